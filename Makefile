@@ -1,0 +1,148 @@
+# Builds, tests and measures pathmap.h and interning.h. `make help` lists the targets.
+#
+# A test program is built per configuration, as build/CONFIGURATION/NAME. A configuration is a list of words joined by
+# dashes, in this order: clang (else $(CC)); slim or standard (the two kinds of reference counts); then at most one of
+# nothreads, check3, nosimd, nopool, asan, tsan. For example: make build/clang-slim-asan/test_map
+
+CLANG ?= clang
+CLANGXX ?= clang++
+PYTHON ?= python3
+CFLAGS ?= -O2 -g
+WARNINGS ?= -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
+LDLIBS ?=
+JOBS ?= 2
+DIR ?=
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+HEADERS := pathmap.h $(if $(filter-out 99_licence.c,$(notdir $(wildcard src/interning/*.[ch]))),interning.h)
+# Code that several test programs use: everything in tests/ that is not a program itself.
+HELPERS := $(filter-out test_% use_% fuzz_% replay%,$(notdir $(wildcard tests/*.c)))
+REPLAY := $(notdir $(wildcard tests/replay*.c))
+CHECK := $(PYTHON) tests/run_check.py --jobs $(JOBS)
+# What a program includes, written beside it as it is compiled.
+DEP = -MMD -MP -MF $@.d -MT $@
+C11 = -std=c11 $(WARNINGS) $(CFLAGS) -I. -Itests
+
+.PHONY: all help check test matrix asan tsan valgrind uses rules headers generated headers-check layers \
+        fuzz examples replay replay-check run clean
+
+all: test
+
+help:
+	@echo 'make               build and run the tests: both count modes, operation scripts'
+	@echo 'make check         everything that CI does'
+	@echo 'make headers       write pathmap.h and interning.h from src/    headers-check: compare only'
+	@echo 'make layers        compile each part with only what it declares to use'
+	@echo 'make matrix        the tests under every switch and compiler'
+	@echo 'make asan tsan valgrind                                         the tests under a checker'
+	@echo 'make replay        build/replay and build/replay-slim           replay-check: run the operation scripts'
+	@echo 'make fuzz          fuzz for FUZZ_SECONDS each (clang)'
+	@echo 'make examples      build and run the examples'
+	@echo 'make run DIR=..    index the headers below a folder (/usr/include)'
+	@echo 'make bench         build the measuring programs'
+
+check:
+	@$(CHECK) all
+test matrix asan tsan valgrind uses rules headers-check layers examples replay-check:
+	@$(CHECK) $@
+
+# The headers that ship. The folder is a prerequisite too, so that removing a part counts as a change.
+
+headers:
+	$(PYTHON) amalgamate.py
+
+generated: $(HEADERS)
+pathmap.h: amalgamate.py src/pathmap $(wildcard src/pathmap/*)
+	@$(PYTHON) amalgamate.py pathmap
+interning.h: amalgamate.py src/interning $(wildcard src/interning/*)
+	@$(PYTHON) amalgamate.py interning
+
+# Test programs.
+
+FLAGS_slim := -DPATHMAP_SLIM_PTRS=1
+FLAGS_standard := -DPATHMAP_SLIM_PTRS=0
+FLAGS_nothreads := -O1 -DPM_NO_THREADS=1
+FLAGS_check3 := -O1 -DPM_CHECK=3
+FLAGS_nosimd := -O1 -DPM_NO_SIMD=1
+FLAGS_nopool := -O1 -DPM_POOL=0
+FLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FLAGS_tsan := -O1 -fsanitize=thread
+
+FLAGS_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+
+COUNTS := slim standard
+VARIANTS := nothreads check3 nosimd nopool asan tsan
+CONFIGS := $(foreach c,$(COUNTS),$(c) $(VARIANTS:%=$(c)-%))
+CONFIGS += $(CONFIGS:%=clang-%) clang-slim-fuzz
+
+words_of = $(subst -, ,$(1))
+c_compiler = $(if $(filter clang,$(call words_of,$(1))),$(CLANG),$(CC))
+cxx_compiler = $(if $(filter clang,$(call words_of,$(1))),$(CLANGXX),$(CXX))
+flags_of = $(foreach w,$(call words_of,$(1)),$(FLAGS_$(w)))
+
+# $(1): a configuration. Generated headers are order-only: the .d files name those that a program really includes.
+define CONFIG_RULES
+build/$(1)/%.o: tests/%.c | $(HEADERS)
+	@mkdir -p $$(@D)
+	$(call c_compiler,$(1)) $$(C11) $(call flags_of,$(1)) -pthread $$(DEP) -c $$< -o $$@
+build/$(1)/helpers.a: $(HELPERS:%.c=build/$(1)/%.o)
+	@mkdir -p $$(@D); rm -f $$@
+	$$(AR) rcs $$@ $$^
+build/$(1)/test_%: tests/test_%.c build/$(1)/helpers.a | $(HEADERS)
+	@mkdir -p $$(@D); rm -f $$@
+	$(call c_compiler,$(1)) $$(C11) $(call flags_of,$(1)) -pthread $$(DEP) $$< \
+	    build/$(1)/helpers.a $$(LDLIBS) -o $$@
+build/$(1)/replay: $(REPLAY:%.c=build/$(1)/%.o) build/$(1)/helpers.a
+	$(call c_compiler,$(1)) $$(CFLAGS) $(call flags_of,$(1)) -pthread $$^ $$(LDLIBS) -o $$@
+build/$(1)/use_two_units: build/$(1)/use_two_units_a.o build/$(1)/use_two_units_b.o
+	$(call c_compiler,$(1)) $$(CFLAGS) $(call flags_of,$(1)) -pthread $$^ $$(LDLIBS) -o $$@
+build/$(1)/use_static: build/$(1)/use_static.o
+	$(call c_compiler,$(1)) $$(CFLAGS) $(call flags_of,$(1)) -pthread $$< $$(LDLIBS) -o $$@
+build/$(1)/use_cplusplus: tests/use_cplusplus.cc build/$(1)/use_two_units_a.o | $(HEADERS)
+	@rm -f $$@
+	$(call cxx_compiler,$(1)) -std=c++17 $$(WARNINGS) $$(CFLAGS) -I. -Itests $(call flags_of,$(1)) -pthread $$(DEP) $$< \
+	    build/$(1)/use_two_units_a.o $$(LDLIBS) -o $$@
+.PRECIOUS: build/$(1)/%.o
+endef
+$(foreach c,$(CONFIGS),$(eval $(call CONFIG_RULES,$(c))))
+
+# The operation scripts: build/replay has standard counts, build/replay-slim slim ones.
+
+replay: build/replay build/replay-slim
+build/replay: build/standard/replay
+	cp $< $@
+build/replay-slim: build/slim/replay
+	cp $< $@
+
+# Fuzzing, with clang's libFuzzer: tests/fuzz_NAME.c defines LLVMFuzzerTestOneInput. Seeds come from tests/corpus/NAME
+# (those of `ops` are the operation scripts); what is found stays in build/fuzz.
+
+FUZZERS := $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))
+FUZZ_SECONDS ?= 60
+SEEDS_ops := tests/scripts
+build/clang-slim-fuzz/fuzz_%: build/clang-slim-fuzz/fuzz_%.o $(REPLAY:%.c=build/clang-slim-fuzz/%.o) \
+        build/clang-slim-fuzz/helpers.a
+	$(CLANG) $(CFLAGS) $(FLAGS_fuzz) -fsanitize=fuzzer -pthread $(filter-out %/replay.o,$^) $(LDLIBS) -o $@
+fuzz: $(FUZZERS:%=fuzz-%)
+fuzz-%: build/clang-slim-fuzz/fuzz_%
+	@mkdir -p build/fuzz/$*
+	$< -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20 -print_final_stats=1 -artifact_prefix=build/fuzz/ \
+	    build/fuzz/$* $(wildcard $(or $(SEEDS_$*),tests/corpus/$*))
+
+# Examples; the one with a real job takes a folder.
+
+build/examples/%: examples/%.c | $(HEADERS)
+	@mkdir -p $(@D); rm -f $@
+	$(CC) $(C11) -pthread $(DEP) $< $(LDLIBS) -o $@
+run: build/examples/index_headers
+	build/examples/index_headers $(DIR)
+
+clean:
+	rm -rf build
+
+-include bench/bench.mk
+-include $(wildcard build/*/*.d)

@@ -1,0 +1,98 @@
+# Benchmarks of maps. Included by the Makefile; also works alone: `make -f bench/bench.mk bench`.
+#
+#   make bench-data   makes the key files in build/data
+#   make bench        builds build/bench_map with every rival whose package is installed
+#   make bench-run    runs it on every key file, writes build/bench/DATASET.tsv
+#   make bench-report prints the tables and writes bench/RESULTS.md
+#
+# BENCH_SETS narrows the sets, BENCH_ARGS adds options (`--runs 3`), BENCH_EXTRA names further objects to link, each
+# of which announces an engine (see bench/engine.h), BENCH_LIBS the libraries they need.
+
+BUILD ?= build
+PYTHON ?= python3
+PKG_CONFIG ?= pkg-config
+BENCH_CC ?= $(CC)
+BENCH_CXX ?= $(CXX)
+BENCH_OPT ?= -O3 -march=native
+BENCH_WARN ?= -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+BENCH_SETS ?= words wordnet paths long logic u64dense u64sparse
+BENCH_ARGS ?=
+BENCH_EXTRA ?=
+BENCH_LIBS ?=
+BENCH_OURS ?= engine_slim engine_standard
+
+bench_dir := $(BUILD)/bench
+bench_c = -std=c11 $(BENCH_OPT) $(BENCH_WARN) -I. -pthread
+bench_cxx = -std=c++20 $(BENCH_OPT) $(BENCH_WARN) -pthread
+bench_objects := $(bench_dir)/bench_map.o $(BENCH_OURS:%=$(bench_dir)/%.o)
+bench_libs :=
+bench_link = $(BENCH_CC)
+
+bench_installed = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo yes)
+
+ifneq ($(wildcard /usr/include/Judy.h /usr/local/include/Judy.h),)
+bench_objects += $(bench_dir)/judysl.o $(bench_dir)/judyhs.o
+bench_libs += -lJudy
+endif
+ifeq ($(call bench_installed,glib-2.0),yes)
+bench_objects += $(bench_dir)/glib.o
+bench_libs += $(shell $(PKG_CONFIG) --libs glib-2.0)
+endif
+ifeq ($(call bench_installed,hat-trie-0.1),yes)
+bench_objects += $(bench_dir)/hattrie.o
+bench_libs += -lhat-trie
+endif
+ifneq ($(shell command -v $(firstword $(BENCH_CXX)) 2>/dev/null),)
+bench_objects += $(bench_dir)/std_maps.o
+bench_link = $(BENCH_CXX)
+ifeq ($(call bench_installed,absl_btree),yes)
+bench_objects += $(bench_dir)/absl_btree.o
+bench_libs += $(shell $(PKG_CONFIG) --libs absl_btree)
+endif
+endif
+
+bench_headers := bench/bench.h bench/engine.h
+
+.PHONY: bench bench-data bench-run bench-report
+
+bench: $(BUILD)/bench_map
+
+$(BUILD)/bench_map: $(bench_objects) $(BENCH_EXTRA)
+	$(bench_link) $(BENCH_OPT) -pthread -o $@ $^ $(bench_libs) $(BENCH_LIBS)
+
+$(bench_dir):
+	mkdir -p $@
+
+$(bench_dir)/bench_map.o: bench/bench_map.c $(bench_headers) | $(bench_dir)
+	$(BENCH_CC) $(bench_c) -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<
+
+$(bench_dir)/engine_slim.o: bench/engine_pathmap.c pathmap.h $(bench_headers) | $(bench_dir)
+	$(BENCH_CC) $(bench_c) -DPATHMAP_SLIM_PTRS=1 -DENGINE_NAME='"pathmap"' -DENGINE_RANK=1 -c -o $@ $<
+
+$(bench_dir)/engine_standard.o: bench/engine_pathmap.c pathmap.h $(bench_headers) | $(bench_dir)
+	$(BENCH_CC) $(bench_c) -DPATHMAP_SLIM_PTRS=0 -DENGINE_NAME='"pathmap-std"' -DENGINE_RANK=2 -c -o $@ $<
+
+$(bench_dir)/glib.o: bench/rivals/glib.c $(bench_headers) | $(bench_dir)
+	$(BENCH_CC) $(bench_c) $$($(PKG_CONFIG) --cflags glib-2.0 | sed 's/-I/-isystem /g') -c -o $@ $<
+
+$(bench_dir)/%.o: bench/rivals/%.c $(bench_headers) | $(bench_dir)
+	$(BENCH_CC) $(bench_c) -c -o $@ $<
+
+$(bench_dir)/%.o: bench/rivals/%.cc bench/rivals/cxx_map.h $(bench_headers) | $(bench_dir)
+	$(BENCH_CXX) $(bench_cxx) -c -o $@ $<
+
+bench-data:
+	$(PYTHON) bench/data.py $(BUILD)/data $(BENCH_SETS) || test $$? -eq 3
+
+bench-run: bench
+	@set -e; for name in $(BENCH_SETS); do \
+	    if [ -f $(BUILD)/data/$$name.keys ]; then \
+	        $(BUILD)/bench_map --keys $(BUILD)/data/$$name.keys --name $$name $(BENCH_ARGS) \
+	            > $(bench_dir)/$$name.tsv; \
+	    else \
+	        echo "SKIPPED $$name: $(BUILD)/data/$$name.keys is not there (make bench-data)" >&2; \
+	    fi; \
+	done
+
+bench-report:
+	$(PYTHON) bench/report.py --markdown bench/RESULTS.md $(bench_dir)/*.tsv

@@ -1,0 +1,365 @@
+/* Tables: 128 buckets and 128 writer slots under one counted handle, and who may write. */
+
+#include "40_table.h"
+#include "30_bucket.c"
+
+struct intern_table {
+    _Atomic uint64_t owners; /* handles, and slots whose permit is out */
+    uint64_t seed;
+    bool keep_bytes;
+    uint8_t *image; /* a loaded file, or NULL */
+    size_t image_len;
+    bool image_mapped;
+    intern__lock pause; /* held, with `paused` set, while no writer may add: intern__table_moment */
+    _Atomic bool paused;
+    intern__lock ordered_lock; /* these three belong to 60_ordered.c */
+    void *ordered;
+    void (*ordered_free)(void *ordered);
+    _Alignas(64) _Atomic uint64_t holder[INTERN_WRITERS]; /* thread number of each slot's owner, 0: free */
+    intern__bucket bucket[INTERN_WRITERS];
+    intern__writer writer[INTERN_WRITERS];
+};
+
+INTERN_API const char *intern_status_text(intern_status s) {
+    switch (s) {
+    case INTERN_OK: return "ok";
+    case INTERN_NOMEM: return "out of memory";
+    case INTERN_INVALID: return "invalid argument";
+    case INTERN_BUSY: return "table in use or not empty";
+    case INTERN_CORRUPT: return "damaged or foreign data";
+    case INTERN_IO: return "reading or writing failed";
+    case INTERN_EXHAUSTED: return "all write permits are out";
+    case INTERN_REFUSED: return "permit of another table or thread, or released";
+    case INTERN_FULL: return "no serials left in this slot";
+    }
+    return "unknown status";
+}
+
+INTERN_API void intern_symbol_encode(intern_symbol s, uint8_t out[8]) {
+    for (unsigned i = 0; i < 8; i++) out[i] = (uint8_t)(s >> (56 - 8 * i));
+}
+
+INTERN_API intern_symbol intern_symbol_decode(const uint8_t in[8]) {
+    intern_symbol s = 0;
+    for (unsigned i = 0; i < 8; i++) s = s << 8 | in[i];
+    return s;
+}
+
+/* Life */
+
+static void intern__writer_init(intern__writer *w, unsigned slot) {
+    memset(w, 0, sizeof *w);
+    atomic_init(&w->slabs, NULL);
+    atomic_init(&w->pages, NULL);
+    atomic_init(&w->next, intern__first_serial(slot));
+}
+
+INTERN_API intern_status intern_table_new(const intern_options *options, intern_table **out) {
+    if (!out) return INTERN_INVALID;
+    intern_table *t = (intern_table *)intern__line_alloc(sizeof *t);
+    if (!t) return INTERN_NOMEM;
+    memset(t, 0, sizeof *t);
+    atomic_init(&t->owners, 1);
+    t->seed = options ? options->seed : 0;
+    t->keep_bytes = options && options->keep_bytes;
+    intern__lock_init(&t->pause);
+    atomic_init(&t->paused, false);
+    intern__lock_init(&t->ordered_lock);
+    for (unsigned i = 0; i < INTERN_WRITERS; i++) {
+        atomic_init(&t->holder[i], 0);
+        atomic_init(&t->bucket[i].array, 0);
+        intern__lock_init(&t->bucket[i].lock);
+        intern__writer_init(&t->writer[i], i);
+    }
+    *out = t;
+    return INTERN_OK;
+}
+
+INTERN_API intern_table *intern_table_clone(intern_table *t) {
+    if (!t) return NULL;
+    INTERN_ON_ATOMIC_RMW();
+    atomic_fetch_add_explicit(&t->owners, 1, INTERN__RELAXED);
+    return t;
+}
+
+static bool intern__is_image(const intern_table *t, const void *p) {
+    return (uintptr_t)p - (uintptr_t)t->image < t->image_len;
+}
+
+/* Frees what a directory lists, except what lies in the image, and the directory itself. Pages have all one size,
+   slabs begin with theirs. */
+static void intern__dir_free(const intern_table *t, intern__dir *d, uint64_t n, bool pages, bool keep) {
+    if (!d) return;
+    for (uint64_t i = 0; i < n && !keep; i++) {
+        uint8_t *at = INTERN__LOAD(&d->entry[i].at, INTERN__RELAXED);
+        if (intern__is_image(t, at)) continue;
+        INTERN_FREE(at, pages ? INTERN__PAGE_SIZE : (size_t)intern__load64(at));
+    }
+    intern__dir_free_older(d);
+    INTERN_FREE(d, intern__dir_size(d->cap));
+}
+
+static void intern__writer_free(const intern_table *t, intern__writer *w, bool keep_slabs) {
+    intern__dir_free(t, INTERN__LOAD(&w->pages, INTERN__RELAXED), w->npages, true, false);
+    intern__dir_free(t, INTERN__LOAD(&w->slabs, INTERN__RELAXED), w->nslabs, false, keep_slabs);
+}
+
+/* Whether an array is this table's to free: not 0, not in the image (which is always the oldest of its chain). */
+static bool intern__array_owned(const intern_table *t, uintptr_t array) {
+    return array && !intern__is_image(t, intern__array_at(array));
+}
+
+static void intern__bucket_free(const intern_table *t, intern__bucket *b) {
+    uintptr_t array = INTERN__LOAD(&b->array, INTERN__RELAXED);
+    while (intern__array_owned(t, array)) array = intern__array_free(array);
+    intern__lock_destroy(&b->lock);
+}
+
+static void intern__image_free(uint8_t *image, size_t len, bool mapped) {
+    if (!image) return;
+    if (mapped) intern__file_unmap(image, len);
+    else intern__line_free(image, len);
+}
+
+INTERN_API void intern_table_free(intern_table *t) {
+    if (!t) return;
+    INTERN_ON_ATOMIC_RMW();
+    /* Release: what this owner did comes before the end. Acquire: the end comes after what all others did. */
+    if (atomic_fetch_sub_explicit(&t->owners, 1, memory_order_acq_rel) != 1) return;
+    if (t->ordered) t->ordered_free(t->ordered);
+    intern__lock_destroy(&t->ordered_lock);
+    intern__lock_destroy(&t->pause);
+    for (unsigned i = 0; i < INTERN_WRITERS; i++) {
+        intern__bucket_free(t, &t->bucket[i]);
+        intern__writer_free(t, &t->writer[i], t->keep_bytes);
+    }
+    if (!t->keep_bytes) intern__image_free(t->image, t->image_len, t->image_mapped);
+    intern__line_free(t, sizeof *t);
+}
+
+/* Permits */
+
+/* Takes a free slot for the calling thread; INTERN_WRITERS if there is none. Slots without serials are passed over
+   as long as others are free. */
+static uint32_t intern__slot_claim(intern_table *t, uint64_t self) {
+    for (unsigned full = 0; full < 2; full++) {
+        for (uint32_t i = 0; i < INTERN_WRITERS; i++) {
+            uint64_t none = 0;
+            if (INTERN__LOAD(&t->holder[i], INTERN__RELAXED) != 0) continue;
+            if ((INTERN__LOAD(&t->writer[i].next, INTERN__RELAXED) > INTERN__SERIAL_MAX) != full) continue;
+            INTERN_ON_ATOMIC_RMW();
+            /* Acquire pairs with the release in intern_permit_release: the slot's slabs change hands. */
+            if (atomic_compare_exchange_strong_explicit(&t->holder[i], &none, self, INTERN__ACQUIRE, INTERN__RELAXED))
+                return i;
+        }
+    }
+    return INTERN_WRITERS;
+}
+
+INTERN_API intern_status intern_permit_acquire(intern_table *t, intern_permit *out) {
+    if (!t || !out) return INTERN_INVALID;
+    uint64_t self = intern__thread_number();
+    uint32_t slot = 0;
+    while (slot < INTERN_WRITERS && INTERN__LOAD(&t->holder[slot], INTERN__RELAXED) != self) slot++;
+    if (slot == INTERN_WRITERS) {
+        slot = intern__slot_claim(t, self);
+        if (slot == INTERN_WRITERS) return INTERN_EXHAUSTED;
+        (void)intern_table_clone(t);
+    }
+    t->writer[slot].nested++;
+    out->table = t;
+    out->owner = self;
+    out->slot = slot;
+    return INTERN_OK;
+}
+
+/* Whether the calling thread holds this permit. Its own number in `holder` can only have been put there by itself. */
+INTERN__INLINE bool intern__permit_holds(const intern_permit *p) {
+    return p->owner == intern__thread_number() && p->slot < INTERN_WRITERS &&
+           INTERN__LOAD(&p->table->holder[p->slot], INTERN__RELAXED) == p->owner;
+}
+
+INTERN_API intern_status intern_permit_release(intern_permit *p) {
+    if (!p) return INTERN_INVALID;
+    if (!p->table || !intern__permit_holds(p)) return INTERN_REFUSED;
+    intern_table *t = p->table;
+    uint32_t slot = p->slot;
+    memset(p, 0, sizeof *p);
+    if (--t->writer[slot].nested) return INTERN_OK;
+    INTERN__STORE(&t->holder[slot], 0, INTERN__RELEASE); /* pairs with intern__slot_claim */
+    intern_table_free(t);
+    return INTERN_OK;
+}
+
+/* Bytes to symbols */
+
+/* Takes a bucket's lock, when no moment is being taken. */
+INTERN__INLINE void intern__bucket_enter(intern_table *t, intern__bucket *b) {
+    intern__lock_take(&b->lock);
+    while (INTERN__UNLIKELY(INTERN__LOAD(&t->paused, INTERN__ACQUIRE))) { /* pairs with intern__table_moment */
+        intern__lock_give(&b->lock);
+        intern__lock_take(&t->pause);
+        intern__lock_give(&t->pause);
+        intern__lock_take(&b->lock);
+    }
+}
+
+/* Adds a key that was searched for in vain; `spot` is where the search ended. The bytes are copied before the lock is
+   taken, so that a long key keeps nobody waiting. */
+INTERN__NOINLINE intern_status intern__table_add(intern_table *t, uint32_t slot, const intern__key *k,
+                                                 intern__spot *spot, intern_symbol *out, bool *inserted) {
+    intern__writer *w = &t->writer[slot];
+    intern__bucket *b = &t->bucket[k->bucket];
+    intern_status s = intern__writer_reserve(w, k->len);
+    if (s != INTERN_OK) return s;
+    intern__writer_stage(w, k);
+    intern__bucket_enter(t, b);
+    s = intern__bucket_add(t->writer, slot, t->seed, b, k, spot, out, inserted);
+    intern__lock_give(&b->lock);
+    return s;
+}
+
+INTERN_API intern_status intern_get_or_insert(intern_table *t, const intern_permit *p, const void *bytes, size_t len,
+                                              intern_symbol *out, bool *inserted) {
+    if (!t || !p || !out || (!bytes && len)) return INTERN_INVALID;
+    if (p->table != t || !intern__permit_holds(p)) return INTERN_REFUSED;
+    intern__key k = intern__key_of(bytes, len, t->seed);
+    intern__spot spot;
+    intern_symbol found = intern__bucket_find(t->writer, &t->bucket[k.bucket], &k, &spot);
+    bool added = false;
+    if (found == INTERN_NONE) {
+        intern_status s = intern__table_add(t, p->slot, &k, &spot, &found, &added);
+        if (s != INTERN_OK) return s;
+    }
+    *out = found;
+    if (inserted) *inserted = added;
+    return INTERN_OK;
+}
+
+INTERN_API intern_symbol intern_get(const intern_table *t, const void *bytes, size_t len) {
+    if (!t || (!bytes && len)) return INTERN_NONE;
+    intern__key k = intern__key_of(bytes, len, t->seed);
+    intern__spot spot;
+    return intern__bucket_find(t->writer, &t->bucket[k.bucket], &k, &spot);
+}
+
+/* Symbols to bytes */
+
+INTERN__INLINE uint64_t intern__serial_of(intern_symbol s) { return s & INTERN__SERIAL_MAX; }
+INTERN__INLINE unsigned intern__slot_of(intern_symbol s) { return s >> INTERN_SERIAL_BITS & 255; }
+
+INTERN_API const void *intern_bytes(const intern_table *t, intern_symbol s, size_t *len) {
+    uint64_t place, first;
+    size_t n;
+    unsigned slot = intern__slot_of(s);
+    if (INTERN__UNLIKELY(!t || slot >= INTERN_WRITERS)) return NULL;
+    const intern__writer *w = &t->writer[slot];
+    if (INTERN__UNLIKELY(!intern__place_of(w, intern__serial_of(s), &place))) return NULL;
+    const uint8_t *bytes = intern__record_bytes(intern__record_at(w, place, &first), &n);
+    if (len) *len = n;
+    return bytes;
+}
+
+INTERN_API uint64_t intern_count(const intern_table *t) {
+    uint64_t n = 0;
+    for (unsigned i = 0; t && i < INTERN_WRITERS; i++)
+        n += intern__writer_next(&t->writer[i]) - intern__first_serial(i);
+    return n;
+}
+
+INTERN_API intern_iter intern_iter_all(const intern_table *t) {
+    intern_iter i;
+    memset(&i, 0, sizeof i);
+    i.table = t;
+    i.next = intern__first_serial(0);
+    i.end = t ? intern__writer_next(&t->writer[0]) : 0;
+    if (!t) i.slot = INTERN_WRITERS;
+    return i;
+}
+
+INTERN_API bool intern_iter_next(intern_iter *i) {
+    while (i->slot < INTERN_WRITERS && i->next >= i->end) {
+        if (++i->slot == INTERN_WRITERS) return false;
+        i->next = intern__first_serial(i->slot);
+        i->end = intern__writer_next(&i->table->writer[i->slot]);
+    }
+    if (i->slot >= INTERN_WRITERS) return false;
+    i->symbol = intern__symbol_of(i->slot, i->next++);
+    i->data = intern_bytes(i->table, i->symbol, &i->len);
+    return true;
+}
+
+/* A moment in the life of a table: what was issued then, slot by slot, and where the buckets stood. Nobody is then
+   between issuing a serial and showing it, so with a symbol every one issued before it is in. What a moment names stays
+   readable without locks: records and index entries never change, and arrays only gain slots. */
+typedef struct intern__moment {
+    uint64_t next[INTERN_WRITERS];
+    uintptr_t array[INTERN_WRITERS];
+    uint64_t used[INTERN_WRITERS];
+} intern__moment;
+
+/* Whoever locks a bucket after us sees `paused`, and goes to wait for the moment to be over; whoever locked it before
+   us is through when we get the lock. So after one round nobody is inside, without holding 128 locks at a time. */
+static void intern__table_moment(intern_table *t, intern__moment *m) {
+    intern__lock_take(&t->pause);
+    INTERN__STORE(&t->paused, true, INTERN__RELAXED);
+    for (unsigned i = 0; i < INTERN_WRITERS; i++) {
+        intern__lock_take(&t->bucket[i].lock);
+        intern__lock_give(&t->bucket[i].lock);
+    }
+    for (unsigned i = 0; i < INTERN_WRITERS; i++) {
+        m->next[i] = intern__writer_next(&t->writer[i]);
+        m->array[i] = INTERN__LOAD(&t->bucket[i].array, INTERN__RELAXED);
+        m->used[i] = t->bucket[i].used;
+    }
+    INTERN__STORE(&t->paused, false, INTERN__RELEASE); /* pairs with intern__bucket_enter */
+    intern__lock_give(&t->pause);
+}
+
+/* Accounts */
+
+static void intern__dir_stats(const _Atomic(intern__dir *) *where, intern_stats *out) {
+    const intern__dir *d = INTERN__LOAD(where, INTERN__ACQUIRE);
+    if (!d) return;
+    out->index_bytes += intern__dir_size(d->cap);
+    for (const intern__dir *o = d->older; o; o = o->older) out->retired_bytes += intern__dir_size(o->cap);
+}
+
+INTERN_API void intern_get_stats(intern_table *t, intern_stats *out) {
+    memset(out, 0, sizeof *out);
+    out->symbols = intern_count(t);
+    out->fixed_bytes = sizeof *t + INTERN__LINE;
+    out->mapped_bytes = t->image_len;
+    out->smallest_bucket = UINT64_MAX;
+    for (unsigned i = 0; i < INTERN_WRITERS; i++) {
+        const intern__writer *w = &t->writer[i];
+        intern__bucket *b = &t->bucket[i];
+        intern__dir_stats(&w->slabs, out);
+        intern__dir_stats(&w->pages, out);
+        out->slab_bytes += INTERN__LOAD(&w->slab_bytes, INTERN__RELAXED);
+        out->index_bytes += INTERN__LOAD(&w->page_bytes, INTERN__RELAXED);
+        intern__lock_take(&b->lock);
+        uintptr_t array = INTERN__LOAD(&b->array, INTERN__RELAXED);
+        uint64_t *account = &out->bucket_bytes;
+        for (; intern__array_owned(t, array); array = intern__array_older(array)) {
+            *account += intern__array_size(array) + INTERN__LINE;
+            account = &out->retired_bytes;
+        }
+        if (b->used < out->smallest_bucket) out->smallest_bucket = b->used;
+        if (b->used > out->largest_bucket) out->largest_bucket = b->used;
+        intern__lock_give(&b->lock);
+    }
+}
+
+INTERN_API void intern_trim(intern_table *t) {
+    for (unsigned i = 0; i < INTERN_WRITERS; i++) {
+        uintptr_t array = INTERN__LOAD(&t->bucket[i].array, INTERN__RELAXED);
+        if (intern__array_owned(t, array)) {
+            uintptr_t older = intern__array_older(array);
+            while (intern__array_owned(t, older)) older = intern__array_free(older);
+            memset(intern__array_link(array), 0, sizeof older);
+        }
+        intern__dir_free_older(INTERN__LOAD(&t->writer[i].slabs, INTERN__RELAXED));
+        intern__dir_free_older(INTERN__LOAD(&t->writer[i].pages, INTERN__RELAXED));
+    }
+}

@@ -1,0 +1,41 @@
+/* pathmap - persistent path-trie. Single header, C11, no dependency but libc. MIT licence (end of file).
+
+   In ONE source file:                         everywhere else:
+       #define PATHMAP_IMPLEMENTATION              #include "pathmap.h"
+       #include "pathmap.h"
+
+   A map from byte paths to 64-bit values. Keys are kept in order and share their prefixes; clones are O(1) and share
+   everything until one of them is written (copy-on-write); reading takes no lock.
+
+       #include <stdio.h>
+
+       int main(void) {
+           pm_map m = {0};                                        // zero is an empty map
+           if (pm_set(&m, "fruit/apple", 11, 3, NULL) != PM_OK) return 1;
+           if (pm_set(&m, "fruit/pear", 10, 5, NULL) != PM_OK) return 1;
+
+           pm_map before = pm_clone(&m);                          // O(1) snapshot
+           if (pm_remove(&m, "fruit/pear", 10, true, NULL) != PM_OK) return 1;
+
+           for (pm_iter i = pm_iter_vals(&before); pm_iter_next(&i);)
+               printf("%.*s %d\n", (int)i.len, (const char *)i.key, (int)*i.val);
+           pm_drop(&before);                                      // prints apple 3, pear 5
+           pm_drop(&m);
+       }
+
+   The picture. Nodes are blocks of at most a few cache lines; most keys live in line nodes, which hold several
+   compressed branches each; where a byte fans out widely, a byte node takes over. A value sits in the node above its
+   path, so any subtrie can be shared, cut or grafted without touching it.
+
+       line  "fruit/"  |apple =3|pear =5|s >---> line  |mall =1|our =2|        (keys fruit/small, fruit/sour)
+
+   Contract, unless a comment says otherwise:
+     keys      are borrowed for the call, may contain any bytes, and have any length; length 0 is the root
+     objects   one writer or many readers at a time; distinct maps are independent, however much they share
+     failure   pm_status, 0 is success; results go through last parameters, which failure leaves untouched;
+               out of memory is an answer, nothing is lost or leaked; nothing prints, aborts or sets errno
+     owners    who opened, made or cloned an object drops it; dropping twice or dropping zero is harmless;
+               assigning a struct moves it
+
+   Contents: 01 switches, 02 types and values, 11 pools, 12 byte sets, 40 maps, 50 read zippers, 51 write zippers,
+   80 inspection; then the implementation, part by part, lowest layer first. */

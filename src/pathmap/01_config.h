@@ -1,0 +1,47 @@
+/* Switches. Define them before the include in the one file that carries the implementation; no switch changes a
+   public type or prototype, so every other file may include the header plainly.
+
+     PATHMAP_IMPLEMENTATION   emit the code in this file; exactly one file of a program does
+     PATHMAP_STATIC           emit a private static copy for this file (implies PATHMAP_IMPLEMENTATION)
+     PM_API                   linkage of public functions, default `extern` (or `static` with PATHMAP_STATIC)
+     PM_MALLOC(n) PM_FREE(p,n)  allocation of everything; both or neither. PM_MALLOC answers NULL when it has none
+     PATHMAP_JEMALLOC         1: allocate with jemalloc's sized calls (link with -ljemalloc); default 0
+     PATHMAP_SLIM_PTRS        1: 64-bit tagged node references and 32-bit saturating counts; 0: plain pointers and
+                              64-bit counts; default 1
+     PM_POOL                  1: nodes come from the built-in pool; 0: each node is one PM_MALLOC; default 1
+     PM_NO_THREADS            1: counts without atomics; maps of the program live in one thread
+     PM_NO_STDIO              1: leave out everything that needs <stdio.h>
+     PM_NO_SIMD               1: portable C only
+     PM_CHECK                 0 no checks; 1 arguments; 2 local invariants; 3 the whole trie after each write; default 0
+     PM_ASSERT(c)             what a failed check does; default assert(c)
+     PM_ON_ATOMIC_RMW()       statement run before each atomic read-modify-write (instrumentation); default nothing */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(PATHMAP_STATIC) && !defined(PATHMAP_IMPLEMENTATION)
+#define PATHMAP_IMPLEMENTATION
+#endif
+
+#ifndef PM_API
+#ifdef PATHMAP_STATIC
+#if defined(__GNUC__)
+#define PM_API __attribute__((unused)) static
+#else
+#define PM_API static
+#endif
+#else
+#define PM_API extern
+#endif
+#endif
+
+#if defined(__GNUC__)
+#define PM_NODISCARD __attribute__((warn_unused_result))
+#else
+#define PM_NODISCARD
+#endif
+
+#if defined(PM_MALLOC) != defined(PM_FREE)
+#error "define both PM_MALLOC and PM_FREE, or neither"
+#endif

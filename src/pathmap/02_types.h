@@ -1,0 +1,96 @@
+/* Types that every part shares: status codes, values and their operations, keys. */
+
+#include "01_config.h"
+
+/* What a call that can fail returns. Results go through last parameters, which a failure leaves untouched. */
+typedef enum pm_status {
+    PM_OK = 0,
+    PM_NOMEM = -1,    /* no memory, or the pool's budget is reached; nothing changed unless the call says so */
+    PM_INVALID = -2,  /* an argument that no caller should pass; nothing changed */
+    PM_MISMATCH = -3, /* operands whose value operations differ */
+    PM_CONFLICT = -4, /* another zipper claims an overlapping path */
+    PM_BUSY = -5,     /* the object is in use */
+    PM_CORRUPT = -6,  /* damaged data or structure */
+    PM_BADHOOK = -7,  /* a value hook answered what it must not */
+    PM_IO = -8        /* reading or writing failed */
+} pm_status;
+
+/* Names a status for people. Never NULL; static text. */
+PM_API const char *pm_status_text(pm_status s);
+
+/* Where and why input data were refused. */
+typedef struct pm_error {
+    pm_status code;
+    uint64_t offset;
+    const char *msg; /* static text */
+} pm_error;
+
+/* A value: one 64-bit word, whose meaning belongs to the map's pm_ops. */
+typedef uint64_t pm_val;
+
+/* A value, or none. */
+typedef struct pm_opt {
+    pm_val val;
+    bool some;
+} pm_opt;
+
+/* A borrowed byte string. `data` may be NULL when `len` is 0. */
+typedef struct pm_key {
+    const void *data;
+    size_t len;
+} pm_key;
+
+/* The outcome of an algebraic operation. The two identity bits say which operand the result equals;
+   a value hook may leave a bit out, whole-map operations never do. */
+typedef enum pm_alg {
+    PM_ALG_NONE = 0,  /* nothing is left */
+    PM_ALG_LEFT = 1,  /* equals the left operand */
+    PM_ALG_RIGHT = 2, /* equals the right operand */
+    PM_ALG_BOTH = 3,  /* equals both */
+    PM_ALG_ELEMENT = 4 /* something new */
+} pm_alg;
+
+enum {
+    PM_OPS_UNIT = 1,      /* the only value is 0 and no payload is stored: a set of paths */
+    PM_OPS_IDEMPOTENT = 2 /* a join a = a, a meet a = a, a subtract a = nothing: lets shared subtries be skipped */
+};
+
+/* What values of a map mean. A table lives as long as any map that names it; maps combine only under one table.
+   NULL hooks mean plain words: retain and release do nothing, equal compares words, join and meet keep the left
+   value, subtract leaves nothing. Hooks may run on any thread, must not re-enter the map that called them, and never
+   fail. join, meet and subtract answer which operand the result equals, or PM_ALG_ELEMENT after storing a value the
+   caller then owns in *out. join must not answer PM_ALG_NONE. */
+typedef struct pm_ops {
+    const char *name;
+    unsigned flags;
+    void *ctx;
+    void (*retain)(void *ctx, pm_val v);
+    void (*release)(void *ctx, pm_val v);
+    bool (*equal)(void *ctx, pm_val a, pm_val b);
+    pm_alg (*join)(void *ctx, pm_val a, pm_val b, pm_val *out);
+    pm_alg (*meet)(void *ctx, pm_val a, pm_val b, pm_val *out);
+    pm_alg (*subtract)(void *ctx, pm_val a, pm_val b, pm_val *out);
+    uint64_t (*hash)(void *ctx, pm_val v); /* NULL: the word itself is hashed */
+} pm_ops;
+
+/* The built-in tables, as functions so that no data symbol is needed. */
+PM_API const pm_ops *pm_ops_unit(void);    /* sets: no payload */
+PM_API const pm_ops *pm_ops_left(void);    /* the default: join and meet keep the left, subtract removes */
+PM_API const pm_ops *pm_ops_lattice(void); /* join max, meet min, subtract cancels equals */
+PM_API const pm_ops *pm_ops_sum(void);     /* join adds (wrapping), meet min, subtract keeps a positive difference */
+PM_API const pm_ops *pm_ops_bits(void); /* join or, meet and, subtract and-not; a zero result vanishes (not in join) */
+PM_API const pm_ops *pm_ops_bytes(void);   /* counted byte strings made by pm_bytes_new; left wins */
+
+/* Makes a counted byte string to be used as a value under pm_ops_bytes().
+   Owns     the caller owns one reference: give it to a map, or drop it with pm_bytes_release
+   Fails    PM_NOMEM
+   Cost     one allocation, O(len) */
+PM_API PM_NODISCARD pm_status pm_bytes_new(const void *data, size_t len, pm_val *out);
+
+/* Reads a counted byte string.
+   Returns  its bytes; the length in *len
+   Valid    while a reference is held (a map that carries the value holds one) */
+PM_API const void *pm_bytes_get(pm_val v, size_t *len);
+
+/* Gives up one reference. */
+PM_API void pm_bytes_release(pm_val v);

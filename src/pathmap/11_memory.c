@@ -1,0 +1,873 @@
+/* Where nodes live: size classes, slabs, per-thread heaps, pools with budgets; and plain buffers.
+
+     pool    chunks (256 KB to 4 MB, from PM_MALLOC), cut into slabs of 16 KB, aligned to their size
+     slab    64 bytes of header, then blocks of one size class
+     heap    one per thread and pool: the slab in use and the slabs with room, for each class
+
+       slab   heap | free | next prev | notified | chunk | used remote fresh size class | block block block ...
+
+   A thread allocates from its own heap and gives blocks back to it without any atomic read-modify-write. A block of
+   another thread's slab is pushed on that slab's `remote` list; the push that makes the list non-empty also puts the
+   slab on the owner heap's `notified` list, which the owner empties when one of its classes runs dry. When a thread
+   ends, its heaps are detached: the next thread that needs a heap adopts one whole, and until then any thread whose
+   class runs dry collects them and takes slabs over.
+
+   Invariants
+   - A slab is in its heap's `partial` list if and only if it is not the `current` one and its `free` list is not empty.
+   - A slab with a non-empty `remote` list is in exactly one `notified` list, or its pusher is about to put it there;
+     such a slab counts as used, so it is neither released nor moved to another class.
+   - Whoever may touch a heap's lists: its owner; while it is detached, the holder of the pool's lock.
+   - Locks are taken in the order registry, pool; no hook runs under a lock. */
+#include "11_memory.h"
+
+#include "10_platform.c"
+
+enum {
+    PM__MEM_UNIT = 16,
+    PM__MEM_CLASSES = 36,
+    PM__MEM_MAX = 5440, /* the largest node */
+    PM__SLAB_BYTES = 16384,
+    PM__SLAB_HEADER = 64 /* blocks whose size is a multiple of 64 start on cache lines */
+};
+
+/* Up to 512 bytes the steps that keep rounding below an eighth or so; above, the sizes that divide a slab evenly. */
+static const uint16_t pm__mem_class_bytes[PM__MEM_CLASSES] = {
+    32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640, 704, 768, 848, 896, 960, 1008,
+    1088, 1152, 1248, 1360, 1472, 1632, 1808, 2032, 2320, 2720, 3264, 4080, 5440
+};
+
+/* The class of a size, by the number of 16-byte units. */
+static const uint8_t pm__mem_class_of[PM__MEM_MAX / PM__MEM_UNIT + 1] = {
+    0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 11, 11, 12, 12, 12, 12, 13, 13, 13, 13, 14, 14, 14,
+    14, 15, 15, 15, 15, 16, 16, 16, 16, 17, 17, 17, 17, 18, 18, 18, 18, 19, 19, 19, 19, 19, 20, 20, 20, 21, 21, 21,
+    21, 22, 22, 22, 23, 23, 23, 23, 23, 24, 24, 24, 24, 25, 25, 25, 25, 25, 25, 26, 26, 26, 26, 26, 26, 26, 27, 27,
+    27, 27, 27, 27, 27, 28, 28, 28, 28, 28, 28, 28, 28, 28, 28, 29, 29, 29, 29, 29, 29, 29, 29, 29, 29, 29, 30, 30,
+    30, 30, 30, 30, 30, 30, 30, 30, 30, 30, 30, 30, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31,
+    31, 31, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 33,
+    33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33, 33,
+    33, 33, 33, 33, 33, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34,
+    34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34, 34,
+    35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35,
+    35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35,
+    35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35, 35,
+    35
+};
+
+/* The bytes that a request for `need` (at most PM__MEM_MAX) gets. */
+static PM__INLINE size_t pm__mem_round(size_t need) {
+    PM__CHECK2(need <= PM__MEM_MAX);
+    return pm__mem_class_bytes[pm__mem_class_of[(need + PM__MEM_UNIT - 1) / PM__MEM_UNIT]];
+}
+
+/* ---- buffers: paths, stacks, tables; no pool, no budget ------------------------------------------------------ */
+
+static PM__INLINE void *pm__mem_alloc_big(size_t n) { return PM_MALLOC(n); }
+
+static PM__INLINE void pm__mem_free_big(void *p, size_t n) {
+    if (p) PM_FREE(p, n);
+}
+
+/* Moves a buffer (NULL when `old_size` is 0) into one of `new_size` bytes. NULL: no memory, the old one stays. */
+static PM__UNUSED void *pm__mem_grow(void *p, size_t old_size, size_t new_size) {
+    void *q = PM_MALLOC(new_size);
+    if (!q) return NULL;
+    if (old_size) memcpy(q, p, old_size < new_size ? old_size : new_size);
+    pm__mem_free_big(p, old_size);
+    return q;
+}
+
+#if !PM_POOL
+
+/* ---- nodes one by one: for memory checkers and special allocators -------------------------------------------- */
+
+struct pm_pool {
+    uint64_t budget;
+    pm__a64 live, nodes, reserved;
+};
+
+static pm_pool pm__pool_default;
+
+/* In front of each node: how to give it back to its pool's accounts. */
+typedef union pm__mem_tag {
+    pm_pool *pool;
+    uint64_t align[2];
+} pm__mem_tag;
+
+static PM__UNUSED void *pm__mem_alloc(pm_pool *pool, size_t size) {
+    uint64_t total = size + sizeof(pm__mem_tag);
+    if (!pool) pool = &pm__pool_default;
+    uint64_t before = pm__a64_fetch_add_relaxed(&pool->reserved, total);
+    pm__mem_tag *tag = NULL;
+    if (pool->budget == 0 || before + total <= pool->budget) tag = (pm__mem_tag *)PM_MALLOC((size_t)total);
+    if (!tag) {
+        pm__a64_fetch_sub_relaxed(&pool->reserved, total);
+        return NULL;
+    }
+    tag->pool = pool;
+    pm__a64_fetch_add_relaxed(&pool->live, size);
+    pm__a64_fetch_add_relaxed(&pool->nodes, 1);
+    return tag + 1;
+}
+
+static PM__UNUSED void pm__mem_free(void *p, size_t size) {
+    pm__mem_tag *tag = (pm__mem_tag *)p - 1;
+    pm_pool *pool = tag->pool;
+    size_t total = size + sizeof(pm__mem_tag);
+    PM_FREE(tag, total);
+    pm__a64_fetch_sub_relaxed(&pool->reserved, total);
+    pm__a64_fetch_sub_relaxed(&pool->live, size);
+    /* Release: pairs with the acquire load in pm_pool_free, which must not free the accounts under our hands. */
+    pm__a64_fetch_sub_release(&pool->nodes, 1);
+}
+
+PM_API pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out) {
+    pm_pool *pool = (pm_pool *)PM_MALLOC(sizeof *pool);
+    if (!pool) return PM_NOMEM;
+    pool->budget = options ? options->budget : 0;
+    pm__store_relaxed(&pool->live, 0);
+    pm__store_relaxed(&pool->nodes, 0);
+    pm__store_relaxed(&pool->reserved, sizeof *pool);
+    *out = pool;
+    return PM_OK;
+}
+
+PM_API pm_status pm_pool_free(pm_pool *pool) {
+    if (!pool) return PM_OK;
+    if (pm__load_acquire(&pool->nodes) != 0) return PM_BUSY;
+    PM_FREE(pool, sizeof *pool);
+    return PM_OK;
+}
+
+PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
+    if (!pool) pool = &pm__pool_default;
+    uint64_t live = pm__load_relaxed(&pool->live), nodes = pm__load_relaxed(&pool->nodes);
+    *out = (pm_pool_stats){.reserved = pm__load_relaxed(&pool->reserved),
+                           .in_slabs = live + nodes * sizeof(pm__mem_tag),
+                           .live = live,
+                           .nodes = nodes,
+                           .budget = pool->budget};
+}
+
+PM_API void pm_pool_trim(pm_pool *pool) { (void)pool; }
+
+#else
+
+/* ---- types --------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__heap pm__heap;
+typedef struct pm__chunk pm__chunk;
+
+typedef struct pm__slab {
+    pm__aptr heap; /* set by whoever owns the slab; any thread reads it */
+    void *free;    /* blocks ready for use, linked through their first word */
+    struct pm__slab *next, *prev;
+    struct pm__slab *next_notified;
+    pm__chunk *chunk;
+    pm__a32 used;   /* blocks handed out, those in `remote` included; only the owner writes it */
+    pm__a32 remote; /* blocks freed by other threads: offset of the top one / 16 in the high half, their number below */
+    uint16_t fresh; /* offset / 16 of the first block never handed out */
+    uint16_t size;
+    uint8_t cls;
+} pm__slab;
+
+_Static_assert(sizeof(pm__slab) <= PM__SLAB_HEADER, "the slab header has 64 bytes");
+_Static_assert(PM__MEM_CLASSES <= 64, "one bit per class");
+
+struct pm__heap {
+    pm__aptr owner; /* the thread's pm__mem_thread; NULL while detached */
+    pm__aptr notified;
+    pm_pool *pool;
+    pm__heap *next_in_pool;
+    pm__heap *next_detached;
+    pm__heap *next_of_thread, **link_of_thread;
+    uint64_t sticky; /* bit c: class c keeps its current slab even when it is empty */
+    pm__slab *partial[PM__MEM_CLASSES];
+    pm__slab *current[PM__MEM_CLASSES];
+};
+
+enum {
+    PM__CHUNK_MIN = 256 * 1024,
+    PM__CHUNK_MAX = 4 * 1024 * 1024,
+    PM__CHUNK_WORDS = PM__CHUNK_MAX / PM__SLAB_BYTES / 64
+};
+
+struct pm__chunk {
+    pm__chunk *next, **link; /* in the pool's open or full list */
+    size_t bytes;            /* as taken from PM_MALLOC; this header is at the start of them */
+    unsigned char *base;     /* the first slab */
+    unsigned slabs, free_slabs;
+    uint64_t free[PM__CHUNK_WORDS]; /* bit i: slab i is free */
+};
+
+struct pm_pool {
+    uint64_t id; /* never used twice, so that a thread's cache cannot take a new pool for a freed one */
+    uint64_t budget;
+    pm__lock lock; /* guards everything below, and the lists of detached heaps */
+    uint64_t reserved;
+    unsigned empty_chunks;
+    pm__chunk *open, *full; /* chunks with and without a free slab */
+    pm__heap *heaps, *detached;
+};
+
+enum { PM__HEAP_CACHE = 4 };
+
+typedef struct pm__mem_thread {
+    pm__heap *heap;  /* of the default pool */
+    pm__heap *heaps; /* all heaps of this thread; guarded by the registry's lock */
+    bool registered; /* its end will be noticed */
+    struct {
+        uint64_t id;
+        pm__heap *heap;
+    } cache[PM__HEAP_CACHE]; /* of other pools, by id */
+} pm__mem_thread;
+
+static pm_pool pm__pool_default;
+static PM__THREAD_LOCAL pm__mem_thread pm__mem_self;
+
+/* Which heaps belong to which thread, and the next pool id. */
+static struct {
+    pm__lock lock;
+    uint64_t last_pool_id;
+#if !PM_NO_THREADS
+    bool has_key;
+    tss_t key;
+#endif
+} pm__mem_registry;
+
+/* ---- chunks: called with the pool's lock held, unless said otherwise ----------------------------------------- */
+
+/* The two places where a pool's memory comes from and goes to; without the lock. */
+static void *pm__pool_take_bytes(size_t bytes) { return PM_MALLOC(bytes); }
+static void pm__pool_give_bytes(void *p, size_t bytes) { PM_FREE(p, bytes); }
+
+static bool pm__pool_reserve(pm_pool *pool, uint64_t bytes) {
+    if (pool->budget && (bytes > pool->budget || pool->reserved > pool->budget - bytes)) return false;
+    pool->reserved += bytes;
+    return true;
+}
+
+static void pm__chunk_link(pm__chunk **list, pm__chunk *c) {
+    c->next = *list;
+    c->link = list;
+    if (c->next) c->next->link = &c->next;
+    *list = c;
+}
+
+static void pm__chunk_unlink(pm__chunk *c) {
+    *c->link = c->next;
+    if (c->next) c->next->link = c->link;
+}
+
+static pm__chunk *pm__chunk_init(void *raw, size_t bytes) {
+    pm__chunk *c = (pm__chunk *)raw;
+    uintptr_t start = (uintptr_t)raw + sizeof *c, mask = PM__SLAB_BYTES - 1;
+    size_t skip = sizeof *c + (size_t)((0 - start) & mask);
+    memset(c, 0, sizeof *c);
+    c->bytes = bytes;
+    c->base = (unsigned char *)raw + skip;
+    c->slabs = c->free_slabs = (unsigned)((bytes - skip) / PM__SLAB_BYTES);
+    for (unsigned i = 0; i < c->slabs; i++) c->free[i / 64] |= (uint64_t)1 << (i % 64);
+    return c;
+}
+
+/* Takes one more chunk; chunks grow with the pool so that their number stays small. Without the lock. */
+static bool pm__pool_grow(pm_pool *pool) {
+    const size_t least = 2 * PM__SLAB_BYTES + sizeof(pm__chunk); /* holds one slab wherever it starts */
+    size_t want = PM__CHUNK_MIN;
+    pm__lock_acquire(&pool->lock);
+    while (want < PM__CHUNK_MAX && want < pool->reserved / 4) want *= 2;
+    if (pool->budget && want > pool->budget - pool->reserved) want = (size_t)(pool->budget - pool->reserved);
+    bool granted = want >= least && pm__pool_reserve(pool, want);
+    pm__lock_release(&pool->lock);
+    if (!granted) return false;
+    size_t bytes = want;
+    void *raw = pm__pool_take_bytes(bytes);
+    if (!raw && want > least) {
+        bytes = least;
+        raw = pm__pool_take_bytes(bytes);
+    }
+    pm__chunk *c = raw ? pm__chunk_init(raw, bytes) : NULL;
+    pm__lock_acquire(&pool->lock);
+    pool->reserved -= raw ? want - bytes : want;
+    if (c) {
+        pm__chunk_link(&pool->open, c);
+        pool->empty_chunks++;
+    }
+    pm__lock_release(&pool->lock);
+    return c != NULL;
+}
+
+static pm__slab *pm__pool_take_slab(pm_pool *pool) {
+    pm__chunk *c = pool->open;
+    if (!c) return NULL;
+    unsigned word = 0;
+    while (c->free[word] == 0) word++;
+    unsigned i = word * 64 + pm__ctz64(c->free[word]);
+    c->free[word] &= c->free[word] - 1;
+    if (c->free_slabs == c->slabs) pool->empty_chunks--;
+    if (--c->free_slabs == 0) {
+        pm__chunk_unlink(c);
+        pm__chunk_link(&pool->full, c);
+    }
+    pm__slab *s = (pm__slab *)(void *)(c->base + (size_t)i * PM__SLAB_BYTES);
+    s->chunk = c;
+    return s;
+}
+
+/* Behind all others, so that it is used last and can be given back. */
+static void pm__pool_move_last(pm_pool *pool, pm__chunk *c) {
+    pm__chunk_unlink(c);
+    pm__chunk **end = &pool->open;
+    while (*end) end = &(*end)->next;
+    pm__chunk_link(end, c);
+}
+
+/* One empty chunk is kept against allocation that swings around a boundary; a second one goes to `dead`. */
+static void pm__pool_put_slab(pm_pool *pool, pm__slab *s, pm__chunk **dead) {
+    pm__chunk *c = s->chunk;
+    size_t i = (size_t)((unsigned char *)s - c->base) / PM__SLAB_BYTES;
+    c->free[i / 64] |= (uint64_t)1 << (i % 64);
+    if (c->free_slabs++ == 0) {
+        pm__chunk_unlink(c);
+        pm__chunk_link(&pool->open, c);
+    }
+    if (c->free_slabs < c->slabs) return;
+    if (pool->empty_chunks == 0) {
+        pool->empty_chunks = 1;
+        pm__pool_move_last(pool, c);
+        return;
+    }
+    pm__chunk_unlink(c);
+    pool->reserved -= c->bytes;
+    c->next = *dead;
+    *dead = c;
+}
+
+/* Takes back a chain of empty slabs. */
+static void pm__pool_put_slabs(pm_pool *pool, pm__slab *chain, pm__chunk **dead) {
+    while (chain) {
+        pm__slab *next = chain->next;
+        pm__pool_put_slab(pool, chain, dead);
+        chain = next;
+    }
+}
+
+/* Without the lock. */
+static void pm__chunks_give(pm__chunk *dead) {
+    while (dead) {
+        pm__chunk *next = dead->next;
+        pm__pool_give_bytes(dead, dead->bytes);
+        dead = next;
+    }
+}
+
+/* The same for an owner who does not hold the lock. */
+static void pm__pool_return(pm_pool *pool, pm__slab *chain) {
+    pm__chunk *dead = NULL;
+    if (!chain) return;
+    pm__lock_acquire(&pool->lock);
+    pm__pool_put_slabs(pool, chain, &dead);
+    pm__lock_release(&pool->lock);
+    pm__chunks_give(dead);
+}
+
+/* ---- slabs: called by the heap's owner, or for a detached heap with the pool's lock held --------------------- */
+
+static PM__INLINE uint32_t pm__slab_limit(const pm__slab *s) { return PM__SLAB_BYTES - s->size; }
+
+/* Makes blocks of the part never used; a few kilobytes at a time, so that a small map touches little memory. */
+static bool pm__slab_extend(pm__slab *s) {
+    uint32_t at = (uint32_t)s->fresh * PM__MEM_UNIT, limit = pm__slab_limit(s);
+    if (at > limit) return false;
+    uint32_t stop = at + 2048 < limit ? at + 2048 : limit;
+    unsigned char *base = (unsigned char *)s;
+    s->free = base + at;
+    for (; at + s->size <= stop; at += s->size) *(void **)(void *)(base + at) = base + at + s->size;
+    *(void **)(void *)(base + at) = NULL;
+    s->fresh = (uint16_t)((at + s->size) / PM__MEM_UNIT);
+    return true;
+}
+
+static void pm__slab_list(pm__heap *heap, pm__slab *s) {
+    s->prev = NULL;
+    s->next = heap->partial[s->cls];
+    if (s->next) s->next->prev = s;
+    heap->partial[s->cls] = s;
+}
+
+static void pm__slab_unlist(pm__heap *heap, pm__slab *s) {
+    if (s->prev) s->prev->next = s->next;
+    else heap->partial[s->cls] = s->next;
+    if (s->next) s->next->prev = s->prev;
+}
+
+static void pm__slab_init(pm__heap *heap, pm__slab *s, unsigned cls) {
+    s->free = NULL;
+    pm__store_relaxed(&s->used, 0);
+    pm__store_relaxed(&s->remote, 0);
+    s->fresh = PM__SLAB_HEADER / PM__MEM_UNIT;
+    s->size = pm__mem_class_bytes[cls];
+    s->cls = (uint8_t)cls;
+    /* Release: pairs with the acquire load in pm__slab_notify. */
+    pm__store_release(&s->heap, heap);
+}
+
+/* Takes one block of a slab that has some ready. */
+static PM__INLINE void *pm__slab_pop(pm__slab *s) {
+    void *p = s->free;
+    s->free = *(void **)p;
+    pm__store_relaxed(&s->used, pm__load_relaxed(&s->used) + 1);
+    return p;
+}
+
+/* After a slab's `free` list has grown: puts it where it belongs. Returns a slab to be given back, or NULL. */
+static pm__slab *pm__slab_settle(pm__heap *heap, pm__slab *s, bool was_listed) {
+    bool empty = pm__load_relaxed(&s->used) == 0;
+    if (heap->current[s->cls] == s) {
+        if (!empty || (heap->sticky >> s->cls & 1)) return NULL;
+        heap->current[s->cls] = NULL;
+        return s;
+    }
+    if (empty) {
+        if (was_listed) pm__slab_unlist(heap, s);
+        return s;
+    }
+    if (!was_listed) pm__slab_list(heap, s);
+    return NULL;
+}
+
+static PM__NOINLINE void pm__slab_put_slow(pm__slab *s, bool was_listed) {
+    pm__heap *heap = (pm__heap *)pm__load_relaxed(&s->heap);
+    pm__slab *empty = pm__slab_settle(heap, s, was_listed);
+    if (!empty) return;
+    empty->next = NULL;
+    pm__pool_return(heap->pool, empty);
+}
+
+static PM__INLINE void pm__slab_put(pm__slab *s, void *p) {
+    void *old = s->free;
+    uint32_t used = pm__load_relaxed(&s->used) - 1;
+    *(void **)p = old;
+    s->free = p;
+    pm__store_relaxed(&s->used, used);
+    if (PM__UNLIKELY(!old || used == 0)) pm__slab_put_slow(s, old != NULL);
+}
+
+/* ---- blocks freed by other threads --------------------------------------------------------------------------- */
+
+#if !PM_NO_THREADS
+/* Tells a slab's heap that `remote` has become non-empty. */
+static void pm__slab_notify(pm__slab *s) {
+    /* The heap may change until the slab is in a list; pm__heap_collect forwards late comers. */
+    pm__heap *heap = (pm__heap *)pm__load_acquire(&s->heap);
+    void *top = pm__load_relaxed(&heap->notified);
+    do s->next_notified = (pm__slab *)top;
+    while (!pm__aptr_cas(&heap->notified, &top, s)); /* pairs with the exchange in pm__heap_collect */
+}
+
+static void pm__slab_put_remote(pm__slab *s, void *p) {
+    unsigned char *base = (unsigned char *)s;
+    uint32_t offset = (uint32_t)((unsigned char *)p - base) / PM__MEM_UNIT;
+    uint32_t old = pm__load_relaxed(&s->remote);
+    do *(void **)p = old ? base + (old >> 16) * PM__MEM_UNIT : NULL;
+    while (!pm__a32_cas(&s->remote, &old, offset << 16 | ((old & 0xffff) + 1))); /* pairs with pm__slab_absorb */
+    if (old == 0) pm__slab_notify(s);
+}
+
+/* Moves the remote blocks to the free list. Empty slabs go to *empties. */
+static void pm__slab_absorb(pm__heap *heap, pm__slab *s, pm__slab **empties) {
+    uint32_t remote = pm__a32_exchange(&s->remote, 0);
+    void *top = (unsigned char *)s + (remote >> 16) * PM__MEM_UNIT;
+    bool had_free = s->free != NULL;
+    if (had_free) {
+        void **last = (void **)top;
+        while (*last) last = (void **)*last;
+        *last = s->free;
+    }
+    s->free = top;
+    pm__store_relaxed(&s->used, pm__load_relaxed(&s->used) - (remote & 0xffff));
+    pm__slab *empty = pm__slab_settle(heap, s, had_free);
+    if (!empty) return;
+    empty->next = *empties;
+    *empties = empty;
+}
+#endif
+
+/* Takes in what other threads have freed; returns the slabs that are empty now, for pm__pool_put_slabs. */
+static pm__slab *pm__heap_collect(pm__heap *heap) {
+    pm__slab *empties = NULL;
+#if PM_NO_THREADS
+    (void)heap;
+#else
+    if (!pm__load_relaxed(&heap->notified)) return NULL;
+    pm__slab *s = (pm__slab *)pm__aptr_exchange(&heap->notified, NULL);
+    while (s) {
+        pm__slab *next = s->next_notified; /* read first: once absorbed, the slab can be notified again */
+        if (pm__load_relaxed(&s->heap) == heap) pm__slab_absorb(heap, s, &empties);
+        else pm__slab_notify(s);
+        s = next;
+    }
+#endif
+    return empties;
+}
+
+/* Empty slabs that were kept for the next allocation. */
+static pm__slab *pm__heap_shrink(pm__heap *heap) {
+    pm__slab *empties = NULL;
+    for (unsigned c = 0; c < PM__MEM_CLASSES; c++) {
+        pm__slab *s = heap->current[c];
+        if (!s || pm__load_relaxed(&s->used) != 0) continue;
+        heap->current[c] = NULL;
+        s->next = empties;
+        empties = s;
+    }
+    return empties;
+}
+
+/* ---- heaps and threads --------------------------------------------------------------------------------------- */
+
+/* A detached heap's slab of the class that has room; it leaves that heap. With the pool's lock. */
+static pm__slab *pm__heap_lend_slab(pm__heap *heap, unsigned cls) {
+    pm__slab *s = heap->current[cls];
+    if (s) {
+        heap->current[cls] = NULL;
+        if (s->free || pm__slab_extend(s)) return s;
+    }
+    s = heap->partial[cls];
+    if (s) pm__slab_unlist(heap, s);
+    return s;
+}
+
+/* A slab for `heap`: of a detached heap, or a fresh one. */
+static pm__slab *pm__pool_find_slab(pm_pool *pool, pm__heap *heap, unsigned cls) {
+    pm__chunk *dead = NULL;
+    pm__slab *s = NULL;
+    pm__lock_acquire(&pool->lock);
+    for (pm__heap *h = pool->detached; h && !s; h = h->next_detached) {
+        pm__pool_put_slabs(pool, pm__heap_collect(h), &dead);
+        s = pm__heap_lend_slab(h, cls);
+    }
+    if (s) {
+        pm__store_release(&s->heap, heap); /* pairs with the acquire load in pm__slab_notify */
+    } else {
+        s = pm__pool_take_slab(pool);
+        if (s) pm__slab_init(heap, s, cls);
+    }
+    pm__lock_release(&pool->lock);
+    pm__chunks_give(dead);
+    return s;
+}
+
+/* Makes current[cls] a slab with a block ready. */
+static pm__slab *pm__heap_refill(pm__heap *heap, unsigned cls) {
+    pm_pool *pool = heap->pool;
+    pm__pool_return(pool, pm__heap_collect(heap));
+    pm__slab *full = heap->current[cls];
+    if (full && (full->free || pm__slab_extend(full))) return full;
+    pm__slab *s = heap->partial[cls];
+    if (s) {
+        pm__slab_unlist(heap, s);
+    } else {
+        /* A class that comes back for its only slab is better off keeping it; one that needs more gives all back, or
+           the last slabs of a dropped map could hold a chunk each. */
+        uint64_t bit = (uint64_t)1 << cls;
+        heap->sticky = full ? heap->sticky & ~bit : heap->sticky | bit;
+        s = pm__pool_find_slab(pool, heap, cls);
+        while (!s && pm__pool_grow(pool)) s = pm__pool_find_slab(pool, heap, cls);
+        if (!s) { /* the last resort: slabs kept empty for other classes */
+            pm__pool_return(pool, pm__heap_shrink(heap));
+            s = pm__pool_find_slab(pool, heap, cls);
+        }
+        if (!s) return NULL;
+        if (!s->free) pm__slab_extend(s);
+    }
+    heap->current[cls] = s;
+    return s;
+}
+
+/* With the registry's lock. */
+static void pm__heap_own(pm__mem_thread *self, pm__heap *heap) {
+    heap->next_of_thread = self->heaps;
+    heap->link_of_thread = &self->heaps;
+    if (heap->next_of_thread) heap->next_of_thread->link_of_thread = &heap->next_of_thread;
+    self->heaps = heap;
+    pm__store_relaxed(&heap->owner, self);
+}
+
+/* With the registry's lock. */
+static void pm__heap_disown(pm__heap *heap) {
+    *heap->link_of_thread = heap->next_of_thread;
+    if (heap->next_of_thread) heap->next_of_thread->link_of_thread = heap->link_of_thread;
+    pm__store_relaxed(&heap->owner, NULL);
+}
+
+#if !PM_NO_THREADS
+/* The end of a thread. Its variables still exist: should a later destructor use a pool again, the thread registers
+   anew. */
+static void pm__mem_thread_end(void *arg) {
+    pm__mem_thread *self = (pm__mem_thread *)arg;
+    pm__chunk *dead = NULL;
+    pm__lock_acquire(&pm__mem_registry.lock);
+    while (self->heaps) {
+        pm__heap *heap = self->heaps;
+        pm_pool *pool = heap->pool;
+        pm__heap_disown(heap);
+        pm__lock_acquire(&pool->lock);
+        pm__pool_put_slabs(pool, pm__heap_collect(heap), &dead);
+        pm__pool_put_slabs(pool, pm__heap_shrink(heap), &dead);
+        heap->next_detached = pool->detached;
+        pool->detached = heap;
+        pm__lock_release(&pool->lock);
+    }
+    pm__lock_release(&pm__mem_registry.lock);
+    pm__chunks_give(dead);
+    memset(self, 0, sizeof *self);
+}
+
+/* Arranges for pm__mem_thread_end. Without it a thread gets no heap, because what it left would be lost. */
+static bool pm__mem_thread_register(pm__mem_thread *self) {
+    pm__lock_acquire(&pm__mem_registry.lock);
+    if (!pm__mem_registry.has_key)
+        pm__mem_registry.has_key = tss_create(&pm__mem_registry.key, pm__mem_thread_end) == thrd_success;
+    bool ok = pm__mem_registry.has_key;
+    pm__lock_release(&pm__mem_registry.lock);
+    self->registered = ok && tss_set(pm__mem_registry.key, self) == thrd_success;
+    return self->registered;
+}
+#endif
+
+/* This thread's heap of the pool if it has one, or else a detached one. */
+static pm__heap *pm__heap_find(pm__mem_thread *self, pm_pool *pool) {
+    pm__lock_acquire(&pm__mem_registry.lock);
+    pm__heap *heap = self->heaps;
+    while (heap && heap->pool != pool) heap = heap->next_of_thread;
+    if (!heap) {
+        pm__lock_acquire(&pool->lock);
+        heap = pool->detached;
+        if (heap) pool->detached = heap->next_detached;
+        pm__lock_release(&pool->lock);
+        if (heap) pm__heap_own(self, heap);
+    }
+    pm__lock_release(&pm__mem_registry.lock);
+    return heap;
+}
+
+static pm__heap *pm__heap_new(pm__mem_thread *self, pm_pool *pool) {
+    pm__lock_acquire(&pool->lock);
+    bool granted = pm__pool_reserve(pool, sizeof(pm__heap));
+    pm__lock_release(&pool->lock);
+    if (!granted) return NULL;
+    pm__heap *heap = (pm__heap *)pm__pool_take_bytes(sizeof *heap);
+    pm__lock_acquire(&pm__mem_registry.lock);
+    pm__lock_acquire(&pool->lock);
+    if (heap) {
+        memset(heap, 0, sizeof *heap);
+        heap->pool = pool;
+        heap->next_in_pool = pool->heaps;
+        pool->heaps = heap;
+        pm__heap_own(self, heap);
+    } else {
+        pool->reserved -= sizeof(pm__heap);
+    }
+    pm__lock_release(&pool->lock);
+    pm__lock_release(&pm__mem_registry.lock);
+    return heap;
+}
+
+/* The calling thread's heap of a pool, found or made, and remembered for the fast path. */
+static PM__NOINLINE pm__heap *pm__heap_attach(pm_pool *pool) {
+    pm__mem_thread *self = &pm__mem_self;
+#if !PM_NO_THREADS
+    if (!self->registered && !pm__mem_thread_register(self)) return NULL;
+#endif
+    pm__heap *heap = pm__heap_find(self, pool);
+    if (!heap) heap = pm__heap_new(self, pool);
+    if (!heap) return NULL;
+    if (pool == &pm__pool_default) {
+        self->heap = heap;
+    } else {
+        self->cache[pool->id % PM__HEAP_CACHE].id = pool->id;
+        self->cache[pool->id % PM__HEAP_CACHE].heap = heap;
+    }
+    return heap;
+}
+
+/* The heap of the fast path, or NULL. */
+static PM__INLINE pm__heap *pm__heap_get(const pm_pool *pool) {
+    if (PM__LIKELY(!pool)) return pm__mem_self.heap;
+    unsigned slot = (unsigned)(pool->id % PM__HEAP_CACHE);
+    return pm__mem_self.cache[slot].id == pool->id ? pm__mem_self.cache[slot].heap : NULL;
+}
+
+/* ---- allocation ---------------------------------------------------------------------------------------------- */
+
+static PM__NOINLINE void *pm__mem_alloc_slow(pm_pool *pool, unsigned cls) {
+    pm__heap *heap = pm__heap_get(pool);
+    if (!heap) heap = pm__heap_attach(pool ? pool : &pm__pool_default);
+    pm__slab *s = heap ? pm__heap_refill(heap, cls) : NULL;
+    return s ? pm__slab_pop(s) : NULL;
+}
+
+/* A block of `size` bytes, a value that pm__mem_round returned; aligned to 16 bytes, or to 64 if `size` is a multiple
+   of 64. NULL: no memory, or the budget is reached. */
+static PM__INLINE void *pm__mem_alloc(pm_pool *pool, size_t size) {
+    unsigned cls = pm__mem_class_of[size / PM__MEM_UNIT];
+    pm__heap *heap = pm__heap_get(pool);
+    PM__CHECK2(size <= PM__MEM_MAX && pm__mem_class_bytes[cls] == size);
+    if (PM__LIKELY(heap != NULL)) {
+        pm__slab *s = heap->current[cls];
+        if (PM__LIKELY(s && s->free)) return pm__slab_pop(s);
+    }
+    return pm__mem_alloc_slow(pool, cls);
+}
+
+#if !PM_NO_THREADS
+/* Not a block of this thread's default heap: perhaps of another heap of it. Only the thread itself ever stores its own
+   address in `owner`, so reading it there is proof. */
+static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
+    pm__heap *heap = (pm__heap *)pm__load_acquire(&s->heap);
+    if (pm__load_relaxed(&heap->owner) == (void *)&pm__mem_self) pm__slab_put(s, p);
+    else pm__slab_put_remote(s, p);
+}
+#endif
+
+/* Gives a block back, on any thread. */
+static PM__INLINE void pm__mem_free(void *p, size_t size) {
+    pm__slab *s = (pm__slab *)((uintptr_t)p & ~(uintptr_t)(PM__SLAB_BYTES - 1));
+    PM__CHECK2(s->size == size);
+    (void)size;
+#if PM_NO_THREADS
+    pm__slab_put(s, p);
+#else
+    if (PM__LIKELY(pm__load_relaxed(&s->heap) == (void *)pm__mem_self.heap)) pm__slab_put(s, p);
+    else pm__mem_free_slow(s, p);
+#endif
+}
+
+/* ---- pools --------------------------------------------------------------------------------------------------- */
+
+PM_API pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out) {
+    pm_pool *pool = (pm_pool *)PM_MALLOC(sizeof *pool);
+    if (!pool) return PM_NOMEM;
+    memset(pool, 0, sizeof *pool);
+    pool->budget = options ? options->budget : 0;
+    pool->reserved = sizeof *pool;
+    pm__lock_acquire(&pm__mem_registry.lock);
+    pool->id = ++pm__mem_registry.last_pool_id;
+    pm__lock_release(&pm__mem_registry.lock);
+    *out = pool;
+    return PM_OK;
+}
+
+/* Adds up the slabs in use of a list of chunks. With the pool's lock. */
+static void pm__chunks_count(const pm__chunk *c, pm_pool_stats *out) {
+    for (; c; c = c->next) {
+        for (unsigned i = 0; i < c->slabs; i++) {
+            if (c->free[i / 64] >> (i % 64) & 1) continue;
+            const pm__slab *s = (const pm__slab *)(const void *)(c->base + (size_t)i * PM__SLAB_BYTES);
+            uint32_t freed = pm__load_relaxed(&s->remote) & 0xffff, used = pm__load_relaxed(&s->used);
+            if (used <= freed) continue; /* less: the owner has just absorbed them */
+            out->in_slabs += PM__SLAB_BYTES;
+            out->nodes += used - freed;
+            out->live += (uint64_t)(used - freed) * s->size;
+        }
+    }
+}
+
+static void pm__pool_count(const pm_pool *pool, pm_pool_stats *out) {
+    *out = (pm_pool_stats){.reserved = pool->reserved, .budget = pool->budget};
+    pm__chunks_count(pool->open, out);
+    pm__chunks_count(pool->full, out);
+}
+
+PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
+    pm_pool *p = pool ? (pm_pool *)(uintptr_t)pool : &pm__pool_default; /* its lock is not part of its value */
+    pm__lock_acquire(&p->lock);
+    pm__pool_count(p, out);
+    pm__lock_release(&p->lock);
+}
+
+PM_API pm_status pm_pool_free(pm_pool *pool) {
+    pm_pool_stats stats;
+    if (!pool) return PM_OK;
+    pm__lock_acquire(&pm__mem_registry.lock);
+    pm__lock_acquire(&pool->lock);
+    pm__pool_count(pool, &stats);
+    if (stats.nodes == 0)
+        for (pm__heap *h = pool->heaps; h; h = h->next_in_pool)
+            if (pm__load_relaxed(&h->owner)) pm__heap_disown(h);
+    pm__lock_release(&pool->lock);
+    pm__lock_release(&pm__mem_registry.lock);
+    if (stats.nodes) return PM_BUSY;
+    for (pm__heap *h = pool->heaps, *next; h; h = next) {
+        next = h->next_in_pool;
+        pm__pool_give_bytes(h, sizeof *h);
+    }
+    pm__chunks_give(pool->open);
+    pm__chunks_give(pool->full);
+    PM_FREE(pool, sizeof *pool);
+    return PM_OK;
+}
+
+/* Empty chunks go to *dead. With the pool's lock. */
+static void pm__pool_drop_chunks(pm_pool *pool, pm__chunk **dead) {
+    pm__chunk *next;
+    for (pm__chunk *c = pool->open; c; c = next) {
+        next = c->next;
+        if (c->free_slabs < c->slabs) continue;
+        pm__chunk_unlink(c);
+        pool->reserved -= c->bytes;
+        pool->empty_chunks--;
+        c->next = *dead;
+        *dead = c;
+    }
+}
+
+/* Unlinks the heaps that no thread but the caller has, once the pool has no slab: no late notice can reach them then.
+   Returns them linked by next_detached. With both locks. */
+static pm__heap *pm__pool_drop_heaps(pm_pool *pool) {
+    pm__heap *dead = NULL, **link = &pool->heaps;
+    while (*link) {
+        pm__heap *h = *link;
+        void *owner = pm__load_relaxed(&h->owner);
+        if (owner && owner != (void *)&pm__mem_self) {
+            link = &h->next_in_pool;
+            continue;
+        }
+        if (owner) pm__heap_disown(h);
+        *link = h->next_in_pool;
+        h->next_detached = dead;
+        dead = h;
+        pool->reserved -= sizeof *h;
+    }
+    pool->detached = NULL;
+    if (pool == &pm__pool_default) pm__mem_self.heap = NULL;
+    else if (pm__mem_self.cache[pool->id % PM__HEAP_CACHE].id == pool->id)
+        pm__mem_self.cache[pool->id % PM__HEAP_CACHE].id = 0;
+    return dead;
+}
+
+PM_API void pm_pool_trim(pm_pool *pool) {
+    pm_pool *p = pool ? pool : &pm__pool_default;
+    pm__chunk *dead = NULL;
+    pm__heap *heaps = NULL;
+    pm__lock_acquire(&pm__mem_registry.lock);
+    pm__lock_acquire(&p->lock);
+    for (pm__heap *h = p->heaps; h; h = h->next_in_pool) {
+        void *owner = pm__load_relaxed(&h->owner);
+        if (owner && owner != (void *)&pm__mem_self) continue;
+        pm__pool_put_slabs(p, pm__heap_collect(h), &dead);
+        pm__pool_put_slabs(p, pm__heap_shrink(h), &dead);
+    }
+    pm__pool_drop_chunks(p, &dead);
+    if (!p->open && !p->full) heaps = pm__pool_drop_heaps(p);
+    pm__lock_release(&p->lock);
+    pm__lock_release(&pm__mem_registry.lock);
+    pm__chunks_give(dead);
+    while (heaps) {
+        pm__heap *next = heaps->next_detached;
+        pm__pool_give_bytes(heaps, sizeof *heaps);
+        heaps = next;
+    }
+}
+#endif

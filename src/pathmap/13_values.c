@@ -1,0 +1,229 @@
+/* Values: the built-in tables of value operations, counted byte strings, and the dispatch that the layers above use.
+
+   A hook that is NULL has the meaning of plain words under "left wins"; the dispatch functions supply it, so no table
+   is obliged to fill every slot. Answers of the built-in hooks are exact: an identity bit is set if and only if the
+   result equals that operand. */
+#include "02_types.h"
+#include "12_bytemask.c"
+
+PM_API const char *pm_status_text(pm_status s) {
+    switch (s) {
+    case PM_OK: return "ok";
+    case PM_NOMEM: return "out of memory";
+    case PM_INVALID: return "invalid argument";
+    case PM_MISMATCH: return "operands have different value operations";
+    case PM_CONFLICT: return "another zipper claims an overlapping path";
+    case PM_BUSY: return "the object is in use";
+    case PM_CORRUPT: return "damaged data or structure";
+    case PM_BADHOOK: return "a value hook gave a forbidden answer";
+    case PM_IO: return "reading or writing failed";
+    }
+    return "unknown status";
+}
+
+/* ---- hooks of the built-in tables ---------------------------------------------------------------------------- */
+
+/* Names the operands that `result` equals, or hands it out as something new. */
+static PM__INLINE pm_alg pm__val_answer(pm_val a, pm_val b, pm_val result, pm_val *out) {
+    unsigned same = (result == a ? (unsigned)PM_ALG_LEFT : 0) | (result == b ? (unsigned)PM_ALG_RIGHT : 0);
+    if (same) return (pm_alg)same;
+    *out = result;
+    return PM_ALG_ELEMENT;
+}
+
+static pm_alg pm__val_max(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx;
+    return pm__val_answer(a, b, a > b ? a : b, out);
+}
+
+static pm_alg pm__val_min(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx;
+    return pm__val_answer(a, b, a < b ? a : b, out);
+}
+
+static pm_alg pm__val_cancel(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx;
+    (void)out;
+    return a == b ? PM_ALG_NONE : PM_ALG_LEFT;
+}
+
+static pm_alg pm__val_add(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx;
+    return pm__val_answer(a, b, a + b, out);
+}
+
+static pm_alg pm__val_difference(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx;
+    return a <= b ? PM_ALG_NONE : pm__val_answer(a, b, a - b, out);
+}
+
+static pm_alg pm__val_or(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx;
+    return pm__val_answer(a, b, a | b, out);
+}
+
+/* Equal operands answer themselves even when they are 0: the table is idempotent, and a zero that met itself must not
+   fare differently depending on whether the two sides happen to share a node. */
+static pm_alg pm__val_and(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx;
+    if (a == b) return PM_ALG_BOTH;
+    return (a & b) == 0 ? PM_ALG_NONE : pm__val_answer(a, b, a & b, out);
+}
+
+static pm_alg pm__val_andnot(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx;
+    return (a & ~b) == 0 ? PM_ALG_NONE : pm__val_answer(a, b, a & ~b, out);
+}
+
+/* ---- counted byte strings ------------------------------------------------------------------------------------ */
+
+/* The word of such a value is the address of this block. 32-bit counts would do for nodes only: a count of references
+   to a value grows by one per copied slot, which 64 bits cannot exhaust. */
+typedef struct pm__bytes {
+    pm__a64 rc;
+    size_t len;
+    unsigned char data[];
+} pm__bytes;
+
+static PM__INLINE pm__bytes *pm__bytes_of(pm_val v) { return (pm__bytes *)(uintptr_t)v; }
+
+PM_API pm_status pm_bytes_new(const void *data, size_t len, pm_val *out) {
+    if (len > SIZE_MAX - sizeof(pm__bytes)) return PM_NOMEM;
+    pm__bytes *b = (pm__bytes *)PM_MALLOC(sizeof(pm__bytes) + len);
+    if (!b) return PM_NOMEM;
+    pm__store_relaxed(&b->rc, 1);
+    b->len = len;
+    if (len) memcpy(b->data, data, len);
+    *out = (pm_val)(uintptr_t)b;
+    return PM_OK;
+}
+
+PM_API const void *pm_bytes_get(pm_val v, size_t *len) {
+    const pm__bytes *b = pm__bytes_of(v);
+    if (len) *len = b->len;
+    return b->data;
+}
+
+PM_API void pm_bytes_release(pm_val v) {
+    pm__bytes *b = pm__bytes_of(v);
+    /* Acquire and release: the last owner must see every other owner's reads as done before it frees. */
+    if (pm__a64_fetch_sub_acq_rel(&b->rc, 1) == 1) PM_FREE(b, sizeof(pm__bytes) + b->len);
+}
+
+static void pm__bytes_retain_hook(void *ctx, pm_val v) {
+    (void)ctx;
+    pm__a64_fetch_add_relaxed(&pm__bytes_of(v)->rc, 1);
+}
+
+static void pm__bytes_release_hook(void *ctx, pm_val v) {
+    (void)ctx;
+    pm_bytes_release(v);
+}
+
+static bool pm__bytes_equal_hook(void *ctx, pm_val a, pm_val b) {
+    (void)ctx;
+    if (a == b) return true;
+    const pm__bytes *x = pm__bytes_of(a), *y = pm__bytes_of(b);
+    return x->len == y->len && memcmp(x->data, y->data, x->len) == 0;
+}
+
+/* Equal strings in different blocks must hash alike, so the bytes are hashed and not the word. */
+static uint64_t pm__bytes_hash_hook(void *ctx, pm_val v) {
+    (void)ctx;
+    const pm__bytes *b = pm__bytes_of(v);
+    uint64_t h = (0x9e3779b97f4a7c15u ^ (uint64_t)b->len) * 0xd6e8feb86659fd93u; /* "a" and "a\0" differ from here on */
+    h ^= h >> 32;
+    for (size_t at = 0; at < b->len; at += 8) {
+        h = (h ^ pm__load_upto8(b->data + at, b->len - at)) * 0xd6e8feb86659fd93u;
+        h ^= h >> 32;
+    }
+    h *= 0xd6e8feb86659fd93u;
+    return h ^ (h >> 29);
+}
+
+/* ---- tables -------------------------------------------------------------------------------------------------- */
+
+PM_API const pm_ops *pm_ops_unit(void) {
+    static const pm_ops ops = {.name = "unit", .flags = PM_OPS_UNIT | PM_OPS_IDEMPOTENT};
+    return &ops;
+}
+
+PM_API const pm_ops *pm_ops_left(void) {
+    static const pm_ops ops = {.name = "left", .flags = PM_OPS_IDEMPOTENT};
+    return &ops;
+}
+
+PM_API const pm_ops *pm_ops_lattice(void) {
+    static const pm_ops ops = {.name = "lattice",
+                               .flags = PM_OPS_IDEMPOTENT,
+                               .join = pm__val_max,
+                               .meet = pm__val_min,
+                               .subtract = pm__val_cancel};
+    return &ops;
+}
+
+PM_API const pm_ops *pm_ops_sum(void) {
+    static const pm_ops ops = {
+        .name = "sum", .join = pm__val_add, .meet = pm__val_min, .subtract = pm__val_difference};
+    return &ops;
+}
+
+PM_API const pm_ops *pm_ops_bits(void) {
+    static const pm_ops ops = {.name = "bits",
+                               .flags = PM_OPS_IDEMPOTENT,
+                               .join = pm__val_or,
+                               .meet = pm__val_and,
+                               .subtract = pm__val_andnot};
+    return &ops;
+}
+
+PM_API const pm_ops *pm_ops_bytes(void) {
+    static const pm_ops ops = {.name = "bytes",
+                               .flags = PM_OPS_IDEMPOTENT,
+                               .retain = pm__bytes_retain_hook,
+                               .release = pm__bytes_release_hook,
+                               .equal = pm__bytes_equal_hook,
+                               .hash = pm__bytes_hash_hook};
+    return &ops;
+}
+
+/* ---- dispatch ------------------------------------------------------------------------------------------------ */
+
+static PM__INLINE const pm_ops *pm__ops_of(const pm_ops *ops) { return ops ? ops : pm_ops_left(); }
+
+/* No hooks around the life of a value: payload words may be copied and forgotten freely. */
+static PM__INLINE bool pm__ops_is_plain(const pm_ops *ops) { return !ops->retain && !ops->release; }
+
+static PM__INLINE bool pm__ops_is_unit(const pm_ops *ops) { return (ops->flags & PM_OPS_UNIT) != 0; }
+static PM__INLINE bool pm__ops_is_idempotent(const pm_ops *ops) { return (ops->flags & PM_OPS_IDEMPOTENT) != 0; }
+
+static PM__INLINE void pm__val_retain(const pm_ops *ops, pm_val v) {
+    if (ops->retain) ops->retain(ops->ctx, v);
+}
+
+static PM__INLINE void pm__val_release(const pm_ops *ops, pm_val v) {
+    if (ops->release) ops->release(ops->ctx, v);
+}
+
+static PM__INLINE bool pm__val_equal(const pm_ops *ops, pm_val a, pm_val b) {
+    return ops->equal ? ops->equal(ops->ctx, a, b) : a == b;
+}
+
+static PM__INLINE uint64_t pm__val_hash(const pm_ops *ops, pm_val v) { return ops->hash ? ops->hash(ops->ctx, v) : v; }
+
+static PM__INLINE pm_alg pm__val_keep_left(const pm_ops *ops, pm_val a, pm_val b) {
+    return pm__val_equal(ops, a, b) ? PM_ALG_BOTH : PM_ALG_LEFT;
+}
+
+/* The caller checks a custom hook's answer: PM_ALG_NONE from join is PM_BADHOOK. */
+static PM__INLINE pm_alg pm__val_join(const pm_ops *ops, pm_val a, pm_val b, pm_val *out) {
+    return ops->join ? ops->join(ops->ctx, a, b, out) : pm__val_keep_left(ops, a, b);
+}
+
+static PM__INLINE pm_alg pm__val_meet(const pm_ops *ops, pm_val a, pm_val b, pm_val *out) {
+    return ops->meet ? ops->meet(ops->ctx, a, b, out) : pm__val_keep_left(ops, a, b);
+}
+
+static PM__INLINE pm_alg pm__val_subtract(const pm_ops *ops, pm_val a, pm_val b, pm_val *out) {
+    return ops->subtract ? ops->subtract(ops->ctx, a, b, out) : PM_ALG_NONE;
+}

@@ -1,0 +1,76 @@
+/* What the node parts share: the context of an operation, and entries, the currency in which nodes are taken apart
+   and put together.
+
+   A value at a path always lives in the node above it, never in the node rooted at that path; so any subtrie can be
+   shared, grafted or cut without touching it. The value of the empty path lives in the map's handle.
+
+   A node-kind part (22, 23) offers only local operations on its own kind and says when it is full; 24 alone chooses
+   between kinds; 25 alone walks paths. */
+#include "20_ref.c"
+#include "11_memory.c"
+#include "13_values.c"
+
+static PM__INLINE unsigned pm__popcount32(uint32_t x) { return pm__popcount64(x); }
+static PM__INLINE unsigned pm__ctz32(uint32_t x) { return pm__ctz64(x); }
+/* The n lowest bits, n up to 32. */
+static PM__INLINE uint32_t pm__low_bits(unsigned n) { return (uint32_t)(((uint64_t)1 << n) - 1); }
+
+/* The word that unit maps answer for every value. */
+static const pm_val pm__unit_val = 0;
+
+/* What an operation needs to know of the map it works for. */
+typedef struct pm__cx {
+    const pm_ops *ops;
+    pm_pool *pool;
+    bool unit;  /* values have no payload */
+    bool plain; /* values need neither retain nor release */
+} pm__cx;
+
+PM__UNUSED static pm__cx pm__cx_of(const pm_ops *ops, pm_pool *pool) {
+    pm__cx cx;
+    cx.ops = pm__ops_of(ops);
+    cx.pool = pool;
+    cx.unit = (cx.ops->flags & PM_OPS_UNIT) != 0;
+    cx.plain = pm__ops_is_plain(cx.ops);
+    return cx;
+}
+
+/* Longest suffix of one entry: its length less one is a byte. */
+enum { PM__SUFFIX_MAX = 256 };
+
+/* One compressed branch below a node: `len` bytes of suffix, then a value or a child. The first byte stands apart
+   from the rest because line nodes store it apart. Sorted by suffix, a value before the child of the same suffix.
+   A child of 0 is a dangling location. */
+typedef struct pm__ent {
+    const uint8_t *rest; /* bytes 1..len-1 of the suffix */
+    uint64_t pay;
+    uint16_t len; /* 0 only for a value at the end of a line's prefix */
+    uint8_t first;
+    bool child;
+    bool fresh; /* the payload does not come from the node being rebuilt */
+} pm__ent;
+
+static PM__INLINE uint8_t pm__ent_at(const pm__ent *e, size_t i) { return i ? e->rest[i - 1] : e->first; }
+
+static PM__INLINE pm__ent pm__ent_make(const uint8_t *s, size_t len, bool child, uint64_t pay) {
+    pm__ent e;
+    e.rest = s + 1;
+    e.pay = pay;
+    e.len = (uint16_t)len;
+    e.first = len ? s[0] : 0;
+    e.child = child;
+    e.fresh = true;
+    return e;
+}
+
+/* Length of the common prefix of two byte strings. */
+static PM__INLINE size_t pm__lcp(const uint8_t *a, const uint8_t *b, size_t max) {
+    size_t i = 0;
+    while (i + 8 <= max) {
+        uint64_t x = pm__load64le(a + i) ^ pm__load64le(b + i);
+        if (x) return i + (size_t)pm__ctz64(x) / 8;
+        i += 8;
+    }
+    while (i < max && a[i] == b[i]) i++;
+    return i;
+}

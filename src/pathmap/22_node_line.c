@@ -1,0 +1,354 @@
+/* Line nodes: up to 32 compressed branches in one block of at most 512 bytes.
+
+       slim std
+     +  0   0   count
+     +  4   8   flags (bits 0-1 kind; bit 2 E: entry 0 is the value at the end of the prefix; bit 3 unit values)
+     +  5   9   n       entries, 1..32
+     +  6  10   plen    bytes of prefix, 0..255
+     +  7  11   size8   size of the allocation / 8
+     +  8  12   cmask   bit i: entry i is a child
+     + 12  16   first[n]  first byte of each suffix, ascending (0 for E)
+     + 12+n     len[n]    suffix length less one (0 for E)
+     + 12+2n    heap      the prefix, then the len[i] further bytes of each entry, packed in entry order
+       end-8    payloads, growing downwards: value or child reference. Unit maps store none for values
+
+   Invariants (80_inspect checks them):
+     1 entries are sorted by suffix, a value before the child of the same suffix;
+     2 a child's suffix has at least one byte and no other entry extends it;
+     3 E only with plen > 0, and only for a value;
+     4 a child of 0 is a dangling location: no other entry equals its suffix;
+     5 prefix and suffix together have at most 256 bytes; longer tails chain through one-entry lines;
+     6 no entry lies beyond what the block holds, and vector loads stay inside it.
+
+   Lengths rather than offsets: an insertion moves bytes and fixes nothing up. The start of entry i is plen plus the sum
+   of len[0..i), one masked sum of absolute differences per 16 entries.
+
+   Local operations only: search, insert, erase, take apart (decode) and put together (encode). When an insertion does
+   not fit, the caller rebuilds (24_node_any.c). */
+#include "21_node.c"
+
+enum { PM__LINE_ENTRIES = 32, PM__LINE_BYTES = 512, PM__LINE_E = 4, PM__LINE_UNIT = 8 };
+
+typedef struct pm__line {
+    pm__count rc;
+    uint8_t flags, n, plen, size8;
+    uint32_t cmask;
+    uint8_t body[];
+} pm__line;
+
+#define PM__LINE_HDR offsetof(pm__line, body)
+
+static PM__INLINE const uint8_t *pm__line_lens(const pm__line *x) { return x->body + x->n; }
+static PM__INLINE const uint8_t *pm__line_heap(const pm__line *x) { return x->body + 2u * x->n; }
+static PM__INLINE size_t pm__line_size(const pm__line *x) { return (size_t)x->size8 * 8; }
+static PM__INLINE bool pm__line_has_e(const pm__line *x) { return (x->flags & PM__LINE_E) != 0; }
+static PM__INLINE bool pm__line_is_child(const pm__line *x, unsigned i) { return (x->cmask >> i) & 1; }
+
+/* Which payload belongs to entry i. */
+static PM__INLINE unsigned pm__line_pay_index(const pm__line *x, unsigned i) {
+    if (x->flags & PM__LINE_UNIT) return pm__popcount32(x->cmask & pm__low_bits(i));
+    return i;
+}
+
+static PM__INLINE unsigned pm__line_pay_count(const pm__line *x) {
+    return (x->flags & PM__LINE_UNIT) ? pm__popcount32(x->cmask) : x->n;
+}
+
+static PM__INLINE uint64_t *pm__line_pay_at(const pm__line *x, unsigned pi) {
+    return (uint64_t *)(uintptr_t)((const char *)x + pm__line_size(x)) - 1 - pi;
+}
+
+static PM__INLINE const pm_val *pm__line_val(const pm__line *x, unsigned i) {
+    if (x->flags & PM__LINE_UNIT) return &pm__unit_val;
+    return pm__line_pay_at(x, i);
+}
+
+static PM__INLINE pm__ref *pm__line_child(const pm__line *x, unsigned i) {
+    return pm__line_pay_at(x, pm__line_pay_index(x, i));
+}
+
+/* Suffix length of entry i: 0 for E. */
+static PM__INLINE unsigned pm__line_suffix(const pm__line *x, unsigned i) {
+    if (i == 0 && pm__line_has_e(x)) return 0;
+    return pm__line_lens(x)[i] + 1u;
+}
+
+#if PM__SSE2
+static const uint8_t pm__prefix_mask[64] = {
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,
+    0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0};
+
+/* Two loads cover 32 bytes of a per-entry array. Where there are 16 or fewer, the second repeats the first, so that
+   no load leaves the block; what it says is masked away by whoever uses it. */
+static PM__INLINE __m128i pm__line_lo(const uint8_t *a) { return _mm_loadu_si128((const __m128i *)(const void *)a); }
+static PM__INLINE __m128i pm__line_hi(const uint8_t *a, unsigned n) {
+    return _mm_loadu_si128((const __m128i *)(const void *)(a + (n > 16 ? 16 : 0)));
+}
+#endif
+
+/* Where in the heap the bytes of entry i begin: plen plus the lengths before it. */
+static PM__INLINE unsigned pm__line_off(const pm__line *x, unsigned i) {
+    const uint8_t *lens = pm__line_lens(x);
+#if PM__SSE2
+    const uint8_t *pm = pm__prefix_mask + 32 - i;
+    __m128i lo = _mm_and_si128(pm__line_lo(lens), _mm_loadu_si128((const __m128i *)(const void *)pm));
+    __m128i hi = _mm_and_si128(pm__line_hi(lens, x->n), _mm_loadu_si128((const __m128i *)(const void *)(pm + 16)));
+    __m128i s = _mm_add_epi64(_mm_sad_epu8(lo, _mm_setzero_si128()), _mm_sad_epu8(hi, _mm_setzero_si128()));
+    s = _mm_add_epi64(s, _mm_unpackhi_epi64(s, s));
+    return x->plen + (unsigned)_mm_cvtsi128_si32(s);
+#else
+    unsigned off = x->plen;
+    for (unsigned j = 0; j < i; j++) off += lens[j];
+    return off;
+#endif
+}
+
+/* Entries whose suffix begins with byte c, as bits; E never does. */
+static PM__INLINE uint32_t pm__line_match_first(const pm__line *x, uint8_t c) {
+    uint32_t f;
+#if PM__SSE2
+    __m128i v = _mm_set1_epi8((char)c);
+    f = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(pm__line_lo(x->body), v)) |
+        (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(pm__line_hi(x->body, x->n), v)) << 16;
+#else
+    f = 0;
+    for (unsigned i = 0; i < x->n; i++) f |= (uint32_t)(x->body[i] == c) << i;
+#endif
+    f &= pm__low_bits(x->n);
+    return f & ~(uint32_t)pm__line_has_e(x);
+}
+
+/* How many entries begin with a byte below c; E counts. */
+static PM__INLINE unsigned pm__line_count_below(const pm__line *x, uint8_t c) {
+    unsigned e = pm__line_has_e(x);
+    uint32_t f;
+#if PM__SSE2
+    __m128i v = _mm_set1_epi8((char)c); /* a >= c exactly where max(a, c) == a */
+    __m128i lo = pm__line_lo(x->body), hi = pm__line_hi(x->body, x->n);
+    f = ~((uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(lo, v), lo)) |
+          (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(hi, v), hi)) << 16);
+#else
+    f = 0;
+    for (unsigned i = 0; i < x->n; i++) f |= (uint32_t)(x->body[i] < c) << i;
+#endif
+    f &= pm__low_bits(x->n);
+    return pm__popcount32((f & ~(uint32_t)e) | e);
+}
+
+/* Candidates for the rest of a key whose first byte is c and whose other bytes number r: values of just that length,
+   and children that are shorter. */
+static PM__INLINE uint32_t pm__line_candidates(const pm__line *x, uint8_t c, size_t r) {
+    uint32_t f = pm__line_match_first(x, c), q, p;
+    unsigned v = r > 255 ? 255u : (unsigned)r;
+#if PM__SSE2
+    __m128i rv = _mm_set1_epi8((char)v);
+    const uint8_t *lens = pm__line_lens(x);
+    __m128i lo = pm__line_lo(lens), hi = pm__line_hi(lens, x->n);
+    q = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(lo, rv)) |
+        (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(hi, rv)) << 16;
+    p = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(lo, rv), lo)) |
+        (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(hi, rv), hi)) << 16;
+#else
+    q = p = 0;
+    for (unsigned i = 0; i < x->n; i++) {
+        q |= (uint32_t)(pm__line_lens(x)[i] == v) << i;
+        p |= (uint32_t)(pm__line_lens(x)[i] <= v) << i;
+    }
+#endif
+    if (PM__UNLIKELY(r > 255)) q = 0;
+    return f & ((q & ~x->cmask) | (p & ~q & x->cmask));
+}
+
+/* Compares n bytes of two heap positions, or of one and a copy with as much room behind: 8 bytes may be read from
+   either, since payloads follow the heap. */
+static PM__INLINE bool pm__heap_equal(const uint8_t *a, const uint8_t *b, size_t n) {
+    uint64_t diff = pm__load64(a) ^ pm__load64(b);
+    if (n > 8) return !diff && memcmp(a + 8, b + 8, n - 8) == 0;
+    if (n < 8) diff = PM__BIG_ENDIAN ? diff >> (63 - 8 * n) >> 1 : diff & (((uint64_t)1 << 8 * n) - 1);
+    return !diff;
+}
+
+/* ---- search -------------------------------------------------------------------------------------------------- */
+
+/* Where the rest of a key stands among the entries of a line, the prefix already matched. */
+typedef struct pm__line_seek {
+    unsigned lo, hi;  /* entries that agree with the whole rest; lo == hi: none, and lo is where it would stand */
+    int child;        /* the child whose suffix is a proper prefix of the rest, or -1 */
+    size_t matched;   /* bytes of the rest that exist in this node (all of it when lo < hi) */
+} pm__line_seek;
+
+/* Compares entry i, whose heap bytes begin at off, with the rest s[0..len). Answers the common length; *less whether
+   the entry sorts before the rest. */
+static PM__INLINE size_t pm__line_compare(const pm__line *x, unsigned i, unsigned off, const uint8_t *s, size_t len,
+                                          bool *less) {
+    size_t el = pm__line_suffix(x, i), max = el < len ? el : len;
+    if (max == 0) {
+        *less = el < len;
+        return 0;
+    }
+    if (x->body[i] != s[0]) {
+        *less = x->body[i] < s[0];
+        return 0;
+    }
+    const uint8_t *h = pm__line_heap(x) + off;
+    size_t m = 1 + pm__lcp(h, s + 1, max - 1);
+    *less = m < max ? h[m - 1] < s[m] : el < len;
+    return m;
+}
+
+/* Finds the rest s[0..len) of a key; the prefix is matched already. An empty rest agrees with every entry. */
+PM__UNUSED static pm__line_seek pm__line_find(const pm__line *x, const uint8_t *s, size_t len) {
+    pm__line_seek k = {0, x->n, -1, 0};
+    if (len == 0) return k;
+    uint32_t run = pm__line_match_first(x, s[0]);
+    if (!run) {
+        k.lo = k.hi = pm__line_count_below(x, s[0]);
+        return k;
+    }
+    unsigned i = (unsigned)pm__ctz32(run), end = i + pm__popcount32(run), off = pm__line_off(x, i);
+    k.lo = k.hi = end;
+    for (; i < end; off += pm__line_lens(x)[i], i++) {
+        bool less;
+        size_t el = pm__line_lens(x)[i] + 1u, m = pm__line_compare(x, i, off, s, len, &less);
+        if (m > k.matched) k.matched = m;
+        if (m == len) { /* the entry is the rest or extends it */
+            if (k.hi == end && k.lo == end) k.lo = i;
+            k.hi = i + 1;
+            continue;
+        }
+        if (m == el && pm__line_is_child(x, i)) k.child = (int)i;
+        if (!less) {
+            if (k.lo == end) k.lo = k.hi = i;
+            break;
+        }
+    }
+    return k;
+}
+
+/* ---- sizes --------------------------------------------------------------------------------------------------- */
+
+/* Allocation for a line, or 0 if it would be over the limits. heap counts the prefix. */
+static size_t pm__line_need(unsigned n, size_t heap, unsigned pays) {
+    size_t body = 2u * n + heap + 8u * (pays ? pays : 1u), loads = n + (n > 16 ? 33u : 17u);
+    if (n > PM__LINE_ENTRIES) return 0;
+    if (body < loads) body = loads;
+    if (PM__LINE_HDR + body > PM__LINE_BYTES) return 0;
+    return pm__mem_round(PM__LINE_HDR + body);
+}
+
+static size_t pm__line_heap_len(const pm__line *x) { return pm__line_off(x, x->n); }
+
+/* ---- insert and erase ---------------------------------------------------------------------------------------- */
+
+/* Writes x with `e` inserted before entry `pos` into y, a block of `size` bytes that may be x itself when x is large
+   enough. `e` must not begin inside x. Regions are moved from the top down, so none is overwritten before it moved. */
+static void pm__line_write_insert(pm__line *y, size_t size, const pm__line *x, unsigned pos, const pm__ent *e) {
+    unsigned n = x->n, off = pm__line_off(x, pos), end = pm__line_off(x, n);
+    bool unit = (x->flags & PM__LINE_UNIT) != 0, stored = e->child || !unit;
+    unsigned pi = pm__line_pay_index(x, pos), pn = pm__line_pay_count(x), el = e->len ? e->len - 1u : 0u;
+    uint64_t *ytop = (uint64_t *)((void *)((char *)y + size));
+    const uint64_t *xtop = pm__line_pay_at(x, 0) + 1;
+    const uint8_t *xb = x->body;
+    uint8_t *yb = y->body;
+    uint32_t low = pm__low_bits(pos), cmask = x->cmask;
+    uint8_t flags = x->flags, plen = x->plen;
+    if (stored) memmove(ytop - pn - 1, xtop - pn, 8u * (pn - pi));
+    else if (y != x) memcpy(ytop - pn, xtop - pn, 8u * (pn - pi));
+    if (y != x) memcpy(ytop - pi, xtop - pi, 8u * pi);
+    if (stored) ytop[-1 - (ptrdiff_t)pi] = e->pay;
+    memmove(yb + 2 * (n + 1) + off + el, xb + 2 * n + off, end - off);
+    memmove(yb + 2 * (n + 1), xb + 2 * n, off);
+    memcpy(yb + 2 * (n + 1) + off, e->rest, el);
+    memmove(yb + n + 1 + pos + 1, xb + n + pos, n - pos);
+    memmove(yb + n + 1, xb + n, pos);
+    yb[n + 1 + pos] = (uint8_t)el;
+    memmove(yb + pos + 1, xb + pos, n - pos);
+    if (y != x) memcpy(yb, xb, pos);
+    yb[pos] = e->first;
+    y->flags = (uint8_t)(flags | (e->len ? 0 : PM__LINE_E));
+    y->n = (uint8_t)(n + 1);
+    y->plen = plen;
+    y->size8 = (uint8_t)(size / 8);
+    y->cmask = (cmask & low) | (uint32_t)e->child << pos | (uint32_t)((uint64_t)(cmask & ~low) << 1);
+}
+
+/* Writes x without entries [a, b) into y, which may be x; a < b, and at least one entry stays. */
+static void pm__line_write_erase(pm__line *y, size_t size, const pm__line *x, unsigned a, unsigned b) {
+    unsigned n = x->n, k = b - a, m = n - k, oa = pm__line_off(x, a), ob = pm__line_off(x, b), end = pm__line_off(x, n);
+    unsigned pa = pm__line_pay_index(x, a), pb = b < n ? pm__line_pay_index(x, b) : pm__line_pay_count(x);
+    unsigned pn = pm__line_pay_count(x);
+    uint64_t *ytop = (uint64_t *)((void *)((char *)y + size));
+    const uint64_t *xtop = pm__line_pay_at(x, 0) + 1;
+    const uint8_t *xb = x->body;
+    uint8_t *yb = y->body;
+    uint32_t cmask = (x->cmask & pm__low_bits(a)) | (uint32_t)((uint64_t)x->cmask >> b << a);
+    uint8_t flags = (uint8_t)(x->flags & (a == 0 ? ~(unsigned)PM__LINE_E : ~0u)), plen = x->plen;
+    if (y != x) memcpy(yb, xb, a);
+    memmove(yb + a, xb + b, n - b);
+    memmove(yb + m, xb + n, a);
+    memmove(yb + m + a, xb + n + b, n - b);
+    memmove(yb + 2 * m, xb + 2 * n, oa);
+    memmove(yb + 2 * m + oa, xb + 2 * n + ob, end - ob);
+    if (y != x) memcpy(ytop - pa, xtop - pa, 8u * pa);
+    memmove(ytop - (pn - (pb - pa)), xtop - pn, 8u * (pn - pb));
+    y->flags = flags;
+    y->n = (uint8_t)m;
+    y->plen = plen;
+    y->size8 = (uint8_t)(size / 8);
+    y->cmask = cmask;
+}
+
+/* ---- taking apart and putting together ------------------------------------------------------------------------- */
+
+/* Lists the entries, suffixes without the prefix, pointing into x. */
+static void pm__line_decode(const pm__line *x, pm__ent *out) {
+    unsigned off = x->plen;
+    const uint8_t *heap = pm__line_heap(x);
+    for (unsigned i = 0; i < x->n; i++) {
+        pm__ent *e = &out[i];
+        e->first = x->body[i];
+        e->len = (uint16_t)pm__line_suffix(x, i);
+        e->rest = heap + off;
+        e->child = pm__line_is_child(x, i);
+        e->pay = e->child ? *pm__line_child(x, i) : *pm__line_val(x, i);
+        e->fresh = false;
+        off += pm__line_lens(x)[i];
+    }
+}
+
+/* Makes a line of n entries whose suffixes begin at byte `skip`, under prefix p[0..plen) followed by the first `lcp`
+   bytes that all entries share there. The caller has seen that it fits (`size` from pm__line_need). NULL: no memory. */
+static pm__line *pm__line_encode(const pm__cx *cx, size_t size, const uint8_t *p, size_t plen, const pm__ent *ents,
+                                 unsigned n, size_t skip, size_t lcp) {
+    pm__line *x = (pm__line *)pm__mem_alloc(cx->pool, size);
+    if (!x) return NULL;
+    pm__count_init(&x->rc);
+    x->flags = (uint8_t)(PM__LINE | (cx->unit ? PM__LINE_UNIT : 0));
+    x->n = (uint8_t)n;
+    x->plen = (uint8_t)(plen + lcp);
+    x->size8 = (uint8_t)(size / 8);
+    x->cmask = 0;
+    uint8_t *heap = x->body + 2 * n;
+    if (plen) memcpy(heap, p, plen);
+    heap += plen;
+    for (size_t j = 0; j < lcp; j++) *heap++ = pm__ent_at(&ents[0], skip + j);
+    uint64_t *pay = (uint64_t *)(void *)((char *)x + size);
+    for (unsigned i = 0; i < n; i++) {
+        const pm__ent *e = &ents[i];
+        size_t from = skip + lcp;
+        if (e->len == from) {
+            x->flags |= PM__LINE_E;
+            x->body[i] = x->body[n + i] = 0;
+        } else {
+            size_t l = e->len - from - 1;
+            x->body[i] = pm__ent_at(e, from);
+            x->body[n + i] = (uint8_t)l;
+            memcpy(heap, e->rest + from, l);
+            heap += l;
+        }
+        if (e->child) x->cmask |= (uint32_t)1 << i;
+        if (e->child || !cx->unit) *--pay = e->pay;
+    }
+    return x;
+}

@@ -1,0 +1,466 @@
+/* Any node: what holds whatever the kind. Release, copy-on-write, chains for long tails, and the builder that turns a
+   sorted list of entries into nodes: the one place where kinds are chosen.
+
+   How a full line is divided (build): its entries are grouped by first byte.
+     a  While there are fewer than 20 groups, the group whose removal frees most bytes moves to a line of its own, and a
+        child entry with the group's whole common prefix takes its place.
+     b  Otherwise, or when nothing can be gained, the line becomes a byte node. */
+#include "22_node_line.c"
+#include "23_node_byte.c"
+
+/* ---- release ------------------------------------------------------------------------------------------------- */
+
+/* Nodes that wait to be taken apart form a list through their own bytes, so that dropping needs neither memory nor
+   recursion. The count is over and done with; 4 bytes more come from what a drop does not read. */
+static void pm__dead_link(pm__ref r, pm__ref next) {
+    char *p = (char *)pm__ref_ptr(r);
+#if PATHMAP_SLIM_PTRS
+    pm__store32(p, (uint32_t)next);
+    pm__store32(p + 12, (uint32_t)(next >> 32));
+#else
+    pm__store64(p, next);
+#endif
+}
+
+static pm__ref pm__dead_next(pm__ref r) {
+    const char *p = (const char *)pm__ref_ptr(r);
+#if PATHMAP_SLIM_PTRS
+    return pm__load32(p) | (uint64_t)pm__load32(p + 12) << 32;
+#else
+    return pm__load64(p);
+#endif
+}
+
+/* Gives up `n` references; nodes that were the last of join the list. */
+static pm__ref pm__dead_children(const pm__ref *kids, unsigned n, pm__ref list) {
+    for (unsigned i = 0; i < n; i++)
+        if (kids[i]) PM__PREFETCH(pm__ref_ptr(kids[i]));
+    for (unsigned i = 0; i < n; i++) {
+        if (!kids[i] || !pm__count_release(&((pm__head *)pm__ref_ptr(kids[i]))->rc)) continue;
+        pm__dead_link(kids[i], list);
+        list = kids[i];
+    }
+    return list;
+}
+
+static pm__ref pm__dead_line(const pm__cx *cx, pm__line *x, pm__ref list) {
+    pm__ref kids[PM__LINE_ENTRIES];
+    unsigned n = 0;
+    for (uint32_t m = x->cmask; m; m &= m - 1) kids[n++] = *pm__line_child(x, pm__ctz32(m));
+    if (!cx->plain && !cx->unit)
+        for (uint32_t m = ~x->cmask & pm__low_bits(x->n); m; m &= m - 1)
+            pm__val_release(cx->ops, *pm__line_val(x, pm__ctz32(m)));
+    list = pm__dead_children(kids, n, list);
+    pm__mem_free(x, pm__line_size(x));
+    return list;
+}
+
+static pm__ref pm__dead_byte(const pm__cx *cx, pm__byte *x, pm__ref list) {
+    if (!cx->plain && !cx->unit)
+        for (unsigned i = 0; i < x->nv; i++) pm__val_release(cx->ops, x->slot[x->cap - 1u - i]);
+    if (!pm__byte_is_wide(x)) list = pm__dead_children(x->slot, x->nc, list);
+    for (unsigned i = 0; i < PM__WIDE_BLOCKS && pm__byte_is_wide(x); i++) {
+        pm__block *k = pm__byte_block(x, i);
+        if (!k || !pm__count_release(&k->rc)) continue;
+        list = pm__dead_children(k->slot, pm__popcount32(pm__byte_block_bits(x, i)), list);
+        pm__mem_free(k, pm__block_size(k->cap));
+    }
+    pm__byte_free_shell(x);
+    return list;
+}
+
+static PM__NOINLINE void pm__any_destroy(const pm__cx *cx, pm__ref r) {
+    pm__dead_link(r, 0);
+    while (r) {
+        pm__ref rest = pm__dead_next(r);
+        void *p = pm__ref_ptr(r);
+        if (pm__ref_kind(r) == PM__LINE) r = pm__dead_line(cx, (pm__line *)p, rest);
+        else r = pm__dead_byte(cx, (pm__byte *)p, rest);
+    }
+}
+
+/* Gives up one reference; 0 is allowed. */
+static PM__INLINE void pm__any_release(const pm__cx *cx, pm__ref r) {
+    if (r && pm__count_release(&((pm__head *)pm__ref_ptr(r))->rc)) pm__any_destroy(cx, r);
+}
+
+/* Gives up a payload. */
+static void pm__pay_release(const pm__cx *cx, bool child, uint64_t pay) {
+    if (child) pm__any_release(cx, pay);
+    else if (!cx->plain && !cx->unit) pm__val_release(cx->ops, pay);
+}
+
+static void pm__pay_retain(const pm__cx *cx, bool child, uint64_t pay) {
+    if (child) pm__ref_retain(pay);
+    else if (!cx->plain && !cx->unit) pm__val_retain(cx->ops, pay);
+}
+
+/* ---- copy-on-write ------------------------------------------------------------------------------------------- */
+
+/* Takes one more reference of everything that a line holds. */
+static void pm__line_retain_pays(const pm__cx *cx, const pm__line *x) {
+    for (uint32_t m = x->cmask; m; m &= m - 1) PM__PREFETCH(pm__ref_ptr(*pm__line_child(x, pm__ctz32(m))));
+    for (uint32_t m = x->cmask; m; m &= m - 1) pm__ref_retain(*pm__line_child(x, pm__ctz32(m)));
+    if (cx->plain || cx->unit) return;
+    for (uint32_t m = ~x->cmask & pm__low_bits(x->n); m; m &= m - 1)
+        pm__val_retain(cx->ops, *pm__line_val(x, pm__ctz32(m)));
+}
+
+static pm__ref pm__line_copy(const pm__cx *cx, const pm__line *x) {
+    size_t size = pm__line_size(x);
+    pm__line *y = (pm__line *)pm__mem_alloc(cx->pool, size);
+    if (!y) return 0;
+    memcpy((char *)y + sizeof(pm__count), (const char *)x + sizeof(pm__count), size - sizeof(pm__count));
+    pm__count_init(&y->rc);
+    pm__line_retain_pays(cx, y);
+    return pm__ref_make(y, PM__LINE, size);
+}
+
+static pm__ref pm__byte_copy(const pm__cx *cx, const pm__byte *x) {
+    size_t size = pm__byte_size(x);
+    pm__byte *y = (pm__byte *)pm__mem_alloc(cx->pool, size);
+    if (!y) return 0;
+    memcpy((char *)y + sizeof(pm__count), (const char *)x + sizeof(pm__count),
+           pm__byte_bytes(x->cap) - sizeof(pm__count));
+    pm__count_init(&y->rc);
+    if (pm__byte_is_wide(y)) {
+        for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++)
+            if (y->slot[i]) pm__count_retain(&pm__byte_block(y, i)->rc);
+    } else {
+        for (unsigned i = 0; i < y->nc; i++) PM__PREFETCH(pm__ref_ptr(y->slot[i]));
+        for (unsigned i = 0; i < y->nc; i++) pm__ref_retain(y->slot[i]);
+    }
+    if (!cx->plain && !cx->unit)
+        for (unsigned i = 0; i < y->nv; i++) pm__val_retain(cx->ops, y->slot[y->cap - 1u - i]);
+    return pm__byte_ref(y);
+}
+
+/* Makes the node in *slot the caller's alone. The content does not change, whatever the answer. False: no memory. */
+static bool pm__any_own(const pm__cx *cx, pm__ref *slot) {
+    pm__ref old = *slot, copy;
+    if (PM__LIKELY(pm__ref_is_unique(old))) return true;
+    if (pm__ref_kind(old) == PM__LINE) copy = pm__line_copy(cx, (const pm__line *)pm__ref_ptr(old));
+    else copy = pm__byte_copy(cx, (const pm__byte *)pm__ref_ptr(old));
+    if (!copy) return false;
+    *slot = copy;
+    pm__any_release(cx, old);
+    return true;
+}
+
+/* ---- chains -------------------------------------------------------------------------------------------------- */
+
+/* A line of one entry. 0: no memory. */
+static pm__ref pm__line_single(const pm__cx *cx, const uint8_t *s, size_t len, bool child, uint64_t pay) {
+    pm__ent e = pm__ent_make(s, len, child, pay);
+    size_t size = pm__line_need(1, len - 1, child || !cx->unit);
+    pm__line *x = pm__line_encode(cx, size, NULL, 0, &e, 1, 0, 0);
+    return x ? pm__ref_make(x, PM__LINE, size) : 0;
+}
+
+/* Frees the first `n` nodes of a chain, but not what it leads to. */
+static void pm__chain_undo(pm__ref r, size_t n) {
+    while (n--) {
+        pm__line *x = (pm__line *)pm__ref_ptr(r);
+        pm__ref next = n ? *pm__line_child(x, 0) : 0;
+        pm__mem_free(x, pm__line_size(x));
+        r = next;
+    }
+}
+
+static size_t pm__chain_nodes(size_t len) { return (len + PM__SUFFIX_MAX - 1) / PM__SUFFIX_MAX; }
+
+/* Builds what leads along s[0..len), len > 0, to a value or child. Built from the far end. 0: no memory. */
+static pm__ref pm__chain(const pm__cx *cx, const uint8_t *s, size_t len, bool child, uint64_t pay) {
+    size_t at = (len - 1) / PM__SUFFIX_MAX * PM__SUFFIX_MAX, built = 0;
+    pm__ref r = pm__line_single(cx, s + at, len - at, child, pay);
+    if (!r) return 0;
+    for (built = 1; at > 0; built++) {
+        at -= PM__SUFFIX_MAX;
+        pm__ref up = pm__line_single(cx, s + at, PM__SUFFIX_MAX, true, r);
+        if (!up) {
+            pm__chain_undo(r, built);
+            return 0;
+        }
+        r = up;
+    }
+    return r;
+}
+
+/* ---- the builder --------------------------------------------------------------------------------------------- */
+
+enum {
+    PM__BUILD_ENTS = 2 * PM__LINE_ENTRIES + 4,
+    PM__BUILD_NODES = 4 * PM__BUILD_ENTS + 32,
+    PM__BUILD_GROUPS = 20,
+    PM__BUILD_SINGLE = 24
+};
+
+/* Remembers the nodes made, so that running out of memory half-way frees them and nothing else. Recursion goes over
+   groups of entries, each smaller than the one around it; a group is divided in the list that it came in, which has no
+   further use for the group. */
+typedef struct pm__builder {
+    const pm__cx *cx;
+    unsigned made;
+    void *node[PM__BUILD_NODES];
+    uint16_t size[PM__BUILD_NODES]; /* 0: a byte node */
+    pm__ent ents[PM__BUILD_ENTS];
+} pm__builder;
+
+static pm__ref pm__build(pm__builder *b, const uint8_t *p, size_t plen, pm__ent *cur, unsigned n, size_t skip);
+
+static void pm__builder_undo(pm__builder *b) {
+    while (b->made--) {
+        if (b->size[b->made]) pm__mem_free(b->node[b->made], b->size[b->made]);
+        else pm__byte_discard((pm__byte *)b->node[b->made]);
+    }
+}
+
+static pm__ref pm__builder_note(pm__builder *b, pm__line *x, size_t size) {
+    if (!x) return 0;
+    b->node[b->made] = x;
+    b->size[b->made++] = (uint16_t)size;
+    return pm__ref_make(x, PM__LINE, size);
+}
+
+/* The part of the common prefix that the line may take out of its entries. */
+static size_t pm__build_lcp(const pm__ent *ents, unsigned n, size_t skip, size_t plen) {
+    const pm__ent *a = &ents[0], *z = &ents[n - 1];
+    size_t max = 255 - plen, l = 0;
+    if (n < 2) return 0;
+    if (max > a->len - skip) max = a->len - skip;
+    while (l < max && pm__ent_at(a, skip + l) == pm__ent_at(z, skip + l)) l++;
+    if (z->child && l == (size_t)z->len - skip) l--; /* a child keeps one byte; then z is the only one at that length */
+    return l;
+}
+
+/* Allocation for a line of these entries, or 0. */
+static size_t pm__build_fits(const pm__cx *cx, const pm__ent *ents, unsigned n, size_t plen, size_t from) {
+    size_t heap = plen;
+    unsigned pays = 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (ents[i].len > from) heap += ents[i].len - from - 1;
+        pays += ents[i].child || !cx->unit;
+    }
+    return pm__line_need(n, heap, pays);
+}
+
+/* Entries [i, end) begin with the same byte at `from`: where that run ends. */
+static unsigned pm__build_group(const pm__ent *ents, unsigned n, unsigned i, size_t from) {
+    unsigned j = i + 1;
+    while (j < n && pm__ent_at(&ents[j], from) == pm__ent_at(&ents[i], from)) j++;
+    return j;
+}
+
+/* What moving a group below a child entry would free; *q: the bytes that entry takes, *first: the first to move. */
+static int pm__build_gain(const pm__cx *cx, const pm__ent *ents, unsigned i, unsigned j, size_t from, size_t *q,
+                          unsigned *first) {
+    const pm__ent *a = &ents[i], *z = &ents[j - 1];
+    size_t l = 1, max = (size_t)a->len - from;
+    if (j - i > 1)
+        while (l < max && pm__ent_at(a, from + l) == pm__ent_at(z, from + l)) l++;
+    *q = l;
+    *first = i + (j - i > 1 && a->len == from + l); /* a value just there stays */
+    int gain = -(int)(9 + l);
+    for (unsigned k = *first; k < j; k++) {
+        if (ents[k].len == from + l) return 0; /* already a child just there */
+        gain += (int)(ents[k].len - from) + (ents[k].child || !cx->unit ? 9 : 1);
+    }
+    return j - *first == 1 && gain < PM__BUILD_SINGLE ? 0 : gain;
+}
+
+/* Rule a: moves the best group of cur[0..*n) into a line of its own. Answers 1 moved, 0 nothing to gain, -1 no memory.
+   */
+static PM__NOINLINE int pm__build_push(pm__builder *b, pm__ent *cur, unsigned *n, size_t from) {
+    unsigned groups = 0, bi = 0, bj = 0, start = cur[0].len == from;
+    size_t bq = 0, q;
+    int best = 0;
+    for (unsigned i = start, j, first; i < *n; i = j, groups++) {
+        j = pm__build_group(cur, *n, i, from);
+        int gain = pm__build_gain(b->cx, cur, i, j, from, &q, &first);
+        if (gain > best) best = gain, bi = first, bj = j, bq = q;
+    }
+    if (!best || groups >= PM__BUILD_GROUPS) return 0;
+    pm__ref child = pm__build(b, NULL, 0, cur + bi, bj - bi, from + bq);
+    if (!child) return -1;
+    cur[bi].len = (uint16_t)(from + bq);
+    cur[bi].child = true;
+    cur[bi].pay = child;
+    memmove(cur + bi + 1, cur + bj, (*n - bj) * sizeof *cur);
+    *n -= bj - bi - 1;
+    return 1;
+}
+
+/* A byte node under a prefix, whose end may carry a value (`e`, else NULL): a line of one or two entries above it. */
+static pm__ref pm__build_wrap(pm__builder *b, const uint8_t *p, size_t plen, const pm__ent *e, pm__ref below) {
+    pm__ent two[2];
+    unsigned n = 0;
+    if (e) {
+        two[n] = pm__ent_make(p + plen - 1, 1, false, e->pay);
+        n++;
+    }
+    two[n++] = pm__ent_make(p + plen - 1, 1, true, below);
+    size_t size = pm__line_need(n, plen - 1, n - (b->cx->unit && e));
+    return pm__builder_note(b, pm__line_encode(b->cx, size, p, plen - 1, two, n, 0, 0), size);
+}
+
+/* Rule b: a byte node of all groups. */
+static PM__NOINLINE pm__ref pm__build_byte(pm__builder *b, pm__ent *cur, unsigned n, size_t from) {
+    pm_mask cm = {{0, 0, 0, 0}}, vm = {{0, 0, 0, 0}};
+    pm__ref kids[PM__BUILD_ENTS];
+    pm_val vals[PM__BUILD_ENTS];
+    unsigned nc = 0, nv = 0;
+    for (unsigned i = 0, j; i < n; i = j) {
+        uint8_t c = pm__ent_at(&cur[i], from);
+        j = pm__build_group(cur, n, i, from);
+        if (!cur[i].child && cur[i].len == from + 1) {
+            pm_mask_set(&vm, c);
+            vals[nv++] = cur[i++].pay;
+        }
+        if (i == j) continue;
+        pm_mask_set(&cm, c);
+        if (cur[i].len == from + 1) kids[nc++] = cur[i].pay;
+        else if ((kids[nc++] = pm__build(b, NULL, 0, cur + i, j - i, from + 1)) == 0) return 0;
+    }
+    pm__byte *x = pm__byte_make(b->cx, &cm, &vm, kids, vals);
+    if (!x) return 0;
+    b->node[b->made] = x;
+    b->size[b->made++] = 0;
+    return pm__byte_ref(x);
+}
+
+/* Rule b below a prefix of p[0..plen) and the `lcp` bytes that the entries share from `skip` on. */
+static PM__NOINLINE pm__ref pm__build_under(pm__builder *b, const uint8_t *p, size_t plen, pm__ent *cur, unsigned n,
+                                            size_t skip, size_t lcp) {
+    uint8_t prefix[256];
+    unsigned e = cur[0].len == skip + lcp;
+    pm__ent first = cur[0];
+    if (plen) memcpy(prefix, p, plen);
+    for (size_t i = 0; i < lcp; i++) prefix[plen + i] = pm__ent_at(&first, skip + i);
+    pm__ref r = pm__build_byte(b, cur + e, n - e, skip + lcp);
+    return r && plen + lcp ? pm__build_wrap(b, prefix, plen + lcp, e ? &first : NULL, r) : r;
+}
+
+/* Builds nodes for the entries, each without its first `skip` bytes, under prefix p[0..plen), plen <= 255. An entry of
+   just `skip` bytes is the value at the end of the prefix (plen > 0). Spoils the list, but for where the first entry's
+   bytes are. 0: no memory; then pm__builder_undo. */
+static pm__ref pm__build(pm__builder *b, const uint8_t *p, size_t plen, pm__ent *cur, unsigned n, size_t skip) {
+    size_t lcp = pm__build_lcp(cur, n, skip, plen), from = skip + lcp;
+    for (;;) {
+        size_t size = pm__build_fits(b->cx, cur, n, plen + lcp, from);
+        if (size)
+            return pm__builder_note(b, pm__line_encode(b->cx, size, p, plen, cur, n, skip, lcp), size);
+        int pushed = pm__build_push(b, cur, &n, from);
+        if (pushed < 0) return 0;
+        if (!pushed) return pm__build_under(b, p, plen, cur, n, skip, lcp);
+    }
+}
+
+/* Builds nodes for a short sorted list, at most PM__BUILD_ENTS. On success the nodes hold the entries' payloads. 0: no
+   memory, nothing held. */
+static pm__ref pm__build_nodes(const pm__cx *cx, const uint8_t *p, size_t plen, const pm__ent *ents, unsigned n,
+                               size_t skip) {
+    size_t lcp = pm__build_lcp(ents, n, skip, plen), size = pm__build_fits(cx, ents, n, plen + lcp, skip + lcp);
+    if (size) {
+        pm__line *x = pm__line_encode(cx, size, p, plen, ents, n, skip, lcp);
+        return x ? pm__ref_make(x, PM__LINE, size) : 0;
+    }
+    pm__builder b;
+    b.cx = cx;
+    b.made = 0;
+    memcpy(b.ents, ents, n * sizeof *ents);
+    pm__ref r = pm__build(&b, p, plen, b.ents, n, skip);
+    if (!r) pm__builder_undo(&b);
+    return r;
+}
+
+/* ---- changing a line ----------------------------------------------------------------------------------------- */
+
+/* Puts what `ents` say in the place of the line in *slot. Payloads that are not fresh come from that line: they move if
+   it was the caller's alone, else they gain a reference. Payloads of the line that `ents` leave out are the caller's
+   to release if it owned the line alone. False: no memory, nothing changed. */
+static bool pm__line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p, size_t plen, const pm__ent *ents,
+                             unsigned n) {
+    pm__ref old = *slot, r = pm__build_nodes(cx, p, plen, ents, n, 0);
+    pm__line *x = (pm__line *)pm__ref_ptr(old);
+    if (!r) return false;
+    *slot = r;
+    if (pm__ref_is_unique(old)) {
+        pm__mem_free(x, pm__line_size(x));
+        return true;
+    }
+    for (unsigned i = 0; i < n; i++)
+        if (!ents[i].fresh) pm__pay_retain(cx, ents[i].child, ents[i].pay);
+    pm__any_release(cx, old);
+    return true;
+}
+
+/* Inserts an entry before `pos` into the line in *slot, which may be shared. False: no memory, nothing changed. */
+static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    unsigned stored = e->child || !cx->unit;
+    size_t size = pm__line_need(x->n + 1u, pm__line_heap_len(x) + (e->len ? e->len - 1u : 0u),
+                                pm__line_pay_count(x) + stored);
+    bool unique = pm__ref_is_unique(*slot);
+    if (!size) {
+        pm__ent ents[PM__LINE_ENTRIES + 1];
+        pm__line_decode(x, ents);
+        memmove(ents + pos + 1, ents + pos, (x->n - pos) * sizeof *ents);
+        ents[pos] = *e;
+        return pm__line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
+    }
+    if (unique && size <= pm__line_size(x)) {
+        pm__line_write_insert(x, pm__line_size(x), x, pos, e);
+        return true;
+    }
+    pm__line *y = (pm__line *)pm__mem_alloc(cx->pool, size);
+    if (!y) return false;
+    pm__count_init(&y->rc);
+    pm__line_write_insert(y, size, x, pos, e);
+    if (unique) {
+        pm__mem_free(x, pm__line_size(x));
+    } else {
+        pm__line_retain_pays(cx, x);
+        pm__any_release(cx, *slot);
+    }
+    *slot = pm__ref_make(y, PM__LINE, size);
+    return true;
+}
+
+/* Takes entries [a, b) out of the line in *slot, which is the caller's alone and keeps at least one entry. Their
+   payloads are the caller's. Gives memory back when much is free; having none for that is no failure. */
+static void pm__line_erase(const pm__cx *cx, pm__ref *slot, unsigned a, unsigned b) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    size_t heap = pm__line_heap_len(x) - (pm__line_off(x, b) - pm__line_off(x, a));
+    unsigned out = pm__line_pay_count(x);
+    if (cx->unit) out = pm__popcount32(x->cmask & pm__low_bits(b) & ~pm__low_bits(a));
+    else out = b - a;
+    size_t old = pm__line_size(x), size = pm__line_need(x->n - (b - a), heap, pm__line_pay_count(x) - out);
+    pm__line *y = NULL;
+    if (size * 2 <= old || size + 48 <= old) y = (pm__line *)pm__mem_alloc(cx->pool, size);
+    if (!y) {
+        pm__line_write_erase(x, old, x, a, b);
+        return;
+    }
+    pm__count_init(&y->rc);
+    pm__line_write_erase(y, size, x, a, b);
+    pm__mem_free(x, old);
+    *slot = pm__ref_make(y, PM__LINE, size);
+}
+
+/* Turns a byte node with at most four members, uniquely owned, into a line. Having no memory is no failure. */
+static void pm__byte_settle(const pm__cx *cx, pm__ref *slot) {
+    pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
+    pm__ent ents[4];
+    unsigned n = 0;
+    if (x->nc + x->nv > 4 || pm__byte_is_wide(x)) return;
+    pm_mask m = pm__byte_mask(x);
+    for (int b = pm_mask_next(&m, 0); b >= 0; b = pm_mask_next(&m, b + 1)) {
+        uint8_t c = (uint8_t)b;
+        if (pm__byte_has_val(x, c)) ents[n++] = pm__ent_make(&c, 1, false, *pm__byte_val(x, c));
+        if (pm__byte_has_child(x, c)) ents[n++] = pm__ent_make(&c, 1, true, *pm__byte_child(x, c));
+    }
+    pm__ref r = pm__build_nodes(cx, NULL, 0, ents, n, 0);
+    if (!r) return;
+    pm__byte_free_shell(x);
+    *slot = r;
+}

@@ -1,0 +1,760 @@
+/* Tries: operations along a path, from a root reference. Paths are walked in loops; nothing recurses by depth.
+
+   Each function takes the slot that holds the root, so that the root is replaced like any other node. A location of
+   len bytes lies in the node where the path's rest, after all children passed on the way, is not longer than the
+   suffix that leads on; a child's own root belongs to the entry above it. The root location (len 0) is the caller's.
+
+   Copy-on-write: a writing walk makes each node on its way the caller's alone. That changes no content, so running out
+   of memory half-way loses nothing. Walks that might find nothing to do look first. */
+#include "24_node_any.c"
+
+/* ---- one step of a lookup ------------------------------------------------------------------------------------ */
+
+/* Finds the entry of a line through which a key goes on: the value that ends it, or the child below which it goes on.
+   s[0..len) is the rest without the prefix, len > 0; `kw` holds bytes 1..8 of it as pm__load64le would. -1: none. */
+static PM__INLINE int pm__line_probe(const pm__line *x, const uint8_t *s, size_t len, uint64_t kw) {
+    const uint8_t *lens = pm__line_lens(x), *heap = pm__line_heap(x);
+    for (uint32_t m = pm__line_candidates(x, s[0], len - 1); m; m &= m - 1) {
+        unsigned i = pm__ctz32(m), l = lens[i];
+        const uint8_t *h = heap + pm__line_off(x, i);
+        /* Eight bytes behind the heap's start of any entry are inside the block: a payload follows at least. */
+        uint64_t diff = pm__load64le(h) ^ kw;
+        if (l < 8) diff &= ((uint64_t)1 << 8 * l) - 1;
+        if (diff) continue;
+        if (l <= 8 || memcmp(h + 8, s + 9, l - 8u) == 0) return (int)i;
+    }
+    return -1;
+}
+
+/* Where the entries end that continue entry i, whose heap bytes begin at h. */
+static PM__INLINE unsigned pm__line_agree_end(const pm__line *x, unsigned i, const uint8_t *h) {
+    const uint8_t *lens = pm__line_lens(x), *next = h + lens[i];
+    unsigned j = i + 1;
+    while (j < x->n && x->body[j] == x->body[i] && lens[j] >= lens[i] && pm__heap_equal(h, next, lens[i]))
+        next += lens[j++];
+    return j;
+}
+
+/* Where the entries begin that end at the suffix of child entry i, whose heap bytes begin at h: at the value of the
+   same suffix, if there is one. */
+static PM__INLINE unsigned pm__line_agree_begin(const pm__line *x, unsigned i, const uint8_t *h) {
+    const uint8_t *lens = pm__line_lens(x);
+    if (i == 0 || x->body[i - 1] != x->body[i] || lens[i - 1] != lens[i] || pm__line_is_child(x, i - 1)) return i;
+    if (i == 1 && pm__line_has_e(x)) return i;
+    return i - pm__heap_equal(h - lens[i], h, lens[i]);
+}
+
+/* True if the rest begins with the line's prefix. */
+static PM__INLINE bool pm__line_in_prefix(const pm__line *x, const uint8_t *s, size_t len) {
+    return len >= x->plen && memcmp(pm__line_heap(x), s, x->plen) == 0;
+}
+
+/* The value at s[0..len), len > 0, or NULL. The key's last eight bytes must be readable from `end - 8`. */
+static PM__INLINE const pm_val *pm__trie_get_from(pm__ref r, const uint8_t *s, const uint8_t *end) {
+    while (r) {
+        const void *node = pm__ref_ptr(r);
+        pm__ref_prefetch(r);
+        if (pm__ref_kind(r) != PM__LINE) {
+            const pm__byte *x = (const pm__byte *)node;
+            uint8_t b = *s++;
+            if (s == end) return pm__byte_has_val(x, b) ? pm__byte_val(x, b) : NULL;
+            if (!pm__byte_has_child(x, b)) return NULL;
+            r = *pm__byte_child(x, b);
+            continue;
+        }
+        const pm__line *x = (const pm__line *)node;
+        if (x->plen) {
+            if (!pm__line_in_prefix(x, s, (size_t)(end - s))) return NULL;
+            s += x->plen;
+            if (s == end) return pm__line_has_e(x) ? pm__line_val(x, 0) : NULL;
+        }
+        size_t left = (size_t)(end - s) - 1;
+        uint64_t kw = left >= 8 ? pm__load64le(s + 1) : pm__load64le(end - 8) >> (8 * (8 - left) & 63);
+        int i = pm__line_probe(x, s, left + 1, kw);
+        if (i < 0) return NULL;
+        if (!pm__line_is_child(x, (unsigned)i)) return pm__line_val(x, (unsigned)i);
+        s += pm__line_lens(x)[i] + 1u;
+        r = *pm__line_child(x, (unsigned)i);
+    }
+    return NULL;
+}
+
+/* The value at a key of any length > 0, or NULL. Short keys are moved to where eight bytes before their end can be
+   read, so that the walk needs no careful case. */
+static PM__INLINE const pm_val *pm__trie_get(pm__ref r, const uint8_t *s, size_t len) {
+    uint8_t pad[16];
+    if (PM__UNLIKELY(len < 8)) {
+        memset(pad, 0, 8);
+        memcpy(pad + 8, s, len);
+        s = pad + 8;
+    }
+    return pm__trie_get_from(r, s, s + len);
+}
+
+/* ---- looking before a change --------------------------------------------------------------------------------- */
+
+/* What a read-only walk along a path tells. */
+typedef struct pm__survey {
+    bool exists;
+    bool childless;    /* nothing below the location (meaningful if it exists) */
+    const pm_val *val; /* value at the location, or NULL */
+    size_t keep;       /* if it exists: the longest proper prefix that has a value or another child, else 0 */
+} pm__survey;
+
+static void pm__survey_line(const pm__line *x, const pm__line_seek *k, size_t rest, pm__survey *v) {
+    size_t ln = pm__line_suffix(x, k->lo);
+    if (k->lo < k->hi && ln == rest && !pm__line_is_child(x, k->lo)) v->val = pm__line_val(x, k->lo);
+    v->childless = v->val ? k->hi - k->lo == 1
+                          : k->hi - k->lo == 1 && ln == rest && *pm__line_child(x, k->lo) == 0;
+}
+
+/* The longest common prefix that the entries before lo and from hi on share with s[0..len); SIZE_MAX if there are
+   none. */
+static size_t pm__line_neighbours(const pm__line *x, unsigned lo, unsigned hi, const uint8_t *s, size_t len) {
+    size_t best = SIZE_MAX;
+    bool less;
+    if (lo > 0) best = pm__line_compare(x, lo - 1, pm__line_off(x, lo - 1), s, len, &less);
+    if (hi < x->n) {
+        size_t m = pm__line_compare(x, hi, pm__line_off(x, hi), s, len, &less);
+        if (best == SIZE_MAX || m > best) best = m;
+    }
+    return best;
+}
+
+/* Looks at the location s[0..len), len > 0. */
+static pm__survey pm__trie_survey(pm__ref r, const uint8_t *s, size_t len) {
+    pm__survey v = {false, false, NULL, 0}, none = {false, false, NULL, 0};
+    size_t base = 0;
+    while (r) {
+        pm__ref_prefetch(r);
+        size_t rest = len - base;
+        if (pm__ref_kind(r) != PM__LINE) {
+            const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
+            uint8_t b = s[base];
+            bool c = pm__byte_has_child(x, b), w = pm__byte_has_val(x, b);
+            if (!c && !w) return none;
+            if (x->nc + x->nv > c + w) v.keep = base;
+            base++;
+            r = c ? *pm__byte_child(x, b) : 0;
+            if (base < len) {
+                if (w) v.keep = base;
+                continue;
+            }
+            v.exists = true;
+            v.val = w ? pm__byte_val(x, b) : NULL;
+            v.childless = r == 0;
+            return v;
+        }
+        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+        const uint8_t *t = s + base;
+        if (rest <= x->plen) {
+            bool e = rest == x->plen && pm__line_has_e(x);
+            if (memcmp(pm__line_heap(x), t, rest) != 0) return none;
+            v.exists = true;
+            v.val = e ? pm__line_val(x, 0) : NULL;
+            v.childless = e && x->n == 1;
+            return v;
+        }
+        if (memcmp(pm__line_heap(x), t, x->plen) != 0) return none;
+        t += x->plen, rest -= x->plen;
+        pm__line_seek k = pm__line_find(x, t, rest);
+        unsigned lo = k.lo, hi = k.hi;
+        if (lo == hi) {
+            if (k.child < 0) return none;
+            lo = (unsigned)k.child, hi = lo + 1;
+        }
+        size_t upto = k.lo == k.hi ? pm__line_suffix(x, lo) : rest; /* a value beside the child counts as neighbour */
+        size_t near = pm__line_neighbours(x, lo, hi, t, upto);
+        if (near != SIZE_MAX) v.keep = base + x->plen + near;
+        if (k.lo != k.hi) {
+            v.exists = true;
+            pm__survey_line(x, &k, rest, &v);
+            return v;
+        }
+        base += x->plen + upto;
+        r = *pm__line_child(x, lo);
+    }
+    return none;
+}
+
+/* ---- inserting ----------------------------------------------------------------------------------------------- */
+
+/* An entry to insert, its suffix still counted from the node's root. Tails that are too long for one entry hang from it
+   as a chain. */
+typedef struct pm__add {
+    const uint8_t *s;
+    size_t len;
+    pm__ent e;       /* suffix of at most PM__SUFFIX_MAX bytes */
+    size_t chained;  /* nodes of the chain made for it */
+} pm__add;
+
+static bool pm__add_make(const pm__cx *cx, pm__add *a, const uint8_t *s, size_t len, bool child, uint64_t pay) {
+    a->s = s;
+    a->len = len < PM__SUFFIX_MAX ? len : PM__SUFFIX_MAX;
+    a->chained = 0;
+    if (len > PM__SUFFIX_MAX) {
+        a->chained = pm__chain_nodes(len - PM__SUFFIX_MAX);
+        pay = pm__chain(cx, s + PM__SUFFIX_MAX, len - PM__SUFFIX_MAX, child, pay);
+        if (!pay) return false;
+        child = true;
+    }
+    a->e = pm__ent_make(s, a->len, child, pay);
+    return true;
+}
+
+static void pm__add_undo(const pm__add *a) {
+    if (a->chained) pm__chain_undo(a->e.pay, a->chained);
+}
+
+/* Swaps the line in *slot for a node that took over all its payloads. */
+static void pm__line_supersede(const pm__cx *cx, pm__ref *slot, pm__ref r) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    if (pm__ref_is_unique(*slot)) {
+        pm__mem_free(x, pm__line_size(x));
+    } else {
+        pm__line_retain_pays(cx, x);
+        pm__any_release(cx, *slot);
+    }
+    *slot = r;
+}
+
+/* Few bytes of prefix are lost: every entry takes them. */
+static pm__ref pm__split_push(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
+    uint8_t bytes[PM__LINE_BYTES + PM__SUFFIX_MAX], *at = bytes;
+    pm__ent ents[PM__LINE_ENTRIES + 1], *out = ents;
+    const uint8_t *prefix = pm__line_heap(x);
+    size_t more = x->plen - m;
+    bool first = e->len == 0 || e->first < prefix[m];
+    if (first) *out++ = *e;
+    pm__line_decode(x, out);
+    for (unsigned i = 0; i < x->n; i++, out++) {
+        memcpy(at, prefix + m, more);
+        if (out->len) at[more] = out->first;
+        if (out->len > 1) memcpy(at + more + 1, out->rest, out->len - 1u);
+        *out = pm__ent_make(at, more + out->len, out->child, out->pay);
+        at += out->len;
+    }
+    if (!first) *out++ = *e;
+    return pm__build_nodes(cx, prefix, m, ents, (unsigned)(out - ents), 0);
+}
+
+/* Many bytes of prefix are lost: they become the suffix of a child entry, the node below keeps the entries. */
+static pm__ref pm__split_lift(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
+    pm__ent old[PM__LINE_ENTRIES], ents[3];
+    const uint8_t *prefix = pm__line_heap(x);
+    unsigned has_e = pm__line_has_e(x), n = 0;
+    size_t more = x->plen - m;
+    pm__ref below = 0;
+    pm__line_decode(x, old);
+    if (x->n > has_e && !(below = pm__build_nodes(cx, NULL, 0, old + has_e, x->n - has_e, 0))) return 0;
+    bool first = e->len == 0 || e->first < prefix[m];
+    if (first) ents[n++] = *e;
+    if (has_e) ents[n++] = pm__ent_make(prefix + m, more, false, old[0].pay);
+    if (below) ents[n++] = pm__ent_make(prefix + m, more, true, below);
+    if (!first) ents[n++] = *e;
+    pm__ref r = pm__build_nodes(cx, prefix, m, ents, n, 0);
+    if (!r && below) pm__mem_free(pm__ref_ptr(below), pm__line_size((pm__line *)pm__ref_ptr(below)));
+    return r;
+}
+
+/* Adds an entry that leaves the prefix of the line in *slot after m < plen bytes, or ends there. */
+static bool pm__line_split(const pm__cx *cx, pm__ref *slot, size_t m, const pm__add *a) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+    pm__ent e = a->e;
+    size_t more = x->plen - m;
+    bool room = more * x->n <= 24;
+    for (unsigned i = 0; room && i < x->n; i++) room = pm__line_suffix(x, i) + more <= PM__SUFFIX_MAX;
+    if (m) e = pm__ent_make(a->s + m, a->len - m, e.child, e.pay);
+    pm__ref r = room ? pm__split_push(cx, x, m, &e) : pm__split_lift(cx, x, m, &e);
+    if (r) pm__line_supersede(cx, slot, r);
+    return r != 0;
+}
+
+/* Adds an entry to the line in *slot, which may be shared. There is no entry for it yet, nor a child to go down to;
+   a value may be asked for where a child is. */
+static bool pm__line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+    size_t m = pm__lcp(pm__line_heap(x), a->s, a->len < x->plen ? a->len : x->plen), rest = a->len - m;
+    pm__ent e = a->e, ents[PM__LINE_ENTRIES];
+    if (m < x->plen) return pm__line_split(cx, slot, m, a);
+    if (m) e = pm__ent_make(a->s + m, rest, e.child, e.pay);
+    if (rest == 0) return pm__line_insert(cx, slot, 0, &e);
+    pm__line_seek k = pm__line_find(x, a->s + m, rest);
+    bool at = k.lo < k.hi && pm__line_suffix(x, k.lo) == rest, child = at && pm__line_is_child(x, k.lo);
+    bool here = child && !*pm__line_child(x, k.lo);
+    if (k.child < 0 && !here) /* a value stands before the child of the same suffix */
+        return pm__line_insert(cx, slot, k.lo + (at && !child), &e);
+    pm__line_decode(x, ents); /* a dangling location gives way to what now lies at or below it */
+    ents[k.child < 0 ? k.lo : (unsigned)k.child] = e;
+    return pm__line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
+}
+
+/* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. */
+static bool pm__byte_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay) {
+    pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
+    bool dangling = pm__byte_has_child(x, s[0]) && !*pm__byte_child(x, s[0]), ok;
+    if (len == 1 && !child) {
+        if (dangling && !pm__byte_child_mut(cx, x, s[0])) return false;
+        ok = pm__byte_add_val(cx, &x, s[0], pay);
+        if (ok && dangling) (void)pm__byte_del_child(cx, &x, s[0]); /* its block is ours: cannot fail */
+    } else {
+        if (len > 1 && !(pay = pm__chain(cx, s + 1, len - 1, child, pay))) return false;
+        pm__ref *c = dangling ? pm__byte_child_mut(cx, x, s[0]) : NULL;
+        if (c) *c = pay;
+        ok = dangling ? c != NULL : pm__byte_add_child(cx, &x, s[0], pay);
+        if (!ok && len > 1) pm__chain_undo(pay, pm__chain_nodes(len - 1));
+    }
+    *slot = pm__byte_ref(x);
+    return ok;
+}
+
+/* The child through which a path that exists goes on, for changing it. NULL: no memory. */
+static pm__ref *pm__any_step(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, size_t *used) {
+    if (pm__ref_kind(*slot) != PM__LINE) {
+        *used = 1;
+        return pm__byte_child_mut(cx, (pm__byte *)pm__ref_ptr(*slot), s[0]);
+    }
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+    pm__line_seek k = pm__line_find(x, s + x->plen, len - x->plen);
+    *used = x->plen + pm__line_suffix(x, (unsigned)k.child);
+    return pm__line_child(x, (unsigned)k.child);
+}
+
+/* Stores a payload at s[0..len), len > 0: a value (the replaced one goes to *old), or a child at a location that does
+   not exist. False: no memory, nothing changed. */
+static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay,
+                         pm_opt *old) {
+    pm__add a;
+    while (*slot) {
+        pm__ref r = *slot;
+        pm__ref_prefetch(r);
+        if (pm__ref_kind(r) != PM__LINE) {
+            if (!pm__any_own(cx, slot)) return false;
+            pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
+            if (len == 1 && !child && pm__byte_has_val(x, *s)) {
+                pm_val *v = pm__byte_val(x, *s);
+                old->some = true, old->val = *v;
+                if (!cx->unit) *v = pay;
+                return true;
+            }
+            if (len == 1 || !pm__byte_has_child(x, *s) || !*pm__byte_child(x, *s))
+                return pm__byte_put(cx, slot, s, len, child, pay);
+            if (!(slot = pm__byte_child_mut(cx, x, *s))) return false;
+            s++, len--;
+            continue;
+        }
+        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+        int i = -1;
+        if (pm__line_in_prefix(x, s, len)) {
+            const uint8_t *t = s + x->plen;
+            size_t rest = len - x->plen;
+            if (rest) i = pm__line_probe(x, t, rest, pm__load_upto8(t + 1, rest - 1));
+            else if (pm__line_has_e(x)) i = 0;
+        }
+        bool leads = i >= 0 && pm__line_is_child(x, (unsigned)i);
+        if (i < 0 || (leads && !*pm__line_child(x, (unsigned)i))) {
+            if (!pm__add_make(cx, &a, s, len, child, pay)) return false;
+            if (pm__line_add(cx, slot, &a)) return true;
+            pm__add_undo(&a);
+            return false;
+        }
+        if (!pm__any_own(cx, slot)) return false;
+        x = (const pm__line *)pm__ref_ptr(*slot);
+        if (!leads) {
+            old->some = true, old->val = *pm__line_val(x, (unsigned)i);
+            if (!cx->unit) *pm__line_pay_at(x, (unsigned)i) = pay;
+            return true;
+        }
+        size_t used = x->plen + pm__line_suffix(x, (unsigned)i);
+        slot = pm__line_child(x, (unsigned)i);
+        s += used, len -= used;
+    }
+    *slot = pm__chain(cx, s, len, child, pay);
+    return *slot != 0;
+}
+
+/* ---- changing what exists ------------------------------------------------------------------------------------ */
+
+/* The node in which an existing location lies, all nodes from the root to it being the caller's alone. */
+typedef struct pm__spot {
+    pm__ref *slot;   /* NULL: no memory */
+    pm__ref *parent; /* slot of the node above, or NULL */
+    size_t base, parent_base; /* bytes of path above each */
+} pm__spot;
+
+static pm__spot pm__trie_reach(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len) {
+    pm__spot at = {slot, NULL, 0, 0};
+    for (;;) {
+        if (!pm__any_own(cx, at.slot)) break;
+        size_t rest = len - at.base, used;
+        const uint8_t *t = s + at.base;
+        if (pm__ref_kind(*at.slot) != PM__LINE) {
+            if (rest == 1) return at;
+        } else {
+            const pm__line *x = (const pm__line *)pm__ref_ptr(*at.slot);
+            if (rest <= x->plen || pm__line_find(x, t + x->plen, rest - x->plen).child < 0) return at;
+        }
+        at.parent = at.slot;
+        at.parent_base = at.base;
+        if (!(at.slot = pm__any_step(cx, at.parent, t, rest, &used))) break;
+        at.base += used;
+    }
+    at.slot = NULL;
+    return at;
+}
+
+/* The value at s[0..len), len > 0, which exists, for changing it. NULL: no memory. */
+static pm_val *pm__trie_val_mut(const pm__cx *cx, pm__ref *root, const uint8_t *s, size_t len) {
+    pm__spot at = pm__trie_reach(cx, root, s, len);
+    if (!at.slot) return NULL;
+    const uint8_t *t = s + at.base;
+    if (pm__ref_kind(*at.slot) != PM__LINE) return pm__byte_val((const pm__byte *)pm__ref_ptr(*at.slot), *t);
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*at.slot);
+    pm__line_seek k = pm__line_find(x, t + x->plen, len - at.base - x->plen);
+    return pm__line_pay_at(x, k.lo);
+}
+
+/* The node at `at` has lost its last entry: empties its slot. What remains is a dangling location, unless a value sits
+   there, or nothing at all if it was the root. */
+static void pm__trie_hollow(const pm__cx *cx, const pm__spot *at, const uint8_t *s) {
+    *at->slot = 0;
+    if (!at->parent) return;
+    const uint8_t *t = s + at->parent_base;
+    if (pm__ref_kind(*at->parent) != PM__LINE) {
+        pm__byte *x = (pm__byte *)pm__ref_ptr(*at->parent);
+        if (!pm__byte_has_val(x, *t)) return;
+        (void)pm__byte_del_child(cx, &x, *t); /* its block is ours since the way down: cannot fail */
+        *at->parent = pm__byte_ref(x);
+        pm__byte_settle(cx, at->parent);
+        return;
+    }
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*at->parent);
+    pm__line_seek k = pm__line_find(x, t + x->plen, at->base - at->parent_base - x->plen);
+    if (k.hi - k.lo == 2) pm__line_erase(cx, at->parent, k.lo + 1, k.hi);
+}
+
+/* Payloads taken out of a line, to be released once the change has succeeded. */
+typedef struct pm__loot {
+    unsigned n;
+    pm__ent ents[PM__LINE_ENTRIES];
+} pm__loot;
+
+static void pm__loot_take(pm__loot *l, const pm__line *x, unsigned lo, unsigned hi) {
+    pm__ent all[PM__LINE_ENTRIES];
+    pm__line_decode(x, all);
+    l->n = hi - lo;
+    memcpy(l->ents, all + lo, l->n * sizeof *all);
+}
+
+static void pm__loot_release(const pm__cx *cx, const pm__loot *l) {
+    for (unsigned i = 0; i < l->n; i++) pm__pay_release(cx, l->ents[i].child, l->ents[i].pay);
+}
+
+static bool pm__cut_byte(const pm__cx *cx, const pm__spot *at, const uint8_t *s) {
+    pm__byte *x = (pm__byte *)pm__ref_ptr(*at->slot);
+    uint8_t b = s[at->base];
+    pm__ref child = 0;
+    if (pm__byte_has_child(x, b)) {
+        pm__ref *c = pm__byte_child_mut(cx, x, b);
+        if (!c) return false;
+        child = *c;
+        (void)pm__byte_del_child(cx, &x, b); /* its block is ours: cannot fail */
+    }
+    if (pm__byte_has_val(x, b)) {
+        pm__pay_release(cx, false, *pm__byte_val(x, b));
+        pm__byte_del_val(cx, &x, b);
+    }
+    *at->slot = pm__byte_ref(x);
+    pm__any_release(cx, child);
+    if (x->nc + x->nv == 0) {
+        pm__byte_discard(x);
+        pm__trie_hollow(cx, at, s);
+    } else {
+        pm__byte_settle(cx, at->slot);
+    }
+    return true;
+}
+
+static bool pm__cut_line(const pm__cx *cx, const pm__spot *at, const uint8_t *s, size_t keep) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*at->slot);
+    const uint8_t *t = s + at->base + x->plen;
+    size_t rest = keep + 1 - at->base, d = keep - at->base;
+    unsigned lo = 0, hi = x->n;
+    if (rest > x->plen) {
+        pm__line_seek k = pm__line_find(x, t, rest - x->plen);
+        lo = k.lo, hi = k.hi;
+    }
+    pm__loot loot;
+    if (hi - lo == x->n) { /* all of it */
+        pm__ref stub = 0, old = *at->slot;
+        if (d > 0 && !(stub = pm__line_single(cx, s + at->base, d, true, 0))) return false;
+        if (stub) *at->slot = stub;
+        else pm__trie_hollow(cx, at, s);
+        pm__any_release(cx, old);
+        return true;
+    }
+    pm__loot_take(&loot, x, lo, hi);
+    if (d <= x->plen || pm__line_neighbours(x, lo, hi, t, rest - x->plen) >= d - x->plen) {
+        pm__line_erase(cx, at->slot, lo, hi);
+    } else { /* nothing else holds the place that must stay */
+        pm__ent ents[PM__LINE_ENTRIES];
+        pm__line_decode(x, ents);
+        ents[lo] = pm__ent_make(t, d - x->plen, true, 0);
+        memmove(ents + lo + 1, ents + hi, (x->n - hi) * sizeof *ents);
+        if (!pm__line_replace(cx, at->slot, pm__line_heap(x), x->plen, ents, x->n - (hi - lo) + 1)) return false;
+    }
+    pm__loot_release(cx, &loot);
+    return true;
+}
+
+/* Removes the location s[0..keep], which exists, with all below it; s[0..keep) goes on to exist. False: no memory. */
+static bool pm__trie_cut(const pm__cx *cx, pm__ref *root, const uint8_t *s, size_t keep) {
+    pm__spot at = pm__trie_reach(cx, root, s, keep + 1);
+    if (!at.slot) return false;
+    if (pm__ref_kind(*at.slot) != PM__LINE) return pm__cut_byte(cx, &at, s);
+    return pm__cut_line(cx, &at, s, keep);
+}
+
+/* The simple removal with pruning, in one walk: a value with nothing below, in a node that keeps other entries, all
+   nodes above being the caller's alone. Pruning then ends inside the node by itself. False, and nothing changed, where
+   it is not as simple as that. */
+static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, pm_opt *old) {
+    while (*slot && pm__ref_is_unique(*slot)) {
+        pm__ref_prefetch(*slot);
+        if (pm__ref_kind(*slot) != PM__LINE) {
+            pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
+            uint8_t b = *s;
+            if (len > 1) {
+                if (!pm__byte_has_child(x, b)) return false;
+                if (pm__byte_is_wide(x) && !pm__count_is_one(&pm__byte_block(x, b >> 4)->rc)) return false;
+                slot = pm__byte_child(x, b);
+                s++, len--;
+                continue;
+            }
+            if (!pm__byte_has_val(x, b) || pm__byte_has_child(x, b) || x->nc + x->nv < 2) return false;
+            old->val = *pm__byte_val(x, b), old->some = true;
+            pm__byte_del_val(cx, &x, b);
+            *slot = pm__byte_ref(x);
+            pm__byte_settle(cx, slot);
+            return true;
+        }
+        const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+        if (len <= x->plen || !pm__line_in_prefix(x, s, len)) return false;
+        s += x->plen, len -= x->plen;
+        int i = pm__line_probe(x, s, len, pm__load_upto8(s + 1, len - 1));
+        if (i < 0) return false;
+        if (pm__line_is_child(x, (unsigned)i)) {
+            s += pm__line_lens(x)[i] + 1u, len -= pm__line_lens(x)[i] + 1u;
+            slot = pm__line_child(x, (unsigned)i);
+            continue;
+        }
+        const uint8_t *h = pm__line_heap(x) + pm__line_off(x, (unsigned)i);
+        if (x->n < 2 || pm__line_agree_end(x, (unsigned)i, h) > (unsigned)i + 1) return false;
+        old->val = *pm__line_val(x, (unsigned)i), old->some = true;
+        pm__line_erase(cx, slot, (unsigned)i, (unsigned)i + 1);
+        return true;
+    }
+    return false;
+}
+
+/* Removes the value at s[0..len), len > 0, which exists, without releasing it; the location stays. False: no memory. */
+static bool pm__trie_unset(const pm__cx *cx, pm__ref *root, const uint8_t *s, size_t len) {
+    pm__spot at = pm__trie_reach(cx, root, s, len);
+    if (!at.slot) return false;
+    const uint8_t *t = s + at.base;
+    if (pm__ref_kind(*at.slot) != PM__LINE) {
+        pm__byte *x = (pm__byte *)pm__ref_ptr(*at.slot);
+        bool ok = pm__byte_has_child(x, *t) || pm__byte_add_child(cx, &x, *t, 0);
+        if (ok) pm__byte_del_val(cx, &x, *t);
+        *at.slot = pm__byte_ref(x);
+        return ok;
+    }
+    pm__line *x = (pm__line *)pm__ref_ptr(*at.slot);
+    size_t rest = len - at.base - x->plen;
+    pm__line_seek k = pm__line_find(x, t + x->plen, rest);
+    if (k.hi - k.lo > 1) {
+        pm__line_erase(cx, at.slot, k.lo, k.lo + 1);
+        return true;
+    }
+    if (!cx->unit && rest) {
+        x->cmask |= (uint32_t)1 << k.lo;
+        *pm__line_pay_at(x, k.lo) = 0;
+        return true;
+    }
+    pm__ent ents[PM__LINE_ENTRIES];
+    pm__line_decode(x, ents);
+    if (rest == 0) { /* the value at the end of the prefix, and nothing else: the prefix becomes the suffix */
+        ents[0] = pm__ent_make(t, x->plen, true, 0);
+        return pm__line_replace(cx, at.slot, NULL, 0, ents, 1);
+    }
+    ents[k.lo].child = true, ents[k.lo].pay = 0;
+    return pm__line_replace(cx, at.slot, pm__line_heap(x), x->plen, ents, x->n);
+}
+
+static bool pm__graft_byte(const pm__cx *cx, pm__ref *slot, uint8_t b, pm__ref child) {
+    pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
+    pm__ref old = 0;
+    if (pm__byte_has_child(x, b)) {
+        pm__ref *c = pm__byte_child_mut(cx, x, b);
+        if (!c) return false;
+        old = *c;
+        *c = child;
+        if (!child && pm__byte_has_val(x, b)) (void)pm__byte_del_child(cx, &x, b); /* its block is ours: cannot fail */
+    } else if (child && !pm__byte_add_child(cx, &x, b, child)) {
+        *slot = pm__byte_ref(x);
+        return false;
+    }
+    *slot = pm__byte_ref(x);
+    pm__any_release(cx, old);
+    pm__byte_settle(cx, slot);
+    return true;
+}
+
+/* t[0..rest) is the location, counted from the node's root. */
+static bool pm__graft_line(const pm__cx *cx, pm__ref *slot, const uint8_t *t, size_t rest, pm__ref child) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    pm__ent ents[PM__LINE_ENTRIES + 1];
+    pm__loot loot;
+    unsigned n = 0, lo = 0, hi = x->n, e = 0;
+    size_t plen = x->plen;
+    if (rest <= plen) { /* the whole node lies below the location, but for a value just there */
+        e = rest == plen && pm__line_has_e(x);
+        pm__loot_take(&loot, x, e, hi);
+        if (e) ents[n++] = pm__ent_make(t, rest, false, *pm__line_val(x, 0)), ents[0].fresh = false;
+        plen = 0;
+    } else {
+        pm__line_seek k = pm__line_find(x, t + plen, rest - plen);
+        lo = k.lo, hi = k.hi;
+        e = pm__line_suffix(x, lo) == rest - plen && !pm__line_is_child(x, lo);
+        if (hi - lo - e == 1 && pm__line_is_child(x, hi - 1) && pm__line_suffix(x, hi - 1) == rest - plen &&
+            (child || !e)) {
+            pm__ref old = *pm__line_child(x, hi - 1);
+            *pm__line_child(x, hi - 1) = child;
+            pm__any_release(cx, old);
+            return true;
+        }
+        pm__loot_take(&loot, x, lo + e, hi);
+        pm__line_decode(x, ents);
+        n = lo + e;
+    }
+    if (child || !e) {
+        pm__ent c = pm__ent_make(t + plen, rest - plen, true, child);
+        memmove(ents + n + 1, ents + hi, (x->n - hi) * sizeof *ents);
+        ents[n++] = c;
+    } else {
+        memmove(ents + n, ents + hi, (x->n - hi) * sizeof *ents);
+    }
+    n += x->n - hi;
+    if (!pm__line_replace(cx, slot, pm__line_heap(x), plen, ents, n)) return false;
+    pm__loot_release(cx, &loot);
+    return true;
+}
+
+/* Puts `child` (may be 0) in the place of all that lies strictly below s[0..len), len > 0; the location exists then,
+   its value stays. The reference moves into the trie. False: no memory, nothing changed. */
+static bool pm__trie_graft(const pm__cx *cx, pm__ref *root, const uint8_t *s, size_t len, pm__ref child) {
+    pm_opt none;
+    if (!pm__trie_survey(*root, s, len).exists) return pm__trie_put(cx, root, s, len, true, child, &none);
+    pm__spot at = pm__trie_reach(cx, root, s, len);
+    if (!at.slot) return false;
+    if (pm__ref_kind(*at.slot) != PM__LINE) return pm__graft_byte(cx, at.slot, s[at.base], child);
+    return pm__graft_line(cx, at.slot, s + at.base, len - at.base, child);
+}
+
+/* ---- value and branches at once ------------------------------------------------------------------------------ */
+
+/* The value at byte b comes, or goes, and `child` takes the place of the child there. */
+static bool pm__assign_byte(const pm__cx *cx, pm__ref *slot, uint8_t b, pm_opt val, pm__ref child) {
+    pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
+    bool had = pm__byte_has_child(x, b), bit = child || !val.some, added = false;
+    pm__ref old = 0, *c = NULL;
+    bool ok = !val.some || (added = pm__byte_add_val(cx, &x, b, val.val));
+    if (ok && had) ok = (c = pm__byte_child_mut(cx, x, b)) != NULL;
+    else if (ok && bit) ok = pm__byte_add_child(cx, &x, b, child);
+    if (ok) { /* nothing from here on can fail: the child's block is ours */
+        if (c) old = *c, *c = child;
+        if (c && !bit) (void)pm__byte_del_child(cx, &x, b);
+        if (!val.some) {
+            pm__pay_release(cx, false, *pm__byte_val(x, b));
+            pm__byte_del_val(cx, &x, b);
+        }
+    } else if (added) {
+        pm__byte_del_val(cx, &x, b);
+    }
+    *slot = pm__byte_ref(x);
+    if (!ok) return false;
+    pm__any_release(cx, old);
+    pm__byte_settle(cx, slot);
+    return true;
+}
+
+/* The same where t[0..rest), counted from the root of a line, is the location. */
+static bool pm__assign_line(const pm__cx *cx, pm__ref *slot, const uint8_t *t, size_t rest, pm_opt val, pm__ref child) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    pm__ent ents[PM__LINE_ENTRIES + 2], all[PM__LINE_ENTRIES];
+    pm__loot loot;
+    unsigned lo = 0, hi = x->n, n;
+    size_t plen = 0; /* of a location within the prefix all entries go, and the prefix becomes its suffix */
+    if (rest > x->plen) {
+        plen = x->plen;
+        pm__line_seek k = pm__line_find(x, t + plen, rest - plen);
+        lo = k.lo, hi = k.hi;
+    }
+    pm__line_decode(x, all);
+    pm__loot_take(&loot, x, lo, hi);
+    memcpy(ents, all, lo * sizeof *all);
+    n = lo;
+    if (val.some) ents[n++] = pm__ent_make(t + plen, rest - plen, false, val.val);
+    if (child || !val.some) ents[n++] = pm__ent_make(t + plen, rest - plen, true, child);
+    memcpy(ents + n, all + hi, (x->n - hi) * sizeof *all);
+    if (!pm__line_replace(cx, slot, pm__line_heap(x), plen, ents, n + x->n - hi)) return false;
+    pm__loot_release(cx, &loot);
+    return true;
+}
+
+/* A value and a child at a location that does not exist. They hang together in a line below the location's parent,
+   unless that has children already: then the value goes in first, and taking it out again would need no memory. */
+static bool pm__assign_pair(const pm__cx *cx, pm__ref *root, const uint8_t *s, size_t len, pm_val val, pm__ref child) {
+    pm__survey up = {true, *root == 0, NULL, 0};
+    pm_opt none;
+    if (len > 1) up = pm__trie_survey(*root, s, len - 1);
+    if (up.exists && !up.childless) {
+        if (!pm__trie_put(cx, root, s, len, false, val, &none)) return false;
+        if (pm__trie_graft(cx, root, s, len, child)) return true;
+        pm__pay_retain(cx, false, val); /* the cut gives up what the trie holds, the caller's reference stays */
+        (void)pm__trie_cut(cx, root, s, len - 1);
+        return false;
+    }
+    pm__ent two[2] = {pm__ent_make(s + len - 1, 1, false, val), pm__ent_make(s + len - 1, 1, true, child)};
+    pm__ref pair = pm__build_nodes(cx, NULL, 0, two, 2, 0);
+    if (!pair) return false;
+    if (len == 1) {
+        *root = pair;
+        return true;
+    }
+    if (pm__trie_graft(cx, root, s, len - 1, pair)) return true;
+    pm__chain_undo(pair, 1);
+    return false;
+}
+
+/* Makes the location s[0..len), len > 0, hold `val`, or no value, and `child`, which may be 0, in the place of all that
+   is at and below it; it exists then. The references move into the trie. False: no memory, nothing changed. */
+PM__UNUSED static bool pm__trie_assign(const pm__cx *cx, pm__ref *root, const uint8_t *s, size_t len, pm_opt val,
+                                       pm__ref child) {
+    pm__survey v = pm__trie_survey(*root, s, len);
+    pm_opt old = {0, false};
+    if (!v.exists) {
+        if (val.some && child) return pm__assign_pair(cx, root, s, len, val.val, child);
+        return pm__trie_put(cx, root, s, len, !val.some, val.some ? val.val : child, &old);
+    }
+    if (val.some == (v.val != NULL)) { /* after the graft the way to the value is the caller's alone */
+        if (!pm__trie_graft(cx, root, s, len, child)) return false;
+        if (val.some) (void)pm__trie_put(cx, root, s, len, false, val.val, &old);
+        if (old.some) pm__pay_release(cx, false, old.val);
+        return true;
+    }
+    pm__spot at = pm__trie_reach(cx, root, s, len);
+    if (!at.slot) return false;
+    if (pm__ref_kind(*at.slot) != PM__LINE) return pm__assign_byte(cx, at.slot, s[at.base], val, child);
+    return pm__assign_line(cx, at.slot, s + at.base, len - at.base, val, child);
+}

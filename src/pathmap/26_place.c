@@ -1,0 +1,234 @@
+/* Places: locations seen from the node they lie in, the common ground of zippers, counts and comparisons.
+
+   A pm_place is { node, depth, lo, hi }. depth counts the bytes matched inside the node. In a line, entries [lo, hi)
+   are those that agree with these bytes (all of them while depth is within the prefix). In a byte node depth is 0, the
+   node's root, or 1, and then lo holds the byte. A place at depth > 0 knows its own value; that of a node's root lies
+   in the entry above, with whoever keeps the place above. node 0: nothing below, depth 0. */
+#include "25_trie.c"
+#include "26_place.h"
+
+static PM__INLINE pm_place pm__place_root(pm__ref r) {
+    pm_place p = {r, 0, 0, 0};
+    if (r && pm__ref_kind(r) == PM__LINE) p.hi = ((const pm__line *)pm__ref_ptr(r))->n;
+    return p;
+}
+
+static PM__INLINE bool pm__place_in_line(const pm_place *p) { return pm__ref_kind(p->node) == PM__LINE; }
+static PM__INLINE const pm__line *pm__place_line(const pm_place *p) { return (const pm__line *)pm__ref_ptr(p->node); }
+static PM__INLINE const pm__byte *pm__place_byte(const pm_place *p) { return (const pm__byte *)pm__ref_ptr(p->node); }
+
+/* In a line, beyond the prefix: bytes of suffix matched. */
+static PM__INLINE unsigned pm__place_suffix(const pm_place *p, const pm__line *x) { return p->depth -
+(unsigned)x->plen; }
+
+/* 1 if the first agreeing entry is a value at just this place, else 0. depth > 0. */
+static PM__INLINE unsigned pm__place_val_entry(const pm_place *p, const pm__line *x) {
+    return p->depth >= x->plen && !pm__line_is_child(x, p->lo) && pm__line_suffix(x, p->lo) == pm__place_suffix(p, x);
+}
+
+/* The value at a place with depth > 0, or NULL. */
+PM__UNUSED static const pm_val *pm__place_val(const pm_place *p) {
+    if (p->depth == 0) return NULL;
+    if (!pm__place_in_line(p)) {
+        const pm__byte *x = pm__place_byte(p);
+        return pm__byte_has_val(x, p->lo) ? pm__byte_val(x, p->lo) : NULL;
+    }
+    const pm__line *x = pm__place_line(p);
+    return pm__place_val_entry(p, x) ? pm__line_val(x, p->lo) : NULL;
+}
+
+/* True if the place is the end of a child entry or slot (dangling ones included); *child: the node there. */
+static PM__INLINE bool pm__place_child(const pm_place *p, pm__ref *child) {
+    *child = 0;
+    if (p->depth == 0) return false;
+    if (!pm__place_in_line(p)) {
+        const pm__byte *x = pm__place_byte(p);
+        if (pm__byte_has_child(x, p->lo)) *child = *pm__byte_child(x, p->lo);
+        return true;
+    }
+    const pm__line *x = pm__place_line(p);
+    if (p->depth <= x->plen) return false;
+    unsigned last = p->hi - 1u;
+    if (!pm__line_is_child(x, last) || pm__line_suffix(x, last) != pm__place_suffix(p, x)) return false;
+    *child = *pm__line_child(x, last);
+    return true;
+}
+
+/* Normal form for going down: the end of an entry becomes the root of the node there. Answers false if nothing lies
+   below the place. */
+PM__UNUSED static bool pm__place_enter(pm_place *p) {
+    pm__ref child;
+    if (p->node == 0) return false;
+    if (pm__place_child(p, &child)) {
+        *p = pm__place_root(child);
+        return child != 0;
+    }
+    if (p->depth == 0 || !pm__place_in_line(p)) return true;
+    return (unsigned)(p->hi - p->lo) > pm__place_val_entry(p, pm__place_line(p));
+}
+
+/* The byte of entry i that follows the place; the entry is longer than that. */
+static PM__INLINE uint8_t pm__place_next_byte(const pm_place *p, const pm__line *x, unsigned i) {
+    if (p->depth < x->plen) return pm__line_heap(x)[p->depth];
+    unsigned d = pm__place_suffix(p, x);
+    return d ? pm__line_heap(x)[pm__line_off(x, i) + d - 1] : x->body[i];
+}
+
+/* Which bytes lead on. The place is entered. */
+static pm_mask pm__place_mask_entered(const pm_place *p) {
+    pm_mask m = {{0, 0, 0, 0}};
+    if (!pm__place_in_line(p)) return pm__byte_mask(pm__place_byte(p));
+    const pm__line *x = pm__place_line(p);
+    if (p->depth < x->plen) {
+        pm_mask_set(&m, pm__line_heap(x)[p->depth]);
+        return m;
+    }
+    unsigned d = pm__place_suffix(p, x), i = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
+    if (d == 0) {
+        for (; i < p->hi; i++) pm_mask_set(&m, x->body[i]);
+        return m;
+    }
+    const uint8_t *h = pm__line_heap(x) + pm__line_off(x, i) + d - 1;
+    for (; i < p->hi; i++) {
+        pm_mask_set(&m, *h);
+        h += pm__line_lens(x)[i];
+    }
+    return m;
+}
+
+PM__UNUSED static pm_mask pm__place_mask(const pm_place *p) {
+    pm_mask none = {{0, 0, 0, 0}};
+    pm_place q = *p;
+    return pm__place_enter(&q) ? pm__place_mask_entered(&q) : none;
+}
+
+/* How many bytes lead on; what is above 2 is not told apart when `few`. */
+PM__UNUSED static unsigned pm__place_count(const pm_place *p) {
+    pm_mask m = pm__place_mask(p);
+    return pm_mask_count(&m);
+}
+
+/* From the end of a line's prefix, along the rest s[0..len), len > 0, as far as that stays inside the node. */
+static size_t pm__place_seek(pm_place *p, const pm__line *x, const uint8_t *s, size_t len) {
+    int i = pm__line_probe(x, s, len, pm__load_upto8(s + 1, len - 1));
+    pm__line_seek k;
+    size_t used = len;
+    if (i >= 0) { /* the common cases: a value that ends here, a child that leads on */
+        unsigned at = (unsigned)i;
+        const uint8_t *h = pm__line_heap(x) + pm__line_off(x, at);
+        bool leads = pm__line_is_child(x, at);
+        k.lo = leads ? pm__line_agree_begin(x, at, h) : at;
+        k.hi = leads ? at + 1 : pm__line_agree_end(x, at, h);
+        if (leads) used = pm__line_suffix(x, at);
+    } else {
+        k = pm__line_find(x, s, len);
+        if (k.lo == k.hi) {
+            if (!(used = k.matched)) return 0;
+            k = pm__line_find(x, s, used);
+        }
+    }
+    p->lo = (uint8_t)k.lo, p->hi = (uint8_t)k.hi;
+    p->depth = (uint16_t)(x->plen + used);
+    return used;
+}
+
+/* Narrows a line place, entered, by s[0..len) as far as that stays inside the node. Answers the bytes that exist. */
+static size_t pm__place_down_line(pm_place *p, const uint8_t *s, size_t len) {
+    const pm__line *x = pm__place_line(p);
+    size_t used = 0;
+    if (p->depth < x->plen) {
+        size_t max = x->plen - p->depth;
+        used = pm__lcp(pm__line_heap(x) + p->depth, s, len < max ? len : max);
+        p->depth = (uint16_t)(p->depth + used);
+        if (p->depth < x->plen || used == len) return used;
+    }
+    if (p->depth == x->plen) return used + pm__place_seek(p, x, s + used, len - used);
+    for (; used < len; used++) {
+        unsigned d = pm__place_suffix(p, x), i = p->lo + pm__place_val_entry(p, x), end = p->hi;
+        uint8_t c = s[used];
+        const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, i) + d - 1;
+        if (i < end && end - i == 1) { /* one entry left: compare it at once */
+            unsigned left = pm__line_suffix(x, i) - d;
+            size_t max = len - used, m = pm__lcp(h, s + used, max < left ? max : left);
+            if (!m) return used;
+            p->lo = (uint8_t)i;
+            p->depth = (uint16_t)(p->depth + m);
+            return used + m;
+        }
+        while (i < end && *h < c) h += lens[i++];
+        unsigned j = i;
+        while (j < end && *h == c) h += lens[j++];
+        if (i == j) return used;
+        end = j;
+        p->lo = (uint8_t)i, p->hi = (uint8_t)end;
+        p->depth++;
+        pm__ref child;
+        if (pm__place_child(p, &child)) return used + 1;
+    }
+    return used;
+}
+
+/* Moves a place down along s[0..len) inside its node, after entering it. Answers how many bytes exist: less than len
+   means that the rest lies in the child at the new place, or nowhere. */
+static PM__INLINE size_t pm__place_down(pm_place *p, const uint8_t *s, size_t len) {
+    if (pm__place_in_line(p)) return pm__place_down_line(p, s, len);
+    const pm__byte *x = pm__place_byte(p);
+    if (p->depth || !len || (!pm__byte_has_child(x, s[0]) && !pm__byte_has_val(x, s[0]))) return 0;
+    p->lo = s[0];
+    p->hi = 0;
+    p->depth = 1;
+    return 1;
+}
+
+/* Goes down along s[0..len) through as many nodes as it takes. Answers how many bytes exist; *val is the value at the
+   place reached if at least one byte was, else unchanged. */
+PM__UNUSED static size_t pm__place_walk(pm_place *p, const uint8_t *s, size_t len, const pm_val **val) {
+    size_t used = 0;
+    while (used < len) {
+        pm_place q = *p;
+        if (!pm__place_enter(&q)) break;
+        size_t n = pm__place_down(&q, s + used, len - used);
+        if (!n) break;
+        *p = q;
+        *val = pm__place_val(p);
+        used += n;
+    }
+    return used;
+}
+
+/* Re-derives the entries of a line place for a smaller depth, whose bytes are s[0..depth). */
+PM__UNUSED static void pm__place_widen(pm_place *p, const uint8_t *s, size_t depth) {
+    p->depth = (uint16_t)depth;
+    if (!pm__place_in_line(p)) {
+        p->lo = p->hi = 0;
+        return;
+    }
+    const pm__line *x = pm__place_line(p);
+    p->lo = 0, p->hi = x->n;
+    if (depth <= x->plen) return;
+    pm__line_seek k = pm__line_find(x, s + x->plen, depth - x->plen);
+    p->lo = (uint8_t)k.lo, p->hi = (uint8_t)k.hi;
+}
+
+/* What lies strictly below a place, as a reference of its own in *out (0: nothing). Shares it if the place is on a
+   node's root, else builds one line of the entries below. False: no memory. */
+PM__UNUSED static bool pm__place_share(const pm__cx *cx, const pm_place *at, pm__ref *out) {
+    pm_place p = *at;
+    *out = 0;
+    if (!pm__place_enter(&p)) return true;
+    if (p.depth == 0) {
+        pm__ref_retain(p.node);
+        *out = p.node;
+        return true;
+    }
+    const pm__line *x = pm__place_line(&p);
+    pm__ent ents[PM__LINE_ENTRIES];
+    pm__line_decode(x, ents);
+    unsigned lo = p.lo + pm__place_val_entry(&p, x), n = p.hi - lo;
+    bool inside = p.depth < x->plen;
+    size_t skip = inside ? 0 : pm__place_suffix(&p, x);
+    const uint8_t *prefix = inside ? pm__line_heap(x) + p.depth : NULL;
+    *out = pm__build_nodes(cx, prefix, inside ? x->plen - (size_t)p.depth : 0, ents + lo, n, skip);
+    for (unsigned i = lo; *out && i < p.hi; i++) pm__pay_retain(cx, ents[i].child, ents[i].pay);
+    return *out != 0;
+}

@@ -1,0 +1,9 @@
+/* Where in a node a location lies: what zippers and trie references keep. Its fields are private. */
+
+#include "01_config.h"
+
+typedef struct pm_place {
+    uint64_t node;  /* reference of the node, 0: no branch below */
+    uint16_t depth; /* bytes of path matched inside the node */
+    uint8_t lo, hi; /* line nodes: the entries that agree with the path; byte nodes: the byte */
+} pm_place;

@@ -1,0 +1,231 @@
+/* Bulk building from sorted, distinct keys: top down, each node made once in its final size.
+
+   A job is a run of keys that share their first `skip` bytes, and the slot that waits for the node. The keys of a run
+   are grouped by their next byte. If a line can hold one entry a group, it does, and the smallest groups are spelled
+   out in it as long as there is room; the others become child entries and jobs of their own. If not, a byte node takes
+   the groups. Jobs wait on a list of our own, so depth costs no stack. */
+#include "27_tally.c"
+
+typedef struct pm__bulk_job {
+    size_t lo, hi, skip;
+    pm__ref *slot;
+} pm__bulk_job;
+
+typedef struct pm__bulk {
+    const pm__cx *cx;
+    const pm_key *keys;
+    const pm_val *vals; /* NULL: all 0 */
+    pm__bulk_job *jobs;
+    size_t used, cap;
+} pm__bulk;
+
+/* A run of keys with the same next byte. */
+typedef struct pm__bulk_group {
+    size_t lo, hi; /* keys */
+    size_t q;      /* bytes that all share, as far as one entry takes them */
+    uint16_t spelled; /* bytes of line that the entries take when spelled out; 0: too many */
+    uint16_t folded;  /* bytes of line as a child entry, with the value there if any */
+    bool fold;
+} pm__bulk_group;
+
+static const uint8_t *pm__bulk_key(const pm__bulk *b, size_t i) { return (const uint8_t *)b->keys[i].data; }
+static uint64_t pm__bulk_val(const pm__bulk *b, size_t i) { return b->vals ? b->vals[i] : 0; }
+
+static size_t pm__bulk_shorter(const pm__bulk *b, size_t i, size_t k) {
+    return b->keys[i].len < b->keys[k].len ? b->keys[i].len : b->keys[k].len;
+}
+
+static bool pm__bulk_push(pm__bulk *b, size_t lo, size_t hi, size_t skip, pm__ref *slot) {
+    if (b->used == b->cap) {
+        size_t cap = b->cap ? b->cap * 2 : 64;
+        void *grown = pm__mem_grow(b->jobs, b->cap * sizeof *b->jobs, cap * sizeof *b->jobs);
+        if (!grown) return false;
+        b->jobs = (pm__bulk_job *)grown;
+        b->cap = cap;
+    }
+    pm__bulk_job j = {lo, hi, skip, slot};
+    b->jobs[b->used++] = j;
+    return true;
+}
+
+/* First key in (lo, hi) whose byte at `at` is not that of keys[lo]: steps that double, then halves. */
+static size_t pm__bulk_run_end(const pm__bulk *b, size_t lo, size_t hi, size_t at) {
+    uint8_t c = pm__bulk_key(b, lo)[at];
+    size_t step = 1, good = lo, bad;
+    while (good + step < hi && pm__bulk_key(b, good + step)[at] == c) good += step, step *= 2;
+    bad = good + step < hi ? good + step : hi;
+    while (good + 1 < bad) {
+        size_t mid = good + (bad - good) / 2;
+        if (pm__bulk_key(b, mid)[at] == c) good = mid;
+        else bad = mid;
+    }
+    return bad;
+}
+
+/* Bytes of line that an entry with so long a suffix takes. */
+static size_t pm__bulk_cost(const pm__bulk *b, size_t suffix, bool child) {
+    return 1 + suffix + (child || !b->cx->unit ? 8 : 0);
+}
+
+/* `limit`: the longest suffix that the line allows beside its prefix. */
+static pm__bulk_group pm__bulk_measure(const pm__bulk *b, size_t lo, size_t hi, size_t from, size_t limit) {
+    pm__bulk_group g = {lo, hi, 0, 0, 0, false};
+    size_t max = pm__bulk_shorter(b, lo, hi - 1) - from, spelled = 0;
+    if (max > limit) max = limit;
+    g.q = hi - lo == 1 ? max : pm__lcp(pm__bulk_key(b, lo) + from, pm__bulk_key(b, hi - 1) + from, max);
+    bool here = b->keys[lo].len == from + g.q;
+    if (hi - lo > here) g.folded = (uint16_t)pm__bulk_cost(b, g.q, true);
+    if (here) g.folded = (uint16_t)(g.folded + pm__bulk_cost(b, g.q, false));
+    for (size_t i = lo; i < hi && hi - lo <= PM__LINE_ENTRIES && spelled <= PM__LINE_BYTES; i++) {
+        size_t len = b->keys[i].len - from;
+        spelled += len > limit ? PM__LINE_BYTES + 1u : pm__bulk_cost(b, len, false);
+    }
+    g.spelled = (uint16_t)(hi - lo > PM__LINE_ENTRIES || spelled > PM__LINE_BYTES ? 0 : spelled);
+    g.fold = g.spelled == 0 || hi - lo > 1;
+    return g;
+}
+
+static unsigned pm__bulk_entries(const pm__bulk *b, const pm__bulk_group *g, size_t from) {
+    if (!g->fold) return (unsigned)(g->hi - g->lo);
+    bool here = b->keys[g->lo].len == from + g->q;
+    return (unsigned)here + (g->hi - g->lo > here);
+}
+
+/* Decides which groups are folded so that the line fits. False: it cannot. `room`: bytes for entries; `entries`: how
+   many there are already. */
+static bool pm__bulk_plan(const pm__bulk *b, pm__bulk_group *g, unsigned n, size_t from, size_t room,
+                          unsigned entries) {
+    size_t bytes = 0;
+    for (unsigned i = 0; i < n; i++) {
+        bytes += g[i].fold ? g[i].folded : g[i].spelled;
+        entries += pm__bulk_entries(b, &g[i], from);
+    }
+    if (entries > PM__LINE_ENTRIES || bytes > room) return false;
+    for (size_t size = 2; size <= PM__LINE_ENTRIES; size++) /* spell out the smallest first */
+        for (unsigned i = 0; i < n; i++) {
+            if (!g[i].fold || !g[i].spelled || g[i].hi - g[i].lo != size) continue;
+            unsigned more = entries + (unsigned)size - pm__bulk_entries(b, &g[i], from);
+            if (more > PM__LINE_ENTRIES || bytes - g[i].folded + g[i].spelled > room) continue;
+            bytes = bytes - g[i].folded + g[i].spelled;
+            entries = more;
+            g[i].fold = false;
+        }
+    return true;
+}
+
+/* Makes the planned line and the jobs for its children. */
+static bool pm__bulk_line(pm__bulk *b, const pm__bulk_job *j, const pm__bulk_group *g, unsigned n, size_t lcp, bool e) {
+    pm__ent ents[PM__LINE_ENTRIES + 1];
+    size_t from = j->skip + lcp, kid[PM__LINE_ENTRIES + 1];
+    unsigned k = 0, pays = 0;
+    const uint8_t *prefix = pm__bulk_key(b, j->lo) + j->skip;
+    size_t heap = lcp;
+    if (e) ents[k++] = pm__ent_make(prefix, 0, false, pm__bulk_val(b, j->lo));
+    for (unsigned i = 0; i < n; i++) {
+        const uint8_t *s = pm__bulk_key(b, g[i].lo) + from;
+        bool here = b->keys[g[i].lo].len == from + g[i].q;
+        if (g[i].fold) {
+            if (here) ents[k++] = pm__ent_make(s, g[i].q, false, pm__bulk_val(b, g[i].lo));
+            kid[k] = i;
+            if (g[i].hi - g[i].lo > here) ents[k++] = pm__ent_make(s, g[i].q, true, 0);
+            continue;
+        }
+        for (size_t m = g[i].lo; m < g[i].hi; m++)
+            ents[k++] = pm__ent_make(pm__bulk_key(b, m) + from, b->keys[m].len - from, false, pm__bulk_val(b, m));
+    }
+    for (unsigned i = 0; i < k; i++) {
+        heap += ents[i].len ? ents[i].len - 1u : 0u;
+        pays += ents[i].child || !b->cx->unit;
+    }
+    size_t size = pm__line_need(k, heap, pays);
+    pm__line *x = pm__line_encode(b->cx, size, prefix, lcp, ents, k, 0, 0);
+    if (!x) return false;
+    *j->slot = pm__ref_make(x, PM__LINE, size);
+    for (unsigned i = 0; i < k; i++) {
+        if (!ents[i].child) continue;
+        const pm__bulk_group *c = &g[kid[i]];
+        bool here = b->keys[c->lo].len == from + c->q;
+        if (!pm__bulk_push(b, c->lo + here, c->hi, from + c->q, pm__line_child(x, i))) return false;
+    }
+    return true;
+}
+
+/* Makes a byte node of the run's groups, its root at `from`, and the jobs for its children. */
+static bool pm__bulk_byte(pm__bulk *b, size_t lo, size_t hi, size_t from, pm__ref *slot) {
+    pm_mask cm = {{0, 0, 0, 0}}, vm = {{0, 0, 0, 0}};
+    pm__ref kids[256];
+    pm_val vals[256];
+    size_t start[256], end[256];
+    unsigned nc = 0, nv = 0;
+    for (size_t i = lo, z; i < hi; i = z) {
+        uint8_t c = pm__bulk_key(b, i)[from];
+        z = pm__bulk_run_end(b, i, hi, from);
+        bool here = b->keys[i].len == from + 1;
+        if (here) pm_mask_set(&vm, c), vals[nv++] = pm__bulk_val(b, i);
+        if (z - i > here) pm_mask_set(&cm, c), start[nc] = i + here, end[nc] = z, kids[nc++] = 0;
+    }
+    pm__byte *x = pm__byte_make(b->cx, &cm, &vm, kids, vals);
+    if (!x) return false;
+    *slot = pm__byte_ref(x);
+    unsigned k = 0;
+    for (int c = pm_mask_next(&cm, 0); c >= 0; c = pm_mask_next(&cm, c + 1), k++)
+        if (!pm__bulk_push(b, start[k], end[k], from + 1, pm__byte_child(x, (uint8_t)c))) return false;
+    return true;
+}
+
+/* A byte node below a prefix: a line above it carries the prefix and the value at its end. */
+static bool pm__bulk_under(pm__bulk *b, const pm__bulk_job *j, size_t lcp, bool e) {
+    pm__ref *slot = j->slot;
+    const uint8_t *s = pm__bulk_key(b, j->lo) + j->skip;
+    if (lcp) {
+        pm__ent two[2];
+        unsigned n = 0;
+        if (e) two[n++] = pm__ent_make(s + lcp - 1, 1, false, pm__bulk_val(b, j->lo));
+        two[n++] = pm__ent_make(s + lcp - 1, 1, true, 0);
+        size_t size = pm__line_need(n, lcp - 1, n - (b->cx->unit && e));
+        pm__line *x = pm__line_encode(b->cx, size, s, lcp - 1, two, n, 0, 0);
+        if (!x) return false;
+        *slot = pm__ref_make(x, PM__LINE, size);
+        slot = pm__line_child(x, n - 1);
+    }
+    return pm__bulk_byte(b, j->lo + e, j->hi, j->skip + lcp, slot);
+}
+
+static bool pm__bulk_job_run(pm__bulk *b, const pm__bulk_job *j) {
+    pm__bulk_group g[PM__LINE_ENTRIES];
+    const uint8_t *a = pm__bulk_key(b, j->lo) + j->skip, *z = pm__bulk_key(b, j->hi - 1) + j->skip;
+    size_t max = pm__bulk_shorter(b, j->lo, j->hi - 1) - j->skip, lcp;
+    if (j->hi - j->lo == 1) {
+        *j->slot = pm__chain(b->cx, a, max, false, pm__bulk_val(b, j->lo));
+        return *j->slot != 0;
+    }
+    lcp = pm__lcp(a, z, max < 255 ? max : 255);
+    size_t from = j->skip + lcp;
+    bool e = b->keys[j->lo].len == from; /* then lcp > 0: keys are longer than `skip` */
+    unsigned n = 0;
+    for (size_t i = j->lo + e, end; i < j->hi; i = end) {
+        if (n == PM__LINE_ENTRIES) return pm__bulk_under(b, j, lcp, e);
+        end = pm__bulk_run_end(b, i, j->hi, from);
+        g[n++] = pm__bulk_measure(b, i, end, from, PM__SUFFIX_MAX - lcp);
+    }
+    size_t used = PM__LINE_HDR + lcp + (e ? 10 : 0) + 8; /* unit maps keep 8 bytes behind the heap */
+    if (pm__bulk_plan(b, g, n, from, PM__LINE_BYTES - used, e)) return pm__bulk_line(b, j, g, n, lcp, e);
+    return pm__bulk_under(b, j, lcp, e);
+}
+
+/* Builds a trie of n > 0 sorted, distinct keys, none empty. 0: no memory. The values move in, unless it fails. */
+PM__UNUSED static pm__ref pm__bulk_build(const pm__cx *cx, const pm_key *keys, const pm_val *vals, size_t n) {
+    pm__bulk b = {cx, keys, vals, NULL, 0, 0};
+    pm__ref root = 0;
+    bool ok = pm__bulk_push(&b, 0, n, 0, &root);
+    while (ok && b.used) {
+        pm__bulk_job j = b.jobs[--b.used];
+        ok = pm__bulk_job_run(&b, &j);
+    }
+    if (b.jobs) pm__mem_free_big(b.jobs, b.cap * sizeof *b.jobs);
+    if (ok || !root) return root;
+    pm__cx nodes_only = *cx;
+    nodes_only.plain = true;
+    pm__any_release(&nodes_only, root);
+    return 0;
+}

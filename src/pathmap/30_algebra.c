@@ -1,0 +1,1320 @@
+/* Algebra of two tries: join, meet, subtract and restrict, on what lies below two places.
+
+   The two sides are walked together, a pair of places at a time: a place that both have, and what lies below it on
+   either side. The answer for a pair says which sides the result equals, and only if neither, the node made for it. So
+   whatever did not change is shared, and a result that equals an operand is that operand.
+
+   A pair whose sides are nodes (or runs of entries of a line) is opened into a frame on a stack of our own; frames wait
+   for the pairs inside them, so depth costs no C stack. There are two kinds:
+
+     lists   two lines, or a line and the bytes of a byte node that it names (not for join): both as sorted lists of
+             entries, merged in one pass. A child of one side meets the run of the other's entries below it. Results
+             stay spelled out in one list, from which nodes are built as for any list.
+     bytes   all else: the masks of both sides are combined word by word, and only bytes that lead on in both make
+             pairs.
+
+   Equal nodes on both sides are not opened if the values are idempotent. Pairs of shared nodes are remembered: what
+   they give depends on their contents only, so this is right for any values, and a trie of 2^80 paths in a kilobyte is
+   combined in microseconds.
+
+   Failure (no memory, or a value hook that answers what it must not) takes the frames down and gives back whatever they
+   had made. Operands are only read. */
+#include "14_memo.c"
+#include "26_place.c"
+
+typedef enum pm__alg_op { PM__ALG_JOIN, PM__ALG_MEET, PM__ALG_SUB, PM__ALG_RESTRICT } pm__alg_op;
+
+enum {
+    PM__ALG_WAITS = 8,      /* beside the values of pm_alg: the answer of a pair is not known yet */
+    PM__ALG_LIST = 2 * PM__LINE_ENTRIES,
+    PM__ALG_CHUNK = 1 << 16
+};
+
+/* A pair: a location of both sides (or, with the answer given beforehand, of one). The answer is LEFT and RIGHT bits, or
+   PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned. */
+typedef struct pm__alg_pair {
+    pm_place a, b;
+    pm__ref ref;
+    uint8_t alg;
+    uint8_t at;     /* lists: first entry that stands for the pair; bytes: the byte */
+    uint8_t count;  /* lists: how many entries do */
+    uint8_t spelled; /* lists: the side whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
+    uint16_t len;   /* lists: suffix length of the location */
+    bool dangles;   /* bytes: the location stays even with nothing below and no value */
+} pm__alg_pair;
+
+typedef struct pm__alg_frame {
+    struct pm__alg_frame *up;
+    pm__alg_pair *pairs;
+    unsigned npairs, next;
+    bool same_a, same_b;     /* so far the result equals that side */
+    bool shared_a, shared_b; /* this node, or one above it on that side, has several owners */
+    bool remember, bytes;
+    uint64_t id_a, id_b;
+    /* lists: entries that stay, and stand-ins of pairs, under a common prefix */
+    pm__ent *ents;
+    unsigned nents;
+    const uint8_t *prefix;
+    size_t plen;
+    const pm__line *twin;    /* its first `head` and last `tail` entries are in both sides, and stay */
+    unsigned head, tail;
+    /* bytes: the values of the result */
+    pm_mask vm, fresh;
+    pm_val *vals;
+} pm__alg_frame;
+
+/* The root of a node that need not be looked at yet: the visit fills in its entries. */
+static PM__INLINE pm_place pm__alg_root(pm__ref r) {
+    pm_place p = {r, 0, 0, 0};
+    return p;
+}
+
+typedef struct pm__alg_chunk {
+    struct pm__alg_chunk *under;
+    size_t used, cap;
+    uint64_t data[];
+} pm__alg_chunk;
+
+typedef struct pm__alg {
+    const pm__cx *cx;
+    pm__alg_op op;
+    bool idempotent;
+    pm_status status;
+    pm__alg_frame *top;
+    pm__alg_chunk *chunk, *spare;
+    pm__memo known; /* (place, place) to answer */
+    pm__memo ids;   /* (node, position) to a number that stands for a place inside a node */
+} pm__alg;
+
+typedef struct pm__alg_answer {
+    uint8_t alg;
+    pm__ref ref;
+} pm__alg_answer;
+
+typedef enum pm__alg_step { PM__ALG_DONE, PM__ALG_OPENED, PM__ALG_FAILED } pm__alg_step;
+
+/* ---- memory of frames ---------------------------------------------------------------------------------------- */
+
+/* Allocates on top of the frame stack; addresses last until the frame is closed. NULL: no memory. */
+static void *pm__alg_alloc(pm__alg *q, size_t size) {
+    size = (size + 15) & ~(size_t)15;
+    if (!q->chunk || q->chunk->cap - q->chunk->used < size) {
+        pm__alg_chunk *c = q->spare;
+        size_t cap = size > PM__ALG_CHUNK ? size : PM__ALG_CHUNK;
+        if (c && c->cap >= size) {
+            q->spare = NULL;
+        } else {
+            c = (pm__alg_chunk *)pm__mem_alloc_big(sizeof *c + cap);
+            if (!c) return NULL;
+            c->cap = cap;
+        }
+        c->used = 0;
+        c->under = q->chunk;
+        q->chunk = c;
+    }
+    void *p = (char *)q->chunk->data + q->chunk->used;
+    q->chunk->used += size;
+    return p;
+}
+
+static void pm__alg_chunk_free(pm__alg_chunk *c) {
+    if (c) pm__mem_free_big(c, sizeof *c + c->cap);
+}
+
+/* Takes the top frame off, with all that was allocated since. */
+static void pm__alg_pop(pm__alg *q) {
+    pm__alg_frame *f = q->top;
+    q->top = f->up;
+    q->chunk->used = (size_t)((char *)f - (char *)q->chunk->data);
+    if (q->chunk->used) return;
+    pm__alg_chunk *c = q->chunk;
+    q->chunk = c->under;
+    if (q->spare && q->spare->cap >= c->cap) {
+        pm__alg_chunk_free(c);
+    } else {
+        pm__alg_chunk_free(q->spare);
+        q->spare = c;
+    }
+}
+
+/* A frame with room for so many pairs, entries or values, and bytes; all in one piece, so that popping is simple. */
+static pm__alg_frame *pm__alg_push(pm__alg *q, unsigned npairs, unsigned nents, unsigned nvals, size_t bytes) {
+    size_t size = sizeof(pm__alg_frame) + npairs * sizeof(pm__alg_pair) + nents * sizeof(pm__ent) +
+                  nvals * sizeof(pm_val) + bytes;
+    pm__alg_frame *f = (pm__alg_frame *)pm__alg_alloc(q, size);
+    if (!f) return NULL;
+    f->up = q->top;
+    f->pairs = (pm__alg_pair *)(void *)(f + 1);
+    f->ents = (pm__ent *)(void *)(f->pairs + npairs);
+    f->vals = (pm_val *)(void *)(f->ents + nents);
+    f->npairs = f->next = f->nents = 0;
+    f->same_a = true;
+    f->same_b = q->op != PM__ALG_RESTRICT; /* the right side's values do not show in the result */
+    f->remember = f->bytes = false;
+    f->shared_a = f->shared_b = false;
+    f->prefix = NULL;
+    f->twin = NULL;
+    f->plen = f->head = f->tail = 0;
+    q->top = f;
+    return f;
+}
+
+/* ---- values -------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__alg_val {
+    pm_val val;
+    uint8_t alg; /* LEFT and RIGHT bits: which side's value (or lack of one) the result equals */
+    bool some, fresh;
+} pm__alg_val;
+
+/* Completes the answer of a hook: hooks may leave identity bits out, results never do. */
+static void pm__alg_settle(const pm__cx *cx, pm_val a, pm_val b, pm__alg_val *r) {
+    const pm_ops *ops = cx->ops;
+    if (r->alg == PM_ALG_ELEMENT) {
+        pm_val made = r->val;
+        r->alg = (uint8_t)((pm__val_equal(ops, made, a) ? PM_ALG_LEFT : 0) |
+                           (pm__val_equal(ops, made, b) ? PM_ALG_RIGHT : 0));
+        r->fresh = r->alg == 0;
+        if (r->fresh) return;
+        if (!cx->plain) pm__val_release(ops, made);
+    } else if (r->alg != PM_ALG_BOTH && pm__val_equal(ops, a, b)) {
+        r->alg = PM_ALG_BOTH;
+    }
+    r->val = (r->alg & PM_ALG_LEFT) ? a : b;
+}
+
+/* Combines two values that are both there (not for restrict). False: the hook is wrong. */
+static bool pm__alg_combine(pm__alg *q, pm_val a, pm_val b, pm__alg_val *r) {
+    const pm_ops *ops = q->cx->ops;
+    pm_alg alg;
+    r->val = 0;
+    r->fresh = false;
+    r->some = true;
+    if (q->cx->unit) {
+        r->some = q->op != PM__ALG_SUB;
+        r->alg = r->some ? PM_ALG_BOTH : PM_ALG_NONE;
+        return true;
+    }
+    if (q->op == PM__ALG_JOIN) alg = pm__val_join(ops, a, b, &r->val);
+    else if (q->op == PM__ALG_MEET) alg = pm__val_meet(ops, a, b, &r->val);
+    else alg = pm__val_subtract(ops, a, b, &r->val);
+    r->alg = (uint8_t)alg;
+    if (alg == PM_ALG_NONE) {
+        r->some = false;
+        return q->op != PM__ALG_JOIN;
+    }
+    if ((unsigned)alg > PM_ALG_ELEMENT) return false;
+    pm__alg_settle(q->cx, a, b, r);
+    return true;
+}
+
+/* The value at a location; NULL where a side has none. False: the hook is wrong. */
+PM__UNUSED static bool pm__alg_value(pm__alg *q, const pm_val *a, const pm_val *b, pm__alg_val *r) {
+    if (a && b) {
+        if (pm__alg_combine(q, *a, *b, r)) return true;
+        q->status = PM_BADHOOK;
+        return false;
+    }
+    r->fresh = false;
+    r->alg = a ? PM_ALG_LEFT : b ? PM_ALG_RIGHT : PM_ALG_BOTH;
+    if (q->op == PM__ALG_MEET) r->alg = (uint8_t)(a ? PM_ALG_RIGHT : b ? PM_ALG_LEFT : PM_ALG_BOTH);
+    if (q->op == PM__ALG_SUB && b) r->alg = PM_ALG_LEFT;
+    r->some = (q->op != PM__ALG_MEET && a) || (q->op == PM__ALG_JOIN && b);
+    r->val = r->some ? a ? *a : *b : 0;
+    return true;
+}
+
+/* ---- sides as lists ------------------------------------------------------------------------------------------ */
+
+/* One side of a merge. */
+typedef struct pm__alg_side {
+    pm__ent e[PM__ALG_LIST];
+    unsigned n;
+    pm__ref node;
+    unsigned lo, depth; /* lines: entry of the node that e[0] is, and the bytes matched where suffixes begin */
+    int folded;         /* an entry that stands for all entries behind a long prefix, or -1 */
+    pm_place behind;    /* where these are */
+} pm__alg_side;
+
+/* Bytes of a line's prefix that are still ahead of a place. */
+static size_t pm__alg_ahead(const pm_place *p, const uint8_t **bytes) {
+    const pm__line *x = pm__place_line(p);
+    if (p->depth >= x->plen) return 0;
+    *bytes = pm__line_heap(x) + p->depth;
+    return (size_t)x->plen - p->depth;
+}
+
+/* Lists entries [lo, hi) of a line, their suffixes without the first `cut` bytes. */
+static void pm__alg_decode(const pm__line *x, unsigned lo, unsigned hi, size_t cut, pm__ent *out) {
+    const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, lo);
+    bool unit = (x->flags & PM__LINE_UNIT) != 0;
+    const uint64_t *pay = pm__line_pay_at(x, pm__line_pay_index(x, lo));
+    for (unsigned i = lo; i < hi; i++, out++) {
+        unsigned l = lens[i];
+        out->rest = h + cut;
+        out->len = (uint16_t)(l + 1 - cut);
+        out->first = cut ? h[cut - 1] : x->body[i];
+        out->child = pm__line_is_child(x, i);
+        out->fresh = false;
+        out->pay = out->child || !unit ? *pay-- : 0;
+        h += l;
+    }
+    if (lo == 0 && pm__line_has_e(x) && hi) out[-(ptrdiff_t)hi].len = 0;
+}
+
+/* Lists the entries below a line place, without `skip` bytes of what is ahead of it. What is ahead after that is spelled
+   out in each entry where that takes little room (in `bytes`), else it becomes one entry that stands for all. */
+static void pm__alg_list_line(pm__alg_side *s, const pm_place *p, size_t skip, uint8_t *bytes) {
+    const pm__line *x = pm__place_line(p);
+    const uint8_t *heap = pm__line_heap(x), *ahead = heap + p->depth + skip;
+    unsigned depth = p->depth + (unsigned)skip, lo = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
+    size_t more = depth < x->plen ? (size_t)x->plen - depth : 0, cut = depth > x->plen ? (size_t)depth - x->plen : 0;
+    unsigned off = pm__line_off(x, lo), end = pm__line_off(x, p->hi);
+    s->node = p->node;
+    s->lo = lo;
+    s->depth = depth;
+    s->folded = -1;
+    s->n = 0;
+    if (more && (p->hi - lo) * (more + 1) + end - off > PM__LINE_BYTES) {
+        unsigned e = pm__line_has_e(x);
+        if (e) s->e[s->n++] = pm__ent_make(ahead, more, false, *pm__line_val(x, 0)), s->e[0].fresh = false;
+        if (x->n > e) {
+            pm_place behind = {p->node, x->plen, (uint8_t)e, x->n};
+            s->behind = behind;
+            s->folded = (int)s->n;
+            s->e[s->n] = pm__ent_make(ahead, more, true, 0);
+            s->e[s->n++].fresh = false;
+        }
+        return;
+    }
+    s->n = p->hi - lo;
+    pm__alg_decode(x, lo, p->hi, cut, s->e);
+    for (unsigned i = 0; more && i < s->n; i++) {
+        pm__ent *e = &s->e[i];
+        memcpy(bytes, ahead, more);
+        if (e->len) {
+            bytes[more] = e->first;
+            memcpy(bytes + more + 1, e->rest, e->len - 1u);
+        }
+        e->len = (uint16_t)(e->len + more);
+        e->first = bytes[0];
+        e->rest = bytes + 1;
+        bytes += e->len;
+    }
+}
+
+/* Lists the values and children of a byte node at the bytes that a list begins with. Answers false if it has others. */
+static bool pm__alg_list_byte(pm__alg_side *s, const pm_place *p, const pm__alg_side *by) {
+    const pm__byte *x = pm__place_byte(p);
+    unsigned took = 0;
+    s->node = p->node;
+    s->folded = -1;
+    s->n = s->lo = s->depth = 0;
+    for (unsigned i = 0; i < by->n; i++) {
+        uint8_t c = by->e[i].first;
+        if (i && by->e[i - 1].first == c) continue;
+        pm__ent e = {(const uint8_t *)x, 0, 1, c, false, false};
+        if (pm__byte_has_val(x, c)) e.pay = *pm__byte_val(x, c), s->e[s->n++] = e, took++;
+        if (pm__byte_has_child(x, c)) e.child = true, e.pay = *pm__byte_child(x, c), s->e[s->n++] = e, took++;
+    }
+    return took == (unsigned)x->nc + x->nv;
+}
+
+/* The place at the suffix (of length len) of entries [i, end): a child, or a run that goes on. */
+static pm_place pm__alg_place_of(const pm__alg_side *s, unsigned i, unsigned end, unsigned len) {
+    if (s->e[i].child && s->e[i].len == len)
+        return s->folded == (int)i ? s->behind : pm__alg_root(s->e[i].pay);
+    pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end)};
+    if (s->folded >= 0) p.lo = (uint8_t)s->lo, p.hi = s->behind.hi; /* within the prefix: all there is */
+    return p;
+}
+
+/* Common length of two suffixes. Eight bytes behind an entry's bytes can be read. */
+static PM__INLINE size_t pm__alg_common(const pm__ent *a, const pm__ent *b) {
+    size_t min = a->len < b->len ? a->len : b->len;
+    if (!min || a->first != b->first) return 0;
+    if (min == 1) return 1;
+    if (min > 9) return 1 + pm__lcp(a->rest, b->rest, min - 1);
+    uint64_t x = pm__load64le(a->rest) ^ pm__load64le(b->rest);
+    size_t l = x ? 1 + (size_t)pm__ctz64(x) / 8 : 9;
+    return l < min ? l : min;
+}
+
+/* ---- merging two lists --------------------------------------------------------------------------------------- */
+
+typedef struct pm__alg_merge {
+    pm__alg *q;
+    pm__alg_frame *f;
+    pm__alg_side a, b;
+} pm__alg_merge;
+
+static void pm__alg_differ(pm__alg_frame *f, unsigned keeps) {
+    if (!(keeps & PM_ALG_LEFT)) f->same_a = false;
+    if (!(keeps & PM_ALG_RIGHT)) f->same_b = false;
+}
+
+/* Keeps entry i of a side as it is. A folded one is a pair with its answer known. */
+static void pm__alg_keep(pm__alg_merge *g, const pm__alg_side *s, unsigned i) {
+    pm__alg_frame *f = g->f;
+    if (s->folded == (int)i) {
+        pm__alg_pair *p = &f->pairs[f->npairs++];
+        pm_place none = {0, 0, 0, 0};
+        bool left = s == &g->a;
+        p->a = left ? s->behind : none;
+        p->b = left ? none : s->behind;
+        p->ref = 0;
+        p->alg = left ? PM_ALG_LEFT : PM_ALG_RIGHT;
+        p->at = (uint8_t)f->nents;
+        p->count = 1;
+        p->spelled = 0;
+        p->len = s->e[i].len;
+    }
+    f->ents[f->nents++] = s->e[i];
+}
+
+/* The location of a dangling entry has a value on the other side, which was dealt with just before. */
+static bool pm__alg_valued(const pm__alg_side *other, unsigned next, const pm__ent *e) {
+    if (!next || other->e[next - 1].child || other->e[next - 1].len != e->len) return false;
+    return pm__alg_common(&other->e[next - 1], e) == e->len;
+}
+
+static bool pm__alg_is_stub(const pm__alg_side *s, unsigned i) {
+    return s->e[i].child && !s->e[i].pay && s->folded != (int)i;
+}
+
+/* Entry i is in A only. `j` is the next entry of B. */
+static void pm__alg_only_a(pm__alg_merge *g, unsigned i, unsigned j) {
+    pm__alg_op op = g->q->op;
+    bool beside = pm__alg_is_stub(&g->a, i) && pm__alg_valued(&g->b, j, &g->a.e[i]);
+    if (op == PM__ALG_JOIN && beside) return; /* B's value keeps the location, and B has nothing else to say of it */
+    if (op == PM__ALG_MEET || op == PM__ALG_RESTRICT || beside) {
+        g->f->same_a = false;
+        return;
+    }
+    pm__alg_keep(g, &g->a, i);
+    g->f->same_b = false;
+}
+
+static void pm__alg_only_b(pm__alg_merge *g, unsigned i, unsigned j) {
+    if (g->q->op != PM__ALG_JOIN) {
+        g->f->same_b = false;
+        return;
+    }
+    if (pm__alg_is_stub(&g->b, j) && pm__alg_valued(&g->a, i, &g->b.e[j])) return;
+    pm__alg_keep(g, &g->b, j);
+    g->f->same_a = false;
+}
+
+/* Two values at one location. */
+static bool pm__alg_meet_values(pm__alg_merge *g, unsigned i, unsigned j) {
+    pm__alg_val r;
+    if (!pm__alg_value(g->q, &g->a.e[i].pay, &g->b.e[j].pay, &r)) return false;
+    pm__alg_differ(g->f, r.some ? r.alg : 0);
+    if (!r.some) return true;
+    pm__ent *e = &g->f->ents[g->f->nents++];
+    *e = g->a.e[i];
+    e->pay = r.val;
+    e->fresh = r.fresh;
+    return true;
+}
+
+/* Runs [i, iend) and [j, jend) meet at a suffix of length len, at least one of them being a child just there. */
+static void pm__alg_meet_runs(pm__alg_merge *g, unsigned i, unsigned iend, unsigned j, unsigned jend, unsigned len) {
+    pm__alg_frame *f = g->f;
+    pm__alg_op op = g->q->op;
+    bool stub_a = pm__alg_is_stub(&g->a, i) && g->a.e[i].len == len;
+    bool stub_b = pm__alg_is_stub(&g->b, j) && g->b.e[j].len == len;
+    if (stub_a || stub_b) {
+        if (op == PM__ALG_JOIN || (op == PM__ALG_MEET && stub_a && stub_b)) {
+            const pm__alg_side *s = stub_a ? &g->b : &g->a;
+            unsigned k = stub_a ? j : i, end = stub_a ? jend : iend;
+            for (; k < end; k++) pm__alg_keep(g, s, k);
+            pm__alg_differ(f, stub_a == stub_b ? PM_ALG_BOTH : stub_a ? PM_ALG_RIGHT : PM_ALG_LEFT);
+        } else if (op == PM__ALG_SUB && !stub_a) {
+            for (; i < iend; i++) pm__alg_keep(g, &g->a, i);
+            f->same_b = false;
+        } else {
+            f->same_a = f->same_b = false;
+        }
+        return;
+    }
+    pm__alg_pair *p = &f->pairs[f->npairs++];
+    bool run_a = g->a.e[i].len != len, run_b = g->b.e[j].len != len;
+    bool spell_a = run_a || (!run_b && g->a.folded != (int)i);
+    const pm__alg_side *s = spell_a ? &g->a : &g->b;
+    unsigned from = spell_a ? i : j, end = spell_a ? iend : jend;
+    p->a = pm__alg_place_of(&g->a, i, iend, len);
+    p->b = pm__alg_place_of(&g->b, j, jend, len);
+    p->ref = 0;
+    p->alg = PM__ALG_WAITS;
+    p->at = (uint8_t)f->nents;
+    p->count = (uint8_t)(end - from);
+    p->spelled = s->folded >= (int)from && s->folded < (int)end ? 0 : spell_a ? PM_ALG_LEFT : PM_ALG_RIGHT;
+    p->len = (uint16_t)len;
+    memcpy(f->ents + f->nents, s->e + from, (end - from) * sizeof(pm__ent));
+    f->nents += end - from;
+}
+
+/* The end of the run of entries that go on from `e`. */
+static unsigned pm__alg_run_end(const pm__alg_side *s, unsigned i, const pm__ent *e) {
+    while (i < s->n && s->e[i].len >= e->len && pm__alg_common(&s->e[i], e) == e->len) i++;
+    return i;
+}
+
+/* Where B has a value, restriction keeps everything of A at and below. */
+static unsigned pm__alg_cover(pm__alg_merge *g, unsigned i, unsigned j) {
+    unsigned end = pm__alg_run_end(&g->a, i, &g->b.e[j]);
+    for (; i < end; i++) pm__alg_keep(g, &g->a, i);
+    return end;
+}
+
+/* Merges the lists. False: a value hook is wrong. */
+static bool pm__alg_merge_lists(pm__alg_merge *g) {
+    unsigned i = 0, j = 0;
+    while (i < g->a.n && j < g->b.n) {
+        const pm__ent *a = &g->a.e[i], *b = &g->b.e[j];
+        size_t l = pm__alg_common(a, b);
+        bool ends_a = l == a->len, ends_b = l == b->len;
+        if (ends_b && !b->child && g->q->op == PM__ALG_RESTRICT) {
+            i = pm__alg_cover(g, i, j++);
+        } else if (ends_a && ends_b && a->child == b->child) {
+            if (a->child) pm__alg_meet_runs(g, i, i + 1, j, j + 1, (unsigned)l);
+            else if (!pm__alg_meet_values(g, i, j)) return false;
+            i++, j++;
+        } else if (ends_a && !a->child) {
+            pm__alg_only_a(g, i++, j);
+        } else if (ends_b && !b->child) {
+            pm__alg_only_b(g, i, j++);
+        } else if (ends_a) {
+            unsigned end = pm__alg_run_end(&g->b, j, a);
+            pm__alg_meet_runs(g, i, i + 1, j, end, (unsigned)l);
+            i++, j = end;
+        } else if (ends_b) {
+            unsigned end = pm__alg_run_end(&g->a, i, b);
+            pm__alg_meet_runs(g, i, end, j, j + 1, (unsigned)l);
+            i = end, j++;
+        } else {
+            uint8_t ca = pm__ent_at(a, l), cb = pm__ent_at(b, l);
+            if (ca < cb) pm__alg_only_a(g, i++, j);
+            else pm__alg_only_b(g, i, j++);
+        }
+    }
+    while (i < g->a.n) pm__alg_only_a(g, i++, j);
+    while (j < g->b.n) pm__alg_only_b(g, i, j++);
+    return true;
+}
+
+/* The first eight bytes of each suffix as a number that sorts alike; shorter ones are filled up with zeros. */
+static void pm__alg_keys(const pm__alg_side *s, uint64_t *out) {
+    for (unsigned i = 0; i < s->n; i++) {
+        const pm__ent *e = &s->e[i];
+        unsigned l = e->len < 8 ? e->len : 8;
+        uint64_t k = l > 1 ? pm__load64be(e->rest) >> 8 : 0;
+        k |= (uint64_t)e->first << 56;
+        out[i] = l ? k & ~(((uint64_t)1 << 8 * (8 - l)) - 1) : 0;
+    }
+}
+
+/* Of two entries with equal keys: below 0, 0 or above 0 as the one is less than, equal to or greater than the other. */
+static int pm__alg_compare(const pm__ent *a, const pm__ent *b) {
+    size_t l = pm__alg_common(a, b);
+    if (l == a->len || l == b->len) return (a->len > b->len) - (a->len < b->len);
+    return pm__ent_at(a, l) < pm__ent_at(b, l) ? -1 : 1;
+}
+
+static bool pm__alg_only_values(const pm__alg_side *s) {
+    unsigned any = 0;
+    for (unsigned i = 0; i < s->n; i++) any |= s->e[i].child;
+    return !any;
+}
+
+/* The merge of lists of values, not for restrict: runs do not matter, so it can do without hard to foresee branches. */
+static bool pm__alg_merge_values(pm__alg_merge *g) {
+    uint64_t ka[PM__ALG_LIST], kb[PM__ALG_LIST];
+    pm__alg_op op = g->q->op;
+    unsigned i = 0, j = 0, n = 0, na = g->a.n, nb = g->b.n, both = 0;
+    unsigned keep_a = op != PM__ALG_MEET, keep_b = op == PM__ALG_JOIN;
+    pm__ent *out = g->f->ents;
+    pm__alg_keys(&g->a, ka);
+    pm__alg_keys(&g->b, kb);
+    while (i < na && j < nb) {
+        int c = ka[i] == kb[j] ? pm__alg_compare(&g->a.e[i], &g->b.e[j]) : 1;
+        if (c == 0) {
+            g->f->nents = n;
+            if (!pm__alg_meet_values(g, i, j)) return false;
+            n = g->f->nents;
+            i++, j++, both++;
+            continue;
+        }
+        unsigned less = ka[i] < kb[j] || (c < 0);
+        out[n] = less ? g->a.e[i] : g->b.e[j];
+        n += less ? keep_a : keep_b;
+        i += less;
+        j += !less;
+    }
+    for (; keep_a && i < na; i++) out[n++] = g->a.e[i];
+    for (; keep_b && j < nb; j++) out[n++] = g->b.e[j];
+    g->f->nents = n;
+    if (both < na) *(keep_a ? &g->f->same_b : &g->f->same_a) = false;
+    if (both < nb) *(keep_b ? &g->f->same_a : &g->f->same_b) = false;
+    return true;
+}
+
+/* True if entries i of x and j of y are the same: suffix, kind, and payload word. hx and hy: where their bytes begin. */
+static PM__INLINE bool pm__alg_twin(const pm__line *x, unsigned i, const uint8_t *hx, const pm__line *y, unsigned j,
+                                    const uint8_t *hy) {
+    unsigned l = pm__line_lens(x)[i];
+    if (x->body[i] != y->body[j] || l != pm__line_lens(y)[j]) return false;
+    if (pm__line_is_child(x, i) != pm__line_is_child(y, j)) return false;
+    if ((!(x->flags & PM__LINE_UNIT) || pm__line_is_child(x, i)) && *pm__line_child(x, i) != *pm__line_child(y, j))
+        return false;
+    uint64_t diff = pm__load64le(hx) ^ pm__load64le(hy); /* a payload follows at least, so this stays inside */
+    if (l < 8) diff &= ((uint64_t)1 << 8 * l) - 1;
+    return !diff && (l <= 8 || memcmp(hx + 8, hy + 8, l - 8u) == 0);
+}
+
+/* Entries at the head and tail of two lines under one prefix which are the same in both: idempotent values make them
+   stay, or go, without a look at each. Narrows both places to what is between. */
+static void pm__alg_skip_twins(pm__alg_frame *f, pm_place *a, pm_place *b) {
+    const pm__line *x = pm__place_line(a), *y = pm__place_line(b);
+    unsigned min = x->n < y->n ? x->n : y->n, head = 0, tail = 0;
+    const uint8_t *hx = pm__line_heap(x) + x->plen, *hy = pm__line_heap(y) + y->plen;
+    if (pm__line_has_e(x) != pm__line_has_e(y)) return;
+    for (; head < min && pm__alg_twin(x, head, hx, y, head, hy); head++) {
+        hx += pm__line_lens(x)[head];
+        hy += pm__line_lens(y)[head];
+    }
+    hx = pm__line_heap(x) + pm__line_heap_len(x), hy = pm__line_heap(y) + pm__line_heap_len(y);
+    for (; head + tail < min; tail++) {
+        unsigned i = x->n - 1u - tail, j = y->n - 1u - tail;
+        hx -= pm__line_lens(x)[i];
+        hy -= pm__line_lens(y)[j];
+        if (!pm__alg_twin(x, i, hx, y, j, hy)) break;
+    }
+    f->twin = x;
+    f->head = head;
+    f->tail = tail;
+    a->lo = b->lo = (uint8_t)head;
+    a->hi = (uint8_t)(x->n - tail);
+    b->hi = (uint8_t)(y->n - tail);
+}
+
+/* Looks for twins, if that can be of use. */
+static void pm__alg_twins(pm__alg *q, pm__alg_frame *f, pm_place *a, pm_place *b, size_t common) {
+    if (!q->idempotent || q->op == PM__ALG_RESTRICT || a->depth || b->depth) return;
+    if (pm__place_line(a)->plen != common || pm__place_line(b)->plen != common) return;
+    pm__alg_skip_twins(f, a, b);
+    if (q->op != PM__ALG_SUB || f->head + f->tail == 0) return;
+    f->head = f->tail = 0;
+    f->same_a = f->same_b = false;
+}
+
+/* Most entries of one side that a list can have. */
+static unsigned pm__alg_room(const pm_place *p, bool line) {
+    return line ? (unsigned)p->hi - p->lo + 1u : 2u * PM__LINE_ENTRIES;
+}
+
+/* Opens a pair as lists. The frame is left on the stack, whatever it still waits for. False: see q->status. */
+static PM__NOINLINE bool pm__alg_open_lists(pm__alg *q, const pm_place *pa, const pm_place *pb) {
+    pm__alg_merge g;
+    pm_place a = *pa, b = *pb;
+    const uint8_t *ahead_a = NULL, *ahead_b = NULL;
+    bool line_a = pm__place_in_line(&a), line_b = pm__place_in_line(&b), others = false;
+    size_t na = line_a ? pm__alg_ahead(&a, &ahead_a) : 0, nb = line_b ? pm__alg_ahead(&b, &ahead_b) : 0, m = 0;
+    if (na && nb) m = pm__lcp(ahead_a, ahead_b, na < nb ? na : nb);
+    unsigned room = pm__alg_room(&a, line_a) + pm__alg_room(&b, line_b);
+    size_t spelled = (na > m ? PM__LINE_BYTES + 8u : 0) + (nb > m ? PM__LINE_BYTES + 8u : 0);
+    pm__alg_frame *f = pm__alg_push(q, room, room, 0, spelled);
+    if (!f) {
+        q->status = PM_NOMEM;
+        return false;
+    }
+    if (line_a && line_b) pm__alg_twins(q, f, &a, &b, m);
+    uint8_t *bytes = (uint8_t *)f->vals;
+    g.a.n = g.b.n = 0;
+    if (line_a) pm__alg_list_line(&g.a, &a, m, bytes);
+    if (line_b) pm__alg_list_line(&g.b, &b, m, bytes + (na > m ? PM__LINE_BYTES + 8 : 0));
+    if (!line_a) others = !pm__alg_list_byte(&g.a, &a, &g.b);
+    if (!line_b) others = !pm__alg_list_byte(&g.b, &b, &g.a);
+    if (others && !line_a) f->same_a = false;
+    if (others && !line_b) f->same_b = false;
+    f->prefix = ahead_a;
+    f->plen = m;
+    g.q = q;
+    g.f = f;
+    if (q->op != PM__ALG_RESTRICT && pm__alg_only_values(&g.a) && pm__alg_only_values(&g.b))
+        return pm__alg_merge_values(&g);
+    return pm__alg_merge_lists(&g);
+}
+
+/* ---- closing a list ------------------------------------------------------------------------------------------ */
+
+enum { PM__ALG_ABSORB = 8 }; /* a new line of at most so many entries is spelled out in the list above it */
+
+/* The final list, with what it takes over from the nodes absorbed. */
+typedef struct pm__alg_final {
+    pm__ent e[PM__BUILD_ENTS];
+    unsigned n, nshells;
+    size_t cost;   /* bytes of line that the list takes */
+    size_t nbytes;
+    pm__ref shells[PM__ALG_LIST];
+    uint8_t bytes[PM__LINE_BYTES + 2 * PM__SUFFIX_MAX + 8];
+} pm__alg_final;
+
+static size_t pm__alg_cost(const pm__ent *e) { return 9u + e->len; }
+
+/* Spells out a new child of suffix s[0..len) under `above` bytes of prefix, if it is a small line and there is room. */
+static bool pm__alg_absorb(pm__alg_final *t, const pm__ent *s, size_t above) {
+    if (!s->pay || pm__ref_kind(s->pay) != PM__LINE || !pm__ref_is_unique(s->pay)) return false;
+    const pm__line *y = (const pm__line *)pm__ref_ptr(s->pay);
+    size_t each = (size_t)s->len + y->plen, heap = pm__line_heap_len(y) - y->plen;
+    size_t need = y->n * each + heap + y->n, more = need + 9u * y->n;
+    if (y->n > PM__ALG_ABSORB || t->cost - pm__alg_cost(s) + more > PM__LINE_BYTES - 32 ||
+        t->n + y->n > PM__LINE_ENTRIES || t->nbytes + need > PM__LINE_BYTES)
+        return false;
+    for (unsigned i = 0; i < y->n; i++)
+        if (above + each + pm__line_suffix(y, i) > PM__SUFFIX_MAX) return false;
+    pm__ent ents[PM__LINE_ENTRIES];
+    pm__line_decode(y, ents);
+    for (unsigned i = 0; i < y->n; i++) {
+        uint8_t *to = t->bytes + t->nbytes;
+        pm__ent *e = &ents[i];
+        to[0] = s->first;
+        memcpy(to + 1, s->rest, s->len - 1u);
+        memcpy(to + s->len, pm__line_heap(y), y->plen);
+        if (e->len) {
+            to[each] = e->first;
+            memcpy(to + each + 1, e->rest, e->len - 1u);
+        }
+        t->nbytes += each + e->len;
+        t->e[t->n] = pm__ent_make(to, each + e->len, e->child, e->pay);
+        t->n++;
+    }
+    t->shells[t->nshells++] = s->pay;
+    t->cost = t->cost - pm__alg_cost(s) + more;
+    return true;
+}
+
+/* A line of a list that fits one; the bytes of entries may be read eight bytes further. 0: it does not, or no memory. */
+static pm__ref pm__alg_line(const pm__cx *cx, const uint8_t *prefix, size_t plen, const pm__ent *e, unsigned n) {
+    size_t lcp = pm__build_lcp(e, n, 0, plen), size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, e, n, plen + lcp, lcp);
+    pm__line *x = size ? (pm__line *)pm__mem_alloc(cx->pool, size) : NULL;
+    if (!x) return 0;
+    uint32_t cmask = 0;
+    uint8_t flags = (uint8_t)(PM__LINE | (cx->unit ? PM__LINE_UNIT : 0)), *h = x->body + 2 * n;
+    if (plen) memcpy(h, prefix, plen);
+    h += plen;
+    for (size_t j = 0; j < lcp; j++) *h++ = pm__ent_at(&e[0], j);
+    for (unsigned i = 0; i < n; i++) { /* payloads come after, so that writing eight bytes at a time does no harm */
+        size_t l = e[i].len - lcp;
+        cmask |= (uint32_t)e[i].child << i;
+        x->body[i] = x->body[n + i] = 0;
+        if (l == 0) {
+            flags |= PM__LINE_E;
+            continue;
+        }
+        x->body[i] = lcp ? e[i].rest[lcp - 1] : e[i].first;
+        x->body[n + i] = (uint8_t)--l;
+        if (l - 1 < 8) pm__store64(h, pm__load64(e[i].rest + lcp));
+        else if (l) memcpy(h, e[i].rest + lcp, l);
+        h += l;
+    }
+    uint64_t *pay = (uint64_t *)(void *)((char *)x + size);
+    for (unsigned i = 0; i < n; i++)
+        if (e[i].child || !cx->unit) *--pay = e[i].pay;
+    pm__count_init(&x->rc);
+    x->flags = flags;
+    x->n = (uint8_t)n;
+    x->plen = (uint8_t)(plen + lcp);
+    x->size8 = (uint8_t)(size / 8);
+    x->cmask = cmask;
+    return pm__ref_make(x, PM__LINE, size);
+}
+
+/* Builds the final list; what is not fresh gains a reference, what was absorbed has moved. False: no memory. */
+static bool pm__alg_build(pm__alg *q, pm__alg_final *t, const uint8_t *prefix, size_t plen, pm__ref *out) {
+    pm__ref r = pm__alg_line(q->cx, prefix, plen, t->e, t->n);
+    if (!r) r = pm__build_nodes(q->cx, prefix, plen, t->e, t->n, 0);
+    if (!r) {
+        q->status = PM_NOMEM;
+        return false;
+    }
+    for (unsigned i = 0; i < t->n; i++)
+        if (t->e[i].child && !t->e[i].fresh) PM__PREFETCH(pm__ref_ptr(t->e[i].pay));
+    for (unsigned i = 0; i < t->n; i++)
+        if (!t->e[i].fresh) pm__pay_retain(q->cx, t->e[i].child, t->e[i].pay);
+    while (t->nshells) {
+        pm__line *y = (pm__line *)pm__ref_ptr(t->shells[--t->nshells]);
+        pm__mem_free(y, pm__line_size(y));
+    }
+    *out = r;
+    return true;
+}
+
+/* Makes a node of its own of what a pair keeps of one side, where that is not on a node's root. False: no memory. */
+static bool pm__alg_own(pm__alg *q, pm__alg_pair *p, const pm_place *at) {
+    pm_place e = *at;
+    pm__ref r;
+    if (!pm__place_enter(&e) || e.depth == 0) return true;
+    if (!pm__place_share(q->cx, &e, &r)) {
+        q->status = PM_NOMEM;
+        return false;
+    }
+    p->ref = r;
+    p->alg = PM_ALG_ELEMENT;
+    return true;
+}
+
+/* Which side's content a pair keeps: PM_ALG_LEFT, PM_ALG_RIGHT, PM_ALG_ELEMENT, or PM_ALG_NONE if nothing lies there. */
+static pm_alg pm__alg_kept(const pm__alg_pair *p, pm_place *at) {
+    pm_place e = p->a;
+    if (p->alg == PM_ALG_ELEMENT) return PM_ALG_ELEMENT;
+    if ((p->alg & PM_ALG_LEFT) && pm__place_enter(&e)) {
+        *at = e;
+        return PM_ALG_LEFT;
+    }
+    e = p->b;
+    if ((p->alg & PM_ALG_RIGHT) && pm__place_enter(&e)) {
+        *at = e;
+        return PM_ALG_RIGHT;
+    }
+    return PM_ALG_NONE;
+}
+
+/* Writes what a pair came to into the final list. False: no memory. */
+static bool pm__alg_resolve(pm__alg *q, pm__alg_frame *f, pm__alg_pair *p, pm__alg_final *t) {
+    pm_place at = {0, 0, 0, 0};
+    pm_alg kept = pm__alg_kept(p, &at);
+    if (kept == PM_ALG_NONE) return true;
+    if (p->spelled && (p->alg & p->spelled) && p->alg != PM_ALG_ELEMENT) {
+        memcpy(t->e + t->n, f->ents + p->at, p->count * sizeof(pm__ent));
+        t->n += p->count;
+        return true;
+    }
+    if (kept != PM_ALG_ELEMENT && !pm__alg_own(q, p, &at)) return false;
+    pm__ent *e = &t->e[t->n++];
+    *e = f->ents[p->at];
+    e->len = p->len;
+    e->child = true;
+    e->fresh = p->alg == PM_ALG_ELEMENT;
+    e->pay = e->fresh ? p->ref : at.node;
+    return true;
+}
+
+/* What entries of the frame are not pairs' stand-ins, and what the pairs came to, in order. */
+static bool pm__alg_gather(pm__alg *q, pm__alg_frame *f, pm__alg_final *t) {
+    unsigned from = 0;
+    t->n = f->head;
+    t->nshells = 0;
+    t->nbytes = 0;
+    if (f->head) pm__alg_decode(f->twin, 0, f->head, 0, t->e);
+    for (unsigned i = 0; i < f->npairs; i++) {
+        pm__alg_pair *p = &f->pairs[i];
+        memcpy(t->e + t->n, f->ents + from, (p->at - from) * sizeof(pm__ent));
+        t->n += p->at - from;
+        from = (unsigned)p->at + p->count;
+        if (!pm__alg_resolve(q, f, p, t)) return false;
+    }
+    memcpy(t->e + t->n, f->ents + from, (f->nents - from) * sizeof(pm__ent));
+    t->n += f->nents - from;
+    if (f->tail) pm__alg_decode(f->twin, f->twin->n - f->tail, f->twin->n, 0, t->e + t->n);
+    t->n += f->tail;
+    return true;
+}
+
+/* Spells small new lines out in the list, where there is room. */
+static void pm__alg_condense(pm__alg_final *t, size_t plen) {
+    pm__ent from[PM__BUILD_ENTS];
+    unsigned n = t->n;
+    t->cost = PM__LINE_HDR + plen;
+    for (unsigned i = 0; i < n; i++) t->cost += pm__alg_cost(&t->e[i]);
+    memcpy(from, t->e, n * sizeof *from);
+    t->n = 0;
+    for (unsigned i = 0; i < n; i++) {
+        bool room = n - i - 1 + t->n + PM__ALG_ABSORB <= PM__LINE_ENTRIES;
+        if (from[i].child && from[i].fresh && room && pm__alg_absorb(t, &from[i], plen)) continue;
+        t->e[t->n++] = from[i];
+    }
+}
+
+static PM__NOINLINE bool pm__alg_close_lists(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
+    pm__alg_final t;
+    for (unsigned i = 0; i < f->npairs; i++) {
+        pm_place at;
+        const pm__alg_pair *p = &f->pairs[i];
+        pm__alg_differ(f, p->alg == PM_ALG_ELEMENT || pm__alg_kept(p, &at) == PM_ALG_NONE ? 0u : p->alg);
+    }
+    out->ref = 0;
+    out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
+    if (out->alg) return true;
+    if (!pm__alg_gather(q, f, &t)) return false;
+    if (t.n == 0) return true;
+    if (f->npairs) pm__alg_condense(&t, f->plen);
+    out->alg = PM_ALG_ELEMENT;
+    return pm__alg_build(q, &t, f->prefix, f->plen, &out->ref);
+}
+
+/* ---- masks --------------------------------------------------------------------------------------------------- */
+
+/* A side as bytes that lead on. Lines show the first byte of their entries. */
+typedef struct pm__alg_view {
+    pm_mask child, val;
+    const pm__byte *x; /* NULL: a line */
+    unsigned nc, nv;
+    pm_place kids[PM__LINE_ENTRIES]; /* lines: in byte order */
+    pm_val vals[PM__LINE_ENTRIES];
+} pm__alg_view;
+
+static void pm__alg_view_of(pm__alg_view *v, const pm_place *p) {
+    pm_mask none = {{0, 0, 0, 0}};
+    if (!pm__place_in_line(p)) {
+        v->x = pm__place_byte(p);
+        v->child = pm__byte_children(v->x);
+        v->val = pm__byte_values(v->x);
+        return;
+    }
+    pm_mask m = pm__place_mask_entered(p);
+    v->x = NULL;
+    v->nc = v->nv = 0;
+    v->child = v->val = none;
+    for (int c = pm_mask_next(&m, 0); c >= 0; c = pm_mask_next(&m, c + 1)) {
+        uint8_t b = (uint8_t)c;
+        pm_place at = *p, below;
+        (void)pm__place_down(&at, &b, 1);
+        const pm_val *val = pm__place_val(&at);
+        below = at;
+        if (val) pm_mask_set(&v->val, b), v->vals[v->nv++] = *val;
+        if (!pm__place_enter(&below)) {
+            if (val) continue;
+            at = pm__place_root(0);
+        }
+        pm_mask_set(&v->child, b);
+        v->kids[v->nc++] = at;
+    }
+}
+
+/* The place of the child at a byte that has one; `rank` counts those before it. */
+static PM__INLINE pm_place pm__alg_view_kid(const pm__alg_view *v, uint8_t c, unsigned rank) {
+    if (!v->x) return v->kids[rank];
+    return pm__alg_root(pm__byte_is_wide(v->x) ? *pm__byte_child(v->x, c) : v->x->slot[rank]);
+}
+
+/* The values of a side, in byte order: byte nodes have them from the far end downwards. */
+typedef struct pm__alg_vals {
+    const pm_val *at;
+    ptrdiff_t step;
+} pm__alg_vals;
+
+static pm__alg_vals pm__alg_view_vals(const pm__alg_view *v) {
+    pm__alg_vals r = {v->vals, 1};
+    if (v->x && !pm__byte_is_unit(v->x)) r.at = v->x->slot + v->x->cap - 1, r.step = -1;
+    else if (v->x) r.at = &pm__unit_val, r.step = 0;
+    return r;
+}
+
+/* Combines the values of one word of the masks. False: a hook is wrong. */
+static bool pm__alg_word_vals(pm__alg *q, pm__alg_frame *f, unsigned w, uint64_t va, uint64_t vb, pm__alg_vals *a,
+                              pm__alg_vals *b, pm_val **out) {
+    pm__alg_op op = q->op;
+    bool keep_a = op == PM__ALG_JOIN || op == PM__ALG_SUB, keep_b = op == PM__ALG_JOIN;
+    if (va & ~vb) *(keep_a ? &f->same_b : &f->same_a) = false;
+    if (vb & ~va) *(keep_b ? &f->same_a : &f->same_b) = false;
+    f->vm.w[w] = (va & vb) | (keep_a ? va : 0) | (keep_b ? vb : 0);
+    for (uint64_t look = va | vb; look; look &= look - 1) {
+        uint64_t bit = look & (0 - look);
+        pm_val x = (va & bit) ? *a->at : 0, y = (vb & bit) ? *b->at : 0;
+        pm__alg_val r;
+        **out = (va & bit) ? x : y;
+        a->at += (va & bit) ? a->step : 0;
+        b->at += (vb & bit) ? b->step : 0;
+        if (!(va & vb & bit)) {
+            *out += (va & bit) ? keep_a : keep_b;
+            continue;
+        }
+        if (op == PM__ALG_RESTRICT || (x == y && q->idempotent && op != PM__ALG_SUB)) {
+            ++*out;
+            continue;
+        }
+        bool ok = pm__alg_value(q, &x, &y, &r);
+        pm__alg_differ(f, ok && r.some ? r.alg : 0);
+        if (!ok) f->vm.w[w] &= bit - 1; /* what is not there yet is not to be given back */
+        if (!ok) return false;
+        if (!r.some) f->vm.w[w] &= ~bit;
+        if (r.fresh) f->fresh.w[w] |= bit;
+        **out = r.val;
+        *out += r.some;
+    }
+    return true;
+}
+
+/* Combines the values of both sides into the frame. False: a hook is wrong. */
+static bool pm__alg_mask_vals(pm__alg *q, pm__alg_frame *f, const pm__alg_view *a, const pm__alg_view *b) {
+    pm__alg_vals va = pm__alg_view_vals(a), vb = pm__alg_view_vals(b);
+    pm_val *out = f->vals;
+    for (unsigned w = 0; w < 4; w++)
+        if (!pm__alg_word_vals(q, f, w, a->val.w[w], b->val.w[w], &va, &vb, &out)) return false;
+    return true;
+}
+
+/* Which bytes with a child on either side matter, and what is said of the others. */
+static pm_mask pm__alg_mask_kids(pm__alg *q, pm__alg_frame *f, const pm__alg_view *a, const pm__alg_view *b) {
+    pm_mask look;
+    for (unsigned w = 0; w < 4; w++) {
+        uint64_t ca = a->child.w[w], cb = b->child.w[w], ma = ca | a->val.w[w], mb = cb | b->val.w[w];
+        switch (q->op) {
+        case PM__ALG_JOIN: look.w[w] = ca | cb; break;
+        case PM__ALG_MEET:
+            look.w[w] = (ca | cb) & ma & mb;
+            if (ma & ~mb) f->same_a = false;
+            if (mb & ~ma) f->same_b = false;
+            break;
+        case PM__ALG_SUB:
+            look.w[w] = ca;
+            if (cb & ~ca) f->same_b = false;
+            break;
+        case PM__ALG_RESTRICT:
+            look.w[w] = ca & mb;
+            if (ma & ~mb) f->same_a = false;
+            break;
+        }
+    }
+    return look;
+}
+
+/* Makes the pair for byte c. */
+static void pm__alg_mask_pair(pm__alg *q, pm__alg_frame *f, const pm__alg_view *a, const pm__alg_view *b, uint8_t c,
+                              const pm_place *pa, const pm_place *pb) {
+    bool ca = pm_mask_test(&a->child, c), cb = pm_mask_test(&b->child, c);
+    bool va = pm_mask_test(&a->val, c), vb = pm_mask_test(&b->val, c);
+    pm__alg_pair *p = &f->pairs[f->npairs++];
+    p->a = *pa;
+    p->b = *pb;
+    p->ref = 0;
+    p->at = c;
+    p->alg = PM__ALG_WAITS;
+    p->dangles = false;
+    switch (q->op) {
+    case PM__ALG_JOIN:
+        p->dangles = true;
+        if (!cb && !vb) p->alg = PM_ALG_LEFT;
+        if (!ca && !va) p->alg = PM_ALG_RIGHT;
+        break;
+    case PM__ALG_MEET: p->dangles = !va && !vb && pa->node == 0 && pb->node == 0; break;
+    case PM__ALG_SUB:
+        p->dangles = !cb && !vb;
+        if (p->dangles) p->alg = PM_ALG_LEFT;
+        break;
+    case PM__ALG_RESTRICT:
+        p->dangles = vb;
+        if (vb) p->alg = PM_ALG_LEFT;
+        break;
+    }
+}
+
+/* Opens a pair by its masks; as pm__alg_open_lists. */
+static PM__NOINLINE bool pm__alg_open_bytes(pm__alg *q, const pm_place *pa, const pm_place *pb) {
+    pm__alg_view a, b;
+    pm_mask none = {{0, 0, 0, 0}};
+    pm_place empty = {0, 0, 0, 0};
+    pm__alg_view_of(&a, pa);
+    pm__alg_view_of(&b, pb);
+    pm_mask kids = pm_mask_or(a.child, b.child), vals = pm_mask_or(a.val, b.val);
+    pm__alg_frame *f = pm__alg_push(q, pm_mask_count(&kids), 0, pm_mask_count(&vals), 0);
+    if (!f) {
+        q->status = PM_NOMEM;
+        return false;
+    }
+    f->bytes = true;
+    f->vm = f->fresh = none;
+    if (!pm__alg_mask_vals(q, f, &a, &b)) return false;
+    pm_mask look = pm__alg_mask_kids(q, f, &a, &b);
+    unsigned ra = 0, rb = 0;
+    for (unsigned w = 0; w < 4; w++) {
+        uint64_t ca = a.child.w[w], cb = b.child.w[w];
+        for (uint64_t left = look.w[w]; left; left &= left - 1) {
+            uint64_t bit = left & (0 - left);
+            uint8_t c = (uint8_t)(64 * w + pm__ctz64(left));
+            pm_place ka = empty, kb = empty;
+            if (ca & bit) ka = pm__alg_view_kid(&a, c, ra + pm__popcount64(ca & (bit - 1)));
+            if (cb & bit) kb = pm__alg_view_kid(&b, c, rb + pm__popcount64(cb & (bit - 1)));
+            pm__alg_mask_pair(q, f, &a, &b, c, &ka, &kb);
+        }
+        ra += pm__popcount64(ca);
+        rb += pm__popcount64(cb);
+    }
+    return true;
+}
+
+/* ---- closing masks ------------------------------------------------------------------------------------------- */
+
+/* Few members make a line. Answers whether they do, for new children spelled out. */
+static bool pm__alg_few(const pm__alg_frame *f, unsigned nc, unsigned nv) {
+    unsigned n = nv + nc;
+    if (n <= 4) return true;
+    if (n > 16) return false;
+    for (unsigned i = 0; i < f->npairs; i++) {
+        const pm__alg_pair *p = &f->pairs[i];
+        if (p->alg != PM_ALG_ELEMENT || pm__ref_kind(p->ref) != PM__LINE) continue;
+        unsigned k = ((const pm__line *)pm__ref_ptr(p->ref))->n;
+        n += k <= PM__ALG_ABSORB ? k - 1 : 0;
+        nc -= k <= PM__ALG_ABSORB;
+    }
+    return nc == 0 && n <= 24;
+}
+
+/* The result of a byte frame as a list; kids[] are what is left at the bytes of cm, fresh where fk says so. */
+static bool pm__alg_bytes_line(pm__alg *q, const pm__alg_frame *f, const pm_mask *cm, const pm__ref *kids,
+                               const bool *fk, pm__ref *out) {
+    pm__alg_final t;
+    pm_mask m = pm_mask_or(*cm, f->vm);
+    uint8_t spell[16] = {0};
+    unsigned nv = 0, nc = 0;
+    t.n = t.nshells = 0;
+    t.nbytes = 0;
+    for (int c = pm_mask_next(&m, 0); c >= 0; c = pm_mask_next(&m, c + 1)) {
+        uint8_t b = (uint8_t)c;
+        spell[0] = b;
+        if (pm_mask_test(&f->vm, b)) {
+            t.e[t.n] = pm__ent_make(spell, 1, false, f->vals[nv++]);
+            t.e[t.n++].fresh = pm_mask_test(&f->fresh, b);
+        }
+        if (pm_mask_test(cm, b)) {
+            t.e[t.n] = pm__ent_make(spell, 1, true, kids[nc]);
+            t.e[t.n++].fresh = fk[nc++];
+        }
+    }
+    pm__alg_condense(&t, 0);
+    return pm__alg_build(q, &t, NULL, 0, out);
+}
+
+static bool pm__alg_bytes_node(pm__alg *q, const pm__alg_frame *f, const pm_mask *cm, const pm__ref *kids,
+                               const bool *fk, unsigned nc, pm__ref *out) {
+    pm__byte *x = pm__byte_make(q->cx, cm, &f->vm, kids, f->vals);
+    if (!x) {
+        q->status = PM_NOMEM;
+        return false;
+    }
+    for (unsigned i = 0; i < nc; i++)
+        if (!fk[i]) PM__PREFETCH(pm__ref_ptr(kids[i]));
+    for (unsigned i = 0; i < nc; i++)
+        if (!fk[i]) pm__ref_retain(kids[i]);
+    unsigned k = 0;
+    if (!q->cx->plain && !q->cx->unit)
+        for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
+            if (!pm_mask_test(&f->fresh, (uint8_t)c)) pm__val_retain(q->cx->ops, f->vals[k]);
+    *out = pm__byte_ref(x);
+    return true;
+}
+
+static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
+    pm_mask cm = {{0, 0, 0, 0}};
+    pm__ref kids[256];
+    bool fk[256];
+    unsigned nc = 0;
+    for (unsigned i = 0; i < f->npairs; i++) {
+        pm_place at;
+        const pm__alg_pair *p = &f->pairs[i];
+        unsigned same = p->alg == PM_ALG_ELEMENT ? 0u : p->alg;
+        if (!p->dangles && !pm_mask_test(&f->vm, p->at) && pm__alg_kept(p, &at) == PM_ALG_NONE) same = 0;
+        pm__alg_differ(f, same);
+    }
+    out->ref = 0;
+    out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
+    if (out->alg) return true;
+    for (unsigned i = 0; i < f->npairs; i++) {
+        pm_place at = {0, 0, 0, 0};
+        pm__alg_pair *p = &f->pairs[i];
+        pm_alg kept = pm__alg_kept(p, &at);
+        if (kept == PM_ALG_NONE && (!p->dangles || pm_mask_test(&f->vm, p->at))) continue;
+        if (kept != PM_ALG_NONE && kept != PM_ALG_ELEMENT && !pm__alg_own(q, p, &at)) return false;
+        pm_mask_set(&cm, p->at);
+        fk[nc] = p->alg == PM_ALG_ELEMENT;
+        kids[nc] = fk[nc] ? p->ref : at.node;
+        nc++;
+    }
+    unsigned nv = pm_mask_count(&f->vm);
+    if (nc + nv == 0) return true;
+    out->alg = PM_ALG_ELEMENT;
+    if (pm__alg_few(f, nc, nv)) return pm__alg_bytes_line(q, f, &cm, kids, fk, &out->ref);
+    return pm__alg_bytes_node(q, f, &cm, kids, fk, nc, &out->ref);
+}
+
+/* ---- the walk ------------------------------------------------------------------------------------------------ */
+
+/* A number for a place, equal only for equal places. 0: no memory. */
+static uint64_t pm__alg_place_id(pm__alg *q, const pm_place *p) {
+    uint64_t position = (uint64_t)p->depth << 16 | (uint64_t)p->lo << 8 | p->hi;
+    if (p->depth == 0) return p->node;
+    const uint64_t *known = pm__memo_get(&q->ids, p->node, position);
+    if (known) return *known;
+    uint64_t id = 2 * q->ids.used + 1; /* odd: no reference is */
+    return pm__memo_put(&q->ids, p->node, position, id) ? id : 0;
+}
+
+/* As pm__place_enter, but the entries of a node's root are not counted. */
+static bool pm__alg_enter(pm_place *p) {
+    if (p->depth && !pm__place_enter(p)) return false;
+    if (p->depth == 0) p->lo = p->hi = 0;
+    return p->node != 0;
+}
+
+/* Counts the entries of an entered place that pm__alg_enter left uncounted. */
+static void pm__alg_look(pm_place *p) {
+    if (p->depth == 0 && pm__place_in_line(p)) p->hi = pm__place_line(p)->n;
+}
+
+/* The answers that need no look inside. True if it is one. Both places are entered; `some` says where anything lies. */
+static bool pm__alg_plain(const pm__alg *q, const pm_place *a, bool some_a, const pm_place *b, bool some_b,
+                          pm__alg_answer *out) {
+    out->ref = 0;
+    if (!some_a && !some_b) {
+        out->alg = PM_ALG_BOTH;
+        return true;
+    }
+    if (!some_a || !some_b) {
+        bool right = q->op == PM__ALG_JOIN ? !some_a : q->op == PM__ALG_SUB ? false : some_a;
+        out->alg = right ? PM_ALG_RIGHT : PM_ALG_LEFT;
+        return true;
+    }
+    if (!q->idempotent || q->op == PM__ALG_RESTRICT) return false;
+    if (a->node != b->node || a->depth != b->depth || a->lo != b->lo || a->hi != b->hi) return false;
+    out->alg = q->op == PM__ALG_SUB ? PM_ALG_NONE : PM_ALG_BOTH;
+    return true;
+}
+
+/* True if what the two lines have ahead of them parts, which only join has to look into. */
+static bool pm__alg_parts(const pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_answer *out) {
+    const uint8_t *pa = NULL, *pb = NULL;
+    if (q->op == PM__ALG_JOIN || !pm__place_in_line(a) || !pm__place_in_line(b)) return false;
+    size_t na = pm__alg_ahead(a, &pa), nb = pm__alg_ahead(b, &pb), min = na < nb ? na : nb;
+    if (!min || memcmp(pa, pb, min) == 0) return false;
+    out->ref = 0;
+    out->alg = q->op == PM__ALG_SUB ? PM_ALG_LEFT : PM_ALG_NONE;
+    return true;
+}
+
+/* Which kind of frame a pair takes. */
+static bool pm__alg_as_lists(const pm__alg *q, const pm_place *a, const pm_place *b) {
+    bool line_a = pm__place_in_line(a), line_b = pm__place_in_line(b);
+    if (line_a && line_b) return true;
+    if (q->op == PM__ALG_JOIN || (!line_a && !line_b)) return false;
+    return line_a || q->op == PM__ALG_MEET;
+}
+
+/* Answers a pair at once, or opens a frame for it. */
+static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place *pb, pm__alg_answer *out) {
+    pm_place a = *pa, b = *pb;
+    bool some_a = pm__alg_enter(&a), some_b = pm__alg_enter(&b);
+    if (pm__alg_plain(q, &a, some_a, &b, some_b, out)) return PM__ALG_DONE;
+    pm__alg_look(&a);
+    pm__alg_look(&b);
+    if (pm__alg_parts(q, &a, &b, out)) return PM__ALG_DONE;
+    bool own_a = !pm__ref_is_unique(a.node), own_b = !pm__ref_is_unique(b.node);
+    bool shared_a = own_a || (q->top && q->top->shared_a), shared_b = own_b || (q->top && q->top->shared_b);
+    bool remember = shared_a && shared_b && (own_a || own_b) && q->top;
+    uint64_t id_a = 0, id_b = 0;
+    if (remember) {
+        id_a = pm__alg_place_id(q, &a);
+        id_b = pm__alg_place_id(q, &b);
+        if (!id_a || !id_b) {
+            q->status = PM_NOMEM;
+            return PM__ALG_FAILED;
+        }
+        const uint64_t *known = pm__memo_get(&q->known, id_a, id_b);
+        if (known) {
+            out->alg = (uint8_t)(*known < PM_ALG_ELEMENT ? *known : PM_ALG_ELEMENT);
+            out->ref = *known < PM_ALG_ELEMENT ? 0 : *known;
+            pm__ref_retain(out->ref);
+            return PM__ALG_DONE;
+        }
+    }
+    bool ok = pm__alg_as_lists(q, &a, &b) ? pm__alg_open_lists(q, &a, &b) : pm__alg_open_bytes(q, &a, &b);
+    if (!ok) return PM__ALG_FAILED;
+    pm__alg_frame *f = q->top;
+    f->shared_a = shared_a;
+    f->shared_b = shared_b;
+    f->remember = remember;
+    f->id_a = id_a;
+    f->id_b = id_b;
+    return PM__ALG_OPENED;
+}
+
+/* Gives up what an unfinished frame had made. */
+static void pm__alg_abandon(pm__alg *q) {
+    pm__alg_frame *f = q->top;
+    for (unsigned i = 0; i < f->npairs; i++)
+        if (f->pairs[i].alg == PM_ALG_ELEMENT) pm__any_release(q->cx, f->pairs[i].ref);
+    for (unsigned i = 0; i < f->nents; i++)
+        if (f->ents[i].fresh) pm__pay_release(q->cx, f->ents[i].child, f->ents[i].pay);
+    unsigned k = 0;
+    if (f->bytes)
+        for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
+            if (pm_mask_test(&f->fresh, (uint8_t)c)) pm__pay_release(q->cx, false, f->vals[k]);
+    pm__alg_pop(q);
+}
+
+/* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */
+static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
+    pm__alg_frame *f = q->top;
+    if (!(f->bytes ? pm__alg_close_bytes(q, f, out) : pm__alg_close_lists(q, f, out))) return false;
+    bool remember = f->remember;
+    uint64_t id_a = f->id_a, id_b = f->id_b;
+    pm__alg_pop(q);
+    if (!remember) return true;
+    if (!pm__memo_put(&q->known, id_a, id_b, out->alg == PM_ALG_ELEMENT ? out->ref : out->alg)) {
+        if (out->alg == PM_ALG_ELEMENT) pm__any_release(q->cx, out->ref);
+        q->status = PM_NOMEM;
+        return false;
+    }
+    pm__ref_retain(out->ref); /* the memo's */
+    return true;
+}
+
+/* Asks for the nodes of a pair that comes up. */
+static PM__INLINE void pm__alg_ask(const pm__alg_frame *f, unsigned i) {
+    if (i >= f->npairs || f->pairs[i].alg != PM__ALG_WAITS) return;
+    if (f->pairs[i].a.node) pm__ref_prefetch(f->pairs[i].a.node);
+    if (f->pairs[i].b.node) pm__ref_prefetch(f->pairs[i].b.node);
+}
+
+static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_answer *out) {
+    pm__alg_step step = pm__alg_visit(q, a, b, out);
+    while (step != PM__ALG_FAILED && q->top) {
+        pm__alg_frame *f = q->top;
+        if (step == PM__ALG_DONE && f->next < f->npairs) { /* an answer for this frame */
+            f->pairs[f->next].alg = out->alg;
+            f->pairs[f->next].ref = out->ref;
+        }
+        while (f->next < f->npairs && f->pairs[f->next].alg != PM__ALG_WAITS) f->next++;
+        if (f->next < f->npairs) {
+            if (step == PM__ALG_OPENED)
+                for (unsigned i = 0; i < 3; i++) pm__alg_ask(f, f->next + i);
+            pm__alg_ask(f, f->next + 3);
+            step = pm__alg_visit(q, &f->pairs[f->next].a, &f->pairs[f->next].b, out);
+        } else {
+            step = pm__alg_close(q, out) ? PM__ALG_DONE : PM__ALG_FAILED;
+        }
+    }
+    while (q->top) pm__alg_abandon(q);
+    return step != PM__ALG_FAILED;
+}
+
+/* Combines what lies strictly below two places. *out: which sides the result equals, or PM_ALG_NONE (nothing is left, and
+   neither side is empty), or PM_ALG_ELEMENT with a reference that the caller then owns.
+   PM_NOMEM, PM_BADHOOK: nothing happened. */
+PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const pm_place *a, const pm_place *b,
+                                        pm__alg_answer *out) {
+    pm__alg q;
+    memset(&q, 0, sizeof q);
+    q.cx = cx;
+    q.op = op;
+    q.idempotent = cx->unit || (cx->ops->flags & PM_OPS_IDEMPOTENT) != 0;
+    q.status = PM_OK;
+    bool ok = pm__alg_walk(&q, a, b, out);
+    for (size_t i = 0; i < q.known.cap; i++)
+        if (q.known.slots[i].a && q.known.slots[i].val > PM_ALG_ELEMENT) pm__any_release(cx, q.known.slots[i].val);
+    pm__memo_free(&q.known);
+    pm__memo_free(&q.ids);
+    pm__alg_chunk_free(q.spare);
+    return ok ? PM_OK : q.status;
+}

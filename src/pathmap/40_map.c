@@ -1,0 +1,555 @@
+/* Maps. The root value lives in the handle, everything else below `root` (25_trie.c). */
+#include "28_bulk.c"
+#include "40_map.h"
+
+static pm__cx pm__map_cx(const pm_map *m) { return pm__cx_of(m->ops, m->pool); }
+
+PM_API const pm_ops *pm_map_ops(const pm_map *m) { return pm__ops_of(m->ops); }
+
+PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
+    pm_map m = {0, 0, pm__ops_of(ops), pool, false};
+    return m;
+}
+
+PM_API void pm_drop(pm_map *m) {
+    if (!m) return;
+    pm__cx cx = pm__map_cx(m);
+    pm__any_release(&cx, m->root);
+    if (m->has_value) pm__pay_release(&cx, false, m->value);
+    m->root = 0;
+    m->value = 0;
+    m->has_value = false;
+}
+
+PM_API pm_map pm_clone(const pm_map *m) {
+    pm__cx cx = pm__map_cx(m);
+    pm__ref_retain(m->root);
+    if (m->has_value) pm__pay_retain(&cx, false, m->value);
+    return *m;
+}
+
+PM_API bool pm_is_empty(const pm_map *m) { return m->root == 0 && !m->has_value; }
+
+/* ---- reading ------------------------------------------------------------------------------------------------- */
+
+PM_API const pm_val *pm_get(const pm_map *m, const void *key, size_t len) {
+    if (PM__UNLIKELY(len == 0)) return m->has_value ? &m->value : NULL;
+    return pm__trie_get(m->root, (const uint8_t *)key, len);
+}
+
+PM_API bool pm_contains(const pm_map *m, const void *key, size_t len) { return pm_get(m, key, len) != NULL; }
+
+PM_API bool pm_path_exists(const pm_map *m, const void *key, size_t len) {
+    const pm_val *v;
+    pm_place p = pm__place_root(m->root);
+    return pm__place_walk(&p, (const uint8_t *)key, len, &v) == len;
+}
+
+/* One lookup among many: where it has come to. */
+typedef struct pm__probe {
+    pm__ref node;
+    const uint8_t *s;
+    size_t left, index;
+} pm__probe;
+
+enum { PM__MANY = 16 };
+
+/* Takes a lookup one node further. True if it is decided, the answer in *out. */
+static PM__INLINE bool pm__probe_step(pm__probe *p, const pm_val **out) {
+    *out = NULL;
+    if (pm__ref_kind(p->node) != PM__LINE) {
+        const pm__byte *x = (const pm__byte *)pm__ref_ptr(p->node);
+        uint8_t b = *p->s++;
+        if (--p->left == 0) {
+            if (pm__byte_has_val(x, b)) *out = pm__byte_val(x, b);
+            return true;
+        }
+        if (!pm__byte_has_child(x, b)) return true;
+        p->node = *pm__byte_child(x, b);
+        return p->node == 0;
+    }
+    const pm__line *x = (const pm__line *)pm__ref_ptr(p->node);
+    if (x->plen) {
+        if (!pm__line_in_prefix(x, p->s, p->left)) return true;
+        p->s += x->plen, p->left -= x->plen;
+        if (p->left == 0) {
+            if (pm__line_has_e(x)) *out = pm__line_val(x, 0);
+            return true;
+        }
+    }
+    int i = pm__line_probe(x, p->s, p->left, pm__load_upto8(p->s + 1, p->left - 1));
+    if (i < 0) return true;
+    if (!pm__line_is_child(x, (unsigned)i)) {
+        *out = pm__line_val(x, (unsigned)i);
+        return true;
+    }
+    unsigned used = pm__line_lens(x)[i] + 1u;
+    p->s += used, p->left -= used;
+    p->node = *pm__line_child(x, (unsigned)i);
+    return p->node == 0;
+}
+
+/* Starts the next lookup that needs a walk; those that do not are answered on the way. False: none is left. */
+static bool pm__probe_start(pm__probe *p, const pm_map *m, const pm_key *keys, size_t n, size_t *next,
+                            const pm_val **out) {
+    while (*next < n) {
+        size_t i = (*next)++;
+        out[i] = NULL;
+        if (keys[i].len && m->root) {
+            p->node = m->root;
+            p->s = (const uint8_t *)keys[i].data;
+            p->left = keys[i].len;
+            p->index = i;
+            return true;
+        }
+        if (!keys[i].len && m->has_value) out[i] = &m->value;
+    }
+    return false;
+}
+
+PM_API size_t pm_get_many(const pm_map *m, const pm_key *keys, size_t n, const pm_val **out) {
+    pm__probe p[PM__MANY];
+    size_t live = 0, next = 0, hits = 0;
+    while (live < PM__MANY && pm__probe_start(&p[live], m, keys, n, &next, out)) live++;
+    while (live) {
+        for (size_t i = 0; i < live;) {
+            const pm_val *v;
+            if (!pm__probe_step(&p[i], &v)) {
+                pm__ref_prefetch(p[i++].node);
+                continue;
+            }
+            out[p[i].index] = v;
+            if (pm__probe_start(&p[i], m, keys, n, &next, out)) i++;
+            else p[i] = p[--live];
+        }
+    }
+    for (size_t i = 0; i < n; i++) hits += out[i] != NULL;
+    return hits;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------- */
+
+/* Hands a removed value to the caller, or lets it go. */
+static void pm__opt_give(const pm__cx *cx, pm_opt *to, pm_opt old) {
+    if (to) *to = old;
+    else if (old.some) pm__pay_release(cx, false, old.val);
+}
+
+#if PM_CHECK >= 3
+PM_API pm_status pm_check(const pm_map *m, const char **why); /* 80_inspect.h; the one look upwards, for tests only */
+#endif
+
+static pm_status pm__map_done(const pm_map *m, pm_status s) {
+#if PM_CHECK >= 3
+    if (s == PM_OK) PM_ASSERT(pm_check(m, NULL) != PM_CORRUPT);
+#endif
+    (void)m; /* unused below level 3, and where PM_ASSERT is nothing */
+    return s;
+}
+
+PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_opt *old) {
+    pm__cx cx = pm__map_cx(m);
+    pm_opt was = {0, false};
+    PM__CHECK1(key || !len);
+    if (cx.unit) val = 0;
+    if (len == 0) {
+        was.val = m->value, was.some = m->has_value;
+        m->value = val, m->has_value = true;
+    } else if (!pm__trie_put(&cx, &m->root, (const uint8_t *)key, len, false, val, &was)) {
+        return PM_NOMEM;
+    }
+    pm__opt_give(&cx, old, was);
+    return pm__map_done(m, PM_OK);
+}
+
+PM_API pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slot) {
+    pm__cx cx = pm__map_cx(m);
+    pm_val *v = NULL;
+    if (cx.unit || !pm_get(m, key, len)) {
+        *slot = NULL;
+        return PM_OK;
+    }
+    v = len ? pm__trie_val_mut(&cx, &m->root, (const uint8_t *)key, len) : &m->value;
+    if (!v) return PM_NOMEM;
+    *slot = v;
+    return PM_OK;
+}
+
+static pm_status pm__make_given(void *ctx, pm_val *val) {
+    *val = *(const pm_val *)ctx;
+    return PM_OK;
+}
+
+PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
+                                    pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
+                                    bool *inserted) {
+    bool there = pm_get(m, key, len) != NULL;
+    if (!there) {
+        pm_val v = 0;
+        pm_status s = make(ctx, &v);
+        if (s != PM_OK) return s;
+        s = pm_set(m, key, len, v, NULL);
+        if (s != PM_OK) {
+            pm__cx cx = pm__map_cx(m);
+            if (make != pm__make_given) pm__pay_release(&cx, false, v);
+            return s;
+        }
+    }
+    /* A path that was just written is the map's alone, so the slot cannot fail then; else nothing has changed. */
+    if (slot) {
+        pm_status s = pm_get_mut(m, key, len, slot);
+        if (s != PM_OK) return s;
+    }
+    if (inserted) *inserted = !there;
+    return PM_OK;
+}
+
+PM_API pm_status pm_get_or_set(pm_map *m, const void *key, size_t len, pm_val val, pm_val **slot, bool *inserted) {
+    return pm_get_or_set_with(m, key, len, pm__make_given, &val, slot, inserted);
+}
+
+/* Removes a value; with `prune`, the rule of pm_prune_path follows, going no further up than `floor` bytes. */
+static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool prune, size_t floor, pm_opt *old) {
+    pm__cx cx = pm__map_cx(m);
+    pm_opt was = {0, false};
+    if (len == 0) {
+        was.val = m->value, was.some = m->has_value;
+        m->value = 0, m->has_value = false;
+        pm__opt_give(&cx, old, was);
+        return PM_OK;
+    }
+    if (prune && floor == 0 && pm__trie_take(&cx, &m->root, s, len, &was)) {
+        pm__opt_give(&cx, old, was);
+        return pm__map_done(m, PM_OK);
+    }
+    pm__survey v = pm__trie_survey(m->root, s, len);
+    if (v.val) was.val = *v.val, was.some = true;
+    bool cut = prune && v.exists && v.childless && len > floor;
+    if (cut) {
+        if (was.some) pm__pay_retain(&cx, false, was.val); /* the cut releases the trie's reference */
+        if (!pm__trie_cut(&cx, &m->root, s, v.keep > floor ? v.keep : floor)) {
+            if (was.some) pm__pay_release(&cx, false, was.val);
+            return PM_NOMEM;
+        }
+    } else if (was.some && !pm__trie_unset(&cx, &m->root, s, len)) {
+        return PM_NOMEM;
+    }
+    pm__opt_give(&cx, old, was);
+    return pm__map_done(m, PM_OK);
+}
+
+PM_API pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old) {
+    return pm__map_remove(m, (const uint8_t *)key, len, prune, 0, old);
+}
+
+PM_API pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *created) {
+    pm__cx cx = pm__map_cx(m);
+    pm_opt none;
+    bool make = !pm_path_exists(m, key, len);
+    if (make && !pm__trie_put(&cx, &m->root, (const uint8_t *)key, len, true, 0, &none)) return PM_NOMEM;
+    if (created) *created = make;
+    return pm__map_done(m, PM_OK);
+}
+
+static pm_status pm__map_prune(pm_map *m, const uint8_t *s, size_t len, size_t floor, size_t *removed) {
+    pm__cx cx = pm__map_cx(m);
+    size_t gone = 0;
+    if (len > floor) {
+        pm__survey v = pm__trie_survey(m->root, s, len);
+        if (v.exists && v.childless && !v.val) {
+            size_t keep = v.keep > floor ? v.keep : floor;
+            if (!pm__trie_cut(&cx, &m->root, s, keep)) return PM_NOMEM;
+            gone = len - keep;
+        }
+    }
+    if (removed) *removed = gone;
+    return pm__map_done(m, PM_OK);
+}
+
+PM_API pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *removed) {
+    return pm__map_prune(m, (const uint8_t *)key, len, 0, removed);
+}
+
+static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool prune, size_t floor, bool *removed) {
+    pm__cx cx = pm__map_cx(m);
+    bool had;
+    if (len == 0) {
+        had = m->root != 0;
+        pm__any_release(&cx, m->root);
+        m->root = 0;
+    } else {
+        pm__survey v = pm__trie_survey(m->root, s, len);
+        had = v.exists && !v.childless;
+        if (had && prune && !v.val && len > floor) { /* one cut does both, so that it happens whole or not at all */
+            if (!pm__trie_cut(&cx, &m->root, s, v.keep > floor ? v.keep : floor)) return PM_NOMEM;
+            prune = false;
+        } else if (had && !pm__trie_graft(&cx, &m->root, s, len, 0)) {
+            return PM_NOMEM;
+        }
+    }
+    if (prune) {
+        pm_status st = pm__map_prune(m, s, len, floor, NULL);
+        if (st != PM_OK) return st;
+    }
+    if (removed) *removed = had;
+    return pm__map_done(m, PM_OK);
+}
+
+PM_API pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, bool prune, bool *removed) {
+    return pm__map_cut_below(m, (const uint8_t *)key, len, prune, 0, removed);
+}
+
+/* ---- counting ------------------------------------------------------------------------------------------------ */
+
+PM_API pm_status pm_val_count(const pm_map *m, uint64_t *out) {
+    uint64_t n;
+    pm_status s = pm__tally_below(PM__TALLY_VALS, m->root, 0, &n);
+    if (s == PM_OK) *out = pm__sat_add(n, m->has_value);
+    return s;
+}
+
+PM_API pm_status pm_location_count(const pm_map *m, uint64_t *out) {
+    uint64_t n;
+    pm_status s = pm__tally_below(PM__TALLY_LOCS, m->root, 0, &n);
+    if (s == PM_OK) *out = pm__sat_add(n, 1);
+    return s;
+}
+
+PM_API pm_status pm_depth_count(const pm_map *m, size_t depth, uint64_t *out) {
+    uint64_t n = 1;
+    pm_status s = depth ? pm__tally_below(PM__TALLY_DEPTH, m->root, depth, &n) : PM_OK;
+    if (s == PM_OK) *out = n;
+    return s;
+}
+
+/* ---- comparing ----------------------------------------------------------------------------------------------- */
+
+/* Pairs of places that remain to be compared. */
+typedef struct pm__equal_job {
+    pm_place a, b;
+} pm__equal_job;
+
+typedef struct pm__equal {
+    const pm_ops *ops;
+    pm__equal_job *jobs;
+    size_t used, cap;
+    pm__memo seen;
+} pm__equal;
+
+static bool pm__equal_push(pm__equal *q, pm_place a, pm_place b) {
+    if (q->used == q->cap) {
+        size_t cap = q->cap ? q->cap * 2 : 64;
+        void *grown = pm__mem_grow(q->jobs, q->cap * sizeof *q->jobs, cap * sizeof *q->jobs);
+        if (!grown) return false;
+        q->jobs = (pm__equal_job *)grown;
+        q->cap = cap;
+    }
+    q->jobs[q->used].a = a;
+    q->jobs[q->used++].b = b;
+    return true;
+}
+
+static bool pm__equal_vals(const pm_ops *ops, const pm_val *a, const pm_val *b) {
+    if (!a || !b) return a == b;
+    return (ops->flags & PM_OPS_UNIT) != 0 || pm__val_equal(ops, *a, *b);
+}
+
+/* Two lines laid out alike: compares them byte by byte. Answers 1 equal so far (children pushed), 0 different values,
+   -1 no memory, 2 laid out differently. */
+static int pm__equal_lines(pm__equal *q, const pm__line *x, const pm__line *y) {
+    if (x->n != y->n || x->plen != y->plen || x->cmask != y->cmask || x->flags != y->flags) return 2;
+    size_t heap = pm__line_heap_len(x);
+    if (heap != pm__line_heap_len(y) || memcmp(x->body, y->body, 2u * x->n + heap) != 0) return 2;
+    for (unsigned i = 0; i < x->n; i++) {
+        if (!pm__line_is_child(x, i)) {
+            if (!pm__equal_vals(q->ops, pm__line_val(x, i), pm__line_val(y, i))) return 0;
+            continue;
+        }
+        pm__ref c = *pm__line_child(x, i), d = *pm__line_child(y, i);
+        if (c == d) continue;
+        if (!c || !d) return 0;
+        if (!pm__equal_push(q, pm__place_root(c), pm__place_root(d))) return -1;
+    }
+    return 1;
+}
+
+/* Bit i: what is in the blocks i of two wide nodes need not be compared (again): they are one block, or blocks that
+   others have too and whose children were pushed before. *ok: whether there was memory. */
+static unsigned pm__equal_blocks(pm__equal *q, const pm__byte *x, const pm__byte *y, bool *ok) {
+    unsigned known = 0;
+    for (unsigned i = 0; *ok && i < PM__WIDE_BLOCKS; i++) {
+        const pm__block *k = pm__byte_block(x, i), *l = pm__byte_block(y, i);
+        if (!k || !l) continue;
+        if (k == l) {
+            known |= 1u << i;
+        } else if (!pm__count_is_one(&k->rc) && !pm__count_is_one(&l->rc)) {
+            if (pm__memo_get(&q->seen, x->slot[i], y->slot[i])) known |= 1u << i;
+            else *ok = pm__memo_put(&q->seen, x->slot[i], y->slot[i], 1);
+        }
+    }
+    return known;
+}
+
+/* Compares what lies below two places, one byte down; deeper pairs are pushed. Answers as pm__equal_lines, never 2. */
+static int pm__equal_step(pm__equal *q, pm_place a, pm_place b) {
+    bool below_a = pm__place_enter(&a), below_b = pm__place_enter(&b);
+    if (!below_a || !below_b) return below_a == below_b;
+    if (a.depth == 0 && b.depth == 0) {
+        if (a.node == b.node) return 1;
+        if (!pm__ref_is_unique(a.node) && !pm__ref_is_unique(b.node)) {
+            if (pm__memo_get(&q->seen, a.node, b.node)) return 1;
+            if (!pm__memo_put(&q->seen, a.node, b.node, 1)) return -1;
+        }
+        if (pm__place_in_line(&a) && pm__place_in_line(&b)) {
+            int r = pm__equal_lines(q, pm__place_line(&a), pm__place_line(&b));
+            if (r != 2) return r;
+        }
+    }
+    pm_mask ma = pm__place_mask_entered(&a), mb = pm__place_mask_entered(&b);
+    if (!pm_mask_equal(&ma, &mb)) return 0;
+    unsigned known = 0;
+    bool ok = true;
+    if (a.depth == 0 && b.depth == 0 && pm__ref_kind(a.node) == PM__WIDE && pm__ref_kind(b.node) == PM__WIDE)
+        known = pm__equal_blocks(q, pm__place_byte(&a), pm__place_byte(&b), &ok);
+    if (!ok) return -1;
+    for (int c = pm_mask_next(&ma, 0); c >= 0; c = pm_mask_next(&ma, c + 1)) {
+        uint8_t byte = (uint8_t)c;
+        pm_place na = a, nb = b;
+        (void)pm__place_down(&na, &byte, 1);
+        (void)pm__place_down(&nb, &byte, 1);
+        if (!pm__equal_vals(q->ops, pm__place_val(&na), pm__place_val(&nb))) return 0;
+        if (!(known >> (byte >> 4) & 1) && !pm__equal_push(q, na, nb)) return -1;
+    }
+    return 1;
+}
+
+PM_API pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out) {
+    pm__equal q = {pm_map_ops(a), NULL, 0, 0, {NULL, 0, 0}};
+    int r = 1;
+    if (pm_map_ops(b) != q.ops) return PM_MISMATCH;
+    if (!pm__equal_vals(q.ops, a->has_value ? &a->value : NULL, b->has_value ? &b->value : NULL)) r = 0;
+    else if (!pm__equal_push(&q, pm__place_root(a->root), pm__place_root(b->root))) r = -1;
+    while (r == 1 && q.used) {
+        q.used--;
+        r = pm__equal_step(&q, q.jobs[q.used].a, q.jobs[q.used].b);
+    }
+    if (q.jobs) pm__mem_free_big(q.jobs, q.cap * sizeof *q.jobs);
+    pm__memo_free(&q.seen);
+    if (r < 0) return PM_NOMEM;
+    *out = r == 1;
+    return PM_OK;
+}
+
+/* ---- whole maps ---------------------------------------------------------------------------------------------- */
+
+/* A map of what lies at a place: below it, and its value. */
+static pm_status pm__map_of_place(const pm__cx *cx, const pm_place *p, const pm_val *val, pm_map *out) {
+    pm__ref root;
+    if (!pm__place_share(cx, p, &root)) return PM_NOMEM;
+    pm_map m = {root, val ? *val : 0, cx->ops, cx->pool, val != NULL};
+    if (val) pm__pay_retain(cx, false, *val);
+    *out = m;
+    return PM_OK;
+}
+
+PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists) {
+    pm__cx cx = pm__map_cx(m);
+    const pm_val *val = m->has_value ? &m->value : NULL;
+    pm_place p = pm__place_root(m->root);
+    bool there = pm__place_walk(&p, (const uint8_t *)key, len, &val) == len;
+    if (!there) p = pm__place_root(0), val = NULL;
+    pm_status s = pm__map_of_place(&cx, &p, val, out);
+    if (s == PM_OK && exists) *exists = there;
+    return s;
+}
+
+/* True if the keys ascend strictly. */
+static bool pm__keys_ascend(const pm_key *keys, size_t n) {
+    for (size_t i = 1; i < n; i++) {
+        size_t a = keys[i - 1].len, b = keys[i].len, min = a < b ? a : b;
+        int c = min ? memcmp(keys[i - 1].data, keys[i].data, min) : 0;
+        if (c > 0 || (c == 0 && a >= b)) return false;
+    }
+    return true;
+}
+
+/* Values that lost to a later one under an equal key; released once all keys are in. */
+typedef struct pm__losers {
+    pm_val *vals;
+    size_t used, cap;
+} pm__losers;
+
+static bool pm__losers_add(pm__losers *l, pm_val v) {
+    if (l->used == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 16;
+        void *grown = pm__mem_grow(l->vals, l->cap * sizeof *l->vals, cap * sizeof *l->vals);
+        if (!grown) return false;
+        l->vals = (pm_val *)grown;
+        l->cap = cap;
+    }
+    l->vals[l->used++] = v;
+    return true;
+}
+
+static bool pm__build_put(const pm__cx *words, pm_map *m, pm_key key, pm_val v, pm__losers *l) {
+    pm_opt old = {m->value, m->has_value};
+    if (key.len == 0) m->value = v, m->has_value = true;
+    else if (old.some = false, !pm__trie_put(words, &m->root, (const uint8_t *)key.data, key.len, false, v, &old))
+        return false;
+    return !old.some || pm__losers_add(l, old.val);
+}
+
+static bool pm__build_one_by_one(const pm__cx *cx, pm_map *m, const pm_key *keys, const pm_val *vals, size_t n) {
+    pm__cx words = *cx; /* values are not the map's before all are in */
+    pm__losers l = {NULL, 0, 0};
+    bool ok = true;
+    words.plain = true;
+    for (size_t i = 0; ok && i < n; i++) ok = pm__build_put(&words, m, keys[i], vals && !cx->unit ? vals[i] : 0, &l);
+    if (!ok) pm__any_release(&words, m->root);
+    for (size_t i = 0; ok && i < l.used; i++) pm__pay_release(cx, false, l.vals[i]);
+    if (l.vals) pm__mem_free_big(l.vals, l.cap * sizeof *l.vals);
+    return ok;
+}
+
+PM_API pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, const pm_val *vals, size_t n,
+                          pm_map *out) {
+    pm_map m = pm_new(ops, pool);
+    pm__cx cx = pm__map_cx(&m);
+    if (n && !keys) return PM_INVALID;
+    if (pm__keys_ascend(keys, n)) {
+        bool first = n && keys[0].len == 0;
+        if (first) m.value = vals && !cx.unit ? vals[0] : 0, m.has_value = true;
+        if (n > first) {
+            m.root = pm__bulk_build(&cx, keys + first, vals ? vals + first : NULL, n - first);
+            if (!m.root) return PM_NOMEM;
+        }
+    } else {
+        if (!pm__build_one_by_one(&cx, &m, keys, vals, n)) return PM_NOMEM;
+    }
+    *out = m;
+    return pm__map_done(out, PM_OK);
+}
+
+/* ---- transactions -------------------------------------------------------------------------------------------- */
+
+PM_API pm_status pm_txn_begin(pm_txn *t, const pm_map *m) {
+    if (t->open) return PM_INVALID;
+    t->saved = pm_clone(m);
+    t->open = true;
+    return PM_OK;
+}
+
+PM_API pm_status pm_txn_commit(pm_txn *t) {
+    if (!t->open) return PM_INVALID;
+    pm_drop(&t->saved);
+    t->open = false;
+    return PM_OK;
+}
+
+PM_API pm_status pm_txn_rollback(pm_txn *t, pm_map *m) {
+    if (!t->open) return PM_INVALID;
+    pm_drop(m);
+    *m = t->saved;
+    t->open = false;
+    return PM_OK;
+}

@@ -1,0 +1,194 @@
+/* Maps: byte paths to values.
+
+   A map is a set of locations closed under prefix, some of which carry a value. The empty path always exists. A
+   location without value and without extension ("dangling") is legal and lasts until pruned. Keys are any bytes. */
+
+#include "02_types.h"
+#include "11_memory.h"
+
+/* A map. Zero is a valid empty map of plain words in the default pool. Assigning the struct moves it; only pm_clone
+   makes a second owner. Fields are private. */
+typedef struct pm_map {
+    uint64_t root;      /* reference to the top node, 0: no branch */
+    pm_val value;       /* value of the empty path */
+    const pm_ops *ops;  /* NULL: pm_ops_left() */
+    pm_pool *pool;      /* NULL: the default pool */
+    bool has_value;
+} pm_map;
+
+/* Makes an empty map. `ops` NULL: pm_ops_left(); `pool` NULL: the default pool.
+   Cost     no allocation */
+PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool);
+
+/* Empties a map; its value operations and pool stay. Dropping twice, or dropping zero, is harmless.
+   Cost     O(nodes that no other owner holds); never allocates, never fails, no recursion */
+PM_API void pm_drop(pm_map *m);
+
+/* Makes a second owner of the same content; from then on the two are independent.
+   Owns     the caller drops the result
+   Cost     O(1): one atomic increment, no allocation */
+PM_API pm_map pm_clone(const pm_map *m);
+
+/* True if there is no value, and no location but the empty path. */
+PM_API bool pm_is_empty(const pm_map *m);
+
+/* Finds the value stored at exactly `key`.
+   Returns  the value, or NULL when the path is absent or carries none
+   Valid    until the next write to `m`, or pm_drop(m)
+   Cost     O(len); no allocation */
+PM_API const pm_val *pm_get(const pm_map *m, const void *key, size_t len);
+
+/* Looks up `n` keys at once, their memory accesses overlapped: faster than `n` calls on maps larger than the cache.
+   out[i] is what pm_get would answer for keys[i].
+   Returns  how many were found */
+PM_API size_t pm_get_many(const pm_map *m, const pm_key *keys, size_t n, const pm_val **out);
+
+/* True if `key` carries a value. */
+PM_API bool pm_contains(const pm_map *m, const void *key, size_t len);
+
+/* True if the location exists, with or without a value. */
+PM_API bool pm_path_exists(const pm_map *m, const void *key, size_t len);
+
+/* Stores a value at `key`, with all its prefixes as locations.
+   Owns     the map takes over the caller's reference to `val`; the replaced value goes to *old (then the caller's),
+            or is released when `old` is NULL
+   Fails    PM_NOMEM: nothing changed, `val` stays the caller's
+   Cost     O(len); at most one node copied per level of shared structure */
+PM_API PM_NODISCARD pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_opt *old);
+
+/* Finds the value at `key` for changing it in place; un-shares the path to it.
+   *slot is NULL when there is none (then nothing was un-shared), and in unit maps, which store no payload.
+   Valid    until the next write to `m`, or pm_drop(m)
+   Fails    PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slot);
+
+/* Stores `val` at `key` if there is no value yet. `slot` and `inserted` may be NULL; *slot is as for pm_get_mut.
+   Owns     `val` is the map's if inserted, else it stays the caller's
+   Fails    PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_get_or_set(pm_map *m, const void *key, size_t len, pm_val val, pm_val **slot,
+                                            bool *inserted);
+
+/* Like pm_get_or_set, with the value made by make(ctx, &val) only when it is needed.
+   Fails    PM_NOMEM, or what `make` answered: nothing changed */
+PM_API PM_NODISCARD pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
+                                                 pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
+                                                 bool *inserted);
+
+/* Removes the value at `key`. Without `prune` the location stays (dangling if it has no extension); with it,
+   pm_prune_path(m, key, len) follows, whatever the outcome.
+   Owns     the removed value goes to *old (then the caller's), or is released when `old` is NULL
+   Fails    PM_NOMEM: nothing changed (a shared node could not be copied) */
+PM_API PM_NODISCARD pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old);
+
+/* Makes the location and its prefixes exist. *created (may be NULL): whether anything new was made.
+   Fails    PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *created);
+
+/* If the location exists, has no value and no extension: removes it, and its prefixes up to the nearest one that has
+   a value or another extension. *removed (may be NULL): how many bytes of path vanished.
+   Fails    PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *removed);
+
+/* Removes everything strictly below the location; its own value stays. With `prune`, pm_prune_path follows.
+   *removed (may be NULL): whether a strict extension went.
+   Fails    PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, bool prune, bool *removed);
+
+/* Counts values; saturates at UINT64_MAX. Shared structure is counted once per occurrence and visited once.
+   Fails    PM_NOMEM (the memo of shared nodes)
+   Cost     O(distinct nodes) */
+PM_API PM_NODISCARD pm_status pm_val_count(const pm_map *m, uint64_t *out);
+
+/* Counts locations, the empty path included; otherwise like pm_val_count. */
+PM_API PM_NODISCARD pm_status pm_location_count(const pm_map *m, uint64_t *out);
+
+/* Counts the locations whose length is exactly `depth`; otherwise like pm_val_count.
+   Cost     O(distinct nodes above that depth, per depth at which they occur) */
+PM_API PM_NODISCARD pm_status pm_depth_count(const pm_map *m, size_t depth, uint64_t *out);
+
+/* True in *out if both hold the same locations and values. Shared subtries are not visited.
+   Fails    PM_NOMEM; PM_MISMATCH when the value operations differ */
+PM_API PM_NODISCARD pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out);
+
+/* Makes a map of what lies at and below `key`: paths lose that prefix, the value at `key` becomes the root value.
+   *exists (may be NULL): whether the location exists; if not, *out is an empty map.
+   Owns     the caller drops *out
+   Fails    PM_NOMEM
+   Cost     O(len); shares the subtrie, builds at most one node */
+PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists);
+
+/* Builds a map from keys and values, in any order; the last of equal keys wins. `vals` NULL: every value is 0.
+   Strictly ascending input is noticed and built top-down, each node once, several times faster.
+   Owns     the map takes over one reference of each value, those of losing duplicates are released; on failure all
+            stay the caller's. The caller drops *out
+   Fails    PM_NOMEM */
+PM_API PM_NODISCARD pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, const pm_val *vals,
+                                       size_t n, pm_map *out);
+
+/* Calls fn for each value in key order, the empty path first. Stops when fn answers false.
+   `key` is valid during the call; fn must not write to `m`.
+   Fails    PM_NOMEM (path buffer) */
+PM_API PM_NODISCARD pm_status pm_each(const pm_map *m,
+                                      bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val), void *ctx);
+
+/* The value operations of a map, never NULL. */
+PM_API const pm_ops *pm_map_ops(const pm_map *m);
+
+/* A point to come back to. Zero is "none open". */
+typedef struct pm_txn {
+    pm_map saved;
+    bool open;
+} pm_txn;
+
+/* Remembers the map's present content.  Cost O(1). Fails PM_INVALID if `t` is open already. */
+PM_API PM_NODISCARD pm_status pm_txn_begin(pm_txn *t, const pm_map *m);
+/* Forgets the remembered content; the map is not touched.  Fails PM_INVALID if `t` is not open. */
+PM_API PM_NODISCARD pm_status pm_txn_commit(pm_txn *t);
+/* Gives the map back the remembered content.  Cost O(1) plus dropping what was new. Fails PM_INVALID if not open. */
+PM_API PM_NODISCARD pm_status pm_txn_rollback(pm_txn *t, pm_map *m);
+
+/* Defines `name`, a map with values of type T, and name_new, name_drop, name_clone, name_get, name_set, name_remove.
+   T must fit 8 bytes; `ops` is a `const pm_ops *` expression. Hold larger values by pointer, with retain and release.
+   */
+#define PM_DEFINE_MAP(name, T, ops_)                                                                                   \
+    typedef struct name {                                                                                              \
+        pm_map map;                                                                                                    \
+    } name;                                                                                                            \
+    typedef char name##_value_fits_a_word[sizeof(T) <= sizeof(pm_val) ? 1 : -1];                                       \
+    static inline pm_val name##_to_word(T v) {                                                                         \
+        pm_val w = 0;                                                                                                  \
+        const unsigned char *s = (const unsigned char *)&v;                                                            \
+        unsigned char *d = (unsigned char *)&w;                                                                        \
+        for (size_t i = 0; i < sizeof(T); i++) d[i] = s[i];                                                            \
+        return w;                                                                                                      \
+    }                                                                                                                  \
+    static inline T name##_from_word(pm_val w) {                                                                       \
+        T v;                                                                                                           \
+        const unsigned char *s = (const unsigned char *)&w;                                                            \
+        unsigned char *d = (unsigned char *)&v;                                                                        \
+        for (size_t i = 0; i < sizeof(T); i++) d[i] = s[i];                                                            \
+        return v;                                                                                                      \
+    }                                                                                                                  \
+    static inline name name##_new(void) {                                                                              \
+        name m;                                                                                                        \
+        m.map = pm_new((ops_), NULL);                                                                                  \
+        return m;                                                                                                      \
+    }                                                                                                                  \
+    static inline void name##_drop(name *m) { pm_drop(&m->map); }                                                      \
+    static inline name name##_clone(const name *m) {                                                                   \
+        name c;                                                                                                        \
+        c.map = pm_clone(&m->map);                                                                                     \
+        return c;                                                                                                      \
+    }                                                                                                                  \
+    static inline bool name##_get(const name *m, const void *key, size_t len, T *out) {                                \
+        const pm_val *v = pm_get(&m->map, key, len);                                                                   \
+        if (!v) return false;                                                                                          \
+        *out = name##_from_word(*v);                                                                                   \
+        return true;                                                                                                   \
+    }                                                                                                                  \
+    static inline PM_NODISCARD pm_status name##_set(name *m, const void *key, size_t len, T val) {                     \
+        return pm_set(&m->map, key, len, name##_to_word(val), NULL);                                                   \
+    }                                                                                                                  \
+    static inline PM_NODISCARD pm_status name##_remove(name *m, const void *key, size_t len) {                         \
+        return pm_remove(&m->map, key, len, true, NULL);                                                               \
+    }

@@ -1,0 +1,151 @@
+/* Algebra on maps: the root values, which live in the handles, and what lies below them (30_algebra.c). */
+#include "30_algebra.c"
+#include "40_map.c"
+#include "45_map_algebra.h"
+
+/* A map seen as an operand: what lies strictly below a place, and the value at it. */
+typedef struct pm__operand {
+    pm_place place;
+    const pm_val *val;
+} pm__operand;
+
+static pm__operand pm__operand_of(const pm_map *m) {
+    pm__operand o = {pm__place_root(m->root), m->has_value ? &m->value : NULL};
+    return o;
+}
+
+/* A trie made by an operation, and which operands it equals. */
+typedef struct pm__outcome {
+    pm__ref root;
+    pm_opt val;
+    unsigned alg; /* LEFT and RIGHT bits */
+} pm__outcome;
+
+/* Takes the answer for what lies below over into an outcome: shares what equals an operand. */
+static bool pm__outcome_below(const pm__cx *cx, const pm__operand *a, const pm__operand *b,
+                              const pm__alg_answer *below, pm__outcome *out) {
+    out->root = 0;
+    if (below->alg == PM_ALG_ELEMENT) out->root = below->ref;
+    else if (below->alg & PM_ALG_LEFT) return pm__place_share(cx, &a->place, &out->root);
+    else if (below->alg & PM_ALG_RIGHT) return pm__place_share(cx, &b->place, &out->root);
+    return true;
+}
+
+PM__UNUSED static void pm__outcome_drop(const pm__cx *cx, const pm__outcome *o) {
+    pm__any_release(cx, o->root);
+    if (o->val.some) pm__pay_release(cx, false, o->val.val);
+}
+
+/* Join, meet and subtract at and below two places. On success the caller owns what `out` names. */
+static pm_status pm__operands_combine(const pm__cx *cx, pm__alg_op op, const pm__operand *a, const pm__operand *b,
+                                      pm__outcome *out) {
+    pm__alg q;
+    pm__alg_val v;
+    pm__alg_answer below;
+    memset(&q, 0, sizeof q);
+    q.cx = cx;
+    q.op = op;
+    if (!pm__alg_value(&q, a->val, b->val, &v)) return PM_BADHOOK;
+    pm_status s = pm__alg_run(cx, op, &a->place, &b->place, &below);
+    if (s == PM_OK && !pm__outcome_below(cx, a, b, &below, out)) s = PM_NOMEM;
+    if (s != PM_OK) {
+        if (v.fresh) pm__pay_release(cx, false, v.val);
+        return s;
+    }
+    if (v.some && !v.fresh) pm__pay_retain(cx, false, v.val);
+    out->val.some = v.some;
+    out->val.val = v.val;
+    out->alg = v.some || !(a->val && b->val) ? v.alg : 0;
+    out->alg &= below.alg == PM_ALG_ELEMENT ? 0 : below.alg;
+    return PM_OK;
+}
+
+/* The map that an outcome is. */
+static pm_map pm__outcome_map(const pm__cx *cx, const pm__outcome *o) {
+    pm_map m = {o->root, o->val.some ? o->val.val : 0, cx->ops, cx->pool, o->val.some};
+    return m;
+}
+
+/* Restriction: a value at the right root keeps the left as it is. Whether the result equals the right as well is asked
+   for last, as values on the right count for nothing before. */
+static pm_status pm__operands_restrict(const pm__cx *cx, const pm__operand *a, const pm__operand *b,
+                                       pm__outcome *out) {
+    pm__alg_answer below = {PM_ALG_LEFT, 0};
+    pm_status s = PM_OK;
+    if (!b->val) s = pm__alg_run(cx, PM__ALG_RESTRICT, &a->place, &b->place, &below);
+    if (s == PM_OK && !pm__outcome_below(cx, a, b, &below, out)) s = PM_NOMEM;
+    if (s != PM_OK) return s;
+    out->val.some = a->val && b->val;
+    out->val.val = out->val.some ? *a->val : 0;
+    if (out->val.some) pm__pay_retain(cx, false, out->val.val);
+    out->alg = (below.alg & PM_ALG_LEFT) && below.alg != PM_ALG_ELEMENT && (b->val || !a->val) ? PM_ALG_LEFT : 0;
+    return PM_OK;
+}
+
+static pm_alg pm__alg_named(const pm_map *m, unsigned same) {
+    if (pm_is_empty(m)) return PM_ALG_NONE;
+    return same ? (pm_alg)same : PM_ALG_ELEMENT;
+}
+
+static pm_status pm__maps_combine(pm__alg_op op, const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    pm__cx cx = pm__map_cx(a);
+    pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
+    pm__outcome o;
+    if (pm_map_ops(b) != cx.ops) return PM_MISMATCH;
+    pm_status s = pm__operands_combine(&cx, op, &x, &y, &o);
+    if (s != PM_OK) return s;
+    *out = pm__outcome_map(&cx, &o);
+    if (alg) *alg = pm__alg_named(out, o.alg);
+    return pm__map_done(out, PM_OK);
+}
+
+PM_API pm_status pm_join(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    return pm__maps_combine(PM__ALG_JOIN, a, b, out, alg);
+}
+
+PM_API pm_status pm_meet(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    return pm__maps_combine(PM__ALG_MEET, a, b, out, alg);
+}
+
+PM_API pm_status pm_subtract(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    return pm__maps_combine(PM__ALG_SUB, a, b, out, alg);
+}
+
+/* Finishes an operation whose statuses did not come with it: asks which operands the result equals. */
+static pm_status pm__maps_finish(pm_map *m, const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    bool same_a = false, same_b = false;
+    pm_status s = PM_OK;
+    if (alg) s = pm_equal(m, a, &same_a);
+    if (alg && s == PM_OK) s = pm_equal(m, b, &same_b);
+    if (s != PM_OK) {
+        pm_drop(m);
+        return s;
+    }
+    *out = *m;
+    if (alg) *alg = pm__alg_named(m, (same_a ? (unsigned)PM_ALG_LEFT : 0) | (same_b ? (unsigned)PM_ALG_RIGHT : 0));
+    return pm__map_done(out, PM_OK);
+}
+
+PM_API pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    pm__cx cx = pm__map_cx(a);
+    pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
+    pm__outcome o;
+    if (pm_map_ops(b) != cx.ops) return PM_MISMATCH;
+    pm_status s = pm__operands_restrict(&cx, &x, &y, &o);
+    if (s != PM_OK) return s;
+    pm_map m = pm__outcome_map(&cx, &o);
+    return pm__maps_finish(&m, a, b, out, alg);
+}
+
+PM_API pm_status pm_symmetric_difference(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    pm_map left, right, m;
+    pm_status s = pm_subtract(a, b, &left, NULL);
+    if (s != PM_OK) return s;
+    s = pm_subtract(b, a, &right, NULL);
+    if (s == PM_OK) {
+        s = pm_join(&left, &right, &m, NULL);
+        pm_drop(&right);
+    }
+    pm_drop(&left);
+    return s == PM_OK ? pm__maps_finish(&m, a, b, out, alg) : s;
+}

@@ -1,0 +1,652 @@
+/* Write zippers.
+
+   A writer is a read zipper, the cursor, and the map that it looks at. Writes go to the map by the cursor's path, with
+   the path operations of 25_trie.c, which make the nodes on the way the map's alone; so moving never copies a node. A
+   write moves and frees nodes that the cursor's frames name: it makes the cursor forget them first, and pm_wz_cursor
+   finds them again when it is asked for. Only the path, which no write changes, is kept in between.
+
+       before a write   path "abc", frames (node of "", "a"), (node of "a", "bc")
+       after it         path "abc", no frames, `stale`
+
+   What comes from elsewhere is taken before the map is touched, as references of its own: a source may be a zipper over
+   the same map, or the cursor itself. Then one operation on the trie does the whole change, or there is no memory and
+   nothing has changed. The place where the writer is rooted is the floor that no pruning goes below. */
+#include "50_read_zipper.c"
+#include "51_write_zipper.h"
+
+/* ---- opening and closing ------------------------------------------------------------------------------------- */
+
+static void pm__wz_clear(pm_wz *w) {
+    pm_map none = {0, 0, NULL, NULL, false};
+    w->map = NULL;
+    w->own = none;
+    w->cursor = pm__rz_none;
+    w->status = PM_OK;
+    w->owned = w->stale = false;
+    memset(&w->group, 0, sizeof w->group);
+}
+
+PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
+    pm__wz_clear(w);
+    pm_status s = pm_rz_open(&w->cursor, m, path, len);
+    if (s == PM_OK) w->map = m;
+    return s;
+}
+
+PM_API pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len) {
+    pm__wz_clear(w);
+    w->own = *m;
+    pm_status s = pm_rz_open(&w->cursor, &w->own, path, len);
+    if (s != PM_OK) {
+        pm__wz_clear(w);
+        return s;
+    }
+    w->map = &w->own;
+    w->owned = true;
+    *m = pm_new(m->ops, m->pool);
+    return PM_OK;
+}
+
+PM_API pm_status pm_wz_close(pm_wz *w) {
+    if (!w) return PM_OK;
+    pm_status s = w->status;
+    pm_rz_drop(&w->cursor); /* a head takes back what it gave */
+    pm_drop(&w->group.saved);
+    if (w->owned) pm_drop(&w->own);
+    pm__wz_clear(w);
+    return s;
+}
+
+PM_API pm_status pm_wz_into_map(pm_wz *w, pm_map *out) {
+    if (!w->owned) return PM_INVALID;
+    pm_map m = w->own;
+    pm_rz_drop(&w->cursor);
+    pm_drop(&w->group.saved);
+    pm__wz_clear(w);
+    *out = m;
+    return PM_OK;
+}
+
+/* Makes the cursor forget nodes that a write may free. Its path stays, as that of a place that nothing is known of. */
+static void pm__wz_forget(pm_wz *w) {
+    pm_rz *z = &w->cursor;
+    z->top = 0;
+    z->top_val = NULL;
+    z->nframes = z->exist_len = 0;
+    z->run = 0;
+    w->stale = true;
+}
+
+/* Finds the cursor's nodes again. False: no memory; the cursor stands on as much of its path as it could follow. */
+static bool pm__wz_find(pm_wz *w) {
+    pm_rz *z = &w->cursor;
+    pm__wz_forget(w);
+    z->top = w->map->root;
+    z->top_val = w->map->has_value ? &w->map->value : NULL;
+    if (z->len && !pm__rz_resolve(z)) return false;
+    w->stale = false;
+    return true;
+}
+
+PM_API pm_rz *pm_wz_cursor(pm_wz *w) {
+    if (w->stale) (void)pm__wz_find(w);
+    return &w->cursor;
+}
+
+PM_API pm_status pm_wz_status(const pm_wz *w) { return w->status; }
+
+PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
+    if (w->stale && !pm__wz_find(w)) return PM_NOMEM;
+    pm_rz z = w->cursor;
+    z.status = PM_OK;
+    if (z.claim) { /* what the head gave to write is the head's again, what is read must be the reader's */
+        pm__rz_own(&z);
+        pm_status s = w->cursor.claim->pin(w->cursor.claim, &z.claim);
+        if (s != PM_OK) {
+            pm__cx cx = pm__rz_cx(&z);
+            pm__any_release(&cx, z.top);
+            if (z.held_some) pm__pay_release(&cx, false, z.held);
+            return s;
+        }
+    } else if (w->owned) { /* the reader takes the references over */
+        z.held = w->own.value;
+        z.held_some = w->own.has_value;
+        z.top_val = NULL;
+        z.owned = true;
+    }
+    pm_drop(&w->group.saved);
+    pm__wz_clear(w);
+    *out = z;
+    return PM_OK;
+}
+
+/* ---- calls that readers must see whole ----------------------------------------------------------------------- */
+
+/* A head's reader may be made at any moment, by another thread, which copies the writer's map between two changes. Each
+   change stands between pm__wz_enter and pm__wz_leave. What is worked out beside the map needs no such care: counts of
+   shared nodes may grow at any time.
+   The writer stores `in_call` and then loads `hold`; who copies stores `hold` and then loads `in_call`; in between,
+   both need a full fence, of which the writer's is free where pm__fence_all works. */
+
+/* False: a change may not begin now. */
+static PM__INLINE bool pm__claim_try_enter(struct pm_claim *c) {
+    uint32_t depth = pm__load_relaxed(&c->in_call); /* nobody else stores it */
+    if (depth) {
+        pm__store_relaxed(&c->in_call, depth + 1);
+        return true;
+    }
+    if (c->fenced) {
+        pm__store_seq_cst(&c->in_call, 1);
+        if (PM__LIKELY(pm__load_seq_cst(&c->hold) == 0)) return true;
+    } else {
+        pm__store_relaxed(&c->in_call, 1);
+        pm__fence_compiler();
+        /* Acquire: pairs with the release of `hold` after the map was copied. */
+        if (PM__LIKELY(pm__load_acquire(&c->hold) == 0)) return true;
+    }
+    pm__store_release(&c->in_call, 0);
+    return false;
+}
+
+static PM__INLINE void pm__wz_enter(pm_wz *w) {
+    struct pm_claim *c = w->cursor.claim;
+    if (c && !pm__claim_try_enter(c)) c->wait(c);
+}
+
+static PM__INLINE void pm__wz_leave(pm_wz *w) {
+    struct pm_claim *c = w->cursor.claim;
+    /* Release: pairs with the acquire load of whoever copies the map next. */
+    if (c) pm__store_release(&c->in_call, pm__load_relaxed(&c->in_call) - 1);
+}
+
+/* Begins a change of two writers. Neither waits while the other is inside, which a reader may be waiting for. */
+PM__UNUSED static void pm__wz_enter_both(pm_wz *w, pm_wz *v) {
+    for (;;) {
+        pm__wz_enter(w);
+        if (!v->cursor.claim || pm__claim_try_enter(v->cursor.claim)) return;
+        pm__wz_leave(w);
+        pm__wz_enter(v);
+        pm__wz_leave(v);
+    }
+}
+
+/* What is written to a lent slot comes too late for a reader to be kept from seeing it. */
+static bool pm__wz_may_lend(const pm_wz *w) { return !w->cursor.claim || w->cursor.claim->grouped; }
+
+/* ---- what writes share --------------------------------------------------------------------------------------- */
+
+/* Every write ends here: the first failure is remembered. */
+static pm_status pm__wz_done(pm_wz *w, pm_status s) {
+    if (s != PM_OK && w->status == PM_OK) w->status = s;
+    return pm__map_done(w->map, s);
+}
+
+/* The end of a write that is a change as a whole. */
+static pm_status pm__wz_left(pm_wz *w, pm_status s) {
+    pm__wz_leave(w);
+    return pm__wz_done(w, s);
+}
+
+static pm__cx pm__wz_cx(const pm_wz *w) { return pm__map_cx(w->map); }
+
+/* The place of the focus. */
+static pm_ref pm__wz_focus(const pm_wz *w) {
+    if (!w->stale) return pm_ref_of_rz(&w->cursor);
+    return pm_ref_of_map(w->map, w->cursor.path, w->cursor.len);
+}
+
+static bool pm__wz_at_floor(const pm_wz *w) { return w->cursor.len == w->cursor.root_len; }
+
+/* Makes the focus hold just `val` and `child`, which move into the map. */
+static pm_status pm__wz_assign(pm_wz *w, pm_opt val, pm__ref child) {
+    pm__cx cx = pm__wz_cx(w);
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    if (w->cursor.len) {
+        bool ok = pm__trie_assign(&cx, &w->map->root, w->cursor.path, w->cursor.len, val, child);
+        pm__wz_leave(w);
+        return ok ? PM_OK : PM_NOMEM;
+    }
+    pm_map old = *w->map;
+    w->map->root = child;
+    w->map->value = val.some ? val.val : 0;
+    w->map->has_value = val.some;
+    pm__wz_leave(w);
+    pm_drop(&old);
+    return PM_OK;
+}
+
+/* Puts `child`, which moves into the map, in the place of all below the first `len` bytes of the cursor's path. */
+static pm_status pm__wz_assign_below(pm_wz *w, size_t len, pm__ref child) {
+    pm__cx cx = pm__wz_cx(w);
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    if (len) {
+        bool ok = pm__trie_graft(&cx, &w->map->root, w->cursor.path, len, child);
+        pm__wz_leave(w);
+        return ok ? PM_OK : PM_NOMEM;
+    }
+    pm__ref old = w->map->root;
+    w->map->root = child;
+    pm__wz_leave(w);
+    pm__any_release(&cx, old);
+    return PM_OK;
+}
+
+/* The same, giving up `child` when that fails. */
+static pm_status pm__wz_give_below(pm_wz *w, size_t len, pm__ref child) {
+    pm_status s = pm__wz_assign_below(w, len, child);
+    if (s != PM_OK) {
+        pm__cx cx = pm__wz_cx(w);
+        pm__any_release(&cx, child);
+    }
+    return s;
+}
+
+/* ---- values -------------------------------------------------------------------------------------------------- */
+
+/* The value at the focus for changing it in place, if the way to it is known and the map's alone; else NULL. */
+static pm_val *pm__wz_slot(const pm_wz *w) {
+    const pm_rz *z = &w->cursor;
+    const pm_val *v = w->stale || pm__ops_is_unit(pm_map_ops(w->map)) ? NULL : pm_rz_val(z);
+    if (!v) return NULL;
+    for (size_t i = 0; z->len && i < z->nframes; i++) {
+        const pm_place *p = &z->frames[i].place;
+        if (!pm__ref_is_unique(p->node)) return NULL;
+        if (i + 1 == z->nframes || pm__ref_kind(p->node) != PM__WIDE) continue;
+        if (!pm__count_is_one(&pm__byte_block(pm__place_byte(p), p->lo >> 4)->rc)) return NULL;
+    }
+    return (pm_val *)(uintptr_t)v;
+}
+
+PM_API pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old) {
+    pm__wz_enter(w);
+    pm_val *slot = pm__wz_slot(w);
+    if (slot) {
+        pm__cx cx = pm__wz_cx(w);
+        pm_opt was = {*slot, true};
+        *slot = val;
+        pm__wz_leave(w);
+        pm__opt_give(&cx, old, was);
+        return PM_OK;
+    }
+    pm__wz_forget(w);
+    return pm__wz_left(w, pm_set(w->map, w->cursor.path, w->cursor.len, val, old));
+}
+
+PM_API pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot) {
+    if (!pm__wz_may_lend(w)) return pm__wz_done(w, PM_INVALID);
+    pm_val *v = pm__wz_slot(w);
+    if (v) {
+        *slot = v;
+        return PM_OK;
+    }
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    return pm__wz_left(w, pm_get_mut(w->map, w->cursor.path, w->cursor.len, slot));
+}
+
+/* The value is made before the change begins: what makes it may take its time, and may ask a head for a reader. */
+PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
+                                       bool *inserted) {
+    if (slot && !pm__wz_may_lend(w)) return pm__wz_done(w, PM_INVALID);
+    pm_val *v = pm__wz_slot(w);
+    pm_val made = 0;
+    if (v) {
+        if (slot) *slot = v;
+        if (inserted) *inserted = false;
+        return PM_OK;
+    }
+    bool there = pm_get(w->map, w->cursor.path, w->cursor.len) != NULL;
+    pm_status s = there ? PM_OK : make(ctx, &made);
+    if (s != PM_OK) return pm__wz_done(w, s);
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    s = pm_get_or_set(w->map, w->cursor.path, w->cursor.len, made, slot, inserted);
+    if (s != PM_OK && !there && make != pm__make_given) {
+        pm__cx cx = pm__wz_cx(w);
+        pm__pay_release(&cx, false, made);
+    }
+    return pm__wz_left(w, s);
+}
+
+PM_API pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *inserted) {
+    return pm_wz_get_or_set_with(w, pm__make_given, &val, slot, inserted);
+}
+
+PM_API pm_status pm_wz_remove(pm_wz *w, bool prune, pm_opt *old) {
+    const pm_rz *z = &w->cursor;
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    return pm__wz_left(w, pm__map_remove(w->map, z->path, z->len, prune, z->root_len, old));
+}
+
+/* ---- grafting ------------------------------------------------------------------------------------------------ */
+
+static pm_status pm__wz_graft_ref(pm_wz *w, const pm_ref *src) {
+    pm_map copy;
+    if (src->ops != pm_map_ops(w->map)) return PM_MISMATCH;
+    pm__cx cx = pm__wz_cx(w);
+    pm_status s = pm__map_of_place(&cx, &src->place, src->val, &copy);
+    if (s != PM_OK) return s;
+    pm_opt val = {copy.value, copy.has_value};
+    s = pm__wz_assign(w, val, copy.root);
+    if (s != PM_OK) pm_drop(&copy);
+    return s;
+}
+
+PM_API pm_status pm_wz_graft(pm_wz *w, const pm_rz *src) { return pm_wz_graft_at(w, src, NULL, 0); }
+
+PM_API pm_status pm_wz_graft_at(pm_wz *w, const pm_rz *src, const void *key, size_t len) {
+    pm_ref focus = pm_ref_of_rz(src), r = pm_ref_at(&focus, key, len);
+    return pm__wz_done(w, pm__wz_graft_ref(w, &r));
+}
+
+PM_API pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src) {
+    pm_ref r = pm_ref_of_map(src, NULL, 0);
+    return pm__wz_done(w, pm__wz_graft_ref(w, &r));
+}
+
+PM_API pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src) {
+    if (pm_map_ops(src) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
+    pm_map moved = *src; /* out of *src first: that may be the writer's own map */
+    *src = pm_new(moved.ops, moved.pool);
+    pm_opt val = {moved.value, moved.has_value};
+    pm_status s = pm__wz_assign(w, val, moved.root);
+    if (s != PM_OK) *src = moved;
+    return pm__wz_done(w, s);
+}
+
+/* ---- grafting children --------------------------------------------------------------------------------------- */
+
+/* The children of a node that is to be made, as entries sorted by suffix. Their payloads are borrowed. At most one of
+   two sides gives what there is below each byte: a byte node two entries each, a line 32 in all. */
+enum { PM__KIDS_MAX = 512 + 2 * PM__LINE_ENTRIES };
+
+typedef struct pm__kids {
+    unsigned n;
+    pm__ent ents[PM__KIDS_MAX];
+} pm__kids;
+
+/* A place whose children are to be taken, byte by byte. */
+typedef struct pm__kid_side {
+    pm_place place; /* entered */
+    pm_mask mask;   /* which bytes lead on */
+    pm__ref made;   /* below a byte in the middle of a prefix: a node of our own */
+    bool direct;    /* a line whose entries can be taken as they are, without their first `skip` bytes */
+    size_t skip;
+    pm__ent ents[PM__LINE_ENTRIES];
+} pm__kid_side;
+
+static bool pm__kid_side_open(const pm__cx *cx, pm__kid_side *k, const pm_place *at) {
+    k->place = *at;
+    k->made = 0;
+    k->direct = false;
+    k->mask = pm_mask_of(NULL, 0);
+    if (!pm__place_enter(&k->place)) return true;
+    k->mask = pm__place_mask_entered(&k->place);
+    if (!pm__place_in_line(&k->place)) return true;
+    const pm__line *x = pm__place_line(&k->place);
+    k->direct = k->place.depth >= x->plen;
+    if (k->direct) {
+        k->skip = pm__place_suffix(&k->place, x);
+        pm__line_decode(x, k->ents);
+        return true;
+    }
+    pm_place one = k->place;
+    (void)pm__place_down(&one, pm__line_heap(x) + one.depth, 1);
+    return pm__place_share(cx, &one, &k->made);
+}
+
+static void pm__kids_add(pm__kids *k, uint8_t b, bool child, uint64_t pay) {
+    static const uint8_t none = 0;
+    pm__ent e = {&none, pay, 1, b, child, false};
+    k->ents[k->n++] = e;
+}
+
+/* Adds what a side has below byte b, which is in its mask. */
+static void pm__kids_take(pm__kids *k, const pm__kid_side *side, uint8_t b) {
+    pm_place p = side->place;
+    pm__ref child = side->made;
+    (void)pm__place_down(&p, &b, 1);
+    if (side->direct) {
+        for (unsigned i = p.lo; i < p.hi; i++) {
+            pm__ent e = side->ents[i];
+            if (side->skip) e = pm__ent_make(e.rest + side->skip - 1, e.len - side->skip, e.child, e.pay);
+            k->ents[k->n++] = e;
+        }
+        return;
+    }
+    const pm_val *v = pm__place_val(&p);
+    if (v) pm__kids_add(k, b, false, *v);
+    if (!pm__place_in_line(&p)) (void)pm__place_child(&p, &child);
+    if (child || !v) pm__kids_add(k, b, true, child);
+}
+
+/* A node of some entries, without their first `skip` bytes; it takes references of its own. 0: no memory. */
+static pm__ref pm__kids_node(const pm__cx *cx, const pm__ent *ents, unsigned n, size_t skip) {
+    pm__ref r = pm__build_nodes(cx, NULL, 0, ents, n, skip);
+    for (unsigned i = 0; r && i < n; i++) pm__pay_retain(cx, ents[i].child, ents[i].pay);
+    return r;
+}
+
+/* The byte node for more entries than a builder takes. */
+static pm__ref pm__kids_byte(const pm__cx *cx, const pm__kids *k) {
+    pm_mask cm = {{0, 0, 0, 0}}, vm = {{0, 0, 0, 0}};
+    pm__ref kids[256], r = 0;
+    pm_val vals[256];
+    unsigned nc = 0, nv = 0;
+    bool ok = true;
+    for (unsigned i = 0, j; ok && i < k->n; i = j) {
+        const pm__ent *e = &k->ents[i];
+        j = pm__build_group(k->ents, k->n, i, 0);
+        if (!e->child && e->len == 1) {
+            pm_mask_set(&vm, e->first);
+            vals[nv++] = e->pay;
+            pm__pay_retain(cx, false, e->pay);
+            if (++i == j) continue;
+        }
+        pm_mask_set(&cm, k->ents[i].first);
+        if (k->ents[i].len == 1) {
+            pm__ref_retain(kids[nc++] = k->ents[i].pay);
+        } else {
+            kids[nc] = pm__kids_node(cx, k->ents + i, j - i, 1);
+            ok = kids[nc++] != 0;
+        }
+    }
+    pm__byte *x = ok ? pm__byte_make(cx, &cm, &vm, kids, vals) : NULL;
+    if (x) {
+        r = pm__byte_ref(x);
+        pm__byte_settle(cx, &r);
+        return r;
+    }
+    while (nc) pm__any_release(cx, kids[--nc]);
+    while (nv) pm__pay_release(cx, false, vals[--nv]);
+    return 0;
+}
+
+/* Puts a node of the given children below the focus. */
+static pm_status pm__wz_assign_kids(pm_wz *w, const pm__kids *k) {
+    pm__cx cx = pm__wz_cx(w);
+    pm__ref r = 0;
+    if (k->n) {
+        r = k->n <= PM__BUILD_ENTS ? pm__kids_node(&cx, k->ents, k->n, 0) : pm__kids_byte(&cx, k);
+        if (!r) return PM_NOMEM;
+    }
+    return pm__wz_give_below(w, w->cursor.len, r);
+}
+
+/* The children of `theirs` at the bytes of `take`, and the focus's own at those of `keep`; no byte is in both. */
+static pm_status pm__wz_mix(pm_wz *w, const pm_place *theirs, const pm_mask *take, const pm_place *own,
+                            const pm_mask *keep) {
+    pm__cx cx = pm__wz_cx(w);
+    pm__kids kids;
+    pm__kid_side a, b;
+    pm_status s = PM_NOMEM;
+    b.made = 0;
+    if (pm__kid_side_open(&cx, &a, theirs) && pm__kid_side_open(&cx, &b, own)) {
+        pm_mask from_a = pm_mask_and(*take, a.mask), from_b = pm_mask_and(*keep, b.mask);
+        pm_mask all = pm_mask_or(from_a, from_b);
+        kids.n = 0;
+        for (int c = pm_mask_next(&all, 0); c >= 0; c = pm_mask_next(&all, c + 1))
+            pm__kids_take(&kids, pm_mask_test(&from_a, (uint8_t)c) ? &a : &b, (uint8_t)c);
+        s = pm__wz_assign_kids(w, &kids);
+    }
+    pm__any_release(&cx, a.made);
+    pm__any_release(&cx, b.made);
+    return s;
+}
+
+static const pm_mask pm__mask_none = {{0, 0, 0, 0}};
+
+PM_API pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, bool clear) {
+    pm_ref theirs = pm_ref_of_rz(src), own = pm__wz_focus(w);
+    if (theirs.ops != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
+    pm_mask full = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}}, keep = pm_mask_andnot(full, *mask);
+    return pm__wz_done(w, pm__wz_mix(w, &theirs.place, mask, &own.place, clear ? &pm__mask_none : &keep));
+}
+
+/* Adds the content of a map as the child at byte b. */
+static void pm__kids_add_map(pm__kids *k, uint8_t b, const pm_map *m) {
+    if (m->has_value) pm__kids_add(k, b, false, m->value);
+    if (m->root || !m->has_value) pm__kids_add(k, b, true, m->root);
+}
+
+static pm_status pm__wz_graft_children(pm_wz *w, const pm_mask *mask, const pm_map *maps, bool clear) {
+    pm__cx cx = pm__wz_cx(w);
+    pm_ref focus = pm__wz_focus(w);
+    pm__kid_side own;
+    pm__kids kids;
+    unsigned next = 0;
+    if (!pm__kid_side_open(&cx, &own, &focus.place)) return PM_NOMEM;
+    pm_mask keep = clear ? pm__mask_none : pm_mask_andnot(own.mask, *mask), all = pm_mask_or(keep, *mask);
+    kids.n = 0;
+    for (int c = pm_mask_next(&all, 0); c >= 0; c = pm_mask_next(&all, c + 1)) {
+        if (pm_mask_test(mask, (uint8_t)c)) pm__kids_add_map(&kids, (uint8_t)c, &maps[next++]);
+        else pm__kids_take(&kids, &own, (uint8_t)c);
+    }
+    pm_status s = pm__wz_assign_kids(w, &kids);
+    pm__any_release(&cx, own.made);
+    return s;
+}
+
+PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, bool clear) {
+    if (n != pm_mask_count(mask)) return pm__wz_done(w, PM_INVALID);
+    for (size_t i = 0; i < n; i++)
+        if (pm_map_ops(&maps[i]) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
+    pm_status s = pm__wz_graft_children(w, mask, maps, clear);
+    for (size_t i = 0; s == PM_OK && i < n; i++) pm_drop(&maps[i]);
+    return pm__wz_done(w, s);
+}
+
+/* ---- taking, and moving branches up and down ------------------------------------------------------------------- */
+
+/* Leaves nothing at and below the focus, which exists; with `prune` not even the place, nor what only led to it. */
+static pm_status pm__wz_empty(pm_wz *w, bool prune) {
+    const pm_rz *z = &w->cursor;
+    pm_opt none = {0, false};
+    if (!prune || pm__wz_at_floor(w)) return pm__wz_assign(w, none, 0);
+    pm__cx cx = pm__wz_cx(w);
+    size_t keep = pm__trie_survey(w->map->root, z->path, z->len).keep;
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    bool ok = pm__trie_cut(&cx, &w->map->root, z->path, keep > z->root_len ? keep : z->root_len);
+    pm__wz_leave(w);
+    return ok ? PM_OK : PM_NOMEM;
+}
+
+PM_API pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some) {
+    pm__cx cx = pm__wz_cx(w);
+    pm_ref focus = pm__wz_focus(w);
+    pm_map taken;
+    pm_status s = pm__map_of_place(&cx, &focus.place, focus.val, &taken);
+    if (s != PM_OK) return pm__wz_done(w, s);
+    bool any = !pm_is_empty(&taken);
+    if (focus.exists && (any || prune)) s = pm__wz_empty(w, prune);
+    if (s != PM_OK) {
+        pm_drop(&taken);
+        return pm__wz_done(w, s);
+    }
+    *out = taken;
+    if (some) *some = any;
+    return pm__wz_done(w, PM_OK);
+}
+
+static pm_status pm__wz_insert_prefix(pm_wz *w, const uint8_t *path, size_t len, bool *done) {
+    pm__cx cx = pm__wz_cx(w);
+    pm_ref focus = pm__wz_focus(w);
+    pm__ref below, chain;
+    pm_mask kids = pm_ref_child_mask(&focus);
+    *done = !pm_mask_is_empty(&kids);
+    if (!*done || !len) return PM_OK;
+    if (!pm__place_share(&cx, &focus.place, &below)) return PM_NOMEM;
+    chain = pm__chain(&cx, path, len, true, below);
+    if (!chain) {
+        pm__any_release(&cx, below);
+        return PM_NOMEM;
+    }
+    return pm__wz_give_below(w, w->cursor.len, chain);
+}
+
+PM_API pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *done) {
+    bool had;
+    pm_status s = pm__wz_insert_prefix(w, (const uint8_t *)path, len, &had);
+    if (s == PM_OK && done) *done = had;
+    return pm__wz_done(w, s);
+}
+
+PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done) {
+    pm_rz *z = &w->cursor;
+    size_t depth = z->len - z->root_len, to = z->len - (n < depth ? n : depth);
+    if (to < z->len && pm_path_exists(w->map, z->path, to)) {
+        pm__cx cx = pm__wz_cx(w);
+        pm_ref focus = pm__wz_focus(w);
+        pm__ref below;
+        if (!pm__place_share(&cx, &focus.place, &below)) return pm__wz_done(w, PM_NOMEM);
+        pm_status s = pm__wz_give_below(w, to, below);
+        if (s != PM_OK) return pm__wz_done(w, s);
+    }
+    pm__rz_cut_to(z, to);
+    if (done) *done = n <= depth;
+    return pm__wz_done(w, PM_OK);
+}
+
+/* ---- removing, making, pruning ------------------------------------------------------------------------------- */
+
+PM_API pm_status pm_wz_remove_branches(pm_wz *w, bool prune, bool *removed) {
+    const pm_rz *z = &w->cursor;
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    return pm__wz_left(w, pm__map_cut_below(w->map, z->path, z->len, prune, z->root_len, removed));
+}
+
+PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, bool prune) {
+    pm_ref focus = pm__wz_focus(w);
+    pm_place none = pm__place_root(0);
+    pm_mask kids = pm_ref_child_mask(&focus), gone = pm_mask_andnot(kids, *mask);
+    if (pm_mask_equal(&gone, &kids)) return pm_wz_remove_branches(w, prune, NULL);
+    if (pm_mask_is_empty(&gone)) return PM_OK;
+    return pm__wz_done(w, pm__wz_mix(w, &none, &pm__mask_none, &focus.place, mask));
+}
+
+PM_API pm_status pm_wz_create_path(pm_wz *w, bool *created) {
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    return pm__wz_left(w, pm_create_path(w->map, w->cursor.path, w->cursor.len, created));
+}
+
+PM_API pm_status pm_wz_prune_path(pm_wz *w, size_t *removed) {
+    const pm_rz *z = &w->cursor;
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    return pm__wz_left(w, pm__map_prune(w->map, z->path, z->len, z->root_len, removed));
+}
+
+PM_API pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed) {
+    size_t gone = 0;
+    pm_status s = pm_wz_prune_path(w, &gone);
+    if (s != PM_OK) return s;
+    pm__rz_cut_to(&w->cursor, w->cursor.len - gone);
+    if (removed) *removed = gone;
+    return PM_OK;
+}

@@ -1,0 +1,105 @@
+/* Write zippers: cursors that edit.
+
+   A write zipper is the only user of its map while it is open. Its focus is that of its cursor, a read zipper which
+   pm_wz_cursor lends: every move and query of pm_rz_ applies to it. Moving never changes the map; writes un-share only
+   what they change. Nothing above the zipper's root is ever changed, but a root that does not exist is made, with its
+   prefixes, by the first write that puts something there. */
+
+#include "50_read_zipper.h"
+
+typedef struct pm_wz {
+    pm_map *map;
+    pm_map own;       /* the map of an owning writer */
+    pm_rz cursor;
+    pm_status status; /* first failure */
+    bool owned, stale;
+    pm_txn group;     /* of a writer that no head gave out */
+} pm_wz;
+
+/* Opens a writer over `m`, its root at `path`, which need not exist. The caller need not initialise *w before.
+   Owns     pm_wz_close
+   Valid    while `m` stays in place and nobody else touches it
+   Fails    PM_NOMEM */
+PM_API PM_NODISCARD pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len);
+
+/* Opens a writer that owns its map; *m becomes empty. The writer must not be moved in memory by assignment.
+   Owns     pm_wz_close drops the map, pm_wz_into_map gives it back
+   Fails    PM_NOMEM: *m is unchanged */
+PM_API PM_NODISCARD pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len);
+
+/* Ends a writer.  Returns the first failure of any of its writes, or PM_OK. Closing twice, or closing zero, is
+   harmless. */
+PM_API pm_status pm_wz_close(pm_wz *w);
+
+/* Ends an owning writer and gives the map to *out.  Fails PM_INVALID if it does not own one: it stays open. */
+PM_API PM_NODISCARD pm_status pm_wz_into_map(pm_wz *w, pm_map *out);
+
+/* Ends a writer and opens in *out a reader with the same root and focus: owned if the writer owned its map, else
+   borrowing it.  Fails PM_NOMEM: the writer stays open. */
+PM_API PM_NODISCARD pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out);
+
+/* The cursor: use pm_rz_ moves and queries on it. Not to be dropped.
+   Valid    until the next write through `w`; then ask again (its focus is kept) */
+PM_API pm_rz *pm_wz_cursor(pm_wz *w);
+
+/* The first failure of a write so far, or PM_OK. */
+PM_API pm_status pm_wz_status(const pm_wz *w);
+
+/* Value at the focus: as pm_set, pm_get_mut, pm_get_or_set, pm_remove. */
+PM_API PM_NODISCARD pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old);
+/* Through a head's writer the last three lend a slot only inside a group (pm_wz_begin), since readers do not notice
+   what is written to it: else PM_INVALID, unless `slot` is NULL. */
+PM_API PM_NODISCARD pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot);
+PM_API PM_NODISCARD pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *inserted);
+PM_API PM_NODISCARD pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm_val *val), void *ctx,
+                                                    pm_val **slot, bool *inserted);
+PM_API PM_NODISCARD pm_status pm_wz_remove(pm_wz *w, bool prune, pm_opt *old);
+
+/* Replaces what is at and below the focus, value included, by a share of what is at and below the focus of `src`.
+   A source that does not exist: branches and value go, the focus itself stays (and is made if missing).
+   Fails    PM_NOMEM: nothing changed. PM_MISMATCH: other value operations
+   Cost     O(path); builds at most one node for the source and one per shared level of the target */
+PM_API PM_NODISCARD pm_status pm_wz_graft(pm_wz *w, const pm_rz *src);
+/* The same from the place `key` below the focus of `src`. */
+PM_API PM_NODISCARD pm_status pm_wz_graft_at(pm_wz *w, const pm_rz *src, const void *key, size_t len);
+/* The same from a whole map, which is kept. */
+PM_API PM_NODISCARD pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src);
+/* The same; *src becomes empty. */
+PM_API PM_NODISCARD pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src);
+/* For each byte of `mask`, replaces the child by the source's (removed where the source has none). With `clear`, all
+   other children go. The focus value stays; the focus is made if missing.
+   Fails    PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, bool clear);
+/* Replaces the child at each byte of `mask` by the map of the same rank in maps[0..n), consumed; an empty map leaves a
+   child without value and branches. With `clear`, all other children go. The focus value stays.
+   Fails    PM_INVALID if n is not the number of bytes in `mask`; PM_NOMEM: nothing changed, no map consumed */
+PM_API PM_NODISCARD pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, bool clear);
+
+/* Cuts branches and value at the focus out into *out. The focus stays, unless pruned.
+   *some (may be NULL): whether there was a value or a branch.  Fails PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some);
+
+/* Moves all branches below the focus under `path`; the focus value stays.
+   *done (may be NULL): false on a childless focus.  Fails PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *done);
+
+/* Goes up n bytes (to the root at most) and replaces everything below there by the old focus's branches. The value
+   there stays, the old focus's own value is lost.
+   *done (may be NULL): whether n bytes were available.  Fails PM_NOMEM: nothing changed, focus unmoved */
+PM_API PM_NODISCARD pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done);
+
+/* Removes everything below the focus; its value stays. With `prune`, pm_wz_prune_path follows.
+   *removed (may be NULL): whether something went.  Fails PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_wz_remove_branches(pm_wz *w, bool prune, bool *removed);
+
+/* Removes the children whose byte is not in `mask`.  Fails PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, bool prune);
+
+/* Makes the focus exist. *created (may be NULL): whether it did not.  Fails PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_wz_create_path(pm_wz *w, bool *created);
+
+/* As pm_prune_path, never above the root. The focus does not move.  Fails PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_wz_prune_path(pm_wz *w, size_t *removed);
+
+/* The same, then goes up by what vanished. */
+PM_API PM_NODISCARD pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed);

@@ -1,0 +1,778 @@
+/* Looking inside: what is stored how, and whether it is stored rightly.
+
+   All of it goes over distinct nodes, on lists of our own: a map of 2^80 values in a kilobyte of nodes is checked,
+   measured and drawn in microseconds, and a path of any length costs no stack. Nothing here writes to a map.
+
+     check        breadth first; a node is judged before anything that it points to is touched
+     statistics   breadth first for what nodes are, depth first for what their occurrences add up to
+     dump         entry by entry, in the order of paths
+     node dump, drawing   breadth first; nodes are numbered in the order in which they are met */
+#include "40_map.c"
+#include "80_inspect.h"
+
+/* ---- nodes, each once ---------------------------------------------------------------------------------------- */
+
+typedef struct pm__inspect_item {
+    pm__ref node;
+    size_t tag; /* the user's: nodes above, position of an entry, whether children are done */
+} pm__inspect_item;
+
+/* Nodes that wait, taken from either end, and what is known of those met. */
+typedef struct pm__inspect_list {
+    pm__memo seen;
+    pm__inspect_item *items;
+    size_t next, used, cap;
+    uint64_t met; /* distinct nodes so far */
+} pm__inspect_list;
+
+static void pm__inspect_close(pm__inspect_list *l) {
+    if (l->items) pm__mem_free_big(l->items, l->cap * sizeof *l->items);
+    pm__memo_free(&l->seen);
+}
+
+/* False: no memory. */
+static bool pm__inspect_push(pm__inspect_list *l, pm__ref r, size_t tag) {
+    if (l->used == l->cap && l->next > l->cap / 2) { /* mostly read: what waits moves to the front */
+        l->used -= l->next;
+        memmove(l->items, l->items + l->next, l->used * sizeof *l->items);
+        l->next = 0;
+    }
+    if (l->used == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 64;
+        void *grown = pm__mem_grow(l->items, l->cap * sizeof *l->items, cap * sizeof *l->items);
+        if (!grown) return false;
+        l->items = (pm__inspect_item *)grown;
+        l->cap = cap;
+    }
+    l->items[l->used].node = r;
+    l->items[l->used++].tag = tag;
+    return true;
+}
+
+/* The oldest of those that wait. False: none. */
+static bool pm__inspect_take(pm__inspect_list *l, pm__inspect_item *out) {
+    if (l->next == l->used) return false;
+    *out = l->items[l->next++];
+    return true;
+}
+
+/* Numbers a node, from 1 in the order of meeting; a new one joins those that wait. False: no memory. */
+static bool pm__inspect_meet(pm__inspect_list *l, pm__ref r, size_t tag, uint64_t *id) {
+    const uint64_t *known = pm__memo_get(&l->seen, r, 0);
+    if (known) {
+        *id = *known;
+        return true;
+    }
+    *id = l->met + 1;
+    if (!pm__memo_put(&l->seen, r, 0, *id) || !pm__inspect_push(l, r, tag)) return false;
+    l->met++;
+    return true;
+}
+
+/* Counts one more meeting with what lies at an address. 0: no memory. */
+static uint64_t pm__inspect_times(pm__inspect_list *l, const void *p) {
+    uint64_t a = (uint64_t)(uintptr_t)p;
+    const uint64_t *known = pm__memo_get(&l->seen, a, 1);
+    uint64_t times = known ? *known + 1 : 1;
+    return pm__memo_put(&l->seen, a, 1, times) ? times : 0;
+}
+
+/* Steps through what a sound node holds, in the order of paths: values and children (0: dangling), suffixes without a
+   line's prefix. *at starts as 0. False: no more. */
+static bool pm__inspect_next(pm__ref r, unsigned *at, pm__ent *e) {
+    if (pm__ref_kind(r) == PM__LINE) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+        unsigned i = (*at)++;
+        if (i >= x->n) return false;
+        e->first = x->body[i];
+        e->len = (uint16_t)pm__line_suffix(x, i);
+        e->rest = pm__line_heap(x) + pm__line_off(x, i);
+        e->child = pm__line_is_child(x, i);
+        e->pay = e->child ? *pm__line_child(x, i) : *pm__line_val(x, i);
+        return true;
+    }
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
+    pm_mask m = pm__byte_mask(x);
+    for (int b; (b = pm_mask_next(&m, (int)(*at / 2))) >= 0;) { /* two positions a byte: its value, its child */
+        uint8_t c = (uint8_t)b;
+        if ((unsigned)b * 2 > *at) *at = (unsigned)b * 2;
+        bool child = (*at)++ & 1;
+        if (child ? !pm__byte_has_child(x, c) : !pm__byte_has_val(x, c)) continue;
+        e->first = c;
+        e->len = 1;
+        e->rest = NULL;
+        e->child = child;
+        e->pay = child ? *pm__byte_child(x, c) : *pm__byte_val(x, c);
+        return true;
+    }
+    return false;
+}
+
+/* ---- check --------------------------------------------------------------------------------------------------- */
+
+/* Counts that can be: those in use, and in slim mode those parked for ever, with room for what threads that raced past
+   the limit have added or taken. */
+static bool pm__inspect_count_sane(const pm__count *c) {
+    pm__count_word n = pm__count_load_relaxed(c);
+#if PATHMAP_SLIM_PTRS
+    const uint32_t drift = 1u << 20;
+    if (n >= PM__COUNT_PARKED - drift) return n < PM__COUNT_PARKED + drift;
+    return n > 0 && n < PM__COUNT_MAX + drift;
+#else
+    return n > 0 && n >> 62 == 0;
+#endif
+}
+
+/* True if the count admits as many references as were met. */
+static bool pm__inspect_count_admits(const pm__count *c, uint64_t times) {
+    pm__count_word n = pm__count_load_relaxed(c);
+#if PATHMAP_SLIM_PTRS
+    if (n >= PM__COUNT_MAX) return true;
+#endif
+    return n >= times;
+}
+
+/* What reference and header say, before anything behind them is believed. NULL: nothing wrong. */
+static const char *pm__inspect_check_head(const pm__cx *cx, pm__ref r) {
+    const pm__head *h = (const pm__head *)pm__ref_ptr(r);
+    unsigned kind, more;
+    if (!h || (uintptr_t)h % sizeof(uint64_t)) return "reference: no address of a node";
+    kind = pm__ref_kind(r);
+    if (kind > PM__WIDE) return "reference: no such kind of node";
+    if ((h->flags & 3u) != kind) return "reference: its kind is not the node's";
+    if (!pm__inspect_count_sane(&h->rc)) return "node: impossible reference count";
+    more = kind == PM__LINE ? (unsigned)PM__LINE_E | PM__LINE_UNIT : (unsigned)PM__BYTE_UNIT;
+    if (h->flags & ~(3u | more)) return "node: unknown flags";
+    if (((h->flags & PM__LINE_UNIT) != 0) != cx->unit) return "node: unit flag is not that of the map's values";
+    return NULL;
+}
+
+/* Numbers that say where in a line things are. */
+static const char *pm__inspect_check_line_shape(const pm__line *x) {
+    size_t size = pm__line_size(x), heap = x->plen, need;
+    if (x->n == 0) return "line: no entries";
+    if (x->n > PM__LINE_ENTRIES) return "line: too many entries";
+    if (size > PM__LINE_BYTES || size != pm__mem_round(size)) return "line: size of no allocation";
+    if (PM__LINE_HDR + x->n + (x->n > 16 ? 33u : 17u) > size) return "line: vector loads leave the block";
+    if (x->cmask & ~pm__low_bits(x->n)) return "line: child bits beyond the entries";
+    for (unsigned i = 0; i < x->n; i++) heap += pm__line_lens(x)[i];
+    need = pm__line_need(x->n, heap, pm__line_pay_count(x));
+    if (need == 0 || need > size) return "line: heap and payloads do not fit the block";
+    if (!pm__line_has_e(x)) return NULL;
+    if (x->plen == 0) return "line: value at the end of a prefix, but no prefix";
+    if (x->cmask & 1) return "line: child at the end of the prefix";
+    if (x->body[0] || pm__line_lens(x)[0]) return "line: value at the end of the prefix has a suffix";
+    return NULL;
+}
+
+/* How entry b may follow entry a. */
+static const char *pm__inspect_check_pair(const pm__ent *a, const pm__ent *b) {
+    size_t m = 0, max = a->len < b->len ? a->len : b->len;
+    while (m < max && pm__ent_at(a, m) == pm__ent_at(b, m)) m++;
+    if (m < a->len) return m == b->len || pm__ent_at(b, m) < pm__ent_at(a, m) ? "line: entries out of order" : NULL;
+    if (a->child) return m < b->len ? "line: entry extends a child" : "line: entry repeats a child";
+    if (m < b->len) return NULL;
+    if (!b->child) return "line: two values for one suffix";
+    return b->pay ? NULL : "line: dangling child beside a value";
+}
+
+static const char *pm__inspect_check_line(pm__ref r) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+    pm__ent ents[PM__LINE_ENTRIES];
+    const char *why = pm__inspect_check_line_shape(x);
+    if (why) return why;
+    if (pm__ref_make(pm__ref_ptr(r), PM__LINE, pm__line_size(x)) != r) return "reference: tag is not the line's size";
+    pm__line_decode(x, ents);
+    for (unsigned i = 1; i < x->n && !why; i++) why = pm__inspect_check_pair(&ents[i - 1], &ents[i]);
+    return why;
+}
+
+/* Numbers that say where in a byte node things are. */
+static const char *pm__inspect_check_byte_shape(const pm__byte *x) {
+    unsigned c = 0, v = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        if (x->crank[i] != (uint8_t)c || x->vrank[i] != (uint8_t)v) return "byte: ranks are not those of the masks";
+        c += pm__popcount64(x->mask[i].child);
+        v += pm__popcount64(x->mask[i].val);
+    }
+    if (x->nc != c || x->nv != v) return "byte: counts are not those of the masks";
+    if (c + v == 0) return "byte: no children and no values";
+    if (!pm__byte_is_wide(x) && c >= PM__WIDE_FROM) return "byte: too many children for a flat node";
+    if (x->cap > 512) return "byte: capacity out of range";
+    if (pm__byte_slots(c, v, pm__byte_is_wide(x), pm__byte_is_unit(x)) > x->cap) {
+        return "byte: children and values do not fit the slots";
+    }
+    return NULL;
+}
+
+static const char *pm__inspect_check_block(const pm__block *k, unsigned members) {
+    if (!k != !members) return members ? "wide: block missing" : "wide: block without children";
+    if (!k) return NULL;
+    if ((uintptr_t)k % sizeof(uint64_t)) return "wide: no address of a block";
+    if (!pm__inspect_count_sane(&k->rc)) return "wide: impossible reference count of a block";
+    if (k->cap > 16 || k->cap < members) return "wide: children do not fit a block";
+    return NULL;
+}
+
+static const char *pm__inspect_check_byte(pm__ref r) {
+    pm__byte *x = (pm__byte *)pm__ref_ptr(r);
+    const char *why = pm__inspect_check_byte_shape(x);
+    if (why) return why;
+    if (pm__byte_ref(x) != r) return "reference: tag is not a byte node's";
+    for (unsigned i = 0; i < PM__WIDE_BLOCKS && !why && pm__byte_is_wide(x); i++)
+        why = pm__inspect_check_block(pm__byte_block(x, i), pm__popcount32(pm__byte_block_bits(x, i)));
+    if (why) return why;
+    for (unsigned b = 0; b < 256; b++) {
+        uint8_t c = (uint8_t)b;
+        if (pm__byte_has_child(x, c) && pm__byte_has_val(x, c) && !*pm__byte_child(x, c)) {
+            return "byte: dangling child beside a value";
+        }
+    }
+    return NULL;
+}
+
+/* A check in progress: the first thing found wrong, or that memory ran out. */
+typedef struct pm__inspect_check {
+    pm__cx cx;
+    pm__inspect_list list;
+    const char *why;
+    bool no_memory;
+} pm__inspect_check;
+
+/* Follows a reference: counts it against the node's count, and judges the node the first time. Answers whether to go
+   on. That a count admits all references met also ends the walk if damage has made a circle. */
+static bool pm__inspect_check_ref(pm__inspect_check *k, pm__ref r) {
+    if (!r) return true;
+    if ((k->why = pm__inspect_check_head(&k->cx, r)) != NULL) return false;
+    uint64_t times = pm__inspect_times(&k->list, pm__ref_ptr(r));
+    if (times == 0) k->no_memory = true;
+    else if (!pm__inspect_count_admits(&((const pm__head *)pm__ref_ptr(r))->rc, times))
+        k->why = "node: more references than its count";
+    if (times != 1) return !k->no_memory && !k->why;
+    k->why = pm__ref_kind(r) == PM__LINE ? pm__inspect_check_line(r) : pm__inspect_check_byte(r);
+    if (!k->why && !pm__inspect_push(&k->list, r, 0)) k->no_memory = true;
+    return !k->no_memory && !k->why;
+}
+
+static bool pm__inspect_check_refs(pm__inspect_check *k, const pm__ref *kids, unsigned n) {
+    for (unsigned i = 0; i < n; i++)
+        if (!pm__inspect_check_ref(k, kids[i])) return false;
+    return true;
+}
+
+/* Follows the references of a node that was judged. Those in a block belong to the block: each is followed once,
+   however many nodes share it. */
+static bool pm__inspect_check_below(pm__inspect_check *k, pm__ref r) {
+    if (pm__ref_kind(r) == PM__LINE) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+        for (uint32_t m = x->cmask; m; m &= m - 1)
+            if (!pm__inspect_check_ref(k, *pm__line_child(x, pm__ctz32(m)))) return false;
+        return true;
+    }
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
+    if (!pm__byte_is_wide(x)) return pm__inspect_check_refs(k, x->slot, x->nc);
+    for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++) {
+        const pm__block *b = pm__byte_block(x, i);
+        if (!b) continue;
+        uint64_t times = pm__inspect_times(&k->list, b);
+        if (times == 0) k->no_memory = true;
+        else if (!pm__inspect_count_admits(&b->rc, times)) k->why = "wide: more references to a block than its count";
+        if (k->no_memory || k->why) return false;
+        if (times > 1) continue;
+        if (!pm__inspect_check_refs(k, b->slot, pm__popcount32(pm__byte_block_bits(x, i)))) return false;
+    }
+    return true;
+}
+
+PM_API pm_status pm_check(const pm_map *m, const char **why) {
+    pm__inspect_check k = {pm__map_cx(m), {{NULL, 0, 0}, NULL, 0, 0, 0, 0}, NULL, false};
+    pm__inspect_item it;
+    bool on = true;
+    if (k.cx.unit && m->has_value && m->value) k.why = "map: root value of a unit map is not 0";
+    else on = pm__inspect_check_ref(&k, m->root);
+    while (on && pm__inspect_take(&k.list, &it)) on = pm__inspect_check_below(&k, it.node);
+    pm__inspect_close(&k.list);
+    if (k.no_memory) return PM_NOMEM;
+    if (!k.why) return PM_OK;
+    if (why) *why = k.why;
+    return PM_CORRUPT;
+}
+
+/* ---- statistics ---------------------------------------------------------------------------------------------- */
+
+/* Adds up the blocks of a wide node that no other node has shown before. */
+static bool pm__inspect_stat_blocks(pm_stats *s, pm__inspect_list *l, const pm__byte *x) {
+    for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++) {
+        const pm__block *k = pm__byte_block(x, i);
+        if (!k) continue;
+        uint64_t times = pm__inspect_times(l, k);
+        if (times == 0) return false;
+        if (times > 1) continue;
+        s->blocks++;
+        s->bytes += pm__block_size(k->cap);
+    }
+    return true;
+}
+
+static bool pm__inspect_stat_node(pm_stats *s, pm__inspect_list *l, const pm__inspect_item *it) {
+    const void *p = pm__ref_ptr(it->node);
+    unsigned kind = pm__ref_kind(it->node), at = 0;
+    size_t depth = it->tag;
+    pm__ent e;
+    s->nodes++;
+    s->nodes_at_depth[depth < PM_STATS_DEPTHS ? depth : PM_STATS_DEPTHS - 1]++;
+    s->shared_nodes += !pm__ref_is_unique(it->node);
+    if (kind == PM__LINE) {
+        s->line_nodes++;
+        s->line_entries += ((const pm__line *)p)->n;
+        s->bytes += pm__line_size((const pm__line *)p);
+    } else {
+        *(kind == PM__WIDE ? &s->wide_nodes : &s->byte_nodes) += 1;
+        s->bytes += pm__byte_size((const pm__byte *)p);
+        if (kind == PM__WIDE && !pm__inspect_stat_blocks(s, l, (const pm__byte *)p)) return false;
+    }
+    while (pm__inspect_next(it->node, &at, &e)) {
+        uint64_t id;
+        if (!e.child) continue;
+        if (!e.pay) s->dangling++;
+        else if (s->references++, !pm__inspect_meet(l, e.pay, depth + 1, &id)) return false;
+    }
+    return true;
+}
+
+enum { PM__INSPECT_SIZE = 1, PM__INSPECT_HEIGHT = 2 }; /* what is remembered of a node: occurrences below, levels */
+
+/* Works out a node whose children are done. False: no memory. */
+static bool pm__inspect_weigh_node(pm__inspect_list *l, pm__ref r) {
+    uint64_t size = 1, height = 0;
+    unsigned at = 0;
+    for (pm__ent e; pm__inspect_next(r, &at, &e);) {
+        if (!e.child || !e.pay) continue;
+        size = pm__sat_add(size, *pm__memo_get(&l->seen, e.pay, PM__INSPECT_SIZE));
+        uint64_t h = *pm__memo_get(&l->seen, e.pay, PM__INSPECT_HEIGHT);
+        if (h > height) height = h;
+    }
+    return pm__memo_put(&l->seen, r, PM__INSPECT_SIZE, size) &&
+           pm__memo_put(&l->seen, r, PM__INSPECT_HEIGHT, height + 1);
+}
+
+/* Depth first: each node is put back under its children, and worked out when it comes up again. */
+static bool pm__inspect_weigh(pm__inspect_list *l, pm__ref root, pm_stats *s) {
+    bool ok = !root || pm__inspect_push(l, root, false);
+    while (ok && l->used) {
+        pm__inspect_item it = l->items[--l->used];
+        if (pm__memo_get(&l->seen, it.node, PM__INSPECT_SIZE)) continue; /* several nodes had asked for it */
+        if (it.tag) {
+            ok = pm__inspect_weigh_node(l, it.node);
+            continue;
+        }
+        unsigned at = 0;
+        ok = pm__inspect_push(l, it.node, true);
+        for (pm__ent e; ok && pm__inspect_next(it.node, &at, &e);)
+            if (e.child && e.pay && !pm__memo_get(&l->seen, e.pay, PM__INSPECT_SIZE))
+                ok = pm__inspect_push(l, e.pay, false);
+    }
+    if (!ok || !root) return ok;
+    s->unshared_nodes = *pm__memo_get(&l->seen, root, PM__INSPECT_SIZE);
+    s->max_depth = (size_t)*pm__memo_get(&l->seen, root, PM__INSPECT_HEIGHT);
+    return true;
+}
+
+static bool pm__inspect_stat_all(const pm_map *m, pm_stats *s) {
+    pm__inspect_list l = {{NULL, 0, 0}, NULL, 0, 0, 0, 0}, w = l;
+    pm__inspect_item it;
+    uint64_t id;
+    bool ok = true;
+    if (m->root) s->references = 1, ok = pm__inspect_meet(&l, m->root, 0, &id);
+    while (ok && pm__inspect_take(&l, &it)) ok = pm__inspect_stat_node(s, &l, &it);
+    pm__inspect_close(&l);
+    ok = ok && pm__inspect_weigh(&w, m->root, s);
+    pm__inspect_close(&w);
+    return ok;
+}
+
+PM_API pm_status pm_get_stats(const pm_map *m, pm_stats *out) {
+    pm_stats s;
+    memset(&s, 0, sizeof s);
+    pm_status st = pm_val_count(m, &s.values);
+    if (st == PM_OK) st = pm_location_count(m, &s.locations);
+    if (st == PM_OK && !pm__inspect_stat_all(m, &s)) st = PM_NOMEM;
+    if (st == PM_OK) *out = s;
+    return st;
+}
+
+/* ---- text ---------------------------------------------------------------------------------------------------- */
+
+/* Text on its way to a sink, gathered into pieces. Once the sink has said no, nothing more is sent. */
+typedef struct pm__inspect_text {
+    pm_sink sink;
+    void *ctx;
+    size_t used;
+    bool stopped;
+    bool quoted; /* inside a Graphviz string: " and \ need a backslash */
+    char buf[512];
+} pm__inspect_text;
+
+static void pm__inspect_flush(pm__inspect_text *t) {
+    if (t->used && !t->stopped) t->stopped = !t->sink(t->ctx, t->buf, t->used);
+    t->used = 0;
+}
+
+static void pm__inspect_char(pm__inspect_text *t, char c) {
+    if (t->used + 2 > sizeof t->buf) pm__inspect_flush(t);
+    if (t->quoted && (c == '"' || c == '\\')) t->buf[t->used++] = '\\';
+    t->buf[t->used++] = c;
+}
+
+static void pm__inspect_say(pm__inspect_text *t, const char *s) {
+    while (*s) pm__inspect_char(t, *s++);
+}
+
+static void pm__inspect_number(pm__inspect_text *t, uint64_t n) {
+    char digits[20];
+    unsigned i = 0;
+    do digits[i++] = (char)('0' + n % 10);
+    while (n /= 10);
+    while (i) pm__inspect_char(t, digits[--i]);
+}
+
+/* A number and what it counts. */
+static void pm__inspect_count(pm__inspect_text *t, uint64_t n, const char *one, const char *many) {
+    pm__inspect_number(t, n);
+    pm__inspect_char(t, ' ');
+    pm__inspect_say(t, n == 1 ? one : many);
+}
+
+static void pm__inspect_path(pm__inspect_text *t, const uint8_t *s, size_t len) {
+    static const char hex[] = "0123456789abcdef";
+    for (size_t i = 0; i < len; i++) {
+        uint8_t c = s[i];
+        if (c >= ' ' && c <= '~' && c != '\\' && c != '=' && c != '!' && c != ',') {
+            pm__inspect_char(t, (char)c);
+            continue;
+        }
+        pm__inspect_say(t, "\\x");
+        pm__inspect_char(t, hex[c >> 4]);
+        pm__inspect_char(t, hex[c & 15]);
+    }
+}
+
+/* Byte strings by their content, which unlike their address is the same in each run. */
+static void pm__inspect_value(pm__inspect_text *t, const pm_ops *ops, pm_val v) {
+    size_t len = 0;
+    if (ops != pm_ops_bytes()) {
+        pm__inspect_number(t, v);
+        return;
+    }
+    const uint8_t *s = (const uint8_t *)pm_bytes_get(v, &len);
+    pm__inspect_path(t, s, len);
+}
+
+static void pm__inspect_suffix(pm__inspect_text *t, const pm__ent *e) {
+    if (e->len) pm__inspect_path(t, &e->first, 1);
+    if (e->len > 1) pm__inspect_path(t, e->rest, e->len - 1u);
+}
+
+/* How it ended. */
+static pm_status pm__inspect_done(pm__inspect_text *t, bool memory) {
+    if (!memory) return PM_NOMEM;
+    pm__inspect_flush(t);
+    return t->stopped ? PM_IO : PM_OK;
+}
+
+/* ---- dump ---------------------------------------------------------------------------------------------------- */
+
+/* A node on the way to the current entry. */
+typedef struct pm__inspect_frame {
+    pm__ref node;
+    size_t len; /* of the path to its root */
+    unsigned at;
+} pm__inspect_frame;
+
+typedef struct pm__inspect_dump {
+    pm__inspect_text text;
+    const pm_ops *ops;
+    pm__inspect_frame *stack;
+    size_t depth, stack_cap;
+    uint8_t *path;
+    size_t path_cap;
+} pm__inspect_dump;
+
+static bool pm__inspect_descend(pm__inspect_dump *d, pm__ref r, size_t len) {
+    if (d->depth == d->stack_cap) {
+        size_t cap = d->stack_cap ? d->stack_cap * 2 : 32;
+        void *grown = pm__mem_grow(d->stack, d->stack_cap * sizeof *d->stack, cap * sizeof *d->stack);
+        if (!grown) return false;
+        d->stack = (pm__inspect_frame *)grown;
+        d->stack_cap = cap;
+    }
+    pm__inspect_frame f = {r, len, 0};
+    d->stack[d->depth++] = f;
+    return true;
+}
+
+/* Puts an entry's bytes behind the path to its node; *len grows by them. False: no memory. */
+static bool pm__inspect_append(pm__inspect_dump *d, pm__ref node, const pm__ent *e, size_t *len) {
+    size_t plen = 0, most = *len + 255 + PM__SUFFIX_MAX;
+    if (most > d->path_cap) {
+        size_t cap = most + most / 2;
+        void *grown = pm__mem_grow(d->path, d->path_cap, cap);
+        if (!grown) return false;
+        d->path = (uint8_t *)grown;
+        d->path_cap = cap;
+    }
+    if (pm__ref_kind(node) == PM__LINE) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(node);
+        plen = x->plen;
+        memcpy(d->path + *len, pm__line_heap(x), plen);
+    }
+    uint8_t *end = d->path + *len + plen;
+    if (e->len) end[0] = e->first;
+    if (e->len > 1) memcpy(end + 1, e->rest, e->len - 1u);
+    *len += plen + e->len;
+    return true;
+}
+
+/* Takes one step. False: no memory. */
+static bool pm__inspect_dump_step(pm__inspect_dump *d) {
+    pm__inspect_frame *f = &d->stack[d->depth - 1];
+    size_t len = f->len;
+    pm__ent e;
+    if (!pm__inspect_next(f->node, &f->at, &e)) {
+        d->depth--;
+        return true;
+    }
+    if (!pm__inspect_append(d, f->node, &e, &len)) return false;
+    if (e.child && e.pay) return pm__inspect_descend(d, e.pay, len);
+    pm__inspect_path(&d->text, d->path, len);
+    pm__inspect_char(&d->text, e.child ? '!' : '=');
+    if (!e.child) pm__inspect_value(&d->text, d->ops, e.pay);
+    pm__inspect_char(&d->text, '\n');
+    return true;
+}
+
+PM_API pm_status pm_dump(const pm_map *m, pm_sink sink, void *ctx) {
+    pm__inspect_dump d = {.text = {.sink = sink, .ctx = ctx}, .ops = pm_map_ops(m)};
+    if (m->has_value) {
+        pm__inspect_char(&d.text, '=');
+        pm__inspect_value(&d.text, d.ops, m->value);
+        pm__inspect_char(&d.text, '\n');
+    }
+    bool memory = !m->root || pm__inspect_descend(&d, m->root, 0);
+    while (memory && d.depth && !d.text.stopped) memory = pm__inspect_dump_step(&d);
+    if (d.stack) pm__mem_free_big(d.stack, d.stack_cap * sizeof *d.stack);
+    if (d.path) pm__mem_free_big(d.path, d.path_cap);
+    return pm__inspect_done(&d.text, memory);
+}
+
+/* ---- nodes as text ------------------------------------------------------------------------------------------- */
+
+/* The first line of a node's paragraph. */
+static void pm__inspect_head_line(pm__inspect_text *t, pm__ref r, uint64_t id) {
+    const pm__head *h = (const pm__head *)pm__ref_ptr(r);
+    pm__inspect_char(t, '#');
+    pm__inspect_number(t, id);
+    if (pm__ref_kind(r) == PM__LINE) {
+        const pm__line *x = (const pm__line *)(const void *)h;
+        pm__inspect_say(t, " line, ");
+        pm__inspect_count(t, x->n, "entry", "entries");
+        pm__inspect_say(t, ", ");
+        pm__inspect_number(t, pm__line_size(x));
+    } else {
+        const pm__byte *x = (const pm__byte *)(const void *)h;
+        pm__inspect_say(t, pm__byte_is_wide(x) ? " wide, " : " byte, ");
+        pm__inspect_count(t, x->nc, "child", "children");
+        pm__inspect_say(t, ", ");
+        pm__inspect_count(t, x->nv, "value", "values");
+        pm__inspect_say(t, ", ");
+        pm__inspect_number(t, pm__byte_size(x));
+    }
+    pm__inspect_say(t, " bytes");
+    pm__count_word n = pm__count_load_relaxed(&h->rc);
+    if (n > 1) pm__inspect_say(t, ", "), pm__inspect_count(t, n, "reference", "references");
+    pm__inspect_char(t, '\n');
+}
+
+/* Of a wide node: its blocks, each with its children and who else has it. */
+static void pm__inspect_block_lines(pm__inspect_text *t, const pm__byte *x) {
+    for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++) {
+        const pm__block *k = pm__byte_block(x, i);
+        if (!k) continue;
+        pm__count_word n = pm__count_load_relaxed(&k->rc);
+        pm__inspect_say(t, "  block of bytes ");
+        pm__inspect_number(t, i * 16u);
+        pm__inspect_say(t, "..");
+        pm__inspect_number(t, i * 16u + 15);
+        pm__inspect_say(t, ": ");
+        pm__inspect_count(t, pm__popcount32(pm__byte_block_bits(x, i)), "child", "children");
+        if (n > 1) pm__inspect_say(t, ", "), pm__inspect_count(t, n, "reference", "references");
+        pm__inspect_char(t, '\n');
+    }
+}
+
+static bool pm__inspect_paragraph(pm__inspect_text *t, pm__inspect_list *l, pm__ref r, uint64_t id, const pm_ops *ops) {
+    unsigned at = 0;
+    pm__inspect_char(t, '\n');
+    pm__inspect_head_line(t, r, id);
+    if (pm__ref_kind(r) == PM__LINE) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+        if (x->plen) {
+            pm__inspect_say(t, "  prefix ");
+            pm__inspect_path(t, pm__line_heap(x), x->plen);
+            pm__inspect_char(t, '\n');
+        }
+    } else if (pm__ref_kind(r) == PM__WIDE) {
+        pm__inspect_block_lines(t, (const pm__byte *)pm__ref_ptr(r));
+    }
+    for (pm__ent e; pm__inspect_next(r, &at, &e);) {
+        uint64_t below;
+        pm__inspect_say(t, "  ");
+        pm__inspect_suffix(t, &e);
+        if (!e.child) {
+            pm__inspect_char(t, '=');
+            pm__inspect_value(t, ops, e.pay);
+        } else if (!e.pay) {
+            pm__inspect_char(t, '!');
+        } else {
+            if (!pm__inspect_meet(l, e.pay, 0, &below)) return false;
+            pm__inspect_say(t, " -> #");
+            pm__inspect_number(t, below);
+        }
+        pm__inspect_char(t, '\n');
+    }
+    return true;
+}
+
+PM_API pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx) {
+    pm__inspect_text t = {.sink = sink, .ctx = ctx};
+    pm__inspect_list l = {{NULL, 0, 0}, NULL, 0, 0, 0, 0};
+    const pm_ops *ops = pm_map_ops(m);
+    pm__inspect_item it;
+    uint64_t id = 0;
+    bool memory = !m->root || pm__inspect_meet(&l, m->root, 0, &id);
+    pm__inspect_say(&t, "map of values ");
+    pm__inspect_say(&t, ops->name ? ops->name : "without a name");
+    if (m->has_value) pm__inspect_say(&t, ", root value "), pm__inspect_value(&t, ops, m->value);
+    pm__inspect_say(&t, m->root ? ", root #1\n" : ", no nodes\n");
+    for (id = 0; memory && !t.stopped && pm__inspect_take(&l, &it);)
+        memory = pm__inspect_paragraph(&t, &l, it.node, ++id, ops);
+    pm__inspect_close(&l);
+    return pm__inspect_done(&t, memory);
+}
+
+/* ---- drawing ------------------------------------------------------------------------------------------------- */
+
+/* A drawing in progress. Maps may differ in their value operations, but a node is met through one of them only: nodes
+   are shared between maps of the same operations. */
+typedef struct pm__inspect_dot {
+    pm__inspect_text text;
+    pm__inspect_list list;
+    uint64_t stubs; /* dangling locations drawn so far */
+} pm__inspect_dot;
+
+/* A name such as n12. */
+static void pm__inspect_dot_name(pm__inspect_text *t, char kind, uint64_t id) {
+    pm__inspect_char(t, kind);
+    pm__inspect_number(t, id);
+}
+
+static void pm__inspect_dot_edge(pm__inspect_dot *d, uint64_t from, char kind, uint64_t to, const pm__ent *e) {
+    pm__inspect_text *t = &d->text;
+    pm__inspect_say(t, "  ");
+    pm__inspect_dot_name(t, 'n', from);
+    pm__inspect_say(t, " -> ");
+    pm__inspect_dot_name(t, kind, to);
+    pm__inspect_say(t, " [label=\"");
+    t->quoted = true;
+    pm__inspect_suffix(t, e);
+    t->quoted = false;
+    pm__inspect_say(t, "\"];\n");
+}
+
+/* The box: kind, prefix, and one line for each value. */
+static void pm__inspect_dot_box(pm__inspect_dot *d, pm__ref r, uint64_t id, const pm_ops *ops) {
+    static const char *const kinds[] = {"line", "byte", "wide"};
+    pm__inspect_text *t = &d->text;
+    unsigned at = 0;
+    pm__inspect_say(t, "  ");
+    pm__inspect_dot_name(t, 'n', id);
+    pm__inspect_say(t, pm__ref_is_unique(r) ? " [label=\"" : " [style=filled, label=\"");
+    pm__inspect_say(t, kinds[pm__ref_kind(r)]);
+    if (pm__ref_kind(r) == PM__LINE) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+        t->quoted = true;
+        if (x->plen) pm__inspect_char(t, ' '), pm__inspect_path(t, pm__line_heap(x), x->plen);
+        t->quoted = false;
+    }
+    pm__inspect_say(t, "\\l");
+    for (pm__ent e; pm__inspect_next(r, &at, &e);) {
+        if (e.child) continue;
+        t->quoted = true;
+        pm__inspect_suffix(t, &e);
+        pm__inspect_char(t, '=');
+        pm__inspect_value(t, ops, e.pay);
+        t->quoted = false;
+        pm__inspect_say(t, "\\l");
+    }
+    pm__inspect_say(t, "\"];\n");
+}
+
+static bool pm__inspect_dot_node(pm__inspect_dot *d, pm__ref r, uint64_t id, const pm_ops *ops) {
+    unsigned at = 0;
+    pm__inspect_dot_box(d, r, id, ops);
+    for (pm__ent e; pm__inspect_next(r, &at, &e);) {
+        uint64_t below;
+        if (!e.child) continue;
+        if (!e.pay) {
+            pm__inspect_say(&d->text, "  ");
+            pm__inspect_dot_name(&d->text, 'd', ++d->stubs);
+            pm__inspect_say(&d->text, " [shape=point];\n");
+            pm__inspect_dot_edge(d, id, 'd', d->stubs, &e);
+            continue;
+        }
+        if (!pm__inspect_meet(&d->list, e.pay, 0, &below)) return false;
+        pm__inspect_dot_edge(d, id, 'n', below, &e);
+    }
+    return true;
+}
+
+/* A map's handle, and all nodes that it is the first to reach. */
+static bool pm__inspect_dot_map(pm__inspect_dot *d, const pm_map *m, size_t index, uint64_t *drawn) {
+    pm__inspect_text *t = &d->text;
+    const pm_ops *ops = pm_map_ops(m);
+    pm__inspect_item it;
+    uint64_t root = 0;
+    pm__inspect_say(t, "  ");
+    pm__inspect_dot_name(t, 'm', index);
+    pm__inspect_say(t, " [shape=plaintext, label=\"map ");
+    pm__inspect_number(t, index);
+    if (m->has_value) {
+        pm__inspect_say(t, "\\n=");
+        t->quoted = true;
+        pm__inspect_value(t, ops, m->value);
+        t->quoted = false;
+    }
+    pm__inspect_say(t, "\"];\n");
+    if (m->root) {
+        if (!pm__inspect_meet(&d->list, m->root, 0, &root)) return false;
+        pm__inspect_say(t, "  ");
+        pm__inspect_dot_name(t, 'm', index);
+        pm__inspect_say(t, " -> ");
+        pm__inspect_dot_name(t, 'n', root);
+        pm__inspect_say(t, ";\n");
+    }
+    while (!t->stopped && pm__inspect_take(&d->list, &it))
+        if (!pm__inspect_dot_node(d, it.node, ++*drawn, ops)) return false;
+    return true;
+}
+
+PM_API pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx) {
+    pm__inspect_dot d = {.text = {.sink = sink, .ctx = ctx}};
+    uint64_t drawn = 0;
+    bool memory = true;
+    pm__inspect_say(&d.text, "digraph pathmap {\n  node [shape=box, fontname=\"monospace\"];\n");
+    for (size_t i = 0; memory && i < n; i++) memory = pm__inspect_dot_map(&d, maps[i], i, &drawn);
+    pm__inspect_say(&d.text, "}\n");
+    pm__inspect_close(&d.list);
+    return pm__inspect_done(&d.text, memory);
+}

@@ -1,0 +1,42 @@
+/* Looking inside: validation, statistics, dumps, drawings. */
+
+#include "40_map.h"
+
+/* Checks every structural invariant of a map (docs/architecture.md lists them).
+   Returns  PM_OK, or PM_CORRUPT with the broken invariant in *why (may be NULL; static text), or PM_NOMEM
+   Cost     O(distinct nodes) */
+PM_API PM_NODISCARD pm_status pm_check(const pm_map *m, const char **why);
+
+enum { PM_STATS_DEPTHS = 32 };
+
+typedef struct pm_stats {
+    uint64_t values, locations;       /* saturating, shared structure counted once per occurrence */
+    uint64_t nodes;                   /* distinct nodes */
+    uint64_t line_nodes, byte_nodes, wide_nodes, blocks; /* of these; `blocks`: child blocks of wide nodes */
+    uint64_t line_entries;            /* entries in all line nodes */
+    uint64_t dangling;                /* entries and slots for childless locations without value */
+    uint64_t bytes;                   /* allocated for distinct nodes */
+    uint64_t shared_nodes;            /* nodes referenced more than once */
+    uint64_t references;              /* node references met, shared ones once per referrer */
+    uint64_t unshared_nodes;          /* nodes there would be without sharing; saturating */
+    uint64_t nodes_at_depth[PM_STATS_DEPTHS]; /* distinct nodes by number of nodes above; the last takes all deeper */
+    size_t max_depth;                 /* nodes on the longest way down */
+} pm_stats;
+
+/* Fails    PM_NOMEM */
+PM_API PM_NODISCARD pm_status pm_get_stats(const pm_map *m, pm_stats *out);
+
+/* Receives text; answers false to stop. */
+typedef bool (*pm_sink)(void *ctx, const char *text, size_t len);
+
+/* Writes one line per value (`path=value`) and dangling location (`path!`), in order; bytes outside printable ASCII,
+   and \ = !, as \xNN.  Fails PM_NOMEM; PM_IO if the sink stopped */
+PM_API PM_NODISCARD pm_status pm_dump(const pm_map *m, pm_sink sink, void *ctx);
+
+/* Writes the nodes, with their entries and sharing, as text for people: one paragraph per distinct node.
+   Fails    like pm_dump */
+PM_API PM_NODISCARD pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx);
+
+/* Writes a Graphviz drawing of the nodes of n maps; a node that several share is drawn once.
+   Fails    like pm_dump */
+PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx);

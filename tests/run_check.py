@@ -1,0 +1,563 @@
+#!/usr/bin/env python3
+"""Runs the project's checks, two at a time, and counts them.
+
+usage: run_check.py [--jobs N] GROUP..        (through make: `make check`, `make test`, `make asan`, ..)
+
+A job builds what it needs with make, runs it, and prints one line as it ends: outcome, time, name, counts. A test
+program counts as many checks as its last line says (`N passed, N failed, N skipped`), any other job counts one. What a
+machine lacks is skipped, with a line that says so, and counted. Failures are shown where they happen and named again
+at the end. The last line is the sum; the exit status is 1 if anything failed."""
+import argparse
+import concurrent.futures
+import difflib
+import glob
+import os
+import re
+import resource
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+SUMMARY = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
+CC = shlex.split(os.environ.get("CC", "cc"))
+CLANG = os.environ.get("CLANG", "clang")
+# make's own settings must not reach the makes that run here: their job counts are ours to choose.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+ENVIRONMENT.update(ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="print_stacktrace=1",
+                   TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1", CC=" ".join(CC), CLANG=CLANG)
+
+COUNTS = ("slim", "standard")
+# The matrix beyond the two plain builds. Every switch is tried by all tests with slim counts and by the core tests with
+# standard ones, and with both counts by one small program under clang.
+SWITCHES = ("nothreads", "check3", "nosimd", "nopool")
+# Beside test_*threads*: tests whose threads share what they work on.
+SHARING_TESTS = ("test_counts", "test_memory")
+CORE_TESTS = ("test_map", "test_write_zipper")
+
+BUILD_SECONDS = 300
+RUN_SECONDS = 400
+
+
+class Result:
+    """What a job found: counts, a short note for its line, and a log that is shown when it failed."""
+
+    def __init__(self, passed=0, failed=0, skipped=0, note="", log=""):
+        self.passed, self.failed, self.skipped, self.note, self.log = passed, failed, skipped, note, log
+
+
+def good(note=""):
+    return Result(passed=1, note=note)
+
+
+def bad(note, log=""):
+    return Result(failed=1, note=note, log=log)
+
+
+def skip(reason):
+    return Result(skipped=1, note=reason)
+
+
+def execute(command, seconds=RUN_SECONDS, stdin=None):
+    """Runs a command in a process group of its own. Returns (exit status or words, standard output, all output)."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, start_new_session=True)
+    try:
+        out, err = process.communicate(stdin, timeout=seconds)
+        status = process.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+        status = f"stopped after {seconds} seconds"
+    out, err = out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+    return status, out, out + err
+
+
+def build(*targets):
+    """Makes targets. Returns the log if that failed, else None."""
+    status, _, log = execute(["make", "--no-print-directory", *targets], BUILD_SECONDS)
+    return None if status == 0 else log
+
+
+def run_program(command, seconds=RUN_SECONDS):
+    """Runs a program whose last line of standard output counts what it did."""
+    status, out, log = execute(command, seconds)
+    lines = out.rstrip().split("\n")
+    found = SUMMARY.fullmatch(lines[-1])
+    if not found:
+        return bad(f"exit {status}, no summary", log)
+    passed, failed, skipped = map(int, found.groups())
+    if status != 0 and failed == 0:
+        return Result(passed, 1, skipped, f"exit {status}", log)
+    if passed + failed + skipped == 0:
+        return bad("ran nothing", log)
+    reasons = [line for line in lines if line.startswith("SKIPPED ")]
+    if status == 0 and failed:
+        log += "\n(the program failed, but its exit status says otherwise)\n"
+    return Result(passed, failed, skipped, "; ".join([lines[-1], *reasons]), log)
+
+
+# Jobs. Each is a function without arguments that returns a Result.
+
+def unit_job(config, test, wrapper=()):
+    def job():
+        program = f"build/{config}/{test}"
+        log = build(program)
+        if log is not None:
+            return bad("does not build", log)
+        return run_program([*wrapper, program])
+    return job
+
+
+def command_job(command, seconds=RUN_SECONDS):
+    def job():
+        status, _, log = execute(command, seconds)
+        return good() if status == 0 else bad(f"exit {status}", log)
+    return job
+
+
+def counting_job(command):
+    return lambda: run_program(command)
+
+
+def difference(expected, found, names):
+    lines = list(difflib.unified_diff(expected.splitlines(), found.splitlines(), *names, lineterm="", n=1))
+    return "\n".join(lines[:20])
+
+
+def use_job(config, programs):
+    """Ways to use the headers: each program must build and end with 0. One make for all, as they share a file."""
+    def job():
+        targets = [f"build/{config}/{program}" for program in programs]
+        log = build(*targets)
+        if log is not None:
+            return bad("does not build", log)
+        for target in targets:
+            status, _, log = execute([target])
+            if status != 0:
+                return bad(f"exit {status}: {target}", log)
+        return good()
+    return job
+
+
+def compile_job(compiler, flags):
+    """The whole implementation under the given switches must compile without a warning."""
+    def job():
+        warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
+        with tempfile.TemporaryDirectory() as folder:
+            command = [*compiler, *warnings, "-I.", *flags, "-c", "tests/use_two_units_a.c", "-o", folder + "/a.o"]
+            status, _, log = execute(command, BUILD_SECONDS)
+        return good() if status == 0 else bad(f"exit {status}", log)
+    return job
+
+
+def symbols_job():
+    """A private copy must not show a single symbol of the library to the linker."""
+    if not shutil.which("nm"):
+        return skip("no nm")
+    with tempfile.TemporaryDirectory() as folder:
+        unit = folder + "/unit.o"
+        status, _, log = execute([*CC, "-std=c11", "-O1", "-I.", "-c", "tests/use_static.c", "-o", unit], BUILD_SECONDS)
+        if status != 0:
+            return bad(f"exit {status}", log)
+        status, out, log = execute(["nm", "--extern-only", "--defined-only", unit])
+    names = [line.split()[-1] for line in out.splitlines() if line]
+    return good() if status == 0 and names == ["main"] else bad(f"exported: {' '.join(names)}", log)
+
+
+def lacks_operations(expected, found):
+    """Whether a line says that an operation is unknown, which the .out file knows."""
+    return any(line.endswith(": error operation") and line != wanted
+               for line, wanted in zip(found.splitlines(), expected.splitlines()))
+
+
+def replay_job(program, script):
+    """The library's output must be what the script's .out file says, the model's too, and neither may differ."""
+    def job():
+        with open(script[:-4] + ".out", encoding="utf-8") as file:
+            expected = file.read()
+        lacking = False
+        for arguments in ([], ["--model"]):
+            status, out, log = execute([program, *arguments, script])
+            if not arguments and lacks_operations(expected, out):
+                lacking = True
+            elif status != 0 or out != expected:
+                words = " ".join([program, *arguments, script])
+                return bad(f"exit {status}: {words}", difference(expected, out, (script[:-4] + ".out", words)) or log)
+        status, _, log = execute([program, "--both", script])
+        if status != 0:
+            return bad(f"--both: exit {status}", log)
+        return skip("the library lacks operations of this script") if lacking else good()
+    return job
+
+
+def all_scripts_job(config, wrapper):
+    """Every script through the library alone, under a checker: its output is compared elsewhere."""
+    def job():
+        program = f"build/{config}/replay"
+        log = build(program)
+        if log is not None:
+            return bad("does not build", log)
+        for script in sorted(glob.glob("tests/scripts/*.txt")):
+            status, _, log = execute([*wrapper, program, script])
+            if status != 0:
+                return bad(f"exit {status}: {program} {script}", log[-4000:])
+        return good()
+    return job
+
+
+def random_replay_job(program, arguments):
+    """Random scripts on the library and on the model, which must agree after every line."""
+    def job():
+        command = [program, "--random", *arguments]
+        status, _, log = execute(command)
+        return good() if status == 0 else bad(f"exit {status}: {' '.join(command)}", log)
+    return job
+
+
+def example_job(name):
+    """An example must build, end well, and print what its .out file says, where it has one."""
+    def job():
+        program = f"build/examples/{name}"
+        log = build(program)
+        if log is not None:
+            return bad("does not build", log)
+        status, out, log = execute([program])
+        if status != 0:
+            return bad(f"exit {status}", log)
+        wanted = f"examples/{name}.out"
+        if name == "readme":
+            return check_readme(out)
+        if not os.path.exists(wanted):
+            return good("ran; no output is prescribed")
+        with open(wanted, encoding="utf-8") as file:
+            expected = file.read()
+        return good() if out == expected else bad("other output", difference(expected, out, (wanted, program)))
+    return job
+
+
+def check_readme(printed):
+    """The README's first C program is examples/readme.c, and the block after it is what that prints."""
+    if not os.path.exists("README.md"):
+        return skip("no README.md to compare with")
+    with open("README.md", encoding="utf-8") as file:
+        blocks = re.findall(r"^```(\w*)\n(.*?)^```$", file.read(), re.S | re.M)
+    with open("examples/readme.c", encoding="utf-8") as file:
+        source = file.read()
+    at = next((i for i, (language, _) in enumerate(blocks[:-1]) if language == "c"), None)
+    if at is None:
+        return bad("README.md has no C program followed by its output")
+    for wanted, found, names in ((source, blocks[at][1], ("examples/readme.c", "README.md")),
+                                 (blocks[at + 1][1], printed, ("README.md", "printed"))):
+        if found != wanted:
+            return bad(f"{names[0]} and {names[1]} differ", difference(wanted, found, names))
+    return good("the README's program and output")
+
+
+def style_job():
+    """Plain rules of form, on every source file."""
+    faults = []
+    names = [n for pattern in ("*.py", "src/*/*.[ch]", "tests/*.*", "bench/*.*", "bench/rivals/*.*", "examples/*.[ch]")
+             for n in glob.glob(pattern) if n.endswith((".c", ".h", ".cc", ".py", ".cpp"))]
+    marks = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
+    for name in sorted(names):
+        with open(name, "rb") as file:
+            text = file.read().decode("utf-8", "replace")
+        if text and not text.endswith("\n"):
+            faults.append(f"{name}: no line end at the end")
+        for number, line in enumerate(text.split("\n"), 1):
+            wrong = {"over 120 columns": len(line) > 120, "trailing blank": line != line.rstrip(),
+                     "tab": "\t" in line, "unfinished mark": marks.search(line)}
+            faults += [f"{name}:{number}: {what}" for what, is_so in wrong.items() if is_so]
+    return bad(f"{len(faults)} faults", "\n".join(faults)) if faults else good(f"{len(names)} files")
+
+
+# Groups: lists of (name, job). The longest jobs stand first, so that two workers end together.
+
+def tests():
+    return sorted(os.path.basename(path)[:-2] for path in glob.glob("tests/test_*.c"))
+
+
+def mentioning(word, names):
+    found = []
+    for name in names:
+        with open(f"tests/{name}.c", encoding="utf-8") as file:
+            if word in file.read():
+                found.append(name)
+    return found
+
+
+def switched(names):
+    """Those on which the switches of pathmap.h have a bearing."""
+    return mentioning("pathmap.h", names)
+
+
+def has_clang():
+    return shutil.which(CLANG) is not None
+
+
+def missing(name, reason):
+    return [(name, lambda: skip(reason))]
+
+
+def unit_jobs(configs, names):
+    return [(f"{config}/{name}", unit_job(config, name)) for config in configs for name in names]
+
+
+def group_units():
+    return unit_jobs(["slim"], tests()) + unit_jobs(["standard"], switched(tests()))
+
+
+def single_threaded(names):
+    return [name for name in names if "threads" not in name]
+
+
+def group_matrix():
+    jobs = []
+    everything = [name for name in switched(tests()) if name not in mentioning("interning.h", tests())]
+    for switch in SWITCHES:
+        names = single_threaded(everything) if switch == "nothreads" else everything
+        jobs += unit_jobs([f"slim-{switch}"], names)
+        jobs += unit_jobs([f"standard-{switch}"], [name for name in names if name in CORE_TESTS])
+    if not has_clang():
+        return jobs + missing("clang", f"no {CLANG}: nothing was tested under it")
+    jobs += unit_jobs(["clang-slim"], tests()) + unit_jobs(["clang-standard"], switched(tests()))
+    for switch in SWITCHES:
+        for counts in COUNTS:
+            config = f"clang-{counts}-{switch}"
+            jobs.append((f"{config}/use_static", use_job(config, ["use_static"])))
+    return jobs
+
+
+def sanitizer_works(flag):
+    """Whether $(CC) has the sanitizer and its programs run here; a list to put before their names if need be."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, program = folder + "/t.c", folder + "/t"
+        with open(source, "w", encoding="utf-8") as file:
+            file.write("int main(void) { return 0; }\n")
+        if execute([*CC, flag, "-pthread", source, "-o", program], BUILD_SECONDS)[0] != 0:
+            return None
+        # Some kernels place programs where ThreadSanitizer cannot work, unless told not to.
+        for wrapper in ([], ["setarch", "-R"]):
+            if (not wrapper or shutil.which(wrapper[0])) and execute([*wrapper, program], 60)[0] == 0:
+                return wrapper
+    return None
+
+
+def group_asan():
+    wrapper = sanitizer_works("-fsanitize=address,undefined")
+    if wrapper is None:
+        return missing("asan", "no working AddressSanitizer")
+    jobs = []
+    for config, names in (("slim-asan", tests()), ("standard-asan", switched(tests()))):
+        jobs += [(f"{config}/{name}", unit_job(config, name, wrapper)) for name in names]
+        jobs.append((f"{config}/replay, all scripts", all_scripts_job(config, wrapper)))
+    return jobs
+
+
+def group_tsan():
+    wrapper = sanitizer_works("-fsanitize=thread")
+    if wrapper is None:
+        return missing("tsan", "no working ThreadSanitizer")
+    names = [name for name in tests() if "threads" in name or name in SHARING_TESTS]
+    return [(f"{config}/{name}", unit_job(config, name, wrapper))
+            for config, names in (("slim-tsan", names), ("standard-tsan", switched(names))) for name in names]
+
+
+VALGRIND_TESTS = ("test_map", "test_memory", "test_read_zipper", "test_write_zipper")
+
+
+def group_valgrind():
+    if not shutil.which("valgrind"):
+        return missing("valgrind", "no valgrind")
+    wrapper = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite",
+               "--errors-for-leak-kinds=definite"]
+    return [(f"valgrind/{name}", unit_job("slim", name, wrapper)) for name in tests() if name in VALGRIND_TESTS]
+
+
+# Operation groups and value algebra of random scripts, and how many scripts of how many operations.
+RANDOM_KINDS = (("map", "lattice"), ("map,read", "lattice"), ("map,read,write", "lattice"), ("map,algebra", "sum"),
+                ("all", "lattice"), ("all", "sum"))
+RANDOM_SIZE = ("1500", "200")
+
+
+def group_replay():
+    if not os.path.exists("tests/replay.c"):
+        return missing("replay", "no tests/replay.c")
+    log = build("replay")
+    if log is not None:
+        return [("replay", lambda: bad("does not build", log))]
+    jobs = []
+    scripts = sorted(glob.glob("tests/scripts/*.txt"))
+    for program in ("build/replay", "build/replay-slim"):
+        short = os.path.basename(program)
+        jobs += [(f"{short} {os.path.basename(script)}", replay_job(program, script)) for script in scripts]
+        jobs += [(f"{short} --random, {groups}, {mode}", random_replay_job(program, ["1", *RANDOM_SIZE, groups, mode]))
+                 for groups, mode in RANDOM_KINDS]
+    return jobs
+
+
+def group_uses():
+    programs = ["use_two_units", "use_static"]
+    jobs = []
+    if shutil.which(os.environ.get("CXX", "g++")):
+        programs.append("use_cplusplus")
+    else:
+        jobs += missing("use_cplusplus", "no C++ compiler")
+    jobs += [(f"{counts}/use: {', '.join(programs)}", use_job(counts, programs)) for counts in COUNTS]
+    variants = (["-std=c17"], ["-std=gnu11", "-O3"], ["-std=c11", "-O2", "-DNDEBUG", "-DPM_CHECK=3"],
+                ["-std=c11", "-O2", "-DPM_NO_STDIO=1"], ["-std=c11", "-O0", "-DPM_NO_THREADS=1", "-DPM_NO_SIMD=1"],
+                ["-std=c11", "-O2", "-DPATHMAP_SLIM_PTRS=0", "-DPM_POOL=0", "-DPM_NO_THREADS=1"])
+    compilers = [CC] + ([[CLANG]] if has_clang() else [])
+    jobs += [(" ".join(compiler + flags), compile_job(compiler, flags)) for compiler in compilers for flags in variants]
+    return jobs + [("a static copy exports nothing", symbols_job)]
+
+
+def group_layers():
+    command = [sys.executable, "amalgamate.py", "--layers", "--cc"]
+    jobs = [("layers, $(CC)", command_job([*command, " ".join(CC)]))]
+    return jobs + ([("layers, clang", command_job([*command, CLANG]))] if has_clang()
+                   else missing("layers, clang", f"no {CLANG}"))
+
+
+def group_fuzz():
+    """A short run of each fuzzer over its seeds; `make fuzz` is the long one."""
+    names = sorted(os.path.basename(path)[5:-2] for path in glob.glob("tests/fuzz_*.c"))
+    with tempfile.TemporaryDirectory() as folder:
+        source = folder + "/t.c"
+        with open(source, "w", encoding="utf-8") as file:
+            file.write("int LLVMFuzzerTestOneInput(const char *d, long n);\n"
+                       "int LLVMFuzzerTestOneInput(const char *d, long n) { return d && n ? 0 : 0; }\n")
+        if not has_clang() or execute([CLANG, "-fsanitize=fuzzer", source, "-o", folder + "/t"])[0] != 0:
+            return missing("fuzz", f"no {CLANG} with libFuzzer")
+    return [(f"fuzz {name}", command_job(["make", "--no-print-directory", "FUZZ_SECONDS=10", f"fuzz-{name}"]))
+            for name in names]
+
+
+def group_examples():
+    names = sorted(os.path.basename(path)[:-2] for path in glob.glob("examples/*.c"))
+    return [(f"examples/{name}", example_job(name)) for name in names]
+
+
+def group_rules():
+    return [(f"tests/{name}", counting_job([sys.executable, f"tests/{name}"]))
+            for name in ("test_amalgamate.py", "test_frame.py")] + [("style", style_job)]
+
+
+def group_headers():
+    return [("headers match src/", command_job([sys.executable, "amalgamate.py", "--check"]))]
+
+
+GROUPS = {
+    "headers-check": group_headers,
+    "rules": group_rules,
+    "layers": group_layers,
+    "units": group_units,
+    "uses": group_uses,
+    "replay-check": group_replay,
+    "asan": group_asan,
+    "tsan": group_tsan,
+    "valgrind": group_valgrind,
+    "matrix": group_matrix,
+    "examples": group_examples,
+    "fuzz": group_fuzz,
+}
+COMPOUND = {
+    "all": tuple(GROUPS),
+    "test": ("units", "replay-check"),
+}
+
+
+def excerpt(log, most=30):
+    """The beginning and the end of a log, where compilers and tests say what matters."""
+    lines = log.rstrip().split("\n")
+    return lines if len(lines) <= 2 * most else lines[:most] + ["..."] + lines[-most:]
+
+
+class Report:
+    """Counts results and prints a line for each as it comes."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.passed = self.failed = self.skipped = 0
+        self.failures, self.skips = [], []
+
+    def add(self, name, result, seconds):
+        with self.lock:
+            self.passed += result.passed
+            self.failed += result.failed
+            self.skipped += result.skipped
+            word = "FAILED" if result.failed else "ok" if result.passed else "SKIPPED"
+            print(f"{word:<8}{seconds:6.1f}s  {name}" + (f"  ({result.note})" if result.note else ""), flush=True)
+            if result.failed:
+                self.failures.append(f"{name}: {result.note}")
+                print("\n".join("    | " + line for line in excerpt(result.log)), flush=True)
+            if result.skipped:
+                self.skips.append(f"{name}: {result.note}")
+
+    def end(self):
+        for name in self.skips:
+            print("skipped:", name)
+        for name in self.failures:
+            print("failed:", name)
+        if self.passed + self.failed + self.skipped == 0:
+            print("nothing was run")
+            self.failed = 1
+        print(f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped", flush=True)
+        return 1 if self.failed else 0
+
+
+def prepare(names):
+    """Builds what several jobs need, so that makes running side by side do not build the same file twice."""
+    places = (re.match(r"((clang-)?(slim|standard)[a-z0-9-]*)/", name) for name in names)
+    configs = {place.group(1) for place in places if place}
+    if any(name.startswith("fuzz ") for name in names):
+        configs.add("clang-slim-fuzz")
+    targets = [f"build/{config}/helpers.a" for config in sorted(configs)]
+    return build("-j2", "generated", *targets)
+
+
+def run_job(report, name, job):
+    start = time.monotonic()
+    try:
+        result = job()
+    except Exception as error:  # A job that breaks is a failure, not the end of the run.
+        result = bad(f"{type(error).__name__}: {error}")
+    report.add(name, result, time.monotonic() - start)
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("groups", nargs="+", choices=[*COMPOUND, *GROUPS], metavar="GROUP",
+                        help=", ".join([*COMPOUND, *GROUPS]))
+    options = parser.parse_args(arguments)
+    os.chdir(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    report = Report()
+    start = time.monotonic()
+    names = dict.fromkeys(name for group in options.groups for name in COMPOUND.get(group, (group,)))
+    if "headers-check" in names:
+        # Before anything regenerates them.
+        for name, job in group_headers():
+            run_job(report, name, job)
+    jobs = [job for name in names if name != "headers-check" for job in GROUPS[name]()]
+    log = prepare([name for name, _ in jobs]) if names.keys() - {"headers-check", "rules", "layers"} else None
+    if log is not None:
+        # Every further job would say the same.
+        report.add("preparation", bad("what the tests share does not build", log), time.monotonic() - start)
+        return report.end()
+    with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, options.jobs)) as pool:
+        for name, job in jobs:
+            pool.submit(run_job, report, name, job)
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"{time.monotonic() - start:.0f} seconds, {options.jobs} at a time; "
+          f"{usage.ru_utime + usage.ru_stime:.0f} seconds of processor time")
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

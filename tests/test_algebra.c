@@ -1,0 +1,584 @@
+/* Algebra on maps against the naive trie: contents, statuses, structure, sharing; wrong hooks, balanced references,
+   memory running out at every allocation. */
+#include "check.h"
+#include "model.h"
+
+#define PATHMAP_STATIC
+#define PM_MALLOC(n) check_malloc(n)
+#define PM_FREE(p, n) check_free(p, n)
+#include "../pathmap.h"
+
+#include "counted.h"
+
+/* ---- random operands ---- */
+
+/* What keys look like. */
+typedef struct shape {
+    unsigned letters; /* size of the alphabet */
+    unsigned extend;  /* bytes appended at most */
+    unsigned cut;     /* bytes of the last key kept at most */
+    unsigned keys;
+} shape;
+
+static const shape shapes[] = {{2, 3, 8, 12},     {2, 6, 16, 60},    {3, 4, 10, 200},  {26, 5, 12, 150},
+                               {256, 2, 3, 300},  {256, 2, 2, 500},  {60, 1, 2, 400},  {4, 300, 700, 8},
+                               {2, 200, 300, 40}, {26, 40, 120, 40}, {200, 3, 9, 250}, {5, 120, 90, 60},
+                               {7, 2, 5, 900}};
+enum { SHAPES = sizeof shapes / sizeof *shapes, KEY_MAX = 1100 };
+
+typedef struct key {
+    size_t len;
+    uint8_t data[KEY_MAX];
+} key;
+
+/* The next key: part of the one before, and some more. */
+static void next_key(const shape *s, key *k) {
+    size_t keep = check_below((k->len < s->cut ? k->len : s->cut) + 1), more = check_below(s->extend + 1);
+    if (check_below(8) == 0) keep = 0;
+    k->len = keep;
+    while (more-- && k->len < KEY_MAX) k->data[k->len++] = (uint8_t)(check_below(s->letters) * 37 + 5);
+}
+
+/* A map and the naive trie that it must equal. */
+typedef struct both {
+    pm_map map;
+    model *m;
+} both;
+
+static both both_new(const pm_ops *ops) { return (both){pm_new(ops, NULL), model_new()}; }
+static both both_clone(const both *b) { return (both){pm_clone(&b->map), model_copy(b->m)}; }
+
+static void both_drop(both *b) {
+    pm_drop(&b->map);
+    model_free(b->m);
+}
+
+/* Small values collide often, as equal values matter. Never 0 for bits: whether 0 meets itself is another matter. */
+static pm_val some_value(const pm_ops *ops) {
+    if (ops == pm_ops_unit()) return 0;
+    return ops == pm_ops_bits() ? 1 + check_below(3) : check_below(4);
+}
+
+static void both_edit(both *b, const shape *s, unsigned edits) {
+    key k = {0, {0}};
+    const pm_ops *ops = pm_map_ops(&b->map);
+    while (edits--) {
+        next_key(s, &k);
+        unsigned what = (unsigned)check_below(12);
+        if (what < 9) {
+            pm_val v = some_value(ops);
+            CHECK_OK(pm_set(&b->map, k.data, k.len, v, NULL));
+            model_set(b->m, k.data, k.len, v, NULL);
+        } else if (what < 10) {
+            CHECK_OK(pm_create_path(&b->map, k.data, k.len, NULL));
+            model_create(b->m, k.data, k.len);
+        } else if (what < 11) {
+            bool prune = check_below(2) != 0;
+            CHECK_OK(pm_remove(&b->map, k.data, k.len, prune, NULL));
+            model_remove(b->m, k.data, k.len, prune, NULL);
+        } else if (check_below(4) == 0) {
+            CHECK_OK(pm_remove_branches(&b->map, k.data, k.len, false, NULL));
+            model_remove_branches(b->m, k.data, k.len, false);
+        }
+    }
+}
+
+/* ---- comparing ---- */
+
+typedef struct walk {
+    pm_iter *it;
+    bool unit, ok;
+} walk;
+
+static bool walk_step(void *ctx, const uint8_t *k, size_t len, const uint64_t *val, unsigned children) {
+    walk *w = ctx;
+    (void)children;
+    w->ok = pm_iter_next(w->it) && w->it->len == len && (len == 0 || memcmp(w->it->key, k, len) == 0) &&
+            (w->it->val != NULL) == (val != NULL) && (!val || w->unit || *w->it->val == *val);
+    return w->ok;
+}
+
+static bool same_content(const pm_map *map, const model *m) {
+    pm_iter it = pm_iter_paths(map);
+    walk w = {&it, pm_map_ops(map) == pm_ops_unit(), true};
+    model_each(m, walk_step, &w);
+    if (w.ok && pm_iter_next(&it)) w.ok = false;
+    pm_iter_drop(&it);
+    return w.ok;
+}
+
+static void check_sound(const pm_map *m) {
+    const char *why = "";
+    CHECK_NOTE(pm_check(m, &why) == PM_OK, "%s", why);
+}
+
+typedef pm_status (*map_operation)(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg);
+static const map_operation operations[] = {pm_join, pm_meet, pm_subtract, pm_restrict};
+static const char *const operation_names[] = {"join", "meet", "subtract", "restrict"};
+
+static model_algebra algebra_of(const pm_ops *ops) {
+    if (ops == pm_ops_sum()) return MODEL_SUM;
+    if (ops == pm_ops_lattice()) return MODEL_LATTICE;
+    if (ops == pm_ops_bits()) return MODEL_BITS;
+    return MODEL_LEFT;
+}
+
+static pm_alg alg_of(model_outcome o) {
+    static const pm_alg names[] = {PM_ALG_NONE, PM_ALG_LEFT, PM_ALG_RIGHT, PM_ALG_BOTH, PM_ALG_ELEMENT};
+    return names[o];
+}
+
+/* Runs one operation on both; the result goes to *out, which the caller drops. */
+static void run(unsigned op, const both *a, const both *b, both *out) {
+    const pm_ops *ops = pm_map_ops(&a->map);
+    pm_alg alg = PM_ALG_NONE;
+    out->m = model_combine((model_op)op, algebra_of(ops), a->m, b->m);
+    CHECK_OK(operations[op](&a->map, &b->map, &out->map, &alg));
+    check_sound(&out->map);
+    CHECK_NOTE(same_content(&out->map, out->m), "%s under %s", operation_names[op], ops->name);
+    pm_alg want = alg_of(model_compare(out->m, a->m, b->m));
+    CHECK_NOTE(alg == want, "%s under %s: answer %d, expected %d", operation_names[op], ops->name, (int)alg, (int)want);
+}
+
+static void check_all(const both *a, const both *b) {
+    for (unsigned op = 0; op < 4; op++) {
+        both r;
+        run(op, a, b, &r);
+        both_drop(&r);
+    }
+    CHECK(same_content(&a->map, a->m));
+    CHECK(same_content(&b->map, b->m));
+    check_sound(&a->map);
+    check_sound(&b->map);
+}
+
+static const pm_ops *table(unsigned i) {
+    switch (i % 5) {
+    case 0: return pm_ops_lattice();
+    case 1: return pm_ops_sum();
+    case 2: return pm_ops_unit();
+    case 3: return pm_ops_left();
+    default: return pm_ops_bits();
+    }
+}
+
+TEST(algebra_of_unrelated_maps_follows_the_model) {
+    for (unsigned i = 0; i < SHAPES * 15; i++) {
+        const shape *s = &shapes[i % SHAPES];
+        both a = both_new(table(i)), b = both_new(table(i));
+        both_edit(&a, s, s->keys);
+        both_edit(&b, s, (unsigned)check_below(s->keys + 1));
+        check_all(&a, &b);
+        check_all(&b, &a);
+        both_drop(&a);
+        both_drop(&b);
+    }
+}
+
+TEST(algebra_of_maps_of_different_shape_follows_the_model) {
+    for (unsigned i = 0; i < SHAPES * SHAPES; i++) {
+        both a = both_new(table(i / 3)), b = both_new(table(i / 3));
+        both_edit(&a, &shapes[i % SHAPES], shapes[i % SHAPES].keys);
+        both_edit(&b, &shapes[i / SHAPES], shapes[i / SHAPES].keys);
+        check_all(&a, &b);
+        both_drop(&a);
+        both_drop(&b);
+    }
+}
+
+TEST(algebra_of_a_map_and_its_changed_clone_follows_the_model) {
+    for (unsigned i = 0; i < SHAPES * 10; i++) {
+        const shape *s = &shapes[i % SHAPES];
+        both a = both_new(table(i));
+        both_edit(&a, s, s->keys);
+        both b = both_clone(&a), r;
+        check_all(&a, &b);
+        both_edit(&b, s, 1 + (unsigned)check_below(s->keys / 4 + 1));
+        check_all(&a, &b);
+        check_all(&b, &a);
+        run((unsigned)check_below(4), &a, &b, &r); /* results are operands again */
+        check_all(&r, &b);
+        check_all(&a, &r);
+        both_drop(&a);
+        both_drop(&b);
+        both_drop(&r);
+    }
+}
+
+/* Few keys behind a prefix too long to be spelled out in each, against keys that leave it half-way. */
+TEST(algebra_of_long_prefixes_follows_the_model) {
+    for (unsigned i = 0; i < 400; i++) {
+        both side[2] = {both_new(table(i)), both_new(table(i))};
+        uint8_t base[300];
+        for (unsigned j = 0; j < sizeof base; j++) base[j] = (uint8_t)check_below(2);
+        for (unsigned j = 0; j < 2 + check_below(24); j++) {
+            key k = {1 + check_below(sizeof base), {0}};
+            both *b = &side[j & 1];
+            if (check_below(3)) k.len = sizeof base - check_below(60);
+            memcpy(k.data, base, k.len);
+            for (size_t more = check_below(6); more--;) k.data[k.len++] = (uint8_t)check_below(3);
+            pm_val v = some_value(pm_map_ops(&b->map));
+            if (check_below(5)) {
+                CHECK_OK(pm_set(&b->map, k.data, k.len, v, NULL));
+                model_set(b->m, k.data, k.len, v, NULL);
+            } else {
+                CHECK_OK(pm_create_path(&b->map, k.data, k.len, NULL));
+                model_create(b->m, k.data, k.len);
+            }
+        }
+        check_all(&side[0], &side[1]);
+        check_all(&side[1], &side[0]);
+        both_drop(&side[0]);
+        both_drop(&side[1]);
+    }
+}
+
+/* Puts a share of a trie into a map, below a key. */
+static void graft(both *to, const key *k, const both *from) {
+    pm__cx cx = pm__map_cx(&to->map);
+    model_cursor c;
+    if (!from->map.root || k->len == 0) return;
+    pm__ref_retain(from->map.root);
+    CHECK(pm__trie_graft(&cx, &to->map.root, k->data, k->len, from->map.root));
+    model *src = model_copy(from->m);
+    uint64_t v;
+    bool had = model_get(to->m, k->data, k->len, &v);
+    model_remove(src, NULL, 0, false, NULL);
+    if (had) model_set(src, NULL, 0, v, NULL);
+    model_cursor_open(&c, to->m, k->data, k->len);
+    model_cursor_graft(&c, src);
+    model_cursor_close(&c);
+    model_free(src);
+}
+
+TEST(algebra_of_shared_structure_follows_the_model) {
+    for (unsigned i = 0; i < 150; i++) {
+        static const shape small = {3, 3, 4, 10}, wide = {90, 1, 1, 70};
+        const pm_ops *ops = table(i);
+        both leaf[2] = {both_new(ops), both_new(ops)}, up[2] = {both_new(ops), both_new(ops)};
+        key k = {0, {0}};
+        for (unsigned j = 0; j < 2; j++) both_edit(&leaf[j], i % 7 ? &small : &wide, i % 7 ? 10 : 90);
+        for (unsigned j = 0; j < 16; j++) {
+            next_key(&small, &k);
+            graft(&up[j & 1], &k, &leaf[check_below(2)]);
+            if (j % 5 == 4) both_edit(&up[j & 1], &small, 2);
+        }
+        check_all(&up[0], &up[1]);
+        check_all(&up[1], &leaf[0]);
+        check_all(&leaf[1], &up[0]);
+        check_all(&up[0], &up[0]);
+        for (unsigned j = 0; j < 2; j++) both_drop(&leaf[j]), both_drop(&up[j]);
+    }
+}
+
+/* ---- sharing ---- */
+
+static uint64_t live_nodes(void) {
+    pm_pool_stats s;
+    pm_pool_get_stats(NULL, &s);
+    return s.nodes;
+}
+
+static void fill(pm_map *m, unsigned from, unsigned to, unsigned step) {
+    char k[32];
+    for (unsigned i = from; i < to; i += step) {
+        int n = snprintf(k, sizeof k, "key/%u/of", i * 2654435761u % 1000003u);
+        CHECK_OK(pm_set(m, k, (size_t)n, i, NULL));
+    }
+}
+
+TEST(algebra_of_idempotent_values_shares_and_does_not_visit_equal_subtries) {
+    pm_map a = pm_new(pm_ops_lattice(), NULL), b, r;
+    pm_alg alg;
+    fill(&a, 0, 20000, 1);
+    b = pm_clone(&a);
+    uint64_t before = live_nodes();
+    for (unsigned op = 0; op < 2; op++) {
+        CHECK_OK(operations[op](&a, &b, &r, &alg));
+        CHECK_EQ(alg, PM_ALG_BOTH);
+        CHECK_EQ(r.root, a.root);
+        CHECK_EQ(live_nodes(), before);
+        pm_drop(&r);
+    }
+    CHECK_OK(pm_subtract(&a, &b, &r, &alg));
+    CHECK_EQ(alg, PM_ALG_NONE);
+    CHECK_EQ(r.root, 0);
+    CHECK_OK(pm_set(&b, "key/new", 7, 1, NULL));
+    before = live_nodes();
+    CHECK_OK(pm_join(&a, &b, &r, &alg));
+    CHECK_EQ(alg, PM_ALG_RIGHT);
+    CHECK_EQ(r.root, b.root);
+    CHECK_EQ(live_nodes(), before);
+    pm_drop(&r);
+    CHECK_OK(pm_meet(&a, &b, &r, &alg));
+    CHECK_EQ(alg, PM_ALG_LEFT);
+    CHECK_EQ(r.root, a.root);
+    pm_drop(&r);
+    CHECK_OK(pm_subtract(&b, &a, &r, &alg));
+    CHECK_EQ(alg, PM_ALG_ELEMENT);
+    uint64_t n;
+    CHECK_OK(pm_val_count(&r, &n));
+    CHECK_EQ(n, 1);
+    pm_drop(&r);
+    pm_drop(&a);
+    pm_drop(&b);
+    CHECK_EQ(live_nodes(), 0);
+}
+
+/* A map of 2^levels values below each of its two leaves. */
+static pm_map doubled(const pm_ops *ops, unsigned levels, pm_val x, pm_val y) {
+    pm_map m = pm_new(ops, NULL);
+    pm__cx cx = pm__map_cx(&m);
+    CHECK_OK(pm_set(&m, "x", 1, x, NULL));
+    CHECK_OK(pm_set(&m, "y", 1, y, NULL));
+    for (unsigned i = 0; i < levels; i++) {
+        pm_map up = pm_new(ops, NULL);
+        pm__ref_retain(m.root);
+        pm__ref_retain(m.root);
+        CHECK(pm__trie_graft(&cx, &up.root, (const uint8_t *)"left", 4, m.root));
+        CHECK(pm__trie_graft(&cx, &up.root, (const uint8_t *)"right", 5, m.root));
+        pm_drop(&m);
+        m = up;
+    }
+    return m;
+}
+
+TEST(algebra_of_2_to_the_80_values_visits_each_node_once) {
+    for (unsigned t = 0; t < 5; t++) {
+        pm_map a = doubled(table(t), 80, 7, 2), b = doubled(table(t), 80, 3, 2), r[4];
+        pm_alg alg;
+        uint64_t n;
+        for (unsigned op = 0; op < 4; op++) {
+            CHECK_OK(operations[op](&a, &b, &r[op], &alg));
+            CHECK_OK(pm_val_count(&r[op], &n));
+            if (op != 2) CHECK_EQ(n, UINT64_MAX);
+            check_sound(&r[op]);
+        }
+        for (unsigned op = 0; op < 4; op++) {
+            pm_map again;
+            CHECK_OK(operations[op](&r[op], &b, &again, &alg));
+            pm_drop(&again);
+        }
+        for (unsigned op = 0; op < 4; op++) pm_drop(&r[op]);
+        pm_drop(&a);
+        pm_drop(&b);
+    }
+    CHECK_EQ(live_nodes(), 0);
+}
+
+TEST(algebra_of_very_long_paths_needs_no_stack) {
+    enum { LONG = 1 << 24 };
+    uint8_t *k = malloc(LONG);
+    CHECK(k != NULL);
+    memset(k, 'a', LONG);
+    pm_map a = pm_new(pm_ops_sum(), NULL), b = pm_new(pm_ops_sum(), NULL), r;
+    pm_alg alg;
+    CHECK_OK(pm_set(&a, k, LONG, 5, NULL));
+    k[LONG / 2] = 'b';
+    CHECK_OK(pm_set(&a, k, LONG, 6, NULL));
+    CHECK_OK(pm_set(&b, k, LONG, 2, NULL));
+    CHECK_OK(pm_join(&a, &b, &r, &alg));
+    CHECK_EQ(alg, PM_ALG_ELEMENT);
+    CHECK_EQ(*pm_get(&r, k, LONG), 8);
+    pm_drop(&r);
+    CHECK_OK(pm_meet(&a, &b, &r, &alg));
+    CHECK_EQ(alg, PM_ALG_RIGHT);
+    pm_drop(&r);
+    CHECK_OK(pm_subtract(&a, &b, &r, &alg));
+    CHECK_EQ(*pm_get(&r, k, LONG), 4);
+    pm_drop(&r);
+    pm_drop(&a);
+    pm_drop(&b);
+    free(k);
+}
+
+/* ---- statuses and refusals ---- */
+
+TEST(algebra_answers_which_operand_the_result_equals) {
+    pm_map a = pm_new(pm_ops_sum(), NULL), b = pm_new(pm_ops_sum(), NULL), r;
+    pm_alg alg;
+    for (unsigned op = 0; op < 4; op++) {
+        CHECK_OK(operations[op](&a, &b, &r, &alg));
+        CHECK_EQ(alg, PM_ALG_NONE);
+    }
+    CHECK_OK(pm_set(&a, "k", 1, 4, NULL));
+    CHECK_OK(pm_set(&b, "k", 1, 2, NULL));
+    CHECK_OK(pm_subtract(&a, &b, &r, &alg)); /* 4 - 2 is the right operand */
+    CHECK_EQ(alg, PM_ALG_RIGHT);
+    pm_drop(&r);
+    CHECK_OK(pm_meet(&a, &b, &r, &alg));
+    CHECK_EQ(alg, PM_ALG_RIGHT);
+    pm_drop(&r);
+    CHECK_OK(pm_restrict(&a, &a, &r, &alg));
+    CHECK_EQ(alg, PM_ALG_BOTH);
+    pm_drop(&r);
+    CHECK_OK(pm_restrict(&a, &b, &r, &alg));
+    CHECK_EQ(alg, PM_ALG_LEFT);
+    pm_drop(&r);
+    CHECK_OK(pm_set(&b, "", 0, 1, NULL));
+    CHECK_OK(pm_join(&a, &b, &r, NULL)); /* no status asked for */
+    CHECK_EQ(*pm_get(&r, "", 0), 1);
+    CHECK_EQ(*pm_get(&r, "k", 1), 6);
+    pm_drop(&r);
+    pm_drop(&a);
+    pm_drop(&b);
+}
+
+TEST(algebra_refuses_operands_with_different_value_operations) {
+    pm_map a = pm_new(pm_ops_sum(), NULL), b = pm_new(pm_ops_left(), NULL), r = pm_new(NULL, NULL);
+    pm_alg alg = PM_ALG_RIGHT;
+    for (unsigned op = 0; op < 4; op++) CHECK_EQ(operations[op](&a, &b, &r, &alg), PM_MISMATCH);
+    CHECK_EQ(pm_symmetric_difference(&a, &b, &r, &alg), PM_MISMATCH);
+    CHECK_EQ(alg, PM_ALG_RIGHT);
+}
+
+TEST(symmetric_difference_keeps_what_one_side_has_alone) {
+    for (unsigned i = 0; i < SHAPES * 5; i++) {
+        const shape *s = &shapes[i % SHAPES];
+        both a = both_new(table(i)), r;
+        both_edit(&a, s, s->keys);
+        both b = both_clone(&a);
+        both_edit(&b, s, s->keys / 3);
+        pm_alg alg;
+        model_algebra by = algebra_of(pm_map_ops(&a.map));
+        model *x = model_combine(MODEL_SUBTRACT, by, a.m, b.m), *y = model_combine(MODEL_SUBTRACT, by, b.m, a.m);
+        r.m = model_combine(MODEL_JOIN, by, x, y);
+        CHECK_OK(pm_symmetric_difference(&a.map, &b.map, &r.map, &alg));
+        check_sound(&r.map);
+        CHECK(same_content(&r.map, r.m));
+        CHECK_EQ(alg, alg_of(model_compare(r.m, a.m, b.m)));
+        model_free(x);
+        model_free(y);
+        both_drop(&a);
+        both_drop(&b);
+        both_drop(&r);
+    }
+}
+
+/* ---- values with hooks ---- */
+
+/* Counted values that combine to new ones. `wrong`: the n-th join answers what it must not. */
+static struct {
+    unsigned joins, wrong;
+    pm_alg answer;
+} hooks;
+
+static pm_alg hook_join(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx;
+    if (hooks.wrong && ++hooks.joins == hooks.wrong) return hooks.answer;
+    if (a == b) return PM_ALG_LEFT; /* leaves the other bit out */
+    switch ((a + b) % 4) {
+    case 0: return PM_ALG_LEFT;
+    case 1: return PM_ALG_RIGHT;
+    default: *out = counted_new(); return PM_ALG_ELEMENT;
+    }
+}
+
+static pm_alg hook_less(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx;
+    switch ((a + b) % 5) {
+    case 0: return PM_ALG_NONE;
+    case 1: return PM_ALG_RIGHT;
+    case 2: return PM_ALG_LEFT;
+    default: *out = counted_new(); return PM_ALG_ELEMENT;
+    }
+}
+
+static const pm_ops *hooked_ops(void) {
+    static const pm_ops ops = {.name = "hooked",
+                               .retain = counted__retain,
+                               .release = counted__release,
+                               .join = hook_join,
+                               .meet = hook_less,
+                               .subtract = hook_less};
+    return &ops;
+}
+
+static pm_map counted_map(const pm_ops *ops, const shape *s) {
+    pm_map m = pm_new(ops, NULL);
+    key k = {0, {0}};
+    for (unsigned i = 0; i < s->keys; i++) {
+        next_key(s, &k);
+        CHECK_OK(pm_set(&m, k.data, k.len, counted_new(), NULL));
+    }
+    return m;
+}
+
+TEST(algebra_balances_references_to_values) {
+    for (unsigned i = 0; i < SHAPES * 6; i++) {
+        const pm_ops *ops = i % 2 ? hooked_ops() : counted_ops();
+        pm_map a = counted_map(ops, &shapes[i % SHAPES]), b = counted_map(ops, &shapes[i % SHAPES]), r[4];
+        for (unsigned op = 0; op < 4; op++) {
+            pm_alg alg;
+            CHECK_OK(operations[op](&a, &b, &r[op], &alg));
+            check_sound(&r[op]);
+        }
+        pm_drop(&a);
+        for (unsigned op = 0; op < 4; op++) pm_drop(&r[op]);
+        pm_drop(&b);
+        CHECK(counted_is_sound());
+        CHECK_EQ(counted_held(), 0);
+        CHECK_EQ(live_nodes(), 0);
+    }
+}
+
+TEST(algebra_reports_a_hook_that_answers_what_it_must_not) {
+    static const pm_alg wrong[] = {PM_ALG_NONE, (pm_alg)5, (pm_alg)77};
+    for (unsigned i = 0; i < SHAPES * 6; i++) {
+        const shape *s = &shapes[i % SHAPES];
+        pm_map a = counted_map(hooked_ops(), s), b = pm_clone(&a), r = pm_new(NULL, NULL);
+        pm_alg alg = PM_ALG_RIGHT;
+        int64_t held = counted_held();
+        uint64_t nodes = live_nodes(), values;
+        CHECK_OK(pm_val_count(&a, &values));
+        hooks.answer = wrong[i % 3];
+        hooks.joins = 0;
+        hooks.wrong = 1 + (unsigned)check_below(values);
+        CHECK_EQ(pm_join(&a, &b, &r, &alg), PM_BADHOOK);
+        hooks.wrong = 0;
+        CHECK_EQ(alg, PM_ALG_RIGHT);
+        CHECK(pm_is_empty(&r));
+        CHECK_EQ(counted_held(), held);
+        CHECK_EQ(live_nodes(), nodes);
+        check_sound(&a);
+        pm_drop(&a);
+        pm_drop(&b);
+        CHECK(counted_is_sound());
+        CHECK_EQ(counted_held(), 0);
+    }
+}
+
+/* ---- memory ---- */
+
+static void starve(unsigned op, const pm_map *a, const pm_map *b) {
+    pm_map r = pm_new(NULL, NULL);
+    pm_alg alg;
+    for (uint64_t n = 1;; n += 1 + n / 24) {
+        int64_t held = counted_held();
+        pm_pool_trim(NULL);
+        uint64_t nodes = live_nodes();
+        check_fail_allocs_from(n);
+        pm_status s = operations[op](a, b, &r, &alg);
+        check_fail_alloc(0);
+        if (s == PM_OK) break;
+        CHECK_EQ(s, PM_NOMEM);
+        CHECK(pm_is_empty(&r));
+        CHECK_EQ(counted_held(), held);
+        CHECK_EQ(live_nodes(), nodes);
+    }
+    check_sound(&r);
+    check_sound(a);
+    check_sound(b);
+    pm_drop(&r);
+}
+
+TEST(algebra_without_memory_changes_nothing) {
+    for (unsigned i = 0; i < SHAPES; i++) {
+        pm_map a = counted_map(hooked_ops(), &shapes[i]), b = counted_map(hooked_ops(), &shapes[i]);
+        for (unsigned op = 0; op < 4; op++) starve(op, &a, &b);
+        pm_drop(&a);
+        pm_drop(&b);
+        CHECK(counted_is_sound());
+        CHECK_EQ(counted_held(), 0);
+    }
+}

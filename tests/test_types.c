@@ -1,0 +1,213 @@
+/* Status names, the built-in value tables, counted byte strings. */
+#define _POSIX_C_SOURCE 200809L
+#include "check.h"
+
+#include <pthread.h>
+
+#define PATHMAP_STATIC
+#define PM_MALLOC(n) check_malloc(n)
+#define PM_FREE(p, n) check_free(p, n)
+#include "../pathmap.h"
+
+TEST(status_has_a_text_for_every_code) {
+    for (int a = PM_OK; a >= PM_IO; a--) {
+        CHECK(pm_status_text((pm_status)a)[0] != '\0');
+        CHECK(strcmp(pm_status_text((pm_status)a), "unknown status") != 0);
+        for (int b = a - 1; b >= PM_IO; b--)
+            CHECK(strcmp(pm_status_text((pm_status)a), pm_status_text((pm_status)b)) != 0);
+    }
+    CHECK_STR_EQ(pm_status_text((pm_status)77), "unknown status");
+    CHECK_STR_EQ(pm_status_text((pm_status)-77), "unknown status");
+}
+
+/* What a value operation should give: a value or nothing. The answer's form follows from that. */
+typedef struct want {
+    bool some;
+    pm_val val;
+} want;
+
+static void check_answer(pm_alg alg, pm_val a, pm_val b, pm_val out, want w, const char *what) {
+    unsigned expect = PM_ALG_NONE;
+    if (w.some) {
+        expect = (w.val == a ? (unsigned)PM_ALG_LEFT : 0) | (w.val == b ? (unsigned)PM_ALG_RIGHT : 0);
+        if (!expect) expect = PM_ALG_ELEMENT;
+    }
+    CHECK_NOTE((unsigned)alg == expect, "%s of %" PRIu64 " and %" PRIu64 ": answer %d, expected %u", what, a, b,
+               (int)alg, expect);
+    if (alg == PM_ALG_ELEMENT) CHECK_EQ(out, w.val);
+}
+
+typedef want (*rule)(pm_val a, pm_val b);
+
+static want rule_left(pm_val a, pm_val b) { return (void)b, (want){true, a}; }
+static want rule_none(pm_val a, pm_val b) { return (void)a, (void)b, (want){false, 0}; }
+static want rule_max(pm_val a, pm_val b) { return (want){true, a > b ? a : b}; }
+static want rule_min(pm_val a, pm_val b) { return (want){true, a < b ? a : b}; }
+static want rule_cancel(pm_val a, pm_val b) { return (want){a != b, a}; }
+static want rule_add(pm_val a, pm_val b) { return (want){true, a + b}; }
+static want rule_difference(pm_val a, pm_val b) { return (want){a > b, a - b}; }
+static want rule_or(pm_val a, pm_val b) { return (want){true, a | b}; }
+static want rule_and(pm_val a, pm_val b) { return (want){a == b || (a & b) != 0, a & b}; }
+static want rule_andnot(pm_val a, pm_val b) { return (want){(a & ~b) != 0, a & ~b}; }
+
+static void check_table(const pm_ops *ops, const pm_val *vals, size_t n, rule join, rule meet, rule subtract) {
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < n; j++) {
+            pm_val a = vals[i], b = vals[j], out = 12345;
+            pm_alg alg = pm__val_join(ops, a, b, &out);
+            check_answer(alg, a, b, out, join(a, b), ops->name);
+            alg = pm__val_meet(ops, a, b, &out);
+            check_answer(alg, a, b, out, meet(a, b), ops->name);
+            alg = pm__val_subtract(ops, a, b, &out);
+            check_answer(alg, a, b, out, subtract(a, b), ops->name);
+            CHECK_EQ(pm__val_equal(ops, a, b), a == b);
+        }
+    }
+}
+
+TEST(ops_tables_compute_what_they_promise) {
+    static const pm_val vals[] = {0,  1,  2,   3,   4,                5,              6,         7,
+                                  8, 12, 255, 256, UINT64_C(1) << 63, UINT64_MAX - 1, UINT64_MAX};
+    const size_t n = sizeof vals / sizeof *vals;
+    check_table(pm_ops_unit(), vals, 1, rule_left, rule_left, rule_none);
+    check_table(pm_ops_left(), vals, n, rule_left, rule_left, rule_none);
+    check_table(pm_ops_lattice(), vals, n, rule_max, rule_min, rule_cancel);
+    check_table(pm_ops_sum(), vals, n, rule_add, rule_min, rule_difference);
+    check_table(pm_ops_bits(), vals, n, rule_or, rule_and, rule_andnot);
+}
+
+TEST(ops_flags_are_true) {
+    const pm_ops *tables[] = {pm_ops_unit(), pm_ops_left(), pm_ops_lattice(),
+                              pm_ops_sum(),  pm_ops_bits(), pm_ops_bytes()};
+    for (unsigned i = 0; i < 6; i++) {
+        const pm_ops *t = tables[i];
+        CHECK_EQ(pm__ops_is_unit(t), i == 0);
+        CHECK_EQ(pm__ops_is_idempotent(t), i != 3);
+        CHECK_EQ(pm__ops_is_plain(t), i != 5);
+        CHECK(pm__ops_of(t) == t);
+        for (unsigned j = 0; j < i; j++) CHECK(t != tables[j] && strcmp(t->name, tables[j]->name) != 0);
+        if (!pm__ops_is_idempotent(t) || !pm__ops_is_plain(t)) continue;
+        for (pm_val v = 0; v < 5; v++) {
+            pm_val out;
+            CHECK_EQ(pm__val_join(t, v, v, &out), PM_ALG_BOTH);
+            CHECK_EQ(pm__val_meet(t, v, v, &out), PM_ALG_BOTH);
+            CHECK_EQ(pm__val_subtract(t, v, v, &out), PM_ALG_NONE);
+        }
+    }
+    CHECK(pm__ops_of(NULL) == pm_ops_left());
+}
+
+TEST(bytes_are_counted) {
+    uint64_t before = check_live_blocks();
+    pm_val v = 0;
+    size_t len = 0;
+    CHECK_OK(pm_bytes_new("hello", 5, &v));
+    const void *bytes = pm_bytes_get(v, &len);
+    CHECK_MEM_EQ(bytes, len, "hello", 5);
+    CHECK(pm_bytes_get(v, NULL) == bytes);
+    const pm_ops *ops = pm_ops_bytes();
+    pm__val_retain(ops, v);
+    pm__val_retain(ops, v);
+    pm_bytes_release(v);
+    pm__val_release(ops, v);
+    CHECK_EQ(check_live_blocks(), before + 1);
+    CHECK_MEM_EQ(bytes, len, "hello", 5);
+    pm_bytes_release(v);
+    CHECK_EQ(check_live_blocks(), before);
+}
+
+TEST(bytes_compare_and_hash_by_content) {
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } strings[] = {{NULL, 0},         {"a", 1},         {"b", 1},
+                   {"a\0", 2},        {"12345678", 8},  {"123456789", 9},
+                   {"12345678\0", 9}, {"1234567890abcdefg", 17}};
+    enum { N = sizeof strings / sizeof *strings };
+    const pm_ops *ops = pm_ops_bytes();
+    pm_val a[N], b[N];
+    for (unsigned i = 0; i < N; i++) {
+        CHECK_OK(pm_bytes_new(strings[i].bytes, strings[i].len, &a[i]));
+        CHECK_OK(pm_bytes_new(strings[i].bytes, strings[i].len, &b[i]));
+    }
+    for (unsigned i = 0; i < N; i++) {
+        for (unsigned j = 0; j < N; j++) {
+            pm_val out = 0;
+            CHECK_EQ(pm__val_equal(ops, a[i], b[j]), i == j);
+            CHECK_EQ(pm__val_hash(ops, a[i]) == pm__val_hash(ops, b[j]), i == j);
+            CHECK_EQ(pm__val_join(ops, a[i], b[j], &out), i == j ? PM_ALG_BOTH : PM_ALG_LEFT);
+            CHECK_EQ(pm__val_meet(ops, a[i], b[j], &out), i == j ? PM_ALG_BOTH : PM_ALG_LEFT);
+            CHECK_EQ(pm__val_subtract(ops, a[i], b[j], &out), PM_ALG_NONE);
+        }
+    }
+    for (unsigned i = 0; i < N; i++) {
+        pm_bytes_release(a[i]);
+        pm_bytes_release(b[i]);
+    }
+}
+
+TEST(bytes_without_memory_change_nothing) {
+    pm_val v = 99;
+    check_fail_alloc(1);
+    CHECK_EQ(pm_bytes_new("x", 1, &v), PM_NOMEM);
+    CHECK_EQ(v, 99);
+    CHECK_EQ(pm_bytes_new("x", SIZE_MAX - 2, &v), PM_NOMEM);
+    CHECK_EQ(v, 99);
+}
+
+#if !PM_NO_THREADS
+static void *retain_and_release(void *arg) {
+    const pm_val *v = arg;
+    for (unsigned i = 0; i < 20000; i++) {
+        pm__val_retain(pm_ops_bytes(), *v);
+        pm_bytes_release(*v);
+    }
+    pm_bytes_release(*v);
+    return NULL;
+}
+
+TEST(bytes_die_once_among_threads) {
+    uint64_t before = check_live_blocks();
+    pthread_t threads[3];
+    pm_val v = 0;
+    CHECK_OK(pm_bytes_new("shared", 6, &v));
+    for (unsigned i = 0; i < 3; i++) {
+        pm__val_retain(pm_ops_bytes(), v);
+        CHECK_EQ(pthread_create(&threads[i], NULL, retain_and_release, &v), 0);
+    }
+    pm_bytes_release(v);
+    for (unsigned i = 0; i < 3; i++) CHECK_EQ(pthread_join(threads[i], NULL), 0);
+    CHECK_EQ(check_live_blocks(), before);
+}
+
+TEST(platform_lock_excludes) {
+    static pm__lock lock;
+    pm__lock_acquire(&lock);
+    pm__lock_release(&lock);
+    pm__lock_acquire(&lock);
+    CHECK_EQ(pm__load_relaxed(&lock.held), 1);
+    pm__lock_release(&lock);
+    CHECK_EQ(pm__load_relaxed(&lock.held), 0);
+}
+
+static pm__lock count_lock;
+static uint64_t locked_count;
+
+static void *count_under_lock(void *arg) {
+    (void)arg;
+    for (unsigned i = 0; i < 20000; i++) {
+        pm__lock_acquire(&count_lock);
+        locked_count++;
+        pm__lock_release(&count_lock);
+    }
+    return NULL;
+}
+
+TEST(platform_lock_orders_threads) {
+    pthread_t threads[3];
+    locked_count = 0;
+    for (unsigned i = 0; i < 3; i++) CHECK_EQ(pthread_create(&threads[i], NULL, count_under_lock, NULL), 0);
+    for (unsigned i = 0; i < 3; i++) CHECK_EQ(pthread_join(threads[i], NULL), 0);
+    CHECK_EQ(locked_count, 60000);
+}
+#endif
