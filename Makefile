@@ -69,7 +69,7 @@ FLAGS_nothreads := -O1 -DPM_NO_THREADS=1
 FLAGS_check3 := -O1 -DPM_CHECK=3
 FLAGS_nosimd := -O1 -DPM_NO_SIMD=1
 FLAGS_nopool := -O1 -DPM_POOL=0
-FLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FLAGS_asan := -O1 -DPM_POOL=0 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_tsan := -O1 -fsanitize=thread
 
 FLAGS_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
@@ -144,5 +144,5 @@ run: build/examples/index_headers
 clean:
 	rm -rf build
 
--include bench/bench.mk
+-include bench/bench.mk bench/interning.mk bench/threads.mk
 -include $(wildcard build/*/*.d)

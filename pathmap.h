@@ -493,6 +493,16 @@ PM_API PM_NODISCARD pm_status pm_subtract(const pm_map *a, const pm_map *b, pm_m
 PM_API PM_NODISCARD pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg);
 PM_API PM_NODISCARD pm_status pm_symmetric_difference(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg);
 
+/* Join and meet n maps at once, n > 0; the hooks are taken to be associative.
+   *alg (may be NULL): PM_ALG_NONE if the result is the empty map, PM_ALG_LEFT if it equals an operand, the first of
+   which is *which (may be NULL), else PM_ALG_ELEMENT.
+   Fails    PM_INVALID if n is 0; else as pm_join
+   Cost     one pass over byte nodes that several operands have at one place; see pm_join */
+PM_API PM_NODISCARD pm_status pm_join_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
+                                           size_t *which);
+PM_API PM_NODISCARD pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
+                                           size_t *which);
+
 /* ---- src/pathmap/50_read_zipper.h ---------------------------------------------------------------------- */
 
 /* Read zippers: cursors over a trie.
@@ -674,8 +684,9 @@ PM_API pm_witness pm_rz_witness(const pm_rz *z);
 PM_API PM_NODISCARD pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const pm_val **out);
 PM_API void pm_witness_drop(pm_witness *w);
 
-/* Iterators: `for (pm_iter i = pm_iter_vals(&m); pm_iter_next(&i);) …; pm_iter_drop(&i);`
-   `key` and `len` are the current path, `val` its value (NULL at a location without one). */
+/* Iterators: `for (pm_iter i = pm_iter_vals(&m); pm_iter_next(&i);) …`
+   `key` and `len` are the current path, `val` its value (NULL at a location without one).
+   Owns     an iterator that has answered false holds nothing; one left earlier needs pm_iter_drop */
 typedef struct pm_iter {
     const uint8_t *key;
     size_t len;
@@ -800,6 +811,143 @@ PM_API PM_NODISCARD pm_status pm_wz_prune_path(pm_wz *w, size_t *removed);
 
 /* The same, then goes up by what vanished. */
 PM_API PM_NODISCARD pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed);
+
+/* ---- src/pathmap/52_zipper_head.h ---------------------------------------------------------------------- */
+
+/* Heads: many writers and many readers on one map, at the same time.
+
+   A head takes the content of a map over and gives zippers out. A head may be asked by any thread at any time; each
+   zipper is used by one thread at a time, and may be handed on and dropped by any (pm_rz_drop, pm_wz_close).
+
+       asks for            while this is out                                        answer
+       writer at P         writer at Q, P and Q equal or one a prefix of the other  PM_CONFLICT
+       writer at P         pinned reader at such a Q                                PM_CONFLICT
+       pinned reader at P  writer at such a Q                                       PM_CONFLICT
+       anything            readers anywhere (but a writer beside a pinned one)      granted
+       snapshot reader     anything                                                 granted
+       the map back        any zipper                                               PM_BUSY
+
+   A snapshot reader sees, of each writer, every call that had returned before the reader was asked for, and none that
+   began after it was given; each call whole or not at all; and nothing of what comes later. Across two writers there is
+   no common instant, unless pm_head_fence makes one. A pinned reader keeps writers away from its place instead.
+   Making a reader waits for a writer's call in flight, never for one that is between calls; its cost grows with the
+   number of writers under its path, not with the map. Reading is then as with any zipper that owns its content.
+
+   Hooks of values, and PM_MALLOC, may run while the head is locked: they must not use the same head.
+   With PM_NO_THREADS a head, like all else, is for one thread. */
+
+typedef struct pm_head pm_head;
+
+typedef enum pm_claim_kind { PM_CLAIM_WRITER = 1, PM_CLAIM_PINNED = 2 } pm_claim_kind;
+
+/* Why a zipper was refused. */
+typedef struct pm_conflict_claim {
+    const uint8_t *path; /* below the head's root */
+    size_t len;
+    pm_claim_kind kind;
+} pm_conflict_claim;
+
+typedef struct pm_conflict {
+    pm_claim_kind kind; /* what was asked for, and where */
+    const uint8_t *path;
+    size_t len;
+    pm_conflict_claim *claims; /* what is in the way, ordered by path, each path and kind once */
+    size_t n;
+    size_t bytes; /* private */
+} pm_conflict;
+
+/* Gives up a report. Giving up twice, or giving up zero, is harmless. */
+PM_API void pm_conflict_free(pm_conflict *c);
+
+/* Makes a head over a map: *m is empty until pm_head_close gives the content back to it, and must stay in place.
+   Owns     pm_head_close
+   Fails    PM_NOMEM: *m is unchanged */
+PM_API PM_NODISCARD pm_status pm_head_new(pm_map *m, pm_head **out);
+/* The same, but the head owns the content: *m becomes empty for good. */
+PM_API PM_NODISCARD pm_status pm_head_new_move(pm_map *m, pm_head **out);
+/* Makes a head rooted at the focus of a writer, which must stay in place and not be used until the head is closed; paths
+   are relative to that focus. If the writer comes from a head itself, readers of that head see what happens in this one
+   when it is closed, all at once. */
+PM_API PM_NODISCARD pm_status pm_head_new_at(pm_wz *w, pm_head **out);
+
+/* Ends a head. An owning head gives its map to *out, or drops it if `out` is NULL; the others give the content back to
+   where it was from, and `out` must be NULL. Closing NULL does nothing.
+   Fails    PM_BUSY while zippers are out, *busy (may be NULL) tells how many; PM_NOMEM; PM_INVALID: the head stays usable */
+PM_API PM_NODISCARD pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy);
+
+/* Gives out a writer whose root is at `path`, which need not exist: as for any writer it is made by the first write that
+   puts something there. Its calls become visible one by one. The writer may be moved by assignment.
+   `why` (may be NULL) receives the report of a conflict, if there is memory for it: else its `claims` is NULL.
+   Owns     pm_wz_close, on any thread. pm_wz_into_reader leaves a pinned reader, without a gap in the claim
+   Fails    PM_CONFLICT; PM_NOMEM: nothing changed
+   Cost     O(len), however many zippers are out */
+PM_API PM_NODISCARD pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_conflict *why);
+/* The same without looking for claims in the way: the caller knows that there are none. PM_CHECK >= 1 looks
+   nevertheless, and names both paths before it fails PM_ASSERT. */
+PM_API PM_NODISCARD pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t len, pm_wz *out);
+
+/* Gives out a snapshot reader, its root at `path`. Forks of it claim nothing, are not counted, and may outlive the head.
+   Owns     pm_rz_drop, on any thread
+   Fails    PM_NOMEM; PM_IO: the system refused a memory barrier that it had granted before
+   Cost     O(len + writers at, above and below `path`) */
+PM_API PM_NODISCARD pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *out);
+/* The same at an instant that all writers under `path` have in common: none of them is inside a call then. Writers that
+   want to begin a call meanwhile wait. */
+PM_API PM_NODISCARD pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *out);
+
+/* Gives out a pinned reader: while it is out, nothing changes at or below its root.
+   Owns     pm_rz_drop, on any thread
+   Fails    PM_CONFLICT, `why` as above; PM_NOMEM */
+PM_API PM_NODISCARD pm_status pm_head_pin(pm_head *h, const void *path, size_t len, pm_rz *out, pm_conflict *why);
+/* The same without looking for writers in the way, as pm_head_write_unchecked. */
+PM_API PM_NODISCARD pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len, pm_rz *out);
+
+/* Groups of writes: what is done between begin and commit becomes visible at once; rollback undoes it. They work on any
+   writer; one that ends inside a group commits it.
+   Fails    PM_INVALID: begin inside a group, the others outside; not remembered by pm_wz_status
+   Cost     O(1); rollback also drops what was new */
+PM_API PM_NODISCARD pm_status pm_wz_begin(pm_wz *w);
+PM_API PM_NODISCARD pm_status pm_wz_commit(pm_wz *w);
+PM_API PM_NODISCARD pm_status pm_wz_rollback(pm_wz *w);
+
+/* ---- src/pathmap/53_shared.h --------------------------------------------------------------------------- */
+
+/* A map that is replaced under readers.
+
+   A pm_shared holds one version of a map at a time. Any thread may load it, which makes a clone, and any thread may put
+   another version in its place; what was loaded stays as it was. Loading never waits for anybody, and nobody waits for
+   who loads; those who store wait for each other, but only while a word is exchanged.
+   Threads  any number, in every call but pm_shared_free */
+
+typedef struct pm_shared pm_shared;
+
+/* Makes a shared map that holds a clone of `m`.
+   Owns     pm_shared_free
+   Fails    PM_NOMEM */
+PM_API PM_NODISCARD pm_status pm_shared_new(const pm_map *m, pm_shared **out);
+
+/* Gives it up, when no thread uses it any more; what was loaded from it stays. NULL is allowed. */
+PM_API void pm_shared_free(pm_shared *s);
+
+/* A clone of the present version.
+   Owns     the caller drops the result
+   Cost     three atomic read-modify-writes; no allocation, no lock, no loop */
+PM_API pm_map pm_shared_load(pm_shared *s);
+
+/* Puts a clone of `m` in place of the present version.
+   Fails    PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_shared_store(pm_shared *s, const pm_map *m);
+
+/* The same, if the present version is `expected`: a map that was loaded and not written since.
+   *swapped (may be NULL): whether it was
+   Fails    PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
+                                                         bool *swapped);
+
+/* Changes the present version by fn, which writes to a clone: as if all changes were made one after the other. When
+   another thread has stored meanwhile, fn is run again, on a clone of what that has stored; no lock is held during it.
+   Fails    what fn answers, which leaves all as it was; PM_NOMEM */
+PM_API PM_NODISCARD pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx);
 
 /* ---- src/pathmap/55_write_algebra.h -------------------------------------------------------------------- */
 
@@ -4014,7 +4162,7 @@ static PM__INLINE unsigned pm__line_agree_begin(const pm__line *x, unsigned i, c
 
 /* True if the rest begins with the line's prefix. */
 static PM__INLINE bool pm__line_in_prefix(const pm__line *x, const uint8_t *s, size_t len) {
-    return len >= x->plen && memcmp(pm__line_heap(x), s, x->plen) == 0;
+    return !x->plen || (len >= x->plen && memcmp(pm__line_heap(x), s, x->plen) == 0);
 }
 
 /* The value at s[0..len), len > 0, or NULL. The key's last eight bytes must be readable from `end - 8`. */
@@ -5769,11 +5917,17 @@ static void pm__alg_only_b(pm__alg_merge *g, unsigned i, unsigned j) {
 /* Two values at one location. */
 static bool pm__alg_meet_values(pm__alg_merge *g, unsigned i, unsigned j) {
     pm__alg_val r;
+    pm__ent *e = &g->f->ents[g->f->nents];
+    *e = g->a.e[i];
+    if (e->pay == g->b.e[j].pay && g->q->idempotent) {
+        g->f->nents += g->q->op != PM__ALG_SUB;
+        if (g->q->op == PM__ALG_SUB) g->f->same_a = g->f->same_b = false;
+        return true;
+    }
     if (!pm__alg_value(g->q, &g->a.e[i].pay, &g->b.e[j].pay, &r)) return false;
     pm__alg_differ(g->f, r.some ? r.alg : 0);
     if (!r.some) return true;
-    pm__ent *e = &g->f->ents[g->f->nents++];
-    *e = g->a.e[i];
+    g->f->nents++;
     e->pay = r.val;
     e->fresh = r.fresh;
     return true;
@@ -5829,10 +5983,48 @@ static unsigned pm__alg_cover(pm__alg_merge *g, unsigned i, unsigned j) {
     return end;
 }
 
+/* The first eight bytes of each suffix as a number that sorts alike; shorter ones are filled up with zeros. */
+static void pm__alg_keys(const pm__alg_side *s, uint64_t *out) {
+    for (unsigned i = 0; i < s->n; i++) {
+        const pm__ent *e = &s->e[i];
+        unsigned l = e->len < 8 ? e->len : 8;
+        uint64_t k = l > 1 ? pm__load64be(e->rest) >> 8 : 0;
+        k |= (uint64_t)e->first << 56;
+        out[i] = l ? k & ~(((uint64_t)1 << 8 * (8 - l)) - 1) : 0;
+    }
+}
+
+/* Goes past entries that part within their first eight bytes; most do. */
+static PM__INLINE void pm__alg_pass(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *i, unsigned *j) {
+    bool drops = g->q->op == PM__ALG_MEET || g->q->op == PM__ALG_RESTRICT;
+    while (*i < g->a.n && *j < g->b.n) {
+        uint64_t x = ka[*i], y = kb[*j];
+        if (x == y) return;
+        unsigned l = pm__clz64(x ^ y) / 8;
+        if (l >= g->a.e[*i].len || l >= g->b.e[*j].len) return;
+        if (drops) {
+            bool less = x < y;
+            g->f->same_a &= !less;
+            g->f->same_b &= less;
+            *i += less;
+            *j += !less;
+        } else if (x < y) {
+            pm__alg_only_a(g, (*i)++, *j);
+        } else {
+            pm__alg_only_b(g, *i, (*j)++);
+        }
+    }
+}
+
 /* Merges the lists. False: a value hook is wrong. */
 static bool pm__alg_merge_lists(pm__alg_merge *g) {
+    uint64_t ka[PM__ALG_LIST], kb[PM__ALG_LIST];
     unsigned i = 0, j = 0;
-    while (i < g->a.n && j < g->b.n) {
+    pm__alg_keys(&g->a, ka);
+    pm__alg_keys(&g->b, kb);
+    for (;;) {
+        pm__alg_pass(g, ka, kb, &i, &j);
+        if (i >= g->a.n || j >= g->b.n) break;
         const pm__ent *a = &g->a.e[i], *b = &g->b.e[j];
         size_t l = pm__alg_common(a, b);
         bool ends_a = l == a->len, ends_b = l == b->len;
@@ -5865,17 +6057,6 @@ static bool pm__alg_merge_lists(pm__alg_merge *g) {
     return true;
 }
 
-/* The first eight bytes of each suffix as a number that sorts alike; shorter ones are filled up with zeros. */
-static void pm__alg_keys(const pm__alg_side *s, uint64_t *out) {
-    for (unsigned i = 0; i < s->n; i++) {
-        const pm__ent *e = &s->e[i];
-        unsigned l = e->len < 8 ? e->len : 8;
-        uint64_t k = l > 1 ? pm__load64be(e->rest) >> 8 : 0;
-        k |= (uint64_t)e->first << 56;
-        out[i] = l ? k & ~(((uint64_t)1 << 8 * (8 - l)) - 1) : 0;
-    }
-}
-
 /* Of two entries with equal keys: below 0, 0 or above 0 as the one is less than, equal to or greater than the other. */
 static int pm__alg_compare(const pm__ent *a, const pm__ent *b) {
     size_t l = pm__alg_common(a, b);
@@ -5889,36 +6070,48 @@ static bool pm__alg_only_values(const pm__alg_side *s) {
     return !any;
 }
 
-/* The merge of lists of values, not for restrict: runs do not matter, so it can do without hard to foresee branches. */
-static bool pm__alg_merge_values(pm__alg_merge *g) {
-    uint64_t ka[PM__ALG_LIST], kb[PM__ALG_LIST];
-    pm__alg_op op = g->q->op;
+/* The merge of lists of values, not for restrict: runs do not matter, so it can do without branches that are hard to
+   foresee. `keep_a`, `keep_b`: what only one side has stays. */
+static PM__INLINE bool pm__alg_merge_keys(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, bool keep_a,
+                                          bool keep_b) {
     unsigned i = 0, j = 0, n = 0, na = g->a.n, nb = g->b.n, both = 0;
-    unsigned keep_a = op != PM__ALG_MEET, keep_b = op == PM__ALG_JOIN;
     pm__ent *out = g->f->ents;
-    pm__alg_keys(&g->a, ka);
-    pm__alg_keys(&g->b, kb);
     while (i < na && j < nb) {
-        int c = ka[i] == kb[j] ? pm__alg_compare(&g->a.e[i], &g->b.e[j]) : 1;
-        if (c == 0) {
+        uint64_t x = ka[i], y = kb[j];
+        int c = x < y ? -1 : 1;
+        if (x == y && (c = pm__alg_compare(&g->a.e[i], &g->b.e[j])) == 0) {
             g->f->nents = n;
             if (!pm__alg_meet_values(g, i, j)) return false;
             n = g->f->nents;
             i++, j++, both++;
             continue;
         }
-        unsigned less = ka[i] < kb[j] || (c < 0);
-        out[n] = less ? g->a.e[i] : g->b.e[j];
-        n += less ? keep_a : keep_b;
+        unsigned less = c < 0;
+        if (keep_b) {
+            const pm__ent *from[2] = {&g->b.e[j], &g->a.e[i]};
+            out[n++] = *from[less];
+        } else if (keep_a) {
+            out[n] = g->a.e[i];
+            n += less;
+        }
         i += less;
         j += !less;
     }
-    for (; keep_a && i < na; i++) out[n++] = g->a.e[i];
+    for (unsigned k = i; keep_a && k < na; k++) out[n++] = g->a.e[k];
     for (; keep_b && j < nb; j++) out[n++] = g->b.e[j];
     g->f->nents = n;
     if (both < na) *(keep_a ? &g->f->same_b : &g->f->same_a) = false;
     if (both < nb) *(keep_b ? &g->f->same_a : &g->f->same_b) = false;
     return true;
+}
+
+static bool pm__alg_merge_values(pm__alg_merge *g) {
+    uint64_t ka[PM__ALG_LIST], kb[PM__ALG_LIST];
+    pm__alg_keys(&g->a, ka);
+    pm__alg_keys(&g->b, kb);
+    if (g->q->op == PM__ALG_JOIN) return pm__alg_merge_keys(g, ka, kb, true, true);
+    if (g->q->op == PM__ALG_SUB) return pm__alg_merge_keys(g, ka, kb, true, false);
+    return pm__alg_merge_keys(g, ka, kb, false, false);
 }
 
 /* True if entries i of x and j of y are the same: suffix, kind, and payload word. hx and hy: where their bytes begin. */
@@ -6092,24 +6285,29 @@ static pm__ref pm__alg_line(const pm__cx *cx, const uint8_t *prefix, size_t plen
     return pm__ref_make(x, PM__LINE, size);
 }
 
-/* Builds the final list; what is not fresh gains a reference, what was absorbed has moved. False: no memory. */
-static bool pm__alg_build(pm__alg *q, pm__alg_final *t, const uint8_t *prefix, size_t plen, pm__ref *out) {
-    pm__ref r = pm__alg_line(q->cx, prefix, plen, t->e, t->n);
-    if (!r) r = pm__build_nodes(q->cx, prefix, plen, t->e, t->n, 0);
+/* Builds a list; what is not fresh gains a reference. 0: no memory. */
+static pm__ref pm__alg_build(pm__alg *q, const pm__ent *e, unsigned n, const uint8_t *prefix, size_t plen) {
+    pm__ref r = pm__alg_line(q->cx, prefix, plen, e, n);
+    if (!r) r = pm__build_nodes(q->cx, prefix, plen, e, n, 0);
     if (!r) {
         q->status = PM_NOMEM;
-        return false;
+        return 0;
     }
-    for (unsigned i = 0; i < t->n; i++)
-        if (t->e[i].child && !t->e[i].fresh) PM__PREFETCH(pm__ref_ptr(t->e[i].pay));
-    for (unsigned i = 0; i < t->n; i++)
-        if (!t->e[i].fresh) pm__pay_retain(q->cx, t->e[i].child, t->e[i].pay);
-    while (t->nshells) {
+    for (unsigned i = 0; i < n; i++)
+        if (e[i].child && !e[i].fresh) PM__PREFETCH(pm__ref_ptr(e[i].pay));
+    for (unsigned i = 0; i < n; i++)
+        if (!e[i].fresh) pm__pay_retain(q->cx, e[i].child, e[i].pay);
+    return r;
+}
+
+/* Builds the final list; what was absorbed has moved. False: no memory. */
+static bool pm__alg_build_final(pm__alg *q, pm__alg_final *t, const uint8_t *prefix, size_t plen, pm__ref *out) {
+    *out = pm__alg_build(q, t->e, t->n, prefix, plen);
+    while (*out && t->nshells) {
         pm__line *y = (pm__line *)pm__ref_ptr(t->shells[--t->nshells]);
         pm__mem_free(y, pm__line_size(y));
     }
-    *out = r;
-    return true;
+    return *out != 0;
 }
 
 /* Makes a node of its own of what a pair keeps of one side, where that is not on a node's root. False: no memory. */
@@ -6198,21 +6396,32 @@ static void pm__alg_condense(pm__alg_final *t, size_t plen) {
     }
 }
 
-static PM__NOINLINE bool pm__alg_close_lists(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
+/* A list with pairs, or with twins. */
+static PM__NOINLINE bool pm__alg_close_mixed(pm__alg *q, pm__alg_frame *f, bool made, pm__alg_answer *out) {
     pm__alg_final t;
+    if (!pm__alg_gather(q, f, &t)) return false;
+    if (t.n == 0) return true;
+    if (made) pm__alg_condense(&t, f->plen);
+    out->alg = PM_ALG_ELEMENT;
+    return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
+}
+
+static bool pm__alg_close_lists(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
+    bool made = false;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at;
         const pm__alg_pair *p = &f->pairs[i];
+        made = made || p->alg == PM_ALG_ELEMENT;
         pm__alg_differ(f, p->alg == PM_ALG_ELEMENT || pm__alg_kept(p, &at) == PM_ALG_NONE ? 0u : p->alg);
     }
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
-    if (!pm__alg_gather(q, f, &t)) return false;
-    if (t.n == 0) return true;
-    if (f->npairs) pm__alg_condense(&t, f->plen);
+    if (f->npairs + f->head + f->tail) return pm__alg_close_mixed(q, f, made, out);
+    if (f->nents == 0) return true;
     out->alg = PM_ALG_ELEMENT;
-    return pm__alg_build(q, &t, f->prefix, f->plen, &out->ref);
+    out->ref = pm__alg_build(q, f->ents, f->nents, f->prefix, f->plen);
+    return out->ref != 0;
 }
 
 /* ---- masks --------------------------------------------------------------------------------------------------- */
@@ -6281,30 +6490,32 @@ static bool pm__alg_word_vals(pm__alg *q, pm__alg_frame *f, unsigned w, uint64_t
     if (va & ~vb) *(keep_a ? &f->same_b : &f->same_a) = false;
     if (vb & ~va) *(keep_b ? &f->same_a : &f->same_b) = false;
     f->vm.w[w] = (va & vb) | (keep_a ? va : 0) | (keep_b ? vb : 0);
-    for (uint64_t look = va | vb; look; look &= look - 1) {
+    uint64_t gone = 0, both = va & vb, drops = op == PM__ALG_SUB ? both : 0;
+    for (uint64_t look = f->vm.w[w]; look; look &= look - 1) {
         uint64_t bit = look & (0 - look);
-        pm_val x = (va & bit) ? *a->at : 0, y = (vb & bit) ? *b->at : 0;
+        const pm_val *in_a = a->at + a->step * (ptrdiff_t)pm__popcount64(va & (bit - 1));
+        const pm_val *in_b = b->at + b->step * (ptrdiff_t)pm__popcount64(vb & (bit - 1));
+        pm_val x = *((va & bit) ? in_a : in_b), y = *((vb & bit) ? in_b : in_a); /* equal where one side has it */
         pm__alg_val r;
-        **out = (va & bit) ? x : y;
-        a->at += (va & bit) ? a->step : 0;
-        b->at += (vb & bit) ? b->step : 0;
-        if (!(va & vb & bit)) {
-            *out += (va & bit) ? keep_a : keep_b;
-            continue;
-        }
-        if (op == PM__ALG_RESTRICT || (x == y && q->idempotent && op != PM__ALG_SUB)) {
-            ++*out;
+        **out = x;
+        if (op == PM__ALG_RESTRICT || (x == y && (q->idempotent || !(both & bit)))) {
+            gone |= drops & bit;
+            *out += !(drops & bit);
             continue;
         }
         bool ok = pm__alg_value(q, &x, &y, &r);
         pm__alg_differ(f, ok && r.some ? r.alg : 0);
-        if (!ok) f->vm.w[w] &= bit - 1; /* what is not there yet is not to be given back */
+        if (!ok) f->vm.w[w] &= (bit - 1) & ~gone; /* what is not there yet is not to be given back */
         if (!ok) return false;
         if (!r.some) f->vm.w[w] &= ~bit;
         if (r.fresh) f->fresh.w[w] |= bit;
         **out = r.val;
         *out += r.some;
     }
+    f->vm.w[w] &= ~gone;
+    if (gone) f->same_a = f->same_b = false;
+    a->at += a->step * (ptrdiff_t)pm__popcount64(va);
+    b->at += b->step * (ptrdiff_t)pm__popcount64(vb);
     return true;
 }
 
@@ -6445,7 +6656,7 @@ static bool pm__alg_bytes_line(pm__alg *q, const pm__alg_frame *f, const pm_mask
         }
     }
     pm__alg_condense(&t, 0);
-    return pm__alg_build(q, &t, NULL, 0, out);
+    return pm__alg_build_final(q, &t, NULL, 0, out);
 }
 
 static bool pm__alg_bytes_node(pm__alg *q, const pm__alg_frame *f, const pm_mask *cm, const pm__ref *kids,
@@ -6680,13 +6891,243 @@ PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const p
     return ok ? PM_OK : q.status;
 }
 
+/* ---- src/pathmap/32_algebra_many.c --------------------------------------------------------------------- */
+
+/* Join and meet of any number of tries in one pass: the byte nodes that several sides have at one place are combined at
+   once, by their masks, without a trie in between for every two of them. Where fewer than three sides are left, or
+   lines among them, pairs are combined two by two (30_algebra.c), neighbours first; hooks are taken to be associative.
+
+   Sides that are one node count once if values are idempotent. A shared node below the root goes to the pairwise
+   algebra, which remembers what it has seen. */
+
+/* A place at which three or more sides have byte nodes. */
+typedef struct pm__many_frame {
+    struct pm__many_frame *up;
+    size_t n, size;
+    pm_mask look, vm, fresh, cm; /* bytes to go through; values and children of the result so far */
+    int next;
+    unsigned nc, nv;
+    pm_val vals[256];
+    pm__ref kids[256]; /* owned */
+    pm__ref sides[];   /* then as many again, for what lies below one byte */
+} pm__many_frame;
+
+typedef struct pm__many {
+    pm__alg q;
+    pm__many_frame *top;
+} pm__many;
+
+static const pm__byte *pm__many_node(pm__ref r) { return (const pm__byte *)pm__ref_ptr(r); }
+
+static bool pm__many_is_byte(pm__ref r) { return pm__ref_kind(r) != PM__LINE; }
+
+/* Combines two sides; *out is owned. */
+static pm_status pm__many_two(pm__many *m, pm__ref x, pm__ref y, pm__ref *out) {
+    pm_place a = pm__place_root(x), b = pm__place_root(y);
+    pm__alg_answer r;
+    pm_status s = pm__alg_run(m->q.cx, m->q.op, &a, &b, &r);
+    if (s != PM_OK) return s;
+    *out = r.alg == PM_ALG_ELEMENT ? r.ref : r.alg & PM_ALG_LEFT ? x : r.alg & PM_ALG_RIGHT ? y : 0;
+    if (r.alg != PM_ALG_ELEMENT) pm__ref_retain(*out);
+    return PM_OK;
+}
+
+/* Combines sides two by two, in rounds. The list is overwritten with results, which are given up at the end. */
+static pm_status pm__many_pairs(pm__many *m, pm__ref *sides, size_t n, pm__ref *out) {
+    pm_status s = PM_OK;
+    for (size_t i = 0; i < n; i++) pm__ref_retain(sides[i]);
+    while (n > 1 && s == PM_OK) {
+        size_t k = 0, i = 0;
+        for (; i + 1 < n && s == PM_OK; i += 2) {
+            pm__ref r = 0;
+            s = pm__many_two(m, sides[i], sides[i + 1], &r);
+            if (s != PM_OK) break;
+            pm__any_release(m->q.cx, sides[i]);
+            pm__any_release(m->q.cx, sides[i + 1]);
+            sides[k++] = r;
+        }
+        for (; i < n; i++) sides[k++] = sides[i]; /* the odd one, or what a failure left */
+        n = k;
+    }
+    if (s == PM_OK) *out = sides[0];
+    for (size_t i = 0; s != PM_OK && i < n; i++) pm__any_release(m->q.cx, sides[i]);
+    return s;
+}
+
+/* Equal sides are kept once, the first of them. */
+static size_t pm__many_distinct(const pm__many *m, pm__ref *sides, size_t n) {
+    size_t k = 0;
+    if (!m->q.idempotent) return n;
+    for (size_t i = 0; i < n; i++) {
+        bool seen = false;
+        for (size_t j = k; j-- > 0 && !seen && k - j <= 64;) seen = sides[j] == sides[i]; /* a look at the latest will do */
+        if (!seen) sides[k++] = sides[i];
+    }
+    return k;
+}
+
+static pm_status pm__many_push(pm__many *m, const pm__ref *sides, size_t n) {
+    size_t size = sizeof(pm__many_frame) + 2 * n * sizeof *sides;
+    pm__many_frame *f = (pm__many_frame *)pm__mem_alloc_big(size);
+    if (!f) return PM_NOMEM;
+    memset(f, 0, offsetof(pm__many_frame, vals));
+    f->up = m->top;
+    f->n = n;
+    f->size = size;
+    memcpy(f->sides, sides, n * sizeof *sides);
+    for (size_t i = 0; i < n; i++) {
+        pm_mask all = pm__byte_mask(pm__many_node(sides[i]));
+        f->look = i == 0 ? all : m->q.op == PM__ALG_JOIN ? pm_mask_or(f->look, all) : pm_mask_and(f->look, all);
+    }
+    m->top = f;
+    return PM_OK;
+}
+
+static void pm__many_pop(pm__many *m, bool give_up) {
+    pm__many_frame *f = m->top;
+    m->top = f->up;
+    for (unsigned i = 0; give_up && i < f->nc; i++) pm__any_release(m->q.cx, f->kids[i]);
+    unsigned k = 0;
+    if (give_up)
+        for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
+            if (pm_mask_test(&f->fresh, (uint8_t)c)) pm__pay_release(m->q.cx, false, f->vals[k]);
+    pm__mem_free_big(f, f->size);
+}
+
+/* Starts on what lies below a place: answers it at once (*done), or pushes a frame. `top`: the place is the root. */
+static pm_status pm__many_start(pm__many *m, pm__ref *sides, size_t n, bool top, bool *done, pm__ref *out) {
+    bool bytes = true;
+    *done = true;
+    *out = 0;
+    if (n == 0) return PM_OK;
+    n = pm__many_distinct(m, sides, n);
+    for (size_t i = 0; bytes && i < n; i++)
+        bytes = pm__many_is_byte(sides[i]) && (top || pm__ref_is_unique(sides[i]));
+    if (n < 3 || !bytes) return pm__many_pairs(m, sides, n, out);
+    *done = false;
+    return pm__many_push(m, sides, n);
+}
+
+/* The values of all sides at one byte, in their order. */
+static pm_status pm__many_value(pm__many *m, pm__many_frame *f, uint8_t c) {
+    pm_val v = 0;
+    bool some = false, fresh = false, meet = m->q.op == PM__ALG_MEET;
+    for (size_t i = 0; i < f->n; i++) {
+        const pm__byte *x = pm__many_node(f->sides[i]);
+        pm__alg_val r;
+        if (!pm__byte_has_val(x, c)) {
+            if (!meet) continue;
+            if (fresh) pm__pay_release(m->q.cx, false, v);
+            return PM_OK;
+        }
+        pm_val w = *pm__byte_val(x, c);
+        if (!some) {
+            v = w, some = true;
+            continue;
+        }
+        bool ok = pm__alg_value(&m->q, &v, &w, &r);
+        if (fresh && (!ok || r.fresh || !r.some || !(r.alg & PM_ALG_LEFT))) pm__pay_release(m->q.cx, false, v);
+        if (!ok) return PM_BADHOOK;
+        if (!r.some) return PM_OK;
+        fresh = r.fresh || (fresh && (r.alg & PM_ALG_LEFT));
+        v = r.val;
+    }
+    if (!some) return PM_OK;
+    f->vals[f->nv++] = v;
+    pm_mask_set(&f->vm, c);
+    if (fresh) pm_mask_set(&f->fresh, c);
+    return PM_OK;
+}
+
+/* Notes what lies below byte c in the result (owned); 0: nothing, and the location dangles if it may. */
+static void pm__many_note(pm__many_frame *f, uint8_t c, pm__ref r, bool dangles) {
+    if (!r && (!dangles || pm_mask_test(&f->vm, c))) return;
+    pm_mask_set(&f->cm, c);
+    f->kids[f->nc++] = r;
+}
+
+/* Goes on to the next byte of the top frame. */
+static pm_status pm__many_byte(pm__many *m, pm__many_frame *f, uint8_t c) {
+    pm__ref *below = f->sides + f->n, r;
+    size_t k = 0;
+    bool done, dangles = true;
+    pm_status s = pm__many_value(m, f, c);
+    if (s != PM_OK) return s;
+    for (size_t i = 0; i < f->n; i++) {
+        const pm__byte *x = pm__many_node(f->sides[i]);
+        pm__ref child = pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
+        if (pm__byte_has_val(x, c) || child) dangles = false;
+        if (child) below[k++] = child;
+    }
+    if (m->q.op == PM__ALG_JOIN) dangles = true;
+    else if (k < f->n) k = 0;
+    s = pm__many_start(m, below, k, false, &done, &r);
+    if (s == PM_OK && done) pm__many_note(f, c, r, dangles);
+    return s;
+}
+
+/* Makes the node of a frame that is through; it takes over what the frame owns. */
+static pm_status pm__many_node_of(pm__many *m, const pm__many_frame *f, pm__ref *out) {
+    bool owned[256];
+    pm__alg_frame as;
+    *out = 0;
+    if (f->nc + f->nv == 0) return PM_OK;
+    memset(&as, 0, sizeof as);
+    memset(owned, 1, sizeof owned);
+    as.vm = f->vm;
+    as.fresh = f->fresh;
+    as.vals = (pm_val *)(uintptr_t)f->vals;
+    bool line = f->nc + f->nv <= 4;
+    bool ok = line ? pm__alg_bytes_line(&m->q, &as, &f->cm, f->kids, owned, out)
+                   : pm__alg_bytes_node(&m->q, &as, &f->cm, f->kids, owned, f->nc, out);
+    return ok ? PM_OK : PM_NOMEM;
+}
+
+/* Joins or meets what lies below n > 0 roots (0: nothing lies there). *out is owned. The list is overwritten. */
+PM__UNUSED static pm_status pm__many_run(const pm__cx *cx, pm__alg_op op, pm__ref *roots, size_t n, pm__ref *out) {
+    pm__many m;
+    size_t k = 0;
+    bool done;
+    pm__ref r;
+    memset(&m, 0, sizeof m);
+    m.q.cx = cx;
+    m.q.op = op;
+    m.q.idempotent = cx->unit || (cx->ops->flags & PM_OPS_IDEMPOTENT) != 0;
+    for (size_t i = 0; i < n; i++)
+        if (roots[i]) roots[k++] = roots[i];
+    if (op == PM__ALG_MEET && k < n) k = 0;
+    pm_status s = pm__many_start(&m, roots, k, true, &done, &r);
+    while (s == PM_OK && m.top) {
+        pm__many_frame *f = m.top;
+        int c = pm_mask_next(&f->look, f->next);
+        if (c >= 0) {
+            f->next = c + 1;
+            s = pm__many_byte(&m, f, (uint8_t)c);
+            continue;
+        }
+        s = pm__many_node_of(&m, f, &r);
+        if (s != PM_OK) break;
+        pm__many_pop(&m, false);
+        if (m.top) pm__many_note(m.top, (uint8_t)(m.top->next - 1), r, op == PM__ALG_JOIN);
+    }
+    while (m.top) pm__many_pop(&m, true);
+    if (s == PM_OK) *out = r;
+    return s;
+}
+
 /* ---- src/pathmap/40_map.c ------------------------------------------------------------------------------ */
 
 /* Maps. The root value lives in the handle, everything else below `root` (25_trie.c). */
 
+/* What no caller should pass: no map, or a key that is nowhere. */
+static PM__INLINE bool pm__map_bad(const pm_map *m, const void *key, size_t len) {
+    PM__CHECK1(m && (key || !len));
+    return PM__UNLIKELY(!m || (!key && len));
+}
+
 static pm__cx pm__map_cx(const pm_map *m) { return pm__cx_of(m->ops, m->pool); }
 
-PM_API const pm_ops *pm_map_ops(const pm_map *m) { return pm__ops_of(m->ops); }
+PM_API const pm_ops *pm_map_ops(const pm_map *m) { return pm__ops_of(m ? m->ops : NULL); }
 
 PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
     pm_map m = {0, 0, pm__ops_of(ops), pool, false};
@@ -6704,17 +7145,19 @@ PM_API void pm_drop(pm_map *m) {
 }
 
 PM_API pm_map pm_clone(const pm_map *m) {
+    if (PM__UNLIKELY(!m)) return pm_new(NULL, NULL);
     pm__cx cx = pm__map_cx(m);
     pm__ref_retain(m->root);
     if (m->has_value) pm__pay_retain(&cx, false, m->value);
     return *m;
 }
 
-PM_API bool pm_is_empty(const pm_map *m) { return m->root == 0 && !m->has_value; }
+PM_API bool pm_is_empty(const pm_map *m) { return !m || (m->root == 0 && !m->has_value); }
 
 /* ---- reading ------------------------------------------------------------------------------------------------- */
 
 PM_API const pm_val *pm_get(const pm_map *m, const void *key, size_t len) {
+    if (pm__map_bad(m, key, len)) return NULL;
     if (PM__UNLIKELY(len == 0)) return m->has_value ? &m->value : NULL;
     return pm__trie_get(m->root, (const uint8_t *)key, len);
 }
@@ -6723,6 +7166,7 @@ PM_API bool pm_contains(const pm_map *m, const void *key, size_t len) { return p
 
 PM_API bool pm_path_exists(const pm_map *m, const void *key, size_t len) {
     const pm_val *v;
+    if (pm__map_bad(m, key, len)) return false;
     pm_place p = pm__place_root(m->root);
     return pm__place_walk(&p, (const uint8_t *)key, len, &v) == len;
 }
@@ -6777,7 +7221,7 @@ static bool pm__probe_start(pm__probe *p, const pm_map *m, const pm_key *keys, s
     while (*next < n) {
         size_t i = (*next)++;
         out[i] = NULL;
-        if (keys[i].len && m->root) {
+        if (keys[i].len && keys[i].data && m->root) {
             p->node = m->root;
             p->s = (const uint8_t *)keys[i].data;
             p->left = keys[i].len;
@@ -6792,6 +7236,7 @@ static bool pm__probe_start(pm__probe *p, const pm_map *m, const pm_key *keys, s
 PM_API size_t pm_get_many(const pm_map *m, const pm_key *keys, size_t n, const pm_val **out) {
     pm__probe p[PM__MANY];
     size_t live = 0, next = 0, hits = 0;
+    if (!m || !out || (n && !keys)) return 0;
     while (live < PM__MANY && pm__probe_start(&p[live], m, keys, n, &next, out)) live++;
     while (live) {
         for (size_t i = 0; i < live;) {
@@ -6830,9 +7275,9 @@ static pm_status pm__map_done(const pm_map *m, pm_status s) {
 }
 
 PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_opt *old) {
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt was = {0, false};
-    PM__CHECK1(key || !len);
     if (cx.unit) val = 0;
     if (len == 0) {
         was.val = m->value, was.some = m->has_value;
@@ -6845,6 +7290,7 @@ PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_o
 }
 
 PM_API pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slot) {
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_val *v = NULL;
     if (cx.unit || !pm_get(m, key, len)) {
@@ -6865,6 +7311,7 @@ static pm_status pm__make_given(void *ctx, pm_val *val) {
 PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
                                     pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
                                     bool *inserted) {
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     bool there = pm_get(m, key, len) != NULL;
     if (!there) {
         pm_val v = 0;
@@ -6921,10 +7368,12 @@ static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool pr
 }
 
 PM_API pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old) {
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     return pm__map_remove(m, (const uint8_t *)key, len, prune, 0, old);
 }
 
 PM_API pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *created) {
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt none;
     bool make = !pm_path_exists(m, key, len);
@@ -6949,6 +7398,7 @@ static pm_status pm__map_prune(pm_map *m, const uint8_t *s, size_t len, size_t f
 }
 
 PM_API pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *removed) {
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     return pm__map_prune(m, (const uint8_t *)key, len, 0, removed);
 }
 
@@ -6978,12 +7428,14 @@ static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool
 }
 
 PM_API pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, bool prune, bool *removed) {
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     return pm__map_cut_below(m, (const uint8_t *)key, len, prune, 0, removed);
 }
 
 /* ---- counting ------------------------------------------------------------------------------------------------ */
 
 PM_API pm_status pm_val_count(const pm_map *m, uint64_t *out) {
+    if (pm__map_bad(m, NULL, 0)) return PM_INVALID;
     uint64_t n;
     pm_status s = pm__tally_below(PM__TALLY_VALS, m->root, 0, &n);
     if (s == PM_OK) *out = pm__sat_add(n, m->has_value);
@@ -6991,6 +7443,7 @@ PM_API pm_status pm_val_count(const pm_map *m, uint64_t *out) {
 }
 
 PM_API pm_status pm_location_count(const pm_map *m, uint64_t *out) {
+    if (pm__map_bad(m, NULL, 0)) return PM_INVALID;
     uint64_t n;
     pm_status s = pm__tally_below(PM__TALLY_LOCS, m->root, 0, &n);
     if (s == PM_OK) *out = pm__sat_add(n, 1);
@@ -6998,6 +7451,7 @@ PM_API pm_status pm_location_count(const pm_map *m, uint64_t *out) {
 }
 
 PM_API pm_status pm_depth_count(const pm_map *m, size_t depth, uint64_t *out) {
+    if (pm__map_bad(m, NULL, 0)) return PM_INVALID;
     uint64_t n = 1;
     pm_status s = depth ? pm__tally_below(PM__TALLY_DEPTH, m->root, depth, &n) : PM_OK;
     if (s == PM_OK) *out = n;
@@ -7108,6 +7562,7 @@ static int pm__equal_step(pm__equal *q, pm_place a, pm_place b) {
 PM_API pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out) {
     pm__equal q = {pm_map_ops(a), NULL, 0, 0, {NULL, 0, 0}};
     int r = 1;
+    if (!a || !b) return PM_INVALID;
     if (pm_map_ops(b) != q.ops) return PM_MISMATCH;
     if (!pm__equal_vals(q.ops, a->has_value ? &a->value : NULL, b->has_value ? &b->value : NULL)) r = 0;
     else if (!pm__equal_push(&q, pm__place_root(a->root), pm__place_root(b->root))) r = -1;
@@ -7135,6 +7590,7 @@ static pm_status pm__map_of_place(const pm__cx *cx, const pm_place *p, const pm_
 }
 
 PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists) {
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     const pm_val *val = m->has_value ? &m->value : NULL;
     pm_place p = pm__place_root(m->root);
@@ -7198,6 +7654,8 @@ PM_API pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, 
     pm_map m = pm_new(ops, pool);
     pm__cx cx = pm__map_cx(&m);
     if (n && !keys) return PM_INVALID;
+    for (size_t i = 0; i < n; i++)
+        if (keys[i].len && !keys[i].data) return PM_INVALID;
     if (pm__keys_ascend(keys, n)) {
         bool first = n && keys[0].len == 0;
         if (first) m.value = vals && !cx.unit ? vals[0] : 0, m.has_value = true;
@@ -7215,21 +7673,21 @@ PM_API pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, 
 /* ---- transactions -------------------------------------------------------------------------------------------- */
 
 PM_API pm_status pm_txn_begin(pm_txn *t, const pm_map *m) {
-    if (t->open) return PM_INVALID;
+    if (!t || !m || t->open) return PM_INVALID;
     t->saved = pm_clone(m);
     t->open = true;
     return PM_OK;
 }
 
 PM_API pm_status pm_txn_commit(pm_txn *t) {
-    if (!t->open) return PM_INVALID;
+    if (!t || !t->open) return PM_INVALID;
     pm_drop(&t->saved);
     t->open = false;
     return PM_OK;
 }
 
 PM_API pm_status pm_txn_rollback(pm_txn *t, pm_map *m) {
-    if (!t->open) return PM_INVALID;
+    if (!t || !m || !t->open) return PM_INVALID;
     pm_drop(m);
     *m = t->saved;
     t->open = false;
@@ -7387,6 +7845,80 @@ PM_API pm_status pm_symmetric_difference(const pm_map *a, const pm_map *b, pm_ma
     return s == PM_OK ? pm__maps_finish(&m, a, b, out, alg) : s;
 }
 
+/* ---- many ---------------------------------------------------------------------------------------------------- */
+
+/* The root values of all maps, combined in order; the caller owns what *out names. */
+static pm_status pm__maps_values(const pm__cx *cx, pm__alg_op op, const pm_map *const *maps, size_t n, pm_opt *out) {
+    pm__alg q;
+    pm__alg_val r;
+    memset(&q, 0, sizeof q);
+    q.cx = cx;
+    q.op = op;
+    pm_opt v = {maps[0]->value, maps[0]->has_value};
+    if (v.some) pm__pay_retain(cx, false, v.val);
+    for (size_t i = 1; i < n; i++) {
+        bool ok = pm__alg_value(&q, v.some ? &v.val : NULL, maps[i]->has_value ? &maps[i]->value : NULL, &r);
+        if (ok && r.some && !r.fresh) pm__pay_retain(cx, false, r.val);
+        if (v.some) pm__pay_release(cx, false, v.val);
+        if (!ok) return PM_BADHOOK;
+        v.val = r.val, v.some = r.some;
+    }
+    *out = v;
+    return PM_OK;
+}
+
+/* Which of many operands a result equals first; n: none. */
+static pm_status pm__maps_which(const pm_map *m, const pm_map *const *maps, size_t n, size_t *which) {
+    bool same = false;
+    size_t i = 0;
+    for (; i < n; i++) {
+        pm_status s = pm_equal(m, maps[i], &same);
+        if (s != PM_OK) return s;
+        if (same) break;
+    }
+    *which = i;
+    return PM_OK;
+}
+
+static pm_status pm__maps_many(pm__alg_op op, const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
+                               size_t *which) {
+    pm__outcome o = {0, {0, false}, 0};
+    if (n == 0) return PM_INVALID;
+    pm__cx cx = pm__map_cx(maps[0]);
+    for (size_t i = 1; i < n; i++)
+        if (pm_map_ops(maps[i]) != cx.ops) return PM_MISMATCH;
+    if (n > SIZE_MAX / sizeof(pm__ref)) return PM_NOMEM;
+    pm__ref *roots = (pm__ref *)pm__mem_alloc_big(n * sizeof *roots);
+    if (!roots) return PM_NOMEM;
+    for (size_t i = 0; i < n; i++) roots[i] = maps[i]->root;
+    pm_status s = pm__maps_values(&cx, op, maps, n, &o.val);
+    if (s == PM_OK) {
+        s = pm__many_run(&cx, op, roots, n, &o.root);
+        if (s != PM_OK && o.val.some) pm__pay_release(&cx, false, o.val.val);
+    }
+    pm__mem_free_big(roots, n * sizeof *roots);
+    if (s != PM_OK) return s;
+    pm_map m = pm__outcome_map(&cx, &o);
+    size_t first = n;
+    if (alg || which) s = pm__maps_which(&m, maps, n, &first);
+    if (s != PM_OK) {
+        pm_drop(&m);
+        return s;
+    }
+    *out = m;
+    if (alg) *alg = pm_is_empty(&m) ? PM_ALG_NONE : first < n ? PM_ALG_LEFT : PM_ALG_ELEMENT;
+    if (which && first < n) *which = first;
+    return pm__map_done(out, PM_OK);
+}
+
+PM_API pm_status pm_join_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg, size_t *which) {
+    return pm__maps_many(PM__ALG_JOIN, maps, n, out, alg, which);
+}
+
+PM_API pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg, size_t *which) {
+    return pm__maps_many(PM__ALG_MEET, maps, n, out, alg, which);
+}
+
 /* ---- src/pathmap/50_read_zipper.c ---------------------------------------------------------------------- */
 
 /* Read zippers.
@@ -7519,6 +8051,7 @@ static bool pm__rz_resolve(pm_rz *z) {
 
 static pm_status pm__rz_open(pm_rz *z, const uint8_t *path, size_t len) {
     if (len) {
+        if (!path) return PM_INVALID;
         if (!pm__rz_room(z, len)) return PM_NOMEM;
         memcpy(z->path, path, len);
         z->len = z->root_len = len;
@@ -7552,6 +8085,7 @@ static void pm__rz_own(pm_rz *z) {
 }
 
 PM_API pm_status pm_rz_open(pm_rz *z, const pm_map *m, const void *path, size_t len) {
+    if (!z || !m) return PM_INVALID;
     pm__rz_over(z, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
     return pm__rz_open(z, (const uint8_t *)path, len);
 }
@@ -7637,7 +8171,7 @@ PM_API bool pm_rz_is_val(const pm_rz *z) { return pm_rz_val(z) != NULL; }
 PM_API const pm_val *pm_rz_val_at(const pm_rz *z, const void *key, size_t len) {
     const pm_val *v = NULL;
     if (len == 0) return pm_rz_val(z);
-    if (!pm__rz_on_trie(z)) return NULL;
+    if (!key || !pm__rz_on_trie(z)) return NULL;
     pm_place p = pm__rz_place(z);
     pm__ref node = p.node;
     if (p.depth == 0 || pm__place_child(&p, &node)) return pm__trie_get(node, (const uint8_t *)key, len);
@@ -7763,14 +8297,20 @@ PM_API size_t pm_rz_ascend_until_branch(pm_rz *z) { return pm__rz_ascend_to_mark
 
 /* Appends bytes and follows them. False: no memory, the focus where it was. */
 static bool pm__rz_append(pm_rz *z, const uint8_t *s, size_t n) {
-    size_t before = z->len;
+    size_t before = z->len, own = SIZE_MAX;
     bool on = pm__rz_on_trie(z);
+    if (n && !s) {
+        z->status = PM_INVALID;
+        return false;
+    }
+    if (z->path && (uintptr_t)s >= (uintptr_t)z->path && (uintptr_t)s < (uintptr_t)z->path + z->cap)
+        own = (size_t)(s - z->path); /* bytes of our own path, which may move */
     if (n > SIZE_MAX / 4 || !pm__rz_room(z, z->len + n)) {
         z->status = PM_NOMEM;
         return false;
     }
     z->run = 0;
-    if (n) memcpy(z->path + z->len, s, n);
+    if (n) memmove(z->path + z->len, own == SIZE_MAX ? s : z->path + own, n);
     z->len += n;
     if (!on || pm__rz_resolve(z)) return true;
     pm__rz_cut_to(z, before);
@@ -7796,7 +8336,7 @@ PM_API size_t pm_rz_descend_to_existing(pm_rz *z, const void *key, size_t len) {
 PM_API size_t pm_rz_descend_to_val(pm_rz *z, const void *key, size_t len) {
     const uint8_t *s = (const uint8_t *)key;
     size_t n = 0;
-    if (!pm__rz_on_trie(z)) return 0;
+    if (!s || !pm__rz_on_trie(z)) return 0;
     while (n < len && pm_rz_descend_to_existing_byte(z, s[n])) {
         n++;
         if (pm_rz_is_val(z)) break;
@@ -7881,6 +8421,10 @@ PM_API bool pm_rz_descend_last_path(pm_rz *z) {
 
 PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     const uint8_t *s = (const uint8_t *)key;
+    if (len && !key) {
+        z->status = PM_INVALID;
+        return 0;
+    }
     size_t have = z->len - z->root_len, min = have < len ? have : len;
     size_t same = min ? pm__lcp(z->path + z->root_len, s, min) : 0;
     if (!pm__rz_room(z, z->root_len + len)) return 0;
@@ -8185,12 +8729,15 @@ PM_API bool pm_rz_to_next_val(pm_rz *z) {
 static pm_ref pm__ref_at(pm_ref r, const void *key, size_t len) {
     if (len == 0) return r;
     r.val = NULL;
+    if (!key) r.exists = false;
     if (r.exists) r.exists = pm__place_walk(&r.place, (const uint8_t *)key, len, &r.val) == len;
     if (!r.exists) r.place = pm__place_root(0), r.val = NULL;
     return r;
 }
 
 PM_API pm_ref pm_ref_of_map(const pm_map *m, const void *key, size_t len) {
+    static const pm_map empty = {0, 0, NULL, NULL, false};
+    if (!m) m = &empty;
     pm_ref r = {pm_map_ops(m), m->pool, pm__place_root(m->root), m->has_value ? &m->value : NULL, true};
     return pm__ref_at(r, key, len);
 }
@@ -8253,7 +8800,9 @@ static pm_iter pm__iter_over(pm_rz z, bool paths) {
 }
 
 static pm_iter pm__iter_of_map(const pm_map *m, bool paths) {
+    static const pm_map empty = {0, 0, NULL, NULL, false};
     pm_rz z;
+    if (!m) m = &empty;
     pm__rz_over(&z, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
     return pm__iter_over(z, paths);
 }
@@ -8278,7 +8827,11 @@ PM_API bool pm_iter_next(pm_iter *i) {
     }
     if (!here) here = i->paths ? pm_rz_to_next_step(&i->z) : pm_rz_to_next_val(&i->z);
     if (!here) {
+        pm_status status = i->z.status;
+        pm_rz_drop(&i->z);
+        i->z.status = status;
         i->state = PM__ITER_END;
+        i->key = NULL, i->len = 0, i->val = NULL;
         return false;
     }
     i->key = pm_rz_path(&i->z, &i->len);
@@ -8326,7 +8879,11 @@ static void pm__wz_clear(pm_wz *w) {
     memset(&w->group, 0, sizeof w->group);
 }
 
+/* A writer that is not open. */
+static PM__INLINE bool pm__wz_shut(const pm_wz *w) { return PM__UNLIKELY(!w || !w->map); }
+
 PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
+    if (!w) return PM_INVALID;
     pm__wz_clear(w);
     pm_status s = pm_rz_open(&w->cursor, m, path, len);
     if (s == PM_OK) w->map = m;
@@ -8334,6 +8891,7 @@ PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
 }
 
 PM_API pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len) {
+    if (!w || !m) return PM_INVALID;
     pm__wz_clear(w);
     w->own = *m;
     pm_status s = pm_rz_open(&w->cursor, &w->own, path, len);
@@ -8358,6 +8916,7 @@ PM_API pm_status pm_wz_close(pm_wz *w) {
 }
 
 PM_API pm_status pm_wz_into_map(pm_wz *w, pm_map *out) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     if (!w->owned) return PM_INVALID;
     pm_map m = w->own;
     pm_rz_drop(&w->cursor);
@@ -8396,6 +8955,7 @@ PM_API pm_rz *pm_wz_cursor(pm_wz *w) {
 PM_API pm_status pm_wz_status(const pm_wz *w) { return w->status; }
 
 PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     if (w->stale && !pm__wz_find(w)) return PM_NOMEM;
     pm_rz z = w->cursor;
     z.status = PM_OK;
@@ -8560,6 +9120,7 @@ static pm_val *pm__wz_slot(const pm_wz *w) {
 }
 
 PM_API pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     pm__wz_enter(w);
     pm_val *slot = pm__wz_slot(w);
     if (slot) {
@@ -8575,6 +9136,7 @@ PM_API pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old) {
 }
 
 PM_API pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     if (!pm__wz_may_lend(w)) return pm__wz_done(w, PM_INVALID);
     pm_val *v = pm__wz_slot(w);
     if (v) {
@@ -8589,6 +9151,7 @@ PM_API pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot) {
 /* The value is made before the change begins: what makes it may take its time, and may ask a head for a reader. */
 PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
                                        bool *inserted) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     if (slot && !pm__wz_may_lend(w)) return pm__wz_done(w, PM_INVALID);
     pm_val *v = pm__wz_slot(w);
     pm_val made = 0;
@@ -8611,10 +9174,12 @@ PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm
 }
 
 PM_API pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *inserted) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     return pm_wz_get_or_set_with(w, pm__make_given, &val, slot, inserted);
 }
 
 PM_API pm_status pm_wz_remove(pm_wz *w, bool prune, pm_opt *old) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     const pm_rz *z = &w->cursor;
     pm__wz_forget(w);
     pm__wz_enter(w);
@@ -8638,16 +9203,19 @@ static pm_status pm__wz_graft_ref(pm_wz *w, const pm_ref *src) {
 PM_API pm_status pm_wz_graft(pm_wz *w, const pm_rz *src) { return pm_wz_graft_at(w, src, NULL, 0); }
 
 PM_API pm_status pm_wz_graft_at(pm_wz *w, const pm_rz *src, const void *key, size_t len) {
+    if (pm__wz_shut(w) || !src || (len && !key)) return PM_INVALID;
     pm_ref focus = pm_ref_of_rz(src), r = pm_ref_at(&focus, key, len);
     return pm__wz_done(w, pm__wz_graft_ref(w, &r));
 }
 
 PM_API pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src) {
+    if (pm__wz_shut(w) || !src) return PM_INVALID;
     pm_ref r = pm_ref_of_map(src, NULL, 0);
     return pm__wz_done(w, pm__wz_graft_ref(w, &r));
 }
 
 PM_API pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src) {
+    if (pm__wz_shut(w) || !src) return PM_INVALID;
     if (pm_map_ops(src) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
     pm_map moved = *src; /* out of *src first: that may be the writer's own map */
     *src = pm_new(moved.ops, moved.pool);
@@ -8800,6 +9368,7 @@ static pm_status pm__wz_mix(pm_wz *w, const pm_place *theirs, const pm_mask *tak
 static const pm_mask pm__mask_none = {{0, 0, 0, 0}};
 
 PM_API pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, bool clear) {
+    if (pm__wz_shut(w) || !src || !mask) return PM_INVALID;
     pm_ref theirs = pm_ref_of_rz(src), own = pm__wz_focus(w);
     if (theirs.ops != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
     pm_mask full = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}}, keep = pm_mask_andnot(full, *mask);
@@ -8831,6 +9400,7 @@ static pm_status pm__wz_graft_children(pm_wz *w, const pm_mask *mask, const pm_m
 }
 
 PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, bool clear) {
+    if (pm__wz_shut(w) || !mask || (n && !maps)) return PM_INVALID;
     if (n != pm_mask_count(mask)) return pm__wz_done(w, PM_INVALID);
     for (size_t i = 0; i < n; i++)
         if (pm_map_ops(&maps[i]) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
@@ -8856,6 +9426,7 @@ static pm_status pm__wz_empty(pm_wz *w, bool prune) {
 }
 
 PM_API pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm_map taken;
@@ -8889,6 +9460,7 @@ static pm_status pm__wz_insert_prefix(pm_wz *w, const uint8_t *path, size_t len,
 }
 
 PM_API pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *done) {
+    if (pm__wz_shut(w) || (len && !path)) return PM_INVALID;
     bool had;
     pm_status s = pm__wz_insert_prefix(w, (const uint8_t *)path, len, &had);
     if (s == PM_OK && done) *done = had;
@@ -8896,6 +9468,7 @@ PM_API pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, boo
 }
 
 PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     pm_rz *z = &w->cursor;
     size_t depth = z->len - z->root_len, to = z->len - (n < depth ? n : depth);
     if (to < z->len && pm_path_exists(w->map, z->path, to)) {
@@ -8914,6 +9487,7 @@ PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done) {
 /* ---- removing, making, pruning ------------------------------------------------------------------------------- */
 
 PM_API pm_status pm_wz_remove_branches(pm_wz *w, bool prune, bool *removed) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     const pm_rz *z = &w->cursor;
     pm__wz_forget(w);
     pm__wz_enter(w);
@@ -8921,6 +9495,7 @@ PM_API pm_status pm_wz_remove_branches(pm_wz *w, bool prune, bool *removed) {
 }
 
 PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, bool prune) {
+    if (pm__wz_shut(w) || !mask) return PM_INVALID;
     pm_ref focus = pm__wz_focus(w);
     pm_place none = pm__place_root(0);
     pm_mask kids = pm_ref_child_mask(&focus), gone = pm_mask_andnot(kids, *mask);
@@ -8930,12 +9505,14 @@ PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, bool prune
 }
 
 PM_API pm_status pm_wz_create_path(pm_wz *w, bool *created) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     pm__wz_forget(w);
     pm__wz_enter(w);
     return pm__wz_left(w, pm_create_path(w->map, w->cursor.path, w->cursor.len, created));
 }
 
 PM_API pm_status pm_wz_prune_path(pm_wz *w, size_t *removed) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     const pm_rz *z = &w->cursor;
     pm__wz_forget(w);
     pm__wz_enter(w);
@@ -8943,12 +9520,1108 @@ PM_API pm_status pm_wz_prune_path(pm_wz *w, size_t *removed) {
 }
 
 PM_API pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     size_t gone = 0;
     pm_status s = pm_wz_prune_path(w, &gone);
     if (s != PM_OK) return s;
     pm__rz_cut_to(&w->cursor, w->cursor.len - gone);
     if (removed) *removed = gone;
     return PM_OK;
+}
+
+/* ---- src/pathmap/52_zipper_head.c ---------------------------------------------------------------------- */
+
+/* Heads.
+
+   The content of the map is divided: what lies at and below a writer's root P is in a map of the writer's own, at the
+   same path; the rest is in `base`, where only the location P itself is left, if it existed.
+
+       base                a..x  b/1 b/2  c!          writer at "c"   c/7  c/8/..
+       a snapshot          clone of base, with each writer's map grafted in at its root
+
+   So a writer works on nodes that nobody else has, and is a plain write zipper; what it costs to be watched is that each
+   change says when it begins and ends (51_write_zipper.c). Making a snapshot clones the writer's map between two changes,
+   in O(1); from then on the nodes are shared and the writer's next changes copy what they touch. When a writer ends, its
+   map is put back into `base`.
+
+   Making a snapshot. Under the lock: `base` is cloned, and every writer concerned is held; then one fence for all. A held
+   writer that is inside a change ends it; a held one that wants to begin a change leaves a copy of its map ("parked") to
+   whoever waits, and goes on. A copy serves those that began to wait before it was made. The lock is not kept while
+   waiting. A fence (pm_head_fence) lets nobody go on: it waits until all are outside of changes at one time.
+
+   Claims. `writers` and `pins` are maps from paths to records. A path conflicts with those at its prefixes, found by
+   walking down along it, and with those below it, which exist if the location does: claims are removed with pruning, so
+   each location has a claim at or below it.
+
+   Out of memory. A zipper that ends cannot fail. What it leaves to be done, if there is no memory for it, is kept as
+   `unsettled` and tried again by the next request, which answers PM_NOMEM if it fails again.
+
+   Invariants, whenever the lock is free
+   - a writer's map holds nothing but prefixes of its root, and what is at and below it
+   - `base` has nothing below the root of a writer, and no value there
+   - a record is in its map of claims exactly once (a chain of writers, if claims are unchecked), or is unsettled */
+
+/* What writers and pins have in common. */
+typedef struct pm__stake {
+    struct pm_claim claim; /* first: what zippers know */
+    pm_head *head;
+    pm_claim_kind kind;
+    bool claimed;                    /* in a map of claims */
+    struct pm__stake *next_unsettled;
+    uint8_t *path; /* from the origin: begins with the head's prefix */
+    size_t len;
+} pm__stake;
+
+typedef struct pm__pin {
+    pm__stake stake;
+    uint64_t readers;
+} pm__pin;
+
+typedef struct pm__writer {
+    pm__stake stake;
+    pm_map map;   /* the content at and below the root */
+    pm_txn group; /* what readers see meanwhile */
+    struct pm__writer *same; /* the next one at the same path, which is the caller's mistake */
+    bool merged;  /* `map` has been given back */
+    bool ended;   /* freed by the last snapshot that uses it */
+    uint32_t users;   /* snapshots being made with it */
+    uint32_t waiting; /* snapshots that still need a copy */
+    uint32_t fencing; /* of these, the ones at a common instant */
+    uint64_t parkings;
+    bool has_parked;
+    pm_map parked;
+} pm__writer;
+
+struct pm_head {
+    struct pm_claim reading; /* all snapshot readers' */
+    pm__lock lock;           /* guards all below, and stakes but for what the zipper's thread uses */
+    bool fenced;
+    pm_map base;
+    pm_map writers, pins;
+    pm__stake *unsettled;
+    uint64_t out;     /* zippers, and those being made */
+    pm_map *home;     /* where the content goes back to; NULL: the head owns it */
+    pm_wz *host;
+    bool grouped_host;
+    size_t prefix_len; /* of the host's focus */
+    uint8_t prefix[];
+};
+
+/* ---- waiting ------------------------------------------------------------------------------------------------- */
+
+/* Waits a little, longer each time. Without threads there is nobody to wait for. */
+static void pm__head_pause(unsigned *turn) {
+#if PM_NO_THREADS
+    PM__CHECK2(*turn == 0);
+#else
+    if (*turn < 32) {
+#if PM__SSE2
+        _mm_pause();
+#endif
+    } else if (*turn < 64) {
+        thrd_yield();
+    } else {
+        struct timespec t = {0, *turn < 128 ? 20000 : 200000};
+        (void)thrd_sleep(&t, NULL);
+    }
+#endif
+    if (*turn < 128) ++*turn;
+}
+
+/* What readers see of a writer between two changes. */
+static const pm_map *pm__writer_visible(const pm__writer *w) { return w->group.open ? &w->group.saved : &w->map; }
+
+/* Leaves a copy for those that wait. `old` receives what it replaces. With the lock held. */
+static void pm__writer_park(pm__writer *w, pm_map *old) {
+    if (w->has_parked) *old = w->parked;
+    w->parked = pm_clone(pm__writer_visible(w));
+    w->has_parked = true;
+    w->parkings++;
+    /* Release: pairs with the acquire load in pm__claim_try_enter. */
+    pm__store_release(&w->stake.claim.hold, 0);
+}
+
+/* Called by a writer that may not begin a change: on return it has begun it. */
+static void pm__writer_wait(struct pm_claim *c) {
+    pm__writer *w = (pm__writer *)(void *)c;
+    pm_head *h = w->stake.head;
+    pm_map old = pm_new(w->map.ops, w->map.pool);
+    for (unsigned turn = 0;; pm__head_pause(&turn)) {
+        pm__lock_acquire(&h->lock);
+        bool go = w->fencing == 0 || pm__load_relaxed(&c->hold) == 0;
+        if (go) {
+            if (pm__load_relaxed(&c->hold)) pm__writer_park(w, &old);
+            pm__store_relaxed(&c->in_call, 1); /* whoever holds it next comes after us, through the lock */
+        }
+        pm__lock_release(&h->lock);
+        if (go) break;
+    }
+    pm_drop(&old);
+}
+
+static void pm__writer_enter(pm__writer *w) {
+    if (!pm__claim_try_enter(&w->stake.claim)) pm__writer_wait(&w->stake.claim);
+}
+
+static void pm__writer_leave(pm__writer *w) {
+    struct pm_claim *c = &w->stake.claim;
+    pm__store_release(&c->in_call, pm__load_relaxed(&c->in_call) - 1);
+}
+
+/* ---- claims -------------------------------------------------------------------------------------------------- */
+
+static pm__stake *pm__stake_of(pm_val v) { return (pm__stake *)(uintptr_t)v; }
+static const uint8_t *pm__stake_rel(const pm__stake *k) { return k->path + k->head->prefix_len; }
+static size_t pm__stake_rel_len(const pm__stake *k) { return k->len - k->head->prefix_len; }
+
+/* Steps from prefix to prefix of a path through those that are claimed. */
+typedef struct pm__claim_walk {
+    const uint8_t *s;
+    size_t len, at; /* the next prefix to look at; > len: none */
+    pm_place place;
+    const pm_map *map;
+} pm__claim_walk;
+
+static pm__claim_walk pm__claim_walk_of(const pm_map *m, const void *path, size_t len) {
+    pm__claim_walk k = {(const uint8_t *)path, len, 0, pm__place_root(m->root), m};
+    return k;
+}
+
+/* The claim at the next claimed prefix, or NULL. */
+static pm__stake *pm__claim_walk_next(pm__claim_walk *k) {
+    while (k->at <= k->len) {
+        size_t at = k->at++;
+        const pm_val *v = k->map->has_value ? &k->map->value : NULL;
+        if (at) {
+            if (!pm__place_enter(&k->place) || !pm__place_down(&k->place, k->s + at - 1, 1)) {
+                k->at = SIZE_MAX;
+                return NULL;
+            }
+            v = pm__place_val(&k->place);
+        }
+        if (v) return pm__stake_of(*v);
+    }
+    return NULL;
+}
+
+static pm__stake *pm__claim_above(const pm_map *m, const void *path, size_t len) {
+    pm__claim_walk k = pm__claim_walk_of(m, path, len);
+    return pm__claim_walk_next(&k);
+}
+
+/* True if there is a claim at the path, or below it, or at a prefix. */
+static bool pm__claims_overlap(const pm_map *m, const void *path, size_t len) {
+    if (pm_is_empty(m)) return false;
+    return len == 0 || pm_path_exists(m, path, len) || pm__claim_above(m, path, len) != NULL;
+}
+
+/* The claims in the way of a path, ordered, collected into a list of addresses. */
+typedef struct pm__stakes {
+    pm__stake **list;
+    size_t n, cap;
+} pm__stakes;
+
+static bool pm__stakes_add(pm__stakes *a, pm__stake *k) {
+    if (a->n == a->cap) {
+        size_t cap = a->cap ? a->cap * 2 : 64;
+        void *grown = pm__mem_grow(a->list, a->cap * sizeof *a->list, cap * sizeof *a->list);
+        if (!grown) return false;
+        a->list = (pm__stake **)grown;
+        a->cap = cap;
+    }
+    a->list[a->n++] = k;
+    return true;
+}
+
+static void pm__stakes_free(pm__stakes *a) {
+    if (a->list) pm__mem_free_big(a->list, a->cap * sizeof *a->list);
+}
+
+/* Adds the claims strictly below a path. */
+static bool pm__stakes_add_below(pm__stakes *a, const pm_map *m, const void *path, size_t len) {
+    pm_rz z;
+    if (!pm_path_exists(m, path, len)) return true;
+    if (pm_rz_open(&z, m, path, len) != PM_OK) return false;
+    bool ok = true;
+    while (ok && pm_rz_to_next_val(&z)) ok = pm__stakes_add(a, pm__stake_of(*pm_rz_val(&z)));
+    ok = ok && pm_rz_status(&z) == PM_OK;
+    pm_rz_drop(&z);
+    return ok;
+}
+
+static bool pm__stakes_add_overlapping(pm__stakes *a, const pm_map *m, const void *path, size_t len) {
+    pm__claim_walk k = pm__claim_walk_of(m, path, len);
+    for (pm__stake *s; (s = pm__claim_walk_next(&k)) != NULL;)
+        if (!pm__stakes_add(a, s)) return false;
+    return pm__stakes_add_below(a, m, path, len);
+}
+
+static int pm__stake_compare(const pm__stake *a, const pm__stake *b) {
+    size_t min = a->len < b->len ? a->len : b->len;
+    int c = min ? memcmp(a->path, b->path, min) : 0;
+    return c ? c : (a->len > b->len) - (a->len < b->len);
+}
+
+PM_API void pm_conflict_free(pm_conflict *c) {
+    if (!c) return;
+    if (c->claims) pm__mem_free_big(c->claims, c->bytes);
+    memset(c, 0, sizeof *c);
+}
+
+/* Copies two ordered lists, merged, and all their paths into one block. */
+static void pm__conflict_fill(pm_conflict *c, const pm__stakes *w, const pm__stakes *p, const void *path, size_t len) {
+    size_t bytes = (w->n + p->n) * sizeof *c->claims + len;
+    for (size_t i = 0; i < w->n; i++) bytes += pm__stake_rel_len(w->list[i]);
+    for (size_t i = 0; i < p->n; i++) bytes += pm__stake_rel_len(p->list[i]);
+    pm_conflict_claim *all = (pm_conflict_claim *)pm__mem_alloc_big(bytes);
+    if (!all) return;
+    uint8_t *to = (uint8_t *)(all + w->n + p->n);
+    c->claims = all;
+    c->bytes = bytes;
+    if (len) memcpy(to, path, len);
+    c->path = to;
+    c->len = len;
+    to += len;
+    for (size_t i = 0, j = 0; i < w->n || j < p->n;) {
+        bool left = j == p->n || (i < w->n && pm__stake_compare(w->list[i], p->list[j]) <= 0);
+        const pm__stake *k = left ? w->list[i++] : p->list[j++];
+        pm_conflict_claim one = {to, pm__stake_rel_len(k), k->kind};
+        if (one.len) memcpy(to, pm__stake_rel(k), one.len);
+        to += one.len;
+        all[c->n++] = one;
+    }
+}
+
+static void pm__head_explain(const pm_head *h, pm_claim_kind kind, const void *path, size_t len, pm_conflict *why) {
+    pm__stakes w = {NULL, 0, 0}, p = {NULL, 0, 0};
+    if (!why) return;
+    why->kind = kind;
+    if (pm__stakes_add_overlapping(&w, &h->writers, path, len) &&
+        (kind == PM_CLAIM_PINNED || pm__stakes_add_overlapping(&p, &h->pins, path, len)))
+        pm__conflict_fill(why, &w, &p, path, len);
+    pm__stakes_free(&w);
+    pm__stakes_free(&p);
+}
+
+#if PM_CHECK >= 1
+/* The caller vouched for what is not so: tells, and ends. */
+static void pm__head_accuse(const pm_head *h, pm_claim_kind kind, const void *path, size_t len) {
+    pm_conflict why;
+    memset(&why, 0, sizeof why);
+    pm__head_explain(h, kind, path, len, &why);
+#if !PM_NO_STDIO
+    fputs("pathmap: unchecked claim at ", stderr);
+    for (size_t i = 0; i < len; i++) fprintf(stderr, "%02x", ((const uint8_t *)path)[i]);
+    for (size_t k = 0; k < why.n; k++) {
+        fputs(" overlaps ", stderr);
+        for (size_t i = 0; i < why.claims[k].len; i++) fprintf(stderr, "%02x", why.claims[k].path[i]);
+    }
+    fputc('\n', stderr);
+#endif
+    pm_conflict_free(&why);
+    bool claims_are_disjoint = false;
+    PM_ASSERT(claims_are_disjoint);
+}
+#endif
+
+static bool pm__head_conflicts(const pm_head *h, pm_claim_kind kind, const void *path, size_t len) {
+    return pm__claims_overlap(&h->writers, path, len) ||
+           (kind == PM_CLAIM_WRITER && pm__claims_overlap(&h->pins, path, len));
+}
+
+/* ---- stakes: made, settled, freed; with the lock held -------------------------------------------------------- */
+
+static pm__stake *pm__stake_new(pm_head *h, pm_claim_kind kind, size_t size, const void *path, size_t len) {
+    if (len > SIZE_MAX / 2 - size - h->prefix_len) return NULL;
+    pm__stake *k = (pm__stake *)pm__mem_alloc_big(size + h->prefix_len + len);
+    if (!k) return NULL;
+    memset(k, 0, size);
+    pm__store_relaxed(&k->claim.in_call, 0);
+    pm__store_relaxed(&k->claim.hold, 0);
+    k->claim.fenced = h->fenced;
+    k->head = h;
+    k->kind = kind;
+    k->path = (uint8_t *)k + size;
+    k->len = h->prefix_len + len;
+    if (h->prefix_len) memcpy(k->path, h->prefix, h->prefix_len);
+    if (len) memcpy(k->path + h->prefix_len, path, len);
+    return k;
+}
+
+static void pm__stake_free(pm__stake *k) {
+    size_t size = k->kind == PM_CLAIM_WRITER ? sizeof(pm__writer) : sizeof(pm__pin);
+    pm__mem_free_big(k, size + k->len);
+}
+
+static void pm__writer_free(pm__writer *w) {
+    pm_drop(&w->map);
+    pm_drop(&w->parked);
+    pm__stake_free(&w->stake);
+}
+
+/* Takes a writer, or a pin, out of its map of claims. */
+static bool pm__stake_unclaim(pm__stake *k) {
+    pm_head *h = k->head;
+    pm_map *m = k->kind == PM_CLAIM_WRITER ? &h->writers : &h->pins;
+    const uint8_t *path = pm__stake_rel(k);
+    size_t len = pm__stake_rel_len(k);
+    if (k->kind == PM_CLAIM_WRITER) {
+        pm__writer *w = (pm__writer *)(void *)k, *first;
+        first = (pm__writer *)(void *)pm__stake_of(*pm_get(m, path, len));
+        if (first != w || w->same) { /* the path stays claimed */
+            pm__writer **link = &first;
+            if (first == w && pm_set(m, path, len, (pm_val)(uintptr_t)w->same, NULL) != PM_OK) return false;
+            while (*link != w) link = &(*link)->same;
+            *link = w->same;
+            k->claimed = false;
+            return true;
+        }
+    }
+    if (pm_remove(m, path, len, true, NULL) != PM_OK) return false;
+    k->claimed = false;
+    return true;
+}
+
+/* Puts what is at and below a place of one map there in another. */
+static bool pm__head_transfer(const pm_map *from, pm_map *to, const uint8_t *path, size_t len) {
+    pm__cx cx = pm__map_cx(to);
+    pm_ref r = pm_ref_of_map(from, path, len);
+    pm_map copy;
+    if (!r.exists) return true;
+    if (pm__map_of_place(&cx, &r.place, r.val, &copy) != PM_OK) return false;
+    pm_opt val = {copy.value, copy.has_value};
+    if (pm__trie_assign(&cx, &to->root, path, len, val, copy.root)) return true;
+    pm_drop(&copy);
+    return false;
+}
+
+/* Gives a writer's content back to the base. */
+static bool pm__writer_merge(pm__writer *w) {
+    pm_head *h = w->stake.head;
+    if (w->stake.len == 0) {
+        pm_drop(&h->base);
+        h->base = w->map;
+        w->map = pm_new(h->base.ops, h->base.pool);
+    } else {
+        if (!pm__head_transfer(&w->map, &h->base, w->stake.path, w->stake.len)) return false;
+        pm_drop(&w->map);
+    }
+    w->merged = true;
+    return true;
+}
+
+/* Does what is left to do of a zipper that has ended. False: no memory. */
+static bool pm__stake_settle(pm__stake *k) {
+    pm__writer *w = k->kind == PM_CLAIM_WRITER ? (pm__writer *)(void *)k : NULL;
+    if (w && !w->merged && !pm__writer_merge(w)) return false;
+    if (k->claimed && !pm__stake_unclaim(k)) return false;
+    if (!w) pm__stake_free(k);
+    else if (w->users == 0) pm__writer_free(w);
+    else w->ended = true;
+    return true;
+}
+
+static void pm__stake_end(pm__stake *k) {
+    if (pm__stake_settle(k)) return;
+    k->next_unsettled = k->head->unsettled;
+    k->head->unsettled = k;
+}
+
+/* Does what could not be done before. False: there is still no memory for it. */
+static bool pm__head_settle(pm_head *h) {
+    for (pm__stake **link = &h->unsettled; *link;) {
+        pm__stake *k = *link, *next = k->next_unsettled;
+        if (pm__stake_settle(k)) *link = next;
+        else link = &k->next_unsettled;
+    }
+    return h->unsettled == NULL;
+}
+
+/* ---- groups -------------------------------------------------------------------------------------------------- */
+
+static pm_txn *pm__wz_group(pm_wz *w) {
+    return w->cursor.claim ? &((pm__writer *)(void *)w->cursor.claim)->group : &w->group;
+}
+
+static void pm__wz_set_group(pm_wz *w, pm_txn group) {
+    *pm__wz_group(w) = group;
+    if (w->cursor.claim) w->cursor.claim->grouped = group.open;
+}
+
+static const pm_txn pm__txn_none = {{0, 0, NULL, NULL, false}, false};
+
+static void pm__wz_begin(pm_wz *w) {
+    pm__wz_enter(w);
+    pm_txn group = {pm_clone(w->map), true};
+    pm__wz_set_group(w, group);
+    pm__wz_leave(w);
+}
+
+static void pm__wz_commit(pm_wz *w) {
+    pm__wz_enter(w);
+    pm_map saved = pm__wz_group(w)->saved;
+    pm__wz_set_group(w, pm__txn_none);
+    pm__wz_leave(w);
+    pm_drop(&saved);
+}
+
+PM_API pm_status pm_wz_begin(pm_wz *w) {
+    if (pm__wz_group(w)->open) return PM_INVALID;
+    pm__wz_begin(w);
+    return PM_OK;
+}
+
+PM_API pm_status pm_wz_commit(pm_wz *w) {
+    if (!pm__wz_group(w)->open) return PM_INVALID;
+    pm__wz_commit(w);
+    return PM_OK;
+}
+
+PM_API pm_status pm_wz_rollback(pm_wz *w) {
+    if (!pm__wz_group(w)->open) return PM_INVALID;
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    pm_map undone = *w->map;
+    *w->map = pm__wz_group(w)->saved;
+    pm__wz_set_group(w, pm__txn_none);
+    pm__wz_leave(w);
+    pm_drop(&undone);
+    return PM_OK;
+}
+
+/* ---- heads --------------------------------------------------------------------------------------------------- */
+
+static void pm__reader_end(struct pm_claim *c) {
+    pm_head *h = (pm_head *)(void *)c;
+    pm__lock_acquire(&h->lock);
+    h->out--;
+    pm__lock_release(&h->lock);
+}
+
+static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {
+    if (prefix_len > SIZE_MAX / 4) return NULL;
+    pm_head *h = (pm_head *)pm__mem_alloc_big(sizeof *h + prefix_len);
+    if (!h) return NULL;
+    memset(h, 0, sizeof *h);
+    h->reading.end = pm__reader_end;
+    h->fenced = !pm__fence_prepare();
+    h->writers = h->pins = pm_new(NULL, NULL);
+    h->prefix_len = prefix_len;
+    if (prefix_len) memcpy(h->prefix, prefix, prefix_len);
+    return h;
+}
+
+static pm_status pm__head_over(pm_map *m, pm_map *home, pm_head **out) {
+    pm_head *h = pm__head_alloc(NULL, 0);
+    if (!h) return PM_NOMEM;
+    h->base = *m;
+    *m = pm_new(m->ops, m->pool);
+    h->home = home;
+    *out = h;
+    return PM_OK;
+}
+
+PM_API pm_status pm_head_new(pm_map *m, pm_head **out) { return pm__head_over(m, m, out); }
+PM_API pm_status pm_head_new_move(pm_map *m, pm_head **out) { return pm__head_over(m, NULL, out); }
+
+PM_API pm_status pm_head_new_at(pm_wz *w, pm_head **out) {
+    pm_head *h = pm__head_alloc(w->cursor.path, w->cursor.len);
+    if (!h) return PM_NOMEM;
+    h->grouped_host = w->cursor.claim && !w->cursor.claim->grouped;
+    if (h->grouped_host) pm__wz_begin(w);
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    h->base = *w->map;
+    *w->map = pm_new(h->base.ops, h->base.pool);
+    pm__wz_leave(w);
+    h->home = w->map;
+    h->host = w;
+    *out = h;
+    return PM_OK;
+}
+
+/* Whether it can be closed; with the lock held. */
+static pm_status pm__head_may_close(pm_head *h, const pm_map *out, uint64_t *busy) {
+    if (h->out) {
+        if (busy) *busy = h->out;
+        return PM_BUSY;
+    }
+    if (out && h->home) return PM_INVALID;
+    return pm__head_settle(h) ? PM_OK : PM_NOMEM;
+}
+
+PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
+    if (!h) return PM_OK;
+    pm__lock_acquire(&h->lock);
+    pm_status s = pm__head_may_close(h, out, busy);
+    pm__lock_release(&h->lock);
+    if (s != PM_OK) return s;
+    if (h->host) pm__wz_enter(h->host);
+    if (h->home) *h->home = h->base;
+    else if (out) *out = h->base;
+    else pm_drop(&h->base);
+    if (h->host) {
+        pm__wz_forget(h->host);
+        pm__wz_leave(h->host);
+        if (h->grouped_host) pm__wz_commit(h->host);
+    }
+    pm_drop(&h->writers);
+    pm_drop(&h->pins);
+    pm__mem_free_big(h, sizeof *h + h->prefix_len);
+    return PM_OK;
+}
+
+/* ---- writers ------------------------------------------------------------------------------------------------- */
+
+static void pm__writer_end(struct pm_claim *c) {
+    pm__writer *w = (pm__writer *)(void *)c;
+    pm_head *h = w->stake.head;
+    pm_map saved = w->group.saved, old = pm_new(w->map.ops, w->map.pool);
+    pm__writer_enter(w); /* to end is a change: who holds the writer gets its copy first */
+    w->group = pm__txn_none;
+    pm__lock_acquire(&h->lock);
+    if (w->waiting) pm__writer_park(w, &old);
+    pm__writer_leave(w);
+    pm__stake_end(&w->stake);
+    h->out--;
+    pm__lock_release(&h->lock);
+    pm_drop(&saved);
+    pm_drop(&old);
+}
+
+/* Moves the content at the writer's root out of the base. False: no memory, nothing changed. */
+static bool pm__writer_take_out(pm__writer *w) {
+    pm_map *base = &w->stake.head->base;
+    const uint8_t *path = w->stake.path;
+    size_t len = w->stake.len;
+    pm_opt none = {0, false};
+    w->map = pm_new(base->ops, base->pool);
+    if (len == 0) {
+        pm_map empty = w->map;
+        w->map = *base;
+        *base = empty;
+        return true;
+    }
+    if (!pm__head_transfer(base, &w->map, path, len)) return false;
+    pm__survey there = pm__trie_survey(base->root, path, len);
+    if (!there.exists || (there.childless && !there.val)) return true;
+    pm__cx cx = pm__map_cx(base);
+    return pm__trie_assign(&cx, &base->root, path, len, none, 0);
+}
+
+/* Enters a writer among the claims. */
+static bool pm__writer_claim(pm__writer *w) {
+    pm_head *h = w->stake.head;
+    pm_val *slot;
+    bool inserted;
+    pm_status s = pm_get_or_set(&h->writers, pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake),
+                                (pm_val)(uintptr_t)w, &slot, &inserted);
+    if (s != PM_OK) return false;
+    if (!inserted) {
+        pm__writer *first = (pm__writer *)(void *)pm__stake_of(*slot);
+        w->same = first->same;
+        first->same = w;
+    }
+    w->stake.claimed = true;
+    return true;
+}
+
+static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out);
+
+/* With the lock held; nothing is in the way. */
+static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz *out) {
+    pm__writer *w = (pm__writer *)(void *)pm__stake_new(h, PM_CLAIM_WRITER, sizeof *w, path, len);
+    if (!w) return PM_NOMEM;
+    w->stake.claim.end = pm__writer_end;
+    w->stake.claim.pin = pm__writer_pin;
+    w->stake.claim.wait = pm__writer_wait;
+    w->merged = true; /* nothing is to be given back yet */
+    if (!pm__writer_claim(w)) {
+        pm__stake_free(&w->stake);
+        return PM_NOMEM;
+    }
+    pm_status s = pm__writer_take_out(w) ? PM_OK : PM_NOMEM;
+    if (s == PM_OK) {
+        w->merged = false;
+        s = pm_wz_open(out, &w->map, w->stake.path, w->stake.len);
+    }
+    if (s != PM_OK) {
+        pm__stake_end(&w->stake);
+        return s;
+    }
+    out->cursor.claim = &w->stake.claim;
+    h->out++;
+    return PM_OK;
+}
+
+static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool check, pm_wz *out, pm_conflict *why) {
+    pm_status s = PM_OK;
+    if (why) memset(why, 0, sizeof *why);
+    pm__wz_clear(out);
+    pm__lock_acquire(&h->lock);
+    if (!pm__head_settle(h)) s = PM_NOMEM;
+    else if (check && pm__head_conflicts(h, PM_CLAIM_WRITER, path, len)) s = PM_CONFLICT;
+#if PM_CHECK >= 1
+    if (s == PM_OK && pm__head_conflicts(h, PM_CLAIM_WRITER, path, len))
+        pm__head_accuse(h, PM_CLAIM_WRITER, path, len);
+#endif
+    if (s == PM_CONFLICT) pm__head_explain(h, PM_CLAIM_WRITER, path, len, why);
+    if (s == PM_OK) s = pm__writer_new(h, path, len, out);
+    pm__lock_release(&h->lock);
+    return s;
+}
+
+PM_API pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_conflict *why) {
+    return pm__head_write(h, path, len, true, out, why);
+}
+
+PM_API pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t len, pm_wz *out) {
+    return pm__head_write(h, path, len, false, out, NULL);
+}
+
+/* ---- snapshots ----------------------------------------------------------------------------------------------- */
+
+/* A writer whose content a snapshot needs. */
+typedef struct pm__piece {
+    pm__writer *w;
+    uint64_t parkings; /* a copy parked since then will do */
+    bool done;
+    pm_map map;
+    pm_map stale; /* to be dropped without the lock */
+} pm__piece;
+
+typedef struct pm__snap {
+    bool covered; /* all of it lies at or below the root of the only writer */
+    bool fence;
+    bool counted; /* among the head's zippers */
+    pm_map map;
+    size_t n;
+    pm__piece *pieces;
+} pm__snap;
+
+/* Finds the writers at, above and below a path. False: no memory. With the lock held. */
+static bool pm__snap_find(pm_head *h, pm__snap *p, const void *path, size_t len) {
+    pm__stakes found = {NULL, 0, 0};
+    pm__stake *above = pm__claim_above(&h->writers, path, len);
+    p->covered = above != NULL;
+    bool ok = above ? pm__stakes_add(&found, above) : pm__stakes_add_below(&found, &h->writers, path, len);
+    if (ok && found.n) {
+        p->pieces = (pm__piece *)pm__mem_alloc_big(found.n * sizeof *p->pieces);
+        ok = p->pieces != NULL;
+    }
+    if (ok) p->n = found.n;
+    for (size_t i = 0; i < p->n; i++) {
+        memset(&p->pieces[i], 0, sizeof *p->pieces);
+        p->pieces[i].w = (pm__writer *)(void *)found.list[i];
+    }
+    pm__stakes_free(&found);
+    return ok;
+}
+
+static void pm__piece_hold(pm__piece *q, bool fence) {
+    q->parkings = q->w->parkings;
+    q->w->users++;
+    q->w->waiting++;
+    q->w->fencing += fence;
+    /* Before the load of `in_call`: see pm__claim_try_enter. */
+    pm__store_seq_cst(&q->w->stake.claim.hold, 1);
+}
+
+static void pm__piece_let_go(pm__piece *q, bool fence) {
+    pm__writer *w = q->w;
+    w->fencing -= fence;
+    if (--w->waiting) return;
+    pm__store_release(&w->stake.claim.hold, 0); /* pairs with the acquire load in pm__claim_try_enter */
+    if (w->has_parked) q->stale = w->parked;
+    w->has_parked = false;
+    memset(&w->parked, 0, sizeof w->parked);
+}
+
+/* True if the writer is between two changes; then its map is as its last change has left it. */
+static bool pm__piece_is_quiet(const pm__piece *q) {
+    return pm__load_seq_cst(&q->w->stake.claim.in_call) == 0; /* pairs with the release of pm__wz_leave */
+}
+
+static bool pm__piece_is_parked(const pm__piece *q) { return q->w->has_parked && q->w->parkings != q->parkings; }
+
+static void pm__piece_take(pm__piece *q, bool fence) {
+    q->map = pm_clone(pm__piece_is_parked(q) ? &q->w->parked : pm__writer_visible(q->w));
+    q->done = true;
+    pm__piece_let_go(q, fence);
+}
+
+/* Takes what can be taken now. True if nothing is left. With the lock held. */
+static bool pm__snap_take(pm__snap *p) {
+    size_t left = 0;
+    if (p->fence)
+        for (size_t i = 0; i < p->n; i++)
+            if (!pm__piece_is_quiet(&p->pieces[i])) return false;
+    for (size_t i = 0; i < p->n; i++) {
+        pm__piece *q = &p->pieces[i];
+        if (q->done) continue;
+        if (p->fence || pm__piece_is_parked(q) || pm__piece_is_quiet(q)) pm__piece_take(q, p->fence);
+        else left++;
+    }
+    return left == 0;
+}
+
+/* Collects the parts of a snapshot. */
+static pm_status pm__snap_gather(pm_head *h, pm__snap *p, const void *path, size_t len) {
+    pm_status s = PM_OK;
+    pm__lock_acquire(&h->lock);
+    if (!pm__head_settle(h) || !pm__snap_find(h, p, path, len)) { /* then there are no pieces */
+        pm__lock_release(&h->lock);
+        return PM_NOMEM;
+    }
+    h->out++;
+    p->counted = true;
+    p->map = p->covered ? pm_new(h->base.ops, h->base.pool) : pm_clone(&h->base);
+    for (size_t i = 0; i < p->n; i++) pm__piece_hold(&p->pieces[i], p->fence);
+    if (p->n && !h->fenced && !pm__fence_all()) {
+        for (size_t i = 0; i < p->n; i++) pm__piece_let_go(&p->pieces[i], p->fence);
+        s = PM_IO;
+    }
+    for (unsigned turn = 0; s == PM_OK && !pm__snap_take(p);) {
+        pm__lock_release(&h->lock);
+        pm__head_pause(&turn);
+        pm__lock_acquire(&h->lock);
+    }
+    pm__lock_release(&h->lock);
+    return s;
+}
+
+/* Puts the parts together. False: no memory. */
+static bool pm__snap_join(pm__snap *p) {
+    bool ok = true;
+    if (p->covered) {
+        p->map = p->pieces[0].map;
+        memset(&p->pieces[0].map, 0, sizeof p->map);
+        return true;
+    }
+    for (size_t i = 0; ok && i < p->n; i++) {
+        const pm__stake *k = &p->pieces[i].w->stake;
+        ok = pm__head_transfer(&p->pieces[i].map, &p->map, k->path, k->len);
+    }
+    return ok;
+}
+
+static void pm__snap_free(pm_head *h, pm__snap *p) {
+    pm_drop(&p->map);
+    if (p->n) pm__lock_acquire(&h->lock);
+    for (size_t i = 0; i < p->n; i++) {
+        pm__writer *w = p->pieces[i].w;
+        if (--w->users || !w->ended) p->pieces[i].w = NULL;
+    }
+    if (p->n) pm__lock_release(&h->lock);
+    for (size_t i = 0; i < p->n; i++) {
+        pm_drop(&p->pieces[i].map);
+        pm_drop(&p->pieces[i].stale);
+        if (p->pieces[i].w) pm__writer_free(p->pieces[i].w);
+    }
+    if (p->pieces) pm__mem_free_big(p->pieces, p->n * sizeof *p->pieces);
+}
+
+/* Opens a reader that owns a map, its root at a path below the head's. */
+static pm_status pm__head_open(const pm_head *h, const pm_map *m, const void *path, size_t len, pm_rz *out) {
+    pm_status s = pm_rz_open_owned(out, m, h->prefix, h->prefix_len);
+    if (s != PM_OK) return s;
+    if (pm__rz_append(out, (const uint8_t *)path, len)) {
+        out->root_len = out->len;
+        return PM_OK;
+    }
+    pm_rz_drop(out);
+    *out = pm__rz_none;
+    return PM_NOMEM;
+}
+
+static pm_status pm__head_read(pm_head *h, const void *path, size_t len, bool fence, pm_rz *out) {
+    pm__snap p;
+    memset(&p, 0, sizeof p);
+    p.fence = fence;
+    *out = pm__rz_none;
+    pm_status s = pm__snap_gather(h, &p, path, len);
+    if (s == PM_OK) s = pm__snap_join(&p) ? pm__head_open(h, &p.map, path, len, out) : PM_NOMEM;
+    pm__snap_free(h, &p);
+    if (s == PM_OK) out->claim = &h->reading;
+    else if (p.counted) pm__reader_end(&h->reading);
+    return s;
+}
+
+PM_API pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *out) {
+    return pm__head_read(h, path, len, false, out);
+}
+
+PM_API pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *out) {
+    return pm__head_read(h, path, len, true, out);
+}
+
+/* ---- pinned readers ------------------------------------------------------------------------------------------ */
+
+static void pm__pin_end(struct pm_claim *c) {
+    pm__pin *k = (pm__pin *)(void *)c;
+    pm_head *h = k->stake.head;
+    pm__lock_acquire(&h->lock);
+    if (--k->readers == 0) pm__stake_end(&k->stake);
+    h->out--;
+    pm__lock_release(&h->lock);
+}
+
+/* The record of a path's pins, one more counted. NULL: no memory. With the lock held. */
+static pm__pin *pm__pin_add(pm_head *h, const void *path, size_t len) {
+    const pm_val *there = pm_get(&h->pins, path, len);
+    pm__pin *k = there ? (pm__pin *)(void *)pm__stake_of(*there) : NULL;
+    if (!k) {
+        k = (pm__pin *)(void *)pm__stake_new(h, PM_CLAIM_PINNED, sizeof *k, path, len);
+        if (!k) return NULL;
+        k->stake.claim.end = pm__pin_end;
+        if (pm_set(&h->pins, path, len, (pm_val)(uintptr_t)k, NULL) != PM_OK) {
+            pm__stake_free(&k->stake);
+            return NULL;
+        }
+        k->stake.claimed = true;
+    }
+    k->readers++;
+    return k;
+}
+
+/* A writer ends and leaves a pin in its place. */
+static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out) {
+    pm__writer *w = (pm__writer *)(void *)c;
+    pm_head *h = w->stake.head;
+    pm_map saved = w->group.saved, old = pm_new(w->map.ops, w->map.pool);
+    pm__writer_enter(w);
+    pm__lock_acquire(&h->lock);
+    pm__pin *k = pm__head_settle(h) ? pm__pin_add(h, pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake)) : NULL;
+    if (k) {
+        w->group = pm__txn_none;
+        if (w->waiting) pm__writer_park(w, &old);
+        pm__writer_leave(w);
+        pm__stake_end(&w->stake);
+        *out = &k->stake.claim;
+    } else {
+        pm__writer_leave(w);
+    }
+    pm__lock_release(&h->lock);
+    if (k) pm_drop(&saved);
+    pm_drop(&old);
+    return k ? PM_OK : PM_NOMEM;
+}
+
+static pm_status pm__head_pin(pm_head *h, const void *path, size_t len, bool check, pm_rz *out, pm_conflict *why) {
+    pm_status s = PM_OK;
+    pm__pin *k = NULL;
+    pm_map base;
+    memset(&base, 0, sizeof base);
+    if (why) memset(why, 0, sizeof *why);
+    *out = pm__rz_none;
+    pm__lock_acquire(&h->lock);
+    if (!pm__head_settle(h)) s = PM_NOMEM;
+    else if (check && pm__head_conflicts(h, PM_CLAIM_PINNED, path, len)) s = PM_CONFLICT;
+#if PM_CHECK >= 1
+    if (s == PM_OK && pm__head_conflicts(h, PM_CLAIM_PINNED, path, len))
+        pm__head_accuse(h, PM_CLAIM_PINNED, path, len);
+#endif
+    if (s == PM_CONFLICT) pm__head_explain(h, PM_CLAIM_PINNED, path, len, why);
+    if (s == PM_OK && !(k = pm__pin_add(h, path, len))) s = PM_NOMEM;
+    if (s == PM_OK) {
+        base = pm_clone(&h->base);
+        h->out++;
+    }
+    pm__lock_release(&h->lock);
+    if (s != PM_OK) return s;
+    s = pm__head_open(h, &base, path, len, out);
+    pm_drop(&base);
+    if (s == PM_OK) out->claim = &k->stake.claim;
+    else pm__pin_end(&k->stake.claim);
+    return s;
+}
+
+PM_API pm_status pm_head_pin(pm_head *h, const void *path, size_t len, pm_rz *out, pm_conflict *why) {
+    return pm__head_pin(h, path, len, true, out, why);
+}
+
+PM_API pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len, pm_rz *out) {
+    return pm__head_pin(h, path, len, false, out, NULL);
+}
+
+/* ---- src/pathmap/53_shared.c --------------------------------------------------------------------------- */
+
+/* Maps replaced under readers.
+
+   One word names the present version's slot and counts the loads that have begun since it came:
+
+     63 .................. 16   15 .... 0
+     loads begun                slot
+
+   To load is to add one to the count, which also tells the slot, to clone the slot's map, and to count down the slot's
+   balance. The balance starts so high that loads alone never bring it to zero; who takes the version out of the word adds
+   the loads begun and takes the start away again. So it comes to zero exactly once: when the version has been replaced
+   and every load that began with it has ended. Whoever brings it there, drops the map, and the slot is free.
+
+   The count must not run over: a load that finds it high moves a part of it to the balance, which means the same.
+
+   Slots live in blocks that are freed with the whole; a new block is only needed when loads are stopped half-way in as
+   many versions as there are slots. Writers take slots, and exchange the word, under a lock; loads never see it.
+
+   Pairings. The exchange of the word releases what the writer put into the slot, and the load's addition acquires it. The
+   counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that. `used` is
+   released when the slot is given up, and acquired by the writer who takes it. */
+
+#ifndef PM__SHARED_SPILL
+#define PM__SHARED_SPILL ((uint64_t)1 << 47) /* tests make this small */
+#endif
+
+enum { PM__SHARED_FIRST = 8, PM__SHARED_BLOCKS = 13, PM__SHARED_SHIFT = 16 };
+
+#define PM__SHARED_START ((uint64_t)1 << 62)
+
+typedef struct pm__version {
+    pm_map map;
+    pm__a64 balance;
+    pm__a32 used;
+} pm__version;
+
+struct pm_shared {
+    pm__a64 word;
+    pm__lock lock; /* of writers: guards the next two, and the word against other writers */
+    unsigned blocks;
+    pm__version *block[PM__SHARED_BLOCKS]; /* block i has PM__SHARED_FIRST << i slots */
+};
+
+static size_t pm__shared_block_bytes(unsigned i) { return ((size_t)PM__SHARED_FIRST << i) * sizeof(pm__version); }
+
+/* Slot numbers count through the blocks. */
+static pm__version *pm__shared_slot(const pm_shared *s, uint64_t word) {
+    uint64_t n = (word & 0xFFFF) + PM__SHARED_FIRST;
+    unsigned i = 63 - pm__clz64(n) - pm__ctz64(PM__SHARED_FIRST);
+    return &s->block[i][n - ((uint64_t)PM__SHARED_FIRST << i)];
+}
+
+/* One more block of slots. With the writers' lock held, or before anybody else knows of `s`. */
+static bool pm__shared_grow(pm_shared *s) {
+    if (s->blocks == PM__SHARED_BLOCKS) return false;
+    size_t bytes = pm__shared_block_bytes(s->blocks);
+    pm__version *block = (pm__version *)pm__mem_alloc_big(bytes);
+    if (!block) return false;
+    memset(block, 0, bytes);
+    for (size_t i = 0; i < (size_t)PM__SHARED_FIRST << s->blocks; i++) pm__store_relaxed(&block[i].used, 0);
+    s->block[s->blocks++] = block;
+    return true;
+}
+
+/* The number of a free slot. False: no memory. With the writers' lock held. */
+static bool pm__shared_find(pm_shared *s, uint64_t *out) {
+    uint64_t n = 0;
+    for (unsigned i = 0; i < PM__SHARED_BLOCKS; i++) {
+        if (i == s->blocks && !pm__shared_grow(s)) return false;
+        for (size_t k = 0; k < (size_t)PM__SHARED_FIRST << i; k++, n++) {
+            if (pm__load_acquire(&s->block[i][k].used)) continue;
+            *out = n;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Takes part of a slot's balance away, or adds to it. */
+static void pm__version_add(pm__version *v, uint64_t delta) {
+    if (pm__a64_fetch_add_acq_rel(&v->balance, delta) + delta != 0) return;
+    pm_map map = v->map;
+    pm__store_release(&v->used, 0);
+    pm_drop(&map);
+}
+
+static void pm__version_fill(pm__version *v, pm_map map) {
+    v->map = map;
+    pm__store_relaxed(&v->balance, PM__SHARED_START);
+    pm__store_relaxed(&v->used, 1);
+}
+
+/* The version of a word that has been taken out. */
+static void pm__shared_retire(pm_shared *s, uint64_t word) {
+    pm__version_add(pm__shared_slot(s, word), (word >> PM__SHARED_SHIFT) - PM__SHARED_START);
+}
+
+PM_API pm_status pm_shared_new(const pm_map *m, pm_shared **out) {
+    pm_shared *s = (pm_shared *)pm__mem_alloc_big(sizeof *s);
+    if (!s) return PM_NOMEM;
+    memset(s, 0, sizeof *s);
+    if (!pm__shared_grow(s)) {
+        pm__mem_free_big(s, sizeof *s);
+        return PM_NOMEM;
+    }
+    pm__version_fill(&s->block[0][0], pm_clone(m));
+    pm__store_release(&s->word, 0);
+    *out = s;
+    return PM_OK;
+}
+
+PM_API void pm_shared_free(pm_shared *s) {
+    if (!s) return;
+    pm__shared_retire(s, pm__load_acquire(&s->word));
+    for (unsigned i = 0; i < s->blocks; i++) pm__mem_free_big(s->block[i], pm__shared_block_bytes(i));
+    pm__mem_free_big(s, sizeof *s);
+}
+
+/* Moves part of the word's count to the balance of the slot, which the caller's load keeps from being given up. */
+static PM__NOINLINE void pm__shared_spill(pm_shared *s, uint64_t slot) {
+    const uint64_t part = PM__SHARED_SPILL / 2;
+    pm__version *v = pm__shared_slot(s, slot);
+    uint64_t word = pm__load_relaxed(&s->word);
+    pm__version_add(v, part);
+    while ((word & 0xFFFF) == slot && word >> PM__SHARED_SHIFT >= part)
+        if (pm__a64_cas(&s->word, &word, word - (part << PM__SHARED_SHIFT))) return;
+    pm__version_add(v, 0 - part);
+}
+
+PM_API pm_map pm_shared_load(pm_shared *s) {
+    uint64_t word = pm__a64_fetch_add_acq_rel(&s->word, (uint64_t)1 << PM__SHARED_SHIFT);
+    pm__version *v = pm__shared_slot(s, word);
+    pm_map m = pm_clone(&v->map);
+    if (PM__UNLIKELY(word >> PM__SHARED_SHIFT >= PM__SHARED_SPILL)) pm__shared_spill(s, word & 0xFFFF);
+    pm__version_add(v, (uint64_t)0 - 1);
+    return m;
+}
+
+/* Loaded maps hold their root, so an address says which it is, and what is shared does not change. */
+static bool pm__shared_is(const pm_map *a, const pm_map *b) {
+    return a->root == b->root && a->has_value == b->has_value && (!a->has_value || a->value == b->value) &&
+           pm_map_ops(a) == pm_map_ops(b);
+}
+
+PM_API pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
+                                            bool *swapped) {
+    uint64_t n, old;
+    bool found, same = true;
+    pm_map m = pm_clone(desired);
+    pm__lock_acquire(&s->lock);
+    if (expected) same = pm__shared_is(expected, &pm__shared_slot(s, pm__load_relaxed(&s->word))->map);
+    found = same && pm__shared_find(s, &n);
+    if (found) {
+        pm__version_fill(pm__shared_slot(s, n), m);
+        old = pm__a64_exchange(&s->word, n);
+    }
+    pm__lock_release(&s->lock);
+    if (found) pm__shared_retire(s, old);
+    else pm_drop(&m);
+    if (same && !found) return PM_NOMEM;
+    if (swapped) *swapped = same;
+    return PM_OK;
+}
+
+PM_API pm_status pm_shared_store(pm_shared *s, const pm_map *m) {
+    return pm_shared_compare_and_swap(s, NULL, m, NULL);
+}
+
+PM_API pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx) {
+    for (bool swapped = false;;) {
+        pm_map seen = pm_shared_load(s), changed = pm_clone(&seen);
+        pm_status st = fn(ctx, &changed);
+        if (st == PM_OK) st = pm_shared_compare_and_swap(s, &seen, &changed, &swapped);
+        pm_drop(&changed);
+        pm_drop(&seen);
+        if (st != PM_OK || swapped) return st;
+    }
 }
 
 /* ---- src/pathmap/55_write_algebra.c -------------------------------------------------------------------- */
@@ -8990,22 +10663,26 @@ static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool
 }
 
 PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     pm_ref r = pm_ref_of_rz(src);
     return pm__wz_combine(w, PM__ALG_JOIN, &r, false, alg);
 }
 
 PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     pm_ref r = pm_ref_of_map(src, NULL, 0);
     return pm__wz_combine(w, PM__ALG_JOIN, &r, false, alg);
 }
 
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     pm_status s = pm_wz_join_map(w, src, alg);
     if (s == PM_OK && src != w->map) pm_drop(src);
     return s;
 }
 
 PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     if (w == from) return pm__wz_done(w, PM_INVALID);
     pm_ref src = pm__wz_focus(from);
     pm_alg told;
@@ -9024,16 +10701,19 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
 }
 
 PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     pm_ref r = pm_ref_of_rz(src);
     return pm__wz_combine(w, PM__ALG_MEET, &r, prune, alg);
 }
 
 PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     pm_ref r = pm_ref_of_rz(src);
     return pm__wz_combine(w, PM__ALG_SUB, &r, prune, alg);
 }
 
 PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     pm_ref r = pm_ref_of_rz(src);
     return pm__wz_combine(w, PM__ALG_RESTRICT, &r, false, alg);
 }
@@ -9055,6 +10735,7 @@ static pm_status pm__outcome_equals(const pm__cx *cx, const pm__outcome *o, cons
 }
 
 PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *alg) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     pm__cx cx = pm__wz_cx(w);
     pm_ref ra = pm_ref_of_rz(a), rb = pm_ref_of_rz(b), focus = pm__wz_focus(w);
     pm__operand x = pm__operand_at(&ra), y = pm__operand_at(&rb), old = pm__operand_at(&focus);
@@ -9073,6 +10754,7 @@ PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *
 }
 
 PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     pm__cx cx = pm__wz_cx(w);
     pm_ref r = pm_ref_of_rz(src), focus = pm__wz_focus(w);
     pm__operand a = pm__operand_at(&r), b = pm__operand_at(&focus);
@@ -9264,10 +10946,12 @@ static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, bool prune
 }
 
 PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     return pm__wz_drop_bytes(w, PM__ALG_JOIN, k, prune, left);
 }
 
 PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     return pm__wz_drop_bytes(w, PM__ALG_MEET, k, prune, left);
 }
 

@@ -11,8 +11,11 @@
 #define PATHMAP_STATIC
 #include "pathmap.h"
 
-#include "bench.h"
+#include "bench_algebra.h"
 
+#ifndef BENCH_STD
+#define BENCH_STD 0
+#endif
 #ifndef ENGINE_NAME
 #define ENGINE_NAME "pathmap"
 #endif
@@ -106,6 +109,7 @@ static bool any(size_t i, size_t n) { return (void)i, (void)n, true; }
 static bool none(size_t i, size_t n) { return (void)i, (void)n, false; }
 static bool middle(size_t i, size_t n) { return i >= n / 3 && i < n - n / 3; }
 static bool first(size_t i, size_t n) { return i < n / 3; }
+static bool unremoved(size_t i, size_t n) { return (void)n, i % 200 != 0; }
 
 static void verify(const set *s, const char *op, const pm_map *m, expectation want) {
     uint64_t n;
@@ -174,7 +178,7 @@ static void run_all(const set *s, int runs, const char *ops) {
     double all = (double)n;
     const char *us = ENGINE_NAME, *loop = ENGINE_NAME "+loop";
     expectation everything = {n, any}, meet = {mid, middle}, less = {third, first}, nothing = {0, none};
-    expectation kept = {n - removed, any};
+    expectation kept = {n - removed, unremoved};
     const row rows[] = {
         {"join_halves", us, "ns_per_key", pm_join, &s->even, &s->odd, all, everything},
         {"join_halves", loop, "ns_per_key", insert_join, &s->even, &s->odd, all, everything},
@@ -194,6 +198,53 @@ static void run_all(const set *s, int runs, const char *ops) {
         if (wanted(ops, rows[i].op)) measure(s, &rows[i], runs);
     if (wanted(ops, "join_self")) measure_self(s, runs);
 }
+
+#if BENCH_STD
+
+typedef size_t (*std_operation)(bench_algebra_op op, const void *a, const void *b, uint64_t *ns);
+
+static void measure_std(const set *s, const char *op, const char *engine, std_operation run, bench_algebra_op which,
+                        const void *a, const void *b, size_t count, double per, int runs) {
+    bench_samples t = {{0}, 0};
+    for (int k = 0; k < runs; k++) {
+        uint64_t ns;
+        if (run(which, a, b, &ns) != count) {
+            bench_bad(engine, s->name, op, "wrong count");
+            failed = true;
+        }
+        bench_sample(&t, (double)ns / per);
+    }
+    bench_emit_samples(engine, s->name, op, "ns_per_key", &t);
+}
+
+static void run_std(const set *s, int runs, const char *ops) {
+    static const struct {
+        const char *name;
+        std_operation run;
+    } engines[] = {{"sorted std::vector", bench_std_vector}, {"std::map by merging", bench_std_map}};
+    const bench_list *l = &s->keys;
+    size_t n = l->n, third = n / 3, mid = n - 2 * third;
+    void *even = bench_std_make(l, 0, n, 2), *odd = bench_std_make(l, 1, n, 2);
+    void *low = bench_std_make(l, 0, n - third, 1), *high = bench_std_make(l, third, n, 1);
+    for (size_t i = 0; i < 2; i++) {
+        const char *e = engines[i].name;
+        std_operation run = engines[i].run;
+        if (wanted(ops, "join_halves"))
+            measure_std(s, "join_halves", e, run, BENCH_JOIN, even, odd, n, (double)n, runs);
+        if (wanted(ops, "join_overlap"))
+            measure_std(s, "join_overlap", e, run, BENCH_JOIN, low, high, n, (double)n, runs);
+        if (wanted(ops, "meet_overlap"))
+            measure_std(s, "meet_overlap", e, run, BENCH_MEET, low, high, mid, (double)mid, runs);
+        if (wanted(ops, "subtract_overlap"))
+            measure_std(s, "subtract_overlap", e, run, BENCH_SUBTRACT, low, high, third, (double)third, runs);
+    }
+    bench_std_free(even);
+    bench_std_free(odd);
+    bench_std_free(low);
+    bench_std_free(high);
+}
+
+#endif
 
 static void usage(FILE *f) {
     fputs("usage: bench_algebra --keys FILE --name DATASET [--ops a,b] [--runs N]\n"
@@ -226,6 +277,9 @@ int main(int argc, char **argv) {
     if (s.keys.n < 3) bench_die("too few keys", keys);
     prepare(&s);
     run_all(&s, runs, ops);
+#if BENCH_STD
+    run_std(&s, runs, ops);
+#endif
     finish(&s);
     return failed;
 }

@@ -261,7 +261,7 @@ def check_readme(printed):
 def style_job():
     """Plain rules of form, on every source file."""
     faults = []
-    names = [n for pattern in ("*.py", "src/*/*.[ch]", "tests/*.*", "bench/*.*", "bench/rivals/*.*", "examples/*.[ch]")
+    names = [n for pattern in ("*.py", "src/*/*.[ch]", "tests/*.*", "bench/*.*", "bench/rivals*/*.*", "examples/*.[ch]")
              for n in glob.glob(pattern) if n.endswith((".c", ".h", ".cc", ".py", ".cpp"))]
     marks = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
     for name in sorted(names):

@@ -455,6 +455,56 @@ TEST(symmetric_difference_keeps_what_one_side_has_alone) {
     }
 }
 
+/* ---- many operands ---- */
+
+enum { MANY = 9 };
+
+static void check_many(bool join, const both *all, size_t n) {
+    const pm_ops *ops = pm_map_ops(&all[0].map);
+    const pm_map *maps[MANY];
+    pm_map out;
+    pm_alg alg;
+    size_t which = n, want = 0;
+    model *m = model_copy(all[0].m);
+    for (size_t i = 0; i < n; i++) maps[i] = &all[i].map;
+    for (size_t i = 1; i < n; i++) {
+        model *next = model_combine(join ? MODEL_JOIN : MODEL_MEET, algebra_of(ops), m, all[i].m);
+        model_free(m);
+        m = next;
+    }
+    CHECK_OK((join ? pm_join_many : pm_meet_many)(maps, n, &out, &alg, &which));
+    check_sound(&out);
+    CHECK_NOTE(same_content(&out, m), "%s of %zu under %s", join ? "join" : "meet", n, ops->name);
+    while (want < n && !model_equal(m, all[want].m)) want++;
+    CHECK_EQ(alg, model_is_empty(m) ? PM_ALG_NONE : want < n ? PM_ALG_LEFT : PM_ALG_ELEMENT);
+    if (alg == PM_ALG_LEFT) CHECK_EQ(which, want);
+    model_free(m);
+    pm_drop(&out);
+}
+
+TEST(algebra_of_many_maps_follows_the_model) {
+    for (unsigned i = 0; i < SHAPES * 12; i++) {
+        const shape *s = &shapes[i % SHAPES];
+        both all[MANY];
+        size_t n = 1 + check_below(MANY);
+        for (size_t j = 0; j < n; j++) {
+            all[j] = j && check_below(3) ? both_clone(&all[check_below(j)]) : both_new(table(i));
+            both_edit(&all[j], s, (unsigned)check_below(s->keys + 1));
+        }
+        check_many(true, all, n);
+        check_many(false, all, n);
+        for (size_t j = 0; j < n; j++) both_drop(&all[j]);
+    }
+    CHECK_EQ(live_nodes(), 0);
+}
+
+TEST(algebra_of_many_maps_refuses_none_and_mixed_ones) {
+    pm_map a = pm_new(pm_ops_sum(), NULL), b = pm_new(pm_ops_left(), NULL), out = pm_new(NULL, NULL);
+    const pm_map *maps[] = {&a, &b};
+    CHECK_EQ(pm_join_many(maps, 0, &out, NULL, NULL), PM_INVALID);
+    CHECK_EQ(pm_meet_many(maps, 2, &out, NULL, NULL), PM_MISMATCH);
+}
+
 /* ---- values with hooks ---- */
 
 /* Counted values that combine to new ones. `wrong`: the n-th join answers what it must not. */
@@ -520,6 +570,42 @@ TEST(algebra_balances_references_to_values) {
         CHECK_EQ(counted_held(), 0);
         CHECK_EQ(live_nodes(), 0);
     }
+}
+
+/* Three operands that are byte nodes, and what lies below them. */
+static void starve_many(unsigned fails) {
+    static const shape wide = {200, 3, 9, 250};
+    pm_map m[3], out = pm_new(NULL, NULL);
+    const pm_map *maps[] = {&m[0], &m[1], &m[2]};
+    for (unsigned i = 0; i < 3; i++) m[i] = counted_map(hooked_ops(), &wide);
+    int64_t held = counted_held();
+    uint64_t nodes = live_nodes();
+    for (unsigned k = 0; k < 2; k++) {
+        pm_status s = PM_NOMEM;
+        for (uint64_t n = 1; s != PM_OK; n += 1 + n / 16) {
+            pm_pool_trim(NULL);
+            if (fails) hooks.joins = 0, hooks.wrong = (unsigned)n * 4, hooks.answer = PM_ALG_NONE;
+            else check_fail_allocs_from(n);
+            s = (k ? pm_meet_many : pm_join_many)(maps, 3, &out, NULL, NULL);
+            check_fail_alloc(0);
+            hooks.wrong = 0;
+            if (s == PM_OK) break;
+            CHECK_EQ(s, fails ? PM_BADHOOK : PM_NOMEM);
+            CHECK_EQ(counted_held(), held);
+            CHECK_EQ(live_nodes(), nodes);
+        }
+        check_sound(&out);
+        pm_drop(&out);
+        CHECK_EQ(counted_held(), held);
+    }
+    for (unsigned i = 0; i < 3; i++) pm_drop(&m[i]);
+    CHECK(counted_is_sound());
+    CHECK_EQ(counted_held(), 0);
+}
+
+TEST(algebra_of_many_maps_loses_nothing_when_it_fails) {
+    starve_many(0);
+    starve_many(1);
 }
 
 TEST(algebra_reports_a_hook_that_answers_what_it_must_not) {

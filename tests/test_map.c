@@ -60,8 +60,8 @@ static void sound(const pm_map *m) {
 
 static bool check_location(void *ctx, const uint8_t *key, size_t len, const uint64_t *val, unsigned children) {
     const pm_map *m = ctx;
+    if (!val && children == 1) return true; /* exists if what lies below does */
     const pm_val *v = pm_get(m, key, len);
-    (void)children;
     CHECK(pm_path_exists(m, key, len));
     CHECK_EQ(v != NULL, val != NULL);
     if (v) CHECK_EQ(*v, *val);

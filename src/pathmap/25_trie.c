@@ -46,7 +46,7 @@ static PM__INLINE unsigned pm__line_agree_begin(const pm__line *x, unsigned i, c
 
 /* True if the rest begins with the line's prefix. */
 static PM__INLINE bool pm__line_in_prefix(const pm__line *x, const uint8_t *s, size_t len) {
-    return len >= x->plen && memcmp(pm__line_heap(x), s, x->plen) == 0;
+    return !x->plen || (len >= x->plen && memcmp(pm__line_heap(x), s, x->plen) == 0);
 }
 
 /* The value at s[0..len), len > 0, or NULL. The key's last eight bytes must be readable from `end - 8`. */

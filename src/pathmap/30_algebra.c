@@ -408,11 +408,17 @@ static void pm__alg_only_b(pm__alg_merge *g, unsigned i, unsigned j) {
 /* Two values at one location. */
 static bool pm__alg_meet_values(pm__alg_merge *g, unsigned i, unsigned j) {
     pm__alg_val r;
+    pm__ent *e = &g->f->ents[g->f->nents];
+    *e = g->a.e[i];
+    if (e->pay == g->b.e[j].pay && g->q->idempotent) {
+        g->f->nents += g->q->op != PM__ALG_SUB;
+        if (g->q->op == PM__ALG_SUB) g->f->same_a = g->f->same_b = false;
+        return true;
+    }
     if (!pm__alg_value(g->q, &g->a.e[i].pay, &g->b.e[j].pay, &r)) return false;
     pm__alg_differ(g->f, r.some ? r.alg : 0);
     if (!r.some) return true;
-    pm__ent *e = &g->f->ents[g->f->nents++];
-    *e = g->a.e[i];
+    g->f->nents++;
     e->pay = r.val;
     e->fresh = r.fresh;
     return true;
@@ -468,10 +474,48 @@ static unsigned pm__alg_cover(pm__alg_merge *g, unsigned i, unsigned j) {
     return end;
 }
 
+/* The first eight bytes of each suffix as a number that sorts alike; shorter ones are filled up with zeros. */
+static void pm__alg_keys(const pm__alg_side *s, uint64_t *out) {
+    for (unsigned i = 0; i < s->n; i++) {
+        const pm__ent *e = &s->e[i];
+        unsigned l = e->len < 8 ? e->len : 8;
+        uint64_t k = l > 1 ? pm__load64be(e->rest) >> 8 : 0;
+        k |= (uint64_t)e->first << 56;
+        out[i] = l ? k & ~(((uint64_t)1 << 8 * (8 - l)) - 1) : 0;
+    }
+}
+
+/* Goes past entries that part within their first eight bytes; most do. */
+static PM__INLINE void pm__alg_pass(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *i, unsigned *j) {
+    bool drops = g->q->op == PM__ALG_MEET || g->q->op == PM__ALG_RESTRICT;
+    while (*i < g->a.n && *j < g->b.n) {
+        uint64_t x = ka[*i], y = kb[*j];
+        if (x == y) return;
+        unsigned l = pm__clz64(x ^ y) / 8;
+        if (l >= g->a.e[*i].len || l >= g->b.e[*j].len) return;
+        if (drops) {
+            bool less = x < y;
+            g->f->same_a &= !less;
+            g->f->same_b &= less;
+            *i += less;
+            *j += !less;
+        } else if (x < y) {
+            pm__alg_only_a(g, (*i)++, *j);
+        } else {
+            pm__alg_only_b(g, *i, (*j)++);
+        }
+    }
+}
+
 /* Merges the lists. False: a value hook is wrong. */
 static bool pm__alg_merge_lists(pm__alg_merge *g) {
+    uint64_t ka[PM__ALG_LIST], kb[PM__ALG_LIST];
     unsigned i = 0, j = 0;
-    while (i < g->a.n && j < g->b.n) {
+    pm__alg_keys(&g->a, ka);
+    pm__alg_keys(&g->b, kb);
+    for (;;) {
+        pm__alg_pass(g, ka, kb, &i, &j);
+        if (i >= g->a.n || j >= g->b.n) break;
         const pm__ent *a = &g->a.e[i], *b = &g->b.e[j];
         size_t l = pm__alg_common(a, b);
         bool ends_a = l == a->len, ends_b = l == b->len;
@@ -504,17 +548,6 @@ static bool pm__alg_merge_lists(pm__alg_merge *g) {
     return true;
 }
 
-/* The first eight bytes of each suffix as a number that sorts alike; shorter ones are filled up with zeros. */
-static void pm__alg_keys(const pm__alg_side *s, uint64_t *out) {
-    for (unsigned i = 0; i < s->n; i++) {
-        const pm__ent *e = &s->e[i];
-        unsigned l = e->len < 8 ? e->len : 8;
-        uint64_t k = l > 1 ? pm__load64be(e->rest) >> 8 : 0;
-        k |= (uint64_t)e->first << 56;
-        out[i] = l ? k & ~(((uint64_t)1 << 8 * (8 - l)) - 1) : 0;
-    }
-}
-
 /* Of two entries with equal keys: below 0, 0 or above 0 as the one is less than, equal to or greater than the other. */
 static int pm__alg_compare(const pm__ent *a, const pm__ent *b) {
     size_t l = pm__alg_common(a, b);
@@ -528,36 +561,48 @@ static bool pm__alg_only_values(const pm__alg_side *s) {
     return !any;
 }
 
-/* The merge of lists of values, not for restrict: runs do not matter, so it can do without hard to foresee branches. */
-static bool pm__alg_merge_values(pm__alg_merge *g) {
-    uint64_t ka[PM__ALG_LIST], kb[PM__ALG_LIST];
-    pm__alg_op op = g->q->op;
+/* The merge of lists of values, not for restrict: runs do not matter, so it can do without branches that are hard to
+   foresee. `keep_a`, `keep_b`: what only one side has stays. */
+static PM__INLINE bool pm__alg_merge_keys(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, bool keep_a,
+                                          bool keep_b) {
     unsigned i = 0, j = 0, n = 0, na = g->a.n, nb = g->b.n, both = 0;
-    unsigned keep_a = op != PM__ALG_MEET, keep_b = op == PM__ALG_JOIN;
     pm__ent *out = g->f->ents;
-    pm__alg_keys(&g->a, ka);
-    pm__alg_keys(&g->b, kb);
     while (i < na && j < nb) {
-        int c = ka[i] == kb[j] ? pm__alg_compare(&g->a.e[i], &g->b.e[j]) : 1;
-        if (c == 0) {
+        uint64_t x = ka[i], y = kb[j];
+        int c = x < y ? -1 : 1;
+        if (x == y && (c = pm__alg_compare(&g->a.e[i], &g->b.e[j])) == 0) {
             g->f->nents = n;
             if (!pm__alg_meet_values(g, i, j)) return false;
             n = g->f->nents;
             i++, j++, both++;
             continue;
         }
-        unsigned less = ka[i] < kb[j] || (c < 0);
-        out[n] = less ? g->a.e[i] : g->b.e[j];
-        n += less ? keep_a : keep_b;
+        unsigned less = c < 0;
+        if (keep_b) {
+            const pm__ent *from[2] = {&g->b.e[j], &g->a.e[i]};
+            out[n++] = *from[less];
+        } else if (keep_a) {
+            out[n] = g->a.e[i];
+            n += less;
+        }
         i += less;
         j += !less;
     }
-    for (; keep_a && i < na; i++) out[n++] = g->a.e[i];
+    for (unsigned k = i; keep_a && k < na; k++) out[n++] = g->a.e[k];
     for (; keep_b && j < nb; j++) out[n++] = g->b.e[j];
     g->f->nents = n;
     if (both < na) *(keep_a ? &g->f->same_b : &g->f->same_a) = false;
     if (both < nb) *(keep_b ? &g->f->same_a : &g->f->same_b) = false;
     return true;
+}
+
+static bool pm__alg_merge_values(pm__alg_merge *g) {
+    uint64_t ka[PM__ALG_LIST], kb[PM__ALG_LIST];
+    pm__alg_keys(&g->a, ka);
+    pm__alg_keys(&g->b, kb);
+    if (g->q->op == PM__ALG_JOIN) return pm__alg_merge_keys(g, ka, kb, true, true);
+    if (g->q->op == PM__ALG_SUB) return pm__alg_merge_keys(g, ka, kb, true, false);
+    return pm__alg_merge_keys(g, ka, kb, false, false);
 }
 
 /* True if entries i of x and j of y are the same: suffix, kind, and payload word. hx and hy: where their bytes begin. */
@@ -731,24 +776,29 @@ static pm__ref pm__alg_line(const pm__cx *cx, const uint8_t *prefix, size_t plen
     return pm__ref_make(x, PM__LINE, size);
 }
 
-/* Builds the final list; what is not fresh gains a reference, what was absorbed has moved. False: no memory. */
-static bool pm__alg_build(pm__alg *q, pm__alg_final *t, const uint8_t *prefix, size_t plen, pm__ref *out) {
-    pm__ref r = pm__alg_line(q->cx, prefix, plen, t->e, t->n);
-    if (!r) r = pm__build_nodes(q->cx, prefix, plen, t->e, t->n, 0);
+/* Builds a list; what is not fresh gains a reference. 0: no memory. */
+static pm__ref pm__alg_build(pm__alg *q, const pm__ent *e, unsigned n, const uint8_t *prefix, size_t plen) {
+    pm__ref r = pm__alg_line(q->cx, prefix, plen, e, n);
+    if (!r) r = pm__build_nodes(q->cx, prefix, plen, e, n, 0);
     if (!r) {
         q->status = PM_NOMEM;
-        return false;
+        return 0;
     }
-    for (unsigned i = 0; i < t->n; i++)
-        if (t->e[i].child && !t->e[i].fresh) PM__PREFETCH(pm__ref_ptr(t->e[i].pay));
-    for (unsigned i = 0; i < t->n; i++)
-        if (!t->e[i].fresh) pm__pay_retain(q->cx, t->e[i].child, t->e[i].pay);
-    while (t->nshells) {
+    for (unsigned i = 0; i < n; i++)
+        if (e[i].child && !e[i].fresh) PM__PREFETCH(pm__ref_ptr(e[i].pay));
+    for (unsigned i = 0; i < n; i++)
+        if (!e[i].fresh) pm__pay_retain(q->cx, e[i].child, e[i].pay);
+    return r;
+}
+
+/* Builds the final list; what was absorbed has moved. False: no memory. */
+static bool pm__alg_build_final(pm__alg *q, pm__alg_final *t, const uint8_t *prefix, size_t plen, pm__ref *out) {
+    *out = pm__alg_build(q, t->e, t->n, prefix, plen);
+    while (*out && t->nshells) {
         pm__line *y = (pm__line *)pm__ref_ptr(t->shells[--t->nshells]);
         pm__mem_free(y, pm__line_size(y));
     }
-    *out = r;
-    return true;
+    return *out != 0;
 }
 
 /* Makes a node of its own of what a pair keeps of one side, where that is not on a node's root. False: no memory. */
@@ -837,21 +887,32 @@ static void pm__alg_condense(pm__alg_final *t, size_t plen) {
     }
 }
 
-static PM__NOINLINE bool pm__alg_close_lists(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
+/* A list with pairs, or with twins. */
+static PM__NOINLINE bool pm__alg_close_mixed(pm__alg *q, pm__alg_frame *f, bool made, pm__alg_answer *out) {
     pm__alg_final t;
+    if (!pm__alg_gather(q, f, &t)) return false;
+    if (t.n == 0) return true;
+    if (made) pm__alg_condense(&t, f->plen);
+    out->alg = PM_ALG_ELEMENT;
+    return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
+}
+
+static bool pm__alg_close_lists(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
+    bool made = false;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at;
         const pm__alg_pair *p = &f->pairs[i];
+        made = made || p->alg == PM_ALG_ELEMENT;
         pm__alg_differ(f, p->alg == PM_ALG_ELEMENT || pm__alg_kept(p, &at) == PM_ALG_NONE ? 0u : p->alg);
     }
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
-    if (!pm__alg_gather(q, f, &t)) return false;
-    if (t.n == 0) return true;
-    if (f->npairs) pm__alg_condense(&t, f->plen);
+    if (f->npairs + f->head + f->tail) return pm__alg_close_mixed(q, f, made, out);
+    if (f->nents == 0) return true;
     out->alg = PM_ALG_ELEMENT;
-    return pm__alg_build(q, &t, f->prefix, f->plen, &out->ref);
+    out->ref = pm__alg_build(q, f->ents, f->nents, f->prefix, f->plen);
+    return out->ref != 0;
 }
 
 /* ---- masks --------------------------------------------------------------------------------------------------- */
@@ -920,30 +981,32 @@ static bool pm__alg_word_vals(pm__alg *q, pm__alg_frame *f, unsigned w, uint64_t
     if (va & ~vb) *(keep_a ? &f->same_b : &f->same_a) = false;
     if (vb & ~va) *(keep_b ? &f->same_a : &f->same_b) = false;
     f->vm.w[w] = (va & vb) | (keep_a ? va : 0) | (keep_b ? vb : 0);
-    for (uint64_t look = va | vb; look; look &= look - 1) {
+    uint64_t gone = 0, both = va & vb, drops = op == PM__ALG_SUB ? both : 0;
+    for (uint64_t look = f->vm.w[w]; look; look &= look - 1) {
         uint64_t bit = look & (0 - look);
-        pm_val x = (va & bit) ? *a->at : 0, y = (vb & bit) ? *b->at : 0;
+        const pm_val *in_a = a->at + a->step * (ptrdiff_t)pm__popcount64(va & (bit - 1));
+        const pm_val *in_b = b->at + b->step * (ptrdiff_t)pm__popcount64(vb & (bit - 1));
+        pm_val x = *((va & bit) ? in_a : in_b), y = *((vb & bit) ? in_b : in_a); /* equal where one side has it */
         pm__alg_val r;
-        **out = (va & bit) ? x : y;
-        a->at += (va & bit) ? a->step : 0;
-        b->at += (vb & bit) ? b->step : 0;
-        if (!(va & vb & bit)) {
-            *out += (va & bit) ? keep_a : keep_b;
-            continue;
-        }
-        if (op == PM__ALG_RESTRICT || (x == y && q->idempotent && op != PM__ALG_SUB)) {
-            ++*out;
+        **out = x;
+        if (op == PM__ALG_RESTRICT || (x == y && (q->idempotent || !(both & bit)))) {
+            gone |= drops & bit;
+            *out += !(drops & bit);
             continue;
         }
         bool ok = pm__alg_value(q, &x, &y, &r);
         pm__alg_differ(f, ok && r.some ? r.alg : 0);
-        if (!ok) f->vm.w[w] &= bit - 1; /* what is not there yet is not to be given back */
+        if (!ok) f->vm.w[w] &= (bit - 1) & ~gone; /* what is not there yet is not to be given back */
         if (!ok) return false;
         if (!r.some) f->vm.w[w] &= ~bit;
         if (r.fresh) f->fresh.w[w] |= bit;
         **out = r.val;
         *out += r.some;
     }
+    f->vm.w[w] &= ~gone;
+    if (gone) f->same_a = f->same_b = false;
+    a->at += a->step * (ptrdiff_t)pm__popcount64(va);
+    b->at += b->step * (ptrdiff_t)pm__popcount64(vb);
     return true;
 }
 
@@ -1084,7 +1147,7 @@ static bool pm__alg_bytes_line(pm__alg *q, const pm__alg_frame *f, const pm_mask
         }
     }
     pm__alg_condense(&t, 0);
-    return pm__alg_build(q, &t, NULL, 0, out);
+    return pm__alg_build_final(q, &t, NULL, 0, out);
 }
 
 static bool pm__alg_bytes_node(pm__alg *q, const pm__alg_frame *f, const pm_mask *cm, const pm__ref *kids,

@@ -2,9 +2,15 @@
 #include "28_bulk.c"
 #include "40_map.h"
 
+/* What no caller should pass: no map, or a key that is nowhere. */
+static PM__INLINE bool pm__map_bad(const pm_map *m, const void *key, size_t len) {
+    PM__CHECK1(m && (key || !len));
+    return PM__UNLIKELY(!m || (!key && len));
+}
+
 static pm__cx pm__map_cx(const pm_map *m) { return pm__cx_of(m->ops, m->pool); }
 
-PM_API const pm_ops *pm_map_ops(const pm_map *m) { return pm__ops_of(m->ops); }
+PM_API const pm_ops *pm_map_ops(const pm_map *m) { return pm__ops_of(m ? m->ops : NULL); }
 
 PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
     pm_map m = {0, 0, pm__ops_of(ops), pool, false};
@@ -22,17 +28,19 @@ PM_API void pm_drop(pm_map *m) {
 }
 
 PM_API pm_map pm_clone(const pm_map *m) {
+    if (PM__UNLIKELY(!m)) return pm_new(NULL, NULL);
     pm__cx cx = pm__map_cx(m);
     pm__ref_retain(m->root);
     if (m->has_value) pm__pay_retain(&cx, false, m->value);
     return *m;
 }
 
-PM_API bool pm_is_empty(const pm_map *m) { return m->root == 0 && !m->has_value; }
+PM_API bool pm_is_empty(const pm_map *m) { return !m || (m->root == 0 && !m->has_value); }
 
 /* ---- reading ------------------------------------------------------------------------------------------------- */
 
 PM_API const pm_val *pm_get(const pm_map *m, const void *key, size_t len) {
+    if (pm__map_bad(m, key, len)) return NULL;
     if (PM__UNLIKELY(len == 0)) return m->has_value ? &m->value : NULL;
     return pm__trie_get(m->root, (const uint8_t *)key, len);
 }
@@ -41,6 +49,7 @@ PM_API bool pm_contains(const pm_map *m, const void *key, size_t len) { return p
 
 PM_API bool pm_path_exists(const pm_map *m, const void *key, size_t len) {
     const pm_val *v;
+    if (pm__map_bad(m, key, len)) return false;
     pm_place p = pm__place_root(m->root);
     return pm__place_walk(&p, (const uint8_t *)key, len, &v) == len;
 }
@@ -95,7 +104,7 @@ static bool pm__probe_start(pm__probe *p, const pm_map *m, const pm_key *keys, s
     while (*next < n) {
         size_t i = (*next)++;
         out[i] = NULL;
-        if (keys[i].len && m->root) {
+        if (keys[i].len && keys[i].data && m->root) {
             p->node = m->root;
             p->s = (const uint8_t *)keys[i].data;
             p->left = keys[i].len;
@@ -110,6 +119,7 @@ static bool pm__probe_start(pm__probe *p, const pm_map *m, const pm_key *keys, s
 PM_API size_t pm_get_many(const pm_map *m, const pm_key *keys, size_t n, const pm_val **out) {
     pm__probe p[PM__MANY];
     size_t live = 0, next = 0, hits = 0;
+    if (!m || !out || (n && !keys)) return 0;
     while (live < PM__MANY && pm__probe_start(&p[live], m, keys, n, &next, out)) live++;
     while (live) {
         for (size_t i = 0; i < live;) {
@@ -148,9 +158,9 @@ static pm_status pm__map_done(const pm_map *m, pm_status s) {
 }
 
 PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_opt *old) {
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt was = {0, false};
-    PM__CHECK1(key || !len);
     if (cx.unit) val = 0;
     if (len == 0) {
         was.val = m->value, was.some = m->has_value;
@@ -163,6 +173,7 @@ PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_o
 }
 
 PM_API pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slot) {
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_val *v = NULL;
     if (cx.unit || !pm_get(m, key, len)) {
@@ -183,6 +194,7 @@ static pm_status pm__make_given(void *ctx, pm_val *val) {
 PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
                                     pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
                                     bool *inserted) {
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     bool there = pm_get(m, key, len) != NULL;
     if (!there) {
         pm_val v = 0;
@@ -239,10 +251,12 @@ static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool pr
 }
 
 PM_API pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old) {
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     return pm__map_remove(m, (const uint8_t *)key, len, prune, 0, old);
 }
 
 PM_API pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *created) {
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt none;
     bool make = !pm_path_exists(m, key, len);
@@ -267,6 +281,7 @@ static pm_status pm__map_prune(pm_map *m, const uint8_t *s, size_t len, size_t f
 }
 
 PM_API pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *removed) {
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     return pm__map_prune(m, (const uint8_t *)key, len, 0, removed);
 }
 
@@ -296,12 +311,14 @@ static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool
 }
 
 PM_API pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, bool prune, bool *removed) {
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     return pm__map_cut_below(m, (const uint8_t *)key, len, prune, 0, removed);
 }
 
 /* ---- counting ------------------------------------------------------------------------------------------------ */
 
 PM_API pm_status pm_val_count(const pm_map *m, uint64_t *out) {
+    if (pm__map_bad(m, NULL, 0)) return PM_INVALID;
     uint64_t n;
     pm_status s = pm__tally_below(PM__TALLY_VALS, m->root, 0, &n);
     if (s == PM_OK) *out = pm__sat_add(n, m->has_value);
@@ -309,6 +326,7 @@ PM_API pm_status pm_val_count(const pm_map *m, uint64_t *out) {
 }
 
 PM_API pm_status pm_location_count(const pm_map *m, uint64_t *out) {
+    if (pm__map_bad(m, NULL, 0)) return PM_INVALID;
     uint64_t n;
     pm_status s = pm__tally_below(PM__TALLY_LOCS, m->root, 0, &n);
     if (s == PM_OK) *out = pm__sat_add(n, 1);
@@ -316,6 +334,7 @@ PM_API pm_status pm_location_count(const pm_map *m, uint64_t *out) {
 }
 
 PM_API pm_status pm_depth_count(const pm_map *m, size_t depth, uint64_t *out) {
+    if (pm__map_bad(m, NULL, 0)) return PM_INVALID;
     uint64_t n = 1;
     pm_status s = depth ? pm__tally_below(PM__TALLY_DEPTH, m->root, depth, &n) : PM_OK;
     if (s == PM_OK) *out = n;
@@ -426,6 +445,7 @@ static int pm__equal_step(pm__equal *q, pm_place a, pm_place b) {
 PM_API pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out) {
     pm__equal q = {pm_map_ops(a), NULL, 0, 0, {NULL, 0, 0}};
     int r = 1;
+    if (!a || !b) return PM_INVALID;
     if (pm_map_ops(b) != q.ops) return PM_MISMATCH;
     if (!pm__equal_vals(q.ops, a->has_value ? &a->value : NULL, b->has_value ? &b->value : NULL)) r = 0;
     else if (!pm__equal_push(&q, pm__place_root(a->root), pm__place_root(b->root))) r = -1;
@@ -453,6 +473,7 @@ static pm_status pm__map_of_place(const pm__cx *cx, const pm_place *p, const pm_
 }
 
 PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists) {
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     const pm_val *val = m->has_value ? &m->value : NULL;
     pm_place p = pm__place_root(m->root);
@@ -516,6 +537,8 @@ PM_API pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, 
     pm_map m = pm_new(ops, pool);
     pm__cx cx = pm__map_cx(&m);
     if (n && !keys) return PM_INVALID;
+    for (size_t i = 0; i < n; i++)
+        if (keys[i].len && !keys[i].data) return PM_INVALID;
     if (pm__keys_ascend(keys, n)) {
         bool first = n && keys[0].len == 0;
         if (first) m.value = vals && !cx.unit ? vals[0] : 0, m.has_value = true;
@@ -533,21 +556,21 @@ PM_API pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, 
 /* ---- transactions -------------------------------------------------------------------------------------------- */
 
 PM_API pm_status pm_txn_begin(pm_txn *t, const pm_map *m) {
-    if (t->open) return PM_INVALID;
+    if (!t || !m || t->open) return PM_INVALID;
     t->saved = pm_clone(m);
     t->open = true;
     return PM_OK;
 }
 
 PM_API pm_status pm_txn_commit(pm_txn *t) {
-    if (!t->open) return PM_INVALID;
+    if (!t || !t->open) return PM_INVALID;
     pm_drop(&t->saved);
     t->open = false;
     return PM_OK;
 }
 
 PM_API pm_status pm_txn_rollback(pm_txn *t, pm_map *m) {
-    if (!t->open) return PM_INVALID;
+    if (!t || !m || !t->open) return PM_INVALID;
     pm_drop(m);
     *m = t->saved;
     t->open = false;

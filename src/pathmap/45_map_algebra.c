@@ -1,5 +1,6 @@
 /* Algebra on maps: the root values, which live in the handles, and what lies below them (30_algebra.c). */
 #include "30_algebra.c"
+#include "32_algebra_many.c"
 #include "40_map.c"
 #include "45_map_algebra.h"
 
@@ -148,4 +149,78 @@ PM_API pm_status pm_symmetric_difference(const pm_map *a, const pm_map *b, pm_ma
     }
     pm_drop(&left);
     return s == PM_OK ? pm__maps_finish(&m, a, b, out, alg) : s;
+}
+
+/* ---- many ---------------------------------------------------------------------------------------------------- */
+
+/* The root values of all maps, combined in order; the caller owns what *out names. */
+static pm_status pm__maps_values(const pm__cx *cx, pm__alg_op op, const pm_map *const *maps, size_t n, pm_opt *out) {
+    pm__alg q;
+    pm__alg_val r;
+    memset(&q, 0, sizeof q);
+    q.cx = cx;
+    q.op = op;
+    pm_opt v = {maps[0]->value, maps[0]->has_value};
+    if (v.some) pm__pay_retain(cx, false, v.val);
+    for (size_t i = 1; i < n; i++) {
+        bool ok = pm__alg_value(&q, v.some ? &v.val : NULL, maps[i]->has_value ? &maps[i]->value : NULL, &r);
+        if (ok && r.some && !r.fresh) pm__pay_retain(cx, false, r.val);
+        if (v.some) pm__pay_release(cx, false, v.val);
+        if (!ok) return PM_BADHOOK;
+        v.val = r.val, v.some = r.some;
+    }
+    *out = v;
+    return PM_OK;
+}
+
+/* Which of many operands a result equals first; n: none. */
+static pm_status pm__maps_which(const pm_map *m, const pm_map *const *maps, size_t n, size_t *which) {
+    bool same = false;
+    size_t i = 0;
+    for (; i < n; i++) {
+        pm_status s = pm_equal(m, maps[i], &same);
+        if (s != PM_OK) return s;
+        if (same) break;
+    }
+    *which = i;
+    return PM_OK;
+}
+
+static pm_status pm__maps_many(pm__alg_op op, const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
+                               size_t *which) {
+    pm__outcome o = {0, {0, false}, 0};
+    if (n == 0) return PM_INVALID;
+    pm__cx cx = pm__map_cx(maps[0]);
+    for (size_t i = 1; i < n; i++)
+        if (pm_map_ops(maps[i]) != cx.ops) return PM_MISMATCH;
+    if (n > SIZE_MAX / sizeof(pm__ref)) return PM_NOMEM;
+    pm__ref *roots = (pm__ref *)pm__mem_alloc_big(n * sizeof *roots);
+    if (!roots) return PM_NOMEM;
+    for (size_t i = 0; i < n; i++) roots[i] = maps[i]->root;
+    pm_status s = pm__maps_values(&cx, op, maps, n, &o.val);
+    if (s == PM_OK) {
+        s = pm__many_run(&cx, op, roots, n, &o.root);
+        if (s != PM_OK && o.val.some) pm__pay_release(&cx, false, o.val.val);
+    }
+    pm__mem_free_big(roots, n * sizeof *roots);
+    if (s != PM_OK) return s;
+    pm_map m = pm__outcome_map(&cx, &o);
+    size_t first = n;
+    if (alg || which) s = pm__maps_which(&m, maps, n, &first);
+    if (s != PM_OK) {
+        pm_drop(&m);
+        return s;
+    }
+    *out = m;
+    if (alg) *alg = pm_is_empty(&m) ? PM_ALG_NONE : first < n ? PM_ALG_LEFT : PM_ALG_ELEMENT;
+    if (which && first < n) *which = first;
+    return pm__map_done(out, PM_OK);
+}
+
+PM_API pm_status pm_join_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg, size_t *which) {
+    return pm__maps_many(PM__ALG_JOIN, maps, n, out, alg, which);
+}
+
+PM_API pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg, size_t *which) {
+    return pm__maps_many(PM__ALG_MEET, maps, n, out, alg, which);
 }

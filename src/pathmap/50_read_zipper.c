@@ -130,6 +130,7 @@ static bool pm__rz_resolve(pm_rz *z) {
 
 static pm_status pm__rz_open(pm_rz *z, const uint8_t *path, size_t len) {
     if (len) {
+        if (!path) return PM_INVALID;
         if (!pm__rz_room(z, len)) return PM_NOMEM;
         memcpy(z->path, path, len);
         z->len = z->root_len = len;
@@ -163,6 +164,7 @@ static void pm__rz_own(pm_rz *z) {
 }
 
 PM_API pm_status pm_rz_open(pm_rz *z, const pm_map *m, const void *path, size_t len) {
+    if (!z || !m) return PM_INVALID;
     pm__rz_over(z, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
     return pm__rz_open(z, (const uint8_t *)path, len);
 }
@@ -248,7 +250,7 @@ PM_API bool pm_rz_is_val(const pm_rz *z) { return pm_rz_val(z) != NULL; }
 PM_API const pm_val *pm_rz_val_at(const pm_rz *z, const void *key, size_t len) {
     const pm_val *v = NULL;
     if (len == 0) return pm_rz_val(z);
-    if (!pm__rz_on_trie(z)) return NULL;
+    if (!key || !pm__rz_on_trie(z)) return NULL;
     pm_place p = pm__rz_place(z);
     pm__ref node = p.node;
     if (p.depth == 0 || pm__place_child(&p, &node)) return pm__trie_get(node, (const uint8_t *)key, len);
@@ -374,14 +376,20 @@ PM_API size_t pm_rz_ascend_until_branch(pm_rz *z) { return pm__rz_ascend_to_mark
 
 /* Appends bytes and follows them. False: no memory, the focus where it was. */
 static bool pm__rz_append(pm_rz *z, const uint8_t *s, size_t n) {
-    size_t before = z->len;
+    size_t before = z->len, own = SIZE_MAX;
     bool on = pm__rz_on_trie(z);
+    if (n && !s) {
+        z->status = PM_INVALID;
+        return false;
+    }
+    if (z->path && (uintptr_t)s >= (uintptr_t)z->path && (uintptr_t)s < (uintptr_t)z->path + z->cap)
+        own = (size_t)(s - z->path); /* bytes of our own path, which may move */
     if (n > SIZE_MAX / 4 || !pm__rz_room(z, z->len + n)) {
         z->status = PM_NOMEM;
         return false;
     }
     z->run = 0;
-    if (n) memcpy(z->path + z->len, s, n);
+    if (n) memmove(z->path + z->len, own == SIZE_MAX ? s : z->path + own, n);
     z->len += n;
     if (!on || pm__rz_resolve(z)) return true;
     pm__rz_cut_to(z, before);
@@ -407,7 +415,7 @@ PM_API size_t pm_rz_descend_to_existing(pm_rz *z, const void *key, size_t len) {
 PM_API size_t pm_rz_descend_to_val(pm_rz *z, const void *key, size_t len) {
     const uint8_t *s = (const uint8_t *)key;
     size_t n = 0;
-    if (!pm__rz_on_trie(z)) return 0;
+    if (!s || !pm__rz_on_trie(z)) return 0;
     while (n < len && pm_rz_descend_to_existing_byte(z, s[n])) {
         n++;
         if (pm_rz_is_val(z)) break;
@@ -492,6 +500,10 @@ PM_API bool pm_rz_descend_last_path(pm_rz *z) {
 
 PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     const uint8_t *s = (const uint8_t *)key;
+    if (len && !key) {
+        z->status = PM_INVALID;
+        return 0;
+    }
     size_t have = z->len - z->root_len, min = have < len ? have : len;
     size_t same = min ? pm__lcp(z->path + z->root_len, s, min) : 0;
     if (!pm__rz_room(z, z->root_len + len)) return 0;
@@ -796,12 +808,15 @@ PM_API bool pm_rz_to_next_val(pm_rz *z) {
 static pm_ref pm__ref_at(pm_ref r, const void *key, size_t len) {
     if (len == 0) return r;
     r.val = NULL;
+    if (!key) r.exists = false;
     if (r.exists) r.exists = pm__place_walk(&r.place, (const uint8_t *)key, len, &r.val) == len;
     if (!r.exists) r.place = pm__place_root(0), r.val = NULL;
     return r;
 }
 
 PM_API pm_ref pm_ref_of_map(const pm_map *m, const void *key, size_t len) {
+    static const pm_map empty = {0, 0, NULL, NULL, false};
+    if (!m) m = &empty;
     pm_ref r = {pm_map_ops(m), m->pool, pm__place_root(m->root), m->has_value ? &m->value : NULL, true};
     return pm__ref_at(r, key, len);
 }
@@ -864,7 +879,9 @@ static pm_iter pm__iter_over(pm_rz z, bool paths) {
 }
 
 static pm_iter pm__iter_of_map(const pm_map *m, bool paths) {
+    static const pm_map empty = {0, 0, NULL, NULL, false};
     pm_rz z;
+    if (!m) m = &empty;
     pm__rz_over(&z, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
     return pm__iter_over(z, paths);
 }
@@ -889,7 +906,11 @@ PM_API bool pm_iter_next(pm_iter *i) {
     }
     if (!here) here = i->paths ? pm_rz_to_next_step(&i->z) : pm_rz_to_next_val(&i->z);
     if (!here) {
+        pm_status status = i->z.status;
+        pm_rz_drop(&i->z);
+        i->z.status = status;
         i->state = PM__ITER_END;
+        i->key = NULL, i->len = 0, i->val = NULL;
         return false;
     }
     i->key = pm_rz_path(&i->z, &i->len);

@@ -181,8 +181,9 @@ PM_API pm_witness pm_rz_witness(const pm_rz *z);
 PM_API PM_NODISCARD pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const pm_val **out);
 PM_API void pm_witness_drop(pm_witness *w);
 
-/* Iterators: `for (pm_iter i = pm_iter_vals(&m); pm_iter_next(&i);) …; pm_iter_drop(&i);`
-   `key` and `len` are the current path, `val` its value (NULL at a location without one). */
+/* Iterators: `for (pm_iter i = pm_iter_vals(&m); pm_iter_next(&i);) …`
+   `key` and `len` are the current path, `val` its value (NULL at a location without one).
+   Owns     an iterator that has answered false holds nothing; one left earlier needs pm_iter_drop */
 typedef struct pm_iter {
     const uint8_t *key;
     size_t len;

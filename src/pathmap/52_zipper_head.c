@@ -1,0 +1,914 @@
+/* Heads.
+
+   The content of the map is divided: what lies at and below a writer's root P is in a map of the writer's own, at the
+   same path; the rest is in `base`, where only the location P itself is left, if it existed.
+
+       base                a..x  b/1 b/2  c!          writer at "c"   c/7  c/8/..
+       a snapshot          clone of base, with each writer's map grafted in at its root
+
+   So a writer works on nodes that nobody else has, and is a plain write zipper; what it costs to be watched is that each
+   change says when it begins and ends (51_write_zipper.c). Making a snapshot clones the writer's map between two changes,
+   in O(1); from then on the nodes are shared and the writer's next changes copy what they touch. When a writer ends, its
+   map is put back into `base`.
+
+   Making a snapshot. Under the lock: `base` is cloned, and every writer concerned is held; then one fence for all. A held
+   writer that is inside a change ends it; a held one that wants to begin a change leaves a copy of its map ("parked") to
+   whoever waits, and goes on. A copy serves those that began to wait before it was made. The lock is not kept while
+   waiting. A fence (pm_head_fence) lets nobody go on: it waits until all are outside of changes at one time.
+
+   Claims. `writers` and `pins` are maps from paths to records. A path conflicts with those at its prefixes, found by
+   walking down along it, and with those below it, which exist if the location does: claims are removed with pruning, so
+   each location has a claim at or below it.
+
+   Out of memory. A zipper that ends cannot fail. What it leaves to be done, if there is no memory for it, is kept as
+   `unsettled` and tried again by the next request, which answers PM_NOMEM if it fails again.
+
+   Invariants, whenever the lock is free
+   - a writer's map holds nothing but prefixes of its root, and what is at and below it
+   - `base` has nothing below the root of a writer, and no value there
+   - a record is in its map of claims exactly once (a chain of writers, if claims are unchecked), or is unsettled */
+#include "51_write_zipper.c"
+#include "52_zipper_head.h"
+
+/* What writers and pins have in common. */
+typedef struct pm__stake {
+    struct pm_claim claim; /* first: what zippers know */
+    pm_head *head;
+    pm_claim_kind kind;
+    bool claimed;                    /* in a map of claims */
+    struct pm__stake *next_unsettled;
+    uint8_t *path; /* from the origin: begins with the head's prefix */
+    size_t len;
+} pm__stake;
+
+typedef struct pm__pin {
+    pm__stake stake;
+    uint64_t readers;
+} pm__pin;
+
+typedef struct pm__writer {
+    pm__stake stake;
+    pm_map map;   /* the content at and below the root */
+    pm_txn group; /* what readers see meanwhile */
+    struct pm__writer *same; /* the next one at the same path, which is the caller's mistake */
+    bool merged;  /* `map` has been given back */
+    bool ended;   /* freed by the last snapshot that uses it */
+    uint32_t users;   /* snapshots being made with it */
+    uint32_t waiting; /* snapshots that still need a copy */
+    uint32_t fencing; /* of these, the ones at a common instant */
+    uint64_t parkings;
+    bool has_parked;
+    pm_map parked;
+} pm__writer;
+
+struct pm_head {
+    struct pm_claim reading; /* all snapshot readers' */
+    pm__lock lock;           /* guards all below, and stakes but for what the zipper's thread uses */
+    bool fenced;
+    pm_map base;
+    pm_map writers, pins;
+    pm__stake *unsettled;
+    uint64_t out;     /* zippers, and those being made */
+    pm_map *home;     /* where the content goes back to; NULL: the head owns it */
+    pm_wz *host;
+    bool grouped_host;
+    size_t prefix_len; /* of the host's focus */
+    uint8_t prefix[];
+};
+
+/* ---- waiting ------------------------------------------------------------------------------------------------- */
+
+/* Waits a little, longer each time. Without threads there is nobody to wait for. */
+static void pm__head_pause(unsigned *turn) {
+#if PM_NO_THREADS
+    PM__CHECK2(*turn == 0);
+#else
+    if (*turn < 32) {
+#if PM__SSE2
+        _mm_pause();
+#endif
+    } else if (*turn < 64) {
+        thrd_yield();
+    } else {
+        struct timespec t = {0, *turn < 128 ? 20000 : 200000};
+        (void)thrd_sleep(&t, NULL);
+    }
+#endif
+    if (*turn < 128) ++*turn;
+}
+
+/* What readers see of a writer between two changes. */
+static const pm_map *pm__writer_visible(const pm__writer *w) { return w->group.open ? &w->group.saved : &w->map; }
+
+/* Leaves a copy for those that wait. `old` receives what it replaces. With the lock held. */
+static void pm__writer_park(pm__writer *w, pm_map *old) {
+    if (w->has_parked) *old = w->parked;
+    w->parked = pm_clone(pm__writer_visible(w));
+    w->has_parked = true;
+    w->parkings++;
+    /* Release: pairs with the acquire load in pm__claim_try_enter. */
+    pm__store_release(&w->stake.claim.hold, 0);
+}
+
+/* Called by a writer that may not begin a change: on return it has begun it. */
+static void pm__writer_wait(struct pm_claim *c) {
+    pm__writer *w = (pm__writer *)(void *)c;
+    pm_head *h = w->stake.head;
+    pm_map old = pm_new(w->map.ops, w->map.pool);
+    for (unsigned turn = 0;; pm__head_pause(&turn)) {
+        pm__lock_acquire(&h->lock);
+        bool go = w->fencing == 0 || pm__load_relaxed(&c->hold) == 0;
+        if (go) {
+            if (pm__load_relaxed(&c->hold)) pm__writer_park(w, &old);
+            pm__store_relaxed(&c->in_call, 1); /* whoever holds it next comes after us, through the lock */
+        }
+        pm__lock_release(&h->lock);
+        if (go) break;
+    }
+    pm_drop(&old);
+}
+
+static void pm__writer_enter(pm__writer *w) {
+    if (!pm__claim_try_enter(&w->stake.claim)) pm__writer_wait(&w->stake.claim);
+}
+
+static void pm__writer_leave(pm__writer *w) {
+    struct pm_claim *c = &w->stake.claim;
+    pm__store_release(&c->in_call, pm__load_relaxed(&c->in_call) - 1);
+}
+
+/* ---- claims -------------------------------------------------------------------------------------------------- */
+
+static pm__stake *pm__stake_of(pm_val v) { return (pm__stake *)(uintptr_t)v; }
+static const uint8_t *pm__stake_rel(const pm__stake *k) { return k->path + k->head->prefix_len; }
+static size_t pm__stake_rel_len(const pm__stake *k) { return k->len - k->head->prefix_len; }
+
+/* Steps from prefix to prefix of a path through those that are claimed. */
+typedef struct pm__claim_walk {
+    const uint8_t *s;
+    size_t len, at; /* the next prefix to look at; > len: none */
+    pm_place place;
+    const pm_map *map;
+} pm__claim_walk;
+
+static pm__claim_walk pm__claim_walk_of(const pm_map *m, const void *path, size_t len) {
+    pm__claim_walk k = {(const uint8_t *)path, len, 0, pm__place_root(m->root), m};
+    return k;
+}
+
+/* The claim at the next claimed prefix, or NULL. */
+static pm__stake *pm__claim_walk_next(pm__claim_walk *k) {
+    while (k->at <= k->len) {
+        size_t at = k->at++;
+        const pm_val *v = k->map->has_value ? &k->map->value : NULL;
+        if (at) {
+            if (!pm__place_enter(&k->place) || !pm__place_down(&k->place, k->s + at - 1, 1)) {
+                k->at = SIZE_MAX;
+                return NULL;
+            }
+            v = pm__place_val(&k->place);
+        }
+        if (v) return pm__stake_of(*v);
+    }
+    return NULL;
+}
+
+static pm__stake *pm__claim_above(const pm_map *m, const void *path, size_t len) {
+    pm__claim_walk k = pm__claim_walk_of(m, path, len);
+    return pm__claim_walk_next(&k);
+}
+
+/* True if there is a claim at the path, or below it, or at a prefix. */
+static bool pm__claims_overlap(const pm_map *m, const void *path, size_t len) {
+    if (pm_is_empty(m)) return false;
+    return len == 0 || pm_path_exists(m, path, len) || pm__claim_above(m, path, len) != NULL;
+}
+
+/* The claims in the way of a path, ordered, collected into a list of addresses. */
+typedef struct pm__stakes {
+    pm__stake **list;
+    size_t n, cap;
+} pm__stakes;
+
+static bool pm__stakes_add(pm__stakes *a, pm__stake *k) {
+    if (a->n == a->cap) {
+        size_t cap = a->cap ? a->cap * 2 : 64;
+        void *grown = pm__mem_grow(a->list, a->cap * sizeof *a->list, cap * sizeof *a->list);
+        if (!grown) return false;
+        a->list = (pm__stake **)grown;
+        a->cap = cap;
+    }
+    a->list[a->n++] = k;
+    return true;
+}
+
+static void pm__stakes_free(pm__stakes *a) {
+    if (a->list) pm__mem_free_big(a->list, a->cap * sizeof *a->list);
+}
+
+/* Adds the claims strictly below a path. */
+static bool pm__stakes_add_below(pm__stakes *a, const pm_map *m, const void *path, size_t len) {
+    pm_rz z;
+    if (!pm_path_exists(m, path, len)) return true;
+    if (pm_rz_open(&z, m, path, len) != PM_OK) return false;
+    bool ok = true;
+    while (ok && pm_rz_to_next_val(&z)) ok = pm__stakes_add(a, pm__stake_of(*pm_rz_val(&z)));
+    ok = ok && pm_rz_status(&z) == PM_OK;
+    pm_rz_drop(&z);
+    return ok;
+}
+
+static bool pm__stakes_add_overlapping(pm__stakes *a, const pm_map *m, const void *path, size_t len) {
+    pm__claim_walk k = pm__claim_walk_of(m, path, len);
+    for (pm__stake *s; (s = pm__claim_walk_next(&k)) != NULL;)
+        if (!pm__stakes_add(a, s)) return false;
+    return pm__stakes_add_below(a, m, path, len);
+}
+
+static int pm__stake_compare(const pm__stake *a, const pm__stake *b) {
+    size_t min = a->len < b->len ? a->len : b->len;
+    int c = min ? memcmp(a->path, b->path, min) : 0;
+    return c ? c : (a->len > b->len) - (a->len < b->len);
+}
+
+PM_API void pm_conflict_free(pm_conflict *c) {
+    if (!c) return;
+    if (c->claims) pm__mem_free_big(c->claims, c->bytes);
+    memset(c, 0, sizeof *c);
+}
+
+/* Copies two ordered lists, merged, and all their paths into one block. */
+static void pm__conflict_fill(pm_conflict *c, const pm__stakes *w, const pm__stakes *p, const void *path, size_t len) {
+    size_t bytes = (w->n + p->n) * sizeof *c->claims + len;
+    for (size_t i = 0; i < w->n; i++) bytes += pm__stake_rel_len(w->list[i]);
+    for (size_t i = 0; i < p->n; i++) bytes += pm__stake_rel_len(p->list[i]);
+    pm_conflict_claim *all = (pm_conflict_claim *)pm__mem_alloc_big(bytes);
+    if (!all) return;
+    uint8_t *to = (uint8_t *)(all + w->n + p->n);
+    c->claims = all;
+    c->bytes = bytes;
+    if (len) memcpy(to, path, len);
+    c->path = to;
+    c->len = len;
+    to += len;
+    for (size_t i = 0, j = 0; i < w->n || j < p->n;) {
+        bool left = j == p->n || (i < w->n && pm__stake_compare(w->list[i], p->list[j]) <= 0);
+        const pm__stake *k = left ? w->list[i++] : p->list[j++];
+        pm_conflict_claim one = {to, pm__stake_rel_len(k), k->kind};
+        if (one.len) memcpy(to, pm__stake_rel(k), one.len);
+        to += one.len;
+        all[c->n++] = one;
+    }
+}
+
+static void pm__head_explain(const pm_head *h, pm_claim_kind kind, const void *path, size_t len, pm_conflict *why) {
+    pm__stakes w = {NULL, 0, 0}, p = {NULL, 0, 0};
+    if (!why) return;
+    why->kind = kind;
+    if (pm__stakes_add_overlapping(&w, &h->writers, path, len) &&
+        (kind == PM_CLAIM_PINNED || pm__stakes_add_overlapping(&p, &h->pins, path, len)))
+        pm__conflict_fill(why, &w, &p, path, len);
+    pm__stakes_free(&w);
+    pm__stakes_free(&p);
+}
+
+#if PM_CHECK >= 1
+/* The caller vouched for what is not so: tells, and ends. */
+static void pm__head_accuse(const pm_head *h, pm_claim_kind kind, const void *path, size_t len) {
+    pm_conflict why;
+    memset(&why, 0, sizeof why);
+    pm__head_explain(h, kind, path, len, &why);
+#if !PM_NO_STDIO
+    fputs("pathmap: unchecked claim at ", stderr);
+    for (size_t i = 0; i < len; i++) fprintf(stderr, "%02x", ((const uint8_t *)path)[i]);
+    for (size_t k = 0; k < why.n; k++) {
+        fputs(" overlaps ", stderr);
+        for (size_t i = 0; i < why.claims[k].len; i++) fprintf(stderr, "%02x", why.claims[k].path[i]);
+    }
+    fputc('\n', stderr);
+#endif
+    pm_conflict_free(&why);
+    bool claims_are_disjoint = false;
+    PM_ASSERT(claims_are_disjoint);
+}
+#endif
+
+static bool pm__head_conflicts(const pm_head *h, pm_claim_kind kind, const void *path, size_t len) {
+    return pm__claims_overlap(&h->writers, path, len) ||
+           (kind == PM_CLAIM_WRITER && pm__claims_overlap(&h->pins, path, len));
+}
+
+/* ---- stakes: made, settled, freed; with the lock held -------------------------------------------------------- */
+
+static pm__stake *pm__stake_new(pm_head *h, pm_claim_kind kind, size_t size, const void *path, size_t len) {
+    if (len > SIZE_MAX / 2 - size - h->prefix_len) return NULL;
+    pm__stake *k = (pm__stake *)pm__mem_alloc_big(size + h->prefix_len + len);
+    if (!k) return NULL;
+    memset(k, 0, size);
+    pm__store_relaxed(&k->claim.in_call, 0);
+    pm__store_relaxed(&k->claim.hold, 0);
+    k->claim.fenced = h->fenced;
+    k->head = h;
+    k->kind = kind;
+    k->path = (uint8_t *)k + size;
+    k->len = h->prefix_len + len;
+    if (h->prefix_len) memcpy(k->path, h->prefix, h->prefix_len);
+    if (len) memcpy(k->path + h->prefix_len, path, len);
+    return k;
+}
+
+static void pm__stake_free(pm__stake *k) {
+    size_t size = k->kind == PM_CLAIM_WRITER ? sizeof(pm__writer) : sizeof(pm__pin);
+    pm__mem_free_big(k, size + k->len);
+}
+
+static void pm__writer_free(pm__writer *w) {
+    pm_drop(&w->map);
+    pm_drop(&w->parked);
+    pm__stake_free(&w->stake);
+}
+
+/* Takes a writer, or a pin, out of its map of claims. */
+static bool pm__stake_unclaim(pm__stake *k) {
+    pm_head *h = k->head;
+    pm_map *m = k->kind == PM_CLAIM_WRITER ? &h->writers : &h->pins;
+    const uint8_t *path = pm__stake_rel(k);
+    size_t len = pm__stake_rel_len(k);
+    if (k->kind == PM_CLAIM_WRITER) {
+        pm__writer *w = (pm__writer *)(void *)k, *first;
+        first = (pm__writer *)(void *)pm__stake_of(*pm_get(m, path, len));
+        if (first != w || w->same) { /* the path stays claimed */
+            pm__writer **link = &first;
+            if (first == w && pm_set(m, path, len, (pm_val)(uintptr_t)w->same, NULL) != PM_OK) return false;
+            while (*link != w) link = &(*link)->same;
+            *link = w->same;
+            k->claimed = false;
+            return true;
+        }
+    }
+    if (pm_remove(m, path, len, true, NULL) != PM_OK) return false;
+    k->claimed = false;
+    return true;
+}
+
+/* Puts what is at and below a place of one map there in another. */
+static bool pm__head_transfer(const pm_map *from, pm_map *to, const uint8_t *path, size_t len) {
+    pm__cx cx = pm__map_cx(to);
+    pm_ref r = pm_ref_of_map(from, path, len);
+    pm_map copy;
+    if (!r.exists) return true;
+    if (pm__map_of_place(&cx, &r.place, r.val, &copy) != PM_OK) return false;
+    pm_opt val = {copy.value, copy.has_value};
+    if (pm__trie_assign(&cx, &to->root, path, len, val, copy.root)) return true;
+    pm_drop(&copy);
+    return false;
+}
+
+/* Gives a writer's content back to the base. */
+static bool pm__writer_merge(pm__writer *w) {
+    pm_head *h = w->stake.head;
+    if (w->stake.len == 0) {
+        pm_drop(&h->base);
+        h->base = w->map;
+        w->map = pm_new(h->base.ops, h->base.pool);
+    } else {
+        if (!pm__head_transfer(&w->map, &h->base, w->stake.path, w->stake.len)) return false;
+        pm_drop(&w->map);
+    }
+    w->merged = true;
+    return true;
+}
+
+/* Does what is left to do of a zipper that has ended. False: no memory. */
+static bool pm__stake_settle(pm__stake *k) {
+    pm__writer *w = k->kind == PM_CLAIM_WRITER ? (pm__writer *)(void *)k : NULL;
+    if (w && !w->merged && !pm__writer_merge(w)) return false;
+    if (k->claimed && !pm__stake_unclaim(k)) return false;
+    if (!w) pm__stake_free(k);
+    else if (w->users == 0) pm__writer_free(w);
+    else w->ended = true;
+    return true;
+}
+
+static void pm__stake_end(pm__stake *k) {
+    if (pm__stake_settle(k)) return;
+    k->next_unsettled = k->head->unsettled;
+    k->head->unsettled = k;
+}
+
+/* Does what could not be done before. False: there is still no memory for it. */
+static bool pm__head_settle(pm_head *h) {
+    for (pm__stake **link = &h->unsettled; *link;) {
+        pm__stake *k = *link, *next = k->next_unsettled;
+        if (pm__stake_settle(k)) *link = next;
+        else link = &k->next_unsettled;
+    }
+    return h->unsettled == NULL;
+}
+
+/* ---- groups -------------------------------------------------------------------------------------------------- */
+
+static pm_txn *pm__wz_group(pm_wz *w) {
+    return w->cursor.claim ? &((pm__writer *)(void *)w->cursor.claim)->group : &w->group;
+}
+
+static void pm__wz_set_group(pm_wz *w, pm_txn group) {
+    *pm__wz_group(w) = group;
+    if (w->cursor.claim) w->cursor.claim->grouped = group.open;
+}
+
+static const pm_txn pm__txn_none = {{0, 0, NULL, NULL, false}, false};
+
+static void pm__wz_begin(pm_wz *w) {
+    pm__wz_enter(w);
+    pm_txn group = {pm_clone(w->map), true};
+    pm__wz_set_group(w, group);
+    pm__wz_leave(w);
+}
+
+static void pm__wz_commit(pm_wz *w) {
+    pm__wz_enter(w);
+    pm_map saved = pm__wz_group(w)->saved;
+    pm__wz_set_group(w, pm__txn_none);
+    pm__wz_leave(w);
+    pm_drop(&saved);
+}
+
+PM_API pm_status pm_wz_begin(pm_wz *w) {
+    if (pm__wz_group(w)->open) return PM_INVALID;
+    pm__wz_begin(w);
+    return PM_OK;
+}
+
+PM_API pm_status pm_wz_commit(pm_wz *w) {
+    if (!pm__wz_group(w)->open) return PM_INVALID;
+    pm__wz_commit(w);
+    return PM_OK;
+}
+
+PM_API pm_status pm_wz_rollback(pm_wz *w) {
+    if (!pm__wz_group(w)->open) return PM_INVALID;
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    pm_map undone = *w->map;
+    *w->map = pm__wz_group(w)->saved;
+    pm__wz_set_group(w, pm__txn_none);
+    pm__wz_leave(w);
+    pm_drop(&undone);
+    return PM_OK;
+}
+
+/* ---- heads --------------------------------------------------------------------------------------------------- */
+
+static void pm__reader_end(struct pm_claim *c) {
+    pm_head *h = (pm_head *)(void *)c;
+    pm__lock_acquire(&h->lock);
+    h->out--;
+    pm__lock_release(&h->lock);
+}
+
+static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {
+    if (prefix_len > SIZE_MAX / 4) return NULL;
+    pm_head *h = (pm_head *)pm__mem_alloc_big(sizeof *h + prefix_len);
+    if (!h) return NULL;
+    memset(h, 0, sizeof *h);
+    h->reading.end = pm__reader_end;
+    h->fenced = !pm__fence_prepare();
+    h->writers = h->pins = pm_new(NULL, NULL);
+    h->prefix_len = prefix_len;
+    if (prefix_len) memcpy(h->prefix, prefix, prefix_len);
+    return h;
+}
+
+static pm_status pm__head_over(pm_map *m, pm_map *home, pm_head **out) {
+    pm_head *h = pm__head_alloc(NULL, 0);
+    if (!h) return PM_NOMEM;
+    h->base = *m;
+    *m = pm_new(m->ops, m->pool);
+    h->home = home;
+    *out = h;
+    return PM_OK;
+}
+
+PM_API pm_status pm_head_new(pm_map *m, pm_head **out) { return pm__head_over(m, m, out); }
+PM_API pm_status pm_head_new_move(pm_map *m, pm_head **out) { return pm__head_over(m, NULL, out); }
+
+PM_API pm_status pm_head_new_at(pm_wz *w, pm_head **out) {
+    pm_head *h = pm__head_alloc(w->cursor.path, w->cursor.len);
+    if (!h) return PM_NOMEM;
+    h->grouped_host = w->cursor.claim && !w->cursor.claim->grouped;
+    if (h->grouped_host) pm__wz_begin(w);
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    h->base = *w->map;
+    *w->map = pm_new(h->base.ops, h->base.pool);
+    pm__wz_leave(w);
+    h->home = w->map;
+    h->host = w;
+    *out = h;
+    return PM_OK;
+}
+
+/* Whether it can be closed; with the lock held. */
+static pm_status pm__head_may_close(pm_head *h, const pm_map *out, uint64_t *busy) {
+    if (h->out) {
+        if (busy) *busy = h->out;
+        return PM_BUSY;
+    }
+    if (out && h->home) return PM_INVALID;
+    return pm__head_settle(h) ? PM_OK : PM_NOMEM;
+}
+
+PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
+    if (!h) return PM_OK;
+    pm__lock_acquire(&h->lock);
+    pm_status s = pm__head_may_close(h, out, busy);
+    pm__lock_release(&h->lock);
+    if (s != PM_OK) return s;
+    if (h->host) pm__wz_enter(h->host);
+    if (h->home) *h->home = h->base;
+    else if (out) *out = h->base;
+    else pm_drop(&h->base);
+    if (h->host) {
+        pm__wz_forget(h->host);
+        pm__wz_leave(h->host);
+        if (h->grouped_host) pm__wz_commit(h->host);
+    }
+    pm_drop(&h->writers);
+    pm_drop(&h->pins);
+    pm__mem_free_big(h, sizeof *h + h->prefix_len);
+    return PM_OK;
+}
+
+/* ---- writers ------------------------------------------------------------------------------------------------- */
+
+static void pm__writer_end(struct pm_claim *c) {
+    pm__writer *w = (pm__writer *)(void *)c;
+    pm_head *h = w->stake.head;
+    pm_map saved = w->group.saved, old = pm_new(w->map.ops, w->map.pool);
+    pm__writer_enter(w); /* to end is a change: who holds the writer gets its copy first */
+    w->group = pm__txn_none;
+    pm__lock_acquire(&h->lock);
+    if (w->waiting) pm__writer_park(w, &old);
+    pm__writer_leave(w);
+    pm__stake_end(&w->stake);
+    h->out--;
+    pm__lock_release(&h->lock);
+    pm_drop(&saved);
+    pm_drop(&old);
+}
+
+/* Moves the content at the writer's root out of the base. False: no memory, nothing changed. */
+static bool pm__writer_take_out(pm__writer *w) {
+    pm_map *base = &w->stake.head->base;
+    const uint8_t *path = w->stake.path;
+    size_t len = w->stake.len;
+    pm_opt none = {0, false};
+    w->map = pm_new(base->ops, base->pool);
+    if (len == 0) {
+        pm_map empty = w->map;
+        w->map = *base;
+        *base = empty;
+        return true;
+    }
+    if (!pm__head_transfer(base, &w->map, path, len)) return false;
+    pm__survey there = pm__trie_survey(base->root, path, len);
+    if (!there.exists || (there.childless && !there.val)) return true;
+    pm__cx cx = pm__map_cx(base);
+    return pm__trie_assign(&cx, &base->root, path, len, none, 0);
+}
+
+/* Enters a writer among the claims. */
+static bool pm__writer_claim(pm__writer *w) {
+    pm_head *h = w->stake.head;
+    pm_val *slot;
+    bool inserted;
+    pm_status s = pm_get_or_set(&h->writers, pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake),
+                                (pm_val)(uintptr_t)w, &slot, &inserted);
+    if (s != PM_OK) return false;
+    if (!inserted) {
+        pm__writer *first = (pm__writer *)(void *)pm__stake_of(*slot);
+        w->same = first->same;
+        first->same = w;
+    }
+    w->stake.claimed = true;
+    return true;
+}
+
+static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out);
+
+/* With the lock held; nothing is in the way. */
+static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz *out) {
+    pm__writer *w = (pm__writer *)(void *)pm__stake_new(h, PM_CLAIM_WRITER, sizeof *w, path, len);
+    if (!w) return PM_NOMEM;
+    w->stake.claim.end = pm__writer_end;
+    w->stake.claim.pin = pm__writer_pin;
+    w->stake.claim.wait = pm__writer_wait;
+    w->merged = true; /* nothing is to be given back yet */
+    if (!pm__writer_claim(w)) {
+        pm__stake_free(&w->stake);
+        return PM_NOMEM;
+    }
+    pm_status s = pm__writer_take_out(w) ? PM_OK : PM_NOMEM;
+    if (s == PM_OK) {
+        w->merged = false;
+        s = pm_wz_open(out, &w->map, w->stake.path, w->stake.len);
+    }
+    if (s != PM_OK) {
+        pm__stake_end(&w->stake);
+        return s;
+    }
+    out->cursor.claim = &w->stake.claim;
+    h->out++;
+    return PM_OK;
+}
+
+static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool check, pm_wz *out, pm_conflict *why) {
+    pm_status s = PM_OK;
+    if (why) memset(why, 0, sizeof *why);
+    pm__wz_clear(out);
+    pm__lock_acquire(&h->lock);
+    if (!pm__head_settle(h)) s = PM_NOMEM;
+    else if (check && pm__head_conflicts(h, PM_CLAIM_WRITER, path, len)) s = PM_CONFLICT;
+#if PM_CHECK >= 1
+    if (s == PM_OK && pm__head_conflicts(h, PM_CLAIM_WRITER, path, len))
+        pm__head_accuse(h, PM_CLAIM_WRITER, path, len);
+#endif
+    if (s == PM_CONFLICT) pm__head_explain(h, PM_CLAIM_WRITER, path, len, why);
+    if (s == PM_OK) s = pm__writer_new(h, path, len, out);
+    pm__lock_release(&h->lock);
+    return s;
+}
+
+PM_API pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_conflict *why) {
+    return pm__head_write(h, path, len, true, out, why);
+}
+
+PM_API pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t len, pm_wz *out) {
+    return pm__head_write(h, path, len, false, out, NULL);
+}
+
+/* ---- snapshots ----------------------------------------------------------------------------------------------- */
+
+/* A writer whose content a snapshot needs. */
+typedef struct pm__piece {
+    pm__writer *w;
+    uint64_t parkings; /* a copy parked since then will do */
+    bool done;
+    pm_map map;
+    pm_map stale; /* to be dropped without the lock */
+} pm__piece;
+
+typedef struct pm__snap {
+    bool covered; /* all of it lies at or below the root of the only writer */
+    bool fence;
+    bool counted; /* among the head's zippers */
+    pm_map map;
+    size_t n;
+    pm__piece *pieces;
+} pm__snap;
+
+/* Finds the writers at, above and below a path. False: no memory. With the lock held. */
+static bool pm__snap_find(pm_head *h, pm__snap *p, const void *path, size_t len) {
+    pm__stakes found = {NULL, 0, 0};
+    pm__stake *above = pm__claim_above(&h->writers, path, len);
+    p->covered = above != NULL;
+    bool ok = above ? pm__stakes_add(&found, above) : pm__stakes_add_below(&found, &h->writers, path, len);
+    if (ok && found.n) {
+        p->pieces = (pm__piece *)pm__mem_alloc_big(found.n * sizeof *p->pieces);
+        ok = p->pieces != NULL;
+    }
+    if (ok) p->n = found.n;
+    for (size_t i = 0; i < p->n; i++) {
+        memset(&p->pieces[i], 0, sizeof *p->pieces);
+        p->pieces[i].w = (pm__writer *)(void *)found.list[i];
+    }
+    pm__stakes_free(&found);
+    return ok;
+}
+
+static void pm__piece_hold(pm__piece *q, bool fence) {
+    q->parkings = q->w->parkings;
+    q->w->users++;
+    q->w->waiting++;
+    q->w->fencing += fence;
+    /* Before the load of `in_call`: see pm__claim_try_enter. */
+    pm__store_seq_cst(&q->w->stake.claim.hold, 1);
+}
+
+static void pm__piece_let_go(pm__piece *q, bool fence) {
+    pm__writer *w = q->w;
+    w->fencing -= fence;
+    if (--w->waiting) return;
+    pm__store_release(&w->stake.claim.hold, 0); /* pairs with the acquire load in pm__claim_try_enter */
+    if (w->has_parked) q->stale = w->parked;
+    w->has_parked = false;
+    memset(&w->parked, 0, sizeof w->parked);
+}
+
+/* True if the writer is between two changes; then its map is as its last change has left it. */
+static bool pm__piece_is_quiet(const pm__piece *q) {
+    return pm__load_seq_cst(&q->w->stake.claim.in_call) == 0; /* pairs with the release of pm__wz_leave */
+}
+
+static bool pm__piece_is_parked(const pm__piece *q) { return q->w->has_parked && q->w->parkings != q->parkings; }
+
+static void pm__piece_take(pm__piece *q, bool fence) {
+    q->map = pm_clone(pm__piece_is_parked(q) ? &q->w->parked : pm__writer_visible(q->w));
+    q->done = true;
+    pm__piece_let_go(q, fence);
+}
+
+/* Takes what can be taken now. True if nothing is left. With the lock held. */
+static bool pm__snap_take(pm__snap *p) {
+    size_t left = 0;
+    if (p->fence)
+        for (size_t i = 0; i < p->n; i++)
+            if (!pm__piece_is_quiet(&p->pieces[i])) return false;
+    for (size_t i = 0; i < p->n; i++) {
+        pm__piece *q = &p->pieces[i];
+        if (q->done) continue;
+        if (p->fence || pm__piece_is_parked(q) || pm__piece_is_quiet(q)) pm__piece_take(q, p->fence);
+        else left++;
+    }
+    return left == 0;
+}
+
+/* Collects the parts of a snapshot. */
+static pm_status pm__snap_gather(pm_head *h, pm__snap *p, const void *path, size_t len) {
+    pm_status s = PM_OK;
+    pm__lock_acquire(&h->lock);
+    if (!pm__head_settle(h) || !pm__snap_find(h, p, path, len)) { /* then there are no pieces */
+        pm__lock_release(&h->lock);
+        return PM_NOMEM;
+    }
+    h->out++;
+    p->counted = true;
+    p->map = p->covered ? pm_new(h->base.ops, h->base.pool) : pm_clone(&h->base);
+    for (size_t i = 0; i < p->n; i++) pm__piece_hold(&p->pieces[i], p->fence);
+    if (p->n && !h->fenced && !pm__fence_all()) {
+        for (size_t i = 0; i < p->n; i++) pm__piece_let_go(&p->pieces[i], p->fence);
+        s = PM_IO;
+    }
+    for (unsigned turn = 0; s == PM_OK && !pm__snap_take(p);) {
+        pm__lock_release(&h->lock);
+        pm__head_pause(&turn);
+        pm__lock_acquire(&h->lock);
+    }
+    pm__lock_release(&h->lock);
+    return s;
+}
+
+/* Puts the parts together. False: no memory. */
+static bool pm__snap_join(pm__snap *p) {
+    bool ok = true;
+    if (p->covered) {
+        p->map = p->pieces[0].map;
+        memset(&p->pieces[0].map, 0, sizeof p->map);
+        return true;
+    }
+    for (size_t i = 0; ok && i < p->n; i++) {
+        const pm__stake *k = &p->pieces[i].w->stake;
+        ok = pm__head_transfer(&p->pieces[i].map, &p->map, k->path, k->len);
+    }
+    return ok;
+}
+
+static void pm__snap_free(pm_head *h, pm__snap *p) {
+    pm_drop(&p->map);
+    if (p->n) pm__lock_acquire(&h->lock);
+    for (size_t i = 0; i < p->n; i++) {
+        pm__writer *w = p->pieces[i].w;
+        if (--w->users || !w->ended) p->pieces[i].w = NULL;
+    }
+    if (p->n) pm__lock_release(&h->lock);
+    for (size_t i = 0; i < p->n; i++) {
+        pm_drop(&p->pieces[i].map);
+        pm_drop(&p->pieces[i].stale);
+        if (p->pieces[i].w) pm__writer_free(p->pieces[i].w);
+    }
+    if (p->pieces) pm__mem_free_big(p->pieces, p->n * sizeof *p->pieces);
+}
+
+/* Opens a reader that owns a map, its root at a path below the head's. */
+static pm_status pm__head_open(const pm_head *h, const pm_map *m, const void *path, size_t len, pm_rz *out) {
+    pm_status s = pm_rz_open_owned(out, m, h->prefix, h->prefix_len);
+    if (s != PM_OK) return s;
+    if (pm__rz_append(out, (const uint8_t *)path, len)) {
+        out->root_len = out->len;
+        return PM_OK;
+    }
+    pm_rz_drop(out);
+    *out = pm__rz_none;
+    return PM_NOMEM;
+}
+
+static pm_status pm__head_read(pm_head *h, const void *path, size_t len, bool fence, pm_rz *out) {
+    pm__snap p;
+    memset(&p, 0, sizeof p);
+    p.fence = fence;
+    *out = pm__rz_none;
+    pm_status s = pm__snap_gather(h, &p, path, len);
+    if (s == PM_OK) s = pm__snap_join(&p) ? pm__head_open(h, &p.map, path, len, out) : PM_NOMEM;
+    pm__snap_free(h, &p);
+    if (s == PM_OK) out->claim = &h->reading;
+    else if (p.counted) pm__reader_end(&h->reading);
+    return s;
+}
+
+PM_API pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *out) {
+    return pm__head_read(h, path, len, false, out);
+}
+
+PM_API pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *out) {
+    return pm__head_read(h, path, len, true, out);
+}
+
+/* ---- pinned readers ------------------------------------------------------------------------------------------ */
+
+static void pm__pin_end(struct pm_claim *c) {
+    pm__pin *k = (pm__pin *)(void *)c;
+    pm_head *h = k->stake.head;
+    pm__lock_acquire(&h->lock);
+    if (--k->readers == 0) pm__stake_end(&k->stake);
+    h->out--;
+    pm__lock_release(&h->lock);
+}
+
+/* The record of a path's pins, one more counted. NULL: no memory. With the lock held. */
+static pm__pin *pm__pin_add(pm_head *h, const void *path, size_t len) {
+    const pm_val *there = pm_get(&h->pins, path, len);
+    pm__pin *k = there ? (pm__pin *)(void *)pm__stake_of(*there) : NULL;
+    if (!k) {
+        k = (pm__pin *)(void *)pm__stake_new(h, PM_CLAIM_PINNED, sizeof *k, path, len);
+        if (!k) return NULL;
+        k->stake.claim.end = pm__pin_end;
+        if (pm_set(&h->pins, path, len, (pm_val)(uintptr_t)k, NULL) != PM_OK) {
+            pm__stake_free(&k->stake);
+            return NULL;
+        }
+        k->stake.claimed = true;
+    }
+    k->readers++;
+    return k;
+}
+
+/* A writer ends and leaves a pin in its place. */
+static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out) {
+    pm__writer *w = (pm__writer *)(void *)c;
+    pm_head *h = w->stake.head;
+    pm_map saved = w->group.saved, old = pm_new(w->map.ops, w->map.pool);
+    pm__writer_enter(w);
+    pm__lock_acquire(&h->lock);
+    pm__pin *k = pm__head_settle(h) ? pm__pin_add(h, pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake)) : NULL;
+    if (k) {
+        w->group = pm__txn_none;
+        if (w->waiting) pm__writer_park(w, &old);
+        pm__writer_leave(w);
+        pm__stake_end(&w->stake);
+        *out = &k->stake.claim;
+    } else {
+        pm__writer_leave(w);
+    }
+    pm__lock_release(&h->lock);
+    if (k) pm_drop(&saved);
+    pm_drop(&old);
+    return k ? PM_OK : PM_NOMEM;
+}
+
+static pm_status pm__head_pin(pm_head *h, const void *path, size_t len, bool check, pm_rz *out, pm_conflict *why) {
+    pm_status s = PM_OK;
+    pm__pin *k = NULL;
+    pm_map base;
+    memset(&base, 0, sizeof base);
+    if (why) memset(why, 0, sizeof *why);
+    *out = pm__rz_none;
+    pm__lock_acquire(&h->lock);
+    if (!pm__head_settle(h)) s = PM_NOMEM;
+    else if (check && pm__head_conflicts(h, PM_CLAIM_PINNED, path, len)) s = PM_CONFLICT;
+#if PM_CHECK >= 1
+    if (s == PM_OK && pm__head_conflicts(h, PM_CLAIM_PINNED, path, len))
+        pm__head_accuse(h, PM_CLAIM_PINNED, path, len);
+#endif
+    if (s == PM_CONFLICT) pm__head_explain(h, PM_CLAIM_PINNED, path, len, why);
+    if (s == PM_OK && !(k = pm__pin_add(h, path, len))) s = PM_NOMEM;
+    if (s == PM_OK) {
+        base = pm_clone(&h->base);
+        h->out++;
+    }
+    pm__lock_release(&h->lock);
+    if (s != PM_OK) return s;
+    s = pm__head_open(h, &base, path, len, out);
+    pm_drop(&base);
+    if (s == PM_OK) out->claim = &k->stake.claim;
+    else pm__pin_end(&k->stake.claim);
+    return s;
+}
+
+PM_API pm_status pm_head_pin(pm_head *h, const void *path, size_t len, pm_rz *out, pm_conflict *why) {
+    return pm__head_pin(h, path, len, true, out, why);
+}
+
+PM_API pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len, pm_rz *out) {
+    return pm__head_pin(h, path, len, false, out, NULL);
+}

@@ -1,0 +1,97 @@
+/* Heads: many writers and many readers on one map, at the same time.
+
+   A head takes the content of a map over and gives zippers out. A head may be asked by any thread at any time; each
+   zipper is used by one thread at a time, and may be handed on and dropped by any (pm_rz_drop, pm_wz_close).
+
+       asks for            while this is out                                        answer
+       writer at P         writer at Q, P and Q equal or one a prefix of the other  PM_CONFLICT
+       writer at P         pinned reader at such a Q                                PM_CONFLICT
+       pinned reader at P  writer at such a Q                                       PM_CONFLICT
+       anything            readers anywhere (but a writer beside a pinned one)      granted
+       snapshot reader     anything                                                 granted
+       the map back        any zipper                                               PM_BUSY
+
+   A snapshot reader sees, of each writer, every call that had returned before the reader was asked for, and none that
+   began after it was given; each call whole or not at all; and nothing of what comes later. Across two writers there is
+   no common instant, unless pm_head_fence makes one. A pinned reader keeps writers away from its place instead.
+   Making a reader waits for a writer's call in flight, never for one that is between calls; its cost grows with the
+   number of writers under its path, not with the map. Reading is then as with any zipper that owns its content.
+
+   Hooks of values, and PM_MALLOC, may run while the head is locked: they must not use the same head.
+   With PM_NO_THREADS a head, like all else, is for one thread. */
+
+#include "51_write_zipper.h"
+
+typedef struct pm_head pm_head;
+
+typedef enum pm_claim_kind { PM_CLAIM_WRITER = 1, PM_CLAIM_PINNED = 2 } pm_claim_kind;
+
+/* Why a zipper was refused. */
+typedef struct pm_conflict_claim {
+    const uint8_t *path; /* below the head's root */
+    size_t len;
+    pm_claim_kind kind;
+} pm_conflict_claim;
+
+typedef struct pm_conflict {
+    pm_claim_kind kind; /* what was asked for, and where */
+    const uint8_t *path;
+    size_t len;
+    pm_conflict_claim *claims; /* what is in the way, ordered by path, each path and kind once */
+    size_t n;
+    size_t bytes; /* private */
+} pm_conflict;
+
+/* Gives up a report. Giving up twice, or giving up zero, is harmless. */
+PM_API void pm_conflict_free(pm_conflict *c);
+
+/* Makes a head over a map: *m is empty until pm_head_close gives the content back to it, and must stay in place.
+   Owns     pm_head_close
+   Fails    PM_NOMEM: *m is unchanged */
+PM_API PM_NODISCARD pm_status pm_head_new(pm_map *m, pm_head **out);
+/* The same, but the head owns the content: *m becomes empty for good. */
+PM_API PM_NODISCARD pm_status pm_head_new_move(pm_map *m, pm_head **out);
+/* Makes a head rooted at the focus of a writer, which must stay in place and not be used until the head is closed; paths
+   are relative to that focus. If the writer comes from a head itself, readers of that head see what happens in this one
+   when it is closed, all at once. */
+PM_API PM_NODISCARD pm_status pm_head_new_at(pm_wz *w, pm_head **out);
+
+/* Ends a head. An owning head gives its map to *out, or drops it if `out` is NULL; the others give the content back to
+   where it was from, and `out` must be NULL. Closing NULL does nothing.
+   Fails    PM_BUSY while zippers are out, *busy (may be NULL) tells how many; PM_NOMEM; PM_INVALID: the head stays usable */
+PM_API PM_NODISCARD pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy);
+
+/* Gives out a writer whose root is at `path`, which need not exist: as for any writer it is made by the first write that
+   puts something there. Its calls become visible one by one. The writer may be moved by assignment.
+   `why` (may be NULL) receives the report of a conflict, if there is memory for it: else its `claims` is NULL.
+   Owns     pm_wz_close, on any thread. pm_wz_into_reader leaves a pinned reader, without a gap in the claim
+   Fails    PM_CONFLICT; PM_NOMEM: nothing changed
+   Cost     O(len), however many zippers are out */
+PM_API PM_NODISCARD pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_conflict *why);
+/* The same without looking for claims in the way: the caller knows that there are none. PM_CHECK >= 1 looks
+   nevertheless, and names both paths before it fails PM_ASSERT. */
+PM_API PM_NODISCARD pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t len, pm_wz *out);
+
+/* Gives out a snapshot reader, its root at `path`. Forks of it claim nothing, are not counted, and may outlive the head.
+   Owns     pm_rz_drop, on any thread
+   Fails    PM_NOMEM; PM_IO: the system refused a memory barrier that it had granted before
+   Cost     O(len + writers at, above and below `path`) */
+PM_API PM_NODISCARD pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *out);
+/* The same at an instant that all writers under `path` have in common: none of them is inside a call then. Writers that
+   want to begin a call meanwhile wait. */
+PM_API PM_NODISCARD pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *out);
+
+/* Gives out a pinned reader: while it is out, nothing changes at or below its root.
+   Owns     pm_rz_drop, on any thread
+   Fails    PM_CONFLICT, `why` as above; PM_NOMEM */
+PM_API PM_NODISCARD pm_status pm_head_pin(pm_head *h, const void *path, size_t len, pm_rz *out, pm_conflict *why);
+/* The same without looking for writers in the way, as pm_head_write_unchecked. */
+PM_API PM_NODISCARD pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len, pm_rz *out);
+
+/* Groups of writes: what is done between begin and commit becomes visible at once; rollback undoes it. They work on any
+   writer; one that ends inside a group commits it.
+   Fails    PM_INVALID: begin inside a group, the others outside; not remembered by pm_wz_status
+   Cost     O(1); rollback also drops what was new */
+PM_API PM_NODISCARD pm_status pm_wz_begin(pm_wz *w);
+PM_API PM_NODISCARD pm_status pm_wz_commit(pm_wz *w);
+PM_API PM_NODISCARD pm_status pm_wz_rollback(pm_wz *w);

@@ -1,0 +1,179 @@
+/* Maps replaced under readers.
+
+   One word names the present version's slot and counts the loads that have begun since it came:
+
+     63 .................. 16   15 .... 0
+     loads begun                slot
+
+   To load is to add one to the count, which also tells the slot, to clone the slot's map, and to count down the slot's
+   balance. The balance starts so high that loads alone never bring it to zero; who takes the version out of the word adds
+   the loads begun and takes the start away again. So it comes to zero exactly once: when the version has been replaced
+   and every load that began with it has ended. Whoever brings it there, drops the map, and the slot is free.
+
+   The count must not run over: a load that finds it high moves a part of it to the balance, which means the same.
+
+   Slots live in blocks that are freed with the whole; a new block is only needed when loads are stopped half-way in as
+   many versions as there are slots. Writers take slots, and exchange the word, under a lock; loads never see it.
+
+   Pairings. The exchange of the word releases what the writer put into the slot, and the load's addition acquires it. The
+   counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that. `used` is
+   released when the slot is given up, and acquired by the writer who takes it. */
+#include "40_map.c"
+#include "53_shared.h"
+
+#ifndef PM__SHARED_SPILL
+#define PM__SHARED_SPILL ((uint64_t)1 << 47) /* tests make this small */
+#endif
+
+enum { PM__SHARED_FIRST = 8, PM__SHARED_BLOCKS = 13, PM__SHARED_SHIFT = 16 };
+
+#define PM__SHARED_START ((uint64_t)1 << 62)
+
+typedef struct pm__version {
+    pm_map map;
+    pm__a64 balance;
+    pm__a32 used;
+} pm__version;
+
+struct pm_shared {
+    pm__a64 word;
+    pm__lock lock; /* of writers: guards the next two, and the word against other writers */
+    unsigned blocks;
+    pm__version *block[PM__SHARED_BLOCKS]; /* block i has PM__SHARED_FIRST << i slots */
+};
+
+static size_t pm__shared_block_bytes(unsigned i) { return ((size_t)PM__SHARED_FIRST << i) * sizeof(pm__version); }
+
+/* Slot numbers count through the blocks. */
+static pm__version *pm__shared_slot(const pm_shared *s, uint64_t word) {
+    uint64_t n = (word & 0xFFFF) + PM__SHARED_FIRST;
+    unsigned i = 63 - pm__clz64(n) - pm__ctz64(PM__SHARED_FIRST);
+    return &s->block[i][n - ((uint64_t)PM__SHARED_FIRST << i)];
+}
+
+/* One more block of slots. With the writers' lock held, or before anybody else knows of `s`. */
+static bool pm__shared_grow(pm_shared *s) {
+    if (s->blocks == PM__SHARED_BLOCKS) return false;
+    size_t bytes = pm__shared_block_bytes(s->blocks);
+    pm__version *block = (pm__version *)pm__mem_alloc_big(bytes);
+    if (!block) return false;
+    memset(block, 0, bytes);
+    for (size_t i = 0; i < (size_t)PM__SHARED_FIRST << s->blocks; i++) pm__store_relaxed(&block[i].used, 0);
+    s->block[s->blocks++] = block;
+    return true;
+}
+
+/* The number of a free slot. False: no memory. With the writers' lock held. */
+static bool pm__shared_find(pm_shared *s, uint64_t *out) {
+    uint64_t n = 0;
+    for (unsigned i = 0; i < PM__SHARED_BLOCKS; i++) {
+        if (i == s->blocks && !pm__shared_grow(s)) return false;
+        for (size_t k = 0; k < (size_t)PM__SHARED_FIRST << i; k++, n++) {
+            if (pm__load_acquire(&s->block[i][k].used)) continue;
+            *out = n;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Takes part of a slot's balance away, or adds to it. */
+static void pm__version_add(pm__version *v, uint64_t delta) {
+    if (pm__a64_fetch_add_acq_rel(&v->balance, delta) + delta != 0) return;
+    pm_map map = v->map;
+    pm__store_release(&v->used, 0);
+    pm_drop(&map);
+}
+
+static void pm__version_fill(pm__version *v, pm_map map) {
+    v->map = map;
+    pm__store_relaxed(&v->balance, PM__SHARED_START);
+    pm__store_relaxed(&v->used, 1);
+}
+
+/* The version of a word that has been taken out. */
+static void pm__shared_retire(pm_shared *s, uint64_t word) {
+    pm__version_add(pm__shared_slot(s, word), (word >> PM__SHARED_SHIFT) - PM__SHARED_START);
+}
+
+PM_API pm_status pm_shared_new(const pm_map *m, pm_shared **out) {
+    pm_shared *s = (pm_shared *)pm__mem_alloc_big(sizeof *s);
+    if (!s) return PM_NOMEM;
+    memset(s, 0, sizeof *s);
+    if (!pm__shared_grow(s)) {
+        pm__mem_free_big(s, sizeof *s);
+        return PM_NOMEM;
+    }
+    pm__version_fill(&s->block[0][0], pm_clone(m));
+    pm__store_release(&s->word, 0);
+    *out = s;
+    return PM_OK;
+}
+
+PM_API void pm_shared_free(pm_shared *s) {
+    if (!s) return;
+    pm__shared_retire(s, pm__load_acquire(&s->word));
+    for (unsigned i = 0; i < s->blocks; i++) pm__mem_free_big(s->block[i], pm__shared_block_bytes(i));
+    pm__mem_free_big(s, sizeof *s);
+}
+
+/* Moves part of the word's count to the balance of the slot, which the caller's load keeps from being given up. */
+static PM__NOINLINE void pm__shared_spill(pm_shared *s, uint64_t slot) {
+    const uint64_t part = PM__SHARED_SPILL / 2;
+    pm__version *v = pm__shared_slot(s, slot);
+    uint64_t word = pm__load_relaxed(&s->word);
+    pm__version_add(v, part);
+    while ((word & 0xFFFF) == slot && word >> PM__SHARED_SHIFT >= part)
+        if (pm__a64_cas(&s->word, &word, word - (part << PM__SHARED_SHIFT))) return;
+    pm__version_add(v, 0 - part);
+}
+
+PM_API pm_map pm_shared_load(pm_shared *s) {
+    uint64_t word = pm__a64_fetch_add_acq_rel(&s->word, (uint64_t)1 << PM__SHARED_SHIFT);
+    pm__version *v = pm__shared_slot(s, word);
+    pm_map m = pm_clone(&v->map);
+    if (PM__UNLIKELY(word >> PM__SHARED_SHIFT >= PM__SHARED_SPILL)) pm__shared_spill(s, word & 0xFFFF);
+    pm__version_add(v, (uint64_t)0 - 1);
+    return m;
+}
+
+/* Loaded maps hold their root, so an address says which it is, and what is shared does not change. */
+static bool pm__shared_is(const pm_map *a, const pm_map *b) {
+    return a->root == b->root && a->has_value == b->has_value && (!a->has_value || a->value == b->value) &&
+           pm_map_ops(a) == pm_map_ops(b);
+}
+
+PM_API pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
+                                            bool *swapped) {
+    uint64_t n, old;
+    bool found, same = true;
+    pm_map m = pm_clone(desired);
+    pm__lock_acquire(&s->lock);
+    if (expected) same = pm__shared_is(expected, &pm__shared_slot(s, pm__load_relaxed(&s->word))->map);
+    found = same && pm__shared_find(s, &n);
+    if (found) {
+        pm__version_fill(pm__shared_slot(s, n), m);
+        old = pm__a64_exchange(&s->word, n);
+    }
+    pm__lock_release(&s->lock);
+    if (found) pm__shared_retire(s, old);
+    else pm_drop(&m);
+    if (same && !found) return PM_NOMEM;
+    if (swapped) *swapped = same;
+    return PM_OK;
+}
+
+PM_API pm_status pm_shared_store(pm_shared *s, const pm_map *m) {
+    return pm_shared_compare_and_swap(s, NULL, m, NULL);
+}
+
+PM_API pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx) {
+    for (bool swapped = false;;) {
+        pm_map seen = pm_shared_load(s), changed = pm_clone(&seen);
+        pm_status st = fn(ctx, &changed);
+        if (st == PM_OK) st = pm_shared_compare_and_swap(s, &seen, &changed, &swapped);
+        pm_drop(&changed);
+        pm_drop(&seen);
+        if (st != PM_OK || swapped) return st;
+    }
+}
