@@ -2,7 +2,7 @@
 #
 # A test program is built per configuration, as build/CONFIGURATION/NAME. A configuration is a list of words joined by
 # dashes, in this order: clang (else $(CC)); slim or standard (the two kinds of reference counts); then at most one of
-# nothreads, check3, nosimd, nopool, asan, tsan. For example: make build/clang-slim-asan/test_map
+# nothreads, check3, nosimd, nopool, asan, nopool-asan, tsan. For example: make build/clang-slim-asan/test_map
 
 CLANG ?= clang
 CLANGXX ?= clang++
@@ -75,7 +75,7 @@ FLAGS_tsan := -O1 -fsanitize=thread
 FLAGS_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
 COUNTS := slim standard
-VARIANTS := nothreads check3 nosimd nopool asan tsan
+VARIANTS := nothreads check3 nosimd nopool asan nopool-asan tsan
 CONFIGS := $(foreach c,$(COUNTS),$(c) $(VARIANTS:%=$(c)-%))
 CONFIGS += $(CONFIGS:%=clang-%) clang-slim-fuzz
 

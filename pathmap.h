@@ -949,6 +949,201 @@ PM_API PM_NODISCARD pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_
    Fails    what fn answers, which leaves all as it was; PM_NOMEM */
 PM_API PM_NODISCARD pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx);
 
+/* ---- src/pathmap/54_zipper_views.h --------------------------------------------------------------------- */
+
+/* Zippers of any kind behind one interface, and views: zippers over tries that are not stored anywhere.
+
+   A pm_zip moves and answers like a pm_rz, over a map or over one of these:
+     prefix     constant bytes, then another zipper's trie
+     product    paths of the first factor, then of the second, ..: where a factor's path ends, the next one begins
+     dependent  the same, with a function that supplies the next factor
+     overlay    what is in either of two
+     meet, subtract   as pm_meet and pm_subtract would make, without making it
+     empty      nothing, not even a root
+   Code written for pm_zip (a fold, an export, a query) takes all of them; pm_zip_make_map makes a map of any.
+
+   A view is made of forks of its factors, rooted at their focus; the factors stay the caller's, who may move or drop
+   them at once. It reads what they read, and is valid as long as that is. Its origin is where it was opened, the empty
+   path, except for prefix and empty zippers.
+   A zipper whose root does not exist holds nothing: a product with it ends there, a prefix before it does not exist.
+
+   The focus may be a location that does not exist, as with pm_rz. A move that cannot get memory answers false or 0,
+   and the focus is then somewhere between the root and the place to go to; moves to a next place in order go back to
+   the root. pm_zip_status tells PM_NOMEM from then on. Queries may look ahead, so they take the zipper unconst; they
+   never change what can be seen.
+   Threads  one thread per zipper; any number of zippers per map */
+
+struct pm_zip_ops;
+
+/* A zipper of any kind. Zero is a zipper that was never opened, or is dropped: it answers nothing, does not move, and
+   its status after a move is PM_INVALID. Assigning moves; only pm_zip_fork copies. Fields are private. */
+typedef struct pm_zip {
+    const struct pm_zip_ops *ops;
+    void *state;
+    pm_status status;
+} pm_zip;
+
+/* What a kind of zipper must be able to do; everything else is made of it. For kinds of one's own: set `ops` and
+   `state` of a zero pm_zip. A call that has no memory sets z->status and answers false or nothing. */
+typedef struct pm_zip_ops {
+    /* What values mean; NULL: there are none. */
+    const pm_ops *(*values)(const pm_zip *z);
+    /* The path from the origin, and how many bytes of it lie above the root. Valid until the zipper moves. */
+    const uint8_t *(*path)(const pm_zip *z, size_t *len, size_t *root_len);
+    bool (*exists)(pm_zip *z);
+    /* The value at the focus, borrowed until the next call of `val`, or `drop`. */
+    pm_opt (*val)(pm_zip *z);
+    pm_mask (*mask)(pm_zip *z);
+    /* Down by n bytes, whether that exists or not. False: no memory, and the focus where it was. */
+    bool (*down)(pm_zip *z, const uint8_t *key, size_t n);
+    /* Up by n bytes, at most to the root. */
+    void (*up)(pm_zip *z, size_t n);
+    /* Opens another one, rooted at the focus. */
+    pm_status (*fork)(const pm_zip *z, pm_zip *out);
+    void (*drop)(pm_zip *z);
+
+    /* What follows may be NULL. */
+
+    /* The first failure of zippers underneath since the last call. */
+    pm_status (*status)(pm_zip *z);
+    /* The smallest byte of `mask` that is at least `from` (0..256), or -1. */
+    int (*next_child)(pm_zip *z, int from);
+    /* To the next place in order that has a value, or, with `ends`, has neither value nor child, staying below
+       `base` bytes of path; else false, with the focus anywhere not above `base`. */
+    bool (*next_mark)(pm_zip *z, size_t base, bool ends);
+    /* Makes a map of what is at and below the focus by sharing; false if that cannot be. */
+    bool (*share)(pm_zip *z, pm_pool *pool, pm_map *out, pm_status *s);
+} pm_zip_ops;
+
+/* Opening. Each writes *out without dropping it first; on failure *out is untouched.
+   Owns     pm_zip_drop
+   Fails    PM_NOMEM; PM_INVALID: an argument is NULL or a zipper was never opened; PM_MISMATCH: the factors' value
+            operations differ */
+
+/* Over a map, the root at `path`, which need not exist.
+   Valid    until the next write to `m`, or pm_drop(m) */
+PM_API PM_NODISCARD pm_status pm_zip_of_map(pm_zip *out, const pm_map *m, const void *path, size_t len);
+/* A fork of a read zipper, see pm_rz_fork. */
+PM_API PM_NODISCARD pm_status pm_zip_of_rz(pm_zip *out, const pm_rz *z);
+/* Nothing, at `path`, which is the root prefix. */
+PM_API PM_NODISCARD pm_status pm_zip_empty(pm_zip *out, const void *path, size_t len);
+/* `prefix`, then the source. The leading bytes `root` of it are the root prefix.
+   Fails    also PM_INVALID if `prefix` does not begin with `root` */
+PM_API PM_NODISCARD pm_status pm_zip_prefix(pm_zip *out, const pm_zip *src, const void *prefix, size_t len,
+                                            const void *root, size_t root_len);
+/* All paths p0 p1 p2 .. of `n` factors, n >= 1. Where a factor comes to a location without child, the next one that
+   has any begins; the value there is the earlier factor's, the root values of later factors are hidden. */
+PM_API PM_NODISCARD pm_status pm_zip_product(pm_zip *out, const pm_zip *factors, size_t n);
+
+/* Supplies a factor: the `factors` ones so far have led to `path`, from the origin, which has no child yet.
+   *payload is what the call that made the last factor left there; what this call leaves belongs to the new factor.
+   Opens *next, which is zero and becomes the view's, or leaves it to say that there is none. Is called again when
+   the zipper comes back, and must then answer the same. A failure is told by pm_zip_status. */
+typedef pm_status (*pm_zip_next_fn)(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t factors,
+                                    pm_zip *next);
+
+/* The product of `first` and of what `next` supplies, again and again. A function that keeps supplying factors
+   without any child at one place is stopped, with PM_INVALID as status. */
+PM_API PM_NODISCARD pm_status pm_zip_dependent(pm_zip *out, const pm_zip *first, pm_zip_next_fn next, void *ctx,
+                                               uint64_t payload);
+
+/* Answers which value to show at a location, or PM_ALG_NONE; PM_ALG_ELEMENT after storing a value in *out, whose
+   reference then belongs to the view. `left` or `right` is NULL where there is none, never both. */
+typedef pm_alg (*pm_zip_choose_fn)(void *ctx, const pm_val *left, const pm_val *right, pm_val *out);
+
+/* The locations of both. `choose` NULL: the left value, else the right. A choice of an absent value shows none. */
+PM_API PM_NODISCARD pm_status pm_zip_overlay(pm_zip *out, const pm_zip *left, const pm_zip *right,
+                                             pm_zip_choose_fn choose, void *ctx);
+/* What pm_meet and pm_subtract make: see 45_map_algebra.h.
+   Cost     a location exists only if something remains at or below it, so the child mask and existence look ahead
+            to the first such place; going from value to value does not. PM_BADHOOK is told by pm_zip_status */
+PM_API PM_NODISCARD pm_status pm_zip_meet(pm_zip *out, const pm_zip *left, const pm_zip *right);
+PM_API PM_NODISCARD pm_status pm_zip_subtract(pm_zip *out, const pm_zip *left, const pm_zip *right);
+
+/* Opens in *out a zipper whose root is the focus of `z`, with the same origin.
+   Valid    as `z` */
+PM_API PM_NODISCARD pm_status pm_zip_fork(const pm_zip *z, pm_zip *out);
+
+/* Ends a zipper. Dropping twice, or dropping zero, is harmless. */
+PM_API void pm_zip_drop(pm_zip *z);
+
+/* The first failure since the last call, of a move or of a function that a view was given; clears it. */
+PM_API pm_status pm_zip_status(pm_zip *z);
+
+/* Queries at the focus, as those of pm_rz. */
+
+/* What values mean, or NULL if there are none. */
+PM_API const pm_ops *pm_zip_values(const pm_zip *z);
+/* The path from the root to the focus.  Valid until the zipper moves or is dropped. */
+PM_API const uint8_t *pm_zip_path(const pm_zip *z, size_t *len);
+/* The path from the origin to the focus.  Valid likewise. */
+PM_API const uint8_t *pm_zip_origin_path(const pm_zip *z, size_t *len);
+/* The path from the origin to the root.  Valid likewise. */
+PM_API const uint8_t *pm_zip_root_prefix(const pm_zip *z, size_t *len);
+PM_API bool pm_zip_at_root(const pm_zip *z);
+PM_API bool pm_zip_exists(pm_zip *z);
+/* The value at the focus.  Valid until the next query for a value, or pm_zip_drop. */
+PM_API pm_opt pm_zip_val(pm_zip *z);
+PM_API bool pm_zip_is_val(pm_zip *z);
+/* The value at `key` below the focus.  Valid likewise. */
+PM_API pm_opt pm_zip_val_at(pm_zip *z, const void *key, size_t len);
+PM_API pm_mask pm_zip_child_mask(pm_zip *z);
+PM_API unsigned pm_zip_child_count(pm_zip *z);
+/* Counts values at and below the focus.
+   Fails    PM_NOMEM, or what a view's function answered
+   Cost     over a map as pm_rz_val_count, else O(locations) */
+PM_API PM_NODISCARD pm_status pm_zip_val_count(pm_zip *z, uint64_t *out);
+/* Makes a map of what is at and below the focus, relative to it; an empty one where there is nothing.
+   `ops` NULL: those of the zipper (left-wins, if it has no values); pm_ops_unit(): only which paths have a value.
+   Over a map, and for meets and subtractions of maps, the result shares what they hold, if ops and pool are theirs.
+   Owns     the caller drops *out
+   Fails    PM_NOMEM; PM_MISMATCH: `ops` are others; what a view's function answered. *out is untouched */
+PM_API PM_NODISCARD pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_map *out);
+
+/* Products. Any other kind is a product of one factor: count 1, focus 0, no seams. */
+
+/* How many factors there are; of a dependent product, those between the origin and the focus. */
+PM_API size_t pm_zip_factor_count(const pm_zip *z);
+/* The factor that the focus lies in; a seam belongs to the earlier one. */
+PM_API size_t pm_zip_focus_factor(const pm_zip *z);
+/* Where on the way to the focus a factor ended, as lengths of origin path, one for each factor but that of the focus.
+   Writes at most `cap` of them.
+   Returns  how many there are: pm_zip_focus_factor(z) */
+PM_API size_t pm_zip_path_indices(const pm_zip *z, size_t *out, size_t cap);
+
+/* Moves; each as the one of pm_rz. */
+
+PM_API void pm_zip_reset(pm_zip *z);
+PM_API size_t pm_zip_move_to(pm_zip *z, const void *key, size_t len);
+PM_API void pm_zip_descend_to(pm_zip *z, const void *key, size_t len);
+PM_API bool pm_zip_descend_to_check(pm_zip *z, const void *key, size_t len);
+PM_API size_t pm_zip_descend_to_existing(pm_zip *z, const void *key, size_t len);
+PM_API size_t pm_zip_descend_to_val(pm_zip *z, const void *key, size_t len);
+PM_API void pm_zip_descend_to_byte(pm_zip *z, uint8_t b);
+PM_API bool pm_zip_descend_to_existing_byte(pm_zip *z, uint8_t b);
+PM_API bool pm_zip_descend_indexed_byte(pm_zip *z, unsigned i);
+PM_API bool pm_zip_descend_first_byte(pm_zip *z);
+PM_API bool pm_zip_descend_last_byte(pm_zip *z);
+PM_API bool pm_zip_descend_until(pm_zip *z);
+PM_API bool pm_zip_descend_until_max(pm_zip *z, size_t max);
+PM_API bool pm_zip_descend_last_path(pm_zip *z);
+PM_API bool pm_zip_ascend(pm_zip *z, size_t n);
+PM_API size_t pm_zip_ascend_until(pm_zip *z);
+PM_API size_t pm_zip_ascend_until_branch(pm_zip *z);
+PM_API bool pm_zip_to_next_sibling(pm_zip *z);
+PM_API bool pm_zip_to_prev_sibling(pm_zip *z);
+PM_API bool pm_zip_to_next_step(pm_zip *z);
+PM_API bool pm_zip_to_next_val(pm_zip *z);
+PM_API bool pm_zip_descend_first_k_path(pm_zip *z, size_t k);
+PM_API bool pm_zip_to_next_k_path(pm_zip *z, size_t k);
+
+/* Calls fn for each value below the root in order, the root's first, until it answers false; the focus is the root
+   afterwards. Keys are relative to the root; fn must not move `z`.
+   Fails    PM_NOMEM, or what a view's function answered */
+PM_API PM_NODISCARD pm_status pm_zip_each(pm_zip *z,
+                                          bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val),
+                                          void *ctx);
+
 /* ---- src/pathmap/55_write_algebra.h -------------------------------------------------------------------- */
 
 /* Algebra in place, through write zippers: see 45_map_algebra.h for what the operations mean.
@@ -993,6 +1188,214 @@ PM_API PM_NODISCARD pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool
 PM_API PM_NODISCARD pm_status pm_wz_join_k_path(pm_wz *w, size_t k, bool prune, bool *left);
 /* The same, keeping only what is found below every place k bytes down. */
 PM_API PM_NODISCARD pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, bool *left);
+
+/* ---- src/pathmap/60_fold.h ----------------------------------------------------------------------------- */
+
+/* Folds: working out one result for a whole trie from the results of its parts (catamorphisms).
+
+   The callback is asked once for each location, children before parents and in byte order, the place where the fold
+   began last. It gets the results of the children and makes that of the location. What it answers does not depend on
+   how the trie is cut into nodes, nor on what is shared.
+
+       static int sum(void *ctx, const pm_fold_at *here, void *out) {      // adds up all values
+           uint64_t n = here->val ? *here->val : 0;
+           for (unsigned i = 0; i < here->n; i++) n += ((uint64_t *)here->results)[i];
+           *(uint64_t *)out = n;
+           return PM_OK;
+       }
+       pm_fold f = {.size = sizeof(uint64_t), .flags = PM_FOLD_CACHED, .at = sum};
+       status = pm_fold_map(&m, &f, &total);
+
+   Jumping folds skip the locations at which nothing happens: those without value that lead on by exactly one byte. The
+   callback then gets the skipped bytes: those above the location, up to the next location that is not skipped, without
+   the byte that this one's mask shows; if there is none, up to where the fold began. For combo, comet and comfort the
+   fold stops at "combo" (jump "o"), "comet" ("t"), "comfort" ("ort") and "com" ("com").
+
+   Cached folds ask once for what several parents share, so that 2^80 values in a kilobyte take microseconds. Their
+   callback must be pure: its answer depends on nothing but what it gets, and it gets no path. */
+
+/* A location, as the callback sees it. All pointers are valid during the call only. */
+typedef struct pm_fold_at {
+    const pm_mask *mask;  /* bytes that lead on */
+    unsigned n;           /* how many these are */
+    void *results;        /* theirs, n times `size` bytes, in byte order */
+    const pm_val *val;    /* NULL: none */
+    const uint8_t *path;  /* from where the fold began; NULL, and len 0, in cached folds */
+    size_t len;
+    const uint8_t *jump;  /* jumping folds: the bytes skipped above */
+    size_t jump_len;
+} pm_fold_at;
+
+enum {
+    PM_FOLD_JUMPING = 1,
+    PM_FOLD_CACHED = 2
+};
+
+/* How to fold. Results are `size` bytes each (0: there are none), may be moved in memory, and are aligned as by malloc
+   if `size` is a multiple of their alignment. */
+typedef struct pm_fold {
+    size_t size;
+    unsigned flags;
+    void *ctx;
+    /* Makes *out. Answers PM_OK; or anything else, which ends the fold with that answer and leaves *out unmade.
+       Children's results stay the fold's, which drops them after the call; to keep one, move it out and leave in its
+       place something that `drop` takes for empty. Must not write to the map. */
+    int (*at)(void *ctx, const pm_fold_at *here, void *out);
+    /* Ends a result; NULL: nothing to be done. */
+    void (*drop)(void *ctx, void *result);
+    /* Cached folds with `drop`: makes *out a second one of *result. Answers like `at`. NULL: the bytes are copied. */
+    int (*copy)(void *ctx, const void *result, void *out);
+} pm_fold;
+
+/* Folds a whole map, or what is at and below a place; a place that does not exist is folded like an empty map. The
+   empty map is one location.
+   Returns  PM_OK; PM_NOMEM; PM_INVALID: a cached fold with `drop` but no `copy`; or what a callback answered. Then *out
+            is untouched, and every result was dropped
+   Owns     *out is the caller's
+   Cost     one call per location; jumping: per location that is not skipped; cached: per location of a distinct node,
+            and at most once more for each reference to a shared node */
+PM_API PM_NODISCARD int pm_fold_map(const pm_map *m, const pm_fold *f, void *out);
+PM_API PM_NODISCARD int pm_fold_ref(const pm_ref *r, const pm_fold *f, void *out);
+
+/* ---- src/pathmap/61_unfold.h --------------------------------------------------------------------------- */
+
+/* Unfolds: growing a trie from a seed (anamorphisms), and folding what grows without building it (hylomorphisms).
+
+   The callback gets the seed of a location, and says through the sprout what is there: a value, and children, each with
+   a seed of its own, in strictly increasing order of their first bytes. A child may be several bytes away, and may be a
+   map that is grafted. A location with neither value nor children dangles.
+
+       static int below(void *ctx, void *seed, pm_sprout *sp, const uint8_t *path, size_t len) {
+           uint64_t n = *(uint64_t *)seed, next;                           // the divisors of n, largest first
+           int s = pm_sprout_val(sp, n);
+           for (unsigned p = 2; s == PM_OK && p < 10; p++)
+               if (n % p == 0) next = n / p, s = pm_sprout_child(sp, &(char){(char)('0' + p)}, 1, &next);
+           return s;
+       }
+       pm_unfold u = {.seed_size = sizeof(uint64_t), .at = below};
+       status = pm_unfold_map(&u, &(uint64_t){360}, NULL, NULL, &m);
+
+   Depth costs no stack; a location with a single child and no value costs nothing but its byte of path. */
+
+typedef struct pm_sprout pm_sprout;
+
+/* How to unfold. Seeds are `seed_size` bytes each (0: there are none), may be moved in memory, and are aligned as by
+   malloc if that is a multiple of their alignment. */
+typedef struct pm_unfold {
+    size_t seed_size;
+    void *ctx;
+    /* Says what is at `path`. Answers PM_OK; or anything else, which ends the unfold with that answer. The seed stays
+       the unfold's, which drops it after the call; to keep it, move it out and leave in its place something that `drop`
+       takes for empty. */
+    int (*at)(void *ctx, void *seed, pm_sprout *here, const uint8_t *path, size_t len);
+    /* Ends a seed; NULL: nothing to be done. */
+    void (*drop)(void *ctx, void *seed);
+} pm_unfold;
+
+/* The location has a value.
+   Owns     the unfold takes over the caller's reference to `val`
+   Fails    PM_INVALID: it has one already, `val` stays the caller's. The unfold will fail too */
+PM_API PM_NODISCARD pm_status pm_sprout_val(pm_sprout *here, pm_val val);
+
+/* There is a location at `path` from here, to be unfolded from a seed, whose bytes are copied.
+   Owns     the unfold takes over the seed, in case of success
+   Fails    PM_NOMEM; PM_INVALID: `path` is empty, or its first byte is not above that of the child before. The unfold
+            will fail too */
+PM_API PM_NODISCARD pm_status pm_sprout_child(pm_sprout *here, const void *path, size_t len, const void *seed);
+
+/* There is a location at `path` from here, and a clone of `src` at and below it.
+   Fails    like pm_sprout_child; PM_MISMATCH: its value operations are not those of the map that grows
+   Cost     the subtrie is shared */
+PM_API PM_NODISCARD pm_status pm_sprout_graft(pm_sprout *here, const void *path, size_t len, const pm_map *src);
+
+/* Builds a map from a seed, whose bytes are copied; `ops` and `pool` as for pm_new.
+   Returns  PM_OK; PM_NOMEM, PM_INVALID or PM_MISMATCH as above; or what the callback answered. Then *out is untouched
+   Owns     the caller drops *out. The seed is dropped by the unfold, in any case */
+PM_API PM_NODISCARD int pm_unfold_map(const pm_unfold *u, const void *seed, const pm_ops *ops, pm_pool *pool,
+                                      pm_map *out);
+
+/* Folds the trie that an unfold would build, without building it: what pm_fold_map would answer for it. Values are
+   plain words here: nobody retains or releases them. Of cached folds, grafted maps are what is asked for once.
+   Returns  and owns like pm_unfold_map and pm_fold_map */
+PM_API PM_NODISCARD int pm_hylo(const pm_unfold *u, const void *seed, const pm_fold *f, void *out);
+
+/* ---- src/pathmap/62_hash.h ----------------------------------------------------------------------------- */
+
+/* Hashes of content, and sharing by content. */
+
+typedef struct pm_hash128 {
+    uint64_t lo, hi;
+} pm_hash128;
+
+/* Hashes what a map holds: all locations, dangling ones included, and all values, these by the `hash` hook (NULL: the
+   word itself). docs/formats.md defines the function: it depends neither on how the trie is cut into nodes, nor on
+   machine, switches or count mode. Not meant to withstand an adversary.
+   Fails    PM_NOMEM
+   Cost     O(bytes of path in distinct nodes) */
+PM_API PM_NODISCARD pm_status pm_hash(const pm_map *m, pm_hash128 *out);
+
+/* The same of what is at and below a place, as if it were a map of its own. */
+PM_API PM_NODISCARD pm_status pm_hash_ref(const pm_ref *r, pm_hash128 *out);
+
+typedef struct pm_merkle_stats {
+    pm_hash128 hash;   /* of the map */
+    uint64_t nodes;    /* distinct nodes before */
+    uint64_t replaced; /* of these, gave way to an equal one */
+    uint64_t copied;   /* made anew, because of what they lead to */
+} pm_merkle_stats;
+
+/* Makes subtries of equal content one shared node, wherever both begin at a node's root. Equality is verified, not
+   taken from the hash. The content does not change; a second run changes nothing. `stats` may be NULL.
+   Fails    PM_NOMEM: nothing changed
+   Cost     O(distinct nodes), and until it returns the memory of those that change twice. Equal subtries that are cut
+            into nodes differently cost a comparison each */
+PM_API PM_NODISCARD pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats);
+
+/* ---- src/pathmap/63_sample.h --------------------------------------------------------------------------- */
+
+/* Sampling: the i-th value or location of a map, and random ones.
+
+   A sampler holds a map's content as it was, and knows for each node how much lies below it; so every question is
+   answered in one walk down, also where sharing makes more values than 64 bits can count. */
+
+typedef struct pm_sampler pm_sampler;
+
+/* What is counted and drawn. */
+typedef enum pm_sample {
+    PM_SAMPLE_VALS, /* values */
+    PM_SAMPLE_PATHS /* locations, the empty path included */
+} pm_sample;
+
+/* A source of random words, all bits of which are random. */
+typedef uint64_t (*pm_random)(void *ctx);
+
+/* Prepares sampling of what `m` holds now.
+   Owns     pm_sampler_free
+   Fails    PM_NOMEM
+   Cost     O(distinct nodes) */
+PM_API PM_NODISCARD pm_status pm_sampler_new(const pm_map *m, pm_sample what, pm_sampler **out);
+
+/* NULL is allowed. */
+PM_API void pm_sampler_free(pm_sampler *s);
+
+/* How many there are; UINT64_MAX if there are that many or more. */
+PM_API uint64_t pm_sampler_count(const pm_sampler *s);
+
+/* Finds the i-th (from 0) in order: *at stands there.
+   Valid    until the next call, or pm_sampler_free; to go on from there, fork the zipper
+   Fails    PM_INVALID: there are not so many; PM_NOMEM
+   Cost     O(length of the path) */
+PM_API PM_NODISCARD pm_status pm_sampler_at(pm_sampler *s, uint64_t i, const pm_rz **at);
+
+/* Draws one, all being equally likely (within 2^-60 where there are more than 2^64): *at stands there.
+   Valid    likewise
+   Fails    PM_INVALID: there is none; PM_NOMEM */
+PM_API PM_NODISCARD pm_status pm_sampler_draw(pm_sampler *s, pm_random random, void *ctx, const pm_rz **at);
+
+/* Down to a random child, again and again, until there is none. Each child is as likely as its siblings, so paths are
+   not equally likely; nothing has to be counted for it.
+   Returns  whether the focus moved */
+PM_API bool pm_rz_descend_random(pm_rz *z, pm_random random, void *ctx);
 
 /* ---- src/pathmap/80_inspect.h -------------------------------------------------------------------------- */
 
@@ -5528,6 +5931,8 @@ PM__UNUSED static pm__ref pm__bulk_build(const pm__cx *cx, const pm_key *keys, c
    they give depends on their contents only, so this is right for any values, and a trie of 2^80 paths in a kilobyte is
    combined in microseconds.
 
+   This part has the frames and the values; 31 the lists, 32 the bytes, 33 the walk that ties them together.
+
    Failure (no memory, or a value hook that answers what it must not) takes the frames down and gives back whatever they
    had made. Operands are only read. */
 
@@ -5539,8 +5944,8 @@ enum {
     PM__ALG_CHUNK = 1 << 16
 };
 
-/* A pair: a location of both sides (or, with the answer given beforehand, of one). The answer is LEFT and RIGHT bits, or
-   PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned. */
+/* A pair: a location of both sides (or, with the answer given beforehand, of one). The answer is LEFT and RIGHT bits,
+   or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned. */
 typedef struct pm__alg_pair {
     pm_place a, b;
     pm__ref ref;
@@ -5733,6 +6138,17 @@ PM__UNUSED static bool pm__alg_value(pm__alg *q, const pm_val *a, const pm_val *
     return true;
 }
 
+/* ---- src/pathmap/31_algebra_lists.c -------------------------------------------------------------------- */
+
+/* Pairs as lists: two lines, or a line and a byte node, seen as sorted entries and merged in one pass.
+
+   The sides are lists of suffixes from the place on, less what both have ahead of them. Equal suffixes combine. A child
+   at suffix s on one side meets the run of the other side's entries that go on from s, or its child there: a pair. In
+   the frame's list such a pair is stood for by the run itself, so that it stays spelled out when nothing of it changes.
+
+   Results become nodes through the builder (24_node_any.c); new lines of few entries are spelled out in the line above
+   them, so that what shrinks does not leave a node for each entry behind. */
+
 /* ---- sides as lists ------------------------------------------------------------------------------------------ */
 
 /* One side of a merge. */
@@ -5771,8 +6187,8 @@ static void pm__alg_decode(const pm__line *x, unsigned lo, unsigned hi, size_t c
     if (lo == 0 && pm__line_has_e(x) && hi) out[-(ptrdiff_t)hi].len = 0;
 }
 
-/* Lists the entries below a line place, without `skip` bytes of what is ahead of it. What is ahead after that is spelled
-   out in each entry where that takes little room (in `bytes`), else it becomes one entry that stands for all. */
+/* Lists the entries below a line place, without `skip` bytes of what is ahead of it. What is still ahead then is
+   spelled out in each entry where that takes little room (in `bytes`), else one entry stands for all. */
 static void pm__alg_list_line(pm__alg_side *s, const pm_place *p, size_t skip, uint8_t *bytes) {
     const pm__line *x = pm__place_line(p);
     const uint8_t *heap = pm__line_heap(x), *ahead = heap + p->depth + skip;
@@ -5844,9 +6260,8 @@ static PM__INLINE size_t pm__alg_common(const pm__ent *a, const pm__ent *b) {
     if (!min || a->first != b->first) return 0;
     if (min == 1) return 1;
     if (min > 9) return 1 + pm__lcp(a->rest, b->rest, min - 1);
-    uint64_t x = pm__load64le(a->rest) ^ pm__load64le(b->rest);
-    size_t l = x ? 1 + (size_t)pm__ctz64(x) / 8 : 9;
-    return l < min ? l : min;
+    uint64_t x = (pm__load64le(a->rest) ^ pm__load64le(b->rest)) & (UINT64_MAX >> (8 * (9 - min)));
+    return x ? 1 + (size_t)pm__ctz64(x) / 8 : min;
 }
 
 /* ---- merging two lists --------------------------------------------------------------------------------------- */
@@ -5995,7 +6410,8 @@ static void pm__alg_keys(const pm__alg_side *s, uint64_t *out) {
 }
 
 /* Goes past entries that part within their first eight bytes; most do. */
-static PM__INLINE void pm__alg_pass(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *i, unsigned *j) {
+static PM__INLINE void pm__alg_pass(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *i,
+                                    unsigned *j) {
     bool drops = g->q->op == PM__ALG_MEET || g->q->op == PM__ALG_RESTRICT;
     while (*i < g->a.n && *j < g->b.n) {
         uint64_t x = ka[*i], y = kb[*j];
@@ -6114,7 +6530,7 @@ static bool pm__alg_merge_values(pm__alg_merge *g) {
     return pm__alg_merge_keys(g, ka, kb, false, false);
 }
 
-/* True if entries i of x and j of y are the same: suffix, kind, and payload word. hx and hy: where their bytes begin. */
+/* True if entries i of x and j of y are the same: suffix, kind, and payload word. hx, hy: where their bytes begin. */
 static PM__INLINE bool pm__alg_twin(const pm__line *x, unsigned i, const uint8_t *hx, const pm__line *y, unsigned j,
                                     const uint8_t *hy) {
     unsigned l = pm__line_lens(x)[i];
@@ -6249,9 +6665,10 @@ static bool pm__alg_absorb(pm__alg_final *t, const pm__ent *s, size_t above) {
     return true;
 }
 
-/* A line of a list that fits one; the bytes of entries may be read eight bytes further. 0: it does not, or no memory. */
+/* A line of a list that fits one; eight bytes behind an entry's bytes can be read. 0: it does not, or no memory. */
 static pm__ref pm__alg_line(const pm__cx *cx, const uint8_t *prefix, size_t plen, const pm__ent *e, unsigned n) {
-    size_t lcp = pm__build_lcp(e, n, 0, plen), size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, e, n, plen + lcp, lcp);
+    size_t lcp = pm__build_lcp(e, n, 0, plen);
+    size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, e, n, plen + lcp, lcp);
     pm__line *x = size ? (pm__line *)pm__mem_alloc(cx->pool, size) : NULL;
     if (!x) return 0;
     uint32_t cmask = 0;
@@ -6324,7 +6741,7 @@ static bool pm__alg_own(pm__alg *q, pm__alg_pair *p, const pm_place *at) {
     return true;
 }
 
-/* Which side's content a pair keeps: PM_ALG_LEFT, PM_ALG_RIGHT, PM_ALG_ELEMENT, or PM_ALG_NONE if nothing lies there. */
+/* Whose content a pair keeps: PM_ALG_LEFT, PM_ALG_RIGHT, PM_ALG_ELEMENT, or PM_ALG_NONE if nothing lies there. */
 static pm_alg pm__alg_kept(const pm__alg_pair *p, pm_place *at) {
     pm_place e = p->a;
     if (p->alg == PM_ALG_ELEMENT) return PM_ALG_ELEMENT;
@@ -6423,6 +6840,10 @@ static bool pm__alg_close_lists(pm__alg *q, pm__alg_frame *f, pm__alg_answer *ou
     out->ref = pm__alg_build(q, f->ents, f->nents, f->prefix, f->plen);
     return out->ref != 0;
 }
+
+/* ---- src/pathmap/32_algebra_bytes.c -------------------------------------------------------------------- */
+
+/* Pairs as bytes: masks of children and values combined word by word. A line shows the first bytes of its entries. */
 
 /* ---- masks --------------------------------------------------------------------------------------------------- */
 
@@ -6711,6 +7132,11 @@ static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__a
     return pm__alg_bytes_node(q, f, &cm, kids, fk, nc, &out->ref);
 }
 
+/* ---- src/pathmap/33_algebra_walk.c --------------------------------------------------------------------- */
+
+/* The walk over pairs: answers those that need no look inside, remembers those of shared nodes, opens and closes
+   frames. */
+
 /* ---- the walk ------------------------------------------------------------------------------------------------ */
 
 /* A number for a place, equal only for equal places. 0: no memory. */
@@ -6871,8 +7297,8 @@ static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__a
     return step != PM__ALG_FAILED;
 }
 
-/* Combines what lies strictly below two places. *out: which sides the result equals, or PM_ALG_NONE (nothing is left, and
-   neither side is empty), or PM_ALG_ELEMENT with a reference that the caller then owns.
+/* Combines what lies strictly below two places. *out: which sides the result equals, or PM_ALG_NONE (nothing is left,
+   and neither side is empty), or PM_ALG_ELEMENT with a reference that the caller then owns.
    PM_NOMEM, PM_BADHOOK: nothing happened. */
 PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const pm_place *a, const pm_place *b,
                                         pm__alg_answer *out) {
@@ -6891,11 +7317,12 @@ PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const p
     return ok ? PM_OK : q.status;
 }
 
-/* ---- src/pathmap/32_algebra_many.c --------------------------------------------------------------------- */
+/* ---- src/pathmap/34_algebra_many.c --------------------------------------------------------------------- */
 
 /* Join and meet of any number of tries in one pass: the byte nodes that several sides have at one place are combined at
    once, by their masks, without a trie in between for every two of them. Where fewer than three sides are left, or
-   lines among them, pairs are combined two by two (30_algebra.c), neighbours first; hooks are taken to be associative.
+   lines among them, pairs are combined two by two (33_algebra_walk.c), neighbours first; hooks are taken to be
+   associative.
 
    Sides that are one node count once if values are idempotent. A shared node below the root goes to the pairwise
    algebra, which remembers what it has seen. */
@@ -6960,7 +7387,7 @@ static size_t pm__many_distinct(const pm__many *m, pm__ref *sides, size_t n) {
     if (!m->q.idempotent) return n;
     for (size_t i = 0; i < n; i++) {
         bool seen = false;
-        for (size_t j = k; j-- > 0 && !seen && k - j <= 64;) seen = sides[j] == sides[i]; /* a look at the latest will do */
+        for (size_t j = k; j-- > 0 && !seen && k - j <= 64;) seen = sides[j] == sides[i]; /* the latest will do */
         if (!seen) sides[k++] = sides[i];
     }
     return k;
@@ -7696,7 +8123,7 @@ PM_API pm_status pm_txn_rollback(pm_txn *t, pm_map *m) {
 
 /* ---- src/pathmap/45_map_algebra.c ---------------------------------------------------------------------- */
 
-/* Algebra on maps: the root values, which live in the handles, and what lies below them (30_algebra.c). */
+/* Algebra on maps: the root values, which live in the handles, and what lies below them (33_algebra_walk.c). */
 
 /* A map seen as an operand: what lies strictly below a place, and the value at it. */
 typedef struct pm__operand {
@@ -9533,32 +9960,38 @@ PM_API pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed) {
 
 /* Heads.
 
-   The content of the map is divided: what lies at and below a writer's root P is in a map of the writer's own, at the
-   same path; the rest is in `base`, where only the location P itself is left, if it existed.
+   What lies at and below a writer's root is in a map of the writer's own, at the same path; the rest is in `base`. A
+   writer is *clean* as long as `base` has the same content there, shared, and *dirty* otherwise.
 
-       base                a..x  b/1 b/2  c!          writer at "c"   c/7  c/8/..
-       a snapshot          clone of base, with each writer's map grafted in at its root
+       base                a..x  b/1 b/2  c!          dirty writer at "c"    c/7  c/8/..
+                                                      clean writer at "b/"   (shared with base)  b/1  b/2
+       a snapshot          base, after what dirty writers have was put there
 
-   So a writer works on nodes that nobody else has, and is a plain write zipper; what it costs to be watched is that each
-   change says when it begins and ends (51_write_zipper.c). Making a snapshot clones the writer's map between two changes,
-   in O(1); from then on the nodes are shared and the writer's next changes copy what they touch. When a writer ends, its
-   map is put back into `base`.
+   Before its first change a clean writer takes its content out of `base`, where only the location is left. So a writer
+   works on nodes that nobody else has, and is a plain write zipper; what it costs to be watched is that each change says
+   when it begins and ends (51_write_zipper.c). Making a snapshot puts the content of dirty writers into `base`, between
+   two changes, which makes them clean, and clones `base`: where nothing has changed there is nothing to do. When a writer
+   ends, it is made clean if it is not.
 
-   Making a snapshot. Under the lock: `base` is cloned, and every writer concerned is held; then one fence for all. A held
-   writer that is inside a change ends it; a held one that wants to begin a change leaves a copy of its map ("parked") to
-   whoever waits, and goes on. A copy serves those that began to wait before it was made. The lock is not kept while
-   waiting. A fence (pm_head_fence) lets nobody go on: it waits until all are outside of changes at one time.
+   Making a snapshot. Under the lock, every dirty writer concerned is held; then one fence for all. Those that are
+   outside of changes are made clean, and `base` is cloned; those that are inside will be waited for, without the lock,
+   and come into the snapshot alone. A held writer that wants to begin a change leaves a copy of its map ("parked") to
+   whoever waits, and goes on. A copy serves those that began to wait before it was made. A snapshot at a common instant
+   (pm_head_fence) lets nobody go on: it waits until all are outside of changes at one time.
 
    Claims. `writers` and `pins` are maps from paths to records. A path conflicts with those at its prefixes, found by
    walking down along it, and with those below it, which exist if the location does: claims are removed with pruning, so
    each location has a claim at or below it.
 
    Out of memory. A zipper that ends cannot fail. What it leaves to be done, if there is no memory for it, is kept as
-   `unsettled` and tried again by the next request, which answers PM_NOMEM if it fails again.
+   `unsettled` and tried again by the next request, which answers PM_NOMEM if it fails again. A content that cannot be
+   taken out of `base` stays there, shared and no longer looked at.
 
    Invariants, whenever the lock is free
    - a writer's map holds nothing but prefixes of its root, and what is at and below it
-   - `base` has nothing below the root of a writer, and no value there
+   - if the root exists in what readers see of a writer, it does so from then on (a group that is undone was never seen);
+     so the location that is left in `base` is always right
+   - a writer is in the list of dirty ones exactly if it is not clean
    - a record is in its map of claims exactly once (a chain of writers, if claims are unchecked), or is unsettled */
 
 /* What writers and pins have in common. */
@@ -9582,15 +10015,19 @@ typedef struct pm__writer {
     pm_map map;   /* the content at and below the root */
     pm_txn group; /* what readers see meanwhile */
     struct pm__writer *same; /* the next one at the same path, which is the caller's mistake */
-    bool merged;  /* `map` has been given back */
-    bool ended;   /* freed by the last snapshot that uses it */
+    bool clean;
+    struct pm__writer *next_dirty, **link_dirty;
+    bool ended;       /* freed by the last snapshot that uses it */
     uint32_t users;   /* snapshots being made with it */
-    uint32_t waiting; /* snapshots that still need a copy */
+    uint32_t waiting; /* of these, the ones that need a copy */
     uint32_t fencing; /* of these, the ones at a common instant */
+    uint32_t served;  /* the ones that need the parked copy */
     uint64_t parkings;
-    bool has_parked;
     pm_map parked;
 } pm__writer;
+
+/* What `hold` in the claim of a writer asks for, before the next change. */
+enum { PM__HOLD_WAIT = 1, PM__HOLD_CLEAN = 2 };
 
 struct pm_head {
     struct pm_claim reading; /* all snapshot readers' */
@@ -9598,6 +10035,8 @@ struct pm_head {
     bool fenced;
     pm_map base;
     pm_map writers, pins;
+    pm__writer *dirty;
+    size_t ndirty;
     pm__stake *unsettled;
     uint64_t out;     /* zippers, and those being made */
     pm_map *home;     /* where the content goes back to; NULL: the head owns it */
@@ -9631,41 +10070,96 @@ static void pm__head_pause(unsigned *turn) {
 /* What readers see of a writer between two changes. */
 static const pm_map *pm__writer_visible(const pm__writer *w) { return w->group.open ? &w->group.saved : &w->map; }
 
+/* Says what the writer has to do before its next change. With the lock held. */
+static void pm__writer_set_hold(pm__writer *w) {
+    /* Release: pairs with the acquire load in pm__claim_try_enter; who goes on then, finds counts of shared nodes raised. */
+    pm__store_release(&w->stake.claim.hold,
+                      (w->waiting ? (uint32_t)PM__HOLD_WAIT : 0) | (w->clean ? (uint32_t)PM__HOLD_CLEAN : 0));
+}
+
 /* Leaves a copy for those that wait. `old` receives what it replaces. With the lock held. */
 static void pm__writer_park(pm__writer *w, pm_map *old) {
-    if (w->has_parked) *old = w->parked;
+    if (!w->waiting) return;
+    if (w->served) *old = w->parked;
     w->parked = pm_clone(pm__writer_visible(w));
-    w->has_parked = true;
     w->parkings++;
-    /* Release: pairs with the acquire load in pm__claim_try_enter. */
-    pm__store_release(&w->stake.claim.hold, 0);
+    w->served += w->waiting;
+    w->waiting = 0;
+}
+
+/* Puts what is at and below a place of one map there in another. */
+static bool pm__head_transfer(const pm_map *from, pm_map *to, const uint8_t *path, size_t len) {
+    pm__cx cx = pm__map_cx(to);
+    pm_ref r = pm_ref_of_map(from, path, len);
+    pm_map copy;
+    if (!r.exists) return true;
+    if (len == 0) {
+        copy = pm_clone(from);
+        pm_drop(to);
+        *to = copy;
+        return true;
+    }
+    if (pm__map_of_place(&cx, &r.place, r.val, &copy) != PM_OK) return false;
+    pm_opt val = {copy.value, copy.has_value};
+    if (pm__trie_assign(&cx, &to->root, path, len, val, copy.root)) return true;
+    pm_drop(&copy);
+    return false;
+}
+
+/* Makes a writer clean. False: no memory. With the lock held, between two changes. */
+static bool pm__writer_clean(pm__writer *w) {
+    pm_head *h = w->stake.head;
+    if (w->clean) return true;
+    if (!pm__head_transfer(pm__writer_visible(w), &h->base, w->stake.path, w->stake.len)) return false;
+    w->clean = true;
+    h->ndirty--;
+    *w->link_dirty = w->next_dirty;
+    if (w->next_dirty) w->next_dirty->link_dirty = w->link_dirty;
+    return true;
+}
+
+/* Makes a writer dirty: takes its content out of the base, if there is memory for that. With the lock held. */
+static void pm__writer_soil(pm__writer *w) {
+    pm_head *h = w->stake.head;
+    pm_opt none = {0, false};
+    if (!w->clean) return;
+    w->clean = false;
+    h->ndirty++;
+    w->next_dirty = h->dirty;
+    w->link_dirty = &h->dirty;
+    if (w->next_dirty) w->next_dirty->link_dirty = &w->next_dirty;
+    h->dirty = w;
+    if (w->stake.len == 0) {
+        pm_drop(&h->base);
+        return;
+    }
+    pm__survey there = pm__trie_survey(h->base.root, w->stake.path, w->stake.len);
+    if (!there.exists || (there.childless && !there.val)) return;
+    pm__cx cx = pm__map_cx(&h->base);
+    (void)pm__trie_assign(&cx, &h->base.root, w->stake.path, w->stake.len, none, 0);
+}
+
+/* Takes the lock when the writer may begin a change. */
+static void pm__writer_lock(pm__writer *w) {
+    pm_head *h = w->stake.head;
+    for (unsigned turn = 0;; pm__head_pause(&turn)) {
+        pm__lock_acquire(&h->lock);
+        if (w->fencing == 0) return;
+        pm__lock_release(&h->lock);
+    }
 }
 
 /* Called by a writer that may not begin a change: on return it has begun it. */
 static void pm__writer_wait(struct pm_claim *c) {
     pm__writer *w = (pm__writer *)(void *)c;
-    pm_head *h = w->stake.head;
     pm_map old = pm_new(w->map.ops, w->map.pool);
-    for (unsigned turn = 0;; pm__head_pause(&turn)) {
-        pm__lock_acquire(&h->lock);
-        bool go = w->fencing == 0 || pm__load_relaxed(&c->hold) == 0;
-        if (go) {
-            if (pm__load_relaxed(&c->hold)) pm__writer_park(w, &old);
-            pm__store_relaxed(&c->in_call, 1); /* whoever holds it next comes after us, through the lock */
-        }
-        pm__lock_release(&h->lock);
-        if (go) break;
-    }
+    pm__writer_lock(w);
+    pm__writer_park(w, &old);
+    pm__writer_soil(w);
+    pm__writer_set_hold(w);
+    pm__store_relaxed(&c->in_call, 1); /* whoever holds it next comes after us, through the lock */
+    pm__lock_release(&w->stake.head->lock);
     pm_drop(&old);
-}
-
-static void pm__writer_enter(pm__writer *w) {
-    if (!pm__claim_try_enter(&w->stake.claim)) pm__writer_wait(&w->stake.claim);
-}
-
-static void pm__writer_leave(pm__writer *w) {
-    struct pm_claim *c = &w->stake.claim;
-    pm__store_release(&c->in_call, pm__load_relaxed(&c->in_call) - 1);
 }
 
 /* ---- claims -------------------------------------------------------------------------------------------------- */
@@ -9882,38 +10376,10 @@ static bool pm__stake_unclaim(pm__stake *k) {
     return true;
 }
 
-/* Puts what is at and below a place of one map there in another. */
-static bool pm__head_transfer(const pm_map *from, pm_map *to, const uint8_t *path, size_t len) {
-    pm__cx cx = pm__map_cx(to);
-    pm_ref r = pm_ref_of_map(from, path, len);
-    pm_map copy;
-    if (!r.exists) return true;
-    if (pm__map_of_place(&cx, &r.place, r.val, &copy) != PM_OK) return false;
-    pm_opt val = {copy.value, copy.has_value};
-    if (pm__trie_assign(&cx, &to->root, path, len, val, copy.root)) return true;
-    pm_drop(&copy);
-    return false;
-}
-
-/* Gives a writer's content back to the base. */
-static bool pm__writer_merge(pm__writer *w) {
-    pm_head *h = w->stake.head;
-    if (w->stake.len == 0) {
-        pm_drop(&h->base);
-        h->base = w->map;
-        w->map = pm_new(h->base.ops, h->base.pool);
-    } else {
-        if (!pm__head_transfer(&w->map, &h->base, w->stake.path, w->stake.len)) return false;
-        pm_drop(&w->map);
-    }
-    w->merged = true;
-    return true;
-}
-
 /* Does what is left to do of a zipper that has ended. False: no memory. */
 static bool pm__stake_settle(pm__stake *k) {
     pm__writer *w = k->kind == PM_CLAIM_WRITER ? (pm__writer *)(void *)k : NULL;
-    if (w && !w->merged && !pm__writer_merge(w)) return false;
+    if (w && !pm__writer_clean(w)) return false;
     if (k->claimed && !pm__stake_unclaim(k)) return false;
     if (!w) pm__stake_free(k);
     else if (w->users == 0) pm__writer_free(w);
@@ -10073,40 +10539,27 @@ PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
 
 /* ---- writers ------------------------------------------------------------------------------------------------- */
 
+/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. What is to be dropped
+   without the lock goes to saved and old. */
+static void pm__writer_finish(pm__writer *w, pm_map *saved, pm_map *old) {
+    *saved = w->group.saved;
+    if (w->group.open) pm__writer_soil(w); /* the base has at most what readers saw until now */
+    w->group = pm__txn_none;
+    pm__writer_park(w, old);
+    pm__writer_set_hold(w);
+    pm__stake_end(&w->stake);
+}
+
 static void pm__writer_end(struct pm_claim *c) {
     pm__writer *w = (pm__writer *)(void *)c;
     pm_head *h = w->stake.head;
-    pm_map saved = w->group.saved, old = pm_new(w->map.ops, w->map.pool);
-    pm__writer_enter(w); /* to end is a change: who holds the writer gets its copy first */
-    w->group = pm__txn_none;
-    pm__lock_acquire(&h->lock);
-    if (w->waiting) pm__writer_park(w, &old);
-    pm__writer_leave(w);
-    pm__stake_end(&w->stake);
+    pm_map saved, old = pm_new(w->map.ops, w->map.pool);
+    pm__writer_lock(w);
+    pm__writer_finish(w, &saved, &old);
     h->out--;
     pm__lock_release(&h->lock);
     pm_drop(&saved);
     pm_drop(&old);
-}
-
-/* Moves the content at the writer's root out of the base. False: no memory, nothing changed. */
-static bool pm__writer_take_out(pm__writer *w) {
-    pm_map *base = &w->stake.head->base;
-    const uint8_t *path = w->stake.path;
-    size_t len = w->stake.len;
-    pm_opt none = {0, false};
-    w->map = pm_new(base->ops, base->pool);
-    if (len == 0) {
-        pm_map empty = w->map;
-        w->map = *base;
-        *base = empty;
-        return true;
-    }
-    if (!pm__head_transfer(base, &w->map, path, len)) return false;
-    pm__survey there = pm__trie_survey(base->root, path, len);
-    if (!there.exists || (there.childless && !there.val)) return true;
-    pm__cx cx = pm__map_cx(base);
-    return pm__trie_assign(&cx, &base->root, path, len, none, 0);
 }
 
 /* Enters a writer among the claims. */
@@ -10135,20 +10588,19 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     w->stake.claim.end = pm__writer_end;
     w->stake.claim.pin = pm__writer_pin;
     w->stake.claim.wait = pm__writer_wait;
-    w->merged = true; /* nothing is to be given back yet */
+    w->clean = true;
+    w->map = pm_new(h->base.ops, h->base.pool);
     if (!pm__writer_claim(w)) {
         pm__stake_free(&w->stake);
         return PM_NOMEM;
     }
-    pm_status s = pm__writer_take_out(w) ? PM_OK : PM_NOMEM;
-    if (s == PM_OK) {
-        w->merged = false;
-        s = pm_wz_open(out, &w->map, w->stake.path, w->stake.len);
-    }
+    pm_status s = pm__head_transfer(&h->base, &w->map, w->stake.path, w->stake.len) ? PM_OK : PM_NOMEM;
+    if (s == PM_OK) s = pm_wz_open(out, &w->map, w->stake.path, w->stake.len);
     if (s != PM_OK) {
         pm__stake_end(&w->stake);
         return s;
     }
+    pm__writer_set_hold(w);
     out->cursor.claim = &w->stake.claim;
     h->out++;
     return PM_OK;
@@ -10184,125 +10636,161 @@ PM_API pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t le
 /* A writer whose content a snapshot needs. */
 typedef struct pm__piece {
     pm__writer *w;
-    uint64_t parkings; /* a copy parked since then will do */
-    bool done;
+    uint64_t parkings; /* a copy parked since then is for us */
+    bool held, alone;  /* alone: not in the base, but in `map` */
     pm_map map;
     pm_map stale; /* to be dropped without the lock */
 } pm__piece;
 
 typedef struct pm__snap {
-    bool covered; /* all of it lies at or below the root of the only writer */
     bool fence;
     bool counted; /* among the head's zippers */
     pm_map map;
-    size_t n;
+    size_t n, cap;
     pm__piece *pieces;
 } pm__snap;
 
-/* Finds the writers at, above and below a path. False: no memory. With the lock held. */
+static bool pm__snap_add(pm__snap *p, pm__writer *w) {
+    if (w->clean && !p->fence) return true;
+    if (p->n == p->cap) {
+        size_t cap = p->cap ? p->cap * 2 : 8;
+        void *grown = pm__mem_grow(p->pieces, p->cap * sizeof *p->pieces, cap * sizeof *p->pieces);
+        if (!grown) return false;
+        p->pieces = (pm__piece *)grown;
+        p->cap = cap;
+    }
+    memset(&p->pieces[p->n], 0, sizeof *p->pieces);
+    p->pieces[p->n++].w = w;
+    return true;
+}
+
+static bool pm__paths_overlap(const uint8_t *p, size_t n, const uint8_t *q, size_t m) {
+    size_t min = n < m ? n : m;
+    return min == 0 || memcmp(p, q, min) == 0;
+}
+
+/* Finds the writers at, above and below a path whose content the base lacks; those that fences concern, all the same.
+   A few dirty ones are looked through, however many writers there are. False: no memory. With the lock held. */
 static bool pm__snap_find(pm_head *h, pm__snap *p, const void *path, size_t len) {
+    enum { FEW = 16 };
     pm__stakes found = {NULL, 0, 0};
-    pm__stake *above = pm__claim_above(&h->writers, path, len);
-    p->covered = above != NULL;
-    bool ok = above ? pm__stakes_add(&found, above) : pm__stakes_add_below(&found, &h->writers, path, len);
-    if (ok && found.n) {
-        p->pieces = (pm__piece *)pm__mem_alloc_big(found.n * sizeof *p->pieces);
-        ok = p->pieces != NULL;
+    bool ok = true;
+    if (!p->fence && h->ndirty <= FEW) {
+        for (pm__writer *w = h->dirty; ok && w; w = w->next_dirty) {
+            if (pm__paths_overlap(pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake), (const uint8_t *)path, len))
+                ok = pm__snap_add(p, w);
+        }
+        return ok;
     }
-    if (ok) p->n = found.n;
-    for (size_t i = 0; i < p->n; i++) {
-        memset(&p->pieces[i], 0, sizeof *p->pieces);
-        p->pieces[i].w = (pm__writer *)(void *)found.list[i];
-    }
+    ok = pm__stakes_add_overlapping(&found, &h->writers, path, len);
+    for (size_t i = 0; ok && i < found.n; i++) ok = pm__snap_add(p, (pm__writer *)(void *)found.list[i]);
     pm__stakes_free(&found);
     return ok;
 }
 
 static void pm__piece_hold(pm__piece *q, bool fence) {
-    q->parkings = q->w->parkings;
-    q->w->users++;
-    q->w->waiting++;
-    q->w->fencing += fence;
+    pm__writer *w = q->w;
+    q->parkings = w->parkings;
+    q->held = true;
+    w->users++;
+    w->waiting++;
+    w->fencing += fence;
     /* Before the load of `in_call`: see pm__claim_try_enter. */
-    pm__store_seq_cst(&q->w->stake.claim.hold, 1);
+    pm__store_seq_cst(&w->stake.claim.hold, (uint32_t)PM__HOLD_WAIT | (w->clean ? (uint32_t)PM__HOLD_CLEAN : 0));
 }
+
+static bool pm__piece_is_parked(const pm__piece *q) { return q->w->parkings != q->parkings; }
 
 static void pm__piece_let_go(pm__piece *q, bool fence) {
     pm__writer *w = q->w;
+    q->held = false;
     w->fencing -= fence;
-    if (--w->waiting) return;
-    pm__store_release(&w->stake.claim.hold, 0); /* pairs with the acquire load in pm__claim_try_enter */
-    if (w->has_parked) q->stale = w->parked;
-    w->has_parked = false;
-    memset(&w->parked, 0, sizeof w->parked);
+    if (!pm__piece_is_parked(q)) {
+        w->waiting--;
+    } else if (--w->served == 0) {
+        q->stale = w->parked;
+        memset(&w->parked, 0, sizeof w->parked);
+    }
+    pm__writer_set_hold(w);
 }
 
 /* True if the writer is between two changes; then its map is as its last change has left it. */
 static bool pm__piece_is_quiet(const pm__piece *q) {
-    return pm__load_seq_cst(&q->w->stake.claim.in_call) == 0; /* pairs with the release of pm__wz_leave */
+    return q->w->clean || pm__load_seq_cst(&q->w->stake.claim.in_call) == 0; /* pairs with the release of pm__wz_leave */
 }
 
-static bool pm__piece_is_parked(const pm__piece *q) { return q->w->has_parked && q->w->parkings != q->parkings; }
-
-static void pm__piece_take(pm__piece *q, bool fence) {
-    q->map = pm_clone(pm__piece_is_parked(q) ? &q->w->parked : pm__writer_visible(q->w));
-    q->done = true;
-    pm__piece_let_go(q, fence);
-}
-
-/* Takes what can be taken now. True if nothing is left. With the lock held. */
-static bool pm__snap_take(pm__snap *p) {
-    size_t left = 0;
-    if (p->fence)
-        for (size_t i = 0; i < p->n; i++)
-            if (!pm__piece_is_quiet(&p->pieces[i])) return false;
+/* Puts what is between changes into the base. False: no memory. With the lock held. */
+static bool pm__snap_settle(pm__snap *p) {
     for (size_t i = 0; i < p->n; i++) {
         pm__piece *q = &p->pieces[i];
-        if (q->done) continue;
-        if (p->fence || pm__piece_is_parked(q) || pm__piece_is_quiet(q)) pm__piece_take(q, p->fence);
-        else left++;
+        /* A fence has seen all quiet, and they stay so; one that tries to begin and steps back may look otherwise. */
+        if (!p->fence && !pm__piece_is_quiet(q)) continue;
+        if (!pm__writer_clean(q->w)) return false;
+        pm__piece_let_go(q, p->fence);
+    }
+    return true;
+}
+
+/* Takes copies of what was inside a change. True if nothing is left to be taken. With the lock held. */
+static bool pm__snap_take(pm__snap *p) {
+    size_t left = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        pm__piece *q = &p->pieces[i];
+        if (!q->held) continue;
+        if (pm__piece_is_parked(q) || pm__piece_is_quiet(q)) {
+            q->map = pm_clone(pm__piece_is_parked(q) ? &q->w->parked : pm__writer_visible(q->w));
+            q->alone = true;
+            pm__piece_let_go(q, false);
+        } else {
+            left++;
+        }
     }
     return left == 0;
 }
 
-/* Collects the parts of a snapshot. */
-static pm_status pm__snap_gather(pm_head *h, pm__snap *p, const void *path, size_t len) {
-    pm_status s = PM_OK;
-    pm__lock_acquire(&h->lock);
-    if (!pm__head_settle(h) || !pm__snap_find(h, p, path, len)) { /* then there are no pieces */
-        pm__lock_release(&h->lock);
-        return PM_NOMEM;
-    }
-    h->out++;
-    p->counted = true;
-    p->map = p->covered ? pm_new(h->base.ops, h->base.pool) : pm_clone(&h->base);
-    for (size_t i = 0; i < p->n; i++) pm__piece_hold(&p->pieces[i], p->fence);
-    if (p->n && !h->fenced && !pm__fence_all()) {
-        for (size_t i = 0; i < p->n; i++) pm__piece_let_go(&p->pieces[i], p->fence);
-        s = PM_IO;
-    }
-    for (unsigned turn = 0; s == PM_OK && !pm__snap_take(p);) {
-        pm__lock_release(&h->lock);
-        pm__head_pause(&turn);
-        pm__lock_acquire(&h->lock);
-    }
-    pm__lock_release(&h->lock);
-    return s;
+static bool pm__snap_is_quiet(const pm__snap *p) {
+    for (size_t i = 0; i < p->n; i++)
+        if (!pm__piece_is_quiet(&p->pieces[i])) return false;
+    return true;
 }
 
-/* Puts the parts together. False: no memory. */
-static bool pm__snap_join(pm__snap *p) {
-    bool ok = true;
-    if (p->covered) {
-        p->map = p->pieces[0].map;
-        memset(&p->pieces[0].map, 0, sizeof p->map);
-        return true;
+/* Gives the lock to others for a moment. */
+static void pm__head_breathe(pm_head *h, unsigned *turn) {
+    pm__lock_release(&h->lock);
+    pm__head_pause(turn);
+    pm__lock_acquire(&h->lock);
+}
+
+/* Collects the parts of a snapshot, with the lock held. */
+static pm_status pm__snap_gather(pm_head *h, pm__snap *p) {
+    unsigned turn = 0;
+    for (size_t i = 0; i < p->n; i++) pm__piece_hold(&p->pieces[i], p->fence);
+    if (p->n && !h->fenced && !pm__fence_all()) return PM_IO;
+    while (p->fence && !pm__snap_is_quiet(p)) pm__head_breathe(h, &turn);
+    if (!pm__snap_settle(p)) return PM_NOMEM;
+    p->map = pm_clone(&h->base);
+    while (!pm__snap_take(p)) pm__head_breathe(h, &turn);
+    return PM_OK;
+}
+
+static pm_status pm__snap_make(pm_head *h, pm__snap *p, const void *path, size_t len) {
+    pm_status s = PM_NOMEM;
+    pm__lock_acquire(&h->lock);
+    if (pm__head_settle(h) && pm__snap_find(h, p, path, len)) {
+        h->out++;
+        p->counted = true;
+        s = pm__snap_gather(h, p);
+    } else {
+        p->n = 0; /* none is held */
     }
-    for (size_t i = 0; ok && i < p->n; i++) {
+    for (size_t i = 0; i < p->n; i++)
+        if (p->pieces[i].held) pm__piece_let_go(&p->pieces[i], p->fence);
+    pm__lock_release(&h->lock);
+    for (size_t i = 0; s == PM_OK && i < p->n; i++) {
         const pm__stake *k = &p->pieces[i].w->stake;
-        ok = pm__head_transfer(&p->pieces[i].map, &p->map, k->path, k->len);
+        if (p->pieces[i].alone && !pm__head_transfer(&p->pieces[i].map, &p->map, k->path, k->len)) s = PM_NOMEM;
     }
-    return ok;
+    return s;
 }
 
 static void pm__snap_free(pm_head *h, pm__snap *p) {
@@ -10318,7 +10806,7 @@ static void pm__snap_free(pm_head *h, pm__snap *p) {
         pm_drop(&p->pieces[i].stale);
         if (p->pieces[i].w) pm__writer_free(p->pieces[i].w);
     }
-    if (p->pieces) pm__mem_free_big(p->pieces, p->n * sizeof *p->pieces);
+    if (p->pieces) pm__mem_free_big(p->pieces, p->cap * sizeof *p->pieces);
 }
 
 /* Opens a reader that owns a map, its root at a path below the head's. */
@@ -10339,8 +10827,8 @@ static pm_status pm__head_read(pm_head *h, const void *path, size_t len, bool fe
     memset(&p, 0, sizeof p);
     p.fence = fence;
     *out = pm__rz_none;
-    pm_status s = pm__snap_gather(h, &p, path, len);
-    if (s == PM_OK) s = pm__snap_join(&p) ? pm__head_open(h, &p.map, path, len, out) : PM_NOMEM;
+    pm_status s = pm__snap_make(h, &p, path, len);
+    if (s == PM_OK) s = pm__head_open(h, &p.map, path, len, out);
     pm__snap_free(h, &p);
     if (s == PM_OK) out->claim = &h->reading;
     else if (p.counted) pm__reader_end(&h->reading);
@@ -10388,21 +10876,16 @@ static pm__pin *pm__pin_add(pm_head *h, const void *path, size_t len) {
 static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out) {
     pm__writer *w = (pm__writer *)(void *)c;
     pm_head *h = w->stake.head;
-    pm_map saved = w->group.saved, old = pm_new(w->map.ops, w->map.pool);
-    pm__writer_enter(w);
-    pm__lock_acquire(&h->lock);
+    pm_map saved, old = pm_new(w->map.ops, w->map.pool);
+    memset(&saved, 0, sizeof saved);
+    pm__writer_lock(w);
     pm__pin *k = pm__head_settle(h) ? pm__pin_add(h, pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake)) : NULL;
     if (k) {
-        w->group = pm__txn_none;
-        if (w->waiting) pm__writer_park(w, &old);
-        pm__writer_leave(w);
-        pm__stake_end(&w->stake);
+        pm__writer_finish(w, &saved, &old);
         *out = &k->stake.claim;
-    } else {
-        pm__writer_leave(w);
     }
     pm__lock_release(&h->lock);
-    if (k) pm_drop(&saved);
+    pm_drop(&saved);
     pm_drop(&old);
     return k ? PM_OK : PM_NOMEM;
 }
@@ -10624,6 +11107,1342 @@ PM_API pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_ma
     }
 }
 
+/* ---- src/pathmap/54_zipper_views.c --------------------------------------------------------------------- */
+
+/* Zippers of any kind, and views.
+
+   A kind is a table of a few primitives (pm_zip_ops). The first half of this file makes every move out of them, once.
+   Over a map (the kind pm__zip_rz) moves go to pm_rz as they are. The second half are the views. Each starts with the
+   path it has come (pm__zpath), as none of its factors knows all of it:
+
+       prefix   path  f r o m / a b c      the source stands at  a b c
+       pair     path  a b c                both factors stand at a b c
+       chain    path  a b c d e            link 0 at  a b  (no child), link 1 from there on at  c d e
+                          ^ seam of link 1 */
+
+/* ---- the zipper that is none ---------------------------------------------------------------------------------- */
+
+static const pm_ops *pm__closed_values(const pm_zip *z) {
+    (void)z;
+    return NULL;
+}
+
+static const uint8_t *pm__closed_path(const pm_zip *z, size_t *len, size_t *root_len) {
+    (void)z;
+    *len = *root_len = 0;
+    return (const uint8_t *)"";
+}
+
+static bool pm__nothing_exists(pm_zip *z) {
+    (void)z;
+    return false;
+}
+
+static pm_opt pm__nothing_val(pm_zip *z) {
+    const pm_opt none = {0, false};
+    (void)z;
+    return none;
+}
+
+static pm_mask pm__nothing_mask(pm_zip *z) {
+    const pm_mask none = {{0, 0, 0, 0}};
+    (void)z;
+    return none;
+}
+
+static bool pm__closed_down(pm_zip *z, const uint8_t *key, size_t n) {
+    (void)key;
+    (void)n;
+    z->status = PM_INVALID;
+    return false;
+}
+
+static void pm__closed_up(pm_zip *z, size_t n) {
+    (void)z;
+    (void)n;
+}
+
+static pm_status pm__closed_fork(const pm_zip *z, pm_zip *out) {
+    (void)z;
+    (void)out;
+    return PM_INVALID;
+}
+
+static void pm__closed_drop(pm_zip *z) { (void)z; }
+
+static const pm_zip_ops pm__zip_closed = {.values = pm__closed_values,
+                                          .path = pm__closed_path,
+                                          .exists = pm__nothing_exists,
+                                          .val = pm__nothing_val,
+                                          .mask = pm__nothing_mask,
+                                          .down = pm__closed_down,
+                                          .up = pm__closed_up,
+                                          .fork = pm__closed_fork,
+                                          .drop = pm__closed_drop};
+
+static const pm_zip_ops *pm__zip_kind(const pm_zip *z) { return z->ops ? z->ops : &pm__zip_closed; }
+
+static bool pm__zip_is_open(const pm_zip *z) { return z && z->ops; }
+
+static void pm__zip_make(pm_zip *out, const pm_zip_ops *ops, void *state) {
+    out->ops = ops;
+    out->state = state;
+    out->status = PM_OK;
+}
+
+/* ---- over a map ------------------------------------------------------------------------------------------------ */
+
+static const pm_zip_ops pm__zip_rz;
+
+/* The read zipper of a zipper over a map, else NULL. */
+static PM__INLINE pm_rz *pm__rz_of(const pm_zip *z) { return z->ops == &pm__zip_rz ? (pm_rz *)z->state : NULL; }
+
+static const pm_ops *pm__zrz_values(const pm_zip *z) { return pm__ops_of(((const pm_rz *)z->state)->ops); }
+
+static const uint8_t *pm__zrz_path(const pm_zip *z, size_t *len, size_t *root_len) {
+    const pm_rz *r = (const pm_rz *)z->state;
+    *root_len = r->root_len;
+    return pm_rz_origin_path(r, len);
+}
+
+static pm_opt pm__opt_of(const pm_val *v) {
+    pm_opt o = {v ? *v : 0, v != NULL};
+    return o;
+}
+
+static bool pm__zrz_exists(pm_zip *z) { return pm_rz_exists((const pm_rz *)z->state); }
+static pm_opt pm__zrz_val(pm_zip *z) { return pm__opt_of(pm_rz_val((const pm_rz *)z->state)); }
+static pm_mask pm__zrz_mask(pm_zip *z) { return pm_rz_child_mask((const pm_rz *)z->state); }
+static bool pm__zrz_down(pm_zip *z, const uint8_t *key, size_t n) { return pm__rz_append((pm_rz *)z->state, key, n); }
+static void pm__zrz_up(pm_zip *z, size_t n) { (void)pm_rz_ascend((pm_rz *)z->state, n); }
+static pm_status pm__zrz_fork(const pm_zip *z, pm_zip *out) { return pm_zip_of_rz(out, (const pm_rz *)z->state); }
+static pm_status pm__zrz_status(pm_zip *z) { return pm_rz_status((pm_rz *)z->state); }
+
+static void pm__zrz_drop(pm_zip *z) {
+    pm_rz_drop((pm_rz *)z->state);
+    pm__mem_free_big(z->state, sizeof(pm_rz));
+}
+
+static bool pm__zrz_share(pm_zip *z, pm_pool *pool, pm_map *out, pm_status *s) {
+    const pm_rz *r = (const pm_rz *)z->state;
+    if (r->pool != pool) return false;
+    *s = pm_rz_make_map(r, out);
+    return true;
+}
+
+static const pm_zip_ops pm__zip_rz = {.values = pm__zrz_values,
+                                      .path = pm__zrz_path,
+                                      .exists = pm__zrz_exists,
+                                      .val = pm__zrz_val,
+                                      .mask = pm__zrz_mask,
+                                      .down = pm__zrz_down,
+                                      .up = pm__zrz_up,
+                                      .fork = pm__zrz_fork,
+                                      .drop = pm__zrz_drop,
+                                      .status = pm__zrz_status,
+                                      .share = pm__zrz_share};
+
+/* Gives *out a place for a read zipper. */
+static pm_rz *pm__zrz_room(void) { return (pm_rz *)pm__mem_alloc_big(sizeof(pm_rz)); }
+
+static pm_status pm__zrz_opened(pm_zip *out, pm_rz *r, pm_status s) {
+    if (s == PM_OK) pm__zip_make(out, &pm__zip_rz, r);
+    else pm__mem_free_big(r, sizeof *r);
+    return s;
+}
+
+PM_API pm_status pm_zip_of_map(pm_zip *out, const pm_map *m, const void *path, size_t len) {
+    if (!out || !m || (len && !path)) return PM_INVALID;
+    pm_rz *r = pm__zrz_room();
+    return r ? pm__zrz_opened(out, r, pm_rz_open(r, m, path, len)) : PM_NOMEM;
+}
+
+PM_API pm_status pm_zip_of_rz(pm_zip *out, const pm_rz *z) {
+    if (!out || !z) return PM_INVALID;
+    pm_rz *r = pm__zrz_room();
+    return r ? pm__zrz_opened(out, r, pm_rz_fork(z, r)) : PM_NOMEM;
+}
+
+/* ---- queries --------------------------------------------------------------------------------------------------- */
+
+PM_API pm_status pm_zip_fork(const pm_zip *z, pm_zip *out) {
+    return z && out ? pm__zip_kind(z)->fork(z, out) : PM_INVALID;
+}
+
+PM_API void pm_zip_drop(pm_zip *z) {
+    if (!z) return;
+    pm__zip_kind(z)->drop(z);
+    pm__zip_make(z, NULL, NULL);
+}
+
+PM_API pm_status pm_zip_status(pm_zip *z) {
+    const pm_zip_ops *k = pm__zip_kind(z);
+    pm_status s = z->status, below = k->status ? k->status(z) : PM_OK;
+    z->status = PM_OK;
+    return s != PM_OK ? s : below;
+}
+
+PM_API const pm_ops *pm_zip_values(const pm_zip *z) { return pm__zip_kind(z)->values(z); }
+
+static size_t pm__zip_len(const pm_zip *z) {
+    size_t len, root_len;
+    (void)pm__zip_kind(z)->path(z, &len, &root_len);
+    return len;
+}
+
+static size_t pm__zip_root_len(const pm_zip *z) {
+    size_t len, root_len;
+    (void)pm__zip_kind(z)->path(z, &len, &root_len);
+    return root_len;
+}
+
+static size_t pm__zip_depth(const pm_zip *z) { return pm__zip_len(z) - pm__zip_root_len(z); }
+
+PM_API const uint8_t *pm_zip_path(const pm_zip *z, size_t *len) {
+    size_t all, root_len;
+    const uint8_t *path = pm__zip_kind(z)->path(z, &all, &root_len);
+    *len = all - root_len;
+    return path + root_len;
+}
+
+PM_API const uint8_t *pm_zip_origin_path(const pm_zip *z, size_t *len) {
+    size_t root_len;
+    return pm__zip_kind(z)->path(z, len, &root_len);
+}
+
+PM_API const uint8_t *pm_zip_root_prefix(const pm_zip *z, size_t *len) {
+    size_t all;
+    return pm__zip_kind(z)->path(z, &all, len);
+}
+
+PM_API bool pm_zip_at_root(const pm_zip *z) { return pm__zip_depth(z) == 0; }
+PM_API bool pm_zip_exists(pm_zip *z) { return pm__zip_kind(z)->exists(z); }
+PM_API pm_opt pm_zip_val(pm_zip *z) { return pm__zip_kind(z)->val(z); }
+PM_API bool pm_zip_is_val(pm_zip *z) { return pm_zip_val(z).some; }
+PM_API pm_mask pm_zip_child_mask(pm_zip *z) { return pm__zip_kind(z)->mask(z); }
+
+PM_API unsigned pm_zip_child_count(pm_zip *z) {
+    pm_mask m = pm_zip_child_mask(z);
+    return pm_mask_count(&m);
+}
+
+static bool pm__zip_down(pm_zip *z, const void *key, size_t n) {
+    return n == 0 || pm__zip_kind(z)->down(z, (const uint8_t *)key, n);
+}
+
+static void pm__zip_up(pm_zip *z, size_t n) {
+    if (n) pm__zip_kind(z)->up(z, n);
+}
+
+static void pm__zip_up_to(pm_zip *z, size_t len) { pm__zip_up(z, pm__zip_len(z) - len); }
+
+PM_API pm_opt pm_zip_val_at(pm_zip *z, const void *key, size_t len) {
+    const pm_rz *r = pm__rz_of(z);
+    if (r) return pm__opt_of(pm_rz_val_at(r, key, len));
+    if (!pm__zip_down(z, key, len)) return pm__nothing_val(z);
+    pm_opt v = pm_zip_val(z);
+    pm__zip_up(z, len);
+    return v;
+}
+
+/* The smallest child that is at least `from`, or -1. */
+static int pm__zip_child(pm_zip *z, int from) {
+    const pm_zip_ops *k = pm__zip_kind(z);
+    if (k->next_child) return k->next_child(z, from);
+    pm_mask m = k->mask(z);
+    return pm__mask_next(&m, from);
+}
+
+static bool pm__zip_has_children(pm_zip *z) { return pm__zip_child(z, 0) >= 0; }
+
+/* The only child, or -1. */
+static int pm__zip_only_child(pm_zip *z) {
+    int b = pm__zip_child(z, 0);
+    return b >= 0 && pm__zip_child(z, b + 1) < 0 ? b : -1;
+}
+
+static bool pm__zip_is_fork(pm_zip *z) {
+    int b = pm__zip_child(z, 0);
+    return b >= 0 && pm__zip_child(z, b + 1) >= 0;
+}
+
+/* ---- moving up and down ---------------------------------------------------------------------------------------- */
+
+PM_API void pm_zip_reset(pm_zip *z) { pm__zip_up(z, pm__zip_depth(z)); }
+
+PM_API bool pm_zip_ascend(pm_zip *z, size_t n) {
+    size_t depth = pm__zip_depth(z);
+    pm__zip_up(z, n < depth ? n : depth);
+    return n <= depth;
+}
+
+static size_t pm__zip_ascend_to_mark(pm_zip *z, bool values) {
+    size_t start = pm__zip_len(z);
+    while (!pm_zip_at_root(z)) {
+        pm__zip_up(z, 1);
+        if ((values && pm_zip_is_val(z)) || pm__zip_is_fork(z)) break;
+    }
+    return start - pm__zip_len(z);
+}
+
+PM_API size_t pm_zip_ascend_until(pm_zip *z) {
+    pm_rz *r = pm__rz_of(z);
+    return r ? pm_rz_ascend_until(r) : pm__zip_ascend_to_mark(z, true);
+}
+
+PM_API size_t pm_zip_ascend_until_branch(pm_zip *z) {
+    pm_rz *r = pm__rz_of(z);
+    return r ? pm_rz_ascend_until_branch(r) : pm__zip_ascend_to_mark(z, false);
+}
+
+PM_API void pm_zip_descend_to(pm_zip *z, const void *key, size_t len) { (void)pm__zip_down(z, key, len); }
+
+PM_API bool pm_zip_descend_to_check(pm_zip *z, const void *key, size_t len) {
+    return pm__zip_down(z, key, len) && pm_zip_exists(z);
+}
+
+/* Byte by byte: a view finds out cheaply about one more byte, but not where on a long way it left the trie. */
+static size_t pm__zip_down_existing(pm_zip *z, const uint8_t *key, size_t len, bool stop_at_val) {
+    size_t n = 0;
+    if (!pm_zip_exists(z)) return 0;
+    while (n < len && pm__zip_down(z, key + n, 1)) {
+        if (!pm_zip_exists(z)) {
+            pm__zip_up(z, 1);
+            break;
+        }
+        n++;
+        if (stop_at_val && pm_zip_is_val(z)) break;
+    }
+    return n;
+}
+
+PM_API size_t pm_zip_descend_to_existing(pm_zip *z, const void *key, size_t len) {
+    pm_rz *r = pm__rz_of(z);
+    return r ? pm_rz_descend_to_existing(r, key, len) : pm__zip_down_existing(z, (const uint8_t *)key, len, false);
+}
+
+PM_API size_t pm_zip_descend_to_val(pm_zip *z, const void *key, size_t len) {
+    pm_rz *r = pm__rz_of(z);
+    return r ? pm_rz_descend_to_val(r, key, len) : pm__zip_down_existing(z, (const uint8_t *)key, len, true);
+}
+
+PM_API void pm_zip_descend_to_byte(pm_zip *z, uint8_t b) { (void)pm__zip_down(z, &b, 1); }
+
+PM_API bool pm_zip_descend_to_existing_byte(pm_zip *z, uint8_t b) { return pm_zip_descend_to_existing(z, &b, 1) == 1; }
+
+static bool pm__zip_down_byte(pm_zip *z, int b) {
+    uint8_t byte = (uint8_t)b;
+    return b >= 0 && pm__zip_down(z, &byte, 1);
+}
+
+PM_API bool pm_zip_descend_indexed_byte(pm_zip *z, unsigned i) {
+    pm_mask m = pm_zip_child_mask(z);
+    return pm__zip_down_byte(z, pm_mask_select(&m, i));
+}
+
+PM_API bool pm_zip_descend_first_byte(pm_zip *z) { return pm__zip_down_byte(z, pm__zip_child(z, 0)); }
+
+PM_API bool pm_zip_descend_last_byte(pm_zip *z) {
+    pm_mask m = pm_zip_child_mask(z);
+    return pm__zip_down_byte(z, pm_mask_prev(&m, 255));
+}
+
+PM_API bool pm_zip_descend_until_max(pm_zip *z, size_t max) {
+    pm_rz *r = pm__rz_of(z);
+    bool moved = false;
+    if (r) return pm_rz_descend_until_max(r, max);
+    for (; max && pm__zip_down_byte(z, pm__zip_only_child(z)); max--) {
+        moved = true;
+        if (pm_zip_is_val(z)) break;
+    }
+    return moved;
+}
+
+PM_API bool pm_zip_descend_until(pm_zip *z) { return pm_zip_descend_until_max(z, SIZE_MAX); }
+
+PM_API bool pm_zip_descend_last_path(pm_zip *z) {
+    pm_rz *r = pm__rz_of(z);
+    bool moved = false;
+    if (r) return pm_rz_descend_last_path(r);
+    while (pm_zip_descend_last_byte(z)) moved = true;
+    return moved;
+}
+
+PM_API size_t pm_zip_move_to(pm_zip *z, const void *key, size_t len) {
+    pm_rz *r = pm__rz_of(z);
+    const uint8_t *s = (const uint8_t *)key;
+    if (r) return pm_rz_move_to(r, key, len);
+    size_t have, at;
+    const uint8_t *path = pm_zip_path(z, &have);
+    at = have && len ? pm__lcp(path, s, have < len ? have : len) : 0;
+    pm__zip_up(z, have - at);
+    for (; at && !pm_zip_exists(z); at--) pm__zip_up(z, 1);
+    at += pm_zip_descend_to_existing(z, s + at, len - at);
+    (void)pm__zip_down(z, s + at, len - at);
+    return at;
+}
+
+/* ---- moving on ------------------------------------------------------------------------------------------------- */
+
+typedef enum pm__went { PM__WENT_ON, PM__WENT_NOWHERE, PM__WENT_WRONG } pm__went;
+
+static pm__went pm__zip_to_child(pm_zip *z, int b) {
+    if (b < 0) return PM__WENT_NOWHERE;
+    return pm__zip_down_byte(z, b) ? PM__WENT_ON : PM__WENT_WRONG;
+}
+
+/* Like pm__rz_next_beside. */
+static pm__went pm__zip_beside(pm_zip *z, size_t base) {
+    for (;;) {
+        size_t len, root_len;
+        const uint8_t *path = pm__zip_kind(z)->path(z, &len, &root_len);
+        if (len <= base) return PM__WENT_NOWHERE;
+        int b = path[len - 1];
+        pm__zip_up(z, 1);
+        pm__went w = pm__zip_to_child(z, pm__zip_child(z, b + 1));
+        if (w != PM__WENT_NOWHERE) return w;
+    }
+}
+
+/* To the next location in order, below `base`. */
+static pm__went pm__zip_step(pm_zip *z, size_t base) {
+    pm__went w = pm__zip_to_child(z, pm__zip_child(z, 0));
+    return w == PM__WENT_NOWHERE ? pm__zip_beside(z, base) : w;
+}
+
+/* To the next value, or, with `ends`, location without value and child, below `base`. */
+static bool pm__zip_next_mark(pm_zip *z, size_t base, bool ends) {
+    const pm_zip_ops *k = pm__zip_kind(z);
+    if (k->next_mark) return k->next_mark(z, base, ends);
+    while (pm__zip_step(z, base) == PM__WENT_ON)
+        if (pm_zip_is_val(z) || (ends && !pm__zip_has_children(z))) return true;
+    return false;
+}
+
+static bool pm__zip_sibling(pm_zip *z, bool next) {
+    size_t len;
+    const uint8_t *path = pm_zip_path(z, &len);
+    if (len == 0) return false;
+    uint8_t b = path[len - 1];
+    pm__zip_up(z, 1);
+    int c = next ? pm__zip_child(z, b + 1) : -1;
+    if (!next) {
+        pm_mask m = pm_zip_child_mask(z);
+        c = pm__mask_prev(&m, b - 1);
+    }
+    if (c >= 0) return pm__zip_down_byte(z, c);
+    (void)pm__zip_down(z, &b, 1);
+    return false;
+}
+
+PM_API bool pm_zip_to_next_sibling(pm_zip *z) {
+    pm_rz *r = pm__rz_of(z);
+    return r ? pm_rz_to_next_sibling(r) : pm__zip_sibling(z, true);
+}
+
+PM_API bool pm_zip_to_prev_sibling(pm_zip *z) {
+    pm_rz *r = pm__rz_of(z);
+    return r ? pm_rz_to_prev_sibling(r) : pm__zip_sibling(z, false);
+}
+
+PM_API bool pm_zip_to_next_step(pm_zip *z) {
+    pm_rz *r = pm__rz_of(z);
+    if (r) return pm_rz_to_next_step(r);
+    if (pm__zip_step(z, pm__zip_root_len(z)) == PM__WENT_ON) return true;
+    pm_zip_reset(z);
+    return false;
+}
+
+PM_API bool pm_zip_to_next_val(pm_zip *z) {
+    pm_rz *r = pm__rz_of(z);
+    if (r) return pm_rz_to_next_val(r);
+    if (pm__zip_next_mark(z, pm__zip_root_len(z), false)) return true;
+    pm_zip_reset(z);
+    return false;
+}
+
+/* Like pm__rz_next_at_depth; the focus exists. */
+static bool pm__zip_next_at_depth(pm_zip *z, size_t base, size_t k) {
+    while (pm__zip_len(z) < base + k) {
+        if (pm__zip_step(z, base) == PM__WENT_ON) continue;
+        pm__zip_up_to(z, base);
+        return false;
+    }
+    return true;
+}
+
+PM_API bool pm_zip_descend_first_k_path(pm_zip *z, size_t k) {
+    pm_rz *r = pm__rz_of(z);
+    if (r) return pm_rz_descend_first_k_path(r, k);
+    size_t len = pm__zip_len(z);
+    return k <= SIZE_MAX - len && pm_zip_exists(z) && pm__zip_next_at_depth(z, len, k);
+}
+
+PM_API bool pm_zip_to_next_k_path(pm_zip *z, size_t k) {
+    pm_rz *r = pm__rz_of(z);
+    if (r) return pm_rz_to_next_k_path(r, k);
+    if (k == 0) return false;
+    if (k > pm__zip_depth(z)) {
+        pm_zip_reset(z);
+        return false;
+    }
+    size_t base = pm__zip_len(z) - k;
+    if (pm__zip_beside(z, base) == PM__WENT_ON) return pm__zip_next_at_depth(z, base, k);
+    pm__zip_up_to(z, base);
+    return false;
+}
+
+/* ---- whole tries ----------------------------------------------------------------------------------------------- */
+
+/* Work that reports failures itself: what the zipper had to tell before is told later. */
+static pm_status pm__zip_worked(pm_zip *z, pm_status before) {
+    pm_status s = pm_zip_status(z);
+    z->status = before;
+    return s;
+}
+
+PM_API pm_status pm_zip_val_count(pm_zip *z, uint64_t *out) {
+    const pm_rz *r = pm__rz_of(z);
+    if (r) return pm_rz_val_count(r, out);
+    pm_status before = pm_zip_status(z);
+    size_t base = pm__zip_len(z);
+    uint64_t n = pm_zip_is_val(z);
+    while (pm__zip_next_mark(z, base, false)) n++;
+    pm__zip_up_to(z, base);
+    pm_status s = pm__zip_worked(z, before);
+    if (s == PM_OK) *out = n;
+    return s;
+}
+
+PM_API pm_status pm_zip_each(pm_zip *z, bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val), void *ctx) {
+    pm_status before = pm_zip_status(z);
+    pm_zip_reset(z);
+    for (bool more = pm_zip_is_val(z) || pm_zip_to_next_val(z); more; more = pm_zip_to_next_val(z)) {
+        size_t len;
+        const uint8_t *path = pm_zip_path(z, &len);
+        if (!fn(ctx, path, len, pm_zip_val(z).val)) break;
+    }
+    pm_zip_reset(z);
+    return pm__zip_worked(z, before);
+}
+
+/* Puts the location under the focus into `m`, at its path below `base`. */
+static pm_status pm__zip_copy_place(pm_zip *z, size_t base, pm_map *m) {
+    size_t len, root_len;
+    const pm_ops *ops = pm_map_ops(m);
+    const uint8_t *path = pm__zip_kind(z)->path(z, &len, &root_len);
+    pm_opt v = pm_zip_val(z);
+    if (!v.some) return len > base ? pm_create_path(m, path + base, len - base, NULL) : PM_OK;
+    if (pm__ops_is_unit(ops)) return pm_set(m, path + base, len - base, 0, NULL);
+    pm__val_retain(ops, v.val);
+    pm_status s = pm_set(m, path + base, len - base, v.val, NULL);
+    if (s != PM_OK) pm__val_release(ops, v.val);
+    return s;
+}
+
+static pm_status pm__zip_copy(pm_zip *z, pm_map *m) {
+    pm_status before = pm_zip_status(z);
+    size_t base = pm__zip_len(z);
+    pm_status s = pm__zip_copy_place(z, base, m);
+    while (s == PM_OK && pm__zip_next_mark(z, base, true)) s = pm__zip_copy_place(z, base, m);
+    pm__zip_up_to(z, base);
+    pm_status moving = pm__zip_worked(z, before);
+    return s != PM_OK ? s : moving;
+}
+
+PM_API pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_map *out) {
+    if (!out || !pm__zip_is_open(z)) return PM_INVALID;
+    const pm_zip_ops *k = pm__zip_kind(z);
+    const pm_ops *own = k->values(z);
+    pm_status s;
+    if (!ops) ops = pm__ops_of(own);
+    if (own && own != ops && !pm__ops_is_unit(ops)) return PM_MISMATCH;
+    if (own == ops && k->share && k->share(z, pool, out, &s)) return s;
+    pm_map m = pm_new(ops, pool);
+    s = pm__zip_copy(z, &m);
+    if (s == PM_OK) *out = m;
+    else pm_drop(&m);
+    return s;
+}
+
+/* ---- what views have in common --------------------------------------------------------------------------------- */
+
+/* The way from a view's origin to its focus. */
+typedef struct pm__zpath {
+    uint8_t *at;
+    size_t len, cap, root_len;
+} pm__zpath;
+
+/* Room for n more bytes. */
+static bool pm__zpath_room(pm__zpath *p, size_t n) {
+    if (n > SIZE_MAX / 4 - p->len) return false;
+    if (p->len + n <= p->cap) return true;
+    size_t cap = p->cap ? p->cap : 64;
+    while (cap < p->len + n) cap *= 2;
+    void *grown = pm__mem_grow(p->at, p->cap, cap);
+    if (!grown) return false;
+    p->at = (uint8_t *)grown;
+    p->cap = cap;
+    return true;
+}
+
+/* Appends bytes for which there is room. */
+static void pm__zpath_add(pm__zpath *p, const uint8_t *s, size_t n) {
+    if (n) memcpy(p->at + p->len, s, n);
+    p->len += n;
+}
+
+/* Makes p the path `s`, all of it above the root; p has no buffer yet. */
+static bool pm__zpath_start(pm__zpath *p, const uint8_t *s, size_t n) {
+    pm__zpath none = {NULL, 0, 0, 0};
+    *p = none;
+    if (!pm__zpath_room(p, n)) return false;
+    pm__zpath_add(p, s, n);
+    p->root_len = n;
+    return true;
+}
+
+static void pm__zpath_free(pm__zpath *p) {
+    if (p->at) pm__mem_free_big(p->at, p->cap);
+}
+
+/* Every view's state begins with its path. */
+static const uint8_t *pm__view_path(const pm_zip *z, size_t *len, size_t *root_len) {
+    const pm__zpath *p = (const pm__zpath *)z->state;
+    *len = p->len;
+    *root_len = p->root_len;
+    return p->at ? p->at : (const uint8_t *)"";
+}
+
+static bool pm__view_room(pm_zip *z, size_t n) {
+    if (pm__zpath_room((pm__zpath *)z->state, n)) return true;
+    z->status = PM_NOMEM;
+    return false;
+}
+
+/* One meaning of values for two factors; false if they differ. Factors without values agree with any. */
+static bool pm__zip_agree(const pm_ops **ops, const pm_zip *z) {
+    const pm_ops *more = pm_zip_values(z);
+    if (more && *ops && more != *ops) return false;
+    if (more) *ops = more;
+    return true;
+}
+
+/* ---- empty ----------------------------------------------------------------------------------------------------- */
+
+static bool pm__empty_down(pm_zip *z, const uint8_t *key, size_t n) {
+    if (!pm__view_room(z, n)) return false;
+    pm__zpath_add((pm__zpath *)z->state, key, n);
+    return true;
+}
+
+static void pm__empty_up(pm_zip *z, size_t n) { ((pm__zpath *)z->state)->len -= n; }
+
+static pm_status pm__empty_fork(const pm_zip *z, pm_zip *out) {
+    const pm__zpath *p = (const pm__zpath *)z->state;
+    return pm_zip_empty(out, p->at, p->len);
+}
+
+static void pm__empty_drop(pm_zip *z) {
+    pm__zpath_free((pm__zpath *)z->state);
+    pm__mem_free_big(z->state, sizeof(pm__zpath));
+}
+
+static const pm_zip_ops pm__zip_none = {.values = pm__closed_values,
+                                        .path = pm__view_path,
+                                        .exists = pm__nothing_exists,
+                                        .val = pm__nothing_val,
+                                        .mask = pm__nothing_mask,
+                                        .down = pm__empty_down,
+                                        .up = pm__empty_up,
+                                        .fork = pm__empty_fork,
+                                        .drop = pm__empty_drop};
+
+PM_API pm_status pm_zip_empty(pm_zip *out, const void *path, size_t len) {
+    if (!out || (len && !path)) return PM_INVALID;
+    pm__zpath *p = (pm__zpath *)pm__mem_alloc_big(sizeof *p);
+    if (!p) return PM_NOMEM;
+    if (!pm__zpath_start(p, (const uint8_t *)path, len)) {
+        pm__mem_free_big(p, sizeof *p);
+        return PM_NOMEM;
+    }
+    pm__zip_make(out, &pm__zip_none, p);
+    return PM_OK;
+}
+
+/* ---- prefix ---------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__zpre {
+    pm__zpath path;
+    pm_zip src;   /* moves only where `good` is `n` */
+    size_t n;     /* bytes of prefix */
+    size_t good;  /* leading bytes of the path that are those of the prefix */
+    uint8_t *key; /* the prefix */
+} pm__zpre;
+
+static bool pm__zpre_inside(const pm__zpre *p) { return p->good == p->n && p->path.len >= p->n; }
+
+static const pm_ops *pm__zpre_values(const pm_zip *z) { return pm_zip_values(&((const pm__zpre *)z->state)->src); }
+
+static bool pm__zpre_exists(pm_zip *z) {
+    pm__zpre *p = (pm__zpre *)z->state;
+    return (p->good == p->path.len || p->good == p->n) && pm_zip_exists(&p->src);
+}
+
+static pm_opt pm__zpre_val(pm_zip *z) {
+    pm__zpre *p = (pm__zpre *)z->state;
+    return pm__zpre_inside(p) ? pm_zip_val(&p->src) : pm__nothing_val(z);
+}
+
+static int pm__zpre_next_child(pm_zip *z, int from) {
+    pm__zpre *p = (pm__zpre *)z->state;
+    if (pm__zpre_inside(p)) return pm__zip_child(&p->src, from);
+    if (!pm__zpre_exists(z) || p->key[p->good] < from) return -1;
+    return p->key[p->good];
+}
+
+static pm_mask pm__zpre_mask(pm_zip *z) {
+    pm__zpre *p = (pm__zpre *)z->state;
+    if (pm__zpre_inside(p)) return pm_zip_child_mask(&p->src);
+    pm_mask m = pm__nothing_mask(z);
+    if (pm__zpre_exists(z)) pm_mask_set(&m, p->key[p->good]);
+    return m;
+}
+
+static bool pm__zpre_down(pm_zip *z, const uint8_t *key, size_t n) {
+    pm__zpre *p = (pm__zpre *)z->state;
+    size_t good = p->good, skip = 0;
+    if (!pm__view_room(z, n)) return false;
+    if (good == p->path.len) {
+        while (skip < n && good < p->n && key[skip] == p->key[good]) good++, skip++;
+    }
+    if (good == p->n && skip < n && !pm__zip_down(&p->src, key + skip, n - skip)) return false;
+    pm__zpath_add(&p->path, key, n);
+    p->good = good;
+    return true;
+}
+
+static void pm__zpre_up(pm_zip *z, size_t n) {
+    pm__zpre *p = (pm__zpre *)z->state;
+    size_t below = pm__zpre_inside(p) ? p->path.len - p->n : 0;
+    pm__zip_up(&p->src, n < below ? n : below);
+    p->path.len -= n;
+    if (p->good > p->path.len) p->good = p->path.len;
+}
+
+static void pm__zpre_free(pm__zpre *p) {
+    pm_zip_drop(&p->src);
+    pm__zpath_free(&p->path);
+    if (p->key) pm__mem_free_big(p->key, p->n);
+    pm__mem_free_big(p, sizeof *p);
+}
+
+static void pm__zpre_drop(pm_zip *z) { pm__zpre_free((pm__zpre *)z->state); }
+static pm_status pm__zpre_status(pm_zip *z) { return pm_zip_status(&((pm__zpre *)z->state)->src); }
+
+/* A prefix zipper whose root is `root`. */
+static pm__zpre *pm__zpre_new(const pm_zip *src, const uint8_t *key, size_t n, const uint8_t *root,
+                                  size_t root_len, pm_status *s) {
+    const pm__zpre none = {{NULL, 0, 0, 0}, {NULL, NULL, PM_OK}, 0, 0, NULL};
+    pm__zpre *p = (pm__zpre *)pm__mem_alloc_big(sizeof *p);
+    *s = PM_NOMEM;
+    if (!p) return NULL;
+    *p = none;
+    p->n = n;
+    if ((n && !(p->key = (uint8_t *)pm__mem_alloc_big(n))) || !pm__zpath_start(&p->path, root, root_len)) {
+        pm__zpre_free(p);
+        return NULL;
+    }
+    if (n) memcpy(p->key, key, n);
+    *s = pm_zip_fork(src, &p->src);
+    if (*s == PM_OK) return p;
+    pm__zpre_free(p);
+    return NULL;
+}
+
+static pm_status pm__zpre_fork(const pm_zip *z, pm_zip *out);
+
+static const pm_zip_ops pm__zip_prefix = {.values = pm__zpre_values,
+                                          .path = pm__view_path,
+                                          .exists = pm__zpre_exists,
+                                          .val = pm__zpre_val,
+                                          .mask = pm__zpre_mask,
+                                          .down = pm__zpre_down,
+                                          .up = pm__zpre_up,
+                                          .fork = pm__zpre_fork,
+                                          .drop = pm__zpre_drop,
+                                          .status = pm__zpre_status,
+                                          .next_child = pm__zpre_next_child};
+
+static pm_status pm__zpre_fork(const pm_zip *z, pm_zip *out) {
+    const pm__zpre *p = (const pm__zpre *)z->state;
+    pm_status s;
+    pm__zpre *f = pm__zpre_new(&p->src, p->key, p->n, p->path.at, p->path.len, &s);
+    if (!f) return s;
+    f->good = p->good;
+    pm__zip_make(out, &pm__zip_prefix, f);
+    return PM_OK;
+}
+
+PM_API pm_status pm_zip_prefix(pm_zip *out, const pm_zip *src, const void *prefix, size_t len, const void *root,
+                               size_t root_len) {
+    pm_status s;
+    if (!out || !pm__zip_is_open(src) || (len && !prefix) || (root_len && !root)) return PM_INVALID;
+    if (root_len > len || (root_len && memcmp(prefix, root, root_len) != 0)) return PM_INVALID;
+    pm__zpre *p = pm__zpre_new(src, (const uint8_t *)prefix, len, (const uint8_t *)root, root_len, &s);
+    if (!p) return s;
+    p->good = root_len;
+    pm__zip_make(out, &pm__zip_prefix, p);
+    return PM_OK;
+}
+
+/* ---- pairs: overlay, meet, subtract ---------------------------------------------------------------------------- */
+
+/* Meets and subtractions have no location that leads to nothing. Places that something could lie at or below
+   ("raw" ones: in both, or in the left) are searched in order until one shows that it does, a witness. The way there is
+   left in the path's buffer, beyond the focus:
+
+       path   a b c | d e f       len 3, alive 6, first 3
+       the locations a, ab, .., abcdef all exist; no child of abc before d does, nor of abcd before e, .. */
+typedef enum pm__zpair_kind { PM__OVERLAY, PM__MEET, PM__SUBTRACT } pm__zpair_kind;
+
+typedef struct pm__zpair {
+    pm__zpath path;
+    pm_zip left, right;
+    const pm_ops *ops;
+    pm__zpair_kind kind;
+    bool held_some;
+    pm_val held; /* a value that was made, until the next one */
+    size_t alive, first;
+    pm_zip_choose_fn choose;
+    void *ctx;
+} pm__zpair;
+
+static const pm_ops *pm__zpair_values(const pm_zip *z) { return ((const pm__zpair *)z->state)->ops; }
+
+static void pm__zpair_let_go(pm__zpair *p) {
+    if (p->held_some) pm__val_release(p->ops, p->held);
+    p->held_some = false;
+}
+
+static pm_alg pm__zpair_combine(pm__zpair *p, pm_opt l, pm_opt r, pm_val *made) {
+    if (p->kind == PM__MEET) return l.some && r.some ? pm__val_meet(p->ops, l.val, r.val, made) : PM_ALG_NONE;
+    if (p->kind == PM__SUBTRACT) {
+        if (!l.some || !r.some) return l.some ? PM_ALG_LEFT : PM_ALG_NONE;
+        return pm__val_subtract(p->ops, l.val, r.val, made);
+    }
+    if (!l.some && !r.some) return PM_ALG_NONE;
+    if (p->choose) return p->choose(p->ctx, l.some ? &l.val : NULL, r.some ? &r.val : NULL, made);
+    return l.some ? PM_ALG_LEFT : PM_ALG_RIGHT;
+}
+
+static pm_opt pm__zpair_val(pm_zip *z) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    pm_opt l = pm_zip_val(&p->left), r = pm_zip_val(&p->right);
+    pm_val made = 0;
+    pm__zpair_let_go(p);
+    switch (pm__zpair_combine(p, l, r, &made)) {
+    case PM_ALG_NONE: return pm__nothing_val(z);
+    case PM_ALG_LEFT:
+    case PM_ALG_BOTH: return l;
+    case PM_ALG_RIGHT: return r;
+    case PM_ALG_ELEMENT:
+        p->held = made;
+        p->held_some = true;
+        return pm__opt_of(&made);
+    }
+    z->status = PM_BADHOOK;
+    return pm__nothing_val(z);
+}
+
+static bool pm__zpair_down(pm_zip *z, const uint8_t *key, size_t n) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    if (!pm__view_room(z, n) || !pm__zip_down(&p->left, key, n)) return false;
+    if (!pm__zip_down(&p->right, key, n)) {
+        pm__zip_up(&p->left, n);
+        return false;
+    }
+    if (p->alive > p->path.len) {
+        size_t known = p->alive - p->path.len;
+        p->alive = p->path.len + pm__lcp(p->path.at + p->path.len, key, known < n ? known : n);
+        if (p->alive == p->path.len + n) p->alive = p->path.len + known;
+    }
+    pm__zpath_add(&p->path, key, n);
+    return true;
+}
+
+static void pm__zpair_up(pm_zip *z, size_t n) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    pm__zip_up(&p->left, n);
+    pm__zip_up(&p->right, n);
+    p->path.len -= n;
+}
+
+/* The smallest raw child that is at least `from`, or -1. */
+static int pm__zpair_raw_child(pm__zpair *p, int from) {
+    int a = pm__zip_child(&p->left, from), b;
+    if (p->kind == PM__SUBTRACT) return a;
+    if (p->kind == PM__OVERLAY) {
+        b = pm__zip_child(&p->right, from);
+        return a < 0 || (b >= 0 && b < a) ? b : a;
+    }
+    while (a >= 0 && (b = pm__zip_child(&p->right, a)) != a) {
+        if (b < 0) return -1;
+        a = pm__zip_child(&p->left, b);
+        if (a == b) break;
+    }
+    return a;
+}
+
+/* To the next raw place in order, below `base`. */
+static bool pm__zpair_raw_step(pm_zip *z, size_t base) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    for (int from = 0;;) {
+        int b = pm__zpair_raw_child(p, from);
+        if (b >= 0) return pm__zip_down_byte(z, b);
+        if (p->path.len <= base) return false;
+        from = p->path.at[p->path.len - 1] + 1;
+        pm__zpair_up(z, 1);
+    }
+}
+
+static bool pm__zip_dangles(pm_zip *z) {
+    return pm_zip_exists(z) && !pm_zip_is_val(z) && !pm__zip_has_children(z);
+}
+
+/* A raw place that the result ends at for want of anything below. */
+static bool pm__zpair_ends(pm__zpair *p) {
+    if (!pm__zip_dangles(&p->left)) return false;
+    return p->kind == PM__MEET ? pm__zip_dangles(&p->right) : !pm_zip_exists(&p->right);
+}
+
+/* Whether the raw place under the focus shows by itself that it exists. */
+static bool pm__zpair_is_witness(pm_zip *z) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    if (p->kind == PM__SUBTRACT && !pm_zip_exists(&p->right)) return true;
+    return pm__zpair_val(z).some || pm__zpair_ends(p);
+}
+
+static bool pm__zpair_find_witness(pm_zip *z) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    size_t base = p->path.len;
+    bool found = pm__zpair_is_witness(z);
+    while (!found && pm__zpair_raw_step(z, base)) found = pm__zpair_is_witness(z);
+    if (found) {
+        p->alive = p->path.len;
+        p->first = base;
+    }
+    pm__zpair_up(z, p->path.len - base);
+    return found;
+}
+
+static bool pm__zpair_exists(pm_zip *z) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    bool l = pm_zip_exists(&p->left), r = pm_zip_exists(&p->right);
+    if (p->kind == PM__OVERLAY) return l || r;
+    if (!l || (p->kind == PM__MEET && !r)) return false;
+    return p->path.len <= p->alive || pm__zpair_find_witness(z); /* the origin is always alive */
+}
+
+static int pm__zpair_next_child(pm_zip *z, int from) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    if (p->kind == PM__OVERLAY) return pm__zpair_raw_child(p, from);
+    if (p->first <= p->path.len && p->path.len < p->alive && p->path.at[p->path.len] >= from)
+        return p->path.at[p->path.len];
+    for (int b = pm__zpair_raw_child(p, from); b >= 0; b = pm__zpair_raw_child(p, b + 1)) {
+        if (!pm__zip_down_byte(z, b)) return -1;
+        bool exists = pm__zpair_exists(z);
+        pm__zpair_up(z, 1);
+        if (exists) return b;
+    }
+    return -1;
+}
+
+static pm_mask pm__zpair_mask(pm_zip *z) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    if (p->kind == PM__OVERLAY) return pm_mask_or(pm_zip_child_mask(&p->left), pm_zip_child_mask(&p->right));
+    if (p->kind == PM__SUBTRACT && !pm_zip_exists(&p->right)) return pm_zip_child_mask(&p->left);
+    pm_mask m = pm__nothing_mask(z);
+    for (int b = pm__zpair_next_child(z, 0); b >= 0; b = pm__zpair_next_child(z, b + 1)) pm_mask_set(&m, (uint8_t)b);
+    return m;
+}
+
+/* Values need no look ahead: whatever has one exists. */
+static bool pm__zpair_next_mark(pm_zip *z, size_t base, bool ends) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    while (pm__zpair_raw_step(z, base)) {
+        if (pm__zpair_val(z).some) return true;
+        if (!ends) continue;
+        if (p->kind == PM__OVERLAY ? pm__zpair_raw_child(p, 0) < 0 : pm__zpair_ends(p)) return true;
+    }
+    return false;
+}
+
+static bool pm__zpair_share(pm_zip *z, pm_pool *pool, pm_map *out, pm_status *s) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    pm_map l, r;
+    if (p->kind == PM__OVERLAY || !p->left.ops->share || !p->right.ops->share) return false;
+    if (!p->left.ops->share(&p->left, pool, &l, s)) return false;
+    if (*s != PM_OK) return true;
+    bool both = p->right.ops->share(&p->right, pool, &r, s);
+    if (both && *s == PM_OK) {
+        *s = p->kind == PM__MEET ? pm_meet(&l, &r, out, NULL) : pm_subtract(&l, &r, out, NULL);
+        pm_drop(&r);
+    }
+    pm_drop(&l);
+    return both;
+}
+
+static pm_status pm__zpair_status(pm_zip *z) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    pm_status l = pm_zip_status(&p->left), r = pm_zip_status(&p->right);
+    return l != PM_OK ? l : r;
+}
+
+static void pm__zpair_free(pm__zpair *p) {
+    pm__zpair_let_go(p);
+    pm_zip_drop(&p->left);
+    pm_zip_drop(&p->right);
+    pm__zpath_free(&p->path);
+    pm__mem_free_big(p, sizeof *p);
+}
+
+static void pm__zpair_drop(pm_zip *z) { pm__zpair_free((pm__zpair *)z->state); }
+
+static pm_status pm__zpair_fork(const pm_zip *z, pm_zip *out);
+
+static const pm_zip_ops pm__zip_pair = {.values = pm__zpair_values,
+                                        .path = pm__view_path,
+                                        .exists = pm__zpair_exists,
+                                        .val = pm__zpair_val,
+                                        .mask = pm__zpair_mask,
+                                        .down = pm__zpair_down,
+                                        .up = pm__zpair_up,
+                                        .fork = pm__zpair_fork,
+                                        .drop = pm__zpair_drop,
+                                        .status = pm__zpair_status,
+                                        .next_child = pm__zpair_next_child,
+                                        .next_mark = pm__zpair_next_mark,
+                                        .share = pm__zpair_share};
+
+/* A pair like `as`, of forks of its factors, rooted at its focus. */
+static pm_status pm__zpair_open(pm_zip *out, const pm__zpair *as) {
+    pm__zpair *p = (pm__zpair *)pm__mem_alloc_big(sizeof *p);
+    if (!p) return PM_NOMEM;
+    *p = *as;
+    p->held_some = false;
+    p->alive = p->first = 0;
+    pm__zip_make(&p->left, NULL, NULL);
+    pm__zip_make(&p->right, NULL, NULL);
+    pm_status s = pm__zpath_start(&p->path, as->path.at, as->path.len) ? PM_OK : PM_NOMEM;
+    if (s == PM_OK) s = pm_zip_fork(&as->left, &p->left);
+    if (s == PM_OK) s = pm_zip_fork(&as->right, &p->right);
+    if (s == PM_OK) pm__zip_make(out, &pm__zip_pair, p);
+    else pm__zpair_free(p);
+    return s;
+}
+
+static pm_status pm__zpair_fork(const pm_zip *z, pm_zip *out) {
+    return pm__zpair_open(out, (const pm__zpair *)z->state);
+}
+
+static pm_status pm__zpair_of(pm_zip *out, pm__zpair_kind kind, const pm_zip *left, const pm_zip *right,
+                             pm_zip_choose_fn choose, void *ctx) {
+    const pm_ops *ops = NULL;
+    if (!out || !pm__zip_is_open(left) || !pm__zip_is_open(right)) return PM_INVALID;
+    if (!pm__zip_agree(&ops, left) || !pm__zip_agree(&ops, right)) return PM_MISMATCH;
+    pm__zpair as = {{NULL, 0, 0, 0}, *left, *right, ops, kind, false, 0, 0, 0, choose, ctx};
+    return pm__zpair_open(out, &as);
+}
+
+PM_API pm_status pm_zip_overlay(pm_zip *out, const pm_zip *left, const pm_zip *right, pm_zip_choose_fn choose,
+                                void *ctx) {
+    return pm__zpair_of(out, PM__OVERLAY, left, right, choose, ctx);
+}
+
+PM_API pm_status pm_zip_meet(pm_zip *out, const pm_zip *left, const pm_zip *right) {
+    return pm__zpair_of(out, PM__MEET, left, right, NULL, NULL);
+}
+
+PM_API pm_status pm_zip_subtract(pm_zip *out, const pm_zip *left, const pm_zip *right) {
+    return pm__zpair_of(out, PM__SUBTRACT, left, right, NULL, NULL);
+}
+
+/* ---- chains: product, dependent product ------------------------------------------------------------------------ */
+
+/* The focus lies in link `active`; the links below it stand at their ends, those above it at their roots. With a
+   function, the ones above are what it supplied for the end at path length `asked`, as far as it was asked. */
+typedef struct pm__link {
+    pm_zip z;
+    size_t seam; /* bytes of path above its root; of links up to the active one */
+    uint64_t payload;
+} pm__link;
+
+enum { PM__CHAIN_IDLE = 4096 }; /* childless factors in a row that a function may supply */
+
+typedef struct pm__zchain {
+    pm__zpath path;
+    pm__link *links;
+    size_t n, cap, active;
+    const pm_ops *ops;
+    pm_zip_next_fn fn; /* NULL: the links are all there are */
+    void *ctx;
+    size_t asked; /* SIZE_MAX: for no end */
+    bool no_more; /* the function has no further link there */
+    pm_status lost; /* what links had to tell that are gone */
+} pm__zchain;
+
+static pm_zip *pm__zchain_focus(const pm__zchain *c) { return &c->links[c->active].z; }
+
+static void pm__zchain_cut(pm__zchain *c, size_t keep) {
+    while (c->n > keep) {
+        pm_status s = pm_zip_status(&c->links[--c->n].z);
+        if (c->lost == PM_OK) c->lost = s;
+        pm_zip_drop(&c->links[c->n].z);
+    }
+}
+
+static bool pm__zchain_grow(pm__zchain *c) {
+    if (c->n < c->cap) return true;
+    size_t cap = c->cap ? c->cap * 2 : 4;
+    void *grown = pm__mem_grow(c->links, c->cap * sizeof *c->links, cap * sizeof *c->links);
+    if (!grown) return false;
+    c->links = (pm__link *)grown;
+    c->cap = cap;
+    return true;
+}
+
+/* Forgets what the function supplied, but for the links that the path leads through. */
+static void pm__zchain_forget(pm__zchain *c, size_t asked) {
+    if (!c->fn || c->asked == asked) return;
+    pm__zchain_cut(c, c->active + 1);
+    c->no_more = false;
+    c->asked = asked;
+}
+
+/* Asks for a further link. */
+static pm_status pm__zchain_ask(pm__zchain *c) {
+    pm__link l = {{NULL, NULL, PM_OK}, 0, c->links[c->n - 1].payload};
+    if (!pm__zchain_grow(c)) return PM_NOMEM;
+    pm_status s = c->fn(c->ctx, &l.payload, c->path.at ? c->path.at : (const uint8_t *)"", c->path.len, c->n, &l.z);
+    if (s == PM_OK && l.z.ops && !pm__zip_agree(&c->ops, &l.z)) s = PM_MISMATCH;
+    if (s != PM_OK) {
+        pm_zip_drop(&l.z);
+        return s;
+    }
+    c->no_more = !l.z.ops;
+    if (l.z.ops) {
+        pm_zip_reset(&l.z);
+        c->links[c->n++] = l;
+    }
+    return PM_OK;
+}
+
+/* Whether there is a link j to go on with, the focus being an end. */
+static bool pm__zchain_has(pm_zip *z, size_t j) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    pm__zchain_forget(c, c->path.len);
+    if (j < c->n || !c->fn || c->no_more) return j < c->n;
+    pm_status s = j - c->active > PM__CHAIN_IDLE ? PM_INVALID : pm__zchain_ask(c);
+    if (s != PM_OK) z->status = s;
+    return j < c->n;
+}
+
+/* The link that goes on from the focus, or 0: the focus is no end, or nothing follows. */
+static size_t pm__zchain_onward(pm_zip *z) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    if (!pm_zip_exists(pm__zchain_focus(c)) || pm__zip_has_children(pm__zchain_focus(c))) return 0;
+    for (size_t j = c->active + 1; pm__zchain_has(z, j); j++) {
+        if (!pm_zip_exists(&c->links[j].z)) return 0;
+        if (pm__zip_has_children(&c->links[j].z)) return j;
+    }
+    return 0;
+}
+
+static const pm_ops *pm__zchain_values(const pm_zip *z) { return ((const pm__zchain *)z->state)->ops; }
+static bool pm__zchain_exists(pm_zip *z) { return pm_zip_exists(pm__zchain_focus((pm__zchain *)z->state)); }
+static pm_opt pm__zchain_val(pm_zip *z) { return pm_zip_val(pm__zchain_focus((pm__zchain *)z->state)); }
+
+static pm_mask pm__zchain_mask(pm_zip *z) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    size_t j = pm__zchain_onward(z);
+    return pm_zip_child_mask(&c->links[j ? j : c->active].z);
+}
+
+static int pm__zchain_next_child(pm_zip *z, int from) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    size_t j = pm__zchain_onward(z);
+    return pm__zip_child(&c->links[j ? j : c->active].z, from);
+}
+
+static void pm__zchain_up(pm_zip *z, size_t n) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    while (n) {
+        pm__link *l = &c->links[c->active];
+        size_t depth = c->path.len - l->seam, step = n < depth ? n : depth;
+        pm__zip_up(&l->z, step);
+        c->path.len -= step;
+        n -= step;
+        while (c->active && c->path.len == c->links[c->active].seam) {
+            pm__zchain_forget(c, c->path.len);
+            c->active--;
+        }
+    }
+    if (c->path.len < c->asked) pm__zchain_forget(c, SIZE_MAX);
+}
+
+/* Takes the link that begins with byte b from the focus, if there is one. */
+static bool pm__zchain_enter(pm_zip *z, uint8_t b) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    size_t j = pm__zchain_onward(z);
+    if (!j || pm__zip_child(&c->links[j].z, b) != b) return false;
+    while (c->active < j) c->links[++c->active].seam = c->path.len;
+    return true;
+}
+
+static pm_status pm__zchain_status(pm_zip *z) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    pm_status s = c->lost;
+    c->lost = PM_OK;
+    for (size_t i = 0; i < c->n; i++) {
+        pm_status one = pm_zip_status(&c->links[i].z);
+        if (s == PM_OK) s = one;
+    }
+    return s;
+}
+
+/* Goes down as far as the link of the focus, or else all the way off the trie. False: it failed on the way. */
+static bool pm__zchain_down_link(pm_zip *z, const uint8_t *key, size_t n, size_t *done) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    pm_zip *f = pm__zchain_focus(c);
+    size_t got = pm_zip_descend_to_existing(f, key + *done, n - *done);
+    pm__zpath_add(&c->path, key + *done, got);
+    *done += got;
+    if (*done == n) return true;
+    if (pm__zchain_enter(z, key[*done])) return true;
+    z->status = pm_zip_status(z);
+    if (z->status != PM_OK || !pm__zip_down(f, key + *done, n - *done)) return false;
+    pm__zpath_add(&c->path, key + *done, n - *done);
+    *done = n;
+    return true;
+}
+
+static bool pm__zchain_down(pm_zip *z, const uint8_t *key, size_t n) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    pm_status before = pm_zip_status(z);
+    size_t start = c->path.len, done = 0;
+    bool ok = pm__view_room(z, n);
+    while (ok && done < n) ok = pm__zchain_down_link(z, key, n, &done);
+    if (!ok) pm__zchain_up(z, c->path.len - start);
+    if (before != PM_OK) z->status = before;
+    return ok;
+}
+
+static void pm__zchain_free(pm__zchain *c) {
+    pm__zchain_cut(c, 0);
+    if (c->links) pm__mem_free_big(c->links, c->cap * sizeof *c->links);
+    pm__zpath_free(&c->path);
+    pm__mem_free_big(c, sizeof *c);
+}
+
+static void pm__zchain_drop(pm_zip *z) { pm__zchain_free((pm__zchain *)z->state); }
+
+/* A chain like `as` without links, rooted at its focus. */
+static pm__zchain *pm__zchain_new(const pm__zchain *as) {
+    pm__zchain *c = (pm__zchain *)pm__mem_alloc_big(sizeof *c);
+    if (!c) return NULL;
+    *c = *as;
+    c->links = NULL;
+    c->n = c->cap = 0;
+    c->lost = PM_OK;
+    if (pm__zpath_start(&c->path, as->path.at, as->path.len)) return c;
+    pm__zchain_free(c);
+    return NULL;
+}
+
+/* Adds a link, a fork of `src`. */
+static pm_status pm__zchain_add(pm__zchain *c, const pm_zip *src, size_t seam, uint64_t payload) {
+    pm__link l = {{NULL, NULL, PM_OK}, seam, payload};
+    if (!pm__zchain_grow(c)) return PM_NOMEM;
+    if (!pm__zip_agree(&c->ops, src)) return PM_MISMATCH;
+    pm_status s = pm_zip_fork(src, &l.z);
+    if (s == PM_OK) c->links[c->n++] = l;
+    return s;
+}
+
+static pm_status pm__zchain_fork(const pm_zip *z, pm_zip *out);
+
+static const pm_zip_ops pm__zip_chain = {.values = pm__zchain_values,
+                                         .path = pm__view_path,
+                                         .exists = pm__zchain_exists,
+                                         .val = pm__zchain_val,
+                                         .mask = pm__zchain_mask,
+                                         .down = pm__zchain_down,
+                                         .up = pm__zchain_up,
+                                         .fork = pm__zchain_fork,
+                                         .drop = pm__zchain_drop,
+                                         .status = pm__zchain_status,
+                                         .next_child = pm__zchain_next_child};
+
+static pm_status pm__zchain_done(pm__zchain *c, pm_status s, pm_zip *out) {
+    if (s == PM_OK) pm__zip_make(out, &pm__zip_chain, c);
+    else pm__zchain_free(c);
+    return s;
+}
+
+static pm_status pm__zchain_fork(const pm_zip *z, pm_zip *out) {
+    const pm__zchain *as = (const pm__zchain *)z->state;
+    pm__zchain *c = pm__zchain_new(as);
+    pm_status s = PM_OK;
+    if (!c) return PM_NOMEM;
+    for (size_t i = 0; s == PM_OK && i < as->n; i++)
+        s = pm__zchain_add(c, &as->links[i].z, as->links[i].seam, as->links[i].payload);
+    return pm__zchain_done(c, s, out);
+}
+
+static pm_status pm__zchain_open(pm_zip *out, const pm_zip *factors, size_t n, pm_zip_next_fn fn, void *ctx,
+                                uint64_t payload) {
+    const pm__zchain as = {{NULL, 0, 0, 0}, NULL, 0, 0, 0, NULL, fn, ctx, SIZE_MAX, false, PM_OK};
+    if (!out || !factors || n == 0) return PM_INVALID;
+    for (size_t i = 0; i < n; i++)
+        if (!pm__zip_is_open(&factors[i])) return PM_INVALID;
+    pm__zchain *c = pm__zchain_new(&as);
+    pm_status s = PM_OK;
+    if (!c) return PM_NOMEM;
+    for (size_t i = 0; s == PM_OK && i < n; i++) s = pm__zchain_add(c, &factors[i], 0, payload);
+    return pm__zchain_done(c, s, out);
+}
+
+PM_API pm_status pm_zip_product(pm_zip *out, const pm_zip *factors, size_t n) {
+    return pm__zchain_open(out, factors, n, NULL, NULL, 0);
+}
+
+PM_API pm_status pm_zip_dependent(pm_zip *out, const pm_zip *first, pm_zip_next_fn next, void *ctx, uint64_t payload) {
+    return next ? pm__zchain_open(out, first, 1, next, ctx, payload) : PM_INVALID;
+}
+
+static const pm__zchain *pm__zchain_of(const pm_zip *z) {
+    return z->ops == &pm__zip_chain ? (const pm__zchain *)z->state : NULL;
+}
+
+PM_API size_t pm_zip_factor_count(const pm_zip *z) {
+    const pm__zchain *c = pm__zchain_of(z);
+    if (!c) return 1;
+    return c->fn ? c->active + 1 : c->n;
+}
+
+PM_API size_t pm_zip_focus_factor(const pm_zip *z) {
+    const pm__zchain *c = pm__zchain_of(z);
+    return c ? c->active : 0;
+}
+
+PM_API size_t pm_zip_path_indices(const pm_zip *z, size_t *out, size_t cap) {
+    const pm__zchain *c = pm__zchain_of(z);
+    size_t n = pm_zip_focus_factor(z);
+    for (size_t i = 0; c && i < n && i < cap; i++) out[i] = c->links[i + 1].seam;
+    return n;
+}
+
 /* ---- src/pathmap/55_write_algebra.c -------------------------------------------------------------------- */
 
 /* Algebra in place. The result is worked out beside the map, sharing with the old focus whatever stays the same; only a
@@ -10767,7 +12586,7 @@ PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
         s = pm__wz_settle(w, &focus, &o, false, NULL);
     }
     if (s == PM_OK && done) *done = both;
-    return both ? s : pm__wz_done(w, s);
+    return pm__wz_done(w, s);
 }
 
 /* ---- dropping k bytes ---------------------------------------------------------------------------------------- */
@@ -10953,6 +12772,1349 @@ PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
 PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
     if (pm__wz_shut(w)) return PM_INVALID;
     return pm__wz_drop_bytes(w, PM__ALG_MEET, k, prune, left);
+}
+
+/* ---- src/pathmap/60_fold.c ----------------------------------------------------------------------------- */
+
+/* Folds.
+
+   The walk goes from stop to stop. A stop is a location that a jumping fold asks for: a fork, a value, the end of a
+   path. Between two stops lies a run of bytes, however many nodes it leads through. Only stops that have children get a
+   frame; so a run costs no memory but that of the path.
+
+       path    c o m b o          stop "com" waits in a frame (len 3); stop "combo" is a leaf: its run begins at low 4,
+               0 1 2 3 4          behind the byte that "com" shows in its mask
+
+   A step fold works the runs off afterwards, from the lower stop upwards, and stops at each node's root too, where what
+   lies below may be known. Results lie on a stack of their own: those of a frame's children are on top when it closes.
+
+   What is remembered of a node that may be met again (its count, or that of the block it stands in, is above one):
+     whole    step folds, no value at the node's root: the result there
+     list     all others: the results of the children of the first stop at or below the node's root, since the stop's
+              own result depends on the value there, which is the entry's above, or on the run that leads to it
+   A node is worked out at most once in each way. */
+
+/* A location that has children: in a line the entries [lo, hi) after `pre` bytes of prefix and `d` of suffix. */
+typedef struct pm__fold_spot {
+    pm__ref node;      /* 0: nothing below */
+    const pm_val *val; /* at this location */
+    uint16_t d;
+    uint8_t pre, lo, hi;
+    bool shared; /* may be met again from elsewhere */
+} pm__fold_spot;
+
+typedef struct pm__fold_frame {
+    pm__fold_spot spot;
+    pm_mask mask;
+    size_t len, low; /* path bytes to the stop; of these, above the run */
+    uint64_t key;    /* under which it will be remembered; 0: not at all */
+    unsigned next, n;
+} pm__fold_frame;
+
+/* What is remembered: n results from kept[at] on. */
+typedef struct pm__fold_known {
+    pm_mask mask;
+    size_t at;
+    unsigned n;
+} pm__fold_known;
+
+/* A growable array of things whose size is known at run time only. */
+typedef struct pm__pile {
+    uint8_t *data;
+    size_t used, cap, each;
+} pm__pile;
+
+typedef struct pm__fold {
+    pm_fold f;
+    /* For folds of the library's own: */
+    void (*run)(void *ctx, const uint8_t *s, size_t len, void *result); /* works a run off; NULL: by calls of `at` */
+    void (*add_val)(void *ctx, pm_val v, void *result); /* adds the value to a result made without it */
+    bool every; /* remember every node, shared or not */
+    bool step, cached;
+    pm__pile path, frames, results, known, kept;
+    pm__memo memo;
+} pm__fold;
+
+enum { PM__FOLD_WHOLE = 1, PM__FOLD_LIST = 2 };
+
+/* ---- piles --------------------------------------------------------------------------------------------------- */
+
+static pm__pile pm__pile_of(size_t each) {
+    pm__pile p = {NULL, 0, 0, each ? each : 1};
+    return p;
+}
+
+static void pm__pile_free(pm__pile *p) {
+    if (p->data) pm__mem_free_big(p->data, p->cap * p->each);
+    p->data = NULL;
+    p->used = p->cap = 0;
+}
+
+static PM__NOINLINE bool pm__pile_grow(pm__pile *p, size_t n) {
+    size_t cap = p->cap ? p->cap : 16;
+    while (cap - p->used < n) {
+        if (cap > SIZE_MAX / 4 / p->each) return false;
+        cap *= 2;
+    }
+    void *grown = pm__mem_grow(p->data, p->cap * p->each, cap * p->each);
+    if (!grown) return false;
+    p->data = (uint8_t *)grown;
+    p->cap = cap;
+    return true;
+}
+
+/* Room for n more. */
+static PM__INLINE bool pm__pile_room(pm__pile *p, size_t n) {
+    return PM__LIKELY(p->cap - p->used >= n) || pm__pile_grow(p, n);
+}
+
+static PM__INLINE void *pm__pile_at(const pm__pile *p, size_t i) { return i ? p->data + i * p->each : p->data; }
+
+/* Puts n on top. False: no memory. */
+static PM__INLINE bool pm__pile_put(pm__pile *p, const void *from, size_t n) {
+    if (!pm__pile_room(p, n)) return false;
+    if (n) memcpy(pm__pile_at(p, p->used), from, n * p->each);
+    p->used += n;
+    return true;
+}
+
+/* ---- from stop to stop --------------------------------------------------------------------------------------- */
+
+/* The root of a node. */
+static pm__fold_spot pm__fold_root(pm__ref r, const pm_val *val) {
+    pm__fold_spot s = {r, val, 0, 0, 0, 0, false};
+    if (r && pm__ref_kind(r) == PM__LINE) s.hi = ((const pm__line *)pm__ref_ptr(r))->n;
+    if (r) s.shared = !pm__ref_is_unique(r);
+    return s;
+}
+
+static bool pm__fold_is_root(const pm__fold_spot *s) { return s->pre == 0 && s->d == 0; }
+
+/* Any place. */
+static pm__fold_spot pm__fold_spot_of(const pm_place *at, const pm_val *val) {
+    pm_place p = *at;
+    if (!pm__place_enter(&p)) return pm__fold_root(0, val);
+    if (p.depth == 0) return pm__fold_root(p.node, val);
+    const pm__line *x = pm__place_line(&p);
+    pm__fold_spot s = {p.node, val, 0, x->plen, p.lo, p.hi, false};
+    if (p.depth < x->plen) {
+        s.pre = (uint8_t)p.depth;
+    } else {
+        s.d = (uint16_t)(p.depth - x->plen);
+        s.lo = (uint8_t)(p.lo + pm__place_val_entry(&p, x));
+    }
+    return s;
+}
+
+/* True if exactly one byte leads on. */
+static bool pm__fold_lone(const pm__fold_spot *s) {
+    if (pm__ref_kind(s->node) != PM__LINE) {
+        const pm__byte *x = (const pm__byte *)pm__ref_ptr(s->node);
+        if (x->nc + x->nv > 2) return false;
+        pm_mask m = pm__byte_mask(x);
+        return pm_mask_count(&m) == 1;
+    }
+    const pm__line *x = (const pm__line *)pm__ref_ptr(s->node);
+    unsigned z = s->hi - 1u;
+    if (s->pre < x->plen || s->lo == z) return true;
+    if (s->d == 0) return x->body[s->lo] == x->body[z];
+    const uint8_t *h = pm__line_heap(x) + s->d - 1;
+    return h[pm__line_off(x, s->lo)] == h[pm__line_off(x, z)];
+}
+
+/* Where the entries end that have their byte after d in common with entry i. */
+static unsigned pm__fold_group(const pm__line *x, unsigned i, unsigned hi, unsigned d, unsigned off) {
+    unsigned j = i + 1;
+    if (d == 0) {
+        while (j < hi && x->body[j] == x->body[i]) j++;
+        return j;
+    }
+    const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + off + d - 1;
+    uint8_t c = *h;
+    for (h += lens[i]; j < hi && *h == c; j++) h += lens[j];
+    return j;
+}
+
+static bool pm__fold_line_segment(pm__fold *w, const pm__fold_spot *s, unsigned *next, pm__fold_spot *out) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(s->node);
+    const uint8_t *heap = pm__line_heap(x);
+    unsigned i = *next, d = s->d;
+    if (s->pre < x->plen) {
+        bool e = pm__line_has_e(x);
+        pm__fold_spot t = {s->node, e ? pm__line_val(x, 0) : NULL, 0, x->plen, e, x->n, false};
+        if (x->n == e) t.node = 0;
+        *next = s->hi;
+        *out = t;
+        return pm__pile_put(&w->path, heap + s->pre, (size_t)x->plen - s->pre);
+    }
+    unsigned off = pm__line_off(x, i), j = pm__fold_group(x, i, s->hi, d, off), len = pm__line_suffix(x, i), m = len;
+    if (j - i > 1) { /* sorted: what the first and the last have in common, all have */
+        unsigned zlen = pm__line_suffix(x, j - 1), max = len < zlen ? len : zlen;
+        m = 1 + (unsigned)pm__lcp(heap + off, heap + pm__line_off(x, j - 1), max - 1);
+    }
+    *next = j;
+    if (d == 0 && !pm__pile_put(&w->path, &x->body[i], 1)) return false;
+    size_t from = d ? d - 1 : 0;
+    if (!pm__pile_put(&w->path, heap + off + from, m - 1 - from)) return false;
+    const pm_val *val = NULL;
+    if (len == m && !pm__line_is_child(x, i)) val = pm__line_val(x, i++);
+    if (i == j) {
+        *out = pm__fold_root(0, val);
+    } else if (j - i == 1 && pm__line_is_child(x, i) && pm__line_suffix(x, i) == m) {
+        *out = pm__fold_root(*pm__line_child(x, i), val);
+    } else {
+        pm__fold_spot t = {s->node, val, (uint16_t)m, x->plen, (uint8_t)i, (uint8_t)j, false};
+        *out = t;
+    }
+    return true;
+}
+
+/* True if the spot has another child, from *next on. */
+static bool pm__fold_more(const pm__fold_spot *s, unsigned *next) {
+    if (pm__ref_kind(s->node) == PM__LINE) return *next < s->hi;
+    pm_mask m = pm__byte_mask((const pm__byte *)pm__ref_ptr(s->node));
+    int b = pm__mask_next(&m, (int)*next);
+    if (b >= 0) *next = (unsigned)b;
+    return b >= 0;
+}
+
+/* Goes on to the child that pm__fold_more found, and as far as no choice is left inside its node: appends the bytes.
+   False: no memory. */
+static bool pm__fold_segment(pm__fold *w, const pm__fold_spot *s, unsigned *next, pm__fold_spot *out) {
+    if (pm__ref_kind(s->node) == PM__LINE) return pm__fold_line_segment(w, s, next, out);
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(s->node);
+    uint8_t b = (uint8_t)(*next)++;
+    bool child = pm__byte_has_child(x, b);
+    *out = pm__fold_root(child ? *pm__byte_child(x, b) : 0, pm__byte_has_val(x, b) ? pm__byte_val(x, b) : NULL);
+    if (child && pm__byte_is_wide(x) && !pm__count_is_one(&pm__byte_block(x, b >> 4)->rc)) out->shared = true;
+    return pm__pile_put(&w->path, &b, 1);
+}
+
+/* ---- results ------------------------------------------------------------------------------------------------- */
+
+static void pm__fold_drop(pm__fold *w, pm__pile *p, size_t from) {
+    for (size_t i = from; w->f.drop && i < p->used; i++) w->f.drop(w->f.ctx, pm__pile_at(p, i));
+    p->used = from;
+}
+
+/* Copies n results from one pile onto another. */
+static int pm__fold_copy(pm__fold *w, const pm__pile *from, size_t at, unsigned n, pm__pile *to) {
+    if (!pm__pile_room(to, n)) return PM_NOMEM;
+    for (unsigned i = 0; i < n; i++) {
+        const void *r = pm__pile_at(from, at + i);
+        void *out = pm__pile_at(to, to->used);
+        int s = PM_OK;
+        if (w->f.copy) s = w->f.copy(w->f.ctx, r, out);
+        else memcpy(out, r, w->f.size);
+        if (s != PM_OK) return s;
+        to->used++;
+    }
+    return PM_OK;
+}
+
+/* Asks for a location of len bytes; the results of its n children, on top of the pile, give way to its own. */
+static int pm__fold_ask(pm__fold *w, const pm_mask *mask, unsigned n, const pm_val *val, size_t len, size_t jump) {
+    if (!pm__pile_room(&w->results, 1)) return PM_NOMEM;
+    size_t first = w->results.used - n;
+    void *kids = pm__pile_at(&w->results, first), *out = pm__pile_at(&w->results, w->results.used);
+    const uint8_t *path = w->path.data ? w->path.data : (const uint8_t *)"";
+    pm_fold_at here = {mask, n, kids, val, NULL, 0, path + len - jump, jump};
+    if (!w->cached) here.path = path, here.len = len;
+    int s = w->f.at(w->f.ctx, &here, out);
+    pm__fold_drop(w, &w->results, first);
+    if (s != PM_OK) return s;
+    if (n) memcpy(kids, out, w->f.size);
+    w->results.used++;
+    return PM_OK;
+}
+
+/* Remembers the last n results. */
+static int pm__fold_remember(pm__fold *w, pm__ref node, uint64_t key, const pm_mask *mask, unsigned n) {
+    pm__fold_known k = {*mask, w->kept.used, n};
+    int s = pm__fold_copy(w, &w->results, w->results.used - n, n, &w->kept);
+    if (s != PM_OK) return s;
+    return pm__pile_put(&w->known, &k, 1) && pm__memo_put(&w->memo, node, key, w->known.used - 1) ? PM_OK : PM_NOMEM;
+}
+
+/* Works off the run of path [low, len) above a location whose result is on top. */
+static int pm__fold_run_off(pm__fold *w, size_t len, size_t low) {
+    if (w->run) {
+        if (len > low) w->run(w->f.ctx, w->path.data + low, len - low, pm__pile_at(&w->results, w->results.used - 1));
+        return PM_OK;
+    }
+    int s = PM_OK;
+    while (s == PM_OK && len-- > low) {
+        pm_mask one = {{0, 0, 0, 0}};
+        pm_mask_set(&one, w->path.data[len]);
+        s = pm__fold_ask(w, &one, 1, NULL, len, 0);
+    }
+    return s;
+}
+
+/* What is left to do for a location without a value yet, whose result is on top: value, and run. */
+static int pm__fold_top_off(pm__fold *w, const pm_val *val, size_t len, size_t low) {
+    if (val && w->add_val) w->add_val(w->f.ctx, *val, pm__pile_at(&w->results, w->results.used - 1));
+    return w->step ? pm__fold_run_off(w, len, low) : PM_OK;
+}
+
+/* Ends a stop, the results of whose children are on top. */
+static int pm__fold_finish(pm__fold *w, pm__ref node, uint64_t key, const pm_mask *mask, unsigned n, const pm_val *val,
+                           size_t len, size_t low) {
+    int s = PM_OK;
+    if (key >= PM__FOLD_LIST) s = pm__fold_remember(w, node, key, mask, n);
+    if (s == PM_OK) s = pm__fold_ask(w, mask, n, w->add_val ? NULL : val, len, w->step ? 0 : len - low);
+    if (s == PM_OK && key == PM__FOLD_WHOLE) s = pm__fold_remember(w, node, key, mask, 1);
+    return s == PM_OK ? pm__fold_top_off(w, val, len, low) : s;
+}
+
+/* ---- the walk ------------------------------------------------------------------------------------------------ */
+
+/* Under which key a stop is remembered. */
+static uint64_t pm__fold_key(const pm__fold *w, const pm__fold_spot *s) {
+    bool root = pm__fold_is_root(s);
+    if (!w->cached || !(s->shared || (w->every && root))) return 0;
+    if (w->step) return !root ? 0 : !s->val || w->add_val ? PM__FOLD_WHOLE : PM__FOLD_LIST;
+    if (root) return PM__FOLD_LIST;
+    return PM__FOLD_LIST + 1 + ((uint64_t)s->lo << 10 | (s->pre ? 512u : 0u)) + s->d;
+}
+
+/* Takes what is remembered. */
+static int pm__fold_recall(pm__fold *w, const pm__fold_known *k, uint64_t key, const pm_val *val, size_t low) {
+    pm_mask mask = k->mask;
+    unsigned n = k->n;
+    size_t len = w->path.used;
+    int s = pm__fold_copy(w, &w->kept, k->at, n, &w->results);
+    if (s != PM_OK) return s;
+    if (key == PM__FOLD_WHOLE) return pm__fold_top_off(w, val, len, low);
+    return pm__fold_finish(w, 0, 0, &mask, n, val, len, low);
+}
+
+/* Comes to a spot, `low` bytes of path being above the run that led there: goes on to the next stop, and ends that or
+   opens a frame for it. */
+static int pm__fold_arrive(pm__fold *w, pm__fold_spot s, size_t low) {
+    static const pm_mask none = {{0, 0, 0, 0}};
+    while (!s.val && s.node && !(w->step && pm__fold_is_root(&s)) && pm__fold_lone(&s)) {
+        unsigned next = s.lo;
+        pm__fold_spot t;
+        (void)pm__fold_more(&s, &next);
+        if (!pm__fold_segment(w, &s, &next, &t)) return PM_NOMEM;
+        t.shared |= s.shared;
+        s = t;
+    }
+    if (!s.node) return pm__fold_finish(w, 0, 0, &none, 0, s.val, w->path.used, low);
+    pm__fold_frame f = {s, none, w->path.used, low, pm__fold_key(w, &s), s.lo, 0};
+    const uint64_t *known = f.key ? pm__memo_get(&w->memo, s.node, f.key) : NULL;
+    if (known) return pm__fold_recall(w, (const pm__fold_known *)pm__pile_at(&w->known, *known), f.key, s.val, low);
+    if (pm__fold_is_root(&s)) pm__tally_prefetch(s.node);
+    return pm__pile_put(&w->frames, &f, 1) ? PM_OK : PM_NOMEM;
+}
+
+/* Folds what is at and below a spot at the end of the path; its result comes on top. */
+static int pm__fold_walk(pm__fold *w, pm__fold_spot s, size_t low) {
+    size_t floor = w->frames.used;
+    int st = pm__fold_arrive(w, s, low);
+    while (st == PM_OK && w->frames.used > floor) {
+        pm__fold_frame *f = (pm__fold_frame *)pm__pile_at(&w->frames, w->frames.used - 1);
+        pm__fold_spot t;
+        w->path.used = f->len;
+        if (pm__fold_more(&f->spot, &f->next)) {
+            if (!pm__fold_segment(w, &f->spot, &f->next, &t)) return PM_NOMEM;
+            pm_mask_set(&f->mask, w->path.data[f->len]);
+            f->n++;
+            st = pm__fold_arrive(w, t, f->len + 1);
+        } else {
+            st = pm__fold_finish(w, f->spot.node, f->key, &f->mask, f->n, f->spot.val, f->len, f->low);
+            w->frames.used--;
+        }
+    }
+    return st;
+}
+
+static pm__fold pm__fold_begin(const pm_fold *f) {
+    pm__fold w = {.f = *f};
+    w.step = !(f->flags & PM_FOLD_JUMPING);
+    w.cached = (f->flags & PM_FOLD_CACHED) != 0;
+    w.path = pm__pile_of(1);
+    w.frames = pm__pile_of(sizeof(pm__fold_frame));
+    w.results = pm__pile_of(f->size);
+    w.known = pm__pile_of(sizeof(pm__fold_known));
+    w.kept = pm__pile_of(f->size);
+    return w;
+}
+
+/* Ends a fold. On success its only result goes to *out. */
+static int pm__fold_end(pm__fold *w, int s, void *out) {
+    if (s == PM_OK) {
+        if (w->f.size) memcpy(out, w->results.data, w->f.size);
+        w->results.used = 0;
+    }
+    pm__fold_drop(w, &w->results, 0);
+    pm__fold_drop(w, &w->kept, 0);
+    pm__pile_free(&w->path);
+    pm__pile_free(&w->frames);
+    pm__pile_free(&w->results);
+    pm__pile_free(&w->known);
+    pm__pile_free(&w->kept);
+    pm__memo_free(&w->memo);
+    return s;
+}
+
+static bool pm__fold_is_sound(const pm_fold *f) {
+    return f->at && !((f->flags & PM_FOLD_CACHED) && f->drop && !f->copy);
+}
+
+PM_API int pm_fold_ref(const pm_ref *r, const pm_fold *f, void *out) {
+    if (!pm__fold_is_sound(f)) return PM_INVALID;
+    pm__fold w = pm__fold_begin(f);
+    return pm__fold_end(&w, pm__fold_walk(&w, pm__fold_spot_of(&r->place, r->val), 0), out);
+}
+
+PM_API int pm_fold_map(const pm_map *m, const pm_fold *f, void *out) {
+    pm_ref r = pm_ref_of_map(m, NULL, 0);
+    return pm_fold_ref(&r, f, out);
+}
+
+/* ---- src/pathmap/61_unfold.c --------------------------------------------------------------------------- */
+
+/* Unfolds.
+
+   The engine is a fold (60_fold.c) that asks seeds instead of nodes for what is below: it goes down from seed to seed,
+   and has the fold's callback called on the way up. Locations that wait for their children lie in frames, the children
+   that they have announced on three piles: items, seeds and path bytes. A single child of a location without value is
+   gone on to at once, its byte becomes part of a run, and nothing is kept.
+
+   Building a map is such a fold, a jumping one, whose results are a value and a node for what lies below. A result's
+   node is a line of its own at first; the line above takes it in if it has room, so what is built looks like what
+   insertions build. */
+
+typedef struct pm__sprout_item {
+    size_t path_at, path_len;
+    pm_map graft;
+    bool is_graft;
+} pm__sprout_item;
+
+typedef struct pm__sprout_frame {
+    pm_mask mask;
+    pm_opt val;
+    size_t len, low;
+    size_t first, next, end; /* items */
+} pm__sprout_frame;
+
+struct pm_sprout {
+    pm__fold w;
+    pm_unfold u;
+    const pm_ops *ops; /* of the map that grows; NULL: none does */
+    pm__pile frames, items, seeds, bytes; /* one seed for each item */
+    pm__pile held; /* maps that a cached fold has met: what is remembered of their nodes must stay true */
+    pm_opt val;     /* of the location being asked for */
+    size_t first;   /* its first item */
+    int last;       /* the last child's first byte */
+    pm_status status;
+};
+
+/* ---- what callbacks say -------------------------------------------------------------------------------------- */
+
+static pm_status pm__sprout_fail(pm_sprout *p, pm_status s) {
+    if (p->status == PM_OK) p->status = s;
+    return s;
+}
+
+PM_API pm_status pm_sprout_val(pm_sprout *here, pm_val val) {
+    if (here->val.some) return pm__sprout_fail(here, PM_INVALID);
+    here->val.val = here->ops && pm__ops_is_unit(here->ops) ? 0 : val;
+    here->val.some = true;
+    return PM_OK;
+}
+
+static pm_status pm__sprout_add(pm_sprout *p, const void *path, size_t len, const void *seed, const pm_map *graft) {
+    pm__sprout_item it = {p->bytes.used, len, {0, 0, NULL, NULL, false}, graft != NULL};
+    if (!len || *(const uint8_t *)path <= p->last) return pm__sprout_fail(p, PM_INVALID);
+    if (graft && p->ops && pm_map_ops(graft) != p->ops) return pm__sprout_fail(p, PM_MISMATCH);
+    if (!pm__pile_room(&p->items, 1) || !pm__pile_room(&p->seeds, 1) || !pm__pile_put(&p->bytes, path, len))
+        return pm__sprout_fail(p, PM_NOMEM);
+    if (graft) it.graft = pm_clone(graft);
+    else if (p->u.seed_size) memcpy(pm__pile_at(&p->seeds, p->seeds.used), seed, p->u.seed_size);
+    p->seeds.used++;
+    (void)pm__pile_put(&p->items, &it, 1);
+    p->last = *(const uint8_t *)path;
+    return PM_OK;
+}
+
+PM_API pm_status pm_sprout_child(pm_sprout *here, const void *path, size_t len, const void *seed) {
+    return pm__sprout_add(here, path, len, seed, NULL);
+}
+
+PM_API pm_status pm_sprout_graft(pm_sprout *here, const void *path, size_t len, const pm_map *src) {
+    return pm__sprout_add(here, path, len, NULL, src);
+}
+
+/* ---- the engine ---------------------------------------------------------------------------------------------- */
+
+static pm__sprout_item *pm__sprout_item_at(pm_sprout *p, size_t i) {
+    return (pm__sprout_item *)pm__pile_at(&p->items, i);
+}
+
+static void pm__sprout_drop_seed(pm_sprout *p, void *seed) {
+    if (p->u.drop) p->u.drop(p->u.ctx, seed);
+}
+
+static void pm__sprout_drop_val(pm_sprout *p, pm_opt val) {
+    if (val.some && p->ops) pm__val_release(p->ops, val.val);
+}
+
+/* Appends the way to an item to the path. */
+static bool pm__sprout_follow(pm_sprout *p, const pm__sprout_item *it) {
+    return pm__pile_put(&p->w.path, pm__pile_at(&p->bytes, it->path_at), it->path_len);
+}
+
+/* Asks what is at the path, `seed` being that of the location; ends the location or opens a frame for it. *on: it was
+   skipped, and the seed is now that of its only child. */
+static int pm__sprout_visit(pm_sprout *p, void *seed, size_t low, bool *on) {
+    static const pm_mask none = {{0, 0, 0, 0}};
+    size_t len = p->w.path.used;
+    *on = false;
+    p->val.some = false;
+    p->status = PM_OK;
+    p->last = -1;
+    p->first = p->items.used;
+    int s = p->u.at(p->u.ctx, seed, p, len ? p->w.path.data : (const uint8_t *)"", len);
+    pm__sprout_drop_seed(p, seed);
+    if (s == PM_OK) s = p->status;
+    pm__sprout_frame f = {none, p->val, len, low, p->first, p->first, p->items.used};
+    if (s == PM_OK && f.first == f.end) {
+        s = pm__fold_finish(&p->w, 0, 0, &none, 0, f.val.some ? &f.val.val : NULL, len, low);
+    } else if (s == PM_OK && f.end - f.first == 1 && !f.val.some && !pm__sprout_item_at(p, f.first)->is_graft) {
+        const pm__sprout_item *it = pm__sprout_item_at(p, f.first);
+        if (!pm__sprout_follow(p, it)) return PM_NOMEM;
+        p->items.used = --p->seeds.used;
+        if (p->u.seed_size) memcpy(seed, pm__pile_at(&p->seeds, p->seeds.used), p->u.seed_size);
+        p->bytes.used = it->path_at;
+        *on = true;
+    } else if (s == PM_OK) {
+        s = pm__pile_put(&p->frames, &f, 1) ? PM_OK : PM_NOMEM;
+    }
+    if (s != PM_OK) pm__sprout_drop_val(p, f.val);
+    return s;
+}
+
+/* Folds a grafted map at the end of the path. */
+static int pm__sprout_fold_graft(pm_sprout *p, pm__sprout_item *it, size_t low) {
+    if (p->w.cached) { /* the nodes must not go before the fold ends */
+        if (!pm__pile_put(&p->held, &it->graft, 1)) return PM_NOMEM;
+        it->is_graft = false;
+    }
+    const pm_val *val = it->graft.has_value ? &it->graft.value : NULL;
+    return pm__fold_walk(&p->w, pm__fold_root(it->graft.root, val), low);
+}
+
+static int pm__sow_graft(pm_sprout *p, const pm_map *m, size_t low);
+
+/* Takes a frame's next item: grafts, or hands out the seed (*on). Ends the frame if there is none. */
+static int pm__sprout_next(pm_sprout *p, void *seed, size_t *low, bool *on) {
+    pm__sprout_frame *f = (pm__sprout_frame *)pm__pile_at(&p->frames, p->frames.used - 1);
+    p->w.path.used = f->len;
+    *on = false;
+    if (f->next == f->end) {
+        unsigned n = (unsigned)(f->end - f->first);
+        int s = pm__fold_finish(&p->w, 0, 0, &f->mask, n, f->val.some ? &f->val.val : NULL, f->len, f->low);
+        if (s != PM_OK) return s; /* the frame stays, and with it the value */
+        for (size_t i = f->first; i < f->end; i++)
+            if (pm__sprout_item_at(p, i)->is_graft) pm_drop(&pm__sprout_item_at(p, i)->graft);
+        p->bytes.used = pm__sprout_item_at(p, f->first)->path_at;
+        p->items.used = p->seeds.used = f->first;
+        p->frames.used--;
+        return PM_OK;
+    }
+    pm__sprout_item *it = pm__sprout_item_at(p, f->next);
+    if (!pm__sprout_follow(p, it)) return PM_NOMEM;
+    pm_mask_set(&f->mask, p->w.path.data[f->len]);
+    *low = f->len + 1;
+    f->next++;
+    if (it->is_graft) return p->ops ? pm__sow_graft(p, &it->graft, *low) : pm__sprout_fold_graft(p, it, *low);
+    if (p->u.seed_size) memcpy(seed, pm__pile_at(&p->seeds, f->next - 1), p->u.seed_size);
+    *on = true;
+    return PM_OK;
+}
+
+/* Gives up all that a failure has left. Seeds before a frame's `next` were handed out, and are gone. */
+static void pm__sprout_abandon(pm_sprout *p) {
+    size_t end = p->items.used;
+    for (size_t i = p->frames.used; i-- > 0;) {
+        const pm__sprout_frame *f = (const pm__sprout_frame *)pm__pile_at(&p->frames, i);
+        for (size_t k = f->first; k < end; k++) {
+            pm__sprout_item *it = pm__sprout_item_at(p, k);
+            if (it->is_graft) pm_drop(&it->graft);
+            else if (k >= f->next) pm__sprout_drop_seed(p, pm__pile_at(&p->seeds, k));
+        }
+        pm__sprout_drop_val(p, f->val);
+        end = f->first;
+    }
+    p->items.used = end;
+}
+
+static void pm__sprout_drop_items(pm_sprout *p, size_t from) {
+    for (size_t k = from; k < p->items.used; k++) {
+        if (pm__sprout_item_at(p, k)->is_graft) pm_drop(&pm__sprout_item_at(p, k)->graft);
+        else pm__sprout_drop_seed(p, pm__pile_at(&p->seeds, k));
+    }
+    p->items.used = p->seeds.used = from;
+}
+
+/* `seed`: room for one, which holds the first. */
+static int pm__sprout_grow(pm_sprout *p, void *seed) {
+    bool on = true;
+    size_t low = 0;
+    int s = PM_OK;
+    do {
+        if (on) {
+            s = pm__sprout_visit(p, seed, low, &on);
+            if (s != PM_OK) pm__sprout_drop_items(p, p->first); /* the failed location's: no frame has them */
+        } else {
+            s = pm__sprout_next(p, seed, &low, &on);
+        }
+    } while (s == PM_OK && (on || p->frames.used));
+    return s;
+}
+
+static int pm__sprout_run(const pm_unfold *u, const void *seed, const pm_fold *f, const pm_ops *ops, void *out) {
+    pm_sprout p = {.w = pm__fold_begin(f), .u = *u, .ops = ops};
+    p.frames = pm__pile_of(sizeof(pm__sprout_frame));
+    p.items = pm__pile_of(sizeof(pm__sprout_item));
+    p.seeds = pm__pile_of(u->seed_size);
+    p.bytes = pm__pile_of(1);
+    p.held = pm__pile_of(sizeof(pm_map));
+    pm__pile own = pm__pile_of(u->seed_size);
+    int s = PM_NOMEM;
+    if (pm__pile_room(&own, 1)) {
+        if (u->seed_size) memcpy(own.data, seed, u->seed_size);
+        s = pm__sprout_grow(&p, own.data);
+    } else if (u->drop) {
+        u->drop(u->ctx, (void *)(uintptr_t)seed);
+    }
+    if (s != PM_OK) pm__sprout_abandon(&p);
+    s = pm__fold_end(&p.w, s, out);
+    for (size_t i = 0; i < p.held.used; i++) pm_drop((pm_map *)pm__pile_at(&p.held, i));
+    pm__pile_free(&p.frames);
+    pm__pile_free(&p.items);
+    pm__pile_free(&p.seeds);
+    pm__pile_free(&p.bytes);
+    pm__pile_free(&p.held);
+    pm__pile_free(&own);
+    return s;
+}
+
+PM_API int pm_hylo(const pm_unfold *u, const void *seed, const pm_fold *f, void *out) {
+    if (!pm__fold_is_sound(f)) {
+        if (u->drop) u->drop(u->ctx, (void *)(uintptr_t)seed);
+        return PM_INVALID;
+    }
+    return pm__sprout_run(u, seed, f, NULL, out);
+}
+
+/* ---- building ------------------------------------------------------------------------------------------------ */
+
+/* What a location has come to: its value, and what lies below. Neither: it dangles. */
+typedef struct pm__sown {
+    pm__ref ref;
+    pm_opt val;
+} pm__sown;
+
+static void pm__sow_drop(void *ctx, void *result) {
+    const pm__cx *cx = (const pm__cx *)ctx;
+    pm__sown *k = (pm__sown *)result;
+    pm__any_release(cx, k->ref);
+    if (k->val.some) pm__pay_release(cx, false, k->val.val);
+}
+
+/* A line that nobody shares, or NULL. */
+static pm__line *pm__sow_line(pm__ref r) {
+    if (!r || pm__ref_kind(r) != PM__LINE || !pm__ref_is_unique(r)) return NULL;
+    return (pm__line *)pm__ref_ptr(r);
+}
+
+/* True if all entries stay within a suffix's bounds with so many bytes more. */
+static bool pm__sow_short(const pm__line *y, size_t more) {
+    for (unsigned i = 0; i < y->n; i++)
+        if (more + y->plen + pm__line_suffix(y, i) > PM__SUFFIX_MAX) return false;
+    return true;
+}
+
+/* Leads along s[0..len) to a value or child, as pm__chain does; a line at its end is extended if it can be. It takes
+   over what `pay` holds. 0: no memory, nothing changed. */
+static pm__ref pm__sow_above(const pm__cx *cx, const uint8_t *s, size_t len, bool child, uint64_t pay) {
+    pm__line *y = child ? pm__sow_line(pay) : NULL;
+    if (!len) return pay;
+    size_t size = 0;
+    if (y && len + y->plen <= 255 && pm__sow_short(y, len))
+        size = pm__line_need(y->n, len + pm__line_heap_len(y), pm__line_pay_count(y));
+    if (!size) return pm__chain(cx, s, len, child, pay);
+    uint8_t prefix[256];
+    pm__ent ents[PM__LINE_ENTRIES];
+    memcpy(prefix, s, len);
+    memcpy(prefix + len, pm__line_heap(y), y->plen);
+    pm__line_decode(y, ents);
+    pm__line *x = pm__line_encode(cx, size, prefix, len + y->plen, ents, y->n, 0, 0);
+    if (!x) return 0;
+    pm__mem_free(y, pm__line_size(y));
+    return pm__ref_make(x, PM__LINE, size);
+}
+
+/* The children of one location, and which of them are to be spelled out in its line. */
+typedef struct pm__sow_bed {
+    const pm_mask *mask;
+    pm__sown *kids;
+    unsigned n, total; /* children, entries */
+    size_t bytes;      /* that the entries take */
+    uint32_t inlined;  /* bit i: child i */
+} pm__sow_bed;
+
+static bool pm__sow_is_inlined(const pm__sow_bed *d, unsigned i) { return d->inlined >> i & 1; }
+
+/* Chooses what to spell out, the smallest lines first. At most 32 entries. */
+static void pm__sow_plan(pm__sow_bed *d) {
+    size_t room = PM__LINE_BYTES - PM__LINE_HDR - 8;
+    for (unsigned size = 1; size <= PM__LINE_ENTRIES; size++)
+        for (unsigned i = 0; i < d->n; i++) {
+            const pm__line *y = pm__sow_line(d->kids[i].ref);
+            if (!y || y->n != size || d->total + size - 1 > PM__LINE_ENTRIES) continue;
+            size_t heap = (size_t)y->n * (y->plen + 1u) + pm__line_heap_len(y) - y->plen;
+            size_t more = 2u * y->n + heap + 8u * pm__line_pay_count(y) - 10u;
+            if (d->bytes + more > room || !pm__sow_short(y, 1)) continue;
+            d->inlined |= (uint32_t)1 << i;
+            d->total += size - 1;
+            d->bytes += more;
+        }
+}
+
+/* Lists the entries of a line, its prefix and a byte before them in front of each. */
+static unsigned pm__sow_spell(const pm__line *y, uint8_t b, pm__ent *out, uint8_t **at) {
+    pm__line_decode(y, out);
+    for (unsigned i = 0; i < y->n; i++) {
+        pm__ent *e = &out[i];
+        uint8_t *s = *at, *t = s;
+        *t++ = b;
+        memcpy(t, pm__line_heap(y), y->plen);
+        t += y->plen;
+        if (e->len) *t++ = e->first;
+        if (e->len > 1) memcpy(t, e->rest, e->len - 1u);
+        if (e->len > 1) t += e->len - 1u;
+        *e = pm__ent_make(s, (size_t)(t - s), e->child, e->pay);
+        *at = t;
+    }
+    return y->n;
+}
+
+static pm__ref pm__sow_as_line(const pm__cx *cx, pm__sow_bed *d) {
+    pm__ent ents[PM__LINE_ENTRIES + 1];
+    uint8_t bytes[PM__LINE_BYTES + 2 * PM__LINE_ENTRIES], *at = bytes;
+    unsigned n = 0;
+    int b = -1;
+    pm__sow_plan(d);
+    for (unsigned i = 0; i < d->n; i++) {
+        const pm__sown *k = &d->kids[i];
+        b = pm__mask_next(d->mask, b + 1);
+        uint8_t c = (uint8_t)b;
+        if (k->val.some) *at = c, ents[n++] = pm__ent_make(at++, 1, false, k->val.val);
+        if (pm__sow_is_inlined(d, i)) n += pm__sow_spell((const pm__line *)pm__ref_ptr(k->ref), c, ents + n, &at);
+        else if (k->ref || !k->val.some) *at = c, ents[n++] = pm__ent_make(at++, 1, true, k->ref);
+    }
+    pm__ref r = pm__build_nodes(cx, NULL, 0, ents, n, 0);
+    for (unsigned i = 0; r && i < d->n; i++) {
+        pm__line *y = (pm__line *)pm__ref_ptr(d->kids[i].ref);
+        if (pm__sow_is_inlined(d, i)) pm__mem_free(y, pm__line_size(y));
+    }
+    return r;
+}
+
+static PM__NOINLINE pm__ref pm__sow_as_byte(const pm__cx *cx, const pm__sow_bed *d) {
+    pm_mask cm = {{0, 0, 0, 0}}, vm = {{0, 0, 0, 0}};
+    pm__ref refs[256];
+    pm_val vals[256];
+    unsigned nc = 0, nv = 0;
+    int b = -1;
+    for (unsigned i = 0; i < d->n; i++) {
+        const pm__sown *k = &d->kids[i];
+        b = pm__mask_next(d->mask, b + 1);
+        if (k->val.some) pm_mask_set(&vm, (uint8_t)b), vals[nv++] = k->val.val;
+        if (k->ref || !k->val.some) pm_mask_set(&cm, (uint8_t)b), refs[nc++] = k->ref;
+    }
+    pm__byte *x = pm__byte_make(cx, &cm, &vm, refs, vals);
+    return x ? pm__byte_ref(x) : 0;
+}
+
+/* Makes a node of a location's children, which are empty then. 0: no memory, nothing changed. */
+static pm__ref pm__sow_node(const pm__cx *cx, const pm_mask *mask, pm__sown *kids, unsigned n) {
+    pm__sow_bed d = {mask, kids, n, 0, 0, 0};
+    for (unsigned i = 0; i < n; i++) {
+        bool child = kids[i].ref || !kids[i].val.some;
+        d.total += child + kids[i].val.some;
+        d.bytes += (child ? 10u : 0u) + (kids[i].val.some ? (cx->unit ? 2u : 10u) : 0u);
+    }
+    pm__ref r = d.total <= PM__LINE_ENTRIES ? pm__sow_as_line(cx, &d) : pm__sow_as_byte(cx, &d);
+    for (unsigned i = 0; r && i < n; i++) kids[i].ref = 0, kids[i].val.some = false;
+    return r;
+}
+
+/* Brings what a location has come to down by the run above it: *k then stands at the run's upper end. */
+static bool pm__sow_run(const pm__cx *cx, pm__sown *k, const uint8_t *s, size_t len) {
+    pm__ref r;
+    if (!len) return true;
+    if (!k->ref || !k->val.some) {
+        r = pm__sow_above(cx, s, len, !k->val.some, k->val.some ? k->val.val : k->ref);
+    } else {
+        pm_mask one = {{0, 0, 0, 0}};
+        pm__sown pair = *k;
+        pm_mask_set(&one, s[len - 1]);
+        r = pm__sow_node(cx, &one, &pair, 1);
+        if (!r) return false;
+        k->ref = r, k->val.some = false; /* as far as it has come, so that nothing is lost or held twice */
+        r = pm__sow_above(cx, s, len - 1, true, r);
+    }
+    if (!r) return false;
+    k->ref = r, k->val.some = false;
+    return true;
+}
+
+/* Ends what a location has come to before its run is in place, but for the value, which stays the location's. */
+static int pm__sow_fail(const pm__cx *cx, pm__sown *k, const pm_val *val) {
+    if (val) pm__pay_retain(cx, false, *val);
+    pm__sow_drop((void *)(uintptr_t)cx, k);
+    return PM_NOMEM;
+}
+
+static int pm__sow_at(void *ctx, const pm_fold_at *here, void *out) {
+    const pm__cx *cx = (const pm__cx *)ctx;
+    pm__sown k = {0, {0, false}};
+    if (here->n && !(k.ref = pm__sow_node(cx, here->mask, (pm__sown *)here->results, here->n))) return PM_NOMEM;
+    if (here->val) k.val.val = *here->val, k.val.some = true;
+    if (!pm__sow_run(cx, &k, here->jump, here->jump_len)) return pm__sow_fail(cx, &k, here->val);
+    *(pm__sown *)out = k;
+    return PM_OK;
+}
+
+/* A graft is a result by itself, once its run is in place. */
+static int pm__sow_graft(pm_sprout *p, const pm_map *m, size_t low) {
+    const pm__cx *cx = (const pm__cx *)p->w.f.ctx;
+    pm__sown k = {m->root, {m->value, m->has_value}};
+    pm__ref_retain(k.ref);
+    if (k.val.some) pm__pay_retain(cx, false, k.val.val);
+    if (pm__sow_run(cx, &k, p->w.path.data + low, p->w.path.used - low) && pm__pile_put(&p->w.results, &k, 1))
+        return PM_OK;
+    pm__sow_drop((void *)(uintptr_t)cx, &k);
+    return PM_NOMEM;
+}
+
+PM_API int pm_unfold_map(const pm_unfold *u, const void *seed, const pm_ops *ops, pm_pool *pool, pm_map *out) {
+    pm_map m = pm_new(ops, pool);
+    pm__cx cx = pm__map_cx(&m);
+    pm__sown top;
+    pm_fold f = {sizeof(pm__sown), PM_FOLD_JUMPING, &cx, pm__sow_at, pm__sow_drop, NULL};
+    int s = pm__sprout_run(u, seed, &f, m.ops, &top);
+    if (s != PM_OK) return s;
+    m.root = top.ref, m.value = top.val.some ? top.val.val : 0, m.has_value = top.val.some;
+    *out = m;
+    return pm__map_done(out, PM_OK);
+}
+
+/* ---- src/pathmap/62_hash.c ----------------------------------------------------------------------------- */
+
+/* Hashes of content, and sharing by content (hash-consing).
+
+   The hash of a location is made in two steps, so that what lies below a node's root has a hash of its own, whatever
+   value the entry above holds:
+
+     below(location)  = seal(absorb of: number of children, and for each child its byte and its hash)
+     hash(location)   = below(location), or with a value v: seal(absorb(absorb(below, mark), hash of v))
+
+   merkleize first hashes all distinct nodes (a fold that remembers every node), then goes over them deepest first. A
+   node gives way to an equal one met before it, or stays; it is copied if a node below it gave way or was copied. The
+   old nodes all live until the new root is in place, so references never change their meaning on the way, and running
+   out of memory loses only what was made. */
+
+/* ---- the function -------------------------------------------------------------------------------------------- */
+
+static PM__INLINE uint64_t pm__hash_rotate(uint64_t x, unsigned n) { return x << n | x >> (64 - n); }
+
+/* For each word a permutation of the states, and for each state one-to-one in the word. */
+static PM__INLINE pm_hash128 pm__hash_absorb(pm_hash128 h, uint64_t word) {
+    h.lo = (h.lo ^ word) * 0x9FB21C651E98DF25u;
+    h.hi = (h.hi + word) * 0xD6E8FEB86659FD93u;
+    h.lo = pm__hash_rotate(h.lo, 29) + h.hi;
+    h.hi = pm__hash_rotate(h.hi, 37) ^ h.lo;
+    return h;
+}
+
+static PM__INLINE pm_hash128 pm__hash_seal(pm_hash128 h) {
+    for (unsigned i = 0; i < 2; i++) {
+        h.lo = (h.lo ^ h.lo >> 32) * 0xA0761D6478BD642Fu;
+        h.hi = (h.hi ^ h.hi >> 31) * 0xE7037ED1A0B428DBu;
+        h.lo += h.hi;
+        h.hi ^= pm__hash_rotate(h.lo, 23);
+    }
+    h.lo ^= h.lo >> 29;
+    h.hi ^= h.hi >> 30;
+    return h;
+}
+
+static PM__INLINE pm_hash128 pm__hash_begin(unsigned children) {
+    pm_hash128 h = {0x243F6A8885A308D3u, 0x13198A2E03707344u}; /* digits of pi */
+    return pm__hash_absorb(h, children);
+}
+
+/* The byte goes into one of the words of the child's hash, which is as random as the word was. */
+static PM__INLINE pm_hash128 pm__hash_child(pm_hash128 h, uint8_t byte, pm_hash128 child) {
+    h = pm__hash_absorb(h, child.lo + (byte + (uint64_t)1) * 0x9E3779B97F4A7C15u);
+    return pm__hash_absorb(h, child.hi);
+}
+
+static pm_hash128 pm__hash_value(pm_hash128 h, uint64_t v) {
+    return pm__hash_seal(pm__hash_absorb(pm__hash_absorb(h, 0xA4093822299F31D0u), v));
+}
+
+/* ---- as a fold ----------------------------------------------------------------------------------------------- */
+
+static int pm__hash_at(void *ctx, const pm_fold_at *here, void *out) {
+    const pm_hash128 *kids = (const pm_hash128 *)here->results;
+    pm_hash128 h = pm__hash_begin(here->n);
+    int b = -1;
+    (void)ctx;
+    for (unsigned i = 0; i < here->n; i++) {
+        b = pm__mask_next(here->mask, b + 1);
+        h = pm__hash_child(h, (uint8_t)b, kids[i]);
+    }
+    *(pm_hash128 *)out = pm__hash_seal(h);
+    return PM_OK;
+}
+
+static void pm__hash_run(void *ctx, const uint8_t *s, size_t len, void *result) {
+    pm_hash128 h = *(pm_hash128 *)result, one = pm__hash_begin(1);
+    (void)ctx;
+    while (len--) h = pm__hash_seal(pm__hash_child(one, s[len], h));
+    *(pm_hash128 *)result = h;
+}
+
+static void pm__hash_add(void *ctx, pm_val v, void *result) {
+    pm_hash128 *h = (pm_hash128 *)result;
+    const pm_ops *ops = *(const pm_ops *const *)ctx;
+    *h = pm__hash_value(*h, pm__ops_is_unit(ops) ? 0 : pm__val_hash(ops, v));
+}
+
+/* `ops` must last as long as the fold. */
+static pm__fold pm__hash_fold(const pm_ops **ops) {
+    pm_fold f = {sizeof(pm_hash128), PM_FOLD_CACHED, (void *)ops, pm__hash_at, NULL, NULL};
+    pm__fold w = pm__fold_begin(&f);
+    w.run = pm__hash_run;
+    w.add_val = pm__hash_add;
+    return w;
+}
+
+PM_API pm_status pm_hash_ref(const pm_ref *r, pm_hash128 *out) {
+    const pm_ops *ops = r->ops;
+    pm__fold w = pm__hash_fold(&ops);
+    return (pm_status)pm__fold_end(&w, pm__fold_walk(&w, pm__fold_spot_of(&r->place, r->val), 0), out);
+}
+
+PM_API pm_status pm_hash(const pm_map *m, pm_hash128 *out) {
+    pm_ref r = pm_ref_of_map(m, NULL, 0);
+    return pm_hash_ref(&r, out);
+}
+
+/* ---- sharing by content -------------------------------------------------------------------------------------- */
+
+typedef struct pm__merkle {
+    pm__cx cx;
+    pm__fold hashes;  /* knows below() of every node's root */
+    pm__memo instead; /* (node, 0): the node that stands for it */
+    pm__memo first;   /* below() of a content to the node that stands for it */
+    pm__pile stack, made;
+    pm_merkle_stats stats;
+} pm__merkle;
+
+static pm_hash128 pm__merkle_hash(const pm__merkle *k, pm__ref r) {
+    const uint64_t *i = pm__memo_get(&k->hashes.memo, r, PM__FOLD_WHOLE);
+    PM__CHECK2(i);
+    const pm__fold_known *known = (const pm__fold_known *)pm__pile_at(&k->hashes.known, (size_t)*i);
+    return *(const pm_hash128 *)pm__pile_at(&k->hashes.kept, known->at);
+}
+
+/* Compares what lies below two nodes' roots. 1 equal, 0 not, -1 no memory. */
+static int pm__merkle_equal(const pm__merkle *k, pm__ref a, pm__ref b) {
+    pm__equal q = {k->cx.ops, NULL, 0, 0, {NULL, 0, 0}};
+    int r = pm__equal_push(&q, pm__place_root(a), pm__place_root(b)) ? 1 : -1;
+    while (r == 1 && q.used) {
+        q.used--;
+        r = pm__equal_step(&q, q.jobs[q.used].a, q.jobs[q.used].b);
+    }
+    if (q.jobs) pm__mem_free_big(q.jobs, q.cap * sizeof *q.jobs);
+    pm__memo_free(&q.seen);
+    return r;
+}
+
+static pm__ref pm__merkle_instead(const pm__merkle *k, pm__ref r) {
+    const uint64_t *known = r ? pm__memo_get(&k->instead, r, 0) : NULL;
+    return known ? *known : r;
+}
+
+/* Puts the node that stands for it in the place of a child. */
+static void pm__merkle_swap(const pm__merkle *k, pm__ref *slot) {
+    pm__ref old = *slot, r = pm__merkle_instead(k, old);
+    if (r == old) return;
+    pm__ref_retain(r);
+    *slot = r;
+    pm__any_release(&k->cx, old); /* never the last reference: the map still holds all old nodes */
+}
+
+/* The slots of a node's children, in byte order; the node is the caller's if they are to be written. A wide node gives
+   those of one block. */
+static unsigned pm__merkle_slots(pm__ref r, unsigned block, pm__ref **out) {
+    if (pm__ref_kind(r) == PM__LINE) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+        unsigned n = 0;
+        for (uint32_t m = x->cmask; m; m &= m - 1) out[n++] = pm__line_child(x, pm__ctz32(m));
+        return n;
+    }
+    pm__byte *x = (pm__byte *)pm__ref_ptr(r);
+    bool wide = pm__byte_is_wide(x);
+    unsigned n = wide ? pm__popcount32(pm__byte_block_bits(x, block)) : x->nc;
+    for (unsigned i = 0; i < n; i++) out[i] = wide ? &pm__byte_block(x, block)->slot[i] : &x->slot[i];
+    return n;
+}
+
+static unsigned pm__merkle_blocks(pm__ref r) { return pm__ref_kind(r) == PM__WIDE ? PM__WIDE_BLOCKS : 1; }
+
+/* Bit i: block i (0 of other nodes) holds a child that another node stands for. */
+static unsigned pm__merkle_stale(const pm__merkle *k, pm__ref r) {
+    unsigned stale = 0;
+    for (unsigned b = 0; b < pm__merkle_blocks(r); b++) {
+        pm__ref *slots[PM__WIDE_FROM];
+        unsigned n = pm__merkle_slots(r, b, slots);
+        for (unsigned i = 0; i < n && !(stale >> b & 1); i++)
+            if (*slots[i] != pm__merkle_instead(k, *slots[i])) stale |= 1u << b;
+    }
+    return stale;
+}
+
+/* A copy of a node that leads to what stands for its children. 0: no memory. */
+static pm__ref pm__merkle_copy(const pm__merkle *k, pm__ref r, unsigned stale) {
+    pm__ref c;
+    if (pm__ref_kind(r) == PM__LINE) c = pm__line_copy(&k->cx, (const pm__line *)pm__ref_ptr(r));
+    else c = pm__byte_copy(&k->cx, (const pm__byte *)pm__ref_ptr(r));
+    for (unsigned b = 0; c && b < pm__merkle_blocks(c); b++) {
+        pm__ref *slots[PM__WIDE_FROM];
+        if (!(stale >> b & 1)) continue;
+        if (pm__ref_kind(c) == PM__WIDE &&
+            !pm__byte_own_block(&k->cx, (pm__byte *)pm__ref_ptr(c), (uint8_t)(b << 4), 0)) {
+            pm__any_release(&k->cx, c);
+            return 0;
+        }
+        unsigned n = pm__merkle_slots(c, b, slots);
+        for (unsigned i = 0; i < n; i++) pm__merkle_swap(k, slots[i]);
+    }
+    return c;
+}
+
+/* Decides what stands for a node, all below it being decided. False: no memory. */
+static bool pm__merkle_decide(pm__merkle *k, pm__ref r) {
+    pm_hash128 h = pm__merkle_hash(k, r);
+    unsigned stale = pm__merkle_stale(k, r);
+    pm__ref now = r;
+    uint64_t a = h.lo ? h.lo : 1;
+    const uint64_t *other;
+    k->stats.nodes++;
+    if (stale) { /* before it is compared: then what both lead to is one and the same */
+        if (!pm__pile_room(&k->made, 1) || !(now = pm__merkle_copy(k, r, stale))) return false;
+        pm__pile_put(&k->made, &now, 1);
+    }
+    for (; (other = pm__memo_get(&k->first, a, h.hi)) != NULL; h.hi++) { /* one hash, other content: the next place */
+        int equal = pm__merkle_equal(k, *other, now);
+        if (equal < 0) return false;
+        if (!equal) continue;
+        k->stats.replaced++;
+        if (stale) {
+            k->made.used--;
+            pm__any_release(&k->cx, now);
+        }
+        return pm__memo_put(&k->instead, r, 0, *other);
+    }
+    k->stats.copied += stale != 0;
+    return pm__memo_put(&k->first, a, h.hi, now) && pm__memo_put(&k->instead, r, 0, now);
+}
+
+/* Goes over the distinct nodes below a root, deepest first. False: no memory. */
+static bool pm__merkle_walk(pm__merkle *k, pm__ref root) {
+    pm__tally_frame f = {root, 0, 0, 0, false};
+    bool ok = pm__pile_put(&k->stack, &f, 1);
+    while (ok && k->stack.used) {
+        pm__tally_frame *top = (pm__tally_frame *)pm__pile_at(&k->stack, k->stack.used - 1);
+        size_t depth;
+        bool shared;
+        f.node = pm__tally_child(PM__TALLY_VALS, top, &depth, &shared);
+        if (!f.node) {
+            ok = pm__merkle_decide(k, top->node);
+            k->stack.used--;
+        } else if (!pm__memo_get(&k->instead, f.node, 0)) {
+            ok = pm__pile_put(&k->stack, &f, 1);
+        }
+    }
+    return ok;
+}
+
+/* True if the map was hashed and its nodes decided. */
+static bool pm__merkle_run(pm__merkle *k, const pm_map *m) {
+    pm__fold *w = &k->hashes;
+    w->every = true;
+    if (pm__fold_walk(w, pm__fold_root(m->root, m->has_value ? &m->value : NULL), 0) != PM_OK) return false;
+    k->stats.hash = *(const pm_hash128 *)pm__pile_at(&w->results, 0);
+    return !m->root || pm__merkle_walk(k, m->root);
+}
+
+PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
+    const pm_ops *ops = pm_map_ops(m);
+    pm__merkle k = {.cx = pm__map_cx(m), .hashes = pm__hash_fold(&ops)};
+    pm_hash128 unused;
+    k.stack = pm__pile_of(sizeof(pm__tally_frame));
+    k.made = pm__pile_of(sizeof(pm__ref));
+    bool ok = pm__merkle_run(&k, m);
+    pm__ref old = m->root, now = pm__merkle_instead(&k, old);
+    if (ok && now != old) {
+        pm__ref_retain(now);
+        m->root = now;
+        pm__any_release(&k.cx, old);
+    }
+    for (size_t i = 0; i < k.made.used; i++) pm__any_release(&k.cx, *(pm__ref *)pm__pile_at(&k.made, i));
+    (void)pm__fold_end(&k.hashes, ok ? PM_OK : PM_NOMEM, &unused);
+    pm__pile_free(&k.stack);
+    pm__pile_free(&k.made);
+    pm__memo_free(&k.instead);
+    pm__memo_free(&k.first);
+    if (!ok) return PM_NOMEM;
+    if (stats) *stats = k.stats;
+    return pm__map_done(m, PM_OK);
+}
+
+/* ---- src/pathmap/63_sample.c --------------------------------------------------------------------------- */
+
+/* Sampling.
+
+   Weights, not counts: a number m * 2^e whose e is 0 as long as the number fits 64 bits, so small weights are exact and
+   huge ones precise to 63 bits. A walk down takes an index and subtracts the weights of what it passes, in order: in a
+   line the locations of the prefix, then entry by entry what each adds to the one before, and what lies below it; in a
+   byte node byte by byte. Below a node whose weight is not exact a new index is drawn. */
+
+typedef struct pm__weight {
+    uint64_t m;
+    uint32_t e; /* if not 0, the highest bit of m is set */
+} pm__weight;
+
+struct pm_sampler {
+    pm_map map;
+    pm_sample what;
+    pm__memo index; /* (node, 0): where its weight is */
+    pm__pile weights, path;
+    pm__weight total;
+    pm_rz at;
+};
+
+/* ---- weights ------------------------------------------------------------------------------------------------- */
+
+static uint64_t pm__weight_scaled(pm__weight w, uint32_t e) {
+    if (w.e > e) return UINT64_MAX;
+    return e - w.e > 63 ? 0 : w.m >> (e - w.e);
+}
+
+static pm__weight pm__weight_add(pm__weight a, pm__weight b) {
+    uint32_t e = a.e > b.e ? a.e : b.e;
+    uint64_t x = pm__weight_scaled(a, e), y = pm__weight_scaled(b, e);
+    pm__weight w = {x + y, e};
+    if (w.m < x) w.m = w.m >> 1 | (uint64_t)1 << 63, w.e++;
+    return w;
+}
+
+static pm__weight pm__weight_of(const pm_sampler *s, pm__ref r) {
+    pm__weight none = {0, 0};
+    const uint64_t *i = r ? pm__memo_get(&s->index, r, 0) : NULL;
+    return i ? *(const pm__weight *)pm__pile_at(&s->weights, (size_t)*i) : none;
+}
+
+/* Below a node whose children are known. */
+static pm__weight pm__weight_sum(const pm_sampler *s, pm__ref r) {
+    pm__weight w = {pm__tally_own(s->what == PM_SAMPLE_VALS ? PM__TALLY_VALS : PM__TALLY_LOCS, r, 0), 0};
+    pm__tally_frame f = {r, 0, 0, 0, false};
+    size_t depth;
+    bool shared;
+    for (pm__ref c; (c = pm__tally_child(PM__TALLY_VALS, &f, &depth, &shared)) != 0;)
+        w = pm__weight_add(w, pm__weight_of(s, c));
+    return w;
+}
+
+/* Weighs all nodes below a root, deepest first. False: no memory. */
+static bool pm__sampler_weigh(pm_sampler *s, pm__ref root) {
+    pm__pile stack = pm__pile_of(sizeof(pm__tally_frame));
+    pm__tally_frame f = {root, 0, 0, 0, false};
+    bool ok = pm__pile_put(&stack, &f, 1);
+    while (ok && stack.used) {
+        pm__tally_frame *top = (pm__tally_frame *)pm__pile_at(&stack, stack.used - 1);
+        size_t depth;
+        bool shared;
+        f.node = pm__tally_child(PM__TALLY_VALS, top, &depth, &shared);
+        if (!f.node) {
+            pm__weight w = pm__weight_sum(s, top->node);
+            ok = pm__memo_put(&s->index, top->node, 0, s->weights.used) && pm__pile_put(&s->weights, &w, 1);
+            stack.used--;
+        } else if (!pm__memo_get(&s->index, f.node, 0)) {
+            ok = pm__pile_put(&stack, &f, 1);
+        }
+    }
+    pm__pile_free(&stack);
+    return ok;
+}
+
+PM_API pm_status pm_sampler_new(const pm_map *m, pm_sample what, pm_sampler **out) {
+    pm_sampler *s = (pm_sampler *)pm__mem_alloc_big(sizeof *s);
+    if (!s) return PM_NOMEM;
+    memset(s, 0, sizeof *s);
+    s->map = pm_clone(m);
+    s->what = what;
+    s->weights = pm__pile_of(sizeof(pm__weight));
+    s->path = pm__pile_of(1);
+    s->total.m = what == PM_SAMPLE_PATHS || m->has_value;
+    bool ok = !m->root || pm__sampler_weigh(s, m->root);
+    if (!ok || pm_rz_open(&s->at, &s->map, NULL, 0) != PM_OK) {
+        pm_sampler_free(s);
+        return PM_NOMEM;
+    }
+    s->total = pm__weight_add(s->total, pm__weight_of(s, m->root));
+    *out = s;
+    return PM_OK;
+}
+
+PM_API void pm_sampler_free(pm_sampler *s) {
+    if (!s) return;
+    pm_rz_drop(&s->at);
+    pm__memo_free(&s->index);
+    pm__pile_free(&s->weights);
+    pm__pile_free(&s->path);
+    pm_drop(&s->map);
+    pm__mem_free_big(s, sizeof *s);
+}
+
+PM_API uint64_t pm_sampler_count(const pm_sampler *s) { return pm__weight_scaled(s->total, 0); }
+
+/* ---- the walk ------------------------------------------------------------------------------------------------ */
+
+/* What is looked for: the t-th, counted in units of 2^e. */
+typedef struct pm__sample_aim {
+    uint64_t t;
+    uint32_t e;
+    pm_random random; /* NULL: t is exact */
+    void *ctx;
+} pm__sample_aim;
+
+/* True if the aim lies in something of that weight; else it has passed it. */
+static bool pm__aim_in(pm__sample_aim *a, pm__weight w) {
+    uint64_t units = pm__weight_scaled(w, a->e);
+    if (a->t < units || w.e > a->e) return true;
+    a->t -= units;
+    return false;
+}
+
+/* True if the aim is one of n locations, or values; *i: which. */
+static bool pm__aim_at(pm__sample_aim *a, uint64_t n, uint64_t *i) {
+    pm__weight w = {n, 0};
+    *i = a->t;
+    return n && pm__aim_in(a, w);
+}
+
+/* A number in 0..n-1. */
+static uint64_t pm__aim_draw(const pm__sample_aim *a, uint64_t n) {
+    uint64_t skip = (0 - n) % n, x; /* so many of the words would favour the low numbers */
+    do x = a->random(a->ctx);
+    while (x < skip);
+    return x % n;
+}
+
+static void pm__aim_anew(pm__sample_aim *a, pm__weight w) {
+    a->e = w.e;
+    a->t = pm__aim_draw(a, w.m);
+}
+
+/* Goes through a node. 1: found, 0: on in *child, -1: no memory, 2: passed by (what is less than a unit was). */
+static int pm__aim_line(pm_sampler *s, pm__sample_aim *a, const pm__line *x, pm__ref *child) {
+    const uint8_t *heap = pm__line_heap(x);
+    bool paths = s->what == PM_SAMPLE_PATHS;
+    uint64_t i;
+    if (paths && pm__aim_at(a, x->plen, &i)) return pm__pile_put(&s->path, heap, (size_t)i + 1) ? 1 : -1;
+    if (!pm__pile_put(&s->path, heap, x->plen)) return -1;
+    for (unsigned k = 0, off = x->plen; k < x->n; off += pm__line_lens(x)[k], k++) {
+        size_t len = pm__line_suffix(x, k), before = paths ? pm__line_shared_before(x, k, off) : 0, upto = len;
+        bool leads = pm__line_is_child(x, k), found = pm__aim_at(a, paths ? len - before : !leads, &i);
+        if (!found && !(leads && pm__aim_in(a, pm__weight_of(s, *pm__line_child(x, k))))) continue;
+        if (found && paths) upto = before + (size_t)i + 1;
+        if (upto && !(pm__pile_put(&s->path, &x->body[k], 1) && pm__pile_put(&s->path, heap + off, upto - 1)))
+            return -1;
+        if (!found) *child = *pm__line_child(x, k);
+        return found;
+    }
+    return 2;
+}
+
+static int pm__aim_byte(pm_sampler *s, pm__sample_aim *a, const pm__byte *x, pm__ref *child) {
+    pm_mask m = pm__byte_mask(x);
+    for (int b = pm__mask_next(&m, 0); b >= 0; b = pm__mask_next(&m, b + 1)) {
+        uint8_t c = (uint8_t)b;
+        uint64_t i;
+        bool found = pm__aim_at(a, s->what == PM_SAMPLE_PATHS || pm__byte_has_val(x, c), &i);
+        pm__ref r = !found && pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
+        if (!found && !pm__aim_in(a, pm__weight_of(s, r))) continue;
+        *child = r;
+        return pm__pile_put(&s->path, &c, 1) ? found : -1;
+    }
+    return 2;
+}
+
+static pm_status pm__sampler_go(pm_sampler *s, pm__sample_aim a, const pm_rz **at) {
+    uint64_t i;
+    pm__ref r = s->map.root;
+    bool found = pm__aim_at(&a, s->what == PM_SAMPLE_PATHS || s->map.has_value, &i);
+    s->path.used = 0;
+    if (!found && a.random && a.e) pm__aim_anew(&a, pm__weight_of(s, r));
+    while (!found) {
+        size_t len = s->path.used;
+        pm__ref child = r;
+        bool line = pm__ref_kind(r) == PM__LINE;
+        int step = line ? pm__aim_line(s, &a, (const pm__line *)pm__ref_ptr(r), &child)
+                        : pm__aim_byte(s, &a, (const pm__byte *)pm__ref_ptr(r), &child);
+        if (step < 0) return PM_NOMEM;
+        found = step == 1;
+        if (step == 2) s->path.used = len;
+        if (!found && a.random && a.e) pm__aim_anew(&a, pm__weight_of(s, child));
+        r = child;
+    }
+    (void)pm_rz_move_to(&s->at, s->path.used ? (const void *)s->path.data : "", s->path.used);
+    if (pm_rz_status(&s->at) != PM_OK) return PM_NOMEM;
+    *at = &s->at;
+    return PM_OK;
+}
+
+PM_API pm_status pm_sampler_at(pm_sampler *s, uint64_t i, const pm_rz **at) {
+    pm__sample_aim a = {i, 0, NULL, NULL};
+    if (!s->total.e && i >= s->total.m) return PM_INVALID;
+    return pm__sampler_go(s, a, at);
+}
+
+PM_API pm_status pm_sampler_draw(pm_sampler *s, pm_random random, void *ctx, const pm_rz **at) {
+    pm__sample_aim a = {0, 0, random, ctx};
+    if (!s->total.m) return PM_INVALID;
+    pm__aim_anew(&a, s->total);
+    return pm__sampler_go(s, a, at);
+}
+
+PM_API bool pm_rz_descend_random(pm_rz *z, pm_random random, void *ctx) {
+    pm__sample_aim a = {0, 0, random, ctx};
+    bool moved = false;
+    for (unsigned n; (n = pm_rz_child_count(z)) > 0; moved = true)
+        if (!pm_rz_descend_indexed_byte(z, n > 1 ? (unsigned)pm__aim_draw(&a, n) : 0)) break;
+    return moved;
 }
 
 /* ---- src/pathmap/80_inspect.c -------------------------------------------------------------------------- */

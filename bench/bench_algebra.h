@@ -1,4 +1,4 @@
-/* The rival of bench_algebra: sorted vectors of strings (bench/rivals/std_algebra.cc). Linked in when BENCH_STD is 1. */
+/* The rival of bench_algebra: sorted vectors of strings (bench/rivals/std_algebra.cc). Used when BENCH_STD is 1. */
 #ifndef BENCH_ALGEBRA_H
 #define BENCH_ALGEBRA_H
 

@@ -323,6 +323,40 @@ ON(kcount) {
     return fine(out, pm_depth_count(map_of(s, a, 0), clamp(a->num), &n)) && say(out, n);
 }
 
+/* The fold of the script, one location at a time; a jumping fold works off what was skipped. */
+static uint64_t fold_child(uint64_t f, int byte, uint64_t result) {
+    f = (f ^ (uint64_t)byte) * 0x100000001b3u;
+    return (f ^ result) * 0x100000001b3u;
+}
+
+static int fold_at(void *ctx, const pm_fold_at *here, void *out) {
+    const uint64_t start = 0xcbf29ce484222325u, *kids = here->results;
+    uint64_t f = start;
+    int b = -1;
+    (void)ctx;
+    if (here->val) f = (f ^ *here->val) * 0x100000001b3u + 1;
+    for (unsigned i = 0; i < here->n; i++) {
+        b = pm_mask_next(here->mask, b + 1);
+        f = fold_child(f, b, kids[i]);
+    }
+    for (size_t i = here->jump_len; i-- > 0;) f = fold_child(start, here->jump[i], f);
+    memcpy(out, &f, sizeof f);
+    return PM_OK;
+}
+
+ON(fold) {
+    const pm_map *m = map_of(s, a, 0);
+    uint64_t h[4];
+    for (unsigned flags = 0; flags < 4; flags++) {
+        pm_fold f = {.size = sizeof *h, .flags = flags, .at = fold_at};
+        int st = pm_fold_map(m, &f, &h[flags]);
+        if (!fine(out, (pm_status)st)) return false;
+    }
+    must_agree(out, h[0] == h[1] && h[0] == h[2] && h[0] == h[3], "folds disagree");
+    replay_print(out, "%016llx", (unsigned long long)h[PM_FOLD_CACHED]);
+    return true;
+}
+
 ON(check) {
     const char *why = "no reason given";
     pm_status st = pm_check(map_of(s, a, 0), &why);

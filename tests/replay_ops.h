@@ -40,7 +40,7 @@ enum {
     X("restrict", "MMM", OP_PLAIN, restrict, BOTH)                \
     X("sub1", "MMp", OP_PLAIN, sub1, BOTH)                        \
     X("kcount", "Mn", OP_PLAIN, kcount, BOTH)                     \
-    X("fold", "M", OP_PLAIN, fold, MODEL)                         \
+    X("fold", "M", OP_PLAIN, fold, BOTH)                          \
     X("check", "M", OP_PLAIN, check, BOTH)                        \
     X("ropen", "rMp", OP_PLAIN, ropen, BOTH)                      \
     X("rclose", "R", OP_CLOSES, rclose, BOTH)                     \

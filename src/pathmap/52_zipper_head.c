@@ -1,31 +1,37 @@
 /* Heads.
 
-   The content of the map is divided: what lies at and below a writer's root P is in a map of the writer's own, at the
-   same path; the rest is in `base`, where only the location P itself is left, if it existed.
+   What lies at and below a writer's root is in a map of the writer's own, at the same path; the rest is in `base`. A
+   writer is *clean* as long as `base` has the same content there, shared, and *dirty* otherwise.
 
-       base                a..x  b/1 b/2  c!          writer at "c"   c/7  c/8/..
-       a snapshot          clone of base, with each writer's map grafted in at its root
+       base                a..x  b/1 b/2  c!          dirty writer at "c"    c/7  c/8/..
+                                                      clean writer at "b/"   (shared with base)  b/1  b/2
+       a snapshot          base, after what dirty writers have was put there
 
-   So a writer works on nodes that nobody else has, and is a plain write zipper; what it costs to be watched is that each
-   change says when it begins and ends (51_write_zipper.c). Making a snapshot clones the writer's map between two changes,
-   in O(1); from then on the nodes are shared and the writer's next changes copy what they touch. When a writer ends, its
-   map is put back into `base`.
+   Before its first change a clean writer takes its content out of `base`, where only the location is left. So a writer
+   works on nodes that nobody else has, and is a plain write zipper; what it costs to be watched is that each change says
+   when it begins and ends (51_write_zipper.c). Making a snapshot puts the content of dirty writers into `base`, between
+   two changes, which makes them clean, and clones `base`: where nothing has changed there is nothing to do. When a writer
+   ends, it is made clean if it is not.
 
-   Making a snapshot. Under the lock: `base` is cloned, and every writer concerned is held; then one fence for all. A held
-   writer that is inside a change ends it; a held one that wants to begin a change leaves a copy of its map ("parked") to
-   whoever waits, and goes on. A copy serves those that began to wait before it was made. The lock is not kept while
-   waiting. A fence (pm_head_fence) lets nobody go on: it waits until all are outside of changes at one time.
+   Making a snapshot. Under the lock, every dirty writer concerned is held; then one fence for all. Those that are
+   outside of changes are made clean, and `base` is cloned; those that are inside will be waited for, without the lock,
+   and come into the snapshot alone. A held writer that wants to begin a change leaves a copy of its map ("parked") to
+   whoever waits, and goes on. A copy serves those that began to wait before it was made. A snapshot at a common instant
+   (pm_head_fence) lets nobody go on: it waits until all are outside of changes at one time.
 
    Claims. `writers` and `pins` are maps from paths to records. A path conflicts with those at its prefixes, found by
    walking down along it, and with those below it, which exist if the location does: claims are removed with pruning, so
    each location has a claim at or below it.
 
    Out of memory. A zipper that ends cannot fail. What it leaves to be done, if there is no memory for it, is kept as
-   `unsettled` and tried again by the next request, which answers PM_NOMEM if it fails again.
+   `unsettled` and tried again by the next request, which answers PM_NOMEM if it fails again. A content that cannot be
+   taken out of `base` stays there, shared and no longer looked at.
 
    Invariants, whenever the lock is free
    - a writer's map holds nothing but prefixes of its root, and what is at and below it
-   - `base` has nothing below the root of a writer, and no value there
+   - if the root exists in what readers see of a writer, it does so from then on (a group that is undone was never seen);
+     so the location that is left in `base` is always right
+   - a writer is in the list of dirty ones exactly if it is not clean
    - a record is in its map of claims exactly once (a chain of writers, if claims are unchecked), or is unsettled */
 #include "51_write_zipper.c"
 #include "52_zipper_head.h"
@@ -51,15 +57,19 @@ typedef struct pm__writer {
     pm_map map;   /* the content at and below the root */
     pm_txn group; /* what readers see meanwhile */
     struct pm__writer *same; /* the next one at the same path, which is the caller's mistake */
-    bool merged;  /* `map` has been given back */
-    bool ended;   /* freed by the last snapshot that uses it */
+    bool clean;
+    struct pm__writer *next_dirty, **link_dirty;
+    bool ended;       /* freed by the last snapshot that uses it */
     uint32_t users;   /* snapshots being made with it */
-    uint32_t waiting; /* snapshots that still need a copy */
+    uint32_t waiting; /* of these, the ones that need a copy */
     uint32_t fencing; /* of these, the ones at a common instant */
+    uint32_t served;  /* the ones that need the parked copy */
     uint64_t parkings;
-    bool has_parked;
     pm_map parked;
 } pm__writer;
+
+/* What `hold` in the claim of a writer asks for, before the next change. */
+enum { PM__HOLD_WAIT = 1, PM__HOLD_CLEAN = 2 };
 
 struct pm_head {
     struct pm_claim reading; /* all snapshot readers' */
@@ -67,6 +77,8 @@ struct pm_head {
     bool fenced;
     pm_map base;
     pm_map writers, pins;
+    pm__writer *dirty;
+    size_t ndirty;
     pm__stake *unsettled;
     uint64_t out;     /* zippers, and those being made */
     pm_map *home;     /* where the content goes back to; NULL: the head owns it */
@@ -100,41 +112,96 @@ static void pm__head_pause(unsigned *turn) {
 /* What readers see of a writer between two changes. */
 static const pm_map *pm__writer_visible(const pm__writer *w) { return w->group.open ? &w->group.saved : &w->map; }
 
+/* Says what the writer has to do before its next change. With the lock held. */
+static void pm__writer_set_hold(pm__writer *w) {
+    /* Release: pairs with the acquire load in pm__claim_try_enter; who goes on then, finds counts of shared nodes raised. */
+    pm__store_release(&w->stake.claim.hold,
+                      (w->waiting ? (uint32_t)PM__HOLD_WAIT : 0) | (w->clean ? (uint32_t)PM__HOLD_CLEAN : 0));
+}
+
 /* Leaves a copy for those that wait. `old` receives what it replaces. With the lock held. */
 static void pm__writer_park(pm__writer *w, pm_map *old) {
-    if (w->has_parked) *old = w->parked;
+    if (!w->waiting) return;
+    if (w->served) *old = w->parked;
     w->parked = pm_clone(pm__writer_visible(w));
-    w->has_parked = true;
     w->parkings++;
-    /* Release: pairs with the acquire load in pm__claim_try_enter. */
-    pm__store_release(&w->stake.claim.hold, 0);
+    w->served += w->waiting;
+    w->waiting = 0;
+}
+
+/* Puts what is at and below a place of one map there in another. */
+static bool pm__head_transfer(const pm_map *from, pm_map *to, const uint8_t *path, size_t len) {
+    pm__cx cx = pm__map_cx(to);
+    pm_ref r = pm_ref_of_map(from, path, len);
+    pm_map copy;
+    if (!r.exists) return true;
+    if (len == 0) {
+        copy = pm_clone(from);
+        pm_drop(to);
+        *to = copy;
+        return true;
+    }
+    if (pm__map_of_place(&cx, &r.place, r.val, &copy) != PM_OK) return false;
+    pm_opt val = {copy.value, copy.has_value};
+    if (pm__trie_assign(&cx, &to->root, path, len, val, copy.root)) return true;
+    pm_drop(&copy);
+    return false;
+}
+
+/* Makes a writer clean. False: no memory. With the lock held, between two changes. */
+static bool pm__writer_clean(pm__writer *w) {
+    pm_head *h = w->stake.head;
+    if (w->clean) return true;
+    if (!pm__head_transfer(pm__writer_visible(w), &h->base, w->stake.path, w->stake.len)) return false;
+    w->clean = true;
+    h->ndirty--;
+    *w->link_dirty = w->next_dirty;
+    if (w->next_dirty) w->next_dirty->link_dirty = w->link_dirty;
+    return true;
+}
+
+/* Makes a writer dirty: takes its content out of the base, if there is memory for that. With the lock held. */
+static void pm__writer_soil(pm__writer *w) {
+    pm_head *h = w->stake.head;
+    pm_opt none = {0, false};
+    if (!w->clean) return;
+    w->clean = false;
+    h->ndirty++;
+    w->next_dirty = h->dirty;
+    w->link_dirty = &h->dirty;
+    if (w->next_dirty) w->next_dirty->link_dirty = &w->next_dirty;
+    h->dirty = w;
+    if (w->stake.len == 0) {
+        pm_drop(&h->base);
+        return;
+    }
+    pm__survey there = pm__trie_survey(h->base.root, w->stake.path, w->stake.len);
+    if (!there.exists || (there.childless && !there.val)) return;
+    pm__cx cx = pm__map_cx(&h->base);
+    (void)pm__trie_assign(&cx, &h->base.root, w->stake.path, w->stake.len, none, 0);
+}
+
+/* Takes the lock when the writer may begin a change. */
+static void pm__writer_lock(pm__writer *w) {
+    pm_head *h = w->stake.head;
+    for (unsigned turn = 0;; pm__head_pause(&turn)) {
+        pm__lock_acquire(&h->lock);
+        if (w->fencing == 0) return;
+        pm__lock_release(&h->lock);
+    }
 }
 
 /* Called by a writer that may not begin a change: on return it has begun it. */
 static void pm__writer_wait(struct pm_claim *c) {
     pm__writer *w = (pm__writer *)(void *)c;
-    pm_head *h = w->stake.head;
     pm_map old = pm_new(w->map.ops, w->map.pool);
-    for (unsigned turn = 0;; pm__head_pause(&turn)) {
-        pm__lock_acquire(&h->lock);
-        bool go = w->fencing == 0 || pm__load_relaxed(&c->hold) == 0;
-        if (go) {
-            if (pm__load_relaxed(&c->hold)) pm__writer_park(w, &old);
-            pm__store_relaxed(&c->in_call, 1); /* whoever holds it next comes after us, through the lock */
-        }
-        pm__lock_release(&h->lock);
-        if (go) break;
-    }
+    pm__writer_lock(w);
+    pm__writer_park(w, &old);
+    pm__writer_soil(w);
+    pm__writer_set_hold(w);
+    pm__store_relaxed(&c->in_call, 1); /* whoever holds it next comes after us, through the lock */
+    pm__lock_release(&w->stake.head->lock);
     pm_drop(&old);
-}
-
-static void pm__writer_enter(pm__writer *w) {
-    if (!pm__claim_try_enter(&w->stake.claim)) pm__writer_wait(&w->stake.claim);
-}
-
-static void pm__writer_leave(pm__writer *w) {
-    struct pm_claim *c = &w->stake.claim;
-    pm__store_release(&c->in_call, pm__load_relaxed(&c->in_call) - 1);
 }
 
 /* ---- claims -------------------------------------------------------------------------------------------------- */
@@ -351,38 +418,10 @@ static bool pm__stake_unclaim(pm__stake *k) {
     return true;
 }
 
-/* Puts what is at and below a place of one map there in another. */
-static bool pm__head_transfer(const pm_map *from, pm_map *to, const uint8_t *path, size_t len) {
-    pm__cx cx = pm__map_cx(to);
-    pm_ref r = pm_ref_of_map(from, path, len);
-    pm_map copy;
-    if (!r.exists) return true;
-    if (pm__map_of_place(&cx, &r.place, r.val, &copy) != PM_OK) return false;
-    pm_opt val = {copy.value, copy.has_value};
-    if (pm__trie_assign(&cx, &to->root, path, len, val, copy.root)) return true;
-    pm_drop(&copy);
-    return false;
-}
-
-/* Gives a writer's content back to the base. */
-static bool pm__writer_merge(pm__writer *w) {
-    pm_head *h = w->stake.head;
-    if (w->stake.len == 0) {
-        pm_drop(&h->base);
-        h->base = w->map;
-        w->map = pm_new(h->base.ops, h->base.pool);
-    } else {
-        if (!pm__head_transfer(&w->map, &h->base, w->stake.path, w->stake.len)) return false;
-        pm_drop(&w->map);
-    }
-    w->merged = true;
-    return true;
-}
-
 /* Does what is left to do of a zipper that has ended. False: no memory. */
 static bool pm__stake_settle(pm__stake *k) {
     pm__writer *w = k->kind == PM_CLAIM_WRITER ? (pm__writer *)(void *)k : NULL;
-    if (w && !w->merged && !pm__writer_merge(w)) return false;
+    if (w && !pm__writer_clean(w)) return false;
     if (k->claimed && !pm__stake_unclaim(k)) return false;
     if (!w) pm__stake_free(k);
     else if (w->users == 0) pm__writer_free(w);
@@ -542,40 +581,27 @@ PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
 
 /* ---- writers ------------------------------------------------------------------------------------------------- */
 
+/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. What is to be dropped
+   without the lock goes to saved and old. */
+static void pm__writer_finish(pm__writer *w, pm_map *saved, pm_map *old) {
+    *saved = w->group.saved;
+    if (w->group.open) pm__writer_soil(w); /* the base has at most what readers saw until now */
+    w->group = pm__txn_none;
+    pm__writer_park(w, old);
+    pm__writer_set_hold(w);
+    pm__stake_end(&w->stake);
+}
+
 static void pm__writer_end(struct pm_claim *c) {
     pm__writer *w = (pm__writer *)(void *)c;
     pm_head *h = w->stake.head;
-    pm_map saved = w->group.saved, old = pm_new(w->map.ops, w->map.pool);
-    pm__writer_enter(w); /* to end is a change: who holds the writer gets its copy first */
-    w->group = pm__txn_none;
-    pm__lock_acquire(&h->lock);
-    if (w->waiting) pm__writer_park(w, &old);
-    pm__writer_leave(w);
-    pm__stake_end(&w->stake);
+    pm_map saved, old = pm_new(w->map.ops, w->map.pool);
+    pm__writer_lock(w);
+    pm__writer_finish(w, &saved, &old);
     h->out--;
     pm__lock_release(&h->lock);
     pm_drop(&saved);
     pm_drop(&old);
-}
-
-/* Moves the content at the writer's root out of the base. False: no memory, nothing changed. */
-static bool pm__writer_take_out(pm__writer *w) {
-    pm_map *base = &w->stake.head->base;
-    const uint8_t *path = w->stake.path;
-    size_t len = w->stake.len;
-    pm_opt none = {0, false};
-    w->map = pm_new(base->ops, base->pool);
-    if (len == 0) {
-        pm_map empty = w->map;
-        w->map = *base;
-        *base = empty;
-        return true;
-    }
-    if (!pm__head_transfer(base, &w->map, path, len)) return false;
-    pm__survey there = pm__trie_survey(base->root, path, len);
-    if (!there.exists || (there.childless && !there.val)) return true;
-    pm__cx cx = pm__map_cx(base);
-    return pm__trie_assign(&cx, &base->root, path, len, none, 0);
 }
 
 /* Enters a writer among the claims. */
@@ -604,20 +630,19 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     w->stake.claim.end = pm__writer_end;
     w->stake.claim.pin = pm__writer_pin;
     w->stake.claim.wait = pm__writer_wait;
-    w->merged = true; /* nothing is to be given back yet */
+    w->clean = true;
+    w->map = pm_new(h->base.ops, h->base.pool);
     if (!pm__writer_claim(w)) {
         pm__stake_free(&w->stake);
         return PM_NOMEM;
     }
-    pm_status s = pm__writer_take_out(w) ? PM_OK : PM_NOMEM;
-    if (s == PM_OK) {
-        w->merged = false;
-        s = pm_wz_open(out, &w->map, w->stake.path, w->stake.len);
-    }
+    pm_status s = pm__head_transfer(&h->base, &w->map, w->stake.path, w->stake.len) ? PM_OK : PM_NOMEM;
+    if (s == PM_OK) s = pm_wz_open(out, &w->map, w->stake.path, w->stake.len);
     if (s != PM_OK) {
         pm__stake_end(&w->stake);
         return s;
     }
+    pm__writer_set_hold(w);
     out->cursor.claim = &w->stake.claim;
     h->out++;
     return PM_OK;
@@ -653,125 +678,161 @@ PM_API pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t le
 /* A writer whose content a snapshot needs. */
 typedef struct pm__piece {
     pm__writer *w;
-    uint64_t parkings; /* a copy parked since then will do */
-    bool done;
+    uint64_t parkings; /* a copy parked since then is for us */
+    bool held, alone;  /* alone: not in the base, but in `map` */
     pm_map map;
     pm_map stale; /* to be dropped without the lock */
 } pm__piece;
 
 typedef struct pm__snap {
-    bool covered; /* all of it lies at or below the root of the only writer */
     bool fence;
     bool counted; /* among the head's zippers */
     pm_map map;
-    size_t n;
+    size_t n, cap;
     pm__piece *pieces;
 } pm__snap;
 
-/* Finds the writers at, above and below a path. False: no memory. With the lock held. */
+static bool pm__snap_add(pm__snap *p, pm__writer *w) {
+    if (w->clean && !p->fence) return true;
+    if (p->n == p->cap) {
+        size_t cap = p->cap ? p->cap * 2 : 8;
+        void *grown = pm__mem_grow(p->pieces, p->cap * sizeof *p->pieces, cap * sizeof *p->pieces);
+        if (!grown) return false;
+        p->pieces = (pm__piece *)grown;
+        p->cap = cap;
+    }
+    memset(&p->pieces[p->n], 0, sizeof *p->pieces);
+    p->pieces[p->n++].w = w;
+    return true;
+}
+
+static bool pm__paths_overlap(const uint8_t *p, size_t n, const uint8_t *q, size_t m) {
+    size_t min = n < m ? n : m;
+    return min == 0 || memcmp(p, q, min) == 0;
+}
+
+/* Finds the writers at, above and below a path whose content the base lacks; those that fences concern, all the same.
+   A few dirty ones are looked through, however many writers there are. False: no memory. With the lock held. */
 static bool pm__snap_find(pm_head *h, pm__snap *p, const void *path, size_t len) {
+    enum { FEW = 16 };
     pm__stakes found = {NULL, 0, 0};
-    pm__stake *above = pm__claim_above(&h->writers, path, len);
-    p->covered = above != NULL;
-    bool ok = above ? pm__stakes_add(&found, above) : pm__stakes_add_below(&found, &h->writers, path, len);
-    if (ok && found.n) {
-        p->pieces = (pm__piece *)pm__mem_alloc_big(found.n * sizeof *p->pieces);
-        ok = p->pieces != NULL;
+    bool ok = true;
+    if (!p->fence && h->ndirty <= FEW) {
+        for (pm__writer *w = h->dirty; ok && w; w = w->next_dirty) {
+            if (pm__paths_overlap(pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake), (const uint8_t *)path, len))
+                ok = pm__snap_add(p, w);
+        }
+        return ok;
     }
-    if (ok) p->n = found.n;
-    for (size_t i = 0; i < p->n; i++) {
-        memset(&p->pieces[i], 0, sizeof *p->pieces);
-        p->pieces[i].w = (pm__writer *)(void *)found.list[i];
-    }
+    ok = pm__stakes_add_overlapping(&found, &h->writers, path, len);
+    for (size_t i = 0; ok && i < found.n; i++) ok = pm__snap_add(p, (pm__writer *)(void *)found.list[i]);
     pm__stakes_free(&found);
     return ok;
 }
 
 static void pm__piece_hold(pm__piece *q, bool fence) {
-    q->parkings = q->w->parkings;
-    q->w->users++;
-    q->w->waiting++;
-    q->w->fencing += fence;
+    pm__writer *w = q->w;
+    q->parkings = w->parkings;
+    q->held = true;
+    w->users++;
+    w->waiting++;
+    w->fencing += fence;
     /* Before the load of `in_call`: see pm__claim_try_enter. */
-    pm__store_seq_cst(&q->w->stake.claim.hold, 1);
+    pm__store_seq_cst(&w->stake.claim.hold, (uint32_t)PM__HOLD_WAIT | (w->clean ? (uint32_t)PM__HOLD_CLEAN : 0));
 }
+
+static bool pm__piece_is_parked(const pm__piece *q) { return q->w->parkings != q->parkings; }
 
 static void pm__piece_let_go(pm__piece *q, bool fence) {
     pm__writer *w = q->w;
+    q->held = false;
     w->fencing -= fence;
-    if (--w->waiting) return;
-    pm__store_release(&w->stake.claim.hold, 0); /* pairs with the acquire load in pm__claim_try_enter */
-    if (w->has_parked) q->stale = w->parked;
-    w->has_parked = false;
-    memset(&w->parked, 0, sizeof w->parked);
+    if (!pm__piece_is_parked(q)) {
+        w->waiting--;
+    } else if (--w->served == 0) {
+        q->stale = w->parked;
+        memset(&w->parked, 0, sizeof w->parked);
+    }
+    pm__writer_set_hold(w);
 }
 
 /* True if the writer is between two changes; then its map is as its last change has left it. */
 static bool pm__piece_is_quiet(const pm__piece *q) {
-    return pm__load_seq_cst(&q->w->stake.claim.in_call) == 0; /* pairs with the release of pm__wz_leave */
+    return q->w->clean || pm__load_seq_cst(&q->w->stake.claim.in_call) == 0; /* pairs with the release of pm__wz_leave */
 }
 
-static bool pm__piece_is_parked(const pm__piece *q) { return q->w->has_parked && q->w->parkings != q->parkings; }
-
-static void pm__piece_take(pm__piece *q, bool fence) {
-    q->map = pm_clone(pm__piece_is_parked(q) ? &q->w->parked : pm__writer_visible(q->w));
-    q->done = true;
-    pm__piece_let_go(q, fence);
-}
-
-/* Takes what can be taken now. True if nothing is left. With the lock held. */
-static bool pm__snap_take(pm__snap *p) {
-    size_t left = 0;
-    if (p->fence)
-        for (size_t i = 0; i < p->n; i++)
-            if (!pm__piece_is_quiet(&p->pieces[i])) return false;
+/* Puts what is between changes into the base. False: no memory. With the lock held. */
+static bool pm__snap_settle(pm__snap *p) {
     for (size_t i = 0; i < p->n; i++) {
         pm__piece *q = &p->pieces[i];
-        if (q->done) continue;
-        if (p->fence || pm__piece_is_parked(q) || pm__piece_is_quiet(q)) pm__piece_take(q, p->fence);
-        else left++;
+        /* A fence has seen all quiet, and they stay so; one that tries to begin and steps back may look otherwise. */
+        if (!p->fence && !pm__piece_is_quiet(q)) continue;
+        if (!pm__writer_clean(q->w)) return false;
+        pm__piece_let_go(q, p->fence);
+    }
+    return true;
+}
+
+/* Takes copies of what was inside a change. True if nothing is left to be taken. With the lock held. */
+static bool pm__snap_take(pm__snap *p) {
+    size_t left = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        pm__piece *q = &p->pieces[i];
+        if (!q->held) continue;
+        if (pm__piece_is_parked(q) || pm__piece_is_quiet(q)) {
+            q->map = pm_clone(pm__piece_is_parked(q) ? &q->w->parked : pm__writer_visible(q->w));
+            q->alone = true;
+            pm__piece_let_go(q, false);
+        } else {
+            left++;
+        }
     }
     return left == 0;
 }
 
-/* Collects the parts of a snapshot. */
-static pm_status pm__snap_gather(pm_head *h, pm__snap *p, const void *path, size_t len) {
-    pm_status s = PM_OK;
-    pm__lock_acquire(&h->lock);
-    if (!pm__head_settle(h) || !pm__snap_find(h, p, path, len)) { /* then there are no pieces */
-        pm__lock_release(&h->lock);
-        return PM_NOMEM;
-    }
-    h->out++;
-    p->counted = true;
-    p->map = p->covered ? pm_new(h->base.ops, h->base.pool) : pm_clone(&h->base);
-    for (size_t i = 0; i < p->n; i++) pm__piece_hold(&p->pieces[i], p->fence);
-    if (p->n && !h->fenced && !pm__fence_all()) {
-        for (size_t i = 0; i < p->n; i++) pm__piece_let_go(&p->pieces[i], p->fence);
-        s = PM_IO;
-    }
-    for (unsigned turn = 0; s == PM_OK && !pm__snap_take(p);) {
-        pm__lock_release(&h->lock);
-        pm__head_pause(&turn);
-        pm__lock_acquire(&h->lock);
-    }
-    pm__lock_release(&h->lock);
-    return s;
+static bool pm__snap_is_quiet(const pm__snap *p) {
+    for (size_t i = 0; i < p->n; i++)
+        if (!pm__piece_is_quiet(&p->pieces[i])) return false;
+    return true;
 }
 
-/* Puts the parts together. False: no memory. */
-static bool pm__snap_join(pm__snap *p) {
-    bool ok = true;
-    if (p->covered) {
-        p->map = p->pieces[0].map;
-        memset(&p->pieces[0].map, 0, sizeof p->map);
-        return true;
+/* Gives the lock to others for a moment. */
+static void pm__head_breathe(pm_head *h, unsigned *turn) {
+    pm__lock_release(&h->lock);
+    pm__head_pause(turn);
+    pm__lock_acquire(&h->lock);
+}
+
+/* Collects the parts of a snapshot, with the lock held. */
+static pm_status pm__snap_gather(pm_head *h, pm__snap *p) {
+    unsigned turn = 0;
+    for (size_t i = 0; i < p->n; i++) pm__piece_hold(&p->pieces[i], p->fence);
+    if (p->n && !h->fenced && !pm__fence_all()) return PM_IO;
+    while (p->fence && !pm__snap_is_quiet(p)) pm__head_breathe(h, &turn);
+    if (!pm__snap_settle(p)) return PM_NOMEM;
+    p->map = pm_clone(&h->base);
+    while (!pm__snap_take(p)) pm__head_breathe(h, &turn);
+    return PM_OK;
+}
+
+static pm_status pm__snap_make(pm_head *h, pm__snap *p, const void *path, size_t len) {
+    pm_status s = PM_NOMEM;
+    pm__lock_acquire(&h->lock);
+    if (pm__head_settle(h) && pm__snap_find(h, p, path, len)) {
+        h->out++;
+        p->counted = true;
+        s = pm__snap_gather(h, p);
+    } else {
+        p->n = 0; /* none is held */
     }
-    for (size_t i = 0; ok && i < p->n; i++) {
+    for (size_t i = 0; i < p->n; i++)
+        if (p->pieces[i].held) pm__piece_let_go(&p->pieces[i], p->fence);
+    pm__lock_release(&h->lock);
+    for (size_t i = 0; s == PM_OK && i < p->n; i++) {
         const pm__stake *k = &p->pieces[i].w->stake;
-        ok = pm__head_transfer(&p->pieces[i].map, &p->map, k->path, k->len);
+        if (p->pieces[i].alone && !pm__head_transfer(&p->pieces[i].map, &p->map, k->path, k->len)) s = PM_NOMEM;
     }
-    return ok;
+    return s;
 }
 
 static void pm__snap_free(pm_head *h, pm__snap *p) {
@@ -787,7 +848,7 @@ static void pm__snap_free(pm_head *h, pm__snap *p) {
         pm_drop(&p->pieces[i].stale);
         if (p->pieces[i].w) pm__writer_free(p->pieces[i].w);
     }
-    if (p->pieces) pm__mem_free_big(p->pieces, p->n * sizeof *p->pieces);
+    if (p->pieces) pm__mem_free_big(p->pieces, p->cap * sizeof *p->pieces);
 }
 
 /* Opens a reader that owns a map, its root at a path below the head's. */
@@ -808,8 +869,8 @@ static pm_status pm__head_read(pm_head *h, const void *path, size_t len, bool fe
     memset(&p, 0, sizeof p);
     p.fence = fence;
     *out = pm__rz_none;
-    pm_status s = pm__snap_gather(h, &p, path, len);
-    if (s == PM_OK) s = pm__snap_join(&p) ? pm__head_open(h, &p.map, path, len, out) : PM_NOMEM;
+    pm_status s = pm__snap_make(h, &p, path, len);
+    if (s == PM_OK) s = pm__head_open(h, &p.map, path, len, out);
     pm__snap_free(h, &p);
     if (s == PM_OK) out->claim = &h->reading;
     else if (p.counted) pm__reader_end(&h->reading);
@@ -857,21 +918,16 @@ static pm__pin *pm__pin_add(pm_head *h, const void *path, size_t len) {
 static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out) {
     pm__writer *w = (pm__writer *)(void *)c;
     pm_head *h = w->stake.head;
-    pm_map saved = w->group.saved, old = pm_new(w->map.ops, w->map.pool);
-    pm__writer_enter(w);
-    pm__lock_acquire(&h->lock);
+    pm_map saved, old = pm_new(w->map.ops, w->map.pool);
+    memset(&saved, 0, sizeof saved);
+    pm__writer_lock(w);
     pm__pin *k = pm__head_settle(h) ? pm__pin_add(h, pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake)) : NULL;
     if (k) {
-        w->group = pm__txn_none;
-        if (w->waiting) pm__writer_park(w, &old);
-        pm__writer_leave(w);
-        pm__stake_end(&w->stake);
+        pm__writer_finish(w, &saved, &old);
         *out = &k->stake.claim;
-    } else {
-        pm__writer_leave(w);
     }
     pm__lock_release(&h->lock);
-    if (k) pm_drop(&saved);
+    pm_drop(&saved);
     pm_drop(&old);
     return k ? PM_OK : PM_NOMEM;
 }

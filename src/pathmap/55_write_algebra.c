@@ -142,7 +142,7 @@ PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
         s = pm__wz_settle(w, &focus, &o, false, NULL);
     }
     if (s == PM_OK && done) *done = both;
-    return both ? s : pm__wz_done(w, s);
+    return pm__wz_done(w, s);
 }
 
 /* ---- dropping k bytes ---------------------------------------------------------------------------------------- */

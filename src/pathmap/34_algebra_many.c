@@ -1,10 +1,11 @@
 /* Join and meet of any number of tries in one pass: the byte nodes that several sides have at one place are combined at
    once, by their masks, without a trie in between for every two of them. Where fewer than three sides are left, or
-   lines among them, pairs are combined two by two (30_algebra.c), neighbours first; hooks are taken to be associative.
+   lines among them, pairs are combined two by two (33_algebra_walk.c), neighbours first; hooks are taken to be
+   associative.
 
    Sides that are one node count once if values are idempotent. A shared node below the root goes to the pairwise
    algebra, which remembers what it has seen. */
-#include "30_algebra.c"
+#include "33_algebra_walk.c"
 
 /* A place at which three or more sides have byte nodes. */
 typedef struct pm__many_frame {
@@ -66,7 +67,7 @@ static size_t pm__many_distinct(const pm__many *m, pm__ref *sides, size_t n) {
     if (!m->q.idempotent) return n;
     for (size_t i = 0; i < n; i++) {
         bool seen = false;
-        for (size_t j = k; j-- > 0 && !seen && k - j <= 64;) seen = sides[j] == sides[i]; /* a look at the latest will do */
+        for (size_t j = k; j-- > 0 && !seen && k - j <= 64;) seen = sides[j] == sides[i]; /* the latest will do */
         if (!seen) sides[k++] = sides[i];
     }
     return k;

@@ -1,0 +1,289 @@
+/* Pairs as bytes: masks of children and values combined word by word. A line shows the first bytes of its entries. */
+#include "31_algebra_lists.c"
+
+/* ---- masks --------------------------------------------------------------------------------------------------- */
+
+/* A side as bytes that lead on. Lines show the first byte of their entries. */
+typedef struct pm__alg_view {
+    pm_mask child, val;
+    const pm__byte *x; /* NULL: a line */
+    unsigned nc, nv;
+    pm_place kids[PM__LINE_ENTRIES]; /* lines: in byte order */
+    pm_val vals[PM__LINE_ENTRIES];
+} pm__alg_view;
+
+static void pm__alg_view_of(pm__alg_view *v, const pm_place *p) {
+    pm_mask none = {{0, 0, 0, 0}};
+    if (!pm__place_in_line(p)) {
+        v->x = pm__place_byte(p);
+        v->child = pm__byte_children(v->x);
+        v->val = pm__byte_values(v->x);
+        return;
+    }
+    pm_mask m = pm__place_mask_entered(p);
+    v->x = NULL;
+    v->nc = v->nv = 0;
+    v->child = v->val = none;
+    for (int c = pm_mask_next(&m, 0); c >= 0; c = pm_mask_next(&m, c + 1)) {
+        uint8_t b = (uint8_t)c;
+        pm_place at = *p, below;
+        (void)pm__place_down(&at, &b, 1);
+        const pm_val *val = pm__place_val(&at);
+        below = at;
+        if (val) pm_mask_set(&v->val, b), v->vals[v->nv++] = *val;
+        if (!pm__place_enter(&below)) {
+            if (val) continue;
+            at = pm__place_root(0);
+        }
+        pm_mask_set(&v->child, b);
+        v->kids[v->nc++] = at;
+    }
+}
+
+/* The place of the child at a byte that has one; `rank` counts those before it. */
+static PM__INLINE pm_place pm__alg_view_kid(const pm__alg_view *v, uint8_t c, unsigned rank) {
+    if (!v->x) return v->kids[rank];
+    return pm__alg_root(pm__byte_is_wide(v->x) ? *pm__byte_child(v->x, c) : v->x->slot[rank]);
+}
+
+/* The values of a side, in byte order: byte nodes have them from the far end downwards. */
+typedef struct pm__alg_vals {
+    const pm_val *at;
+    ptrdiff_t step;
+} pm__alg_vals;
+
+static pm__alg_vals pm__alg_view_vals(const pm__alg_view *v) {
+    pm__alg_vals r = {v->vals, 1};
+    if (v->x && !pm__byte_is_unit(v->x)) r.at = v->x->slot + v->x->cap - 1, r.step = -1;
+    else if (v->x) r.at = &pm__unit_val, r.step = 0;
+    return r;
+}
+
+/* Combines the values of one word of the masks. False: a hook is wrong. */
+static bool pm__alg_word_vals(pm__alg *q, pm__alg_frame *f, unsigned w, uint64_t va, uint64_t vb, pm__alg_vals *a,
+                              pm__alg_vals *b, pm_val **out) {
+    pm__alg_op op = q->op;
+    bool keep_a = op == PM__ALG_JOIN || op == PM__ALG_SUB, keep_b = op == PM__ALG_JOIN;
+    if (va & ~vb) *(keep_a ? &f->same_b : &f->same_a) = false;
+    if (vb & ~va) *(keep_b ? &f->same_a : &f->same_b) = false;
+    f->vm.w[w] = (va & vb) | (keep_a ? va : 0) | (keep_b ? vb : 0);
+    uint64_t gone = 0, both = va & vb, drops = op == PM__ALG_SUB ? both : 0;
+    for (uint64_t look = f->vm.w[w]; look; look &= look - 1) {
+        uint64_t bit = look & (0 - look);
+        const pm_val *in_a = a->at + a->step * (ptrdiff_t)pm__popcount64(va & (bit - 1));
+        const pm_val *in_b = b->at + b->step * (ptrdiff_t)pm__popcount64(vb & (bit - 1));
+        pm_val x = *((va & bit) ? in_a : in_b), y = *((vb & bit) ? in_b : in_a); /* equal where one side has it */
+        pm__alg_val r;
+        **out = x;
+        if (op == PM__ALG_RESTRICT || (x == y && (q->idempotent || !(both & bit)))) {
+            gone |= drops & bit;
+            *out += !(drops & bit);
+            continue;
+        }
+        bool ok = pm__alg_value(q, &x, &y, &r);
+        pm__alg_differ(f, ok && r.some ? r.alg : 0);
+        if (!ok) f->vm.w[w] &= (bit - 1) & ~gone; /* what is not there yet is not to be given back */
+        if (!ok) return false;
+        if (!r.some) f->vm.w[w] &= ~bit;
+        if (r.fresh) f->fresh.w[w] |= bit;
+        **out = r.val;
+        *out += r.some;
+    }
+    f->vm.w[w] &= ~gone;
+    if (gone) f->same_a = f->same_b = false;
+    a->at += a->step * (ptrdiff_t)pm__popcount64(va);
+    b->at += b->step * (ptrdiff_t)pm__popcount64(vb);
+    return true;
+}
+
+/* Combines the values of both sides into the frame. False: a hook is wrong. */
+static bool pm__alg_mask_vals(pm__alg *q, pm__alg_frame *f, const pm__alg_view *a, const pm__alg_view *b) {
+    pm__alg_vals va = pm__alg_view_vals(a), vb = pm__alg_view_vals(b);
+    pm_val *out = f->vals;
+    for (unsigned w = 0; w < 4; w++)
+        if (!pm__alg_word_vals(q, f, w, a->val.w[w], b->val.w[w], &va, &vb, &out)) return false;
+    return true;
+}
+
+/* Which bytes with a child on either side matter, and what is said of the others. */
+static pm_mask pm__alg_mask_kids(pm__alg *q, pm__alg_frame *f, const pm__alg_view *a, const pm__alg_view *b) {
+    pm_mask look;
+    for (unsigned w = 0; w < 4; w++) {
+        uint64_t ca = a->child.w[w], cb = b->child.w[w], ma = ca | a->val.w[w], mb = cb | b->val.w[w];
+        switch (q->op) {
+        case PM__ALG_JOIN: look.w[w] = ca | cb; break;
+        case PM__ALG_MEET:
+            look.w[w] = (ca | cb) & ma & mb;
+            if (ma & ~mb) f->same_a = false;
+            if (mb & ~ma) f->same_b = false;
+            break;
+        case PM__ALG_SUB:
+            look.w[w] = ca;
+            if (cb & ~ca) f->same_b = false;
+            break;
+        case PM__ALG_RESTRICT:
+            look.w[w] = ca & mb;
+            if (ma & ~mb) f->same_a = false;
+            break;
+        }
+    }
+    return look;
+}
+
+/* Makes the pair for byte c. */
+static void pm__alg_mask_pair(pm__alg *q, pm__alg_frame *f, const pm__alg_view *a, const pm__alg_view *b, uint8_t c,
+                              const pm_place *pa, const pm_place *pb) {
+    bool ca = pm_mask_test(&a->child, c), cb = pm_mask_test(&b->child, c);
+    bool va = pm_mask_test(&a->val, c), vb = pm_mask_test(&b->val, c);
+    pm__alg_pair *p = &f->pairs[f->npairs++];
+    p->a = *pa;
+    p->b = *pb;
+    p->ref = 0;
+    p->at = c;
+    p->alg = PM__ALG_WAITS;
+    p->dangles = false;
+    switch (q->op) {
+    case PM__ALG_JOIN:
+        p->dangles = true;
+        if (!cb && !vb) p->alg = PM_ALG_LEFT;
+        if (!ca && !va) p->alg = PM_ALG_RIGHT;
+        break;
+    case PM__ALG_MEET: p->dangles = !va && !vb && pa->node == 0 && pb->node == 0; break;
+    case PM__ALG_SUB:
+        p->dangles = !cb && !vb;
+        if (p->dangles) p->alg = PM_ALG_LEFT;
+        break;
+    case PM__ALG_RESTRICT:
+        p->dangles = vb;
+        if (vb) p->alg = PM_ALG_LEFT;
+        break;
+    }
+}
+
+/* Opens a pair by its masks; as pm__alg_open_lists. */
+static PM__NOINLINE bool pm__alg_open_bytes(pm__alg *q, const pm_place *pa, const pm_place *pb) {
+    pm__alg_view a, b;
+    pm_mask none = {{0, 0, 0, 0}};
+    pm_place empty = {0, 0, 0, 0};
+    pm__alg_view_of(&a, pa);
+    pm__alg_view_of(&b, pb);
+    pm_mask kids = pm_mask_or(a.child, b.child), vals = pm_mask_or(a.val, b.val);
+    pm__alg_frame *f = pm__alg_push(q, pm_mask_count(&kids), 0, pm_mask_count(&vals), 0);
+    if (!f) {
+        q->status = PM_NOMEM;
+        return false;
+    }
+    f->bytes = true;
+    f->vm = f->fresh = none;
+    if (!pm__alg_mask_vals(q, f, &a, &b)) return false;
+    pm_mask look = pm__alg_mask_kids(q, f, &a, &b);
+    unsigned ra = 0, rb = 0;
+    for (unsigned w = 0; w < 4; w++) {
+        uint64_t ca = a.child.w[w], cb = b.child.w[w];
+        for (uint64_t left = look.w[w]; left; left &= left - 1) {
+            uint64_t bit = left & (0 - left);
+            uint8_t c = (uint8_t)(64 * w + pm__ctz64(left));
+            pm_place ka = empty, kb = empty;
+            if (ca & bit) ka = pm__alg_view_kid(&a, c, ra + pm__popcount64(ca & (bit - 1)));
+            if (cb & bit) kb = pm__alg_view_kid(&b, c, rb + pm__popcount64(cb & (bit - 1)));
+            pm__alg_mask_pair(q, f, &a, &b, c, &ka, &kb);
+        }
+        ra += pm__popcount64(ca);
+        rb += pm__popcount64(cb);
+    }
+    return true;
+}
+
+/* ---- closing masks ------------------------------------------------------------------------------------------- */
+
+/* Few members make a line. Answers whether they do, for new children spelled out. */
+static bool pm__alg_few(const pm__alg_frame *f, unsigned nc, unsigned nv) {
+    unsigned n = nv + nc;
+    if (n <= 4) return true;
+    if (n > 16) return false;
+    for (unsigned i = 0; i < f->npairs; i++) {
+        const pm__alg_pair *p = &f->pairs[i];
+        if (p->alg != PM_ALG_ELEMENT || pm__ref_kind(p->ref) != PM__LINE) continue;
+        unsigned k = ((const pm__line *)pm__ref_ptr(p->ref))->n;
+        n += k <= PM__ALG_ABSORB ? k - 1 : 0;
+        nc -= k <= PM__ALG_ABSORB;
+    }
+    return nc == 0 && n <= 24;
+}
+
+/* The result of a byte frame as a list; kids[] are what is left at the bytes of cm, fresh where fk says so. */
+static bool pm__alg_bytes_line(pm__alg *q, const pm__alg_frame *f, const pm_mask *cm, const pm__ref *kids,
+                               const bool *fk, pm__ref *out) {
+    pm__alg_final t;
+    pm_mask m = pm_mask_or(*cm, f->vm);
+    uint8_t spell[16] = {0};
+    unsigned nv = 0, nc = 0;
+    t.n = t.nshells = 0;
+    t.nbytes = 0;
+    for (int c = pm_mask_next(&m, 0); c >= 0; c = pm_mask_next(&m, c + 1)) {
+        uint8_t b = (uint8_t)c;
+        spell[0] = b;
+        if (pm_mask_test(&f->vm, b)) {
+            t.e[t.n] = pm__ent_make(spell, 1, false, f->vals[nv++]);
+            t.e[t.n++].fresh = pm_mask_test(&f->fresh, b);
+        }
+        if (pm_mask_test(cm, b)) {
+            t.e[t.n] = pm__ent_make(spell, 1, true, kids[nc]);
+            t.e[t.n++].fresh = fk[nc++];
+        }
+    }
+    pm__alg_condense(&t, 0);
+    return pm__alg_build_final(q, &t, NULL, 0, out);
+}
+
+static bool pm__alg_bytes_node(pm__alg *q, const pm__alg_frame *f, const pm_mask *cm, const pm__ref *kids,
+                               const bool *fk, unsigned nc, pm__ref *out) {
+    pm__byte *x = pm__byte_make(q->cx, cm, &f->vm, kids, f->vals);
+    if (!x) {
+        q->status = PM_NOMEM;
+        return false;
+    }
+    for (unsigned i = 0; i < nc; i++)
+        if (!fk[i]) PM__PREFETCH(pm__ref_ptr(kids[i]));
+    for (unsigned i = 0; i < nc; i++)
+        if (!fk[i]) pm__ref_retain(kids[i]);
+    unsigned k = 0;
+    if (!q->cx->plain && !q->cx->unit)
+        for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
+            if (!pm_mask_test(&f->fresh, (uint8_t)c)) pm__val_retain(q->cx->ops, f->vals[k]);
+    *out = pm__byte_ref(x);
+    return true;
+}
+
+static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
+    pm_mask cm = {{0, 0, 0, 0}};
+    pm__ref kids[256];
+    bool fk[256];
+    unsigned nc = 0;
+    for (unsigned i = 0; i < f->npairs; i++) {
+        pm_place at;
+        const pm__alg_pair *p = &f->pairs[i];
+        unsigned same = p->alg == PM_ALG_ELEMENT ? 0u : p->alg;
+        if (!p->dangles && !pm_mask_test(&f->vm, p->at) && pm__alg_kept(p, &at) == PM_ALG_NONE) same = 0;
+        pm__alg_differ(f, same);
+    }
+    out->ref = 0;
+    out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
+    if (out->alg) return true;
+    for (unsigned i = 0; i < f->npairs; i++) {
+        pm_place at = {0, 0, 0, 0};
+        pm__alg_pair *p = &f->pairs[i];
+        pm_alg kept = pm__alg_kept(p, &at);
+        if (kept == PM_ALG_NONE && (!p->dangles || pm_mask_test(&f->vm, p->at))) continue;
+        if (kept != PM_ALG_NONE && kept != PM_ALG_ELEMENT && !pm__alg_own(q, p, &at)) return false;
+        pm_mask_set(&cm, p->at);
+        fk[nc] = p->alg == PM_ALG_ELEMENT;
+        kids[nc] = fk[nc] ? p->ref : at.node;
+        nc++;
+    }
+    unsigned nv = pm_mask_count(&f->vm);
+    if (nc + nv == 0) return true;
+    out->alg = PM_ALG_ELEMENT;
+    if (pm__alg_few(f, nc, nv)) return pm__alg_bytes_line(q, f, &cm, kids, fk, &out->ref);
+    return pm__alg_bytes_node(q, f, &cm, kids, fk, nc, &out->ref);
+}

@@ -1,0 +1,183 @@
+/* The walk over pairs: answers those that need no look inside, remembers those of shared nodes, opens and closes
+   frames. */
+#include "32_algebra_bytes.c"
+
+/* ---- the walk ------------------------------------------------------------------------------------------------ */
+
+/* A number for a place, equal only for equal places. 0: no memory. */
+static uint64_t pm__alg_place_id(pm__alg *q, const pm_place *p) {
+    uint64_t position = (uint64_t)p->depth << 16 | (uint64_t)p->lo << 8 | p->hi;
+    if (p->depth == 0) return p->node;
+    const uint64_t *known = pm__memo_get(&q->ids, p->node, position);
+    if (known) return *known;
+    uint64_t id = 2 * q->ids.used + 1; /* odd: no reference is */
+    return pm__memo_put(&q->ids, p->node, position, id) ? id : 0;
+}
+
+/* As pm__place_enter, but the entries of a node's root are not counted. */
+static bool pm__alg_enter(pm_place *p) {
+    if (p->depth && !pm__place_enter(p)) return false;
+    if (p->depth == 0) p->lo = p->hi = 0;
+    return p->node != 0;
+}
+
+/* Counts the entries of an entered place that pm__alg_enter left uncounted. */
+static void pm__alg_look(pm_place *p) {
+    if (p->depth == 0 && pm__place_in_line(p)) p->hi = pm__place_line(p)->n;
+}
+
+/* The answers that need no look inside. True if it is one. Both places are entered; `some` says where anything lies. */
+static bool pm__alg_plain(const pm__alg *q, const pm_place *a, bool some_a, const pm_place *b, bool some_b,
+                          pm__alg_answer *out) {
+    out->ref = 0;
+    if (!some_a && !some_b) {
+        out->alg = PM_ALG_BOTH;
+        return true;
+    }
+    if (!some_a || !some_b) {
+        bool right = q->op == PM__ALG_JOIN ? !some_a : q->op == PM__ALG_SUB ? false : some_a;
+        out->alg = right ? PM_ALG_RIGHT : PM_ALG_LEFT;
+        return true;
+    }
+    if (!q->idempotent || q->op == PM__ALG_RESTRICT) return false;
+    if (a->node != b->node || a->depth != b->depth || a->lo != b->lo || a->hi != b->hi) return false;
+    out->alg = q->op == PM__ALG_SUB ? PM_ALG_NONE : PM_ALG_BOTH;
+    return true;
+}
+
+/* True if what the two lines have ahead of them parts, which only join has to look into. */
+static bool pm__alg_parts(const pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_answer *out) {
+    const uint8_t *pa = NULL, *pb = NULL;
+    if (q->op == PM__ALG_JOIN || !pm__place_in_line(a) || !pm__place_in_line(b)) return false;
+    size_t na = pm__alg_ahead(a, &pa), nb = pm__alg_ahead(b, &pb), min = na < nb ? na : nb;
+    if (!min || memcmp(pa, pb, min) == 0) return false;
+    out->ref = 0;
+    out->alg = q->op == PM__ALG_SUB ? PM_ALG_LEFT : PM_ALG_NONE;
+    return true;
+}
+
+/* Which kind of frame a pair takes. */
+static bool pm__alg_as_lists(const pm__alg *q, const pm_place *a, const pm_place *b) {
+    bool line_a = pm__place_in_line(a), line_b = pm__place_in_line(b);
+    if (line_a && line_b) return true;
+    if (q->op == PM__ALG_JOIN || (!line_a && !line_b)) return false;
+    return line_a || q->op == PM__ALG_MEET;
+}
+
+/* Answers a pair at once, or opens a frame for it. */
+static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place *pb, pm__alg_answer *out) {
+    pm_place a = *pa, b = *pb;
+    bool some_a = pm__alg_enter(&a), some_b = pm__alg_enter(&b);
+    if (pm__alg_plain(q, &a, some_a, &b, some_b, out)) return PM__ALG_DONE;
+    pm__alg_look(&a);
+    pm__alg_look(&b);
+    if (pm__alg_parts(q, &a, &b, out)) return PM__ALG_DONE;
+    bool own_a = !pm__ref_is_unique(a.node), own_b = !pm__ref_is_unique(b.node);
+    bool shared_a = own_a || (q->top && q->top->shared_a), shared_b = own_b || (q->top && q->top->shared_b);
+    bool remember = shared_a && shared_b && (own_a || own_b) && q->top;
+    uint64_t id_a = 0, id_b = 0;
+    if (remember) {
+        id_a = pm__alg_place_id(q, &a);
+        id_b = pm__alg_place_id(q, &b);
+        if (!id_a || !id_b) {
+            q->status = PM_NOMEM;
+            return PM__ALG_FAILED;
+        }
+        const uint64_t *known = pm__memo_get(&q->known, id_a, id_b);
+        if (known) {
+            out->alg = (uint8_t)(*known < PM_ALG_ELEMENT ? *known : PM_ALG_ELEMENT);
+            out->ref = *known < PM_ALG_ELEMENT ? 0 : *known;
+            pm__ref_retain(out->ref);
+            return PM__ALG_DONE;
+        }
+    }
+    bool ok = pm__alg_as_lists(q, &a, &b) ? pm__alg_open_lists(q, &a, &b) : pm__alg_open_bytes(q, &a, &b);
+    if (!ok) return PM__ALG_FAILED;
+    pm__alg_frame *f = q->top;
+    f->shared_a = shared_a;
+    f->shared_b = shared_b;
+    f->remember = remember;
+    f->id_a = id_a;
+    f->id_b = id_b;
+    return PM__ALG_OPENED;
+}
+
+/* Gives up what an unfinished frame had made. */
+static void pm__alg_abandon(pm__alg *q) {
+    pm__alg_frame *f = q->top;
+    for (unsigned i = 0; i < f->npairs; i++)
+        if (f->pairs[i].alg == PM_ALG_ELEMENT) pm__any_release(q->cx, f->pairs[i].ref);
+    for (unsigned i = 0; i < f->nents; i++)
+        if (f->ents[i].fresh) pm__pay_release(q->cx, f->ents[i].child, f->ents[i].pay);
+    unsigned k = 0;
+    if (f->bytes)
+        for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
+            if (pm_mask_test(&f->fresh, (uint8_t)c)) pm__pay_release(q->cx, false, f->vals[k]);
+    pm__alg_pop(q);
+}
+
+/* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */
+static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
+    pm__alg_frame *f = q->top;
+    if (!(f->bytes ? pm__alg_close_bytes(q, f, out) : pm__alg_close_lists(q, f, out))) return false;
+    bool remember = f->remember;
+    uint64_t id_a = f->id_a, id_b = f->id_b;
+    pm__alg_pop(q);
+    if (!remember) return true;
+    if (!pm__memo_put(&q->known, id_a, id_b, out->alg == PM_ALG_ELEMENT ? out->ref : out->alg)) {
+        if (out->alg == PM_ALG_ELEMENT) pm__any_release(q->cx, out->ref);
+        q->status = PM_NOMEM;
+        return false;
+    }
+    pm__ref_retain(out->ref); /* the memo's */
+    return true;
+}
+
+/* Asks for the nodes of a pair that comes up. */
+static PM__INLINE void pm__alg_ask(const pm__alg_frame *f, unsigned i) {
+    if (i >= f->npairs || f->pairs[i].alg != PM__ALG_WAITS) return;
+    if (f->pairs[i].a.node) pm__ref_prefetch(f->pairs[i].a.node);
+    if (f->pairs[i].b.node) pm__ref_prefetch(f->pairs[i].b.node);
+}
+
+static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_answer *out) {
+    pm__alg_step step = pm__alg_visit(q, a, b, out);
+    while (step != PM__ALG_FAILED && q->top) {
+        pm__alg_frame *f = q->top;
+        if (step == PM__ALG_DONE && f->next < f->npairs) { /* an answer for this frame */
+            f->pairs[f->next].alg = out->alg;
+            f->pairs[f->next].ref = out->ref;
+        }
+        while (f->next < f->npairs && f->pairs[f->next].alg != PM__ALG_WAITS) f->next++;
+        if (f->next < f->npairs) {
+            if (step == PM__ALG_OPENED)
+                for (unsigned i = 0; i < 3; i++) pm__alg_ask(f, f->next + i);
+            pm__alg_ask(f, f->next + 3);
+            step = pm__alg_visit(q, &f->pairs[f->next].a, &f->pairs[f->next].b, out);
+        } else {
+            step = pm__alg_close(q, out) ? PM__ALG_DONE : PM__ALG_FAILED;
+        }
+    }
+    while (q->top) pm__alg_abandon(q);
+    return step != PM__ALG_FAILED;
+}
+
+/* Combines what lies strictly below two places. *out: which sides the result equals, or PM_ALG_NONE (nothing is left,
+   and neither side is empty), or PM_ALG_ELEMENT with a reference that the caller then owns.
+   PM_NOMEM, PM_BADHOOK: nothing happened. */
+PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const pm_place *a, const pm_place *b,
+                                        pm__alg_answer *out) {
+    pm__alg q;
+    memset(&q, 0, sizeof q);
+    q.cx = cx;
+    q.op = op;
+    q.idempotent = cx->unit || (cx->ops->flags & PM_OPS_IDEMPOTENT) != 0;
+    q.status = PM_OK;
+    bool ok = pm__alg_walk(&q, a, b, out);
+    for (size_t i = 0; i < q.known.cap; i++)
+        if (q.known.slots[i].a && q.known.slots[i].val > PM_ALG_ELEMENT) pm__any_release(cx, q.known.slots[i].val);
+    pm__memo_free(&q.known);
+    pm__memo_free(&q.ids);
+    pm__alg_chunk_free(q.spare);
+    return ok ? PM_OK : q.status;
+}

@@ -1,0 +1,196 @@
+/* Zippers of any kind behind one interface, and views: zippers over tries that are not stored anywhere.
+
+   A pm_zip moves and answers like a pm_rz, over a map or over one of these:
+     prefix     constant bytes, then another zipper's trie
+     product    paths of the first factor, then of the second, ..: where a factor's path ends, the next one begins
+     dependent  the same, with a function that supplies the next factor
+     overlay    what is in either of two
+     meet, subtract   as pm_meet and pm_subtract would make, without making it
+     empty      nothing, not even a root
+   Code written for pm_zip (a fold, an export, a query) takes all of them; pm_zip_make_map makes a map of any.
+
+   A view is made of forks of its factors, rooted at their focus; the factors stay the caller's, who may move or drop
+   them at once. It reads what they read, and is valid as long as that is. Its origin is where it was opened, the empty
+   path, except for prefix and empty zippers.
+   A zipper whose root does not exist holds nothing: a product with it ends there, a prefix before it does not exist.
+
+   The focus may be a location that does not exist, as with pm_rz. A move that cannot get memory answers false or 0,
+   and the focus is then somewhere between the root and the place to go to; moves to a next place in order go back to
+   the root. pm_zip_status tells PM_NOMEM from then on. Queries may look ahead, so they take the zipper unconst; they
+   never change what can be seen.
+   Threads  one thread per zipper; any number of zippers per map */
+
+#include "12_bytemask.h"
+#include "40_map.h"
+#include "50_read_zipper.h"
+
+struct pm_zip_ops;
+
+/* A zipper of any kind. Zero is a zipper that was never opened, or is dropped: it answers nothing, does not move, and
+   its status after a move is PM_INVALID. Assigning moves; only pm_zip_fork copies. Fields are private. */
+typedef struct pm_zip {
+    const struct pm_zip_ops *ops;
+    void *state;
+    pm_status status;
+} pm_zip;
+
+/* What a kind of zipper must be able to do; everything else is made of it. For kinds of one's own: set `ops` and
+   `state` of a zero pm_zip. A call that has no memory sets z->status and answers false or nothing. */
+typedef struct pm_zip_ops {
+    /* What values mean; NULL: there are none. */
+    const pm_ops *(*values)(const pm_zip *z);
+    /* The path from the origin, and how many bytes of it lie above the root. Valid until the zipper moves. */
+    const uint8_t *(*path)(const pm_zip *z, size_t *len, size_t *root_len);
+    bool (*exists)(pm_zip *z);
+    /* The value at the focus, borrowed until the next call of `val`, or `drop`. */
+    pm_opt (*val)(pm_zip *z);
+    pm_mask (*mask)(pm_zip *z);
+    /* Down by n bytes, whether that exists or not. False: no memory, and the focus where it was. */
+    bool (*down)(pm_zip *z, const uint8_t *key, size_t n);
+    /* Up by n bytes, at most to the root. */
+    void (*up)(pm_zip *z, size_t n);
+    /* Opens another one, rooted at the focus. */
+    pm_status (*fork)(const pm_zip *z, pm_zip *out);
+    void (*drop)(pm_zip *z);
+
+    /* What follows may be NULL. */
+
+    /* The first failure of zippers underneath since the last call. */
+    pm_status (*status)(pm_zip *z);
+    /* The smallest byte of `mask` that is at least `from` (0..256), or -1. */
+    int (*next_child)(pm_zip *z, int from);
+    /* To the next place in order that has a value, or, with `ends`, has neither value nor child, staying below
+       `base` bytes of path; else false, with the focus anywhere not above `base`. */
+    bool (*next_mark)(pm_zip *z, size_t base, bool ends);
+    /* Makes a map of what is at and below the focus by sharing; false if that cannot be. */
+    bool (*share)(pm_zip *z, pm_pool *pool, pm_map *out, pm_status *s);
+} pm_zip_ops;
+
+/* Opening. Each writes *out without dropping it first; on failure *out is untouched.
+   Owns     pm_zip_drop
+   Fails    PM_NOMEM; PM_INVALID: an argument is NULL or a zipper was never opened; PM_MISMATCH: the factors' value
+            operations differ */
+
+/* Over a map, the root at `path`, which need not exist.
+   Valid    until the next write to `m`, or pm_drop(m) */
+PM_API PM_NODISCARD pm_status pm_zip_of_map(pm_zip *out, const pm_map *m, const void *path, size_t len);
+/* A fork of a read zipper, see pm_rz_fork. */
+PM_API PM_NODISCARD pm_status pm_zip_of_rz(pm_zip *out, const pm_rz *z);
+/* Nothing, at `path`, which is the root prefix. */
+PM_API PM_NODISCARD pm_status pm_zip_empty(pm_zip *out, const void *path, size_t len);
+/* `prefix`, then the source. The leading bytes `root` of it are the root prefix.
+   Fails    also PM_INVALID if `prefix` does not begin with `root` */
+PM_API PM_NODISCARD pm_status pm_zip_prefix(pm_zip *out, const pm_zip *src, const void *prefix, size_t len,
+                                            const void *root, size_t root_len);
+/* All paths p0 p1 p2 .. of `n` factors, n >= 1. Where a factor comes to a location without child, the next one that
+   has any begins; the value there is the earlier factor's, the root values of later factors are hidden. */
+PM_API PM_NODISCARD pm_status pm_zip_product(pm_zip *out, const pm_zip *factors, size_t n);
+
+/* Supplies a factor: the `factors` ones so far have led to `path`, from the origin, which has no child yet.
+   *payload is what the call that made the last factor left there; what this call leaves belongs to the new factor.
+   Opens *next, which is zero and becomes the view's, or leaves it to say that there is none. Is called again when
+   the zipper comes back, and must then answer the same. A failure is told by pm_zip_status. */
+typedef pm_status (*pm_zip_next_fn)(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t factors,
+                                    pm_zip *next);
+
+/* The product of `first` and of what `next` supplies, again and again. A function that keeps supplying factors
+   without any child at one place is stopped, with PM_INVALID as status. */
+PM_API PM_NODISCARD pm_status pm_zip_dependent(pm_zip *out, const pm_zip *first, pm_zip_next_fn next, void *ctx,
+                                               uint64_t payload);
+
+/* Answers which value to show at a location, or PM_ALG_NONE; PM_ALG_ELEMENT after storing a value in *out, whose
+   reference then belongs to the view. `left` or `right` is NULL where there is none, never both. */
+typedef pm_alg (*pm_zip_choose_fn)(void *ctx, const pm_val *left, const pm_val *right, pm_val *out);
+
+/* The locations of both. `choose` NULL: the left value, else the right. A choice of an absent value shows none. */
+PM_API PM_NODISCARD pm_status pm_zip_overlay(pm_zip *out, const pm_zip *left, const pm_zip *right,
+                                             pm_zip_choose_fn choose, void *ctx);
+/* What pm_meet and pm_subtract make: see 45_map_algebra.h.
+   Cost     a location exists only if something remains at or below it, so the child mask and existence look ahead
+            to the first such place; going from value to value does not. PM_BADHOOK is told by pm_zip_status */
+PM_API PM_NODISCARD pm_status pm_zip_meet(pm_zip *out, const pm_zip *left, const pm_zip *right);
+PM_API PM_NODISCARD pm_status pm_zip_subtract(pm_zip *out, const pm_zip *left, const pm_zip *right);
+
+/* Opens in *out a zipper whose root is the focus of `z`, with the same origin.
+   Valid    as `z` */
+PM_API PM_NODISCARD pm_status pm_zip_fork(const pm_zip *z, pm_zip *out);
+
+/* Ends a zipper. Dropping twice, or dropping zero, is harmless. */
+PM_API void pm_zip_drop(pm_zip *z);
+
+/* The first failure since the last call, of a move or of a function that a view was given; clears it. */
+PM_API pm_status pm_zip_status(pm_zip *z);
+
+/* Queries at the focus, as those of pm_rz. */
+
+/* What values mean, or NULL if there are none. */
+PM_API const pm_ops *pm_zip_values(const pm_zip *z);
+/* The path from the root to the focus.  Valid until the zipper moves or is dropped. */
+PM_API const uint8_t *pm_zip_path(const pm_zip *z, size_t *len);
+/* The path from the origin to the focus.  Valid likewise. */
+PM_API const uint8_t *pm_zip_origin_path(const pm_zip *z, size_t *len);
+/* The path from the origin to the root.  Valid likewise. */
+PM_API const uint8_t *pm_zip_root_prefix(const pm_zip *z, size_t *len);
+PM_API bool pm_zip_at_root(const pm_zip *z);
+PM_API bool pm_zip_exists(pm_zip *z);
+/* The value at the focus.  Valid until the next query for a value, or pm_zip_drop. */
+PM_API pm_opt pm_zip_val(pm_zip *z);
+PM_API bool pm_zip_is_val(pm_zip *z);
+/* The value at `key` below the focus.  Valid likewise. */
+PM_API pm_opt pm_zip_val_at(pm_zip *z, const void *key, size_t len);
+PM_API pm_mask pm_zip_child_mask(pm_zip *z);
+PM_API unsigned pm_zip_child_count(pm_zip *z);
+/* Counts values at and below the focus.
+   Fails    PM_NOMEM, or what a view's function answered
+   Cost     over a map as pm_rz_val_count, else O(locations) */
+PM_API PM_NODISCARD pm_status pm_zip_val_count(pm_zip *z, uint64_t *out);
+/* Makes a map of what is at and below the focus, relative to it; an empty one where there is nothing.
+   `ops` NULL: those of the zipper (left-wins, if it has no values); pm_ops_unit(): only which paths have a value.
+   Over a map, and for meets and subtractions of maps, the result shares what they hold, if ops and pool are theirs.
+   Owns     the caller drops *out
+   Fails    PM_NOMEM; PM_MISMATCH: `ops` are others; what a view's function answered. *out is untouched */
+PM_API PM_NODISCARD pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_map *out);
+
+/* Products. Any other kind is a product of one factor: count 1, focus 0, no seams. */
+
+/* How many factors there are; of a dependent product, those between the origin and the focus. */
+PM_API size_t pm_zip_factor_count(const pm_zip *z);
+/* The factor that the focus lies in; a seam belongs to the earlier one. */
+PM_API size_t pm_zip_focus_factor(const pm_zip *z);
+/* Where on the way to the focus a factor ended, as lengths of origin path, one for each factor but that of the focus.
+   Writes at most `cap` of them.
+   Returns  how many there are: pm_zip_focus_factor(z) */
+PM_API size_t pm_zip_path_indices(const pm_zip *z, size_t *out, size_t cap);
+
+/* Moves; each as the one of pm_rz. */
+
+PM_API void pm_zip_reset(pm_zip *z);
+PM_API size_t pm_zip_move_to(pm_zip *z, const void *key, size_t len);
+PM_API void pm_zip_descend_to(pm_zip *z, const void *key, size_t len);
+PM_API bool pm_zip_descend_to_check(pm_zip *z, const void *key, size_t len);
+PM_API size_t pm_zip_descend_to_existing(pm_zip *z, const void *key, size_t len);
+PM_API size_t pm_zip_descend_to_val(pm_zip *z, const void *key, size_t len);
+PM_API void pm_zip_descend_to_byte(pm_zip *z, uint8_t b);
+PM_API bool pm_zip_descend_to_existing_byte(pm_zip *z, uint8_t b);
+PM_API bool pm_zip_descend_indexed_byte(pm_zip *z, unsigned i);
+PM_API bool pm_zip_descend_first_byte(pm_zip *z);
+PM_API bool pm_zip_descend_last_byte(pm_zip *z);
+PM_API bool pm_zip_descend_until(pm_zip *z);
+PM_API bool pm_zip_descend_until_max(pm_zip *z, size_t max);
+PM_API bool pm_zip_descend_last_path(pm_zip *z);
+PM_API bool pm_zip_ascend(pm_zip *z, size_t n);
+PM_API size_t pm_zip_ascend_until(pm_zip *z);
+PM_API size_t pm_zip_ascend_until_branch(pm_zip *z);
+PM_API bool pm_zip_to_next_sibling(pm_zip *z);
+PM_API bool pm_zip_to_prev_sibling(pm_zip *z);
+PM_API bool pm_zip_to_next_step(pm_zip *z);
+PM_API bool pm_zip_to_next_val(pm_zip *z);
+PM_API bool pm_zip_descend_first_k_path(pm_zip *z, size_t k);
+PM_API bool pm_zip_to_next_k_path(pm_zip *z, size_t k);
+
+/* Calls fn for each value below the root in order, the root's first, until it answers false; the focus is the root
+   afterwards. Keys are relative to the root; fn must not move `z`.
+   Fails    PM_NOMEM, or what a view's function answered */
+PM_API PM_NODISCARD pm_status pm_zip_each(pm_zip *z,
+                                          bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val),
+                                          void *ctx);

@@ -1,0 +1,332 @@
+/* More operations for test_oom.c: heads, replaceable maps, views, folds, unfolds, hashes, samples. */
+#ifndef OOM_OPERATIONS_MORE_H
+#define OOM_OPERATIONS_MORE_H
+
+#include "oom_operations.h"
+
+/* ---- algebra of many ------------------------------------------------------------------------------------------- */
+
+static pm_status combine_many(world *w, pm_status (*f)(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
+                                                       size_t *which)) {
+    const pm_map *maps[4] = {&w->other, &w->m, &w->clone, &w->m};
+    pm_map mark = w->out;
+    size_t which = 77;
+    pm_status s = f(maps, w->shared ? 4 : 2, &w->out, NULL, &which);
+    if (s != PM_OK) CHECK(which == 77 && memcmp(&mark, &w->out, sizeof mark) == 0);
+    return s;
+}
+
+static pm_status op_join_many(world *w) { return combine_many(w, pm_join_many); }
+static pm_status op_meet_many(world *w) { return combine_many(w, pm_meet_many); }
+
+/* Two writers. The one that gives may keep what the other has got already. */
+static pm_status op_wz_join_take(world *w) {
+    pm_wz to, from;
+    pm_status s = pm_wz_open(&to, &w->m, NULL, 0);
+    if (s != PM_OK) return s;
+    s = pm_wz_open(&from, &w->other, w->key, w->len / 2);
+    if (s == PM_OK) {
+        w->consumes = w->may_change = true;
+        s = pm_wz_join_take(&to, &from, true, NULL);
+        disarm();
+        CHECK(pm_wz_close(&from) == PM_OK || s != PM_OK);
+    }
+    (void)pm_wz_close(&to);
+    return s;
+}
+
+/* ---- heads ------------------------------------------------------------------------------------------------------ */
+
+/* A head that had no memory to close goes on to be one. */
+static void close_head(pm_head *h) {
+    pm_status s = pm_head_close(h, NULL, NULL);
+    if (s == PM_OK) return;
+    CHECK_EQ(s, PM_NOMEM);
+    disarm();
+    CHECK_OK(pm_head_close(h, NULL, NULL));
+}
+
+static pm_status op_head_write(world *w) {
+    pm_head *h = NULL;
+    pm_wz z;
+    pm_status s = pm_head_new(&w->m, &h);
+    if (s != PM_OK) {
+        CHECK(h == NULL);
+        return s;
+    }
+    s = pm_head_write(h, w->key, w->len / 2, &z, NULL);
+    if (s == PM_OK) {
+        pm_rz_descend_to(pm_wz_cursor(&z), w->key + w->len / 2, w->len - w->len / 2);
+        s = pm_rz_status(pm_wz_cursor(&z));
+        pm_val v = value(w->kind);
+        if (s == PM_OK) s = pm_wz_set(&z, v, NULL);
+        (void)keep_value(w->kind, s, v);
+        (void)pm_wz_close(&z);
+    }
+    close_head(h);
+    return s;
+}
+
+static pm_status op_head_conflict(world *w) {
+    pm_head *h = NULL;
+    pm_wz z, second;
+    pm_conflict why;
+    pm_status s = pm_head_new(&w->m, &h);
+    if (s != PM_OK) return s;
+    s = pm_head_write(h, w->key, w->len, &z, NULL);
+    if (s == PM_OK) {
+        s = pm_head_write(h, w->key, w->len / 2, &second, &why);
+        if (s == PM_CONFLICT) { /* told even when there is no memory to say why */
+            CHECK(why.claims == NULL || why.n == 1);
+            pm_conflict_free(&why);
+            s = PM_OK;
+        }
+        (void)pm_wz_close(&z);
+    }
+    close_head(h);
+    return s;
+}
+
+typedef pm_status (*head_reader)(pm_head *h, const void *path, size_t len, pm_rz *out);
+static pm_status pin(pm_head *h, const void *path, size_t len, pm_rz *out) {
+    return pm_head_pin(h, path, len, out, NULL);
+}
+
+static pm_status read_head(world *w, head_reader f) {
+    pm_head *h = NULL;
+    pm_rz r;
+    bool exists = pm_path_exists(&w->m, w->key, w->len);
+    pm_status s = pm_head_new(&w->m, &h);
+    if (s != PM_OK) return s;
+    s = f(h, w->key, w->len, &r);
+    if (s == PM_OK) {
+        CHECK_EQ(pm_rz_exists(&r), exists);
+        pm_rz_drop(&r);
+    }
+    close_head(h);
+    return s;
+}
+
+static pm_status op_head_read(world *w) { return read_head(w, pm_head_read); }
+static pm_status op_head_fence(world *w) { return read_head(w, pm_head_fence); }
+static pm_status op_head_pin(world *w) { return read_head(w, pin); }
+
+/* ---- maps that are replaced -------------------------------------------------------------------------------------- */
+
+static pm_status update_once(void *ctx, pm_map *m) {
+    world *w = ctx;
+    pm_val v = value(w->kind);
+    return keep_value(w->kind, pm_set(m, w->key, w->len, v, NULL), v);
+}
+
+static pm_status op_shared(world *w) {
+    pm_shared *shared = NULL;
+    bool swapped = false;
+    pm_status s = pm_shared_new(&w->m, &shared);
+    if (s != PM_OK) {
+        CHECK(shared == NULL);
+        return s;
+    }
+    s = pm_shared_store(shared, &w->other);
+    if (s == PM_OK) s = pm_shared_compare_and_swap(shared, &w->other, &w->m, &swapped);
+    if (s == PM_OK) s = pm_shared_update(shared, update_once, w);
+    pm_map now = pm_shared_load(shared);
+    CHECK(s == PM_OK || now.root == w->m.root || now.root == w->other.root);
+    pm_drop(&now);
+    pm_shared_free(shared);
+    return s;
+}
+
+/* ---- views ------------------------------------------------------------------------------------------------------- */
+
+/* Opens a view of both maps. */
+typedef pm_status (*view_opener)(pm_zip *out, const pm_zip *a, const pm_zip *b);
+
+static pm_status product_of(pm_zip *out, const pm_zip *a, const pm_zip *b) {
+    pm_zip factors[2] = {*a, *b};
+    return pm_zip_product(out, factors, 2);
+}
+static pm_status overlay_of(pm_zip *out, const pm_zip *a, const pm_zip *b) {
+    return pm_zip_overlay(out, a, b, NULL, NULL);
+}
+static pm_status prefix_of(pm_zip *out, const pm_zip *a, const pm_zip *b) {
+    (void)b;
+    return pm_zip_prefix(out, a, run, 300, run, 10);
+}
+
+static pm_status look_at_view(world *w, pm_zip *z) {
+    unsigned steps = 0;
+    pm_zip_descend_to(z, w->key, w->len);
+    (void)pm_zip_exists(z);
+    (void)pm_zip_val(z);
+    (void)pm_zip_child_mask(z);
+    pm_zip_reset(z);
+    while (steps++ < 300 && pm_zip_to_next_val(z)) {}
+    pm_zip_reset(z);
+    while (steps++ < 400 && pm_zip_to_next_step(z)) {}
+    return pm_zip_status(z);
+}
+
+static pm_status view_with(world *w, view_opener f, bool make) {
+    pm_zip a, b, z;
+    pm_map mark = w->out;
+    pm_status s = pm_zip_of_map(&a, &w->m, NULL, 0);
+    if (s != PM_OK) return s;
+    s = pm_zip_of_map(&b, &w->other, "alpha", w->len % 6);
+    if (s == PM_OK) {
+        s = f(&z, &a, &b);
+        if (s == PM_OK) {
+            s = make ? pm_zip_make_map(&z, NULL, NULL, &w->out) : look_at_view(w, &z);
+            if (s != PM_OK) CHECK(memcmp(&mark, &w->out, sizeof mark) == 0);
+            pm_zip_drop(&z);
+        }
+        pm_zip_drop(&b);
+    }
+    pm_zip_drop(&a);
+    return s;
+}
+
+static pm_status op_zip_product(world *w) { return view_with(w, product_of, false); }
+static pm_status op_zip_overlay(world *w) { return view_with(w, overlay_of, false); }
+static pm_status op_zip_prefix(world *w) { return view_with(w, prefix_of, false); }
+static pm_status op_zip_meet(world *w) { return view_with(w, pm_zip_meet, false); }
+static pm_status op_zip_subtract(world *w) { return view_with(w, pm_zip_subtract, false); }
+static pm_status op_zip_overlay_map(world *w) { return view_with(w, overlay_of, true); }
+static pm_status op_zip_prefix_map(world *w) { return view_with(w, prefix_of, true); }
+static pm_status op_zip_meet_map(world *w) { return view_with(w, pm_zip_meet, true); }
+static pm_status op_zip_subtract_map(world *w) { return view_with(w, pm_zip_subtract, true); }
+
+/* ---- folds ------------------------------------------------------------------------------------------------------- */
+
+static int64_t results; /* that are made and not dropped */
+
+static int count_at(void *ctx, const pm_fold_at *here, void *out) {
+    uint64_t n = here->val != NULL;
+    (void)ctx;
+    for (unsigned i = 0; i < here->n; i++) n += ((const uint64_t *)here->results)[i];
+    memcpy(out, &n, sizeof n);
+    results++;
+    return PM_OK;
+}
+static void drop_result(void *ctx, void *result) {
+    (void)ctx, (void)result;
+    results--;
+}
+static int copy_result(void *ctx, const void *result, void *out) {
+    (void)ctx;
+    memcpy(out, result, sizeof(uint64_t));
+    results++;
+    return PM_OK;
+}
+
+static pm_status fold_with(world *w, unsigned flags) {
+    pm_fold f = {.size = sizeof(uint64_t), .flags = flags, .at = count_at, .drop = drop_result, .copy = copy_result};
+    uint64_t n = 77, want = 0;
+    results = 0;
+    int s = pm_fold_map(&w->m, &f, &n);
+    disarm();
+    CHECK_EQ(results, s == PM_OK);
+    if (s == PM_OK) {
+        CHECK_OK(pm_val_count(&w->m, &want));
+        CHECK_EQ(n, want);
+    } else {
+        CHECK_EQ(n, 77);
+    }
+    return (pm_status)s;
+}
+
+static pm_status op_fold(world *w) { return fold_with(w, 0); }
+static pm_status op_fold_jumping(world *w) { return fold_with(w, PM_FOLD_JUMPING); }
+static pm_status op_fold_cached(world *w) { return fold_with(w, PM_FOLD_CACHED); }
+
+/* ---- unfolds ----------------------------------------------------------------------------------------------------- */
+
+static int64_t seeds;
+
+/* A tree of three levels, with a graft. */
+static int grow(void *ctx, void *seed, pm_sprout *here, const uint8_t *path, size_t len) {
+    world *w = ctx;
+    uint64_t depth = *(uint64_t *)seed + 1;
+    (void)path;
+    if (depth % 2) {
+        pm_val v = value(w->kind);
+        pm_status s = keep_value(w->kind, pm_sprout_val(here, v), v);
+        if (s != PM_OK) return s;
+    }
+    for (unsigned i = 0; i < 3 && depth < 4; i++) {
+        uint8_t step[300];
+        memset(step, (int)('a' + i), sizeof step);
+        pm_status s = pm_sprout_child(here, step, i == 2 ? 300 : i + 1, &depth);
+        if (s != PM_OK) return s;
+        seeds++;
+    }
+    return len == 0 ? pm_sprout_graft(here, "x/", 2, &w->other) : PM_OK;
+}
+static void drop_seed(void *ctx, void *seed) {
+    (void)ctx, (void)seed;
+    seeds--;
+}
+
+static pm_status op_unfold(world *w) {
+    pm_unfold u = {.seed_size = sizeof(uint64_t), .ctx = w, .at = grow, .drop = drop_seed};
+    uint64_t seed = 0;
+    pm_map mark = w->out;
+    seeds = 1;
+    int s = pm_unfold_map(&u, &seed, ops_of(w->kind), NULL, &w->out);
+    CHECK_EQ(seeds, 0);
+    if (s != PM_OK) CHECK(memcmp(&mark, &w->out, sizeof mark) == 0);
+    return (pm_status)s;
+}
+
+static pm_status op_hylo(world *w) {
+    pm_unfold u = {.seed_size = sizeof(uint64_t), .ctx = w, .at = grow, .drop = drop_seed};
+    pm_fold f = {.size = sizeof(uint64_t), .flags = 0, .at = count_at, .drop = drop_result, .copy = copy_result};
+    uint64_t seed = 0, n = 77;
+    pm_map other = w->other;
+    kind k = w->kind;
+    w->other = pm_new(pm_ops_left(), NULL); /* values are plain words, those of what is grafted too */
+    w->kind = WORDS;
+    seeds = 1;
+    results = 0;
+    int s = pm_hylo(&u, &seed, &f, &n);
+    w->other = other;
+    w->kind = k;
+    CHECK_EQ(seeds, 0);
+    CHECK_EQ(results, s == PM_OK);
+    if (s != PM_OK) CHECK_EQ(n, 77);
+    return (pm_status)s;
+}
+
+/* ---- hashes and samples ------------------------------------------------------------------------------------------ */
+
+static pm_status op_hash(world *w) {
+    pm_hash128 h = {77, 77};
+    pm_status s = pm_hash(&w->m, &h);
+    if (s != PM_OK) CHECK(h.lo == 77 && h.hi == 77);
+    return s;
+}
+
+static pm_status op_merkleize(world *w) {
+    pm_merkle_stats stats;
+    return pm_merkleize(&w->m, &stats);
+}
+
+static uint64_t random_word(void *ctx) { return check_rand_from(ctx); }
+
+static pm_status op_sampler(world *w) {
+    pm_sampler *sampler = NULL;
+    const pm_rz *at = NULL;
+    uint64_t state = 1;
+    pm_status s = pm_sampler_new(&w->m, PM_SAMPLE_PATHS, &sampler);
+    if (s != PM_OK) {
+        CHECK(sampler == NULL);
+        return s;
+    }
+    s = pm_sampler_at(sampler, pm_sampler_count(sampler) - 1, &at);
+    if (s == PM_OK) s = pm_sampler_draw(sampler, random_word, &state, &at);
+    if (s == PM_OK) CHECK(at && pm_rz_exists(at));
+    pm_sampler_free(sampler);
+    return s;
+}
+
+#endif

@@ -1,0 +1,174 @@
+/* Out of memory, everywhere: each operation is run on maps of every shape while its first allocation fails, then its
+   second, and so on until it needs no more. After a failure the status says so, and the map, its clone and the other
+   operand hold what they held; at the end nothing is left over. Each node is an allocation of its own here;
+   test_oom_pool.c does the same with the pool. */
+#define _POSIX_C_SOURCE 200809L
+#include "check.h"
+
+#define PATHMAP_STATIC
+#define PM_MALLOC(n) check_malloc(n)
+#define PM_FREE(p, n) check_free(p, n)
+#ifdef OOM_WITH_POOL
+#undef PM_POOL
+#define PM_POOL 1
+#elif !defined(PM_POOL)
+#define PM_POOL 0
+#endif
+#include "../pathmap.h"
+#include "counted.h"
+#include "oom_operations.h"
+#include "oom_operations_more.h"
+
+/* ---- the sweep ------------------------------------------------------------------------------------------------- */
+
+typedef struct entry {
+    const char *name;
+    operation run;
+    bool anywhere; /* the place does not matter; it then only chooses the other operand */
+} entry;
+
+#define OP(name) {#name, op_##name, false}
+#define OP_ANYWHERE(name) {#name, op_##name, true}
+static const entry operations[] = {
+    OP(set), OP(set_old), OP(get_mut), OP(get_or_set), OP(get_or_set_with), OP(remove), OP(remove_prune),
+    OP(create_path), OP(prune_path), OP(remove_branches), OP(remove_branches_prune), OP_ANYWHERE(val_count),
+    OP_ANYWHERE(location_count), OP_ANYWHERE(depth_count), OP_ANYWHERE(equal), OP_ANYWHERE(equal_clone), OP(subtrie),
+    OP_ANYWHERE(build_sorted), OP_ANYWHERE(build_unsorted), OP_ANYWHERE(build_many), OP_ANYWHERE(each),
+    OP(transaction), OP_ANYWHERE(pool), OP(bytes), OP_ANYWHERE(check), OP_ANYWHERE(dump), OP_ANYWHERE(dump_nodes),
+    OP_ANYWHERE(dot), OP_ANYWHERE(stats), OP_ANYWHERE(join), OP_ANYWHERE(meet), OP_ANYWHERE(subtract),
+    OP_ANYWHERE(restrict), OP_ANYWHERE(symmetric), OP(rz_moves), OP(rz_open), OP(rz_open_owned), OP(rz_fork),
+    OP(rz_fork_owned), OP(rz_reserve), OP(rz_make_map), OP(rz_witness), OP(ref), OP_ANYWHERE(iter), OP(iter_below),
+    OP(wz_set), OP(wz_get_mut), OP(wz_get_or_set), OP(wz_get_or_set_with), OP(wz_remove), OP(wz_remove_prune),
+    OP(wz_graft), OP(wz_graft_at), OP(wz_graft_map), OP(wz_graft_map_move), OP(wz_graft_masked),
+    OP(wz_graft_children), OP(wz_take), OP(wz_take_prune), OP(wz_insert_prefix), OP(wz_remove_prefix),
+    OP(wz_remove_branches), OP(wz_remove_unmasked), OP(wz_create_path), OP(wz_prune_path), OP(wz_prune_ascend),
+    OP(wz_join), OP(wz_meet), OP(wz_meet_2), OP(wz_subtract), OP(wz_restrict), OP(wz_restricting), OP(wz_join_map),
+    OP(wz_join_map_move), OP(wz_join_k_path), OP(wz_meet_k_path), OP(wz_group), OP(wz_open_move), OP(wz_into_reader),
+    OP_ANYWHERE(join_many), OP_ANYWHERE(meet_many), OP_ANYWHERE(fold), OP_ANYWHERE(fold_jumping),
+    OP_ANYWHERE(fold_cached), OP_ANYWHERE(unfold), OP_ANYWHERE(hylo), OP_ANYWHERE(hash), OP_ANYWHERE(merkleize),
+    OP_ANYWHERE(sampler), OP_ANYWHERE(zip_meet_map), OP_ANYWHERE(zip_subtract_map), OP_ANYWHERE(zip_overlay_map),
+    OP_ANYWHERE(zip_prefix_map), OP(wz_join_take), OP(head_write), OP(head_conflict), OP(head_read), OP(head_fence),
+    OP(head_pin), OP(shared), OP(zip_product), OP(zip_overlay), OP(zip_prefix), OP(zip_meet), OP(zip_subtract)
+};
+enum { OPERATIONS = sizeof operations / sizeof *operations };
+
+static uint64_t failed, calls, leaks, changed;
+
+static void expect(const pm_map *m, const listing *before, const char *what, const char *name) {
+    listing now = list(m);
+    bool same = now.len == before->len && memcmp(now.data, before->data, now.len) == 0;
+    if (!same) changed++;
+    free(now.data);
+    sound(m);
+    CHECK_NOTE(same, "%s changed %s", name, what);
+}
+
+#ifdef OOM_WITH_POOL
+/* Blocks that take all the room that the pool has. */
+static struct {
+    void *block;
+    unsigned size;
+} junk[1 << 16];
+static unsigned junk_used;
+
+/* Uses up what the pool has left, but for `spare` blocks of each size, and lets it have no more. */
+static void exhaust(unsigned spare) {
+    check_fail_allocs_from(1);
+    for (unsigned c = PM__MEM_CLASSES; c-- > 0;) {
+        unsigned start = junk_used;
+        void *p;
+        while (junk_used < 1 << 16 && (p = pm__mem_alloc(NULL, pm__mem_class_bytes[c]))) {
+            junk[junk_used].block = p;
+            junk[junk_used++].size = pm__mem_class_bytes[c];
+        }
+        CHECK(junk_used < 1 << 16);
+        for (unsigned i = 0; i < spare && junk_used > start; i++) {
+            junk_used--;
+            pm__mem_free(junk[junk_used].block, junk[junk_used].size);
+        }
+    }
+    check_fail_allocs_from(1);
+}
+
+static void give_room(void) {
+    while (junk_used) {
+        junk_used--;
+        pm__mem_free(junk[junk_used].block, junk[junk_used].size);
+    }
+}
+#else
+static void exhaust(unsigned spare) { (void)spare; }
+static void give_room(void) {}
+#endif
+
+/* How memory fails: the n-th allocation does, or all from it on, or the pool has n blocks of each size left. */
+typedef enum mode { ONE_FAILS, REST_FAILS, POOL_IS_FULL } mode;
+
+/* One call with one place where memory fails. Answers whether it would need more allocations than that. */
+static bool attempt(const entry *o, kind k, shape s, unsigned place, bool shared, mode how, uint64_t nth) {
+    pm_pool_trim(NULL);
+    uint64_t before = check_live_blocks();
+    int64_t held = counted_held();
+    world w = make_world(k, s, place, shared);
+    listing m = list(&w.m), clone = list(&w.clone), other = list(&w.other);
+    failed_before = 0;
+    pm_pool_trim(NULL);
+    current = o->name;
+    if (how == POOL_IS_FULL) exhaust((unsigned)nth);
+    else if (how == REST_FAILS) check_fail_allocs_from(nth);
+    else check_fail_alloc(nth);
+    pm_status status = o->run(&w);
+    uint64_t fails = failed_before + check_alloc_fails();
+    check_fail_alloc(0);
+    give_room();
+    calls++;
+    failed += fails;
+    if (status != PM_OK) {
+        CHECK_NOTE(status == PM_NOMEM && fails, "%s: %s", o->name, pm_status_text(status));
+        if (!w.may_change) expect(&w.m, &m, "its map", o->name);
+    }
+    sound(&w.m);
+    sound(&w.out);
+    expect(&w.clone, &clone, "a clone", o->name);
+    if (status != PM_OK || !w.consumes) expect(&w.other, &other, "its other operand", o->name);
+    free(m.data);
+    free(clone.data);
+    free(other.data);
+    drop_world(&w);
+    pm_pool_trim(NULL);
+    if (check_live_blocks() != before || counted_held() != held) leaks++;
+    CHECK_NOTE(check_live_blocks() == before, "%s leaves %" PRIu64 " blocks", o->name, check_live_blocks() - before);
+    CHECK_NOTE(counted_held() == held && counted_is_sound(), "%s leaves %" PRId64 " values", o->name,
+               counted_held() - held);
+    return fails != 0;
+}
+
+/* One operation on one map, with ever more memory until it has enough. */
+static void sweep_one(const entry *o, kind k, shape s, unsigned place) {
+    bool shared = (s + place + check__seed + strlen(o->name)) % 3 != 0;
+    for (uint64_t n = 1; attempt(o, k, s, place, shared, n % 2 ? ONE_FAILS : REST_FAILS, n); n++) {}
+#ifdef OOM_WITH_POOL
+    for (uint64_t n = 0; n < 3; n++) (void)attempt(o, k, s, place, shared, POOL_IS_FULL, n);
+#endif
+}
+
+static void sweep(kind k) {
+    uint64_t failed_at_start = failed, calls_at_start = calls;
+    leaks = changed = 0;
+    memset(run, 'r', sizeof run);
+    for (size_t i = 0; i < sizeof longer; i++) longer[i] = (uint8_t)"alpha/beta/gamma"[i < 16 ? i : i % 5];
+    for (unsigned o = 0; o < OPERATIONS; o++) {
+        uint64_t failed_of_others = failed;
+        for (unsigned s = 0; s < SHAPES; s++)
+            for (unsigned place = 0; place < (operations[o].anywhere ? (unsigned)SHAPES : PLACES); place++)
+                sweep_one(&operations[o], k, (shape)s, place);
+        CHECK_NOTE(failed > failed_of_others || k == UNIT, "%s never asked for memory", operations[o].name);
+    }
+    printf("%u operations, %" PRIu64 " calls, %" PRIu64 " allocations failed, %" PRIu64 " leaks, %" PRIu64
+           " maps changed\n",
+           (unsigned)OPERATIONS, calls - calls_at_start, failed - failed_at_start, leaks, changed);
+}
+
+TEST(oom_maps_of_words_survive) { sweep(WORDS); }
+TEST(oom_maps_of_units_survive) { sweep(UNIT); }
+TEST(oom_maps_of_counted_values_survive) { sweep(COUNTED); }

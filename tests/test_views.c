@@ -1,0 +1,1130 @@
+/* Zippers of any kind and views: by hand, and random expressions of views beside the model, which has each of them as
+   a trie that was built location by location. */
+#include "check.h"
+#include "model.h"
+
+#define PATHMAP_STATIC
+#define PM_MALLOC(n) check_malloc(n)
+#define PM_FREE(p, n) check_free(p, n)
+#include "../pathmap.h"
+
+#include "counted.h"
+
+/* ---- by hand ---- */
+
+static void put(pm_map *m, const char *key, pm_val v) { CHECK_OK(pm_set(m, key, strlen(key), v, NULL)); }
+
+/* The words of a string, with values that count from `first`; a word that ends in '!' has none. */
+static pm_map words(const char *text, pm_val first) {
+    pm_map m = pm_new(NULL, NULL);
+    while (*text) {
+        size_t n = strcspn(text, " ");
+        if (n && text[n - 1] == '!') CHECK_OK(pm_create_path(&m, text, n - 1, NULL));
+        else CHECK_OK(pm_set(&m, text, n, first++, NULL));
+        text += n + (text[n] == ' ');
+    }
+    return m;
+}
+
+static pm_zip over(const pm_map *m) {
+    pm_zip z = {0};
+    CHECK_OK(pm_zip_of_map(&z, m, NULL, 0));
+    return z;
+}
+
+/* The path from the root, of printable bytes. */
+static const char *at(const pm_zip *z) {
+    static char text[2][64];
+    static unsigned turn;
+    size_t len;
+    const uint8_t *path = pm_zip_path(z, &len);
+    CHECK(len < sizeof text[0]);
+    memcpy(text[turn ^= 1], path, len);
+    text[turn][len] = 0;
+    return text[turn];
+}
+
+#define CHECK_AT(z, path) CHECK_STR_EQ(at(z), path)
+
+/* Every location below the root as text: a=1 for values, a! for ends without, nothing for others. */
+static const char *listing(pm_zip *z) {
+    static char text[512];
+    size_t n = 0;
+    pm_zip_reset(z);
+    text[0] = 0;
+    bool more = pm_zip_exists(z);
+    for (; more; more = pm_zip_to_next_step(z)) {
+        pm_opt v = pm_zip_val(z);
+        CHECK(n + 80 < sizeof text);
+        if (v.some) n += (size_t)sprintf(text + n, "%s=%d ", at(z), (int)v.val);
+        else if (pm_zip_child_count(z) == 0) n += (size_t)sprintf(text + n, "%s! ", at(z));
+    }
+    CHECK_OK(pm_zip_status(z));
+    return text;
+}
+
+#define CHECK_LISTING(z, want) CHECK_STR_EQ(listing(z), want)
+
+static pm_zip overlay(pm_zip a, pm_zip b) {
+    pm_zip z = {0};
+    CHECK_OK(pm_zip_overlay(&z, &a, &b, NULL, NULL));
+    pm_zip_drop(&a);
+    pm_zip_drop(&b);
+    return z;
+}
+
+TEST(views_never_opened_answer_nothing) {
+    pm_zip z = {0}, f = {0};
+    pm_map m = pm_new(NULL, NULL), out;
+    size_t len = 9;
+    CHECK(!pm_zip_exists(&z) && !pm_zip_is_val(&z) && pm_zip_at_root(&z) && !pm_zip_child_count(&z));
+    CHECK_PTR_EQ(pm_zip_values(&z), NULL);
+    (void)pm_zip_path(&z, &len);
+    CHECK_EQ(len, 0);
+    CHECK_OK(pm_zip_status(&z));
+    pm_zip_descend_to(&z, "ab", 2);
+    CHECK_EQ(pm_zip_status(&z), PM_INVALID);
+    CHECK(pm_zip_at_root(&z) && !pm_zip_to_next_step(&z) && !pm_zip_to_next_val(&z) && !pm_zip_descend_until(&z));
+    CHECK(!pm_zip_ascend(&z, 1) && pm_zip_ascend(&z, 0) && !pm_zip_to_next_sibling(&z));
+    CHECK_EQ(pm_zip_move_to(&z, "ab", 2), 0);
+    CHECK_EQ(pm_zip_status(&z), PM_INVALID);
+    CHECK_EQ(pm_zip_fork(&z, &f), PM_INVALID);
+    CHECK_EQ(pm_zip_make_map(&z, NULL, NULL, &out), PM_INVALID);
+    CHECK_EQ(pm_zip_of_map(&z, NULL, NULL, 0), PM_INVALID);
+    CHECK_EQ(pm_zip_of_map(&z, &m, NULL, 1), PM_INVALID);
+    CHECK_EQ(pm_zip_of_rz(&z, NULL), PM_INVALID);
+    CHECK_EQ(pm_zip_empty(&z, NULL, 1), PM_INVALID);
+    CHECK_EQ(pm_zip_product(&f, &z, 1), PM_INVALID);
+    CHECK_EQ(pm_zip_product(&f, NULL, 0), PM_INVALID);
+    CHECK_EQ(pm_zip_dependent(&f, &z, NULL, NULL, 0), PM_INVALID);
+    CHECK_EQ(pm_zip_overlay(&f, &z, NULL, NULL, NULL), PM_INVALID);
+    CHECK_EQ(pm_zip_meet(&f, &z, &z), PM_INVALID);
+    CHECK_EQ(pm_zip_prefix(&f, &z, "a", 1, "", 0), PM_INVALID);
+    pm_zip_drop(&z);
+    pm_zip_drop(&z);
+    pm_zip_drop(NULL);
+    pm_drop(&m);
+}
+
+TEST(view_of_a_map_is_its_reader) {
+    pm_map m = words("ab abc abde x! xy!", 1), out;
+    pm_zip z = over(&m), f;
+    pm_rz r;
+    uint64_t n = 0;
+    size_t len;
+    CHECK_LISTING(&z, "ab=1 abc=2 abde=3 xy! ");
+    CHECK_PTR_EQ(pm_zip_values(&z), pm_ops_left());
+    CHECK_OK(pm_zip_val_count(&z, &n));
+    CHECK_EQ(n, 3);
+    CHECK_EQ(pm_zip_val_at(&z, "abc", 3).val, 2);
+    CHECK(!pm_zip_val_at(&z, "abx", 3).some);
+    CHECK_OK(pm_zip_make_map(&z, NULL, NULL, &out));
+    CHECK_EQ(out.root, m.root); /* shared */
+    pm_drop(&out);
+    CHECK_OK(pm_rz_open(&r, &m, "a", 1));
+    pm_rz_descend_to_byte(&r, 'b');
+    CHECK_OK(pm_zip_of_rz(&f, &r));
+    pm_rz_drop(&r);
+    const uint8_t *p = pm_zip_root_prefix(&f, &len);
+    CHECK_MEM_EQ(p, len, "ab", 2);
+    CHECK_LISTING(&f, "=1 c=2 de=3 ");
+    pm_zip_drop(&z);
+    CHECK_EQ(pm_zip_factor_count(&f), 1);
+    CHECK_EQ(pm_zip_focus_factor(&f), 0);
+    CHECK_EQ(pm_zip_path_indices(&f, NULL, 0), 0);
+    pm_zip_drop(&f);
+    pm_drop(&m);
+}
+
+TEST(view_empty_has_not_even_a_root) {
+    pm_zip z, f;
+    size_t len;
+    pm_map out;
+    CHECK_OK(pm_zip_empty(&z, "pre", 3));
+    CHECK(!pm_zip_exists(&z) && pm_zip_at_root(&z) && !pm_zip_to_next_step(&z) && !pm_zip_to_next_val(&z));
+    pm_zip_descend_to(&z, "abc", 3);
+    CHECK(!pm_zip_ascend(&z, 4)); /* stops at the root, whatever stands before it */
+    CHECK_AT(&z, "");
+    const uint8_t *p = pm_zip_origin_path(&z, &len);
+    CHECK_MEM_EQ(p, len, "pre", 3);
+    CHECK_EQ(pm_zip_move_to(&z, "xy", 2), 0);
+    CHECK_AT(&z, "xy");
+    CHECK_EQ(pm_zip_ascend_until(&z), 2);
+    pm_zip_descend_to_byte(&z, 'q');
+    CHECK_OK(pm_zip_fork(&z, &f));
+    p = pm_zip_root_prefix(&f, &len);
+    CHECK_MEM_EQ(p, len, "preq", 4);
+    CHECK_OK(pm_zip_make_map(&z, NULL, NULL, &out));
+    CHECK(pm_is_empty(&out) && pm_map_ops(&out) == pm_ops_left());
+    CHECK_OK(pm_zip_status(&z));
+    pm_zip_drop(&z);
+    pm_zip_drop(&f);
+}
+
+TEST(view_prefix_stands_before_its_source) {
+    pm_map m = words("a b", 1), out, none = pm_new(NULL, NULL);
+    pm_zip src = over(&m), z, f;
+    size_t len;
+    CHECK_EQ(pm_zip_prefix(&z, &src, "from/", 5, "fra", 3), PM_INVALID);
+    CHECK_EQ(pm_zip_prefix(&z, &src, "fr", 2, "from", 4), PM_INVALID);
+    CHECK_OK(pm_zip_prefix(&z, &src, "from/", 5, "fr", 2));
+    CHECK_LISTING(&z, "om/a=1 om/b=2 ");
+    const uint8_t *p = pm_zip_root_prefix(&z, &len);
+    CHECK_MEM_EQ(p, len, "fr", 2);
+    pm_zip_reset(&z);
+    CHECK(pm_zip_descend_until(&z));
+    CHECK_AT(&z, "om/");
+    CHECK_EQ(pm_zip_ascend_until(&z), 3);
+    CHECK(!pm_zip_descend_to_check(&z, "oa", 2));
+    CHECK(pm_zip_ascend(&z, 1) && pm_zip_exists(&z));
+    CHECK_AT(&z, "o");
+    CHECK_OK(pm_zip_make_map(&z, NULL, NULL, &out)); /* what is left of the prefix stays before it */
+    CHECK_EQ(*pm_get(&out, "m/b", 3), 2);
+    pm_drop(&out);
+    CHECK_OK(pm_zip_fork(&z, &f));
+    CHECK_LISTING(&f, "m/a=1 m/b=2 ");
+    pm_zip_drop(&f);
+    pm_zip_drop(&z);
+    CHECK_OK(pm_zip_prefix(&z, &src, NULL, 0, NULL, 0));
+    CHECK_LISTING(&z, "a=1 b=2 ");
+    pm_zip_drop(&z);
+    pm_zip_drop(&src);
+    src = over(&none); /* an empty map has a root, an empty zipper has none */
+    CHECK_OK(pm_zip_prefix(&z, &src, "ab", 2, NULL, 0));
+    CHECK_LISTING(&z, "ab! ");
+    pm_zip_drop(&z);
+    pm_zip_drop(&src);
+    CHECK_OK(pm_zip_empty(&src, NULL, 0));
+    CHECK_OK(pm_zip_prefix(&z, &src, "ab", 2, NULL, 0));
+    CHECK(!pm_zip_exists(&z) && !pm_zip_child_count(&z));
+    CHECK_LISTING(&z, "");
+    pm_zip_drop(&z);
+    pm_zip_drop(&src);
+    pm_drop(&m);
+}
+
+TEST(view_product_goes_on_where_a_factor_ends) {
+    pm_map a = words("a ab bc!", 1), b = words("x y", 11), c = words("0! 1!", 0);
+    put(&b, "", 10);
+    pm_zip factors[3] = {over(&a), over(&b), over(&c)}, z, f;
+    size_t seams[3] = {0, 0, 0};
+    CHECK_OK(pm_zip_product(&z, factors, 3));
+    for (unsigned i = 0; i < 3; i++) pm_zip_drop(&factors[i]);
+    CHECK_LISTING(&z, "a=1 ab=2 abx=11 abx0! abx1! aby=12 aby0! aby1! bcx=11 bcx0! bcx1! bcy=12 bcy0! bcy1! ");
+    CHECK_EQ(pm_zip_factor_count(&z), 3);
+    CHECK(pm_zip_descend_to_check(&z, "ab", 2));
+    CHECK_EQ(pm_zip_focus_factor(&z), 0); /* a seam is the earlier one's, and so is its value */
+    CHECK_EQ(pm_zip_val(&z).val, 2);
+    CHECK(pm_zip_descend_to_check(&z, "x1", 2));
+    CHECK_EQ(pm_zip_focus_factor(&z), 2);
+    CHECK_EQ(pm_zip_path_indices(&z, seams, 3), 2);
+    CHECK(seams[0] == 2 && seams[1] == 3);
+    pm_zip_ascend(&z, 1);
+    CHECK_EQ(pm_zip_path_indices(&z, seams, 0), 1);
+    CHECK_OK(pm_zip_fork(&z, &f));
+    CHECK_LISTING(&f, "=11 0! 1! ");
+    pm_zip_drop(&f);
+    CHECK(!pm_zip_descend_to_check(&z, "2", 1));
+    CHECK_EQ(pm_zip_move_to(&z, "bcy1", 4), 4);
+    CHECK_EQ(pm_zip_move_to(&z, "bcq1", 4), 2);
+    CHECK(!pm_zip_exists(&z));
+    pm_zip_ascend(&z, 2);
+    CHECK(pm_zip_descend_to_existing_byte(&z, 'x'));
+    pm_zip_drop(&z);
+    pm_drop(&a);
+    pm_drop(&b);
+    pm_drop(&c);
+}
+
+TEST(view_product_passes_empty_maps_and_stops_at_empty_zippers) {
+    pm_map a = words("a", 1), e = pm_new(NULL, NULL);
+    put(&e, "", 5);
+    pm_zip f[4] = {over(&e), over(&e), over(&a), over(&e)}, z;
+    size_t seams[3] = {9, 9, 9};
+    CHECK_OK(pm_zip_product(&z, f, 4));
+    CHECK_LISTING(&z, "=5 a=1 ");
+    CHECK(pm_zip_descend_first_byte(&z));
+    CHECK_EQ(pm_zip_path_indices(&z, seams, 3), 2);
+    CHECK(seams[0] == 0 && seams[1] == 0);
+    pm_zip_drop(&z);
+    pm_zip_drop(&f[1]);
+    CHECK_OK(pm_zip_empty(&f[1], NULL, 0));
+    CHECK_OK(pm_zip_product(&z, f, 4));
+    CHECK_LISTING(&z, "=5 ");
+    pm_zip_drop(&z);
+    CHECK_OK(pm_zip_product(&z, f + 1, 3));
+    CHECK_LISTING(&z, "");
+    CHECK_PTR_EQ(pm_zip_values(&z), pm_ops_left());
+    pm_zip_drop(&z);
+    for (unsigned i = 0; i < 4; i++) pm_zip_drop(&f[i]);
+    pm_drop(&a);
+    pm_drop(&e);
+}
+
+/* Opens the map that stands at the path so far, in a table of maps: a file system whose folders are maps. */
+typedef struct folders {
+    const pm_map *of[256]; /* by the last byte of the path */
+    unsigned asked;
+    pm_status answer, later; /* what the call says, and what the factor will */
+} folders;
+
+static pm_status open_folder(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t factors,
+                             pm_zip *next) {
+    folders *f = ctx;
+    f->asked++;
+    CHECK(len > 0 && factors == *payload + 1);
+    ++*payload;
+    if (f->answer != PM_OK) return f->answer;
+    if (!f->of[path[len - 1]]) return PM_OK;
+    pm_status s = pm_zip_of_map(next, f->of[path[len - 1]], NULL, 0);
+    next->status = f->later;
+    return s;
+}
+
+TEST(view_dependent_product_asks_at_each_end) {
+    pm_map root = words("home/ lib/ x", 1), home = words("ann: bob:", 11), ann = words("1 2", 21);
+    pm_map empty = pm_new(NULL, NULL), sums = pm_new(pm_ops_sum(), NULL);
+    folders f = {{NULL}, 0, PM_OK, PM_OK};
+    pm_zip first = over(&root), z, g;
+    size_t seams[2];
+    f.of['/'] = &home;
+    f.of[':'] = &ann;
+    f.of['1'] = &empty; /* without end: is asked again there, and again */
+    CHECK_OK(pm_zip_dependent(&z, &first, open_folder, &f, 0));
+    CHECK(pm_zip_descend_to_check(&z, "home/ann:2", 10));
+    CHECK_EQ(pm_zip_val(&z).val, 22);
+    CHECK_EQ(pm_zip_factor_count(&z), 3);
+    CHECK_EQ(pm_zip_path_indices(&z, seams, 2), 2);
+    CHECK(seams[0] == 5 && seams[1] == 9);
+    CHECK_EQ(f.asked, 2);
+    CHECK(pm_zip_to_prev_sibling(&z)); /* stays below the seam: nothing is asked */
+    CHECK_EQ(f.asked, 2);
+    CHECK_EQ(pm_zip_child_count(&z), 0);
+    CHECK_EQ(pm_zip_status(&z), PM_INVALID);
+    CHECK_OK(pm_zip_status(&z));
+    f.of['1'] = NULL;
+    pm_zip_reset(&z);
+    CHECK_EQ(pm_zip_factor_count(&z), 1);
+    CHECK_OK(pm_zip_fork(&z, &g));
+    pm_zip_drop(&z);
+    pm_zip_drop(&first);
+    CHECK_LISTING(&g, "home/=1 home/ann:=11 home/ann:1=21 home/ann:2=22 home/bob:=12 home/bob:1=21 home/bob:2=22 "
+                      "lib/=2 lib/ann:=11 lib/ann:1=21 lib/ann:2=22 lib/bob:=12 lib/bob:1=21 lib/bob:2=22 x=3 ");
+    f.answer = PM_IO;
+    pm_zip_reset(&g);
+    CHECK(!pm_zip_descend_to_check(&g, "home/ann", 8));
+    CHECK_EQ(pm_zip_status(&g), PM_IO);
+    pm_map m;
+    CHECK_EQ(pm_zip_make_map(&g, NULL, NULL, &m), PM_IO);
+    uint64_t n;
+    CHECK_EQ(pm_zip_val_count(&g, &n), PM_IO);
+    f.answer = PM_OK;
+    f.later = PM_IO; /* told even when the factor is gone */
+    CHECK(pm_zip_descend_to_check(&g, "home/ann", 8));
+    pm_zip_reset(&g);
+    CHECK_EQ(pm_zip_status(&g), PM_IO);
+    f.of['/'] = &sums;
+    CHECK(!pm_zip_descend_to_check(&g, "lib/x", 5));
+    CHECK_EQ(pm_zip_status(&g), PM_MISMATCH);
+    pm_zip_drop(&g);
+    pm_drop(&root);
+    pm_drop(&home);
+    pm_drop(&ann);
+}
+
+static pm_alg hide_odd(void *ctx, const pm_val *l, const pm_val *r, pm_val *out) {
+    CHECK(l || r);
+    ++*(unsigned *)ctx;
+    if (l && r) {
+        *out = *l * 100 + *r;
+        return PM_ALG_ELEMENT;
+    }
+    if (!l) return *r % 2 ? PM_ALG_LEFT : PM_ALG_RIGHT; /* an absent left is nothing */
+    return *l % 2 ? PM_ALG_NONE : PM_ALG_BOTH;
+}
+
+TEST(view_overlay_shows_both) {
+    pm_map a = words("a ab b d!", 1), b = words("ab ac b c", 11);
+    pm_zip l = over(&a), r = over(&b), z;
+    unsigned calls = 0;
+    pm_map out;
+    CHECK_OK(pm_zip_overlay(&z, &l, &r, NULL, NULL));
+    CHECK_LISTING(&z, "a=1 ab=2 ac=12 b=3 c=14 d! ");
+    pm_zip_drop(&z);
+    CHECK_OK(pm_zip_overlay(&z, &l, &r, hide_odd, &calls));
+    CHECK_LISTING(&z, "ab=211 ac=12 b=313 c=14 d! ");
+    CHECK(calls > 0 && !pm_zip_val_at(&z, "a", 1).some);
+    CHECK_OK(pm_zip_make_map(&z, NULL, NULL, &out));
+    CHECK(pm_path_exists(&out, "d", 1) && !pm_contains(&out, "a", 1));
+    CHECK_EQ(*pm_get(&out, "b", 1), 313);
+    pm_drop(&out);
+    pm_zip_drop(&z);
+    pm_map sums = pm_new(pm_ops_sum(), NULL);
+    pm_zip s = over(&sums);
+    CHECK_EQ(pm_zip_overlay(&z, &l, &s, NULL, NULL), PM_MISMATCH);
+    CHECK_EQ(pm_zip_meet(&z, &s, &l), PM_MISMATCH);
+    pm_zip both[2] = {l, s};
+    CHECK_EQ(pm_zip_product(&z, both, 2), PM_MISMATCH);
+    CHECK_EQ(pm_zip_make_map(&l, pm_ops_sum(), NULL, &out), PM_MISMATCH);
+    CHECK_OK(pm_zip_make_map(&l, pm_ops_unit(), NULL, &out)); /* which paths have a value */
+    CHECK(pm_contains(&out, "ab", 2) && pm_path_exists(&out, "d", 1) && !pm_contains(&out, "d", 1));
+    CHECK_OK(pm_check(&out, NULL));
+    pm_drop(&out);
+    pm_zip_drop(&s);
+    pm_zip_drop(&l);
+    pm_zip_drop(&r);
+    pm_drop(&a);
+    pm_drop(&b);
+}
+
+/* Factors are forks: the caller's own go their way. */
+TEST(view_factors_start_at_the_focus) {
+    pm_map a = words("pre/a pre/b q", 1);
+    pm_zip l = over(&a), z;
+    pm_zip_descend_to(&l, "pre/", 4);
+    CHECK_OK(pm_zip_overlay(&z, &l, &l, NULL, NULL));
+    pm_zip_reset(&l);
+    CHECK_LISTING(&z, "a=1 b=2 ");
+    CHECK(!pm_zip_ascend(&z, 1));
+    CHECK_AT(&l, "");
+    pm_zip_drop(&l);
+    CHECK_LISTING(&z, "a=1 b=2 ");
+    pm_zip_drop(&z);
+    pm_drop(&a);
+}
+
+TEST(view_meet_and_subtract_show_only_what_remains) {
+    pm_map a = words("a abc abd! x xyz k!", 1), b = words("ab abd! abx xyq k! a", 11);
+    pm_zip l = over(&a), r = over(&b), z;
+    CHECK_OK(pm_zip_meet(&z, &l, &r));
+    CHECK_LISTING(&z, "a=1 abd! k! ");
+    CHECK(!pm_zip_descend_to_check(&z, "x", 1)); /* in both, but nothing of it is left */
+    CHECK_EQ(pm_zip_child_count(&z), 0);
+    CHECK_EQ(pm_zip_move_to(&z, "abc", 3), 2);
+    pm_zip_drop(&z);
+    CHECK_OK(pm_zip_subtract(&z, &l, &r));
+    CHECK_LISTING(&z, "abc=2 x=3 xyz=4 ");
+    CHECK(!pm_zip_descend_to_check(&z, "k", 1));
+    CHECK_EQ(pm_zip_move_to(&z, "abd", 3), 2);
+    pm_zip_drop(&z);
+    CHECK_OK(pm_zip_subtract(&z, &l, &l));
+    CHECK_LISTING(&z, "! ");
+    pm_zip_drop(&z);
+    pm_zip_drop(&l);
+    pm_zip_drop(&r);
+    pm_drop(&a);
+    pm_drop(&b);
+}
+
+static pm_alg bad_meet(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx;
+    (void)a;
+    (void)b;
+    (void)out;
+    return (pm_alg)17;
+}
+
+TEST(view_tells_of_a_bad_hook) {
+    const pm_ops bad = {.name = "bad", .meet = bad_meet};
+    pm_map m = pm_new(&bad, NULL), out;
+    pm_pool *other;
+    CHECK_OK(pm_pool_new(NULL, &other));
+    put(&m, "a", 1);
+    pm_zip l = over(&m), z;
+    CHECK_OK(pm_zip_meet(&z, &l, &l));
+    CHECK(!pm_zip_val_at(&z, "a", 1).some);
+    CHECK_EQ(pm_zip_status(&z), PM_BADHOOK);
+    CHECK_EQ(pm_zip_make_map(&z, NULL, NULL, &out), PM_BADHOOK);
+    CHECK_EQ(pm_zip_make_map(&z, NULL, other, &out), PM_BADHOOK);
+    CHECK_OK(pm_zip_status(&z));
+    pm_zip_drop(&z);
+    pm_zip_drop(&l);
+    pm_drop(&m);
+    CHECK_OK(pm_pool_free(other));
+}
+
+static pm_alg make_counted(void *ctx, const pm_val *l, const pm_val *r, pm_val *out) {
+    (void)ctx;
+    if (!l || !r) return l ? PM_ALG_LEFT : PM_ALG_RIGHT;
+    *out = counted_new();
+    return PM_ALG_ELEMENT;
+}
+
+TEST(view_values_are_counted) {
+    pm_map a = pm_new(counted_ops(), NULL), b = pm_new(counted_ops(), NULL), out;
+    for (unsigned i = 0; i < 3; i++) {
+        put(&a, i == 0 ? "" : i == 1 ? "k" : "kx", counted_new());
+        put(&b, i == 0 ? "" : i == 1 ? "k" : "l", counted_new());
+    }
+    pm_zip l = over(&a), r = over(&b), z, twice;
+    CHECK_OK(pm_zip_overlay(&z, &l, &r, make_counted, NULL));
+    CHECK_OK(pm_zip_overlay(&twice, &z, &z, make_counted, NULL)); /* makes values of made values */
+    pm_zip_drop(&z);
+    CHECK_OK(pm_zip_make_map(&twice, NULL, NULL, &out));
+    pm_opt v = pm_zip_val_at(&twice, "k", 1);
+    CHECK(v.some && counted_refs(v.val) == 1);
+    pm_zip_drop(&twice);
+    pm_zip_drop(&l);
+    pm_zip_drop(&r);
+    pm_drop(&a);
+    pm_drop(&b);
+    uint64_t n = 0;
+    CHECK_OK(pm_val_count(&out, &n));
+    CHECK_EQ(n, 4);
+    CHECK_EQ(counted_held(), 4);
+    pm_drop(&out);
+    CHECK_EQ(counted_held(), 0);
+    CHECK(counted_is_sound());
+}
+
+typedef struct seen {
+    char text[64];
+    unsigned n, stop;
+} seen;
+
+static bool note(void *ctx, const uint8_t *key, size_t len, pm_val val) {
+    seen *s = ctx;
+    sprintf(s->text + strlen(s->text), "%.*s=%d ", (int)len, (const char *)key, (int)val);
+    return ++s->n < s->stop;
+}
+
+TEST(views_are_visited_value_by_value) {
+    pm_map a = words("b ba", 1), b = words("a ba", 11);
+    put(&a, "", 9);
+    pm_zip z = overlay(over(&a), over(&b));
+    seen s = {"", 0, 99}, first = {"", 0, 2};
+    pm_zip_descend_to_byte(&z, 'q');
+    CHECK_OK(pm_zip_each(&z, note, &s));
+    CHECK_STR_EQ(s.text, "=9 a=11 b=1 ba=2 ");
+    CHECK_OK(pm_zip_each(&z, note, &first));
+    CHECK_STR_EQ(first.text, "=9 a=11 ");
+    CHECK(pm_zip_at_root(&z));
+    pm_zip_drop(&z);
+    pm_drop(&a);
+    pm_drop(&b);
+}
+
+/* A kind that the library does not know: every path of at most three bytes a and b; those of three have a value. */
+typedef struct cube {
+    uint8_t path[64];
+    size_t len, root_len;
+} cube;
+
+static const pm_ops *cube_values(const pm_zip *z) {
+    (void)z;
+    return pm_ops_left();
+}
+
+static const uint8_t *cube_path(const pm_zip *z, size_t *len, size_t *root_len) {
+    const cube *c = z->state;
+    *len = c->len;
+    *root_len = c->root_len;
+    return c->path;
+}
+
+static bool cube_exists(pm_zip *z) {
+    const cube *c = z->state;
+    for (size_t i = 0; i < c->len; i++)
+        if (c->path[i] != 'a' && c->path[i] != 'b') return false;
+    return c->len <= 3;
+}
+
+static pm_opt cube_val(pm_zip *z) {
+    pm_opt v = {7, cube_exists(z) && ((const cube *)z->state)->len == 3};
+    return v;
+}
+
+static pm_mask cube_mask(pm_zip *z) {
+    return pm_mask_of("ab", cube_exists(z) && ((const cube *)z->state)->len < 3 ? 2 : 0);
+}
+
+static bool cube_down(pm_zip *z, const uint8_t *key, size_t n) {
+    cube *c = z->state;
+    if (n > sizeof c->path - c->len) {
+        z->status = PM_NOMEM;
+        return false;
+    }
+    memcpy(c->path + c->len, key, n);
+    c->len += n;
+    return true;
+}
+
+static void cube_up(pm_zip *z, size_t n) { ((cube *)z->state)->len -= n; }
+
+static pm_status cube_fork(const pm_zip *z, pm_zip *out) {
+    cube *c = malloc(sizeof *c);
+    if (!c) return PM_NOMEM;
+    *c = *(const cube *)z->state;
+    c->root_len = c->len;
+    *out = *z;
+    out->state = c;
+    return PM_OK;
+}
+
+static void cube_drop(pm_zip *z) { free(z->state); }
+
+TEST(views_take_kinds_of_ones_own) {
+    static const pm_zip_ops kind = {.values = cube_values, .path = cube_path, .exists = cube_exists, .val = cube_val,
+                                    .mask = cube_mask,     .down = cube_down, .up = cube_up,         .fork = cube_fork,
+                                    .drop = cube_drop};
+    cube at_root = {{0}, 0, 0};
+    pm_zip own = {&kind, &at_root, PM_OK}, two[2] = {own, own}, z;
+    pm_map out;
+    CHECK_LISTING(&own, "aaa=7 aab=7 aba=7 abb=7 baa=7 bab=7 bba=7 bbb=7 ");
+    CHECK_OK(pm_zip_product(&z, two, 2));
+    uint64_t n = 0;
+    CHECK_OK(pm_zip_val_count(&z, &n));
+    CHECK_EQ(n, 8 + 64);
+    CHECK_OK(pm_zip_make_map(&z, NULL, NULL, &out));
+    CHECK(pm_contains(&out, "abbaba", 6));
+    pm_drop(&out);
+    pm_zip_drop(&z);
+}
+
+/* A path far longer than a stack of calls could be. */
+TEST(views_go_deep) {
+    enum { DEEP = 300000 };
+    static char key[DEEP];
+    pm_map m = pm_new(NULL, NULL), out;
+    memset(key, 'k', sizeof key);
+    CHECK_OK(pm_set(&m, key, DEEP, 1, NULL));
+    CHECK_OK(pm_set(&m, key, DEEP / 2, 2, NULL));
+    pm_zip two[2] = {over(&m), over(&m)}, product, z;
+    CHECK_OK(pm_zip_product(&product, two, 2));
+    CHECK_OK(pm_zip_meet(&z, &product, &two[0]));
+    CHECK(pm_zip_descend_to_check(&product, key, DEEP));
+    CHECK(pm_zip_descend_to_check(&product, key, DEEP));
+    CHECK_EQ(pm_zip_val(&product).val, 1);
+    CHECK_EQ(pm_zip_ascend_until(&product), DEEP / 2);
+    uint64_t n = 0;
+    CHECK_OK(pm_zip_val_count(&z, &n));
+    CHECK_EQ(n, 2);
+    CHECK_OK(pm_zip_make_map(&z, NULL, NULL, &out));
+    CHECK_EQ(*pm_get(&out, key, DEEP / 2), 2);
+    pm_drop(&out);
+    pm_zip_drop(&z);
+    pm_zip_drop(&product);
+    pm_zip_drop(&two[0]);
+    pm_zip_drop(&two[1]);
+    pm_drop(&m);
+}
+
+/* ---- random expressions beside the model ---- */
+
+enum { LONGEST = 300, KIDS = 3, TOO_LARGE = 1500 };
+
+typedef enum view_kind { OVER_MAP, PREFIX, PRODUCT, DEPENDENT, OVERLAY, MEET, SUBTRACT, EMPTY, VIEW_KINDS } view_kind;
+
+/* An expression, and what it means: NULL if not even a root. */
+typedef struct view {
+    view_kind kind;
+    struct view *kid[KIDS];
+    unsigned kids;
+    const pm_ops *ops;
+    pm_map map;
+    uint8_t path[8];
+    size_t len, root_len;
+    pm_zip_choose_fn choose;
+    model *want;
+} view;
+
+static const struct {
+    const pm_ops *(*ops)(void);
+    model_algebra alg;
+} algebras[] = {{pm_ops_lattice, MODEL_LATTICE},
+                {pm_ops_sum, MODEL_SUM},
+                {pm_ops_left, MODEL_LEFT},
+                {pm_ops_bits, MODEL_BITS}};
+
+static model_algebra algebra_of(const pm_ops *ops) {
+    for (unsigned i = 0; i < 4; i++)
+        if (algebras[i].ops() == ops) return algebras[i].alg;
+    return MODEL_LEFT;
+}
+
+static size_t random_path(uint8_t *out, size_t max) {
+    size_t n = check_below(max + 1);
+    for (size_t i = 0; i < n; i++) out[i] = (uint8_t)("ab\xff\0c"[check_below(3 + 2 * (i & 1))]);
+    return n;
+}
+
+/* Copying a model with changes. */
+typedef struct building {
+    model *out;
+    model_bytes at; /* stands before every key */
+    const view *v;
+    const model *other;
+    unsigned i; /* factor */
+    uint64_t payload;
+    bool mirrored;
+} building;
+
+static bool add_below(void *ctx, const uint8_t *key, size_t len, const uint64_t *val, unsigned children) {
+    building *b = ctx;
+    size_t before = b->at.len;
+    (void)children;
+    model_bytes_append(&b->at, key, len);
+    if (val) model_set(b->out, b->at.data, b->at.len, *val, NULL);
+    else model_create(b->out, b->at.data, b->at.len);
+    b->at.len = before;
+    return true;
+}
+
+static unsigned pick(const view *v, uint64_t payload, const uint8_t *path, size_t len, size_t factors) {
+    if (factors >= 3) return v->kids;
+    return (unsigned)((payload + len + (len ? path[len - 1] : 0)) % (v->kids + 1));
+}
+
+/* The next factor of a product after `b->i` of them, or NULL. */
+static const model *factor_after(const building *b, uint64_t *payload) {
+    if (b->v->kind == PRODUCT) return b->i < b->v->kids ? b->v->kid[b->i]->want : NULL;
+    unsigned k = pick(b->v, *payload, b->at.data, b->at.len, b->i);
+    *payload = *payload * 3 + k + 1;
+    return k < b->v->kids ? b->v->kid[k]->want : NULL;
+}
+
+/* One location of a factor, and what follows there. Recursion is over factors. */
+static bool add_product(void *ctx, const uint8_t *key, size_t len, const uint64_t *val, unsigned children) {
+    building *b = ctx;
+    size_t before = b->at.len;
+    model_bytes_append(&b->at, key, len);
+    if (val && (len || b->i == 1)) model_set(b->out, b->at.data, b->at.len, *val, NULL);
+    model_create(b->out, b->at.data, b->at.len);
+    uint64_t payload = b->payload, mine = payload;
+    const model *next = children ? NULL : factor_after(b, &payload);
+    if (next) {
+        b->i++;
+        b->payload = payload;
+        model_each(next, add_product, b);
+        b->payload = mine;
+        b->i--;
+    }
+    b->at.len = before;
+    return true;
+}
+
+/* Chooses as the view does; *out if anything. */
+static bool chosen(const view *v, const uint64_t *l, const uint64_t *r, uint64_t *out) {
+    pm_val made = 0;
+    pm_alg g = v->choose ? v->choose(NULL, l, r, &made) : l ? PM_ALG_LEFT : PM_ALG_RIGHT;
+    if (g == PM_ALG_ELEMENT) *out = made;
+    if (g == PM_ALG_LEFT || g == PM_ALG_BOTH) return l ? (*out = *l, true) : false;
+    if (g == PM_ALG_RIGHT) return r ? (*out = *r, true) : false;
+    return g == PM_ALG_ELEMENT;
+}
+
+static bool add_chosen(void *ctx, const uint8_t *key, size_t len, const uint64_t *val, unsigned children) {
+    building *b = ctx;
+    uint64_t theirs, got;
+    bool some = b->other && model_get(b->other, key, len, &theirs);
+    const uint64_t *l = b->mirrored ? (some ? &theirs : NULL) : val, *r = b->mirrored ? val : some ? &theirs : NULL;
+    (void)children;
+    model_create(b->out, key, len);
+    if ((l || r) && chosen(b->v, l, r, &got)) model_set(b->out, key, len, got, NULL);
+    return true;
+}
+
+static model *overlay_model(const view *v) {
+    building b = {model_new(), {0}, v, v->kid[1]->want, 0, 0, false};
+    if (v->kid[0]->want) model_each(v->kid[0]->want, add_chosen, &b);
+    b.other = v->kid[0]->want;
+    b.mirrored = true;
+    if (v->kid[1]->want) model_each(v->kid[1]->want, add_chosen, &b);
+    return b.out;
+}
+
+/* What the expression means; NULL if it has no root. */
+static model *meaning(const view *v) {
+    const model *l = v->kids ? v->kid[0]->want : NULL, *r = v->kids > 1 ? v->kid[1]->want : NULL;
+    building b = {NULL, {0}, v, NULL, 1, 5, false};
+    if (v->kind == OVERLAY) return l || r ? overlay_model(v) : NULL;
+    if (!l || (v->kind == MEET && !r)) return NULL;
+    if (v->kind == MEET) return model_combine(MODEL_MEET, algebra_of(v->ops), l, r);
+    if (v->kind == SUBTRACT) return r ? model_combine(MODEL_SUBTRACT, algebra_of(v->ops), l, r) : model_copy(l);
+    b.out = model_new();
+    if (v->kind == PREFIX) {
+        model_bytes_append(&b.at, v->path, v->len);
+        model_create(b.out, v->path, v->len);
+        model_each(l, add_below, &b);
+    } else {
+        model_each(l, add_product, &b);
+    }
+    model_bytes_free(&b.at);
+    return b.out;
+}
+
+static pm_status next_factor(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t factors,
+                             pm_zip *next);
+
+static pm_alg choose_randomly(void *ctx, const pm_val *l, const pm_val *r, pm_val *out) {
+    (void)ctx;
+    uint64_t h = (l ? *l * 3 : 1) + (r ? *r * 5 : 2);
+    *out = h;
+    return h % 7 == 0 ? PM_ALG_NONE : (pm_alg)(h % 5);
+}
+
+static void leaf(view *v) {
+    uint8_t key[8];
+    v->map = pm_new(v->ops, NULL);
+    model *all = model_new();
+    for (unsigned n = (unsigned)check_below(9); n; n--) {
+        size_t len = random_path(key, 5);
+        if (check_below(4) == 0) {
+            CHECK_OK(pm_create_path(&v->map, key, len, NULL));
+            model_create(all, key, len);
+        } else {
+            pm_val val = 1 + check_below(6);
+            CHECK_OK(pm_set(&v->map, key, len, val, NULL));
+            model_set(all, key, len, val, NULL);
+        }
+    }
+    bool exists;
+    v->len = check_below(3) ? 0 : random_path(v->path, 2);
+    v->want = model_subtrie(all, v->path, v->len, &exists);
+    if (!exists) {
+        model_free(v->want);
+        v->want = NULL;
+    }
+    model_free(all);
+}
+
+static void free_view(view *v) {
+    for (unsigned i = 0; i < v->kids; i++) free_view(v->kid[i]);
+    pm_drop(&v->map);
+    model_free(v->want);
+    free(v);
+}
+
+static view *new_view(view_kind kind, const pm_ops *ops) {
+    view *v = calloc(1, sizeof *v);
+    CHECK(v != NULL);
+    v->kind = kind;
+    v->ops = ops;
+    return v;
+}
+
+static bool count_end(void *ctx, const uint8_t *key, size_t len, const uint64_t *val, unsigned children) {
+    (void)key;
+    (void)len;
+    (void)val;
+    *(uint64_t *)ctx += children == 0;
+    return true;
+}
+
+/* An upper bound on the locations of products. */
+static uint64_t product_size(const view *v) {
+    uint64_t ends = 1, size = 0;
+    for (unsigned i = 0; i < v->kids; i++) {
+        uint64_t e = 0;
+        if (!v->kid[i]->want) continue;
+        model_each(v->kid[i]->want, count_end, &e);
+        size += ends * model_location_count(v->kid[i]->want);
+        ends *= e > 1 ? e : 1;
+    }
+    return v->kind == DEPENDENT ? size * 27 : size;
+}
+
+static view *random_view(unsigned depth, const pm_ops *ops) {
+    view_kind kind = depth == 0 ? OVER_MAP : (view_kind)check_below(VIEW_KINDS);
+    if (kind == EMPTY && check_below(4)) kind = OVER_MAP;
+    view *v = new_view(kind, ops);
+    if (kind == EMPTY) return v;
+    if (kind == OVER_MAP) {
+        leaf(v);
+        return v;
+    }
+    v->kids = kind == PREFIX ? 1 : kind == PRODUCT || kind == DEPENDENT ? 1 + (unsigned)check_below(KIDS) : 2;
+    for (unsigned i = 0; i < v->kids; i++) v->kid[i] = random_view(depth - 1, ops);
+    if (kind == PREFIX) v->len = random_path(v->path, 5);
+    if (kind == OVERLAY && check_below(2)) v->choose = choose_randomly;
+    if (kind == DEPENDENT && product_size(v) > TOO_LARGE) v->kind = PRODUCT;
+    while (v->kids > 1 && v->kind == PRODUCT && product_size(v) > TOO_LARGE) free_view(v->kid[--v->kids]);
+    v->want = meaning(v);
+    return v;
+}
+
+static pm_status open_view(const view *v, pm_zip *out) {
+    pm_zip kid[KIDS] = {{0}};
+    pm_status s = PM_OK;
+    if (v->kind == EMPTY) return pm_zip_empty(out, NULL, 0);
+    if (v->kind == OVER_MAP) return pm_zip_of_map(out, &v->map, v->path, v->len);
+    for (unsigned i = 0; s == PM_OK && i < v->kids; i++) s = open_view(v->kid[i], &kid[i]);
+    if (s == PM_OK) switch (v->kind) {
+        case PREFIX: s = pm_zip_prefix(out, &kid[0], v->path, v->len, NULL, 0); break;
+        case PRODUCT: s = pm_zip_product(out, kid, v->kids); break;
+        case DEPENDENT: s = pm_zip_dependent(out, &kid[0], next_factor, (void *)(uintptr_t)v, 5); break;
+        case OVERLAY: s = pm_zip_overlay(out, &kid[0], &kid[1], v->choose, NULL); break;
+        case MEET: s = pm_zip_meet(out, &kid[0], &kid[1]); break;
+        default: s = pm_zip_subtract(out, &kid[0], &kid[1]);
+        }
+    for (unsigned i = 0; i < v->kids; i++) pm_zip_drop(&kid[i]);
+    return s;
+}
+
+static pm_status next_factor(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t factors,
+                             pm_zip *next) {
+    const view *v = ctx;
+    unsigned k = pick(v, *payload, path, len, factors);
+    *payload = *payload * 3 + k + 1;
+    return k < v->kids ? open_view(v->kid[k], next) : PM_OK;
+}
+
+typedef struct world {
+    view *v;
+    pm_zip z;
+    model_cursor c;
+} world;
+
+/* A way down from the focus that exists, nearly exists, or is made up. */
+static size_t some_way(const world *g, uint8_t *out) {
+    model_cursor at_focus;
+    size_t n = 0;
+    if (check_below(5) == 0) return random_path(out, 6);
+    model_cursor_open(&at_focus, g->v->want, g->c.path.data, g->c.path.len);
+    while (n + 8 < LONGEST && check_below(8)) {
+        unsigned kids = model_cursor_children(&at_focus, NULL);
+        if (!kids || !model_cursor_descend_index(&at_focus, check_below(kids))) break;
+        n++;
+    }
+    model_key k = model_cursor_path(&at_focus);
+    if (n) memcpy(out, k.data, n);
+    model_cursor_close(&at_focus);
+    if (n && check_below(6) == 0) out[n - 1] = (uint8_t)check_below(256);
+    if (check_below(6) == 0) out[n++] = (uint8_t)('a' + check_below(3));
+    return n;
+}
+
+/* A random view that has a root, and often its fork at some place. */
+static void make_world(world *g) {
+    uint8_t root[LONGEST];
+    size_t n = 0;
+    for (;;) {
+        g->v = random_view(1 + (unsigned)check_below(3), algebras[check_below(4)].ops());
+        CHECK_OK(open_view(g->v, &g->z));
+        CHECK_EQ(pm_zip_exists(&g->z), g->v->want != NULL);
+        if (g->v->want) break;
+        pm_zip_drop(&g->z);
+        free_view(g->v);
+    }
+    model_cursor_open(&g->c, g->v->want, NULL, 0);
+    if (check_below(2)) n = some_way(g, root);
+    model_cursor_close(&g->c);
+    model_cursor_open(&g->c, g->v->want, root, n);
+    if (n == 0 && check_below(2)) return;
+    pm_zip f;
+    pm_zip_descend_to(&g->z, root, n);
+    CHECK_OK(pm_zip_fork(&g->z, &f));
+    pm_zip_drop(&g->z);
+    g->z = f;
+}
+
+static void end_world(world *g) {
+    pm_zip_drop(&g->z);
+    model_cursor_close(&g->c);
+    free_view(g->v);
+}
+
+static void check_focus(world *g) {
+    model_key want = model_cursor_path(&g->c);
+    size_t len;
+    const uint8_t *path = pm_zip_path(&g->z, &len);
+    uint8_t bytes[256];
+    uint64_t val = 0, n = 0;
+    CHECK_MEM_EQ(path, len, want.data, want.len);
+    if (check_below(2)) CHECK_EQ(pm_zip_exists(&g->z), model_cursor_exists(&g->c));
+    CHECK_EQ(pm_zip_at_root(&g->z), model_cursor_at_root(&g->c));
+    pm_opt v = pm_zip_val(&g->z);
+    CHECK_EQ(v.some, model_cursor_val(&g->c, &val));
+    if (v.some) CHECK_EQ(v.val, val);
+    if (check_below(4) == 0) {
+        pm_mask mask = pm_zip_child_mask(&g->z), kids = pm_mask_of(bytes, model_cursor_children(&g->c, bytes));
+        CHECK(pm_mask_equal(&mask, &kids));
+    }
+    if (check_below(16)) return;
+    CHECK_OK(pm_zip_val_count(&g->z, &n));
+    CHECK_EQ(n, model_cursor_val_count(&g->c));
+}
+
+static void down(world *g) {
+    uint8_t p[LONGEST];
+    size_t n = some_way(g, p);
+    pm_zip *z = &g->z;
+    model_cursor *c = &g->c;
+    switch (check_below(6)) {
+    case 0: CHECK_EQ(pm_zip_move_to(z, p, n), model_cursor_move_to(c, p, n)); break;
+    case 1:
+        pm_zip_descend_to(z, p, n);
+        model_cursor_descend(c, p, n);
+        break;
+    case 2:
+        model_cursor_descend(c, p, n);
+        CHECK_EQ(pm_zip_descend_to_check(z, p, n), model_cursor_exists(c));
+        break;
+    case 3: CHECK_EQ(pm_zip_descend_to_existing(z, p, n), model_cursor_descend_existing(c, p, n, false)); break;
+    case 4: CHECK_EQ(pm_zip_descend_to_val(z, p, n), model_cursor_descend_existing(c, p, n, true)); break;
+    default:
+        if (!n) p[0] = 'b';
+        if (check_below(2)) {
+            CHECK_EQ(pm_zip_descend_to_existing_byte(z, p[0]), model_cursor_descend_byte(c, p[0]));
+        } else {
+            pm_zip_descend_to_byte(z, p[0]);
+            model_cursor_descend(c, p, 1);
+        }
+    }
+}
+
+static void go(world *g) {
+    pm_zip *z = &g->z;
+    model_cursor *c = &g->c;
+    size_t k = check_below(5);
+    switch (check_below(20)) {
+    case 0: CHECK_EQ(pm_zip_descend_first_byte(z), model_cursor_descend_index(c, 0)); break;
+    case 1: CHECK_EQ(pm_zip_descend_last_byte(z), model_cursor_descend_last(c)); break;
+    case 2: CHECK_EQ(pm_zip_descend_indexed_byte(z, (unsigned)k), model_cursor_descend_index(c, k)); break;
+    case 3: CHECK_EQ(pm_zip_descend_until(z), model_cursor_descend_until(c, UINT64_MAX)); break;
+    case 4: CHECK_EQ(pm_zip_descend_until_max(z, k), model_cursor_descend_until(c, k)); break;
+    case 5: CHECK_EQ(pm_zip_descend_last_path(z), model_cursor_last_path(c)); break;
+    case 6: CHECK_EQ(pm_zip_ascend(z, k), model_cursor_ascend(c, k)); break;
+    case 7: CHECK_EQ(pm_zip_ascend_until(z), model_cursor_ascend_until(c, true)); break;
+    case 8: CHECK_EQ(pm_zip_ascend_until_branch(z), model_cursor_ascend_until(c, false)); break;
+    case 9: CHECK_EQ(pm_zip_to_next_sibling(z), model_cursor_sibling(c, true)); break;
+    case 10: CHECK_EQ(pm_zip_to_prev_sibling(z), model_cursor_sibling(c, false)); break;
+    case 11: CHECK_EQ(pm_zip_to_next_step(z), model_cursor_next_step(c)); break;
+    case 12: CHECK_EQ(pm_zip_descend_first_k_path(z, k), model_cursor_first_k(c, k)); break;
+    case 13: CHECK_EQ(pm_zip_to_next_k_path(z, k), model_cursor_next_k(c, k)); break;
+    case 14:
+        pm_zip_reset(z);
+        model_cursor_reset(c);
+        break;
+    case 15:
+    case 16: CHECK_EQ(pm_zip_to_next_val(z), model_cursor_next_val(c)); break;
+    default: down(g);
+    }
+}
+
+TEST(views_walk_as_the_model_does) {
+    for (unsigned i = 0; i < 600; i++) {
+        world g;
+        make_world(&g);
+        for (unsigned k = 0; k < 80; k++) {
+            go(&g);
+            check_focus(&g);
+            CHECK_OK(pm_zip_status(&g.z));
+        }
+        end_world(&g);
+    }
+}
+
+TEST(views_step_through_everything_as_the_model_does) {
+    for (unsigned i = 0; i < 300; i++) {
+        world g;
+        bool more = true, vals = check_below(2);
+        make_world(&g);
+        if (check_below(2)) down(&g);
+        for (unsigned n = 0; more && n < 500; n++) {
+            bool want = vals ? model_cursor_next_val(&g.c) : model_cursor_next_step(&g.c);
+            more = vals ? pm_zip_to_next_val(&g.z) : pm_zip_to_next_step(&g.z);
+            CHECK_EQ(more, want);
+            check_focus(&g);
+        }
+        end_world(&g);
+    }
+}
+
+static bool add_to_map(void *ctx, const uint8_t *key, size_t len, const uint64_t *val, unsigned children) {
+    (void)children;
+    if (val) CHECK_OK(pm_set(ctx, key, len, *val, NULL));
+    else CHECK_OK(pm_create_path(ctx, key, len, NULL));
+    return true;
+}
+
+/* What lies at and below the focus, as a map. */
+static pm_map wanted_map(const world *g, pm_pool *pool) {
+    model *sub = model_subtrie(g->v->want, g->c.path.data, g->c.path.len, NULL);
+    pm_map m = pm_new(g->v->ops, pool);
+    model_each(sub, add_to_map, &m);
+    model_free(sub);
+    return m;
+}
+
+TEST(views_become_maps) {
+    pm_pool *other;
+    CHECK_OK(pm_pool_new(NULL, &other));
+    for (unsigned i = 0; i < 500; i++) {
+        world g;
+        make_world(&g);
+        down(&g);
+        for (unsigned k = 0; k < 2; k++) { /* in the maps' own pool meets and subtractions share, elsewhere they copy */
+            pm_pool *pool = k ? other : NULL;
+            pm_map want = wanted_map(&g, pool), got;
+            bool equal = false;
+            CHECK_OK(pm_zip_make_map(&g.z, g.v->ops, pool, &got));
+            CHECK_OK(pm_check(&got, NULL));
+            CHECK_OK(pm_equal(&want, &got, &equal));
+            CHECK(equal);
+            check_focus(&g);
+            pm_drop(&got);
+            pm_drop(&want);
+        }
+        end_world(&g);
+    }
+    CHECK_OK(pm_pool_free(other));
+}
+
+/* Opens, moves, forks and copies a view; the first failure. */
+static pm_status use_view(const view *v, const uint8_t *way, size_t n, pm_map *out) {
+    pm_zip z, f;
+    pm_status s = open_view(v, &z);
+    if (s != PM_OK) return s;
+    pm_zip_descend_to(&z, way, n);
+    if ((s = pm_zip_status(&z)) == PM_OK) {
+        CHECK_EQ(pm_zip_at_root(&z), n == 0);
+        bool moved = pm_zip_to_next_step(&z);
+        CHECK_EQ(moved, !pm_zip_at_root(&z));
+        (void)pm_zip_to_next_k_path(&z, 2);
+        (void)pm_zip_to_next_sibling(&z);
+        s = pm_zip_status(&z);
+    }
+    pm_zip_reset(&z);
+    CHECK(pm_zip_at_root(&z));
+    pm_status forked = pm_zip_fork(&z, &f);
+    pm_zip_drop(&z);
+    if (forked != PM_OK) return forked;
+    pm_status made = pm_zip_make_map(&f, v->ops, NULL, out);
+    pm_zip_drop(&f);
+    if (s != PM_OK && made == PM_OK) pm_drop(out);
+    return s != PM_OK ? s : made;
+}
+
+TEST(views_fail_whole_without_memory) {
+    for (unsigned i = 0; i < 60; i++) {
+        world g;
+        uint8_t way[LONGEST];
+        make_world(&g);
+        model_cursor_close(&g.c);
+        model_cursor_open(&g.c, g.v->want, NULL, 0);
+        size_t n = some_way(&g, way);
+        pm_map want = wanted_map(&g, NULL), got;
+        uint64_t blocks = check_live_blocks();
+        for (uint64_t fail = 1;; fail++) {
+            bool equal = false;
+            if (i % 2) check_fail_allocs_from(fail);
+            else check_fail_alloc(fail);
+            pm_status s = use_view(g.v, way, n, &got);
+            bool failed = check_alloc_fails() != 0;
+            check_fail_alloc(0);
+            CHECK(s == PM_OK || (failed && s == PM_NOMEM)); /* some memory is only wanted, not needed */
+            if (s == PM_OK) {
+                CHECK_OK(pm_equal(&want, &got, &equal));
+                CHECK(equal);
+                pm_drop(&got);
+            }
+            if (!failed) break;
+            if (fail > 60) fail += check_below(fail / 4);
+        }
+        pm_pool_trim(NULL);
+        CHECK(check_live_blocks() <= blocks + 2);
+        pm_drop(&want);
+        end_world(&g);
+    }
+}
