@@ -125,7 +125,7 @@ ON(set) {
 
 ON(get) {
     const pm_map *m = map_of(s, a, 0);
-    const pm_val *v = pm_get(m, PATH(a, 0)), *many[3];
+    const pm_val *v = pm_get(m, PATH(a, 0)), *many[3] = {NULL, NULL, NULL};
     model_key k = a->path[0];
     pm_key keys[3] = {{k.data, k.len}, {k.data, k.len / 2}, {k.data, k.len}};
     size_t found = pm_get_many(m, keys, 3, many);

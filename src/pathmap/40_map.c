@@ -119,7 +119,11 @@ static bool pm__probe_start(pm__probe *p, const pm_map *m, const pm_key *keys, s
 PM_API size_t pm_get_many(const pm_map *m, const pm_key *keys, size_t n, const pm_val **out) {
     pm__probe p[PM__MANY];
     size_t live = 0, next = 0, hits = 0;
-    if (!m || !out || (n && !keys)) return 0;
+    if (!out) return 0;
+    if (!m || !keys) {
+        for (size_t i = 0; i < n; i++) out[i] = NULL;
+        return 0;
+    }
     while (live < PM__MANY && pm__probe_start(&p[live], m, keys, n, &next, out)) live++;
     while (live) {
         for (size_t i = 0; i < live;) {
