@@ -41,8 +41,10 @@
      owners    who opened, made or cloned an object drops it; dropping twice or dropping zero is harmless;
                assigning a struct moves it
 
-   Contents: 01 switches, 02 types and values, 11 pools, 12 byte sets, 40 maps, 50 read zippers, 51 write zippers,
-   80 inspection; then the implementation, part by part, lowest layer first. */
+   Contents: 01 switches, 02 types and values, 11 pools, 12 byte sets, 40 maps, 45 algebra of maps, 50 read zippers,
+   51 write zippers, 52 many writers on one map, 53 maps replaced under their readers, 54 views, 55 algebra through
+   writers, 60 folds, 61 unfolds, 62 hashing, 63 sampling, 80 inspection; then the implementation, part by part, lowest
+   layer first. */
 
 #ifndef PATHMAP_H
 #define PATHMAP_H
@@ -865,18 +867,19 @@ PM_API void pm_conflict_free(pm_conflict *c);
 PM_API PM_NODISCARD pm_status pm_head_new(pm_map *m, pm_head **out);
 /* The same, but the head owns the content: *m becomes empty for good. */
 PM_API PM_NODISCARD pm_status pm_head_new_move(pm_map *m, pm_head **out);
-/* Makes a head rooted at the focus of a writer, which must stay in place and not be used until the head is closed; paths
-   are relative to that focus. If the writer comes from a head itself, readers of that head see what happens in this one
-   when it is closed, all at once. */
+/* Makes a head rooted at the focus of a writer, which must stay in place and not be used until the head is closed;
+   paths are relative to that focus. If the writer comes from a head itself, readers of that head see what happens in
+   this one when it is closed, all at once. */
 PM_API PM_NODISCARD pm_status pm_head_new_at(pm_wz *w, pm_head **out);
 
 /* Ends a head. An owning head gives its map to *out, or drops it if `out` is NULL; the others give the content back to
    where it was from, and `out` must be NULL. Closing NULL does nothing.
-   Fails    PM_BUSY while zippers are out, *busy (may be NULL) tells how many; PM_NOMEM; PM_INVALID: the head stays usable */
+   Fails    PM_BUSY while zippers are out, *busy (may be NULL) tells how many; PM_NOMEM; PM_INVALID: the head stays
+   usable */
 PM_API PM_NODISCARD pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy);
 
-/* Gives out a writer whose root is at `path`, which need not exist: as for any writer it is made by the first write that
-   puts something there. Its calls become visible one by one. The writer may be moved by assignment.
+/* Gives out a writer whose root is at `path`, which need not exist: as for any writer it is made by the first write
+   that puts something there. Its calls become visible one by one. The writer may be moved by assignment.
    `why` (may be NULL) receives the report of a conflict, if there is memory for it: else its `claims` is NULL.
    Owns     pm_wz_close, on any thread. pm_wz_into_reader leaves a pinned reader, without a gap in the claim
    Fails    PM_CONFLICT; PM_NOMEM: nothing changed
@@ -886,7 +889,8 @@ PM_API PM_NODISCARD pm_status pm_head_write(pm_head *h, const void *path, size_t
    nevertheless, and names both paths before it fails PM_ASSERT. */
 PM_API PM_NODISCARD pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t len, pm_wz *out);
 
-/* Gives out a snapshot reader, its root at `path`. Forks of it claim nothing, are not counted, and may outlive the head.
+/* Gives out a snapshot reader, its root at `path`. Forks of it claim nothing, are not counted, and may outlive the
+   head.
    Owns     pm_rz_drop, on any thread
    Fails    PM_NOMEM; PM_IO: the system refused a memory barrier that it had granted before
    Cost     O(len + writers at, above and below `path`) */
@@ -8860,7 +8864,7 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     size_t same = min ? pm__lcp(z->path + z->root_len, s, min) : 0;
     if (!pm__rz_room(z, z->root_len + len)) return 0;
     pm__rz_cut_to(z, z->root_len + same);
-    (void)pm__rz_append(z, s + same, len - same);
+    (void)pm__rz_append(z, same ? s + same : s, len - same);
     return z->exist_len > z->root_len ? z->exist_len - z->root_len : 0;
 }
 
@@ -9972,10 +9976,10 @@ PM_API pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed) {
        a snapshot          base, after what dirty writers have was put there
 
    Before its first change a clean writer takes its content out of `base`, where only the location is left. So a writer
-   works on nodes that nobody else has, and is a plain write zipper; what it costs to be watched is that each change says
-   when it begins and ends (51_write_zipper.c). Making a snapshot puts the content of dirty writers into `base`, between
-   two changes, which makes them clean, and clones `base`: where nothing has changed there is nothing to do. When a writer
-   ends, it is made clean if it is not.
+   works on nodes that nobody else has, and is a plain write zipper; what it costs to be watched is that each change
+   says when it begins and ends (51_write_zipper.c). Making a snapshot puts the content of dirty writers into `base`,
+   between two changes, which makes them clean, and clones `base`: where nothing has changed there is nothing to do.
+   When a writer ends, it is made clean if it is not.
 
    Making a snapshot. Under the lock, every dirty writer concerned is held; then one fence for all. Those that are
    outside of changes are made clean, and `base` is cloned; those that are inside will be waited for, without the lock,
@@ -9993,8 +9997,8 @@ PM_API pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed) {
 
    Invariants, whenever the lock is free
    - a writer's map holds nothing but prefixes of its root, and what is at and below it
-   - if the root exists in what readers see of a writer, it does so from then on (a group that is undone was never seen);
-     so the location that is left in `base` is always right
+   - if the root exists in what readers see of a writer, it does so from then on (a group that is undone was never
+   seen); so the location that is left in `base` is always right
    - a writer is in the list of dirty ones exactly if it is not clean
    - a record is in its map of claims exactly once (a chain of writers, if claims are unchecked), or is unsettled */
 
@@ -10076,7 +10080,8 @@ static const pm_map *pm__writer_visible(const pm__writer *w) { return w->group.o
 
 /* Says what the writer has to do before its next change. With the lock held. */
 static void pm__writer_set_hold(pm__writer *w) {
-    /* Release: pairs with the acquire load in pm__claim_try_enter; who goes on then, finds counts of shared nodes raised. */
+    /* Release: pairs with the acquire load in pm__claim_try_enter; who goes on then, finds counts of shared nodes
+       raised. */
     pm__store_release(&w->stake.claim.hold,
                       (w->waiting ? (uint32_t)PM__HOLD_WAIT : 0) | (w->clean ? (uint32_t)PM__HOLD_CLEAN : 0));
 }
@@ -10319,6 +10324,7 @@ static void pm__head_accuse(const pm_head *h, pm_claim_kind kind, const void *pa
     pm_conflict_free(&why);
     bool claims_are_disjoint = false;
     PM_ASSERT(claims_are_disjoint);
+    (void)claims_are_disjoint; /* where PM_ASSERT is nothing */
 }
 #endif
 
@@ -10543,8 +10549,8 @@ PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
 
 /* ---- writers ------------------------------------------------------------------------------------------------- */
 
-/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. What is to be dropped
-   without the lock goes to saved and old. */
+/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. What is to be
+   dropped without the lock goes to saved and old. */
 static void pm__writer_finish(pm__writer *w, pm_map *saved, pm_map *old) {
     *saved = w->group.saved;
     if (w->group.open) pm__writer_soil(w); /* the base has at most what readers saw until now */
@@ -10720,7 +10726,8 @@ static void pm__piece_let_go(pm__piece *q, bool fence) {
 
 /* True if the writer is between two changes; then its map is as its last change has left it. */
 static bool pm__piece_is_quiet(const pm__piece *q) {
-    return q->w->clean || pm__load_seq_cst(&q->w->stake.claim.in_call) == 0; /* pairs with the release of pm__wz_leave */
+    /* pairs with the release of pm__wz_leave */
+    return q->w->clean || pm__load_seq_cst(&q->w->stake.claim.in_call) == 0;
 }
 
 /* Puts what is between changes into the base. False: no memory. With the lock held. */
@@ -10941,18 +10948,18 @@ PM_API pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len,
      loads begun                slot
 
    To load is to add one to the count, which also tells the slot, to clone the slot's map, and to count down the slot's
-   balance. The balance starts so high that loads alone never bring it to zero; who takes the version out of the word adds
-   the loads begun and takes the start away again. So it comes to zero exactly once: when the version has been replaced
-   and every load that began with it has ended. Whoever brings it there, drops the map, and the slot is free.
+   balance. The balance starts so high that loads alone never bring it to zero; who takes the version out of the word
+   adds the loads begun and takes the start away again. So it comes to zero exactly once: when the version has been
+   replaced and every load that began with it has ended. Whoever brings it there, drops the map, and the slot is free.
 
    The count must not run over: a load that finds it high moves a part of it to the balance, which means the same.
 
    Slots live in blocks that are freed with the whole; a new block is only needed when loads are stopped half-way in as
    many versions as there are slots. Writers take slots, and exchange the word, under a lock; loads never see it.
 
-   Pairings. The exchange of the word releases what the writer put into the slot, and the load's addition acquires it. The
-   counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that. `used` is
-   released when the slot is given up, and acquired by the writer who takes it. */
+   Pairings. The exchange of the word releases what the writer put into the slot, and the load's addition acquires it.
+   The counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that.
+   `used` is released when the slot is given up, and acquired by the writer who takes it. */
 
 #ifndef PM__SHARED_SPILL
 #define PM__SHARED_SPILL ((uint64_t)1 << 47) /* tests make this small */
@@ -12839,7 +12846,7 @@ typedef struct pm__fold {
     pm__memo memo;
 } pm__fold;
 
-enum { PM__FOLD_WHOLE = 1, PM__FOLD_LIST = 2 };
+enum { PM__FOLD_WHOLE = 1, PM__FOLD_LIST, PM__FOLD_INNER };
 
 /* ---- piles --------------------------------------------------------------------------------------------------- */
 
@@ -13073,13 +13080,13 @@ static int pm__fold_finish(pm__fold *w, pm__ref node, uint64_t key, const pm_mas
 
 /* ---- the walk ------------------------------------------------------------------------------------------------ */
 
-/* Under which key a stop is remembered. */
+/* Under which key a stop is remembered. Inside a node it is the first one below the node's root, since nothing else is
+   come to by a shared way: one key will do for it. */
 static uint64_t pm__fold_key(const pm__fold *w, const pm__fold_spot *s) {
     bool root = pm__fold_is_root(s);
     if (!w->cached || !(s->shared || (w->every && root))) return 0;
     if (w->step) return !root ? 0 : !s->val || w->add_val ? PM__FOLD_WHOLE : PM__FOLD_LIST;
-    if (root) return PM__FOLD_LIST;
-    return PM__FOLD_LIST + 1 + ((uint64_t)s->lo << 10 | (s->pre ? 512u : 0u)) + s->d;
+    return root ? PM__FOLD_LIST : PM__FOLD_INNER;
 }
 
 /* Takes what is remembered. */
@@ -13233,11 +13240,12 @@ PM_API pm_status pm_sprout_val(pm_sprout *here, pm_val val) {
 static pm_status pm__sprout_add(pm_sprout *p, const void *path, size_t len, const void *seed, const pm_map *graft) {
     pm__sprout_item it = {p->bytes.used, len, {0, 0, NULL, NULL, false}, graft != NULL};
     if (!len || *(const uint8_t *)path <= p->last) return pm__sprout_fail(p, PM_INVALID);
+    if (!graft && !seed && p->u.seed_size) return pm__sprout_fail(p, PM_INVALID);
     if (graft && p->ops && pm_map_ops(graft) != p->ops) return pm__sprout_fail(p, PM_MISMATCH);
     if (!pm__pile_room(&p->items, 1) || !pm__pile_room(&p->seeds, 1) || !pm__pile_put(&p->bytes, path, len))
         return pm__sprout_fail(p, PM_NOMEM);
     if (graft) it.graft = pm_clone(graft);
-    else if (p->u.seed_size) memcpy(pm__pile_at(&p->seeds, p->seeds.used), seed, p->u.seed_size);
+    else if (seed && p->u.seed_size) memcpy(pm__pile_at(&p->seeds, p->seeds.used), seed, p->u.seed_size);
     p->seeds.used++;
     (void)pm__pile_put(&p->items, &it, 1);
     p->last = *(const uint8_t *)path;

@@ -3,9 +3,9 @@
        bench_threads --keys FILE --name DATASET [--ops a,b] [--runs 5] [--threads N] [--clock wall|cpu] [--pin]
 
    Every operation that has threads is measured with 1 thread and with N (default: 2), as NAME@1 and NAME@N, on the same
-   work; `speedup` is the quotient, `efficiency` that divided by N. Times are wall time divided by the keys of all threads.
-   With `--clock cpu` they are the process's processor time divided by keys and threads: what wall time would be if each
-   thread had a core to itself, on machines that others keep busy. `--pin` binds thread i to core i.
+   work; `speedup` is the quotient, `efficiency` that divided by N. Times are wall time divided by the keys of all
+   threads. With `--clock cpu` they are the process's processor time divided by keys and threads: what wall time would
+   be if each thread had a core to itself, on machines that others keep busy. `--pin` binds thread i to core i.
 
        zipper_get       read zippers over one map, a part of the keys each
        map_get          pm_get on one map
@@ -16,7 +16,8 @@
        head_mixed       head_write, while one more thread makes a snapshot after the other and reads in each
        clone_join       clone, insert 10% anew in each thread, join the results (ms per op)
        observed_write   the same inserts through a plain writer and through a head's, turn by turn: `ratio`
-       snapshot         a reader at the root, made and dropped: beside no writer, and beside 64 idle ones (ns per op)
+       snapshot         a reader at the root, made and dropped: beside no writer, beside 64 idle ones, and making one
+       when 1 of them, or all, have written since the last one (ns per op)
        claims           a writer asked for and closed: with 10 others out, and with 10,000 (ns per op)
        shared_load      load and drop of the replaceable map;  shared_store: storing a version (ns per op) */
 #define _GNU_SOURCE
@@ -357,7 +358,6 @@ static void measure_scaled(const scaled *o) {
     bench_emit_samples(engine(), set.name, name, o->unit, &many);
     if (!many.n) return;
     double speedup = one.v[0] / many.v[0]; /* sorted by now: of the best runs */
-    if (set.cpu) speedup *= set.threads;
     bench_emit(engine(), set.name, name, "speedup", speedup);
     bench_emit(engine(), set.name, name, "efficiency", speedup / set.threads);
 }
@@ -401,8 +401,23 @@ static void measure_observed(void) {
     }
     bench_emit_samples(engine(), set.name, "plain_write", "ns_per_key", &plain);
     bench_emit_samples(engine(), set.name, "observed_write", "ns_per_key", &seen);
-    bench_emit(engine(), set.name, "observed_write", "ratio_min", seen.v[0] / plain.v[0]);
+    bench_emit(engine(), set.name, "observed_write", "ratio_of_min", seen.v[0] / plain.v[0]);
     bench_emit_samples(engine(), set.name, "observed_write", "ratio", &ratio);
+}
+
+/* The time of a snapshot, each after a write by some of the writers. */
+static double snapshot_of_changed(pm_head *h, pm_wz *w, int changed) {
+    enum { TIMES = 500 };
+    double ns = 0;
+    for (int t = 0; t < TIMES; t++) {
+        pm_rz z;
+        for (int i = 0; i < changed; i++) must(pm_wz_set(&w[i], (pm_val)t, NULL));
+        double start = clock_ns();
+        must(pm_head_read(h, NULL, 0, &z));
+        ns += clock_ns() - start;
+        pm_rz_drop(&z);
+    }
+    return ns / TIMES;
 }
 
 /* Readers at the root, made and dropped, while `writers` writers have written and do nothing. */
@@ -427,11 +442,17 @@ static void measure_snapshots(int writers) {
         }
         bench_sample(&ns, (clock_ns() - start) / TIMES);
     }
+    snprintf(name, sizeof name, "snapshot_beside_%d", writers);
+    bench_emit_samples(engine(), set.name, name, "ns_per_op", &ns);
+    for (int changed = 1; changed <= writers; changed += writers - 1) {
+        bench_samples late = {{0}, 0};
+        for (int r = 0; r < set.runs; r++) bench_sample(&late, snapshot_of_changed(h, w, changed));
+        snprintf(name, sizeof name, "snapshot_of_%d_changed", changed);
+        bench_emit_samples(engine(), set.name, name, "ns_per_op", &late);
+    }
     for (int i = 0; i < writers; i++) must(pm_wz_close(&w[i]));
     must(pm_head_close(h, NULL, NULL));
     pm_drop(&m);
-    snprintf(name, sizeof name, "snapshot_beside_%d", writers);
-    bench_emit_samples(engine(), set.name, name, "ns_per_op", &ns);
 }
 
 /* A writer asked for and closed while others are out. */

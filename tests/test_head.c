@@ -292,7 +292,8 @@ TEST(head_conflict_reports_every_claim_in_the_way) {
     CHECK_EQ(why.n, 1);
     CHECK_MEM_EQ(why.claims[0].path, why.claims[0].len, "b", 1);
     pm_conflict_free(&why);
-    check_fail_allocs_from(1); /* without memory there is no report, but the answer stands; without a report no memory */
+    /* without memory there is no report, but the answer stands; without a report no memory */
+    check_fail_allocs_from(1);
     CHECK_EQ(pm_head_write(h, "ab", 2, &other, &why), PM_CONFLICT);
     CHECK_PTR_EQ(why.claims, NULL);
     uint64_t before = check_allocs();
@@ -920,7 +921,7 @@ typedef struct relay {
     atomic_uint a_at, b_at;
 } relay;
 
-enum { RELAYS = 500 };
+enum { RELAYS = 100 };
 
 static void *lead(void *arg) {
     relay *r = arg;
@@ -967,7 +968,7 @@ TEST(head_fence_is_one_instant_of_all_writers) {
     CHECK_EQ(check_failed(), 0);
     CHECK_OK(pm_wz_close(&a));
     CHECK_OK(pm_wz_close(&b));
-    close_head(h, &m, "a/=500,b/=500");
+    close_head(h, &m, "a/=100,b/=100");
 }
 
 TEST(head_reader_steps_without_atomic_read_modify_writes) {

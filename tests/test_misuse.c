@@ -1,5 +1,5 @@
-/* Misuse: what no caller should pass gets a status or "nothing", and changes nothing. Checked builds (PM_CHECK >= 1) stop
-   at such calls instead, so this program is always built without checks. */
+/* Misuse: what no caller should pass gets a status or "nothing", and changes nothing. Checked builds (PM_CHECK >= 1)
+   stop at such calls instead, so this program is always built without checks. */
 #include "check.h"
 #undef PM_CHECK
 #define PM_CHECK 0

@@ -329,6 +329,35 @@ TEST(cached_folds_ask_once_for_what_is_shared) {
         }
 }
 
+/* What is shared is a long run, in nodes of its own, that leads to a fork in a node that nobody shares. */
+TEST(cached_folds_know_what_a_shared_run_leads_to) {
+    static uint8_t way[701];
+    pm_map m = {0};
+    CHECK_OK(pm_set(&m, K("end"), 1, NULL));
+    memset(way, 'r', sizeof way);
+    for (unsigned i = 0; i < 60; i++) {
+        pm_map up = {0};
+        pm_wz w;
+        for (unsigned side = 0; side < 2; side++) {
+            way[700] = (uint8_t)side;
+            CHECK_OK(pm_wz_open(&w, &up, way, sizeof way));
+            CHECK_OK(pm_wz_graft_map(&w, &m));
+            CHECK_OK(pm_wz_close(&w));
+        }
+        pm_drop(&m);
+        m = up;
+        if (i != 9 && i != 59) continue;
+        for (unsigned flags = PM_FOLD_CACHED; flags < 4; flags++) {
+            uint64_t calls = 0, n = 0;
+            pm_fold f = {.size = 8, .flags = flags, .ctx = &calls, .at = sat_at};
+            CHECK_OK(pm_fold_map(&m, &f, &n));
+            CHECK_EQ(n, (uint64_t)1 << (i + 1));
+            CHECK(calls < 60 * 2000);
+        }
+    }
+    pm_drop(&m);
+}
+
 /* Nodes that are shared through a block of a wide node, their own count being 1. */
 TEST(cached_folds_know_shared_blocks) {
     pm_map m = {0};
@@ -753,6 +782,46 @@ TEST(hylo_is_unfold_then_fold) {
         }
         pm_drop(&m);
     }
+}
+
+/* Grafts maps that live no longer than the call, each with other values, and with sharing inside. */
+static int fleeting_at(void *ctx, void *seed, pm_sprout *here, const uint8_t *path, size_t len) {
+    pm_status s = PM_OK;
+    (void)ctx;
+    (void)path;
+    for (unsigned i = 0; s == PM_OK && i < 50; i++) {
+        uint8_t b = (uint8_t)i;
+        if (len == 0) {
+            s = pm_sprout_child(here, &b, 1, &i);
+        } else if (i == 0) {
+            pm_map m = doubled(3, true);
+            s = pm_set(&m, "more", 4, *(unsigned *)seed, NULL);
+            for (unsigned k = 0; s == PM_OK && k < 4; k++) { /* changes what the branches share, one for all */
+                pm_map twice = {0};
+                pm_wz w;
+                for (unsigned side = 0; s == PM_OK && side < 2; side++) {
+                    s = pm_wz_open(&w, &twice, side ? "l" : "r", 1);
+                    if (s == PM_OK) s = pm_wz_graft_map(&w, &m);
+                    (void)pm_wz_close(&w);
+                }
+                pm_drop(&m);
+                m = twice;
+            }
+            if (s == PM_OK) s = pm_sprout_graft(here, "graft", 5, &m);
+            pm_drop(&m);
+        }
+    }
+    return s;
+}
+
+TEST(cached_hylo_does_not_mistake_one_graft_for_another) {
+    pm_unfold u = {.seed_size = sizeof(unsigned), .at = fleeting_at};
+    uint64_t got[4];
+    for (unsigned flags = 0; flags < 4; flags++) {
+        pm_fold f = {.size = 8, .flags = flags, .at = script_at};
+        CHECK_OK(pm_hylo(&u, &(unsigned){0}, &f, &got[flags]));
+    }
+    CHECK(got[0] == got[1] && got[0] == got[2] && got[0] == got[3]);
 }
 
 TEST(unfold_and_hylo_drop_everything_whatever_fails) {

@@ -508,7 +508,7 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     size_t same = min ? pm__lcp(z->path + z->root_len, s, min) : 0;
     if (!pm__rz_room(z, z->root_len + len)) return 0;
     pm__rz_cut_to(z, z->root_len + same);
-    (void)pm__rz_append(z, s + same, len - same);
+    (void)pm__rz_append(z, same ? s + same : s, len - same);
     return z->exist_len > z->root_len ? z->exist_len - z->root_len : 0;
 }
 

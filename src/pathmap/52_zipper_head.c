@@ -8,10 +8,10 @@
        a snapshot          base, after what dirty writers have was put there
 
    Before its first change a clean writer takes its content out of `base`, where only the location is left. So a writer
-   works on nodes that nobody else has, and is a plain write zipper; what it costs to be watched is that each change says
-   when it begins and ends (51_write_zipper.c). Making a snapshot puts the content of dirty writers into `base`, between
-   two changes, which makes them clean, and clones `base`: where nothing has changed there is nothing to do. When a writer
-   ends, it is made clean if it is not.
+   works on nodes that nobody else has, and is a plain write zipper; what it costs to be watched is that each change
+   says when it begins and ends (51_write_zipper.c). Making a snapshot puts the content of dirty writers into `base`,
+   between two changes, which makes them clean, and clones `base`: where nothing has changed there is nothing to do.
+   When a writer ends, it is made clean if it is not.
 
    Making a snapshot. Under the lock, every dirty writer concerned is held; then one fence for all. Those that are
    outside of changes are made clean, and `base` is cloned; those that are inside will be waited for, without the lock,
@@ -29,8 +29,8 @@
 
    Invariants, whenever the lock is free
    - a writer's map holds nothing but prefixes of its root, and what is at and below it
-   - if the root exists in what readers see of a writer, it does so from then on (a group that is undone was never seen);
-     so the location that is left in `base` is always right
+   - if the root exists in what readers see of a writer, it does so from then on (a group that is undone was never
+   seen); so the location that is left in `base` is always right
    - a writer is in the list of dirty ones exactly if it is not clean
    - a record is in its map of claims exactly once (a chain of writers, if claims are unchecked), or is unsettled */
 #include "51_write_zipper.c"
@@ -114,7 +114,8 @@ static const pm_map *pm__writer_visible(const pm__writer *w) { return w->group.o
 
 /* Says what the writer has to do before its next change. With the lock held. */
 static void pm__writer_set_hold(pm__writer *w) {
-    /* Release: pairs with the acquire load in pm__claim_try_enter; who goes on then, finds counts of shared nodes raised. */
+    /* Release: pairs with the acquire load in pm__claim_try_enter; who goes on then, finds counts of shared nodes
+       raised. */
     pm__store_release(&w->stake.claim.hold,
                       (w->waiting ? (uint32_t)PM__HOLD_WAIT : 0) | (w->clean ? (uint32_t)PM__HOLD_CLEAN : 0));
 }
@@ -357,6 +358,7 @@ static void pm__head_accuse(const pm_head *h, pm_claim_kind kind, const void *pa
     pm_conflict_free(&why);
     bool claims_are_disjoint = false;
     PM_ASSERT(claims_are_disjoint);
+    (void)claims_are_disjoint; /* where PM_ASSERT is nothing */
 }
 #endif
 
@@ -581,8 +583,8 @@ PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
 
 /* ---- writers ------------------------------------------------------------------------------------------------- */
 
-/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. What is to be dropped
-   without the lock goes to saved and old. */
+/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. What is to be
+   dropped without the lock goes to saved and old. */
 static void pm__writer_finish(pm__writer *w, pm_map *saved, pm_map *old) {
     *saved = w->group.saved;
     if (w->group.open) pm__writer_soil(w); /* the base has at most what readers saw until now */
@@ -758,7 +760,8 @@ static void pm__piece_let_go(pm__piece *q, bool fence) {
 
 /* True if the writer is between two changes; then its map is as its last change has left it. */
 static bool pm__piece_is_quiet(const pm__piece *q) {
-    return q->w->clean || pm__load_seq_cst(&q->w->stake.claim.in_call) == 0; /* pairs with the release of pm__wz_leave */
+    /* pairs with the release of pm__wz_leave */
+    return q->w->clean || pm__load_seq_cst(&q->w->stake.claim.in_call) == 0;
 }
 
 /* Puts what is between changes into the base. False: no memory. With the lock held. */

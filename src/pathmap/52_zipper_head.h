@@ -51,18 +51,19 @@ PM_API void pm_conflict_free(pm_conflict *c);
 PM_API PM_NODISCARD pm_status pm_head_new(pm_map *m, pm_head **out);
 /* The same, but the head owns the content: *m becomes empty for good. */
 PM_API PM_NODISCARD pm_status pm_head_new_move(pm_map *m, pm_head **out);
-/* Makes a head rooted at the focus of a writer, which must stay in place and not be used until the head is closed; paths
-   are relative to that focus. If the writer comes from a head itself, readers of that head see what happens in this one
-   when it is closed, all at once. */
+/* Makes a head rooted at the focus of a writer, which must stay in place and not be used until the head is closed;
+   paths are relative to that focus. If the writer comes from a head itself, readers of that head see what happens in
+   this one when it is closed, all at once. */
 PM_API PM_NODISCARD pm_status pm_head_new_at(pm_wz *w, pm_head **out);
 
 /* Ends a head. An owning head gives its map to *out, or drops it if `out` is NULL; the others give the content back to
    where it was from, and `out` must be NULL. Closing NULL does nothing.
-   Fails    PM_BUSY while zippers are out, *busy (may be NULL) tells how many; PM_NOMEM; PM_INVALID: the head stays usable */
+   Fails    PM_BUSY while zippers are out, *busy (may be NULL) tells how many; PM_NOMEM; PM_INVALID: the head stays
+   usable */
 PM_API PM_NODISCARD pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy);
 
-/* Gives out a writer whose root is at `path`, which need not exist: as for any writer it is made by the first write that
-   puts something there. Its calls become visible one by one. The writer may be moved by assignment.
+/* Gives out a writer whose root is at `path`, which need not exist: as for any writer it is made by the first write
+   that puts something there. Its calls become visible one by one. The writer may be moved by assignment.
    `why` (may be NULL) receives the report of a conflict, if there is memory for it: else its `claims` is NULL.
    Owns     pm_wz_close, on any thread. pm_wz_into_reader leaves a pinned reader, without a gap in the claim
    Fails    PM_CONFLICT; PM_NOMEM: nothing changed
@@ -72,7 +73,8 @@ PM_API PM_NODISCARD pm_status pm_head_write(pm_head *h, const void *path, size_t
    nevertheless, and names both paths before it fails PM_ASSERT. */
 PM_API PM_NODISCARD pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t len, pm_wz *out);
 
-/* Gives out a snapshot reader, its root at `path`. Forks of it claim nothing, are not counted, and may outlive the head.
+/* Gives out a snapshot reader, its root at `path`. Forks of it claim nothing, are not counted, and may outlive the
+   head.
    Owns     pm_rz_drop, on any thread
    Fails    PM_NOMEM; PM_IO: the system refused a memory barrier that it had granted before
    Cost     O(len + writers at, above and below `path`) */

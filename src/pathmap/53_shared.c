@@ -6,18 +6,18 @@
      loads begun                slot
 
    To load is to add one to the count, which also tells the slot, to clone the slot's map, and to count down the slot's
-   balance. The balance starts so high that loads alone never bring it to zero; who takes the version out of the word adds
-   the loads begun and takes the start away again. So it comes to zero exactly once: when the version has been replaced
-   and every load that began with it has ended. Whoever brings it there, drops the map, and the slot is free.
+   balance. The balance starts so high that loads alone never bring it to zero; who takes the version out of the word
+   adds the loads begun and takes the start away again. So it comes to zero exactly once: when the version has been
+   replaced and every load that began with it has ended. Whoever brings it there, drops the map, and the slot is free.
 
    The count must not run over: a load that finds it high moves a part of it to the balance, which means the same.
 
    Slots live in blocks that are freed with the whole; a new block is only needed when loads are stopped half-way in as
    many versions as there are slots. Writers take slots, and exchange the word, under a lock; loads never see it.
 
-   Pairings. The exchange of the word releases what the writer put into the slot, and the load's addition acquires it. The
-   counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that. `used` is
-   released when the slot is given up, and acquired by the writer who takes it. */
+   Pairings. The exchange of the word releases what the writer put into the slot, and the load's addition acquires it.
+   The counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that.
+   `used` is released when the slot is given up, and acquired by the writer who takes it. */
 #include "40_map.c"
 #include "53_shared.h"
 

@@ -59,7 +59,7 @@ typedef struct pm__fold {
     pm__memo memo;
 } pm__fold;
 
-enum { PM__FOLD_WHOLE = 1, PM__FOLD_LIST = 2 };
+enum { PM__FOLD_WHOLE = 1, PM__FOLD_LIST, PM__FOLD_INNER };
 
 /* ---- piles --------------------------------------------------------------------------------------------------- */
 
@@ -293,13 +293,13 @@ static int pm__fold_finish(pm__fold *w, pm__ref node, uint64_t key, const pm_mas
 
 /* ---- the walk ------------------------------------------------------------------------------------------------ */
 
-/* Under which key a stop is remembered. */
+/* Under which key a stop is remembered. Inside a node it is the first one below the node's root, since nothing else is
+   come to by a shared way: one key will do for it. */
 static uint64_t pm__fold_key(const pm__fold *w, const pm__fold_spot *s) {
     bool root = pm__fold_is_root(s);
     if (!w->cached || !(s->shared || (w->every && root))) return 0;
     if (w->step) return !root ? 0 : !s->val || w->add_val ? PM__FOLD_WHOLE : PM__FOLD_LIST;
-    if (root) return PM__FOLD_LIST;
-    return PM__FOLD_LIST + 1 + ((uint64_t)s->lo << 10 | (s->pre ? 512u : 0u)) + s->d;
+    return root ? PM__FOLD_LIST : PM__FOLD_INNER;
 }
 
 /* Takes what is remembered. */
