@@ -62,7 +62,7 @@ typedef struct bench_engine {
     bench_tally (*get_many)(void *m, const bench_list *l); /* 16 at a time */
     bench_tally (*zget)(void *m, const bench_list *l);   /* through a read zipper of the calling thread */
     void (*iterate)(void *m, bench_visitor *v);
-    void (*each)(void *m, bench_visitor *v);             /* by callback */
+    void (*each)(void *m, bench_visitor *v);             /* through a zipper */
     void (*iter)(void *m, bench_visitor *v);             /* by iterator object */
     size_t (*remove)(void *m, const bench_list *l);      /* answers how many were there */
     bool (*is_empty)(void *m);

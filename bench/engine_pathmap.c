@@ -96,7 +96,7 @@ static bench_tally store_zget(void *m, const bench_list *l) {
     return t;
 }
 
-static void store_iterate(void *m, bench_visitor *out) {
+static void store_zipper(void *m, bench_visitor *out) {
     bench_visitor v = *out;
     pm_rz z;
     size_t len;
@@ -211,8 +211,8 @@ static const bench_engine engine = {
     .get = store_get,
     .get_many = store_get_many,
     .zget = store_zget,
-    .iterate = store_iterate,
-    .each = store_each,
+    .iterate = store_each,
+    .each = store_zipper,
     .iter = store_iter,
     .remove = store_remove,
     .is_empty = store_is_empty,

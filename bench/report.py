@@ -25,7 +25,7 @@ TABLES = [
     ("insert_sorted", "Insert, sorted order, ns per key", "insert_sorted"),
     ("build", "Bulk build from sorted keys, ns per key (rivals: insert in order)", "insert_sorted"),
     ("iterate", "Iterate, path and value, ns per key", "iterate"),
-    ("each", "Iterate by callback, ns per key (rivals: iterate)", "iterate"),
+    ("ziter", "Iterate through a read zipper, ns per key (rivals: iterate)", "iterate"),
     ("iter", "Iterate by iterator object, ns per key (rivals: iterate)", "iterate"),
     ("remove", "Remove, random order, pruning, ns per key", "remove"),
     ("drop", "Drop the map, ns per key", "drop"),

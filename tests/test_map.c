@@ -1349,3 +1349,43 @@ TEST(map_counts_saturate_over_shared_structure) {
     pm_drop(&other);
     no_leaks();
 }
+
+typedef struct each_beside_iter {
+    pm_iter i;
+    size_t stop_after, seen;
+} each_beside_iter;
+
+static bool each_beside_iter_step(void *ctx, const uint8_t *key, size_t len, pm_val val) {
+    each_beside_iter *e = (each_beside_iter *)ctx;
+    CHECK(pm_iter_next(&e->i));
+    CHECK_MEM_EQ(key, len, e->i.key, e->i.len);
+    CHECK_EQ(val, *e->i.val);
+    return ++e->seen < e->stop_after;
+}
+
+TEST(map_each_visits_what_the_iterator_visits) {
+    static const char alphabet[] = "abc";
+    for (unsigned round = 0; round < 60; round++) {
+        pm_map m = {0};
+        uint8_t key[700];
+        size_t n = 1 + check_rand() % 400, len;
+        for (size_t i = 0; i < n; i++) {
+            len = check_rand() % (round % 5 == 0 ? 600 : 12);
+            for (size_t j = 0; j < len; j++)
+                key[j] = round % 3 ? (uint8_t)alphabet[check_rand() % 3] : (uint8_t)check_rand();
+            CHECK_OK(pm_set(&m, key, len, i, NULL));
+            if (i % 7 == 0) CHECK_OK(pm_remove(&m, key, len, false, NULL)); /* leaves a dangling location */
+        }
+        uint64_t count;
+        CHECK_OK(pm_val_count(&m, &count));
+        each_beside_iter e = {pm_iter_vals(&m), SIZE_MAX, 0};
+        CHECK_OK(pm_each(&m, each_beside_iter_step, &e));
+        CHECK_EQ(e.seen, count);
+        CHECK(!pm_iter_next(&e.i));
+        each_beside_iter some = {pm_iter_vals(&m), 1 + count / 2, 0};
+        CHECK_OK(pm_each(&m, each_beside_iter_step, &some));
+        CHECK_EQ(some.seen, count ? 1 + count / 2 < count ? 1 + count / 2 : count : 0);
+        pm_iter_drop(&some.i);
+        pm_drop(&m);
+    }
+}

@@ -921,11 +921,106 @@ PM_API bool pm_iter_next(pm_iter *i) {
 PM_API pm_status pm_iter_status(const pm_iter *i) { return i->z.status; }
 PM_API void pm_iter_drop(pm_iter *i) { pm_rz_drop(&i->z); }
 
+/* ---- visiting every value -------------------------------------------------------------------------------------- */
+
+/* A node that pm_each is in. */
+typedef struct pm__each_frame {
+    pm__ref node;
+    size_t base;  /* bytes of path above its root */
+    unsigned next; /* the entry, or byte, to go on with */
+    unsigned off;  /* lines: heap bytes before that entry */
+} pm__each_frame;
+
+typedef struct pm__each {
+    bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val);
+    void *ctx;
+    pm_rz path; /* lends its growing buffer */
+    pm__each_frame *frames;
+    size_t used, cap;
+} pm__each;
+
+static bool pm__each_push(pm__each *e, pm__ref node, size_t base) {
+    if (e->used == e->cap) {
+        size_t cap = e->cap ? e->cap * 2 : 16;
+        void *grown = pm__mem_grow(e->frames, e->cap * sizeof *e->frames, cap * sizeof *e->frames);
+        if (!grown) return false;
+        e->frames = (pm__each_frame *)grown;
+        e->cap = cap;
+    }
+    pm__each_frame f = {node, base, 0, 0};
+    e->frames[e->used++] = f;
+    return pm__rz_room(&e->path, base + 256 + PM__SUFFIX_MAX);
+}
+
+enum { PM__EACH_UP, PM__EACH_DOWN, PM__EACH_STOP, PM__EACH_NOMEM };
+
+/* Visits the values of a line up to its next child, which is entered. */
+static int pm__each_line(pm__each *e, pm__each_frame *f) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
+    const uint8_t *lens = pm__line_lens(x), *heap = pm__line_heap(x);
+    uint8_t *at = e->path.path + f->base + x->plen;
+    unsigned i = f->next, off = f->off;
+    if (i == 0) {
+        memcpy(e->path.path + f->base, heap, x->plen);
+        off = x->plen;
+        if (pm__line_has_e(x)) {
+            if (!e->fn(e->ctx, e->path.path, f->base + x->plen, *pm__line_val(x, 0))) return PM__EACH_STOP;
+            i = 1;
+        }
+    }
+    for (; i < x->n; i++) {
+        unsigned rest = lens[i];
+        at[0] = x->body[i];
+        pm__copy_suffix(at + 1, heap + off, rest);
+        off += rest;
+        size_t len = f->base + x->plen + 1 + rest;
+        if (!pm__line_is_child(x, i)) {
+            if (!e->fn(e->ctx, e->path.path, len, *pm__line_val(x, i))) return PM__EACH_STOP;
+            continue;
+        }
+        pm__ref child = *pm__line_child(x, i);
+        if (!child) continue;
+        uint32_t later = x->cmask >> i >> 1; /* by the time this child is done, the next one has arrived */
+        if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
+        f->next = i + 1;
+        f->off = off;
+        pm__ref_prefetch(child);
+        return pm__each_push(e, child, len) ? PM__EACH_DOWN : PM__EACH_NOMEM;
+    }
+    return PM__EACH_UP;
+}
+
+static int pm__each_byte(pm__each *e, pm__each_frame *f) {
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
+    for (int b = pm__byte_next(x, f->next); b >= 0; b = pm__byte_next(x, (unsigned)b + 1)) {
+        uint8_t c = (uint8_t)b;
+        e->path.path[f->base] = c;
+        if (pm__byte_has_val(x, c) && !e->fn(e->ctx, e->path.path, f->base + 1, *pm__byte_val(x, c)))
+            return PM__EACH_STOP;
+        pm__ref child = pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
+        if (!child) continue;
+        f->next = (unsigned)b + 1;
+        pm__byte_prefetch_after(x, c);
+        pm__ref_prefetch(child);
+        return pm__each_push(e, child, f->base + 1) ? PM__EACH_DOWN : PM__EACH_NOMEM;
+    }
+    return PM__EACH_UP;
+}
+
 PM_API pm_status pm_each(const pm_map *m, bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val),
                          void *ctx) {
-    pm_iter i = pm_iter_vals(m);
-    while (pm_iter_next(&i) && fn(ctx, i.key, i.len, *i.val)) continue;
-    pm_status s = pm_iter_status(&i);
-    pm_iter_drop(&i);
-    return s;
+    pm__each e = {fn, ctx, pm__rz_none, NULL, 0, 0};
+    int r = PM__EACH_DOWN;
+    if (!m || !fn) return PM_INVALID;
+    /* An empty key needs an address, no bytes; one that compilers know nothing of spares callers their warnings. */
+    if (m->has_value && !fn(ctx, (const uint8_t *)m, 0, m->value)) return PM_OK;
+    if (m->root && !pm__each_push(&e, m->root, 0)) r = PM__EACH_NOMEM;
+    while (e.used && r <= PM__EACH_DOWN) {
+        pm__each_frame *f = &e.frames[e.used - 1];
+        r = pm__ref_kind(f->node) == PM__LINE ? pm__each_line(&e, f) : pm__each_byte(&e, f);
+        if (r == PM__EACH_UP) e.used--;
+    }
+    pm__rz_free_buffers(&e.path);
+    if (e.frames) pm__mem_free_big(e.frames, e.cap * sizeof *e.frames);
+    return r == PM__EACH_NOMEM ? PM_NOMEM : PM_OK;
 }

@@ -79,6 +79,7 @@ struct pm_head {
     pm_map writers, pins;
     pm__writer *dirty;
     size_t ndirty;
+    uint64_t opened; /* writers, so far */
     pm__stake *unsettled;
     uint64_t out;     /* zippers, and those being made */
     pm_map *home;     /* where the content goes back to; NULL: the head owns it */
@@ -647,6 +648,7 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     pm__writer_set_hold(w);
     out->cursor.claim = &w->stake.claim;
     h->out++;
+    h->opened++;
     return PM_OK;
 }
 
@@ -806,12 +808,48 @@ static void pm__head_breathe(pm_head *h, unsigned *turn) {
     pm__lock_acquire(&h->lock);
 }
 
+/* Holds the writers from the first-th on. False: the system refuses its fence. */
+static bool pm__snap_hold(pm_head *h, pm__snap *p, size_t first) {
+    for (size_t i = first; i < p->n; i++) pm__piece_hold(&p->pieces[i], p->fence);
+    return first == p->n || h->fenced || pm__fence_all();
+}
+
+/* Adds the dirty writers that have come while a fence was waiting; others of the new ones have changed nothing. */
+static bool pm__snap_find_new(pm_head *h, pm__snap *p, const void *path, size_t len) {
+    size_t before = p->n;
+    bool ok = true;
+    for (pm__writer *w = h->dirty; ok && w; w = w->next_dirty) {
+        size_t i = 0;
+        if (!pm__paths_overlap(pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake), (const uint8_t *)path, len))
+            continue;
+        while (i < before && p->pieces[i].w != w) i++;
+        if (i == before) ok = pm__snap_add(p, w);
+    }
+    if (!ok) p->n = before; /* those are not held */
+    return ok;
+}
+
+/* Waits until all writers concerned are outside of changes, and none of them can begin one. */
+static pm_status pm__snap_wait_for_all(pm_head *h, pm__snap *p, const void *path, size_t len) {
+    uint64_t opened = h->opened;
+    for (unsigned turn = 0;;) {
+        if (opened != h->opened) {
+            size_t before = p->n;
+            opened = h->opened;
+            if (!pm__snap_find_new(h, p, path, len)) return PM_NOMEM;
+            if (!pm__snap_hold(h, p, before)) return PM_IO;
+        }
+        if (pm__snap_is_quiet(p)) return PM_OK;
+        pm__head_breathe(h, &turn);
+    }
+}
+
 /* Collects the parts of a snapshot, with the lock held. */
-static pm_status pm__snap_gather(pm_head *h, pm__snap *p) {
+static pm_status pm__snap_gather(pm_head *h, pm__snap *p, const void *path, size_t len) {
     unsigned turn = 0;
-    for (size_t i = 0; i < p->n; i++) pm__piece_hold(&p->pieces[i], p->fence);
-    if (p->n && !h->fenced && !pm__fence_all()) return PM_IO;
-    while (p->fence && !pm__snap_is_quiet(p)) pm__head_breathe(h, &turn);
+    if (!pm__snap_hold(h, p, 0)) return PM_IO;
+    pm_status s = p->fence ? pm__snap_wait_for_all(h, p, path, len) : PM_OK;
+    if (s != PM_OK) return s;
     if (!pm__snap_settle(p)) return PM_NOMEM;
     p->map = pm_clone(&h->base);
     while (!pm__snap_take(p)) pm__head_breathe(h, &turn);
@@ -824,7 +862,7 @@ static pm_status pm__snap_make(pm_head *h, pm__snap *p, const void *path, size_t
     if (pm__head_settle(h) && pm__snap_find(h, p, path, len)) {
         h->out++;
         p->counted = true;
-        s = pm__snap_gather(h, p);
+        s = pm__snap_gather(h, p, path, len);
     } else {
         p->n = 0; /* none is held */
     }
