@@ -565,7 +565,8 @@ static void fence_all(void) {
     pm_rz_drop(&z);
 }
 
-static const scenario open_write_fence = {prepare_head, finish_head, {write_twice, fence_all, open_write_and_close}, 3, 2};
+static const scenario open_write_fence = {
+    prepare_head, finish_head, {write_twice, fence_all, open_write_and_close}, 3, 2};
 static const scenario write_read = {prepare_head, finish_head, {write_twice, read_once}, 2, 3};
 static const scenario write_read_fence = {prepare_head, finish_head, {write_twice, read_once, fence_once}, 3, 2};
 static const scenario close_read_read = {prepare_head, finish_head, {write_and_close, read_once, read_once}, 3, 2};
