@@ -38,7 +38,9 @@ TEST(map_reads_without_a_map_find_nothing) {
     pm_map c = pm_clone(NULL);
     CHECK(pm_is_empty(&c));
     pm_drop(NULL);
-    for (pm_iter i = pm_iter_vals(NULL); pm_iter_next(&i);) CHECK(!"no value is there");
+    n = 0;
+    for (pm_iter i = pm_iter_vals(NULL); pm_iter_next(&i);) n++;
+    CHECK_EQ(n, 0);
     CHECK(!pm_ref_val(&(pm_ref){0}));
 }
 
