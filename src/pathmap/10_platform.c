@@ -334,9 +334,6 @@ static PM__INLINE pm__count_word pm__count_fetch_sub(pm__count *c) {
     return PM__COUNT_RMW(fetch_sub_release)(c, 1);
 #endif
 }
-static PM__INLINE bool pm__count_cas(pm__count *c, pm__count_word *expected, pm__count_word desired) {
-    return PM__COUNT_RMW(cas)(c, expected, desired);
-}
 
 /* ---- fences of which one side is nearly free ----------------------------------------------------------------- */
 

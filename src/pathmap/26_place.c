@@ -67,13 +67,6 @@ PM__UNUSED static bool pm__place_enter(pm_place *p) {
     return (unsigned)(p->hi - p->lo) > pm__place_val_entry(p, pm__place_line(p));
 }
 
-/* The byte of entry i that follows the place; the entry is longer than that. */
-static PM__INLINE uint8_t pm__place_next_byte(const pm_place *p, const pm__line *x, unsigned i) {
-    if (p->depth < x->plen) return pm__line_heap(x)[p->depth];
-    unsigned d = pm__place_suffix(p, x);
-    return d ? pm__line_heap(x)[pm__line_off(x, i) + d - 1] : x->body[i];
-}
-
 /* Which bytes lead on. The place is entered. */
 static pm_mask pm__place_mask_entered(const pm_place *p) {
     pm_mask m = {{0, 0, 0, 0}};
@@ -100,12 +93,6 @@ PM__UNUSED static pm_mask pm__place_mask(const pm_place *p) {
     pm_mask none = {{0, 0, 0, 0}};
     pm_place q = *p;
     return pm__place_enter(&q) ? pm__place_mask_entered(&q) : none;
-}
-
-/* How many bytes lead on; what is above 2 is not told apart when `few`. */
-PM__UNUSED static unsigned pm__place_count(const pm_place *p) {
-    pm_mask m = pm__place_mask(p);
-    return pm_mask_count(&m);
 }
 
 /* From the end of a line's prefix, along the rest s[0..len), len > 0, as far as that stays inside the node. */
