@@ -1376,7 +1376,7 @@ TEST(map_each_visits_what_the_iterator_visits) {
             CHECK_OK(pm_set(&m, key, len, i, NULL));
             if (i % 7 == 0) CHECK_OK(pm_remove(&m, key, len, false, NULL)); /* leaves a dangling location */
         }
-        uint64_t count;
+        uint64_t count = 0;
         CHECK_OK(pm_val_count(&m, &count));
         each_beside_iter e = {pm_iter_vals(&m), SIZE_MAX, 0};
         CHECK_OK(pm_each(&m, each_beside_iter_step, &e));
