@@ -76,6 +76,15 @@ static PM__UNUSED void *pm__mem_grow(void *p, size_t old_size, size_t new_size) 
     return q;
 }
 
+/* Makes a full list of *cap items of `each` bytes twice as long, or `first` items if it had none. NULL: no memory, and
+   nothing changed. */
+static PM__UNUSED void *pm__mem_grow_list(void *list, size_t *cap, size_t each, size_t first) {
+    size_t more = *cap ? *cap * 2 : first;
+    void *grown = more > SIZE_MAX / 2 / each ? NULL : pm__mem_grow(list, *cap * each, more * each);
+    if (grown) *cap = more;
+    return grown;
+}
+
 #if !PM_POOL
 
 /* ---- nodes one by one: for memory checkers and special allocators -------------------------------------------- */

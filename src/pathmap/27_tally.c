@@ -109,11 +109,9 @@ static void pm__tally_prefetch(pm__ref r) {
 
 static bool pm__tally_push(pm__tally *t, pm__ref r, size_t depth, bool shared) {
     if (t->used == t->cap) {
-        size_t cap = t->cap ? t->cap * 2 : 32;
-        void *grown = pm__mem_grow(t->stack, t->cap * sizeof *t->stack, cap * sizeof *t->stack);
+        void *grown = pm__mem_grow_list(t->stack, &t->cap, sizeof *t->stack, 32);
         if (!grown) return false;
         t->stack = (pm__tally_frame *)grown;
-        t->cap = cap;
     }
     pm__tally_frame *f = &t->stack[t->used++];
     f->node = r;

@@ -361,11 +361,9 @@ typedef struct pm__equal {
 
 static bool pm__equal_push(pm__equal *q, pm_place a, pm_place b) {
     if (q->used == q->cap) {
-        size_t cap = q->cap ? q->cap * 2 : 64;
-        void *grown = pm__mem_grow(q->jobs, q->cap * sizeof *q->jobs, cap * sizeof *q->jobs);
+        void *grown = pm__mem_grow_list(q->jobs, &q->cap, sizeof *q->jobs, 64);
         if (!grown) return false;
         q->jobs = (pm__equal_job *)grown;
-        q->cap = cap;
     }
     q->jobs[q->used].a = a;
     q->jobs[q->used++].b = b;
@@ -506,11 +504,9 @@ typedef struct pm__losers {
 
 static bool pm__losers_add(pm__losers *l, pm_val v) {
     if (l->used == l->cap) {
-        size_t cap = l->cap ? l->cap * 2 : 16;
-        void *grown = pm__mem_grow(l->vals, l->cap * sizeof *l->vals, cap * sizeof *l->vals);
+        void *grown = pm__mem_grow_list(l->vals, &l->cap, sizeof *l->vals, 16);
         if (!grown) return false;
         l->vals = (pm_val *)grown;
-        l->cap = cap;
     }
     l->vals[l->used++] = v;
     return true;

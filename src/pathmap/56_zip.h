@@ -1,18 +1,8 @@
-/* Zippers of any kind behind one interface, and views: zippers over tries that are not stored anywhere.
+/* Zippers of any kind behind one interface.
 
-   A pm_zip moves and answers like a pm_rz, over a map or over one of these:
-     prefix     constant bytes, then another zipper's trie
-     product    paths of the first factor, then of the second, ..: where a factor's path ends, the next one begins
-     dependent  the same, with a function that supplies the next factor
-     overlay    what is in either of two
-     meet, subtract   as pm_meet and pm_subtract would make, without making it
-     empty      nothing, not even a root
-   Code written for pm_zip (a fold, an export, a query) takes all of them; pm_zip_make_map makes a map of any.
-
-   A view is made of forks of its factors, rooted at their focus; the factors stay the caller's, who may move or drop
-   them at once. It reads what they read, and is valid as long as that is. Its origin is where it was opened, the empty
-   path, except for prefix and empty zippers.
-   A zipper whose root does not exist holds nothing: a product with it ends there, a prefix before it does not exist.
+   A pm_zip moves and answers like a pm_rz, over a map or over a view, a trie that is not stored anywhere (57_zip_views,
+   58_zip_pairs). Code written for pm_zip (a fold, an export, a query) takes all of them; pm_zip_make_map makes a map of
+   any.
 
    The focus may be a location that does not exist, as with pm_rz. A move that cannot get memory answers false or 0,
    and the focus is then somewhere between the root and the place to go to; moves to a next place in order go back to
@@ -76,40 +66,6 @@ typedef struct pm_zip_ops {
 PM_API PM_NODISCARD pm_status pm_zip_of_map(pm_zip *out, const pm_map *m, const void *path, size_t len);
 /* A fork of a read zipper, see pm_rz_fork. */
 PM_API PM_NODISCARD pm_status pm_zip_of_rz(pm_zip *out, const pm_rz *z);
-/* Nothing, at `path`, which is the root prefix. */
-PM_API PM_NODISCARD pm_status pm_zip_empty(pm_zip *out, const void *path, size_t len);
-/* `prefix`, then the source. The leading bytes `root` of it are the root prefix.
-   Fails    also PM_INVALID if `prefix` does not begin with `root` */
-PM_API PM_NODISCARD pm_status pm_zip_prefix(pm_zip *out, const pm_zip *src, const void *prefix, size_t len,
-                                            const void *root, size_t root_len);
-/* All paths p0 p1 p2 .. of `n` factors, n >= 1. Where a factor comes to a location without child, the next one that
-   has any begins; the value there is the earlier factor's, the root values of later factors are hidden. */
-PM_API PM_NODISCARD pm_status pm_zip_product(pm_zip *out, const pm_zip *factors, size_t n);
-
-/* Supplies a factor: the `factors` ones so far have led to `path`, from the origin, which has no child yet.
-   *payload is what the call that made the last factor left there; what this call leaves belongs to the new factor.
-   Opens *next, which is zero and becomes the view's, or leaves it to say that there is none. Is called again when
-   the zipper comes back, and must then answer the same. A failure is told by pm_zip_status. */
-typedef pm_status (*pm_zip_next_fn)(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t factors,
-                                    pm_zip *next);
-
-/* The product of `first` and of what `next` supplies, again and again. A function that keeps supplying factors
-   without any child at one place is stopped, with PM_INVALID as status. */
-PM_API PM_NODISCARD pm_status pm_zip_dependent(pm_zip *out, const pm_zip *first, pm_zip_next_fn next, void *ctx,
-                                               uint64_t payload);
-
-/* Answers which value to show at a location, or PM_ALG_NONE; PM_ALG_ELEMENT after storing a value in *out, whose
-   reference then belongs to the view. `left` or `right` is NULL where there is none, never both. */
-typedef pm_alg (*pm_zip_choose_fn)(void *ctx, const pm_val *left, const pm_val *right, pm_val *out);
-
-/* The locations of both. `choose` NULL: the left value, else the right. A choice of an absent value shows none. */
-PM_API PM_NODISCARD pm_status pm_zip_overlay(pm_zip *out, const pm_zip *left, const pm_zip *right,
-                                             pm_zip_choose_fn choose, void *ctx);
-/* What pm_meet and pm_subtract make: see 45_map_algebra.h.
-   Cost     a location exists only if something remains at or below it, so the child mask and existence look ahead
-            to the first such place; going from value to value does not. PM_BADHOOK is told by pm_zip_status */
-PM_API PM_NODISCARD pm_status pm_zip_meet(pm_zip *out, const pm_zip *left, const pm_zip *right);
-PM_API PM_NODISCARD pm_status pm_zip_subtract(pm_zip *out, const pm_zip *left, const pm_zip *right);
 
 /* Opens in *out a zipper whose root is the focus of `z`, with the same origin.
    Valid    as `z` */
@@ -150,17 +106,6 @@ PM_API PM_NODISCARD pm_status pm_zip_val_count(pm_zip *z, uint64_t *out);
    Owns     the caller drops *out
    Fails    PM_NOMEM; PM_MISMATCH: `ops` are others; what a view's function answered. *out is untouched */
 PM_API PM_NODISCARD pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_map *out);
-
-/* Products. Any other kind is a product of one factor: count 1, focus 0, no seams. */
-
-/* How many factors there are; of a dependent product, those between the origin and the focus. */
-PM_API size_t pm_zip_factor_count(const pm_zip *z);
-/* The factor that the focus lies in; a seam belongs to the earlier one. */
-PM_API size_t pm_zip_focus_factor(const pm_zip *z);
-/* Where on the way to the focus a factor ended, as lengths of origin path, one for each factor but that of the focus.
-   Writes at most `cap` of them.
-   Returns  how many there are: pm_zip_focus_factor(z) */
-PM_API size_t pm_zip_path_indices(const pm_zip *z, size_t *out, size_t cap);
 
 /* Moves; each as the one of pm_rz. */
 

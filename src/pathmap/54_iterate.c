@@ -1,0 +1,451 @@
+/* Going on in order: siblings, locations, values, and what visits all of them.
+
+   Values have a fast path. A run of values within one line is stepped through without looking for the next one; only
+   the place in the top frame follows. */
+#include "50_read_zipper.c"
+#include "54_iterate.h"
+
+/* ---- moving on ----------------------------------------------------------------------------------------------- */
+
+/* The children of the location above the focus. */
+static pm_mask pm__rz_parent_mask(const pm_rz *z) {
+    pm_mask none = {{0, 0, 0, 0}};
+    if (z->len - 1 > z->exist_len) return none;
+    pm_place p = pm__rz_place(z);
+    if (z->len == z->exist_len) {
+        const pm_frame *f = &z->frames[z->nframes - 1];
+        pm__place_widen(&p, z->path + f->base, p.depth - 1u);
+        return pm__place_mask_entered(&p);
+    }
+    return pm__place_mask(&p);
+}
+
+/* Makes sure that going one byte down, or to a sibling, cannot run out of memory. */
+static bool pm__rz_spare(pm_rz *z) {
+    if (!pm__rz_begin(z) || !pm__rz_room(z, z->len + 1)) return false;
+    return z->nframes < z->frame_cap || pm__rz_grow_frames(z, z->nframes + 1);
+}
+
+/* Replaces the last byte by its neighbour among the children of the parent. Needs no memory: what it frees suffices. */
+static bool pm__rz_sibling(pm_rz *z, bool next) {
+    if (pm_rz_at_root(z)) return false;
+    uint8_t b = z->path[z->len - 1];
+    pm_mask m = pm__rz_parent_mask(z);
+    int c = next ? pm_mask_next(&m, b + 1) : pm_mask_prev(&m, b - 1);
+    if (c < 0) return false;
+    pm__rz_cut_to(z, z->len - 1);
+    return pm__rz_append_byte(z, (uint8_t)c);
+}
+
+/* To the next sibling of the focus or of the nearest place above it that has one, staying below `base` bytes; else to
+   `base`. Places off the trie have none. */
+static bool pm__rz_next_beside(pm_rz *z, size_t base) {
+    size_t on = z->exist_len + 1 > base ? z->exist_len + 1 : base;
+    if (z->len > on) pm__rz_cut_to(z, on);
+    while (z->len > base) {
+        if (pm__rz_sibling(z, true)) return true;
+        pm__rz_cut_to(z, z->len - 1);
+    }
+    return false;
+}
+
+PM_API bool pm_rz_to_next_sibling(pm_rz *z) { return pm__rz_spare(z) && pm__rz_sibling(z, true); }
+PM_API bool pm_rz_to_prev_sibling(pm_rz *z) { return pm__rz_spare(z) && pm__rz_sibling(z, false); }
+
+PM_API bool pm_rz_to_next_step(pm_rz *z) {
+    if (!pm__rz_spare(z)) {
+        pm_rz_reset(z);
+        return false;
+    }
+    return pm_rz_descend_first_byte(z) || pm__rz_next_beside(z, z->root_len);
+}
+
+/* From where the zipper stands, k bytes or fewer below `base`: to the next place just k below it, or to `base`. */
+static bool pm__rz_next_at_depth(pm_rz *z, size_t base, size_t k) {
+    while (z->len < base + k || !pm__rz_on_trie(z)) {
+        if (!pm__rz_spare(z)) break;
+        if (pm_rz_descend_first_byte(z)) continue;
+        if (!pm__rz_next_beside(z, base)) return false;
+    }
+    if (z->len == base + k && pm__rz_on_trie(z)) return true;
+    pm__rz_cut_to(z, base);
+    return false;
+}
+
+PM_API bool pm_rz_descend_first_k_path(pm_rz *z, size_t k) {
+    if (!pm__rz_on_trie(z)) return false;
+    return k <= SIZE_MAX - z->len && pm__rz_next_at_depth(z, z->len, k);
+}
+
+PM_API bool pm_rz_to_next_k_path(pm_rz *z, size_t k) {
+    size_t depth = z->len - z->root_len;
+    if (k == 0) return false;
+    if (k > depth) {
+        pm_rz_reset(z);
+        return false;
+    }
+    size_t base = z->len - k;
+    if (!pm__rz_spare(z)) {
+        pm__rz_cut_to(z, base);
+        return false;
+    }
+    return pm__rz_next_beside(z, base) && pm__rz_next_at_depth(z, base, k);
+}
+
+/* A copy of at most PM__SUFFIX_MAX bytes. Both sides have 8 bytes of room behind: lines keep payloads behind their
+   heaps, paths keep slack. */
+static PM__INLINE void pm__copy_suffix(uint8_t *d, const uint8_t *s, size_t n) {
+    if (PM__LIKELY(n <= 8)) {
+        memcpy(d, s, 8);
+    } else if (n <= 16) {
+        memcpy(d, s, 8);
+        memcpy(d + n - 8, s + n - 8, 8);
+    } else if (n <= 32) {
+        memcpy(d, s, 16);
+        memcpy(d + n - 16, s + n - 16, 16);
+    } else {
+        memcpy(d, s, n);
+    }
+}
+
+/* Stands on entry i of the line in the top frame: writes its path and says which entries agree. */
+static PM__INLINE bool pm__rz_stand(pm_rz *z, pm_frame *f, const pm__line *x, unsigned i) {
+    unsigned off = pm__line_off(x, i), len = pm__line_suffix(x, i), rest = pm__line_lens(x)[i];
+    const uint8_t *h = pm__line_heap(x) + off;
+    size_t at = f->base + x->plen;
+    if (PM__UNLIKELY(!pm__rz_room(z, at + len))) return false;
+    if (x->plen && f->place.depth < x->plen) memcpy(z->path + f->base, pm__line_heap(x), x->plen);
+    if (len) {
+        z->path[at] = x->body[i];
+        pm__copy_suffix(z->path + at + 1, h, rest);
+    }
+    unsigned lo = i, hi = i + 1;
+    if (pm__line_is_child(x, i)) lo = pm__line_agree_begin(x, i, h);
+    else hi = len ? pm__line_agree_end(x, i, h) : x->n;
+    f->place.lo = (uint8_t)lo, f->place.hi = (uint8_t)hi;
+    f->place.depth = (uint16_t)(x->plen + len);
+    z->len = z->exist_len = at + len;
+    return true;
+}
+
+/* Enters the child at the place of the top frame. */
+static PM__INLINE bool pm__rz_enter(pm_rz *z, pm__ref child) {
+    pm__ref_prefetch(child);
+    return pm__rz_push(z, pm__place_root(child), z->exist_len);
+}
+
+/* The entries of the top frame, a line, that lie below the zipper's root. */
+static unsigned pm__rz_line_end(const pm_rz *z, const pm_frame *f, const pm__line *x) {
+    if (PM__LIKELY(f->base >= z->root_len || z->root_len - f->base <= x->plen)) return x->n;
+    return pm__line_find(x, z->path + f->base + x->plen, z->root_len - f->base - x->plen).hi;
+}
+
+enum { PM__NEXT_FOUND, PM__NEXT_DOWN, PM__NEXT_UP, PM__NEXT_NOMEM };
+
+/* Goes on from entry i of the line in the top frame: to a value, into a child, or through. */
+static PM__INLINE int pm__rz_next_in_line(pm_rz *z, pm_frame *f, unsigned i) {
+    const pm__line *x = pm__place_line(&f->place);
+    for (unsigned end = pm__rz_line_end(z, f, x); i < end; i++) {
+        bool leads = pm__line_is_child(x, i);
+        pm__ref child = leads ? *pm__line_child(x, i) : 0;
+        if (leads && !child) continue;
+        if (!pm__rz_stand(z, f, x, i)) return PM__NEXT_NOMEM;
+        if (!leads) return PM__NEXT_FOUND;
+        uint32_t later = x->cmask >> i >> 1; /* by the time this child is done, the next one has arrived */
+        if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
+        return pm__rz_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
+    }
+    return PM__NEXT_UP;
+}
+
+/* The smallest byte from `from` on (0..256) that has a child or a value, or -1. */
+static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
+    if (from > 255) return -1;
+    unsigned w = from >> 6;
+    uint64_t bits = (x->mask[w].child | x->mask[w].val) >> (from & 63) << (from & 63);
+    while (!bits && ++w < 4) bits = x->mask[w].child | x->mask[w].val;
+    return bits ? (int)(w * 64 + pm__ctz64(bits)) : -1;
+}
+
+/* Asks for the child after the one at byte b. */
+static PM__INLINE void pm__byte_prefetch_after(const pm__byte *x, uint8_t b) {
+    unsigned r = pm__byte_is_wide(x) ? pm__byte_block_rank(x, b) : pm__byte_child_rank(x, b);
+    unsigned n = pm__byte_is_wide(x) ? pm__popcount32(pm__byte_block_bits(x, b >> 4)) : x->nc;
+    if (r + 1 < n && *(pm__byte_child(x, b) + 1)) pm__ref_prefetch(*(pm__byte_child(x, b) + 1));
+}
+
+/* The same in a byte node, from byte b; `value_done`: the value at b has been visited. */
+static PM__INLINE int pm__rz_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, bool value_done) {
+    const pm__byte *x = pm__place_byte(&f->place);
+    if (!pm__rz_room(z, f->base + 1)) return PM__NEXT_NOMEM;
+    for (int b = pm__byte_next(x, from); b >= 0; b = pm__byte_next(x, (unsigned)b + 1), value_done = false) {
+        uint8_t c = (uint8_t)b;
+        if (PM__UNLIKELY(f->base < z->root_len) && c != z->path[f->base]) return PM__NEXT_UP;
+        bool val = !value_done && pm__byte_has_val(x, c);
+        pm__ref child = !val && pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
+        if (!val && !child) continue;
+        z->path[f->base] = c;
+        f->place.lo = c, f->place.depth = 1;
+        z->len = z->exist_len = f->base + 1;
+        if (val) return PM__NEXT_FOUND;
+        pm__byte_prefetch_after(x, c);
+        return pm__rz_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
+    }
+    return PM__NEXT_UP;
+}
+
+/* Continues in the top frame after what its place has shown. `done`: what lies below the place as well. */
+static PM__INLINE int pm__rz_next_in_frame(pm_rz *z, bool done) {
+    pm_frame *f = &z->frames[z->nframes - 1];
+    pm_place *p = &f->place;
+    if (p->node == 0) return PM__NEXT_UP;
+    if (PM__LIKELY(pm__place_in_line(p))) {
+        unsigned i = done ? p->hi : p->lo;
+        if (!done && p->depth) i += pm__place_val_entry(p, pm__place_line(p));
+        return pm__rz_next_in_line(z, f, i);
+    }
+    if (p->depth == 0) return pm__rz_next_in_byte(z, f, 0, false);
+    return done ? pm__rz_next_in_byte(z, f, p->lo + 1u, false) : pm__rz_next_in_byte(z, f, p->lo, true);
+}
+
+/* Entries that the one after them may extend, as bits: same first byte, and not shorter. */
+static PM__INLINE uint32_t pm__line_maybe_extended(const pm__line *x) {
+    const uint8_t *lens = pm__line_lens(x);
+    uint32_t same = 0;
+#if PM__SSE2
+    for (unsigned at = 0; at < x->n; at += 16) {
+        const uint8_t *b = x->body + at, *l = lens + at;
+        __m128i first = _mm_cmpeq_epi8(pm__line_lo(b), pm__line_lo(b + 1));
+        __m128i next = pm__line_lo(l + 1), longer = _mm_cmpeq_epi8(_mm_max_epu8(pm__line_lo(l), next), next);
+        same |= (uint32_t)_mm_movemask_epi8(_mm_and_si128(first, longer)) << at;
+    }
+#else
+    for (unsigned i = 0; i + 1u < x->n; i++)
+        same |= (uint32_t)(x->body[i] == x->body[i + 1] && lens[i] <= lens[i + 1]) << i;
+#endif
+    return same & pm__low_bits(x->n - 1u);
+}
+
+/* The focus stands on a value in a line: notes what it takes to step along the following values of that line. */
+static void pm__rz_start_run(pm_rz *z) {
+    const pm_frame *f = &z->frames[z->nframes - 1];
+    if (!pm__place_in_line(&f->place)) return;
+    const pm__line *x = pm__place_line(&f->place);
+    unsigned i = f->place.lo;
+    uint32_t e = pm__line_has_e(x), end = pm__low_bits(pm__rz_line_end(z, f, x));
+    if (pm__line_is_child(x, i) || !pm__rz_room(z, f->base + x->plen + PM__SUFFIX_MAX)) return;
+    z->run = (uint8_t)(i + 1);
+    z->run_mask = end & ~(x->cmask | e);
+    z->run_longer = pm__line_maybe_extended(x);
+    z->run_at = f->base + x->plen;
+    z->run_heap = pm__line_heap(x) + pm__line_off(x, i + 1);
+    z->run_val = pm__line_val(x, i);
+}
+
+/* To the next entry of the run. */
+static PM__INLINE void pm__rz_step_run(pm_rz *z) {
+    pm_frame *f = &z->frames[z->nframes - 1];
+    const pm__line *x = pm__place_line(&f->place);
+    unsigned i = z->run, rest = pm__line_lens(x)[i], end = i + 1;
+    uint8_t *d = z->path + z->run_at;
+    if (z->run_longer >> i & 1) end = pm__line_agree_end(x, i, z->run_heap);
+    d[0] = x->body[i];
+    pm__copy_suffix(d + 1, z->run_heap, rest);
+    z->run_heap += rest;
+    z->run_val = pm__line_val(x, i);
+    z->run = (uint8_t)(i + 1);
+    f->place.lo = (uint8_t)i, f->place.hi = (uint8_t)end;
+    f->place.depth = (uint16_t)(x->plen + rest + 1);
+    z->len = z->exist_len = z->run_at + rest + 1;
+}
+
+/* Without a run to step along. */
+static PM__NOINLINE bool pm__rz_next_val(pm_rz *z) {
+    if (PM__UNLIKELY(!pm__rz_spare(z))) {
+        pm_rz_reset(z);
+        return false;
+    }
+    z->run = 0;
+    if (PM__UNLIKELY(!pm__rz_on_trie(z))) {
+        if (!pm__rz_next_beside(z, z->root_len)) return false;
+        if (pm_rz_is_val(z)) return true;
+    }
+    bool done = false;
+    for (;;) {
+        int r = pm__rz_next_in_frame(z, done);
+        if (r == PM__NEXT_FOUND) {
+            pm__rz_start_run(z);
+            return true;
+        }
+        done = r == PM__NEXT_UP;
+        if (r == PM__NEXT_DOWN) continue;
+        if (r == PM__NEXT_NOMEM || z->frames[z->nframes - 1].base <= z->root_len || z->nframes == 1) break;
+        z->nframes--;
+    }
+    /* A child entered at the root, which held no value, may have left its frame. */
+    while (z->nframes > 1 && z->frames[z->nframes - 1].base >= z->root_len) z->nframes--;
+    pm_rz_reset(z);
+    return false;
+}
+
+PM_API bool pm_rz_to_next_val(pm_rz *z) {
+    if (PM__LIKELY(z->run && z->run < 32 && z->run_mask >> z->run & 1)) {
+        pm__rz_step_run(z);
+        return true;
+    }
+    return pm__rz_next_val(z);
+}
+
+/* ---- iterators ----------------------------------------------------------------------------------------------- */
+
+enum { PM__ITER_FIRST, PM__ITER_ON, PM__ITER_END };
+
+static pm_iter pm__iter_over(pm_rz z, bool paths) {
+    pm_iter i = {NULL, 0, NULL, z, PM__ITER_FIRST, paths};
+    return i;
+}
+
+static pm_iter pm__iter_of_map(const pm_map *m, bool paths) {
+    static const pm_map empty = {0, 0, NULL, NULL, false};
+    pm_rz z;
+    if (!m) m = &empty;
+    pm__rz_over(&z, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
+    return pm__iter_over(z, paths);
+}
+
+PM_API pm_iter pm_iter_vals(const pm_map *m) { return pm__iter_of_map(m, false); }
+PM_API pm_iter pm_iter_paths(const pm_map *m) { return pm__iter_of_map(m, true); }
+
+PM_API pm_iter pm_iter_vals_of_rz(const pm_rz *z) {
+    pm_rz f = pm__rz_none;
+    pm_status s = pm_rz_fork(z, &f);
+    pm_iter i = pm__iter_over(f, false);
+    if (s != PM_OK) i.state = PM__ITER_END, i.z.status = s;
+    return i;
+}
+
+PM_API bool pm_iter_next(pm_iter *i) {
+    bool here = false;
+    if (PM__UNLIKELY(i->state == PM__ITER_END)) return false;
+    if (i->state == PM__ITER_FIRST) {
+        i->state = PM__ITER_ON;
+        here = i->paths ? pm_rz_exists(&i->z) : pm_rz_is_val(&i->z);
+    }
+    if (!here) here = i->paths ? pm_rz_to_next_step(&i->z) : pm_rz_to_next_val(&i->z);
+    if (!here) {
+        pm_status status = i->z.status;
+        pm_rz_drop(&i->z);
+        i->z.status = status;
+        i->state = PM__ITER_END;
+        i->key = NULL, i->len = 0, i->val = NULL;
+        return false;
+    }
+    i->key = pm_rz_path(&i->z, &i->len);
+    i->val = pm_rz_val(&i->z);
+    return true;
+}
+
+PM_API pm_status pm_iter_status(const pm_iter *i) { return i->z.status; }
+PM_API void pm_iter_drop(pm_iter *i) { pm_rz_drop(&i->z); }
+
+/* ---- visiting every value -------------------------------------------------------------------------------------- */
+
+/* A node that pm_each is in. */
+typedef struct pm__each_frame {
+    pm__ref node;
+    size_t base;  /* bytes of path above its root */
+    unsigned next; /* the entry, or byte, to go on with */
+    unsigned off;  /* lines: heap bytes before that entry */
+} pm__each_frame;
+
+typedef struct pm__each {
+    bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val);
+    void *ctx;
+    pm_rz path; /* lends its growing buffer */
+    pm__each_frame *frames;
+    size_t used, cap;
+} pm__each;
+
+static bool pm__each_push(pm__each *e, pm__ref node, size_t base) {
+    if (e->used == e->cap) {
+        void *grown = pm__mem_grow_list(e->frames, &e->cap, sizeof *e->frames, 16);
+        if (!grown) return false;
+        e->frames = (pm__each_frame *)grown;
+    }
+    pm__each_frame f = {node, base, 0, 0};
+    e->frames[e->used++] = f;
+    return pm__rz_room(&e->path, base + 256 + PM__SUFFIX_MAX);
+}
+
+enum { PM__EACH_UP, PM__EACH_DOWN, PM__EACH_STOP, PM__EACH_NOMEM };
+
+/* Visits the values of a line up to its next child, which is entered. */
+static int pm__each_line(pm__each *e, pm__each_frame *f) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
+    const uint8_t *lens = pm__line_lens(x), *heap = pm__line_heap(x);
+    uint8_t *at = e->path.path + f->base + x->plen;
+    unsigned i = f->next, off = f->off;
+    if (i == 0) {
+        memcpy(e->path.path + f->base, heap, x->plen);
+        off = x->plen;
+        if (pm__line_has_e(x)) {
+            if (!e->fn(e->ctx, e->path.path, f->base + x->plen, *pm__line_val(x, 0))) return PM__EACH_STOP;
+            i = 1;
+        }
+    }
+    for (; i < x->n; i++) {
+        unsigned rest = lens[i];
+        at[0] = x->body[i];
+        pm__copy_suffix(at + 1, heap + off, rest);
+        off += rest;
+        size_t len = f->base + x->plen + 1 + rest;
+        if (!pm__line_is_child(x, i)) {
+            if (!e->fn(e->ctx, e->path.path, len, *pm__line_val(x, i))) return PM__EACH_STOP;
+            continue;
+        }
+        pm__ref child = *pm__line_child(x, i);
+        if (!child) continue;
+        uint32_t later = x->cmask >> i >> 1; /* by the time this child is done, the next one has arrived */
+        if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
+        f->next = i + 1;
+        f->off = off;
+        pm__ref_prefetch(child);
+        return pm__each_push(e, child, len) ? PM__EACH_DOWN : PM__EACH_NOMEM;
+    }
+    return PM__EACH_UP;
+}
+
+static int pm__each_byte(pm__each *e, pm__each_frame *f) {
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
+    for (int b = pm__byte_next(x, f->next); b >= 0; b = pm__byte_next(x, (unsigned)b + 1)) {
+        uint8_t c = (uint8_t)b;
+        e->path.path[f->base] = c;
+        if (pm__byte_has_val(x, c) && !e->fn(e->ctx, e->path.path, f->base + 1, *pm__byte_val(x, c)))
+            return PM__EACH_STOP;
+        pm__ref child = pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
+        if (!child) continue;
+        f->next = (unsigned)b + 1;
+        pm__byte_prefetch_after(x, c);
+        pm__ref_prefetch(child);
+        return pm__each_push(e, child, f->base + 1) ? PM__EACH_DOWN : PM__EACH_NOMEM;
+    }
+    return PM__EACH_UP;
+}
+
+PM_API pm_status pm_each(const pm_map *m, bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val),
+                         void *ctx) {
+    pm__each e = {fn, ctx, pm__rz_none, NULL, 0, 0};
+    int r = PM__EACH_DOWN;
+    if (!m || !fn) return PM_INVALID;
+    /* An empty key needs an address, no bytes; one that compilers know nothing of spares callers their warnings. */
+    if (m->has_value && !fn(ctx, (const uint8_t *)m, 0, m->value)) return PM_OK;
+    if (m->root && !pm__each_push(&e, m->root, 0)) r = PM__EACH_NOMEM;
+    while (e.used && r <= PM__EACH_DOWN) {
+        pm__each_frame *f = &e.frames[e.used - 1];
+        r = pm__ref_kind(f->node) == PM__LINE ? pm__each_line(&e, f) : pm__each_byte(&e, f);
+        if (r == PM__EACH_UP) e.used--;
+    }
+    pm__rz_free_buffers(&e.path);
+    if (e.frames) pm__mem_free_big(e.frames, e.cap * sizeof *e.frames);
+    return r == PM__EACH_NOMEM ? PM_NOMEM : PM_OK;
+}
