@@ -183,7 +183,8 @@ PM_API const pm_ops *pm_ops_unit(void);    /* sets: no payload */
 PM_API const pm_ops *pm_ops_left(void);    /* the default: join and meet keep the left, subtract removes */
 PM_API const pm_ops *pm_ops_lattice(void); /* join max, meet min, subtract cancels equals */
 PM_API const pm_ops *pm_ops_sum(void);     /* join adds (wrapping), meet min, subtract keeps a positive difference */
-PM_API const pm_ops *pm_ops_bits(void); /* join or, meet and, subtract and-not; a zero result vanishes (not in join) */
+/* join or, meet and, subtract and-not; a zero result vanishes, but not in a join, nor where a zero meets itself */
+PM_API const pm_ops *pm_ops_bits(void);
 PM_API const pm_ops *pm_ops_bytes(void);   /* counted byte strings made by pm_bytes_new; left wins */
 
 /* Makes a counted byte string to be used as a value under pm_ops_bytes().
@@ -1656,12 +1657,6 @@ static PM__INLINE uint64_t pm__bswap64(uint64_t x) {
 
 /* ---- unaligned memory ---------------------------------------------------------------------------------------- */
 
-static PM__INLINE uint16_t pm__load16(const void *p) {
-    uint16_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
 static PM__INLINE uint32_t pm__load32(const void *p) {
     uint32_t v;
     memcpy(&v, p, sizeof v);
@@ -1674,7 +1669,6 @@ static PM__INLINE uint64_t pm__load64(const void *p) {
     return v;
 }
 
-static PM__INLINE void pm__store16(void *p, uint16_t v) { memcpy(p, &v, sizeof v); }
 static PM__INLINE void pm__store32(void *p, uint32_t v) { memcpy(p, &v, sizeof v); }
 static PM__INLINE void pm__store64(void *p, uint64_t v) { memcpy(p, &v, sizeof v); }
 
@@ -3064,7 +3058,6 @@ static PM__INLINE const pm_ops *pm__ops_of(const pm_ops *ops) { return ops ? ops
 static PM__INLINE bool pm__ops_is_plain(const pm_ops *ops) { return !ops->retain && !ops->release; }
 
 static PM__INLINE bool pm__ops_is_unit(const pm_ops *ops) { return (ops->flags & PM_OPS_UNIT) != 0; }
-static PM__INLINE bool pm__ops_is_idempotent(const pm_ops *ops) { return (ops->flags & PM_OPS_IDEMPOTENT) != 0; }
 
 static PM__INLINE void pm__val_retain(const pm_ops *ops, pm_val v) {
     if (ops->retain) ops->retain(ops->ctx, v);
@@ -13545,7 +13538,7 @@ static int pm__sprout_run(const pm_unfold *u, const void *seed, const pm_fold *f
     pm__pile own = pm__pile_of(u->seed_size);
     int s = PM_NOMEM;
     if (pm__pile_room(&own, 1)) {
-        if (u->seed_size) memcpy(own.data, seed, u->seed_size);
+        if (seed && u->seed_size) memcpy(own.data, seed, u->seed_size);
         s = pm__sprout_grow(&p, own.data);
     } else if (u->drop) {
         u->drop(u->ctx, (void *)(uintptr_t)seed);

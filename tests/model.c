@@ -419,7 +419,7 @@ static bool meet_values(model_algebra alg, uint64_t a, uint64_t b, uint64_t *out
         *out = a & b;
     else
         *out = a < b ? a : b;
-    return alg != MODEL_BITS || *out;
+    return alg != MODEL_BITS || *out || a == b;
 }
 
 static bool subtract_values(model_algebra alg, uint64_t a, uint64_t b, uint64_t *out) {

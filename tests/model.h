@@ -17,7 +17,7 @@ typedef enum model_algebra {
     MODEL_LATTICE, /* max, min, equal values cancel */
     MODEL_SUM,     /* wrapping sum, min, positive difference */
     MODEL_LEFT,    /* left, left, always gone: the library's default */
-    MODEL_BITS     /* or, and, and-not; zero vanishes, except in a join */
+    MODEL_BITS     /* or, and, and-not; zero vanishes, except in a join, and where a zero meets itself */
 } model_algebra;
 
 typedef enum model_op { MODEL_JOIN, MODEL_MEET, MODEL_SUBTRACT, MODEL_RESTRICT } model_op;

@@ -71,8 +71,8 @@ bool replay_close(replay_run *s, model_bytes *out);
    to *out. */
 bool replay_script(unsigned engines, const uint8_t *text, size_t len, model_bytes *out, FILE *stream);
 bool replay_map_is_busy(const replay_run *s, int map);
-/* The arguments that an operation takes, as in replay_ops.h; NULL if an engine of the run does not have it. */
-const char *replay_spec(const replay_run *s, const char *name);
+/* The arguments that an operation takes, as in replay_ops.h; NULL if there is none of that name. */
+const char *replay_spec(const char *name);
 
 /* Both append. A path is lower-case hex, `-` if empty. */
 #if defined(__GNUC__)

@@ -12,12 +12,10 @@
 typedef struct row {
     const char *name, *spec;
     unsigned props;
-    replay_fn fn[2]; /* model, library; NULL: does not have it */
+    replay_fn fn[2]; /* model, library */
 } row;
 
-#define LIBRARY_BOTH(fn) library_on_##fn
-#define LIBRARY_MODEL(fn) NULL
-#define ROW(name, spec, props, fn, where) {name, spec, props, {model_on_##fn, LIBRARY_##where(fn)}},
+#define ROW(name, spec, props, fn) {name, spec, props, {model_on_##fn, library_on_##fn}},
 
 static const row ops[] = {REPLAY_OPS(ROW) REPLAY_WRITES(ROW)};
 static const row moves[] = {REPLAY_MOVES(ROW)};
@@ -185,18 +183,14 @@ static const char *parse_argument(const replay_run *s, char kind, word w, replay
 
 /* ---- running ---- */
 
-static bool has_engines(const row *r, unsigned which) {
-    return (!(which & REPLAY_ON_MODEL) || r->fn[MODEL]) && (!(which & REPLAY_ON_LIBRARY) || r->fn[LIBRARY]);
-}
-
 /* Finds the row; *zipper is 'R' or 'W' for a move, else 0. */
-static const row *find_row(word name, unsigned which, char *zipper) {
+static const row *find_row(word name, char *zipper) {
     const row *list = ops;
     size_t n = sizeof ops / sizeof *ops;
     *zipper = 0;
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < n; i++)
-            if (word_is(name, list[i].name) && has_engines(&list[i], which)) return &list[i];
+            if (word_is(name, list[i].name)) return &list[i];
         if (name.len < 2 || name.s[1] != '.' || (name.s[0] != 'r' && name.s[0] != 'w')) break;
         *zipper = name.s[0] == 'r' ? 'R' : 'W';
         name = (word){name.s + 2, name.len - 2};
@@ -206,9 +200,9 @@ static const row *find_row(word name, unsigned which, char *zipper) {
     return NULL;
 }
 
-const char *replay_spec(const replay_run *s, const char *name) {
+const char *replay_spec(const char *name) {
     char zipper;
-    const row *r = find_row((word){name, strlen(name)}, s->engines, &zipper);
+    const row *r = find_row((word){name, strlen(name)}, &zipper);
     return r ? r->spec : NULL;
 }
 
@@ -301,7 +295,7 @@ static const char *parse_line(const replay_run *s, word line, const row **r, boo
             words[n - 1] = (word){line.s + i + 1, 0};
     }
     char kind;
-    *r = find_row(words[0], s->engines, &kind);
+    *r = find_row(words[0], &kind);
     if (!*r) return "operation";
     const char *spec = (*r)->spec;
     if (n - 1 != strlen(spec) + (kind != 0)) return "arguments";

@@ -78,7 +78,8 @@ PM_API const pm_ops *pm_ops_unit(void);    /* sets: no payload */
 PM_API const pm_ops *pm_ops_left(void);    /* the default: join and meet keep the left, subtract removes */
 PM_API const pm_ops *pm_ops_lattice(void); /* join max, meet min, subtract cancels equals */
 PM_API const pm_ops *pm_ops_sum(void);     /* join adds (wrapping), meet min, subtract keeps a positive difference */
-PM_API const pm_ops *pm_ops_bits(void); /* join or, meet and, subtract and-not; a zero result vanishes (not in join) */
+/* join or, meet and, subtract and-not; a zero result vanishes, but not in a join, nor where a zero meets itself */
+PM_API const pm_ops *pm_ops_bits(void);
 PM_API const pm_ops *pm_ops_bytes(void);   /* counted byte strings made by pm_bytes_new; left wins */
 
 /* Makes a counted byte string to be used as a value under pm_ops_bytes().

@@ -177,12 +177,6 @@ static PM__INLINE uint64_t pm__bswap64(uint64_t x) {
 
 /* ---- unaligned memory ---------------------------------------------------------------------------------------- */
 
-static PM__INLINE uint16_t pm__load16(const void *p) {
-    uint16_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
 static PM__INLINE uint32_t pm__load32(const void *p) {
     uint32_t v;
     memcpy(&v, p, sizeof v);
@@ -195,7 +189,6 @@ static PM__INLINE uint64_t pm__load64(const void *p) {
     return v;
 }
 
-static PM__INLINE void pm__store16(void *p, uint16_t v) { memcpy(p, &v, sizeof v); }
 static PM__INLINE void pm__store32(void *p, uint32_t v) { memcpy(p, &v, sizeof v); }
 static PM__INLINE void pm__store64(void *p, uint64_t v) { memcpy(p, &v, sizeof v); }
 

@@ -195,7 +195,6 @@ static PM__INLINE const pm_ops *pm__ops_of(const pm_ops *ops) { return ops ? ops
 static PM__INLINE bool pm__ops_is_plain(const pm_ops *ops) { return !ops->retain && !ops->release; }
 
 static PM__INLINE bool pm__ops_is_unit(const pm_ops *ops) { return (ops->flags & PM_OPS_UNIT) != 0; }
-static PM__INLINE bool pm__ops_is_idempotent(const pm_ops *ops) { return (ops->flags & PM_OPS_IDEMPOTENT) != 0; }
 
 static PM__INLINE void pm__val_retain(const pm_ops *ops, pm_val v) {
     if (ops->retain) ops->retain(ops->ctx, v);

@@ -211,7 +211,7 @@ static int pm__sprout_run(const pm_unfold *u, const void *seed, const pm_fold *f
     pm__pile own = pm__pile_of(u->seed_size);
     int s = PM_NOMEM;
     if (pm__pile_room(&own, 1)) {
-        if (u->seed_size) memcpy(own.data, seed, u->seed_size);
+        if (seed && u->seed_size) memcpy(own.data, seed, u->seed_size);
         s = pm__sprout_grow(&p, own.data);
     } else if (u->drop) {
         u->drop(u->ctx, (void *)(uintptr_t)seed);
