@@ -260,7 +260,11 @@ static void run_fill(job *j, reply *r, const bench_list *l, bool (*fill)(void *,
 
 static void run_insert(job *j, reply *r) { run_fill(j, r, &j->w->file, j->e->insert); }
 static void run_insert_sorted(job *j, reply *r) { run_fill(j, r, &j->w->sorted, j->e->insert); }
-static void run_build(job *j, reply *r) { run_fill(j, r, &j->w->sorted, j->e->build); }
+
+static void run_build(job *j, reply *r) {
+    if (j->e->ready) j->e->ready(j->map, &j->w->sorted);
+    run_fill(j, r, &j->w->sorted, j->e->build);
+}
 
 static void run_memory(job *j, reply *r) {
     uint64_t b = j->e->bytes ? j->e->bytes(j->map) : malloc_bytes() - j->base;

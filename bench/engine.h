@@ -57,6 +57,7 @@ typedef struct bench_engine {
     void *(*make)(const bench_traits *t);                /* an empty map */
     void (*free)(void *m);                               /* ends an emptied map */
     bool (*insert)(void *m, const bench_list *l);        /* keys that are not there yet, one by one */
+    void (*ready)(void *m, const bench_list *l);         /* optional: puts the list in its own form, before `build` */
     bool (*build)(void *m, const bench_list *l);         /* from a sorted list, at once, into an empty map */
     bench_tally (*get)(void *m, const bench_list *l);
     bench_tally (*get_many)(void *m, const bench_list *l); /* 16 at a time */
