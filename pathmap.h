@@ -3320,6 +3320,26 @@ static PM__INLINE pm__ent pm__ent_make(const uint8_t *s, size_t len, bool child,
     return e;
 }
 
+/* memcpy for pieces that are mostly shorter than the call would take: suffixes, not keys. */
+static PM__INLINE void pm__copy_short(uint8_t *to, const uint8_t *from, size_t n) {
+    if (n > 16) {
+        memcpy(to, from, n);
+    } else if (n >= 8) {
+        uint64_t a = pm__load64(from), z = pm__load64(from + n - 8);
+        pm__store64(to, a);
+        pm__store64(to + n - 8, z);
+    } else if (n >= 4) {
+        uint32_t a = pm__load32(from), z = pm__load32(from + n - 4);
+        pm__store32(to, a);
+        pm__store32(to + n - 4, z);
+    } else if (n) {
+        uint8_t m = from[n >> 1], z = from[n - 1];
+        to[0] = from[0];
+        to[n >> 1] = m;
+        to[n - 1] = z;
+    }
+}
+
 /* Length of the common prefix of two byte strings. */
 static PM__INLINE size_t pm__lcp(const uint8_t *a, const uint8_t *b, size_t max) {
     size_t i = 0;
@@ -3679,7 +3699,7 @@ static pm__line *pm__line_encode(const pm__cx *cx, size_t size, const uint8_t *p
             size_t l = e->len - from - 1;
             x->body[i] = pm__ent_at(e, from);
             x->body[n + i] = (uint8_t)l;
-            memcpy(heap, e->rest + from, l);
+            pm__copy_short(heap, e->rest + from, l);
             heap += l;
         }
         if (e->child) x->cmask |= (uint32_t)1 << i;
@@ -5781,15 +5801,17 @@ static unsigned pm__bulk_entries(const pm__bulk *b, const pm__bulk_group *g, siz
 static bool pm__bulk_plan(const pm__bulk *b, pm__bulk_group *g, unsigned n, size_t from, size_t room,
                           unsigned entries) {
     size_t bytes = 0;
+    uint64_t sizes = 0; /* bit k: some folded group of k keys could be spelled out */
     for (unsigned i = 0; i < n; i++) {
         bytes += g[i].fold ? g[i].folded : g[i].spelled;
         entries += pm__bulk_entries(b, &g[i], from);
+        if (g[i].fold && g[i].spelled) sizes |= (uint64_t)1 << (g[i].hi - g[i].lo);
     }
     if (entries > PM__LINE_ENTRIES || bytes > room) return false;
-    for (size_t size = 2; size <= PM__LINE_ENTRIES; size++) /* spell out the smallest first */
-        for (unsigned i = 0; i < n; i++) {
+    for (; sizes; sizes &= sizes - 1) /* spell out the smallest first */
+        for (unsigned i = 0, size = pm__ctz64(sizes); i < n; i++) {
             if (!g[i].fold || !g[i].spelled || g[i].hi - g[i].lo != size) continue;
-            unsigned more = entries + (unsigned)size - pm__bulk_entries(b, &g[i], from);
+            unsigned more = entries + size - pm__bulk_entries(b, &g[i], from);
             if (more > PM__LINE_ENTRIES || bytes - g[i].folded + g[i].spelled > room) continue;
             bytes = bytes - g[i].folded + g[i].spelled;
             entries = more;
@@ -8035,11 +8057,20 @@ PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map
     return s;
 }
 
+/* The first eight bytes as a number that orders like them; of keys that differ in it no more need be read. */
+static PM__INLINE uint64_t pm__key_head(const pm_key *k) {
+    return pm__bswap64(pm__load_upto8(k->data, k->len));
+}
+
 /* True if the keys ascend strictly. */
 static bool pm__keys_ascend(const pm_key *keys, size_t n) {
+    uint64_t head = n ? pm__key_head(&keys[0]) : 0;
     for (size_t i = 1; i < n; i++) {
+        uint64_t last = head;
+        head = pm__key_head(&keys[i]);
+        if (PM__LIKELY(last < head)) continue;
         size_t a = keys[i - 1].len, b = keys[i].len, min = a < b ? a : b;
-        int c = min ? memcmp(keys[i - 1].data, keys[i].data, min) : 0;
+        int c = last > head ? 1 : min ? memcmp(keys[i - 1].data, keys[i].data, min) : 0;
         if (c > 0 || (c == 0 && a >= b)) return false;
     }
     return true;

@@ -63,6 +63,26 @@ static PM__INLINE pm__ent pm__ent_make(const uint8_t *s, size_t len, bool child,
     return e;
 }
 
+/* memcpy for pieces that are mostly shorter than the call would take: suffixes, not keys. */
+static PM__INLINE void pm__copy_short(uint8_t *to, const uint8_t *from, size_t n) {
+    if (n > 16) {
+        memcpy(to, from, n);
+    } else if (n >= 8) {
+        uint64_t a = pm__load64(from), z = pm__load64(from + n - 8);
+        pm__store64(to, a);
+        pm__store64(to + n - 8, z);
+    } else if (n >= 4) {
+        uint32_t a = pm__load32(from), z = pm__load32(from + n - 4);
+        pm__store32(to, a);
+        pm__store32(to + n - 4, z);
+    } else if (n) {
+        uint8_t m = from[n >> 1], z = from[n - 1];
+        to[0] = from[0];
+        to[n >> 1] = m;
+        to[n - 1] = z;
+    }
+}
+
 /* Length of the common prefix of two byte strings. */
 static PM__INLINE size_t pm__lcp(const uint8_t *a, const uint8_t *b, size_t max) {
     size_t i = 0;

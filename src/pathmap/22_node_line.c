@@ -344,7 +344,7 @@ static pm__line *pm__line_encode(const pm__cx *cx, size_t size, const uint8_t *p
             size_t l = e->len - from - 1;
             x->body[i] = pm__ent_at(e, from);
             x->body[n + i] = (uint8_t)l;
-            memcpy(heap, e->rest + from, l);
+            pm__copy_short(heap, e->rest + from, l);
             heap += l;
         }
         if (e->child) x->cmask |= (uint32_t)1 << i;

@@ -96,15 +96,17 @@ static unsigned pm__bulk_entries(const pm__bulk *b, const pm__bulk_group *g, siz
 static bool pm__bulk_plan(const pm__bulk *b, pm__bulk_group *g, unsigned n, size_t from, size_t room,
                           unsigned entries) {
     size_t bytes = 0;
+    uint64_t sizes = 0; /* bit k: some folded group of k keys could be spelled out */
     for (unsigned i = 0; i < n; i++) {
         bytes += g[i].fold ? g[i].folded : g[i].spelled;
         entries += pm__bulk_entries(b, &g[i], from);
+        if (g[i].fold && g[i].spelled) sizes |= (uint64_t)1 << (g[i].hi - g[i].lo);
     }
     if (entries > PM__LINE_ENTRIES || bytes > room) return false;
-    for (size_t size = 2; size <= PM__LINE_ENTRIES; size++) /* spell out the smallest first */
-        for (unsigned i = 0; i < n; i++) {
+    for (; sizes; sizes &= sizes - 1) /* spell out the smallest first */
+        for (unsigned i = 0, size = pm__ctz64(sizes); i < n; i++) {
             if (!g[i].fold || !g[i].spelled || g[i].hi - g[i].lo != size) continue;
-            unsigned more = entries + (unsigned)size - pm__bulk_entries(b, &g[i], from);
+            unsigned more = entries + size - pm__bulk_entries(b, &g[i], from);
             if (more > PM__LINE_ENTRIES || bytes - g[i].folded + g[i].spelled > room) continue;
             bytes = bytes - g[i].folded + g[i].spelled;
             entries = more;

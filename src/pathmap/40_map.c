@@ -486,11 +486,20 @@ PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map
     return s;
 }
 
+/* The first eight bytes as a number that orders like them; of keys that differ in it no more need be read. */
+static PM__INLINE uint64_t pm__key_head(const pm_key *k) {
+    return pm__bswap64(pm__load_upto8(k->data, k->len));
+}
+
 /* True if the keys ascend strictly. */
 static bool pm__keys_ascend(const pm_key *keys, size_t n) {
+    uint64_t head = n ? pm__key_head(&keys[0]) : 0;
     for (size_t i = 1; i < n; i++) {
+        uint64_t last = head;
+        head = pm__key_head(&keys[i]);
+        if (PM__LIKELY(last < head)) continue;
         size_t a = keys[i - 1].len, b = keys[i].len, min = a < b ? a : b;
-        int c = min ? memcmp(keys[i - 1].data, keys[i].data, min) : 0;
+        int c = last > head ? 1 : min ? memcmp(keys[i - 1].data, keys[i].data, min) : 0;
         if (c > 0 || (c == 0 && a >= b)) return false;
     }
     return true;
