@@ -43,7 +43,7 @@ help:
 	@echo 'make fuzz          fuzz for FUZZ_SECONDS each (clang)'
 	@echo 'make examples      build and run the examples'
 	@echo 'make run DIR=..    index the headers below a folder (/usr/include)'
-	@echo 'make bench         build the measuring programs'
+	@echo 'make bench         build the measuring programs                 bench-smoke: run them on a few keys'
 
 check:
 	@$(CHECK) all

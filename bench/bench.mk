@@ -3,7 +3,8 @@
 #   make bench-data   makes the key files in build/data
 #   make bench        builds build/bench_map with every rival whose package is installed, and build/bench_algebra
 #   make bench-run    runs it on every key file, writes build/bench/DATASET.tsv
-#   make bench-report prints the tables and writes bench/RESULTS.md
+#   make bench-report prints the tables, writes them into bench/RESULTS.md, and draws build/bench/DATASET-threads.svg
+#   make bench-smoke  builds all measuring programs without optimisation and runs them on a few keys
 #
 # BENCH_SETS narrows the sets, BENCH_ARGS adds options (`--runs 3`), BENCH_EXTRA names further objects to link, each
 # of which announces an engine (see bench/engine.h), BENCH_LIBS the libraries they need.
@@ -53,7 +54,7 @@ endif
 
 bench_headers := bench/bench.h bench/engine.h
 
-.PHONY: bench bench-data bench-run bench-report
+.PHONY: bench bench-data bench-run bench-report bench-smoke
 
 bench: $(BUILD)/bench_map $(BUILD)/bench_algebra
 
@@ -109,4 +110,8 @@ bench-run: bench
 	done
 
 bench-report:
-	$(PYTHON) bench/report.py --markdown bench/RESULTS.md $(bench_dir)/*.tsv
+	$(PYTHON) bench/report.py --markdown bench/RESULTS.md --curves $(bench_dir) $(bench_dir)/*.tsv
+
+bench-smoke:
+	@$(MAKE) bench BUILD=$(BUILD)/smoke BENCH_OPT=-O0 BENCH_WARN='$(BENCH_WARN) -Werror'
+	@$(PYTHON) bench/smoke.py $(BUILD)/smoke/bench_*

@@ -296,15 +296,15 @@ static bool parse(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     if (!parse(argc, argv)) {
-        fputs("usage: bench_threads --keys FILE --name DATASET [--ops a,b] [--runs N] [--threads N | --threads N,N,..]\n"
-              "           [--pin] [--clock wall|cpu] [--limit KEYS]\n", stderr);
+        fputs("usage: bench_threads --keys FILE --name DATASET [--ops a,b] [--runs N]\n"
+              "           [--threads N | --threads N,N,..] [--pin] [--clock wall|cpu] [--limit KEYS]\n", stderr);
         return 2;
     }
     bench_describe("bench_threads");
     data_load();
     printf("# library %s %s\n", library_engine(), library_describe());
-    printf("# dataset %s keys %zu bytes %zu\n", set.name, in_order.n, in_order.nbytes);
-    printf("# threads clock %s, pinned %s, runs %d\n", set.cpu ? "cpu" : "wall", set.pin ? "yes" : "no", set.runs);
+    printf("# timing keys %zu runs %d clock %s pinned %s cores %d\n", in_order.n, set.runs, set.cpu ? "cpu" : "wall",
+           set.pin ? "yes" : "no", usable_cores());
     measure_all();
     data_free();
     return all_good ? 0 : 1;

@@ -3,10 +3,15 @@
 rival, the best rival of any kind, and the goals with their verdicts.
 
 A verdict compares only figures of the same data set that were measured in the same run. Lower is better everywhere.
+
+What bench_threads printed goes into tables and curves of its own: see report_threads.py.
 """
 import argparse
 import os
+import re
 import sys
+
+import report_threads
 
 DATASETS = ["words", "wordnet", "paths", "long", "logic", "u64dense", "u64sparse"]
 TEXT = {"words", "wordnet", "paths", "long", "logic"}
@@ -213,23 +218,46 @@ def show_text(tables, out):
             out.write("  " + "  ".join(cells).rstrip() + "\n")
 
 
-def show_markdown(tables, r, score, out):
-    out.write("# Measurements of maps\n\nMade by `bench/report.py` from the output of `bench_map`; lower is better. "
-              "Figures are the %s of all samples.\nThe ratio is our figure over the best ordered rival's; a rival is "
-              "*ordered* if it iterates in key order and finds neighbours.\n\n%s\n\n"
-              % ("minimum" if r.wanted == "min" else "median", score))
+def markdown_table(rows, left=(0, -1)):
+    """A table, its header first; the columns in `left` are set left."""
+    flush = [i % len(rows[0]) for i in left]
+    rule = "|" + "|".join("---" if c in flush else "---:" for c in range(len(rows[0]))) + "|\n"
+    lines = ["| " + " | ".join(row) + " |\n" for row in rows]
+    return lines[0] + rule + "".join(lines[1:])
+
+
+def show_markdown(tables, r, score):
+    text = ("# Measurements of maps\n\nMade by `bench/report.py` from the output of `bench_map`; lower is better. "
+            "Figures are the %s of all samples.\nThe ratio is our figure over the best ordered rival's; a rival is "
+            "*ordered* if it iterates in key order and finds neighbours.\n\n%s\n\n"
+            % ("minimum" if r.wanted == "min" else "median", score))
     for words in r.notes:
-        out.write("- %s\n" % " ".join(words))
+        text += "- %s\n" % " ".join(words)
     for dataset in r.datasets():
         if dataset in r.sizes:
             keys, size = r.sizes[dataset]
-            out.write("- data set %s: %d keys, %d bytes, mean %.1f\n" % (dataset, keys, size, size / keys))
+            text += "- data set %s: %d keys, %d bytes, mean %.1f\n" % (dataset, keys, size, size / keys)
     for title, rows in tables:
-        out.write("\n## %s\n\n" % title)
-        for i, row in enumerate(rows):
-            out.write("| " + " | ".join(row) + " |\n")
-            if i == 0:
-                out.write("|" + "|".join("---" if c in (0, len(row) - 1) else "---:" for c in range(len(row))) + "|\n")
+        text += "\n## %s\n\n" % title + markdown_table(rows)
+    return text
+
+
+def replace_section(path, text):
+    """Puts a text that begins with a heading of the first level in place of the one with the same heading in a file,
+    or at its end. What else is in the file stays: it may have come from other measurements."""
+    old = ""
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            old = file.read()
+    heading = text.split("\n", 1)[0]
+    sections = [s.rstrip("\n") + "\n" for s in re.split(r"(?m)^(?=# )", old) if s.strip()]
+    at = [i for i, s in enumerate(sections) if s.split("\n", 1)[0] == heading]
+    if at:
+        sections[at[0]] = text
+    else:
+        sections.append(text)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join(sections))
 
 
 def tally(r, ours):
@@ -270,34 +298,59 @@ def plot(r, ours, path):
     pyplot.savefig(path, bbox_inches="tight")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("files", metavar="TSV", nargs="+")
-    parser.add_argument("--markdown", metavar="FILE", help="also write the tables as markdown")
-    parser.add_argument("--plot", metavar="FILE", help="also draw ratios (needs matplotlib)")
-    parser.add_argument("--med", action="store_true", help="medians instead of minima")
-    parser.add_argument("--without", metavar="A,B", default="", help="leave these engines out")
-    options = parser.parse_args()
+def report_maps(files, options):
     r = Results("med" if options.med else "min")
-    for path in options.files:
+    for path in files:
         r.read(path)
     for engine in options.without.split(","):
         r.kinds.pop(engine, None)
         r.values = {k: v for k, v in r.values.items() if k[0] != engine}
     if not r.values:
-        sys.exit("no results in " + " ".join(os.path.basename(f) for f in options.files))
+        sys.exit("no results in " + " ".join(os.path.basename(f) for f in files))
     ours = [e for e, kind in r.kinds.items() if "ours" in kind]
     tables, score = all_tables(r, ours), tally(r, ours)
     show_text(tables, sys.stdout)
     print("\n" + score)
     if options.markdown:
-        with open(options.markdown, "w", encoding="utf-8") as out:
-            show_markdown(tables, r, score, out)
+        replace_section(options.markdown, show_markdown(tables, r, score))
     if options.plot and ours:
         plot(r, ours, options.plot)
-    for line in r.bad:
+    return r.bad
+
+
+def report_of_threads(files, options):
+    t = report_threads.Results(options.med, options.without.split(","))
+    for path in files:
+        t.read(path)
+    tables = report_threads.tables(t)
+    show_text(tables, sys.stdout)
+    if options.markdown and tables:
+        text = report_threads.introduction(t)
+        for title, rows in tables:
+            text += "\n## %s\n\n" % title + markdown_table(rows, (0,))
+        replace_section(options.markdown, text)
+    if options.curves:
+        for path in report_threads.draw(t, options.curves):
+            print("drew " + path)
+    return t.bad
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser.add_argument("files", metavar="TSV", nargs="+")
+    parser.add_argument("--markdown", metavar="FILE", help="also write the tables as markdown, into their sections")
+    parser.add_argument("--plot", metavar="FILE", help="also draw ratios (needs matplotlib)")
+    parser.add_argument("--curves", metavar="FOLDER", help="also draw how threads scale, DATASET-threads.svg")
+    parser.add_argument("--med", action="store_true", help="medians instead of minima")
+    parser.add_argument("--without", metavar="A,B", default="", help="leave these engines out")
+    options = parser.parse_args()
+    threads = [path for path in options.files if report_threads.is_ours(path)]
+    maps = [path for path in options.files if path not in threads]
+    bad = report_maps(maps, options) if maps else []
+    bad += report_of_threads(threads, options) if threads else []
+    for line in bad:
         print("BAD " + line)
-    sys.exit(1 if r.bad else 0)
+    sys.exit(1 if bad else 0)
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ const domain_list *data_domains(int parts);
 
 /* ---- checks: threads_data.c ---- */
 
-/* True if the map has n values, and of n keys of the list below `path` the first, the last and some others are right. */
+/* True if the map has n values; and if, below `path`, the first key of a slice, the last, and some others are right. */
 bool has_count(const pm_map *m, uint64_t n);
 bool has_keys(const pm_map *m, const void *path, size_t len, const bench_list *l, slice s);
 

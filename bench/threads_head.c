@@ -56,7 +56,6 @@ static void measure_observed(void) {
     emit_samples("plain_write", "ns_per_key", &plain);
     emit_samples("observed_write", "ns_per_key", &seen);
     emit_samples("observed_write", "ratio", &ratio);
-    emit("observed_write", "ratio_of_min", seen.v[0] / plain.v[0]);
 }
 
 /* ---- snapshots ---- */

@@ -129,8 +129,13 @@ static double with_head(const row *r, int threads, int parts, double (*time)(con
     return t;
 }
 
-static double time_shared(const row *r, int threads, int parts) { return with_shared(r, threads, parts, time_all_keys); }
-static double time_head(const row *r, int threads, int parts) { return with_head(r, threads, parts, time_all_keys); }
+static double time_shared(const row *r, int threads, int parts) {
+    return with_shared(r, threads, parts, time_all_keys);
+}
+
+static double time_head(const row *r, int threads, int parts) {
+    return with_head(r, threads, parts, time_all_keys);
+}
 
 /* ---- beginning to read, and ending ---- */
 

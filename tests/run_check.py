@@ -437,6 +437,10 @@ def group_examples():
     return [(f"examples/{name}", example_job(name)) for name in names]
 
 
+def group_bench():
+    return [("bench-smoke", counting_job(["make", "--no-print-directory", "-s", "bench-smoke"]))]
+
+
 def group_rules():
     return [(f"tests/{name}", counting_job([sys.executable, f"tests/{name}"]))
             for name in ("test_amalgamate.py", "test_frame.py")] + [("style", style_job)]
@@ -458,6 +462,7 @@ GROUPS = {
     "valgrind": group_valgrind,
     "matrix": group_matrix,
     "examples": group_examples,
+    "bench-smoke": group_bench,
     "fuzz": group_fuzz,
 }
 COMPOUND = {
