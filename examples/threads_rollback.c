@@ -164,8 +164,7 @@ int main(void) {
         printf("%s %u filled, %u refused\n", kitchens[i].root, kitchens[i].filled, kitchens[i].refused);
     printf("every snapshot %s\n", ok ? "added up" : "showed half an order");
     for (pm_iter i = pm_iter_vals(&all); pm_iter_next(&i);)
-        if (i.key[7] == '0') printf("%.*s=%d ", (int)i.len, (const char *)i.key, (int)*i.val);
-    printf("\n");
+        if (i.key[7] == '0') printf("%.*s=%d\n", (int)i.len, (const char *)i.key, (int)*i.val);
     pm_drop(&stock);
     pm_drop(&all);
     return 0;

@@ -1,0 +1,165 @@
+/* A cache whose entries expire.
+
+   When: answers are dear to work out, and may be somewhat old.
+   Cost: a hit is a lookup under a lock that readers share, and one atomic increment for the reference that it gives. To
+   sweep costs by the number of entries that have expired, not by the size of the cache.
+
+   Two maps: from names to answers, and an index in order of time, whose keys are the instant at which an entry ends
+   (highest byte first) and the name; so what has expired is always a run at its front. Answers are counted byte strings
+   and begin with that instant. Who gets one holds a reference, and it outlives its eviction. Whether it has expired is
+   decided by the clock, not by whether somebody has swept: a stale answer is never given.
+
+   The clock is a number that this program sets, so that it prints the same each time; others would ask clock_gettime. */
+#define _POSIX_C_SOURCE 200809L
+#include <stdatomic.h>
+
+#define PATHMAP_IMPLEMENTATION
+#include "../pathmap.h"
+#include "parallel.h"
+
+enum { THREADS = 3, NAMES = 60, STAMP = 8, TEXT = 48, KEY = STAMP + TEXT };
+
+typedef struct cache {
+    pm_map answers, ends;
+    pthread_rwlock_t lock;
+    atomic_ulong clock;
+} cache;
+
+static void stamp_write(uint8_t *to, uint64_t when) {
+    for (int i = 0; i < STAMP; i++) to[i] = (uint8_t)(when >> (8 * (STAMP - 1 - i)));
+}
+
+static uint64_t stamp_read(const void *bytes) {
+    const uint8_t *from = bytes;
+    uint64_t when = 0;
+    for (int i = 0; i < STAMP; i++) when = when << 8 | from[i];
+    return when;
+}
+
+/* The key of the index, into key[KEY]: names are shorter than TEXT. */
+static size_t end_key(uint8_t *key, const void *stamp, const char *name) {
+    size_t len = strlen(name);
+    memcpy(key, stamp, STAMP);
+    memcpy(key + STAMP, name, len);
+    return STAMP + len;
+}
+
+static void cache_set(cache *c, const char *name, const char *text, uint64_t lives) {
+    uint8_t bytes[STAMP + TEXT], key[KEY];
+    size_t len = strlen(text);
+    pm_val answer;
+    pm_opt old;
+    stamp_write(bytes, atomic_load(&c->clock) + lives);
+    memcpy(bytes + STAMP, text, len);
+    must(pm_bytes_new(bytes, STAMP + len, &answer));
+    pthread_rwlock_wrlock(&c->lock);
+    must(pm_set(&c->answers, name, strlen(name), answer, &old));
+    if (old.some) {
+        must(pm_remove(&c->ends, key, end_key(key, pm_bytes_get(old.val, &len), name), true, NULL));
+        pm_bytes_release(old.val);
+    }
+    must(pm_set(&c->ends, key, end_key(key, bytes, name), 0, NULL));
+    pthread_rwlock_unlock(&c->lock);
+}
+
+/* A reference that the caller gives up with pm_bytes_release. The answer begins after STAMP bytes. */
+static bool cache_get(cache *c, const char *name, pm_val *answer) {
+    size_t len;
+    pthread_rwlock_rdlock(&c->lock);
+    const pm_val *v = get(&c->answers, name);
+    bool fresh = v && stamp_read(pm_bytes_get(*v, &len)) > atomic_load(&c->clock);
+    if (fresh) {
+        const pm_ops *ops = pm_map_ops(&c->answers);
+        ops->retain(ops->ctx, *answer = *v);
+    }
+    pthread_rwlock_unlock(&c->lock);
+    return fresh;
+}
+
+/* Removes the first of the index if its time has come. */
+static bool sweep_one(cache *c) {
+    uint8_t key[KEY];
+    size_t len = 0;
+    pthread_rwlock_wrlock(&c->lock);
+    pm_iter i = pm_iter_vals(&c->ends);
+    if (pm_iter_next(&i) && stamp_read(i.key) <= atomic_load(&c->clock)) memcpy(key, i.key, len = i.len);
+    must(pm_iter_status(&i));
+    pm_iter_drop(&i);
+    if (len) {
+        must(pm_remove(&c->ends, key, len, true, NULL));
+        must(pm_remove(&c->answers, key + STAMP, len - STAMP, true, NULL));
+    }
+    pthread_rwlock_unlock(&c->lock);
+    return len > 0;
+}
+
+static void *sweep(void *arg) {
+    while (sweep_one(arg)) continue; /* others get a turn between any two */
+    return NULL;
+}
+
+typedef struct user {
+    cache *cache;
+    unsigned number, hits, misses;
+} user;
+
+static void *fill(void *arg) {
+    const user *u = arg;
+    for (unsigned i = u->number; i < NAMES; i += THREADS) {
+        char name[TEXT], text[TEXT];
+        snprintf(name, sizeof name, "square of %u", i);
+        snprintf(text, sizeof text, "%u", i * i);
+        cache_set(u->cache, name, text, 10 + i % 4 * 10);
+    }
+    return NULL;
+}
+
+static void *ask_for_all(void *arg) {
+    user *u = arg;
+    u->hits = u->misses = 0;
+    for (unsigned i = 0; i < NAMES; i++) {
+        char name[TEXT], text[TEXT];
+        pm_val answer;
+        snprintf(name, sizeof name, "square of %u", i);
+        int n = snprintf(text, sizeof text, "%u", i * i);
+        if (!cache_get(u->cache, name, &answer)) {
+            u->misses++;
+            continue;
+        }
+        size_t len;
+        const char *bytes = pm_bytes_get(answer, &len);
+        u->hits += len == STAMP + (size_t)n && memcmp(bytes + STAMP, text, (size_t)n) == 0;
+        pm_bytes_release(answer);
+    }
+    return NULL;
+}
+
+int main(void) {
+    cache c = {.answers = pm_new(pm_ops_bytes(), NULL), .ends = pm_new(pm_ops_unit(), NULL),
+               .lock = PTHREAD_RWLOCK_INITIALIZER};
+    user users[THREADS];
+    pm_val kept = 0;
+    for (unsigned i = 0; i < THREADS; i++) users[i] = (user){&c, i, 0, 0};
+    run_each(fill, users, sizeof users[0], THREADS);
+    if (!cache_get(&c, "square of 12", &kept)) return 1;
+
+    printf("time  hits  misses  entries left after sweeping beside that\n");
+    for (unsigned long now = 5; now <= 45; now += 10) {
+        uint64_t left = 0;
+        atomic_store(&c.clock, now);
+        if (now == 35) cache_set(&c, "square of 8", "64", 100); /* expired long ago: again there */
+        pthread_t sweeper = start(sweep, &c);
+        run_each(ask_for_all, users, sizeof users[0], THREADS);
+        finish(sweeper);
+        must(pm_val_count(&c.answers, &left));
+        printf("%4lu  %4u  %6u  %12u\n", now, users[0].hits, users[0].misses, (unsigned)left);
+    }
+    size_t len;
+    const char *bytes = pm_bytes_get(kept, &len);
+    printf("what was got in time is still there: %.*s\n", (int)(len - STAMP), bytes + STAMP);
+    pm_bytes_release(kept);
+    pm_drop(&c.answers);
+    pm_drop(&c.ends);
+    pthread_rwlock_destroy(&c.lock);
+    return 0;
+}
