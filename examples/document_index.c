@@ -1,8 +1,8 @@
 /* A document index that several threads build: which documents contain a word, several words, a beginning of a word.
 
-   Keys are `word/document`. The words are handed out by first letter: each thread asks a head for one writer per letter,
-   so nobody waits for anybody, and the index is one map that can be searched while it grows. Afterwards a search goes to
-   a place and takes all below it, which costs by the length of the word. Such a result is a map again, and shares nodes
+   Keys are `word/document`. The words are handed out by first letter: each thread asks a head for one writer per
+   letter, so nobody waits for anybody, and the index is one map that can be searched while it grows. A search goes to a
+   place and takes all below it, which costs by the length of the word. Such a result is a map again, and shares nodes
    with the index: "and" is meet, "or" is join, "but not" is subtract. */
 #include <ctype.h>
 #include <stdatomic.h>

@@ -9,7 +9,7 @@
    and begin with that instant. Who gets one holds a reference, and it outlives its eviction. Whether it has expired is
    decided by the clock, not by whether somebody has swept: a stale answer is never given.
 
-   The clock is a number that this program sets, so that it prints the same each time; others would ask clock_gettime. */
+   The clock is a number that this program sets, so that it prints the same each time; others ask clock_gettime. */
 #define _POSIX_C_SOURCE 200809L
 #include <stdatomic.h>
 

@@ -1,5 +1,5 @@
-/* A pool of workers that aggregates results: threads stay, take tasks as they come, and gather what they find in maps of
-   their own, which are joined when a batch is done.
+/* A pool of workers that aggregates results: threads stay, take tasks as they come, and gather what they find in maps
+   of their own, which are joined when a batch is done.
 
    When: many small tasks whose results add up, from a source that never ends.
    Cost: one short lock per task, to take it. Results need none: each worker has its own map until it is idle. Joining
