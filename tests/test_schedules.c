@@ -1,307 +1,16 @@
-/* All interleavings of two or three threads over a few operations: of reference counts, of replaced maps, and of a
-   head's writer beside those who make snapshots. The library is the same source, compiled against atomics that give
-   way: before each of them the explorer decides who runs next. It goes through all decisions, or through all with few
-   preemptions where there are too many.
-
-   Beside what the operations answer, it checks the memory orders: every thread has a vector clock, which atomics hand
-   on as their orders say. Two accesses to a marked cell that no clock orders are a race, even though the run itself was
-   sequential. What it does not know are stores that others see late; for these the library asks for sequential
-   consistency, or for a fence of all threads.
-
-   Seeded bugs, an order weakened or a word ignored, must be found: an explorer that finds nothing proves nothing. */
+/* All interleavings of two or three threads over a few operations: of reference counts, of the lock, of replaced maps,
+   and of a head's writers beside those who make snapshots; explorer.h says how. Seeded bugs, an order weakened or a
+   word ignored, must be found: an explorer that finds nothing proves nothing. The last line that a full run prints
+   says how many schedules there were, and how many of the seeded bugs were found. */
+#define _DEFAULT_SOURCE /* for MAP_ANONYMOUS */
 #include "check.h"
 
-#include <emmintrin.h>
-#include <sys/wait.h>
-#include <threads.h>
-#include <ucontext.h>
-#include <unistd.h>
+#include "explorer.h"
 
-/* getcontext returns once here: what the compiler fears, a second return with registers gone, does not happen. */
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wclobbered"
-#endif
-
-/* ---- the explorer -------------------------------------------------------------------------------------------- */
-
-enum { THREADS = 3, SETUP = THREADS, CLOCKS = THREADS + 1, STACK = 256 * 1024, STEPS_MAX = 4000, FAIR_FROM = 400,
-       WORDS = 1024 };
-
-typedef struct clocks {
-    uint32_t c[CLOCKS];
-} clocks;
-
-typedef struct cell { /* memory that atomics must guard */
-    clocks writes, reads;
-    bool gone;
-} cell;
-
-static struct {
-    bool running;
-    int self, threads; /* self: SETUP outside of threads */
-    ucontext_t back, context[THREADS];
-    char *stack[THREADS];
-    void (*body[THREADS])(void);
-    bool done[THREADS], resting[THREADS]; /* resting: has asked for others to go on */
-    clocks now[CLOCKS], seen[CLOCKS];     /* seen: by relaxed loads, until a fence */
-    struct {
-        const volatile void *word;
-        clocks released;
-    } words[WORDS];
-    /* Decisions, kept from run to explorer. */
-    unsigned char picked[STEPS_MAX], options[STEPS_MAX];
-    int steps, preemptions, allowed, last; /* last: who ran */
-    bool failed;
-    const char *why;
-} explorer;
-
-typedef enum mutant {
-    NO_MUTANT, SUB_RELAXED, LOAD_RELAXED, FENCE_MISSING, RMW_RELAXED, HOLD_IGNORED, CALL_IGNORED, LOCK_IGNORED
-} mutant;
-
-static mutant seeded;
-static const volatile void *hold_words[THREADS], *call_words[THREADS], *lock_word;
-
-static void fail(const char *why) {
-    if (!explorer.failed) explorer.why = why;
-    explorer.failed = true;
-}
-
-static void join_clocks(clocks *a, const clocks *b) {
-    for (int i = 0; i < CLOCKS; i++)
-        if (a->c[i] < b->c[i]) a->c[i] = b->c[i];
-}
-
-static clocks *released(const volatile void *word) {
-    size_t i = ((uintptr_t)word >> 2) * 0x9E3779B1u % WORDS, tries = 0;
-    while (explorer.words[i].word && explorer.words[i].word != word && tries++ < WORDS) i = (i + 1) % WORDS;
-    explorer.words[i].word = word;
-    return &explorer.words[i].released;
-}
-
-/* Gives way: the decision who goes on is the explorer's. */
-CHECK__UNUSED static void give_way(void) {
-    if (explorer.running && explorer.self != SETUP) swapcontext(&explorer.context[explorer.self], &explorer.back);
-}
-
-CHECK__UNUSED static void rest(void) {
-    if (!explorer.running || explorer.self == SETUP) return;
-    explorer.resting[explorer.self] = true;
-    give_way();
-}
-
-static bool acquires(memory_order o) { return o != memory_order_relaxed && o != memory_order_release; }
-static bool releases(memory_order o) { return o != memory_order_relaxed && o != memory_order_acquire; }
-
-CHECK__UNUSED static void on_load(const volatile void *word, memory_order o) {
-    if (seeded == LOAD_RELAXED) o = memory_order_relaxed;
-    join_clocks(acquires(o) ? &explorer.now[explorer.self] : &explorer.seen[explorer.self], released(word));
-}
-
-CHECK__UNUSED static void on_store(const volatile void *word, memory_order o) {
-    static const clocks nothing;
-    *released(word) = releases(o) ? explorer.now[explorer.self] : nothing;
-    explorer.now[explorer.self].c[explorer.self]++;
-}
-
-CHECK__UNUSED static void on_rmw(const volatile void *word, memory_order o, bool sub) {
-    if (seeded == RMW_RELAXED || (sub && seeded == SUB_RELAXED)) o = memory_order_relaxed;
-    join_clocks(acquires(o) ? &explorer.now[explorer.self] : &explorer.seen[explorer.self], released(word));
-    if (releases(o)) join_clocks(released(word), &explorer.now[explorer.self]);
-    explorer.now[explorer.self].c[explorer.self]++;
-}
-
-CHECK__UNUSED static void on_fence(void) {
-    if (seeded != FENCE_MISSING) join_clocks(&explorer.now[explorer.self], &explorer.seen[explorer.self]);
-}
-
-CHECK__UNUSED static bool is_blind(const volatile void *word) {
-    for (int i = 0; i < THREADS; i++)
-        if ((seeded == HOLD_IGNORED && word == hold_words[i]) || (seeded == CALL_IGNORED && word == call_words[i]))
-            return true;
-    return seeded == LOCK_IGNORED && word == lock_word;
-}
-
-static void read_cell(cell *c) {
-    if (c->gone) fail("read what is gone");
-    for (int i = 0; i < CLOCKS; i++)
-        if (c->writes.c[i] > explorer.now[explorer.self].c[i]) fail("a read races with a write");
-    c->reads.c[explorer.self] = ++explorer.now[explorer.self].c[explorer.self];
-}
-
-static void write_cell(cell *c) {
-    const clocks *mine = &explorer.now[explorer.self];
-    if (c->gone) fail("written what is gone");
-    for (int i = 0; i < CLOCKS; i++)
-        if (c->writes.c[i] > mine->c[i] || c->reads.c[i] > mine->c[i]) fail("a write races");
-    c->writes.c[explorer.self] = ++explorer.now[explorer.self].c[explorer.self];
-}
-
-/* The library's atomics: the operations themselves, for each type, before the names are taken over. */
-#define RAW(name, T)                                                                                                  \
-    CHECK__UNUSED static T load_##name(const _Atomic(T) *p) { return atomic_load(p); }                                \
-    CHECK__UNUSED static void store_##name(_Atomic(T) *p, T v) { atomic_store(p, v); }                                \
-    CHECK__UNUSED static T exchange_##name(_Atomic(T) *p, T v) { return atomic_exchange(p, v); }                      \
-    CHECK__UNUSED static bool cas_##name(_Atomic(T) *p, T *e, T v) { return atomic_compare_exchange_strong(p, e, v); }
-#define RAW_ARITH(name, T)                                                                                            \
-    RAW(name, T)                                                                                                      \
-    CHECK__UNUSED static T add_##name(_Atomic(T) *p, T v) { return atomic_fetch_add(p, v); }                          \
-    CHECK__UNUSED static T sub_##name(_Atomic(T) *p, T v) { return atomic_fetch_sub(p, v); }                          \
-    CHECK__UNUSED static T or_##name(_Atomic(T) *p, T v) { return atomic_fetch_or(p, v); }                            \
-    CHECK__UNUSED static T and_##name(_Atomic(T) *p, T v) { return atomic_fetch_and(p, v); }
-typedef void *pointer;
-RAW_ARITH(32, uint32_t)
-RAW_ARITH(64, uint64_t)
-RAW(ptr, pointer)
-
-#define BY_NUMBER(p, verb)                                                                                            \
-    _Generic((p), _Atomic(uint32_t) *: verb##_32, const _Atomic(uint32_t) *: verb##_32,                               \
-        _Atomic(uint64_t) *: verb##_64, const _Atomic(uint64_t) *: verb##_64)
-#define BY_TYPE(p, verb)                                                                                              \
-    _Generic((p), _Atomic(uint32_t) *: verb##_32, const _Atomic(uint32_t) *: verb##_32,                               \
-        _Atomic(uint64_t) *: verb##_64, const _Atomic(uint64_t) *: verb##_64,                                         \
-        _Atomic(pointer) *: verb##_ptr, const _Atomic(pointer) *: verb##_ptr)
-
-#undef atomic_load_explicit
-#undef atomic_store_explicit
-#undef atomic_exchange_explicit
-#undef atomic_compare_exchange_strong_explicit
-#undef atomic_fetch_add_explicit
-#undef atomic_fetch_sub_explicit
-#undef atomic_fetch_or_explicit
-#undef atomic_fetch_and_explicit
-#undef atomic_thread_fence
-#define atomic_load_explicit(p, o) (give_way(), on_load(p, o), is_blind(p) ? 0 : BY_TYPE(p, load)(p))
-#define atomic_store_explicit(p, v, o) (give_way(), on_store(p, o), BY_TYPE(p, store)((p), (v)))
-#define atomic_exchange_explicit(p, v, o) (give_way(), on_rmw(p, o, false), BY_TYPE(p, exchange)((p), (v)))
-#define atomic_compare_exchange_strong_explicit(p, e, v, o, f)                                                        \
-    (give_way(), on_rmw(p, o, false), is_blind(p) ? true : BY_TYPE(p, cas)((p), (e), (v)))
-#define atomic_fetch_add_explicit(p, v, o) (give_way(), on_rmw(p, o, false), BY_NUMBER(p, add)((p), (v)))
-#define atomic_fetch_sub_explicit(p, v, o) (give_way(), on_rmw(p, o, true), BY_NUMBER(p, sub)((p), (v)))
-#define atomic_fetch_or_explicit(p, v, o) (give_way(), on_rmw(p, o, false), BY_NUMBER(p, or)((p), (v)))
-#define atomic_fetch_and_explicit(p, v, o) (give_way(), on_rmw(p, o, false), BY_NUMBER(p, and)((p), (v)))
-#define atomic_thread_fence(o) on_fence()
-#define _mm_pause() rest()
-#define thrd_yield() rest()
-#define thrd_sleep(t, u) ((void)(t), rest(), 0)
-
-#ifndef PM_POOL
-#define PM_POOL 1
-#endif
+#undef PM_POOL
+#define PM_POOL 0
 #define PATHMAP_STATIC
 #include "../pathmap.h"
-
-/* ---- running all schedules ---- */
-
-static void enter_thread(int i) {
-    explorer.body[i]();
-    explorer.done[i] = true;
-}
-
-/* One run, under the decisions so far, extended by first choices. */
-static void run_once(void) {
-    explorer.last = SETUP;
-    for (int i = 0; i < explorer.threads; i++) {
-        explorer.done[i] = explorer.resting[i] = false;
-        explorer.now[i] = explorer.now[SETUP];
-        explorer.now[i].c[i]++;
-        memset(&explorer.seen[i], 0, sizeof explorer.seen[i]);
-        getcontext(&explorer.context[i]);
-        explorer.context[i].uc_stack.ss_sp = explorer.stack[i];
-        explorer.context[i].uc_stack.ss_size = STACK;
-        explorer.context[i].uc_link = &explorer.back;
-        makecontext(&explorer.context[i], (void (*)(void))(uintptr_t)enter_thread, 1, i);
-    }
-    explorer.running = true;
-    explorer.steps = explorer.preemptions = 0;
-    for (;;) {
-        int can[THREADS], n = 0, last = explorer.last;
-        bool left = false;
-        for (int k = 0; k < explorer.threads; k++) { /* to go on is the first choice, then in turn */
-            int who = last == SETUP ? k : (last + k) % explorer.threads;
-            if (explorer.done[who]) continue;
-            left = true;
-            if (!explorer.resting[who]) can[n++] = who;
-        }
-        if (!n) {
-            if (!left) break;
-            for (int i = 0; i < explorer.threads; i++) explorer.resting[i] = false; /* all rest: they look again */
-            continue;
-        }
-        /* Far into a run all take turns, or threads that wait could be chosen for ever before the one they wait for. */
-        bool free_choice = explorer.steps < FAIR_FROM && (can[0] != last || explorer.preemptions < explorer.allowed);
-        if (explorer.steps >= STEPS_MAX) {
-            fail("too many steps");
-            break;
-        }
-        unsigned char *pick = &explorer.picked[explorer.steps], *options = &explorer.options[explorer.steps];
-        explorer.steps++;
-        *options = (unsigned char)(free_choice ? n : 1);
-        if (*pick >= *options) *pick = 0;
-        int next = can[*pick];
-        explorer.preemptions += can[0] == last && next != last;
-        for (int i = 0; i < explorer.threads; i++)
-            if (i != next) explorer.resting[i] = false; /* something moves: they may look again */
-        explorer.self = explorer.last = next;
-        swapcontext(&explorer.back, &explorer.context[next]);
-        explorer.self = SETUP;
-        if (explorer.failed) break;
-    }
-    explorer.running = false;
-    for (int i = 0; i < explorer.threads; i++) join_clocks(&explorer.now[SETUP], &explorer.now[i]);
-}
-
-/* The next decisions. False: all have been tried. */
-static bool next_schedule(void) {
-    while (explorer.steps > 0) {
-        int i = --explorer.steps;
-        if (explorer.picked[i] + 1 < explorer.options[i]) {
-            explorer.picked[i]++;
-            memset(explorer.picked + i + 1, 0, sizeof explorer.picked - (size_t)i - 1);
-            return true;
-        }
-    }
-    return false;
-}
-
-typedef struct scenario {
-    void (*prepare)(void);
-    void (*finish)(void);
-    void (*body[THREADS])(void);
-    int threads, preemptions; /* at most so many: 1000 for all */
-} scenario;
-
-/* Runs all schedules, or the first `most`. Returns how many; explorer.failed tells whether one went wrong. */
-static uint64_t explore(const scenario *s, uint64_t most, bool *all) {
-    uint64_t runs = 0;
-    memset(explorer.picked, 0, sizeof explorer.picked);
-    explorer.failed = false;
-    explorer.why = "";
-    explorer.threads = s->threads;
-    explorer.allowed = s->preemptions;
-    for (int i = 0; i < THREADS; i++) {
-        if (!explorer.stack[i]) explorer.stack[i] = malloc(STACK);
-        explorer.body[i] = s->body[i];
-    }
-    *all = false;
-    do {
-        memset(explorer.words, 0, sizeof explorer.words);
-        memset(explorer.now, 0, sizeof explorer.now);
-        memset(explorer.seen, 0, sizeof explorer.seen);
-        explorer.self = SETUP;
-        s->prepare();
-        run_once();
-        runs++;
-        if (explorer.failed) return runs; /* what the threads held is lost with the process or the test */
-        s->finish();
-        if (explorer.failed || runs >= most) return runs;
-    } while (next_schedule());
-    *all = true;
-    return runs;
-}
-
-/* The counts have 60060; of larger ones, the first that many. */
-static uint64_t runs_most(const scenario *s) { return s->preemptions < 1000 ? 15000 : 61000; }
 
 /* Without threads there is nothing to interleave, and checkers lose their way when stacks are switched. */
 static void need_schedules(void) {
@@ -315,33 +24,24 @@ static void need_schedules(void) {
 #endif
 }
 
-static void expect_sound(const scenario *s) {
-    need_schedules();
-    bool all;
-    uint64_t n = explore(s, runs_most(s), &all);
-    CHECK_NOTE(!explorer.failed, "%s, in schedule %" PRIu64, explorer.why, n);
-    printf("# %s: %" PRIu64 " schedules, %s\n", check__current, n,
-           !all ? "the first ones" : s->preemptions < 1000 ? "all with few preemptions" : "all there are");
+/* Statistics decide nothing. */
+static void know_pool(void) {
+    know(&pm__pool_default.live, OF_NO_INTEREST);
+    know(&pm__pool_default.nodes, OF_NO_INTEREST);
+    know(&pm__pool_default.reserved, OF_NO_INTEREST);
 }
 
-/* In a process of its own, since such a run may well crash. */
-static void expect_found(const scenario *s, mutant m) {
+static void sound(const scenario *s) {
     need_schedules();
-    int status = 0;
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        bool all;
-        fclose(stderr);
-        signal(SIGABRT, SIG_DFL);
-        alarm(60);
-        seeded = m;
-        (void)explore(s, runs_most(s), &all);
-        _exit(explorer.failed ? 1 : 0);
-    }
-    CHECK_EQ(waitpid(child, &status, 0), child);
-    CHECK_NOTE(status != 0, "seeded bug %d was not found", (int)m);
+    expect_sound(s);
 }
+
+static void finds(const scenario *s, const bug *bugs, size_t n) {
+    need_schedules();
+    for (size_t i = 0; i < n; i++) expect_found(s, bugs[i]);
+}
+
+#define FINDS(scenario, bugs) finds(scenario, bugs, sizeof(bugs) / sizeof *(bugs))
 
 /* ---- counts ---- */
 
@@ -358,6 +58,7 @@ static void give_up_node(void) {
 }
 
 static void prepare_node(void) {
+    know(&node.rc, COUNT);
     memset(&node.content, 0, sizeof node.content);
     pm__count_init(&node.rc);
     pm__count_retain(&node.rc);
@@ -390,21 +91,104 @@ static void clone_read_and_drop(void) {
 }
 
 static const scenario counts = {
-    prepare_node, finish_node, {write_and_drop, clone_read_and_drop, read_and_drop}, 3, 1000};
+    "counts", prepare_node, finish_node, {write_and_drop, clone_read_and_drop, read_and_drop}, 3, ALL, 0};
 
-TEST(schedules_of_counts_are_sound) { expect_sound(&counts); }
+TEST(schedules_of_counts_are_sound) { sound(&counts); }
 
 TEST(schedules_of_counts_find_seeded_bugs) {
-    expect_found(&counts, SUB_RELAXED);
-    expect_found(&counts, LOAD_RELAXED);
-    expect_found(&counts, FENCE_MISSING);
+    static const bug bugs[] = {
+        {"release turned relaxed", COUNT, SUB, RELAXED},
+        {"uniqueness test turned relaxed", COUNT, LOAD, RELAXED},
+        {"uniqueness test left out", COUNT, LOAD, READS_ONE},
+        {"fence before the free missing", ANY_WORD, FENCE, LEFT_OUT},
+        {"retain in two steps", COUNT, ADD, TORN},
+        {"release in two steps", COUNT, SUB, TORN},
+        {"retain left out", COUNT, ADD, LEFT_OUT},
+    };
+    FINDS(&counts, bugs);
+}
+
+#if PATHMAP_SLIM_PTRS
+/* So many owners that some take the count past its limit while others look at it. */
+static void prepare_limit(void) {
+    know(&node.rc, COUNT);
+    pm__count_store(&node.rc, PM__COUNT_MAX - 2);
+}
+
+static void finish_limit(void) {
+    uint32_t n = pm__count_load_relaxed(&node.rc);
+    if (n < PM__COUNT_MAX && n != PM__COUNT_MAX - 2) fail("the count has come back wrong");
+}
+
+static void clone_once(void) {
+    pm__count_retain(&node.rc);
+    if (pm__count_release(&node.rc)) fail("freed");
+}
+
+static void clone_twice(void) {
+    pm__count_retain(&node.rc);
+    clone_once();
+    if (pm__count_release(&node.rc)) fail("freed");
+}
+
+static const scenario limit = {
+    "counts at their limit", prepare_limit, finish_limit, {clone_once, clone_twice, clone_once}, 3, 4, 0};
+
+TEST(schedules_of_counts_at_their_limit_are_sound) { sound(&limit); }
+
+TEST(schedules_of_counts_at_their_limit_find_seeded_bugs) {
+    static const bug bugs[] = {{"parked at the limit itself", COUNT, STORE, LIMIT_LOW}};
+    FINDS(&limit, bugs);
+}
+#endif
+
+/* ---- the lock ---- */
+
+static pm__lock guard;
+static cell guarded;
+static unsigned inside, entered;
+
+static void prepare_lock(void) {
+    know(&guard.held, LOCK);
+    memset(&guarded, 0, sizeof guarded);
+    pm__store_relaxed(&guard.held, 0);
+    inside = entered = 0;
+    write_cell(&guarded);
+}
+
+static void finish_lock(void) {
+    if (entered != 3) fail("somebody was not let in");
+}
+
+static void enter_and_leave(void) {
+    pm__lock_acquire(&guard);
+    if (inside++) fail("two are inside");
+    write_cell(&guarded);
+    give_way();
+    entered++;
+    inside--;
+    pm__lock_release(&guard);
+}
+
+static const scenario locked = {
+    "the lock", prepare_lock, finish_lock, {enter_and_leave, enter_and_leave, enter_and_leave}, 3, 1, 0};
+
+TEST(schedules_of_the_lock_are_sound) { sound(&locked); }
+
+TEST(schedules_of_the_lock_find_seeded_bugs) {
+    static const bug bugs[] = {
+        {"acquisition turned relaxed", LOCK, CAS, RELAXED},
+        {"release turned relaxed", LOCK, STORE, RELAXED},
+        {"acquisition left out", LOCK, CAS, LEFT_OUT},
+    };
+    FINDS(&locked, bugs);
 }
 
 /* ---- replaced maps ---- */
 
-enum { VERSIONS = 4 };
+enum { VERSIONS = 16, FIRST_UPDATE = 4 };
 static pm_shared *shared;
-static cell version[VERSIONS];
+static cell version[VERSIONS], slot[PM__SHARED_FIRST];
 static pm__count held[VERSIONS];
 
 /* Maps whose only value names a cell; the references to it are counted. */
@@ -431,11 +215,28 @@ static pm_map version_map(pm_val v) {
     return m;
 }
 
+/* A slot is written before its balance is set, and read before the balance is counted down or the slot given up. */
+static void watch_slots(deed d, const volatile void *word, uint64_t value) {
+    for (int i = 0; i < PM__SHARED_FIRST; i++) {
+        const pm__version *v = &shared->block[0][i];
+        if (word == &v->balance) (d == STORE ? write_cell : read_cell)(&slot[i]);
+        else if (word == &v->used && value == 0) read_cell(&slot[i]);
+    }
+}
+
 static void prepare_shared(void) {
     memset(version, 0, sizeof version);
+    memset(slot, 0, sizeof slot);
     pm_map m = version_map(0);
     if (pm_shared_new(&m, &shared) != PM_OK) abort();
-    lock_word = &shared->lock.held;
+    know_pool();
+    know(&shared->word, VERSION);
+    know(&shared->lock.held, LOCK);
+    for (int i = 0; i < PM__SHARED_FIRST; i++) {
+        know(&shared->block[0][i].balance, BALANCE);
+        know(&shared->block[0][i].used, USED);
+    }
+    watch = watch_slots;
     pm_drop(&m);
 }
 
@@ -474,51 +275,172 @@ static void swap_third(void) {
     pm_drop(&now);
 }
 
-static const scenario load_store = {prepare_shared, finish_shared, {load_version, store_first}, 2, 4};
-static const scenario load_store_store = {
-    prepare_shared, finish_shared, {load_version, store_first, store_second}, 3, 2};
-static const scenario load_store_swap = {prepare_shared, finish_shared, {load_version, store_first, swap_third}, 3, 2};
+static pm_val made, updates_in[VERSIONS]; /* versions made by updates, and how many updates each contains */
 
-TEST(schedules_of_a_load_beside_a_store_are_sound) { expect_sound(&load_store); }
-TEST(schedules_of_a_load_beside_two_stores_are_sound) { expect_sound(&load_store_store); }
-TEST(schedules_of_a_load_beside_store_and_swap_are_sound) { expect_sound(&load_store_swap); }
+static pm_status next_version(void *ctx, pm_map *m) {
+    (void)ctx;
+    pm_val seen = m->value, v = FIRST_UPDATE + made++;
+    pm_drop(m);
+    *m = version_map(v);
+    updates_in[v] = updates_in[seen] + 1;
+    return PM_OK;
+}
+
+static void update_version(void) {
+    if (pm_shared_update(shared, next_version, NULL) != PM_OK) fail("not updated");
+}
+
+static void prepare_updates(void) {
+    prepare_shared();
+    made = 0;
+}
+
+static void finish_updates(void) {
+    pm_map m = pm_shared_load(shared);
+    if (updates_in[m.value] != 2) fail("an update is lost");
+    pm_drop(&m);
+    finish_shared();
+}
+
+#define SHARED prepare_shared, finish_shared
+static const scenario load_store = {"a load beside a store", SHARED, {load_version, store_first}, 2, ALL, 0};
+static const scenario load_store_store = {
+    "a load beside two stores", SHARED, {load_version, store_first, store_second}, 3, 3, 0};
+static const scenario load_load_store = {
+    "two loads beside a store", SHARED, {load_version, load_version, store_first}, 3, 3, 0};
+static const scenario load_store_swap = {
+    "a load beside a store and a swap", SHARED, {load_version, store_first, swap_third}, 3, 2, 0};
+static const scenario updates = {
+    "two updates", prepare_updates, finish_updates, {update_version, update_version}, 2, 3, 0};
+
+TEST(schedules_of_a_load_beside_a_store_are_sound) { sound(&load_store); }
+TEST(schedules_of_a_load_beside_two_stores_are_sound) { sound(&load_store_store); }
+TEST(schedules_of_two_loads_beside_a_store_are_sound) { sound(&load_load_store); }
+TEST(schedules_of_a_load_beside_store_and_swap_are_sound) { sound(&load_store_swap); }
+TEST(schedules_of_two_updates_are_sound) { sound(&updates); }
 
 TEST(schedules_of_shared_maps_find_seeded_bugs) {
-    expect_found(&load_store, RMW_RELAXED);
-    expect_found(&load_store_store, LOCK_IGNORED);
+    static const bug few[] = {
+        {"load's addition turned relaxed", VERSION, ADD, RELAXED},
+        {"load's addition in two steps", VERSION, ADD, TORN},
+        {"load not counted: nothing protects the version", VERSION, ADD, LEFT_OUT},
+        {"replacement turned relaxed", VERSION, EXCHANGE, RELAXED},
+        {"replacement in two steps", VERSION, EXCHANGE, TORN},
+        {"counting down in two steps", BALANCE, ADD, TORN},
+    };
+    static const bug more[] = {
+        {"counting down turned relaxed", BALANCE, ADD, RELAXED},
+        {"giving a slot up turned relaxed", USED, STORE, RELAXED},
+        {"taking a slot turned relaxed", USED, LOAD, RELAXED},
+        {"taking a slot without looking", USED, LOAD, LEFT_OUT},
+        {"writers' lock left out", LOCK, CAS, LEFT_OUT},
+    };
+    static const bug lost[] = {{"writers' lock left out of updates", LOCK, CAS, LEFT_OUT}};
+    FINDS(&load_store, few);
+    FINDS(&load_store_store, more);
+    FINDS(&updates, lost);
 }
 
-/* ---- a head's writer beside snapshots ---- */
+/* ---- a head's writers beside snapshots ---- */
 
+/* Values up to 99 are the explored writer's. What its map holds is a cell: written by each call, just before it ends;
+   read by who copies a value of the map under the lock. Larger values are others'. */
+enum { OTHERS = 100 };
 static pm_map under;
 static pm_head *head;
-static pm_wz writer;
-static unsigned written; /* calls that have returned */
+static pm_wz writer, second;
+static unsigned written, written_second; /* by calls that have returned */
+static cell content;
+static int lock_owner;
+static bool refused; /* the writer was not to begin a call */
+static const char *place;
+static const struct pm_claim *explored; /* the writer's; only to be compared */
 
-static void write_now(pm_val v) {
-    if (pm_wz_set(&writer, v, NULL) != PM_OK) fail("not written");
-    written++;
+static void copy_content(void *ctx, pm_val v) {
+    (void)ctx;
+    if (!in_thread() || v >= OTHERS || lock_owner != explorer.self) return;
+    for (const pm__writer *w = head->dirty; w; w = w->next_dirty)
+        if (&w->stake.claim == explored && w->served == 0) read_cell(&content); /* else it is a copy that was left */
 }
 
-static void prepare_head(void) {
-    under = pm_new(NULL, NULL);
-    written = 0;
-    if (pm_set(&under, "a", 1, 0, NULL) != PM_OK || pm_head_new(&under, &head) != PM_OK) abort();
-    head->fenced = true; /* fences of all threads are not what is explored */
-    if (pm_head_write(head, "w", 1, &writer, NULL) != PM_OK) abort();
-    hold_words[0] = &writer.cursor.claim->hold;
-    call_words[0] = &writer.cursor.claim->in_call;
-    lock_word = &head->lock.held;
+static void keep_content(void *ctx, pm_val v) {
+    (void)ctx;
+    (void)v;
+}
+
+static const pm_ops content_ops = {
+    .name = "content", .flags = PM_OPS_IDEMPOTENT, .retain = copy_content, .release = keep_content};
+
+/* Whose the head's lock is: who tries to take it when it is free. And what the first thread's writer does: it stores 0
+   into in_call when a call is over, and when hold has told it not to begin one. */
+static void watch_head(deed d, const volatile void *word, uint64_t value) {
+    word_kind kind = kind_of(word);
+    if (kind == LOCK && d == CAS && peek(word) == 0) lock_owner = explorer.self;
+    if (kind == LOCK && d == STORE && value == 0) lock_owner = SETUP;
+    if (explorer.self != 0) return;
+    if (kind == HOLD && d == LOAD) refused = value != 0;
+    if (kind == IN_CALL && d == STORE && value == 0 && !refused) write_cell(&content);
+    if (kind == IN_CALL && d == STORE) refused = false;
+}
+
+static void prepare_head(pm_val at_root) {
+    under = pm_new(&content_ops, NULL);
+    written = written_second = 0;
+    lock_owner = SETUP;
+    memset(&content, 0, sizeof content);
+    if (pm_set(&under, "", 0, at_root, NULL) != PM_OK || pm_set(&under, "a", 1, OTHERS, NULL) != PM_OK ||
+        pm_head_new(&under, &head) != PM_OK)
+        abort();
+    know_pool();
+    know(&head->lock.held, LOCK);
+    watch = watch_head;
+    refused = false;
+}
+
+static void open_writer(const char *path, bool fenced) {
+    place = path;
+    head->fenced = fenced;
+    if (pm_head_write(head, path, strlen(path), &writer, NULL) != PM_OK) abort();
+    explored = writer.cursor.claim;
+    know(&writer.cursor.claim->hold, HOLD);
+    know(&writer.cursor.claim->in_call, IN_CALL);
+}
+
+/* By fences of all threads, as on Linux; by sequentially consistent stores, as elsewhere; a writer of the whole map. */
+static void prepare_writer(void) {
+    prepare_head(OTHERS);
+    open_writer("w", PM__MEMBARRIER ? false : true);
+}
+
+static void prepare_fenced_writer(void) {
+    prepare_head(OTHERS);
+    open_writer("w", true);
+}
+
+static void prepare_root_writer(void) {
+    prepare_head(0);
+    open_writer("", PM__MEMBARRIER ? false : true);
+}
+
+static void prepare_fenced_root_writer(void) {
+    prepare_head(0);
+    open_writer("", true);
 }
 
 static void finish_head(void) {
     pm_rz z;
     if (writer.map && pm_wz_close(&writer) != PM_OK) fail("the writer had failed");
-    if (pm_head_read(head, "w", 1, &z) != PM_OK || !pm_rz_val(&z) || *pm_rz_val(&z) != written) fail("a write is lost");
+    if (pm_head_read(head, place, strlen(place), &z) != PM_OK || !pm_rz_val(&z) || *pm_rz_val(&z) != written)
+        fail("a write is lost");
     pm_rz_drop(&z);
     if (pm_head_close(head, NULL, NULL) != PM_OK) fail("the head is busy");
     if (pm_check(&under, NULL) != PM_OK) fail("the map is damaged");
     pm_drop(&under);
+}
+
+static void write_now(pm_val v) {
+    if (pm_wz_set(&writer, v, NULL) != PM_OK) fail("not written");
+    written++;
 }
 
 static void write_twice(void) {
@@ -533,29 +455,32 @@ static void write_and_close(void) {
 
 static pm_val value_in(const pm_rz *z) { return pm_rz_val(z) ? *pm_rz_val(z) : 0; }
 
-static void look(bool fence) {
+static void look_at(const char *path, bool fence) {
     pm_rz z;
     pm_val before = written;
-    if ((fence ? pm_head_fence(head, "w", 1, &z) : pm_head_read(head, "w", 1, &z)) != PM_OK) {
+    size_t len = strlen(path);
+    if ((fence ? pm_head_fence(head, path, len, &z) : pm_head_read(head, path, len, &z)) != PM_OK) {
         fail("not read");
         return;
     }
     pm_val first = value_in(&z);
     if (first < before) fail("a call that had returned was not seen");
+    if (first > 2) fail("what was undone is seen");
     give_way();
     pm_rz_reset(&z);
     if (value_in(&z) != first) fail("the reader has seen a later change");
     pm_rz_drop(&z);
 }
 
-static void read_once(void) { look(false); }
-static void fence_once(void) { look(true); }
+static void read_once(void) { look_at("w", false); }
+static void fence_once(void) { look_at("w", true); }
+static void read_root(void) { look_at("", false); }
 
 /* Another writer comes while the fence may be waiting for the first one. */
 static void open_write_and_close(void) {
     pm_wz other;
     if (pm_head_write(head, "a", 1, &other, NULL) != PM_OK) fail("not opened");
-    if (pm_wz_set(&other, 1, NULL) != PM_OK || pm_wz_close(&other) != PM_OK) fail("not written");
+    if (pm_wz_set(&other, OTHERS + 1, NULL) != PM_OK || pm_wz_close(&other) != PM_OK) fail("not written");
 }
 
 static void fence_all(void) {
@@ -565,19 +490,122 @@ static void fence_all(void) {
     pm_rz_drop(&z);
 }
 
-static const scenario open_write_fence = {
-    prepare_head, finish_head, {write_twice, fence_all, open_write_and_close}, 3, 2};
-static const scenario write_read = {prepare_head, finish_head, {write_twice, read_once}, 2, 3};
-static const scenario write_read_fence = {prepare_head, finish_head, {write_twice, read_once, fence_once}, 3, 2};
-static const scenario close_read_read = {prepare_head, finish_head, {write_and_close, read_once, read_once}, 3, 2};
+/* Three is undone; one and two come together. */
+static void write_groups(void) {
+    if (pm_wz_begin(&writer) != PM_OK || pm_wz_set(&writer, 3, NULL) != PM_OK || pm_wz_rollback(&writer) != PM_OK ||
+        pm_wz_begin(&writer) != PM_OK || pm_wz_set(&writer, 1, NULL) != PM_OK || pm_wz_set(&writer, 2, NULL) != PM_OK ||
+        pm_wz_commit(&writer) != PM_OK)
+        fail("not written");
+    written = 2;
+}
 
-TEST(schedules_of_a_writer_beside_a_reader_are_sound) { expect_sound(&write_read); }
-TEST(schedules_of_a_writer_beside_reader_and_fence_are_sound) { expect_sound(&write_read_fence); }
-TEST(schedules_of_a_writer_that_comes_beside_a_fence_are_sound) { expect_sound(&open_write_fence); }
-TEST(schedules_of_a_writer_that_ends_beside_readers_are_sound) { expect_sound(&close_read_read); }
+static void read_group(void) {
+    pm_rz z;
+    unsigned before = written;
+    if (pm_head_read(head, "w", 1, &z) != PM_OK) fail("not read");
+    pm_val v = value_in(&z);
+    if (v != 2 && (v != 0 || before)) fail("a group is seen in part");
+    pm_rz_drop(&z);
+}
+
+/* Two writers: what the second writes knows of the first. */
+static void prepare_two(void) {
+    prepare_writer();
+    if (pm_head_write(head, "x", 1, &second, NULL) != PM_OK) abort();
+    know(&second.cursor.claim->hold, HOLD);
+    know(&second.cursor.claim->in_call, IN_CALL);
+}
+
+static void finish_two(void) {
+    if (pm_wz_close(&second) != PM_OK) fail("the writer had failed");
+    finish_head();
+}
+
+static void write_once(void) { write_now(1); }
+
+static void write_what_is_written(void) {
+    if (pm_wz_set(&second, OTHERS + written, NULL) != PM_OK) fail("not written");
+}
+
+static void fence_both(void) {
+    pm_rz z;
+    if (pm_head_fence(head, "", 0, &z) != PM_OK) fail("not read");
+    const pm_val *first = pm_rz_val_at(&z, "w", 1), *after = pm_rz_val_at(&z, "x", 1);
+    if (after && *after > OTHERS && !first) fail("the fence is no instant of both");
+    pm_rz_drop(&z);
+}
+
+static const scenario write_read = {
+    "a writer beside a reader", prepare_writer, finish_head, {write_twice, read_once}, 2, 3, 1};
+static const scenario fenced_write_read = {
+    "the same without fences of all threads", prepare_fenced_writer, finish_head, {write_twice, read_once}, 2, 3, 1};
+static const scenario root_write_read = {
+    "a writer of the whole map beside a reader", prepare_root_writer, finish_head, {write_twice, read_root}, 2, 3, 1};
+static const scenario fenced_root_write_read = {"the same without fences of all threads", prepare_fenced_root_writer,
+                                                finish_head, {write_twice, read_root}, 2, 3, 1};
+static const scenario write_read_fence = {
+    "a writer beside reader and fence", prepare_writer, finish_head, {write_twice, read_once, fence_once}, 3, 1, 0};
+static const scenario open_write_fence = {"a writer that comes beside a fence", prepare_writer, finish_head,
+                                          {write_twice, fence_all, open_write_and_close}, 3, 1, 0};
+static const scenario close_read_read = {"a writer that ends beside readers", prepare_writer, finish_head,
+                                         {write_and_close, read_once, read_once}, 3, 1, 0};
+static const scenario groups_read = {
+    "groups beside a reader", prepare_writer, finish_head, {write_groups, read_group}, 2, 2, 1};
+static const scenario two_fence = {"two writers beside a fence", prepare_two, finish_two,
+                                   {write_once, write_what_is_written, fence_both}, 3, 1, 0};
+
+TEST(schedules_of_a_writer_beside_a_reader_are_sound) {
+    sound(&write_read);
+    sound(&fenced_write_read);
+}
+
+TEST(schedules_of_a_root_writer_beside_a_reader_are_sound) {
+    sound(&root_write_read);
+    sound(&fenced_root_write_read);
+}
+
+TEST(schedules_of_a_writer_beside_reader_and_fence_are_sound) { sound(&write_read_fence); }
+TEST(schedules_of_a_writer_that_comes_beside_a_fence_are_sound) { sound(&open_write_fence); }
+TEST(schedules_of_a_writer_that_ends_beside_readers_are_sound) { sound(&close_read_read); }
+TEST(schedules_of_groups_beside_a_reader_are_sound) { sound(&groups_read); }
+TEST(schedules_of_two_writers_beside_a_fence_are_sound) { sound(&two_fence); }
 
 TEST(schedules_of_heads_find_seeded_bugs) {
-    expect_found(&write_read, HOLD_IGNORED);
-    expect_found(&write_read, CALL_IGNORED);
-    expect_found(&write_read, LOCK_IGNORED);
+    static const bug any[] = {
+        {"writer does not look at hold", HOLD, LOAD, LEFT_OUT},
+        {"reader does not look at in_call", IN_CALL, LOAD, LEFT_OUT},
+        {"head's lock left out", LOCK, CAS, LEFT_OUT},
+    };
+    static const bug root[] = {
+        {"end of a call turned relaxed", IN_CALL, STORE, RELAXED},
+        {"reader's look at in_call turned relaxed", IN_CALL, LOAD, RELAXED},
+        {"letting a writer go turned relaxed", HOLD, STORE, RELAXED},
+        {"writer's look at hold turned relaxed", HOLD, LOAD, RELAXED},
+    };
+    static const bug asymmetric[] = {{"fence of all threads missing", ANY_WORD, FENCE_ALL, LEFT_OUT}};
+    static const bug fenced[] = {
+        {"writer's store of in_call no longer in one order with all", IN_CALL, STORE, NOT_LAST},
+        {"reader's store of hold no longer in one order with all", HOLD, STORE, NOT_LAST},
+    };
+    static const bug group[] = {{"writer of groups does not look at hold", HOLD, LOAD, LEFT_OUT}};
+    static const bug cut[] = {{"writer does not wait for the fence", HOLD, LOAD, LEFT_OUT}};
+    FINDS(&write_read, any);
+    FINDS(&root_write_read, root);
+#if PM__MEMBARRIER
+    FINDS(&write_read, asymmetric);
+#else
+    (void)asymmetric;
+#endif
+    FINDS(&fenced_write_read, fenced);
+    FINDS(&groups_read, group);
+    FINDS(&two_fence, cut);
+}
+
+/* The last test: what all of them came to. */
+TEST(schedules_summary) {
+    need_schedules();
+    printf("# schedules: %" PRIu64 " explored in %" PRIu64 " scenarios, 0 unsound; seeded bugs: %" PRIu64
+           " found out of %" PRIu64 "\n",
+           tally.schedules, tally.scenarios, tally.found, tally.seeded);
+    CHECK_EQ(tally.found, tally.seeded);
 }
