@@ -3552,6 +3552,17 @@ static PM__INLINE size_t pm__line_compare(const pm__line *x, unsigned i, unsigne
     return m;
 }
 
+/* The same by one comparison of words, for an entry that begins with the right byte and goes on with h[0..el), and a
+   rest that goes on with `word`, its next bytes from the top down, of which there are r. 0: the words cannot tell. */
+static PM__INLINE size_t pm__line_differ(const uint8_t *h, size_t el, uint64_t word, size_t r, bool *less) {
+    uint64_t w = pm__load64be(h); /* inside the block: a payload follows at least */
+    if (el < 8) w &= ~(~(uint64_t)0 >> 8 * el);
+    if (w == word) return 0;
+    size_t m = pm__clz64(w ^ word) / 8;
+    *less = w < word;
+    return m < el && m < r ? m + 1 : 0;
+}
+
 /* Finds the rest s[0..len) of a key; the prefix is matched already. An empty rest agrees with every entry. */
 PM__UNUSED static pm__line_seek pm__line_find(const pm__line *x, const uint8_t *s, size_t len) {
     pm__line_seek k = {0, x->n, -1, 0};
@@ -3562,10 +3573,12 @@ PM__UNUSED static pm__line_seek pm__line_find(const pm__line *x, const uint8_t *
         return k;
     }
     unsigned i = (unsigned)pm__ctz32(run), end = i + pm__popcount32(run), off = pm__line_off(x, i);
+    uint64_t word = pm__bswap64(pm__load_upto8(s + 1, len - 1));
     k.lo = k.hi = end;
     for (; i < end; off += pm__line_lens(x)[i], i++) {
-        bool less;
-        size_t el = pm__line_lens(x)[i] + 1u, m = pm__line_compare(x, i, off, s, len, &less);
+        bool less = false;
+        size_t el = pm__line_lens(x)[i] + 1u, m = pm__line_differ(pm__line_heap(x) + off, el - 1, word, len - 1, &less);
+        if (!m) m = pm__line_compare(x, i, off, s, len, &less);
         if (m > k.matched) k.matched = m;
         if (m == len) { /* the entry is the rest or extends it */
             if (k.hi == end && k.lo == end) k.lo = i;
@@ -3612,14 +3625,14 @@ static void pm__line_write_insert(pm__line *y, size_t size, const pm__line *x, u
     else if (y != x) memcpy(ytop - pn, xtop - pn, 8u * (pn - pi));
     if (y != x) memcpy(ytop - pi, xtop - pi, 8u * pi);
     if (stored) ytop[-1 - (ptrdiff_t)pi] = e->pay;
+    /* Suffixes from the new one on; lengths from it on and suffixes before it; first bytes from it on and lengths
+       before it. */
     memmove(yb + 2 * (n + 1) + off + el, xb + 2 * n + off, end - off);
-    memmove(yb + 2 * (n + 1), xb + 2 * n, off);
-    memcpy(yb + 2 * (n + 1) + off, e->rest, el);
-    memmove(yb + n + 1 + pos + 1, xb + n + pos, n - pos);
-    memmove(yb + n + 1, xb + n, pos);
-    yb[n + 1 + pos] = (uint8_t)el;
-    memmove(yb + pos + 1, xb + pos, n - pos);
+    memmove(yb + n + pos + 2, xb + n + pos, n - pos + off);
+    memmove(yb + pos + 1, xb + pos, n);
     if (y != x) memcpy(yb, xb, pos);
+    pm__copy_short(yb + 2 * (n + 1) + off, e->rest, el);
+    yb[n + 1 + pos] = (uint8_t)el;
     yb[pos] = e->first;
     y->flags = (uint8_t)(flags | (e->len ? 0 : PM__LINE_E));
     y->n = (uint8_t)(n + 1);
@@ -3640,10 +3653,8 @@ static void pm__line_write_erase(pm__line *y, size_t size, const pm__line *x, un
     uint32_t cmask = (x->cmask & pm__low_bits(a)) | (uint32_t)((uint64_t)x->cmask >> b << a);
     uint8_t flags = (uint8_t)(x->flags & (a == 0 ? ~(unsigned)PM__LINE_E : ~0u)), plen = x->plen;
     if (y != x) memcpy(yb, xb, a);
-    memmove(yb + a, xb + b, n - b);
-    memmove(yb + m, xb + n, a);
-    memmove(yb + m + a, xb + n + b, n - b);
-    memmove(yb + 2 * m, xb + 2 * n, oa);
+    memmove(yb + a, xb + b, m);
+    memmove(yb + m + a, xb + n + b, n - b + oa);
     memmove(yb + 2 * m + oa, xb + 2 * n + ob, end - ob);
     if (y != x) memcpy(ytop - pa, xtop - pa, 8u * pa);
     memmove(ytop - (pn - (pb - pa)), xtop - pn, 8u * (pn - pb));
@@ -4226,16 +4237,19 @@ static pm__ref pm__byte_copy(const pm__cx *cx, const pm__byte *x) {
     return pm__byte_ref(y);
 }
 
-/* Makes the node in *slot the caller's alone. The content does not change, whatever the answer. False: no memory. */
-static bool pm__any_own(const pm__cx *cx, pm__ref *slot) {
+static PM__NOINLINE bool pm__any_unshare(const pm__cx *cx, pm__ref *slot) {
     pm__ref old = *slot, copy;
-    if (PM__LIKELY(pm__ref_is_unique(old))) return true;
     if (pm__ref_kind(old) == PM__LINE) copy = pm__line_copy(cx, (const pm__line *)pm__ref_ptr(old));
     else copy = pm__byte_copy(cx, (const pm__byte *)pm__ref_ptr(old));
     if (!copy) return false;
     *slot = copy;
     pm__any_release(cx, old);
     return true;
+}
+
+/* Makes the node in *slot the caller's alone. The content does not change, whatever the answer. False: no memory. */
+static PM__INLINE bool pm__any_own(const pm__cx *cx, pm__ref *slot) {
+    return PM__LIKELY(pm__ref_is_unique(*slot)) || pm__any_unshare(cx, slot);
 }
 
 /* ---- chains -------------------------------------------------------------------------------------------------- */

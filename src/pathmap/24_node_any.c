@@ -135,16 +135,19 @@ static pm__ref pm__byte_copy(const pm__cx *cx, const pm__byte *x) {
     return pm__byte_ref(y);
 }
 
-/* Makes the node in *slot the caller's alone. The content does not change, whatever the answer. False: no memory. */
-static bool pm__any_own(const pm__cx *cx, pm__ref *slot) {
+static PM__NOINLINE bool pm__any_unshare(const pm__cx *cx, pm__ref *slot) {
     pm__ref old = *slot, copy;
-    if (PM__LIKELY(pm__ref_is_unique(old))) return true;
     if (pm__ref_kind(old) == PM__LINE) copy = pm__line_copy(cx, (const pm__line *)pm__ref_ptr(old));
     else copy = pm__byte_copy(cx, (const pm__byte *)pm__ref_ptr(old));
     if (!copy) return false;
     *slot = copy;
     pm__any_release(cx, old);
     return true;
+}
+
+/* Makes the node in *slot the caller's alone. The content does not change, whatever the answer. False: no memory. */
+static PM__INLINE bool pm__any_own(const pm__cx *cx, pm__ref *slot) {
+    return PM__LIKELY(pm__ref_is_unique(*slot)) || pm__any_unshare(cx, slot);
 }
 
 /* ---- chains -------------------------------------------------------------------------------------------------- */
