@@ -5,19 +5,24 @@
    whatever did not change is shared, and a result that equals an operand is that operand.
 
    A pair whose sides are nodes (or runs of entries of a line) is opened into a frame on a stack of our own; frames wait
-   for the pairs inside them, so depth costs no C stack. There are two kinds:
+   for the pairs inside them, so depth costs no C stack. There are three kinds:
 
-     lists   two lines, or a line and the bytes of a byte node that it names (not for join): both as sorted lists of
-             entries, merged in one pass. A child of one side meets the run of the other's entries below it. Results
-             stay spelled out in one list, from which nodes are built as for any list.
+     lines   two lines that have the same bytes of prefix ahead, or none (not for restrict): nearly all pairs. Their
+             entries are merged where they lie, and what stays is a list of their numbers.
+     lists   other lines, or a line and the bytes of a byte node that it names (not for join): both as sorted lists of
+             entries, merged in one pass.
      bytes   all else: the masks of both sides are combined word by word, and only bytes that lead on in both make
              pairs.
+
+   In lines and lists a child of one side meets the run of the other's entries below it. Results stay spelled out in one
+   list, from which nodes are built as for any list.
 
    Equal nodes on both sides are not opened if the values are idempotent. Pairs of shared nodes are remembered: what
    they give depends on their contents only, so this is right for any values, and a trie of 2^80 paths in a kilobyte is
    combined in microseconds.
 
-   This part has the frames and the values; 31 the lists, 32 the bytes, 33 the walk that ties them together.
+   This part has the frames and the values; 31 makes nodes of lists; 32 has the lines, 33 the lists, 34 the bytes, 35 the
+   walk that ties them together.
 
    Failure (no memory, or a value hook that answers what it must not) takes the frames down and gives back whatever they
    had made. Operands are only read. */
@@ -28,20 +33,21 @@ typedef enum pm__alg_op { PM__ALG_JOIN, PM__ALG_MEET, PM__ALG_SUB, PM__ALG_RESTR
 
 enum {
     PM__ALG_WAITS = 8,      /* beside the values of pm_alg: the answer of a pair is not known yet */
+    PM__ALG_PICK = 9,       /* and: a few entries of the left side's line stay, those of the bits in `ref`; no node yet */
     PM__ALG_LIST = 2 * PM__LINE_ENTRIES,
     PM__ALG_CHUNK = 1 << 16
 };
 
 /* A pair: a location of both sides (or, with the answer given beforehand, of one). The answer is LEFT and RIGHT bits,
-   or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned. */
+   or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__ALG_PICK. */
 typedef struct pm__alg_pair {
     pm_place a, b;
     pm__ref ref;
     uint8_t alg;
-    uint8_t at;     /* lists: first entry that stands for the pair; bytes: the byte */
-    uint8_t count;  /* lists: how many entries do */
-    uint8_t spelled; /* lists: the side whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
-    uint16_t len;   /* lists: suffix length of the location */
+    uint8_t at;     /* lines, lists: first entry that stands for the pair; bytes: the byte */
+    uint8_t count;  /* lines, lists: how many entries do */
+    uint8_t spelled; /* the side whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
+    uint16_t len;   /* lines, lists: suffix length of the location */
     bool dangles;   /* bytes: the location stays even with nothing below and no value */
 } pm__alg_pair;
 
@@ -58,8 +64,7 @@ typedef struct pm__alg_frame {
     unsigned nents;
     const uint8_t *prefix;
     size_t plen;
-    const pm__line *twin;    /* its first `head` and last `tail` entries are in both sides, and stay */
-    unsigned head, tail;
+    struct pm__alg_weave *weave; /* lines: what stays; else NULL */
     /* bytes: the values of the result */
     pm_mask vm, fresh;
     pm_val *vals;
@@ -155,8 +160,8 @@ static pm__alg_frame *pm__alg_push(pm__alg *q, unsigned npairs, unsigned nents, 
     f->remember = f->bytes = false;
     f->shared_a = f->shared_b = false;
     f->prefix = NULL;
-    f->twin = NULL;
-    f->plen = f->head = f->tail = 0;
+    f->weave = NULL;
+    f->plen = 0;
     q->top = f;
     return f;
 }

@@ -1,5 +1,5 @@
-/* Algebra on maps: the root values, which live in the handles, and what lies below them (33_algebra_walk.c). */
-#include "34_algebra_many.c"
+/* Algebra on maps: the root values, which live in the handles, and what lies below them (35_algebra_walk.c). */
+#include "36_algebra_many.c"
 #include "40_map.c"
 #include "45_map_algebra.h"
 

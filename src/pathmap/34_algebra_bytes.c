@@ -1,5 +1,5 @@
 /* Pairs as bytes: masks of children and values combined word by word. A line shows the first bytes of its entries. */
-#include "31_algebra_lists.c"
+#include "33_algebra_lists.c"
 
 /* ---- masks --------------------------------------------------------------------------------------------------- */
 

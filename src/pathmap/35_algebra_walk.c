@@ -1,6 +1,6 @@
 /* The walk over pairs: answers those that need no look inside, remembers those of shared nodes, opens and closes
    frames. */
-#include "32_algebra_bytes.c"
+#include "34_algebra_bytes.c"
 
 /* ---- the walk ------------------------------------------------------------------------------------------------ */
 
@@ -56,12 +56,15 @@ static bool pm__alg_parts(const pm__alg *q, const pm_place *a, const pm_place *b
     return true;
 }
 
-/* Which kind of frame a pair takes. */
-static bool pm__alg_as_lists(const pm__alg *q, const pm_place *a, const pm_place *b) {
+/* Opens a pair as the kind of frame that suits it. */
+static bool pm__alg_open(pm__alg *q, const pm_place *a, const pm_place *b) {
     bool line_a = pm__place_in_line(a), line_b = pm__place_in_line(b);
-    if (line_a && line_b) return true;
-    if (q->op == PM__ALG_JOIN || (!line_a && !line_b)) return false;
-    return line_a || q->op == PM__ALG_MEET;
+    if (line_a && line_b) {
+        if (q->op != PM__ALG_RESTRICT && pm__alg_abreast(a, b)) return pm__alg_open_lines(q, a, b);
+        return pm__alg_open_lists(q, a, b);
+    }
+    if (q->op == PM__ALG_JOIN || (!line_a && !line_b)) return pm__alg_open_bytes(q, a, b);
+    return line_a || q->op == PM__ALG_MEET ? pm__alg_open_lists(q, a, b) : pm__alg_open_bytes(q, a, b);
 }
 
 /* Answers a pair at once, or opens a frame for it. */
@@ -91,8 +94,7 @@ static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place
             return PM__ALG_DONE;
         }
     }
-    bool ok = pm__alg_as_lists(q, &a, &b) ? pm__alg_open_lists(q, &a, &b) : pm__alg_open_bytes(q, &a, &b);
-    if (!ok) return PM__ALG_FAILED;
+    if (!pm__alg_open(q, &a, &b)) return PM__ALG_FAILED;
     pm__alg_frame *f = q->top;
     f->shared_a = shared_a;
     f->shared_b = shared_b;
@@ -110,6 +112,8 @@ static void pm__alg_abandon(pm__alg *q) {
     for (unsigned i = 0; i < f->nents; i++)
         if (f->ents[i].fresh) pm__pay_release(q->cx, f->ents[i].child, f->ents[i].pay);
     unsigned k = 0;
+    for (uint64_t m = f->weave ? f->weave->fresh : 0; m; m &= m - 1)
+        pm__pay_release(q->cx, false, f->weave->val[pm__ctz64(m)]);
     if (f->bytes)
         for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
             if (pm_mask_test(&f->fresh, (uint8_t)c)) pm__pay_release(q->cx, false, f->vals[k]);
@@ -119,8 +123,10 @@ static void pm__alg_abandon(pm__alg *q) {
 /* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */
 static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
     pm__alg_frame *f = q->top;
-    if (!(f->bytes ? pm__alg_close_bytes(q, f, out) : pm__alg_close_lists(q, f, out))) return false;
-    bool remember = f->remember;
+    bool remember = f->remember, pick = !remember && f->up && f->up->weave;
+    bool ok = f->weave ? pm__alg_close_lines(q, f, pick, out)
+              : f->bytes ? pm__alg_close_bytes(q, f, out) : pm__alg_close_lists(q, f, out);
+    if (!ok) return false;
     uint64_t id_a = f->id_a, id_b = f->id_b;
     pm__alg_pop(q);
     if (!remember) return true;

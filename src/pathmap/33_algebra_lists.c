@@ -6,7 +6,7 @@
 
    Results become nodes through the builder (24_node_any.c); new lines of few entries are spelled out in the line above
    them, so that what shrinks does not leave a node for each entry behind. */
-#include "30_algebra.c"
+#include "32_algebra_lines.c"
 
 /* ---- sides as lists ------------------------------------------------------------------------------------------ */
 
@@ -19,14 +19,6 @@ typedef struct pm__alg_side {
     int folded;         /* an entry that stands for all entries behind a long prefix, or -1 */
     pm_place behind;    /* where these are */
 } pm__alg_side;
-
-/* Bytes of a line's prefix that are still ahead of a place. */
-static size_t pm__alg_ahead(const pm_place *p, const uint8_t **bytes) {
-    const pm__line *x = pm__place_line(p);
-    if (p->depth >= x->plen) return 0;
-    *bytes = pm__line_heap(x) + p->depth;
-    return (size_t)x->plen - p->depth;
-}
 
 /* Lists entries [lo, hi) of a line, their suffixes without the first `cut` bytes. */
 static void pm__alg_decode(const pm__line *x, unsigned lo, unsigned hi, size_t cut, pm__ent *out) {
@@ -130,11 +122,6 @@ typedef struct pm__alg_merge {
     pm__alg_frame *f;
     pm__alg_side a, b;
 } pm__alg_merge;
-
-static void pm__alg_differ(pm__alg_frame *f, unsigned keeps) {
-    if (!(keeps & PM_ALG_LEFT)) f->same_a = false;
-    if (!(keeps & PM_ALG_RIGHT)) f->same_b = false;
-}
 
 /* Keeps entry i of a side as it is. A folded one is a pair with its answer known. */
 static void pm__alg_keep(pm__alg_merge *g, const pm__alg_side *s, unsigned i) {
@@ -332,112 +319,6 @@ static bool pm__alg_merge_lists(pm__alg_merge *g) {
     return true;
 }
 
-/* Of two entries with equal keys: below 0, 0 or above 0 as the one is less than, equal to or greater than the other. */
-static int pm__alg_compare(const pm__ent *a, const pm__ent *b) {
-    size_t l = pm__alg_common(a, b);
-    if (l == a->len || l == b->len) return (a->len > b->len) - (a->len < b->len);
-    return pm__ent_at(a, l) < pm__ent_at(b, l) ? -1 : 1;
-}
-
-static bool pm__alg_only_values(const pm__alg_side *s) {
-    unsigned any = 0;
-    for (unsigned i = 0; i < s->n; i++) any |= s->e[i].child;
-    return !any;
-}
-
-/* The merge of lists of values, not for restrict: runs do not matter, so it can do without branches that are hard to
-   foresee. `keep_a`, `keep_b`: what only one side has stays. */
-static PM__INLINE bool pm__alg_merge_keys(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, bool keep_a,
-                                          bool keep_b) {
-    unsigned i = 0, j = 0, n = 0, na = g->a.n, nb = g->b.n, both = 0;
-    pm__ent *out = g->f->ents;
-    while (i < na && j < nb) {
-        uint64_t x = ka[i], y = kb[j];
-        int c = x < y ? -1 : 1;
-        if (x == y && (c = pm__alg_compare(&g->a.e[i], &g->b.e[j])) == 0) {
-            g->f->nents = n;
-            if (!pm__alg_meet_values(g, i, j)) return false;
-            n = g->f->nents;
-            i++, j++, both++;
-            continue;
-        }
-        unsigned less = c < 0;
-        if (keep_b) {
-            const pm__ent *from[2] = {&g->b.e[j], &g->a.e[i]};
-            out[n++] = *from[less];
-        } else if (keep_a) {
-            out[n] = g->a.e[i];
-            n += less;
-        }
-        i += less;
-        j += !less;
-    }
-    for (unsigned k = i; keep_a && k < na; k++) out[n++] = g->a.e[k];
-    for (; keep_b && j < nb; j++) out[n++] = g->b.e[j];
-    g->f->nents = n;
-    if (both < na) *(keep_a ? &g->f->same_b : &g->f->same_a) = false;
-    if (both < nb) *(keep_b ? &g->f->same_a : &g->f->same_b) = false;
-    return true;
-}
-
-static bool pm__alg_merge_values(pm__alg_merge *g) {
-    uint64_t ka[PM__ALG_LIST], kb[PM__ALG_LIST];
-    pm__alg_keys(&g->a, ka);
-    pm__alg_keys(&g->b, kb);
-    if (g->q->op == PM__ALG_JOIN) return pm__alg_merge_keys(g, ka, kb, true, true);
-    if (g->q->op == PM__ALG_SUB) return pm__alg_merge_keys(g, ka, kb, true, false);
-    return pm__alg_merge_keys(g, ka, kb, false, false);
-}
-
-/* True if entries i of x and j of y are the same: suffix, kind, and payload word. hx, hy: where their bytes begin. */
-static PM__INLINE bool pm__alg_twin(const pm__line *x, unsigned i, const uint8_t *hx, const pm__line *y, unsigned j,
-                                    const uint8_t *hy) {
-    unsigned l = pm__line_lens(x)[i];
-    if (x->body[i] != y->body[j] || l != pm__line_lens(y)[j]) return false;
-    if ((x->cmask >> i ^ y->cmask >> j) & 1) return false; /* not as two bools: gcc 12 -O1 -fsanitize=thread errs */
-    if ((!(x->flags & PM__LINE_UNIT) || pm__line_is_child(x, i)) && *pm__line_child(x, i) != *pm__line_child(y, j))
-        return false;
-    uint64_t diff = pm__load64le(hx) ^ pm__load64le(hy); /* a payload follows at least, so this stays inside */
-    if (l < 8) diff &= ((uint64_t)1 << 8 * l) - 1;
-    return !diff && (l <= 8 || memcmp(hx + 8, hy + 8, l - 8u) == 0);
-}
-
-/* Entries at the head and tail of two lines under one prefix which are the same in both: idempotent values make them
-   stay, or go, without a look at each. Narrows both places to what is between. */
-static void pm__alg_skip_twins(pm__alg_frame *f, pm_place *a, pm_place *b) {
-    const pm__line *x = pm__place_line(a), *y = pm__place_line(b);
-    unsigned min = x->n < y->n ? x->n : y->n, head = 0, tail = 0;
-    const uint8_t *hx = pm__line_heap(x) + x->plen, *hy = pm__line_heap(y) + y->plen;
-    if (pm__line_has_e(x) != pm__line_has_e(y)) return;
-    for (; head < min && pm__alg_twin(x, head, hx, y, head, hy); head++) {
-        hx += pm__line_lens(x)[head];
-        hy += pm__line_lens(y)[head];
-    }
-    hx = pm__line_heap(x) + pm__line_heap_len(x), hy = pm__line_heap(y) + pm__line_heap_len(y);
-    for (; head + tail < min; tail++) {
-        unsigned i = x->n - 1u - tail, j = y->n - 1u - tail;
-        hx -= pm__line_lens(x)[i];
-        hy -= pm__line_lens(y)[j];
-        if (!pm__alg_twin(x, i, hx, y, j, hy)) break;
-    }
-    f->twin = x;
-    f->head = head;
-    f->tail = tail;
-    a->lo = b->lo = (uint8_t)head;
-    a->hi = (uint8_t)(x->n - tail);
-    b->hi = (uint8_t)(y->n - tail);
-}
-
-/* Looks for twins, if that can be of use. */
-static void pm__alg_twins(pm__alg *q, pm__alg_frame *f, pm_place *a, pm_place *b, size_t common) {
-    if (!q->idempotent || q->op == PM__ALG_RESTRICT || a->depth || b->depth) return;
-    if (pm__place_line(a)->plen != common || pm__place_line(b)->plen != common) return;
-    pm__alg_skip_twins(f, a, b);
-    if (q->op != PM__ALG_SUB || f->head + f->tail == 0) return;
-    f->head = f->tail = 0;
-    f->same_a = f->same_b = false;
-}
-
 /* Most entries of one side that a list can have. */
 static unsigned pm__alg_room(const pm_place *p, bool line) {
     return line ? (unsigned)p->hi - p->lo + 1u : 2u * PM__LINE_ENTRIES;
@@ -458,7 +339,6 @@ static PM__NOINLINE bool pm__alg_open_lists(pm__alg *q, const pm_place *pa, cons
         q->status = PM_NOMEM;
         return false;
     }
-    if (line_a && line_b) pm__alg_twins(q, f, &a, &b, m);
     uint8_t *bytes = (uint8_t *)f->vals;
     g.a.n = g.b.n = 0;
     if (line_a) pm__alg_list_line(&g.a, &a, m, bytes);
@@ -471,150 +351,10 @@ static PM__NOINLINE bool pm__alg_open_lists(pm__alg *q, const pm_place *pa, cons
     f->plen = m;
     g.q = q;
     g.f = f;
-    if (q->op != PM__ALG_RESTRICT && pm__alg_only_values(&g.a) && pm__alg_only_values(&g.b))
-        return pm__alg_merge_values(&g);
     return pm__alg_merge_lists(&g);
 }
 
 /* ---- closing a list ------------------------------------------------------------------------------------------ */
-
-enum { PM__ALG_ABSORB = 8 }; /* a new line of at most so many entries is spelled out in the list above it */
-
-/* The final list, with what it takes over from the nodes absorbed. */
-typedef struct pm__alg_final {
-    pm__ent e[PM__BUILD_ENTS];
-    unsigned n, nshells;
-    size_t cost;   /* bytes of line that the list takes */
-    size_t nbytes;
-    pm__ref shells[PM__ALG_LIST];
-    uint8_t bytes[PM__LINE_BYTES + 2 * PM__SUFFIX_MAX + 8];
-} pm__alg_final;
-
-static size_t pm__alg_cost(const pm__ent *e) { return 9u + e->len; }
-
-/* Spells out a new child of suffix s[0..len) under `above` bytes of prefix, if it is a small line and there is room. */
-static bool pm__alg_absorb(pm__alg_final *t, const pm__ent *s, size_t above) {
-    if (!s->pay || pm__ref_kind(s->pay) != PM__LINE || !pm__ref_is_unique(s->pay)) return false;
-    const pm__line *y = (const pm__line *)pm__ref_ptr(s->pay);
-    size_t each = (size_t)s->len + y->plen, heap = pm__line_heap_len(y) - y->plen;
-    size_t need = y->n * each + heap + y->n, more = need + 9u * y->n;
-    if (y->n > PM__ALG_ABSORB || t->cost - pm__alg_cost(s) + more > PM__LINE_BYTES - 32 ||
-        t->n + y->n > PM__LINE_ENTRIES || t->nbytes + need > PM__LINE_BYTES)
-        return false;
-    for (unsigned i = 0; i < y->n; i++)
-        if (above + each + pm__line_suffix(y, i) > PM__SUFFIX_MAX) return false;
-    pm__ent ents[PM__LINE_ENTRIES];
-    pm__line_decode(y, ents);
-    for (unsigned i = 0; i < y->n; i++) {
-        uint8_t *to = t->bytes + t->nbytes;
-        pm__ent *e = &ents[i];
-        to[0] = s->first;
-        memcpy(to + 1, s->rest, s->len - 1u);
-        memcpy(to + s->len, pm__line_heap(y), y->plen);
-        if (e->len) {
-            to[each] = e->first;
-            memcpy(to + each + 1, e->rest, e->len - 1u);
-        }
-        t->nbytes += each + e->len;
-        t->e[t->n] = pm__ent_make(to, each + e->len, e->child, e->pay);
-        t->n++;
-    }
-    t->shells[t->nshells++] = s->pay;
-    t->cost = t->cost - pm__alg_cost(s) + more;
-    return true;
-}
-
-/* A line of a list that fits one; eight bytes behind an entry's bytes can be read. 0: it does not, or no memory. */
-static pm__ref pm__alg_line(const pm__cx *cx, const uint8_t *prefix, size_t plen, const pm__ent *e, unsigned n) {
-    size_t lcp = pm__build_lcp(e, n, 0, plen);
-    size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, e, n, plen + lcp, lcp);
-    pm__line *x = size ? (pm__line *)pm__mem_alloc(cx->pool, size) : NULL;
-    if (!x) return 0;
-    uint32_t cmask = 0;
-    uint8_t flags = (uint8_t)(PM__LINE | (cx->unit ? PM__LINE_UNIT : 0)), *h = x->body + 2 * n;
-    if (plen) memcpy(h, prefix, plen);
-    h += plen;
-    for (size_t j = 0; j < lcp; j++) *h++ = pm__ent_at(&e[0], j);
-    for (unsigned i = 0; i < n; i++) { /* payloads come after, so that writing eight bytes at a time does no harm */
-        size_t l = e[i].len - lcp;
-        cmask |= (uint32_t)e[i].child << i;
-        x->body[i] = x->body[n + i] = 0;
-        if (l == 0) {
-            flags |= PM__LINE_E;
-            continue;
-        }
-        x->body[i] = lcp ? e[i].rest[lcp - 1] : e[i].first;
-        x->body[n + i] = (uint8_t)--l;
-        if (l - 1 < 8) pm__store64(h, pm__load64(e[i].rest + lcp));
-        else if (l) memcpy(h, e[i].rest + lcp, l);
-        h += l;
-    }
-    uint64_t *pay = (uint64_t *)(void *)((char *)x + size);
-    for (unsigned i = 0; i < n; i++)
-        if (e[i].child || !cx->unit) *--pay = e[i].pay;
-    pm__count_init(&x->rc);
-    x->flags = flags;
-    x->n = (uint8_t)n;
-    x->plen = (uint8_t)(plen + lcp);
-    x->size8 = (uint8_t)(size / 8);
-    x->cmask = cmask;
-    return pm__ref_make(x, PM__LINE, size);
-}
-
-/* Builds a list; what is not fresh gains a reference. 0: no memory. */
-static pm__ref pm__alg_build(pm__alg *q, const pm__ent *e, unsigned n, const uint8_t *prefix, size_t plen) {
-    pm__ref r = pm__alg_line(q->cx, prefix, plen, e, n);
-    if (!r) r = pm__build_nodes(q->cx, prefix, plen, e, n, 0);
-    if (!r) {
-        q->status = PM_NOMEM;
-        return 0;
-    }
-    for (unsigned i = 0; i < n; i++)
-        if (e[i].child && !e[i].fresh) PM__PREFETCH(pm__ref_ptr(e[i].pay));
-    for (unsigned i = 0; i < n; i++)
-        if (!e[i].fresh) pm__pay_retain(q->cx, e[i].child, e[i].pay);
-    return r;
-}
-
-/* Builds the final list; what was absorbed has moved. False: no memory. */
-static bool pm__alg_build_final(pm__alg *q, pm__alg_final *t, const uint8_t *prefix, size_t plen, pm__ref *out) {
-    *out = pm__alg_build(q, t->e, t->n, prefix, plen);
-    while (*out && t->nshells) {
-        pm__line *y = (pm__line *)pm__ref_ptr(t->shells[--t->nshells]);
-        pm__mem_free(y, pm__line_size(y));
-    }
-    return *out != 0;
-}
-
-/* Makes a node of its own of what a pair keeps of one side, where that is not on a node's root. False: no memory. */
-static bool pm__alg_own(pm__alg *q, pm__alg_pair *p, const pm_place *at) {
-    pm_place e = *at;
-    pm__ref r;
-    if (!pm__place_enter(&e) || e.depth == 0) return true;
-    if (!pm__place_share(q->cx, &e, &r)) {
-        q->status = PM_NOMEM;
-        return false;
-    }
-    p->ref = r;
-    p->alg = PM_ALG_ELEMENT;
-    return true;
-}
-
-/* Whose content a pair keeps: PM_ALG_LEFT, PM_ALG_RIGHT, PM_ALG_ELEMENT, or PM_ALG_NONE if nothing lies there. */
-static pm_alg pm__alg_kept(const pm__alg_pair *p, pm_place *at) {
-    pm_place e = p->a;
-    if (p->alg == PM_ALG_ELEMENT) return PM_ALG_ELEMENT;
-    if ((p->alg & PM_ALG_LEFT) && pm__place_enter(&e)) {
-        *at = e;
-        return PM_ALG_LEFT;
-    }
-    e = p->b;
-    if ((p->alg & PM_ALG_RIGHT) && pm__place_enter(&e)) {
-        *at = e;
-        return PM_ALG_RIGHT;
-    }
-    return PM_ALG_NONE;
-}
 
 /* Writes what a pair came to into the final list. False: no memory. */
 static bool pm__alg_resolve(pm__alg *q, pm__alg_frame *f, pm__alg_pair *p, pm__alg_final *t) {
@@ -639,10 +379,8 @@ static bool pm__alg_resolve(pm__alg *q, pm__alg_frame *f, pm__alg_pair *p, pm__a
 /* What entries of the frame are not pairs' stand-ins, and what the pairs came to, in order. */
 static bool pm__alg_gather(pm__alg *q, pm__alg_frame *f, pm__alg_final *t) {
     unsigned from = 0;
-    t->n = f->head;
-    t->nshells = 0;
+    t->n = t->nshells = 0;
     t->nbytes = 0;
-    if (f->head) pm__alg_decode(f->twin, 0, f->head, 0, t->e);
     for (unsigned i = 0; i < f->npairs; i++) {
         pm__alg_pair *p = &f->pairs[i];
         memcpy(t->e + t->n, f->ents + from, (p->at - from) * sizeof(pm__ent));
@@ -652,27 +390,10 @@ static bool pm__alg_gather(pm__alg *q, pm__alg_frame *f, pm__alg_final *t) {
     }
     memcpy(t->e + t->n, f->ents + from, (f->nents - from) * sizeof(pm__ent));
     t->n += f->nents - from;
-    if (f->tail) pm__alg_decode(f->twin, f->twin->n - f->tail, f->twin->n, 0, t->e + t->n);
-    t->n += f->tail;
     return true;
 }
 
-/* Spells small new lines out in the list, where there is room. */
-static void pm__alg_condense(pm__alg_final *t, size_t plen) {
-    pm__ent from[PM__BUILD_ENTS];
-    unsigned n = t->n;
-    t->cost = PM__LINE_HDR + plen;
-    for (unsigned i = 0; i < n; i++) t->cost += pm__alg_cost(&t->e[i]);
-    memcpy(from, t->e, n * sizeof *from);
-    t->n = 0;
-    for (unsigned i = 0; i < n; i++) {
-        bool room = n - i - 1 + t->n + PM__ALG_ABSORB <= PM__LINE_ENTRIES;
-        if (from[i].child && from[i].fresh && room && pm__alg_absorb(t, &from[i], plen)) continue;
-        t->e[t->n++] = from[i];
-    }
-}
-
-/* A list with pairs, or with twins. */
+/* A list with pairs. */
 static PM__NOINLINE bool pm__alg_close_mixed(pm__alg *q, pm__alg_frame *f, bool made, pm__alg_answer *out) {
     pm__alg_final t;
     if (!pm__alg_gather(q, f, &t)) return false;
@@ -693,7 +414,7 @@ static bool pm__alg_close_lists(pm__alg *q, pm__alg_frame *f, pm__alg_answer *ou
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
-    if (f->npairs + f->head + f->tail) return pm__alg_close_mixed(q, f, made, out);
+    if (f->npairs) return pm__alg_close_mixed(q, f, made, out);
     if (f->nents == 0) return true;
     out->alg = PM_ALG_ELEMENT;
     out->ref = pm__alg_build(q, f->ents, f->nents, f->prefix, f->plen);

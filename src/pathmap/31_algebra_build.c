@@ -1,0 +1,214 @@
+/* From lists of entries to nodes. New lines of few entries are spelled out in the list above them, so that what shrinks
+   does not leave a node for each entry behind. */
+#include "30_algebra.c"
+
+/* Notes which sides a part of the result equals. */
+static void pm__alg_differ(pm__alg_frame *f, unsigned keeps) {
+    if (!(keeps & PM_ALG_LEFT)) f->same_a = false;
+    if (!(keeps & PM_ALG_RIGHT)) f->same_b = false;
+}
+
+/* Bytes of a line's prefix that are still ahead of a place. */
+static size_t pm__alg_ahead(const pm_place *p, const uint8_t **bytes) {
+    const pm__line *x = pm__place_line(p);
+    if (p->depth >= x->plen) return 0;
+    *bytes = pm__line_heap(x) + p->depth;
+    return (size_t)x->plen - p->depth;
+}
+
+enum { PM__ALG_ABSORB = 8 }; /* a new line of at most so many entries is spelled out in the list above it */
+
+/* The final list, with what it takes over from the nodes absorbed. */
+typedef struct pm__alg_final {
+    pm__ent e[PM__BUILD_ENTS];
+    unsigned n, nshells;
+    size_t cost;   /* bytes of line that the list takes */
+    size_t nbytes;
+    pm__ref shells[PM__ALG_LIST];
+    uint8_t bytes[PM__LINE_BYTES + 2 * PM__SUFFIX_MAX + 8];
+} pm__alg_final;
+
+static size_t pm__alg_cost(const pm__ent *e) { return 9u + e->len; }
+
+/* Some entries of a line: of those from `lo` on the ones whose bit is set, without `cut` bytes of suffix, and the prefix
+   that they are under. */
+typedef struct pm__alg_pick {
+    const pm__line *x;
+    const uint8_t *prefix;
+    size_t plen;
+    unsigned lo, cut;
+    uint32_t mask;
+} pm__alg_pick;
+
+static pm__alg_pick pm__alg_pick_all(const pm__line *x) {
+    pm__alg_pick k = {x, pm__line_heap(x), x->plen, 0, 0, pm__low_bits(x->n)};
+    return k;
+}
+
+/* Lists them. */
+static unsigned pm__alg_pick_list(const pm__alg_pick *k, pm__ent *out) {
+    const pm__line *x = k->x;
+    const uint8_t *heap = pm__line_heap(x);
+    unsigned n = 0;
+    for (uint32_t m = k->mask; m; m &= m - 1) {
+        unsigned i = k->lo + pm__ctz32(m), len = pm__line_suffix(x, i);
+        const uint8_t *h = heap + pm__line_off(x, i) + k->cut;
+        pm__ent *e = &out[n++];
+        e->rest = h;
+        e->first = k->cut ? h[-1] : x->body[i];
+        e->len = (uint16_t)(len ? len - k->cut : 0);
+        e->child = pm__line_is_child(x, i);
+        e->pay = e->child ? *pm__line_child(x, i) : *pm__line_val(x, i);
+        e->fresh = false;
+    }
+    return n;
+}
+
+/* Spells out a few entries under suffix s[0..len) and `above` bytes of prefix, if there is room beside `after` more
+   entries that the list will get. */
+static bool pm__alg_absorb(pm__alg_final *t, const pm__ent *s, size_t above, const pm__alg_pick *k, unsigned after,
+                           bool fresh) {
+    pm__ent ents[PM__ALG_ABSORB];
+    unsigned n = pm__popcount32(k->mask);
+    size_t each = (size_t)s->len + k->plen, need = n * each;
+    if (n > PM__ALG_ABSORB || t->n + n + after > PM__LINE_ENTRIES) return false;
+    (void)pm__alg_pick_list(k, ents);
+    for (unsigned i = 0; i < n; i++) {
+        need += ents[i].len;
+        if (above + each + ents[i].len > PM__SUFFIX_MAX) return false;
+    }
+    size_t cost = t->cost - pm__alg_cost(s) + need + 9u * n;
+    if (cost > PM__LINE_BYTES - 32 || t->nbytes + need > PM__LINE_BYTES) return false;
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t *to = t->bytes + t->nbytes;
+        pm__ent *e = &ents[i];
+        to[0] = s->first;
+        memcpy(to + 1, s->rest, s->len - 1u);
+        if (k->plen) memcpy(to + s->len, k->prefix, k->plen);
+        if (e->len) {
+            to[each] = e->first;
+            memcpy(to + each + 1, e->rest, e->len - 1u);
+        }
+        t->nbytes += each + e->len;
+        t->e[t->n] = pm__ent_make(to, each + e->len, e->child, e->pay);
+        t->e[t->n++].fresh = fresh;
+    }
+    t->cost = cost;
+    return true;
+}
+
+/* Spells out a new child, if it is a line of few entries. */
+static bool pm__alg_absorb_child(pm__alg_final *t, const pm__ent *s, size_t above, unsigned after) {
+    if (!s->pay || pm__ref_kind(s->pay) != PM__LINE || !pm__ref_is_unique(s->pay)) return false;
+    pm__alg_pick k = pm__alg_pick_all((const pm__line *)pm__ref_ptr(s->pay));
+    if (!pm__alg_absorb(t, s, above, &k, after, true)) return false;
+    t->shells[t->nshells++] = s->pay;
+    return true;
+}
+
+/* A line of a list that fits one; eight bytes behind an entry's bytes can be read. 0: it does not, or no memory. */
+static pm__ref pm__alg_line(const pm__cx *cx, const uint8_t *prefix, size_t plen, const pm__ent *e, unsigned n) {
+    size_t lcp = pm__build_lcp(e, n, 0, plen);
+    size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, e, n, plen + lcp, lcp);
+    pm__line *x = size ? (pm__line *)pm__mem_alloc(cx->pool, size) : NULL;
+    if (!x) return 0;
+    uint32_t cmask = 0;
+    uint8_t flags = (uint8_t)(PM__LINE | (cx->unit ? PM__LINE_UNIT : 0)), *h = x->body + 2 * n;
+    if (plen) memcpy(h, prefix, plen);
+    h += plen;
+    for (size_t j = 0; j < lcp; j++) *h++ = pm__ent_at(&e[0], j);
+    for (unsigned i = 0; i < n; i++) { /* payloads come after, so that writing eight bytes at a time does no harm */
+        size_t l = e[i].len - lcp;
+        cmask |= (uint32_t)e[i].child << i;
+        x->body[i] = x->body[n + i] = 0;
+        if (l == 0) {
+            flags |= PM__LINE_E;
+            continue;
+        }
+        x->body[i] = lcp ? e[i].rest[lcp - 1] : e[i].first;
+        x->body[n + i] = (uint8_t)--l;
+        if (l - 1 < 8) pm__store64(h, pm__load64(e[i].rest + lcp));
+        else if (l) memcpy(h, e[i].rest + lcp, l);
+        h += l;
+    }
+    uint64_t *pay = (uint64_t *)(void *)((char *)x + size);
+    for (unsigned i = 0; i < n; i++)
+        if (e[i].child || !cx->unit) *--pay = e[i].pay;
+    pm__count_init(&x->rc);
+    x->flags = flags;
+    x->n = (uint8_t)n;
+    x->plen = (uint8_t)(plen + lcp);
+    x->size8 = (uint8_t)(size / 8);
+    x->cmask = cmask;
+    return pm__ref_make(x, PM__LINE, size);
+}
+
+/* Builds a list; what is not fresh gains a reference. 0: no memory. */
+static pm__ref pm__alg_build(pm__alg *q, const pm__ent *e, unsigned n, const uint8_t *prefix, size_t plen) {
+    pm__ref r = pm__alg_line(q->cx, prefix, plen, e, n);
+    if (!r) r = pm__build_nodes(q->cx, prefix, plen, e, n, 0);
+    if (!r) {
+        q->status = PM_NOMEM;
+        return 0;
+    }
+    for (unsigned i = 0; i < n; i++)
+        if (e[i].child && !e[i].fresh) PM__PREFETCH(pm__ref_ptr(e[i].pay));
+    for (unsigned i = 0; i < n; i++)
+        if (!e[i].fresh) pm__pay_retain(q->cx, e[i].child, e[i].pay);
+    return r;
+}
+
+/* Builds the final list; what was absorbed has moved. False: no memory. */
+static bool pm__alg_build_final(pm__alg *q, pm__alg_final *t, const uint8_t *prefix, size_t plen, pm__ref *out) {
+    *out = pm__alg_build(q, t->e, t->n, prefix, plen);
+    while (*out && t->nshells) {
+        pm__line *y = (pm__line *)pm__ref_ptr(t->shells[--t->nshells]);
+        pm__mem_free(y, pm__line_size(y));
+    }
+    return *out != 0;
+}
+
+/* Makes a node of its own of what a pair keeps of one side, where that is not on a node's root. False: no memory. */
+static bool pm__alg_own(pm__alg *q, pm__alg_pair *p, const pm_place *at) {
+    pm_place e = *at;
+    pm__ref r;
+    if (!pm__place_enter(&e) || e.depth == 0) return true;
+    if (!pm__place_share(q->cx, &e, &r)) {
+        q->status = PM_NOMEM;
+        return false;
+    }
+    p->ref = r;
+    p->alg = PM_ALG_ELEMENT;
+    return true;
+}
+
+/* Whose content a pair keeps: PM_ALG_LEFT, PM_ALG_RIGHT, PM_ALG_ELEMENT, or PM_ALG_NONE if nothing lies there. */
+static pm_alg pm__alg_kept(const pm__alg_pair *p, pm_place *at) {
+    pm_place e = p->a;
+    if (p->alg == PM_ALG_ELEMENT) return PM_ALG_ELEMENT;
+    if ((p->alg & PM_ALG_LEFT) && pm__place_enter(&e)) {
+        *at = e;
+        return PM_ALG_LEFT;
+    }
+    e = p->b;
+    if ((p->alg & PM_ALG_RIGHT) && pm__place_enter(&e)) {
+        *at = e;
+        return PM_ALG_RIGHT;
+    }
+    return PM_ALG_NONE;
+}
+
+/* Spells small new lines out in the list, where there is room. */
+static void pm__alg_condense(pm__alg_final *t, size_t plen) {
+    pm__ent from[PM__BUILD_ENTS];
+    unsigned n = t->n;
+    t->cost = PM__LINE_HDR + plen;
+    for (unsigned i = 0; i < n; i++) t->cost += pm__alg_cost(&t->e[i]);
+    memcpy(from, t->e, n * sizeof *from);
+    t->n = 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (from[i].child && from[i].fresh && pm__alg_absorb_child(t, &from[i], plen, n - i - 1)) continue;
+        t->e[t->n++] = from[i];
+    }
+}
+
