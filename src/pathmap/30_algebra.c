@@ -35,6 +35,8 @@ enum {
     PM__ALG_WAITS = 8,      /* beside the values of pm_alg: the answer of a pair is not known yet */
     PM__ALG_PICK = 9,       /* and: a few entries of the left side's line stay, those of the bits in `ref`; no node yet */
     PM__ALG_LIST = 2 * PM__LINE_ENTRIES,
+    PM__ALG_CAREFUL = 16,   /* pairs after one whose keys were not enough to tell suffixes apart */
+    PM__ALG_AHEAD = 4,      /* pairs whose nodes are asked for before their turn */
     PM__ALG_CHUNK = 1 << 16
 };
 
@@ -86,6 +88,7 @@ typedef struct pm__alg {
     const pm__cx *cx;
     pm__alg_op op;
     bool idempotent;
+    uint8_t careful; /* lines: so many pairs more are compared with care */
     pm_status status;
     pm__alg_frame *top;
     pm__alg_chunk *chunk, *spare;

@@ -48,15 +48,15 @@ static pm__alg_pick pm__alg_pick_all(const pm__line *x) {
 /* Lists them. */
 static unsigned pm__alg_pick_list(const pm__alg_pick *k, pm__ent *out) {
     const pm__line *x = k->x;
-    const uint8_t *heap = pm__line_heap(x);
-    unsigned n = 0;
+    const uint8_t *lens = pm__line_lens(x) + k->lo, *h = pm__line_heap(x) + pm__line_off(x, k->lo) + k->cut;
+    unsigned n = 0, at = 0;
     for (uint32_t m = k->mask; m; m &= m - 1) {
-        unsigned i = k->lo + pm__ctz32(m), len = pm__line_suffix(x, i);
-        const uint8_t *h = heap + pm__line_off(x, i) + k->cut;
+        unsigned to = pm__ctz32(m), i = k->lo + to;
+        for (; at < to; at++) h += lens[at];
         pm__ent *e = &out[n++];
         e->rest = h;
         e->first = k->cut ? h[-1] : x->body[i];
-        e->len = (uint16_t)(len ? len - k->cut : 0);
+        e->len = (uint16_t)(i == 0 && pm__line_has_e(x) ? 0 : lens[at] + 1u - k->cut);
         e->child = pm__line_is_child(x, i);
         e->pay = e->child ? *pm__line_child(x, i) : *pm__line_val(x, i);
         e->fresh = false;

@@ -112,8 +112,8 @@ static void pm__alg_abandon(pm__alg *q) {
     for (unsigned i = 0; i < f->nents; i++)
         if (f->ents[i].fresh) pm__pay_release(q->cx, f->ents[i].child, f->ents[i].pay);
     unsigned k = 0;
-    for (uint64_t m = f->weave ? f->weave->fresh : 0; m; m &= m - 1)
-        pm__pay_release(q->cx, false, f->weave->val[pm__ctz64(m)]);
+    for (uint32_t m = f->weave ? f->weave->fresh : 0; m; m &= m - 1)
+        pm__pay_release(q->cx, false, f->weave->val[pm__ctz32(m)]);
     if (f->bytes)
         for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
             if (pm_mask_test(&f->fresh, (uint8_t)c)) pm__pay_release(q->cx, false, f->vals[k]);
@@ -156,9 +156,9 @@ static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__a
         }
         while (f->next < f->npairs && f->pairs[f->next].alg != PM__ALG_WAITS) f->next++;
         if (f->next < f->npairs) {
-            if (step == PM__ALG_OPENED)
-                for (unsigned i = 0; i < 3; i++) pm__alg_ask(f, f->next + i);
-            pm__alg_ask(f, f->next + 3);
+            if (step == PM__ALG_OPENED && !f->weave)
+                for (unsigned i = 0; i + 1 < PM__ALG_AHEAD; i++) pm__alg_ask(f, f->next + i);
+            if (step != PM__ALG_OPENED || !f->weave) pm__alg_ask(f, f->next + PM__ALG_AHEAD - 1);
             step = pm__alg_visit(q, &f->pairs[f->next].a, &f->pairs[f->next].b, out);
         } else {
             step = pm__alg_close(q, out) ? PM__ALG_DONE : PM__ALG_FAILED;
