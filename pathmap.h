@@ -183,7 +183,8 @@ PM_API const pm_ops *pm_ops_unit(void);    /* sets: no payload */
 PM_API const pm_ops *pm_ops_left(void);    /* the default: join and meet keep the left, subtract removes */
 PM_API const pm_ops *pm_ops_lattice(void); /* join max, meet min, subtract cancels equals */
 PM_API const pm_ops *pm_ops_sum(void);     /* join adds (wrapping), meet min, subtract keeps a positive difference */
-PM_API const pm_ops *pm_ops_bits(void); /* join or, meet and, subtract and-not; a zero result vanishes (not in join) */
+/* join or, meet and, subtract and-not; a zero result vanishes, but not in a join, nor where a zero meets itself */
+PM_API const pm_ops *pm_ops_bits(void);
 PM_API const pm_ops *pm_ops_bytes(void);   /* counted byte strings made by pm_bytes_new; left wins */
 
 /* Makes a counted byte string to be used as a value under pm_ops_bytes().
@@ -686,28 +687,6 @@ PM_API pm_witness pm_rz_witness(const pm_rz *z);
 PM_API PM_NODISCARD pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const pm_val **out);
 PM_API void pm_witness_drop(pm_witness *w);
 
-/* Iterators: `for (pm_iter i = pm_iter_vals(&m); pm_iter_next(&i);) …`
-   `key` and `len` are the current path, `val` its value (NULL at a location without one).
-   Owns     an iterator that has answered false holds nothing; one left earlier needs pm_iter_drop */
-typedef struct pm_iter {
-    const uint8_t *key;
-    size_t len;
-    const pm_val *val;
-    pm_rz z;
-    uint8_t state, paths;
-} pm_iter;
-
-/* Every value in key order, the empty path first.  Valid until the next write to `m`. */
-PM_API pm_iter pm_iter_vals(const pm_map *m);
-/* Every location in key order, the empty path first. */
-PM_API pm_iter pm_iter_paths(const pm_map *m);
-/* Every value at and below the focus of `z`; keys are relative to that focus. */
-PM_API pm_iter pm_iter_vals_of_rz(const pm_rz *z);
-/* Steps on. False after the last, and when memory for the path ran out (pm_iter_status tells). */
-PM_API bool pm_iter_next(pm_iter *i);
-PM_API pm_status pm_iter_status(const pm_iter *i);
-PM_API void pm_iter_drop(pm_iter *i);
-
 /* ---- src/pathmap/51_write_zipper.h --------------------------------------------------------------------- */
 
 /* Write zippers: cursors that edit.
@@ -953,23 +932,84 @@ PM_API PM_NODISCARD pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_
    Fails    what fn answers, which leaves all as it was; PM_NOMEM */
 PM_API PM_NODISCARD pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx);
 
-/* ---- src/pathmap/54_zipper_views.h --------------------------------------------------------------------- */
+/* ---- src/pathmap/54_iterate.h -------------------------------------------------------------------------- */
 
-/* Zippers of any kind behind one interface, and views: zippers over tries that are not stored anywhere.
+/* Iterators over values and locations in key order. */
 
-   A pm_zip moves and answers like a pm_rz, over a map or over one of these:
-     prefix     constant bytes, then another zipper's trie
-     product    paths of the first factor, then of the second, ..: where a factor's path ends, the next one begins
-     dependent  the same, with a function that supplies the next factor
-     overlay    what is in either of two
-     meet, subtract   as pm_meet and pm_subtract would make, without making it
-     empty      nothing, not even a root
-   Code written for pm_zip (a fold, an export, a query) takes all of them; pm_zip_make_map makes a map of any.
+/* Iterators: `for (pm_iter i = pm_iter_vals(&m); pm_iter_next(&i);) …`
+   `key` and `len` are the current path, `val` its value (NULL at a location without one).
+   Owns     an iterator that has answered false holds nothing; one left earlier needs pm_iter_drop */
+typedef struct pm_iter {
+    const uint8_t *key;
+    size_t len;
+    const pm_val *val;
+    pm_rz z;
+    uint8_t state, paths;
+} pm_iter;
 
-   A view is made of forks of its factors, rooted at their focus; the factors stay the caller's, who may move or drop
-   them at once. It reads what they read, and is valid as long as that is. Its origin is where it was opened, the empty
-   path, except for prefix and empty zippers.
-   A zipper whose root does not exist holds nothing: a product with it ends there, a prefix before it does not exist.
+/* Every value in key order, the empty path first.  Valid until the next write to `m`. */
+PM_API pm_iter pm_iter_vals(const pm_map *m);
+/* Every location in key order, the empty path first. */
+PM_API pm_iter pm_iter_paths(const pm_map *m);
+/* Every value at and below the focus of `z`; keys are relative to that focus. */
+PM_API pm_iter pm_iter_vals_of_rz(const pm_rz *z);
+/* Steps on. False after the last, and when memory for the path ran out (pm_iter_status tells). */
+PM_API bool pm_iter_next(pm_iter *i);
+PM_API pm_status pm_iter_status(const pm_iter *i);
+PM_API void pm_iter_drop(pm_iter *i);
+
+/* ---- src/pathmap/55_write_algebra.h -------------------------------------------------------------------- */
+
+/* Algebra in place, through write zippers: see 45_map_algebra.h for what the operations mean.
+
+   The left operand is what is at and below the writer's focus, value included; a place that does not exist counts as
+   the empty trie, on either side. *alg (may be NULL) tells what became of it: PM_ALG_NONE, it is empty now;
+   PM_ALG_LEFT, it did not change (and was not empty); PM_ALG_ELEMENT, it changed. An empty result does not make the
+   focus exist, nor does it remove it, unless `prune` is set: then pm_wz_prune_path follows.
+
+   A source may be a zipper over the writer's own map. Sources are kept, and shared with.
+   Fails    PM_NOMEM, PM_MISMATCH, PM_BADHOOK: nothing changed, unless said otherwise
+   Cost     O(nodes that differ); nothing is un-shared that does not change */
+
+/* Unites the focus with what is at and below the focus of `src`. */
+PM_API PM_NODISCARD pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg);
+/* The same with a whole map. */
+PM_API PM_NODISCARD pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg);
+/* The same; *src becomes empty. */
+PM_API PM_NODISCARD pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg);
+/* The same with what is at and below another writer's focus, which is then taken away there; `prune` prunes it.
+   Fails    PM_INVALID if both are one writer. If memory runs out, `from` may have kept what `w` got already */
+PM_API PM_NODISCARD pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg);
+
+/* Keeps what both have. */
+PM_API PM_NODISCARD pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg);
+/* Replaces the focus by what `a` and `b` both have; the status compares with what was there before. */
+PM_API PM_NODISCARD pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *alg);
+/* Takes away what the source has. */
+PM_API PM_NODISCARD pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg);
+
+/* Keeps what has a prefix, below the focus, with a value in the source. */
+PM_API PM_NODISCARD pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg);
+/* Replaces the focus by what of the source has a prefix with a value in the old focus.
+   *done (may be NULL): false, and no change, if either place does not exist */
+PM_API PM_NODISCARD pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done);
+
+/* Drops the first k bytes of everything below the focus and unites what then falls together; values fewer than k + 1
+   bytes below vanish, as do places fewer than k below. The focus value stays. k = 0 moves nothing. With `prune`,
+   pm_wz_prune_path follows. Values are combined in the order of paths; the hooks are taken to be associative.
+   *left (may be NULL): whether a value or a branch is left at the focus
+   Cost     O(nodes down to that depth, each once), and that of the joins */
+PM_API PM_NODISCARD pm_status pm_wz_join_k_path(pm_wz *w, size_t k, bool prune, bool *left);
+/* The same, keeping only what is found below every place k bytes down. */
+PM_API PM_NODISCARD pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, bool *left);
+
+/* ---- src/pathmap/56_zip.h ------------------------------------------------------------------------------ */
+
+/* Zippers of any kind behind one interface.
+
+   A pm_zip moves and answers like a pm_rz, over a map or over a view, a trie that is not stored anywhere (57_zip_views,
+   58_zip_pairs). Code written for pm_zip (a fold, an export, a query) takes all of them; pm_zip_make_map makes a map of
+   any.
 
    The focus may be a location that does not exist, as with pm_rz. A move that cannot get memory answers false or 0,
    and the focus is then somewhere between the root and the place to go to; moves to a next place in order go back to
@@ -1029,40 +1069,6 @@ typedef struct pm_zip_ops {
 PM_API PM_NODISCARD pm_status pm_zip_of_map(pm_zip *out, const pm_map *m, const void *path, size_t len);
 /* A fork of a read zipper, see pm_rz_fork. */
 PM_API PM_NODISCARD pm_status pm_zip_of_rz(pm_zip *out, const pm_rz *z);
-/* Nothing, at `path`, which is the root prefix. */
-PM_API PM_NODISCARD pm_status pm_zip_empty(pm_zip *out, const void *path, size_t len);
-/* `prefix`, then the source. The leading bytes `root` of it are the root prefix.
-   Fails    also PM_INVALID if `prefix` does not begin with `root` */
-PM_API PM_NODISCARD pm_status pm_zip_prefix(pm_zip *out, const pm_zip *src, const void *prefix, size_t len,
-                                            const void *root, size_t root_len);
-/* All paths p0 p1 p2 .. of `n` factors, n >= 1. Where a factor comes to a location without child, the next one that
-   has any begins; the value there is the earlier factor's, the root values of later factors are hidden. */
-PM_API PM_NODISCARD pm_status pm_zip_product(pm_zip *out, const pm_zip *factors, size_t n);
-
-/* Supplies a factor: the `factors` ones so far have led to `path`, from the origin, which has no child yet.
-   *payload is what the call that made the last factor left there; what this call leaves belongs to the new factor.
-   Opens *next, which is zero and becomes the view's, or leaves it to say that there is none. Is called again when
-   the zipper comes back, and must then answer the same. A failure is told by pm_zip_status. */
-typedef pm_status (*pm_zip_next_fn)(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t factors,
-                                    pm_zip *next);
-
-/* The product of `first` and of what `next` supplies, again and again. A function that keeps supplying factors
-   without any child at one place is stopped, with PM_INVALID as status. */
-PM_API PM_NODISCARD pm_status pm_zip_dependent(pm_zip *out, const pm_zip *first, pm_zip_next_fn next, void *ctx,
-                                               uint64_t payload);
-
-/* Answers which value to show at a location, or PM_ALG_NONE; PM_ALG_ELEMENT after storing a value in *out, whose
-   reference then belongs to the view. `left` or `right` is NULL where there is none, never both. */
-typedef pm_alg (*pm_zip_choose_fn)(void *ctx, const pm_val *left, const pm_val *right, pm_val *out);
-
-/* The locations of both. `choose` NULL: the left value, else the right. A choice of an absent value shows none. */
-PM_API PM_NODISCARD pm_status pm_zip_overlay(pm_zip *out, const pm_zip *left, const pm_zip *right,
-                                             pm_zip_choose_fn choose, void *ctx);
-/* What pm_meet and pm_subtract make: see 45_map_algebra.h.
-   Cost     a location exists only if something remains at or below it, so the child mask and existence look ahead
-            to the first such place; going from value to value does not. PM_BADHOOK is told by pm_zip_status */
-PM_API PM_NODISCARD pm_status pm_zip_meet(pm_zip *out, const pm_zip *left, const pm_zip *right);
-PM_API PM_NODISCARD pm_status pm_zip_subtract(pm_zip *out, const pm_zip *left, const pm_zip *right);
 
 /* Opens in *out a zipper whose root is the focus of `z`, with the same origin.
    Valid    as `z` */
@@ -1104,17 +1110,6 @@ PM_API PM_NODISCARD pm_status pm_zip_val_count(pm_zip *z, uint64_t *out);
    Fails    PM_NOMEM; PM_MISMATCH: `ops` are others; what a view's function answered. *out is untouched */
 PM_API PM_NODISCARD pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_map *out);
 
-/* Products. Any other kind is a product of one factor: count 1, focus 0, no seams. */
-
-/* How many factors there are; of a dependent product, those between the origin and the focus. */
-PM_API size_t pm_zip_factor_count(const pm_zip *z);
-/* The factor that the focus lies in; a seam belongs to the earlier one. */
-PM_API size_t pm_zip_focus_factor(const pm_zip *z);
-/* Where on the way to the focus a factor ended, as lengths of origin path, one for each factor but that of the focus.
-   Writes at most `cap` of them.
-   Returns  how many there are: pm_zip_focus_factor(z) */
-PM_API size_t pm_zip_path_indices(const pm_zip *z, size_t *out, size_t cap);
-
 /* Moves; each as the one of pm_rz. */
 
 PM_API void pm_zip_reset(pm_zip *z);
@@ -1148,50 +1143,73 @@ PM_API PM_NODISCARD pm_status pm_zip_each(pm_zip *z,
                                           bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val),
                                           void *ctx);
 
-/* ---- src/pathmap/55_write_algebra.h -------------------------------------------------------------------- */
+/* ---- src/pathmap/57_zip_views.h ------------------------------------------------------------------------ */
 
-/* Algebra in place, through write zippers: see 45_map_algebra.h for what the operations mean.
+/* Views: zippers over tries that are not stored anywhere.
 
-   The left operand is what is at and below the writer's focus, value included; a place that does not exist counts as
-   the empty trie, on either side. *alg (may be NULL) tells what became of it: PM_ALG_NONE, it is empty now;
-   PM_ALG_LEFT, it did not change (and was not empty); PM_ALG_ELEMENT, it changed. An empty result does not make the
-   focus exist, nor does it remove it, unless `prune` is set: then pm_wz_prune_path follows.
+     prefix     constant bytes, then another zipper's trie
+     product    paths of the first factor, then of the second, ..: where a factor's path ends, the next one begins
+     dependent  the same, with a function that supplies the next factor
+     empty      nothing, not even a root
 
-   A source may be a zipper over the writer's own map. Sources are kept, and shared with.
-   Fails    PM_NOMEM, PM_MISMATCH, PM_BADHOOK: nothing changed, unless said otherwise
-   Cost     O(nodes that differ); nothing is un-shared that does not change */
+   A view is made of forks of its factors, rooted at their focus; the factors stay the caller's, who may move or drop
+   them at once. It reads what they read, and is valid as long as that is. Its origin is where it was opened, the empty
+   path, except for prefix and empty zippers.
+   A zipper whose root does not exist holds nothing: a product with it ends there, a prefix before it does not exist.
+   Opening is as in 56_zip.h. */
 
-/* Unites the focus with what is at and below the focus of `src`. */
-PM_API PM_NODISCARD pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg);
-/* The same with a whole map. */
-PM_API PM_NODISCARD pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg);
-/* The same; *src becomes empty. */
-PM_API PM_NODISCARD pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg);
-/* The same with what is at and below another writer's focus, which is then taken away there; `prune` prunes it.
-   Fails    PM_INVALID if both are one writer. If memory runs out, `from` may have kept what `w` got already */
-PM_API PM_NODISCARD pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg);
+/* Nothing, at `path`, which is the root prefix. */
+PM_API PM_NODISCARD pm_status pm_zip_empty(pm_zip *out, const void *path, size_t len);
+/* `prefix`, then the source. The leading bytes `root` of it are the root prefix.
+   Fails    also PM_INVALID if `prefix` does not begin with `root` */
+PM_API PM_NODISCARD pm_status pm_zip_prefix(pm_zip *out, const pm_zip *src, const void *prefix, size_t len,
+                                            const void *root, size_t root_len);
+/* All paths p0 p1 p2 .. of `n` factors, n >= 1. Where a factor comes to a location without child, the next one that
+   has any begins; the value there is the earlier factor's, the root values of later factors are hidden. */
+PM_API PM_NODISCARD pm_status pm_zip_product(pm_zip *out, const pm_zip *factors, size_t n);
 
-/* Keeps what both have. */
-PM_API PM_NODISCARD pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg);
-/* Replaces the focus by what `a` and `b` both have; the status compares with what was there before. */
-PM_API PM_NODISCARD pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *alg);
-/* Takes away what the source has. */
-PM_API PM_NODISCARD pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg);
+/* Supplies a factor: the `factors` ones so far have led to `path`, from the origin, which has no child yet.
+   *payload is what the call that made the last factor left there; what this call leaves belongs to the new factor.
+   Opens *next, which is zero and becomes the view's, or leaves it to say that there is none. Is called again when
+   the zipper comes back, and must then answer the same. A failure is told by pm_zip_status. */
+typedef pm_status (*pm_zip_next_fn)(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t factors,
+                                    pm_zip *next);
 
-/* Keeps what has a prefix, below the focus, with a value in the source. */
-PM_API PM_NODISCARD pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg);
-/* Replaces the focus by what of the source has a prefix with a value in the old focus.
-   *done (may be NULL): false, and no change, if either place does not exist */
-PM_API PM_NODISCARD pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done);
+/* The product of `first` and of what `next` supplies, again and again. A function that keeps supplying factors
+   without any child at one place is stopped, with PM_INVALID as status. */
+PM_API PM_NODISCARD pm_status pm_zip_dependent(pm_zip *out, const pm_zip *first, pm_zip_next_fn next, void *ctx,
+                                               uint64_t payload);
 
-/* Drops the first k bytes of everything below the focus and unites what then falls together; values fewer than k + 1
-   bytes below vanish, as do places fewer than k below. The focus value stays. k = 0 moves nothing. With `prune`,
-   pm_wz_prune_path follows. Values are combined in the order of paths; the hooks are taken to be associative.
-   *left (may be NULL): whether a value or a branch is left at the focus
-   Cost     O(nodes down to that depth, each once), and that of the joins */
-PM_API PM_NODISCARD pm_status pm_wz_join_k_path(pm_wz *w, size_t k, bool prune, bool *left);
-/* The same, keeping only what is found below every place k bytes down. */
-PM_API PM_NODISCARD pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, bool *left);
+/* Products. Any other kind is a product of one factor: count 1, focus 0, no seams. */
+
+/* How many factors there are; of a dependent product, those between the origin and the focus. */
+PM_API size_t pm_zip_factor_count(const pm_zip *z);
+/* The factor that the focus lies in; a seam belongs to the earlier one. */
+PM_API size_t pm_zip_focus_factor(const pm_zip *z);
+/* Where on the way to the focus a factor ended, as lengths of origin path, one for each factor but that of the focus.
+   Writes at most `cap` of them.
+   Returns  how many there are: pm_zip_focus_factor(z) */
+PM_API size_t pm_zip_path_indices(const pm_zip *z, size_t *out, size_t cap);
+
+/* ---- src/pathmap/58_zip_pairs.h ------------------------------------------------------------------------ */
+
+/* Views of two zippers side by side, made of forks of them as other views are (57_zip_views.h):
+
+     overlay          what is in either of two
+     meet, subtract   as pm_meet and pm_subtract would make, without making it */
+
+/* Answers which value to show at a location, or PM_ALG_NONE; PM_ALG_ELEMENT after storing a value in *out, whose
+   reference then belongs to the view. `left` or `right` is NULL where there is none, never both. */
+typedef pm_alg (*pm_zip_choose_fn)(void *ctx, const pm_val *left, const pm_val *right, pm_val *out);
+
+/* The locations of both. `choose` NULL: the left value, else the right. A choice of an absent value shows none. */
+PM_API PM_NODISCARD pm_status pm_zip_overlay(pm_zip *out, const pm_zip *left, const pm_zip *right,
+                                             pm_zip_choose_fn choose, void *ctx);
+/* What pm_meet and pm_subtract make: see 45_map_algebra.h.
+   Cost     a location exists only if something remains at or below it, so the child mask and existence look ahead
+            to the first such place; going from value to value does not. PM_BADHOOK is told by pm_zip_status */
+PM_API PM_NODISCARD pm_status pm_zip_meet(pm_zip *out, const pm_zip *left, const pm_zip *right);
+PM_API PM_NODISCARD pm_status pm_zip_subtract(pm_zip *out, const pm_zip *left, const pm_zip *right);
 
 /* ---- src/pathmap/60_fold.h ----------------------------------------------------------------------------- */
 
@@ -1639,12 +1657,6 @@ static PM__INLINE uint64_t pm__bswap64(uint64_t x) {
 
 /* ---- unaligned memory ---------------------------------------------------------------------------------------- */
 
-static PM__INLINE uint16_t pm__load16(const void *p) {
-    uint16_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
 static PM__INLINE uint32_t pm__load32(const void *p) {
     uint32_t v;
     memcpy(&v, p, sizeof v);
@@ -1657,7 +1669,6 @@ static PM__INLINE uint64_t pm__load64(const void *p) {
     return v;
 }
 
-static PM__INLINE void pm__store16(void *p, uint16_t v) { memcpy(p, &v, sizeof v); }
 static PM__INLINE void pm__store32(void *p, uint32_t v) { memcpy(p, &v, sizeof v); }
 static PM__INLINE void pm__store64(void *p, uint64_t v) { memcpy(p, &v, sizeof v); }
 
@@ -1945,6 +1956,15 @@ static PM__UNUSED void *pm__mem_grow(void *p, size_t old_size, size_t new_size) 
     if (old_size) memcpy(q, p, old_size < new_size ? old_size : new_size);
     pm__mem_free_big(p, old_size);
     return q;
+}
+
+/* Makes a full list of *cap items of `each` bytes twice as long, or `first` items if it had none. NULL: no memory, and
+   nothing changed. */
+static PM__UNUSED void *pm__mem_grow_list(void *list, size_t *cap, size_t each, size_t first) {
+    size_t more = *cap ? *cap * 2 : first;
+    void *grown = more > SIZE_MAX / 2 / each ? NULL : pm__mem_grow(list, *cap * each, more * each);
+    if (grown) *cap = more;
+    return grown;
 }
 
 #if !PM_POOL
@@ -3038,7 +3058,6 @@ static PM__INLINE const pm_ops *pm__ops_of(const pm_ops *ops) { return ops ? ops
 static PM__INLINE bool pm__ops_is_plain(const pm_ops *ops) { return !ops->retain && !ops->release; }
 
 static PM__INLINE bool pm__ops_is_unit(const pm_ops *ops) { return (ops->flags & PM_OPS_UNIT) != 0; }
-static PM__INLINE bool pm__ops_is_idempotent(const pm_ops *ops) { return (ops->flags & PM_OPS_IDEMPOTENT) != 0; }
 
 static PM__INLINE void pm__val_retain(const pm_ops *ops, pm_val v) {
     if (ops->retain) ops->retain(ops->ctx, v);
@@ -3299,6 +3318,26 @@ static PM__INLINE pm__ent pm__ent_make(const uint8_t *s, size_t len, bool child,
     e.child = child;
     e.fresh = true;
     return e;
+}
+
+/* memcpy for pieces that are mostly shorter than the call would take: suffixes, not keys. */
+static PM__INLINE void pm__copy_short(uint8_t *to, const uint8_t *from, size_t n) {
+    if (n > 16) {
+        memcpy(to, from, n);
+    } else if (n >= 8) {
+        uint64_t a = pm__load64(from), z = pm__load64(from + n - 8);
+        pm__store64(to, a);
+        pm__store64(to + n - 8, z);
+    } else if (n >= 4) {
+        uint32_t a = pm__load32(from), z = pm__load32(from + n - 4);
+        pm__store32(to, a);
+        pm__store32(to + n - 4, z);
+    } else if (n) {
+        uint8_t m = from[n >> 1], z = from[n - 1];
+        to[0] = from[0];
+        to[n >> 1] = m;
+        to[n - 1] = z;
+    }
 }
 
 /* Length of the common prefix of two byte strings. */
@@ -3671,7 +3710,7 @@ static pm__line *pm__line_encode(const pm__cx *cx, size_t size, const uint8_t *p
             size_t l = e->len - from - 1;
             x->body[i] = pm__ent_at(e, from);
             x->body[n + i] = (uint8_t)l;
-            memcpy(heap, e->rest + from, l);
+            pm__copy_short(heap, e->rest + from, l);
             heap += l;
         }
         if (e->child) x->cmask |= (uint32_t)1 << i;
@@ -5626,11 +5665,9 @@ static void pm__tally_prefetch(pm__ref r) {
 
 static bool pm__tally_push(pm__tally *t, pm__ref r, size_t depth, bool shared) {
     if (t->used == t->cap) {
-        size_t cap = t->cap ? t->cap * 2 : 32;
-        void *grown = pm__mem_grow(t->stack, t->cap * sizeof *t->stack, cap * sizeof *t->stack);
+        void *grown = pm__mem_grow_list(t->stack, &t->cap, sizeof *t->stack, 32);
         if (!grown) return false;
         t->stack = (pm__tally_frame *)grown;
-        t->cap = cap;
     }
     pm__tally_frame *f = &t->stack[t->used++];
     f->node = r;
@@ -5778,15 +5815,17 @@ static unsigned pm__bulk_entries(const pm__bulk *b, const pm__bulk_group *g, siz
 static bool pm__bulk_plan(const pm__bulk *b, pm__bulk_group *g, unsigned n, size_t from, size_t room,
                           unsigned entries) {
     size_t bytes = 0;
+    uint64_t sizes = 0; /* bit k: some folded group of k keys could be spelled out */
     for (unsigned i = 0; i < n; i++) {
         bytes += g[i].fold ? g[i].folded : g[i].spelled;
         entries += pm__bulk_entries(b, &g[i], from);
+        if (g[i].fold && g[i].spelled) sizes |= (uint64_t)1 << (g[i].hi - g[i].lo);
     }
     if (entries > PM__LINE_ENTRIES || bytes > room) return false;
-    for (size_t size = 2; size <= PM__LINE_ENTRIES; size++) /* spell out the smallest first */
-        for (unsigned i = 0; i < n; i++) {
+    for (; sizes; sizes &= sizes - 1) /* spell out the smallest first */
+        for (unsigned i = 0, size = pm__ctz64(sizes); i < n; i++) {
             if (!g[i].fold || !g[i].spelled || g[i].hi - g[i].lo != size) continue;
-            unsigned more = entries + (unsigned)size - pm__bulk_entries(b, &g[i], from);
+            unsigned more = entries + size - pm__bulk_entries(b, &g[i], from);
             if (more > PM__LINE_ENTRIES || bytes - g[i].folded + g[i].spelled > room) continue;
             bytes = bytes - g[i].folded + g[i].spelled;
             entries = more;
@@ -5937,8 +5976,8 @@ PM__UNUSED static pm__ref pm__bulk_build(const pm__cx *cx, const pm_key *keys, c
    they give depends on their contents only, so this is right for any values, and a trie of 2^80 paths in a kilobyte is
    combined in microseconds.
 
-   This part has the frames and the values; 31 makes nodes of lists; 32 has the lines, 33 the lists, 34 the bytes, 35 the
-   walk that ties them together.
+   This part has the frames and the values; 31 makes nodes of lists; 32 has the lines, 33 the lists, 34 the bytes, 35
+   the walk that ties them together.
 
    Failure (no memory, or a value hook that answers what it must not) takes the frames down and gives back whatever they
    had made. Operands are only read. */
@@ -5947,7 +5986,7 @@ typedef enum pm__alg_op { PM__ALG_JOIN, PM__ALG_MEET, PM__ALG_SUB, PM__ALG_RESTR
 
 enum {
     PM__ALG_WAITS = 8,      /* beside the values of pm_alg: the answer of a pair is not known yet */
-    PM__ALG_PICK = 9,       /* and: a few entries of the left side's line stay, those of the bits in `ref`; no node yet */
+    PM__ALG_PICK = 9,       /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
     PM__ALG_LIST = 2 * PM__LINE_ENTRIES,
     PM__ALG_CAREFUL = 16,   /* pairs after one whose keys were not enough to tell suffixes apart */
     PM__ALG_AHEAD = 4,      /* pairs whose nodes are asked for before their turn */
@@ -6181,8 +6220,8 @@ typedef struct pm__alg_final {
 
 static size_t pm__alg_cost(const pm__ent *e) { return 9u + e->len; }
 
-/* Some entries of a line: of those from `lo` on the ones whose bit is set, without `cut` bytes of suffix, and the prefix
-   that they are under. */
+/* Some entries of a line: of those from `lo` on the ones whose bit is set, without `cut` bytes of suffix, and the
+   prefix that they are under. */
 typedef struct pm__alg_pick {
     const pm__line *x;
     const uint8_t *prefix;
@@ -6376,8 +6415,8 @@ static void pm__alg_condense(pm__alg_final *t, size_t plen) {
 
    What stays is listed by number: entry i of A, entry i of B (+ 32), or pair p (+ 64). A child at suffix s meets the
    run of the other row's entries that go on from s, or the child there: a pair. It is answered later; then the list is
-   spelled out, and a node is made of it. A result of few entries of A, as they are, is not made into a node at once: the
-   list above may have room for them (PM__ALG_PICK). */
+   spelled out, and a node is made of it. A result of few entries of A, as they are, is not made into a node at once:
+   the list above may have room for them (PM__ALG_PICK). */
 
 enum { PM__ALG_FROM_B = PM__LINE_ENTRIES, PM__ALG_PAIR = 2 * PM__LINE_ENTRIES };
 
@@ -6867,20 +6906,21 @@ static pm__ref pm__alg_weave_line(const pm__cx *cx, const pm__alg_frame *f) {
 static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__ref *out) {
     const pm__alg_weave *w = f->weave;
     pm__alg_final t;
-    unsigned left = w->n;
+    unsigned left = w->n, i;
     if (!f->npairs && (*out = pm__alg_weave_line(q->cx, f)) != 0) return true;
     t.n = t.nshells = 0;
     t.nbytes = 0;
     t.cost = PM__LINE_HDR + f->plen;
     if (f->npairs) {
-        const pm__alg_row *r;
         left = 0;
-        for (unsigned k = 0, i; k < w->n; k++) {
-            if (w->item[k] >= PM__ALG_PAIR) left += pm__alg_pair_takes(w, &f->pairs[w->item[k] - PM__ALG_PAIR], &t.cost);
-            else left++, r = pm__alg_row_of(w, w->item[k], &i), t.cost += 9u + pm__alg_row_len(r, i);
+        for (unsigned k = 0; k < w->n; k++) {
+            unsigned item = w->item[k];
+            const pm__alg_row *r = pm__alg_row_of(w, item, &i);
+            if (item >= PM__ALG_PAIR) left += pm__alg_pair_takes(w, &f->pairs[item - PM__ALG_PAIR], &t.cost);
+            else left++, t.cost += 9u + pm__alg_row_len(r, i);
         }
     }
-    for (unsigned k = 0, i; k < w->n; k++) {
+    for (unsigned k = 0; k < w->n; k++) {
         if (w->item[k] >= PM__ALG_PAIR) {
             pm__alg_pair *p = &f->pairs[w->item[k] - PM__ALG_PAIR];
             size_t none = 0;
@@ -8458,11 +8498,9 @@ typedef struct pm__equal {
 
 static bool pm__equal_push(pm__equal *q, pm_place a, pm_place b) {
     if (q->used == q->cap) {
-        size_t cap = q->cap ? q->cap * 2 : 64;
-        void *grown = pm__mem_grow(q->jobs, q->cap * sizeof *q->jobs, cap * sizeof *q->jobs);
+        void *grown = pm__mem_grow_list(q->jobs, &q->cap, sizeof *q->jobs, 64);
         if (!grown) return false;
         q->jobs = (pm__equal_job *)grown;
-        q->cap = cap;
     }
     q->jobs[q->used].a = a;
     q->jobs[q->used++].b = b;
@@ -8585,11 +8623,20 @@ PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map
     return s;
 }
 
+/* The first eight bytes as a number that orders like them; of keys that differ in it no more need be read. */
+static PM__INLINE uint64_t pm__key_head(const pm_key *k) {
+    return pm__bswap64(pm__load_upto8(k->data, k->len));
+}
+
 /* True if the keys ascend strictly. */
 static bool pm__keys_ascend(const pm_key *keys, size_t n) {
+    uint64_t head = n ? pm__key_head(&keys[0]) : 0;
     for (size_t i = 1; i < n; i++) {
+        uint64_t last = head;
+        head = pm__key_head(&keys[i]);
+        if (PM__LIKELY(last < head)) continue;
         size_t a = keys[i - 1].len, b = keys[i].len, min = a < b ? a : b;
-        int c = min ? memcmp(keys[i - 1].data, keys[i].data, min) : 0;
+        int c = last > head ? 1 : min ? memcmp(keys[i - 1].data, keys[i].data, min) : 0;
         if (c > 0 || (c == 0 && a >= b)) return false;
     }
     return true;
@@ -8603,11 +8650,9 @@ typedef struct pm__losers {
 
 static bool pm__losers_add(pm__losers *l, pm_val v) {
     if (l->used == l->cap) {
-        size_t cap = l->cap ? l->cap * 2 : 16;
-        void *grown = pm__mem_grow(l->vals, l->cap * sizeof *l->vals, cap * sizeof *l->vals);
+        void *grown = pm__mem_grow_list(l->vals, &l->cap, sizeof *l->vals, 16);
         if (!grown) return false;
         l->vals = (pm_val *)grown;
-        l->cap = cap;
     }
     l->vals[l->used++] = v;
     return true;
@@ -9417,297 +9462,6 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     return z->exist_len > z->root_len ? z->exist_len - z->root_len : 0;
 }
 
-/* ---- moving on ----------------------------------------------------------------------------------------------- */
-
-/* The children of the location above the focus. */
-static pm_mask pm__rz_parent_mask(const pm_rz *z) {
-    pm_mask none = {{0, 0, 0, 0}};
-    if (z->len - 1 > z->exist_len) return none;
-    pm_place p = pm__rz_place(z);
-    if (z->len == z->exist_len) {
-        const pm_frame *f = &z->frames[z->nframes - 1];
-        pm__place_widen(&p, z->path + f->base, p.depth - 1u);
-        return pm__place_mask_entered(&p);
-    }
-    return pm__place_mask(&p);
-}
-
-/* Makes sure that going one byte down, or to a sibling, cannot run out of memory. */
-static bool pm__rz_spare(pm_rz *z) {
-    if (!pm__rz_begin(z) || !pm__rz_room(z, z->len + 1)) return false;
-    return z->nframes < z->frame_cap || pm__rz_grow_frames(z, z->nframes + 1);
-}
-
-/* Replaces the last byte by its neighbour among the children of the parent. Needs no memory: what it frees suffices. */
-static bool pm__rz_sibling(pm_rz *z, bool next) {
-    if (pm_rz_at_root(z)) return false;
-    uint8_t b = z->path[z->len - 1];
-    pm_mask m = pm__rz_parent_mask(z);
-    int c = next ? pm_mask_next(&m, b + 1) : pm_mask_prev(&m, b - 1);
-    if (c < 0) return false;
-    pm__rz_cut_to(z, z->len - 1);
-    return pm__rz_append_byte(z, (uint8_t)c);
-}
-
-/* To the next sibling of the focus or of the nearest place above it that has one, staying below `base` bytes; else to
-   `base`. Places off the trie have none. */
-static bool pm__rz_next_beside(pm_rz *z, size_t base) {
-    size_t on = z->exist_len + 1 > base ? z->exist_len + 1 : base;
-    if (z->len > on) pm__rz_cut_to(z, on);
-    while (z->len > base) {
-        if (pm__rz_sibling(z, true)) return true;
-        pm__rz_cut_to(z, z->len - 1);
-    }
-    return false;
-}
-
-PM_API bool pm_rz_to_next_sibling(pm_rz *z) { return pm__rz_spare(z) && pm__rz_sibling(z, true); }
-PM_API bool pm_rz_to_prev_sibling(pm_rz *z) { return pm__rz_spare(z) && pm__rz_sibling(z, false); }
-
-PM_API bool pm_rz_to_next_step(pm_rz *z) {
-    if (!pm__rz_spare(z)) {
-        pm_rz_reset(z);
-        return false;
-    }
-    return pm_rz_descend_first_byte(z) || pm__rz_next_beside(z, z->root_len);
-}
-
-/* From where the zipper stands, k bytes or fewer below `base`: to the next place just k below it, or to `base`. */
-static bool pm__rz_next_at_depth(pm_rz *z, size_t base, size_t k) {
-    while (z->len < base + k || !pm__rz_on_trie(z)) {
-        if (!pm__rz_spare(z)) break;
-        if (pm_rz_descend_first_byte(z)) continue;
-        if (!pm__rz_next_beside(z, base)) return false;
-    }
-    if (z->len == base + k && pm__rz_on_trie(z)) return true;
-    pm__rz_cut_to(z, base);
-    return false;
-}
-
-PM_API bool pm_rz_descend_first_k_path(pm_rz *z, size_t k) {
-    if (!pm__rz_on_trie(z)) return false;
-    return k <= SIZE_MAX - z->len && pm__rz_next_at_depth(z, z->len, k);
-}
-
-PM_API bool pm_rz_to_next_k_path(pm_rz *z, size_t k) {
-    size_t depth = z->len - z->root_len;
-    if (k == 0) return false;
-    if (k > depth) {
-        pm_rz_reset(z);
-        return false;
-    }
-    size_t base = z->len - k;
-    if (!pm__rz_spare(z)) {
-        pm__rz_cut_to(z, base);
-        return false;
-    }
-    return pm__rz_next_beside(z, base) && pm__rz_next_at_depth(z, base, k);
-}
-
-/* A copy of at most PM__SUFFIX_MAX bytes. Both sides have 8 bytes of room behind: lines keep payloads behind their
-   heaps, paths keep slack. */
-static PM__INLINE void pm__copy_suffix(uint8_t *d, const uint8_t *s, size_t n) {
-    if (PM__LIKELY(n <= 8)) {
-        memcpy(d, s, 8);
-    } else if (n <= 16) {
-        memcpy(d, s, 8);
-        memcpy(d + n - 8, s + n - 8, 8);
-    } else if (n <= 32) {
-        memcpy(d, s, 16);
-        memcpy(d + n - 16, s + n - 16, 16);
-    } else {
-        memcpy(d, s, n);
-    }
-}
-
-/* Stands on entry i of the line in the top frame: writes its path and says which entries agree. */
-static PM__INLINE bool pm__rz_stand(pm_rz *z, pm_frame *f, const pm__line *x, unsigned i) {
-    unsigned off = pm__line_off(x, i), len = pm__line_suffix(x, i), rest = pm__line_lens(x)[i];
-    const uint8_t *h = pm__line_heap(x) + off;
-    size_t at = f->base + x->plen;
-    if (PM__UNLIKELY(!pm__rz_room(z, at + len))) return false;
-    if (x->plen && f->place.depth < x->plen) memcpy(z->path + f->base, pm__line_heap(x), x->plen);
-    if (len) {
-        z->path[at] = x->body[i];
-        pm__copy_suffix(z->path + at + 1, h, rest);
-    }
-    unsigned lo = i, hi = i + 1;
-    if (pm__line_is_child(x, i)) lo = pm__line_agree_begin(x, i, h);
-    else hi = len ? pm__line_agree_end(x, i, h) : x->n;
-    f->place.lo = (uint8_t)lo, f->place.hi = (uint8_t)hi;
-    f->place.depth = (uint16_t)(x->plen + len);
-    z->len = z->exist_len = at + len;
-    return true;
-}
-
-/* Enters the child at the place of the top frame. */
-static PM__INLINE bool pm__rz_enter(pm_rz *z, pm__ref child) {
-    pm__ref_prefetch(child);
-    return pm__rz_push(z, pm__place_root(child), z->exist_len);
-}
-
-/* The entries of the top frame, a line, that lie below the zipper's root. */
-static unsigned pm__rz_line_end(const pm_rz *z, const pm_frame *f, const pm__line *x) {
-    if (PM__LIKELY(f->base >= z->root_len || z->root_len - f->base <= x->plen)) return x->n;
-    return pm__line_find(x, z->path + f->base + x->plen, z->root_len - f->base - x->plen).hi;
-}
-
-enum { PM__NEXT_FOUND, PM__NEXT_DOWN, PM__NEXT_UP, PM__NEXT_NOMEM };
-
-/* Goes on from entry i of the line in the top frame: to a value, into a child, or through. */
-static PM__INLINE int pm__rz_next_in_line(pm_rz *z, pm_frame *f, unsigned i) {
-    const pm__line *x = pm__place_line(&f->place);
-    for (unsigned end = pm__rz_line_end(z, f, x); i < end; i++) {
-        bool leads = pm__line_is_child(x, i);
-        pm__ref child = leads ? *pm__line_child(x, i) : 0;
-        if (leads && !child) continue;
-        if (!pm__rz_stand(z, f, x, i)) return PM__NEXT_NOMEM;
-        if (!leads) return PM__NEXT_FOUND;
-        uint32_t later = x->cmask >> i >> 1; /* by the time this child is done, the next one has arrived */
-        if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
-        return pm__rz_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
-    }
-    return PM__NEXT_UP;
-}
-
-/* The smallest byte from `from` on (0..256) that has a child or a value, or -1. */
-static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
-    if (from > 255) return -1;
-    unsigned w = from >> 6;
-    uint64_t bits = (x->mask[w].child | x->mask[w].val) >> (from & 63) << (from & 63);
-    while (!bits && ++w < 4) bits = x->mask[w].child | x->mask[w].val;
-    return bits ? (int)(w * 64 + pm__ctz64(bits)) : -1;
-}
-
-/* Asks for the child after the one at byte b. */
-static PM__INLINE void pm__byte_prefetch_after(const pm__byte *x, uint8_t b) {
-    unsigned r = pm__byte_is_wide(x) ? pm__byte_block_rank(x, b) : pm__byte_child_rank(x, b);
-    unsigned n = pm__byte_is_wide(x) ? pm__popcount32(pm__byte_block_bits(x, b >> 4)) : x->nc;
-    if (r + 1 < n && *(pm__byte_child(x, b) + 1)) pm__ref_prefetch(*(pm__byte_child(x, b) + 1));
-}
-
-/* The same in a byte node, from byte b; `value_done`: the value at b has been visited. */
-static PM__INLINE int pm__rz_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, bool value_done) {
-    const pm__byte *x = pm__place_byte(&f->place);
-    if (!pm__rz_room(z, f->base + 1)) return PM__NEXT_NOMEM;
-    for (int b = pm__byte_next(x, from); b >= 0; b = pm__byte_next(x, (unsigned)b + 1), value_done = false) {
-        uint8_t c = (uint8_t)b;
-        if (PM__UNLIKELY(f->base < z->root_len) && c != z->path[f->base]) return PM__NEXT_UP;
-        bool val = !value_done && pm__byte_has_val(x, c);
-        pm__ref child = !val && pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
-        if (!val && !child) continue;
-        z->path[f->base] = c;
-        f->place.lo = c, f->place.depth = 1;
-        z->len = z->exist_len = f->base + 1;
-        if (val) return PM__NEXT_FOUND;
-        pm__byte_prefetch_after(x, c);
-        return pm__rz_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
-    }
-    return PM__NEXT_UP;
-}
-
-/* Continues in the top frame after what its place has shown. `done`: what lies below the place as well. */
-static PM__INLINE int pm__rz_next_in_frame(pm_rz *z, bool done) {
-    pm_frame *f = &z->frames[z->nframes - 1];
-    pm_place *p = &f->place;
-    if (p->node == 0) return PM__NEXT_UP;
-    if (PM__LIKELY(pm__place_in_line(p))) {
-        unsigned i = done ? p->hi : p->lo;
-        if (!done && p->depth) i += pm__place_val_entry(p, pm__place_line(p));
-        return pm__rz_next_in_line(z, f, i);
-    }
-    if (p->depth == 0) return pm__rz_next_in_byte(z, f, 0, false);
-    return done ? pm__rz_next_in_byte(z, f, p->lo + 1u, false) : pm__rz_next_in_byte(z, f, p->lo, true);
-}
-
-/* Entries that the one after them may extend, as bits: same first byte, and not shorter. */
-static PM__INLINE uint32_t pm__line_maybe_extended(const pm__line *x) {
-    const uint8_t *lens = pm__line_lens(x);
-    uint32_t same = 0;
-#if PM__SSE2
-    for (unsigned at = 0; at < x->n; at += 16) {
-        const uint8_t *b = x->body + at, *l = lens + at;
-        __m128i first = _mm_cmpeq_epi8(pm__line_lo(b), pm__line_lo(b + 1));
-        __m128i next = pm__line_lo(l + 1), longer = _mm_cmpeq_epi8(_mm_max_epu8(pm__line_lo(l), next), next);
-        same |= (uint32_t)_mm_movemask_epi8(_mm_and_si128(first, longer)) << at;
-    }
-#else
-    for (unsigned i = 0; i + 1u < x->n; i++)
-        same |= (uint32_t)(x->body[i] == x->body[i + 1] && lens[i] <= lens[i + 1]) << i;
-#endif
-    return same & pm__low_bits(x->n - 1u);
-}
-
-/* The focus stands on a value in a line: notes what it takes to step along the following values of that line. */
-static void pm__rz_start_run(pm_rz *z) {
-    const pm_frame *f = &z->frames[z->nframes - 1];
-    if (!pm__place_in_line(&f->place)) return;
-    const pm__line *x = pm__place_line(&f->place);
-    unsigned i = f->place.lo;
-    uint32_t e = pm__line_has_e(x), end = pm__low_bits(pm__rz_line_end(z, f, x));
-    if (pm__line_is_child(x, i) || !pm__rz_room(z, f->base + x->plen + PM__SUFFIX_MAX)) return;
-    z->run = (uint8_t)(i + 1);
-    z->run_mask = end & ~(x->cmask | e);
-    z->run_longer = pm__line_maybe_extended(x);
-    z->run_at = f->base + x->plen;
-    z->run_heap = pm__line_heap(x) + pm__line_off(x, i + 1);
-    z->run_val = pm__line_val(x, i);
-}
-
-/* To the next entry of the run. */
-static PM__INLINE void pm__rz_step_run(pm_rz *z) {
-    pm_frame *f = &z->frames[z->nframes - 1];
-    const pm__line *x = pm__place_line(&f->place);
-    unsigned i = z->run, rest = pm__line_lens(x)[i], end = i + 1;
-    uint8_t *d = z->path + z->run_at;
-    if (z->run_longer >> i & 1) end = pm__line_agree_end(x, i, z->run_heap);
-    d[0] = x->body[i];
-    pm__copy_suffix(d + 1, z->run_heap, rest);
-    z->run_heap += rest;
-    z->run_val = pm__line_val(x, i);
-    z->run = (uint8_t)(i + 1);
-    f->place.lo = (uint8_t)i, f->place.hi = (uint8_t)end;
-    f->place.depth = (uint16_t)(x->plen + rest + 1);
-    z->len = z->exist_len = z->run_at + rest + 1;
-}
-
-/* Without a run to step along. */
-static PM__NOINLINE bool pm__rz_next_val(pm_rz *z) {
-    if (PM__UNLIKELY(!pm__rz_spare(z))) {
-        pm_rz_reset(z);
-        return false;
-    }
-    z->run = 0;
-    if (PM__UNLIKELY(!pm__rz_on_trie(z))) {
-        if (!pm__rz_next_beside(z, z->root_len)) return false;
-        if (pm_rz_is_val(z)) return true;
-    }
-    bool done = false;
-    for (;;) {
-        int r = pm__rz_next_in_frame(z, done);
-        if (r == PM__NEXT_FOUND) {
-            pm__rz_start_run(z);
-            return true;
-        }
-        done = r == PM__NEXT_UP;
-        if (r == PM__NEXT_DOWN) continue;
-        if (r == PM__NEXT_NOMEM || z->frames[z->nframes - 1].base <= z->root_len || z->nframes == 1) break;
-        z->nframes--;
-    }
-    /* A child entered at the root, which held no value, may have left its frame. */
-    while (z->nframes > 1 && z->frames[z->nframes - 1].base >= z->root_len) z->nframes--;
-    pm_rz_reset(z);
-    return false;
-}
-
-PM_API bool pm_rz_to_next_val(pm_rz *z) {
-    if (PM__LIKELY(z->run && z->run < 32 && z->run_mask >> z->run & 1)) {
-        pm__rz_step_run(z);
-        return true;
-    }
-    return pm__rz_next_val(z);
-}
-
 /* ---- trie references ----------------------------------------------------------------------------------------- */
 
 static pm_ref pm__ref_at(pm_ref r, const void *key, size_t len) {
@@ -9772,162 +9526,6 @@ PM_API pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const 
 PM_API void pm_witness_drop(pm_witness *w) {
     pm_drop(&w->hold);
     w->top = 0;
-}
-
-/* ---- iterators ----------------------------------------------------------------------------------------------- */
-
-enum { PM__ITER_FIRST, PM__ITER_ON, PM__ITER_END };
-
-static pm_iter pm__iter_over(pm_rz z, bool paths) {
-    pm_iter i = {NULL, 0, NULL, z, PM__ITER_FIRST, paths};
-    return i;
-}
-
-static pm_iter pm__iter_of_map(const pm_map *m, bool paths) {
-    static const pm_map empty = {0, 0, NULL, NULL, false};
-    pm_rz z;
-    if (!m) m = &empty;
-    pm__rz_over(&z, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
-    return pm__iter_over(z, paths);
-}
-
-PM_API pm_iter pm_iter_vals(const pm_map *m) { return pm__iter_of_map(m, false); }
-PM_API pm_iter pm_iter_paths(const pm_map *m) { return pm__iter_of_map(m, true); }
-
-PM_API pm_iter pm_iter_vals_of_rz(const pm_rz *z) {
-    pm_rz f = pm__rz_none;
-    pm_status s = pm_rz_fork(z, &f);
-    pm_iter i = pm__iter_over(f, false);
-    if (s != PM_OK) i.state = PM__ITER_END, i.z.status = s;
-    return i;
-}
-
-PM_API bool pm_iter_next(pm_iter *i) {
-    bool here = false;
-    if (PM__UNLIKELY(i->state == PM__ITER_END)) return false;
-    if (i->state == PM__ITER_FIRST) {
-        i->state = PM__ITER_ON;
-        here = i->paths ? pm_rz_exists(&i->z) : pm_rz_is_val(&i->z);
-    }
-    if (!here) here = i->paths ? pm_rz_to_next_step(&i->z) : pm_rz_to_next_val(&i->z);
-    if (!here) {
-        pm_status status = i->z.status;
-        pm_rz_drop(&i->z);
-        i->z.status = status;
-        i->state = PM__ITER_END;
-        i->key = NULL, i->len = 0, i->val = NULL;
-        return false;
-    }
-    i->key = pm_rz_path(&i->z, &i->len);
-    i->val = pm_rz_val(&i->z);
-    return true;
-}
-
-PM_API pm_status pm_iter_status(const pm_iter *i) { return i->z.status; }
-PM_API void pm_iter_drop(pm_iter *i) { pm_rz_drop(&i->z); }
-
-/* ---- visiting every value -------------------------------------------------------------------------------------- */
-
-/* A node that pm_each is in. */
-typedef struct pm__each_frame {
-    pm__ref node;
-    size_t base;  /* bytes of path above its root */
-    unsigned next; /* the entry, or byte, to go on with */
-    unsigned off;  /* lines: heap bytes before that entry */
-} pm__each_frame;
-
-typedef struct pm__each {
-    bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val);
-    void *ctx;
-    pm_rz path; /* lends its growing buffer */
-    pm__each_frame *frames;
-    size_t used, cap;
-} pm__each;
-
-static bool pm__each_push(pm__each *e, pm__ref node, size_t base) {
-    if (e->used == e->cap) {
-        size_t cap = e->cap ? e->cap * 2 : 16;
-        void *grown = pm__mem_grow(e->frames, e->cap * sizeof *e->frames, cap * sizeof *e->frames);
-        if (!grown) return false;
-        e->frames = (pm__each_frame *)grown;
-        e->cap = cap;
-    }
-    pm__each_frame f = {node, base, 0, 0};
-    e->frames[e->used++] = f;
-    return pm__rz_room(&e->path, base + 256 + PM__SUFFIX_MAX);
-}
-
-enum { PM__EACH_UP, PM__EACH_DOWN, PM__EACH_STOP, PM__EACH_NOMEM };
-
-/* Visits the values of a line up to its next child, which is entered. */
-static int pm__each_line(pm__each *e, pm__each_frame *f) {
-    const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
-    const uint8_t *lens = pm__line_lens(x), *heap = pm__line_heap(x);
-    uint8_t *at = e->path.path + f->base + x->plen;
-    unsigned i = f->next, off = f->off;
-    if (i == 0) {
-        memcpy(e->path.path + f->base, heap, x->plen);
-        off = x->plen;
-        if (pm__line_has_e(x)) {
-            if (!e->fn(e->ctx, e->path.path, f->base + x->plen, *pm__line_val(x, 0))) return PM__EACH_STOP;
-            i = 1;
-        }
-    }
-    for (; i < x->n; i++) {
-        unsigned rest = lens[i];
-        at[0] = x->body[i];
-        pm__copy_suffix(at + 1, heap + off, rest);
-        off += rest;
-        size_t len = f->base + x->plen + 1 + rest;
-        if (!pm__line_is_child(x, i)) {
-            if (!e->fn(e->ctx, e->path.path, len, *pm__line_val(x, i))) return PM__EACH_STOP;
-            continue;
-        }
-        pm__ref child = *pm__line_child(x, i);
-        if (!child) continue;
-        uint32_t later = x->cmask >> i >> 1; /* by the time this child is done, the next one has arrived */
-        if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
-        f->next = i + 1;
-        f->off = off;
-        pm__ref_prefetch(child);
-        return pm__each_push(e, child, len) ? PM__EACH_DOWN : PM__EACH_NOMEM;
-    }
-    return PM__EACH_UP;
-}
-
-static int pm__each_byte(pm__each *e, pm__each_frame *f) {
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
-    for (int b = pm__byte_next(x, f->next); b >= 0; b = pm__byte_next(x, (unsigned)b + 1)) {
-        uint8_t c = (uint8_t)b;
-        e->path.path[f->base] = c;
-        if (pm__byte_has_val(x, c) && !e->fn(e->ctx, e->path.path, f->base + 1, *pm__byte_val(x, c)))
-            return PM__EACH_STOP;
-        pm__ref child = pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
-        if (!child) continue;
-        f->next = (unsigned)b + 1;
-        pm__byte_prefetch_after(x, c);
-        pm__ref_prefetch(child);
-        return pm__each_push(e, child, f->base + 1) ? PM__EACH_DOWN : PM__EACH_NOMEM;
-    }
-    return PM__EACH_UP;
-}
-
-PM_API pm_status pm_each(const pm_map *m, bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val),
-                         void *ctx) {
-    pm__each e = {fn, ctx, pm__rz_none, NULL, 0, 0};
-    int r = PM__EACH_DOWN;
-    if (!m || !fn) return PM_INVALID;
-    /* An empty key needs an address, no bytes; one that compilers know nothing of spares callers their warnings. */
-    if (m->has_value && !fn(ctx, (const uint8_t *)m, 0, m->value)) return PM_OK;
-    if (m->root && !pm__each_push(&e, m->root, 0)) r = PM__EACH_NOMEM;
-    while (e.used && r <= PM__EACH_DOWN) {
-        pm__each_frame *f = &e.frames[e.used - 1];
-        r = pm__ref_kind(f->node) == PM__LINE ? pm__each_line(&e, f) : pm__each_byte(&e, f);
-        if (r == PM__EACH_UP) e.used--;
-    }
-    pm__rz_free_buffers(&e.path);
-    if (e.frames) pm__mem_free_big(e.frames, e.cap * sizeof *e.frames);
-    return r == PM__EACH_NOMEM ? PM_NOMEM : PM_OK;
 }
 
 /* ---- src/pathmap/51_write_zipper.c --------------------------------------------------------------------- */
@@ -11800,18 +11398,795 @@ PM_API pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_ma
     }
 }
 
-/* ---- src/pathmap/54_zipper_views.c --------------------------------------------------------------------- */
+/* ---- src/pathmap/54_iterate.c -------------------------------------------------------------------------- */
 
-/* Zippers of any kind, and views.
+/* Going on in order: siblings, locations, values, and what visits all of them.
 
-   A kind is a table of a few primitives (pm_zip_ops). The first half of this file makes every move out of them, once.
-   Over a map (the kind pm__zip_rz) moves go to pm_rz as they are. The second half are the views. Each starts with the
-   path it has come (pm__zpath), as none of its factors knows all of it:
+   Values have a fast path. A run of values within one line is stepped through without looking for the next one; only
+   the place in the top frame follows. */
 
-       prefix   path  f r o m / a b c      the source stands at  a b c
-       pair     path  a b c                both factors stand at a b c
-       chain    path  a b c d e            link 0 at  a b  (no child), link 1 from there on at  c d e
-                          ^ seam of link 1 */
+/* ---- moving on ----------------------------------------------------------------------------------------------- */
+
+/* The children of the location above the focus. */
+static pm_mask pm__rz_parent_mask(const pm_rz *z) {
+    pm_mask none = {{0, 0, 0, 0}};
+    if (z->len - 1 > z->exist_len) return none;
+    pm_place p = pm__rz_place(z);
+    if (z->len == z->exist_len) {
+        const pm_frame *f = &z->frames[z->nframes - 1];
+        pm__place_widen(&p, z->path + f->base, p.depth - 1u);
+        return pm__place_mask_entered(&p);
+    }
+    return pm__place_mask(&p);
+}
+
+/* Makes sure that going one byte down, or to a sibling, cannot run out of memory. */
+static bool pm__rz_spare(pm_rz *z) {
+    if (!pm__rz_begin(z) || !pm__rz_room(z, z->len + 1)) return false;
+    return z->nframes < z->frame_cap || pm__rz_grow_frames(z, z->nframes + 1);
+}
+
+/* Replaces the last byte by its neighbour among the children of the parent. Needs no memory: what it frees suffices. */
+static bool pm__rz_sibling(pm_rz *z, bool next) {
+    if (pm_rz_at_root(z)) return false;
+    uint8_t b = z->path[z->len - 1];
+    pm_mask m = pm__rz_parent_mask(z);
+    int c = next ? pm_mask_next(&m, b + 1) : pm_mask_prev(&m, b - 1);
+    if (c < 0) return false;
+    pm__rz_cut_to(z, z->len - 1);
+    return pm__rz_append_byte(z, (uint8_t)c);
+}
+
+/* To the next sibling of the focus or of the nearest place above it that has one, staying below `base` bytes; else to
+   `base`. Places off the trie have none. */
+static bool pm__rz_next_beside(pm_rz *z, size_t base) {
+    size_t on = z->exist_len + 1 > base ? z->exist_len + 1 : base;
+    if (z->len > on) pm__rz_cut_to(z, on);
+    while (z->len > base) {
+        if (pm__rz_sibling(z, true)) return true;
+        pm__rz_cut_to(z, z->len - 1);
+    }
+    return false;
+}
+
+PM_API bool pm_rz_to_next_sibling(pm_rz *z) { return pm__rz_spare(z) && pm__rz_sibling(z, true); }
+PM_API bool pm_rz_to_prev_sibling(pm_rz *z) { return pm__rz_spare(z) && pm__rz_sibling(z, false); }
+
+PM_API bool pm_rz_to_next_step(pm_rz *z) {
+    if (!pm__rz_spare(z)) {
+        pm_rz_reset(z);
+        return false;
+    }
+    return pm_rz_descend_first_byte(z) || pm__rz_next_beside(z, z->root_len);
+}
+
+/* From where the zipper stands, k bytes or fewer below `base`: to the next place just k below it, or to `base`. */
+static bool pm__rz_next_at_depth(pm_rz *z, size_t base, size_t k) {
+    while (z->len < base + k || !pm__rz_on_trie(z)) {
+        if (!pm__rz_spare(z)) break;
+        if (pm_rz_descend_first_byte(z)) continue;
+        if (!pm__rz_next_beside(z, base)) return false;
+    }
+    if (z->len == base + k && pm__rz_on_trie(z)) return true;
+    pm__rz_cut_to(z, base);
+    return false;
+}
+
+PM_API bool pm_rz_descend_first_k_path(pm_rz *z, size_t k) {
+    if (!pm__rz_on_trie(z)) return false;
+    return k <= SIZE_MAX - z->len && pm__rz_next_at_depth(z, z->len, k);
+}
+
+PM_API bool pm_rz_to_next_k_path(pm_rz *z, size_t k) {
+    size_t depth = z->len - z->root_len;
+    if (k == 0) return false;
+    if (k > depth) {
+        pm_rz_reset(z);
+        return false;
+    }
+    size_t base = z->len - k;
+    if (!pm__rz_spare(z)) {
+        pm__rz_cut_to(z, base);
+        return false;
+    }
+    return pm__rz_next_beside(z, base) && pm__rz_next_at_depth(z, base, k);
+}
+
+/* A copy of at most PM__SUFFIX_MAX bytes. Both sides have 8 bytes of room behind: lines keep payloads behind their
+   heaps, paths keep slack. */
+static PM__INLINE void pm__copy_suffix(uint8_t *d, const uint8_t *s, size_t n) {
+    if (PM__LIKELY(n <= 8)) {
+        memcpy(d, s, 8);
+    } else if (n <= 16) {
+        memcpy(d, s, 8);
+        memcpy(d + n - 8, s + n - 8, 8);
+    } else if (n <= 32) {
+        memcpy(d, s, 16);
+        memcpy(d + n - 16, s + n - 16, 16);
+    } else {
+        memcpy(d, s, n);
+    }
+}
+
+/* Stands on entry i of the line in the top frame: writes its path and says which entries agree. */
+static PM__INLINE bool pm__rz_stand(pm_rz *z, pm_frame *f, const pm__line *x, unsigned i) {
+    unsigned off = pm__line_off(x, i), len = pm__line_suffix(x, i), rest = pm__line_lens(x)[i];
+    const uint8_t *h = pm__line_heap(x) + off;
+    size_t at = f->base + x->plen;
+    if (PM__UNLIKELY(!pm__rz_room(z, at + len))) return false;
+    if (x->plen && f->place.depth < x->plen) memcpy(z->path + f->base, pm__line_heap(x), x->plen);
+    if (len) {
+        z->path[at] = x->body[i];
+        pm__copy_suffix(z->path + at + 1, h, rest);
+    }
+    unsigned lo = i, hi = i + 1;
+    if (pm__line_is_child(x, i)) lo = pm__line_agree_begin(x, i, h);
+    else hi = len ? pm__line_agree_end(x, i, h) : x->n;
+    f->place.lo = (uint8_t)lo, f->place.hi = (uint8_t)hi;
+    f->place.depth = (uint16_t)(x->plen + len);
+    z->len = z->exist_len = at + len;
+    return true;
+}
+
+/* Enters the child at the place of the top frame. */
+static PM__INLINE bool pm__rz_enter(pm_rz *z, pm__ref child) {
+    pm__ref_prefetch(child);
+    return pm__rz_push(z, pm__place_root(child), z->exist_len);
+}
+
+/* The entries of the top frame, a line, that lie below the zipper's root. */
+static unsigned pm__rz_line_end(const pm_rz *z, const pm_frame *f, const pm__line *x) {
+    if (PM__LIKELY(f->base >= z->root_len || z->root_len - f->base <= x->plen)) return x->n;
+    return pm__line_find(x, z->path + f->base + x->plen, z->root_len - f->base - x->plen).hi;
+}
+
+enum { PM__NEXT_FOUND, PM__NEXT_DOWN, PM__NEXT_UP, PM__NEXT_NOMEM };
+
+/* Goes on from entry i of the line in the top frame: to a value, into a child, or through. */
+static PM__INLINE int pm__rz_next_in_line(pm_rz *z, pm_frame *f, unsigned i) {
+    const pm__line *x = pm__place_line(&f->place);
+    for (unsigned end = pm__rz_line_end(z, f, x); i < end; i++) {
+        bool leads = pm__line_is_child(x, i);
+        pm__ref child = leads ? *pm__line_child(x, i) : 0;
+        if (leads && !child) continue;
+        if (!pm__rz_stand(z, f, x, i)) return PM__NEXT_NOMEM;
+        if (!leads) return PM__NEXT_FOUND;
+        uint32_t later = x->cmask >> i >> 1; /* by the time this child is done, the next one has arrived */
+        if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
+        return pm__rz_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
+    }
+    return PM__NEXT_UP;
+}
+
+/* The smallest byte from `from` on (0..256) that has a child or a value, or -1. */
+static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
+    if (from > 255) return -1;
+    unsigned w = from >> 6;
+    uint64_t bits = (x->mask[w].child | x->mask[w].val) >> (from & 63) << (from & 63);
+    while (!bits && ++w < 4) bits = x->mask[w].child | x->mask[w].val;
+    return bits ? (int)(w * 64 + pm__ctz64(bits)) : -1;
+}
+
+/* Asks for the child after the one at byte b. */
+static PM__INLINE void pm__byte_prefetch_after(const pm__byte *x, uint8_t b) {
+    unsigned r = pm__byte_is_wide(x) ? pm__byte_block_rank(x, b) : pm__byte_child_rank(x, b);
+    unsigned n = pm__byte_is_wide(x) ? pm__popcount32(pm__byte_block_bits(x, b >> 4)) : x->nc;
+    if (r + 1 < n && *(pm__byte_child(x, b) + 1)) pm__ref_prefetch(*(pm__byte_child(x, b) + 1));
+}
+
+/* The same in a byte node, from byte b; `value_done`: the value at b has been visited. */
+static PM__INLINE int pm__rz_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, bool value_done) {
+    const pm__byte *x = pm__place_byte(&f->place);
+    if (!pm__rz_room(z, f->base + 1)) return PM__NEXT_NOMEM;
+    for (int b = pm__byte_next(x, from); b >= 0; b = pm__byte_next(x, (unsigned)b + 1), value_done = false) {
+        uint8_t c = (uint8_t)b;
+        if (PM__UNLIKELY(f->base < z->root_len) && c != z->path[f->base]) return PM__NEXT_UP;
+        bool val = !value_done && pm__byte_has_val(x, c);
+        pm__ref child = !val && pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
+        if (!val && !child) continue;
+        z->path[f->base] = c;
+        f->place.lo = c, f->place.depth = 1;
+        z->len = z->exist_len = f->base + 1;
+        if (val) return PM__NEXT_FOUND;
+        pm__byte_prefetch_after(x, c);
+        return pm__rz_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
+    }
+    return PM__NEXT_UP;
+}
+
+/* Continues in the top frame after what its place has shown. `done`: what lies below the place as well. */
+static PM__INLINE int pm__rz_next_in_frame(pm_rz *z, bool done) {
+    pm_frame *f = &z->frames[z->nframes - 1];
+    pm_place *p = &f->place;
+    if (p->node == 0) return PM__NEXT_UP;
+    if (PM__LIKELY(pm__place_in_line(p))) {
+        unsigned i = done ? p->hi : p->lo;
+        if (!done && p->depth) i += pm__place_val_entry(p, pm__place_line(p));
+        return pm__rz_next_in_line(z, f, i);
+    }
+    if (p->depth == 0) return pm__rz_next_in_byte(z, f, 0, false);
+    return done ? pm__rz_next_in_byte(z, f, p->lo + 1u, false) : pm__rz_next_in_byte(z, f, p->lo, true);
+}
+
+/* Entries that the one after them may extend, as bits: same first byte, and not shorter. */
+static PM__INLINE uint32_t pm__line_maybe_extended(const pm__line *x) {
+    const uint8_t *lens = pm__line_lens(x);
+    uint32_t same = 0;
+#if PM__SSE2
+    for (unsigned at = 0; at < x->n; at += 16) {
+        const uint8_t *b = x->body + at, *l = lens + at;
+        __m128i first = _mm_cmpeq_epi8(pm__line_lo(b), pm__line_lo(b + 1));
+        __m128i next = pm__line_lo(l + 1), longer = _mm_cmpeq_epi8(_mm_max_epu8(pm__line_lo(l), next), next);
+        same |= (uint32_t)_mm_movemask_epi8(_mm_and_si128(first, longer)) << at;
+    }
+#else
+    for (unsigned i = 0; i + 1u < x->n; i++)
+        same |= (uint32_t)(x->body[i] == x->body[i + 1] && lens[i] <= lens[i + 1]) << i;
+#endif
+    return same & pm__low_bits(x->n - 1u);
+}
+
+/* The focus stands on a value in a line: notes what it takes to step along the following values of that line. */
+static void pm__rz_start_run(pm_rz *z) {
+    const pm_frame *f = &z->frames[z->nframes - 1];
+    if (!pm__place_in_line(&f->place)) return;
+    const pm__line *x = pm__place_line(&f->place);
+    unsigned i = f->place.lo;
+    uint32_t e = pm__line_has_e(x), end = pm__low_bits(pm__rz_line_end(z, f, x));
+    if (pm__line_is_child(x, i) || !pm__rz_room(z, f->base + x->plen + PM__SUFFIX_MAX)) return;
+    z->run = (uint8_t)(i + 1);
+    z->run_mask = end & ~(x->cmask | e);
+    z->run_longer = pm__line_maybe_extended(x);
+    z->run_at = f->base + x->plen;
+    z->run_heap = pm__line_heap(x) + pm__line_off(x, i + 1);
+    z->run_val = pm__line_val(x, i);
+}
+
+/* To the next entry of the run. */
+static PM__INLINE void pm__rz_step_run(pm_rz *z) {
+    pm_frame *f = &z->frames[z->nframes - 1];
+    const pm__line *x = pm__place_line(&f->place);
+    unsigned i = z->run, rest = pm__line_lens(x)[i], end = i + 1;
+    uint8_t *d = z->path + z->run_at;
+    if (z->run_longer >> i & 1) end = pm__line_agree_end(x, i, z->run_heap);
+    d[0] = x->body[i];
+    pm__copy_suffix(d + 1, z->run_heap, rest);
+    z->run_heap += rest;
+    z->run_val = pm__line_val(x, i);
+    z->run = (uint8_t)(i + 1);
+    f->place.lo = (uint8_t)i, f->place.hi = (uint8_t)end;
+    f->place.depth = (uint16_t)(x->plen + rest + 1);
+    z->len = z->exist_len = z->run_at + rest + 1;
+}
+
+/* Without a run to step along. */
+static PM__NOINLINE bool pm__rz_next_val(pm_rz *z) {
+    if (PM__UNLIKELY(!pm__rz_spare(z))) {
+        pm_rz_reset(z);
+        return false;
+    }
+    z->run = 0;
+    if (PM__UNLIKELY(!pm__rz_on_trie(z))) {
+        if (!pm__rz_next_beside(z, z->root_len)) return false;
+        if (pm_rz_is_val(z)) return true;
+    }
+    bool done = false;
+    for (;;) {
+        int r = pm__rz_next_in_frame(z, done);
+        if (r == PM__NEXT_FOUND) {
+            pm__rz_start_run(z);
+            return true;
+        }
+        done = r == PM__NEXT_UP;
+        if (r == PM__NEXT_DOWN) continue;
+        if (r == PM__NEXT_NOMEM || z->frames[z->nframes - 1].base <= z->root_len || z->nframes == 1) break;
+        z->nframes--;
+    }
+    /* A child entered at the root, which held no value, may have left its frame. */
+    while (z->nframes > 1 && z->frames[z->nframes - 1].base >= z->root_len) z->nframes--;
+    pm_rz_reset(z);
+    return false;
+}
+
+PM_API bool pm_rz_to_next_val(pm_rz *z) {
+    if (PM__LIKELY(z->run && z->run < 32 && z->run_mask >> z->run & 1)) {
+        pm__rz_step_run(z);
+        return true;
+    }
+    return pm__rz_next_val(z);
+}
+
+/* ---- iterators ----------------------------------------------------------------------------------------------- */
+
+enum { PM__ITER_FIRST, PM__ITER_ON, PM__ITER_END };
+
+static pm_iter pm__iter_over(pm_rz z, bool paths) {
+    pm_iter i = {NULL, 0, NULL, z, PM__ITER_FIRST, paths};
+    return i;
+}
+
+static pm_iter pm__iter_of_map(const pm_map *m, bool paths) {
+    static const pm_map empty = {0, 0, NULL, NULL, false};
+    pm_rz z;
+    if (!m) m = &empty;
+    pm__rz_over(&z, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
+    return pm__iter_over(z, paths);
+}
+
+PM_API pm_iter pm_iter_vals(const pm_map *m) { return pm__iter_of_map(m, false); }
+PM_API pm_iter pm_iter_paths(const pm_map *m) { return pm__iter_of_map(m, true); }
+
+PM_API pm_iter pm_iter_vals_of_rz(const pm_rz *z) {
+    pm_rz f = pm__rz_none;
+    pm_status s = pm_rz_fork(z, &f);
+    pm_iter i = pm__iter_over(f, false);
+    if (s != PM_OK) i.state = PM__ITER_END, i.z.status = s;
+    return i;
+}
+
+PM_API bool pm_iter_next(pm_iter *i) {
+    bool here = false;
+    if (PM__UNLIKELY(i->state == PM__ITER_END)) return false;
+    if (i->state == PM__ITER_FIRST) {
+        i->state = PM__ITER_ON;
+        here = i->paths ? pm_rz_exists(&i->z) : pm_rz_is_val(&i->z);
+    }
+    if (!here) here = i->paths ? pm_rz_to_next_step(&i->z) : pm_rz_to_next_val(&i->z);
+    if (!here) {
+        pm_status status = i->z.status;
+        pm_rz_drop(&i->z);
+        i->z.status = status;
+        i->state = PM__ITER_END;
+        i->key = NULL, i->len = 0, i->val = NULL;
+        return false;
+    }
+    i->key = pm_rz_path(&i->z, &i->len);
+    i->val = pm_rz_val(&i->z);
+    return true;
+}
+
+PM_API pm_status pm_iter_status(const pm_iter *i) { return i->z.status; }
+PM_API void pm_iter_drop(pm_iter *i) { pm_rz_drop(&i->z); }
+
+/* ---- visiting every value -------------------------------------------------------------------------------------- */
+
+/* A node that pm_each is in. */
+typedef struct pm__each_frame {
+    pm__ref node;
+    size_t base;  /* bytes of path above its root */
+    unsigned next; /* the entry, or byte, to go on with */
+    unsigned off;  /* lines: heap bytes before that entry */
+} pm__each_frame;
+
+typedef struct pm__each {
+    bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val);
+    void *ctx;
+    pm_rz path; /* lends its growing buffer */
+    pm__each_frame *frames;
+    size_t used, cap;
+} pm__each;
+
+static bool pm__each_push(pm__each *e, pm__ref node, size_t base) {
+    if (e->used == e->cap) {
+        void *grown = pm__mem_grow_list(e->frames, &e->cap, sizeof *e->frames, 16);
+        if (!grown) return false;
+        e->frames = (pm__each_frame *)grown;
+    }
+    pm__each_frame f = {node, base, 0, 0};
+    e->frames[e->used++] = f;
+    return pm__rz_room(&e->path, base + 256 + PM__SUFFIX_MAX);
+}
+
+enum { PM__EACH_UP, PM__EACH_DOWN, PM__EACH_STOP, PM__EACH_NOMEM };
+
+/* Visits the values of a line up to its next child, which is entered. */
+static int pm__each_line(pm__each *e, pm__each_frame *f) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
+    const uint8_t *lens = pm__line_lens(x), *heap = pm__line_heap(x);
+    uint8_t *at = e->path.path + f->base + x->plen;
+    unsigned i = f->next, off = f->off;
+    if (i == 0) {
+        memcpy(e->path.path + f->base, heap, x->plen);
+        off = x->plen;
+        if (pm__line_has_e(x)) {
+            if (!e->fn(e->ctx, e->path.path, f->base + x->plen, *pm__line_val(x, 0))) return PM__EACH_STOP;
+            i = 1;
+        }
+    }
+    for (; i < x->n; i++) {
+        unsigned rest = lens[i];
+        at[0] = x->body[i];
+        pm__copy_suffix(at + 1, heap + off, rest);
+        off += rest;
+        size_t len = f->base + x->plen + 1 + rest;
+        if (!pm__line_is_child(x, i)) {
+            if (!e->fn(e->ctx, e->path.path, len, *pm__line_val(x, i))) return PM__EACH_STOP;
+            continue;
+        }
+        pm__ref child = *pm__line_child(x, i);
+        if (!child) continue;
+        uint32_t later = x->cmask >> i >> 1; /* by the time this child is done, the next one has arrived */
+        if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
+        f->next = i + 1;
+        f->off = off;
+        pm__ref_prefetch(child);
+        return pm__each_push(e, child, len) ? PM__EACH_DOWN : PM__EACH_NOMEM;
+    }
+    return PM__EACH_UP;
+}
+
+static int pm__each_byte(pm__each *e, pm__each_frame *f) {
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
+    for (int b = pm__byte_next(x, f->next); b >= 0; b = pm__byte_next(x, (unsigned)b + 1)) {
+        uint8_t c = (uint8_t)b;
+        e->path.path[f->base] = c;
+        if (pm__byte_has_val(x, c) && !e->fn(e->ctx, e->path.path, f->base + 1, *pm__byte_val(x, c)))
+            return PM__EACH_STOP;
+        pm__ref child = pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
+        if (!child) continue;
+        f->next = (unsigned)b + 1;
+        pm__byte_prefetch_after(x, c);
+        pm__ref_prefetch(child);
+        return pm__each_push(e, child, f->base + 1) ? PM__EACH_DOWN : PM__EACH_NOMEM;
+    }
+    return PM__EACH_UP;
+}
+
+PM_API pm_status pm_each(const pm_map *m, bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val),
+                         void *ctx) {
+    pm__each e = {fn, ctx, pm__rz_none, NULL, 0, 0};
+    int r = PM__EACH_DOWN;
+    if (!m || !fn) return PM_INVALID;
+    /* An empty key needs an address, no bytes; one that compilers know nothing of spares callers their warnings. */
+    if (m->has_value && !fn(ctx, (const uint8_t *)m, 0, m->value)) return PM_OK;
+    if (m->root && !pm__each_push(&e, m->root, 0)) r = PM__EACH_NOMEM;
+    while (e.used && r <= PM__EACH_DOWN) {
+        pm__each_frame *f = &e.frames[e.used - 1];
+        r = pm__ref_kind(f->node) == PM__LINE ? pm__each_line(&e, f) : pm__each_byte(&e, f);
+        if (r == PM__EACH_UP) e.used--;
+    }
+    pm__rz_free_buffers(&e.path);
+    if (e.frames) pm__mem_free_big(e.frames, e.cap * sizeof *e.frames);
+    return r == PM__EACH_NOMEM ? PM_NOMEM : PM_OK;
+}
+
+/* ---- src/pathmap/55_write_algebra.c -------------------------------------------------------------------- */
+
+/* Algebra in place. The result is worked out beside the map, sharing with the old focus whatever stays the same; only a
+   result that differs is written, with one operation on the trie, so a failure changes nothing and an identity
+   un-shares nothing. */
+
+static pm__operand pm__operand_at(const pm_ref *r) {
+    pm__operand o = {r->place, r->val};
+    return o;
+}
+
+/* Writes an outcome, which is consumed, to the focus. */
+static pm_status pm__wz_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, bool prune, pm_alg *alg) {
+    pm__cx cx = pm__wz_cx(w);
+    pm_status s = PM_OK;
+    bool empty = !o->root && !o->val.some, exists = focus->exists;
+    pm_alg told = empty ? PM_ALG_NONE : (o->alg & PM_ALG_LEFT) ? PM_ALG_LEFT : PM_ALG_ELEMENT;
+    if (told == PM_ALG_ELEMENT) s = pm__wz_assign(w, o->val, o->root);
+    else pm__outcome_drop(&cx, o);
+    if (told == PM_ALG_NONE && exists && (prune || !(o->alg & PM_ALG_LEFT))) s = pm__wz_empty(w, prune);
+    if (s != PM_OK && told == PM_ALG_ELEMENT) pm__outcome_drop(&cx, o);
+    if (s == PM_OK && alg) *alg = told;
+    return pm__wz_done(w, s);
+}
+
+/* Combines the focus with a source. */
+static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool prune, pm_alg *alg) {
+    pm__cx cx = pm__wz_cx(w);
+    pm_ref focus = pm__wz_focus(w);
+    pm__operand a = pm__operand_at(&focus), b = pm__operand_at(src);
+    pm__outcome o;
+    pm_status s = PM_MISMATCH;
+    if (src->ops == cx.ops)
+        s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, &o) : pm__operands_combine(&cx, op, &a, &b, &o);
+    if (s != PM_OK) return pm__wz_done(w, s);
+    return pm__wz_settle(w, &focus, &o, prune, alg);
+}
+
+PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
+    if (pm__wz_shut(w)) return PM_INVALID;
+    pm_ref r = pm_ref_of_rz(src);
+    return pm__wz_combine(w, PM__ALG_JOIN, &r, false, alg);
+}
+
+PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
+    if (pm__wz_shut(w)) return PM_INVALID;
+    pm_ref r = pm_ref_of_map(src, NULL, 0);
+    return pm__wz_combine(w, PM__ALG_JOIN, &r, false, alg);
+}
+
+PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
+    if (pm__wz_shut(w)) return PM_INVALID;
+    pm_status s = pm_wz_join_map(w, src, alg);
+    if (s == PM_OK && src != w->map) pm_drop(src);
+    return s;
+}
+
+PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg) {
+    if (pm__wz_shut(w)) return PM_INVALID;
+    if (w == from) return pm__wz_done(w, PM_INVALID);
+    pm_ref src = pm__wz_focus(from);
+    pm_alg told;
+    bool any = src.exists;
+    pm__wz_enter_both(w, from); /* no reader may see what is in both, or in neither */
+    pm_status s = pm__wz_combine(w, PM__ALG_JOIN, &src, false, &told);
+    if (s == PM_OK) {
+        if (from->map == w->map) pm__wz_forget(from); /* what it knows of the map has changed under it */
+        if (any) s = pm__wz_done(w, pm__wz_done(from, pm__wz_empty(from, prune)));
+    }
+    pm__wz_leave(from);
+    pm__wz_leave(w);
+    if (s != PM_OK) return s;
+    if (alg) *alg = told;
+    return PM_OK;
+}
+
+PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
+    if (pm__wz_shut(w)) return PM_INVALID;
+    pm_ref r = pm_ref_of_rz(src);
+    return pm__wz_combine(w, PM__ALG_MEET, &r, prune, alg);
+}
+
+PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
+    if (pm__wz_shut(w)) return PM_INVALID;
+    pm_ref r = pm_ref_of_rz(src);
+    return pm__wz_combine(w, PM__ALG_SUB, &r, prune, alg);
+}
+
+PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
+    if (pm__wz_shut(w)) return PM_INVALID;
+    pm_ref r = pm_ref_of_rz(src);
+    return pm__wz_combine(w, PM__ALG_RESTRICT, &r, false, alg);
+}
+
+/* Whether an outcome is what an operand is already. */
+static pm_status pm__outcome_equals(const pm__cx *cx, const pm__outcome *o, const pm__operand *a, bool *out) {
+    pm__equal q = {cx->ops, NULL, 0, 0, {NULL, 0, 0}};
+    int r = pm__equal_vals(cx->ops, o->val.some ? &o->val.val : NULL, a->val);
+    if (r && !pm__equal_push(&q, pm__place_root(o->root), a->place)) r = -1;
+    while (r == 1 && q.used) {
+        q.used--;
+        r = pm__equal_step(&q, q.jobs[q.used].a, q.jobs[q.used].b);
+    }
+    if (q.jobs) pm__mem_free_big(q.jobs, q.cap * sizeof *q.jobs);
+    pm__memo_free(&q.seen);
+    if (r < 0) return PM_NOMEM;
+    *out = r == 1;
+    return PM_OK;
+}
+
+PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *alg) {
+    if (pm__wz_shut(w)) return PM_INVALID;
+    pm__cx cx = pm__wz_cx(w);
+    pm_ref ra = pm_ref_of_rz(a), rb = pm_ref_of_rz(b), focus = pm__wz_focus(w);
+    pm__operand x = pm__operand_at(&ra), y = pm__operand_at(&rb), old = pm__operand_at(&focus);
+    pm__outcome o;
+    bool same = false;
+    if (ra.ops != cx.ops || rb.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
+    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, &o);
+    if (s != PM_OK) return pm__wz_done(w, s);
+    s = pm__outcome_equals(&cx, &o, &old, &same);
+    if (s != PM_OK) {
+        pm__outcome_drop(&cx, &o);
+        return pm__wz_done(w, s);
+    }
+    o.alg = same ? PM_ALG_LEFT : PM_ALG_NONE;
+    return pm__wz_settle(w, &focus, &o, false, alg);
+}
+
+PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
+    if (pm__wz_shut(w)) return PM_INVALID;
+    pm__cx cx = pm__wz_cx(w);
+    pm_ref r = pm_ref_of_rz(src), focus = pm__wz_focus(w);
+    pm__operand a = pm__operand_at(&r), b = pm__operand_at(&focus);
+    pm__outcome o;
+    bool both = r.exists && focus.exists;
+    if (r.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
+    pm_status s = both ? pm__operands_restrict(&cx, &a, &b, &o) : PM_OK;
+    if (both && s == PM_OK) {
+        o.alg = PM_ALG_NONE; /* said of the source */
+        s = pm__wz_settle(w, &focus, &o, false, NULL);
+    }
+    if (s == PM_OK && done) *done = both;
+    return pm__wz_done(w, s);
+}
+
+/* ---- dropping k bytes ---------------------------------------------------------------------------------------- */
+
+/* What has been found k bytes below some place: nothing, or a trie (perhaps without a branch). */
+typedef struct pm__found {
+    bool some;
+    pm__ref root;
+    unsigned rank; /* it is the fold of about 2^rank tries */
+} pm__found;
+
+/* A place whose children are being gone through; its own findings lie on the stack of findings from `base` on. */
+typedef struct pm__drop_frame {
+    pm_place place; /* entered */
+    pm_mask mask;
+    size_t left;  /* bytes still to be dropped */
+    size_t base;
+    int next;     /* byte to look at next */
+} pm__drop_frame;
+
+typedef struct pm__drop {
+    const pm__cx *cx;
+    pm__alg_op op;
+    pm__drop_frame *frames;
+    pm__found *found;
+    size_t nframes, frame_cap, nfound, found_cap;
+    pm__memo known; /* (node, bytes left) to what was found, one more than the reference; 0: nothing */
+} pm__drop;
+
+static pm_status pm__drop_push(pm__drop *d, pm_place p, size_t left) {
+    if (d->nframes == d->frame_cap) {
+        size_t cap = d->frame_cap ? d->frame_cap * 2 : 16;
+        void *grown = pm__mem_grow(d->frames, d->frame_cap * sizeof *d->frames, cap * sizeof *d->frames);
+        if (!grown) return PM_NOMEM;
+        d->frames = (pm__drop_frame *)grown;
+        d->frame_cap = cap;
+    }
+    pm__drop_frame f = {p, pm__place_mask_entered(&p), left, d->nfound, 0};
+    d->frames[d->nframes++] = f;
+    return PM_OK;
+}
+
+/* Unites or intersects the two findings on top. */
+static pm_status pm__drop_fold(pm__drop *d) {
+    pm__found *x = &d->found[d->nfound - 2], *y = &d->found[d->nfound - 1];
+    pm_place a = pm__place_root(x->root), b = pm__place_root(y->root);
+    pm__alg_answer r;
+    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, &r);
+    if (s != PM_OK) return s;
+    if (r.alg == PM_ALG_ELEMENT || r.alg == PM_ALG_NONE) {
+        pm__any_release(d->cx, x->root);
+        pm__any_release(d->cx, y->root);
+        x->root = r.ref;
+    } else if (r.alg & PM_ALG_LEFT) {
+        pm__any_release(d->cx, y->root);
+    } else {
+        pm__any_release(d->cx, x->root);
+        x->root = y->root;
+    }
+    x->rank = (x->rank > y->rank ? x->rank : y->rank) + 1;
+    d->nfound--;
+    return PM_OK;
+}
+
+/* Adds a finding of the top frame; neighbours of equal rank are folded at once, so that few wait and each is gone over
+   a logarithmic number of times. The reference is consumed. */
+static pm_status pm__drop_found(pm__drop *d, pm__ref root, size_t base) {
+    if (d->nfound == d->found_cap) {
+        size_t cap = d->found_cap ? d->found_cap * 2 : 32;
+        void *grown = pm__mem_grow(d->found, d->found_cap * sizeof *d->found, cap * sizeof *d->found);
+        if (!grown) {
+            pm__any_release(d->cx, root);
+            return PM_NOMEM;
+        }
+        d->found = (pm__found *)grown;
+        d->found_cap = cap;
+    }
+    pm__found f = {true, root, 0};
+    d->found[d->nfound++] = f;
+    pm_status s = PM_OK;
+    while (s == PM_OK && d->nfound - base >= 2 && d->found[d->nfound - 2].rank == d->found[d->nfound - 1].rank)
+        s = pm__drop_fold(d);
+    return s;
+}
+
+/* Goes down from a place, `left` bytes, as long as there is one way only. False: there is none that long. */
+static bool pm__drop_along(pm_place *p, size_t *left) {
+    while (*left) {
+        if (!pm__place_enter(p)) return false;
+        pm_mask m = pm__place_mask_entered(p);
+        if (pm_mask_count(&m) != 1) return true;
+        uint8_t b = (uint8_t)pm_mask_next(&m, 0);
+        (void)pm__place_down(p, &b, 1);
+        --*left;
+    }
+    return true;
+}
+
+/* Deals with one child of the top frame: a finding, or a frame of its own. */
+static pm_status pm__drop_child(pm__drop *d, pm_place p, size_t left) {
+    size_t base = d->frames[d->nframes - 1].base;
+    pm__ref r;
+    if (!pm__drop_along(&p, &left)) return PM_OK;
+    if (left == 0) return pm__place_share(d->cx, &p, &r) ? pm__drop_found(d, r, base) : PM_NOMEM;
+    const uint64_t *known = p.depth || pm__ref_is_unique(p.node) ? NULL : pm__memo_get(&d->known, p.node, left);
+    if (!known) return pm__drop_push(d, p, left);
+    if (!*known) return PM_OK;
+    pm__ref_retain(*known - 1);
+    return pm__drop_found(d, *known - 1, base);
+}
+
+/* Ends the top frame: what it found becomes one finding of the frame below. */
+static pm_status pm__drop_end(pm__drop *d) {
+    pm__drop_frame f = d->frames[d->nframes - 1];
+    pm_status s = PM_OK;
+    while (s == PM_OK && d->nfound - f.base >= 2) s = pm__drop_fold(d);
+    if (s != PM_OK) return s;
+    bool some = d->nfound > f.base;
+    pm__ref r = some ? d->found[f.base].root : 0;
+    if (f.place.depth == 0 && !pm__ref_is_unique(f.place.node)) {
+        if (!pm__memo_put(&d->known, f.place.node, f.left, some ? r + 1 : 0)) return PM_NOMEM;
+        if (some) pm__ref_retain(r); /* the memo's */
+    }
+    d->nframes--;
+    if (!some || d->nframes == 0) return PM_OK;
+    d->nfound--;
+    return pm__drop_found(d, r, d->frames[d->nframes - 1].base);
+}
+
+/* Finds what lies k > 0 bytes below a place, folded into one. */
+static pm_status pm__drop_run(pm__drop *d, pm_place p, size_t k) {
+    if (!pm__place_enter(&p)) return PM_OK;
+    pm_status s = pm__drop_push(d, p, k);
+    while (s == PM_OK && d->nframes) {
+        pm__drop_frame *f = &d->frames[d->nframes - 1];
+        int c = pm_mask_next(&f->mask, f->next);
+        if (c < 0) {
+            s = pm__drop_end(d);
+            continue;
+        }
+        uint8_t b = (uint8_t)c;
+        pm_place child = f->place;
+        f->next = c + 1;
+        (void)pm__place_down(&child, &b, 1);
+        s = pm__drop_child(d, child, f->left - 1);
+    }
+    return s;
+}
+
+static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, bool prune, bool *left) {
+    pm__cx cx = pm__wz_cx(w);
+    pm_ref focus = pm__wz_focus(w);
+    pm__drop d;
+    memset(&d, 0, sizeof d);
+    d.cx = &cx;
+    d.op = op;
+    pm_mask kids = pm_ref_child_mask(&focus);
+    bool had = !pm_mask_is_empty(&kids), some = focus.val != NULL;
+    pm_status s = k ? pm__drop_run(&d, focus.place, k) : PM_OK;
+    pm__ref root = s == PM_OK && d.nfound ? d.found[0].root : 0;
+    if (s == PM_OK) some = some || (k ? root != 0 : had);
+    for (size_t i = root ? 1 : 0; i < d.nfound; i++) pm__any_release(&cx, d.found[i].root);
+    for (size_t i = 0; i < d.known.cap; i++)
+        if (d.known.slots[i].a && d.known.slots[i].val) pm__any_release(&cx, d.known.slots[i].val - 1);
+    pm__memo_free(&d.known);
+    if (d.found) pm__mem_free_big(d.found, d.found_cap * sizeof *d.found);
+    if (d.frames) pm__mem_free_big(d.frames, d.frame_cap * sizeof *d.frames);
+    if (s == PM_OK && k && had) {
+        if (some) s = pm__wz_give_below(w, w->cursor.len, root);
+        else s = pm__wz_empty(w, prune);
+    } else if (s == PM_OK && prune && focus.exists && !some) {
+        s = pm__wz_empty(w, true);
+    }
+    if (s == PM_OK && left) *left = some;
+    return pm__wz_done(w, s);
+}
+
+PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
+    if (pm__wz_shut(w)) return PM_INVALID;
+    return pm__wz_drop_bytes(w, PM__ALG_JOIN, k, prune, left);
+}
+
+PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
+    if (pm__wz_shut(w)) return PM_INVALID;
+    return pm__wz_drop_bytes(w, PM__ALG_MEET, k, prune, left);
+}
+
+/* ---- src/pathmap/56_zip.c ------------------------------------------------------------------------------ */
+
+/* Zippers of any kind: the moves, made of a kind's primitives.
+
+   A kind is a table of a few primitives (pm_zip_ops). Every move is made out of them here, once. Over a map (the kind
+   pm__zip_rz) moves go to pm_rz as they are. */
 
 /* ---- the zipper that is none ---------------------------------------------------------------------------------- */
 
@@ -12358,6 +12733,16 @@ PM_API pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm
     return s;
 }
 
+/* ---- src/pathmap/57_zip_views.c ------------------------------------------------------------------------ */
+
+/* Views of one zipper or of several in a row: empty, prefix, product, dependent product.
+
+   A view's state starts with the path it has come (pm__zpath), as none of its factors knows all of it:
+
+       prefix   path  f r o m / a b c      the source stands at  a b c
+       chain    path  a b c d e            link 0 at  a b  (no child), link 1 from there on at  c d e
+                          ^ seam of link 1 */
+
 /* ---- what views have in common --------------------------------------------------------------------------------- */
 
 /* The way from a view's origin to its focus. */
@@ -12588,6 +12973,282 @@ PM_API pm_status pm_zip_prefix(pm_zip *out, const pm_zip *src, const void *prefi
     pm__zip_make(out, &pm__zip_prefix, p);
     return PM_OK;
 }
+
+/* ---- chains: product, dependent product ------------------------------------------------------------------------ */
+
+/* The focus lies in link `active`; the links below it stand at their ends, those above it at their roots. With a
+   function, the ones above are what it supplied for the end at path length `asked`, as far as it was asked. */
+typedef struct pm__link {
+    pm_zip z;
+    size_t seam; /* bytes of path above its root; of links up to the active one */
+    uint64_t payload;
+} pm__link;
+
+enum { PM__CHAIN_IDLE = 4096 }; /* childless factors in a row that a function may supply */
+
+typedef struct pm__zchain {
+    pm__zpath path;
+    pm__link *links;
+    size_t n, cap, active;
+    const pm_ops *ops;
+    pm_zip_next_fn fn; /* NULL: the links are all there are */
+    void *ctx;
+    size_t asked; /* SIZE_MAX: for no end */
+    bool no_more; /* the function has no further link there */
+    pm_status lost; /* what links had to tell that are gone */
+} pm__zchain;
+
+static pm_zip *pm__zchain_focus(const pm__zchain *c) { return &c->links[c->active].z; }
+
+static void pm__zchain_cut(pm__zchain *c, size_t keep) {
+    while (c->n > keep) {
+        pm_status s = pm_zip_status(&c->links[--c->n].z);
+        if (c->lost == PM_OK) c->lost = s;
+        pm_zip_drop(&c->links[c->n].z);
+    }
+}
+
+static bool pm__zchain_grow(pm__zchain *c) {
+    if (c->n < c->cap) return true;
+    void *grown = pm__mem_grow_list(c->links, &c->cap, sizeof *c->links, 4);
+    if (grown) c->links = (pm__link *)grown;
+    return grown != NULL;
+}
+
+/* Forgets what the function supplied, but for the links that the path leads through. */
+static void pm__zchain_forget(pm__zchain *c, size_t asked) {
+    if (!c->fn || c->asked == asked) return;
+    pm__zchain_cut(c, c->active + 1);
+    c->no_more = false;
+    c->asked = asked;
+}
+
+/* Asks for a further link. */
+static pm_status pm__zchain_ask(pm__zchain *c) {
+    pm__link l = {{NULL, NULL, PM_OK}, 0, c->links[c->n - 1].payload};
+    if (!pm__zchain_grow(c)) return PM_NOMEM;
+    pm_status s = c->fn(c->ctx, &l.payload, c->path.at ? c->path.at : (const uint8_t *)"", c->path.len, c->n, &l.z);
+    if (s == PM_OK && l.z.ops && !pm__zip_agree(&c->ops, &l.z)) s = PM_MISMATCH;
+    if (s != PM_OK) {
+        pm_zip_drop(&l.z);
+        return s;
+    }
+    c->no_more = !l.z.ops;
+    if (l.z.ops) {
+        pm_zip_reset(&l.z);
+        c->links[c->n++] = l;
+    }
+    return PM_OK;
+}
+
+/* Whether there is a link j to go on with, the focus being an end. */
+static bool pm__zchain_has(pm_zip *z, size_t j) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    pm__zchain_forget(c, c->path.len);
+    if (j < c->n || !c->fn || c->no_more) return j < c->n;
+    pm_status s = j - c->active > PM__CHAIN_IDLE ? PM_INVALID : pm__zchain_ask(c);
+    if (s != PM_OK) z->status = s;
+    return j < c->n;
+}
+
+/* The link that goes on from the focus, or 0: the focus is no end, or nothing follows. */
+static size_t pm__zchain_onward(pm_zip *z) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    if (!pm_zip_exists(pm__zchain_focus(c)) || pm__zip_has_children(pm__zchain_focus(c))) return 0;
+    for (size_t j = c->active + 1; pm__zchain_has(z, j); j++) {
+        if (!pm_zip_exists(&c->links[j].z)) return 0;
+        if (pm__zip_has_children(&c->links[j].z)) return j;
+    }
+    return 0;
+}
+
+static const pm_ops *pm__zchain_values(const pm_zip *z) { return ((const pm__zchain *)z->state)->ops; }
+static bool pm__zchain_exists(pm_zip *z) { return pm_zip_exists(pm__zchain_focus((pm__zchain *)z->state)); }
+static pm_opt pm__zchain_val(pm_zip *z) { return pm_zip_val(pm__zchain_focus((pm__zchain *)z->state)); }
+
+static pm_mask pm__zchain_mask(pm_zip *z) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    size_t j = pm__zchain_onward(z);
+    return pm_zip_child_mask(&c->links[j ? j : c->active].z);
+}
+
+static int pm__zchain_next_child(pm_zip *z, int from) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    size_t j = pm__zchain_onward(z);
+    return pm__zip_child(&c->links[j ? j : c->active].z, from);
+}
+
+static void pm__zchain_up(pm_zip *z, size_t n) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    while (n) {
+        pm__link *l = &c->links[c->active];
+        size_t depth = c->path.len - l->seam, step = n < depth ? n : depth;
+        pm__zip_up(&l->z, step);
+        c->path.len -= step;
+        n -= step;
+        while (c->active && c->path.len == c->links[c->active].seam) {
+            pm__zchain_forget(c, c->path.len);
+            c->active--;
+        }
+    }
+    if (c->path.len < c->asked) pm__zchain_forget(c, SIZE_MAX);
+}
+
+/* Takes the link that begins with byte b from the focus, if there is one. */
+static bool pm__zchain_enter(pm_zip *z, uint8_t b) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    size_t j = pm__zchain_onward(z);
+    if (!j || pm__zip_child(&c->links[j].z, b) != b) return false;
+    while (c->active < j) c->links[++c->active].seam = c->path.len;
+    return true;
+}
+
+static pm_status pm__zchain_status(pm_zip *z) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    pm_status s = c->lost;
+    c->lost = PM_OK;
+    for (size_t i = 0; i < c->n; i++) {
+        pm_status one = pm_zip_status(&c->links[i].z);
+        if (s == PM_OK) s = one;
+    }
+    return s;
+}
+
+/* Goes down as far as the link of the focus, or else all the way off the trie. False: it failed on the way. */
+static bool pm__zchain_down_link(pm_zip *z, const uint8_t *key, size_t n, size_t *done) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    pm_zip *f = pm__zchain_focus(c);
+    size_t got = pm_zip_descend_to_existing(f, key + *done, n - *done);
+    pm__zpath_add(&c->path, key + *done, got);
+    *done += got;
+    if (*done == n) return true;
+    if (pm__zchain_enter(z, key[*done])) return true;
+    z->status = pm_zip_status(z);
+    if (z->status != PM_OK || !pm__zip_down(f, key + *done, n - *done)) return false;
+    pm__zpath_add(&c->path, key + *done, n - *done);
+    *done = n;
+    return true;
+}
+
+static bool pm__zchain_down(pm_zip *z, const uint8_t *key, size_t n) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    pm_status before = pm_zip_status(z);
+    size_t start = c->path.len, done = 0;
+    bool ok = pm__view_room(z, n);
+    while (ok && done < n) ok = pm__zchain_down_link(z, key, n, &done);
+    if (!ok) pm__zchain_up(z, c->path.len - start);
+    if (before != PM_OK) z->status = before;
+    return ok;
+}
+
+static void pm__zchain_free(pm__zchain *c) {
+    pm__zchain_cut(c, 0);
+    if (c->links) pm__mem_free_big(c->links, c->cap * sizeof *c->links);
+    pm__zpath_free(&c->path);
+    pm__mem_free_big(c, sizeof *c);
+}
+
+static void pm__zchain_drop(pm_zip *z) { pm__zchain_free((pm__zchain *)z->state); }
+
+/* A chain like `as` without links, rooted at its focus. */
+static pm__zchain *pm__zchain_new(const pm__zchain *as) {
+    pm__zchain *c = (pm__zchain *)pm__mem_alloc_big(sizeof *c);
+    if (!c) return NULL;
+    *c = *as;
+    c->links = NULL;
+    c->n = c->cap = 0;
+    c->lost = PM_OK;
+    if (pm__zpath_start(&c->path, as->path.at, as->path.len)) return c;
+    pm__zchain_free(c);
+    return NULL;
+}
+
+/* Adds a link, a fork of `src`. */
+static pm_status pm__zchain_add(pm__zchain *c, const pm_zip *src, size_t seam, uint64_t payload) {
+    pm__link l = {{NULL, NULL, PM_OK}, seam, payload};
+    if (!pm__zchain_grow(c)) return PM_NOMEM;
+    if (!pm__zip_agree(&c->ops, src)) return PM_MISMATCH;
+    pm_status s = pm_zip_fork(src, &l.z);
+    if (s == PM_OK) c->links[c->n++] = l;
+    return s;
+}
+
+static pm_status pm__zchain_fork(const pm_zip *z, pm_zip *out);
+
+static const pm_zip_ops pm__zip_chain = {.values = pm__zchain_values,
+                                         .path = pm__view_path,
+                                         .exists = pm__zchain_exists,
+                                         .val = pm__zchain_val,
+                                         .mask = pm__zchain_mask,
+                                         .down = pm__zchain_down,
+                                         .up = pm__zchain_up,
+                                         .fork = pm__zchain_fork,
+                                         .drop = pm__zchain_drop,
+                                         .status = pm__zchain_status,
+                                         .next_child = pm__zchain_next_child};
+
+static pm_status pm__zchain_done(pm__zchain *c, pm_status s, pm_zip *out) {
+    if (s == PM_OK) pm__zip_make(out, &pm__zip_chain, c);
+    else pm__zchain_free(c);
+    return s;
+}
+
+static pm_status pm__zchain_fork(const pm_zip *z, pm_zip *out) {
+    const pm__zchain *as = (const pm__zchain *)z->state;
+    pm__zchain *c = pm__zchain_new(as);
+    pm_status s = PM_OK;
+    if (!c) return PM_NOMEM;
+    for (size_t i = 0; s == PM_OK && i < as->n; i++)
+        s = pm__zchain_add(c, &as->links[i].z, as->links[i].seam, as->links[i].payload);
+    return pm__zchain_done(c, s, out);
+}
+
+static pm_status pm__zchain_open(pm_zip *out, const pm_zip *factors, size_t n, pm_zip_next_fn fn, void *ctx,
+                                uint64_t payload) {
+    const pm__zchain as = {{NULL, 0, 0, 0}, NULL, 0, 0, 0, NULL, fn, ctx, SIZE_MAX, false, PM_OK};
+    if (!out || !factors || n == 0) return PM_INVALID;
+    for (size_t i = 0; i < n; i++)
+        if (!pm__zip_is_open(&factors[i])) return PM_INVALID;
+    pm__zchain *c = pm__zchain_new(&as);
+    pm_status s = PM_OK;
+    if (!c) return PM_NOMEM;
+    for (size_t i = 0; s == PM_OK && i < n; i++) s = pm__zchain_add(c, &factors[i], 0, payload);
+    return pm__zchain_done(c, s, out);
+}
+
+PM_API pm_status pm_zip_product(pm_zip *out, const pm_zip *factors, size_t n) {
+    return pm__zchain_open(out, factors, n, NULL, NULL, 0);
+}
+
+PM_API pm_status pm_zip_dependent(pm_zip *out, const pm_zip *first, pm_zip_next_fn next, void *ctx, uint64_t payload) {
+    return next ? pm__zchain_open(out, first, 1, next, ctx, payload) : PM_INVALID;
+}
+
+static const pm__zchain *pm__zchain_of(const pm_zip *z) {
+    return z->ops == &pm__zip_chain ? (const pm__zchain *)z->state : NULL;
+}
+
+PM_API size_t pm_zip_factor_count(const pm_zip *z) {
+    const pm__zchain *c = pm__zchain_of(z);
+    if (!c) return 1;
+    return c->fn ? c->active + 1 : c->n;
+}
+
+PM_API size_t pm_zip_focus_factor(const pm_zip *z) {
+    const pm__zchain *c = pm__zchain_of(z);
+    return c ? c->active : 0;
+}
+
+PM_API size_t pm_zip_path_indices(const pm_zip *z, size_t *out, size_t cap) {
+    const pm__zchain *c = pm__zchain_of(z);
+    size_t n = pm_zip_focus_factor(z);
+    for (size_t i = 0; c && i < n && i < cap; i++) out[i] = c->links[i + 1].seam;
+    return n;
+}
+
+/* ---- src/pathmap/58_zip_pairs.c ------------------------------------------------------------------------ */
+
+/* Views of two zippers side by side: overlay, meet, subtract. */
 
 /* ---- pairs: overlay, meet, subtract ---------------------------------------------------------------------------- */
 
@@ -12859,612 +13520,6 @@ PM_API pm_status pm_zip_meet(pm_zip *out, const pm_zip *left, const pm_zip *righ
 
 PM_API pm_status pm_zip_subtract(pm_zip *out, const pm_zip *left, const pm_zip *right) {
     return pm__zpair_of(out, PM__SUBTRACT, left, right, NULL, NULL);
-}
-
-/* ---- chains: product, dependent product ------------------------------------------------------------------------ */
-
-/* The focus lies in link `active`; the links below it stand at their ends, those above it at their roots. With a
-   function, the ones above are what it supplied for the end at path length `asked`, as far as it was asked. */
-typedef struct pm__link {
-    pm_zip z;
-    size_t seam; /* bytes of path above its root; of links up to the active one */
-    uint64_t payload;
-} pm__link;
-
-enum { PM__CHAIN_IDLE = 4096 }; /* childless factors in a row that a function may supply */
-
-typedef struct pm__zchain {
-    pm__zpath path;
-    pm__link *links;
-    size_t n, cap, active;
-    const pm_ops *ops;
-    pm_zip_next_fn fn; /* NULL: the links are all there are */
-    void *ctx;
-    size_t asked; /* SIZE_MAX: for no end */
-    bool no_more; /* the function has no further link there */
-    pm_status lost; /* what links had to tell that are gone */
-} pm__zchain;
-
-static pm_zip *pm__zchain_focus(const pm__zchain *c) { return &c->links[c->active].z; }
-
-static void pm__zchain_cut(pm__zchain *c, size_t keep) {
-    while (c->n > keep) {
-        pm_status s = pm_zip_status(&c->links[--c->n].z);
-        if (c->lost == PM_OK) c->lost = s;
-        pm_zip_drop(&c->links[c->n].z);
-    }
-}
-
-static bool pm__zchain_grow(pm__zchain *c) {
-    if (c->n < c->cap) return true;
-    size_t cap = c->cap ? c->cap * 2 : 4;
-    void *grown = pm__mem_grow(c->links, c->cap * sizeof *c->links, cap * sizeof *c->links);
-    if (!grown) return false;
-    c->links = (pm__link *)grown;
-    c->cap = cap;
-    return true;
-}
-
-/* Forgets what the function supplied, but for the links that the path leads through. */
-static void pm__zchain_forget(pm__zchain *c, size_t asked) {
-    if (!c->fn || c->asked == asked) return;
-    pm__zchain_cut(c, c->active + 1);
-    c->no_more = false;
-    c->asked = asked;
-}
-
-/* Asks for a further link. */
-static pm_status pm__zchain_ask(pm__zchain *c) {
-    pm__link l = {{NULL, NULL, PM_OK}, 0, c->links[c->n - 1].payload};
-    if (!pm__zchain_grow(c)) return PM_NOMEM;
-    pm_status s = c->fn(c->ctx, &l.payload, c->path.at ? c->path.at : (const uint8_t *)"", c->path.len, c->n, &l.z);
-    if (s == PM_OK && l.z.ops && !pm__zip_agree(&c->ops, &l.z)) s = PM_MISMATCH;
-    if (s != PM_OK) {
-        pm_zip_drop(&l.z);
-        return s;
-    }
-    c->no_more = !l.z.ops;
-    if (l.z.ops) {
-        pm_zip_reset(&l.z);
-        c->links[c->n++] = l;
-    }
-    return PM_OK;
-}
-
-/* Whether there is a link j to go on with, the focus being an end. */
-static bool pm__zchain_has(pm_zip *z, size_t j) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    pm__zchain_forget(c, c->path.len);
-    if (j < c->n || !c->fn || c->no_more) return j < c->n;
-    pm_status s = j - c->active > PM__CHAIN_IDLE ? PM_INVALID : pm__zchain_ask(c);
-    if (s != PM_OK) z->status = s;
-    return j < c->n;
-}
-
-/* The link that goes on from the focus, or 0: the focus is no end, or nothing follows. */
-static size_t pm__zchain_onward(pm_zip *z) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    if (!pm_zip_exists(pm__zchain_focus(c)) || pm__zip_has_children(pm__zchain_focus(c))) return 0;
-    for (size_t j = c->active + 1; pm__zchain_has(z, j); j++) {
-        if (!pm_zip_exists(&c->links[j].z)) return 0;
-        if (pm__zip_has_children(&c->links[j].z)) return j;
-    }
-    return 0;
-}
-
-static const pm_ops *pm__zchain_values(const pm_zip *z) { return ((const pm__zchain *)z->state)->ops; }
-static bool pm__zchain_exists(pm_zip *z) { return pm_zip_exists(pm__zchain_focus((pm__zchain *)z->state)); }
-static pm_opt pm__zchain_val(pm_zip *z) { return pm_zip_val(pm__zchain_focus((pm__zchain *)z->state)); }
-
-static pm_mask pm__zchain_mask(pm_zip *z) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    size_t j = pm__zchain_onward(z);
-    return pm_zip_child_mask(&c->links[j ? j : c->active].z);
-}
-
-static int pm__zchain_next_child(pm_zip *z, int from) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    size_t j = pm__zchain_onward(z);
-    return pm__zip_child(&c->links[j ? j : c->active].z, from);
-}
-
-static void pm__zchain_up(pm_zip *z, size_t n) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    while (n) {
-        pm__link *l = &c->links[c->active];
-        size_t depth = c->path.len - l->seam, step = n < depth ? n : depth;
-        pm__zip_up(&l->z, step);
-        c->path.len -= step;
-        n -= step;
-        while (c->active && c->path.len == c->links[c->active].seam) {
-            pm__zchain_forget(c, c->path.len);
-            c->active--;
-        }
-    }
-    if (c->path.len < c->asked) pm__zchain_forget(c, SIZE_MAX);
-}
-
-/* Takes the link that begins with byte b from the focus, if there is one. */
-static bool pm__zchain_enter(pm_zip *z, uint8_t b) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    size_t j = pm__zchain_onward(z);
-    if (!j || pm__zip_child(&c->links[j].z, b) != b) return false;
-    while (c->active < j) c->links[++c->active].seam = c->path.len;
-    return true;
-}
-
-static pm_status pm__zchain_status(pm_zip *z) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    pm_status s = c->lost;
-    c->lost = PM_OK;
-    for (size_t i = 0; i < c->n; i++) {
-        pm_status one = pm_zip_status(&c->links[i].z);
-        if (s == PM_OK) s = one;
-    }
-    return s;
-}
-
-/* Goes down as far as the link of the focus, or else all the way off the trie. False: it failed on the way. */
-static bool pm__zchain_down_link(pm_zip *z, const uint8_t *key, size_t n, size_t *done) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    pm_zip *f = pm__zchain_focus(c);
-    size_t got = pm_zip_descend_to_existing(f, key + *done, n - *done);
-    pm__zpath_add(&c->path, key + *done, got);
-    *done += got;
-    if (*done == n) return true;
-    if (pm__zchain_enter(z, key[*done])) return true;
-    z->status = pm_zip_status(z);
-    if (z->status != PM_OK || !pm__zip_down(f, key + *done, n - *done)) return false;
-    pm__zpath_add(&c->path, key + *done, n - *done);
-    *done = n;
-    return true;
-}
-
-static bool pm__zchain_down(pm_zip *z, const uint8_t *key, size_t n) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    pm_status before = pm_zip_status(z);
-    size_t start = c->path.len, done = 0;
-    bool ok = pm__view_room(z, n);
-    while (ok && done < n) ok = pm__zchain_down_link(z, key, n, &done);
-    if (!ok) pm__zchain_up(z, c->path.len - start);
-    if (before != PM_OK) z->status = before;
-    return ok;
-}
-
-static void pm__zchain_free(pm__zchain *c) {
-    pm__zchain_cut(c, 0);
-    if (c->links) pm__mem_free_big(c->links, c->cap * sizeof *c->links);
-    pm__zpath_free(&c->path);
-    pm__mem_free_big(c, sizeof *c);
-}
-
-static void pm__zchain_drop(pm_zip *z) { pm__zchain_free((pm__zchain *)z->state); }
-
-/* A chain like `as` without links, rooted at its focus. */
-static pm__zchain *pm__zchain_new(const pm__zchain *as) {
-    pm__zchain *c = (pm__zchain *)pm__mem_alloc_big(sizeof *c);
-    if (!c) return NULL;
-    *c = *as;
-    c->links = NULL;
-    c->n = c->cap = 0;
-    c->lost = PM_OK;
-    if (pm__zpath_start(&c->path, as->path.at, as->path.len)) return c;
-    pm__zchain_free(c);
-    return NULL;
-}
-
-/* Adds a link, a fork of `src`. */
-static pm_status pm__zchain_add(pm__zchain *c, const pm_zip *src, size_t seam, uint64_t payload) {
-    pm__link l = {{NULL, NULL, PM_OK}, seam, payload};
-    if (!pm__zchain_grow(c)) return PM_NOMEM;
-    if (!pm__zip_agree(&c->ops, src)) return PM_MISMATCH;
-    pm_status s = pm_zip_fork(src, &l.z);
-    if (s == PM_OK) c->links[c->n++] = l;
-    return s;
-}
-
-static pm_status pm__zchain_fork(const pm_zip *z, pm_zip *out);
-
-static const pm_zip_ops pm__zip_chain = {.values = pm__zchain_values,
-                                         .path = pm__view_path,
-                                         .exists = pm__zchain_exists,
-                                         .val = pm__zchain_val,
-                                         .mask = pm__zchain_mask,
-                                         .down = pm__zchain_down,
-                                         .up = pm__zchain_up,
-                                         .fork = pm__zchain_fork,
-                                         .drop = pm__zchain_drop,
-                                         .status = pm__zchain_status,
-                                         .next_child = pm__zchain_next_child};
-
-static pm_status pm__zchain_done(pm__zchain *c, pm_status s, pm_zip *out) {
-    if (s == PM_OK) pm__zip_make(out, &pm__zip_chain, c);
-    else pm__zchain_free(c);
-    return s;
-}
-
-static pm_status pm__zchain_fork(const pm_zip *z, pm_zip *out) {
-    const pm__zchain *as = (const pm__zchain *)z->state;
-    pm__zchain *c = pm__zchain_new(as);
-    pm_status s = PM_OK;
-    if (!c) return PM_NOMEM;
-    for (size_t i = 0; s == PM_OK && i < as->n; i++)
-        s = pm__zchain_add(c, &as->links[i].z, as->links[i].seam, as->links[i].payload);
-    return pm__zchain_done(c, s, out);
-}
-
-static pm_status pm__zchain_open(pm_zip *out, const pm_zip *factors, size_t n, pm_zip_next_fn fn, void *ctx,
-                                uint64_t payload) {
-    const pm__zchain as = {{NULL, 0, 0, 0}, NULL, 0, 0, 0, NULL, fn, ctx, SIZE_MAX, false, PM_OK};
-    if (!out || !factors || n == 0) return PM_INVALID;
-    for (size_t i = 0; i < n; i++)
-        if (!pm__zip_is_open(&factors[i])) return PM_INVALID;
-    pm__zchain *c = pm__zchain_new(&as);
-    pm_status s = PM_OK;
-    if (!c) return PM_NOMEM;
-    for (size_t i = 0; s == PM_OK && i < n; i++) s = pm__zchain_add(c, &factors[i], 0, payload);
-    return pm__zchain_done(c, s, out);
-}
-
-PM_API pm_status pm_zip_product(pm_zip *out, const pm_zip *factors, size_t n) {
-    return pm__zchain_open(out, factors, n, NULL, NULL, 0);
-}
-
-PM_API pm_status pm_zip_dependent(pm_zip *out, const pm_zip *first, pm_zip_next_fn next, void *ctx, uint64_t payload) {
-    return next ? pm__zchain_open(out, first, 1, next, ctx, payload) : PM_INVALID;
-}
-
-static const pm__zchain *pm__zchain_of(const pm_zip *z) {
-    return z->ops == &pm__zip_chain ? (const pm__zchain *)z->state : NULL;
-}
-
-PM_API size_t pm_zip_factor_count(const pm_zip *z) {
-    const pm__zchain *c = pm__zchain_of(z);
-    if (!c) return 1;
-    return c->fn ? c->active + 1 : c->n;
-}
-
-PM_API size_t pm_zip_focus_factor(const pm_zip *z) {
-    const pm__zchain *c = pm__zchain_of(z);
-    return c ? c->active : 0;
-}
-
-PM_API size_t pm_zip_path_indices(const pm_zip *z, size_t *out, size_t cap) {
-    const pm__zchain *c = pm__zchain_of(z);
-    size_t n = pm_zip_focus_factor(z);
-    for (size_t i = 0; c && i < n && i < cap; i++) out[i] = c->links[i + 1].seam;
-    return n;
-}
-
-/* ---- src/pathmap/55_write_algebra.c -------------------------------------------------------------------- */
-
-/* Algebra in place. The result is worked out beside the map, sharing with the old focus whatever stays the same; only a
-   result that differs is written, with one operation on the trie, so a failure changes nothing and an identity
-   un-shares nothing. */
-
-static pm__operand pm__operand_at(const pm_ref *r) {
-    pm__operand o = {r->place, r->val};
-    return o;
-}
-
-/* Writes an outcome, which is consumed, to the focus. */
-static pm_status pm__wz_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, bool prune, pm_alg *alg) {
-    pm__cx cx = pm__wz_cx(w);
-    pm_status s = PM_OK;
-    bool empty = !o->root && !o->val.some, exists = focus->exists;
-    pm_alg told = empty ? PM_ALG_NONE : (o->alg & PM_ALG_LEFT) ? PM_ALG_LEFT : PM_ALG_ELEMENT;
-    if (told == PM_ALG_ELEMENT) s = pm__wz_assign(w, o->val, o->root);
-    else pm__outcome_drop(&cx, o);
-    if (told == PM_ALG_NONE && exists && (prune || !(o->alg & PM_ALG_LEFT))) s = pm__wz_empty(w, prune);
-    if (s != PM_OK && told == PM_ALG_ELEMENT) pm__outcome_drop(&cx, o);
-    if (s == PM_OK && alg) *alg = told;
-    return pm__wz_done(w, s);
-}
-
-/* Combines the focus with a source. */
-static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool prune, pm_alg *alg) {
-    pm__cx cx = pm__wz_cx(w);
-    pm_ref focus = pm__wz_focus(w);
-    pm__operand a = pm__operand_at(&focus), b = pm__operand_at(src);
-    pm__outcome o;
-    pm_status s = PM_MISMATCH;
-    if (src->ops == cx.ops)
-        s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, &o) : pm__operands_combine(&cx, op, &a, &b, &o);
-    if (s != PM_OK) return pm__wz_done(w, s);
-    return pm__wz_settle(w, &focus, &o, prune, alg);
-}
-
-PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    if (pm__wz_shut(w)) return PM_INVALID;
-    pm_ref r = pm_ref_of_rz(src);
-    return pm__wz_combine(w, PM__ALG_JOIN, &r, false, alg);
-}
-
-PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
-    if (pm__wz_shut(w)) return PM_INVALID;
-    pm_ref r = pm_ref_of_map(src, NULL, 0);
-    return pm__wz_combine(w, PM__ALG_JOIN, &r, false, alg);
-}
-
-PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
-    if (pm__wz_shut(w)) return PM_INVALID;
-    pm_status s = pm_wz_join_map(w, src, alg);
-    if (s == PM_OK && src != w->map) pm_drop(src);
-    return s;
-}
-
-PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg) {
-    if (pm__wz_shut(w)) return PM_INVALID;
-    if (w == from) return pm__wz_done(w, PM_INVALID);
-    pm_ref src = pm__wz_focus(from);
-    pm_alg told;
-    bool any = src.exists;
-    pm__wz_enter_both(w, from); /* no reader may see what is in both, or in neither */
-    pm_status s = pm__wz_combine(w, PM__ALG_JOIN, &src, false, &told);
-    if (s == PM_OK) {
-        if (from->map == w->map) pm__wz_forget(from); /* what it knows of the map has changed under it */
-        if (any) s = pm__wz_done(w, pm__wz_done(from, pm__wz_empty(from, prune)));
-    }
-    pm__wz_leave(from);
-    pm__wz_leave(w);
-    if (s != PM_OK) return s;
-    if (alg) *alg = told;
-    return PM_OK;
-}
-
-PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
-    if (pm__wz_shut(w)) return PM_INVALID;
-    pm_ref r = pm_ref_of_rz(src);
-    return pm__wz_combine(w, PM__ALG_MEET, &r, prune, alg);
-}
-
-PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
-    if (pm__wz_shut(w)) return PM_INVALID;
-    pm_ref r = pm_ref_of_rz(src);
-    return pm__wz_combine(w, PM__ALG_SUB, &r, prune, alg);
-}
-
-PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    if (pm__wz_shut(w)) return PM_INVALID;
-    pm_ref r = pm_ref_of_rz(src);
-    return pm__wz_combine(w, PM__ALG_RESTRICT, &r, false, alg);
-}
-
-/* Whether an outcome is what an operand is already. */
-static pm_status pm__outcome_equals(const pm__cx *cx, const pm__outcome *o, const pm__operand *a, bool *out) {
-    pm__equal q = {cx->ops, NULL, 0, 0, {NULL, 0, 0}};
-    int r = pm__equal_vals(cx->ops, o->val.some ? &o->val.val : NULL, a->val);
-    if (r && !pm__equal_push(&q, pm__place_root(o->root), a->place)) r = -1;
-    while (r == 1 && q.used) {
-        q.used--;
-        r = pm__equal_step(&q, q.jobs[q.used].a, q.jobs[q.used].b);
-    }
-    if (q.jobs) pm__mem_free_big(q.jobs, q.cap * sizeof *q.jobs);
-    pm__memo_free(&q.seen);
-    if (r < 0) return PM_NOMEM;
-    *out = r == 1;
-    return PM_OK;
-}
-
-PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *alg) {
-    if (pm__wz_shut(w)) return PM_INVALID;
-    pm__cx cx = pm__wz_cx(w);
-    pm_ref ra = pm_ref_of_rz(a), rb = pm_ref_of_rz(b), focus = pm__wz_focus(w);
-    pm__operand x = pm__operand_at(&ra), y = pm__operand_at(&rb), old = pm__operand_at(&focus);
-    pm__outcome o;
-    bool same = false;
-    if (ra.ops != cx.ops || rb.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, &o);
-    if (s != PM_OK) return pm__wz_done(w, s);
-    s = pm__outcome_equals(&cx, &o, &old, &same);
-    if (s != PM_OK) {
-        pm__outcome_drop(&cx, &o);
-        return pm__wz_done(w, s);
-    }
-    o.alg = same ? PM_ALG_LEFT : PM_ALG_NONE;
-    return pm__wz_settle(w, &focus, &o, false, alg);
-}
-
-PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
-    if (pm__wz_shut(w)) return PM_INVALID;
-    pm__cx cx = pm__wz_cx(w);
-    pm_ref r = pm_ref_of_rz(src), focus = pm__wz_focus(w);
-    pm__operand a = pm__operand_at(&r), b = pm__operand_at(&focus);
-    pm__outcome o;
-    bool both = r.exists && focus.exists;
-    if (r.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = both ? pm__operands_restrict(&cx, &a, &b, &o) : PM_OK;
-    if (both && s == PM_OK) {
-        o.alg = PM_ALG_NONE; /* said of the source */
-        s = pm__wz_settle(w, &focus, &o, false, NULL);
-    }
-    if (s == PM_OK && done) *done = both;
-    return pm__wz_done(w, s);
-}
-
-/* ---- dropping k bytes ---------------------------------------------------------------------------------------- */
-
-/* What has been found k bytes below some place: nothing, or a trie (perhaps without a branch). */
-typedef struct pm__found {
-    bool some;
-    pm__ref root;
-    unsigned rank; /* it is the fold of about 2^rank tries */
-} pm__found;
-
-/* A place whose children are being gone through; its own findings lie on the stack of findings from `base` on. */
-typedef struct pm__drop_frame {
-    pm_place place; /* entered */
-    pm_mask mask;
-    size_t left;  /* bytes still to be dropped */
-    size_t base;
-    int next;     /* byte to look at next */
-} pm__drop_frame;
-
-typedef struct pm__drop {
-    const pm__cx *cx;
-    pm__alg_op op;
-    pm__drop_frame *frames;
-    pm__found *found;
-    size_t nframes, frame_cap, nfound, found_cap;
-    pm__memo known; /* (node, bytes left) to what was found, one more than the reference; 0: nothing */
-} pm__drop;
-
-static pm_status pm__drop_push(pm__drop *d, pm_place p, size_t left) {
-    if (d->nframes == d->frame_cap) {
-        size_t cap = d->frame_cap ? d->frame_cap * 2 : 16;
-        void *grown = pm__mem_grow(d->frames, d->frame_cap * sizeof *d->frames, cap * sizeof *d->frames);
-        if (!grown) return PM_NOMEM;
-        d->frames = (pm__drop_frame *)grown;
-        d->frame_cap = cap;
-    }
-    pm__drop_frame f = {p, pm__place_mask_entered(&p), left, d->nfound, 0};
-    d->frames[d->nframes++] = f;
-    return PM_OK;
-}
-
-/* Unites or intersects the two findings on top. */
-static pm_status pm__drop_fold(pm__drop *d) {
-    pm__found *x = &d->found[d->nfound - 2], *y = &d->found[d->nfound - 1];
-    pm_place a = pm__place_root(x->root), b = pm__place_root(y->root);
-    pm__alg_answer r;
-    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, &r);
-    if (s != PM_OK) return s;
-    if (r.alg == PM_ALG_ELEMENT || r.alg == PM_ALG_NONE) {
-        pm__any_release(d->cx, x->root);
-        pm__any_release(d->cx, y->root);
-        x->root = r.ref;
-    } else if (r.alg & PM_ALG_LEFT) {
-        pm__any_release(d->cx, y->root);
-    } else {
-        pm__any_release(d->cx, x->root);
-        x->root = y->root;
-    }
-    x->rank = (x->rank > y->rank ? x->rank : y->rank) + 1;
-    d->nfound--;
-    return PM_OK;
-}
-
-/* Adds a finding of the top frame; neighbours of equal rank are folded at once, so that few wait and each is gone over
-   a logarithmic number of times. The reference is consumed. */
-static pm_status pm__drop_found(pm__drop *d, pm__ref root, size_t base) {
-    if (d->nfound == d->found_cap) {
-        size_t cap = d->found_cap ? d->found_cap * 2 : 32;
-        void *grown = pm__mem_grow(d->found, d->found_cap * sizeof *d->found, cap * sizeof *d->found);
-        if (!grown) {
-            pm__any_release(d->cx, root);
-            return PM_NOMEM;
-        }
-        d->found = (pm__found *)grown;
-        d->found_cap = cap;
-    }
-    pm__found f = {true, root, 0};
-    d->found[d->nfound++] = f;
-    pm_status s = PM_OK;
-    while (s == PM_OK && d->nfound - base >= 2 && d->found[d->nfound - 2].rank == d->found[d->nfound - 1].rank)
-        s = pm__drop_fold(d);
-    return s;
-}
-
-/* Goes down from a place, `left` bytes, as long as there is one way only. False: there is none that long. */
-static bool pm__drop_along(pm_place *p, size_t *left) {
-    while (*left) {
-        if (!pm__place_enter(p)) return false;
-        pm_mask m = pm__place_mask_entered(p);
-        if (pm_mask_count(&m) != 1) return true;
-        uint8_t b = (uint8_t)pm_mask_next(&m, 0);
-        (void)pm__place_down(p, &b, 1);
-        --*left;
-    }
-    return true;
-}
-
-/* Deals with one child of the top frame: a finding, or a frame of its own. */
-static pm_status pm__drop_child(pm__drop *d, pm_place p, size_t left) {
-    size_t base = d->frames[d->nframes - 1].base;
-    pm__ref r;
-    if (!pm__drop_along(&p, &left)) return PM_OK;
-    if (left == 0) return pm__place_share(d->cx, &p, &r) ? pm__drop_found(d, r, base) : PM_NOMEM;
-    const uint64_t *known = p.depth || pm__ref_is_unique(p.node) ? NULL : pm__memo_get(&d->known, p.node, left);
-    if (!known) return pm__drop_push(d, p, left);
-    if (!*known) return PM_OK;
-    pm__ref_retain(*known - 1);
-    return pm__drop_found(d, *known - 1, base);
-}
-
-/* Ends the top frame: what it found becomes one finding of the frame below. */
-static pm_status pm__drop_end(pm__drop *d) {
-    pm__drop_frame f = d->frames[d->nframes - 1];
-    pm_status s = PM_OK;
-    while (s == PM_OK && d->nfound - f.base >= 2) s = pm__drop_fold(d);
-    if (s != PM_OK) return s;
-    bool some = d->nfound > f.base;
-    pm__ref r = some ? d->found[f.base].root : 0;
-    if (f.place.depth == 0 && !pm__ref_is_unique(f.place.node)) {
-        if (!pm__memo_put(&d->known, f.place.node, f.left, some ? r + 1 : 0)) return PM_NOMEM;
-        if (some) pm__ref_retain(r); /* the memo's */
-    }
-    d->nframes--;
-    if (!some || d->nframes == 0) return PM_OK;
-    d->nfound--;
-    return pm__drop_found(d, r, d->frames[d->nframes - 1].base);
-}
-
-/* Finds what lies k > 0 bytes below a place, folded into one. */
-static pm_status pm__drop_run(pm__drop *d, pm_place p, size_t k) {
-    if (!pm__place_enter(&p)) return PM_OK;
-    pm_status s = pm__drop_push(d, p, k);
-    while (s == PM_OK && d->nframes) {
-        pm__drop_frame *f = &d->frames[d->nframes - 1];
-        int c = pm_mask_next(&f->mask, f->next);
-        if (c < 0) {
-            s = pm__drop_end(d);
-            continue;
-        }
-        uint8_t b = (uint8_t)c;
-        pm_place child = f->place;
-        f->next = c + 1;
-        (void)pm__place_down(&child, &b, 1);
-        s = pm__drop_child(d, child, f->left - 1);
-    }
-    return s;
-}
-
-static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, bool prune, bool *left) {
-    pm__cx cx = pm__wz_cx(w);
-    pm_ref focus = pm__wz_focus(w);
-    pm__drop d;
-    memset(&d, 0, sizeof d);
-    d.cx = &cx;
-    d.op = op;
-    pm_mask kids = pm_ref_child_mask(&focus);
-    bool had = !pm_mask_is_empty(&kids), some = focus.val != NULL;
-    pm_status s = k ? pm__drop_run(&d, focus.place, k) : PM_OK;
-    pm__ref root = s == PM_OK && d.nfound ? d.found[0].root : 0;
-    if (s == PM_OK) some = some || (k ? root != 0 : had);
-    for (size_t i = root ? 1 : 0; i < d.nfound; i++) pm__any_release(&cx, d.found[i].root);
-    for (size_t i = 0; i < d.known.cap; i++)
-        if (d.known.slots[i].a && d.known.slots[i].val) pm__any_release(&cx, d.known.slots[i].val - 1);
-    pm__memo_free(&d.known);
-    if (d.found) pm__mem_free_big(d.found, d.found_cap * sizeof *d.found);
-    if (d.frames) pm__mem_free_big(d.frames, d.frame_cap * sizeof *d.frames);
-    if (s == PM_OK && k && had) {
-        if (some) s = pm__wz_give_below(w, w->cursor.len, root);
-        else s = pm__wz_empty(w, prune);
-    } else if (s == PM_OK && prune && focus.exists && !some) {
-        s = pm__wz_empty(w, true);
-    }
-    if (s == PM_OK && left) *left = some;
-    return pm__wz_done(w, s);
-}
-
-PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
-    if (pm__wz_shut(w)) return PM_INVALID;
-    return pm__wz_drop_bytes(w, PM__ALG_JOIN, k, prune, left);
-}
-
-PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
-    if (pm__wz_shut(w)) return PM_INVALID;
-    return pm__wz_drop_bytes(w, PM__ALG_MEET, k, prune, left);
 }
 
 /* ---- src/pathmap/60_fold.c ----------------------------------------------------------------------------- */
@@ -14080,7 +14135,7 @@ static int pm__sprout_run(const pm_unfold *u, const void *seed, const pm_fold *f
     pm__pile own = pm__pile_of(u->seed_size);
     int s = PM_NOMEM;
     if (pm__pile_room(&own, 1)) {
-        if (u->seed_size) memcpy(own.data, seed, u->seed_size);
+        if (seed && u->seed_size) memcpy(own.data, seed, u->seed_size);
         s = pm__sprout_grow(&p, own.data);
     } else if (u->drop) {
         u->drop(u->ctx, (void *)(uintptr_t)seed);

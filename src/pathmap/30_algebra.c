@@ -21,8 +21,8 @@
    they give depends on their contents only, so this is right for any values, and a trie of 2^80 paths in a kilobyte is
    combined in microseconds.
 
-   This part has the frames and the values; 31 makes nodes of lists; 32 has the lines, 33 the lists, 34 the bytes, 35 the
-   walk that ties them together.
+   This part has the frames and the values; 31 makes nodes of lists; 32 has the lines, 33 the lists, 34 the bytes, 35
+   the walk that ties them together.
 
    Failure (no memory, or a value hook that answers what it must not) takes the frames down and gives back whatever they
    had made. Operands are only read. */
@@ -33,7 +33,7 @@ typedef enum pm__alg_op { PM__ALG_JOIN, PM__ALG_MEET, PM__ALG_SUB, PM__ALG_RESTR
 
 enum {
     PM__ALG_WAITS = 8,      /* beside the values of pm_alg: the answer of a pair is not known yet */
-    PM__ALG_PICK = 9,       /* and: a few entries of the left side's line stay, those of the bits in `ref`; no node yet */
+    PM__ALG_PICK = 9,       /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
     PM__ALG_LIST = 2 * PM__LINE_ENTRIES,
     PM__ALG_CAREFUL = 16,   /* pairs after one whose keys were not enough to tell suffixes apart */
     PM__ALG_AHEAD = 4,      /* pairs whose nodes are asked for before their turn */

@@ -30,8 +30,8 @@ typedef struct pm__alg_final {
 
 static size_t pm__alg_cost(const pm__ent *e) { return 9u + e->len; }
 
-/* Some entries of a line: of those from `lo` on the ones whose bit is set, without `cut` bytes of suffix, and the prefix
-   that they are under. */
+/* Some entries of a line: of those from `lo` on the ones whose bit is set, without `cut` bytes of suffix, and the
+   prefix that they are under. */
 typedef struct pm__alg_pick {
     const pm__line *x;
     const uint8_t *prefix;

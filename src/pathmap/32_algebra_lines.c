@@ -9,8 +9,8 @@
 
    What stays is listed by number: entry i of A, entry i of B (+ 32), or pair p (+ 64). A child at suffix s meets the
    run of the other row's entries that go on from s, or the child there: a pair. It is answered later; then the list is
-   spelled out, and a node is made of it. A result of few entries of A, as they are, is not made into a node at once: the
-   list above may have room for them (PM__ALG_PICK). */
+   spelled out, and a node is made of it. A result of few entries of A, as they are, is not made into a node at once:
+   the list above may have room for them (PM__ALG_PICK). */
 #include "31_algebra_build.c"
 
 enum { PM__ALG_FROM_B = PM__LINE_ENTRIES, PM__ALG_PAIR = 2 * PM__LINE_ENTRIES };
@@ -501,20 +501,21 @@ static pm__ref pm__alg_weave_line(const pm__cx *cx, const pm__alg_frame *f) {
 static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__ref *out) {
     const pm__alg_weave *w = f->weave;
     pm__alg_final t;
-    unsigned left = w->n;
+    unsigned left = w->n, i;
     if (!f->npairs && (*out = pm__alg_weave_line(q->cx, f)) != 0) return true;
     t.n = t.nshells = 0;
     t.nbytes = 0;
     t.cost = PM__LINE_HDR + f->plen;
     if (f->npairs) {
-        const pm__alg_row *r;
         left = 0;
-        for (unsigned k = 0, i; k < w->n; k++) {
-            if (w->item[k] >= PM__ALG_PAIR) left += pm__alg_pair_takes(w, &f->pairs[w->item[k] - PM__ALG_PAIR], &t.cost);
-            else left++, r = pm__alg_row_of(w, w->item[k], &i), t.cost += 9u + pm__alg_row_len(r, i);
+        for (unsigned k = 0; k < w->n; k++) {
+            unsigned item = w->item[k];
+            const pm__alg_row *r = pm__alg_row_of(w, item, &i);
+            if (item >= PM__ALG_PAIR) left += pm__alg_pair_takes(w, &f->pairs[item - PM__ALG_PAIR], &t.cost);
+            else left++, t.cost += 9u + pm__alg_row_len(r, i);
         }
     }
-    for (unsigned k = 0, i; k < w->n; k++) {
+    for (unsigned k = 0; k < w->n; k++) {
         if (w->item[k] >= PM__ALG_PAIR) {
             pm__alg_pair *p = &f->pairs[w->item[k] - PM__ALG_PAIR];
             size_t none = 0;
