@@ -1028,14 +1028,15 @@ typedef struct pm_zip {
 } pm_zip;
 
 /* What a kind of zipper must be able to do; everything else is made of it. For kinds of one's own: set `ops` and
-   `state` of a zero pm_zip. A call that has no memory sets z->status and answers false or nothing. */
+   `state` of a zero pm_zip. The trie is finite. A call that has no memory sets z->status and answers false or
+   nothing. */
 typedef struct pm_zip_ops {
     /* What values mean; NULL: there are none. */
     const pm_ops *(*values)(const pm_zip *z);
     /* The path from the origin, and how many bytes of it lie above the root. Valid until the zipper moves. */
     const uint8_t *(*path)(const pm_zip *z, size_t *len, size_t *root_len);
     bool (*exists)(pm_zip *z);
-    /* The value at the focus, borrowed until the next call of `val`, or `drop`. */
+    /* The value at the focus, borrowed until the next call of `val`, a move on in order, or `drop`. */
     pm_opt (*val)(pm_zip *z);
     pm_mask (*mask)(pm_zip *z);
     /* Down by n bytes, whether that exists or not. False: no memory, and the focus where it was. */
@@ -1052,9 +1053,14 @@ typedef struct pm_zip_ops {
     pm_status (*status)(pm_zip *z);
     /* The smallest byte of `mask` that is at least `from` (0..256), or -1. */
     int (*next_child)(pm_zip *z, int from);
-    /* To the next place in order that has a value, or, with `ends`, has neither value nor child, staying below
-       `base` bytes of path; else false, with the focus anywhere not above `base`. */
-    bool (*next_mark)(pm_zip *z, size_t base, bool ends);
+    /* Moves on in order that stay below `floor` bytes of path from the root. False: there is nothing more, or no
+       memory, and the focus is anywhere that is not above these.
+       next_step: to the next location. next_mark: to the next mark, a place that has a value, or neither value nor
+       child; *val is its value. seek_mark: wherever the focus is, to the first mark at or after the place `key` below
+       the root; false: the focus is anywhere. */
+    bool (*next_step)(pm_zip *z, size_t floor);
+    bool (*next_mark)(pm_zip *z, size_t floor, pm_opt *val);
+    bool (*seek_mark)(pm_zip *z, size_t floor, const uint8_t *key, size_t n, pm_opt *val);
     /* Makes a map of what is at and below the focus by sharing; false if that cannot be. */
     bool (*share)(pm_zip *z, pm_pool *pool, pm_map *out, pm_status *s);
 } pm_zip_ops;
@@ -1092,7 +1098,7 @@ PM_API const uint8_t *pm_zip_origin_path(const pm_zip *z, size_t *len);
 PM_API const uint8_t *pm_zip_root_prefix(const pm_zip *z, size_t *len);
 PM_API bool pm_zip_at_root(const pm_zip *z);
 PM_API bool pm_zip_exists(pm_zip *z);
-/* The value at the focus.  Valid until the next query for a value, or pm_zip_drop. */
+/* The value at the focus.  Valid until the next query for a value, the next move on in order, or pm_zip_drop. */
 PM_API pm_opt pm_zip_val(pm_zip *z);
 PM_API bool pm_zip_is_val(pm_zip *z);
 /* The value at `key` below the focus.  Valid likewise. */
@@ -11452,12 +11458,112 @@ static bool pm__rz_next_beside(pm_rz *z, size_t base) {
 PM_API bool pm_rz_to_next_sibling(pm_rz *z) { return pm__rz_spare(z) && pm__rz_sibling(z, true); }
 PM_API bool pm_rz_to_prev_sibling(pm_rz *z) { return pm__rz_spare(z) && pm__rz_sibling(z, false); }
 
-PM_API bool pm_rz_to_next_step(pm_rz *z) {
-    if (!pm__rz_spare(z)) {
-        pm_rz_reset(z);
-        return false;
+/* The smallest byte from `from` on (0..256) that has a child or a value, or -1. */
+static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
+    if (from > 255) return -1;
+    unsigned w = from >> 6;
+    uint64_t bits = (x->mask[w].child | x->mask[w].val) >> (from & 63) << (from & 63);
+    while (!bits && ++w < 4) bits = x->mask[w].child | x->mask[w].val;
+    return bits ? (int)(w * 64 + pm__ctz64(bits)) : -1;
+}
+
+/* The entries of the top frame, a line, that lie below the zipper's root. */
+static unsigned pm__rz_line_end(const pm_rz *z, const pm_frame *f, const pm__line *x) {
+    if (PM__LIKELY(f->base >= z->root_len || z->root_len - f->base <= x->plen)) return x->n;
+    return pm__line_find(x, z->path + f->base + x->plen, z->root_len - f->base - x->plen).hi;
+}
+
+/* Stands d + 1 bytes down the suffix of entry i, the first of those up to `end`, which have d bytes in common. */
+static void pm__rz_stand_below(pm_rz *z, pm_frame *f, const pm__line *x, unsigned i, unsigned d, unsigned end) {
+    const uint8_t *lens = pm__line_lens(x), *h = d ? pm__line_heap(x) + pm__line_off(x, i) + d - 1 : x->body + i;
+    uint8_t c = *h;
+    f->place.lo = (uint8_t)i;
+    for (h += d ? lens[i] : 1, i++; i < end && *h == c; i++) h += d ? lens[i] : 1;
+    f->place.hi = (uint8_t)i;
+    f->place.depth = (uint16_t)(x->plen + d + 1);
+    z->len = z->exist_len = f->base + f->place.depth;
+    z->path[z->len - 1] = c;
+}
+
+static void pm__rz_stand_on_byte(pm_rz *z, pm_frame *f, int b) {
+    f->place.lo = (uint8_t)b, f->place.hi = 0, f->place.depth = 1;
+    z->path[f->base] = (uint8_t)b;
+    z->len = z->exist_len = f->base + 1;
+}
+
+/* One byte down from a place on the trie, to the first child; pm__rz_spare has made room. */
+static bool pm__rz_step_down(pm_rz *z) {
+    pm_frame *f = &z->frames[z->nframes - 1];
+    pm__ref child;
+    if (f->place.node == 0) return false;
+    if (pm__place_child(&f->place, &child)) {
+        if (!child) return false;
+        pm__ref_prefetch(child);
+        (void)pm__rz_push(z, pm__place_root(child), z->len);
+        f = &z->frames[z->nframes - 1];
     }
-    return pm_rz_descend_first_byte(z) || pm__rz_next_beside(z, z->root_len);
+    pm_place *p = &f->place;
+    if (!pm__place_in_line(p)) {
+        pm__rz_stand_on_byte(z, f, pm__byte_next(pm__place_byte(p), 0));
+        return true;
+    }
+    const pm__line *x = pm__place_line(p);
+    if (p->depth < x->plen) {
+        z->path[z->len++] = pm__line_heap(x)[p->depth++];
+        z->exist_len = z->len;
+        return true;
+    }
+    unsigned i = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
+    if (i == p->hi) return false;
+    pm__rz_stand_below(z, f, x, i, pm__place_suffix(p, x), p->hi);
+    return true;
+}
+
+/* From a place on the trie to the next one that is not below it: the entry after those that agree with the path leaves
+   it where it differs from the entry before. */
+static bool pm__rz_step_beside(pm_rz *z) {
+    for (;; z->nframes--) {
+        pm_frame *f = &z->frames[z->nframes - 1];
+        pm_place *p = &f->place;
+        if (p->depth && !pm__place_in_line(p)) {
+            int b = f->base < z->root_len ? -1 : pm__byte_next(pm__place_byte(p), p->lo + 1u);
+            if (b >= 0) {
+                pm__rz_stand_on_byte(z, f, b);
+                return true;
+            }
+        } else if (p->depth) {
+            const pm__line *x = pm__place_line(p);
+            unsigned end = pm__rz_line_end(z, f, x), i = p->hi;
+            if (i < end) {
+                unsigned off = pm__line_off(x, i), j = i + 1;
+                size_t shared = pm__line_shared_before(x, i, off);
+                for (off += pm__line_lens(x)[i]; shared && j < end; off += pm__line_lens(x)[j], j++)
+                    if (pm__line_shared_before(x, j, off) < shared) break;
+                pm__rz_stand_below(z, f, x, i, (unsigned)shared, shared ? j : end);
+                return true;
+            }
+        }
+        if (f->base <= z->root_len || z->nframes == 1) return false;
+    }
+}
+
+static bool pm__rz_next_step(pm_rz *z) {
+    if (!pm__rz_spare(z)) return false;
+    if (!pm__rz_on_trie(z)) return pm__rz_next_beside(z, z->root_len);
+    z->run = 0;
+    return pm__rz_step_down(z) || pm__rz_step_beside(z);
+}
+
+/* Back to the root after the last place. A child entered at the root may have left its frame. */
+static void pm__rz_rewind(pm_rz *z) {
+    while (z->nframes > 1 && z->frames[z->nframes - 1].base >= z->root_len) z->nframes--;
+    pm_rz_reset(z);
+}
+
+PM_API bool pm_rz_to_next_step(pm_rz *z) {
+    if (pm__rz_next_step(z)) return true;
+    pm__rz_rewind(z);
+    return false;
 }
 
 /* From where the zipper stands, k bytes or fewer below `base`: to the next place just k below it, or to `base`. */
@@ -11534,37 +11640,23 @@ static PM__INLINE bool pm__rz_enter(pm_rz *z, pm__ref child) {
     return pm__rz_push(z, pm__place_root(child), z->exist_len);
 }
 
-/* The entries of the top frame, a line, that lie below the zipper's root. */
-static unsigned pm__rz_line_end(const pm_rz *z, const pm_frame *f, const pm__line *x) {
-    if (PM__LIKELY(f->base >= z->root_len || z->root_len - f->base <= x->plen)) return x->n;
-    return pm__line_find(x, z->path + f->base + x->plen, z->root_len - f->base - x->plen).hi;
-}
-
 enum { PM__NEXT_FOUND, PM__NEXT_DOWN, PM__NEXT_UP, PM__NEXT_NOMEM };
 
-/* Goes on from entry i of the line in the top frame: to a value, into a child, or through. */
-static PM__INLINE int pm__rz_next_in_line(pm_rz *z, pm_frame *f, unsigned i) {
+/* Goes on from entry i of the line in the top frame: to a value, into a child, or through. `ends`: dangling places
+   count, too. */
+static PM__INLINE int pm__rz_next_in_line(pm_rz *z, pm_frame *f, unsigned i, bool ends) {
     const pm__line *x = pm__place_line(&f->place);
     for (unsigned end = pm__rz_line_end(z, f, x); i < end; i++) {
         bool leads = pm__line_is_child(x, i);
         pm__ref child = leads ? *pm__line_child(x, i) : 0;
-        if (leads && !child) continue;
+        if (leads && !child && !ends) continue;
         if (!pm__rz_stand(z, f, x, i)) return PM__NEXT_NOMEM;
-        if (!leads) return PM__NEXT_FOUND;
+        if (!child) return PM__NEXT_FOUND;
         uint32_t later = x->cmask >> i >> 1; /* by the time this child is done, the next one has arrived */
         if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
         return pm__rz_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
     }
     return PM__NEXT_UP;
-}
-
-/* The smallest byte from `from` on (0..256) that has a child or a value, or -1. */
-static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
-    if (from > 255) return -1;
-    unsigned w = from >> 6;
-    uint64_t bits = (x->mask[w].child | x->mask[w].val) >> (from & 63) << (from & 63);
-    while (!bits && ++w < 4) bits = x->mask[w].child | x->mask[w].val;
-    return bits ? (int)(w * 64 + pm__ctz64(bits)) : -1;
 }
 
 /* Asks for the child after the one at byte b. */
@@ -11575,7 +11667,7 @@ static PM__INLINE void pm__byte_prefetch_after(const pm__byte *x, uint8_t b) {
 }
 
 /* The same in a byte node, from byte b; `value_done`: the value at b has been visited. */
-static PM__INLINE int pm__rz_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, bool value_done) {
+static PM__INLINE int pm__rz_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, bool value_done, bool ends) {
     const pm__byte *x = pm__place_byte(&f->place);
     if (!pm__rz_room(z, f->base + 1)) return PM__NEXT_NOMEM;
     for (int b = pm__byte_next(x, from); b >= 0; b = pm__byte_next(x, (unsigned)b + 1), value_done = false) {
@@ -11583,11 +11675,11 @@ static PM__INLINE int pm__rz_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, 
         if (PM__UNLIKELY(f->base < z->root_len) && c != z->path[f->base]) return PM__NEXT_UP;
         bool val = !value_done && pm__byte_has_val(x, c);
         pm__ref child = !val && pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
-        if (!val && !child) continue;
+        if (!val && !child && !(ends && pm__byte_has_child(x, c))) continue;
         z->path[f->base] = c;
         f->place.lo = c, f->place.depth = 1;
         z->len = z->exist_len = f->base + 1;
-        if (val) return PM__NEXT_FOUND;
+        if (!child) return PM__NEXT_FOUND;
         pm__byte_prefetch_after(x, c);
         return pm__rz_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
     }
@@ -11595,17 +11687,17 @@ static PM__INLINE int pm__rz_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, 
 }
 
 /* Continues in the top frame after what its place has shown. `done`: what lies below the place as well. */
-static PM__INLINE int pm__rz_next_in_frame(pm_rz *z, bool done) {
+static PM__INLINE int pm__rz_next_in_frame(pm_rz *z, bool done, bool ends) {
     pm_frame *f = &z->frames[z->nframes - 1];
     pm_place *p = &f->place;
     if (p->node == 0) return PM__NEXT_UP;
     if (PM__LIKELY(pm__place_in_line(p))) {
         unsigned i = done ? p->hi : p->lo;
         if (!done && p->depth) i += pm__place_val_entry(p, pm__place_line(p));
-        return pm__rz_next_in_line(z, f, i);
+        return pm__rz_next_in_line(z, f, i, ends);
     }
-    if (p->depth == 0) return pm__rz_next_in_byte(z, f, 0, false);
-    return done ? pm__rz_next_in_byte(z, f, p->lo + 1u, false) : pm__rz_next_in_byte(z, f, p->lo, true);
+    if (p->depth == 0) return pm__rz_next_in_byte(z, f, 0, false, ends);
+    return done ? pm__rz_next_in_byte(z, f, p->lo + 1u, false, ends) : pm__rz_next_in_byte(z, f, p->lo, true, ends);
 }
 
 /* Entries that the one after them may extend, as bits: same first byte, and not shorter. */
@@ -11659,33 +11751,67 @@ static PM__INLINE void pm__rz_step_run(pm_rz *z) {
     z->len = z->exist_len = z->run_at + rest + 1;
 }
 
+/* The focus is off the trie: goes on in order from there, starting in the node that shows that it is. */
+static int pm__rz_next_from_off(pm_rz *z, bool ends) {
+    size_t len = z->len;
+    if (z->exist_len < z->root_len) return PM__NEXT_UP;
+    z->len = z->exist_len;
+    pm_frame *f = &z->frames[z->nframes - 1];
+    pm__ref child;
+    if (pm__place_child(&f->place, &child)) {
+        if (!child) return pm__rz_next_in_frame(z, true, ends);
+        if (!pm__rz_enter(z, child)) return PM__NEXT_NOMEM;
+        f = &z->frames[z->nframes - 1];
+    }
+    const pm_place *p = &f->place;
+    const uint8_t *s = z->path + z->len;
+    if (p->node == 0) return PM__NEXT_UP;
+    if (!pm__place_in_line(p))
+        return p->depth ? pm__rz_next_in_frame(z, true, ends) : pm__rz_next_in_byte(z, f, *s, false, ends);
+    const pm__line *x = pm__place_line(p);
+    if (p->depth < x->plen) return pm__line_heap(x)[p->depth] > *s ? pm__rz_next_in_line(z, f, 0, ends) : PM__NEXT_UP;
+    size_t above = f->base + x->plen;
+    return pm__rz_next_in_line(z, f, pm__line_find(x, z->path + above, len - above).lo, ends);
+}
+
+/* On from what a frame has answered. */
+static bool pm__rz_go_on(pm_rz *z, int r, bool ends) {
+    for (;;) {
+        if (r == PM__NEXT_FOUND) {
+            pm__rz_start_run(z);
+            return true;
+        }
+        if (r == PM__NEXT_UP) {
+            if (z->frames[z->nframes - 1].base <= z->root_len || z->nframes == 1) break;
+            z->nframes--;
+        } else if (r == PM__NEXT_NOMEM) {
+            break;
+        }
+        r = pm__rz_next_in_frame(z, r == PM__NEXT_UP, ends);
+    }
+    pm__rz_rewind(z);
+    return false;
+}
+
+/* Whether something lies below the focus. */
+static PM__INLINE bool pm__rz_has_children(const pm_rz *z) {
+    if (!pm__rz_on_trie(z)) return false;
+    pm_place p = pm__rz_place(z);
+    return pm__place_enter(&p);
+}
+
 /* Without a run to step along. */
-static PM__NOINLINE bool pm__rz_next_val(pm_rz *z) {
+static PM__NOINLINE bool pm__rz_next_val(pm_rz *z, bool ends) {
     if (PM__UNLIKELY(!pm__rz_spare(z))) {
         pm_rz_reset(z);
         return false;
     }
     z->run = 0;
-    if (PM__UNLIKELY(!pm__rz_on_trie(z))) {
-        if (!pm__rz_next_beside(z, z->root_len)) return false;
-        if (pm_rz_is_val(z)) return true;
-    }
-    bool done = false;
-    for (;;) {
-        int r = pm__rz_next_in_frame(z, done);
-        if (r == PM__NEXT_FOUND) {
-            pm__rz_start_run(z);
-            return true;
-        }
-        done = r == PM__NEXT_UP;
-        if (r == PM__NEXT_DOWN) continue;
-        if (r == PM__NEXT_NOMEM || z->frames[z->nframes - 1].base <= z->root_len || z->nframes == 1) break;
-        z->nframes--;
-    }
-    /* A child entered at the root, which held no value, may have left its frame. */
-    while (z->nframes > 1 && z->frames[z->nframes - 1].base >= z->root_len) z->nframes--;
-    pm_rz_reset(z);
-    return false;
+    if (PM__UNLIKELY(!pm__rz_on_trie(z))) return pm__rz_go_on(z, pm__rz_next_from_off(z, ends), ends);
+    pm__ref child = 0;
+    const pm_place *p = &z->frames[z->nframes - 1].place;
+    bool dangles = ends && p->node && pm__place_child(p, &child) && !child;
+    return pm__rz_go_on(z, pm__rz_next_in_frame(z, dangles, ends), ends);
 }
 
 PM_API bool pm_rz_to_next_val(pm_rz *z) {
@@ -11693,7 +11819,65 @@ PM_API bool pm_rz_to_next_val(pm_rz *z) {
         pm__rz_step_run(z);
         return true;
     }
-    return pm__rz_next_val(z);
+    return pm__rz_next_val(z, false);
+}
+
+/* ---- marks --------------------------------------------------------------------------------------------------- */
+
+/* A mark is a place that has a value, or neither value nor child. Marks say all about a trie: its locations are their
+   prefixes. What is here stays below `floor` bytes of path from the root; when there is no mark, the focus is anywhere
+   that is not above these. */
+
+static PM__INLINE bool pm__rz_step_mark(pm_rz *z) {
+    if (PM__UNLIKELY(!(z->run && z->run < 32 && z->run_mask >> z->run & 1))) return pm__rz_next_val(z, true);
+    pm__rz_step_run(z);
+    return true;
+}
+
+/* Makes a place below the root the root for a while. */
+static void pm__rz_lower_root(pm_rz *z, size_t floor) {
+    z->root_len += floor;
+    if (z->run && z->run_at < z->root_len) z->run = 0; /* it may lead to places beside */
+}
+
+static PM__INLINE bool pm__rz_next_mark(pm_rz *z, size_t floor) {
+    if (PM__LIKELY(!floor)) return pm__rz_step_mark(z);
+    pm__rz_lower_root(z, floor);
+    bool found = pm__rz_step_mark(z);
+    z->root_len -= floor;
+    return found;
+}
+
+/* To the place `key` below the root, wherever the focus is; `key` is not bytes of the zipper's own path. */
+static bool pm__rz_go(pm_rz *z, const uint8_t *key, size_t n) {
+    size_t have = z->len - z->root_len, min = have < n ? have : n;
+    size_t same = min ? pm__lcp(z->path + z->root_len, key, min) : 0;
+    if (same < have) pm__rz_cut_to(z, z->root_len + same);
+    return same == n || pm__rz_append(z, key + same, n - same);
+}
+
+/* To the first mark at or after the place `key` below the root, the first `floor` bytes of which are not left; else
+   anywhere. */
+static bool pm__rz_seek_mark(pm_rz *z, size_t floor, const uint8_t *key, size_t n) {
+    if (!pm__rz_go(z, key, n) || !pm__rz_spare(z)) return false;
+    if (pm__rz_on_trie(z)) {
+        bool found = pm_rz_is_val(z) || !pm__rz_has_children(z);
+        if (found && z->len > z->root_len && !z->run && pm_rz_is_val(z)) pm__rz_start_run(z);
+        return found || pm__rz_next_mark(z, floor);
+    }
+    z->run = 0;
+    pm__rz_lower_root(z, floor);
+    bool found = pm__rz_go_on(z, pm__rz_next_from_off(z, true), true);
+    z->root_len -= floor;
+    return found;
+}
+
+/* To the next location. */
+static bool pm__rz_step(pm_rz *z, size_t floor) {
+    pm__rz_lower_root(z, floor);
+    bool found = pm_rz_to_next_step(z);
+    z->root_len -= floor;
+    return found;
 }
 
 /* ---- iterators ----------------------------------------------------------------------------------------------- */
@@ -12186,7 +12370,10 @@ PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
 /* Zippers of any kind: the moves, made of a kind's primitives.
 
    A kind is a table of a few primitives (pm_zip_ops). Every move is made out of them here, once. Over a map (the kind
-   pm__zip_rz) moves go to pm_rz as they are. */
+   pm__zip_rz) moves go to pm_rz as they are.
+
+   Going on in order is by steps, from location to location, or by marks (54_iterate.c): places with a value, and ends.
+   Kinds that can do so faster than byte by byte bring a function of their own. */
 
 /* ---- the zipper that is none ---------------------------------------------------------------------------------- */
 
@@ -12281,6 +12468,7 @@ static pm_opt pm__opt_of(const pm_val *v) {
 static bool pm__zrz_exists(pm_zip *z) { return pm_rz_exists((const pm_rz *)z->state); }
 static pm_opt pm__zrz_val(pm_zip *z) { return pm__opt_of(pm_rz_val((const pm_rz *)z->state)); }
 static pm_mask pm__zrz_mask(pm_zip *z) { return pm_rz_child_mask((const pm_rz *)z->state); }
+static bool pm__zrz_next_step(pm_zip *z, size_t floor) { return pm__rz_step((pm_rz *)z->state, floor); }
 static bool pm__zrz_down(pm_zip *z, const uint8_t *key, size_t n) { return pm__rz_append((pm_rz *)z->state, key, n); }
 static void pm__zrz_up(pm_zip *z, size_t n) { (void)pm_rz_ascend((pm_rz *)z->state, n); }
 static pm_status pm__zrz_fork(const pm_zip *z, pm_zip *out) { return pm_zip_of_rz(out, (const pm_rz *)z->state); }
@@ -12308,6 +12496,7 @@ static const pm_zip_ops pm__zip_rz = {.values = pm__zrz_values,
                                       .fork = pm__zrz_fork,
                                       .drop = pm__zrz_drop,
                                       .status = pm__zrz_status,
+                                      .next_step = pm__zrz_next_step,
                                       .share = pm__zrz_share};
 
 /* Gives *out a place for a read zipper. */
@@ -12352,25 +12541,21 @@ PM_API pm_status pm_zip_status(pm_zip *z) {
 
 PM_API const pm_ops *pm_zip_values(const pm_zip *z) { return pm__zip_kind(z)->values(z); }
 
-static size_t pm__zip_len(const pm_zip *z) {
-    size_t len, root_len;
-    (void)pm__zip_kind(z)->path(z, &len, &root_len);
-    return len;
-}
-
-static size_t pm__zip_root_len(const pm_zip *z) {
-    size_t len, root_len;
-    (void)pm__zip_kind(z)->path(z, &len, &root_len);
-    return root_len;
-}
-
-static size_t pm__zip_depth(const pm_zip *z) { return pm__zip_len(z) - pm__zip_root_len(z); }
-
-PM_API const uint8_t *pm_zip_path(const pm_zip *z, size_t *len) {
+static PM__INLINE const uint8_t *pm__zip_path(const pm_zip *z, size_t *len) {
+    const pm_rz *r = pm__rz_of(z);
     size_t all, root_len;
+    if (r) return pm_rz_path(r, len);
     const uint8_t *path = pm__zip_kind(z)->path(z, &all, &root_len);
     *len = all - root_len;
     return path + root_len;
+}
+
+PM_API const uint8_t *pm_zip_path(const pm_zip *z, size_t *len) { return pm__zip_path(z, len); }
+
+static size_t pm__zip_depth(const pm_zip *z) {
+    size_t len;
+    (void)pm__zip_path(z, &len);
+    return len;
 }
 
 PM_API const uint8_t *pm_zip_origin_path(const pm_zip *z, size_t *len) {
@@ -12402,7 +12587,20 @@ static void pm__zip_up(pm_zip *z, size_t n) {
     if (n) pm__zip_kind(z)->up(z, n);
 }
 
-static void pm__zip_up_to(pm_zip *z, size_t len) { pm__zip_up(z, pm__zip_len(z) - len); }
+/* Up to `depth` bytes below the root. */
+static void pm__zip_up_to(pm_zip *z, size_t depth) { pm__zip_up(z, pm__zip_depth(z) - depth); }
+
+/* To the place `key` below the root, existing or not; `key` is not bytes of the zipper's own path. False: no memory,
+   and the focus anywhere. */
+static bool pm__zip_go(pm_zip *z, const uint8_t *key, size_t n) {
+    pm_rz *r = pm__rz_of(z);
+    if (r) return pm__rz_go(r, key, n);
+    size_t have, same;
+    const uint8_t *path = pm__zip_path(z, &have);
+    same = have && n ? pm__lcp(path, key, have < n ? have : n) : 0;
+    pm__zip_up(z, have - same);
+    return same == n || pm__zip_down(z, key + same, n - same);
+}
 
 PM_API pm_opt pm_zip_val_at(pm_zip *z, const void *key, size_t len) {
     const pm_rz *r = pm__rz_of(z);
@@ -12421,7 +12619,10 @@ static int pm__zip_child(pm_zip *z, int from) {
     return pm__mask_next(&m, from);
 }
 
-static bool pm__zip_has_children(pm_zip *z) { return pm__zip_child(z, 0) >= 0; }
+static PM__INLINE bool pm__zip_has_children(pm_zip *z) {
+    const pm_rz *r = pm__rz_of(z);
+    return r ? pm__rz_has_children(r) : pm__zip_child(z, 0) >= 0;
+}
 
 /* The only child, or -1. */
 static int pm__zip_only_child(pm_zip *z) {
@@ -12445,12 +12646,12 @@ PM_API bool pm_zip_ascend(pm_zip *z, size_t n) {
 }
 
 static size_t pm__zip_ascend_to_mark(pm_zip *z, bool values) {
-    size_t start = pm__zip_len(z);
+    size_t start = pm__zip_depth(z);
     while (!pm_zip_at_root(z)) {
         pm__zip_up(z, 1);
         if ((values && pm_zip_is_val(z)) || pm__zip_is_fork(z)) break;
     }
-    return start - pm__zip_len(z);
+    return start - pm__zip_depth(z);
 }
 
 PM_API size_t pm_zip_ascend_until(pm_zip *z) {
@@ -12552,39 +12753,72 @@ PM_API size_t pm_zip_move_to(pm_zip *z, const void *key, size_t len) {
 
 /* ---- moving on ------------------------------------------------------------------------------------------------- */
 
-typedef enum pm__went { PM__WENT_ON, PM__WENT_NOWHERE, PM__WENT_WRONG } pm__went;
-
-static pm__went pm__zip_to_child(pm_zip *z, int b) {
-    if (b < 0) return PM__WENT_NOWHERE;
-    return pm__zip_down_byte(z, b) ? PM__WENT_ON : PM__WENT_WRONG;
-}
+/* Going on in order below `floor` bytes of path from the root. What answers false has found nothing, or no memory;
+   the focus is then anywhere that is not above these. */
 
 /* Like pm__rz_next_beside. */
-static pm__went pm__zip_beside(pm_zip *z, size_t base) {
+static bool pm__zip_beside(pm_zip *z, size_t floor) {
     for (;;) {
-        size_t len, root_len;
-        const uint8_t *path = pm__zip_kind(z)->path(z, &len, &root_len);
-        if (len <= base) return PM__WENT_NOWHERE;
+        size_t len;
+        const uint8_t *path = pm__zip_path(z, &len);
+        if (len <= floor) return false;
         int b = path[len - 1];
         pm__zip_up(z, 1);
-        pm__went w = pm__zip_to_child(z, pm__zip_child(z, b + 1));
-        if (w != PM__WENT_NOWHERE) return w;
+        if ((b = pm__zip_child(z, b + 1)) >= 0) return pm__zip_down_byte(z, b);
     }
 }
 
-/* To the next location in order, below `base`. */
-static pm__went pm__zip_step(pm_zip *z, size_t base) {
-    pm__went w = pm__zip_to_child(z, pm__zip_child(z, 0));
-    return w == PM__WENT_NOWHERE ? pm__zip_beside(z, base) : w;
+/* To the next location. */
+static bool pm__zip_step(pm_zip *z, size_t floor) {
+    const pm_zip_ops *k = pm__zip_kind(z);
+    if (k->next_step) return k->next_step(z, floor);
+    int b = pm__zip_child(z, 0);
+    return b >= 0 ? pm__zip_down_byte(z, b) : pm__zip_beside(z, floor);
 }
 
-/* To the next value, or, with `ends`, location without value and child, below `base`. */
-static bool pm__zip_next_mark(pm_zip *z, size_t base, bool ends) {
-    const pm_zip_ops *k = pm__zip_kind(z);
-    if (k->next_mark) return k->next_mark(z, base, ends);
-    while (pm__zip_step(z, base) == PM__WENT_ON)
-        if (pm_zip_is_val(z) || (ends && !pm__zip_has_children(z))) return true;
+static bool pm__zip_is_mark(pm_zip *z, pm_opt *v) {
+    *v = pm_zip_val(z);
+    return v->some || !pm__zip_has_children(z);
+}
+
+static bool pm__zip_next_mark_slowly(pm_zip *z, size_t floor, pm_opt *v) {
+    while (pm__zip_step(z, floor))
+        if (pm__zip_is_mark(z, v)) return true;
     return false;
+}
+
+/* To the next mark; *v is its value. */
+static PM__INLINE bool pm__zip_next_mark(pm_zip *z, size_t floor, pm_opt *v) {
+    const pm_zip_ops *k = z->ops;
+    pm_rz *r = pm__rz_of(z);
+    if (r) {
+        if (!pm__rz_next_mark(r, floor)) return false;
+        *v = pm__opt_of(pm_rz_val(r));
+        return true;
+    }
+    return k && k->next_mark ? k->next_mark(z, floor, v) : pm__zip_next_mark_slowly(z, floor, v);
+}
+
+/* To the first mark at or after the place `key` below the root, which is not bytes of the zipper's own path. If there
+   is none the focus is anywhere. */
+static bool pm__zip_seek_mark(pm_zip *z, size_t floor, const uint8_t *key, size_t n, pm_opt *v) {
+    const pm_zip_ops *k = pm__zip_kind(z);
+    pm_rz *r = pm__rz_of(z);
+    if (r) {
+        if (!pm__rz_seek_mark(r, floor, key, n)) return false;
+        *v = pm__opt_of(pm_rz_val(r));
+        return true;
+    }
+    if (k->seek_mark) return k->seek_mark(z, floor, key, n, v);
+    if (!pm__zip_go(z, key, n)) return false;
+    return (pm_zip_exists(z) && pm__zip_is_mark(z, v)) || pm__zip_next_mark(z, floor, v);
+}
+
+/* After a walk has come to its end: whether that was for want of memory. The status stays to be told. */
+static bool pm__zip_ran_out(pm_zip *z) {
+    pm_status s = pm_zip_status(z);
+    z->status = s;
+    return s == PM_NOMEM;
 }
 
 static bool pm__zip_sibling(pm_zip *z, bool next) {
@@ -12616,7 +12850,7 @@ PM_API bool pm_zip_to_prev_sibling(pm_zip *z) {
 PM_API bool pm_zip_to_next_step(pm_zip *z) {
     pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_to_next_step(r);
-    if (pm__zip_step(z, pm__zip_root_len(z)) == PM__WENT_ON) return true;
+    if (pm__zip_step(z, 0)) return true;
     pm_zip_reset(z);
     return false;
 }
@@ -12624,15 +12858,16 @@ PM_API bool pm_zip_to_next_step(pm_zip *z) {
 PM_API bool pm_zip_to_next_val(pm_zip *z) {
     pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_to_next_val(r);
-    if (pm__zip_next_mark(z, pm__zip_root_len(z), false)) return true;
+    for (pm_opt v = {0, false}; pm__zip_next_mark(z, 0, &v);)
+        if (v.some) return true;
     pm_zip_reset(z);
     return false;
 }
 
-/* Like pm__rz_next_at_depth; the focus exists. */
+/* From where the zipper stands, k bytes or fewer below `base`, on the trie: like pm__rz_next_at_depth. */
 static bool pm__zip_next_at_depth(pm_zip *z, size_t base, size_t k) {
-    while (pm__zip_len(z) < base + k) {
-        if (pm__zip_step(z, base) == PM__WENT_ON) continue;
+    while (pm__zip_depth(z) < base + k) {
+        if (pm__zip_step(z, base)) continue;
         pm__zip_up_to(z, base);
         return false;
     }
@@ -12642,21 +12877,21 @@ static bool pm__zip_next_at_depth(pm_zip *z, size_t base, size_t k) {
 PM_API bool pm_zip_descend_first_k_path(pm_zip *z, size_t k) {
     pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_descend_first_k_path(r, k);
-    size_t len = pm__zip_len(z);
-    return k <= SIZE_MAX - len && pm_zip_exists(z) && pm__zip_next_at_depth(z, len, k);
+    size_t depth = pm__zip_depth(z);
+    return k <= SIZE_MAX - depth && pm_zip_exists(z) && pm__zip_next_at_depth(z, depth, k);
 }
 
 PM_API bool pm_zip_to_next_k_path(pm_zip *z, size_t k) {
     pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_to_next_k_path(r, k);
     if (k == 0) return false;
-    if (k > pm__zip_depth(z)) {
+    size_t depth = pm__zip_depth(z);
+    if (k > depth) {
         pm_zip_reset(z);
         return false;
     }
-    size_t base = pm__zip_len(z) - k;
-    if (pm__zip_beside(z, base) == PM__WENT_ON) return pm__zip_next_at_depth(z, base, k);
-    pm__zip_up_to(z, base);
+    if (pm__zip_beside(z, depth - k)) return pm__zip_next_at_depth(z, depth - k, k);
+    pm__zip_up_to(z, depth - k);
     return false;
 }
 
@@ -12673,9 +12908,9 @@ PM_API pm_status pm_zip_val_count(pm_zip *z, uint64_t *out) {
     const pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_val_count(r, out);
     pm_status before = pm_zip_status(z);
-    size_t base = pm__zip_len(z);
+    size_t base = pm__zip_depth(z);
     uint64_t n = pm_zip_is_val(z);
-    while (pm__zip_next_mark(z, base, false)) n++;
+    for (pm_opt v = {0, false}; pm__zip_next_mark(z, base, &v);) n += v.some;
     pm__zip_up_to(z, base);
     pm_status s = pm__zip_worked(z, before);
     if (s == PM_OK) *out = n;
@@ -12685,21 +12920,21 @@ PM_API pm_status pm_zip_val_count(pm_zip *z, uint64_t *out) {
 PM_API pm_status pm_zip_each(pm_zip *z, bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val), void *ctx) {
     pm_status before = pm_zip_status(z);
     pm_zip_reset(z);
-    for (bool more = pm_zip_is_val(z) || pm_zip_to_next_val(z); more; more = pm_zip_to_next_val(z)) {
+    pm_opt v = pm_zip_val(z);
+    for (bool more = true; more; more = pm__zip_next_mark(z, 0, &v)) {
         size_t len;
-        const uint8_t *path = pm_zip_path(z, &len);
-        if (!fn(ctx, path, len, pm_zip_val(z).val)) break;
+        const uint8_t *path = pm__zip_path(z, &len);
+        if (v.some && !fn(ctx, path, len, v.val)) break;
     }
     pm_zip_reset(z);
     return pm__zip_worked(z, before);
 }
 
-/* Puts the location under the focus into `m`, at its path below `base`. */
-static pm_status pm__zip_copy_place(pm_zip *z, size_t base, pm_map *m) {
-    size_t len, root_len;
+/* Puts the location under the focus, and its value, into `m`, at its path below `base`. */
+static pm_status pm__zip_copy_place(pm_zip *z, size_t base, pm_opt v, pm_map *m) {
+    size_t len;
     const pm_ops *ops = pm_map_ops(m);
-    const uint8_t *path = pm__zip_kind(z)->path(z, &len, &root_len);
-    pm_opt v = pm_zip_val(z);
+    const uint8_t *path = pm__zip_path(z, &len);
     if (!v.some) return len > base ? pm_create_path(m, path + base, len - base, NULL) : PM_OK;
     if (pm__ops_is_unit(ops)) return pm_set(m, path + base, len - base, 0, NULL);
     pm__val_retain(ops, v.val);
@@ -12710,9 +12945,10 @@ static pm_status pm__zip_copy_place(pm_zip *z, size_t base, pm_map *m) {
 
 static pm_status pm__zip_copy(pm_zip *z, pm_map *m) {
     pm_status before = pm_zip_status(z);
-    size_t base = pm__zip_len(z);
-    pm_status s = pm__zip_copy_place(z, base, m);
-    while (s == PM_OK && pm__zip_next_mark(z, base, true)) s = pm__zip_copy_place(z, base, m);
+    size_t base = pm__zip_depth(z);
+    pm_opt v = pm_zip_val(z);
+    pm_status s = pm__zip_copy_place(z, base, v, m);
+    while (s == PM_OK && pm__zip_next_mark(z, base, &v)) s = pm__zip_copy_place(z, base, v, m);
     pm__zip_up_to(z, base);
     pm_status moving = pm__zip_worked(z, before);
     return s != PM_OK ? s : moving;
@@ -12796,6 +13032,28 @@ static bool pm__view_room(pm_zip *z, size_t n) {
     if (pm__zpath_room((pm__zpath *)z->state, n)) return true;
     z->status = PM_NOMEM;
     return false;
+}
+
+/* The bytes of `floor` that lie in a factor whose root is at path length `at`. */
+static PM__INLINE size_t pm__view_floor(const pm_zip *z, size_t floor, size_t at) {
+    size_t all = ((const pm__zpath *)z->state)->root_len + floor;
+    return all > at ? all - at : 0;
+}
+
+/* After a factor, whose root is at path length `at`, has gone on in order: follows it, or, if it has `found` nothing or
+   there is no memory, takes it up to its floor. */
+static PM__INLINE bool pm__view_follow(pm_zip *z, pm_zip *factor, size_t at, size_t floor, bool found) {
+    pm__zpath *p = (pm__zpath *)z->state;
+    size_t n = 0;
+    const uint8_t *s = found ? pm__zip_path(factor, &n) : NULL;
+    if (PM__UNLIKELY(!found || (at + n > p->cap && !pm__view_room(z, at + n - p->len)))) {
+        pm__zip_up_to(factor, floor);
+        p->len = at + floor;
+        return false;
+    }
+    if (n) memcpy(p->at + at, s, n);
+    p->len = at + n;
+    return true;
 }
 
 /* One meaning of values for two factors; false if they differ. Factors without values agree with any. */
@@ -12908,6 +13166,39 @@ static void pm__zpre_up(pm_zip *z, size_t n) {
     if (p->good > p->path.len) p->good = p->path.len;
 }
 
+/* Path bytes above the source's root. */
+static size_t pm__zpre_at(const pm__zpre *p) { return p->path.root_len > p->n ? p->path.root_len : p->n; }
+
+/* From a place above the end of the prefix, or beside it: one byte on along the prefix, if that is next in order. */
+static bool pm__zpre_step_along(pm_zip *z, size_t floor) {
+    pm__zpre *p = (pm__zpre *)z->state;
+    if (p->good == p->n || p->path.root_len + floor > p->good || !pm_zip_exists(&p->src)) return false;
+    if (p->path.len > p->good && p->path.at[p->good] > p->key[p->good]) return false;
+    if (p->path.len == p->good && !pm__view_room(z, 1)) return false;
+    p->path.len = p->good;
+    pm__zpath_add(&p->path, &p->key[p->good++], 1);
+    return true;
+}
+
+static bool pm__zpre_next_step(pm_zip *z, size_t floor) {
+    pm__zpre *p = (pm__zpre *)z->state;
+    if (!pm__zpre_inside(p)) return pm__zpre_step_along(z, floor);
+    size_t at = pm__zpre_at(p), below = pm__view_floor(z, floor, at);
+    return pm__view_follow(z, &p->src, at, below, pm__zip_step(&p->src, below));
+}
+
+static bool pm__zpre_next_mark(pm_zip *z, size_t floor, pm_opt *v) {
+    pm__zpre *p = (pm__zpre *)z->state;
+    if (!pm__zpre_inside(p)) {
+        if (!pm__zpre_step_along(z, floor)) return false;
+        while (p->good < p->n)
+            if (!pm__zpre_step_along(z, floor)) return false;
+        if (pm__zip_is_mark(&p->src, v)) return true;
+    }
+    size_t at = pm__zpre_at(p), below = pm__view_floor(z, floor, at);
+    return pm__view_follow(z, &p->src, at, below, pm__zip_next_mark(&p->src, below, v));
+}
+
 static void pm__zpre_free(pm__zpre *p) {
     pm_zip_drop(&p->src);
     pm__zpath_free(&p->path);
@@ -12950,7 +13241,9 @@ static const pm_zip_ops pm__zip_prefix = {.values = pm__zpre_values,
                                           .fork = pm__zpre_fork,
                                           .drop = pm__zpre_drop,
                                           .status = pm__zpre_status,
-                                          .next_child = pm__zpre_next_child};
+                                          .next_child = pm__zpre_next_child,
+                                          .next_step = pm__zpre_next_step,
+                                          .next_mark = pm__zpre_next_mark};
 
 static pm_status pm__zpre_fork(const pm_zip *z, pm_zip *out) {
     const pm__zpre *p = (const pm__zpre *)z->state;
@@ -13078,6 +13371,19 @@ static int pm__zchain_next_child(pm_zip *z, int from) {
     return pm__zip_child(&c->links[j ? j : c->active].z, from);
 }
 
+/* Leaves the active link, at its root, for the one whose end that is. */
+static void pm__zchain_leave(pm__zchain *c) {
+    while (c->active && c->path.len == c->links[c->active].seam) {
+        pm__zchain_forget(c, c->path.len);
+        c->active--;
+    }
+}
+
+/* Goes on in link j, whose root is at the focus. */
+static void pm__zchain_take(pm__zchain *c, size_t j) {
+    while (c->active < j) c->links[++c->active].seam = c->path.len;
+}
+
 static void pm__zchain_up(pm_zip *z, size_t n) {
     pm__zchain *c = (pm__zchain *)z->state;
     while (n) {
@@ -13086,10 +13392,7 @@ static void pm__zchain_up(pm_zip *z, size_t n) {
         pm__zip_up(&l->z, step);
         c->path.len -= step;
         n -= step;
-        while (c->active && c->path.len == c->links[c->active].seam) {
-            pm__zchain_forget(c, c->path.len);
-            c->active--;
-        }
+        pm__zchain_leave(c);
     }
     if (c->path.len < c->asked) pm__zchain_forget(c, SIZE_MAX);
 }
@@ -13099,9 +13402,47 @@ static bool pm__zchain_enter(pm_zip *z, uint8_t b) {
     pm__zchain *c = (pm__zchain *)z->state;
     size_t j = pm__zchain_onward(z);
     if (!j || pm__zip_child(&c->links[j].z, b) != b) return false;
-    while (c->active < j) c->links[++c->active].seam = c->path.len;
+    pm__zchain_take(c, j);
     return true;
 }
+
+/* From the active link, which has nothing more, back to the end of the one before. False: the walk is over. */
+static bool pm__zchain_back(pm_zip *z, size_t base) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    size_t seam = c->links[c->active].seam;
+    if (pm__zip_ran_out(pm__zchain_focus(c)) || !c->active || seam < base) return false;
+    pm_zip_reset(pm__zchain_focus(c));
+    c->path.len = seam;
+    pm__zchain_leave(c);
+    return true;
+}
+
+/* On in order, to the next location or mark: a link's ends lead into the next one before the walk goes on beside. */
+static bool pm__zchain_next(pm_zip *z, size_t floor, bool step, pm_opt *v) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    size_t base = c->path.root_len + floor;
+    if (!pm_zip_exists(pm__zchain_focus(c))) { /* the way off may begin at an end */
+        if (!pm__zip_beside(z, floor)) return false;
+        if (step || pm__zip_is_mark(z, v)) return true;
+    }
+    for (size_t j = pm__zchain_onward(z);;) {
+        pm__zchain_take(c, j);
+        pm_zip *f = pm__zchain_focus(c);
+        size_t seam = c->links[c->active].seam, at = seam > c->path.root_len ? seam : c->path.root_len;
+        size_t below = pm__view_floor(z, floor, at);
+        if (pm__view_follow(z, f, at, below, step ? pm__zip_step(f, below) : pm__zip_next_mark(f, below, v))) {
+            pm__zchain_forget(c, SIZE_MAX);
+            if (step || v->some || !(j = pm__zchain_onward(z))) return true;
+        } else {
+            if (c->path.len < c->asked) pm__zchain_forget(c, SIZE_MAX);
+            if (z->status == PM_NOMEM || !pm__zchain_back(z, base)) return false;
+            j = 0;
+        }
+    }
+}
+
+static bool pm__zchain_next_step(pm_zip *z, size_t floor) { return pm__zchain_next(z, floor, true, NULL); }
+static bool pm__zchain_next_mark(pm_zip *z, size_t floor, pm_opt *v) { return pm__zchain_next(z, floor, false, v); }
 
 static pm_status pm__zchain_status(pm_zip *z) {
     pm__zchain *c = (pm__zchain *)z->state;
@@ -13185,7 +13526,9 @@ static const pm_zip_ops pm__zip_chain = {.values = pm__zchain_values,
                                          .fork = pm__zchain_fork,
                                          .drop = pm__zchain_drop,
                                          .status = pm__zchain_status,
-                                         .next_child = pm__zchain_next_child};
+                                         .next_child = pm__zchain_next_child,
+                                         .next_step = pm__zchain_next_step,
+                                         .next_mark = pm__zchain_next_mark};
 
 static pm_status pm__zchain_done(pm__zchain *c, pm_status s, pm_zip *out) {
     if (s == PM_OK) pm__zip_make(out, &pm__zip_chain, c);
@@ -13248,38 +13591,67 @@ PM_API size_t pm_zip_path_indices(const pm_zip *z, size_t *out, size_t cap) {
 
 /* ---- src/pathmap/58_zip_pairs.c ------------------------------------------------------------------------ */
 
-/* Views of two zippers side by side: overlay, meet, subtract. */
+/* Views of two zippers side by side: overlay, meet, subtract.
 
-/* ---- pairs: overlay, meet, subtract ---------------------------------------------------------------------------- */
+   A pair goes from mark to mark (54_iterate.c): its factors go ahead to theirs, each on its own, and the smaller one
+   is looked at first; where only one factor's marks count, the other one leaps to them. Meets and subtractions have no
+   location that leads to nothing, so that their locations are the prefixes of their marks, too: steps, existence and
+   children are read off the mark that was found last, which stays in the path's buffer beyond the focus:
 
-/* Meets and subtractions have no location that leads to nothing. Places that something could lie at or below
-   ("raw" ones: in both, or in the left) are searched in order until one shows that it does, a witness. The way there is
-   left in the path's buffer, beyond the focus:
+       path   a b c | d e f       len 3, alive 6, first 3, bare 4
+       the locations a, ab, .., abcdef all exist; no child of abc before d does, nor of abcd before e, ..; there is no
+       value at abcd and abcde
 
-       path   a b c | d e f       len 3, alive 6, first 3
-       the locations a, ab, .., abcdef all exist; no child of abc before d does, nor of abcd before e, .. */
+   So the factors need not stand at the focus. They are brought there (pm__zpair_sync) when something is asked that no
+   mark tells. */
+
 typedef enum pm__zpair_kind { PM__OVERLAY, PM__MEET, PM__SUBTRACT } pm__zpair_kind;
+
+/* Where the factors stand: at the focus; at the next marks from `alive` on; or anywhere. */
+typedef enum pm__zpair_stand { PM__TOGETHER, PM__AHEAD, PM__ASTRAY } pm__zpair_stand;
+
+/* A value that is shown. */
+typedef struct pm__zshown {
+    pm_opt val;
+    bool known; /* it is that of the place it is kept for */
+    bool kept;  /* it holds a reference */
+} pm__zshown;
 
 typedef struct pm__zpair {
     pm__zpath path;
     pm_zip left, right;
     const pm_ops *ops;
     pm__zpair_kind kind;
-    bool held_some;
-    pm_val held; /* a value that was made, until the next one */
-    size_t alive, first;
+    pm__zpair_stand stand;
     pm_zip_choose_fn choose;
     void *ctx;
+    size_t alive, first, bare;
+    pm__zshown here, ahead; /* at the focus; at path length `alive` */
+    /* Of factors that are ahead: */
+    size_t floor;
+    bool left_on, right_on; /* it stands on a mark */
+    bool lost;              /* one had no memory to go on */
+    pm_opt left_val, right_val;
+    int order; /* < 0: the left one is on the mark at `alive`; > 0: the right one; 0: both */
 } pm__zpair;
 
 static const pm_ops *pm__zpair_values(const pm_zip *z) { return ((const pm__zpair *)z->state)->ops; }
 
-static void pm__zpair_let_go(pm__zpair *p) {
-    if (p->held_some) pm__val_release(p->ops, p->held);
-    p->held_some = false;
+/* ---- values ---------------------------------------------------------------------------------------------------- */
+
+static void pm__zshown_end(const pm__zpair *p, pm__zshown *s) {
+    if (s->kept) pm__val_release(p->ops, s->val.val);
+    s->known = s->kept = false;
 }
 
-static pm_alg pm__zpair_combine(pm__zpair *p, pm_opt l, pm_opt r, pm_val *made) {
+/* The value at the mark is now that at the focus. */
+static void pm__zshown_move(const pm__zpair *p, pm__zshown *from, pm__zshown *to) {
+    pm__zshown_end(p, to);
+    *to = *from;
+    from->known = from->kept = false;
+}
+
+static pm_alg pm__zpair_combine(const pm__zpair *p, pm_opt l, pm_opt r, pm_val *made) {
     if (p->kind == PM__MEET) return l.some && r.some ? pm__val_meet(p->ops, l.val, r.val, made) : PM_ALG_NONE;
     if (p->kind == PM__SUBTRACT) {
         if (!l.some || !r.some) return l.some ? PM_ALG_LEFT : PM_ALG_NONE;
@@ -13290,152 +13662,345 @@ static pm_alg pm__zpair_combine(pm__zpair *p, pm_opt l, pm_opt r, pm_val *made) 
     return l.some ? PM_ALG_LEFT : PM_ALG_RIGHT;
 }
 
-static pm_opt pm__zpair_val(pm_zip *z) {
+/* Shows what becomes of two values. Those of a map stay; a view may have made them, and lends them for a moment. */
+static bool pm__zpair_show(pm_zip *z, pm_opt l, pm_opt r, pm__zshown *s) {
     pm__zpair *p = (pm__zpair *)z->state;
-    pm_opt l = pm_zip_val(&p->left), r = pm_zip_val(&p->right);
     pm_val made = 0;
-    pm__zpair_let_go(p);
-    switch (pm__zpair_combine(p, l, r, &made)) {
-    case PM_ALG_NONE: return pm__nothing_val(z);
+    pm_alg a = pm__zpair_combine(p, l, r, &made);
+    pm__zshown shown = {{0, false}, true, false};
+    switch (a) {
+    case PM_ALG_NONE: break;
     case PM_ALG_LEFT:
-    case PM_ALG_BOTH: return l;
-    case PM_ALG_RIGHT: return r;
+    case PM_ALG_BOTH: shown.val = l; break;
+    case PM_ALG_RIGHT: shown.val = r; break;
     case PM_ALG_ELEMENT:
-        p->held = made;
-        p->held_some = true;
-        return pm__opt_of(&made);
+        shown.val = pm__opt_of(&made);
+        shown.kept = true;
+        break;
+    default: z->status = PM_BADHOOK;
     }
-    z->status = PM_BADHOOK;
-    return pm__nothing_val(z);
+    if (shown.val.some && !shown.kept && (!pm__rz_of(&p->left) || !pm__rz_of(&p->right))) {
+        pm__val_retain(p->ops, shown.val.val);
+        shown.kept = true;
+    }
+    pm__zshown_end(p, s);
+    *s = shown;
+    return shown.val.some;
+}
+
+/* ---- moving up and down ---------------------------------------------------------------------------------------- */
+
+/* Brings the factors to the focus. False: no memory. */
+static bool pm__zpair_sync(pm__zpair *p) {
+    if (PM__LIKELY(p->stand == PM__TOGETHER)) return true;
+    const uint8_t *s = p->path.at ? p->path.at + p->path.root_len : (const uint8_t *)"";
+    size_t n = p->path.len - p->path.root_len;
+    p->stand = PM__ASTRAY;
+    if (!pm__zip_go(&p->left, s, n) || !pm__zip_go(&p->right, s, n)) return false;
+    p->stand = PM__TOGETHER;
+    return true;
+}
+
+/* Of a focus that has just come about: its value may be known. */
+static PM__INLINE void pm__zpair_arrive(pm__zpair *p) {
+    p->here.known = false;
+    if (p->path.len == p->alive && p->ahead.known) pm__zshown_move(p, &p->ahead, &p->here);
+}
+
+static bool pm__zpair_down_together(pm__zpair *p, const uint8_t *key, size_t n) {
+    if (!pm__zip_down(&p->left, key, n)) return false;
+    if (pm__zip_down(&p->right, key, n)) return true;
+    pm__zip_up(&p->left, n);
+    return false;
 }
 
 static bool pm__zpair_down(pm_zip *z, const uint8_t *key, size_t n) {
     pm__zpair *p = (pm__zpair *)z->state;
-    if (!pm__view_room(z, n) || !pm__zip_down(&p->left, key, n)) return false;
-    if (!pm__zip_down(&p->right, key, n)) {
-        pm__zip_up(&p->left, n);
-        return false;
-    }
-    if (p->alive > p->path.len) {
-        size_t known = p->alive - p->path.len;
-        p->alive = p->path.len + pm__lcp(p->path.at + p->path.len, key, known < n ? known : n);
-        if (p->alive == p->path.len + n) p->alive = p->path.len + known;
+    size_t len = p->path.len, known = p->alive > len ? p->alive - len : 0;
+    if (!pm__view_room(z, n)) return false;
+    size_t same = known ? pm__lcp(p->path.at + len, key, known < n ? known : n) : 0;
+    if (same < n) { /* off the known way: the factors come along if they are here */
+        if (p->stand == PM__TOGETHER && !pm__zpair_down_together(p, key, n)) return false;
+        if (p->stand == PM__AHEAD) p->stand = PM__ASTRAY;
+        if (same < known) p->alive = len + same, p->ahead.known = false;
+    } else if (p->stand == PM__TOGETHER) {
+        p->stand = PM__ASTRAY;
     }
     pm__zpath_add(&p->path, key, n);
+    pm__zpair_arrive(p);
     return true;
 }
 
 static void pm__zpair_up(pm_zip *z, size_t n) {
     pm__zpair *p = (pm__zpair *)z->state;
-    pm__zip_up(&p->left, n);
-    pm__zip_up(&p->right, n);
+    if (p->stand == PM__TOGETHER) {
+        pm__zip_up(&p->left, n);
+        pm__zip_up(&p->right, n);
+    }
     p->path.len -= n;
+    p->here.known = false;
 }
 
-/* The smallest raw child that is at least `from`, or -1. */
-static int pm__zpair_raw_child(pm__zpair *p, int from) {
-    int a = pm__zip_child(&p->left, from), b;
-    if (p->kind == PM__SUBTRACT) return a;
-    if (p->kind == PM__OVERLAY) {
-        b = pm__zip_child(&p->right, from);
-        return a < 0 || (b >= 0 && b < a) ? b : a;
-    }
-    while (a >= 0 && (b = pm__zip_child(&p->right, a)) != a) {
-        if (b < 0) return -1;
-        a = pm__zip_child(&p->left, b);
-        if (a == b) break;
-    }
-    return a;
+/* ---- from mark to mark ----------------------------------------------------------------------------------------- */
+
+/* A factor that is on no mark has none left, or there was no memory, which ends the walk. */
+static PM__INLINE bool pm__zpair_on(pm__zpair *p, pm_zip *factor, bool on) {
+    if (PM__UNLIKELY(!on)) p->lost |= pm__zip_ran_out(factor);
+    return on;
 }
 
-/* To the next raw place in order, below `base`. */
-static bool pm__zpair_raw_step(pm_zip *z, size_t base) {
+static PM__INLINE void pm__zpair_pull_left(pm__zpair *p) {
+    p->left_on = pm__zpair_on(p, &p->left, pm__zip_next_mark(&p->left, p->floor, &p->left_val));
+}
+
+static PM__INLINE void pm__zpair_pull_right(pm__zpair *p) {
+    p->right_on = pm__zpair_on(p, &p->right, pm__zip_next_mark(&p->right, p->floor, &p->right_val));
+}
+
+/* Which of two focuses comes first; *prefix: whether it lies above the other. */
+static PM__INLINE int pm__zip_order(const pm_zip *a, const pm_zip *b, bool *prefix) {
+    size_t an, bn;
+    const uint8_t *as = pm__zip_path(a, &an), *bs = pm__zip_path(b, &bn);
+    size_t min = an < bn ? an : bn, same = min ? pm__lcp(as, bs, min) : 0;
+    *prefix = same == min;
+    if (same < min) return as[same] < bs[same] ? -1 : 1;
+    return (an > bn) - (an < bn);
+}
+
+enum { PM__LEAP_STEPS = 3 }; /* marks that are passed one by one before it pays to search */
+
+/* Brings a factor to the first mark at or after that of the other one. */
+static bool pm__zip_chase(pm_zip *z, const pm_zip *other, size_t floor, pm_opt *v) {
+    size_t n;
+    bool prefix;
+    for (int i = 0; i < PM__LEAP_STEPS; i++) {
+        if (!pm__zip_next_mark(z, floor, v)) return false;
+        if (pm__zip_order(z, other, &prefix) >= 0) return true;
+    }
+    const uint8_t *s = pm__zip_path(other, &n);
+    return pm__zip_seek_mark(z, floor, s, n, v);
+}
+
+/* Whether a factor that is on a mark has nothing below it. */
+static bool pm__zip_is_end(pm_zip *z, pm_opt v) { return !v.some || !pm__zip_has_children(z); }
+
+/* Whether the factors' marks, as they stand, make one of the view. If not, those that come first go on. */
+static bool pm__overlay_settle(pm_zip *z, bool prefix) {
     pm__zpair *p = (pm__zpair *)z->state;
-    for (int from = 0;;) {
-        int b = pm__zpair_raw_child(p, from);
-        if (b >= 0) return pm__zip_down_byte(z, b);
-        if (p->path.len <= base) return false;
-        from = p->path.at[p->path.len - 1] + 1;
-        pm__zpair_up(z, 1);
-    }
+    const pm_opt none = {0, false};
+    pm_opt l = p->order <= 0 ? p->left_val : none, r = p->order >= 0 ? p->right_val : none;
+    if (pm__zpair_show(z, l, r, &p->ahead)) return true;
+    bool l_end = p->order <= 0 ? pm__zip_is_end(&p->left, l) : !(prefix && p->left_on);
+    bool r_end = p->order >= 0 ? pm__zip_is_end(&p->right, r) : !(prefix && p->right_on);
+    if (l_end && r_end) return true;
+    if (p->order <= 0) pm__zpair_pull_left(p);
+    if (p->order >= 0) pm__zpair_pull_right(p);
+    return false;
 }
 
-static bool pm__zip_dangles(pm_zip *z) {
-    return pm_zip_exists(z) && !pm_zip_is_val(z) && !pm__zip_has_children(z);
-}
-
-/* A raw place that the result ends at for want of anything below. */
-static bool pm__zpair_ends(pm__zpair *p) {
-    if (!pm__zip_dangles(&p->left)) return false;
-    return p->kind == PM__MEET ? pm__zip_dangles(&p->right) : !pm_zip_exists(&p->right);
-}
-
-/* Whether the raw place under the focus shows by itself that it exists. */
-static bool pm__zpair_is_witness(pm_zip *z) {
+static bool pm__meet_settle(pm_zip *z) {
     pm__zpair *p = (pm__zpair *)z->state;
-    if (p->kind == PM__SUBTRACT && !pm_zip_exists(&p->right)) return true;
-    return pm__zpair_val(z).some || pm__zpair_ends(p);
+    if (p->order < 0) {
+        p->left_on = pm__zpair_on(p, &p->left, pm__zip_chase(&p->left, &p->right, p->floor, &p->left_val));
+        return false;
+    }
+    if (p->order > 0) {
+        p->right_on = pm__zpair_on(p, &p->right, pm__zip_chase(&p->right, &p->left, p->floor, &p->right_val));
+        return false;
+    }
+    bool shown = pm__zpair_show(z, p->left_val, p->right_val, &p->ahead);
+    if (shown || (!p->left_val.some && !p->right_val.some)) return true;
+    pm__zpair_pull_left(p);
+    pm__zpair_pull_right(p);
+    return false;
 }
 
-static bool pm__zpair_find_witness(pm_zip *z) {
+static bool pm__subtract_settle(pm_zip *z, bool prefix) {
     pm__zpair *p = (pm__zpair *)z->state;
-    size_t base = p->path.len;
-    bool found = pm__zpair_is_witness(z);
-    while (!found && pm__zpair_raw_step(z, base)) found = pm__zpair_is_witness(z);
-    if (found) {
-        p->alive = p->path.len;
-        p->first = base;
+    const pm_opt none = {0, false};
+    if (p->order > 0) {
+        p->right_on = pm__zpair_on(p, &p->right, pm__zip_chase(&p->right, &p->left, p->floor, &p->right_val));
+        return false;
     }
-    pm__zpair_up(z, p->path.len - base);
-    return found;
+    bool shown = pm__zpair_show(z, p->left_val, p->order ? none : p->right_val, &p->ahead);
+    if (shown || (!p->left_val.some && p->order && !(prefix && p->right_on))) return true;
+    pm__zpair_pull_left(p);
+    return false;
+}
+
+/* From where the factors stand, ahead, on to the first mark of the view. */
+static bool pm__zpair_settle(pm_zip *z) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    for (bool found = false; !found;) {
+        bool prefix = false, more = p->kind == PM__MEET ? p->left_on && p->right_on : p->left_on;
+        if (p->kind == PM__OVERLAY) more = p->left_on || p->right_on;
+        if (!more || p->lost) return false;
+        if (p->left_on && p->right_on) p->order = pm__zip_order(&p->left, &p->right, &prefix);
+        else p->order = p->left_on ? -1 : 1;
+        if (p->kind == PM__OVERLAY) found = pm__overlay_settle(z, prefix);
+        else found = p->kind == PM__MEET ? pm__meet_settle(z) : pm__subtract_settle(z, prefix);
+    }
+    return true;
+}
+
+/* The factors have come to no mark. */
+static bool pm__zpair_astray(pm__zpair *p) {
+    p->stand = PM__ASTRAY;
+    p->ahead.known = false;
+    return false;
+}
+
+/* Notes the mark that the factors have come to, which is the first one after the place ref[0..n) below the root, or,
+   with `at`, not before it. The focus, which that place lies at or below, goes up as far as the mark is not below it.
+   False: no memory. */
+static bool pm__zpair_note(pm_zip *z, size_t n, bool at) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    size_t root = p->path.root_len, len, depth = p->path.len - root;
+    const uint8_t *s = pm__zip_path(p->order <= 0 ? &p->left : &p->right, &len);
+    if (PM__UNLIKELY(root + len > p->path.cap) && !pm__view_room(z, root + len - p->path.len))
+        return pm__zpair_astray(p);
+    uint8_t *to = p->path.at + root;
+    size_t min = n < len ? n : len, same = min ? pm__lcp(to, s, min) : 0;
+    memcpy(to + same, s + same, len - same);
+    p->alive = root + len;
+    p->first = root + same + (same < n);
+    p->bare = at ? p->first : root + same + 1;
+    if (same < depth) p->path.len = root + same, p->here.known = false;
+    return true;
+}
+
+/* Finds the next mark after the focus that is below `floor`. */
+static bool pm__zpair_look(pm_zip *z, size_t floor) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    bool on = p->first <= p->path.len && p->path.len <= p->alive;
+    if (on && p->path.len < p->alive) return true;
+    if (on && p->stand == PM__AHEAD && (floor == p->floor || (floor < p->floor && p->left_on && p->right_on))) {
+        p->floor = floor;
+        if (p->order <= 0) pm__zpair_pull_left(p);
+        if (p->order >= 0) pm__zpair_pull_right(p);
+    } else {
+        if (!pm__zpair_sync(p)) return false;
+        p->stand = PM__AHEAD;
+        p->floor = floor;
+        p->lost = p->right_on = false;
+        pm__zpair_pull_left(p);
+        if (p->left_on || p->kind == PM__OVERLAY) pm__zpair_pull_right(p);
+    }
+    return pm__zpair_settle(z) ? pm__zpair_note(z, p->path.len - p->path.root_len, false) : pm__zpair_astray(p);
+}
+
+/* Brings the factors to the first mark at or after the place `key` below the root that is below `floor`. */
+static bool pm__zpair_leap(pm_zip *z, size_t floor, const uint8_t *key, size_t n) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    p->stand = PM__AHEAD;
+    p->floor = floor;
+    p->lost = p->right_on = false;
+    p->left_on = pm__zpair_on(p, &p->left, pm__zip_seek_mark(&p->left, floor, key, n, &p->left_val));
+    if (p->left_on || p->kind == PM__OVERLAY)
+        p->right_on = pm__zpair_on(p, &p->right, pm__zip_seek_mark(&p->right, floor, key, n, &p->right_val));
+    return pm__zpair_settle(z) || pm__zpair_astray(p);
+}
+
+/* ---- queries --------------------------------------------------------------------------------------------------- */
+
+static pm_opt pm__zpair_val(pm_zip *z) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    if (p->here.known) return p->here.val;
+    if (p->bare <= p->path.len && p->path.len < p->alive) return pm__nothing_val(z);
+    if (!pm__zpair_sync(p)) return pm__nothing_val(z);
+    pm_opt l = pm_zip_val(&p->left), r = pm_zip_val(&p->right);
+    (void)pm__zpair_show(z, l, r, &p->here);
+    return p->here.val;
 }
 
 static bool pm__zpair_exists(pm_zip *z) {
     pm__zpair *p = (pm__zpair *)z->state;
-    bool l = pm_zip_exists(&p->left), r = pm_zip_exists(&p->right);
-    if (p->kind == PM__OVERLAY) return l || r;
-    if (!l || (p->kind == PM__MEET && !r)) return false;
-    return p->path.len <= p->alive || pm__zpair_find_witness(z); /* the origin is always alive */
+    size_t depth = p->path.len - p->path.root_len;
+    if (p->path.len && p->path.len <= p->alive) return true;
+    if (p->kind == PM__OVERLAY) return pm__zpair_sync(p) && (pm_zip_exists(&p->left) || pm_zip_exists(&p->right));
+    if (p->path.len == 0 || p->stand == PM__TOGETHER) {
+        if (!pm__zpair_sync(p) || !pm_zip_exists(&p->left)) return false;
+        if (p->kind == PM__MEET && !pm_zip_exists(&p->right)) return false;
+        if (p->path.len == 0) return true; /* the origin exists whatever is left */
+    }
+    if (!pm__zpair_leap(z, depth, p->path.at + p->path.root_len, depth) || !pm__zpair_note(z, depth, true))
+        return false;
+    pm__zpair_arrive(p);
+    return true;
+}
+
+static int pm__overlay_next_child(pm_zip *z, int from) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    if (!pm__zpair_sync(p)) return -1;
+    int l = pm__zip_child(&p->left, from), r = pm__zip_child(&p->right, from);
+    return l < 0 || (r >= 0 && r < l) ? r : l;
 }
 
 static int pm__zpair_next_child(pm_zip *z, int from) {
     pm__zpair *p = (pm__zpair *)z->state;
-    if (p->kind == PM__OVERLAY) return pm__zpair_raw_child(p, from);
-    if (p->first <= p->path.len && p->path.len < p->alive && p->path.at[p->path.len] >= from)
-        return p->path.at[p->path.len];
-    for (int b = pm__zpair_raw_child(p, from); b >= 0; b = pm__zpair_raw_child(p, b + 1)) {
-        if (!pm__zip_down_byte(z, b)) return -1;
-        bool exists = pm__zpair_exists(z);
-        pm__zpair_up(z, 1);
-        if (exists) return b;
-    }
+    size_t len = p->path.len, depth = len - p->path.root_len;
+    if (p->first <= len && len < p->alive && p->path.at[len] >= from) return p->path.at[len];
+    if (p->kind == PM__OVERLAY) return pm__overlay_next_child(z, from);
+    if (from == 0) return pm__zpair_look(z, depth) ? p->path.at[len] : -1;
+    if (from > 255 || !pm__view_room(z, 1)) return -1;
+    uint8_t before = p->path.at[len];
+    p->path.at[len] = (uint8_t)from;
+    if (pm__zpair_leap(z, depth, p->path.at + p->path.root_len, depth + 1) && pm__zpair_note(z, depth + 1, true))
+        return p->path.at[len];
+    p->path.at[len] = before;
     return -1;
 }
 
 static pm_mask pm__zpair_mask(pm_zip *z) {
     pm__zpair *p = (pm__zpair *)z->state;
+    pm_mask m = pm__nothing_mask(z);
+    if (p->kind != PM__MEET && !pm__zpair_sync(p)) return m;
     if (p->kind == PM__OVERLAY) return pm_mask_or(pm_zip_child_mask(&p->left), pm_zip_child_mask(&p->right));
     if (p->kind == PM__SUBTRACT && !pm_zip_exists(&p->right)) return pm_zip_child_mask(&p->left);
-    pm_mask m = pm__nothing_mask(z);
     for (int b = pm__zpair_next_child(z, 0); b >= 0; b = pm__zpair_next_child(z, b + 1)) pm_mask_set(&m, (uint8_t)b);
     return m;
 }
 
-/* Values need no look ahead: whatever has one exists. */
-static bool pm__zpair_next_mark(pm_zip *z, size_t base, bool ends) {
+/* ---- moving on ------------------------------------------------------------------------------------------------- */
+
+/* Down the known way, the factors left behind. */
+static void pm__zpair_go_along(pm__zpair *p, size_t len) {
+    if (p->stand == PM__TOGETHER) p->stand = PM__ASTRAY;
+    p->path.len = len;
+    pm__zpair_arrive(p);
+}
+
+static bool pm__zpair_next_mark(pm_zip *z, size_t floor, pm_opt *v) {
     pm__zpair *p = (pm__zpair *)z->state;
-    while (pm__zpair_raw_step(z, base)) {
-        if (pm__zpair_val(z).some) return true;
-        if (!ends) continue;
-        if (p->kind == PM__OVERLAY ? pm__zpair_raw_child(p, 0) < 0 : pm__zpair_ends(p)) return true;
-    }
-    return false;
+    if (!pm__zpair_look(z, floor)) return false;
+    pm__zpair_go_along(p, p->alive);
+    *v = pm__zpair_val(z);
+    return true;
+}
+
+static bool pm__zpair_next_step(pm_zip *z, size_t floor) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    if (!pm__zpair_look(z, floor)) return false;
+    pm__zpair_go_along(p, p->path.len + 1);
+    return true;
+}
+
+static bool pm__zpair_seek_mark(pm_zip *z, size_t floor, const uint8_t *key, size_t n, pm_opt *v) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    if (!pm__zpair_leap(z, floor, key, n)) return false;
+    p->path.len = p->path.root_len; /* what is known from here on is the mark alone */
+    p->here.known = false;
+    if (!pm__zpair_note(z, 0, true)) return false;
+    p->first = p->bare = p->path.len = p->alive;
+    pm__zpair_arrive(p);
+    *v = pm__zpair_val(z);
+    return true;
 }
 
 static bool pm__zpair_share(pm_zip *z, pm_pool *pool, pm_map *out, pm_status *s) {
     pm__zpair *p = (pm__zpair *)z->state;
     pm_map l, r;
-    if (p->kind == PM__OVERLAY || !p->left.ops->share || !p->right.ops->share) return false;
+    if (p->kind == PM__OVERLAY || !p->left.ops->share || !p->right.ops->share || !pm__zpair_sync(p)) return false;
     if (!p->left.ops->share(&p->left, pool, &l, s)) return false;
     if (*s != PM_OK) return true;
     bool both = p->right.ops->share(&p->right, pool, &r, s);
@@ -13454,7 +14019,8 @@ static pm_status pm__zpair_status(pm_zip *z) {
 }
 
 static void pm__zpair_free(pm__zpair *p) {
-    pm__zpair_let_go(p);
+    pm__zshown_end(p, &p->here);
+    pm__zshown_end(p, &p->ahead);
     pm_zip_drop(&p->left);
     pm_zip_drop(&p->right);
     pm__zpath_free(&p->path);
@@ -13476,18 +14042,20 @@ static const pm_zip_ops pm__zip_pair = {.values = pm__zpair_values,
                                         .drop = pm__zpair_drop,
                                         .status = pm__zpair_status,
                                         .next_child = pm__zpair_next_child,
+                                        .next_step = pm__zpair_next_step,
                                         .next_mark = pm__zpair_next_mark,
+                                        .seek_mark = pm__zpair_seek_mark,
                                         .share = pm__zpair_share};
 
-/* A pair like `as`, of forks of its factors, rooted at its focus. */
+/* A pair like `as`, of forks of its factors, which stand at its focus, rooted there. */
 static pm_status pm__zpair_open(pm_zip *out, const pm__zpair *as) {
     pm__zpair *p = (pm__zpair *)pm__mem_alloc_big(sizeof *p);
     if (!p) return PM_NOMEM;
-    *p = *as;
-    p->held_some = false;
-    p->alive = p->first = 0;
-    pm__zip_make(&p->left, NULL, NULL);
-    pm__zip_make(&p->right, NULL, NULL);
+    memset(p, 0, sizeof *p);
+    p->ops = as->ops;
+    p->kind = as->kind;
+    p->choose = as->choose;
+    p->ctx = as->ctx;
     pm_status s = pm__zpath_start(&p->path, as->path.at, as->path.len) ? PM_OK : PM_NOMEM;
     if (s == PM_OK) s = pm_zip_fork(&as->left, &p->left);
     if (s == PM_OK) s = pm_zip_fork(&as->right, &p->right);
@@ -13497,15 +14065,21 @@ static pm_status pm__zpair_open(pm_zip *out, const pm__zpair *as) {
 }
 
 static pm_status pm__zpair_fork(const pm_zip *z, pm_zip *out) {
-    return pm__zpair_open(out, (const pm__zpair *)z->state);
+    pm__zpair *p = (pm__zpair *)z->state;
+    return pm__zpair_sync(p) ? pm__zpair_open(out, p) : PM_NOMEM;
 }
 
 static pm_status pm__zpair_of(pm_zip *out, pm__zpair_kind kind, const pm_zip *left, const pm_zip *right,
                              pm_zip_choose_fn choose, void *ctx) {
-    const pm_ops *ops = NULL;
+    pm__zpair as;
     if (!out || !pm__zip_is_open(left) || !pm__zip_is_open(right)) return PM_INVALID;
-    if (!pm__zip_agree(&ops, left) || !pm__zip_agree(&ops, right)) return PM_MISMATCH;
-    pm__zpair as = {{NULL, 0, 0, 0}, *left, *right, ops, kind, false, 0, 0, 0, choose, ctx};
+    memset(&as, 0, sizeof as);
+    if (!pm__zip_agree(&as.ops, left) || !pm__zip_agree(&as.ops, right)) return PM_MISMATCH;
+    as.left = *left;
+    as.right = *right;
+    as.kind = kind;
+    as.choose = choose;
+    as.ctx = ctx;
     return pm__zpair_open(out, &as);
 }
 

@@ -52,12 +52,112 @@ static bool pm__rz_next_beside(pm_rz *z, size_t base) {
 PM_API bool pm_rz_to_next_sibling(pm_rz *z) { return pm__rz_spare(z) && pm__rz_sibling(z, true); }
 PM_API bool pm_rz_to_prev_sibling(pm_rz *z) { return pm__rz_spare(z) && pm__rz_sibling(z, false); }
 
-PM_API bool pm_rz_to_next_step(pm_rz *z) {
-    if (!pm__rz_spare(z)) {
-        pm_rz_reset(z);
-        return false;
+/* The smallest byte from `from` on (0..256) that has a child or a value, or -1. */
+static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
+    if (from > 255) return -1;
+    unsigned w = from >> 6;
+    uint64_t bits = (x->mask[w].child | x->mask[w].val) >> (from & 63) << (from & 63);
+    while (!bits && ++w < 4) bits = x->mask[w].child | x->mask[w].val;
+    return bits ? (int)(w * 64 + pm__ctz64(bits)) : -1;
+}
+
+/* The entries of the top frame, a line, that lie below the zipper's root. */
+static unsigned pm__rz_line_end(const pm_rz *z, const pm_frame *f, const pm__line *x) {
+    if (PM__LIKELY(f->base >= z->root_len || z->root_len - f->base <= x->plen)) return x->n;
+    return pm__line_find(x, z->path + f->base + x->plen, z->root_len - f->base - x->plen).hi;
+}
+
+/* Stands d + 1 bytes down the suffix of entry i, the first of those up to `end`, which have d bytes in common. */
+static void pm__rz_stand_below(pm_rz *z, pm_frame *f, const pm__line *x, unsigned i, unsigned d, unsigned end) {
+    const uint8_t *lens = pm__line_lens(x), *h = d ? pm__line_heap(x) + pm__line_off(x, i) + d - 1 : x->body + i;
+    uint8_t c = *h;
+    f->place.lo = (uint8_t)i;
+    for (h += d ? lens[i] : 1, i++; i < end && *h == c; i++) h += d ? lens[i] : 1;
+    f->place.hi = (uint8_t)i;
+    f->place.depth = (uint16_t)(x->plen + d + 1);
+    z->len = z->exist_len = f->base + f->place.depth;
+    z->path[z->len - 1] = c;
+}
+
+static void pm__rz_stand_on_byte(pm_rz *z, pm_frame *f, int b) {
+    f->place.lo = (uint8_t)b, f->place.hi = 0, f->place.depth = 1;
+    z->path[f->base] = (uint8_t)b;
+    z->len = z->exist_len = f->base + 1;
+}
+
+/* One byte down from a place on the trie, to the first child; pm__rz_spare has made room. */
+static bool pm__rz_step_down(pm_rz *z) {
+    pm_frame *f = &z->frames[z->nframes - 1];
+    pm__ref child;
+    if (f->place.node == 0) return false;
+    if (pm__place_child(&f->place, &child)) {
+        if (!child) return false;
+        pm__ref_prefetch(child);
+        (void)pm__rz_push(z, pm__place_root(child), z->len);
+        f = &z->frames[z->nframes - 1];
     }
-    return pm_rz_descend_first_byte(z) || pm__rz_next_beside(z, z->root_len);
+    pm_place *p = &f->place;
+    if (!pm__place_in_line(p)) {
+        pm__rz_stand_on_byte(z, f, pm__byte_next(pm__place_byte(p), 0));
+        return true;
+    }
+    const pm__line *x = pm__place_line(p);
+    if (p->depth < x->plen) {
+        z->path[z->len++] = pm__line_heap(x)[p->depth++];
+        z->exist_len = z->len;
+        return true;
+    }
+    unsigned i = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
+    if (i == p->hi) return false;
+    pm__rz_stand_below(z, f, x, i, pm__place_suffix(p, x), p->hi);
+    return true;
+}
+
+/* From a place on the trie to the next one that is not below it: the entry after those that agree with the path leaves
+   it where it differs from the entry before. */
+static bool pm__rz_step_beside(pm_rz *z) {
+    for (;; z->nframes--) {
+        pm_frame *f = &z->frames[z->nframes - 1];
+        pm_place *p = &f->place;
+        if (p->depth && !pm__place_in_line(p)) {
+            int b = f->base < z->root_len ? -1 : pm__byte_next(pm__place_byte(p), p->lo + 1u);
+            if (b >= 0) {
+                pm__rz_stand_on_byte(z, f, b);
+                return true;
+            }
+        } else if (p->depth) {
+            const pm__line *x = pm__place_line(p);
+            unsigned end = pm__rz_line_end(z, f, x), i = p->hi;
+            if (i < end) {
+                unsigned off = pm__line_off(x, i), j = i + 1;
+                size_t shared = pm__line_shared_before(x, i, off);
+                for (off += pm__line_lens(x)[i]; shared && j < end; off += pm__line_lens(x)[j], j++)
+                    if (pm__line_shared_before(x, j, off) < shared) break;
+                pm__rz_stand_below(z, f, x, i, (unsigned)shared, shared ? j : end);
+                return true;
+            }
+        }
+        if (f->base <= z->root_len || z->nframes == 1) return false;
+    }
+}
+
+static bool pm__rz_next_step(pm_rz *z) {
+    if (!pm__rz_spare(z)) return false;
+    if (!pm__rz_on_trie(z)) return pm__rz_next_beside(z, z->root_len);
+    z->run = 0;
+    return pm__rz_step_down(z) || pm__rz_step_beside(z);
+}
+
+/* Back to the root after the last place. A child entered at the root may have left its frame. */
+static void pm__rz_rewind(pm_rz *z) {
+    while (z->nframes > 1 && z->frames[z->nframes - 1].base >= z->root_len) z->nframes--;
+    pm_rz_reset(z);
+}
+
+PM_API bool pm_rz_to_next_step(pm_rz *z) {
+    if (pm__rz_next_step(z)) return true;
+    pm__rz_rewind(z);
+    return false;
 }
 
 /* From where the zipper stands, k bytes or fewer below `base`: to the next place just k below it, or to `base`. */
@@ -134,37 +234,23 @@ static PM__INLINE bool pm__rz_enter(pm_rz *z, pm__ref child) {
     return pm__rz_push(z, pm__place_root(child), z->exist_len);
 }
 
-/* The entries of the top frame, a line, that lie below the zipper's root. */
-static unsigned pm__rz_line_end(const pm_rz *z, const pm_frame *f, const pm__line *x) {
-    if (PM__LIKELY(f->base >= z->root_len || z->root_len - f->base <= x->plen)) return x->n;
-    return pm__line_find(x, z->path + f->base + x->plen, z->root_len - f->base - x->plen).hi;
-}
-
 enum { PM__NEXT_FOUND, PM__NEXT_DOWN, PM__NEXT_UP, PM__NEXT_NOMEM };
 
-/* Goes on from entry i of the line in the top frame: to a value, into a child, or through. */
-static PM__INLINE int pm__rz_next_in_line(pm_rz *z, pm_frame *f, unsigned i) {
+/* Goes on from entry i of the line in the top frame: to a value, into a child, or through. `ends`: dangling places
+   count, too. */
+static PM__INLINE int pm__rz_next_in_line(pm_rz *z, pm_frame *f, unsigned i, bool ends) {
     const pm__line *x = pm__place_line(&f->place);
     for (unsigned end = pm__rz_line_end(z, f, x); i < end; i++) {
         bool leads = pm__line_is_child(x, i);
         pm__ref child = leads ? *pm__line_child(x, i) : 0;
-        if (leads && !child) continue;
+        if (leads && !child && !ends) continue;
         if (!pm__rz_stand(z, f, x, i)) return PM__NEXT_NOMEM;
-        if (!leads) return PM__NEXT_FOUND;
+        if (!child) return PM__NEXT_FOUND;
         uint32_t later = x->cmask >> i >> 1; /* by the time this child is done, the next one has arrived */
         if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
         return pm__rz_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
     }
     return PM__NEXT_UP;
-}
-
-/* The smallest byte from `from` on (0..256) that has a child or a value, or -1. */
-static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
-    if (from > 255) return -1;
-    unsigned w = from >> 6;
-    uint64_t bits = (x->mask[w].child | x->mask[w].val) >> (from & 63) << (from & 63);
-    while (!bits && ++w < 4) bits = x->mask[w].child | x->mask[w].val;
-    return bits ? (int)(w * 64 + pm__ctz64(bits)) : -1;
 }
 
 /* Asks for the child after the one at byte b. */
@@ -175,7 +261,7 @@ static PM__INLINE void pm__byte_prefetch_after(const pm__byte *x, uint8_t b) {
 }
 
 /* The same in a byte node, from byte b; `value_done`: the value at b has been visited. */
-static PM__INLINE int pm__rz_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, bool value_done) {
+static PM__INLINE int pm__rz_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, bool value_done, bool ends) {
     const pm__byte *x = pm__place_byte(&f->place);
     if (!pm__rz_room(z, f->base + 1)) return PM__NEXT_NOMEM;
     for (int b = pm__byte_next(x, from); b >= 0; b = pm__byte_next(x, (unsigned)b + 1), value_done = false) {
@@ -183,11 +269,11 @@ static PM__INLINE int pm__rz_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, 
         if (PM__UNLIKELY(f->base < z->root_len) && c != z->path[f->base]) return PM__NEXT_UP;
         bool val = !value_done && pm__byte_has_val(x, c);
         pm__ref child = !val && pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
-        if (!val && !child) continue;
+        if (!val && !child && !(ends && pm__byte_has_child(x, c))) continue;
         z->path[f->base] = c;
         f->place.lo = c, f->place.depth = 1;
         z->len = z->exist_len = f->base + 1;
-        if (val) return PM__NEXT_FOUND;
+        if (!child) return PM__NEXT_FOUND;
         pm__byte_prefetch_after(x, c);
         return pm__rz_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
     }
@@ -195,17 +281,17 @@ static PM__INLINE int pm__rz_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, 
 }
 
 /* Continues in the top frame after what its place has shown. `done`: what lies below the place as well. */
-static PM__INLINE int pm__rz_next_in_frame(pm_rz *z, bool done) {
+static PM__INLINE int pm__rz_next_in_frame(pm_rz *z, bool done, bool ends) {
     pm_frame *f = &z->frames[z->nframes - 1];
     pm_place *p = &f->place;
     if (p->node == 0) return PM__NEXT_UP;
     if (PM__LIKELY(pm__place_in_line(p))) {
         unsigned i = done ? p->hi : p->lo;
         if (!done && p->depth) i += pm__place_val_entry(p, pm__place_line(p));
-        return pm__rz_next_in_line(z, f, i);
+        return pm__rz_next_in_line(z, f, i, ends);
     }
-    if (p->depth == 0) return pm__rz_next_in_byte(z, f, 0, false);
-    return done ? pm__rz_next_in_byte(z, f, p->lo + 1u, false) : pm__rz_next_in_byte(z, f, p->lo, true);
+    if (p->depth == 0) return pm__rz_next_in_byte(z, f, 0, false, ends);
+    return done ? pm__rz_next_in_byte(z, f, p->lo + 1u, false, ends) : pm__rz_next_in_byte(z, f, p->lo, true, ends);
 }
 
 /* Entries that the one after them may extend, as bits: same first byte, and not shorter. */
@@ -259,33 +345,67 @@ static PM__INLINE void pm__rz_step_run(pm_rz *z) {
     z->len = z->exist_len = z->run_at + rest + 1;
 }
 
+/* The focus is off the trie: goes on in order from there, starting in the node that shows that it is. */
+static int pm__rz_next_from_off(pm_rz *z, bool ends) {
+    size_t len = z->len;
+    if (z->exist_len < z->root_len) return PM__NEXT_UP;
+    z->len = z->exist_len;
+    pm_frame *f = &z->frames[z->nframes - 1];
+    pm__ref child;
+    if (pm__place_child(&f->place, &child)) {
+        if (!child) return pm__rz_next_in_frame(z, true, ends);
+        if (!pm__rz_enter(z, child)) return PM__NEXT_NOMEM;
+        f = &z->frames[z->nframes - 1];
+    }
+    const pm_place *p = &f->place;
+    const uint8_t *s = z->path + z->len;
+    if (p->node == 0) return PM__NEXT_UP;
+    if (!pm__place_in_line(p))
+        return p->depth ? pm__rz_next_in_frame(z, true, ends) : pm__rz_next_in_byte(z, f, *s, false, ends);
+    const pm__line *x = pm__place_line(p);
+    if (p->depth < x->plen) return pm__line_heap(x)[p->depth] > *s ? pm__rz_next_in_line(z, f, 0, ends) : PM__NEXT_UP;
+    size_t above = f->base + x->plen;
+    return pm__rz_next_in_line(z, f, pm__line_find(x, z->path + above, len - above).lo, ends);
+}
+
+/* On from what a frame has answered. */
+static bool pm__rz_go_on(pm_rz *z, int r, bool ends) {
+    for (;;) {
+        if (r == PM__NEXT_FOUND) {
+            pm__rz_start_run(z);
+            return true;
+        }
+        if (r == PM__NEXT_UP) {
+            if (z->frames[z->nframes - 1].base <= z->root_len || z->nframes == 1) break;
+            z->nframes--;
+        } else if (r == PM__NEXT_NOMEM) {
+            break;
+        }
+        r = pm__rz_next_in_frame(z, r == PM__NEXT_UP, ends);
+    }
+    pm__rz_rewind(z);
+    return false;
+}
+
+/* Whether something lies below the focus. */
+static PM__INLINE bool pm__rz_has_children(const pm_rz *z) {
+    if (!pm__rz_on_trie(z)) return false;
+    pm_place p = pm__rz_place(z);
+    return pm__place_enter(&p);
+}
+
 /* Without a run to step along. */
-static PM__NOINLINE bool pm__rz_next_val(pm_rz *z) {
+static PM__NOINLINE bool pm__rz_next_val(pm_rz *z, bool ends) {
     if (PM__UNLIKELY(!pm__rz_spare(z))) {
         pm_rz_reset(z);
         return false;
     }
     z->run = 0;
-    if (PM__UNLIKELY(!pm__rz_on_trie(z))) {
-        if (!pm__rz_next_beside(z, z->root_len)) return false;
-        if (pm_rz_is_val(z)) return true;
-    }
-    bool done = false;
-    for (;;) {
-        int r = pm__rz_next_in_frame(z, done);
-        if (r == PM__NEXT_FOUND) {
-            pm__rz_start_run(z);
-            return true;
-        }
-        done = r == PM__NEXT_UP;
-        if (r == PM__NEXT_DOWN) continue;
-        if (r == PM__NEXT_NOMEM || z->frames[z->nframes - 1].base <= z->root_len || z->nframes == 1) break;
-        z->nframes--;
-    }
-    /* A child entered at the root, which held no value, may have left its frame. */
-    while (z->nframes > 1 && z->frames[z->nframes - 1].base >= z->root_len) z->nframes--;
-    pm_rz_reset(z);
-    return false;
+    if (PM__UNLIKELY(!pm__rz_on_trie(z))) return pm__rz_go_on(z, pm__rz_next_from_off(z, ends), ends);
+    pm__ref child = 0;
+    const pm_place *p = &z->frames[z->nframes - 1].place;
+    bool dangles = ends && p->node && pm__place_child(p, &child) && !child;
+    return pm__rz_go_on(z, pm__rz_next_in_frame(z, dangles, ends), ends);
 }
 
 PM_API bool pm_rz_to_next_val(pm_rz *z) {
@@ -293,7 +413,65 @@ PM_API bool pm_rz_to_next_val(pm_rz *z) {
         pm__rz_step_run(z);
         return true;
     }
-    return pm__rz_next_val(z);
+    return pm__rz_next_val(z, false);
+}
+
+/* ---- marks --------------------------------------------------------------------------------------------------- */
+
+/* A mark is a place that has a value, or neither value nor child. Marks say all about a trie: its locations are their
+   prefixes. What is here stays below `floor` bytes of path from the root; when there is no mark, the focus is anywhere
+   that is not above these. */
+
+static PM__INLINE bool pm__rz_step_mark(pm_rz *z) {
+    if (PM__UNLIKELY(!(z->run && z->run < 32 && z->run_mask >> z->run & 1))) return pm__rz_next_val(z, true);
+    pm__rz_step_run(z);
+    return true;
+}
+
+/* Makes a place below the root the root for a while. */
+static void pm__rz_lower_root(pm_rz *z, size_t floor) {
+    z->root_len += floor;
+    if (z->run && z->run_at < z->root_len) z->run = 0; /* it may lead to places beside */
+}
+
+static PM__INLINE bool pm__rz_next_mark(pm_rz *z, size_t floor) {
+    if (PM__LIKELY(!floor)) return pm__rz_step_mark(z);
+    pm__rz_lower_root(z, floor);
+    bool found = pm__rz_step_mark(z);
+    z->root_len -= floor;
+    return found;
+}
+
+/* To the place `key` below the root, wherever the focus is; `key` is not bytes of the zipper's own path. */
+static bool pm__rz_go(pm_rz *z, const uint8_t *key, size_t n) {
+    size_t have = z->len - z->root_len, min = have < n ? have : n;
+    size_t same = min ? pm__lcp(z->path + z->root_len, key, min) : 0;
+    if (same < have) pm__rz_cut_to(z, z->root_len + same);
+    return same == n || pm__rz_append(z, key + same, n - same);
+}
+
+/* To the first mark at or after the place `key` below the root, the first `floor` bytes of which are not left; else
+   anywhere. */
+static bool pm__rz_seek_mark(pm_rz *z, size_t floor, const uint8_t *key, size_t n) {
+    if (!pm__rz_go(z, key, n) || !pm__rz_spare(z)) return false;
+    if (pm__rz_on_trie(z)) {
+        bool found = pm_rz_is_val(z) || !pm__rz_has_children(z);
+        if (found && z->len > z->root_len && !z->run && pm_rz_is_val(z)) pm__rz_start_run(z);
+        return found || pm__rz_next_mark(z, floor);
+    }
+    z->run = 0;
+    pm__rz_lower_root(z, floor);
+    bool found = pm__rz_go_on(z, pm__rz_next_from_off(z, true), true);
+    z->root_len -= floor;
+    return found;
+}
+
+/* To the next location. */
+static bool pm__rz_step(pm_rz *z, size_t floor) {
+    pm__rz_lower_root(z, floor);
+    bool found = pm_rz_to_next_step(z);
+    z->root_len -= floor;
+    return found;
 }
 
 /* ---- iterators ----------------------------------------------------------------------------------------------- */

@@ -1,7 +1,10 @@
 /* Zippers of any kind: the moves, made of a kind's primitives.
 
    A kind is a table of a few primitives (pm_zip_ops). Every move is made out of them here, once. Over a map (the kind
-   pm__zip_rz) moves go to pm_rz as they are. */
+   pm__zip_rz) moves go to pm_rz as they are.
+
+   Going on in order is by steps, from location to location, or by marks (54_iterate.c): places with a value, and ends.
+   Kinds that can do so faster than byte by byte bring a function of their own. */
 #include "45_map_algebra.h"
 #include "54_iterate.c"
 #include "56_zip.h"
@@ -99,6 +102,7 @@ static pm_opt pm__opt_of(const pm_val *v) {
 static bool pm__zrz_exists(pm_zip *z) { return pm_rz_exists((const pm_rz *)z->state); }
 static pm_opt pm__zrz_val(pm_zip *z) { return pm__opt_of(pm_rz_val((const pm_rz *)z->state)); }
 static pm_mask pm__zrz_mask(pm_zip *z) { return pm_rz_child_mask((const pm_rz *)z->state); }
+static bool pm__zrz_next_step(pm_zip *z, size_t floor) { return pm__rz_step((pm_rz *)z->state, floor); }
 static bool pm__zrz_down(pm_zip *z, const uint8_t *key, size_t n) { return pm__rz_append((pm_rz *)z->state, key, n); }
 static void pm__zrz_up(pm_zip *z, size_t n) { (void)pm_rz_ascend((pm_rz *)z->state, n); }
 static pm_status pm__zrz_fork(const pm_zip *z, pm_zip *out) { return pm_zip_of_rz(out, (const pm_rz *)z->state); }
@@ -126,6 +130,7 @@ static const pm_zip_ops pm__zip_rz = {.values = pm__zrz_values,
                                       .fork = pm__zrz_fork,
                                       .drop = pm__zrz_drop,
                                       .status = pm__zrz_status,
+                                      .next_step = pm__zrz_next_step,
                                       .share = pm__zrz_share};
 
 /* Gives *out a place for a read zipper. */
@@ -170,25 +175,21 @@ PM_API pm_status pm_zip_status(pm_zip *z) {
 
 PM_API const pm_ops *pm_zip_values(const pm_zip *z) { return pm__zip_kind(z)->values(z); }
 
-static size_t pm__zip_len(const pm_zip *z) {
-    size_t len, root_len;
-    (void)pm__zip_kind(z)->path(z, &len, &root_len);
-    return len;
-}
-
-static size_t pm__zip_root_len(const pm_zip *z) {
-    size_t len, root_len;
-    (void)pm__zip_kind(z)->path(z, &len, &root_len);
-    return root_len;
-}
-
-static size_t pm__zip_depth(const pm_zip *z) { return pm__zip_len(z) - pm__zip_root_len(z); }
-
-PM_API const uint8_t *pm_zip_path(const pm_zip *z, size_t *len) {
+static PM__INLINE const uint8_t *pm__zip_path(const pm_zip *z, size_t *len) {
+    const pm_rz *r = pm__rz_of(z);
     size_t all, root_len;
+    if (r) return pm_rz_path(r, len);
     const uint8_t *path = pm__zip_kind(z)->path(z, &all, &root_len);
     *len = all - root_len;
     return path + root_len;
+}
+
+PM_API const uint8_t *pm_zip_path(const pm_zip *z, size_t *len) { return pm__zip_path(z, len); }
+
+static size_t pm__zip_depth(const pm_zip *z) {
+    size_t len;
+    (void)pm__zip_path(z, &len);
+    return len;
 }
 
 PM_API const uint8_t *pm_zip_origin_path(const pm_zip *z, size_t *len) {
@@ -220,7 +221,20 @@ static void pm__zip_up(pm_zip *z, size_t n) {
     if (n) pm__zip_kind(z)->up(z, n);
 }
 
-static void pm__zip_up_to(pm_zip *z, size_t len) { pm__zip_up(z, pm__zip_len(z) - len); }
+/* Up to `depth` bytes below the root. */
+static void pm__zip_up_to(pm_zip *z, size_t depth) { pm__zip_up(z, pm__zip_depth(z) - depth); }
+
+/* To the place `key` below the root, existing or not; `key` is not bytes of the zipper's own path. False: no memory,
+   and the focus anywhere. */
+static bool pm__zip_go(pm_zip *z, const uint8_t *key, size_t n) {
+    pm_rz *r = pm__rz_of(z);
+    if (r) return pm__rz_go(r, key, n);
+    size_t have, same;
+    const uint8_t *path = pm__zip_path(z, &have);
+    same = have && n ? pm__lcp(path, key, have < n ? have : n) : 0;
+    pm__zip_up(z, have - same);
+    return same == n || pm__zip_down(z, key + same, n - same);
+}
 
 PM_API pm_opt pm_zip_val_at(pm_zip *z, const void *key, size_t len) {
     const pm_rz *r = pm__rz_of(z);
@@ -239,7 +253,10 @@ static int pm__zip_child(pm_zip *z, int from) {
     return pm__mask_next(&m, from);
 }
 
-static bool pm__zip_has_children(pm_zip *z) { return pm__zip_child(z, 0) >= 0; }
+static PM__INLINE bool pm__zip_has_children(pm_zip *z) {
+    const pm_rz *r = pm__rz_of(z);
+    return r ? pm__rz_has_children(r) : pm__zip_child(z, 0) >= 0;
+}
 
 /* The only child, or -1. */
 static int pm__zip_only_child(pm_zip *z) {
@@ -263,12 +280,12 @@ PM_API bool pm_zip_ascend(pm_zip *z, size_t n) {
 }
 
 static size_t pm__zip_ascend_to_mark(pm_zip *z, bool values) {
-    size_t start = pm__zip_len(z);
+    size_t start = pm__zip_depth(z);
     while (!pm_zip_at_root(z)) {
         pm__zip_up(z, 1);
         if ((values && pm_zip_is_val(z)) || pm__zip_is_fork(z)) break;
     }
-    return start - pm__zip_len(z);
+    return start - pm__zip_depth(z);
 }
 
 PM_API size_t pm_zip_ascend_until(pm_zip *z) {
@@ -370,39 +387,72 @@ PM_API size_t pm_zip_move_to(pm_zip *z, const void *key, size_t len) {
 
 /* ---- moving on ------------------------------------------------------------------------------------------------- */
 
-typedef enum pm__went { PM__WENT_ON, PM__WENT_NOWHERE, PM__WENT_WRONG } pm__went;
-
-static pm__went pm__zip_to_child(pm_zip *z, int b) {
-    if (b < 0) return PM__WENT_NOWHERE;
-    return pm__zip_down_byte(z, b) ? PM__WENT_ON : PM__WENT_WRONG;
-}
+/* Going on in order below `floor` bytes of path from the root. What answers false has found nothing, or no memory;
+   the focus is then anywhere that is not above these. */
 
 /* Like pm__rz_next_beside. */
-static pm__went pm__zip_beside(pm_zip *z, size_t base) {
+static bool pm__zip_beside(pm_zip *z, size_t floor) {
     for (;;) {
-        size_t len, root_len;
-        const uint8_t *path = pm__zip_kind(z)->path(z, &len, &root_len);
-        if (len <= base) return PM__WENT_NOWHERE;
+        size_t len;
+        const uint8_t *path = pm__zip_path(z, &len);
+        if (len <= floor) return false;
         int b = path[len - 1];
         pm__zip_up(z, 1);
-        pm__went w = pm__zip_to_child(z, pm__zip_child(z, b + 1));
-        if (w != PM__WENT_NOWHERE) return w;
+        if ((b = pm__zip_child(z, b + 1)) >= 0) return pm__zip_down_byte(z, b);
     }
 }
 
-/* To the next location in order, below `base`. */
-static pm__went pm__zip_step(pm_zip *z, size_t base) {
-    pm__went w = pm__zip_to_child(z, pm__zip_child(z, 0));
-    return w == PM__WENT_NOWHERE ? pm__zip_beside(z, base) : w;
+/* To the next location. */
+static bool pm__zip_step(pm_zip *z, size_t floor) {
+    const pm_zip_ops *k = pm__zip_kind(z);
+    if (k->next_step) return k->next_step(z, floor);
+    int b = pm__zip_child(z, 0);
+    return b >= 0 ? pm__zip_down_byte(z, b) : pm__zip_beside(z, floor);
 }
 
-/* To the next value, or, with `ends`, location without value and child, below `base`. */
-static bool pm__zip_next_mark(pm_zip *z, size_t base, bool ends) {
-    const pm_zip_ops *k = pm__zip_kind(z);
-    if (k->next_mark) return k->next_mark(z, base, ends);
-    while (pm__zip_step(z, base) == PM__WENT_ON)
-        if (pm_zip_is_val(z) || (ends && !pm__zip_has_children(z))) return true;
+static bool pm__zip_is_mark(pm_zip *z, pm_opt *v) {
+    *v = pm_zip_val(z);
+    return v->some || !pm__zip_has_children(z);
+}
+
+static bool pm__zip_next_mark_slowly(pm_zip *z, size_t floor, pm_opt *v) {
+    while (pm__zip_step(z, floor))
+        if (pm__zip_is_mark(z, v)) return true;
     return false;
+}
+
+/* To the next mark; *v is its value. */
+static PM__INLINE bool pm__zip_next_mark(pm_zip *z, size_t floor, pm_opt *v) {
+    const pm_zip_ops *k = z->ops;
+    pm_rz *r = pm__rz_of(z);
+    if (r) {
+        if (!pm__rz_next_mark(r, floor)) return false;
+        *v = pm__opt_of(pm_rz_val(r));
+        return true;
+    }
+    return k && k->next_mark ? k->next_mark(z, floor, v) : pm__zip_next_mark_slowly(z, floor, v);
+}
+
+/* To the first mark at or after the place `key` below the root, which is not bytes of the zipper's own path. If there
+   is none the focus is anywhere. */
+static bool pm__zip_seek_mark(pm_zip *z, size_t floor, const uint8_t *key, size_t n, pm_opt *v) {
+    const pm_zip_ops *k = pm__zip_kind(z);
+    pm_rz *r = pm__rz_of(z);
+    if (r) {
+        if (!pm__rz_seek_mark(r, floor, key, n)) return false;
+        *v = pm__opt_of(pm_rz_val(r));
+        return true;
+    }
+    if (k->seek_mark) return k->seek_mark(z, floor, key, n, v);
+    if (!pm__zip_go(z, key, n)) return false;
+    return (pm_zip_exists(z) && pm__zip_is_mark(z, v)) || pm__zip_next_mark(z, floor, v);
+}
+
+/* After a walk has come to its end: whether that was for want of memory. The status stays to be told. */
+static bool pm__zip_ran_out(pm_zip *z) {
+    pm_status s = pm_zip_status(z);
+    z->status = s;
+    return s == PM_NOMEM;
 }
 
 static bool pm__zip_sibling(pm_zip *z, bool next) {
@@ -434,7 +484,7 @@ PM_API bool pm_zip_to_prev_sibling(pm_zip *z) {
 PM_API bool pm_zip_to_next_step(pm_zip *z) {
     pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_to_next_step(r);
-    if (pm__zip_step(z, pm__zip_root_len(z)) == PM__WENT_ON) return true;
+    if (pm__zip_step(z, 0)) return true;
     pm_zip_reset(z);
     return false;
 }
@@ -442,15 +492,16 @@ PM_API bool pm_zip_to_next_step(pm_zip *z) {
 PM_API bool pm_zip_to_next_val(pm_zip *z) {
     pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_to_next_val(r);
-    if (pm__zip_next_mark(z, pm__zip_root_len(z), false)) return true;
+    for (pm_opt v = {0, false}; pm__zip_next_mark(z, 0, &v);)
+        if (v.some) return true;
     pm_zip_reset(z);
     return false;
 }
 
-/* Like pm__rz_next_at_depth; the focus exists. */
+/* From where the zipper stands, k bytes or fewer below `base`, on the trie: like pm__rz_next_at_depth. */
 static bool pm__zip_next_at_depth(pm_zip *z, size_t base, size_t k) {
-    while (pm__zip_len(z) < base + k) {
-        if (pm__zip_step(z, base) == PM__WENT_ON) continue;
+    while (pm__zip_depth(z) < base + k) {
+        if (pm__zip_step(z, base)) continue;
         pm__zip_up_to(z, base);
         return false;
     }
@@ -460,21 +511,21 @@ static bool pm__zip_next_at_depth(pm_zip *z, size_t base, size_t k) {
 PM_API bool pm_zip_descend_first_k_path(pm_zip *z, size_t k) {
     pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_descend_first_k_path(r, k);
-    size_t len = pm__zip_len(z);
-    return k <= SIZE_MAX - len && pm_zip_exists(z) && pm__zip_next_at_depth(z, len, k);
+    size_t depth = pm__zip_depth(z);
+    return k <= SIZE_MAX - depth && pm_zip_exists(z) && pm__zip_next_at_depth(z, depth, k);
 }
 
 PM_API bool pm_zip_to_next_k_path(pm_zip *z, size_t k) {
     pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_to_next_k_path(r, k);
     if (k == 0) return false;
-    if (k > pm__zip_depth(z)) {
+    size_t depth = pm__zip_depth(z);
+    if (k > depth) {
         pm_zip_reset(z);
         return false;
     }
-    size_t base = pm__zip_len(z) - k;
-    if (pm__zip_beside(z, base) == PM__WENT_ON) return pm__zip_next_at_depth(z, base, k);
-    pm__zip_up_to(z, base);
+    if (pm__zip_beside(z, depth - k)) return pm__zip_next_at_depth(z, depth - k, k);
+    pm__zip_up_to(z, depth - k);
     return false;
 }
 
@@ -491,9 +542,9 @@ PM_API pm_status pm_zip_val_count(pm_zip *z, uint64_t *out) {
     const pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_val_count(r, out);
     pm_status before = pm_zip_status(z);
-    size_t base = pm__zip_len(z);
+    size_t base = pm__zip_depth(z);
     uint64_t n = pm_zip_is_val(z);
-    while (pm__zip_next_mark(z, base, false)) n++;
+    for (pm_opt v = {0, false}; pm__zip_next_mark(z, base, &v);) n += v.some;
     pm__zip_up_to(z, base);
     pm_status s = pm__zip_worked(z, before);
     if (s == PM_OK) *out = n;
@@ -503,21 +554,21 @@ PM_API pm_status pm_zip_val_count(pm_zip *z, uint64_t *out) {
 PM_API pm_status pm_zip_each(pm_zip *z, bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val), void *ctx) {
     pm_status before = pm_zip_status(z);
     pm_zip_reset(z);
-    for (bool more = pm_zip_is_val(z) || pm_zip_to_next_val(z); more; more = pm_zip_to_next_val(z)) {
+    pm_opt v = pm_zip_val(z);
+    for (bool more = true; more; more = pm__zip_next_mark(z, 0, &v)) {
         size_t len;
-        const uint8_t *path = pm_zip_path(z, &len);
-        if (!fn(ctx, path, len, pm_zip_val(z).val)) break;
+        const uint8_t *path = pm__zip_path(z, &len);
+        if (v.some && !fn(ctx, path, len, v.val)) break;
     }
     pm_zip_reset(z);
     return pm__zip_worked(z, before);
 }
 
-/* Puts the location under the focus into `m`, at its path below `base`. */
-static pm_status pm__zip_copy_place(pm_zip *z, size_t base, pm_map *m) {
-    size_t len, root_len;
+/* Puts the location under the focus, and its value, into `m`, at its path below `base`. */
+static pm_status pm__zip_copy_place(pm_zip *z, size_t base, pm_opt v, pm_map *m) {
+    size_t len;
     const pm_ops *ops = pm_map_ops(m);
-    const uint8_t *path = pm__zip_kind(z)->path(z, &len, &root_len);
-    pm_opt v = pm_zip_val(z);
+    const uint8_t *path = pm__zip_path(z, &len);
     if (!v.some) return len > base ? pm_create_path(m, path + base, len - base, NULL) : PM_OK;
     if (pm__ops_is_unit(ops)) return pm_set(m, path + base, len - base, 0, NULL);
     pm__val_retain(ops, v.val);
@@ -528,9 +579,10 @@ static pm_status pm__zip_copy_place(pm_zip *z, size_t base, pm_map *m) {
 
 static pm_status pm__zip_copy(pm_zip *z, pm_map *m) {
     pm_status before = pm_zip_status(z);
-    size_t base = pm__zip_len(z);
-    pm_status s = pm__zip_copy_place(z, base, m);
-    while (s == PM_OK && pm__zip_next_mark(z, base, true)) s = pm__zip_copy_place(z, base, m);
+    size_t base = pm__zip_depth(z);
+    pm_opt v = pm_zip_val(z);
+    pm_status s = pm__zip_copy_place(z, base, v, m);
+    while (s == PM_OK && pm__zip_next_mark(z, base, &v)) s = pm__zip_copy_place(z, base, v, m);
     pm__zip_up_to(z, base);
     pm_status moving = pm__zip_worked(z, before);
     return s != PM_OK ? s : moving;

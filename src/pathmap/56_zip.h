@@ -25,14 +25,15 @@ typedef struct pm_zip {
 } pm_zip;
 
 /* What a kind of zipper must be able to do; everything else is made of it. For kinds of one's own: set `ops` and
-   `state` of a zero pm_zip. A call that has no memory sets z->status and answers false or nothing. */
+   `state` of a zero pm_zip. The trie is finite. A call that has no memory sets z->status and answers false or
+   nothing. */
 typedef struct pm_zip_ops {
     /* What values mean; NULL: there are none. */
     const pm_ops *(*values)(const pm_zip *z);
     /* The path from the origin, and how many bytes of it lie above the root. Valid until the zipper moves. */
     const uint8_t *(*path)(const pm_zip *z, size_t *len, size_t *root_len);
     bool (*exists)(pm_zip *z);
-    /* The value at the focus, borrowed until the next call of `val`, or `drop`. */
+    /* The value at the focus, borrowed until the next call of `val`, a move on in order, or `drop`. */
     pm_opt (*val)(pm_zip *z);
     pm_mask (*mask)(pm_zip *z);
     /* Down by n bytes, whether that exists or not. False: no memory, and the focus where it was. */
@@ -49,9 +50,14 @@ typedef struct pm_zip_ops {
     pm_status (*status)(pm_zip *z);
     /* The smallest byte of `mask` that is at least `from` (0..256), or -1. */
     int (*next_child)(pm_zip *z, int from);
-    /* To the next place in order that has a value, or, with `ends`, has neither value nor child, staying below
-       `base` bytes of path; else false, with the focus anywhere not above `base`. */
-    bool (*next_mark)(pm_zip *z, size_t base, bool ends);
+    /* Moves on in order that stay below `floor` bytes of path from the root. False: there is nothing more, or no
+       memory, and the focus is anywhere that is not above these.
+       next_step: to the next location. next_mark: to the next mark, a place that has a value, or neither value nor
+       child; *val is its value. seek_mark: wherever the focus is, to the first mark at or after the place `key` below
+       the root; false: the focus is anywhere. */
+    bool (*next_step)(pm_zip *z, size_t floor);
+    bool (*next_mark)(pm_zip *z, size_t floor, pm_opt *val);
+    bool (*seek_mark)(pm_zip *z, size_t floor, const uint8_t *key, size_t n, pm_opt *val);
     /* Makes a map of what is at and below the focus by sharing; false if that cannot be. */
     bool (*share)(pm_zip *z, pm_pool *pool, pm_map *out, pm_status *s);
 } pm_zip_ops;
@@ -89,7 +95,7 @@ PM_API const uint8_t *pm_zip_origin_path(const pm_zip *z, size_t *len);
 PM_API const uint8_t *pm_zip_root_prefix(const pm_zip *z, size_t *len);
 PM_API bool pm_zip_at_root(const pm_zip *z);
 PM_API bool pm_zip_exists(pm_zip *z);
-/* The value at the focus.  Valid until the next query for a value, or pm_zip_drop. */
+/* The value at the focus.  Valid until the next query for a value, the next move on in order, or pm_zip_drop. */
 PM_API pm_opt pm_zip_val(pm_zip *z);
 PM_API bool pm_zip_is_val(pm_zip *z);
 /* The value at `key` below the focus.  Valid likewise. */

@@ -63,6 +63,28 @@ static bool pm__view_room(pm_zip *z, size_t n) {
     return false;
 }
 
+/* The bytes of `floor` that lie in a factor whose root is at path length `at`. */
+static PM__INLINE size_t pm__view_floor(const pm_zip *z, size_t floor, size_t at) {
+    size_t all = ((const pm__zpath *)z->state)->root_len + floor;
+    return all > at ? all - at : 0;
+}
+
+/* After a factor, whose root is at path length `at`, has gone on in order: follows it, or, if it has `found` nothing or
+   there is no memory, takes it up to its floor. */
+static PM__INLINE bool pm__view_follow(pm_zip *z, pm_zip *factor, size_t at, size_t floor, bool found) {
+    pm__zpath *p = (pm__zpath *)z->state;
+    size_t n = 0;
+    const uint8_t *s = found ? pm__zip_path(factor, &n) : NULL;
+    if (PM__UNLIKELY(!found || (at + n > p->cap && !pm__view_room(z, at + n - p->len)))) {
+        pm__zip_up_to(factor, floor);
+        p->len = at + floor;
+        return false;
+    }
+    if (n) memcpy(p->at + at, s, n);
+    p->len = at + n;
+    return true;
+}
+
 /* One meaning of values for two factors; false if they differ. Factors without values agree with any. */
 static bool pm__zip_agree(const pm_ops **ops, const pm_zip *z) {
     const pm_ops *more = pm_zip_values(z);
@@ -173,6 +195,39 @@ static void pm__zpre_up(pm_zip *z, size_t n) {
     if (p->good > p->path.len) p->good = p->path.len;
 }
 
+/* Path bytes above the source's root. */
+static size_t pm__zpre_at(const pm__zpre *p) { return p->path.root_len > p->n ? p->path.root_len : p->n; }
+
+/* From a place above the end of the prefix, or beside it: one byte on along the prefix, if that is next in order. */
+static bool pm__zpre_step_along(pm_zip *z, size_t floor) {
+    pm__zpre *p = (pm__zpre *)z->state;
+    if (p->good == p->n || p->path.root_len + floor > p->good || !pm_zip_exists(&p->src)) return false;
+    if (p->path.len > p->good && p->path.at[p->good] > p->key[p->good]) return false;
+    if (p->path.len == p->good && !pm__view_room(z, 1)) return false;
+    p->path.len = p->good;
+    pm__zpath_add(&p->path, &p->key[p->good++], 1);
+    return true;
+}
+
+static bool pm__zpre_next_step(pm_zip *z, size_t floor) {
+    pm__zpre *p = (pm__zpre *)z->state;
+    if (!pm__zpre_inside(p)) return pm__zpre_step_along(z, floor);
+    size_t at = pm__zpre_at(p), below = pm__view_floor(z, floor, at);
+    return pm__view_follow(z, &p->src, at, below, pm__zip_step(&p->src, below));
+}
+
+static bool pm__zpre_next_mark(pm_zip *z, size_t floor, pm_opt *v) {
+    pm__zpre *p = (pm__zpre *)z->state;
+    if (!pm__zpre_inside(p)) {
+        if (!pm__zpre_step_along(z, floor)) return false;
+        while (p->good < p->n)
+            if (!pm__zpre_step_along(z, floor)) return false;
+        if (pm__zip_is_mark(&p->src, v)) return true;
+    }
+    size_t at = pm__zpre_at(p), below = pm__view_floor(z, floor, at);
+    return pm__view_follow(z, &p->src, at, below, pm__zip_next_mark(&p->src, below, v));
+}
+
 static void pm__zpre_free(pm__zpre *p) {
     pm_zip_drop(&p->src);
     pm__zpath_free(&p->path);
@@ -215,7 +270,9 @@ static const pm_zip_ops pm__zip_prefix = {.values = pm__zpre_values,
                                           .fork = pm__zpre_fork,
                                           .drop = pm__zpre_drop,
                                           .status = pm__zpre_status,
-                                          .next_child = pm__zpre_next_child};
+                                          .next_child = pm__zpre_next_child,
+                                          .next_step = pm__zpre_next_step,
+                                          .next_mark = pm__zpre_next_mark};
 
 static pm_status pm__zpre_fork(const pm_zip *z, pm_zip *out) {
     const pm__zpre *p = (const pm__zpre *)z->state;
@@ -343,6 +400,19 @@ static int pm__zchain_next_child(pm_zip *z, int from) {
     return pm__zip_child(&c->links[j ? j : c->active].z, from);
 }
 
+/* Leaves the active link, at its root, for the one whose end that is. */
+static void pm__zchain_leave(pm__zchain *c) {
+    while (c->active && c->path.len == c->links[c->active].seam) {
+        pm__zchain_forget(c, c->path.len);
+        c->active--;
+    }
+}
+
+/* Goes on in link j, whose root is at the focus. */
+static void pm__zchain_take(pm__zchain *c, size_t j) {
+    while (c->active < j) c->links[++c->active].seam = c->path.len;
+}
+
 static void pm__zchain_up(pm_zip *z, size_t n) {
     pm__zchain *c = (pm__zchain *)z->state;
     while (n) {
@@ -351,10 +421,7 @@ static void pm__zchain_up(pm_zip *z, size_t n) {
         pm__zip_up(&l->z, step);
         c->path.len -= step;
         n -= step;
-        while (c->active && c->path.len == c->links[c->active].seam) {
-            pm__zchain_forget(c, c->path.len);
-            c->active--;
-        }
+        pm__zchain_leave(c);
     }
     if (c->path.len < c->asked) pm__zchain_forget(c, SIZE_MAX);
 }
@@ -364,9 +431,47 @@ static bool pm__zchain_enter(pm_zip *z, uint8_t b) {
     pm__zchain *c = (pm__zchain *)z->state;
     size_t j = pm__zchain_onward(z);
     if (!j || pm__zip_child(&c->links[j].z, b) != b) return false;
-    while (c->active < j) c->links[++c->active].seam = c->path.len;
+    pm__zchain_take(c, j);
     return true;
 }
+
+/* From the active link, which has nothing more, back to the end of the one before. False: the walk is over. */
+static bool pm__zchain_back(pm_zip *z, size_t base) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    size_t seam = c->links[c->active].seam;
+    if (pm__zip_ran_out(pm__zchain_focus(c)) || !c->active || seam < base) return false;
+    pm_zip_reset(pm__zchain_focus(c));
+    c->path.len = seam;
+    pm__zchain_leave(c);
+    return true;
+}
+
+/* On in order, to the next location or mark: a link's ends lead into the next one before the walk goes on beside. */
+static bool pm__zchain_next(pm_zip *z, size_t floor, bool step, pm_opt *v) {
+    pm__zchain *c = (pm__zchain *)z->state;
+    size_t base = c->path.root_len + floor;
+    if (!pm_zip_exists(pm__zchain_focus(c))) { /* the way off may begin at an end */
+        if (!pm__zip_beside(z, floor)) return false;
+        if (step || pm__zip_is_mark(z, v)) return true;
+    }
+    for (size_t j = pm__zchain_onward(z);;) {
+        pm__zchain_take(c, j);
+        pm_zip *f = pm__zchain_focus(c);
+        size_t seam = c->links[c->active].seam, at = seam > c->path.root_len ? seam : c->path.root_len;
+        size_t below = pm__view_floor(z, floor, at);
+        if (pm__view_follow(z, f, at, below, step ? pm__zip_step(f, below) : pm__zip_next_mark(f, below, v))) {
+            pm__zchain_forget(c, SIZE_MAX);
+            if (step || v->some || !(j = pm__zchain_onward(z))) return true;
+        } else {
+            if (c->path.len < c->asked) pm__zchain_forget(c, SIZE_MAX);
+            if (z->status == PM_NOMEM || !pm__zchain_back(z, base)) return false;
+            j = 0;
+        }
+    }
+}
+
+static bool pm__zchain_next_step(pm_zip *z, size_t floor) { return pm__zchain_next(z, floor, true, NULL); }
+static bool pm__zchain_next_mark(pm_zip *z, size_t floor, pm_opt *v) { return pm__zchain_next(z, floor, false, v); }
 
 static pm_status pm__zchain_status(pm_zip *z) {
     pm__zchain *c = (pm__zchain *)z->state;
@@ -450,7 +555,9 @@ static const pm_zip_ops pm__zip_chain = {.values = pm__zchain_values,
                                          .fork = pm__zchain_fork,
                                          .drop = pm__zchain_drop,
                                          .status = pm__zchain_status,
-                                         .next_child = pm__zchain_next_child};
+                                         .next_child = pm__zchain_next_child,
+                                         .next_step = pm__zchain_next_step,
+                                         .next_mark = pm__zchain_next_mark};
 
 static pm_status pm__zchain_done(pm__zchain *c, pm_status s, pm_zip *out) {
     if (s == PM_OK) pm__zip_make(out, &pm__zip_chain, c);
