@@ -266,6 +266,54 @@ PM_API pm_mask pm_mask_and(pm_mask a, pm_mask b);
 PM_API pm_mask pm_mask_andnot(pm_mask a, pm_mask b);
 PM_API bool pm_mask_equal(const pm_mask *a, const pm_mask *b);
 
+/* ---- src/pathmap/13_values.h --------------------------------------------------------------------------- */
+
+/* Counted byte strings that live in a pool. */
+
+enum { PM_REGION_BYTES_MAX = 16288 }; /* the longest string in a pool over a region (pm_pool_new_in) */
+
+/* Like pm_bytes_new, with the string in a pool (NULL: the default one), so that it counts towards the pool's budget and,
+   in a pool over a region, is seen by whoever shares the region.
+   Owns     the caller owns one reference: give it to a map, or drop it with pm_bytes_release
+   Fails    PM_NOMEM; PM_INVALID for more than PM_REGION_BYTES_MAX bytes in a pool over a region. A string too long for
+            the largest node's block (5,424 bytes) is a PM_MALLOC of its own in other pools
+   Cost     one allocation, O(len) */
+PM_API PM_NODISCARD pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm_val *out);
+
+/* ---- src/pathmap/15_region.h --------------------------------------------------------------------------- */
+
+/* Pools over a region of memory that the caller gives: bounded, and shared between processes if the region is.
+
+   Everything that maps allocate for their nodes lives in the region, with the pool itself and the counted byte strings
+   of pm_bytes_new_in; nothing of it comes from PM_MALLOC. What a call needs only for itself, or for a cursor (paths,
+   stacks, memos, zippers, heads, pm_shared), still does, and belongs to the process that made the call.
+
+   Processes. A mapping made with MAP_SHARED before fork() has the same address in the children, so nodes, which refer
+   to each other by address, mean the same to all of them. Any of them may allocate, and free what another has
+   allocated; maps of one process may share nodes with maps of another. What is passed from one to another is a pm_map,
+   stored somewhere in shared memory, under whatever synchronisation its program has, such as waiting for the child's
+   end; the same as between threads. All that is put into such a map must be of the same region: a part joined or
+   grafted from a map of another pool stays where it was.
+
+   Killed processes. The pool has no lock. A process killed at any instruction leaves the pool usable by all others; what
+   it held is lost to them: the nodes that only it could reach, and at most one block more, in the middle of a call. A
+   map that it was changing when it was killed must not be touched any more; clones of it may. */
+
+enum { PM_REGION_MIN = 40 * 1024 }; /* a region of so many bytes has room for a map, wherever it starts */
+
+/* Makes a pool over `bytes` bytes at `region`, which may start anywhere and hold anything. A budget below `bytes`
+   leaves the rest of the region alone. The size is hard: what does not fit is PM_NOMEM, and what was there stays.
+   Owns     the region is the caller's, and must stay until the last map of the pool is dropped or given up.
+            pm_pool_free ends the pool; as nothing has to be given back, unmapping a region that no process uses any
+            more does as well, also when a killed process has left nodes behind
+   Fails    PM_NOMEM: no room for a single slab (never from PM_REGION_MIN on); PM_INVALID: NULL region
+   Cost     writes 0.5% of the region; the rest is touched as it is used
+   Threads  the pool: any thread, of any process that has inherited the mapping; with PM_NO_THREADS one at a time
+   Source   slabs whose state is one word, changed by compare-and-swap: M. Michael, "Scalable lock-free dynamic memory
+            allocation", PLDI 2004; there blocks are linked, here they are bits */
+PM_API PM_NODISCARD pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_options *options,
+                                             pm_pool **out);
+
 /* ---- src/pathmap/26_place.h ---------------------------------------------------------------------------- */
 
 /* Where in a node a location lies: what zippers and trie references keep. Its fields are private. */
@@ -1908,7 +1956,10 @@ PM__UNUSED static void pm__lock_release(pm__lock *l) {
    - A slab with a non-empty `remote` list is in exactly one `notified` list, or its pusher is about to put it there;
      such a slab counts as used, so it is neither released nor moved to another class.
    - Whoever may touch a heap's lists: its owner; while it is detached, the holder of the pool's lock.
-   - Locks are taken in the order registry, pool; no hook runs under a lock. */
+   - Locks are taken in the order registry, pool; no hook runs under a lock.
+
+   A pool with a keeper is none of this: it looks after its blocks itself (15_region.c), and is told apart only where
+   the ordinary paths have failed, so that these need not ask. */
 
 enum {
     PM__MEM_UNIT = 16,
@@ -1973,11 +2024,26 @@ static PM__UNUSED void *pm__mem_grow_list(void *list, size_t *cap, size_t each, 
     return grown;
 }
 
+/* What a pool does that looks after its blocks itself. Any thread may call these. */
+typedef struct pm__keeper {
+    void *(*take)(pm_pool *pool, size_t size); /* any size; NULL: no room */
+    void (*give)(pm_pool *pool, void *p);
+    void (*count)(const pm_pool *pool, pm_pool_stats *out);
+} pm__keeper;
+
+/* What pm_pool_free answers for such a pool, whose memory is its maker's. */
+static pm_status pm__keeper_end(const pm__keeper *keeper, const pm_pool *pool) {
+    pm_pool_stats stats;
+    keeper->count(pool, &stats);
+    return stats.nodes ? PM_BUSY : PM_OK;
+}
+
 #if !PM_POOL
 
 /* ---- nodes one by one: for memory checkers and special allocators -------------------------------------------- */
 
 struct pm_pool {
+    const pm__keeper *keeper;
     uint64_t budget;
     pm__a64 live, nodes, reserved;
 };
@@ -1990,9 +2056,9 @@ typedef union pm__mem_tag {
     uint64_t align[2];
 } pm__mem_tag;
 
-static PM__UNUSED void *pm__mem_alloc(pm_pool *pool, size_t size) {
+static pm__mem_tag *pm__pool_take(pm_pool *pool, size_t size) {
     uint64_t total = size + sizeof(pm__mem_tag);
-    if (!pool) pool = &pm__pool_default;
+    if (pool->keeper) return (pm__mem_tag *)pool->keeper->take(pool, (size_t)total);
     uint64_t before = pm__a64_fetch_add_relaxed(&pool->reserved, total);
     pm__mem_tag *tag = NULL;
     if (pool->budget == 0 || before + total <= pool->budget) tag = (pm__mem_tag *)PM_MALLOC((size_t)total);
@@ -2000,16 +2066,29 @@ static PM__UNUSED void *pm__mem_alloc(pm_pool *pool, size_t size) {
         pm__a64_fetch_sub_relaxed(&pool->reserved, total);
         return NULL;
     }
-    tag->pool = pool;
     pm__a64_fetch_add_relaxed(&pool->live, size);
     pm__a64_fetch_add_relaxed(&pool->nodes, 1);
+    return tag;
+}
+
+static PM__UNUSED void *pm__mem_alloc(pm_pool *pool, size_t size) {
+    if (!pool) pool = &pm__pool_default;
+    pm__mem_tag *tag = pm__pool_take(pool, size);
+    if (!tag) return NULL;
+    tag->pool = pool;
     return tag + 1;
 }
+
+static void *pm__mem_alloc_any(pm_pool *pool, size_t size) { return pm__mem_alloc(pool, size); }
 
 static PM__UNUSED void pm__mem_free(void *p, size_t size) {
     pm__mem_tag *tag = (pm__mem_tag *)p - 1;
     pm_pool *pool = tag->pool;
     size_t total = size + sizeof(pm__mem_tag);
+    if (pool->keeper) {
+        pool->keeper->give(pool, tag);
+        return;
+    }
     PM_FREE(tag, total);
     pm__a64_fetch_sub_relaxed(&pool->reserved, total);
     pm__a64_fetch_sub_relaxed(&pool->live, size);
@@ -2017,9 +2096,12 @@ static PM__UNUSED void pm__mem_free(void *p, size_t size) {
     pm__a64_fetch_sub_release(&pool->nodes, 1);
 }
 
+static void pm__mem_free_any(void *p, size_t size) { pm__mem_free(p, size); }
+
 PM_API pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out) {
     pm_pool *pool = (pm_pool *)PM_MALLOC(sizeof *pool);
     if (!pool) return PM_NOMEM;
+    pool->keeper = NULL;
     pool->budget = options ? options->budget : 0;
     pm__store_relaxed(&pool->live, 0);
     pm__store_relaxed(&pool->nodes, 0);
@@ -2030,6 +2112,7 @@ PM_API pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out) {
 
 PM_API pm_status pm_pool_free(pm_pool *pool) {
     if (!pool) return PM_OK;
+    if (pool->keeper) return pm__keeper_end(pool->keeper, pool);
     if (pm__load_acquire(&pool->nodes) != 0) return PM_BUSY;
     PM_FREE(pool, sizeof *pool);
     return PM_OK;
@@ -2037,6 +2120,10 @@ PM_API pm_status pm_pool_free(pm_pool *pool) {
 
 PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
     if (!pool) pool = &pm__pool_default;
+    if (pool->keeper) {
+        pool->keeper->count(pool, out);
+        return;
+    }
     uint64_t live = pm__load_relaxed(&pool->live), nodes = pm__load_relaxed(&pool->nodes);
     *out = (pm_pool_stats){.reserved = pm__load_relaxed(&pool->reserved),
                            .in_slabs = live + nodes * sizeof(pm__mem_tag),
@@ -2098,6 +2185,7 @@ struct pm__chunk {
 
 struct pm_pool {
     uint64_t id; /* never used twice, so that a thread's cache cannot take a new pool for a freed one */
+    const pm__keeper *keeper; /* NULL, or the pool's id is PM__POOL_KEPT and nothing below is used */
     uint64_t budget;
     pm__lock lock; /* guards everything below, and the lists of detached heaps */
     uint64_t reserved;
@@ -2105,6 +2193,11 @@ struct pm_pool {
     pm__chunk *open, *full; /* chunks with and without a free slab */
     pm__heap *heaps, *detached;
 };
+
+/* No thread has a heap of a pool with a keeper: this id is in no cache. The owner is that of the one heap which its
+   slabs name; it is no thread's address. */
+#define PM__POOL_KEPT UINT64_MAX
+#define PM__HEAP_KEPT ((void *)(uintptr_t)1)
 
 enum { PM__HEAP_CACHE = 4 };
 
@@ -2335,6 +2428,15 @@ static pm__slab *pm__slab_settle(pm__heap *heap, pm__slab *s, bool was_listed) {
 
 static PM__NOINLINE void pm__slab_put_slow(pm__slab *s, bool was_listed) {
     pm__heap *heap = (pm__heap *)pm__load_relaxed(&s->heap);
+#if PM_NO_THREADS
+    /* Without threads nothing is asked before this. The list of a kept slab is always empty, so it comes here. */
+    if (pm__load_relaxed(&heap->owner) == PM__HEAP_KEPT) {
+        void *p = s->free;
+        s->free = NULL;
+        heap->pool->keeper->give(heap->pool, p);
+        return;
+    }
+#endif
     pm__slab *empty = pm__slab_settle(heap, s, was_listed);
     if (!empty) return;
     empty->next = NULL;
@@ -2600,13 +2702,16 @@ static PM__INLINE pm__heap *pm__heap_get(const pm_pool *pool) {
 
 static PM__NOINLINE void *pm__mem_alloc_slow(pm_pool *pool, unsigned cls) {
     pm__heap *heap = pm__heap_get(pool);
-    if (!heap) heap = pm__heap_attach(pool ? pool : &pm__pool_default);
+    if (PM__UNLIKELY(!heap)) {
+        if (pool && pool->keeper) return pool->keeper->take(pool, pm__mem_class_bytes[cls]);
+        heap = pm__heap_attach(pool ? pool : &pm__pool_default);
+    }
     pm__slab *s = heap ? pm__heap_refill(heap, cls) : NULL;
     return s ? pm__slab_pop(s) : NULL;
 }
 
 /* A block of `size` bytes, a value that pm__mem_round returned; aligned to 16 bytes, or to 64 if `size` is a multiple
-   of 64. NULL: no memory, or the budget is reached. */
+   of 64 (unless a keeper has only larger blocks left). NULL: no memory, or the budget is reached. */
 static PM__INLINE void *pm__mem_alloc(pm_pool *pool, size_t size) {
     unsigned cls = pm__mem_class_of[size / PM__MEM_UNIT];
     pm__heap *heap = pm__heap_get(pool);
@@ -2623,7 +2728,9 @@ static PM__INLINE void *pm__mem_alloc(pm_pool *pool, size_t size) {
    address in `owner`, so reading it there is proof. */
 static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
     pm__heap *heap = (pm__heap *)pm__load_acquire(&s->heap);
-    if (pm__load_relaxed(&heap->owner) == (void *)&pm__mem_self) pm__slab_put(s, p);
+    void *owner = pm__load_relaxed(&heap->owner);
+    if (owner == (void *)&pm__mem_self) pm__slab_put(s, p);
+    else if (owner == PM__HEAP_KEPT) heap->pool->keeper->give(heap->pool, p);
     else pm__slab_put_remote(s, p);
 }
 #endif
@@ -2631,7 +2738,7 @@ static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
 /* Gives a block back, on any thread. */
 static PM__INLINE void pm__mem_free(void *p, size_t size) {
     pm__slab *s = (pm__slab *)((uintptr_t)p & ~(uintptr_t)(PM__SLAB_BYTES - 1));
-    PM__CHECK2(s->size == size);
+    PM__CHECK2(s->size == size || ((pm__heap *)pm__load_relaxed(&s->heap))->pool->keeper);
     (void)size;
 #if PM_NO_THREADS
     pm__slab_put(s, p);
@@ -2640,6 +2747,14 @@ static PM__INLINE void pm__mem_free(void *p, size_t size) {
     else pm__mem_free_slow(s, p);
 #endif
 }
+
+/* The same for any size. Beyond PM__MEM_MAX only a keeper may have room; NULL is its "no" as well. */
+static void *pm__mem_alloc_any(pm_pool *pool, size_t size) {
+    if (size <= PM__MEM_MAX) return pm__mem_alloc(pool, pm__mem_round(size));
+    return pool && pool->keeper ? pool->keeper->take(pool, size) : NULL;
+}
+
+static void pm__mem_free_any(void *p, size_t size) { pm__mem_free(p, size <= PM__MEM_MAX ? pm__mem_round(size) : size); }
 
 /* ---- pools --------------------------------------------------------------------------------------------------- */
 
@@ -2679,6 +2794,10 @@ static void pm__pool_count(const pm_pool *pool, pm_pool_stats *out) {
 
 PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
     pm_pool *p = pool ? (pm_pool *)(uintptr_t)pool : &pm__pool_default; /* its lock is not part of its value */
+    if (p->keeper) {
+        p->keeper->count(p, out);
+        return;
+    }
     pm__lock_acquire(&p->lock);
     pm__pool_count(p, out);
     pm__lock_release(&p->lock);
@@ -2687,6 +2806,7 @@ PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
 PM_API pm_status pm_pool_free(pm_pool *pool) {
     pm_pool_stats stats;
     if (!pool) return PM_OK;
+    if (pool->keeper) return pm__keeper_end(pool->keeper, pool);
     pm__lock_acquire(&pm__mem_registry.lock);
     pm__lock_acquire(&pool->lock);
     pm__pool_count(pool, &stats);
@@ -2748,6 +2868,7 @@ PM_API void pm_pool_trim(pm_pool *pool) {
     pm_pool *p = pool ? pool : &pm__pool_default;
     pm__chunk *dead = NULL;
     pm__heap *heaps = NULL;
+    if (p->keeper) return;
     pm__lock_acquire(&pm__mem_registry.lock);
     pm__lock_acquire(&p->lock);
     for (pm__heap *h = p->heaps; h; h = h->next_in_pool) {
@@ -2949,10 +3070,12 @@ static pm_alg pm__val_andnot(void *ctx, pm_val a, pm_val b, pm_val *out) {
 /* The word of such a value is the address of this block. 32-bit counts would do for nodes only: a count of references
    to a value grows by one per copied slot, which 64 bits cannot exhaust. */
 typedef struct pm__bytes {
-    pm__a64 rc;
+    pm__a64 rc; /* plus PM__BYTES_POOLED in a pool's block */
     size_t len;
     unsigned char data[];
 } pm__bytes;
+
+#define PM__BYTES_POOLED ((uint64_t)1 << 63)
 
 static PM__INLINE pm__bytes *pm__bytes_of(pm_val v) { return (pm__bytes *)(uintptr_t)v; }
 
@@ -2961,6 +3084,20 @@ PM_API pm_status pm_bytes_new(const void *data, size_t len, pm_val *out) {
     pm__bytes *b = (pm__bytes *)PM_MALLOC(sizeof(pm__bytes) + len);
     if (!b) return PM_NOMEM;
     pm__store_relaxed(&b->rc, 1);
+    b->len = len;
+    if (len) memcpy(b->data, data, len);
+    *out = (pm_val)(uintptr_t)b;
+    return PM_OK;
+}
+
+PM_API pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm_val *out) {
+    if (len > PM__MEM_MAX - sizeof(pm__bytes)) {
+        if (!pool || !pool->keeper) return pm_bytes_new(data, len, out);
+        if (len > PM_REGION_BYTES_MAX) return PM_INVALID;
+    }
+    pm__bytes *b = (pm__bytes *)pm__mem_alloc_any(pool, sizeof(pm__bytes) + len);
+    if (!b) return PM_NOMEM;
+    pm__store_relaxed(&b->rc, PM__BYTES_POOLED + 1);
     b->len = len;
     if (len) memcpy(b->data, data, len);
     *out = (pm_val)(uintptr_t)b;
@@ -2976,7 +3113,9 @@ PM_API const void *pm_bytes_get(pm_val v, size_t *len) {
 PM_API void pm_bytes_release(pm_val v) {
     pm__bytes *b = pm__bytes_of(v);
     /* Acquire and release: the last owner must see every other owner's reads as done before it frees. */
-    if (pm__a64_fetch_sub_acq_rel(&b->rc, 1) == 1) PM_FREE(b, sizeof(pm__bytes) + b->len);
+    uint64_t before = pm__a64_fetch_sub_acq_rel(&b->rc, 1);
+    if (before == 1) PM_FREE(b, sizeof(pm__bytes) + b->len);
+    else if (before == PM__BYTES_POOLED + 1) pm__mem_free_any(b, sizeof(pm__bytes) + b->len);
 }
 
 static void pm__bytes_retain_hook(void *ctx, pm_val v) {
@@ -3149,6 +3288,279 @@ PM__UNUSED static bool pm__memo_put(pm__memo *m, uint64_t a, uint64_t b, uint64_
     if (!s->a) m->used++;
     s->a = a, s->b = b, s->val = val;
     return true;
+}
+
+/* ---- src/pathmap/15_region.c --------------------------------------------------------------------------- */
+
+/* Pools over a region: blocks of a few sizes, without locks, so that a process that is killed leaves nothing wedged.
+
+     region   accounts | word per slab | bits per slab | hints | slabs of 16 KB, aligned to their size
+              (the accounts stand behind the slabs if that wastes less)
+     slab     64 bytes of header, of which only the first words are used, then blocks of one class
+     word     0: empty; else class + 1 in the high half, number of blocks taken in the low half
+     bits     one per block: taken
+
+   To take a block is to raise the number in the slab's word, and then to set a bit that is clear; to give one back is
+   to clear its bit, and then to lower the number. So there are never more bits than the number says, and who has raised
+   it finds a clear bit. The word that comes down to the last block becomes 0, and any class may have the slab. All that
+   an empty slab must be is true of each slab at all times: its header names the pool, and no bit is set without a
+   taken block behind it.
+
+   Killed between the two steps, a process leaves a number that is too high by one: one block is lost, and its slab to
+   other classes. Everything else here is a hint that nobody relies on:
+
+   - `last`: the slab that a shard used last for a class. Threads start in the same shard; one that meets others at a
+     slab moves on to the next shard, so that those which are busy at the same time come apart.
+   - `hint`: slabs that may have room and are nobody's last one, and slabs that may be empty.
+
+   Before the pool answers that it has no room, it has looked at every word, and taken a larger block if that is all
+   there is. Nothing needs a tag against values that come back: words and bits say all there is to know.
+
+   Orderings. Clearing a bit releases the block, setting it acquires; where a slab changes its class, so do the changes
+   of its word. */
+
+enum {
+    PM__REGION_CLASSES = PM__MEM_CLASSES + 2, /* two for long strings: half a slab, a whole one */
+    PM__REGION_MAX = PM__SLAB_BYTES - PM__SLAB_HEADER,
+    PM__REGION_ROWS = PM__REGION_CLASSES + 1, /* of hints; the last one is of empty slabs */
+    PM__REGION_SHARDS = 16,
+    PM__REGION_BITS = 8 /* words of bits per slab: 510 blocks of 32 bytes */
+};
+
+#define PM__REGION_NONE UINT32_MAX
+
+/* The longest string fits, also with what PM_POOL=0 puts in front. */
+_Static_assert(PM_REGION_BYTES_MAX + sizeof(pm__bytes) + 16 <= PM__REGION_MAX, "PM_REGION_BYTES_MAX");
+
+typedef struct pm__region {
+    pm_pool pool; /* first: a pm_pool with our keeper is a pm__region */
+#if PM_POOL
+    pm__heap heap; /* what the slabs' headers name */
+#endif
+    unsigned char *base; /* the first slab */
+    uint64_t bytes;
+    uint32_t slabs, row; /* row: words in a row of hints */
+    pm__a64 *word, *bits, *hint;
+    pm__a32 last[PM__REGION_SHARDS][PM__REGION_CLASSES];
+} pm__region;
+
+/* Meeting others makes a thread change it. Any value is right. */
+static PM__THREAD_LOCAL unsigned pm__region_shard;
+
+static uint32_t pm__region_class_bytes(unsigned cls) {
+    return cls < PM__MEM_CLASSES ? pm__mem_class_bytes[cls] : (uint32_t)PM__REGION_MAX / 2 << (cls - PM__MEM_CLASSES);
+}
+
+static unsigned pm__region_class_of(size_t size) {
+    if (size <= PM__MEM_MAX) return pm__mem_class_of[(size + PM__MEM_UNIT - 1) / PM__MEM_UNIT];
+    return size <= PM__REGION_MAX / 2 ? PM__MEM_CLASSES : PM__MEM_CLASSES + 1;
+}
+
+static uint32_t pm__region_blocks(unsigned cls) { return PM__REGION_MAX / pm__region_class_bytes(cls); }
+
+static uint64_t pm__region_word(unsigned cls, uint32_t used) { return (uint64_t)(cls + 1) << 32 | used; }
+
+/* Of a slab that is not empty. */
+static unsigned pm__region_word_class(uint64_t word) { return (unsigned)(word >> 32) - 1; }
+
+static bool pm__region_word_has_room(uint64_t word) {
+    return word && (uint32_t)word < pm__region_blocks(pm__region_word_class(word));
+}
+
+static unsigned char *pm__region_slab(const pm__region *r, uint32_t s) { return r->base + (size_t)s * PM__SLAB_BYTES; }
+
+/* ---- hints --------------------------------------------------------------------------------------------------- */
+
+static void pm__region_hint(pm__region *r, unsigned row, uint32_t s) {
+    pm__a64 *h = &r->hint[(size_t)row * r->row + s / 64];
+    uint64_t bit = (uint64_t)1 << (s % 64);
+    if (!(pm__load_relaxed(h) & bit)) pm__a64_fetch_or_acq_rel(h, bit);
+}
+
+/* Makes `s` the shard's slab of the class. The one before may have room, if another thread has changed it meanwhile. */
+static void pm__region_settle(pm__region *r, uint32_t s, unsigned cls) {
+    uint32_t old = pm__a32_exchange(&r->last[pm__region_shard][cls], s);
+    uint64_t word = pm__load_relaxed(&r->word[old]);
+    if (old != s && word >> 32 == cls + 1 && pm__region_word_has_room(word)) pm__region_hint(r, cls, old);
+}
+
+/* ---- blocks -------------------------------------------------------------------------------------------------- */
+
+/* Names the pool in the slab's header. Every claim writes the same; nothing else is ever written there. */
+static void pm__region_name(pm__region *r, uint32_t s) {
+#if PM_POOL
+    pm__slab *slab = (pm__slab *)(void *)pm__region_slab(r, s);
+    pm__store_relaxed(&slab->heap, (void *)&r->heap);
+#if PM_NO_THREADS
+    slab->free = NULL; /* see pm__slab_put_slow */
+#endif
+#else
+    (void)r;
+    (void)s;
+#endif
+}
+
+/* Makes one more of the slab's blocks the caller's, who does not know yet which. False: the slab is full, or another
+   class has it. */
+static bool pm__region_reserve(pm__region *r, uint32_t s, unsigned cls) {
+    uint64_t word = pm__load_relaxed(&r->word[s]);
+    for (;;) {
+        if (word && (word >> 32 != cls + 1 || !pm__region_word_has_room(word))) return false;
+        if (!word) pm__region_name(r, s);
+        if (pm__a64_cas(&r->word[s], &word, word ? word + 1 : pm__region_word(cls, 1))) return true;
+        pm__region_shard = (pm__region_shard + 1) % PM__REGION_SHARDS;
+    }
+}
+
+/* The block of a reservation: there is a clear bit at all times, though others may be quicker to set the one found. */
+static void *pm__region_pick(pm__region *r, uint32_t s, unsigned cls) {
+    uint32_t n = pm__region_blocks(cls), words = (n + 63) / 64;
+    /* As long as nothing has been given back, this is where the next one is. */
+    uint32_t w = ((uint32_t)pm__load_relaxed(&r->word[s]) - 1) / 64;
+    for (;; w = w + 1 < words ? w + 1 : 0) {
+        pm__a64 *bits = &r->bits[(size_t)s * PM__REGION_BITS + w];
+        uint64_t valid = w + 1 < words || n % 64 == 0 ? UINT64_MAX : ((uint64_t)1 << (n % 64)) - 1;
+        uint64_t open = ~pm__load_relaxed(bits) & valid;
+        while (open) {
+            uint64_t bit = open & (0 - open), before = pm__a64_fetch_or_acq_rel(bits, bit);
+            if (!(before & bit)) {
+                size_t i = (size_t)w * 64 + pm__ctz64(bit);
+                return pm__region_slab(r, s) + PM__SLAB_HEADER + i * pm__region_class_bytes(cls);
+            }
+            open = ~before & valid;
+        }
+    }
+}
+
+/* A slab that a row of hints names, with a block reserved. */
+static uint32_t pm__region_find(pm__region *r, unsigned row, unsigned cls) {
+    pm__a64 *hint = &r->hint[(size_t)row * r->row];
+    for (uint32_t w = 0; w < r->row; w++) {
+        for (uint64_t some = pm__load_relaxed(&hint[w]); some; some &= some - 1) {
+            uint64_t bit = some & (0 - some);
+            uint32_t s = w * 64 + pm__ctz64(some);
+            if ((pm__a64_fetch_and_acq_rel(&hint[w], ~bit) & bit) && pm__region_reserve(r, s, cls)) return s;
+        }
+    }
+    return PM__REGION_NONE;
+}
+
+/* Goes by the words alone. If no slab can give a block of the class, it is one of the next larger class there is. */
+static uint32_t pm__region_search(pm__region *r, unsigned *cls) {
+    for (;;) {
+        unsigned best = PM__REGION_CLASSES;
+        uint32_t at = PM__REGION_NONE;
+        for (uint32_t s = 0; s < r->slabs; s++) {
+            if (pm__region_reserve(r, s, *cls)) {
+                pm__region_settle(r, s, *cls);
+                return s;
+            }
+            uint64_t word = pm__load_relaxed(&r->word[s]);
+            if (!pm__region_word_has_room(word)) continue;
+            unsigned c = pm__region_word_class(word);
+            if (c > *cls && c < best) best = c, at = s;
+        }
+        if (at == PM__REGION_NONE) return at;
+        if (!pm__region_reserve(r, at, best)) continue; /* others have taken what was left of it */
+        *cls = best;
+        return at;
+    }
+}
+
+static void *pm__region_take(pm_pool *pool, size_t size) {
+    pm__region *r = (pm__region *)(void *)pool;
+    if (size > PM__REGION_MAX) return NULL;
+    unsigned cls = pm__region_class_of(size);
+    uint32_t s = pm__load_relaxed(&r->last[pm__region_shard][cls]);
+    if (!pm__region_reserve(r, s, cls)) {
+        s = pm__region_find(r, cls, cls);
+        if (s == PM__REGION_NONE) s = pm__region_find(r, PM__REGION_CLASSES, cls);
+        if (s != PM__REGION_NONE) pm__region_settle(r, s, cls);
+        else s = pm__region_search(r, &cls);
+        if (s == PM__REGION_NONE) return NULL;
+    }
+    return pm__region_pick(r, s, cls);
+}
+
+static void pm__region_give(pm_pool *pool, void *p) {
+    pm__region *r = (pm__region *)(void *)pool;
+    size_t at = (size_t)((unsigned char *)p - r->base);
+    uint32_t s = (uint32_t)(at / PM__SLAB_BYTES);
+    uint64_t word = pm__load_relaxed(&r->word[s]), less;
+    unsigned cls = pm__region_word_class(word);
+    uint32_t i = (uint32_t)(at % PM__SLAB_BYTES - PM__SLAB_HEADER) / pm__region_class_bytes(cls);
+    uint64_t bit = (uint64_t)1 << (i % 64);
+    uint64_t before = pm__a64_fetch_and_acq_rel(&r->bits[(size_t)s * PM__REGION_BITS + i / 64], ~bit);
+    PM__CHECK2(before & bit);
+    (void)before;
+    do less = (uint32_t)word == 1 ? 0 : word - 1;
+    while (!pm__a64_cas(&r->word[s], &word, less));
+    if (less == 0) pm__region_hint(r, PM__REGION_CLASSES, s);
+    else if (!pm__region_word_has_room(word)) pm__region_hint(r, cls, s);
+}
+
+static void pm__region_count(const pm_pool *pool, pm_pool_stats *out) {
+    const pm__region *r = (const pm__region *)(const void *)pool;
+    *out = (pm_pool_stats){.reserved = r->bytes, .budget = r->bytes};
+    for (uint32_t s = 0; s < r->slabs; s++) {
+        /* Acquire: whoever frees the pool because of what it reads here, comes after the last use of each block. */
+        uint64_t word = pm__load_acquire(&r->word[s]);
+        if (!word) continue;
+        out->in_slabs += PM__SLAB_BYTES;
+        out->nodes += (uint32_t)word;
+        out->live += (uint64_t)(uint32_t)word * pm__region_class_bytes(pm__region_word_class(word));
+    }
+}
+
+/* ---- the region's plan --------------------------------------------------------------------------------------- */
+
+static size_t pm__region_row(size_t slabs) { return (slabs + 63) / 64; }
+
+static size_t pm__region_accounts_bytes(size_t slabs) {
+    return sizeof(pm__region) + 8 * (slabs * (1 + PM__REGION_BITS) + pm__region_row(slabs) * PM__REGION_ROWS);
+}
+
+/* How far p is below the next multiple of `align`. */
+static size_t pm__region_gap(const unsigned char *p, size_t align) { return (size_t)(0 - (uintptr_t)p) & (align - 1); }
+
+/* Where the accounts of so many slabs and the slabs start, from the region's start. False: they do not fit. */
+static bool pm__region_plan(const unsigned char *region, size_t bytes, size_t slabs, size_t *accounts, size_t *base) {
+    size_t side = pm__region_accounts_bytes(slabs), all = slabs * PM__SLAB_BYTES;
+    *base = pm__region_gap(region, PM__SLAB_BYTES);
+    *accounts = *base + all;
+    if (*accounts <= bytes && side <= bytes - *accounts) return true;
+    *accounts = pm__region_gap(region, 64);
+    *base = *accounts + side + pm__region_gap(region + *accounts + side, PM__SLAB_BYTES);
+    return *base <= bytes && all <= bytes - *base;
+}
+
+static const pm__keeper pm__region_keeper = {pm__region_take, pm__region_give, pm__region_count};
+
+PM_API pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_options *options, pm_pool **out) {
+    size_t accounts = 0, base = 0;
+    if (!region) return PM_INVALID;
+    if (options && options->budget && options->budget < bytes) bytes = (size_t)options->budget;
+    size_t slabs = bytes / PM__SLAB_BYTES < PM__REGION_NONE ? bytes / PM__SLAB_BYTES : PM__REGION_NONE - 1;
+    while (slabs && !pm__region_plan((unsigned char *)region, bytes, slabs, &accounts, &base)) slabs--;
+    if (!slabs) return PM_NOMEM;
+    pm__region *r = (pm__region *)(void *)((unsigned char *)region + accounts);
+    memset((void *)r, 0, pm__region_accounts_bytes(slabs));
+    r->pool.keeper = &pm__region_keeper;
+#if PM_POOL
+    r->pool.id = PM__POOL_KEPT;
+    r->heap.pool = &r->pool;
+    pm__store_relaxed(&r->heap.owner, PM__HEAP_KEPT);
+#endif
+    r->base = (unsigned char *)region + base;
+    r->bytes = bytes;
+    r->slabs = (uint32_t)slabs;
+    r->row = (uint32_t)pm__region_row(slabs);
+    r->word = (pm__a64 *)(void *)(r + 1);
+    r->bits = r->word + slabs;
+    r->hint = r->bits + slabs * PM__REGION_BITS;
+    for (uint32_t s = 0; s < slabs; s++) pm__region_hint(r, PM__REGION_CLASSES, s);
+    *out = &r->pool;
+    return PM_OK;
 }
 
 /* ---- src/pathmap/20_ref.c ------------------------------------------------------------------------------ */

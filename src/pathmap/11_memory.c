@@ -17,7 +17,10 @@
    - A slab with a non-empty `remote` list is in exactly one `notified` list, or its pusher is about to put it there;
      such a slab counts as used, so it is neither released nor moved to another class.
    - Whoever may touch a heap's lists: its owner; while it is detached, the holder of the pool's lock.
-   - Locks are taken in the order registry, pool; no hook runs under a lock. */
+   - Locks are taken in the order registry, pool; no hook runs under a lock.
+
+   A pool with a keeper is none of this: it looks after its blocks itself (15_region.c), and is told apart only where
+   the ordinary paths have failed, so that these need not ask. */
 #include "11_memory.h"
 
 #include "10_platform.c"
@@ -85,11 +88,26 @@ static PM__UNUSED void *pm__mem_grow_list(void *list, size_t *cap, size_t each, 
     return grown;
 }
 
+/* What a pool does that looks after its blocks itself. Any thread may call these. */
+typedef struct pm__keeper {
+    void *(*take)(pm_pool *pool, size_t size); /* any size; NULL: no room */
+    void (*give)(pm_pool *pool, void *p);
+    void (*count)(const pm_pool *pool, pm_pool_stats *out);
+} pm__keeper;
+
+/* What pm_pool_free answers for such a pool, whose memory is its maker's. */
+static pm_status pm__keeper_end(const pm__keeper *keeper, const pm_pool *pool) {
+    pm_pool_stats stats;
+    keeper->count(pool, &stats);
+    return stats.nodes ? PM_BUSY : PM_OK;
+}
+
 #if !PM_POOL
 
 /* ---- nodes one by one: for memory checkers and special allocators -------------------------------------------- */
 
 struct pm_pool {
+    const pm__keeper *keeper;
     uint64_t budget;
     pm__a64 live, nodes, reserved;
 };
@@ -102,9 +120,9 @@ typedef union pm__mem_tag {
     uint64_t align[2];
 } pm__mem_tag;
 
-static PM__UNUSED void *pm__mem_alloc(pm_pool *pool, size_t size) {
+static pm__mem_tag *pm__pool_take(pm_pool *pool, size_t size) {
     uint64_t total = size + sizeof(pm__mem_tag);
-    if (!pool) pool = &pm__pool_default;
+    if (pool->keeper) return (pm__mem_tag *)pool->keeper->take(pool, (size_t)total);
     uint64_t before = pm__a64_fetch_add_relaxed(&pool->reserved, total);
     pm__mem_tag *tag = NULL;
     if (pool->budget == 0 || before + total <= pool->budget) tag = (pm__mem_tag *)PM_MALLOC((size_t)total);
@@ -112,16 +130,29 @@ static PM__UNUSED void *pm__mem_alloc(pm_pool *pool, size_t size) {
         pm__a64_fetch_sub_relaxed(&pool->reserved, total);
         return NULL;
     }
-    tag->pool = pool;
     pm__a64_fetch_add_relaxed(&pool->live, size);
     pm__a64_fetch_add_relaxed(&pool->nodes, 1);
+    return tag;
+}
+
+static PM__UNUSED void *pm__mem_alloc(pm_pool *pool, size_t size) {
+    if (!pool) pool = &pm__pool_default;
+    pm__mem_tag *tag = pm__pool_take(pool, size);
+    if (!tag) return NULL;
+    tag->pool = pool;
     return tag + 1;
 }
+
+static void *pm__mem_alloc_any(pm_pool *pool, size_t size) { return pm__mem_alloc(pool, size); }
 
 static PM__UNUSED void pm__mem_free(void *p, size_t size) {
     pm__mem_tag *tag = (pm__mem_tag *)p - 1;
     pm_pool *pool = tag->pool;
     size_t total = size + sizeof(pm__mem_tag);
+    if (pool->keeper) {
+        pool->keeper->give(pool, tag);
+        return;
+    }
     PM_FREE(tag, total);
     pm__a64_fetch_sub_relaxed(&pool->reserved, total);
     pm__a64_fetch_sub_relaxed(&pool->live, size);
@@ -129,9 +160,12 @@ static PM__UNUSED void pm__mem_free(void *p, size_t size) {
     pm__a64_fetch_sub_release(&pool->nodes, 1);
 }
 
+static void pm__mem_free_any(void *p, size_t size) { pm__mem_free(p, size); }
+
 PM_API pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out) {
     pm_pool *pool = (pm_pool *)PM_MALLOC(sizeof *pool);
     if (!pool) return PM_NOMEM;
+    pool->keeper = NULL;
     pool->budget = options ? options->budget : 0;
     pm__store_relaxed(&pool->live, 0);
     pm__store_relaxed(&pool->nodes, 0);
@@ -142,6 +176,7 @@ PM_API pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out) {
 
 PM_API pm_status pm_pool_free(pm_pool *pool) {
     if (!pool) return PM_OK;
+    if (pool->keeper) return pm__keeper_end(pool->keeper, pool);
     if (pm__load_acquire(&pool->nodes) != 0) return PM_BUSY;
     PM_FREE(pool, sizeof *pool);
     return PM_OK;
@@ -149,6 +184,10 @@ PM_API pm_status pm_pool_free(pm_pool *pool) {
 
 PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
     if (!pool) pool = &pm__pool_default;
+    if (pool->keeper) {
+        pool->keeper->count(pool, out);
+        return;
+    }
     uint64_t live = pm__load_relaxed(&pool->live), nodes = pm__load_relaxed(&pool->nodes);
     *out = (pm_pool_stats){.reserved = pm__load_relaxed(&pool->reserved),
                            .in_slabs = live + nodes * sizeof(pm__mem_tag),
@@ -210,6 +249,7 @@ struct pm__chunk {
 
 struct pm_pool {
     uint64_t id; /* never used twice, so that a thread's cache cannot take a new pool for a freed one */
+    const pm__keeper *keeper; /* NULL, or the pool's id is PM__POOL_KEPT and nothing below is used */
     uint64_t budget;
     pm__lock lock; /* guards everything below, and the lists of detached heaps */
     uint64_t reserved;
@@ -217,6 +257,11 @@ struct pm_pool {
     pm__chunk *open, *full; /* chunks with and without a free slab */
     pm__heap *heaps, *detached;
 };
+
+/* No thread has a heap of a pool with a keeper: this id is in no cache. The owner is that of the one heap which its
+   slabs name; it is no thread's address. */
+#define PM__POOL_KEPT UINT64_MAX
+#define PM__HEAP_KEPT ((void *)(uintptr_t)1)
 
 enum { PM__HEAP_CACHE = 4 };
 
@@ -447,6 +492,15 @@ static pm__slab *pm__slab_settle(pm__heap *heap, pm__slab *s, bool was_listed) {
 
 static PM__NOINLINE void pm__slab_put_slow(pm__slab *s, bool was_listed) {
     pm__heap *heap = (pm__heap *)pm__load_relaxed(&s->heap);
+#if PM_NO_THREADS
+    /* Without threads nothing is asked before this. The list of a kept slab is always empty, so it comes here. */
+    if (pm__load_relaxed(&heap->owner) == PM__HEAP_KEPT) {
+        void *p = s->free;
+        s->free = NULL;
+        heap->pool->keeper->give(heap->pool, p);
+        return;
+    }
+#endif
     pm__slab *empty = pm__slab_settle(heap, s, was_listed);
     if (!empty) return;
     empty->next = NULL;
@@ -712,13 +766,16 @@ static PM__INLINE pm__heap *pm__heap_get(const pm_pool *pool) {
 
 static PM__NOINLINE void *pm__mem_alloc_slow(pm_pool *pool, unsigned cls) {
     pm__heap *heap = pm__heap_get(pool);
-    if (!heap) heap = pm__heap_attach(pool ? pool : &pm__pool_default);
+    if (PM__UNLIKELY(!heap)) {
+        if (pool && pool->keeper) return pool->keeper->take(pool, pm__mem_class_bytes[cls]);
+        heap = pm__heap_attach(pool ? pool : &pm__pool_default);
+    }
     pm__slab *s = heap ? pm__heap_refill(heap, cls) : NULL;
     return s ? pm__slab_pop(s) : NULL;
 }
 
 /* A block of `size` bytes, a value that pm__mem_round returned; aligned to 16 bytes, or to 64 if `size` is a multiple
-   of 64. NULL: no memory, or the budget is reached. */
+   of 64 (unless a keeper has only larger blocks left). NULL: no memory, or the budget is reached. */
 static PM__INLINE void *pm__mem_alloc(pm_pool *pool, size_t size) {
     unsigned cls = pm__mem_class_of[size / PM__MEM_UNIT];
     pm__heap *heap = pm__heap_get(pool);
@@ -735,7 +792,9 @@ static PM__INLINE void *pm__mem_alloc(pm_pool *pool, size_t size) {
    address in `owner`, so reading it there is proof. */
 static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
     pm__heap *heap = (pm__heap *)pm__load_acquire(&s->heap);
-    if (pm__load_relaxed(&heap->owner) == (void *)&pm__mem_self) pm__slab_put(s, p);
+    void *owner = pm__load_relaxed(&heap->owner);
+    if (owner == (void *)&pm__mem_self) pm__slab_put(s, p);
+    else if (owner == PM__HEAP_KEPT) heap->pool->keeper->give(heap->pool, p);
     else pm__slab_put_remote(s, p);
 }
 #endif
@@ -743,7 +802,7 @@ static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
 /* Gives a block back, on any thread. */
 static PM__INLINE void pm__mem_free(void *p, size_t size) {
     pm__slab *s = (pm__slab *)((uintptr_t)p & ~(uintptr_t)(PM__SLAB_BYTES - 1));
-    PM__CHECK2(s->size == size);
+    PM__CHECK2(s->size == size || ((pm__heap *)pm__load_relaxed(&s->heap))->pool->keeper);
     (void)size;
 #if PM_NO_THREADS
     pm__slab_put(s, p);
@@ -752,6 +811,14 @@ static PM__INLINE void pm__mem_free(void *p, size_t size) {
     else pm__mem_free_slow(s, p);
 #endif
 }
+
+/* The same for any size. Beyond PM__MEM_MAX only a keeper may have room; NULL is its "no" as well. */
+static void *pm__mem_alloc_any(pm_pool *pool, size_t size) {
+    if (size <= PM__MEM_MAX) return pm__mem_alloc(pool, pm__mem_round(size));
+    return pool && pool->keeper ? pool->keeper->take(pool, size) : NULL;
+}
+
+static void pm__mem_free_any(void *p, size_t size) { pm__mem_free(p, size <= PM__MEM_MAX ? pm__mem_round(size) : size); }
 
 /* ---- pools --------------------------------------------------------------------------------------------------- */
 
@@ -791,6 +858,10 @@ static void pm__pool_count(const pm_pool *pool, pm_pool_stats *out) {
 
 PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
     pm_pool *p = pool ? (pm_pool *)(uintptr_t)pool : &pm__pool_default; /* its lock is not part of its value */
+    if (p->keeper) {
+        p->keeper->count(p, out);
+        return;
+    }
     pm__lock_acquire(&p->lock);
     pm__pool_count(p, out);
     pm__lock_release(&p->lock);
@@ -799,6 +870,7 @@ PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
 PM_API pm_status pm_pool_free(pm_pool *pool) {
     pm_pool_stats stats;
     if (!pool) return PM_OK;
+    if (pool->keeper) return pm__keeper_end(pool->keeper, pool);
     pm__lock_acquire(&pm__mem_registry.lock);
     pm__lock_acquire(&pool->lock);
     pm__pool_count(pool, &stats);
@@ -860,6 +932,7 @@ PM_API void pm_pool_trim(pm_pool *pool) {
     pm_pool *p = pool ? pool : &pm__pool_default;
     pm__chunk *dead = NULL;
     pm__heap *heaps = NULL;
+    if (p->keeper) return;
     pm__lock_acquire(&pm__mem_registry.lock);
     pm__lock_acquire(&p->lock);
     for (pm__heap *h = p->heaps; h; h = h->next_in_pool) {

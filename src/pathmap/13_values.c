@@ -3,7 +3,9 @@
    A hook that is NULL has the meaning of plain words under "left wins"; the dispatch functions supply it, so no table
    is obliged to fill every slot. Answers of the built-in hooks are exact: an identity bit is set if and only if the
    result equals that operand. */
-#include "02_types.h"
+#include "13_values.h"
+
+#include "11_memory.c"
 #include "12_bytemask.c"
 
 PM_API const char *pm_status_text(pm_status s) {
@@ -80,10 +82,12 @@ static pm_alg pm__val_andnot(void *ctx, pm_val a, pm_val b, pm_val *out) {
 /* The word of such a value is the address of this block. 32-bit counts would do for nodes only: a count of references
    to a value grows by one per copied slot, which 64 bits cannot exhaust. */
 typedef struct pm__bytes {
-    pm__a64 rc;
+    pm__a64 rc; /* plus PM__BYTES_POOLED in a pool's block */
     size_t len;
     unsigned char data[];
 } pm__bytes;
+
+#define PM__BYTES_POOLED ((uint64_t)1 << 63)
 
 static PM__INLINE pm__bytes *pm__bytes_of(pm_val v) { return (pm__bytes *)(uintptr_t)v; }
 
@@ -92,6 +96,20 @@ PM_API pm_status pm_bytes_new(const void *data, size_t len, pm_val *out) {
     pm__bytes *b = (pm__bytes *)PM_MALLOC(sizeof(pm__bytes) + len);
     if (!b) return PM_NOMEM;
     pm__store_relaxed(&b->rc, 1);
+    b->len = len;
+    if (len) memcpy(b->data, data, len);
+    *out = (pm_val)(uintptr_t)b;
+    return PM_OK;
+}
+
+PM_API pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm_val *out) {
+    if (len > PM__MEM_MAX - sizeof(pm__bytes)) {
+        if (!pool || !pool->keeper) return pm_bytes_new(data, len, out);
+        if (len > PM_REGION_BYTES_MAX) return PM_INVALID;
+    }
+    pm__bytes *b = (pm__bytes *)pm__mem_alloc_any(pool, sizeof(pm__bytes) + len);
+    if (!b) return PM_NOMEM;
+    pm__store_relaxed(&b->rc, PM__BYTES_POOLED + 1);
     b->len = len;
     if (len) memcpy(b->data, data, len);
     *out = (pm_val)(uintptr_t)b;
@@ -107,7 +125,9 @@ PM_API const void *pm_bytes_get(pm_val v, size_t *len) {
 PM_API void pm_bytes_release(pm_val v) {
     pm__bytes *b = pm__bytes_of(v);
     /* Acquire and release: the last owner must see every other owner's reads as done before it frees. */
-    if (pm__a64_fetch_sub_acq_rel(&b->rc, 1) == 1) PM_FREE(b, sizeof(pm__bytes) + b->len);
+    uint64_t before = pm__a64_fetch_sub_acq_rel(&b->rc, 1);
+    if (before == 1) PM_FREE(b, sizeof(pm__bytes) + b->len);
+    else if (before == PM__BYTES_POOLED + 1) pm__mem_free_any(b, sizeof(pm__bytes) + b->len);
 }
 
 static void pm__bytes_retain_hook(void *ctx, pm_val v) {
