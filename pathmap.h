@@ -41,10 +41,10 @@
      owners    who opened, made or cloned an object drops it; dropping twice or dropping zero is harmless;
                assigning a struct moves it
 
-   Contents: 01 switches, 02 types and values, 11 pools, 12 byte sets, 40 maps, 45 algebra of maps, 50 read zippers,
-   51 write zippers, 52 many writers on one map, 53 maps replaced under their readers, 54 views, 55 algebra through
-   writers, 60 folds, 61 unfolds, 62 hashing, 63 sampling, 80 inspection; then the implementation, part by part, lowest
-   layer first. */
+   Contents: 01 switches, 02 types and values, 11 pools, 12 byte sets, 13 strings in pools, 15 pools over a region,
+   40 maps, 45 algebra of maps, 50 read zippers, 51 write zippers, 52 many writers on one map, 53 maps replaced under
+   their readers, 54 views, 55 algebra through writers, 60 folds, 61 unfolds, 62 hashing, 63 sampling, 80 inspection;
+   then the implementation, part by part, lowest layer first. */
 
 #ifndef PATHMAP_H
 #define PATHMAP_H
@@ -272,8 +272,8 @@ PM_API bool pm_mask_equal(const pm_mask *a, const pm_mask *b);
 
 enum { PM_REGION_BYTES_MAX = 16288 }; /* the longest string in a pool over a region (pm_pool_new_in) */
 
-/* Like pm_bytes_new, with the string in a pool (NULL: the default one), so that it counts towards the pool's budget and,
-   in a pool over a region, is seen by whoever shares the region.
+/* Like pm_bytes_new, with the string in a pool (NULL: the default one), so that it counts towards the pool's budget
+   and, in a pool over a region, is seen by whoever shares the region.
    Owns     the caller owns one reference: give it to a map, or drop it with pm_bytes_release
    Fails    PM_NOMEM; PM_INVALID for more than PM_REGION_BYTES_MAX bytes in a pool over a region. A string too long for
             the largest node's block (5,424 bytes) is a PM_MALLOC of its own in other pools
@@ -295,9 +295,10 @@ PM_API PM_NODISCARD pm_status pm_bytes_new_in(pm_pool *pool, const void *data, s
    end; the same as between threads. All that is put into such a map must be of the same region: a part joined or
    grafted from a map of another pool stays where it was.
 
-   Killed processes. The pool has no lock. A process killed at any instruction leaves the pool usable by all others; what
-   it held is lost to them: the nodes that only it could reach, and at most one block more, in the middle of a call. A
-   map that it was changing when it was killed must not be touched any more; clones of it may. */
+   Killed processes. The pool has no lock. A process killed at any instruction leaves the pool usable by all others;
+   what it held is lost to them: the nodes that only it could reach, and at most one block more, in the middle of a call
+   (its slab then stays with its size class). A map that it was changing must not be touched any more; clones of it may.
+   docs/memory.md says more. */
 
 enum { PM_REGION_MIN = 40 * 1024 }; /* a region of so many bytes has room for a map, wherever it starts */
 
@@ -2754,7 +2755,9 @@ static void *pm__mem_alloc_any(pm_pool *pool, size_t size) {
     return pool && pool->keeper ? pool->keeper->take(pool, size) : NULL;
 }
 
-static void pm__mem_free_any(void *p, size_t size) { pm__mem_free(p, size <= PM__MEM_MAX ? pm__mem_round(size) : size); }
+static void pm__mem_free_any(void *p, size_t size) {
+    pm__mem_free(p, size <= PM__MEM_MAX ? pm__mem_round(size) : size);
+}
 
 /* ---- pools --------------------------------------------------------------------------------------------------- */
 
@@ -3445,11 +3448,12 @@ static uint32_t pm__region_find(pm__region *r, unsigned row, unsigned cls) {
     return PM__REGION_NONE;
 }
 
-/* Goes by the words alone. If no slab can give a block of the class, it is one of the next larger class there is. */
+/* Goes by the words alone. If no slab can give a block of the class, it is one of the next larger class there is, up to
+   four times as large: a node that moves to a smaller block shall not take the place of one that grows. */
 static uint32_t pm__region_search(pm__region *r, unsigned *cls) {
     for (;;) {
         unsigned best = PM__REGION_CLASSES;
-        uint32_t at = PM__REGION_NONE;
+        uint32_t at = PM__REGION_NONE, most = 4 * pm__region_class_bytes(*cls);
         for (uint32_t s = 0; s < r->slabs; s++) {
             if (pm__region_reserve(r, s, *cls)) {
                 pm__region_settle(r, s, *cls);
@@ -3458,7 +3462,7 @@ static uint32_t pm__region_search(pm__region *r, unsigned *cls) {
             uint64_t word = pm__load_relaxed(&r->word[s]);
             if (!pm__region_word_has_room(word)) continue;
             unsigned c = pm__region_word_class(word);
-            if (c > *cls && c < best) best = c, at = s;
+            if (c > *cls && c < best && pm__region_class_bytes(c) <= most) best = c, at = s;
         }
         if (at == PM__REGION_NONE) return at;
         if (!pm__region_reserve(r, at, best)) continue; /* others have taken what was left of it */

@@ -40,7 +40,8 @@ UNSHARED_TESTS = ("test_deep", "test_known_faults")
 CORE_TESTS = ("test_map", "test_write_zipper", "test_head", "test_threads")
 
 # Tried with every switch under slim counts; the core tests under standard counts too.
-SWITCH_TESTS = CORE_TESTS + ("test_memory", "test_counts", "test_read_zipper", "test_algebra", "test_inspect")
+SWITCH_TESTS = CORE_TESTS + ("test_memory", "test_region", "test_counts", "test_read_zipper", "test_algebra",
+                             "test_inspect")
 
 BUILD_SECONDS = 300
 RUN_SECONDS = 400

@@ -818,7 +818,9 @@ static void *pm__mem_alloc_any(pm_pool *pool, size_t size) {
     return pool && pool->keeper ? pool->keeper->take(pool, size) : NULL;
 }
 
-static void pm__mem_free_any(void *p, size_t size) { pm__mem_free(p, size <= PM__MEM_MAX ? pm__mem_round(size) : size); }
+static void pm__mem_free_any(void *p, size_t size) {
+    pm__mem_free(p, size <= PM__MEM_MAX ? pm__mem_round(size) : size);
+}
 
 /* ---- pools --------------------------------------------------------------------------------------------------- */
 

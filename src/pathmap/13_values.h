@@ -5,8 +5,8 @@
 
 enum { PM_REGION_BYTES_MAX = 16288 }; /* the longest string in a pool over a region (pm_pool_new_in) */
 
-/* Like pm_bytes_new, with the string in a pool (NULL: the default one), so that it counts towards the pool's budget and,
-   in a pool over a region, is seen by whoever shares the region.
+/* Like pm_bytes_new, with the string in a pool (NULL: the default one), so that it counts towards the pool's budget
+   and, in a pool over a region, is seen by whoever shares the region.
    Owns     the caller owns one reference: give it to a map, or drop it with pm_bytes_release
    Fails    PM_NOMEM; PM_INVALID for more than PM_REGION_BYTES_MAX bytes in a pool over a region. A string too long for
             the largest node's block (5,424 bytes) is a PM_MALLOC of its own in other pools

@@ -11,9 +11,10 @@
    end; the same as between threads. All that is put into such a map must be of the same region: a part joined or
    grafted from a map of another pool stays where it was.
 
-   Killed processes. The pool has no lock. A process killed at any instruction leaves the pool usable by all others; what
-   it held is lost to them: the nodes that only it could reach, and at most one block more, in the middle of a call. A
-   map that it was changing when it was killed must not be touched any more; clones of it may. */
+   Killed processes. The pool has no lock. A process killed at any instruction leaves the pool usable by all others;
+   what it held is lost to them: the nodes that only it could reach, and at most one block more, in the middle of a call
+   (its slab then stays with its size class). A map that it was changing must not be touched any more; clones of it may.
+   docs/memory.md says more. */
 
 #include "11_memory.h"
 
