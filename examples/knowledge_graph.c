@@ -7,10 +7,10 @@
    Each triple is stored three times, so that whatever parts a question names stand in front and what it asks for is a
    subtrie: S P O, P O S, O S P. Parts end with a zero byte. Readers take no lock and copy nothing: one map serves
    all. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <threads.h>
 
 #define PATHMAP_IMPLEMENTATION
 #include "../pathmap.h"
@@ -187,10 +187,10 @@ static pm_status walk(query *q) {
     return s;
 }
 
-static int answer(void *arg) {
+static void *answer(void *arg) {
     query *q = arg;
     q->status = q->hops ? walk(q) : find(q);
-    return 0;
+    return NULL;
 }
 
 static query query_of(const pm_map *graph, const char *s, const char *p, const char *o, unsigned hops) {
@@ -208,7 +208,7 @@ static void print_answer(const query *q) {
 
 int main(int argc, char **argv) {
     static query queries[QUERIES_MAX];
-    thrd_t thread[QUERIES_MAX];
+    pthread_t thread[QUERIES_MAX];
     pm_map graph = pm_new(pm_ops_unit(), NULL);
     int n = 0;
     if (argc > 1) add_file(&graph, argv[1]);
@@ -223,8 +223,8 @@ int main(int argc, char **argv) {
         queries[n++] = query_of(&graph, "fox", "then", "?", 3); /* ways through the graph */
     }
     for (int i = 0; i < n; i++)
-        if (thrd_create(&thread[i], answer, &queries[i]) != thrd_success) die("no thread");
-    for (int i = 0; i < n; i++) (void)thrd_join(thread[i], NULL);
+        if (pthread_create(&thread[i], NULL, answer, &queries[i]) != 0) die("no thread");
+    for (int i = 0; i < n; i++) (void)pthread_join(thread[i], NULL);
 
     uint64_t triples = 0;
     must(pm_val_count(&graph, &triples));
