@@ -1165,6 +1165,14 @@ PM_API PM_NODISCARD pm_status pm_zip_val_count(pm_zip *z, uint64_t *out);
    Fails    PM_NOMEM; PM_MISMATCH: `ops` are others; what a view's function answered. *out is untouched */
 PM_API PM_NODISCARD pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_map *out);
 
+/* Opens in *out a read zipper over what is at and below the focus, and there its root, so that all that takes a pm_rz
+   (grafts, algebra in place, iterators) takes any zipper: a fork of a zipper over a map; else it owns a map, made as by
+   pm_zip_make_map with `ops` and `pool`.
+   Owns     pm_rz_drop
+   Valid    a fork as `z`
+   Fails    as pm_zip_make_map */
+PM_API PM_NODISCARD pm_status pm_zip_make_reader(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_rz *out);
+
 /* Moves; each as the one of pm_rz. */
 
 PM_API void pm_zip_reset(pm_zip *z);
@@ -1473,6 +1481,16 @@ PM_API PM_NODISCARD pm_status pm_sampler_draw(pm_sampler *s, pm_random random, v
    not equally likely; nothing has to be counted for it.
    Returns  whether the focus moved */
 PM_API bool pm_rz_descend_random(pm_rz *z, pm_random random, void *ctx);
+
+/* ---- src/pathmap/64_fold_zip.h ------------------------------------------------------------------------- */
+
+/* Folds over zippers of any kind. */
+
+/* Folds what is at and below the focus: see pm_fold_map. Over a map, that is pm_fold_ref; views are walked, and nothing
+   is remembered of them, so that a cached fold asks at every location.
+   Fails    also with what a view's function answered
+   Cost     of a view, that of going from value to value, and one call per location that is not skipped */
+PM_API PM_NODISCARD int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out);
 
 /* ---- src/pathmap/80_inspect.h -------------------------------------------------------------------------- */
 
@@ -13385,6 +13403,18 @@ PM_API pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm
     return s;
 }
 
+PM_API pm_status pm_zip_make_reader(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_rz *out) {
+    if (!out || !pm__zip_is_open(z)) return PM_INVALID;
+    const pm_rz *r = pm__rz_of(z);
+    pm_map m;
+    if (r && (!ops || ops == pm__ops_of(r->ops))) return pm_rz_fork(r, out);
+    pm_status s = pm_zip_make_map(z, ops, pool, &m);
+    if (s != PM_OK) return s;
+    s = pm_rz_open_owned(out, &m, NULL, 0);
+    pm_drop(&m);
+    return s;
+}
+
 /* ---- src/pathmap/57_zip_views.c ------------------------------------------------------------------------ */
 
 /* Views of one zipper or of several in a row: empty, prefix, product, dependent product.
@@ -15854,6 +15884,119 @@ PM_API bool pm_rz_descend_random(pm_rz *z, pm_random random, void *ctx) {
     for (unsigned n; (n = pm_rz_child_count(z)) > 0; moved = true)
         if (!pm_rz_descend_indexed_byte(z, n > 1 ? (unsigned)pm__aim_draw(&a, n) : 0)) break;
     return moved;
+}
+
+/* ---- src/pathmap/64_fold_zip.c ------------------------------------------------------------------------- */
+
+/* Folds over zippers of any kind.
+
+   The zipper goes from mark to mark (54_iterate.c). Marks are stops; so is every place where the way to one leaves the
+   way to the one before. Stops whose children are not all known wait in frames, one above the other on one way down; a
+   mark that leaves the way ends those below the place where it does.
+
+       marks   com b o | com e t       at "comet" the frame "combo" ends; "com", 3 bytes, becomes its parent */
+
+typedef struct pm__fold_stop {
+    pm_mask mask;
+    size_t len;
+    unsigned n; /* children folded so far: their results are on top of the others */
+    pm_opt val; /* holds a reference */
+} pm__fold_stop;
+
+typedef struct pm__fold_zip {
+    pm__fold w;
+    pm__pile stops;
+    const pm_ops *ops;
+} pm__fold_zip;
+
+/* Opens a stop at the end of the path. */
+static int pm__fold_stop_open(pm__fold_zip *g, size_t len, pm_opt val) {
+    pm__fold_stop s = {{{0, 0, 0, 0}}, len, 0, val};
+    if (!pm__pile_put(&g->stops, &s, 1)) return PM_NOMEM;
+    if (val.some) pm__val_retain(g->ops, val.val);
+    return PM_OK;
+}
+
+/* Ends the lowest stop. What it is a child of is the stop above, or, if that is not as low as `fork`, a new one there;
+   or nothing: then it was the last, and its run goes all the way up. */
+static int pm__fold_stop_end(pm__fold_zip *g, size_t fork, bool last) {
+    const pm_opt none = {0, false};
+    pm__fold_stop s = *(pm__fold_stop *)pm__pile_at(&g->stops, --g->stops.used);
+    pm__fold_stop *up = g->stops.used ? (pm__fold_stop *)pm__pile_at(&g->stops, g->stops.used - 1) : NULL;
+    int st = PM_OK;
+    if (!last && (!up || up->len < fork)) {
+        st = pm__fold_stop_open(g, fork, none); /* in the place of the one that ends: no memory is needed */
+        up = (pm__fold_stop *)pm__pile_at(&g->stops, g->stops.used - 1);
+    }
+    if (st == PM_OK)
+        st = pm__fold_finish(&g->w, 0, 0, &s.mask, s.n, s.val.some ? &s.val.val : NULL, s.len, up ? up->len + 1 : 0);
+    if (st == PM_OK && up) {
+        pm_mask_set(&up->mask, g->w.path.data[up->len]);
+        up->n++;
+    }
+    if (s.val.some) pm__val_release(g->ops, s.val.val);
+    return st;
+}
+
+/* Ends the stops that the way down to a place, `same` bytes of it being those of the path, leaves. */
+static int pm__fold_stops_end(pm__fold_zip *g, size_t same) {
+    int st = PM_OK;
+    while (st == PM_OK && g->stops.used) {
+        const pm__fold_stop *s = (const pm__fold_stop *)pm__pile_at(&g->stops, g->stops.used - 1);
+        if (s->len <= same) break;
+        st = pm__fold_stop_end(g, same, false);
+    }
+    return st;
+}
+
+/* Comes to the next mark, at `s`. */
+static int pm__fold_mark(pm__fold_zip *g, const uint8_t *s, size_t len, pm_opt val) {
+    pm__pile *path = &g->w.path;
+    size_t min = path->used < len ? path->used : len, same = min ? pm__lcp(path->data, s, min) : 0;
+    int st = pm__fold_stops_end(g, same);
+    if (st != PM_OK) return st;
+    path->used = same;
+    if (!pm__pile_put(path, s + same, len - same)) return PM_NOMEM;
+    return pm__fold_stop_open(g, len, val);
+}
+
+static int pm__fold_marks(pm__fold_zip *g, pm_zip *z, size_t base) {
+    size_t len;
+    pm_opt v = pm_zip_val(z);
+    int st = v.some ? pm__fold_stop_open(g, 0, v) : PM_OK;
+    while (st == PM_OK && pm__zip_next_mark(z, base, &v)) {
+        const uint8_t *s = pm__zip_path(z, &len);
+        st = pm__fold_mark(g, s + base, len - base, v);
+    }
+    const pm_opt none = {0, false};
+    if (st == PM_OK && !g->stops.used) st = pm__fold_stop_open(g, 0, none);
+    while (st == PM_OK && g->stops.used) {
+        bool last = g->stops.used == 1;
+        st = pm__fold_stop_end(g, 0, last);
+    }
+    return st;
+}
+
+PM_API int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out) {
+    const pm_rz *r = pm__rz_of(z);
+    if (!pm__fold_is_sound(f)) return PM_INVALID;
+    if (r) {
+        pm_ref at = pm_ref_of_rz(r);
+        return pm_fold_ref(&at, f, out);
+    }
+    pm__fold_zip g = {pm__fold_begin(f), pm__pile_of(sizeof(pm__fold_stop)), pm_zip_values(z)};
+    pm_status before = pm_zip_status(z);
+    size_t base = pm__zip_depth(z);
+    int st = pm__fold_marks(&g, z, base);
+    pm__zip_up_to(z, base);
+    pm_status moving = pm__zip_worked(z, before);
+    while (g.stops.used) {
+        const pm__fold_stop *s = (const pm__fold_stop *)pm__pile_at(&g.stops, --g.stops.used);
+        if (s->val.some) pm__val_release(g.ops, s->val.val);
+    }
+    pm__pile_free(&g.stops);
+    if (st == PM_OK && moving != PM_OK) st = moving;
+    return pm__fold_end(&g.w, st, out);
 }
 
 /* ---- src/pathmap/80_inspect.c -------------------------------------------------------------------------- */

@@ -239,6 +239,83 @@ TEST(reader_steps_through_everything_in_order) {
     pm_drop(&m);
 }
 
+/* Known faults 17 to 20 of the original, absent here. */
+
+/* It went to the lowest child of an earlier block of 64 bytes, and below 64 underflowed. */
+TEST(known_fault_17_previous_sibling_is_the_nearest) {
+    for (unsigned step = 3; step < 70; step += 11) { /* many children make a byte node, few a line */
+        pm_map m = pm_new(NULL, NULL);
+        for (unsigned b = 0; b < 256; b += step) {
+            uint8_t key = (uint8_t)b;
+            CHECK_OK(pm_set(&m, &key, 1, b, NULL));
+        }
+        pm_rz z = open_at(&m, "", "");
+        pm_rz_descend_to_byte(&z, 255);
+        for (unsigned b = 254 / step * step + step; b;) {
+            b -= step;
+            CHECK(pm_rz_to_prev_sibling(&z));
+            CHECK(pm_rz_is_val(&z));
+            CHECK_EQ(*pm_rz_val(&z), b);
+        }
+        CHECK(!pm_rz_to_prev_sibling(&z));
+        pm_rz_drop(&z);
+        pm_drop(&m);
+    }
+}
+
+/* It walked from a leaf into the entry beside it. */
+TEST(known_fault_18_a_leaf_has_no_first_byte) {
+    pm_map m = pm_new(NULL, NULL);
+    put(&m, "a", 1);
+    put(&m, "bcd", 2);
+    pm_rz z = open_at(&m, "", "a");
+    CHECK(!pm_rz_descend_first_byte(&z));
+    CHECK_AT(&z, "a");
+    CHECK_EQ(pm_rz_child_count(&z), 0);
+    CHECK(!pm_rz_descend_last_byte(&z) && !pm_rz_descend_until(&z) && !pm_rz_descend_last_path(&z));
+    CHECK_AT(&z, "a");
+    pm_rz_drop(&z);
+    pm_drop(&m);
+}
+
+/* It named a place twice, went on for ever from a childless base, and to siblings for a length of 0. */
+TEST(known_fault_19_paths_of_one_length_come_once) {
+    pm_map m = pm_new(NULL, NULL);
+    put(&m, "a", 1);
+    put(&m, "ab", 2);
+    pm_rz z = open_at(&m, "", "");
+    CHECK(pm_rz_descend_first_k_path(&z, 1));
+    CHECK_AT(&z, "a");
+    CHECK(!pm_rz_to_next_k_path(&z, 1));
+    CHECK_AT(&z, "");
+    pm_rz_descend_to(&z, "ab", 2);
+    CHECK(!pm_rz_descend_first_k_path(&z, 1));
+    CHECK_AT(&z, "ab");
+    put(&m, "b", 3);
+    pm_rz_drop(&z);
+    z = open_at(&m, "", "a");
+    CHECK(!pm_rz_to_next_k_path(&z, 0));
+    CHECK_AT(&z, "a");
+    pm_rz_drop(&z);
+    pm_drop(&m);
+}
+
+/* It stopped early where siblings dangle. */
+TEST(known_fault_20_the_last_path_is_gone_to_the_end) {
+    pm_map m = pm_new(NULL, NULL);
+    put(&m, "p", 1);
+    CHECK_OK(pm_create_path(&m, "pa", 2, NULL));
+    CHECK_OK(pm_create_path(&m, "pb", 2, NULL));
+    put(&m, "pcd", 2);
+    CHECK_OK(pm_create_path(&m, "pcef", 4, NULL));
+    pm_rz z = open_at(&m, "", "");
+    CHECK(pm_rz_descend_last_path(&z));
+    CHECK_AT(&z, "pcef");
+    CHECK(!pm_rz_descend_last_path(&z));
+    pm_rz_drop(&z);
+    pm_drop(&m);
+}
+
 /* A node that begins at the zipper's root and holds no value is entered, left, and leaves no trace. */
 TEST(reader_stays_whole_when_nothing_is_found) {
     pm_map m = pm_new(NULL, NULL);

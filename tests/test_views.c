@@ -450,6 +450,12 @@ static pm_alg make_counted(void *ctx, const pm_val *l, const pm_val *r, pm_val *
     return PM_ALG_ELEMENT;
 }
 
+static int count_vals(void *ctx, const pm_fold_at *here, void *out) {
+    (void)out;
+    *(unsigned *)ctx += here->val && counted_refs(*here->val) > 0;
+    return PM_OK;
+}
+
 TEST(view_values_are_counted) {
     pm_map a = pm_new(counted_ops(), NULL), b = pm_new(counted_ops(), NULL), out;
     for (unsigned i = 0; i < 3; i++) {
@@ -463,6 +469,10 @@ TEST(view_values_are_counted) {
     CHECK_OK(pm_zip_make_map(&twice, NULL, NULL, &out));
     pm_opt v = pm_zip_val_at(&twice, "k", 1);
     CHECK(v.some && counted_refs(v.val) == 1);
+    unsigned vals = 0;
+    pm_fold f = {.flags = PM_FOLD_JUMPING, .ctx = &vals, .at = count_vals};
+    CHECK_EQ(pm_fold_zip(&twice, &f, NULL), PM_OK);
+    CHECK_EQ(vals, 4);
     pm_zip_drop(&twice);
     pm_zip_drop(&l);
     pm_zip_drop(&r);
@@ -579,6 +589,77 @@ TEST(views_take_kinds_of_ones_own) {
     CHECK(pm_contains(&out, "abbaba", 6));
     pm_drop(&out);
     pm_zip_drop(&z);
+}
+
+/* Known faults 21 and 22 of the original, absent here. */
+
+/* Grafting from inside a prefix forgot the rest of it. */
+TEST(known_fault_21_what_is_left_of_a_prefix_is_grafted) {
+    pm_map m = words("a b", 1), to = words("t/old", 9);
+    pm_zip src = over(&m), z;
+    pm_rz from;
+    pm_wz w;
+    CHECK_OK(pm_zip_prefix(&z, &src, "from/", 5, NULL, 0));
+    CHECK(pm_zip_descend_to_check(&z, "fr", 2));
+    CHECK_OK(pm_zip_make_reader(&z, NULL, NULL, &from));
+    CHECK_OK(pm_wz_open(&w, &to, "t/", 2));
+    CHECK_OK(pm_wz_graft(&w, &from));
+    CHECK_OK(pm_wz_close(&w));
+    CHECK_EQ(*pm_get(&to, "t/om/b", 6), 2);
+    CHECK(!pm_contains(&to, "t/old", 5) && !pm_path_exists(&to, "t/a", 3));
+    pm_rz_drop(&from);
+    pm_zip_drop(&z);
+    pm_zip_drop(&src);
+    pm_drop(&m);
+    pm_drop(&to);
+}
+
+/* Going up in an empty zipper cut its root off; overlays and products could not count. */
+TEST(known_fault_21_empty_zippers_keep_their_root_and_views_count) {
+    pm_map a = words("a b", 1), b = words("b c", 5);
+    pm_zip two[2] = {over(&a), over(&b)}, z;
+    size_t len;
+    uint64_t n = 0;
+    CHECK_OK(pm_zip_empty(&z, "root", 4));
+    pm_zip_descend_to(&z, "xyz", 3);
+    CHECK(pm_zip_ascend(&z, 1));
+    const uint8_t *p = pm_zip_origin_path(&z, &len);
+    CHECK_MEM_EQ(p, len, "rootxy", 6);
+    CHECK(!pm_zip_ascend(&z, 9));
+    p = pm_zip_origin_path(&z, &len);
+    CHECK_MEM_EQ(p, len, "root", 4);
+    pm_zip_drop(&z);
+    CHECK_OK(pm_zip_overlay(&z, &two[0], &two[1], NULL, NULL));
+    CHECK_OK(pm_zip_val_count(&z, &n));
+    CHECK_EQ(n, 3);
+    pm_zip_drop(&z);
+    CHECK_OK(pm_zip_product(&z, two, 2));
+    CHECK_OK(pm_zip_val_count(&z, &n));
+    CHECK_EQ(n, 2 + 2 * 2);
+    pm_zip_drop(&z);
+    pm_zip_drop(&two[0]);
+    pm_zip_drop(&two[1]);
+    pm_drop(&a);
+    pm_drop(&b);
+}
+
+/* A further factor had to begin where a node does. */
+TEST(known_fault_22_factors_begin_anywhere) {
+    pm_map a = words("k", 1), b = words("somewhere/in/a/run elsewhere", 5);
+    for (size_t n = 1; n < 18; n++) {
+        pm_zip two[2] = {over(&a), {0}}, z;
+        CHECK_OK(pm_zip_of_map(&two[1], &b, "somewhere/in/a/run", n));
+        CHECK_OK(pm_zip_product(&z, two, 2));
+        CHECK(pm_zip_to_next_val(&z) && pm_zip_to_next_val(&z));
+        CHECK_STR_EQ(at(&z) + 1, &"somewhere/in/a/run"[n]);
+        CHECK_EQ(pm_zip_val(&z).val, 5);
+        CHECK(!pm_zip_to_next_val(&z));
+        pm_zip_drop(&z);
+        pm_zip_drop(&two[0]);
+        pm_zip_drop(&two[1]);
+    }
+    pm_drop(&a);
+    pm_drop(&b);
 }
 
 /* A path far longer than a stack of calls could be. */
@@ -1071,6 +1152,81 @@ TEST(views_become_maps) {
     CHECK_OK(pm_pool_free(other));
 }
 
+/* A result that everything a fold shows has a part in. */
+static uint64_t mixed(uint64_t h, uint64_t x) { return (h ^ x) * 0x9e3779b97f4a7c15u + (h >> 29); }
+
+static int mix_all(void *ctx, const pm_fold_at *here, void *out) {
+    uint64_t h = here->n, *calls = ctx;
+    for (unsigned i = 0; i < 4; i++) h = mixed(h, here->mask->w[i]);
+    for (unsigned i = 0; i < here->n; i++) h = mixed(h, ((const uint64_t *)here->results)[i]);
+    h = mixed(h, here->val ? *here->val + 1 : 0);
+    for (size_t i = 0; i < here->jump_len; i++) h = mixed(h, here->jump[i] + 1u);
+    for (size_t i = 0; here->path && i < here->len; i++) h = mixed(h, here->path[i] + 7u);
+    *(uint64_t *)out = h;
+    ++*calls;
+    return PM_OK;
+}
+
+static int stop_soon(void *ctx, const pm_fold_at *here, void *out) {
+    uint64_t *calls = ctx;
+    (void)here;
+    *(uint64_t *)out = 0;
+    return ++*calls < 2 ? PM_OK : 77;
+}
+
+TEST(views_are_folded_as_their_maps) {
+    for (unsigned i = 0; i < 400; i++) {
+        world g;
+        make_world(&g);
+        down(&g);
+        pm_map m = wanted_map(&g, NULL);
+        for (unsigned flags = 0; flags < 4; flags++) {
+            uint64_t calls = 0, want_calls = 0, got = 1, want = 2;
+            pm_fold f = {.size = sizeof got, .flags = flags, .ctx = &want_calls, .at = mix_all};
+            CHECK_EQ(pm_fold_map(&m, &f, &want), PM_OK);
+            f.ctx = &calls;
+            CHECK_EQ(pm_fold_zip(&g.z, &f, &got), PM_OK);
+            CHECK_EQ(got, want);
+            if (!(flags & PM_FOLD_CACHED)) CHECK_EQ(calls, want_calls);
+            check_focus(&g);
+            calls = 0;
+            f.at = stop_soon;
+            CHECK_EQ(pm_fold_zip(&g.z, &f, &got), want_calls > 1 ? 77 : PM_OK);
+            check_focus(&g);
+        }
+        pm_drop(&m);
+        end_world(&g);
+    }
+}
+
+/* What takes a read zipper takes any: a writer meets and unites with views. */
+TEST(views_are_sources_of_algebra) {
+    for (unsigned i = 0; i < 150; i++) {
+        world g;
+        make_world(&g);
+        down(&g);
+        pm_map m = wanted_map(&g, NULL), t = pm_new(g.v->ops, NULL), want;
+        pm_rz r;
+        pm_wz w;
+        bool equal = false;
+        put(&t, "a", 3);
+        put(&t, "bc", 4);
+        CHECK_OK(i % 2 ? pm_join(&t, &m, &want, NULL) : pm_meet(&t, &m, &want, NULL));
+        CHECK_OK(pm_zip_make_reader(&g.z, g.v->ops, NULL, &r));
+        CHECK_OK(pm_wz_open(&w, &t, NULL, 0));
+        CHECK_OK(i % 2 ? pm_wz_join(&w, &r, NULL) : pm_wz_meet(&w, &r, false, NULL));
+        CHECK_OK(pm_wz_close(&w));
+        pm_rz_drop(&r);
+        CHECK_OK(pm_equal(&t, &want, &equal));
+        CHECK(equal);
+        check_focus(&g);
+        pm_drop(&want);
+        pm_drop(&t);
+        pm_drop(&m);
+        end_world(&g);
+    }
+}
+
 /* Opens, moves, forks and copies a view; the first failure. */
 static pm_status use_view(const view *v, const uint8_t *way, size_t n, pm_map *out) {
     pm_zip z, f;
@@ -1090,7 +1246,10 @@ static pm_status use_view(const view *v, const uint8_t *way, size_t n, pm_map *o
     pm_status forked = pm_zip_fork(&z, &f);
     pm_zip_drop(&z);
     if (forked != PM_OK) return forked;
-    pm_status made = pm_zip_make_map(&f, v->ops, NULL, out);
+    uint64_t calls = 0, folded = 0;
+    pm_fold fold = {.size = sizeof folded, .ctx = &calls, .at = mix_all};
+    int f_status = pm_fold_zip(&f, &fold, &folded);
+    pm_status made = f_status == PM_OK ? pm_zip_make_map(&f, v->ops, NULL, out) : (pm_status)f_status;
     pm_zip_drop(&f);
     if (s != PM_OK && made == PM_OK) pm_drop(out);
     return s != PM_OK ? s : made;

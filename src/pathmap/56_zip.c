@@ -602,3 +602,15 @@ PM_API pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm
     else pm_drop(&m);
     return s;
 }
+
+PM_API pm_status pm_zip_make_reader(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_rz *out) {
+    if (!out || !pm__zip_is_open(z)) return PM_INVALID;
+    const pm_rz *r = pm__rz_of(z);
+    pm_map m;
+    if (r && (!ops || ops == pm__ops_of(r->ops))) return pm_rz_fork(r, out);
+    pm_status s = pm_zip_make_map(z, ops, pool, &m);
+    if (s != PM_OK) return s;
+    s = pm_rz_open_owned(out, &m, NULL, 0);
+    pm_drop(&m);
+    return s;
+}

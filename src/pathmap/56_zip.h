@@ -113,6 +113,14 @@ PM_API PM_NODISCARD pm_status pm_zip_val_count(pm_zip *z, uint64_t *out);
    Fails    PM_NOMEM; PM_MISMATCH: `ops` are others; what a view's function answered. *out is untouched */
 PM_API PM_NODISCARD pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_map *out);
 
+/* Opens in *out a read zipper over what is at and below the focus, and there its root, so that all that takes a pm_rz
+   (grafts, algebra in place, iterators) takes any zipper: a fork of a zipper over a map; else it owns a map, made as by
+   pm_zip_make_map with `ops` and `pool`.
+   Owns     pm_rz_drop
+   Valid    a fork as `z`
+   Fails    as pm_zip_make_map */
+PM_API PM_NODISCARD pm_status pm_zip_make_reader(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_rz *out);
+
 /* Moves; each as the one of pm_rz. */
 
 PM_API void pm_zip_reset(pm_zip *z);
