@@ -144,5 +144,5 @@ run: build/examples/index_headers
 clean:
 	rm -rf build
 
--include bench/bench.mk bench/interning.mk bench/threads.mk
+-include bench/bench.mk bench/algebra.mk bench/interning.mk bench/threads.mk
 -include $(wildcard build/*/*.d)

@@ -1,10 +1,13 @@
-/* Measures algebra on maps: join, meet, subtract, against what one would do without it: iterate one map and
-   write into another, or merge sorted vectors of strings (bench/rivals/std_algebra.cc, when it is linked in).
+/* Measures algebra on maps against what one would do without it: iterate one map and write into another, merge sorted
+   vectors of strings, or walk two std::maps (bench/rivals/std_algebra.cc, where there is a C++ compiler). And what
+   algebra rests on: counting, folding, hashing, sharing by content.
 
    Keys come in the file's (shuffled) order. "halves": the keys of even and of odd number. "overlap": the first two
    thirds and the last two thirds. "clone": a clone in which one key in a hundred is removed or has another value.
-   "rebuilt": the same keys and values in a map that shares nothing. Times of joins are per key of the union, those of
-   meet and subtract per key of the result; short operations are per operation.
+   "rebuilt": the same keys and values in a map that shares nothing. "prefixes": the first halves of one key in a
+   thousand. "2e80": 2^80 values in a trie that shares each level, whatever the key file. Times of joins are per key of
+   the union, those of meet and subtract per key of the result; short operations are per operation. A clone's rows are
+   followed by counts: nodes that the result has for itself ("made"), shares with the operands, and has in all.
 
    Every result is counted, and spot-checked key by key, outside the time taken. */
 #define _GNU_SOURCE
@@ -20,22 +23,73 @@
 #define ENGINE_NAME "pathmap"
 #endif
 
+enum { PARTS = 16, LEVELS = 80 };
+
 typedef struct set {
     const char *name;
     bench_list keys;
-    pm_map even, odd, low, high, all, changed, rebuilt;
+    pm_map even, odd, low, high, all, changed, rebuilt, prefixes, most, few, deep, deeper, part[PARTS];
+    uint64_t sum;      /* of all values */
+    size_t restricted; /* keys of `all` that begin with one of `prefixes` */
+    size_t nfew;
 } set;
 
+static const char *const us = ENGINE_NAME, *const loop = ENGINE_NAME "+loop";
 static bool failed;
 
 static void need(pm_status s) {
     if (s != PM_OK) bench_die("pathmap", pm_status_text(s));
 }
 
+static void bad(const set *s, const char *op) {
+    bench_bad(ENGINE_NAME, s->name, op, "wrong result");
+    failed = true;
+}
+
 static pm_map fill(const bench_list *l, size_t from, size_t to, size_t step) {
     pm_map m = pm_new(pm_ops_lattice(), NULL);
     for (size_t i = from; i < to; i += step) need(pm_set(&m, l->key[i].data, l->key[i].len, l->val[i], NULL));
     return m;
+}
+
+/* One key in `step`, and the others. */
+static void split(const set *s, size_t step, pm_map *few, pm_map *most) {
+    const bench_list *l = &s->keys;
+    *few = *most = pm_new(pm_ops_lattice(), NULL);
+    for (size_t i = 0; i < l->n; i++)
+        need(pm_set(i % step ? most : few, l->key[i].data, l->key[i].len, l->val[i], NULL));
+}
+
+static pm_map first_halves(const bench_list *l) {
+    pm_map m = pm_new(pm_ops_lattice(), NULL);
+    for (size_t i = 0; i < l->n; i += 1000) need(pm_set(&m, l->key[i].data, (l->key[i].len + 1) / 2, 0, NULL));
+    return m;
+}
+
+/* Each level has the one below it twice. */
+static pm_map doubled(pm_val x, pm_val y) {
+    pm_map m = pm_new(pm_ops_lattice(), NULL);
+    need(pm_set(&m, "x", 1, x, NULL));
+    need(pm_set(&m, "y", 1, y, NULL));
+    for (unsigned level = 1; level < LEVELS; level++) {
+        pm_map up = pm_new(pm_ops_lattice(), NULL);
+        pm_wz w;
+        need(pm_wz_open(&w, &up, NULL, 0));
+        for (unsigned i = 0; i < 2; i++) {
+            (void)pm_rz_move_to(pm_wz_cursor(&w), i ? "right" : "left", i ? 5 : 4);
+            need(pm_wz_graft_map(&w, &m));
+        }
+        need(pm_wz_close(&w));
+        pm_drop(&m);
+        m = up;
+    }
+    return m;
+}
+
+static bool has_prefix(const pm_map *prefixes, const bench_key *k) {
+    for (size_t n = 0; n <= k->len; n++)
+        if (pm_contains(prefixes, k->data, n)) return true;
+    return false;
 }
 
 static void prepare(set *s) {
@@ -52,15 +106,29 @@ static void prepare(set *s) {
         if (i % 200) need(pm_set(&s->changed, l->key[i].data, l->key[i].len, l->val[i] + 1, NULL));
         else need(pm_remove(&s->changed, l->key[i].data, l->key[i].len, true, NULL));
     }
+    for (size_t i = 0; i < PARTS; i++) s->part[i] = fill(l, i, n, PARTS);
+    split(s, 100, &s->few, &s->most);
+    s->nfew = (n + 99) / 100;
+    s->prefixes = first_halves(l);
+    s->restricted = 0;
+    s->sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        s->restricted += has_prefix(&s->prefixes, &l->key[i]);
+        s->sum += l->val[i];
+    }
+    s->deep = doubled(7, 2);
+    s->deeper = doubled(3, 2);
 }
 
 static void finish(set *s) {
-    pm_map *maps[] = {&s->even, &s->odd, &s->low, &s->high, &s->all, &s->changed, &s->rebuilt};
+    pm_map *maps[] = {&s->even,    &s->odd,      &s->low,  &s->high, &s->all,  &s->changed,
+                      &s->rebuilt, &s->prefixes, &s->most, &s->few,  &s->deep, &s->deeper};
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) pm_drop(maps[i]);
+    for (size_t i = 0; i < PARTS; i++) pm_drop(&s->part[i]);
     bench_list_free(&s->keys);
 }
 
-/* ---- operations ---- */
+/* ---- operations on two maps ---- */
 
 typedef pm_status (*map_operation)(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg);
 
@@ -99,6 +167,64 @@ static pm_status remove_subtract(const pm_map *a, const pm_map *b, pm_map *out, 
     return s;
 }
 
+/* What is in one alone. */
+static pm_status insert_difference(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    pm_status s = remove_subtract(a, b, out, alg);
+    pm_iter i = pm_iter_vals(b);
+    while (s == PM_OK && pm_iter_next(&i))
+        if (!pm_contains(a, i.key, i.len)) s = pm_set(out, i.key, i.len, *i.val, NULL);
+    pm_iter_drop(&i);
+    return s;
+}
+
+static pm_status insert_restricted(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    pm_iter i = pm_iter_vals(a);
+    pm_status s = PM_OK;
+    *alg = PM_ALG_ELEMENT;
+    *out = pm_new(pm_map_ops(a), NULL);
+    while (s == PM_OK && pm_iter_next(&i)) {
+        const bench_key k = {i.key, i.len};
+        if (has_prefix(b, &k)) s = pm_set(out, i.key, i.len, *i.val, NULL);
+    }
+    pm_iter_drop(&i);
+    return s;
+}
+
+/* The first of PARTS maps, which lie one behind the other; the second operand only stands for the others. */
+static pm_status join_parts(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    const pm_map *maps[PARTS];
+    (void)b;
+    for (size_t i = 0; i < PARTS; i++) maps[i] = a + i;
+    return pm_join_many(maps, PARTS, out, alg, NULL);
+}
+
+static pm_status join_parts_by_pairs(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    pm_map m[PARTS];
+    (void)b;
+    *alg = PM_ALG_ELEMENT;
+    for (size_t i = 0; i < PARTS; i++) m[i] = pm_clone(a + i);
+    for (size_t n = PARTS; n > 1; n /= 2) {
+        for (size_t i = 0; i < n / 2; i++) {
+            pm_map both;
+            need(pm_join(&m[2 * i], &m[2 * i + 1], &both, NULL));
+            pm_drop(&m[2 * i]);
+            pm_drop(&m[2 * i + 1]);
+            m[i] = both;
+        }
+    }
+    *out = m[0];
+    return PM_OK;
+}
+
+static pm_status insert_parts(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    pm_status s = PM_OK;
+    (void)b;
+    *alg = PM_ALG_ELEMENT;
+    *out = pm_clone(a);
+    for (size_t i = 1; s == PM_OK && i < PARTS; i++) s = copy_into(a + i, out);
+    return s;
+}
+
 /* What an operation must come to: values in all, and which keys of the file are among them. */
 typedef struct expectation {
     size_t count;
@@ -109,20 +235,22 @@ static bool any(size_t i, size_t n) { return (void)i, (void)n, true; }
 static bool none(size_t i, size_t n) { return (void)i, (void)n, false; }
 static bool middle(size_t i, size_t n) { return i >= n / 3 && i < n - n / 3; }
 static bool first(size_t i, size_t n) { return i < n / 3; }
+static bool outer(size_t i, size_t n) { return i < n / 3 || i >= n - n / 3; }
 static bool unremoved(size_t i, size_t n) { return (void)n, i % 200 != 0; }
 
 static void verify(const set *s, const char *op, const pm_map *m, expectation want) {
     uint64_t n;
     need(pm_val_count(m, &n));
     bool ok = n == want.count;
-    for (size_t i = 0; ok && i < s->keys.n; i += 7) {
+    for (size_t i = 0; ok && want.has && i < s->keys.n; i += 7) {
         const pm_val *v = pm_get(m, s->keys.key[i].data, s->keys.key[i].len);
         ok = want.has(i, s->keys.n) ? v && *v - s->keys.val[i] < 2 : !v;
     }
-    if (ok) return;
-    bench_bad(ENGINE_NAME, s->name, op, "wrong result");
-    failed = true;
+    if (!ok) bad(s, op);
 }
+
+/* Restricted maps are checked by their count alone. */
+static bool (*const unknown)(size_t i, size_t n) = NULL;
 
 typedef struct row {
     const char *op, *engine, *unit; /* unit: ns_per_key, ns_per_op, ms_per_op */
@@ -132,17 +260,36 @@ typedef struct row {
     expectation want;
 } row;
 
+/* How much of a result is its own. */
+static void emit_nodes(const set *s, const row *r, const pm_map *out, uint64_t before) {
+    char op[64];
+    pm_pool_stats pool;
+    pm_stats whole;
+    pm_pool_get_stats(NULL, &pool);
+    need(pm_get_stats(out, &whole));
+    const uint64_t nodes = whole.nodes + whole.blocks, made = pool.nodes - before;
+    snprintf(op, sizeof op, "%s_made", r->op);
+    bench_emit(r->engine, s->name, op, "count", (double)made);
+    snprintf(op, sizeof op, "%s_shared", r->op);
+    bench_emit(r->engine, s->name, op, "count", (double)(nodes - made));
+    snprintf(op, sizeof op, "%s_whole", r->op);
+    bench_emit(r->engine, s->name, op, "count", (double)nodes);
+}
+
 static void measure(const set *s, const row *r, int runs) {
     bench_samples t = {{0}, 0};
     double scale = strcmp(r->unit, "ms_per_op") == 0 ? 1e6 : r->per;
     for (int k = 0; k < runs; k++) {
         pm_map out;
         pm_alg alg;
+        pm_pool_stats pool;
+        pm_pool_get_stats(NULL, &pool);
         uint64_t start = bench_now();
         need(r->run(r->a, r->b, &out, &alg));
         uint64_t end = bench_now();
         bench_sample(&t, (double)(end - start) / scale);
         if (k == 0) verify(s, r->op, &out, r->want);
+        if (k == 0 && strstr(r->op, "_clone_")) emit_nodes(s, r, &out, pool.nodes);
         pm_drop(&out);
     }
     bench_emit_samples(r->engine, s->name, r->op, r->unit, &t);
@@ -173,83 +320,344 @@ static bool wanted(const char *list, const char *op) {
     return false;
 }
 
-static void run_all(const set *s, int runs, const char *ops) {
+/* ---- operations in place, and on one map ---- */
+
+static pm_status join_all(pm_map *to, const set *s) {
+    pm_wz w;
+    need(pm_wz_open(&w, to, NULL, 0));
+    need(pm_wz_join_map(&w, &s->few, NULL));
+    return pm_wz_close(&w);
+}
+
+static pm_status insert_all(pm_map *to, const set *s) { return copy_into(&s->few, to); }
+
+/* A map of one key in a hundred is joined to one of the others, and taken out again outside the time. */
+static void measure_join_into(set *s, const char *engine, pm_status (*run)(pm_map *to, const set *s), int runs) {
+    bench_samples t = {{0}, 0};
+    for (int k = 0; k < runs; k++) {
+        uint64_t start = bench_now();
+        need(run(&s->most, s));
+        bench_sample(&t, (double)(bench_now() - start) / (double)s->nfew);
+        if (k == 0) verify(s, "join_into_1pct", &s->most, (expectation){s->keys.n, any});
+        pm_iter i = pm_iter_vals(&s->few);
+        while (pm_iter_next(&i)) need(pm_remove(&s->most, i.key, i.len, true, NULL));
+    }
+    bench_emit_samples(engine, s->name, "join_into_1pct", "ns_per_key", &t);
+}
+
+static uint64_t count_all(const set *s) {
+    uint64_t n;
+    need(pm_val_count(&s->all, &n));
+    return n;
+}
+
+static uint64_t count_by_loop(const set *s) {
+    uint64_t n = 0;
+    for (pm_iter i = pm_iter_vals(&s->all); pm_iter_next(&i);) n++;
+    return n;
+}
+
+static int add_up(void *ctx, const pm_fold_at *here, void *out) {
+    uint64_t n = here->val ? *here->val : 0;
+    (void)ctx;
+    for (unsigned i = 0; i < here->n; i++) n += ((uint64_t *)here->results)[i];
+    *(uint64_t *)out = n;
+    return PM_OK;
+}
+
+static uint64_t fold_map(const pm_map *m, unsigned flags) {
+    const pm_fold f = {.size = sizeof(uint64_t), .flags = flags, .at = add_up};
+    uint64_t sum = 0;
+    if (pm_fold_map(m, &f, &sum) != PM_OK) bench_die("pm_fold_map failed", NULL);
+    return sum;
+}
+
+static uint64_t fold_jumping(const set *s) { return fold_map(&s->all, PM_FOLD_JUMPING); }
+static uint64_t fold_cached(const set *s) { return fold_map(&s->all, PM_FOLD_JUMPING | PM_FOLD_CACHED); }
+
+static uint64_t sum_by_loop(const set *s) {
+    uint64_t sum = 0;
+    for (pm_iter i = pm_iter_vals(&s->all); pm_iter_next(&i);) sum += *i.val;
+    return sum;
+}
+
+static uint64_t hash_of(const pm_map *m) {
+    pm_hash128 h;
+    need(pm_hash(m, &h));
+    return h.lo;
+}
+
+static uint64_t hash_all(const set *s) { return hash_of(&s->all); }
+
+/* Answers the same whether it finds something to share or not. */
+static uint64_t merkleize(const set *s) {
+    pm_map m = pm_clone(&s->all);
+    pm_merkle_stats stats;
+    need(pm_merkleize(&m, &stats));
+    pm_drop(&m);
+    return stats.hash.lo;
+}
+
+static bool count_one(void *ctx, const uint8_t *key, size_t len, pm_val val) {
+    (void)key;
+    (void)len;
+    (void)val;
+    ++*(uint64_t *)ctx;
+    return true;
+}
+
+static uint64_t walk_meet_view(const set *s) {
+    uint64_t n = 0;
+    pm_zip a, b, z;
+    need(pm_zip_of_map(&a, &s->low, NULL, 0));
+    need(pm_zip_of_map(&b, &s->high, NULL, 0));
+    need(pm_zip_meet(&z, &a, &b));
+    need(pm_zip_each(&z, count_one, &n));
+    pm_zip_drop(&z);
+    pm_zip_drop(&b);
+    pm_zip_drop(&a);
+    return n;
+}
+
+static uint64_t walk_made_meet(const set *s) {
+    uint64_t n = 0;
+    pm_map m;
+    need(pm_meet(&s->low, &s->high, &m, NULL));
+    need(pm_each(&m, count_one, &n));
+    pm_drop(&m);
+    return n;
+}
+
+typedef struct summary {
+    const char *op, *engine;
+    uint64_t (*run)(const set *s);
+    double per;
+    uint64_t want;
+} summary;
+
+static void measure_summary(const set *s, const summary *r, int runs) {
+    bench_samples t = {{0}, 0};
+    for (int k = 0; k < runs; k++) {
+        uint64_t start = bench_now(), answer = r->run(s);
+        bench_sample(&t, (double)(bench_now() - start) / r->per);
+        if (answer != r->want) bad(s, r->op);
+    }
+    bench_emit_samples(r->engine, s->name, r->op, "ns_per_key", &t);
+}
+
+/* ---- 2^80 values ---- */
+
+static uint64_t deep_algebra(const set *s, map_operation op) {
+    pm_map out;
+    pm_pool_stats before, after;
+    pm_pool_get_stats(NULL, &before);
+    need(op(&s->deep, &s->deeper, &out, NULL));
+    pm_pool_get_stats(NULL, &after);
+    pm_drop(&out);
+    return after.nodes - before.nodes;
+}
+
+static uint64_t deep_join(const set *s) { return deep_algebra(s, pm_join); }
+static uint64_t deep_meet(const set *s) { return deep_algebra(s, pm_meet); }
+static uint64_t deep_subtract(const set *s) { return deep_algebra(s, pm_subtract); }
+static uint64_t deep_hash(const set *s) { return hash_of(&s->deep); }
+static uint64_t deep_fold(const set *s) { return fold_map(&s->deep, PM_FOLD_JUMPING | PM_FOLD_CACHED); }
+
+static uint64_t deep_count(const set *s) {
+    uint64_t n;
+    need(pm_val_count(&s->deep, &n));
+    return n;
+}
+
+static void run_deep(const set *s, int runs, const char *ops) {
+    const struct {
+        const char *op;
+        uint64_t (*run)(const set *s);
+        uint64_t least, most; /* nodes made, or the answer */
+    } rows[] = {{"join_2e80", deep_join, 0, 2 * LEVELS},     {"meet_2e80", deep_meet, 0, 2 * LEVELS},
+                {"subtract_2e80", deep_subtract, 1, 2 * LEVELS}, {"count_2e80", deep_count, UINT64_MAX, UINT64_MAX},
+                {"hash_2e80", deep_hash, 0, UINT64_MAX},     {"fold_2e80", deep_fold, 0, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bench_samples t = {{0}, 0};
+        for (int k = 0; k < runs && wanted(ops, rows[i].op); k++) {
+            uint64_t start = bench_now(), answer = rows[i].run(s);
+            bench_sample(&t, (double)(bench_now() - start));
+            if (answer < rows[i].least || answer > rows[i].most) bad(s, rows[i].op);
+        }
+        bench_emit_samples(us, s->name, rows[i].op, "ns_per_op", &t);
+    }
+}
+
+/* ---- everything ---- */
+
+static void run_all(set *s, int runs, const char *ops) {
     size_t n = s->keys.n, third = n / 3, removed = (n + 199) / 200, mid = n - 2 * third;
-    double all = (double)n;
-    const char *us = ENGINE_NAME, *loop = ENGINE_NAME "+loop";
+    double all = (double)n, few = (double)(mid ? mid : 1), rest = (double)third;
     expectation everything = {n, any}, meet = {mid, middle}, less = {third, first}, nothing = {0, none};
-    expectation kept = {n - removed, unremoved};
+    expectation kept = {n - removed, unremoved}, alone = {2 * third, outer}, below = {s->restricted, unknown};
+    /* Of equal values nothing is left; of the changed clone, the keys that it lost or has other values for. */
+    expectation lost = {(n + 99) / 100, unknown};
     const row rows[] = {
         {"join_halves", us, "ns_per_key", pm_join, &s->even, &s->odd, all, everything},
         {"join_halves", loop, "ns_per_key", insert_join, &s->even, &s->odd, all, everything},
         {"join_overlap", us, "ns_per_key", pm_join, &s->low, &s->high, all, everything},
         {"join_overlap", loop, "ns_per_key", insert_join, &s->low, &s->high, all, everything},
-        {"meet_overlap", us, "ns_per_key", pm_meet, &s->low, &s->high, (double)mid, meet},
-        {"meet_overlap", loop, "ns_per_key", insert_meet, &s->low, &s->high, (double)mid, meet},
-        {"subtract_overlap", us, "ns_per_key", pm_subtract, &s->low, &s->high, (double)third, less},
-        {"subtract_overlap", loop, "ns_per_key", remove_subtract, &s->low, &s->high, (double)third, less},
-        {"join_clone_1pc", us, "ms_per_op", pm_join, &s->all, &s->changed, 0, everything},
+        {"meet_overlap", us, "ns_per_key", pm_meet, &s->low, &s->high, few, meet},
+        {"meet_overlap", loop, "ns_per_key", insert_meet, &s->low, &s->high, few, meet},
+        {"subtract_overlap", us, "ns_per_key", pm_subtract, &s->low, &s->high, rest, less},
+        {"subtract_overlap", loop, "ns_per_key", remove_subtract, &s->low, &s->high, rest, less},
+        {"differ_overlap", us, "ns_per_key", pm_symmetric_difference, &s->low, &s->high, 2 * rest, alone},
+        {"differ_overlap", loop, "ns_per_key", insert_difference, &s->low, &s->high, 2 * rest, alone},
+        {"restrict_prefixes", us, "ns_per_key", pm_restrict, &s->all, &s->prefixes, (double)s->restricted, below},
+        {"restrict_prefixes", loop, "ns_per_key", insert_restricted, &s->all, &s->prefixes, (double)s->restricted,
+         below},
+        {"join_16", us, "ns_per_key", join_parts, s->part, s->part, all, everything},
+        {"join_16", ENGINE_NAME "+pairs", "ns_per_key", join_parts_by_pairs, s->part, s->part, all, everything},
+        {"join_16", loop, "ns_per_key", insert_parts, s->part, s->part, all, everything},
+        {"join_clone_1pct", us, "ms_per_op", pm_join, &s->all, &s->changed, 0, everything},
+        {"join_clone_1pct", loop, "ms_per_op", insert_join, &s->all, &s->changed, 0, everything},
+        {"meet_clone_1pct", us, "ms_per_op", pm_meet, &s->all, &s->changed, 0, kept},
+        {"meet_clone_1pct", loop, "ms_per_op", insert_meet, &s->all, &s->changed, 0, kept},
+        {"subtract_clone_1pct", us, "ms_per_op", pm_subtract, &s->all, &s->changed, 0, lost},
         {"join_rebuilt", us, "ms_per_op", pm_join, &s->all, &s->rebuilt, 0, everything},
         {"meet_rebuilt", us, "ms_per_op", pm_meet, &s->all, &s->rebuilt, 0, everything},
         {"subtract_rebuilt", us, "ms_per_op", pm_subtract, &s->all, &s->rebuilt, 0, nothing},
-        {"meet_clone_1pc", us, "ms_per_op", pm_meet, &s->all, &s->changed, 0, kept},
+    };
+    const uint64_t hash = hash_of(&s->rebuilt);
+    const summary sums[] = {
+        {"count_all", us, count_all, all, n},
+        {"count_all", loop, count_by_loop, all, n},
+        {"fold_jumping", us, fold_jumping, all, s->sum},
+        {"fold_jumping", loop, sum_by_loop, all, s->sum},
+        {"fold_cached", us, fold_cached, all, s->sum},
+        {"hash", us, hash_all, all, hash},
+        {"merkleize", us, merkleize, all, hash},
+        {"walk_meet_view", us, walk_meet_view, few, mid},
+        {"walk_meet_view", ENGINE_NAME "+made", walk_made_meet, few, mid},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (wanted(ops, rows[i].op)) measure(s, &rows[i], runs);
     if (wanted(ops, "join_self")) measure_self(s, runs);
+    if (wanted(ops, "join_into_1pct")) {
+        measure_join_into(s, us, join_all, runs);
+        measure_join_into(s, loop, insert_all, runs);
+    }
+    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
+        if (wanted(ops, sums[i].op)) measure_summary(s, &sums[i], runs);
+    run_deep(s, runs, ops);
 }
 
 #if BENCH_STD
 
-typedef size_t (*std_operation)(bench_algebra_op op, const void *a, const void *b, uint64_t *ns);
+/* What a map holds, in order. */
+static bench_list list_of(const pm_map *m) {
+    size_t n = 0, bytes = 0;
+    for (pm_iter i = pm_iter_vals(m); pm_iter_next(&i);) n++, bytes += i.len;
+    bench_list l = bench_list_new(n, bytes);
+    for (pm_iter i = pm_iter_vals(m); pm_iter_next(&i);) bench_list_add(&l, i.key, i.len, *i.val);
+    return l;
+}
 
-static void measure_std(const set *s, const char *op, const char *engine, std_operation run, bench_algebra_op which,
-                        const void *a, const void *b, size_t count, double per, int runs) {
+static void *std_of(bench_std_kind kind, const pm_map *m) {
+    bench_list l = list_of(m);
+    void *v = bench_std_make(kind, &l, 0, l.n, 1);
+    bench_list_free(&l);
+    return v;
+}
+
+typedef struct std_row {
+    const char *op, *unit;
+    bench_algebra_op which;
+    const pm_map *a, *b;
+    double per;
+    size_t count;
+} std_row;
+
+static void std_bad(const set *s, const char *engine, const char *op) {
+    bench_bad(engine, s->name, op, "wrong result");
+    failed = true;
+}
+
+static void measure_std(const set *s, bench_std_kind kind, const std_row *r, int runs) {
     bench_samples t = {{0}, 0};
+    void *a = std_of(kind, r->a), *b = std_of(kind, r->b);
     for (int k = 0; k < runs; k++) {
         uint64_t ns;
-        if (run(which, a, b, &ns) != count) {
-            bench_bad(engine, s->name, op, "wrong count");
-            failed = true;
-        }
-        bench_sample(&t, (double)ns / per);
+        if (bench_std_combine(kind, r->which, a, b, &ns) != r->count) std_bad(s, bench_std_name(kind), r->op);
+        bench_sample(&t, (double)ns / r->per);
     }
-    bench_emit_samples(engine, s->name, op, "ns_per_key", &t);
+    bench_std_free(kind, a);
+    bench_std_free(kind, b);
+    bench_emit_samples(bench_std_name(kind), s->name, r->op, r->unit, &t);
+}
+
+static void measure_std_parts(const set *s, bench_std_kind kind, int runs) {
+    bench_samples t = {{0}, 0};
+    void *part[PARTS];
+    for (size_t i = 0; i < PARTS; i++) part[i] = bench_std_make(kind, &s->keys, i, s->keys.n, PARTS);
+    for (int k = 0; k < runs; k++) {
+        uint64_t ns;
+        if (bench_std_join_many(kind, part, PARTS, &ns) != s->keys.n) std_bad(s, bench_std_name(kind), "join_16");
+        bench_sample(&t, (double)ns / (double)s->keys.n);
+    }
+    for (size_t i = 0; i < PARTS; i++) bench_std_free(kind, part[i]);
+    bench_emit_samples(bench_std_name(kind), s->name, "join_16", "ns_per_key", &t);
+}
+
+static void measure_std_map(const set *s, int runs, const char *ops) {
+    bench_samples insert = {{0}, 0}, sum = {{0}, 0};
+    const char *engine = bench_std_name(BENCH_MAP);
+    bench_list few = list_of(&s->few);
+    void *all = std_of(BENCH_MAP, &s->all), *most = std_of(BENCH_MAP, &s->most);
+    for (int k = 0; k < runs; k++) {
+        uint64_t ns;
+        if (wanted(ops, "join_into_1pct")) {
+            if (bench_std_insert(most, &few, &ns) != s->keys.n) std_bad(s, engine, "join_into_1pct");
+            bench_sample(&insert, (double)ns / (double)few.n);
+        }
+        if (wanted(ops, "fold_jumping")) {
+            if (bench_std_sum(all, &ns) != s->sum) std_bad(s, engine, "fold_jumping");
+            bench_sample(&sum, (double)ns / (double)s->keys.n);
+        }
+    }
+    bench_std_free(BENCH_MAP, all);
+    bench_std_free(BENCH_MAP, most);
+    bench_list_free(&few);
+    bench_emit_samples(engine, s->name, "join_into_1pct", "ns_per_key", &insert);
+    bench_emit_samples(engine, s->name, "fold_jumping", "ns_per_key", &sum);
 }
 
 static void run_std(const set *s, int runs, const char *ops) {
-    static const struct {
-        const char *name;
-        std_operation run;
-    } engines[] = {{"sorted std::vector", bench_std_vector}, {"std::map by merging", bench_std_map}};
-    const bench_list *l = &s->keys;
-    size_t n = l->n, third = n / 3, mid = n - 2 * third;
-    void *even = bench_std_make(l, 0, n, 2), *odd = bench_std_make(l, 1, n, 2);
-    void *low = bench_std_make(l, 0, n - third, 1), *high = bench_std_make(l, third, n, 1);
-    for (size_t i = 0; i < 2; i++) {
-        const char *e = engines[i].name;
-        std_operation run = engines[i].run;
-        if (wanted(ops, "join_halves"))
-            measure_std(s, "join_halves", e, run, BENCH_JOIN, even, odd, n, (double)n, runs);
-        if (wanted(ops, "join_overlap"))
-            measure_std(s, "join_overlap", e, run, BENCH_JOIN, low, high, n, (double)n, runs);
-        if (wanted(ops, "meet_overlap"))
-            measure_std(s, "meet_overlap", e, run, BENCH_MEET, low, high, mid, (double)mid, runs);
-        if (wanted(ops, "subtract_overlap"))
-            measure_std(s, "subtract_overlap", e, run, BENCH_SUBTRACT, low, high, third, (double)third, runs);
+    size_t n = s->keys.n, third = n / 3, mid = n - 2 * third, removed = (n + 199) / 200;
+    const std_row rows[] = {
+        {"join_halves", "ns_per_key", BENCH_JOIN, &s->even, &s->odd, (double)n, n},
+        {"join_overlap", "ns_per_key", BENCH_JOIN, &s->low, &s->high, (double)n, n},
+        {"meet_overlap", "ns_per_key", BENCH_MEET, &s->low, &s->high, (double)(mid ? mid : 1), mid},
+        {"subtract_overlap", "ns_per_key", BENCH_SUBTRACT, &s->low, &s->high, (double)third, third},
+        {"differ_overlap", "ns_per_key", BENCH_DIFFER, &s->low, &s->high, 2 * (double)third, 2 * third},
+        {"restrict_prefixes", "ns_per_key", BENCH_RESTRICT, &s->all, &s->prefixes, (double)s->restricted,
+         s->restricted},
+        {"join_clone_1pct", "ms_per_op", BENCH_JOIN, &s->all, &s->changed, 1e6, n},
+        {"meet_clone_1pct", "ms_per_op", BENCH_MEET, &s->all, &s->changed, 1e6, n - removed},
+        /* Values are not looked at, so only removed keys are left. */
+        {"subtract_clone_1pct", "ms_per_op", BENCH_SUBTRACT, &s->all, &s->changed, 1e6, removed},
+    };
+    for (int kind = 0; kind < BENCH_STD_KINDS; kind++) {
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+            if (wanted(ops, rows[i].op)) measure_std(s, (bench_std_kind)kind, &rows[i], runs);
+        if (wanted(ops, "join_16")) measure_std_parts(s, (bench_std_kind)kind, runs);
     }
-    bench_std_free(even);
-    bench_std_free(odd);
-    bench_std_free(low);
-    bench_std_free(high);
+    if (wanted(ops, "join_into_1pct") || wanted(ops, "fold_jumping")) measure_std_map(s, runs, ops);
 }
 
 #endif
 
 static void usage(FILE *f) {
     fputs("usage: bench_algebra --keys FILE --name DATASET [--ops a,b] [--runs N]\n"
-          "  operations: join_halves join_overlap meet_overlap subtract_overlap join_clone_1pc meet_clone_1pc\n"
-          "              join_rebuilt meet_rebuilt subtract_rebuilt join_self\n", f);
+          "  operations: join_halves join_overlap meet_overlap subtract_overlap differ_overlap restrict_prefixes\n"
+          "              join_16 join_clone_1pct meet_clone_1pct subtract_clone_1pct join_rebuilt meet_rebuilt\n"
+          "              subtract_rebuilt join_self join_into_1pct count_all fold_jumping fold_cached hash merkleize\n"
+          "              walk_meet_view join_2e80 meet_2e80 subtract_2e80 count_2e80 hash_2e80 fold_2e80\n", f);
 }
 
 int main(int argc, char **argv) {
@@ -273,6 +681,7 @@ int main(int argc, char **argv) {
     if (!keys || !s.name) bench_die("--keys and --name are needed (--help)", NULL);
     if (runs < 1 || runs > BENCH_SAMPLES) bench_die("--runs is out of range", NULL);
     bench_describe("bench_algebra");
+    printf("# runs %d\n", runs);
     s.keys = bench_load(keys);
     if (s.keys.n < 3) bench_die("too few keys", keys);
     prepare(&s);

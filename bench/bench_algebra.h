@@ -1,4 +1,5 @@
-/* The rival of bench_algebra: sorted vectors of strings (bench/rivals/std_algebra.cc). Used when BENCH_STD is 1. */
+/* The rivals of bench_algebra: sorted vectors of strings, and std::map (bench/rivals/std_algebra.cc). Used when
+   BENCH_STD is 1. */
 #ifndef BENCH_ALGEBRA_H
 #define BENCH_ALGEBRA_H
 
@@ -8,14 +9,32 @@
 extern "C" {
 #endif
 
-typedef enum bench_algebra_op { BENCH_JOIN, BENCH_MEET, BENCH_SUBTRACT } bench_algebra_op;
+typedef enum bench_algebra_op {
+    BENCH_JOIN,
+    BENCH_MEET,
+    BENCH_SUBTRACT,
+    BENCH_DIFFER,  /* symmetric difference */
+    BENCH_RESTRICT /* of the left, what has a prefix in the right */
+} bench_algebra_op;
 
-/* A sorted vector of the keys from, from + step, .. below `to`. */
-void *bench_std_make(const bench_list *l, size_t from, size_t to, size_t step);
-void bench_std_free(void *v);
-/* Combine two of them into a new vector, or a std::map. *ns: the time that took. Answer the size of the result. */
-size_t bench_std_vector(bench_algebra_op op, const void *a, const void *b, uint64_t *ns);
-size_t bench_std_map(bench_algebra_op op, const void *a, const void *b, uint64_t *ns);
+typedef enum bench_std_kind {
+    BENCH_VECTOR, /* sorted vectors, combined into another one */
+    BENCH_TO_MAP, /* sorted vectors, combined into a std::map */
+    BENCH_MAP,    /* std::maps, combined into another one */
+    BENCH_STD_KINDS
+} bench_std_kind;
+
+const char *bench_std_name(bench_std_kind kind);
+/* An operand of that kind: the keys from, from + step, .. below `to`. */
+void *bench_std_make(bench_std_kind kind, const bench_list *l, size_t from, size_t to, size_t step);
+void bench_std_free(bench_std_kind kind, void *v);
+/* Combine operands into something new. *ns: the time that took. Answer the size of the result. */
+size_t bench_std_combine(bench_std_kind kind, bench_algebra_op op, const void *a, const void *b, uint64_t *ns);
+size_t bench_std_join_many(bench_std_kind kind, void *const *parts, size_t n, uint64_t *ns);
+/* Inserts what `map`, a std::map, does not have; answers its size then. Afterwards, outside the time, undoes it. */
+size_t bench_std_insert(void *map, const bench_list *l, uint64_t *ns);
+/* Adds up the values of a std::map. */
+uint64_t bench_std_sum(const void *map, uint64_t *ns);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,5 @@
-// Algebra on sorted std::vector of (std::string, value), and the same with a std::map as the result: what one would do
-// without a trie. Keys are sorted beforehand; the time is that of the merge alone, strings copied into the result.
+// Algebra on sorted std::vector of (std::string, value), and on std::map: what one would do without a trie. Vectors are
+// sorted beforehand; the time is that of the merge alone, strings copied into the result.
 #include "../bench_algebra.h"
 
 #include <algorithm>
@@ -11,48 +11,149 @@
 
 namespace {
 
-using entry = std::pair<std::string, uint64_t>;
-using sorted = std::vector<entry>;
+using entry = std::pair<const std::string, uint64_t>;
+using pair = std::pair<std::string, uint64_t>;
+using sorted = std::vector<pair>;
+using ordered = std::map<std::string, uint64_t>;
 
-bool by_key(const entry &a, const entry &b) { return a.first < b.first; }
+struct by_key {
+    template <class A, class B>
+    bool operator()(const A &a, const B &b) const { return a.first < b.first; }
+};
+
+std::string text(const bench_key &k) { return std::string(reinterpret_cast<const char *>(k.data), k.len); }
 
 sorted make(const bench_list *l, size_t from, size_t to, size_t step) {
     sorted v;
-    for (size_t i = from; i < to; i += step)
-        v.emplace_back(std::string(reinterpret_cast<const char *>(l->key[i].data), l->key[i].len), l->val[i]);
-    std::sort(v.begin(), v.end(), by_key);
+    for (size_t i = from; i < to; i += step) v.emplace_back(text(l->key[i]), l->val[i]);
+    std::sort(v.begin(), v.end(), by_key());
     return v;
 }
 
-template <class Out>
-void combine(bench_algebra_op op, const sorted &a, const sorted &b, Out out) {
-    switch (op) {
-    case BENCH_JOIN: std::set_union(a.begin(), a.end(), b.begin(), b.end(), out, by_key); break;
-    case BENCH_MEET: std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), out, by_key); break;
-    case BENCH_SUBTRACT: std::set_difference(a.begin(), a.end(), b.begin(), b.end(), out, by_key); break;
+bool begins(const std::string &s, const std::string &prefix) { return s.compare(0, prefix.size(), prefix) == 0; }
+
+auto first_from(const sorted &v, const std::string &key) {
+    return std::lower_bound(v.begin(), v.end(), key, [](const pair &e, const std::string &k) { return e.first < k; });
+}
+
+auto first_from(const ordered &m, const std::string &key) { return m.lower_bound(key); }
+
+template <class In, class Out>
+void restrict_to(const In &a, const In &b, Out out) {
+    const std::string *last = nullptr;
+    for (const auto &prefix : b) {
+        if (last && begins(prefix.first, *last)) continue; // covered already
+        last = &prefix.first;
+        for (auto i = first_from(a, prefix.first); i != a.end() && begins(i->first, prefix.first); ++i) *out++ = *i;
     }
+}
+
+template <class In, class Out>
+void combine(bench_algebra_op op, const In &a, const In &b, Out out) {
+    by_key less;
+    switch (op) {
+    case BENCH_JOIN: std::set_union(a.begin(), a.end(), b.begin(), b.end(), out, less); break;
+    case BENCH_MEET: std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), out, less); break;
+    case BENCH_SUBTRACT: std::set_difference(a.begin(), a.end(), b.begin(), b.end(), out, less); break;
+    case BENCH_DIFFER: std::set_symmetric_difference(a.begin(), a.end(), b.begin(), b.end(), out, less); break;
+    case BENCH_RESTRICT: restrict_to(a, b, out); break;
+    }
+}
+
+template <class In>
+size_t to_map(bench_algebra_op op, const In &a, const In &b, uint64_t *ns) {
+    ordered out;
+    uint64_t start = bench_now();
+    combine(op, a, b, std::inserter(out, out.end()));
+    *ns = bench_now() - start;
+    return out.size();
+}
+
+size_t to_vector(bench_algebra_op op, const sorted &a, const sorted &b, uint64_t *ns) {
+    sorted out;
+    uint64_t start = bench_now();
+    combine(op, a, b, std::back_inserter(out));
+    *ns = bench_now() - start;
+    return out.size();
+}
+
+const sorted &vector_of(const void *v) { return *static_cast<const sorted *>(v); }
+const ordered &map_of(const void *v) { return *static_cast<const ordered *>(v); }
+
+// Pairs, then pairs of pairs; what is used up goes at once.
+sorted join_vectors(void *const *parts, size_t n) {
+    if (n == 1) return vector_of(parts[0]);
+    if (n == 2) {
+        sorted out;
+        combine(BENCH_JOIN, vector_of(parts[0]), vector_of(parts[1]), std::back_inserter(out));
+        return out;
+    }
+    sorted a = join_vectors(parts, n / 2), b = join_vectors(parts + n / 2, n - n / 2), out;
+    auto take = [](sorted::iterator i) { return std::make_move_iterator(i); };
+    std::set_union(take(a.begin()), take(a.end()), take(b.begin()), take(b.end()), std::back_inserter(out), by_key());
+    return out;
 }
 
 } // namespace
 
-extern "C" void *bench_std_make(const bench_list *l, size_t from, size_t to, size_t step) {
-    return new sorted(make(l, from, to, step));
+extern "C" const char *bench_std_name(bench_std_kind kind) {
+    static const char *const names[] = {"std::vector", "std::vector to std::map", "std::map"};
+    return names[kind];
 }
 
-extern "C" void bench_std_free(void *v) { delete static_cast<sorted *>(v); }
+extern "C" void *bench_std_make(bench_std_kind kind, const bench_list *l, size_t from, size_t to, size_t step) {
+    sorted v = make(l, from, to, step);
+    if (kind == BENCH_MAP) return new ordered(v.begin(), v.end());
+    return new sorted(std::move(v));
+}
 
-extern "C" size_t bench_std_vector(bench_algebra_op op, const void *a, const void *b, uint64_t *ns) {
-    sorted out;
+extern "C" void bench_std_free(bench_std_kind kind, void *v) {
+    if (kind == BENCH_MAP) delete static_cast<ordered *>(v);
+    else delete static_cast<sorted *>(v);
+}
+
+extern "C" size_t bench_std_combine(bench_std_kind kind, bench_algebra_op op, const void *a, const void *b,
+                                    uint64_t *ns) {
+    if (kind == BENCH_VECTOR) return to_vector(op, vector_of(a), vector_of(b), ns);
+    if (kind == BENCH_TO_MAP) return to_map(op, vector_of(a), vector_of(b), ns);
+    return to_map(op, map_of(a), map_of(b), ns);
+}
+
+extern "C" size_t bench_std_join_many(bench_std_kind kind, void *const *parts, size_t n, uint64_t *ns) {
     uint64_t start = bench_now();
-    combine(op, *static_cast<const sorted *>(a), *static_cast<const sorted *>(b), std::back_inserter(out));
+    if (kind == BENCH_MAP) {
+        ordered out = map_of(parts[0]);
+        for (size_t i = 1; i < n; i++) out.insert(map_of(parts[i]).begin(), map_of(parts[i]).end());
+        *ns = bench_now() - start;
+        return out.size();
+    }
+    sorted v = join_vectors(parts, n);
+    if (kind == BENCH_VECTOR) {
+        *ns = bench_now() - start;
+        return v.size();
+    }
+    ordered out(std::make_move_iterator(v.begin()), std::make_move_iterator(v.end()));
     *ns = bench_now() - start;
     return out.size();
 }
 
-extern "C" size_t bench_std_map(bench_algebra_op op, const void *a, const void *b, uint64_t *ns) {
-    std::map<std::string, uint64_t> out;
+extern "C" size_t bench_std_insert(void *map, const bench_list *l, uint64_t *ns) {
+    ordered &m = *static_cast<ordered *>(map);
+    std::vector<std::string> keys;
+    for (size_t i = 0; i < l->n; i++) keys.push_back(text(l->key[i]));
+    size_t before = m.size();
     uint64_t start = bench_now();
-    combine(op, *static_cast<const sorted *>(a), *static_cast<const sorted *>(b), std::inserter(out, out.end()));
+    for (size_t i = 0; i < l->n; i++) m.emplace(keys[i], l->val[i]);
     *ns = bench_now() - start;
-    return out.size();
+    size_t after = m.size();
+    if (after - before == l->n)
+        for (const std::string &k : keys) m.erase(k);
+    return after;
+}
+
+extern "C" uint64_t bench_std_sum(const void *map, uint64_t *ns) {
+    uint64_t sum = 0, start = bench_now();
+    for (const entry &e : map_of(map)) sum += e.second;
+    *ns = bench_now() - start;
+    return sum;
 }

@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+"""Turns the output of bench_algebra into tables: one per operation, a row per data set, with our figure, those of what
+one would do instead, and the goals with their verdicts. Lower is better everywhere.
+
+The goals against PathMap 0.3 compare with figures of one machine, which stand below: they say something only on a
+machine like it. All other goals compare what was measured in one run."""
+import argparse
+import sys
+
+DATASETS = ["words", "wordnet", "paths", "long", "logic", "u64dense", "u64sparse"]
+OURS, LOOP, PAIRS, MADE = "pathmap", "pathmap+loop", "pathmap+pairs", "pathmap+made"
+RIVALS = ["std::vector", "std::vector to std::map", "std::map"]
+ROUGHLY = 1.005  # a miss by less than the last digit shown is none
+
+# What PathMap 0.3 took: AMD EPYC, Zen 5 class, 2 cores; in the order of DATASETS.
+PATHMAP = {
+    "join_halves": [164, 174, 151, 143, 204, 15, 61],
+    "join_overlap": [186, 220, 199, 418, 413, 17, 179],
+    "meet_overlap": [524, 648, 587, 959, 1020, 28, 348],
+    "subtract_overlap": [488, 569, 525, 890, 838, 61, 371],
+    "join_clone_1pct": [18.6, 32, 10.4, 3.2, 1.1, 9.1, 21.6],
+    "meet_clone_1pct": [20.1, 35.3, 9.6, 5.0, 1.6, 9.1, 28],
+    "subtract_clone_1pct": [22.1, 45.7, 14.9, 5.9, 2.5, 58.7, 37],
+    "join_self": [30] * 7,
+    "count_all": [79, 102, 99, 143, 79, 3.9, 59],
+    "fold_jumping": [238, 301, 265, 436, 274, 37, 226],
+}
+
+# (operation, title, other ways to do it, goals); a goal is a factor and an engine, None for a figure that is given
+TABLES = [
+    ("join_halves", "Join of disjoint halves, ns per key", [LOOP, *RIVALS],
+     [(0.33, "PathMap 0.3"), (0.25, "std::vector to std::map")]),
+    ("join_overlap", "Join, two thirds overlapping, ns per key", [LOOP, *RIVALS],
+     [(0.33, "PathMap 0.3"), (0.25, "std::vector to std::map")]),
+    ("meet_overlap", "Meet, overlapping, ns per key of the result", [LOOP, *RIVALS], [(0.1, "PathMap 0.3")]),
+    ("subtract_overlap", "Subtract, overlapping, ns per key of the result", [LOOP, *RIVALS], [(0.1, "PathMap 0.3")]),
+    ("differ_overlap", "Symmetric difference, ns per key of the result", [LOOP, *RIVALS], []),
+    ("restrict_prefixes", "Restrict to the first halves of a key in a thousand, ns per key of the result",
+     [LOOP, *RIVALS], []),
+    ("join_16", "Join of 16 parts, ns per key", [PAIRS, LOOP, *RIVALS], [(1.0, PAIRS)]),
+    ("join_into_1pct", "Join of a small map into a hundred times larger one in place, ns per key of the small one",
+     [LOOP, "std::map"], []),
+    ("join_clone_1pct", "Join with a clone that differs in 1%, ms", [LOOP, *RIVALS], [(0.33, "PathMap 0.3")]),
+    ("meet_clone_1pct", "Meet with a clone that differs in 1%, ms", [LOOP, *RIVALS], [(0.33, "PathMap 0.3")]),
+    ("subtract_clone_1pct", "Subtract a clone that differs in 1%, ms", RIVALS, [(0.33, "PathMap 0.3")]),
+    ("join_rebuilt", "Join with an equal map that shares nothing, ms", [], []),
+    ("meet_rebuilt", "Meet with an equal map that shares nothing, ms", [], []),
+    ("subtract_rebuilt", "Subtract an equal map that shares nothing, ms", [], []),
+    ("join_self", "Join with itself, ns", [], [(3.0, "PathMap 0.3")]),
+    ("count_all", "Count all values, ns per key", [LOOP], [(2.0, None)]),
+    ("fold_jumping", "Fold, jumping, ns per key (others: add up while iterating)", [LOOP, "std::map"],
+     [(0.2, "PathMap 0.3")]),
+    ("fold_cached", "Fold, jumping and cached, ns per key", [], []),
+    ("hash", "Hash, ns per key", [], []),
+    ("merkleize", "Share by content, ns per key", [], []),
+    ("walk_meet_view", "Walk the meet of two maps as a view, ns per key of the result (other: make it, walk it)",
+     [MADE], []),
+]
+COUNTED = ["join_clone_1pct", "meet_clone_1pct", "subtract_clone_1pct"]
+DEEP = ["join_2e80", "meet_2e80", "subtract_2e80", "count_2e80", "hash_2e80", "fold_2e80"]
+
+
+def is_ours(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.readline().split() == ["#", "program", "bench_algebra"]
+
+
+class Results:
+    """What the files say: value by (engine, data set, operation); counts stand beside times."""
+
+    def __init__(self, medians=False):
+        self.other = "_min" if medians else "_med"
+        self.values = {}
+        self.notes, self.bad = [], []
+
+    def read(self, path):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            for number, line in enumerate(file, 1):
+                field = line.rstrip("\n").split("\t")
+                if line.startswith("#"):
+                    words = line[1:].split()
+                    if words and words[0] in ("compiler", "flags", "cpu", "cores", "runs") and words not in self.notes:
+                        self.notes.append(words)
+                elif field[0] == "BAD":
+                    self.bad.append(" ".join(field[1:]))
+                elif len(field) == 5:
+                    if not field[3].endswith(self.other):
+                        self.add(tuple(field[:3]), float(field[4]))
+                elif line.strip():
+                    raise ValueError("%s:%d: not `engine dataset op metric value`" % (path, number))
+
+    def add(self, key, value):
+        # the same set in several files: the best of them, as for samples of one run
+        self.values[key] = min(value, self.values.get(key, value))
+
+    def get(self, engine, dataset, op):
+        if engine == "PathMap 0.3":
+            return PATHMAP[op][DATASETS.index(dataset)] if dataset in DATASETS and op in PATHMAP else None
+        return self.values.get((engine, dataset, op))
+
+    def datasets(self):
+        found = {d for _, d, _ in self.values}
+        return [d for d in DATASETS if d in found] + sorted(found - set(DATASETS))
+
+
+def number(v):
+    if v is None:
+        return "-"
+    return "%.0f" % v if v >= 100 else "%.1f" % v if v >= 10 else "%.2f" % v
+
+
+def verdicts(r, dataset, op, goals):
+    """Answers the goals that can be judged, each (met, text)."""
+    ours, found = r.get(OURS, dataset, op), []
+    for factor, engine in goals:
+        other = 1.0 if engine is None else r.get(engine, dataset, op)
+        if ours is None or other is None:
+            continue
+        name = "" if engine is None else "%.2g x %s = " % (factor, engine)
+        found.append((ours <= factor * other * ROUGHLY, name + number(factor * other)))
+    return found
+
+
+def table_rows(r, op, others, goals):
+    rows = []
+    for dataset in r.datasets():
+        ours = r.get(OURS, dataset, op)
+        if ours is None:
+            continue
+        figures = [r.get(e, dataset, op) for e in others]
+        known = [f for f in figures if f is not None]
+        ratio = ["%.2f" % (ours / min(known)) if known else "-"] if others else []
+        text = "; ".join("%s %s" % ("met" if met else "MISSED", goal) for met, goal in verdicts(r, dataset, op, goals))
+        before = [number(r.get("PathMap 0.3", dataset, op))] if op in PATHMAP else []
+        rows.append([dataset, number(ours)] + [number(f) for f in figures] + ratio + before +
+                    ([text or "-"] if goals else []))
+    head = ["data set", OURS] + others + (["ratio to the best"] if others else [])
+    head += (["PathMap 0.3"] if op in PATHMAP else []) + (["goals (at most)"] if goals else [])
+    return [head] + rows if rows else []
+
+
+def counted_rows(r):
+    """How many nodes a result has for itself."""
+    rows = []
+    for op in COUNTED:
+        for dataset in r.datasets():
+            counts = [r.get(OURS, dataset, "%s_%s" % (op, what)) for what in ("made", "shared", "whole")]
+            if None not in counts:
+                rows.append([op, dataset] + ["%d" % c for c in counts])
+    return [["operation", "data set", "made", "shared", "in all"]] + rows if rows else []
+
+
+def deep_rows(r):
+    found = [(op, [v for (_, _, o), v in r.values.items() if o == op]) for op in DEEP]
+    rows = [[op.split("_", maxsplit=1)[0], "%.4f" % (min(v) / 1e6)] for op, v in found if v]
+    return [["operation", "ms"]] + rows if rows else []
+
+
+def tables(r):
+    found = [(title, table_rows(r, op, others, goals)) for op, title, others, goals in TABLES]
+    found.append(("Nodes of the results of clones that differ in 1%", counted_rows(r)))
+    found.append(("2^80 values in a trie that shares each level", deep_rows(r)))
+    return [(title, rows) for title, rows in found if rows]
+
+
+def score(r):
+    judged = [met for op, _, _, goals in TABLES for d in r.datasets() for met, _ in verdicts(r, d, op, goals)]
+    return "Goals of algebra: %d met, %d missed." % (sum(judged), len(judged) - sum(judged))
+
+
+def introduction(r):
+    text = ("# Measurements of algebra\n\nMade by `bench/report_algebra.py` from the output of `bench_algebra`; lower "
+            "is better.\nThe figures of PathMap 0.3 are of another run, on one machine. \"+loop\" iterates one map and "
+            "writes into another;\nof the C++ ones, \"std::vector to std::map\" merges sorted vectors into a new map."
+            "\n\n%s\n\n" % score(r))
+    return text + "".join("- %s\n" % " ".join(words) for words in r.notes)
+
+
+def markdown(rows):
+    words = {"data set", "operation", "goals (at most)"}
+    rule = "|" + "|".join("---" if cell in words else "---:" for cell in rows[0]) + "|\n"
+    lines = ["| " + " | ".join(row) + " |\n" for row in rows]
+    return lines[0] + rule + "".join(lines[1:])
+
+
+def show(found, out):
+    for title, rows in found:
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        out.write("\n%s\n" % title)
+        for row in rows:
+            out.write("  " + "  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser.add_argument("files", metavar="TSV", nargs="+")
+    parser.add_argument("--markdown", metavar="FILE", help="also write the tables as markdown")
+    parser.add_argument("--med", action="store_true", help="medians instead of minima")
+    options = parser.parse_args()
+    r = Results(options.med)
+    for path in options.files:
+        r.read(path)
+    if not r.values:
+        sys.exit("no results")
+    found = tables(r)
+    show(found, sys.stdout)
+    print("\n" + score(r))
+    if options.markdown:
+        with open(options.markdown, "w", encoding="utf-8") as out:
+            out.write(introduction(r) + "".join("\n## %s\n\n%s" % (t, markdown(rows)) for t, rows in found))
+    for line in r.bad:
+        print("BAD " + line)
+    sys.exit(1 if r.bad else 0)
+
+
+if __name__ == "__main__":
+    main()
