@@ -44,6 +44,7 @@ help:
 	@echo 'make examples      build and run the examples'
 	@echo 'make run DIR=..    index the headers below a folder (/usr/include)'
 	@echo 'make bench         build the measuring programs                 bench-smoke: run them on a few keys'
+	@echo 'make bench-algebra-report   measure algebra on every key file, with tables of goals met and missed'
 
 check:
 	@$(CHECK) all

@@ -18,7 +18,10 @@ interning_headers := bench/bench.h bench/rivals_interning/engine.h
 
 .PHONY: bench bench-interning bench-interning-run
 
+# Its rivals are in C++.
+ifneq ($(shell command -v $(firstword $(BENCH_CXX)) 2>/dev/null),)
 bench: bench-interning
+endif
 bench-interning: $(BUILD)/bench_interning
 
 $(BUILD)/bench_interning: $(interning_dir)/bench_interning.o $(interning_dir)/interning_ours.o \

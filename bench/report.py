@@ -4,13 +4,15 @@ rival, the best rival of any kind, and the goals with their verdicts.
 
 A verdict compares only figures of the same data set that were measured in the same run. Lower is better everywhere.
 
-What bench_threads printed goes into tables and curves of its own: see report_threads.py.
+What bench_threads printed goes into tables and curves of its own, what bench_algebra printed into tables of its own:
+see report_threads.py and report_algebra.py.
 """
 import argparse
 import os
 import re
 import sys
 
+import report_algebra
 import report_threads
 
 DATASETS = ["words", "wordnet", "paths", "long", "logic", "u64dense", "u64sparse"]
@@ -335,6 +337,18 @@ def report_of_threads(files, options):
     return t.bad
 
 
+def report_of_algebra(files, options):
+    r = report_algebra.Results(options.med)
+    for path in files:
+        r.read(path)
+    found = report_algebra.tables(r)
+    show_text(found, sys.stdout)
+    print("\n" + report_algebra.score(r))
+    if options.markdown and found:
+        replace_section(options.markdown, report_algebra.section(r))
+    return r.bad
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("files", metavar="TSV", nargs="+")
@@ -345,8 +359,10 @@ def main():
     parser.add_argument("--without", metavar="A,B", default="", help="leave these engines out")
     options = parser.parse_args()
     threads = [path for path in options.files if report_threads.is_ours(path)]
-    maps = [path for path in options.files if path not in threads]
+    algebra = [path for path in options.files if report_algebra.is_ours(path)]
+    maps = [path for path in options.files if path not in threads + algebra]
     bad = report_maps(maps, options) if maps else []
+    bad += report_of_algebra(algebra, options) if algebra else []
     bad += report_of_threads(threads, options) if threads else []
     for line in bad:
         print("BAD " + line)

@@ -183,6 +183,10 @@ def markdown(rows):
     return lines[0] + rule + "".join(lines[1:])
 
 
+def section(r):
+    return introduction(r) + "".join("\n## %s\n\n%s" % (title, markdown(rows)) for title, rows in tables(r))
+
+
 def show(found, out):
     for title, rows in found:
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -207,7 +211,7 @@ def main():
     print("\n" + score(r))
     if options.markdown:
         with open(options.markdown, "w", encoding="utf-8") as out:
-            out.write(introduction(r) + "".join("\n## %s\n\n%s" % (t, markdown(rows)) for t, rows in found))
+            out.write(section(r))
     for line in r.bad:
         print("BAD " + line)
     sys.exit(1 if r.bad else 0)
