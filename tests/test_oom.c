@@ -172,3 +172,45 @@ static void sweep(kind k) {
 TEST(oom_maps_of_words_survive) { sweep(WORDS); }
 TEST(oom_maps_of_units_survive) { sweep(UNIT); }
 TEST(oom_maps_of_counted_values_survive) { sweep(COUNTED); }
+
+/* Keys of three letters: lines fill up with few groups each, which move up where the line above has room. */
+static size_t make_crowded_key(uint8_t *key, uint32_t *state) {
+    size_t len = 3 + (*state >> 16) % 8;
+    for (size_t i = 0; i < len; i++) {
+        *state = *state * 1103515245u + 12345u;
+        key[i] = (uint8_t)"abz"[(*state >> 16) % 3];
+    }
+    return len;
+}
+
+TEST(oom_insertions_into_full_lines_survive) {
+    for (unsigned unit = 0; unit < 2; unit++) {
+        pm_map m = pm_new(unit ? pm_ops_unit() : NULL, NULL);
+        static uint8_t keys[1500][16];
+        static size_t len[1500];
+        uint64_t count = 0, was = 0;
+        uint32_t state = 1;
+        for (size_t i = 0; i < 1500; i++) {
+            pm_status s = PM_NOMEM;
+            len[i] = make_crowded_key(keys[i], &state);
+            CHECK_OK(pm_val_count(&m, &was));
+            for (uint64_t n = 1; s != PM_OK; n++) {
+                check_fail_alloc(n);
+                s = pm_set(&m, keys[i], len[i], i, NULL);
+                check_fail_alloc(0);
+                if (s == PM_OK) break;
+                CHECK_EQ(s, PM_NOMEM);
+                sound(&m);
+                CHECK_OK(pm_val_count(&m, &count));
+                CHECK_EQ(count, was);
+            }
+            sound(&m);
+            CHECK(pm_contains(&m, keys[i], len[i]));
+        }
+        for (size_t i = 0; i < 1500; i++) CHECK(pm_contains(&m, keys[i], len[i]));
+        pm_stats stats;
+        CHECK_OK(pm_get_stats(&m, &stats));
+        CHECK_NOTE(stats.max_depth <= 4, "%zu nodes deep", stats.max_depth); /* 5 if lines were only divided */
+        pm_drop(&m);
+    }
+}

@@ -4,7 +4,8 @@
    How a full line is divided (build): its entries are grouped by first byte.
      a  While there are fewer than 20 groups, the group whose removal frees most bytes moves to a line of its own, and a
         child entry with the group's whole common prefix takes its place.
-     b  Otherwise, or when nothing can be gained, the line becomes a byte node. */
+     b  Otherwise, or when nothing can be gained, the line becomes a byte node.
+   A full line of few groups that hangs from a line with room is not divided but dissolved into it (hoist). */
 #include "22_node_line.c"
 #include "23_node_byte.c"
 
@@ -397,8 +398,126 @@ static bool pm__line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p, 
     return true;
 }
 
-/* Inserts an entry before `pos` into the line in *slot, which may be shared. False: no memory, nothing changed. */
-static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e) {
+/* The entry of a line through which a walk came to the line below. */
+typedef struct pm__above {
+    pm__ref *slot; /* the line above, the caller's alone; NULL: the walk came from elsewhere */
+    unsigned i;
+} pm__above;
+
+enum { PM__HOIST_GROUPS = 6, PM__HOIST_SINGLES = 2 };
+
+/* What a full line becomes in the line above: an entry for each group, or for each member of a small one. */
+typedef struct pm__hoist {
+    unsigned n;
+    size_t used, plen;
+    pm__ent out[PM__LINE_ENTRIES];
+    struct {
+        unsigned lo, hi; /* entries of the full line that go below this one; lo == hi: none */
+        size_t q;        /* bytes of their suffixes that this one takes */
+    } below[PM__LINE_ENTRIES];
+    uint8_t path[2 * PM__SUFFIX_MAX]; /* from the line above to the entries: suffix and prefix */
+    uint8_t bytes[PM__LINE_BYTES];    /* of the suffixes of `out` */
+} pm__hoist;
+
+/* Adds an entry that takes the first `len` bytes of e's suffix. False: no room. */
+static bool pm__hoist_add(pm__hoist *h, const pm__ent *e, size_t len, bool child) {
+    uint8_t *at = h->bytes + h->used;
+    size_t all = h->plen + len;
+    if (h->n == PM__LINE_ENTRIES || all > PM__SUFFIX_MAX || h->used + all > sizeof h->bytes) return false;
+    memcpy(at, h->path, h->plen);
+    if (len) at[h->plen] = e->first;
+    if (len > 1) memcpy(at + h->plen + 1, e->rest, len - 1);
+    h->out[h->n] = pm__ent_make(at, all, child, e->pay);
+    h->below[h->n].lo = h->below[h->n].hi = 0;
+    h->n++;
+    h->used += all;
+    return true;
+}
+
+/* True if the entries have few groups, and the line above has room for so many more. */
+static bool pm__hoist_worth(const pm__line *u, const pm__ent *ents, unsigned n) {
+    unsigned groups = 0, max = PM__LINE_ENTRIES + 1u - u->n;
+    if (max > PM__HOIST_GROUPS) max = PM__HOIST_GROUPS;
+    for (unsigned i = ents[0].len == 0; i < n; i = pm__build_group(ents, n, i, 0))
+        if (++groups > max) return false;
+    return true;
+}
+
+/* Divides the entries of the full line. False: no room. */
+static bool pm__hoist_plan(const pm__cx *cx, pm__hoist *h, const pm__ent *ents, unsigned n) {
+    unsigned start = ents[0].len == 0, first;
+    size_t q;
+    if (start && !pm__hoist_add(h, &ents[0], 0, false)) return false;
+    for (unsigned i = start, j; i < n; i = j) {
+        j = pm__build_group(ents, n, i, 0);
+        if (j - i <= PM__HOIST_SINGLES) {
+            for (; i < j; i++)
+                if (!pm__hoist_add(h, &ents[i], ents[i].len, ents[i].child)) return false;
+            continue;
+        }
+        (void)pm__build_gain(cx, ents, i, j, 0, &q, &first);
+        if (first > i && !pm__hoist_add(h, &ents[i], q, false)) return false;
+        if (!pm__hoist_add(h, &ents[first], q, true)) return false;
+        h->below[h->n - 1].lo = first, h->below[h->n - 1].hi = j, h->below[h->n - 1].q = q;
+    }
+    return true;
+}
+
+/* Makes the line above anew from its entries, of which `up` is replaced by the plan's. Answers as pm__line_hoist. */
+static int pm__hoist_commit(const pm__cx *cx, const pm__hoist *h, const pm__above *up, const pm__ent *above,
+                            const pm__ent *ents, unsigned n) {
+    const pm__line *u = (const pm__line *)pm__ref_ptr(*up->slot);
+    pm__ent all[2 * PM__LINE_ENTRIES];
+    pm__builder b;
+    unsigned total = u->n - 1u + h->n;
+    memcpy(all, above, up->i * sizeof *all);
+    memcpy(all + up->i, h->out, h->n * sizeof *all);
+    memcpy(all + up->i + h->n, above + up->i + 1, (u->n - up->i - 1u) * sizeof *all);
+    size_t size = pm__build_fits(cx, all, total, u->plen, 0);
+    if (!size) return 0;
+    b.cx = cx;
+    b.made = 0;
+    memcpy(b.ents, ents, n * sizeof *ents);
+    bool ok = true;
+    for (unsigned i = 0; ok && i < h->n; i++) {
+        unsigned lo = h->below[i].lo, hi = h->below[i].hi;
+        if (lo < hi) ok = (all[up->i + i].pay = pm__build(&b, NULL, 0, b.ents + lo, hi - lo, h->below[i].q)) != 0;
+    }
+    pm__line *y = ok ? pm__line_encode(cx, size, pm__line_heap(u), u->plen, all, total, 0, 0) : NULL;
+    if (!y) {
+        pm__builder_undo(&b);
+        return -1;
+    }
+    pm__mem_free(pm__ref_ptr(*up->slot), pm__line_size(u));
+    *up->slot = pm__ref_make(y, PM__LINE, size);
+    return 1;
+}
+
+/* Where the line above has room, the groups of a full line move up as entries there, and the line is gone; so a trie
+   stays shallow. `ents` are the line's n entries, one more than it can hold; it is the caller's alone. Answers 1 done,
+   0 not to be done, -1 no memory. */
+static PM__NOINLINE int pm__line_hoist(const pm__cx *cx, const pm__above *up, pm__line *x, const pm__ent *ents,
+                                       unsigned n) {
+    const pm__line *u = (const pm__line *)pm__ref_ptr(*up->slot);
+    pm__ent above[PM__LINE_ENTRIES];
+    pm__hoist h;
+    if (!pm__hoist_worth(u, ents, n)) return 0;
+    h.n = 0, h.used = 0;
+    pm__line_decode(u, above);
+    const pm__ent *c = &above[up->i];
+    h.plen = (size_t)c->len + x->plen;
+    h.path[0] = c->first;
+    memcpy(h.path + 1, c->rest, c->len - 1u);
+    memcpy(h.path + c->len, pm__line_heap(x), x->plen);
+    if (!pm__hoist_plan(cx, &h, ents, n) || u->n - 1u + h.n > PM__LINE_ENTRIES) return 0;
+    int done = pm__hoist_commit(cx, &h, up, above, ents, n);
+    if (done > 0) pm__mem_free(x, pm__line_size(x));
+    return done;
+}
+
+/* Inserts an entry before `pos` into the line in *slot, which may be shared. If it is full and not shared, the line
+   above may change in its place. False: no memory, nothing changed. */
+static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e, const pm__above *up) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     unsigned stored = e->child || !cx->unit;
     size_t size = pm__line_need(x->n + 1u, pm__line_heap_len(x) + (e->len ? e->len - 1u : 0u),
@@ -409,6 +528,10 @@ static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const
         pm__line_decode(x, ents);
         memmove(ents + pos + 1, ents + pos, (x->n - pos) * sizeof *ents);
         ents[pos] = *e;
+        if (unique && up->slot) {
+            int done = pm__line_hoist(cx, up, x, ents, x->n + 1u);
+            if (done) return done > 0;
+        }
         return pm__line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
     }
     if (unique && size <= pm__line_size(x)) {

@@ -186,6 +186,7 @@ typedef struct pm__add {
     size_t len;
     pm__ent e;       /* suffix of at most PM__SUFFIX_MAX bytes */
     size_t chained;  /* nodes of the chain made for it */
+    pm__above up;    /* how the walk came to the node */
 } pm__add;
 
 static bool pm__add_make(const pm__cx *cx, pm__add *a, const uint8_t *s, size_t len, bool child, uint64_t pay) {
@@ -278,12 +279,12 @@ static bool pm__line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
     pm__ent e = a->e, ents[PM__LINE_ENTRIES];
     if (m < x->plen) return pm__line_split(cx, slot, m, a);
     if (m) e = pm__ent_make(a->s + m, rest, e.child, e.pay);
-    if (rest == 0) return pm__line_insert(cx, slot, 0, &e);
+    if (rest == 0) return pm__line_insert(cx, slot, 0, &e, &a->up);
     pm__line_seek k = pm__line_find(x, a->s + m, rest);
     bool at = k.lo < k.hi && pm__line_suffix(x, k.lo) == rest, child = at && pm__line_is_child(x, k.lo);
     bool here = child && !*pm__line_child(x, k.lo);
     if (k.child < 0 && !here) /* a value stands before the child of the same suffix */
-        return pm__line_insert(cx, slot, k.lo + (at && !child), &e);
+        return pm__line_insert(cx, slot, k.lo + (at && !child), &e, &a->up);
     pm__line_decode(x, ents); /* a dangling location gives way to what now lies at or below it */
     ents[k.child < 0 ? k.lo : (unsigned)k.child] = e;
     return pm__line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
@@ -325,6 +326,7 @@ static pm__ref *pm__any_step(const pm__cx *cx, pm__ref *slot, const uint8_t *s, 
 static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay,
                          pm_opt *old) {
     pm__add a;
+    a.up.slot = NULL, a.up.i = 0;
     while (*slot) {
         pm__ref r = *slot;
         pm__ref_prefetch(r);
@@ -341,6 +343,7 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
                 return pm__byte_put(cx, slot, s, len, child, pay);
             if (!(slot = pm__byte_child_mut(cx, x, *s))) return false;
             s++, len--;
+            a.up.slot = NULL;
             continue;
         }
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
@@ -366,6 +369,7 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
             return true;
         }
         size_t used = x->plen + pm__line_suffix(x, (unsigned)i);
+        a.up.slot = slot, a.up.i = (unsigned)i;
         slot = pm__line_child(x, (unsigned)i);
         s += used, len -= used;
     }
