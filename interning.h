@@ -894,6 +894,29 @@ INTERN__INLINE bool intern__place_of(const intern__writer *w, uint64_t serial, u
     return INTERN__LIKELY(delta != 0);
 }
 
+/* The bytes of a serial; false if it is not issued. Records of a slab follow each other, so the entry of the next
+   serial, which mostly lies in the same line of memory, tells a short key's length: the record itself is not touched,
+   and whoever goes on to another symbol does not wait for it. */
+INTERN__INLINE bool intern__bytes_of(const intern__writer *w, uint64_t serial, const uint8_t **bytes, size_t *len) {
+    uint64_t base, first;
+    const _Atomic uint32_t *entry = intern__index_at(w, serial, &base);
+    if (INTERN__UNLIKELY(!entry)) return false;
+    uint32_t delta = INTERN__LOAD(entry, INTERN__ACQUIRE); /* pairs with intern__writer_commit */
+    if (INTERN__UNLIKELY(delta == 0)) return false;
+    bool last = (serial + 1) % ((uint64_t)1 << INTERN__PAGE_BITS) == 0;
+    uint32_t size = (last ? 0 : INTERN__LOAD(entry + 1, INTERN__RELAXED)) - delta;
+    uint64_t place = base + delta - 1;
+    const uint8_t *record = intern__record_at(w, place, &first);
+    bool same_slab = (place + size) >> INTERN__SLAB_BITS == place >> INTERN__SLAB_BITS;
+    if (INTERN__LIKELY(same_slab && size - 3 < INTERN__LONG)) {
+        *bytes = record + 3;
+        *len = size - 3;
+    } else {
+        *bytes = intern__record_bytes(record, len);
+    }
+    return true;
+}
+
 /* Adding */
 
 /* Only the owner counts, so a load and a store do. */
@@ -1510,13 +1533,11 @@ INTERN__INLINE uint64_t intern__serial_of(intern_symbol s) { return s & INTERN__
 INTERN__INLINE unsigned intern__slot_of(intern_symbol s) { return s >> INTERN_SERIAL_BITS & 255; }
 
 INTERN_API const void *intern_bytes(const intern_table *t, intern_symbol s, size_t *len) {
-    uint64_t place, first;
+    const uint8_t *bytes;
     size_t n;
     unsigned slot = intern__slot_of(s);
     if (INTERN__UNLIKELY(!t || slot >= INTERN_WRITERS)) return NULL;
-    const intern__writer *w = &t->writer[slot];
-    if (INTERN__UNLIKELY(!intern__place_of(w, intern__serial_of(s), &place))) return NULL;
-    const uint8_t *bytes = intern__record_bytes(intern__record_at(w, place, &first), &n);
+    if (INTERN__UNLIKELY(!intern__bytes_of(&t->writer[slot], intern__serial_of(s), &bytes, &n))) return NULL;
     if (len) *len = n;
     return bytes;
 }
@@ -1715,7 +1736,6 @@ INTERN_API intern_status intern_get_or_insert_many(intern_table *t, const intern
 }
 
 INTERN_API size_t intern_bytes_many(const intern_table *t, const intern_symbol *symbols, size_t n, intern_key *out) {
-    const uint8_t *record[INTERN__FLIGHT];
     size_t found = 0;
     if (!t || !symbols || !out) return 0;
     for (size_t at = 0, m; at < n; at += m) {
@@ -1725,20 +1745,14 @@ INTERN_API size_t intern_bytes_many(const intern_table *t, const intern_symbol *
             unsigned slot = intern__slot_of(symbols[at + i]);
             if (slot < INTERN_WRITERS) INTERN__PREFETCH(intern__index_at(&t->writer[slot], serial, &base));
         }
-        for (size_t i = 0; i < m; i++) {
-            uint64_t place, first, serial = intern__serial_of(symbols[at + i]);
-            unsigned slot = intern__slot_of(symbols[at + i]);
-            record[i] = NULL;
-            if (slot >= INTERN_WRITERS || !intern__place_of(&t->writer[slot], serial, &place)) continue;
-            record[i] = intern__record_at(&t->writer[slot], place, &first);
-            INTERN__PREFETCH(record[i]);
-        }
-        for (size_t i = 0; i < m; i++) {
-            out[at + i].data = NULL;
-            out[at + i].len = 0;
-            if (!record[i]) continue;
-            out[at + i].data = intern__record_bytes(record[i], &out[at + i].len);
-            found++;
+        for (size_t i = at; i < at + m; i++) {
+            const uint8_t *bytes = NULL;
+            size_t len = 0;
+            unsigned slot = intern__slot_of(symbols[i]);
+            if (slot < INTERN_WRITERS)
+                found += intern__bytes_of(&t->writer[slot], intern__serial_of(symbols[i]), &bytes, &len);
+            out[i].data = bytes;
+            out[i].len = len;
         }
     }
     return found;

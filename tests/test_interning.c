@@ -398,6 +398,36 @@ TEST(keys_larger_than_a_slab_are_kept_whole) {
     CHECK_EQ(check_live_blocks(), 0);
 }
 
+/* A length is read from where the next record begins; not at the ends of pages and slabs, nor of long keys. */
+TEST(lengths_are_right_at_the_ends_of_pages_and_slabs_and_before_there_is_a_next_symbol) {
+    enum { N = 6000 };
+    static const size_t lens[] = {6, 251, 252, 253, 254, 255, 256, 257, 258, 259, 265, 266, 267, 600};
+    intern_table *t = table_new();
+    intern_permit p = permit_new(t);
+    intern_symbol *symbol = malloc(N * sizeof *symbol);
+    intern_key *many = malloc(N * sizeof *many);
+    unsigned char key[600];
+    CHECK(symbol && many);
+    for (size_t i = 0; i < N; i++) {
+        size_t want = lens[i % (sizeof lens / sizeof lens[0])], len = 0;
+        memset(key, (int)(i & 255), sizeof key);
+        key[4] = (unsigned char)i, key[5] = (unsigned char)(i >> 8); /* tells keys of one length apart */
+        symbol[i] = add(t, &p, key, want);
+        const void *data = intern_bytes(t, symbol[i], &len);
+        CHECK(data && len == want && memcmp(data, key, want) == 0);
+    }
+    CHECK_EQ(intern_bytes_many(t, symbol, N, many), N);
+    for (size_t i = 0; i < N; i++) {
+        size_t len = 0;
+        CHECK(intern_bytes(t, symbol[i], &len) == many[i].data);
+        CHECK_EQ(len, lens[i % (sizeof lens / sizeof lens[0])]);
+        CHECK_EQ(many[i].len, len);
+    }
+    free(symbol), free(many);
+    CHECK_OK(intern_permit_release(&p));
+    intern_table_free(t);
+}
+
 TEST(bytes_do_not_move_while_the_table_grows) {
     enum { N = 20000 };
     intern_table *t = table_new();

@@ -171,6 +171,29 @@ INTERN__INLINE bool intern__place_of(const intern__writer *w, uint64_t serial, u
     return INTERN__LIKELY(delta != 0);
 }
 
+/* The bytes of a serial; false if it is not issued. Records of a slab follow each other, so the entry of the next
+   serial, which mostly lies in the same line of memory, tells a short key's length: the record itself is not touched,
+   and whoever goes on to another symbol does not wait for it. */
+INTERN__INLINE bool intern__bytes_of(const intern__writer *w, uint64_t serial, const uint8_t **bytes, size_t *len) {
+    uint64_t base, first;
+    const _Atomic uint32_t *entry = intern__index_at(w, serial, &base);
+    if (INTERN__UNLIKELY(!entry)) return false;
+    uint32_t delta = INTERN__LOAD(entry, INTERN__ACQUIRE); /* pairs with intern__writer_commit */
+    if (INTERN__UNLIKELY(delta == 0)) return false;
+    bool last = (serial + 1) % ((uint64_t)1 << INTERN__PAGE_BITS) == 0;
+    uint32_t size = (last ? 0 : INTERN__LOAD(entry + 1, INTERN__RELAXED)) - delta;
+    uint64_t place = base + delta - 1;
+    const uint8_t *record = intern__record_at(w, place, &first);
+    bool same_slab = (place + size) >> INTERN__SLAB_BITS == place >> INTERN__SLAB_BITS;
+    if (INTERN__LIKELY(same_slab && size - 3 < INTERN__LONG)) {
+        *bytes = record + 3;
+        *len = size - 3;
+    } else {
+        *bytes = intern__record_bytes(record, len);
+    }
+    return true;
+}
+
 /* Adding */
 
 /* Only the owner counts, so a load and a store do. */

@@ -249,13 +249,11 @@ INTERN__INLINE uint64_t intern__serial_of(intern_symbol s) { return s & INTERN__
 INTERN__INLINE unsigned intern__slot_of(intern_symbol s) { return s >> INTERN_SERIAL_BITS & 255; }
 
 INTERN_API const void *intern_bytes(const intern_table *t, intern_symbol s, size_t *len) {
-    uint64_t place, first;
+    const uint8_t *bytes;
     size_t n;
     unsigned slot = intern__slot_of(s);
     if (INTERN__UNLIKELY(!t || slot >= INTERN_WRITERS)) return NULL;
-    const intern__writer *w = &t->writer[slot];
-    if (INTERN__UNLIKELY(!intern__place_of(w, intern__serial_of(s), &place))) return NULL;
-    const uint8_t *bytes = intern__record_bytes(intern__record_at(w, place, &first), &n);
+    if (INTERN__UNLIKELY(!intern__bytes_of(&t->writer[slot], intern__serial_of(s), &bytes, &n))) return NULL;
     if (len) *len = n;
     return bytes;
 }

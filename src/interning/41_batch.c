@@ -89,7 +89,6 @@ INTERN_API intern_status intern_get_or_insert_many(intern_table *t, const intern
 }
 
 INTERN_API size_t intern_bytes_many(const intern_table *t, const intern_symbol *symbols, size_t n, intern_key *out) {
-    const uint8_t *record[INTERN__FLIGHT];
     size_t found = 0;
     if (!t || !symbols || !out) return 0;
     for (size_t at = 0, m; at < n; at += m) {
@@ -99,20 +98,14 @@ INTERN_API size_t intern_bytes_many(const intern_table *t, const intern_symbol *
             unsigned slot = intern__slot_of(symbols[at + i]);
             if (slot < INTERN_WRITERS) INTERN__PREFETCH(intern__index_at(&t->writer[slot], serial, &base));
         }
-        for (size_t i = 0; i < m; i++) {
-            uint64_t place, first, serial = intern__serial_of(symbols[at + i]);
-            unsigned slot = intern__slot_of(symbols[at + i]);
-            record[i] = NULL;
-            if (slot >= INTERN_WRITERS || !intern__place_of(&t->writer[slot], serial, &place)) continue;
-            record[i] = intern__record_at(&t->writer[slot], place, &first);
-            INTERN__PREFETCH(record[i]);
-        }
-        for (size_t i = 0; i < m; i++) {
-            out[at + i].data = NULL;
-            out[at + i].len = 0;
-            if (!record[i]) continue;
-            out[at + i].data = intern__record_bytes(record[i], &out[at + i].len);
-            found++;
+        for (size_t i = at; i < at + m; i++) {
+            const uint8_t *bytes = NULL;
+            size_t len = 0;
+            unsigned slot = intern__slot_of(symbols[i]);
+            if (slot < INTERN_WRITERS)
+                found += intern__bytes_of(&t->writer[slot], intern__serial_of(symbols[i]), &bytes, &len);
+            out[i].data = bytes;
+            out[i].len = len;
         }
     }
     return found;
