@@ -12,7 +12,7 @@
 #include "../pathmap.h"
 #include "parallel.h"
 
-enum { REVISIONS = 1001, ASKING = 2, KEY = 64 };
+enum { REVISIONS = 20001, ASKING = 2, KEY = 64 };
 
 typedef struct knowledge {
     pm_map facts;
@@ -144,16 +144,19 @@ int main(void) {
     };
     knowledge kb = {.facts = pm_new(pm_ops_unit(), NULL), .revising = 2};
     asking asked[ASKING];
+    pthread_t thread[ASKING + 2];
     pm_wz w;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) put(&kb.facts, known[i], 0);
     must(pm_head_new(&kb.facts, &kb.head));
     print_answers("before", &kb);
 
-    pthread_t whale = start(move_the_whale, &kb), teacher = start(teach_and_forget, &kb);
-    for (int i = 0; i < ASKING; i++) asked[i].kb = &kb;
-    run_each(ask, asked, sizeof asked[0], ASKING);
-    finish(whale);
-    finish(teacher);
+    for (int i = 0; i < ASKING; i++) {
+        asked[i].kb = &kb;
+        thread[i] = start(ask, &asked[i]);
+    }
+    thread[ASKING] = start(move_the_whale, &kb);
+    thread[ASKING + 1] = start(teach_and_forget, &kb);
+    for (int i = 0; i < ASKING + 2; i++) finish(thread[i]);
     for (int i = 0; i < ASKING; i++)
         printf("asked during revisions: the whale was %s an animal, and %s one thing\n",
                asked[i].always_animal ? "always" : "not always", asked[i].always_one ? "always" : "not always");

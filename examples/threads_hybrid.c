@@ -16,7 +16,7 @@
 #include "../pathmap.h"
 #include "parallel.h"
 
-enum { STORES = 3, READERS = 2, SHELVES = 4, GOODS = 100, MOVES = 2000 };
+enum { STORES = 3, READERS = 2, SHELVES = 4, GOODS = 100, MOVES = 20000 };
 
 static const char *const stores[STORES] = {"harbour/", "market/", "station/"};
 
@@ -114,14 +114,14 @@ int main(void) {
     must(pm_head_new(&goods, &s.head));
     must(pm_head_read(s.head, NULL, 0, &early));
 
+    for (unsigned i = 0; i < READERS; i++) {
+        auditors[i].shop = &s;
+        thread[i] = start(audit, &auditors[i]);
+    }
     for (unsigned i = 0; i < STORES; i++) {
         clerks[i].shop = &s;
         clerks[i].number = i;
-        thread[i] = start(move_goods, &clerks[i]);
-    }
-    for (unsigned i = 0; i < READERS; i++) {
-        auditors[i].shop = &s;
-        thread[STORES + i] = start(audit, &auditors[i]);
+        thread[READERS + i] = start(move_goods, &clerks[i]);
     }
     for (unsigned i = 0; i < STORES + READERS; i++) finish(thread[i]);
 

@@ -14,7 +14,7 @@
 #include "../pathmap.h"
 #include "parallel.h"
 
-enum { READERS = 2, WRITERS = 2, ROUNDS = 500 };
+enum { READERS = 2, WRITERS = 2, ROUNDS = 3000 };
 
 static const char *const hosts[] = {"alpha", "beta", "gamma"};
 enum { HOSTS = sizeof hosts / sizeof hosts[0] };
@@ -106,14 +106,16 @@ int main(void) {
     pm_map empty = {0};
     router r = {.writing = WRITERS};
     reader readers[READERS];
-    pthread_t writer[WRITERS];
+    pthread_t thread[READERS + WRITERS];
     must(pm_shared_new(&empty, &r.routes));
     must(pm_shared_update(r.routes, next_version, NULL));
     print_routes("at first", r.routes);
-    for (int i = 0; i < WRITERS; i++) writer[i] = start(change_routes, &r);
-    for (int i = 0; i < READERS; i++) readers[i].router = &r;
-    run_each(follow_routes, readers, sizeof readers[0], READERS);
-    for (int i = 0; i < WRITERS; i++) finish(writer[i]);
+    for (int i = 0; i < READERS; i++) {
+        readers[i].router = &r;
+        thread[i] = start(follow_routes, &readers[i]);
+    }
+    for (int i = 0; i < WRITERS; i++) thread[READERS + i] = start(change_routes, &r);
+    for (int i = 0; i < READERS + WRITERS; i++) finish(thread[i]);
     for (int i = 0; i < READERS; i++)
         printf("reader %d: versions were %s and %s\n", i, readers[i].whole ? "whole" : "mixed",
                readers[i].in_order ? "in order" : "out of order");

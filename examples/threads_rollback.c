@@ -75,7 +75,7 @@ static unsigned best_plan(const pm_map *stock) {
 typedef struct kitchen {
     pm_head *head;
     atomic_uint *cooking;
-    unsigned number, first, filled, refused;
+    unsigned first, filled, refused;
     char root[16];
 } kitchen;
 
@@ -93,9 +93,10 @@ static bool sell(pm_wz *w, const char *const *items) {
     for (int i = 0; ok && i < ITEMS_MAX && items[i]; i++) {
         pm_val *left = slot_at(w, items[i]);
         ok = left && *left > 0;
-        if (!ok) break;
-        (*left)--;
-        (*slot_at(w, "sold"))++;
+        if (ok) {
+            (*left)--;
+            (*slot_at(w, "sold"))++;
+        }
     }
     must(ok ? pm_wz_commit(w) : pm_wz_rollback(w));
     return ok;
@@ -147,7 +148,7 @@ int main(void) {
     pm_head *head;
     must(pm_head_new(&all, &head));
     for (unsigned i = 0; i < KITCHENS; i++) {
-        kitchen k = {head, &cooking, i, first, 0, 0, {0}};
+        kitchen k = {head, &cooking, first, 0, 0, {0}};
         pm_wz w;
         snprintf(k.root, sizeof k.root, "kitchen%u/", i);
         must(pm_head_write(head, k.root, strlen(k.root), &w, NULL));
