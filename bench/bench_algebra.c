@@ -664,7 +664,7 @@ int main(int argc, char **argv) {
     const char *keys = NULL, *ops = NULL;
     set s = {.name = NULL};
     int runs = 5;
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1; i < argc; i += 2) {
         const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(a, "--help") == 0) {
             usage(stdout);
@@ -676,7 +676,6 @@ int main(int argc, char **argv) {
         else if (strcmp(a, "--ops") == 0) ops = v;
         else if (strcmp(a, "--runs") == 0) runs = atoi(v);
         else bench_die("unknown option (--help)", a);
-        i++;
     }
     if (!keys || !s.name) bench_die("--keys and --name are needed (--help)", NULL);
     if (runs < 1 || runs > BENCH_SAMPLES) bench_die("--runs is out of range", NULL);
