@@ -2,7 +2,7 @@
 #
 # A test program is built per configuration, as build/CONFIGURATION/NAME. A configuration is a list of words joined by
 # dashes, in this order: clang (else $(CC)); slim or standard (the two kinds of reference counts); then at most one of
-# nothreads, check3, nosimd, nopool, asan, nopool-asan, tsan. For example: make build/clang-slim-asan/test_map
+# nothreads, check3, nosimd, nopool, asan, nopool-asan, tsan, drd. For example: make build/clang-slim-asan/test_map
 
 CLANG ?= clang
 CLANGXX ?= clang++
@@ -27,7 +27,7 @@ CHECK := $(PYTHON) tests/run_check.py --jobs $(JOBS)
 DEP = -MMD -MP -MF $@.d -MT $@
 C11 = -std=c11 $(WARNINGS) $(CFLAGS) -I. -Itests
 
-.PHONY: all help check test matrix asan tsan valgrind uses rules headers generated headers-check layers \
+.PHONY: all help check test matrix asan tsan valgrind drd uses rules headers generated headers-check layers \
         fuzz examples replay replay-check run clean
 
 all: test
@@ -38,7 +38,7 @@ help:
 	@echo 'make headers       write pathmap.h and interning.h from src/    headers-check: compare only'
 	@echo 'make layers        compile each part with only what it declares to use'
 	@echo 'make matrix        the tests under every switch and compiler'
-	@echo 'make asan tsan valgrind                                         the tests under a checker'
+	@echo 'make asan tsan valgrind drd                                     the tests under a checker'
 	@echo 'make replay        build/replay and build/replay-slim           replay-check: run the operation scripts'
 	@echo 'make fuzz          fuzz for FUZZ_SECONDS each (clang)'
 	@echo 'make examples      build and run the examples'
@@ -48,7 +48,7 @@ help:
 
 check:
 	@$(CHECK) all
-test matrix asan tsan valgrind uses rules headers-check layers examples replay-check:
+test matrix asan tsan valgrind drd uses rules headers-check layers examples replay-check:
 	@$(CHECK) $@
 
 # The headers that ship. The folder is a prerequisite too, so that removing a part counts as a change.
@@ -72,11 +72,12 @@ FLAGS_nosimd := -O1 -DPM_NO_SIMD=1
 FLAGS_nopool := -O1 -DPM_POOL=0
 FLAGS_asan := -O1 -DPM_POOL=0 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_tsan := -O1 -fsanitize=thread
+FLAGS_drd := -O1 -Wno-shadow -include tests/annotate.h
 
 FLAGS_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
 COUNTS := slim standard
-VARIANTS := nothreads check3 nosimd nopool asan nopool-asan tsan
+VARIANTS := nothreads check3 nosimd nopool asan nopool-asan tsan drd
 CONFIGS := $(foreach c,$(COUNTS),$(c) $(VARIANTS:%=$(c)-%))
 CONFIGS += $(CONFIGS:%=clang-%) clang-slim-fuzz
 

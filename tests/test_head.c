@@ -1002,6 +1002,91 @@ TEST(head_reader_steps_without_atomic_read_modify_writes) {
     CHECK_EQ(check_live_blocks(), 0);
 }
 
+/* Readers walk while other threads write and walk: between the making of a reader and its end, no step of it does an
+   atomic read-modify-write. Only walks beside which writers wrote, and another reader was walking, are counted. */
+typedef struct bustle {
+    pm_head *h;
+    atomic_bool done;
+    atomic_uint_fast64_t writes, walking, steps, beside; /* beside: walks that were not alone */
+} bustle;
+
+enum { WALKERS = 2, SCRIBES = 2, WALKED_KEYS = PM_CHECK >= 3 ? 100 : 1000, WALKS = 20 };
+
+static void *scribble(void *arg) {
+    bustle *b = arg;
+    static atomic_uint turns;
+    uint8_t root = (uint8_t)('0' + atomic_fetch_add(&turns, 1) % SCRIBES);
+    pm_wz w;
+    CHECK_OK(pm_head_write(b->h, &root, 1, &w, NULL));
+    for (unsigned i = 0; !atomic_load(&b->done); i++) {
+        char key[16];
+        write_at(&w, (sprintf(key, "%u", i * 7919 % WALKED_KEYS), key), i);
+        atomic_fetch_add(&b->writes, 1);
+    }
+    CHECK_OK(pm_wz_close(&w));
+    return NULL;
+}
+
+/* Moves of several kinds, over all there is. Returns how many. */
+static uint64_t walk_all(pm_rz *z) {
+    uint64_t n = 0;
+    while (pm_rz_to_next_step(z)) n++;
+    pm_rz_reset(z);
+    while (pm_rz_to_next_val(z)) n += pm_rz_val(z) != NULL;
+    for (unsigned i = 0; i < 200; i++, n += 8) {
+        char key[16];
+        size_t len = (size_t)sprintf(key, "%u%u", i % SCRIBES, i);
+        (void)pm_rz_val_at(z, key, len);
+        (void)pm_rz_move_to(z, key, len);
+        (void)pm_rz_child_mask(z);
+        (void)pm_rz_ascend(z, 2);
+        (void)pm_rz_descend_first_byte(z);
+        (void)pm_rz_to_next_sibling(z);
+        (void)pm_rz_descend_until(z);
+        pm_rz_reset(z);
+    }
+    return n;
+}
+
+static void *walk_beside_others(void *arg) {
+    bustle *b = arg;
+    while (!atomic_load(&b->done) && check_failed() == 0) {
+        pm_rz z;
+        CHECK_OK(pm_head_read(b->h, "", 0, &z));
+        uint64_t writes = atomic_load(&b->writes), others = atomic_fetch_add(&b->walking, 1), before = rmw_count;
+        uint64_t steps = walk_all(&z);
+        CHECK_EQ(rmw_count, before); /* the library's, on this thread; the test's own are not counted */
+        others = others + atomic_fetch_sub(&b->walking, 1) - 1;
+        atomic_fetch_add(&b->steps, steps);
+        if (others && atomic_load(&b->writes) != writes && atomic_fetch_add(&b->beside, 1) + 1 >= WALKS)
+            atomic_store(&b->done, true);
+        pm_rz_drop(&z);
+    }
+    return NULL;
+}
+
+TEST(head_reader_steps_without_atomic_read_modify_writes_beside_writers) {
+    need_threads();
+    pm_map m = pm_new(NULL, NULL);
+    bustle b = {0};
+    pthread_t t[WALKERS + SCRIBES];
+    for (unsigned i = 0; i < SCRIBES * WALKED_KEYS; i++) {
+        char key[16];
+        put(&m, (sprintf(key, "%u%u", i % SCRIBES, i / SCRIBES), key), i);
+    }
+    b.h = head_over(&m);
+    for (unsigned i = 0; i < WALKERS + SCRIBES; i++)
+        CHECK_EQ(pthread_create(&t[i], NULL, i < WALKERS ? walk_beside_others : scribble, &b), 0);
+    for (unsigned i = 0; i < WALKERS + SCRIBES; i++) CHECK_EQ(pthread_join(t[i], NULL), 0);
+    CHECK_EQ(check_failed(), 0);
+    CHECK(atomic_load(&b.beside) >= WALKS);
+    printf("# %s: 0 in %" PRIu64 " steps, beside %" PRIu64 " writes\n", check__current,
+           (uint64_t)atomic_load(&b.steps), (uint64_t)atomic_load(&b.writes));
+    CHECK_OK(pm_head_close(b.h, NULL, NULL));
+    pm_drop(&m);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
 TEST(head_keeps_the_references_of_values) {
     pm_map m = pm_new(counted_ops(), NULL);
     static const char *const keys[] = {"", "a", "ab", "abc", "b", "bcd", "bce", "x/y"};

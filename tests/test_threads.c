@@ -3,25 +3,12 @@
    do; how they interleave is up to the machine. */
 #include "check.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <time.h>
-
 #define PATHMAP_STATIC
 #include "../pathmap.h"
 
-static void need_threads(void) {
-    if (PM_NO_THREADS) SKIP("PM_NO_THREADS: one thread only");
-}
+#include "stress.h"
 
 enum { THREADS_MAX = 8 };
-static const double seconds_each = 0.7;
-
-static double now(void) {
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 typedef struct worker {
     void *shared; /* what the test's threads have in common */
@@ -45,7 +32,7 @@ static void run(unsigned threads, void *(*const fn[])(void *), void *shared) {
         w[i] = (worker){shared, i, check_rand(), 0};
         CHECK_EQ(pthread_create(&t[i], NULL, fn[i], &w[i]), 0);
     }
-    while (now() - start < seconds_each && check_failed() == 0) sched_yield();
+    while (now() - start < stress_seconds() && check_failed() == 0) sched_yield();
     atomic_store(&stop, true);
     for (unsigned i = 0; i < threads; i++) {
         CHECK_EQ(pthread_join(t[i], NULL), 0);
@@ -53,7 +40,7 @@ static void run(unsigned threads, void *(*const fn[])(void *), void *shared) {
     }
     CHECK_EQ(check_failed(), 0);
     CHECK(done > 0);
-    printf("# %s: %u threads, %" PRIu64 " operations, %.1f s\n", check__current, threads, done, now() - start);
+    stress_say(threads, done, now() - start);
 }
 
 static void check_sound(const pm_map *m) {
@@ -547,3 +534,393 @@ TEST(threads_hand_readers_to_each_other) {
     pm_drop(&m);
     check_nothing_left();
 }
+
+/* ---- the table of claims, all rows at once ------------------------------------------------------------------- */
+
+/* Eight places, and eight more paths that each lie above some of them. Whoever is given a zipper says so at all places
+   under its path: two writers, or a writer and a pinned reader, must never meet there. */
+enum { PLACES = 8, CLAIMABLE = 15 };
+static const char *const claimable[CLAIMABLE] = {"",     "l",    "r",    "lx",   "ly",   "rx",   "ry",  "lx0",
+                                                 "lx1",  "ly0",  "ly1",  "rx0",  "rx1",  "ry0",  "ry1"};
+
+typedef struct claims {
+    pm_head *h;
+    atomic_int writers[PLACES], pins[PLACES];
+    atomic_uint_fast64_t granted, refused;
+} claims;
+
+static bool paths_overlap(const void *p, size_t n, const void *q, size_t m) {
+    size_t least = n < m ? n : m;
+    return least == 0 || memcmp(p, q, least) == 0;
+}
+
+static bool is_under(unsigned place, unsigned path) {
+    return strncmp(claimable[7 + place], claimable[path], strlen(claimable[path])) == 0;
+}
+
+static void stand(claims *c, unsigned path, bool writer, int by) {
+    for (unsigned i = 0; i < PLACES; i++) {
+        if (!is_under(i, path)) continue;
+        int writers = atomic_fetch_add(&c->writers[i], writer ? by : 0);
+        int pins = atomic_fetch_add(&c->pins[i], writer ? 0 : by);
+        if (by > 0) CHECK(writers == 0 && (!writer || pins == 0));
+    }
+}
+
+/* A report names what was asked for, and claims in the way of it, in order, each once. */
+static void check_report(const pm_conflict *why, unsigned path, pm_claim_kind kind) {
+    size_t len = strlen(claimable[path]);
+    CHECK(why->kind == kind && why->len == len && memcmp(why->path, claimable[path], len) == 0 && why->n > 0);
+    for (size_t i = 0; i < why->n; i++) {
+        const pm_conflict_claim *a = &why->claims[i], *b = a + 1;
+        CHECK(paths_overlap(a->path, a->len, why->path, why->len));
+        CHECK(kind == PM_CLAIM_WRITER || a->kind == PM_CLAIM_WRITER);
+        if (i + 1 == why->n) break;
+        int order = memcmp(a->path, b->path, a->len < b->len ? a->len : b->len);
+        CHECK(order < 0 || (order == 0 && (a->len < b->len || (a->len == b->len && a->kind != b->kind))));
+    }
+}
+
+static void *claim_places(void *arg) {
+    worker *w = arg;
+    claims *c = w->shared;
+    while (!atomic_load(&stop)) {
+        unsigned path = (unsigned)below(w, CLAIMABLE);
+        bool write = below(w, 2);
+        pm_wz z;
+        pm_rz pin, snap;
+        pm_conflict why;
+        pm_status st = write ? pm_head_write(c->h, claimable[path], strlen(claimable[path]), &z, &why)
+                             : pm_head_pin(c->h, claimable[path], strlen(claimable[path]), &pin, &why);
+        if (st == PM_CONFLICT) {
+            check_report(&why, path, write ? PM_CLAIM_WRITER : PM_CLAIM_PINNED);
+            pm_conflict_free(&why);
+            atomic_fetch_add(&c->refused, 1);
+            if (below(w, 4) == 0) sched_yield();
+        } else {
+            CHECK_OK(st);
+            stand(c, path, write, 1);
+            CHECK_OK(pm_head_read(c->h, claimable[path], strlen(claimable[path]), &snap)); /* in nobody's way */
+            if (write) CHECK_OK(pm_wz_set(&z, below(w, 100), NULL));
+            if (below(w, 2)) sched_yield();
+            pm_rz_drop(&snap);
+            stand(c, path, write, -1);
+            if (write) CHECK_OK(pm_wz_close(&z));
+            else pm_rz_drop(&pin);
+            atomic_fetch_add(&c->granted, 1);
+        }
+        w->done++;
+    }
+    return NULL;
+}
+
+/* The map cannot be had back as long as one zipper is out, and one is: the head stays as usable as before. */
+static void *ask_for_the_map(void *arg) {
+    worker *w = arg;
+    claims *c = w->shared;
+    pm_rz out;
+    CHECK_OK(pm_head_read(c->h, "", 0, &out));
+    while (!atomic_load(&stop)) {
+        uint64_t busy = 0;
+        CHECK_EQ(pm_head_close(c->h, NULL, &busy), PM_BUSY);
+        CHECK(busy >= 1);
+        sched_yield();
+        w->done++;
+    }
+    pm_rz_drop(&out);
+    return NULL;
+}
+
+TEST(threads_are_kept_apart_by_claims_and_told_why) {
+    need_threads();
+    pm_map m = pm_new(NULL, NULL);
+    static claims c;
+    memset(&c, 0, sizeof c);
+    CHECK_OK(pm_head_new(&m, &c.h));
+    void *(*const fn[])(void *) = {claim_places, claim_places, claim_places, claim_places, ask_for_the_map};
+    run(5, fn, &c);
+    CHECK(atomic_load(&c.granted) > 0);
+    printf("# %s: %" PRIu64 " granted, %" PRIu64 " refused with a report\n", check__current,
+           (uint64_t)atomic_load(&c.granted), (uint64_t)atomic_load(&c.refused));
+    CHECK_OK(pm_head_close(c.h, NULL, NULL));
+    check_sound(&m);
+    pm_drop(&m);
+    check_nothing_left();
+}
+
+/* ---- zippers of every kind that travel ----------------------------------------------------------------------- */
+
+/* Writers, pinned readers and snapshots are made by one thread, go on and end in another. */
+typedef struct parcel {
+    enum { SENT_WRITER, SENT_PIN, SENT_SNAPSHOT } kind;
+    pm_wz w;
+    pm_rz z;
+    pm_val told; /* what it showed when it was sent */
+} parcel;
+
+typedef struct post {
+    pm_head *h;
+    _Atomic(parcel *) slot[SLOTS];
+} post;
+
+/* Uses it up. */
+static void open_parcel(parcel *p) {
+    if (!p) return;
+    pm_rz *c = p->kind == SENT_WRITER ? pm_wz_cursor(&p->w) : &p->z;
+    CHECK(pm_rz_val(c) && *pm_rz_val(c) == p->told);
+    if (p->kind == SENT_WRITER) {
+        CHECK_OK(pm_wz_set(&p->w, p->told + 1, NULL));
+        CHECK_OK(pm_wz_close(&p->w));
+    } else {
+        pm_rz_drop(&p->z);
+    }
+    free(p);
+}
+
+static void *send_and_receive(void *arg) {
+    worker *w = arg;
+    post *s = w->shared;
+    while (!atomic_load(&stop)) {
+        parcel *p = malloc(sizeof *p);
+        uint8_t path = (uint8_t)below(w, SLOTS);
+        uint64_t kind = below(w, 3);
+        pm_status st = PM_OK;
+        memset(p, 0, sizeof *p);
+        p->kind = kind == 0 ? SENT_WRITER : kind == 1 ? SENT_PIN : SENT_SNAPSHOT;
+        if (p->kind == SENT_WRITER) st = pm_head_write(s->h, &path, 1, &p->w, NULL);
+        else if (p->kind == SENT_PIN) st = pm_head_pin(s->h, &path, 1, &p->z, NULL);
+        else st = pm_head_read(s->h, &path, 1, &p->z);
+        CHECK(st == PM_OK || st == PM_CONFLICT);
+        if (st == PM_OK) {
+            if (p->kind == SENT_WRITER) CHECK_OK(pm_wz_set(&p->w, below(w, 1000), NULL));
+            p->told = *pm_rz_val(p->kind == SENT_WRITER ? pm_wz_cursor(&p->w) : &p->z);
+            p = atomic_exchange(&s->slot[below(w, SLOTS)], p);
+            open_parcel(p);
+        } else {
+            free(p);
+        }
+        open_parcel(atomic_exchange(&s->slot[below(w, SLOTS)], NULL));
+        w->done++;
+    }
+    return NULL;
+}
+
+TEST(threads_hand_writers_pins_and_snapshots_to_each_other) {
+    need_threads();
+    pm_map m = pm_new(NULL, NULL);
+    static post s;
+    for (unsigned i = 0; i < SLOTS; i++) {
+        uint8_t path = (uint8_t)i;
+        CHECK_OK(pm_set(&m, &path, 1, 1, NULL));
+    }
+    CHECK_OK(pm_head_new(&m, &s.h));
+    void *(*const fn[])(void *) = {send_and_receive, send_and_receive, send_and_receive, send_and_receive};
+    run(4, fn, &s);
+    for (int i = 0; i < SLOTS; i++) open_parcel(atomic_exchange(&s.slot[i], NULL));
+    CHECK_OK(pm_head_close(s.h, NULL, NULL));
+    check_sound(&m);
+    pm_drop(&m);
+    check_nothing_left();
+}
+
+/* ---- values that are counted, and witnesses ------------------------------------------------------------------ */
+
+/* A value is an object with a count of its own; who takes the count to 0 marks it dead, and a dead one is never touched
+   again but by the test, at the end. */
+typedef struct thing {
+    atomic_int refs;
+    pm_val mark; /* plain: guarded by the count */
+    struct thing *next;
+} thing;
+
+static _Atomic(thing *) all_things;
+static atomic_int live_things;
+
+static thing *thing_of(pm_val v) { return (thing *)(uintptr_t)v; }
+
+static pm_val new_thing(pm_val mark) {
+    thing *t = malloc(sizeof *t);
+    atomic_store(&t->refs, 1);
+    t->mark = mark;
+    t->next = atomic_load(&all_things);
+    while (!atomic_compare_exchange_strong(&all_things, &t->next, t)) continue;
+    atomic_fetch_add(&live_things, 1);
+    return (pm_val)(uintptr_t)t;
+}
+
+static void retain_thing(void *ctx, pm_val v) {
+    (void)ctx;
+    CHECK(atomic_fetch_add(&thing_of(v)->refs, 1) > 0);
+}
+
+static void release_thing(void *ctx, pm_val v) {
+    (void)ctx;
+    int before = atomic_fetch_sub(&thing_of(v)->refs, 1);
+    CHECK(before > 0);
+    if (before != 1) return;
+    thing_of(v)->mark = 0;
+    atomic_fetch_sub(&live_things, 1);
+}
+
+static const pm_ops *thing_ops(void) {
+    static const pm_ops ops = {
+        .name = "things", .flags = PM_OPS_IDEMPOTENT, .retain = retain_thing, .release = release_thing};
+    return &ops;
+}
+
+enum { KEPT = 12, THING_KEYS = 24 };
+
+typedef struct witnessed {
+    pm_witness keep[KEPT];
+    const pm_val *v[KEPT];
+    pm_val mark[KEPT];
+} witnessed;
+
+typedef struct gallery {
+    pm_head *h;
+    witnessed kept[THREADS_MAX];
+} gallery;
+
+static void write_thing(worker *w, pm_wz *z) {
+    char key[8];
+    uint64_t k = below(w, THING_KEYS);
+    (void)pm_rz_move_to(pm_wz_cursor(z), key, (size_t)sprintf(key, "k%u", (unsigned)k));
+    if (below(w, 4) == 0) CHECK_OK(pm_wz_remove(z, true, NULL));
+    else CHECK_OK(pm_wz_set(z, new_thing(1 + k), NULL));
+    w->done++;
+}
+
+/* Writers come and go; some groups are undone, and with them what was new. */
+static void *write_things(void *arg) {
+    worker *w = arg;
+    gallery *g = w->shared;
+    while (!atomic_load(&stop)) {
+        uint8_t path = (uint8_t)('a' + below(w, 3));
+        pm_wz z;
+        if (pm_head_write(g->h, &path, 1, &z, NULL) != PM_OK) continue;
+        for (int i = 0; i < 10; i++) write_thing(w, &z);
+        CHECK_OK(pm_wz_begin(&z));
+        for (int i = 0; i < 5; i++) write_thing(w, &z);
+        CHECK_OK(below(w, 2) ? pm_wz_rollback(&z) : pm_wz_commit(&z));
+        CHECK_OK(pm_wz_close(&z));
+    }
+    return NULL;
+}
+
+/* Keeps some values by witnesses, after reader and writer have gone, and looks at them again later. */
+static void *witness_things(void *arg) {
+    worker *w = arg;
+    gallery *g = w->shared;
+    witnessed *k = &g->kept[w->number];
+    while (!atomic_load(&stop)) {
+        unsigned i = (unsigned)below(w, KEPT);
+        pm_rz z;
+        if (k->v[i]) CHECK_EQ(thing_of(*k->v[i])->mark, k->mark[i]);
+        CHECK_OK(below(w, 4) ? pm_head_read(g->h, "", 0, &z) : pm_head_fence(g->h, "", 0, &z));
+        for (uint64_t skip = below(w, THING_KEYS); skip && pm_rz_to_next_val(&z); skip--) continue;
+        if (pm_rz_to_next_val(&z)) {
+            if (k->v[i]) pm_witness_drop(&k->keep[i]);
+            k->keep[i] = pm_rz_witness(&z);
+            CHECK_OK(pm_rz_val_witnessed(&z, &k->keep[i], &k->v[i]));
+            k->mark[i] = thing_of(*k->v[i])->mark;
+            CHECK(k->mark[i] > 0);
+        }
+        pm_rz_drop(&z);
+        w->done++;
+    }
+    return NULL;
+}
+
+TEST(threads_keep_counted_values_and_witnesses_balanced) {
+    need_threads();
+    pm_map m = pm_new(thing_ops(), NULL);
+    static gallery g;
+    memset(&g, 0, sizeof g);
+    CHECK_OK(pm_head_new(&m, &g.h));
+    void *(*const fn[])(void *) = {write_things, write_things, witness_things, witness_things, witness_things};
+    run(5, fn, &g);
+    CHECK_OK(pm_head_close(g.h, NULL, NULL));
+    check_sound(&m);
+    pm_drop(&m); /* the witnesses outlive writers, head and map */
+    for (unsigned i = 0; i < THREADS_MAX; i++)
+        for (unsigned j = 0; j < KEPT; j++) {
+            if (!g.kept[i].v[j]) continue;
+            CHECK_EQ(thing_of(*g.kept[i].v[j])->mark, g.kept[i].mark[j]);
+            pm_witness_drop(&g.kept[i].keep[j]);
+        }
+    CHECK_EQ(atomic_load(&live_things), 0);
+    for (thing *t = atomic_exchange(&all_things, NULL), *next; t; t = next) {
+        next = t->next;
+        CHECK_EQ(atomic_load(&t->refs), 0);
+        free(t);
+    }
+    check_nothing_left();
+}
+
+/* ---- clones that go from hand to hand, up to the limit of counts --------------------------------------------- */
+
+typedef struct pot {
+    pm_map original;
+    _Atomic(pm_map *) slot[64];
+} pot;
+
+/* Makes clones, some of them changed, and drops what others have made, in any order. */
+static void *pass_clones(void *arg) {
+    worker *w = arg;
+    pot *s = w->shared;
+    while (!atomic_load(&stop)) {
+        pm_map *mine = malloc(sizeof *mine);
+        *mine = pm_clone(&s->original);
+        if (below(w, 8) == 0) CHECK_OK(pm_set(mine, "key/7/7", 7, 1, NULL));
+        pm_map *other = atomic_exchange(&s->slot[below(w, 64)], mine);
+        if (other) {
+            const pm_val *v = pm_get(other, "key/8/8", 7);
+            CHECK(v && *v == 8);
+            pm_drop(other);
+            free(other);
+        }
+        w->done++;
+    }
+    return NULL;
+}
+
+static void pass_clones_around(bool to_the_limit) {
+    need_threads();
+    static pot s;
+    memset(&s, 0, sizeof s);
+    s.original = pm_new(NULL, NULL);
+    for (unsigned k = 0; k < 100; k++) {
+        char key[24];
+        int len = sprintf(key, "key/%u/%u", k % 20, k);
+        CHECK_OK(pm_set(&s.original, key, (size_t)len, k, NULL));
+    }
+    pm__count *root = &((pm__head *)pm__ref_ptr(s.original.root))->rc;
+#if PATHMAP_SLIM_PTRS
+    if (to_the_limit) pm__count_store(root, PM__COUNT_MAX - 20); /* as if so many owners had come */
+#endif
+    void *(*const fn[])(void *) = {pass_clones, pass_clones, pass_clones, pass_clones, pass_clones, pass_clones};
+    run(6, fn, &s);
+    for (int i = 0; i < 64; i++) {
+        pm_map *left = atomic_exchange(&s.slot[i], NULL);
+        if (left) pm_drop(left);
+        free(left);
+    }
+    pm__count_word now_at = pm__count_load_relaxed(root);
+#if PATHMAP_SLIM_PTRS
+    if (to_the_limit) {
+        CHECK(now_at >= PM__COUNT_MAX); /* more than twenty were out at a time: it lives for ever */
+        pm__count_store(root, 1);
+        now_at = 1;
+    }
+#endif
+    (void)to_the_limit;
+    CHECK_EQ(now_at, 1);
+    CHECK_EQ(*pm_get(&s.original, "key/7/7", 7), 7);
+    pm_drop(&s.original);
+    check_nothing_left();
+}
+
+TEST(threads_drop_clones_in_any_order) { pass_clones_around(false); }
+#if PATHMAP_SLIM_PTRS
+TEST(threads_drop_clones_of_an_immortal_node_in_any_order) { pass_clones_around(true); }
+#endif
