@@ -1,7 +1,7 @@
 # Benchmarks of maps. Included by the Makefile; also works alone: `make -f bench/bench.mk bench`.
 #
 #   make bench-data   makes the key files in build/data
-#   make bench        builds build/bench_map with every rival whose package is installed
+#   make bench        builds build/bench_map with every rival whose package is installed, and build/bench_views
 #   make bench-run    runs it on every key file, writes build/bench/DATASET.tsv
 #   make bench-report prints the tables, writes them into bench/RESULTS.md, and draws build/bench/DATASET-threads.svg
 #   make bench-smoke  builds all measuring programs without optimisation and runs them on a few keys
@@ -56,13 +56,18 @@ bench_headers := bench/bench.h bench/engine.h
 
 .PHONY: bench bench-data bench-run bench-report bench-smoke
 
-bench: $(BUILD)/bench_map
+bench: $(BUILD)/bench_map $(BUILD)/bench_views
 
 $(BUILD)/bench_map: $(bench_objects) $(BENCH_EXTRA)
 	$(bench_link) $(BENCH_OPT) -pthread -o $@ $^ $(bench_libs) $(BENCH_LIBS)
 
 $(bench_dir):
 	mkdir -p $@
+
+$(BUILD)/bench_views: $(bench_dir)/bench_views.o
+	$(BENCH_CC) $(BENCH_OPT) -pthread -o $@ $^
+$(bench_dir)/bench_views.o: bench/bench_views.c bench/bench.h pathmap.h | $(bench_dir)
+	$(BENCH_CC) $(bench_c) -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<
 
 $(bench_dir)/bench_map.o: bench/bench_map.c $(bench_headers) | $(bench_dir)
 	$(BENCH_CC) $(bench_c) -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<

@@ -3,7 +3,10 @@
 #include "check.h"
 #include "model.h"
 
+static _Thread_local uint64_t rmws;
+
 #define PATHMAP_STATIC
+#define PM_ON_ATOMIC_RMW() ((void)rmws++)
 #define PM_MALLOC(n) check_malloc(n)
 #define PM_FREE(p, n) check_free(p, n)
 #include "../pathmap.h"
@@ -589,6 +592,42 @@ TEST(views_take_kinds_of_ones_own) {
     CHECK(pm_contains(&out, "abbaba", 6));
     pm_drop(&out);
     pm_zip_drop(&z);
+}
+
+/* Walking needs no atomic read-modify-write, and, once its buffers have grown, no allocation. */
+TEST(views_walk_without_cost_beside_the_moves) {
+    pm_map a = pm_new(NULL, NULL), b = pm_new(NULL, NULL), c = words("x y", 1);
+    for (unsigned i = 0; i < 2000; i++) {
+        char key[32];
+        sprintf(key, "%x/%u", i % 97 * 31u, i);
+        if (i % 3) put(&a, key, i);
+        if (i % 5) put(&b, key, i);
+    }
+    pm_zip l = over(&a), r = over(&b), two[2] = {l, over(&c)}, z[5];
+    CHECK_OK(pm_zip_overlay(&z[0], &l, &r, NULL, NULL));
+    CHECK_OK(pm_zip_meet(&z[1], &l, &r));
+    CHECK_OK(pm_zip_subtract(&z[2], &l, &r));
+    CHECK_OK(pm_zip_prefix(&z[3], &l, "pre", 3, NULL, 0));
+    CHECK_OK(pm_zip_product(&z[4], two, 2));
+    for (unsigned i = 0; i < 5; i++) {
+        uint64_t n = 0;
+        CHECK_OK(pm_zip_val_count(&z[i], &n));
+        while (pm_zip_to_next_step(&z[i])) continue;
+        check_fail_alloc(0);
+        rmws = 0;
+        while (pm_zip_to_next_val(&z[i])) n--;
+        while (pm_zip_to_next_step(&z[i])) continue;
+        CHECK_EQ(n, 0);
+        CHECK_EQ(rmws, 0);
+        CHECK_EQ(check_allocs(), 0);
+        pm_zip_drop(&z[i]);
+    }
+    pm_zip_drop(&l);
+    pm_zip_drop(&r);
+    pm_zip_drop(&two[1]);
+    pm_drop(&a);
+    pm_drop(&b);
+    pm_drop(&c);
 }
 
 /* Known faults 21 and 22 of the original, absent here. */

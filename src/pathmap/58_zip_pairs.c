@@ -178,16 +178,28 @@ static PM__INLINE int pm__zip_order(const pm_zip *a, const pm_zip *b, bool *pref
 
 enum { PM__LEAP_STEPS = 3 }; /* marks that are passed one by one before it pays to search */
 
-/* Brings a factor to the first mark at or after that of the other one. */
-static bool pm__zip_chase(pm_zip *z, const pm_zip *other, size_t floor, pm_opt *v) {
+/* Brings a factor to the first mark at or after that of the other one. *order and *prefix: as of pm__zip_order. */
+static bool pm__zip_chase(pm_zip *z, const pm_zip *other, size_t floor, pm_opt *v, int *order, bool *prefix) {
     size_t n;
-    bool prefix;
     for (int i = 0; i < PM__LEAP_STEPS; i++) {
         if (!pm__zip_next_mark(z, floor, v)) return false;
-        if (pm__zip_order(z, other, &prefix) >= 0) return true;
+        if ((*order = pm__zip_order(z, other, prefix)) >= 0) return true;
     }
     const uint8_t *s = pm__zip_path(other, &n);
-    return pm__zip_seek_mark(z, floor, s, n, v);
+    if (!pm__zip_seek_mark(z, floor, s, n, v)) return false;
+    *order = pm__zip_order(z, other, prefix);
+    return true;
+}
+
+static bool pm__zpair_chase_left(pm__zpair *p, bool *prefix) {
+    bool on = pm__zip_chase(&p->left, &p->right, p->floor, &p->left_val, &p->order, prefix);
+    return p->left_on = pm__zpair_on(p, &p->left, on);
+}
+
+static bool pm__zpair_chase_right(pm__zpair *p, bool *prefix) {
+    bool on = pm__zip_chase(&p->right, &p->left, p->floor, &p->right_val, &p->order, prefix);
+    p->order = on ? -p->order : -1;
+    return p->right_on = pm__zpair_on(p, &p->right, on);
 }
 
 /* Whether a factor that is on a mark has nothing below it. */
@@ -207,16 +219,10 @@ static bool pm__overlay_settle(pm_zip *z, bool prefix) {
     return false;
 }
 
-static bool pm__meet_settle(pm_zip *z) {
+static bool pm__meet_settle(pm_zip *z, bool prefix) {
     pm__zpair *p = (pm__zpair *)z->state;
-    if (p->order < 0) {
-        p->left_on = pm__zpair_on(p, &p->left, pm__zip_chase(&p->left, &p->right, p->floor, &p->left_val));
-        return false;
-    }
-    if (p->order > 0) {
-        p->right_on = pm__zpair_on(p, &p->right, pm__zip_chase(&p->right, &p->left, p->floor, &p->right_val));
-        return false;
-    }
+    while (p->order)
+        if (!(p->order < 0 ? pm__zpair_chase_left(p, &prefix) : pm__zpair_chase_right(p, &prefix))) return false;
     bool shown = pm__zpair_show(z, p->left_val, p->right_val, &p->ahead);
     if (shown || (!p->left_val.some && !p->right_val.some)) return true;
     pm__zpair_pull_left(p);
@@ -227,10 +233,7 @@ static bool pm__meet_settle(pm_zip *z) {
 static bool pm__subtract_settle(pm_zip *z, bool prefix) {
     pm__zpair *p = (pm__zpair *)z->state;
     const pm_opt none = {0, false};
-    if (p->order > 0) {
-        p->right_on = pm__zpair_on(p, &p->right, pm__zip_chase(&p->right, &p->left, p->floor, &p->right_val));
-        return false;
-    }
+    if (p->order > 0 && !pm__zpair_chase_right(p, &prefix) && p->lost) return false;
     bool shown = pm__zpair_show(z, p->left_val, p->order ? none : p->right_val, &p->ahead);
     if (shown || (!p->left_val.some && p->order && !(prefix && p->right_on))) return true;
     pm__zpair_pull_left(p);
@@ -247,7 +250,7 @@ static bool pm__zpair_settle(pm_zip *z) {
         if (p->left_on && p->right_on) p->order = pm__zip_order(&p->left, &p->right, &prefix);
         else p->order = p->left_on ? -1 : 1;
         if (p->kind == PM__OVERLAY) found = pm__overlay_settle(z, prefix);
-        else found = p->kind == PM__MEET ? pm__meet_settle(z) : pm__subtract_settle(z, prefix);
+        else found = p->kind == PM__MEET ? pm__meet_settle(z, prefix) : pm__subtract_settle(z, prefix);
     }
     return true;
 }
@@ -278,11 +281,10 @@ static bool pm__zpair_note(pm_zip *z, size_t n, bool at) {
     return true;
 }
 
-/* Finds the next mark after the focus that is below `floor`. */
-static bool pm__zpair_look(pm_zip *z, size_t floor) {
+/* Brings the factors to the next mark after the focus that is below `floor`. */
+static bool pm__zpair_advance(pm_zip *z, size_t floor) {
     pm__zpair *p = (pm__zpair *)z->state;
     bool on = p->first <= p->path.len && p->path.len <= p->alive;
-    if (on && p->path.len < p->alive) return true;
     if (on && p->stand == PM__AHEAD && (floor == p->floor || (floor < p->floor && p->left_on && p->right_on))) {
         p->floor = floor;
         if (p->order <= 0) pm__zpair_pull_left(p);
@@ -295,7 +297,19 @@ static bool pm__zpair_look(pm_zip *z, size_t floor) {
         pm__zpair_pull_left(p);
         if (p->left_on || p->kind == PM__OVERLAY) pm__zpair_pull_right(p);
     }
-    return pm__zpair_settle(z) ? pm__zpair_note(z, p->path.len - p->path.root_len, false) : pm__zpair_astray(p);
+    return pm__zpair_settle(z) || pm__zpair_astray(p);
+}
+
+/* Whether the next mark after the focus is known. */
+static PM__INLINE bool pm__zpair_knows(const pm__zpair *p) {
+    return p->first <= p->path.len && p->path.len < p->alive;
+}
+
+/* Finds the next mark after the focus that is below `floor`. */
+static bool pm__zpair_look(pm_zip *z, size_t floor) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    if (pm__zpair_knows(p)) return true;
+    return pm__zpair_advance(z, floor) && pm__zpair_note(z, p->path.len - p->path.root_len, false);
 }
 
 /* Brings the factors to the first mark at or after the place `key` below the root that is below `floor`. */
@@ -348,7 +362,7 @@ static int pm__overlay_next_child(pm_zip *z, int from) {
 static int pm__zpair_next_child(pm_zip *z, int from) {
     pm__zpair *p = (pm__zpair *)z->state;
     size_t len = p->path.len, depth = len - p->path.root_len;
-    if (p->first <= len && len < p->alive && p->path.at[len] >= from) return p->path.at[len];
+    if (pm__zpair_knows(p) && p->path.at[len] >= from) return p->path.at[len];
     if (p->kind == PM__OVERLAY) return pm__overlay_next_child(z, from);
     if (from == 0) return pm__zpair_look(z, depth) ? p->path.at[len] : -1;
     if (from > 255 || !pm__view_room(z, 1)) return -1;
@@ -379,9 +393,23 @@ static void pm__zpair_go_along(pm__zpair *p, size_t len) {
     pm__zpair_arrive(p);
 }
 
+/* To the mark that the factors have come to. How it lies to the focus is of no interest. */
+static bool pm__zpair_follow(pm_zip *z, pm_opt *v) {
+    pm__zpair *p = (pm__zpair *)z->state;
+    size_t root = p->path.root_len, len;
+    const uint8_t *s = pm__zip_path(p->order <= 0 ? &p->left : &p->right, &len);
+    if (PM__UNLIKELY(root + len > p->path.cap) && !pm__view_room(z, root + len - p->path.len))
+        return pm__zpair_astray(p);
+    if (len) memcpy(p->path.at + root, s, len);
+    p->path.len = p->alive = p->first = p->bare = root + len;
+    pm__zpair_arrive(p);
+    *v = pm__zpair_val(z);
+    return true;
+}
+
 static bool pm__zpair_next_mark(pm_zip *z, size_t floor, pm_opt *v) {
     pm__zpair *p = (pm__zpair *)z->state;
-    if (!pm__zpair_look(z, floor)) return false;
+    if (!pm__zpair_knows(p)) return pm__zpair_advance(z, floor) && pm__zpair_follow(z, v);
     pm__zpair_go_along(p, p->alive);
     *v = pm__zpair_val(z);
     return true;
@@ -395,15 +423,7 @@ static bool pm__zpair_next_step(pm_zip *z, size_t floor) {
 }
 
 static bool pm__zpair_seek_mark(pm_zip *z, size_t floor, const uint8_t *key, size_t n, pm_opt *v) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    if (!pm__zpair_leap(z, floor, key, n)) return false;
-    p->path.len = p->path.root_len; /* what is known from here on is the mark alone */
-    p->here.known = false;
-    if (!pm__zpair_note(z, 0, true)) return false;
-    p->first = p->bare = p->path.len = p->alive;
-    pm__zpair_arrive(p);
-    *v = pm__zpair_val(z);
-    return true;
+    return pm__zpair_leap(z, floor, key, n) && pm__zpair_follow(z, v);
 }
 
 static bool pm__zpair_share(pm_zip *z, pm_pool *pool, pm_map *out, pm_status *s) {

@@ -1,0 +1,213 @@
+/* Measures walks over views: iterating one value by value, against making a map of it and iterating that, and against
+   doing the same by hand: iterate one map and look every key up in the other.
+
+   "low" and "high" hold the first and the last two thirds of the keys, which come in the file's (shuffled) order. The
+   product is that of two maps of some hundred keys each. Times are per value of the view; "map" is low alone, through
+   the same interface. By hand the values of an overlay do not come in order.
+
+   Every walk's values are counted and added up, outside the time taken, against what the maps of the algebra say. */
+#define _GNU_SOURCE
+#define PATHMAP_STATIC
+#include "pathmap.h"
+
+#include "bench.h"
+
+enum { FACTOR = 300 }; /* keys in a factor of the product */
+
+typedef struct set {
+    const char *name;
+    pm_map low, high, few[2];
+    pm_zip over_low, over_high, over_few[2];
+} set;
+
+/* What a walk has met. */
+typedef struct tally {
+    size_t count;
+    uint64_t sum, bytes;
+} tally;
+
+static bool failed;
+
+static void need(pm_status s) {
+    if (s != PM_OK) bench_die("pathmap", pm_status_text(s));
+}
+
+static pm_map fill(const bench_list *l, size_t from, size_t to) {
+    pm_map m = pm_new(pm_ops_left(), NULL);
+    for (size_t i = from; i < to; i++) need(pm_set(&m, l->key[i].data, l->key[i].len, l->val[i], NULL));
+    return m;
+}
+
+static bool add(void *ctx, const uint8_t *key, size_t len, pm_val val) {
+    tally *t = ctx;
+    (void)key;
+    t->count++;
+    t->sum += val;
+    t->bytes += len;
+    return true;
+}
+
+/* ---- views ----------------------------------------------------------------------------------------------------- */
+
+typedef enum view_kind { OVER_MAP, OVERLAY, MEET, SUBTRACT, PREFIX, PRODUCT, VIEW_KINDS } view_kind;
+
+static const char *const view_names[VIEW_KINDS] = {"map", "overlay", "meet", "subtract", "prefix", "product"};
+
+static void open_view(const set *s, view_kind kind, pm_zip *z) {
+    switch (kind) {
+    case OVER_MAP: need(pm_zip_fork(&s->over_low, z)); break;
+    case OVERLAY: need(pm_zip_overlay(z, &s->over_low, &s->over_high, NULL, NULL)); break;
+    case MEET: need(pm_zip_meet(z, &s->over_low, &s->over_high)); break;
+    case SUBTRACT: need(pm_zip_subtract(z, &s->over_low, &s->over_high)); break;
+    case PREFIX: need(pm_zip_prefix(z, &s->over_low, "constant/bytes/", 15, NULL, 0)); break;
+    default: need(pm_zip_product(z, s->over_few, 2));
+    }
+}
+
+/* ---- by hand --------------------------------------------------------------------------------------------------- */
+
+typedef struct by_hand {
+    tally t;
+    const pm_map *other;
+    bool wanted; /* a key of the other map counts, or one that is not in it */
+} by_hand;
+
+static bool add_if(void *ctx, const uint8_t *key, size_t len, pm_val val) {
+    by_hand *h = ctx;
+    return (pm_get(h->other, key, len) != NULL) != h->wanted || add(&h->t, key, len, val);
+}
+
+/* False: there is no such way. */
+static bool walk_by_hand(const set *s, view_kind kind, tally *t) {
+    by_hand h = {{0, 0, 0}, &s->high, kind == MEET};
+    if (kind == OVER_MAP) {
+        need(pm_each(&s->low, add, &h.t));
+    } else if (kind == MEET || kind == SUBTRACT) {
+        need(pm_each(&s->low, add_if, &h));
+    } else if (kind == OVERLAY) {
+        need(pm_each(&s->low, add, &h.t));
+        h.other = &s->low;
+        need(pm_each(&s->high, add_if, &h));
+    } else {
+        return false;
+    }
+    *t = h.t;
+    return true;
+}
+
+/* ---- measuring ------------------------------------------------------------------------------------------------- */
+
+typedef enum way { VIEW, MADE, HAND, STEPS, WAYS } way;
+
+static const char *const way_names[WAYS] = {"pathmap view", "pathmap map made of it", "pathmap by hand",
+                                            "pathmap view, every location"};
+
+/* Walks once; answers nanoseconds, or a negative number if there is no such way. */
+static double walk(const set *s, view_kind kind, way how, tally *t) {
+    pm_zip z;
+    pm_map made;
+    tally got = {0, 0, 0};
+    bool done = true;
+    open_view(s, kind, &z);
+    uint64_t start = bench_now();
+    if (how == VIEW) {
+        need(pm_zip_each(&z, add, &got));
+    } else if (how == MADE) {
+        need(pm_zip_make_map(&z, NULL, NULL, &made));
+        need(pm_each(&made, add, &got));
+        pm_drop(&made);
+    } else if (how == HAND) {
+        done = walk_by_hand(s, kind, &got);
+    } else {
+        while (pm_zip_to_next_step(&z)) got.count++;
+    }
+    uint64_t end = bench_now();
+    need(pm_zip_status(&z));
+    pm_zip_drop(&z);
+    *t = got;
+    return done ? (double)(end - start) : -1;
+}
+
+/* What the walk over a view must have met: from a map whose making does not walk it, where there is one. */
+static tally expected(const set *s, view_kind kind) {
+    tally t = {0, 0, 0};
+    pm_map m;
+    if (kind == OVER_MAP || kind == PREFIX) m = pm_clone(&s->low);
+    else if (kind == OVERLAY) need(pm_join(&s->low, &s->high, &m, NULL));
+    else if (kind == MEET) need(pm_meet(&s->low, &s->high, &m, NULL));
+    else if (kind == SUBTRACT) need(pm_subtract(&s->low, &s->high, &m, NULL));
+    else (void)walk(s, kind, MADE, &t), m = pm_new(NULL, NULL);
+    need(pm_each(&m, add, &t));
+    if (kind == PREFIX) t.bytes += 15 * t.count;
+    pm_drop(&m);
+    return t;
+}
+
+static void measure(const set *s, view_kind kind, int runs) {
+    tally want = expected(s, kind);
+    for (int how = 0; how < WAYS; how++) {
+        bench_samples samples = {{0}, 0};
+        for (int r = 0; r < runs; r++) {
+            tally t;
+            double ns = walk(s, kind, (way)how, &t);
+            if (ns < 0 || !t.count) break;
+            if (how != STEPS && (t.count != want.count || t.sum != want.sum || t.bytes != want.bytes)) {
+                bench_bad(way_names[how], s->name, view_names[kind], "other values");
+                failed = true;
+                break;
+            }
+            bench_sample(&samples, ns / (double)t.count);
+        }
+        bench_emit_samples(way_names[how], s->name, view_names[kind], "ns_per_key", &samples);
+    }
+}
+
+static void run_all(const bench_list *l, const char *name, const char *ops, int runs) {
+    size_t n = l->n, third = n / 3, few = n < FACTOR ? n : FACTOR;
+    set s = {name, fill(l, 0, n - third), fill(l, third, n), {fill(l, 0, few), fill(l, n - few, n)}, {0}, {0}, {{0}}};
+    need(pm_zip_of_map(&s.over_low, &s.low, NULL, 0));
+    need(pm_zip_of_map(&s.over_high, &s.high, NULL, 0));
+    for (int i = 0; i < 2; i++) need(pm_zip_of_map(&s.over_few[i], &s.few[i], NULL, 0));
+    for (int kind = 0; kind < VIEW_KINDS; kind++) {
+        const char *found = ops ? strstr(ops, view_names[kind]) : view_names[kind];
+        if (found) measure(&s, (view_kind)kind, runs);
+    }
+    pm_zip *zips[] = {&s.over_low, &s.over_high, &s.over_few[0], &s.over_few[1]};
+    pm_map *maps[] = {&s.low, &s.high, &s.few[0], &s.few[1]};
+    for (int i = 0; i < 4; i++) {
+        pm_zip_drop(zips[i]);
+        pm_drop(maps[i]);
+    }
+}
+
+static void usage(FILE *f) {
+    fputs("usage: bench_views --keys FILE --name DATASET [--ops a,b] [--runs N]\n"
+          "  operations: map overlay meet subtract prefix product\n", f);
+}
+
+int main(int argc, char **argv) {
+    const char *keys = NULL, *ops = NULL, *name = NULL;
+    int runs = 5;
+    for (int i = 1; i < argc; i++) {
+        const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
+        if (strcmp(a, "--help") == 0) {
+            usage(stdout);
+            return 0;
+        }
+        if (!v) bench_die("an option without its value (--help)", a);
+        if (strcmp(a, "--keys") == 0) keys = v;
+        else if (strcmp(a, "--name") == 0) name = v;
+        else if (strcmp(a, "--ops") == 0) ops = v;
+        else if (strcmp(a, "--runs") == 0) runs = atoi(v);
+        else bench_die("unknown option (--help)", a);
+        i++;
+    }
+    if (!keys || !name) bench_die("--keys and --name are needed (--help)", NULL);
+    if (runs < 1 || runs > BENCH_SAMPLES) bench_die("--runs is out of range", NULL);
+    bench_describe("bench_views");
+    bench_list l = bench_load(keys);
+    if (l.n < 3) bench_die("too few keys", keys);
+    run_all(&l, name, ops, runs);
+    bench_list_free(&l);
+    return failed;
+}
