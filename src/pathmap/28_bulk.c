@@ -37,11 +37,9 @@ static size_t pm__bulk_shorter(const pm__bulk *b, size_t i, size_t k) {
 
 static bool pm__bulk_push(pm__bulk *b, size_t lo, size_t hi, size_t skip, pm__ref *slot) {
     if (b->used == b->cap) {
-        size_t cap = b->cap ? b->cap * 2 : 64;
-        void *grown = pm__mem_grow(b->jobs, b->cap * sizeof *b->jobs, cap * sizeof *b->jobs);
+        void *grown = pm__mem_grow_list(b->jobs, &b->cap, sizeof *b->jobs, 64);
         if (!grown) return false;
         b->jobs = (pm__bulk_job *)grown;
-        b->cap = cap;
     }
     pm__bulk_job j = {lo, hi, skip, slot};
     b->jobs[b->used++] = j;
