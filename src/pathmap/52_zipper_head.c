@@ -892,12 +892,23 @@ static void pm__snap_free(pm_head *h, pm__snap *p) {
     if (p->pieces) pm__mem_free_big(p->pieces, p->cap * sizeof *p->pieces);
 }
 
-/* Opens a reader that owns a map, its root at a path below the head's. */
-static pm_status pm__head_open(const pm_head *h, const pm_map *m, const void *path, size_t len, pm_rz *out) {
-    pm_status s = pm_rz_open_owned(out, m, h->prefix, h->prefix_len);
+/* Makes an open reader the owner of the map that it looks at, which becomes empty. All readers of a head count at one
+   node: a reference that is handed over need not be counted up and down there. */
+static void pm__rz_adopt(pm_rz *z, pm_map *m) {
+    z->held_some = m->has_value;
+    z->held = m->value;
+    z->top_val = NULL;
+    z->owned = true;
+    *m = pm_new(m->ops, m->pool);
+}
+
+/* Opens a reader that takes a map over, its root at a path below the head's. */
+static pm_status pm__head_open(const pm_head *h, pm_map *m, const void *path, size_t len, pm_rz *out) {
+    pm_status s = pm_rz_open(out, m, h->prefix, h->prefix_len);
     if (s != PM_OK) return s;
     if (pm__rz_append(out, (const uint8_t *)path, len)) {
         out->root_len = out->len;
+        pm__rz_adopt(out, m);
         return PM_OK;
     }
     pm_rz_drop(out);
