@@ -3,6 +3,10 @@
 #ifndef OOM_OPERATIONS_H
 #define OOM_OPERATIONS_H
 
+#ifndef OOM_POOL
+#define OOM_POOL NULL /* where all the maps live */
+#endif
+
 /* ---- worlds: the maps that an operation works on -------------------------------------------------------------- */
 
 typedef enum kind { WORDS, UNIT, COUNTED, KINDS } kind;
@@ -66,7 +70,7 @@ static void text(pm_map *m, kind k, unsigned n) {
 }
 
 static pm_map make_map(kind k, shape s) {
-    pm_map m = pm_new(ops_of(k), NULL);
+    pm_map m = pm_new(ops_of(k), OOM_POOL);
     switch (s) {
     case LINE:
         put(&m, k, "", 0);
@@ -103,9 +107,9 @@ static pm_map make_map(kind k, shape s) {
 static world make_world(kind k, shape s, unsigned place, bool shared) {
     world w = {.kind = k, .shared = shared, .key = places[place].data, .len = places[place].len};
     w.m = make_map(k, s);
-    w.clone = shared ? pm_clone(&w.m) : pm_new(ops_of(k), NULL);
+    w.clone = shared ? pm_clone(&w.m) : pm_new(ops_of(k), OOM_POOL);
     w.other = make_map(k, (shape)((s + place) % SHAPES));
-    w.out = pm_new(ops_of(k), NULL);
+    w.out = pm_new(ops_of(k), OOM_POOL);
     return w;
 }
 
@@ -279,7 +283,7 @@ static pm_status build_places(world *w, bool sorted) {
         v[n++] = value(w->kind);
     }
     if (!sorted) keys[n] = keys[2], v[n++] = value(w->kind); /* a key again */
-    pm_status s = pm_build(ops_of(w->kind), NULL, keys, v, n, &w->out);
+    pm_status s = pm_build(ops_of(w->kind), OOM_POOL, keys, v, n, &w->out);
     for (size_t i = 0; s != PM_OK && i < n; i++) (void)keep_value(w->kind, s, v[i]);
     return s;
 }
@@ -299,7 +303,7 @@ static pm_status op_build_many(world *w) {
         keys[i] = (pm_key){bytes[i], 4};
         v[i] = value(w->kind);
     }
-    pm_status s = pm_build(ops_of(w->kind), NULL, keys, v, N, &w->out);
+    pm_status s = pm_build(ops_of(w->kind), OOM_POOL, keys, v, N, &w->out);
     for (size_t i = 0; s != PM_OK && i < N; i++) (void)keep_value(w->kind, s, v[i]);
     return s;
 }
@@ -384,12 +388,14 @@ static pm_status op_symmetric(world *w) { return combine(w, pm_symmetric_differe
 
 /* ---- read zippers ---------------------------------------------------------------------------------------------- */
 
+static void (*on_disarm)(void); /* may be NULL */
 static uint64_t failed_before; /* allocations that failed before the sweep was disarmed inside an operation */
 
 /* What follows shall find memory again. */
 static void disarm(void) {
     failed_before += check_alloc_fails();
     check_fail_alloc(0);
+    if (on_disarm) on_disarm();
 }
 
 /* A zipper that had no memory for a move stands where it stood, and works on. */

@@ -284,7 +284,7 @@ static pm_status op_hylo(world *w) {
     uint64_t seed = 0, n = 77;
     pm_map other = w->other;
     kind k = w->kind;
-    w->other = pm_new(pm_ops_left(), NULL); /* values are plain words, those of what is grafted too */
+    w->other = pm_new(pm_ops_left(), OOM_POOL); /* values are plain words, those of what is grafted too */
     w->kind = WORDS;
     seeds = 1;
     results = 0;

@@ -1,7 +1,7 @@
 /* Out of memory, everywhere: each operation is run on maps of every shape while its first allocation fails, then its
    second, and so on until it needs no more. After a failure the status says so, and the map, its clone and the other
    operand hold what they held; at the end nothing is left over. Each node is an allocation of its own here;
-   test_oom_pool.c does the same with the pool. */
+   test_oom_pool.c does the same with the pool, test_oom_region.c in a full region. */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 
@@ -16,6 +16,10 @@
 #endif
 #include "../pathmap.h"
 #include "counted.h"
+#ifdef OOM_IN_REGION
+static pm_pool *oom_pool;
+#define OOM_POOL oom_pool
+#endif
 #include "oom_operations.h"
 #include "oom_operations_more.h"
 
@@ -71,13 +75,14 @@ static struct {
 } junk[1 << 16];
 static unsigned junk_used;
 
-/* Uses up what the pool has left, but for `spare` blocks of each size, and lets it have no more. */
+/* Uses up what the pool has left, but for `spare` blocks of each size, and lets it have no more: a region has no more
+   by itself. */
 static void exhaust(unsigned spare) {
-    check_fail_allocs_from(1);
+    if (!OOM_POOL) check_fail_allocs_from(1);
     for (unsigned c = PM__MEM_CLASSES; c-- > 0;) {
         unsigned start = junk_used;
         void *p;
-        while (junk_used < 1 << 16 && (p = pm__mem_alloc(NULL, pm__mem_class_bytes[c]))) {
+        while (junk_used < 1 << 16 && (p = pm__mem_alloc(OOM_POOL, pm__mem_class_bytes[c]))) {
             junk[junk_used].block = p;
             junk[junk_used++].size = pm__mem_class_bytes[c];
         }
@@ -87,7 +92,7 @@ static void exhaust(unsigned spare) {
             pm__mem_free(junk[junk_used].block, junk[junk_used].size);
         }
     }
-    check_fail_allocs_from(1);
+    if (!OOM_POOL) check_fail_allocs_from(1);
 }
 
 static void give_room(void) {
@@ -119,6 +124,7 @@ static bool attempt(const entry *o, kind k, shape s, unsigned place, bool shared
     else check_fail_alloc(nth);
     pm_status status = o->run(&w);
     uint64_t fails = failed_before + check_alloc_fails();
+    if (OOM_POOL && status == PM_NOMEM) fails++; /* nothing else can have failed */
     check_fail_alloc(0);
     give_room();
     calls++;
@@ -136,6 +142,7 @@ static bool attempt(const entry *o, kind k, shape s, unsigned place, bool shared
     free(other.data);
     drop_world(&w);
     pm_pool_trim(NULL);
+    if (OOM_POOL) CHECK_OK(pm_pool_free(OOM_POOL)); /* which only looks, and stays usable */
     if (check_live_blocks() != before || counted_held() != held) leaks++;
     CHECK_NOTE(check_live_blocks() == before, "%s leaves %" PRIu64 " blocks", o->name, check_live_blocks() - before);
     CHECK_NOTE(counted_held() == held && counted_is_sound(), "%s leaves %" PRId64 " values", o->name,
@@ -146,6 +153,10 @@ static bool attempt(const entry *o, kind k, shape s, unsigned place, bool shared
 /* One operation on one map, with ever more memory until it has enough. */
 static void sweep_one(const entry *o, kind k, shape s, unsigned place) {
     bool shared = (s + place + check__seed + strlen(o->name)) % 3 != 0;
+#ifdef OOM_IN_REGION
+    for (uint64_t n = 0; attempt(o, k, s, place, shared, POOL_IS_FULL, n); n = n ? 4 * n : 1) {}
+    return;
+#endif
     for (uint64_t n = 1; attempt(o, k, s, place, shared, n % 2 ? ONE_FAILS : REST_FAILS, n); n++) {}
 #ifdef OOM_WITH_POOL
     for (uint64_t n = 0; n < 3; n++) (void)attempt(o, k, s, place, shared, POOL_IS_FULL, n);
@@ -155,6 +166,11 @@ static void sweep_one(const entry *o, kind k, shape s, unsigned place) {
 static void sweep(kind k) {
     uint64_t failed_at_start = failed, calls_at_start = calls;
     leaks = changed = 0;
+#ifdef OOM_IN_REGION
+    static unsigned char region[320000];
+    CHECK_OK(pm_pool_new_in(region, sizeof region, NULL, &oom_pool));
+    on_disarm = give_room;
+#endif
     memset(run, 'r', sizeof run);
     for (size_t i = 0; i < sizeof longer; i++) longer[i] = (uint8_t)"alpha/beta/gamma"[i < 16 ? i : i % 5];
     for (unsigned o = 0; o < OPERATIONS; o++) {
@@ -162,7 +178,7 @@ static void sweep(kind k) {
         for (unsigned s = 0; s < SHAPES; s++)
             for (unsigned place = 0; place < (operations[o].anywhere ? (unsigned)SHAPES : PLACES); place++)
                 sweep_one(&operations[o], k, (shape)s, place);
-        CHECK_NOTE(failed > failed_of_others || k == UNIT, "%s never asked for memory", operations[o].name);
+        CHECK_NOTE(failed > failed_of_others || k == UNIT || OOM_POOL, "%s never asked for memory", operations[o].name);
     }
     printf("%u operations, %" PRIu64 " calls, %" PRIu64 " allocations failed, %" PRIu64 " leaks, %" PRIu64
            " maps changed\n",
