@@ -155,11 +155,11 @@ static void sweep_one(const entry *o, kind k, shape s, unsigned place) {
     bool shared = (s + place + check__seed + strlen(o->name)) % 3 != 0;
 #ifdef OOM_IN_REGION
     for (uint64_t n = 0; attempt(o, k, s, place, shared, POOL_IS_FULL, n); n = n ? 4 * n : 1) {}
-    return;
-#endif
+#else
     for (uint64_t n = 1; attempt(o, k, s, place, shared, n % 2 ? ONE_FAILS : REST_FAILS, n); n++) {}
-#ifdef OOM_WITH_POOL
+#if defined(OOM_WITH_POOL)
     for (uint64_t n = 0; n < 3; n++) (void)attempt(o, k, s, place, shared, POOL_IS_FULL, n);
+#endif
 #endif
 }
 

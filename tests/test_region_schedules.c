@@ -143,7 +143,7 @@ static const scenario give_take = {
 static const scenario give_take_two = {
     "one gives, two take", prepare_one_held, finish_some_served, {give_half_held, use_half, use_whole}, 3, 3, 0};
 static const scenario change = {
-    "a slab that changes its class", prepare_one_whole_held, finish_empty, {give_whole_held, use_two_halves}, 2, ALL, 0};
+    "a class change", prepare_one_whole_held, finish_empty, {give_whole_held, use_two_halves}, 2, ALL, 0};
 static const scenario hints = {
     "hints of two slabs", prepare_two_with_hints, finish_all_served, {use_two_halves, use_two_halves}, 2, 3, 0};
 static const scenario hints_change = {
