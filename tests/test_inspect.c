@@ -211,6 +211,21 @@ TEST(check_names_what_is_wrong_with_a_header) {
     pm_drop(&m);
 }
 
+TEST(check_limits_what_a_line_spells_out) {
+    pm_map m = {0};
+    char key[256];
+    memset(key, 'p', sizeof key);
+    key[250] = 'a';
+    CHECK_OK(pm_set(&m, key, 251, 1, NULL));
+    key[250] = 'b';
+    CHECK_OK(pm_set(&m, key, 256, 2, NULL));
+    pm__line *x = line_at(m.root);
+    patient p = admit(&m, x, pm__line_size(x));
+    CHECK_EQ(x->plen, 250);
+    BREAK(p, x->plen = 251, "line: prefix and suffix have more than 256 bytes");
+    pm_drop(&m);
+}
+
 TEST(check_names_what_is_wrong_with_a_line) {
     pm_map m = prefixed();
     pm__line *x = line_at(m.root);

@@ -409,7 +409,7 @@ enum { PM__HOIST_GROUPS = 6, PM__HOIST_SINGLES = 2 };
 /* What a full line becomes in the line above: an entry for each group, or for each member of a small one. */
 typedef struct pm__hoist {
     unsigned n;
-    size_t used, plen;
+    size_t used, plen, max; /* max: most bytes that an entry of the line above may have */
     pm__ent out[PM__LINE_ENTRIES];
     struct {
         unsigned lo, hi; /* entries of the full line that go below this one; lo == hi: none */
@@ -423,7 +423,7 @@ typedef struct pm__hoist {
 static bool pm__hoist_add(pm__hoist *h, const pm__ent *e, size_t len, bool child) {
     uint8_t *at = h->bytes + h->used;
     size_t all = h->plen + len;
-    if (h->n == PM__LINE_ENTRIES || all > PM__SUFFIX_MAX || h->used + all > sizeof h->bytes) return false;
+    if (h->n == PM__LINE_ENTRIES || all > h->max || h->used + all > sizeof h->bytes) return false;
     memcpy(at, h->path, h->plen);
     if (len) at[h->plen] = e->first;
     if (len > 1) memcpy(at + h->plen + 1, e->rest, len - 1);
@@ -502,7 +502,7 @@ static PM__NOINLINE int pm__line_hoist(const pm__cx *cx, const pm__above *up, pm
     pm__ent above[PM__LINE_ENTRIES];
     pm__hoist h;
     if (!pm__hoist_worth(u, ents, n)) return 0;
-    h.n = 0, h.used = 0;
+    h.n = 0, h.used = 0, h.max = PM__SUFFIX_MAX - (size_t)u->plen;
     pm__line_decode(u, above);
     const pm__ent *c = &above[up->i];
     h.plen = (size_t)c->len + x->plen;

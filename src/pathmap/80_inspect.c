@@ -158,6 +158,8 @@ static const char *pm__inspect_check_line_shape(const pm__line *x) {
     for (unsigned i = 0; i < x->n; i++) heap += pm__line_lens(x)[i];
     need = pm__line_need(x->n, heap, pm__line_pay_count(x));
     if (need == 0 || need > size) return "line: heap and payloads do not fit the block";
+    for (unsigned i = pm__line_has_e(x); i < x->n; i++)
+        if (x->plen + pm__line_lens(x)[i] >= PM__SUFFIX_MAX) return "line: prefix and suffix have more than 256 bytes";
     if (!pm__line_has_e(x)) return NULL;
     if (x->plen == 0) return "line: value at the end of a prefix, but no prefix";
     if (x->cmask & 1) return "line: child at the end of the prefix";
