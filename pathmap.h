@@ -1018,7 +1018,9 @@ PM_API void pm_iter_drop(pm_iter *i);
 
    A source may be a zipper over the writer's own map. Sources are kept, and shared with.
    Fails    PM_NOMEM, PM_MISMATCH, PM_BADHOOK: nothing changed, unless said otherwise
-   Cost     O(nodes that differ); nothing is un-shared that does not change */
+   Cost     O(nodes that differ); nothing is un-shared that does not change, and where the map alone owns the nodes down
+            to a change, those with room for it are edited where they are (not by pm_wz_meet_2, pm_wz_restricting and
+            the operations that drop bytes, nor if the source is a zipper over the writer's own map) */
 
 /* Unites the focus with what is at and below the focus of `src`. */
 PM_API PM_NODISCARD pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg);
@@ -6541,17 +6543,20 @@ PM__UNUSED static pm__ref pm__bulk_build(const pm__cx *cx, const pm_key *keys, c
    they give depends on their contents only, so this is right for any values, and a trie of 2^80 paths in a kilobyte is
    combined in microseconds.
 
-   This part has the frames and the values; 31 makes nodes of lists; 32 has the lines, 33 the lists, 34 the bytes, 35
-   the walk that ties them together.
+   This part has the frames and the values; 31 changes of nodes in place; 32 makes nodes of lists; 33 has the lines, 34
+   the lists, 35 the bytes, 36 the walk that ties them together.
+
+   Operands are only read, unless the left one may be changed in place (31_algebra_edit.c).
 
    Failure (no memory, or a value hook that answers what it must not) takes the frames down and gives back whatever they
-   had made. Operands are only read. */
+   had made. */
 
 typedef enum pm__alg_op { PM__ALG_JOIN, PM__ALG_MEET, PM__ALG_SUB, PM__ALG_RESTRICT } pm__alg_op;
 
 enum {
     PM__ALG_WAITS = 8,      /* beside the values of pm_alg: the answer of a pair is not known yet */
-    PM__ALG_PICK = 9,       /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
+    PM__ALG_EDIT = 9,       /* and: the left side's node, edited in place (31); it has the LEFT bit */
+    PM__ALG_PICK = 12,      /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
     PM__ALG_LIST = 2 * PM__LINE_ENTRIES,
     PM__ALG_CAREFUL = 16,   /* pairs after one whose keys were not enough to tell suffixes apart */
     PM__ALG_AHEAD = 4,      /* pairs whose nodes are asked for before their turn */
@@ -6559,7 +6564,7 @@ enum {
 };
 
 /* A pair: a location of both sides (or, with the answer given beforehand, of one). The answer is LEFT and RIGHT bits,
-   or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__ALG_PICK. */
+   or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__ALG_PICK or PM__ALG_EDIT. */
 typedef struct pm__alg_pair {
     pm_place a, b;
     pm__ref ref;
@@ -6567,7 +6572,9 @@ typedef struct pm__alg_pair {
     uint8_t at;     /* lines, lists: first entry that stands for the pair; bytes: the byte */
     uint8_t count;  /* lines, lists: how many entries do */
     uint8_t spelled; /* the side whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
+    uint8_t from_a; /* lines: A's first entry */
     uint16_t len;   /* lines, lists: suffix length of the location */
+    bool mine;      /* nobody else comes to A's place unless by its node */
     bool dangles;   /* bytes: the location stays even with nothing below and no value */
 } pm__alg_pair;
 
@@ -6578,6 +6585,8 @@ typedef struct pm__alg_frame {
     bool same_a, same_b;     /* so far the result equals that side */
     bool shared_a, shared_b; /* this node, or one above it on that side, has several owners */
     bool remember, bytes;
+    bool mine;               /* the left side's nodes below may be edited in place */
+    pm__ref own;             /* and so may this one; else 0 */
     uint64_t id_a, id_b;
     /* lists: entries that stay, and stand-ins of pairs, under a common prefix */
     pm__ent *ents;
@@ -6610,6 +6619,8 @@ typedef struct pm__alg {
     pm_status status;
     pm__alg_frame *top;
     pm__alg_chunk *chunk, *spare;
+    bool mine;                  /* the left place is its owner's alone */
+    struct pm__alg_edit *edits; /* what is to be changed in place */
     pm__memo known; /* (place, place) to answer */
     pm__memo ids;   /* (node, position) to a number that stands for a place inside a node */
 } pm__alg;
@@ -6679,7 +6690,8 @@ static pm__alg_frame *pm__alg_push(pm__alg *q, unsigned npairs, unsigned nents, 
     f->same_a = true;
     f->same_b = q->op != PM__ALG_RESTRICT; /* the right side's values do not show in the result */
     f->remember = f->bytes = false;
-    f->shared_a = f->shared_b = false;
+    f->shared_a = f->shared_b = f->mine = false;
+    f->own = 0;
     f->prefix = NULL;
     f->weave = NULL;
     f->plen = 0;
@@ -6752,7 +6764,120 @@ PM__UNUSED static bool pm__alg_value(pm__alg *q, const pm_val *a, const pm_val *
     return true;
 }
 
-/* ---- src/pathmap/31_algebra_build.c -------------------------------------------------------------------- */
+/* ---- src/pathmap/31_algebra_edit.c --------------------------------------------------------------------- */
+
+/* Algebra in place. What lies below a writer's focus may be the map's alone: all nodes down to it have one owner. Where
+   such a node of the left side changes, and its block has room for what it becomes, the change is not made but noted:
+   an edit. The pair then answers PM__ALG_EDIT: the left side's node stays, at its address, and the node above need not
+   change at all. Once nothing can fail any more, all edits are made; if something has failed before, they are
+   forgotten, and nothing has happened.
+
+   An edit owns what it adds: payloads of the left node which stay are neither retained nor released, those which go are
+   released after all edits are made. A node with an edit is always part of the result, so nothing that goes can take it
+   along: a node above it that is made anew has a reference of its own. */
+
+/* One noted change: an image of the node, or words for some of its slots. */
+typedef struct pm__alg_edit {
+    struct pm__alg_edit *next;
+    size_t size;      /* of this block */
+    char *node;
+    size_t image;     /* bytes of the node to be written, count included; 0: none */
+    unsigned nslots, nadded, ngone; /* in this order behind the image: addresses and words, payloads, payloads */
+    unsigned added_kids, gone_kids; /* of the payloads so many, the first, are children */
+    uint64_t data[];
+} pm__alg_edit;
+
+/* What a node becomes, while that is worked out. */
+typedef struct pm__alg_change {
+    unsigned nslots, nadded_kids, nadded_vals, ngone_kids, ngone_vals;
+    uint64_t slots[2 * 512], added_kids[256 + PM__ALG_LIST], added_vals[256 + PM__ALG_LIST];
+    uint64_t gone_kids[256], gone_vals[256];
+} pm__alg_change;
+
+static void pm__alg_change_init(pm__alg_change *c) {
+    c->nslots = c->nadded_kids = c->nadded_vals = c->ngone_kids = c->ngone_vals = 0;
+}
+
+/* A payload that comes; it is retained unless it is handed over. */
+static void pm__alg_change_add(const pm__cx *cx, pm__alg_change *c, bool child, uint64_t pay, bool owned) {
+    if (!owned) pm__pay_retain(cx, child, pay);
+    if (child) c->added_kids[c->nadded_kids++] = pay;
+    else c->added_vals[c->nadded_vals++] = pay;
+}
+
+static void pm__alg_change_drop(pm__alg_change *c, bool child, uint64_t pay) {
+    if (child) c->gone_kids[c->ngone_kids++] = pay;
+    else c->gone_vals[c->ngone_vals++] = pay;
+}
+
+static void pm__alg_change_slot(pm__alg_change *c, const void *slot, uint64_t word) {
+    c->slots[2 * c->nslots] = (uint64_t)(uintptr_t)slot;
+    c->slots[2 * c->nslots++ + 1] = word;
+}
+
+static void pm__alg_give_up(const pm__cx *cx, const uint64_t *pays, unsigned n, unsigned kids) {
+    for (unsigned i = 0; i < n; i++) pm__pay_release(cx, i < kids, pays[i]);
+}
+
+/* Notes a change of a node. The edit takes over what was added; without memory that is given up, and the answer is
+   false. `image` (NULL: none) is written over the node, but for its count. */
+static bool pm__alg_note(pm__alg *q, void *node, const void *image, size_t bytes, const pm__alg_change *c) {
+    unsigned nadded = c->nadded_kids + c->nadded_vals, ngone = c->ngone_kids + c->ngone_vals;
+    size_t words = (bytes + 7) / 8, size = sizeof(pm__alg_edit) + 8 * (words + 2u * c->nslots + nadded + ngone);
+    pm__alg_edit *e = (pm__alg_edit *)pm__mem_alloc_big(size);
+    if (!e) {
+        pm__alg_give_up(q->cx, c->added_kids, c->nadded_kids, c->nadded_kids);
+        pm__alg_give_up(q->cx, c->added_vals, c->nadded_vals, 0);
+        q->status = PM_NOMEM;
+        return false;
+    }
+    e->size = size;
+    e->node = (char *)node;
+    e->image = bytes;
+    e->nslots = c->nslots;
+    e->nadded = nadded, e->added_kids = c->nadded_kids;
+    e->ngone = ngone, e->gone_kids = c->ngone_kids;
+    uint64_t *to = e->data + words;
+    if (bytes) memcpy(e->data, image, bytes);
+    memcpy(to, c->slots, 16u * c->nslots), to += 2 * c->nslots;
+    memcpy(to, c->added_kids, 8u * c->nadded_kids), to += c->nadded_kids;
+    memcpy(to, c->added_vals, 8u * c->nadded_vals), to += c->nadded_vals;
+    memcpy(to, c->gone_kids, 8u * c->ngone_kids), to += c->ngone_kids;
+    memcpy(to, c->gone_vals, 8u * c->ngone_vals);
+    e->next = q->edits;
+    q->edits = e;
+    return true;
+}
+
+static const uint64_t *pm__alg_edit_slots(const pm__alg_edit *e) { return e->data + (e->image + 7) / 8; }
+
+/* Makes all edits, and frees them. */
+PM__UNUSED static void pm__alg_edits_make(const pm__cx *cx, pm__alg_edit *list) {
+    for (pm__alg_edit *e = list; e; e = e->next) {
+        const uint64_t *slot = pm__alg_edit_slots(e);
+        const size_t count = sizeof(pm__count);
+        if (e->image) memcpy(e->node + count, (const char *)e->data + count, e->image - count);
+        for (unsigned i = 0; i < e->nslots; i++) *(uint64_t *)(uintptr_t)slot[2 * i] = slot[2 * i + 1];
+    }
+    while (list) {
+        pm__alg_edit *e = list;
+        pm__alg_give_up(cx, pm__alg_edit_slots(e) + 2 * e->nslots + e->nadded, e->ngone, e->gone_kids);
+        list = e->next;
+        pm__mem_free_big(e, e->size);
+    }
+}
+
+/* Forgets all edits, and frees them. */
+static void pm__alg_edits_forget(const pm__cx *cx, pm__alg_edit *list) {
+    while (list) {
+        pm__alg_edit *e = list;
+        pm__alg_give_up(cx, pm__alg_edit_slots(e) + 2 * e->nslots, e->nadded, e->added_kids);
+        list = e->next;
+        pm__mem_free_big(e, e->size);
+    }
+}
+
+/* ---- src/pathmap/32_algebra_build.c -------------------------------------------------------------------- */
 
 /* From lists of entries to nodes. New lines of few entries are spelled out in the list above them, so that what shrinks
    does not leave a node for each entry behind. */
@@ -6861,12 +6986,10 @@ static bool pm__alg_absorb_child(pm__alg_final *t, const pm__ent *s, size_t abov
     return true;
 }
 
-/* A line of a list that fits one; eight bytes behind an entry's bytes can be read. 0: it does not, or no memory. */
-static pm__ref pm__alg_line(const pm__cx *cx, const uint8_t *prefix, size_t plen, const pm__ent *e, unsigned n) {
-    size_t lcp = pm__build_lcp(e, n, 0, plen);
-    size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, e, n, plen + lcp, lcp);
-    pm__line *x = size ? (pm__line *)pm__mem_alloc(cx->pool, size) : NULL;
-    if (!x) return 0;
+/* Writes a line of `size` bytes, but for its count: entries without the `lcp` bytes that they share, which go to the
+   prefix. Eight bytes behind an entry's bytes can be read. */
+static void pm__alg_line_write(const pm__cx *cx, pm__line *x, size_t size, const uint8_t *prefix, size_t plen,
+                               size_t lcp, const pm__ent *e, unsigned n) {
     uint32_t cmask = 0;
     uint8_t flags = (uint8_t)(PM__LINE | (cx->unit ? PM__LINE_UNIT : 0)), *h = x->body + 2 * n;
     if (plen) memcpy(h, prefix, plen);
@@ -6889,12 +7012,21 @@ static pm__ref pm__alg_line(const pm__cx *cx, const uint8_t *prefix, size_t plen
     uint64_t *pay = (uint64_t *)(void *)((char *)x + size);
     for (unsigned i = 0; i < n; i++)
         if (e[i].child || !cx->unit) *--pay = e[i].pay;
-    pm__count_init(&x->rc);
     x->flags = flags;
     x->n = (uint8_t)n;
     x->plen = (uint8_t)(plen + lcp);
     x->size8 = (uint8_t)(size / 8);
     x->cmask = cmask;
+}
+
+/* A line of a list that fits one. 0: it does not, or no memory. */
+static pm__ref pm__alg_line(const pm__cx *cx, const uint8_t *prefix, size_t plen, const pm__ent *e, unsigned n) {
+    size_t lcp = pm__build_lcp(e, n, 0, plen);
+    size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, e, n, plen + lcp, lcp);
+    pm__line *x = size ? (pm__line *)pm__mem_alloc(cx->pool, size) : NULL;
+    if (!x) return 0;
+    pm__count_init(&x->rc);
+    pm__alg_line_write(cx, x, size, prefix, plen, lcp, e, n);
     return pm__ref_make(x, PM__LINE, size);
 }
 
@@ -6913,14 +7045,69 @@ static pm__ref pm__alg_build(pm__alg *q, const pm__ent *e, unsigned n, const uin
     return r;
 }
 
-/* Builds the final list; what was absorbed has moved. False: no memory. */
-static bool pm__alg_build_final(pm__alg *q, pm__alg_final *t, const uint8_t *prefix, size_t plen, pm__ref *out) {
-    *out = pm__alg_build(q, t->e, t->n, prefix, plen);
-    while (*out && t->nshells) {
+/* Frees the lines whose entries have moved. */
+static void pm__alg_shells_free(pm__alg_final *t) {
+    while (t->nshells) {
         pm__line *y = (pm__line *)pm__ref_ptr(t->shells[--t->nshells]);
         pm__mem_free(y, pm__line_size(y));
     }
+}
+
+/* Builds the final list; what was absorbed has moved. False: no memory. */
+static bool pm__alg_build_final(pm__alg *q, pm__alg_final *t, const uint8_t *prefix, size_t plen, pm__ref *out) {
+    *out = pm__alg_build(q, t->e, t->n, prefix, plen);
+    if (*out) pm__alg_shells_free(t);
     return *out != 0;
+}
+
+/* What the frame had made is elsewhere now. */
+static void pm__alg_hand_over(pm__alg_frame *f) {
+    for (unsigned i = 0; i < f->npairs; i++)
+        if (f->pairs[i].alg == PM_ALG_ELEMENT) f->pairs[i].ref = 0;
+    for (unsigned i = 0; i < f->nents; i++) f->ents[i].fresh = false;
+}
+
+/* Whether a list has room in the line of the left side that a frame may edit, and would not leave half of it empty. */
+static bool pm__alg_line_fits(const pm__cx *cx, const pm__alg_frame *f, const pm__alg_final *t) {
+    size_t need = t->n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, t->e, t->n, f->plen, 0);
+    size_t has = pm__line_size((const pm__line *)pm__ref_ptr(f->own));
+    return need && need <= has && 2 * need > has;
+}
+
+static bool pm__alg_same_ent(const pm__ent *a, const pm__ent *b) {
+    return a->rest == b->rest && a->pay == b->pay && a->len == b->len && a->first == b->first && a->child == b->child;
+}
+
+/* Notes that the line of the left side becomes the list. Entries that are that line's own stay, the others come and
+   go. False: no memory. */
+static PM__NOINLINE bool pm__alg_line_edit(pm__alg *q, pm__alg_frame *f, pm__alg_final *t) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(f->own);
+    uint64_t image[PM__LINE_BYTES / 8];
+    pm__ent was[PM__LINE_ENTRIES];
+    pm__alg_change c;
+    unsigned stay = 0, i = 0;
+    size_t size = pm__line_size(x);
+    pm__alg_change_init(&c);
+    pm__line_decode(x, was);
+    for (unsigned k = 0; k < t->n; k++) {
+        const pm__ent *e = &t->e[k];
+        unsigned j = i;
+        while (j < x->n && !(pm__alg_same_ent(&was[j], e) && !e->fresh)) j++;
+        if (j == x->n) {
+            pm__alg_change_add(q->cx, &c, e->child, e->pay, e->fresh);
+            continue;
+        }
+        for (; i < j; i++) pm__alg_change_drop(&c, was[i].child, was[i].pay);
+        i = j + 1;
+        stay++;
+    }
+    if (stay == x->n && t->n == x->n) return true; /* nothing but nodes below has changed */
+    for (; i < x->n; i++) pm__alg_change_drop(&c, was[i].child, was[i].pay);
+    memset(image, 0, size);
+    pm__alg_line_write(q->cx, (pm__line *)(void *)image, size, f->prefix, f->plen, 0, t->e, t->n);
+    pm__alg_hand_over(f);
+    pm__alg_shells_free(t);
+    return pm__alg_note(q, (void *)(uintptr_t)x, image, size, &c);
 }
 
 /* Makes a node of its own of what a pair keeps of one side, where that is not on a node's root. False: no memory. */
@@ -6967,7 +7154,7 @@ static void pm__alg_condense(pm__alg_final *t, size_t plen) {
     }
 }
 
-/* ---- src/pathmap/32_algebra_lines.c -------------------------------------------------------------------- */
+/* ---- src/pathmap/33_algebra_lines.c -------------------------------------------------------------------- */
 
 /* Pairs as lines: two lines that have the same bytes of prefix ahead of them, or none, combined without taking them
    apart. Join, meet and subtract.
@@ -7238,6 +7425,8 @@ static void pm__alg_weave_runs(pm__alg_shuttle *g, unsigned iend, unsigned jend,
         p->b = pm__alg_row_place(&w->b, j, jend, len);
         p->ref = 0;
         p->alg = PM__ALG_WAITS;
+        p->mine = true;
+        p->from_a = (uint8_t)i;
         p->spelled = child_a && !child_b ? PM_ALG_RIGHT : PM_ALG_LEFT;
         p->at = (uint8_t)(p->spelled == PM_ALG_LEFT ? i : PM__ALG_FROM_B + j);
         p->count = (uint8_t)(p->spelled == PM_ALG_LEFT ? iend - i : jend - j);
@@ -7360,10 +7549,19 @@ static const pm__alg_row *pm__alg_row_of(const pm__alg_weave *w, unsigned item, 
     return item < PM__ALG_FROM_B ? &w->a : &w->b;
 }
 
+static bool pm__alg_pair_made(const pm__alg_pair *p) { return p->alg == PM_ALG_ELEMENT || p->alg == PM__ALG_PICK; }
+
+/* Whether a pair stays as the run that it was in one of the rows. What may be edited in place keeps its child. */
+static bool pm__alg_pair_runs(const pm__alg_frame *f, const pm__alg_pair *p) {
+    if (pm__alg_pair_made(p) || !(p->alg & p->spelled)) return false;
+    return p->spelled == PM_ALG_LEFT || !f->own || !(p->alg & PM_ALG_LEFT);
+}
+
 /* What is kept of a pair: how many entries of the list it takes if nothing is absorbed, and bytes of line. */
-static unsigned pm__alg_pair_takes(const pm__alg_weave *w, const pm__alg_pair *p, size_t *cost) {
+static unsigned pm__alg_pair_takes(const pm__alg_frame *f, const pm__alg_pair *p, size_t *cost) {
+    const pm__alg_weave *w = f->weave;
     if (p->alg == PM_ALG_NONE) return 0;
-    if (p->alg == PM_ALG_ELEMENT || p->alg == PM__ALG_PICK || !(p->alg & p->spelled)) {
+    if (!pm__alg_pair_runs(f, p)) {
         *cost += 9u + p->len;
         return 1;
     }
@@ -7391,12 +7589,12 @@ static bool pm__alg_pair_spell(pm__alg *q, const pm__alg_frame *f, pm__alg_pair 
     unsigned i;
     if (p->alg == PM_ALG_NONE) return true;
     const pm__alg_row *r = pm__alg_row_of(w, p->at, &i);
-    bool made = p->alg == PM_ALG_ELEMENT || p->alg == PM__ALG_PICK;
-    if (!made && (p->alg & p->spelled)) {
+    bool made = pm__alg_pair_made(p);
+    if (pm__alg_pair_runs(f, p)) {
         for (unsigned k = 0; k < p->count; k++) t->e[t->n++] = pm__alg_row_ent(r, i + k);
         return true;
     }
-    pm__ent e = pm__alg_row_ent(r, i);
+    pm__ent e = p->spelled == PM_ALG_RIGHT ? pm__alg_row_ent(&w->a, p->from_a) : pm__alg_row_ent(r, i);
     e.len = p->len;
     e.child = true;
     e.fresh = made;
@@ -7467,12 +7665,12 @@ static pm__ref pm__alg_weave_line(const pm__cx *cx, const pm__alg_frame *f) {
     return pm__ref_make(x, PM__LINE, size);
 }
 
-/* Spells the list out, and makes a node of it. False: no memory. */
-static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__ref *out) {
+/* Spells the list out, and makes a node of it, or an edit of A's. False: no memory. */
+static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
     const pm__alg_weave *w = f->weave;
     pm__alg_final t;
     unsigned left = w->n, i;
-    if (!f->npairs && (*out = pm__alg_weave_line(q->cx, f)) != 0) return true;
+    if (!f->npairs && !f->own && (out->ref = pm__alg_weave_line(q->cx, f)) != 0) return true;
     t.n = t.nshells = 0;
     t.nbytes = 0;
     t.cost = PM__LINE_HDR + f->plen;
@@ -7481,7 +7679,7 @@ static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__r
         for (unsigned k = 0; k < w->n; k++) {
             unsigned item = w->item[k];
             const pm__alg_row *r = pm__alg_row_of(w, item, &i);
-            if (item >= PM__ALG_PAIR) left += pm__alg_pair_takes(w, &f->pairs[item - PM__ALG_PAIR], &t.cost);
+            if (item >= PM__ALG_PAIR) left += pm__alg_pair_takes(f, &f->pairs[item - PM__ALG_PAIR], &t.cost);
             else left++, t.cost += 9u + pm__alg_row_len(r, i);
         }
     }
@@ -7489,18 +7687,24 @@ static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__r
         if (w->item[k] >= PM__ALG_PAIR) {
             pm__alg_pair *p = &f->pairs[w->item[k] - PM__ALG_PAIR];
             size_t none = 0;
-            left -= pm__alg_pair_takes(w, p, &none);
+            left -= pm__alg_pair_takes(f, p, &none);
             if (!pm__alg_pair_spell(q, f, p, &t, left)) return false;
             continue;
         }
         const pm__alg_row *r = pm__alg_row_of(w, w->item[k], &i);
         pm__ent e = pm__alg_row_ent(r, i);
-        if (r == &w->a && (w->over >> i & 1)) e.pay = w->val[i], e.fresh = w->fresh >> i & 1;
+        bool over = r == &w->a && (w->over >> i & 1);
+        if (over) e.pay = w->val[i], e.fresh = w->fresh >> i & 1;
         t.e[t.n++] = e;
         left--;
     }
-    *out = 0;
-    return t.n == 0 || pm__alg_build_final(q, &t, f->prefix, f->plen, out);
+    if (t.n == 0) return true;
+    if (f->own && pm__alg_line_fits(q->cx, f, &t)) {
+        out->alg = PM__ALG_EDIT;
+        f->weave->fresh = 0; /* the list has them, and the edit will */
+        return pm__alg_line_edit(q, f, &t);
+    }
+    return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
 }
 
 /* Answers with a few entries of A, as they are, if that is what stays. */
@@ -7523,9 +7727,10 @@ static bool pm__alg_close_lines(pm__alg *q, pm__alg_frame *f, bool pick, pm__alg
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg || f->weave->n == 0) return true;
+    if (f->own && 2 * f->weave->n > f->weave->a.n) pick = false;
     if (pick && pm__alg_weave_pick(f->weave, out)) return true;
-    if (!pm__alg_weave_build(q, f, &out->ref)) return false;
-    out->alg = out->ref ? PM_ALG_ELEMENT : PM_ALG_NONE;
+    if (!pm__alg_weave_build(q, f, out)) return false;
+    if (out->ref) out->alg = PM_ALG_ELEMENT;
     return true;
 }
 
@@ -7569,7 +7774,7 @@ static PM__NOINLINE bool pm__alg_open_lines(pm__alg *q, const pm_place *a, const
     return pm__alg_weave_settle(&g, slow);
 }
 
-/* ---- src/pathmap/33_algebra_lists.c -------------------------------------------------------------------- */
+/* ---- src/pathmap/34_algebra_lists.c -------------------------------------------------------------------- */
 
 /* Pairs as lists: two lines, or a line and a byte node, seen as sorted entries and merged in one pass.
 
@@ -7706,6 +7911,7 @@ static void pm__alg_keep(pm__alg_merge *g, const pm__alg_side *s, unsigned i) {
         p->b = left ? none : s->behind;
         p->ref = 0;
         p->alg = left ? PM_ALG_LEFT : PM_ALG_RIGHT;
+        p->mine = false;
         p->at = (uint8_t)f->nents;
         p->count = 1;
         p->spelled = 0;
@@ -7795,6 +8001,8 @@ static void pm__alg_meet_runs(pm__alg_merge *g, unsigned i, unsigned iend, unsig
     p->b = pm__alg_place_of(&g->b, j, jend, len);
     p->ref = 0;
     p->alg = PM__ALG_WAITS;
+    p->mine = true;
+    p->from_a = (uint8_t)(g->a.lo + i);
     p->at = (uint8_t)f->nents;
     p->count = (uint8_t)(end - from);
     p->spelled = s->folded >= (int)from && s->folded < (int)end ? 0 : spell_a ? PM_ALG_LEFT : PM_ALG_RIGHT;
@@ -7933,7 +8141,8 @@ static bool pm__alg_resolve(pm__alg *q, pm__alg_frame *f, pm__alg_pair *p, pm__a
     pm_place at = {0, 0, 0, 0};
     pm_alg kept = pm__alg_kept(p, &at);
     if (kept == PM_ALG_NONE) return true;
-    if (p->spelled && (p->alg & p->spelled) && p->alg != PM_ALG_ELEMENT) {
+    if (p->spelled && (p->alg & p->spelled) && p->alg != PM_ALG_ELEMENT &&
+        (p->spelled == PM_ALG_LEFT || !f->own || kept != PM_ALG_LEFT)) {
         memcpy(t->e + t->n, f->ents + p->at, p->count * sizeof(pm__ent));
         t->n += p->count;
         return true;
@@ -7941,6 +8150,11 @@ static bool pm__alg_resolve(pm__alg *q, pm__alg_frame *f, pm__alg_pair *p, pm__a
     if (kept != PM_ALG_ELEMENT && !pm__alg_own(q, p, &at)) return false;
     pm__ent *e = &t->e[t->n++];
     *e = f->ents[p->at];
+    if (f->own && kept == PM_ALG_LEFT && p->spelled == PM_ALG_RIGHT) { /* A's child stays in its entry */
+        pm__ent was[PM__LINE_ENTRIES];
+        pm__line_decode((const pm__line *)pm__ref_ptr(f->own), was);
+        *e = was[p->from_a];
+    }
     e->len = p->len;
     e->child = true;
     e->fresh = p->alg == PM_ALG_ELEMENT;
@@ -7965,12 +8179,16 @@ static bool pm__alg_gather(pm__alg *q, pm__alg_frame *f, pm__alg_final *t) {
     return true;
 }
 
-/* A list with pairs. */
+/* A list with pairs, or one that may become an edit. */
 static PM__NOINLINE bool pm__alg_close_mixed(pm__alg *q, pm__alg_frame *f, bool made, pm__alg_answer *out) {
     pm__alg_final t;
     if (!pm__alg_gather(q, f, &t)) return false;
     if (t.n == 0) return true;
     if (made) pm__alg_condense(&t, f->plen);
+    if (f->own && pm__alg_line_fits(q->cx, f, &t)) {
+        out->alg = PM__ALG_EDIT;
+        return pm__alg_line_edit(q, f, &t);
+    }
     out->alg = PM_ALG_ELEMENT;
     return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
 }
@@ -7981,19 +8199,19 @@ static bool pm__alg_close_lists(pm__alg *q, pm__alg_frame *f, pm__alg_answer *ou
         pm_place at;
         const pm__alg_pair *p = &f->pairs[i];
         made = made || p->alg == PM_ALG_ELEMENT;
-        pm__alg_differ(f, p->alg == PM_ALG_ELEMENT || pm__alg_kept(p, &at) == PM_ALG_NONE ? 0u : p->alg);
+        pm__alg_differ(f, p->alg >= PM_ALG_ELEMENT || pm__alg_kept(p, &at) == PM_ALG_NONE ? 0u : p->alg);
     }
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
-    if (f->npairs) return pm__alg_close_mixed(q, f, made, out);
-    if (f->nents == 0) return true;
+    if (f->nents == 0 && f->npairs == 0) return true;
+    if (f->npairs || f->own) return pm__alg_close_mixed(q, f, made, out);
     out->alg = PM_ALG_ELEMENT;
     out->ref = pm__alg_build(q, f->ents, f->nents, f->prefix, f->plen);
     return out->ref != 0;
 }
 
-/* ---- src/pathmap/34_algebra_bytes.c -------------------------------------------------------------------- */
+/* ---- src/pathmap/35_algebra_bytes.c -------------------------------------------------------------------- */
 
 /* Pairs as bytes: masks of children and values combined word by word. A line shows the first bytes of its entries. */
 
@@ -8138,6 +8356,7 @@ static void pm__alg_mask_pair(pm__alg *q, pm__alg_frame *f, const pm__alg_view *
     p->at = c;
     p->alg = PM__ALG_WAITS;
     p->dangles = false;
+    p->mine = ca && a->x && (!pm__byte_is_wide(a->x) || pm__count_is_one(&pm__byte_block(a->x, c >> 4)->rc));
     switch (q->op) {
     case PM__ALG_JOIN:
         p->dangles = true;
@@ -8251,6 +8470,72 @@ static bool pm__alg_bytes_node(pm__alg *q, const pm__alg_frame *f, const pm_mask
     return true;
 }
 
+enum { PM__ALG_BYTE_WORDS = (offsetof(pm__byte, slot) + 7) / 8 + 512 };
+
+/* Puts the children of the result, and those that go, into a change. `slots`: by overwriting their slots. */
+static void pm__alg_bytes_kids(const pm__cx *cx, const pm__byte *x, const pm_mask *cm, const pm__ref *kids,
+                               const bool *fk, bool slots, pm__alg_change *c) {
+    pm_mask had = pm__byte_children(x), all = pm_mask_or(had, *cm);
+    unsigned k = 0;
+    for (int i = pm_mask_next(&all, 0); i >= 0; i = pm_mask_next(&all, i + 1)) {
+        uint8_t b = (uint8_t)i;
+        bool some = pm_mask_test(cm, b), was = pm_mask_test(&had, b);
+        pm__ref old = was ? *pm__byte_child(x, b) : 0, now = some ? kids[k] : 0;
+        bool owned = some && fk[k];
+        k += some;
+        if (old == now && !owned) continue;
+        if (now) pm__alg_change_add(cx, c, true, now, owned);
+        if (old) pm__alg_change_drop(c, true, old);
+        if (slots) pm__alg_change_slot(c, pm__byte_child(x, b), now);
+    }
+}
+
+/* The same with the values. */
+static void pm__alg_bytes_vals(const pm__cx *cx, const pm__byte *x, const pm__alg_frame *f, bool slots,
+                               pm__alg_change *c) {
+    pm_mask had = pm__byte_values(x), all = pm_mask_or(had, f->vm);
+    unsigned k = 0;
+    if (cx->unit) return;
+    for (int i = pm_mask_next(&all, 0); i >= 0; i = pm_mask_next(&all, i + 1)) {
+        uint8_t b = (uint8_t)i;
+        bool some = pm_mask_test(&f->vm, b), was = pm_mask_test(&had, b), fresh = pm_mask_test(&f->fresh, b);
+        pm_val old = was ? *pm__byte_val(x, b) : 0, now = some ? f->vals[k] : 0;
+        k += some;
+        if (some && was && old == now && !fresh) continue;
+        if (some) pm__alg_change_add(cx, c, false, now, fresh);
+        if (was) pm__alg_change_drop(c, false, old);
+        if (slots) pm__alg_change_slot(c, pm__byte_val(x, b), now);
+    }
+}
+
+/* Works out what the left side's byte node becomes in place; *bytes > 0: by an image of the node. False, and nothing
+   done, if it cannot: no room, or much too much; blocks that are shared, or would come or go. */
+static bool pm__alg_bytes_change(pm__alg *q, const pm__alg_frame *f, const pm_mask *cm, const pm__ref *kids,
+                                 const bool *fk, uint64_t *image, size_t *bytes, pm__alg_change *c) {
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->own);
+    pm_mask had = pm__byte_children(x), vals = pm__byte_values(x);
+    unsigned nc = pm_mask_count(cm), nv = pm_mask_count(&f->vm);
+    bool wide = pm__byte_is_wide(x), kids_same = pm_mask_equal(&had, cm);
+    bool same = kids_same && pm_mask_equal(&vals, &f->vm);
+    size_t slots = pm__byte_slots(nc, nv, wide, q->cx->unit);
+    for (unsigned i = 0; wide && i < PM__WIDE_BLOCKS; i++)
+        if (x->slot[i] && !pm__count_is_one(&pm__byte_block(x, i)->rc)) return false;
+    if (wide ? !kids_same : !same && nc >= PM__WIDE_FROM) return false;
+    if (!same && (slots > x->cap || pm__byte_cap(slots) * 3 <= (size_t)x->cap * 2)) return false;
+    pm__alg_change_init(c);
+    pm__alg_bytes_kids(q->cx, x, cm, kids, fk, wide || same, c);
+    pm__alg_bytes_vals(q->cx, x, f, same, c);
+    if (same) return true;
+    pm__byte *y = (pm__byte *)(void *)image;
+    *bytes = pm__byte_bytes(x->cap);
+    memcpy(y, x, *bytes);
+    for (unsigned i = 0; i < 4; i++) y->mask[i].child = cm->w[i], y->mask[i].val = f->vm.w[i];
+    pm__byte_ranks(y);
+    if (!wide) memcpy(y->slot, kids, 8u * nc);
+    for (unsigned i = 0; i < nv && !q->cx->unit; i++) y->slot[y->cap - 1u - i] = f->vals[i];
+    return true;
+}
+
 static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
     pm_mask cm = {{0, 0, 0, 0}};
     pm__ref kids[256];
@@ -8259,7 +8544,7 @@ static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__a
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at;
         const pm__alg_pair *p = &f->pairs[i];
-        unsigned same = p->alg == PM_ALG_ELEMENT ? 0u : p->alg;
+        unsigned same = p->alg < PM_ALG_ELEMENT ? p->alg : 0u;
         if (!p->dangles && !pm_mask_test(&f->vm, p->at) && pm__alg_kept(p, &at) == PM_ALG_NONE) same = 0;
         pm__alg_differ(f, same);
     }
@@ -8279,12 +8564,25 @@ static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__a
     }
     unsigned nv = pm_mask_count(&f->vm);
     if (nc + nv == 0) return true;
+    bool few = pm__alg_few(f, nc, nv);
+    if (f->own && !few) {
+        pm__alg_change c;
+        uint64_t image[PM__ALG_BYTE_WORDS];
+        size_t bytes = 0;
+        if (pm__alg_bytes_change(q, f, &cm, kids, fk, image, &bytes, &c)) {
+            out->alg = PM__ALG_EDIT;
+            if (!bytes && !c.nslots) return true; /* nothing but nodes below has changed */
+            pm__alg_hand_over(f);
+            f->fresh = pm_mask_of(NULL, 0);
+            return pm__alg_note(q, pm__ref_ptr(f->own), image, bytes, &c);
+        }
+    }
     out->alg = PM_ALG_ELEMENT;
-    if (pm__alg_few(f, nc, nv)) return pm__alg_bytes_line(q, f, &cm, kids, fk, &out->ref);
+    if (few) return pm__alg_bytes_line(q, f, &cm, kids, fk, &out->ref);
     return pm__alg_bytes_node(q, f, &cm, kids, fk, nc, &out->ref);
 }
 
-/* ---- src/pathmap/35_algebra_walk.c --------------------------------------------------------------------- */
+/* ---- src/pathmap/36_algebra_walk.c --------------------------------------------------------------------- */
 
 /* The walk over pairs: answers those that need no look inside, remembers those of shared nodes, opens and closes
    frames. */
@@ -8355,7 +8653,7 @@ static bool pm__alg_open(pm__alg *q, const pm_place *a, const pm_place *b) {
 }
 
 /* Answers a pair at once, or opens a frame for it. */
-static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place *pb, pm__alg_answer *out) {
+static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place *pb, bool mine, pm__alg_answer *out) {
     pm_place a = *pa, b = *pb;
     bool some_a = pm__alg_enter(&a), some_b = pm__alg_enter(&b);
     if (pm__alg_plain(q, &a, some_a, &b, some_b, out)) return PM__ALG_DONE;
@@ -8383,6 +8681,10 @@ static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place
     }
     if (!pm__alg_open(q, &a, &b)) return PM__ALG_FAILED;
     pm__alg_frame *f = q->top;
+    bool line_a = pm__place_in_line(&a);
+    f->mine = mine && !own_a && (f->weave || f->bytes != line_a);
+    bool whole = f->weave || f->bytes || f->plen == pm__place_line(&a)->plen; /* all of A's prefix is the list's */
+    f->own = f->mine && a.depth == 0 && whole ? a.node : 0;
     f->shared_a = shared_a;
     f->shared_b = shared_b;
     f->remember = remember;
@@ -8434,7 +8736,7 @@ static PM__INLINE void pm__alg_ask(const pm__alg_frame *f, unsigned i) {
 }
 
 static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_answer *out) {
-    pm__alg_step step = pm__alg_visit(q, a, b, out);
+    pm__alg_step step = pm__alg_visit(q, a, b, q->mine, out);
     while (step != PM__ALG_FAILED && q->top) {
         pm__alg_frame *f = q->top;
         if (step == PM__ALG_DONE && f->next < f->npairs) { /* an answer for this frame */
@@ -8446,7 +8748,8 @@ static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__a
             if (step == PM__ALG_OPENED && !f->weave)
                 for (unsigned i = 0; i + 1 < PM__ALG_AHEAD; i++) pm__alg_ask(f, f->next + i);
             if (step != PM__ALG_OPENED || !f->weave) pm__alg_ask(f, f->next + PM__ALG_AHEAD - 1);
-            step = pm__alg_visit(q, &f->pairs[f->next].a, &f->pairs[f->next].b, out);
+            const pm__alg_pair *p = &f->pairs[f->next];
+            step = pm__alg_visit(q, &p->a, &p->b, f->mine && p->mine, out);
         } else {
             step = pm__alg_close(q, out) ? PM__ALG_DONE : PM__ALG_FAILED;
         }
@@ -8457,16 +8760,21 @@ static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__a
 
 /* Combines what lies strictly below two places. *out: which sides the result equals, or PM_ALG_NONE (nothing is left,
    and neither side is empty), or PM_ALG_ELEMENT with a reference that the caller then owns.
+   edits    NULL, or the left place is the caller's alone, and may be changed in place: *edits then has what is still to
+            be done so that the answer is true, and that may be PM__ALG_EDIT
    PM_NOMEM, PM_BADHOOK: nothing happened. */
 PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const pm_place *a, const pm_place *b,
-                                        pm__alg_answer *out) {
+                                        pm__alg_edit **edits, pm__alg_answer *out) {
     pm__alg q;
     memset(&q, 0, sizeof q);
     q.cx = cx;
     q.op = op;
     q.idempotent = cx->unit || (cx->ops->flags & PM_OPS_IDEMPOTENT) != 0;
+    q.mine = edits != NULL;
     q.status = PM_OK;
     bool ok = pm__alg_walk(&q, a, b, out);
+    if (!ok) pm__alg_edits_forget(cx, q.edits);
+    else if (edits) *edits = q.edits;
     for (size_t i = 0; i < q.known.cap; i++)
         if (q.known.slots[i].a && q.known.slots[i].val > PM_ALG_ELEMENT) pm__any_release(cx, q.known.slots[i].val);
     pm__memo_free(&q.known);
@@ -8475,11 +8783,11 @@ PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const p
     return ok ? PM_OK : q.status;
 }
 
-/* ---- src/pathmap/36_algebra_many.c --------------------------------------------------------------------- */
+/* ---- src/pathmap/37_algebra_many.c --------------------------------------------------------------------- */
 
 /* Join and meet of any number of tries in one pass: the byte nodes that several sides have at one place are combined at
    once, by their masks, without a trie in between for every two of them. Where fewer than three sides are left, or
-   lines among them, pairs are combined two by two (35_algebra_walk.c), neighbours first; hooks are taken to be
+   lines among them, pairs are combined two by two (36_algebra_walk.c), neighbours first; hooks are taken to be
    associative.
 
    Sides that are one node count once if values are idempotent. A shared node below the root goes to the pairwise
@@ -8510,7 +8818,7 @@ static bool pm__many_is_byte(pm__ref r) { return pm__ref_kind(r) != PM__LINE; }
 static pm_status pm__many_two(pm__many *m, pm__ref x, pm__ref y, pm__ref *out) {
     pm_place a = pm__place_root(x), b = pm__place_root(y);
     pm__alg_answer r;
-    pm_status s = pm__alg_run(m->q.cx, m->q.op, &a, &b, &r);
+    pm_status s = pm__alg_run(m->q.cx, m->q.op, &a, &b, NULL, &r);
     if (s != PM_OK) return s;
     *out = r.alg == PM_ALG_ELEMENT ? r.ref : r.alg & PM_ALG_LEFT ? x : r.alg & PM_ALG_RIGHT ? y : 0;
     if (r.alg != PM_ALG_ELEMENT) pm__ref_retain(*out);
@@ -9290,7 +9598,7 @@ PM_API pm_status pm_txn_rollback(pm_txn *t, pm_map *m) {
 
 /* ---- src/pathmap/45_map_algebra.c ---------------------------------------------------------------------- */
 
-/* Algebra on maps: the root values, which live in the handles, and what lies below them (35_algebra_walk.c). */
+/* Algebra on maps: the root values, which live in the handles, and what lies below them (36_algebra_walk.c). */
 
 /* A map seen as an operand: what lies strictly below a place, and the value at it. */
 typedef struct pm__operand {
@@ -9305,29 +9613,30 @@ static pm__operand pm__operand_of(const pm_map *m) {
 
 /* A trie made by an operation, and which operands it equals. */
 typedef struct pm__outcome {
-    pm__ref root;
+    pm__ref root;  /* made anew, or shared (pm__outcome_share) */
     pm_opt val;
-    unsigned alg; /* LEFT and RIGHT bits */
+    uint8_t below; /* the answer for what lies below */
+    unsigned alg;  /* LEFT and RIGHT bits */
 } pm__outcome;
 
-/* Takes the answer for what lies below over into an outcome: shares what equals an operand. */
-static bool pm__outcome_below(const pm__cx *cx, const pm__operand *a, const pm__operand *b,
-                              const pm__alg_answer *below, pm__outcome *out) {
-    out->root = 0;
-    if (below->alg == PM_ALG_ELEMENT) out->root = below->ref;
-    else if (below->alg & PM_ALG_LEFT) return pm__place_share(cx, &a->place, &out->root);
-    else if (below->alg & PM_ALG_RIGHT) return pm__place_share(cx, &b->place, &out->root);
-    return true;
-}
-
-PM__UNUSED static void pm__outcome_drop(const pm__cx *cx, const pm__outcome *o) {
+static void pm__outcome_drop(const pm__cx *cx, const pm__outcome *o) {
     pm__any_release(cx, o->root);
     if (o->val.some) pm__pay_release(cx, false, o->val.val);
 }
 
-/* Join, meet and subtract at and below two places. On success the caller owns what `out` names. */
+/* Gives an outcome that equals an operand below a reference of its own. False: no memory; the outcome is dropped. */
+static bool pm__outcome_share(const pm__cx *cx, const pm__operand *a, const pm__operand *b, pm__outcome *o) {
+    const pm__operand *from = (o->below & PM_ALG_LEFT) ? a : b;
+    if (o->below == PM_ALG_ELEMENT || o->below == PM_ALG_NONE) return true;
+    if (pm__place_share(cx, &from->place, &o->root)) return true;
+    pm__outcome_drop(cx, o);
+    return false;
+}
+
+/* Join, meet and subtract at and below two places. On success the caller owns what `out` names; what equals an operand
+   below is not shared yet. edits: as for pm__alg_run. */
 static pm_status pm__operands_combine(const pm__cx *cx, pm__alg_op op, const pm__operand *a, const pm__operand *b,
-                                      pm__outcome *out) {
+                                      pm__alg_edit **edits, pm__outcome *out) {
     pm__alg q;
     pm__alg_val v;
     pm__alg_answer below;
@@ -9335,17 +9644,18 @@ static pm_status pm__operands_combine(const pm__cx *cx, pm__alg_op op, const pm_
     q.cx = cx;
     q.op = op;
     if (!pm__alg_value(&q, a->val, b->val, &v)) return PM_BADHOOK;
-    pm_status s = pm__alg_run(cx, op, &a->place, &b->place, &below);
-    if (s == PM_OK && !pm__outcome_below(cx, a, b, &below, out)) s = PM_NOMEM;
+    pm_status s = pm__alg_run(cx, op, &a->place, &b->place, edits, &below);
     if (s != PM_OK) {
         if (v.fresh) pm__pay_release(cx, false, v.val);
         return s;
     }
     if (v.some && !v.fresh) pm__pay_retain(cx, false, v.val);
+    out->root = below.alg == PM_ALG_ELEMENT ? below.ref : 0;
+    out->below = below.alg;
     out->val.some = v.some;
     out->val.val = v.val;
     out->alg = v.some || !(a->val && b->val) ? v.alg : 0;
-    out->alg &= below.alg == PM_ALG_ELEMENT ? 0 : below.alg;
+    out->alg &= below.alg < PM_ALG_ELEMENT ? below.alg : 0u;
     return PM_OK;
 }
 
@@ -9358,16 +9668,18 @@ static pm_map pm__outcome_map(const pm__cx *cx, const pm__outcome *o) {
 /* Restriction: a value at the right root keeps the left as it is. Whether the result equals the right as well is asked
    for last, as values on the right count for nothing before. */
 static pm_status pm__operands_restrict(const pm__cx *cx, const pm__operand *a, const pm__operand *b,
-                                       pm__outcome *out) {
+                                       pm__alg_edit **edits, pm__outcome *out) {
     pm__alg_answer below = {PM_ALG_LEFT, 0};
-    pm_status s = PM_OK;
-    if (!b->val) s = pm__alg_run(cx, PM__ALG_RESTRICT, &a->place, &b->place, &below);
-    if (s == PM_OK && !pm__outcome_below(cx, a, b, &below, out)) s = PM_NOMEM;
+    if (edits) *edits = NULL;
+    pm_status s = b->val ? PM_OK : pm__alg_run(cx, PM__ALG_RESTRICT, &a->place, &b->place, edits, &below);
     if (s != PM_OK) return s;
+    out->root = below.alg == PM_ALG_ELEMENT ? below.ref : 0;
+    out->below = below.alg;
     out->val.some = a->val && b->val;
     out->val.val = out->val.some ? *a->val : 0;
     if (out->val.some) pm__pay_retain(cx, false, out->val.val);
-    out->alg = (below.alg & PM_ALG_LEFT) && below.alg != PM_ALG_ELEMENT && (b->val || !a->val) ? PM_ALG_LEFT : 0;
+    bool left = below.alg < PM_ALG_ELEMENT && (below.alg & PM_ALG_LEFT);
+    out->alg = left && (b->val || !a->val) ? PM_ALG_LEFT : 0;
     return PM_OK;
 }
 
@@ -9381,7 +9693,8 @@ static pm_status pm__maps_combine(pm__alg_op op, const pm_map *a, const pm_map *
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
     pm__outcome o;
     if (pm_map_ops(b) != cx.ops) return PM_MISMATCH;
-    pm_status s = pm__operands_combine(&cx, op, &x, &y, &o);
+    pm_status s = pm__operands_combine(&cx, op, &x, &y, NULL, &o);
+    if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return s;
     *out = pm__outcome_map(&cx, &o);
     if (alg) *alg = pm__alg_named(out, o.alg);
@@ -9420,7 +9733,8 @@ PM_API pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_a
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
     pm__outcome o;
     if (pm_map_ops(b) != cx.ops) return PM_MISMATCH;
-    pm_status s = pm__operands_restrict(&cx, &x, &y, &o);
+    pm_status s = pm__operands_restrict(&cx, &x, &y, NULL, &o);
+    if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return s;
     pm_map m = pm__outcome_map(&cx, &o);
     return pm__maps_finish(&m, a, b, out, alg);
@@ -9476,7 +9790,7 @@ static pm_status pm__maps_which(const pm_map *m, const pm_map *const *maps, size
 
 static pm_status pm__maps_many(pm__alg_op op, const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
                                size_t *which) {
-    pm__outcome o = {0, {0, false}, 0};
+    pm__outcome o = {0, {0, false}, PM_ALG_ELEMENT, 0};
     if (n == 0) return PM_INVALID;
     pm__cx cx = pm__map_cx(maps[0]);
     for (size_t i = 1; i < n; i++)
@@ -12606,9 +12920,9 @@ PM_API pm_status pm_each(const pm_map *m, bool (*fn)(void *ctx, const uint8_t *k
 
 /* ---- src/pathmap/55_write_algebra.c -------------------------------------------------------------------- */
 
-/* Algebra in place. The result is worked out beside the map, sharing with the old focus whatever stays the same; only a
-   result that differs is written, with one operation on the trie, so a failure changes nothing and an identity
-   un-shares nothing. */
+/* Algebra in place. What the focus becomes is worked out beside the map, sharing with the old focus whatever stays the
+   same, and nodes that are the map's alone are edited where they are (31_algebra_edit.c). Nothing is written before all
+   is known that is to be written: so a failure changes nothing, and an identity un-shares nothing. */
 
 static pm__operand pm__operand_at(const pm_ref *r) {
     pm__operand o = {r->place, r->val};
@@ -12629,29 +12943,97 @@ static pm_status pm__wz_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, bo
     return pm__wz_done(w, s);
 }
 
-/* Combines the focus with a source. */
-static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool prune, pm_alg *alg) {
+/* Whether the nodes on the way to the focus have no other owner. What lies below is looked at on the way there. */
+static bool pm__wz_is_mine(const pm_wz *w) {
+    const pm_rz *z = &w->cursor;
+    pm_place p = pm__place_root(w->map->root);
+    for (size_t used = 0; used < z->len;) {
+        if (!pm__place_enter(&p) || !pm__ref_is_unique(p.node)) return false;
+        size_t n = pm__place_down(&p, z->path + used, z->len - used);
+        if (!n) return false;
+        if (pm__ref_kind(p.node) == PM__WIDE && pm__byte_has_child(pm__place_byte(&p), p.lo) &&
+            !pm__count_is_one(&pm__byte_block(pm__place_byte(&p), p.lo >> 4)->rc))
+            return false;
+        used += n;
+    }
+    return true;
+}
+
+/* True if an operation cannot change the value at the focus. */
+static bool pm__wz_value_stays(pm__alg_op op, const pm_ref *focus, const pm_ref *src) {
+    switch (op) {
+    case PM__ALG_JOIN: return !src->val;
+    case PM__ALG_MEET: return !focus->val;
+    case PM__ALG_SUB: return !focus->val || !src->val;
+    case PM__ALG_RESTRICT: return !focus->val || src->val;
+    }
+    return false;
+}
+
+/* Ends an operation whose outcome is the focus, edited. A value that changed is that of the map, in its handle. */
+static void pm__wz_edited(pm_wz *w, pm__outcome *o, pm__alg_edit *edits) {
+    pm__cx cx = pm__wz_cx(w);
+    pm_opt old = o->val;
+    pm__wz_forget(w);
+    if (w->cursor.len == 0) {
+        old.val = w->map->value, old.some = w->map->has_value;
+        w->map->value = o->val.some ? o->val.val : 0, w->map->has_value = o->val.some;
+    }
+    pm__alg_edits_make(&cx, edits);
+    if (old.some) pm__pay_release(&cx, false, old.val);
+}
+
+/* Combines the focus with a source. `alias`: the source is, or may be, a part of the writer's own map. */
+static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__operand a = pm__operand_at(&focus), b = pm__operand_at(src);
     pm__outcome o;
-    pm_status s = PM_MISMATCH;
-    if (src->ops == cx.ops)
-        s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, &o) : pm__operands_combine(&cx, op, &a, &b, &o);
-    if (s != PM_OK) return pm__wz_done(w, s);
-    return pm__wz_settle(w, &focus, &o, prune, alg);
+    pm__alg_edit *edits = NULL, **edit = NULL;
+    if (src->ops != cx.ops) return PM_MISMATCH;
+    if (!alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w)) edit = &edits;
+    pm_status s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, edit, &o)
+                                         : pm__operands_combine(&cx, op, &a, &b, edit, &o);
+    if (s != PM_OK) return s;
+    if (o.below == PM__ALG_EDIT) {
+        pm__wz_edited(w, &o, edits);
+        if (alg) *alg = PM_ALG_ELEMENT;
+        return PM_OK;
+    }
+    bool below = pm__place_enter(&a.place);
+    if ((o.alg & PM_ALG_LEFT) && (below || a.val)) { /* what the focus has is not touched */
+        pm__outcome_drop(&cx, &o);
+        if (alg) *alg = PM_ALG_LEFT;
+        return PM_OK;
+    }
+    if (!pm__outcome_share(&cx, &a, &b, &o)) s = PM_NOMEM;
+    if (s == PM_OK) s = pm__wz_settle(w, &focus, &o, prune, alg);
+    if (s == PM_OK) pm__alg_edits_make(&cx, edits);
+    else pm__alg_edits_forget(&cx, edits);
+    return s;
+}
+
+/* The same; nobody may begin to share the map's nodes between the look at them and the edits. */
+static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
+    pm__wz_enter(w);
+    return pm__wz_left(w, pm__wz_combine_with(w, op, src, alias, prune, alg));
+}
+
+/* A source that is a zipper may stand on the writer's map. */
+static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, bool prune, pm_alg *alg) {
+    pm_ref r = pm_ref_of_rz(src);
+    return pm__wz_combine(w, op, &r, src->top == w->map->root, prune, alg);
 }
 
 PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
     if (pm__wz_shut(w)) return PM_INVALID;
-    pm_ref r = pm_ref_of_rz(src);
-    return pm__wz_combine(w, PM__ALG_JOIN, &r, false, alg);
+    return pm__wz_combine_rz(w, PM__ALG_JOIN, src, false, alg);
 }
 
 PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
     if (pm__wz_shut(w)) return PM_INVALID;
     pm_ref r = pm_ref_of_map(src, NULL, 0);
-    return pm__wz_combine(w, PM__ALG_JOIN, &r, false, alg);
+    return pm__wz_combine(w, PM__ALG_JOIN, &r, src->root == w->map->root, false, alg);
 }
 
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
@@ -12668,7 +13050,7 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
     pm_alg told;
     bool any = src.exists;
     pm__wz_enter_both(w, from); /* no reader may see what is in both, or in neither */
-    pm_status s = pm__wz_combine(w, PM__ALG_JOIN, &src, false, &told);
+    pm_status s = pm__wz_combine(w, PM__ALG_JOIN, &src, from->map->root == w->map->root, false, &told);
     if (s == PM_OK) {
         if (from->map == w->map) pm__wz_forget(from); /* what it knows of the map has changed under it */
         if (any) s = pm__wz_done(w, pm__wz_done(from, pm__wz_empty(from, prune)));
@@ -12682,20 +13064,17 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
 
 PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
     if (pm__wz_shut(w)) return PM_INVALID;
-    pm_ref r = pm_ref_of_rz(src);
-    return pm__wz_combine(w, PM__ALG_MEET, &r, prune, alg);
+    return pm__wz_combine_rz(w, PM__ALG_MEET, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
     if (pm__wz_shut(w)) return PM_INVALID;
-    pm_ref r = pm_ref_of_rz(src);
-    return pm__wz_combine(w, PM__ALG_SUB, &r, prune, alg);
+    return pm__wz_combine_rz(w, PM__ALG_SUB, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
     if (pm__wz_shut(w)) return PM_INVALID;
-    pm_ref r = pm_ref_of_rz(src);
-    return pm__wz_combine(w, PM__ALG_RESTRICT, &r, false, alg);
+    return pm__wz_combine_rz(w, PM__ALG_RESTRICT, src, false, alg);
 }
 
 /* Whether an outcome is what an operand is already. */
@@ -12722,7 +13101,8 @@ PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *
     pm__outcome o;
     bool same = false;
     if (ra.ops != cx.ops || rb.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, &o);
+    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, NULL, &o);
+    if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return pm__wz_done(w, s);
     s = pm__outcome_equals(&cx, &o, &old, &same);
     if (s != PM_OK) {
@@ -12741,7 +13121,8 @@ PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
     pm__outcome o;
     bool both = r.exists && focus.exists;
     if (r.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = both ? pm__operands_restrict(&cx, &a, &b, &o) : PM_OK;
+    pm_status s = both ? pm__operands_restrict(&cx, &a, &b, NULL, &o) : PM_OK;
+    if (both && s == PM_OK && !pm__outcome_share(&cx, &a, &b, &o)) s = PM_NOMEM;
     if (both && s == PM_OK) {
         o.alg = PM_ALG_NONE; /* said of the source */
         s = pm__wz_settle(w, &focus, &o, false, NULL);
@@ -12795,7 +13176,7 @@ static pm_status pm__drop_fold(pm__drop *d) {
     pm__found *x = &d->found[d->nfound - 2], *y = &d->found[d->nfound - 1];
     pm_place a = pm__place_root(x->root), b = pm__place_root(y->root);
     pm__alg_answer r;
-    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, &r);
+    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, NULL, &r);
     if (s != PM_OK) return s;
     if (r.alg == PM_ALG_ELEMENT || r.alg == PM_ALG_NONE) {
         pm__any_release(d->cx, x->root);

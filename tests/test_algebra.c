@@ -696,3 +696,267 @@ TEST(algebra_without_memory_changes_nothing) {
         CHECK_EQ(counted_held(), 0);
     }
 }
+
+/* ---- in place ---- */
+
+static pm_status write_algebra(unsigned op, pm_wz *w, const pm_rz *src, pm_alg *alg) {
+    switch (op) {
+    case 0: return pm_wz_join(w, src, alg);
+    case 1: return pm_wz_meet(w, src, false, alg);
+    case 2: return pm_wz_subtract(w, src, false, alg);
+    default: return pm_wz_restrict(w, src, alg);
+    }
+}
+
+/* Runs an operation with a map as its source, on what lies below a path of another. */
+static pm_status write_algebra_at(unsigned op, pm_map *m, const key *at, const pm_map *src, pm_alg *alg) {
+    pm_wz w;
+    pm_rz r;
+    CHECK_OK(pm_wz_open(&w, m, at->data, at->len));
+    CHECK_OK(pm_rz_open(&r, src, NULL, 0));
+    pm_status s = write_algebra(op, &w, &r, alg);
+    pm_rz_drop(&r);
+    pm_status kept = pm_wz_close(&w);
+    CHECK_EQ(kept, s);
+    return s;
+}
+
+/* The same content, in nodes of its own. */
+static pm_map rebuilt(const pm_map *m) {
+    pm_map copy = pm_new(pm_map_ops(m), NULL);
+    pm_iter it = pm_iter_paths(m);
+    while (pm_iter_next(&it)) {
+        if (it.val) CHECK_OK(pm_set(&copy, it.key, it.len, *it.val, NULL));
+        else CHECK_OK(pm_create_path(&copy, it.key, it.len, NULL));
+    }
+    pm_iter_drop(&it);
+    return copy;
+}
+
+static bool equal(const pm_map *a, const pm_map *b) {
+    bool same = false;
+    CHECK_OK(pm_equal(a, b, &same));
+    return same;
+}
+
+/* A map whose nodes are its own is edited; one that a clone shares all nodes with cannot be. */
+TEST(algebra_in_place_does_what_it_does_to_shared_nodes) {
+    for (unsigned i = 0; i < SHAPES * 40; i++) {
+        const shape *s = &shapes[i % SHAPES];
+        both a = both_new(table(i / SHAPES)), b = both_new(table(i / SHAPES));
+        both_edit(&a, s, s->keys);
+        both_edit(&b, s, 1 + (unsigned)check_below(i % 3 ? s->keys : 6));
+        if (i % 4 == 0) {
+            pm_map more;
+            CHECK_OK(pm_join(&b.map, &a.map, &more, NULL));
+            pm_drop(&b.map);
+            b.map = more;
+        }
+        pm_map mine = rebuilt(&a.map), theirs = rebuilt(&a.map), held = pm_clone(&theirs);
+        for (unsigned round = 0; round < 3; round++) {
+            pm_alg one = PM_ALG_BOTH, two = PM_ALG_BOTH;
+            unsigned op = (unsigned)check_below(4);
+            key at = {0, {0}};
+            if (check_below(2)) next_key(s, &at);
+            if (at.len > 4) at.len = check_below(4);
+            CHECK_OK(write_algebra_at(op, &mine, &at, &b.map, &one));
+            CHECK_OK(write_algebra_at(op, &theirs, &at, &b.map, &two));
+            CHECK_NOTE(one == two, "%s: %d, not %d", operation_names[op], (int)one, (int)two);
+            CHECK_NOTE(equal(&mine, &theirs), "%s at %zu bytes", operation_names[op], at.len);
+            check_sound(&mine);
+            check_sound(&theirs);
+            CHECK(same_content(&held, a.m) || round);
+            pm_drop(&held);
+            held = pm_clone(&theirs);
+        }
+        pm_drop(&mine);
+        pm_drop(&theirs);
+        pm_drop(&held);
+        both_drop(&a);
+        both_drop(&b);
+    }
+    CHECK_EQ(live_nodes(), 0);
+}
+
+/* The addresses of all nodes of a map. */
+typedef struct addresses {
+    size_t n, cap;
+    uintptr_t *at;
+} addresses;
+
+static void note_node(addresses *s, pm__ref r) {
+    if (s->n == s->cap) {
+        s->cap = s->cap ? 2 * s->cap : 1024;
+        s->at = realloc(s->at, s->cap * sizeof *s->at);
+        CHECK(s->at != NULL);
+    }
+    s->at[s->n++] = (uintptr_t)pm__ref_ptr(r);
+}
+
+/* Goes down by recursion: the keys are short. */
+static void note_nodes(addresses *s, pm__ref r) {
+    pm__ref kids[256];
+    unsigned n = 0;
+    if (!r) return;
+    note_node(s, r);
+    if (pm__ref_kind(r) == PM__LINE) {
+        const pm__line *x = pm__ref_ptr(r);
+        for (unsigned i = 0; i < x->n; i++)
+            if (pm__line_is_child(x, i)) kids[n++] = *pm__line_child(x, i);
+    } else {
+        const pm__byte *x = pm__ref_ptr(r);
+        pm__byte_kids(x, kids);
+        n = x->nc;
+    }
+    for (unsigned i = 0; i < n; i++) note_nodes(s, kids[i]);
+}
+
+static int by_address(const void *a, const void *b) {
+    uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
+    return (x > y) - (x < y);
+}
+
+static addresses addresses_of(const pm_map *m) {
+    addresses s = {0, 0, NULL};
+    note_nodes(&s, m->root);
+    qsort(s.at, s.n, sizeof *s.at, by_address);
+    return s;
+}
+
+/* How many addresses of `b` are not among those of `a`. Frees `b`. */
+static size_t new_addresses(const addresses *a, addresses *b) {
+    size_t fresh = 0;
+    for (size_t i = 0; i < b->n; i++) fresh += !bsearch(&b->at[i], a->at, a->n, sizeof *a->at, by_address);
+    free(b->at);
+    return fresh;
+}
+
+/* Few keys that are united with, kept out of, or taken from many: so many nodes are new, and buffers allocated. */
+TEST(algebra_in_place_touches_only_what_changes) {
+    enum { ALL = 100000, FEW = 20 };
+    pm_map m = pm_new(pm_ops_lattice(), NULL), few = pm_new(pm_ops_lattice(), NULL), most, less;
+    key root = {0, {0}};
+    pm_alg alg;
+    fill(&m, 0, ALL, 1);
+    fill(&few, 0, ALL, ALL / FEW);
+    pm_map rest = rebuilt(&m);
+    CHECK_OK(pm_subtract(&rest, &few, &most, NULL));
+    addresses before = addresses_of(&m), after;
+    size_t fresh;
+    uint64_t allocated = check_allocs(), nodes = live_nodes();
+    CHECK_OK(write_algebra_at(0, &m, &root, &most, &alg)); /* nothing new in there */
+    CHECK_EQ(alg, PM_ALG_LEFT);
+    CHECK_EQ(live_nodes(), nodes);
+    CHECK(check_allocs() - allocated < 16);
+    after = addresses_of(&m);
+    CHECK_EQ(new_addresses(&before, &after), 0);
+
+    allocated = check_allocs();
+    CHECK_OK(write_algebra_at(2, &m, &root, &few, &alg));
+    CHECK_EQ(alg, PM_ALG_ELEMENT);
+    CHECK(check_allocs() - allocated < 4 * FEW);
+    CHECK(equal(&m, &most));
+    check_sound(&m);
+    after = addresses_of(&m);
+    fresh = new_addresses(&before, &after);
+    CHECK_NOTE(fresh <= 2 * FEW, "%zu nodes are new", fresh);
+
+    free(before.at);
+    before = addresses_of(&m);
+    allocated = check_allocs();
+    CHECK_OK(write_algebra_at(0, &m, &root, &few, &alg));
+    CHECK_EQ(alg, PM_ALG_ELEMENT);
+    CHECK(check_allocs() - allocated < 4 * FEW);
+    CHECK(equal(&m, &rest));
+    check_sound(&m);
+    after = addresses_of(&m);
+    fresh = new_addresses(&before, &after);
+    CHECK_NOTE(fresh <= 2 * FEW, "%zu nodes are new", fresh);
+
+    free(before.at);
+    before = addresses_of(&m);
+    note_nodes(&before, most.root); /* the result has the source's nodes where it equals them */
+    qsort(before.at, before.n, sizeof *before.at, by_address);
+    CHECK_OK(write_algebra_at(1, &m, &root, &most, &alg));
+    CHECK_EQ(alg, PM_ALG_ELEMENT);
+    CHECK(equal(&m, &most));
+    after = addresses_of(&m);
+    fresh = new_addresses(&before, &after);
+    CHECK_NOTE(fresh <= 2 * FEW, "%zu nodes are new", fresh);
+    free(before.at);
+
+    less = pm_clone(&m); /* now every node has another owner */
+    CHECK_OK(write_algebra_at(0, &m, &root, &few, &alg));
+    CHECK(equal(&less, &most));
+    CHECK(equal(&m, &rest));
+    pm_drop(&less);
+    pm_drop(&m);
+    pm_drop(&few);
+    pm_drop(&most);
+    pm_drop(&rest);
+    CHECK_EQ(live_nodes(), 0);
+}
+
+/* A source below the focus, or above it, is part of what changes. */
+TEST(algebra_in_place_with_a_source_in_the_same_map_follows_a_source_that_is_not) {
+    static const char *const paths[] = {"", "key/", "key/1", "key/12", "key/2"};
+    for (unsigned i = 0; i < 100; i++) {
+        pm_map m = pm_new(table(i), NULL), n = pm_new(table(i), NULL);
+        const char *at = paths[check_below(5)], *from = paths[check_below(5)];
+        unsigned op = (unsigned)check_below(4);
+        pm_alg one, two;
+        pm_wz w;
+        pm_rz r;
+        fill(&m, 0, 3000, 7);
+        fill(&n, 0, 3000, 7);
+        pm_map other = pm_clone(&n);
+        CHECK_OK(pm_wz_open(&w, &m, at, strlen(at)));
+        CHECK_OK(pm_rz_open(&r, &m, from, strlen(from)));
+        CHECK_OK(write_algebra(op, &w, &r, &one));
+        pm_rz_drop(&r);
+        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_open(&w, &n, at, strlen(at)));
+        CHECK_OK(pm_rz_open(&r, &other, from, strlen(from)));
+        CHECK_OK(write_algebra(op, &w, &r, &two));
+        pm_rz_drop(&r);
+        CHECK_OK(pm_wz_close(&w));
+        CHECK_EQ(one, two);
+        CHECK(equal(&m, &n));
+        check_sound(&m);
+        pm_drop(&m);
+        pm_drop(&n);
+        pm_drop(&other);
+    }
+}
+
+TEST(algebra_in_place_without_memory_changes_nothing) {
+    key root = {0, {0}};
+    for (unsigned i = 0; i < SHAPES * 4; i++) {
+        pm_map a = counted_map(hooked_ops(), &shapes[i % SHAPES]), b = counted_map(hooked_ops(), &shapes[i % SHAPES]);
+        pm_alg alg;
+        for (uint64_t n = 1;; n += 1 + n / 24) {
+            int64_t held = counted_held();
+            uint64_t values, left;
+            CHECK_OK(pm_val_count(&a, &values));
+            pm_pool_trim(NULL);
+            uint64_t nodes = live_nodes();
+            check_fail_allocs_from(n);
+            pm_status s = write_algebra_at(i / SHAPES, &a, &root, &b, &alg);
+            check_fail_alloc(0);
+            if (s == PM_OK) break;
+            CHECK_EQ(s, PM_NOMEM);
+            CHECK_EQ(counted_held(), held);
+            CHECK_EQ(live_nodes(), nodes);
+            CHECK_OK(pm_val_count(&a, &left));
+            CHECK_EQ(left, values);
+            check_sound(&a);
+        }
+        check_sound(&a);
+        pm_drop(&a);
+        check_sound(&b);
+        pm_drop(&b);
+        CHECK(counted_is_sound());
+        CHECK_EQ(counted_held(), 0);
+        CHECK_EQ(live_nodes(), 0);
+    }
+}

@@ -21,11 +21,13 @@
    they give depends on their contents only, so this is right for any values, and a trie of 2^80 paths in a kilobyte is
    combined in microseconds.
 
-   This part has the frames and the values; 31 makes nodes of lists; 32 has the lines, 33 the lists, 34 the bytes, 35
-   the walk that ties them together.
+   This part has the frames and the values; 31 changes of nodes in place; 32 makes nodes of lists; 33 has the lines, 34
+   the lists, 35 the bytes, 36 the walk that ties them together.
+
+   Operands are only read, unless the left one may be changed in place (31_algebra_edit.c).
 
    Failure (no memory, or a value hook that answers what it must not) takes the frames down and gives back whatever they
-   had made. Operands are only read. */
+   had made. */
 #include "14_memo.c"
 #include "26_place.c"
 
@@ -33,7 +35,8 @@ typedef enum pm__alg_op { PM__ALG_JOIN, PM__ALG_MEET, PM__ALG_SUB, PM__ALG_RESTR
 
 enum {
     PM__ALG_WAITS = 8,      /* beside the values of pm_alg: the answer of a pair is not known yet */
-    PM__ALG_PICK = 9,       /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
+    PM__ALG_EDIT = 9,       /* and: the left side's node, edited in place (31); it has the LEFT bit */
+    PM__ALG_PICK = 12,      /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
     PM__ALG_LIST = 2 * PM__LINE_ENTRIES,
     PM__ALG_CAREFUL = 16,   /* pairs after one whose keys were not enough to tell suffixes apart */
     PM__ALG_AHEAD = 4,      /* pairs whose nodes are asked for before their turn */
@@ -41,7 +44,7 @@ enum {
 };
 
 /* A pair: a location of both sides (or, with the answer given beforehand, of one). The answer is LEFT and RIGHT bits,
-   or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__ALG_PICK. */
+   or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__ALG_PICK or PM__ALG_EDIT. */
 typedef struct pm__alg_pair {
     pm_place a, b;
     pm__ref ref;
@@ -49,7 +52,9 @@ typedef struct pm__alg_pair {
     uint8_t at;     /* lines, lists: first entry that stands for the pair; bytes: the byte */
     uint8_t count;  /* lines, lists: how many entries do */
     uint8_t spelled; /* the side whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
+    uint8_t from_a; /* lines: A's first entry */
     uint16_t len;   /* lines, lists: suffix length of the location */
+    bool mine;      /* nobody else comes to A's place unless by its node */
     bool dangles;   /* bytes: the location stays even with nothing below and no value */
 } pm__alg_pair;
 
@@ -60,6 +65,8 @@ typedef struct pm__alg_frame {
     bool same_a, same_b;     /* so far the result equals that side */
     bool shared_a, shared_b; /* this node, or one above it on that side, has several owners */
     bool remember, bytes;
+    bool mine;               /* the left side's nodes below may be edited in place */
+    pm__ref own;             /* and so may this one; else 0 */
     uint64_t id_a, id_b;
     /* lists: entries that stay, and stand-ins of pairs, under a common prefix */
     pm__ent *ents;
@@ -92,6 +99,8 @@ typedef struct pm__alg {
     pm_status status;
     pm__alg_frame *top;
     pm__alg_chunk *chunk, *spare;
+    bool mine;                  /* the left place is its owner's alone */
+    struct pm__alg_edit *edits; /* what is to be changed in place */
     pm__memo known; /* (place, place) to answer */
     pm__memo ids;   /* (node, position) to a number that stands for a place inside a node */
 } pm__alg;
@@ -161,7 +170,8 @@ static pm__alg_frame *pm__alg_push(pm__alg *q, unsigned npairs, unsigned nents, 
     f->same_a = true;
     f->same_b = q->op != PM__ALG_RESTRICT; /* the right side's values do not show in the result */
     f->remember = f->bytes = false;
-    f->shared_a = f->shared_b = false;
+    f->shared_a = f->shared_b = f->mine = false;
+    f->own = 0;
     f->prefix = NULL;
     f->weave = NULL;
     f->plen = 0;

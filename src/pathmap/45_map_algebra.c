@@ -1,5 +1,5 @@
-/* Algebra on maps: the root values, which live in the handles, and what lies below them (35_algebra_walk.c). */
-#include "36_algebra_many.c"
+/* Algebra on maps: the root values, which live in the handles, and what lies below them (36_algebra_walk.c). */
+#include "37_algebra_many.c"
 #include "40_map.c"
 #include "45_map_algebra.h"
 
@@ -16,29 +16,30 @@ static pm__operand pm__operand_of(const pm_map *m) {
 
 /* A trie made by an operation, and which operands it equals. */
 typedef struct pm__outcome {
-    pm__ref root;
+    pm__ref root;  /* made anew, or shared (pm__outcome_share) */
     pm_opt val;
-    unsigned alg; /* LEFT and RIGHT bits */
+    uint8_t below; /* the answer for what lies below */
+    unsigned alg;  /* LEFT and RIGHT bits */
 } pm__outcome;
 
-/* Takes the answer for what lies below over into an outcome: shares what equals an operand. */
-static bool pm__outcome_below(const pm__cx *cx, const pm__operand *a, const pm__operand *b,
-                              const pm__alg_answer *below, pm__outcome *out) {
-    out->root = 0;
-    if (below->alg == PM_ALG_ELEMENT) out->root = below->ref;
-    else if (below->alg & PM_ALG_LEFT) return pm__place_share(cx, &a->place, &out->root);
-    else if (below->alg & PM_ALG_RIGHT) return pm__place_share(cx, &b->place, &out->root);
-    return true;
-}
-
-PM__UNUSED static void pm__outcome_drop(const pm__cx *cx, const pm__outcome *o) {
+static void pm__outcome_drop(const pm__cx *cx, const pm__outcome *o) {
     pm__any_release(cx, o->root);
     if (o->val.some) pm__pay_release(cx, false, o->val.val);
 }
 
-/* Join, meet and subtract at and below two places. On success the caller owns what `out` names. */
+/* Gives an outcome that equals an operand below a reference of its own. False: no memory; the outcome is dropped. */
+static bool pm__outcome_share(const pm__cx *cx, const pm__operand *a, const pm__operand *b, pm__outcome *o) {
+    const pm__operand *from = (o->below & PM_ALG_LEFT) ? a : b;
+    if (o->below == PM_ALG_ELEMENT || o->below == PM_ALG_NONE) return true;
+    if (pm__place_share(cx, &from->place, &o->root)) return true;
+    pm__outcome_drop(cx, o);
+    return false;
+}
+
+/* Join, meet and subtract at and below two places. On success the caller owns what `out` names; what equals an operand
+   below is not shared yet. edits: as for pm__alg_run. */
 static pm_status pm__operands_combine(const pm__cx *cx, pm__alg_op op, const pm__operand *a, const pm__operand *b,
-                                      pm__outcome *out) {
+                                      pm__alg_edit **edits, pm__outcome *out) {
     pm__alg q;
     pm__alg_val v;
     pm__alg_answer below;
@@ -46,17 +47,18 @@ static pm_status pm__operands_combine(const pm__cx *cx, pm__alg_op op, const pm_
     q.cx = cx;
     q.op = op;
     if (!pm__alg_value(&q, a->val, b->val, &v)) return PM_BADHOOK;
-    pm_status s = pm__alg_run(cx, op, &a->place, &b->place, &below);
-    if (s == PM_OK && !pm__outcome_below(cx, a, b, &below, out)) s = PM_NOMEM;
+    pm_status s = pm__alg_run(cx, op, &a->place, &b->place, edits, &below);
     if (s != PM_OK) {
         if (v.fresh) pm__pay_release(cx, false, v.val);
         return s;
     }
     if (v.some && !v.fresh) pm__pay_retain(cx, false, v.val);
+    out->root = below.alg == PM_ALG_ELEMENT ? below.ref : 0;
+    out->below = below.alg;
     out->val.some = v.some;
     out->val.val = v.val;
     out->alg = v.some || !(a->val && b->val) ? v.alg : 0;
-    out->alg &= below.alg == PM_ALG_ELEMENT ? 0 : below.alg;
+    out->alg &= below.alg < PM_ALG_ELEMENT ? below.alg : 0u;
     return PM_OK;
 }
 
@@ -69,16 +71,18 @@ static pm_map pm__outcome_map(const pm__cx *cx, const pm__outcome *o) {
 /* Restriction: a value at the right root keeps the left as it is. Whether the result equals the right as well is asked
    for last, as values on the right count for nothing before. */
 static pm_status pm__operands_restrict(const pm__cx *cx, const pm__operand *a, const pm__operand *b,
-                                       pm__outcome *out) {
+                                       pm__alg_edit **edits, pm__outcome *out) {
     pm__alg_answer below = {PM_ALG_LEFT, 0};
-    pm_status s = PM_OK;
-    if (!b->val) s = pm__alg_run(cx, PM__ALG_RESTRICT, &a->place, &b->place, &below);
-    if (s == PM_OK && !pm__outcome_below(cx, a, b, &below, out)) s = PM_NOMEM;
+    if (edits) *edits = NULL;
+    pm_status s = b->val ? PM_OK : pm__alg_run(cx, PM__ALG_RESTRICT, &a->place, &b->place, edits, &below);
     if (s != PM_OK) return s;
+    out->root = below.alg == PM_ALG_ELEMENT ? below.ref : 0;
+    out->below = below.alg;
     out->val.some = a->val && b->val;
     out->val.val = out->val.some ? *a->val : 0;
     if (out->val.some) pm__pay_retain(cx, false, out->val.val);
-    out->alg = (below.alg & PM_ALG_LEFT) && below.alg != PM_ALG_ELEMENT && (b->val || !a->val) ? PM_ALG_LEFT : 0;
+    bool left = below.alg < PM_ALG_ELEMENT && (below.alg & PM_ALG_LEFT);
+    out->alg = left && (b->val || !a->val) ? PM_ALG_LEFT : 0;
     return PM_OK;
 }
 
@@ -92,7 +96,8 @@ static pm_status pm__maps_combine(pm__alg_op op, const pm_map *a, const pm_map *
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
     pm__outcome o;
     if (pm_map_ops(b) != cx.ops) return PM_MISMATCH;
-    pm_status s = pm__operands_combine(&cx, op, &x, &y, &o);
+    pm_status s = pm__operands_combine(&cx, op, &x, &y, NULL, &o);
+    if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return s;
     *out = pm__outcome_map(&cx, &o);
     if (alg) *alg = pm__alg_named(out, o.alg);
@@ -131,7 +136,8 @@ PM_API pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_a
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
     pm__outcome o;
     if (pm_map_ops(b) != cx.ops) return PM_MISMATCH;
-    pm_status s = pm__operands_restrict(&cx, &x, &y, &o);
+    pm_status s = pm__operands_restrict(&cx, &x, &y, NULL, &o);
+    if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return s;
     pm_map m = pm__outcome_map(&cx, &o);
     return pm__maps_finish(&m, a, b, out, alg);
@@ -187,7 +193,7 @@ static pm_status pm__maps_which(const pm_map *m, const pm_map *const *maps, size
 
 static pm_status pm__maps_many(pm__alg_op op, const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
                                size_t *which) {
-    pm__outcome o = {0, {0, false}, 0};
+    pm__outcome o = {0, {0, false}, PM_ALG_ELEMENT, 0};
     if (n == 0) return PM_INVALID;
     pm__cx cx = pm__map_cx(maps[0]);
     for (size_t i = 1; i < n; i++)

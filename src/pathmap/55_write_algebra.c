@@ -1,6 +1,6 @@
-/* Algebra in place. The result is worked out beside the map, sharing with the old focus whatever stays the same; only a
-   result that differs is written, with one operation on the trie, so a failure changes nothing and an identity
-   un-shares nothing. */
+/* Algebra in place. What the focus becomes is worked out beside the map, sharing with the old focus whatever stays the
+   same, and nodes that are the map's alone are edited where they are (31_algebra_edit.c). Nothing is written before all
+   is known that is to be written: so a failure changes nothing, and an identity un-shares nothing. */
 #include "45_map_algebra.c"
 #include "51_write_zipper.c"
 #include "55_write_algebra.h"
@@ -24,29 +24,97 @@ static pm_status pm__wz_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, bo
     return pm__wz_done(w, s);
 }
 
-/* Combines the focus with a source. */
-static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool prune, pm_alg *alg) {
+/* Whether the nodes on the way to the focus have no other owner. What lies below is looked at on the way there. */
+static bool pm__wz_is_mine(const pm_wz *w) {
+    const pm_rz *z = &w->cursor;
+    pm_place p = pm__place_root(w->map->root);
+    for (size_t used = 0; used < z->len;) {
+        if (!pm__place_enter(&p) || !pm__ref_is_unique(p.node)) return false;
+        size_t n = pm__place_down(&p, z->path + used, z->len - used);
+        if (!n) return false;
+        if (pm__ref_kind(p.node) == PM__WIDE && pm__byte_has_child(pm__place_byte(&p), p.lo) &&
+            !pm__count_is_one(&pm__byte_block(pm__place_byte(&p), p.lo >> 4)->rc))
+            return false;
+        used += n;
+    }
+    return true;
+}
+
+/* True if an operation cannot change the value at the focus. */
+static bool pm__wz_value_stays(pm__alg_op op, const pm_ref *focus, const pm_ref *src) {
+    switch (op) {
+    case PM__ALG_JOIN: return !src->val;
+    case PM__ALG_MEET: return !focus->val;
+    case PM__ALG_SUB: return !focus->val || !src->val;
+    case PM__ALG_RESTRICT: return !focus->val || src->val;
+    }
+    return false;
+}
+
+/* Ends an operation whose outcome is the focus, edited. A value that changed is that of the map, in its handle. */
+static void pm__wz_edited(pm_wz *w, pm__outcome *o, pm__alg_edit *edits) {
+    pm__cx cx = pm__wz_cx(w);
+    pm_opt old = o->val;
+    pm__wz_forget(w);
+    if (w->cursor.len == 0) {
+        old.val = w->map->value, old.some = w->map->has_value;
+        w->map->value = o->val.some ? o->val.val : 0, w->map->has_value = o->val.some;
+    }
+    pm__alg_edits_make(&cx, edits);
+    if (old.some) pm__pay_release(&cx, false, old.val);
+}
+
+/* Combines the focus with a source. `alias`: the source is, or may be, a part of the writer's own map. */
+static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__operand a = pm__operand_at(&focus), b = pm__operand_at(src);
     pm__outcome o;
-    pm_status s = PM_MISMATCH;
-    if (src->ops == cx.ops)
-        s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, &o) : pm__operands_combine(&cx, op, &a, &b, &o);
-    if (s != PM_OK) return pm__wz_done(w, s);
-    return pm__wz_settle(w, &focus, &o, prune, alg);
+    pm__alg_edit *edits = NULL, **edit = NULL;
+    if (src->ops != cx.ops) return PM_MISMATCH;
+    if (!alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w)) edit = &edits;
+    pm_status s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, edit, &o)
+                                         : pm__operands_combine(&cx, op, &a, &b, edit, &o);
+    if (s != PM_OK) return s;
+    if (o.below == PM__ALG_EDIT) {
+        pm__wz_edited(w, &o, edits);
+        if (alg) *alg = PM_ALG_ELEMENT;
+        return PM_OK;
+    }
+    bool below = pm__place_enter(&a.place);
+    if ((o.alg & PM_ALG_LEFT) && (below || a.val)) { /* what the focus has is not touched */
+        pm__outcome_drop(&cx, &o);
+        if (alg) *alg = PM_ALG_LEFT;
+        return PM_OK;
+    }
+    if (!pm__outcome_share(&cx, &a, &b, &o)) s = PM_NOMEM;
+    if (s == PM_OK) s = pm__wz_settle(w, &focus, &o, prune, alg);
+    if (s == PM_OK) pm__alg_edits_make(&cx, edits);
+    else pm__alg_edits_forget(&cx, edits);
+    return s;
+}
+
+/* The same; nobody may begin to share the map's nodes between the look at them and the edits. */
+static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
+    pm__wz_enter(w);
+    return pm__wz_left(w, pm__wz_combine_with(w, op, src, alias, prune, alg));
+}
+
+/* A source that is a zipper may stand on the writer's map. */
+static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, bool prune, pm_alg *alg) {
+    pm_ref r = pm_ref_of_rz(src);
+    return pm__wz_combine(w, op, &r, src->top == w->map->root, prune, alg);
 }
 
 PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
     if (pm__wz_shut(w)) return PM_INVALID;
-    pm_ref r = pm_ref_of_rz(src);
-    return pm__wz_combine(w, PM__ALG_JOIN, &r, false, alg);
+    return pm__wz_combine_rz(w, PM__ALG_JOIN, src, false, alg);
 }
 
 PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
     if (pm__wz_shut(w)) return PM_INVALID;
     pm_ref r = pm_ref_of_map(src, NULL, 0);
-    return pm__wz_combine(w, PM__ALG_JOIN, &r, false, alg);
+    return pm__wz_combine(w, PM__ALG_JOIN, &r, src->root == w->map->root, false, alg);
 }
 
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
@@ -63,7 +131,7 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
     pm_alg told;
     bool any = src.exists;
     pm__wz_enter_both(w, from); /* no reader may see what is in both, or in neither */
-    pm_status s = pm__wz_combine(w, PM__ALG_JOIN, &src, false, &told);
+    pm_status s = pm__wz_combine(w, PM__ALG_JOIN, &src, from->map->root == w->map->root, false, &told);
     if (s == PM_OK) {
         if (from->map == w->map) pm__wz_forget(from); /* what it knows of the map has changed under it */
         if (any) s = pm__wz_done(w, pm__wz_done(from, pm__wz_empty(from, prune)));
@@ -77,20 +145,17 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
 
 PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
     if (pm__wz_shut(w)) return PM_INVALID;
-    pm_ref r = pm_ref_of_rz(src);
-    return pm__wz_combine(w, PM__ALG_MEET, &r, prune, alg);
+    return pm__wz_combine_rz(w, PM__ALG_MEET, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
     if (pm__wz_shut(w)) return PM_INVALID;
-    pm_ref r = pm_ref_of_rz(src);
-    return pm__wz_combine(w, PM__ALG_SUB, &r, prune, alg);
+    return pm__wz_combine_rz(w, PM__ALG_SUB, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
     if (pm__wz_shut(w)) return PM_INVALID;
-    pm_ref r = pm_ref_of_rz(src);
-    return pm__wz_combine(w, PM__ALG_RESTRICT, &r, false, alg);
+    return pm__wz_combine_rz(w, PM__ALG_RESTRICT, src, false, alg);
 }
 
 /* Whether an outcome is what an operand is already. */
@@ -117,7 +182,8 @@ PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *
     pm__outcome o;
     bool same = false;
     if (ra.ops != cx.ops || rb.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, &o);
+    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, NULL, &o);
+    if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return pm__wz_done(w, s);
     s = pm__outcome_equals(&cx, &o, &old, &same);
     if (s != PM_OK) {
@@ -136,7 +202,8 @@ PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
     pm__outcome o;
     bool both = r.exists && focus.exists;
     if (r.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = both ? pm__operands_restrict(&cx, &a, &b, &o) : PM_OK;
+    pm_status s = both ? pm__operands_restrict(&cx, &a, &b, NULL, &o) : PM_OK;
+    if (both && s == PM_OK && !pm__outcome_share(&cx, &a, &b, &o)) s = PM_NOMEM;
     if (both && s == PM_OK) {
         o.alg = PM_ALG_NONE; /* said of the source */
         s = pm__wz_settle(w, &focus, &o, false, NULL);
@@ -190,7 +257,7 @@ static pm_status pm__drop_fold(pm__drop *d) {
     pm__found *x = &d->found[d->nfound - 2], *y = &d->found[d->nfound - 1];
     pm_place a = pm__place_root(x->root), b = pm__place_root(y->root);
     pm__alg_answer r;
-    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, &r);
+    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, NULL, &r);
     if (s != PM_OK) return s;
     if (r.alg == PM_ALG_ELEMENT || r.alg == PM_ALG_NONE) {
         pm__any_release(d->cx, x->root);

@@ -7,7 +7,9 @@
 
    A source may be a zipper over the writer's own map. Sources are kept, and shared with.
    Fails    PM_NOMEM, PM_MISMATCH, PM_BADHOOK: nothing changed, unless said otherwise
-   Cost     O(nodes that differ); nothing is un-shared that does not change */
+   Cost     O(nodes that differ); nothing is un-shared that does not change, and where the map alone owns the nodes down
+            to a change, those with room for it are edited where they are (not by pm_wz_meet_2, pm_wz_restricting and
+            the operations that drop bytes, nor if the source is a zipper over the writer's own map) */
 
 #include "45_map_algebra.h"
 #include "51_write_zipper.h"

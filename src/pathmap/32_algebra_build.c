@@ -1,6 +1,6 @@
 /* From lists of entries to nodes. New lines of few entries are spelled out in the list above them, so that what shrinks
    does not leave a node for each entry behind. */
-#include "30_algebra.c"
+#include "31_algebra_edit.c"
 
 /* Notes which sides a part of the result equals. */
 static void pm__alg_differ(pm__alg_frame *f, unsigned keeps) {
@@ -106,12 +106,10 @@ static bool pm__alg_absorb_child(pm__alg_final *t, const pm__ent *s, size_t abov
     return true;
 }
 
-/* A line of a list that fits one; eight bytes behind an entry's bytes can be read. 0: it does not, or no memory. */
-static pm__ref pm__alg_line(const pm__cx *cx, const uint8_t *prefix, size_t plen, const pm__ent *e, unsigned n) {
-    size_t lcp = pm__build_lcp(e, n, 0, plen);
-    size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, e, n, plen + lcp, lcp);
-    pm__line *x = size ? (pm__line *)pm__mem_alloc(cx->pool, size) : NULL;
-    if (!x) return 0;
+/* Writes a line of `size` bytes, but for its count: entries without the `lcp` bytes that they share, which go to the
+   prefix. Eight bytes behind an entry's bytes can be read. */
+static void pm__alg_line_write(const pm__cx *cx, pm__line *x, size_t size, const uint8_t *prefix, size_t plen,
+                               size_t lcp, const pm__ent *e, unsigned n) {
     uint32_t cmask = 0;
     uint8_t flags = (uint8_t)(PM__LINE | (cx->unit ? PM__LINE_UNIT : 0)), *h = x->body + 2 * n;
     if (plen) memcpy(h, prefix, plen);
@@ -134,12 +132,21 @@ static pm__ref pm__alg_line(const pm__cx *cx, const uint8_t *prefix, size_t plen
     uint64_t *pay = (uint64_t *)(void *)((char *)x + size);
     for (unsigned i = 0; i < n; i++)
         if (e[i].child || !cx->unit) *--pay = e[i].pay;
-    pm__count_init(&x->rc);
     x->flags = flags;
     x->n = (uint8_t)n;
     x->plen = (uint8_t)(plen + lcp);
     x->size8 = (uint8_t)(size / 8);
     x->cmask = cmask;
+}
+
+/* A line of a list that fits one. 0: it does not, or no memory. */
+static pm__ref pm__alg_line(const pm__cx *cx, const uint8_t *prefix, size_t plen, const pm__ent *e, unsigned n) {
+    size_t lcp = pm__build_lcp(e, n, 0, plen);
+    size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, e, n, plen + lcp, lcp);
+    pm__line *x = size ? (pm__line *)pm__mem_alloc(cx->pool, size) : NULL;
+    if (!x) return 0;
+    pm__count_init(&x->rc);
+    pm__alg_line_write(cx, x, size, prefix, plen, lcp, e, n);
     return pm__ref_make(x, PM__LINE, size);
 }
 
@@ -158,14 +165,69 @@ static pm__ref pm__alg_build(pm__alg *q, const pm__ent *e, unsigned n, const uin
     return r;
 }
 
-/* Builds the final list; what was absorbed has moved. False: no memory. */
-static bool pm__alg_build_final(pm__alg *q, pm__alg_final *t, const uint8_t *prefix, size_t plen, pm__ref *out) {
-    *out = pm__alg_build(q, t->e, t->n, prefix, plen);
-    while (*out && t->nshells) {
+/* Frees the lines whose entries have moved. */
+static void pm__alg_shells_free(pm__alg_final *t) {
+    while (t->nshells) {
         pm__line *y = (pm__line *)pm__ref_ptr(t->shells[--t->nshells]);
         pm__mem_free(y, pm__line_size(y));
     }
+}
+
+/* Builds the final list; what was absorbed has moved. False: no memory. */
+static bool pm__alg_build_final(pm__alg *q, pm__alg_final *t, const uint8_t *prefix, size_t plen, pm__ref *out) {
+    *out = pm__alg_build(q, t->e, t->n, prefix, plen);
+    if (*out) pm__alg_shells_free(t);
     return *out != 0;
+}
+
+/* What the frame had made is elsewhere now. */
+static void pm__alg_hand_over(pm__alg_frame *f) {
+    for (unsigned i = 0; i < f->npairs; i++)
+        if (f->pairs[i].alg == PM_ALG_ELEMENT) f->pairs[i].ref = 0;
+    for (unsigned i = 0; i < f->nents; i++) f->ents[i].fresh = false;
+}
+
+/* Whether a list has room in the line of the left side that a frame may edit, and would not leave half of it empty. */
+static bool pm__alg_line_fits(const pm__cx *cx, const pm__alg_frame *f, const pm__alg_final *t) {
+    size_t need = t->n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, t->e, t->n, f->plen, 0);
+    size_t has = pm__line_size((const pm__line *)pm__ref_ptr(f->own));
+    return need && need <= has && 2 * need > has;
+}
+
+static bool pm__alg_same_ent(const pm__ent *a, const pm__ent *b) {
+    return a->rest == b->rest && a->pay == b->pay && a->len == b->len && a->first == b->first && a->child == b->child;
+}
+
+/* Notes that the line of the left side becomes the list. Entries that are that line's own stay, the others come and
+   go. False: no memory. */
+static PM__NOINLINE bool pm__alg_line_edit(pm__alg *q, pm__alg_frame *f, pm__alg_final *t) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(f->own);
+    uint64_t image[PM__LINE_BYTES / 8];
+    pm__ent was[PM__LINE_ENTRIES];
+    pm__alg_change c;
+    unsigned stay = 0, i = 0;
+    size_t size = pm__line_size(x);
+    pm__alg_change_init(&c);
+    pm__line_decode(x, was);
+    for (unsigned k = 0; k < t->n; k++) {
+        const pm__ent *e = &t->e[k];
+        unsigned j = i;
+        while (j < x->n && !(pm__alg_same_ent(&was[j], e) && !e->fresh)) j++;
+        if (j == x->n) {
+            pm__alg_change_add(q->cx, &c, e->child, e->pay, e->fresh);
+            continue;
+        }
+        for (; i < j; i++) pm__alg_change_drop(&c, was[i].child, was[i].pay);
+        i = j + 1;
+        stay++;
+    }
+    if (stay == x->n && t->n == x->n) return true; /* nothing but nodes below has changed */
+    for (; i < x->n; i++) pm__alg_change_drop(&c, was[i].child, was[i].pay);
+    memset(image, 0, size);
+    pm__alg_line_write(q->cx, (pm__line *)(void *)image, size, f->prefix, f->plen, 0, t->e, t->n);
+    pm__alg_hand_over(f);
+    pm__alg_shells_free(t);
+    return pm__alg_note(q, (void *)(uintptr_t)x, image, size, &c);
 }
 
 /* Makes a node of its own of what a pair keeps of one side, where that is not on a node's root. False: no memory. */

@@ -1,11 +1,11 @@
 /* Join and meet of any number of tries in one pass: the byte nodes that several sides have at one place are combined at
    once, by their masks, without a trie in between for every two of them. Where fewer than three sides are left, or
-   lines among them, pairs are combined two by two (35_algebra_walk.c), neighbours first; hooks are taken to be
+   lines among them, pairs are combined two by two (36_algebra_walk.c), neighbours first; hooks are taken to be
    associative.
 
    Sides that are one node count once if values are idempotent. A shared node below the root goes to the pairwise
    algebra, which remembers what it has seen. */
-#include "35_algebra_walk.c"
+#include "36_algebra_walk.c"
 
 /* A place at which three or more sides have byte nodes. */
 typedef struct pm__many_frame {
@@ -32,7 +32,7 @@ static bool pm__many_is_byte(pm__ref r) { return pm__ref_kind(r) != PM__LINE; }
 static pm_status pm__many_two(pm__many *m, pm__ref x, pm__ref y, pm__ref *out) {
     pm_place a = pm__place_root(x), b = pm__place_root(y);
     pm__alg_answer r;
-    pm_status s = pm__alg_run(m->q.cx, m->q.op, &a, &b, &r);
+    pm_status s = pm__alg_run(m->q.cx, m->q.op, &a, &b, NULL, &r);
     if (s != PM_OK) return s;
     *out = r.alg == PM_ALG_ELEMENT ? r.ref : r.alg & PM_ALG_LEFT ? x : r.alg & PM_ALG_RIGHT ? y : 0;
     if (r.alg != PM_ALG_ELEMENT) pm__ref_retain(*out);

@@ -11,7 +11,7 @@
    run of the other row's entries that go on from s, or the child there: a pair. It is answered later; then the list is
    spelled out, and a node is made of it. A result of few entries of A, as they are, is not made into a node at once:
    the list above may have room for them (PM__ALG_PICK). */
-#include "31_algebra_build.c"
+#include "32_algebra_build.c"
 
 enum { PM__ALG_FROM_B = PM__LINE_ENTRIES, PM__ALG_PAIR = 2 * PM__LINE_ENTRIES };
 
@@ -268,6 +268,8 @@ static void pm__alg_weave_runs(pm__alg_shuttle *g, unsigned iend, unsigned jend,
         p->b = pm__alg_row_place(&w->b, j, jend, len);
         p->ref = 0;
         p->alg = PM__ALG_WAITS;
+        p->mine = true;
+        p->from_a = (uint8_t)i;
         p->spelled = child_a && !child_b ? PM_ALG_RIGHT : PM_ALG_LEFT;
         p->at = (uint8_t)(p->spelled == PM_ALG_LEFT ? i : PM__ALG_FROM_B + j);
         p->count = (uint8_t)(p->spelled == PM_ALG_LEFT ? iend - i : jend - j);
@@ -390,10 +392,19 @@ static const pm__alg_row *pm__alg_row_of(const pm__alg_weave *w, unsigned item, 
     return item < PM__ALG_FROM_B ? &w->a : &w->b;
 }
 
+static bool pm__alg_pair_made(const pm__alg_pair *p) { return p->alg == PM_ALG_ELEMENT || p->alg == PM__ALG_PICK; }
+
+/* Whether a pair stays as the run that it was in one of the rows. What may be edited in place keeps its child. */
+static bool pm__alg_pair_runs(const pm__alg_frame *f, const pm__alg_pair *p) {
+    if (pm__alg_pair_made(p) || !(p->alg & p->spelled)) return false;
+    return p->spelled == PM_ALG_LEFT || !f->own || !(p->alg & PM_ALG_LEFT);
+}
+
 /* What is kept of a pair: how many entries of the list it takes if nothing is absorbed, and bytes of line. */
-static unsigned pm__alg_pair_takes(const pm__alg_weave *w, const pm__alg_pair *p, size_t *cost) {
+static unsigned pm__alg_pair_takes(const pm__alg_frame *f, const pm__alg_pair *p, size_t *cost) {
+    const pm__alg_weave *w = f->weave;
     if (p->alg == PM_ALG_NONE) return 0;
-    if (p->alg == PM_ALG_ELEMENT || p->alg == PM__ALG_PICK || !(p->alg & p->spelled)) {
+    if (!pm__alg_pair_runs(f, p)) {
         *cost += 9u + p->len;
         return 1;
     }
@@ -421,12 +432,12 @@ static bool pm__alg_pair_spell(pm__alg *q, const pm__alg_frame *f, pm__alg_pair 
     unsigned i;
     if (p->alg == PM_ALG_NONE) return true;
     const pm__alg_row *r = pm__alg_row_of(w, p->at, &i);
-    bool made = p->alg == PM_ALG_ELEMENT || p->alg == PM__ALG_PICK;
-    if (!made && (p->alg & p->spelled)) {
+    bool made = pm__alg_pair_made(p);
+    if (pm__alg_pair_runs(f, p)) {
         for (unsigned k = 0; k < p->count; k++) t->e[t->n++] = pm__alg_row_ent(r, i + k);
         return true;
     }
-    pm__ent e = pm__alg_row_ent(r, i);
+    pm__ent e = p->spelled == PM_ALG_RIGHT ? pm__alg_row_ent(&w->a, p->from_a) : pm__alg_row_ent(r, i);
     e.len = p->len;
     e.child = true;
     e.fresh = made;
@@ -497,12 +508,12 @@ static pm__ref pm__alg_weave_line(const pm__cx *cx, const pm__alg_frame *f) {
     return pm__ref_make(x, PM__LINE, size);
 }
 
-/* Spells the list out, and makes a node of it. False: no memory. */
-static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__ref *out) {
+/* Spells the list out, and makes a node of it, or an edit of A's. False: no memory. */
+static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
     const pm__alg_weave *w = f->weave;
     pm__alg_final t;
     unsigned left = w->n, i;
-    if (!f->npairs && (*out = pm__alg_weave_line(q->cx, f)) != 0) return true;
+    if (!f->npairs && !f->own && (out->ref = pm__alg_weave_line(q->cx, f)) != 0) return true;
     t.n = t.nshells = 0;
     t.nbytes = 0;
     t.cost = PM__LINE_HDR + f->plen;
@@ -511,7 +522,7 @@ static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__r
         for (unsigned k = 0; k < w->n; k++) {
             unsigned item = w->item[k];
             const pm__alg_row *r = pm__alg_row_of(w, item, &i);
-            if (item >= PM__ALG_PAIR) left += pm__alg_pair_takes(w, &f->pairs[item - PM__ALG_PAIR], &t.cost);
+            if (item >= PM__ALG_PAIR) left += pm__alg_pair_takes(f, &f->pairs[item - PM__ALG_PAIR], &t.cost);
             else left++, t.cost += 9u + pm__alg_row_len(r, i);
         }
     }
@@ -519,18 +530,24 @@ static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__r
         if (w->item[k] >= PM__ALG_PAIR) {
             pm__alg_pair *p = &f->pairs[w->item[k] - PM__ALG_PAIR];
             size_t none = 0;
-            left -= pm__alg_pair_takes(w, p, &none);
+            left -= pm__alg_pair_takes(f, p, &none);
             if (!pm__alg_pair_spell(q, f, p, &t, left)) return false;
             continue;
         }
         const pm__alg_row *r = pm__alg_row_of(w, w->item[k], &i);
         pm__ent e = pm__alg_row_ent(r, i);
-        if (r == &w->a && (w->over >> i & 1)) e.pay = w->val[i], e.fresh = w->fresh >> i & 1;
+        bool over = r == &w->a && (w->over >> i & 1);
+        if (over) e.pay = w->val[i], e.fresh = w->fresh >> i & 1;
         t.e[t.n++] = e;
         left--;
     }
-    *out = 0;
-    return t.n == 0 || pm__alg_build_final(q, &t, f->prefix, f->plen, out);
+    if (t.n == 0) return true;
+    if (f->own && pm__alg_line_fits(q->cx, f, &t)) {
+        out->alg = PM__ALG_EDIT;
+        f->weave->fresh = 0; /* the list has them, and the edit will */
+        return pm__alg_line_edit(q, f, &t);
+    }
+    return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
 }
 
 /* Answers with a few entries of A, as they are, if that is what stays. */
@@ -553,9 +570,10 @@ static bool pm__alg_close_lines(pm__alg *q, pm__alg_frame *f, bool pick, pm__alg
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg || f->weave->n == 0) return true;
+    if (f->own && 2 * f->weave->n > f->weave->a.n) pick = false;
     if (pick && pm__alg_weave_pick(f->weave, out)) return true;
-    if (!pm__alg_weave_build(q, f, &out->ref)) return false;
-    out->alg = out->ref ? PM_ALG_ELEMENT : PM_ALG_NONE;
+    if (!pm__alg_weave_build(q, f, out)) return false;
+    if (out->ref) out->alg = PM_ALG_ELEMENT;
     return true;
 }
 

@@ -1,6 +1,6 @@
 /* The walk over pairs: answers those that need no look inside, remembers those of shared nodes, opens and closes
    frames. */
-#include "34_algebra_bytes.c"
+#include "35_algebra_bytes.c"
 
 /* ---- the walk ------------------------------------------------------------------------------------------------ */
 
@@ -68,7 +68,7 @@ static bool pm__alg_open(pm__alg *q, const pm_place *a, const pm_place *b) {
 }
 
 /* Answers a pair at once, or opens a frame for it. */
-static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place *pb, pm__alg_answer *out) {
+static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place *pb, bool mine, pm__alg_answer *out) {
     pm_place a = *pa, b = *pb;
     bool some_a = pm__alg_enter(&a), some_b = pm__alg_enter(&b);
     if (pm__alg_plain(q, &a, some_a, &b, some_b, out)) return PM__ALG_DONE;
@@ -96,6 +96,10 @@ static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place
     }
     if (!pm__alg_open(q, &a, &b)) return PM__ALG_FAILED;
     pm__alg_frame *f = q->top;
+    bool line_a = pm__place_in_line(&a);
+    f->mine = mine && !own_a && (f->weave || f->bytes != line_a);
+    bool whole = f->weave || f->bytes || f->plen == pm__place_line(&a)->plen; /* all of A's prefix is the list's */
+    f->own = f->mine && a.depth == 0 && whole ? a.node : 0;
     f->shared_a = shared_a;
     f->shared_b = shared_b;
     f->remember = remember;
@@ -147,7 +151,7 @@ static PM__INLINE void pm__alg_ask(const pm__alg_frame *f, unsigned i) {
 }
 
 static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_answer *out) {
-    pm__alg_step step = pm__alg_visit(q, a, b, out);
+    pm__alg_step step = pm__alg_visit(q, a, b, q->mine, out);
     while (step != PM__ALG_FAILED && q->top) {
         pm__alg_frame *f = q->top;
         if (step == PM__ALG_DONE && f->next < f->npairs) { /* an answer for this frame */
@@ -159,7 +163,8 @@ static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__a
             if (step == PM__ALG_OPENED && !f->weave)
                 for (unsigned i = 0; i + 1 < PM__ALG_AHEAD; i++) pm__alg_ask(f, f->next + i);
             if (step != PM__ALG_OPENED || !f->weave) pm__alg_ask(f, f->next + PM__ALG_AHEAD - 1);
-            step = pm__alg_visit(q, &f->pairs[f->next].a, &f->pairs[f->next].b, out);
+            const pm__alg_pair *p = &f->pairs[f->next];
+            step = pm__alg_visit(q, &p->a, &p->b, f->mine && p->mine, out);
         } else {
             step = pm__alg_close(q, out) ? PM__ALG_DONE : PM__ALG_FAILED;
         }
@@ -170,16 +175,21 @@ static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__a
 
 /* Combines what lies strictly below two places. *out: which sides the result equals, or PM_ALG_NONE (nothing is left,
    and neither side is empty), or PM_ALG_ELEMENT with a reference that the caller then owns.
+   edits    NULL, or the left place is the caller's alone, and may be changed in place: *edits then has what is still to
+            be done so that the answer is true, and that may be PM__ALG_EDIT
    PM_NOMEM, PM_BADHOOK: nothing happened. */
 PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const pm_place *a, const pm_place *b,
-                                        pm__alg_answer *out) {
+                                        pm__alg_edit **edits, pm__alg_answer *out) {
     pm__alg q;
     memset(&q, 0, sizeof q);
     q.cx = cx;
     q.op = op;
     q.idempotent = cx->unit || (cx->ops->flags & PM_OPS_IDEMPOTENT) != 0;
+    q.mine = edits != NULL;
     q.status = PM_OK;
     bool ok = pm__alg_walk(&q, a, b, out);
+    if (!ok) pm__alg_edits_forget(cx, q.edits);
+    else if (edits) *edits = q.edits;
     for (size_t i = 0; i < q.known.cap; i++)
         if (q.known.slots[i].a && q.known.slots[i].val > PM_ALG_ELEMENT) pm__any_release(cx, q.known.slots[i].val);
     pm__memo_free(&q.known);
