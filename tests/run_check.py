@@ -43,6 +43,9 @@ CORE_TESTS = ("test_map", "test_write_zipper", "test_head", "test_threads")
 SWITCH_TESTS = CORE_TESTS + ("test_memory", "test_region", "test_counts", "test_read_zipper", "test_algebra",
                              "test_inspect")
 
+# What threads share, under ThreadSanitizer with standard counts too.
+SHARING_TESTS = ("test_histories", "test_shared")
+
 BUILD_SECONDS = 300
 RUN_SECONDS = 400
 
@@ -358,9 +361,9 @@ def group_tsan():
     if wrapper is None:
         return missing("tsan", "no working ThreadSanitizer")
     names = [name for name in mentioning("pthread_create", tests()) if name not in UNSHARED_TESTS]
+    standard = [name for name in names if name in CORE_TESTS + SHARING_TESTS]
     return [(f"{config}/{name}", unit_job(config, name, wrapper))
-            for config, names in (("slim-tsan", names), ("standard-tsan", [n for n in names if n in CORE_TESTS]))
-            for name in names]
+            for config, names in (("slim-tsan", names), ("standard-tsan", standard)) for name in names]
 
 
 VALGRIND_TESTS = ("test_inspect", "test_interning", "test_memory", "test_views", "test_write_zipper")
