@@ -32,16 +32,36 @@ static pm__ref pm__dead_next(pm__ref r) {
 #endif
 }
 
-/* Gives up `n` references; nodes that were the last of join the list. */
-static pm__ref pm__dead_children(const pm__ref *kids, unsigned n, pm__ref list) {
+/* A line that holds nothing to give up is freed at once, its payloads unseen; of another one they are asked for. */
+static PM__INLINE bool pm__dead_leaf(const pm__cx *cx, pm__ref r) {
+    if (pm__ref_kind(r) != PM__LINE) return false;
+    pm__line *x = (pm__line *)pm__ref_ptr(r);
+    size_t size = pm__line_size(x);
+    if (!x->cmask && (cx->plain || cx->unit)) {
+        pm__mem_free(x, size);
+        return true;
+    }
+    for (size_t at = (size - 8u * pm__line_pay_count(x)) & ~(size_t)63; at < size; at += 64)
+        PM__PREFETCH((const char *)x + at);
+    return false;
+}
+
+/* Gives up `n` references; nodes of which they were the last join the list, in front and in their order, so that what
+   was asked for first is needed first. */
+static pm__ref pm__dead_children(const pm__cx *cx, const pm__ref *kids, unsigned n, pm__ref list) {
+    pm__ref first = 0, last = 0;
     for (unsigned i = 0; i < n; i++)
         if (kids[i]) PM__PREFETCH(pm__ref_ptr(kids[i]));
     for (unsigned i = 0; i < n; i++) {
         if (!kids[i] || !pm__count_release(&((pm__head *)pm__ref_ptr(kids[i]))->rc)) continue;
-        pm__dead_link(kids[i], list);
-        list = kids[i];
+        if (pm__dead_leaf(cx, kids[i])) continue;
+        if (last) pm__dead_link(last, kids[i]);
+        else first = kids[i];
+        last = kids[i];
     }
-    return list;
+    if (!last) return list;
+    pm__dead_link(last, list);
+    return first;
 }
 
 static pm__ref pm__dead_line(const pm__cx *cx, pm__line *x, pm__ref list) {
@@ -51,7 +71,7 @@ static pm__ref pm__dead_line(const pm__cx *cx, pm__line *x, pm__ref list) {
     if (!cx->plain && !cx->unit)
         for (uint32_t m = ~x->cmask & pm__low_bits(x->n); m; m &= m - 1)
             pm__val_release(cx->ops, *pm__line_val(x, pm__ctz32(m)));
-    list = pm__dead_children(kids, n, list);
+    list = pm__dead_children(cx, kids, n, list);
     pm__mem_free(x, pm__line_size(x));
     return list;
 }
@@ -59,11 +79,11 @@ static pm__ref pm__dead_line(const pm__cx *cx, pm__line *x, pm__ref list) {
 static pm__ref pm__dead_byte(const pm__cx *cx, pm__byte *x, pm__ref list) {
     if (!cx->plain && !cx->unit)
         for (unsigned i = 0; i < x->nv; i++) pm__val_release(cx->ops, x->slot[x->cap - 1u - i]);
-    if (!pm__byte_is_wide(x)) list = pm__dead_children(x->slot, x->nc, list);
+    if (!pm__byte_is_wide(x)) list = pm__dead_children(cx, x->slot, x->nc, list);
     for (unsigned i = 0; i < PM__WIDE_BLOCKS && pm__byte_is_wide(x); i++) {
         pm__block *k = pm__byte_block(x, i);
         if (!k || !pm__count_release(&k->rc)) continue;
-        list = pm__dead_children(k->slot, pm__popcount32(pm__byte_block_bits(x, i)), list);
+        list = pm__dead_children(cx, k->slot, pm__popcount32(pm__byte_block_bits(x, i)), list);
         pm__mem_free(k, pm__block_size(k->cap));
     }
     pm__byte_free_shell(x);
