@@ -743,7 +743,9 @@ PM_API void pm_witness_drop(pm_witness *w);
    A write zipper is the only user of its map while it is open. Its focus is that of its cursor, a read zipper which
    pm_wz_cursor lends: every move and query of pm_rz_ applies to it. Moving never changes the map; writes un-share only
    what they change. Nothing above the zipper's root is ever changed, but a root that does not exist is made, with its
-   prefixes, by the first write that puts something there. */
+   prefixes, by the first write that puts something there.
+   A move that fails leaves the cursor elsewhere than it was sent: until pm_rz_status has been asked about it, all
+   writes are refused with that failure (PM_NOMEM), which pm_wz_status and pm_wz_close tell too. */
 
 typedef struct pm_wz {
     pm_map *map;
@@ -10532,7 +10534,11 @@ PM_API pm_status pm_wz_status(const pm_wz *w) { return w->status; }
 
 PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
     if (pm__wz_shut(w)) return PM_INVALID;
-    if (w->stale && !pm__wz_find(w)) return PM_NOMEM;
+    pm_status before = w->cursor.status;
+    if (w->stale && !pm__wz_find(w)) {
+        w->cursor.status = before; /* the failure is told here */
+        return PM_NOMEM;
+    }
     pm_rz z = w->cursor;
     z.status = PM_OK;
     if (z.claim) { /* what the head gave to write is the head's again, what is read must be the reader's */
@@ -10617,6 +10623,18 @@ static pm_status pm__wz_done(pm_wz *w, pm_status s) {
     return pm__map_done(w->map, s);
 }
 
+/* Whether a write may not begin: there is no writer; or a move of its cursor has failed, which then is not where the
+   caller means to write. */
+static PM__INLINE bool pm__wz_refuses(const pm_wz *w) { return pm__wz_shut(w) || PM__UNLIKELY(w->cursor.status); }
+
+/* What a write answers then, and for arguments that are wrong. */
+static pm_status pm__wz_refusal(pm_wz *w) {
+    pm_status s = pm__wz_shut(w) ? PM_OK : w->cursor.status;
+    if (s == PM_OK) return PM_INVALID;
+    if (w->status == PM_OK) w->status = s;
+    return s;
+}
+
 /* The end of a write that is a change as a whole. */
 static pm_status pm__wz_left(pm_wz *w, pm_status s) {
     pm__wz_leave(w);
@@ -10696,7 +10714,7 @@ static pm_val *pm__wz_slot(const pm_wz *w) {
 }
 
 PM_API pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm__wz_enter(w);
     pm_val *slot = pm__wz_slot(w);
     if (slot) {
@@ -10712,7 +10730,7 @@ PM_API pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old) {
 }
 
 PM_API pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!pm__wz_may_lend(w)) return pm__wz_done(w, PM_INVALID);
     pm_val *v = pm__wz_slot(w);
     if (v) {
@@ -10727,7 +10745,7 @@ PM_API pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot) {
 /* The value is made before the change begins: what makes it may take its time, and may ask a head for a reader. */
 PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
                                        bool *inserted) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (slot && !pm__wz_may_lend(w)) return pm__wz_done(w, PM_INVALID);
     pm_val *v = pm__wz_slot(w);
     pm_val made = 0;
@@ -10750,12 +10768,12 @@ PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm
 }
 
 PM_API pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *inserted) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     return pm_wz_get_or_set_with(w, pm__make_given, &val, slot, inserted);
 }
 
 PM_API pm_status pm_wz_remove(pm_wz *w, bool prune, pm_opt *old) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     const pm_rz *z = &w->cursor;
     pm__wz_forget(w);
     pm__wz_enter(w);
@@ -10779,19 +10797,19 @@ static pm_status pm__wz_graft_ref(pm_wz *w, const pm_ref *src) {
 PM_API pm_status pm_wz_graft(pm_wz *w, const pm_rz *src) { return pm_wz_graft_at(w, src, NULL, 0); }
 
 PM_API pm_status pm_wz_graft_at(pm_wz *w, const pm_rz *src, const void *key, size_t len) {
-    if (pm__wz_shut(w) || !src || (len && !key)) return PM_INVALID;
+    if (pm__wz_refuses(w) || !src || (len && !key)) return pm__wz_refusal(w);
     pm_ref focus = pm_ref_of_rz(src), r = pm_ref_at(&focus, key, len);
     return pm__wz_done(w, pm__wz_graft_ref(w, &r));
 }
 
 PM_API pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src) {
-    if (pm__wz_shut(w) || !src) return PM_INVALID;
+    if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     pm_ref r = pm_ref_of_map(src, NULL, 0);
     return pm__wz_done(w, pm__wz_graft_ref(w, &r));
 }
 
 PM_API pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src) {
-    if (pm__wz_shut(w) || !src) return PM_INVALID;
+    if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     if (pm_map_ops(src) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
     pm_map moved = *src; /* out of *src first: that may be the writer's own map */
     *src = pm_new(moved.ops, moved.pool);
@@ -10944,7 +10962,7 @@ static pm_status pm__wz_mix(pm_wz *w, const pm_place *theirs, const pm_mask *tak
 static const pm_mask pm__mask_none = {{0, 0, 0, 0}};
 
 PM_API pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, bool clear) {
-    if (pm__wz_shut(w) || !src || !mask) return PM_INVALID;
+    if (pm__wz_refuses(w) || !src || !mask) return pm__wz_refusal(w);
     pm_ref theirs = pm_ref_of_rz(src), own = pm__wz_focus(w);
     if (theirs.ops != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
     pm_mask full = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}}, keep = pm_mask_andnot(full, *mask);
@@ -10976,7 +10994,7 @@ static pm_status pm__wz_graft_children(pm_wz *w, const pm_mask *mask, const pm_m
 }
 
 PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, bool clear) {
-    if (pm__wz_shut(w) || !mask || (n && !maps)) return PM_INVALID;
+    if (pm__wz_refuses(w) || !mask || (n && !maps)) return pm__wz_refusal(w);
     if (n != pm_mask_count(mask)) return pm__wz_done(w, PM_INVALID);
     for (size_t i = 0; i < n; i++)
         if (pm_map_ops(&maps[i]) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
@@ -11002,7 +11020,7 @@ static pm_status pm__wz_empty(pm_wz *w, bool prune) {
 }
 
 PM_API pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm_map taken;
@@ -11036,7 +11054,7 @@ static pm_status pm__wz_insert_prefix(pm_wz *w, const uint8_t *path, size_t len,
 }
 
 PM_API pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *done) {
-    if (pm__wz_shut(w) || (len && !path)) return PM_INVALID;
+    if (pm__wz_refuses(w) || (len && !path)) return pm__wz_refusal(w);
     bool had;
     pm_status s = pm__wz_insert_prefix(w, (const uint8_t *)path, len, &had);
     if (s == PM_OK && done) *done = had;
@@ -11044,7 +11062,7 @@ PM_API pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, boo
 }
 
 PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm_rz *z = &w->cursor;
     size_t depth = z->len - z->root_len, to = z->len - (n < depth ? n : depth);
     if (to < z->len && pm_path_exists(w->map, z->path, to)) {
@@ -11063,7 +11081,7 @@ PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done) {
 /* ---- removing, making, pruning ------------------------------------------------------------------------------- */
 
 PM_API pm_status pm_wz_remove_branches(pm_wz *w, bool prune, bool *removed) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     const pm_rz *z = &w->cursor;
     pm__wz_forget(w);
     pm__wz_enter(w);
@@ -11071,7 +11089,7 @@ PM_API pm_status pm_wz_remove_branches(pm_wz *w, bool prune, bool *removed) {
 }
 
 PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, bool prune) {
-    if (pm__wz_shut(w) || !mask) return PM_INVALID;
+    if (pm__wz_refuses(w) || !mask) return pm__wz_refusal(w);
     pm_ref focus = pm__wz_focus(w);
     pm_place none = pm__place_root(0);
     pm_mask kids = pm_ref_child_mask(&focus), gone = pm_mask_andnot(kids, *mask);
@@ -11081,14 +11099,14 @@ PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, bool prune
 }
 
 PM_API pm_status pm_wz_create_path(pm_wz *w, bool *created) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm__wz_forget(w);
     pm__wz_enter(w);
     return pm__wz_left(w, pm_create_path(w->map, w->cursor.path, w->cursor.len, created));
 }
 
 PM_API pm_status pm_wz_prune_path(pm_wz *w, size_t *removed) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     const pm_rz *z = &w->cursor;
     pm__wz_forget(w);
     pm__wz_enter(w);
@@ -11096,7 +11114,7 @@ PM_API pm_status pm_wz_prune_path(pm_wz *w, size_t *removed) {
 }
 
 PM_API pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     size_t gone = 0;
     pm_status s = pm_wz_prune_path(w, &gone);
     if (s != PM_OK) return s;
@@ -13046,25 +13064,25 @@ static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, bo
 }
 
 PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     return pm__wz_combine_rz(w, PM__ALG_JOIN, src, false, alg);
 }
 
 PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm_ref r = pm_ref_of_map(src, NULL, 0);
     return pm__wz_combine(w, PM__ALG_JOIN, &r, src->root == w->map->root, false, alg);
 }
 
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm_status s = pm_wz_join_map(w, src, alg);
     if (s == PM_OK && src != w->map) pm_drop(src);
     return s;
 }
 
 PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (w == from) return pm__wz_done(w, PM_INVALID);
     pm_ref src = pm__wz_focus(from);
     pm_alg told;
@@ -13083,17 +13101,17 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
 }
 
 PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     return pm__wz_combine_rz(w, PM__ALG_MEET, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     return pm__wz_combine_rz(w, PM__ALG_SUB, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     return pm__wz_combine_rz(w, PM__ALG_RESTRICT, src, false, alg);
 }
 
@@ -13114,7 +13132,7 @@ static pm_status pm__outcome_equals(const pm__cx *cx, const pm__outcome *o, cons
 }
 
 PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *alg) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm__cx cx = pm__wz_cx(w);
     pm_ref ra = pm_ref_of_rz(a), rb = pm_ref_of_rz(b), focus = pm__wz_focus(w);
     pm__operand x = pm__operand_at(&ra), y = pm__operand_at(&rb), old = pm__operand_at(&focus);
@@ -13134,7 +13152,7 @@ PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *
 }
 
 PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm__cx cx = pm__wz_cx(w);
     pm_ref r = pm_ref_of_rz(src), focus = pm__wz_focus(w);
     pm__operand a = pm__operand_at(&r), b = pm__operand_at(&focus);
@@ -13327,12 +13345,12 @@ static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, bool prune
 }
 
 PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     return pm__wz_drop_bytes(w, PM__ALG_JOIN, k, prune, left);
 }
 
 PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     return pm__wz_drop_bytes(w, PM__ALG_MEET, k, prune, left);
 }
 

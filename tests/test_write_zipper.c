@@ -558,6 +558,33 @@ TEST(writer_status_is_the_first_failure) {
     pm_drop(&m);
 }
 
+/* Whoever does not ask whether a move had memory must not change another place than he meant. */
+TEST(writer_refuses_to_write_where_its_cursor_failed_to_go) {
+    static char far[70000];
+    pm_map m = letters();
+    pm_wz w;
+    bool done;
+    memset(far, 'f', sizeof far);
+    CHECK_OK(pm_wz_open(&w, &m, "ab", 2));
+    check_fail_allocs_from(1);
+    pm_rz_descend_to(pm_wz_cursor(&w), far, sizeof far);
+    check_fail_alloc(0);
+    CHECK_EQ(pm_wz_set(&w, 99, NULL), PM_NOMEM);
+    CHECK_EQ(pm_wz_remove(&w, true, NULL), PM_NOMEM);
+    CHECK_EQ(pm_wz_graft_map(&w, &m), PM_NOMEM);
+    CHECK_EQ(pm_wz_graft_map(&w, NULL), PM_NOMEM);
+    CHECK_EQ(pm_wz_remove_branches(&w, true, NULL), PM_NOMEM);
+    CHECK_EQ(pm_wz_insert_prefix(&w, "p", 1, &done), PM_NOMEM);
+    CHECK_EQ(pm_wz_status(&w), PM_NOMEM);
+    CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,abd=3,x=4");
+    CHECK_EQ(pm_rz_status(pm_wz_cursor(&w)), PM_NOMEM); /* now it is known */
+    CHECK_OK(pm_wz_set(&w, 99, NULL));
+    CHECK_EQ(pm_wz_close(&w), PM_NOMEM);
+    CHECK_STR_EQ(listed(&m), "=0,ab=99,abc=2,abd=3,x=4");
+    pm_drop(&m);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
 /* A cursor that cannot be found again says so, loses nothing, and is found when there is memory. */
 TEST(writer_cursor_survives_lack_of_memory) {
     static char key[5000]; /* a chain of 20 nodes: more than a cursor off the trie has room for */

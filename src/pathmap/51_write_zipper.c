@@ -103,7 +103,11 @@ PM_API pm_status pm_wz_status(const pm_wz *w) { return w->status; }
 
 PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
     if (pm__wz_shut(w)) return PM_INVALID;
-    if (w->stale && !pm__wz_find(w)) return PM_NOMEM;
+    pm_status before = w->cursor.status;
+    if (w->stale && !pm__wz_find(w)) {
+        w->cursor.status = before; /* the failure is told here */
+        return PM_NOMEM;
+    }
     pm_rz z = w->cursor;
     z.status = PM_OK;
     if (z.claim) { /* what the head gave to write is the head's again, what is read must be the reader's */
@@ -188,6 +192,18 @@ static pm_status pm__wz_done(pm_wz *w, pm_status s) {
     return pm__map_done(w->map, s);
 }
 
+/* Whether a write may not begin: there is no writer; or a move of its cursor has failed, which then is not where the
+   caller means to write. */
+static PM__INLINE bool pm__wz_refuses(const pm_wz *w) { return pm__wz_shut(w) || PM__UNLIKELY(w->cursor.status); }
+
+/* What a write answers then, and for arguments that are wrong. */
+static pm_status pm__wz_refusal(pm_wz *w) {
+    pm_status s = pm__wz_shut(w) ? PM_OK : w->cursor.status;
+    if (s == PM_OK) return PM_INVALID;
+    if (w->status == PM_OK) w->status = s;
+    return s;
+}
+
 /* The end of a write that is a change as a whole. */
 static pm_status pm__wz_left(pm_wz *w, pm_status s) {
     pm__wz_leave(w);
@@ -267,7 +283,7 @@ static pm_val *pm__wz_slot(const pm_wz *w) {
 }
 
 PM_API pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm__wz_enter(w);
     pm_val *slot = pm__wz_slot(w);
     if (slot) {
@@ -283,7 +299,7 @@ PM_API pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old) {
 }
 
 PM_API pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!pm__wz_may_lend(w)) return pm__wz_done(w, PM_INVALID);
     pm_val *v = pm__wz_slot(w);
     if (v) {
@@ -298,7 +314,7 @@ PM_API pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot) {
 /* The value is made before the change begins: what makes it may take its time, and may ask a head for a reader. */
 PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
                                        bool *inserted) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (slot && !pm__wz_may_lend(w)) return pm__wz_done(w, PM_INVALID);
     pm_val *v = pm__wz_slot(w);
     pm_val made = 0;
@@ -321,12 +337,12 @@ PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm
 }
 
 PM_API pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *inserted) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     return pm_wz_get_or_set_with(w, pm__make_given, &val, slot, inserted);
 }
 
 PM_API pm_status pm_wz_remove(pm_wz *w, bool prune, pm_opt *old) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     const pm_rz *z = &w->cursor;
     pm__wz_forget(w);
     pm__wz_enter(w);
@@ -350,19 +366,19 @@ static pm_status pm__wz_graft_ref(pm_wz *w, const pm_ref *src) {
 PM_API pm_status pm_wz_graft(pm_wz *w, const pm_rz *src) { return pm_wz_graft_at(w, src, NULL, 0); }
 
 PM_API pm_status pm_wz_graft_at(pm_wz *w, const pm_rz *src, const void *key, size_t len) {
-    if (pm__wz_shut(w) || !src || (len && !key)) return PM_INVALID;
+    if (pm__wz_refuses(w) || !src || (len && !key)) return pm__wz_refusal(w);
     pm_ref focus = pm_ref_of_rz(src), r = pm_ref_at(&focus, key, len);
     return pm__wz_done(w, pm__wz_graft_ref(w, &r));
 }
 
 PM_API pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src) {
-    if (pm__wz_shut(w) || !src) return PM_INVALID;
+    if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     pm_ref r = pm_ref_of_map(src, NULL, 0);
     return pm__wz_done(w, pm__wz_graft_ref(w, &r));
 }
 
 PM_API pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src) {
-    if (pm__wz_shut(w) || !src) return PM_INVALID;
+    if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     if (pm_map_ops(src) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
     pm_map moved = *src; /* out of *src first: that may be the writer's own map */
     *src = pm_new(moved.ops, moved.pool);
@@ -515,7 +531,7 @@ static pm_status pm__wz_mix(pm_wz *w, const pm_place *theirs, const pm_mask *tak
 static const pm_mask pm__mask_none = {{0, 0, 0, 0}};
 
 PM_API pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, bool clear) {
-    if (pm__wz_shut(w) || !src || !mask) return PM_INVALID;
+    if (pm__wz_refuses(w) || !src || !mask) return pm__wz_refusal(w);
     pm_ref theirs = pm_ref_of_rz(src), own = pm__wz_focus(w);
     if (theirs.ops != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
     pm_mask full = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}}, keep = pm_mask_andnot(full, *mask);
@@ -547,7 +563,7 @@ static pm_status pm__wz_graft_children(pm_wz *w, const pm_mask *mask, const pm_m
 }
 
 PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, bool clear) {
-    if (pm__wz_shut(w) || !mask || (n && !maps)) return PM_INVALID;
+    if (pm__wz_refuses(w) || !mask || (n && !maps)) return pm__wz_refusal(w);
     if (n != pm_mask_count(mask)) return pm__wz_done(w, PM_INVALID);
     for (size_t i = 0; i < n; i++)
         if (pm_map_ops(&maps[i]) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
@@ -573,7 +589,7 @@ static pm_status pm__wz_empty(pm_wz *w, bool prune) {
 }
 
 PM_API pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm_map taken;
@@ -607,7 +623,7 @@ static pm_status pm__wz_insert_prefix(pm_wz *w, const uint8_t *path, size_t len,
 }
 
 PM_API pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *done) {
-    if (pm__wz_shut(w) || (len && !path)) return PM_INVALID;
+    if (pm__wz_refuses(w) || (len && !path)) return pm__wz_refusal(w);
     bool had;
     pm_status s = pm__wz_insert_prefix(w, (const uint8_t *)path, len, &had);
     if (s == PM_OK && done) *done = had;
@@ -615,7 +631,7 @@ PM_API pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, boo
 }
 
 PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm_rz *z = &w->cursor;
     size_t depth = z->len - z->root_len, to = z->len - (n < depth ? n : depth);
     if (to < z->len && pm_path_exists(w->map, z->path, to)) {
@@ -634,7 +650,7 @@ PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done) {
 /* ---- removing, making, pruning ------------------------------------------------------------------------------- */
 
 PM_API pm_status pm_wz_remove_branches(pm_wz *w, bool prune, bool *removed) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     const pm_rz *z = &w->cursor;
     pm__wz_forget(w);
     pm__wz_enter(w);
@@ -642,7 +658,7 @@ PM_API pm_status pm_wz_remove_branches(pm_wz *w, bool prune, bool *removed) {
 }
 
 PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, bool prune) {
-    if (pm__wz_shut(w) || !mask) return PM_INVALID;
+    if (pm__wz_refuses(w) || !mask) return pm__wz_refusal(w);
     pm_ref focus = pm__wz_focus(w);
     pm_place none = pm__place_root(0);
     pm_mask kids = pm_ref_child_mask(&focus), gone = pm_mask_andnot(kids, *mask);
@@ -652,14 +668,14 @@ PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, bool prune
 }
 
 PM_API pm_status pm_wz_create_path(pm_wz *w, bool *created) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm__wz_forget(w);
     pm__wz_enter(w);
     return pm__wz_left(w, pm_create_path(w->map, w->cursor.path, w->cursor.len, created));
 }
 
 PM_API pm_status pm_wz_prune_path(pm_wz *w, size_t *removed) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     const pm_rz *z = &w->cursor;
     pm__wz_forget(w);
     pm__wz_enter(w);
@@ -667,7 +683,7 @@ PM_API pm_status pm_wz_prune_path(pm_wz *w, size_t *removed) {
 }
 
 PM_API pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     size_t gone = 0;
     pm_status s = pm_wz_prune_path(w, &gone);
     if (s != PM_OK) return s;

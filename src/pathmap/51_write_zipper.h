@@ -3,7 +3,9 @@
    A write zipper is the only user of its map while it is open. Its focus is that of its cursor, a read zipper which
    pm_wz_cursor lends: every move and query of pm_rz_ applies to it. Moving never changes the map; writes un-share only
    what they change. Nothing above the zipper's root is ever changed, but a root that does not exist is made, with its
-   prefixes, by the first write that puts something there. */
+   prefixes, by the first write that puts something there.
+   A move that fails leaves the cursor elsewhere than it was sent: until pm_rz_status has been asked about it, all
+   writes are refused with that failure (PM_NOMEM), which pm_wz_status and pm_wz_close tell too. */
 
 #include "50_read_zipper.h"
 
