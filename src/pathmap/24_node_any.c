@@ -548,7 +548,7 @@ static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const
         pm__line_decode(x, ents);
         memmove(ents + pos + 1, ents + pos, (x->n - pos) * sizeof *ents);
         ents[pos] = *e;
-        if (unique && up->slot) {
+        if (unique && up->slot && pos < x->n) { /* at the end the order may be sorted: dividing costs less then */
             int done = pm__line_hoist(cx, up, x, ents, x->n + 1u);
             if (done) return done > 0;
         }
