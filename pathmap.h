@@ -198,6 +198,11 @@ PM_API PM_NODISCARD pm_status pm_bytes_new(const void *data, size_t len, pm_val 
    Valid    while a reference is held (a map that carries the value holds one) */
 PM_API const void *pm_bytes_get(pm_val v, size_t *len);
 
+/* Takes one more reference, for another map that is to carry the same string, or to keep it past the map.
+   Returns  v
+   Threads  any thread that may read the map, or holds a reference */
+PM_API pm_val pm_bytes_retain(pm_val v);
+
 /* Gives up one reference. */
 PM_API void pm_bytes_release(pm_val v);
 
@@ -3135,6 +3140,11 @@ PM_API const void *pm_bytes_get(pm_val v, size_t *len) {
     return b->data;
 }
 
+PM_API pm_val pm_bytes_retain(pm_val v) {
+    pm__a64_fetch_add_relaxed(&pm__bytes_of(v)->rc, 1);
+    return v;
+}
+
 PM_API void pm_bytes_release(pm_val v) {
     pm__bytes *b = pm__bytes_of(v);
     /* Acquire and release: the last owner must see every other owner's reads as done before it frees. */
@@ -3145,7 +3155,7 @@ PM_API void pm_bytes_release(pm_val v) {
 
 static void pm__bytes_retain_hook(void *ctx, pm_val v) {
     (void)ctx;
-    pm__a64_fetch_add_relaxed(&pm__bytes_of(v)->rc, 1);
+    (void)pm_bytes_retain(v);
 }
 
 static void pm__bytes_release_hook(void *ctx, pm_val v) {

@@ -68,10 +68,7 @@ static bool cache_get(cache *c, const char *name, pm_val *answer) {
     pthread_rwlock_rdlock(&c->lock);
     const pm_val *v = get(&c->answers, name);
     bool fresh = v && stamp_read(pm_bytes_get(*v, &len)) > atomic_load(&c->clock);
-    if (fresh) {
-        const pm_ops *ops = pm_map_ops(&c->answers);
-        ops->retain(ops->ctx, *answer = *v);
-    }
+    if (fresh) *answer = pm_bytes_retain(*v);
     pthread_rwlock_unlock(&c->lock);
     return fresh;
 }

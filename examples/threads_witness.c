@@ -7,7 +7,8 @@
    that content is freed, and who changes the map copies the nodes that it changes.
 
    Here threads choose titles from a catalogue and keep only pointers. The catalogue is dropped, and then they make maps
-   of their own from what they kept. Titles are counted byte strings: the copies share them. */
+   of their own from what they kept. Titles are counted byte strings: the copies share them, each map with a reference
+   of its own. */
 #define _POSIX_C_SOURCE 200809L
 #define PATHMAP_IMPLEMENTATION
 #include "../pathmap.h"
@@ -32,13 +33,6 @@ typedef struct worker {
     pm_map copy;
 } worker;
 
-/* A value is a reference, of which each map needs one of its own. */
-static pm_val second_reference(const pm_map *m, pm_val v) {
-    const pm_ops *ops = pm_map_ops(m);
-    ops->retain(ops->ctx, v);
-    return v;
-}
-
 static void *choose_and_copy(void *arg) {
     worker *w = arg;
     const pm_val *title[KEPT_MAX];
@@ -59,7 +53,7 @@ static void *choose_and_copy(void *arg) {
 
     (void)pthread_barrier_wait(w->chosen);
     (void)pthread_barrier_wait(w->dropped); /* the catalogue is no more */
-    for (size_t i = 0; i < kept; i++) put(&w->copy, shelf[i], second_reference(&w->copy, *title[i]));
+    for (size_t i = 0; i < kept; i++) put(&w->copy, shelf[i], pm_bytes_retain(*title[i]));
     pm_witness_drop(&witness);
     return NULL;
 }

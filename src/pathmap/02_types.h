@@ -93,5 +93,10 @@ PM_API PM_NODISCARD pm_status pm_bytes_new(const void *data, size_t len, pm_val 
    Valid    while a reference is held (a map that carries the value holds one) */
 PM_API const void *pm_bytes_get(pm_val v, size_t *len);
 
+/* Takes one more reference, for another map that is to carry the same string, or to keep it past the map.
+   Returns  v
+   Threads  any thread that may read the map, or holds a reference */
+PM_API pm_val pm_bytes_retain(pm_val v);
+
 /* Gives up one reference. */
 PM_API void pm_bytes_release(pm_val v);
