@@ -36,7 +36,7 @@ COUNTS = ("slim", "standard")
 # standard ones, and with both counts by one small program under clang.
 SWITCHES = ("nothreads", "check3", "nosimd", "nopool")
 # Tests that use threads for something else than sharing, such as small stacks, and take long under ThreadSanitizer.
-UNSHARED_TESTS = ("test_deep", "test_known_faults")
+UNSHARED_TESTS = ("test_algebra", "test_deep", "test_known_faults", "test_morphism")
 CORE_TESTS = ("test_map", "test_write_zipper", "test_head", "test_threads")
 
 # Tried with every switch under slim counts; the core tests under standard counts too.
