@@ -557,38 +557,42 @@ static bool pm__each_push(pm__each *e, pm__ref node, size_t base) {
 
 enum { PM__EACH_UP, PM__EACH_DOWN, PM__EACH_STOP, PM__EACH_NOMEM };
 
-/* Visits the values of a line up to its next child, which is entered. */
+/* Visits the values of a line up to its next child, which is entered. What the caller's function cannot change is read
+   once, before it is called. */
 static int pm__each_line(pm__each *e, pm__each_frame *f) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
     const uint8_t *lens = pm__line_lens(x), *heap = pm__line_heap(x);
-    uint8_t *at = e->path.path + f->base + x->plen;
-    unsigned i = f->next, off = f->off;
+    bool unit = (x->flags & PM__LINE_UNIT) != 0;
+    unsigned i = f->next, off = f->off, n = x->n, plen = x->plen;
+    uint32_t cmask = x->cmask;
+    uint8_t *path = e->path.path, *at = path + f->base + plen;
+    size_t len = f->base + plen + 1;
     if (i == 0) {
-        memcpy(e->path.path + f->base, heap, x->plen);
-        off = x->plen;
+        if (cmask) pm__ref_prefetch(*pm__line_child(x, pm__ctz32(cmask)));
+        memcpy(path + f->base, heap, plen);
+        off = plen;
         if (pm__line_has_e(x)) {
-            if (!e->fn(e->ctx, e->path.path, f->base + x->plen, *pm__line_val(x, 0))) return PM__EACH_STOP;
+            if (!e->fn(e->ctx, path, len - 1, *pm__line_val(x, 0))) return PM__EACH_STOP;
             i = 1;
         }
     }
-    for (; i < x->n; i++) {
+    const uint64_t *pay = pm__line_pay_at(x, pm__line_pay_index(x, i));
+    for (; i < n; i++) {
         unsigned rest = lens[i];
         at[0] = x->body[i];
         pm__copy_suffix(at + 1, heap + off, rest);
         off += rest;
-        size_t len = f->base + x->plen + 1 + rest;
-        if (!pm__line_is_child(x, i)) {
-            if (!e->fn(e->ctx, e->path.path, len, *pm__line_val(x, i))) return PM__EACH_STOP;
+        if (!(cmask >> i & 1)) {
+            if (!e->fn(e->ctx, path, len + rest, unit ? 0 : *pay--)) return PM__EACH_STOP;
             continue;
         }
-        pm__ref child = *pm__line_child(x, i);
+        pm__ref child = *pay--;
         if (!child) continue;
-        uint32_t later = x->cmask >> i >> 1; /* by the time this child is done, the next one has arrived */
+        uint32_t later = cmask >> i >> 1; /* by the time this child is done, the next one has arrived */
         if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
         f->next = i + 1;
         f->off = off;
-        pm__ref_prefetch(child);
-        return pm__each_push(e, child, len) ? PM__EACH_DOWN : PM__EACH_NOMEM;
+        return pm__each_push(e, child, len + rest) ? PM__EACH_DOWN : PM__EACH_NOMEM;
     }
     return PM__EACH_UP;
 }
