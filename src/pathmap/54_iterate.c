@@ -544,6 +544,10 @@ typedef struct pm__each {
     size_t used, cap;
 } pm__each;
 
+/* Suffixes are copied so many bytes at a time: nearly all of them at once, without a branch that is hard to foresee. */
+enum { PM__EACH_STEP = 48 };
+
+/* Enters a node. There is room for what it holds, and for what a line below it does. */
 static bool pm__each_push(pm__each *e, pm__ref node, size_t base) {
     if (e->used == e->cap) {
         void *grown = pm__mem_grow_list(e->frames, &e->cap, sizeof *e->frames, 16);
@@ -552,16 +556,62 @@ static bool pm__each_push(pm__each *e, pm__ref node, size_t base) {
     }
     pm__each_frame f = {node, base, 0, 0};
     e->frames[e->used++] = f;
-    return pm__rz_room(&e->path, base + 256 + PM__SUFFIX_MAX);
+    return pm__rz_room(&e->path, base + 2u * PM__SUFFIX_MAX + PM__EACH_STEP);
 }
 
 enum { PM__EACH_UP, PM__EACH_DOWN, PM__EACH_STOP, PM__EACH_NOMEM };
 
-/* Visits the values of a line up to its next child, which is entered. What the caller's function cannot change is read
-   once, before it is called. */
+/* Copies the n bytes at s; `safe`: the last place from which a step stays inside the block. */
+static PM__INLINE void pm__each_copy(uint8_t *d, const uint8_t *s, size_t n, const uint8_t *safe) {
+    if (PM__UNLIKELY(s > safe)) {
+        pm__copy_suffix(d, s, n);
+        return;
+    }
+    memcpy(d, s, PM__EACH_STEP);
+    if (PM__LIKELY(n <= PM__EACH_STEP)) return;
+    if (n <= 2 * PM__EACH_STEP) memcpy(d + n - PM__EACH_STEP, s + n - PM__EACH_STEP, PM__EACH_STEP);
+    else memcpy(d + PM__EACH_STEP, s + PM__EACH_STEP, n - PM__EACH_STEP);
+}
+
+static PM__INLINE const uint8_t *pm__each_safe(const pm__line *x) {
+    return (const uint8_t *)x + pm__line_size(x) - PM__EACH_STEP;
+}
+
+/* Whether a node is a line that leads nowhere. */
+static PM__INLINE bool pm__each_is_leaf(pm__ref r) {
+    return pm__ref_kind(r) == PM__LINE && !((const pm__line *)pm__ref_ptr(r))->cmask;
+}
+
+/* Visits the values of such a line, the root of which is `base` bytes down. */
+static bool pm__each_leaf(pm__each *e, pm__ref node, size_t base) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(node);
+    const uint8_t *firsts = x->body, *lens = pm__line_lens(x), *h = pm__line_heap(x), *safe = pm__each_safe(x);
+    bool unit = (x->flags & PM__LINE_UNIT) != 0;
+    unsigned n = x->n, i = 0, plen = x->plen;
+    uint8_t *path = e->path.path, *at = path + base + plen;
+    const uint64_t *pay = pm__line_pay_at(x, 0);
+    size_t len = base + plen + 1;
+    pm__each_copy(path + base, h, plen, safe);
+    h += plen;
+    if (pm__line_has_e(x)) {
+        if (!e->fn(e->ctx, path, len - 1, unit ? 0 : *pay--)) return false;
+        i = 1;
+    }
+    for (; i < n; i++) {
+        unsigned rest = lens[i];
+        at[0] = firsts[i];
+        pm__each_copy(at + 1, h, rest, safe);
+        h += rest;
+        if (!e->fn(e->ctx, path, len + rest, unit ? 0 : *pay--)) return false;
+    }
+    return true;
+}
+
+/* Visits the values of a line up to its next child, which is entered; children that lead nowhere are visited on the
+   way. What the caller's function cannot change is read once, before it is called. */
 static int pm__each_line(pm__each *e, pm__each_frame *f) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
-    const uint8_t *lens = pm__line_lens(x), *heap = pm__line_heap(x);
+    const uint8_t *lens = pm__line_lens(x), *heap = pm__line_heap(x), *safe = pm__each_safe(x);
     bool unit = (x->flags & PM__LINE_UNIT) != 0;
     unsigned i = f->next, off = f->off, n = x->n, plen = x->plen;
     uint32_t cmask = x->cmask;
@@ -580,7 +630,7 @@ static int pm__each_line(pm__each *e, pm__each_frame *f) {
     for (; i < n; i++) {
         unsigned rest = lens[i];
         at[0] = x->body[i];
-        pm__copy_suffix(at + 1, heap + off, rest);
+        pm__each_copy(at + 1, heap + off, rest, safe);
         off += rest;
         if (!(cmask >> i & 1)) {
             if (!e->fn(e->ctx, path, len + rest, unit ? 0 : *pay--)) return PM__EACH_STOP;
@@ -590,6 +640,10 @@ static int pm__each_line(pm__each *e, pm__each_frame *f) {
         if (!child) continue;
         uint32_t later = cmask >> i >> 1; /* by the time this child is done, the next one has arrived */
         if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
+        if (pm__each_is_leaf(child)) {
+            if (!pm__each_leaf(e, child, len + rest)) return PM__EACH_STOP;
+            continue;
+        }
         f->next = i + 1;
         f->off = off;
         return pm__each_push(e, child, len + rest) ? PM__EACH_DOWN : PM__EACH_NOMEM;
@@ -606,9 +660,13 @@ static int pm__each_byte(pm__each *e, pm__each_frame *f) {
             return PM__EACH_STOP;
         pm__ref child = pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
         if (!child) continue;
-        f->next = (unsigned)b + 1;
         pm__byte_prefetch_after(x, c);
         pm__ref_prefetch(child);
+        if (pm__each_is_leaf(child)) {
+            if (!pm__each_leaf(e, child, f->base + 1)) return PM__EACH_STOP;
+            continue;
+        }
+        f->next = (unsigned)b + 1;
         return pm__each_push(e, child, f->base + 1) ? PM__EACH_DOWN : PM__EACH_NOMEM;
     }
     return PM__EACH_UP;
