@@ -6552,19 +6552,21 @@ PM__UNUSED static pm__ref pm__bulk_build(const pm__cx *cx, const pm_key *keys, c
 
 /* ---- src/pathmap/30_algebra.c -------------------------------------------------------------------------- */
 
-/* Algebra of two tries: join, meet, subtract and restrict, on what lies below two places.
+/* Algebra of two tries: join, meet, subtract, restrict and symmetric difference, on what lies below two places.
 
    The two sides are walked together, a pair of places at a time: a place that both have, and what lies below it on
    either side. The answer for a pair says which sides the result equals, and only if neither, the node made for it. So
    whatever did not change is shared, and a result that equals an operand is that operand.
 
    A pair whose sides are nodes (or runs of entries of a line) is opened into a frame on a stack of our own; frames wait
-   for the pairs inside them, so depth costs no C stack. There are three kinds:
+   for the pairs inside them, so depth costs no C stack. There are four kinds:
 
-     lines   two lines that have the same bytes of prefix ahead, or none (not for restrict): nearly all pairs. Their
-             entries are merged where they lie, and what stays is a list of their numbers.
-     lists   other lines, or a line and the bytes of a byte node that it names (not for join): both as sorted lists of
-             entries, merged in one pass.
+     sieve   meet, subtract: two lines that have the same bytes of prefix ahead, or none: nearly all pairs. What stays
+             are entries of the left one, told by their numbers. If neither has children no frame is needed.
+     weave   join, symmetric difference: the same; both are merged where they lie, and what stays is a list of numbers
+             of their entries.
+     lists   other lines, or a line and the bytes of a byte node that it names (not where both sides stay): both as
+             sorted lists of entries, merged in one pass.
      bytes   all else: the masks of both sides are combined word by word, and only bytes that lead on in both make
              pairs.
 
@@ -6575,15 +6577,21 @@ PM__UNUSED static pm__ref pm__bulk_build(const pm__cx *cx, const pm_key *keys, c
    they give depends on their contents only, so this is right for any values, and a trie of 2^80 paths in a kilobyte is
    combined in microseconds.
 
-   This part has the frames and the values; 31 changes of nodes in place; 32 makes nodes of lists; 33 has the lines, 34
-   the lists, 35 the bytes, 36 the walk that ties them together.
+   This part has the frames and the values; 31 changes of nodes in place; 32 makes nodes of lists; 33 to 36 have the
+   frames of each kind, 37 the walk that ties them together, 38 joins and meets of many.
 
    Operands are only read, unless the left one may be changed in place (31_algebra_edit.c).
 
    Failure (no memory, or a value hook that answers what it must not) takes the frames down and gives back whatever they
    had made. */
 
-typedef enum pm__alg_op { PM__ALG_JOIN, PM__ALG_MEET, PM__ALG_SUB, PM__ALG_RESTRICT } pm__alg_op;
+typedef enum pm__alg_op { PM__ALG_JOIN, PM__ALG_MEET, PM__ALG_SUB, PM__ALG_RESTRICT, PM__ALG_DIFFER } pm__alg_op;
+
+/* Whether what only one side has stays, whichever that is. */
+static PM__INLINE bool pm__alg_unites(pm__alg_op op) { return op == PM__ALG_JOIN || op == PM__ALG_DIFFER; }
+
+/* Whether what is the same on both sides goes. */
+static PM__INLINE bool pm__alg_cancels(pm__alg_op op) { return op == PM__ALG_SUB || op == PM__ALG_DIFFER; }
 
 enum {
     PM__ALG_WAITS = 8,      /* beside the values of pm_alg: the answer of a pair is not known yet */
@@ -6601,11 +6609,11 @@ typedef struct pm__alg_pair {
     pm_place a, b;
     pm__ref ref;
     uint8_t alg;
-    uint8_t at;     /* lines, lists: first entry that stands for the pair; bytes: the byte */
-    uint8_t count;  /* lines, lists: how many entries do */
-    uint8_t spelled; /* the side whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
-    uint8_t from_a; /* lines: A's first entry */
-    uint16_t len;   /* lines, lists: suffix length of the location */
+    uint8_t at;     /* weave, lists: first entry that stands for the pair; bytes: the byte */
+    uint8_t count;  /* weave, lists: how many entries do; sieve: how many of A's */
+    uint8_t spelled; /* weave, lists: whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
+    uint8_t from_a; /* sieve, weave: A's first entry */
+    uint16_t len;   /* not of bytes: suffix length of the location */
     bool mine;      /* nobody else comes to A's place unless by its node */
     bool dangles;   /* bytes: the location stays even with nothing below and no value */
 } pm__alg_pair;
@@ -6625,7 +6633,8 @@ typedef struct pm__alg_frame {
     unsigned nents;
     const uint8_t *prefix;
     size_t plen;
-    struct pm__alg_weave *weave; /* lines: what stays; else NULL */
+    struct pm__alg_sieve *sieve; /* what stays; else NULL */
+    struct pm__alg_weave *weave; /* the same */
     /* bytes: the values of the result */
     pm_mask vm, fresh;
     pm_val *vals;
@@ -6725,6 +6734,7 @@ static pm__alg_frame *pm__alg_push(pm__alg *q, unsigned npairs, unsigned nents, 
     f->shared_a = f->shared_b = f->mine = false;
     f->own = 0;
     f->prefix = NULL;
+    f->sieve = NULL;
     f->weave = NULL;
     f->plen = 0;
     q->top = f;
@@ -6755,6 +6765,39 @@ static void pm__alg_settle(const pm__cx *cx, pm_val a, pm_val b, pm__alg_val *r)
     r->val = (r->alg & PM_ALG_LEFT) ? a : b;
 }
 
+static void pm__alg_val_drop(const pm__cx *cx, const pm__alg_val *v) {
+    if (v->some && v->fresh && !cx->plain) pm__val_release(cx->ops, v->val);
+}
+
+/* What the hook leaves of x without y, as it says it. False: the hook is wrong. */
+static bool pm__alg_remnant(const pm__cx *cx, pm_val x, pm_val y, pm__alg_val *r) {
+    r->val = 0;
+    r->alg = (uint8_t)pm__val_subtract(cx->ops, x, y, &r->val);
+    r->some = r->alg != PM_ALG_NONE && r->alg <= PM_ALG_ELEMENT;
+    r->fresh = r->alg == PM_ALG_ELEMENT;
+    if (r->some && !r->fresh) r->val = (r->alg & PM_ALG_LEFT) ? x : y;
+    return r->alg <= PM_ALG_ELEMENT;
+}
+
+/* The symmetric difference of two values: what each leaves of the other, joined. False: a hook is wrong. */
+static PM__NOINLINE bool pm__alg_combine_remnants(const pm__cx *cx, pm_val a, pm_val b, pm__alg_val *r) {
+    pm__alg_val x, y = {0, 0, false, false}, made = {0, PM_ALG_ELEMENT, true, true};
+    unsigned alg = PM_ALG_LEFT;
+    bool ok = pm__alg_remnant(cx, a, b, &x) && pm__alg_remnant(cx, b, a, &y);
+    y.alg = (uint8_t)(y.fresh ? PM_ALG_ELEMENT : (y.alg & PM_ALG_LEFT) << 1 | (y.alg & PM_ALG_RIGHT) >> 1);
+    if (ok && x.some && y.some) {
+        alg = pm__val_join(cx->ops, x.val, y.val, &made.val);
+        ok = alg != PM_ALG_NONE && alg <= PM_ALG_ELEMENT;
+    } else if (!x.some) {
+        alg = PM_ALG_RIGHT;
+    }
+    const pm__alg_val *from = alg == PM_ALG_ELEMENT ? &made : (alg & PM_ALG_LEFT) ? &x : &y;
+    if (!ok || from != &x) pm__alg_val_drop(cx, &x);
+    if (!ok || from != &y) pm__alg_val_drop(cx, &y);
+    *r = *from;
+    return ok;
+}
+
 /* Combines two values that are both there (not for restrict). False: the hook is wrong. */
 static bool pm__alg_combine(pm__alg *q, pm_val a, pm_val b, pm__alg_val *r) {
     const pm_ops *ops = q->cx->ops;
@@ -6763,8 +6806,14 @@ static bool pm__alg_combine(pm__alg *q, pm_val a, pm_val b, pm__alg_val *r) {
     r->fresh = false;
     r->some = true;
     if (q->cx->unit) {
-        r->some = q->op != PM__ALG_SUB;
+        r->some = !pm__alg_cancels(q->op);
         r->alg = r->some ? PM_ALG_BOTH : PM_ALG_NONE;
+        return true;
+    }
+    if (q->op == PM__ALG_DIFFER) {
+        if (!pm__alg_combine_remnants(q->cx, a, b, r)) return false;
+        r->fresh = false;
+        if (r->some) pm__alg_settle(q->cx, a, b, r);
         return true;
     }
     if (q->op == PM__ALG_JOIN) alg = pm__val_join(ops, a, b, &r->val);
@@ -6791,7 +6840,7 @@ PM__UNUSED static bool pm__alg_value(pm__alg *q, const pm_val *a, const pm_val *
     r->alg = a ? PM_ALG_LEFT : b ? PM_ALG_RIGHT : PM_ALG_BOTH;
     if (q->op == PM__ALG_MEET) r->alg = (uint8_t)(a ? PM_ALG_RIGHT : b ? PM_ALG_LEFT : PM_ALG_BOTH);
     if (q->op == PM__ALG_SUB && b) r->alg = PM_ALG_LEFT;
-    r->some = (q->op != PM__ALG_MEET && a) || (q->op == PM__ALG_JOIN && b);
+    r->some = (q->op != PM__ALG_MEET && a) || (pm__alg_unites(q->op) && b);
     r->val = r->some ? a ? *a : *b : 0;
     return true;
 }
@@ -6920,12 +6969,34 @@ static void pm__alg_differ(pm__alg_frame *f, unsigned keeps) {
     if (!(keeps & PM_ALG_RIGHT)) f->same_b = false;
 }
 
+/* As pm__place_enter, but the entries of a node's root are not counted. */
+static PM__INLINE bool pm__alg_enter(pm_place *p) {
+    if (p->depth && !pm__place_enter(p)) return false;
+    if (p->depth == 0) p->lo = p->hi = 0;
+    return p->node != 0;
+}
+
+/* Counts the entries of an entered place that pm__alg_enter left uncounted. */
+static PM__INLINE void pm__alg_look(pm_place *p) {
+    if (p->depth == 0 && pm__place_in_line(p)) p->hi = pm__place_line(p)->n;
+}
+
 /* Bytes of a line's prefix that are still ahead of a place. */
 static size_t pm__alg_ahead(const pm_place *p, const uint8_t **bytes) {
     const pm__line *x = pm__place_line(p);
     if (p->depth >= x->plen) return 0;
     *bytes = pm__line_heap(x) + p->depth;
     return (size_t)x->plen - p->depth;
+}
+
+/* The same for the answer of a pair. */
+static void pm__alg_differ_by(pm__alg_frame *f, uint8_t alg) { pm__alg_differ(f, alg < PM_ALG_ELEMENT ? alg : 0u); }
+
+/* True if two places in lines, entered, have the same bytes of prefix ahead. */
+static PM__INLINE bool pm__alg_abreast(const pm_place *a, const pm_place *b) {
+    const uint8_t *pa = NULL, *pb = NULL;
+    size_t n = pm__alg_ahead(a, &pa);
+    return pm__alg_ahead(b, &pb) == n && (n == 0 || memcmp(pa, pb, n) == 0);
 }
 
 enum { PM__ALG_ABSORB = 8 }; /* a new line of at most so many entries is spelled out in the list above it */
@@ -7186,36 +7257,981 @@ static void pm__alg_condense(pm__alg_final *t, size_t plen) {
     }
 }
 
-/* ---- src/pathmap/33_algebra_lines.c -------------------------------------------------------------------- */
+/* ---- src/pathmap/33_algebra_sieve.c -------------------------------------------------------------------- */
 
-/* Pairs as lines: two lines that have the same bytes of prefix ahead of them, or none, combined without taking them
-   apart. Join, meet and subtract.
+/* Pairs as lines that are sifted: meet and subtract of two lines that have the same bytes of prefix ahead of them, or
+   none. Whatever comes of it is made of A's entries, so all that is to be worked out is which of them stay, as bits.
 
-   Each side is a row: consecutive entries of a line, less the bytes that are behind the place. An entry's key is one
-   word that sorts as its suffix does: seven bytes, and the length up to 8. So most comparisons are one of words, and
-   values, which are most entries, are merged without branches that are hard to foresee: what comes of it is which
-   entries of A, and of B, are in both. Two suffixes of eight or more bytes with one key are taken to be equal, and
-   compared later; if that was wrong, everything is merged once more, with care, and so are the next pairs at once.
+   Each side is a row: consecutive entries of a line, less the bytes that are behind the place. A hash of 16 bits is made
+   of each suffix; for each value of A, those of B with its hash are found at once, by their numbers, and then looked at.
+   A child at suffix s, on either side, meets the other row's entries that go on from s, or the child there: a pair,
+   which is answered later. What a pair keeps of a run of A's own entries is answered as bits, too (PM__ALG_PICK), so
+   most results are known without a list having been written.
 
-   What stays is listed by number: entry i of A, entry i of B (+ 32), or pair p (+ 64). A child at suffix s meets the
-   run of the other row's entries that go on from s, or the child there: a pair. It is answered later; then the list is
-   spelled out, and a node is made of it. A result of few entries of A, as they are, is not made into a node at once:
-   the list above may have room for them (PM__ALG_PICK). */
-
-enum { PM__ALG_FROM_B = PM__LINE_ENTRIES, PM__ALG_PAIR = 2 * PM__LINE_ENTRIES };
+   Lines that lead nowhere are most of a trie: they are sifted without a frame. A result of few entries of A, as they
+   are, is not made into a node at once: the line above may have room for them. */
 
 typedef struct pm__alg_row {
     const pm__line *x;
     pm__ref node;
     const uint64_t *val;  /* the value of entry i is val[-(i & each)] */
-    const uint8_t *lens;  /* of entry 0 on, less one, and with `cut` */
+    const uint8_t *first; /* first byte of entry i */
+    const uint8_t *lens;  /* its other bytes, and `cut` */
     const uint8_t *heap;
     unsigned each;        /* ~0, or 0 in unit maps */
     unsigned lo, n, cut;  /* entry 0 is entry lo of the line; bytes of suffix that are behind the place */
     uint32_t kids;        /* bit i: entry i is a child */
     bool e;               /* entry 0 has no suffix */
     uint16_t off[PM__LINE_ENTRIES]; /* where in the heap the bytes behind the first begin */
+    uint8_t cut_first[PM__LINE_ENTRIES]; /* `first`, where it is not in the line */
 } pm__alg_row;
+
+/* What is kept of A. Bits are entries of its row. */
+typedef struct pm__alg_sieve {
+    pm__alg_row a;
+    uint32_t keep;        /* entries that stay, whatever becomes of the pairs */
+    uint32_t over, fresh; /* entries whose value is another, and of these those not counted elsewhere */
+    pm_val val[PM__LINE_ENTRIES];
+} pm__alg_sieve;
+
+/* ---- rows ---------------------------------------------------------------------------------------------------- */
+
+/* All but where the entries' bytes are; answers where those of the first begin. */
+static PM__INLINE unsigned pm__alg_row_begin(pm__alg_row *r, const pm_place *p) {
+    const pm__line *x = pm__place_line(p);
+    unsigned lo = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0), n = p->hi - lo;
+    unsigned cut = p->depth > x->plen ? (unsigned)p->depth - x->plen : 0u;
+    r->x = x;
+    r->node = p->node;
+    r->lo = lo;
+    r->n = n;
+    r->cut = cut;
+    r->first = cut ? r->cut_first : x->body + lo;
+    r->lens = pm__line_lens(x) + lo;
+    r->heap = pm__line_heap(x);
+    r->kids = (uint32_t)((uint64_t)x->cmask >> lo) & pm__low_bits(n);
+    r->each = (x->flags & PM__LINE_UNIT) ? 0 : ~0u;
+    r->val = (x->flags & PM__LINE_UNIT) ? &pm__unit_val : pm__line_pay_at(x, lo);
+    r->e = lo == 0 && n && pm__line_has_e(x);
+    return (lo ? pm__line_off(x, lo) : x->plen) + cut;
+}
+
+static PM__INLINE void pm__alg_row_fill(pm__alg_row *r, const pm_place *p) {
+    unsigned off = pm__alg_row_begin(r, p), n = r->n;
+    const uint8_t *lens = r->lens, *heap = r->heap;
+    for (unsigned i = 0; i < n; i++) {
+        r->off[i] = (uint16_t)off;
+        if (r->cut) r->cut_first[i] = heap[off - 1];
+        off += lens[i];
+    }
+}
+
+static PM__INLINE pm_val pm__alg_row_val(const pm__alg_row *r, unsigned i) {
+    return r->val[-(ptrdiff_t)(i & r->each)];
+}
+static PM__INLINE unsigned pm__alg_row_len(const pm__alg_row *r, unsigned i) {
+    return i == 0 && r->e ? 0 : r->lens[i] + 1u - r->cut;
+}
+static PM__INLINE const uint8_t *pm__alg_row_rest(const pm__alg_row *r, unsigned i) { return r->heap + r->off[i]; }
+static PM__INLINE bool pm__alg_row_is_child(const pm__alg_row *r, unsigned i) { return (r->kids >> i) & 1; }
+static PM__INLINE pm__ref pm__alg_row_child(const pm__alg_row *r, unsigned i) {
+    return *pm__line_child(r->x, r->lo + i);
+}
+
+static pm__ent pm__alg_row_ent(const pm__alg_row *r, unsigned i) {
+    pm__ent e;
+    e.rest = pm__alg_row_rest(r, i);
+    e.len = (uint16_t)pm__alg_row_len(r, i);
+    e.child = pm__alg_row_is_child(r, i);
+    e.first = r->first[i];
+    e.pay = e.child ? pm__alg_row_child(r, i) : pm__alg_row_val(r, i);
+    e.fresh = false;
+    return e;
+}
+
+/* The place at the suffix (of length len) of entries [i, end): a child, or a run that goes on. */
+static pm_place pm__alg_row_place(const pm__alg_row *r, unsigned i, unsigned end, unsigned len) {
+    if (pm__alg_row_is_child(r, i) && pm__alg_row_len(r, i) == len) return pm__alg_root(pm__alg_row_child(r, i));
+    unsigned depth = r->x->plen + r->cut + len;
+    pm_place p = {r->node, (uint16_t)depth, (uint8_t)(r->lo + i), (uint8_t)(r->lo + end)};
+    return p;
+}
+
+/* The values of a row, as bits. */
+static PM__INLINE uint32_t pm__alg_row_values(const pm__alg_row *r) { return pm__low_bits(r->n) & ~r->kids; }
+
+/* Which bytes of a word belong to so many bytes of string. */
+static const uint64_t pm__alg_word_mask[9] = {0, 0xFFu, 0xFFFFu, 0xFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFFFu,
+    0xFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFFFu};
+
+/* Whether n bytes from p and q on are alike. Eight bytes from the heap's bytes of any entry on are inside the block. */
+static PM__INLINE bool pm__alg_alike(const uint8_t *p, const uint8_t *q, size_t n) {
+    uint64_t parts = pm__load64le(p) ^ pm__load64le(q);
+    if (n <= 8) return !(parts & pm__alg_word_mask[n]);
+    return !parts && memcmp(p + 8, q + 8, n - 8) == 0;
+}
+
+/* Whether entry i of a row and entry j of another one have the same suffix. */
+static PM__INLINE bool pm__alg_row_same(const pm__alg_row *r, unsigned i, const pm__alg_row *s, unsigned j) {
+    unsigned rest = r->lens[i] - r->cut;
+    return rest == s->lens[j] - s->cut && r->first[i] == s->first[j] &&
+           pm__alg_alike(pm__alg_row_rest(r, i), pm__alg_row_rest(s, j), rest);
+}
+
+/* Entries that begin with a byte. */
+static uint32_t pm__alg_row_match_first(const pm__alg_row *r, uint8_t c) {
+    uint32_t f = 0;
+    if (!r->cut) return (uint32_t)((uint64_t)pm__line_match_first(r->x, c) >> r->lo) & pm__low_bits(r->n);
+    for (unsigned i = 0; i < r->n; i++) f |= (uint32_t)(r->first[i] == c) << i;
+    return f;
+}
+
+/* ---- hashes -------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__alg_hashes {
+    uint16_t of[PM__LINE_ENTRIES]; /* suffixes with the same one may differ */
+} pm__alg_hashes;
+
+/* Of a suffix that begins with a byte, and goes on with `rest` bytes at s. */
+static PM__INLINE uint16_t pm__alg_hash(uint8_t first, const uint8_t *s, unsigned rest) {
+    uint64_t word = pm__load64le(s) & pm__alg_word_mask[rest < 8 ? rest : 8];
+    uint64_t other = ((uint64_t)first << 8 | rest) * 0xD6E8FEB86659FD93u;
+    return (uint16_t)((word + other) * 0x9FB21C651E98DF25u >> 48);
+}
+
+/* The hashes of a row, to be looked up. */
+typedef struct pm__alg_index {
+#if PM__AVX2
+    __m256i h[2];
+#elif PM__SSE2
+    __m128i h[4];
+#else
+    const uint16_t *h;
+#endif
+} pm__alg_index;
+
+#if PM__SSE2
+static PM__INLINE __m128i pm__alg_hashes_at(const pm__alg_hashes *h, unsigned i) {
+    return _mm_loadu_si128((const __m128i *)(const void *)(h->of + i));
+}
+#endif
+
+static PM__INLINE void pm__alg_index_make(pm__alg_index *k, const pm__alg_hashes *h) {
+#if PM__AVX2 /* in the order in which packing puts them right */
+    k->h[0] = _mm256_set_m128i(pm__alg_hashes_at(h, 16), pm__alg_hashes_at(h, 0));
+    k->h[1] = _mm256_set_m128i(pm__alg_hashes_at(h, 24), pm__alg_hashes_at(h, 8));
+#elif PM__SSE2
+    for (unsigned i = 0; i < 4; i++) k->h[i] = pm__alg_hashes_at(h, 8 * i);
+#else
+    k->h = h->of;
+#endif
+}
+
+/* Entries with a hash; what is beyond the row is the caller's to mask away. */
+static PM__INLINE uint32_t pm__alg_index_find(const pm__alg_index *k, uint16_t hash) {
+#if PM__AVX2
+    __m256i v = _mm256_set1_epi16((short)hash);
+    __m256i lo = _mm256_cmpeq_epi16(k->h[0], v), hi = _mm256_cmpeq_epi16(k->h[1], v);
+    return (uint32_t)_mm256_movemask_epi8(_mm256_packs_epi16(lo, hi));
+#elif PM__SSE2
+    __m128i v = _mm_set1_epi16((short)hash);
+    __m128i lo = _mm_packs_epi16(_mm_cmpeq_epi16(k->h[0], v), _mm_cmpeq_epi16(k->h[1], v));
+    __m128i hi = _mm_packs_epi16(_mm_cmpeq_epi16(k->h[2], v), _mm_cmpeq_epi16(k->h[3], v));
+    return (uint32_t)_mm_movemask_epi8(lo) | (uint32_t)_mm_movemask_epi8(hi) << 16;
+#else
+    uint32_t f = 0;
+    for (unsigned i = 0; i < PM__LINE_ENTRIES; i++) f |= (uint32_t)(k->h[i] == hash) << i;
+    return f;
+#endif
+}
+
+/* Fills a row, and hashes its suffixes. */
+static PM__INLINE void pm__alg_row_fill_hashed(pm__alg_row *r, const pm_place *p, pm__alg_hashes *h) {
+    unsigned off = pm__alg_row_begin(r, p);
+    const unsigned n = r->n, cut = r->cut;
+    const uint8_t *lens = r->lens, *heap = r->heap, *first = r->first;
+    memset(h, 0, sizeof *h);
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t c = cut ? (r->cut_first[i] = heap[off - 1]) : first[i];
+        r->off[i] = (uint16_t)off;
+        h->of[i] = pm__alg_hash(c, heap + off, lens[i] - cut);
+        off += lens[i];
+    }
+}
+
+/* Fills a row, and notes for each entry which of the others it may be like; answers which it may be like any of. */
+static PM__INLINE uint32_t pm__alg_row_fill_found(pm__alg_row *r, const pm_place *p, const pm__alg_index *k,
+                                                  uint32_t others, uint32_t *some) {
+    unsigned off = pm__alg_row_begin(r, p);
+    const unsigned n = r->n, cut = r->cut;
+    const uint8_t *lens = r->lens, *heap = r->heap, *first = r->first;
+    uint32_t maybe = 0;
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t c = cut ? (r->cut_first[i] = heap[off - 1]) : first[i];
+        r->off[i] = (uint16_t)off;
+        some[i] = pm__alg_index_find(k, pm__alg_hash(c, heap + off, lens[i] - cut)) & others;
+        maybe |= (uint32_t)(some[i] != 0) << i;
+        off += lens[i];
+    }
+    return maybe;
+}
+
+/* ---- sifting ------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__alg_sift {
+    pm__alg *q;
+    pm__alg_frame *f; /* NULL: there are no children on either side */
+    pm__alg_sieve *s;
+    pm__alg_row b;
+    uint32_t met_a, met_b; /* entries that belong to runs which have met */
+    uint32_t both, slow;   /* A's values that B has too; of these those which may not be taken for the same */
+    uint32_t maybe;        /* entries of A that B may have, by their hash */
+    bool same_a, same_b;
+    uint32_t some[PM__LINE_ENTRIES]; /* which of B's that may be */
+    uint8_t with[PM__LINE_ENTRIES];  /* and which it is, for those in `both` */
+} pm__alg_sift;
+
+static void pm__alg_sift_differ(pm__alg_sift *g, unsigned keeps) {
+    if (!(keeps & PM_ALG_LEFT)) g->same_a = false;
+    if (!(keeps & PM_ALG_RIGHT)) g->same_b = false;
+}
+
+/* Which of B's entries is alike entry i of A, of those that may be; -1: none. */
+static PM__INLINE int pm__alg_sift_find(const pm__alg_sift *g, unsigned i, uint32_t vb) {
+    const pm__alg_row *a = &g->s->a;
+    uint32_t some = g->some[i] & vb;
+    while (some) {
+        unsigned j = pm__ctz32(some);
+        if (PM__LIKELY(pm__alg_row_same(a, i, &g->b, j))) return (int)j;
+        some &= some - 1;
+    }
+    return -1;
+}
+
+/* Finds the values that both sides have, of those in `va` and `vb`. */
+static PM__INLINE void pm__alg_sift_values(pm__alg_sift *g, uint32_t va, uint32_t vb) {
+    const pm__alg_row *a = &g->s->a, *b = &g->b;
+    uint32_t both = a->e & b->e & va & vb; /* E is entry 0 */
+    uint32_t differ = both & (pm__alg_row_val(a, 0) != pm__alg_row_val(b, 0));
+    g->with[0] = 0;
+    vb &= ~(uint32_t)b->e;
+    for (uint32_t m = g->maybe & va & ~(uint32_t)a->e; m; m &= m - 1) {
+        unsigned i = pm__ctz32(m);
+        int j = pm__alg_sift_find(g, i, vb);
+        if (PM__UNLIKELY(j < 0)) continue;
+        g->with[i] = (uint8_t)j;
+        both |= m & (0 - m);
+        differ |= (uint32_t)(pm__alg_row_val(a, i) != pm__alg_row_val(b, (unsigned)j)) << i;
+    }
+    g->both = both;
+    g->slow = g->q->idempotent ? differ : both;
+}
+
+/* Entries of a row that go on from entry i of another one, or are the child there. */
+static uint32_t pm__alg_row_run(const pm__alg_row *r, const pm__alg_row *other, unsigned i) {
+    unsigned len = pm__alg_row_len(other, i);
+    uint32_t run = 0, some = pm__alg_row_match_first(r, other->first[i]);
+    for (some &= ~(uint32_t)r->e; some; some &= some - 1) {
+        unsigned j = pm__ctz32(some), l = pm__alg_row_len(r, j);
+        if (l < len || (l == len && !pm__alg_row_is_child(r, j))) continue;
+        if (pm__alg_alike(pm__alg_row_rest(other, i), pm__alg_row_rest(r, j), len - 1)) run |= some & (0 - some);
+    }
+    return run;
+}
+
+/* Whether a row has a value where entry i of another one is. */
+static bool pm__alg_row_valued(const pm__alg_row *r, const pm__alg_row *other, unsigned i) {
+    for (uint32_t m = pm__alg_row_values(r) & ~(uint32_t)r->e; m; m &= m - 1)
+        if (pm__alg_row_same(r, pm__ctz32(m), other, i)) return true;
+    return false;
+}
+
+/* Runs of A and of B meet at a suffix of length len, at least one of them being a child just there. */
+static void pm__alg_sift_runs(pm__alg_sift *g, uint32_t run_a, uint32_t run_b, unsigned len) {
+    pm__alg_sieve *s = g->s;
+    unsigned i = pm__ctz32(run_a), j = pm__ctz32(run_b);
+    bool meet = g->q->op == PM__ALG_MEET;
+    pm_place a = pm__alg_row_place(&s->a, i, i + pm__popcount32(run_a), len);
+    pm_place b = pm__alg_row_place(&g->b, j, j + pm__popcount32(run_b), len);
+    g->met_a |= run_a;
+    g->met_b |= run_b;
+    if (!a.node || !b.node) { /* dangling locations */
+        bool stays = meet ? a.node == b.node : a.node != 0;
+        if (stays) s->keep |= run_a;
+        pm__alg_sift_differ(g, !stays ? 0u : meet ? PM_ALG_BOTH : PM_ALG_LEFT);
+    } else if (a.node == b.node && a.depth == 0 && b.depth == 0 && g->q->idempotent) {
+        if (meet) s->keep |= run_a;
+        else g->same_a = g->same_b = false;
+    } else {
+        pm__alg_pair *p = &g->f->pairs[g->f->npairs];
+        if (g->f->npairs++ < PM__ALG_AHEAD) {
+            if (a.node != s->a.node) pm__ref_prefetch(a.node);
+            if (b.node != g->b.node) pm__ref_prefetch(b.node);
+        }
+        p->a = a;
+        p->b = b;
+        p->ref = 0;
+        p->alg = PM__ALG_WAITS;
+        p->mine = true;
+        p->from_a = (uint8_t)i;
+        p->count = (uint8_t)pm__popcount32(run_a);
+        p->len = (uint16_t)len;
+    }
+}
+
+/* Lets children meet what the other side has below them. */
+static void pm__alg_sift_children(pm__alg_sift *g) {
+    const pm__alg_row *a = &g->s->a, *b = &g->b;
+    for (uint32_t m = a->kids; m; m &= m - 1) {
+        unsigned i = pm__ctz32(m);
+        uint32_t run = pm__alg_row_run(b, a, i);
+        if (run) pm__alg_sift_runs(g, m & (0 - m), run, pm__alg_row_len(a, i));
+    }
+    for (uint32_t m = b->kids & ~g->met_b; m; m &= m - 1) {
+        unsigned j = pm__ctz32(m);
+        uint32_t run = pm__alg_row_run(a, b, j);
+        if (run) pm__alg_sift_runs(g, run, m & (0 - m), pm__alg_row_len(b, j));
+        else g->same_b = false;
+    }
+    for (uint32_t m = a->kids & ~g->met_a; m; m &= m - 1) { /* B has nothing below these */
+        unsigned i = pm__ctz32(m);
+        if (g->q->op == PM__ALG_MEET || (!pm__alg_row_child(a, i) && pm__alg_row_valued(b, a, i))) {
+            g->same_a = false;
+        } else {
+            g->s->keep |= m & (0 - m);
+            g->same_b = false;
+        }
+    }
+}
+
+/* Combines values by the hooks. False: a hook is wrong. */
+static PM__NOINLINE bool pm__alg_sift_combine(pm__alg_sift *g) {
+    pm__alg_sieve *s = g->s;
+    for (uint32_t m = g->slow; m; m &= m - 1) {
+        unsigned i = pm__ctz32(m);
+        uint32_t bit = m & (0 - m);
+        pm__alg_val r;
+        pm_val x = pm__alg_row_val(&s->a, i), y = pm__alg_row_val(&g->b, g->with[i]);
+        if (!pm__alg_value(g->q, &x, &y, &r)) return false;
+        pm__alg_sift_differ(g, r.some ? r.alg : 0);
+        if (!r.some) continue;
+        s->keep |= bit;
+        if (!r.fresh && (r.alg & PM_ALG_LEFT)) continue;
+        s->over |= bit;
+        s->val[i] = r.val;
+        if (r.fresh) s->fresh |= bit;
+    }
+    return true;
+}
+
+/* Sifts A by B. Pairs go to the frame, if there is one. False: a hook is wrong. */
+static PM__INLINE bool pm__alg_sift_rows(pm__alg_sift *g, const pm_place *pa, const pm_place *pb) {
+    pm__alg_sieve *s = g->s;
+    pm__alg_hashes h;
+    pm__alg_index in_b;
+    pm__alg_row_fill_hashed(&g->b, pb, &h);
+    pm__alg_index_make(&in_b, &h);
+    g->maybe = pm__alg_row_fill_found(&s->a, pa, &in_b, pm__low_bits(g->b.n) & ~g->b.kids, g->some);
+    s->keep = s->over = s->fresh = 0;
+    g->met_a = g->met_b = 0;
+    g->same_a = g->same_b = true;
+    if (g->f) pm__alg_sift_children(g);
+    uint32_t va = pm__alg_row_values(&s->a) & ~g->met_a, vb = pm__alg_row_values(&g->b) & ~g->met_b;
+    pm__alg_sift_values(g, va, vb);
+    bool only_a = va != g->both, only_b = pm__popcount32(vb) != pm__popcount32(g->both);
+    if (only_b) g->same_b = false;
+    if (g->q->op == PM__ALG_MEET) {
+        s->keep |= g->both & ~g->slow;
+        if (only_a) g->same_a = false;
+    } else {
+        s->keep |= va & ~g->both;
+        if (only_a) g->same_b = false;
+        if (g->both & ~g->slow) g->same_a = g->same_b = false; /* they took each other away */
+    }
+    return !g->slow || pm__alg_sift_combine(g);
+}
+
+/* ---- what stays ---------------------------------------------------------------------------------------------- */
+
+/* Bytes that entries i and z, the first and last of several, have in common, as far as the prefix takes them. */
+static size_t pm__alg_row_lcp(const pm__alg_row *r, unsigned i, unsigned z, size_t plen) {
+    size_t max = pm__alg_row_len(r, i), len = pm__alg_row_len(r, z);
+    if (!max || r->first[i] != r->first[z]) return 0;
+    if (max > len) max = len;
+    if (max > 255 - plen) max = 255 - plen;
+    if (!max) return 0;
+    size_t l = 1 + pm__lcp(pm__alg_row_rest(r, i), pm__alg_row_rest(r, z), max - 1);
+    return pm__alg_row_is_child(r, z) && l == len ? l - 1 : l; /* a child keeps one byte */
+}
+
+/* Whether 32 bytes from any place in a line's heap on are inside its block, because payloads follow. */
+static PM__INLINE bool pm__alg_is_wide(const pm__line *x) { return x->n >= 4 && !(x->flags & PM__LINE_UNIT); }
+
+/* A copy of n bytes in steps of 32, or 8: so nearly all are copied without a branch that is hard to foresee. What goes
+   beyond n is read and written as well. Each step is read before it is written. */
+static PM__INLINE void pm__alg_copy(uint8_t *to, const uint8_t *from, size_t n, bool wide) {
+    if (wide) {
+        size_t i = 0;
+        do {
+            uint64_t a = pm__load64(from + i), b = pm__load64(from + i + 8);
+            uint64_t c = pm__load64(from + i + 16), d = pm__load64(from + i + 24);
+            pm__store64(to + i, a);
+            pm__store64(to + i + 8, b);
+            pm__store64(to + i + 16, c);
+            pm__store64(to + i + 24, d);
+        } while (PM__UNLIKELY((i += 32) < n));
+    } else {
+        size_t i = 0;
+        do pm__store64(to + i, pm__load64(from + i));
+        while ((i += 8) < n);
+    }
+}
+
+/* Writes the entries of a row in `mask`, without `lcp` bytes, behind the prefix. What is copied has payloads behind it,
+   on both sides: these are written last. */
+static PM__INLINE void pm__alg_sieve_write(const pm__cx *cx, pm__line *y, const pm__alg_sieve *s, uint32_t mask,
+                                           const size_t lcp) {
+    const pm__alg_row *r = &s->a;
+    const uint8_t *first = r->first, *lens = r->lens, *heap = r->heap;
+    const uint16_t *off = r->off;
+    const unsigned n = y->n, cut = r->cut + 1u + (unsigned)lcp;
+    const bool wide = pm__alg_is_wide(r->x) && pm__alg_is_wide(y);
+    uint8_t *to_first = y->body, *to_len = to_first + n, *h = to_len + n + y->plen;
+    uint32_t cmask = 0, kids = r->kids, m = mask;
+    if (PM__UNLIKELY(pm__alg_row_len(r, pm__ctz32(m)) == lcp)) { /* the value at the end of the prefix */
+        y->flags |= PM__LINE_E;
+        *to_first++ = *to_len++ = 0;
+        m &= m - 1;
+    }
+    for (; m; m &= m - 1) {
+        unsigned i = pm__ctz32(m), l = lens[i] + 1u - cut;
+        const uint8_t *t = heap + off[i] + lcp;
+        *to_first++ = lcp ? t[-1] : first[i];
+        *to_len++ = (uint8_t)l;
+        pm__alg_copy(h, t, l, wide);
+        h += l;
+    }
+    uint64_t *pay = pm__line_pay_at(y, 0);
+    unsigned k = 0;
+    if (!kids && !cx->unit && !s->over) { /* values only, and A's */
+        for (m = mask; m; m &= m - 1) *pay-- = r->val[-(ptrdiff_t)pm__ctz32(m)];
+    } else {
+        for (m = mask; m; m &= m - 1, k++) {
+            unsigned i = pm__ctz32(m);
+            bool child = kids >> i & 1, over = s->over >> i & 1;
+            cmask |= (uint32_t)child << k;
+            if (!child && cx->unit) continue;
+            *pay-- = child ? pm__alg_row_child(r, i) : over ? s->val[i] : pm__alg_row_val(r, i);
+        }
+    }
+    y->cmask = cmask;
+}
+
+/* Counts the payloads of the entries in `mask` once more; those of A's that are fresh have been counted. */
+static void pm__alg_sieve_retain(const pm__cx *cx, const pm__alg_sieve *s, uint32_t mask) {
+    const pm__alg_row *r = &s->a;
+    for (uint32_t m = mask & r->kids; m; m &= m - 1) PM__PREFETCH(pm__ref_ptr(pm__alg_row_child(r, pm__ctz32(m))));
+    for (uint32_t m = mask & r->kids; m; m &= m - 1) pm__ref_retain(pm__alg_row_child(r, pm__ctz32(m)));
+    if (cx->plain || cx->unit) return;
+    for (uint32_t m = mask & ~r->kids & ~s->fresh; m; m &= m - 1) {
+        unsigned i = pm__ctz32(m);
+        pm__val_retain(cx->ops, s->over >> i & 1 ? s->val[i] : pm__alg_row_val(r, i));
+    }
+}
+
+/* Makes a line of some of A's entries, under what lies ahead of both sides. 0: no memory. */
+static pm__ref pm__alg_sieve_line(pm__alg *q, const pm__alg_sieve *s, const uint8_t *prefix, size_t plen,
+                                  uint32_t mask) {
+    const pm__alg_row *r = &s->a;
+    unsigned n = pm__popcount32(mask), first = pm__ctz32(mask), last = 63 - pm__clz64(mask);
+    size_t lcp = n > 1 ? pm__alg_row_lcp(r, first, last, plen) : 0, heap = plen + lcp;
+    for (uint32_t m = mask; m; m &= m - 1) {
+        size_t len = pm__alg_row_len(r, pm__ctz32(m));
+        heap += len > lcp ? len - lcp - 1 : 0;
+    }
+    size_t size = pm__line_need(n, heap, q->cx->unit ? pm__popcount32(mask & r->kids) : n);
+    pm__line *y = (pm__line *)pm__mem_alloc(q->cx->pool, size);
+    if (!y) {
+        q->status = PM_NOMEM;
+        return 0;
+    }
+    pm__count_init(&y->rc);
+    y->flags = (uint8_t)(PM__LINE | (q->cx->unit ? PM__LINE_UNIT : 0));
+    y->n = (uint8_t)n;
+    y->plen = (uint8_t)(plen + lcp);
+    y->size8 = (uint8_t)(size / 8);
+    uint8_t *h = y->body + 2 * n;
+    if (plen) memcpy(h, prefix, plen);
+    if (lcp) {
+        h[plen] = r->first[first];
+        memcpy(h + plen + 1, pm__alg_row_rest(r, first), lcp - 1);
+        pm__alg_sieve_write(q->cx, y, s, mask, lcp);
+    } else {
+        pm__alg_sieve_write(q->cx, y, s, mask, 0);
+    }
+    pm__alg_sieve_retain(q->cx, s, mask);
+    return pm__ref_make(y, PM__LINE, size);
+}
+
+/* The entries in `mask`, as a list. */
+static void pm__alg_sieve_list(const pm__alg_sieve *s, uint32_t mask, size_t plen, pm__alg_final *t) {
+    t->n = t->nshells = 0;
+    t->nbytes = 0;
+    t->cost = PM__LINE_HDR + plen;
+    for (uint32_t m = mask; m; m &= m - 1) {
+        unsigned i = pm__ctz32(m);
+        pm__ent e = pm__alg_row_ent(&s->a, i);
+        if (s->over >> i & 1) e.pay = s->val[i], e.fresh = s->fresh >> i & 1;
+        t->cost += pm__alg_cost(&e);
+        t->e[t->n++] = e;
+    }
+}
+
+/* Notes that A's line becomes some of its entries, if that suits it; 1 noted, 0 not to be done, -1 no memory. */
+static PM__NOINLINE int pm__alg_sieve_edit(pm__alg *q, pm__alg_frame *f, pm__alg_sieve *s, uint32_t mask) {
+    pm__alg_final t;
+    pm__alg_sieve_list(s, mask, f->plen, &t);
+    if (!pm__alg_line_fits(q->cx, f, &t)) return 0;
+    s->fresh = 0; /* the list has them, and the edit will */
+    return pm__alg_line_edit(q, f, &t) ? 1 : -1;
+}
+
+/* Where a result goes, and what may be done with it. */
+typedef struct pm__alg_outlet {
+    const uint8_t *prefix; /* what lies ahead of both sides */
+    size_t plen;
+    bool pick;             /* the frame above can take entries */
+    bool run;              /* and they are entries of its own line */
+} pm__alg_outlet;
+
+/* Answers with some of A's entries. `f`: the frame, if A's line may be edited in place, else NULL. False: no memory. */
+static PM__INLINE bool pm__alg_sieve_answer(pm__alg *q, pm__alg_frame *f, pm__alg_sieve *s, const pm__alg_outlet *to,
+                                            uint32_t mask, pm__alg_answer *out) {
+    unsigned n = pm__popcount32(mask);
+    out->ref = mask;
+    out->alg = PM_ALG_NONE;
+    if (!mask) return true;
+    out->alg = PM__ALG_PICK;
+    if (to->pick && !s->over && (to->run || (n <= PM__ALG_ABSORB && !(f && 2 * n > s->a.n)))) return true;
+    if (f) {
+        int done = pm__alg_sieve_edit(q, f, s, mask);
+        out->ref = 0;
+        out->alg = PM__ALG_EDIT;
+        if (done) return done > 0;
+    }
+    out->alg = PM_ALG_ELEMENT;
+    out->ref = pm__alg_sieve_line(q, s, to->prefix, to->plen, mask);
+    return out->ref != 0;
+}
+
+/* ---- lines that lead nowhere --------------------------------------------------------------------------------- */
+
+/* Whether a place, entered, in a line has values below it only. */
+static PM__INLINE bool pm__alg_is_leaf(const pm_place *p) {
+    return !((uint32_t)((uint64_t)pm__place_line(p)->cmask >> p->lo) & pm__low_bits((unsigned)p->hi - p->lo));
+}
+
+/* A frame for an edit in place, not on the stack of frames. */
+static void pm__alg_leaf_frame(pm__alg_frame *f, const pm__alg_outlet *to, pm__ref own) {
+    memset(f, 0, sizeof *f);
+    f->own = own;
+    f->prefix = to->prefix;
+    f->plen = to->plen;
+}
+
+/* Answers a pair of such places. `own`: A's node, if it may be edited in place, else 0. False: see q->status. */
+static PM__NOINLINE bool pm__alg_sift_leaves(pm__alg *q, const pm_place *a, const pm_place *b, pm__ref own,
+                                             pm__alg_outlet *to, pm__alg_answer *out) {
+    pm__alg_sieve s;
+    pm__alg_sift g;
+    pm__alg_frame f;
+    g.q = q;
+    g.f = NULL;
+    g.s = &s;
+    to->plen = pm__alg_ahead(a, &to->prefix);
+    bool ok = pm__alg_sift_rows(&g, a, b);
+    out->ref = 0;
+    out->alg = (uint8_t)((g.same_a ? PM_ALG_LEFT : 0) | (g.same_b ? PM_ALG_RIGHT : 0));
+    if (ok && out->alg == 0) {
+        if (own) pm__alg_leaf_frame(&f, to, own);
+        ok = pm__alg_sieve_answer(q, own ? &f : NULL, &s, to, s.keep, out);
+        if (ok) return true;
+    }
+    for (uint32_t m = s.fresh; m; m &= m - 1) pm__pay_release(q->cx, false, s.val[pm__ctz32(m)]);
+    return ok;
+}
+
+/* ---- lines with children ------------------------------------------------------------------------------------- */
+
+/* What pairs come to, for A's entries. */
+typedef struct pm__alg_yield {
+    uint32_t stay;  /* entries that stay as they are */
+    uint32_t other; /* entries in whose place, or as the first of a run in whose place, something else comes */
+    uint8_t pair[PM__LINE_ENTRIES]; /* of which pair that is the answer */
+} pm__alg_yield;
+
+/* True if a pair's A is a run of the frame's own line. */
+static PM__INLINE bool pm__alg_pair_in_line(const pm__alg_frame *f, const pm__alg_pair *p) {
+    return p->a.depth && p->a.node == f->sieve->a.node;
+}
+
+static void pm__alg_sieve_gather(pm__alg_frame *f, pm__alg_yield *y) {
+    y->stay = f->sieve->keep;
+    y->other = 0;
+    for (unsigned k = 0; k < f->npairs; k++) {
+        const pm__alg_pair *p = &f->pairs[k];
+        pm__alg_differ_by(f, p->alg);
+        if (p->alg == PM_ALG_NONE) continue;
+        if (p->alg == PM__ALG_PICK && pm__alg_pair_in_line(f, p)) {
+            y->stay |= (uint32_t)p->ref << p->from_a;
+        } else if (p->alg != PM__ALG_PICK && (p->alg & PM_ALG_LEFT)) {
+            y->stay |= pm__low_bits(p->count) << p->from_a;
+        } else {
+            y->other |= (uint32_t)1 << p->from_a;
+            y->pair[p->from_a] = (uint8_t)k;
+        }
+    }
+}
+
+/* All entries below a place, entered, in a line. */
+static pm__alg_pick pm__alg_pick_place(const pm_place *p) {
+    const pm__line *x = pm__place_line(p);
+    pm__alg_pick k = {x, NULL, 0, 0, 0, 0};
+    k.plen = pm__alg_ahead(p, &k.prefix);
+    k.lo = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
+    k.cut = p->depth > x->plen ? (unsigned)p->depth - x->plen : 0u;
+    k.mask = pm__low_bits(p->hi - k.lo);
+    return k;
+}
+
+/* Makes a node of the entries that a pair keeps of a line, as its answer. False: no memory. */
+static bool pm__alg_pair_build(pm__alg *q, pm__alg_pair *p, const pm_place *at, uint32_t mask) {
+    pm__alg_sieve s;
+    const uint8_t *prefix = NULL;
+    size_t plen = pm__alg_ahead(at, &prefix);
+    s.over = s.fresh = 0;
+    pm__alg_row_fill(&s.a, at);
+    pm__ref r = pm__alg_sieve_line(q, &s, prefix, plen, mask);
+    if (!r) return false;
+    p->ref = r;
+    p->alg = PM_ALG_ELEMENT;
+    return true;
+}
+
+/* What comes in the place of an entry of A, or of a run. */
+typedef struct pm__alg_comer {
+    pm_place at;     /* where entries are taken from */
+    pm__alg_pick pick; /* and which; none: a child comes */
+    pm__ref child;
+    bool fresh;      /* it, or they, have been counted */
+} pm__alg_comer;
+
+static void pm__alg_comer_find(const pm__alg_pair *p, pm__alg_comer *c) {
+    c->at = p->a;
+    c->pick.mask = 0;
+    c->child = p->ref;
+    c->fresh = p->alg == PM_ALG_ELEMENT;
+    if (c->fresh) {
+        if (pm__ref_kind(p->ref) != PM__LINE || !pm__ref_is_unique(p->ref)) return;
+        const pm__line *x = (const pm__line *)pm__ref_ptr(p->ref);
+        if (x->n <= PM__ALG_ABSORB) c->pick = pm__alg_pick_all(x);
+        return;
+    }
+    bool picked = p->alg == PM__ALG_PICK;
+    c->at = picked ? p->a : p->b;
+    (void)pm__alg_enter(&c->at);
+    c->child = c->at.node;
+    if (!picked && !c->at.depth) return;
+    pm__alg_look(&c->at);
+    c->pick = pm__alg_pick_place(&c->at);
+    if (picked) c->pick.mask = (uint32_t)p->ref;
+}
+
+/* Writes what comes in the place of A's entries into the list, beside `after` more entries. False: no memory. */
+static bool pm__alg_sieve_spell(pm__alg *q, const pm__alg_frame *f, pm__alg_pair *p, pm__alg_final *t, unsigned after) {
+    pm__ent e = pm__alg_row_ent(&f->sieve->a, p->from_a);
+    pm__alg_comer c;
+    pm__alg_comer_find(p, &c);
+    e.len = p->len;
+    e.child = true;
+    e.fresh = c.fresh;
+    e.pay = c.child;
+    if (c.pick.mask) {
+        if (pm__alg_absorb(t, &e, f->plen, &c.pick, after, c.fresh)) {
+            if (c.fresh) t->shells[t->nshells++] = p->ref;
+            return true;
+        }
+        if (!c.fresh) {
+            if (!pm__alg_pair_build(q, p, &c.at, c.pick.mask)) return false;
+            e.pay = p->ref;
+            e.fresh = true;
+        }
+    }
+    t->e[t->n++] = e;
+    return true;
+}
+
+/* ---- blending ------------------------------------------------------------------------------------------------ */
+
+/* A line that is put together of entries that stay, and of what comes in other places, without a list in between. */
+typedef struct pm__alg_blend {
+    unsigned n, pays; /* entries, and payloads as far as unit maps have them */
+    size_t rest;      /* bytes of entries, without the first of each */
+    uint64_t pay[PM__LINE_ENTRIES];
+    pm__alg_comer comer[PM__LINE_ENTRIES]; /* by A's entry */
+} pm__alg_blend;
+
+/* Takes entries in, beside `after` more pairs, if there is room. */
+static bool pm__alg_blend_take(const pm__alg_frame *f, pm__alg_blend *l, const pm__alg_pick *k, size_t len,
+                               unsigned after) {
+    const uint8_t *lens = pm__line_lens(k->x) + k->lo;
+    unsigned n = pm__popcount32(k->mask), most = 0;
+    size_t each = len + k->plen - k->cut, rest = n * each; /* modulo the word: `cut` is less than any of the lengths */
+    if (n > PM__ALG_ABSORB || l->n + n + after > PM__LINE_ENTRIES) return false;
+    for (uint32_t m = k->mask; m; m &= m - 1) {
+        unsigned have = lens[pm__ctz32(m)];
+        rest += have;
+        most = have > most ? have : most;
+    }
+    if (f->plen + each + most + 1 > PM__SUFFIX_MAX) return false;
+    if (f->plen + l->rest + rest + 10u * (l->n + n + after) > PM__LINE_BYTES - PM__LINE_HDR - 32) return false;
+    l->rest += rest - (k->lo == 0 && (k->mask & 1) && pm__line_has_e(k->x));
+    l->n += n;
+    l->pays += pm__popcount32(k->mask & (uint32_t)((uint64_t)k->x->cmask >> k->lo));
+    return true;
+}
+
+/* Adds what a pair comes to; entries are made into a node where there is no room for them. False: no memory. */
+static bool pm__alg_blend_add(pm__alg *q, const pm__alg_frame *f, pm__alg_blend *l, pm__alg_pair *p, unsigned after) {
+    pm__alg_comer *c = &l->comer[p->from_a];
+    pm__alg_comer_find(p, c);
+    if (c->pick.mask && pm__alg_blend_take(f, l, &c->pick, p->len, after)) return true;
+    if (c->pick.mask && !c->fresh) {
+        if (!pm__alg_pair_build(q, p, &c->at, c->pick.mask)) return false;
+        c->child = p->ref;
+        c->fresh = true;
+    }
+    c->pick.mask = 0;
+    l->rest += p->len - 1u;
+    l->n++;
+    l->pays++;
+    return true;
+}
+
+/* Plans a line of the frame's result. 1: done; 0: it is none, or bytes go to its prefix; -1: no memory. */
+static int pm__alg_blend_plan(pm__alg *q, const pm__alg_frame *f, const pm__alg_yield *y, pm__alg_blend *l) {
+    const pm__alg_row *r = &f->sieve->a;
+    uint32_t all = y->stay | y->other;
+    unsigned after = pm__popcount32(y->other), first = pm__ctz32(all), last = 63 - pm__clz64(all);
+    l->n = pm__popcount32(y->stay);
+    l->pays = pm__popcount32(y->stay & r->kids);
+    l->rest = 0;
+    if (first == last || r->first[first] == r->first[last]) return 0;
+    for (uint32_t m = y->stay; m; m &= m - 1) l->rest += r->lens[pm__ctz32(m)] - r->cut;
+    for (uint32_t m = y->other; m; m &= m - 1) {
+        after--;
+        if (!pm__alg_blend_add(q, f, l, &f->pairs[y->pair[pm__ctz32(m)]], after)) return -1;
+    }
+    return l->n <= PM__LINE_ENTRIES;
+}
+
+/* Where the next entry of a new line goes. */
+typedef struct pm__alg_pen {
+    uint8_t *first, *len, *heap;
+    uint64_t *pay;
+    uint32_t cmask, bit;
+    bool unit, wide;
+} pm__alg_pen;
+
+static PM__INLINE void pm__alg_pen_next(pm__alg_pen *w, uint8_t first, size_t rest, bool child, uint64_t pay) {
+    *w->first++ = first;
+    *w->len++ = (uint8_t)rest;
+    w->heap += rest;
+    w->cmask |= child ? w->bit : 0;
+    w->bit <<= 1;
+    if (child || !w->unit) *w->pay++ = pay;
+}
+
+/* Writes the entries that are taken from another line, behind A's suffix up to there. */
+static PM__INLINE void pm__alg_pen_pick(pm__alg_pen *w, const pm__alg_row *r, unsigned i, size_t len,
+                                        const pm__alg_pick *k) {
+    const pm__line *x = k->x;
+    const uint8_t *heap = pm__line_heap(x), *lens = pm__line_lens(x), *lead = w->heap;
+    const size_t nlead = len - 1 + k->plen;
+    const bool wide = w->wide && pm__alg_is_wide(x);
+    pm__alg_copy(w->heap, pm__alg_row_rest(r, i), len - 1, w->wide && pm__alg_is_wide(r->x));
+    if (k->plen) pm__alg_copy(w->heap + len - 1, k->prefix, k->plen, wide);
+    for (uint32_t m = k->mask; m; m &= m - 1) {
+        unsigned j = k->lo + pm__ctz32(m);
+        const uint8_t *s = heap + pm__line_off(x, j) + k->cut;
+        bool child = pm__line_is_child(x, j), e = j == 0 && pm__line_has_e(x);
+        size_t l = lens[j] - k->cut;
+        uint8_t *to = w->heap;
+        if (to != lead) pm__alg_copy(to, lead, nlead, w->wide);
+        if (PM__LIKELY(!e)) {
+            to[nlead] = k->cut ? s[-1] : x->body[j];
+            pm__alg_copy(to + nlead + 1, s, l, wide);
+        }
+        pm__alg_pen_next(w, r->first[i], e ? nlead : nlead + 1 + l, child,
+                         child ? *pm__line_child(x, j) : *pm__line_val(x, j));
+    }
+}
+
+/* Counts what is taken over from elsewhere, and frees lines whose entries have moved. */
+static void pm__alg_blend_settle(const pm__cx *cx, const pm__alg_comer *c) {
+    const pm__alg_pick *k = &c->pick;
+    if (!k->mask) {
+        if (!c->fresh) pm__ref_retain(c->child);
+        return;
+    }
+    if (c->fresh) {
+        pm__mem_free(pm__ref_ptr(c->child), pm__line_size(k->x));
+        return;
+    }
+    uint32_t kids = k->mask & (uint32_t)((uint64_t)k->x->cmask >> k->lo), vals = k->mask & ~kids;
+    for (; kids; kids &= kids - 1) pm__ref_retain(*pm__line_child(k->x, k->lo + pm__ctz32(kids)));
+    if (cx->plain || cx->unit) return;
+    for (; vals; vals &= vals - 1) pm__val_retain(cx->ops, *pm__line_val(k->x, k->lo + pm__ctz32(vals)));
+}
+
+/* Writes the line that was planned. 0: it does not fit one, or no memory. */
+static pm__ref pm__alg_blend_write(pm__alg *q, const pm__alg_frame *f, const pm__alg_yield *y, pm__alg_blend *l) {
+    const pm__alg_sieve *s = f->sieve;
+    const pm__alg_row *r = &s->a;
+    const unsigned n = l->n, pays = q->cx->unit ? l->pays : n;
+    size_t size = pm__line_need(n, f->plen + l->rest, pays);
+    pm__line *x = size ? (pm__line *)pm__mem_alloc(q->cx->pool, size) : NULL;
+    if (!x) return 0;
+    pm__alg_pen w = {x->body, x->body + n, x->body + 2 * n, l->pay, 0, 1, q->cx->unit, n >= 5 && !q->cx->unit};
+    const bool wide = w.wide && pm__alg_is_wide(r->x);
+    if (f->plen) memcpy(w.heap, f->prefix, f->plen);
+    w.heap += f->plen;
+    for (uint32_t m = y->stay | y->other; m; m &= m - 1) {
+        unsigned i = pm__ctz32(m);
+        if (y->other >> i & 1) {
+            const pm__alg_comer *c = &l->comer[i];
+            size_t len = f->pairs[y->pair[i]].len;
+            if (c->pick.mask) {
+                pm__alg_pen_pick(&w, r, i, len, &c->pick);
+            } else {
+                pm__alg_copy(w.heap, pm__alg_row_rest(r, i), len - 1, wide);
+                pm__alg_pen_next(&w, r->first[i], len - 1, true, c->child);
+            }
+        } else {
+            bool child = pm__alg_row_is_child(r, i);
+            size_t rest = r->lens[i] - r->cut;
+            pm__alg_copy(w.heap, pm__alg_row_rest(r, i), rest, wide);
+            pm__alg_pen_next(&w, r->first[i], rest, child,
+                             child ? pm__alg_row_child(r, i) : s->over >> i & 1 ? s->val[i] : pm__alg_row_val(r, i));
+        }
+    }
+    pm__count_init(&x->rc);
+    x->flags = (uint8_t)(PM__LINE | (q->cx->unit ? PM__LINE_UNIT : 0) | (r->e && (y->stay & 1) ? PM__LINE_E : 0));
+    x->n = (uint8_t)n;
+    x->plen = (uint8_t)f->plen;
+    x->size8 = (uint8_t)(size / 8);
+    x->cmask = w.cmask;
+    uint64_t *to = pm__line_pay_at(x, 0);
+    for (unsigned i = 0; i < pays; i++) *to-- = l->pay[i];
+    pm__alg_sieve_retain(q->cx, s, y->stay);
+    for (uint32_t m = y->other; m; m &= m - 1) pm__alg_blend_settle(q->cx, &l->comer[pm__ctz32(m)]);
+    return pm__ref_make(x, PM__LINE, size);
+}
+
+/* Answers with such a line. 1: done; 0: it is not to be had this way; -1: no memory. */
+static PM__NOINLINE int pm__alg_sieve_blend(pm__alg *q, const pm__alg_frame *f, const pm__alg_yield *y,
+                                            pm__alg_answer *out) {
+    pm__alg_blend l;
+    int planned = pm__alg_blend_plan(q, f, y, &l);
+    if (planned <= 0) return planned;
+    out->ref = pm__alg_blend_write(q, f, y, &l);
+    out->alg = PM_ALG_ELEMENT;
+    return out->ref != 0;
+}
+/* Spells out what stays and what comes in other places, and makes a node of it, or an edit of A's. False: no memory. */
+static PM__NOINLINE bool pm__alg_sieve_build(pm__alg *q, pm__alg_frame *f, const pm__alg_yield *y,
+                                             pm__alg_answer *out) {
+    pm__alg_sieve *s = f->sieve;
+    pm__alg_final t;
+    uint32_t all = y->stay | y->other;
+    unsigned left = pm__popcount32(all);
+    t.n = t.nshells = 0;
+    t.nbytes = 0;
+    t.cost = PM__LINE_HDR + f->plen;
+    for (uint32_t m = y->stay; m; m &= m - 1) t.cost += 9u + pm__alg_row_len(&s->a, pm__ctz32(m));
+    for (uint32_t m = y->other; m; m &= m - 1) t.cost += 9u + f->pairs[y->pair[pm__ctz32(m)]].len;
+    for (uint32_t m = all; m; m &= m - 1) {
+        unsigned i = pm__ctz32(m);
+        left--;
+        if (y->other >> i & 1) {
+            if (!pm__alg_sieve_spell(q, f, &f->pairs[y->pair[i]], &t, left)) return false;
+            continue;
+        }
+        pm__ent e = pm__alg_row_ent(&s->a, i);
+        if (s->over >> i & 1) e.pay = s->val[i], e.fresh = s->fresh >> i & 1;
+        t.e[t.n++] = e;
+    }
+    if (f->own && pm__alg_line_fits(q->cx, f, &t)) {
+        out->alg = PM__ALG_EDIT;
+        s->fresh = 0; /* the list has them, and the edit will */
+        return pm__alg_line_edit(q, f, &t);
+    }
+    out->alg = PM_ALG_ELEMENT;
+    return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
+}
+
+/* Closes a frame that sifts. `pick`: whether the list above can take entries. False: no memory. */
+static bool pm__alg_close_sieve(pm__alg *q, pm__alg_frame *f, bool pick, pm__alg_answer *out) {
+    pm__alg_yield y;
+    pm__alg_sieve_gather(f, &y);
+    out->ref = 0;
+    out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
+    if (out->alg) return true;
+    if (y.other) {
+        int done = f->own ? 0 : pm__alg_sieve_blend(q, f, &y, out);
+        return done ? done > 0 : pm__alg_sieve_build(q, f, &y, out);
+    }
+    const pm__alg_frame *up = f->up;
+    pm__alg_outlet to = {f->prefix, f->plen, pick, pick && pm__alg_pair_in_line(up, &up->pairs[up->next])};
+    return pm__alg_sieve_answer(q, f->own ? f : NULL, f->sieve, &to, y.stay, out);
+}
+
+/* Opens a pair that is sifted. The frame is left on the stack, whatever it still waits for. False: see q->status. */
+static PM__NOINLINE bool pm__alg_open_sieve(pm__alg *q, const pm_place *a, const pm_place *b) {
+    pm__alg_sift g;
+    unsigned kids = pm__popcount32(pm__place_line(a)->cmask) + pm__popcount32(pm__place_line(b)->cmask);
+    pm__alg_frame *f = pm__alg_push(q, kids, 0, 0, sizeof(pm__alg_sieve));
+    if (!f) {
+        q->status = PM_NOMEM;
+        return false;
+    }
+    f->sieve = (pm__alg_sieve *)(void *)f->vals;
+    f->plen = pm__alg_ahead(a, &f->prefix);
+    g.q = q;
+    g.f = f;
+    g.s = f->sieve;
+    bool ok = pm__alg_sift_rows(&g, a, b);
+    f->same_a = g.same_a;
+    f->same_b = g.same_b;
+    return ok;
+}
+
+/* ---- src/pathmap/34_algebra_weave.c -------------------------------------------------------------------- */
+
+/* Pairs as lines that are woven: join and symmetric difference of two lines that have the same bytes of prefix ahead of
+   them, or none.
+
+   Both sides are rows (33_algebra_sieve.c), merged in order. An entry's key is one word that sorts as its suffix does:
+   seven bytes, and the length up to 8. So most comparisons are one of words, and values, which are most entries, are
+   merged without branches that are hard to foresee. Two suffixes of eight or more bytes with one key are taken to be
+   equal, and compared later; if that was wrong, everything is merged once more, with care, and so are the next pairs at
+   once.
+
+   What stays is listed by number: entry i of A, entry i of B (+ 32), or pair p (+ 64). A child at suffix s meets the
+   run of the other row's entries that go on from s, or the child there: a pair. It is answered later; then the list is
+   spelled out, and a node is made of it. */
+
+enum { PM__ALG_FROM_B = PM__LINE_ENTRIES, PM__ALG_PAIR = 2 * PM__LINE_ENTRIES };
 
 typedef struct pm__alg_weave {
     pm__alg_row a, b;
@@ -7232,64 +8248,27 @@ typedef struct pm__alg_shuttle {
     pm__alg_weave *w;
     unsigned i, j;           /* the next entries */
     uint32_t both_a, both_b; /* values that are in both rows; the first of these is the first of those, and so on */
-    uint32_t stay;           /* meet, subtract: entries of A that stay, and those that begin a pair */
-    uint32_t pair_a;         /* the latter */
-    uint32_t gone_a, gone_b; /* entries whose runs have met */
+    uint32_t gone;           /* of these, entries of A that are not in the result */
+    uint32_t met_a, met_b;   /* entries whose runs have met */
     bool careful;
     uint64_t ka[PM__LINE_ENTRIES], kb[PM__LINE_ENTRIES];
 } pm__alg_shuttle;
 
-/* ---- rows ---------------------------------------------------------------------------------------------------- */
+/* ---- keys ---------------------------------------------------------------------------------------------------- */
 
 /* Which bytes of a key belong to a suffix of so many bytes behind the first. */
 static const uint64_t pm__alg_key_mask[8] = {0, 0x00FF000000000000u, 0x00FFFF0000000000u, 0x00FFFFFF00000000u,
     0x00FFFFFFFF000000u, 0x00FFFFFFFFFF0000u, 0x00FFFFFFFFFFFF00u, 0x00FFFFFFFFFFFF00u};
 
-/* Works out offsets and keys. Eight bytes from the heap's bytes of any entry on are inside the block. */
-static PM__INLINE void pm__alg_row_keys(pm__alg_row *r, unsigned off, const unsigned cut, uint64_t *key) {
-    const uint8_t *lens = r->lens, *firsts = r->x->body + r->lo, *heap = r->heap;
-    for (unsigned i = 0, n = r->n; i < n; i++) {
-        unsigned l = lens[i], left = l - cut, most = left < 7 ? left : 7;
-        const uint8_t *s = heap + off + cut;
-        uint64_t first = cut ? s[-1] : firsts[i];
+/* Works out keys. Eight bytes from the heap's bytes of any entry on are inside the block. */
+static PM__INLINE void pm__alg_row_keys(const pm__alg_row *r, uint64_t *key) {
+    for (unsigned i = 0; i < r->n; i++) {
+        unsigned rest = r->lens[i] - r->cut, most = rest < 7 ? rest : 7;
+        const uint8_t *s = r->heap + r->off[i];
+        uint64_t first = r->first[i];
         key[i] = (first << 56 | (pm__load64be(s) >> 8 & pm__alg_key_mask[most])) + most + 1;
-        r->off[i] = (uint16_t)(off + cut);
-        off += l;
     }
-}
-
-static void pm__alg_row_fill(pm__alg_row *r, const pm_place *p, uint64_t *key) {
-    const pm__line *x = pm__place_line(p);
-    unsigned lo = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0), n = p->hi - lo;
-    r->x = x;
-    r->node = p->node;
-    r->lo = lo;
-    r->n = n;
-    r->cut = p->depth > x->plen ? (unsigned)p->depth - x->plen : 0u;
-    r->lens = pm__line_lens(x) + lo;
-    r->heap = pm__line_heap(x);
-    r->kids = (uint32_t)((uint64_t)x->cmask >> lo) & pm__low_bits(n);
-    r->each = (x->flags & PM__LINE_UNIT) ? 0 : ~0u;
-    r->val = (x->flags & PM__LINE_UNIT) ? &pm__unit_val : pm__line_pay_at(x, lo);
-    r->e = lo == 0 && n && pm__line_has_e(x);
-    if (r->cut) pm__alg_row_keys(r, pm__line_off(x, lo), r->cut, key);
-    else pm__alg_row_keys(r, lo ? pm__line_off(x, lo) : x->plen, 0, key);
     if (r->e) key[0] = 0;
-}
-
-static PM__INLINE pm_val pm__alg_row_val(const pm__alg_row *r, unsigned i) {
-    return r->val[-(ptrdiff_t)(i & r->each)];
-}
-static PM__INLINE unsigned pm__alg_row_len(const pm__alg_row *r, unsigned i) {
-    return i == 0 && r->e ? 0 : r->lens[i] + 1u - r->cut;
-}
-static PM__INLINE const uint8_t *pm__alg_row_rest(const pm__alg_row *r, unsigned i) { return r->heap + r->off[i]; }
-static PM__INLINE uint8_t pm__alg_row_first(const pm__alg_row *r, unsigned i) {
-    return r->cut ? pm__alg_row_rest(r, i)[-1] : r->x->body[r->lo + i];
-}
-static PM__INLINE bool pm__alg_row_is_child(const pm__alg_row *r, unsigned i) { return (r->kids >> i) & 1; }
-static PM__INLINE pm__ref pm__alg_row_child(const pm__alg_row *r, unsigned i) {
-    return *pm__line_child(r->x, r->lo + i);
 }
 
 /* Common length of entry i of row r and entry j of row s, whose keys are x and y. */
@@ -7316,50 +8295,28 @@ static PM__INLINE int pm__alg_row_compare(const pm__alg_row *a, unsigned i, cons
     return x == y ? (int)la - (int)lb : x < y ? -1 : 1;
 }
 
-static pm__ent pm__alg_row_ent(const pm__alg_row *r, unsigned i) {
-    pm__ent e;
-    e.rest = pm__alg_row_rest(r, i);
-    e.len = (uint16_t)pm__alg_row_len(r, i);
-    e.child = pm__alg_row_is_child(r, i);
-    e.first = pm__alg_row_first(r, i);
-    e.pay = e.child ? pm__alg_row_child(r, i) : pm__alg_row_val(r, i);
-    e.fresh = false;
-    return e;
-}
-
-/* The place at the suffix (of length len) of entries [i, end): a child, or a run that goes on. */
-static pm_place pm__alg_row_place(const pm__alg_row *r, unsigned i, unsigned end, unsigned len) {
-    if (pm__alg_row_is_child(r, i) && pm__alg_row_len(r, i) == len) return pm__alg_root(pm__alg_row_child(r, i));
-    unsigned depth = r->x->plen + r->cut + len;
-    pm_place p = {r->node, (uint16_t)depth, (uint8_t)(r->lo + i), (uint8_t)(r->lo + end)};
-    return p;
-}
-
 /* ---- merging ------------------------------------------------------------------------------------------------- */
 
 /* Takes entries [i, end) of A into the result. */
-static void pm__alg_stay_a(pm__alg_shuttle *g, unsigned i, unsigned end) {
-    pm__alg_weave *w = g->w;
-    g->stay |= pm__low_bits(end) & ~pm__low_bits(i);
-    if (g->q->op != PM__ALG_JOIN) return;
+static void pm__alg_stay_a(pm__alg_weave *w, unsigned i, unsigned end) {
     for (; i < end; i++) w->item[w->n++] = (uint8_t)i;
 }
 
-static void pm__alg_stay_b(pm__alg_shuttle *g, unsigned j, unsigned end) {
-    pm__alg_weave *w = g->w;
+static void pm__alg_stay_b(pm__alg_weave *w, unsigned j, unsigned end) {
     for (; j < end; j++) w->item[w->n++] = (uint8_t)(PM__ALG_FROM_B + j);
 }
 
 /* Where the values end that begin at entry i. */
-static PM__INLINE unsigned pm__alg_row_values(const pm__alg_row *r, unsigned i) {
+static PM__INLINE unsigned pm__alg_row_values_end(const pm__alg_row *r, unsigned i) {
     return i + pm__ctz64((r->kids | (uint64_t)1 << r->n) >> i);
 }
 
 /* Merges values, up to a child or the end of a row. */
-static PM__INLINE void pm__alg_weave_values(pm__alg_shuttle *g, const bool join) {
+static PM__INLINE void pm__alg_weave_values(pm__alg_shuttle *g) {
     pm__alg_weave *w = g->w;
     unsigned i = g->i, j = g->j, n = w->n;
-    const unsigned enda = pm__alg_row_values(&w->a, i), endb = pm__alg_row_values(&w->b, j), careful = g->careful;
+    const unsigned enda = pm__alg_row_values_end(&w->a, i), endb = pm__alg_row_values_end(&w->b, j);
+    const unsigned careful = g->careful;
     uint64_t both_a = 0, both_b = 0;
     while (i < enda && j < endb) {
         uint64_t x = g->ka[i], y = g->kb[j];
@@ -7368,7 +8325,7 @@ static PM__INLINE void pm__alg_weave_values(pm__alg_shuttle *g, const bool join)
             int c = pm__alg_row_compare(&w->a, i, &w->b, j);
             before = c <= 0, after = c >= 0, equal = c == 0;
         }
-        if (join) w->item[n++] = (uint8_t)(before ? i : PM__ALG_FROM_B + j);
+        w->item[n++] = (uint8_t)(before ? i : PM__ALG_FROM_B + j);
         both_a |= (uint64_t)equal << i;
         both_b |= (uint64_t)equal << j;
         i += before;
@@ -7379,8 +8336,9 @@ static PM__INLINE void pm__alg_weave_values(pm__alg_shuttle *g, const bool join)
     g->both_b |= (uint32_t)both_b;
 }
 
-/* The location of a dangling entry has a value on the other side, which was dealt with just before. */
-static bool pm__alg_row_valued(const pm__alg_row *other, const uint64_t *keys, unsigned next, const pm__alg_row *r,
+/* The location of a dangling entry has a value on the other side, which was dealt with just before, and which keeps the
+   location. */
+static bool pm__alg_row_beside(const pm__alg_row *other, const uint64_t *keys, unsigned next, const pm__alg_row *r,
                                unsigned i, uint64_t key) {
     unsigned len = pm__alg_row_len(r, i);
     if (!next || pm__alg_row_is_child(other, next - 1) || pm__alg_row_len(other, next - 1) != len) return false;
@@ -7390,18 +8348,10 @@ static bool pm__alg_row_valued(const pm__alg_row *other, const uint64_t *keys, u
 /* Entry g->i is in A only. Values that only one side has are told by their number at the end. */
 static void pm__alg_weave_only_a(pm__alg_shuttle *g) {
     pm__alg_weave *w = g->w;
-    pm__alg_op op = g->q->op;
     unsigned i = g->i++;
     bool child = pm__alg_row_is_child(&w->a, i);
-    if (child && !pm__alg_row_child(&w->a, i) && pm__alg_row_valued(&w->b, g->kb, g->j, &w->a, i, g->ka[i])) {
-        if (op != PM__ALG_JOIN) g->f->same_a = false; /* else B's value keeps the location; no more is said of it */
-        return;
-    }
-    if (op == PM__ALG_MEET) {
-        if (child) g->f->same_a = false;
-        return;
-    }
-    if (child || op == PM__ALG_JOIN) pm__alg_stay_a(g, i, i + 1);
+    if (child && !pm__alg_row_child(&w->a, i) && pm__alg_row_beside(&w->b, g->kb, g->j, &w->a, i, g->ka[i])) return;
+    pm__alg_stay_a(w, i, i + 1);
     if (child) g->f->same_b = false;
 }
 
@@ -7409,52 +8359,37 @@ static void pm__alg_weave_only_b(pm__alg_shuttle *g) {
     pm__alg_weave *w = g->w;
     unsigned j = g->j++;
     bool child = pm__alg_row_is_child(&w->b, j);
-    if (g->q->op != PM__ALG_JOIN) {
-        if (child) g->f->same_b = false;
-        return;
-    }
-    if (child && !pm__alg_row_child(&w->b, j) && pm__alg_row_valued(&w->a, g->ka, g->i, &w->b, j, g->kb[j])) return;
-    pm__alg_stay_b(g, j, j + 1);
+    if (child && !pm__alg_row_child(&w->b, j) && pm__alg_row_beside(&w->a, g->ka, g->i, &w->b, j, g->kb[j])) return;
+    pm__alg_stay_b(w, j, j + 1);
     if (child) g->f->same_a = false;
-}
-
-/* One of two runs that meet is a dangling location. */
-static void pm__alg_weave_stub(pm__alg_shuttle *g, unsigned iend, unsigned jend, bool stub_a, bool stub_b) {
-    pm__alg_op op = g->q->op;
-    if (op == PM__ALG_JOIN || (op == PM__ALG_MEET && stub_a && stub_b)) {
-        if (stub_a && op == PM__ALG_JOIN) pm__alg_stay_b(g, g->j, jend);
-        else pm__alg_stay_a(g, g->i, iend);
-        pm__alg_differ(g->f, stub_a == stub_b ? PM_ALG_BOTH : stub_a ? PM_ALG_RIGHT : PM_ALG_LEFT);
-    } else if (op == PM__ALG_SUB && !stub_a) {
-        pm__alg_stay_a(g, g->i, iend);
-        g->f->same_b = false;
-    } else {
-        g->f->same_a = g->f->same_b = false;
-    }
 }
 
 /* The runs up to iend and jend meet at a suffix of length len, at least one of them being a child just there. */
 static void pm__alg_weave_runs(pm__alg_shuttle *g, unsigned iend, unsigned jend, unsigned len) {
     pm__alg_weave *w = g->w;
     unsigned i = g->i, j = g->j;
-    bool child_a = pm__alg_row_is_child(&w->a, i) && pm__alg_row_len(&w->a, i) == len;
-    bool child_b = pm__alg_row_is_child(&w->b, j) && pm__alg_row_len(&w->b, j) == len;
-    pm__ref in_a = child_a ? pm__alg_row_child(&w->a, i) : 0, in_b = child_b ? pm__alg_row_child(&w->b, j) : 0;
-    g->gone_a |= pm__low_bits(iend) & ~pm__low_bits(i);
-    g->gone_b |= pm__low_bits(jend) & ~pm__low_bits(j);
-    if ((child_a && !in_a) || (child_b && !in_b)) {
-        pm__alg_weave_stub(g, iend, jend, child_a && !in_a, child_b && !in_b);
-    } else if (in_a == in_b && g->q->idempotent) {
-        if (g->q->op == PM__ALG_SUB) g->f->same_a = g->f->same_b = false;
-        else pm__alg_stay_a(g, i, i + 1);
+    bool join = g->q->op == PM__ALG_JOIN;
+    pm_place a = pm__alg_row_place(&w->a, i, iend, len), b = pm__alg_row_place(&w->b, j, jend, len);
+    bool equal = a.node == b.node && a.depth == 0 && b.depth == 0 && (g->q->idempotent || !a.node);
+    g->met_a |= pm__low_bits(iend) & ~pm__low_bits(i);
+    g->met_b |= pm__low_bits(jend) & ~pm__low_bits(j);
+    if (equal) { /* the same node, or both dangling */
+        if (join) pm__alg_stay_a(w, i, i + 1);
+        else g->f->same_a = g->f->same_b = false;
+    } else if (!a.node) {
+        pm__alg_stay_b(w, j, jend);
+        g->f->same_a = false;
+    } else if (!b.node) {
+        pm__alg_stay_a(w, i, iend);
+        g->f->same_b = false;
     } else {
         pm__alg_pair *p = &g->f->pairs[g->f->npairs];
-        if (g->f->npairs < PM__ALG_AHEAD && child_a) pm__ref_prefetch(in_a);
-        if (g->f->npairs < PM__ALG_AHEAD && child_b) pm__ref_prefetch(in_b);
+        bool child_a = a.depth == 0, child_b = b.depth == 0;
+        if (g->f->npairs < PM__ALG_AHEAD && child_a) pm__ref_prefetch(a.node);
+        if (g->f->npairs < PM__ALG_AHEAD && child_b) pm__ref_prefetch(b.node);
         w->item[w->n++] = (uint8_t)(PM__ALG_PAIR + g->f->npairs++);
-        g->pair_a |= (uint32_t)1 << i;
-        p->a = pm__alg_row_place(&w->a, i, iend, len);
-        p->b = pm__alg_row_place(&w->b, j, jend, len);
+        p->a = a;
+        p->b = b;
         p->ref = 0;
         p->alg = PM__ALG_WAITS;
         p->mine = true;
@@ -7469,8 +8404,8 @@ static void pm__alg_weave_runs(pm__alg_shuttle *g, unsigned iend, unsigned jend,
 }
 
 /* The end of the run of entries, from i on, that go on from entry j of another row. */
-static unsigned pm__alg_row_run(const pm__alg_row *r, const uint64_t *keys, unsigned i, const pm__alg_row *other,
-                                unsigned j, uint64_t key) {
+static unsigned pm__alg_row_run_end(const pm__alg_row *r, const uint64_t *keys, unsigned i, const pm__alg_row *other,
+                                    unsigned j, uint64_t key) {
     unsigned len = pm__alg_row_len(other, j);
     while (i < r->n && pm__alg_row_len(r, i) >= len && pm__alg_row_common(r, i, keys[i], other, j, key) == len) i++;
     return i;
@@ -7494,22 +8429,20 @@ static void pm__alg_weave_child(pm__alg_shuttle *g) {
     } else if (ends_a && ends_b) {
         pm__alg_weave_runs(g, i + 1, j + 1, (unsigned)l);
     } else if (ends_a) {
-        pm__alg_weave_runs(g, i + 1, pm__alg_row_run(b, g->kb, j, a, i, x), (unsigned)l);
+        pm__alg_weave_runs(g, i + 1, pm__alg_row_run_end(b, g->kb, j, a, i, x), (unsigned)l);
     } else {
-        pm__alg_weave_runs(g, pm__alg_row_run(a, g->ka, i, b, j, y), j + 1, (unsigned)l);
+        pm__alg_weave_runs(g, pm__alg_row_run_end(a, g->ka, i, b, j, y), j + 1, (unsigned)l);
     }
 }
 
 /* Merges both rows. Nothing is said yet of values. */
 static void pm__alg_weave_rows(pm__alg_shuttle *g) {
     pm__alg_weave *w = g->w;
-    bool join = g->q->op == PM__ALG_JOIN;
-    g->i = g->j = g->gone_a = g->gone_b = 0;
-    g->both_a = g->both_b = g->stay = g->pair_a = 0;
+    g->i = g->j = g->met_a = g->met_b = 0;
+    g->both_a = g->both_b = g->gone = 0;
     w->n = g->f->npairs = 0;
     for (;;) {
-        if (join) pm__alg_weave_values(g, true);
-        else pm__alg_weave_values(g, false);
+        pm__alg_weave_values(g);
         if (g->i >= w->a.n || g->j >= w->b.n) break;
         pm__alg_weave_child(g);
     }
@@ -7543,7 +8476,7 @@ static bool pm__alg_weave_combine(pm__alg_shuttle *g, uint32_t slow) {
         bool ok = pm__alg_value(g->q, &x, &y, &r);
         pm__alg_differ(g->f, ok && r.some ? r.alg : 0);
         if (!ok) return false;
-        g->stay = r.some ? g->stay | bit : g->stay & ~bit;
+        if (!r.some) g->gone |= bit;
         if (!r.some || (!r.fresh && (r.alg & PM_ALG_LEFT))) continue;
         w->over |= bit;
         w->val[i] = r.val;
@@ -7552,25 +8485,21 @@ static bool pm__alg_weave_combine(pm__alg_shuttle *g, uint32_t slow) {
     return true;
 }
 
-/* What stays of the values, and which sides the result equals as far as they go. False: a hook is wrong. */
+/* Which sides the result equals as far as values go, and what they become. False: a hook is wrong. */
 static bool pm__alg_weave_settle(pm__alg_shuttle *g, uint32_t slow) {
     pm__alg_weave *w = g->w;
-    pm__alg_op op = g->q->op;
-    uint32_t only_a = pm__low_bits(w->a.n) & ~(w->a.kids | g->gone_a | g->both_a);
-    uint32_t only_b = pm__low_bits(w->b.n) & ~(w->b.kids | g->gone_b | g->both_b);
-    if (only_a) *(op == PM__ALG_MEET ? &g->f->same_a : &g->f->same_b) = false;
-    if (only_b) *(op == PM__ALG_JOIN ? &g->f->same_a : &g->f->same_b) = false;
-    if (op == PM__ALG_SUB && g->both_a & ~slow) g->f->same_a = g->f->same_b = false; /* they took each other away */
-    g->stay |= op == PM__ALG_MEET ? g->both_a : only_a;
+    if (pm__alg_row_values(&w->a) & ~(g->met_a | g->both_a)) g->f->same_b = false;
+    if (pm__alg_row_values(&w->b) & ~(g->met_b | g->both_b)) g->f->same_a = false;
+    if (g->q->op != PM__ALG_JOIN && (g->gone = g->both_a & ~slow) != 0) g->f->same_a = g->f->same_b = false;
     if (slow && !pm__alg_weave_combine(g, slow)) return false;
-    if (op == PM__ALG_JOIN) return true;
-    w->n = 0;
-    unsigned pair = PM__ALG_PAIR;
-    for (uint32_t m = g->stay | g->pair_a; m; m &= m - 1) {
-        bool begins = g->pair_a & m & (0 - m);
-        w->item[w->n++] = (uint8_t)(begins ? pair : pm__ctz32(m));
-        pair += begins;
+    if (!g->gone) return true;
+    unsigned n = 0;
+    for (unsigned k = 0; k < w->n; k++) {
+        unsigned item = w->item[k];
+        w->item[n] = (uint8_t)item;
+        n += item >= PM__LINE_ENTRIES || !(g->gone >> item & 1);
     }
+    w->n = n;
     return true;
 }
 
@@ -7581,11 +8510,9 @@ static const pm__alg_row *pm__alg_row_of(const pm__alg_weave *w, unsigned item, 
     return item < PM__ALG_FROM_B ? &w->a : &w->b;
 }
 
-static bool pm__alg_pair_made(const pm__alg_pair *p) { return p->alg == PM_ALG_ELEMENT || p->alg == PM__ALG_PICK; }
-
 /* Whether a pair stays as the run that it was in one of the rows. What may be edited in place keeps its child. */
 static bool pm__alg_pair_runs(const pm__alg_frame *f, const pm__alg_pair *p) {
-    if (pm__alg_pair_made(p) || !(p->alg & p->spelled)) return false;
+    if (p->alg == PM_ALG_ELEMENT || !(p->alg & p->spelled)) return false;
     return p->spelled == PM_ALG_LEFT || !f->own || !(p->alg & PM_ALG_LEFT);
 }
 
@@ -7603,49 +8530,25 @@ static unsigned pm__alg_pair_takes(const pm__alg_frame *f, const pm__alg_pair *p
     return p->count;
 }
 
-/* The left side's entries that a pair keeps. */
-static pm__alg_pick pm__alg_pair_pick(const pm__alg_pair *p) {
-    pm_place at = p->a;
-    (void)pm__place_enter(&at);
-    const pm__line *x = pm__place_line(&at);
-    pm__alg_pick k = {x, NULL, 0, 0, 0, (uint32_t)p->ref};
-    k.plen = pm__alg_ahead(&at, &k.prefix);
-    k.lo = at.lo + (at.depth ? pm__place_val_entry(&at, x) : 0);
-    k.cut = at.depth > x->plen ? (unsigned)at.depth - x->plen : 0u;
-    return k;
-}
-
-/* Writes what a pair came to into the list, beside `after` more entries. False: no memory. */
-static bool pm__alg_pair_spell(pm__alg *q, const pm__alg_frame *f, pm__alg_pair *p, pm__alg_final *t, unsigned after) {
+/* Writes what a pair came to into the list, beside `after` more entries. */
+static void pm__alg_pair_spell(const pm__alg_frame *f, const pm__alg_pair *p, pm__alg_final *t, unsigned after) {
     const pm__alg_weave *w = f->weave;
     unsigned i;
-    if (p->alg == PM_ALG_NONE) return true;
+    if (p->alg == PM_ALG_NONE) return;
     const pm__alg_row *r = pm__alg_row_of(w, p->at, &i);
-    bool made = pm__alg_pair_made(p);
+    bool made = p->alg == PM_ALG_ELEMENT;
     if (pm__alg_pair_runs(f, p)) {
         for (unsigned k = 0; k < p->count; k++) t->e[t->n++] = pm__alg_row_ent(r, i + k);
-        return true;
+        return;
     }
     pm__ent e = p->spelled == PM_ALG_RIGHT ? pm__alg_row_ent(&w->a, p->from_a) : pm__alg_row_ent(r, i);
     e.len = p->len;
     e.child = true;
     e.fresh = made;
-    if (p->alg == PM__ALG_PICK) {
-        pm__alg_pick pick = pm__alg_pair_pick(p);
-        if (pm__alg_absorb(t, &e, f->plen, &pick, after, false)) return true;
-        pm__ent few[PM__ALG_ABSORB];
-        unsigned n = pm__alg_pick_list(&pick, few);
-        pm__ref made_of = pm__alg_build(q, few, n, pick.prefix, pick.plen);
-        if (!made_of) return false;
-        p->ref = made_of;
-        p->alg = PM_ALG_ELEMENT;
-    } else if (made) {
-        e.pay = p->ref;
-        if (pm__alg_absorb_child(t, &e, f->plen, after)) return true;
-    }
-    e.pay = made ? p->ref : (p->alg & PM_ALG_LEFT) ? p->a.node : p->b.node;
+    e.pay = p->ref;
+    if (made && pm__alg_absorb_child(t, &e, f->plen, after)) return;
+    if (!made) e.pay = (p->alg & PM_ALG_LEFT) ? p->a.node : p->b.node;
     t->e[t->n++] = e;
-    return true;
 }
 
 /* A line of a list without pairs, if it fits one and no bytes go to the prefix. 0: it does not, or no memory. */
@@ -7655,7 +8558,7 @@ static pm__ref pm__alg_weave_line(const pm__cx *cx, const pm__alg_frame *f) {
     size_t heap = f->plen;
     const pm__alg_row *a = pm__alg_row_of(w, w->item[0], &i), *z = pm__alg_row_of(w, w->item[n - 1], &last);
     bool e = pm__alg_row_len(a, i) == 0;
-    if (n > PM__LINE_ENTRIES || (n > 1 && !e && pm__alg_row_first(a, i) == pm__alg_row_first(z, last))) return 0;
+    if (n > PM__LINE_ENTRIES || (n > 1 && !e && a->first[i] == z->first[last])) return 0;
     for (unsigned k = 0; k < n; k++) {
         const pm__alg_row *r = pm__alg_row_of(w, w->item[k], &i);
         heap += (size_t)r->lens[i] - r->cut;
@@ -7677,7 +8580,7 @@ static pm__ref pm__alg_weave_line(const pm__cx *cx, const pm__alg_frame *f) {
         const pm__alg_row *r = pm__alg_row_of(w, w->item[k], &i);
         unsigned l = r->lens[i] - r->cut;
         const uint8_t *s = pm__alg_row_rest(r, i);
-        x->body[k] = r->cut ? s[-1] : r->x->body[r->lo + i];
+        x->body[k] = r->first[i];
         x->body[n + k] = (uint8_t)l;
         if (l <= 8) pm__store64(h, pm__load64(s));
         else memcpy(h, s, l);
@@ -7720,7 +8623,7 @@ static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__a
             pm__alg_pair *p = &f->pairs[w->item[k] - PM__ALG_PAIR];
             size_t none = 0;
             left -= pm__alg_pair_takes(f, p, &none);
-            if (!pm__alg_pair_spell(q, f, p, &t, left)) return false;
+            pm__alg_pair_spell(f, p, &t, left);
             continue;
         }
         const pm__alg_row *r = pm__alg_row_of(w, w->item[k], &i);
@@ -7739,28 +8642,12 @@ static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__a
     return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
 }
 
-/* Answers with a few entries of A, as they are, if that is what stays. */
-static bool pm__alg_weave_pick(const pm__alg_weave *w, pm__alg_answer *out) {
-    uint32_t mask = 0;
-    if (w->n > PM__ALG_ABSORB || w->over) return false;
-    for (unsigned k = 0; k < w->n; k++) {
-        if (w->item[k] >= PM__ALG_FROM_B) return false;
-        mask |= (uint32_t)1 << w->item[k];
-    }
-    out->alg = PM__ALG_PICK;
-    out->ref = mask;
-    return true;
-}
-
-/* Closes a frame of lines. `pick`: whether the list above can take entries. False: no memory. */
-static bool pm__alg_close_lines(pm__alg *q, pm__alg_frame *f, bool pick, pm__alg_answer *out) {
-    for (unsigned i = 0; i < f->npairs; i++)
-        pm__alg_differ(f, f->pairs[i].alg < PM_ALG_ELEMENT ? f->pairs[i].alg : 0u);
+/* Closes a frame that weaves. False: no memory. */
+static bool pm__alg_close_weave(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
+    for (unsigned i = 0; i < f->npairs; i++) pm__alg_differ_by(f, f->pairs[i].alg);
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg || f->weave->n == 0) return true;
-    if (f->own && 2 * f->weave->n > f->weave->a.n) pick = false;
-    if (pick && pm__alg_weave_pick(f->weave, out)) return true;
     if (!pm__alg_weave_build(q, f, out)) return false;
     if (out->ref) out->alg = PM_ALG_ELEMENT;
     return true;
@@ -7768,15 +8655,8 @@ static bool pm__alg_close_lines(pm__alg *q, pm__alg_frame *f, bool pick, pm__alg
 
 /* ---- opening ------------------------------------------------------------------------------------------------- */
 
-/* True if two places in lines, entered, have the same bytes of prefix ahead. */
-static PM__INLINE bool pm__alg_abreast(const pm_place *a, const pm_place *b) {
-    const uint8_t *pa = NULL, *pb = NULL;
-    size_t n = pm__alg_ahead(a, &pa);
-    return pm__alg_ahead(b, &pb) == n && (n == 0 || memcmp(pa, pb, n) == 0);
-}
-
-/* Opens a pair as lines. The frame is left on the stack, whatever it still waits for. False: see q->status. */
-static PM__NOINLINE bool pm__alg_open_lines(pm__alg *q, const pm_place *a, const pm_place *b) {
+/* Opens a pair that is woven. The frame is left on the stack, whatever it still waits for. False: see q->status. */
+static PM__NOINLINE bool pm__alg_open_weave(pm__alg *q, const pm_place *a, const pm_place *b) {
     pm__alg_shuttle g;
     unsigned kids = pm__popcount32(pm__place_line(a)->cmask) + pm__popcount32(pm__place_line(b)->cmask);
     pm__alg_frame *f = pm__alg_push(q, kids, 0, 0, sizeof(pm__alg_weave));
@@ -7792,8 +8672,10 @@ static PM__NOINLINE bool pm__alg_open_lines(pm__alg *q, const pm_place *a, const
     g.w->over = g.w->fresh = 0;
     g.careful = q->careful > 0;
     if (g.careful) q->careful--;
-    pm__alg_row_fill(&g.w->a, a, g.ka);
-    pm__alg_row_fill(&g.w->b, b, g.kb);
+    pm__alg_row_fill(&g.w->a, a);
+    pm__alg_row_fill(&g.w->b, b);
+    pm__alg_row_keys(&g.w->a, g.ka);
+    pm__alg_row_keys(&g.w->b, g.kb);
     uint32_t slow = 0;
     pm__alg_weave_rows(&g);
     if (!pm__alg_weave_same(&g, &slow)) {
@@ -7806,7 +8688,7 @@ static PM__NOINLINE bool pm__alg_open_lines(pm__alg *q, const pm_place *a, const
     return pm__alg_weave_settle(&g, slow);
 }
 
-/* ---- src/pathmap/34_algebra_lists.c -------------------------------------------------------------------- */
+/* ---- src/pathmap/35_algebra_lists.c -------------------------------------------------------------------- */
 
 /* Pairs as lists: two lines, or a line and a byte node, seen as sorted entries and merged in one pass.
 
@@ -7966,7 +8848,7 @@ static bool pm__alg_is_stub(const pm__alg_side *s, unsigned i) {
 static void pm__alg_only_a(pm__alg_merge *g, unsigned i, unsigned j) {
     pm__alg_op op = g->q->op;
     bool beside = pm__alg_is_stub(&g->a, i) && pm__alg_valued(&g->b, j, &g->a.e[i]);
-    if (op == PM__ALG_JOIN && beside) return; /* B's value keeps the location, and B has nothing else to say of it */
+    if (pm__alg_unites(op) && beside) return; /* B's value keeps the location, and B has nothing else to say of it */
     if (op == PM__ALG_MEET || op == PM__ALG_RESTRICT || beside) {
         g->f->same_a = false;
         return;
@@ -7976,7 +8858,7 @@ static void pm__alg_only_a(pm__alg_merge *g, unsigned i, unsigned j) {
 }
 
 static void pm__alg_only_b(pm__alg_merge *g, unsigned i, unsigned j) {
-    if (g->q->op != PM__ALG_JOIN) {
+    if (!pm__alg_unites(g->q->op)) {
         g->f->same_b = false;
         return;
     }
@@ -7991,8 +8873,8 @@ static bool pm__alg_meet_values(pm__alg_merge *g, unsigned i, unsigned j) {
     pm__ent *e = &g->f->ents[g->f->nents];
     *e = g->a.e[i];
     if (e->pay == g->b.e[j].pay && g->q->idempotent) {
-        g->f->nents += g->q->op != PM__ALG_SUB;
-        if (g->q->op == PM__ALG_SUB) g->f->same_a = g->f->same_b = false;
+        g->f->nents += !pm__alg_cancels(g->q->op);
+        if (pm__alg_cancels(g->q->op)) g->f->same_a = g->f->same_b = false;
         return true;
     }
     if (!pm__alg_value(g->q, &g->a.e[i].pay, &g->b.e[j].pay, &r)) return false;
@@ -8011,7 +8893,7 @@ static void pm__alg_meet_runs(pm__alg_merge *g, unsigned i, unsigned iend, unsig
     bool stub_a = pm__alg_is_stub(&g->a, i) && g->a.e[i].len == len;
     bool stub_b = pm__alg_is_stub(&g->b, j) && g->b.e[j].len == len;
     if (stub_a || stub_b) {
-        if (op == PM__ALG_JOIN || (op == PM__ALG_MEET && stub_a && stub_b)) {
+        if (op == PM__ALG_JOIN || (stub_a && stub_b ? op == PM__ALG_MEET : op == PM__ALG_DIFFER)) {
             const pm__alg_side *s = stub_a ? &g->b : &g->a;
             unsigned k = stub_a ? j : i, end = stub_a ? jend : iend;
             for (; k < end; k++) pm__alg_keep(g, s, k);
@@ -8243,7 +9125,7 @@ static bool pm__alg_close_lists(pm__alg *q, pm__alg_frame *f, pm__alg_answer *ou
     return out->ref != 0;
 }
 
-/* ---- src/pathmap/35_algebra_bytes.c -------------------------------------------------------------------- */
+/* ---- src/pathmap/36_algebra_bytes.c -------------------------------------------------------------------- */
 
 /* Pairs as bytes: masks of children and values combined word by word. A line shows the first bytes of its entries. */
 
@@ -8309,11 +9191,11 @@ static pm__alg_vals pm__alg_view_vals(const pm__alg_view *v) {
 static bool pm__alg_word_vals(pm__alg *q, pm__alg_frame *f, unsigned w, uint64_t va, uint64_t vb, pm__alg_vals *a,
                               pm__alg_vals *b, pm_val **out) {
     pm__alg_op op = q->op;
-    bool keep_a = op == PM__ALG_JOIN || op == PM__ALG_SUB, keep_b = op == PM__ALG_JOIN;
+    bool keep_a = pm__alg_unites(op) || op == PM__ALG_SUB, keep_b = pm__alg_unites(op);
     if (va & ~vb) *(keep_a ? &f->same_b : &f->same_a) = false;
     if (vb & ~va) *(keep_b ? &f->same_a : &f->same_b) = false;
     f->vm.w[w] = (va & vb) | (keep_a ? va : 0) | (keep_b ? vb : 0);
-    uint64_t gone = 0, both = va & vb, drops = op == PM__ALG_SUB ? both : 0;
+    uint64_t gone = 0, both = va & vb, drops = pm__alg_cancels(op) ? both : 0;
     for (uint64_t look = f->vm.w[w]; look; look &= look - 1) {
         uint64_t bit = look & (0 - look);
         const pm_val *in_a = a->at + a->step * (ptrdiff_t)pm__popcount64(va & (bit - 1));
@@ -8357,7 +9239,8 @@ static pm_mask pm__alg_mask_kids(pm__alg *q, pm__alg_frame *f, const pm__alg_vie
     for (unsigned w = 0; w < 4; w++) {
         uint64_t ca = a->child.w[w], cb = b->child.w[w], ma = ca | a->val.w[w], mb = cb | b->val.w[w];
         switch (q->op) {
-        case PM__ALG_JOIN: look.w[w] = ca | cb; break;
+        case PM__ALG_JOIN:
+        case PM__ALG_DIFFER: look.w[w] = ca | cb; break;
         case PM__ALG_MEET:
             look.w[w] = (ca | cb) & ma & mb;
             if (ma & ~mb) f->same_a = false;
@@ -8391,9 +9274,10 @@ static void pm__alg_mask_pair(pm__alg *q, pm__alg_frame *f, const pm__alg_view *
     p->mine = ca && a->x && (!pm__byte_is_wide(a->x) || pm__count_is_one(&pm__byte_block(a->x, c >> 4)->rc));
     switch (q->op) {
     case PM__ALG_JOIN:
-        p->dangles = true;
+    case PM__ALG_DIFFER:
         if (!cb && !vb) p->alg = PM_ALG_LEFT;
         if (!ca && !va) p->alg = PM_ALG_RIGHT;
+        p->dangles = q->op == PM__ALG_JOIN || p->alg != PM__ALG_WAITS;
         break;
     case PM__ALG_MEET: p->dangles = !va && !vb && pa->node == 0 && pb->node == 0; break;
     case PM__ALG_SUB:
@@ -8614,7 +9498,7 @@ static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__a
     return pm__alg_bytes_node(q, f, &cm, kids, fk, nc, &out->ref);
 }
 
-/* ---- src/pathmap/36_algebra_walk.c --------------------------------------------------------------------- */
+/* ---- src/pathmap/37_algebra_walk.c --------------------------------------------------------------------- */
 
 /* The walk over pairs: answers those that need no look inside, remembers those of shared nodes, opens and closes
    frames. */
@@ -8631,18 +9515,6 @@ static uint64_t pm__alg_place_id(pm__alg *q, const pm_place *p) {
     return pm__memo_put(&q->ids, p->node, position, id) ? id : 0;
 }
 
-/* As pm__place_enter, but the entries of a node's root are not counted. */
-static bool pm__alg_enter(pm_place *p) {
-    if (p->depth && !pm__place_enter(p)) return false;
-    if (p->depth == 0) p->lo = p->hi = 0;
-    return p->node != 0;
-}
-
-/* Counts the entries of an entered place that pm__alg_enter left uncounted. */
-static void pm__alg_look(pm_place *p) {
-    if (p->depth == 0 && pm__place_in_line(p)) p->hi = pm__place_line(p)->n;
-}
-
 /* The answers that need no look inside. True if it is one. Both places are entered; `some` says where anything lies. */
 static bool pm__alg_plain(const pm__alg *q, const pm_place *a, bool some_a, const pm_place *b, bool some_b,
                           pm__alg_answer *out) {
@@ -8652,20 +9524,20 @@ static bool pm__alg_plain(const pm__alg *q, const pm_place *a, bool some_a, cons
         return true;
     }
     if (!some_a || !some_b) {
-        bool right = q->op == PM__ALG_JOIN ? !some_a : q->op == PM__ALG_SUB ? false : some_a;
+        bool right = pm__alg_unites(q->op) ? !some_a : q->op == PM__ALG_SUB ? false : some_a;
         out->alg = right ? PM_ALG_RIGHT : PM_ALG_LEFT;
         return true;
     }
     if (!q->idempotent || q->op == PM__ALG_RESTRICT) return false;
     if (a->node != b->node || a->depth != b->depth || a->lo != b->lo || a->hi != b->hi) return false;
-    out->alg = q->op == PM__ALG_SUB ? PM_ALG_NONE : PM_ALG_BOTH;
+    out->alg = pm__alg_cancels(q->op) ? PM_ALG_NONE : PM_ALG_BOTH;
     return true;
 }
 
-/* True if what the two lines have ahead of them parts, which only join has to look into. */
+/* True if what the two lines have ahead of them parts, which matters only where both sides stay. */
 static bool pm__alg_parts(const pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_answer *out) {
     const uint8_t *pa = NULL, *pb = NULL;
-    if (q->op == PM__ALG_JOIN || !pm__place_in_line(a) || !pm__place_in_line(b)) return false;
+    if (pm__alg_unites(q->op) || !pm__place_in_line(a) || !pm__place_in_line(b)) return false;
     size_t na = pm__alg_ahead(a, &pa), nb = pm__alg_ahead(b, &pb), min = na < nb ? na : nb;
     if (!min || memcmp(pa, pb, min) == 0) return false;
     out->ref = 0;
@@ -8677,11 +9549,18 @@ static bool pm__alg_parts(const pm__alg *q, const pm_place *a, const pm_place *b
 static bool pm__alg_open(pm__alg *q, const pm_place *a, const pm_place *b) {
     bool line_a = pm__place_in_line(a), line_b = pm__place_in_line(b);
     if (line_a && line_b) {
-        if (q->op != PM__ALG_RESTRICT && pm__alg_abreast(a, b)) return pm__alg_open_lines(q, a, b);
-        return pm__alg_open_lists(q, a, b);
+        if (q->op == PM__ALG_RESTRICT || !pm__alg_abreast(a, b)) return pm__alg_open_lists(q, a, b);
+        return pm__alg_unites(q->op) ? pm__alg_open_weave(q, a, b) : pm__alg_open_sieve(q, a, b);
     }
-    if (q->op == PM__ALG_JOIN || (!line_a && !line_b)) return pm__alg_open_bytes(q, a, b);
+    if (pm__alg_unites(q->op) || (!line_a && !line_b)) return pm__alg_open_bytes(q, a, b);
     return line_a || q->op == PM__ALG_MEET ? pm__alg_open_lists(q, a, b) : pm__alg_open_bytes(q, a, b);
+}
+
+/* Whether a pair is sifted without a frame. */
+static PM__INLINE bool pm__alg_sifts_leaves(const pm__alg *q, const pm_place *a, const pm_place *b) {
+    if (q->op != PM__ALG_MEET && q->op != PM__ALG_SUB) return false;
+    return pm__place_in_line(a) && pm__place_in_line(b) && pm__alg_is_leaf(a) && pm__alg_is_leaf(b) &&
+           pm__alg_abreast(a, b);
 }
 
 /* Answers a pair at once, or opens a frame for it. */
@@ -8710,12 +9589,17 @@ static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place
             pm__ref_retain(out->ref);
             return PM__ALG_DONE;
         }
+    } else if (pm__alg_sifts_leaves(q, &a, &b)) {
+        const pm__alg_frame *up = q->top && q->top->sieve ? q->top : NULL;
+        pm__alg_outlet to = {NULL, 0, up != NULL, up && a.depth && a.node == up->sieve->a.node};
+        pm__ref own = mine && !own_a && a.depth == 0 ? a.node : 0;
+        return pm__alg_sift_leaves(q, &a, &b, own, &to, out) ? PM__ALG_DONE : PM__ALG_FAILED;
     }
     if (!pm__alg_open(q, &a, &b)) return PM__ALG_FAILED;
     pm__alg_frame *f = q->top;
     bool line_a = pm__place_in_line(&a);
-    f->mine = mine && !own_a && (f->weave || f->bytes != line_a);
-    bool whole = f->weave || f->bytes || f->plen == pm__place_line(&a)->plen; /* all of A's prefix is the list's */
+    f->mine = mine && !own_a && (f->sieve || f->weave || f->bytes != line_a);
+    bool whole = f->sieve || f->weave || f->bytes || f->plen == pm__place_line(&a)->plen; /* all of A's prefix is the list's */
     f->own = f->mine && a.depth == 0 && whole ? a.node : 0;
     f->shared_a = shared_a;
     f->shared_b = shared_b;
@@ -8733,8 +9617,9 @@ static void pm__alg_abandon(pm__alg *q) {
     for (unsigned i = 0; i < f->nents; i++)
         if (f->ents[i].fresh) pm__pay_release(q->cx, f->ents[i].child, f->ents[i].pay);
     unsigned k = 0;
-    for (uint32_t m = f->weave ? f->weave->fresh : 0; m; m &= m - 1)
-        pm__pay_release(q->cx, false, f->weave->val[pm__ctz32(m)]);
+    const pm_val *vals = f->sieve ? f->sieve->val : f->weave ? f->weave->val : NULL;
+    for (uint32_t m = f->sieve ? f->sieve->fresh : f->weave ? f->weave->fresh : 0; m; m &= m - 1)
+        pm__pay_release(q->cx, false, vals[pm__ctz32(m)]);
     if (f->bytes)
         for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
             if (pm_mask_test(&f->fresh, (uint8_t)c)) pm__pay_release(q->cx, false, f->vals[k]);
@@ -8744,9 +9629,11 @@ static void pm__alg_abandon(pm__alg *q) {
 /* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */
 static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
     pm__alg_frame *f = q->top;
-    bool remember = f->remember, pick = !remember && f->up && f->up->weave;
-    bool ok = f->weave ? pm__alg_close_lines(q, f, pick, out)
-              : f->bytes ? pm__alg_close_bytes(q, f, out) : pm__alg_close_lists(q, f, out);
+    bool remember = f->remember, pick = !remember && f->up && f->up->sieve;
+    bool ok = f->sieve   ? pm__alg_close_sieve(q, f, pick, out)
+              : f->weave ? pm__alg_close_weave(q, f, out)
+              : f->bytes ? pm__alg_close_bytes(q, f, out)
+                         : pm__alg_close_lists(q, f, out);
     if (!ok) return false;
     uint64_t id_a = f->id_a, id_b = f->id_b;
     pm__alg_pop(q);
@@ -8777,9 +9664,10 @@ static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__a
         }
         while (f->next < f->npairs && f->pairs[f->next].alg != PM__ALG_WAITS) f->next++;
         if (f->next < f->npairs) {
-            if (step == PM__ALG_OPENED && !f->weave)
+            bool asked = f->sieve || f->weave; /* as they made the pairs */
+            if (step == PM__ALG_OPENED && !asked)
                 for (unsigned i = 0; i + 1 < PM__ALG_AHEAD; i++) pm__alg_ask(f, f->next + i);
-            if (step != PM__ALG_OPENED || !f->weave) pm__alg_ask(f, f->next + PM__ALG_AHEAD - 1);
+            if (step != PM__ALG_OPENED || !asked) pm__alg_ask(f, f->next + PM__ALG_AHEAD - 1);
             const pm__alg_pair *p = &f->pairs[f->next];
             step = pm__alg_visit(q, &p->a, &p->b, f->mine && p->mine, out);
         } else {
@@ -8815,11 +9703,11 @@ PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const p
     return ok ? PM_OK : q.status;
 }
 
-/* ---- src/pathmap/37_algebra_many.c --------------------------------------------------------------------- */
+/* ---- src/pathmap/38_algebra_many.c --------------------------------------------------------------------- */
 
 /* Join and meet of any number of tries in one pass: the byte nodes that several sides have at one place are combined at
    once, by their masks, without a trie in between for every two of them. Where fewer than three sides are left, or
-   lines among them, pairs are combined two by two (36_algebra_walk.c), neighbours first; hooks are taken to be
+   lines among them, pairs are combined two by two (37_algebra_walk.c), neighbours first; hooks are taken to be
    associative.
 
    Sides that are one node count once if values are idempotent. A shared node below the root goes to the pairwise
@@ -9630,7 +10518,7 @@ PM_API pm_status pm_txn_rollback(pm_txn *t, pm_map *m) {
 
 /* ---- src/pathmap/45_map_algebra.c ---------------------------------------------------------------------- */
 
-/* Algebra on maps: the root values, which live in the handles, and what lies below them (36_algebra_walk.c). */
+/* Algebra on maps: the root values, which live in the handles, and what lies below them (37_algebra_walk.c). */
 
 /* A map seen as an operand: what lies strictly below a place, and the value at it. */
 typedef struct pm__operand {
@@ -9773,16 +10661,7 @@ PM_API pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_a
 }
 
 PM_API pm_status pm_symmetric_difference(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
-    pm_map left, right, m;
-    pm_status s = pm_subtract(a, b, &left, NULL);
-    if (s != PM_OK) return s;
-    s = pm_subtract(b, a, &right, NULL);
-    if (s == PM_OK) {
-        s = pm_join(&left, &right, &m, NULL);
-        pm_drop(&right);
-    }
-    pm_drop(&left);
-    return s == PM_OK ? pm__maps_finish(&m, a, b, out, alg) : s;
+    return pm__maps_combine(PM__ALG_DIFFER, a, b, out, alg);
 }
 
 /* ---- many ---------------------------------------------------------------------------------------------------- */
@@ -13072,7 +13951,8 @@ static bool pm__wz_is_mine(const pm_wz *w) {
 /* True if an operation cannot change the value at the focus. */
 static bool pm__wz_value_stays(pm__alg_op op, const pm_ref *focus, const pm_ref *src) {
     switch (op) {
-    case PM__ALG_JOIN: return !src->val;
+    case PM__ALG_JOIN:
+    case PM__ALG_DIFFER: return !src->val;
     case PM__ALG_MEET: return !focus->val;
     case PM__ALG_SUB: return !focus->val || !src->val;
     case PM__ALG_RESTRICT: return !focus->val || src->val;

@@ -1,16 +1,18 @@
-/* Algebra of two tries: join, meet, subtract and restrict, on what lies below two places.
+/* Algebra of two tries: join, meet, subtract, restrict and symmetric difference, on what lies below two places.
 
    The two sides are walked together, a pair of places at a time: a place that both have, and what lies below it on
    either side. The answer for a pair says which sides the result equals, and only if neither, the node made for it. So
    whatever did not change is shared, and a result that equals an operand is that operand.
 
    A pair whose sides are nodes (or runs of entries of a line) is opened into a frame on a stack of our own; frames wait
-   for the pairs inside them, so depth costs no C stack. There are three kinds:
+   for the pairs inside them, so depth costs no C stack. There are four kinds:
 
-     lines   two lines that have the same bytes of prefix ahead, or none (not for restrict): nearly all pairs. Their
-             entries are merged where they lie, and what stays is a list of their numbers.
-     lists   other lines, or a line and the bytes of a byte node that it names (not for join): both as sorted lists of
-             entries, merged in one pass.
+     sieve   meet, subtract: two lines that have the same bytes of prefix ahead, or none: nearly all pairs. What stays
+             are entries of the left one, told by their numbers. If neither has children no frame is needed.
+     weave   join, symmetric difference: the same; both are merged where they lie, and what stays is a list of numbers
+             of their entries.
+     lists   other lines, or a line and the bytes of a byte node that it names (not where both sides stay): both as
+             sorted lists of entries, merged in one pass.
      bytes   all else: the masks of both sides are combined word by word, and only bytes that lead on in both make
              pairs.
 
@@ -21,8 +23,8 @@
    they give depends on their contents only, so this is right for any values, and a trie of 2^80 paths in a kilobyte is
    combined in microseconds.
 
-   This part has the frames and the values; 31 changes of nodes in place; 32 makes nodes of lists; 33 has the lines, 34
-   the lists, 35 the bytes, 36 the walk that ties them together.
+   This part has the frames and the values; 31 changes of nodes in place; 32 makes nodes of lists; 33 to 36 have the
+   frames of each kind, 37 the walk that ties them together, 38 joins and meets of many.
 
    Operands are only read, unless the left one may be changed in place (31_algebra_edit.c).
 
@@ -31,7 +33,13 @@
 #include "14_memo.c"
 #include "26_place.c"
 
-typedef enum pm__alg_op { PM__ALG_JOIN, PM__ALG_MEET, PM__ALG_SUB, PM__ALG_RESTRICT } pm__alg_op;
+typedef enum pm__alg_op { PM__ALG_JOIN, PM__ALG_MEET, PM__ALG_SUB, PM__ALG_RESTRICT, PM__ALG_DIFFER } pm__alg_op;
+
+/* Whether what only one side has stays, whichever that is. */
+static PM__INLINE bool pm__alg_unites(pm__alg_op op) { return op == PM__ALG_JOIN || op == PM__ALG_DIFFER; }
+
+/* Whether what is the same on both sides goes. */
+static PM__INLINE bool pm__alg_cancels(pm__alg_op op) { return op == PM__ALG_SUB || op == PM__ALG_DIFFER; }
 
 enum {
     PM__ALG_WAITS = 8,      /* beside the values of pm_alg: the answer of a pair is not known yet */
@@ -49,11 +57,11 @@ typedef struct pm__alg_pair {
     pm_place a, b;
     pm__ref ref;
     uint8_t alg;
-    uint8_t at;     /* lines, lists: first entry that stands for the pair; bytes: the byte */
-    uint8_t count;  /* lines, lists: how many entries do */
-    uint8_t spelled; /* the side whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
-    uint8_t from_a; /* lines: A's first entry */
-    uint16_t len;   /* lines, lists: suffix length of the location */
+    uint8_t at;     /* weave, lists: first entry that stands for the pair; bytes: the byte */
+    uint8_t count;  /* weave, lists: how many entries do; sieve: how many of A's */
+    uint8_t spelled; /* weave, lists: whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
+    uint8_t from_a; /* sieve, weave: A's first entry */
+    uint16_t len;   /* not of bytes: suffix length of the location */
     bool mine;      /* nobody else comes to A's place unless by its node */
     bool dangles;   /* bytes: the location stays even with nothing below and no value */
 } pm__alg_pair;
@@ -73,7 +81,8 @@ typedef struct pm__alg_frame {
     unsigned nents;
     const uint8_t *prefix;
     size_t plen;
-    struct pm__alg_weave *weave; /* lines: what stays; else NULL */
+    struct pm__alg_sieve *sieve; /* what stays; else NULL */
+    struct pm__alg_weave *weave; /* the same */
     /* bytes: the values of the result */
     pm_mask vm, fresh;
     pm_val *vals;
@@ -173,6 +182,7 @@ static pm__alg_frame *pm__alg_push(pm__alg *q, unsigned npairs, unsigned nents, 
     f->shared_a = f->shared_b = f->mine = false;
     f->own = 0;
     f->prefix = NULL;
+    f->sieve = NULL;
     f->weave = NULL;
     f->plen = 0;
     q->top = f;
@@ -203,6 +213,39 @@ static void pm__alg_settle(const pm__cx *cx, pm_val a, pm_val b, pm__alg_val *r)
     r->val = (r->alg & PM_ALG_LEFT) ? a : b;
 }
 
+static void pm__alg_val_drop(const pm__cx *cx, const pm__alg_val *v) {
+    if (v->some && v->fresh && !cx->plain) pm__val_release(cx->ops, v->val);
+}
+
+/* What the hook leaves of x without y, as it says it. False: the hook is wrong. */
+static bool pm__alg_remnant(const pm__cx *cx, pm_val x, pm_val y, pm__alg_val *r) {
+    r->val = 0;
+    r->alg = (uint8_t)pm__val_subtract(cx->ops, x, y, &r->val);
+    r->some = r->alg != PM_ALG_NONE && r->alg <= PM_ALG_ELEMENT;
+    r->fresh = r->alg == PM_ALG_ELEMENT;
+    if (r->some && !r->fresh) r->val = (r->alg & PM_ALG_LEFT) ? x : y;
+    return r->alg <= PM_ALG_ELEMENT;
+}
+
+/* The symmetric difference of two values: what each leaves of the other, joined. False: a hook is wrong. */
+static PM__NOINLINE bool pm__alg_combine_remnants(const pm__cx *cx, pm_val a, pm_val b, pm__alg_val *r) {
+    pm__alg_val x, y = {0, 0, false, false}, made = {0, PM_ALG_ELEMENT, true, true};
+    unsigned alg = PM_ALG_LEFT;
+    bool ok = pm__alg_remnant(cx, a, b, &x) && pm__alg_remnant(cx, b, a, &y);
+    y.alg = (uint8_t)(y.fresh ? PM_ALG_ELEMENT : (y.alg & PM_ALG_LEFT) << 1 | (y.alg & PM_ALG_RIGHT) >> 1);
+    if (ok && x.some && y.some) {
+        alg = pm__val_join(cx->ops, x.val, y.val, &made.val);
+        ok = alg != PM_ALG_NONE && alg <= PM_ALG_ELEMENT;
+    } else if (!x.some) {
+        alg = PM_ALG_RIGHT;
+    }
+    const pm__alg_val *from = alg == PM_ALG_ELEMENT ? &made : (alg & PM_ALG_LEFT) ? &x : &y;
+    if (!ok || from != &x) pm__alg_val_drop(cx, &x);
+    if (!ok || from != &y) pm__alg_val_drop(cx, &y);
+    *r = *from;
+    return ok;
+}
+
 /* Combines two values that are both there (not for restrict). False: the hook is wrong. */
 static bool pm__alg_combine(pm__alg *q, pm_val a, pm_val b, pm__alg_val *r) {
     const pm_ops *ops = q->cx->ops;
@@ -211,8 +254,14 @@ static bool pm__alg_combine(pm__alg *q, pm_val a, pm_val b, pm__alg_val *r) {
     r->fresh = false;
     r->some = true;
     if (q->cx->unit) {
-        r->some = q->op != PM__ALG_SUB;
+        r->some = !pm__alg_cancels(q->op);
         r->alg = r->some ? PM_ALG_BOTH : PM_ALG_NONE;
+        return true;
+    }
+    if (q->op == PM__ALG_DIFFER) {
+        if (!pm__alg_combine_remnants(q->cx, a, b, r)) return false;
+        r->fresh = false;
+        if (r->some) pm__alg_settle(q->cx, a, b, r);
         return true;
     }
     if (q->op == PM__ALG_JOIN) alg = pm__val_join(ops, a, b, &r->val);
@@ -239,7 +288,7 @@ PM__UNUSED static bool pm__alg_value(pm__alg *q, const pm_val *a, const pm_val *
     r->alg = a ? PM_ALG_LEFT : b ? PM_ALG_RIGHT : PM_ALG_BOTH;
     if (q->op == PM__ALG_MEET) r->alg = (uint8_t)(a ? PM_ALG_RIGHT : b ? PM_ALG_LEFT : PM_ALG_BOTH);
     if (q->op == PM__ALG_SUB && b) r->alg = PM_ALG_LEFT;
-    r->some = (q->op != PM__ALG_MEET && a) || (q->op == PM__ALG_JOIN && b);
+    r->some = (q->op != PM__ALG_MEET && a) || (pm__alg_unites(q->op) && b);
     r->val = r->some ? a ? *a : *b : 0;
     return true;
 }

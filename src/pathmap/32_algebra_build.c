@@ -8,12 +8,34 @@ static void pm__alg_differ(pm__alg_frame *f, unsigned keeps) {
     if (!(keeps & PM_ALG_RIGHT)) f->same_b = false;
 }
 
+/* As pm__place_enter, but the entries of a node's root are not counted. */
+static PM__INLINE bool pm__alg_enter(pm_place *p) {
+    if (p->depth && !pm__place_enter(p)) return false;
+    if (p->depth == 0) p->lo = p->hi = 0;
+    return p->node != 0;
+}
+
+/* Counts the entries of an entered place that pm__alg_enter left uncounted. */
+static PM__INLINE void pm__alg_look(pm_place *p) {
+    if (p->depth == 0 && pm__place_in_line(p)) p->hi = pm__place_line(p)->n;
+}
+
 /* Bytes of a line's prefix that are still ahead of a place. */
 static size_t pm__alg_ahead(const pm_place *p, const uint8_t **bytes) {
     const pm__line *x = pm__place_line(p);
     if (p->depth >= x->plen) return 0;
     *bytes = pm__line_heap(x) + p->depth;
     return (size_t)x->plen - p->depth;
+}
+
+/* The same for the answer of a pair. */
+static void pm__alg_differ_by(pm__alg_frame *f, uint8_t alg) { pm__alg_differ(f, alg < PM_ALG_ELEMENT ? alg : 0u); }
+
+/* True if two places in lines, entered, have the same bytes of prefix ahead. */
+static PM__INLINE bool pm__alg_abreast(const pm_place *a, const pm_place *b) {
+    const uint8_t *pa = NULL, *pb = NULL;
+    size_t n = pm__alg_ahead(a, &pa);
+    return pm__alg_ahead(b, &pb) == n && (n == 0 || memcmp(pa, pb, n) == 0);
 }
 
 enum { PM__ALG_ABSORB = 8 }; /* a new line of at most so many entries is spelled out in the list above it */

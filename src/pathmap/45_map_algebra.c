@@ -1,5 +1,5 @@
-/* Algebra on maps: the root values, which live in the handles, and what lies below them (36_algebra_walk.c). */
-#include "37_algebra_many.c"
+/* Algebra on maps: the root values, which live in the handles, and what lies below them (37_algebra_walk.c). */
+#include "38_algebra_many.c"
 #include "40_map.c"
 #include "45_map_algebra.h"
 
@@ -144,16 +144,7 @@ PM_API pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_a
 }
 
 PM_API pm_status pm_symmetric_difference(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
-    pm_map left, right, m;
-    pm_status s = pm_subtract(a, b, &left, NULL);
-    if (s != PM_OK) return s;
-    s = pm_subtract(b, a, &right, NULL);
-    if (s == PM_OK) {
-        s = pm_join(&left, &right, &m, NULL);
-        pm_drop(&right);
-    }
-    pm_drop(&left);
-    return s == PM_OK ? pm__maps_finish(&m, a, b, out, alg) : s;
+    return pm__maps_combine(PM__ALG_DIFFER, a, b, out, alg);
 }
 
 /* ---- many ---------------------------------------------------------------------------------------------------- */

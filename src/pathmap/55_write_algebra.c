@@ -43,7 +43,8 @@ static bool pm__wz_is_mine(const pm_wz *w) {
 /* True if an operation cannot change the value at the focus. */
 static bool pm__wz_value_stays(pm__alg_op op, const pm_ref *focus, const pm_ref *src) {
     switch (op) {
-    case PM__ALG_JOIN: return !src->val;
+    case PM__ALG_JOIN:
+    case PM__ALG_DIFFER: return !src->val;
     case PM__ALG_MEET: return !focus->val;
     case PM__ALG_SUB: return !focus->val || !src->val;
     case PM__ALG_RESTRICT: return !focus->val || src->val;

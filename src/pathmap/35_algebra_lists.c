@@ -6,7 +6,7 @@
 
    Results become nodes through the builder (24_node_any.c); new lines of few entries are spelled out in the line above
    them, so that what shrinks does not leave a node for each entry behind. */
-#include "33_algebra_lines.c"
+#include "34_algebra_weave.c"
 
 /* ---- sides as lists ------------------------------------------------------------------------------------------ */
 
@@ -157,7 +157,7 @@ static bool pm__alg_is_stub(const pm__alg_side *s, unsigned i) {
 static void pm__alg_only_a(pm__alg_merge *g, unsigned i, unsigned j) {
     pm__alg_op op = g->q->op;
     bool beside = pm__alg_is_stub(&g->a, i) && pm__alg_valued(&g->b, j, &g->a.e[i]);
-    if (op == PM__ALG_JOIN && beside) return; /* B's value keeps the location, and B has nothing else to say of it */
+    if (pm__alg_unites(op) && beside) return; /* B's value keeps the location, and B has nothing else to say of it */
     if (op == PM__ALG_MEET || op == PM__ALG_RESTRICT || beside) {
         g->f->same_a = false;
         return;
@@ -167,7 +167,7 @@ static void pm__alg_only_a(pm__alg_merge *g, unsigned i, unsigned j) {
 }
 
 static void pm__alg_only_b(pm__alg_merge *g, unsigned i, unsigned j) {
-    if (g->q->op != PM__ALG_JOIN) {
+    if (!pm__alg_unites(g->q->op)) {
         g->f->same_b = false;
         return;
     }
@@ -182,8 +182,8 @@ static bool pm__alg_meet_values(pm__alg_merge *g, unsigned i, unsigned j) {
     pm__ent *e = &g->f->ents[g->f->nents];
     *e = g->a.e[i];
     if (e->pay == g->b.e[j].pay && g->q->idempotent) {
-        g->f->nents += g->q->op != PM__ALG_SUB;
-        if (g->q->op == PM__ALG_SUB) g->f->same_a = g->f->same_b = false;
+        g->f->nents += !pm__alg_cancels(g->q->op);
+        if (pm__alg_cancels(g->q->op)) g->f->same_a = g->f->same_b = false;
         return true;
     }
     if (!pm__alg_value(g->q, &g->a.e[i].pay, &g->b.e[j].pay, &r)) return false;
@@ -202,7 +202,7 @@ static void pm__alg_meet_runs(pm__alg_merge *g, unsigned i, unsigned iend, unsig
     bool stub_a = pm__alg_is_stub(&g->a, i) && g->a.e[i].len == len;
     bool stub_b = pm__alg_is_stub(&g->b, j) && g->b.e[j].len == len;
     if (stub_a || stub_b) {
-        if (op == PM__ALG_JOIN || (op == PM__ALG_MEET && stub_a && stub_b)) {
+        if (op == PM__ALG_JOIN || (stub_a && stub_b ? op == PM__ALG_MEET : op == PM__ALG_DIFFER)) {
             const pm__alg_side *s = stub_a ? &g->b : &g->a;
             unsigned k = stub_a ? j : i, end = stub_a ? jend : iend;
             for (; k < end; k++) pm__alg_keep(g, s, k);

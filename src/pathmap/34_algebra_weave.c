@@ -1,32 +1,18 @@
-/* Pairs as lines: two lines that have the same bytes of prefix ahead of them, or none, combined without taking them
-   apart. Join, meet and subtract.
+/* Pairs as lines that are woven: join and symmetric difference of two lines that have the same bytes of prefix ahead of
+   them, or none.
 
-   Each side is a row: consecutive entries of a line, less the bytes that are behind the place. An entry's key is one
-   word that sorts as its suffix does: seven bytes, and the length up to 8. So most comparisons are one of words, and
-   values, which are most entries, are merged without branches that are hard to foresee: what comes of it is which
-   entries of A, and of B, are in both. Two suffixes of eight or more bytes with one key are taken to be equal, and
-   compared later; if that was wrong, everything is merged once more, with care, and so are the next pairs at once.
+   Both sides are rows (33_algebra_sieve.c), merged in order. An entry's key is one word that sorts as its suffix does:
+   seven bytes, and the length up to 8. So most comparisons are one of words, and values, which are most entries, are
+   merged without branches that are hard to foresee. Two suffixes of eight or more bytes with one key are taken to be
+   equal, and compared later; if that was wrong, everything is merged once more, with care, and so are the next pairs at
+   once.
 
    What stays is listed by number: entry i of A, entry i of B (+ 32), or pair p (+ 64). A child at suffix s meets the
    run of the other row's entries that go on from s, or the child there: a pair. It is answered later; then the list is
-   spelled out, and a node is made of it. A result of few entries of A, as they are, is not made into a node at once:
-   the list above may have room for them (PM__ALG_PICK). */
-#include "32_algebra_build.c"
+   spelled out, and a node is made of it. */
+#include "33_algebra_sieve.c"
 
 enum { PM__ALG_FROM_B = PM__LINE_ENTRIES, PM__ALG_PAIR = 2 * PM__LINE_ENTRIES };
-
-typedef struct pm__alg_row {
-    const pm__line *x;
-    pm__ref node;
-    const uint64_t *val;  /* the value of entry i is val[-(i & each)] */
-    const uint8_t *lens;  /* of entry 0 on, less one, and with `cut` */
-    const uint8_t *heap;
-    unsigned each;        /* ~0, or 0 in unit maps */
-    unsigned lo, n, cut;  /* entry 0 is entry lo of the line; bytes of suffix that are behind the place */
-    uint32_t kids;        /* bit i: entry i is a child */
-    bool e;               /* entry 0 has no suffix */
-    uint16_t off[PM__LINE_ENTRIES]; /* where in the heap the bytes behind the first begin */
-} pm__alg_row;
 
 typedef struct pm__alg_weave {
     pm__alg_row a, b;
@@ -43,64 +29,27 @@ typedef struct pm__alg_shuttle {
     pm__alg_weave *w;
     unsigned i, j;           /* the next entries */
     uint32_t both_a, both_b; /* values that are in both rows; the first of these is the first of those, and so on */
-    uint32_t stay;           /* meet, subtract: entries of A that stay, and those that begin a pair */
-    uint32_t pair_a;         /* the latter */
-    uint32_t gone_a, gone_b; /* entries whose runs have met */
+    uint32_t gone;           /* of these, entries of A that are not in the result */
+    uint32_t met_a, met_b;   /* entries whose runs have met */
     bool careful;
     uint64_t ka[PM__LINE_ENTRIES], kb[PM__LINE_ENTRIES];
 } pm__alg_shuttle;
 
-/* ---- rows ---------------------------------------------------------------------------------------------------- */
+/* ---- keys ---------------------------------------------------------------------------------------------------- */
 
 /* Which bytes of a key belong to a suffix of so many bytes behind the first. */
 static const uint64_t pm__alg_key_mask[8] = {0, 0x00FF000000000000u, 0x00FFFF0000000000u, 0x00FFFFFF00000000u,
     0x00FFFFFFFF000000u, 0x00FFFFFFFFFF0000u, 0x00FFFFFFFFFFFF00u, 0x00FFFFFFFFFFFF00u};
 
-/* Works out offsets and keys. Eight bytes from the heap's bytes of any entry on are inside the block. */
-static PM__INLINE void pm__alg_row_keys(pm__alg_row *r, unsigned off, const unsigned cut, uint64_t *key) {
-    const uint8_t *lens = r->lens, *firsts = r->x->body + r->lo, *heap = r->heap;
-    for (unsigned i = 0, n = r->n; i < n; i++) {
-        unsigned l = lens[i], left = l - cut, most = left < 7 ? left : 7;
-        const uint8_t *s = heap + off + cut;
-        uint64_t first = cut ? s[-1] : firsts[i];
+/* Works out keys. Eight bytes from the heap's bytes of any entry on are inside the block. */
+static PM__INLINE void pm__alg_row_keys(const pm__alg_row *r, uint64_t *key) {
+    for (unsigned i = 0; i < r->n; i++) {
+        unsigned rest = r->lens[i] - r->cut, most = rest < 7 ? rest : 7;
+        const uint8_t *s = r->heap + r->off[i];
+        uint64_t first = r->first[i];
         key[i] = (first << 56 | (pm__load64be(s) >> 8 & pm__alg_key_mask[most])) + most + 1;
-        r->off[i] = (uint16_t)(off + cut);
-        off += l;
     }
-}
-
-static void pm__alg_row_fill(pm__alg_row *r, const pm_place *p, uint64_t *key) {
-    const pm__line *x = pm__place_line(p);
-    unsigned lo = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0), n = p->hi - lo;
-    r->x = x;
-    r->node = p->node;
-    r->lo = lo;
-    r->n = n;
-    r->cut = p->depth > x->plen ? (unsigned)p->depth - x->plen : 0u;
-    r->lens = pm__line_lens(x) + lo;
-    r->heap = pm__line_heap(x);
-    r->kids = (uint32_t)((uint64_t)x->cmask >> lo) & pm__low_bits(n);
-    r->each = (x->flags & PM__LINE_UNIT) ? 0 : ~0u;
-    r->val = (x->flags & PM__LINE_UNIT) ? &pm__unit_val : pm__line_pay_at(x, lo);
-    r->e = lo == 0 && n && pm__line_has_e(x);
-    if (r->cut) pm__alg_row_keys(r, pm__line_off(x, lo), r->cut, key);
-    else pm__alg_row_keys(r, lo ? pm__line_off(x, lo) : x->plen, 0, key);
     if (r->e) key[0] = 0;
-}
-
-static PM__INLINE pm_val pm__alg_row_val(const pm__alg_row *r, unsigned i) {
-    return r->val[-(ptrdiff_t)(i & r->each)];
-}
-static PM__INLINE unsigned pm__alg_row_len(const pm__alg_row *r, unsigned i) {
-    return i == 0 && r->e ? 0 : r->lens[i] + 1u - r->cut;
-}
-static PM__INLINE const uint8_t *pm__alg_row_rest(const pm__alg_row *r, unsigned i) { return r->heap + r->off[i]; }
-static PM__INLINE uint8_t pm__alg_row_first(const pm__alg_row *r, unsigned i) {
-    return r->cut ? pm__alg_row_rest(r, i)[-1] : r->x->body[r->lo + i];
-}
-static PM__INLINE bool pm__alg_row_is_child(const pm__alg_row *r, unsigned i) { return (r->kids >> i) & 1; }
-static PM__INLINE pm__ref pm__alg_row_child(const pm__alg_row *r, unsigned i) {
-    return *pm__line_child(r->x, r->lo + i);
 }
 
 /* Common length of entry i of row r and entry j of row s, whose keys are x and y. */
@@ -127,50 +76,28 @@ static PM__INLINE int pm__alg_row_compare(const pm__alg_row *a, unsigned i, cons
     return x == y ? (int)la - (int)lb : x < y ? -1 : 1;
 }
 
-static pm__ent pm__alg_row_ent(const pm__alg_row *r, unsigned i) {
-    pm__ent e;
-    e.rest = pm__alg_row_rest(r, i);
-    e.len = (uint16_t)pm__alg_row_len(r, i);
-    e.child = pm__alg_row_is_child(r, i);
-    e.first = pm__alg_row_first(r, i);
-    e.pay = e.child ? pm__alg_row_child(r, i) : pm__alg_row_val(r, i);
-    e.fresh = false;
-    return e;
-}
-
-/* The place at the suffix (of length len) of entries [i, end): a child, or a run that goes on. */
-static pm_place pm__alg_row_place(const pm__alg_row *r, unsigned i, unsigned end, unsigned len) {
-    if (pm__alg_row_is_child(r, i) && pm__alg_row_len(r, i) == len) return pm__alg_root(pm__alg_row_child(r, i));
-    unsigned depth = r->x->plen + r->cut + len;
-    pm_place p = {r->node, (uint16_t)depth, (uint8_t)(r->lo + i), (uint8_t)(r->lo + end)};
-    return p;
-}
-
 /* ---- merging ------------------------------------------------------------------------------------------------- */
 
 /* Takes entries [i, end) of A into the result. */
-static void pm__alg_stay_a(pm__alg_shuttle *g, unsigned i, unsigned end) {
-    pm__alg_weave *w = g->w;
-    g->stay |= pm__low_bits(end) & ~pm__low_bits(i);
-    if (g->q->op != PM__ALG_JOIN) return;
+static void pm__alg_stay_a(pm__alg_weave *w, unsigned i, unsigned end) {
     for (; i < end; i++) w->item[w->n++] = (uint8_t)i;
 }
 
-static void pm__alg_stay_b(pm__alg_shuttle *g, unsigned j, unsigned end) {
-    pm__alg_weave *w = g->w;
+static void pm__alg_stay_b(pm__alg_weave *w, unsigned j, unsigned end) {
     for (; j < end; j++) w->item[w->n++] = (uint8_t)(PM__ALG_FROM_B + j);
 }
 
 /* Where the values end that begin at entry i. */
-static PM__INLINE unsigned pm__alg_row_values(const pm__alg_row *r, unsigned i) {
+static PM__INLINE unsigned pm__alg_row_values_end(const pm__alg_row *r, unsigned i) {
     return i + pm__ctz64((r->kids | (uint64_t)1 << r->n) >> i);
 }
 
 /* Merges values, up to a child or the end of a row. */
-static PM__INLINE void pm__alg_weave_values(pm__alg_shuttle *g, const bool join) {
+static PM__INLINE void pm__alg_weave_values(pm__alg_shuttle *g) {
     pm__alg_weave *w = g->w;
     unsigned i = g->i, j = g->j, n = w->n;
-    const unsigned enda = pm__alg_row_values(&w->a, i), endb = pm__alg_row_values(&w->b, j), careful = g->careful;
+    const unsigned enda = pm__alg_row_values_end(&w->a, i), endb = pm__alg_row_values_end(&w->b, j);
+    const unsigned careful = g->careful;
     uint64_t both_a = 0, both_b = 0;
     while (i < enda && j < endb) {
         uint64_t x = g->ka[i], y = g->kb[j];
@@ -179,7 +106,7 @@ static PM__INLINE void pm__alg_weave_values(pm__alg_shuttle *g, const bool join)
             int c = pm__alg_row_compare(&w->a, i, &w->b, j);
             before = c <= 0, after = c >= 0, equal = c == 0;
         }
-        if (join) w->item[n++] = (uint8_t)(before ? i : PM__ALG_FROM_B + j);
+        w->item[n++] = (uint8_t)(before ? i : PM__ALG_FROM_B + j);
         both_a |= (uint64_t)equal << i;
         both_b |= (uint64_t)equal << j;
         i += before;
@@ -190,8 +117,9 @@ static PM__INLINE void pm__alg_weave_values(pm__alg_shuttle *g, const bool join)
     g->both_b |= (uint32_t)both_b;
 }
 
-/* The location of a dangling entry has a value on the other side, which was dealt with just before. */
-static bool pm__alg_row_valued(const pm__alg_row *other, const uint64_t *keys, unsigned next, const pm__alg_row *r,
+/* The location of a dangling entry has a value on the other side, which was dealt with just before, and which keeps the
+   location. */
+static bool pm__alg_row_beside(const pm__alg_row *other, const uint64_t *keys, unsigned next, const pm__alg_row *r,
                                unsigned i, uint64_t key) {
     unsigned len = pm__alg_row_len(r, i);
     if (!next || pm__alg_row_is_child(other, next - 1) || pm__alg_row_len(other, next - 1) != len) return false;
@@ -201,18 +129,10 @@ static bool pm__alg_row_valued(const pm__alg_row *other, const uint64_t *keys, u
 /* Entry g->i is in A only. Values that only one side has are told by their number at the end. */
 static void pm__alg_weave_only_a(pm__alg_shuttle *g) {
     pm__alg_weave *w = g->w;
-    pm__alg_op op = g->q->op;
     unsigned i = g->i++;
     bool child = pm__alg_row_is_child(&w->a, i);
-    if (child && !pm__alg_row_child(&w->a, i) && pm__alg_row_valued(&w->b, g->kb, g->j, &w->a, i, g->ka[i])) {
-        if (op != PM__ALG_JOIN) g->f->same_a = false; /* else B's value keeps the location; no more is said of it */
-        return;
-    }
-    if (op == PM__ALG_MEET) {
-        if (child) g->f->same_a = false;
-        return;
-    }
-    if (child || op == PM__ALG_JOIN) pm__alg_stay_a(g, i, i + 1);
+    if (child && !pm__alg_row_child(&w->a, i) && pm__alg_row_beside(&w->b, g->kb, g->j, &w->a, i, g->ka[i])) return;
+    pm__alg_stay_a(w, i, i + 1);
     if (child) g->f->same_b = false;
 }
 
@@ -220,52 +140,37 @@ static void pm__alg_weave_only_b(pm__alg_shuttle *g) {
     pm__alg_weave *w = g->w;
     unsigned j = g->j++;
     bool child = pm__alg_row_is_child(&w->b, j);
-    if (g->q->op != PM__ALG_JOIN) {
-        if (child) g->f->same_b = false;
-        return;
-    }
-    if (child && !pm__alg_row_child(&w->b, j) && pm__alg_row_valued(&w->a, g->ka, g->i, &w->b, j, g->kb[j])) return;
-    pm__alg_stay_b(g, j, j + 1);
+    if (child && !pm__alg_row_child(&w->b, j) && pm__alg_row_beside(&w->a, g->ka, g->i, &w->b, j, g->kb[j])) return;
+    pm__alg_stay_b(w, j, j + 1);
     if (child) g->f->same_a = false;
-}
-
-/* One of two runs that meet is a dangling location. */
-static void pm__alg_weave_stub(pm__alg_shuttle *g, unsigned iend, unsigned jend, bool stub_a, bool stub_b) {
-    pm__alg_op op = g->q->op;
-    if (op == PM__ALG_JOIN || (op == PM__ALG_MEET && stub_a && stub_b)) {
-        if (stub_a && op == PM__ALG_JOIN) pm__alg_stay_b(g, g->j, jend);
-        else pm__alg_stay_a(g, g->i, iend);
-        pm__alg_differ(g->f, stub_a == stub_b ? PM_ALG_BOTH : stub_a ? PM_ALG_RIGHT : PM_ALG_LEFT);
-    } else if (op == PM__ALG_SUB && !stub_a) {
-        pm__alg_stay_a(g, g->i, iend);
-        g->f->same_b = false;
-    } else {
-        g->f->same_a = g->f->same_b = false;
-    }
 }
 
 /* The runs up to iend and jend meet at a suffix of length len, at least one of them being a child just there. */
 static void pm__alg_weave_runs(pm__alg_shuttle *g, unsigned iend, unsigned jend, unsigned len) {
     pm__alg_weave *w = g->w;
     unsigned i = g->i, j = g->j;
-    bool child_a = pm__alg_row_is_child(&w->a, i) && pm__alg_row_len(&w->a, i) == len;
-    bool child_b = pm__alg_row_is_child(&w->b, j) && pm__alg_row_len(&w->b, j) == len;
-    pm__ref in_a = child_a ? pm__alg_row_child(&w->a, i) : 0, in_b = child_b ? pm__alg_row_child(&w->b, j) : 0;
-    g->gone_a |= pm__low_bits(iend) & ~pm__low_bits(i);
-    g->gone_b |= pm__low_bits(jend) & ~pm__low_bits(j);
-    if ((child_a && !in_a) || (child_b && !in_b)) {
-        pm__alg_weave_stub(g, iend, jend, child_a && !in_a, child_b && !in_b);
-    } else if (in_a == in_b && g->q->idempotent) {
-        if (g->q->op == PM__ALG_SUB) g->f->same_a = g->f->same_b = false;
-        else pm__alg_stay_a(g, i, i + 1);
+    bool join = g->q->op == PM__ALG_JOIN;
+    pm_place a = pm__alg_row_place(&w->a, i, iend, len), b = pm__alg_row_place(&w->b, j, jend, len);
+    bool equal = a.node == b.node && a.depth == 0 && b.depth == 0 && (g->q->idempotent || !a.node);
+    g->met_a |= pm__low_bits(iend) & ~pm__low_bits(i);
+    g->met_b |= pm__low_bits(jend) & ~pm__low_bits(j);
+    if (equal) { /* the same node, or both dangling */
+        if (join) pm__alg_stay_a(w, i, i + 1);
+        else g->f->same_a = g->f->same_b = false;
+    } else if (!a.node) {
+        pm__alg_stay_b(w, j, jend);
+        g->f->same_a = false;
+    } else if (!b.node) {
+        pm__alg_stay_a(w, i, iend);
+        g->f->same_b = false;
     } else {
         pm__alg_pair *p = &g->f->pairs[g->f->npairs];
-        if (g->f->npairs < PM__ALG_AHEAD && child_a) pm__ref_prefetch(in_a);
-        if (g->f->npairs < PM__ALG_AHEAD && child_b) pm__ref_prefetch(in_b);
+        bool child_a = a.depth == 0, child_b = b.depth == 0;
+        if (g->f->npairs < PM__ALG_AHEAD && child_a) pm__ref_prefetch(a.node);
+        if (g->f->npairs < PM__ALG_AHEAD && child_b) pm__ref_prefetch(b.node);
         w->item[w->n++] = (uint8_t)(PM__ALG_PAIR + g->f->npairs++);
-        g->pair_a |= (uint32_t)1 << i;
-        p->a = pm__alg_row_place(&w->a, i, iend, len);
-        p->b = pm__alg_row_place(&w->b, j, jend, len);
+        p->a = a;
+        p->b = b;
         p->ref = 0;
         p->alg = PM__ALG_WAITS;
         p->mine = true;
@@ -280,8 +185,8 @@ static void pm__alg_weave_runs(pm__alg_shuttle *g, unsigned iend, unsigned jend,
 }
 
 /* The end of the run of entries, from i on, that go on from entry j of another row. */
-static unsigned pm__alg_row_run(const pm__alg_row *r, const uint64_t *keys, unsigned i, const pm__alg_row *other,
-                                unsigned j, uint64_t key) {
+static unsigned pm__alg_row_run_end(const pm__alg_row *r, const uint64_t *keys, unsigned i, const pm__alg_row *other,
+                                    unsigned j, uint64_t key) {
     unsigned len = pm__alg_row_len(other, j);
     while (i < r->n && pm__alg_row_len(r, i) >= len && pm__alg_row_common(r, i, keys[i], other, j, key) == len) i++;
     return i;
@@ -305,22 +210,20 @@ static void pm__alg_weave_child(pm__alg_shuttle *g) {
     } else if (ends_a && ends_b) {
         pm__alg_weave_runs(g, i + 1, j + 1, (unsigned)l);
     } else if (ends_a) {
-        pm__alg_weave_runs(g, i + 1, pm__alg_row_run(b, g->kb, j, a, i, x), (unsigned)l);
+        pm__alg_weave_runs(g, i + 1, pm__alg_row_run_end(b, g->kb, j, a, i, x), (unsigned)l);
     } else {
-        pm__alg_weave_runs(g, pm__alg_row_run(a, g->ka, i, b, j, y), j + 1, (unsigned)l);
+        pm__alg_weave_runs(g, pm__alg_row_run_end(a, g->ka, i, b, j, y), j + 1, (unsigned)l);
     }
 }
 
 /* Merges both rows. Nothing is said yet of values. */
 static void pm__alg_weave_rows(pm__alg_shuttle *g) {
     pm__alg_weave *w = g->w;
-    bool join = g->q->op == PM__ALG_JOIN;
-    g->i = g->j = g->gone_a = g->gone_b = 0;
-    g->both_a = g->both_b = g->stay = g->pair_a = 0;
+    g->i = g->j = g->met_a = g->met_b = 0;
+    g->both_a = g->both_b = g->gone = 0;
     w->n = g->f->npairs = 0;
     for (;;) {
-        if (join) pm__alg_weave_values(g, true);
-        else pm__alg_weave_values(g, false);
+        pm__alg_weave_values(g);
         if (g->i >= w->a.n || g->j >= w->b.n) break;
         pm__alg_weave_child(g);
     }
@@ -354,7 +257,7 @@ static bool pm__alg_weave_combine(pm__alg_shuttle *g, uint32_t slow) {
         bool ok = pm__alg_value(g->q, &x, &y, &r);
         pm__alg_differ(g->f, ok && r.some ? r.alg : 0);
         if (!ok) return false;
-        g->stay = r.some ? g->stay | bit : g->stay & ~bit;
+        if (!r.some) g->gone |= bit;
         if (!r.some || (!r.fresh && (r.alg & PM_ALG_LEFT))) continue;
         w->over |= bit;
         w->val[i] = r.val;
@@ -363,25 +266,21 @@ static bool pm__alg_weave_combine(pm__alg_shuttle *g, uint32_t slow) {
     return true;
 }
 
-/* What stays of the values, and which sides the result equals as far as they go. False: a hook is wrong. */
+/* Which sides the result equals as far as values go, and what they become. False: a hook is wrong. */
 static bool pm__alg_weave_settle(pm__alg_shuttle *g, uint32_t slow) {
     pm__alg_weave *w = g->w;
-    pm__alg_op op = g->q->op;
-    uint32_t only_a = pm__low_bits(w->a.n) & ~(w->a.kids | g->gone_a | g->both_a);
-    uint32_t only_b = pm__low_bits(w->b.n) & ~(w->b.kids | g->gone_b | g->both_b);
-    if (only_a) *(op == PM__ALG_MEET ? &g->f->same_a : &g->f->same_b) = false;
-    if (only_b) *(op == PM__ALG_JOIN ? &g->f->same_a : &g->f->same_b) = false;
-    if (op == PM__ALG_SUB && g->both_a & ~slow) g->f->same_a = g->f->same_b = false; /* they took each other away */
-    g->stay |= op == PM__ALG_MEET ? g->both_a : only_a;
+    if (pm__alg_row_values(&w->a) & ~(g->met_a | g->both_a)) g->f->same_b = false;
+    if (pm__alg_row_values(&w->b) & ~(g->met_b | g->both_b)) g->f->same_a = false;
+    if (g->q->op != PM__ALG_JOIN && (g->gone = g->both_a & ~slow) != 0) g->f->same_a = g->f->same_b = false;
     if (slow && !pm__alg_weave_combine(g, slow)) return false;
-    if (op == PM__ALG_JOIN) return true;
-    w->n = 0;
-    unsigned pair = PM__ALG_PAIR;
-    for (uint32_t m = g->stay | g->pair_a; m; m &= m - 1) {
-        bool begins = g->pair_a & m & (0 - m);
-        w->item[w->n++] = (uint8_t)(begins ? pair : pm__ctz32(m));
-        pair += begins;
+    if (!g->gone) return true;
+    unsigned n = 0;
+    for (unsigned k = 0; k < w->n; k++) {
+        unsigned item = w->item[k];
+        w->item[n] = (uint8_t)item;
+        n += item >= PM__LINE_ENTRIES || !(g->gone >> item & 1);
     }
+    w->n = n;
     return true;
 }
 
@@ -392,11 +291,9 @@ static const pm__alg_row *pm__alg_row_of(const pm__alg_weave *w, unsigned item, 
     return item < PM__ALG_FROM_B ? &w->a : &w->b;
 }
 
-static bool pm__alg_pair_made(const pm__alg_pair *p) { return p->alg == PM_ALG_ELEMENT || p->alg == PM__ALG_PICK; }
-
 /* Whether a pair stays as the run that it was in one of the rows. What may be edited in place keeps its child. */
 static bool pm__alg_pair_runs(const pm__alg_frame *f, const pm__alg_pair *p) {
-    if (pm__alg_pair_made(p) || !(p->alg & p->spelled)) return false;
+    if (p->alg == PM_ALG_ELEMENT || !(p->alg & p->spelled)) return false;
     return p->spelled == PM_ALG_LEFT || !f->own || !(p->alg & PM_ALG_LEFT);
 }
 
@@ -414,49 +311,25 @@ static unsigned pm__alg_pair_takes(const pm__alg_frame *f, const pm__alg_pair *p
     return p->count;
 }
 
-/* The left side's entries that a pair keeps. */
-static pm__alg_pick pm__alg_pair_pick(const pm__alg_pair *p) {
-    pm_place at = p->a;
-    (void)pm__place_enter(&at);
-    const pm__line *x = pm__place_line(&at);
-    pm__alg_pick k = {x, NULL, 0, 0, 0, (uint32_t)p->ref};
-    k.plen = pm__alg_ahead(&at, &k.prefix);
-    k.lo = at.lo + (at.depth ? pm__place_val_entry(&at, x) : 0);
-    k.cut = at.depth > x->plen ? (unsigned)at.depth - x->plen : 0u;
-    return k;
-}
-
-/* Writes what a pair came to into the list, beside `after` more entries. False: no memory. */
-static bool pm__alg_pair_spell(pm__alg *q, const pm__alg_frame *f, pm__alg_pair *p, pm__alg_final *t, unsigned after) {
+/* Writes what a pair came to into the list, beside `after` more entries. */
+static void pm__alg_pair_spell(const pm__alg_frame *f, const pm__alg_pair *p, pm__alg_final *t, unsigned after) {
     const pm__alg_weave *w = f->weave;
     unsigned i;
-    if (p->alg == PM_ALG_NONE) return true;
+    if (p->alg == PM_ALG_NONE) return;
     const pm__alg_row *r = pm__alg_row_of(w, p->at, &i);
-    bool made = pm__alg_pair_made(p);
+    bool made = p->alg == PM_ALG_ELEMENT;
     if (pm__alg_pair_runs(f, p)) {
         for (unsigned k = 0; k < p->count; k++) t->e[t->n++] = pm__alg_row_ent(r, i + k);
-        return true;
+        return;
     }
     pm__ent e = p->spelled == PM_ALG_RIGHT ? pm__alg_row_ent(&w->a, p->from_a) : pm__alg_row_ent(r, i);
     e.len = p->len;
     e.child = true;
     e.fresh = made;
-    if (p->alg == PM__ALG_PICK) {
-        pm__alg_pick pick = pm__alg_pair_pick(p);
-        if (pm__alg_absorb(t, &e, f->plen, &pick, after, false)) return true;
-        pm__ent few[PM__ALG_ABSORB];
-        unsigned n = pm__alg_pick_list(&pick, few);
-        pm__ref made_of = pm__alg_build(q, few, n, pick.prefix, pick.plen);
-        if (!made_of) return false;
-        p->ref = made_of;
-        p->alg = PM_ALG_ELEMENT;
-    } else if (made) {
-        e.pay = p->ref;
-        if (pm__alg_absorb_child(t, &e, f->plen, after)) return true;
-    }
-    e.pay = made ? p->ref : (p->alg & PM_ALG_LEFT) ? p->a.node : p->b.node;
+    e.pay = p->ref;
+    if (made && pm__alg_absorb_child(t, &e, f->plen, after)) return;
+    if (!made) e.pay = (p->alg & PM_ALG_LEFT) ? p->a.node : p->b.node;
     t->e[t->n++] = e;
-    return true;
 }
 
 /* A line of a list without pairs, if it fits one and no bytes go to the prefix. 0: it does not, or no memory. */
@@ -466,7 +339,7 @@ static pm__ref pm__alg_weave_line(const pm__cx *cx, const pm__alg_frame *f) {
     size_t heap = f->plen;
     const pm__alg_row *a = pm__alg_row_of(w, w->item[0], &i), *z = pm__alg_row_of(w, w->item[n - 1], &last);
     bool e = pm__alg_row_len(a, i) == 0;
-    if (n > PM__LINE_ENTRIES || (n > 1 && !e && pm__alg_row_first(a, i) == pm__alg_row_first(z, last))) return 0;
+    if (n > PM__LINE_ENTRIES || (n > 1 && !e && a->first[i] == z->first[last])) return 0;
     for (unsigned k = 0; k < n; k++) {
         const pm__alg_row *r = pm__alg_row_of(w, w->item[k], &i);
         heap += (size_t)r->lens[i] - r->cut;
@@ -488,7 +361,7 @@ static pm__ref pm__alg_weave_line(const pm__cx *cx, const pm__alg_frame *f) {
         const pm__alg_row *r = pm__alg_row_of(w, w->item[k], &i);
         unsigned l = r->lens[i] - r->cut;
         const uint8_t *s = pm__alg_row_rest(r, i);
-        x->body[k] = r->cut ? s[-1] : r->x->body[r->lo + i];
+        x->body[k] = r->first[i];
         x->body[n + k] = (uint8_t)l;
         if (l <= 8) pm__store64(h, pm__load64(s));
         else memcpy(h, s, l);
@@ -531,7 +404,7 @@ static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__a
             pm__alg_pair *p = &f->pairs[w->item[k] - PM__ALG_PAIR];
             size_t none = 0;
             left -= pm__alg_pair_takes(f, p, &none);
-            if (!pm__alg_pair_spell(q, f, p, &t, left)) return false;
+            pm__alg_pair_spell(f, p, &t, left);
             continue;
         }
         const pm__alg_row *r = pm__alg_row_of(w, w->item[k], &i);
@@ -550,28 +423,12 @@ static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__a
     return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
 }
 
-/* Answers with a few entries of A, as they are, if that is what stays. */
-static bool pm__alg_weave_pick(const pm__alg_weave *w, pm__alg_answer *out) {
-    uint32_t mask = 0;
-    if (w->n > PM__ALG_ABSORB || w->over) return false;
-    for (unsigned k = 0; k < w->n; k++) {
-        if (w->item[k] >= PM__ALG_FROM_B) return false;
-        mask |= (uint32_t)1 << w->item[k];
-    }
-    out->alg = PM__ALG_PICK;
-    out->ref = mask;
-    return true;
-}
-
-/* Closes a frame of lines. `pick`: whether the list above can take entries. False: no memory. */
-static bool pm__alg_close_lines(pm__alg *q, pm__alg_frame *f, bool pick, pm__alg_answer *out) {
-    for (unsigned i = 0; i < f->npairs; i++)
-        pm__alg_differ(f, f->pairs[i].alg < PM_ALG_ELEMENT ? f->pairs[i].alg : 0u);
+/* Closes a frame that weaves. False: no memory. */
+static bool pm__alg_close_weave(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
+    for (unsigned i = 0; i < f->npairs; i++) pm__alg_differ_by(f, f->pairs[i].alg);
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg || f->weave->n == 0) return true;
-    if (f->own && 2 * f->weave->n > f->weave->a.n) pick = false;
-    if (pick && pm__alg_weave_pick(f->weave, out)) return true;
     if (!pm__alg_weave_build(q, f, out)) return false;
     if (out->ref) out->alg = PM_ALG_ELEMENT;
     return true;
@@ -579,15 +436,8 @@ static bool pm__alg_close_lines(pm__alg *q, pm__alg_frame *f, bool pick, pm__alg
 
 /* ---- opening ------------------------------------------------------------------------------------------------- */
 
-/* True if two places in lines, entered, have the same bytes of prefix ahead. */
-static PM__INLINE bool pm__alg_abreast(const pm_place *a, const pm_place *b) {
-    const uint8_t *pa = NULL, *pb = NULL;
-    size_t n = pm__alg_ahead(a, &pa);
-    return pm__alg_ahead(b, &pb) == n && (n == 0 || memcmp(pa, pb, n) == 0);
-}
-
-/* Opens a pair as lines. The frame is left on the stack, whatever it still waits for. False: see q->status. */
-static PM__NOINLINE bool pm__alg_open_lines(pm__alg *q, const pm_place *a, const pm_place *b) {
+/* Opens a pair that is woven. The frame is left on the stack, whatever it still waits for. False: see q->status. */
+static PM__NOINLINE bool pm__alg_open_weave(pm__alg *q, const pm_place *a, const pm_place *b) {
     pm__alg_shuttle g;
     unsigned kids = pm__popcount32(pm__place_line(a)->cmask) + pm__popcount32(pm__place_line(b)->cmask);
     pm__alg_frame *f = pm__alg_push(q, kids, 0, 0, sizeof(pm__alg_weave));
@@ -603,8 +453,10 @@ static PM__NOINLINE bool pm__alg_open_lines(pm__alg *q, const pm_place *a, const
     g.w->over = g.w->fresh = 0;
     g.careful = q->careful > 0;
     if (g.careful) q->careful--;
-    pm__alg_row_fill(&g.w->a, a, g.ka);
-    pm__alg_row_fill(&g.w->b, b, g.kb);
+    pm__alg_row_fill(&g.w->a, a);
+    pm__alg_row_fill(&g.w->b, b);
+    pm__alg_row_keys(&g.w->a, g.ka);
+    pm__alg_row_keys(&g.w->b, g.kb);
     uint32_t slow = 0;
     pm__alg_weave_rows(&g);
     if (!pm__alg_weave_same(&g, &slow)) {

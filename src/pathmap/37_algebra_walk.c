@@ -1,6 +1,6 @@
 /* The walk over pairs: answers those that need no look inside, remembers those of shared nodes, opens and closes
    frames. */
-#include "35_algebra_bytes.c"
+#include "36_algebra_bytes.c"
 
 /* ---- the walk ------------------------------------------------------------------------------------------------ */
 
@@ -14,18 +14,6 @@ static uint64_t pm__alg_place_id(pm__alg *q, const pm_place *p) {
     return pm__memo_put(&q->ids, p->node, position, id) ? id : 0;
 }
 
-/* As pm__place_enter, but the entries of a node's root are not counted. */
-static bool pm__alg_enter(pm_place *p) {
-    if (p->depth && !pm__place_enter(p)) return false;
-    if (p->depth == 0) p->lo = p->hi = 0;
-    return p->node != 0;
-}
-
-/* Counts the entries of an entered place that pm__alg_enter left uncounted. */
-static void pm__alg_look(pm_place *p) {
-    if (p->depth == 0 && pm__place_in_line(p)) p->hi = pm__place_line(p)->n;
-}
-
 /* The answers that need no look inside. True if it is one. Both places are entered; `some` says where anything lies. */
 static bool pm__alg_plain(const pm__alg *q, const pm_place *a, bool some_a, const pm_place *b, bool some_b,
                           pm__alg_answer *out) {
@@ -35,20 +23,20 @@ static bool pm__alg_plain(const pm__alg *q, const pm_place *a, bool some_a, cons
         return true;
     }
     if (!some_a || !some_b) {
-        bool right = q->op == PM__ALG_JOIN ? !some_a : q->op == PM__ALG_SUB ? false : some_a;
+        bool right = pm__alg_unites(q->op) ? !some_a : q->op == PM__ALG_SUB ? false : some_a;
         out->alg = right ? PM_ALG_RIGHT : PM_ALG_LEFT;
         return true;
     }
     if (!q->idempotent || q->op == PM__ALG_RESTRICT) return false;
     if (a->node != b->node || a->depth != b->depth || a->lo != b->lo || a->hi != b->hi) return false;
-    out->alg = q->op == PM__ALG_SUB ? PM_ALG_NONE : PM_ALG_BOTH;
+    out->alg = pm__alg_cancels(q->op) ? PM_ALG_NONE : PM_ALG_BOTH;
     return true;
 }
 
-/* True if what the two lines have ahead of them parts, which only join has to look into. */
+/* True if what the two lines have ahead of them parts, which matters only where both sides stay. */
 static bool pm__alg_parts(const pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_answer *out) {
     const uint8_t *pa = NULL, *pb = NULL;
-    if (q->op == PM__ALG_JOIN || !pm__place_in_line(a) || !pm__place_in_line(b)) return false;
+    if (pm__alg_unites(q->op) || !pm__place_in_line(a) || !pm__place_in_line(b)) return false;
     size_t na = pm__alg_ahead(a, &pa), nb = pm__alg_ahead(b, &pb), min = na < nb ? na : nb;
     if (!min || memcmp(pa, pb, min) == 0) return false;
     out->ref = 0;
@@ -60,11 +48,18 @@ static bool pm__alg_parts(const pm__alg *q, const pm_place *a, const pm_place *b
 static bool pm__alg_open(pm__alg *q, const pm_place *a, const pm_place *b) {
     bool line_a = pm__place_in_line(a), line_b = pm__place_in_line(b);
     if (line_a && line_b) {
-        if (q->op != PM__ALG_RESTRICT && pm__alg_abreast(a, b)) return pm__alg_open_lines(q, a, b);
-        return pm__alg_open_lists(q, a, b);
+        if (q->op == PM__ALG_RESTRICT || !pm__alg_abreast(a, b)) return pm__alg_open_lists(q, a, b);
+        return pm__alg_unites(q->op) ? pm__alg_open_weave(q, a, b) : pm__alg_open_sieve(q, a, b);
     }
-    if (q->op == PM__ALG_JOIN || (!line_a && !line_b)) return pm__alg_open_bytes(q, a, b);
+    if (pm__alg_unites(q->op) || (!line_a && !line_b)) return pm__alg_open_bytes(q, a, b);
     return line_a || q->op == PM__ALG_MEET ? pm__alg_open_lists(q, a, b) : pm__alg_open_bytes(q, a, b);
+}
+
+/* Whether a pair is sifted without a frame. */
+static PM__INLINE bool pm__alg_sifts_leaves(const pm__alg *q, const pm_place *a, const pm_place *b) {
+    if (q->op != PM__ALG_MEET && q->op != PM__ALG_SUB) return false;
+    return pm__place_in_line(a) && pm__place_in_line(b) && pm__alg_is_leaf(a) && pm__alg_is_leaf(b) &&
+           pm__alg_abreast(a, b);
 }
 
 /* Answers a pair at once, or opens a frame for it. */
@@ -93,12 +88,17 @@ static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place
             pm__ref_retain(out->ref);
             return PM__ALG_DONE;
         }
+    } else if (pm__alg_sifts_leaves(q, &a, &b)) {
+        const pm__alg_frame *up = q->top && q->top->sieve ? q->top : NULL;
+        pm__alg_outlet to = {NULL, 0, up != NULL, up && a.depth && a.node == up->sieve->a.node};
+        pm__ref own = mine && !own_a && a.depth == 0 ? a.node : 0;
+        return pm__alg_sift_leaves(q, &a, &b, own, &to, out) ? PM__ALG_DONE : PM__ALG_FAILED;
     }
     if (!pm__alg_open(q, &a, &b)) return PM__ALG_FAILED;
     pm__alg_frame *f = q->top;
     bool line_a = pm__place_in_line(&a);
-    f->mine = mine && !own_a && (f->weave || f->bytes != line_a);
-    bool whole = f->weave || f->bytes || f->plen == pm__place_line(&a)->plen; /* all of A's prefix is the list's */
+    f->mine = mine && !own_a && (f->sieve || f->weave || f->bytes != line_a);
+    bool whole = f->sieve || f->weave || f->bytes || f->plen == pm__place_line(&a)->plen; /* all of A's prefix is the list's */
     f->own = f->mine && a.depth == 0 && whole ? a.node : 0;
     f->shared_a = shared_a;
     f->shared_b = shared_b;
@@ -116,8 +116,9 @@ static void pm__alg_abandon(pm__alg *q) {
     for (unsigned i = 0; i < f->nents; i++)
         if (f->ents[i].fresh) pm__pay_release(q->cx, f->ents[i].child, f->ents[i].pay);
     unsigned k = 0;
-    for (uint32_t m = f->weave ? f->weave->fresh : 0; m; m &= m - 1)
-        pm__pay_release(q->cx, false, f->weave->val[pm__ctz32(m)]);
+    const pm_val *vals = f->sieve ? f->sieve->val : f->weave ? f->weave->val : NULL;
+    for (uint32_t m = f->sieve ? f->sieve->fresh : f->weave ? f->weave->fresh : 0; m; m &= m - 1)
+        pm__pay_release(q->cx, false, vals[pm__ctz32(m)]);
     if (f->bytes)
         for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
             if (pm_mask_test(&f->fresh, (uint8_t)c)) pm__pay_release(q->cx, false, f->vals[k]);
@@ -127,9 +128,11 @@ static void pm__alg_abandon(pm__alg *q) {
 /* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */
 static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
     pm__alg_frame *f = q->top;
-    bool remember = f->remember, pick = !remember && f->up && f->up->weave;
-    bool ok = f->weave ? pm__alg_close_lines(q, f, pick, out)
-              : f->bytes ? pm__alg_close_bytes(q, f, out) : pm__alg_close_lists(q, f, out);
+    bool remember = f->remember, pick = !remember && f->up && f->up->sieve;
+    bool ok = f->sieve   ? pm__alg_close_sieve(q, f, pick, out)
+              : f->weave ? pm__alg_close_weave(q, f, out)
+              : f->bytes ? pm__alg_close_bytes(q, f, out)
+                         : pm__alg_close_lists(q, f, out);
     if (!ok) return false;
     uint64_t id_a = f->id_a, id_b = f->id_b;
     pm__alg_pop(q);
@@ -160,9 +163,10 @@ static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__a
         }
         while (f->next < f->npairs && f->pairs[f->next].alg != PM__ALG_WAITS) f->next++;
         if (f->next < f->npairs) {
-            if (step == PM__ALG_OPENED && !f->weave)
+            bool asked = f->sieve || f->weave; /* as they made the pairs */
+            if (step == PM__ALG_OPENED && !asked)
                 for (unsigned i = 0; i + 1 < PM__ALG_AHEAD; i++) pm__alg_ask(f, f->next + i);
-            if (step != PM__ALG_OPENED || !f->weave) pm__alg_ask(f, f->next + PM__ALG_AHEAD - 1);
+            if (step != PM__ALG_OPENED || !asked) pm__alg_ask(f, f->next + PM__ALG_AHEAD - 1);
             const pm__alg_pair *p = &f->pairs[f->next];
             step = pm__alg_visit(q, &p->a, &p->b, f->mine && p->mine, out);
         } else {

@@ -1,5 +1,5 @@
 /* Pairs as bytes: masks of children and values combined word by word. A line shows the first bytes of its entries. */
-#include "34_algebra_lists.c"
+#include "35_algebra_lists.c"
 
 /* ---- masks --------------------------------------------------------------------------------------------------- */
 
@@ -63,11 +63,11 @@ static pm__alg_vals pm__alg_view_vals(const pm__alg_view *v) {
 static bool pm__alg_word_vals(pm__alg *q, pm__alg_frame *f, unsigned w, uint64_t va, uint64_t vb, pm__alg_vals *a,
                               pm__alg_vals *b, pm_val **out) {
     pm__alg_op op = q->op;
-    bool keep_a = op == PM__ALG_JOIN || op == PM__ALG_SUB, keep_b = op == PM__ALG_JOIN;
+    bool keep_a = pm__alg_unites(op) || op == PM__ALG_SUB, keep_b = pm__alg_unites(op);
     if (va & ~vb) *(keep_a ? &f->same_b : &f->same_a) = false;
     if (vb & ~va) *(keep_b ? &f->same_a : &f->same_b) = false;
     f->vm.w[w] = (va & vb) | (keep_a ? va : 0) | (keep_b ? vb : 0);
-    uint64_t gone = 0, both = va & vb, drops = op == PM__ALG_SUB ? both : 0;
+    uint64_t gone = 0, both = va & vb, drops = pm__alg_cancels(op) ? both : 0;
     for (uint64_t look = f->vm.w[w]; look; look &= look - 1) {
         uint64_t bit = look & (0 - look);
         const pm_val *in_a = a->at + a->step * (ptrdiff_t)pm__popcount64(va & (bit - 1));
@@ -111,7 +111,8 @@ static pm_mask pm__alg_mask_kids(pm__alg *q, pm__alg_frame *f, const pm__alg_vie
     for (unsigned w = 0; w < 4; w++) {
         uint64_t ca = a->child.w[w], cb = b->child.w[w], ma = ca | a->val.w[w], mb = cb | b->val.w[w];
         switch (q->op) {
-        case PM__ALG_JOIN: look.w[w] = ca | cb; break;
+        case PM__ALG_JOIN:
+        case PM__ALG_DIFFER: look.w[w] = ca | cb; break;
         case PM__ALG_MEET:
             look.w[w] = (ca | cb) & ma & mb;
             if (ma & ~mb) f->same_a = false;
@@ -145,9 +146,10 @@ static void pm__alg_mask_pair(pm__alg *q, pm__alg_frame *f, const pm__alg_view *
     p->mine = ca && a->x && (!pm__byte_is_wide(a->x) || pm__count_is_one(&pm__byte_block(a->x, c >> 4)->rc));
     switch (q->op) {
     case PM__ALG_JOIN:
-        p->dangles = true;
+    case PM__ALG_DIFFER:
         if (!cb && !vb) p->alg = PM_ALG_LEFT;
         if (!ca && !va) p->alg = PM_ALG_RIGHT;
+        p->dangles = q->op == PM__ALG_JOIN || p->alg != PM__ALG_WAITS;
         break;
     case PM__ALG_MEET: p->dangles = !va && !vb && pa->node == 0 && pb->node == 0; break;
     case PM__ALG_SUB:

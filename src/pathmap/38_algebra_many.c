@@ -1,11 +1,11 @@
 /* Join and meet of any number of tries in one pass: the byte nodes that several sides have at one place are combined at
    once, by their masks, without a trie in between for every two of them. Where fewer than three sides are left, or
-   lines among them, pairs are combined two by two (36_algebra_walk.c), neighbours first; hooks are taken to be
+   lines among them, pairs are combined two by two (37_algebra_walk.c), neighbours first; hooks are taken to be
    associative.
 
    Sides that are one node count once if values are idempotent. A shared node below the root goes to the pairwise
    algebra, which remembers what it has seen. */
-#include "36_algebra_walk.c"
+#include "37_algebra_walk.c"
 
 /* A place at which three or more sides have byte nodes. */
 typedef struct pm__many_frame {
