@@ -1,11 +1,13 @@
-/* Tallies: counting what a trie holds. Each distinct node is worked out once, deepest first, on a stack of our own;
-   shared nodes are remembered, so that 2^80 values in a kilobyte of nodes are counted in microseconds. Counts
-   saturate. */
+/* Tallies: counting what a trie holds. What hangs from one node by nodes that have one owner each is a *region*: its
+   nodes are added up in any order, so they can be asked for long before they are looked at. Nodes with several owners
+   are regions of their own, worked out once and remembered, so that 2^80 values in a kilobyte of nodes are counted in
+   microseconds. Counts saturate. */
 #include "14_memo.c"
 #include "26_place.c"
 
 typedef enum pm__tally_kind { PM__TALLY_VALS, PM__TALLY_LOCS, PM__TALLY_DEPTH } pm__tally_kind;
 
+/* A node whose children are gone through. */
 typedef struct pm__tally_frame {
     pm__ref node;
     uint64_t sum;
@@ -13,13 +15,6 @@ typedef struct pm__tally_frame {
     unsigned next; /* entry, byte or 16 * block + place to look at next */
     bool shared;   /* may be met again */
 } pm__tally_frame;
-
-typedef struct pm__tally {
-    pm__tally_kind kind;
-    pm__memo memo;
-    pm__tally_frame *stack;
-    size_t used, cap;
-} pm__tally;
 
 static uint64_t pm__sat_add(uint64_t a, uint64_t b) { return a + b < a ? UINT64_MAX : a + b; }
 
@@ -107,55 +102,155 @@ static void pm__tally_prefetch(pm__ref r) {
     for (unsigned i = 0; !pm__byte_is_wide(x) && i < x->nc; i++) PM__PREFETCH(pm__ref_ptr(x->slot[i]));
 }
 
-static bool pm__tally_push(pm__tally *t, pm__ref r, size_t depth, bool shared) {
-    if (t->used == t->cap) {
-        void *grown = pm__mem_grow_list(t->stack, &t->cap, sizeof *t->stack, 32);
+/* ---- regions ------------------------------------------------------------------------------------------------- */
+
+/* A node that is to be added up. */
+typedef struct pm__tally_item {
+    pm__ref node;
+    size_t depth;
+} pm__tally_item;
+
+typedef struct pm__tally_list {
+    pm__tally_item *items;
+    size_t used, cap;
+} pm__tally_list;
+
+/* A region that waits for those below it. */
+typedef struct pm__tally_region {
+    pm__tally_item root;
+    uint64_t sum;
+    size_t met; /* the regions below it are those in `met` from here on */
+} pm__tally_region;
+
+enum { PM__TALLY_AHEAD = 16 };
+
+typedef struct pm__tally {
+    pm__tally_kind kind;
+    pm__memo memo;
+    pm__tally_list todo; /* nodes of this region that have not been asked for */
+    pm__tally_list met;  /* roots of other regions */
+    pm__tally_region *regions;
+    size_t used, cap;
+    struct {
+        pm__tally_item item;
+        bool again; /* its children have been asked for */
+    } asked[PM__TALLY_AHEAD]; /* a ring */
+} pm__tally;
+
+static bool pm__tally_note(pm__tally_list *l, pm__ref node, size_t depth) {
+    if (PM__UNLIKELY(l->used == l->cap)) {
+        void *grown = pm__mem_grow_list(l->items, &l->cap, sizeof *l->items, 64);
         if (!grown) return false;
-        t->stack = (pm__tally_frame *)grown;
+        l->items = (pm__tally_item *)grown;
     }
-    pm__tally_frame *f = &t->stack[t->used++];
-    f->node = r;
-    f->depth = depth;
-    f->next = 0;
-    f->shared = shared;
-    f->sum = pm__tally_own(t->kind, r, depth);
-    pm__tally_prefetch(r);
+    l->items[l->used].node = node;
+    l->items[l->used++].depth = depth;
     return true;
 }
 
-/* Adds up what lies below the root reference r. */
-static pm_status pm__tally_run(pm__tally *t, pm__ref r, size_t depth, uint64_t *out) {
-    if (!pm__tally_push(t, r, depth, false)) return PM_NOMEM;
+static PM__INLINE bool pm__tally_is_leaf(pm__ref r) {
+    return pm__ref_kind(r) == PM__LINE && !((const pm__line *)pm__ref_ptr(r))->cmask;
+}
+
+/* Asks for the references to children of a node whose head has come. False: there are none to wait for. */
+static PM__INLINE bool pm__tally_ask(pm__ref r) {
+    if (pm__ref_kind(r) != PM__LINE || pm__tally_is_leaf(r)) return false;
+    const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+    size_t size = pm__line_size(x), pays = 8u * pm__line_pay_count(x);
+    for (size_t at = (size - pays) & ~(size_t)63; at < size; at += 64) PM__PREFETCH((const char *)x + at);
+    return true;
+}
+
+/* Notes the children of a node. False: no memory. */
+static bool pm__tally_open(pm__tally *t, const pm__tally_item *i) {
+    pm__tally_frame f = {i->node, 0, i->depth, 0, false};
+    size_t depth;
+    bool shared, ok = true;
+    for (pm__ref c; ok && (c = pm__tally_child(t->kind, &f, &depth, &shared)) != 0;)
+        ok = pm__tally_note(shared ? &t->met : &t->todo, c, depth);
+    return ok;
+}
+
+/* Adds up a region. False: no memory. */
+static bool pm__tally_walk(pm__tally *t, const pm__tally_item *root, uint64_t *sum) {
+    size_t first = 0, last = 0; /* the ring's ends, counted on */
+    t->asked[last++ % PM__TALLY_AHEAD].item = *root;
+    t->asked[0].again = false;
+    *sum = 0;
+    for (bool top = true; first < last; top = false) {
+        pm__tally_item i = t->asked[first % PM__TALLY_AHEAD].item;
+        bool again = t->asked[first++ % PM__TALLY_AHEAD].again;
+        if (!again && !top && !pm__ref_is_unique(i.node)) {
+            if (!pm__tally_note(&t->met, i.node, i.depth)) return false;
+        } else if (!again && pm__tally_ask(i.node)) {
+            t->asked[last % PM__TALLY_AHEAD].item = i;
+            t->asked[last++ % PM__TALLY_AHEAD].again = true;
+        } else {
+            *sum = pm__sat_add(*sum, pm__tally_own(t->kind, i.node, i.depth));
+            if (!pm__tally_is_leaf(i.node) && !pm__tally_open(t, &i)) return false;
+        }
+        while (last - first < PM__TALLY_AHEAD && t->todo.used) {
+            i = t->todo.items[--t->todo.used];
+            PM__PREFETCH(pm__ref_ptr(i.node));
+            if (t->kind != PM__TALLY_VALS) pm__ref_prefetch(i.node);
+            t->asked[last % PM__TALLY_AHEAD].item = i;
+            t->asked[last++ % PM__TALLY_AHEAD].again = false;
+        }
+    }
+    return true;
+}
+
+/* Adds up a region and has it wait for those below. False: no memory. */
+static bool pm__tally_enter(pm__tally *t, pm__tally_item root) {
+    if (t->used == t->cap) {
+        void *grown = pm__mem_grow_list(t->regions, &t->cap, sizeof *t->regions, 16);
+        if (!grown) return false;
+        t->regions = (pm__tally_region *)grown;
+    }
+    pm__tally_region *r = &t->regions[t->used++];
+    r->root = root;
+    r->met = t->met.used;
+    return pm__tally_walk(t, &root, &r->sum);
+}
+
+/* Adds up what lies below a root. */
+static pm_status pm__tally_run(pm__tally *t, pm__tally_item root, uint64_t *out) {
+    if (!pm__tally_enter(t, root)) return PM_NOMEM;
     for (;;) {
-        pm__tally_frame *f = &t->stack[t->used - 1];
-        size_t d;
-        bool shared;
-        pm__ref c = pm__tally_child(t->kind, f, &d, &shared);
-        if (c) {
-            shared = shared || !pm__ref_is_unique(c);
-            const uint64_t *known = shared ? pm__memo_get(&t->memo, c, d) : NULL;
-            if (known) f->sum = pm__sat_add(f->sum, *known);
-            else if (!pm__tally_push(t, c, d, shared)) return PM_NOMEM;
+        pm__tally_region *r = &t->regions[t->used - 1];
+        if (t->met.used > r->met) {
+            pm__tally_item i = t->met.items[--t->met.used];
+            const uint64_t *known = pm__memo_get(&t->memo, i.node, i.depth);
+            if (known) r->sum = pm__sat_add(r->sum, *known);
+            else if (!pm__tally_enter(t, i)) return PM_NOMEM;
             continue;
         }
-        uint64_t sum = f->sum;
-        if (t->used == 1) {
+        uint64_t sum = r->sum;
+        if (--t->used == 0) {
             *out = sum;
             return PM_OK;
         }
-        if (f->shared && !pm__memo_put(&t->memo, f->node, f->depth, sum)) return PM_NOMEM;
-        t->used--;
-        t->stack[t->used - 1].sum = pm__sat_add(t->stack[t->used - 1].sum, sum);
+        if (!pm__memo_put(&t->memo, r->root.node, r->root.depth, sum)) return PM_NOMEM;
+        r[-1].sum = pm__sat_add(r[-1].sum, sum);
     }
+}
+
+static void pm__tally_list_free(pm__tally_list *l) {
+    if (l->items) pm__mem_free_big(l->items, l->cap * sizeof *l->items);
 }
 
 /* Counts below (strictly) the root reference r, which may be 0. */
 PM__UNUSED static pm_status pm__tally_below(pm__tally_kind kind, pm__ref r, size_t depth, uint64_t *out) {
-    pm__tally t = {kind, {NULL, 0, 0}, NULL, 0, 0};
+    pm__tally t;
+    pm__tally_item root = {r, depth};
     *out = 0;
     if (!r) return PM_OK;
-    pm_status s = pm__tally_run(&t, r, depth, out);
-    if (t.stack) pm__mem_free_big(t.stack, t.cap * sizeof *t.stack);
+    memset(&t, 0, offsetof(pm__tally, asked));
+    t.kind = kind;
+    pm_status s = pm__tally_run(&t, root, out);
+    pm__tally_list_free(&t.todo);
+    pm__tally_list_free(&t.met);
+    if (t.regions) pm__mem_free_big(t.regions, t.cap * sizeof *t.regions);
     pm__memo_free(&t.memo);
     return s;
 }
