@@ -8329,7 +8329,7 @@ static PM__NOINLINE bool pm__alg_open_sieve(pm__alg *q, const pm_place *a, const
 enum { PM__ALG_FROM_B = PM__LINE_ENTRIES, PM__ALG_PAIR = 2 * PM__LINE_ENTRIES };
 
 typedef struct pm__alg_weave {
-    pm__alg_row a, b;
+    pm__alg_row row[2]; /* of A, of B */
     unsigned n;
     uint32_t over, fresh; /* entries of A whose value is another, and of these those not counted elsewhere */
     uint8_t item[PM__ALG_LIST];
@@ -8410,17 +8410,17 @@ static PM__INLINE unsigned pm__alg_row_values_end(const pm__alg_row *r, unsigned
 static PM__INLINE void pm__alg_weave_values(pm__alg_shuttle *g) {
     pm__alg_weave *w = g->w;
     unsigned i = g->i, j = g->j, n = w->n;
-    const unsigned enda = pm__alg_row_values_end(&w->a, i), endb = pm__alg_row_values_end(&w->b, j);
+    const unsigned enda = pm__alg_row_values_end(&w->row[0], i), endb = pm__alg_row_values_end(&w->row[1], j);
     const unsigned careful = g->careful;
     uint64_t both_a = 0, both_b = 0;
     while (i < enda && j < endb) {
         uint64_t x = g->ka[i], y = g->kb[j];
         unsigned before = x <= y, after = x >= y, equal = before & after;
         if (careful & equal & (unsigned)x >> 3) { /* low bytes of 8 */
-            int c = pm__alg_row_compare(&w->a, i, &w->b, j);
+            int c = pm__alg_row_compare(&w->row[0], i, &w->row[1], j);
             before = c <= 0, after = c >= 0, equal = c == 0;
         }
-        w->item[n++] = (uint8_t)(before ? i : PM__ALG_FROM_B + j);
+        w->item[n++] = (uint8_t)((PM__ALG_FROM_B + j) ^ (((PM__ALG_FROM_B + j) ^ i) & (0 - before))); /* no branch */
         both_a |= (uint64_t)equal << i;
         both_b |= (uint64_t)equal << j;
         i += before;
@@ -8444,8 +8444,8 @@ static bool pm__alg_row_beside(const pm__alg_row *other, const uint64_t *keys, u
 static void pm__alg_weave_only_a(pm__alg_shuttle *g) {
     pm__alg_weave *w = g->w;
     unsigned i = g->i++;
-    bool child = pm__alg_row_is_child(&w->a, i);
-    if (child && !pm__alg_row_child(&w->a, i) && pm__alg_row_beside(&w->b, g->kb, g->j, &w->a, i, g->ka[i])) return;
+    bool child = pm__alg_row_is_child(&w->row[0], i);
+    if (child && !pm__alg_row_child(&w->row[0], i) && pm__alg_row_beside(&w->row[1], g->kb, g->j, &w->row[0], i, g->ka[i])) return;
     pm__alg_stay_a(w, i, i + 1);
     if (child) g->f->same_b = false;
 }
@@ -8453,8 +8453,8 @@ static void pm__alg_weave_only_a(pm__alg_shuttle *g) {
 static void pm__alg_weave_only_b(pm__alg_shuttle *g) {
     pm__alg_weave *w = g->w;
     unsigned j = g->j++;
-    bool child = pm__alg_row_is_child(&w->b, j);
-    if (child && !pm__alg_row_child(&w->b, j) && pm__alg_row_beside(&w->a, g->ka, g->i, &w->b, j, g->kb[j])) return;
+    bool child = pm__alg_row_is_child(&w->row[1], j);
+    if (child && !pm__alg_row_child(&w->row[1], j) && pm__alg_row_beside(&w->row[0], g->ka, g->i, &w->row[1], j, g->kb[j])) return;
     pm__alg_stay_b(w, j, j + 1);
     if (child) g->f->same_a = false;
 }
@@ -8464,7 +8464,7 @@ static void pm__alg_weave_runs(pm__alg_shuttle *g, unsigned iend, unsigned jend,
     pm__alg_weave *w = g->w;
     unsigned i = g->i, j = g->j;
     bool join = g->q->op == PM__ALG_JOIN;
-    pm_place a = pm__alg_row_place(&w->a, i, iend, len), b = pm__alg_row_place(&w->b, j, jend, len);
+    pm_place a = pm__alg_row_place(&w->row[0], i, iend, len), b = pm__alg_row_place(&w->row[1], j, jend, len);
     bool equal = a.node == b.node && a.depth == 0 && b.depth == 0 && (g->q->idempotent || !a.node);
     g->met_a |= pm__low_bits(iend) & ~pm__low_bits(i);
     g->met_b |= pm__low_bits(jend) & ~pm__low_bits(j);
@@ -8508,7 +8508,7 @@ static unsigned pm__alg_row_run_end(const pm__alg_row *r, const uint64_t *keys, 
 
 /* One of the next two entries is a child. */
 static void pm__alg_weave_child(pm__alg_shuttle *g) {
-    const pm__alg_row *a = &g->w->a, *b = &g->w->b;
+    const pm__alg_row *a = &g->w->row[0], *b = &g->w->row[1];
     unsigned i = g->i, j = g->j;
     uint64_t x = g->ka[i], y = g->kb[j];
     size_t l = pm__alg_row_common(a, i, x, b, j, y);
@@ -8538,17 +8538,17 @@ static void pm__alg_weave_rows(pm__alg_shuttle *g) {
     w->n = g->f->npairs = 0;
     for (;;) {
         pm__alg_weave_values(g);
-        if (g->i >= w->a.n || g->j >= w->b.n) break;
+        if (g->i >= w->row[0].n || g->j >= w->row[1].n) break;
         pm__alg_weave_child(g);
     }
-    while (g->i < w->a.n) pm__alg_weave_only_a(g);
-    while (g->j < w->b.n) pm__alg_weave_only_b(g);
+    while (g->i < w->row[0].n) pm__alg_weave_only_a(g);
+    while (g->j < w->row[1].n) pm__alg_weave_only_b(g);
 }
 
 /* Looks at the values that are in both rows. False if entries were taken to be equal which are not. *slow: the entries
    of A whose values are not the same, or may not be taken for that. */
 static bool pm__alg_weave_same(const pm__alg_shuttle *g, uint32_t *slow) {
-    const pm__alg_row *a = &g->w->a, *b = &g->w->b;
+    const pm__alg_row *a = &g->w->row[0], *b = &g->w->row[1];
     uint32_t differ = g->q->idempotent ? 0 : g->both_a;
     for (uint32_t m = g->both_a, k = g->both_b; m; m &= m - 1, k &= k - 1) {
         unsigned i = pm__ctz32(m), j = pm__ctz32(k);
@@ -8567,7 +8567,7 @@ static bool pm__alg_weave_combine(pm__alg_shuttle *g, uint32_t slow) {
         uint32_t bit = m & (0 - m);
         pm__alg_val r;
         if (!(slow & bit)) continue;
-        pm_val x = pm__alg_row_val(&w->a, i), y = pm__alg_row_val(&w->b, pm__ctz32(k));
+        pm_val x = pm__alg_row_val(&w->row[0], i), y = pm__alg_row_val(&w->row[1], pm__ctz32(k));
         bool ok = pm__alg_value(g->q, &x, &y, &r);
         pm__alg_differ(g->f, ok && r.some ? r.alg : 0);
         if (!ok) return false;
@@ -8583,8 +8583,8 @@ static bool pm__alg_weave_combine(pm__alg_shuttle *g, uint32_t slow) {
 /* Which sides the result equals as far as values go, and what they become. False: a hook is wrong. */
 static bool pm__alg_weave_settle(pm__alg_shuttle *g, uint32_t slow) {
     pm__alg_weave *w = g->w;
-    if (pm__alg_row_values(&w->a) & ~(g->met_a | g->both_a)) g->f->same_b = false;
-    if (pm__alg_row_values(&w->b) & ~(g->met_b | g->both_b)) g->f->same_a = false;
+    if (pm__alg_row_values(&w->row[0]) & ~(g->met_a | g->both_a)) g->f->same_b = false;
+    if (pm__alg_row_values(&w->row[1]) & ~(g->met_b | g->both_b)) g->f->same_a = false;
     if (g->q->op != PM__ALG_JOIN && (g->gone = g->both_a & ~slow) != 0) g->f->same_a = g->f->same_b = false;
     if (slow && !pm__alg_weave_combine(g, slow)) return false;
     if (!g->gone) return true;
@@ -8600,9 +8600,14 @@ static bool pm__alg_weave_settle(pm__alg_shuttle *g, uint32_t slow) {
 
 /* ---- closing ------------------------------------------------------------------------------------------------- */
 
-static const pm__alg_row *pm__alg_row_of(const pm__alg_weave *w, unsigned item, unsigned *i) {
+/* Whether item k of the list is an entry of A with another value. */
+static PM__INLINE bool pm__alg_item_over(const pm__alg_weave *w, unsigned item) {
+    return (unsigned)(w->over >> (item & (PM__LINE_ENTRIES - 1))) & (unsigned)(item < PM__ALG_FROM_B);
+}
+
+static PM__INLINE const pm__alg_row *pm__alg_row_of(const pm__alg_weave *w, unsigned item, unsigned *i) {
     *i = item & (PM__LINE_ENTRIES - 1);
-    return item < PM__ALG_FROM_B ? &w->a : &w->b;
+    return &w->row[item / PM__LINE_ENTRIES];
 }
 
 /* Whether a pair stays as the run that it was in one of the rows. What may be edited in place keeps its child. */
@@ -8636,7 +8641,7 @@ static void pm__alg_pair_spell(const pm__alg_frame *f, const pm__alg_pair *p, pm
         for (unsigned k = 0; k < p->count; k++) t->e[t->n++] = pm__alg_row_ent(r, i + k);
         return;
     }
-    pm__ent e = p->spelled == PM_ALG_RIGHT ? pm__alg_row_ent(&w->a, p->from_a) : pm__alg_row_ent(r, i);
+    pm__ent e = p->spelled == PM_ALG_RIGHT ? pm__alg_row_ent(&w->row[0], p->from_a) : pm__alg_row_ent(r, i);
     e.len = p->len;
     e.child = true;
     e.fresh = made;
@@ -8646,52 +8651,55 @@ static void pm__alg_pair_spell(const pm__alg_frame *f, const pm__alg_pair *p, pm
     t->e[t->n++] = e;
 }
 
+/* Counts the payloads of a list without pairs once more; what is fresh has been counted. */
+static void pm__alg_weave_retain(const pm__cx *cx, const pm__alg_weave *w) {
+    unsigned i;
+    for (unsigned k = 0; k < w->n; k++) {
+        const pm__alg_row *r = pm__alg_row_of(w, w->item[k], &i);
+        bool child = pm__alg_row_is_child(r, i), over = pm__alg_item_over(w, w->item[k]);
+        if (over && (w->fresh >> i & 1)) continue;
+        pm__pay_retain(cx, child, child ? pm__alg_row_child(r, i) : over ? w->val[i] : pm__alg_row_val(r, i));
+    }
+}
+
 /* A line of a list without pairs, if it fits one and no bytes go to the prefix. 0: it does not, or no memory. */
 static pm__ref pm__alg_weave_line(const pm__cx *cx, const pm__alg_frame *f) {
     const pm__alg_weave *w = f->weave;
+    const uint8_t *item = w->item;
     unsigned n = w->n, last, i, kids = 0;
     size_t heap = f->plen;
-    const pm__alg_row *a = pm__alg_row_of(w, w->item[0], &i), *z = pm__alg_row_of(w, w->item[n - 1], &last);
+    const pm__alg_row *a = pm__alg_row_of(w, item[0], &i), *z = pm__alg_row_of(w, item[n - 1], &last);
     bool e = pm__alg_row_len(a, i) == 0;
     if (n > PM__LINE_ENTRIES || (n > 1 && !e && a->first[i] == z->first[last])) return 0;
     for (unsigned k = 0; k < n; k++) {
-        const pm__alg_row *r = pm__alg_row_of(w, w->item[k], &i);
+        const pm__alg_row *r = pm__alg_row_of(w, item[k], &i);
         heap += (size_t)r->lens[i] - r->cut;
-        kids += pm__alg_row_is_child(r, i);
+        kids += r->kids >> i & 1;
     }
     size_t size = pm__line_need(n, heap, cx->unit ? kids : n);
     pm__line *x = size ? (pm__line *)pm__mem_alloc(cx->pool, size) : NULL;
     if (!x) return 0;
-    uint8_t *h = x->body + 2 * n;
-    uint32_t cmask = 0;
+    uint64_t pay[PM__LINE_ENTRIES], *to = (uint64_t *)(void *)((char *)x + size);
+    pm__alg_pen pen = {x->body, x->body + n, x->body + 2 * n, pay, 0, 1, cx->unit, n >= 5 && !cx->unit};
+    const bool wide = pen.wide && pm__alg_is_wide(w->row[0].x) && pm__alg_is_wide(w->row[1].x);
+    if (f->plen) memcpy(pen.heap, f->prefix, f->plen);
+    pen.heap += f->plen;
+    for (unsigned k = 0; k < n; k++) {
+        const pm__alg_row *r = pm__alg_row_of(w, item[k], &i);
+        unsigned l = r->lens[i] - r->cut;
+        bool child = pm__alg_row_is_child(r, i), over = pm__alg_item_over(w, item[k]);
+        pm__alg_copy(pen.heap, pm__alg_row_rest(r, i), l, wide);
+        pm__alg_pen_next(&pen, r->first[i], l, child,
+                         child ? pm__alg_row_child(r, i) : over ? w->val[i] : pm__alg_row_val(r, i));
+    }
     pm__count_init(&x->rc);
     x->flags = (uint8_t)(PM__LINE | (cx->unit ? PM__LINE_UNIT : 0) | (e ? PM__LINE_E : 0));
     x->n = (uint8_t)n;
     x->plen = (uint8_t)f->plen;
     x->size8 = (uint8_t)(size / 8);
-    if (f->plen) memcpy(h, f->prefix, f->plen);
-    h += f->plen;
-    for (unsigned k = 0; k < n; k++) { /* payloads come after, so that writing eight bytes at a time does no harm */
-        const pm__alg_row *r = pm__alg_row_of(w, w->item[k], &i);
-        unsigned l = r->lens[i] - r->cut;
-        const uint8_t *s = pm__alg_row_rest(r, i);
-        x->body[k] = r->first[i];
-        x->body[n + k] = (uint8_t)l;
-        if (l <= 8) pm__store64(h, pm__load64(s));
-        else memcpy(h, s, l);
-        h += l;
-    }
-    uint64_t *pay = (uint64_t *)(void *)((char *)x + size);
-    for (unsigned k = 0; k < n; k++) {
-        const pm__alg_row *r = pm__alg_row_of(w, w->item[k], &i);
-        bool child = pm__alg_row_is_child(r, i), over = r == &w->a && (w->over >> i & 1);
-        if (!child && cx->unit) continue;
-        uint64_t p = child ? pm__alg_row_child(r, i) : over ? w->val[i] : pm__alg_row_val(r, i);
-        cmask |= (uint32_t)child << k;
-        *--pay = p;
-        if ((child || !cx->plain) && !(over && (w->fresh >> i & 1))) pm__pay_retain(cx, child, p);
-    }
-    x->cmask = cmask;
+    x->cmask = pen.cmask;
+    for (const uint64_t *from = pay; from < pen.pay;) *--to = *from++;
+    if (kids || !cx->plain) pm__alg_weave_retain(cx, w);
     return pm__ref_make(x, PM__LINE, size);
 }
 
@@ -8723,8 +8731,7 @@ static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__a
         }
         const pm__alg_row *r = pm__alg_row_of(w, w->item[k], &i);
         pm__ent e = pm__alg_row_ent(r, i);
-        bool over = r == &w->a && (w->over >> i & 1);
-        if (over) e.pay = w->val[i], e.fresh = w->fresh >> i & 1;
+        if (pm__alg_item_over(w, w->item[k])) e.pay = w->val[i], e.fresh = w->fresh >> i & 1;
         t.e[t.n++] = e;
         left--;
     }
@@ -8767,10 +8774,10 @@ static PM__NOINLINE bool pm__alg_open_weave(pm__alg *q, const pm_place *a, const
     g.w->over = g.w->fresh = 0;
     g.careful = q->careful > 0;
     if (g.careful) q->careful--;
-    pm__alg_row_fill(&g.w->a, a);
-    pm__alg_row_fill(&g.w->b, b);
-    pm__alg_row_keys(&g.w->a, g.ka);
-    pm__alg_row_keys(&g.w->b, g.kb);
+    pm__alg_row_fill(&g.w->row[0], a);
+    pm__alg_row_fill(&g.w->row[1], b);
+    pm__alg_row_keys(&g.w->row[0], g.ka);
+    pm__alg_row_keys(&g.w->row[1], g.kb);
     uint32_t slow = 0;
     pm__alg_weave_rows(&g);
     if (!pm__alg_weave_same(&g, &slow)) {
