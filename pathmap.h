@@ -9289,6 +9289,42 @@ static pm__alg_vals pm__alg_view_vals(const pm__alg_view *v) {
     return r;
 }
 
+/* The value of a side at one bit of a word. */
+static PM__INLINE const pm_val *pm__alg_vals_at(const pm__alg_vals *v, uint64_t all, uint64_t bit) {
+    return v->at + v->step * (ptrdiff_t)pm__popcount64(all & (bit - 1));
+}
+
+/* Lists the values that are on both sides. True if they are the same words there. */
+static PM__INLINE bool pm__alg_word_same(const pm__alg_vals *a, uint64_t va, const pm__alg_vals *b, uint64_t vb,
+                                         pm_val *out) {
+    uint64_t parts = 0;
+    for (uint64_t m = va & vb; m; m &= m - 1) {
+        uint64_t bit = m & (0 - m);
+        *out = *pm__alg_vals_at(a, va, bit);
+        parts |= *out++ ^ *pm__alg_vals_at(b, vb, bit);
+    }
+    return parts == 0;
+}
+
+/* The values of one word where those on both sides are the same, and listed: nothing is to be combined. */
+static PM__INLINE void pm__alg_word_plain(pm__alg *q, pm__alg_frame *f, unsigned w, uint64_t va, uint64_t vb,
+                                          const pm__alg_vals *a, const pm__alg_vals *b, pm_val **out) {
+    uint64_t both = va & vb, stay = f->vm.w[w];
+    if (pm__alg_cancels(q->op) && both) {
+        stay &= ~both;
+        f->same_a = f->same_b = false;
+    }
+    f->vm.w[w] = stay;
+    if (stay == both) *out += pm__popcount64(both);
+    else
+        for (; stay; stay &= stay - 1) {
+            uint64_t bit = stay & (0 - stay);
+            uintptr_t in_a = (uintptr_t)pm__alg_vals_at(a, va, bit), in_b = (uintptr_t)pm__alg_vals_at(b, vb, bit);
+            uintptr_t side = 0 - (uintptr_t)((va & bit) != 0); /* no branch on which side has it */
+            *(*out)++ = *(const pm_val *)(in_b ^ ((in_a ^ in_b) & side));
+        }
+}
+
 /* Combines the values of one word of the masks. False: a hook is wrong. */
 static bool pm__alg_word_vals(pm__alg *q, pm__alg_frame *f, unsigned w, uint64_t va, uint64_t vb, pm__alg_vals *a,
                               pm__alg_vals *b, pm_val **out) {
@@ -9297,15 +9333,18 @@ static bool pm__alg_word_vals(pm__alg *q, pm__alg_frame *f, unsigned w, uint64_t
     if (va & ~vb) *(keep_a ? &f->same_b : &f->same_a) = false;
     if (vb & ~va) *(keep_b ? &f->same_a : &f->same_b) = false;
     f->vm.w[w] = (va & vb) | (keep_a ? va : 0) | (keep_b ? vb : 0);
-    uint64_t gone = 0, both = va & vb, drops = pm__alg_cancels(op) ? both : 0;
-    for (uint64_t look = f->vm.w[w]; look; look &= look - 1) {
+    uint64_t gone = 0, both = va & vb, drops = pm__alg_cancels(op) ? both : 0, look = f->vm.w[w];
+    if ((q->idempotent || op == PM__ALG_RESTRICT) && (pm__alg_word_same(a, va, b, vb, *out) || op == PM__ALG_RESTRICT)) {
+        pm__alg_word_plain(q, f, w, va, vb, a, b, out);
+        look = 0;
+    }
+    for (; look; look &= look - 1) {
         uint64_t bit = look & (0 - look);
-        const pm_val *in_a = a->at + a->step * (ptrdiff_t)pm__popcount64(va & (bit - 1));
-        const pm_val *in_b = b->at + b->step * (ptrdiff_t)pm__popcount64(vb & (bit - 1));
+        const pm_val *in_a = pm__alg_vals_at(a, va, bit), *in_b = pm__alg_vals_at(b, vb, bit);
         pm_val x = *((va & bit) ? in_a : in_b), y = *((vb & bit) ? in_b : in_a); /* equal where one side has it */
         pm__alg_val r;
         **out = x;
-        if (op == PM__ALG_RESTRICT || (x == y && (q->idempotent || !(both & bit)))) {
+        if (x == y && (q->idempotent || !(both & bit))) {
             gone |= drops & bit;
             *out += !(drops & bit);
             continue;
