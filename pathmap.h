@@ -16545,6 +16545,51 @@ static int pm__fold_arrive(pm__fold *w, pm__fold_spot s, size_t low) {
     return pm__pile_put(&w->frames, &f, 1) ? PM_OK : PM_NOMEM;
 }
 
+/* The child that pm__fold_more found, if it leads to one value and nothing else without a choice on the way: the value,
+   and the bytes behind the first. NULL: it does not, or it is not to be seen at once. */
+static PM__INLINE const pm_val *pm__fold_leaf(const pm__fold_spot *s, unsigned i, uint8_t *first, const uint8_t **rest,
+                                              size_t *n) {
+    if (pm__ref_kind(s->node) != PM__LINE) {
+        const pm__byte *x = (const pm__byte *)pm__ref_ptr(s->node);
+        *first = (uint8_t)i;
+        *rest = first;
+        *n = 0;
+        return pm__byte_has_child(x, (uint8_t)i) ? NULL : pm__byte_val(x, (uint8_t)i);
+    }
+    const pm__line *x = (const pm__line *)pm__ref_ptr(s->node);
+    const uint8_t *lens = pm__line_lens(x), *h;
+    unsigned d = s->d;
+    if (s->pre < x->plen || pm__line_is_child(x, i)) return NULL;
+    h = pm__line_heap(x) + pm__line_off(x, i) + d; /* byte d of the suffix stands before it, but the first elsewhere */
+    *first = d ? h[-1] : x->body[i];
+    if (i + 1u < s->hi && *first == (d ? h[lens[i] - 1] : x->body[i + 1])) return NULL;
+    *rest = h;
+    *n = (size_t)lens[i] - d;
+    return pm__line_val(x, i);
+}
+
+/* Ends such a child at once. Jumping folds only. */
+static int pm__fold_pick(pm__fold *w, pm__fold_frame *f, const pm_val *val, uint8_t first, const uint8_t *rest,
+                         size_t n) {
+    static const pm_mask none = {{0, 0, 0, 0}};
+    pm__pile *out = &w->results;
+    if (!pm__pile_room(out, 1)) return PM_NOMEM;
+    void *made = pm__pile_at(out, out->used);
+    pm_fold_at here = {&none, 0, made, w->add_val ? NULL : val, NULL, 0, rest, n};
+    if (!w->cached) {
+        if (!pm__pile_put(&w->path, &first, 1) || !pm__pile_put(&w->path, rest, n)) return PM_NOMEM;
+        here.path = w->path.data, here.len = w->path.used;
+    }
+    int s = w->f.at(w->f.ctx, &here, made);
+    if (s != PM_OK) return s;
+    if (w->add_val) w->add_val(w->f.ctx, *val, made);
+    pm_mask_set(&f->mask, first);
+    f->n++;
+    f->next++;
+    out->used++;
+    return PM_OK;
+}
+
 /* Folds what is at and below a spot at the end of the path; its result comes on top. */
 static int pm__fold_walk(pm__fold *w, pm__fold_spot s, size_t low) {
     size_t floor = w->frames.used;
@@ -16554,6 +16599,14 @@ static int pm__fold_walk(pm__fold *w, pm__fold_spot s, size_t low) {
         pm__fold_spot t;
         w->path.used = f->len;
         if (pm__fold_more(&f->spot, &f->next)) {
+            uint8_t first;
+            const uint8_t *rest;
+            size_t n;
+            const pm_val *leaf = w->step ? NULL : pm__fold_leaf(&f->spot, f->next, &first, &rest, &n);
+            if (leaf) {
+                st = pm__fold_pick(w, f, leaf, first, rest, n);
+                continue;
+            }
             if (!pm__fold_segment(w, &f->spot, &f->next, &t)) return PM_NOMEM;
             pm_mask_set(&f->mask, w->path.data[f->len]);
             f->n++;
