@@ -13931,8 +13931,10 @@ static PM__INLINE void pm__each_copy(uint8_t *d, const uint8_t *s, size_t n, con
     else memcpy(d + PM__EACH_STEP, s + PM__EACH_STEP, n - PM__EACH_STEP);
 }
 
+/* The last place in a line from which a step stays inside its block; or one before all that is copied. */
 static PM__INLINE const uint8_t *pm__each_safe(const pm__line *x) {
-    return (const uint8_t *)x + pm__line_size(x) - PM__EACH_STEP;
+    size_t size = pm__line_size(x);
+    return (const uint8_t *)x + (size < PM__EACH_STEP ? 0 : size - PM__EACH_STEP);
 }
 
 /* Whether a node is a line that leads nowhere. */
