@@ -31,13 +31,6 @@ static size_t pm__alg_ahead(const pm_place *p, const uint8_t **bytes) {
 /* The same for the answer of a pair. */
 static void pm__alg_differ_by(pm__alg_frame *f, uint8_t alg) { pm__alg_differ(f, alg < PM_ALG_ELEMENT ? alg : 0u); }
 
-/* True if two places in lines, entered, have the same bytes of prefix ahead. */
-static PM__INLINE bool pm__alg_abreast(const pm_place *a, const pm_place *b) {
-    const uint8_t *pa = NULL, *pb = NULL;
-    size_t n = pm__alg_ahead(a, &pa);
-    return pm__alg_ahead(b, &pb) == n && (n == 0 || memcmp(pa, pb, n) == 0);
-}
-
 enum { PM__ALG_ABSORB = 8 }; /* a new line of at most so many entries is spelled out in the list above it */
 
 /* The final list, with what it takes over from the nodes absorbed. */

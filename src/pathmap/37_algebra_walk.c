@@ -33,33 +33,39 @@ static bool pm__alg_plain(const pm__alg *q, const pm_place *a, bool some_a, cons
     return true;
 }
 
-/* True if what the two lines have ahead of them parts, which matters only where both sides stay. */
-static bool pm__alg_parts(const pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_answer *out) {
+/* What two places, entered, have ahead of them. */
+typedef enum pm__alg_ahead_of {
+    PM__ALG_ABREAST, /* two lines with the same bytes of prefix ahead, or none */
+    PM__ALG_APART,   /* two lines, whose bytes differ: nothing below is on both sides */
+    PM__ALG_UNEVEN   /* anything else */
+} pm__alg_ahead_of;
+
+static PM__INLINE pm__alg_ahead_of pm__alg_compare_ahead(const pm_place *a, const pm_place *b) {
     const uint8_t *pa = NULL, *pb = NULL;
-    if (pm__alg_unites(q->op) || !pm__place_in_line(a) || !pm__place_in_line(b)) return false;
+    if (!pm__place_in_line(a) || !pm__place_in_line(b)) return PM__ALG_UNEVEN;
     size_t na = pm__alg_ahead(a, &pa), nb = pm__alg_ahead(b, &pb), min = na < nb ? na : nb;
-    if (!min || memcmp(pa, pb, min) == 0) return false;
-    out->ref = 0;
-    out->alg = q->op == PM__ALG_SUB ? PM_ALG_LEFT : PM_ALG_NONE;
-    return true;
+    if (min && memcmp(pa, pb, min) != 0) return PM__ALG_APART;
+    return na == nb ? PM__ALG_ABREAST : PM__ALG_UNEVEN;
 }
 
 /* Opens a pair as the kind of frame that suits it. */
-static bool pm__alg_open(pm__alg *q, const pm_place *a, const pm_place *b) {
+static bool pm__alg_open(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_ahead_of ahead) {
     bool line_a = pm__place_in_line(a), line_b = pm__place_in_line(b);
     if (line_a && line_b) {
-        if (q->op == PM__ALG_RESTRICT || !pm__alg_abreast(a, b)) return pm__alg_open_lists(q, a, b);
+        if (q->op == PM__ALG_RESTRICT || ahead != PM__ALG_ABREAST) return pm__alg_open_lists(q, a, b);
         return pm__alg_unites(q->op) ? pm__alg_open_weave(q, a, b) : pm__alg_open_sieve(q, a, b);
     }
     if (pm__alg_unites(q->op) || (!line_a && !line_b)) return pm__alg_open_bytes(q, a, b);
     return line_a || q->op == PM__ALG_MEET ? pm__alg_open_lists(q, a, b) : pm__alg_open_bytes(q, a, b);
 }
 
-/* Whether a pair is sifted without a frame. */
-static PM__INLINE bool pm__alg_sifts_leaves(const pm__alg *q, const pm_place *a, const pm_place *b) {
-    if (q->op != PM__ALG_MEET && q->op != PM__ALG_SUB) return false;
-    return pm__place_in_line(a) && pm__place_in_line(b) && pm__alg_is_leaf(a) && pm__alg_is_leaf(b) &&
-           pm__alg_abreast(a, b);
+/* Answers a pair of lines abreast without children, of meet or subtract. `own`: A's node, if it may be edited in place.
+   */
+static pm__alg_step pm__alg_visit_leaves(pm__alg *q, const pm_place *a, const pm_place *b, pm__ref own,
+                                         pm__alg_answer *out) {
+    const pm__alg_frame *up = q->top && q->top->sieve ? q->top : NULL;
+    pm__alg_outlet to = {NULL, 0, up != NULL, up && a->depth && a->node == up->sieve->a.node};
+    return pm__alg_sift_leaves(q, a, b, own, &to, out) ? PM__ALG_DONE : PM__ALG_FAILED;
 }
 
 /* Answers a pair at once, or opens a frame for it. */
@@ -69,7 +75,11 @@ static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place
     if (pm__alg_plain(q, &a, some_a, &b, some_b, out)) return PM__ALG_DONE;
     pm__alg_look(&a);
     pm__alg_look(&b);
-    if (pm__alg_parts(q, &a, &b, out)) return PM__ALG_DONE;
+    pm__alg_ahead_of ahead = pm__alg_compare_ahead(&a, &b);
+    if (ahead == PM__ALG_APART && !pm__alg_unites(q->op)) {
+        out->alg = q->op == PM__ALG_SUB ? PM_ALG_LEFT : PM_ALG_NONE;
+        return PM__ALG_DONE;
+    }
     bool own_a = !pm__ref_is_unique(a.node), own_b = !pm__ref_is_unique(b.node);
     bool shared_a = own_a || (q->top && q->top->shared_a), shared_b = own_b || (q->top && q->top->shared_b);
     bool remember = shared_a && shared_b && (own_a || own_b) && q->top;
@@ -88,13 +98,11 @@ static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place
             pm__ref_retain(out->ref);
             return PM__ALG_DONE;
         }
-    } else if (pm__alg_sifts_leaves(q, &a, &b)) {
-        const pm__alg_frame *up = q->top && q->top->sieve ? q->top : NULL;
-        pm__alg_outlet to = {NULL, 0, up != NULL, up && a.depth && a.node == up->sieve->a.node};
-        pm__ref own = mine && !own_a && a.depth == 0 ? a.node : 0;
-        return pm__alg_sift_leaves(q, &a, &b, own, &to, out) ? PM__ALG_DONE : PM__ALG_FAILED;
+    } else if (ahead == PM__ALG_ABREAST && (q->op == PM__ALG_MEET || q->op == PM__ALG_SUB) && pm__alg_is_leaf(&a) &&
+               pm__alg_is_leaf(&b)) {
+        return pm__alg_visit_leaves(q, &a, &b, mine && !own_a && a.depth == 0 ? a.node : 0, out);
     }
-    if (!pm__alg_open(q, &a, &b)) return PM__ALG_FAILED;
+    if (!pm__alg_open(q, &a, &b, ahead)) return PM__ALG_FAILED;
     pm__alg_frame *f = q->top;
     bool line_a = pm__place_in_line(&a);
     f->mine = mine && !own_a && (f->sieve || f->weave || f->bytes != line_a);
