@@ -7350,10 +7350,10 @@ static void pm__alg_condense(pm__alg_final *t, size_t plen) {
 /* Pairs as lines that are sifted: meet and subtract of two lines that have the same bytes of prefix ahead of them, or
    none. Whatever comes of it is made of A's entries, so all that is to be worked out is which of them stay, as bits.
 
-   Each side is a row: consecutive entries of a line, less the bytes that are behind the place. A hash of 16 bits is made
-   of each suffix; for each value of A, those of B with its hash are found at once, by their numbers, and then looked at.
-   A child at suffix s, on either side, meets the other row's entries that go on from s, or the child there: a pair,
-   which is answered later. What a pair keeps of a run of A's own entries is answered as bits, too (PM__ALG_PICK), so
+   Each side is a row: consecutive entries of a line, less the bytes that are behind the place. A hash of 16 bits is
+   made of each suffix; for each value of A, those of B with its hash are found at once, by their numbers, and then
+   looked at. A child at suffix s, on either side, meets the other row's entries that go on from s, or the child there:
+   a pair, which is answered later. What a pair keeps of a run of A's own entries is answered as bits, too (PM__ALG_PICK), so
    most results are known without a list having been written.
 
    Lines that lead nowhere are most of a trie: they are sifted without a frame. A result of few entries of A, as they
@@ -8438,7 +8438,9 @@ static void pm__alg_weave_only_a(pm__alg_shuttle *g) {
     pm__alg_weave *w = g->w;
     unsigned i = g->i++;
     bool child = pm__alg_row_is_child(&w->row[0], i);
-    if (child && !pm__alg_row_child(&w->row[0], i) && pm__alg_row_beside(&w->row[1], g->kb, g->j, &w->row[0], i, g->ka[i])) return;
+    if (child && !pm__alg_row_child(&w->row[0], i) &&
+        pm__alg_row_beside(&w->row[1], g->kb, g->j, &w->row[0], i, g->ka[i]))
+        return;
     pm__alg_stay_a(w, i, i + 1);
     if (child) g->f->same_b = false;
 }
@@ -8447,7 +8449,9 @@ static void pm__alg_weave_only_b(pm__alg_shuttle *g) {
     pm__alg_weave *w = g->w;
     unsigned j = g->j++;
     bool child = pm__alg_row_is_child(&w->row[1], j);
-    if (child && !pm__alg_row_child(&w->row[1], j) && pm__alg_row_beside(&w->row[0], g->ka, g->i, &w->row[1], j, g->kb[j])) return;
+    if (child && !pm__alg_row_child(&w->row[1], j) &&
+        pm__alg_row_beside(&w->row[0], g->ka, g->i, &w->row[1], j, g->kb[j]))
+        return;
     pm__alg_stay_b(w, j, j + 1);
     if (child) g->f->same_a = false;
 }
@@ -9327,7 +9331,9 @@ static bool pm__alg_word_vals(pm__alg *q, pm__alg_frame *f, unsigned w, uint64_t
     if (vb & ~va) *(keep_b ? &f->same_a : &f->same_b) = false;
     f->vm.w[w] = (va & vb) | (keep_a ? va : 0) | (keep_b ? vb : 0);
     uint64_t gone = 0, both = va & vb, drops = pm__alg_cancels(op) ? both : 0, look = f->vm.w[w];
-    if ((q->idempotent || op == PM__ALG_RESTRICT) && (pm__alg_word_same(a, va, b, vb, *out) || op == PM__ALG_RESTRICT)) {
+    bool plain = op == PM__ALG_RESTRICT;
+    if (plain || q->idempotent) plain |= pm__alg_word_same(a, va, b, vb, *out);
+    if (plain) {
         pm__alg_word_plain(q, f, w, va, vb, a, b, out);
         look = 0;
     }
@@ -9741,7 +9747,7 @@ static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place
     pm__alg_frame *f = q->top;
     bool line_a = pm__place_in_line(&a);
     f->mine = mine && !own_a && (f->sieve || f->weave || f->bytes != line_a);
-    bool whole = f->sieve || f->weave || f->bytes || f->plen == pm__place_line(&a)->plen; /* all of A's prefix is the list's */
+    bool whole = f->sieve || f->weave || f->bytes || f->plen == pm__place_line(&a)->plen; /* the list has A's prefix */
     f->own = f->mine && a.depth == 0 && whole ? a.node : 0;
     f->shared_a = shared_a;
     f->shared_b = shared_b;

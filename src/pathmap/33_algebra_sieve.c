@@ -1,10 +1,10 @@
 /* Pairs as lines that are sifted: meet and subtract of two lines that have the same bytes of prefix ahead of them, or
    none. Whatever comes of it is made of A's entries, so all that is to be worked out is which of them stay, as bits.
 
-   Each side is a row: consecutive entries of a line, less the bytes that are behind the place. A hash of 16 bits is made
-   of each suffix; for each value of A, those of B with its hash are found at once, by their numbers, and then looked at.
-   A child at suffix s, on either side, meets the other row's entries that go on from s, or the child there: a pair,
-   which is answered later. What a pair keeps of a run of A's own entries is answered as bits, too (PM__ALG_PICK), so
+   Each side is a row: consecutive entries of a line, less the bytes that are behind the place. A hash of 16 bits is
+   made of each suffix; for each value of A, those of B with its hash are found at once, by their numbers, and then
+   looked at. A child at suffix s, on either side, meets the other row's entries that go on from s, or the child there:
+   a pair, which is answered later. What a pair keeps of a run of A's own entries is answered as bits, too (PM__ALG_PICK), so
    most results are known without a list having been written.
 
    Lines that lead nowhere are most of a trie: they are sifted without a frame. A result of few entries of A, as they

@@ -131,7 +131,9 @@ static void pm__alg_weave_only_a(pm__alg_shuttle *g) {
     pm__alg_weave *w = g->w;
     unsigned i = g->i++;
     bool child = pm__alg_row_is_child(&w->row[0], i);
-    if (child && !pm__alg_row_child(&w->row[0], i) && pm__alg_row_beside(&w->row[1], g->kb, g->j, &w->row[0], i, g->ka[i])) return;
+    if (child && !pm__alg_row_child(&w->row[0], i) &&
+        pm__alg_row_beside(&w->row[1], g->kb, g->j, &w->row[0], i, g->ka[i]))
+        return;
     pm__alg_stay_a(w, i, i + 1);
     if (child) g->f->same_b = false;
 }
@@ -140,7 +142,9 @@ static void pm__alg_weave_only_b(pm__alg_shuttle *g) {
     pm__alg_weave *w = g->w;
     unsigned j = g->j++;
     bool child = pm__alg_row_is_child(&w->row[1], j);
-    if (child && !pm__alg_row_child(&w->row[1], j) && pm__alg_row_beside(&w->row[0], g->ka, g->i, &w->row[1], j, g->kb[j])) return;
+    if (child && !pm__alg_row_child(&w->row[1], j) &&
+        pm__alg_row_beside(&w->row[0], g->ka, g->i, &w->row[1], j, g->kb[j]))
+        return;
     pm__alg_stay_b(w, j, j + 1);
     if (child) g->f->same_a = false;
 }

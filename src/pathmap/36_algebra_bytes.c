@@ -104,7 +104,9 @@ static bool pm__alg_word_vals(pm__alg *q, pm__alg_frame *f, unsigned w, uint64_t
     if (vb & ~va) *(keep_b ? &f->same_a : &f->same_b) = false;
     f->vm.w[w] = (va & vb) | (keep_a ? va : 0) | (keep_b ? vb : 0);
     uint64_t gone = 0, both = va & vb, drops = pm__alg_cancels(op) ? both : 0, look = f->vm.w[w];
-    if ((q->idempotent || op == PM__ALG_RESTRICT) && (pm__alg_word_same(a, va, b, vb, *out) || op == PM__ALG_RESTRICT)) {
+    bool plain = op == PM__ALG_RESTRICT;
+    if (plain || q->idempotent) plain |= pm__alg_word_same(a, va, b, vb, *out);
+    if (plain) {
         pm__alg_word_plain(q, f, w, va, vb, a, b, out);
         look = 0;
     }

@@ -106,7 +106,7 @@ static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place
     pm__alg_frame *f = q->top;
     bool line_a = pm__place_in_line(&a);
     f->mine = mine && !own_a && (f->sieve || f->weave || f->bytes != line_a);
-    bool whole = f->sieve || f->weave || f->bytes || f->plen == pm__place_line(&a)->plen; /* all of A's prefix is the list's */
+    bool whole = f->sieve || f->weave || f->bytes || f->plen == pm__place_line(&a)->plen; /* the list has A's prefix */
     f->own = f->mine && a.depth == 0 && whole ? a.node : 0;
     f->shared_a = shared_a;
     f->shared_b = shared_b;
