@@ -102,6 +102,14 @@ static PM__INLINE bool pm__pile_put(pm__pile *p, const void *from, size_t n) {
     return true;
 }
 
+/* Puts a piece of a key at the end of the path. False: no memory. */
+static PM__INLINE bool pm__fold_append(pm__pile *path, const uint8_t *s, size_t n) {
+    if (!pm__pile_room(path, n)) return false;
+    if (n) pm__copy_short(path->data + path->used, s, n);
+    path->used += n;
+    return true;
+}
+
 /* ---- from stop to stop --------------------------------------------------------------------------------------- */
 
 /* The root of a node. */
@@ -169,7 +177,7 @@ static bool pm__fold_line_segment(pm__fold *w, const pm__fold_spot *s, unsigned 
         if (x->n == e) t.node = 0;
         *next = s->hi;
         *out = t;
-        return pm__pile_put(&w->path, heap + s->pre, (size_t)x->plen - s->pre);
+        return pm__fold_append(&w->path, heap + s->pre, (size_t)x->plen - s->pre);
     }
     unsigned off = pm__line_off(x, i), j = pm__fold_group(x, i, s->hi, d, off), len = pm__line_suffix(x, i), m = len;
     if (j - i > 1) { /* sorted: what the first and the last have in common, all have */
@@ -177,9 +185,9 @@ static bool pm__fold_line_segment(pm__fold *w, const pm__fold_spot *s, unsigned 
         m = 1 + (unsigned)pm__lcp(heap + off, heap + pm__line_off(x, j - 1), max - 1);
     }
     *next = j;
-    if (d == 0 && !pm__pile_put(&w->path, &x->body[i], 1)) return false;
+    if (d == 0 && !pm__fold_append(&w->path, &x->body[i], 1)) return false;
     size_t from = d ? d - 1 : 0;
-    if (!pm__pile_put(&w->path, heap + off + from, m - 1 - from)) return false;
+    if (!pm__fold_append(&w->path, heap + off + from, m - 1 - from)) return false;
     const pm_val *val = NULL;
     if (len == m && !pm__line_is_child(x, i)) val = pm__line_val(x, i++);
     if (i == j) {
@@ -211,7 +219,7 @@ static bool pm__fold_segment(pm__fold *w, const pm__fold_spot *s, unsigned *next
     bool child = pm__byte_has_child(x, b);
     *out = pm__fold_root(child ? *pm__byte_child(x, b) : 0, pm__byte_has_val(x, b) ? pm__byte_val(x, b) : NULL);
     if (child && pm__byte_is_wide(x) && !pm__count_is_one(&pm__byte_block(x, b >> 4)->rc)) out->shared = true;
-    return pm__pile_put(&w->path, &b, 1);
+    return pm__fold_append(&w->path, &b, 1);
 }
 
 /* ---- results ------------------------------------------------------------------------------------------------- */
@@ -247,7 +255,8 @@ static int pm__fold_ask(pm__fold *w, const pm_mask *mask, unsigned n, const pm_v
     int s = w->f.at(w->f.ctx, &here, out);
     pm__fold_drop(w, &w->results, first);
     if (s != PM_OK) return s;
-    if (n) memcpy(kids, out, w->f.size);
+    if (n && w->f.size == 8) pm__store64(kids, pm__load64(out)); /* most are a word */
+    else if (n) memcpy(kids, out, w->f.size);
     w->results.used++;
     return PM_OK;
 }
@@ -313,6 +322,108 @@ static int pm__fold_recall(pm__fold *w, const pm__fold_known *k, uint64_t key, c
     return pm__fold_finish(w, 0, 0, &mask, n, val, len, low);
 }
 
+/* A stop inside a line, below which entries are being gone through. */
+typedef struct pm__fold_open {
+    pm_mask mask;
+    const pm_val *val;
+    unsigned n, d; /* children so far; bytes of suffix to the stop */
+} pm__fold_open;
+
+static PM__INLINE void pm__fold_open_stop(pm__fold_open *o, const pm_val *val, unsigned d) {
+    memset(&o->mask, 0, sizeof o->mask);
+    o->val = val;
+    o->n = 0;
+    o->d = d;
+}
+
+/* True if only values lie below a spot, and all that leads to them is to be seen in its node. */
+static PM__INLINE bool pm__fold_is_flat(const pm__fold_spot *s) {
+    if (pm__ref_kind(s->node) != PM__LINE) return ((const pm__byte *)pm__ref_ptr(s->node))->nc == 0;
+    const pm__line *x = (const pm__line *)pm__ref_ptr(s->node);
+    return s->pre >= x->plen && !(x->cmask & pm__low_bits(s->hi) & ~pm__low_bits(s->lo));
+}
+
+/* Ends a stop without children, for whose result there is room. */
+static PM__INLINE int pm__fold_leaf_end(pm__fold *w, const pm_val *val, size_t len, size_t low) {
+    static const pm_mask none = {{0, 0, 0, 0}};
+    if (w->step) return pm__fold_finish(w, 0, 0, &none, 0, val, len, low);
+    void *out = pm__pile_at(&w->results, w->results.used);
+    const uint8_t *path = w->path.data;
+    pm_fold_at here = {&none, 0, out, w->add_val ? NULL : val, NULL, 0, path + low, len - low};
+    if (!w->cached) here.path = path, here.len = len;
+    int s = w->f.at(w->f.ctx, &here, out);
+    if (s != PM_OK) return s;
+    if (w->add_val) w->add_val(w->f.ctx, *val, out);
+    w->results.used++;
+    return PM_OK;
+}
+
+/* The values of a byte node without children. */
+static int pm__fold_flat_bytes(pm__fold *w, const pm__fold_spot *s, uint64_t key, size_t low) {
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(s->node);
+    size_t len = w->path.used;
+    pm_mask mask = pm__byte_mask(x);
+    if (!pm__pile_room(&w->path, 1) || !pm__pile_room(&w->results, x->nv + 1u)) return PM_NOMEM;
+    for (int c = pm__mask_next(&mask, 0); c >= 0; c = pm__mask_next(&mask, c + 1)) {
+        w->path.data[len] = (uint8_t)c;
+        int st = pm__fold_leaf_end(w, pm__byte_val(x, (uint8_t)c), len + 1, len + 1);
+        if (st != PM_OK) return st;
+    }
+    return pm__fold_finish(w, s->node, key, &mask, x->nv, s->val, len, low);
+}
+
+/* How many bytes of suffix entry i has in common with the next one, which begins `l` bytes after its own `h`. */
+static PM__INLINE unsigned pm__fold_common(const pm__line *x, unsigned i, const uint8_t *h, unsigned l) {
+    unsigned next = pm__line_lens(x)[i + 1], min = l < next ? l : next;
+    if (x->body[i] != x->body[i + 1]) return 0;
+    if (min > 8) return 1 + (unsigned)pm__lcp(h, h + l, min);
+    uint64_t differ = pm__load64le(h) ^ pm__load64le(h + l);
+    unsigned same = differ ? pm__ctz64(differ) / 8 : 8;
+    return 1 + (same < min ? same : min);
+}
+
+/* The values of a line, from a stop in it on. They are sorted, so what neighbours have in common tells where the stops
+   between them are: those above the next entry stay open, the others end. */
+static int pm__fold_flat_line(pm__fold *w, const pm__fold_spot *s, uint64_t key, size_t low) {
+    pm__fold_open open[PM__LINE_ENTRIES + 1];
+    const pm__line *x = (const pm__line *)pm__ref_ptr(s->node);
+    const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, s->lo);
+    size_t len = w->path.used, base = len - s->d; /* where suffixes begin in the path */
+    unsigned have = s->d, hi = s->hi;
+    pm__fold_open *top = open;
+    pm__fold_open_stop(top, s->val, s->d);
+    if (!pm__pile_room(&w->path, PM__SUFFIX_MAX) || !pm__pile_room(&w->results, hi - s->lo + 1u)) return PM_NOMEM;
+    uint8_t *suffix = w->path.data + base;
+    for (unsigned i = s->lo; i < hi; i++) {
+        unsigned l = lens[i], common = i + 1 < hi ? pm__fold_common(x, i, h, l) : s->d;
+        const pm_val *val = pm__line_val(x, i);
+        if (!have) suffix[0] = x->body[i], have = 1;
+        pm__copy_short(suffix + have, h + have - 1, l + 1 - have);
+        h += l;
+        have = common;
+        if (common == l + 1) {
+            pm__fold_open_stop(++top, val, common); /* the next entries go on from here */
+            continue;
+        }
+        if (common > top->d) pm__fold_open_stop(++top, NULL, common);
+        int st = pm__fold_leaf_end(w, val, base + l + 1, base + top->d + 1);
+        if (st != PM_OK) return st;
+        pm_mask_set(&top->mask, suffix[top->d]);
+        top->n++;
+        while (top->d > common) { /* ends; what it hangs from is the stop above it, or one that begins here */
+            pm__fold_open o = *top;
+            unsigned d = top[-1].d > common ? top[-1].d : common;
+            st = pm__fold_finish(w, 0, 0, &o.mask, o.n, o.val, base + o.d, base + d + 1);
+            if (st != PM_OK) return st;
+            if (top[-1].d < common) pm__fold_open_stop(top, NULL, common);
+            else top--;
+            pm_mask_set(&top->mask, suffix[top->d]);
+            top->n++;
+        }
+    }
+    return pm__fold_finish(w, s->node, key, &top->mask, top->n, s->val, len, low);
+}
+
 /* Comes to a spot, `low` bytes of path being above the run that led there: goes on to the next stop, and ends that or
    opens a frame for it. */
 static int pm__fold_arrive(pm__fold *w, pm__fold_spot s, size_t low) {
@@ -326,9 +437,13 @@ static int pm__fold_arrive(pm__fold *w, pm__fold_spot s, size_t low) {
         s = t;
     }
     if (!s.node) return pm__fold_finish(w, 0, 0, &none, 0, s.val, w->path.used, low);
-    pm__fold_frame f = {s, none, w->path.used, low, pm__fold_key(w, &s), s.lo, 0};
-    const uint64_t *known = f.key ? pm__memo_get(&w->memo, s.node, f.key) : NULL;
-    if (known) return pm__fold_recall(w, (const pm__fold_known *)pm__pile_at(&w->known, *known), f.key, s.val, low);
+    uint64_t key = pm__fold_key(w, &s);
+    const uint64_t *known = key ? pm__memo_get(&w->memo, s.node, key) : NULL;
+    if (known) return pm__fold_recall(w, (const pm__fold_known *)pm__pile_at(&w->known, *known), key, s.val, low);
+    if (pm__fold_is_flat(&s))
+        return pm__ref_kind(s.node) == PM__LINE ? pm__fold_flat_line(w, &s, key, low)
+                                                : pm__fold_flat_bytes(w, &s, key, low);
+    pm__fold_frame f = {s, none, w->path.used, low, key, s.lo, 0};
     if (pm__fold_is_root(&s)) pm__tally_prefetch(s.node);
     return pm__pile_put(&w->frames, &f, 1) ? PM_OK : PM_NOMEM;
 }
@@ -365,7 +480,7 @@ static int pm__fold_pick(pm__fold *w, pm__fold_frame *f, const pm_val *val, uint
     void *made = pm__pile_at(out, out->used);
     pm_fold_at here = {&none, 0, made, w->add_val ? NULL : val, NULL, 0, rest, n};
     if (!w->cached) {
-        if (!pm__pile_put(&w->path, &first, 1) || !pm__pile_put(&w->path, rest, n)) return PM_NOMEM;
+        if (!pm__fold_append(&w->path, &first, 1) || !pm__fold_append(&w->path, rest, n)) return PM_NOMEM;
         here.path = w->path.data, here.len = w->path.used;
     }
     int s = w->f.at(w->f.ctx, &here, made);
