@@ -7414,6 +7414,22 @@ static PM__INLINE void pm__alg_row_fill(pm__alg_row *r, const pm_place *p) {
     }
 }
 
+/* Fills the row of a line that has a twin, whose row is filled. */
+static PM__INLINE void pm__alg_row_fill_twin(pm__alg_row *r, const pm_place *p, const pm__alg_row *twin) {
+    (void)pm__alg_row_begin(r, p);
+    memcpy(r->off, twin->off, sizeof r->off);
+}
+
+/* Whether two places abreast are whole lines of the same suffixes, of which the same are children: most are that a
+   clone has written to. */
+static PM__INLINE bool pm__alg_are_twins(const pm_place *a, const pm_place *b) {
+    const pm__line *x = pm__place_line(a), *y = pm__place_line(b);
+    if ((a->depth | b->depth) != 0 || x->n != y->n || x->cmask != y->cmask || x->flags != y->flags) return false;
+    size_t n = x->n;
+    return x->plen == y->plen && memcmp(x->body, y->body, 2 * n) == 0 &&
+           memcmp(x->body + 2 * n, y->body + 2 * n, pm__line_off(x, x->n)) == 0;
+}
+
 static PM__INLINE pm_val pm__alg_row_val(const pm__alg_row *r, unsigned i) {
     return r->val[-(ptrdiff_t)(i & r->each)];
 }
@@ -7692,6 +7708,25 @@ static void pm__alg_sift_children(pm__alg_sift *g) {
     }
 }
 
+/* Sifts A by its twin: entry i of one is entry i of the other. */
+static PM__NOINLINE void pm__alg_sift_twin(pm__alg_sift *g) {
+    const pm__alg_row *a = &g->s->a;
+    uint32_t differ = 0;
+    bool meet = g->q->op == PM__ALG_MEET && g->q->idempotent;
+    for (uint32_t m = a->kids; m; m &= m - 1) {
+        unsigned i = pm__ctz32(m);
+        uint32_t bit = m & (0 - m);
+        if (meet && pm__alg_row_child(a, i) == pm__alg_row_child(&g->b, i)) g->s->keep |= bit;
+        else pm__alg_sift_runs(g, bit, bit, pm__alg_row_len(a, i));
+    }
+    g->both = pm__alg_row_values(a);
+    for (unsigned i = 0; i < a->n; i++) {
+        g->with[i] = (uint8_t)i;
+        differ |= (uint32_t)(pm__alg_row_val(a, i) != pm__alg_row_val(&g->b, i)) << i;
+    }
+    g->slow = g->q->idempotent ? differ & g->both : g->both;
+}
+
 /* Combines values by the hooks. False: a hook is wrong. */
 static PM__NOINLINE bool pm__alg_sift_combine(pm__alg_sift *g) {
     pm__alg_sieve *s = g->s;
@@ -7715,17 +7750,26 @@ static PM__NOINLINE bool pm__alg_sift_combine(pm__alg_sift *g) {
 /* Sifts A by B. Pairs go to the frame, if there is one. False: a hook is wrong. */
 static PM__INLINE bool pm__alg_sift_rows(pm__alg_sift *g, const pm_place *pa, const pm_place *pb) {
     pm__alg_sieve *s = g->s;
-    pm__alg_hashes h;
-    pm__alg_index in_b;
-    pm__alg_row_fill_hashed(&g->b, pb, &h);
-    pm__alg_index_make(&in_b, &h);
-    g->maybe = pm__alg_row_fill_found(&s->a, pa, &in_b, pm__low_bits(g->b.n) & ~g->b.kids, g->some);
     s->keep = s->over = s->fresh = 0;
     g->met_a = g->met_b = 0;
     g->same_a = g->same_b = true;
-    if (g->f) pm__alg_sift_children(g);
-    uint32_t va = pm__alg_row_values(&s->a) & ~g->met_a, vb = pm__alg_row_values(&g->b) & ~g->met_b;
-    pm__alg_sift_values(g, va, vb);
+    uint32_t va, vb;
+    if (pm__alg_are_twins(pa, pb)) {
+        pm__alg_row_fill(&s->a, pa);
+        pm__alg_row_fill_twin(&g->b, pb, &s->a);
+        pm__alg_sift_twin(g);
+        va = vb = g->both;
+    } else {
+        pm__alg_hashes h;
+        pm__alg_index in_b;
+        pm__alg_row_fill_hashed(&g->b, pb, &h);
+        pm__alg_index_make(&in_b, &h);
+        g->maybe = pm__alg_row_fill_found(&s->a, pa, &in_b, pm__low_bits(g->b.n) & ~g->b.kids, g->some);
+        if (g->f) pm__alg_sift_children(g);
+        va = pm__alg_row_values(&s->a) & ~g->met_a;
+        vb = pm__alg_row_values(&g->b) & ~g->met_b;
+        pm__alg_sift_values(g, va, vb);
+    }
     bool only_a = va != g->both, only_b = pm__popcount32(vb) != pm__popcount32(g->both);
     if (only_b) g->same_b = false;
     if (g->q->op == PM__ALG_MEET) {
@@ -8542,6 +8586,26 @@ static void pm__alg_weave_rows(pm__alg_shuttle *g) {
     while (g->j < w->row[1].n) pm__alg_weave_only_b(g);
 }
 
+/* Merges twins. */
+static void pm__alg_weave_twins(pm__alg_shuttle *g) {
+    pm__alg_weave *w = g->w;
+    const pm__alg_row *a = &w->row[0], *b = &w->row[1];
+    bool join = g->q->op == PM__ALG_JOIN && g->q->idempotent;
+    g->i = g->j = g->met_a = g->met_b = 0;
+    g->gone = 0;
+    g->both_a = g->both_b = pm__alg_row_values(a);
+    w->n = g->f->npairs = 0;
+    while (g->i < a->n) {
+        unsigned i = g->i;
+        if (!pm__alg_row_is_child(a, i) || (join && pm__alg_row_child(a, i) == pm__alg_row_child(b, i))) {
+            pm__alg_stay_a(w, i, i + 1);
+            g->i = g->j = i + 1;
+        } else {
+            pm__alg_weave_runs(g, i + 1, i + 1, pm__alg_row_len(a, i));
+        }
+    }
+}
+
 /* Looks at the values that are in both rows. False if entries were taken to be equal which are not. *slow: the entries
    of A whose values are not the same, or may not be taken for that. */
 static bool pm__alg_weave_same(const pm__alg_shuttle *g, uint32_t *slow) {
@@ -8549,7 +8613,7 @@ static bool pm__alg_weave_same(const pm__alg_shuttle *g, uint32_t *slow) {
     uint32_t differ = g->q->idempotent ? 0 : g->both_a;
     for (uint32_t m = g->both_a, k = g->both_b; m; m &= m - 1, k &= k - 1) {
         unsigned i = pm__ctz32(m), j = pm__ctz32(k);
-        if ((g->ka[i] & 8) && !g->careful && pm__alg_row_compare(a, i, b, j) != 0) return false;
+        if (!g->careful && (g->ka[i] & 8) && pm__alg_row_compare(a, i, b, j) != 0) return false;
         differ |= (uint32_t)(pm__alg_row_val(a, i) != pm__alg_row_val(b, j)) << i;
     }
     *slow = differ;
@@ -8769,14 +8833,20 @@ static PM__NOINLINE bool pm__alg_open_weave(pm__alg *q, const pm_place *a, const
     g.f = f;
     g.w = f->weave;
     g.w->over = g.w->fresh = 0;
-    g.careful = q->careful > 0;
-    if (g.careful) q->careful--;
     pm__alg_row_fill(&g.w->row[0], a);
-    pm__alg_row_fill(&g.w->row[1], b);
-    pm__alg_row_keys(&g.w->row[0], g.ka);
-    pm__alg_row_keys(&g.w->row[1], g.kb);
+    if (pm__alg_are_twins(a, b)) {
+        g.careful = true;
+        pm__alg_row_fill_twin(&g.w->row[1], b, &g.w->row[0]);
+        pm__alg_weave_twins(&g);
+    } else {
+        g.careful = q->careful > 0;
+        if (g.careful) q->careful--;
+        pm__alg_row_fill(&g.w->row[1], b);
+        pm__alg_row_keys(&g.w->row[0], g.ka);
+        pm__alg_row_keys(&g.w->row[1], g.kb);
+        pm__alg_weave_rows(&g);
+    }
     uint32_t slow = 0;
-    pm__alg_weave_rows(&g);
     if (!pm__alg_weave_same(&g, &slow)) {
         g.careful = true;
         q->careful = PM__ALG_CAREFUL;
@@ -9700,6 +9770,14 @@ static bool pm__alg_open(pm__alg *q, const pm_place *a, const pm_place *b, pm__a
     return line_a || q->op == PM__ALG_MEET ? pm__alg_open_lists(q, a, b) : pm__alg_open_bytes(q, a, b);
 }
 
+/* Whether two lines abreast lead nowhere and hold the same, word by word. */
+static PM__INLINE bool pm__alg_leaves_equal(const pm_place *a, const pm_place *b) {
+    const pm__line *x = pm__place_line(a), *y = pm__place_line(b);
+    if (x->cmask || x->n != y->n || !pm__alg_are_twins(a, b)) return false;
+    unsigned n = pm__line_pay_count(x);
+    return !n || memcmp(pm__line_pay_at(x, n - 1), pm__line_pay_at(y, n - 1), 8u * n) == 0;
+}
+
 /* Answers a pair of lines abreast without children, of meet or subtract. `own`: A's node, if it may be edited in place.
    */
 static pm__alg_step pm__alg_visit_leaves(pm__alg *q, const pm_place *a, const pm_place *b, pm__ref own,
@@ -9719,6 +9797,10 @@ static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place
     pm__alg_ahead_of ahead = pm__alg_compare_ahead(&a, &b);
     if (ahead == PM__ALG_APART && !pm__alg_unites(q->op)) {
         out->alg = q->op == PM__ALG_SUB ? PM_ALG_LEFT : PM_ALG_NONE;
+        return PM__ALG_DONE;
+    }
+    if (ahead == PM__ALG_ABREAST && q->idempotent && q->op != PM__ALG_RESTRICT && pm__alg_leaves_equal(&a, &b)) {
+        out->alg = pm__alg_cancels(q->op) ? PM_ALG_NONE : PM_ALG_BOTH;
         return PM__ALG_DONE;
     }
     bool own_a = !pm__ref_is_unique(a.node), own_b = !pm__ref_is_unique(b.node);

@@ -66,6 +66,22 @@ static PM__INLINE void pm__alg_row_fill(pm__alg_row *r, const pm_place *p) {
     }
 }
 
+/* Fills the row of a line that has a twin, whose row is filled. */
+static PM__INLINE void pm__alg_row_fill_twin(pm__alg_row *r, const pm_place *p, const pm__alg_row *twin) {
+    (void)pm__alg_row_begin(r, p);
+    memcpy(r->off, twin->off, sizeof r->off);
+}
+
+/* Whether two places abreast are whole lines of the same suffixes, of which the same are children: most are that a
+   clone has written to. */
+static PM__INLINE bool pm__alg_are_twins(const pm_place *a, const pm_place *b) {
+    const pm__line *x = pm__place_line(a), *y = pm__place_line(b);
+    if ((a->depth | b->depth) != 0 || x->n != y->n || x->cmask != y->cmask || x->flags != y->flags) return false;
+    size_t n = x->n;
+    return x->plen == y->plen && memcmp(x->body, y->body, 2 * n) == 0 &&
+           memcmp(x->body + 2 * n, y->body + 2 * n, pm__line_off(x, x->n)) == 0;
+}
+
 static PM__INLINE pm_val pm__alg_row_val(const pm__alg_row *r, unsigned i) {
     return r->val[-(ptrdiff_t)(i & r->each)];
 }
@@ -344,6 +360,25 @@ static void pm__alg_sift_children(pm__alg_sift *g) {
     }
 }
 
+/* Sifts A by its twin: entry i of one is entry i of the other. */
+static PM__NOINLINE void pm__alg_sift_twin(pm__alg_sift *g) {
+    const pm__alg_row *a = &g->s->a;
+    uint32_t differ = 0;
+    bool meet = g->q->op == PM__ALG_MEET && g->q->idempotent;
+    for (uint32_t m = a->kids; m; m &= m - 1) {
+        unsigned i = pm__ctz32(m);
+        uint32_t bit = m & (0 - m);
+        if (meet && pm__alg_row_child(a, i) == pm__alg_row_child(&g->b, i)) g->s->keep |= bit;
+        else pm__alg_sift_runs(g, bit, bit, pm__alg_row_len(a, i));
+    }
+    g->both = pm__alg_row_values(a);
+    for (unsigned i = 0; i < a->n; i++) {
+        g->with[i] = (uint8_t)i;
+        differ |= (uint32_t)(pm__alg_row_val(a, i) != pm__alg_row_val(&g->b, i)) << i;
+    }
+    g->slow = g->q->idempotent ? differ & g->both : g->both;
+}
+
 /* Combines values by the hooks. False: a hook is wrong. */
 static PM__NOINLINE bool pm__alg_sift_combine(pm__alg_sift *g) {
     pm__alg_sieve *s = g->s;
@@ -367,17 +402,26 @@ static PM__NOINLINE bool pm__alg_sift_combine(pm__alg_sift *g) {
 /* Sifts A by B. Pairs go to the frame, if there is one. False: a hook is wrong. */
 static PM__INLINE bool pm__alg_sift_rows(pm__alg_sift *g, const pm_place *pa, const pm_place *pb) {
     pm__alg_sieve *s = g->s;
-    pm__alg_hashes h;
-    pm__alg_index in_b;
-    pm__alg_row_fill_hashed(&g->b, pb, &h);
-    pm__alg_index_make(&in_b, &h);
-    g->maybe = pm__alg_row_fill_found(&s->a, pa, &in_b, pm__low_bits(g->b.n) & ~g->b.kids, g->some);
     s->keep = s->over = s->fresh = 0;
     g->met_a = g->met_b = 0;
     g->same_a = g->same_b = true;
-    if (g->f) pm__alg_sift_children(g);
-    uint32_t va = pm__alg_row_values(&s->a) & ~g->met_a, vb = pm__alg_row_values(&g->b) & ~g->met_b;
-    pm__alg_sift_values(g, va, vb);
+    uint32_t va, vb;
+    if (pm__alg_are_twins(pa, pb)) {
+        pm__alg_row_fill(&s->a, pa);
+        pm__alg_row_fill_twin(&g->b, pb, &s->a);
+        pm__alg_sift_twin(g);
+        va = vb = g->both;
+    } else {
+        pm__alg_hashes h;
+        pm__alg_index in_b;
+        pm__alg_row_fill_hashed(&g->b, pb, &h);
+        pm__alg_index_make(&in_b, &h);
+        g->maybe = pm__alg_row_fill_found(&s->a, pa, &in_b, pm__low_bits(g->b.n) & ~g->b.kids, g->some);
+        if (g->f) pm__alg_sift_children(g);
+        va = pm__alg_row_values(&s->a) & ~g->met_a;
+        vb = pm__alg_row_values(&g->b) & ~g->met_b;
+        pm__alg_sift_values(g, va, vb);
+    }
     bool only_a = va != g->both, only_b = pm__popcount32(vb) != pm__popcount32(g->both);
     if (only_b) g->same_b = false;
     if (g->q->op == PM__ALG_MEET) {

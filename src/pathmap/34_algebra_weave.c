@@ -235,6 +235,26 @@ static void pm__alg_weave_rows(pm__alg_shuttle *g) {
     while (g->j < w->row[1].n) pm__alg_weave_only_b(g);
 }
 
+/* Merges twins. */
+static void pm__alg_weave_twins(pm__alg_shuttle *g) {
+    pm__alg_weave *w = g->w;
+    const pm__alg_row *a = &w->row[0], *b = &w->row[1];
+    bool join = g->q->op == PM__ALG_JOIN && g->q->idempotent;
+    g->i = g->j = g->met_a = g->met_b = 0;
+    g->gone = 0;
+    g->both_a = g->both_b = pm__alg_row_values(a);
+    w->n = g->f->npairs = 0;
+    while (g->i < a->n) {
+        unsigned i = g->i;
+        if (!pm__alg_row_is_child(a, i) || (join && pm__alg_row_child(a, i) == pm__alg_row_child(b, i))) {
+            pm__alg_stay_a(w, i, i + 1);
+            g->i = g->j = i + 1;
+        } else {
+            pm__alg_weave_runs(g, i + 1, i + 1, pm__alg_row_len(a, i));
+        }
+    }
+}
+
 /* Looks at the values that are in both rows. False if entries were taken to be equal which are not. *slow: the entries
    of A whose values are not the same, or may not be taken for that. */
 static bool pm__alg_weave_same(const pm__alg_shuttle *g, uint32_t *slow) {
@@ -242,7 +262,7 @@ static bool pm__alg_weave_same(const pm__alg_shuttle *g, uint32_t *slow) {
     uint32_t differ = g->q->idempotent ? 0 : g->both_a;
     for (uint32_t m = g->both_a, k = g->both_b; m; m &= m - 1, k &= k - 1) {
         unsigned i = pm__ctz32(m), j = pm__ctz32(k);
-        if ((g->ka[i] & 8) && !g->careful && pm__alg_row_compare(a, i, b, j) != 0) return false;
+        if (!g->careful && (g->ka[i] & 8) && pm__alg_row_compare(a, i, b, j) != 0) return false;
         differ |= (uint32_t)(pm__alg_row_val(a, i) != pm__alg_row_val(b, j)) << i;
     }
     *slow = differ;
@@ -462,14 +482,20 @@ static PM__NOINLINE bool pm__alg_open_weave(pm__alg *q, const pm_place *a, const
     g.f = f;
     g.w = f->weave;
     g.w->over = g.w->fresh = 0;
-    g.careful = q->careful > 0;
-    if (g.careful) q->careful--;
     pm__alg_row_fill(&g.w->row[0], a);
-    pm__alg_row_fill(&g.w->row[1], b);
-    pm__alg_row_keys(&g.w->row[0], g.ka);
-    pm__alg_row_keys(&g.w->row[1], g.kb);
+    if (pm__alg_are_twins(a, b)) {
+        g.careful = true;
+        pm__alg_row_fill_twin(&g.w->row[1], b, &g.w->row[0]);
+        pm__alg_weave_twins(&g);
+    } else {
+        g.careful = q->careful > 0;
+        if (g.careful) q->careful--;
+        pm__alg_row_fill(&g.w->row[1], b);
+        pm__alg_row_keys(&g.w->row[0], g.ka);
+        pm__alg_row_keys(&g.w->row[1], g.kb);
+        pm__alg_weave_rows(&g);
+    }
     uint32_t slow = 0;
-    pm__alg_weave_rows(&g);
     if (!pm__alg_weave_same(&g, &slow)) {
         g.careful = true;
         q->careful = PM__ALG_CAREFUL;

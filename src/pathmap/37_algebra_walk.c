@@ -59,6 +59,14 @@ static bool pm__alg_open(pm__alg *q, const pm_place *a, const pm_place *b, pm__a
     return line_a || q->op == PM__ALG_MEET ? pm__alg_open_lists(q, a, b) : pm__alg_open_bytes(q, a, b);
 }
 
+/* Whether two lines abreast lead nowhere and hold the same, word by word. */
+static PM__INLINE bool pm__alg_leaves_equal(const pm_place *a, const pm_place *b) {
+    const pm__line *x = pm__place_line(a), *y = pm__place_line(b);
+    if (x->cmask || x->n != y->n || !pm__alg_are_twins(a, b)) return false;
+    unsigned n = pm__line_pay_count(x);
+    return !n || memcmp(pm__line_pay_at(x, n - 1), pm__line_pay_at(y, n - 1), 8u * n) == 0;
+}
+
 /* Answers a pair of lines abreast without children, of meet or subtract. `own`: A's node, if it may be edited in place.
    */
 static pm__alg_step pm__alg_visit_leaves(pm__alg *q, const pm_place *a, const pm_place *b, pm__ref own,
@@ -78,6 +86,10 @@ static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place
     pm__alg_ahead_of ahead = pm__alg_compare_ahead(&a, &b);
     if (ahead == PM__ALG_APART && !pm__alg_unites(q->op)) {
         out->alg = q->op == PM__ALG_SUB ? PM_ALG_LEFT : PM_ALG_NONE;
+        return PM__ALG_DONE;
+    }
+    if (ahead == PM__ALG_ABREAST && q->idempotent && q->op != PM__ALG_RESTRICT && pm__alg_leaves_equal(&a, &b)) {
+        out->alg = pm__alg_cancels(q->op) ? PM_ALG_NONE : PM_ALG_BOTH;
         return PM__ALG_DONE;
     }
     bool own_a = !pm__ref_is_unique(a.node), own_b = !pm__ref_is_unique(b.node);
