@@ -7353,8 +7353,10 @@ static void pm__alg_condense(pm__alg_final *t, size_t plen) {
    Each side is a row: consecutive entries of a line, less the bytes that are behind the place. A hash of 16 bits is
    made of each suffix; for each value of A, those of B with its hash are found at once, by their numbers, and then
    looked at. A child at suffix s, on either side, meets the other row's entries that go on from s, or the child there:
-   a pair, which is answered later. What a pair keeps of a run of A's own entries is answered as bits, too (PM__ALG_PICK), so
-   most results are known without a list having been written.
+   a pair, which is answered later. What a pair keeps of a run of A's own entries is answered as bits, too
+   (PM__ALG_PICK), so most results are known without a list having been written.
+
+   Twins, lines of the same suffixes, need no search: entry i of one is entry i of the other.
 
    Lines that lead nowhere are most of a trie: they are sifted without a frame. A result of few entries of A, as they
    are, is not made into a node at once: the line above may have room for them. */
