@@ -217,8 +217,19 @@ PM__UNUSED static pm__line_seek pm__line_find(const pm__line *x, const uint8_t *
         k.lo = k.hi = pm__line_count_below(x, s[0]);
         return k;
     }
-    unsigned i = (unsigned)pm__ctz32(run), end = i + pm__popcount32(run), off = pm__line_off(x, i);
+    unsigned i = (unsigned)pm__ctz32(run), end = i + pm__popcount32(run), z = end - 1, off = pm__line_off(x, z);
     uint64_t word = pm__bswap64(pm__load_upto8(s + 1, len - 1));
+    bool after = false; /* the last of them first: keys that come in order lie behind it, and often it is the only one */
+    size_t zl = pm__line_lens(x)[z] + 1u, zm = pm__line_differ(pm__line_heap(x) + off, zl - 1, word, len - 1, &after);
+    if (!zm) zm = pm__line_compare(x, z, off, s, len, &after);
+    if (after || i == z) { /* no other has more in common with a rest that lies behind all */
+        k.matched = zm;
+        if (zm == zl && zm < len && pm__line_is_child(x, z)) k.child = (int)z;
+        k.lo = after ? end : z;
+        k.hi = after ? end : z + (zm == len);
+        return k;
+    }
+    off = pm__line_off(x, i);
     k.lo = k.hi = end;
     for (; i < end; off += pm__line_lens(x)[i], i++) {
         bool less = false;
