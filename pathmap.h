@@ -1760,6 +1760,8 @@ static PM__INLINE uint64_t pm__load64le(const void *p) {
     return PM__BIG_ENDIAN ? pm__bswap64(v) : v;
 }
 
+static PM__INLINE void pm__store64le(void *p, uint64_t v) { pm__store64(p, PM__BIG_ENDIAN ? pm__bswap64(v) : v); }
+
 static PM__INLINE uint32_t pm__load32le(const void *p) {
     uint32_t v = pm__load32(p);
     return PM__BIG_ENDIAN ? (uint32_t)(pm__bswap64(v) >> 32) : v;
@@ -3809,6 +3811,34 @@ static PM__INLINE void pm__copy_short(uint8_t *to, const uint8_t *from, size_t n
     }
 }
 
+/* Bits of the first min(n, 8) bytes of a word from pm__load64le. Here and below comparisons become masks, since how
+   long pieces are cannot be guessed. */
+static PM__INLINE uint64_t pm__first_bytes(size_t n) {
+    return (((uint64_t)1 << (8 * n & 63)) - 1) | (0 - (uint64_t)(n > 7));
+}
+
+/* The bytes of a key from s on, as by pm__load64le, with zeros where the key has ended; s <= end. Nothing is read from
+   `end` on, and no branch is taken on how much is left: 8 bytes are loaded from s or, where fewer are left, from
+   end - 8, which must be readable. */
+static PM__INLINE uint64_t pm__key_word(const uint8_t *s, const uint8_t *end) {
+    size_t left = (size_t)(end - s), back = (8 - left) & (0 - (size_t)(left < 8));
+    return pm__load64le(s - back) >> 4 * back >> 4 * back; /* 64 at once would be one shift too far */
+}
+
+/* Room for a short key, moved to where the eight bytes before its end can be read. */
+typedef struct pm__key_room {
+    uint64_t word[2];
+} pm__key_room;
+
+/* Where to read the key s[0..len) with pm__key_word: where it is, or in `room`. */
+static PM__INLINE const uint8_t *pm__key_start(const uint8_t *s, size_t len, pm__key_room *room) {
+    if (PM__LIKELY(len >= 8)) return s;
+    uint64_t w = pm__load_upto8(s, len);
+    room->word[0] = 0;
+    room->word[1] = PM__BIG_ENDIAN ? pm__bswap64(w) : w;
+    return (const uint8_t *)&room->word[1];
+}
+
 /* Length of the common prefix of two byte strings. */
 static PM__INLINE size_t pm__lcp(const uint8_t *a, const uint8_t *b, size_t max) {
     size_t i = 0;
@@ -4032,8 +4062,9 @@ static PM__INLINE size_t pm__line_differ(const uint8_t *h, size_t el, uint64_t w
     return m < el && m < r ? m + 1 : 0;
 }
 
-/* Finds the rest s[0..len) of a key; the prefix is matched already. An empty rest agrees with every entry. */
-PM__UNUSED static pm__line_seek pm__line_find(const pm__line *x, const uint8_t *s, size_t len) {
+/* Finds the rest s[0..len) of a key; the prefix is matched already. An empty rest agrees with every entry. `kw` holds
+   bytes 1..8 of the rest as by pm__load_upto8. */
+static pm__line_seek pm__line_find_word(const pm__line *x, const uint8_t *s, size_t len, uint64_t kw) {
     pm__line_seek k = {0, x->n, -1, 0};
     if (len == 0) return k;
     uint32_t run = pm__line_match_first(x, s[0]);
@@ -4042,8 +4073,8 @@ PM__UNUSED static pm__line_seek pm__line_find(const pm__line *x, const uint8_t *
         return k;
     }
     unsigned i = (unsigned)pm__ctz32(run), end = i + pm__popcount32(run), z = end - 1, off = pm__line_off(x, z);
-    uint64_t word = pm__bswap64(pm__load_upto8(s + 1, len - 1));
-    bool after = false; /* the last of them first: keys that come in order lie behind it, and often it is the only one */
+    uint64_t word = pm__bswap64(kw);
+    bool after = false; /* the last of them first: keys in order lie behind it, and often it is the only one */
     size_t zl = pm__line_lens(x)[z] + 1u, zm = pm__line_differ(pm__line_heap(x) + off, zl - 1, word, len - 1, &after);
     if (!zm) zm = pm__line_compare(x, z, off, s, len, &after);
     if (after || i == z) { /* no other has more in common with a rest that lies behind all */
@@ -4074,6 +4105,10 @@ PM__UNUSED static pm__line_seek pm__line_find(const pm__line *x, const uint8_t *
     return k;
 }
 
+PM__UNUSED static pm__line_seek pm__line_find(const pm__line *x, const uint8_t *s, size_t len) {
+    return pm__line_find_word(x, s, len, len ? pm__load_upto8(s + 1, len - 1) : 0);
+}
+
 /* ---- sizes --------------------------------------------------------------------------------------------------- */
 
 /* Allocation for a line, or 0 if it would be over the limits. heap counts the prefix. */
@@ -4090,8 +4125,10 @@ static size_t pm__line_heap_len(const pm__line *x) { return pm__line_off(x, x->n
 /* ---- insert and erase ---------------------------------------------------------------------------------------- */
 
 /* Writes x with `e` inserted before entry `pos` into y, a block of `size` bytes that may be x itself when x is large
-   enough. `e` must not begin inside x. Regions are moved from the top down, so none is overwritten before it moved. */
-static void pm__line_write_insert(pm__line *y, size_t size, const pm__line *x, unsigned pos, const pm__ent *e) {
+   enough. `e` must not begin inside x; `kw` holds bytes 1..8 of its suffix. Regions are moved from the top down, so
+   none is overwritten before it moved. */
+static void pm__line_write_insert(pm__line *y, size_t size, const pm__line *x, unsigned pos, const pm__ent *e,
+                                  uint64_t kw) {
     unsigned n = x->n, off = pm__line_off(x, pos), end = pm__line_off(x, n);
     bool unit = (x->flags & PM__LINE_UNIT) != 0, stored = e->child || !unit;
     unsigned pi = pm__line_pay_index(x, pos), pn = pm__line_pay_count(x), el = e->len ? e->len - 1u : 0u;
@@ -4111,7 +4148,11 @@ static void pm__line_write_insert(pm__line *y, size_t size, const pm__line *x, u
     memmove(yb + n + pos + 2, xb + n + pos, n - pos + off);
     memmove(yb + pos + 1, xb + pos, n);
     if (y != x) memcpy(yb, xb, pos);
-    pm__copy_short(yb + 2 * (n + 1) + off, e->rest, el);
+    /* Eight bytes from there are inside the block, for a payload follows; those behind the suffix stay as they are. */
+    uint8_t *at = yb + 2 * (n + 1) + off;
+    uint64_t there = pm__load64le(at), taken = pm__first_bytes(el);
+    pm__store64le(at, (there & ~taken) | (kw & taken));
+    if (el > 8) memcpy(at + 8, e->rest + 8, el - 8);
     yb[n + 1 + pos] = (uint8_t)el;
     yb[pos] = e->first;
     y->flags = (uint8_t)(flags | (e->len ? 0 : PM__LINE_E));
@@ -4508,9 +4549,10 @@ static pm__block *pm__byte_own_block(const pm__cx *cx, pm__byte *x, uint8_t b, u
 }
 
 /* The slot of an existing child, for changing it. NULL: no memory. */
-PM__UNUSED static pm__ref *pm__byte_child_mut(const pm__cx *cx, pm__byte *x, uint8_t b) {
+static PM__INLINE pm__ref *pm__byte_child_mut(const pm__cx *cx, pm__byte *x, uint8_t b) {
     if (!pm__byte_is_wide(x)) return &x->slot[pm__byte_child_rank(x, b)];
-    pm__block *k = pm__byte_own_block(cx, x, b, 0);
+    pm__block *k = pm__byte_block(x, b >> 4);
+    if (PM__UNLIKELY(!pm__count_is_one(&k->rc))) k = pm__byte_own_block(cx, x, b, 0);
     return k ? &k->slot[pm__byte_block_rank(x, b)] : NULL;
 }
 
@@ -5117,9 +5159,10 @@ static PM__NOINLINE int pm__line_hoist(const pm__cx *cx, const pm__above *up, pm
     return done;
 }
 
-/* Inserts an entry before `pos` into the line in *slot, which may be shared. If it is full and not shared, the line
-   above may change in its place. False: no memory, nothing changed. */
-static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e, const pm__above *up) {
+/* Inserts an entry before `pos` into the line in *slot, which may be shared; `kw` holds bytes 1..8 of its suffix. If
+   the line is full and not shared, the one above may change in its place. False: no memory, nothing changed. */
+static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e, uint64_t kw,
+                            const pm__above *up) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     unsigned stored = e->child || !cx->unit;
     size_t size = pm__line_need(x->n + 1u, pm__line_heap_len(x) + (e->len ? e->len - 1u : 0u),
@@ -5137,13 +5180,13 @@ static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const
         return pm__line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
     }
     if (unique && size <= pm__line_size(x)) {
-        pm__line_write_insert(x, pm__line_size(x), x, pos, e);
+        pm__line_write_insert(x, pm__line_size(x), x, pos, e, kw);
         return true;
     }
     pm__line *y = (pm__line *)pm__mem_alloc(cx->pool, size);
     if (!y) return false;
     pm__count_init(&y->rc);
-    pm__line_write_insert(y, size, x, pos, e);
+    pm__line_write_insert(y, size, x, pos, e, kw);
     if (unique) {
         pm__mem_free(x, pm__line_size(x));
     } else {
@@ -5278,12 +5321,8 @@ static PM__INLINE const pm_val *pm__trie_get_from(pm__ref r, const uint8_t *s, c
 /* The value at a key of any length > 0, or NULL. Short keys are moved to where eight bytes before their end can be
    read, so that the walk needs no careful case. */
 static PM__INLINE const pm_val *pm__trie_get(pm__ref r, const uint8_t *s, size_t len) {
-    uint8_t pad[16];
-    if (PM__UNLIKELY(len < 8)) {
-        memset(pad, 0, 8);
-        memcpy(pad + 8, s, len);
-        s = pad + 8;
-    }
+    pm__key_room room;
+    s = pm__key_start(s, len, &room);
     return pm__trie_get_from(r, s, s + len);
 }
 
@@ -5378,7 +5417,7 @@ static pm__survey pm__trie_survey(pm__ref r, const uint8_t *s, size_t len) {
 /* An entry to insert, its suffix still counted from the node's root. Tails that are too long for one entry hang from it
    as a chain. */
 typedef struct pm__add {
-    const uint8_t *s;
+    const uint8_t *s; /* eight bytes before s + len are readable */
     size_t len;
     pm__ent e;       /* suffix of at most PM__SUFFIX_MAX bytes */
     size_t chained;  /* nodes of the chain made for it */
@@ -5475,12 +5514,13 @@ static bool pm__line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
     pm__ent e = a->e, ents[PM__LINE_ENTRIES];
     if (m < x->plen) return pm__line_split(cx, slot, m, a);
     if (m) e = pm__ent_make(a->s + m, rest, e.child, e.pay);
-    if (rest == 0) return pm__line_insert(cx, slot, 0, &e, &a->up);
-    pm__line_seek k = pm__line_find(x, a->s + m, rest);
+    if (rest == 0) return pm__line_insert(cx, slot, 0, &e, 0, &a->up);
+    uint64_t kw = pm__key_word(a->s + m + 1, a->s + a->len);
+    pm__line_seek k = pm__line_find_word(x, a->s + m, rest, kw);
     bool at = k.lo < k.hi && pm__line_suffix(x, k.lo) == rest, child = at && pm__line_is_child(x, k.lo);
     bool here = child && !*pm__line_child(x, k.lo);
     if (k.child < 0 && !here) /* a value stands before the child of the same suffix */
-        return pm__line_insert(cx, slot, k.lo + (at && !child), &e, &a->up);
+        return pm__line_insert(cx, slot, k.lo + (at && !child), &e, kw, &a->up);
     pm__line_decode(x, ents); /* a dangling location gives way to what now lies at or below it */
     ents[k.child < 0 ? k.lo : (unsigned)k.child] = e;
     return pm__line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
@@ -5522,6 +5562,8 @@ static pm__ref *pm__any_step(const pm__cx *cx, pm__ref *slot, const uint8_t *s, 
 static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay,
                          pm_opt *old) {
     pm__add a;
+    pm__key_room room;
+    s = pm__key_start(s, len, &room);
     a.up.slot = NULL, a.up.i = 0;
     while (*slot) {
         pm__ref r = *slot;
@@ -5547,7 +5589,7 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
         if (pm__line_in_prefix(x, s, len)) {
             const uint8_t *t = s + x->plen;
             size_t rest = len - x->plen;
-            if (rest) i = pm__line_probe(x, t, rest, pm__load_upto8(t + 1, rest - 1));
+            if (rest) i = pm__line_probe(x, t, rest, pm__key_word(t + 1, t + rest));
             else if (pm__line_has_e(x)) i = 0;
         }
         bool leads = i >= 0 && pm__line_is_child(x, (unsigned)i);

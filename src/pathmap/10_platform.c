@@ -198,6 +198,8 @@ static PM__INLINE uint64_t pm__load64le(const void *p) {
     return PM__BIG_ENDIAN ? pm__bswap64(v) : v;
 }
 
+static PM__INLINE void pm__store64le(void *p, uint64_t v) { pm__store64(p, PM__BIG_ENDIAN ? pm__bswap64(v) : v); }
+
 static PM__INLINE uint32_t pm__load32le(const void *p) {
     uint32_t v = pm__load32(p);
     return PM__BIG_ENDIAN ? (uint32_t)(pm__bswap64(v) >> 32) : v;

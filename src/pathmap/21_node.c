@@ -83,6 +83,34 @@ static PM__INLINE void pm__copy_short(uint8_t *to, const uint8_t *from, size_t n
     }
 }
 
+/* Bits of the first min(n, 8) bytes of a word from pm__load64le. Here and below comparisons become masks, since how
+   long pieces are cannot be guessed. */
+static PM__INLINE uint64_t pm__first_bytes(size_t n) {
+    return (((uint64_t)1 << (8 * n & 63)) - 1) | (0 - (uint64_t)(n > 7));
+}
+
+/* The bytes of a key from s on, as by pm__load64le, with zeros where the key has ended; s <= end. Nothing is read from
+   `end` on, and no branch is taken on how much is left: 8 bytes are loaded from s or, where fewer are left, from
+   end - 8, which must be readable. */
+static PM__INLINE uint64_t pm__key_word(const uint8_t *s, const uint8_t *end) {
+    size_t left = (size_t)(end - s), back = (8 - left) & (0 - (size_t)(left < 8));
+    return pm__load64le(s - back) >> 4 * back >> 4 * back; /* 64 at once would be one shift too far */
+}
+
+/* Room for a short key, moved to where the eight bytes before its end can be read. */
+typedef struct pm__key_room {
+    uint64_t word[2];
+} pm__key_room;
+
+/* Where to read the key s[0..len) with pm__key_word: where it is, or in `room`. */
+static PM__INLINE const uint8_t *pm__key_start(const uint8_t *s, size_t len, pm__key_room *room) {
+    if (PM__LIKELY(len >= 8)) return s;
+    uint64_t w = pm__load_upto8(s, len);
+    room->word[0] = 0;
+    room->word[1] = PM__BIG_ENDIAN ? pm__bswap64(w) : w;
+    return (const uint8_t *)&room->word[1];
+}
+
 /* Length of the common prefix of two byte strings. */
 static PM__INLINE size_t pm__lcp(const uint8_t *a, const uint8_t *b, size_t max) {
     size_t i = 0;

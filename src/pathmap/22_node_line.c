@@ -208,8 +208,9 @@ static PM__INLINE size_t pm__line_differ(const uint8_t *h, size_t el, uint64_t w
     return m < el && m < r ? m + 1 : 0;
 }
 
-/* Finds the rest s[0..len) of a key; the prefix is matched already. An empty rest agrees with every entry. */
-PM__UNUSED static pm__line_seek pm__line_find(const pm__line *x, const uint8_t *s, size_t len) {
+/* Finds the rest s[0..len) of a key; the prefix is matched already. An empty rest agrees with every entry. `kw` holds
+   bytes 1..8 of the rest as by pm__load_upto8. */
+static pm__line_seek pm__line_find_word(const pm__line *x, const uint8_t *s, size_t len, uint64_t kw) {
     pm__line_seek k = {0, x->n, -1, 0};
     if (len == 0) return k;
     uint32_t run = pm__line_match_first(x, s[0]);
@@ -218,8 +219,8 @@ PM__UNUSED static pm__line_seek pm__line_find(const pm__line *x, const uint8_t *
         return k;
     }
     unsigned i = (unsigned)pm__ctz32(run), end = i + pm__popcount32(run), z = end - 1, off = pm__line_off(x, z);
-    uint64_t word = pm__bswap64(pm__load_upto8(s + 1, len - 1));
-    bool after = false; /* the last of them first: keys that come in order lie behind it, and often it is the only one */
+    uint64_t word = pm__bswap64(kw);
+    bool after = false; /* the last of them first: keys in order lie behind it, and often it is the only one */
     size_t zl = pm__line_lens(x)[z] + 1u, zm = pm__line_differ(pm__line_heap(x) + off, zl - 1, word, len - 1, &after);
     if (!zm) zm = pm__line_compare(x, z, off, s, len, &after);
     if (after || i == z) { /* no other has more in common with a rest that lies behind all */
@@ -250,6 +251,10 @@ PM__UNUSED static pm__line_seek pm__line_find(const pm__line *x, const uint8_t *
     return k;
 }
 
+PM__UNUSED static pm__line_seek pm__line_find(const pm__line *x, const uint8_t *s, size_t len) {
+    return pm__line_find_word(x, s, len, len ? pm__load_upto8(s + 1, len - 1) : 0);
+}
+
 /* ---- sizes --------------------------------------------------------------------------------------------------- */
 
 /* Allocation for a line, or 0 if it would be over the limits. heap counts the prefix. */
@@ -266,8 +271,10 @@ static size_t pm__line_heap_len(const pm__line *x) { return pm__line_off(x, x->n
 /* ---- insert and erase ---------------------------------------------------------------------------------------- */
 
 /* Writes x with `e` inserted before entry `pos` into y, a block of `size` bytes that may be x itself when x is large
-   enough. `e` must not begin inside x. Regions are moved from the top down, so none is overwritten before it moved. */
-static void pm__line_write_insert(pm__line *y, size_t size, const pm__line *x, unsigned pos, const pm__ent *e) {
+   enough. `e` must not begin inside x; `kw` holds bytes 1..8 of its suffix. Regions are moved from the top down, so
+   none is overwritten before it moved. */
+static void pm__line_write_insert(pm__line *y, size_t size, const pm__line *x, unsigned pos, const pm__ent *e,
+                                  uint64_t kw) {
     unsigned n = x->n, off = pm__line_off(x, pos), end = pm__line_off(x, n);
     bool unit = (x->flags & PM__LINE_UNIT) != 0, stored = e->child || !unit;
     unsigned pi = pm__line_pay_index(x, pos), pn = pm__line_pay_count(x), el = e->len ? e->len - 1u : 0u;
@@ -287,7 +294,11 @@ static void pm__line_write_insert(pm__line *y, size_t size, const pm__line *x, u
     memmove(yb + n + pos + 2, xb + n + pos, n - pos + off);
     memmove(yb + pos + 1, xb + pos, n);
     if (y != x) memcpy(yb, xb, pos);
-    pm__copy_short(yb + 2 * (n + 1) + off, e->rest, el);
+    /* Eight bytes from there are inside the block, for a payload follows; those behind the suffix stay as they are. */
+    uint8_t *at = yb + 2 * (n + 1) + off;
+    uint64_t there = pm__load64le(at), taken = pm__first_bytes(el);
+    pm__store64le(at, (there & ~taken) | (kw & taken));
+    if (el > 8) memcpy(at + 8, e->rest + 8, el - 8);
     yb[n + 1 + pos] = (uint8_t)el;
     yb[pos] = e->first;
     y->flags = (uint8_t)(flags | (e->len ? 0 : PM__LINE_E));

@@ -306,9 +306,10 @@ static pm__block *pm__byte_own_block(const pm__cx *cx, pm__byte *x, uint8_t b, u
 }
 
 /* The slot of an existing child, for changing it. NULL: no memory. */
-PM__UNUSED static pm__ref *pm__byte_child_mut(const pm__cx *cx, pm__byte *x, uint8_t b) {
+static PM__INLINE pm__ref *pm__byte_child_mut(const pm__cx *cx, pm__byte *x, uint8_t b) {
     if (!pm__byte_is_wide(x)) return &x->slot[pm__byte_child_rank(x, b)];
-    pm__block *k = pm__byte_own_block(cx, x, b, 0);
+    pm__block *k = pm__byte_block(x, b >> 4);
+    if (PM__UNLIKELY(!pm__count_is_one(&k->rc))) k = pm__byte_own_block(cx, x, b, 0);
     return k ? &k->slot[pm__byte_block_rank(x, b)] : NULL;
 }
 

@@ -535,9 +535,10 @@ static PM__NOINLINE int pm__line_hoist(const pm__cx *cx, const pm__above *up, pm
     return done;
 }
 
-/* Inserts an entry before `pos` into the line in *slot, which may be shared. If it is full and not shared, the line
-   above may change in its place. False: no memory, nothing changed. */
-static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e, const pm__above *up) {
+/* Inserts an entry before `pos` into the line in *slot, which may be shared; `kw` holds bytes 1..8 of its suffix. If
+   the line is full and not shared, the one above may change in its place. False: no memory, nothing changed. */
+static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e, uint64_t kw,
+                            const pm__above *up) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     unsigned stored = e->child || !cx->unit;
     size_t size = pm__line_need(x->n + 1u, pm__line_heap_len(x) + (e->len ? e->len - 1u : 0u),
@@ -555,13 +556,13 @@ static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const
         return pm__line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
     }
     if (unique && size <= pm__line_size(x)) {
-        pm__line_write_insert(x, pm__line_size(x), x, pos, e);
+        pm__line_write_insert(x, pm__line_size(x), x, pos, e, kw);
         return true;
     }
     pm__line *y = (pm__line *)pm__mem_alloc(cx->pool, size);
     if (!y) return false;
     pm__count_init(&y->rc);
-    pm__line_write_insert(y, size, x, pos, e);
+    pm__line_write_insert(y, size, x, pos, e, kw);
     if (unique) {
         pm__mem_free(x, pm__line_size(x));
     } else {

@@ -82,12 +82,8 @@ static PM__INLINE const pm_val *pm__trie_get_from(pm__ref r, const uint8_t *s, c
 /* The value at a key of any length > 0, or NULL. Short keys are moved to where eight bytes before their end can be
    read, so that the walk needs no careful case. */
 static PM__INLINE const pm_val *pm__trie_get(pm__ref r, const uint8_t *s, size_t len) {
-    uint8_t pad[16];
-    if (PM__UNLIKELY(len < 8)) {
-        memset(pad, 0, 8);
-        memcpy(pad + 8, s, len);
-        s = pad + 8;
-    }
+    pm__key_room room;
+    s = pm__key_start(s, len, &room);
     return pm__trie_get_from(r, s, s + len);
 }
 
@@ -182,7 +178,7 @@ static pm__survey pm__trie_survey(pm__ref r, const uint8_t *s, size_t len) {
 /* An entry to insert, its suffix still counted from the node's root. Tails that are too long for one entry hang from it
    as a chain. */
 typedef struct pm__add {
-    const uint8_t *s;
+    const uint8_t *s; /* eight bytes before s + len are readable */
     size_t len;
     pm__ent e;       /* suffix of at most PM__SUFFIX_MAX bytes */
     size_t chained;  /* nodes of the chain made for it */
@@ -279,12 +275,13 @@ static bool pm__line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
     pm__ent e = a->e, ents[PM__LINE_ENTRIES];
     if (m < x->plen) return pm__line_split(cx, slot, m, a);
     if (m) e = pm__ent_make(a->s + m, rest, e.child, e.pay);
-    if (rest == 0) return pm__line_insert(cx, slot, 0, &e, &a->up);
-    pm__line_seek k = pm__line_find(x, a->s + m, rest);
+    if (rest == 0) return pm__line_insert(cx, slot, 0, &e, 0, &a->up);
+    uint64_t kw = pm__key_word(a->s + m + 1, a->s + a->len);
+    pm__line_seek k = pm__line_find_word(x, a->s + m, rest, kw);
     bool at = k.lo < k.hi && pm__line_suffix(x, k.lo) == rest, child = at && pm__line_is_child(x, k.lo);
     bool here = child && !*pm__line_child(x, k.lo);
     if (k.child < 0 && !here) /* a value stands before the child of the same suffix */
-        return pm__line_insert(cx, slot, k.lo + (at && !child), &e, &a->up);
+        return pm__line_insert(cx, slot, k.lo + (at && !child), &e, kw, &a->up);
     pm__line_decode(x, ents); /* a dangling location gives way to what now lies at or below it */
     ents[k.child < 0 ? k.lo : (unsigned)k.child] = e;
     return pm__line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
@@ -326,6 +323,8 @@ static pm__ref *pm__any_step(const pm__cx *cx, pm__ref *slot, const uint8_t *s, 
 static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay,
                          pm_opt *old) {
     pm__add a;
+    pm__key_room room;
+    s = pm__key_start(s, len, &room);
     a.up.slot = NULL, a.up.i = 0;
     while (*slot) {
         pm__ref r = *slot;
@@ -351,7 +350,7 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
         if (pm__line_in_prefix(x, s, len)) {
             const uint8_t *t = s + x->plen;
             size_t rest = len - x->plen;
-            if (rest) i = pm__line_probe(x, t, rest, pm__load_upto8(t + 1, rest - 1));
+            if (rest) i = pm__line_probe(x, t, rest, pm__key_word(t + 1, t + rest));
             else if (pm__line_has_e(x)) i = 0;
         }
         bool leads = i >= 0 && pm__line_is_child(x, (unsigned)i);
