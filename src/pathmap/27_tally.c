@@ -254,3 +254,24 @@ PM__UNUSED static pm_status pm__tally_below(pm__tally_kind kind, pm__ref r, size
     pm__memo_free(&t.memo);
     return s;
 }
+
+/* ---- no more than asked for ---------------------------------------------------------------------------------- */
+
+/* Whether more than n values lie below a node, as far as that is seen at once: `false` may be wrong. Looks at O(n)
+   nodes, and allocates nothing. */
+PM__UNUSED static bool pm__tally_exceeds(pm__ref r, uint64_t n) {
+    enum { WAITING = 512 }; /* nodes beyond that many are passed over */
+    pm__ref todo[WAITING];
+    size_t used = 0;
+    uint64_t sum = 0;
+    if (r) todo[used++] = r;
+    for (uint64_t looks = n < UINT64_MAX / 2 ? 64 + 2 * n : UINT64_MAX; used && sum <= n && looks; looks--) {
+        pm__tally_frame f = {todo[--used], 0, 0, 0, false};
+        size_t depth;
+        bool shared;
+        sum = pm__sat_add(sum, pm__tally_own(PM__TALLY_VALS, f.node, 0));
+        for (pm__ref c; used < WAITING && (c = pm__tally_child(PM__TALLY_VALS, &f, &depth, &shared)) != 0;)
+            todo[used++] = c;
+    }
+    return sum > n;
+}

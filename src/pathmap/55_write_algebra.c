@@ -65,6 +65,40 @@ static void pm__wz_edited(pm_wz *w, pm__outcome *o, pm__alg_edit *edits) {
     if (old.some) pm__pay_release(&cx, false, old.val);
 }
 
+/* Joins or subtracts a source that is small against the focus, which may be edited. *done: false, and nothing changed,
+   if that is for the walk. */
+static pm_status pm__wz_combine_few(pm_wz *w, pm__alg_op op, const pm__operand *a, const pm__operand *b, bool *done,
+                                    pm_alg *alg) {
+    pm__cx cx = pm__wz_cx(w);
+    pm__few f;
+    pm__alg q;
+    pm__alg_val v;
+    bool below = false;
+    *done = false;
+    if (op != PM__ALG_JOIN && op != PM__ALG_SUB) return PM_OK;
+    if (!pm__few_open(&f, &cx, op, &w->map->root, w->cursor.path, w->cursor.len, &a->place, &b->place)) return PM_OK;
+    memset(&q, 0, sizeof q);
+    q.cx = &cx;
+    q.op = op;
+    bool ok = pm__alg_value(&q, a->val, b->val, &v);
+    bool same = ok && (v.alg & PM_ALG_LEFT) && v.some == (a->val != NULL);
+    pm__wz_forget(w);
+    pm_status s = ok ? pm__few_run(&f, op, done, &below) : PM_BADHOOK;
+    pm__few_free(&f);
+    if (s != PM_OK || !*done) {
+        if (ok && v.fresh) pm__pay_release(&cx, false, v.val);
+        return s;
+    }
+    if (!same) { /* the focus is the map's root */
+        pm_opt old = {w->map->value, w->map->has_value};
+        if (v.some && !v.fresh) pm__pay_retain(&cx, false, v.val);
+        w->map->value = v.some ? v.val : 0, w->map->has_value = v.some;
+        if (old.some) pm__pay_release(&cx, false, old.val);
+    }
+    if (alg) *alg = same && !below ? PM_ALG_LEFT : PM_ALG_ELEMENT;
+    return PM_OK;
+}
+
 /* Combines the focus with a source. `alias`: the source is, or may be, a part of the writer's own map. */
 static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
@@ -74,8 +108,16 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
     pm__alg_edit *edits = NULL, **edit = NULL;
     if (src->ops != cx.ops) return PM_MISMATCH;
     if (!alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w)) edit = &edits;
-    pm_status s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, edit, &o)
-                                         : pm__operands_combine(&cx, op, &a, &b, edit, &o);
+    pm_status s = PM_OK;
+    if (edit) {
+        bool done;
+        s = pm__wz_combine_few(w, op, &a, &b, &done, alg);
+        if (s != PM_OK || done) return s;
+        focus = pm__wz_focus(w); /* its nodes may be others now */
+        a = pm__operand_at(&focus);
+    }
+    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, edit, &o)
+                               : pm__operands_combine(&cx, op, &a, &b, edit, &o);
     if (s != PM_OK) return s;
     if (o.below == PM__ALG_EDIT) {
         pm__wz_edited(w, &o, edits);
