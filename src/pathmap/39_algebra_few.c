@@ -13,6 +13,7 @@
 enum {
     PM__FEW_WAYS = 4,         /* ways down that are looked at */
     PM__FEW_BITS = 18,        /* so many bits more must the products of the left side have, all ways taken together */
+    PM__FEW_HANDFUL = 8,      /* keys that are few in any case */
     PM__FEW_MAX = 1 << 20,    /* keys */
     PM__FEW_KEY_MAX = 1024,   /* bytes from the map's root */
     PM__FEW_DEPTH = 64        /* nodes on a path of the right side */
@@ -178,6 +179,11 @@ static unsigned pm__few_follow(pm_place p, const uint8_t *s, size_t len) {
     return 64 - pm__clz64(weight);
 }
 
+/* Whether a place has so little below it, in one node, that this need not be compared with anything. */
+static bool pm__few_is_handful(const pm_place *p) {
+    return pm__place_in_line(p) && !pm__place_line(p)->cmask && p->hi - p->lo <= PM__FEW_HANDFUL;
+}
+
 /* Whether the left side has so much more than the right one that most keys of that come to nodes of their own. A few
    ways down are looked at. */
 static bool pm__few_is_few(pm__few *f, pm_place a, pm_place b, size_t len) {
@@ -212,13 +218,14 @@ PM__UNUSED static bool pm__few_open(pm__few *f, const pm__cx *cx, pm__alg_op op,
     f->keys = NULL;
     f->bytes = NULL;
     f->n = f->cap = f->nbytes = f->bytes_cap = 0;
-    pm_place from = *b;
-    if (len > sizeof f->path / 2 || !pm__place_enter(&from)) return false;
+    pm_place to = *a, from = *b;
+    if (!pm__place_enter(&to) || !pm__place_enter(&from) || len > sizeof f->path / 2) return false;
+    if (pm__place_in_line(&to) && !pm__place_line(&to)->cmask) return false; /* one node is soon walked */
     if (len) memcpy(f->path, path, len);
-    if (!pm__few_is_few(f, *a, from, len)) return false;
+    if (!pm__few_is_handful(&from) && !pm__few_is_few(f, to, from, len)) return false;
     f->limit = PM__FEW_MAX;
     /* Something must be left: an empty result is more than a change of nodes. */
-    if (pm__few_list(f, *b, len) && (op == PM__ALG_JOIN || pm__few_exceeds(*a, f->n))) return true;
+    if (pm__few_list(f, from, len) && (op == PM__ALG_JOIN || pm__few_exceeds(*a, f->n))) return true;
     pm__few_free(f);
     return false;
 }
