@@ -23,15 +23,22 @@
 #define ENGINE_NAME "pathmap"
 #endif
 
-enum { PARTS = 16, LEVELS = 80 };
+enum { PARTS = 16, LEVELS = 80, SMALL = 2 };
+
+/* Small operands of operations in place. */
+static const struct {
+    size_t step;
+    const char *join, *subtract;
+} smalls[SMALL] = {{100, "join_into_1pct", "subtract_from_1pct"},
+                   {1000, "join_into_1permille", "subtract_from_1permille"}};
 
 typedef struct set {
     const char *name;
     bench_list keys;
-    pm_map even, odd, low, high, all, changed, rebuilt, prefixes, most, few, deep, deeper, part[PARTS];
+    pm_map even, odd, low, high, all, changed, rebuilt, prefixes, deep, deeper, part[PARTS];
+    pm_map few[SMALL], most[SMALL]; /* one key in smalls[].step, and the others */
     uint64_t sum;      /* of all values */
     size_t restricted; /* keys of `all` that begin with one of `prefixes` */
-    size_t nfew;
 } set;
 
 static const char *const us = ENGINE_NAME, *const loop = ENGINE_NAME "+loop";
@@ -107,8 +114,7 @@ static void prepare(set *s) {
         else need(pm_remove(&s->changed, l->key[i].data, l->key[i].len, true, NULL));
     }
     for (size_t i = 0; i < PARTS; i++) s->part[i] = fill(l, i, n, PARTS);
-    split(s, 100, &s->few, &s->most);
-    s->nfew = (n + 99) / 100;
+    for (size_t i = 0; i < SMALL; i++) split(s, smalls[i].step, &s->few[i], &s->most[i]);
     s->prefixes = first_halves(l);
     s->restricted = 0;
     s->sum = 0;
@@ -121,8 +127,8 @@ static void prepare(set *s) {
 }
 
 static void finish(set *s) {
-    pm_map *maps[] = {&s->even,    &s->odd,      &s->low,  &s->high, &s->all,  &s->changed,
-                      &s->rebuilt, &s->prefixes, &s->most, &s->few,  &s->deep, &s->deeper};
+    pm_map *maps[] = {&s->even,    &s->odd,      &s->low,    &s->high,   &s->all,     &s->changed, &s->rebuilt,
+                      &s->prefixes, &s->deep,     &s->deeper, &s->few[0], &s->most[0], &s->few[1],  &s->most[1]};
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) pm_drop(maps[i]);
     for (size_t i = 0; i < PARTS; i++) pm_drop(&s->part[i]);
     bench_list_free(&s->keys);
@@ -322,27 +328,54 @@ static bool wanted(const char *list, const char *op) {
 
 /* ---- operations in place, and on one map ---- */
 
-static pm_status join_all(pm_map *to, const set *s) {
+static pm_status join_map(pm_map *to, const pm_map *few) {
     pm_wz w;
     need(pm_wz_open(&w, to, NULL, 0));
-    need(pm_wz_join_map(&w, &s->few, NULL));
+    need(pm_wz_join_map(&w, few, NULL));
     return pm_wz_close(&w);
 }
 
-static pm_status insert_all(pm_map *to, const set *s) { return copy_into(&s->few, to); }
+static pm_status subtract_map(pm_map *from, const pm_map *few) {
+    pm_wz w;
+    pm_rz r;
+    need(pm_wz_open(&w, from, NULL, 0));
+    need(pm_rz_open(&r, few, NULL, 0));
+    need(pm_wz_subtract(&w, &r, false, NULL));
+    pm_rz_drop(&r);
+    return pm_wz_close(&w);
+}
 
-/* A map of one key in a hundred is joined to one of the others, and taken out again outside the time. */
-static void measure_join_into(set *s, const char *engine, pm_status (*run)(pm_map *to, const set *s), int runs) {
-    bench_samples t = {{0}, 0};
+static pm_status insert_all(pm_map *to, const pm_map *few) { return copy_into(few, to); }
+
+static pm_status remove_all(pm_map *from, const pm_map *few) {
+    pm_iter i = pm_iter_vals(few);
+    while (pm_iter_next(&i)) need(pm_remove(from, i.key, i.len, true, NULL));
+    return PM_OK;
+}
+
+typedef pm_status (*in_place)(pm_map *to, const pm_map *few);
+
+/* A map of few of the keys is joined to one of the others, and subtracted again. */
+static void measure_small(set *s, size_t which, const char *engine, in_place join, in_place subtract, int runs) {
+    bench_samples there = {{0}, 0}, back = {{0}, 0};
+    pm_map *most = &s->most[which], *few = &s->few[which];
+    size_t step = smalls[which].step, n = (s->keys.n + step - 1) / step;
     for (int k = 0; k < runs; k++) {
         uint64_t start = bench_now();
-        need(run(&s->most, s));
-        bench_sample(&t, (double)(bench_now() - start) / (double)s->nfew);
-        if (k == 0) verify(s, "join_into_1pct", &s->most, (expectation){s->keys.n, any});
-        pm_iter i = pm_iter_vals(&s->few);
-        while (pm_iter_next(&i)) need(pm_remove(&s->most, i.key, i.len, true, NULL));
+        need(join(most, few));
+        bench_sample(&there, (double)(bench_now() - start) / (double)n);
+        if (k == 0) verify(s, smalls[which].join, most, (expectation){s->keys.n, any});
+        start = bench_now();
+        need(subtract(most, few));
+        bench_sample(&back, (double)(bench_now() - start) / (double)n);
+        if (k == 0) verify(s, smalls[which].subtract, most, (expectation){s->keys.n - n, unknown});
     }
-    bench_emit_samples(engine, s->name, "join_into_1pct", "ns_per_key", &t);
+    bench_emit_samples(engine, s->name, smalls[which].join, "ns_per_key", &there);
+    bench_emit_samples(engine, s->name, smalls[which].subtract, "ns_per_key", &back);
+}
+
+static bool wants_small(const char *ops, size_t which) {
+    return wanted(ops, smalls[which].join) || wanted(ops, smalls[which].subtract);
 }
 
 static uint64_t count_all(const set *s) {
@@ -538,9 +571,10 @@ static void run_all(set *s, int runs, const char *ops) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (wanted(ops, rows[i].op)) measure(s, &rows[i], runs);
     if (wanted(ops, "join_self")) measure_self(s, runs);
-    if (wanted(ops, "join_into_1pct")) {
-        measure_join_into(s, us, join_all, runs);
-        measure_join_into(s, loop, insert_all, runs);
+    for (size_t i = 0; i < SMALL; i++) {
+        if (!wants_small(ops, i)) continue;
+        measure_small(s, i, us, join_map, subtract_map, runs);
+        measure_small(s, i, loop, insert_all, remove_all, runs);
     }
     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
         if (wanted(ops, sums[i].op)) measure_summary(s, &sums[i], runs);
@@ -604,27 +638,34 @@ static void measure_std_parts(const set *s, bench_std_kind kind, int runs) {
     bench_emit_samples(bench_std_name(kind), s->name, "join_16", "ns_per_key", &t);
 }
 
-static void measure_std_map(const set *s, int runs, const char *ops) {
-    bench_samples insert = {{0}, 0}, sum = {{0}, 0};
+static void measure_std_sum(const set *s, int runs) {
+    bench_samples sum = {{0}, 0};
     const char *engine = bench_std_name(BENCH_MAP);
-    bench_list few = list_of(&s->few);
-    void *all = std_of(BENCH_MAP, &s->all), *most = std_of(BENCH_MAP, &s->most);
+    void *all = std_of(BENCH_MAP, &s->all);
     for (int k = 0; k < runs; k++) {
         uint64_t ns;
-        if (wanted(ops, "join_into_1pct")) {
-            if (bench_std_insert(most, &few, &ns) != s->keys.n) std_bad(s, engine, "join_into_1pct");
-            bench_sample(&insert, (double)ns / (double)few.n);
-        }
-        if (wanted(ops, "fold_jumping")) {
-            if (bench_std_sum(all, &ns) != s->sum) std_bad(s, engine, "fold_jumping");
-            bench_sample(&sum, (double)ns / (double)s->keys.n);
-        }
+        if (bench_std_sum(all, &ns) != s->sum) std_bad(s, engine, "fold_jumping");
+        bench_sample(&sum, (double)ns / (double)s->keys.n);
     }
     bench_std_free(BENCH_MAP, all);
+    bench_emit_samples(engine, s->name, "fold_jumping", "ns_per_key", &sum);
+}
+
+static void measure_std_small(const set *s, size_t which, int runs) {
+    bench_samples there = {{0}, 0}, back = {{0}, 0};
+    const char *engine = bench_std_name(BENCH_MAP);
+    bench_list few = list_of(&s->few[which]);
+    void *most = std_of(BENCH_MAP, &s->most[which]);
+    for (int k = 0; k < runs; k++) {
+        uint64_t inserts, erases;
+        if (bench_std_insert(most, &few, &inserts, &erases) != s->keys.n) std_bad(s, engine, smalls[which].join);
+        bench_sample(&there, (double)inserts / (double)few.n);
+        bench_sample(&back, (double)erases / (double)few.n);
+    }
     bench_std_free(BENCH_MAP, most);
     bench_list_free(&few);
-    bench_emit_samples(engine, s->name, "join_into_1pct", "ns_per_key", &insert);
-    bench_emit_samples(engine, s->name, "fold_jumping", "ns_per_key", &sum);
+    bench_emit_samples(engine, s->name, smalls[which].join, "ns_per_key", &there);
+    bench_emit_samples(engine, s->name, smalls[which].subtract, "ns_per_key", &back);
 }
 
 static void run_std(const set *s, int runs, const char *ops) {
@@ -647,7 +688,9 @@ static void run_std(const set *s, int runs, const char *ops) {
             if (wanted(ops, rows[i].op)) measure_std(s, (bench_std_kind)kind, &rows[i], runs);
         if (wanted(ops, "join_16")) measure_std_parts(s, (bench_std_kind)kind, runs);
     }
-    if (wanted(ops, "join_into_1pct") || wanted(ops, "fold_jumping")) measure_std_map(s, runs, ops);
+    if (wanted(ops, "fold_jumping")) measure_std_sum(s, runs);
+    for (size_t i = 0; i < SMALL; i++)
+        if (wants_small(ops, i)) measure_std_small(s, i, runs);
 }
 
 #endif
@@ -656,8 +699,9 @@ static void usage(FILE *f) {
     fputs("usage: bench_algebra --keys FILE --name DATASET [--ops a,b] [--runs N]\n"
           "  operations: join_halves join_overlap meet_overlap subtract_overlap differ_overlap restrict_prefixes\n"
           "              join_16 join_clone_1pct meet_clone_1pct subtract_clone_1pct join_rebuilt meet_rebuilt\n"
-          "              subtract_rebuilt join_self join_into_1pct count_all fold_jumping fold_cached hash merkleize\n"
-          "              walk_meet_view join_2e80 meet_2e80 subtract_2e80 count_2e80 hash_2e80 fold_2e80\n", f);
+          "              subtract_rebuilt join_self join_into_1pct join_into_1permille subtract_from_1pct\n"
+          "              subtract_from_1permille count_all fold_jumping fold_cached hash merkleize walk_meet_view\n"
+          "              join_2e80 meet_2e80 subtract_2e80 count_2e80 hash_2e80 fold_2e80\n", f);
 }
 
 int main(int argc, char **argv) {

@@ -137,17 +137,19 @@ extern "C" size_t bench_std_join_many(bench_std_kind kind, void *const *parts, s
     return out.size();
 }
 
-extern "C" size_t bench_std_insert(void *map, const bench_list *l, uint64_t *ns) {
+extern "C" size_t bench_std_insert(void *map, const bench_list *l, uint64_t *inserts, uint64_t *erases) {
     ordered &m = *static_cast<ordered *>(map);
     std::vector<std::string> keys;
     for (size_t i = 0; i < l->n; i++) keys.push_back(text(l->key[i]));
     size_t before = m.size();
     uint64_t start = bench_now();
     for (size_t i = 0; i < l->n; i++) m.emplace(keys[i], l->val[i]);
-    *ns = bench_now() - start;
+    *inserts = bench_now() - start;
     size_t after = m.size();
+    start = bench_now();
     if (after - before == l->n)
         for (const std::string &k : keys) m.erase(k);
+    *erases = bench_now() - start;
     return after;
 }
 
