@@ -10267,6 +10267,7 @@ enum {
     PM__FEW_BITS = 18,        /* so many bits more must the products of the left side have, all ways taken together */
     PM__FEW_HANDFUL = 8,      /* keys that are few in any case */
     PM__FEW_MAX = 1 << 20,    /* keys */
+    PM__FEW_LANES = 16,       /* keys that are looked up in turn */
     PM__FEW_KEY_MAX = 1024,   /* bytes from the map's root */
     PM__FEW_DEPTH = 64        /* nodes on a path of the right side */
 };
@@ -10494,9 +10495,10 @@ typedef enum pm__few_kind {
 /* What a path comes upon. */
 typedef struct pm__few_sight {
     pm__few_kind kind;
-    bool mine;          /* all nodes on the way have one owner */
-    const pm_val *val;
-    size_t len;         /* of the dangling location */
+    bool mine;     /* all nodes on the way have one owner */
+    pm_val val;
+    size_t used;   /* bytes of the path above `next`; PM__FEW_DANGLING: down to the dangling location */
+    pm__ref next;  /* node to look at; 0: none */
 } pm__few_sight;
 
 /* The location s[0..rest), rest > 0, in a line of which it does not leave by a child; s begins behind the prefix. */
@@ -10507,54 +10509,65 @@ static pm__few_kind pm__few_look_in_line(const pm__line *x, const uint8_t *s, si
     return end ? PM__FEW_DANGLING : PM__FEW_INNER;
 }
 
-/* Looks at the location s[0..len), len > 0. */
-static pm__few_sight pm__few_look(pm__ref r, const uint8_t *s, size_t len) {
-    pm__few_sight v = {PM__FEW_ABSENT, true, NULL, len};
-    for (size_t used = 0; r;) {
-        size_t rest = len - used;
-        pm__ref_prefetch(r);
-        v.mine = v.mine && pm__ref_is_unique(r);
-        if (pm__ref_kind(r) != PM__LINE) {
-            const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
-            uint8_t b = s[used++];
-            bool kid = pm__byte_has_child(x, b);
-            if (kid && pm__byte_is_wide(x)) v.mine = v.mine && pm__count_is_one(&pm__byte_block(x, b >> 4)->rc);
-            r = kid ? *pm__byte_child(x, b) : 0;
-            if (rest == 1 && pm__byte_has_val(x, b)) {
-                v.kind = PM__FEW_VALUE;
-                v.val = pm__byte_val(x, b);
-                return v;
-            }
-            if (kid && !r) v.kind = PM__FEW_DANGLING, v.len = used;
-            else if (kid && rest == 1) v.kind = PM__FEW_INNER;
-            if (rest == 1) return v;
-            continue;
-        }
-        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-        size_t plen = x->plen;
-        if (memcmp(pm__line_heap(x), s + used, rest < plen ? rest : plen) != 0) return v;
-        if (rest <= plen) {
-            bool e = rest == plen && pm__line_has_e(x);
-            v.kind = e ? PM__FEW_VALUE : PM__FEW_INNER;
-            v.val = e ? pm__line_val(x, 0) : NULL;
-            return v;
-        }
-        used += plen, rest -= plen;
-        int i = pm__line_probe(x, s + used, rest, pm__load_upto8(s + used + 1, rest - 1));
-        if (i < 0) {
-            v.kind = pm__few_look_in_line(x, s + used, rest);
-            return v;
-        }
-        if (!pm__line_is_child(x, (unsigned)i)) {
-            v.kind = PM__FEW_VALUE;
-            v.val = pm__line_val(x, (unsigned)i);
-            return v;
-        }
-        used += pm__line_suffix(x, (unsigned)i);
-        r = *pm__line_child(x, (unsigned)i);
-        if (!r) v.kind = PM__FEW_DANGLING, v.len = used;
+/* Goes one node further on the way to the location s[0..len), `used` bytes of which lie above. False: all is seen. */
+static PM__INLINE bool pm__few_look_on(pm__few_sight *v, const uint8_t *s, size_t len) {
+    size_t rest = len - v->used;
+    pm__ref r = v->next;
+    if (!r) return false;
+    v->mine = v->mine && pm__ref_is_unique(r);
+    v->next = 0;
+    if (pm__ref_kind(r) != PM__LINE) {
+        const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
+        uint8_t b = s[v->used++];
+        bool kid = pm__byte_has_child(x, b);
+        if (kid && pm__byte_is_wide(x)) v->mine = v->mine && pm__count_is_one(&pm__byte_block(x, b >> 4)->rc);
+        if (kid) r = *pm__byte_child(x, b);
+        if (rest == 1 && pm__byte_has_val(x, b)) v->kind = PM__FEW_VALUE, v->val = *pm__byte_val(x, b);
+        else if (kid && !r) v->kind = PM__FEW_DANGLING;
+        else if (kid && rest == 1) v->kind = PM__FEW_INNER;
+        else if (kid) v->next = r;
+        return v->next != 0;
     }
-    return v;
+    const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+    size_t plen = x->plen;
+    if (memcmp(pm__line_heap(x), s + v->used, rest < plen ? rest : plen) != 0) return false;
+    if (rest <= plen) {
+        bool e = rest == plen && pm__line_has_e(x);
+        v->kind = e ? PM__FEW_VALUE : PM__FEW_INNER;
+        if (e) v->val = *pm__line_val(x, 0);
+        return false;
+    }
+    s += v->used + plen, rest -= plen;
+    int i = pm__line_probe(x, s, rest, pm__load_upto8(s + 1, rest - 1));
+    if (i < 0) {
+        v->kind = pm__few_look_in_line(x, s, rest);
+        v->used = len;
+    } else if (!pm__line_is_child(x, (unsigned)i)) {
+        v->kind = PM__FEW_VALUE;
+        v->val = *pm__line_val(x, (unsigned)i);
+    } else {
+        v->used += plen + pm__line_suffix(x, (unsigned)i);
+        v->next = *pm__line_child(x, (unsigned)i);
+        if (!v->next) v->kind = PM__FEW_DANGLING;
+    }
+    return v->next != 0;
+}
+
+/* Looks at the locations of up to PM__FEW_LANES keys from the first on, in turn, a node each. Answers how many. */
+static size_t pm__few_look(const pm__few *f, size_t first, pm__few_sight *v) {
+    size_t n = f->n - first < PM__FEW_LANES ? f->n - first : PM__FEW_LANES;
+    const pm__few_key *k = f->keys + first;
+    const pm__few_sight start = {PM__FEW_ABSENT, true, 0, 0, *f->root};
+    for (size_t i = 0; i < n; i++) v[i] = start;
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < n; i++) {
+            if (!v[i].next || !pm__few_look_on(&v[i], f->bytes + k[i].at, k[i].len)) continue;
+            pm__ref_prefetch(v[i].next);
+            more = true;
+        }
+    }
+    return n;
 }
 
 /* Takes away the location s[0..len), if it exists, or its value, if something lies below; prunes. What is on the way,
@@ -10598,19 +10611,18 @@ static void pm__few_undo(pm__few *f, size_t n) {
 }
 
 /* Joins one key. *fits: false, and nothing done, if that could not be taken back. */
-static pm_status pm__few_join_key(pm__few *f, pm__alg *q, pm__few_key *k, bool *fits) {
+static pm_status pm__few_join_key(pm__few *f, pm__alg *q, pm__few_key *k, const pm__few_sight *v, bool *fits) {
     const uint8_t *s = f->bytes + k->at;
-    pm__few_sight v = pm__few_look(*f->root, s, k->len);
     pm__alg_val r;
     pm_opt old = {0, false};
-    *fits = v.kind != PM__FEW_DANGLING || (!k->some && v.len == k->len);
-    if (!*fits || (!k->some && v.kind != PM__FEW_ABSENT)) return PM_OK;
+    *fits = v->kind != PM__FEW_DANGLING || (!k->some && v->used == k->len);
+    if (!*fits || (!k->some && v->kind != PM__FEW_ABSENT)) return PM_OK;
     if (!k->some) {
         if (!pm__trie_put(f->cx, f->root, s, k->len, true, 0, &old)) return PM_NOMEM;
         k->state = PM__FEW_ADDED;
         return PM_OK;
     }
-    if (!pm__alg_value(q, v.val, &k->val, &r)) return PM_BADHOOK;
+    if (!pm__alg_value(q, v->kind == PM__FEW_VALUE ? &v->val : NULL, &k->val, &r)) return PM_BADHOOK;
     if (r.alg & PM_ALG_LEFT) return PM_OK;
     if (!r.fresh) pm__pay_retain(f->cx, false, r.val);
     if (!pm__trie_put(f->cx, f->root, s, k->len, false, r.val, &old)) {
@@ -10624,11 +10636,13 @@ static pm_status pm__few_join_key(pm__few *f, pm__alg *q, pm__few_key *k, bool *
 
 static pm_status pm__few_join(pm__few *f, pm__alg *q, bool *fits, bool *changed) {
     pm_status s = PM_OK;
+    pm__few_sight v[PM__FEW_LANES];
     *fits = true;
     *changed = false;
-    size_t n = 0;
+    size_t n = 0, seen = 0, from = 0;
     while (n < f->n) {
-        s = pm__few_join_key(f, q, &f->keys[n], fits);
+        if (n == seen) from = n, seen = n + pm__few_look(f, n, v);
+        s = pm__few_join_key(f, q, &f->keys[n], &v[n - from], fits);
         if (s != PM_OK || !*fits) break;
         *changed = *changed || f->keys[n].state != PM__FEW_STAYS;
         n++;
@@ -10652,29 +10666,29 @@ static bool pm__few_own(const pm__few *f, const uint8_t *s, size_t len) {
 }
 
 /* Works out what a key does, and prepares for it. */
-static pm_status pm__few_sub_key(pm__few *f, pm__alg *q, pm__few_key *k) {
-    const uint8_t *s = f->bytes + k->at;
-    pm__few_sight v = pm__few_look(*f->root, s, k->len);
-    if (v.kind == PM__FEW_DANGLING) { /* the right side has its path */
-        k->len = (uint16_t)v.len;
+static pm_status pm__few_sub_key(pm__few *f, pm__alg *q, pm__few_key *k, const pm__few_sight *v) {
+    if (v->kind == PM__FEW_DANGLING) { /* the right side has its path */
+        k->len = (uint16_t)v->used;
         k->state = PM__FEW_GOES;
     } else {
         pm__alg_val r;
-        if (v.kind != PM__FEW_VALUE || !k->some) return PM_OK;
-        if (!pm__alg_value(q, v.val, &k->val, &r)) return PM_BADHOOK;
+        if (v->kind != PM__FEW_VALUE || !k->some) return PM_OK;
+        if (!pm__alg_value(q, &v->val, &k->val, &r)) return PM_BADHOOK;
         if (r.some && (r.alg & PM_ALG_LEFT)) return PM_OK;
         k->state = r.some ? PM__FEW_CHANGES : PM__FEW_GOES;
         if (r.some && !r.fresh) pm__pay_retain(f->cx, false, r.val);
         if (r.some) k->val = r.val;
     }
-    return v.mine || pm__few_own(f, s, k->len) ? PM_OK : PM_NOMEM;
+    return v->mine || pm__few_own(f, f->bytes + k->at, k->len) ? PM_OK : PM_NOMEM;
 }
 
 static pm_status pm__few_sub(pm__few *f, pm__alg *q, bool *changed) {
     pm_status s = PM_OK;
+    pm__few_sight v[PM__FEW_LANES];
     *changed = false;
-    for (size_t i = 0; i < f->n && s == PM_OK; i++) {
-        s = pm__few_sub_key(f, q, &f->keys[i]);
+    for (size_t i = 0, seen = 0, from = 0; i < f->n && s == PM_OK; i++) {
+        if (i == seen) from = i, seen = i + pm__few_look(f, i, v);
+        s = pm__few_sub_key(f, q, &f->keys[i], &v[i - from]);
         *changed = *changed || f->keys[i].state != PM__FEW_STAYS;
     }
     for (size_t i = 0; i < f->n && *changed; i++) {
