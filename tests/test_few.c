@@ -254,6 +254,36 @@ TEST(few_keys_that_empty_the_focus_follow_the_model) {
     }
 }
 
+/* A map that once had many keys keeps nodes from then, below which a source of one node may have all that is left. */
+TEST(few_keys_that_are_all_there_is_follow_the_model) {
+    for (unsigned i = 0; i < TABLES * 40; i++) {
+        both a = both_new(table(i)), b = both_new(table(i));
+        key k = {4, {'k', 0, 0, 0}};
+        size_t at = i % 2;
+        unsigned stay = 1 + (unsigned)check_below(7);
+        for (unsigned j = 0; j < 3000; j++) {
+            k.data[1] = (uint8_t)j, k.data[2] = (uint8_t)(j >> 4), k.data[3] = (uint8_t)j;
+            both_add(&a, &k, false);
+        }
+        for (unsigned j = 3000; j-- > 0;) {
+            k.data[1] = (uint8_t)j, k.data[2] = (uint8_t)(j >> 4), k.data[3] = (uint8_t)j;
+            bool keep = j % 16 == 0 && j / 16 < stay;
+            if (keep) {
+                const pm_val *v = pm_get(&a.map, k.data, k.len);
+                if (v) CHECK_OK(pm_set(&b.map, k.data + at, k.len - at, *v, NULL));
+                if (v) model_set(b.m, k.data + at, k.len - at, *v, NULL);
+            } else {
+                CHECK_OK(pm_remove(&a.map, k.data, k.len, true, NULL));
+                model_remove(a.m, k.data, k.len, true, NULL);
+            }
+        }
+        check_step(false, &a, &b, k.data, at);
+        check_step(true, &a, &b, k.data, at);
+        both_drop(&a);
+        both_drop(&b);
+    }
+}
+
 /* ---- what is shared ---- */
 
 /* A source that has nodes of the left side, or is a clone of it. */
@@ -458,7 +488,11 @@ TEST(few_keys_with_a_wrong_hook_change_nothing) {
 static void starve(const shape *s, bool join, bool shared) {
     pm_map a, b;
     counted_pair(s, 6, &a, &b);
-    pm_map was = rebuilt(&a), held = pm_new(NULL, NULL);
+    pm_map was = rebuilt(&a), held = pm_new(NULL, NULL), like = rebuilt(&a);
+    uint64_t want, have;
+    CHECK_OK(write_at(join, &like, NULL, 0, &b, &(pm_alg){PM_ALG_BOTH}));
+    CHECK_OK(pm_val_count(&like, &want));
+    pm_drop(&like);
     for (uint64_t n = 1;; n++) {
         pm_alg alg = PM_ALG_RIGHT;
         if (shared) {
@@ -478,6 +512,8 @@ static void starve(const shape *s, bool join, bool shared) {
         CHECK(equal(&a, &was));
     }
     CHECK(!equal(&a, &was));
+    CHECK_OK(pm_val_count(&a, &have));
+    CHECK_EQ(have, want); /* all of it is done then */
     check_sound(&a);
     if (shared) CHECK(equal(&held, &was));
     pm_drop(&held);
