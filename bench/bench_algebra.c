@@ -5,9 +5,10 @@
    Keys come in the file's (shuffled) order. "halves": the keys of even and of odd number. "overlap": the first two
    thirds and the last two thirds. "clone": a clone in which one key in a hundred is removed or has another value.
    "rebuilt": the same keys and values in a map that shares nothing. "prefixes": the first halves of one key in a
-   thousand. "2e80": 2^80 values in a trie that shares each level, whatever the key file. Times of joins are per key of
-   the union, those of meet and subtract per key of the result; short operations are per operation. A clone's rows are
-   followed by counts: nodes that the result has for itself ("made"), shares with the operands, and has in all.
+   thousand. "16": each key in one of 16 maps; for meet, one key in four in all of them. "2e80": 2^80 values in a trie
+   that shares each level, whatever the key file. Times of joins are per key of the union, those of meet and subtract
+   per key of the result; short operations are per operation. A clone's rows are followed by counts: nodes that the
+   result has for itself ("made"), shares with the operands, and has in all.
 
    Every result is counted, and spot-checked key by key, outside the time taken. */
 #define _GNU_SOURCE
@@ -35,7 +36,7 @@ static const struct {
 typedef struct set {
     const char *name;
     bench_list keys;
-    pm_map even, odd, low, high, all, changed, rebuilt, prefixes, deep, deeper, part[PARTS];
+    pm_map even, odd, low, high, all, changed, rebuilt, prefixes, deep, deeper, part[PARTS], quarter[PARTS];
     pm_map few[SMALL], most[SMALL]; /* one key in smalls[].step, and the others */
     uint64_t sum;      /* of all values */
     size_t restricted; /* keys of `all` that begin with one of `prefixes` */
@@ -56,6 +57,16 @@ static void bad(const set *s, const char *op) {
 static pm_map fill(const bench_list *l, size_t from, size_t to, size_t step) {
     pm_map m = pm_new(pm_ops_lattice(), NULL);
     for (size_t i = from; i < to; i += step) need(pm_set(&m, l->key[i].data, l->key[i].len, l->val[i], NULL));
+    return m;
+}
+
+/* One key in four, and of the others one in PARTS. */
+static bool in_quarter(size_t key, size_t part) { return key % 4 == 0 || key / 4 % PARTS == part; }
+
+static pm_map fill_quarter(const bench_list *l, size_t part) {
+    pm_map m = pm_new(pm_ops_lattice(), NULL);
+    for (size_t i = 0; i < l->n; i++)
+        if (in_quarter(i, part)) need(pm_set(&m, l->key[i].data, l->key[i].len, l->val[i], NULL));
     return m;
 }
 
@@ -114,6 +125,7 @@ static void prepare(set *s) {
         else need(pm_remove(&s->changed, l->key[i].data, l->key[i].len, true, NULL));
     }
     for (size_t i = 0; i < PARTS; i++) s->part[i] = fill(l, i, n, PARTS);
+    for (size_t i = 0; i < PARTS; i++) s->quarter[i] = fill_quarter(l, i);
     for (size_t i = 0; i < SMALL; i++) split(s, smalls[i].step, &s->few[i], &s->most[i]);
     s->prefixes = first_halves(l);
     s->restricted = 0;
@@ -130,7 +142,7 @@ static void finish(set *s) {
     pm_map *maps[] = {&s->even,    &s->odd,      &s->low,    &s->high,   &s->all,     &s->changed, &s->rebuilt,
                       &s->prefixes, &s->deep,     &s->deeper, &s->few[0], &s->most[0], &s->few[1],  &s->most[1]};
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) pm_drop(maps[i]);
-    for (size_t i = 0; i < PARTS; i++) pm_drop(&s->part[i]);
+    for (size_t i = 0; i < PARTS; i++) pm_drop(&s->part[i]), pm_drop(&s->quarter[i]);
     bench_list_free(&s->keys);
 }
 
@@ -197,22 +209,31 @@ static pm_status insert_restricted(const pm_map *a, const pm_map *b, pm_map *out
 }
 
 /* The first of PARTS maps, which lie one behind the other; the second operand only stands for the others. */
-static pm_status join_parts(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+static pm_status by_parts(pm_status (*run)(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
+                                           size_t *which), const pm_map *a, pm_map *out, pm_alg *alg) {
     const pm_map *maps[PARTS];
-    (void)b;
     for (size_t i = 0; i < PARTS; i++) maps[i] = a + i;
-    return pm_join_many(maps, PARTS, out, alg, NULL);
+    return run(maps, PARTS, out, alg, NULL);
 }
 
-static pm_status join_parts_by_pairs(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
-    pm_map m[PARTS];
+static pm_status join_parts(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
     (void)b;
+    return by_parts(pm_join_many, a, out, alg);
+}
+
+static pm_status meet_parts(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    (void)b;
+    return by_parts(pm_meet_many, a, out, alg);
+}
+
+static pm_status by_pairs(map_operation run, const pm_map *a, pm_map *out, pm_alg *alg) {
+    pm_map m[PARTS];
     *alg = PM_ALG_ELEMENT;
     for (size_t i = 0; i < PARTS; i++) m[i] = pm_clone(a + i);
     for (size_t n = PARTS; n > 1; n /= 2) {
         for (size_t i = 0; i < n / 2; i++) {
             pm_map both;
-            need(pm_join(&m[2 * i], &m[2 * i + 1], &both, NULL));
+            need(run(&m[2 * i], &m[2 * i + 1], &both, NULL));
             pm_drop(&m[2 * i]);
             pm_drop(&m[2 * i + 1]);
             m[i] = both;
@@ -222,12 +243,37 @@ static pm_status join_parts_by_pairs(const pm_map *a, const pm_map *b, pm_map *o
     return PM_OK;
 }
 
+static pm_status join_parts_by_pairs(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    (void)b;
+    return by_pairs(pm_join, a, out, alg);
+}
+
+static pm_status meet_parts_by_pairs(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    (void)b;
+    return by_pairs(pm_meet, a, out, alg);
+}
+
 static pm_status insert_parts(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
     pm_status s = PM_OK;
     (void)b;
     *alg = PM_ALG_ELEMENT;
     *out = pm_clone(a);
     for (size_t i = 1; s == PM_OK && i < PARTS; i++) s = copy_into(a + i, out);
+    return s;
+}
+
+static pm_status insert_met_parts(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    pm_iter i = pm_iter_vals(a);
+    pm_status s = PM_OK;
+    (void)b;
+    *alg = PM_ALG_ELEMENT;
+    *out = pm_new(pm_map_ops(a), NULL);
+    while (s == PM_OK && pm_iter_next(&i)) {
+        size_t k = 1;
+        while (k < PARTS && pm_contains(a + k, i.key, i.len)) k++;
+        if (k == PARTS) s = pm_set(out, i.key, i.len, *i.val, NULL);
+    }
+    pm_iter_drop(&i);
     return s;
 }
 
@@ -241,6 +287,7 @@ static bool any(size_t i, size_t n) { return (void)i, (void)n, true; }
 static bool none(size_t i, size_t n) { return (void)i, (void)n, false; }
 static bool middle(size_t i, size_t n) { return i >= n / 3 && i < n - n / 3; }
 static bool first(size_t i, size_t n) { return i < n / 3; }
+static bool fourth(size_t i, size_t n) { return (void)n, i % 4 == 0; }
 static bool outer(size_t i, size_t n) { return i < n / 3 || i >= n - n / 3; }
 static bool unremoved(size_t i, size_t n) { return (void)n, i % 200 != 0; }
 
@@ -529,7 +576,7 @@ static void run_all(set *s, int runs, const char *ops) {
     expectation everything = {n, any}, meet = {mid, middle}, less = {third, first}, nothing = {0, none};
     expectation kept = {n - removed, unremoved}, alone = {2 * third, outer}, below = {s->restricted, unknown};
     /* Of equal values nothing is left; of the changed clone, the keys that it lost or has other values for. */
-    expectation lost = {(n + 99) / 100, unknown};
+    expectation lost = {(n + 99) / 100, unknown}, quarter = {(n + 3) / 4, fourth};
     const row rows[] = {
         {"join_halves", us, "ns_per_key", pm_join, &s->even, &s->odd, all, everything},
         {"join_halves", loop, "ns_per_key", insert_join, &s->even, &s->odd, all, everything},
@@ -547,6 +594,9 @@ static void run_all(set *s, int runs, const char *ops) {
         {"join_16", us, "ns_per_key", join_parts, s->part, s->part, all, everything},
         {"join_16", ENGINE_NAME "+pairs", "ns_per_key", join_parts_by_pairs, s->part, s->part, all, everything},
         {"join_16", loop, "ns_per_key", insert_parts, s->part, s->part, all, everything},
+        {"meet_16", us, "ns_per_key", meet_parts, s->quarter, s->quarter, all / 4, quarter},
+        {"meet_16", ENGINE_NAME "+pairs", "ns_per_key", meet_parts_by_pairs, s->quarter, s->quarter, all / 4, quarter},
+        {"meet_16", loop, "ns_per_key", insert_met_parts, s->quarter, s->quarter, all / 4, quarter},
         {"join_clone_1pct", us, "ms_per_op", pm_join, &s->all, &s->changed, 0, everything},
         {"join_clone_1pct", loop, "ms_per_op", insert_join, &s->all, &s->changed, 0, everything},
         {"meet_clone_1pct", us, "ms_per_op", pm_meet, &s->all, &s->changed, 0, kept},
@@ -625,17 +675,20 @@ static void measure_std(const set *s, bench_std_kind kind, const std_row *r, int
     bench_emit_samples(bench_std_name(kind), s->name, r->op, r->unit, &t);
 }
 
-static void measure_std_parts(const set *s, bench_std_kind kind, int runs) {
+static void measure_std_parts(const set *s, bench_std_kind kind, bool join, int runs) {
     bench_samples t = {{0}, 0};
     void *part[PARTS];
-    for (size_t i = 0; i < PARTS; i++) part[i] = bench_std_make(kind, &s->keys, i, s->keys.n, PARTS);
+    const char *op = join ? "join_16" : "meet_16";
+    const size_t n = join ? s->keys.n : (s->keys.n + 3) / 4;
+    for (size_t i = 0; i < PARTS; i++) part[i] = std_of(kind, join ? &s->part[i] : &s->quarter[i]);
     for (int k = 0; k < runs; k++) {
         uint64_t ns;
-        if (bench_std_join_many(kind, part, PARTS, &ns) != s->keys.n) std_bad(s, bench_std_name(kind), "join_16");
-        bench_sample(&t, (double)ns / (double)s->keys.n);
+        if (bench_std_combine_many(kind, join ? BENCH_JOIN : BENCH_MEET, part, PARTS, &ns) != n)
+            std_bad(s, bench_std_name(kind), op);
+        bench_sample(&t, (double)ns / (join ? (double)n : (double)s->keys.n / 4));
     }
     for (size_t i = 0; i < PARTS; i++) bench_std_free(kind, part[i]);
-    bench_emit_samples(bench_std_name(kind), s->name, "join_16", "ns_per_key", &t);
+    bench_emit_samples(bench_std_name(kind), s->name, op, "ns_per_key", &t);
 }
 
 static void measure_std_sum(const set *s, int runs) {
@@ -686,7 +739,8 @@ static void run_std(const set *s, int runs, const char *ops) {
     for (int kind = 0; kind < BENCH_STD_KINDS; kind++) {
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
             if (wanted(ops, rows[i].op)) measure_std(s, (bench_std_kind)kind, &rows[i], runs);
-        if (wanted(ops, "join_16")) measure_std_parts(s, (bench_std_kind)kind, runs);
+        if (wanted(ops, "join_16")) measure_std_parts(s, (bench_std_kind)kind, true, runs);
+        if (wanted(ops, "meet_16")) measure_std_parts(s, (bench_std_kind)kind, false, runs);
     }
     if (wanted(ops, "fold_jumping")) measure_std_sum(s, runs);
     for (size_t i = 0; i < SMALL; i++)
@@ -698,10 +752,10 @@ static void run_std(const set *s, int runs, const char *ops) {
 static void usage(FILE *f) {
     fputs("usage: bench_algebra --keys FILE --name DATASET [--ops a,b] [--runs N]\n"
           "  operations: join_halves join_overlap meet_overlap subtract_overlap differ_overlap restrict_prefixes\n"
-          "              join_16 join_clone_1pct meet_clone_1pct subtract_clone_1pct join_rebuilt meet_rebuilt\n"
-          "              subtract_rebuilt join_self join_into_1pct join_into_1permille subtract_from_1pct\n"
-          "              subtract_from_1permille count_all fold_jumping fold_cached hash merkleize walk_meet_view\n"
-          "              join_2e80 meet_2e80 subtract_2e80 count_2e80 hash_2e80 fold_2e80\n", f);
+          "              join_16 meet_16 join_clone_1pct meet_clone_1pct subtract_clone_1pct join_rebuilt\n"
+          "              meet_rebuilt subtract_rebuilt join_self join_into_1pct join_into_1permille\n"
+          "              subtract_from_1pct subtract_from_1permille count_all fold_jumping fold_cached hash merkleize\n"
+          "              walk_meet_view join_2e80 meet_2e80 subtract_2e80 count_2e80 hash_2e80 fold_2e80\n", f);
 }
 
 int main(int argc, char **argv) {

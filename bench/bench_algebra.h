@@ -30,7 +30,7 @@ void *bench_std_make(bench_std_kind kind, const bench_list *l, size_t from, size
 void bench_std_free(bench_std_kind kind, void *v);
 /* Combine operands into something new. *ns: the time that took. Answer the size of the result. */
 size_t bench_std_combine(bench_std_kind kind, bench_algebra_op op, const void *a, const void *b, uint64_t *ns);
-size_t bench_std_join_many(bench_std_kind kind, void *const *parts, size_t n, uint64_t *ns);
+size_t bench_std_combine_many(bench_std_kind kind, bench_algebra_op op, void *const *parts, size_t n, uint64_t *ns);
 /* Inserts what `map`, a std::map, does not have, and erases it again; answers its size in between. */
 size_t bench_std_insert(void *map, const bench_list *l, uint64_t *inserts, uint64_t *erases);
 /* Adds up the values of a std::map. */

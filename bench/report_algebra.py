@@ -38,6 +38,8 @@ TABLES = [
     ("restrict_prefixes", "Restrict to the first halves of a key in a thousand, ns per key of the result",
      [LOOP, *RIVALS], []),
     ("join_16", "Join of 16 parts, ns per key", [PAIRS, LOOP, *RIVALS], [(1.0, PAIRS)]),
+    ("meet_16", "Meet of 16 maps that have a quarter of the keys in common, ns per key of the result",
+     [PAIRS, LOOP, *RIVALS], [(1.0, PAIRS)]),
     ("join_into_1pct", "Join of a small map into a hundred times larger one in place, ns per key of the small one",
      [LOOP, "std::map"], []),
     ("join_into_1permille", "The same into a thousand times larger one", [LOOP, "std::map"], []),

@@ -81,16 +81,36 @@ const sorted &vector_of(const void *v) { return *static_cast<const sorted *>(v);
 const ordered &map_of(const void *v) { return *static_cast<const ordered *>(v); }
 
 // Pairs, then pairs of pairs; what is used up goes at once.
-sorted join_vectors(void *const *parts, size_t n) {
+sorted combine_vectors(bench_algebra_op op, void *const *parts, size_t n) {
+    sorted out;
     if (n == 1) return vector_of(parts[0]);
     if (n == 2) {
-        sorted out;
-        combine(BENCH_JOIN, vector_of(parts[0]), vector_of(parts[1]), std::back_inserter(out));
+        combine(op, vector_of(parts[0]), vector_of(parts[1]), std::back_inserter(out));
         return out;
     }
-    sorted a = join_vectors(parts, n / 2), b = join_vectors(parts + n / 2, n - n / 2), out;
+    sorted a = combine_vectors(op, parts, n / 2), b = combine_vectors(op, parts + n / 2, n - n / 2);
     auto take = [](sorted::iterator i) { return std::make_move_iterator(i); };
-    std::set_union(take(a.begin()), take(a.end()), take(b.begin()), take(b.end()), std::back_inserter(out), by_key());
+    auto into = std::back_inserter(out);
+    if (op == BENCH_JOIN)
+        std::set_union(take(a.begin()), take(a.end()), take(b.begin()), take(b.end()), into, by_key());
+    else
+        std::set_intersection(take(a.begin()), take(a.end()), b.begin(), b.end(), into, by_key());
+    return out;
+}
+
+// Joined by inserting one behind the other, met by looking each key of the first up in the others.
+ordered combine_maps(bench_algebra_op op, void *const *parts, size_t n) {
+    if (op == BENCH_JOIN) {
+        ordered out = map_of(parts[0]);
+        for (size_t i = 1; i < n; i++) out.insert(map_of(parts[i]).begin(), map_of(parts[i]).end());
+        return out;
+    }
+    ordered out;
+    for (const entry &e : map_of(parts[0])) {
+        size_t i = 1;
+        while (i < n && map_of(parts[i]).count(e.first)) i++;
+        if (i == n) out.insert(out.end(), e);
+    }
     return out;
 }
 
@@ -119,15 +139,15 @@ extern "C" size_t bench_std_combine(bench_std_kind kind, bench_algebra_op op, co
     return to_map(op, map_of(a), map_of(b), ns);
 }
 
-extern "C" size_t bench_std_join_many(bench_std_kind kind, void *const *parts, size_t n, uint64_t *ns) {
+extern "C" size_t bench_std_combine_many(bench_std_kind kind, bench_algebra_op op, void *const *parts, size_t n,
+                                         uint64_t *ns) {
     uint64_t start = bench_now();
     if (kind == BENCH_MAP) {
-        ordered out = map_of(parts[0]);
-        for (size_t i = 1; i < n; i++) out.insert(map_of(parts[i]).begin(), map_of(parts[i]).end());
+        ordered out = combine_maps(op, parts, n);
         *ns = bench_now() - start;
         return out.size();
     }
-    sorted v = join_vectors(parts, n);
+    sorted v = combine_vectors(op, parts, n);
     if (kind == BENCH_VECTOR) {
         *ns = bench_now() - start;
         return v.size();
