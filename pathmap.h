@@ -6734,6 +6734,211 @@ PM__UNUSED static pm__ref pm__bulk_build(const pm__cx *cx, const pm_key *keys, c
     return 0;
 }
 
+/* ---- src/pathmap/29_long.c ----------------------------------------------------------------------------- */
+
+/* Nodes of long lists: what the builder (24_node_any.c) does for lists of up to PM__BUILD_ENTS entries, for any number.
+
+   From the top down: a line of few groups of entries, the small ones spelled out in it and the others in nodes below;
+   or else a byte node. What the builder can take is left to it. Jobs wait on a list of the caller's, so depth costs no
+   stack. */
+
+enum { PM__LONG_SPELLED = 8 }; /* larger groups go to nodes of their own */
+
+/* Entries [lo, hi) of a list, without their first `skip` bytes, and the slot that waits for their node. */
+typedef struct pm__long_job {
+    unsigned lo, hi;
+    size_t skip;
+    pm__ref *slot;
+} pm__long_job;
+
+typedef struct pm__long {
+    const pm__cx *cx;
+    pm__ent *ents;
+    const uint8_t *prefix; /* of the whole */
+    pm__long_job *jobs;
+    unsigned used;
+} pm__long;
+
+/* Entries with the same first byte. */
+typedef struct pm__long_group {
+    unsigned lo, hi;
+    size_t q;        /* bytes that all of them share */
+    bool here, fold; /* the first is a value just there; the others go to a node of their own */
+} pm__long_group;
+
+static void pm__long_push(pm__long *b, unsigned lo, unsigned hi, size_t skip, pm__ref *slot) {
+    pm__long_job j = {lo, hi, skip, slot};
+    *slot = 0;
+    b->jobs[b->used++] = j;
+}
+
+/* Entries have come into a node: they are its own now. */
+static void pm__long_settle(const pm__long *b, unsigned lo, unsigned hi) {
+    for (unsigned i = lo; i < hi; i++) {
+        pm__ent *e = &b->ents[i];
+        if (!e->fresh) pm__pay_retain(b->cx, e->child, e->pay);
+        e->fresh = false;
+    }
+}
+
+static pm__long_group pm__long_group_of(const pm__ent *ents, unsigned lo, unsigned hi, size_t from) {
+    const pm__ent *a = &ents[lo], *z = &ents[hi - 1];
+    pm__long_group g = {lo, hi, a->len - from, false, false};
+    if (hi - lo == 1) return g;
+    for (g.q = 1; g.q < a->len - from && pm__ent_at(a, from + g.q) == pm__ent_at(z, from + g.q);) g.q++;
+    g.here = a->len == from + g.q;
+    g.fold = hi - lo - g.here > 1;
+    return g;
+}
+
+/* Bytes behind the first that a group's entries have in a line; *n entries, of which *pays have a payload. */
+static size_t pm__long_group_size(const pm__long *b, const pm__long_group *g, size_t from, bool fold,
+                                   unsigned *n, unsigned *pays) {
+    unsigned hi = fold ? g->lo + g->here : g->hi;
+    size_t heap = fold ? g->q - 1 : 0;
+    *n = *pays = fold;
+    for (unsigned i = g->lo; i < hi; i++) {
+        heap += b->ents[i].len - from - 1;
+        *n += 1;
+        *pays += b->ents[i].child || !b->cx->unit;
+    }
+    return heap;
+}
+
+/* Spells small groups out as long as a line has room. Answers its size, or 0 if it has none at all. */
+static size_t pm__long_plan(const pm__long *b, pm__long_group *g, unsigned groups, size_t from, size_t heap,
+                             unsigned n, unsigned pays) {
+    unsigned more, paid;
+    for (unsigned i = 0; i < groups; i++) {
+        heap += pm__long_group_size(b, &g[i], from, g[i].fold, &more, &paid);
+        n += more, pays += paid;
+    }
+    size_t size = pm__line_need(n, heap, pays);
+    for (unsigned most = 2; size && most <= PM__LONG_SPELLED; most++)
+        for (unsigned i = 0; i < groups; i++) {
+            if (!g[i].fold || g[i].hi - g[i].lo - g[i].here != most) continue;
+            unsigned less, free;
+            size_t was = pm__long_group_size(b, &g[i], from, true, &less, &free);
+            size_t now = heap - was + pm__long_group_size(b, &g[i], from, false, &more, &paid);
+            size_t fits = pm__line_need(n - less + more, now, pays - free + paid);
+            if (!fits) continue;
+            n = n - less + more, pays = pays - free + paid;
+            heap = now, size = fits;
+            g[i].fold = false;
+        }
+    return size;
+}
+
+/* A line of groups. */
+static bool pm__long_line(pm__long *b, const pm__long_job *j, const pm__long_group *g, unsigned groups,
+                           size_t size, size_t plen, size_t from) {
+    pm__ent line[PM__LINE_ENTRIES];
+    unsigned n = 0;
+    if (b->ents[j->lo].len == from) line[n++] = b->ents[j->lo];
+    for (unsigned i = 0; i < groups; i++) {
+        unsigned hi = g[i].fold ? g[i].lo + g[i].here : g[i].hi;
+        for (unsigned k = g[i].lo; k < hi; k++) line[n++] = b->ents[k];
+        if (!g[i].fold) continue;
+        line[n] = b->ents[hi];
+        line[n].len = (uint16_t)(from + g[i].q);
+        line[n].child = true;
+        line[n++].pay = 0;
+    }
+    pm__line *x = pm__line_encode(b->cx, size, b->prefix, plen, line, n, j->skip, from - j->skip);
+    if (!x) return false;
+    *j->slot = pm__ref_make(x, PM__LINE, size);
+    n = b->ents[j->lo].len == from;
+    pm__long_settle(b, j->lo, j->lo + n);
+    for (unsigned i = 0; i < groups; i++) {
+        unsigned hi = g[i].fold ? g[i].lo + g[i].here : g[i].hi;
+        pm__long_settle(b, g[i].lo, hi);
+        n += hi - g[i].lo;
+        if (g[i].fold) pm__long_push(b, hi, g[i].hi, from + g[i].q, pm__line_child(x, n++));
+    }
+    return true;
+}
+
+/* A byte node of all groups, below a line that has the bytes in front of it and the value there, if any. */
+static bool pm__long_byte(pm__long *b, const pm__long_job *j, size_t plen, size_t from) {
+    pm_mask cm = {{0, 0, 0, 0}}, vm = cm;
+    pm__ref kids[256], *slot = j->slot;
+    pm_val vals[256];
+    unsigned nc = 0, nv = 0, lo = j->lo + (b->ents[j->lo].len == from);
+    const size_t lcp = from - j->skip, len = plen + lcp;
+    if (len) {
+        uint8_t prefix[256 + 8];
+        pm__ent two[2];
+        unsigned n = 0;
+        if (plen) memcpy(prefix, b->prefix, plen);
+        for (size_t i = 0; i < lcp; i++) prefix[plen + i] = pm__ent_at(&b->ents[j->lo], j->skip + i);
+        if (lo > j->lo) two[n++] = pm__ent_make(prefix + len - 1, 1, false, b->ents[j->lo].pay);
+        two[n++] = pm__ent_make(prefix + len - 1, 1, true, 0);
+        size_t size = pm__line_need(n, len - 1, n - (b->cx->unit && n > 1));
+        pm__line *x = pm__line_encode(b->cx, size, prefix, len - 1, two, n, 0, 0);
+        if (!x) return false;
+        *slot = pm__ref_make(x, PM__LINE, size);
+        pm__long_settle(b, j->lo, lo);
+        slot = pm__line_child(x, n - 1);
+    }
+    for (unsigned i = lo, end; i < j->hi; i = end) {
+        const pm__ent *e = &b->ents[i];
+        uint8_t c = pm__ent_at(e, from);
+        end = pm__build_group(b->ents, j->hi, i, from);
+        bool val = !e->child && e->len == from + 1;
+        if (val) pm_mask_set(&vm, c), vals[nv++] = e->pay;
+        if (end - i > val) pm_mask_set(&cm, c), kids[nc++] = e[val].len == from + 1 ? e[val].pay : 0;
+    }
+    pm__byte *x = pm__byte_make(b->cx, &cm, &vm, kids, vals);
+    if (!x) return false;
+    *slot = pm__byte_ref(x);
+    for (unsigned i = lo, end; i < j->hi; i = end) {
+        uint8_t c = pm__ent_at(&b->ents[i], from);
+        end = pm__build_group(b->ents, j->hi, i, from);
+        unsigned direct = i;
+        while (direct < end && b->ents[direct].len == from + 1) direct++;
+        pm__long_settle(b, i, direct);
+        if (direct < end) pm__long_push(b, direct, end, from + 1, pm__byte_child(x, c));
+    }
+    return true;
+}
+
+static bool pm__long_run_job(pm__long *b, const pm__long_job *j, size_t plen) {
+    pm__long_group g[PM__BUILD_GROUPS];
+    unsigned n = j->hi - j->lo, groups = 0;
+    if (n <= 2 * PM__LINE_ENTRIES) {
+        *j->slot = pm__build_nodes(b->cx, b->prefix, plen, b->ents + j->lo, n, j->skip);
+        if (*j->slot) pm__long_settle(b, j->lo, j->hi);
+        return *j->slot != 0;
+    }
+    size_t from = j->skip + pm__build_lcp(b->ents + j->lo, n, j->skip, plen);
+    const bool e = b->ents[j->lo].len == from;
+    for (unsigned i = j->lo + e, end; i < j->hi; i = end) {
+        if (groups == PM__BUILD_GROUPS) return pm__long_byte(b, j, plen, from);
+        end = pm__build_group(b->ents, j->hi, i, from);
+        g[groups++] = pm__long_group_of(b->ents, i, end, from);
+    }
+    size_t size = pm__long_plan(b, g, groups, from, plen + (from - j->skip), e, e && !b->cx->unit);
+    return size ? pm__long_line(b, j, g, groups, size, plen, from) : pm__long_byte(b, j, plen, from);
+}
+
+/* Builds nodes for a sorted list of n > 0 entries, as pm__build does for short ones, under prefix p[0..plen), plen <=
+   255. Payloads that are not fresh gain a reference. `jobs`: room for n. False: no memory; the entries that are still fresh
+   are the caller's then. */
+PM__UNUSED static PM__NOINLINE bool pm__long_build(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents,
+                                                       unsigned n, pm__long_job *jobs, pm__ref *out) {
+    pm__long b = {cx, ents, p, jobs, 0};
+    bool ok = true;
+    pm__long_push(&b, 0, n, 0, out);
+    for (; ok && b.used; plen = 0) {
+        pm__long_job j = b.jobs[--b.used];
+        ok = pm__long_run_job(&b, &j, plen);
+    }
+    if (ok) return true;
+    pm__any_release(cx, *out);
+    *out = 0;
+    return false;
+}
+
 /* ---- src/pathmap/30_algebra.c -------------------------------------------------------------------------- */
 
 /* Algebra of two tries: join, meet, subtract, restrict and symmetric difference, on what lies below two places.
@@ -6886,20 +7091,30 @@ static void pm__alg_chunk_free(pm__alg_chunk *c) {
     if (c) pm__mem_free_big(c, sizeof *c + c->cap);
 }
 
+/* Gives back an allocation, and all that came after it. */
+static void pm__alg_rewind(pm__alg *q, const void *to) {
+    for (;;) {
+        pm__alg_chunk *c = q->chunk;
+        size_t used = (size_t)((uintptr_t)to - (uintptr_t)c->data);
+        bool inside = used < c->used;
+        c->used = inside ? used : 0;
+        if (c->used) return;
+        q->chunk = c->under;
+        if (q->spare && q->spare->cap >= c->cap) {
+            pm__alg_chunk_free(c);
+        } else {
+            pm__alg_chunk_free(q->spare);
+            q->spare = c;
+        }
+        if (inside) return;
+    }
+}
+
 /* Takes the top frame off, with all that was allocated since. */
 static void pm__alg_pop(pm__alg *q) {
     pm__alg_frame *f = q->top;
     q->top = f->up;
-    q->chunk->used = (size_t)((char *)f - (char *)q->chunk->data);
-    if (q->chunk->used) return;
-    pm__alg_chunk *c = q->chunk;
-    q->chunk = c->under;
-    if (q->spare && q->spare->cap >= c->cap) {
-        pm__alg_chunk_free(c);
-    } else {
-        pm__alg_chunk_free(q->spare);
-        q->spare = c;
-    }
+    pm__alg_rewind(q, f);
 }
 
 /* A frame with room for so many pairs, entries or values, and bytes; all in one piece, so that popping is simple. */
@@ -8964,7 +9179,7 @@ static PM__NOINLINE bool pm__alg_open_weave(pm__alg *q, const pm_place *a, const
 
 /* One side of a merge. */
 typedef struct pm__alg_side {
-    pm__ent e[PM__ALG_LIST];
+    pm__ent *e;
     unsigned n;
     pm__ref node;
     unsigned lo, depth; /* lines: entry of the node that e[0] is, and the bytes matched where suffixes begin */
@@ -9282,6 +9497,7 @@ static unsigned pm__alg_room(const pm_place *p, bool line) {
 /* Opens a pair as lists. The frame is left on the stack, whatever it still waits for. False: see q->status. */
 static PM__NOINLINE bool pm__alg_open_lists(pm__alg *q, const pm_place *pa, const pm_place *pb) {
     pm__alg_merge g;
+    pm__ent ea[PM__ALG_LIST], eb[PM__ALG_LIST];
     pm_place a = *pa, b = *pb;
     const uint8_t *ahead_a = NULL, *ahead_b = NULL;
     bool line_a = pm__place_in_line(&a), line_b = pm__place_in_line(&b), others = false;
@@ -9295,6 +9511,8 @@ static PM__NOINLINE bool pm__alg_open_lists(pm__alg *q, const pm_place *pa, cons
         return false;
     }
     uint8_t *bytes = (uint8_t *)f->vals;
+    g.a.e = ea;
+    g.b.e = eb;
     g.a.n = g.b.n = 0;
     if (line_a) pm__alg_list_line(&g.a, &a, m, bytes);
     if (line_b) pm__alg_list_line(&g.b, &b, m, bytes + (na > m ? PM__LINE_BYTES + 8 : 0));
@@ -10000,6 +10218,15 @@ static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__a
     return step != PM__ALG_FAILED;
 }
 
+/* Forgets what has been seen: nodes may go. */
+static void pm__alg_forget(pm__alg *q) {
+    for (size_t i = 0; i < q->known.cap; i++)
+        if (q->known.slots[i].a && q->known.slots[i].val > PM_ALG_ELEMENT)
+            pm__any_release(q->cx, q->known.slots[i].val);
+    pm__memo_free(&q->known);
+    pm__memo_free(&q->ids);
+}
+
 /* Combines what lies strictly below two places. *out: which sides the result equals, or PM_ALG_NONE (nothing is left,
    and neither side is empty), or PM_ALG_ELEMENT with a reference that the caller then owns.
    edits    NULL, or the left place is the caller's alone, and may be changed in place: *edits then has what is still to
@@ -10017,34 +10244,457 @@ PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const p
     bool ok = pm__alg_walk(&q, a, b, out);
     if (!ok) pm__alg_edits_forget(cx, q.edits);
     else if (edits) *edits = q.edits;
-    for (size_t i = 0; i < q.known.cap; i++)
-        if (q.known.slots[i].a && q.known.slots[i].val > PM_ALG_ELEMENT) pm__any_release(cx, q.known.slots[i].val);
-    pm__memo_free(&q.known);
-    pm__memo_free(&q.ids);
+    pm__alg_forget(&q);
     pm__alg_chunk_free(q.spare);
     return ok ? PM_OK : q.status;
 }
 
 /* ---- src/pathmap/38_algebra_many.c --------------------------------------------------------------------- */
 
-/* Join and meet of any number of tries in one pass: the byte nodes that several sides have at one place are combined at
-   once, by their masks, without a trie in between for every two of them. Where fewer than three sides are left, or
-   lines among them, pairs are combined two by two (37_algebra_walk.c), neighbours first; hooks are taken to be
-   associative.
+/* Join and meet of any number of tries in one pass, without tries in between.
 
-   Sides that are one node count once if values are idempotent. A shared node below the root goes to the pairwise
-   algebra, which remembers what it has seen. */
+   A job is a set of places, one of each side that has anything below it, in the sides' order. Sides that are one place
+   count once if values are idempotent. One place is shared; two are a pair (37_algebra_walk.c). Three or more are
+   opened into a frame, which waits for the jobs below it:
 
-/* A place at which three or more sides have byte nodes. */
+     sheaf   all of them in lines of few entries together
+     bytes   anything else, byte nodes and lines: the masks of what leads on are united or intersected, and byte by byte
+             values are combined, and what all sides have below makes a job
+
+   In a sheaf the entries of all sides are listed, without the bytes of prefix that all have ahead of them, and sorted
+   into one list; equal suffixes combine in the order of the sides. A child at suffix s meets what all other sides have
+   at and below s, children or runs of entries: a knot, which is a location with its places, and a job. Where only one
+   side has anything, it stays as it is. When all knots are answered, nodes are made of the list (29_long.c).
+
+   An entry's key is one word that sorts as its suffix does: six bytes, the length up to 7, whether it is a child, and
+   its number, so that keys differ and equal suffixes stay in order. Suffixes of seven bytes or more with the same six
+   bytes in front are sorted once more, by what follows. Each side is sorted already, so sorting is merging in rounds.
+
+   Shared nodes below the root go to the pairwise algebra, two by two in rounds, since it remembers what it has seen;
+   so do lines of a meet, of which little is left after the first round;
+   hooks are taken to be associative. Frames, and what waits with them, lie on one stack of our own. */
+
+enum {
+    PM__SHEAF_MAX = 512,  /* entries of all sides */
+    PM__SHEAF_NUMBER = 12 /* bits of a key for its number */
+};
+
+/* A location at which several sides have something: its entry in the list, and their places. */
+typedef struct pm__knot {
+    uint16_t at, from, n;
+} pm__knot;
+
+typedef struct pm__sheaf {
+    size_t sides;
+    pm__ent *ents; /* what stays; knots have an entry each */
+    unsigned n, gone;
+    const uint8_t *prefix;
+    size_t plen;
+    pm__knot *knots;
+    unsigned nknots, next;
+    pm_place *places;
+    uint16_t *of;   /* whose places they are */
+    uint16_t *size; /* entries of each side, and how many of them are in the list as they are */
+    uint16_t *same;
+} pm__sheaf;
+
+/* What is needed while merging only. */
+typedef struct pm__sheaf_loom {
+    pm__alg *q;
+    pm__sheaf *s;
+    pm__alg_side *side;
+    pm__ent *raw;   /* the entries of all sides, one side behind the other */
+    uint16_t *side_of;
+    uint64_t *item; /* their keys, sorted */
+    unsigned n, nplaces;
+} pm__sheaf_loom;
+
+/* ---- values of many sides ---------------------------------------------------------------------------------------- */
+
+/* What the values of some sides come to. */
+typedef struct pm__alg_sum {
+    pm_val val;
+    bool some, fresh;
+} pm__alg_sum;
+
+/* Adds the next side's value to what there is. False: a hook is wrong, and nothing is left. */
+static bool pm__alg_sum_add(pm__alg *q, pm__alg_sum *sum, pm_val w) {
+    pm__alg_val r;
+    if (sum->val == w && q->idempotent) return true;
+    bool ok = pm__alg_value(q, &sum->val, &w, &r), stays = ok && r.some && !r.fresh && (r.alg & PM_ALG_LEFT);
+    if (sum->fresh && !stays) pm__pay_release(q->cx, false, sum->val);
+    sum->some = ok && r.some;
+    sum->fresh = ok && (r.fresh || (sum->fresh && stays));
+    if (ok) sum->val = r.val;
+    return ok;
+}
+
+/* ---- sorting ----------------------------------------------------------------------------------------------------- */
+
+static PM__INLINE uint64_t pm__sheaf_key(const pm__ent *e, unsigned number) {
+    unsigned len = e->len < 7 ? e->len : 7u, in = len < 6 ? len : 6u;
+    uint64_t k = ((uint64_t)e->first << 56 | pm__load64be(e->rest) >> 8) & ~(UINT64_MAX >> 8 * in);
+    return k | (uint64_t)len << (PM__SHEAF_NUMBER + 1) | (uint64_t)(e->child && len < 7) << PM__SHEAF_NUMBER | number;
+}
+
+static PM__INLINE unsigned pm__sheaf_number(uint64_t key) { return (unsigned)key & ((1u << PM__SHEAF_NUMBER) - 1); }
+
+/* Whether two keys have the same bytes and length; with seven bytes or more (*more) that does not say all. */
+static PM__INLINE bool pm__sheaf_alike(uint64_t x, uint64_t y, bool *more) {
+    *more = (x >> (PM__SHEAF_NUMBER + 1) & 7) == 7;
+    return (x ^ y) >> (PM__SHEAF_NUMBER + 1) == 0;
+}
+
+/* Whether one of two entries, alike, with seven bytes or more, sorts before the other or is its equal. Eight bytes
+   behind an entry's bytes can be read. */
+static bool pm__sheaf_before(const pm__ent *a, const pm__ent *b) {
+    size_t min = (size_t)(a->len < b->len ? a->len : b->len) - 6;
+    const uint8_t *p = a->rest + 5, *q = b->rest + 5;
+    uint64_t x = pm__load64be(p), y = pm__load64be(q);
+    if (min < 8) {
+        x >>= 8 * (8 - min), y >>= 8 * (8 - min);
+    } else if (x == y) {
+        int c = memcmp(p + 8, q + 8, min - 8);
+        if (c) return c < 0;
+    }
+    if (x != y) return x < y;
+    return a->len != b->len ? a->len < b->len : b->child || !a->child;
+}
+
+/* Merges a[i..mid) and a[mid..end) into b[i..end). */
+static PM__INLINE void pm__sheaf_merge_two(const pm__ent *raw, const uint64_t *a, uint64_t *b, unsigned i, unsigned mid,
+                                           unsigned end, bool careful) {
+    unsigned j = mid, to = i;
+    while (i < mid && j < end) {
+        uint64_t x = a[i], y = a[j];
+        unsigned left = careful ? pm__sheaf_before(&raw[pm__sheaf_number(x)], &raw[pm__sheaf_number(y)]) : x < y;
+        b[to++] = y ^ ((x ^ y) & (0 - (uint64_t)left)); /* no branch */
+        i += left;
+        j += !left;
+    }
+    memcpy(b + to, a + i, (mid - i) * sizeof *b);
+    memcpy(b + to + (mid - i), a + j, (end - j) * sizeof *b);
+}
+
+/* Sorts a[0..bound[runs]), made of sorted runs; answers where the result is, in a or b. Spoils `bound`. */
+static PM__INLINE uint64_t *pm__sheaf_merge(const pm__ent *raw, uint64_t *a, uint64_t *b, uint16_t *bound,
+                                            unsigned runs, bool careful) {
+    while (runs > 1) {
+        unsigned k = 0, r = 0;
+        for (; r + 1 < runs; r += 2) {
+            pm__sheaf_merge_two(raw, a, b, bound[r], bound[r + 1], bound[r + 2], careful);
+            bound[k++] = bound[r];
+        }
+        if (r < runs) {
+            memcpy(b + bound[r], a + bound[r], (size_t)(bound[runs] - bound[r]) * sizeof *b);
+            bound[k++] = bound[r];
+        }
+        bound[k] = bound[runs];
+        runs = k;
+        uint64_t *other = a;
+        a = b;
+        b = other;
+    }
+    return a;
+}
+
+/* Sorts the keys; those that are alike once more. */
+static void pm__sheaf_sort(pm__sheaf_loom *g, uint64_t *other, uint16_t *bound) {
+    uint64_t *a = pm__sheaf_merge(g->raw, g->item, other, bound, (unsigned)g->s->sides, false);
+    uint64_t *b = a == g->item ? other : g->item;
+    bool more = false;
+    g->item = a;
+    for (unsigned i = 0, j; i < g->n; i = j) {
+        j = i + 1;
+        if (j == g->n || !pm__sheaf_alike(a[i], a[j], &more) || !more) continue;
+        unsigned runs = 0;
+        bound[runs++] = 0;
+        for (; j < g->n && pm__sheaf_alike(a[i], a[j], &more); j++)
+            if (g->side_of[pm__sheaf_number(a[j])] != g->side_of[pm__sheaf_number(a[j - 1])])
+                bound[runs++] = (uint16_t)(j - i);
+        bound[runs] = (uint16_t)(j - i);
+        const uint64_t *r = pm__sheaf_merge(g->raw, a + i, b + i, bound, runs, true);
+        if (r != a + i) memcpy(a + i, r, (j - i) * sizeof *a);
+    }
+}
+
+/* ---- merging ----------------------------------------------------------------------------------------------------- */
+
+static PM__INLINE pm__ent *pm__sheaf_ent(const pm__sheaf_loom *g, unsigned i) {
+    return &g->raw[pm__sheaf_number(g->item[i])];
+}
+static PM__INLINE unsigned pm__sheaf_side_of(const pm__sheaf_loom *g, unsigned i) {
+    return g->side_of[pm__sheaf_number(g->item[i])];
+}
+
+/* Takes an entry of one side as it is. */
+static PM__INLINE void pm__sheaf_stay(pm__sheaf_loom *g, unsigned i) {
+    g->s->ents[g->s->n++] = *pm__sheaf_ent(g, i);
+    g->s->same[pm__sheaf_side_of(g, i)]++;
+}
+
+static PM__INLINE bool pm__sheaf_equal(const pm__sheaf_loom *g, unsigned i, unsigned j) {
+    bool more;
+    if (!pm__sheaf_alike(g->item[i], g->item[j], &more)) return false;
+    const pm__ent *a = pm__sheaf_ent(g, i), *b = pm__sheaf_ent(g, j);
+    return !more || (a->len == b->len && memcmp(a->rest + 5, b->rest + 5, (size_t)a->len - 6) == 0);
+}
+
+/* The values at one suffix, of entries from i on; answers where they end. 0: a hook is wrong. */
+static unsigned pm__sheaf_values(pm__sheaf_loom *g, unsigned i) {
+    unsigned end = i + 1;
+    while (end < g->n && !pm__sheaf_ent(g, end)->child && pm__sheaf_equal(g, i, end)) end++;
+    if (g->q->op == PM__ALG_MEET && end - i < g->s->sides) return end;
+    if (end == i + 1) {
+        pm__sheaf_stay(g, i);
+        return end;
+    }
+    pm__ent e = *pm__sheaf_ent(g, i);
+    pm__alg_sum sum = {e.pay, true, false};
+    for (unsigned k = i + 1; k < end && sum.some; k++)
+        if (!pm__alg_sum_add(g->q, &sum, pm__sheaf_ent(g, k)->pay)) return 0;
+    if (!sum.some) return end;
+    e.pay = sum.val;
+    e.fresh = sum.fresh;
+    g->s->ents[g->s->n++] = e;
+    for (unsigned k = i; k < end && !sum.fresh; k++)
+        if (pm__sheaf_ent(g, k)->pay == sum.val) g->s->same[pm__sheaf_side_of(g, k)]++;
+    return end;
+}
+
+/* Adds entry i to the places of a location at suffix length len, of which there are n; answers how many now. */
+static unsigned pm__sheaf_place(pm__sheaf_loom *g, unsigned i, unsigned len, unsigned n) {
+    pm_place *p = g->s->places + g->nplaces;
+    uint16_t *of = g->s->of + g->nplaces;
+    unsigned side = pm__sheaf_side_of(g, i), k = n;
+    const pm__alg_side *x = &g->side[side];
+    while (k && of[k - 1] > side) k--;
+    if (k && of[k - 1] == side) { /* the run goes on */
+        if (x->folded < 0) p[k - 1].hi++;
+        return n;
+    }
+    memmove(p + k + 1, p + k, (n - k) * sizeof *p);
+    memmove(of + k + 1, of + k, (n - k) * sizeof *of);
+    unsigned at = (unsigned)(pm__sheaf_ent(g, i) - x->e);
+    p[k] = pm__alg_place_of(x, at, at + 1, len);
+    of[k] = (uint16_t)side;
+    return n + 1;
+}
+
+/* Whether a dangling entry is beside a value that keeps its location. */
+static bool pm__sheaf_valued(const pm__sheaf *s, const pm__ent *e) {
+    const pm__ent *v = s->ents + s->n;
+    return s->n && !(--v)->child && v->len == e->len && pm__alg_common(v, e) == e->len;
+}
+
+/* Whether entry i is a child that leads nowhere. */
+static bool pm__sheaf_is_stub(const pm__sheaf_loom *g, unsigned i) {
+    const pm__ent *e = pm__sheaf_ent(g, i);
+    return e->child && !e->pay && g->side[pm__sheaf_side_of(g, i)].folded < 0;
+}
+
+/* A child, and what other sides have at and below its suffix; answers where that ends. */
+static unsigned pm__sheaf_child(pm__sheaf_loom *g, unsigned i) {
+    pm__sheaf *s = g->s;
+    const pm__ent *e = pm__sheaf_ent(g, i);
+    unsigned len = e->len, end = i, n = 0, stubs = 0, last = i;
+    bool join = g->q->op == PM__ALG_JOIN;
+    do {
+        if (pm__sheaf_ent(g, end)->len == len && pm__sheaf_is_stub(g, end)) stubs++;
+        else n = pm__sheaf_place(g, last = end, len, n);
+    } while (++end < g->n && pm__alg_common(pm__sheaf_ent(g, end), e) == len);
+    if (!join && (n + stubs < s->sides || (n && stubs))) return end;
+    if (n == 0) {
+        if (join && pm__sheaf_valued(s, e)) return end;
+        for (unsigned k = i; k < end; k++) s->same[pm__sheaf_side_of(g, k)]++;
+        s->ents[s->n++] = *e;
+        return end;
+    }
+    if (n == 1 && g->side[pm__sheaf_side_of(g, last)].folded < 0) {
+        for (; i < end; i++)
+            if (pm__sheaf_ent(g, i)->len > len || !pm__sheaf_is_stub(g, i)) pm__sheaf_stay(g, i);
+        return end;
+    }
+    pm__knot *k = &s->knots[s->nknots++];
+    k->at = (uint16_t)s->n;
+    k->from = (uint16_t)g->nplaces;
+    k->n = (uint16_t)n;
+    g->nplaces += n;
+    s->ents[s->n] = *e;
+    s->ents[s->n].pay = 0;
+    s->n++;
+    return end;
+}
+
+/* ---- opening a sheaf --------------------------------------------------------------------------------------------- */
+
+/* The bytes of prefix that all sides have ahead. False: bytes differ, and all sides were to agree. */
+static bool pm__sheaf_ahead(pm__alg *q, pm__sheaf *s, const pm_place *sides) {
+    s->plen = pm__alg_ahead(&sides[0], &s->prefix);
+    const size_t first = s->plen;
+    for (size_t i = 1; i < s->sides; i++) {
+        const uint8_t *bytes = NULL;
+        size_t len = pm__alg_ahead(&sides[i], &bytes), min = first < len ? first : len;
+        size_t m = min ? pm__lcp(s->prefix, bytes, min) : 0;
+        if (m < min && q->op == PM__ALG_MEET) return false;
+        if (m < s->plen) s->plen = m;
+    }
+    return true;
+}
+
+/* Lists the entries of all sides, with their keys. */
+static void pm__sheaf_list(pm__sheaf_loom *g, const pm_place *sides, uint8_t *bytes, uint16_t *bound) {
+    unsigned n = 0;
+    for (size_t i = 0; i < g->s->sides; i++) {
+        pm__alg_side *x = &g->side[i];
+        const uint8_t *ahead;
+        x->e = g->raw + n;
+        pm__alg_list_line(x, &sides[i], g->s->plen, bytes);
+        if (pm__alg_ahead(&sides[i], &ahead) > g->s->plen) bytes += PM__LINE_BYTES + 8;
+        bound[i] = (uint16_t)n;
+        g->s->size[i] = (uint16_t)x->n;
+        g->s->same[i] = 0;
+        for (unsigned k = 0; k < x->n; k++, n++) {
+            g->side_of[n] = (uint16_t)i;
+            g->item[n] = pm__sheaf_key(&g->raw[n], n);
+        }
+    }
+    bound[g->s->sides] = (uint16_t)n;
+    g->n = n;
+}
+
+/* Merges the entries of places in lines, which have at most PM__SHEAF_MAX. What it makes lies on the frame stack.
+   False: see q->status; s->ents[0..s->n) may have fresh ones. */
+static PM__NOINLINE bool pm__sheaf_open(pm__alg *q, pm__sheaf *s, const pm_place *sides, size_t n) {
+    pm__sheaf_loom g;
+    unsigned total = 0, kids = 0, uneven = 0;
+    memset(s, 0, sizeof *s);
+    s->sides = n;
+    if (!pm__sheaf_ahead(q, s, sides)) return true;
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *ahead;
+        bool more = pm__alg_ahead(&sides[i], &ahead) > s->plen;
+        total += (unsigned)sides[i].hi - sides[i].lo;
+        kids += pm__popcount32(pm__place_line(&sides[i])->cmask) + more;
+        uneven += more;
+    }
+    q->status = PM_NOMEM;
+    const unsigned nplaces = kids ? total : 0;
+    if (kids > total) kids = total;
+    pm__ent *ents = (pm__ent *)pm__alg_alloc(q, total * sizeof *ents + nplaces * sizeof *s->places +
+                                                    (nplaces + 2 * n) * sizeof *s->of + kids * sizeof *s->knots);
+    if (!ents) return false;
+    s->ents = ents;
+    s->places = (pm_place *)(void *)(ents + total);
+    s->of = (uint16_t *)(void *)(s->places + nplaces);
+    s->size = s->of + nplaces;
+    s->same = s->size + n;
+    s->knots = (pm__knot *)(void *)(s->same + n);
+    uint8_t *bytes = uneven ? (uint8_t *)pm__alg_alloc(q, uneven * (PM__LINE_BYTES + 8u)) : NULL;
+    if (uneven && !bytes) return false;
+    pm__ent *raw = (pm__ent *)pm__alg_alloc(q, total * (sizeof *raw + 2 * sizeof *g.item + sizeof *g.side_of) +
+                                                   n * sizeof *g.side + (n + 1) * sizeof(uint16_t));
+    if (!raw) return false;
+    g.q = q;
+    g.s = s;
+    g.raw = raw;
+    g.side = (pm__alg_side *)(void *)(raw + total);
+    g.item = (uint64_t *)(void *)(g.side + n);
+    g.side_of = (uint16_t *)(void *)(g.item + 2 * total);
+    g.nplaces = 0;
+    uint16_t *bound = g.side_of + total;
+    pm__sheaf_list(&g, sides, bytes, bound);
+    pm__sheaf_sort(&g, g.item + total, bound);
+    q->status = PM_OK;
+    for (unsigned i = 0; i < g.n;) {
+        i = pm__sheaf_ent(&g, i)->child ? pm__sheaf_child(&g, i) : pm__sheaf_values(&g, i);
+        if (!i) return false;
+    }
+    pm__alg_rewind(q, raw);
+    return true;
+}
+
+/* ---- closing a sheaf --------------------------------------------------------------------------------------------- */
+
+/* The answer to the next knot, owned; 0: nothing is left there. */
+static void pm__sheaf_answer(pm__sheaf *s, pm__ref r) {
+    const pm__knot *k = &s->knots[s->next++];
+    pm__ent *e = &s->ents[k->at];
+    e->pay = r;
+    e->fresh = true;
+    if (r) {
+        for (unsigned i = k->from; i < (unsigned)k->from + k->n; i++)
+            if (s->places[i].node == r && s->places[i].depth == 0) s->same[s->of[i]]++;
+    } else {
+        e->fresh = false;
+        e->len = UINT16_MAX;
+        s->gone++;
+    }
+}
+
+/* Makes nodes of a sheaf whose knots are all answered, or shares a side that the result equals; it takes over what the
+   sheaf owns. False: no memory. */
+static bool pm__sheaf_close(pm__alg *q, pm__sheaf *s, const pm_place *sides, pm__ref *out) {
+    unsigned n = 0;
+    *out = 0;
+    for (unsigned i = 0; s->gone && i < s->n; i++)
+        if (s->ents[i].len != UINT16_MAX) s->ents[n++] = s->ents[i];
+    if (s->gone) s->n = n, s->gone = 0;
+    if (s->n == 0) return true;
+    for (size_t i = 0; i < s->sides; i++)
+        if (s->same[i] == s->n && s->size[i] == s->n && sides[i].depth == 0) {
+            pm__ref_retain(sides[i].node);
+            *out = sides[i].node;
+            for (unsigned k = 0; k < s->n; k++)
+                if (s->ents[k].fresh) pm__pay_release(q->cx, s->ents[k].child, s->ents[k].pay);
+            return true;
+        }
+    q->status = PM_NOMEM;
+    if (s->n > PM__BUILD_ENTS) {
+        pm__long_job *jobs = (pm__long_job *)pm__alg_alloc(q, s->n * sizeof *jobs);
+        if (!jobs) return false;
+        bool ok = pm__long_build(q->cx, s->prefix, s->plen, s->ents, s->n, jobs, out);
+        pm__alg_rewind(q, jobs);
+        return ok;
+    }
+    if (!s->nknots) {
+        *out = pm__alg_build(q, s->ents, s->n, s->prefix, s->plen);
+        return *out != 0;
+    }
+    pm__alg_final t;
+    memcpy(t.e, s->ents, s->n * sizeof *t.e);
+    t.n = s->n;
+    t.nshells = 0;
+    t.nbytes = 0;
+    pm__alg_condense(&t, s->plen);
+    return pm__alg_build_final(q, &t, s->prefix, s->plen, out);
+}
+
+/* Gives up what an unfinished sheaf had made. */
+static void pm__sheaf_abandon(pm__alg *q, const pm__sheaf *s) {
+    for (unsigned i = 0; i < s->n; i++)
+        if (s->ents[i].fresh) pm__pay_release(q->cx, s->ents[i].child, s->ents[i].pay);
+}
+
+/* ---- frames ------------------------------------------------------------------------------------------------------ */
+
+enum { PM__MANY_END = 256 };
+
 typedef struct pm__many_frame {
     struct pm__many_frame *up;
-    size_t n, size;
-    pm_mask look, vm, fresh, cm; /* bytes to go through; values and children of the result so far */
-    int next;
-    unsigned nc, nv;
-    pm_val vals[256];
-    pm__ref kids[256]; /* owned */
-    pm__ref sides[];   /* then as many again, for what lies below one byte */
+    size_t n;
+    const pm_place *sides; /* entered */
+    bool is_sheaf;
+    pm__sheaf sheaf;
+    /* bytes: what leads on; values and children of the result so far */
+    pm_mask look, vm, fresh, cm;
+    int at, next;          /* the byte whose job is under way, and the one after it; PM__MANY_END: none */
+    unsigned turn, nc, nv;
+    pm_val *vals;
+    pm__ref *kids;         /* owned */
+    pm_place *below[2];    /* what the sides have below these bytes; [turn] is of `next` */
+    size_t nbelow[2];
+    bool dangles[2];       /* the location stays with nothing below */
 } pm__many_frame;
 
 typedef struct pm__many {
@@ -10052,200 +10702,280 @@ typedef struct pm__many {
     pm__many_frame *top;
 } pm__many;
 
-static const pm__byte *pm__many_node(pm__ref r) { return (const pm__byte *)pm__ref_ptr(r); }
+/* ---- pairs ------------------------------------------------------------------------------------------------------- */
 
-static bool pm__many_is_byte(pm__ref r) { return pm__ref_kind(r) != PM__LINE; }
-
-/* Combines two sides; *out is owned. */
-static pm_status pm__many_two(pm__many *m, pm__ref x, pm__ref y, pm__ref *out) {
-    pm_place a = pm__place_root(x), b = pm__place_root(y);
-    pm__alg_answer r;
-    pm_status s = pm__alg_run(m->q.cx, m->q.op, &a, &b, NULL, &r);
-    if (s != PM_OK) return s;
-    *out = r.alg == PM_ALG_ELEMENT ? r.ref : r.alg & PM_ALG_LEFT ? x : r.alg & PM_ALG_RIGHT ? y : 0;
-    if (r.alg != PM_ALG_ELEMENT) pm__ref_retain(*out);
-    return PM_OK;
+/* What lies below a place, as an owned reference. */
+static pm_status pm__many_one(pm__many *m, const pm_place *at, pm__ref *out) {
+    return pm__place_share(m->q.cx, at, out) ? PM_OK : PM_NOMEM;
 }
 
-/* Combines sides two by two, in rounds. The list is overwritten with results, which are given up at the end. */
-static pm_status pm__many_pairs(pm__many *m, pm__ref *sides, size_t n, pm__ref *out) {
+/* Combines two places; *out is owned. */
+static pm_status pm__many_two(pm__many *m, const pm_place *a, const pm_place *b, pm__ref *out) {
+    pm__alg_answer r;
+    m->q.status = PM_OK;
+    bool ok = pm__alg_walk(&m->q, a, b, &r);
+    pm__alg_forget(&m->q);
+    if (!ok) return m->q.status;
+    *out = r.ref;
+    if (r.alg == PM_ALG_ELEMENT) return PM_OK;
+    *out = 0;
+    return r.alg == PM_ALG_NONE ? PM_OK : pm__many_one(m, (r.alg & PM_ALG_LEFT) ? a : b, out);
+}
+
+/* Combines places two by two, in rounds. The list is overwritten with results, which are given up at the end. */
+static pm_status pm__many_pairs(pm__many *m, pm_place *p, size_t n, pm__ref *out) {
     pm_status s = PM_OK;
-    for (size_t i = 0; i < n; i++) pm__ref_retain(sides[i]);
-    while (n > 1 && s == PM_OK) {
+    for (bool owned = false; n > 1; owned = true) {
         size_t k = 0, i = 0;
-        for (; i + 1 < n && s == PM_OK; i += 2) {
+        for (; i < n && s == PM_OK; i += 2) {
             pm__ref r = 0;
-            s = pm__many_two(m, sides[i], sides[i + 1], &r);
+            if (i + 1 < n) s = pm__many_two(m, &p[i], &p[i + 1], &r);
+            else if (owned) r = p[i].node;
+            else s = pm__many_one(m, &p[i], &r);
             if (s != PM_OK) break;
-            pm__any_release(m->q.cx, sides[i]);
-            pm__any_release(m->q.cx, sides[i + 1]);
-            sides[k++] = r;
+            if (owned && i + 1 < n) {
+                pm__any_release(m->q.cx, p[i].node);
+                pm__any_release(m->q.cx, p[i + 1].node);
+            }
+            p[k++] = pm__place_root(r);
         }
-        for (; i < n; i++) sides[k++] = sides[i]; /* the odd one, or what a failure left */
+        if (s != PM_OK) {
+            while (k) pm__any_release(m->q.cx, p[--k].node);
+            for (; owned && i < n; i++) pm__any_release(m->q.cx, p[i].node);
+            return s;
+        }
         n = k;
     }
-    if (s == PM_OK) *out = sides[0];
-    for (size_t i = 0; s != PM_OK && i < n; i++) pm__any_release(m->q.cx, sides[i]);
-    return s;
+    *out = p[0].node;
+    return PM_OK;
 }
 
-/* Equal sides are kept once, the first of them. */
-static size_t pm__many_distinct(const pm__many *m, pm__ref *sides, size_t n) {
-    size_t k = 0;
-    if (!m->q.idempotent) return n;
-    for (size_t i = 0; i < n; i++) {
-        bool seen = false;
-        for (size_t j = k; j-- > 0 && !seen && k - j <= 64;) seen = sides[j] == sides[i]; /* the latest will do */
-        if (!seen) sides[k++] = sides[i];
+/* ---- bytes ------------------------------------------------------------------------------------------------------- */
+
+/* What a side has at byte c of the masks: its value, or NULL, and the place of what lies below. False: nothing. */
+static PM__INLINE bool pm__many_look(const pm_place *side, uint8_t c, const pm_val **val, pm_place *below) {
+    pm__ref child = 0;
+    if (!pm__place_in_line(side)) {
+        const pm__byte *x = pm__place_byte(side);
+        bool kid = pm__byte_has_child(x, c), has = pm__byte_has_val(x, c);
+        if (kid) child = *pm__byte_child(x, c);
+        *val = has ? pm__byte_val(x, c) : NULL;
+        *below = pm__alg_root(child);
+        return kid || has;
     }
-    return k;
+    *below = *side;
+    if (!pm__place_down(below, &c, 1)) return false;
+    *val = pm__place_val(below);
+    if (pm__place_child(below, &child)) *below = pm__alg_root(child);
+    else if (!pm__place_enter(below)) *below = pm__alg_root(0);
+    return true;
 }
 
-static pm_status pm__many_push(pm__many *m, const pm__ref *sides, size_t n) {
-    size_t size = sizeof(pm__many_frame) + 2 * n * sizeof *sides;
-    pm__many_frame *f = (pm__many_frame *)pm__mem_alloc_big(size);
-    if (!f) return PM_NOMEM;
-    memset(f, 0, offsetof(pm__many_frame, vals));
-    f->up = m->top;
-    f->n = n;
-    f->size = size;
-    memcpy(f->sides, sides, n * sizeof *sides);
-    for (size_t i = 0; i < n; i++) {
-        pm_mask all = pm__byte_mask(pm__many_node(sides[i]));
+/* Goes on to the next byte, and looks at the one after it: combines the values there, and lists what lies below, which
+   is asked for. False: see q->status. */
+static bool pm__many_next(pm__many *m, pm__many_frame *f) {
+    int next = pm_mask_next(&f->look, f->next + 1);
+    f->at = f->next;
+    f->next = next < 0 ? PM__MANY_END : next;
+    f->turn ^= 1;
+    if (next < 0) return true;
+    uint8_t c = (uint8_t)next;
+    pm_place *to = f->below[f->turn];
+    size_t k = 0, vals = 0;
+    const bool meet = m->q.op == PM__ALG_MEET;
+    bool dangles = true;
+    pm__alg_sum sum = {0, false, false};
+    for (size_t i = 0; i < f->n; i++) {
+        const pm_val *val;
+        pm_place at;
+        if (!pm__many_look(&f->sides[i], c, &val, &at)) continue;
+        if (val || at.node) dangles = false;
+        if (at.node) to[k++] = at;
+        if (at.node && at.depth == 0) pm__ref_prefetch(at.node);
+        if (!val || (meet && vals < i)) continue;
+        if (!vals++) sum.val = *val, sum.some = true;
+        else if (sum.some && !pm__alg_sum_add(&m->q, &sum, *val)) return false;
+    }
+    if (meet && vals < f->n && sum.some) {
+        if (sum.fresh) pm__pay_release(m->q.cx, false, sum.val);
+        sum.some = false;
+    }
+    if (sum.some) {
+        f->vals[f->nv++] = sum.val;
+        pm_mask_set(&f->vm, c);
+        if (sum.fresh) pm_mask_set(&f->fresh, c);
+    }
+    f->nbelow[f->turn] = meet && k < f->n ? 0 : k;
+    f->dangles[f->turn] = !meet || dangles;
+    return true;
+}
+
+static bool pm__many_open_bytes(pm__many *m, pm__many_frame *f) {
+    for (size_t i = 0; i < f->n; i++) {
+        pm_mask all = pm__place_mask_entered(&f->sides[i]);
         f->look = i == 0 ? all : m->q.op == PM__ALG_JOIN ? pm_mask_or(f->look, all) : pm_mask_and(f->look, all);
     }
-    m->top = f;
-    return PM_OK;
+    unsigned w = pm_mask_count(&f->look);
+    m->q.status = PM_NOMEM;
+    f->below[0] = (pm_place *)pm__alg_alloc(&m->q, 2 * f->n * sizeof *f->below[0] + 2 * w * sizeof *f->vals);
+    if (!f->below[0]) return false;
+    f->below[1] = f->below[0] + f->n;
+    f->vals = (pm_val *)(void *)(f->below[1] + f->n);
+    f->kids = (pm__ref *)(f->vals + w);
+    f->at = f->next = -1;
+    return pm__many_next(m, f);
 }
 
-static void pm__many_pop(pm__many *m, bool give_up) {
-    pm__many_frame *f = m->top;
-    m->top = f->up;
-    for (unsigned i = 0; give_up && i < f->nc; i++) pm__any_release(m->q.cx, f->kids[i]);
-    unsigned k = 0;
-    if (give_up)
-        for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
-            if (pm_mask_test(&f->fresh, (uint8_t)c)) pm__pay_release(m->q.cx, false, f->vals[k]);
-    pm__mem_free_big(f, f->size);
-}
-
-/* Starts on what lies below a place: answers it at once (*done), or pushes a frame. `top`: the place is the root. */
-static pm_status pm__many_start(pm__many *m, pm__ref *sides, size_t n, bool top, bool *done, pm__ref *out) {
-    bool bytes = true;
-    *done = true;
-    *out = 0;
-    if (n == 0) return PM_OK;
-    n = pm__many_distinct(m, sides, n);
-    for (size_t i = 0; bytes && i < n; i++)
-        bytes = pm__many_is_byte(sides[i]) && (top || pm__ref_is_unique(sides[i]));
-    if (n < 3 || !bytes) return pm__many_pairs(m, sides, n, out);
-    *done = false;
-    return pm__many_push(m, sides, n);
-}
-
-/* The values of all sides at one byte, in their order. */
-static pm_status pm__many_value(pm__many *m, pm__many_frame *f, uint8_t c) {
-    pm_val v = 0;
-    bool some = false, fresh = false, meet = m->q.op == PM__ALG_MEET;
-    for (size_t i = 0; i < f->n; i++) {
-        const pm__byte *x = pm__many_node(f->sides[i]);
-        pm__alg_val r;
-        if (!pm__byte_has_val(x, c)) {
-            if (!meet) continue;
-            if (fresh) pm__pay_release(m->q.cx, false, v);
-            return PM_OK;
-        }
-        pm_val w = *pm__byte_val(x, c);
-        if (!some) {
-            v = w, some = true;
-            continue;
-        }
-        bool ok = pm__alg_value(&m->q, &v, &w, &r);
-        if (fresh && (!ok || r.fresh || !r.some || !(r.alg & PM_ALG_LEFT))) pm__pay_release(m->q.cx, false, v);
-        if (!ok) return PM_BADHOOK;
-        if (!r.some) return PM_OK;
-        fresh = r.fresh || (fresh && (r.alg & PM_ALG_LEFT));
-        v = r.val;
-    }
-    if (!some) return PM_OK;
-    f->vals[f->nv++] = v;
-    pm_mask_set(&f->vm, c);
-    if (fresh) pm_mask_set(&f->fresh, c);
-    return PM_OK;
-}
-
-/* Notes what lies below byte c in the result (owned); 0: nothing, and the location dangles if it may. */
-static void pm__many_note(pm__many_frame *f, uint8_t c, pm__ref r, bool dangles) {
-    if (!r && (!dangles || pm_mask_test(&f->vm, c))) return;
+/* Notes what lies below the byte under way in the result (owned); 0: nothing. */
+static void pm__many_note(pm__many_frame *f, pm__ref r) {
+    uint8_t c = (uint8_t)f->at;
+    if (!r && (!f->dangles[f->turn ^ 1] || pm_mask_test(&f->vm, c))) return;
     pm_mask_set(&f->cm, c);
     f->kids[f->nc++] = r;
 }
 
-/* Goes on to the next byte of the top frame. */
-static pm_status pm__many_byte(pm__many *m, pm__many_frame *f, uint8_t c) {
-    pm__ref *below = f->sides + f->n, r;
-    size_t k = 0;
-    bool done, dangles = true;
-    pm_status s = pm__many_value(m, f, c);
-    if (s != PM_OK) return s;
-    for (size_t i = 0; i < f->n; i++) {
-        const pm__byte *x = pm__many_node(f->sides[i]);
-        pm__ref child = pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
-        if (pm__byte_has_val(x, c) || child) dangles = false;
-        if (child) below[k++] = child;
-    }
-    if (m->q.op == PM__ALG_JOIN) dangles = true;
-    else if (k < f->n) k = 0;
-    s = pm__many_start(m, below, k, false, &done, &r);
-    if (s == PM_OK && done) pm__many_note(f, c, r, dangles);
-    return s;
-}
-
 /* Makes the node of a frame that is through; it takes over what the frame owns. */
-static pm_status pm__many_node_of(pm__many *m, const pm__many_frame *f, pm__ref *out) {
+static bool pm__many_close_bytes(pm__many *m, const pm__many_frame *f, pm__ref *out) {
     bool owned[256];
     pm__alg_frame as;
     *out = 0;
-    if (f->nc + f->nv == 0) return PM_OK;
+    if (f->nc + f->nv == 0) return true;
     memset(&as, 0, sizeof as);
     memset(owned, 1, sizeof owned);
     as.vm = f->vm;
     as.fresh = f->fresh;
-    as.vals = (pm_val *)(uintptr_t)f->vals;
-    bool line = f->nc + f->nv <= 4;
-    bool ok = line ? pm__alg_bytes_line(&m->q, &as, &f->cm, f->kids, owned, out)
-                   : pm__alg_bytes_node(&m->q, &as, &f->cm, f->kids, owned, f->nc, out);
-    return ok ? PM_OK : PM_NOMEM;
+    as.vals = f->vals;
+    if (f->nc + f->nv <= 4) return pm__alg_bytes_line(&m->q, &as, &f->cm, f->kids, owned, out);
+    return pm__alg_bytes_node(&m->q, &as, &f->cm, f->kids, owned, f->nc, out);
 }
 
-/* Joins or meets what lies below n > 0 roots (0: nothing lies there). *out is owned. The list is overwritten. */
-PM__UNUSED static pm_status pm__many_run(const pm__cx *cx, pm__alg_op op, pm__ref *roots, size_t n, pm__ref *out) {
+/* ---- the walk ---------------------------------------------------------------------------------------------------- */
+
+static void pm__many_pop(pm__many *m) {
+    pm__many_frame *f = m->top;
+    m->top = f->up;
+    pm__alg_rewind(&m->q, f);
+}
+
+/* Gives up what the top frame had made. */
+static void pm__many_abandon(pm__many *m) {
+    const pm__many_frame *f = m->top;
+    unsigned k = 0;
+    if (f->is_sheaf) pm__sheaf_abandon(&m->q, &f->sheaf);
+    for (unsigned i = 0; i < f->nc; i++) pm__any_release(m->q.cx, f->kids[i]);
+    for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
+        if (pm_mask_test(&f->fresh, (uint8_t)c)) pm__pay_release(m->q.cx, false, f->vals[k]);
+    pm__many_pop(m);
+}
+
+/* Equal places are kept once, the first of them. */
+static size_t pm__many_distinct(const pm__many *m, pm_place *p, size_t n) {
+    size_t k = 0;
+    if (!m->q.idempotent) return n;
+    for (size_t i = 0; i < n; i++) {
+        bool seen = false;
+        for (size_t j = k; j-- > 0 && !seen && k - j <= 64;) /* the latest will do */
+            seen = p[j].node == p[i].node && p[j].depth == p[i].depth && p[j].lo == p[i].lo;
+        if (!seen) p[k++] = p[i];
+    }
+    return k;
+}
+
+/* Starts on a job: answers it at once (*done, *out), or pushes a frame. The list is overwritten. `top`: roots. */
+static pm_status pm__many_start(pm__many *m, pm_place *p, size_t n, bool top, bool *done, pm__ref *out) {
+    size_t entries = 0;
+    bool lines = true, some = false;
+    *done = true;
+    *out = 0;
+    n = pm__many_distinct(m, p, n);
+    if (n == 0) return PM_OK;
+    if (n == 1) return pm__many_one(m, p, out);
+    if (n == 2) return pm__many_two(m, p, p + 1, out);
+    for (size_t i = 0; i < n; i++) {
+        if (!top && !pm__ref_is_unique(p[i].node)) return pm__many_pairs(m, p, n, out);
+        pm__alg_look(&p[i]);
+        bool line = pm__place_in_line(&p[i]);
+        lines = lines && line;
+        some = some || line;
+        entries += (size_t)p[i].hi - p[i].lo;
+    }
+    if (some && m->q.op == PM__ALG_MEET) return pm__many_pairs(m, p, n, out);
+    *done = false;
+    pm__many_frame *f = (pm__many_frame *)pm__alg_alloc(&m->q, sizeof *f);
+    if (!f) return PM_NOMEM;
+    memset(f, 0, sizeof *f);
+    f->up = m->top;
+    f->n = n;
+    f->sides = p;
+    f->is_sheaf = lines && entries <= PM__SHEAF_MAX;
+    m->top = f;
+    bool ok = f->is_sheaf ? pm__sheaf_open(&m->q, &f->sheaf, p, n) : pm__many_open_bytes(m, f);
+    return ok ? PM_OK : m->q.status;
+}
+
+static void pm__many_answer(pm__many_frame *f, pm__ref r) {
+    if (f->is_sheaf) pm__sheaf_answer(&f->sheaf, r);
+    else pm__many_note(f, r);
+}
+
+/* The next job of the top frame. False: it has none any more. */
+static bool pm__many_job(pm__many *m, pm__many_frame *f, pm_place **p, size_t *n, pm_status *s) {
+    *s = PM_OK;
+    if (!f->is_sheaf) {
+        if (!pm__many_next(m, f)) *s = m->q.status;
+        *p = f->below[f->turn ^ 1];
+        *n = f->nbelow[f->turn ^ 1];
+        return f->at != PM__MANY_END;
+    }
+    if (f->sheaf.next == f->sheaf.nknots) return false;
+    const pm__knot *k = &f->sheaf.knots[f->sheaf.next];
+    *n = k->n;
+    *p = (pm_place *)pm__alg_alloc(&m->q, *n * sizeof **p); /* the sheaf's own are asked for once more */
+    if (!*p) *s = PM_NOMEM;
+    else memcpy(*p, f->sheaf.places + k->from, *n * sizeof **p);
+    return true;
+}
+
+/* Closes the top frame. */
+static pm_status pm__many_close(pm__many *m, pm__many_frame *f, pm__ref *out) {
+    bool ok = f->is_sheaf ? pm__sheaf_close(&m->q, &f->sheaf, f->sides, out) : pm__many_close_bytes(m, f, out);
+    if (!ok) return PM_NOMEM;
+    pm__many_pop(m);
+    return PM_OK;
+}
+
+/* Joins or meets what lies below n > 0 roots (0: nothing lies there). *out is owned. */
+PM__UNUSED static pm_status pm__many_run(const pm__cx *cx, pm__alg_op op, const pm__ref *roots, size_t n,
+                                         pm__ref *out) {
     pm__many m;
     size_t k = 0;
     bool done;
-    pm__ref r;
+    pm__ref r = 0;
     memset(&m, 0, sizeof m);
     m.q.cx = cx;
     m.q.op = op;
     m.q.idempotent = cx->unit || (cx->ops->flags & PM_OPS_IDEMPOTENT) != 0;
+    if (n > SIZE_MAX / 64) return PM_NOMEM;
+    pm_place *p = (pm_place *)pm__alg_alloc(&m.q, n * sizeof *p);
+    if (!p) return PM_NOMEM;
     for (size_t i = 0; i < n; i++)
-        if (roots[i]) roots[k++] = roots[i];
+        if (roots[i]) p[k++] = pm__alg_root(roots[i]);
     if (op == PM__ALG_MEET && k < n) k = 0;
-    pm_status s = pm__many_start(&m, roots, k, true, &done, &r);
+    pm_status s = pm__many_start(&m, p, k, true, &done, &r);
     while (s == PM_OK && m.top) {
         pm__many_frame *f = m.top;
-        int c = pm_mask_next(&f->look, f->next);
-        if (c >= 0) {
-            f->next = c + 1;
-            s = pm__many_byte(&m, f, (uint8_t)c);
-            continue;
+        pm_place *job = NULL;
+        if (pm__many_job(&m, f, &job, &k, &s)) {
+            if (s == PM_OK) s = pm__many_start(&m, job, k, false, &done, &r);
+        } else {
+            done = true;
+            s = pm__many_close(&m, f, &r);
         }
-        s = pm__many_node_of(&m, f, &r);
-        if (s != PM_OK) break;
-        pm__many_pop(&m, false);
-        if (m.top) pm__many_note(m.top, (uint8_t)(m.top->next - 1), r, op == PM__ALG_JOIN);
+        if (s == PM_OK && done && m.top) pm__many_answer(m.top, r);
     }
-    while (m.top) pm__many_pop(&m, true);
+    while (m.top) pm__many_abandon(&m);
+    pm__alg_rewind(&m.q, p);
+    pm__alg_chunk_free(m.q.spare);
     if (s == PM_OK) *out = r;
     return s;
 }

@@ -150,20 +150,30 @@ static void pm__alg_chunk_free(pm__alg_chunk *c) {
     if (c) pm__mem_free_big(c, sizeof *c + c->cap);
 }
 
+/* Gives back an allocation, and all that came after it. */
+static void pm__alg_rewind(pm__alg *q, const void *to) {
+    for (;;) {
+        pm__alg_chunk *c = q->chunk;
+        size_t used = (size_t)((uintptr_t)to - (uintptr_t)c->data);
+        bool inside = used < c->used;
+        c->used = inside ? used : 0;
+        if (c->used) return;
+        q->chunk = c->under;
+        if (q->spare && q->spare->cap >= c->cap) {
+            pm__alg_chunk_free(c);
+        } else {
+            pm__alg_chunk_free(q->spare);
+            q->spare = c;
+        }
+        if (inside) return;
+    }
+}
+
 /* Takes the top frame off, with all that was allocated since. */
 static void pm__alg_pop(pm__alg *q) {
     pm__alg_frame *f = q->top;
     q->top = f->up;
-    q->chunk->used = (size_t)((char *)f - (char *)q->chunk->data);
-    if (q->chunk->used) return;
-    pm__alg_chunk *c = q->chunk;
-    q->chunk = c->under;
-    if (q->spare && q->spare->cap >= c->cap) {
-        pm__alg_chunk_free(c);
-    } else {
-        pm__alg_chunk_free(q->spare);
-        q->spare = c;
-    }
+    pm__alg_rewind(q, f);
 }
 
 /* A frame with room for so many pairs, entries or values, and bytes; all in one piece, so that popping is simple. */

@@ -12,7 +12,7 @@
 
 /* One side of a merge. */
 typedef struct pm__alg_side {
-    pm__ent e[PM__ALG_LIST];
+    pm__ent *e;
     unsigned n;
     pm__ref node;
     unsigned lo, depth; /* lines: entry of the node that e[0] is, and the bytes matched where suffixes begin */
@@ -330,6 +330,7 @@ static unsigned pm__alg_room(const pm_place *p, bool line) {
 /* Opens a pair as lists. The frame is left on the stack, whatever it still waits for. False: see q->status. */
 static PM__NOINLINE bool pm__alg_open_lists(pm__alg *q, const pm_place *pa, const pm_place *pb) {
     pm__alg_merge g;
+    pm__ent ea[PM__ALG_LIST], eb[PM__ALG_LIST];
     pm_place a = *pa, b = *pb;
     const uint8_t *ahead_a = NULL, *ahead_b = NULL;
     bool line_a = pm__place_in_line(&a), line_b = pm__place_in_line(&b), others = false;
@@ -343,6 +344,8 @@ static PM__NOINLINE bool pm__alg_open_lists(pm__alg *q, const pm_place *pa, cons
         return false;
     }
     uint8_t *bytes = (uint8_t *)f->vals;
+    g.a.e = ea;
+    g.b.e = eb;
     g.a.n = g.b.n = 0;
     if (line_a) pm__alg_list_line(&g.a, &a, m, bytes);
     if (line_b) pm__alg_list_line(&g.b, &b, m, bytes + (na > m ? PM__LINE_BYTES + 8 : 0));

@@ -197,6 +197,15 @@ static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__a
     return step != PM__ALG_FAILED;
 }
 
+/* Forgets what has been seen: nodes may go. */
+static void pm__alg_forget(pm__alg *q) {
+    for (size_t i = 0; i < q->known.cap; i++)
+        if (q->known.slots[i].a && q->known.slots[i].val > PM_ALG_ELEMENT)
+            pm__any_release(q->cx, q->known.slots[i].val);
+    pm__memo_free(&q->known);
+    pm__memo_free(&q->ids);
+}
+
 /* Combines what lies strictly below two places. *out: which sides the result equals, or PM_ALG_NONE (nothing is left,
    and neither side is empty), or PM_ALG_ELEMENT with a reference that the caller then owns.
    edits    NULL, or the left place is the caller's alone, and may be changed in place: *edits then has what is still to
@@ -214,10 +223,7 @@ PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const p
     bool ok = pm__alg_walk(&q, a, b, out);
     if (!ok) pm__alg_edits_forget(cx, q.edits);
     else if (edits) *edits = q.edits;
-    for (size_t i = 0; i < q.known.cap; i++)
-        if (q.known.slots[i].a && q.known.slots[i].val > PM_ALG_ELEMENT) pm__any_release(cx, q.known.slots[i].val);
-    pm__memo_free(&q.known);
-    pm__memo_free(&q.ids);
+    pm__alg_forget(&q);
     pm__alg_chunk_free(q.spare);
     return ok ? PM_OK : q.status;
 }

@@ -1,0 +1,440 @@
+/* Join and meet of many maps against the naive trie: operands that are alike, unlike, long, shared with each other and
+   within themselves; values that must combine in order; balanced references; memory running out at every allocation. */
+#include "check.h"
+#include "model.h"
+
+#define PATHMAP_STATIC
+#define PM_MALLOC(n) check_malloc(n)
+#define PM_FREE(p, n) check_free(p, n)
+#include "../pathmap.h"
+
+#include "counted.h"
+
+/* ---- random operands ---- */
+
+/* What keys look like. */
+typedef struct shape {
+    unsigned letters; /* size of the alphabet */
+    unsigned extend;  /* bytes appended at most */
+    unsigned cut;     /* bytes of the last key kept at most */
+    unsigned keys;
+} shape;
+
+/* Few long lines, lines of many entries, byte nodes; suffixes that are alike in their first bytes. */
+static const shape shapes[] = {{2, 3, 8, 12},     {2, 6, 16, 40},     {3, 4, 10, 120}, {26, 5, 12, 60},
+                               {256, 2, 3, 200},  {4, 300, 700, 6},   {2, 200, 300, 20}, {26, 40, 120, 30},
+                               {1, 9, 30, 15},    {5, 120, 90, 40},   {3, 12, 20, 90}, {30, 14, 9, 25}};
+enum { SHAPES = sizeof shapes / sizeof *shapes, KEY_MAX = 1100, MANY = 20 };
+
+typedef struct key {
+    size_t len;
+    uint8_t data[KEY_MAX];
+} key;
+
+/* The next key: part of the one before, and some more. */
+static void next_key(const shape *s, key *k) {
+    size_t keep = check_below((k->len < s->cut ? k->len : s->cut) + 1), more = check_below(s->extend + 1);
+    if (check_below(8) == 0) keep = 0;
+    k->len = keep;
+    while (more-- && k->len < KEY_MAX) k->data[k->len++] = (uint8_t)(check_below(s->letters) * 37 + 5);
+}
+
+/* A map and the naive trie that it must equal. */
+typedef struct both {
+    pm_map map;
+    model *m;
+} both;
+
+static both both_clone(const both *b) { return (both){pm_clone(&b->map), model_copy(b->m)}; }
+
+static void both_drop(both *b) {
+    pm_drop(&b->map);
+    model_free(b->m);
+}
+
+static const pm_ops *table(unsigned i) {
+    switch (i % 5) {
+    case 0: return pm_ops_lattice();
+    case 1: return pm_ops_sum();
+    case 2: return pm_ops_unit();
+    case 3: return pm_ops_left();
+    default: return pm_ops_bits();
+    }
+}
+
+static model_algebra algebra_of(const pm_ops *ops) {
+    if (ops == pm_ops_sum()) return MODEL_SUM;
+    if (ops == pm_ops_lattice()) return MODEL_LATTICE;
+    if (ops == pm_ops_bits()) return MODEL_BITS;
+    return MODEL_LEFT;
+}
+
+/* Never 0 for bits: whether 0 meets itself is another matter. */
+static pm_val some_value(const pm_ops *ops) {
+    if (ops == pm_ops_unit()) return 0;
+    return ops == pm_ops_bits() ? 1 + check_below(3) : check_below(4);
+}
+
+static void both_edit(both *b, const shape *s, unsigned edits) {
+    key k = {0, {0}};
+    const pm_ops *ops = pm_map_ops(&b->map);
+    while (edits--) {
+        next_key(s, &k);
+        unsigned what = (unsigned)check_below(12);
+        if (what < 9) {
+            pm_val v = some_value(ops);
+            CHECK_OK(pm_set(&b->map, k.data, k.len, v, NULL));
+            model_set(b->m, k.data, k.len, v, NULL);
+        } else if (what < 10) {
+            CHECK_OK(pm_create_path(&b->map, k.data, k.len, NULL));
+            model_create(b->m, k.data, k.len);
+        } else if (what < 11) {
+            bool prune = check_below(2) != 0;
+            CHECK_OK(pm_remove(&b->map, k.data, k.len, prune, NULL));
+            model_remove(b->m, k.data, k.len, prune, NULL);
+        } else {
+            CHECK_OK(pm_remove_branches(&b->map, k.data, k.len, false, NULL));
+            model_remove_branches(b->m, k.data, k.len, false);
+        }
+    }
+}
+
+/* Hangs `from` below a path of `b`, where it is shared. */
+static void both_graft(both *b, const shape *s, const both *from) {
+    key k = {0, {0}};
+    pm_wz w;
+    model_cursor c;
+    do next_key(s, &k);
+    while (k.len == 0);
+    CHECK_OK(pm_wz_open(&w, &b->map, NULL, 0));
+    (void)pm_rz_move_to(pm_wz_cursor(&w), k.data, k.len);
+    CHECK_OK(pm_wz_graft_map(&w, &from->map));
+    CHECK_OK(pm_wz_close(&w));
+    model_cursor_open(&c, b->m, NULL, 0);
+    (void)model_cursor_move_to(&c, k.data, k.len);
+    model_cursor_graft(&c, from->m);
+    model_cursor_close(&c);
+}
+
+static void make_operands(both *all, size_t n, const pm_ops *ops, const shape *s) {
+    const unsigned alike = (unsigned)check_below(4); /* how much they have in common */
+    both grafted = {pm_new(ops, NULL), model_new()};
+    both_edit(&grafted, s, s->keys / 2);
+    for (size_t i = 0; i < n; i++) {
+        bool clone = i && check_below(4) < alike;
+        all[i] = clone ? both_clone(&all[check_below(i)]) : (both){pm_new(ops, NULL), model_new()};
+        if (!clone || check_below(3)) both_edit(&all[i], s, (unsigned)check_below(s->keys + 1));
+        for (size_t k = check_below(3); alike == 2 && k > 0; k--) both_graft(&all[i], s, &grafted);
+    }
+    both_drop(&grafted);
+}
+
+/* ---- against the model ---- */
+
+static bool list_step(void *ctx, const uint8_t *k, size_t len, const uint64_t *val, unsigned children) {
+    pm_iter *it = *(pm_iter **)ctx;
+    (void)children;
+    bool same = pm_iter_next(it) && it->len == len && (len == 0 || memcmp(it->key, k, len) == 0) &&
+                (it->val != NULL) == (val != NULL) && (!val || *it->val == *val);
+    if (!same) *(pm_iter **)ctx = NULL;
+    return same;
+}
+
+static bool same_content(const pm_map *map, const model *m) {
+    pm_iter it = pm_iter_paths(map), *at = &it;
+    model_each(m, list_step, &at);
+    bool same = at && !pm_iter_next(&it);
+    pm_iter_drop(&it);
+    return same;
+}
+
+static void check_sound(const pm_map *m) {
+    const char *why = "";
+    CHECK_NOTE(pm_check(m, &why) == PM_OK, "%s", why);
+}
+
+static uint64_t live_nodes(void) {
+    pm_pool_stats s;
+    pm_pool_get_stats(NULL, &s);
+    return s.nodes;
+}
+
+static void check_many(bool join, const both *all, size_t n) {
+    const pm_ops *ops = pm_map_ops(&all[0].map);
+    const pm_map *maps[MANY];
+    pm_map out;
+    pm_alg alg;
+    size_t which = n, want = 0;
+    model *m = model_copy(all[0].m);
+    for (size_t i = 0; i < n; i++) maps[i] = &all[i].map;
+    for (size_t i = 1; i < n; i++) {
+        model *next = model_combine(join ? MODEL_JOIN : MODEL_MEET, algebra_of(ops), m, all[i].m);
+        model_free(m);
+        m = next;
+    }
+    CHECK_OK((join ? pm_join_many : pm_meet_many)(maps, n, &out, &alg, &which));
+    check_sound(&out);
+    CHECK_NOTE(same_content(&out, m), "%s of %zu under %s", join ? "join" : "meet", n, ops->name);
+    while (want < n && !model_equal(m, all[want].m)) want++;
+    CHECK_EQ(alg, model_is_empty(m) ? PM_ALG_NONE : want < n ? PM_ALG_LEFT : PM_ALG_ELEMENT);
+    if (alg == PM_ALG_LEFT) CHECK_EQ(which, want);
+    model_free(m);
+    pm_drop(&out);
+    for (size_t i = 0; i < n; i++) CHECK(same_content(&all[i].map, all[i].m));
+}
+
+TEST(many_maps_of_one_shape_follow_the_model) {
+    for (unsigned i = 0; i < SHAPES * 25; i++) {
+        both all[MANY];
+        size_t n = 3 + check_below(MANY - 2);
+        make_operands(all, n, table(i), &shapes[i % SHAPES]);
+        check_many(true, all, n);
+        check_many(false, all, n);
+        for (size_t j = 0; j < n; j++) both_drop(&all[j]);
+    }
+    CHECK_EQ(live_nodes(), 0);
+}
+
+/* Lines beside byte nodes, long prefixes beside short ones. */
+TEST(many_maps_of_several_shapes_follow_the_model) {
+    for (unsigned i = 0; i < SHAPES * 12; i++) {
+        both all[MANY];
+        size_t n = 3 + check_below(6), a = check_below(n - 1) + 1;
+        make_operands(all, a, table(i / 3), &shapes[i % SHAPES]);
+        make_operands(all + a, n - a, table(i / 3), &shapes[(i * 5 + i / SHAPES) % SHAPES]);
+        for (size_t j = 0; j < n; j++) { /* in any order */
+            size_t k = check_below(n);
+            both t = all[j];
+            all[j] = all[k], all[k] = t;
+        }
+        check_many(true, all, n);
+        check_many(false, all, n);
+        for (size_t j = 0; j < n; j++) both_drop(&all[j]);
+    }
+    CHECK_EQ(live_nodes(), 0);
+}
+
+/* Most of what there is lies in all of them. */
+TEST(many_maps_that_are_nearly_equal_follow_the_model) {
+    for (unsigned i = 0; i < SHAPES * 8; i++) {
+        const shape *s = &shapes[i % SHAPES];
+        both all[MANY];
+        size_t n = 3 + check_below(MANY - 2);
+        key k = {0, {0}};
+        for (size_t j = 0; j < n; j++) all[j] = (both){pm_new(table(i), NULL), model_new()};
+        for (unsigned e = 0; e < s->keys; e++) {
+            next_key(s, &k);
+            const pm_val v = some_value(table(i));
+            for (size_t j = 0; j < n; j++) {
+                if (check_below(40) == 0) continue;
+                CHECK_OK(pm_set(&all[j].map, k.data, k.len, v, NULL));
+                model_set(all[j].m, k.data, k.len, v, NULL);
+            }
+        }
+        check_many(true, all, n);
+        check_many(false, all, n);
+        for (size_t j = 0; j < n; j++) both_drop(&all[j]);
+    }
+    CHECK_EQ(live_nodes(), 0);
+}
+
+/* ---- what is shared ---- */
+
+/* Each level has the one below it twice. */
+static pm_map doubled(const pm_ops *ops, pm_val x, unsigned levels) {
+    pm_map m = pm_new(ops, NULL);
+    CHECK_OK(pm_set(&m, "end", 3, x, NULL));
+    while (levels--) {
+        pm_map up = pm_new(ops, NULL);
+        pm_wz w;
+        CHECK_OK(pm_wz_open(&w, &up, NULL, 0));
+        for (unsigned i = 0; i < 2; i++) {
+            (void)pm_rz_move_to(pm_wz_cursor(&w), i ? "right" : "left", i ? 5 : 4);
+            CHECK_OK(pm_wz_graft_map(&w, &m));
+        }
+        CHECK_OK(pm_wz_close(&w));
+        pm_drop(&m);
+        m = up;
+    }
+    return m;
+}
+
+TEST(many_maps_of_2_to_the_60_values_take_no_time) {
+    enum { N = 5, LEVELS = 60 };
+    for (unsigned i = 0; i < 4; i++) {
+        const pm_ops *ops = i % 2 ? pm_ops_sum() : pm_ops_lattice();
+        pm_map m[N], out;
+        const pm_map *maps[N];
+        for (unsigned k = 0; k < N; k++) m[k] = doubled(ops, k + 1, LEVELS), maps[k] = &m[k];
+        uint64_t before = live_nodes(), count;
+        CHECK_OK((i < 2 ? pm_join_many : pm_meet_many)(maps, N, &out, NULL, NULL));
+        CHECK_NOTE(live_nodes() - before < 4 * LEVELS, "%u nodes made", (unsigned)(live_nodes() - before));
+        CHECK_OK(pm_val_count(&out, &count));
+        CHECK_EQ(count, (uint64_t)1 << LEVELS);
+        pm_drop(&out);
+        for (unsigned k = 0; k < N; k++) pm_drop(&m[k]);
+    }
+    CHECK_EQ(live_nodes(), 0);
+}
+
+/* Of lines that are equal, or parts of one of them, none is made anew. */
+TEST(many_lines_that_come_to_one_of_them_share_it) {
+    enum { N = 5, KEYS = 30 };
+    for (unsigned join = 0; join < 2; join++) {
+        pm_map m[N], out;
+        const pm_map *maps[N];
+        for (unsigned k = 0; k < N; k++) {
+            m[k] = pm_new(pm_ops_lattice(), NULL), maps[k] = &m[k];
+            for (unsigned i = 0; i < KEYS; i++) {
+                const uint8_t s[2] = {(uint8_t)(i * 7), (uint8_t)i};
+                if ((k == 2) == (join == 1) || i % 3 == 0) CHECK_OK(pm_set(&m[k], s, 2, i, NULL));
+            }
+        }
+        uint64_t before = live_nodes();
+        size_t which = 0;
+        pm_alg alg;
+        CHECK_OK((join ? pm_join_many : pm_meet_many)(maps, N, &out, &alg, &which));
+        CHECK_EQ(live_nodes(), before);
+        CHECK_EQ(alg, PM_ALG_LEFT);
+        CHECK_EQ(which, 2);
+        pm_drop(&out);
+        for (unsigned k = 0; k < N; k++) pm_drop(&m[k]);
+    }
+}
+
+/* ---- the order of operands ---- */
+
+/* Functions x -> p x + q on 32-bit words, one after the other: which comes first matters. */
+static pm_alg affine_after(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    const uint32_t p = (uint32_t)(a >> 32), q = (uint32_t)a, r = (uint32_t)(b >> 32), s = (uint32_t)b;
+    (void)ctx;
+    *out = (uint64_t)(uint32_t)(p * r) << 32 | (uint32_t)(p * s + q);
+    return PM_ALG_ELEMENT;
+}
+
+static const pm_ops *affine_ops(void) {
+    static const pm_ops ops = {.name = "affine", .join = affine_after, .meet = affine_after};
+    return &ops;
+}
+
+TEST(many_values_combine_in_the_order_of_their_maps) {
+    for (unsigned i = 0; i < SHAPES * 12; i++) {
+        const shape *s = &shapes[i % SHAPES];
+        pm_map m[MANY], out;
+        const pm_map *maps[MANY];
+        size_t n = 3 + check_below(MANY - 2);
+        key k = {0, {0}};
+        const bool join = i / SHAPES % 2;
+        for (size_t j = 0; j < n; j++) m[j] = pm_new(affine_ops(), NULL), maps[j] = &m[j];
+        for (unsigned e = 0; e < s->keys; e++) {
+            next_key(s, &k);
+            const bool all = check_below(2);
+            for (size_t j = 0; j < n; j++)
+                if (all || check_below(2)) CHECK_OK(pm_set(&m[j], k.data, k.len, check_rand(), NULL));
+        }
+        CHECK_OK((join ? pm_join_many : pm_meet_many)(maps, n, &out, NULL, NULL));
+        check_sound(&out);
+        uint64_t found = 0, count;
+        for (size_t j = 0; j < n; j++)
+            for (pm_iter it = pm_iter_vals(&m[j]); pm_iter_next(&it);) {
+                size_t has = 0, first = n;
+                pm_val want = 0;
+                for (size_t x = 0; x < n; x++) {
+                    const pm_val *v = pm_get(&m[x], it.key, it.len);
+                    if (!v) continue;
+                    if (!has++) want = *v, first = x;
+                    else (void)affine_after(NULL, want, *v, &want);
+                }
+                if (first != j || (!join && has < n)) continue;
+                const pm_val *got = pm_get(&out, it.key, it.len);
+                CHECK(got && *got == want);
+                found++;
+            }
+        CHECK_OK(pm_val_count(&out, &count));
+        CHECK_EQ(count, found);
+        pm_drop(&out);
+        for (size_t j = 0; j < n; j++) pm_drop(&m[j]);
+    }
+}
+
+/* ---- failures ---- */
+
+/* Counted values that combine to new ones. `wrong`: the n-th combination answers what it must not. */
+static struct {
+    uint64_t calls, wrong;
+} hooks;
+
+static pm_alg hook_join(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx;
+    if (hooks.wrong && ++hooks.calls == hooks.wrong) return (pm_alg)77;
+    if (a == b) return PM_ALG_LEFT; /* leaves the other bit out */
+    switch ((a + b) % 4) {
+    case 0: return PM_ALG_LEFT;
+    case 1: return PM_ALG_RIGHT;
+    default: *out = counted_new(); return PM_ALG_ELEMENT;
+    }
+}
+
+static pm_alg hook_meet(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    return (a + b) % 16 == 1 ? PM_ALG_NONE : hook_join(ctx, a, b, out);
+}
+
+static const pm_ops *hooked_ops(void) {
+    static const pm_ops ops = {.name = "hooked",
+                               .retain = counted__retain,
+                               .release = counted__release,
+                               .join = hook_join,
+                               .meet = hook_meet};
+    return &ops;
+}
+
+/* Memory that ends at the n-th allocation, or hooks that fail at the n-th call, for every n. */
+static void starve(bool join, bool fails, const pm_map *const *maps, size_t n) {
+    pm_map out = pm_new(NULL, NULL);
+    int64_t held = counted_held();
+    uint64_t nodes = live_nodes();
+    pm_status s = PM_NOMEM;
+    for (uint64_t k = 1; s != PM_OK; k += 1 + k / 32) {
+        pm_pool_trim(NULL);
+        if (fails) hooks.calls = 0, hooks.wrong = k;
+        else check_fail_allocs_from(k);
+        s = (join ? pm_join_many : pm_meet_many)(maps, n, &out, NULL, NULL);
+        check_fail_alloc(0);
+        hooks.wrong = 0;
+        if (s == PM_OK) break;
+        CHECK_EQ(s, fails ? PM_BADHOOK : PM_NOMEM);
+        CHECK(pm_is_empty(&out));
+        CHECK_EQ(counted_held(), held);
+        CHECK_EQ(live_nodes(), nodes);
+        if (check_failed()) break;
+    }
+    check_sound(&out);
+    pm_drop(&out);
+    CHECK_EQ(counted_held(), held);
+    CHECK_EQ(live_nodes(), nodes);
+}
+
+TEST(many_maps_lose_nothing_when_they_fail) {
+    for (unsigned i = 0; i < SHAPES; i++) {
+        const shape *s = &shapes[i];
+        enum { N = 6 };
+        pm_map m[N];
+        const pm_map *maps[N];
+        key k = {0, {0}};
+        for (size_t j = 0; j < N; j++) m[j] = pm_new(hooked_ops(), NULL), maps[j] = &m[j];
+        for (unsigned e = 0; e < s->keys; e++) {
+            next_key(s, &k);
+            const bool all = check_below(2);
+            for (size_t j = 0; j < N; j++) {
+                if (!all && check_below(2)) continue;
+                if (check_below(9) == 0) CHECK_OK(pm_create_path(&m[j], k.data, k.len, NULL));
+                else CHECK_OK(pm_set(&m[j], k.data, k.len, counted_new(), NULL));
+            }
+        }
+        for (unsigned how = 0; how < 4; how++) starve(how & 1, how & 2, maps, N);
+        for (size_t j = 0; j < N; j++) pm_drop(&m[j]);
+        CHECK(counted_is_sound());
+        CHECK_EQ(counted_held(), 0);
+        CHECK_EQ(live_nodes(), 0);
+    }
+}
