@@ -10683,7 +10683,7 @@ enum { PM__MANY_END = 256 };
 typedef struct pm__many_frame {
     struct pm__many_frame *up;
     size_t n;
-    const pm_place *sides; /* entered */
+    pm_place *sides; /* entered */
     bool is_sheaf;
     pm__sheaf sheaf;
     /* bytes: what leads on; values and children of the result so far */
@@ -10692,6 +10692,7 @@ typedef struct pm__many_frame {
     unsigned turn, nc, nv;
     pm_val *vals;
     pm__ref *kids;         /* owned */
+    uint16_t *off;         /* where lines have got to */
     pm_place *below[2];    /* what the sides have below these bytes; [turn] is of `next` */
     size_t nbelow[2];
     bool dangles[2];       /* the location stays with nothing below */
@@ -10706,7 +10707,22 @@ typedef struct pm__many {
 
 /* What lies below a place, as an owned reference. */
 static pm_status pm__many_one(pm__many *m, const pm_place *at, pm__ref *out) {
-    return pm__place_share(m->q.cx, at, out) ? PM_OK : PM_NOMEM;
+    pm_place p = *at;
+    *out = 0;
+    if (p.depth && !pm__place_enter(&p)) return PM_OK;
+    if (p.depth == 0) {
+        pm__ref_retain(p.node);
+        *out = p.node;
+        return PM_OK;
+    }
+    const pm__line *x = pm__place_line(&p);
+    const uint8_t *prefix = NULL;
+    pm__ent ents[PM__LINE_ENTRIES];
+    unsigned lo = p.lo + pm__place_val_entry(&p, x);
+    size_t plen = pm__alg_ahead(&p, &prefix);
+    pm__alg_decode(x, lo, p.hi, p.depth > x->plen ? (size_t)p.depth - x->plen : 0, ents);
+    *out = pm__alg_build(&m->q, ents, p.hi - lo, prefix, plen);
+    return *out ? PM_OK : PM_NOMEM;
 }
 
 /* Combines two places; *out is owned. */
@@ -10752,23 +10768,42 @@ static pm_status pm__many_pairs(pm__many *m, pm_place *p, size_t n, pm__ref *out
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------- */
 
-/* What a side has at byte c of the masks: its value, or NULL, and the place of what lies below. False: nothing. */
-static PM__INLINE bool pm__many_look(const pm_place *side, uint8_t c, const pm_val **val, pm_place *below) {
-    pm__ref child = 0;
-    if (!pm__place_in_line(side)) {
-        const pm__byte *x = pm__place_byte(side);
-        bool kid = pm__byte_has_child(x, c), has = pm__byte_has_val(x, c);
-        if (kid) child = *pm__byte_child(x, c);
-        *val = has ? pm__byte_val(x, c) : NULL;
-        *below = pm__alg_root(child);
-        return kid || has;
-    }
+/* What a line has at byte c: as pm__many_look. Bytes come in order: side->lo goes along, and *off, where in the heap
+   its entry's bytes begin. */
+static bool pm__many_look_line(pm_place *side, uint16_t *off, uint8_t c, const pm_val **val, pm_place *below) {
+    const pm__line *x = pm__place_line(side);
+    const uint8_t *heap = pm__line_heap(x), *lens = pm__line_lens(x);
+    pm__ref child;
     *below = *side;
-    if (!pm__place_down(below, &c, 1)) return false;
+    below->depth++;
+    if (side->depth < x->plen) {
+        if (heap[side->depth] != c) return false;
+    } else {
+        const unsigned d = pm__place_suffix(side, x);
+        unsigned i = side->lo, at = *off;
+        while (i < side->hi && (d ? heap[at + d - 1] : x->body[i]) < c) at += lens[i++];
+        unsigned end = i;
+        while (end < side->hi && (d ? heap[at + d - 1] : x->body[end]) == c) at += lens[end++];
+        side->lo = (uint8_t)end;
+        *off = (uint16_t)at;
+        if (i == end) return false;
+        below->lo = (uint8_t)i;
+        below->hi = (uint8_t)end;
+    }
     *val = pm__place_val(below);
     if (pm__place_child(below, &child)) *below = pm__alg_root(child);
-    else if (!pm__place_enter(below)) *below = pm__alg_root(0);
+    else if (below->hi - below->lo == (*val != NULL)) *below = pm__alg_root(0);
     return true;
+}
+
+/* What a side has at byte c of the masks: its value, or NULL, and the place of what lies below. False: nothing. */
+static PM__INLINE bool pm__many_look(pm_place *side, uint16_t *off, uint8_t c, const pm_val **val, pm_place *below) {
+    if (pm__place_in_line(side)) return pm__many_look_line(side, off, c, val, below);
+    const pm__byte *x = pm__place_byte(side);
+    bool kid = pm__byte_has_child(x, c), has = pm__byte_has_val(x, c);
+    *val = has ? pm__byte_val(x, c) : NULL;
+    *below = pm__alg_root(kid ? *pm__byte_child(x, c) : 0);
+    return kid || has;
 }
 
 /* Goes on to the next byte, and looks at the one after it: combines the values there, and lists what lies below, which
@@ -10788,7 +10823,7 @@ static bool pm__many_next(pm__many *m, pm__many_frame *f) {
     for (size_t i = 0; i < f->n; i++) {
         const pm_val *val;
         pm_place at;
-        if (!pm__many_look(&f->sides[i], c, &val, &at)) continue;
+        if (!pm__many_look(&f->sides[i], &f->off[i], c, &val, &at)) continue;
         if (val || at.node) dangles = false;
         if (at.node) to[k++] = at;
         if (at.node && at.depth == 0) pm__ref_prefetch(at.node);
@@ -10817,11 +10852,20 @@ static bool pm__many_open_bytes(pm__many *m, pm__many_frame *f) {
     }
     unsigned w = pm_mask_count(&f->look);
     m->q.status = PM_NOMEM;
-    f->below[0] = (pm_place *)pm__alg_alloc(&m->q, 2 * f->n * sizeof *f->below[0] + 2 * w * sizeof *f->vals);
+    f->below[0] = (pm_place *)pm__alg_alloc(&m->q, 2 * f->n * sizeof *f->below[0] + 2 * w * sizeof *f->vals +
+                                                            f->n * sizeof *f->off);
     if (!f->below[0]) return false;
     f->below[1] = f->below[0] + f->n;
     f->vals = (pm_val *)(void *)(f->below[1] + f->n);
     f->kids = (pm__ref *)(f->vals + w);
+    f->off = (uint16_t *)(void *)(f->kids + w);
+    for (size_t i = 0; i < f->n; i++) {
+        pm_place *p = &f->sides[i];
+        if (!pm__place_in_line(p)) continue;
+        const pm__line *x = pm__place_line(p);
+        if (p->depth) p->lo = (uint8_t)(p->lo + pm__place_val_entry(p, x));
+        f->off[i] = (uint16_t)pm__line_off(x, p->lo);
+    }
     f->at = f->next = -1;
     return pm__many_next(m, f);
 }
