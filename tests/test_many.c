@@ -238,6 +238,34 @@ TEST(many_maps_that_are_nearly_equal_follow_the_model) {
     CHECK_EQ(live_nodes(), 0);
 }
 
+/* More lines than are listed at once. */
+TEST(many_hundreds_of_lines_are_combined_as_well) {
+    enum { N = 1100 };
+    static pm_map m[N];
+    static const pm_map *maps[N];
+    for (unsigned join = 0; join < 2; join++) {
+        pm_map out;
+        uint64_t count, want = join ? 3 * 50 + 2 : 3;
+        for (unsigned k = 0; k < N; k++) {
+            const uint8_t own[] = {'a', 'b', (uint8_t)(k % 50), 'x'};
+            m[k] = pm_new(pm_ops_sum(), NULL), maps[k] = &m[k];
+            for (size_t len = 1; len <= 4; len++) CHECK_OK(pm_set(&m[k], own, len, 1, NULL));
+            CHECK_OK(pm_set(&m[k], join ? own : (const uint8_t *)"abz", 3, 2, NULL));
+            CHECK_OK(pm_set(&m[k], (const uint8_t[]){'a', 'b', (uint8_t)(k % 50), 'y'}, 4, 3, NULL));
+        }
+        CHECK_OK((join ? pm_join_many : pm_meet_many)(maps, N, &out, NULL, NULL));
+        check_sound(&out);
+        CHECK_OK(pm_val_count(&out, &count));
+        CHECK_EQ(count, want);
+        CHECK_EQ(*pm_get(&out, "ab", 2), join ? N : 1);
+        if (join) CHECK_EQ(*pm_get(&out, "ab\1y", 4), N / 50 * 3);
+        else CHECK_EQ(*pm_get(&out, "abz", 3), 2);
+        pm_drop(&out);
+        for (unsigned k = 0; k < N; k++) pm_drop(&m[k]);
+    }
+    CHECK_EQ(live_nodes(), 0);
+}
+
 /* ---- what is shared ---- */
 
 /* Each level has the one below it twice. */
