@@ -10634,21 +10634,24 @@ static PM__INLINE pm_val pm__strain_val(const pm__strain_side *side, unsigned i)
     return side->val[-(ptrdiff_t)(side->match[i] & side->each)];
 }
 
+/* Two values, whose keys are x and y: below 0, 0, above 0. */
+static PM__INLINE int pm__strain_compare(const pm__alg_row *a, unsigned i, uint64_t x, const pm__alg_row *b, unsigned j,
+                                         uint64_t y) {
+    if (x == y && (x & 8)) return pm__alg_row_compare(a, i, b, j); /* eight bytes or more */
+    return (x > y) - (x < y);
+}
+
 /* Values only. match[i]: which entry of the row is entry i of the base; answers for which there is one. */
 static uint32_t pm__strain_values(const pm__strain *g, uint8_t *match) {
     const pm__alg_row *a = &g->base, *b = &g->row;
     uint64_t got = 0;
     for (unsigned i = 0, j = 0; i < a->n && j < b->n;) {
         uint64_t x = g->key[i], y = g->other[j];
-        unsigned before = x <= y, after = x >= y, equal = before & after;
-        if (equal & (unsigned)x >> 3) { /* eight bytes or more */
-            int c = pm__alg_row_compare(a, i, b, j);
-            before = c <= 0, after = c >= 0, equal = c == 0;
-        }
+        int c = pm__strain_compare(a, i, x, b, j, y);
         match[i] = (uint8_t)j;
-        got |= (uint64_t)equal << i;
-        i += before;
-        j += after;
+        got |= (uint64_t)(c == 0) << i;
+        i += c <= 0;
+        j += c >= 0;
     }
     return (uint32_t)got;
 }
@@ -10660,9 +10663,11 @@ static uint32_t pm__strain_mixed(pm__strain *g, uint8_t *match) {
     for (unsigned i = 0, j = 0; i < a->n && j < b->n;) {
         uint64_t x = g->key[i], y = g->other[j];
         match[i] = (uint8_t)j;
-        if (x != y && !((a->kids >> i | b->kids >> j) & 1)) { /* two values */
-            i += x < y;
-            j += x > y;
+        if (!((a->kids >> i | b->kids >> j) & 1)) { /* two values */
+            int c = pm__strain_compare(a, i, x, b, j, y);
+            got |= (uint32_t)(c == 0) << i;
+            i += c <= 0;
+            j += c >= 0;
             continue;
         }
         size_t l = pm__alg_row_common(a, i, x, b, j, y), la = pm__alg_row_len(a, i), lb = pm__alg_row_len(b, j);
@@ -10677,9 +10682,6 @@ static uint32_t pm__strain_mixed(pm__strain *g, uint8_t *match) {
             i++;
         } else if (l == la && kid_a && lb > l) {
             got |= (uint32_t)1 << i++;
-        } else if (l == la && l == lb && !kid_a && !kid_b) {
-            got |= (uint32_t)1 << i++;
-            j++;
         } else if (l == la && !kid_a) { /* a value in front of what the other row has */
             i++;
         } else {
