@@ -185,8 +185,8 @@ static bool pm__long_run_job(pm__long *b, const pm__long_job *j, size_t plen) {
 }
 
 /* Builds nodes for a sorted list of n > 0 entries, as pm__build does for short ones, under prefix p[0..plen), plen <=
-   255. Payloads that are not fresh gain a reference. `jobs`: room for n. False: no memory; the entries that are still fresh
-   are the caller's then. */
+   255. Payloads that are not fresh gain a reference. `jobs`: room for n. False: no memory; the entries that are still
+   fresh are the caller's then. */
 PM__UNUSED static PM__NOINLINE bool pm__long_build(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents,
                                                        unsigned n, pm__long_job *jobs, pm__ref *out) {
     pm__long b = {cx, ents, p, jobs, 0};
