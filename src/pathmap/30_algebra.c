@@ -24,8 +24,8 @@
    combined in microseconds.
 
    This part has the frames and the values; 31 changes of nodes in place; 32 makes nodes of lists; 33 to 36 have the
-   frames of each kind, 37 the walk that ties them together, 38 joins and meets of many; 39 goes another way where the
-   right side is small.
+   frames of each kind, 37 the walk that ties them together, 38 and 39 joins and meets of many; 44 goes another way
+   where the right side is small.
 
    Operands are only read, unless the left one may be changed in place (31_algebra_edit.c).
 

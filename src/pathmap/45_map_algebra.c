@@ -1,5 +1,5 @@
 /* Algebra on maps: the root values, which live in the handles, and what lies below them (37_algebra_walk.c). */
-#include "39_algebra_few.c"
+#include "39_algebra_many.c"
 #include "40_map.c"
 #include "45_map_algebra.h"
 

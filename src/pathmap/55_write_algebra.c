@@ -1,6 +1,7 @@
 /* Algebra in place. What the focus becomes is worked out beside the map, sharing with the old focus whatever stays the
    same, and nodes that are the map's alone are edited where they are (31_algebra_edit.c). Nothing is written before all
    is known that is to be written: so a failure changes nothing, and an identity un-shares nothing. */
+#include "44_map_few.c"
 #include "45_map_algebra.c"
 #include "51_write_zipper.c"
 #include "55_write_algebra.h"
