@@ -17972,6 +17972,9 @@ PM_API pm_status pm_zip_subtract(pm_zip *out, const pm_zip *left, const pm_zip *
        path    c o m b o          stop "com" waits in a frame (len 3); stop "combo" is a leaf: its run begins at low 4,
                0 1 2 3 4          behind the byte that "com" shows in its mask
 
+   Where only values lie below a stop, in its node, none of the stops there needs a frame: a line's entries are sorted,
+   so what neighbours have in common tells where stops begin and end, and one pass over the line folds it.
+
    A step fold works the runs off afterwards, from the lower stop upwards, and stops at each node's root too, where what
    lies below may be known. Results lie on a stack of their own: those of a frame's children are on top when it closes.
 
