@@ -85,37 +85,44 @@ static PM__INLINE unsigned pm__ref_kind(pm__ref r) {
 #endif
 }
 
-/* Asks for the memory that a visit to the node will touch. Must be inlined: compilers drop calls of functions that
-   only prefetch. Prefetching past the end of an allocation is harmless, but not free: it takes the place of lines that
-   are wanted. In slim mode the number of lines is known, and as good as random from node to node: a branch on it would
-   be guessed wrong about every second time. So all eight are always asked for; those beyond the node become a word
-   that is in the cache. */
-#if PATHMAP_SLIM_PTRS
-static const uint64_t pm__ref_warm = 0;
-
-static PM__INLINE void pm__ref_prefetch_line(uintptr_t p, uintptr_t last) {
-    PM__PREFETCH((const void *)(p < last ? p : (uintptr_t)&pm__ref_warm));
-}
-#endif
-
+/* Asks for the memory that a visit to the node will touch, just before it. Must be inlined: compilers drop calls of
+   functions that only prefetch. Prefetching past the end of an allocation is harmless, but not free: it takes the place
+   of lines that are wanted. */
 static PM__INLINE void pm__ref_prefetch(pm__ref r) {
     uintptr_t p = (uintptr_t)pm__ref_ptr(r); /* no pointer arithmetic: r may be 0 */
 #if PATHMAP_SLIM_PTRS
-    uintptr_t last = p + 64 * (uintptr_t)(r >> 60);
-    PM__PREFETCH((const void *)p);
-    PM__PREFETCH((const void *)last);
-    pm__ref_prefetch_line(p + 64, last);
-    pm__ref_prefetch_line(p + 128, last);
-    pm__ref_prefetch_line(p + 192, last);
-    pm__ref_prefetch_line(p + 256, last);
-    pm__ref_prefetch_line(p + 320, last);
-    pm__ref_prefetch_line(p + 384, last);
+    uintptr_t end = p + 64 * ((uintptr_t)(r >> 60) + 1);
+    do {
+        PM__PREFETCH((const void *)p);
+        p += 64;
+    } while (p < end);
 #else
     PM__PREFETCH((const void *)p);
     PM__PREFETCH((const void *)(p + 64));
     PM__PREFETCH((const void *)(p + 128));
 #endif
 }
+
+/* The same where other work comes before the visit. In slim mode the number of lines is known, and as good as random
+   from node to node: a branch on it is guessed wrong about every second time, which costs nothing while memory is
+   waited for, but does here. So eight lines are always asked for; those beyond the node become a word that is in the
+   cache. */
+#if PATHMAP_SLIM_PTRS
+static const uint64_t pm__ref_warm = 0;
+
+static PM__INLINE void pm__ref_prefetch_line(uintptr_t p, uintptr_t last) {
+    PM__PREFETCH((const void *)(p < last ? p : (uintptr_t)&pm__ref_warm));
+}
+
+static PM__INLINE void pm__ref_prefetch_early(pm__ref r) {
+    uintptr_t p = (uintptr_t)pm__ref_ptr(r), last = p + 64 * (uintptr_t)(r >> 60);
+    PM__PREFETCH((const void *)p);
+    PM__PREFETCH((const void *)last);
+    for (unsigned i = 1; i < 7; i++) pm__ref_prefetch_line(p + 64 * (uintptr_t)i, last);
+}
+#else
+static PM__INLINE void pm__ref_prefetch_early(pm__ref r) { pm__ref_prefetch(r); }
+#endif
 
 static PM__INLINE void pm__ref_retain(pm__ref r) {
     if (r) pm__count_retain(&((pm__head *)pm__ref_ptr(r))->rc);

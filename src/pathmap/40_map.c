@@ -129,7 +129,7 @@ PM_API size_t pm_get_many(const pm_map *m, const pm_key *keys, size_t n, const p
         for (size_t i = 0; i < live;) {
             const pm_val *v;
             if (!pm__probe_step(&p[i], &v)) {
-                pm__ref_prefetch(p[i++].node);
+                pm__ref_prefetch_early(p[i++].node);
                 continue;
             }
             out[p[i].index] = v;
