@@ -10995,26 +10995,6 @@ typedef struct pm__many {
 
 /* ---- pairs ------------------------------------------------------------------------------------------------------- */
 
-/* What lies below a place, as an owned reference. */
-static pm_status pm__many_one(pm__many *m, const pm_place *at, pm__ref *out) {
-    pm_place p = *at;
-    *out = 0;
-    if (p.depth && !pm__place_enter(&p)) return PM_OK;
-    if (p.depth == 0) {
-        pm__ref_retain(p.node);
-        *out = p.node;
-        return PM_OK;
-    }
-    const pm__line *x = pm__place_line(&p);
-    const uint8_t *prefix = NULL;
-    pm__ent ents[PM__LINE_ENTRIES];
-    unsigned lo = p.lo + pm__place_val_entry(&p, x);
-    size_t plen = pm__alg_ahead(&p, &prefix);
-    pm__alg_decode(x, lo, p.hi, p.depth > x->plen ? (size_t)p.depth - x->plen : 0, ents);
-    *out = pm__alg_build(&m->q, ents, p.hi - lo, prefix, plen);
-    return *out ? PM_OK : PM_NOMEM;
-}
-
 /* Combines two places; *out is owned. */
 static pm_status pm__many_two(pm__many *m, const pm_place *a, const pm_place *b, pm__ref *out) {
     pm__alg_answer r;
@@ -11025,7 +11005,8 @@ static pm_status pm__many_two(pm__many *m, const pm_place *a, const pm_place *b,
     *out = r.ref;
     if (r.alg == PM_ALG_ELEMENT) return PM_OK;
     *out = 0;
-    return r.alg == PM_ALG_NONE ? PM_OK : pm__many_one(m, (r.alg & PM_ALG_LEFT) ? a : b, out);
+    if (r.alg == PM_ALG_NONE) return PM_OK;
+    return pm__place_share(m->q.cx, (r.alg & PM_ALG_LEFT) ? a : b, out) ? PM_OK : PM_NOMEM;
 }
 
 /* Combines places two by two, in rounds. The list is overwritten with results, which are given up at the end. */
@@ -11037,7 +11018,7 @@ static pm_status pm__many_pairs(pm__many *m, pm_place *p, size_t n, pm__ref *out
             pm__ref r = 0;
             if (i + 1 < n) s = pm__many_two(m, &p[i], &p[i + 1], &r);
             else if (owned) r = p[i].node;
-            else s = pm__many_one(m, &p[i], &r);
+            else if (!pm__place_share(m->q.cx, &p[i], &r)) s = PM_NOMEM;
             if (s != PM_OK) break;
             if (owned && i + 1 < n) {
                 pm__any_release(m->q.cx, p[i].node);
@@ -11226,7 +11207,7 @@ static pm_status pm__many_start(pm__many *m, pm_place *p, size_t n, bool top, bo
     for (size_t i = 0; n > 2 && i < n && !shared; i++) shared = !pm__ref_is_unique(p[i].node);
     if (shared) n = pm__many_distinct(m, p, n);
     if (n == 0) return PM_OK;
-    if (n == 1) return pm__many_one(m, p, out);
+    if (n == 1) return pm__place_share(m->q.cx, p, out) ? PM_OK : PM_NOMEM;
     if (n == 2) return pm__many_two(m, p, p + 1, out);
     if (shared && !top) return pm__many_pairs(m, p, n, out);
     for (size_t i = 0; i < n; i++) {
@@ -18447,22 +18428,13 @@ static PM__INLINE const pm_val *pm__fold_leaf(const pm__fold_spot *s, unsigned i
 /* Ends such a child at once. Jumping folds only. */
 static int pm__fold_pick(pm__fold *w, pm__fold_frame *f, const pm_val *val, uint8_t first, const uint8_t *rest,
                          size_t n) {
-    static const pm_mask none = {{0, 0, 0, 0}};
-    pm__pile *out = &w->results;
-    if (!pm__pile_room(out, 1)) return PM_NOMEM;
-    void *made = pm__pile_at(out, out->used);
-    pm_fold_at here = {&none, 0, made, w->add_val ? NULL : val, NULL, 0, rest, n};
-    if (!w->cached) {
-        if (!pm__fold_append(&w->path, &first, 1) || !pm__fold_append(&w->path, rest, n)) return PM_NOMEM;
-        here.path = w->path.data, here.len = w->path.used;
-    }
-    int s = w->f.at(w->f.ctx, &here, made);
+    if (!pm__pile_room(&w->results, 1)) return PM_NOMEM;
+    if (!pm__fold_append(&w->path, &first, 1) || !pm__fold_append(&w->path, rest, n)) return PM_NOMEM;
+    int s = pm__fold_leaf_end(w, val, w->path.used, f->len + 1);
     if (s != PM_OK) return s;
-    if (w->add_val) w->add_val(w->f.ctx, *val, made);
     pm_mask_set(&f->mask, first);
     f->n++;
     f->next++;
-    out->used++;
     return PM_OK;
 }
 

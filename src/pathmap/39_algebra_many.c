@@ -41,26 +41,6 @@ typedef struct pm__many {
 
 /* ---- pairs ------------------------------------------------------------------------------------------------------- */
 
-/* What lies below a place, as an owned reference. */
-static pm_status pm__many_one(pm__many *m, const pm_place *at, pm__ref *out) {
-    pm_place p = *at;
-    *out = 0;
-    if (p.depth && !pm__place_enter(&p)) return PM_OK;
-    if (p.depth == 0) {
-        pm__ref_retain(p.node);
-        *out = p.node;
-        return PM_OK;
-    }
-    const pm__line *x = pm__place_line(&p);
-    const uint8_t *prefix = NULL;
-    pm__ent ents[PM__LINE_ENTRIES];
-    unsigned lo = p.lo + pm__place_val_entry(&p, x);
-    size_t plen = pm__alg_ahead(&p, &prefix);
-    pm__alg_decode(x, lo, p.hi, p.depth > x->plen ? (size_t)p.depth - x->plen : 0, ents);
-    *out = pm__alg_build(&m->q, ents, p.hi - lo, prefix, plen);
-    return *out ? PM_OK : PM_NOMEM;
-}
-
 /* Combines two places; *out is owned. */
 static pm_status pm__many_two(pm__many *m, const pm_place *a, const pm_place *b, pm__ref *out) {
     pm__alg_answer r;
@@ -71,7 +51,8 @@ static pm_status pm__many_two(pm__many *m, const pm_place *a, const pm_place *b,
     *out = r.ref;
     if (r.alg == PM_ALG_ELEMENT) return PM_OK;
     *out = 0;
-    return r.alg == PM_ALG_NONE ? PM_OK : pm__many_one(m, (r.alg & PM_ALG_LEFT) ? a : b, out);
+    if (r.alg == PM_ALG_NONE) return PM_OK;
+    return pm__place_share(m->q.cx, (r.alg & PM_ALG_LEFT) ? a : b, out) ? PM_OK : PM_NOMEM;
 }
 
 /* Combines places two by two, in rounds. The list is overwritten with results, which are given up at the end. */
@@ -83,7 +64,7 @@ static pm_status pm__many_pairs(pm__many *m, pm_place *p, size_t n, pm__ref *out
             pm__ref r = 0;
             if (i + 1 < n) s = pm__many_two(m, &p[i], &p[i + 1], &r);
             else if (owned) r = p[i].node;
-            else s = pm__many_one(m, &p[i], &r);
+            else if (!pm__place_share(m->q.cx, &p[i], &r)) s = PM_NOMEM;
             if (s != PM_OK) break;
             if (owned && i + 1 < n) {
                 pm__any_release(m->q.cx, p[i].node);
@@ -272,7 +253,7 @@ static pm_status pm__many_start(pm__many *m, pm_place *p, size_t n, bool top, bo
     for (size_t i = 0; n > 2 && i < n && !shared; i++) shared = !pm__ref_is_unique(p[i].node);
     if (shared) n = pm__many_distinct(m, p, n);
     if (n == 0) return PM_OK;
-    if (n == 1) return pm__many_one(m, p, out);
+    if (n == 1) return pm__place_share(m->q.cx, p, out) ? PM_OK : PM_NOMEM;
     if (n == 2) return pm__many_two(m, p, p + 1, out);
     if (shared && !top) return pm__many_pairs(m, p, n, out);
     for (size_t i = 0; i < n; i++) {

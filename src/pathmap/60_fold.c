@@ -477,22 +477,13 @@ static PM__INLINE const pm_val *pm__fold_leaf(const pm__fold_spot *s, unsigned i
 /* Ends such a child at once. Jumping folds only. */
 static int pm__fold_pick(pm__fold *w, pm__fold_frame *f, const pm_val *val, uint8_t first, const uint8_t *rest,
                          size_t n) {
-    static const pm_mask none = {{0, 0, 0, 0}};
-    pm__pile *out = &w->results;
-    if (!pm__pile_room(out, 1)) return PM_NOMEM;
-    void *made = pm__pile_at(out, out->used);
-    pm_fold_at here = {&none, 0, made, w->add_val ? NULL : val, NULL, 0, rest, n};
-    if (!w->cached) {
-        if (!pm__fold_append(&w->path, &first, 1) || !pm__fold_append(&w->path, rest, n)) return PM_NOMEM;
-        here.path = w->path.data, here.len = w->path.used;
-    }
-    int s = w->f.at(w->f.ctx, &here, made);
+    if (!pm__pile_room(&w->results, 1)) return PM_NOMEM;
+    if (!pm__fold_append(&w->path, &first, 1) || !pm__fold_append(&w->path, rest, n)) return PM_NOMEM;
+    int s = pm__fold_leaf_end(w, val, w->path.used, f->len + 1);
     if (s != PM_OK) return s;
-    if (w->add_val) w->add_val(w->f.ctx, *val, made);
     pm_mask_set(&f->mask, first);
     f->n++;
     f->next++;
-    out->used++;
     return PM_OK;
 }
 
