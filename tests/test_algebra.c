@@ -11,7 +11,9 @@
 #define PM_FREE(p, n) check_free(p, n)
 #include "../pathmap.h"
 
+#include "both.h"
 #include "counted.h"
+#include "shapes.h"
 
 /* Checkers keep red zones on the stack, and more. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -27,117 +29,18 @@
 
 /* ---- random operands ---- */
 
-/* What keys look like. */
-typedef struct shape {
-    unsigned letters; /* size of the alphabet */
-    unsigned extend;  /* bytes appended at most */
-    unsigned cut;     /* bytes of the last key kept at most */
-    unsigned keys;
-} shape;
-
 static const shape shapes[] = {{2, 3, 8, 12},     {2, 6, 16, 60},    {3, 4, 10, 200},  {26, 5, 12, 150},
                                {256, 2, 3, 300},  {256, 2, 2, 500},  {60, 1, 2, 400},  {4, 300, 700, 8},
                                {2, 200, 300, 40}, {26, 40, 120, 40}, {200, 3, 9, 250}, {5, 120, 90, 60},
                                {7, 2, 5, 900}};
-enum { SHAPES = sizeof shapes / sizeof *shapes, KEY_MAX = 1100 };
+enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-typedef struct key {
-    size_t len;
-    uint8_t data[KEY_MAX];
-} key;
-
-/* The next key: part of the one before, and some more. */
-static void next_key(const shape *s, key *k) {
-    size_t keep = check_below((k->len < s->cut ? k->len : s->cut) + 1), more = check_below(s->extend + 1);
-    if (check_below(8) == 0) keep = 0;
-    k->len = keep;
-    while (more-- && k->len < KEY_MAX) k->data[k->len++] = (uint8_t)(check_below(s->letters) * 37 + 5);
-}
-
-/* A map and the naive trie that it must equal. */
-typedef struct both {
-    pm_map map;
-    model *m;
-} both;
-
-static both both_new(const pm_ops *ops) { return (both){pm_new(ops, NULL), model_new()}; }
-static both both_clone(const both *b) { return (both){pm_clone(&b->map), model_copy(b->m)}; }
-
-static void both_drop(both *b) {
-    pm_drop(&b->map);
-    model_free(b->m);
-}
-
-/* Small values collide often, as equal values matter. Never 0 for bits: whether 0 meets itself is another matter. */
-static pm_val some_value(const pm_ops *ops) {
-    if (ops == pm_ops_unit()) return 0;
-    return ops == pm_ops_bits() ? 1 + check_below(3) : check_below(4);
-}
-
-static void both_edit(both *b, const shape *s, unsigned edits) {
-    key k = {0, {0}};
-    const pm_ops *ops = pm_map_ops(&b->map);
-    while (edits--) {
-        next_key(s, &k);
-        unsigned what = (unsigned)check_below(12);
-        if (what < 9) {
-            pm_val v = some_value(ops);
-            CHECK_OK(pm_set(&b->map, k.data, k.len, v, NULL));
-            model_set(b->m, k.data, k.len, v, NULL);
-        } else if (what < 10) {
-            CHECK_OK(pm_create_path(&b->map, k.data, k.len, NULL));
-            model_create(b->m, k.data, k.len);
-        } else if (what < 11) {
-            bool prune = check_below(2) != 0;
-            CHECK_OK(pm_remove(&b->map, k.data, k.len, prune, NULL));
-            model_remove(b->m, k.data, k.len, prune, NULL);
-        } else if (check_below(4) == 0) {
-            CHECK_OK(pm_remove_branches(&b->map, k.data, k.len, false, NULL));
-            model_remove_branches(b->m, k.data, k.len, false);
-        }
-    }
-}
-
-/* ---- comparing ---- */
-
-typedef struct walk {
-    pm_iter *it;
-    bool unit, ok;
-} walk;
-
-static bool walk_step(void *ctx, const uint8_t *k, size_t len, const uint64_t *val, unsigned children) {
-    walk *w = ctx;
-    (void)children;
-    w->ok = pm_iter_next(w->it) && w->it->len == len && (len == 0 || memcmp(w->it->key, k, len) == 0) &&
-            (w->it->val != NULL) == (val != NULL) && (!val || w->unit || *w->it->val == *val);
-    return w->ok;
-}
-
-static bool same_content(const pm_map *map, const model *m) {
-    pm_iter it = pm_iter_paths(map);
-    walk w = {&it, pm_map_ops(map) == pm_ops_unit(), true};
-    model_each(m, walk_step, &w);
-    if (w.ok && pm_iter_next(&it)) w.ok = false;
-    pm_iter_drop(&it);
-    return w.ok;
-}
-
-static void check_sound(const pm_map *m) {
-    const char *why = "";
-    CHECK_NOTE(pm_check(m, &why) == PM_OK, "%s", why);
-}
+/* ---- running ---- */
 
 typedef pm_status (*map_operation)(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg);
 static const map_operation operations[] = {pm_join, pm_meet, pm_subtract, pm_restrict, pm_symmetric_difference};
 static const char *const operation_names[] = {"join", "meet", "subtract", "restrict", "symmetric difference"};
 enum { OPERATIONS = sizeof operations / sizeof *operations, DIFFERENCE = OPERATIONS - 1 };
-
-static model_algebra algebra_of(const pm_ops *ops) {
-    if (ops == pm_ops_sum()) return MODEL_SUM;
-    if (ops == pm_ops_lattice()) return MODEL_LATTICE;
-    if (ops == pm_ops_bits()) return MODEL_BITS;
-    return MODEL_LEFT;
-}
 
 static pm_alg alg_of(model_outcome o) {
     static const pm_alg names[] = {PM_ALG_NONE, PM_ALG_LEFT, PM_ALG_RIGHT, PM_ALG_BOTH, PM_ALG_ELEMENT};
@@ -176,16 +79,6 @@ static void check_all(const both *a, const both *b) {
     CHECK(same_content(&b->map, b->m));
     check_sound(&a->map);
     check_sound(&b->map);
-}
-
-static const pm_ops *table(unsigned i) {
-    switch (i % 5) {
-    case 0: return pm_ops_lattice();
-    case 1: return pm_ops_sum();
-    case 2: return pm_ops_unit();
-    case 3: return pm_ops_left();
-    default: return pm_ops_bits();
-    }
 }
 
 TEST(algebra_of_unrelated_maps_follows_the_model) {
@@ -298,12 +191,6 @@ TEST(algebra_of_shared_structure_follows_the_model) {
 }
 
 /* ---- sharing ---- */
-
-static uint64_t live_nodes(void) {
-    pm_pool_stats s;
-    pm_pool_get_stats(NULL, &s);
-    return s.nodes;
-}
 
 static void fill(pm_map *m, unsigned from, unsigned to, unsigned step) {
     char k[32];

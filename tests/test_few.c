@@ -9,6 +9,7 @@
 #define PM_FREE(p, n) check_free(p, n)
 #include "../pathmap.h"
 
+#include "both.h"
 #include "counted.h"
 
 /* ---- operands ---- */
@@ -41,25 +42,6 @@ static const pm_ops *table(unsigned i) {
     case 3: return pm_ops_sum();
     default: return pm_ops_bits();
     }
-}
-
-static model_algebra algebra_of(const pm_ops *ops) {
-    if (ops == pm_ops_sum()) return MODEL_SUM;
-    if (ops == pm_ops_bits()) return MODEL_BITS;
-    return ops == pm_ops_lattice() ? MODEL_LATTICE : MODEL_LEFT;
-}
-
-/* A map and the naive trie that it must equal. */
-typedef struct both {
-    pm_map map;
-    model *m;
-} both;
-
-static both both_new(const pm_ops *ops) { return (both){pm_new(ops, NULL), model_new()}; }
-
-static void both_drop(both *b) {
-    pm_drop(&b->map);
-    model_free(b->m);
 }
 
 static void both_add(both *b, const key *k, bool dangling) {
@@ -106,43 +88,10 @@ static void both_fill_few(both *b, const shape *s, const key *known, unsigned n,
 
 /* ---- comparing ---- */
 
-typedef struct walk {
-    pm_iter *it;
-    bool unit, ok;
-} walk;
-
-static bool walk_step(void *ctx, const uint8_t *k, size_t len, const uint64_t *val, unsigned children) {
-    walk *w = ctx;
-    (void)children;
-    w->ok = pm_iter_next(w->it) && w->it->len == len && (len == 0 || memcmp(w->it->key, k, len) == 0) &&
-            (w->it->val != NULL) == (val != NULL) && (!val || w->unit || *w->it->val == *val);
-    return w->ok;
-}
-
-static bool same_content(const pm_map *map, const model *m) {
-    pm_iter it = pm_iter_paths(map);
-    walk w = {&it, pm_map_ops(map) == pm_ops_unit(), true};
-    model_each(m, walk_step, &w);
-    if (w.ok && pm_iter_next(&it)) w.ok = false;
-    pm_iter_drop(&it);
-    return w.ok;
-}
-
-static void check_sound(const pm_map *m) {
-    const char *why = "";
-    CHECK_NOTE(pm_check(m, &why) == PM_OK, "%s", why);
-}
-
 static bool equal(const pm_map *a, const pm_map *b) {
     bool same = false;
     CHECK_OK(pm_equal(a, b, &same));
     return same;
-}
-
-static uint64_t live_nodes(void) {
-    pm_pool_stats s;
-    pm_pool_get_stats(NULL, &s);
-    return s.nodes;
 }
 
 static pm_status write_algebra(bool join, pm_wz *w, const pm_rz *src, pm_alg *alg) {

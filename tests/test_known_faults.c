@@ -15,6 +15,8 @@
 #define PM_FREE(p, n) check_free(p, n)
 #include "../pathmap.h"
 
+#include "both.h"
+
 /* Checkers keep red zones on the stack, and more. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SMALL_STACK (512 << 10)
@@ -33,19 +35,6 @@
 enum { PAIRS = CHECKED ? 6000 : 60000 };
 
 /* ---- maps, and the naive tries that they must equal ---- */
-
-typedef struct both {
-    pm_map map;
-    model *m;
-} both;
-
-static both both_new(const pm_ops *ops) { return (both){pm_new(ops, NULL), model_new()}; }
-static both both_clone(const both *b) { return (both){pm_clone(&b->map), model_copy(b->m)}; }
-
-static void both_drop(both *b) {
-    pm_drop(&b->map);
-    model_free(b->m);
-}
 
 /* One value (NULL: none) at a key, in both. */
 static void put(both *b, const uint8_t *key, size_t len, const uint64_t *val) {
@@ -104,13 +93,6 @@ static const pm_ops *table(unsigned i) {
 }
 enum { TABLES = 5 };
 
-static model_algebra algebra_of(const pm_ops *ops) {
-    if (ops == pm_ops_sum()) return MODEL_SUM;
-    if (ops == pm_ops_lattice()) return MODEL_LATTICE;
-    if (ops == pm_ops_bits()) return MODEL_BITS;
-    return MODEL_LEFT;
-}
-
 /* ---- comparing ---- */
 
 /* Writes what a map holds below `above` as words, the crowd left out; values too, where asked for. Returns static
@@ -135,32 +117,9 @@ static const char *show(const pm_map *m, const char *above, bool values) {
     return out;
 }
 
-typedef struct walk {
-    pm_iter *it;
-    bool unit, ok;
-} walk;
-
-static bool walk_step(void *ctx, const uint8_t *k, size_t len, const uint64_t *val, unsigned children) {
-    walk *w = ctx;
-    (void)children;
-    w->ok = pm_iter_next(w->it) && w->it->len == len && (len == 0 || memcmp(w->it->key, k, len) == 0) &&
-            (w->it->val != NULL) == (val != NULL) && (!val || w->unit || *w->it->val == *val);
-    return w->ok;
-}
-
-static bool same_content(const pm_map *map, const model *m) {
-    pm_iter it = pm_iter_paths(map);
-    walk w = {&it, pm_map_ops(map) == pm_ops_unit(), true};
-    model_each(m, walk_step, &w);
-    if (w.ok && pm_iter_next(&it)) w.ok = false;
-    pm_iter_drop(&it);
-    return w.ok;
-}
-
 /* Sound, and what the model says. */
 static void check_both(const both *b) {
-    const char *why = "";
-    CHECK_NOTE(pm_check(&b->map, &why) == PM_OK, "%s", why);
+    check_sound(&b->map);
     CHECK_NOTE(same_content(&b->map, b->m), "%s, table %s", show(&b->map, "", true), pm_map_ops(&b->map)->name);
 }
 

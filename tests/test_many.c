@@ -8,96 +8,17 @@
 #define PM_FREE(p, n) check_free(p, n)
 #include "../pathmap.h"
 
+#include "both.h"
 #include "counted.h"
+#include "shapes.h"
 
 /* ---- random operands ---- */
-
-/* What keys look like. */
-typedef struct shape {
-    unsigned letters; /* size of the alphabet */
-    unsigned extend;  /* bytes appended at most */
-    unsigned cut;     /* bytes of the last key kept at most */
-    unsigned keys;
-} shape;
 
 /* Few long lines, lines of many entries, byte nodes; suffixes that are alike in their first bytes. */
 static const shape shapes[] = {{2, 3, 8, 12},     {2, 6, 16, 40},     {3, 4, 10, 120}, {26, 5, 12, 60},
                                {256, 2, 3, 200},  {4, 300, 700, 6},   {2, 200, 300, 20}, {26, 40, 120, 30},
                                {1, 9, 30, 15},    {5, 120, 90, 40},   {3, 12, 20, 90}, {30, 14, 9, 25}};
-enum { SHAPES = sizeof shapes / sizeof *shapes, KEY_MAX = 1100, MANY = 20 };
-
-typedef struct key {
-    size_t len;
-    uint8_t data[KEY_MAX];
-} key;
-
-/* The next key: part of the one before, and some more. */
-static void next_key(const shape *s, key *k) {
-    size_t keep = check_below((k->len < s->cut ? k->len : s->cut) + 1), more = check_below(s->extend + 1);
-    if (check_below(8) == 0) keep = 0;
-    k->len = keep;
-    while (more-- && k->len < KEY_MAX) k->data[k->len++] = (uint8_t)(check_below(s->letters) * 37 + 5);
-}
-
-/* A map and the naive trie that it must equal. */
-typedef struct both {
-    pm_map map;
-    model *m;
-} both;
-
-static both both_clone(const both *b) { return (both){pm_clone(&b->map), model_copy(b->m)}; }
-
-static void both_drop(both *b) {
-    pm_drop(&b->map);
-    model_free(b->m);
-}
-
-static const pm_ops *table(unsigned i) {
-    switch (i % 5) {
-    case 0: return pm_ops_lattice();
-    case 1: return pm_ops_sum();
-    case 2: return pm_ops_unit();
-    case 3: return pm_ops_left();
-    default: return pm_ops_bits();
-    }
-}
-
-static model_algebra algebra_of(const pm_ops *ops) {
-    if (ops == pm_ops_sum()) return MODEL_SUM;
-    if (ops == pm_ops_lattice()) return MODEL_LATTICE;
-    if (ops == pm_ops_bits()) return MODEL_BITS;
-    return MODEL_LEFT;
-}
-
-/* Never 0 for bits: whether 0 meets itself is another matter. */
-static pm_val some_value(const pm_ops *ops) {
-    if (ops == pm_ops_unit()) return 0;
-    return ops == pm_ops_bits() ? 1 + check_below(3) : check_below(4);
-}
-
-static void both_edit(both *b, const shape *s, unsigned edits) {
-    key k = {0, {0}};
-    const pm_ops *ops = pm_map_ops(&b->map);
-    while (edits--) {
-        next_key(s, &k);
-        unsigned what = (unsigned)check_below(12);
-        if (what < 9) {
-            pm_val v = some_value(ops);
-            CHECK_OK(pm_set(&b->map, k.data, k.len, v, NULL));
-            model_set(b->m, k.data, k.len, v, NULL);
-        } else if (what < 10) {
-            CHECK_OK(pm_create_path(&b->map, k.data, k.len, NULL));
-            model_create(b->m, k.data, k.len);
-        } else if (what < 11) {
-            bool prune = check_below(2) != 0;
-            CHECK_OK(pm_remove(&b->map, k.data, k.len, prune, NULL));
-            model_remove(b->m, k.data, k.len, prune, NULL);
-        } else {
-            CHECK_OK(pm_remove_branches(&b->map, k.data, k.len, false, NULL));
-            model_remove_branches(b->m, k.data, k.len, false);
-        }
-    }
-}
+enum { SHAPES = sizeof shapes / sizeof *shapes, MANY = 20 };
 
 /* Hangs `from` below a path of `b`, where it is shared. */
 static void both_graft(both *b, const shape *s, const both *from) {
@@ -118,46 +39,18 @@ static void both_graft(both *b, const shape *s, const both *from) {
 
 static void make_operands(both *all, size_t n, const pm_ops *ops, const shape *s) {
     const unsigned alike = (unsigned)check_below(4); /* how much they have in common */
-    both grafted = {pm_new(ops, NULL), model_new()};
-    both_edit(&grafted, s, s->keys / 2);
+    both grafted = both_new(ops);
+    both_edit_with(&grafted, s, s->keys / 2, 1);
     for (size_t i = 0; i < n; i++) {
         bool clone = i && check_below(4) < alike;
-        all[i] = clone ? both_clone(&all[check_below(i)]) : (both){pm_new(ops, NULL), model_new()};
-        if (!clone || check_below(3)) both_edit(&all[i], s, (unsigned)check_below(s->keys + 1));
+        all[i] = clone ? both_clone(&all[check_below(i)]) : both_new(ops);
+        if (!clone || check_below(3)) both_edit_with(&all[i], s, (unsigned)check_below(s->keys + 1), 1);
         for (size_t k = check_below(3); alike == 2 && k > 0; k--) both_graft(&all[i], s, &grafted);
     }
     both_drop(&grafted);
 }
 
 /* ---- against the model ---- */
-
-static bool list_step(void *ctx, const uint8_t *k, size_t len, const uint64_t *val, unsigned children) {
-    pm_iter *it = *(pm_iter **)ctx;
-    (void)children;
-    bool same = pm_iter_next(it) && it->len == len && (len == 0 || memcmp(it->key, k, len) == 0) &&
-                (it->val != NULL) == (val != NULL) && (!val || *it->val == *val);
-    if (!same) *(pm_iter **)ctx = NULL;
-    return same;
-}
-
-static bool same_content(const pm_map *map, const model *m) {
-    pm_iter it = pm_iter_paths(map), *at = &it;
-    model_each(m, list_step, &at);
-    bool same = at && !pm_iter_next(&it);
-    pm_iter_drop(&it);
-    return same;
-}
-
-static void check_sound(const pm_map *m) {
-    const char *why = "";
-    CHECK_NOTE(pm_check(m, &why) == PM_OK, "%s", why);
-}
-
-static uint64_t live_nodes(void) {
-    pm_pool_stats s;
-    pm_pool_get_stats(NULL, &s);
-    return s.nodes;
-}
 
 static void check_many(bool join, const both *all, size_t n) {
     const pm_ops *ops = pm_map_ops(&all[0].map);
@@ -221,7 +114,7 @@ TEST(many_maps_that_are_nearly_equal_follow_the_model) {
         both all[MANY];
         size_t n = 3 + check_below(MANY - 2);
         key k = {0, {0}};
-        for (size_t j = 0; j < n; j++) all[j] = (both){pm_new(table(i), NULL), model_new()};
+        for (size_t j = 0; j < n; j++) all[j] = both_new(table(i));
         for (unsigned e = 0; e < s->keys; e++) {
             next_key(s, &k);
             const pm_val v = some_value(table(i));

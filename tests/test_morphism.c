@@ -13,33 +13,18 @@
 #define PM_FREE(p, n) check_free(p, n)
 #include "../pathmap.h"
 
+#include "both.h"
 #include "counted.h"
+#include "shapes.h"
 
 #define K(s) (s), (sizeof(s) - 1)
 
 /* ---- random tries ---- */
 
-typedef struct shape {
-    unsigned letters, extend, cut, keys;
-} shape;
-
 static const shape shapes[] = {{2, 3, 8, 12},    {2, 6, 16, 60},   {3, 4, 10, 200},  {26, 5, 12, 150},
                                {256, 2, 3, 300}, {256, 2, 2, 500}, {60, 1, 2, 400},  {4, 300, 700, 8},
                                {26, 40, 120, 40}, {5, 120, 90, 60}};
-enum { SHAPES = sizeof shapes / sizeof *shapes, KEY_MAX = 1100 };
-
-typedef struct key {
-    size_t len;
-    uint8_t data[KEY_MAX];
-} key;
-
-/* The next key: part of the one before, and some more. */
-static void next_key(const shape *s, key *k) {
-    size_t keep = check_below((k->len < s->cut ? k->len : s->cut) + 1), more = check_below(s->extend + 1);
-    if (check_below(8) == 0) keep = 0;
-    k->len = keep;
-    while (more-- && k->len < KEY_MAX) k->data[k->len++] = (uint8_t)(check_below(s->letters) * 37 + 5);
-}
+enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 /* Hangs a share of the whole map somewhere into it. */
 static void share(pm_map *m, const key *k) {
@@ -85,11 +70,6 @@ static bool equal(const pm_map *a, const pm_map *b) {
     bool same = false;
     CHECK_OK(pm_equal(a, b, &same));
     return same;
-}
-
-static void check_sound(const pm_map *m) {
-    const char *why = "";
-    CHECK_NOTE(pm_check(m, &why) == PM_OK, "%s", why);
 }
 
 /* The same content, built otherwise: backwards, one path at a time. */

@@ -1,0 +1,72 @@
+/* Random keys of a given shape, and random edits with them, for tests. Include after both.h. */
+#ifndef SHAPES_H
+#define SHAPES_H
+
+/* What keys look like. */
+typedef struct shape {
+    unsigned letters; /* size of the alphabet */
+    unsigned extend;  /* bytes appended at most */
+    unsigned cut;     /* bytes of the last key kept at most */
+    unsigned keys;
+} shape;
+
+enum { KEY_MAX = 1100 };
+
+typedef struct key {
+    size_t len;
+    uint8_t data[KEY_MAX];
+} key;
+
+/* The next key: part of the one before, and some more. */
+CHECK__UNUSED static void next_key(const shape *s, key *k) {
+    size_t keep = check_below((k->len < s->cut ? k->len : s->cut) + 1), more = check_below(s->extend + 1);
+    if (check_below(8) == 0) keep = 0;
+    k->len = keep;
+    while (more-- && k->len < KEY_MAX) k->data[k->len++] = (uint8_t)(check_below(s->letters) * 37 + 5);
+}
+
+/* A table of each kind. */
+CHECK__UNUSED static const pm_ops *table(unsigned i) {
+    switch (i % 5) {
+    case 0: return pm_ops_lattice();
+    case 1: return pm_ops_sum();
+    case 2: return pm_ops_unit();
+    case 3: return pm_ops_left();
+    default: return pm_ops_bits();
+    }
+}
+
+/* Small values collide often, as equal values matter. Never 0 for bits: whether 0 meets itself is another matter. */
+CHECK__UNUSED static pm_val some_value(const pm_ops *ops) {
+    if (ops == pm_ops_unit()) return 0;
+    return ops == pm_ops_bits() ? 1 + check_below(3) : check_below(4);
+}
+
+/* Random edits. One in 12 * `spare` takes all away below a location. */
+CHECK__UNUSED static void both_edit_with(both *b, const shape *s, unsigned edits, unsigned spare) {
+    key k = {0, {0}};
+    const pm_ops *ops = pm_map_ops(&b->map);
+    while (edits--) {
+        next_key(s, &k);
+        unsigned what = (unsigned)check_below(12);
+        if (what < 9) {
+            pm_val v = some_value(ops);
+            CHECK_OK(pm_set(&b->map, k.data, k.len, v, NULL));
+            model_set(b->m, k.data, k.len, v, NULL);
+        } else if (what < 10) {
+            CHECK_OK(pm_create_path(&b->map, k.data, k.len, NULL));
+            model_create(b->m, k.data, k.len);
+        } else if (what < 11) {
+            bool prune = check_below(2) != 0;
+            CHECK_OK(pm_remove(&b->map, k.data, k.len, prune, NULL));
+            model_remove(b->m, k.data, k.len, prune, NULL);
+        } else if (check_below(spare) == 0) {
+            CHECK_OK(pm_remove_branches(&b->map, k.data, k.len, false, NULL));
+            model_remove_branches(b->m, k.data, k.len, false);
+        }
+    }
+}
+
+CHECK__UNUSED static void both_edit(both *b, const shape *s, unsigned edits) { both_edit_with(b, s, edits, 4); }
+
+#endif
