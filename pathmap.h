@@ -1027,7 +1027,8 @@ PM_API void pm_iter_drop(pm_iter *i);
    Fails    PM_NOMEM, PM_MISMATCH, PM_BADHOOK: nothing changed, unless said otherwise
    Cost     O(nodes that differ); nothing is un-shared that does not change, and where the map alone owns the nodes down
             to a change, those with room for it are edited where they are (not by pm_wz_meet_2, pm_wz_restricting and
-            the operations that drop bytes, nor if the source is a zipper over the writer's own map) */
+            the operations that drop bytes, nor if the source is a zipper over the writer's own map). A source
+            that is small against such a focus is joined or subtracted key by key: a descent for each key */
 
 /* Unites the focus with what is at and below the focus of `src`. */
 PM_API PM_NODISCARD pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg);
