@@ -6974,11 +6974,10 @@ PM__UNUSED static PM__NOINLINE bool pm__long_build(const pm__cx *cx, const uint8
    they give depends on their contents only, so this is right for any values, and a trie of 2^80 paths in a kilobyte is
    combined in microseconds.
 
-   This part has the frames and the values; 31 changes of nodes in place; 32 makes nodes of lists; 33 to 36 have the
-   frames of each kind, 37 the walk that ties them together, 38 and 39 joins and meets of many; 44 goes another way
+   This part has the frames and the values; 32 makes nodes of lists; 33 to 36 have the frames of each kind, 37 the walk that ties them together, 38 and 39 joins and meets of many; 44 goes another way
    where the right side is small.
 
-   Operands are only read, unless the left one may be changed in place (31_algebra_edit.c).
+   Operands are only read.
 
    Failure (no memory, or a value hook that answers what it must not) takes the frames down and gives back whatever they
    had made. */
@@ -6993,7 +6992,6 @@ static PM__INLINE bool pm__alg_cancels(pm__alg_op op) { return op == PM__ALG_SUB
 
 enum {
     PM__ALG_WAITS = 8,      /* beside the values of pm_alg: the answer of a pair is not known yet */
-    PM__ALG_EDIT = 9,       /* and: the left side's node, edited in place (31); it has the LEFT bit */
     PM__ALG_PICK = 12,      /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
     PM__ALG_LIST = 2 * PM__LINE_ENTRIES,
     PM__ALG_CAREFUL = 16,   /* pairs after one whose keys were not enough to tell suffixes apart */
@@ -7002,7 +7000,7 @@ enum {
 };
 
 /* A pair: a location of both sides (or, with the answer given beforehand, of one). The answer is LEFT and RIGHT bits,
-   or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__ALG_PICK or PM__ALG_EDIT. */
+   or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__ALG_PICK. */
 typedef struct pm__alg_pair {
     pm_place a, b;
     pm__ref ref;
@@ -7012,7 +7010,6 @@ typedef struct pm__alg_pair {
     uint8_t spelled; /* weave, lists: whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
     uint8_t from_a; /* sieve, weave: A's first entry */
     uint16_t len;   /* not of bytes: suffix length of the location */
-    bool mine;      /* nobody else comes to A's place unless by its node */
     bool dangles;   /* bytes: the location stays even with nothing below and no value */
 } pm__alg_pair;
 
@@ -7023,8 +7020,6 @@ typedef struct pm__alg_frame {
     bool same_a, same_b;     /* so far the result equals that side */
     bool shared_a, shared_b; /* this node, or one above it on that side, has several owners */
     bool remember, bytes;
-    bool mine;               /* the left side's nodes below may be edited in place */
-    pm__ref own;             /* and so may this one; else 0 */
     uint64_t id_a, id_b;
     /* lists: entries that stay, and stand-ins of pairs, under a common prefix */
     pm__ent *ents;
@@ -7058,8 +7053,6 @@ typedef struct pm__alg {
     pm_status status;
     pm__alg_frame *top;
     pm__alg_chunk *chunk, *spare;
-    bool mine;                  /* the left place is its owner's alone */
-    struct pm__alg_edit *edits; /* what is to be changed in place */
     pm__memo known; /* (place, place) to answer */
     pm__memo ids;   /* (node, position) to a number that stands for a place inside a node */
 } pm__alg;
@@ -7139,8 +7132,7 @@ static pm__alg_frame *pm__alg_push(pm__alg *q, unsigned npairs, unsigned nents, 
     f->same_a = true;
     f->same_b = q->op != PM__ALG_RESTRICT; /* the right side's values do not show in the result */
     f->remember = f->bytes = false;
-    f->shared_a = f->shared_b = f->mine = false;
-    f->own = 0;
+    f->shared_a = f->shared_b = false;
     f->prefix = NULL;
     f->sieve = NULL;
     f->weave = NULL;
@@ -7251,119 +7243,6 @@ PM__UNUSED static bool pm__alg_value(pm__alg *q, const pm_val *a, const pm_val *
     r->some = (q->op != PM__ALG_MEET && a) || (pm__alg_unites(q->op) && b);
     r->val = r->some ? a ? *a : *b : 0;
     return true;
-}
-
-/* ---- src/pathmap/31_algebra_edit.c --------------------------------------------------------------------- */
-
-/* Algebra in place. What lies below a writer's focus may be the map's alone: all nodes down to it have one owner. Where
-   such a node of the left side changes, and its block has room for what it becomes, the change is not made but noted:
-   an edit. The pair then answers PM__ALG_EDIT: the left side's node stays, at its address, and the node above need not
-   change at all. Once nothing can fail any more, all edits are made; if something has failed before, they are
-   forgotten, and nothing has happened.
-
-   An edit owns what it adds: payloads of the left node which stay are neither retained nor released, those which go are
-   released after all edits are made. A node with an edit is always part of the result, so nothing that goes can take it
-   along: a node above it that is made anew has a reference of its own. */
-
-/* One noted change: an image of the node, or words for some of its slots. */
-typedef struct pm__alg_edit {
-    struct pm__alg_edit *next;
-    size_t size;      /* of this block */
-    char *node;
-    size_t image;     /* bytes of the node to be written, count included; 0: none */
-    unsigned nslots, nadded, ngone; /* in this order behind the image: addresses and words, payloads, payloads */
-    unsigned added_kids, gone_kids; /* of the payloads so many, the first, are children */
-    uint64_t data[];
-} pm__alg_edit;
-
-/* What a node becomes, while that is worked out. */
-typedef struct pm__alg_change {
-    unsigned nslots, nadded_kids, nadded_vals, ngone_kids, ngone_vals;
-    uint64_t slots[2 * 512], added_kids[256 + PM__ALG_LIST], added_vals[256 + PM__ALG_LIST];
-    uint64_t gone_kids[256], gone_vals[256];
-} pm__alg_change;
-
-static void pm__alg_change_init(pm__alg_change *c) {
-    c->nslots = c->nadded_kids = c->nadded_vals = c->ngone_kids = c->ngone_vals = 0;
-}
-
-/* A payload that comes; it is retained unless it is handed over. */
-static void pm__alg_change_add(const pm__cx *cx, pm__alg_change *c, bool child, uint64_t pay, bool owned) {
-    if (!owned) pm__pay_retain(cx, child, pay);
-    if (child) c->added_kids[c->nadded_kids++] = pay;
-    else c->added_vals[c->nadded_vals++] = pay;
-}
-
-static void pm__alg_change_drop(pm__alg_change *c, bool child, uint64_t pay) {
-    if (child) c->gone_kids[c->ngone_kids++] = pay;
-    else c->gone_vals[c->ngone_vals++] = pay;
-}
-
-static void pm__alg_change_slot(pm__alg_change *c, const void *slot, uint64_t word) {
-    c->slots[2 * c->nslots] = (uint64_t)(uintptr_t)slot;
-    c->slots[2 * c->nslots++ + 1] = word;
-}
-
-static void pm__alg_give_up(const pm__cx *cx, const uint64_t *pays, unsigned n, unsigned kids) {
-    for (unsigned i = 0; i < n; i++) pm__pay_release(cx, i < kids, pays[i]);
-}
-
-/* Notes a change of a node. The edit takes over what was added; without memory that is given up, and the answer is
-   false. `image` (NULL: none) is written over the node, but for its count. */
-static bool pm__alg_note(pm__alg *q, void *node, const void *image, size_t bytes, const pm__alg_change *c) {
-    unsigned nadded = c->nadded_kids + c->nadded_vals, ngone = c->ngone_kids + c->ngone_vals;
-    size_t words = (bytes + 7) / 8, size = sizeof(pm__alg_edit) + 8 * (words + 2u * c->nslots + nadded + ngone);
-    pm__alg_edit *e = (pm__alg_edit *)pm__mem_alloc_big(size);
-    if (!e) {
-        pm__alg_give_up(q->cx, c->added_kids, c->nadded_kids, c->nadded_kids);
-        pm__alg_give_up(q->cx, c->added_vals, c->nadded_vals, 0);
-        q->status = PM_NOMEM;
-        return false;
-    }
-    e->size = size;
-    e->node = (char *)node;
-    e->image = bytes;
-    e->nslots = c->nslots;
-    e->nadded = nadded, e->added_kids = c->nadded_kids;
-    e->ngone = ngone, e->gone_kids = c->ngone_kids;
-    uint64_t *to = e->data + words;
-    if (bytes) memcpy(e->data, image, bytes);
-    memcpy(to, c->slots, 16u * c->nslots), to += 2 * c->nslots;
-    memcpy(to, c->added_kids, 8u * c->nadded_kids), to += c->nadded_kids;
-    memcpy(to, c->added_vals, 8u * c->nadded_vals), to += c->nadded_vals;
-    memcpy(to, c->gone_kids, 8u * c->ngone_kids), to += c->ngone_kids;
-    memcpy(to, c->gone_vals, 8u * c->ngone_vals);
-    e->next = q->edits;
-    q->edits = e;
-    return true;
-}
-
-static const uint64_t *pm__alg_edit_slots(const pm__alg_edit *e) { return e->data + (e->image + 7) / 8; }
-
-/* Makes all edits, and frees them. */
-PM__UNUSED static void pm__alg_edits_make(const pm__cx *cx, pm__alg_edit *list) {
-    for (pm__alg_edit *e = list; e; e = e->next) {
-        const uint64_t *slot = pm__alg_edit_slots(e);
-        const size_t count = sizeof(pm__count);
-        if (e->image) memcpy(e->node + count, (const char *)e->data + count, e->image - count);
-        for (unsigned i = 0; i < e->nslots; i++) *(uint64_t *)(uintptr_t)slot[2 * i] = slot[2 * i + 1];
-    }
-    while (list) {
-        pm__alg_edit *e = list;
-        pm__alg_give_up(cx, pm__alg_edit_slots(e) + 2 * e->nslots + e->nadded, e->ngone, e->gone_kids);
-        list = e->next;
-        pm__mem_free_big(e, e->size);
-    }
-}
-
-/* Forgets all edits, and frees them. */
-static void pm__alg_edits_forget(const pm__cx *cx, pm__alg_edit *list) {
-    while (list) {
-        pm__alg_edit *e = list;
-        pm__alg_give_up(cx, pm__alg_edit_slots(e) + 2 * e->nslots, e->nadded, e->added_kids);
-        list = e->next;
-        pm__mem_free_big(e, e->size);
-    }
 }
 
 /* ---- src/pathmap/32_algebra_build.c -------------------------------------------------------------------- */
@@ -7562,56 +7441,6 @@ static bool pm__alg_build_final(pm__alg *q, pm__alg_final *t, const uint8_t *pre
     *out = pm__alg_build(q, t->e, t->n, prefix, plen);
     if (*out) pm__alg_shells_free(t);
     return *out != 0;
-}
-
-/* What the frame had made is elsewhere now. */
-static void pm__alg_hand_over(pm__alg_frame *f) {
-    for (unsigned i = 0; i < f->npairs; i++)
-        if (f->pairs[i].alg == PM_ALG_ELEMENT) f->pairs[i].ref = 0;
-    for (unsigned i = 0; i < f->nents; i++) f->ents[i].fresh = false;
-}
-
-/* Whether a list has room in the line of the left side that a frame may edit, and would not leave half of it empty. */
-static bool pm__alg_line_fits(const pm__cx *cx, const pm__alg_frame *f, const pm__alg_final *t) {
-    size_t need = t->n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, t->e, t->n, f->plen, 0);
-    size_t has = pm__line_size((const pm__line *)pm__ref_ptr(f->own));
-    return need && need <= has && 2 * need > has;
-}
-
-static bool pm__alg_same_ent(const pm__ent *a, const pm__ent *b) {
-    return a->rest == b->rest && a->pay == b->pay && a->len == b->len && a->first == b->first && a->child == b->child;
-}
-
-/* Notes that the line of the left side becomes the list. Entries that are that line's own stay, the others come and
-   go. False: no memory. */
-static PM__NOINLINE bool pm__alg_line_edit(pm__alg *q, pm__alg_frame *f, pm__alg_final *t) {
-    const pm__line *x = (const pm__line *)pm__ref_ptr(f->own);
-    uint64_t image[PM__LINE_BYTES / 8];
-    pm__ent was[PM__LINE_ENTRIES];
-    pm__alg_change c;
-    unsigned stay = 0, i = 0;
-    size_t size = pm__line_size(x);
-    pm__alg_change_init(&c);
-    pm__line_decode(x, was);
-    for (unsigned k = 0; k < t->n; k++) {
-        const pm__ent *e = &t->e[k];
-        unsigned j = i;
-        while (j < x->n && !(pm__alg_same_ent(&was[j], e) && !e->fresh)) j++;
-        if (j == x->n) {
-            pm__alg_change_add(q->cx, &c, e->child, e->pay, e->fresh);
-            continue;
-        }
-        for (; i < j; i++) pm__alg_change_drop(&c, was[i].child, was[i].pay);
-        i = j + 1;
-        stay++;
-    }
-    if (stay == x->n && t->n == x->n) return true; /* nothing but nodes below has changed */
-    for (; i < x->n; i++) pm__alg_change_drop(&c, was[i].child, was[i].pay);
-    memset(image, 0, size);
-    pm__alg_line_write(q->cx, (pm__line *)(void *)image, size, f->prefix, f->plen, 0, t->e, t->n);
-    pm__alg_hand_over(f);
-    pm__alg_shells_free(t);
-    return pm__alg_note(q, (void *)(uintptr_t)x, image, size, &c);
 }
 
 /* Makes a node of its own of what a pair keeps of one side, where that is not on a node's root. False: no memory. */
@@ -7991,7 +7820,6 @@ static void pm__alg_sift_runs(pm__alg_sift *g, uint32_t run_a, uint32_t run_b, u
         p->b = b;
         p->ref = 0;
         p->alg = PM__ALG_WAITS;
-        p->mine = true;
         p->from_a = (uint8_t)i;
         p->count = (uint8_t)pm__popcount32(run_a);
         p->len = (uint16_t)len;
@@ -8220,29 +8048,6 @@ static pm__ref pm__alg_sieve_line(pm__alg *q, const pm__alg_sieve *s, const uint
     return pm__ref_make(y, PM__LINE, size);
 }
 
-/* The entries in `mask`, as a list. */
-static void pm__alg_sieve_list(const pm__alg_sieve *s, uint32_t mask, size_t plen, pm__alg_final *t) {
-    t->n = t->nshells = 0;
-    t->nbytes = 0;
-    t->cost = PM__LINE_HDR + plen;
-    for (uint32_t m = mask; m; m &= m - 1) {
-        unsigned i = pm__ctz32(m);
-        pm__ent e = pm__alg_row_ent(&s->a, i);
-        if (s->over >> i & 1) e.pay = s->val[i], e.fresh = s->fresh >> i & 1;
-        t->cost += pm__alg_cost(&e);
-        t->e[t->n++] = e;
-    }
-}
-
-/* Notes that A's line becomes some of its entries, if that suits it; 1 noted, 0 not to be done, -1 no memory. */
-static PM__NOINLINE int pm__alg_sieve_edit(pm__alg *q, pm__alg_frame *f, pm__alg_sieve *s, uint32_t mask) {
-    pm__alg_final t;
-    pm__alg_sieve_list(s, mask, f->plen, &t);
-    if (!pm__alg_line_fits(q->cx, f, &t)) return 0;
-    s->fresh = 0; /* the list has them, and the edit will */
-    return pm__alg_line_edit(q, f, &t) ? 1 : -1;
-}
-
 /* Where a result goes, and what may be done with it. */
 typedef struct pm__alg_outlet {
     const uint8_t *prefix; /* what lies ahead of both sides */
@@ -8251,21 +8056,15 @@ typedef struct pm__alg_outlet {
     bool run;              /* and they are entries of its own line */
 } pm__alg_outlet;
 
-/* Answers with some of A's entries. `f`: the frame, if A's line may be edited in place, else NULL. False: no memory. */
-static PM__INLINE bool pm__alg_sieve_answer(pm__alg *q, pm__alg_frame *f, pm__alg_sieve *s, const pm__alg_outlet *to,
+/* Answers with some of A's entries. False: no memory. */
+static PM__INLINE bool pm__alg_sieve_answer(pm__alg *q, const pm__alg_sieve *s, const pm__alg_outlet *to,
                                             uint32_t mask, pm__alg_answer *out) {
     unsigned n = pm__popcount32(mask);
     out->ref = mask;
     out->alg = PM_ALG_NONE;
     if (!mask) return true;
     out->alg = PM__ALG_PICK;
-    if (to->pick && !s->over && (to->run || (n <= PM__ALG_ABSORB && !(f && 2 * n > s->a.n)))) return true;
-    if (f) {
-        int done = pm__alg_sieve_edit(q, f, s, mask);
-        out->ref = 0;
-        out->alg = PM__ALG_EDIT;
-        if (done) return done > 0;
-    }
+    if (to->pick && !s->over && (to->run || n <= PM__ALG_ABSORB)) return true;
     out->alg = PM_ALG_ELEMENT;
     out->ref = pm__alg_sieve_line(q, s, to->prefix, to->plen, mask);
     return out->ref != 0;
@@ -8278,20 +8077,11 @@ static PM__INLINE bool pm__alg_is_leaf(const pm_place *p) {
     return !((uint32_t)((uint64_t)pm__place_line(p)->cmask >> p->lo) & pm__low_bits((unsigned)p->hi - p->lo));
 }
 
-/* A frame for an edit in place, not on the stack of frames. */
-static void pm__alg_leaf_frame(pm__alg_frame *f, const pm__alg_outlet *to, pm__ref own) {
-    memset(f, 0, sizeof *f);
-    f->own = own;
-    f->prefix = to->prefix;
-    f->plen = to->plen;
-}
-
-/* Answers a pair of such places. `own`: A's node, if it may be edited in place, else 0. False: see q->status. */
-static PM__NOINLINE bool pm__alg_sift_leaves(pm__alg *q, const pm_place *a, const pm_place *b, pm__ref own,
-                                             pm__alg_outlet *to, pm__alg_answer *out) {
+/* Answers a pair of such places. False: see q->status. */
+static PM__NOINLINE bool pm__alg_sift_leaves(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_outlet *to,
+                                             pm__alg_answer *out) {
     pm__alg_sieve s;
     pm__alg_sift g;
-    pm__alg_frame f;
     g.q = q;
     g.f = NULL;
     g.s = &s;
@@ -8300,8 +8090,7 @@ static PM__NOINLINE bool pm__alg_sift_leaves(pm__alg *q, const pm_place *a, cons
     out->ref = 0;
     out->alg = (uint8_t)((g.same_a ? PM_ALG_LEFT : 0) | (g.same_b ? PM_ALG_RIGHT : 0));
     if (ok && out->alg == 0) {
-        if (own) pm__alg_leaf_frame(&f, to, own);
-        ok = pm__alg_sieve_answer(q, own ? &f : NULL, &s, to, s.keep, out);
+        ok = pm__alg_sieve_answer(q, &s, to, s.keep, out);
         if (ok) return true;
     }
     for (uint32_t m = s.fresh; m; m &= m - 1) pm__pay_release(q->cx, false, s.val[pm__ctz32(m)]);
@@ -8595,7 +8384,7 @@ static PM__NOINLINE int pm__alg_sieve_blend(pm__alg *q, const pm__alg_frame *f, 
     out->alg = PM_ALG_ELEMENT;
     return out->ref != 0;
 }
-/* Spells out what stays and what comes in other places, and makes a node of it, or an edit of A's. False: no memory. */
+/* Spells out what stays and what comes in other places, and makes a node of it. False: no memory. */
 static PM__NOINLINE bool pm__alg_sieve_build(pm__alg *q, pm__alg_frame *f, const pm__alg_yield *y,
                                              pm__alg_answer *out) {
     pm__alg_sieve *s = f->sieve;
@@ -8618,11 +8407,6 @@ static PM__NOINLINE bool pm__alg_sieve_build(pm__alg *q, pm__alg_frame *f, const
         if (s->over >> i & 1) e.pay = s->val[i], e.fresh = s->fresh >> i & 1;
         t.e[t.n++] = e;
     }
-    if (f->own && pm__alg_line_fits(q->cx, f, &t)) {
-        out->alg = PM__ALG_EDIT;
-        s->fresh = 0; /* the list has them, and the edit will */
-        return pm__alg_line_edit(q, f, &t);
-    }
     out->alg = PM_ALG_ELEMENT;
     return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
 }
@@ -8635,12 +8419,12 @@ static bool pm__alg_close_sieve(pm__alg *q, pm__alg_frame *f, bool pick, pm__alg
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
     if (y.other) {
-        int done = f->own ? 0 : pm__alg_sieve_blend(q, f, &y, out);
+        int done = pm__alg_sieve_blend(q, f, &y, out);
         return done ? done > 0 : pm__alg_sieve_build(q, f, &y, out);
     }
     const pm__alg_frame *up = f->up;
     pm__alg_outlet to = {f->prefix, f->plen, pick, pick && pm__alg_pair_in_line(up, &up->pairs[up->next])};
-    return pm__alg_sieve_answer(q, f->own ? f : NULL, f->sieve, &to, y.stay, out);
+    return pm__alg_sieve_answer(q, f->sieve, &to, y.stay, out);
 }
 
 /* Opens a pair that is sifted. The frame is left on the stack, whatever it still waits for. False: see q->status. */
@@ -8843,7 +8627,6 @@ static void pm__alg_weave_runs(pm__alg_shuttle *g, unsigned iend, unsigned jend,
         p->b = b;
         p->ref = 0;
         p->alg = PM__ALG_WAITS;
-        p->mine = true;
         p->from_a = (uint8_t)i;
         p->spelled = child_a && !child_b ? PM_ALG_RIGHT : PM_ALG_LEFT;
         p->at = (uint8_t)(p->spelled == PM_ALG_LEFT ? i : PM__ALG_FROM_B + j);
@@ -8986,17 +8769,14 @@ static PM__INLINE const pm__alg_row *pm__alg_row_of(const pm__alg_weave *w, unsi
     return &w->row[item / PM__LINE_ENTRIES];
 }
 
-/* Whether a pair stays as the run that it was in one of the rows. What may be edited in place keeps its child. */
-static bool pm__alg_pair_runs(const pm__alg_frame *f, const pm__alg_pair *p) {
-    if (p->alg == PM_ALG_ELEMENT || !(p->alg & p->spelled)) return false;
-    return p->spelled == PM_ALG_LEFT || !f->own || !(p->alg & PM_ALG_LEFT);
-}
+/* Whether a pair stays as the run that it was in one of the rows. */
+static bool pm__alg_pair_runs(const pm__alg_pair *p) { return p->alg != PM_ALG_ELEMENT && (p->alg & p->spelled) != 0; }
 
 /* What is kept of a pair: how many entries of the list it takes if nothing is absorbed, and bytes of line. */
 static unsigned pm__alg_pair_takes(const pm__alg_frame *f, const pm__alg_pair *p, size_t *cost) {
     const pm__alg_weave *w = f->weave;
     if (p->alg == PM_ALG_NONE) return 0;
-    if (!pm__alg_pair_runs(f, p)) {
+    if (!pm__alg_pair_runs(p)) {
         *cost += 9u + p->len;
         return 1;
     }
@@ -9013,7 +8793,7 @@ static void pm__alg_pair_spell(const pm__alg_frame *f, const pm__alg_pair *p, pm
     if (p->alg == PM_ALG_NONE) return;
     const pm__alg_row *r = pm__alg_row_of(w, p->at, &i);
     bool made = p->alg == PM_ALG_ELEMENT;
-    if (pm__alg_pair_runs(f, p)) {
+    if (pm__alg_pair_runs(p)) {
         for (unsigned k = 0; k < p->count; k++) t->e[t->n++] = pm__alg_row_ent(r, i + k);
         return;
     }
@@ -9079,12 +8859,12 @@ static pm__ref pm__alg_weave_line(const pm__cx *cx, const pm__alg_frame *f) {
     return pm__ref_make(x, PM__LINE, size);
 }
 
-/* Spells the list out, and makes a node of it, or an edit of A's. False: no memory. */
+/* Spells the list out, and makes a node of it. False: no memory. */
 static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
     const pm__alg_weave *w = f->weave;
     pm__alg_final t;
     unsigned left = w->n, i;
-    if (!f->npairs && !f->own && (out->ref = pm__alg_weave_line(q->cx, f)) != 0) return true;
+    if (!f->npairs && (out->ref = pm__alg_weave_line(q->cx, f)) != 0) return true;
     t.n = t.nshells = 0;
     t.nbytes = 0;
     t.cost = PM__LINE_HDR + f->plen;
@@ -9112,11 +8892,6 @@ static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__a
         left--;
     }
     if (t.n == 0) return true;
-    if (f->own && pm__alg_line_fits(q->cx, f, &t)) {
-        out->alg = PM__ALG_EDIT;
-        f->weave->fresh = 0; /* the list has them, and the edit will */
-        return pm__alg_line_edit(q, f, &t);
-    }
     return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
 }
 
@@ -9309,7 +9084,6 @@ static void pm__alg_keep(pm__alg_merge *g, const pm__alg_side *s, unsigned i) {
         p->b = left ? none : s->behind;
         p->ref = 0;
         p->alg = left ? PM_ALG_LEFT : PM_ALG_RIGHT;
-        p->mine = false;
         p->at = (uint8_t)f->nents;
         p->count = 1;
         p->spelled = 0;
@@ -9399,8 +9173,6 @@ static void pm__alg_meet_runs(pm__alg_merge *g, unsigned i, unsigned iend, unsig
     p->b = pm__alg_place_of(&g->b, j, jend, len);
     p->ref = 0;
     p->alg = PM__ALG_WAITS;
-    p->mine = true;
-    p->from_a = (uint8_t)(g->a.lo + i);
     p->at = (uint8_t)f->nents;
     p->count = (uint8_t)(end - from);
     p->spelled = s->folded >= (int)from && s->folded < (int)end ? 0 : spell_a ? PM_ALG_LEFT : PM_ALG_RIGHT;
@@ -9542,8 +9314,7 @@ static bool pm__alg_resolve(pm__alg *q, pm__alg_frame *f, pm__alg_pair *p, pm__a
     pm_place at = {0, 0, 0, 0};
     pm_alg kept = pm__alg_kept(p, &at);
     if (kept == PM_ALG_NONE) return true;
-    if (p->spelled && (p->alg & p->spelled) && p->alg != PM_ALG_ELEMENT &&
-        (p->spelled == PM_ALG_LEFT || !f->own || kept != PM_ALG_LEFT)) {
+    if (p->alg != PM_ALG_ELEMENT && (p->alg & p->spelled)) {
         memcpy(t->e + t->n, f->ents + p->at, p->count * sizeof(pm__ent));
         t->n += p->count;
         return true;
@@ -9551,11 +9322,6 @@ static bool pm__alg_resolve(pm__alg *q, pm__alg_frame *f, pm__alg_pair *p, pm__a
     if (kept != PM_ALG_ELEMENT && !pm__alg_own(q, p, &at)) return false;
     pm__ent *e = &t->e[t->n++];
     *e = f->ents[p->at];
-    if (f->own && kept == PM_ALG_LEFT && p->spelled == PM_ALG_RIGHT) { /* A's child stays in its entry */
-        pm__ent was[PM__LINE_ENTRIES];
-        pm__line_decode((const pm__line *)pm__ref_ptr(f->own), was);
-        *e = was[p->from_a];
-    }
     e->len = p->len;
     e->child = true;
     e->fresh = p->alg == PM_ALG_ELEMENT;
@@ -9580,16 +9346,12 @@ static bool pm__alg_gather(pm__alg *q, pm__alg_frame *f, pm__alg_final *t) {
     return true;
 }
 
-/* A list with pairs, or one that may become an edit. */
+/* A list with pairs. */
 static PM__NOINLINE bool pm__alg_close_mixed(pm__alg *q, pm__alg_frame *f, bool made, pm__alg_answer *out) {
     pm__alg_final t;
     if (!pm__alg_gather(q, f, &t)) return false;
     if (t.n == 0) return true;
     if (made) pm__alg_condense(&t, f->plen);
-    if (f->own && pm__alg_line_fits(q->cx, f, &t)) {
-        out->alg = PM__ALG_EDIT;
-        return pm__alg_line_edit(q, f, &t);
-    }
     out->alg = PM_ALG_ELEMENT;
     return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
 }
@@ -9606,7 +9368,7 @@ static bool pm__alg_close_lists(pm__alg *q, pm__alg_frame *f, pm__alg_answer *ou
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
     if (f->nents == 0 && f->npairs == 0) return true;
-    if (f->npairs || f->own) return pm__alg_close_mixed(q, f, made, out);
+    if (f->npairs) return pm__alg_close_mixed(q, f, made, out);
     out->alg = PM_ALG_ELEMENT;
     out->ref = pm__alg_build(q, f->ents, f->nents, f->prefix, f->plen);
     return out->ref != 0;
@@ -9799,7 +9561,6 @@ static void pm__alg_mask_pair(pm__alg *q, pm__alg_frame *f, const pm__alg_view *
     p->at = c;
     p->alg = PM__ALG_WAITS;
     p->dangles = false;
-    p->mine = ca && a->x && (!pm__byte_is_wide(a->x) || pm__count_is_one(&pm__byte_block(a->x, c >> 4)->rc));
     switch (q->op) {
     case PM__ALG_JOIN:
     case PM__ALG_DIFFER:
@@ -9914,72 +9675,6 @@ static bool pm__alg_bytes_node(pm__alg *q, const pm__alg_frame *f, const pm_mask
     return true;
 }
 
-enum { PM__ALG_BYTE_WORDS = (offsetof(pm__byte, slot) + 7) / 8 + 512 };
-
-/* Puts the children of the result, and those that go, into a change. `slots`: by overwriting their slots. */
-static void pm__alg_bytes_kids(const pm__cx *cx, const pm__byte *x, const pm_mask *cm, const pm__ref *kids,
-                               const bool *fk, bool slots, pm__alg_change *c) {
-    pm_mask had = pm__byte_children(x), all = pm_mask_or(had, *cm);
-    unsigned k = 0;
-    for (int i = pm_mask_next(&all, 0); i >= 0; i = pm_mask_next(&all, i + 1)) {
-        uint8_t b = (uint8_t)i;
-        bool some = pm_mask_test(cm, b), was = pm_mask_test(&had, b);
-        pm__ref old = was ? *pm__byte_child(x, b) : 0, now = some ? kids[k] : 0;
-        bool owned = some && fk[k];
-        k += some;
-        if (old == now && !owned) continue;
-        if (now) pm__alg_change_add(cx, c, true, now, owned);
-        if (old) pm__alg_change_drop(c, true, old);
-        if (slots) pm__alg_change_slot(c, pm__byte_child(x, b), now);
-    }
-}
-
-/* The same with the values. */
-static void pm__alg_bytes_vals(const pm__cx *cx, const pm__byte *x, const pm__alg_frame *f, bool slots,
-                               pm__alg_change *c) {
-    pm_mask had = pm__byte_values(x), all = pm_mask_or(had, f->vm);
-    unsigned k = 0;
-    if (cx->unit) return;
-    for (int i = pm_mask_next(&all, 0); i >= 0; i = pm_mask_next(&all, i + 1)) {
-        uint8_t b = (uint8_t)i;
-        bool some = pm_mask_test(&f->vm, b), was = pm_mask_test(&had, b), fresh = pm_mask_test(&f->fresh, b);
-        pm_val old = was ? *pm__byte_val(x, b) : 0, now = some ? f->vals[k] : 0;
-        k += some;
-        if (some && was && old == now && !fresh) continue;
-        if (some) pm__alg_change_add(cx, c, false, now, fresh);
-        if (was) pm__alg_change_drop(c, false, old);
-        if (slots) pm__alg_change_slot(c, pm__byte_val(x, b), now);
-    }
-}
-
-/* Works out what the left side's byte node becomes in place; *bytes > 0: by an image of the node. False, and nothing
-   done, if it cannot: no room, or much too much; blocks that are shared, or would come or go. */
-static bool pm__alg_bytes_change(pm__alg *q, const pm__alg_frame *f, const pm_mask *cm, const pm__ref *kids,
-                                 const bool *fk, uint64_t *image, size_t *bytes, pm__alg_change *c) {
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->own);
-    pm_mask had = pm__byte_children(x), vals = pm__byte_values(x);
-    unsigned nc = pm_mask_count(cm), nv = pm_mask_count(&f->vm);
-    bool wide = pm__byte_is_wide(x), kids_same = pm_mask_equal(&had, cm);
-    bool same = kids_same && pm_mask_equal(&vals, &f->vm);
-    size_t slots = pm__byte_slots(nc, nv, wide, q->cx->unit);
-    for (unsigned i = 0; wide && i < PM__WIDE_BLOCKS; i++)
-        if (x->slot[i] && !pm__count_is_one(&pm__byte_block(x, i)->rc)) return false;
-    if (wide ? !kids_same : !same && nc >= PM__WIDE_FROM) return false;
-    if (!same && (slots > x->cap || pm__byte_cap(slots) * 3 <= (size_t)x->cap * 2)) return false;
-    pm__alg_change_init(c);
-    pm__alg_bytes_kids(q->cx, x, cm, kids, fk, wide || same, c);
-    pm__alg_bytes_vals(q->cx, x, f, same, c);
-    if (same) return true;
-    pm__byte *y = (pm__byte *)(void *)image;
-    *bytes = pm__byte_bytes(x->cap);
-    memcpy(y, x, *bytes);
-    for (unsigned i = 0; i < 4; i++) y->mask[i].child = cm->w[i], y->mask[i].val = f->vm.w[i];
-    pm__byte_ranks(y);
-    if (!wide) memcpy(y->slot, kids, 8u * nc);
-    for (unsigned i = 0; i < nv && !q->cx->unit; i++) y->slot[y->cap - 1u - i] = f->vals[i];
-    return true;
-}
-
 static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
     pm_mask cm = {{0, 0, 0, 0}};
     pm__ref kids[256];
@@ -10009,18 +9704,6 @@ static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__a
     unsigned nv = pm_mask_count(&f->vm);
     if (nc + nv == 0) return true;
     bool few = pm__alg_few(f, nc, nv);
-    if (f->own && !few) {
-        pm__alg_change c;
-        uint64_t image[PM__ALG_BYTE_WORDS];
-        size_t bytes = 0;
-        if (pm__alg_bytes_change(q, f, &cm, kids, fk, image, &bytes, &c)) {
-            out->alg = PM__ALG_EDIT;
-            if (!bytes && !c.nslots) return true; /* nothing but nodes below has changed */
-            pm__alg_hand_over(f);
-            f->fresh = pm_mask_of(NULL, 0);
-            return pm__alg_note(q, pm__ref_ptr(f->own), image, bytes, &c);
-        }
-    }
     out->alg = PM_ALG_ELEMENT;
     if (few) return pm__alg_bytes_line(q, f, &cm, kids, fk, &out->ref);
     return pm__alg_bytes_node(q, f, &cm, kids, fk, nc, &out->ref);
@@ -10096,17 +9779,15 @@ static PM__INLINE bool pm__alg_leaves_equal(const pm_place *a, const pm_place *b
     return !n || memcmp(pm__line_pay_at(x, n - 1), pm__line_pay_at(y, n - 1), 8u * n) == 0;
 }
 
-/* Answers a pair of lines abreast without children, of meet or subtract. `own`: A's node, if it may be edited in place.
-   */
-static pm__alg_step pm__alg_visit_leaves(pm__alg *q, const pm_place *a, const pm_place *b, pm__ref own,
-                                         pm__alg_answer *out) {
+/* Answers a pair of lines abreast without children, of meet or subtract. */
+static pm__alg_step pm__alg_visit_leaves(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_answer *out) {
     const pm__alg_frame *up = q->top && q->top->sieve ? q->top : NULL;
     pm__alg_outlet to = {NULL, 0, up != NULL, up && a->depth && a->node == up->sieve->a.node};
-    return pm__alg_sift_leaves(q, a, b, own, &to, out) ? PM__ALG_DONE : PM__ALG_FAILED;
+    return pm__alg_sift_leaves(q, a, b, &to, out) ? PM__ALG_DONE : PM__ALG_FAILED;
 }
 
 /* Answers a pair at once, or opens a frame for it. */
-static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place *pb, bool mine, pm__alg_answer *out) {
+static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place *pb, pm__alg_answer *out) {
     pm_place a = *pa, b = *pb;
     bool some_a = pm__alg_enter(&a), some_b = pm__alg_enter(&b);
     if (pm__alg_plain(q, &a, some_a, &b, some_b, out)) return PM__ALG_DONE;
@@ -10141,14 +9822,10 @@ static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place
         }
     } else if (ahead == PM__ALG_ABREAST && (q->op == PM__ALG_MEET || q->op == PM__ALG_SUB) && pm__alg_is_leaf(&a) &&
                pm__alg_is_leaf(&b)) {
-        return pm__alg_visit_leaves(q, &a, &b, mine && !own_a && a.depth == 0 ? a.node : 0, out);
+        return pm__alg_visit_leaves(q, &a, &b, out);
     }
     if (!pm__alg_open(q, &a, &b, ahead)) return PM__ALG_FAILED;
     pm__alg_frame *f = q->top;
-    bool line_a = pm__place_in_line(&a);
-    f->mine = mine && !own_a && (f->sieve || f->weave || f->bytes != line_a);
-    bool whole = f->sieve || f->weave || f->bytes || f->plen == pm__place_line(&a)->plen; /* the list has A's prefix */
-    f->own = f->mine && a.depth == 0 && whole ? a.node : 0;
     f->shared_a = shared_a;
     f->shared_b = shared_b;
     f->remember = remember;
@@ -10203,7 +9880,7 @@ static PM__INLINE void pm__alg_ask(const pm__alg_frame *f, unsigned i) {
 }
 
 static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_answer *out) {
-    pm__alg_step step = pm__alg_visit(q, a, b, q->mine, out);
+    pm__alg_step step = pm__alg_visit(q, a, b, out);
     while (step != PM__ALG_FAILED && q->top) {
         pm__alg_frame *f = q->top;
         if (step == PM__ALG_DONE && f->next < f->npairs) { /* an answer for this frame */
@@ -10217,7 +9894,7 @@ static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__a
                 for (unsigned i = 0; i + 1 < PM__ALG_AHEAD; i++) pm__alg_ask(f, f->next + i);
             if (step != PM__ALG_OPENED || !asked) pm__alg_ask(f, f->next + PM__ALG_AHEAD - 1);
             const pm__alg_pair *p = &f->pairs[f->next];
-            step = pm__alg_visit(q, &p->a, &p->b, f->mine && p->mine, out);
+            step = pm__alg_visit(q, &p->a, &p->b, out);
         } else {
             step = pm__alg_close(q, out) ? PM__ALG_DONE : PM__ALG_FAILED;
         }
@@ -10237,21 +9914,16 @@ static void pm__alg_forget(pm__alg *q) {
 
 /* Combines what lies strictly below two places. *out: which sides the result equals, or PM_ALG_NONE (nothing is left,
    and neither side is empty), or PM_ALG_ELEMENT with a reference that the caller then owns.
-   edits    NULL, or the left place is the caller's alone, and may be changed in place: *edits then has what is still to
-            be done so that the answer is true, and that may be PM__ALG_EDIT
    PM_NOMEM, PM_BADHOOK: nothing happened. */
 PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const pm_place *a, const pm_place *b,
-                                        pm__alg_edit **edits, pm__alg_answer *out) {
+                                        pm__alg_answer *out) {
     pm__alg q;
     memset(&q, 0, sizeof q);
     q.cx = cx;
     q.op = op;
     q.idempotent = cx->unit || (cx->ops->flags & PM_OPS_IDEMPOTENT) != 0;
-    q.mine = edits != NULL;
     q.status = PM_OK;
     bool ok = pm__alg_walk(&q, a, b, out);
-    if (!ok) pm__alg_edits_forget(cx, q.edits);
-    else if (edits) *edits = q.edits;
     pm__alg_forget(&q);
     pm__alg_chunk_free(q.spare);
     return ok ? PM_OK : q.status;
@@ -12391,9 +12063,9 @@ static bool pm__outcome_share(const pm__cx *cx, const pm__operand *a, const pm__
 }
 
 /* Join, meet and subtract at and below two places. On success the caller owns what `out` names; what equals an operand
-   below is not shared yet. edits: as for pm__alg_run. */
+   below is not shared yet. */
 static pm_status pm__operands_combine(const pm__cx *cx, pm__alg_op op, const pm__operand *a, const pm__operand *b,
-                                      pm__alg_edit **edits, pm__outcome *out) {
+                                      pm__outcome *out) {
     pm__alg q;
     pm__alg_val v;
     pm__alg_answer below;
@@ -12401,7 +12073,7 @@ static pm_status pm__operands_combine(const pm__cx *cx, pm__alg_op op, const pm_
     q.cx = cx;
     q.op = op;
     if (!pm__alg_value(&q, a->val, b->val, &v)) return PM_BADHOOK;
-    pm_status s = pm__alg_run(cx, op, &a->place, &b->place, edits, &below);
+    pm_status s = pm__alg_run(cx, op, &a->place, &b->place, &below);
     if (s != PM_OK) {
         if (v.fresh) pm__pay_release(cx, false, v.val);
         return s;
@@ -12425,10 +12097,9 @@ static pm_map pm__outcome_map(const pm__cx *cx, const pm__outcome *o) {
 /* Restriction: a value at the right root keeps the left as it is. Whether the result equals the right as well is asked
    for last, as values on the right count for nothing before. */
 static pm_status pm__operands_restrict(const pm__cx *cx, const pm__operand *a, const pm__operand *b,
-                                       pm__alg_edit **edits, pm__outcome *out) {
+                                       pm__outcome *out) {
     pm__alg_answer below = {PM_ALG_LEFT, 0};
-    if (edits) *edits = NULL;
-    pm_status s = b->val ? PM_OK : pm__alg_run(cx, PM__ALG_RESTRICT, &a->place, &b->place, edits, &below);
+    pm_status s = b->val ? PM_OK : pm__alg_run(cx, PM__ALG_RESTRICT, &a->place, &b->place, &below);
     if (s != PM_OK) return s;
     out->root = below.alg == PM_ALG_ELEMENT ? below.ref : 0;
     out->below = below.alg;
@@ -12450,7 +12121,7 @@ static pm_status pm__maps_combine(pm__alg_op op, const pm_map *a, const pm_map *
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
     pm__outcome o;
     if (pm_map_ops(b) != cx.ops) return PM_MISMATCH;
-    pm_status s = pm__operands_combine(&cx, op, &x, &y, NULL, &o);
+    pm_status s = pm__operands_combine(&cx, op, &x, &y, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return s;
     *out = pm__outcome_map(&cx, &o);
@@ -12490,7 +12161,7 @@ PM_API pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_a
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
     pm__outcome o;
     if (pm_map_ops(b) != cx.ops) return PM_MISMATCH;
-    pm_status s = pm__operands_restrict(&cx, &x, &y, NULL, &o);
+    pm_status s = pm__operands_restrict(&cx, &x, &y, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return s;
     pm_map m = pm__outcome_map(&cx, &o);
@@ -15749,8 +15420,8 @@ PM_API pm_status pm_each(const pm_map *m, bool (*fn)(void *ctx, const uint8_t *k
 /* ---- src/pathmap/55_write_algebra.c -------------------------------------------------------------------- */
 
 /* Algebra in place. What the focus becomes is worked out beside the map, sharing with the old focus whatever stays the
-   same, and nodes that are the map's alone are edited where they are (31_algebra_edit.c). Nothing is written before all
-   is known that is to be written: so a failure changes nothing, and an identity un-shares nothing. */
+   same; a source that is small beside it goes key by key (44_map_few.c). Nothing is written before all is known that is
+   to be written: so a failure changes nothing, and an identity un-shares nothing. */
 
 static pm__operand pm__operand_at(const pm_ref *r) {
     pm__operand o = {r->place, r->val};
@@ -15799,19 +15470,6 @@ static bool pm__wz_value_stays(pm__alg_op op, const pm_ref *focus, const pm_ref 
     return false;
 }
 
-/* Ends an operation whose outcome is the focus, edited. A value that changed is that of the map, in its handle. */
-static void pm__wz_edited(pm_wz *w, pm__outcome *o, pm__alg_edit *edits) {
-    pm__cx cx = pm__wz_cx(w);
-    pm_opt old = o->val;
-    pm__wz_forget(w);
-    if (w->cursor.len == 0) {
-        old.val = w->map->value, old.some = w->map->has_value;
-        w->map->value = o->val.some ? o->val.val : 0, w->map->has_value = o->val.some;
-    }
-    pm__alg_edits_make(&cx, edits);
-    if (old.some) pm__pay_release(&cx, false, old.val);
-}
-
 /* Joins or subtracts a source that is small against the focus, which may be edited. *done: false, and nothing changed,
    if that is for the walk. */
 static pm_status pm__wz_combine_few(pm_wz *w, pm__alg_op op, const pm__operand *a, const pm__operand *b, bool *done,
@@ -15852,25 +15510,17 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
     pm_ref focus = pm__wz_focus(w);
     pm__operand a = pm__operand_at(&focus), b = pm__operand_at(src);
     pm__outcome o;
-    pm__alg_edit *edits = NULL, **edit = NULL;
     if (src->ops != cx.ops) return PM_MISMATCH;
-    if (!alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w)) edit = &edits;
-    pm_status s = PM_OK;
-    if (edit) {
+    pm_status s;
+    if (!alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w)) {
         bool done;
         s = pm__wz_combine_few(w, op, &a, &b, &done, alg);
         if (s != PM_OK || done) return s;
         focus = pm__wz_focus(w); /* its nodes may be others now */
         a = pm__operand_at(&focus);
     }
-    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, edit, &o)
-                               : pm__operands_combine(&cx, op, &a, &b, edit, &o);
+    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, &o) : pm__operands_combine(&cx, op, &a, &b, &o);
     if (s != PM_OK) return s;
-    if (o.below == PM__ALG_EDIT) {
-        pm__wz_edited(w, &o, edits);
-        if (alg) *alg = PM_ALG_ELEMENT;
-        return PM_OK;
-    }
     bool below = pm__place_enter(&a.place);
     if ((o.alg & PM_ALG_LEFT) && (below || a.val)) { /* what the focus has is not touched */
         pm__outcome_drop(&cx, &o);
@@ -15878,13 +15528,10 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
         return PM_OK;
     }
     if (!pm__outcome_share(&cx, &a, &b, &o)) s = PM_NOMEM;
-    if (s == PM_OK) s = pm__wz_settle(w, &focus, &o, prune, alg);
-    if (s == PM_OK) pm__alg_edits_make(&cx, edits);
-    else pm__alg_edits_forget(&cx, edits);
-    return s;
+    return s == PM_OK ? pm__wz_settle(w, &focus, &o, prune, alg) : s;
 }
 
-/* The same; nobody may begin to share the map's nodes between the look at them and the edits. */
+/* The same; nobody may begin to share the map's nodes between the look at them and the changes. */
 static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
     pm__wz_enter(w);
     return pm__wz_left(w, pm__wz_combine_with(w, op, src, alias, prune, alg));
@@ -15972,7 +15619,7 @@ PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *
     pm__outcome o;
     bool same = false;
     if (ra.ops != cx.ops || rb.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, NULL, &o);
+    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return pm__wz_done(w, s);
     s = pm__outcome_equals(&cx, &o, &old, &same);
@@ -15992,7 +15639,7 @@ PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
     pm__outcome o;
     bool both = r.exists && focus.exists;
     if (r.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = both ? pm__operands_restrict(&cx, &a, &b, NULL, &o) : PM_OK;
+    pm_status s = both ? pm__operands_restrict(&cx, &a, &b, &o) : PM_OK;
     if (both && s == PM_OK && !pm__outcome_share(&cx, &a, &b, &o)) s = PM_NOMEM;
     if (both && s == PM_OK) {
         o.alg = PM_ALG_NONE; /* said of the source */
@@ -16047,7 +15694,7 @@ static pm_status pm__drop_fold(pm__drop *d) {
     pm__found *x = &d->found[d->nfound - 2], *y = &d->found[d->nfound - 1];
     pm_place a = pm__place_root(x->root), b = pm__place_root(y->root);
     pm__alg_answer r;
-    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, NULL, &r);
+    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, &r);
     if (s != PM_OK) return s;
     if (r.alg == PM_ALG_ELEMENT || r.alg == PM_ALG_NONE) {
         pm__any_release(d->cx, x->root);

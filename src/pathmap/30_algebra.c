@@ -23,11 +23,10 @@
    they give depends on their contents only, so this is right for any values, and a trie of 2^80 paths in a kilobyte is
    combined in microseconds.
 
-   This part has the frames and the values; 31 changes of nodes in place; 32 makes nodes of lists; 33 to 36 have the
-   frames of each kind, 37 the walk that ties them together, 38 and 39 joins and meets of many; 44 goes another way
+   This part has the frames and the values; 32 makes nodes of lists; 33 to 36 have the frames of each kind, 37 the walk that ties them together, 38 and 39 joins and meets of many; 44 goes another way
    where the right side is small.
 
-   Operands are only read, unless the left one may be changed in place (31_algebra_edit.c).
+   Operands are only read.
 
    Failure (no memory, or a value hook that answers what it must not) takes the frames down and gives back whatever they
    had made. */
@@ -44,7 +43,6 @@ static PM__INLINE bool pm__alg_cancels(pm__alg_op op) { return op == PM__ALG_SUB
 
 enum {
     PM__ALG_WAITS = 8,      /* beside the values of pm_alg: the answer of a pair is not known yet */
-    PM__ALG_EDIT = 9,       /* and: the left side's node, edited in place (31); it has the LEFT bit */
     PM__ALG_PICK = 12,      /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
     PM__ALG_LIST = 2 * PM__LINE_ENTRIES,
     PM__ALG_CAREFUL = 16,   /* pairs after one whose keys were not enough to tell suffixes apart */
@@ -53,7 +51,7 @@ enum {
 };
 
 /* A pair: a location of both sides (or, with the answer given beforehand, of one). The answer is LEFT and RIGHT bits,
-   or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__ALG_PICK or PM__ALG_EDIT. */
+   or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__ALG_PICK. */
 typedef struct pm__alg_pair {
     pm_place a, b;
     pm__ref ref;
@@ -63,7 +61,6 @@ typedef struct pm__alg_pair {
     uint8_t spelled; /* weave, lists: whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
     uint8_t from_a; /* sieve, weave: A's first entry */
     uint16_t len;   /* not of bytes: suffix length of the location */
-    bool mine;      /* nobody else comes to A's place unless by its node */
     bool dangles;   /* bytes: the location stays even with nothing below and no value */
 } pm__alg_pair;
 
@@ -74,8 +71,6 @@ typedef struct pm__alg_frame {
     bool same_a, same_b;     /* so far the result equals that side */
     bool shared_a, shared_b; /* this node, or one above it on that side, has several owners */
     bool remember, bytes;
-    bool mine;               /* the left side's nodes below may be edited in place */
-    pm__ref own;             /* and so may this one; else 0 */
     uint64_t id_a, id_b;
     /* lists: entries that stay, and stand-ins of pairs, under a common prefix */
     pm__ent *ents;
@@ -109,8 +104,6 @@ typedef struct pm__alg {
     pm_status status;
     pm__alg_frame *top;
     pm__alg_chunk *chunk, *spare;
-    bool mine;                  /* the left place is its owner's alone */
-    struct pm__alg_edit *edits; /* what is to be changed in place */
     pm__memo known; /* (place, place) to answer */
     pm__memo ids;   /* (node, position) to a number that stands for a place inside a node */
 } pm__alg;
@@ -190,8 +183,7 @@ static pm__alg_frame *pm__alg_push(pm__alg *q, unsigned npairs, unsigned nents, 
     f->same_a = true;
     f->same_b = q->op != PM__ALG_RESTRICT; /* the right side's values do not show in the result */
     f->remember = f->bytes = false;
-    f->shared_a = f->shared_b = f->mine = false;
-    f->own = 0;
+    f->shared_a = f->shared_b = false;
     f->prefix = NULL;
     f->sieve = NULL;
     f->weave = NULL;

@@ -1,6 +1,6 @@
 /* From lists of entries to nodes. New lines of few entries are spelled out in the list above them, so that what shrinks
    does not leave a node for each entry behind. */
-#include "31_algebra_edit.c"
+#include "30_algebra.c"
 
 /* Notes which sides a part of the result equals. */
 static void pm__alg_differ(pm__alg_frame *f, unsigned keeps) {
@@ -193,56 +193,6 @@ static bool pm__alg_build_final(pm__alg *q, pm__alg_final *t, const uint8_t *pre
     *out = pm__alg_build(q, t->e, t->n, prefix, plen);
     if (*out) pm__alg_shells_free(t);
     return *out != 0;
-}
-
-/* What the frame had made is elsewhere now. */
-static void pm__alg_hand_over(pm__alg_frame *f) {
-    for (unsigned i = 0; i < f->npairs; i++)
-        if (f->pairs[i].alg == PM_ALG_ELEMENT) f->pairs[i].ref = 0;
-    for (unsigned i = 0; i < f->nents; i++) f->ents[i].fresh = false;
-}
-
-/* Whether a list has room in the line of the left side that a frame may edit, and would not leave half of it empty. */
-static bool pm__alg_line_fits(const pm__cx *cx, const pm__alg_frame *f, const pm__alg_final *t) {
-    size_t need = t->n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, t->e, t->n, f->plen, 0);
-    size_t has = pm__line_size((const pm__line *)pm__ref_ptr(f->own));
-    return need && need <= has && 2 * need > has;
-}
-
-static bool pm__alg_same_ent(const pm__ent *a, const pm__ent *b) {
-    return a->rest == b->rest && a->pay == b->pay && a->len == b->len && a->first == b->first && a->child == b->child;
-}
-
-/* Notes that the line of the left side becomes the list. Entries that are that line's own stay, the others come and
-   go. False: no memory. */
-static PM__NOINLINE bool pm__alg_line_edit(pm__alg *q, pm__alg_frame *f, pm__alg_final *t) {
-    const pm__line *x = (const pm__line *)pm__ref_ptr(f->own);
-    uint64_t image[PM__LINE_BYTES / 8];
-    pm__ent was[PM__LINE_ENTRIES];
-    pm__alg_change c;
-    unsigned stay = 0, i = 0;
-    size_t size = pm__line_size(x);
-    pm__alg_change_init(&c);
-    pm__line_decode(x, was);
-    for (unsigned k = 0; k < t->n; k++) {
-        const pm__ent *e = &t->e[k];
-        unsigned j = i;
-        while (j < x->n && !(pm__alg_same_ent(&was[j], e) && !e->fresh)) j++;
-        if (j == x->n) {
-            pm__alg_change_add(q->cx, &c, e->child, e->pay, e->fresh);
-            continue;
-        }
-        for (; i < j; i++) pm__alg_change_drop(&c, was[i].child, was[i].pay);
-        i = j + 1;
-        stay++;
-    }
-    if (stay == x->n && t->n == x->n) return true; /* nothing but nodes below has changed */
-    for (; i < x->n; i++) pm__alg_change_drop(&c, was[i].child, was[i].pay);
-    memset(image, 0, size);
-    pm__alg_line_write(q->cx, (pm__line *)(void *)image, size, f->prefix, f->plen, 0, t->e, t->n);
-    pm__alg_hand_over(f);
-    pm__alg_shells_free(t);
-    return pm__alg_note(q, (void *)(uintptr_t)x, image, size, &c);
 }
 
 /* Makes a node of its own of what a pair keeps of one side, where that is not on a node's root. False: no memory. */

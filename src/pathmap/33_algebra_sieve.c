@@ -330,7 +330,6 @@ static void pm__alg_sift_runs(pm__alg_sift *g, uint32_t run_a, uint32_t run_b, u
         p->b = b;
         p->ref = 0;
         p->alg = PM__ALG_WAITS;
-        p->mine = true;
         p->from_a = (uint8_t)i;
         p->count = (uint8_t)pm__popcount32(run_a);
         p->len = (uint16_t)len;
@@ -559,29 +558,6 @@ static pm__ref pm__alg_sieve_line(pm__alg *q, const pm__alg_sieve *s, const uint
     return pm__ref_make(y, PM__LINE, size);
 }
 
-/* The entries in `mask`, as a list. */
-static void pm__alg_sieve_list(const pm__alg_sieve *s, uint32_t mask, size_t plen, pm__alg_final *t) {
-    t->n = t->nshells = 0;
-    t->nbytes = 0;
-    t->cost = PM__LINE_HDR + plen;
-    for (uint32_t m = mask; m; m &= m - 1) {
-        unsigned i = pm__ctz32(m);
-        pm__ent e = pm__alg_row_ent(&s->a, i);
-        if (s->over >> i & 1) e.pay = s->val[i], e.fresh = s->fresh >> i & 1;
-        t->cost += pm__alg_cost(&e);
-        t->e[t->n++] = e;
-    }
-}
-
-/* Notes that A's line becomes some of its entries, if that suits it; 1 noted, 0 not to be done, -1 no memory. */
-static PM__NOINLINE int pm__alg_sieve_edit(pm__alg *q, pm__alg_frame *f, pm__alg_sieve *s, uint32_t mask) {
-    pm__alg_final t;
-    pm__alg_sieve_list(s, mask, f->plen, &t);
-    if (!pm__alg_line_fits(q->cx, f, &t)) return 0;
-    s->fresh = 0; /* the list has them, and the edit will */
-    return pm__alg_line_edit(q, f, &t) ? 1 : -1;
-}
-
 /* Where a result goes, and what may be done with it. */
 typedef struct pm__alg_outlet {
     const uint8_t *prefix; /* what lies ahead of both sides */
@@ -590,21 +566,15 @@ typedef struct pm__alg_outlet {
     bool run;              /* and they are entries of its own line */
 } pm__alg_outlet;
 
-/* Answers with some of A's entries. `f`: the frame, if A's line may be edited in place, else NULL. False: no memory. */
-static PM__INLINE bool pm__alg_sieve_answer(pm__alg *q, pm__alg_frame *f, pm__alg_sieve *s, const pm__alg_outlet *to,
+/* Answers with some of A's entries. False: no memory. */
+static PM__INLINE bool pm__alg_sieve_answer(pm__alg *q, const pm__alg_sieve *s, const pm__alg_outlet *to,
                                             uint32_t mask, pm__alg_answer *out) {
     unsigned n = pm__popcount32(mask);
     out->ref = mask;
     out->alg = PM_ALG_NONE;
     if (!mask) return true;
     out->alg = PM__ALG_PICK;
-    if (to->pick && !s->over && (to->run || (n <= PM__ALG_ABSORB && !(f && 2 * n > s->a.n)))) return true;
-    if (f) {
-        int done = pm__alg_sieve_edit(q, f, s, mask);
-        out->ref = 0;
-        out->alg = PM__ALG_EDIT;
-        if (done) return done > 0;
-    }
+    if (to->pick && !s->over && (to->run || n <= PM__ALG_ABSORB)) return true;
     out->alg = PM_ALG_ELEMENT;
     out->ref = pm__alg_sieve_line(q, s, to->prefix, to->plen, mask);
     return out->ref != 0;
@@ -617,20 +587,11 @@ static PM__INLINE bool pm__alg_is_leaf(const pm_place *p) {
     return !((uint32_t)((uint64_t)pm__place_line(p)->cmask >> p->lo) & pm__low_bits((unsigned)p->hi - p->lo));
 }
 
-/* A frame for an edit in place, not on the stack of frames. */
-static void pm__alg_leaf_frame(pm__alg_frame *f, const pm__alg_outlet *to, pm__ref own) {
-    memset(f, 0, sizeof *f);
-    f->own = own;
-    f->prefix = to->prefix;
-    f->plen = to->plen;
-}
-
-/* Answers a pair of such places. `own`: A's node, if it may be edited in place, else 0. False: see q->status. */
-static PM__NOINLINE bool pm__alg_sift_leaves(pm__alg *q, const pm_place *a, const pm_place *b, pm__ref own,
-                                             pm__alg_outlet *to, pm__alg_answer *out) {
+/* Answers a pair of such places. False: see q->status. */
+static PM__NOINLINE bool pm__alg_sift_leaves(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_outlet *to,
+                                             pm__alg_answer *out) {
     pm__alg_sieve s;
     pm__alg_sift g;
-    pm__alg_frame f;
     g.q = q;
     g.f = NULL;
     g.s = &s;
@@ -639,8 +600,7 @@ static PM__NOINLINE bool pm__alg_sift_leaves(pm__alg *q, const pm_place *a, cons
     out->ref = 0;
     out->alg = (uint8_t)((g.same_a ? PM_ALG_LEFT : 0) | (g.same_b ? PM_ALG_RIGHT : 0));
     if (ok && out->alg == 0) {
-        if (own) pm__alg_leaf_frame(&f, to, own);
-        ok = pm__alg_sieve_answer(q, own ? &f : NULL, &s, to, s.keep, out);
+        ok = pm__alg_sieve_answer(q, &s, to, s.keep, out);
         if (ok) return true;
     }
     for (uint32_t m = s.fresh; m; m &= m - 1) pm__pay_release(q->cx, false, s.val[pm__ctz32(m)]);
@@ -934,7 +894,7 @@ static PM__NOINLINE int pm__alg_sieve_blend(pm__alg *q, const pm__alg_frame *f, 
     out->alg = PM_ALG_ELEMENT;
     return out->ref != 0;
 }
-/* Spells out what stays and what comes in other places, and makes a node of it, or an edit of A's. False: no memory. */
+/* Spells out what stays and what comes in other places, and makes a node of it. False: no memory. */
 static PM__NOINLINE bool pm__alg_sieve_build(pm__alg *q, pm__alg_frame *f, const pm__alg_yield *y,
                                              pm__alg_answer *out) {
     pm__alg_sieve *s = f->sieve;
@@ -957,11 +917,6 @@ static PM__NOINLINE bool pm__alg_sieve_build(pm__alg *q, pm__alg_frame *f, const
         if (s->over >> i & 1) e.pay = s->val[i], e.fresh = s->fresh >> i & 1;
         t.e[t.n++] = e;
     }
-    if (f->own && pm__alg_line_fits(q->cx, f, &t)) {
-        out->alg = PM__ALG_EDIT;
-        s->fresh = 0; /* the list has them, and the edit will */
-        return pm__alg_line_edit(q, f, &t);
-    }
     out->alg = PM_ALG_ELEMENT;
     return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
 }
@@ -974,12 +929,12 @@ static bool pm__alg_close_sieve(pm__alg *q, pm__alg_frame *f, bool pick, pm__alg
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
     if (y.other) {
-        int done = f->own ? 0 : pm__alg_sieve_blend(q, f, &y, out);
+        int done = pm__alg_sieve_blend(q, f, &y, out);
         return done ? done > 0 : pm__alg_sieve_build(q, f, &y, out);
     }
     const pm__alg_frame *up = f->up;
     pm__alg_outlet to = {f->prefix, f->plen, pick, pick && pm__alg_pair_in_line(up, &up->pairs[up->next])};
-    return pm__alg_sieve_answer(q, f->own ? f : NULL, f->sieve, &to, y.stay, out);
+    return pm__alg_sieve_answer(q, f->sieve, &to, y.stay, out);
 }
 
 /* Opens a pair that is sifted. The frame is left on the stack, whatever it still waits for. False: see q->status. */

@@ -177,7 +177,6 @@ static void pm__alg_weave_runs(pm__alg_shuttle *g, unsigned iend, unsigned jend,
         p->b = b;
         p->ref = 0;
         p->alg = PM__ALG_WAITS;
-        p->mine = true;
         p->from_a = (uint8_t)i;
         p->spelled = child_a && !child_b ? PM_ALG_RIGHT : PM_ALG_LEFT;
         p->at = (uint8_t)(p->spelled == PM_ALG_LEFT ? i : PM__ALG_FROM_B + j);
@@ -320,17 +319,14 @@ static PM__INLINE const pm__alg_row *pm__alg_row_of(const pm__alg_weave *w, unsi
     return &w->row[item / PM__LINE_ENTRIES];
 }
 
-/* Whether a pair stays as the run that it was in one of the rows. What may be edited in place keeps its child. */
-static bool pm__alg_pair_runs(const pm__alg_frame *f, const pm__alg_pair *p) {
-    if (p->alg == PM_ALG_ELEMENT || !(p->alg & p->spelled)) return false;
-    return p->spelled == PM_ALG_LEFT || !f->own || !(p->alg & PM_ALG_LEFT);
-}
+/* Whether a pair stays as the run that it was in one of the rows. */
+static bool pm__alg_pair_runs(const pm__alg_pair *p) { return p->alg != PM_ALG_ELEMENT && (p->alg & p->spelled) != 0; }
 
 /* What is kept of a pair: how many entries of the list it takes if nothing is absorbed, and bytes of line. */
 static unsigned pm__alg_pair_takes(const pm__alg_frame *f, const pm__alg_pair *p, size_t *cost) {
     const pm__alg_weave *w = f->weave;
     if (p->alg == PM_ALG_NONE) return 0;
-    if (!pm__alg_pair_runs(f, p)) {
+    if (!pm__alg_pair_runs(p)) {
         *cost += 9u + p->len;
         return 1;
     }
@@ -347,7 +343,7 @@ static void pm__alg_pair_spell(const pm__alg_frame *f, const pm__alg_pair *p, pm
     if (p->alg == PM_ALG_NONE) return;
     const pm__alg_row *r = pm__alg_row_of(w, p->at, &i);
     bool made = p->alg == PM_ALG_ELEMENT;
-    if (pm__alg_pair_runs(f, p)) {
+    if (pm__alg_pair_runs(p)) {
         for (unsigned k = 0; k < p->count; k++) t->e[t->n++] = pm__alg_row_ent(r, i + k);
         return;
     }
@@ -413,12 +409,12 @@ static pm__ref pm__alg_weave_line(const pm__cx *cx, const pm__alg_frame *f) {
     return pm__ref_make(x, PM__LINE, size);
 }
 
-/* Spells the list out, and makes a node of it, or an edit of A's. False: no memory. */
+/* Spells the list out, and makes a node of it. False: no memory. */
 static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
     const pm__alg_weave *w = f->weave;
     pm__alg_final t;
     unsigned left = w->n, i;
-    if (!f->npairs && !f->own && (out->ref = pm__alg_weave_line(q->cx, f)) != 0) return true;
+    if (!f->npairs && (out->ref = pm__alg_weave_line(q->cx, f)) != 0) return true;
     t.n = t.nshells = 0;
     t.nbytes = 0;
     t.cost = PM__LINE_HDR + f->plen;
@@ -446,11 +442,6 @@ static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__a
         left--;
     }
     if (t.n == 0) return true;
-    if (f->own && pm__alg_line_fits(q->cx, f, &t)) {
-        out->alg = PM__ALG_EDIT;
-        f->weave->fresh = 0; /* the list has them, and the edit will */
-        return pm__alg_line_edit(q, f, &t);
-    }
     return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
 }
 

@@ -134,7 +134,6 @@ static void pm__alg_keep(pm__alg_merge *g, const pm__alg_side *s, unsigned i) {
         p->b = left ? none : s->behind;
         p->ref = 0;
         p->alg = left ? PM_ALG_LEFT : PM_ALG_RIGHT;
-        p->mine = false;
         p->at = (uint8_t)f->nents;
         p->count = 1;
         p->spelled = 0;
@@ -224,8 +223,6 @@ static void pm__alg_meet_runs(pm__alg_merge *g, unsigned i, unsigned iend, unsig
     p->b = pm__alg_place_of(&g->b, j, jend, len);
     p->ref = 0;
     p->alg = PM__ALG_WAITS;
-    p->mine = true;
-    p->from_a = (uint8_t)(g->a.lo + i);
     p->at = (uint8_t)f->nents;
     p->count = (uint8_t)(end - from);
     p->spelled = s->folded >= (int)from && s->folded < (int)end ? 0 : spell_a ? PM_ALG_LEFT : PM_ALG_RIGHT;
@@ -367,8 +364,7 @@ static bool pm__alg_resolve(pm__alg *q, pm__alg_frame *f, pm__alg_pair *p, pm__a
     pm_place at = {0, 0, 0, 0};
     pm_alg kept = pm__alg_kept(p, &at);
     if (kept == PM_ALG_NONE) return true;
-    if (p->spelled && (p->alg & p->spelled) && p->alg != PM_ALG_ELEMENT &&
-        (p->spelled == PM_ALG_LEFT || !f->own || kept != PM_ALG_LEFT)) {
+    if (p->alg != PM_ALG_ELEMENT && (p->alg & p->spelled)) {
         memcpy(t->e + t->n, f->ents + p->at, p->count * sizeof(pm__ent));
         t->n += p->count;
         return true;
@@ -376,11 +372,6 @@ static bool pm__alg_resolve(pm__alg *q, pm__alg_frame *f, pm__alg_pair *p, pm__a
     if (kept != PM_ALG_ELEMENT && !pm__alg_own(q, p, &at)) return false;
     pm__ent *e = &t->e[t->n++];
     *e = f->ents[p->at];
-    if (f->own && kept == PM_ALG_LEFT && p->spelled == PM_ALG_RIGHT) { /* A's child stays in its entry */
-        pm__ent was[PM__LINE_ENTRIES];
-        pm__line_decode((const pm__line *)pm__ref_ptr(f->own), was);
-        *e = was[p->from_a];
-    }
     e->len = p->len;
     e->child = true;
     e->fresh = p->alg == PM_ALG_ELEMENT;
@@ -405,16 +396,12 @@ static bool pm__alg_gather(pm__alg *q, pm__alg_frame *f, pm__alg_final *t) {
     return true;
 }
 
-/* A list with pairs, or one that may become an edit. */
+/* A list with pairs. */
 static PM__NOINLINE bool pm__alg_close_mixed(pm__alg *q, pm__alg_frame *f, bool made, pm__alg_answer *out) {
     pm__alg_final t;
     if (!pm__alg_gather(q, f, &t)) return false;
     if (t.n == 0) return true;
     if (made) pm__alg_condense(&t, f->plen);
-    if (f->own && pm__alg_line_fits(q->cx, f, &t)) {
-        out->alg = PM__ALG_EDIT;
-        return pm__alg_line_edit(q, f, &t);
-    }
     out->alg = PM_ALG_ELEMENT;
     return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
 }
@@ -431,7 +418,7 @@ static bool pm__alg_close_lists(pm__alg *q, pm__alg_frame *f, pm__alg_answer *ou
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
     if (f->nents == 0 && f->npairs == 0) return true;
-    if (f->npairs || f->own) return pm__alg_close_mixed(q, f, made, out);
+    if (f->npairs) return pm__alg_close_mixed(q, f, made, out);
     out->alg = PM_ALG_ELEMENT;
     out->ref = pm__alg_build(q, f->ents, f->nents, f->prefix, f->plen);
     return out->ref != 0;

@@ -184,7 +184,6 @@ static void pm__alg_mask_pair(pm__alg *q, pm__alg_frame *f, const pm__alg_view *
     p->at = c;
     p->alg = PM__ALG_WAITS;
     p->dangles = false;
-    p->mine = ca && a->x && (!pm__byte_is_wide(a->x) || pm__count_is_one(&pm__byte_block(a->x, c >> 4)->rc));
     switch (q->op) {
     case PM__ALG_JOIN:
     case PM__ALG_DIFFER:
@@ -299,72 +298,6 @@ static bool pm__alg_bytes_node(pm__alg *q, const pm__alg_frame *f, const pm_mask
     return true;
 }
 
-enum { PM__ALG_BYTE_WORDS = (offsetof(pm__byte, slot) + 7) / 8 + 512 };
-
-/* Puts the children of the result, and those that go, into a change. `slots`: by overwriting their slots. */
-static void pm__alg_bytes_kids(const pm__cx *cx, const pm__byte *x, const pm_mask *cm, const pm__ref *kids,
-                               const bool *fk, bool slots, pm__alg_change *c) {
-    pm_mask had = pm__byte_children(x), all = pm_mask_or(had, *cm);
-    unsigned k = 0;
-    for (int i = pm_mask_next(&all, 0); i >= 0; i = pm_mask_next(&all, i + 1)) {
-        uint8_t b = (uint8_t)i;
-        bool some = pm_mask_test(cm, b), was = pm_mask_test(&had, b);
-        pm__ref old = was ? *pm__byte_child(x, b) : 0, now = some ? kids[k] : 0;
-        bool owned = some && fk[k];
-        k += some;
-        if (old == now && !owned) continue;
-        if (now) pm__alg_change_add(cx, c, true, now, owned);
-        if (old) pm__alg_change_drop(c, true, old);
-        if (slots) pm__alg_change_slot(c, pm__byte_child(x, b), now);
-    }
-}
-
-/* The same with the values. */
-static void pm__alg_bytes_vals(const pm__cx *cx, const pm__byte *x, const pm__alg_frame *f, bool slots,
-                               pm__alg_change *c) {
-    pm_mask had = pm__byte_values(x), all = pm_mask_or(had, f->vm);
-    unsigned k = 0;
-    if (cx->unit) return;
-    for (int i = pm_mask_next(&all, 0); i >= 0; i = pm_mask_next(&all, i + 1)) {
-        uint8_t b = (uint8_t)i;
-        bool some = pm_mask_test(&f->vm, b), was = pm_mask_test(&had, b), fresh = pm_mask_test(&f->fresh, b);
-        pm_val old = was ? *pm__byte_val(x, b) : 0, now = some ? f->vals[k] : 0;
-        k += some;
-        if (some && was && old == now && !fresh) continue;
-        if (some) pm__alg_change_add(cx, c, false, now, fresh);
-        if (was) pm__alg_change_drop(c, false, old);
-        if (slots) pm__alg_change_slot(c, pm__byte_val(x, b), now);
-    }
-}
-
-/* Works out what the left side's byte node becomes in place; *bytes > 0: by an image of the node. False, and nothing
-   done, if it cannot: no room, or much too much; blocks that are shared, or would come or go. */
-static bool pm__alg_bytes_change(pm__alg *q, const pm__alg_frame *f, const pm_mask *cm, const pm__ref *kids,
-                                 const bool *fk, uint64_t *image, size_t *bytes, pm__alg_change *c) {
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->own);
-    pm_mask had = pm__byte_children(x), vals = pm__byte_values(x);
-    unsigned nc = pm_mask_count(cm), nv = pm_mask_count(&f->vm);
-    bool wide = pm__byte_is_wide(x), kids_same = pm_mask_equal(&had, cm);
-    bool same = kids_same && pm_mask_equal(&vals, &f->vm);
-    size_t slots = pm__byte_slots(nc, nv, wide, q->cx->unit);
-    for (unsigned i = 0; wide && i < PM__WIDE_BLOCKS; i++)
-        if (x->slot[i] && !pm__count_is_one(&pm__byte_block(x, i)->rc)) return false;
-    if (wide ? !kids_same : !same && nc >= PM__WIDE_FROM) return false;
-    if (!same && (slots > x->cap || pm__byte_cap(slots) * 3 <= (size_t)x->cap * 2)) return false;
-    pm__alg_change_init(c);
-    pm__alg_bytes_kids(q->cx, x, cm, kids, fk, wide || same, c);
-    pm__alg_bytes_vals(q->cx, x, f, same, c);
-    if (same) return true;
-    pm__byte *y = (pm__byte *)(void *)image;
-    *bytes = pm__byte_bytes(x->cap);
-    memcpy(y, x, *bytes);
-    for (unsigned i = 0; i < 4; i++) y->mask[i].child = cm->w[i], y->mask[i].val = f->vm.w[i];
-    pm__byte_ranks(y);
-    if (!wide) memcpy(y->slot, kids, 8u * nc);
-    for (unsigned i = 0; i < nv && !q->cx->unit; i++) y->slot[y->cap - 1u - i] = f->vals[i];
-    return true;
-}
-
 static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
     pm_mask cm = {{0, 0, 0, 0}};
     pm__ref kids[256];
@@ -394,18 +327,6 @@ static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__a
     unsigned nv = pm_mask_count(&f->vm);
     if (nc + nv == 0) return true;
     bool few = pm__alg_few(f, nc, nv);
-    if (f->own && !few) {
-        pm__alg_change c;
-        uint64_t image[PM__ALG_BYTE_WORDS];
-        size_t bytes = 0;
-        if (pm__alg_bytes_change(q, f, &cm, kids, fk, image, &bytes, &c)) {
-            out->alg = PM__ALG_EDIT;
-            if (!bytes && !c.nslots) return true; /* nothing but nodes below has changed */
-            pm__alg_hand_over(f);
-            f->fresh = pm_mask_of(NULL, 0);
-            return pm__alg_note(q, pm__ref_ptr(f->own), image, bytes, &c);
-        }
-    }
     out->alg = PM_ALG_ELEMENT;
     if (few) return pm__alg_bytes_line(q, f, &cm, kids, fk, &out->ref);
     return pm__alg_bytes_node(q, f, &cm, kids, fk, nc, &out->ref);

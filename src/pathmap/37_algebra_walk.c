@@ -67,17 +67,15 @@ static PM__INLINE bool pm__alg_leaves_equal(const pm_place *a, const pm_place *b
     return !n || memcmp(pm__line_pay_at(x, n - 1), pm__line_pay_at(y, n - 1), 8u * n) == 0;
 }
 
-/* Answers a pair of lines abreast without children, of meet or subtract. `own`: A's node, if it may be edited in place.
-   */
-static pm__alg_step pm__alg_visit_leaves(pm__alg *q, const pm_place *a, const pm_place *b, pm__ref own,
-                                         pm__alg_answer *out) {
+/* Answers a pair of lines abreast without children, of meet or subtract. */
+static pm__alg_step pm__alg_visit_leaves(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_answer *out) {
     const pm__alg_frame *up = q->top && q->top->sieve ? q->top : NULL;
     pm__alg_outlet to = {NULL, 0, up != NULL, up && a->depth && a->node == up->sieve->a.node};
-    return pm__alg_sift_leaves(q, a, b, own, &to, out) ? PM__ALG_DONE : PM__ALG_FAILED;
+    return pm__alg_sift_leaves(q, a, b, &to, out) ? PM__ALG_DONE : PM__ALG_FAILED;
 }
 
 /* Answers a pair at once, or opens a frame for it. */
-static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place *pb, bool mine, pm__alg_answer *out) {
+static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place *pb, pm__alg_answer *out) {
     pm_place a = *pa, b = *pb;
     bool some_a = pm__alg_enter(&a), some_b = pm__alg_enter(&b);
     if (pm__alg_plain(q, &a, some_a, &b, some_b, out)) return PM__ALG_DONE;
@@ -112,14 +110,10 @@ static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place
         }
     } else if (ahead == PM__ALG_ABREAST && (q->op == PM__ALG_MEET || q->op == PM__ALG_SUB) && pm__alg_is_leaf(&a) &&
                pm__alg_is_leaf(&b)) {
-        return pm__alg_visit_leaves(q, &a, &b, mine && !own_a && a.depth == 0 ? a.node : 0, out);
+        return pm__alg_visit_leaves(q, &a, &b, out);
     }
     if (!pm__alg_open(q, &a, &b, ahead)) return PM__ALG_FAILED;
     pm__alg_frame *f = q->top;
-    bool line_a = pm__place_in_line(&a);
-    f->mine = mine && !own_a && (f->sieve || f->weave || f->bytes != line_a);
-    bool whole = f->sieve || f->weave || f->bytes || f->plen == pm__place_line(&a)->plen; /* the list has A's prefix */
-    f->own = f->mine && a.depth == 0 && whole ? a.node : 0;
     f->shared_a = shared_a;
     f->shared_b = shared_b;
     f->remember = remember;
@@ -174,7 +168,7 @@ static PM__INLINE void pm__alg_ask(const pm__alg_frame *f, unsigned i) {
 }
 
 static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_answer *out) {
-    pm__alg_step step = pm__alg_visit(q, a, b, q->mine, out);
+    pm__alg_step step = pm__alg_visit(q, a, b, out);
     while (step != PM__ALG_FAILED && q->top) {
         pm__alg_frame *f = q->top;
         if (step == PM__ALG_DONE && f->next < f->npairs) { /* an answer for this frame */
@@ -188,7 +182,7 @@ static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__a
                 for (unsigned i = 0; i + 1 < PM__ALG_AHEAD; i++) pm__alg_ask(f, f->next + i);
             if (step != PM__ALG_OPENED || !asked) pm__alg_ask(f, f->next + PM__ALG_AHEAD - 1);
             const pm__alg_pair *p = &f->pairs[f->next];
-            step = pm__alg_visit(q, &p->a, &p->b, f->mine && p->mine, out);
+            step = pm__alg_visit(q, &p->a, &p->b, out);
         } else {
             step = pm__alg_close(q, out) ? PM__ALG_DONE : PM__ALG_FAILED;
         }
@@ -208,21 +202,16 @@ static void pm__alg_forget(pm__alg *q) {
 
 /* Combines what lies strictly below two places. *out: which sides the result equals, or PM_ALG_NONE (nothing is left,
    and neither side is empty), or PM_ALG_ELEMENT with a reference that the caller then owns.
-   edits    NULL, or the left place is the caller's alone, and may be changed in place: *edits then has what is still to
-            be done so that the answer is true, and that may be PM__ALG_EDIT
    PM_NOMEM, PM_BADHOOK: nothing happened. */
 PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const pm_place *a, const pm_place *b,
-                                        pm__alg_edit **edits, pm__alg_answer *out) {
+                                        pm__alg_answer *out) {
     pm__alg q;
     memset(&q, 0, sizeof q);
     q.cx = cx;
     q.op = op;
     q.idempotent = cx->unit || (cx->ops->flags & PM_OPS_IDEMPOTENT) != 0;
-    q.mine = edits != NULL;
     q.status = PM_OK;
     bool ok = pm__alg_walk(&q, a, b, out);
-    if (!ok) pm__alg_edits_forget(cx, q.edits);
-    else if (edits) *edits = q.edits;
     pm__alg_forget(&q);
     pm__alg_chunk_free(q.spare);
     return ok ? PM_OK : q.status;

@@ -1,6 +1,6 @@
 /* Algebra in place. What the focus becomes is worked out beside the map, sharing with the old focus whatever stays the
-   same, and nodes that are the map's alone are edited where they are (31_algebra_edit.c). Nothing is written before all
-   is known that is to be written: so a failure changes nothing, and an identity un-shares nothing. */
+   same; a source that is small beside it goes key by key (44_map_few.c). Nothing is written before all is known that is
+   to be written: so a failure changes nothing, and an identity un-shares nothing. */
 #include "44_map_few.c"
 #include "45_map_algebra.c"
 #include "51_write_zipper.c"
@@ -53,19 +53,6 @@ static bool pm__wz_value_stays(pm__alg_op op, const pm_ref *focus, const pm_ref 
     return false;
 }
 
-/* Ends an operation whose outcome is the focus, edited. A value that changed is that of the map, in its handle. */
-static void pm__wz_edited(pm_wz *w, pm__outcome *o, pm__alg_edit *edits) {
-    pm__cx cx = pm__wz_cx(w);
-    pm_opt old = o->val;
-    pm__wz_forget(w);
-    if (w->cursor.len == 0) {
-        old.val = w->map->value, old.some = w->map->has_value;
-        w->map->value = o->val.some ? o->val.val : 0, w->map->has_value = o->val.some;
-    }
-    pm__alg_edits_make(&cx, edits);
-    if (old.some) pm__pay_release(&cx, false, old.val);
-}
-
 /* Joins or subtracts a source that is small against the focus, which may be edited. *done: false, and nothing changed,
    if that is for the walk. */
 static pm_status pm__wz_combine_few(pm_wz *w, pm__alg_op op, const pm__operand *a, const pm__operand *b, bool *done,
@@ -106,25 +93,17 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
     pm_ref focus = pm__wz_focus(w);
     pm__operand a = pm__operand_at(&focus), b = pm__operand_at(src);
     pm__outcome o;
-    pm__alg_edit *edits = NULL, **edit = NULL;
     if (src->ops != cx.ops) return PM_MISMATCH;
-    if (!alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w)) edit = &edits;
-    pm_status s = PM_OK;
-    if (edit) {
+    pm_status s;
+    if (!alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w)) {
         bool done;
         s = pm__wz_combine_few(w, op, &a, &b, &done, alg);
         if (s != PM_OK || done) return s;
         focus = pm__wz_focus(w); /* its nodes may be others now */
         a = pm__operand_at(&focus);
     }
-    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, edit, &o)
-                               : pm__operands_combine(&cx, op, &a, &b, edit, &o);
+    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, &o) : pm__operands_combine(&cx, op, &a, &b, &o);
     if (s != PM_OK) return s;
-    if (o.below == PM__ALG_EDIT) {
-        pm__wz_edited(w, &o, edits);
-        if (alg) *alg = PM_ALG_ELEMENT;
-        return PM_OK;
-    }
     bool below = pm__place_enter(&a.place);
     if ((o.alg & PM_ALG_LEFT) && (below || a.val)) { /* what the focus has is not touched */
         pm__outcome_drop(&cx, &o);
@@ -132,13 +111,10 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
         return PM_OK;
     }
     if (!pm__outcome_share(&cx, &a, &b, &o)) s = PM_NOMEM;
-    if (s == PM_OK) s = pm__wz_settle(w, &focus, &o, prune, alg);
-    if (s == PM_OK) pm__alg_edits_make(&cx, edits);
-    else pm__alg_edits_forget(&cx, edits);
-    return s;
+    return s == PM_OK ? pm__wz_settle(w, &focus, &o, prune, alg) : s;
 }
 
-/* The same; nobody may begin to share the map's nodes between the look at them and the edits. */
+/* The same; nobody may begin to share the map's nodes between the look at them and the changes. */
 static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
     pm__wz_enter(w);
     return pm__wz_left(w, pm__wz_combine_with(w, op, src, alias, prune, alg));
@@ -226,7 +202,7 @@ PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *
     pm__outcome o;
     bool same = false;
     if (ra.ops != cx.ops || rb.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, NULL, &o);
+    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return pm__wz_done(w, s);
     s = pm__outcome_equals(&cx, &o, &old, &same);
@@ -246,7 +222,7 @@ PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
     pm__outcome o;
     bool both = r.exists && focus.exists;
     if (r.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = both ? pm__operands_restrict(&cx, &a, &b, NULL, &o) : PM_OK;
+    pm_status s = both ? pm__operands_restrict(&cx, &a, &b, &o) : PM_OK;
     if (both && s == PM_OK && !pm__outcome_share(&cx, &a, &b, &o)) s = PM_NOMEM;
     if (both && s == PM_OK) {
         o.alg = PM_ALG_NONE; /* said of the source */
@@ -301,7 +277,7 @@ static pm_status pm__drop_fold(pm__drop *d) {
     pm__found *x = &d->found[d->nfound - 2], *y = &d->found[d->nfound - 1];
     pm_place a = pm__place_root(x->root), b = pm__place_root(y->root);
     pm__alg_answer r;
-    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, NULL, &r);
+    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, &r);
     if (s != PM_OK) return s;
     if (r.alg == PM_ALG_ELEMENT || r.alg == PM_ALG_NONE) {
         pm__any_release(d->cx, x->root);
