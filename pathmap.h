@@ -6236,7 +6236,7 @@ PM__UNUSED static bool pm__place_share(const pm__cx *cx, const pm_place *at, pm_
 /* Tallies: counting what a trie holds. What hangs from one node by nodes that have one owner each is a *region*: its
    nodes are added up in any order, so they can be asked for long before they are looked at. Nodes with several owners
    are regions of their own, worked out once and remembered, so that 2^80 values in a kilobyte of nodes are counted in
-   microseconds. Counts saturate. */
+   microseconds; but for leaves, which cost less to add up than to remember. Counts saturate. */
 
 typedef enum pm__tally_kind { PM__TALLY_VALS, PM__TALLY_LOCS, PM__TALLY_DEPTH } pm__tally_kind;
 
@@ -6341,6 +6341,7 @@ static void pm__tally_prefetch(pm__ref r) {
 typedef struct pm__tally_item {
     pm__ref node;
     size_t depth;
+    bool shared; /* its parents have the block in common that it stands in */
 } pm__tally_item;
 
 typedef struct pm__tally_list {
@@ -6355,7 +6356,7 @@ typedef struct pm__tally_region {
     size_t met; /* the regions below it are those in `met` from here on */
 } pm__tally_region;
 
-enum { PM__TALLY_AHEAD = 16 };
+enum { PM__TALLY_AHEAD = 16, PM__TALLY_SOON = 4 };
 
 typedef struct pm__tally {
     pm__tally_kind kind;
@@ -6370,14 +6371,13 @@ typedef struct pm__tally {
     } asked[PM__TALLY_AHEAD]; /* a ring */
 } pm__tally;
 
-static bool pm__tally_note(pm__tally_list *l, pm__ref node, size_t depth) {
+static bool pm__tally_note(pm__tally_list *l, pm__tally_item item) {
     if (PM__UNLIKELY(l->used == l->cap)) {
         void *grown = pm__mem_grow_list(l->items, &l->cap, sizeof *l->items, 64);
         if (!grown) return false;
         l->items = (pm__tally_item *)grown;
     }
-    l->items[l->used].node = node;
-    l->items[l->used++].depth = depth;
+    l->items[l->used++] = item;
     return true;
 }
 
@@ -6385,9 +6385,9 @@ static PM__INLINE bool pm__tally_is_leaf(pm__ref r) {
     return pm__ref_kind(r) == PM__LINE && !((const pm__line *)pm__ref_ptr(r))->cmask;
 }
 
-/* Asks for the references to children of a node whose head has come. False: there are none to wait for. */
+/* Asks for the references to children of a node that has some, whose head has come. False: no need to wait for them. */
 static PM__INLINE bool pm__tally_ask(pm__ref r) {
-    if (pm__ref_kind(r) != PM__LINE || pm__tally_is_leaf(r)) return false;
+    if (pm__ref_kind(r) != PM__LINE) return false;
     const pm__line *x = (const pm__line *)pm__ref_ptr(r);
     size_t size = pm__line_size(x), pays = 8u * pm__line_pay_count(x);
     for (size_t at = (size - pays) & ~(size_t)63; at < size; at += 64) PM__PREFETCH((const char *)x + at);
@@ -6400,7 +6400,7 @@ static bool pm__tally_open(pm__tally *t, const pm__tally_item *i) {
     size_t depth;
     bool shared, ok = true;
     for (pm__ref c; ok && (c = pm__tally_child(t->kind, &f, &depth, &shared)) != 0;)
-        ok = pm__tally_note(shared ? &t->met : &t->todo, c, depth);
+        ok = pm__tally_note(&t->todo, (pm__tally_item){c, depth, shared});
     return ok;
 }
 
@@ -6413,14 +6413,15 @@ static bool pm__tally_walk(pm__tally *t, const pm__tally_item *root, uint64_t *s
     for (bool top = true; first < last; top = false) {
         pm__tally_item i = t->asked[first % PM__TALLY_AHEAD].item;
         bool again = t->asked[first++ % PM__TALLY_AHEAD].again;
-        if (!again && !top && !pm__ref_is_unique(i.node)) {
-            if (!pm__tally_note(&t->met, i.node, i.depth)) return false;
-        } else if (!again && pm__tally_ask(i.node)) {
+        bool leaf = pm__tally_is_leaf(i.node);
+        if (!again && !top && !leaf && (i.shared || !pm__ref_is_unique(i.node))) {
+            if (!pm__tally_note(&t->met, i)) return false;
+        } else if (!again && !leaf && pm__tally_ask(i.node)) {
             t->asked[last % PM__TALLY_AHEAD].item = i;
             t->asked[last++ % PM__TALLY_AHEAD].again = true;
         } else {
             *sum = pm__sat_add(*sum, pm__tally_own(t->kind, i.node, i.depth));
-            if (!pm__tally_is_leaf(i.node) && !pm__tally_open(t, &i)) return false;
+            if (!leaf && !pm__tally_open(t, &i)) return false;
         }
         while (last - first < PM__TALLY_AHEAD && t->todo.used) {
             i = t->todo.items[--t->todo.used];
@@ -6453,6 +6454,7 @@ static pm_status pm__tally_run(pm__tally *t, pm__tally_item root, uint64_t *out)
         pm__tally_region *r = &t->regions[t->used - 1];
         if (t->met.used > r->met) {
             pm__tally_item i = t->met.items[--t->met.used];
+            if (t->met.used > PM__TALLY_SOON) pm__ref_prefetch(t->met.items[t->met.used - PM__TALLY_SOON].node);
             const uint64_t *known = pm__memo_get(&t->memo, i.node, i.depth);
             if (known) r->sum = pm__sat_add(r->sum, *known);
             else if (!pm__tally_enter(t, i)) return PM_NOMEM;
@@ -6475,7 +6477,7 @@ static void pm__tally_list_free(pm__tally_list *l) {
 /* Counts below (strictly) the root reference r, which may be 0. */
 PM__UNUSED static pm_status pm__tally_below(pm__tally_kind kind, pm__ref r, size_t depth, uint64_t *out) {
     pm__tally t;
-    pm__tally_item root = {r, depth};
+    pm__tally_item root = {r, depth, false};
     *out = 0;
     if (!r) return PM_OK;
     memset(&t, 0, offsetof(pm__tally, asked));
@@ -11394,11 +11396,13 @@ static int pm__equal_step(pm__equal *q, pm_place a, pm_place b) {
     if (!below_a || !below_b) return below_a == below_b;
     if (a.depth == 0 && b.depth == 0) {
         if (a.node == b.node) return 1;
-        if (!pm__ref_is_unique(a.node) && !pm__ref_is_unique(b.node)) {
+        bool lines = pm__place_in_line(&a) && pm__place_in_line(&b);
+        bool leaves = lines && !pm__place_line(&a)->cmask && !pm__place_line(&b)->cmask; /* sooner compared than noted */
+        if (!leaves && !pm__ref_is_unique(a.node) && !pm__ref_is_unique(b.node)) {
             if (pm__memo_get(&q->seen, a.node, b.node)) return 1;
             if (!pm__memo_put(&q->seen, a.node, b.node, 1)) return -1;
         }
-        if (pm__place_in_line(&a) && pm__place_in_line(&b)) {
+        if (lines) {
             int r = pm__equal_lines(q, pm__place_line(&a), pm__place_line(&b));
             if (r != 2) return r;
         }

@@ -4,7 +4,8 @@
 
    Keys come in the file's (shuffled) order. "halves": the keys of even and of odd number. "overlap": the first two
    thirds and the last two thirds. "clone": a clone in which one key in a hundred is removed or has another value.
-   "rebuilt": the same keys and values in a map that shares nothing. "prefixes": the first halves of one key in a
+   "rebuilt": the same keys and values in a map that shares nothing. Counts, folds, hashes and equality are measured on a
+   map of which such a clone lives, and ("+unshared") on one that shares nothing. "prefixes": the first halves of one key in a
    thousand. "16": each key in one of 16 maps; for meet, one key in four in all of them. "2e80": 2^80 values in a trie
    that shares each level, whatever the key file. Times of joins are per key of the union, those of meet and subtract
    per key of the result; short operations are per operation. A clone's rows are followed by counts: nodes that the
@@ -36,13 +37,13 @@ static const struct {
 typedef struct set {
     const char *name;
     bench_list keys;
-    pm_map even, odd, low, high, all, changed, rebuilt, prefixes, deep, deeper, part[PARTS], quarter[PARTS];
+    pm_map even, odd, low, high, all, changed, rebuilt, twin, again, again_changed, prefixes, deep, deeper, part[PARTS], quarter[PARTS];
     pm_map few[SMALL], most[SMALL]; /* one key in smalls[].step, and the others */
     uint64_t sum;      /* of all values */
     size_t restricted; /* keys of `all` that begin with one of `prefixes` */
 } set;
 
-static const char *const us = ENGINE_NAME, *const loop = ENGINE_NAME "+loop";
+static const char *const us = ENGINE_NAME, *const loop = ENGINE_NAME "+loop", *const unshared = ENGINE_NAME "+unshared";
 static bool failed;
 
 static void need(pm_status s) {
@@ -110,6 +111,16 @@ static bool has_prefix(const pm_map *prefixes, const bench_key *k) {
     return false;
 }
 
+/* A clone in which one key in a hundred is removed, or has another value. */
+static pm_map changed_clone(const bench_list *l, const pm_map *m) {
+    pm_map c = pm_clone(m);
+    for (size_t i = 0; i < l->n; i += 100) {
+        if (i % 200) need(pm_set(&c, l->key[i].data, l->key[i].len, l->val[i] + 1, NULL));
+        else need(pm_remove(&c, l->key[i].data, l->key[i].len, true, NULL));
+    }
+    return c;
+}
+
 static void prepare(set *s) {
     const bench_list *l = &s->keys;
     size_t n = l->n;
@@ -119,11 +130,10 @@ static void prepare(set *s) {
     s->high = fill(l, n / 3, n, 1);
     s->all = fill(l, 0, n, 1);
     s->rebuilt = fill(l, 0, n, 1);
-    s->changed = pm_clone(&s->all);
-    for (size_t i = 0; i < n; i += 100) {
-        if (i % 200) need(pm_set(&s->changed, l->key[i].data, l->key[i].len, l->val[i] + 1, NULL));
-        else need(pm_remove(&s->changed, l->key[i].data, l->key[i].len, true, NULL));
-    }
+    s->twin = fill(l, 0, n, 1);
+    s->again = fill(l, 0, n, 1);
+    s->again_changed = changed_clone(l, &s->again);
+    s->changed = changed_clone(l, &s->all);
     for (size_t i = 0; i < PARTS; i++) s->part[i] = fill(l, i, n, PARTS);
     for (size_t i = 0; i < PARTS; i++) s->quarter[i] = fill_quarter(l, i);
     for (size_t i = 0; i < SMALL; i++) split(s, smalls[i].step, &s->few[i], &s->most[i]);
@@ -425,11 +435,14 @@ static bool wants_small(const char *ops, size_t which) {
     return wanted(ops, smalls[which].join) || wanted(ops, smalls[which].subtract);
 }
 
-static uint64_t count_all(const set *s) {
+static uint64_t count(const pm_map *m) {
     uint64_t n;
-    need(pm_val_count(&s->all, &n));
+    need(pm_val_count(m, &n));
     return n;
 }
+
+static uint64_t count_all(const set *s) { return count(&s->all); }
+static uint64_t count_unshared(const set *s) { return count(&s->rebuilt); }
 
 static uint64_t count_by_loop(const set *s) {
     uint64_t n = 0;
@@ -453,6 +466,7 @@ static uint64_t fold_map(const pm_map *m, unsigned flags) {
 }
 
 static uint64_t fold_jumping(const set *s) { return fold_map(&s->all, PM_FOLD_JUMPING); }
+static uint64_t fold_unshared(const set *s) { return fold_map(&s->rebuilt, PM_FOLD_JUMPING); }
 static uint64_t fold_cached(const set *s) { return fold_map(&s->all, PM_FOLD_JUMPING | PM_FOLD_CACHED); }
 
 static uint64_t sum_by_loop(const set *s) {
@@ -468,6 +482,16 @@ static uint64_t hash_of(const pm_map *m) {
 }
 
 static uint64_t hash_all(const set *s) { return hash_of(&s->all); }
+static uint64_t hash_unshared(const set *s) { return hash_of(&s->rebuilt); }
+
+static uint64_t equal(const pm_map *a, const pm_map *b) {
+    bool same;
+    need(pm_equal(a, b, &same));
+    return same;
+}
+
+static uint64_t equal_all(const set *s) { return equal(&s->all, &s->again); }
+static uint64_t equal_unshared(const set *s) { return equal(&s->rebuilt, &s->twin); }
 
 /* Answers the same whether it finds something to share or not. */
 static uint64_t merkleize(const set *s) {
@@ -609,11 +633,16 @@ static void run_all(set *s, int runs, const char *ops) {
     const uint64_t hash = hash_of(&s->rebuilt);
     const summary sums[] = {
         {"count_all", us, count_all, all, n},
+        {"count_all", unshared, count_unshared, all, n},
         {"count_all", loop, count_by_loop, all, n},
         {"fold_jumping", us, fold_jumping, all, s->sum},
+        {"fold_jumping", unshared, fold_unshared, all, s->sum},
         {"fold_jumping", loop, sum_by_loop, all, s->sum},
         {"fold_cached", us, fold_cached, all, s->sum},
         {"hash", us, hash_all, all, hash},
+        {"hash", unshared, hash_unshared, all, hash},
+        {"equal", us, equal_all, all, 1},
+        {"equal", unshared, equal_unshared, all, 1},
         {"merkleize", us, merkleize, all, hash},
         {"walk_meet_view", us, walk_meet_view, few, mid},
         {"walk_meet_view", ENGINE_NAME "+made", walk_made_meet, few, mid},
@@ -754,8 +783,8 @@ static void usage(FILE *f) {
           "  operations: join_halves join_overlap meet_overlap subtract_overlap differ_overlap restrict_prefixes\n"
           "              join_16 meet_16 join_clone_1pct meet_clone_1pct subtract_clone_1pct join_rebuilt\n"
           "              meet_rebuilt subtract_rebuilt join_self join_into_1pct join_into_1permille\n"
-          "              subtract_from_1pct subtract_from_1permille count_all fold_jumping fold_cached hash merkleize\n"
-          "              walk_meet_view join_2e80 meet_2e80 subtract_2e80 count_2e80 hash_2e80 fold_2e80\n", f);
+          "              subtract_from_1pct subtract_from_1permille count_all fold_jumping fold_cached hash equal\n"
+          "              merkleize walk_meet_view join_2e80 meet_2e80 subtract_2e80 count_2e80 hash_2e80 fold_2e80\n", f);
 }
 
 int main(int argc, char **argv) {
