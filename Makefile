@@ -35,6 +35,8 @@ all: test
 help:
 	@echo 'make               build and run the tests: both count modes, operation scripts'
 	@echo 'make check         everything that CI does'
+	@echo 'make build/slim/test_map && build/slim/test_map WORD..'
+	@echo '                   one test program: all its tests, or those whose names have a WORD'
 	@echo 'make headers       write pathmap.h and interning.h from src/    headers-check: compare only'
 	@echo 'make layers        compile each part with only what it declares to use'
 	@echo 'make matrix        the tests under every switch and compiler'

@@ -4,12 +4,12 @@
 
    Keys come in the file's (shuffled) order. "halves": the keys of even and of odd number. "overlap": the first two
    thirds and the last two thirds. "clone": a clone in which one key in a hundred is removed or has another value.
-   "rebuilt": the same keys and values in a map that shares nothing. Counts, folds, hashes and equality are measured on a
-   map of which such a clone lives, and ("+unshared") on one that shares nothing. "prefixes": the first halves of one key in a
-   thousand. "16": each key in one of 16 maps; for meet, one key in four in all of them. "2e80": 2^80 values in a trie
-   that shares each level, whatever the key file. Times of joins are per key of the union, those of meet and subtract
-   per key of the result; short operations are per operation. A clone's rows are followed by counts: nodes that the
-   result has for itself ("made"), shares with the operands, and has in all.
+   "rebuilt": the same keys and values in a map that shares nothing. Counts, folds, hashes and equality are measured on
+   a map of which such a clone lives, and ("+unshared") on one that shares nothing. "prefixes": the first halves of one
+   key in a thousand. "16": each key in one of 16 maps; for meet, one key in four in all of them. "2e80": 2^80 values
+   in a trie that shares each level, whatever the key file. Times of joins are per key of the union, those of meet and
+   subtract per key of the result; short operations are per operation. A clone's rows are followed by counts: nodes
+   that the result has for itself ("made"), shares with the operands, and has in all.
 
    Every result is counted, and spot-checked key by key, outside the time taken. */
 #define _GNU_SOURCE
@@ -37,7 +37,8 @@ static const struct {
 typedef struct set {
     const char *name;
     bench_list keys;
-    pm_map even, odd, low, high, all, changed, rebuilt, twin, again, again_changed, prefixes, deep, deeper, part[PARTS], quarter[PARTS];
+    pm_map even, odd, low, high, all, changed, rebuilt, prefixes, deep, deeper, part[PARTS], quarter[PARTS];
+    pm_map twin, again, again_changed; /* as `rebuilt`, `all` and `changed` */
     pm_map few[SMALL], most[SMALL]; /* one key in smalls[].step, and the others */
     uint64_t sum;      /* of all values */
     size_t restricted; /* keys of `all` that begin with one of `prefixes` */
@@ -784,7 +785,8 @@ static void usage(FILE *f) {
           "              join_16 meet_16 join_clone_1pct meet_clone_1pct subtract_clone_1pct join_rebuilt\n"
           "              meet_rebuilt subtract_rebuilt join_self join_into_1pct join_into_1permille\n"
           "              subtract_from_1pct subtract_from_1permille count_all fold_jumping fold_cached hash equal\n"
-          "              merkleize walk_meet_view join_2e80 meet_2e80 subtract_2e80 count_2e80 hash_2e80 fold_2e80\n", f);
+          "              merkleize walk_meet_view join_2e80 meet_2e80 subtract_2e80 count_2e80 hash_2e80 fold_2e80\n",
+          f);
 }
 
 int main(int argc, char **argv) {

@@ -1,5 +1,5 @@
 /* Data of bench_threads: the keys, cut in the ways in which work is shared out, and checks of maps made of them. */
-#include "threads.h"
+#include "bench_threads.h"
 
 bench_list in_order, shuffled, fresh;
 pm_map filled;

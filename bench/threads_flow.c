@@ -1,5 +1,5 @@
 /* Rows of bench_threads: threads that hand work on to others. */
-#include "threads.h"
+#include "bench_threads.h"
 
 enum { BATCH = 256, ROOM = 64, TASK_KEYS = 128 };
 

@@ -1,5 +1,5 @@
 /* Single figures of bench_threads: what heads and replaceable maps cost by themselves. */
-#include "threads.h"
+#include "bench_threads.h"
 
 enum { WRITERS = 64, OTHERS = 10000, TIMES = 2000 };
 

@@ -1,6 +1,6 @@
 /* The library that bench_threads measures, compiled once for each allocator. */
 #define PATHMAP_IMPLEMENTATION
-#include "threads.h"
+#include "bench_threads.h"
 
 #if PM_POOL
 #define ALLOCATOR "pool"

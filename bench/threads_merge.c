@@ -1,5 +1,5 @@
 /* Rows of bench_threads: each thread works on a map of its own, and the maps become one. */
-#include "threads.h"
+#include "bench_threads.h"
 
 enum { GROUP = 16 };
 

@@ -1,5 +1,5 @@
 /* Rows of bench_threads: readers and writers at the same time. */
-#include "threads.h"
+#include "bench_threads.h"
 
 enum { SHARDS = 16, TURN = 256, BATCH = 64, WRITE_EVERY = 10, UPDATES = 4096, UPDATE_KEYS = 4 };
 

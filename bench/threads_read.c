@@ -1,5 +1,5 @@
 /* Rows of bench_threads: many readers, nobody writes. */
-#include "threads.h"
+#include "bench_threads.h"
 
 enum { BATCH = 64, TIMES = 65536 };
 

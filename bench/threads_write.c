@@ -1,5 +1,5 @@
 /* Rows of bench_threads: many writers, and copying, which reads and writes. */
-#include "threads.h"
+#include "bench_threads.h"
 
 enum { SHARDS = 16, CLAIMS = 16384, AHEAD = 64 };
 

@@ -30,11 +30,16 @@ typedef struct setting {
 
 extern setting set;
 
-/* ---- the program: bench_threads.c ---- */
+/* ---- the frame: threads_frame.c ---- */
 
 void must(pm_status s); /* ends the program: nothing here may fail */
 /* Prints a BAD line, and makes the program fail in the end, if not ok. */
 void good(bool ok, const char *op, const char *why);
+extern bool all_good; /* no such line was printed */
+
+void pin_prepare(void); /* before threads start, if they are to be pinned */
+int usable_cores(void);
+
 /* Of the calling thread: wall or processor time, as set. */
 double clock_ns(void);
 void emit(const char *op, const char *metric, double value);
