@@ -6976,8 +6976,8 @@ PM__UNUSED static PM__NOINLINE bool pm__long_build(const pm__cx *cx, const uint8
    they give depends on their contents only, so this is right for any values, and a trie of 2^80 paths in a kilobyte is
    combined in microseconds.
 
-   This part has the frames and the values; 32 makes nodes of lists; 33 to 36 have the frames of each kind, 37 the walk that ties them together, 38 and 39 joins and meets of many; 44 goes another way
-   where the right side is small.
+   This part has the frames and the values; 32 makes nodes of lists; 33 to 36 have the frames of each kind, 37 the walk
+   that ties them together, 38 and 39 joins and meets of many; 44 goes another way where the right side is small.
 
    Operands are only read.
 
@@ -11397,7 +11397,8 @@ static int pm__equal_step(pm__equal *q, pm_place a, pm_place b) {
     if (a.depth == 0 && b.depth == 0) {
         if (a.node == b.node) return 1;
         bool lines = pm__place_in_line(&a) && pm__place_in_line(&b);
-        bool leaves = lines && !pm__place_line(&a)->cmask && !pm__place_line(&b)->cmask; /* sooner compared than noted */
+        bool leaves = lines && !pm__place_line(&a)->cmask && !pm__place_line(&b)->cmask;
+        /* Leaves are sooner compared than noted. */
         if (!leaves && !pm__ref_is_unique(a.node) && !pm__ref_is_unique(b.node)) {
             if (pm__memo_get(&q->seen, a.node, b.node)) return 1;
             if (!pm__memo_put(&q->seen, a.node, b.node, 1)) return -1;

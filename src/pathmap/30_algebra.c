@@ -23,8 +23,8 @@
    they give depends on their contents only, so this is right for any values, and a trie of 2^80 paths in a kilobyte is
    combined in microseconds.
 
-   This part has the frames and the values; 32 makes nodes of lists; 33 to 36 have the frames of each kind, 37 the walk that ties them together, 38 and 39 joins and meets of many; 44 goes another way
-   where the right side is small.
+   This part has the frames and the values; 32 makes nodes of lists; 33 to 36 have the frames of each kind, 37 the walk
+   that ties them together, 38 and 39 joins and meets of many; 44 goes another way where the right side is small.
 
    Operands are only read.
 

@@ -418,7 +418,8 @@ static int pm__equal_step(pm__equal *q, pm_place a, pm_place b) {
     if (a.depth == 0 && b.depth == 0) {
         if (a.node == b.node) return 1;
         bool lines = pm__place_in_line(&a) && pm__place_in_line(&b);
-        bool leaves = lines && !pm__place_line(&a)->cmask && !pm__place_line(&b)->cmask; /* sooner compared than noted */
+        bool leaves = lines && !pm__place_line(&a)->cmask && !pm__place_line(&b)->cmask;
+        /* Leaves are sooner compared than noted. */
         if (!leaves && !pm__ref_is_unique(a.node) && !pm__ref_is_unique(b.node)) {
             if (pm__memo_get(&q->seen, a.node, b.node)) return 1;
             if (!pm__memo_put(&q->seen, a.node, b.node, 1)) return -1;
