@@ -6101,9 +6101,22 @@ static pm_mask pm__place_mask_entered(const pm_place *p) {
 }
 
 PM__UNUSED static pm_mask pm__place_mask(const pm_place *p) {
-    pm_mask none = {{0, 0, 0, 0}};
-    pm_place q = *p;
-    return pm__place_enter(&q) ? pm__place_mask_entered(&q) : none;
+    static const pm_mask none = {{0, 0, 0, 0}};
+    pm_place q;
+    pm__ref child = 0;
+    if (pm__place_child(p, &child)) p = &q, q = pm__place_root(child);
+    if (!p->node) return none;
+    return pm__place_mask_entered(p); /* not of a copy: its fields may just have been written */
+}
+
+/* From the end of a line's prefix, one byte down. False: no entry begins with it. */
+static PM__INLINE bool pm__place_first(pm_place *p, const pm__line *x, uint8_t c) {
+    uint32_t run = pm__line_match_first(x, c);
+    if (!run) return false;
+    p->lo = (uint8_t)pm__ctz32(run);
+    p->hi = (uint8_t)(p->lo + pm__popcount32(run));
+    p->depth++;
+    return true;
 }
 
 /* From the end of a line's prefix, along the rest s[0..len), len > 0, as far as that stays inside the node. */
@@ -6130,6 +6143,32 @@ static size_t pm__place_seek(pm_place *p, const pm__line *x, const uint8_t *s, s
     return used;
 }
 
+/* One byte down inside the node, after entering it. False, and the place is as it was, if that leads nowhere. */
+static PM__INLINE bool pm__place_step_line(pm_place *p, uint8_t c) {
+    const pm__line *x = pm__place_line(p);
+    if (p->depth == x->plen) return pm__place_first(p, x, c);
+    if (p->depth < x->plen) {
+        bool on = pm__line_heap(x)[p->depth] == c;
+        p->depth = (uint16_t)(p->depth + on);
+        return on;
+    }
+    unsigned i = p->lo, end = p->hi, d = pm__place_suffix(p, x);
+    const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, i) + d - 1;
+    if (end - i == 1) { /* most places in chains */
+        bool on = lens[i] >= d && *h == c;
+        p->depth = (uint16_t)(p->depth + on);
+        return on;
+    }
+    if (lens[i] < d) h += lens[i++]; /* a value at just this place */
+    while (i < end && *h < c) h += lens[i++];
+    unsigned first = i;
+    while (i < end && *h == c) h += lens[i++];
+    if (i == first) return false;
+    p->lo = (uint8_t)first, p->hi = (uint8_t)i;
+    p->depth++;
+    return true;
+}
+
 /* Narrows a line place, entered, by s[0..len) as far as that stays inside the node. Answers the bytes that exist. */
 static size_t pm__place_down_line(pm_place *p, const uint8_t *s, size_t len) {
     const pm__line *x = pm__place_line(p);
@@ -6143,9 +6182,8 @@ static size_t pm__place_down_line(pm_place *p, const uint8_t *s, size_t len) {
     if (p->depth == x->plen) return used + pm__place_seek(p, x, s + used, len - used);
     for (; used < len; used++) {
         unsigned d = pm__place_suffix(p, x), i = p->lo + pm__place_val_entry(p, x), end = p->hi;
-        uint8_t c = s[used];
-        const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, i) + d - 1;
         if (i < end && end - i == 1) { /* one entry left: compare it at once */
+            const uint8_t *h = pm__line_heap(x) + pm__line_off(x, i) + d - 1;
             unsigned left = pm__line_suffix(x, i) - d;
             size_t max = len - used, m = pm__lcp(h, s + used, max < left ? max : left);
             if (!m) return used;
@@ -6153,13 +6191,7 @@ static size_t pm__place_down_line(pm_place *p, const uint8_t *s, size_t len) {
             p->depth = (uint16_t)(p->depth + m);
             return used + m;
         }
-        while (i < end && *h < c) h += lens[i++];
-        unsigned j = i;
-        while (j < end && *h == c) h += lens[j++];
-        if (i == j) return used;
-        end = j;
-        p->lo = (uint8_t)i, p->hi = (uint8_t)end;
-        p->depth++;
+        if (!pm__place_step_line(p, s[used])) return used;
         pm__ref child;
         if (pm__place_child(p, &child)) return used + 1;
     }
@@ -6178,6 +6210,11 @@ static PM__INLINE size_t pm__place_down(pm_place *p, const uint8_t *s, size_t le
     return 1;
 }
 
+/* The same for one byte. */
+static PM__INLINE bool pm__place_step(pm_place *p, uint8_t c) {
+    return pm__place_in_line(p) ? pm__place_step_line(p, c) : pm__place_down(p, &c, 1) != 0;
+}
+
 /* Goes down along s[0..len) through as many nodes as it takes. Answers how many bytes exist; *val is the value at the
    place reached if at least one byte was, else unchanged. */
 PM__UNUSED static size_t pm__place_walk(pm_place *p, const uint8_t *s, size_t len, const pm_val **val) {
@@ -6194,7 +6231,7 @@ PM__UNUSED static size_t pm__place_walk(pm_place *p, const uint8_t *s, size_t le
     return used;
 }
 
-/* Re-derives the entries of a line place for a smaller depth, whose bytes are s[0..depth). */
+/* Moves a place up inside its node, to a smaller depth whose bytes are s[0..depth). */
 PM__UNUSED static void pm__place_widen(pm_place *p, const uint8_t *s, size_t depth) {
     p->depth = (uint16_t)depth;
     if (!pm__place_in_line(p)) {
@@ -6202,10 +6239,25 @@ PM__UNUSED static void pm__place_widen(pm_place *p, const uint8_t *s, size_t dep
         return;
     }
     const pm__line *x = pm__place_line(p);
-    p->lo = 0, p->hi = x->n;
-    if (depth <= x->plen) return;
-    pm__line_seek k = pm__line_find(x, s + x->plen, depth - x->plen);
-    p->lo = (uint8_t)k.lo, p->hi = (uint8_t)k.hi;
+    if (depth <= x->plen) {
+        p->lo = 0, p->hi = x->n;
+        return;
+    }
+    /* Those that agreed with more bytes still do; others that do stand beside them. */
+    if ((p->lo == 0 || x->body[p->lo - 1] != s[x->plen]) && (p->hi == x->n || x->body[p->hi] != s[x->plen])) return;
+    uint32_t run = pm__line_match_first(x, s[x->plen]);
+    unsigned first = pm__ctz32(run), end = first + pm__popcount32(run);
+    if (depth == x->plen + 1u) {
+        p->lo = (uint8_t)first, p->hi = (uint8_t)end;
+        return;
+    }
+    if (p->lo == first && p->hi == end) return;
+    const uint8_t *lens = pm__line_lens(x), *rest = s + x->plen + 1, *h = pm__line_heap(x) + pm__line_off(x, p->lo);
+    const size_t n = depth - x->plen - 1;
+    const uint8_t *z = h;
+    for (unsigned i = p->lo; i < p->hi; i++) z += lens[i];
+    while (p->lo > first && lens[p->lo - 1] >= n && memcmp(h - lens[p->lo - 1], rest, n) == 0) h -= lens[--p->lo];
+    while (p->hi < end && lens[p->hi] >= n && memcmp(z, rest, n) == 0) z += lens[p->hi++];
 }
 
 /* What lies strictly below a place, as a reference of its own in *out (0: nothing). Shares it if the place is on a
@@ -12513,8 +12565,8 @@ PM_API const pm_val *pm_rz_val_at(const pm_rz *z, const void *key, size_t len) {
 PM_API pm_mask pm_rz_child_mask(const pm_rz *z) {
     pm_mask none = {{0, 0, 0, 0}};
     if (!pm__rz_on_trie(z)) return none;
-    pm_place p = pm__rz_place(z);
-    return pm__place_mask(&p);
+    pm_place top = pm__place_root(z->top);
+    return pm__place_mask(z->nframes ? &z->frames[z->nframes - 1].place : &top);
 }
 
 PM_API unsigned pm_rz_child_count(const pm_rz *z) {
@@ -12649,7 +12701,30 @@ static bool pm__rz_append(pm_rz *z, const uint8_t *s, size_t n) {
     return false;
 }
 
-static PM__INLINE bool pm__rz_append_byte(pm_rz *z, uint8_t b) { return pm__rz_append(z, &b, 1); }
+/* Follows one byte from exist_len on, if it leads on. False: no memory. */
+static PM__INLINE bool pm__rz_follow(pm_rz *z, uint8_t b) {
+    pm__ref child;
+    if (!pm__rz_begin(z)) return false;
+    pm_place *at = &z->frames[z->nframes - 1].place;
+    if (!pm__place_child(at, &child)) {
+        z->exist_len += at->node && pm__place_step(at, b);
+        return true;
+    }
+    pm_place p = pm__place_root(child);
+    if (!child || !pm__place_step(&p, b)) return true;
+    if (!pm__rz_push(z, p, z->exist_len)) return false;
+    z->exist_len++;
+    return true;
+}
+
+static bool pm__rz_append_byte(pm_rz *z, uint8_t b) {
+    bool on = pm__rz_on_trie(z);
+    if (!pm__rz_room(z, z->len + 1)) return false;
+    z->run = 0;
+    if (on && !pm__rz_follow(z, b)) return false;
+    z->path[z->len++] = b;
+    return true;
+}
 
 PM_API void pm_rz_descend_to(pm_rz *z, const void *key, size_t len) { (void)pm__rz_append(z, (const uint8_t *)key,
 len); }

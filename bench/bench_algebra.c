@@ -503,6 +503,35 @@ static uint64_t merkleize(const set *s) {
     return stats.hash.lo;
 }
 
+/* Every location below the focus, as engines that match patterns come to them: by mask, a byte down, a byte up. */
+static uint64_t walk_below(pm_rz *z) {
+    uint64_t n = 0;
+    pm_mask m = pm_rz_child_mask(z);
+    for (int b = pm_mask_next(&m, 0); b >= 0; b = pm_mask_next(&m, b + 1)) {
+        pm_rz_descend_to_byte(z, (uint8_t)b);
+        n += 1 + walk_below(z);
+        (void)pm_rz_ascend(z, 1);
+    }
+    return n;
+}
+
+static uint64_t walk_by_mask(const set *s) {
+    pm_rz z;
+    need(pm_rz_open(&z, &s->all, NULL, 0));
+    uint64_t n = walk_below(&z);
+    pm_rz_drop(&z);
+    return n;
+}
+
+static uint64_t walk_by_steps(const set *s) {
+    uint64_t n = 0;
+    pm_rz z;
+    need(pm_rz_open(&z, &s->all, NULL, 0));
+    while (pm_rz_to_next_step(&z)) n++;
+    pm_rz_drop(&z);
+    return n;
+}
+
 static bool count_one(void *ctx, const uint8_t *key, size_t len, pm_val val) {
     (void)key;
     (void)len;
@@ -631,7 +660,7 @@ static void run_all(set *s, int runs, const char *ops) {
         {"meet_rebuilt", us, "ms_per_op", pm_meet, &s->all, &s->rebuilt, 0, everything},
         {"subtract_rebuilt", us, "ms_per_op", pm_subtract, &s->all, &s->rebuilt, 0, nothing},
     };
-    const uint64_t hash = hash_of(&s->rebuilt);
+    const uint64_t hash = hash_of(&s->rebuilt), locations = walk_by_steps(s);
     const summary sums[] = {
         {"count_all", us, count_all, all, n},
         {"count_all", unshared, count_unshared, all, n},
@@ -645,6 +674,8 @@ static void run_all(set *s, int runs, const char *ops) {
         {"equal", us, equal_all, all, 1},
         {"equal", unshared, equal_unshared, all, 1},
         {"merkleize", us, merkleize, all, hash},
+        {"walk_by_mask", us, walk_by_mask, (double)locations, locations},
+        {"walk_by_mask", ENGINE_NAME "+steps", walk_by_steps, (double)locations, locations},
         {"walk_meet_view", us, walk_meet_view, few, mid},
         {"walk_meet_view", ENGINE_NAME "+made", walk_made_meet, few, mid},
     };
@@ -785,8 +816,8 @@ static void usage(FILE *f) {
           "              join_16 meet_16 join_clone_1pct meet_clone_1pct subtract_clone_1pct join_rebuilt\n"
           "              meet_rebuilt subtract_rebuilt join_self join_into_1pct join_into_1permille\n"
           "              subtract_from_1pct subtract_from_1permille count_all fold_jumping fold_cached hash equal\n"
-          "              merkleize walk_meet_view join_2e80 meet_2e80 subtract_2e80 count_2e80 hash_2e80 fold_2e80\n",
-          f);
+          "              merkleize walk_by_mask walk_meet_view join_2e80 meet_2e80 subtract_2e80 count_2e80 hash_2e80\n"
+          "              fold_2e80\n", f);
 }
 
 int main(int argc, char **argv) {

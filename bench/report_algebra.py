@@ -8,7 +8,8 @@ import argparse
 import sys
 
 DATASETS = ["words", "wordnet", "paths", "long", "logic", "u64dense", "u64sparse"]
-OURS, LOOP, PAIRS, MADE, UNSHARED = ("pathmap", "pathmap+loop", "pathmap+pairs", "pathmap+made", "pathmap+unshared")
+OURS, LOOP, PAIRS, MADE = "pathmap", "pathmap+loop", "pathmap+pairs", "pathmap+made"
+UNSHARED, STEPS = "pathmap+unshared", "pathmap+steps"
 RIVALS = ["std::vector", "std::vector to std::map", "std::map"]
 ROUGHLY = 1.005  # a miss by less than the last digit shown is none
 
@@ -61,6 +62,8 @@ TABLES = [
     ("hash", "Hash, beside such a clone, ns per key", [UNSHARED], [(1.5, UNSHARED)]),
     ("equal", "Compare equal maps, beside such clones of both, ns per key", [UNSHARED], [(1.5, UNSHARED)]),
     ("merkleize", "Share by content, ns per key", [], []),
+    ("walk_by_mask", "Walk a zipper by mask, byte and back, ns per location (other: to_next_step)", [STEPS],
+     [(3.0, STEPS)]),
     ("walk_meet_view", "Walk the meet of two maps as a view, ns per key of the result (other: make it, walk it)",
      [MADE], []),
 ]

@@ -90,9 +90,22 @@ static pm_mask pm__place_mask_entered(const pm_place *p) {
 }
 
 PM__UNUSED static pm_mask pm__place_mask(const pm_place *p) {
-    pm_mask none = {{0, 0, 0, 0}};
-    pm_place q = *p;
-    return pm__place_enter(&q) ? pm__place_mask_entered(&q) : none;
+    static const pm_mask none = {{0, 0, 0, 0}};
+    pm_place q;
+    pm__ref child = 0;
+    if (pm__place_child(p, &child)) p = &q, q = pm__place_root(child);
+    if (!p->node) return none;
+    return pm__place_mask_entered(p); /* not of a copy: its fields may just have been written */
+}
+
+/* From the end of a line's prefix, one byte down. False: no entry begins with it. */
+static PM__INLINE bool pm__place_first(pm_place *p, const pm__line *x, uint8_t c) {
+    uint32_t run = pm__line_match_first(x, c);
+    if (!run) return false;
+    p->lo = (uint8_t)pm__ctz32(run);
+    p->hi = (uint8_t)(p->lo + pm__popcount32(run));
+    p->depth++;
+    return true;
 }
 
 /* From the end of a line's prefix, along the rest s[0..len), len > 0, as far as that stays inside the node. */
@@ -119,6 +132,32 @@ static size_t pm__place_seek(pm_place *p, const pm__line *x, const uint8_t *s, s
     return used;
 }
 
+/* One byte down inside the node, after entering it. False, and the place is as it was, if that leads nowhere. */
+static PM__INLINE bool pm__place_step_line(pm_place *p, uint8_t c) {
+    const pm__line *x = pm__place_line(p);
+    if (p->depth == x->plen) return pm__place_first(p, x, c);
+    if (p->depth < x->plen) {
+        bool on = pm__line_heap(x)[p->depth] == c;
+        p->depth = (uint16_t)(p->depth + on);
+        return on;
+    }
+    unsigned i = p->lo, end = p->hi, d = pm__place_suffix(p, x);
+    const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, i) + d - 1;
+    if (end - i == 1) { /* most places in chains */
+        bool on = lens[i] >= d && *h == c;
+        p->depth = (uint16_t)(p->depth + on);
+        return on;
+    }
+    if (lens[i] < d) h += lens[i++]; /* a value at just this place */
+    while (i < end && *h < c) h += lens[i++];
+    unsigned first = i;
+    while (i < end && *h == c) h += lens[i++];
+    if (i == first) return false;
+    p->lo = (uint8_t)first, p->hi = (uint8_t)i;
+    p->depth++;
+    return true;
+}
+
 /* Narrows a line place, entered, by s[0..len) as far as that stays inside the node. Answers the bytes that exist. */
 static size_t pm__place_down_line(pm_place *p, const uint8_t *s, size_t len) {
     const pm__line *x = pm__place_line(p);
@@ -132,9 +171,8 @@ static size_t pm__place_down_line(pm_place *p, const uint8_t *s, size_t len) {
     if (p->depth == x->plen) return used + pm__place_seek(p, x, s + used, len - used);
     for (; used < len; used++) {
         unsigned d = pm__place_suffix(p, x), i = p->lo + pm__place_val_entry(p, x), end = p->hi;
-        uint8_t c = s[used];
-        const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, i) + d - 1;
         if (i < end && end - i == 1) { /* one entry left: compare it at once */
+            const uint8_t *h = pm__line_heap(x) + pm__line_off(x, i) + d - 1;
             unsigned left = pm__line_suffix(x, i) - d;
             size_t max = len - used, m = pm__lcp(h, s + used, max < left ? max : left);
             if (!m) return used;
@@ -142,13 +180,7 @@ static size_t pm__place_down_line(pm_place *p, const uint8_t *s, size_t len) {
             p->depth = (uint16_t)(p->depth + m);
             return used + m;
         }
-        while (i < end && *h < c) h += lens[i++];
-        unsigned j = i;
-        while (j < end && *h == c) h += lens[j++];
-        if (i == j) return used;
-        end = j;
-        p->lo = (uint8_t)i, p->hi = (uint8_t)end;
-        p->depth++;
+        if (!pm__place_step_line(p, s[used])) return used;
         pm__ref child;
         if (pm__place_child(p, &child)) return used + 1;
     }
@@ -167,6 +199,11 @@ static PM__INLINE size_t pm__place_down(pm_place *p, const uint8_t *s, size_t le
     return 1;
 }
 
+/* The same for one byte. */
+static PM__INLINE bool pm__place_step(pm_place *p, uint8_t c) {
+    return pm__place_in_line(p) ? pm__place_step_line(p, c) : pm__place_down(p, &c, 1) != 0;
+}
+
 /* Goes down along s[0..len) through as many nodes as it takes. Answers how many bytes exist; *val is the value at the
    place reached if at least one byte was, else unchanged. */
 PM__UNUSED static size_t pm__place_walk(pm_place *p, const uint8_t *s, size_t len, const pm_val **val) {
@@ -183,7 +220,7 @@ PM__UNUSED static size_t pm__place_walk(pm_place *p, const uint8_t *s, size_t le
     return used;
 }
 
-/* Re-derives the entries of a line place for a smaller depth, whose bytes are s[0..depth). */
+/* Moves a place up inside its node, to a smaller depth whose bytes are s[0..depth). */
 PM__UNUSED static void pm__place_widen(pm_place *p, const uint8_t *s, size_t depth) {
     p->depth = (uint16_t)depth;
     if (!pm__place_in_line(p)) {
@@ -191,10 +228,25 @@ PM__UNUSED static void pm__place_widen(pm_place *p, const uint8_t *s, size_t dep
         return;
     }
     const pm__line *x = pm__place_line(p);
-    p->lo = 0, p->hi = x->n;
-    if (depth <= x->plen) return;
-    pm__line_seek k = pm__line_find(x, s + x->plen, depth - x->plen);
-    p->lo = (uint8_t)k.lo, p->hi = (uint8_t)k.hi;
+    if (depth <= x->plen) {
+        p->lo = 0, p->hi = x->n;
+        return;
+    }
+    /* Those that agreed with more bytes still do; others that do stand beside them. */
+    if ((p->lo == 0 || x->body[p->lo - 1] != s[x->plen]) && (p->hi == x->n || x->body[p->hi] != s[x->plen])) return;
+    uint32_t run = pm__line_match_first(x, s[x->plen]);
+    unsigned first = pm__ctz32(run), end = first + pm__popcount32(run);
+    if (depth == x->plen + 1u) {
+        p->lo = (uint8_t)first, p->hi = (uint8_t)end;
+        return;
+    }
+    if (p->lo == first && p->hi == end) return;
+    const uint8_t *lens = pm__line_lens(x), *rest = s + x->plen + 1, *h = pm__line_heap(x) + pm__line_off(x, p->lo);
+    const size_t n = depth - x->plen - 1;
+    const uint8_t *z = h;
+    for (unsigned i = p->lo; i < p->hi; i++) z += lens[i];
+    while (p->lo > first && lens[p->lo - 1] >= n && memcmp(h - lens[p->lo - 1], rest, n) == 0) h -= lens[--p->lo];
+    while (p->hi < end && lens[p->hi] >= n && memcmp(z, rest, n) == 0) z += lens[p->hi++];
 }
 
 /* What lies strictly below a place, as a reference of its own in *out (0: nothing). Shares it if the place is on a

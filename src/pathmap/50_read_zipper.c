@@ -260,8 +260,8 @@ PM_API const pm_val *pm_rz_val_at(const pm_rz *z, const void *key, size_t len) {
 PM_API pm_mask pm_rz_child_mask(const pm_rz *z) {
     pm_mask none = {{0, 0, 0, 0}};
     if (!pm__rz_on_trie(z)) return none;
-    pm_place p = pm__rz_place(z);
-    return pm__place_mask(&p);
+    pm_place top = pm__place_root(z->top);
+    return pm__place_mask(z->nframes ? &z->frames[z->nframes - 1].place : &top);
 }
 
 PM_API unsigned pm_rz_child_count(const pm_rz *z) {
@@ -396,7 +396,30 @@ static bool pm__rz_append(pm_rz *z, const uint8_t *s, size_t n) {
     return false;
 }
 
-static PM__INLINE bool pm__rz_append_byte(pm_rz *z, uint8_t b) { return pm__rz_append(z, &b, 1); }
+/* Follows one byte from exist_len on, if it leads on. False: no memory. */
+static PM__INLINE bool pm__rz_follow(pm_rz *z, uint8_t b) {
+    pm__ref child;
+    if (!pm__rz_begin(z)) return false;
+    pm_place *at = &z->frames[z->nframes - 1].place;
+    if (!pm__place_child(at, &child)) {
+        z->exist_len += at->node && pm__place_step(at, b);
+        return true;
+    }
+    pm_place p = pm__place_root(child);
+    if (!child || !pm__place_step(&p, b)) return true;
+    if (!pm__rz_push(z, p, z->exist_len)) return false;
+    z->exist_len++;
+    return true;
+}
+
+static bool pm__rz_append_byte(pm_rz *z, uint8_t b) {
+    bool on = pm__rz_on_trie(z);
+    if (!pm__rz_room(z, z->len + 1)) return false;
+    z->run = 0;
+    if (on && !pm__rz_follow(z, b)) return false;
+    z->path[z->len++] = b;
+    return true;
+}
 
 PM_API void pm_rz_descend_to(pm_rz *z, const void *key, size_t len) { (void)pm__rz_append(z, (const uint8_t *)key,
 len); }
