@@ -1,0 +1,253 @@
+"""Calls every public function of pathmap.h with NULL in the place of each pointer in turn, and with a length that no
+key has; each call in a process of its own, so that a crash is counted and nothing else suffers.
+
+The calls are made from the prototypes: a new function is tried without a line here, or this fails because it does not
+know what to pass. What must come back: PM_INVALID where there is a status and the pointer is not in OPTIONAL.
+
+usage: test_nulls.py [CONFIGURATION FLAGS..]          prints what failed, ends with `N passed, N failed, N skipped`"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import run_check  # noqa: E402
+
+# Pointers that may be NULL: by parameter name, by function and parameter, or by function (all of them).
+OPTIONAL = {
+    "old", "alg", "which", "why", "busy", "swapped", "inserted", "created", "removed", "exists", "some", "done", "left",
+    "ctx", "pool", "ops", "options", "stats", "expected", "choose", "vals",
+    "pm_head_close.h", "pm_head_close.out", "pm_wz_begin.w", "pm_zip_prefix.root",
+}
+# Calls whose status is that of another thing: freeing, dropping and the like take NULL for "nothing to do".
+NOTHING = re.compile(r"_(free|drop|close|release|retain)$")
+
+# What to pass, by function.parameter, parameter type and name, or type.
+SAMPLES = {
+    "pm_map out": "&map_out", "pm_rz out": "&rz_out", "pm_wz out": "&wz_out", "pm_zip out": "&zip_out",
+    "pm_wz from": "&from", "pm_map maps": "child_maps", "pm_zip factors": "two_zips",
+    "pm_map": "&map", "pm_rz": "&rz", "pm_wz": "&wz", "pm_zip": "&zip", "pm_ref": "&ref", "pm_iter": "&iter",
+    "pm_head": "head", "pm_shared": "shared", "pm_pool": "pool", "pm_sampler": "sampler", "pm_txn": "&txn",
+    "pm_witness": "&witness", "pm_fold": "&fold", "pm_unfold": "&unfold", "pm_sprout": "sprout", "pm_mask": "&mask",
+    "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_conflict": "&conflict",
+    "void region": "region", "void seed": "&seed", "void": "buffer", "pm_val vals": "words",
+}
+NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2"}
+FUNCTIONS = {
+    "fn": {"pm_each": "visit", "pm_zip_each": "visit", "pm_shared_update": "change"},
+    "make": "make_value", "sink": "sink", "random": "draw", "next": "no_next", "choose": "choose",
+}
+
+FRAME = r"""
+#include <sys/wait.h>
+#include <unistd.h>
+static bool visit(void *c, const uint8_t *k, size_t n, pm_val v) { (void)c, (void)k, (void)n, (void)v; return true; }
+static pm_status change(void *c, pm_map *m) { (void)c, (void)m; return PM_OK; }
+static pm_status make_value(void *c, pm_val *v) { (void)c; *v = 1; return PM_OK; }
+static bool sink(void *c, const char *t, size_t n) { (void)c, (void)t, (void)n; return true; }
+static uint64_t draw(void *c) { (void)c; return 7; }
+static pm_status no_next(void *c, uint64_t *p, const uint8_t *k, size_t n, size_t f, pm_zip *z, bool *some) {
+    (void)c, (void)p, (void)k, (void)n, (void)f, (void)z;
+    *some = false;
+    return PM_OK;
+}
+static pm_alg choose(void *c, const pm_val *l, const pm_val *r, pm_val *o) {
+    (void)c, (void)o;
+    return l ? PM_ALG_LEFT : r ? PM_ALG_RIGHT : PM_ALG_NONE;
+}
+static int fold_at(void *c, const pm_fold_at *h, void *o) { (void)c, (void)h, (void)o; return PM_OK; }
+static pm_sprout *sprout;
+static int (*in_unfold)(void);
+static int unfold_at(void *c, void *s, pm_sprout *h, const uint8_t *p, size_t n) {
+    (void)c, (void)s, (void)p, (void)n;
+    sprout = h;
+    return in_unfold ? in_unfold() : PM_OK;
+}
+static const pm_fold fold = {.size = 8, .at = fold_at};
+static const pm_unfold unfold = {.seed_size = 8, .at = unfold_at};
+static pm_map map, map_out, other, child_maps[4];
+static pm_rz rz, rz_out;
+static pm_wz wz, wz_out, from;
+static pm_zip zip, zip_out, two_zips[2];
+static pm_ref ref;
+static pm_iter iter;
+static pm_head *head;
+static pm_shared *shared;
+static pm_pool *pool;
+static pm_sampler *sampler;
+static pm_txn txn;
+static pm_witness witness;
+static pm_mask mask;
+static pm_key keys[2] = {{"ab", 2}, {"cd", 2}};
+static pm_conflict conflict;
+static pm_val words[2];
+static uint64_t seed;
+static char buffer[4096] = "ab";
+static _Alignas(64) char region[1 << 16];
+
+static void must(pm_status s) { if (s != PM_OK) abort(); }
+static void prepare(void) {
+    pm_map m = {0};
+    must(pm_set(&map, "ab", 2, 1, NULL));
+    must(pm_set(&map, "abc", 3, 2, NULL));
+    must(pm_set(&other, "b", 1, 1, NULL));
+    must(pm_set(&m, "x", 1, 1, NULL));
+    for (int i = 0; i < 4; i++) child_maps[i] = pm_clone(&m);
+    must(pm_rz_open(&rz, &map, "a", 1));
+    must(pm_wz_open_move(&from, &m, NULL, 0));
+    m = pm_clone(&map);
+    must(pm_wz_open_move(&wz, &m, NULL, 0));
+    must(pm_zip_of_map(&zip, &map, NULL, 0));
+    must(pm_zip_of_map(&two_zips[0], &map, NULL, 0));
+    must(pm_zip_of_map(&two_zips[1], &map, NULL, 0));
+    ref = pm_ref_of_map(&map, "a", 1);
+    iter = pm_iter_vals(&map);
+    m = pm_clone(&map);
+    must(pm_head_new_move(&m, &head));
+    must(pm_shared_new(&map, &shared));
+    must(pm_pool_new(NULL, &pool));
+    must(pm_sampler_new(&map, (pm_sample)0, &sampler));
+    must(pm_txn_begin(&txn, &map));
+    witness = pm_rz_witness(&rz);
+    mask = pm_mask_of("x", 1);
+    alarm(20);
+}
+/* Runs a call. Returns what it returned, or 1000 if it crashed. */
+static int outcome(int (*call)(void)) {
+    fflush(stdout);
+    pid_t p = fork();
+    if (p == 0) {
+        if (!freopen("/dev/null", "w", stderr)) _exit(120);
+        _exit((call() & 0x7f));
+    }
+    int status = 0;
+    if (p < 0 || waitpid(p, &status, 0) != p) return 1001;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000;
+}
+"""
+
+
+def prototypes(header):
+    with open(header, encoding="utf-8") as file:
+        text = file.read()
+    text = re.sub(r"/\*.*?\*/", "", text[:text.index("IMPLEMENTATION", 30000)], flags=re.S)
+    for found in re.finditer(r"PM_API\s+(?:PM_NODISCARD\s+)?([^;{}]*?)\b(pm_\w+)\(([^;{}]*)\);", text):
+        result, name, rest = (" ".join(part.split()) for part in found.groups())
+        yield result, name, [] if rest == "void" else split(rest)
+
+
+def split(text):
+    """Parameters, of which some are pointers to functions."""
+    parts, depth, start = [], 0, 0
+    for i, c in enumerate(text):
+        depth += (c == "(") - (c == ")")
+        if c == "," and depth == 0:
+            parts.append(text[start:i].strip())
+            start = i + 1
+    return parts + [text[start:].strip()]
+
+
+class Parameter:
+    def __init__(self, function, text):
+        called = re.match(r".*\(\*(\w+)\)\(", text)
+        self.name = called.group(1) if called else re.search(r"(\w+)$", text).group(1)
+        self.type = text[:-len(self.name)].strip() if not called else "function"
+        self.called = called is not None or self.type in ("pm_sink", "pm_random", "pm_zip_next_fn", "pm_zip_choose_fn")
+        self.pointer = self.called or self.type.endswith("*")
+        self.const = self.type.startswith("const ")
+        self.base = self.type.replace("const", "").replace("*", "").strip()
+        self.stars = self.type.count("*")
+        self.function = function
+
+    def optional(self):
+        return self.name in OPTIONAL or f"{self.function}.{self.name}" in OPTIONAL or self.function in OPTIONAL
+
+    def sample(self):
+        """What to pass; None: nobody knows. A place for a result is a variable of its own."""
+        if self.called:
+            found = FUNCTIONS.get(self.name)
+            return found.get(self.function) if isinstance(found, dict) else found
+        if not self.pointer:
+            return NUMBERS.get(self.name) or {"size_t": "2", "pm_mask": "mask", "pm_status": "PM_OK"}.get(self.base, "1")
+        if self.stars == 1:
+            for key in (f"{self.base} {self.name}", self.base):
+                if key in SAMPLES:
+                    return SAMPLES[key]
+        if self.name == "maps":
+            return "(const pm_map *const[]){&map, &other}"
+        return f"({self.type.replace('const *', '*')})slots"
+
+
+def body(result, name, arguments):
+    call = f"{name}({', '.join(arguments)})"
+    if result in ("pm_status", "int", "bool", "unsigned"):
+        return f"return (int){call};"
+    if result == "void":
+        return f"{call}; return 0;"
+    return f"(void){call}; return 0;"
+
+
+def cases(header):
+    """(function, what is wrong, body, must be PM_INVALID)."""
+    for result, name, texts in prototypes(header):
+        parameters = [Parameter(name, text) for text in texts]
+        samples = [p.sample() for p in parameters]
+        if None in samples:
+            raise SystemExit(f"{name}: nothing known to pass for `{texts[samples.index(None)]}`")
+        status = result == "pm_status" or (result == "int" and name.startswith(("pm_fold", "pm_unfold", "pm_hylo")))
+        for i, parameter in enumerate(parameters):
+            wrong = list(samples)
+            if parameter.pointer:
+                wrong[i] = "NULL"
+                strict = status and not parameter.optional() and not NOTHING.search(name)
+                yield name, f"{parameter.name} NULL", body(result, name, wrong), strict
+            elif parameter.base == "size_t" and parameter.name in ("len", "root_len", "bytes") and i:
+                wrong[i] = "SIZE_MAX - 2"
+                yield name, f"{parameter.name} SIZE_MAX - 2", body(result, name, wrong), False
+
+
+def program(header):
+    lines = ["#define PATHMAP_STATIC", f'#include "{header}"', FRAME, "static uint64_t slots[64];"]
+    rows = []
+    for name, wrong, text, strict in cases(header):
+        lines.append(f"static int call_{len(rows)}(void) {{ {text} }}")
+        inside = "true" if name.startswith("pm_sprout_") else "false"
+        rows.append(f'    {{"{name}", "{wrong}", call_{len(rows)}, {str(strict).lower()}, {inside}}},')
+    lines += ["static const struct {", "    const char *name, *wrong;", "    int (*call)(void);",
+              "    bool strict, inside;", "} rows[] = {", *rows, "};",
+              "static int unfolded(void) { pm_map m; return pm_unfold_map(&unfold, &seed, NULL, NULL, &m); }",
+              "int main(void) {",
+              "    int passed = 0, failed = 0;",
+              "    prepare();",
+              "    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {",
+              "        in_unfold = rows[i].inside ? rows[i].call : NULL;",
+              "        int r = outcome(rows[i].inside ? unfolded : rows[i].call);",
+              "        bool ok = r < 1000 && (!rows[i].strict || r == (PM_INVALID & 0x7f));",
+              "        passed += ok, failed += !ok;",
+              '        if (!ok) printf("%s, %s: %s\\n", rows[i].name, rows[i].wrong,',
+              '                        r >= 1000 ? "crashed" : "PM_INVALID did not come back");',
+              "    }",
+              '    printf("%d passed, %d failed, 0 skipped\\n", passed, failed);',
+              "    return failed != 0;",
+              "}", ""]
+    return "\n".join(lines)
+
+
+def main(flags):
+    header = os.path.join(os.path.dirname(HERE), "pathmap.h")
+    with tempfile.TemporaryDirectory(prefix="nulls-") as folder:
+        source, made = os.path.join(folder, "nulls.c"), os.path.join(folder, "nulls")
+        with open(source, "w", encoding="utf-8") as file:
+            file.write(program(header))
+        built = subprocess.run([*run_check.CC, "-std=gnu11", "-O1", "-w", *flags, source, "-o", made, "-pthread"],
+                               capture_output=True, text=True, check=False)
+        if built.returncode:
+            print(built.stderr)
+            return 1
+        return subprocess.run([made], check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
