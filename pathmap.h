@@ -38,6 +38,8 @@
      objects   one writer or many readers at a time; distinct maps are independent, however much they share
      failure   pm_status, 0 is success; results go through last parameters, which failure leaves untouched;
                out of memory is an answer, nothing is lost or leaked; nothing prints, aborts or sets errno
+     misuse    a NULL object, no place for a result, a NULL key with a length, a length above SIZE_MAX / 4: PM_INVALID,
+               or "nothing" where there is no status (NULL, false, 0, empty). What may be NULL says so. Nothing happens
      owners    who opened, made or cloned an object drops it; dropping twice or dropping zero is harmless;
                assigning a struct moves it
 
@@ -2989,16 +2991,31 @@ static PM__INLINE int pm__mask_prev(const pm_mask *m, int from) {
     return (int)(word * 64 + 63 - pm__clz64(w));
 }
 
-PM_API unsigned pm_mask_count(const pm_mask *m) { return pm__mask_count(m); }
-PM_API unsigned pm_mask_rank(const pm_mask *m, uint8_t b) { return pm__mask_rank(m, b); }
-PM_API int pm_mask_select(const pm_mask *m, unsigned i) { return pm__mask_select(m, i); }
-PM_API int pm_mask_next(const pm_mask *m, int from) { return pm__mask_next(m, from); }
-PM_API int pm_mask_prev(const pm_mask *m, int from) { return pm__mask_prev(m, from); }
+PM_API unsigned pm_mask_count(const pm_mask *m) {
+    if (!m) return 0;
+    return pm__mask_count(m);
+}
+PM_API unsigned pm_mask_rank(const pm_mask *m, uint8_t b) {
+    if (!m) return 0;
+    return pm__mask_rank(m, b);
+}
+PM_API int pm_mask_select(const pm_mask *m, unsigned i) {
+    if (!m) return -1;
+    return pm__mask_select(m, i);
+}
+PM_API int pm_mask_next(const pm_mask *m, int from) {
+    if (!m) return -1;
+    return pm__mask_next(m, from);
+}
+PM_API int pm_mask_prev(const pm_mask *m, int from) {
+    if (!m) return -1;
+    return pm__mask_prev(m, from);
+}
 
 PM_API pm_mask pm_mask_of(const void *bytes, size_t n) {
     const uint8_t *b = (const uint8_t *)bytes;
     pm_mask m = {{0, 0, 0, 0}};
-    for (size_t i = 0; i < n; i++) pm_mask_set(&m, b[i]);
+    for (size_t i = 0; b && i < n; i++) pm_mask_set(&m, b[i]);
     return m;
 }
 
@@ -3018,6 +3035,7 @@ PM_API pm_mask pm_mask_andnot(pm_mask a, pm_mask b) {
 }
 
 PM_API bool pm_mask_equal(const pm_mask *a, const pm_mask *b) {
+    if (!a || !b) return false;
     return ((a->w[0] ^ b->w[0]) | (a->w[1] ^ b->w[1]) | (a->w[2] ^ b->w[2]) | (a->w[3] ^ b->w[3])) == 0;
 }
 
@@ -3113,6 +3131,7 @@ typedef struct pm__bytes {
 static PM__INLINE pm__bytes *pm__bytes_of(pm_val v) { return (pm__bytes *)(uintptr_t)v; }
 
 PM_API pm_status pm_bytes_new(const void *data, size_t len, pm_val *out) {
+    if ((!data && len) || !out) return PM_INVALID;
     if (len > SIZE_MAX - sizeof(pm__bytes)) return PM_NOMEM;
     pm__bytes *b = (pm__bytes *)PM_MALLOC(sizeof(pm__bytes) + len);
     if (!b) return PM_NOMEM;
@@ -3124,6 +3143,7 @@ PM_API pm_status pm_bytes_new(const void *data, size_t len, pm_val *out) {
 }
 
 PM_API pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm_val *out) {
+    if ((!data && len) || !out) return PM_INVALID;
     if (len > PM__MEM_MAX - sizeof(pm__bytes)) {
         if (!pool || !pool->keeper) return pm_bytes_new(data, len, out);
         if (len > PM_REGION_BYTES_MAX) return PM_INVALID;
@@ -11033,10 +11053,17 @@ PM__UNUSED static pm_status pm__many_run(const pm__cx *cx, pm__alg_op op, const 
 
 /* Maps. The root value lives in the handle, everything else below `root` (25_trie.c). */
 
+#define PM__LEN_MAX (SIZE_MAX / 4) /* no key is longer */
+
 /* What no caller should pass: no map, or a key that is nowhere. */
 static PM__INLINE bool pm__map_bad(const pm_map *m, const void *key, size_t len) {
     PM__CHECK1(m && (key || !len));
     return PM__UNLIKELY(!m || (!key && len));
+}
+
+/* The same for a write, which would read all of the key. */
+static PM__INLINE bool pm__map_refuses(const pm_map *m, const void *key, size_t len) {
+    return pm__map_bad(m, key, len) || PM__UNLIKELY(len > PM__LEN_MAX);
 }
 
 static pm__cx pm__map_cx(const pm_map *m) { return pm__cx_of(m->ops, m->pool); }
@@ -11193,7 +11220,7 @@ static pm_status pm__map_done(const pm_map *m, pm_status s) {
 }
 
 PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_opt *old) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_refuses(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt was = {0, false};
     if (cx.unit) val = 0;
@@ -11208,7 +11235,7 @@ PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_o
 }
 
 PM_API pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slot) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_refuses(m, key, len) || !slot) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_val *v = NULL;
     if (cx.unit || !pm_get(m, key, len)) {
@@ -11229,7 +11256,7 @@ static pm_status pm__make_given(void *ctx, pm_val *val) {
 PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
                                     pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
                                     bool *inserted) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_refuses(m, key, len) || !make) return PM_INVALID;
     bool there = pm_get(m, key, len) != NULL;
     if (!there) {
         pm_val v = 0;
@@ -11286,12 +11313,12 @@ static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool pr
 }
 
 PM_API pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_refuses(m, key, len)) return PM_INVALID;
     return pm__map_remove(m, (const uint8_t *)key, len, prune, 0, old);
 }
 
 PM_API pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *created) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_refuses(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt none;
     bool make = !pm_path_exists(m, key, len);
@@ -11316,7 +11343,7 @@ static pm_status pm__map_prune(pm_map *m, const uint8_t *s, size_t len, size_t f
 }
 
 PM_API pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *removed) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_refuses(m, key, len)) return PM_INVALID;
     return pm__map_prune(m, (const uint8_t *)key, len, 0, removed);
 }
 
@@ -11346,14 +11373,14 @@ static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool
 }
 
 PM_API pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, bool prune, bool *removed) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_refuses(m, key, len)) return PM_INVALID;
     return pm__map_cut_below(m, (const uint8_t *)key, len, prune, 0, removed);
 }
 
 /* ---- counting ------------------------------------------------------------------------------------------------ */
 
 PM_API pm_status pm_val_count(const pm_map *m, uint64_t *out) {
-    if (pm__map_bad(m, NULL, 0)) return PM_INVALID;
+    if (pm__map_bad(m, NULL, 0) || !out) return PM_INVALID;
     uint64_t n;
     pm_status s = pm__tally_below(PM__TALLY_VALS, m->root, 0, &n);
     if (s == PM_OK) *out = pm__sat_add(n, m->has_value);
@@ -11361,7 +11388,7 @@ PM_API pm_status pm_val_count(const pm_map *m, uint64_t *out) {
 }
 
 PM_API pm_status pm_location_count(const pm_map *m, uint64_t *out) {
-    if (pm__map_bad(m, NULL, 0)) return PM_INVALID;
+    if (pm__map_bad(m, NULL, 0) || !out) return PM_INVALID;
     uint64_t n;
     pm_status s = pm__tally_below(PM__TALLY_LOCS, m->root, 0, &n);
     if (s == PM_OK) *out = pm__sat_add(n, 1);
@@ -11369,7 +11396,7 @@ PM_API pm_status pm_location_count(const pm_map *m, uint64_t *out) {
 }
 
 PM_API pm_status pm_depth_count(const pm_map *m, size_t depth, uint64_t *out) {
-    if (pm__map_bad(m, NULL, 0)) return PM_INVALID;
+    if (pm__map_bad(m, NULL, 0) || !out) return PM_INVALID;
     uint64_t n = 1;
     pm_status s = depth ? pm__tally_below(PM__TALLY_DEPTH, m->root, depth, &n) : PM_OK;
     if (s == PM_OK) *out = n;
@@ -11479,6 +11506,7 @@ static int pm__equal_step(pm__equal *q, pm_place a, pm_place b) {
 }
 
 PM_API pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out) {
+    if (!out) return PM_INVALID;
     pm__equal q = {pm_map_ops(a), NULL, 0, 0, {NULL, 0, 0}};
     int r = 1;
     if (!a || !b) return PM_INVALID;
@@ -11509,7 +11537,7 @@ static pm_status pm__map_of_place(const pm__cx *cx, const pm_place *p, const pm_
 }
 
 PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_refuses(m, key, len) || !out) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     const pm_val *val = m->has_value ? &m->value : NULL;
     pm_place p = pm__place_root(m->root);
@@ -11577,6 +11605,7 @@ static bool pm__build_one_by_one(const pm__cx *cx, pm_map *m, const pm_key *keys
 
 PM_API pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, const pm_val *vals, size_t n,
                           pm_map *out) {
+    if (!out) return PM_INVALID;
     pm_map m = pm_new(ops, pool);
     pm__cx cx = pm__map_cx(&m);
     if (n && !keys) return PM_INVALID;
@@ -12187,14 +12216,17 @@ static pm_status pm__maps_combine(pm__alg_op op, const pm_map *a, const pm_map *
 }
 
 PM_API pm_status pm_join(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    if (!a || !b || !out) return PM_INVALID;
     return pm__maps_combine(PM__ALG_JOIN, a, b, out, alg);
 }
 
 PM_API pm_status pm_meet(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    if (!a || !b || !out) return PM_INVALID;
     return pm__maps_combine(PM__ALG_MEET, a, b, out, alg);
 }
 
 PM_API pm_status pm_subtract(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    if (!a || !b || !out) return PM_INVALID;
     return pm__maps_combine(PM__ALG_SUB, a, b, out, alg);
 }
 
@@ -12214,6 +12246,7 @@ static pm_status pm__maps_finish(pm_map *m, const pm_map *a, const pm_map *b, pm
 }
 
 PM_API pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    if (!a || !b || !out) return PM_INVALID;
     pm__cx cx = pm__map_cx(a);
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
     pm__outcome o;
@@ -12226,6 +12259,7 @@ PM_API pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_a
 }
 
 PM_API pm_status pm_symmetric_difference(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    if (!a || !b || !out) return PM_INVALID;
     return pm__maps_combine(PM__ALG_DIFFER, a, b, out, alg);
 }
 
@@ -12267,7 +12301,9 @@ static pm_status pm__maps_which(const pm_map *m, const pm_map *const *maps, size
 static pm_status pm__maps_many(pm__alg_op op, const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
                                size_t *which) {
     pm__outcome o = {0, {0, false}, PM_ALG_ELEMENT, 0};
-    if (n == 0) return PM_INVALID;
+    if (n == 0 || !maps || !out) return PM_INVALID;
+    for (size_t i = 0; i < n; i++)
+        if (!maps[i]) return PM_INVALID;
     pm__cx cx = pm__map_cx(maps[0]);
     for (size_t i = 1; i < n; i++)
         if (pm_map_ops(maps[i]) != cx.ops) return PM_MISMATCH;
@@ -12490,8 +12526,14 @@ static pm_status pm__rz_fork(const pm_rz *z, pm_rz *out, bool own) {
     return PM_OK;
 }
 
-PM_API pm_status pm_rz_fork(const pm_rz *z, pm_rz *out) { return pm__rz_fork(z, out, z->owned); }
-PM_API pm_status pm_rz_fork_owned(const pm_rz *z, pm_rz *out) { return pm__rz_fork(z, out, true); }
+PM_API pm_status pm_rz_fork(const pm_rz *z, pm_rz *out) {
+    if (!z || !out) return PM_INVALID;
+    return pm__rz_fork(z, out, z->owned);
+}
+PM_API pm_status pm_rz_fork_owned(const pm_rz *z, pm_rz *out) {
+    if (!z || !out) return PM_INVALID;
+    return pm__rz_fork(z, out, true);
+}
 
 PM_API void pm_rz_drop(pm_rz *z) {
     if (!z) return;
@@ -12511,12 +12553,14 @@ PM_API void pm_rz_drop(pm_rz *z) {
 }
 
 PM_API pm_status pm_rz_status(pm_rz *z) {
+    if (!z) return PM_INVALID;
     pm_status s = z->status;
     z->status = PM_OK;
     return s;
 }
 
 PM_API pm_status pm_rz_reserve(pm_rz *z, size_t path_bytes, size_t nodes) {
+    if (!z) return PM_INVALID;
     pm_status before = z->status;
     bool ok = pm__rz_room(z, path_bytes) && (nodes + 1 <= z->frame_cap || pm__rz_grow_frames(z, nodes + 1));
     z->status = before;
@@ -12525,34 +12569,54 @@ PM_API pm_status pm_rz_reserve(pm_rz *z, size_t path_bytes, size_t nodes) {
 
 /* ---- queries ------------------------------------------------------------------------------------------------- */
 
+/* The path of a zipper that is not there. */
+static const uint8_t *pm__no_path(size_t *len) {
+    if (len) *len = 0;
+    return NULL;
+}
+
 PM_API const uint8_t *pm_rz_path(const pm_rz *z, size_t *len) {
+    if (!z || !len) return pm__no_path(len);
     *len = z->len - z->root_len;
     return z->path ? z->path + z->root_len : (const uint8_t *)"";
 }
 
 PM_API const uint8_t *pm_rz_origin_path(const pm_rz *z, size_t *len) {
+    if (!z || !len) return pm__no_path(len);
     *len = z->len;
     return z->path ? z->path : (const uint8_t *)"";
 }
 
 PM_API const uint8_t *pm_rz_root_prefix(const pm_rz *z, size_t *len) {
+    if (!z || !len) return pm__no_path(len);
     *len = z->root_len;
     return z->path ? z->path : (const uint8_t *)"";
 }
 
-PM_API bool pm_rz_at_root(const pm_rz *z) { return z->len == z->root_len; }
-PM_API bool pm_rz_exists(const pm_rz *z) { return pm__rz_on_trie(z); }
+PM_API bool pm_rz_at_root(const pm_rz *z) {
+    if (!z) return false;
+    return z->len == z->root_len;
+}
+PM_API bool pm_rz_exists(const pm_rz *z) {
+    if (!z) return false;
+    return pm__rz_on_trie(z);
+}
 
 PM_API const pm_val *pm_rz_val(const pm_rz *z) {
+    if (!z) return NULL;
     if (z->run) return z->run_val;
     if (!pm__rz_on_trie(z)) return NULL;
     if (z->len == 0) return pm__rz_origin_val(z);
     return pm__place_val(&z->frames[z->nframes - 1].place);
 }
 
-PM_API bool pm_rz_is_val(const pm_rz *z) { return pm_rz_val(z) != NULL; }
+PM_API bool pm_rz_is_val(const pm_rz *z) {
+    if (!z) return false;
+    return pm_rz_val(z) != NULL;
+}
 
 PM_API const pm_val *pm_rz_val_at(const pm_rz *z, const void *key, size_t len) {
+    if (!z) return NULL;
     const pm_val *v = NULL;
     if (len == 0) return pm_rz_val(z);
     if (!key || !pm__rz_on_trie(z)) return NULL;
@@ -12563,13 +12627,14 @@ PM_API const pm_val *pm_rz_val_at(const pm_rz *z, const void *key, size_t len) {
 }
 
 PM_API pm_mask pm_rz_child_mask(const pm_rz *z) {
-    pm_mask none = {{0, 0, 0, 0}};
-    if (!pm__rz_on_trie(z)) return none;
+    static const pm_mask none = {{0, 0, 0, 0}};
+    if (!z || !pm__rz_on_trie(z)) return none;
     pm_place top = pm__place_root(z->top);
     return pm__place_mask(z->nframes ? &z->frames[z->nframes - 1].place : &top);
 }
 
 PM_API unsigned pm_rz_child_count(const pm_rz *z) {
+    if (!z) return 0;
     pm_mask m = pm_rz_child_mask(z);
     return pm_mask_count(&m);
 }
@@ -12593,6 +12658,7 @@ static pm_status pm__place_val_count(const pm_place *at, uint64_t *out) {
 }
 
 PM_API pm_status pm_rz_val_count(const pm_rz *z, uint64_t *out) {
+    if (!z || !out) return PM_INVALID;
     uint64_t n = 0;
     if (pm__rz_on_trie(z)) {
         pm_place p = pm__rz_place(z);
@@ -12604,6 +12670,7 @@ PM_API pm_status pm_rz_val_count(const pm_rz *z, uint64_t *out) {
 }
 
 PM_API pm_status pm_rz_make_map(const pm_rz *z, pm_map *out) {
+    if (!z || !out) return PM_INVALID;
     pm__cx cx = pm__rz_cx(z);
     pm_place p = pm__rz_on_trie(z) ? pm__rz_place(z) : pm__place_root(0);
     return pm__map_of_place(&cx, &p, pm_rz_val(z), out);
@@ -12620,12 +12687,14 @@ static pm__ref pm__rz_node_here(const pm_rz *z) {
 }
 
 PM_API uint64_t pm_rz_shared_node_id(const pm_rz *z) {
+    if (!z) return 0;
     pm__ref r = pm__rz_node_here(z);
     if (!r || pm__ref_is_unique(r) || pm_rz_is_val(z)) return 0;
     return (uint64_t)(uintptr_t)pm__ref_ptr(r);
 }
 
 PM_API bool pm_rz_is_shared(const pm_rz *z) {
+    if (!z) return false;
     pm__ref r = pm_rz_at_root(z) ? 0 : pm__rz_node_here(z);
     return r && !pm__ref_is_unique(r);
 }
@@ -12643,9 +12712,13 @@ static void pm__rz_cut_to(pm_rz *z, size_t len) {
     if (f->base + f->place.depth > len) pm__place_widen(&f->place, z->path + f->base, len - f->base);
 }
 
-PM_API void pm_rz_reset(pm_rz *z) { pm__rz_cut_to(z, z->root_len); }
+PM_API void pm_rz_reset(pm_rz *z) {
+    if (!z) return;
+    pm__rz_cut_to(z, z->root_len);
+}
 
 PM_API bool pm_rz_ascend(pm_rz *z, size_t n) {
+    if (!z) return false;
     size_t depth = z->len - z->root_len;
     pm__rz_cut_to(z, z->len - (n < depth ? n : depth));
     return n <= depth;
@@ -12674,8 +12747,14 @@ static size_t pm__rz_ascend_to_mark(pm_rz *z, bool values) {
     return start - z->len;
 }
 
-PM_API size_t pm_rz_ascend_until(pm_rz *z) { return pm__rz_ascend_to_mark(z, true); }
-PM_API size_t pm_rz_ascend_until_branch(pm_rz *z) { return pm__rz_ascend_to_mark(z, false); }
+PM_API size_t pm_rz_ascend_until(pm_rz *z) {
+    if (!z) return 0;
+    return pm__rz_ascend_to_mark(z, true);
+}
+PM_API size_t pm_rz_ascend_until_branch(pm_rz *z) {
+    if (!z) return 0;
+    return pm__rz_ascend_to_mark(z, false);
+}
 
 /* ---- moving down --------------------------------------------------------------------------------------------- */
 
@@ -12726,14 +12805,18 @@ static bool pm__rz_append_byte(pm_rz *z, uint8_t b) {
     return true;
 }
 
-PM_API void pm_rz_descend_to(pm_rz *z, const void *key, size_t len) { (void)pm__rz_append(z, (const uint8_t *)key,
-len); }
+PM_API void pm_rz_descend_to(pm_rz *z, const void *key, size_t len) {
+    if (!z) return;
+    (void)pm__rz_append(z, (const uint8_t *)key, len);
+}
 
 PM_API bool pm_rz_descend_to_check(pm_rz *z, const void *key, size_t len) {
+    if (!z) return false;
     return pm__rz_append(z, (const uint8_t *)key, len) && pm__rz_on_trie(z);
 }
 
 PM_API size_t pm_rz_descend_to_existing(pm_rz *z, const void *key, size_t len) {
+    if (!z) return 0;
     size_t before = z->len;
     if (!pm__rz_on_trie(z) || !pm__rz_append(z, (const uint8_t *)key, len)) return 0;
     pm__rz_cut_to(z, z->exist_len);
@@ -12741,6 +12824,7 @@ PM_API size_t pm_rz_descend_to_existing(pm_rz *z, const void *key, size_t len) {
 }
 
 PM_API size_t pm_rz_descend_to_val(pm_rz *z, const void *key, size_t len) {
+    if (!z) return 0;
     const uint8_t *s = (const uint8_t *)key;
     size_t n = 0;
     if (!s || !pm__rz_on_trie(z)) return 0;
@@ -12751,9 +12835,13 @@ PM_API size_t pm_rz_descend_to_val(pm_rz *z, const void *key, size_t len) {
     return n;
 }
 
-PM_API void pm_rz_descend_to_byte(pm_rz *z, uint8_t b) { (void)pm__rz_append_byte(z, b); }
+PM_API void pm_rz_descend_to_byte(pm_rz *z, uint8_t b) {
+    if (!z) return;
+    (void)pm__rz_append_byte(z, b);
+}
 
 PM_API bool pm_rz_descend_to_existing_byte(pm_rz *z, uint8_t b) {
+    if (!z) return false;
     if (!pm__rz_on_trie(z) || !pm__rz_append_byte(z, b)) return false;
     if (pm__rz_on_trie(z)) return true;
     pm__rz_cut_to(z, z->len - 1);
@@ -12761,14 +12849,19 @@ PM_API bool pm_rz_descend_to_existing_byte(pm_rz *z, uint8_t b) {
 }
 
 PM_API bool pm_rz_descend_indexed_byte(pm_rz *z, unsigned i) {
+    if (!z) return false;
     pm_mask m = pm_rz_child_mask(z);
     int b = pm_mask_select(&m, i);
     return b >= 0 && pm__rz_append_byte(z, (uint8_t)b);
 }
 
-PM_API bool pm_rz_descend_first_byte(pm_rz *z) { return pm_rz_descend_indexed_byte(z, 0); }
+PM_API bool pm_rz_descend_first_byte(pm_rz *z) {
+    if (!z) return false;
+    return pm_rz_descend_indexed_byte(z, 0);
+}
 
 PM_API bool pm_rz_descend_last_byte(pm_rz *z) {
+    if (!z) return false;
     pm_mask m = pm_rz_child_mask(z);
     int b = pm_mask_prev(&m, 255);
     return b >= 0 && pm__rz_append_byte(z, (uint8_t)b);
@@ -12800,6 +12893,7 @@ static size_t pm__place_run(const pm_place *p, const uint8_t **s, uint8_t *one) 
 }
 
 PM_API bool pm_rz_descend_until_max(pm_rz *z, size_t max) {
+    if (!z) return false;
     bool moved = false;
     if (!pm__rz_on_trie(z)) return false;
     while (max) {
@@ -12816,9 +12910,13 @@ PM_API bool pm_rz_descend_until_max(pm_rz *z, size_t max) {
     return moved;
 }
 
-PM_API bool pm_rz_descend_until(pm_rz *z) { return pm_rz_descend_until_max(z, SIZE_MAX); }
+PM_API bool pm_rz_descend_until(pm_rz *z) {
+    if (!z) return false;
+    return pm_rz_descend_until_max(z, SIZE_MAX);
+}
 
 PM_API bool pm_rz_descend_last_path(pm_rz *z) {
+    if (!z) return false;
     size_t before = z->len;
     while (pm_rz_descend_last_byte(z)) {
         while (!pm_rz_is_val(z) && pm_rz_descend_until(z)) continue;
@@ -12827,6 +12925,7 @@ PM_API bool pm_rz_descend_last_path(pm_rz *z) {
 }
 
 PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
+    if (!z) return 0;
     const uint8_t *s = (const uint8_t *)key;
     if (len && !key) {
         z->status = PM_INVALID;
@@ -12859,27 +12958,39 @@ PM_API pm_ref pm_ref_of_map(const pm_map *m, const void *key, size_t len) {
 }
 
 PM_API pm_ref pm_ref_of_rz(const pm_rz *z) {
+    if (!z) z = &pm__rz_none;
     pm_ref r = {pm__ops_of(z->ops), z->pool, pm__place_root(0), pm_rz_val(z), pm__rz_on_trie(z)};
     if (r.exists) r.place = pm__rz_place(z);
     return r;
 }
 
-PM_API pm_ref pm_ref_at(const pm_ref *r, const void *key, size_t len) { return pm__ref_at(*r, key, len); }
-PM_API bool pm_ref_exists(const pm_ref *r) { return r->exists; }
-PM_API const pm_val *pm_ref_val(const pm_ref *r) { return r->val; }
+PM_API pm_ref pm_ref_at(const pm_ref *r, const void *key, size_t len) {
+    return r ? pm__ref_at(*r, key, len) : pm_ref_of_map(NULL, "", 1);
+}
+PM_API bool pm_ref_exists(const pm_ref *r) {
+    if (!r) return false;
+    return r->exists;
+}
+PM_API const pm_val *pm_ref_val(const pm_ref *r) { return r ? r->val : NULL; }
 
 PM_API const pm_val *pm_ref_val_at(const pm_ref *r, const void *key, size_t len) {
+    if (!r) return NULL;
     return pm__ref_at(*r, key, len).val;
 }
 
-PM_API pm_mask pm_ref_child_mask(const pm_ref *r) { return pm__place_mask(&r->place); }
+PM_API pm_mask pm_ref_child_mask(const pm_ref *r) {
+    static const pm_mask none = {{0, 0, 0, 0}};
+    return r ? pm__place_mask(&r->place) : none;
+}
 
 PM_API unsigned pm_ref_child_count(const pm_ref *r) {
+    if (!r) return 0;
     pm_mask m = pm_ref_child_mask(r);
     return pm_mask_count(&m);
 }
 
 PM_API pm_status pm_ref_make_map(const pm_ref *r, pm_map *out) {
+    if (!r || !out) return PM_INVALID;
     pm__cx cx = pm__cx_of(r->ops, r->pool);
     return pm__map_of_place(&cx, &r->place, r->val, out);
 }
@@ -12887,6 +12998,7 @@ PM_API pm_status pm_ref_make_map(const pm_ref *r, pm_map *out) {
 /* ---- witnesses ----------------------------------------------------------------------------------------------- */
 
 PM_API pm_witness pm_rz_witness(const pm_rz *z) {
+    if (!z) z = &pm__rz_none;
     const pm_val *v = pm__rz_origin_val(z);
     pm_map seen = {z->top, v ? *v : 0, z->ops, z->pool, v != NULL};
     pm_witness w = {pm_clone(&seen), z->top};
@@ -12894,6 +13006,7 @@ PM_API pm_witness pm_rz_witness(const pm_rz *z) {
 }
 
 PM_API pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const pm_val **out) {
+    if (!z || !w || !out) return PM_INVALID;
     const pm_val *v = pm_rz_val(z), *origin = pm__rz_origin_val(z);
     if (w->top != z->top || pm_map_ops(&w->hold) != pm__ops_of(z->ops)) return PM_INVALID;
     if (w->hold.has_value != (origin != NULL) || (origin && w->hold.value != *origin)) return PM_INVALID;
@@ -12902,6 +13015,7 @@ PM_API pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const 
 }
 
 PM_API void pm_witness_drop(pm_witness *w) {
+    if (!w) return;
     pm_drop(&w->hold);
     w->top = 0;
 }
@@ -12971,8 +13085,7 @@ PM_API pm_status pm_wz_close(pm_wz *w) {
 }
 
 PM_API pm_status pm_wz_into_map(pm_wz *w, pm_map *out) {
-    if (pm__wz_shut(w)) return PM_INVALID;
-    if (!w->owned) return PM_INVALID;
+    if (pm__wz_shut(w) || !w->owned || !out) return PM_INVALID;
     pm_map m = w->own;
     pm_rz_drop(&w->cursor);
     pm_drop(&w->group.saved);
@@ -13003,14 +13116,18 @@ static bool pm__wz_find(pm_wz *w) {
 }
 
 PM_API pm_rz *pm_wz_cursor(pm_wz *w) {
+    if (!w) return NULL;
     if (w->stale) (void)pm__wz_find(w);
     return &w->cursor;
 }
 
-PM_API pm_status pm_wz_status(const pm_wz *w) { return w->status; }
+PM_API pm_status pm_wz_status(const pm_wz *w) {
+    if (!w) return PM_INVALID;
+    return w->status;
+}
 
 PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_shut(w) || !out) return PM_INVALID;
     pm_status before = w->cursor.status;
     if (w->stale && !pm__wz_find(w)) {
         w->cursor.status = before; /* the failure is told here */
@@ -13208,7 +13325,7 @@ PM_API pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old) {
 
 PM_API pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!pm__wz_may_lend(w)) return pm__wz_done(w, PM_INVALID);
+    if (!slot || !pm__wz_may_lend(w)) return pm__wz_done(w, PM_INVALID);
     pm_val *v = pm__wz_slot(w);
     if (v) {
         *slot = v;
@@ -13223,7 +13340,7 @@ PM_API pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot) {
 PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
                                        bool *inserted) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (slot && !pm__wz_may_lend(w)) return pm__wz_done(w, PM_INVALID);
+    if (!make || (slot && !pm__wz_may_lend(w))) return pm__wz_done(w, PM_INVALID);
     pm_val *v = pm__wz_slot(w);
     pm_val made = 0;
     if (v) {
@@ -13498,6 +13615,7 @@ static pm_status pm__wz_empty(pm_wz *w, bool prune) {
 
 PM_API pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!out) return pm__wz_done(w, PM_INVALID);
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm_map taken;
@@ -13531,7 +13649,7 @@ static pm_status pm__wz_insert_prefix(pm_wz *w, const uint8_t *path, size_t len,
 }
 
 PM_API pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *done) {
-    if (pm__wz_refuses(w) || (len && !path)) return pm__wz_refusal(w);
+    if (pm__wz_refuses(w) || (len && !path) || len > PM__LEN_MAX) return pm__wz_refusal(w);
     bool had;
     pm_status s = pm__wz_insert_prefix(w, (const uint8_t *)path, len, &had);
     if (s == PM_OK && done) *done = had;
@@ -14079,18 +14197,21 @@ static void pm__wz_commit(pm_wz *w) {
 }
 
 PM_API pm_status pm_wz_begin(pm_wz *w) {
+    if (!w) return PM_INVALID;
     if (pm__wz_group(w)->open) return PM_INVALID;
     pm__wz_begin(w);
     return PM_OK;
 }
 
 PM_API pm_status pm_wz_commit(pm_wz *w) {
+    if (!w) return PM_INVALID;
     if (!pm__wz_group(w)->open) return PM_INVALID;
     pm__wz_commit(w);
     return PM_OK;
 }
 
 PM_API pm_status pm_wz_rollback(pm_wz *w) {
+    if (!w) return PM_INVALID;
     if (!pm__wz_group(w)->open) return PM_INVALID;
     pm__wz_forget(w);
     pm__wz_enter(w);
@@ -14854,8 +14975,14 @@ static bool pm__rz_next_beside(pm_rz *z, size_t base) {
     return false;
 }
 
-PM_API bool pm_rz_to_next_sibling(pm_rz *z) { return pm__rz_spare(z) && pm__rz_sibling(z, true); }
-PM_API bool pm_rz_to_prev_sibling(pm_rz *z) { return pm__rz_spare(z) && pm__rz_sibling(z, false); }
+PM_API bool pm_rz_to_next_sibling(pm_rz *z) {
+    if (!z) return false;
+    return pm__rz_spare(z) && pm__rz_sibling(z, true);
+}
+PM_API bool pm_rz_to_prev_sibling(pm_rz *z) {
+    if (!z) return false;
+    return pm__rz_spare(z) && pm__rz_sibling(z, false);
+}
 
 /* The smallest byte from `from` on (0..256) that has a child or a value, or -1. */
 static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
@@ -14960,6 +15087,7 @@ static void pm__rz_rewind(pm_rz *z) {
 }
 
 PM_API bool pm_rz_to_next_step(pm_rz *z) {
+    if (!z) return false;
     if (pm__rz_next_step(z)) return true;
     pm__rz_rewind(z);
     return false;
@@ -14978,11 +15106,13 @@ static bool pm__rz_next_at_depth(pm_rz *z, size_t base, size_t k) {
 }
 
 PM_API bool pm_rz_descend_first_k_path(pm_rz *z, size_t k) {
+    if (!z) return false;
     if (!pm__rz_on_trie(z)) return false;
     return k <= SIZE_MAX - z->len && pm__rz_next_at_depth(z, z->len, k);
 }
 
 PM_API bool pm_rz_to_next_k_path(pm_rz *z, size_t k) {
+    if (!z) return false;
     size_t depth = z->len - z->root_len;
     if (k == 0) return false;
     if (k > depth) {
@@ -15214,6 +15344,7 @@ static PM__NOINLINE bool pm__rz_next_val(pm_rz *z, bool ends) {
 }
 
 PM_API bool pm_rz_to_next_val(pm_rz *z) {
+    if (!z) return false;
     if (PM__LIKELY(z->run && z->run < 32 && z->run_mask >> z->run & 1)) {
         pm__rz_step_run(z);
         return true;
@@ -15301,13 +15432,14 @@ PM_API pm_iter pm_iter_paths(const pm_map *m) { return pm__iter_of_map(m, true);
 
 PM_API pm_iter pm_iter_vals_of_rz(const pm_rz *z) {
     pm_rz f = pm__rz_none;
-    pm_status s = pm_rz_fork(z, &f);
+    pm_status s = z ? pm_rz_fork(z, &f) : PM_OK;
     pm_iter i = pm__iter_over(f, false);
     if (s != PM_OK) i.state = PM__ITER_END, i.z.status = s;
     return i;
 }
 
 PM_API bool pm_iter_next(pm_iter *i) {
+    if (!i) return false;
     bool here = false;
     if (PM__UNLIKELY(i->state == PM__ITER_END)) return false;
     if (i->state == PM__ITER_FIRST) {
@@ -15328,8 +15460,14 @@ PM_API bool pm_iter_next(pm_iter *i) {
     return true;
 }
 
-PM_API pm_status pm_iter_status(const pm_iter *i) { return i->z.status; }
-PM_API void pm_iter_drop(pm_iter *i) { pm_rz_drop(&i->z); }
+PM_API pm_status pm_iter_status(const pm_iter *i) {
+    if (!i) return PM_INVALID;
+    return i->z.status;
+}
+PM_API void pm_iter_drop(pm_iter *i) {
+    if (!i) return;
+    pm_rz_drop(&i->z);
+}
 
 /* ---- visiting every value -------------------------------------------------------------------------------------- */
 
@@ -15625,17 +15763,20 @@ static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, bo
 
 PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!src) return pm__wz_done(w, PM_INVALID);
     return pm__wz_combine_rz(w, PM__ALG_JOIN, src, false, alg);
 }
 
 PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!src) return pm__wz_done(w, PM_INVALID);
     pm_ref r = pm_ref_of_map(src, NULL, 0);
     return pm__wz_combine(w, PM__ALG_JOIN, &r, src->root == w->map->root, false, alg);
 }
 
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!src) return pm__wz_done(w, PM_INVALID);
     pm_status s = pm_wz_join_map(w, src, alg);
     if (s == PM_OK && src != w->map) pm_drop(src);
     return s;
@@ -15643,7 +15784,7 @@ PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
 
 PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (w == from) return pm__wz_done(w, PM_INVALID);
+    if (!from || w == from) return pm__wz_done(w, PM_INVALID);
     pm_ref src = pm__wz_focus(from);
     pm_alg told;
     bool any = src.exists;
@@ -15662,16 +15803,19 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
 
 PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!src) return pm__wz_done(w, PM_INVALID);
     return pm__wz_combine_rz(w, PM__ALG_MEET, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!src) return pm__wz_done(w, PM_INVALID);
     return pm__wz_combine_rz(w, PM__ALG_SUB, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!src) return pm__wz_done(w, PM_INVALID);
     return pm__wz_combine_rz(w, PM__ALG_RESTRICT, src, false, alg);
 }
 
@@ -15693,6 +15837,7 @@ static pm_status pm__outcome_equals(const pm__cx *cx, const pm__outcome *o, cons
 
 PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!a || !b) return pm__wz_done(w, PM_INVALID);
     pm__cx cx = pm__wz_cx(w);
     pm_ref ra = pm_ref_of_rz(a), rb = pm_ref_of_rz(b), focus = pm__wz_focus(w);
     pm__operand x = pm__operand_at(&ra), y = pm__operand_at(&rb), old = pm__operand_at(&focus);
@@ -15713,6 +15858,7 @@ PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *
 
 PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!src) return pm__wz_done(w, PM_INVALID);
     pm__cx cx = pm__wz_cx(w);
     pm_ref r = pm_ref_of_rz(src), focus = pm__wz_focus(w);
     pm__operand a = pm__operand_at(&r), b = pm__operand_at(&focus);
@@ -16082,13 +16228,17 @@ PM_API void pm_zip_drop(pm_zip *z) {
 }
 
 PM_API pm_status pm_zip_status(pm_zip *z) {
+    if (!z) return PM_INVALID;
     const pm_zip_ops *k = pm__zip_kind(z);
     pm_status s = z->status, below = k->status ? k->status(z) : PM_OK;
     z->status = PM_OK;
     return s != PM_OK ? s : below;
 }
 
-PM_API const pm_ops *pm_zip_values(const pm_zip *z) { return pm__zip_kind(z)->values(z); }
+PM_API const pm_ops *pm_zip_values(const pm_zip *z) {
+    if (!z) return NULL;
+    return pm__zip_kind(z)->values(z);
+}
 
 static PM__INLINE const uint8_t *pm__zip_path(const pm_zip *z, size_t *len) {
     const pm_rz *r = pm__rz_of(z);
@@ -16099,7 +16249,10 @@ static PM__INLINE const uint8_t *pm__zip_path(const pm_zip *z, size_t *len) {
     return path + root_len;
 }
 
-PM_API const uint8_t *pm_zip_path(const pm_zip *z, size_t *len) { return pm__zip_path(z, len); }
+PM_API const uint8_t *pm_zip_path(const pm_zip *z, size_t *len) {
+    if (!z || !len) return pm__no_path(len);
+    return pm__zip_path(z, len);
+}
 
 static size_t pm__zip_depth(const pm_zip *z) {
     size_t len;
@@ -16108,22 +16261,40 @@ static size_t pm__zip_depth(const pm_zip *z) {
 }
 
 PM_API const uint8_t *pm_zip_origin_path(const pm_zip *z, size_t *len) {
+    if (!z || !len) return pm__no_path(len);
     size_t root_len;
     return pm__zip_kind(z)->path(z, len, &root_len);
 }
 
 PM_API const uint8_t *pm_zip_root_prefix(const pm_zip *z, size_t *len) {
+    if (!z || !len) return pm__no_path(len);
     size_t all;
     return pm__zip_kind(z)->path(z, &all, len);
 }
 
-PM_API bool pm_zip_at_root(const pm_zip *z) { return pm__zip_depth(z) == 0; }
-PM_API bool pm_zip_exists(pm_zip *z) { return pm__zip_kind(z)->exists(z); }
-PM_API pm_opt pm_zip_val(pm_zip *z) { return pm__zip_kind(z)->val(z); }
-PM_API bool pm_zip_is_val(pm_zip *z) { return pm_zip_val(z).some; }
-PM_API pm_mask pm_zip_child_mask(pm_zip *z) { return pm__zip_kind(z)->mask(z); }
+PM_API bool pm_zip_at_root(const pm_zip *z) {
+    if (!z) return false;
+    return pm__zip_depth(z) == 0;
+}
+PM_API bool pm_zip_exists(pm_zip *z) {
+    if (!z) return false;
+    return pm__zip_kind(z)->exists(z);
+}
+PM_API pm_opt pm_zip_val(pm_zip *z) {
+    static const pm_opt none = {0, false};
+    return z ? pm__zip_kind(z)->val(z) : none;
+}
+PM_API bool pm_zip_is_val(pm_zip *z) {
+    if (!z) return false;
+    return pm_zip_val(z).some;
+}
+PM_API pm_mask pm_zip_child_mask(pm_zip *z) {
+    static const pm_mask none = {{0, 0, 0, 0}};
+    return z ? pm__zip_kind(z)->mask(z) : none;
+}
 
 PM_API unsigned pm_zip_child_count(pm_zip *z) {
+    if (!z) return 0;
     pm_mask m = pm_zip_child_mask(z);
     return pm_mask_count(&m);
 }
@@ -16152,6 +16323,7 @@ static bool pm__zip_go(pm_zip *z, const uint8_t *key, size_t n) {
 }
 
 PM_API pm_opt pm_zip_val_at(pm_zip *z, const void *key, size_t len) {
+    if (!z) return pm_zip_val(z);
     const pm_rz *r = pm__rz_of(z);
     if (r) return pm__opt_of(pm_rz_val_at(r, key, len));
     if (!pm__zip_down(z, key, len)) return pm__nothing_val(z);
@@ -16186,9 +16358,13 @@ static bool pm__zip_is_fork(pm_zip *z) {
 
 /* ---- moving up and down ---------------------------------------------------------------------------------------- */
 
-PM_API void pm_zip_reset(pm_zip *z) { pm__zip_up(z, pm__zip_depth(z)); }
+PM_API void pm_zip_reset(pm_zip *z) {
+    if (!z) return;
+    pm__zip_up(z, pm__zip_depth(z));
+}
 
 PM_API bool pm_zip_ascend(pm_zip *z, size_t n) {
+    if (!z) return false;
     size_t depth = pm__zip_depth(z);
     pm__zip_up(z, n < depth ? n : depth);
     return n <= depth;
@@ -16204,18 +16380,24 @@ static size_t pm__zip_ascend_to_mark(pm_zip *z, bool values) {
 }
 
 PM_API size_t pm_zip_ascend_until(pm_zip *z) {
+    if (!z) return 0;
     pm_rz *r = pm__rz_of(z);
     return r ? pm_rz_ascend_until(r) : pm__zip_ascend_to_mark(z, true);
 }
 
 PM_API size_t pm_zip_ascend_until_branch(pm_zip *z) {
+    if (!z) return 0;
     pm_rz *r = pm__rz_of(z);
     return r ? pm_rz_ascend_until_branch(r) : pm__zip_ascend_to_mark(z, false);
 }
 
-PM_API void pm_zip_descend_to(pm_zip *z, const void *key, size_t len) { (void)pm__zip_down(z, key, len); }
+PM_API void pm_zip_descend_to(pm_zip *z, const void *key, size_t len) {
+    if (!z) return;
+    (void)pm__zip_down(z, key, len);
+}
 
 PM_API bool pm_zip_descend_to_check(pm_zip *z, const void *key, size_t len) {
+    if (!z) return false;
     return pm__zip_down(z, key, len) && pm_zip_exists(z);
 }
 
@@ -16235,18 +16417,26 @@ static size_t pm__zip_down_existing(pm_zip *z, const uint8_t *key, size_t len, b
 }
 
 PM_API size_t pm_zip_descend_to_existing(pm_zip *z, const void *key, size_t len) {
+    if (!z) return 0;
     pm_rz *r = pm__rz_of(z);
     return r ? pm_rz_descend_to_existing(r, key, len) : pm__zip_down_existing(z, (const uint8_t *)key, len, false);
 }
 
 PM_API size_t pm_zip_descend_to_val(pm_zip *z, const void *key, size_t len) {
+    if (!z) return 0;
     pm_rz *r = pm__rz_of(z);
     return r ? pm_rz_descend_to_val(r, key, len) : pm__zip_down_existing(z, (const uint8_t *)key, len, true);
 }
 
-PM_API void pm_zip_descend_to_byte(pm_zip *z, uint8_t b) { (void)pm__zip_down(z, &b, 1); }
+PM_API void pm_zip_descend_to_byte(pm_zip *z, uint8_t b) {
+    if (!z) return;
+    (void)pm__zip_down(z, &b, 1);
+}
 
-PM_API bool pm_zip_descend_to_existing_byte(pm_zip *z, uint8_t b) { return pm_zip_descend_to_existing(z, &b, 1) == 1; }
+PM_API bool pm_zip_descend_to_existing_byte(pm_zip *z, uint8_t b) {
+    if (!z) return false;
+    return pm_zip_descend_to_existing(z, &b, 1) == 1;
+}
 
 static bool pm__zip_down_byte(pm_zip *z, int b) {
     uint8_t byte = (uint8_t)b;
@@ -16254,18 +16444,24 @@ static bool pm__zip_down_byte(pm_zip *z, int b) {
 }
 
 PM_API bool pm_zip_descend_indexed_byte(pm_zip *z, unsigned i) {
+    if (!z) return false;
     pm_mask m = pm_zip_child_mask(z);
     return pm__zip_down_byte(z, pm_mask_select(&m, i));
 }
 
-PM_API bool pm_zip_descend_first_byte(pm_zip *z) { return pm__zip_down_byte(z, pm__zip_child(z, 0)); }
+PM_API bool pm_zip_descend_first_byte(pm_zip *z) {
+    if (!z) return false;
+    return pm__zip_down_byte(z, pm__zip_child(z, 0));
+}
 
 PM_API bool pm_zip_descend_last_byte(pm_zip *z) {
+    if (!z) return false;
     pm_mask m = pm_zip_child_mask(z);
     return pm__zip_down_byte(z, pm_mask_prev(&m, 255));
 }
 
 PM_API bool pm_zip_descend_until_max(pm_zip *z, size_t max) {
+    if (!z) return false;
     pm_rz *r = pm__rz_of(z);
     bool moved = false;
     if (r) return pm_rz_descend_until_max(r, max);
@@ -16276,9 +16472,13 @@ PM_API bool pm_zip_descend_until_max(pm_zip *z, size_t max) {
     return moved;
 }
 
-PM_API bool pm_zip_descend_until(pm_zip *z) { return pm_zip_descend_until_max(z, SIZE_MAX); }
+PM_API bool pm_zip_descend_until(pm_zip *z) {
+    if (!z) return false;
+    return pm_zip_descend_until_max(z, SIZE_MAX);
+}
 
 PM_API bool pm_zip_descend_last_path(pm_zip *z) {
+    if (!z) return false;
     pm_rz *r = pm__rz_of(z);
     bool moved = false;
     if (r) return pm_rz_descend_last_path(r);
@@ -16287,6 +16487,7 @@ PM_API bool pm_zip_descend_last_path(pm_zip *z) {
 }
 
 PM_API size_t pm_zip_move_to(pm_zip *z, const void *key, size_t len) {
+    if (!z) return 0;
     pm_rz *r = pm__rz_of(z);
     const uint8_t *s = (const uint8_t *)key;
     if (r) return pm_rz_move_to(r, key, len);
@@ -16387,16 +16588,19 @@ static bool pm__zip_sibling(pm_zip *z, bool next) {
 }
 
 PM_API bool pm_zip_to_next_sibling(pm_zip *z) {
+    if (!z) return false;
     pm_rz *r = pm__rz_of(z);
     return r ? pm_rz_to_next_sibling(r) : pm__zip_sibling(z, true);
 }
 
 PM_API bool pm_zip_to_prev_sibling(pm_zip *z) {
+    if (!z) return false;
     pm_rz *r = pm__rz_of(z);
     return r ? pm_rz_to_prev_sibling(r) : pm__zip_sibling(z, false);
 }
 
 PM_API bool pm_zip_to_next_step(pm_zip *z) {
+    if (!z) return false;
     pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_to_next_step(r);
     if (pm__zip_step(z, 0)) return true;
@@ -16405,6 +16609,7 @@ PM_API bool pm_zip_to_next_step(pm_zip *z) {
 }
 
 PM_API bool pm_zip_to_next_val(pm_zip *z) {
+    if (!z) return false;
     pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_to_next_val(r);
     for (pm_opt v = {0, false}; pm__zip_next_mark(z, 0, &v);)
@@ -16424,6 +16629,7 @@ static bool pm__zip_next_at_depth(pm_zip *z, size_t base, size_t k) {
 }
 
 PM_API bool pm_zip_descend_first_k_path(pm_zip *z, size_t k) {
+    if (!z) return false;
     pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_descend_first_k_path(r, k);
     size_t depth = pm__zip_depth(z);
@@ -16431,6 +16637,7 @@ PM_API bool pm_zip_descend_first_k_path(pm_zip *z, size_t k) {
 }
 
 PM_API bool pm_zip_to_next_k_path(pm_zip *z, size_t k) {
+    if (!z) return false;
     pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_to_next_k_path(r, k);
     if (k == 0) return false;
@@ -16454,6 +16661,7 @@ static pm_status pm__zip_worked(pm_zip *z, pm_status before) {
 }
 
 PM_API pm_status pm_zip_val_count(pm_zip *z, uint64_t *out) {
+    if (!z || !out) return PM_INVALID;
     const pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_val_count(r, out);
     pm_status before = pm_zip_status(z);
@@ -16467,6 +16675,7 @@ PM_API pm_status pm_zip_val_count(pm_zip *z, uint64_t *out) {
 }
 
 PM_API pm_status pm_zip_each(pm_zip *z, bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val), void *ctx) {
+    if (!z || !fn) return PM_INVALID;
     pm_status before = pm_zip_status(z);
     pm_zip_reset(z);
     pm_opt v = pm_zip_val(z);
@@ -17133,17 +17342,20 @@ static const pm__zchain *pm__zchain_of(const pm_zip *z) {
 }
 
 PM_API size_t pm_zip_factor_count(const pm_zip *z) {
+    if (!z) return 0;
     const pm__zchain *c = pm__zchain_of(z);
     if (!c) return 1;
     return c->fn ? c->active + 1 : c->n;
 }
 
 PM_API size_t pm_zip_focus_factor(const pm_zip *z) {
+    if (!z) return 0;
     const pm__zchain *c = pm__zchain_of(z);
     return c ? c->active : 0;
 }
 
 PM_API size_t pm_zip_path_indices(const pm_zip *z, size_t *out, size_t cap) {
+    if (!z) return 0;
     const pm__zchain *c = pm__zchain_of(z);
     size_t n = pm_zip_focus_factor(z);
     for (size_t i = 0; c && i < n && i < cap; i++) out[i] = c->links[i + 1].seam;
@@ -18224,17 +18436,19 @@ static int pm__fold_end(pm__fold *w, int s, void *out) {
     return s;
 }
 
-static bool pm__fold_is_sound(const pm_fold *f) {
-    return f->at && !((f->flags & PM_FOLD_CACHED) && f->drop && !f->copy);
+/* Whether a fold can be done, and its result put somewhere. */
+static bool pm__fold_is_sound(const pm_fold *f, const void *out) {
+    return f && f->at && (out || !f->size) && !((f->flags & PM_FOLD_CACHED) && f->drop && !f->copy);
 }
 
 PM_API int pm_fold_ref(const pm_ref *r, const pm_fold *f, void *out) {
-    if (!pm__fold_is_sound(f)) return PM_INVALID;
+    if (!r || !pm__fold_is_sound(f, out)) return PM_INVALID;
     pm__fold w = pm__fold_begin(f);
     return pm__fold_end(&w, pm__fold_walk(&w, pm__fold_spot_of(&r->place, r->val), 0), out);
 }
 
 PM_API int pm_fold_map(const pm_map *m, const pm_fold *f, void *out) {
+    if (!m) return PM_INVALID;
     pm_ref r = pm_ref_of_map(m, NULL, 0);
     return pm_fold_ref(&r, f, out);
 }
@@ -18285,6 +18499,7 @@ static pm_status pm__sprout_fail(pm_sprout *p, pm_status s) {
 }
 
 PM_API pm_status pm_sprout_val(pm_sprout *here, pm_val val) {
+    if (!here) return PM_INVALID;
     if (here->val.some) return pm__sprout_fail(here, PM_INVALID);
     here->val.val = here->ops && pm__ops_is_unit(here->ops) ? 0 : val;
     here->val.some = true;
@@ -18307,10 +18522,12 @@ static pm_status pm__sprout_add(pm_sprout *p, const void *path, size_t len, cons
 }
 
 PM_API pm_status pm_sprout_child(pm_sprout *here, const void *path, size_t len, const void *seed) {
+    if (!here || (!path && len)) return PM_INVALID;
     return pm__sprout_add(here, path, len, seed, NULL);
 }
 
 PM_API pm_status pm_sprout_graft(pm_sprout *here, const void *path, size_t len, const pm_map *src) {
+    if (!here || (!path && len)) return PM_INVALID;
     return pm__sprout_add(here, path, len, NULL, src);
 }
 
@@ -18469,11 +18686,18 @@ static int pm__sprout_run(const pm_unfold *u, const void *seed, const pm_fold *f
     return s;
 }
 
+static bool pm__unfold_is_sound(const pm_unfold *u, const void *seed) {
+    return u && u->at && (seed || !u->seed_size);
+}
+
+/* The seed is dropped in any case. */
+static pm_status pm__unfold_refused(const pm_unfold *u, const void *seed) {
+    if (u && seed && u->drop) u->drop(u->ctx, (void *)(uintptr_t)seed);
+    return PM_INVALID;
+}
+
 PM_API int pm_hylo(const pm_unfold *u, const void *seed, const pm_fold *f, void *out) {
-    if (!pm__fold_is_sound(f)) {
-        if (u->drop) u->drop(u->ctx, (void *)(uintptr_t)seed);
-        return PM_INVALID;
-    }
+    if (!pm__unfold_is_sound(u, seed) || !pm__fold_is_sound(f, out)) return pm__unfold_refused(u, seed);
     return pm__sprout_run(u, seed, f, NULL, out);
 }
 
@@ -18671,6 +18895,7 @@ static int pm__sow_graft(pm_sprout *p, const pm_map *m, size_t low) {
 }
 
 PM_API int pm_unfold_map(const pm_unfold *u, const void *seed, const pm_ops *ops, pm_pool *pool, pm_map *out) {
+    if (!pm__unfold_is_sound(u, seed) || !out) return pm__unfold_refused(u, seed);
     pm_map m = pm_new(ops, pool);
     pm__cx cx = pm__map_cx(&m);
     pm__sown top;
@@ -18775,12 +19000,14 @@ static pm__fold pm__hash_fold(const pm_ops **ops) {
 }
 
 PM_API pm_status pm_hash_ref(const pm_ref *r, pm_hash128 *out) {
+    if (!r || !out) return PM_INVALID;
     const pm_ops *ops = r->ops;
     pm__fold w = pm__hash_fold(&ops);
     return (pm_status)pm__fold_end(&w, pm__fold_walk(&w, pm__fold_spot_of(&r->place, r->val), 0), out);
 }
 
 PM_API pm_status pm_hash(const pm_map *m, pm_hash128 *out) {
+    if (!m || !out) return PM_INVALID;
     pm_ref r = pm_ref_of_map(m, NULL, 0);
     return pm_hash_ref(&r, out);
 }
@@ -18935,6 +19162,7 @@ static bool pm__merkle_run(pm__merkle *k, const pm_map *m) {
 }
 
 PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
+    if (!m) return PM_INVALID;
     const pm_ops *ops = pm_map_ops(m);
     pm__merkle k = {.cx = pm__map_cx(m), .hashes = pm__hash_fold(&ops)};
     pm_hash128 unused;
@@ -19036,6 +19264,7 @@ static bool pm__sampler_weigh(pm_sampler *s, pm__ref root) {
 }
 
 PM_API pm_status pm_sampler_new(const pm_map *m, pm_sample what, pm_sampler **out) {
+    if (!m || !out) return PM_INVALID;
     pm_sampler *s = (pm_sampler *)pm__mem_alloc_big(sizeof *s);
     if (!s) return PM_NOMEM;
     memset(s, 0, sizeof *s);
@@ -19064,7 +19293,7 @@ PM_API void pm_sampler_free(pm_sampler *s) {
     pm__mem_free_big(s, sizeof *s);
 }
 
-PM_API uint64_t pm_sampler_count(const pm_sampler *s) { return pm__weight_scaled(s->total, 0); }
+PM_API uint64_t pm_sampler_count(const pm_sampler *s) { return s ? pm__weight_scaled(s->total, 0) : 0; }
 
 /* ---- the walk ------------------------------------------------------------------------------------------------ */
 
@@ -19163,12 +19392,14 @@ static pm_status pm__sampler_go(pm_sampler *s, pm__sample_aim a, const pm_rz **a
 }
 
 PM_API pm_status pm_sampler_at(pm_sampler *s, uint64_t i, const pm_rz **at) {
+    if (!s || !at) return PM_INVALID;
     pm__sample_aim a = {i, 0, NULL, NULL};
     if (!s->total.e && i >= s->total.m) return PM_INVALID;
     return pm__sampler_go(s, a, at);
 }
 
 PM_API pm_status pm_sampler_draw(pm_sampler *s, pm_random random, void *ctx, const pm_rz **at) {
+    if (!s || !random || !at) return PM_INVALID;
     pm__sample_aim a = {0, 0, random, ctx};
     if (!s->total.m) return PM_INVALID;
     pm__aim_anew(&a, s->total);
@@ -19176,6 +19407,7 @@ PM_API pm_status pm_sampler_draw(pm_sampler *s, pm_random random, void *ctx, con
 }
 
 PM_API bool pm_rz_descend_random(pm_rz *z, pm_random random, void *ctx) {
+    if (!z) return false;
     pm__sample_aim a = {0, 0, random, ctx};
     bool moved = false;
     for (unsigned n; (n = pm_rz_child_count(z)) > 0; moved = true)
@@ -19275,8 +19507,8 @@ static int pm__fold_marks(pm__fold_zip *g, pm_zip *z, size_t base) {
 }
 
 PM_API int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out) {
+    if (!z || !pm__fold_is_sound(f, out)) return PM_INVALID;
     const pm_rz *r = pm__rz_of(z);
-    if (!pm__fold_is_sound(f)) return PM_INVALID;
     if (r) {
         pm_ref at = pm_ref_of_rz(r);
         return pm_fold_ref(&at, f, out);
@@ -19585,6 +19817,7 @@ static bool pm__inspect_check_below(pm__inspect_check *k, pm__ref r) {
 }
 
 PM_API pm_status pm_check(const pm_map *m, const char **why) {
+    if (!m) return PM_INVALID;
     pm__inspect_check k = {pm__map_cx(m), {{NULL, 0, 0}, NULL, 0, 0, 0, 0}, NULL, false};
     pm__inspect_item it;
     bool on = true;
@@ -19692,6 +19925,7 @@ static bool pm__inspect_stat_all(const pm_map *m, pm_stats *s) {
 }
 
 PM_API pm_status pm_get_stats(const pm_map *m, pm_stats *out) {
+    if (!out) return PM_INVALID;
     pm_stats s;
     memset(&s, 0, sizeof s);
     pm_status st = pm_val_count(m, &s.values);
@@ -19852,6 +20086,7 @@ static bool pm__inspect_dump_step(pm__inspect_dump *d) {
 }
 
 PM_API pm_status pm_dump(const pm_map *m, pm_sink sink, void *ctx) {
+    if (!m || !sink) return PM_INVALID;
     pm__inspect_dump d = {.text = {.sink = sink, .ctx = ctx}, .ops = pm_map_ops(m)};
     if (m->has_value) {
         pm__inspect_char(&d.text, '=');
@@ -19944,6 +20179,7 @@ static bool pm__inspect_paragraph(pm__inspect_text *t, pm__inspect_list *l, pm__
 }
 
 PM_API pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx) {
+    if (!m || !sink) return PM_INVALID;
     pm__inspect_text t = {.sink = sink, .ctx = ctx};
     pm__inspect_list l = {{NULL, 0, 0}, NULL, 0, 0, 0, 0};
     const pm_ops *ops = pm_map_ops(m);
@@ -20067,6 +20303,9 @@ static bool pm__inspect_dot_map(pm__inspect_dot *d, const pm_map *m, size_t inde
 }
 
 PM_API pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx) {
+    if ((!maps && n) || !sink) return PM_INVALID;
+    for (size_t i = 0; i < n; i++)
+        if (!maps[i]) return PM_INVALID;
     pm__inspect_dot d = {.text = {.sink = sink, .ctx = ctx}};
     uint64_t drawn = 0;
     bool memory = true;

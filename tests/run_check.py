@@ -305,7 +305,10 @@ def unit_jobs(configs, names):
 
 
 def group_units():
-    return unit_jobs(["slim"], tests()) + unit_jobs(["standard"], switched(tests()))
+    nulls = [sys.executable, "tests/test_nulls.py"]
+    return (unit_jobs(["slim"], tests()) + unit_jobs(["standard"], switched(tests())) +
+            [(f"{counts}, NULL in each argument", counting_job([*nulls, f"-DPATHMAP_SLIM_PTRS={slim}"]))
+             for counts, slim in (("slim", 1), ("standard", 0))])
 
 
 def without_interning():

@@ -34,6 +34,8 @@
      objects   one writer or many readers at a time; distinct maps are independent, however much they share
      failure   pm_status, 0 is success; results go through last parameters, which failure leaves untouched;
                out of memory is an answer, nothing is lost or leaked; nothing prints, aborts or sets errno
+     misuse    a NULL object, no place for a result, a NULL key with a length, a length above SIZE_MAX / 4: PM_INVALID,
+               or "nothing" where there is no status (NULL, false, 0, empty). What may be NULL says so. Nothing happens
      owners    who opened, made or cloned an object drops it; dropping twice or dropping zero is harmless;
                assigning a struct moves it
 

@@ -65,16 +65,31 @@ static PM__INLINE int pm__mask_prev(const pm_mask *m, int from) {
     return (int)(word * 64 + 63 - pm__clz64(w));
 }
 
-PM_API unsigned pm_mask_count(const pm_mask *m) { return pm__mask_count(m); }
-PM_API unsigned pm_mask_rank(const pm_mask *m, uint8_t b) { return pm__mask_rank(m, b); }
-PM_API int pm_mask_select(const pm_mask *m, unsigned i) { return pm__mask_select(m, i); }
-PM_API int pm_mask_next(const pm_mask *m, int from) { return pm__mask_next(m, from); }
-PM_API int pm_mask_prev(const pm_mask *m, int from) { return pm__mask_prev(m, from); }
+PM_API unsigned pm_mask_count(const pm_mask *m) {
+    if (!m) return 0;
+    return pm__mask_count(m);
+}
+PM_API unsigned pm_mask_rank(const pm_mask *m, uint8_t b) {
+    if (!m) return 0;
+    return pm__mask_rank(m, b);
+}
+PM_API int pm_mask_select(const pm_mask *m, unsigned i) {
+    if (!m) return -1;
+    return pm__mask_select(m, i);
+}
+PM_API int pm_mask_next(const pm_mask *m, int from) {
+    if (!m) return -1;
+    return pm__mask_next(m, from);
+}
+PM_API int pm_mask_prev(const pm_mask *m, int from) {
+    if (!m) return -1;
+    return pm__mask_prev(m, from);
+}
 
 PM_API pm_mask pm_mask_of(const void *bytes, size_t n) {
     const uint8_t *b = (const uint8_t *)bytes;
     pm_mask m = {{0, 0, 0, 0}};
-    for (size_t i = 0; i < n; i++) pm_mask_set(&m, b[i]);
+    for (size_t i = 0; b && i < n; i++) pm_mask_set(&m, b[i]);
     return m;
 }
 
@@ -94,5 +109,6 @@ PM_API pm_mask pm_mask_andnot(pm_mask a, pm_mask b) {
 }
 
 PM_API bool pm_mask_equal(const pm_mask *a, const pm_mask *b) {
+    if (!a || !b) return false;
     return ((a->w[0] ^ b->w[0]) | (a->w[1] ^ b->w[1]) | (a->w[2] ^ b->w[2]) | (a->w[3] ^ b->w[3])) == 0;
 }

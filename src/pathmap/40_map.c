@@ -2,10 +2,17 @@
 #include "28_bulk.c"
 #include "40_map.h"
 
+#define PM__LEN_MAX (SIZE_MAX / 4) /* no key is longer */
+
 /* What no caller should pass: no map, or a key that is nowhere. */
 static PM__INLINE bool pm__map_bad(const pm_map *m, const void *key, size_t len) {
     PM__CHECK1(m && (key || !len));
     return PM__UNLIKELY(!m || (!key && len));
+}
+
+/* The same for a write, which would read all of the key. */
+static PM__INLINE bool pm__map_refuses(const pm_map *m, const void *key, size_t len) {
+    return pm__map_bad(m, key, len) || PM__UNLIKELY(len > PM__LEN_MAX);
 }
 
 static pm__cx pm__map_cx(const pm_map *m) { return pm__cx_of(m->ops, m->pool); }
@@ -162,7 +169,7 @@ static pm_status pm__map_done(const pm_map *m, pm_status s) {
 }
 
 PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_opt *old) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_refuses(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt was = {0, false};
     if (cx.unit) val = 0;
@@ -177,7 +184,7 @@ PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_o
 }
 
 PM_API pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slot) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_refuses(m, key, len) || !slot) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_val *v = NULL;
     if (cx.unit || !pm_get(m, key, len)) {
@@ -198,7 +205,7 @@ static pm_status pm__make_given(void *ctx, pm_val *val) {
 PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
                                     pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
                                     bool *inserted) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_refuses(m, key, len) || !make) return PM_INVALID;
     bool there = pm_get(m, key, len) != NULL;
     if (!there) {
         pm_val v = 0;
@@ -255,12 +262,12 @@ static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool pr
 }
 
 PM_API pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_refuses(m, key, len)) return PM_INVALID;
     return pm__map_remove(m, (const uint8_t *)key, len, prune, 0, old);
 }
 
 PM_API pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *created) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_refuses(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt none;
     bool make = !pm_path_exists(m, key, len);
@@ -285,7 +292,7 @@ static pm_status pm__map_prune(pm_map *m, const uint8_t *s, size_t len, size_t f
 }
 
 PM_API pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *removed) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_refuses(m, key, len)) return PM_INVALID;
     return pm__map_prune(m, (const uint8_t *)key, len, 0, removed);
 }
 
@@ -315,14 +322,14 @@ static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool
 }
 
 PM_API pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, bool prune, bool *removed) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_refuses(m, key, len)) return PM_INVALID;
     return pm__map_cut_below(m, (const uint8_t *)key, len, prune, 0, removed);
 }
 
 /* ---- counting ------------------------------------------------------------------------------------------------ */
 
 PM_API pm_status pm_val_count(const pm_map *m, uint64_t *out) {
-    if (pm__map_bad(m, NULL, 0)) return PM_INVALID;
+    if (pm__map_bad(m, NULL, 0) || !out) return PM_INVALID;
     uint64_t n;
     pm_status s = pm__tally_below(PM__TALLY_VALS, m->root, 0, &n);
     if (s == PM_OK) *out = pm__sat_add(n, m->has_value);
@@ -330,7 +337,7 @@ PM_API pm_status pm_val_count(const pm_map *m, uint64_t *out) {
 }
 
 PM_API pm_status pm_location_count(const pm_map *m, uint64_t *out) {
-    if (pm__map_bad(m, NULL, 0)) return PM_INVALID;
+    if (pm__map_bad(m, NULL, 0) || !out) return PM_INVALID;
     uint64_t n;
     pm_status s = pm__tally_below(PM__TALLY_LOCS, m->root, 0, &n);
     if (s == PM_OK) *out = pm__sat_add(n, 1);
@@ -338,7 +345,7 @@ PM_API pm_status pm_location_count(const pm_map *m, uint64_t *out) {
 }
 
 PM_API pm_status pm_depth_count(const pm_map *m, size_t depth, uint64_t *out) {
-    if (pm__map_bad(m, NULL, 0)) return PM_INVALID;
+    if (pm__map_bad(m, NULL, 0) || !out) return PM_INVALID;
     uint64_t n = 1;
     pm_status s = depth ? pm__tally_below(PM__TALLY_DEPTH, m->root, depth, &n) : PM_OK;
     if (s == PM_OK) *out = n;
@@ -448,6 +455,7 @@ static int pm__equal_step(pm__equal *q, pm_place a, pm_place b) {
 }
 
 PM_API pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out) {
+    if (!out) return PM_INVALID;
     pm__equal q = {pm_map_ops(a), NULL, 0, 0, {NULL, 0, 0}};
     int r = 1;
     if (!a || !b) return PM_INVALID;
@@ -478,7 +486,7 @@ static pm_status pm__map_of_place(const pm__cx *cx, const pm_place *p, const pm_
 }
 
 PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_refuses(m, key, len) || !out) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     const pm_val *val = m->has_value ? &m->value : NULL;
     pm_place p = pm__place_root(m->root);
@@ -546,6 +554,7 @@ static bool pm__build_one_by_one(const pm__cx *cx, pm_map *m, const pm_key *keys
 
 PM_API pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, const pm_val *vals, size_t n,
                           pm_map *out) {
+    if (!out) return PM_INVALID;
     pm_map m = pm_new(ops, pool);
     pm__cx cx = pm__map_cx(&m);
     if (n && !keys) return PM_INVALID;

@@ -104,14 +104,17 @@ static pm_status pm__maps_combine(pm__alg_op op, const pm_map *a, const pm_map *
 }
 
 PM_API pm_status pm_join(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    if (!a || !b || !out) return PM_INVALID;
     return pm__maps_combine(PM__ALG_JOIN, a, b, out, alg);
 }
 
 PM_API pm_status pm_meet(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    if (!a || !b || !out) return PM_INVALID;
     return pm__maps_combine(PM__ALG_MEET, a, b, out, alg);
 }
 
 PM_API pm_status pm_subtract(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    if (!a || !b || !out) return PM_INVALID;
     return pm__maps_combine(PM__ALG_SUB, a, b, out, alg);
 }
 
@@ -131,6 +134,7 @@ static pm_status pm__maps_finish(pm_map *m, const pm_map *a, const pm_map *b, pm
 }
 
 PM_API pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    if (!a || !b || !out) return PM_INVALID;
     pm__cx cx = pm__map_cx(a);
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
     pm__outcome o;
@@ -143,6 +147,7 @@ PM_API pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_a
 }
 
 PM_API pm_status pm_symmetric_difference(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    if (!a || !b || !out) return PM_INVALID;
     return pm__maps_combine(PM__ALG_DIFFER, a, b, out, alg);
 }
 
@@ -184,7 +189,9 @@ static pm_status pm__maps_which(const pm_map *m, const pm_map *const *maps, size
 static pm_status pm__maps_many(pm__alg_op op, const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
                                size_t *which) {
     pm__outcome o = {0, {0, false}, PM_ALG_ELEMENT, 0};
-    if (n == 0) return PM_INVALID;
+    if (n == 0 || !maps || !out) return PM_INVALID;
+    for (size_t i = 0; i < n; i++)
+        if (!maps[i]) return PM_INVALID;
     pm__cx cx = pm__map_cx(maps[0]);
     for (size_t i = 1; i < n; i++)
         if (pm_map_ops(maps[i]) != cx.ops) return PM_MISMATCH;

@@ -185,8 +185,14 @@ static pm_status pm__rz_fork(const pm_rz *z, pm_rz *out, bool own) {
     return PM_OK;
 }
 
-PM_API pm_status pm_rz_fork(const pm_rz *z, pm_rz *out) { return pm__rz_fork(z, out, z->owned); }
-PM_API pm_status pm_rz_fork_owned(const pm_rz *z, pm_rz *out) { return pm__rz_fork(z, out, true); }
+PM_API pm_status pm_rz_fork(const pm_rz *z, pm_rz *out) {
+    if (!z || !out) return PM_INVALID;
+    return pm__rz_fork(z, out, z->owned);
+}
+PM_API pm_status pm_rz_fork_owned(const pm_rz *z, pm_rz *out) {
+    if (!z || !out) return PM_INVALID;
+    return pm__rz_fork(z, out, true);
+}
 
 PM_API void pm_rz_drop(pm_rz *z) {
     if (!z) return;
@@ -206,12 +212,14 @@ PM_API void pm_rz_drop(pm_rz *z) {
 }
 
 PM_API pm_status pm_rz_status(pm_rz *z) {
+    if (!z) return PM_INVALID;
     pm_status s = z->status;
     z->status = PM_OK;
     return s;
 }
 
 PM_API pm_status pm_rz_reserve(pm_rz *z, size_t path_bytes, size_t nodes) {
+    if (!z) return PM_INVALID;
     pm_status before = z->status;
     bool ok = pm__rz_room(z, path_bytes) && (nodes + 1 <= z->frame_cap || pm__rz_grow_frames(z, nodes + 1));
     z->status = before;
@@ -220,34 +228,54 @@ PM_API pm_status pm_rz_reserve(pm_rz *z, size_t path_bytes, size_t nodes) {
 
 /* ---- queries ------------------------------------------------------------------------------------------------- */
 
+/* The path of a zipper that is not there. */
+static const uint8_t *pm__no_path(size_t *len) {
+    if (len) *len = 0;
+    return NULL;
+}
+
 PM_API const uint8_t *pm_rz_path(const pm_rz *z, size_t *len) {
+    if (!z || !len) return pm__no_path(len);
     *len = z->len - z->root_len;
     return z->path ? z->path + z->root_len : (const uint8_t *)"";
 }
 
 PM_API const uint8_t *pm_rz_origin_path(const pm_rz *z, size_t *len) {
+    if (!z || !len) return pm__no_path(len);
     *len = z->len;
     return z->path ? z->path : (const uint8_t *)"";
 }
 
 PM_API const uint8_t *pm_rz_root_prefix(const pm_rz *z, size_t *len) {
+    if (!z || !len) return pm__no_path(len);
     *len = z->root_len;
     return z->path ? z->path : (const uint8_t *)"";
 }
 
-PM_API bool pm_rz_at_root(const pm_rz *z) { return z->len == z->root_len; }
-PM_API bool pm_rz_exists(const pm_rz *z) { return pm__rz_on_trie(z); }
+PM_API bool pm_rz_at_root(const pm_rz *z) {
+    if (!z) return false;
+    return z->len == z->root_len;
+}
+PM_API bool pm_rz_exists(const pm_rz *z) {
+    if (!z) return false;
+    return pm__rz_on_trie(z);
+}
 
 PM_API const pm_val *pm_rz_val(const pm_rz *z) {
+    if (!z) return NULL;
     if (z->run) return z->run_val;
     if (!pm__rz_on_trie(z)) return NULL;
     if (z->len == 0) return pm__rz_origin_val(z);
     return pm__place_val(&z->frames[z->nframes - 1].place);
 }
 
-PM_API bool pm_rz_is_val(const pm_rz *z) { return pm_rz_val(z) != NULL; }
+PM_API bool pm_rz_is_val(const pm_rz *z) {
+    if (!z) return false;
+    return pm_rz_val(z) != NULL;
+}
 
 PM_API const pm_val *pm_rz_val_at(const pm_rz *z, const void *key, size_t len) {
+    if (!z) return NULL;
     const pm_val *v = NULL;
     if (len == 0) return pm_rz_val(z);
     if (!key || !pm__rz_on_trie(z)) return NULL;
@@ -258,13 +286,14 @@ PM_API const pm_val *pm_rz_val_at(const pm_rz *z, const void *key, size_t len) {
 }
 
 PM_API pm_mask pm_rz_child_mask(const pm_rz *z) {
-    pm_mask none = {{0, 0, 0, 0}};
-    if (!pm__rz_on_trie(z)) return none;
+    static const pm_mask none = {{0, 0, 0, 0}};
+    if (!z || !pm__rz_on_trie(z)) return none;
     pm_place top = pm__place_root(z->top);
     return pm__place_mask(z->nframes ? &z->frames[z->nframes - 1].place : &top);
 }
 
 PM_API unsigned pm_rz_child_count(const pm_rz *z) {
+    if (!z) return 0;
     pm_mask m = pm_rz_child_mask(z);
     return pm_mask_count(&m);
 }
@@ -288,6 +317,7 @@ static pm_status pm__place_val_count(const pm_place *at, uint64_t *out) {
 }
 
 PM_API pm_status pm_rz_val_count(const pm_rz *z, uint64_t *out) {
+    if (!z || !out) return PM_INVALID;
     uint64_t n = 0;
     if (pm__rz_on_trie(z)) {
         pm_place p = pm__rz_place(z);
@@ -299,6 +329,7 @@ PM_API pm_status pm_rz_val_count(const pm_rz *z, uint64_t *out) {
 }
 
 PM_API pm_status pm_rz_make_map(const pm_rz *z, pm_map *out) {
+    if (!z || !out) return PM_INVALID;
     pm__cx cx = pm__rz_cx(z);
     pm_place p = pm__rz_on_trie(z) ? pm__rz_place(z) : pm__place_root(0);
     return pm__map_of_place(&cx, &p, pm_rz_val(z), out);
@@ -315,12 +346,14 @@ static pm__ref pm__rz_node_here(const pm_rz *z) {
 }
 
 PM_API uint64_t pm_rz_shared_node_id(const pm_rz *z) {
+    if (!z) return 0;
     pm__ref r = pm__rz_node_here(z);
     if (!r || pm__ref_is_unique(r) || pm_rz_is_val(z)) return 0;
     return (uint64_t)(uintptr_t)pm__ref_ptr(r);
 }
 
 PM_API bool pm_rz_is_shared(const pm_rz *z) {
+    if (!z) return false;
     pm__ref r = pm_rz_at_root(z) ? 0 : pm__rz_node_here(z);
     return r && !pm__ref_is_unique(r);
 }
@@ -338,9 +371,13 @@ static void pm__rz_cut_to(pm_rz *z, size_t len) {
     if (f->base + f->place.depth > len) pm__place_widen(&f->place, z->path + f->base, len - f->base);
 }
 
-PM_API void pm_rz_reset(pm_rz *z) { pm__rz_cut_to(z, z->root_len); }
+PM_API void pm_rz_reset(pm_rz *z) {
+    if (!z) return;
+    pm__rz_cut_to(z, z->root_len);
+}
 
 PM_API bool pm_rz_ascend(pm_rz *z, size_t n) {
+    if (!z) return false;
     size_t depth = z->len - z->root_len;
     pm__rz_cut_to(z, z->len - (n < depth ? n : depth));
     return n <= depth;
@@ -369,8 +406,14 @@ static size_t pm__rz_ascend_to_mark(pm_rz *z, bool values) {
     return start - z->len;
 }
 
-PM_API size_t pm_rz_ascend_until(pm_rz *z) { return pm__rz_ascend_to_mark(z, true); }
-PM_API size_t pm_rz_ascend_until_branch(pm_rz *z) { return pm__rz_ascend_to_mark(z, false); }
+PM_API size_t pm_rz_ascend_until(pm_rz *z) {
+    if (!z) return 0;
+    return pm__rz_ascend_to_mark(z, true);
+}
+PM_API size_t pm_rz_ascend_until_branch(pm_rz *z) {
+    if (!z) return 0;
+    return pm__rz_ascend_to_mark(z, false);
+}
 
 /* ---- moving down --------------------------------------------------------------------------------------------- */
 
@@ -421,14 +464,18 @@ static bool pm__rz_append_byte(pm_rz *z, uint8_t b) {
     return true;
 }
 
-PM_API void pm_rz_descend_to(pm_rz *z, const void *key, size_t len) { (void)pm__rz_append(z, (const uint8_t *)key,
-len); }
+PM_API void pm_rz_descend_to(pm_rz *z, const void *key, size_t len) {
+    if (!z) return;
+    (void)pm__rz_append(z, (const uint8_t *)key, len);
+}
 
 PM_API bool pm_rz_descend_to_check(pm_rz *z, const void *key, size_t len) {
+    if (!z) return false;
     return pm__rz_append(z, (const uint8_t *)key, len) && pm__rz_on_trie(z);
 }
 
 PM_API size_t pm_rz_descend_to_existing(pm_rz *z, const void *key, size_t len) {
+    if (!z) return 0;
     size_t before = z->len;
     if (!pm__rz_on_trie(z) || !pm__rz_append(z, (const uint8_t *)key, len)) return 0;
     pm__rz_cut_to(z, z->exist_len);
@@ -436,6 +483,7 @@ PM_API size_t pm_rz_descend_to_existing(pm_rz *z, const void *key, size_t len) {
 }
 
 PM_API size_t pm_rz_descend_to_val(pm_rz *z, const void *key, size_t len) {
+    if (!z) return 0;
     const uint8_t *s = (const uint8_t *)key;
     size_t n = 0;
     if (!s || !pm__rz_on_trie(z)) return 0;
@@ -446,9 +494,13 @@ PM_API size_t pm_rz_descend_to_val(pm_rz *z, const void *key, size_t len) {
     return n;
 }
 
-PM_API void pm_rz_descend_to_byte(pm_rz *z, uint8_t b) { (void)pm__rz_append_byte(z, b); }
+PM_API void pm_rz_descend_to_byte(pm_rz *z, uint8_t b) {
+    if (!z) return;
+    (void)pm__rz_append_byte(z, b);
+}
 
 PM_API bool pm_rz_descend_to_existing_byte(pm_rz *z, uint8_t b) {
+    if (!z) return false;
     if (!pm__rz_on_trie(z) || !pm__rz_append_byte(z, b)) return false;
     if (pm__rz_on_trie(z)) return true;
     pm__rz_cut_to(z, z->len - 1);
@@ -456,14 +508,19 @@ PM_API bool pm_rz_descend_to_existing_byte(pm_rz *z, uint8_t b) {
 }
 
 PM_API bool pm_rz_descend_indexed_byte(pm_rz *z, unsigned i) {
+    if (!z) return false;
     pm_mask m = pm_rz_child_mask(z);
     int b = pm_mask_select(&m, i);
     return b >= 0 && pm__rz_append_byte(z, (uint8_t)b);
 }
 
-PM_API bool pm_rz_descend_first_byte(pm_rz *z) { return pm_rz_descend_indexed_byte(z, 0); }
+PM_API bool pm_rz_descend_first_byte(pm_rz *z) {
+    if (!z) return false;
+    return pm_rz_descend_indexed_byte(z, 0);
+}
 
 PM_API bool pm_rz_descend_last_byte(pm_rz *z) {
+    if (!z) return false;
     pm_mask m = pm_rz_child_mask(z);
     int b = pm_mask_prev(&m, 255);
     return b >= 0 && pm__rz_append_byte(z, (uint8_t)b);
@@ -495,6 +552,7 @@ static size_t pm__place_run(const pm_place *p, const uint8_t **s, uint8_t *one) 
 }
 
 PM_API bool pm_rz_descend_until_max(pm_rz *z, size_t max) {
+    if (!z) return false;
     bool moved = false;
     if (!pm__rz_on_trie(z)) return false;
     while (max) {
@@ -511,9 +569,13 @@ PM_API bool pm_rz_descend_until_max(pm_rz *z, size_t max) {
     return moved;
 }
 
-PM_API bool pm_rz_descend_until(pm_rz *z) { return pm_rz_descend_until_max(z, SIZE_MAX); }
+PM_API bool pm_rz_descend_until(pm_rz *z) {
+    if (!z) return false;
+    return pm_rz_descend_until_max(z, SIZE_MAX);
+}
 
 PM_API bool pm_rz_descend_last_path(pm_rz *z) {
+    if (!z) return false;
     size_t before = z->len;
     while (pm_rz_descend_last_byte(z)) {
         while (!pm_rz_is_val(z) && pm_rz_descend_until(z)) continue;
@@ -522,6 +584,7 @@ PM_API bool pm_rz_descend_last_path(pm_rz *z) {
 }
 
 PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
+    if (!z) return 0;
     const uint8_t *s = (const uint8_t *)key;
     if (len && !key) {
         z->status = PM_INVALID;
@@ -554,27 +617,39 @@ PM_API pm_ref pm_ref_of_map(const pm_map *m, const void *key, size_t len) {
 }
 
 PM_API pm_ref pm_ref_of_rz(const pm_rz *z) {
+    if (!z) z = &pm__rz_none;
     pm_ref r = {pm__ops_of(z->ops), z->pool, pm__place_root(0), pm_rz_val(z), pm__rz_on_trie(z)};
     if (r.exists) r.place = pm__rz_place(z);
     return r;
 }
 
-PM_API pm_ref pm_ref_at(const pm_ref *r, const void *key, size_t len) { return pm__ref_at(*r, key, len); }
-PM_API bool pm_ref_exists(const pm_ref *r) { return r->exists; }
-PM_API const pm_val *pm_ref_val(const pm_ref *r) { return r->val; }
+PM_API pm_ref pm_ref_at(const pm_ref *r, const void *key, size_t len) {
+    return r ? pm__ref_at(*r, key, len) : pm_ref_of_map(NULL, "", 1);
+}
+PM_API bool pm_ref_exists(const pm_ref *r) {
+    if (!r) return false;
+    return r->exists;
+}
+PM_API const pm_val *pm_ref_val(const pm_ref *r) { return r ? r->val : NULL; }
 
 PM_API const pm_val *pm_ref_val_at(const pm_ref *r, const void *key, size_t len) {
+    if (!r) return NULL;
     return pm__ref_at(*r, key, len).val;
 }
 
-PM_API pm_mask pm_ref_child_mask(const pm_ref *r) { return pm__place_mask(&r->place); }
+PM_API pm_mask pm_ref_child_mask(const pm_ref *r) {
+    static const pm_mask none = {{0, 0, 0, 0}};
+    return r ? pm__place_mask(&r->place) : none;
+}
 
 PM_API unsigned pm_ref_child_count(const pm_ref *r) {
+    if (!r) return 0;
     pm_mask m = pm_ref_child_mask(r);
     return pm_mask_count(&m);
 }
 
 PM_API pm_status pm_ref_make_map(const pm_ref *r, pm_map *out) {
+    if (!r || !out) return PM_INVALID;
     pm__cx cx = pm__cx_of(r->ops, r->pool);
     return pm__map_of_place(&cx, &r->place, r->val, out);
 }
@@ -582,6 +657,7 @@ PM_API pm_status pm_ref_make_map(const pm_ref *r, pm_map *out) {
 /* ---- witnesses ----------------------------------------------------------------------------------------------- */
 
 PM_API pm_witness pm_rz_witness(const pm_rz *z) {
+    if (!z) z = &pm__rz_none;
     const pm_val *v = pm__rz_origin_val(z);
     pm_map seen = {z->top, v ? *v : 0, z->ops, z->pool, v != NULL};
     pm_witness w = {pm_clone(&seen), z->top};
@@ -589,6 +665,7 @@ PM_API pm_witness pm_rz_witness(const pm_rz *z) {
 }
 
 PM_API pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const pm_val **out) {
+    if (!z || !w || !out) return PM_INVALID;
     const pm_val *v = pm_rz_val(z), *origin = pm__rz_origin_val(z);
     if (w->top != z->top || pm_map_ops(&w->hold) != pm__ops_of(z->ops)) return PM_INVALID;
     if (w->hold.has_value != (origin != NULL) || (origin && w->hold.value != *origin)) return PM_INVALID;
@@ -597,6 +674,7 @@ PM_API pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const 
 }
 
 PM_API void pm_witness_drop(pm_witness *w) {
+    if (!w) return;
     pm_drop(&w->hold);
     w->top = 0;
 }

@@ -63,8 +63,7 @@ PM_API pm_status pm_wz_close(pm_wz *w) {
 }
 
 PM_API pm_status pm_wz_into_map(pm_wz *w, pm_map *out) {
-    if (pm__wz_shut(w)) return PM_INVALID;
-    if (!w->owned) return PM_INVALID;
+    if (pm__wz_shut(w) || !w->owned || !out) return PM_INVALID;
     pm_map m = w->own;
     pm_rz_drop(&w->cursor);
     pm_drop(&w->group.saved);
@@ -95,14 +94,18 @@ static bool pm__wz_find(pm_wz *w) {
 }
 
 PM_API pm_rz *pm_wz_cursor(pm_wz *w) {
+    if (!w) return NULL;
     if (w->stale) (void)pm__wz_find(w);
     return &w->cursor;
 }
 
-PM_API pm_status pm_wz_status(const pm_wz *w) { return w->status; }
+PM_API pm_status pm_wz_status(const pm_wz *w) {
+    if (!w) return PM_INVALID;
+    return w->status;
+}
 
 PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
-    if (pm__wz_shut(w)) return PM_INVALID;
+    if (pm__wz_shut(w) || !out) return PM_INVALID;
     pm_status before = w->cursor.status;
     if (w->stale && !pm__wz_find(w)) {
         w->cursor.status = before; /* the failure is told here */
@@ -300,7 +303,7 @@ PM_API pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old) {
 
 PM_API pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!pm__wz_may_lend(w)) return pm__wz_done(w, PM_INVALID);
+    if (!slot || !pm__wz_may_lend(w)) return pm__wz_done(w, PM_INVALID);
     pm_val *v = pm__wz_slot(w);
     if (v) {
         *slot = v;
@@ -315,7 +318,7 @@ PM_API pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot) {
 PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
                                        bool *inserted) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (slot && !pm__wz_may_lend(w)) return pm__wz_done(w, PM_INVALID);
+    if (!make || (slot && !pm__wz_may_lend(w))) return pm__wz_done(w, PM_INVALID);
     pm_val *v = pm__wz_slot(w);
     pm_val made = 0;
     if (v) {
@@ -590,6 +593,7 @@ static pm_status pm__wz_empty(pm_wz *w, bool prune) {
 
 PM_API pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!out) return pm__wz_done(w, PM_INVALID);
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm_map taken;
@@ -623,7 +627,7 @@ static pm_status pm__wz_insert_prefix(pm_wz *w, const uint8_t *path, size_t len,
 }
 
 PM_API pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *done) {
-    if (pm__wz_refuses(w) || (len && !path)) return pm__wz_refusal(w);
+    if (pm__wz_refuses(w) || (len && !path) || len > PM__LEN_MAX) return pm__wz_refusal(w);
     bool had;
     pm_status s = pm__wz_insert_prefix(w, (const uint8_t *)path, len, &had);
     if (s == PM_OK && done) *done = had;

@@ -49,8 +49,14 @@ static bool pm__rz_next_beside(pm_rz *z, size_t base) {
     return false;
 }
 
-PM_API bool pm_rz_to_next_sibling(pm_rz *z) { return pm__rz_spare(z) && pm__rz_sibling(z, true); }
-PM_API bool pm_rz_to_prev_sibling(pm_rz *z) { return pm__rz_spare(z) && pm__rz_sibling(z, false); }
+PM_API bool pm_rz_to_next_sibling(pm_rz *z) {
+    if (!z) return false;
+    return pm__rz_spare(z) && pm__rz_sibling(z, true);
+}
+PM_API bool pm_rz_to_prev_sibling(pm_rz *z) {
+    if (!z) return false;
+    return pm__rz_spare(z) && pm__rz_sibling(z, false);
+}
 
 /* The smallest byte from `from` on (0..256) that has a child or a value, or -1. */
 static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
@@ -155,6 +161,7 @@ static void pm__rz_rewind(pm_rz *z) {
 }
 
 PM_API bool pm_rz_to_next_step(pm_rz *z) {
+    if (!z) return false;
     if (pm__rz_next_step(z)) return true;
     pm__rz_rewind(z);
     return false;
@@ -173,11 +180,13 @@ static bool pm__rz_next_at_depth(pm_rz *z, size_t base, size_t k) {
 }
 
 PM_API bool pm_rz_descend_first_k_path(pm_rz *z, size_t k) {
+    if (!z) return false;
     if (!pm__rz_on_trie(z)) return false;
     return k <= SIZE_MAX - z->len && pm__rz_next_at_depth(z, z->len, k);
 }
 
 PM_API bool pm_rz_to_next_k_path(pm_rz *z, size_t k) {
+    if (!z) return false;
     size_t depth = z->len - z->root_len;
     if (k == 0) return false;
     if (k > depth) {
@@ -409,6 +418,7 @@ static PM__NOINLINE bool pm__rz_next_val(pm_rz *z, bool ends) {
 }
 
 PM_API bool pm_rz_to_next_val(pm_rz *z) {
+    if (!z) return false;
     if (PM__LIKELY(z->run && z->run < 32 && z->run_mask >> z->run & 1)) {
         pm__rz_step_run(z);
         return true;
@@ -496,13 +506,14 @@ PM_API pm_iter pm_iter_paths(const pm_map *m) { return pm__iter_of_map(m, true);
 
 PM_API pm_iter pm_iter_vals_of_rz(const pm_rz *z) {
     pm_rz f = pm__rz_none;
-    pm_status s = pm_rz_fork(z, &f);
+    pm_status s = z ? pm_rz_fork(z, &f) : PM_OK;
     pm_iter i = pm__iter_over(f, false);
     if (s != PM_OK) i.state = PM__ITER_END, i.z.status = s;
     return i;
 }
 
 PM_API bool pm_iter_next(pm_iter *i) {
+    if (!i) return false;
     bool here = false;
     if (PM__UNLIKELY(i->state == PM__ITER_END)) return false;
     if (i->state == PM__ITER_FIRST) {
@@ -523,8 +534,14 @@ PM_API bool pm_iter_next(pm_iter *i) {
     return true;
 }
 
-PM_API pm_status pm_iter_status(const pm_iter *i) { return i->z.status; }
-PM_API void pm_iter_drop(pm_iter *i) { pm_rz_drop(&i->z); }
+PM_API pm_status pm_iter_status(const pm_iter *i) {
+    if (!i) return PM_INVALID;
+    return i->z.status;
+}
+PM_API void pm_iter_drop(pm_iter *i) {
+    if (!i) return;
+    pm_rz_drop(&i->z);
+}
 
 /* ---- visiting every value -------------------------------------------------------------------------------------- */
 

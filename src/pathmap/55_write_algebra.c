@@ -128,17 +128,20 @@ static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, bo
 
 PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!src) return pm__wz_done(w, PM_INVALID);
     return pm__wz_combine_rz(w, PM__ALG_JOIN, src, false, alg);
 }
 
 PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!src) return pm__wz_done(w, PM_INVALID);
     pm_ref r = pm_ref_of_map(src, NULL, 0);
     return pm__wz_combine(w, PM__ALG_JOIN, &r, src->root == w->map->root, false, alg);
 }
 
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!src) return pm__wz_done(w, PM_INVALID);
     pm_status s = pm_wz_join_map(w, src, alg);
     if (s == PM_OK && src != w->map) pm_drop(src);
     return s;
@@ -146,7 +149,7 @@ PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
 
 PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (w == from) return pm__wz_done(w, PM_INVALID);
+    if (!from || w == from) return pm__wz_done(w, PM_INVALID);
     pm_ref src = pm__wz_focus(from);
     pm_alg told;
     bool any = src.exists;
@@ -165,16 +168,19 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
 
 PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!src) return pm__wz_done(w, PM_INVALID);
     return pm__wz_combine_rz(w, PM__ALG_MEET, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!src) return pm__wz_done(w, PM_INVALID);
     return pm__wz_combine_rz(w, PM__ALG_SUB, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!src) return pm__wz_done(w, PM_INVALID);
     return pm__wz_combine_rz(w, PM__ALG_RESTRICT, src, false, alg);
 }
 
@@ -196,6 +202,7 @@ static pm_status pm__outcome_equals(const pm__cx *cx, const pm__outcome *o, cons
 
 PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!a || !b) return pm__wz_done(w, PM_INVALID);
     pm__cx cx = pm__wz_cx(w);
     pm_ref ra = pm_ref_of_rz(a), rb = pm_ref_of_rz(b), focus = pm__wz_focus(w);
     pm__operand x = pm__operand_at(&ra), y = pm__operand_at(&rb), old = pm__operand_at(&focus);
@@ -216,6 +223,7 @@ PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *
 
 PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (!src) return pm__wz_done(w, PM_INVALID);
     pm__cx cx = pm__wz_cx(w);
     pm_ref r = pm_ref_of_rz(src), focus = pm__wz_focus(w);
     pm__operand a = pm__operand_at(&r), b = pm__operand_at(&focus);

@@ -167,13 +167,17 @@ PM_API void pm_zip_drop(pm_zip *z) {
 }
 
 PM_API pm_status pm_zip_status(pm_zip *z) {
+    if (!z) return PM_INVALID;
     const pm_zip_ops *k = pm__zip_kind(z);
     pm_status s = z->status, below = k->status ? k->status(z) : PM_OK;
     z->status = PM_OK;
     return s != PM_OK ? s : below;
 }
 
-PM_API const pm_ops *pm_zip_values(const pm_zip *z) { return pm__zip_kind(z)->values(z); }
+PM_API const pm_ops *pm_zip_values(const pm_zip *z) {
+    if (!z) return NULL;
+    return pm__zip_kind(z)->values(z);
+}
 
 static PM__INLINE const uint8_t *pm__zip_path(const pm_zip *z, size_t *len) {
     const pm_rz *r = pm__rz_of(z);
@@ -184,7 +188,10 @@ static PM__INLINE const uint8_t *pm__zip_path(const pm_zip *z, size_t *len) {
     return path + root_len;
 }
 
-PM_API const uint8_t *pm_zip_path(const pm_zip *z, size_t *len) { return pm__zip_path(z, len); }
+PM_API const uint8_t *pm_zip_path(const pm_zip *z, size_t *len) {
+    if (!z || !len) return pm__no_path(len);
+    return pm__zip_path(z, len);
+}
 
 static size_t pm__zip_depth(const pm_zip *z) {
     size_t len;
@@ -193,22 +200,40 @@ static size_t pm__zip_depth(const pm_zip *z) {
 }
 
 PM_API const uint8_t *pm_zip_origin_path(const pm_zip *z, size_t *len) {
+    if (!z || !len) return pm__no_path(len);
     size_t root_len;
     return pm__zip_kind(z)->path(z, len, &root_len);
 }
 
 PM_API const uint8_t *pm_zip_root_prefix(const pm_zip *z, size_t *len) {
+    if (!z || !len) return pm__no_path(len);
     size_t all;
     return pm__zip_kind(z)->path(z, &all, len);
 }
 
-PM_API bool pm_zip_at_root(const pm_zip *z) { return pm__zip_depth(z) == 0; }
-PM_API bool pm_zip_exists(pm_zip *z) { return pm__zip_kind(z)->exists(z); }
-PM_API pm_opt pm_zip_val(pm_zip *z) { return pm__zip_kind(z)->val(z); }
-PM_API bool pm_zip_is_val(pm_zip *z) { return pm_zip_val(z).some; }
-PM_API pm_mask pm_zip_child_mask(pm_zip *z) { return pm__zip_kind(z)->mask(z); }
+PM_API bool pm_zip_at_root(const pm_zip *z) {
+    if (!z) return false;
+    return pm__zip_depth(z) == 0;
+}
+PM_API bool pm_zip_exists(pm_zip *z) {
+    if (!z) return false;
+    return pm__zip_kind(z)->exists(z);
+}
+PM_API pm_opt pm_zip_val(pm_zip *z) {
+    static const pm_opt none = {0, false};
+    return z ? pm__zip_kind(z)->val(z) : none;
+}
+PM_API bool pm_zip_is_val(pm_zip *z) {
+    if (!z) return false;
+    return pm_zip_val(z).some;
+}
+PM_API pm_mask pm_zip_child_mask(pm_zip *z) {
+    static const pm_mask none = {{0, 0, 0, 0}};
+    return z ? pm__zip_kind(z)->mask(z) : none;
+}
 
 PM_API unsigned pm_zip_child_count(pm_zip *z) {
+    if (!z) return 0;
     pm_mask m = pm_zip_child_mask(z);
     return pm_mask_count(&m);
 }
@@ -237,6 +262,7 @@ static bool pm__zip_go(pm_zip *z, const uint8_t *key, size_t n) {
 }
 
 PM_API pm_opt pm_zip_val_at(pm_zip *z, const void *key, size_t len) {
+    if (!z) return pm_zip_val(z);
     const pm_rz *r = pm__rz_of(z);
     if (r) return pm__opt_of(pm_rz_val_at(r, key, len));
     if (!pm__zip_down(z, key, len)) return pm__nothing_val(z);
@@ -271,9 +297,13 @@ static bool pm__zip_is_fork(pm_zip *z) {
 
 /* ---- moving up and down ---------------------------------------------------------------------------------------- */
 
-PM_API void pm_zip_reset(pm_zip *z) { pm__zip_up(z, pm__zip_depth(z)); }
+PM_API void pm_zip_reset(pm_zip *z) {
+    if (!z) return;
+    pm__zip_up(z, pm__zip_depth(z));
+}
 
 PM_API bool pm_zip_ascend(pm_zip *z, size_t n) {
+    if (!z) return false;
     size_t depth = pm__zip_depth(z);
     pm__zip_up(z, n < depth ? n : depth);
     return n <= depth;
@@ -289,18 +319,24 @@ static size_t pm__zip_ascend_to_mark(pm_zip *z, bool values) {
 }
 
 PM_API size_t pm_zip_ascend_until(pm_zip *z) {
+    if (!z) return 0;
     pm_rz *r = pm__rz_of(z);
     return r ? pm_rz_ascend_until(r) : pm__zip_ascend_to_mark(z, true);
 }
 
 PM_API size_t pm_zip_ascend_until_branch(pm_zip *z) {
+    if (!z) return 0;
     pm_rz *r = pm__rz_of(z);
     return r ? pm_rz_ascend_until_branch(r) : pm__zip_ascend_to_mark(z, false);
 }
 
-PM_API void pm_zip_descend_to(pm_zip *z, const void *key, size_t len) { (void)pm__zip_down(z, key, len); }
+PM_API void pm_zip_descend_to(pm_zip *z, const void *key, size_t len) {
+    if (!z) return;
+    (void)pm__zip_down(z, key, len);
+}
 
 PM_API bool pm_zip_descend_to_check(pm_zip *z, const void *key, size_t len) {
+    if (!z) return false;
     return pm__zip_down(z, key, len) && pm_zip_exists(z);
 }
 
@@ -320,18 +356,26 @@ static size_t pm__zip_down_existing(pm_zip *z, const uint8_t *key, size_t len, b
 }
 
 PM_API size_t pm_zip_descend_to_existing(pm_zip *z, const void *key, size_t len) {
+    if (!z) return 0;
     pm_rz *r = pm__rz_of(z);
     return r ? pm_rz_descend_to_existing(r, key, len) : pm__zip_down_existing(z, (const uint8_t *)key, len, false);
 }
 
 PM_API size_t pm_zip_descend_to_val(pm_zip *z, const void *key, size_t len) {
+    if (!z) return 0;
     pm_rz *r = pm__rz_of(z);
     return r ? pm_rz_descend_to_val(r, key, len) : pm__zip_down_existing(z, (const uint8_t *)key, len, true);
 }
 
-PM_API void pm_zip_descend_to_byte(pm_zip *z, uint8_t b) { (void)pm__zip_down(z, &b, 1); }
+PM_API void pm_zip_descend_to_byte(pm_zip *z, uint8_t b) {
+    if (!z) return;
+    (void)pm__zip_down(z, &b, 1);
+}
 
-PM_API bool pm_zip_descend_to_existing_byte(pm_zip *z, uint8_t b) { return pm_zip_descend_to_existing(z, &b, 1) == 1; }
+PM_API bool pm_zip_descend_to_existing_byte(pm_zip *z, uint8_t b) {
+    if (!z) return false;
+    return pm_zip_descend_to_existing(z, &b, 1) == 1;
+}
 
 static bool pm__zip_down_byte(pm_zip *z, int b) {
     uint8_t byte = (uint8_t)b;
@@ -339,18 +383,24 @@ static bool pm__zip_down_byte(pm_zip *z, int b) {
 }
 
 PM_API bool pm_zip_descend_indexed_byte(pm_zip *z, unsigned i) {
+    if (!z) return false;
     pm_mask m = pm_zip_child_mask(z);
     return pm__zip_down_byte(z, pm_mask_select(&m, i));
 }
 
-PM_API bool pm_zip_descend_first_byte(pm_zip *z) { return pm__zip_down_byte(z, pm__zip_child(z, 0)); }
+PM_API bool pm_zip_descend_first_byte(pm_zip *z) {
+    if (!z) return false;
+    return pm__zip_down_byte(z, pm__zip_child(z, 0));
+}
 
 PM_API bool pm_zip_descend_last_byte(pm_zip *z) {
+    if (!z) return false;
     pm_mask m = pm_zip_child_mask(z);
     return pm__zip_down_byte(z, pm_mask_prev(&m, 255));
 }
 
 PM_API bool pm_zip_descend_until_max(pm_zip *z, size_t max) {
+    if (!z) return false;
     pm_rz *r = pm__rz_of(z);
     bool moved = false;
     if (r) return pm_rz_descend_until_max(r, max);
@@ -361,9 +411,13 @@ PM_API bool pm_zip_descend_until_max(pm_zip *z, size_t max) {
     return moved;
 }
 
-PM_API bool pm_zip_descend_until(pm_zip *z) { return pm_zip_descend_until_max(z, SIZE_MAX); }
+PM_API bool pm_zip_descend_until(pm_zip *z) {
+    if (!z) return false;
+    return pm_zip_descend_until_max(z, SIZE_MAX);
+}
 
 PM_API bool pm_zip_descend_last_path(pm_zip *z) {
+    if (!z) return false;
     pm_rz *r = pm__rz_of(z);
     bool moved = false;
     if (r) return pm_rz_descend_last_path(r);
@@ -372,6 +426,7 @@ PM_API bool pm_zip_descend_last_path(pm_zip *z) {
 }
 
 PM_API size_t pm_zip_move_to(pm_zip *z, const void *key, size_t len) {
+    if (!z) return 0;
     pm_rz *r = pm__rz_of(z);
     const uint8_t *s = (const uint8_t *)key;
     if (r) return pm_rz_move_to(r, key, len);
@@ -472,16 +527,19 @@ static bool pm__zip_sibling(pm_zip *z, bool next) {
 }
 
 PM_API bool pm_zip_to_next_sibling(pm_zip *z) {
+    if (!z) return false;
     pm_rz *r = pm__rz_of(z);
     return r ? pm_rz_to_next_sibling(r) : pm__zip_sibling(z, true);
 }
 
 PM_API bool pm_zip_to_prev_sibling(pm_zip *z) {
+    if (!z) return false;
     pm_rz *r = pm__rz_of(z);
     return r ? pm_rz_to_prev_sibling(r) : pm__zip_sibling(z, false);
 }
 
 PM_API bool pm_zip_to_next_step(pm_zip *z) {
+    if (!z) return false;
     pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_to_next_step(r);
     if (pm__zip_step(z, 0)) return true;
@@ -490,6 +548,7 @@ PM_API bool pm_zip_to_next_step(pm_zip *z) {
 }
 
 PM_API bool pm_zip_to_next_val(pm_zip *z) {
+    if (!z) return false;
     pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_to_next_val(r);
     for (pm_opt v = {0, false}; pm__zip_next_mark(z, 0, &v);)
@@ -509,6 +568,7 @@ static bool pm__zip_next_at_depth(pm_zip *z, size_t base, size_t k) {
 }
 
 PM_API bool pm_zip_descend_first_k_path(pm_zip *z, size_t k) {
+    if (!z) return false;
     pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_descend_first_k_path(r, k);
     size_t depth = pm__zip_depth(z);
@@ -516,6 +576,7 @@ PM_API bool pm_zip_descend_first_k_path(pm_zip *z, size_t k) {
 }
 
 PM_API bool pm_zip_to_next_k_path(pm_zip *z, size_t k) {
+    if (!z) return false;
     pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_to_next_k_path(r, k);
     if (k == 0) return false;
@@ -539,6 +600,7 @@ static pm_status pm__zip_worked(pm_zip *z, pm_status before) {
 }
 
 PM_API pm_status pm_zip_val_count(pm_zip *z, uint64_t *out) {
+    if (!z || !out) return PM_INVALID;
     const pm_rz *r = pm__rz_of(z);
     if (r) return pm_rz_val_count(r, out);
     pm_status before = pm_zip_status(z);
@@ -552,6 +614,7 @@ PM_API pm_status pm_zip_val_count(pm_zip *z, uint64_t *out) {
 }
 
 PM_API pm_status pm_zip_each(pm_zip *z, bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val), void *ctx) {
+    if (!z || !fn) return PM_INVALID;
     pm_status before = pm_zip_status(z);
     pm_zip_reset(z);
     pm_opt v = pm_zip_val(z);

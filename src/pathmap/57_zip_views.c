@@ -601,17 +601,20 @@ static const pm__zchain *pm__zchain_of(const pm_zip *z) {
 }
 
 PM_API size_t pm_zip_factor_count(const pm_zip *z) {
+    if (!z) return 0;
     const pm__zchain *c = pm__zchain_of(z);
     if (!c) return 1;
     return c->fn ? c->active + 1 : c->n;
 }
 
 PM_API size_t pm_zip_focus_factor(const pm_zip *z) {
+    if (!z) return 0;
     const pm__zchain *c = pm__zchain_of(z);
     return c ? c->active : 0;
 }
 
 PM_API size_t pm_zip_path_indices(const pm_zip *z, size_t *out, size_t cap) {
+    if (!z) return 0;
     const pm__zchain *c = pm__zchain_of(z);
     size_t n = pm_zip_focus_factor(z);
     for (size_t i = 0; c && i < n && i < cap; i++) out[i] = c->links[i + 1].seam;

@@ -545,17 +545,19 @@ static int pm__fold_end(pm__fold *w, int s, void *out) {
     return s;
 }
 
-static bool pm__fold_is_sound(const pm_fold *f) {
-    return f->at && !((f->flags & PM_FOLD_CACHED) && f->drop && !f->copy);
+/* Whether a fold can be done, and its result put somewhere. */
+static bool pm__fold_is_sound(const pm_fold *f, const void *out) {
+    return f && f->at && (out || !f->size) && !((f->flags & PM_FOLD_CACHED) && f->drop && !f->copy);
 }
 
 PM_API int pm_fold_ref(const pm_ref *r, const pm_fold *f, void *out) {
-    if (!pm__fold_is_sound(f)) return PM_INVALID;
+    if (!r || !pm__fold_is_sound(f, out)) return PM_INVALID;
     pm__fold w = pm__fold_begin(f);
     return pm__fold_end(&w, pm__fold_walk(&w, pm__fold_spot_of(&r->place, r->val), 0), out);
 }
 
 PM_API int pm_fold_map(const pm_map *m, const pm_fold *f, void *out) {
+    if (!m) return PM_INVALID;
     pm_ref r = pm_ref_of_map(m, NULL, 0);
     return pm_fold_ref(&r, f, out);
 }

@@ -44,6 +44,7 @@ static pm_status pm__sprout_fail(pm_sprout *p, pm_status s) {
 }
 
 PM_API pm_status pm_sprout_val(pm_sprout *here, pm_val val) {
+    if (!here) return PM_INVALID;
     if (here->val.some) return pm__sprout_fail(here, PM_INVALID);
     here->val.val = here->ops && pm__ops_is_unit(here->ops) ? 0 : val;
     here->val.some = true;
@@ -66,10 +67,12 @@ static pm_status pm__sprout_add(pm_sprout *p, const void *path, size_t len, cons
 }
 
 PM_API pm_status pm_sprout_child(pm_sprout *here, const void *path, size_t len, const void *seed) {
+    if (!here || (!path && len)) return PM_INVALID;
     return pm__sprout_add(here, path, len, seed, NULL);
 }
 
 PM_API pm_status pm_sprout_graft(pm_sprout *here, const void *path, size_t len, const pm_map *src) {
+    if (!here || (!path && len)) return PM_INVALID;
     return pm__sprout_add(here, path, len, NULL, src);
 }
 
@@ -228,11 +231,18 @@ static int pm__sprout_run(const pm_unfold *u, const void *seed, const pm_fold *f
     return s;
 }
 
+static bool pm__unfold_is_sound(const pm_unfold *u, const void *seed) {
+    return u && u->at && (seed || !u->seed_size);
+}
+
+/* The seed is dropped in any case. */
+static pm_status pm__unfold_refused(const pm_unfold *u, const void *seed) {
+    if (u && seed && u->drop) u->drop(u->ctx, (void *)(uintptr_t)seed);
+    return PM_INVALID;
+}
+
 PM_API int pm_hylo(const pm_unfold *u, const void *seed, const pm_fold *f, void *out) {
-    if (!pm__fold_is_sound(f)) {
-        if (u->drop) u->drop(u->ctx, (void *)(uintptr_t)seed);
-        return PM_INVALID;
-    }
+    if (!pm__unfold_is_sound(u, seed) || !pm__fold_is_sound(f, out)) return pm__unfold_refused(u, seed);
     return pm__sprout_run(u, seed, f, NULL, out);
 }
 
@@ -430,6 +440,7 @@ static int pm__sow_graft(pm_sprout *p, const pm_map *m, size_t low) {
 }
 
 PM_API int pm_unfold_map(const pm_unfold *u, const void *seed, const pm_ops *ops, pm_pool *pool, pm_map *out) {
+    if (!pm__unfold_is_sound(u, seed) || !out) return pm__unfold_refused(u, seed);
     pm_map m = pm_new(ops, pool);
     pm__cx cx = pm__map_cx(&m);
     pm__sown top;

@@ -91,12 +91,14 @@ static pm__fold pm__hash_fold(const pm_ops **ops) {
 }
 
 PM_API pm_status pm_hash_ref(const pm_ref *r, pm_hash128 *out) {
+    if (!r || !out) return PM_INVALID;
     const pm_ops *ops = r->ops;
     pm__fold w = pm__hash_fold(&ops);
     return (pm_status)pm__fold_end(&w, pm__fold_walk(&w, pm__fold_spot_of(&r->place, r->val), 0), out);
 }
 
 PM_API pm_status pm_hash(const pm_map *m, pm_hash128 *out) {
+    if (!m || !out) return PM_INVALID;
     pm_ref r = pm_ref_of_map(m, NULL, 0);
     return pm_hash_ref(&r, out);
 }
@@ -251,6 +253,7 @@ static bool pm__merkle_run(pm__merkle *k, const pm_map *m) {
 }
 
 PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
+    if (!m) return PM_INVALID;
     const pm_ops *ops = pm_map_ops(m);
     pm__merkle k = {.cx = pm__map_cx(m), .hashes = pm__hash_fold(&ops)};
     pm_hash128 unused;

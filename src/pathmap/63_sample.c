@@ -76,6 +76,7 @@ static bool pm__sampler_weigh(pm_sampler *s, pm__ref root) {
 }
 
 PM_API pm_status pm_sampler_new(const pm_map *m, pm_sample what, pm_sampler **out) {
+    if (!m || !out) return PM_INVALID;
     pm_sampler *s = (pm_sampler *)pm__mem_alloc_big(sizeof *s);
     if (!s) return PM_NOMEM;
     memset(s, 0, sizeof *s);
@@ -104,7 +105,7 @@ PM_API void pm_sampler_free(pm_sampler *s) {
     pm__mem_free_big(s, sizeof *s);
 }
 
-PM_API uint64_t pm_sampler_count(const pm_sampler *s) { return pm__weight_scaled(s->total, 0); }
+PM_API uint64_t pm_sampler_count(const pm_sampler *s) { return s ? pm__weight_scaled(s->total, 0) : 0; }
 
 /* ---- the walk ------------------------------------------------------------------------------------------------ */
 
@@ -203,12 +204,14 @@ static pm_status pm__sampler_go(pm_sampler *s, pm__sample_aim a, const pm_rz **a
 }
 
 PM_API pm_status pm_sampler_at(pm_sampler *s, uint64_t i, const pm_rz **at) {
+    if (!s || !at) return PM_INVALID;
     pm__sample_aim a = {i, 0, NULL, NULL};
     if (!s->total.e && i >= s->total.m) return PM_INVALID;
     return pm__sampler_go(s, a, at);
 }
 
 PM_API pm_status pm_sampler_draw(pm_sampler *s, pm_random random, void *ctx, const pm_rz **at) {
+    if (!s || !random || !at) return PM_INVALID;
     pm__sample_aim a = {0, 0, random, ctx};
     if (!s->total.m) return PM_INVALID;
     pm__aim_anew(&a, s->total);
@@ -216,6 +219,7 @@ PM_API pm_status pm_sampler_draw(pm_sampler *s, pm_random random, void *ctx, con
 }
 
 PM_API bool pm_rz_descend_random(pm_rz *z, pm_random random, void *ctx) {
+    if (!z) return false;
     pm__sample_aim a = {0, 0, random, ctx};
     bool moved = false;
     for (unsigned n; (n = pm_rz_child_count(z)) > 0; moved = true)

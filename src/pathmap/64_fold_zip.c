@@ -91,8 +91,8 @@ static int pm__fold_marks(pm__fold_zip *g, pm_zip *z, size_t base) {
 }
 
 PM_API int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out) {
+    if (!z || !pm__fold_is_sound(f, out)) return PM_INVALID;
     const pm_rz *r = pm__rz_of(z);
-    if (!pm__fold_is_sound(f)) return PM_INVALID;
     if (r) {
         pm_ref at = pm_ref_of_rz(r);
         return pm_fold_ref(&at, f, out);

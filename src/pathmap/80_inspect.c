@@ -287,6 +287,7 @@ static bool pm__inspect_check_below(pm__inspect_check *k, pm__ref r) {
 }
 
 PM_API pm_status pm_check(const pm_map *m, const char **why) {
+    if (!m) return PM_INVALID;
     pm__inspect_check k = {pm__map_cx(m), {{NULL, 0, 0}, NULL, 0, 0, 0, 0}, NULL, false};
     pm__inspect_item it;
     bool on = true;
@@ -394,6 +395,7 @@ static bool pm__inspect_stat_all(const pm_map *m, pm_stats *s) {
 }
 
 PM_API pm_status pm_get_stats(const pm_map *m, pm_stats *out) {
+    if (!out) return PM_INVALID;
     pm_stats s;
     memset(&s, 0, sizeof s);
     pm_status st = pm_val_count(m, &s.values);
@@ -554,6 +556,7 @@ static bool pm__inspect_dump_step(pm__inspect_dump *d) {
 }
 
 PM_API pm_status pm_dump(const pm_map *m, pm_sink sink, void *ctx) {
+    if (!m || !sink) return PM_INVALID;
     pm__inspect_dump d = {.text = {.sink = sink, .ctx = ctx}, .ops = pm_map_ops(m)};
     if (m->has_value) {
         pm__inspect_char(&d.text, '=');
@@ -646,6 +649,7 @@ static bool pm__inspect_paragraph(pm__inspect_text *t, pm__inspect_list *l, pm__
 }
 
 PM_API pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx) {
+    if (!m || !sink) return PM_INVALID;
     pm__inspect_text t = {.sink = sink, .ctx = ctx};
     pm__inspect_list l = {{NULL, 0, 0}, NULL, 0, 0, 0, 0};
     const pm_ops *ops = pm_map_ops(m);
@@ -769,6 +773,9 @@ static bool pm__inspect_dot_map(pm__inspect_dot *d, const pm_map *m, size_t inde
 }
 
 PM_API pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx) {
+    if ((!maps && n) || !sink) return PM_INVALID;
+    for (size_t i = 0; i < n; i++)
+        if (!maps[i]) return PM_INVALID;
     pm__inspect_dot d = {.text = {.sink = sink, .ctx = ctx}};
     uint64_t drawn = 0;
     bool memory = true;
