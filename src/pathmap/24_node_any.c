@@ -618,11 +618,11 @@ static void pm__byte_settle(const pm__cx *cx, pm__ref *slot) {
    few members: what lies right below a node is taken into it, the smallest lines first, as long as one line holds it
    all, and a byte node becomes a line if that saves a quarter. A node so made has room for some entries more, so that
    a key which comes and goes does not divide and gather each time. Only one node and its children are looked at. Lines
-   that others share stay as they are; their entries are copied, if they are few. */
+   that others share stay as they are; their entries are copied if they are few, which the caller says. */
 enum {
     PM__GATHER_ENTRIES = 28, /* a line that grows by gathering has at most so many, */
     PM__GATHER_BYTES = 448,  /* and so many bytes */
-    PM__GATHER_SHARED = 4    /* entries of a shared line that are copied at most */
+    PM__GATHER_SHARED = 4    /* entries of a shared line that a removal copies at most */
 };
 
 typedef struct pm__gather {
@@ -647,8 +647,8 @@ static size_t pm__line_longest(const pm__line *x) {
     return x->n == 1 && pm__line_has_e(x) ? 0 : most + 1;
 }
 
-static bool pm__gather_may_take(const pm__line *k, pm__ref r) {
-    return k->n <= PM__GATHER_SHARED || pm__ref_is_unique(r);
+static bool pm__gather_may_take(const pm__line *k, pm__ref r, unsigned shared) {
+    return k->n <= shared || pm__ref_is_unique(r);
 }
 
 /* Lists what the node has. False: there is nothing to gather. */
@@ -680,7 +680,7 @@ static bool pm__gather_open(const pm__cx *cx, pm__gather *g, pm__ref r) {
 }
 
 /* Adds up the line that the node would be, and finds the lines below. */
-static void pm__gather_look(const pm__cx *cx, pm__gather *g) {
+static void pm__gather_look(const pm__cx *cx, pm__gather *g, unsigned shared) {
     g->total = g->n, g->heap = g->plen + g->lcp, g->pays = 0;
     g->lines = g->taken = 0;
     for (unsigned i = 0; i < g->n; i++) {
@@ -693,7 +693,7 @@ static void pm__gather_look(const pm__cx *cx, pm__gather *g) {
         pm__ref r = g->ents[i].pay;
         if (!g->ents[i].child || !r || pm__ref_kind(r) != PM__LINE) continue;
         const pm__line *k = pm__gather_below(g, i);
-        if (g->n - 1 + k->n <= g->most && pm__gather_may_take(k, r)) g->lines |= (uint32_t)1 << i;
+        if (g->n - 1 + k->n <= g->most && pm__gather_may_take(k, r, shared)) g->lines |= (uint32_t)1 << i;
     }
     g->size = pm__line_need(g->total, g->heap, g->pays);
 }
@@ -769,7 +769,7 @@ static bool pm__gather_commit(const pm__cx *cx, pm__gather *g, pm__ref *slot) {
 }
 
 /* A line of one entry which leads to another line: they become one, which has both prefixes. */
-static bool pm__gather_chain(const pm__cx *cx, pm__ref *slot) {
+static bool pm__gather_chain(const pm__cx *cx, pm__ref *slot, unsigned shared) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     pm__ref r = *pm__line_child(x, 0);
     pm__ent ents[PM__LINE_ENTRIES];
@@ -778,7 +778,8 @@ static bool pm__gather_chain(const pm__cx *cx, pm__ref *slot) {
     const pm__line *k = (const pm__line *)pm__ref_ptr(r);
     size_t own = x->plen + pm__line_suffix(x, 0), plen = own + k->plen;
     size_t size = pm__line_need(k->n, pm__line_heap_len(k) + own, pm__line_pay_count(k));
-    if (!size || plen > 255 || plen + pm__line_longest(k) > PM__SUFFIX_MAX || !pm__gather_may_take(k, r)) return false;
+    if (!size || plen > 255 || plen + pm__line_longest(k) > PM__SUFFIX_MAX) return false;
+    if (!pm__gather_may_take(k, r, shared)) return false;
     memcpy(prefix, pm__line_heap(x), x->plen);
     prefix[x->plen] = x->body[0];
     memcpy(prefix + x->plen + 1, pm__line_heap(x) + x->plen, own - x->plen - 1);
@@ -792,17 +793,17 @@ static bool pm__gather_chain(const pm__cx *cx, pm__ref *slot) {
     return true;
 }
 
-/* Takes into the node in *slot, which is the caller's alone, what may be taken in from right below. False: nothing
-   changed, there being nothing to gather, or no memory. */
-static PM__NOINLINE bool pm__any_gather(const pm__cx *cx, pm__ref *slot) {
+/* Takes into the node in *slot, which is the caller's alone, what may be taken in from right below; of shared lines
+   copies of at most `shared` entries. False: nothing changed, there being nothing to gather, or no memory. */
+static PM__NOINLINE bool pm__any_gather(const pm__cx *cx, pm__ref *slot, unsigned shared) {
     pm__gather g;
     if (pm__ref_kind(*slot) == PM__LINE) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
         if (!x->cmask) return false;
-        if (x->n == 1) return pm__gather_chain(cx, slot);
+        if (x->n == 1) return pm__gather_chain(cx, slot, shared);
     }
     if (!pm__gather_open(cx, &g, *slot)) return false;
-    pm__gather_look(cx, &g);
+    pm__gather_look(cx, &g, shared);
     pm__gather_plan(&g);
     bool gains = pm__ref_kind(*slot) == PM__LINE ? g.taken != 0 : g.n <= 4 || g.size * 4 <= g.old * 3;
     return gains && g.size && pm__gather_commit(cx, &g, slot);

@@ -526,7 +526,7 @@ static PM__NOINLINE void pm__way_gather(const pm__cx *cx, const pm__way *w) {
     for (unsigned up = 0; up < w->n && up < PM__WAY; up++) {
         pm__ref *slot = w->slot[(w->n - 1 - up) % PM__WAY];
         bool changed = up == 0;
-        while (pm__any_gather(cx, slot)) changed = true;
+        while (pm__any_gather(cx, slot, PM__GATHER_SHARED)) changed = true;
         if (!changed || up + 1 == w->n || up + 1 == PM__WAY) return;
         if (!pm__gather_fits(*w->slot[(w->n - 2 - up) % PM__WAY], *slot)) return;
     }

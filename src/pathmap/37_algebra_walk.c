@@ -154,6 +154,9 @@ static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
               : f->bytes ? pm__alg_close_bytes(q, f, out)
                          : pm__alg_close_lists(q, f, out);
     if (!ok) return false;
+    /* What shrinks leaves no chains of small nodes behind. Shared ones stay: among them are all those below that are
+       still to be edited. */
+    while (out->alg == PM_ALG_ELEMENT && q->op != PM__ALG_JOIN && pm__any_gather(q->cx, &out->ref, 0)) {}
     uint64_t id_a = f->id_a, id_b = f->id_b;
     pm__alg_pop(q);
     if (!remember) return true;
