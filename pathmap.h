@@ -6869,27 +6869,82 @@ static unsigned pm__bulk_entries(const pm__bulk *b, const pm__bulk_group *g, siz
     return (unsigned)here + (g->hi - g->lo > here);
 }
 
-/* Decides which groups are folded so that the line fits. False: it cannot. `room`: bytes for entries; `entries`: how
-   many there are already. */
-static bool pm__bulk_plan(const pm__bulk *b, pm__bulk_group *g, unsigned n, size_t from, size_t room,
-                          unsigned entries) {
-    size_t bytes = 0;
-    uint64_t sizes = 0; /* bit k: some folded group of k keys could be spelled out */
+/* What a line holds so far, and how much it may. */
+typedef struct pm__bulk_sum {
+    size_t bytes, room;
+    unsigned entries;
+} pm__bulk_sum;
+
+/* Counts groups in the place of the one that was there. False, and nothing changed: there is no room. */
+static bool pm__bulk_swap(const pm__bulk *b, const pm__bulk_group *was, const pm__bulk_group *now, unsigned n,
+                          size_t from, pm__bulk_sum *sum) {
+    size_t bytes = sum->bytes - (was->fold ? was->folded : was->spelled);
+    unsigned entries = sum->entries - pm__bulk_entries(b, was, from);
     for (unsigned i = 0; i < n; i++) {
-        bytes += g[i].fold ? g[i].folded : g[i].spelled;
-        entries += pm__bulk_entries(b, &g[i], from);
+        bytes += now[i].fold ? now[i].folded : now[i].spelled;
+        entries += pm__bulk_entries(b, &now[i], from);
+    }
+    if (entries > PM__LINE_ENTRIES || bytes > sum->room) return false;
+    sum->bytes = bytes;
+    sum->entries = entries;
+    return true;
+}
+
+enum { PM__BULK_TWIGS = 3 };
+
+/* Divides a folded group where its keys part, if that leaves at most one folded group and few others. Answers how many
+   there are, or 0. */
+static unsigned pm__bulk_part(const pm__bulk *b, const pm__bulk_group *g, size_t from, size_t limit,
+                              pm__bulk_group *out) {
+    unsigned n = 0, folds = 0;
+    if (!g->fold || g->q >= limit) return 0;
+    for (size_t i = g->lo, end; i < g->hi; i = end) {
+        if (n == PM__BULK_TWIGS) return 0;
+        end = b->keys[i].len == from + g->q ? i + 1 : pm__bulk_run_end(b, i, g->hi, from + g->q);
+        out[n] = pm__bulk_measure(b, i, end, from, limit);
+        folds += out[n++].fold;
+    }
+    return folds <= 1 && n > 1 ? n : 0;
+}
+
+/* Where a line has room, takes in what branches off on the way to large groups: keys of which each is little longer
+   than the one before would be a chain of nodes else. Answers how many groups there are then. */
+static unsigned pm__bulk_strip(const pm__bulk *b, pm__bulk_group *g, unsigned n, size_t from, size_t limit,
+                               pm__bulk_sum *sum) {
+    pm__bulk_group part[PM__BULK_TWIGS];
+    for (unsigned i = 0; i < n;) {
+        unsigned k = sum->entries < PM__LINE_ENTRIES ? pm__bulk_part(b, &g[i], from, limit, part) : 0;
+        if (!k || n + k - 1 > PM__LINE_ENTRIES || !pm__bulk_swap(b, &g[i], part, k, from, sum)) {
+            i++;
+            continue;
+        }
+        memmove(g + i + k, g + i + 1, (n - i - 1) * sizeof *g);
+        memcpy(g + i, part, k * sizeof *g);
+        n += k - 1;
+    }
+    return n;
+}
+
+/* Decides which groups are folded so that the line fits. False: it cannot. `limit`: the longest suffix; `room`: bytes
+   for entries; `e`: whether there is one already. */
+static bool pm__bulk_plan(const pm__bulk *b, pm__bulk_group *g, unsigned *n, size_t from, size_t limit, size_t room,
+                          bool e) {
+    pm__bulk_sum sum = {0, room, e};
+    uint64_t sizes = 0; /* bit k: some folded group of k keys could be spelled out */
+    for (unsigned i = 0; i < *n; i++) {
+        sum.bytes += g[i].fold ? g[i].folded : g[i].spelled;
+        sum.entries += pm__bulk_entries(b, &g[i], from);
         if (g[i].fold && g[i].spelled) sizes |= (uint64_t)1 << (g[i].hi - g[i].lo);
     }
-    if (entries > PM__LINE_ENTRIES || bytes > room) return false;
+    if (sum.entries > PM__LINE_ENTRIES || sum.bytes > room) return false;
     for (; sizes; sizes &= sizes - 1) /* spell out the smallest first */
-        for (unsigned i = 0, size = pm__ctz64(sizes); i < n; i++) {
-            if (!g[i].fold || !g[i].spelled || g[i].hi - g[i].lo != size) continue;
-            unsigned more = entries + size - pm__bulk_entries(b, &g[i], from);
-            if (more > PM__LINE_ENTRIES || bytes - g[i].folded + g[i].spelled > room) continue;
-            bytes = bytes - g[i].folded + g[i].spelled;
-            entries = more;
-            g[i].fold = false;
+        for (unsigned i = 0; i < *n; i++) {
+            pm__bulk_group spelled = g[i];
+            spelled.fold = false;
+            if (!g[i].fold || !g[i].spelled || g[i].hi - g[i].lo != pm__ctz64(sizes)) continue;
+            if (pm__bulk_swap(b, &g[i], &spelled, 1, from, &sum)) g[i].fold = false;
         }
+    *n = pm__bulk_strip(b, g, *n, from, limit, &sum);
     return true;
 }
 
@@ -6989,7 +7044,8 @@ static bool pm__bulk_job_run(pm__bulk *b, const pm__bulk_job *j) {
         g[n++] = pm__bulk_measure(b, i, end, from, PM__SUFFIX_MAX - lcp);
     }
     size_t used = PM__LINE_HDR + lcp + (e ? 10 : 0) + 8; /* unit maps keep 8 bytes behind the heap */
-    if (pm__bulk_plan(b, g, n, from, PM__LINE_BYTES - used, e)) return pm__bulk_line(b, j, g, n, lcp, e);
+    if (pm__bulk_plan(b, g, &n, from, PM__SUFFIX_MAX - lcp, PM__LINE_BYTES - used, e))
+        return pm__bulk_line(b, j, g, n, lcp, e);
     return pm__bulk_under(b, j, lcp, e);
 }
 
