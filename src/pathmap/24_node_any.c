@@ -633,35 +633,51 @@ typedef struct pm__gather {
     pm__ent ents[PM__LINE_ENTRIES];
 } pm__gather;
 
-static PM__INLINE bool pm__gather_is_due(unsigned n) { return n <= 3 || (n & 3) == 0; }
+/* Whether a line that has so many entries left, or a byte node so many members, should be looked at. Each time may
+   rebuild a node or two. */
+static PM__INLINE bool pm__gather_is_due(unsigned n, bool line) { return n <= 3 || (n & (line ? n - 1 : 3u)) == 0; }
 
-static const pm__line *pm__gather_below(const pm__gather *g, unsigned i) {
+static PM__INLINE const pm__line *pm__gather_below(const pm__gather *g, unsigned i) {
     return (const pm__line *)pm__ref_ptr(g->ents[i].pay);
 }
 
-/* Longest suffix of a line. */
-static size_t pm__line_longest(const pm__line *x) {
+/* Whether a line's entries may have so many bytes more in front of them. */
+static bool pm__gather_has_reach(const pm__line *x, size_t ahead) {
     unsigned most = 0;
+    if (ahead + pm__line_heap_len(x) < PM__SUFFIX_MAX) return true; /* whichever is the longest */
     for (unsigned i = 0; i < x->n; i++)
         if (pm__line_lens(x)[i] > most) most = pm__line_lens(x)[i];
-    return x->n == 1 && pm__line_has_e(x) ? 0 : most + 1;
+    return ahead + most + 1 <= PM__SUFFIX_MAX;
 }
 
-static bool pm__gather_may_take(const pm__line *k, pm__ref r, unsigned shared) {
-    return k->n <= shared || pm__ref_is_unique(r);
+/* Whether the line that r names, if it does, could have room in one of `n` entries, `most` at the end. */
+static PM__INLINE bool pm__gather_may_take(pm__ref r, unsigned n, unsigned most, unsigned shared) {
+    if (!r || pm__ref_kind(r) != PM__LINE) return false;
+    const pm__line *k = (const pm__line *)pm__ref_ptr(r);
+    return n - 1 + k->n <= most && (k->n <= shared || pm__ref_is_unique(r));
+}
+
+/* The children of a line that it may take in. */
+static uint32_t pm__gather_of_line(const pm__line *x, unsigned most, unsigned shared) {
+    uint32_t lines = 0;
+    for (uint32_t m = x->cmask; m; m &= m - 1) PM__PREFETCH(pm__ref_ptr(*pm__line_child(x, pm__ctz32(m))));
+    for (uint32_t m = x->cmask; m; m &= m - 1)
+        if (pm__gather_may_take(*pm__line_child(x, pm__ctz32(m)), x->n, most, shared)) lines |= m & (0 - m);
+    return lines;
 }
 
 /* Lists what the node has. False: there is nothing to gather. */
-static bool pm__gather_open(const pm__cx *cx, pm__gather *g, pm__ref r) {
+static bool pm__gather_open(const pm__cx *cx, pm__gather *g, pm__ref r, unsigned shared) {
     g->most = PM__GATHER_ENTRIES, g->room = PM__GATHER_BYTES;
-    g->plen = g->lcp = 0, g->n = 0;
+    g->plen = g->lcp = 0, g->n = 0, g->lines = 0;
     if (pm__ref_kind(r) == PM__LINE) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-        if (!x->cmask) return false;
+        g->lines = pm__gather_of_line(x, x->n > g->most ? x->n : g->most, shared);
+        if (!g->lines) return false;
         pm__line_decode(x, g->ents);
         g->n = x->n, g->plen = x->plen, g->old = pm__line_size(x);
         g->lcp = pm__build_lcp(g->ents, g->n, 0, g->plen);
-        if (g->n > g->most) g->most = g->n;
+        if (x->n > g->most) g->most = x->n;
         if (g->old > g->room) g->room = g->old;
     } else {
         const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
@@ -674,26 +690,22 @@ static bool pm__gather_open(const pm__cx *cx, pm__gather *g, pm__ref r) {
                 g->ents[g->n++] = pm__ent_make(&byte, 1, false, cx->unit ? 0 : x->slot[x->cap - 1u - v++]);
             if (pm__byte_has_child(x, byte)) g->ents[g->n++] = pm__ent_make(&byte, 1, true, x->slot[c++]);
         }
+        for (unsigned i = 0; i < c; i++) PM__PREFETCH(pm__ref_ptr(x->slot[i]));
+        for (unsigned i = 0; i < g->n; i++)
+            if (g->ents[i].child && pm__gather_may_take(g->ents[i].pay, g->n, g->most, shared))
+                g->lines |= (uint32_t)1 << i;
         g->old = pm__byte_size(x);
     }
     return true;
 }
 
-/* Adds up the line that the node would be, and finds the lines below. */
-static void pm__gather_look(const pm__cx *cx, pm__gather *g, unsigned shared) {
-    g->total = g->n, g->heap = g->plen + g->lcp, g->pays = 0;
-    g->lines = g->taken = 0;
+/* Adds up the line that the node would be with nothing taken in. */
+static void pm__gather_sum(const pm__cx *cx, pm__gather *g) {
+    g->total = g->n, g->heap = g->plen + g->lcp, g->pays = 0, g->taken = 0;
     for (unsigned i = 0; i < g->n; i++) {
         const pm__ent *e = &g->ents[i];
         if (e->len > g->lcp) g->heap += e->len - g->lcp - 1;
         g->pays += e->child || !cx->unit;
-        if (e->child && e->pay) PM__PREFETCH(pm__ref_ptr(e->pay));
-    }
-    for (unsigned i = 0; i < g->n; i++) {
-        pm__ref r = g->ents[i].pay;
-        if (!g->ents[i].child || !r || pm__ref_kind(r) != PM__LINE) continue;
-        const pm__line *k = pm__gather_below(g, i);
-        if (g->n - 1 + k->n <= g->most && pm__gather_may_take(k, r, shared)) g->lines |= (uint32_t)1 << i;
     }
     g->size = pm__line_need(g->total, g->heap, g->pays);
 }
@@ -707,7 +719,7 @@ static void pm__gather_take(pm__gather *g, unsigned i) {
     heap += pm__line_heap_len(k) - k->plen + n - pm__line_has_e(k);
     size_t size = pm__line_need(total, heap, pays);
     if (total > g->most || !size || size > g->room) return;
-    if (g->plen + g->lcp + ahead + pm__line_longest(k) > PM__SUFFIX_MAX) return;
+    if (!pm__gather_has_reach(k, g->plen + g->lcp + ahead)) return;
     g->total = total, g->pays = pays, g->heap = heap, g->size = size;
     g->old += pm__line_size(k);
     g->taken |= (uint32_t)1 << i;
@@ -749,10 +761,10 @@ static bool pm__gather_commit(const pm__cx *cx, pm__gather *g, pm__ref *slot) {
         for (unsigned end = n + k->n; n < end; n++) {
             uint8_t *start = at;
             *at++ = e->first;
-            memcpy(at, e->rest, e->len - 1u), at += e->len - 1;
-            memcpy(at, pm__line_heap(k), k->plen), at += k->plen;
+            pm__copy_short(at, e->rest, e->len - 1u), at += e->len - 1;
+            pm__copy_short(at, pm__line_heap(k), k->plen), at += k->plen;
             if (all[n].len) *at++ = all[n].first;
-            if (all[n].len > 1) memcpy(at, all[n].rest, all[n].len - 1u), at += all[n].len - 1;
+            if (all[n].len > 1) pm__copy_short(at, all[n].rest, all[n].len - 1u), at += all[n].len - 1;
             all[n] = pm__ent_make(start, (size_t)(at - start), all[n].child, all[n].pay);
         }
     }
@@ -774,12 +786,11 @@ static bool pm__gather_chain(const pm__cx *cx, pm__ref *slot, unsigned shared) {
     pm__ref r = *pm__line_child(x, 0);
     pm__ent ents[PM__LINE_ENTRIES];
     uint8_t prefix[2 * PM__SUFFIX_MAX];
-    if (!r || pm__ref_kind(r) != PM__LINE) return false;
+    if (!pm__gather_may_take(r, 1, PM__LINE_ENTRIES, shared)) return false;
     const pm__line *k = (const pm__line *)pm__ref_ptr(r);
     size_t own = x->plen + pm__line_suffix(x, 0), plen = own + k->plen;
     size_t size = pm__line_need(k->n, pm__line_heap_len(k) + own, pm__line_pay_count(k));
-    if (!size || plen > 255 || plen + pm__line_longest(k) > PM__SUFFIX_MAX) return false;
-    if (!pm__gather_may_take(k, r, shared)) return false;
+    if (!size || plen > 255 || !pm__gather_has_reach(k, plen)) return false;
     memcpy(prefix, pm__line_heap(x), x->plen);
     prefix[x->plen] = x->body[0];
     memcpy(prefix + x->plen + 1, pm__line_heap(x) + x->plen, own - x->plen - 1);
@@ -802,8 +813,8 @@ static PM__NOINLINE bool pm__any_gather(const pm__cx *cx, pm__ref *slot, unsigne
         if (!x->cmask) return false;
         if (x->n == 1) return pm__gather_chain(cx, slot, shared);
     }
-    if (!pm__gather_open(cx, &g, *slot)) return false;
-    pm__gather_look(cx, &g, shared);
+    if (!pm__gather_open(cx, &g, *slot, shared)) return false;
+    pm__gather_sum(cx, &g);
     pm__gather_plan(&g);
     bool gains = pm__ref_kind(*slot) == PM__LINE ? g.taken != 0 : g.n <= 4 || g.size * 4 <= g.old * 3;
     return gains && g.size && pm__gather_commit(cx, &g, slot);
@@ -812,12 +823,16 @@ static PM__NOINLINE bool pm__any_gather(const pm__cx *cx, pm__ref *slot, unsigne
 /* Whether a line that has become smaller may now go into the node above. */
 static bool pm__gather_fits(pm__ref above, pm__ref r) {
     if (pm__ref_kind(r) != PM__LINE) return false;
-    unsigned n = ((const pm__line *)pm__ref_ptr(r))->n, most = PM__GATHER_ENTRIES, have;
-    if (pm__ref_kind(above) == PM__LINE) {
-        have = ((const pm__line *)pm__ref_ptr(above))->n;
-        if (have == 1) return true;
-        return have - 1 + n <= (have > most ? have : most);
+    const pm__line *k = (const pm__line *)pm__ref_ptr(r);
+    unsigned most = PM__GATHER_ENTRIES;
+    if (pm__ref_kind(above) != PM__LINE) {
+        const pm__byte *x = (const pm__byte *)pm__ref_ptr(above);
+        return k->n <= 2 && !pm__byte_is_wide(x) && x->nc + x->nv - 1u + k->n <= most;
     }
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(above);
-    return n <= 2 && !pm__byte_is_wide(x) && x->nc + x->nv - 1u + n <= most;
+    const pm__line *x = (const pm__line *)pm__ref_ptr(above);
+    if (x->n == 1) return true;
+    if (x->n - 1u + k->n > (x->n > most ? x->n : most)) return false;
+    size_t size = pm__line_need(x->n - 1u + k->n, pm__line_heap_len(x) + pm__line_heap_len(k),
+                                pm__line_pay_count(x) - 1 + pm__line_pay_count(k));
+    return size && (size <= PM__GATHER_BYTES || size <= pm__line_size(x));
 }

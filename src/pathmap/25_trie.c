@@ -591,7 +591,7 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
             old->val = *pm__byte_val(x, b), old->some = true;
             pm__byte_del_val(cx, &x, b);
             *slot = pm__byte_ref(x);
-            if (pm__gather_is_due(x->nc + x->nv + 0u)) pm__way_gather(cx, &way);
+            if (pm__gather_is_due(x->nc + x->nv + 0u, false)) pm__way_gather(cx, &way);
             return true;
         }
         const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
@@ -609,7 +609,7 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
         old->val = *pm__line_val(x, (unsigned)i), old->some = true;
         unsigned left = x->n - 1u;
         pm__line_erase(cx, slot, (unsigned)i, (unsigned)i + 1);
-        if (pm__gather_is_due(left)) pm__way_gather(cx, &way);
+        if (pm__gather_is_due(left, true)) pm__way_gather(cx, &way);
         return true;
     }
     return false;
@@ -625,14 +625,14 @@ static bool pm__trie_unset(const pm__cx *cx, pm__ref *root, const uint8_t *s, si
         bool ok = pm__byte_has_child(x, *t) || pm__byte_add_child(cx, &x, *t, 0);
         if (ok) pm__byte_del_val(cx, &x, *t);
         *at.slot = pm__byte_ref(x);
-        if (ok && pm__gather_is_due(x->nc + x->nv + 0u)) pm__trie_gather(cx, root, s, len);
+        if (ok && pm__gather_is_due(x->nc + x->nv + 0u, false)) pm__trie_gather(cx, root, s, len);
         return ok;
     }
     pm__line *x = (pm__line *)pm__ref_ptr(*at.slot);
     size_t rest = len - at.base - x->plen;
     pm__line_seek k = pm__line_find(x, t + x->plen, rest);
     if (k.hi - k.lo > 1) {
-        bool due = pm__gather_is_due(x->n - 1u);
+        bool due = pm__gather_is_due(x->n - 1u, true);
         pm__line_erase(cx, at.slot, k.lo, k.lo + 1);
         if (due) pm__trie_gather(cx, root, s, len);
         return true;

@@ -117,10 +117,13 @@ enum { PM__BULK_TWIGS = 3 };
 static unsigned pm__bulk_part(const pm__bulk *b, const pm__bulk_group *g, size_t from, size_t limit,
                               pm__bulk_group *out) {
     unsigned n = 0, folds = 0;
+    size_t part = from + g->q, left = g->hi - g->lo;
     if (!g->fold || g->q >= limit) return 0;
+    /* The folded group has all but two keys at most: among many the third from either end are in it. */
+    if (left > 2 * PM__BULK_TWIGS && pm__bulk_key(b, g->lo + 2)[part] != pm__bulk_key(b, g->hi - 3)[part]) return 0;
     for (size_t i = g->lo, end; i < g->hi; i = end) {
         if (n == PM__BULK_TWIGS) return 0;
-        end = b->keys[i].len == from + g->q ? i + 1 : pm__bulk_run_end(b, i, g->hi, from + g->q);
+        end = b->keys[i].len == part ? i + 1 : pm__bulk_run_end(b, i, g->hi, part);
         out[n] = pm__bulk_measure(b, i, end, from, limit);
         folds += out[n++].fold;
     }
@@ -133,7 +136,8 @@ static unsigned pm__bulk_strip(const pm__bulk *b, pm__bulk_group *g, unsigned n,
                                pm__bulk_sum *sum) {
     pm__bulk_group part[PM__BULK_TWIGS];
     for (unsigned i = 0; i < n;) {
-        unsigned k = sum->entries < PM__LINE_ENTRIES ? pm__bulk_part(b, &g[i], from, limit, part) : 0;
+        bool room = sum->entries < PM__LINE_ENTRIES && sum->bytes + 10 <= sum->room;
+        unsigned k = room ? pm__bulk_part(b, &g[i], from, limit, part) : 0;
         if (!k || n + k - 1 > PM__LINE_ENTRIES || !pm__bulk_swap(b, &g[i], part, k, from, sum)) {
             i++;
             continue;
