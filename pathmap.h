@@ -6861,7 +6861,7 @@ static size_t pm__bulk_cost(const pm__bulk *b, size_t suffix, bool child) {
 }
 
 /* `limit`: the longest suffix that the line allows beside its prefix. */
-static pm__bulk_group pm__bulk_measure(const pm__bulk *b, size_t lo, size_t hi, size_t from, size_t limit) {
+static PM__INLINE pm__bulk_group pm__bulk_measure(const pm__bulk *b, size_t lo, size_t hi, size_t from, size_t limit) {
     pm__bulk_group g = {lo, hi, 0, 0, 0, false};
     size_t max = pm__bulk_shorter(b, lo, hi - 1) - from, spelled = 0;
     if (max > limit) max = limit;
@@ -6890,10 +6890,10 @@ typedef struct pm__bulk_sum {
     unsigned entries;
 } pm__bulk_sum;
 
-/* Counts groups in the place of the one that was there. False, and nothing changed: there is no room. */
+/* Counts groups in the place of a folded one. False, and nothing changed: there is no room. */
 static bool pm__bulk_swap(const pm__bulk *b, const pm__bulk_group *was, const pm__bulk_group *now, unsigned n,
                           size_t from, pm__bulk_sum *sum) {
-    size_t bytes = sum->bytes - (was->fold ? was->folded : was->spelled);
+    size_t bytes = sum->bytes - was->folded;
     unsigned entries = sum->entries - pm__bulk_entries(b, was, from);
     for (unsigned i = 0; i < n; i++) {
         bytes += now[i].fold ? now[i].folded : now[i].spelled;
@@ -6907,18 +6907,21 @@ static bool pm__bulk_swap(const pm__bulk *b, const pm__bulk_group *was, const pm
 
 enum { PM__BULK_TWIGS = 3 };
 
+/* Whether a folded group may have all its keys but two in one part of it: then the third from either end are there. */
+static PM__INLINE bool pm__bulk_may_part(const pm__bulk *b, const pm__bulk_group *g, size_t from, size_t limit) {
+    if (!g->fold || g->q >= limit) return false;
+    if (g->hi - g->lo <= 2 * PM__BULK_TWIGS) return true;
+    return pm__bulk_key(b, g->lo + 2)[from + g->q] == pm__bulk_key(b, g->hi - 3)[from + g->q];
+}
+
 /* Divides a folded group where its keys part, if that leaves at most one folded group and few others. Answers how many
    there are, or 0. */
-static unsigned pm__bulk_part(const pm__bulk *b, const pm__bulk_group *g, size_t from, size_t limit,
-                              pm__bulk_group *out) {
+static PM__NOINLINE unsigned pm__bulk_part(const pm__bulk *b, const pm__bulk_group *g, size_t from, size_t limit,
+                                           pm__bulk_group *out) {
     unsigned n = 0, folds = 0;
-    size_t part = from + g->q, left = g->hi - g->lo;
-    if (!g->fold || g->q >= limit) return 0;
-    /* The folded group has all but two keys at most: among many the third from either end are in it. */
-    if (left > 2 * PM__BULK_TWIGS && pm__bulk_key(b, g->lo + 2)[part] != pm__bulk_key(b, g->hi - 3)[part]) return 0;
     for (size_t i = g->lo, end; i < g->hi; i = end) {
         if (n == PM__BULK_TWIGS) return 0;
-        end = b->keys[i].len == part ? i + 1 : pm__bulk_run_end(b, i, g->hi, part);
+        end = b->keys[i].len == from + g->q ? i + 1 : pm__bulk_run_end(b, i, g->hi, from + g->q);
         out[n] = pm__bulk_measure(b, i, end, from, limit);
         folds += out[n++].fold;
     }
@@ -6930,9 +6933,9 @@ static unsigned pm__bulk_part(const pm__bulk *b, const pm__bulk_group *g, size_t
 static unsigned pm__bulk_strip(const pm__bulk *b, pm__bulk_group *g, unsigned n, size_t from, size_t limit,
                                pm__bulk_sum *sum) {
     pm__bulk_group part[PM__BULK_TWIGS];
-    for (unsigned i = 0; i < n;) {
-        bool room = sum->entries < PM__LINE_ENTRIES && sum->bytes + 10 <= sum->room;
-        unsigned k = room ? pm__bulk_part(b, &g[i], from, limit, part) : 0;
+    for (unsigned i = 0; i < n && sum->entries < PM__LINE_ENTRIES && sum->bytes + 10 <= sum->room;) {
+        unsigned k = 0;
+        if (pm__bulk_may_part(b, &g[i], from, limit)) k = pm__bulk_part(b, &g[i], from, limit, part);
         if (!k || n + k - 1 > PM__LINE_ENTRIES || !pm__bulk_swap(b, &g[i], part, k, from, sum)) {
             i++;
             continue;
@@ -6948,21 +6951,25 @@ static unsigned pm__bulk_strip(const pm__bulk *b, pm__bulk_group *g, unsigned n,
    for entries; `e`: whether there is one already. */
 static bool pm__bulk_plan(const pm__bulk *b, pm__bulk_group *g, unsigned *n, size_t from, size_t limit, size_t room,
                           bool e) {
-    pm__bulk_sum sum = {0, room, e};
+    size_t bytes = 0;
+    unsigned entries = e;
     uint64_t sizes = 0; /* bit k: some folded group of k keys could be spelled out */
     for (unsigned i = 0; i < *n; i++) {
-        sum.bytes += g[i].fold ? g[i].folded : g[i].spelled;
-        sum.entries += pm__bulk_entries(b, &g[i], from);
+        bytes += g[i].fold ? g[i].folded : g[i].spelled;
+        entries += pm__bulk_entries(b, &g[i], from);
         if (g[i].fold && g[i].spelled) sizes |= (uint64_t)1 << (g[i].hi - g[i].lo);
     }
-    if (sum.entries > PM__LINE_ENTRIES || sum.bytes > room) return false;
+    if (entries > PM__LINE_ENTRIES || bytes > room) return false;
     for (; sizes; sizes &= sizes - 1) /* spell out the smallest first */
-        for (unsigned i = 0; i < *n; i++) {
-            pm__bulk_group spelled = g[i];
-            spelled.fold = false;
-            if (!g[i].fold || !g[i].spelled || g[i].hi - g[i].lo != pm__ctz64(sizes)) continue;
-            if (pm__bulk_swap(b, &g[i], &spelled, 1, from, &sum)) g[i].fold = false;
+        for (unsigned i = 0, size = pm__ctz64(sizes), all = *n; i < all; i++) {
+            if (!g[i].fold || !g[i].spelled || g[i].hi - g[i].lo != size) continue;
+            unsigned more = entries + size - pm__bulk_entries(b, &g[i], from);
+            if (more > PM__LINE_ENTRIES || bytes - g[i].folded + g[i].spelled > room) continue;
+            bytes = bytes - g[i].folded + g[i].spelled;
+            entries = more;
+            g[i].fold = false;
         }
+    pm__bulk_sum sum = {bytes, room, entries};
     *n = pm__bulk_strip(b, g, *n, from, limit, &sum);
     return true;
 }
