@@ -318,6 +318,12 @@ static shape fresh(const pm_ops *ops, const keys *s) {
     return (shape){smaller(x.nodes, y.nodes), smaller(x.bytes, y.bytes), smaller(x.depth, y.depth)};
 }
 
+static size_t count_kept(const keys *s) {
+    size_t n = 0;
+    for (size_t i = 0; i < s->n; i++) n += s->kept[i];
+    return n;
+}
+
 /* What a restriction to the kept keys keeps: the keys behind them, too. */
 static void keep_extensions(keys *s) {
     size_t last = SIZE_MAX;
@@ -351,6 +357,7 @@ static void try_histories(kind k, size_t n, size_t one_in, const pm_ops *ops) {
     for (history h = 0; h < HISTORIES; h++) {
         if (h == RESTRICT_NEW) {
             keep_extensions(&s);
+            if (count_kept(&s) * 4 > s.n * 3) break; /* hardly anything would go */
             want = fresh(ops, &s);
         }
         pm_map m = live(ops, &s, h);
@@ -363,6 +370,46 @@ static void try_histories(kind k, size_t n, size_t one_in, const pm_ops *ops) {
 
 static void try_kinds(size_t one_in, const pm_ops *ops) {
     for (kind k = 0; k < KINDS; k++) try_histories(k, k == NESTED ? 800 : 4000, one_in, ops);
+}
+
+/* ---- compact maps -------------------------------------------------------------------------------------------- */
+
+static bool same_map(const pm_map *a, const pm_map *b) {
+    bool same = false;
+    CHECK_OK(pm_equal(a, b, &same));
+    return same;
+}
+
+static void try_compact(kind k, size_t n, const pm_ops *ops) {
+    keys s = make_keys(k, n);
+    choose(&s, 3);
+    pm_map m = live(ops, &s, REMOVE_RANDOM), built = build_kept(ops, &s, true);
+    shape anew = shape_of(&built, &s), was = shape_of(&m, &s);
+    pm_map copy = {0};
+    pm_iter it = pm_iter_vals(&m);
+    copy = pm_new(ops, NULL);
+    while (pm_iter_next(&it)) CHECK_OK(pm_set(&copy, it.key, it.len, *it.val, NULL));
+    pm_iter_drop(&it);
+    CHECK_OK(pm_compact(&m));
+    sound(&m);
+    shape is = shape_of(&m, &s);
+    CHECK(same_map(&m, &copy));
+    CHECK_NOTE(is.bytes <= anew.bytes && is.bytes <= was.bytes, "%s: %.0f bytes, %.0f before, %.0f anew", kind_names[k],
+               is.bytes, was.bytes, anew.bytes);
+    uint64_t root = m.root;
+    CHECK_OK(pm_compact(&m));
+    CHECK_EQ(m.root, root); /* there is nothing more to win */
+    pm_drop(&m);
+    pm_drop(&copy);
+    pm_drop(&built);
+    free_keys(&s);
+}
+
+TEST(compact_is_as_built) {
+    for (kind k = 0; k < KINDS; k++) {
+        try_compact(k, k == NESTED ? 600 : 3000, NULL);
+        try_compact(k, k == NESTED ? 600 : 3000, pm_ops_unit());
+    }
 }
 
 TEST(shape_after_all_but_few_went) { try_kinds(400, NULL); }
