@@ -7980,12 +7980,14 @@ static void pm__alg_hand_over(pm__alg_frame *f) {
 }
 
 /* Whether a list has room in the line of the left side that a frame may edit, would not leave half of it empty, and is
-   not so short that it had better go into the line above. */
-static bool pm__alg_line_fits(const pm__cx *cx, const pm__alg_frame *f, const pm__alg_final *t) {
-    unsigned was = ((const pm__line *)pm__ref_ptr(f->own))->n;
-    if (t->n < was && t->n <= PM__ALG_ABSORB && (t->n <= 2 || 2 * t->n <= was)) return false;
-    size_t need = t->n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, t->e, t->n, f->plen, 0);
-    size_t has = pm__line_size((const pm__line *)pm__ref_ptr(f->own));
+   not so short that it had better go into the line above. Where a result may shrink, lines that gathering copies
+   (pm__alg_close) are never edited: their entries are what they seem. */
+static bool pm__alg_line_fits(const pm__alg *q, const pm__alg_frame *f, const pm__alg_final *t) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(f->own);
+    if (q->op != PM__ALG_JOIN && (t->n <= PM__GATHER_SHARED || x->n <= PM__GATHER_SHARED)) return false;
+    if (t->n <= PM__ALG_ABSORB && 2 * t->n <= x->n) return false;
+    size_t need = t->n > PM__LINE_ENTRIES ? 0 : pm__build_fits(q->cx, t->e, t->n, f->plen, 0);
+    size_t has = pm__line_size(x);
     return need && need <= has && 2 * need > has;
 }
 
@@ -8649,7 +8651,7 @@ static void pm__alg_sieve_list(const pm__alg_sieve *s, uint32_t mask, size_t ple
 static PM__NOINLINE int pm__alg_sieve_edit(pm__alg *q, pm__alg_frame *f, pm__alg_sieve *s, uint32_t mask) {
     pm__alg_final t;
     pm__alg_sieve_list(s, mask, f->plen, &t);
-    if (!pm__alg_line_fits(q->cx, f, &t)) return 0;
+    if (!pm__alg_line_fits(q, f, &t)) return 0;
     s->fresh = 0; /* the list has them, and the edit will */
     return pm__alg_line_edit(q, f, &t) ? 1 : -1;
 }
@@ -9029,7 +9031,7 @@ static PM__NOINLINE bool pm__alg_sieve_build(pm__alg *q, pm__alg_frame *f, const
         if (s->over >> i & 1) e.pay = s->val[i], e.fresh = s->fresh >> i & 1;
         t.e[t.n++] = e;
     }
-    if (f->own && pm__alg_line_fits(q->cx, f, &t)) {
+    if (f->own && pm__alg_line_fits(q, f, &t)) {
         out->alg = PM__ALG_EDIT;
         s->fresh = 0; /* the list has them, and the edit will */
         return pm__alg_line_edit(q, f, &t);
@@ -9523,7 +9525,7 @@ static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__a
         left--;
     }
     if (t.n == 0) return true;
-    if (f->own && pm__alg_line_fits(q->cx, f, &t)) {
+    if (f->own && pm__alg_line_fits(q, f, &t)) {
         out->alg = PM__ALG_EDIT;
         f->weave->fresh = 0; /* the list has them, and the edit will */
         return pm__alg_line_edit(q, f, &t);
@@ -9997,7 +9999,7 @@ static PM__NOINLINE bool pm__alg_close_mixed(pm__alg *q, pm__alg_frame *f, bool 
     if (!pm__alg_gather(q, f, &t)) return false;
     if (t.n == 0) return true;
     if (made) pm__alg_condense(&t, f->plen);
-    if (f->own && pm__alg_line_fits(q->cx, f, &t)) {
+    if (f->own && pm__alg_line_fits(q, f, &t)) {
         out->alg = PM__ALG_EDIT;
         return pm__alg_line_edit(q, f, &t);
     }
@@ -10281,6 +10283,20 @@ static bool pm__alg_few(const pm__alg_frame *f, unsigned nc, unsigned nv) {
     return nc == 0 && n <= 24;
 }
 
+/* Whether what a byte node has kept is so little that it may well become a line once it is made anew. */
+static bool pm__alg_may_gather(const pm__alg *q, const pm__ref *kids, const bool *fk, unsigned nc, unsigned nv) {
+    unsigned n = nc + nv, taken = 0;
+    if (q->op == PM__ALG_JOIN || n > PM__GATHER_ENTRIES) return false;
+    for (unsigned i = 0; i < nc; i++) {
+        if (!kids[i] || pm__ref_kind(kids[i]) != PM__LINE) continue;
+        unsigned k = ((const pm__line *)pm__ref_ptr(kids[i]))->n;
+        if (!fk[i] && k > PM__GATHER_SHARED) continue;
+        n += k - 1;
+        taken++;
+    }
+    return n <= PM__GATHER_ENTRIES && 2 * taken >= nc;
+}
+
 /* The result of a byte frame as a list; kids[] are what is left at the bytes of cm, fresh where fk says so. */
 static bool pm__alg_bytes_line(pm__alg *q, const pm__alg_frame *f, const pm_mask *cm, const pm__ref *kids,
                                const bool *fk, pm__ref *out) {
@@ -10420,7 +10436,7 @@ static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__a
     unsigned nv = pm_mask_count(&f->vm);
     if (nc + nv == 0) return true;
     bool few = pm__alg_few(f, nc, nv);
-    if (f->own && !few) {
+    if (f->own && !few && !pm__alg_may_gather(q, kids, fk, nc, nv)) {
         pm__alg_change c;
         uint64_t image[PM__ALG_BYTE_WORDS];
         size_t bytes = 0;
@@ -10585,6 +10601,13 @@ static void pm__alg_abandon(pm__alg *q) {
     pm__alg_pop(q);
 }
 
+/* What shrinks leaves no chains of small nodes behind. A new map goes on to share what did not change; in place, what
+   was the left side's alone is copied if it is small. Nothing is taken in that is still to be edited: such a node has
+   two owners, and is large. */
+static void pm__alg_gather_small(pm__alg *q, pm__ref *r) {
+    while (pm__any_gather(q->cx, r, q->mine ? PM__GATHER_SHARED : 0)) {}
+}
+
 /* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */
 static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
     pm__alg_frame *f = q->top;
@@ -10594,9 +10617,7 @@ static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
               : f->bytes ? pm__alg_close_bytes(q, f, out)
                          : pm__alg_close_lists(q, f, out);
     if (!ok) return false;
-    /* What shrinks leaves no chains of small nodes behind. Shared ones stay: among them are all those below that are
-       still to be edited. */
-    while (out->alg == PM_ALG_ELEMENT && q->op != PM__ALG_JOIN && pm__any_gather(q->cx, &out->ref, 0)) {}
+    if (out->alg == PM_ALG_ELEMENT && q->op != PM__ALG_JOIN) pm__alg_gather_small(q, &out->ref);
     uint64_t id_a = f->id_a, id_b = f->id_b;
     pm__alg_pop(q);
     if (!remember) return true;

@@ -203,12 +203,14 @@ static void pm__alg_hand_over(pm__alg_frame *f) {
 }
 
 /* Whether a list has room in the line of the left side that a frame may edit, would not leave half of it empty, and is
-   not so short that it had better go into the line above. */
-static bool pm__alg_line_fits(const pm__cx *cx, const pm__alg_frame *f, const pm__alg_final *t) {
-    unsigned was = ((const pm__line *)pm__ref_ptr(f->own))->n;
-    if (t->n < was && t->n <= PM__ALG_ABSORB && (t->n <= 2 || 2 * t->n <= was)) return false;
-    size_t need = t->n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, t->e, t->n, f->plen, 0);
-    size_t has = pm__line_size((const pm__line *)pm__ref_ptr(f->own));
+   not so short that it had better go into the line above. Where a result may shrink, lines that gathering copies
+   (pm__alg_close) are never edited: their entries are what they seem. */
+static bool pm__alg_line_fits(const pm__alg *q, const pm__alg_frame *f, const pm__alg_final *t) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(f->own);
+    if (q->op != PM__ALG_JOIN && (t->n <= PM__GATHER_SHARED || x->n <= PM__GATHER_SHARED)) return false;
+    if (t->n <= PM__ALG_ABSORB && 2 * t->n <= x->n) return false;
+    size_t need = t->n > PM__LINE_ENTRIES ? 0 : pm__build_fits(q->cx, t->e, t->n, f->plen, 0);
+    size_t has = pm__line_size(x);
     return need && need <= has && 2 * need > has;
 }
 

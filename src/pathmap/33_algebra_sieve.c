@@ -577,7 +577,7 @@ static void pm__alg_sieve_list(const pm__alg_sieve *s, uint32_t mask, size_t ple
 static PM__NOINLINE int pm__alg_sieve_edit(pm__alg *q, pm__alg_frame *f, pm__alg_sieve *s, uint32_t mask) {
     pm__alg_final t;
     pm__alg_sieve_list(s, mask, f->plen, &t);
-    if (!pm__alg_line_fits(q->cx, f, &t)) return 0;
+    if (!pm__alg_line_fits(q, f, &t)) return 0;
     s->fresh = 0; /* the list has them, and the edit will */
     return pm__alg_line_edit(q, f, &t) ? 1 : -1;
 }
@@ -957,7 +957,7 @@ static PM__NOINLINE bool pm__alg_sieve_build(pm__alg *q, pm__alg_frame *f, const
         if (s->over >> i & 1) e.pay = s->val[i], e.fresh = s->fresh >> i & 1;
         t.e[t.n++] = e;
     }
-    if (f->own && pm__alg_line_fits(q->cx, f, &t)) {
+    if (f->own && pm__alg_line_fits(q, f, &t)) {
         out->alg = PM__ALG_EDIT;
         s->fresh = 0; /* the list has them, and the edit will */
         return pm__alg_line_edit(q, f, &t);

@@ -446,7 +446,7 @@ static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__a
         left--;
     }
     if (t.n == 0) return true;
-    if (f->own && pm__alg_line_fits(q->cx, f, &t)) {
+    if (f->own && pm__alg_line_fits(q, f, &t)) {
         out->alg = PM__ALG_EDIT;
         f->weave->fresh = 0; /* the list has them, and the edit will */
         return pm__alg_line_edit(q, f, &t);

@@ -411,7 +411,7 @@ static PM__NOINLINE bool pm__alg_close_mixed(pm__alg *q, pm__alg_frame *f, bool 
     if (!pm__alg_gather(q, f, &t)) return false;
     if (t.n == 0) return true;
     if (made) pm__alg_condense(&t, f->plen);
-    if (f->own && pm__alg_line_fits(q->cx, f, &t)) {
+    if (f->own && pm__alg_line_fits(q, f, &t)) {
         out->alg = PM__ALG_EDIT;
         return pm__alg_line_edit(q, f, &t);
     }

@@ -255,6 +255,20 @@ static bool pm__alg_few(const pm__alg_frame *f, unsigned nc, unsigned nv) {
     return nc == 0 && n <= 24;
 }
 
+/* Whether what a byte node has kept is so little that it may well become a line once it is made anew. */
+static bool pm__alg_may_gather(const pm__alg *q, const pm__ref *kids, const bool *fk, unsigned nc, unsigned nv) {
+    unsigned n = nc + nv, taken = 0;
+    if (q->op == PM__ALG_JOIN || n > PM__GATHER_ENTRIES) return false;
+    for (unsigned i = 0; i < nc; i++) {
+        if (!kids[i] || pm__ref_kind(kids[i]) != PM__LINE) continue;
+        unsigned k = ((const pm__line *)pm__ref_ptr(kids[i]))->n;
+        if (!fk[i] && k > PM__GATHER_SHARED) continue;
+        n += k - 1;
+        taken++;
+    }
+    return n <= PM__GATHER_ENTRIES && 2 * taken >= nc;
+}
+
 /* The result of a byte frame as a list; kids[] are what is left at the bytes of cm, fresh where fk says so. */
 static bool pm__alg_bytes_line(pm__alg *q, const pm__alg_frame *f, const pm_mask *cm, const pm__ref *kids,
                                const bool *fk, pm__ref *out) {
@@ -394,7 +408,7 @@ static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__a
     unsigned nv = pm_mask_count(&f->vm);
     if (nc + nv == 0) return true;
     bool few = pm__alg_few(f, nc, nv);
-    if (f->own && !few) {
+    if (f->own && !few && !pm__alg_may_gather(q, kids, fk, nc, nv)) {
         pm__alg_change c;
         uint64_t image[PM__ALG_BYTE_WORDS];
         size_t bytes = 0;

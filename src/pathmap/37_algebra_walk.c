@@ -145,6 +145,13 @@ static void pm__alg_abandon(pm__alg *q) {
     pm__alg_pop(q);
 }
 
+/* What shrinks leaves no chains of small nodes behind. A new map goes on to share what did not change; in place, what
+   was the left side's alone is copied if it is small. Nothing is taken in that is still to be edited: such a node has
+   two owners, and is large. */
+static void pm__alg_gather_small(pm__alg *q, pm__ref *r) {
+    while (pm__any_gather(q->cx, r, q->mine ? PM__GATHER_SHARED : 0)) {}
+}
+
 /* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */
 static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
     pm__alg_frame *f = q->top;
@@ -154,9 +161,7 @@ static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
               : f->bytes ? pm__alg_close_bytes(q, f, out)
                          : pm__alg_close_lists(q, f, out);
     if (!ok) return false;
-    /* What shrinks leaves no chains of small nodes behind. Shared ones stay: among them are all those below that are
-       still to be edited. */
-    while (out->alg == PM_ALG_ELEMENT && q->op != PM__ALG_JOIN && pm__any_gather(q->cx, &out->ref, 0)) {}
+    if (out->alg == PM_ALG_ELEMENT && q->op != PM__ALG_JOIN) pm__alg_gather_small(q, &out->ref);
     uint64_t id_a = f->id_a, id_b = f->id_b;
     pm__alg_pop(q);
     if (!remember) return true;
