@@ -5271,7 +5271,8 @@ static void pm__byte_settle(const pm__cx *cx, pm__ref *slot) {
 enum {
     PM__GATHER_ENTRIES = 28, /* a line that grows by gathering has at most so many, */
     PM__GATHER_BYTES = 448,  /* and so many bytes */
-    PM__GATHER_SHARED = 4    /* entries of a shared line that a removal copies at most */
+    PM__GATHER_SHARED = 4,   /* entries of a shared line that a removal copies at most, */
+    PM__GATHER_TINY = 2      /* and an operation that makes a new map: no more memory than sharing them would take */
 };
 
 typedef struct pm__gather {
@@ -10601,11 +10602,11 @@ static void pm__alg_abandon(pm__alg *q) {
     pm__alg_pop(q);
 }
 
-/* What shrinks leaves no chains of small nodes behind. A new map goes on to share what did not change; in place, what
-   was the left side's alone is copied if it is small. Nothing is taken in that is still to be edited: such a node has
-   two owners, and is large. */
+/* What shrinks leaves no chains of small nodes behind. A new map goes on to share what did not change, unless it is
+   tiny; in place, what was the left side's alone is copied if it is small. Nothing is taken in that is still to be
+   edited: such a node has two owners, and is large. */
 static void pm__alg_gather_small(pm__alg *q, pm__ref *r) {
-    while (pm__any_gather(q->cx, r, q->mine ? PM__GATHER_SHARED : 0)) {}
+    while (pm__any_gather(q->cx, r, q->mine ? PM__GATHER_SHARED : PM__GATHER_TINY)) {}
 }
 
 /* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */

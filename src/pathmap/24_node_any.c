@@ -622,7 +622,8 @@ static void pm__byte_settle(const pm__cx *cx, pm__ref *slot) {
 enum {
     PM__GATHER_ENTRIES = 28, /* a line that grows by gathering has at most so many, */
     PM__GATHER_BYTES = 448,  /* and so many bytes */
-    PM__GATHER_SHARED = 4    /* entries of a shared line that a removal copies at most */
+    PM__GATHER_SHARED = 4,   /* entries of a shared line that a removal copies at most, */
+    PM__GATHER_TINY = 2      /* and an operation that makes a new map: no more memory than sharing them would take */
 };
 
 typedef struct pm__gather {

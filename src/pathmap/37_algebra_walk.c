@@ -145,11 +145,11 @@ static void pm__alg_abandon(pm__alg *q) {
     pm__alg_pop(q);
 }
 
-/* What shrinks leaves no chains of small nodes behind. A new map goes on to share what did not change; in place, what
-   was the left side's alone is copied if it is small. Nothing is taken in that is still to be edited: such a node has
-   two owners, and is large. */
+/* What shrinks leaves no chains of small nodes behind. A new map goes on to share what did not change, unless it is
+   tiny; in place, what was the left side's alone is copied if it is small. Nothing is taken in that is still to be
+   edited: such a node has two owners, and is large. */
 static void pm__alg_gather_small(pm__alg *q, pm__ref *r) {
-    while (pm__any_gather(q->cx, r, q->mine ? PM__GATHER_SHARED : 0)) {}
+    while (pm__any_gather(q->cx, r, q->mine ? PM__GATHER_SHARED : PM__GATHER_TINY)) {}
 }
 
 /* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */
