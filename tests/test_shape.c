@@ -8,6 +8,8 @@
 #define PATHMAP_STATIC
 #include "../pathmap.h"
 
+#include "counted.h"
+
 /* ---- keys ---------------------------------------------------------------------------------------------------- */
 
 typedef enum kind { RANDOM, NESTED, BRANCHED, DENSE, TEXT, CLUSTERS, LETTERS, KINDS } kind;
@@ -411,6 +413,141 @@ TEST(compact_is_as_built) {
         try_compact(k, k == NESTED ? 600 : 3000, pm_ops_unit());
     }
 }
+
+static void set(pm_map *m, const char *key, pm_val v) { CHECK_OK(pm_set(m, key, strlen(key), v, NULL)); }
+
+/* What other owners hold too stays where it is. */
+TEST(compact_leaves_shared_nodes_alone) {
+    pm_map m = {0}, built, copy;
+    pm_stats st;
+    keys s = make_keys(RANDOM, 500); /* a byte node on top: removals copy small lines */
+    CHECK_OK(pm_build(NULL, NULL, s.key, NULL, s.n, &built));
+    copy = pm_clone(&built);
+    uint64_t root = built.root;
+    CHECK_OK(pm_compact(&built));
+    CHECK(built.root == root && copy.root == root);
+    for (char c = 'a'; c < 'e'; c++) { /* four times the same below different places */
+        pm_wz w;
+        CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
+        pm_rz_descend_to(pm_wz_cursor(&w), &c, 1);
+        CHECK_OK(pm_wz_graft_map(&w, &copy));
+        CHECK_OK(pm_wz_close(&w));
+    }
+    for (unsigned i = 0; i < 300; i++) CHECK_OK(pm_set(&m, &(uint32_t[2]){0xffffffff, i}, 8, i, NULL));
+    for (unsigned i = 0; i < 299; i++) CHECK_OK(pm_remove(&m, &(uint32_t[2]){0xffffffff, i}, 8, true, NULL));
+    CHECK_OK(pm_get_stats(&m, &st));
+    uint64_t bytes = st.bytes;
+    CHECK_OK(pm_compact(&m));
+    sound(&m);
+    CHECK_OK(pm_get_stats(&m, &st));
+    CHECK(st.bytes <= bytes && st.shared_nodes > 0);
+    CHECK_EQ(st.values, 4 * s.n + 1);
+    for (char c = 'a'; c < 'e'; c++) {
+        pm_map one;
+        CHECK_OK(pm_subtrie(&m, &c, 1, &one, NULL));
+        CHECK(one.root == root);
+        pm_drop(&one);
+    }
+    pm_drop(&m);
+    pm_drop(&copy);
+    pm_drop(&built);
+    free_keys(&s);
+}
+
+/* Locations without value, children right beside values of the same key, the value of the empty path. */
+TEST(compact_keeps_dangling_locations) {
+    static const char *const dangle[] = {"q", "quite/long/and/alone", "abc/x", "abc/y/z", "mm"};
+    for (unsigned unit = 0; unit < 2; unit++) {
+        pm_map m = pm_new(unit ? pm_ops_unit() : NULL, NULL), copy;
+        char key[32];
+        set(&m, "", 7);
+        set(&m, "abc", 1);
+        for (unsigned i = 0; i < 5; i++) CHECK_OK(pm_create_path(&m, dangle[i], strlen(dangle[i]), NULL));
+        for (unsigned i = 0; i < 2000; i++) {
+            snprintf(key, sizeof key, "mm%u/%u", i % 70, i * 7919 % 2000);
+            set(&m, key, i);
+        }
+        for (unsigned i = 0; i < 2000; i++) {
+            snprintf(key, sizeof key, "mm%u/%u", i % 70, i * 7919 % 2000);
+            if (i % 3) CHECK_OK(pm_remove(&m, key, strlen(key), i % 2 == 0, NULL));
+        }
+        copy = pm_new(pm_map_ops(&m), NULL);
+        pm_iter it = pm_iter_paths(&m);
+        while (pm_iter_next(&it)) {
+            if (it.val) CHECK_OK(pm_set(&copy, it.key, it.len, *it.val, NULL));
+            else CHECK_OK(pm_create_path(&copy, it.key, it.len, NULL));
+        }
+        pm_iter_drop(&it);
+        CHECK(same_map(&m, &copy));
+        uint64_t root = m.root;
+        CHECK_OK(pm_compact(&m));
+        CHECK_NE(m.root, root);
+        sound(&m);
+        CHECK(same_map(&m, &copy));
+        pm_drop(&m);
+        pm_drop(&copy);
+    }
+}
+
+/* Every value keeps the references that it had, here and in a clone that has gone its own way. */
+TEST(compact_and_removals_count_values) {
+    int64_t held = counted_held();
+    keys s = make_keys(TEXT, 3000);
+    pm_map m = pm_new(counted_ops(), NULL);
+    for (size_t i = 0; i < s.n; i++) CHECK_OK(pm_set(&m, s.key[i].data, s.key[i].len, counted_new(), NULL));
+    pm_map clone = pm_clone(&m);
+    for (size_t i = 0; i < s.n; i++)
+        if (i % 11) CHECK_OK(pm_remove(&m, s.key[i].data, s.key[i].len, true, NULL));
+    for (size_t i = 0; i < s.n; i++) CHECK((pm_get(&m, s.key[i].data, s.key[i].len) == NULL) == (i % 11 != 0));
+    for (size_t i = 0; i < s.n; i++) CHECK(counted_refs(*pm_get(&clone, s.key[i].data, s.key[i].len)) >= 1);
+    sound(&m);
+    sound(&clone);
+    CHECK_OK(pm_compact(&m));
+    pm_drop(&clone);
+    CHECK_EQ(counted_held() - held, (s.n + 10) / 11);
+    CHECK_OK(pm_compact(&m));
+    sound(&m);
+    CHECK_EQ(counted_held() - held, (s.n + 10) / 11);
+    pm_drop(&m);
+    CHECK(counted_held() == held && counted_is_sound());
+    free_keys(&s);
+}
+
+TEST(compact_of_little) {
+    pm_map m = {0};
+    CHECK_OK(pm_compact(&m));
+    set(&m, "", 5);
+    CHECK_OK(pm_compact(&m));
+    CHECK(m.root == 0 && *pm_get(&m, "", 0) == 5);
+    set(&m, "x", 6);
+    CHECK_OK(pm_compact(&m));
+    CHECK_EQ(*pm_get(&m, "x", 1), 6);
+    pm_drop(&m);
+}
+
+/* ---- without memory ------------------------------------------------------------------------------------------ */
+
+/* A removal that frees needs no memory: what would merge stays as it is then. */
+TEST(removal_without_memory_succeeds) {
+    if (!PM_POOL) SKIP("PM_POOL=0: no budgets");
+    for (kind k = 0; k < KINDS; k++) {
+        pm_pool *pool = NULL;
+        pm_pool_options few = {.budget = 1 << 20};
+        CHECK_OK(pm_pool_new(&few, &pool));
+        pm_map m = pm_new(NULL, pool);
+        keys s = make_keys(k, k == NESTED ? 800 : 200000);
+        size_t *at = shuffled(s.n), n = 0;
+        while (n < s.n && pm_set(&m, s.key[at[n]].data, s.key[at[n]].len, 1, NULL) == PM_OK) n++;
+        for (size_t i = 0; i < n; i++) CHECK_OK(pm_remove(&m, s.key[at[i]].data, s.key[at[i]].len, true, NULL));
+        CHECK(pm_is_empty(&m));
+        free(at);
+        free_keys(&s);
+        pm_drop(&m);
+        CHECK_OK(pm_pool_free(pool));
+    }
+}
+
+/* ---- histories ----------------------------------------------------------------------------------------------- */
 
 TEST(shape_after_all_but_few_went) { try_kinds(400, NULL); }
 TEST(shape_after_15_of_16_went) { try_kinds(16, NULL); }
