@@ -408,7 +408,9 @@ PM_API PM_NODISCARD pm_status pm_get_or_set_with(pm_map *m, const void *key, siz
 /* Removes the value at `key`. Without `prune` the location stays (dangling if it has no extension); with it,
    pm_prune_path(m, key, len) follows, whatever the outcome.
    Owns     the removed value goes to *old (then the caller's), or is released when `old` is NULL
-   Fails    PM_NOMEM: nothing changed (a shared node could not be copied) */
+   Fails    PM_NOMEM: nothing changed (a shared node could not be copied)
+   Cost     O(len), and now and then that of laying out a node or two anew: nodes that have become small are merged, so
+            that a map does not keep the shape of what it once held. Without memory for that they stay as they are */
 PM_API PM_NODISCARD pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old);
 
 /* Makes the location and its prefixes exist. *created (may be NULL): whether anything new was made.
@@ -4656,7 +4658,8 @@ PM__UNUSED static bool pm__byte_del_child(const pm__cx *cx, pm__byte **px, uint8
      a  While there are fewer than 20 groups, the group whose removal frees most bytes moves to a line of its own, and a
         child entry with the group's whole common prefix takes its place.
      b  Otherwise, or when nothing can be gained, the line becomes a byte node.
-   A full line of few groups that hangs from a line with room is not divided but dissolved into it (hoist). */
+   A full line of few groups that hangs from a line with room is not divided but dissolved into it (hoist). What
+   removals leave small goes back into the node above (gathering, at the end). */
 
 /* ---- release ------------------------------------------------------------------------------------------------- */
 
@@ -13013,8 +13016,8 @@ PM_API pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, 
 
 /* ---- src/pathmap/46_map_compact.c ---------------------------------------------------------------------- */
 
-/* Laying a map out anew. What the map alone holds is listed as sorted keys, and built from them (28_bulk.c). A node that
-   has other owners, or hangs from a block that has, is listed as a child at the end of a key, and hung there again.
+/* Laying a map out anew. What the map alone holds is listed as sorted keys, and built from them (28_bulk.c). A node
+   that has other owners, or hangs from a block that has, is listed as a child at the end of a key, and hung there again.
 
    Lists of whole keys would take the square of their length where keys are nested. So a list ends PM__COMPACT_REACH
    bytes below the place where it began: nodes that begin deeper become the children of its keys, and each of them the

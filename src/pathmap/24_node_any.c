@@ -5,7 +5,8 @@
      a  While there are fewer than 20 groups, the group whose removal frees most bytes moves to a line of its own, and a
         child entry with the group's whole common prefix takes its place.
      b  Otherwise, or when nothing can be gained, the line becomes a byte node.
-   A full line of few groups that hangs from a line with room is not divided but dissolved into it (hoist). */
+   A full line of few groups that hangs from a line with room is not divided but dissolved into it (hoist). What
+   removals leave small goes back into the node above (gathering, at the end). */
 #include "22_node_line.c"
 #include "23_node_byte.c"
 
