@@ -13017,7 +13017,8 @@ PM_API pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, 
 /* ---- src/pathmap/46_map_compact.c ---------------------------------------------------------------------- */
 
 /* Laying a map out anew. What the map alone holds is listed as sorted keys, and built from them (28_bulk.c). A node
-   that has other owners, or hangs from a block that has, is listed as a child at the end of a key, and hung there again.
+   that has other owners, or hangs from a block that has, is listed as a child at the end of a key, and hung there
+   again.
 
    Lists of whole keys would take the square of their length where keys are nested. So a list ends PM__COMPACT_REACH
    bytes below the place where it began: nodes that begin deeper become the children of its keys, and each of them the
