@@ -219,7 +219,8 @@ static void cut_branches(pm_map *m, const keys *s, const size_t *at) {
             while (hi < s->n && !s->kept[hi] && begins(s, hi, key, d)) hi++;
             if ((lo > 0 && begins(s, lo - 1, key, d)) || (hi < s->n && begins(s, hi, key, d))) break;
         }
-        if (cut) CHECK_OK(pm_remove_branches(m, key, cut, true, NULL));
+        if (cut) CHECK_OK(pm_remove_branches(m, key, cut, k % 2, NULL));
+        if (cut) CHECK_OK(pm_prune_path(m, key, cut, NULL));
         CHECK_OK(pm_remove(m, key, len, true, NULL));
     }
 }

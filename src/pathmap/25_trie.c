@@ -718,8 +718,12 @@ static bool pm__trie_graft(const pm__cx *cx, pm__ref *root, const uint8_t *s, si
     if (!pm__trie_survey(*root, s, len).exists) return pm__trie_put(cx, root, s, len, true, child, &none);
     pm__spot at = pm__trie_reach(cx, root, s, len);
     if (!at.slot) return false;
-    if (pm__ref_kind(*at.slot) != PM__LINE) return pm__graft_byte(cx, at.slot, s[at.base], child);
-    return pm__graft_line(cx, at.slot, s + at.base, len - at.base, child);
+    bool byte = pm__ref_kind(*at.slot) != PM__LINE;
+    if (!(byte ? pm__graft_byte(cx, at.slot, s[at.base], child)
+               : pm__graft_line(cx, at.slot, s + at.base, len - at.base, child)))
+        return false;
+    if (!child) pm__trie_gather(cx, root, s, len); /* what was grafted stays whole */
+    return true;
 }
 
 /* ---- value and branches at once ------------------------------------------------------------------------------ */
@@ -816,6 +820,10 @@ PM__UNUSED static bool pm__trie_assign(const pm__cx *cx, pm__ref *root, const ui
     }
     pm__spot at = pm__trie_reach(cx, root, s, len);
     if (!at.slot) return false;
-    if (pm__ref_kind(*at.slot) != PM__LINE) return pm__assign_byte(cx, at.slot, s[at.base], val, child);
-    return pm__assign_line(cx, at.slot, s + at.base, len - at.base, val, child);
+    bool byte = pm__ref_kind(*at.slot) != PM__LINE;
+    if (!(byte ? pm__assign_byte(cx, at.slot, s[at.base], val, child)
+               : pm__assign_line(cx, at.slot, s + at.base, len - at.base, val, child)))
+        return false;
+    if (!child) pm__trie_gather(cx, root, s, len);
+    return true;
 }
