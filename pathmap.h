@@ -410,7 +410,9 @@ PM_API PM_NODISCARD pm_status pm_get_or_set_with(pm_map *m, const void *key, siz
 /* Removes the value at `key`. Without `prune` the location stays (dangling if it has no extension); with it,
    pm_prune_path(m, key, len) follows, whatever the outcome.
    Owns     the removed value goes to *old (then the caller's), or is released when `old` is NULL
-   Fails    PM_NOMEM: nothing changed (a shared node could not be copied) */
+   Fails    PM_NOMEM: nothing changed (a shared node could not be copied)
+   Cost     O(len), and now and then that of laying out a node or two anew: nodes that have become small are merged, so
+            that a map does not keep the shape of what it once held. Without memory for that they stay as they are */
 PM_API PM_NODISCARD pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old);
 
 /* Makes the location and its prefixes exist. *created (may be NULL): whether anything new was made.
@@ -561,6 +563,23 @@ PM_API PM_NODISCARD pm_status pm_join_many(const pm_map *const *maps, size_t n, 
                                            size_t *which);
 PM_API PM_NODISCARD pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
                                            size_t *which);
+
+/* ---- src/pathmap/46_map_compact.h ---------------------------------------------------------------------- */
+
+/* Compact maps: the shape that the keys alone decide. */
+
+/* Lays a map out anew, as pm_build would from its sorted keys. Removals keep a map within about twice that by
+   themselves; this is for maps that are read long after they were last written, and for measuring.
+   What other owners hold too (clones, snapshots, subtries grafted from elsewhere or more than once) stays as it is,
+   at its address, and is shared as before: nothing is un-shared. Nothing below such a node is looked at; so to compact
+   a map whole, drop its clones first. Locations without value stay. If the new nodes would not take less memory than
+   the old ones, the map keeps the old ones.
+   Valid    slots and values that were lent (pm_get, pm_get_mut) end, as after any write
+   Fails    PM_NOMEM: nothing changed. PM_INVALID: `m` is NULL
+   Cost     O(keys and their bytes), as far as the map alone holds them; meanwhile the old nodes and the new ones, and
+            a list of the keys below one place (of each key at most the 1 KB that follow that place)
+   Threads  as any write */
+PM_API PM_NODISCARD pm_status pm_compact(pm_map *m);
 
 /* ---- src/pathmap/50_read_zipper.h ---------------------------------------------------------------------- */
 
@@ -4659,7 +4678,8 @@ PM__UNUSED static bool pm__byte_del_child(const pm__cx *cx, pm__byte **px, uint8
      a  While there are fewer than 20 groups, the group whose removal frees most bytes moves to a line of its own, and a
         child entry with the group's whole common prefix takes its place.
      b  Otherwise, or when nothing can be gained, the line becomes a byte node.
-   A full line of few groups that hangs from a line with room is not divided but dissolved into it (hoist). */
+   A full line of few groups that hangs from a line with room is not divided but dissolved into it (hoist). What
+   removals leave small goes back into the node above (gathering, at the end). */
 
 /* ---- release ------------------------------------------------------------------------------------------------- */
 
@@ -5264,6 +5284,232 @@ static void pm__byte_settle(const pm__cx *cx, pm__ref *slot) {
     *slot = r;
 }
 
+/* ---- gathering ----------------------------------------------------------------------------------------------- */
+
+/* The opposite of dividing. Removals leave lines of few entries below others that have room again, and byte nodes of
+   few members: what lies right below a node is taken into it, the smallest lines first, as long as one line holds it
+   all, and a byte node becomes a line if that saves a quarter. A node so made has room for some entries more, so that
+   a key which comes and goes does not divide and gather each time. Only one node and its children are looked at. Lines
+   that others share stay as they are; their entries are copied if they are few, which the caller says. */
+enum {
+    PM__GATHER_ENTRIES = 28, /* a line that grows by gathering has at most so many, */
+    PM__GATHER_BYTES = 448,  /* and so many bytes */
+    PM__GATHER_SHARED = 4,   /* entries of a shared line that a removal copies at most, */
+    PM__GATHER_TINY = 2      /* and an operation that makes a new map: no more memory than sharing them would take */
+};
+
+typedef struct pm__gather {
+    unsigned n, total, pays, most; /* entries of the node, of the line to be made, its payloads; the limit */
+    size_t plen, lcp, heap;        /* of the line to be made; `lcp` bytes of suffix that join the prefix */
+    size_t old, size, room;        /* bytes of the nodes that go, of the line to be made; the limit */
+    uint32_t lines, taken;         /* entries with a line below that may be taken in; those that are */
+    pm__ent ents[PM__LINE_ENTRIES];
+} pm__gather;
+
+/* Whether a line that has so many entries left, or a byte node so many members, should be looked at. Each time may
+   rebuild a node or two. */
+static PM__INLINE bool pm__gather_is_due(unsigned n, bool line) { return n <= 3 || (n & (line ? n - 1 : 3u)) == 0; }
+
+static PM__INLINE const pm__line *pm__gather_below(const pm__gather *g, unsigned i) {
+    return (const pm__line *)pm__ref_ptr(g->ents[i].pay);
+}
+
+/* Whether a line's entries may have so many bytes more in front of them. */
+static bool pm__gather_has_reach(const pm__line *x, size_t ahead) {
+    unsigned most = 0;
+    if (ahead + pm__line_heap_len(x) < PM__SUFFIX_MAX) return true; /* whichever is the longest */
+    for (unsigned i = 0; i < x->n; i++)
+        if (pm__line_lens(x)[i] > most) most = pm__line_lens(x)[i];
+    return ahead + most + 1 <= PM__SUFFIX_MAX;
+}
+
+/* Whether the line that r names, if it does, could have room in one of `n` entries, `most` at the end. */
+static PM__INLINE bool pm__gather_may_take(pm__ref r, unsigned n, unsigned most, unsigned shared) {
+    if (!r || pm__ref_kind(r) != PM__LINE) return false;
+    const pm__line *k = (const pm__line *)pm__ref_ptr(r);
+    return n - 1 + k->n <= most && (k->n <= shared || pm__ref_is_unique(r));
+}
+
+/* The children of a line that it may take in. */
+static uint32_t pm__gather_of_line(const pm__line *x, unsigned most, unsigned shared) {
+    uint32_t lines = 0;
+    for (uint32_t m = x->cmask; m; m &= m - 1) PM__PREFETCH(pm__ref_ptr(*pm__line_child(x, pm__ctz32(m))));
+    for (uint32_t m = x->cmask; m; m &= m - 1)
+        if (pm__gather_may_take(*pm__line_child(x, pm__ctz32(m)), x->n, most, shared)) lines |= m & (0 - m);
+    return lines;
+}
+
+/* Lists what the node has. False: there is nothing to gather. */
+static bool pm__gather_open(const pm__cx *cx, pm__gather *g, pm__ref r, unsigned shared) {
+    g->most = PM__GATHER_ENTRIES, g->room = PM__GATHER_BYTES;
+    g->plen = g->lcp = 0, g->n = 0, g->lines = 0;
+    if (pm__ref_kind(r) == PM__LINE) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+        g->lines = pm__gather_of_line(x, x->n > g->most ? x->n : g->most, shared);
+        if (!g->lines) return false;
+        pm__line_decode(x, g->ents);
+        g->n = x->n, g->plen = x->plen, g->old = pm__line_size(x);
+        g->lcp = pm__build_lcp(g->ents, g->n, 0, g->plen);
+        if (x->n > g->most) g->most = x->n;
+        if (g->old > g->room) g->room = g->old;
+    } else {
+        const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
+        unsigned c = 0, v = 0;
+        if (pm__byte_is_wide(x) || x->nc + x->nv > PM__GATHER_ENTRIES) return false;
+        pm_mask m = pm__byte_mask(x);
+        for (int b = pm_mask_next(&m, 0); b >= 0; b = pm_mask_next(&m, b + 1)) {
+            uint8_t byte = (uint8_t)b;
+            if (pm__byte_has_val(x, byte))
+                g->ents[g->n++] = pm__ent_make(&byte, 1, false, cx->unit ? 0 : x->slot[x->cap - 1u - v++]);
+            if (pm__byte_has_child(x, byte)) g->ents[g->n++] = pm__ent_make(&byte, 1, true, x->slot[c++]);
+        }
+        for (unsigned i = 0; i < c; i++) PM__PREFETCH(pm__ref_ptr(x->slot[i]));
+        for (unsigned i = 0; i < g->n; i++)
+            if (g->ents[i].child && pm__gather_may_take(g->ents[i].pay, g->n, g->most, shared))
+                g->lines |= (uint32_t)1 << i;
+        g->old = pm__byte_size(x);
+    }
+    return true;
+}
+
+/* Adds up the line that the node would be with nothing taken in. */
+static void pm__gather_sum(const pm__cx *cx, pm__gather *g) {
+    g->total = g->n, g->heap = g->plen + g->lcp, g->pays = 0, g->taken = 0;
+    for (unsigned i = 0; i < g->n; i++) {
+        const pm__ent *e = &g->ents[i];
+        if (e->len > g->lcp) g->heap += e->len - g->lcp - 1;
+        g->pays += e->child || !cx->unit;
+    }
+    g->size = pm__line_need(g->total, g->heap, g->pays);
+}
+
+/* Takes the line below entry i in, if there is room. */
+static void pm__gather_take(pm__gather *g, unsigned i) {
+    const pm__line *k = pm__gather_below(g, i);
+    size_t ahead = g->ents[i].len - g->lcp + k->plen; /* bytes before the suffix of each of its entries */
+    unsigned n = k->n, total = g->total - 1 + n, pays = g->pays - 1 + pm__line_pay_count(k);
+    size_t heap = g->heap - (g->ents[i].len - g->lcp - 1) + n * (ahead - 1);
+    heap += pm__line_heap_len(k) - k->plen + n - pm__line_has_e(k);
+    size_t size = pm__line_need(total, heap, pays);
+    if (total > g->most || !size || size > g->room) return;
+    if (!pm__gather_has_reach(k, g->plen + g->lcp + ahead)) return;
+    g->total = total, g->pays = pays, g->heap = heap, g->size = size;
+    g->old += pm__line_size(k);
+    g->taken |= (uint32_t)1 << i;
+}
+
+/* Decides which lines are taken in: the smallest first. */
+static void pm__gather_plan(pm__gather *g) {
+    uint32_t sizes = 0; /* bit n - 1: there is one of n entries */
+    for (uint32_t m = g->lines; m; m &= m - 1) sizes |= (uint32_t)1 << (pm__gather_below(g, pm__ctz32(m))->n - 1u);
+    for (; sizes; sizes &= sizes - 1)
+        for (uint32_t m = g->lines; m; m &= m - 1)
+            if (pm__gather_below(g, pm__ctz32(m))->n == pm__ctz32(sizes) + 1) pm__gather_take(g, pm__ctz32(m));
+}
+
+/* A line whose entries have been copied elsewhere goes, the entries' payloads with them. */
+static void pm__gather_give_up(const pm__cx *cx, pm__ref r) {
+    pm__line *k = (pm__line *)pm__ref_ptr(r);
+    if (pm__ref_is_unique(r)) {
+        pm__mem_free(k, pm__line_size(k));
+    } else {
+        pm__line_retain_pays(cx, k);
+        pm__any_release(cx, r);
+    }
+}
+
+/* Puts the planned line in the place of the node. False: no memory, nothing changed. */
+static bool pm__gather_commit(const pm__cx *cx, pm__gather *g, pm__ref *slot) {
+    pm__ent all[PM__LINE_ENTRIES];
+    uint8_t bytes[PM__LINE_ENTRIES * PM__SUFFIX_MAX], *at = bytes;
+    unsigned n = 0;
+    for (unsigned i = 0; i < g->n; i++) {
+        const pm__ent *e = &g->ents[i];
+        if (!(g->taken >> i & 1)) {
+            all[n++] = *e;
+            continue;
+        }
+        const pm__line *k = pm__gather_below(g, i);
+        pm__line_decode(k, all + n);
+        for (unsigned end = n + k->n; n < end; n++) {
+            uint8_t *start = at;
+            *at++ = e->first;
+            pm__copy_short(at, e->rest, e->len - 1u), at += e->len - 1;
+            pm__copy_short(at, pm__line_heap(k), k->plen), at += k->plen;
+            if (all[n].len) *at++ = all[n].first;
+            if (all[n].len > 1) pm__copy_short(at, all[n].rest, all[n].len - 1u), at += all[n].len - 1;
+            all[n] = pm__ent_make(start, (size_t)(at - start), all[n].child, all[n].pay);
+        }
+    }
+    const bool line = pm__ref_kind(*slot) == PM__LINE;
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    const uint8_t *prefix = line ? pm__line_heap(x) : NULL;
+    pm__line *y = pm__line_encode(cx, g->size, prefix, g->plen, all, n, 0, g->lcp);
+    if (!y) return false;
+    for (uint32_t m = g->taken; m; m &= m - 1) pm__gather_give_up(cx, g->ents[pm__ctz32(m)].pay);
+    if (line) pm__mem_free(x, pm__line_size(x));
+    else pm__byte_free_shell((pm__byte *)pm__ref_ptr(*slot));
+    *slot = pm__ref_make(y, PM__LINE, g->size);
+    return true;
+}
+
+/* A line of one entry which leads to another line: they become one, which has both prefixes. */
+static bool pm__gather_chain(const pm__cx *cx, pm__ref *slot, unsigned shared) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    pm__ref r = *pm__line_child(x, 0);
+    pm__ent ents[PM__LINE_ENTRIES];
+    uint8_t prefix[2 * PM__SUFFIX_MAX];
+    if (!pm__gather_may_take(r, 1, PM__LINE_ENTRIES, shared)) return false;
+    const pm__line *k = (const pm__line *)pm__ref_ptr(r);
+    size_t own = x->plen + pm__line_suffix(x, 0), plen = own + k->plen;
+    size_t size = pm__line_need(k->n, pm__line_heap_len(k) + own, pm__line_pay_count(k));
+    if (!size || plen > 255 || !pm__gather_has_reach(k, plen)) return false;
+    memcpy(prefix, pm__line_heap(x), x->plen);
+    prefix[x->plen] = x->body[0];
+    memcpy(prefix + x->plen + 1, pm__line_heap(x) + x->plen, own - x->plen - 1);
+    memcpy(prefix + own, pm__line_heap(k), k->plen);
+    pm__line_decode(k, ents);
+    pm__line *y = pm__line_encode(cx, size, prefix, plen, ents, k->n, 0, 0);
+    if (!y) return false;
+    pm__gather_give_up(cx, r);
+    pm__mem_free(x, pm__line_size(x));
+    *slot = pm__ref_make(y, PM__LINE, size);
+    return true;
+}
+
+/* Takes into the node in *slot, which is the caller's alone, what may be taken in from right below; of shared lines
+   copies of at most `shared` entries. False: nothing changed, there being nothing to gather, or no memory. */
+static PM__NOINLINE bool pm__any_gather(const pm__cx *cx, pm__ref *slot, unsigned shared) {
+    pm__gather g;
+    if (pm__ref_kind(*slot) == PM__LINE) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+        if (!x->cmask) return false;
+        if (x->n == 1) return pm__gather_chain(cx, slot, shared);
+    }
+    if (!pm__gather_open(cx, &g, *slot, shared)) return false;
+    pm__gather_sum(cx, &g);
+    pm__gather_plan(&g);
+    bool gains = pm__ref_kind(*slot) == PM__LINE ? g.taken != 0 : g.n <= 4 || g.size * 4 <= g.old * 3;
+    return gains && g.size && pm__gather_commit(cx, &g, slot);
+}
+
+/* Whether a line that has become smaller may now go into the node above. */
+static bool pm__gather_fits(pm__ref above, pm__ref r) {
+    if (pm__ref_kind(r) != PM__LINE) return false;
+    const pm__line *k = (const pm__line *)pm__ref_ptr(r);
+    unsigned most = PM__GATHER_ENTRIES;
+    if (pm__ref_kind(above) != PM__LINE) {
+        const pm__byte *x = (const pm__byte *)pm__ref_ptr(above);
+        return k->n <= 2 && !pm__byte_is_wide(x) && x->nc + x->nv - 1u + k->n <= most;
+    }
+    const pm__line *x = (const pm__line *)pm__ref_ptr(above);
+    if (x->n == 1) return true;
+    if (x->n - 1u + k->n > (x->n > most ? x->n : most)) return false;
+    size_t size = pm__line_need(x->n - 1u + k->n, pm__line_heap_len(x) + pm__line_heap_len(k),
+                                pm__line_pay_count(x) - 1 + pm__line_pay_count(k));
+    return size && (size <= PM__GATHER_BYTES || size <= pm__line_size(x));
+}
+
 /* ---- src/pathmap/25_trie.c ----------------------------------------------------------------------------- */
 
 /* Tries: operations along a path, from a root reference. Paths are walked in loops; nothing recurses by depth.
@@ -5777,20 +6023,73 @@ static bool pm__cut_line(const pm__cx *cx, const pm__spot *at, const uint8_t *s,
     return true;
 }
 
+/* The last nodes of a way down, by their slots; all are the caller's alone. */
+enum { PM__WAY = 4 };
+
+typedef struct pm__way {
+    unsigned n; /* nodes on the way; the last PM__WAY of them are known */
+    pm__ref *slot[PM__WAY];
+} pm__way;
+
+static PM__INLINE void pm__way_push(pm__way *w, pm__ref *slot) { w->slot[w->n++ % PM__WAY] = slot; }
+
+/* Something has gone from the last node of a way: takes into it, and into those above, what has become small enough.
+   Content does not change, and having no memory is no failure. */
+static PM__NOINLINE void pm__way_gather(const pm__cx *cx, const pm__way *w) {
+    for (unsigned up = 0; up < w->n && up < PM__WAY; up++) {
+        pm__ref *slot = w->slot[(w->n - 1 - up) % PM__WAY];
+        bool changed = up == 0;
+        while (pm__any_gather(cx, slot, PM__GATHER_SHARED)) changed = true;
+        if (!changed || up + 1 == w->n || up + 1 == PM__WAY) return;
+        if (!pm__gather_fits(*w->slot[(w->n - 2 - up) % PM__WAY], *slot)) return;
+    }
+}
+
+/* The same for the node that has the location s[0..len), or what is left of it, and for the node right below it. */
+static void pm__trie_gather(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len) {
+    pm__way w = {0, {NULL}};
+    while (*slot && pm__ref_is_unique(*slot)) {
+        pm__way_push(&w, slot);
+        if (len == 0) break;
+        if (pm__ref_kind(*slot) != PM__LINE) {
+            pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
+            if (!pm__byte_has_child(x, *s)) break;
+            if (pm__byte_is_wide(x) && !pm__count_is_one(&pm__byte_block(x, *s >> 4)->rc)) break;
+            slot = pm__byte_child(x, *s);
+            s++, len--;
+            continue;
+        }
+        const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+        if (len <= x->plen || memcmp(pm__line_heap(x), s, x->plen) != 0) break;
+        s += x->plen, len -= x->plen;
+        pm__line_seek k = pm__line_find(x, s, len);
+        int i = k.lo < k.hi ? (int)k.hi - 1 : k.child;
+        if (i < 0 || !pm__line_is_child(x, (unsigned)i) || pm__line_suffix(x, (unsigned)i) > len) break;
+        s += pm__line_suffix(x, (unsigned)i), len -= pm__line_suffix(x, (unsigned)i);
+        slot = pm__line_child(x, (unsigned)i);
+    }
+    pm__way_gather(cx, &w);
+}
+
 /* Removes the location s[0..keep], which exists, with all below it; s[0..keep) goes on to exist. False: no memory. */
 static bool pm__trie_cut(const pm__cx *cx, pm__ref *root, const uint8_t *s, size_t keep) {
     pm__spot at = pm__trie_reach(cx, root, s, keep + 1);
     if (!at.slot) return false;
-    if (pm__ref_kind(*at.slot) != PM__LINE) return pm__cut_byte(cx, &at, s);
-    return pm__cut_line(cx, &at, s, keep);
+    bool byte = pm__ref_kind(*at.slot) != PM__LINE;
+    if (!(byte ? pm__cut_byte(cx, &at, s) : pm__cut_line(cx, &at, s, keep))) return false;
+    pm__trie_gather(cx, root, s, keep);
+    return true;
 }
 
 /* The simple removal with pruning, in one walk: a value with nothing below, in a node that keeps other entries, all
    nodes above being the caller's alone. Pruning then ends inside the node by itself. False, and nothing changed, where
    it is not as simple as that. */
 static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, pm_opt *old) {
+    pm__way way;
+    way.n = 0;
     while (*slot && pm__ref_is_unique(*slot)) {
         pm__ref_prefetch(*slot);
+        pm__way_push(&way, slot);
         if (pm__ref_kind(*slot) != PM__LINE) {
             pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
             uint8_t b = *s;
@@ -5805,7 +6104,7 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
             old->val = *pm__byte_val(x, b), old->some = true;
             pm__byte_del_val(cx, &x, b);
             *slot = pm__byte_ref(x);
-            pm__byte_settle(cx, slot);
+            if (pm__gather_is_due(x->nc + x->nv + 0u, false)) pm__way_gather(cx, &way);
             return true;
         }
         const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
@@ -5821,7 +6120,9 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
         const uint8_t *h = pm__line_heap(x) + pm__line_off(x, (unsigned)i);
         if (x->n < 2 || pm__line_agree_end(x, (unsigned)i, h) > (unsigned)i + 1) return false;
         old->val = *pm__line_val(x, (unsigned)i), old->some = true;
+        unsigned left = x->n - 1u;
         pm__line_erase(cx, slot, (unsigned)i, (unsigned)i + 1);
+        if (pm__gather_is_due(left, true)) pm__way_gather(cx, &way);
         return true;
     }
     return false;
@@ -5837,13 +6138,16 @@ static bool pm__trie_unset(const pm__cx *cx, pm__ref *root, const uint8_t *s, si
         bool ok = pm__byte_has_child(x, *t) || pm__byte_add_child(cx, &x, *t, 0);
         if (ok) pm__byte_del_val(cx, &x, *t);
         *at.slot = pm__byte_ref(x);
+        if (ok && pm__gather_is_due(x->nc + x->nv + 0u, false)) pm__trie_gather(cx, root, s, len);
         return ok;
     }
     pm__line *x = (pm__line *)pm__ref_ptr(*at.slot);
     size_t rest = len - at.base - x->plen;
     pm__line_seek k = pm__line_find(x, t + x->plen, rest);
     if (k.hi - k.lo > 1) {
+        bool due = pm__gather_is_due(x->n - 1u, true);
         pm__line_erase(cx, at.slot, k.lo, k.lo + 1);
+        if (due) pm__trie_gather(cx, root, s, len);
         return true;
     }
     if (!cx->unit && rest) {
@@ -5927,8 +6231,12 @@ static bool pm__trie_graft(const pm__cx *cx, pm__ref *root, const uint8_t *s, si
     if (!pm__trie_survey(*root, s, len).exists) return pm__trie_put(cx, root, s, len, true, child, &none);
     pm__spot at = pm__trie_reach(cx, root, s, len);
     if (!at.slot) return false;
-    if (pm__ref_kind(*at.slot) != PM__LINE) return pm__graft_byte(cx, at.slot, s[at.base], child);
-    return pm__graft_line(cx, at.slot, s + at.base, len - at.base, child);
+    bool byte = pm__ref_kind(*at.slot) != PM__LINE;
+    if (!(byte ? pm__graft_byte(cx, at.slot, s[at.base], child)
+               : pm__graft_line(cx, at.slot, s + at.base, len - at.base, child)))
+        return false;
+    if (!child) pm__trie_gather(cx, root, s, len); /* what was grafted stays whole */
+    return true;
 }
 
 /* ---- value and branches at once ------------------------------------------------------------------------------ */
@@ -6025,8 +6333,12 @@ PM__UNUSED static bool pm__trie_assign(const pm__cx *cx, pm__ref *root, const ui
     }
     pm__spot at = pm__trie_reach(cx, root, s, len);
     if (!at.slot) return false;
-    if (pm__ref_kind(*at.slot) != PM__LINE) return pm__assign_byte(cx, at.slot, s[at.base], val, child);
-    return pm__assign_line(cx, at.slot, s + at.base, len - at.base, val, child);
+    bool byte = pm__ref_kind(*at.slot) != PM__LINE;
+    if (!(byte ? pm__assign_byte(cx, at.slot, s[at.base], val, child)
+               : pm__assign_line(cx, at.slot, s + at.base, len - at.base, val, child)))
+        return false;
+    if (!child) pm__trie_gather(cx, root, s, len);
+    return true;
 }
 
 /* ---- src/pathmap/26_place.c ---------------------------------------------------------------------------- */
@@ -6590,7 +6902,10 @@ PM__UNUSED static bool pm__tally_exceeds(pm__ref r, uint64_t n) {
    A job is a run of keys that share their first `skip` bytes, and the slot that waits for the node. The keys of a run
    are grouped by their next byte. If a line can hold one entry a group, it does, and the smallest groups are spelled
    out in it as long as there is room; the others become child entries and jobs of their own. If not, a byte node takes
-   the groups. Jobs wait on a list of our own, so depth costs no stack. */
+   the groups. Jobs wait on a list of our own, so depth costs no stack.
+
+   What a key leads to may also be a child, which the caller puts in once all is built. No key extends such a one, and
+   only a value may have the same key, and stands before it. */
 
 typedef struct pm__bulk_job {
     size_t lo, hi, skip;
@@ -6601,6 +6916,8 @@ typedef struct pm__bulk {
     const pm__cx *cx;
     const pm_key *keys;
     const pm_val *vals; /* NULL: all 0 */
+    const bool *child;  /* keys that lead to one; NULL: none */
+    pm__ref **slots;    /* where those have come to be */
     pm__bulk_job *jobs;
     size_t used, cap;
 } pm__bulk;
@@ -6616,6 +6933,8 @@ typedef struct pm__bulk_group {
 
 static const uint8_t *pm__bulk_key(const pm__bulk *b, size_t i) { return (const uint8_t *)b->keys[i].data; }
 static uint64_t pm__bulk_val(const pm__bulk *b, size_t i) { return b->vals ? b->vals[i] : 0; }
+
+static PM__INLINE bool pm__bulk_is_child(const pm__bulk *b, size_t i) { return b->child && b->child[i]; }
 
 static size_t pm__bulk_shorter(const pm__bulk *b, size_t i, size_t k) {
     return b->keys[i].len < b->keys[k].len ? b->keys[i].len : b->keys[k].len;
@@ -6652,7 +6971,7 @@ static size_t pm__bulk_cost(const pm__bulk *b, size_t suffix, bool child) {
 }
 
 /* `limit`: the longest suffix that the line allows beside its prefix. */
-static pm__bulk_group pm__bulk_measure(const pm__bulk *b, size_t lo, size_t hi, size_t from, size_t limit) {
+static PM__INLINE pm__bulk_group pm__bulk_measure(const pm__bulk *b, size_t lo, size_t hi, size_t from, size_t limit) {
     pm__bulk_group g = {lo, hi, 0, 0, 0, false};
     size_t max = pm__bulk_shorter(b, lo, hi - 1) - from, spelled = 0;
     if (max > limit) max = limit;
@@ -6664,6 +6983,8 @@ static pm__bulk_group pm__bulk_measure(const pm__bulk *b, size_t lo, size_t hi, 
         size_t len = b->keys[i].len - from;
         spelled += len > limit ? PM__LINE_BYTES + 1u : pm__bulk_cost(b, len, false);
     }
+    if (PM__UNLIKELY(b->child && b->cx->unit))
+        for (size_t i = lo; i < hi && hi - lo <= PM__LINE_ENTRIES; i++) spelled += b->child[i] ? 8 : 0;
     g.spelled = (uint16_t)(hi - lo > PM__LINE_ENTRIES || spelled > PM__LINE_BYTES ? 0 : spelled);
     g.fold = g.spelled == 0 || hi - lo > 1;
     return g;
@@ -6675,20 +6996,84 @@ static unsigned pm__bulk_entries(const pm__bulk *b, const pm__bulk_group *g, siz
     return (unsigned)here + (g->hi - g->lo > here);
 }
 
-/* Decides which groups are folded so that the line fits. False: it cannot. `room`: bytes for entries; `entries`: how
-   many there are already. */
-static bool pm__bulk_plan(const pm__bulk *b, pm__bulk_group *g, unsigned n, size_t from, size_t room,
-                          unsigned entries) {
-    size_t bytes = 0;
-    uint64_t sizes = 0; /* bit k: some folded group of k keys could be spelled out */
+/* What a line holds so far, and how much it may. */
+typedef struct pm__bulk_sum {
+    size_t bytes, room;
+    unsigned entries;
+} pm__bulk_sum;
+
+/* Counts groups in the place of a folded one. False, and nothing changed: there is no room. */
+static bool pm__bulk_swap(const pm__bulk *b, const pm__bulk_group *was, const pm__bulk_group *now, unsigned n,
+                          size_t from, pm__bulk_sum *sum) {
+    size_t bytes = sum->bytes - was->folded;
+    unsigned entries = sum->entries - pm__bulk_entries(b, was, from);
     for (unsigned i = 0; i < n; i++) {
+        bytes += now[i].fold ? now[i].folded : now[i].spelled;
+        entries += pm__bulk_entries(b, &now[i], from);
+    }
+    if (entries > PM__LINE_ENTRIES || bytes > sum->room) return false;
+    sum->bytes = bytes;
+    sum->entries = entries;
+    return true;
+}
+
+enum { PM__BULK_TWIGS = 3 };
+
+/* Whether a folded group may have all its keys but two in one part of it: then the third from either end are there. */
+static PM__INLINE bool pm__bulk_may_part(const pm__bulk *b, const pm__bulk_group *g, size_t from, size_t limit) {
+    if (!g->fold || g->q >= limit) return false;
+    if (g->hi - g->lo <= 2 * PM__BULK_TWIGS) return true;
+    return pm__bulk_key(b, g->lo + 2)[from + g->q] == pm__bulk_key(b, g->hi - 3)[from + g->q];
+}
+
+/* Divides a folded group where its keys part, if that leaves at most one folded group and few others. Answers how many
+   there are, or 0. */
+static PM__NOINLINE unsigned pm__bulk_part(const pm__bulk *b, const pm__bulk_group *g, size_t from, size_t limit,
+                                           pm__bulk_group *out) {
+    unsigned n = 0, folds = 0;
+    for (size_t i = g->lo, end; i < g->hi; i = end) {
+        if (n == PM__BULK_TWIGS) return 0;
+        end = b->keys[i].len == from + g->q ? i + 1 : pm__bulk_run_end(b, i, g->hi, from + g->q);
+        out[n] = pm__bulk_measure(b, i, end, from, limit);
+        folds += out[n++].fold;
+    }
+    return folds <= 1 && n > 1 ? n : 0;
+}
+
+/* Where a line has room, takes in what branches off on the way to large groups: keys of which each is little longer
+   than the one before would be a chain of nodes else. Answers how many groups there are then. */
+static unsigned pm__bulk_strip(const pm__bulk *b, pm__bulk_group *g, unsigned n, size_t from, size_t limit,
+                               pm__bulk_sum *sum) {
+    pm__bulk_group part[PM__BULK_TWIGS];
+    for (unsigned i = 0; i < n && sum->entries < PM__LINE_ENTRIES && sum->bytes + 10 <= sum->room;) {
+        unsigned k = 0;
+        if (pm__bulk_may_part(b, &g[i], from, limit)) k = pm__bulk_part(b, &g[i], from, limit, part);
+        if (!k || n + k - 1 > PM__LINE_ENTRIES || !pm__bulk_swap(b, &g[i], part, k, from, sum)) {
+            i++;
+            continue;
+        }
+        memmove(g + i + k, g + i + 1, (n - i - 1) * sizeof *g);
+        memcpy(g + i, part, k * sizeof *g);
+        n += k - 1;
+    }
+    return n;
+}
+
+/* Decides which groups are folded so that the line fits. False: it cannot. `limit`: the longest suffix; `room`: bytes
+   for entries; `e`: whether there is one already. */
+static bool pm__bulk_plan(const pm__bulk *b, pm__bulk_group *g, unsigned *n, size_t from, size_t limit, size_t room,
+                          bool e) {
+    size_t bytes = 0;
+    unsigned entries = e;
+    uint64_t sizes = 0; /* bit k: some folded group of k keys could be spelled out */
+    for (unsigned i = 0; i < *n; i++) {
         bytes += g[i].fold ? g[i].folded : g[i].spelled;
         entries += pm__bulk_entries(b, &g[i], from);
         if (g[i].fold && g[i].spelled) sizes |= (uint64_t)1 << (g[i].hi - g[i].lo);
     }
     if (entries > PM__LINE_ENTRIES || bytes > room) return false;
     for (; sizes; sizes &= sizes - 1) /* spell out the smallest first */
-        for (unsigned i = 0, size = pm__ctz64(sizes); i < n; i++) {
+        for (unsigned i = 0, size = pm__ctz64(sizes), all = *n; i < all; i++) {
             if (!g[i].fold || !g[i].spelled || g[i].hi - g[i].lo != size) continue;
             unsigned more = entries + size - pm__bulk_entries(b, &g[i], from);
             if (more > PM__LINE_ENTRIES || bytes - g[i].folded + g[i].spelled > room) continue;
@@ -6696,15 +7081,18 @@ static bool pm__bulk_plan(const pm__bulk *b, pm__bulk_group *g, unsigned n, size
             entries = more;
             g[i].fold = false;
         }
+    pm__bulk_sum sum = {bytes, room, entries};
+    *n = pm__bulk_strip(b, g, *n, from, limit, &sum);
     return true;
 }
 
 /* Makes the planned line and the jobs for its children. */
 static bool pm__bulk_line(pm__bulk *b, const pm__bulk_job *j, const pm__bulk_group *g, unsigned n, size_t lcp, bool e) {
     pm__ent ents[PM__LINE_ENTRIES + 1];
-    size_t from = j->skip + lcp, kid[PM__LINE_ENTRIES + 1];
+    size_t from = j->skip + lcp, kid[PM__LINE_ENTRIES + 1]; /* kid: a group; from n on, a key */
     unsigned k = 0, pays = 0;
     const uint8_t *prefix = pm__bulk_key(b, j->lo) + j->skip;
+    const bool *child = b->child;
     size_t heap = lcp;
     if (e) ents[k++] = pm__ent_make(prefix, 0, false, pm__bulk_val(b, j->lo));
     for (unsigned i = 0; i < n; i++) {
@@ -6716,8 +7104,11 @@ static bool pm__bulk_line(pm__bulk *b, const pm__bulk_job *j, const pm__bulk_gro
             if (g[i].hi - g[i].lo > here) ents[k++] = pm__ent_make(s, g[i].q, true, 0);
             continue;
         }
-        for (size_t m = g[i].lo; m < g[i].hi; m++)
-            ents[k++] = pm__ent_make(pm__bulk_key(b, m) + from, b->keys[m].len - from, false, pm__bulk_val(b, m));
+        for (size_t m = g[i].lo; m < g[i].hi; m++) {
+            ents[k] = pm__ent_make(pm__bulk_key(b, m) + from, b->keys[m].len - from, false, pm__bulk_val(b, m));
+            if (PM__UNLIKELY(child && child[m])) ents[k].child = true, ents[k].pay = 0, kid[k] = n + m;
+            k++;
+        }
     }
     for (unsigned i = 0; i < k; i++) {
         heap += ents[i].len ? ents[i].len - 1u : 0u;
@@ -6729,6 +7120,10 @@ static bool pm__bulk_line(pm__bulk *b, const pm__bulk_job *j, const pm__bulk_gro
     *j->slot = pm__ref_make(x, PM__LINE, size);
     for (unsigned i = 0; i < k; i++) {
         if (!ents[i].child) continue;
+        if (kid[i] >= n) {
+            b->slots[kid[i] - n] = pm__line_child(x, i);
+            continue;
+        }
         const pm__bulk_group *c = &g[kid[i]];
         bool here = b->keys[c->lo].len == from + c->q;
         if (!pm__bulk_push(b, c->lo + here, c->hi, from + c->q, pm__line_child(x, i))) return false;
@@ -6746,7 +7141,7 @@ static bool pm__bulk_byte(pm__bulk *b, size_t lo, size_t hi, size_t from, pm__re
     for (size_t i = lo, z; i < hi; i = z) {
         uint8_t c = pm__bulk_key(b, i)[from];
         z = pm__bulk_run_end(b, i, hi, from);
-        bool here = b->keys[i].len == from + 1;
+        bool here = b->keys[i].len == from + 1 && !pm__bulk_is_child(b, i);
         if (here) pm_mask_set(&vm, c), vals[nv++] = pm__bulk_val(b, i);
         if (z - i > here) pm_mask_set(&cm, c), start[nc] = i + here, end[nc] = z, kids[nc++] = 0;
     }
@@ -6754,8 +7149,11 @@ static bool pm__bulk_byte(pm__bulk *b, size_t lo, size_t hi, size_t from, pm__re
     if (!x) return false;
     *slot = pm__byte_ref(x);
     unsigned k = 0;
-    for (int c = pm_mask_next(&cm, 0); c >= 0; c = pm_mask_next(&cm, c + 1), k++)
-        if (!pm__bulk_push(b, start[k], end[k], from + 1, pm__byte_child(x, (uint8_t)c))) return false;
+    for (int c = pm_mask_next(&cm, 0); c >= 0; c = pm_mask_next(&cm, c + 1), k++) {
+        pm__ref *child = pm__byte_child(x, (uint8_t)c);
+        if (PM__UNLIKELY(b->child != NULL) && b->keys[start[k]].len == from + 1) b->slots[start[k]] = child;
+        else if (!pm__bulk_push(b, start[k], end[k], from + 1, child)) return false;
+    }
     return true;
 }
 
@@ -6777,15 +7175,24 @@ static bool pm__bulk_under(pm__bulk *b, const pm__bulk_job *j, size_t lcp, bool 
     return pm__bulk_byte(b, j->lo + e, j->hi, j->skip + lcp, slot);
 }
 
+/* One key by itself. */
+static PM__INLINE bool pm__bulk_single(const pm__bulk *b, const pm__bulk_job *j, const uint8_t *s, size_t len) {
+    pm__ref *slot = j->slot;
+    bool child = PM__UNLIKELY(pm__bulk_is_child(b, j->lo));
+    *slot = pm__chain(b->cx, s, len, child, child ? 0 : pm__bulk_val(b, j->lo));
+    if (!child || !*slot) return *slot != 0;
+    for (size_t n = pm__chain_nodes(len); n; n--) slot = pm__line_child((pm__line *)pm__ref_ptr(*slot), 0);
+    b->slots[j->lo] = slot;
+    return true;
+}
+
 static bool pm__bulk_job_run(pm__bulk *b, const pm__bulk_job *j) {
     pm__bulk_group g[PM__LINE_ENTRIES];
     const uint8_t *a = pm__bulk_key(b, j->lo) + j->skip, *z = pm__bulk_key(b, j->hi - 1) + j->skip;
     size_t max = pm__bulk_shorter(b, j->lo, j->hi - 1) - j->skip, lcp;
-    if (j->hi - j->lo == 1) {
-        *j->slot = pm__chain(b->cx, a, max, false, pm__bulk_val(b, j->lo));
-        return *j->slot != 0;
-    }
+    if (j->hi - j->lo == 1) return pm__bulk_single(b, j, a, max);
     lcp = pm__lcp(a, z, max < 255 ? max : 255);
+    if (pm__bulk_is_child(b, j->hi - 1) && j->skip + lcp == b->keys[j->hi - 1].len) lcp--; /* one byte leads to it */
     size_t from = j->skip + lcp;
     bool e = b->keys[j->lo].len == from; /* then lcp > 0: keys are longer than `skip` */
     unsigned n = 0;
@@ -6795,25 +7202,38 @@ static bool pm__bulk_job_run(pm__bulk *b, const pm__bulk_job *j) {
         g[n++] = pm__bulk_measure(b, i, end, from, PM__SUFFIX_MAX - lcp);
     }
     size_t used = PM__LINE_HDR + lcp + (e ? 10 : 0) + 8; /* unit maps keep 8 bytes behind the heap */
-    if (pm__bulk_plan(b, g, n, from, PM__LINE_BYTES - used, e)) return pm__bulk_line(b, j, g, n, lcp, e);
+    if (pm__bulk_plan(b, g, &n, from, PM__SUFFIX_MAX - lcp, PM__LINE_BYTES - used, e))
+        return pm__bulk_line(b, j, g, n, lcp, e);
     return pm__bulk_under(b, j, lcp, e);
+}
+
+/* Runs all jobs, of which the first is all keys. 0: no memory. The values move in, unless it fails. */
+static pm__ref pm__bulk_run(pm__bulk *b, size_t n) {
+    pm__ref root = 0;
+    bool ok = pm__bulk_push(b, 0, n, 0, &root);
+    while (ok && b->used) {
+        pm__bulk_job j = b->jobs[--b->used];
+        ok = pm__bulk_job_run(b, &j);
+    }
+    if (b->jobs) pm__mem_free_big(b->jobs, b->cap * sizeof *b->jobs);
+    if (ok || !root) return root;
+    pm__cx nodes_only = *b->cx;
+    nodes_only.plain = true;
+    pm__any_release(&nodes_only, root);
+    return 0;
 }
 
 /* Builds a trie of n > 0 sorted, distinct keys, none empty. 0: no memory. The values move in, unless it fails. */
 PM__UNUSED static pm__ref pm__bulk_build(const pm__cx *cx, const pm_key *keys, const pm_val *vals, size_t n) {
-    pm__bulk b = {cx, keys, vals, NULL, 0, 0};
-    pm__ref root = 0;
-    bool ok = pm__bulk_push(&b, 0, n, 0, &root);
-    while (ok && b.used) {
-        pm__bulk_job j = b.jobs[--b.used];
-        ok = pm__bulk_job_run(&b, &j);
-    }
-    if (b.jobs) pm__mem_free_big(b.jobs, b.cap * sizeof *b.jobs);
-    if (ok || !root) return root;
-    pm__cx nodes_only = *cx;
-    nodes_only.plain = true;
-    pm__any_release(&nodes_only, root);
-    return 0;
+    pm__bulk b = {cx, keys, vals, NULL, NULL, NULL, 0, 0};
+    return pm__bulk_run(&b, n);
+}
+
+/* The same where child[i] says that key i leads to a child; slots[i] is where its reference, still 0, stands then. */
+PM__UNUSED static pm__ref pm__bulk_build_over(const pm__cx *cx, const pm_key *keys, const pm_val *vals,
+                                              const bool *child, pm__ref **slots, size_t n) {
+    pm__bulk b = {cx, keys, vals, child, slots, NULL, 0, 0};
+    return pm__bulk_run(&b, n);
 }
 
 /* ---- src/pathmap/29_long.c ----------------------------------------------------------------------------- */
@@ -7124,6 +7544,7 @@ typedef struct pm__alg {
     pm__alg_op op;
     bool idempotent;
     uint8_t careful; /* lines: so many pairs more are compared with care */
+    bool in_place;   /* the result takes the place of the left side, which nobody else has */
     pm_status status;
     pm__alg_frame *top;
     pm__alg_chunk *chunk, *spare;
@@ -9925,6 +10346,12 @@ static void pm__alg_abandon(pm__alg *q) {
     pm__alg_pop(q);
 }
 
+/* What shrinks leaves no chains of small nodes behind. A new map goes on to share what did not change, unless it is
+   tiny; in place, what was the left side's alone is copied if it is small. */
+static void pm__alg_gather_small(pm__alg *q, pm__ref *r) {
+    while (pm__any_gather(q->cx, r, q->in_place ? PM__GATHER_SHARED : PM__GATHER_TINY)) {}
+}
+
 /* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */
 static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
     pm__alg_frame *f = q->top;
@@ -9934,6 +10361,7 @@ static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
               : f->bytes ? pm__alg_close_bytes(q, f, out)
                          : pm__alg_close_lists(q, f, out);
     if (!ok) return false;
+    if (out->alg == PM_ALG_ELEMENT && q->op != PM__ALG_JOIN) pm__alg_gather_small(q, &out->ref);
     uint64_t id_a = f->id_a, id_b = f->id_b;
     pm__alg_pop(q);
     if (!remember) return true;
@@ -9988,14 +10416,16 @@ static void pm__alg_forget(pm__alg *q) {
 
 /* Combines what lies strictly below two places. *out: which sides the result equals, or PM_ALG_NONE (nothing is left,
    and neither side is empty), or PM_ALG_ELEMENT with a reference that the caller then owns.
+   in_place  the result takes the place of what lies below the left one, which nobody else has
    PM_NOMEM, PM_BADHOOK: nothing happened. */
 PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const pm_place *a, const pm_place *b,
-                                        pm__alg_answer *out) {
+                                        bool in_place, pm__alg_answer *out) {
     pm__alg q;
     memset(&q, 0, sizeof q);
     q.cx = cx;
     q.op = op;
     q.idempotent = cx->unit || (cx->ops->flags & PM_OPS_IDEMPOTENT) != 0;
+    q.in_place = in_place;
     q.status = PM_OK;
     bool ok = pm__alg_walk(&q, a, b, out);
     pm__alg_forget(&q);
@@ -12149,9 +12579,9 @@ static bool pm__outcome_share(const pm__cx *cx, const pm__operand *a, const pm__
 }
 
 /* Join, meet and subtract at and below two places. On success the caller owns what `out` names; what equals an operand
-   below is not shared yet. */
+   below is not shared yet. in_place: as for pm__alg_run. */
 static pm_status pm__operands_combine(const pm__cx *cx, pm__alg_op op, const pm__operand *a, const pm__operand *b,
-                                      pm__outcome *out) {
+                                      bool in_place, pm__outcome *out) {
     pm__alg q;
     pm__alg_val v;
     pm__alg_answer below;
@@ -12159,7 +12589,7 @@ static pm_status pm__operands_combine(const pm__cx *cx, pm__alg_op op, const pm_
     q.cx = cx;
     q.op = op;
     if (!pm__alg_value(&q, a->val, b->val, &v)) return PM_BADHOOK;
-    pm_status s = pm__alg_run(cx, op, &a->place, &b->place, &below);
+    pm_status s = pm__alg_run(cx, op, &a->place, &b->place, in_place, &below);
     if (s != PM_OK) {
         if (v.fresh) pm__pay_release(cx, false, v.val);
         return s;
@@ -12183,9 +12613,9 @@ static pm_map pm__outcome_map(const pm__cx *cx, const pm__outcome *o) {
 /* Restriction: a value at the right root keeps the left as it is. Whether the result equals the right as well is asked
    for last, as values on the right count for nothing before. */
 static pm_status pm__operands_restrict(const pm__cx *cx, const pm__operand *a, const pm__operand *b,
-                                       pm__outcome *out) {
+                                       bool in_place, pm__outcome *out) {
     pm__alg_answer below = {PM_ALG_LEFT, 0};
-    pm_status s = b->val ? PM_OK : pm__alg_run(cx, PM__ALG_RESTRICT, &a->place, &b->place, &below);
+    pm_status s = b->val ? PM_OK : pm__alg_run(cx, PM__ALG_RESTRICT, &a->place, &b->place, in_place, &below);
     if (s != PM_OK) return s;
     out->root = below.alg == PM_ALG_ELEMENT ? below.ref : 0;
     out->below = below.alg;
@@ -12207,7 +12637,7 @@ static pm_status pm__maps_combine(pm__alg_op op, const pm_map *a, const pm_map *
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
     pm__outcome o;
     if (pm_map_ops(b) != cx.ops) return PM_MISMATCH;
-    pm_status s = pm__operands_combine(&cx, op, &x, &y, &o);
+    pm_status s = pm__operands_combine(&cx, op, &x, &y, false, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return s;
     *out = pm__outcome_map(&cx, &o);
@@ -12251,7 +12681,7 @@ PM_API pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_a
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
     pm__outcome o;
     if (pm_map_ops(b) != cx.ops) return PM_MISMATCH;
-    pm_status s = pm__operands_restrict(&cx, &x, &y, &o);
+    pm_status s = pm__operands_restrict(&cx, &x, &y, false, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return s;
     pm_map m = pm__outcome_map(&cx, &o);
@@ -12337,6 +12767,270 @@ PM_API pm_status pm_join_many(const pm_map *const *maps, size_t n, pm_map *out, 
 
 PM_API pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg, size_t *which) {
     return pm__maps_many(PM__ALG_MEET, maps, n, out, alg, which);
+}
+
+/* ---- src/pathmap/46_map_compact.c ---------------------------------------------------------------------- */
+
+/* Laying a map out anew. What the map alone holds is listed as sorted keys, and built from them (28_bulk.c). A node
+   that has other owners, or hangs from a block that has, is listed as a child at the end of a key, and hung there
+   again.
+
+   Lists of whole keys would take the square of their length where keys are nested. So a list ends PM__COMPACT_REACH
+   bytes below the place where it began: nodes that begin deeper become the children of its keys, and each of them the
+   beginning of another list. That costs a node at such a place, and keeps the memory for lists small.
+
+   New nodes retain what they hold as soon as they are made, so at any moment the new trie can be given up like any. */
+
+enum { PM__COMPACT_REACH = 768, PM__COMPACT_PATH = PM__COMPACT_REACH + 512 };
+
+/* A key of the list; `at` is where its bytes begin. */
+typedef struct pm__compact_key {
+    size_t at;
+    uint64_t pay; /* value or child */
+    uint16_t len;
+    bool child, more; /* more: a list begins there */
+} pm__compact_key;
+
+/* A node that is being listed. */
+typedef struct pm__compact_frame {
+    pm__ref node;
+    unsigned next; /* entry; byte nodes: byte, times two, and one more behind its value */
+    size_t base;   /* bytes of path above */
+} pm__compact_frame;
+
+/* A node at which a list begins, and where the new one goes. */
+typedef struct pm__compact_job {
+    pm__ref node, *slot;
+} pm__compact_job;
+
+typedef struct pm__compact {
+    const pm__cx *cx;
+    pm__compact_key *keys;
+    pm__compact_frame *frames;
+    pm__compact_job *jobs;
+    uint8_t *bytes;
+    size_t n, cap, depth, frames_cap, njobs, jobs_cap, nbytes, bytes_cap;
+    uint8_t path[PM__COMPACT_PATH];
+} pm__compact;
+
+static void pm__compact_free(pm__compact *c) {
+    if (c->keys) pm__mem_free_big(c->keys, c->cap * sizeof *c->keys);
+    if (c->frames) pm__mem_free_big(c->frames, c->frames_cap * sizeof *c->frames);
+    if (c->jobs) pm__mem_free_big(c->jobs, c->jobs_cap * sizeof *c->jobs);
+    if (c->bytes) pm__mem_free_big(c->bytes, c->bytes_cap);
+}
+
+/* Goes on with a node whose path has `base` bytes. */
+static bool pm__compact_enter(pm__compact *c, pm__ref r, size_t base) {
+    if (c->depth == c->frames_cap) {
+        void *grown = pm__mem_grow_list(c->frames, &c->frames_cap, sizeof *c->frames, 64);
+        if (!grown) return false;
+        c->frames = (pm__compact_frame *)grown;
+    }
+    pm__compact_frame f = {r, 0, base};
+    c->frames[c->depth++] = f;
+    return true;
+}
+
+/* ---- the memory of what a map alone holds -------------------------------------------------------------------- */
+
+/* The node's own bytes; its children that have no other owner are put on the stack. */
+static bool pm__compact_weigh_node(pm__compact *c, pm__ref r, uint64_t *bytes) {
+    pm__ref kids[256];
+    unsigned n = 0;
+    if (pm__ref_kind(r) == PM__LINE) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+        for (uint32_t m = x->cmask; m; m &= m - 1) kids[n++] = *pm__line_child(x, pm__ctz32(m));
+        *bytes += pm__line_size(x);
+    } else {
+        const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
+        *bytes += pm__byte_size(x);
+        if (!pm__byte_is_wide(x)) memcpy(kids, x->slot, 8u * x->nc), n = x->nc;
+        for (unsigned i = 0; i < PM__WIDE_BLOCKS && pm__byte_is_wide(x); i++) {
+            const pm__block *k = pm__byte_block(x, i);
+            if (!k || !pm__count_is_one(&k->rc)) continue;
+            unsigned more = pm__popcount32(pm__byte_block_bits(x, i));
+            memcpy(kids + n, k->slot, 8u * more), n += more;
+            *bytes += pm__block_size(k->cap);
+        }
+    }
+    for (unsigned i = 0; i < n; i++)
+        if (kids[i] && pm__ref_is_unique(kids[i]) && !pm__compact_enter(c, kids[i], 0)) return false;
+    return true;
+}
+
+static bool pm__compact_weigh(pm__compact *c, pm__ref root, uint64_t *bytes) {
+    *bytes = 0;
+    c->depth = 0;
+    bool ok = pm__compact_weigh_node(c, root, bytes);
+    while (ok && c->depth) ok = pm__compact_weigh_node(c, c->frames[--c->depth].node, bytes);
+    c->depth = 0;
+    return ok;
+}
+
+/* ---- listing ------------------------------------------------------------------------------------------------- */
+
+/* Notes the key path[0..len). False: no memory. */
+static bool pm__compact_note(pm__compact *c, size_t len, bool child, uint64_t pay, bool more) {
+    if (c->n == c->cap) {
+        void *grown = pm__mem_grow_list(c->keys, &c->cap, sizeof *c->keys, 64);
+        if (!grown) return false;
+        c->keys = (pm__compact_key *)grown;
+    }
+    while (c->bytes_cap - c->nbytes < len) {
+        void *grown = pm__mem_grow_list(c->bytes, &c->bytes_cap, 1, PM__COMPACT_PATH);
+        if (!grown) return false;
+        c->bytes = (uint8_t *)grown;
+    }
+    memcpy(c->bytes + c->nbytes, c->path, len);
+    pm__compact_key k = {c->nbytes, pay, (uint16_t)len, child, more};
+    c->keys[c->n++] = k;
+    c->nbytes += len;
+    return true;
+}
+
+/* A child at path[0..len). */
+static bool pm__compact_child(pm__compact *c, pm__ref r, size_t len, bool shared) {
+    shared = !r || shared || !pm__ref_is_unique(r);
+    if (shared || len >= PM__COMPACT_REACH) return pm__compact_note(c, len, true, r, !shared);
+    pm__ref_prefetch(r);
+    return pm__compact_enter(c, r, len);
+}
+
+/* One entry of the top node, or what there is at one byte. */
+static bool pm__compact_line(pm__compact *c, pm__compact_frame *f) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
+    unsigned i = f->next++;
+    size_t suffix = pm__line_suffix(x, i), len = f->base + x->plen + suffix;
+    uint8_t *to = c->path + f->base;
+    memcpy(to, pm__line_heap(x), x->plen);
+    if (suffix) {
+        to[x->plen] = x->body[i];
+        memcpy(to + x->plen + 1, pm__line_heap(x) + pm__line_off(x, i), suffix - 1);
+    }
+    if (pm__line_is_child(x, i)) return pm__compact_child(c, *pm__line_child(x, i), len, false);
+    return pm__compact_note(c, len, false, *pm__line_val(x, i), false);
+}
+
+static bool pm__compact_byte(pm__compact *c, pm__compact_frame *f) {
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
+    uint8_t b = (uint8_t)(f->next / 2);
+    bool child = f->next++ & 1;
+    size_t len = f->base + 1;
+    c->path[f->base] = b;
+    if (!child) return !pm__byte_has_val(x, b) || pm__compact_note(c, len, false, *pm__byte_val(x, b), false);
+    if (!pm__byte_has_child(x, b)) return true;
+    bool shared = pm__byte_is_wide(x) && !pm__count_is_one(&pm__byte_block(x, b >> 4)->rc);
+    return pm__compact_child(c, *pm__byte_child(x, b), len, shared);
+}
+
+static bool pm__compact_list(pm__compact *c, pm__ref root) {
+    c->n = c->nbytes = 0;
+    bool ok = pm__compact_enter(c, root, 0);
+    while (ok && c->depth) {
+        pm__compact_frame *f = &c->frames[c->depth - 1];
+        bool line = pm__ref_kind(f->node) == PM__LINE;
+        if (f->next == (line ? ((const pm__line *)pm__ref_ptr(f->node))->n : 512u)) c->depth--;
+        else ok = line ? pm__compact_line(c, f) : pm__compact_byte(c, f);
+    }
+    c->depth = 0;
+    return ok;
+}
+
+/* ---- building ------------------------------------------------------------------------------------------------ */
+
+/* What the bulk builder wants to have of the list, in one block. */
+typedef struct pm__compact_lists {
+    pm_key *keys;
+    pm__ref **slots;
+    pm_val *vals;
+    bool *child;
+    void *block;
+    size_t size;
+} pm__compact_lists;
+
+static bool pm__compact_lists_make(const pm__compact *c, pm__compact_lists *l) {
+    const size_t each = sizeof *l->keys + sizeof *l->slots + sizeof *l->vals + sizeof *l->child;
+    l->size = c->n * each;
+    l->block = c->n <= SIZE_MAX / each ? pm__mem_alloc_big(l->size) : NULL;
+    if (!l->block) return false;
+    l->vals = (pm_val *)l->block;
+    l->keys = (pm_key *)(void *)(l->vals + c->n);
+    l->slots = (pm__ref **)(void *)(l->keys + c->n);
+    l->child = (bool *)(void *)(l->slots + c->n);
+    for (size_t i = 0; i < c->n; i++) {
+        l->keys[i].data = c->bytes + c->keys[i].at;
+        l->keys[i].len = c->keys[i].len;
+        l->vals[i] = c->keys[i].pay;
+        l->child[i] = c->keys[i].child;
+    }
+    return true;
+}
+
+/* Lets the new nodes hold what the list says. Where another list begins, that is noted: there is room for it. */
+static void pm__compact_settle(pm__compact *c, const pm__compact_lists *l) {
+    for (size_t i = 0; i < c->n; i++) {
+        const pm__compact_key *k = &c->keys[i];
+        if (k->more) {
+            pm__compact_job j = {k->pay, l->slots[i]};
+            c->jobs[c->njobs++] = j;
+            continue;
+        }
+        if (k->child) *l->slots[i] = k->pay;
+        pm__pay_retain(c->cx, k->child, k->pay);
+    }
+}
+
+static bool pm__compact_jobs_room(pm__compact *c) {
+    size_t need = c->njobs;
+    for (size_t i = 0; i < c->n; i++) need += c->keys[i].more;
+    while (c->jobs_cap < need) {
+        void *grown = pm__mem_grow_list(c->jobs, &c->jobs_cap, sizeof *c->jobs, 16);
+        if (!grown) return false;
+        c->jobs = (pm__compact_job *)grown;
+    }
+    return true;
+}
+
+/* Builds what lies in and below one node, up to where other lists begin. False: no memory. */
+static bool pm__compact_job_run(pm__compact *c, pm__compact_job j) {
+    pm__compact_lists l;
+    if (!pm__compact_list(c, j.node) || !pm__compact_jobs_room(c) || !pm__compact_lists_make(c, &l)) return false;
+    *j.slot = pm__bulk_build_over(c->cx, l.keys, l.vals, l.child, l.slots, c->n);
+    if (*j.slot) pm__compact_settle(c, &l);
+    pm__mem_free_big(l.block, l.size);
+    return *j.slot != 0;
+}
+
+/* Builds another trie of what lies in and below a node. 0: no memory. */
+static pm__ref pm__compact_build(pm__compact *c, pm__ref root) {
+    pm__ref out = 0;
+    pm__compact_job j = {root, &out};
+    bool ok = pm__compact_job_run(c, j);
+    while (ok && c->njobs) ok = pm__compact_job_run(c, c->jobs[--c->njobs]);
+    if (ok) return out;
+    pm__any_release(c->cx, out);
+    return 0;
+}
+
+PM_API pm_status pm_compact(pm_map *m) {
+    if (pm__map_bad(m, NULL, 0)) return PM_INVALID;
+    if (!m->root || !pm__ref_is_unique(m->root)) return PM_OK;
+    pm__cx cx = pm__map_cx(m);
+    pm__compact c;
+    uint64_t was, now = 0;
+    memset(&c, 0, sizeof c);
+    c.cx = &cx;
+    pm__ref out = pm__compact_weigh(&c, m->root, &was) ? pm__compact_build(&c, m->root) : 0;
+    bool ok = out && pm__compact_weigh(&c, out, &now), less = ok && now < was;
+    pm__compact_free(&c);
+    if (less) {
+        pm__ref old = m->root;
+        m->root = out;
+        out = old;
+    }
+    pm__any_release(&cx, out);
+    return ok ? pm__map_done(m, PM_OK) : PM_NOMEM;
 }
 
 /* ---- src/pathmap/50_read_zipper.c ---------------------------------------------------------------------- */
@@ -15730,14 +16424,16 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
     pm__outcome o;
     if (src->ops != cx.ops) return PM_MISMATCH;
     pm_status s;
-    if (!alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w)) {
+    bool in_place = !alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w);
+    if (in_place) {
         bool done;
         s = pm__wz_combine_few(w, op, &a, &b, &done, alg);
         if (s != PM_OK || done) return s;
         focus = pm__wz_focus(w); /* its nodes may be others now */
         a = pm__operand_at(&focus);
     }
-    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, &o) : pm__operands_combine(&cx, op, &a, &b, &o);
+    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, in_place, &o)
+                               : pm__operands_combine(&cx, op, &a, &b, in_place, &o);
     if (s != PM_OK) return s;
     bool below = pm__place_enter(&a.place);
     if ((o.alg & PM_ALG_LEFT) && (below || a.val)) { /* what the focus has is not touched */
@@ -15844,7 +16540,7 @@ PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *
     pm__outcome o;
     bool same = false;
     if (ra.ops != cx.ops || rb.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, &o);
+    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, false, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return pm__wz_done(w, s);
     s = pm__outcome_equals(&cx, &o, &old, &same);
@@ -15865,7 +16561,7 @@ PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
     pm__outcome o;
     bool both = r.exists && focus.exists;
     if (r.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = both ? pm__operands_restrict(&cx, &a, &b, &o) : PM_OK;
+    pm_status s = both ? pm__operands_restrict(&cx, &a, &b, false, &o) : PM_OK;
     if (both && s == PM_OK && !pm__outcome_share(&cx, &a, &b, &o)) s = PM_NOMEM;
     if (both && s == PM_OK) {
         o.alg = PM_ALG_NONE; /* said of the source */
@@ -15920,7 +16616,7 @@ static pm_status pm__drop_fold(pm__drop *d) {
     pm__found *x = &d->found[d->nfound - 2], *y = &d->found[d->nfound - 1];
     pm_place a = pm__place_root(x->root), b = pm__place_root(y->root);
     pm__alg_answer r;
-    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, &r);
+    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, false, &r);
     if (s != PM_OK) return s;
     if (r.alg == PM_ALG_ELEMENT || r.alg == PM_ALG_NONE) {
         pm__any_release(d->cx, x->root);

@@ -308,6 +308,8 @@ static pm_status op_build_many(world *w) {
     return s;
 }
 
+static pm_status op_compact(world *w) { return pm_compact(&w->m); }
+
 static bool each_nothing(void *ctx, const uint8_t *key, size_t len, pm_val val) {
     (void)ctx, (void)key, (void)len, (void)val;
     return true;

@@ -155,6 +155,8 @@ static void whole_maps(void) {
         deep[at] ^= 1;
     }
     CHECK(equal(&m, &grown));
+    CHECK_OK(pm_compact(&grown));
+    CHECK(equal(&m, &grown));
 
     CHECK_OK(pm_build(NULL, NULL, keys, v, 3, &built));
     CHECK_EQ(vals(&built), 3);

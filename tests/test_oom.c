@@ -37,7 +37,7 @@ static const entry operations[] = {
     OP(set), OP(set_old), OP(get_mut), OP(get_or_set), OP(get_or_set_with), OP(remove), OP(remove_prune),
     OP(create_path), OP(prune_path), OP(remove_branches), OP(remove_branches_prune), OP_ANYWHERE(val_count),
     OP_ANYWHERE(location_count), OP_ANYWHERE(depth_count), OP_ANYWHERE(equal), OP_ANYWHERE(equal_clone), OP(subtrie),
-    OP_ANYWHERE(build_sorted), OP_ANYWHERE(build_unsorted), OP_ANYWHERE(build_many), OP_ANYWHERE(each),
+    OP_ANYWHERE(build_sorted), OP_ANYWHERE(build_unsorted), OP_ANYWHERE(build_many), OP_ANYWHERE(each), OP(compact),
     OP(transaction), OP_ANYWHERE(pool), OP(bytes), OP_ANYWHERE(check), OP_ANYWHERE(dump), OP_ANYWHERE(dump_nodes),
     OP_ANYWHERE(dot), OP_ANYWHERE(stats), OP_ANYWHERE(join), OP_ANYWHERE(meet), OP_ANYWHERE(subtract),
     OP_ANYWHERE(restrict), OP_ANYWHERE(symmetric), OP(rz_moves), OP(rz_open), OP(rz_open_owned), OP(rz_fork),

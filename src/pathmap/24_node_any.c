@@ -5,7 +5,8 @@
      a  While there are fewer than 20 groups, the group whose removal frees most bytes moves to a line of its own, and a
         child entry with the group's whole common prefix takes its place.
      b  Otherwise, or when nothing can be gained, the line becomes a byte node.
-   A full line of few groups that hangs from a line with room is not divided but dissolved into it (hoist). */
+   A full line of few groups that hangs from a line with room is not divided but dissolved into it (hoist). What
+   removals leave small goes back into the node above (gathering, at the end). */
 #include "22_node_line.c"
 #include "23_node_byte.c"
 
@@ -610,4 +611,230 @@ static void pm__byte_settle(const pm__cx *cx, pm__ref *slot) {
     if (!r) return;
     pm__byte_free_shell(x);
     *slot = r;
+}
+
+/* ---- gathering ----------------------------------------------------------------------------------------------- */
+
+/* The opposite of dividing. Removals leave lines of few entries below others that have room again, and byte nodes of
+   few members: what lies right below a node is taken into it, the smallest lines first, as long as one line holds it
+   all, and a byte node becomes a line if that saves a quarter. A node so made has room for some entries more, so that
+   a key which comes and goes does not divide and gather each time. Only one node and its children are looked at. Lines
+   that others share stay as they are; their entries are copied if they are few, which the caller says. */
+enum {
+    PM__GATHER_ENTRIES = 28, /* a line that grows by gathering has at most so many, */
+    PM__GATHER_BYTES = 448,  /* and so many bytes */
+    PM__GATHER_SHARED = 4,   /* entries of a shared line that a removal copies at most, */
+    PM__GATHER_TINY = 2      /* and an operation that makes a new map: no more memory than sharing them would take */
+};
+
+typedef struct pm__gather {
+    unsigned n, total, pays, most; /* entries of the node, of the line to be made, its payloads; the limit */
+    size_t plen, lcp, heap;        /* of the line to be made; `lcp` bytes of suffix that join the prefix */
+    size_t old, size, room;        /* bytes of the nodes that go, of the line to be made; the limit */
+    uint32_t lines, taken;         /* entries with a line below that may be taken in; those that are */
+    pm__ent ents[PM__LINE_ENTRIES];
+} pm__gather;
+
+/* Whether a line that has so many entries left, or a byte node so many members, should be looked at. Each time may
+   rebuild a node or two. */
+static PM__INLINE bool pm__gather_is_due(unsigned n, bool line) { return n <= 3 || (n & (line ? n - 1 : 3u)) == 0; }
+
+static PM__INLINE const pm__line *pm__gather_below(const pm__gather *g, unsigned i) {
+    return (const pm__line *)pm__ref_ptr(g->ents[i].pay);
+}
+
+/* Whether a line's entries may have so many bytes more in front of them. */
+static bool pm__gather_has_reach(const pm__line *x, size_t ahead) {
+    unsigned most = 0;
+    if (ahead + pm__line_heap_len(x) < PM__SUFFIX_MAX) return true; /* whichever is the longest */
+    for (unsigned i = 0; i < x->n; i++)
+        if (pm__line_lens(x)[i] > most) most = pm__line_lens(x)[i];
+    return ahead + most + 1 <= PM__SUFFIX_MAX;
+}
+
+/* Whether the line that r names, if it does, could have room in one of `n` entries, `most` at the end. */
+static PM__INLINE bool pm__gather_may_take(pm__ref r, unsigned n, unsigned most, unsigned shared) {
+    if (!r || pm__ref_kind(r) != PM__LINE) return false;
+    const pm__line *k = (const pm__line *)pm__ref_ptr(r);
+    return n - 1 + k->n <= most && (k->n <= shared || pm__ref_is_unique(r));
+}
+
+/* The children of a line that it may take in. */
+static uint32_t pm__gather_of_line(const pm__line *x, unsigned most, unsigned shared) {
+    uint32_t lines = 0;
+    for (uint32_t m = x->cmask; m; m &= m - 1) PM__PREFETCH(pm__ref_ptr(*pm__line_child(x, pm__ctz32(m))));
+    for (uint32_t m = x->cmask; m; m &= m - 1)
+        if (pm__gather_may_take(*pm__line_child(x, pm__ctz32(m)), x->n, most, shared)) lines |= m & (0 - m);
+    return lines;
+}
+
+/* Lists what the node has. False: there is nothing to gather. */
+static bool pm__gather_open(const pm__cx *cx, pm__gather *g, pm__ref r, unsigned shared) {
+    g->most = PM__GATHER_ENTRIES, g->room = PM__GATHER_BYTES;
+    g->plen = g->lcp = 0, g->n = 0, g->lines = 0;
+    if (pm__ref_kind(r) == PM__LINE) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+        g->lines = pm__gather_of_line(x, x->n > g->most ? x->n : g->most, shared);
+        if (!g->lines) return false;
+        pm__line_decode(x, g->ents);
+        g->n = x->n, g->plen = x->plen, g->old = pm__line_size(x);
+        g->lcp = pm__build_lcp(g->ents, g->n, 0, g->plen);
+        if (x->n > g->most) g->most = x->n;
+        if (g->old > g->room) g->room = g->old;
+    } else {
+        const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
+        unsigned c = 0, v = 0;
+        if (pm__byte_is_wide(x) || x->nc + x->nv > PM__GATHER_ENTRIES) return false;
+        pm_mask m = pm__byte_mask(x);
+        for (int b = pm_mask_next(&m, 0); b >= 0; b = pm_mask_next(&m, b + 1)) {
+            uint8_t byte = (uint8_t)b;
+            if (pm__byte_has_val(x, byte))
+                g->ents[g->n++] = pm__ent_make(&byte, 1, false, cx->unit ? 0 : x->slot[x->cap - 1u - v++]);
+            if (pm__byte_has_child(x, byte)) g->ents[g->n++] = pm__ent_make(&byte, 1, true, x->slot[c++]);
+        }
+        for (unsigned i = 0; i < c; i++) PM__PREFETCH(pm__ref_ptr(x->slot[i]));
+        for (unsigned i = 0; i < g->n; i++)
+            if (g->ents[i].child && pm__gather_may_take(g->ents[i].pay, g->n, g->most, shared))
+                g->lines |= (uint32_t)1 << i;
+        g->old = pm__byte_size(x);
+    }
+    return true;
+}
+
+/* Adds up the line that the node would be with nothing taken in. */
+static void pm__gather_sum(const pm__cx *cx, pm__gather *g) {
+    g->total = g->n, g->heap = g->plen + g->lcp, g->pays = 0, g->taken = 0;
+    for (unsigned i = 0; i < g->n; i++) {
+        const pm__ent *e = &g->ents[i];
+        if (e->len > g->lcp) g->heap += e->len - g->lcp - 1;
+        g->pays += e->child || !cx->unit;
+    }
+    g->size = pm__line_need(g->total, g->heap, g->pays);
+}
+
+/* Takes the line below entry i in, if there is room. */
+static void pm__gather_take(pm__gather *g, unsigned i) {
+    const pm__line *k = pm__gather_below(g, i);
+    size_t ahead = g->ents[i].len - g->lcp + k->plen; /* bytes before the suffix of each of its entries */
+    unsigned n = k->n, total = g->total - 1 + n, pays = g->pays - 1 + pm__line_pay_count(k);
+    size_t heap = g->heap - (g->ents[i].len - g->lcp - 1) + n * (ahead - 1);
+    heap += pm__line_heap_len(k) - k->plen + n - pm__line_has_e(k);
+    size_t size = pm__line_need(total, heap, pays);
+    if (total > g->most || !size || size > g->room) return;
+    if (!pm__gather_has_reach(k, g->plen + g->lcp + ahead)) return;
+    g->total = total, g->pays = pays, g->heap = heap, g->size = size;
+    g->old += pm__line_size(k);
+    g->taken |= (uint32_t)1 << i;
+}
+
+/* Decides which lines are taken in: the smallest first. */
+static void pm__gather_plan(pm__gather *g) {
+    uint32_t sizes = 0; /* bit n - 1: there is one of n entries */
+    for (uint32_t m = g->lines; m; m &= m - 1) sizes |= (uint32_t)1 << (pm__gather_below(g, pm__ctz32(m))->n - 1u);
+    for (; sizes; sizes &= sizes - 1)
+        for (uint32_t m = g->lines; m; m &= m - 1)
+            if (pm__gather_below(g, pm__ctz32(m))->n == pm__ctz32(sizes) + 1) pm__gather_take(g, pm__ctz32(m));
+}
+
+/* A line whose entries have been copied elsewhere goes, the entries' payloads with them. */
+static void pm__gather_give_up(const pm__cx *cx, pm__ref r) {
+    pm__line *k = (pm__line *)pm__ref_ptr(r);
+    if (pm__ref_is_unique(r)) {
+        pm__mem_free(k, pm__line_size(k));
+    } else {
+        pm__line_retain_pays(cx, k);
+        pm__any_release(cx, r);
+    }
+}
+
+/* Puts the planned line in the place of the node. False: no memory, nothing changed. */
+static bool pm__gather_commit(const pm__cx *cx, pm__gather *g, pm__ref *slot) {
+    pm__ent all[PM__LINE_ENTRIES];
+    uint8_t bytes[PM__LINE_ENTRIES * PM__SUFFIX_MAX], *at = bytes;
+    unsigned n = 0;
+    for (unsigned i = 0; i < g->n; i++) {
+        const pm__ent *e = &g->ents[i];
+        if (!(g->taken >> i & 1)) {
+            all[n++] = *e;
+            continue;
+        }
+        const pm__line *k = pm__gather_below(g, i);
+        pm__line_decode(k, all + n);
+        for (unsigned end = n + k->n; n < end; n++) {
+            uint8_t *start = at;
+            *at++ = e->first;
+            pm__copy_short(at, e->rest, e->len - 1u), at += e->len - 1;
+            pm__copy_short(at, pm__line_heap(k), k->plen), at += k->plen;
+            if (all[n].len) *at++ = all[n].first;
+            if (all[n].len > 1) pm__copy_short(at, all[n].rest, all[n].len - 1u), at += all[n].len - 1;
+            all[n] = pm__ent_make(start, (size_t)(at - start), all[n].child, all[n].pay);
+        }
+    }
+    const bool line = pm__ref_kind(*slot) == PM__LINE;
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    const uint8_t *prefix = line ? pm__line_heap(x) : NULL;
+    pm__line *y = pm__line_encode(cx, g->size, prefix, g->plen, all, n, 0, g->lcp);
+    if (!y) return false;
+    for (uint32_t m = g->taken; m; m &= m - 1) pm__gather_give_up(cx, g->ents[pm__ctz32(m)].pay);
+    if (line) pm__mem_free(x, pm__line_size(x));
+    else pm__byte_free_shell((pm__byte *)pm__ref_ptr(*slot));
+    *slot = pm__ref_make(y, PM__LINE, g->size);
+    return true;
+}
+
+/* A line of one entry which leads to another line: they become one, which has both prefixes. */
+static bool pm__gather_chain(const pm__cx *cx, pm__ref *slot, unsigned shared) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    pm__ref r = *pm__line_child(x, 0);
+    pm__ent ents[PM__LINE_ENTRIES];
+    uint8_t prefix[2 * PM__SUFFIX_MAX];
+    if (!pm__gather_may_take(r, 1, PM__LINE_ENTRIES, shared)) return false;
+    const pm__line *k = (const pm__line *)pm__ref_ptr(r);
+    size_t own = x->plen + pm__line_suffix(x, 0), plen = own + k->plen;
+    size_t size = pm__line_need(k->n, pm__line_heap_len(k) + own, pm__line_pay_count(k));
+    if (!size || plen > 255 || !pm__gather_has_reach(k, plen)) return false;
+    memcpy(prefix, pm__line_heap(x), x->plen);
+    prefix[x->plen] = x->body[0];
+    memcpy(prefix + x->plen + 1, pm__line_heap(x) + x->plen, own - x->plen - 1);
+    memcpy(prefix + own, pm__line_heap(k), k->plen);
+    pm__line_decode(k, ents);
+    pm__line *y = pm__line_encode(cx, size, prefix, plen, ents, k->n, 0, 0);
+    if (!y) return false;
+    pm__gather_give_up(cx, r);
+    pm__mem_free(x, pm__line_size(x));
+    *slot = pm__ref_make(y, PM__LINE, size);
+    return true;
+}
+
+/* Takes into the node in *slot, which is the caller's alone, what may be taken in from right below; of shared lines
+   copies of at most `shared` entries. False: nothing changed, there being nothing to gather, or no memory. */
+static PM__NOINLINE bool pm__any_gather(const pm__cx *cx, pm__ref *slot, unsigned shared) {
+    pm__gather g;
+    if (pm__ref_kind(*slot) == PM__LINE) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+        if (!x->cmask) return false;
+        if (x->n == 1) return pm__gather_chain(cx, slot, shared);
+    }
+    if (!pm__gather_open(cx, &g, *slot, shared)) return false;
+    pm__gather_sum(cx, &g);
+    pm__gather_plan(&g);
+    bool gains = pm__ref_kind(*slot) == PM__LINE ? g.taken != 0 : g.n <= 4 || g.size * 4 <= g.old * 3;
+    return gains && g.size && pm__gather_commit(cx, &g, slot);
+}
+
+/* Whether a line that has become smaller may now go into the node above. */
+static bool pm__gather_fits(pm__ref above, pm__ref r) {
+    if (pm__ref_kind(r) != PM__LINE) return false;
+    const pm__line *k = (const pm__line *)pm__ref_ptr(r);
+    unsigned most = PM__GATHER_ENTRIES;
+    if (pm__ref_kind(above) != PM__LINE) {
+        const pm__byte *x = (const pm__byte *)pm__ref_ptr(above);
+        return k->n <= 2 && !pm__byte_is_wide(x) && x->nc + x->nv - 1u + k->n <= most;
+    }
+    const pm__line *x = (const pm__line *)pm__ref_ptr(above);
+    if (x->n == 1) return true;
+    if (x->n - 1u + k->n > (x->n > most ? x->n : most)) return false;
+    size_t size = pm__line_need(x->n - 1u + k->n, pm__line_heap_len(x) + pm__line_heap_len(k),
+                                pm__line_pay_count(x) - 1 + pm__line_pay_count(k));
+    return size && (size <= PM__GATHER_BYTES || size <= pm__line_size(x));
 }

@@ -510,20 +510,73 @@ static bool pm__cut_line(const pm__cx *cx, const pm__spot *at, const uint8_t *s,
     return true;
 }
 
+/* The last nodes of a way down, by their slots; all are the caller's alone. */
+enum { PM__WAY = 4 };
+
+typedef struct pm__way {
+    unsigned n; /* nodes on the way; the last PM__WAY of them are known */
+    pm__ref *slot[PM__WAY];
+} pm__way;
+
+static PM__INLINE void pm__way_push(pm__way *w, pm__ref *slot) { w->slot[w->n++ % PM__WAY] = slot; }
+
+/* Something has gone from the last node of a way: takes into it, and into those above, what has become small enough.
+   Content does not change, and having no memory is no failure. */
+static PM__NOINLINE void pm__way_gather(const pm__cx *cx, const pm__way *w) {
+    for (unsigned up = 0; up < w->n && up < PM__WAY; up++) {
+        pm__ref *slot = w->slot[(w->n - 1 - up) % PM__WAY];
+        bool changed = up == 0;
+        while (pm__any_gather(cx, slot, PM__GATHER_SHARED)) changed = true;
+        if (!changed || up + 1 == w->n || up + 1 == PM__WAY) return;
+        if (!pm__gather_fits(*w->slot[(w->n - 2 - up) % PM__WAY], *slot)) return;
+    }
+}
+
+/* The same for the node that has the location s[0..len), or what is left of it, and for the node right below it. */
+static void pm__trie_gather(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len) {
+    pm__way w = {0, {NULL}};
+    while (*slot && pm__ref_is_unique(*slot)) {
+        pm__way_push(&w, slot);
+        if (len == 0) break;
+        if (pm__ref_kind(*slot) != PM__LINE) {
+            pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
+            if (!pm__byte_has_child(x, *s)) break;
+            if (pm__byte_is_wide(x) && !pm__count_is_one(&pm__byte_block(x, *s >> 4)->rc)) break;
+            slot = pm__byte_child(x, *s);
+            s++, len--;
+            continue;
+        }
+        const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+        if (len <= x->plen || memcmp(pm__line_heap(x), s, x->plen) != 0) break;
+        s += x->plen, len -= x->plen;
+        pm__line_seek k = pm__line_find(x, s, len);
+        int i = k.lo < k.hi ? (int)k.hi - 1 : k.child;
+        if (i < 0 || !pm__line_is_child(x, (unsigned)i) || pm__line_suffix(x, (unsigned)i) > len) break;
+        s += pm__line_suffix(x, (unsigned)i), len -= pm__line_suffix(x, (unsigned)i);
+        slot = pm__line_child(x, (unsigned)i);
+    }
+    pm__way_gather(cx, &w);
+}
+
 /* Removes the location s[0..keep], which exists, with all below it; s[0..keep) goes on to exist. False: no memory. */
 static bool pm__trie_cut(const pm__cx *cx, pm__ref *root, const uint8_t *s, size_t keep) {
     pm__spot at = pm__trie_reach(cx, root, s, keep + 1);
     if (!at.slot) return false;
-    if (pm__ref_kind(*at.slot) != PM__LINE) return pm__cut_byte(cx, &at, s);
-    return pm__cut_line(cx, &at, s, keep);
+    bool byte = pm__ref_kind(*at.slot) != PM__LINE;
+    if (!(byte ? pm__cut_byte(cx, &at, s) : pm__cut_line(cx, &at, s, keep))) return false;
+    pm__trie_gather(cx, root, s, keep);
+    return true;
 }
 
 /* The simple removal with pruning, in one walk: a value with nothing below, in a node that keeps other entries, all
    nodes above being the caller's alone. Pruning then ends inside the node by itself. False, and nothing changed, where
    it is not as simple as that. */
 static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, pm_opt *old) {
+    pm__way way;
+    way.n = 0;
     while (*slot && pm__ref_is_unique(*slot)) {
         pm__ref_prefetch(*slot);
+        pm__way_push(&way, slot);
         if (pm__ref_kind(*slot) != PM__LINE) {
             pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
             uint8_t b = *s;
@@ -538,7 +591,7 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
             old->val = *pm__byte_val(x, b), old->some = true;
             pm__byte_del_val(cx, &x, b);
             *slot = pm__byte_ref(x);
-            pm__byte_settle(cx, slot);
+            if (pm__gather_is_due(x->nc + x->nv + 0u, false)) pm__way_gather(cx, &way);
             return true;
         }
         const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
@@ -554,7 +607,9 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
         const uint8_t *h = pm__line_heap(x) + pm__line_off(x, (unsigned)i);
         if (x->n < 2 || pm__line_agree_end(x, (unsigned)i, h) > (unsigned)i + 1) return false;
         old->val = *pm__line_val(x, (unsigned)i), old->some = true;
+        unsigned left = x->n - 1u;
         pm__line_erase(cx, slot, (unsigned)i, (unsigned)i + 1);
+        if (pm__gather_is_due(left, true)) pm__way_gather(cx, &way);
         return true;
     }
     return false;
@@ -570,13 +625,16 @@ static bool pm__trie_unset(const pm__cx *cx, pm__ref *root, const uint8_t *s, si
         bool ok = pm__byte_has_child(x, *t) || pm__byte_add_child(cx, &x, *t, 0);
         if (ok) pm__byte_del_val(cx, &x, *t);
         *at.slot = pm__byte_ref(x);
+        if (ok && pm__gather_is_due(x->nc + x->nv + 0u, false)) pm__trie_gather(cx, root, s, len);
         return ok;
     }
     pm__line *x = (pm__line *)pm__ref_ptr(*at.slot);
     size_t rest = len - at.base - x->plen;
     pm__line_seek k = pm__line_find(x, t + x->plen, rest);
     if (k.hi - k.lo > 1) {
+        bool due = pm__gather_is_due(x->n - 1u, true);
         pm__line_erase(cx, at.slot, k.lo, k.lo + 1);
+        if (due) pm__trie_gather(cx, root, s, len);
         return true;
     }
     if (!cx->unit && rest) {
@@ -660,8 +718,12 @@ static bool pm__trie_graft(const pm__cx *cx, pm__ref *root, const uint8_t *s, si
     if (!pm__trie_survey(*root, s, len).exists) return pm__trie_put(cx, root, s, len, true, child, &none);
     pm__spot at = pm__trie_reach(cx, root, s, len);
     if (!at.slot) return false;
-    if (pm__ref_kind(*at.slot) != PM__LINE) return pm__graft_byte(cx, at.slot, s[at.base], child);
-    return pm__graft_line(cx, at.slot, s + at.base, len - at.base, child);
+    bool byte = pm__ref_kind(*at.slot) != PM__LINE;
+    if (!(byte ? pm__graft_byte(cx, at.slot, s[at.base], child)
+               : pm__graft_line(cx, at.slot, s + at.base, len - at.base, child)))
+        return false;
+    if (!child) pm__trie_gather(cx, root, s, len); /* what was grafted stays whole */
+    return true;
 }
 
 /* ---- value and branches at once ------------------------------------------------------------------------------ */
@@ -758,6 +820,10 @@ PM__UNUSED static bool pm__trie_assign(const pm__cx *cx, pm__ref *root, const ui
     }
     pm__spot at = pm__trie_reach(cx, root, s, len);
     if (!at.slot) return false;
-    if (pm__ref_kind(*at.slot) != PM__LINE) return pm__assign_byte(cx, at.slot, s[at.base], val, child);
-    return pm__assign_line(cx, at.slot, s + at.base, len - at.base, val, child);
+    bool byte = pm__ref_kind(*at.slot) != PM__LINE;
+    if (!(byte ? pm__assign_byte(cx, at.slot, s[at.base], val, child)
+               : pm__assign_line(cx, at.slot, s + at.base, len - at.base, val, child)))
+        return false;
+    if (!child) pm__trie_gather(cx, root, s, len);
+    return true;
 }

@@ -3,7 +3,10 @@
    A job is a run of keys that share their first `skip` bytes, and the slot that waits for the node. The keys of a run
    are grouped by their next byte. If a line can hold one entry a group, it does, and the smallest groups are spelled
    out in it as long as there is room; the others become child entries and jobs of their own. If not, a byte node takes
-   the groups. Jobs wait on a list of our own, so depth costs no stack. */
+   the groups. Jobs wait on a list of our own, so depth costs no stack.
+
+   What a key leads to may also be a child, which the caller puts in once all is built. No key extends such a one, and
+   only a value may have the same key, and stands before it. */
 #include "27_tally.c"
 
 typedef struct pm__bulk_job {
@@ -15,6 +18,8 @@ typedef struct pm__bulk {
     const pm__cx *cx;
     const pm_key *keys;
     const pm_val *vals; /* NULL: all 0 */
+    const bool *child;  /* keys that lead to one; NULL: none */
+    pm__ref **slots;    /* where those have come to be */
     pm__bulk_job *jobs;
     size_t used, cap;
 } pm__bulk;
@@ -30,6 +35,8 @@ typedef struct pm__bulk_group {
 
 static const uint8_t *pm__bulk_key(const pm__bulk *b, size_t i) { return (const uint8_t *)b->keys[i].data; }
 static uint64_t pm__bulk_val(const pm__bulk *b, size_t i) { return b->vals ? b->vals[i] : 0; }
+
+static PM__INLINE bool pm__bulk_is_child(const pm__bulk *b, size_t i) { return b->child && b->child[i]; }
 
 static size_t pm__bulk_shorter(const pm__bulk *b, size_t i, size_t k) {
     return b->keys[i].len < b->keys[k].len ? b->keys[i].len : b->keys[k].len;
@@ -66,7 +73,7 @@ static size_t pm__bulk_cost(const pm__bulk *b, size_t suffix, bool child) {
 }
 
 /* `limit`: the longest suffix that the line allows beside its prefix. */
-static pm__bulk_group pm__bulk_measure(const pm__bulk *b, size_t lo, size_t hi, size_t from, size_t limit) {
+static PM__INLINE pm__bulk_group pm__bulk_measure(const pm__bulk *b, size_t lo, size_t hi, size_t from, size_t limit) {
     pm__bulk_group g = {lo, hi, 0, 0, 0, false};
     size_t max = pm__bulk_shorter(b, lo, hi - 1) - from, spelled = 0;
     if (max > limit) max = limit;
@@ -78,6 +85,8 @@ static pm__bulk_group pm__bulk_measure(const pm__bulk *b, size_t lo, size_t hi, 
         size_t len = b->keys[i].len - from;
         spelled += len > limit ? PM__LINE_BYTES + 1u : pm__bulk_cost(b, len, false);
     }
+    if (PM__UNLIKELY(b->child && b->cx->unit))
+        for (size_t i = lo; i < hi && hi - lo <= PM__LINE_ENTRIES; i++) spelled += b->child[i] ? 8 : 0;
     g.spelled = (uint16_t)(hi - lo > PM__LINE_ENTRIES || spelled > PM__LINE_BYTES ? 0 : spelled);
     g.fold = g.spelled == 0 || hi - lo > 1;
     return g;
@@ -89,20 +98,84 @@ static unsigned pm__bulk_entries(const pm__bulk *b, const pm__bulk_group *g, siz
     return (unsigned)here + (g->hi - g->lo > here);
 }
 
-/* Decides which groups are folded so that the line fits. False: it cannot. `room`: bytes for entries; `entries`: how
-   many there are already. */
-static bool pm__bulk_plan(const pm__bulk *b, pm__bulk_group *g, unsigned n, size_t from, size_t room,
-                          unsigned entries) {
-    size_t bytes = 0;
-    uint64_t sizes = 0; /* bit k: some folded group of k keys could be spelled out */
+/* What a line holds so far, and how much it may. */
+typedef struct pm__bulk_sum {
+    size_t bytes, room;
+    unsigned entries;
+} pm__bulk_sum;
+
+/* Counts groups in the place of a folded one. False, and nothing changed: there is no room. */
+static bool pm__bulk_swap(const pm__bulk *b, const pm__bulk_group *was, const pm__bulk_group *now, unsigned n,
+                          size_t from, pm__bulk_sum *sum) {
+    size_t bytes = sum->bytes - was->folded;
+    unsigned entries = sum->entries - pm__bulk_entries(b, was, from);
     for (unsigned i = 0; i < n; i++) {
+        bytes += now[i].fold ? now[i].folded : now[i].spelled;
+        entries += pm__bulk_entries(b, &now[i], from);
+    }
+    if (entries > PM__LINE_ENTRIES || bytes > sum->room) return false;
+    sum->bytes = bytes;
+    sum->entries = entries;
+    return true;
+}
+
+enum { PM__BULK_TWIGS = 3 };
+
+/* Whether a folded group may have all its keys but two in one part of it: then the third from either end are there. */
+static PM__INLINE bool pm__bulk_may_part(const pm__bulk *b, const pm__bulk_group *g, size_t from, size_t limit) {
+    if (!g->fold || g->q >= limit) return false;
+    if (g->hi - g->lo <= 2 * PM__BULK_TWIGS) return true;
+    return pm__bulk_key(b, g->lo + 2)[from + g->q] == pm__bulk_key(b, g->hi - 3)[from + g->q];
+}
+
+/* Divides a folded group where its keys part, if that leaves at most one folded group and few others. Answers how many
+   there are, or 0. */
+static PM__NOINLINE unsigned pm__bulk_part(const pm__bulk *b, const pm__bulk_group *g, size_t from, size_t limit,
+                                           pm__bulk_group *out) {
+    unsigned n = 0, folds = 0;
+    for (size_t i = g->lo, end; i < g->hi; i = end) {
+        if (n == PM__BULK_TWIGS) return 0;
+        end = b->keys[i].len == from + g->q ? i + 1 : pm__bulk_run_end(b, i, g->hi, from + g->q);
+        out[n] = pm__bulk_measure(b, i, end, from, limit);
+        folds += out[n++].fold;
+    }
+    return folds <= 1 && n > 1 ? n : 0;
+}
+
+/* Where a line has room, takes in what branches off on the way to large groups: keys of which each is little longer
+   than the one before would be a chain of nodes else. Answers how many groups there are then. */
+static unsigned pm__bulk_strip(const pm__bulk *b, pm__bulk_group *g, unsigned n, size_t from, size_t limit,
+                               pm__bulk_sum *sum) {
+    pm__bulk_group part[PM__BULK_TWIGS];
+    for (unsigned i = 0; i < n && sum->entries < PM__LINE_ENTRIES && sum->bytes + 10 <= sum->room;) {
+        unsigned k = 0;
+        if (pm__bulk_may_part(b, &g[i], from, limit)) k = pm__bulk_part(b, &g[i], from, limit, part);
+        if (!k || n + k - 1 > PM__LINE_ENTRIES || !pm__bulk_swap(b, &g[i], part, k, from, sum)) {
+            i++;
+            continue;
+        }
+        memmove(g + i + k, g + i + 1, (n - i - 1) * sizeof *g);
+        memcpy(g + i, part, k * sizeof *g);
+        n += k - 1;
+    }
+    return n;
+}
+
+/* Decides which groups are folded so that the line fits. False: it cannot. `limit`: the longest suffix; `room`: bytes
+   for entries; `e`: whether there is one already. */
+static bool pm__bulk_plan(const pm__bulk *b, pm__bulk_group *g, unsigned *n, size_t from, size_t limit, size_t room,
+                          bool e) {
+    size_t bytes = 0;
+    unsigned entries = e;
+    uint64_t sizes = 0; /* bit k: some folded group of k keys could be spelled out */
+    for (unsigned i = 0; i < *n; i++) {
         bytes += g[i].fold ? g[i].folded : g[i].spelled;
         entries += pm__bulk_entries(b, &g[i], from);
         if (g[i].fold && g[i].spelled) sizes |= (uint64_t)1 << (g[i].hi - g[i].lo);
     }
     if (entries > PM__LINE_ENTRIES || bytes > room) return false;
     for (; sizes; sizes &= sizes - 1) /* spell out the smallest first */
-        for (unsigned i = 0, size = pm__ctz64(sizes); i < n; i++) {
+        for (unsigned i = 0, size = pm__ctz64(sizes), all = *n; i < all; i++) {
             if (!g[i].fold || !g[i].spelled || g[i].hi - g[i].lo != size) continue;
             unsigned more = entries + size - pm__bulk_entries(b, &g[i], from);
             if (more > PM__LINE_ENTRIES || bytes - g[i].folded + g[i].spelled > room) continue;
@@ -110,15 +183,18 @@ static bool pm__bulk_plan(const pm__bulk *b, pm__bulk_group *g, unsigned n, size
             entries = more;
             g[i].fold = false;
         }
+    pm__bulk_sum sum = {bytes, room, entries};
+    *n = pm__bulk_strip(b, g, *n, from, limit, &sum);
     return true;
 }
 
 /* Makes the planned line and the jobs for its children. */
 static bool pm__bulk_line(pm__bulk *b, const pm__bulk_job *j, const pm__bulk_group *g, unsigned n, size_t lcp, bool e) {
     pm__ent ents[PM__LINE_ENTRIES + 1];
-    size_t from = j->skip + lcp, kid[PM__LINE_ENTRIES + 1];
+    size_t from = j->skip + lcp, kid[PM__LINE_ENTRIES + 1]; /* kid: a group; from n on, a key */
     unsigned k = 0, pays = 0;
     const uint8_t *prefix = pm__bulk_key(b, j->lo) + j->skip;
+    const bool *child = b->child;
     size_t heap = lcp;
     if (e) ents[k++] = pm__ent_make(prefix, 0, false, pm__bulk_val(b, j->lo));
     for (unsigned i = 0; i < n; i++) {
@@ -130,8 +206,11 @@ static bool pm__bulk_line(pm__bulk *b, const pm__bulk_job *j, const pm__bulk_gro
             if (g[i].hi - g[i].lo > here) ents[k++] = pm__ent_make(s, g[i].q, true, 0);
             continue;
         }
-        for (size_t m = g[i].lo; m < g[i].hi; m++)
-            ents[k++] = pm__ent_make(pm__bulk_key(b, m) + from, b->keys[m].len - from, false, pm__bulk_val(b, m));
+        for (size_t m = g[i].lo; m < g[i].hi; m++) {
+            ents[k] = pm__ent_make(pm__bulk_key(b, m) + from, b->keys[m].len - from, false, pm__bulk_val(b, m));
+            if (PM__UNLIKELY(child && child[m])) ents[k].child = true, ents[k].pay = 0, kid[k] = n + m;
+            k++;
+        }
     }
     for (unsigned i = 0; i < k; i++) {
         heap += ents[i].len ? ents[i].len - 1u : 0u;
@@ -143,6 +222,10 @@ static bool pm__bulk_line(pm__bulk *b, const pm__bulk_job *j, const pm__bulk_gro
     *j->slot = pm__ref_make(x, PM__LINE, size);
     for (unsigned i = 0; i < k; i++) {
         if (!ents[i].child) continue;
+        if (kid[i] >= n) {
+            b->slots[kid[i] - n] = pm__line_child(x, i);
+            continue;
+        }
         const pm__bulk_group *c = &g[kid[i]];
         bool here = b->keys[c->lo].len == from + c->q;
         if (!pm__bulk_push(b, c->lo + here, c->hi, from + c->q, pm__line_child(x, i))) return false;
@@ -160,7 +243,7 @@ static bool pm__bulk_byte(pm__bulk *b, size_t lo, size_t hi, size_t from, pm__re
     for (size_t i = lo, z; i < hi; i = z) {
         uint8_t c = pm__bulk_key(b, i)[from];
         z = pm__bulk_run_end(b, i, hi, from);
-        bool here = b->keys[i].len == from + 1;
+        bool here = b->keys[i].len == from + 1 && !pm__bulk_is_child(b, i);
         if (here) pm_mask_set(&vm, c), vals[nv++] = pm__bulk_val(b, i);
         if (z - i > here) pm_mask_set(&cm, c), start[nc] = i + here, end[nc] = z, kids[nc++] = 0;
     }
@@ -168,8 +251,11 @@ static bool pm__bulk_byte(pm__bulk *b, size_t lo, size_t hi, size_t from, pm__re
     if (!x) return false;
     *slot = pm__byte_ref(x);
     unsigned k = 0;
-    for (int c = pm_mask_next(&cm, 0); c >= 0; c = pm_mask_next(&cm, c + 1), k++)
-        if (!pm__bulk_push(b, start[k], end[k], from + 1, pm__byte_child(x, (uint8_t)c))) return false;
+    for (int c = pm_mask_next(&cm, 0); c >= 0; c = pm_mask_next(&cm, c + 1), k++) {
+        pm__ref *child = pm__byte_child(x, (uint8_t)c);
+        if (PM__UNLIKELY(b->child != NULL) && b->keys[start[k]].len == from + 1) b->slots[start[k]] = child;
+        else if (!pm__bulk_push(b, start[k], end[k], from + 1, child)) return false;
+    }
     return true;
 }
 
@@ -191,15 +277,24 @@ static bool pm__bulk_under(pm__bulk *b, const pm__bulk_job *j, size_t lcp, bool 
     return pm__bulk_byte(b, j->lo + e, j->hi, j->skip + lcp, slot);
 }
 
+/* One key by itself. */
+static PM__INLINE bool pm__bulk_single(const pm__bulk *b, const pm__bulk_job *j, const uint8_t *s, size_t len) {
+    pm__ref *slot = j->slot;
+    bool child = PM__UNLIKELY(pm__bulk_is_child(b, j->lo));
+    *slot = pm__chain(b->cx, s, len, child, child ? 0 : pm__bulk_val(b, j->lo));
+    if (!child || !*slot) return *slot != 0;
+    for (size_t n = pm__chain_nodes(len); n; n--) slot = pm__line_child((pm__line *)pm__ref_ptr(*slot), 0);
+    b->slots[j->lo] = slot;
+    return true;
+}
+
 static bool pm__bulk_job_run(pm__bulk *b, const pm__bulk_job *j) {
     pm__bulk_group g[PM__LINE_ENTRIES];
     const uint8_t *a = pm__bulk_key(b, j->lo) + j->skip, *z = pm__bulk_key(b, j->hi - 1) + j->skip;
     size_t max = pm__bulk_shorter(b, j->lo, j->hi - 1) - j->skip, lcp;
-    if (j->hi - j->lo == 1) {
-        *j->slot = pm__chain(b->cx, a, max, false, pm__bulk_val(b, j->lo));
-        return *j->slot != 0;
-    }
+    if (j->hi - j->lo == 1) return pm__bulk_single(b, j, a, max);
     lcp = pm__lcp(a, z, max < 255 ? max : 255);
+    if (pm__bulk_is_child(b, j->hi - 1) && j->skip + lcp == b->keys[j->hi - 1].len) lcp--; /* one byte leads to it */
     size_t from = j->skip + lcp;
     bool e = b->keys[j->lo].len == from; /* then lcp > 0: keys are longer than `skip` */
     unsigned n = 0;
@@ -209,23 +304,36 @@ static bool pm__bulk_job_run(pm__bulk *b, const pm__bulk_job *j) {
         g[n++] = pm__bulk_measure(b, i, end, from, PM__SUFFIX_MAX - lcp);
     }
     size_t used = PM__LINE_HDR + lcp + (e ? 10 : 0) + 8; /* unit maps keep 8 bytes behind the heap */
-    if (pm__bulk_plan(b, g, n, from, PM__LINE_BYTES - used, e)) return pm__bulk_line(b, j, g, n, lcp, e);
+    if (pm__bulk_plan(b, g, &n, from, PM__SUFFIX_MAX - lcp, PM__LINE_BYTES - used, e))
+        return pm__bulk_line(b, j, g, n, lcp, e);
     return pm__bulk_under(b, j, lcp, e);
+}
+
+/* Runs all jobs, of which the first is all keys. 0: no memory. The values move in, unless it fails. */
+static pm__ref pm__bulk_run(pm__bulk *b, size_t n) {
+    pm__ref root = 0;
+    bool ok = pm__bulk_push(b, 0, n, 0, &root);
+    while (ok && b->used) {
+        pm__bulk_job j = b->jobs[--b->used];
+        ok = pm__bulk_job_run(b, &j);
+    }
+    if (b->jobs) pm__mem_free_big(b->jobs, b->cap * sizeof *b->jobs);
+    if (ok || !root) return root;
+    pm__cx nodes_only = *b->cx;
+    nodes_only.plain = true;
+    pm__any_release(&nodes_only, root);
+    return 0;
 }
 
 /* Builds a trie of n > 0 sorted, distinct keys, none empty. 0: no memory. The values move in, unless it fails. */
 PM__UNUSED static pm__ref pm__bulk_build(const pm__cx *cx, const pm_key *keys, const pm_val *vals, size_t n) {
-    pm__bulk b = {cx, keys, vals, NULL, 0, 0};
-    pm__ref root = 0;
-    bool ok = pm__bulk_push(&b, 0, n, 0, &root);
-    while (ok && b.used) {
-        pm__bulk_job j = b.jobs[--b.used];
-        ok = pm__bulk_job_run(&b, &j);
-    }
-    if (b.jobs) pm__mem_free_big(b.jobs, b.cap * sizeof *b.jobs);
-    if (ok || !root) return root;
-    pm__cx nodes_only = *cx;
-    nodes_only.plain = true;
-    pm__any_release(&nodes_only, root);
-    return 0;
+    pm__bulk b = {cx, keys, vals, NULL, NULL, NULL, 0, 0};
+    return pm__bulk_run(&b, n);
+}
+
+/* The same where child[i] says that key i leads to a child; slots[i] is where its reference, still 0, stands then. */
+PM__UNUSED static pm__ref pm__bulk_build_over(const pm__cx *cx, const pm_key *keys, const pm_val *vals,
+                                              const bool *child, pm__ref **slots, size_t n) {
+    pm__bulk b = {cx, keys, vals, child, slots, NULL, 0, 0};
+    return pm__bulk_run(&b, n);
 }

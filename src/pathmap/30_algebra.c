@@ -101,6 +101,7 @@ typedef struct pm__alg {
     pm__alg_op op;
     bool idempotent;
     uint8_t careful; /* lines: so many pairs more are compared with care */
+    bool in_place;   /* the result takes the place of the left side, which nobody else has */
     pm_status status;
     pm__alg_frame *top;
     pm__alg_chunk *chunk, *spare;

@@ -139,6 +139,12 @@ static void pm__alg_abandon(pm__alg *q) {
     pm__alg_pop(q);
 }
 
+/* What shrinks leaves no chains of small nodes behind. A new map goes on to share what did not change, unless it is
+   tiny; in place, what was the left side's alone is copied if it is small. */
+static void pm__alg_gather_small(pm__alg *q, pm__ref *r) {
+    while (pm__any_gather(q->cx, r, q->in_place ? PM__GATHER_SHARED : PM__GATHER_TINY)) {}
+}
+
 /* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */
 static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
     pm__alg_frame *f = q->top;
@@ -148,6 +154,7 @@ static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
               : f->bytes ? pm__alg_close_bytes(q, f, out)
                          : pm__alg_close_lists(q, f, out);
     if (!ok) return false;
+    if (out->alg == PM_ALG_ELEMENT && q->op != PM__ALG_JOIN) pm__alg_gather_small(q, &out->ref);
     uint64_t id_a = f->id_a, id_b = f->id_b;
     pm__alg_pop(q);
     if (!remember) return true;
@@ -202,14 +209,16 @@ static void pm__alg_forget(pm__alg *q) {
 
 /* Combines what lies strictly below two places. *out: which sides the result equals, or PM_ALG_NONE (nothing is left,
    and neither side is empty), or PM_ALG_ELEMENT with a reference that the caller then owns.
+   in_place  the result takes the place of what lies below the left one, which nobody else has
    PM_NOMEM, PM_BADHOOK: nothing happened. */
 PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const pm_place *a, const pm_place *b,
-                                        pm__alg_answer *out) {
+                                        bool in_place, pm__alg_answer *out) {
     pm__alg q;
     memset(&q, 0, sizeof q);
     q.cx = cx;
     q.op = op;
     q.idempotent = cx->unit || (cx->ops->flags & PM_OPS_IDEMPOTENT) != 0;
+    q.in_place = in_place;
     q.status = PM_OK;
     bool ok = pm__alg_walk(&q, a, b, out);
     pm__alg_forget(&q);

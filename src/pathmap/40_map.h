@@ -77,7 +77,9 @@ PM_API PM_NODISCARD pm_status pm_get_or_set_with(pm_map *m, const void *key, siz
 /* Removes the value at `key`. Without `prune` the location stays (dangling if it has no extension); with it,
    pm_prune_path(m, key, len) follows, whatever the outcome.
    Owns     the removed value goes to *old (then the caller's), or is released when `old` is NULL
-   Fails    PM_NOMEM: nothing changed (a shared node could not be copied) */
+   Fails    PM_NOMEM: nothing changed (a shared node could not be copied)
+   Cost     O(len), and now and then that of laying out a node or two anew: nodes that have become small are merged, so
+            that a map does not keep the shape of what it once held. Without memory for that they stay as they are */
 PM_API PM_NODISCARD pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old);
 
 /* Makes the location and its prefixes exist. *created (may be NULL): whether anything new was made.

@@ -95,14 +95,16 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
     pm__outcome o;
     if (src->ops != cx.ops) return PM_MISMATCH;
     pm_status s;
-    if (!alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w)) {
+    bool in_place = !alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w);
+    if (in_place) {
         bool done;
         s = pm__wz_combine_few(w, op, &a, &b, &done, alg);
         if (s != PM_OK || done) return s;
         focus = pm__wz_focus(w); /* its nodes may be others now */
         a = pm__operand_at(&focus);
     }
-    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, &o) : pm__operands_combine(&cx, op, &a, &b, &o);
+    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, in_place, &o)
+                               : pm__operands_combine(&cx, op, &a, &b, in_place, &o);
     if (s != PM_OK) return s;
     bool below = pm__place_enter(&a.place);
     if ((o.alg & PM_ALG_LEFT) && (below || a.val)) { /* what the focus has is not touched */
@@ -209,7 +211,7 @@ PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *
     pm__outcome o;
     bool same = false;
     if (ra.ops != cx.ops || rb.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, &o);
+    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, false, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return pm__wz_done(w, s);
     s = pm__outcome_equals(&cx, &o, &old, &same);
@@ -230,7 +232,7 @@ PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
     pm__outcome o;
     bool both = r.exists && focus.exists;
     if (r.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = both ? pm__operands_restrict(&cx, &a, &b, &o) : PM_OK;
+    pm_status s = both ? pm__operands_restrict(&cx, &a, &b, false, &o) : PM_OK;
     if (both && s == PM_OK && !pm__outcome_share(&cx, &a, &b, &o)) s = PM_NOMEM;
     if (both && s == PM_OK) {
         o.alg = PM_ALG_NONE; /* said of the source */
@@ -285,7 +287,7 @@ static pm_status pm__drop_fold(pm__drop *d) {
     pm__found *x = &d->found[d->nfound - 2], *y = &d->found[d->nfound - 1];
     pm_place a = pm__place_root(x->root), b = pm__place_root(y->root);
     pm__alg_answer r;
-    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, &r);
+    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, false, &r);
     if (s != PM_OK) return s;
     if (r.alg == PM_ALG_ELEMENT || r.alg == PM_ALG_NONE) {
         pm__any_release(d->cx, x->root);
