@@ -178,8 +178,10 @@ TEST(schedules_of_the_lock_are_sound) { sound(&locked); }
 TEST(schedules_of_the_lock_find_seeded_bugs) {
     static const bug bugs[] = {
         {"acquisition turned relaxed", LOCK, CAS, RELAXED},
-        {"release turned relaxed", LOCK, STORE, RELAXED},
+        {"release turned relaxed", LOCK, EXCHANGE, RELAXED},
+        {"release in two steps", LOCK, EXCHANGE, TORN},
         {"acquisition left out", LOCK, CAS, LEFT_OUT},
+        {"nobody woken", LOCK, WAKE, LEFT_OUT},
     };
     FINDS(&locked, bugs);
 }
@@ -360,7 +362,7 @@ static void copy_content(void *ctx, pm_val v) {
     (void)ctx;
     if (!in_thread() || v >= OTHERS || lock_owner != explorer.self) return;
     for (const pm__writer *w = head->dirty; w; w = w->next_dirty)
-        if (&w->stake.claim == explored && w->served == 0) read_cell(&content); /* else it is a copy that was left */
+        if (&w->stake.claim == explored) read_cell(&content);
 }
 
 static void keep_content(void *ctx, pm_val v) {
@@ -375,8 +377,8 @@ static const pm_ops content_ops = {
    into in_call when a call is over, and when hold has told it not to begin one. */
 static void watch_head(deed d, const volatile void *word, uint64_t value) {
     word_kind kind = kind_of(word);
-    if (kind == LOCK && d == CAS && peek(word) == 0) lock_owner = explorer.self;
-    if (kind == LOCK && d == STORE && value == 0) lock_owner = SETUP;
+    if (kind == LOCK && (d == CAS || value) && peek(word) == 0) lock_owner = explorer.self;
+    if (kind == LOCK && d == EXCHANGE && value == 0) lock_owner = SETUP;
     if (explorer.self != 0) return;
     if (kind == HOLD && d == LOAD) refused = value != 0;
     if (kind == IN_CALL && d == STORE && value == 0 && !refused) write_cell(&content);
@@ -393,6 +395,7 @@ static void prepare_head(pm_val at_root) {
         abort();
     know_pool();
     know(&head->lock.held, LOCK);
+    know(&head->bell, BELL);
     watch = watch_head;
     refused = false;
 }
@@ -575,6 +578,7 @@ TEST(schedules_of_heads_find_seeded_bugs) {
         {"writer does not look at hold", HOLD, LOAD, LEFT_OUT},
         {"reader does not look at in_call", IN_CALL, LOAD, LEFT_OUT},
         {"head's lock left out", LOCK, CAS, LEFT_OUT},
+        {"bell does not wake", BELL, WAKE, LEFT_OUT},
     };
     static const bug root[] = {
         {"end of a call turned relaxed", IN_CALL, STORE, RELAXED},
