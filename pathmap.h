@@ -955,8 +955,13 @@ PM_API PM_NODISCARD pm_status pm_wz_rollback(pm_wz *w);
 
    A pm_shared holds one version of a map at a time. Any thread may load it, which makes a clone, and any thread may put
    another version in its place; what was loaded stays as it was. Loading never waits for anybody, and nobody waits for
-   who loads; those who store wait for each other, but only while a word is exchanged.
-   Threads  any number, in every call but pm_shared_free */
+   who loads.
+
+   Those who put a version in place, by pm_shared_store, pm_shared_compare_and_swap or pm_shared_update, take turns, in
+   the order in which they asked. A store or a swap is over at once; an update has its turn until its function returns.
+   So each of them is done once, all as if one after the other, and none is put off for ever by others.
+   Threads  any number, in every call but pm_shared_free
+   NULL     in place of the object, of a map or of fn: PM_INVALID; pm_shared_load gives an empty map then */
 
 typedef struct pm_shared pm_shared;
 
@@ -968,24 +973,26 @@ PM_API PM_NODISCARD pm_status pm_shared_new(const pm_map *m, pm_shared **out);
 /* Gives it up, when no thread uses it any more; what was loaded from it stays. NULL is allowed. */
 PM_API void pm_shared_free(pm_shared *s);
 
-/* A clone of the present version.
+/* A clone of the present version, also while an update is being made.
    Owns     the caller drops the result
    Cost     three atomic read-modify-writes; no allocation, no lock, no loop */
 PM_API pm_map pm_shared_load(pm_shared *s);
 
-/* Puts a clone of `m` in place of the present version.
-   Fails    PM_NOMEM: nothing changed */
+/* Puts a clone of `m` in place of the present version. Waits for updates that asked before.
+   Fails    PM_NOMEM: nothing changed; PM_INVALID from within an update of the same object */
 PM_API PM_NODISCARD pm_status pm_shared_store(pm_shared *s, const pm_map *m);
 
-/* The same, if the present version is `expected`: a map that was loaded and not written since.
+/* The same, if the present version is `expected`: a map that was loaded and not written since. NULL expects nothing.
    *swapped (may be NULL): whether it was
-   Fails    PM_NOMEM: nothing changed */
+   Fails    as pm_shared_store */
 PM_API PM_NODISCARD pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
                                                          bool *swapped);
 
-/* Changes the present version by fn, which writes to a clone: as if all changes were made one after the other. When
-   another thread has stored meanwhile, fn is run again, on a clone of what that has stored; no lock is held during it.
-   Fails    what fn answers, which leaves all as it was; PM_NOMEM */
+/* Changes the present version by fn, which writes to a clone and is run once, on the calling thread. Others that store
+   or update wait for it, so it should be short; it may load, but its stores, swaps and updates of the same object are
+   refused. It must return: not leave by longjmp, nor its thread be cancelled in it.
+   Fails    what fn answers, which leaves all as it was; PM_NOMEM; PM_INVALID from within an update of the same
+            object */
 PM_API PM_NODISCARD pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx);
 
 /* ---- src/pathmap/54_iterate.h -------------------------------------------------------------------------- */
@@ -12756,7 +12763,7 @@ struct pm_claim {
     bool grouped;    /* in a group: readers see a copy made before it */
 };
 
-/* What `hold` asks for before the next call: to see to those who wait, and to take the content out of the head's map. */
+/* What `hold` asks for before the next call: to see to who waits, and to take the content out of the head's map. */
 enum pm__hold { PM__HOLD_WAIT = 1, PM__HOLD_CLEAN = 2 };
 
 enum { PM__PATH_SLACK = 16 }; /* short copies may write this far beyond the path */
@@ -13447,9 +13454,9 @@ PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
    shared nodes may grow at any time.
    The writer stores `in_call` and then loads `hold`; who copies stores `hold` and then loads `in_call`; in between,
    both need a full fence, of which the writer's is free where pm__fence_all works.
-   The same holds at the end of a change: who has seen the writer inside waits in the kernel, and the writer wakes him if
-   it sees `hold` after it has stored `in_call`. Where pm__fence_all works neither can miss the other. Elsewhere a full
-   fence at each end would cost more than it is worth: there, who waits looks again after a millisecond. */
+   The same holds at the end of a change: who has seen the writer inside waits in the kernel, and the writer wakes it
+   up if it sees `hold` after it has stored `in_call`. Where pm__fence_all works neither can miss the other. Elsewhere
+   a full fence at each end would cost more than it is worth: there, who waits looks again after a millisecond. */
 
 /* False: a change may not begin now. */
 static PM__INLINE bool pm__claim_try_enter(struct pm_claim *c) {
@@ -14275,8 +14282,8 @@ static void pm__writer_wait(struct pm_claim *c) {
     pm__writer_park(w);
     pm__writer_soil(w);
     pm__writer_set_hold(w);
-    /* From a fence of all threads that the system refuses now to full fences: at a moment when the writer is inside, and
-       by the writer itself, so each of its calls is of one kind, and who holds the lock sees which. */
+    /* From fences of all threads, which the system refuses now, to full fences: by the writer itself and at a moment
+       when it is inside, so each of its calls is of one kind, and who holds the lock sees which. */
     if (h->fenced) c->fenced = true;
     pm__store_relaxed(&c->in_call, 1); /* whoever holds it next comes after us, through the lock */
     pm__head_unlock(h);
@@ -14662,8 +14669,8 @@ PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
 
 /* ---- writers ------------------------------------------------------------------------------------------------- */
 
-/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. Returns what is to
-   be dropped without the lock. */
+/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. Returns what is
+   to be dropped without the lock. */
 static pm_map pm__writer_finish(pm__writer *w) {
     pm_map saved = w->group.saved;
     if (w->group.open) pm__writer_soil(w); /* the base has at most what readers saw until now */
@@ -14774,8 +14781,8 @@ static bool pm__snap_add(pm__snap *p, pm__writer *w) {
     return true;
 }
 
-/* Finds the writers at, above and below a path whose content the base lacks. A few dirty ones are looked through, however
-   many writers there are. False: no memory. With the lock held. */
+/* Finds the writers at, above and below a path whose content the base lacks. A few dirty ones are looked through,
+   however many writers there are. False: no memory. With the lock held. */
 static bool pm__snap_find(pm_head *h, pm__snap *p) {
     enum { FEW = 16 };
     pm__stakes found = {NULL, 0, 0};
@@ -15071,7 +15078,13 @@ PM_API pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len,
    The count must not run over: a load that finds it high moves a part of it to the balance, which means the same.
 
    Slots live in blocks that are freed with the whole; a new block is only needed when loads are stopped half-way in as
-   many versions as there are slots. Writers take slots, and exchange the word, under a lock; loads never see it.
+   many versions as there are slots. Writers take turns: in its turn one takes a slot, and exchanges the word. Loads never
+   look at that.
+
+   A turn is a ticket, and ends when `serving` goes on to the next: so writers get on in the order in which they came.
+   Who waits for its turn stores `next` and then loads `serving`, who ends one stores `serving` and then loads `next`;
+   both in one order with all, or a wake-up could be missed. Nobody but who has the turn takes the present version out
+   of the word: it may be read without being loaded.
 
    Pairings. The exchange of the word releases what the writer put into the slot, and the load's addition acquires it.
    The counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that.
@@ -15085,6 +15098,12 @@ enum { PM__SHARED_FIRST = 8, PM__SHARED_BLOCKS = 13, PM__SHARED_SHIFT = 16 };
 
 #define PM__SHARED_START ((uint64_t)1 << 62)
 
+/* Who asks: an address that each thread has for itself. */
+#ifndef PM__SHARED_SELF
+static PM__THREAD_LOCAL char pm__shared_self;
+#define PM__SHARED_SELF() ((void *)&pm__shared_self) /* tests have threads of their own */
+#endif
+
 typedef struct pm__version {
     pm_map map;
     pm__a64 balance;
@@ -15093,7 +15112,8 @@ typedef struct pm__version {
 
 struct pm_shared {
     pm__a64 word;
-    pm__lock lock; /* of writers: guards the next two, and the word against other writers */
+    pm__a32 next, serving; /* writers' tickets: the turn guards the next two, and the word against other writers */
+    pm__aptr updating;     /* the thread whose function is being run */
     unsigned blocks;
     pm__version *block[PM__SHARED_BLOCKS]; /* block i has PM__SHARED_FIRST << i slots */
 };
@@ -15107,7 +15127,7 @@ static pm__version *pm__shared_slot(const pm_shared *s, uint64_t word) {
     return &s->block[i][n - ((uint64_t)PM__SHARED_FIRST << i)];
 }
 
-/* One more block of slots. With the writers' lock held, or before anybody else knows of `s`. */
+/* One more block of slots. In the writers' turn, or before anybody else knows of `s`. */
 static bool pm__shared_grow(pm_shared *s) {
     if (s->blocks == PM__SHARED_BLOCKS) return false;
     size_t bytes = pm__shared_block_bytes(s->blocks);
@@ -15119,7 +15139,7 @@ static bool pm__shared_grow(pm_shared *s) {
     return true;
 }
 
-/* The number of a free slot. False: no memory. With the writers' lock held. */
+/* The number of a free slot. False: no memory. In the writers' turn. */
 static bool pm__shared_find(pm_shared *s, uint64_t *out) {
     uint64_t n = 0;
     for (unsigned i = 0; i < PM__SHARED_BLOCKS; i++) {
@@ -15152,7 +15172,41 @@ static void pm__shared_retire(pm_shared *s, uint64_t word) {
     pm__version_add(pm__shared_slot(s, word), (word >> PM__SHARED_SHIFT) - PM__SHARED_START);
 }
 
+/* ---- turns --------------------------------------------------------------------------------------------------- */
+
+/* False: asked for by the function of an update, whose turn it is. */
+static bool pm__shared_begin(pm_shared *s) {
+    if (pm__load_relaxed(&s->updating) == PM__SHARED_SELF()) return false;
+    uint32_t mine = pm__a32_fetch_add_seq_cst(&s->next, 1);
+    for (uint32_t now; (now = pm__load_seq_cst(&s->serving)) != mine;)
+        if (!pm__spin(&s->serving, now)) (void)pm__wait(&s->serving, now, 0);
+    return true;
+}
+
+static void pm__shared_end(pm_shared *s) {
+    uint32_t now = pm__a32_fetch_add_seq_cst(&s->serving, 1) + 1;
+    if (pm__load_seq_cst(&s->next) != now) pm__wake(&s->serving, true);
+}
+
+/* The present version. In the writers' turn. */
+static const pm_map *pm__shared_present(const pm_shared *s) {
+    return &pm__shared_slot(s, pm__load_relaxed(&s->word))->map;
+}
+
+/* Puts a map, which is moved, in place of the present version, and tells the word that goes. False: no memory. In the
+   writers' turn. */
+static bool pm__shared_put(pm_shared *s, pm_map m, uint64_t *old) {
+    uint64_t n;
+    if (!pm__shared_find(s, &n)) return false;
+    pm__version_fill(pm__shared_slot(s, n), m);
+    *old = pm__a64_exchange(&s->word, n);
+    return true;
+}
+
+/* ---- calls --------------------------------------------------------------------------------------------------- */
+
 PM_API pm_status pm_shared_new(const pm_map *m, pm_shared **out) {
+    if (!m || !out) return PM_INVALID;
     pm_shared *s = (pm_shared *)pm__mem_alloc_big(sizeof *s);
     if (!s) return PM_NOMEM;
     memset(s, 0, sizeof *s);
@@ -15185,6 +15239,7 @@ static PM__NOINLINE void pm__shared_spill(pm_shared *s, uint64_t slot) {
 }
 
 PM_API pm_map pm_shared_load(pm_shared *s) {
+    if (!s) return pm_new(NULL, NULL);
     uint64_t word = pm__a64_fetch_add_acq_rel(&s->word, (uint64_t)1 << PM__SHARED_SHIFT);
     pm__version *v = pm__shared_slot(s, word);
     pm_map m = pm_clone(&v->map);
@@ -15201,20 +15256,15 @@ static bool pm__shared_is(const pm_map *a, const pm_map *b) {
 
 PM_API pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
                                             bool *swapped) {
-    uint64_t n, old;
-    bool found, same = true;
+    uint64_t old = 0;
+    if (!s || !desired || !pm__shared_begin(s)) return PM_INVALID;
     pm_map m = pm_clone(desired);
-    pm__lock_acquire(&s->lock);
-    if (expected) same = pm__shared_is(expected, &pm__shared_slot(s, pm__load_relaxed(&s->word))->map);
-    found = same && pm__shared_find(s, &n);
-    if (found) {
-        pm__version_fill(pm__shared_slot(s, n), m);
-        old = pm__a64_exchange(&s->word, n);
-    }
-    pm__lock_release(&s->lock);
-    if (found) pm__shared_retire(s, old);
+    bool same = !expected || pm__shared_is(expected, pm__shared_present(s));
+    bool put = same && pm__shared_put(s, m, &old);
+    pm__shared_end(s);
+    if (put) pm__shared_retire(s, old);
     else pm_drop(&m);
-    if (same && !found) return PM_NOMEM;
+    if (same && !put) return PM_NOMEM;
     if (swapped) *swapped = same;
     return PM_OK;
 }
@@ -15224,14 +15274,17 @@ PM_API pm_status pm_shared_store(pm_shared *s, const pm_map *m) {
 }
 
 PM_API pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx) {
-    for (bool swapped = false;;) {
-        pm_map seen = pm_shared_load(s), changed = pm_clone(&seen);
-        pm_status st = fn(ctx, &changed);
-        if (st == PM_OK) st = pm_shared_compare_and_swap(s, &seen, &changed, &swapped);
-        pm_drop(&changed);
-        pm_drop(&seen);
-        if (st != PM_OK || swapped) return st;
-    }
+    uint64_t old = 0;
+    if (!s || !fn || !pm__shared_begin(s)) return PM_INVALID;
+    pm_map m = pm_clone(pm__shared_present(s));
+    pm__store_relaxed(&s->updating, PM__SHARED_SELF());
+    pm_status st = fn(ctx, &m);
+    pm__store_relaxed(&s->updating, NULL);
+    if (st == PM_OK && !pm__shared_put(s, m, &old)) st = PM_NOMEM;
+    pm__shared_end(s);
+    if (st == PM_OK) pm__shared_retire(s, old);
+    else pm_drop(&m);
+    return st;
 }
 
 /* ---- src/pathmap/54_iterate.c -------------------------------------------------------------------------- */

@@ -355,17 +355,17 @@ CHECK__UNUSED static void write_cell(cell *c) {
     }                                                                                                                 \
     CHECK__UNUSED static T exchange_##name(volatile _Atomic(T) *p, T v, memory_order o) {                             \
         T old;                                                                                                        \
-        effect e = on_rmw(p, o, EXCHANGE, (uint64_t)(uintptr_t)v);                                                                            \
+        effect e = on_rmw(p, o, EXCHANGE, (uint64_t)(uintptr_t)v);                                                    \
         if (e != TORN && e != LEFT_OUT) return atomic_exchange(p, v);                                                 \
         TWO_STEPS(p, e, v);                                                                                           \
     }                                                                                                                 \
     CHECK__UNUSED static bool cas_##name(volatile _Atomic(T) *p, T *e, T v, memory_order o) {                         \
-        return on_rmw(p, o, CAS, (uint64_t)(uintptr_t)v) == LEFT_OUT || atomic_compare_exchange_strong(p, e, v);                              \
+        return on_rmw(p, o, CAS, (uint64_t)(uintptr_t)v) == LEFT_OUT || atomic_compare_exchange_strong(p, e, v);      \
     }
 #define RAW_OP(name, T, verb, deed, op)                                                                               \
     CHECK__UNUSED static T verb##_##name(volatile _Atomic(T) *p, T v, memory_order o) {                               \
         T old;                                                                                                        \
-        effect e = on_rmw(p, o, deed, (uint64_t)v);                                                                                \
+        effect e = on_rmw(p, o, deed, (uint64_t)v);                                                                   \
         if (e != TORN && e != LEFT_OUT) return atomic_fetch_##verb(p, v);                                             \
         TWO_STEPS(p, e, old op v);                                                                                    \
     }
@@ -374,11 +374,11 @@ CHECK__UNUSED static void write_cell(cell *c) {
     RAW_OP(name, T, add, ADD, +)                                                                                      \
     RAW_OP(name, T, sub, SUB, -)                                                                                      \
     CHECK__UNUSED static T or_##name(volatile _Atomic(T) *p, T v, memory_order o) {                                   \
-        (void)on_rmw(p, o, EXCHANGE, v);                                                                               \
+        (void)on_rmw(p, o, EXCHANGE, v);                                                                              \
         return atomic_fetch_or(p, v);                                                                                 \
     }                                                                                                                 \
     CHECK__UNUSED static T and_##name(volatile _Atomic(T) *p, T v, memory_order o) {                                  \
-        (void)on_rmw(p, o, EXCHANGE, v);                                                                               \
+        (void)on_rmw(p, o, EXCHANGE, v);                                                                              \
         return atomic_fetch_and(p, v);                                                                                \
     }
 
@@ -420,6 +420,7 @@ RAW(ptr, pointer)
 #define atomic_thread_fence(o) on_fence()
 #define syscall system_call
 #define PM__SPINS 0 /* a look more is a schedule more */
+#define PM__SHARED_SELF() ((void *)&explorer.context[explorer.self])
 
 /* ---- running all schedules ---- */
 

@@ -233,7 +233,8 @@ static void prepare_shared(void) {
     if (pm_shared_new(&m, &shared) != PM_OK) abort();
     know_pool();
     know(&shared->word, VERSION);
-    know(&shared->lock.held, LOCK);
+    know(&shared->next, LOCK);
+    know(&shared->serving, BELL);
     for (int i = 0; i < PM__SHARED_FIRST; i++) {
         know(&shared->block[0][i].balance, BALANCE);
         know(&shared->block[0][i].used, USED);
@@ -278,10 +279,12 @@ static void swap_third(void) {
 }
 
 static pm_val made, updates_in[VERSIONS]; /* versions made by updates, and how many updates each contains */
+static cell in_turn;                      /* written by one update after the other */
 
 static pm_status next_version(void *ctx, pm_map *m) {
     (void)ctx;
     pm_val seen = m->value, v = FIRST_UPDATE + made++;
+    write_cell(&in_turn);
     pm_drop(m);
     *m = version_map(v);
     updates_in[v] = updates_in[seen] + 1;
@@ -294,6 +297,7 @@ static void update_version(void) {
 
 static void prepare_updates(void) {
     prepare_shared();
+    memset(&in_turn, 0, sizeof in_turn);
     made = 0;
 }
 
@@ -335,9 +339,16 @@ TEST(schedules_of_shared_maps_find_seeded_bugs) {
         {"giving a slot up turned relaxed", USED, STORE, RELAXED},
         {"taking a slot turned relaxed", USED, LOAD, RELAXED},
         {"taking a slot without looking", USED, LOAD, LEFT_OUT},
-        {"writers' lock left out", LOCK, CAS, LEFT_OUT},
+        {"writers' turn left out", LOCK, ADD, LEFT_OUT},
+        {"writers' ticket in two steps", LOCK, ADD, TORN},
+        {"writers do not wait for their turn", BELL, LOAD, LEFT_OUT},
     };
-    static const bug lost[] = {{"writers' lock left out of updates", LOCK, CAS, LEFT_OUT}};
+    static const bug lost[] = {
+        {"writers' turn left out of updates", LOCK, ADD, LEFT_OUT},
+        {"end of a turn turned relaxed", BELL, ADD, RELAXED},
+        {"look at the turn turned relaxed", BELL, LOAD, RELAXED},
+        {"nobody woken at the end of a turn", BELL, WAKE, LEFT_OUT},
+    };
     FINDS(&load_store, few);
     FINDS(&load_store_store, more);
     FINDS(&updates, lost);

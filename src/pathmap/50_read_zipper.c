@@ -32,7 +32,7 @@ struct pm_claim {
     bool grouped;    /* in a group: readers see a copy made before it */
 };
 
-/* What `hold` asks for before the next call: to see to those who wait, and to take the content out of the head's map. */
+/* What `hold` asks for before the next call: to see to who waits, and to take the content out of the head's map. */
 enum pm__hold { PM__HOLD_WAIT = 1, PM__HOLD_CLEAN = 2 };
 
 enum { PM__PATH_SLACK = 16 }; /* short copies may write this far beyond the path */

@@ -138,9 +138,9 @@ PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
    shared nodes may grow at any time.
    The writer stores `in_call` and then loads `hold`; who copies stores `hold` and then loads `in_call`; in between,
    both need a full fence, of which the writer's is free where pm__fence_all works.
-   The same holds at the end of a change: who has seen the writer inside waits in the kernel, and the writer wakes him if
-   it sees `hold` after it has stored `in_call`. Where pm__fence_all works neither can miss the other. Elsewhere a full
-   fence at each end would cost more than it is worth: there, who waits looks again after a millisecond. */
+   The same holds at the end of a change: who has seen the writer inside waits in the kernel, and the writer wakes it
+   up if it sees `hold` after it has stored `in_call`. Where pm__fence_all works neither can miss the other. Elsewhere
+   a full fence at each end would cost more than it is worth: there, who waits looks again after a millisecond. */
 
 /* False: a change may not begin now. */
 static PM__INLINE bool pm__claim_try_enter(struct pm_claim *c) {

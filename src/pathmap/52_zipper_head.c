@@ -263,8 +263,8 @@ static void pm__writer_wait(struct pm_claim *c) {
     pm__writer_park(w);
     pm__writer_soil(w);
     pm__writer_set_hold(w);
-    /* From a fence of all threads that the system refuses now to full fences: at a moment when the writer is inside, and
-       by the writer itself, so each of its calls is of one kind, and who holds the lock sees which. */
+    /* From fences of all threads, which the system refuses now, to full fences: by the writer itself and at a moment
+       when it is inside, so each of its calls is of one kind, and who holds the lock sees which. */
     if (h->fenced) c->fenced = true;
     pm__store_relaxed(&c->in_call, 1); /* whoever holds it next comes after us, through the lock */
     pm__head_unlock(h);
@@ -650,8 +650,8 @@ PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
 
 /* ---- writers ------------------------------------------------------------------------------------------------- */
 
-/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. Returns what is to
-   be dropped without the lock. */
+/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. Returns what is
+   to be dropped without the lock. */
 static pm_map pm__writer_finish(pm__writer *w) {
     pm_map saved = w->group.saved;
     if (w->group.open) pm__writer_soil(w); /* the base has at most what readers saw until now */
@@ -762,8 +762,8 @@ static bool pm__snap_add(pm__snap *p, pm__writer *w) {
     return true;
 }
 
-/* Finds the writers at, above and below a path whose content the base lacks. A few dirty ones are looked through, however
-   many writers there are. False: no memory. With the lock held. */
+/* Finds the writers at, above and below a path whose content the base lacks. A few dirty ones are looked through,
+   however many writers there are. False: no memory. With the lock held. */
 static bool pm__snap_find(pm_head *h, pm__snap *p) {
     enum { FEW = 16 };
     pm__stakes found = {NULL, 0, 0};
