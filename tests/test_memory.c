@@ -484,7 +484,7 @@ TEST(memory_ended_thread_keeps_no_slab) {
     CHECK_OK(pm_pool_free(pool));
 }
 
-/* A thread may be slow between pushing a block and telling the slab's heap; meanwhile the slab may have gone to another
+/* A thread may be slow in telling the heap; others push blocks of the slab meanwhile, and it may have gone to another
    heap. That moment is too short to be met by chance, so its two halves are done by hand. */
 TEST(memory_late_notice_reaches_the_new_heap) {
     pm_pool *pool = pool_with_budget(0);
@@ -495,7 +495,8 @@ TEST(memory_late_notice_reaches_the_new_heap) {
     pm__slab *s = (pm__slab *)((uintptr_t)p & ~(uintptr_t)(PM__SLAB_BYTES - 1));
     pm__heap *old = pool->detached, *now = pm__heap_get(pool);
     CHECK(old != NULL && pm__load_relaxed(&s->heap) == old);
-    pm__store_relaxed(&s->remote, (uint32_t)(p - (unsigned char *)s) / PM__MEM_UNIT << 16 | 1); /* the push */
+    uint32_t at = (uint32_t)(p - (unsigned char *)s) / PM__MEM_UNIT;
+    pm__store_relaxed(&s->remote, PM__REMOTE_TOLD | at << 16 | 1); /* the push */
     *(void **)(void *)p = NULL;
     void *q = pm__mem_alloc(pool, 1008);
     CHECK(q != NULL && pm__load_relaxed(&s->heap) == now && now->current[s->cls] == s);

@@ -43,6 +43,13 @@
 #if defined(__linux__)
 #include <sys/syscall.h>
 #endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#define PM__FORKS 1 /* a process can fork while other threads are at work, and pthread_atfork tells of it */
+#endif
+#endif
+#ifndef PM__FORKS
+#define PM__FORKS 0
 #endif
 
 /* Checks of level 1 guard the caller's arguments, those of level 2 our own invariants. */
