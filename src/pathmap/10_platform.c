@@ -65,6 +65,7 @@
 #endif
 
 #ifndef PM_MALLOC
+#define PM__MALLOC_LASTS 1 /* beyond main and all destructors */
 #if PATHMAP_JEMALLOC
 #include <jemalloc/jemalloc.h>
 #define PM_MALLOC(n) mallocx((n), 0)
@@ -73,6 +74,8 @@
 #define PM_MALLOC(n) malloc(n)
 #define PM_FREE(p, n) ((void)(n), free(p))
 #endif
+#else
+#define PM__MALLOC_LASTS 0
 #endif
 
 #if defined(__GNUC__)

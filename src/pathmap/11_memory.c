@@ -947,6 +947,10 @@ static PM__NOINLINE pm__heap *pm__heap_attach(pm_pool *pool) {
     pm__mem_thread *self = &pm__mem_self;
     pm__heap *heap = pm__heap_find(self, pool);
     if (!heap) heap = pm__heap_new(self, pool);
+    if (!heap) { /* chunks may hold all that the budget allows, and nothing be alive in them */
+        pm_pool_trim(pool);
+        heap = pm__heap_new(self, pool);
+    }
     if (!heap) return NULL;
     if (pool == &pm__pool_default) {
         self->heap = heap;
@@ -1009,6 +1013,9 @@ static PM__NOINLINE void *pm__mem_alloc_slow(pm_pool *pool, unsigned cls) {
         if (!pm__mem_self.registered && !pm__mem_thread_register(&pm__mem_self)) return pm__mem_alloc_bare(pool, cls);
 #endif
         heap = pm__heap_attach(pool);
+#if !PM_NO_THREADS
+        if (!heap) return pm__mem_alloc_bare(pool, cls);
+#endif
     }
     pm__slab *s = heap ? pm__heap_refill(heap, cls) : NULL;
     return s ? pm__slab_pop(s) : NULL;
@@ -1216,9 +1223,12 @@ PM_API void pm_pool_trim(pm_pool *pool) {
 
 #if defined(__GNUC__)
 /* The end of the program, or of a shared object that carries this code and is unloaded: threads that go on must not
-   find themselves in code that is gone when they end. They may still be at work, if the program ends. */
+   find themselves in code that is gone when they end. They may still be at work, if it is the program that ends; and an
+   allocator of the user's may be gone. */
 __attribute__((destructor)) static void pm__mem_unload(void) {
+#if PM__MALLOC_LASTS
     pm_pool_trim(NULL);
+#endif
 #if !PM_NO_THREADS
     pm__lock_acquire(&pm__mem_registry.lock);
     if (pm__mem_registry.has_key) tss_delete(pm__mem_registry.key);
