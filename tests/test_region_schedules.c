@@ -174,8 +174,8 @@ static const scenario hints = {
 static const scenario hints_change = {
     "hints beside a change of class", prepare_two_with_hints, finish_some_served, {use_two_halves, use_whole}, 2, 3, 0};
 
-static const scenario end = {
-    "the end beside the last one given", prepare_two_held_with_hints, finish_ended, {give_half_held, end_pool}, 2, 6, 0};
+static const scenario end = {"the end beside the last one given", prepare_two_held_with_hints, finish_ended,
+                             {give_half_held, end_pool}, 2, 6, 0};
 
 static const scenario *const scenarios[] = {&two_halves, &three_halves, &half_whole,   &give_take, &give_take_two,
                                             &change,     &hints,        &hints_change, &end};
