@@ -2015,8 +2015,8 @@ PM__UNUSED static void pm__lock_release(pm__lock *l) {
    - A slab whose `remote` says PM__REMOTE_TOLD is in exactly one `notified` list, or a thread that holds one of its
      blocks is about to put it there. Only such a slab has remote blocks. It counts as used, so it is neither released
      nor moved to another class.
-   - Whoever may touch a heap's lists: its owner under the heap's lock; the holder of the pool's lock if nobody owns the
-     heap, or the owner makes the call; and under both locks anybody. The `current` slabs are their owner's, who may
+   - Whoever may touch a heap's lists: its owner under the heap's lock or the pool's; the holder of the pool's lock if
+     nobody owns the heap; and under both locks anybody. The `current` slabs are their owner's, who may
      take blocks of them, or make them, under no lock.
    - From a slab that is not current, blocks only go back. So one without live blocks, not current, stays as it is, and
      who holds both locks may take it away.
@@ -2512,9 +2512,17 @@ static pm__slab *pm__slab_settle(pm__heap *heap, pm__slab *s, bool was_listed, s
     } else if (!was_listed) {
         pm__slab_list(heap, s);
     }
-    /* Release: pairs with the acquire load in pm__chunks_count. */
+    /* Release: pairs with the acquire load in pm__slab_live. */
     pm__store_release(&s->used, used);
     return NULL;
+}
+
+static PM__INLINE void pm__slab_push(pm__slab *s, void *p, size_t used) {
+    *(void **)p = s->free;
+    pm__fence_compiler(); /* a fork may fall here, as in pm__slab_extend */
+    s->free = p;
+    /* Last, and release: pairs with the acquire load in pm__slab_live. */
+    pm__store_release(&s->used, used);
 }
 
 /* Gives a block back to a slab that had none ready, or of which it is the last one. */
@@ -2528,15 +2536,24 @@ static PM__NOINLINE void pm__slab_put_slow(pm__slab *s, void *p) {
         return;
     }
 #endif
-    void *old = s->free;
-    pm__lock_acquire(&heap->lock);
-    *(void **)p = old;
-    s->free = p;
-    pm__slab *empty = pm__slab_settle(heap, s, old != NULL, pm__load_relaxed(&s->used) - 1);
-    pm__lock_release(&heap->lock);
-    if (!empty) return;
-    empty->next = NULL;
-    pm__pool_return(pool, empty);
+    size_t used = pm__load_relaxed(&s->used) - 1;
+    bool current = heap->current[s->cls] == s, empty = PM__USED(used) == 0;
+    if (current && !(empty && !(heap->sticky >> s->cls & 1))) {
+        pm__slab_push(s, p, used);
+    } else if (!empty) {
+        pm__lock_acquire(&heap->lock);
+        pm__slab_list(heap, s);
+        pm__slab_push(s, p, used);
+        pm__lock_release(&heap->lock);
+    } else {
+        pm__chunk *dead = NULL;
+        pm__lock_acquire(&pool->lock);
+        if (current) heap->current[s->cls] = NULL;
+        else if (s->free) pm__slab_unlist(heap, s);
+        pm__pool_put_slab(pool, s, &dead);
+        pm__lock_release(&pool->lock);
+        pm__chunks_give(dead);
+    }
 }
 
 static PM__INLINE void pm__slab_put(pm__slab *s, void *p) {
@@ -2546,11 +2563,7 @@ static PM__INLINE void pm__slab_put(pm__slab *s, void *p) {
         pm__slab_put_slow(s, p);
         return;
     }
-    *(void **)p = old;
-    pm__fence_compiler(); /* a fork may fall here, as in pm__slab_extend */
-    s->free = p;
-    /* Last, and release: pairs with the acquire load in pm__chunks_count. */
-    pm__store_release(&s->used, used);
+    pm__slab_push(s, p, used);
 }
 
 /* ---- blocks freed by other threads --------------------------------------------------------------------------- */
