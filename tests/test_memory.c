@@ -747,6 +747,7 @@ static void waiter_end(waiter *w, pthread_t t) {
     pthread_barrier_destroy(&w->turn);
 }
 
+#if PM_POOL
 static void *touch_pool(void *arg) {
     batch *b = arg;
     void *p[64]; /* more than a slab of them, so that the thread looks after its lists */
@@ -755,7 +756,6 @@ static void *touch_pool(void *arg) {
     return NULL;
 }
 
-#if PM_POOL
 static unsigned slabs_in_use(const pm_pool *pool) {
     unsigned n = 0;
     for (const pm__chunk *c = pool->open; c; c = c->next) n += c->slabs - c->free_slabs;

@@ -506,26 +506,6 @@ static PM__INLINE void *pm__slab_pop(pm__slab *s) {
     return p;
 }
 
-/* After a slab's `free` list has grown: puts it where it belongs, with `used` as it is to be. Returns a slab to be
-   given back, or NULL; the former counts as used until the pool has it. */
-static pm__slab *pm__slab_settle(pm__heap *heap, pm__slab *s, bool was_listed, size_t used) {
-    bool empty = PM__USED(used) == 0;
-    if (heap->current[s->cls] == s) {
-        if (empty && !(heap->sticky >> s->cls & 1)) {
-            heap->current[s->cls] = NULL;
-            return s;
-        }
-    } else if (empty) {
-        if (was_listed) pm__slab_unlist(heap, s);
-        return s;
-    } else if (!was_listed) {
-        pm__slab_list(heap, s);
-    }
-    /* Release: pairs with the acquire load in pm__slab_live. */
-    pm__store_release(&s->used, used);
-    return NULL;
-}
-
 static PM__INLINE void pm__slab_push(pm__slab *s, void *p, size_t used) {
     *(void **)p = s->free;
     pm__fence_compiler(); /* a fork may fall here, as in pm__slab_extend */
@@ -604,6 +584,26 @@ static void pm__slab_put_remote(pm__slab *s, void *p) {
         uint32_t more = PM__REMOTE_TOLD | offset << 16 | (PM__REMOTE_COUNT(old) + 1);
         if (pm__a32_cas(&s->remote, &old, more)) return; /* pairs with pm__slab_absorb, pm__slab_live */
     }
+}
+
+/* After a slab's `free` list has grown: puts it where it belongs, with `used` as it is to be. Returns a slab to be
+   given back, or NULL; the former counts as used until the pool has it. */
+static pm__slab *pm__slab_settle(pm__heap *heap, pm__slab *s, bool was_listed, size_t used) {
+    bool empty = PM__USED(used) == 0;
+    if (heap->current[s->cls] == s) {
+        if (empty && !(heap->sticky >> s->cls & 1)) {
+            heap->current[s->cls] = NULL;
+            return s;
+        }
+    } else if (empty) {
+        if (was_listed) pm__slab_unlist(heap, s);
+        return s;
+    } else if (!was_listed) {
+        pm__slab_list(heap, s);
+    }
+    /* Release: pairs with the acquire load in pm__slab_live. */
+    pm__store_release(&s->used, used);
+    return NULL;
 }
 
 /* Moves the remote blocks of a slab that has left its heap's list to the free list. Empty slabs go to *empties. */
@@ -1062,7 +1062,7 @@ static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
 /* Gives a block back, on any thread. */
 static PM__INLINE void pm__mem_free(void *p, size_t size) {
     pm__slab *s = (pm__slab *)((uintptr_t)p & ~(uintptr_t)(PM__SLAB_BYTES - 1));
-    PM__CHECK2(pm__mem_class_bytes[s->cls] == size || ((pm__heap *)pm__load_relaxed(&s->heap))->pool->keeper);
+    PM__CHECK2(((pm__heap *)pm__load_relaxed(&s->heap))->pool->keeper || pm__mem_class_bytes[s->cls] == size);
     (void)size;
 #if PM_NO_THREADS
     pm__slab_put(s, p);
@@ -1097,6 +1097,7 @@ PM_API pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out) {
     pool->link = &pm__mem_registry.pools;
     if (pool->next) pool->next->link = &pool->next;
     pm__mem_registry.pools = pool;
+    pm__mem_watch_forks();
     pm__lock_release(&pm__mem_registry.lock);
     *out = pool;
     return PM_OK;
