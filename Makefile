@@ -83,6 +83,7 @@ VARIANTS := nothreads check3 nosimd nopool asan nopool-asan tsan drd
 CONFIGS := $(foreach c,$(COUNTS),$(c) $(VARIANTS:%=$(c)-%))
 CONFIGS += $(CONFIGS:%=clang-%) clang-slim-fuzz
 
+OS_NAME := $(shell uname -s)
 words_of = $(subst -, ,$(1))
 c_compiler = $(if $(filter clang,$(call words_of,$(1))),$(CLANG),$(CC))
 cxx_compiler = $(if $(filter clang,$(call words_of,$(1))),$(CLANGXX),$(CXX))
@@ -99,7 +100,14 @@ build/$(1)/helpers.a: $(HELPERS:%.c=build/$(1)/%.o)
 build/$(1)/test_%: tests/test_%.c build/$(1)/helpers.a | $(HEADERS)
 	@mkdir -p $$(@D); rm -f $$@
 	$(call c_compiler,$(1)) $$(C11) $(call flags_of,$(1)) -pthread $$(DEP) $$< \
-	    build/$(1)/helpers.a $$(LDLIBS) -o $$@
+	    build/$(1)/helpers.a $$(EXTRA) $$(LDLIBS) -o $$@
+build/$(1)/plugin.so: tests/use_plugin.c | $(HEADERS)
+	@mkdir -p $$(@D); rm -f $$@
+	$(call c_compiler,$(1)) $$(C11) $(call flags_of,$(1)) -fPIC -shared -pthread $$(DEP) $$< $$(LDLIBS) -o $$@
+ifeq ($(OS_NAME),Linux)
+build/$(1)/test_process: EXTRA = -DPLUGIN='"build/$(1)/plugin.so"' -ldl
+build/$(1)/test_process: build/$(1)/plugin.so
+endif
 build/$(1)/replay: $(REPLAY:%.c=build/$(1)/%.o) build/$(1)/helpers.a
 	$(call c_compiler,$(1)) $$(CFLAGS) $(call flags_of,$(1)) -pthread $$^ $$(LDLIBS) -o $$@
 build/$(1)/use_two_units: build/$(1)/use_two_units_a.o build/$(1)/use_two_units_b.o

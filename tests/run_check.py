@@ -44,7 +44,7 @@ SWITCH_TESTS = CORE_TESTS + ("test_memory", "test_region", "test_counts", "test_
                              "test_inspect")
 
 # What threads share, under ThreadSanitizer with standard counts too.
-SHARING_TESTS = ("test_histories", "test_shared")
+SHARING_TESTS = ("test_histories", "test_shared", "test_memory", "test_process")
 
 BUILD_SECONDS = 300
 RUN_SECONDS = 400

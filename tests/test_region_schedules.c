@@ -117,6 +117,31 @@ static void finish_all_served(void) {
     finish_empty();
 }
 
+/* Whoever has seen the pool end may unmap the region. */
+static bool ended;
+
+static void watch_region(deed d, const volatile void *word, uint64_t value) {
+    (void)d, (void)value;
+    if (ended && (uintptr_t)word - (uintptr_t)memory < sizeof memory) fail("touched what is gone");
+}
+
+static void prepare_two_held_with_hints(void) {
+    prepare_two_with_hints();
+    held = take(HALF);
+    ended = false;
+    watch = watch_region;
+}
+
+static void end_pool(void) {
+    while (pm_pool_free(&region->pool) == PM_BUSY) rest();
+    write_cell(&halves[0][0]);
+    ended = true;
+}
+
+static void finish_ended(void) {
+    if (!ended) fail("not ended");
+}
+
 static void finish_some_served(void) {
     if (!served) fail("all refused");
     finish_empty();
@@ -149,8 +174,11 @@ static const scenario hints = {
 static const scenario hints_change = {
     "hints beside a change of class", prepare_two_with_hints, finish_some_served, {use_two_halves, use_whole}, 2, 3, 0};
 
-static const scenario *const scenarios[] = {&two_halves,    &three_halves, &half_whole, &give_take,
-                                            &give_take_two, &change,       &hints,      &hints_change};
+static const scenario end = {"the end beside the last one given", prepare_two_held_with_hints, finish_ended,
+                             {give_half_held, end_pool}, 2, 6, 0};
+
+static const scenario *const scenarios[] = {&two_halves, &three_halves, &half_whole,   &give_take, &give_take_two,
+                                            &change,     &hints,        &hints_change, &end};
 
 TEST(region_schedules_are_sound) {
     need_schedules();

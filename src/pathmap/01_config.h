@@ -4,7 +4,8 @@
      PATHMAP_IMPLEMENTATION   emit the code in this file; exactly one file of a program does
      PATHMAP_STATIC           emit a private static copy for this file (implies PATHMAP_IMPLEMENTATION)
      PM_API                   linkage of public functions, default `extern` (or `static` with PATHMAP_STATIC)
-     PM_MALLOC(n) PM_FREE(p,n)  allocation of everything; both or neither. PM_MALLOC answers NULL when it has none
+     PM_MALLOC(n) PM_FREE(p,n)  allocation of everything; both or neither. PM_MALLOC answers NULL when it has none.
+                              Neither is called by the destructor that runs at the program's end (docs/memory.md)
      PATHMAP_JEMALLOC         1: allocate with jemalloc's sized calls (link with -ljemalloc); default 0
      PATHMAP_SLIM_PTRS        1: 64-bit tagged node references and 32-bit saturating counts; 0: plain pointers and
                               64-bit counts; default 1

@@ -44,6 +44,13 @@
 #include <errno.h>
 #include <sys/syscall.h>
 #endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#define PM__FORKS 1 /* a process can fork while other threads are at work, and pthread_atfork tells of it */
+#endif
+#endif
+#ifndef PM__FORKS
+#define PM__FORKS 0
 #endif
 
 /* Checks of level 1 guard the caller's arguments, those of level 2 our own invariants. */
@@ -59,6 +66,7 @@
 #endif
 
 #ifndef PM_MALLOC
+#define PM__MALLOC_LASTS 1 /* beyond main and all destructors */
 #if PATHMAP_JEMALLOC
 #include <jemalloc/jemalloc.h>
 #define PM_MALLOC(n) mallocx((n), 0)
@@ -67,6 +75,8 @@
 #define PM_MALLOC(n) malloc(n)
 #define PM_FREE(p, n) ((void)(n), free(p))
 #endif
+#else
+#define PM__MALLOC_LASTS 0
 #endif
 
 #if defined(__GNUC__)

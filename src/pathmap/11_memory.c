@@ -4,20 +4,34 @@
      slab    64 bytes of header, then blocks of one size class
      heap    one per thread and pool: the slab in use and the slabs with room, for each class
 
-       slab   heap | free | next prev | notified | chunk | used remote fresh size class | block block block ...
+       slab   heap | free | next prev | notified | chunk | used | remote | fresh class | block block block ...
 
    A thread allocates from its own heap and gives blocks back to it without any atomic read-modify-write. A block of
-   another thread's slab is pushed on that slab's `remote` list; the push that makes the list non-empty also puts the
-   slab on the owner heap's `notified` list, which the owner empties when one of its classes runs dry. When a thread
-   ends, its heaps are detached: the next thread that needs a heap adopts one whole, and until then any thread whose
-   class runs dry collects them and takes slabs over.
+   another thread's slab is pushed on that slab's `remote` list, after the slab has been put on the owner heap's
+   `notified` list, which the owner empties when one of its classes runs dry. When a thread ends, its heaps are
+   detached: the next thread that needs a heap adopts one whole, and until then any thread whose class runs dry collects
+   them and takes slabs over. A thread whose end would go unnoticed has no heap; it takes block after block from a
+   detached one.
+
+   Whoever frees the last block of a pool may find the pool gone at once. So a call that frees a block touches nothing
+   of the pool after the store, the swap or the unlocking that makes the block count as freed.
 
    Invariants
    - A slab is in its heap's `partial` list if and only if it is not the `current` one and its `free` list is not empty.
-   - A slab with a non-empty `remote` list is in exactly one `notified` list, or its pusher is about to put it there;
-     such a slab counts as used, so it is neither released nor moved to another class.
-   - Whoever may touch a heap's lists: its owner; while it is detached, the holder of the pool's lock.
-   - Locks are taken in the order registry, pool; no hook runs under a lock.
+   - A slab whose `remote` says PM__REMOTE_TOLD is in exactly one `notified` list, or a thread that holds one of its
+     blocks is about to put it there. Only such a slab has remote blocks. It counts as used, so it is neither released
+     nor moved to another class.
+   - Whoever may touch a heap's lists: its owner under the heap's lock or the pool's; the holder of the pool's lock if
+     nobody owns the heap; and under both locks anybody. The `current` slabs are their owner's, who may
+     take blocks of them, or make them, under no lock.
+   - From a slab that is not current, blocks only go back. So one without live blocks, not current, stays as it is, and
+     who holds both locks may take it away.
+   - Locks are taken in the order registry, pools, heaps; no hook runs under a lock.
+
+   A fork waits for all these locks, so the child finds them free, and no list half changed. A thread that does not
+   exist in the child may have been stopped between any two stores of the paths without a lock. These stores are in an
+   order in which that loses a block, or a slab, and does nothing worse. Its heaps are lost in the child: no thread
+   adopts them, their blocks can still be freed, and slabs without live blocks come back by pm_pool_trim.
 
    A pool with a keeper is none of this: it looks after its blocks itself (15_region.c), and is told apart only where
    the ordinary paths have failed, so that these need not ask. */
@@ -163,6 +177,7 @@ static PM__UNUSED void pm__mem_free(void *p, size_t size) {
 static void pm__mem_free_any(void *p, size_t size) { pm__mem_free(p, size); }
 
 PM_API pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out) {
+    if (!out) return PM_INVALID;
     pm_pool *pool = (pm_pool *)PM_MALLOC(sizeof *pool);
     if (!pool) return PM_NOMEM;
     pool->keeper = NULL;
@@ -183,6 +198,7 @@ PM_API pm_status pm_pool_free(pm_pool *pool) {
 }
 
 PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
+    if (!out) return;
     if (!pool) pool = &pm__pool_default;
     if (pool->keeper) {
         pool->keeper->count(pool, out);
@@ -204,6 +220,11 @@ PM_API void pm_pool_trim(pm_pool *pool) { (void)pool; }
 
 typedef struct pm__heap pm__heap;
 typedef struct pm__chunk pm__chunk;
+#if PM_NO_THREADS
+typedef size_t pm__asize;
+#else
+typedef _Atomic(size_t) pm__asize;
+#endif
 
 typedef struct pm__slab {
     pm__aptr heap; /* set by whoever owns the slab; any thread reads it */
@@ -211,19 +232,27 @@ typedef struct pm__slab {
     struct pm__slab *next, *prev;
     struct pm__slab *next_notified;
     pm__chunk *chunk;
-    pm__a32 used;   /* blocks handed out, those in `remote` included; only the owner writes it */
-    pm__a32 remote; /* blocks freed by other threads: offset of the top one / 16 in the high half, their number below */
+    pm__asize used; /* only the owner writes it. Below PM__USED_TAKEN: blocks handed out, those in `remote` included;
+                       above: how often one was, so that who looks twice sees what came and went meanwhile */
+    pm__a32 remote; /* blocks freed by other threads: PM__REMOTE_TOLD, offset of the top one / 16, their number */
     uint16_t fresh; /* offset / 16 of the first block never handed out */
-    uint16_t size;
     uint8_t cls;
 } pm__slab;
+
+#define PM__USED_TAKEN ((size_t)1 << 16)
+#define PM__USED(word) ((uint32_t)(word) & 0xffff)
+#define PM__REMOTE_TOLD ((uint32_t)1 << 31)
+#define PM__REMOTE_COUNT(word) ((word) & 0xffff)
+#define PM__REMOTE_TOP(word) ((size_t)((word) >> 16 & 0x7fff) * PM__MEM_UNIT)
 
 _Static_assert(sizeof(pm__slab) <= PM__SLAB_HEADER, "the slab header has 64 bytes");
 _Static_assert(PM__MEM_CLASSES <= 64, "one bit per class");
 
 struct pm__heap {
-    pm__aptr owner; /* the thread's pm__mem_thread; NULL while detached */
+    pm__aptr owner; /* the thread's pm__mem_thread; NULL while detached; PM__HEAP_LOST; PM__HEAP_KEPT */
     pm__aptr notified;
+    pm__lock lock; /* see the invariants */
+    pm__a32 asked; /* pm_pool_trim would like the owner to give back what it keeps empty */
     pm_pool *pool;
     pm__heap *next_in_pool;
     pm__heap *next_detached;
@@ -256,12 +285,14 @@ struct pm_pool {
     unsigned empty_chunks;
     pm__chunk *open, *full; /* chunks with and without a free slab */
     pm__heap *heaps, *detached;
+    pm_pool *next, **link; /* in the registry's list, guarded by its lock */
 };
 
 /* No thread has a heap of a pool with a keeper: this id is in no cache. The owner is that of the one heap which its
-   slabs name; it is no thread's address. */
+   slabs name; it is no thread's address. No more is that of heaps whose threads a fork has left behind. */
 #define PM__POOL_KEPT UINT64_MAX
 #define PM__HEAP_KEPT ((void *)(uintptr_t)1)
+#define PM__HEAP_LOST ((void *)(uintptr_t)2)
 
 enum { PM__HEAP_CACHE = 4 };
 
@@ -278,12 +309,13 @@ typedef struct pm__mem_thread {
 static pm_pool pm__pool_default;
 static PM__THREAD_LOCAL pm__mem_thread pm__mem_self;
 
-/* Which heaps belong to which thread, and the next pool id. */
+/* Which heaps belong to which thread, the pools, and the next pool id. */
 static struct {
     pm__lock lock;
     uint64_t last_pool_id;
+    pm_pool *pools; /* all but the default one, and those with a keeper */
 #if !PM_NO_THREADS
-    bool has_key;
+    bool has_key, sees_forks;
     tss_t key;
 #endif
 } pm__mem_registry;
@@ -383,7 +415,8 @@ static void pm__pool_put_slab(pm_pool *pool, pm__slab *s, pm__chunk **dead) {
     c->free[i / 64] |= (uint64_t)1 << (i % 64);
     if (c->free_slabs++ == 0) {
         pm__chunk_unlink(c);
-        pm__chunk_link(&pool->open, c);
+        /* Behind the one in use: slabs that are current at the same time shall lie close together. */
+        pm__chunk_link(pool->open ? &pool->open->next : &pool->open, c);
     }
     if (c->free_slabs < c->slabs) return;
     if (pool->empty_chunks == 0) {
@@ -427,18 +460,18 @@ static void pm__pool_return(pm_pool *pool, pm__slab *chain) {
 
 /* ---- slabs: called by the heap's owner, or for a detached heap with the pool's lock held --------------------- */
 
-static PM__INLINE uint32_t pm__slab_limit(const pm__slab *s) { return PM__SLAB_BYTES - s->size; }
-
 /* Makes blocks of the part never used; a few kilobytes at a time, so that a small map touches little memory. */
 static bool pm__slab_extend(pm__slab *s) {
-    uint32_t at = (uint32_t)s->fresh * PM__MEM_UNIT, limit = pm__slab_limit(s);
+    uint32_t size = pm__mem_class_bytes[s->cls], limit = PM__SLAB_BYTES - size;
+    uint32_t at = (uint32_t)s->fresh * PM__MEM_UNIT;
     if (at > limit) return false;
     uint32_t stop = at + 2048 < limit ? at + 2048 : limit;
-    unsigned char *base = (unsigned char *)s;
-    s->free = base + at;
-    for (; at + s->size <= stop; at += s->size) *(void **)(void *)(base + at) = base + at + s->size;
+    unsigned char *base = (unsigned char *)s, *first = base + at;
+    for (; at + size <= stop; at += size) *(void **)(void *)(base + at) = base + at + size;
     *(void **)(void *)(base + at) = NULL;
-    s->fresh = (uint16_t)((at + s->size) / PM__MEM_UNIT);
+    s->fresh = (uint16_t)((at + size) / PM__MEM_UNIT);
+    pm__fence_compiler(); /* a fork may fall here: better lose blocks than have a list without an end */
+    s->free = first;
     return true;
 }
 
@@ -460,9 +493,8 @@ static void pm__slab_init(pm__heap *heap, pm__slab *s, unsigned cls) {
     pm__store_relaxed(&s->used, 0);
     pm__store_relaxed(&s->remote, 0);
     s->fresh = PM__SLAB_HEADER / PM__MEM_UNIT;
-    s->size = pm__mem_class_bytes[cls];
     s->cls = (uint8_t)cls;
-    /* Release: pairs with the acquire load in pm__slab_notify. */
+    /* Release: pairs with the acquire load in pm__slab_tell. */
     pm__store_release(&s->heap, heap);
 }
 
@@ -470,77 +502,115 @@ static void pm__slab_init(pm__heap *heap, pm__slab *s, unsigned cls) {
 static PM__INLINE void *pm__slab_pop(pm__slab *s) {
     void *p = s->free;
     s->free = *(void **)p;
-    pm__store_relaxed(&s->used, pm__load_relaxed(&s->used) + 1);
+    pm__store_relaxed(&s->used, pm__load_relaxed(&s->used) + PM__USED_TAKEN + 1);
     return p;
 }
 
-/* After a slab's `free` list has grown: puts it where it belongs. Returns a slab to be given back, or NULL. */
-static pm__slab *pm__slab_settle(pm__heap *heap, pm__slab *s, bool was_listed) {
-    bool empty = pm__load_relaxed(&s->used) == 0;
-    if (heap->current[s->cls] == s) {
-        if (!empty || (heap->sticky >> s->cls & 1)) return NULL;
-        heap->current[s->cls] = NULL;
-        return s;
-    }
-    if (empty) {
-        if (was_listed) pm__slab_unlist(heap, s);
-        return s;
-    }
-    if (!was_listed) pm__slab_list(heap, s);
-    return NULL;
+static PM__INLINE void pm__slab_push(pm__slab *s, void *p, size_t used) {
+    *(void **)p = s->free;
+    pm__fence_compiler(); /* a fork may fall here, as in pm__slab_extend */
+    s->free = p;
+    /* Last, and release: pairs with the acquire load in pm__slab_live. */
+    pm__store_release(&s->used, used);
 }
 
-static PM__NOINLINE void pm__slab_put_slow(pm__slab *s, bool was_listed) {
+/* Gives a block back to a slab that had none ready, or of which it is the last one. */
+static PM__NOINLINE void pm__slab_put_slow(pm__slab *s, void *p) {
     pm__heap *heap = (pm__heap *)pm__load_relaxed(&s->heap);
+    pm_pool *pool = heap->pool;
 #if PM_NO_THREADS
     /* Without threads nothing is asked before this. The list of a kept slab is always empty, so it comes here. */
     if (pm__load_relaxed(&heap->owner) == PM__HEAP_KEPT) {
-        void *p = s->free;
-        s->free = NULL;
-        heap->pool->keeper->give(heap->pool, p);
+        pool->keeper->give(pool, p);
         return;
     }
 #endif
-    pm__slab *empty = pm__slab_settle(heap, s, was_listed);
-    if (!empty) return;
-    empty->next = NULL;
-    pm__pool_return(heap->pool, empty);
+    size_t used = pm__load_relaxed(&s->used) - 1;
+    bool current = heap->current[s->cls] == s, empty = PM__USED(used) == 0;
+    if (current && !(empty && !(heap->sticky >> s->cls & 1))) {
+        pm__slab_push(s, p, used);
+    } else if (!empty) {
+        pm__lock_acquire(&heap->lock);
+        pm__slab_list(heap, s);
+        pm__slab_push(s, p, used);
+        pm__lock_release(&heap->lock);
+    } else {
+        pm__chunk *dead = NULL;
+        pm__lock_acquire(&pool->lock);
+        if (current) heap->current[s->cls] = NULL;
+        else if (s->free) pm__slab_unlist(heap, s);
+        pm__pool_put_slab(pool, s, &dead);
+        pm__lock_release(&pool->lock);
+        pm__chunks_give(dead);
+    }
 }
 
 static PM__INLINE void pm__slab_put(pm__slab *s, void *p) {
     void *old = s->free;
-    uint32_t used = pm__load_relaxed(&s->used) - 1;
-    *(void **)p = old;
-    s->free = p;
-    pm__store_relaxed(&s->used, used);
-    if (PM__UNLIKELY(!old || used == 0)) pm__slab_put_slow(s, old != NULL);
+    size_t used = pm__load_relaxed(&s->used) - 1;
+    if (PM__UNLIKELY(!old || PM__USED(used) == 0)) {
+        pm__slab_put_slow(s, p);
+        return;
+    }
+    pm__slab_push(s, p, used);
 }
 
 /* ---- blocks freed by other threads --------------------------------------------------------------------------- */
 
 #if !PM_NO_THREADS
-/* Tells a slab's heap that `remote` has become non-empty. */
-static void pm__slab_notify(pm__slab *s) {
-    /* The heap may change until the slab is in a list; pm__heap_collect forwards late comers. */
+/* Puts a slab on its heap's `notified` list. The heap may change until it is there; pm__heap_collect forwards late
+   comers. */
+static void pm__slab_tell(pm__slab *s) {
     pm__heap *heap = (pm__heap *)pm__load_acquire(&s->heap);
     void *top = pm__load_relaxed(&heap->notified);
     do s->next_notified = (pm__slab *)top;
     while (!pm__aptr_cas(&heap->notified, &top, s)); /* pairs with the exchange in pm__heap_collect */
 }
 
+/* The heap is told first: as soon as the block is in the list, the pool may be gone. The owner may look meanwhile, find
+   no block, and have to be told once more. */
 static void pm__slab_put_remote(pm__slab *s, void *p) {
     unsigned char *base = (unsigned char *)s;
     uint32_t offset = (uint32_t)((unsigned char *)p - base) / PM__MEM_UNIT;
     uint32_t old = pm__load_relaxed(&s->remote);
-    do *(void **)p = old ? base + (old >> 16) * PM__MEM_UNIT : NULL;
-    while (!pm__a32_cas(&s->remote, &old, offset << 16 | ((old & 0xffff) + 1))); /* pairs with pm__slab_absorb */
-    if (old == 0) pm__slab_notify(s);
+    for (;;) {
+        if (!(old & PM__REMOTE_TOLD)) {
+            if (!pm__a32_cas(&s->remote, &old, PM__REMOTE_TOLD)) continue;
+            pm__slab_tell(s);
+            old = pm__load_relaxed(&s->remote);
+            continue;
+        }
+        *(void **)p = PM__REMOTE_COUNT(old) ? base + PM__REMOTE_TOP(old) : NULL;
+        uint32_t more = PM__REMOTE_TOLD | offset << 16 | (PM__REMOTE_COUNT(old) + 1);
+        if (pm__a32_cas(&s->remote, &old, more)) return; /* pairs with pm__slab_absorb, pm__slab_live */
+    }
 }
 
-/* Moves the remote blocks to the free list. Empty slabs go to *empties. */
+/* After a slab's `free` list has grown: puts it where it belongs, with `used` as it is to be. Returns a slab to be
+   given back, or NULL; the former counts as used until the pool has it. */
+static pm__slab *pm__slab_settle(pm__heap *heap, pm__slab *s, bool was_listed, size_t used) {
+    bool empty = PM__USED(used) == 0;
+    if (heap->current[s->cls] == s) {
+        if (empty && !(heap->sticky >> s->cls & 1)) {
+            heap->current[s->cls] = NULL;
+            return s;
+        }
+    } else if (empty) {
+        if (was_listed) pm__slab_unlist(heap, s);
+        return s;
+    } else if (!was_listed) {
+        pm__slab_list(heap, s);
+    }
+    /* Release: pairs with the acquire load in pm__slab_live. */
+    pm__store_release(&s->used, used);
+    return NULL;
+}
+
+/* Moves the remote blocks of a slab that has left its heap's list to the free list. Empty slabs go to *empties. */
 static void pm__slab_absorb(pm__heap *heap, pm__slab *s, pm__slab **empties) {
-    uint32_t remote = pm__a32_exchange(&s->remote, 0);
-    void *top = (unsigned char *)s + (remote >> 16) * PM__MEM_UNIT;
+    uint32_t remote = pm__a32_exchange(&s->remote, 0), n = PM__REMOTE_COUNT(remote);
+    if (n == 0) return; /* the block is still to come, and the heap will be told again */
+    void *top = (unsigned char *)s + PM__REMOTE_TOP(remote);
     bool had_free = s->free != NULL;
     if (had_free) {
         void **last = (void **)top;
@@ -548,44 +618,75 @@ static void pm__slab_absorb(pm__heap *heap, pm__slab *s, pm__slab **empties) {
         *last = s->free;
     }
     s->free = top;
-    pm__store_relaxed(&s->used, pm__load_relaxed(&s->used) - (remote & 0xffff));
-    pm__slab *empty = pm__slab_settle(heap, s, had_free);
+    pm__slab *empty = pm__slab_settle(heap, s, had_free, pm__load_relaxed(&s->used) - n);
     if (!empty) return;
     empty->next = *empties;
     *empties = empty;
 }
 #endif
 
-/* Takes in what other threads have freed; returns the slabs that are empty now, for pm__pool_put_slabs. */
-static pm__slab *pm__heap_collect(pm__heap *heap) {
-    pm__slab *empties = NULL;
+/* The blocks of a slab that are alive. Never too few while nobody absorbs: `used` is read last, and acquire, so that
+   every block in `remote` has been counted when it was taken, and all use of the others is over. */
+static uint32_t pm__slab_live(const pm__slab *s, size_t *used) {
+    uint32_t remote = pm__load_acquire(&s->remote);
+    *used = pm__load_acquire(&s->used);
+    return PM__USED(*used) - PM__REMOTE_COUNT(remote);
+}
+
+/* Takes in what other threads have freed. Slabs that are empty now go to *empties, for pm__pool_put_slabs. */
+static void pm__heap_collect(pm__heap *heap, pm__slab **empties) {
 #if PM_NO_THREADS
     (void)heap;
+    (void)empties;
 #else
-    if (!pm__load_relaxed(&heap->notified)) return NULL;
+    if (!pm__load_relaxed(&heap->notified)) return;
     pm__slab *s = (pm__slab *)pm__aptr_exchange(&heap->notified, NULL);
     while (s) {
-        pm__slab *next = s->next_notified; /* read first: once absorbed, the slab can be notified again */
-        if (pm__load_relaxed(&s->heap) == heap) pm__slab_absorb(heap, s, &empties);
-        else pm__slab_notify(s);
+        pm__slab *next = s->next_notified; /* read first: once absorbed, the slab can be told of again */
+        if (pm__load_relaxed(&s->heap) == heap) pm__slab_absorb(heap, s, empties);
+        else pm__slab_tell(s);
         s = next;
     }
 #endif
-    return empties;
 }
 
 /* Empty slabs that were kept for the next allocation. */
-static pm__slab *pm__heap_shrink(pm__heap *heap) {
-    pm__slab *empties = NULL;
+static void pm__heap_shrink(pm__heap *heap, pm__slab **empties) {
     for (unsigned c = 0; c < PM__MEM_CLASSES; c++) {
         pm__slab *s = heap->current[c];
-        if (!s || pm__load_relaxed(&s->used) != 0) continue;
+        if (!s || PM__USED(pm__load_relaxed(&s->used)) != 0) continue;
         heap->current[c] = NULL;
-        s->next = empties;
-        empties = s;
+        s->next = *empties;
+        *empties = s;
     }
-    return empties;
 }
+
+#if !PM_NO_THREADS
+/* Takes a slab that others have told of out of a heap whose owner may be at work, if it may be taken. */
+static bool pm__slab_claim(pm__heap *heap, pm__slab *s) {
+    bool current = heap->current[s->cls] == s;
+    size_t used;
+    if ((current && pm__load_relaxed(&heap->owner) != PM__HEAP_LOST) || pm__slab_live(s, &used)) return false;
+    if (current) heap->current[s->cls] = NULL;
+    else if (s->free) pm__slab_unlist(heap, s);
+    return true;
+}
+
+/* Takes the slabs without live blocks from another thread's heap, or a lost one, with both locks. */
+static void pm__heap_claim(pm__heap *heap, pm__slab **empties) {
+    pm__slab *s = (pm__slab *)pm__aptr_exchange(&heap->notified, NULL);
+    while (s) {
+        pm__slab *next = s->next_notified;
+        if (pm__load_relaxed(&s->heap) == heap && pm__slab_claim(heap, s)) {
+            s->next = *empties;
+            *empties = s;
+        } else {
+            pm__slab_tell(s);
+        }
+        s = next;
+    }
+}
+#endif
 
 /* ---- heaps and threads --------------------------------------------------------------------------------------- */
 
@@ -601,54 +702,115 @@ static pm__slab *pm__heap_lend_slab(pm__heap *heap, unsigned cls) {
     return s;
 }
 
-/* A slab for `heap`: of a detached heap, or a fresh one. */
-static pm__slab *pm__pool_find_slab(pm_pool *pool, pm__heap *heap, unsigned cls) {
-    pm__chunk *dead = NULL;
+/* The current slab if it has room, or one of the heap's that is made current. */
+static pm__slab *pm__heap_ready(pm__heap *heap, unsigned cls) {
+    pm__slab *s = heap->current[cls];
+    if (s && (s->free || pm__slab_extend(s))) return s;
+    s = heap->partial[cls];
+    if (!s) return NULL;
+    pm__slab_unlist(heap, s);
+    heap->current[cls] = s;
+    return s;
+}
+
+/* A slab for `heap`, of a detached heap or a fresh one, made current. With the pool's lock. */
+static pm__slab *pm__pool_pick_slab(pm_pool *pool, pm__heap *heap, unsigned cls, pm__chunk **dead) {
     pm__slab *s = NULL;
-    pm__lock_acquire(&pool->lock);
     for (pm__heap *h = pool->detached; h && !s; h = h->next_detached) {
-        pm__pool_put_slabs(pool, pm__heap_collect(h), &dead);
+        pm__slab *empties = NULL;
+        if (h == heap) continue;
+        pm__heap_collect(h, &empties);
+        pm__pool_put_slabs(pool, empties, dead);
         s = pm__heap_lend_slab(h, cls);
     }
     if (s) {
-        pm__store_release(&s->heap, heap); /* pairs with the acquire load in pm__slab_notify */
+        pm__store_release(&s->heap, heap); /* pairs with the acquire load in pm__slab_tell */
     } else {
         s = pm__pool_take_slab(pool);
-        if (s) pm__slab_init(heap, s, cls);
+        if (!s) return NULL;
+        pm__slab_init(heap, s, cls);
+        pm__slab_extend(s);
     }
+    heap->current[cls] = s;
+    return s;
+}
+
+static pm__slab *pm__pool_find_slab(pm_pool *pool, pm__heap *heap, unsigned cls) {
+    pm__chunk *dead = NULL;
+    pm__lock_acquire(&pool->lock);
+    pm__slab *s = pm__pool_pick_slab(pool, heap, cls, &dead);
     pm__lock_release(&pool->lock);
     pm__chunks_give(dead);
+    return s;
+}
+
+/* Takes in whatever is empty, in all heaps; what only another thread can give, it is asked for. With the pool's lock.
+   */
+static void pm__pool_collect(pm_pool *pool, pm__chunk **dead) {
+    for (pm__heap *h = pool->heaps; h; h = h->next_in_pool) {
+        pm__slab *empties = NULL;
+        void *owner = pm__load_relaxed(&h->owner);
+#if !PM_NO_THREADS
+        if (owner && owner != (void *)&pm__mem_self) {
+            pm__lock_acquire(&h->lock);
+            pm__heap_claim(h, &empties);
+            if (owner == PM__HEAP_LOST) pm__heap_shrink(h, &empties);
+            pm__lock_release(&h->lock);
+            pm__store_relaxed(&h->asked, 1);
+            pm__pool_put_slabs(pool, empties, dead);
+            continue;
+        }
+#endif
+        (void)owner;
+        pm__heap_collect(h, &empties);
+        pm__heap_shrink(h, &empties);
+        pm__pool_put_slabs(pool, empties, dead);
+    }
+}
+
+static void pm__pool_collect_now(pm_pool *pool) {
+    pm__chunk *dead = NULL;
+    pm__lock_acquire(&pool->lock);
+    pm__pool_collect(pool, &dead);
+    pm__lock_release(&pool->lock);
+    pm__chunks_give(dead);
+}
+
+/* A slab of the heap's own: with what others have freed, and what has been asked for given away. */
+static pm__slab *pm__heap_tidy(pm__heap *heap, unsigned cls) {
+    pm__slab *empties = NULL;
+    pm__lock_acquire(&heap->lock);
+    pm__heap_collect(heap, &empties);
+    if (pm__load_relaxed(&heap->asked)) {
+        pm__store_relaxed(&heap->asked, 0);
+        pm__heap_shrink(heap, &empties);
+    }
+    pm__slab *s = pm__heap_ready(heap, cls);
+    pm__lock_release(&heap->lock);
+    pm__pool_return(heap->pool, empties);
     return s;
 }
 
 /* Makes current[cls] a slab with a block ready. */
 static pm__slab *pm__heap_refill(pm__heap *heap, unsigned cls) {
     pm_pool *pool = heap->pool;
-    pm__pool_return(pool, pm__heap_collect(heap));
-    pm__slab *full = heap->current[cls];
-    if (full && (full->free || pm__slab_extend(full))) return full;
-    pm__slab *s = heap->partial[cls];
-    if (s) {
-        pm__slab_unlist(heap, s);
-    } else {
-        /* A class that comes back for its only slab is better off keeping it; one that needs more gives all back, or
-           the last slabs of a dropped map could hold a chunk each. */
-        uint64_t bit = (uint64_t)1 << cls;
-        heap->sticky = full ? heap->sticky & ~bit : heap->sticky | bit;
-        s = pm__pool_find_slab(pool, heap, cls);
-        while (!s && pm__pool_grow(pool)) s = pm__pool_find_slab(pool, heap, cls);
-        if (!s) { /* the last resort: slabs kept empty for other classes */
-            pm__pool_return(pool, pm__heap_shrink(heap));
-            s = pm__pool_find_slab(pool, heap, cls);
-        }
-        if (!s) return NULL;
-        if (!s->free) pm__slab_extend(s);
-    }
-    heap->current[cls] = s;
-    return s;
+    pm__slab *s = heap->current[cls];
+    if (s && !pm__load_relaxed(&heap->notified) && (s->free || pm__slab_extend(s))) return s;
+    s = pm__heap_tidy(heap, cls);
+    if (s) return s;
+    /* A class that comes back for its only slab is better off keeping it; one that needs more gives all back, or the
+       last slabs of a dropped map could hold a chunk each. */
+    uint64_t bit = (uint64_t)1 << cls;
+    heap->sticky = heap->current[cls] ? heap->sticky & ~bit : heap->sticky | bit;
+    s = pm__pool_find_slab(pool, heap, cls);
+    while (!s && pm__pool_grow(pool)) s = pm__pool_find_slab(pool, heap, cls);
+    if (s) return s;
+    /* The last resort: slabs kept empty for other classes, and those that other threads have not taken in. */
+    pm__pool_collect_now(pool);
+    return pm__pool_find_slab(pool, heap, cls);
 }
 
-/* With the registry's lock. */
+/* With both locks, as below. */
 static void pm__heap_own(pm__mem_thread *self, pm__heap *heap) {
     heap->next_of_thread = self->heaps;
     heap->link_of_thread = &self->heaps;
@@ -657,11 +819,56 @@ static void pm__heap_own(pm__mem_thread *self, pm__heap *heap) {
     pm__store_relaxed(&heap->owner, self);
 }
 
-/* With the registry's lock. */
+/* Does nothing for a heap that nobody owns. */
 static void pm__heap_disown(pm__heap *heap) {
+    void *owner = pm__load_relaxed(&heap->owner);
+    if (!owner || owner == PM__HEAP_LOST) return;
     *heap->link_of_thread = heap->next_of_thread;
     if (heap->next_of_thread) heap->next_of_thread->link_of_thread = heap->link_of_thread;
     pm__store_relaxed(&heap->owner, NULL);
+}
+
+/* ---- forks --------------------------------------------------------------------------------------------------- */
+
+#if PM__FORKS
+/* The registry is locked by the caller: the default pool, then the others. */
+static pm_pool *pm__pool_after(const pm_pool *pool) {
+    return pool == &pm__pool_default ? pm__mem_registry.pools : pool->next;
+}
+
+static void pm__mem_before_fork(void) {
+    pm__lock_acquire(&pm__mem_registry.lock);
+    for (pm_pool *p = &pm__pool_default; p; p = pm__pool_after(p)) pm__lock_acquire(&p->lock);
+    for (pm_pool *p = &pm__pool_default; p; p = pm__pool_after(p))
+        for (pm__heap *h = p->heaps; h; h = h->next_in_pool) pm__lock_acquire(&h->lock);
+}
+
+static void pm__mem_after_fork(void) {
+    for (pm_pool *p = &pm__pool_default; p; p = pm__pool_after(p)) {
+        for (pm__heap *h = p->heaps; h; h = h->next_in_pool) pm__lock_release(&h->lock);
+        pm__lock_release(&p->lock);
+    }
+    pm__lock_release(&pm__mem_registry.lock);
+}
+
+/* Of all threads only the one that forked is left. A new one may get the address of another's variables. */
+static void pm__mem_in_child(void) {
+    for (pm_pool *p = &pm__pool_default; p; p = pm__pool_after(p)) {
+        for (pm__heap *h = p->heaps; h; h = h->next_in_pool) {
+            void *owner = pm__load_relaxed(&h->owner);
+            if (owner && owner != (void *)&pm__mem_self) pm__store_relaxed(&h->owner, PM__HEAP_LOST);
+        }
+    }
+    pm__mem_after_fork();
+}
+#endif
+
+/* Once, before there is a heap. With the registry's lock. */
+PM__UNUSED static void pm__mem_watch_forks(void) {
+#if PM__FORKS
+    if (!pm__mem_registry.sees_forks)
+        pm__mem_registry.sees_forks = pthread_atfork(pm__mem_before_fork, pm__mem_after_fork, pm__mem_in_child) == 0;
+#endif
 }
 
 #if !PM_NO_THREADS
@@ -674,10 +881,12 @@ static void pm__mem_thread_end(void *arg) {
     while (self->heaps) {
         pm__heap *heap = self->heaps;
         pm_pool *pool = heap->pool;
-        pm__heap_disown(heap);
+        pm__slab *empties = NULL;
         pm__lock_acquire(&pool->lock);
-        pm__pool_put_slabs(pool, pm__heap_collect(heap), &dead);
-        pm__pool_put_slabs(pool, pm__heap_shrink(heap), &dead);
+        pm__heap_disown(heap);
+        pm__heap_collect(heap, &empties);
+        pm__heap_shrink(heap, &empties);
+        pm__pool_put_slabs(pool, empties, &dead);
         heap->next_detached = pool->detached;
         pool->detached = heap;
         pm__lock_release(&pool->lock);
@@ -693,6 +902,7 @@ static bool pm__mem_thread_register(pm__mem_thread *self) {
     if (!pm__mem_registry.has_key)
         pm__mem_registry.has_key = tss_create(&pm__mem_registry.key, pm__mem_thread_end) == thrd_success;
     bool ok = pm__mem_registry.has_key;
+    pm__mem_watch_forks();
     pm__lock_release(&pm__mem_registry.lock);
     self->registered = ok && tss_set(pm__mem_registry.key, self) == thrd_success;
     return self->registered;
@@ -707,14 +917,17 @@ static pm__heap *pm__heap_find(pm__mem_thread *self, pm_pool *pool) {
     if (!heap) {
         pm__lock_acquire(&pool->lock);
         heap = pool->detached;
-        if (heap) pool->detached = heap->next_detached;
+        if (heap) {
+            pool->detached = heap->next_detached;
+            pm__heap_own(self, heap);
+        }
         pm__lock_release(&pool->lock);
-        if (heap) pm__heap_own(self, heap);
     }
     pm__lock_release(&pm__mem_registry.lock);
     return heap;
 }
 
+/* A heap for the thread; `self` NULL: a detached one. */
 static pm__heap *pm__heap_new(pm__mem_thread *self, pm_pool *pool) {
     pm__lock_acquire(&pool->lock);
     bool granted = pm__pool_reserve(pool, sizeof(pm__heap));
@@ -724,11 +937,16 @@ static pm__heap *pm__heap_new(pm__mem_thread *self, pm_pool *pool) {
     pm__lock_acquire(&pm__mem_registry.lock);
     pm__lock_acquire(&pool->lock);
     if (heap) {
-        memset(heap, 0, sizeof *heap);
+        memset((void *)heap, 0, sizeof *heap);
         heap->pool = pool;
         heap->next_in_pool = pool->heaps;
         pool->heaps = heap;
-        pm__heap_own(self, heap);
+        if (self) {
+            pm__heap_own(self, heap);
+        } else {
+            heap->next_detached = pool->detached;
+            pool->detached = heap;
+        }
     } else {
         pool->reserved -= sizeof(pm__heap);
     }
@@ -740,11 +958,12 @@ static pm__heap *pm__heap_new(pm__mem_thread *self, pm_pool *pool) {
 /* The calling thread's heap of a pool, found or made, and remembered for the fast path. */
 static PM__NOINLINE pm__heap *pm__heap_attach(pm_pool *pool) {
     pm__mem_thread *self = &pm__mem_self;
-#if !PM_NO_THREADS
-    if (!self->registered && !pm__mem_thread_register(self)) return NULL;
-#endif
     pm__heap *heap = pm__heap_find(self, pool);
     if (!heap) heap = pm__heap_new(self, pool);
+    if (!heap) { /* chunks may hold all that the budget allows, and nothing be alive in them */
+        pm_pool_trim(pool);
+        heap = pm__heap_new(self, pool);
+    }
     if (!heap) return NULL;
     if (pool == &pm__pool_default) {
         self->heap = heap;
@@ -764,11 +983,52 @@ static PM__INLINE pm__heap *pm__heap_get(const pm_pool *pool) {
 
 /* ---- allocation ---------------------------------------------------------------------------------------------- */
 
+#if !PM_NO_THREADS
+/* A block of a detached heap. *any tells whether there was such a heap. */
+static void *pm__pool_take_block(pm_pool *pool, unsigned cls, bool *any) {
+    pm__chunk *dead = NULL;
+    void *p = NULL;
+    pm__lock_acquire(&pool->lock);
+    pm__heap *heap = pool->detached;
+    *any = heap != NULL;
+    if (heap) {
+        pm__slab *empties = NULL;
+        pm__heap_collect(heap, &empties);
+        pm__pool_put_slabs(pool, empties, &dead);
+        pm__slab *s = pm__heap_ready(heap, cls);
+        if (!s) s = pm__pool_pick_slab(pool, heap, cls, &dead);
+        if (s) p = pm__slab_pop(s);
+    }
+    pm__lock_release(&pool->lock);
+    pm__chunks_give(dead);
+    return p;
+}
+
+/* The same, for a thread whose end would go unnoticed: nothing is kept for it. */
+static void *pm__mem_alloc_bare(pm_pool *pool, unsigned cls) {
+    bool any, last = false;
+    for (;;) {
+        void *p = pm__pool_take_block(pool, cls, &any);
+        if (p || last) return p;
+        if (any ? pm__pool_grow(pool) : pm__heap_new(NULL, pool) != NULL) continue;
+        pm__pool_collect_now(pool);
+        last = true;
+    }
+}
+#endif
+
 static PM__NOINLINE void *pm__mem_alloc_slow(pm_pool *pool, unsigned cls) {
     pm__heap *heap = pm__heap_get(pool);
     if (PM__UNLIKELY(!heap)) {
         if (pool && pool->keeper) return pool->keeper->take(pool, pm__mem_class_bytes[cls]);
-        heap = pm__heap_attach(pool ? pool : &pm__pool_default);
+        if (!pool) pool = &pm__pool_default;
+#if !PM_NO_THREADS
+        if (!pm__mem_self.registered && !pm__mem_thread_register(&pm__mem_self)) return pm__mem_alloc_bare(pool, cls);
+#endif
+        heap = pm__heap_attach(pool);
+#if !PM_NO_THREADS
+        if (!heap) return pm__mem_alloc_bare(pool, cls);
+#endif
     }
     pm__slab *s = heap ? pm__heap_refill(heap, cls) : NULL;
     return s ? pm__slab_pop(s) : NULL;
@@ -802,7 +1062,7 @@ static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
 /* Gives a block back, on any thread. */
 static PM__INLINE void pm__mem_free(void *p, size_t size) {
     pm__slab *s = (pm__slab *)((uintptr_t)p & ~(uintptr_t)(PM__SLAB_BYTES - 1));
-    PM__CHECK2(s->size == size || ((pm__heap *)pm__load_relaxed(&s->heap))->pool->keeper);
+    PM__CHECK2(((pm__heap *)pm__load_relaxed(&s->heap))->pool->keeper || pm__mem_class_bytes[s->cls] == size);
     (void)size;
 #if PM_NO_THREADS
     pm__slab_put(s, p);
@@ -825,63 +1085,88 @@ static void pm__mem_free_any(void *p, size_t size) {
 /* ---- pools --------------------------------------------------------------------------------------------------- */
 
 PM_API pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out) {
+    if (!out) return PM_INVALID;
     pm_pool *pool = (pm_pool *)PM_MALLOC(sizeof *pool);
     if (!pool) return PM_NOMEM;
-    memset(pool, 0, sizeof *pool);
+    memset((void *)pool, 0, sizeof *pool);
     pool->budget = options ? options->budget : 0;
     pool->reserved = sizeof *pool;
     pm__lock_acquire(&pm__mem_registry.lock);
     pool->id = ++pm__mem_registry.last_pool_id;
+    pool->next = pm__mem_registry.pools;
+    pool->link = &pm__mem_registry.pools;
+    if (pool->next) pool->next->link = &pool->next;
+    pm__mem_registry.pools = pool;
+    pm__mem_watch_forks();
     pm__lock_release(&pm__mem_registry.lock);
     *out = pool;
     return PM_OK;
 }
 
-/* Adds up the slabs in use of a list of chunks. With the pool's lock. */
-static void pm__chunks_count(const pm__chunk *c, pm_pool_stats *out) {
+/* Adds up the slabs in use of a list of chunks; returns how many blocks have been taken. With the pool's lock. */
+static uint64_t pm__chunks_count(const pm__chunk *c, pm_pool_stats *out) {
+    uint64_t taken = 0;
     for (; c; c = c->next) {
         for (unsigned i = 0; i < c->slabs; i++) {
             if (c->free[i / 64] >> (i % 64) & 1) continue;
             const pm__slab *s = (const pm__slab *)(const void *)(c->base + (size_t)i * PM__SLAB_BYTES);
-            uint32_t freed = pm__load_relaxed(&s->remote) & 0xffff, used = pm__load_relaxed(&s->used);
-            if (used <= freed) continue; /* less: the owner has just absorbed them */
+            size_t used;
+            int32_t live = (int32_t)pm__slab_live(s, &used);
+            taken += used / PM__USED_TAKEN;
+            if (live <= 0) continue; /* less: the owner has just absorbed some */
             out->in_slabs += PM__SLAB_BYTES;
-            out->nodes += used - freed;
-            out->live += (uint64_t)(used - freed) * s->size;
+            out->nodes += (uint32_t)live;
+            out->live += (uint64_t)live * pm__mem_class_bytes[s->cls];
         }
     }
+    return taken;
 }
 
-static void pm__pool_count(const pm_pool *pool, pm_pool_stats *out) {
+static uint64_t pm__pool_count(const pm_pool *pool, pm_pool_stats *out) {
     *out = (pm_pool_stats){.reserved = pool->reserved, .budget = pool->budget};
-    pm__chunks_count(pool->open, out);
-    pm__chunks_count(pool->full, out);
+    uint64_t taken = pm__chunks_count(pool->open, out);
+    return taken + pm__chunks_count(pool->full, out);
 }
 
 PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
     pm_pool *p = pool ? (pm_pool *)(uintptr_t)pool : &pm__pool_default; /* its lock is not part of its value */
+    if (!out) return;
     if (p->keeper) {
         p->keeper->count(p, out);
         return;
     }
     pm__lock_acquire(&p->lock);
-    pm__pool_count(p, out);
+    (void)pm__pool_count(p, out);
     pm__lock_release(&p->lock);
 }
 
+/* Whether there is a moment at which no block is alive. With all locks, so that nobody absorbs; slabs in use may still
+   lose blocks, and current ones give some, while we count. A block that is alive between the two counts has been found
+   by the first, or was taken after the first had passed its slab, which the second then sees. */
+static bool pm__pool_is_empty(const pm_pool *pool) {
+    pm_pool_stats first, second;
+    uint64_t taken = pm__pool_count(pool, &first);
+    return first.nodes == 0 && pm__pool_count(pool, &second) == taken && second.nodes == 0;
+}
+
 PM_API pm_status pm_pool_free(pm_pool *pool) {
-    pm_pool_stats stats;
     if (!pool) return PM_OK;
     if (pool->keeper) return pm__keeper_end(pool->keeper, pool);
     pm__lock_acquire(&pm__mem_registry.lock);
     pm__lock_acquire(&pool->lock);
-    pm__pool_count(pool, &stats);
-    if (stats.nodes == 0)
-        for (pm__heap *h = pool->heaps; h; h = h->next_in_pool)
-            if (pm__load_relaxed(&h->owner)) pm__heap_disown(h);
+    for (pm__heap *h = pool->heaps; h; h = h->next_in_pool) pm__lock_acquire(&h->lock);
+    bool empty = pm__pool_is_empty(pool);
+    for (pm__heap *h = pool->heaps; h; h = h->next_in_pool) {
+        if (empty) pm__heap_disown(h);
+        pm__lock_release(&h->lock);
+    }
+    if (empty) {
+        *pool->link = pool->next;
+        if (pool->next) pool->next->link = pool->link;
+    }
     pm__lock_release(&pool->lock);
     pm__lock_release(&pm__mem_registry.lock);
-    if (stats.nodes) return PM_BUSY;
+    if (!empty) return PM_BUSY;
     for (pm__heap *h = pool->heaps, *next; h; h = next) {
         next = h->next_in_pool;
         pm__pool_give_bytes(h, sizeof *h);
@@ -906,18 +1191,18 @@ static void pm__pool_drop_chunks(pm_pool *pool, pm__chunk **dead) {
     }
 }
 
-/* Unlinks the heaps that no thread but the caller has, once the pool has no slab: no late notice can reach them then.
+/* Unlinks the heaps that no thread but the caller has, once the pool has no slab: no notice can reach them then.
    Returns them linked by next_detached. With both locks. */
 static pm__heap *pm__pool_drop_heaps(pm_pool *pool) {
     pm__heap *dead = NULL, **link = &pool->heaps;
     while (*link) {
         pm__heap *h = *link;
         void *owner = pm__load_relaxed(&h->owner);
-        if (owner && owner != (void *)&pm__mem_self) {
+        if (owner && owner != (void *)&pm__mem_self && owner != PM__HEAP_LOST) {
             link = &h->next_in_pool;
             continue;
         }
-        if (owner) pm__heap_disown(h);
+        pm__heap_disown(h);
         *link = h->next_in_pool;
         h->next_detached = dead;
         dead = h;
@@ -937,12 +1222,7 @@ PM_API void pm_pool_trim(pm_pool *pool) {
     if (p->keeper) return;
     pm__lock_acquire(&pm__mem_registry.lock);
     pm__lock_acquire(&p->lock);
-    for (pm__heap *h = p->heaps; h; h = h->next_in_pool) {
-        void *owner = pm__load_relaxed(&h->owner);
-        if (owner && owner != (void *)&pm__mem_self) continue;
-        pm__pool_put_slabs(p, pm__heap_collect(h), &dead);
-        pm__pool_put_slabs(p, pm__heap_shrink(h), &dead);
-    }
+    pm__pool_collect(p, &dead);
     pm__pool_drop_chunks(p, &dead);
     if (!p->open && !p->full) heaps = pm__pool_drop_heaps(p);
     pm__lock_release(&p->lock);
@@ -954,4 +1234,21 @@ PM_API void pm_pool_trim(pm_pool *pool) {
         heaps = next;
     }
 }
+
+#if defined(__GNUC__)
+/* The end of the program, or of a shared object that carries this code and is unloaded: threads that go on must not
+   find themselves in code that is gone when they end. They may still be at work, if it is the program that ends; and an
+   allocator of the user's may be gone. */
+__attribute__((destructor)) static void pm__mem_unload(void) {
+#if PM__MALLOC_LASTS
+    pm_pool_trim(NULL);
+#endif
+#if !PM_NO_THREADS
+    pm__lock_acquire(&pm__mem_registry.lock);
+    if (pm__mem_registry.has_key) tss_delete(pm__mem_registry.key);
+    pm__mem_registry.has_key = false;
+    pm__lock_release(&pm__mem_registry.lock);
+#endif
+}
+#endif
 #endif

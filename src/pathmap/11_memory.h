@@ -19,16 +19,28 @@ typedef struct pm_pool_stats {
 
 /* Makes a pool. `options` may be NULL.
    Owns     pm_pool_free, after every map that uses it is dropped
-   Fails    PM_NOMEM */
+   Fails    PM_NOMEM; PM_INVALID: NULL `out` */
 PM_API PM_NODISCARD pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out);
 
 /* Frees a pool and all its memory. NULL is allowed; the default pool cannot be freed.
-   Fails    PM_BUSY while nodes are alive; the pool stays usable */
+   Fails    PM_BUSY while nodes are alive; the pool stays usable
+   Cost     looks at every slab twice
+   Threads  any thread. Others may go on with maps of the pool that are not empty, and drop them: it may be asked until
+            it is no longer PM_BUSY. Once it is PM_OK, no thread uses the pool's memory any more, even one that has yet
+            to come out of the call which dropped the last node. Nobody may write to an empty map of the pool meanwhile.
+            A pool over a region: others may only drop meanwhile */
 PM_API PM_NODISCARD pm_status pm_pool_free(pm_pool *pool);
 
-/* Reports on a pool (NULL: the default one). Exact when no other thread allocates meanwhile.
+/* Reports on a pool (NULL: the default one). Exact when no other thread allocates or drops meanwhile. NULL `out`: does
+   nothing.
    Threads  any thread, any time */
 PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out);
 
-/* Gives unused memory of a pool (NULL: the default one) back to PM_FREE. */
+/* Gives unused memory of a pool (NULL: the default one) back to PM_FREE: each chunk in which all slabs are unused. A
+   slab is unused if it holds no live node, whoever made and dropped its nodes; but not those slabs from which another
+   running thread takes its nodes, one for each size (at most 36, of 16 KB). These it gives back the next time it needs
+   a slab, by trimming itself, or when it ends. What is left of chunks around slabs in use (256 KB to 4 MB each) serves
+   all threads. A pool over a region has nothing to give back.
+   Cost     looks at every chunk, and at the slabs in which other threads have freed nodes
+   Threads  any thread, any time; allocation waits meanwhile where it needs the pool's lists */
 PM_API void pm_pool_trim(pm_pool *pool);

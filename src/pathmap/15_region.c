@@ -17,7 +17,8 @@
 
    - `last`: the slab that a shard used last for a class. Threads start in the same shard; one that meets others at a
      slab moves on to the next shard, so that those which are busy at the same time come apart.
-   - `hint`: slabs that may have room and are nobody's last one, and slabs that may be empty.
+   - `hint`: slabs that may have room and are nobody's last one, and slabs that may be empty. It is given before the
+     block is, and may have been tried in vain by then; a search finds the slab.
 
    Before the pool answers that it has no room, it has looked at every word, and taken a larger block if that is all
    there is. Nothing needs a tag against values that come back: words and bits say all there is to know.
@@ -203,10 +204,11 @@ static void pm__region_give(pm_pool *pool, void *p) {
     uint64_t before = pm__a64_fetch_and_acq_rel(&r->bits[(size_t)s * PM__REGION_BITS + i / 64], ~bit);
     PM__CHECK2(before & bit);
     (void)before;
-    do less = (uint32_t)word == 1 ? 0 : word - 1;
-    while (!pm__a64_cas(&r->word[s], &word, less));
-    if (less == 0) pm__region_hint(r, PM__REGION_CLASSES, s);
-    else if (!pm__region_word_has_room(word)) pm__region_hint(r, cls, s);
+    do {
+        less = (uint32_t)word == 1 ? 0 : word - 1;
+        if (less == 0) pm__region_hint(r, PM__REGION_CLASSES, s);
+        else if (!pm__region_word_has_room(word)) pm__region_hint(r, cls, s);
+    } while (!pm__a64_cas(&r->word[s], &word, less)); /* last: the region may be gone as soon as nothing is in it */
 }
 
 static void pm__region_count(const pm_pool *pool, pm_pool_stats *out) {
@@ -248,7 +250,7 @@ static const pm__keeper pm__region_keeper = {pm__region_take, pm__region_give, p
 
 PM_API pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_options *options, pm_pool **out) {
     size_t accounts = 0, base = 0;
-    if (!region) return PM_INVALID;
+    if (!region || !out || bytes > UINTPTR_MAX - (uintptr_t)region) return PM_INVALID;
     if (options && options->budget && options->budget < bytes) bytes = (size_t)options->budget;
     size_t slabs = bytes / PM__SLAB_BYTES < PM__REGION_NONE ? bytes / PM__SLAB_BYTES : PM__REGION_NONE - 1;
     while (slabs && !pm__region_plan((unsigned char *)region, bytes, slabs, &accounts, &base)) slabs--;

@@ -25,7 +25,8 @@ enum { PM_REGION_MIN = 40 * 1024 }; /* a region of so many bytes has room for a 
    Owns     the region is the caller's, and must stay until the last map of the pool is dropped or given up.
             pm_pool_free ends the pool; as nothing has to be given back, unmapping a region that no process uses any
             more does as well, also when a killed process has left nodes behind
-   Fails    PM_NOMEM: no room for a single slab (never from PM_REGION_MIN on); PM_INVALID: NULL region
+   Fails    PM_NOMEM: no room for a single slab (never from PM_REGION_MIN on); PM_INVALID: NULL region or `out`, or
+            more bytes than there are addresses behind `region`
    Cost     writes 0.5% of the region; the rest is touched as it is used
    Threads  the pool: any thread, of any process that has inherited the mapping; with PM_NO_THREADS one at a time
    Source   slabs whose state is one word, changed by compare-and-swap: M. Michael, "Scalable lock-free dynamic memory
