@@ -27,7 +27,7 @@ CHECK := $(PYTHON) tests/run_check.py --jobs $(JOBS)
 DEP = -MMD -MP -MF $@.d -MT $@
 C11 = -std=c11 $(WARNINGS) $(CFLAGS) -I. -Itests
 
-.PHONY: all help check test matrix asan tsan valgrind drd uses rules headers generated headers-check layers \
+.PHONY: all help check test matrix asan tsan valgrind drd models uses rules headers generated headers-check layers \
         fuzz examples replay replay-check run clean
 
 all: test
@@ -39,6 +39,7 @@ help:
 	@echo 'make layers        compile each part with only what it declares to use'
 	@echo 'make matrix        the tests under every switch and compiler'
 	@echo 'make asan tsan valgrind drd                                     the tests under a checker'
+	@echo 'make models        check the models of tests/models (spin), and that they find seeded faults'
 	@echo 'make replay        build/replay and build/replay-slim           replay-check: run the operation scripts'
 	@echo 'make fuzz          fuzz for FUZZ_SECONDS each (clang)'
 	@echo 'make examples      build and run the examples'
@@ -48,7 +49,7 @@ help:
 
 check:
 	@$(CHECK) all
-test matrix asan tsan valgrind drd uses rules headers-check layers examples replay-check:
+test matrix asan tsan valgrind drd models uses rules headers-check layers examples replay-check:
 	@$(CHECK) $@
 
 # The headers that ship. The folder is a prerequisite too, so that removing a part counts as a change.
