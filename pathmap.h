@@ -955,8 +955,13 @@ PM_API PM_NODISCARD pm_status pm_wz_rollback(pm_wz *w);
 
    A pm_shared holds one version of a map at a time. Any thread may load it, which makes a clone, and any thread may put
    another version in its place; what was loaded stays as it was. Loading never waits for anybody, and nobody waits for
-   who loads; those who store wait for each other, but only while a word is exchanged.
-   Threads  any number, in every call but pm_shared_free */
+   who loads.
+
+   Those who put a version in place, by pm_shared_store, pm_shared_compare_and_swap or pm_shared_update, take turns, in
+   the order in which they asked. A store or a swap is over at once; an update has its turn until its function returns.
+   So each of them is done once, all as if one after the other, and none is put off for ever by others.
+   Threads  any number, in every call but pm_shared_free
+   NULL     in place of the object, of a map or of fn: PM_INVALID; pm_shared_load gives an empty map then */
 
 typedef struct pm_shared pm_shared;
 
@@ -968,24 +973,26 @@ PM_API PM_NODISCARD pm_status pm_shared_new(const pm_map *m, pm_shared **out);
 /* Gives it up, when no thread uses it any more; what was loaded from it stays. NULL is allowed. */
 PM_API void pm_shared_free(pm_shared *s);
 
-/* A clone of the present version.
+/* A clone of the present version, also while an update is being made.
    Owns     the caller drops the result
    Cost     three atomic read-modify-writes; no allocation, no lock, no loop */
 PM_API pm_map pm_shared_load(pm_shared *s);
 
-/* Puts a clone of `m` in place of the present version.
-   Fails    PM_NOMEM: nothing changed */
+/* Puts a clone of `m` in place of the present version. Waits for updates that asked before.
+   Fails    PM_NOMEM: nothing changed; PM_INVALID from within an update of the same object */
 PM_API PM_NODISCARD pm_status pm_shared_store(pm_shared *s, const pm_map *m);
 
-/* The same, if the present version is `expected`: a map that was loaded and not written since.
+/* The same, if the present version is `expected`: a map that was loaded and not written since. NULL expects nothing.
    *swapped (may be NULL): whether it was
-   Fails    PM_NOMEM: nothing changed */
+   Fails    as pm_shared_store */
 PM_API PM_NODISCARD pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
                                                          bool *swapped);
 
-/* Changes the present version by fn, which writes to a clone: as if all changes were made one after the other. When
-   another thread has stored meanwhile, fn is run again, on a clone of what that has stored; no lock is held during it.
-   Fails    what fn answers, which leaves all as it was; PM_NOMEM */
+/* Changes the present version by fn, which writes to a clone and is run once, on the calling thread. Others that store
+   or update wait for it, so it should be short; it may load, but its stores, swaps and updates of the same object are
+   refused. It must return: not leave by longjmp, nor its thread be cancelled in it.
+   Fails    what fn answers, which leaves all as it was; PM_NOMEM; PM_INVALID from within an update of the same
+            object */
 PM_API PM_NODISCARD pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx);
 
 /* ---- src/pathmap/54_iterate.h -------------------------------------------------------------------------- */
@@ -1036,8 +1043,11 @@ PM_API PM_NODISCARD pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg
 PM_API PM_NODISCARD pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg);
 /* The same; *src becomes empty. */
 PM_API PM_NODISCARD pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg);
-/* The same with what is at and below another writer's focus, which is then taken away there; `prune` prunes it.
-   Fails    PM_INVALID if both are one writer. If memory runs out, `from` may have kept what `w` got already */
+/* The same with what is at and below another writer's focus, which is then taken away there; `prune` prunes it. For the
+   readers of a head that gave both out, this is one call. Inside groups of both, each group is committed, or undone, by
+   itself.
+   Fails    PM_INVALID: both are one writer, or a group (pm_wz_begin) is open on one of them alone, unless they write to
+            one map; nothing changed. If memory runs out, `from` may have kept what `w` got already */
 PM_API PM_NODISCARD pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg);
 
 /* Keeps what both have. */
@@ -1604,6 +1614,7 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
 #include <stdatomic.h>
 #include <threads.h>
 #if defined(__linux__)
+#include <errno.h>
 #include <sys/syscall.h>
 #endif
 #endif
@@ -1893,15 +1904,144 @@ static PM__INLINE pm__count_word pm__count_fetch_sub(pm__count *c) {
 #endif
 }
 
+/* ---- waiting ------------------------------------------------------------------------------------------------- */
+
+/* A thread that has nothing to do until another has changed a word waits in the kernel. pm__wait returns when the word
+   is not `seen`, at once if that is so already; when pm__wake is called for the word; when `us` microseconds have
+   passed (0: no limit), which is answered by true; or for no reason, so the caller looks again. pm__wake uses the
+   address only: the word's memory may have been freed. Neither is a place where a thread can be cancelled. */
+#ifndef PM__SPINS
+#define PM__SPINS 64 /* looks at a word before the kernel is asked; tests make this small */
+#endif
+#ifndef PM__FUTEX
+#if !PM_NO_THREADS && defined(__linux__) && defined(__GNUC__) && defined(__NR_futex) &&                                \
+    !(defined(__x86_64__) && defined(__ILP32__))
+#define PM__FUTEX 1
+#else
+#define PM__FUTEX 0
+#endif
+#endif
+
+#if !PM_NO_THREADS && defined(__linux__) && defined(__GNUC__)
+extern long syscall(long number, ...); /* <unistd.h> hides it from strict C11 */
+#endif
+
+static PM__INLINE void pm__pause(void) {
+#if PM__SSE2 && !PM_NO_THREADS
+    _mm_pause();
+#endif
+}
+
+#if PM_NO_THREADS
+PM__UNUSED static bool pm__wait(pm__a32 *word, uint32_t seen, long us) {
+    bool there_is_somebody_to_wait_for = false;
+    PM__CHECK2(there_is_somebody_to_wait_for);
+    (void)there_is_somebody_to_wait_for;
+    (void)word;
+    (void)seen;
+    (void)us;
+    return true;
+}
+
+PM__UNUSED static void pm__wake(pm__a32 *word, bool all) {
+    (void)word;
+    (void)all;
+}
+#elif PM__FUTEX
+PM__UNUSED static bool pm__wait(pm__a32 *word, uint32_t seen, long us) {
+    struct {
+        long s, ns;
+    } limit = {us / 1000000, us % 1000000 * 1000};
+    /* 128: waiters and wakers are of one process. The kernel compares the word under a lock that wakers take too. */
+    return syscall(__NR_futex, (void *)word, 0 | 128, seen, us ? &limit : NULL, NULL, 0) != 0 && errno == ETIMEDOUT;
+}
+
+PM__UNUSED static void pm__wake(pm__a32 *word, bool all) {
+    (void)syscall(__NR_futex, (void *)word, 1 | 128, all ? INT_MAX : 1, NULL, NULL, 0);
+}
+#else
+/* Without futexes: a few rooms to wait in, found by the word's address. Who wakes, wakes the whole room. */
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#define PM__CANCEL_OFF(state) (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &(state))
+#define PM__CANCEL_BACK(state) (void)pthread_setcancelstate((state), &(state))
+#else
+#define PM__CANCEL_OFF(state) ((void)((state) = 0))
+#define PM__CANCEL_BACK(state) ((void)(state))
+#endif
+enum { PM__ROOMS = 16 };
+static struct pm__room {
+    mtx_t lock;
+    cnd_t changed;
+} pm__rooms[PM__ROOMS];
+static once_flag pm__rooms_made = ONCE_FLAG_INIT;
+static bool pm__rooms_work; /* else threads yield instead of waiting */
+
+static void pm__rooms_make(void) {
+    bool ok = true;
+    for (int i = 0; i < PM__ROOMS; i++)
+        ok = ok && mtx_init(&pm__rooms[i].lock, mtx_plain) == thrd_success &&
+             cnd_init(&pm__rooms[i].changed) == thrd_success;
+    pm__rooms_work = ok;
+}
+
+static struct pm__room *pm__room_of(const pm__a32 *word) {
+    uint64_t a = (uint64_t)(uintptr_t)word;
+    call_once(&pm__rooms_made, pm__rooms_make);
+    return pm__rooms_work ? &pm__rooms[(a * 0x9E3779B97F4A7C15u) >> 60] : NULL;
+}
+
+PM__UNUSED static bool pm__wait(pm__a32 *word, uint32_t seen, long us) {
+    struct pm__room *r = pm__room_of(word);
+    struct timespec until;
+    bool passed = false;
+    int state;
+    if (!r) {
+        thrd_yield();
+        return us != 0;
+    }
+    (void)timespec_get(&until, TIME_UTC);
+    until.tv_sec += us / 1000000;
+    until.tv_nsec += us % 1000000 * 1000;
+    if (until.tv_nsec >= 1000000000) until.tv_nsec -= 1000000000, until.tv_sec++;
+    PM__CANCEL_OFF(state);
+    (void)mtx_lock(&r->lock);
+    if (pm__load_acquire(word) == seen) {
+        if (us) passed = cnd_timedwait(&r->changed, &r->lock, &until) == thrd_timedout;
+        else (void)cnd_wait(&r->changed, &r->lock);
+    }
+    (void)mtx_unlock(&r->lock);
+    PM__CANCEL_BACK(state);
+    return passed;
+}
+
+PM__UNUSED static void pm__wake(pm__a32 *word, bool all) {
+    struct pm__room *r = pm__room_of(word);
+    (void)all;
+    if (!r) return;
+    (void)mtx_lock(&r->lock);
+    (void)cnd_broadcast(&r->changed);
+    (void)mtx_unlock(&r->lock);
+}
+#endif
+
+/* Looks at a word for a moment. True: it is not `seen` any more, there is nothing to wait for. */
+PM__UNUSED static bool pm__spin(pm__a32 *word, uint32_t seen) {
+    for (unsigned left = PM__SPINS; left; left--) {
+        if (pm__load_relaxed(word) != seen) return true;
+        pm__pause();
+    }
+    return false;
+}
+
 /* ---- fences of which one side is nearly free ----------------------------------------------------------------- */
 
 /* Two threads that each store one word and then load the other's need a full fence on both sides, or both may miss what
    the other stored. Where one side runs seldom it can ask the kernel to have every running thread of the process pass a
    full fence, and the side that runs often only keeps the compiler from moving its load up. ThreadSanitizer does not
    know such fences: its builds, like other systems, use sequentially consistent stores and loads. */
-#if !PM_NO_THREADS && !PM__TSAN && defined(__linux__) && defined(__GNUC__) && defined(__NR_membarrier)
+#if PM__FUTEX && !PM__TSAN && defined(__NR_membarrier)
 #define PM__MEMBARRIER 1
-extern long syscall(long number, ...); /* <unistd.h> hides it from strict C11 */
 #else
 #define PM__MEMBARRIER 0
 #endif
@@ -1924,6 +2064,18 @@ PM__UNUSED static bool pm__fence_all(void) {
 #endif
 }
 
+/* The same without the system's help, after a store of the caller's: gives all threads time. What another thread has
+   stored leaves its processor's store buffer as fast as memory can take it, and at the latest when the thread is
+   interrupted or put aside: within microseconds, and C asks that it be "within a reasonable amount of time". So after
+   10 milliseconds everybody sees what we had stored before, and we see every store that goes before a load that did
+   not see it. For rare use: who is to be waited for like that, should go over to full fences of his own. */
+PM__UNUSED static void pm__fence_by_time(void) {
+    enum { PARTS = 40, PART_US = 250 }; /* parts, since a signal ends a wait */
+    pm__a32 nobody_changes_this;
+    pm__store_relaxed(&nobody_changes_this, 0);
+    for (unsigned passed = 0; passed < PARTS;) passed += pm__wait(&nobody_changes_this, 0, PART_US);
+}
+
 /* The cheap side: the compiler moves no load up across it. */
 #if PM_NO_THREADS
 #define pm__fence_compiler() ((void)0)
@@ -1933,36 +2085,38 @@ PM__UNUSED static bool pm__fence_all(void) {
 
 /* ---- lock ---------------------------------------------------------------------------------------------------- */
 
-/* For short critical sections without calls into user code. Zero is unlocked, so static objects need no set-up that
-   could fail; a waiter soon yields, so an unlucky holder is not starved on few cores. */
+/* For short critical sections. Zero is unlocked, so static objects need no set-up that could fail. Who finds it taken
+   looks for a moment, then waits in the kernel: a holder that is put aside has the processor to himself. */
 typedef struct pm__lock {
-    pm__a32 held;
+    pm__a32 held; /* 0 free, 1 taken, 2 taken and somebody may be waiting */
 } pm__lock;
+
+PM__UNUSED static PM__NOINLINE void pm__lock_wait(pm__lock *l) {
+    for (unsigned left = PM__SPINS; left; left--) {
+        uint32_t free_word = 0;
+        pm__pause();
+        if (pm__load_relaxed(&l->held) == 0 && pm__a32_cas(&l->held, &free_word, 1)) return;
+    }
+    /* Who has waited does not know whether others do: it takes the lock as one that has waiters. */
+    while (pm__a32_exchange(&l->held, 2) != 0) (void)pm__wait(&l->held, 2, 0);
+}
 
 PM__UNUSED static void pm__lock_acquire(pm__lock *l) {
 #if PM_NO_THREADS
     (void)l;
 #else
-    for (unsigned spins = 0;; spins++) {
-        uint32_t free_word = 0;
-        /* Pairs with the release store in pm__lock_release. */
-        if (pm__load_relaxed(&l->held) == 0 && pm__a32_cas(&l->held, &free_word, 1)) return;
-        if (spins > 64) {
-            thrd_yield();
-            continue;
-        }
-#if PM__SSE2
-        _mm_pause();
-#endif
-    }
+    uint32_t free_word = 0;
+    /* Acquires what the exchange in pm__lock_release has released. */
+    if (PM__UNLIKELY(!pm__a32_cas(&l->held, &free_word, 1))) pm__lock_wait(l);
 #endif
 }
 
+/* The lock may be freed by who takes it next: after the exchange only its address is used. */
 PM__UNUSED static void pm__lock_release(pm__lock *l) {
 #if PM_NO_THREADS
     (void)l;
 #else
-    pm__store_release(&l->held, 0);
+    if (PM__UNLIKELY(pm__a32_exchange(&l->held, 0) == 2)) pm__wake(&l->held, false);
 #endif
 }
 
@@ -12598,14 +12752,19 @@ typedef struct pm_frame {
    when it is inside a call. */
 struct pm_claim {
     void (*end)(struct pm_claim *c);
-    /* Of a writer. `pin` turns the claim into that of a pinned reader, `wait` waits until `hold` is gone. */
+    /* Of a writer. `pin` turns the claim into that of a pinned reader, `wait` waits until a call may begin and begins
+       it, `left` tells who waits that a call is over. */
     pm_status (*pin)(struct pm_claim *c, struct pm_claim **out);
     void (*wait)(struct pm_claim *c);
+    void (*left)(struct pm_claim *c);
     pm__a32 in_call; /* calls that the writer is in, one within the other */
-    pm__a32 hold;    /* asks the writer not to begin a call */
-    bool fenced;     /* pm__fence_all does not work here */
+    pm__a32 hold;    /* pm__hold: asks the writer not to begin a call */
+    bool fenced;     /* pm__fence_all does not work here; changed by the writer alone */
     bool grouped;    /* in a group: readers see a copy made before it */
 };
+
+/* What `hold` asks for before the next call: to see to who waits, and to take the content out of the head's map. */
+enum pm__hold { PM__HOLD_WAIT = 1, PM__HOLD_CLEAN = 2 };
 
 enum { PM__PATH_SLACK = 16 }; /* short copies may write this far beyond the path */
 
@@ -13294,7 +13453,10 @@ PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
    change stands between pm__wz_enter and pm__wz_leave. What is worked out beside the map needs no such care: counts of
    shared nodes may grow at any time.
    The writer stores `in_call` and then loads `hold`; who copies stores `hold` and then loads `in_call`; in between,
-   both need a full fence, of which the writer's is free where pm__fence_all works. */
+   both need a full fence, of which the writer's is free where pm__fence_all works.
+   The same holds at the end of a change: who has seen the writer inside waits in the kernel, and the writer wakes it
+   up if it sees `hold` after it has stored `in_call`. Where pm__fence_all works neither can miss the other. Elsewhere
+   a full fence at each end would cost more than it is worth: there, who waits looks again after a millisecond. */
 
 /* False: a change may not begin now. */
 static PM__INLINE bool pm__claim_try_enter(struct pm_claim *c) {
@@ -13323,8 +13485,12 @@ static PM__INLINE void pm__wz_enter(pm_wz *w) {
 
 static PM__INLINE void pm__wz_leave(pm_wz *w) {
     struct pm_claim *c = w->cursor.claim;
+    if (!c) return;
+    uint32_t depth = pm__load_relaxed(&c->in_call) - 1;
     /* Release: pairs with the acquire load of whoever copies the map next. */
-    if (c) pm__store_release(&c->in_call, pm__load_relaxed(&c->in_call) - 1);
+    pm__store_release(&c->in_call, depth);
+    pm__fence_compiler();
+    if (PM__UNLIKELY(pm__load_relaxed(&c->hold) & PM__HOLD_WAIT) && depth == 0) c->left(c);
 }
 
 /* Begins a change of two writers. Neither waits while the other is inside, which a reader may be waiting for. */
@@ -13337,6 +13503,8 @@ PM__UNUSED static void pm__wz_enter_both(pm_wz *w, pm_wz *v) {
         pm__wz_leave(v);
     }
 }
+
+static bool pm__wz_is_grouped(const pm_wz *w) { return w->cursor.claim ? w->cursor.claim->grouped : w->group.open; }
 
 /* What is written to a lent slot comes too late for a reader to be kept from seeing it. */
 static bool pm__wz_may_lend(const pm_wz *w) { return !w->cursor.claim || w->cursor.claim->grouped; }
@@ -13868,9 +14036,18 @@ PM_API pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed) {
 
    Making a snapshot. Under the lock, every dirty writer concerned is held; then one fence for all. Those that are
    outside of changes are made clean, and `base` is cloned; those that are inside will be waited for, without the lock,
-   and come into the snapshot alone. A held writer that wants to begin a change leaves a copy of its map ("parked") to
-   whoever waits, and goes on. A copy serves those that began to wait before it was made. A snapshot at a common instant
-   (pm_head_fence) lets nobody go on: it waits until all are outside of changes at one time.
+   and come into the snapshot alone. A held writer that wants to begin a change first gives a clone of its map to each
+   who waits for it, all at once: so all of them see a change of two writers whole, or none of it.
+
+   A snapshot at a common instant, a fence, lets no held writer go on: it waits until all are outside of changes at one
+   time. Meanwhile no clean writer under its path becomes dirty: it waits at its first change, also one that has been
+   opened in between. So those that the fence has held at the beginning are all whose content is missing in `base` at
+   the end. What a fence waits for is the changes in flight when it came. Others that come meanwhile wait for the same
+   ones, or for fewer: neither fences nor writers can be put off for ever.
+
+   Waiting. Who waits for a change to end, or for a fence, takes the number of the head's bell, looks, gives up the lock
+   and waits for the number to change. Under the lock the bell is rung only if somebody may be asleep; a writer that
+   leaves a change rings it if it is held (pm__wz_leave).
 
    Claims. `writers` and `pins` are maps from paths to records. A path conflicts with those at its prefixes, found by
    walking down along it, and with those below it, which exist if the location does: claims are removed with pruning, so
@@ -13885,6 +14062,7 @@ PM_API pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed) {
    - if the root exists in what readers see of a writer, it does so from then on (a group that is undone was never
    seen); so the location that is left in `base` is always right
    - a writer is in the list of dirty ones exactly if it is not clean
+   - a piece of a snapshot being made is in its writer's list exactly while it is held and has no content
    - a record is in its map of claims exactly once (a chain of writers, if claims are unchecked), or is unsettled */
 
 /* What writers and pins have in common. */
@@ -13912,25 +14090,41 @@ typedef struct pm__writer {
     struct pm__writer *next_dirty, **link_dirty;
     bool ended;       /* freed by the last snapshot that uses it */
     uint32_t users;   /* snapshots being made with it */
-    uint32_t waiting; /* of these, the ones that need a copy */
-    uint32_t fencing; /* of these, the ones at a common instant */
-    uint32_t served;  /* the ones that need the parked copy */
-    uint64_t parkings;
-    pm_map parked;
+    uint32_t fencing; /* of these, the fences that it must not begin a change beside */
+    struct pm__piece *waiting; /* what snapshots need of it, and do not have yet */
 } pm__writer;
 
-/* What `hold` in the claim of a writer asks for, before the next change. */
-enum { PM__HOLD_WAIT = 1, PM__HOLD_CLEAN = 2 };
+/* A writer whose content a snapshot needs. */
+typedef struct pm__piece {
+    pm__writer *w;
+    bool held, alone; /* alone: not in the base, but in `map` */
+    struct pm__piece *next, **link; /* while held */
+    pm_map map;
+} pm__piece;
+
+typedef struct pm__snap {
+    bool fence;
+    bool counted; /* among the head's zippers */
+    struct pm__snap *next, **link; /* a fence that waits */
+    const uint8_t *path;
+    size_t len;
+    pm_map map;
+    size_t n, cap;
+    pm__piece *pieces; /* they stay where they are while any is held */
+} pm__snap;
 
 struct pm_head {
     struct pm_claim reading; /* all snapshot readers' */
     pm__lock lock;           /* guards all below, and stakes but for what the zipper's thread uses */
-    bool fenced;
+    bool fenced;             /* fences of all threads are not to be had, for writers from now on */
+    bool ring;               /* the bell, when the lock is given up */
+    pm__a32 bell;
+    uint64_t sleepers;       /* who may be waiting for the bell */
+    pm__snap *fences;        /* that wait */
     pm_map base;
     pm_map writers, pins;
     pm__writer *dirty;
     size_t ndirty;
-    uint64_t opened; /* writers, so far */
     pm__stake *unsettled;
     uint64_t out;     /* zippers, and those being made */
     pm_map *home;     /* where the content goes back to; NULL: the head owns it */
@@ -13942,23 +14136,35 @@ struct pm_head {
 
 /* ---- waiting ------------------------------------------------------------------------------------------------- */
 
-/* Waits a little, longer each time. Without threads there is nobody to wait for. */
-static void pm__head_pause(unsigned *turn) {
-#if PM_NO_THREADS
-    PM__CHECK2(*turn == 0);
-#else
-    if (*turn < 32) {
-#if PM__SSE2
-        _mm_pause();
-#endif
-    } else if (*turn < 64) {
-        thrd_yield();
-    } else {
-        struct timespec t = {0, *turn < 128 ? 20000 : 200000};
-        (void)thrd_sleep(&t, NULL);
-    }
-#endif
-    if (*turn < 128) ++*turn;
+static bool pm__paths_overlap(const uint8_t *p, size_t n, const uint8_t *q, size_t m) {
+    size_t min = n < m ? n : m;
+    return min == 0 || memcmp(p, q, min) == 0;
+}
+
+/* Wakes all who wait for the head. */
+static void pm__head_ring(pm_head *h) {
+    (void)pm__a32_fetch_add_acq_rel(&h->bell, 1);
+    pm__wake(&h->bell, true);
+}
+
+/* Gives up the lock. From then on the head may be gone. */
+static void pm__head_unlock(pm_head *h) {
+    bool ring = h->ring && h->sleepers;
+    h->ring = false;
+    if (ring) (void)pm__a32_fetch_add_acq_rel(&h->bell, 1);
+    pm__lock_release(&h->lock);
+    if (ring) pm__wake(&h->bell, true);
+}
+
+/* Gives up the lock until the bell has another number than `seen`, which was read before what is waited for was looked
+   at. Where a writer's leave may be missed (pm__wz_leave), for a millisecond at most. */
+static void pm__head_sleep(pm_head *h, uint32_t seen) {
+    long us = h->fenced ? 1000 : 0;
+    h->sleepers++;
+    pm__head_unlock(h);
+    if (!pm__spin(&h->bell, seen)) (void)pm__wait(&h->bell, seen, us);
+    pm__lock_acquire(&h->lock);
+    h->sleepers--;
 }
 
 /* What readers see of a writer between two changes. */
@@ -13972,14 +14178,30 @@ static void pm__writer_set_hold(pm__writer *w) {
                       (w->waiting ? (uint32_t)PM__HOLD_WAIT : 0) | (w->clean ? (uint32_t)PM__HOLD_CLEAN : 0));
 }
 
-/* Leaves a copy for those that wait. `old` receives what it replaces. With the lock held. */
-static void pm__writer_park(pm__writer *w, pm_map *old) {
-    if (!w->waiting) return;
-    if (w->served) *old = w->parked;
-    w->parked = pm_clone(pm__writer_visible(w));
-    w->parkings++;
-    w->served += w->waiting;
-    w->waiting = 0;
+/* A piece that a snapshot waits for, in its writer's list; and out of it. With the lock held. */
+static void pm__piece_link(pm__piece *q) {
+    q->held = true;
+    q->next = q->w->waiting;
+    q->link = &q->w->waiting;
+    if (q->next) q->next->link = &q->next;
+    q->w->waiting = q;
+}
+
+static void pm__piece_unlink(pm__piece *q) {
+    q->held = false;
+    *q->link = q->next;
+    if (q->next) q->next->link = q->link;
+}
+
+/* Gives its content to all that wait for it. With the lock held, between two changes. */
+static void pm__writer_park(pm__writer *w) {
+    while (w->waiting) {
+        pm__piece *q = w->waiting;
+        q->map = pm_clone(pm__writer_visible(w));
+        q->alone = true;
+        pm__piece_unlink(q);
+        w->stake.head->ring = true;
+    }
 }
 
 /* Puts what is at and below a place of one map there in another. */
@@ -14034,28 +14256,41 @@ static void pm__writer_soil(pm__writer *w) {
     (void)pm__trie_assign(&cx, &h->base.root, w->stake.path, w->stake.len, none, 0);
 }
 
-/* Takes the lock when the writer may begin a change. */
-static void pm__writer_lock(pm__writer *w) {
+/* Whether a fence that waits forbids the writer to become dirty. With the lock held. */
+static bool pm__writer_must_stay_clean(const pm__writer *w) {
+    const pm__stake *k = &w->stake;
+    size_t prefix = k->head->prefix_len;
+    for (const pm__snap *p = k->head->fences; p; p = p->next)
+        if (pm__paths_overlap(k->path + prefix, k->len - prefix, p->path, p->len)) return true;
+    return false;
+}
+
+/* Takes the lock when the writer may begin a change, or end. `soils`: it would be dirty then. */
+static void pm__writer_lock(pm__writer *w, bool soils) {
     pm_head *h = w->stake.head;
-    for (unsigned turn = 0;; pm__head_pause(&turn)) {
-        pm__lock_acquire(&h->lock);
-        if (w->fencing == 0) return;
-        pm__lock_release(&h->lock);
-    }
+    pm__lock_acquire(&h->lock);
+    if (w->waiting) h->ring = true; /* for a moment they may have seen us inside, when we tried to begin */
+    while (w->fencing || (soils && w->clean && pm__writer_must_stay_clean(w)))
+        pm__head_sleep(h, pm__load_relaxed(&h->bell));
 }
 
 /* Called by a writer that may not begin a change: on return it has begun it. */
 static void pm__writer_wait(struct pm_claim *c) {
     pm__writer *w = (pm__writer *)(void *)c;
-    pm_map old = pm_new(w->map.ops, w->map.pool);
-    pm__writer_lock(w);
-    pm__writer_park(w, &old);
+    pm_head *h = w->stake.head;
+    pm__writer_lock(w, true);
+    pm__writer_park(w);
     pm__writer_soil(w);
     pm__writer_set_hold(w);
+    /* From fences of all threads, which the system refuses now, to full fences: by the writer itself and at a moment
+       when it is inside, so each of its calls is of one kind, and who holds the lock sees which. */
+    if (h->fenced) c->fenced = true;
     pm__store_relaxed(&c->in_call, 1); /* whoever holds it next comes after us, through the lock */
-    pm__lock_release(&w->stake.head->lock);
-    pm_drop(&old);
+    pm__head_unlock(h);
 }
+
+/* Called by a writer that has left a change while it was held. */
+static void pm__writer_left(struct pm_claim *c) { pm__head_ring(((pm__writer *)(void *)c)->stake.head); }
 
 /* ---- claims -------------------------------------------------------------------------------------------------- */
 
@@ -14245,7 +14480,6 @@ static void pm__stake_free(pm__stake *k) {
 
 static void pm__writer_free(pm__writer *w) {
     pm_drop(&w->map);
-    pm_drop(&w->parked);
     pm__stake_free(&w->stake);
 }
 
@@ -14357,7 +14591,7 @@ static void pm__reader_end(struct pm_claim *c) {
     pm_head *h = (pm_head *)(void *)c;
     pm__lock_acquire(&h->lock);
     h->out--;
-    pm__lock_release(&h->lock);
+    pm__head_unlock(h);
 }
 
 static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {
@@ -14416,7 +14650,7 @@ PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
     if (!h) return PM_OK;
     pm__lock_acquire(&h->lock);
     pm_status s = pm__head_may_close(h, out, busy);
-    pm__lock_release(&h->lock);
+    pm__head_unlock(h);
     if (s != PM_OK) return s;
     if (h->host) pm__wz_enter(h->host);
     if (h->home) *h->home = h->base;
@@ -14435,27 +14669,30 @@ PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
 
 /* ---- writers ------------------------------------------------------------------------------------------------- */
 
-/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. What is to be
-   dropped without the lock goes to saved and old. */
-static void pm__writer_finish(pm__writer *w, pm_map *saved, pm_map *old) {
-    *saved = w->group.saved;
+/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. Returns what is
+   to be dropped without the lock. */
+static pm_map pm__writer_finish(pm__writer *w) {
+    pm_map saved = w->group.saved;
     if (w->group.open) pm__writer_soil(w); /* the base has at most what readers saw until now */
     w->group = pm__txn_none;
-    pm__writer_park(w, old);
+    pm__writer_park(w);
     pm__writer_set_hold(w);
     pm__stake_end(&w->stake);
+    return saved;
 }
 
+/* The place among the head's zippers goes last: until then the head is busy. */
 static void pm__writer_end(struct pm_claim *c) {
     pm__writer *w = (pm__writer *)(void *)c;
     pm_head *h = w->stake.head;
-    pm_map saved, old = pm_new(w->map.ops, w->map.pool);
-    pm__writer_lock(w);
-    pm__writer_finish(w, &saved, &old);
-    h->out--;
-    pm__lock_release(&h->lock);
+    pm__writer_lock(w, w->group.open);
+    pm_map saved = pm__writer_finish(w);
+    bool over = pm_is_empty(&saved);
+    if (over) h->out--;
+    pm__head_unlock(h);
+    if (over) return;
     pm_drop(&saved);
-    pm_drop(&old);
+    pm__reader_end(&h->reading);
 }
 
 /* Enters a writer among the claims. */
@@ -14484,6 +14721,7 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     w->stake.claim.end = pm__writer_end;
     w->stake.claim.pin = pm__writer_pin;
     w->stake.claim.wait = pm__writer_wait;
+    w->stake.claim.left = pm__writer_left;
     w->clean = true;
     w->map = pm_new(h->base.ops, h->base.pool);
     if (!pm__writer_claim(w)) {
@@ -14499,7 +14737,6 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     pm__writer_set_hold(w);
     out->cursor.claim = &w->stake.claim;
     h->out++;
-    h->opened++;
     return PM_OK;
 }
 
@@ -14516,7 +14753,7 @@ static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool c
 #endif
     if (s == PM_CONFLICT) pm__head_explain(h, PM_CLAIM_WRITER, path, len, why);
     if (s == PM_OK) s = pm__writer_new(h, path, len, out);
-    pm__lock_release(&h->lock);
+    pm__head_unlock(h);
     return s;
 }
 
@@ -14530,25 +14767,8 @@ PM_API pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t le
 
 /* ---- snapshots ----------------------------------------------------------------------------------------------- */
 
-/* A writer whose content a snapshot needs. */
-typedef struct pm__piece {
-    pm__writer *w;
-    uint64_t parkings; /* a copy parked since then is for us */
-    bool held, alone;  /* alone: not in the base, but in `map` */
-    pm_map map;
-    pm_map stale; /* to be dropped without the lock */
-} pm__piece;
-
-typedef struct pm__snap {
-    bool fence;
-    bool counted; /* among the head's zippers */
-    pm_map map;
-    size_t n, cap;
-    pm__piece *pieces;
-} pm__snap;
-
 static bool pm__snap_add(pm__snap *p, pm__writer *w) {
-    if (w->clean && !p->fence) return true;
+    if (w->clean) return true;
     if (p->n == p->cap) {
         size_t cap = p->cap ? p->cap * 2 : 8;
         void *grown = pm__mem_grow(p->pieces, p->cap * sizeof *p->pieces, cap * sizeof *p->pieces);
@@ -14561,54 +14781,48 @@ static bool pm__snap_add(pm__snap *p, pm__writer *w) {
     return true;
 }
 
-static bool pm__paths_overlap(const uint8_t *p, size_t n, const uint8_t *q, size_t m) {
-    size_t min = n < m ? n : m;
-    return min == 0 || memcmp(p, q, min) == 0;
-}
-
-/* Finds the writers at, above and below a path whose content the base lacks; those that fences concern, all the same.
-   A few dirty ones are looked through, however many writers there are. False: no memory. With the lock held. */
-static bool pm__snap_find(pm_head *h, pm__snap *p, const void *path, size_t len) {
+/* Finds the writers at, above and below a path whose content the base lacks. A few dirty ones are looked through,
+   however many writers there are. False: no memory. With the lock held. */
+static bool pm__snap_find(pm_head *h, pm__snap *p) {
     enum { FEW = 16 };
     pm__stakes found = {NULL, 0, 0};
     bool ok = true;
-    if (!p->fence && h->ndirty <= FEW) {
+    if (h->ndirty <= FEW) {
         for (pm__writer *w = h->dirty; ok && w; w = w->next_dirty) {
-            if (pm__paths_overlap(pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake), (const uint8_t *)path, len))
+            if (pm__paths_overlap(pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake), p->path, p->len))
                 ok = pm__snap_add(p, w);
         }
         return ok;
     }
-    ok = pm__stakes_add_overlapping(&found, &h->writers, path, len);
+    ok = pm__stakes_add_overlapping(&found, &h->writers, p->path, p->len);
     for (size_t i = 0; ok && i < found.n; i++) ok = pm__snap_add(p, (pm__writer *)(void *)found.list[i]);
     pm__stakes_free(&found);
     return ok;
 }
 
-static void pm__piece_hold(pm__piece *q, bool fence) {
-    pm__writer *w = q->w;
-    q->parkings = w->parkings;
-    q->held = true;
-    w->users++;
-    w->waiting++;
-    w->fencing += fence;
-    /* Before the load of `in_call`: see pm__claim_try_enter. */
-    pm__store_seq_cst(&w->stake.claim.hold, (uint32_t)PM__HOLD_WAIT | (w->clean ? (uint32_t)PM__HOLD_CLEAN : 0));
+/* Holds the writers. The lock is not given up in between, also where a fence takes its time: a clean writer could take
+   its content out of the base. Each writer is waited for like that once at most: it is clean then, or inside, and goes
+   over to full fences when it begins its next change. */
+static void pm__snap_hold(pm_head *h, pm__snap *p) {
+    bool fence = false;
+    for (size_t i = 0; i < p->n; i++) {
+        pm__writer *w = p->pieces[i].w;
+        pm__piece_link(&p->pieces[i]);
+        w->users++;
+        w->fencing += p->fence;
+        /* Before the load of `in_call`: see pm__claim_try_enter. */
+        pm__store_seq_cst(&w->stake.claim.hold, (uint32_t)PM__HOLD_WAIT);
+        if (!w->stake.claim.fenced) fence = true;
+    }
+    if (!fence || pm__fence_all()) return;
+    h->fenced = true;
+    pm__fence_by_time();
 }
 
-static bool pm__piece_is_parked(const pm__piece *q) { return q->w->parkings != q->parkings; }
-
 static void pm__piece_let_go(pm__piece *q, bool fence) {
-    pm__writer *w = q->w;
-    q->held = false;
-    w->fencing -= fence;
-    if (!pm__piece_is_parked(q)) {
-        w->waiting--;
-    } else if (--w->served == 0) {
-        q->stale = w->parked;
-        memset(&w->parked, 0, sizeof w->parked);
-    }
-    pm__writer_set_hold(w);
+    pm__piece_unlink(q);
+    q->w->fencing -= fence;
+    pm__writer_set_hold(q->w);
 }
 
 /* True if the writer is between two changes; then its map is as its last change has left it. */
@@ -14635,8 +14849,8 @@ static bool pm__snap_take(pm__snap *p) {
     for (size_t i = 0; i < p->n; i++) {
         pm__piece *q = &p->pieces[i];
         if (!q->held) continue;
-        if (pm__piece_is_parked(q) || pm__piece_is_quiet(q)) {
-            q->map = pm_clone(pm__piece_is_parked(q) ? &q->w->parked : pm__writer_visible(q->w));
+        if (pm__piece_is_quiet(q)) {
+            q->map = pm_clone(pm__writer_visible(q->w));
             q->alone = true;
             pm__piece_let_go(q, false);
         } else {
@@ -14652,74 +14866,49 @@ static bool pm__snap_is_quiet(const pm__snap *p) {
     return true;
 }
 
-/* Gives the lock to others for a moment. */
-static void pm__head_breathe(pm_head *h, unsigned *turn) {
-    pm__lock_release(&h->lock);
-    pm__head_pause(turn);
-    pm__lock_acquire(&h->lock);
-}
-
-/* Holds the writers from the first-th on. False: the system refuses its fence. */
-static bool pm__snap_hold(pm_head *h, pm__snap *p, size_t first) {
-    for (size_t i = first; i < p->n; i++) pm__piece_hold(&p->pieces[i], p->fence);
-    return first == p->n || h->fenced || pm__fence_all();
-}
-
-/* Adds the dirty writers that have come while a fence was waiting; others of the new ones have changed nothing. */
-static bool pm__snap_find_new(pm_head *h, pm__snap *p, const void *path, size_t len) {
-    size_t before = p->n;
-    bool ok = true;
-    for (pm__writer *w = h->dirty; ok && w; w = w->next_dirty) {
-        size_t i = 0;
-        if (!pm__paths_overlap(pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake), (const uint8_t *)path, len))
-            continue;
-        while (i < before && p->pieces[i].w != w) i++;
-        if (i == before) ok = pm__snap_add(p, w);
+/* Waits until all writers concerned are outside of changes, and none of them can begin one, nor any clean one become
+   dirty. With the lock held; as long as it is not given up afterwards, this stays so. */
+static void pm__fence_wait(pm_head *h, pm__snap *p) {
+    p->next = h->fences;
+    p->link = &h->fences;
+    if (p->next) p->next->link = &p->next;
+    h->fences = p;
+    for (;;) {
+        uint32_t bell = pm__load_acquire(&h->bell); /* pairs with pm__head_ring of a writer that has left */
+        if (pm__snap_is_quiet(p)) break;
+        pm__head_sleep(h, bell);
     }
-    if (!ok) p->n = before; /* those are not held */
-    return ok;
-}
-
-/* Waits until all writers concerned are outside of changes, and none of them can begin one. */
-static pm_status pm__snap_wait_for_all(pm_head *h, pm__snap *p, const void *path, size_t len) {
-    uint64_t opened = h->opened;
-    for (unsigned turn = 0;;) {
-        if (opened != h->opened) {
-            size_t before = p->n;
-            opened = h->opened;
-            if (!pm__snap_find_new(h, p, path, len)) return PM_NOMEM;
-            if (!pm__snap_hold(h, p, before)) return PM_IO;
-        }
-        if (pm__snap_is_quiet(p)) return PM_OK;
-        pm__head_breathe(h, &turn);
-    }
+    *p->link = p->next;
+    if (p->next) p->next->link = p->link;
+    h->ring = true;
 }
 
 /* Collects the parts of a snapshot, with the lock held. */
-static pm_status pm__snap_gather(pm_head *h, pm__snap *p, const void *path, size_t len) {
-    unsigned turn = 0;
-    if (!pm__snap_hold(h, p, 0)) return PM_IO;
-    pm_status s = p->fence ? pm__snap_wait_for_all(h, p, path, len) : PM_OK;
-    if (s != PM_OK) return s;
+static pm_status pm__snap_gather(pm_head *h, pm__snap *p) {
+    pm__snap_hold(h, p);
+    if (p->fence) pm__fence_wait(h, p);
     if (!pm__snap_settle(p)) return PM_NOMEM;
     p->map = pm_clone(&h->base);
-    while (!pm__snap_take(p)) pm__head_breathe(h, &turn);
-    return PM_OK;
+    for (;;) {
+        uint32_t bell = pm__load_acquire(&h->bell);
+        if (pm__snap_take(p)) return PM_OK;
+        pm__head_sleep(h, bell);
+    }
 }
 
-static pm_status pm__snap_make(pm_head *h, pm__snap *p, const void *path, size_t len) {
+static pm_status pm__snap_make(pm_head *h, pm__snap *p) {
     pm_status s = PM_NOMEM;
     pm__lock_acquire(&h->lock);
-    if (pm__head_settle(h) && pm__snap_find(h, p, path, len)) {
+    if (pm__head_settle(h) && pm__snap_find(h, p)) {
         h->out++;
         p->counted = true;
-        s = pm__snap_gather(h, p, path, len);
+        s = pm__snap_gather(h, p);
     } else {
         p->n = 0; /* none is held */
     }
     for (size_t i = 0; i < p->n; i++)
         if (p->pieces[i].held) pm__piece_let_go(&p->pieces[i], p->fence);
-    pm__lock_release(&h->lock);
+    pm__head_unlock(h);
     for (size_t i = 0; s == PM_OK && i < p->n; i++) {
         const pm__stake *k = &p->pieces[i].w->stake;
         if (p->pieces[i].alone && !pm__head_transfer(&p->pieces[i].map, &p->map, k->path, k->len)) s = PM_NOMEM;
@@ -14734,10 +14923,9 @@ static void pm__snap_free(pm_head *h, pm__snap *p) {
         pm__writer *w = p->pieces[i].w;
         if (--w->users || !w->ended) p->pieces[i].w = NULL;
     }
-    if (p->n) pm__lock_release(&h->lock);
+    if (p->n) pm__head_unlock(h);
     for (size_t i = 0; i < p->n; i++) {
         pm_drop(&p->pieces[i].map);
-        pm_drop(&p->pieces[i].stale);
         if (p->pieces[i].w) pm__writer_free(p->pieces[i].w);
     }
     if (p->pieces) pm__mem_free_big(p->pieces, p->cap * sizeof *p->pieces);
@@ -14771,8 +14959,10 @@ static pm_status pm__head_read(pm_head *h, const void *path, size_t len, bool fe
     pm__snap p;
     memset(&p, 0, sizeof p);
     p.fence = fence;
+    p.path = (const uint8_t *)path;
+    p.len = len;
     *out = pm__rz_none;
-    pm_status s = pm__snap_make(h, &p, path, len);
+    pm_status s = pm__snap_make(h, &p);
     if (s == PM_OK) s = pm__head_open(h, &p.map, path, len, out);
     pm__snap_free(h, &p);
     if (s == PM_OK) out->claim = &h->reading;
@@ -14796,7 +14986,7 @@ static void pm__pin_end(struct pm_claim *c) {
     pm__lock_acquire(&h->lock);
     if (--k->readers == 0) pm__stake_end(&k->stake);
     h->out--;
-    pm__lock_release(&h->lock);
+    pm__head_unlock(h);
 }
 
 /* The record of a path's pins, one more counted. NULL: no memory. With the lock held. */
@@ -14821,17 +15011,16 @@ static pm__pin *pm__pin_add(pm_head *h, const void *path, size_t len) {
 static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out) {
     pm__writer *w = (pm__writer *)(void *)c;
     pm_head *h = w->stake.head;
-    pm_map saved, old = pm_new(w->map.ops, w->map.pool);
+    pm_map saved;
     memset(&saved, 0, sizeof saved);
-    pm__writer_lock(w);
+    pm__writer_lock(w, w->group.open);
     pm__pin *k = pm__head_settle(h) ? pm__pin_add(h, pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake)) : NULL;
     if (k) {
-        pm__writer_finish(w, &saved, &old);
+        saved = pm__writer_finish(w);
         *out = &k->stake.claim;
     }
-    pm__lock_release(&h->lock);
-    pm_drop(&saved);
-    pm_drop(&old);
+    pm__head_unlock(h);
+    pm_drop(&saved); /* the head stays busy: the pin has the writer's place among its zippers */
     return k ? PM_OK : PM_NOMEM;
 }
 
@@ -14855,7 +15044,7 @@ static pm_status pm__head_pin(pm_head *h, const void *path, size_t len, bool che
         base = pm_clone(&h->base);
         h->out++;
     }
-    pm__lock_release(&h->lock);
+    pm__head_unlock(h);
     if (s != PM_OK) return s;
     s = pm__head_open(h, &base, path, len, out);
     pm_drop(&base);
@@ -14889,7 +15078,13 @@ PM_API pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len,
    The count must not run over: a load that finds it high moves a part of it to the balance, which means the same.
 
    Slots live in blocks that are freed with the whole; a new block is only needed when loads are stopped half-way in as
-   many versions as there are slots. Writers take slots, and exchange the word, under a lock; loads never see it.
+   many versions as there are slots. Writers take turns: in its turn one takes a slot, and exchanges the word. Loads never
+   look at that.
+
+   A turn is a ticket, and ends when `serving` goes on to the next: so writers get on in the order in which they came.
+   Who waits for its turn stores `next` and then loads `serving`, who ends one stores `serving` and then loads `next`;
+   both in one order with all, or a wake-up could be missed. Nobody but who has the turn takes the present version out
+   of the word: it may be read without being loaded.
 
    Pairings. The exchange of the word releases what the writer put into the slot, and the load's addition acquires it.
    The counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that.
@@ -14903,6 +15098,12 @@ enum { PM__SHARED_FIRST = 8, PM__SHARED_BLOCKS = 13, PM__SHARED_SHIFT = 16 };
 
 #define PM__SHARED_START ((uint64_t)1 << 62)
 
+/* Who asks: an address that each thread has for itself. */
+#ifndef PM__SHARED_SELF
+static PM__THREAD_LOCAL char pm__shared_self;
+#define PM__SHARED_SELF() ((void *)&pm__shared_self) /* tests have threads of their own */
+#endif
+
 typedef struct pm__version {
     pm_map map;
     pm__a64 balance;
@@ -14911,7 +15112,8 @@ typedef struct pm__version {
 
 struct pm_shared {
     pm__a64 word;
-    pm__lock lock; /* of writers: guards the next two, and the word against other writers */
+    pm__a32 next, serving; /* writers' tickets: the turn guards the next two, and the word against other writers */
+    pm__aptr updating;     /* the thread whose function is being run */
     unsigned blocks;
     pm__version *block[PM__SHARED_BLOCKS]; /* block i has PM__SHARED_FIRST << i slots */
 };
@@ -14925,7 +15127,7 @@ static pm__version *pm__shared_slot(const pm_shared *s, uint64_t word) {
     return &s->block[i][n - ((uint64_t)PM__SHARED_FIRST << i)];
 }
 
-/* One more block of slots. With the writers' lock held, or before anybody else knows of `s`. */
+/* One more block of slots. In the writers' turn, or before anybody else knows of `s`. */
 static bool pm__shared_grow(pm_shared *s) {
     if (s->blocks == PM__SHARED_BLOCKS) return false;
     size_t bytes = pm__shared_block_bytes(s->blocks);
@@ -14937,7 +15139,7 @@ static bool pm__shared_grow(pm_shared *s) {
     return true;
 }
 
-/* The number of a free slot. False: no memory. With the writers' lock held. */
+/* The number of a free slot. False: no memory. In the writers' turn. */
 static bool pm__shared_find(pm_shared *s, uint64_t *out) {
     uint64_t n = 0;
     for (unsigned i = 0; i < PM__SHARED_BLOCKS; i++) {
@@ -14970,7 +15172,41 @@ static void pm__shared_retire(pm_shared *s, uint64_t word) {
     pm__version_add(pm__shared_slot(s, word), (word >> PM__SHARED_SHIFT) - PM__SHARED_START);
 }
 
+/* ---- turns --------------------------------------------------------------------------------------------------- */
+
+/* False: asked for by the function of an update, whose turn it is. */
+static bool pm__shared_begin(pm_shared *s) {
+    if (pm__load_relaxed(&s->updating) == PM__SHARED_SELF()) return false;
+    uint32_t mine = pm__a32_fetch_add_seq_cst(&s->next, 1);
+    for (uint32_t now; (now = pm__load_seq_cst(&s->serving)) != mine;)
+        if (!pm__spin(&s->serving, now)) (void)pm__wait(&s->serving, now, 0);
+    return true;
+}
+
+static void pm__shared_end(pm_shared *s) {
+    uint32_t now = pm__a32_fetch_add_seq_cst(&s->serving, 1) + 1;
+    if (pm__load_seq_cst(&s->next) != now) pm__wake(&s->serving, true);
+}
+
+/* The present version. In the writers' turn. */
+static const pm_map *pm__shared_present(const pm_shared *s) {
+    return &pm__shared_slot(s, pm__load_relaxed(&s->word))->map;
+}
+
+/* Puts a map, which is moved, in place of the present version, and tells the word that goes. False: no memory. In the
+   writers' turn. */
+static bool pm__shared_put(pm_shared *s, pm_map m, uint64_t *old) {
+    uint64_t n;
+    if (!pm__shared_find(s, &n)) return false;
+    pm__version_fill(pm__shared_slot(s, n), m);
+    *old = pm__a64_exchange(&s->word, n);
+    return true;
+}
+
+/* ---- calls --------------------------------------------------------------------------------------------------- */
+
 PM_API pm_status pm_shared_new(const pm_map *m, pm_shared **out) {
+    if (!m || !out) return PM_INVALID;
     pm_shared *s = (pm_shared *)pm__mem_alloc_big(sizeof *s);
     if (!s) return PM_NOMEM;
     memset(s, 0, sizeof *s);
@@ -15003,6 +15239,7 @@ static PM__NOINLINE void pm__shared_spill(pm_shared *s, uint64_t slot) {
 }
 
 PM_API pm_map pm_shared_load(pm_shared *s) {
+    if (!s) return pm_new(NULL, NULL);
     uint64_t word = pm__a64_fetch_add_acq_rel(&s->word, (uint64_t)1 << PM__SHARED_SHIFT);
     pm__version *v = pm__shared_slot(s, word);
     pm_map m = pm_clone(&v->map);
@@ -15019,20 +15256,15 @@ static bool pm__shared_is(const pm_map *a, const pm_map *b) {
 
 PM_API pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
                                             bool *swapped) {
-    uint64_t n, old;
-    bool found, same = true;
+    uint64_t old = 0;
+    if (!s || !desired || !pm__shared_begin(s)) return PM_INVALID;
     pm_map m = pm_clone(desired);
-    pm__lock_acquire(&s->lock);
-    if (expected) same = pm__shared_is(expected, &pm__shared_slot(s, pm__load_relaxed(&s->word))->map);
-    found = same && pm__shared_find(s, &n);
-    if (found) {
-        pm__version_fill(pm__shared_slot(s, n), m);
-        old = pm__a64_exchange(&s->word, n);
-    }
-    pm__lock_release(&s->lock);
-    if (found) pm__shared_retire(s, old);
+    bool same = !expected || pm__shared_is(expected, pm__shared_present(s));
+    bool put = same && pm__shared_put(s, m, &old);
+    pm__shared_end(s);
+    if (put) pm__shared_retire(s, old);
     else pm_drop(&m);
-    if (same && !found) return PM_NOMEM;
+    if (same && !put) return PM_NOMEM;
     if (swapped) *swapped = same;
     return PM_OK;
 }
@@ -15042,14 +15274,17 @@ PM_API pm_status pm_shared_store(pm_shared *s, const pm_map *m) {
 }
 
 PM_API pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx) {
-    for (bool swapped = false;;) {
-        pm_map seen = pm_shared_load(s), changed = pm_clone(&seen);
-        pm_status st = fn(ctx, &changed);
-        if (st == PM_OK) st = pm_shared_compare_and_swap(s, &seen, &changed, &swapped);
-        pm_drop(&changed);
-        pm_drop(&seen);
-        if (st != PM_OK || swapped) return st;
-    }
+    uint64_t old = 0;
+    if (!s || !fn || !pm__shared_begin(s)) return PM_INVALID;
+    pm_map m = pm_clone(pm__shared_present(s));
+    pm__store_relaxed(&s->updating, PM__SHARED_SELF());
+    pm_status st = fn(ctx, &m);
+    pm__store_relaxed(&s->updating, NULL);
+    if (st == PM_OK && !pm__shared_put(s, m, &old)) st = PM_NOMEM;
+    pm__shared_end(s);
+    if (st == PM_OK) pm__shared_retire(s, old);
+    else pm_drop(&m);
+    return st;
 }
 
 /* ---- src/pathmap/54_iterate.c -------------------------------------------------------------------------- */
@@ -15916,7 +16151,9 @@ PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
 
 PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (w == from) return pm__wz_done(w, PM_INVALID);
+    if (w == from || pm__wz_shut(from)) return pm__wz_done(w, PM_INVALID);
+    /* A group of one of them alone could undo its half of the change, or show the other half before. */
+    if (w->map != from->map && pm__wz_is_grouped(w) != pm__wz_is_grouped(from)) return pm__wz_done(w, PM_INVALID);
     pm_ref src = pm__wz_focus(from);
     pm_alg told;
     bool any = src.exists;

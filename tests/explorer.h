@@ -10,6 +10,9 @@
    nobody else can go on. That is what x86 does; that a load sees something older still, as on weaker machines, is not
    played through: there the clocks must do.
 
+   Threads that wait in the kernel sleep until they are woken, never for no reason. So a wake-up that is lost is found:
+   at its end all who are left sleep for ever. A wait with a limit ends when others have moved on, or nobody can.
+
    Seeded bugs are changes to single kinds of operations on single words: an order weakened, an operation torn in two
    or left out. One that no schedule finds shows that a scenario looks at too little.
 
@@ -19,8 +22,10 @@
 #define EXPLORER_H
 
 #include <emmintrin.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <threads.h>
 #include <ucontext.h>
@@ -59,6 +64,7 @@ static struct {
     char *stack[THREADS];
     void (*body[THREADS])(void);
     bool done[THREADS], resting[THREADS]; /* resting: has asked for others to go on */
+    const volatile void *asleep[THREADS]; /* at which word, until somebody wakes it */
     clocks now[CLOCKS], seen[CLOCKS];     /* seen: by relaxed loads, until a fence */
     struct {
         const volatile void *word;
@@ -75,10 +81,12 @@ static struct {
 
 /* ---- seeded bugs ---- */
 
-typedef enum deed { LOAD = 1, STORE = 2, ADD = 4, SUB = 8, CAS = 16, EXCHANGE = 32, FENCE = 64, FENCE_ALL = 128 } deed;
+typedef enum deed { LOAD = 1, STORE = 2, ADD = 4, SUB = 8, CAS = 16, EXCHANGE = 32, FENCE = 64, FENCE_ALL = 128,
+    WAKE = 256 } deed;
 
 /* What a word is for; a scenario tells the ones it knows. */
-typedef enum word_kind { ANY_WORD, OF_NO_INTEREST, COUNT, LOCK, VERSION, BALANCE, USED, HOLD, IN_CALL } word_kind;
+typedef enum word_kind { ANY_WORD, OF_NO_INTEREST, COUNT, LOCK, VERSION, BALANCE, USED, HOLD, IN_CALL,
+    BELL } word_kind;
 
 typedef enum effect {
     AS_IT_IS,
@@ -246,9 +254,9 @@ static void on_store(volatile void *word, size_t size, uint64_t value, memory_or
     explorer.now[explorer.self].c[explorer.self]++;
 }
 
-static effect on_rmw(const volatile void *word, memory_order o, deed d) {
+static effect on_rmw(const volatile void *word, memory_order o, deed d, uint64_t value) {
     effect e = effect_on(d, word);
-    if (watch && in_thread()) watch(d, word, 0);
+    if (watch && in_thread()) watch(d, word, value);
     drain(explorer.self);
     if (e == RELAXED) o = memory_order_relaxed;
     join_clocks(acquires(o) ? &explorer.now[explorer.self] : &explorer.seen[explorer.self], released(word));
@@ -261,19 +269,64 @@ CHECK__UNUSED static void on_fence(void) {
     if (effect_on(FENCE, NULL) == AS_IT_IS) join_clocks(&explorer.now[explorer.self], &explorer.seen[explorer.self]);
 }
 
-/* The system's fence of all threads. */
-CHECK__UNUSED static long fence_all_threads(long number, ...) {
-    (void)number;
-    give_way();
-    if (effect_on(FENCE_ALL, NULL) == AS_IT_IS) drain_all();
-    return 0;
-}
-
 CHECK__UNUSED static void rest(void) {
     if (!in_thread()) return;
     drain(explorer.self);
     explorer.resting[explorer.self] = true;
     give_way();
+}
+
+/* ---- what the system does ---- */
+
+static bool fence_refused; /* the system's fence of all threads, from now on */
+
+static long fence_all_threads(void) {
+    give_way();
+    if (fence_refused) return -1;
+    if (effect_on(FENCE_ALL, NULL) == AS_IT_IS) drain_all();
+    return 0;
+}
+
+/* A wait with a limit is a rest: when it is over, time has passed, and all stores are seen. */
+static long sleep_at(const volatile void *word, uint32_t seen, bool limit) {
+    if (!in_thread()) abort(); /* nobody would wake it */
+    give_way();
+    drain(explorer.self);
+    if (peek(word) != seen) return -1;
+    if (limit) {
+        rest();
+        drain_all();
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    explorer.asleep[explorer.self] = word;
+    give_way();
+    return 0;
+}
+
+static long wake_at(const volatile void *word, int most) {
+    give_way();
+    if (in_thread()) drain(explorer.self);
+    if (effect_on(WAKE, word) == LEFT_OUT) return 0;
+    for (int k = 0; k < THREADS && most > 0; k++) {
+        if (explorer.asleep[k] != word) continue;
+        explorer.asleep[k] = NULL;
+        most--;
+    }
+    return 0;
+}
+
+/* Of the calls that the library makes: FUTEX_WAIT, FUTEX_WAKE, and membarrier. */
+CHECK__UNUSED static long system_call(long number, ...) {
+    va_list a;
+    if (number != __NR_futex) return fence_all_threads();
+    va_start(a, number);
+    const volatile void *word = va_arg(a, void *);
+    int what = va_arg(a, int);
+    uint32_t n = va_arg(a, uint32_t);
+    const void *limit = (what & 127) == 0 ? va_arg(a, void *) : NULL;
+    va_end(a);
+    return (what & 127) == 0 ? sleep_at(word, n, limit != NULL) : wake_at(word, (int)n);
 }
 
 CHECK__UNUSED static void read_cell(cell *c) {
@@ -314,17 +367,17 @@ CHECK__UNUSED static void write_cell(cell *c) {
     }                                                                                                                 \
     CHECK__UNUSED static T exchange_##name(volatile _Atomic(T) *p, T v, memory_order o) {                             \
         T old;                                                                                                        \
-        effect e = on_rmw(p, o, EXCHANGE);                                                                            \
+        effect e = on_rmw(p, o, EXCHANGE, (uint64_t)(uintptr_t)v);                                                    \
         if (e != TORN && e != LEFT_OUT) return atomic_exchange(p, v);                                                 \
         TWO_STEPS(p, e, v);                                                                                           \
     }                                                                                                                 \
     CHECK__UNUSED static bool cas_##name(volatile _Atomic(T) *p, T *e, T v, memory_order o) {                         \
-        return on_rmw(p, o, CAS) == LEFT_OUT || atomic_compare_exchange_strong(p, e, v);                              \
+        return on_rmw(p, o, CAS, (uint64_t)(uintptr_t)v) == LEFT_OUT || atomic_compare_exchange_strong(p, e, v);      \
     }
 #define RAW_OP(name, T, verb, deed, op)                                                                               \
     CHECK__UNUSED static T verb##_##name(volatile _Atomic(T) *p, T v, memory_order o) {                               \
         T old;                                                                                                        \
-        effect e = on_rmw(p, o, deed);                                                                                \
+        effect e = on_rmw(p, o, deed, (uint64_t)v);                                                                   \
         if (e != TORN && e != LEFT_OUT) return atomic_fetch_##verb(p, v);                                             \
         TWO_STEPS(p, e, old op v);                                                                                    \
     }
@@ -333,11 +386,11 @@ CHECK__UNUSED static void write_cell(cell *c) {
     RAW_OP(name, T, add, ADD, +)                                                                                      \
     RAW_OP(name, T, sub, SUB, -)                                                                                      \
     CHECK__UNUSED static T or_##name(volatile _Atomic(T) *p, T v, memory_order o) {                                   \
-        (void)on_rmw(p, o, EXCHANGE);                                                                                 \
+        (void)on_rmw(p, o, EXCHANGE, v);                                                                              \
         return atomic_fetch_or(p, v);                                                                                 \
     }                                                                                                                 \
     CHECK__UNUSED static T and_##name(volatile _Atomic(T) *p, T v, memory_order o) {                                  \
-        (void)on_rmw(p, o, EXCHANGE);                                                                                 \
+        (void)on_rmw(p, o, EXCHANGE, v);                                                                              \
         return atomic_fetch_and(p, v);                                                                                \
     }
 
@@ -377,10 +430,9 @@ RAW(ptr, pointer)
 #define atomic_fetch_or_explicit(p, v, o) (give_way_at(p), BY_NUMBER(p, or)((p), (v), o))
 #define atomic_fetch_and_explicit(p, v, o) (give_way_at(p), BY_NUMBER(p, and)((p), (v), o))
 #define atomic_thread_fence(o) on_fence()
-#define syscall fence_all_threads
-#define _mm_pause() rest()
-#define thrd_yield() rest()
-#define thrd_sleep(t, u) ((void)(t), rest(), 0)
+#define syscall system_call
+#define PM__SPINS 0 /* a look more is a schedule more */
+#define PM__SHARED_SELF() ((void *)&explorer.context[explorer.self])
 
 /* ---- running all schedules ---- */
 
@@ -393,6 +445,7 @@ static void enter_thread(int i) {
 
 static void start_thread(int i) {
     explorer.done[i] = explorer.resting[i] = explorer.begun[i] = false;
+    explorer.asleep[i] = NULL;
     explorer.queued[i] = 0;
     explorer.now[i] = explorer.now[SETUP];
     explorer.now[i].c[i]++;
@@ -412,7 +465,7 @@ static bool candidates(int can[THREADS], int *n) {
         int who = explorer.last == SETUP ? k : (explorer.last + k) % explorer.threads;
         if (explorer.done[who]) continue;
         left = true;
-        if (!explorer.resting[who]) can[(*n)++] = who;
+        if (!explorer.resting[who] && !explorer.asleep[who]) can[(*n)++] = who;
     }
     return left;
 }
@@ -433,9 +486,14 @@ static void run_once(void) {
     explorer.running = true;
     explorer.steps = explorer.preemptions = explorer.late = 0;
     for (int can[THREADS], n; !explorer.failed && candidates(can, &n);) {
-        if (!n) { /* all rest: they look again, and stores are seen at last */
+        if (!n) { /* all rest or sleep: those that rest look again, and stores are seen at last */
+            bool some = false;
             drain_all();
-            for (int i = 0; i < explorer.threads; i++) explorer.resting[i] = false;
+            for (int i = 0; i < explorer.threads; i++) {
+                some |= explorer.resting[i];
+                explorer.resting[i] = false;
+            }
+            if (!some) fail("all that are left sleep for ever");
             continue;
         }
         /* Far into a run all take turns, or threads that wait could be chosen for ever before the one they wait for. */

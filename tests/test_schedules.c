@@ -178,8 +178,10 @@ TEST(schedules_of_the_lock_are_sound) { sound(&locked); }
 TEST(schedules_of_the_lock_find_seeded_bugs) {
     static const bug bugs[] = {
         {"acquisition turned relaxed", LOCK, CAS, RELAXED},
-        {"release turned relaxed", LOCK, STORE, RELAXED},
+        {"release turned relaxed", LOCK, EXCHANGE, RELAXED},
+        {"release in two steps", LOCK, EXCHANGE, TORN},
         {"acquisition left out", LOCK, CAS, LEFT_OUT},
+        {"nobody woken", LOCK, WAKE, LEFT_OUT},
     };
     FINDS(&locked, bugs);
 }
@@ -231,7 +233,8 @@ static void prepare_shared(void) {
     if (pm_shared_new(&m, &shared) != PM_OK) abort();
     know_pool();
     know(&shared->word, VERSION);
-    know(&shared->lock.held, LOCK);
+    know(&shared->next, LOCK);
+    know(&shared->serving, BELL);
     for (int i = 0; i < PM__SHARED_FIRST; i++) {
         know(&shared->block[0][i].balance, BALANCE);
         know(&shared->block[0][i].used, USED);
@@ -276,10 +279,12 @@ static void swap_third(void) {
 }
 
 static pm_val made, updates_in[VERSIONS]; /* versions made by updates, and how many updates each contains */
+static cell in_turn;                      /* written by one update after the other */
 
 static pm_status next_version(void *ctx, pm_map *m) {
     (void)ctx;
     pm_val seen = m->value, v = FIRST_UPDATE + made++;
+    write_cell(&in_turn);
     pm_drop(m);
     *m = version_map(v);
     updates_in[v] = updates_in[seen] + 1;
@@ -292,6 +297,7 @@ static void update_version(void) {
 
 static void prepare_updates(void) {
     prepare_shared();
+    memset(&in_turn, 0, sizeof in_turn);
     made = 0;
 }
 
@@ -333,9 +339,16 @@ TEST(schedules_of_shared_maps_find_seeded_bugs) {
         {"giving a slot up turned relaxed", USED, STORE, RELAXED},
         {"taking a slot turned relaxed", USED, LOAD, RELAXED},
         {"taking a slot without looking", USED, LOAD, LEFT_OUT},
-        {"writers' lock left out", LOCK, CAS, LEFT_OUT},
+        {"writers' turn left out", LOCK, ADD, LEFT_OUT},
+        {"writers' ticket in two steps", LOCK, ADD, TORN},
+        {"writers do not wait for their turn", BELL, LOAD, LEFT_OUT},
     };
-    static const bug lost[] = {{"writers' lock left out of updates", LOCK, CAS, LEFT_OUT}};
+    static const bug lost[] = {
+        {"writers' turn left out of updates", LOCK, ADD, LEFT_OUT},
+        {"end of a turn turned relaxed", BELL, ADD, RELAXED},
+        {"look at the turn turned relaxed", BELL, LOAD, RELAXED},
+        {"nobody woken at the end of a turn", BELL, WAKE, LEFT_OUT},
+    };
     FINDS(&load_store, few);
     FINDS(&load_store_store, more);
     FINDS(&updates, lost);
@@ -360,7 +373,7 @@ static void copy_content(void *ctx, pm_val v) {
     (void)ctx;
     if (!in_thread() || v >= OTHERS || lock_owner != explorer.self) return;
     for (const pm__writer *w = head->dirty; w; w = w->next_dirty)
-        if (&w->stake.claim == explored && w->served == 0) read_cell(&content); /* else it is a copy that was left */
+        if (&w->stake.claim == explored) read_cell(&content);
 }
 
 static void keep_content(void *ctx, pm_val v) {
@@ -375,8 +388,8 @@ static const pm_ops content_ops = {
    into in_call when a call is over, and when hold has told it not to begin one. */
 static void watch_head(deed d, const volatile void *word, uint64_t value) {
     word_kind kind = kind_of(word);
-    if (kind == LOCK && d == CAS && peek(word) == 0) lock_owner = explorer.self;
-    if (kind == LOCK && d == STORE && value == 0) lock_owner = SETUP;
+    if (kind == LOCK && (d == CAS || value) && peek(word) == 0) lock_owner = explorer.self;
+    if (kind == LOCK && d == EXCHANGE && value == 0) lock_owner = SETUP;
     if (explorer.self != 0) return;
     if (kind == HOLD && d == LOAD) refused = value != 0;
     if (kind == IN_CALL && d == STORE && value == 0 && !refused) write_cell(&content);
@@ -393,6 +406,7 @@ static void prepare_head(pm_val at_root) {
         abort();
     know_pool();
     know(&head->lock.held, LOCK);
+    know(&head->bell, BELL);
     watch = watch_head;
     refused = false;
 }
@@ -575,6 +589,7 @@ TEST(schedules_of_heads_find_seeded_bugs) {
         {"writer does not look at hold", HOLD, LOAD, LEFT_OUT},
         {"reader does not look at in_call", IN_CALL, LOAD, LEFT_OUT},
         {"head's lock left out", LOCK, CAS, LEFT_OUT},
+        {"bell does not wake", BELL, WAKE, LEFT_OUT},
     };
     static const bug root[] = {
         {"end of a call turned relaxed", IN_CALL, STORE, RELAXED},

@@ -41,6 +41,7 @@
 #include <stdatomic.h>
 #include <threads.h>
 #if defined(__linux__)
+#include <errno.h>
 #include <sys/syscall.h>
 #endif
 #endif
@@ -330,15 +331,144 @@ static PM__INLINE pm__count_word pm__count_fetch_sub(pm__count *c) {
 #endif
 }
 
+/* ---- waiting ------------------------------------------------------------------------------------------------- */
+
+/* A thread that has nothing to do until another has changed a word waits in the kernel. pm__wait returns when the word
+   is not `seen`, at once if that is so already; when pm__wake is called for the word; when `us` microseconds have
+   passed (0: no limit), which is answered by true; or for no reason, so the caller looks again. pm__wake uses the
+   address only: the word's memory may have been freed. Neither is a place where a thread can be cancelled. */
+#ifndef PM__SPINS
+#define PM__SPINS 64 /* looks at a word before the kernel is asked; tests make this small */
+#endif
+#ifndef PM__FUTEX
+#if !PM_NO_THREADS && defined(__linux__) && defined(__GNUC__) && defined(__NR_futex) &&                                \
+    !(defined(__x86_64__) && defined(__ILP32__))
+#define PM__FUTEX 1
+#else
+#define PM__FUTEX 0
+#endif
+#endif
+
+#if !PM_NO_THREADS && defined(__linux__) && defined(__GNUC__)
+extern long syscall(long number, ...); /* <unistd.h> hides it from strict C11 */
+#endif
+
+static PM__INLINE void pm__pause(void) {
+#if PM__SSE2 && !PM_NO_THREADS
+    _mm_pause();
+#endif
+}
+
+#if PM_NO_THREADS
+PM__UNUSED static bool pm__wait(pm__a32 *word, uint32_t seen, long us) {
+    bool there_is_somebody_to_wait_for = false;
+    PM__CHECK2(there_is_somebody_to_wait_for);
+    (void)there_is_somebody_to_wait_for;
+    (void)word;
+    (void)seen;
+    (void)us;
+    return true;
+}
+
+PM__UNUSED static void pm__wake(pm__a32 *word, bool all) {
+    (void)word;
+    (void)all;
+}
+#elif PM__FUTEX
+PM__UNUSED static bool pm__wait(pm__a32 *word, uint32_t seen, long us) {
+    struct {
+        long s, ns;
+    } limit = {us / 1000000, us % 1000000 * 1000};
+    /* 128: waiters and wakers are of one process. The kernel compares the word under a lock that wakers take too. */
+    return syscall(__NR_futex, (void *)word, 0 | 128, seen, us ? &limit : NULL, NULL, 0) != 0 && errno == ETIMEDOUT;
+}
+
+PM__UNUSED static void pm__wake(pm__a32 *word, bool all) {
+    (void)syscall(__NR_futex, (void *)word, 1 | 128, all ? INT_MAX : 1, NULL, NULL, 0);
+}
+#else
+/* Without futexes: a few rooms to wait in, found by the word's address. Who wakes, wakes the whole room. */
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#define PM__CANCEL_OFF(state) (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &(state))
+#define PM__CANCEL_BACK(state) (void)pthread_setcancelstate((state), &(state))
+#else
+#define PM__CANCEL_OFF(state) ((void)((state) = 0))
+#define PM__CANCEL_BACK(state) ((void)(state))
+#endif
+enum { PM__ROOMS = 16 };
+static struct pm__room {
+    mtx_t lock;
+    cnd_t changed;
+} pm__rooms[PM__ROOMS];
+static once_flag pm__rooms_made = ONCE_FLAG_INIT;
+static bool pm__rooms_work; /* else threads yield instead of waiting */
+
+static void pm__rooms_make(void) {
+    bool ok = true;
+    for (int i = 0; i < PM__ROOMS; i++)
+        ok = ok && mtx_init(&pm__rooms[i].lock, mtx_plain) == thrd_success &&
+             cnd_init(&pm__rooms[i].changed) == thrd_success;
+    pm__rooms_work = ok;
+}
+
+static struct pm__room *pm__room_of(const pm__a32 *word) {
+    uint64_t a = (uint64_t)(uintptr_t)word;
+    call_once(&pm__rooms_made, pm__rooms_make);
+    return pm__rooms_work ? &pm__rooms[(a * 0x9E3779B97F4A7C15u) >> 60] : NULL;
+}
+
+PM__UNUSED static bool pm__wait(pm__a32 *word, uint32_t seen, long us) {
+    struct pm__room *r = pm__room_of(word);
+    struct timespec until;
+    bool passed = false;
+    int state;
+    if (!r) {
+        thrd_yield();
+        return us != 0;
+    }
+    (void)timespec_get(&until, TIME_UTC);
+    until.tv_sec += us / 1000000;
+    until.tv_nsec += us % 1000000 * 1000;
+    if (until.tv_nsec >= 1000000000) until.tv_nsec -= 1000000000, until.tv_sec++;
+    PM__CANCEL_OFF(state);
+    (void)mtx_lock(&r->lock);
+    if (pm__load_acquire(word) == seen) {
+        if (us) passed = cnd_timedwait(&r->changed, &r->lock, &until) == thrd_timedout;
+        else (void)cnd_wait(&r->changed, &r->lock);
+    }
+    (void)mtx_unlock(&r->lock);
+    PM__CANCEL_BACK(state);
+    return passed;
+}
+
+PM__UNUSED static void pm__wake(pm__a32 *word, bool all) {
+    struct pm__room *r = pm__room_of(word);
+    (void)all;
+    if (!r) return;
+    (void)mtx_lock(&r->lock);
+    (void)cnd_broadcast(&r->changed);
+    (void)mtx_unlock(&r->lock);
+}
+#endif
+
+/* Looks at a word for a moment. True: it is not `seen` any more, there is nothing to wait for. */
+PM__UNUSED static bool pm__spin(pm__a32 *word, uint32_t seen) {
+    for (unsigned left = PM__SPINS; left; left--) {
+        if (pm__load_relaxed(word) != seen) return true;
+        pm__pause();
+    }
+    return false;
+}
+
 /* ---- fences of which one side is nearly free ----------------------------------------------------------------- */
 
 /* Two threads that each store one word and then load the other's need a full fence on both sides, or both may miss what
    the other stored. Where one side runs seldom it can ask the kernel to have every running thread of the process pass a
    full fence, and the side that runs often only keeps the compiler from moving its load up. ThreadSanitizer does not
    know such fences: its builds, like other systems, use sequentially consistent stores and loads. */
-#if !PM_NO_THREADS && !PM__TSAN && defined(__linux__) && defined(__GNUC__) && defined(__NR_membarrier)
+#if PM__FUTEX && !PM__TSAN && defined(__NR_membarrier)
 #define PM__MEMBARRIER 1
-extern long syscall(long number, ...); /* <unistd.h> hides it from strict C11 */
 #else
 #define PM__MEMBARRIER 0
 #endif
@@ -361,6 +491,18 @@ PM__UNUSED static bool pm__fence_all(void) {
 #endif
 }
 
+/* The same without the system's help, after a store of the caller's: gives all threads time. What another thread has
+   stored leaves its processor's store buffer as fast as memory can take it, and at the latest when the thread is
+   interrupted or put aside: within microseconds, and C asks that it be "within a reasonable amount of time". So after
+   10 milliseconds everybody sees what we had stored before, and we see every store that goes before a load that did
+   not see it. For rare use: who is to be waited for like that, should go over to full fences of his own. */
+PM__UNUSED static void pm__fence_by_time(void) {
+    enum { PARTS = 40, PART_US = 250 }; /* parts, since a signal ends a wait */
+    pm__a32 nobody_changes_this;
+    pm__store_relaxed(&nobody_changes_this, 0);
+    for (unsigned passed = 0; passed < PARTS;) passed += pm__wait(&nobody_changes_this, 0, PART_US);
+}
+
 /* The cheap side: the compiler moves no load up across it. */
 #if PM_NO_THREADS
 #define pm__fence_compiler() ((void)0)
@@ -370,35 +512,37 @@ PM__UNUSED static bool pm__fence_all(void) {
 
 /* ---- lock ---------------------------------------------------------------------------------------------------- */
 
-/* For short critical sections without calls into user code. Zero is unlocked, so static objects need no set-up that
-   could fail; a waiter soon yields, so an unlucky holder is not starved on few cores. */
+/* For short critical sections. Zero is unlocked, so static objects need no set-up that could fail. Who finds it taken
+   looks for a moment, then waits in the kernel: a holder that is put aside has the processor to himself. */
 typedef struct pm__lock {
-    pm__a32 held;
+    pm__a32 held; /* 0 free, 1 taken, 2 taken and somebody may be waiting */
 } pm__lock;
+
+PM__UNUSED static PM__NOINLINE void pm__lock_wait(pm__lock *l) {
+    for (unsigned left = PM__SPINS; left; left--) {
+        uint32_t free_word = 0;
+        pm__pause();
+        if (pm__load_relaxed(&l->held) == 0 && pm__a32_cas(&l->held, &free_word, 1)) return;
+    }
+    /* Who has waited does not know whether others do: it takes the lock as one that has waiters. */
+    while (pm__a32_exchange(&l->held, 2) != 0) (void)pm__wait(&l->held, 2, 0);
+}
 
 PM__UNUSED static void pm__lock_acquire(pm__lock *l) {
 #if PM_NO_THREADS
     (void)l;
 #else
-    for (unsigned spins = 0;; spins++) {
-        uint32_t free_word = 0;
-        /* Pairs with the release store in pm__lock_release. */
-        if (pm__load_relaxed(&l->held) == 0 && pm__a32_cas(&l->held, &free_word, 1)) return;
-        if (spins > 64) {
-            thrd_yield();
-            continue;
-        }
-#if PM__SSE2
-        _mm_pause();
-#endif
-    }
+    uint32_t free_word = 0;
+    /* Acquires what the exchange in pm__lock_release has released. */
+    if (PM__UNLIKELY(!pm__a32_cas(&l->held, &free_word, 1))) pm__lock_wait(l);
 #endif
 }
 
+/* The lock may be freed by who takes it next: after the exchange only its address is used. */
 PM__UNUSED static void pm__lock_release(pm__lock *l) {
 #if PM_NO_THREADS
     (void)l;
 #else
-    pm__store_release(&l->held, 0);
+    if (PM__UNLIKELY(pm__a32_exchange(&l->held, 0) == 2)) pm__wake(&l->held, false);
 #endif
 }

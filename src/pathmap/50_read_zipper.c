@@ -21,14 +21,19 @@ typedef struct pm_frame {
    when it is inside a call. */
 struct pm_claim {
     void (*end)(struct pm_claim *c);
-    /* Of a writer. `pin` turns the claim into that of a pinned reader, `wait` waits until `hold` is gone. */
+    /* Of a writer. `pin` turns the claim into that of a pinned reader, `wait` waits until a call may begin and begins
+       it, `left` tells who waits that a call is over. */
     pm_status (*pin)(struct pm_claim *c, struct pm_claim **out);
     void (*wait)(struct pm_claim *c);
+    void (*left)(struct pm_claim *c);
     pm__a32 in_call; /* calls that the writer is in, one within the other */
-    pm__a32 hold;    /* asks the writer not to begin a call */
-    bool fenced;     /* pm__fence_all does not work here */
+    pm__a32 hold;    /* pm__hold: asks the writer not to begin a call */
+    bool fenced;     /* pm__fence_all does not work here; changed by the writer alone */
     bool grouped;    /* in a group: readers see a copy made before it */
 };
+
+/* What `hold` asks for before the next call: to see to who waits, and to take the content out of the head's map. */
+enum pm__hold { PM__HOLD_WAIT = 1, PM__HOLD_CLEAN = 2 };
 
 enum { PM__PATH_SLACK = 16 }; /* short copies may write this far beyond the path */
 

@@ -137,7 +137,10 @@ PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
    change stands between pm__wz_enter and pm__wz_leave. What is worked out beside the map needs no such care: counts of
    shared nodes may grow at any time.
    The writer stores `in_call` and then loads `hold`; who copies stores `hold` and then loads `in_call`; in between,
-   both need a full fence, of which the writer's is free where pm__fence_all works. */
+   both need a full fence, of which the writer's is free where pm__fence_all works.
+   The same holds at the end of a change: who has seen the writer inside waits in the kernel, and the writer wakes it
+   up if it sees `hold` after it has stored `in_call`. Where pm__fence_all works neither can miss the other. Elsewhere
+   a full fence at each end would cost more than it is worth: there, who waits looks again after a millisecond. */
 
 /* False: a change may not begin now. */
 static PM__INLINE bool pm__claim_try_enter(struct pm_claim *c) {
@@ -166,8 +169,12 @@ static PM__INLINE void pm__wz_enter(pm_wz *w) {
 
 static PM__INLINE void pm__wz_leave(pm_wz *w) {
     struct pm_claim *c = w->cursor.claim;
+    if (!c) return;
+    uint32_t depth = pm__load_relaxed(&c->in_call) - 1;
     /* Release: pairs with the acquire load of whoever copies the map next. */
-    if (c) pm__store_release(&c->in_call, pm__load_relaxed(&c->in_call) - 1);
+    pm__store_release(&c->in_call, depth);
+    pm__fence_compiler();
+    if (PM__UNLIKELY(pm__load_relaxed(&c->hold) & PM__HOLD_WAIT) && depth == 0) c->left(c);
 }
 
 /* Begins a change of two writers. Neither waits while the other is inside, which a reader may be waiting for. */
@@ -180,6 +187,8 @@ PM__UNUSED static void pm__wz_enter_both(pm_wz *w, pm_wz *v) {
         pm__wz_leave(v);
     }
 }
+
+static bool pm__wz_is_grouped(const pm_wz *w) { return w->cursor.claim ? w->cursor.claim->grouped : w->group.open; }
 
 /* What is written to a lent slot comes too late for a reader to be kept from seeing it. */
 static bool pm__wz_may_lend(const pm_wz *w) { return !w->cursor.claim || w->cursor.claim->grouped; }

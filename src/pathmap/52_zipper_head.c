@@ -15,9 +15,18 @@
 
    Making a snapshot. Under the lock, every dirty writer concerned is held; then one fence for all. Those that are
    outside of changes are made clean, and `base` is cloned; those that are inside will be waited for, without the lock,
-   and come into the snapshot alone. A held writer that wants to begin a change leaves a copy of its map ("parked") to
-   whoever waits, and goes on. A copy serves those that began to wait before it was made. A snapshot at a common instant
-   (pm_head_fence) lets nobody go on: it waits until all are outside of changes at one time.
+   and come into the snapshot alone. A held writer that wants to begin a change first gives a clone of its map to each
+   who waits for it, all at once: so all of them see a change of two writers whole, or none of it.
+
+   A snapshot at a common instant, a fence, lets no held writer go on: it waits until all are outside of changes at one
+   time. Meanwhile no clean writer under its path becomes dirty: it waits at its first change, also one that has been
+   opened in between. So those that the fence has held at the beginning are all whose content is missing in `base` at
+   the end. What a fence waits for is the changes in flight when it came. Others that come meanwhile wait for the same
+   ones, or for fewer: neither fences nor writers can be put off for ever.
+
+   Waiting. Who waits for a change to end, or for a fence, takes the number of the head's bell, looks, gives up the lock
+   and waits for the number to change. Under the lock the bell is rung only if somebody may be asleep; a writer that
+   leaves a change rings it if it is held (pm__wz_leave).
 
    Claims. `writers` and `pins` are maps from paths to records. A path conflicts with those at its prefixes, found by
    walking down along it, and with those below it, which exist if the location does: claims are removed with pruning, so
@@ -32,6 +41,7 @@
    - if the root exists in what readers see of a writer, it does so from then on (a group that is undone was never
    seen); so the location that is left in `base` is always right
    - a writer is in the list of dirty ones exactly if it is not clean
+   - a piece of a snapshot being made is in its writer's list exactly while it is held and has no content
    - a record is in its map of claims exactly once (a chain of writers, if claims are unchecked), or is unsettled */
 #include "51_write_zipper.c"
 #include "52_zipper_head.h"
@@ -61,25 +71,41 @@ typedef struct pm__writer {
     struct pm__writer *next_dirty, **link_dirty;
     bool ended;       /* freed by the last snapshot that uses it */
     uint32_t users;   /* snapshots being made with it */
-    uint32_t waiting; /* of these, the ones that need a copy */
-    uint32_t fencing; /* of these, the ones at a common instant */
-    uint32_t served;  /* the ones that need the parked copy */
-    uint64_t parkings;
-    pm_map parked;
+    uint32_t fencing; /* of these, the fences that it must not begin a change beside */
+    struct pm__piece *waiting; /* what snapshots need of it, and do not have yet */
 } pm__writer;
 
-/* What `hold` in the claim of a writer asks for, before the next change. */
-enum { PM__HOLD_WAIT = 1, PM__HOLD_CLEAN = 2 };
+/* A writer whose content a snapshot needs. */
+typedef struct pm__piece {
+    pm__writer *w;
+    bool held, alone; /* alone: not in the base, but in `map` */
+    struct pm__piece *next, **link; /* while held */
+    pm_map map;
+} pm__piece;
+
+typedef struct pm__snap {
+    bool fence;
+    bool counted; /* among the head's zippers */
+    struct pm__snap *next, **link; /* a fence that waits */
+    const uint8_t *path;
+    size_t len;
+    pm_map map;
+    size_t n, cap;
+    pm__piece *pieces; /* they stay where they are while any is held */
+} pm__snap;
 
 struct pm_head {
     struct pm_claim reading; /* all snapshot readers' */
     pm__lock lock;           /* guards all below, and stakes but for what the zipper's thread uses */
-    bool fenced;
+    bool fenced;             /* fences of all threads are not to be had, for writers from now on */
+    bool ring;               /* the bell, when the lock is given up */
+    pm__a32 bell;
+    uint64_t sleepers;       /* who may be waiting for the bell */
+    pm__snap *fences;        /* that wait */
     pm_map base;
     pm_map writers, pins;
     pm__writer *dirty;
     size_t ndirty;
-    uint64_t opened; /* writers, so far */
     pm__stake *unsettled;
     uint64_t out;     /* zippers, and those being made */
     pm_map *home;     /* where the content goes back to; NULL: the head owns it */
@@ -91,23 +117,35 @@ struct pm_head {
 
 /* ---- waiting ------------------------------------------------------------------------------------------------- */
 
-/* Waits a little, longer each time. Without threads there is nobody to wait for. */
-static void pm__head_pause(unsigned *turn) {
-#if PM_NO_THREADS
-    PM__CHECK2(*turn == 0);
-#else
-    if (*turn < 32) {
-#if PM__SSE2
-        _mm_pause();
-#endif
-    } else if (*turn < 64) {
-        thrd_yield();
-    } else {
-        struct timespec t = {0, *turn < 128 ? 20000 : 200000};
-        (void)thrd_sleep(&t, NULL);
-    }
-#endif
-    if (*turn < 128) ++*turn;
+static bool pm__paths_overlap(const uint8_t *p, size_t n, const uint8_t *q, size_t m) {
+    size_t min = n < m ? n : m;
+    return min == 0 || memcmp(p, q, min) == 0;
+}
+
+/* Wakes all who wait for the head. */
+static void pm__head_ring(pm_head *h) {
+    (void)pm__a32_fetch_add_acq_rel(&h->bell, 1);
+    pm__wake(&h->bell, true);
+}
+
+/* Gives up the lock. From then on the head may be gone. */
+static void pm__head_unlock(pm_head *h) {
+    bool ring = h->ring && h->sleepers;
+    h->ring = false;
+    if (ring) (void)pm__a32_fetch_add_acq_rel(&h->bell, 1);
+    pm__lock_release(&h->lock);
+    if (ring) pm__wake(&h->bell, true);
+}
+
+/* Gives up the lock until the bell has another number than `seen`, which was read before what is waited for was looked
+   at. Where a writer's leave may be missed (pm__wz_leave), for a millisecond at most. */
+static void pm__head_sleep(pm_head *h, uint32_t seen) {
+    long us = h->fenced ? 1000 : 0;
+    h->sleepers++;
+    pm__head_unlock(h);
+    if (!pm__spin(&h->bell, seen)) (void)pm__wait(&h->bell, seen, us);
+    pm__lock_acquire(&h->lock);
+    h->sleepers--;
 }
 
 /* What readers see of a writer between two changes. */
@@ -121,14 +159,30 @@ static void pm__writer_set_hold(pm__writer *w) {
                       (w->waiting ? (uint32_t)PM__HOLD_WAIT : 0) | (w->clean ? (uint32_t)PM__HOLD_CLEAN : 0));
 }
 
-/* Leaves a copy for those that wait. `old` receives what it replaces. With the lock held. */
-static void pm__writer_park(pm__writer *w, pm_map *old) {
-    if (!w->waiting) return;
-    if (w->served) *old = w->parked;
-    w->parked = pm_clone(pm__writer_visible(w));
-    w->parkings++;
-    w->served += w->waiting;
-    w->waiting = 0;
+/* A piece that a snapshot waits for, in its writer's list; and out of it. With the lock held. */
+static void pm__piece_link(pm__piece *q) {
+    q->held = true;
+    q->next = q->w->waiting;
+    q->link = &q->w->waiting;
+    if (q->next) q->next->link = &q->next;
+    q->w->waiting = q;
+}
+
+static void pm__piece_unlink(pm__piece *q) {
+    q->held = false;
+    *q->link = q->next;
+    if (q->next) q->next->link = q->link;
+}
+
+/* Gives its content to all that wait for it. With the lock held, between two changes. */
+static void pm__writer_park(pm__writer *w) {
+    while (w->waiting) {
+        pm__piece *q = w->waiting;
+        q->map = pm_clone(pm__writer_visible(w));
+        q->alone = true;
+        pm__piece_unlink(q);
+        w->stake.head->ring = true;
+    }
 }
 
 /* Puts what is at and below a place of one map there in another. */
@@ -183,28 +237,41 @@ static void pm__writer_soil(pm__writer *w) {
     (void)pm__trie_assign(&cx, &h->base.root, w->stake.path, w->stake.len, none, 0);
 }
 
-/* Takes the lock when the writer may begin a change. */
-static void pm__writer_lock(pm__writer *w) {
+/* Whether a fence that waits forbids the writer to become dirty. With the lock held. */
+static bool pm__writer_must_stay_clean(const pm__writer *w) {
+    const pm__stake *k = &w->stake;
+    size_t prefix = k->head->prefix_len;
+    for (const pm__snap *p = k->head->fences; p; p = p->next)
+        if (pm__paths_overlap(k->path + prefix, k->len - prefix, p->path, p->len)) return true;
+    return false;
+}
+
+/* Takes the lock when the writer may begin a change, or end. `soils`: it would be dirty then. */
+static void pm__writer_lock(pm__writer *w, bool soils) {
     pm_head *h = w->stake.head;
-    for (unsigned turn = 0;; pm__head_pause(&turn)) {
-        pm__lock_acquire(&h->lock);
-        if (w->fencing == 0) return;
-        pm__lock_release(&h->lock);
-    }
+    pm__lock_acquire(&h->lock);
+    if (w->waiting) h->ring = true; /* for a moment they may have seen us inside, when we tried to begin */
+    while (w->fencing || (soils && w->clean && pm__writer_must_stay_clean(w)))
+        pm__head_sleep(h, pm__load_relaxed(&h->bell));
 }
 
 /* Called by a writer that may not begin a change: on return it has begun it. */
 static void pm__writer_wait(struct pm_claim *c) {
     pm__writer *w = (pm__writer *)(void *)c;
-    pm_map old = pm_new(w->map.ops, w->map.pool);
-    pm__writer_lock(w);
-    pm__writer_park(w, &old);
+    pm_head *h = w->stake.head;
+    pm__writer_lock(w, true);
+    pm__writer_park(w);
     pm__writer_soil(w);
     pm__writer_set_hold(w);
+    /* From fences of all threads, which the system refuses now, to full fences: by the writer itself and at a moment
+       when it is inside, so each of its calls is of one kind, and who holds the lock sees which. */
+    if (h->fenced) c->fenced = true;
     pm__store_relaxed(&c->in_call, 1); /* whoever holds it next comes after us, through the lock */
-    pm__lock_release(&w->stake.head->lock);
-    pm_drop(&old);
+    pm__head_unlock(h);
 }
+
+/* Called by a writer that has left a change while it was held. */
+static void pm__writer_left(struct pm_claim *c) { pm__head_ring(((pm__writer *)(void *)c)->stake.head); }
 
 /* ---- claims -------------------------------------------------------------------------------------------------- */
 
@@ -394,7 +461,6 @@ static void pm__stake_free(pm__stake *k) {
 
 static void pm__writer_free(pm__writer *w) {
     pm_drop(&w->map);
-    pm_drop(&w->parked);
     pm__stake_free(&w->stake);
 }
 
@@ -506,7 +572,7 @@ static void pm__reader_end(struct pm_claim *c) {
     pm_head *h = (pm_head *)(void *)c;
     pm__lock_acquire(&h->lock);
     h->out--;
-    pm__lock_release(&h->lock);
+    pm__head_unlock(h);
 }
 
 static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {
@@ -565,7 +631,7 @@ PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
     if (!h) return PM_OK;
     pm__lock_acquire(&h->lock);
     pm_status s = pm__head_may_close(h, out, busy);
-    pm__lock_release(&h->lock);
+    pm__head_unlock(h);
     if (s != PM_OK) return s;
     if (h->host) pm__wz_enter(h->host);
     if (h->home) *h->home = h->base;
@@ -584,27 +650,30 @@ PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
 
 /* ---- writers ------------------------------------------------------------------------------------------------- */
 
-/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. What is to be
-   dropped without the lock goes to saved and old. */
-static void pm__writer_finish(pm__writer *w, pm_map *saved, pm_map *old) {
-    *saved = w->group.saved;
+/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. Returns what is
+   to be dropped without the lock. */
+static pm_map pm__writer_finish(pm__writer *w) {
+    pm_map saved = w->group.saved;
     if (w->group.open) pm__writer_soil(w); /* the base has at most what readers saw until now */
     w->group = pm__txn_none;
-    pm__writer_park(w, old);
+    pm__writer_park(w);
     pm__writer_set_hold(w);
     pm__stake_end(&w->stake);
+    return saved;
 }
 
+/* The place among the head's zippers goes last: until then the head is busy. */
 static void pm__writer_end(struct pm_claim *c) {
     pm__writer *w = (pm__writer *)(void *)c;
     pm_head *h = w->stake.head;
-    pm_map saved, old = pm_new(w->map.ops, w->map.pool);
-    pm__writer_lock(w);
-    pm__writer_finish(w, &saved, &old);
-    h->out--;
-    pm__lock_release(&h->lock);
+    pm__writer_lock(w, w->group.open);
+    pm_map saved = pm__writer_finish(w);
+    bool over = pm_is_empty(&saved);
+    if (over) h->out--;
+    pm__head_unlock(h);
+    if (over) return;
     pm_drop(&saved);
-    pm_drop(&old);
+    pm__reader_end(&h->reading);
 }
 
 /* Enters a writer among the claims. */
@@ -633,6 +702,7 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     w->stake.claim.end = pm__writer_end;
     w->stake.claim.pin = pm__writer_pin;
     w->stake.claim.wait = pm__writer_wait;
+    w->stake.claim.left = pm__writer_left;
     w->clean = true;
     w->map = pm_new(h->base.ops, h->base.pool);
     if (!pm__writer_claim(w)) {
@@ -648,7 +718,6 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     pm__writer_set_hold(w);
     out->cursor.claim = &w->stake.claim;
     h->out++;
-    h->opened++;
     return PM_OK;
 }
 
@@ -665,7 +734,7 @@ static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool c
 #endif
     if (s == PM_CONFLICT) pm__head_explain(h, PM_CLAIM_WRITER, path, len, why);
     if (s == PM_OK) s = pm__writer_new(h, path, len, out);
-    pm__lock_release(&h->lock);
+    pm__head_unlock(h);
     return s;
 }
 
@@ -679,25 +748,8 @@ PM_API pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t le
 
 /* ---- snapshots ----------------------------------------------------------------------------------------------- */
 
-/* A writer whose content a snapshot needs. */
-typedef struct pm__piece {
-    pm__writer *w;
-    uint64_t parkings; /* a copy parked since then is for us */
-    bool held, alone;  /* alone: not in the base, but in `map` */
-    pm_map map;
-    pm_map stale; /* to be dropped without the lock */
-} pm__piece;
-
-typedef struct pm__snap {
-    bool fence;
-    bool counted; /* among the head's zippers */
-    pm_map map;
-    size_t n, cap;
-    pm__piece *pieces;
-} pm__snap;
-
 static bool pm__snap_add(pm__snap *p, pm__writer *w) {
-    if (w->clean && !p->fence) return true;
+    if (w->clean) return true;
     if (p->n == p->cap) {
         size_t cap = p->cap ? p->cap * 2 : 8;
         void *grown = pm__mem_grow(p->pieces, p->cap * sizeof *p->pieces, cap * sizeof *p->pieces);
@@ -710,54 +762,48 @@ static bool pm__snap_add(pm__snap *p, pm__writer *w) {
     return true;
 }
 
-static bool pm__paths_overlap(const uint8_t *p, size_t n, const uint8_t *q, size_t m) {
-    size_t min = n < m ? n : m;
-    return min == 0 || memcmp(p, q, min) == 0;
-}
-
-/* Finds the writers at, above and below a path whose content the base lacks; those that fences concern, all the same.
-   A few dirty ones are looked through, however many writers there are. False: no memory. With the lock held. */
-static bool pm__snap_find(pm_head *h, pm__snap *p, const void *path, size_t len) {
+/* Finds the writers at, above and below a path whose content the base lacks. A few dirty ones are looked through,
+   however many writers there are. False: no memory. With the lock held. */
+static bool pm__snap_find(pm_head *h, pm__snap *p) {
     enum { FEW = 16 };
     pm__stakes found = {NULL, 0, 0};
     bool ok = true;
-    if (!p->fence && h->ndirty <= FEW) {
+    if (h->ndirty <= FEW) {
         for (pm__writer *w = h->dirty; ok && w; w = w->next_dirty) {
-            if (pm__paths_overlap(pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake), (const uint8_t *)path, len))
+            if (pm__paths_overlap(pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake), p->path, p->len))
                 ok = pm__snap_add(p, w);
         }
         return ok;
     }
-    ok = pm__stakes_add_overlapping(&found, &h->writers, path, len);
+    ok = pm__stakes_add_overlapping(&found, &h->writers, p->path, p->len);
     for (size_t i = 0; ok && i < found.n; i++) ok = pm__snap_add(p, (pm__writer *)(void *)found.list[i]);
     pm__stakes_free(&found);
     return ok;
 }
 
-static void pm__piece_hold(pm__piece *q, bool fence) {
-    pm__writer *w = q->w;
-    q->parkings = w->parkings;
-    q->held = true;
-    w->users++;
-    w->waiting++;
-    w->fencing += fence;
-    /* Before the load of `in_call`: see pm__claim_try_enter. */
-    pm__store_seq_cst(&w->stake.claim.hold, (uint32_t)PM__HOLD_WAIT | (w->clean ? (uint32_t)PM__HOLD_CLEAN : 0));
+/* Holds the writers. The lock is not given up in between, also where a fence takes its time: a clean writer could take
+   its content out of the base. Each writer is waited for like that once at most: it is clean then, or inside, and goes
+   over to full fences when it begins its next change. */
+static void pm__snap_hold(pm_head *h, pm__snap *p) {
+    bool fence = false;
+    for (size_t i = 0; i < p->n; i++) {
+        pm__writer *w = p->pieces[i].w;
+        pm__piece_link(&p->pieces[i]);
+        w->users++;
+        w->fencing += p->fence;
+        /* Before the load of `in_call`: see pm__claim_try_enter. */
+        pm__store_seq_cst(&w->stake.claim.hold, (uint32_t)PM__HOLD_WAIT);
+        if (!w->stake.claim.fenced) fence = true;
+    }
+    if (!fence || pm__fence_all()) return;
+    h->fenced = true;
+    pm__fence_by_time();
 }
 
-static bool pm__piece_is_parked(const pm__piece *q) { return q->w->parkings != q->parkings; }
-
 static void pm__piece_let_go(pm__piece *q, bool fence) {
-    pm__writer *w = q->w;
-    q->held = false;
-    w->fencing -= fence;
-    if (!pm__piece_is_parked(q)) {
-        w->waiting--;
-    } else if (--w->served == 0) {
-        q->stale = w->parked;
-        memset(&w->parked, 0, sizeof w->parked);
-    }
-    pm__writer_set_hold(w);
+    pm__piece_unlink(q);
+    q->w->fencing -= fence;
+    pm__writer_set_hold(q->w);
 }
 
 /* True if the writer is between two changes; then its map is as its last change has left it. */
@@ -784,8 +830,8 @@ static bool pm__snap_take(pm__snap *p) {
     for (size_t i = 0; i < p->n; i++) {
         pm__piece *q = &p->pieces[i];
         if (!q->held) continue;
-        if (pm__piece_is_parked(q) || pm__piece_is_quiet(q)) {
-            q->map = pm_clone(pm__piece_is_parked(q) ? &q->w->parked : pm__writer_visible(q->w));
+        if (pm__piece_is_quiet(q)) {
+            q->map = pm_clone(pm__writer_visible(q->w));
             q->alone = true;
             pm__piece_let_go(q, false);
         } else {
@@ -801,74 +847,49 @@ static bool pm__snap_is_quiet(const pm__snap *p) {
     return true;
 }
 
-/* Gives the lock to others for a moment. */
-static void pm__head_breathe(pm_head *h, unsigned *turn) {
-    pm__lock_release(&h->lock);
-    pm__head_pause(turn);
-    pm__lock_acquire(&h->lock);
-}
-
-/* Holds the writers from the first-th on. False: the system refuses its fence. */
-static bool pm__snap_hold(pm_head *h, pm__snap *p, size_t first) {
-    for (size_t i = first; i < p->n; i++) pm__piece_hold(&p->pieces[i], p->fence);
-    return first == p->n || h->fenced || pm__fence_all();
-}
-
-/* Adds the dirty writers that have come while a fence was waiting; others of the new ones have changed nothing. */
-static bool pm__snap_find_new(pm_head *h, pm__snap *p, const void *path, size_t len) {
-    size_t before = p->n;
-    bool ok = true;
-    for (pm__writer *w = h->dirty; ok && w; w = w->next_dirty) {
-        size_t i = 0;
-        if (!pm__paths_overlap(pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake), (const uint8_t *)path, len))
-            continue;
-        while (i < before && p->pieces[i].w != w) i++;
-        if (i == before) ok = pm__snap_add(p, w);
+/* Waits until all writers concerned are outside of changes, and none of them can begin one, nor any clean one become
+   dirty. With the lock held; as long as it is not given up afterwards, this stays so. */
+static void pm__fence_wait(pm_head *h, pm__snap *p) {
+    p->next = h->fences;
+    p->link = &h->fences;
+    if (p->next) p->next->link = &p->next;
+    h->fences = p;
+    for (;;) {
+        uint32_t bell = pm__load_acquire(&h->bell); /* pairs with pm__head_ring of a writer that has left */
+        if (pm__snap_is_quiet(p)) break;
+        pm__head_sleep(h, bell);
     }
-    if (!ok) p->n = before; /* those are not held */
-    return ok;
-}
-
-/* Waits until all writers concerned are outside of changes, and none of them can begin one. */
-static pm_status pm__snap_wait_for_all(pm_head *h, pm__snap *p, const void *path, size_t len) {
-    uint64_t opened = h->opened;
-    for (unsigned turn = 0;;) {
-        if (opened != h->opened) {
-            size_t before = p->n;
-            opened = h->opened;
-            if (!pm__snap_find_new(h, p, path, len)) return PM_NOMEM;
-            if (!pm__snap_hold(h, p, before)) return PM_IO;
-        }
-        if (pm__snap_is_quiet(p)) return PM_OK;
-        pm__head_breathe(h, &turn);
-    }
+    *p->link = p->next;
+    if (p->next) p->next->link = p->link;
+    h->ring = true;
 }
 
 /* Collects the parts of a snapshot, with the lock held. */
-static pm_status pm__snap_gather(pm_head *h, pm__snap *p, const void *path, size_t len) {
-    unsigned turn = 0;
-    if (!pm__snap_hold(h, p, 0)) return PM_IO;
-    pm_status s = p->fence ? pm__snap_wait_for_all(h, p, path, len) : PM_OK;
-    if (s != PM_OK) return s;
+static pm_status pm__snap_gather(pm_head *h, pm__snap *p) {
+    pm__snap_hold(h, p);
+    if (p->fence) pm__fence_wait(h, p);
     if (!pm__snap_settle(p)) return PM_NOMEM;
     p->map = pm_clone(&h->base);
-    while (!pm__snap_take(p)) pm__head_breathe(h, &turn);
-    return PM_OK;
+    for (;;) {
+        uint32_t bell = pm__load_acquire(&h->bell);
+        if (pm__snap_take(p)) return PM_OK;
+        pm__head_sleep(h, bell);
+    }
 }
 
-static pm_status pm__snap_make(pm_head *h, pm__snap *p, const void *path, size_t len) {
+static pm_status pm__snap_make(pm_head *h, pm__snap *p) {
     pm_status s = PM_NOMEM;
     pm__lock_acquire(&h->lock);
-    if (pm__head_settle(h) && pm__snap_find(h, p, path, len)) {
+    if (pm__head_settle(h) && pm__snap_find(h, p)) {
         h->out++;
         p->counted = true;
-        s = pm__snap_gather(h, p, path, len);
+        s = pm__snap_gather(h, p);
     } else {
         p->n = 0; /* none is held */
     }
     for (size_t i = 0; i < p->n; i++)
         if (p->pieces[i].held) pm__piece_let_go(&p->pieces[i], p->fence);
-    pm__lock_release(&h->lock);
+    pm__head_unlock(h);
     for (size_t i = 0; s == PM_OK && i < p->n; i++) {
         const pm__stake *k = &p->pieces[i].w->stake;
         if (p->pieces[i].alone && !pm__head_transfer(&p->pieces[i].map, &p->map, k->path, k->len)) s = PM_NOMEM;
@@ -883,10 +904,9 @@ static void pm__snap_free(pm_head *h, pm__snap *p) {
         pm__writer *w = p->pieces[i].w;
         if (--w->users || !w->ended) p->pieces[i].w = NULL;
     }
-    if (p->n) pm__lock_release(&h->lock);
+    if (p->n) pm__head_unlock(h);
     for (size_t i = 0; i < p->n; i++) {
         pm_drop(&p->pieces[i].map);
-        pm_drop(&p->pieces[i].stale);
         if (p->pieces[i].w) pm__writer_free(p->pieces[i].w);
     }
     if (p->pieces) pm__mem_free_big(p->pieces, p->cap * sizeof *p->pieces);
@@ -920,8 +940,10 @@ static pm_status pm__head_read(pm_head *h, const void *path, size_t len, bool fe
     pm__snap p;
     memset(&p, 0, sizeof p);
     p.fence = fence;
+    p.path = (const uint8_t *)path;
+    p.len = len;
     *out = pm__rz_none;
-    pm_status s = pm__snap_make(h, &p, path, len);
+    pm_status s = pm__snap_make(h, &p);
     if (s == PM_OK) s = pm__head_open(h, &p.map, path, len, out);
     pm__snap_free(h, &p);
     if (s == PM_OK) out->claim = &h->reading;
@@ -945,7 +967,7 @@ static void pm__pin_end(struct pm_claim *c) {
     pm__lock_acquire(&h->lock);
     if (--k->readers == 0) pm__stake_end(&k->stake);
     h->out--;
-    pm__lock_release(&h->lock);
+    pm__head_unlock(h);
 }
 
 /* The record of a path's pins, one more counted. NULL: no memory. With the lock held. */
@@ -970,17 +992,16 @@ static pm__pin *pm__pin_add(pm_head *h, const void *path, size_t len) {
 static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out) {
     pm__writer *w = (pm__writer *)(void *)c;
     pm_head *h = w->stake.head;
-    pm_map saved, old = pm_new(w->map.ops, w->map.pool);
+    pm_map saved;
     memset(&saved, 0, sizeof saved);
-    pm__writer_lock(w);
+    pm__writer_lock(w, w->group.open);
     pm__pin *k = pm__head_settle(h) ? pm__pin_add(h, pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake)) : NULL;
     if (k) {
-        pm__writer_finish(w, &saved, &old);
+        saved = pm__writer_finish(w);
         *out = &k->stake.claim;
     }
-    pm__lock_release(&h->lock);
-    pm_drop(&saved);
-    pm_drop(&old);
+    pm__head_unlock(h);
+    pm_drop(&saved); /* the head stays busy: the pin has the writer's place among its zippers */
     return k ? PM_OK : PM_NOMEM;
 }
 
@@ -1004,7 +1025,7 @@ static pm_status pm__head_pin(pm_head *h, const void *path, size_t len, bool che
         base = pm_clone(&h->base);
         h->out++;
     }
-    pm__lock_release(&h->lock);
+    pm__head_unlock(h);
     if (s != PM_OK) return s;
     s = pm__head_open(h, &base, path, len, out);
     pm_drop(&base);

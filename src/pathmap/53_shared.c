@@ -13,7 +13,13 @@
    The count must not run over: a load that finds it high moves a part of it to the balance, which means the same.
 
    Slots live in blocks that are freed with the whole; a new block is only needed when loads are stopped half-way in as
-   many versions as there are slots. Writers take slots, and exchange the word, under a lock; loads never see it.
+   many versions as there are slots. Writers take turns: in its turn one takes a slot, and exchanges the word. Loads never
+   look at that.
+
+   A turn is a ticket, and ends when `serving` goes on to the next: so writers get on in the order in which they came.
+   Who waits for its turn stores `next` and then loads `serving`, who ends one stores `serving` and then loads `next`;
+   both in one order with all, or a wake-up could be missed. Nobody but who has the turn takes the present version out
+   of the word: it may be read without being loaded.
 
    Pairings. The exchange of the word releases what the writer put into the slot, and the load's addition acquires it.
    The counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that.
@@ -29,6 +35,12 @@ enum { PM__SHARED_FIRST = 8, PM__SHARED_BLOCKS = 13, PM__SHARED_SHIFT = 16 };
 
 #define PM__SHARED_START ((uint64_t)1 << 62)
 
+/* Who asks: an address that each thread has for itself. */
+#ifndef PM__SHARED_SELF
+static PM__THREAD_LOCAL char pm__shared_self;
+#define PM__SHARED_SELF() ((void *)&pm__shared_self) /* tests have threads of their own */
+#endif
+
 typedef struct pm__version {
     pm_map map;
     pm__a64 balance;
@@ -37,7 +49,8 @@ typedef struct pm__version {
 
 struct pm_shared {
     pm__a64 word;
-    pm__lock lock; /* of writers: guards the next two, and the word against other writers */
+    pm__a32 next, serving; /* writers' tickets: the turn guards the next two, and the word against other writers */
+    pm__aptr updating;     /* the thread whose function is being run */
     unsigned blocks;
     pm__version *block[PM__SHARED_BLOCKS]; /* block i has PM__SHARED_FIRST << i slots */
 };
@@ -51,7 +64,7 @@ static pm__version *pm__shared_slot(const pm_shared *s, uint64_t word) {
     return &s->block[i][n - ((uint64_t)PM__SHARED_FIRST << i)];
 }
 
-/* One more block of slots. With the writers' lock held, or before anybody else knows of `s`. */
+/* One more block of slots. In the writers' turn, or before anybody else knows of `s`. */
 static bool pm__shared_grow(pm_shared *s) {
     if (s->blocks == PM__SHARED_BLOCKS) return false;
     size_t bytes = pm__shared_block_bytes(s->blocks);
@@ -63,7 +76,7 @@ static bool pm__shared_grow(pm_shared *s) {
     return true;
 }
 
-/* The number of a free slot. False: no memory. With the writers' lock held. */
+/* The number of a free slot. False: no memory. In the writers' turn. */
 static bool pm__shared_find(pm_shared *s, uint64_t *out) {
     uint64_t n = 0;
     for (unsigned i = 0; i < PM__SHARED_BLOCKS; i++) {
@@ -96,7 +109,41 @@ static void pm__shared_retire(pm_shared *s, uint64_t word) {
     pm__version_add(pm__shared_slot(s, word), (word >> PM__SHARED_SHIFT) - PM__SHARED_START);
 }
 
+/* ---- turns --------------------------------------------------------------------------------------------------- */
+
+/* False: asked for by the function of an update, whose turn it is. */
+static bool pm__shared_begin(pm_shared *s) {
+    if (pm__load_relaxed(&s->updating) == PM__SHARED_SELF()) return false;
+    uint32_t mine = pm__a32_fetch_add_seq_cst(&s->next, 1);
+    for (uint32_t now; (now = pm__load_seq_cst(&s->serving)) != mine;)
+        if (!pm__spin(&s->serving, now)) (void)pm__wait(&s->serving, now, 0);
+    return true;
+}
+
+static void pm__shared_end(pm_shared *s) {
+    uint32_t now = pm__a32_fetch_add_seq_cst(&s->serving, 1) + 1;
+    if (pm__load_seq_cst(&s->next) != now) pm__wake(&s->serving, true);
+}
+
+/* The present version. In the writers' turn. */
+static const pm_map *pm__shared_present(const pm_shared *s) {
+    return &pm__shared_slot(s, pm__load_relaxed(&s->word))->map;
+}
+
+/* Puts a map, which is moved, in place of the present version, and tells the word that goes. False: no memory. In the
+   writers' turn. */
+static bool pm__shared_put(pm_shared *s, pm_map m, uint64_t *old) {
+    uint64_t n;
+    if (!pm__shared_find(s, &n)) return false;
+    pm__version_fill(pm__shared_slot(s, n), m);
+    *old = pm__a64_exchange(&s->word, n);
+    return true;
+}
+
+/* ---- calls --------------------------------------------------------------------------------------------------- */
+
 PM_API pm_status pm_shared_new(const pm_map *m, pm_shared **out) {
+    if (!m || !out) return PM_INVALID;
     pm_shared *s = (pm_shared *)pm__mem_alloc_big(sizeof *s);
     if (!s) return PM_NOMEM;
     memset(s, 0, sizeof *s);
@@ -129,6 +176,7 @@ static PM__NOINLINE void pm__shared_spill(pm_shared *s, uint64_t slot) {
 }
 
 PM_API pm_map pm_shared_load(pm_shared *s) {
+    if (!s) return pm_new(NULL, NULL);
     uint64_t word = pm__a64_fetch_add_acq_rel(&s->word, (uint64_t)1 << PM__SHARED_SHIFT);
     pm__version *v = pm__shared_slot(s, word);
     pm_map m = pm_clone(&v->map);
@@ -145,20 +193,15 @@ static bool pm__shared_is(const pm_map *a, const pm_map *b) {
 
 PM_API pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
                                             bool *swapped) {
-    uint64_t n, old;
-    bool found, same = true;
+    uint64_t old = 0;
+    if (!s || !desired || !pm__shared_begin(s)) return PM_INVALID;
     pm_map m = pm_clone(desired);
-    pm__lock_acquire(&s->lock);
-    if (expected) same = pm__shared_is(expected, &pm__shared_slot(s, pm__load_relaxed(&s->word))->map);
-    found = same && pm__shared_find(s, &n);
-    if (found) {
-        pm__version_fill(pm__shared_slot(s, n), m);
-        old = pm__a64_exchange(&s->word, n);
-    }
-    pm__lock_release(&s->lock);
-    if (found) pm__shared_retire(s, old);
+    bool same = !expected || pm__shared_is(expected, pm__shared_present(s));
+    bool put = same && pm__shared_put(s, m, &old);
+    pm__shared_end(s);
+    if (put) pm__shared_retire(s, old);
     else pm_drop(&m);
-    if (same && !found) return PM_NOMEM;
+    if (same && !put) return PM_NOMEM;
     if (swapped) *swapped = same;
     return PM_OK;
 }
@@ -168,12 +211,15 @@ PM_API pm_status pm_shared_store(pm_shared *s, const pm_map *m) {
 }
 
 PM_API pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx) {
-    for (bool swapped = false;;) {
-        pm_map seen = pm_shared_load(s), changed = pm_clone(&seen);
-        pm_status st = fn(ctx, &changed);
-        if (st == PM_OK) st = pm_shared_compare_and_swap(s, &seen, &changed, &swapped);
-        pm_drop(&changed);
-        pm_drop(&seen);
-        if (st != PM_OK || swapped) return st;
-    }
+    uint64_t old = 0;
+    if (!s || !fn || !pm__shared_begin(s)) return PM_INVALID;
+    pm_map m = pm_clone(pm__shared_present(s));
+    pm__store_relaxed(&s->updating, PM__SHARED_SELF());
+    pm_status st = fn(ctx, &m);
+    pm__store_relaxed(&s->updating, NULL);
+    if (st == PM_OK && !pm__shared_put(s, m, &old)) st = PM_NOMEM;
+    pm__shared_end(s);
+    if (st == PM_OK) pm__shared_retire(s, old);
+    else pm_drop(&m);
+    return st;
 }

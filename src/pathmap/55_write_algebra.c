@@ -170,7 +170,9 @@ PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
 
 PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (w == from) return pm__wz_done(w, PM_INVALID);
+    if (w == from || pm__wz_shut(from)) return pm__wz_done(w, PM_INVALID);
+    /* A group of one of them alone could undo its half of the change, or show the other half before. */
+    if (w->map != from->map && pm__wz_is_grouped(w) != pm__wz_is_grouped(from)) return pm__wz_done(w, PM_INVALID);
     pm_ref src = pm__wz_focus(from);
     pm_alg told;
     bool any = src.exists;
