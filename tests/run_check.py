@@ -300,8 +300,8 @@ def missing(name, reason):
     return [(name, lambda: skip(reason))]
 
 
-def unit_jobs(configs, names):
-    return [(f"{config}/{name}", unit_job(config, name)) for config in configs for name in names]
+def unit_jobs(configs, names, words=()):
+    return [(f"{config}/{name}", unit_job(config, name, (), words)) for config in configs for name in names]
 
 
 def group_units():
@@ -506,6 +506,11 @@ def group_models():
         ("models: all faults are tried", models_job)]
 
 
+def group_faults():
+    """Faults in the source itself, which the explorer must find."""
+    return unit_jobs([f"{counts}-faulty" for counts in COUNTS], ["test_head_schedules"], ["find_seeded_faults"])
+
+
 def group_uses():
     programs = ["use_two_units", "use_static"]
     jobs = []
@@ -569,6 +574,7 @@ GROUPS = {
     "uses": group_uses,
     "replay-check": group_replay,
     "models": group_models,
+    "faults": group_faults,
     "asan": group_asan,
     "tsan": group_tsan,
     "valgrind": group_valgrind,

@@ -6,10 +6,51 @@
 
 #include "explorer.h"
 
+/* Memory that is freed is kept for a while, and looked at again: nobody may have written there. And a thread may be
+   short of memory once, at any of the allocations of a call that cannot fail. */
+enum { GIVEN_BACK = 32, DEAD = 0xDD };
+static struct {
+    unsigned char *p;
+    size_t size;
+} given_back[GIVEN_BACK];
+static unsigned given_back_next;
+static int short_of_memory; /* a thread, or SETUP */
+
+static void free_given_back(unsigned i) {
+    for (size_t k = 0; k < given_back[i].size; k++)
+        if (given_back[i].p[k] != DEAD) fail("memory was written to after it was freed");
+    free(given_back[i].p);
+    given_back[i].p = NULL;
+    given_back[i].size = 0;
+}
+
+static void give_memory(void *p, size_t size) {
+    unsigned i = given_back_next++ % GIVEN_BACK;
+    if (!p) return;
+    free_given_back(i);
+    memset(p, DEAD, size);
+    given_back[i].p = p;
+    given_back[i].size = size;
+}
+
+static void *take_memory(size_t size) {
+    if (in_thread() && short_of_memory == explorer.self && decide(2)) {
+        short_of_memory = SETUP;
+        return NULL;
+    }
+    return malloc(size);
+}
+
+#define PM_MALLOC(n) take_memory(n)
+#define PM_FREE(p, n) give_memory((p), (n))
 #undef PM_POOL
 #define PM_POOL 0
 #define PATHMAP_STATIC
+#ifdef SEEDED_FAULTS /* a copy with faults to choose from: tests/seed_faults.py */
+#include SEEDED_FAULTS
+#else
 #include "../pathmap.h"
+#endif
 
 #include "schedules.h"
 
@@ -184,7 +225,8 @@ static void prepare_head_with(pm_val at_root, const char *more) {
     under = pm_new(&content_ops, NULL);
     calls_n = moment = 0;
     lock_owner = SETUP;
-    refused = calls_take_time = hooks_take_time = head_gone = false;
+    refused = calls_take_time = hooks_take_time = head_gone = fence_refused = false;
+    short_of_memory = SETUP;
     memset(&content, 0, sizeof content);
     memset(&at_first, 0, sizeof at_first);
     at_first.of[key_number("", 0)] = at_root;
@@ -228,6 +270,12 @@ static void prepare_writer(void) {
 static void prepare_fenced_writer(void) {
     prepare_head(OTHERS);
     open_writer("w", true);
+}
+
+/* The system has granted fences of all threads, and refuses them now. */
+static void prepare_refused_writer(void) {
+    prepare_writer();
+    fence_refused = true;
 }
 
 static void prepare_root_writer(void) {
@@ -328,10 +376,30 @@ static void write_groups(void) {
     note_end(c);
 }
 
-/* Two writers. */
+/* Two writers, of which the second has something to lose. */
 static void prepare_two(void) {
-    prepare_writer();
+    prepare_head_with(OTHERS, "x/q");
+    open_writer("w", PM__MEMBARRIER ? false : true);
     open_second();
+}
+
+/* The second writer is in a group, but a snapshot has made it clean since it began. */
+static void prepare_two_in_group(void) {
+    pm_rz z;
+    prepare_two();
+    if (pm_wz_begin(&second) != PM_OK || pm_wz_set(&second, OTHERS + 5, NULL) != PM_OK) abort();
+    if (pm_head_read(head, "", 0, &z) != PM_OK) abort();
+    pm_rz_drop(&z);
+    calls_take_time = true;
+}
+
+/* It ends, which cannot fail, when memory is short. */
+static void close_second_short_of_memory(void) {
+    int c = note_write(X, "x", OTHERS + 5);
+    short_of_memory = explorer.self;
+    if (pm_wz_close(&second) != PM_OK) fail("the writer had failed");
+    short_of_memory = SETUP;
+    note_end(c);
 }
 
 static void finish_two(void) {
@@ -450,28 +518,34 @@ static const scenario write_read = {
     "a writer beside a reader", prepare_writer, finish_head, {write_twice, read_once}, 2, 3, 1};
 static const scenario fenced_write_read = {
     "the same without fences of all threads", prepare_fenced_writer, finish_head, {write_twice, read_once}, 2, 3, 1};
+static const scenario refused_write_read = {"the same when fences of all threads are refused from now on",
+                                            prepare_refused_writer, finish_head, {write_twice, read_once}, 2, 3, 1};
 static const scenario root_write_read = {
     "a writer of the whole map beside a reader", prepare_root_writer, finish_head, {write_twice, read_root}, 2, 3, 1};
 static const scenario fenced_root_write_read = {"the same without fences of all threads", prepare_fenced_root_writer,
                                                 finish_head, {write_twice, read_root}, 2, 3, 1};
 static const scenario write_read_fence = {
-    "a writer beside reader and fence", prepare_writer, finish_head, {write_twice, read_once, fence_once}, 3, 1, 0};
+    "a writer beside reader and fence", prepare_writer, finish_head, {write_twice, read_once, fence_once}, 3, 2, 0};
 static const scenario come_write_fence = {"a writer that comes and writes beside a fence", prepare_slow_writer,
                                           finish_head, {write_once, fence_all, come_and_write}, 3, 1, 0};
 static const scenario clean_write_fence = {"a clean writer that writes beside a fence", prepare_slow_two, finish_two,
-                                           {write_once, fence_all, write_other}, 3, 1, 0};
+                                           {write_once, fence_all, write_other}, 3, 2, 0};
 static const scenario close_read_read = {"a writer that ends beside readers", prepare_writer, finish_head,
-                                         {write_and_close, read_once, read_once}, 3, 1, 0};
+                                         {write_and_close, read_once, read_once}, 3, 2, 0};
 static const scenario groups_read = {
     "groups beside a reader", prepare_writer, finish_head, {write_groups, read_once}, 2, 2, 1};
 static const scenario two_fence = {
-    "two writers beside a fence", prepare_two, finish_two, {write_once, write_other, fence_all}, 3, 1, 0};
+    "two writers beside a fence", prepare_two, finish_two, {write_once, write_other, fence_all}, 3, 2, 0};
+static const scenario end_fence = {"a group that ends short of memory beside a fence", prepare_two_in_group, finish_two,
+                                   {write_once, close_second_short_of_memory, fence_all}, 3, 2, 0};
 static const scenario take_read_read = {"a writer takes from another beside two readers", prepare_take, finish_two,
-                                        {write_take_write, read_root, read_root}, 3, 0, 0};
+                                        {write_take_write, read_root, read_root}, 3, 1, 0};
 static const scenario give_read_read = {"a writer gives to another beside two readers", prepare_give, finish_two,
-                                        {write_give_write, read_root, read_root}, 3, 0, 0};
+                                        {write_give_write, read_root, read_root}, 3, 1, 0};
+static const scenario take_read_fence = {"a writer takes from another beside reader and fence", prepare_take,
+                                         finish_two, {write_take_write, read_root, fence_all}, 3, 0, 0};
 static const scenario end_close = {
-    "a writer with a group that ends beside close", prepare_ends, finish_closed, {close_writer, close_head}, 2, 2, 0};
+    "a writer with a group that ends beside close", prepare_ends, finish_closed, {close_writer, close_head}, 2, 3, 0};
 static const scenario pin_close = {"a writer with a group that turns reader beside close", prepare_ends, finish_closed,
                                    {pin_writer, close_head}, 2, 2, 0};
 static const scenario drop_close = {
@@ -480,6 +554,9 @@ static const scenario drop_close = {
 TEST(schedules_of_a_writer_beside_a_reader_are_sound) {
     sound(&write_read);
     sound(&fenced_write_read);
+#if PM__MEMBARRIER
+    sound(&refused_write_read);
+#endif
 }
 
 TEST(schedules_of_a_root_writer_beside_a_reader_are_sound) {
@@ -494,7 +571,9 @@ TEST(schedules_of_a_writer_that_ends_beside_readers_are_sound) { sound(&close_re
 TEST(schedules_of_groups_beside_a_reader_are_sound) { sound(&groups_read); }
 TEST(schedules_of_two_writers_beside_a_fence_are_sound) { sound(&two_fence); }
 
+TEST(schedules_of_a_group_that_ends_short_of_memory_beside_a_fence_are_sound) { sound(&end_fence); }
 TEST(schedules_of_a_writer_that_takes_beside_two_readers_are_sound) { sound(&take_read_read); }
+TEST(schedules_of_a_writer_that_takes_beside_reader_and_fence_are_sound) { sound(&take_read_fence); }
 TEST(schedules_of_a_writer_that_gives_beside_two_readers_are_sound) { sound(&give_read_read); }
 TEST(schedules_of_a_writer_that_ends_beside_close_are_sound) { sound(&end_close); }
 TEST(schedules_of_a_writer_that_turns_reader_beside_close_are_sound) { sound(&pin_close); }
@@ -531,6 +610,39 @@ TEST(schedules_of_heads_find_seeded_bugs) {
     FINDS(&groups_read, group);
     FINDS(&two_fence, cut);
 }
+
+#ifdef SEEDED_FAULTS
+/* Faults of the protocol, which no change to a single kind of operation makes. */
+static void finds_fault(const scenario *s, const char *name, int fault) {
+    bug b = {name, ANY_WORD, 0, AS_IT_IS};
+    need_schedules();
+    seeded_fault = fault;
+    expect_found(s, b);
+    seeded_fault = NO_FAULT;
+}
+
+#define FINDS_FAULT(scenario, fault) finds_fault(scenario, #fault, fault)
+
+TEST(schedules_of_heads_find_seeded_faults) {
+    FINDS_FAULT(&come_write_fence, CLEAN_WRITERS_GO);
+    FINDS_FAULT(&clean_write_fence, CLEAN_WRITERS_GO);
+    FINDS_FAULT(&take_read_fence, CLEAN_WRITERS_GO);
+    FINDS_FAULT(&take_read_fence, HELD_WRITERS_GO);
+    FINDS_FAULT(&clean_write_fence, END_OF_FENCE_NOT_TOLD);
+    FINDS_FAULT(&end_fence, GROUPS_END_AT_ONCE);
+    FINDS_FAULT(&take_read_read, NO_COPY);
+    FINDS_FAULT(&take_read_read, ONE_COPY);
+    FINDS_FAULT(&take_read_read, NEWER_COPY);
+    FINDS_FAULT(&give_read_read, NEWER_COPY);
+    FINDS_FAULT(&take_read_read, WAITS_INSIDE);
+    FINDS_FAULT(&write_read, BELL_LOOKED_AT_LATE);
+    FINDS_FAULT(&write_read, END_OF_CALL_NOT_TOLD);
+    FINDS_FAULT(&refused_write_read, NO_BARRIER);
+    FINDS_FAULT(&refused_write_read, FLAG_SWITCH);
+    FINDS_FAULT(&end_close, OUT_BEFORE_HOOKS);
+    FINDS_FAULT(&close_read_read, FREED_IN_USE);
+}
+#endif
 
 /* The last test: what all of them came to. */
 TEST(schedules_of_heads_summary) {
