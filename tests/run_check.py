@@ -435,9 +435,10 @@ MODELS = (
      "CLEAN_WRITERS_GO"),
     ("groups beside fence, short of memory", "head", "WRITERS=2 FENCES=1 GROUPS MEMORY=1 CHANGES=1", "-O1",
      "GROUPS_END_AT_ONCE"),
-    ("late stores beside readers", "head", "WRITERS=1 BUFFERS READERS=2 GROUPS", "-O1", "NO_BARRIER FLAG_SWITCH"),
     ("calls of two writers beside readers", "head", "WRITERS=2 JOIN READERS=2", "-O1", "SHARED_COPY NO_COPY"),
     ("two fences", "head", "WRITERS=2 FENCES=2 CHANGES=1", "-O0", "CLEAN_WRITERS_GO"),
+    ("late stores beside readers", "head", "WRITERS=1 BUFFERS READERS=2 CHANGES=3", "-O0", "NO_BARRIER FLAG_SWITCH"),
+    ("late stores of groups", "head", "WRITERS=1 BUFFERS READERS=1 GROUPS CHANGES=3", "-O0", "NO_BARRIER"),
     ("late stores beside fence", "head", "WRITERS=2 BUFFERS FENCES=1", "-O0", "NO_BARRIER FLAG_SWITCH"),
     ("calls of two writers beside fence", "head", "WRITERS=2 JOIN READERS=1 FENCES=1", "-O0", "HELD_WRITERS_GO"),
     ("fence beside writer that comes", "head", "WRITERS=2 LATE=1 FENCES=1 CHANGES=3", "-O0",
@@ -447,9 +448,9 @@ MODELS = (
     ("close beside writer that comes", "head", "WRITERS=2 LATE=1 READERS=1 CHANGES=1 CLOSER", "-O0",
      "OUT_BEFORE_HOOKS"),
     ("stores and swaps", "shared", "LOADERS=2 STORERS=2", "-O0",
-     "SLOT_GIVEN_UP_FIRST LOAD_COUNTED_LATE NO_WRITERS_LOCK"),
+     "SLOT_GIVEN_UP_FIRST LOAD_COUNTED_LATE TICKET_IN_TWO_STEPS"),
     ("spilling", "shared", "LOADERS=2 STORERS=1 CALLS=2 SPILL=2", "-O0", "SPILL_IN_TWO_STEPS NOT_RETIRED"),
-    ("updates", "shared", "LOADERS=1 STORERS=0 UPDATERS=2", "-O0", "NO_TURNS"),
+    ("updates beside store", "shared", "LOADERS=1 STORERS=1 UPDATERS=2", "-O0", "NO_TURNS UPDATES_OUT_OF_TURN"),
 )
 MODEL_CHECKER = ("-w", "-DSAFETY", "-DCOLLAPSE", "-DVECTORSZ=2048", "-DMEMLIM=2000")
 

@@ -11,9 +11,10 @@
 #define SLOT_GIVEN_UP_FIRST (fault == 1) /* before its map was taken out */
 #define LOAD_COUNTED_LATE   (fault == 2) /* after the slot was looked up, not with it */
 #define SPILL_IN_TWO_STEPS  (fault == 3) /* what is taken from the word is added to the balance only afterwards */
-#define NO_WRITERS_LOCK     (fault == 4)
-#define NO_TURNS            (fault == 5) /* updates do not wait for each other */
-#define NOT_RETIRED         (fault == 6) /* a replaced version's balance is not settled */
+#define NO_TURNS            (fault == 4) /* who stores does not wait for its turn */
+#define TICKET_IN_TWO_STEPS (fault == 5)
+#define UPDATES_OUT_OF_TURN (fault == 6) /* an update takes its turn only after its function */
+#define NOT_RETIRED         (fault == 7) /* a replaced version's balance is not settled */
 byte fault;
 
 #ifndef LOADERS
@@ -37,7 +38,7 @@ byte fault;
 byte word_slot, word_count; /* one word: always changed together */
 byte balance[SLOTS], version[SLOTS];
 bit taken[SLOTS];
-bit lock, turn; /* of writers; of updates */
+byte next, serving; /* writers' tickets */
 
 /* What is so, for the assertions. */
 byte references[16];
@@ -106,37 +107,42 @@ inline load(seen) {
     slot = 0; count = 0; was = 0
 }
 
-/* pm_shared_compare_and_swap, or pm_shared_store: expected is 0 */
-inline publish(expected, swapped) {
+/* pm__shared_begin, pm__shared_end; `ticket` is the caller's */
+inline begin_turn() {
     if
-    :: NO_WRITERS_LOCK
-    :: else -> atomic { !lock -> lock = 1 }
+    :: !TICKET_IN_TWO_STEPS -> atomic { ticket = next; next++ }
+    :: else -> ticket = next; next = ticket + 1
     fi;
-    swapped = (expected == 0 || version[word_slot] == expected);
-    assert(!swapped || expected == 0 || NO_WRITERS_LOCK || present == expected);
+    (serving == ticket || NO_TURNS);
+    ticket = 0
+}
+inline end_turn() { serving++ }
+
+/* pm__shared_put: what is replaced goes to old and count */
+inline put() {
+    do
+    :: taken[slot] -> slot++; assert(slot < SLOTS)
+    :: !taken[slot] -> break
+    od;
+    atomic { versions++; fresh = versions; references[fresh] = 1; version[slot] = fresh };
+    balance[slot] = START;
+    taken[slot] = 1;
+    atomic {
+        assert(seen == 0 || present == seen); /* what a swap or an update has seen is what it replaces */
+        old = word_slot; count = word_count;
+        word_slot = slot; word_count = 0;
+        present = fresh
+    };
+    slot = 0; fresh = 0
+}
+
+/* pm__shared_retire */
+inline retire() {
     if
-    :: swapped ->
-        do
-        :: taken[slot] -> slot++; assert(slot < SLOTS)
-        :: !taken[slot] -> break
-        od;
-        atomic { versions++; fresh = versions; references[fresh] = 1; version[slot] = fresh };
-        balance[slot] = START;
-        taken[slot] = 1;
-        atomic {
-            assert(expected == 0 || present == expected);
-            old = word_slot; count = word_count;
-            word_slot = slot; word_count = 0;
-            present = fresh
-        }
-    :: else
+    :: NOT_RETIRED
+    :: else -> add(old, count - START)
     fi;
-    lock = 0;
-    if
-    :: swapped && !NOT_RETIRED -> add(old, count - START)
-    :: else
-    fi;
-    slot = 0; old = 0; count = 0; fresh = 0
+    old = 0; count = 0
 }
 
 proctype Loader() {
@@ -149,9 +155,10 @@ proctype Loader() {
     done++
 }
 
+/* pm_shared_store; or pm_shared_compare_and_swap of what it has loaded */
 proctype Storer(bit swaps) {
-    byte n, slot, count, was, seen, map, old, fresh;
-    bit zero, swapped;
+    byte n, slot, count, was, seen, map, old, fresh, ticket;
+    bit zero, same;
     do
     :: n < CALLS ->
         n++;
@@ -159,32 +166,54 @@ proctype Storer(bit swaps) {
         :: swaps -> load(seen)
         :: else
         fi;
-        publish(seen, swapped);
+        begin_turn();
+        same = (!swaps || version[word_slot] == seen);
+        if
+        :: same -> put()
+        :: else
+        fi;
+        end_turn();
+        if
+        :: same -> retire()
+        :: else
+        fi;
         if
         :: swaps -> atomic { drop(seen); seen = 0 }
         :: else
-        fi
+        fi;
+        same = 0
     :: else -> break
     od;
     done++
 }
 
-/* pm_shared_update beside others: its function runs once, and what it has seen is what it replaces. */
+/* pm_shared_update: reads the present version without loading it, which nobody else can take out of the word in its
+   turn; its function runs once, and takes its time. */
 proctype Updater() {
-    byte n, slot, count, was, seen, map, old, fresh;
-    bit zero, swapped;
+    byte n, slot, count, was, seen, map, old, fresh, ticket;
+    bit zero;
     do
     :: n < CALLS ->
         n++;
         if
-        :: NO_TURNS
-        :: else -> atomic { !turn -> turn = 1 }
+        :: UPDATES_OUT_OF_TURN
+        :: else -> begin_turn()
         fi;
-        load(seen);
-        publish(seen, swapped);
-        assert(swapped);
-        atomic { drop(seen); seen = 0 };
-        turn = 0
+        slot = word_slot;
+        atomic {
+            seen = version[slot];
+            assert(seen != 0 && !dead[seen] && references[seen] > 0 && seen == present);
+            references[seen]++
+        };
+        slot = 0;
+        if
+        :: UPDATES_OUT_OF_TURN -> begin_turn()
+        :: else
+        fi;
+        put();
+        end_turn();
+        retire();
+        atomic { drop(seen); seen = 0 }
     :: else -> break
     od;
     done++
