@@ -870,8 +870,13 @@ PM_API PM_NODISCARD pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed);
    Making a reader waits for a writer's call in flight, never for one that is between calls; its cost grows with the
    number of writers under its path, not with the map. Reading is then as with any zipper that owns its content.
 
-   Hooks of values, and PM_MALLOC, may run while the head is locked: they must not use the same head.
-   With PM_NO_THREADS a head, like all else, is for one thread. */
+   Who waits uses no processor, and is woken when what it waits for is over. No call is a place where a thread is
+   cancelled. After fork the child may use a head that no other thread was inside of.
+   Hooks of values, and PM_MALLOC, may run while the head is locked, or inside a call that others wait for: they must
+   not use the same head.
+   With PM_NO_THREADS a head, like all else, is for one thread.
+   NULL in place of a head, a map, a writer or a required result, or of a path that is not empty, and paths longer than
+   any object can be: PM_INVALID. */
 
 typedef struct pm_head pm_head;
 
@@ -909,6 +914,8 @@ PM_API PM_NODISCARD pm_status pm_head_new_at(pm_wz *w, pm_head **out);
 
 /* Ends a head. An owning head gives its map to *out, or drops it if `out` is NULL; the others give the content back to
    where it was from, and `out` must be NULL. Closing NULL does nothing.
+   A zipper is out until the call that ends it has done all that it does, hooks of values included. But whoever closes a
+   head sees to it that no other thread is still asking it for something: nor may such a thread be about to.
    Fails    PM_BUSY while zippers are out, *busy (may be NULL) tells how many; PM_NOMEM; PM_INVALID: the head stays
    usable */
 PM_API PM_NODISCARD pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy);
@@ -927,11 +934,14 @@ PM_API PM_NODISCARD pm_status pm_head_write_unchecked(pm_head *h, const void *pa
 /* Gives out a snapshot reader, its root at `path`. Forks of it claim nothing, are not counted, and may outlive the
    head.
    Owns     pm_rz_drop, on any thread
-   Fails    PM_NOMEM; PM_IO: the system refused a memory barrier that it had granted before
-   Cost     O(len + writers at, above and below `path`) */
+   Fails    PM_NOMEM
+   Cost     O(len + writers at, above and below `path`). On Linux one call of membarrier, if a writer there has changed
+            something since the last snapshot. If the system refuses that later than when the head was made: up to
+            10 ms instead, once for each writer given out before */
 PM_API PM_NODISCARD pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *out);
-/* The same at an instant that all writers under `path` have in common: none of them is inside a call then. Writers that
-   want to begin a call meanwhile wait. */
+/* The same at an instant that all writers under `path` have in common, between question and answer: none of them is
+   inside a call then. It waits for the calls in flight; writers that want to begin a call meanwhile wait, also those
+   that have been given out in between. */
 PM_API PM_NODISCARD pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *out);
 
 /* Gives out a pinned reader: while it is out, nothing changes at or below its root.
@@ -14562,19 +14572,19 @@ static void pm__wz_commit(pm_wz *w) {
 }
 
 PM_API pm_status pm_wz_begin(pm_wz *w) {
-    if (pm__wz_group(w)->open) return PM_INVALID;
+    if (pm__wz_shut(w) || pm__wz_group(w)->open) return PM_INVALID;
     pm__wz_begin(w);
     return PM_OK;
 }
 
 PM_API pm_status pm_wz_commit(pm_wz *w) {
-    if (!pm__wz_group(w)->open) return PM_INVALID;
+    if (pm__wz_shut(w) || !pm__wz_group(w)->open) return PM_INVALID;
     pm__wz_commit(w);
     return PM_OK;
 }
 
 PM_API pm_status pm_wz_rollback(pm_wz *w) {
-    if (!pm__wz_group(w)->open) return PM_INVALID;
+    if (pm__wz_shut(w) || !pm__wz_group(w)->open) return PM_INVALID;
     pm__wz_forget(w);
     pm__wz_enter(w);
     pm_map undone = *w->map;
@@ -14594,6 +14604,11 @@ static void pm__reader_end(struct pm_claim *c) {
     pm__head_unlock(h);
 }
 
+/* A request without a head, without a place for the answer, or with a path that cannot be one. */
+static bool pm__head_refuses(const pm_head *h, const void *path, size_t len, const void *out) {
+    return !h || !out || (!path && len) || len > PTRDIFF_MAX;
+}
+
 static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {
     if (prefix_len > SIZE_MAX / 4) return NULL;
     pm_head *h = (pm_head *)pm__mem_alloc_big(sizeof *h + prefix_len);
@@ -14608,6 +14623,7 @@ static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {
 }
 
 static pm_status pm__head_over(pm_map *m, pm_map *home, pm_head **out) {
+    if (!m || !out) return PM_INVALID;
     pm_head *h = pm__head_alloc(NULL, 0);
     if (!h) return PM_NOMEM;
     h->base = *m;
@@ -14621,6 +14637,8 @@ PM_API pm_status pm_head_new(pm_map *m, pm_head **out) { return pm__head_over(m,
 PM_API pm_status pm_head_new_move(pm_map *m, pm_head **out) { return pm__head_over(m, NULL, out); }
 
 PM_API pm_status pm_head_new_at(pm_wz *w, pm_head **out) {
+    if (!out) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm_head *h = pm__head_alloc(w->cursor.path, w->cursor.len);
     if (!h) return PM_NOMEM;
     h->grouped_host = w->cursor.claim && !w->cursor.claim->grouped;
@@ -14743,7 +14761,8 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
 static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool check, pm_wz *out, pm_conflict *why) {
     pm_status s = PM_OK;
     if (why) memset(why, 0, sizeof *why);
-    pm__wz_clear(out);
+    if (out) pm__wz_clear(out);
+    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
     pm__lock_acquire(&h->lock);
     if (!pm__head_settle(h)) s = PM_NOMEM;
     else if (check && pm__head_conflicts(h, PM_CLAIM_WRITER, path, len)) s = PM_CONFLICT;
@@ -14957,11 +14976,12 @@ static pm_status pm__head_open(const pm_head *h, pm_map *m, const void *path, si
 
 static pm_status pm__head_read(pm_head *h, const void *path, size_t len, bool fence, pm_rz *out) {
     pm__snap p;
+    if (out) *out = pm__rz_none;
+    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
     memset(&p, 0, sizeof p);
     p.fence = fence;
     p.path = (const uint8_t *)path;
     p.len = len;
-    *out = pm__rz_none;
     pm_status s = pm__snap_make(h, &p);
     if (s == PM_OK) s = pm__head_open(h, &p.map, path, len, out);
     pm__snap_free(h, &p);
@@ -15030,7 +15050,8 @@ static pm_status pm__head_pin(pm_head *h, const void *path, size_t len, bool che
     pm_map base;
     memset(&base, 0, sizeof base);
     if (why) memset(why, 0, sizeof *why);
-    *out = pm__rz_none;
+    if (out) *out = pm__rz_none;
+    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
     pm__lock_acquire(&h->lock);
     if (!pm__head_settle(h)) s = PM_NOMEM;
     else if (check && pm__head_conflicts(h, PM_CLAIM_PINNED, path, len)) s = PM_CONFLICT;
@@ -15078,8 +15099,8 @@ PM_API pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len,
    The count must not run over: a load that finds it high moves a part of it to the balance, which means the same.
 
    Slots live in blocks that are freed with the whole; a new block is only needed when loads are stopped half-way in as
-   many versions as there are slots. Writers take turns: in its turn one takes a slot, and exchanges the word. Loads never
-   look at that.
+   many versions as there are slots. Writers take turns: in its turn one takes a slot, and exchanges the word. Loads
+   never look at that.
 
    A turn is a ticket, and ends when `serving` goes on to the next: so writers get on in the order in which they came.
    Who waits for its turn stores `next` and then loads `serving`, who ends one stores `serving` and then loads `next`;

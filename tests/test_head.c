@@ -7,6 +7,12 @@
 #include <sys/wait.h>
 #include <threads.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#endif
 
 static _Thread_local uint64_t rmw_count;
 
@@ -824,6 +830,652 @@ TEST(head_writer_that_ends_leaves_its_content_to_who_waits) {
         close_head(h, &m, "ab=1,abc=5");
     }
 }
+
+/* ---- fences beside writers that come, begin and end ---- */
+
+static unsigned waiting_fences(pm_head *h) {
+    unsigned n = 0;
+    pm__lock_acquire(&h->lock);
+    for (const pm__snap *p = h->fences; p; p = p->next) n++;
+    pm__lock_release(&h->lock);
+    return n;
+}
+
+/* A writer at "ab" that stands inside a call, and a fence of `path` that waits for it. */
+typedef struct standstill {
+    pm_map m;
+    pm_head *h;
+    pm_wz w;
+    stage writing, fencing;
+    pthread_t writer, fence;
+} standstill;
+
+static void *set_once(void *arg) {
+    stage *s = arg;
+    CHECK_OK(pm_wz_set(s->w, 5, NULL));
+    atomic_store(&s->step, 1);
+    return NULL;
+}
+
+static void begin_standstill(standstill *s) {
+    memset(s, 0, sizeof *s);
+    s->m = pm_new(gated_ops(), NULL);
+    put(&s->m, "ab", 1);
+    put(&s->m, "b/old", 2);
+    put(&s->m, "b/other", 3);
+    put(&s->m, "x", 4);
+    s->h = head_over(&s->m);
+    s->writing.h = s->fencing.h = s->h;
+    s->writing.w = &s->w;
+    s->fencing.path = "";
+    s->fencing.fence = true;
+    atomic_store(&gate_open, 0);
+    atomic_store(&gate_reached, 0);
+    open_writer(s->h, "ab", &s->w);
+    write_at(&s->w, "c", 666);
+}
+
+static void begin_fence(standstill *s) {
+    CHECK_EQ(pthread_create(&s->writer, NULL, set_once, &s->writing), 0);
+    wait_step(&gate_reached, 1);
+    CHECK_EQ(pthread_create(&s->fence, NULL, read_at_path, &s->fencing), 0);
+    while (!waiting_fences(s->h)) sched_yield();
+}
+
+static void end_fence(standstill *s) {
+    atomic_store(&gate_open, 1);
+    CHECK_EQ(pthread_join(s->fence, NULL), 0);
+    CHECK_EQ(pthread_join(s->writer, NULL), 0);
+}
+
+#define STANDSTILL "ab=1,abc=5,b/old=2,b/other=3,x=4"
+
+/* One that is given out while the fence waits, and one that had been before and has written nothing. */
+static void come_and_write(bool before) {
+    need_threads();
+    standstill s;
+    pm_wz v;
+    pthread_t t;
+    stage late = {.w = &v};
+    begin_standstill(&s);
+    if (before) open_writer(s.h, "b/", &v);
+    begin_fence(&s);
+    if (!before) open_writer(s.h, "b/", &v);
+    (void)pm_rz_move_to(pm_wz_cursor(&v), "new", 3);
+    CHECK_EQ(pthread_create(&t, NULL, set_once, &late), 0);
+    nap(20000);
+    CHECK_EQ(atomic_load(&late.step), 0); /* its first change would take its content out of the base */
+    CHECK_STR_EQ(shown(s.h, "b/"), "b/old=2,b/other=3");
+    end_fence(&s);
+    CHECK_EQ(pthread_join(t, NULL), 0);
+    CHECK_STR_EQ(s.fencing.text, STANDSTILL);
+    CHECK_OK(pm_wz_close(&v));
+    CHECK_OK(pm_wz_close(&s.w));
+    close_head(s.h, &s.m, "ab=1,abc=5,b/new=5,b/old=2,b/other=3,x=4");
+}
+
+TEST(head_fence_lacks_nothing_of_a_writer_that_comes_and_writes) { come_and_write(false); }
+TEST(head_fence_lacks_nothing_of_a_writer_that_begins_to_write) { come_and_write(true); }
+
+/* Several fences wait at a time; those elsewhere hold nobody up, and writers elsewhere go on. */
+TEST(head_fences_wait_side_by_side) {
+    need_threads();
+    standstill s;
+    pm_wz v, u;
+    pthread_t t, second;
+    stage late = {.w = &v}, other = {.path = "a", .fence = true};
+    begin_standstill(&s);
+    s.fencing.path = "ab";
+    other.h = s.h;
+    begin_fence(&s);
+    open_writer(s.h, "b/", &v);
+    open_writer(s.h, "x", &u);
+    write_at(&v, "new", 7);
+    write_at(&u, "", 8);
+    CHECK_EQ(pthread_create(&second, NULL, read_at_path, &other), 0);
+    while (waiting_fences(s.h) < 2) sched_yield();
+    write_at(&v, "new", 5);
+    CHECK_STR_EQ(shown(s.h, "b"), "b/new=5,b/old=2,b/other=3"); /* makes it clean again */
+    CHECK_EQ(pthread_create(&t, NULL, set_once, &late), 0);
+    CHECK_EQ(pthread_join(t, NULL), 0);
+    end_fence(&s);
+    CHECK_EQ(pthread_join(second, NULL), 0);
+    CHECK_STR_EQ(s.fencing.text, "ab=1,abc=5");
+    CHECK_STR_EQ(other.text, "ab=1,abc=5");
+    CHECK_OK(pm_wz_close(&v));
+    CHECK_OK(pm_wz_close(&u));
+    CHECK_OK(pm_wz_close(&s.w));
+    close_head(s.h, &s.m, "ab=1,abc=5,b/new=5,b/old=2,b/other=3,x=8");
+}
+
+static void *close_writer(void *arg) {
+    stage *s = arg;
+    CHECK_OK(pm_wz_close(s->w));
+    atomic_store(&s->step, 1);
+    return NULL;
+}
+
+static void *writer_into_pin(void *arg) {
+    stage *s = arg;
+    pm_rz z;
+    CHECK_OK(pm_wz_into_reader(s->w, &z));
+    atomic_store(&s->step, 1);
+    pm_rz_drop(&z);
+    return NULL;
+}
+
+/* A writer whose group is open, and of which the base has what readers see: it is dirty when it ends, so it waits. One
+   without a group ends at once. */
+static void end_beside_a_fence(void *(*end)(void *), bool group) {
+    need_threads();
+    standstill s;
+    pm_wz v;
+    pthread_t t;
+    stage late = {.w = &v};
+    begin_standstill(&s);
+    open_writer(s.h, "b/", &v);
+    (void)pm_rz_move_to(pm_wz_cursor(&v), "new", 3);
+    if (group) CHECK_OK(pm_wz_begin(&v));
+    CHECK_OK(pm_wz_set(&v, 7, NULL));
+    CHECK_STR_EQ(shown(s.h, "b/"), group ? "b/old=2,b/other=3" : "b/new=7,b/old=2,b/other=3");
+    begin_fence(&s);
+    CHECK_EQ(pthread_create(&t, NULL, end, &late), 0);
+    if (group) nap(20000);
+    else wait_step(&late.step, 1);
+    CHECK_EQ(atomic_load(&late.step), group ? 0 : 1);
+    end_fence(&s);
+    CHECK_EQ(pthread_join(t, NULL), 0);
+    CHECK_STR_EQ(s.fencing.text, group ? STANDSTILL : "ab=1,abc=5,b/new=7,b/old=2,b/other=3,x=4");
+    CHECK_OK(pm_wz_close(&s.w));
+    close_head(s.h, &s.m, "ab=1,abc=5,b/new=7,b/old=2,b/other=3,x=4");
+}
+
+TEST(head_fence_lacks_nothing_of_a_writer_that_ends) {
+    end_beside_a_fence(close_writer, false);
+    end_beside_a_fence(close_writer, true);
+    end_beside_a_fence(writer_into_pin, false);
+    end_beside_a_fence(writer_into_pin, true);
+}
+
+/* A fence that gets no memory at its end lets everybody go on. */
+static void *fence_without_memory(void *arg) {
+    stage *s = arg;
+    pm_rz z;
+    CHECK_EQ(pm_head_fence(s->h, "", 0, &z), PM_NOMEM);
+    return NULL;
+}
+
+TEST(head_fence_without_memory_lets_writers_go_on) {
+    need_threads();
+    standstill s;
+    pm_wz v;
+    begin_standstill(&s);
+    open_writer(s.h, "b/", &v);
+    CHECK_EQ(pthread_create(&s.writer, NULL, set_once, &s.writing), 0);
+    wait_step(&gate_reached, 1);
+    CHECK_EQ(pthread_create(&s.fence, NULL, fence_without_memory, &s.fencing), 0);
+    while (!waiting_fences(s.h)) sched_yield();
+    check_fail_allocs_from(1);
+    end_fence(&s);
+    check_fail_alloc(0);
+    CHECK_EQ(check_failed(), 0);
+    CHECK_EQ(waiting_fences(s.h), 0);
+    write_at(&s.w, "d", 6);
+    write_at(&v, "new", 7);
+    CHECK_STR_EQ(shown(s.h, ""), "ab=1,abc=5,abd=6,b/new=7,b/old=2,b/other=3,x=4");
+    CHECK_OK(pm_wz_close(&v));
+    CHECK_OK(pm_wz_close(&s.w));
+    close_head(s.h, &s.m, "ab=1,abc=5,abd=6,b/new=7,b/old=2,b/other=3,x=4");
+}
+
+/* ---- cancelling, processor time ---- */
+
+/* Waits for what `s` waits for, and cancels it in the meantime: it goes on waiting, and ends as if nothing had been. */
+static void cancel_in(void *(*wait)(void *), standstill *s, stage *waiting) {
+    pthread_t t;
+    void *how;
+    CHECK_EQ(pthread_create(&t, NULL, wait, waiting), 0);
+    nap(20000);
+    CHECK_EQ(atomic_load(&waiting->step), 0);
+    CHECK_EQ(pthread_cancel(t), 0);
+    nap(5000);
+    CHECK_EQ(atomic_load(&waiting->step), 0);
+    end_fence(s);
+    CHECK_EQ(pthread_join(t, &how), 0);
+    CHECK(how != PTHREAD_CANCELED || atomic_load(&waiting->step) == 1); /* in what it does afterwards */
+    CHECK_EQ(check_failed(), 0);
+}
+
+static void cancel_a_waiter(int kind) {
+    need_threads();
+    standstill s;
+    pm_wz v;
+    stage waiting = {.path = "", .fence = kind == 1, .w = &v};
+    begin_standstill(&s);
+    begin_fence(&s);
+    waiting.h = s.h;
+    open_writer(s.h, "b/", &v);
+    (void)pm_rz_move_to(pm_wz_cursor(&v), "new", 3);
+    cancel_in(kind == 2 ? set_once : read_at_path, &s, &waiting);
+    write_at(&v, "new", 7);
+    CHECK_OK(pm_wz_close(&v));
+    CHECK_OK(pm_wz_close(&s.w));
+    close_head(s.h, &s.m, "ab=1,abc=5,b/new=7,b/old=2,b/other=3,x=4");
+}
+
+TEST(head_cancelled_reader_leaves_nothing_behind) { cancel_a_waiter(0); }
+TEST(head_cancelled_fence_leaves_nothing_behind) { cancel_a_waiter(1); }
+TEST(head_cancelled_writer_leaves_nothing_behind) { cancel_a_waiter(2); }
+
+/* Who looks again and again takes the lock each time. */
+static void *read_and_count(void *arg) {
+    stage *s = arg;
+    uint64_t before = rmw_count;
+    (void)read_at_path(s);
+    CHECK_NOTE(rmw_count - before < 60, "%" PRIu64 " atomic read-modify-writes", rmw_count - before);
+    return NULL;
+}
+
+TEST(head_waiting_needs_no_processor) {
+    need_threads();
+    standstill s;
+    stage reading = {.path = ""};
+    pthread_t t;
+    begin_standstill(&s);
+    if (s.h->fenced) { /* where a wake-up may be missed, who waits looks each millisecond */
+        atomic_store(&gate_open, 1);
+        CHECK_OK(pm_wz_close(&s.w));
+        CHECK_OK(pm_head_close(s.h, NULL, NULL));
+        pm_drop(&s.m);
+        SKIP("no fences of all threads here");
+    }
+    begin_fence(&s);
+    reading.h = s.h;
+    CHECK_EQ(pthread_create(&t, NULL, read_and_count, &reading), 0);
+    nap(100000);
+    end_fence(&s);
+    CHECK_EQ(pthread_join(t, NULL), 0);
+    CHECK_EQ(check_failed(), 0);
+    CHECK_OK(pm_wz_close(&s.w));
+    close_head(s.h, &s.m, STANDSTILL);
+}
+
+/* ---- ends, and calls of two writers ---- */
+
+/* Stops a thread in a call: at the next value that is retained, which is when a node of a grafted map is copied, or at
+   the next one that is released. */
+static _Thread_local bool stop_at_retain, stop_at_release;
+static atomic_int stopped, stops_over;
+
+static void stop_once(bool *here) {
+    if (!*here) return;
+    *here = false;
+    int turn = atomic_fetch_add(&stopped, 1) + 1;
+    wait_step(&stops_over, turn);
+}
+
+static void retain_and_stop(void *ctx, pm_val v) {
+    (void)ctx;
+    (void)v;
+    stop_once(&stop_at_retain);
+}
+
+static void release_and_stop(void *ctx, pm_val v) {
+    (void)ctx;
+    (void)v;
+    stop_once(&stop_at_release);
+}
+
+static pm_alg take_left(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx;
+    (void)a;
+    (void)b;
+    (void)out;
+    return PM_ALG_LEFT;
+}
+
+static const pm_ops stopping_ops = {.name = "stopping", .flags = PM_OPS_IDEMPOTENT, .retain = retain_and_stop,
+                                    .release = release_and_stop, .join = take_left, .meet = take_left};
+
+static void *close_and_stop(void *arg) {
+    stop_at_release = true;
+    return close_writer(arg);
+}
+
+/* The head is busy until the last hook of what ends has run. */
+TEST(head_is_busy_until_a_writers_end_is_over) {
+    need_threads();
+    pm_map m = pm_new(&stopping_ops, NULL);
+    pm_head *h;
+    pm_wz w;
+    pthread_t t;
+    uint64_t busy = 0;
+    stage s = {.w = &w};
+    put(&m, "ab", 4);
+    CHECK_OK(pm_head_new_move(&m, &h));
+    open_writer(h, "a", &w);
+    atomic_store(&stopped, 0);
+    atomic_store(&stops_over, 0);
+    CHECK_OK(pm_wz_begin(&w));
+    write_at(&w, "b", 5); /* the group keeps 4, until it ends */
+    CHECK_EQ(pthread_create(&t, NULL, close_and_stop, &s), 0);
+    wait_step(&stopped, 1);
+    CHECK_EQ(pm_head_close(h, NULL, &busy), PM_BUSY);
+    CHECK_EQ(busy, 1);
+    CHECK_STR_EQ(shown(h, ""), "ab=5");
+    atomic_store(&stops_over, 1);
+    CHECK_EQ(pthread_join(t, NULL), 0);
+    CHECK_OK(pm_head_close(h, NULL, NULL));
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
+TEST(head_take_between_writers_needs_groups_on_both_or_none) {
+    for (int groups = 0; groups < 4; groups++) {
+        pm_map m = letters();
+        pm_head *h = head_over(&m);
+        pm_wz w, from;
+        pm_alg alg = PM_ALG_ELEMENT;
+        open_writer(h, "ab", &w);
+        open_writer(h, "x", &from);
+        if (groups & 1) CHECK_OK(pm_wz_begin(&w));
+        if (groups & 2) CHECK_OK(pm_wz_begin(&from));
+        bool refused = groups == 1 || groups == 2;
+        CHECK_EQ(pm_wz_join_take(&w, &from, false, &alg), refused ? PM_INVALID : PM_OK);
+        if (groups == 3) CHECK_STR_EQ(shown(h, ""), LETTERS);
+        if (groups & 1) CHECK_OK(pm_wz_rollback(&w));
+        if (groups & 2) CHECK_OK(pm_wz_rollback(&from));
+        CHECK_EQ(pm_wz_close(&w), refused ? PM_INVALID : PM_OK);
+        CHECK_OK(pm_wz_close(&from));
+        close_head(h, &m, groups ? LETTERS : "=0,ab=1,abc=2,abd=3,x!");
+    }
+}
+
+/* The same with writers that no head gave out: to two maps, and to one, which a group remembers as a whole. */
+TEST(head_take_between_plain_writers_needs_groups_on_both_or_none) {
+    for (int same = 0; same < 2; same++) {
+        pm_map m = letters(), other = letters();
+        pm_wz w, from;
+        CHECK_OK(pm_wz_open(&w, &m, "ab", 2));
+        CHECK_OK(pm_wz_open(&from, same ? &m : &other, "x", 1));
+        CHECK_OK(pm_wz_begin(&w));
+        CHECK_EQ(pm_wz_join_take(&w, &from, false, NULL), same ? PM_OK : PM_INVALID);
+        CHECK_OK(pm_wz_rollback(&w));
+        (void)pm_wz_close(&w);
+        CHECK_OK(pm_wz_close(&from));
+        CHECK_STR_EQ(listed(&m), LETTERS);
+        CHECK_STR_EQ(listed(&other), LETTERS);
+        pm_drop(&m);
+        pm_drop(&other);
+        CHECK_EQ(check_live_blocks(), 0);
+    }
+}
+
+/* A thread that the system puts aside, until it may go on. */
+static _Thread_local atomic_int *put_aside;
+static void stay_aside(int number) {
+    (void)number;
+    if (put_aside) wait_step(put_aside, 1);
+}
+
+typedef struct taking {
+    pm_head *h;
+    pm_wz w[2];
+    int to; /* the writer that gets the key */
+    atomic_int phase;
+} taking;
+
+typedef struct snapping {
+    pm_head *h;
+    atomic_int go_on;
+    char text[256];
+} snapping;
+
+static void *snap_aside(void *arg) {
+    snapping *s = arg;
+    pm_rz z;
+    put_aside = &s->go_on;
+    CHECK_OK(pm_head_read(s->h, "", 0, &z));
+    strcpy(s->text, seen(&z));
+    pm_rz_drop(&z);
+    put_aside = NULL;
+    return NULL;
+}
+
+static void write_from_root(pm_wz *w, const char *below, pm_val v) {
+    pm_rz_reset(pm_wz_cursor(w));
+    write_at(w, below, v);
+}
+
+static void *take_between_snapshots(void *arg) {
+    taking *k = arg;
+    stop_at_retain = true;
+    write_from_root(&k->w[0], "gq/3", 9); /* here the first snapshot comes */
+    write_from_root(&k->w[0], "p", 1);
+    write_from_root(&k->w[1], "s", 1);
+    for (int i = 0; i < 2; i++) pm_rz_reset(pm_wz_cursor(&k->w[i]));
+    stop_at_retain = true;
+    CHECK_OK(pm_wz_join_take(&k->w[k->to], &k->w[!k->to], false, NULL)); /* here the second one */
+    write_from_root(&k->w[0], "t", 1);
+    atomic_store(&k->phase, 1);
+    return NULL;
+}
+
+static void put_aside_when_it_waits(pthread_t t) {
+    nap(20000);
+    signal(SIGUSR1, stay_aside); /* each time: once used it may be gone */
+    CHECK_EQ(pthread_kill(t, SIGUSR1), 0);
+    nap(20000);
+}
+
+/* Two snapshots wait, and both are late in taking what they wait for: the first for a call of one writer, the second for
+   one that moves a key between two. */
+static void two_snapshots_beside_a_move(int to) {
+    need_threads();
+    taking k = {.to = to};
+    snapping s[2] = {{.h = NULL}, {.h = NULL}};
+    pthread_t mover, t[2];
+    pm_map m = pm_new(&stopping_ops, NULL), shared[2] = {m, m};
+    atomic_store(&stopped, 0);
+    atomic_store(&stops_over, 0);
+    put(&m, "a/x", 1);
+    put(&m, "b/x", 1);
+    k.h = head_over(&m);
+    open_writer(k.h, "a/", &k.w[0]);
+    open_writer(k.h, "b/", &k.w[1]);
+    for (int i = 0; i < 2; i++) {
+        pm_wz *w = i ? &k.w[to] : &k.w[0];
+        s[i].h = k.h;
+        put(&shared[i], "q/1", 1);
+        put(&shared[i], "q/2", 2);
+        pm_rz_reset(pm_wz_cursor(w));
+        (void)pm_rz_move_to(pm_wz_cursor(w), i ? "h" : "g", 1);
+        CHECK_OK(pm_wz_graft_map(w, &shared[i]));
+    }
+    write_from_root(&k.w[!to], "key", 5);
+    write_from_root(&k.w[!to], "hq/4", 6);
+    CHECK_EQ(pthread_create(&mover, NULL, take_between_snapshots, &k), 0);
+    for (int i = 0; i < 2; i++) {
+        wait_step(&stopped, i + 1);
+        CHECK_EQ(pthread_create(&t[i], NULL, snap_aside, &s[i]), 0);
+        put_aside_when_it_waits(t[i]);
+        atomic_store(&stops_over, i + 1);
+    }
+    wait_step(&k.phase, 1);
+    for (int i = 0; i < 2; i++) {
+        atomic_store(&s[i].go_on, 1);
+        CHECK_EQ(pthread_join(t[i], NULL), 0);
+        CHECK_NOTE(!strstr(s[i].text, "a/key=5") != !strstr(s[i].text, "b/key=5"), "%s", s[i].text);
+        CHECK(strstr(s[i].text, "a/gq/3=9") != NULL || strstr(s[i].text, "b/gq/3=9") != NULL);
+    }
+    CHECK_EQ(pthread_join(mover, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(pm_wz_close(&k.w[i]));
+        pm_drop(&shared[i]);
+    }
+    CHECK_OK(pm_head_close(k.h, NULL, NULL));
+    pm_drop(&m);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
+TEST(head_call_of_two_writers_is_seen_whole_by_snapshots_that_are_late) {
+    two_snapshots_beside_a_move(0);
+    two_snapshots_beside_a_move(1);
+}
+
+/* ---- arguments, other processes ---- */
+
+TEST(head_refuses_what_no_caller_should_pass) {
+    pm_map m = letters();
+    pm_head *h = NULL, *none = NULL;
+    pm_wz w;
+    pm_rz z;
+    pm_conflict why;
+    const size_t absurd = SIZE_MAX - 3;
+    CHECK_EQ(pm_head_new(NULL, &none), PM_INVALID);
+    CHECK_EQ(pm_head_new(&m, NULL), PM_INVALID);
+    CHECK_EQ(pm_head_new_move(NULL, &none), PM_INVALID);
+    CHECK_EQ(pm_head_new_move(&m, NULL), PM_INVALID);
+    CHECK_STR_EQ(listed(&m), LETTERS);
+    CHECK_OK(pm_head_new(&m, &h));
+    for (int i = 0; i < 4; i++) { /* no head, no place for the answer, no path, a path too long */
+        pm_head *to = i == 0 ? NULL : h;
+        pm_wz *wz = i == 1 ? NULL : &w;
+        pm_rz *rz = i == 1 ? NULL : &z;
+        const char *path = i == 2 ? NULL : "ab";
+        size_t len = i == 3 ? absurd : 2;
+        memset(&w, 0xAA, sizeof w);
+        memset(&why, 0xAA, sizeof why);
+        CHECK_EQ(pm_head_write(to, path, len, wz, &why), PM_INVALID);
+        CHECK(why.claims == NULL && why.n == 0);
+        if (wz) CHECK_OK(pm_wz_close(wz)); /* which is zero */
+        CHECK_EQ(pm_head_write_unchecked(to, path, len, wz), PM_INVALID);
+        CHECK_EQ(pm_head_read(to, path, len, rz), PM_INVALID);
+        CHECK_EQ(pm_head_fence(to, path, len, rz), PM_INVALID);
+        CHECK_EQ(pm_head_pin(to, path, len, rz, &why), PM_INVALID);
+        CHECK_EQ(pm_head_pin_unchecked(to, path, len, rz), PM_INVALID);
+        if (rz) pm_rz_drop(rz);
+    }
+    CHECK_OK(pm_head_write(h, NULL, 0, &w, NULL)); /* the empty path needs no bytes */
+    CHECK_EQ(pm_wz_begin(NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_commit(NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_rollback(NULL), PM_INVALID);
+    CHECK_EQ(pm_head_new_at(NULL, &none), PM_INVALID);
+    CHECK_EQ(pm_head_new_at(&w, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_join_take(&w, NULL, false, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_close(&w), PM_INVALID); /* the first failure is remembered */
+    CHECK_EQ(pm_wz_begin(&w), PM_INVALID);
+    CHECK_EQ(pm_head_new_at(&w, &none), PM_INVALID);
+    CHECK_OK(pm_head_close(NULL, NULL, NULL));
+    pm_conflict_free(NULL);
+    CHECK(none == NULL);
+    close_head(h, &m, LETTERS);
+}
+
+/* Runs a function in a child process, which is to end with 0; 77: skipped. */
+static int in_child(void (*body)(pm_head *h, pm_wz *w), pm_head *h, pm_wz *w) {
+    int status = -1;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        check__escape = NULL; /* the tests that follow are the parent's */
+        alarm(60);
+        body(h, w);
+        fflush(NULL);
+        _exit(check_failed() ? 1 : 0);
+    }
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void use_the_parents_head(pm_head *h, pm_wz *w) {
+    pm_wz v;
+    pm_rz z;
+    write_at(w, "c", 7);
+    CHECK_STR_EQ(shown(h, ""), "=0,ab=1,abc=7,abd=3,x=4");
+    open_writer(h, "x", &v);
+    write_at(&v, "", 8);
+    CHECK_OK(pm_head_fence(h, "", 0, &z));
+    CHECK_STR_EQ(seen(&z), "=0,ab=1,abc=7,abd=3,x=8");
+    pm_rz_drop(&z);
+    CHECK_OK(pm_wz_close(&v));
+    CHECK_OK(pm_wz_close(w));
+    CHECK_OK(pm_head_close(h, NULL, NULL));
+}
+
+TEST(head_is_usable_in_a_forked_child) {
+    pm_map m = letters();
+    pm_head *h = head_over(&m);
+    pm_wz w;
+    open_writer(h, "ab", &w);
+    write_at(&w, "c", 5);
+    CHECK_EQ(in_child(use_the_parents_head, h, &w), 0);
+    CHECK_OK(pm_wz_close(&w));
+    close_head(h, &m, "=0,ab=1,abc=5,abd=3,x=4");
+}
+
+#if PM__MEMBARRIER
+enum { CHILD_SKIPS = 77 };
+
+/* From now on the system refuses membarrier to this process. */
+static bool refuse_membarrier(void) {
+    struct sock_filter f[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_membarrier, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog p = {sizeof f / sizeof *f, f};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p) == 0;
+}
+
+static atomic_bool enough;
+
+static void *write_until_enough(void *arg) {
+    pm_wz *w = arg;
+    for (pm_val i = 0; !atomic_load(&enough); i++) {
+        CHECK_OK(pm_wz_begin(w));
+        write_from_root(w, "c", i);
+        write_from_root(w, "d", i);
+        CHECK_OK(pm_wz_commit(w));
+    }
+    return NULL;
+}
+
+static void read_without_membarrier(pm_head *h, pm_wz *w) {
+    pthread_t t;
+    CHECK_EQ(pthread_create(&t, NULL, write_until_enough, w), 0);
+    for (int i = 0; i < 200; i++) {
+        if (i == 100 && !refuse_membarrier()) _exit(CHILD_SKIPS);
+        pm_rz z;
+        CHECK_OK(i % 3 ? pm_head_read(h, "", 0, &z) : pm_head_fence(h, "", 0, &z));
+        const pm_val *c = pm_rz_val_at(&z, "abc", 3), *d = pm_rz_val_at(&z, "abd", 3);
+        CHECK(c && d && (*c == *d || (*c == 2 && *d == 3)));
+        pm_rz_drop(&z);
+    }
+    atomic_store(&enough, true);
+    CHECK_EQ(pthread_join(t, NULL), 0);
+    write_from_root(w, "", 9);
+    CHECK(strstr(shown(h, "ab"), "ab=9,") != NULL);
+    CHECK(h->fenced);
+    write_from_root(w, "", 8);
+    CHECK(w->cursor.claim->fenced); /* nobody has to be given time any more */
+    CHECK(strstr(shown(h, "ab"), "ab=8,") != NULL);
+    CHECK_OK(pm_wz_close(w));
+    CHECK_OK(pm_head_close(h, NULL, NULL));
+}
+
+/* A sandbox that is set up later than the first head. */
+TEST(head_goes_on_where_membarrier_is_refused_later) {
+    need_threads();
+    pm_map m = letters();
+    pm_head *h = head_over(&m);
+    pm_wz w;
+    bool granted = !h->fenced;
+    open_writer(h, "ab", &w);
+    int how = granted ? in_child(read_without_membarrier, h, &w) : CHILD_SKIPS;
+    CHECK_OK(pm_wz_close(&w));
+    close_head(h, &m, LETTERS);
+    if (how == CHILD_SKIPS) SKIP("membarrier or seccomp is not to be had");
+    CHECK_EQ(how, 0);
+}
+#endif
 
 /* Between calls: inside a group, even. */
 static void *stop_between_calls(void *arg) {

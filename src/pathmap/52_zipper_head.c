@@ -543,19 +543,19 @@ static void pm__wz_commit(pm_wz *w) {
 }
 
 PM_API pm_status pm_wz_begin(pm_wz *w) {
-    if (pm__wz_group(w)->open) return PM_INVALID;
+    if (pm__wz_shut(w) || pm__wz_group(w)->open) return PM_INVALID;
     pm__wz_begin(w);
     return PM_OK;
 }
 
 PM_API pm_status pm_wz_commit(pm_wz *w) {
-    if (!pm__wz_group(w)->open) return PM_INVALID;
+    if (pm__wz_shut(w) || !pm__wz_group(w)->open) return PM_INVALID;
     pm__wz_commit(w);
     return PM_OK;
 }
 
 PM_API pm_status pm_wz_rollback(pm_wz *w) {
-    if (!pm__wz_group(w)->open) return PM_INVALID;
+    if (pm__wz_shut(w) || !pm__wz_group(w)->open) return PM_INVALID;
     pm__wz_forget(w);
     pm__wz_enter(w);
     pm_map undone = *w->map;
@@ -575,6 +575,11 @@ static void pm__reader_end(struct pm_claim *c) {
     pm__head_unlock(h);
 }
 
+/* A request without a head, without a place for the answer, or with a path that cannot be one. */
+static bool pm__head_refuses(const pm_head *h, const void *path, size_t len, const void *out) {
+    return !h || !out || (!path && len) || len > PTRDIFF_MAX;
+}
+
 static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {
     if (prefix_len > SIZE_MAX / 4) return NULL;
     pm_head *h = (pm_head *)pm__mem_alloc_big(sizeof *h + prefix_len);
@@ -589,6 +594,7 @@ static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {
 }
 
 static pm_status pm__head_over(pm_map *m, pm_map *home, pm_head **out) {
+    if (!m || !out) return PM_INVALID;
     pm_head *h = pm__head_alloc(NULL, 0);
     if (!h) return PM_NOMEM;
     h->base = *m;
@@ -602,6 +608,8 @@ PM_API pm_status pm_head_new(pm_map *m, pm_head **out) { return pm__head_over(m,
 PM_API pm_status pm_head_new_move(pm_map *m, pm_head **out) { return pm__head_over(m, NULL, out); }
 
 PM_API pm_status pm_head_new_at(pm_wz *w, pm_head **out) {
+    if (!out) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm_head *h = pm__head_alloc(w->cursor.path, w->cursor.len);
     if (!h) return PM_NOMEM;
     h->grouped_host = w->cursor.claim && !w->cursor.claim->grouped;
@@ -724,7 +732,8 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
 static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool check, pm_wz *out, pm_conflict *why) {
     pm_status s = PM_OK;
     if (why) memset(why, 0, sizeof *why);
-    pm__wz_clear(out);
+    if (out) pm__wz_clear(out);
+    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
     pm__lock_acquire(&h->lock);
     if (!pm__head_settle(h)) s = PM_NOMEM;
     else if (check && pm__head_conflicts(h, PM_CLAIM_WRITER, path, len)) s = PM_CONFLICT;
@@ -938,11 +947,12 @@ static pm_status pm__head_open(const pm_head *h, pm_map *m, const void *path, si
 
 static pm_status pm__head_read(pm_head *h, const void *path, size_t len, bool fence, pm_rz *out) {
     pm__snap p;
+    if (out) *out = pm__rz_none;
+    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
     memset(&p, 0, sizeof p);
     p.fence = fence;
     p.path = (const uint8_t *)path;
     p.len = len;
-    *out = pm__rz_none;
     pm_status s = pm__snap_make(h, &p);
     if (s == PM_OK) s = pm__head_open(h, &p.map, path, len, out);
     pm__snap_free(h, &p);
@@ -1011,7 +1021,8 @@ static pm_status pm__head_pin(pm_head *h, const void *path, size_t len, bool che
     pm_map base;
     memset(&base, 0, sizeof base);
     if (why) memset(why, 0, sizeof *why);
-    *out = pm__rz_none;
+    if (out) *out = pm__rz_none;
+    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
     pm__lock_acquire(&h->lock);
     if (!pm__head_settle(h)) s = PM_NOMEM;
     else if (check && pm__head_conflicts(h, PM_CLAIM_PINNED, path, len)) s = PM_CONFLICT;

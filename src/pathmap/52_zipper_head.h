@@ -17,8 +17,13 @@
    Making a reader waits for a writer's call in flight, never for one that is between calls; its cost grows with the
    number of writers under its path, not with the map. Reading is then as with any zipper that owns its content.
 
-   Hooks of values, and PM_MALLOC, may run while the head is locked: they must not use the same head.
-   With PM_NO_THREADS a head, like all else, is for one thread. */
+   Who waits uses no processor, and is woken when what it waits for is over. No call is a place where a thread is
+   cancelled. After fork the child may use a head that no other thread was inside of.
+   Hooks of values, and PM_MALLOC, may run while the head is locked, or inside a call that others wait for: they must
+   not use the same head.
+   With PM_NO_THREADS a head, like all else, is for one thread.
+   NULL in place of a head, a map, a writer or a required result, or of a path that is not empty, and paths longer than
+   any object can be: PM_INVALID. */
 
 #include "51_write_zipper.h"
 
@@ -58,6 +63,8 @@ PM_API PM_NODISCARD pm_status pm_head_new_at(pm_wz *w, pm_head **out);
 
 /* Ends a head. An owning head gives its map to *out, or drops it if `out` is NULL; the others give the content back to
    where it was from, and `out` must be NULL. Closing NULL does nothing.
+   A zipper is out until the call that ends it has done all that it does, hooks of values included. But whoever closes a
+   head sees to it that no other thread is still asking it for something: nor may such a thread be about to.
    Fails    PM_BUSY while zippers are out, *busy (may be NULL) tells how many; PM_NOMEM; PM_INVALID: the head stays
    usable */
 PM_API PM_NODISCARD pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy);
@@ -76,11 +83,14 @@ PM_API PM_NODISCARD pm_status pm_head_write_unchecked(pm_head *h, const void *pa
 /* Gives out a snapshot reader, its root at `path`. Forks of it claim nothing, are not counted, and may outlive the
    head.
    Owns     pm_rz_drop, on any thread
-   Fails    PM_NOMEM; PM_IO: the system refused a memory barrier that it had granted before
-   Cost     O(len + writers at, above and below `path`) */
+   Fails    PM_NOMEM
+   Cost     O(len + writers at, above and below `path`). On Linux one call of membarrier, if a writer there has changed
+            something since the last snapshot. If the system refuses that later than when the head was made: up to
+            10 ms instead, once for each writer given out before */
 PM_API PM_NODISCARD pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *out);
-/* The same at an instant that all writers under `path` have in common: none of them is inside a call then. Writers that
-   want to begin a call meanwhile wait. */
+/* The same at an instant that all writers under `path` have in common, between question and answer: none of them is
+   inside a call then. It waits for the calls in flight; writers that want to begin a call meanwhile wait, also those
+   that have been given out in between. */
 PM_API PM_NODISCARD pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *out);
 
 /* Gives out a pinned reader: while it is out, nothing changes at or below its root.

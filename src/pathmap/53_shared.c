@@ -13,8 +13,8 @@
    The count must not run over: a load that finds it high moves a part of it to the balance, which means the same.
 
    Slots live in blocks that are freed with the whole; a new block is only needed when loads are stopped half-way in as
-   many versions as there are slots. Writers take turns: in its turn one takes a slot, and exchanges the word. Loads never
-   look at that.
+   many versions as there are slots. Writers take turns: in its turn one takes a slot, and exchanges the word. Loads
+   never look at that.
 
    A turn is a ticket, and ends when `serving` goes on to the next: so writers get on in the order in which they came.
    Who waits for its turn stores `next` and then loads `serving`, who ends one stores `serving` and then loads `next`;
