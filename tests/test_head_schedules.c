@@ -272,11 +272,13 @@ static void prepare_fenced_writer(void) {
     open_writer("w", true);
 }
 
+#if PM__MEMBARRIER
 /* The system has granted fences of all threads, and refuses them now. */
 static void prepare_refused_writer(void) {
     prepare_writer();
     fence_refused = true;
 }
+#endif
 
 static void prepare_root_writer(void) {
     prepare_head(0);
@@ -518,8 +520,10 @@ static const scenario write_read = {
     "a writer beside a reader", prepare_writer, finish_head, {write_twice, read_once}, 2, 3, 1};
 static const scenario fenced_write_read = {
     "the same without fences of all threads", prepare_fenced_writer, finish_head, {write_twice, read_once}, 2, 3, 1};
+#if PM__MEMBARRIER
 static const scenario refused_write_read = {"the same when fences of all threads are refused from now on",
                                             prepare_refused_writer, finish_head, {write_twice, read_once}, 2, 3, 1};
+#endif
 static const scenario root_write_read = {
     "a writer of the whole map beside a reader", prepare_root_writer, finish_head, {write_twice, read_root}, 2, 3, 1};
 static const scenario fenced_root_write_read = {"the same without fences of all threads", prepare_fenced_root_writer,
@@ -637,8 +641,10 @@ TEST(schedules_of_heads_find_seeded_faults) {
     FINDS_FAULT(&take_read_read, WAITS_INSIDE);
     FINDS_FAULT(&write_read, BELL_LOOKED_AT_LATE);
     FINDS_FAULT(&write_read, END_OF_CALL_NOT_TOLD);
+#if PM__MEMBARRIER
     FINDS_FAULT(&refused_write_read, NO_BARRIER);
     FINDS_FAULT(&refused_write_read, FLAG_SWITCH);
+#endif
     FINDS_FAULT(&end_close, OUT_BEFORE_HOOKS);
     FINDS_FAULT(&close_read_read, FREED_IN_USE);
 }
