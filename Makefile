@@ -2,7 +2,7 @@
 #
 # A test program is built per configuration, as build/CONFIGURATION/NAME. A configuration is a list of words joined by
 # dashes, in this order: clang (else $(CC)); slim or standard (the two kinds of reference counts); then at most one of
-# nothreads, check3, nosimd, nopool, asan, nopool-asan, tsan, drd. For example: make build/clang-slim-asan/test_map
+# nothreads, check3, nosimd, nopool, asan, nopool-asan, tsan, drd, faulty. For example: make build/clang-slim-asan/test_map
 
 CLANG ?= clang
 CLANGXX ?= clang++
@@ -27,8 +27,8 @@ CHECK := $(PYTHON) tests/run_check.py --jobs $(JOBS)
 DEP = -MMD -MP -MF $@.d -MT $@
 C11 = -std=c11 $(WARNINGS) $(CFLAGS) -I. -Itests
 
-.PHONY: all help check test matrix asan tsan valgrind drd uses rules headers generated headers-check layers \
-        fuzz examples replay replay-check run clean
+.PHONY: all help check test matrix asan tsan valgrind drd models faults uses rules headers generated headers-check \
+        layers fuzz examples replay replay-check run clean
 
 all: test
 
@@ -41,6 +41,8 @@ help:
 	@echo 'make layers        compile each part with only what it declares to use'
 	@echo 'make matrix        the tests under every switch and compiler'
 	@echo 'make asan tsan valgrind drd                                     the tests under a checker'
+	@echo 'make models        check the models of tests/models (spin), and that they find seeded faults'
+	@echo 'make faults        schedules of a copy of pathmap.h with seeded faults, each of which must be found'
 	@echo 'make replay        build/replay and build/replay-slim           replay-check: run the operation scripts'
 	@echo 'make fuzz          fuzz for FUZZ_SECONDS each (clang)'
 	@echo 'make examples      build and run the examples'
@@ -50,7 +52,7 @@ help:
 
 check:
 	@$(CHECK) all
-test matrix asan tsan valgrind drd uses rules headers-check layers examples replay-check:
+test matrix asan tsan valgrind drd models faults uses rules headers-check layers examples replay-check:
 	@$(CHECK) $@
 
 # The headers that ship. The folder is a prerequisite too, so that removing a part counts as a change.
@@ -76,10 +78,17 @@ FLAGS_asan := -O1 -DPM_POOL=0 -fsanitize=address,undefined -fno-sanitize-recover
 FLAGS_tsan := -O1 -fsanitize=thread
 FLAGS_drd := -O1 -Wno-shadow -include tests/annotate.h
 
+# A copy of pathmap.h with faults for tests/test_head_schedules.c to find.
+FLAGS_faulty := -O1 -DSEEDED_FAULTS='<faulty_pathmap.h>' -Ibuild/faulty
+build/faulty/faulty_pathmap.h: tests/seed_faults.py pathmap.h
+	@mkdir -p $(@D)
+	@$(PYTHON) $< pathmap.h $@
+build/slim-faulty/test_head_schedules build/standard-faulty/test_head_schedules: build/faulty/faulty_pathmap.h
+
 FLAGS_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
 COUNTS := slim standard
-VARIANTS := nothreads check3 nosimd nopool asan nopool-asan tsan drd
+VARIANTS := nothreads check3 nosimd nopool asan nopool-asan tsan drd faulty
 CONFIGS := $(foreach c,$(COUNTS),$(c) $(VARIANTS:%=$(c)-%))
 CONFIGS += $(CONFIGS:%=clang-%) clang-slim-fuzz
 

@@ -58,7 +58,9 @@ typedef struct late_store {
 static struct {
     bool running;
     int self, threads; /* self: SETUP outside of threads */
-    ucontext_t back, context[THREADS];
+    ucontext_t context[THREADS]; /* where threads begin */
+    bool begun[THREADS];
+    void *back[5], *at[THREADS][5]; /* where all go on: such a switch makes no system call, as those of contexts do */
     char *stack[THREADS];
     void (*body[THREADS])(void);
     bool done[THREADS], resting[THREADS]; /* resting: has asked for others to go on */
@@ -148,9 +150,19 @@ static clocks *released(const volatile void *word) {
 
 static bool in_thread(void) { return explorer.running && explorer.self != SETUP; }
 
+/* Of functions that are left and entered again by jumps: what their callers keep in registers is lost. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define JUMPS __attribute__((noipa))
+#else
+#define JUMPS __attribute__((noinline))
+#endif
+
+static JUMPS void jump(void **to) { __builtin_longjmp(to, 1); }
+
 /* Gives way: the decision who goes on is the explorer's. */
-static void give_way(void) {
-    if (in_thread()) swapcontext(&explorer.context[explorer.self], &explorer.back);
+static JUMPS void give_way(void) {
+    if (!in_thread()) return;
+    if (__builtin_setjmp(explorer.at[explorer.self]) == 0) jump(explorer.back);
 }
 
 CHECK__UNUSED static void give_way_at(const volatile void *word) {
@@ -428,10 +440,11 @@ static void enter_thread(int i) {
     explorer.body[i]();
     drain(i);
     explorer.done[i] = true;
+    jump(explorer.back);
 }
 
 static void start_thread(int i) {
-    explorer.done[i] = explorer.resting[i] = false;
+    explorer.done[i] = explorer.resting[i] = explorer.begun[i] = false;
     explorer.asleep[i] = NULL;
     explorer.queued[i] = 0;
     explorer.now[i] = explorer.now[SETUP];
@@ -440,7 +453,7 @@ static void start_thread(int i) {
     getcontext(&explorer.context[i]);
     explorer.context[i].uc_stack.ss_sp = explorer.stack[i];
     explorer.context[i].uc_stack.ss_size = STACK;
-    explorer.context[i].uc_link = &explorer.back;
+    explorer.context[i].uc_link = NULL; /* a thread ends by a jump */
     makecontext(&explorer.context[i], (void (*)(void))(uintptr_t)enter_thread, 1, i);
 }
 
@@ -455,6 +468,15 @@ static bool candidates(int can[THREADS], int *n) {
         if (!explorer.resting[who] && !explorer.asleep[who]) can[(*n)++] = who;
     }
     return left;
+}
+
+/* Lets a thread go on until it gives way, or ends. */
+static JUMPS void let_go_on(int i) {
+    if (__builtin_setjmp(explorer.back)) return;
+    if (explorer.begun[i]) jump(explorer.at[i]);
+    explorer.begun[i] = true;
+    setcontext(&explorer.context[i]);
+    abort(); /* and no jump into the call above, which would take this function's frame away */
 }
 
 /* One run, under the decisions so far, extended by first choices. */
@@ -482,7 +504,7 @@ static void run_once(void) {
         for (int i = 0; i < explorer.threads; i++)
             if (i != next) explorer.resting[i] = false; /* something moves: they may look again */
         explorer.self = explorer.last = next;
-        swapcontext(&explorer.back, &explorer.context[next]);
+        let_go_on(next);
         explorer.self = SETUP;
     }
     explorer.running = false;

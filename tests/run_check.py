@@ -300,8 +300,8 @@ def missing(name, reason):
     return [(name, lambda: skip(reason))]
 
 
-def unit_jobs(configs, names):
-    return [(f"{config}/{name}", unit_job(config, name)) for config in configs for name in names]
+def unit_jobs(configs, names, words=()):
+    return [(f"{config}/{name}", unit_job(config, name, (), words)) for config in configs for name in names]
 
 
 def group_units():
@@ -430,6 +430,91 @@ def group_replay():
     return jobs
 
 
+# Runs of the models in tests/models: what is looked at, the model, its sizes and switches, how the checker is compiled
+# (what has few states is through sooner than optimised), and the faults that it must find. A run without a fault must
+# find nothing.
+MODELS = (
+    ("fence beside reader and writer that comes", "head", "WRITERS=2 LATE=1 FENCES=1 READERS=1 CHANGES=1", "-O1",
+     "CLEAN_WRITERS_GO"),
+    ("groups beside fence, short of memory", "head", "WRITERS=2 FENCES=1 GROUPS MEMORY=1 CHANGES=1", "-O1",
+     "GROUPS_END_AT_ONCE"),
+    ("calls of two writers beside readers", "head", "WRITERS=2 JOIN READERS=2", "-O1", "SHARED_COPY NO_COPY"),
+    ("two fences", "head", "WRITERS=2 FENCES=2 CHANGES=1", "-O0", "CLEAN_WRITERS_GO"),
+    ("late stores beside readers", "head", "WRITERS=1 BUFFERS READERS=2 CHANGES=3", "-O0", "NO_BARRIER FLAG_SWITCH"),
+    ("late stores of groups", "head", "WRITERS=1 BUFFERS READERS=1 GROUPS CHANGES=3", "-O0", "NO_BARRIER"),
+    ("late stores beside fence", "head", "WRITERS=2 BUFFERS FENCES=1", "-O0", "NO_BARRIER FLAG_SWITCH"),
+    ("calls of two writers beside fence", "head", "WRITERS=2 JOIN READERS=1 FENCES=1", "-O0", "HELD_WRITERS_GO"),
+    ("fence beside writer that comes", "head", "WRITERS=2 LATE=1 FENCES=1 CHANGES=3", "-O0",
+     "CLEAN_WRITERS_GO HELD_WRITERS_GO FENCE_STAYS"),
+    ("close, short of memory", "head", "WRITERS=1 READERS=1 CLOSER GROUPS MEMORY=2", "-O0",
+     "OUT_BEFORE_HOOKS FREED_IN_USE NOT_COUNTED"),
+    ("close beside writer that comes", "head", "WRITERS=2 LATE=1 READERS=1 CHANGES=1 CLOSER", "-O0",
+     "OUT_BEFORE_HOOKS"),
+    ("stores and swaps", "shared", "LOADERS=2 STORERS=2", "-O0",
+     "SLOT_GIVEN_UP_FIRST LOAD_COUNTED_LATE TICKET_IN_TWO_STEPS"),
+    ("spilling", "shared", "LOADERS=2 STORERS=1 CALLS=2 SPILL=2", "-O0", "SPILL_IN_TWO_STEPS NOT_RETIRED"),
+    ("updates beside store", "shared", "LOADERS=1 STORERS=1 UPDATERS=2", "-O0", "NO_TURNS UPDATES_OUT_OF_TURN"),
+)
+MODEL_CHECKER = ("-w", "-DSAFETY", "-DCOLLAPSE", "-DVECTORSZ=2048", "-DMEMLIM=2000")
+
+
+def faults_of(model):
+    with open(f"tests/models/{model}.pml", encoding="utf-8") as file:
+        return dict(re.findall(r"^#define (\w+) +\(fault == (\d+)\)", file.read(), re.M))
+
+
+def model_run(folder, fault):
+    """Returns how many errors one run has found, its states, and the log."""
+    status, out, log = execute(["env", f"FAULT={fault}", "sh", "-c", f"cd {folder} && ./pan -m400000"])
+    errors, states = re.search(r"errors: (\d+)", out), re.search(r"(\d+) states, stored", out)
+    whole = status == 0 and errors and states and "max search depth" not in out and "not completed" not in out
+    if errors and errors.group(1) != "0":
+        return int(errors.group(1)), int(states.group(1)), log
+    return (0 if whole else None), int(states.group(1)) if states else 0, log
+
+
+def model_job(model, sizes, speed, faults):
+    def job():
+        with tempfile.TemporaryDirectory() as folder:
+            source = os.path.abspath(f"tests/models/{model}.pml")
+            generate = ["spin", "-a", *("-D" + size for size in sizes.split()), source]
+            compile_it = [*CC, speed, *MODEL_CHECKER, "-o", "pan", "pan.c"]
+            command = f"cd {folder} && {shlex.join(generate)} && {shlex.join(compile_it)}"
+            status, _, log = execute(["sh", "-c", command], BUILD_SECONDS)
+            if status != 0:
+                return bad("does not build", log)
+            errors, states, log = model_run(folder, 0)
+            if errors != 0:
+                return bad("an error is found" if errors else "not run to the end", log)
+            numbers = faults_of(model)
+            for name in faults.split():
+                errors, _, log = model_run(folder, numbers[name])
+                if not errors:
+                    return bad(f"seeded fault {name} is not found", log)
+        return Result(passed=1 + len(faults.split()), note=f"{states} states; found {faults}")
+    return job
+
+
+def models_job():
+    """No fault of a model may be left untried."""
+    tried = {(model, fault) for _, model, _, _, faults in MODELS for fault in faults.split()}
+    left = [f"{model}: {fault}" for model in ("head", "shared") for fault in faults_of(model)
+            if (model, fault) not in tried]
+    return bad("untried faults", "\n".join(left)) if left else good(f"{len(tried)} seeded faults")
+
+
+def group_models():
+    if not shutil.which("spin"):
+        return missing("models", "no spin (Debian package spin): the models were not checked")
+    return [(f"models/{model}: {name}", model_job(model, *run)) for name, model, *run in MODELS] + [
+        ("models: all faults are tried", models_job)]
+
+
+def group_faults():
+    """Faults in the source itself, which the explorer must find."""
+    return unit_jobs([f"{counts}-faulty" for counts in COUNTS], ["test_head_schedules"], ["find_seeded_faults"])
+
+
 def group_uses():
     programs = ["use_two_units", "use_static"]
     jobs = []
@@ -492,6 +577,8 @@ GROUPS = {
     "units": group_units,
     "uses": group_uses,
     "replay-check": group_replay,
+    "models": group_models,
+    "faults": group_faults,
     "asan": group_asan,
     "tsan": group_tsan,
     "valgrind": group_valgrind,
@@ -580,7 +667,7 @@ def main(arguments):
         for name, job in group_headers():
             run_job(report, name, job)
     jobs = [job for name in names if name != "headers-check" for job in GROUPS[name]()]
-    log = prepare([name for name, _ in jobs]) if names.keys() - {"headers-check", "rules", "layers"} else None
+    log = prepare([name for name, _ in jobs]) if names.keys() - {"headers-check", "rules", "layers", "models"} else None
     if log is not None:
         # Every further job would say the same.
         report.add("preparation", bad("what the tests share does not build", log), time.monotonic() - start)
