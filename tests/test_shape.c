@@ -2,7 +2,10 @@
    the memory, and a lookup visits no more than twice the nodes, of a map built anew of the same content. Built anew
    means the better one of two: sets in random order, and pm_build from sorted keys.
 
-   With SHAPE_FIGURES in the environment each test prints all that it has measured. */
+   Of maps of a few nodes no more can be said than that a handful is added.
+
+   STRESS_SECONDS, however many, stands for four times as many keys. With SHAPE_FIGURES in the environment each test
+   prints all that it has measured. */
 #include "check.h"
 
 #define PATHMAP_STATIC
@@ -348,9 +351,9 @@ static void check_shape(kind k, history h, const shape *is, const shape *want) {
         return;
     }
     const char *of = kind_names[k], *how = history_names[h];
-    CHECK_NOTE(is->nodes <= 2 * want->nodes + 2, "%s, %s: %.0f nodes, %.0f anew", of, how, is->nodes, want->nodes);
-    CHECK_NOTE(is->bytes <= 2 * want->bytes + 64, "%s, %s: %.0f bytes, %.0f anew", of, how, is->bytes, want->bytes);
-    CHECK_NOTE(is->depth <= 2 * want->depth, "%s, %s: depth %.2f, %.2f anew", of, how, is->depth, want->depth);
+    CHECK_NOTE(is->nodes <= 2 * want->nodes + 8, "%s, %s: %.0f nodes, %.0f anew", of, how, is->nodes, want->nodes);
+    CHECK_NOTE(is->bytes <= 2 * want->bytes + 256, "%s, %s: %.0f bytes, %.0f anew", of, how, is->bytes, want->bytes);
+    CHECK_NOTE(is->depth <= 2 * want->depth + 1.5, "%s, %s: depth %.2f, %.2f anew", of, how, is->depth, want->depth);
 }
 
 static void try_histories(kind k, size_t n, size_t one_in, const pm_ops *ops) {
@@ -371,8 +374,11 @@ static void try_histories(kind k, size_t n, size_t one_in, const pm_ops *ops) {
     free_keys(&s);
 }
 
+/* How many keys: fewer where every write is checked, more where there is time. */
+static size_t many(size_t n) { return PM_CHECK >= 3 ? n / 8 : getenv("STRESS_SECONDS") ? 4 * n : n; }
+
 static void try_kinds(size_t one_in, const pm_ops *ops) {
-    for (kind k = 0; k < KINDS; k++) try_histories(k, k == NESTED ? 800 : 4000, one_in, ops);
+    for (kind k = 0; k < KINDS; k++) try_histories(k, k == NESTED ? 400 : many(1600), one_in, ops);
 }
 
 /* ---- compact maps -------------------------------------------------------------------------------------------- */
@@ -410,8 +416,8 @@ static void try_compact(kind k, size_t n, const pm_ops *ops) {
 
 TEST(compact_is_as_built) {
     for (kind k = 0; k < KINDS; k++) {
-        try_compact(k, k == NESTED ? 600 : 3000, NULL);
-        try_compact(k, k == NESTED ? 600 : 3000, pm_ops_unit());
+        try_compact(k, k == NESTED ? 600 : PM_CHECK >= 3 ? 400 : 3000, NULL);
+        try_compact(k, k == NESTED ? 600 : PM_CHECK >= 3 ? 400 : 3000, pm_ops_unit());
     }
 }
 
@@ -536,7 +542,7 @@ TEST(removal_without_memory_succeeds) {
         pm_pool_options few = {.budget = 1 << 20};
         CHECK_OK(pm_pool_new(&few, &pool));
         pm_map m = pm_new(NULL, pool);
-        keys s = make_keys(k, k == NESTED ? 800 : 200000);
+        keys s = make_keys(k, k == NESTED ? 800 : PM_CHECK >= 3 ? 1000 : 100000);
         size_t *at = shuffled(s.n), n = 0;
         while (n < s.n && pm_set(&m, s.key[at[n]].data, s.key[at[n]].len, 1, NULL) == PM_OK) n++;
         for (size_t i = 0; i < n; i++) CHECK_OK(pm_remove(&m, s.key[at[i]].data, s.key[at[i]].len, true, NULL));
@@ -553,6 +559,6 @@ TEST(removal_without_memory_succeeds) {
 TEST(shape_after_all_but_few_went) { try_kinds(400, NULL); }
 TEST(shape_after_15_of_16_went) { try_kinds(16, NULL); }
 /* Byte nodes two deep, of which few members stay. */
-TEST(shape_of_wide_nodes_after_15_of_16_went) { try_histories(RANDOM, 20000, 12, NULL); }
+TEST(shape_of_wide_nodes_after_15_of_16_went) { try_histories(RANDOM, many(20000), 12, NULL); }
 TEST(shape_after_half_went) { try_kinds(2, NULL); }
 TEST(shape_of_sets_after_15_of_16_went) { try_kinds(16, pm_ops_unit()); }
