@@ -1267,8 +1267,8 @@ static void put_aside_when_it_waits(pthread_t t) {
     nap(20000);
 }
 
-/* Two snapshots wait, and both are late in taking what they wait for: the first for a call of one writer, the second for
-   one that moves a key between two. */
+/* Two snapshots wait, and both are late in taking what they wait for: the first for a call of one writer, the second
+   for one that moves a key between two. */
 static void two_snapshots_beside_a_move(int to) {
     need_threads();
     taking k = {.to = to};
