@@ -8,11 +8,19 @@
    - a reader shows the same when it is walked again later
    - fences show one instant of all writers: any two are ordered, and what is in one brings everything with it that had
      returned before that began
+   - a call of two writers is seen whole: what one of them takes from the other is in one place, never in two or none
    - a shared map is one register: there is an order of all loads, stores, swaps and updates, in keeping with their
      times, that explains every answer (the search of Wing and Gong, "Testing and verifying concurrent objects", 1993)
 
-   The checker is shown to work by forged histories: each breaks one rule, and is refused for that one. */
+   The checker is shown to work by forged histories: each breaks one rule, and is refused for that one.
+
+   Left alone, a call is over before another thread runs, and nobody ever waits for it. So the values have hooks that
+   dawdle now and then: inside of calls, of ends, of snapshots. Then fences wait while writers come, and snapshots are
+   late in taking what they wait for. */
 #include "check.h"
+
+#include <sched.h>
+#include <threads.h>
 
 #define PATHMAP_STATIC
 #include "../pathmap.h"
@@ -22,6 +30,32 @@
 /* The moments. One word gives them: to take one acquires and releases, so what has a smaller number did happen before,
    by the rules of the language, not only by the clock on the wall. */
 static atomic_uint_fast64_t moments;
+
+static void nap(long microseconds) {
+    struct timespec t = {0, microseconds * 1000};
+    (void)thrd_sleep(&t, NULL);
+}
+
+/* Hooks that now and then give all others time. */
+static _Thread_local uint64_t dawdling;
+static void dawdle(void *ctx, pm_val v) {
+    (void)ctx;
+    (void)v;
+    uint64_t dice = check_rand_from(&dawdling) % 512;
+    if (dice == 0) nap(800);
+    else if (dice < 8) sched_yield();
+}
+
+static pm_alg take_left(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx;
+    (void)a;
+    (void)b;
+    (void)out;
+    return PM_ALG_LEFT;
+}
+
+static const pm_ops dawdling_ops = {.name = "dawdling", .flags = PM_OPS_IDEMPOTENT, .retain = dawdle, .release = dawdle,
+                                    .join = take_left, .meet = take_left};
 
 static uint64_t moment(void) { return atomic_fetch_add_explicit(&moments, 1, memory_order_acq_rel) + 1; }
 
@@ -46,6 +80,7 @@ typedef struct look {
     uint64_t from, to;
     bool fence;
     bool at[WRITERS]; /* which parts it shows */
+    bool halved;      /* a token that is moved from place to place is in two, or in none */
     state first[WRITERS], again[WRITERS];
 } look;
 
@@ -55,11 +90,12 @@ typedef struct history {
     look look[OBSERVERS * LOOKS];
 } history;
 
-typedef enum verdict { FINE, NO_PREFIX, LOST, EARLY, BACKWARDS, CHANGED, CROSSED, CUT } verdict;
+typedef enum verdict { FINE, NO_PREFIX, LOST, EARLY, BACKWARDS, CHANGED, CROSSED, CUT, HALVED } verdict;
 
 static const char *const verdict_names[] = {
     "fine", "not what any call has left", "a call that had returned is missing", "shown before it began",
-    "a later reader shows less", "a reader has changed", "two fences in no order", "no instant of all writers"};
+    "a later reader shows less", "a reader has changed", "two fences in no order", "no instant of all writers",
+    "a call of two writers in part"};
 
 static bool same_state(const state *a, const state *b) { return memcmp(a, b, sizeof *a) == 0; }
 
@@ -122,6 +158,7 @@ static verdict check_history(const history *h) {
     for (unsigned i = 0; i < h->looks; i++) {
         const look *l = &h->look[i];
         all[i].l = l;
+        if (l->halved) return HALVED;
         for (unsigned w = 0; w < h->writers; w++) {
             if (!l->at[w]) continue;
             if (!same_state(&l->first[w], &l->again[w])) return CHANGED;
@@ -149,7 +186,7 @@ static void forge_call(history *h, unsigned w, uint64_t from, uint64_t to, state
 
 static look *forge_look(history *h, bool fence, uint64_t from, uint64_t to, state first, state second) {
     look *l = &h->look[h->looks++];
-    look made = {from, to, fence, {true, true}, {first, second}, {first, second}};
+    look made = {from, to, fence, {true, true}, false, {first, second}, {first, second}};
     *l = made;
     return l;
 }
@@ -254,6 +291,12 @@ TEST(histories_checker_refuses_a_fence_that_is_no_instant) {
     CHECK_EQ(check_history(&h), FINE);
 }
 
+TEST(histories_checker_refuses_a_move_in_part) {
+    history h = forged();
+    forge_look(&h, false, 71, 72, GROUP, NOTHING)->halved = true;
+    CHECK_EQ(check_history(&h), HALVED);
+}
+
 /* ---- recording: writers -------------------------------------------------------------------------------------- */
 
 typedef struct stage {
@@ -284,12 +327,14 @@ static void shuffle(actor *a) {
 }
 
 static size_t part_path(char *to, unsigned w) { return (size_t)sprintf(to, "part/%u/", w); }
+static size_t pair_path(char *to, unsigned w) { return (size_t)sprintf(to, "pair/%u/", w); }
 
 /* A writer's thread: what it has written, what is seen of it, and whether a group is open. */
 typedef struct author {
     actor *a;
     unsigned w;
-    pm_wz z;
+    pm_wz z, pair; /* pair: a second writer, between which and the first a token is moved to and fro */
+    bool moved;    /* the token is there */
     state written, shown, before;
     bool group;
     pm_val last;
@@ -317,6 +362,21 @@ static void go_to(author *t, const char *key) {
     (void)pm_rz_move_to(pm_wz_cursor(&t->z), key, strlen(key));
 }
 
+/* A write of the second writer, and a call of both. */
+static void write_to_pair(author *t, pm_val v) {
+    pm_rz_reset(pm_wz_cursor(&t->pair));
+    (void)pm_rz_move_to(pm_wz_cursor(&t->pair), "n", 1);
+    CHECK_OK(pm_wz_set(&t->pair, v, NULL));
+}
+
+static void move_token(author *t) {
+    go_to(t, "t");
+    pm_rz_reset(pm_wz_cursor(&t->pair));
+    (void)pm_rz_move_to(pm_wz_cursor(&t->pair), "t", 1);
+    CHECK_OK(pm_wz_join_take(t->moved ? &t->z : &t->pair, t->moved ? &t->pair : &t->z, false, NULL));
+    t->moved = !t->moved;
+}
+
 static void write_value(author *t, unsigned k, pm_val v) {
     char key[8];
     sprintf(key, "k%u", k);
@@ -328,7 +388,7 @@ static void write_value(author *t, unsigned k, pm_val v) {
 
 /* One call for many values: by grafting a map, or by joining it to what is there. */
 static void write_block(author *t, pm_val v) {
-    pm_map m = pm_new(NULL, NULL);
+    pm_map m = pm_new(&dawdling_ops, NULL);
     for (unsigned i = 0; v && i < BULK; i++) {
         uint8_t key[2] = {'b', (uint8_t)(i * 37)};
         CHECK_OK(pm_set(&m, key, 2, v, NULL));
@@ -358,20 +418,23 @@ static void end_group(author *t) {
 
 /* The writer ends, which commits, and another takes its place. */
 static void open_again(author *t) {
-    char path[16];
+    char path[32];
     size_t len = part_path(path, t->w);
     renew(t);
     CHECK_OK(pm_wz_close(&t->z));
     CHECK_OK(pm_head_write(t->a->s->h, path, len, &t->z, NULL));
     t->group = false;
+    if (below(t->a, 3) == 0) nap(200); /* who waits may look round, and sees that nothing has been written yet */
 }
 
 static void write_something(author *t) {
-    unsigned k = (unsigned)below(t->a, KEYS), dice = (unsigned)below(t->a, 16);
+    unsigned k = (unsigned)below(t->a, KEYS), dice = (unsigned)below(t->a, 18);
     state removed = t->written;
     removed.key[k] = 0;
+    if (!t->group && below(t->a, 2)) move_token(t);
+    else if (below(t->a, 4) == 0) write_to_pair(t, t->last);
     t->from = moment();
-    if (dice == 0) open_again(t);
+    if (dice == 0 || dice > 15) open_again(t);
     else if (t->group && dice < 5) end_group(t);
     else if (!t->group && dice < 4) {
         CHECK_OK(pm_wz_begin(&t->z));
@@ -388,16 +451,20 @@ static void write_something(author *t) {
 static void *write_history(void *arg) {
     actor *a = arg;
     author t = {.a = a, .w = a->number, .last = (a->number + 1) * 1000};
-    char path[16];
+    char path[32];
     size_t len = part_path(path, t.w);
+    dawdling = a->random;
     meet(a->s);
     CHECK_OK(pm_head_write(a->s->h, path, len, &t.z, NULL));
+    len = pair_path(path, t.w);
+    CHECK_OK(pm_head_write(a->s->h, path, len, &t.pair, NULL));
     while (a->s->story.calls[t.w] + 1 < CALLS && check_failed() == 0) {
         write_something(&t);
         shuffle(a);
     }
     renew(&t);
     CHECK_OK(pm_wz_close(&t.z));
+    CHECK_OK(pm_wz_close(&t.pair));
     t.shown = t.written;
     note(&t);
     return NULL;
@@ -406,8 +473,9 @@ static void *write_history(void *arg) {
 /* ---- recording: observers ---- */
 
 /* Finds out what a reader shows, by one walk over all values: what is not as expected counts as torn. */
-static void walk(const pm_rz *reader, state out[WRITERS]) {
+static void walk(const pm_rz *reader, state out[WRITERS], unsigned tokens[WRITERS]) {
     unsigned blocks[WRITERS] = {0};
+    memset(tokens, 0, WRITERS * sizeof *tokens);
     pm_rz z;
     memset(out, 0, WRITERS * sizeof *out);
     CHECK_OK(pm_rz_fork(reader, &z));
@@ -418,6 +486,8 @@ static void walk(const pm_rz *reader, state out[WRITERS]) {
         unsigned w = len > 7 ? (unsigned)path[5] - '0' : WRITERS;
         if (w >= WRITERS) {
             CHECK(w < WRITERS); /* nobody writes elsewhere */
+        } else if (len == 8) {
+            tokens[w] += path[7] == 't'; /* the other one is what the second writer writes */
         } else if (path[7] == 'k' && len == 9 && path[8] < '0' + KEYS) {
             out[w].key[path[8] - '0'] = v;
         } else {
@@ -436,11 +506,13 @@ static void *look_on(void *arg) {
     stage *s = a->s;
     pm_rz kept = {0};
     look *last = NULL;
+    unsigned tokens[WRITERS];
+    dawdling = a->random;
     meet(s);
     for (unsigned i = 0; i < LOOKS && check_failed() == 0; i++) {
         look *l = &s->look[a->number][i];
         unsigned w = (unsigned)below(a, 2 * WRITERS);
-        char path[16] = "";
+        char path[32] = "";
         size_t len = w < WRITERS ? part_path(path, w) : 0;
         pm_rz z;
         memset(l, 0, sizeof *l);
@@ -449,27 +521,34 @@ static void *look_on(void *arg) {
         l->from = moment();
         CHECK_OK(l->fence ? pm_head_fence(s->h, path, len, &z) : pm_head_read(s->h, path, len, &z));
         l->to = moment();
-        walk(&z, l->first);
+        walk(&z, l->first, tokens);
+        for (unsigned k = 0; k < s->story.writers && w >= WRITERS; k++) l->halved = l->halved || tokens[k] != 1;
         shuffle(a);
-        if (last) walk(&kept, last->again);
+        if (last) walk(&kept, last->again, tokens);
         pm_rz_drop(&kept);
         kept = z;
         last = l;
         s->looks[a->number] = i + 1;
     }
-    if (last) walk(&kept, last->again);
+    if (last) walk(&kept, last->again, tokens);
     pm_rz_drop(&kept);
     return NULL;
 }
 
-/* One round: some threads write and some look on, from an empty map; then the history is checked. */
+/* One round: some threads write and some look on, from a map with but the tokens; then the history is checked. */
 static uint64_t record_history(unsigned writers, unsigned observers) {
     static stage s;
     actor a[WRITERS + OBSERVERS];
     pthread_t t[WRITERS + OBSERVERS];
-    pm_map m = pm_new(NULL, NULL);
+    pm_map m = pm_new(&dawdling_ops, NULL);
     uint64_t calls = 0;
     memset(&s, 0, sizeof s);
+    for (unsigned w = 0; w < writers; w++) {
+        char path[32];
+        size_t len = part_path(path, w);
+        path[len] = 't';
+        CHECK_OK(pm_set(&m, path, len + 1, 1, NULL));
+    }
     s.threads = writers + observers;
     s.story.writers = writers;
     CHECK_OK(pm_head_new(&m, &s.h));

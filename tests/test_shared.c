@@ -200,6 +200,59 @@ TEST(shared_update_changes_all_or_nothing) {
     CHECK_EQ(check_live_blocks(), 0);
 }
 
+/* What a function tries that is run by an update of `first`. */
+typedef struct nested {
+    pm_shared *first, *second;
+} nested;
+
+static pm_status store_inside(void *ctx, pm_map *m) {
+    nested *n = ctx;
+    bool swapped = true;
+    pm_map now = pm_shared_load(n->first);
+    CHECK_EQ(number_of(&now), 1); /* loads go on */
+    CHECK_EQ(pm_shared_store(n->first, m), PM_INVALID);
+    CHECK_EQ(pm_shared_compare_and_swap(n->first, &now, m, &swapped), PM_INVALID);
+    CHECK_EQ(pm_shared_update(n->first, add_one, NULL), PM_INVALID);
+    CHECK(swapped);
+    CHECK_OK(pm_shared_update(n->second, add_one, NULL));
+    pm_drop(&now);
+    return add_one(NULL, m);
+}
+
+TEST(shared_update_refuses_what_would_wait_for_itself) {
+    nested n = {shared_of(1), shared_of(5)};
+    CHECK_OK(pm_shared_update(n.first, store_inside, &n));
+    CHECK_OK(pm_shared_update(n.first, add_one, NULL));
+    pm_map m = pm_shared_load(n.first), other = pm_shared_load(n.second);
+    CHECK_EQ(number_of(&m), 3);
+    CHECK_EQ(number_of(&other), 6);
+    pm_drop(&m);
+    pm_drop(&other);
+    pm_shared_free(n.first);
+    pm_shared_free(n.second);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
+TEST(shared_refuses_what_no_caller_should_pass) {
+    pm_map m = numbered(1);
+    pm_shared *s = shared_of(1), *none = NULL;
+    CHECK_EQ(pm_shared_new(NULL, &none), PM_INVALID);
+    CHECK_EQ(pm_shared_new(&m, NULL), PM_INVALID);
+    CHECK_EQ(pm_shared_store(NULL, &m), PM_INVALID);
+    CHECK_EQ(pm_shared_store(s, NULL), PM_INVALID);
+    CHECK_EQ(pm_shared_compare_and_swap(NULL, &m, &m, NULL), PM_INVALID);
+    CHECK_EQ(pm_shared_compare_and_swap(s, &m, NULL, NULL), PM_INVALID);
+    CHECK_EQ(pm_shared_update(NULL, add_one, NULL), PM_INVALID);
+    CHECK_EQ(pm_shared_update(s, NULL, NULL), PM_INVALID);
+    pm_map empty = pm_shared_load(NULL);
+    CHECK(pm_is_empty(&empty) && none == NULL);
+    pm_shared_free(NULL);
+    CHECK_OK(pm_shared_update(s, add_one, NULL)); /* none of them has kept the turn */
+    pm_shared_free(s);
+    pm_drop(&m);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
 TEST(shared_without_memory_changes_nothing) {
     pm_map m = numbered(1), next = numbered(2);
     pm_shared *s = NULL;
@@ -273,6 +326,79 @@ static void run(void *(*even)(void *), void *(*odd)(void *), pm_shared *s) {
     }
     for (unsigned i = 0; i < THREADS; i++) CHECK_EQ(pthread_join(t[i], NULL), 0);
     CHECK_EQ(check_failed(), 0);
+}
+
+/* Who comes while an update is being made waits, and has its turn in the order of coming. */
+enum { COMERS = 5, CANCELLED = 3 };
+typedef struct comer {
+    pm_shared *s;
+    unsigned number;
+    pthread_t thread;
+} comer;
+
+static atomic_uint slow_entered, slow_goes_on, runs[COMERS], finished;
+static unsigned order[COMERS + 1], turns; /* written in turn */
+
+static pm_status come_slowly(void *ctx, pm_map *m) {
+    (void)ctx;
+    atomic_fetch_add(&slow_entered, 1);
+    while (!atomic_load(&slow_goes_on)) sched_yield();
+    return add_one(NULL, m);
+}
+
+static pm_status come_in(void *ctx, pm_map *m) {
+    comer *c = ctx;
+    atomic_fetch_add(&runs[c->number], 1);
+    order[turns++] = c->number;
+    return add_one(NULL, m);
+}
+
+/* The first is slow, one of the others stores instead of updating. */
+static void *come(void *arg) {
+    comer *c = arg;
+    if (c->number == 0) {
+        CHECK_OK(pm_shared_update(c->s, come_slowly, c));
+    } else if (c->number == 2) {
+        store_number(c->s, 100);
+    } else {
+        CHECK_OK(pm_shared_update(c->s, come_in, c));
+    }
+    atomic_fetch_add(&finished, 1);
+    return NULL;
+}
+
+TEST(shared_updates_take_turns_and_run_once) {
+    need_threads();
+    comer c[COMERS];
+    pm_shared *s = shared_of(1);
+    atomic_store(&slow_entered, 0);
+    atomic_store(&slow_goes_on, 0);
+    atomic_store(&finished, 0);
+    turns = 0;
+    for (unsigned i = 0; i < COMERS; i++) {
+        atomic_store(&runs[i], 0);
+        c[i] = (comer){.s = s, .number = i};
+        CHECK_EQ(pthread_create(&c[i].thread, NULL, come, &c[i]), 0);
+        while (pm__load_relaxed(&s->next) < i + 1) sched_yield(); /* it has its ticket */
+        while (i == 0 && !atomic_load(&slow_entered)) sched_yield();
+    }
+    pm_map now = pm_shared_load(s); /* waits for nobody */
+    CHECK_EQ(number_of(&now), 1);
+    pm_drop(&now);
+    CHECK_EQ(atomic_load(&finished), 0);
+    CHECK_EQ(pthread_cancel(c[CANCELLED].thread), 0); /* goes on waiting, and has its turn */
+    atomic_store(&slow_goes_on, 1);
+    for (unsigned i = 0; i < COMERS; i++) CHECK_EQ(pthread_join(c[i].thread, NULL), 0);
+    CHECK_EQ(check_failed(), 0);
+    CHECK_EQ(atomic_load(&slow_entered), 1);
+    for (unsigned i = 1; i < COMERS; i++) CHECK_EQ(atomic_load(&runs[i]), i == 2 ? 0 : 1);
+    CHECK_EQ(turns, 3);
+    CHECK(order[0] == 1 && order[1] == 3 && order[2] == 4);
+    now = pm_shared_load(s);
+    CHECK_EQ(number_of(&now), 102); /* two updates after the store */
+    pm_drop(&now);
+    pm_shared_free(s);
+    CHECK_EQ(check_live_blocks(), 0);
 }
 
 TEST(shared_updates_of_threads_are_none_lost) {

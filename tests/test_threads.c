@@ -3,6 +3,8 @@
    do; how they interleave is up to the machine. */
 #include "check.h"
 
+#include <threads.h>
+
 #define PATHMAP_STATIC
 #include "../pathmap.h"
 
@@ -351,7 +353,8 @@ TEST(threads_read_beside_writers_that_never_stop) {
 
 /* ---- two writers in one call --------------------------------------------------------------------------------- */
 
-/* What lies at "left" moves to "right" and back, in one call each: a fence finds it at exactly one of them. */
+/* What lies at "left" moves to "right" and back, in one call each: every reader finds it at exactly one of them. Between
+   moves, writes to either side give those who wait what they wait for. */
 typedef struct swing {
     pm_head *h;
 } swing;
@@ -364,7 +367,12 @@ static void *move_to_and_fro(void *arg) {
     CHECK_OK(pm_head_write(s->h, "right", 5, &right, NULL));
     CHECK_OK(pm_wz_set(&left, 1, NULL));
     for (bool there = true; !atomic_load(&stop); there = !there) {
+        pm_wz *other = w->done % 3 ? &left : &right;
         CHECK_OK(pm_wz_join_take(there ? &right : &left, there ? &left : &right, false, NULL));
+        (void)pm_rz_move_to(pm_wz_cursor(other), "/n", 2);
+        if (below(w, 2)) CHECK_OK(pm_wz_set(other, w->done, NULL));
+        CHECK_OK(pm_wz_remove(other, true, NULL));
+        pm_rz_reset(pm_wz_cursor(other));
         w->done++;
     }
     CHECK_OK(pm_wz_close(&left));
@@ -378,7 +386,7 @@ static void *look_for_it(void *arg) {
     bool begun = false;
     while (!atomic_load(&stop)) {
         pm_rz z;
-        CHECK_OK(pm_head_fence(s->h, "", 0, &z));
+        CHECK_OK(w->done % 4 ? pm_head_read(s->h, "", 0, &z) : pm_head_fence(s->h, "", 0, &z));
         int n = (pm_rz_val_at(&z, "left", 4) != NULL) + (pm_rz_val_at(&z, "right", 5) != NULL);
         pm_rz_drop(&z);
         CHECK(n == 1 || (n == 0 && !begun));
@@ -395,6 +403,123 @@ TEST(threads_move_between_writers_in_one_call) {
     CHECK_OK(pm_head_new(&m, &s.h));
     void *(*const fn[])(void *) = {move_to_and_fro, look_for_it, look_for_it};
     run(3, fn, &s);
+    CHECK_OK(pm_head_close(s.h, NULL, NULL));
+    check_sound(&m);
+    pm_drop(&m);
+    check_nothing_left();
+}
+
+/* ---- writers that come and write beside fences ---------------------------------------------------------------- */
+
+/* Parts whose keys are there from the beginning and are never removed. Writers come to a part, write and go; one makes
+   long calls, for which fences wait. Each snapshot has all keys, and of each key no less than was written before. */
+enum { COMING = 4, STEADY = 6 };
+typedef struct steady {
+    pm_head *h;
+    atomic_uint_fast64_t written[COMING][STEADY];
+} steady;
+
+static void nap(long microseconds) {
+    struct timespec t = {0, microseconds * 1000};
+    (void)thrd_sleep(&t, NULL);
+}
+
+static _Thread_local bool takes_its_time; /* to release a value */
+static void release_slowly(void *ctx, pm_val v) {
+    (void)ctx;
+    (void)v;
+    if (takes_its_time) nap(300);
+}
+
+static void retain_at_once(void *ctx, pm_val v) {
+    (void)ctx;
+    (void)v;
+}
+
+static const pm_ops slow_ops = {
+    .name = "slow", .flags = PM_OPS_IDEMPOTENT, .retain = retain_at_once, .release = release_slowly};
+
+static size_t steady_path(char *to, unsigned part) { return (size_t)sprintf(to, "steady/%u/", part % 10); }
+
+static void *make_long_calls(void *arg) {
+    worker *w = arg;
+    steady *s = w->shared;
+    pm_wz z;
+    CHECK_OK(pm_head_write(s->h, "long", 4, &z, NULL));
+    while (!atomic_load(&stop)) {
+        CHECK_OK(pm_wz_set(&z, w->done++, NULL));
+        takes_its_time = true;
+        CHECK_OK(pm_wz_remove(&z, false, NULL));
+        takes_its_time = false;
+    }
+    CHECK_OK(pm_wz_close(&z));
+    return NULL;
+}
+
+/* Two threads have two parts each. */
+static void *come_write_and_go(void *arg) {
+    worker *w = arg;
+    steady *s = w->shared;
+    while (!atomic_load(&stop)) {
+        unsigned part = (unsigned)below(w, COMING / 2) * 2 + w->number % 2, k = (unsigned)below(w, STEADY);
+        char path[16];
+        pm_wz z;
+        size_t len = steady_path(path, part);
+        CHECK_OK(pm_head_write(s->h, path, len, &z, NULL));
+        if (below(w, 2)) nap(200); /* clean, for a while */
+        for (unsigned n = (unsigned)below(w, 3); n < 3; n++) {
+            uint8_t key = (uint8_t)k;
+            uint64_t v = atomic_load(&s->written[part][k]) + 1;
+            (void)pm_rz_move_to(pm_wz_cursor(&z), &key, 1);
+            CHECK_OK(pm_wz_set(&z, v, NULL));
+            pm_rz_reset(pm_wz_cursor(&z));
+            atomic_store(&s->written[part][k], v);
+            w->done++;
+        }
+        if (below(w, 2)) nap(500); /* dirty, for a while */
+        CHECK_OK(pm_wz_close(&z));
+    }
+    return NULL;
+}
+
+static void *look_at_all(void *arg) {
+    worker *w = arg;
+    steady *s = w->shared;
+    while (!atomic_load(&stop)) {
+        uint64_t before[COMING][STEADY];
+        pm_rz z;
+        for (unsigned i = 0; i < COMING * STEADY; i++)
+            before[i / STEADY][i % STEADY] = atomic_load(&s->written[i / STEADY][i % STEADY]);
+        CHECK_OK(below(w, 3) ? pm_head_fence(s->h, "", 0, &z) : pm_head_read(s->h, "", 0, &z));
+        for (unsigned i = 0; i < COMING * STEADY; i++) {
+            char path[16];
+            size_t len = steady_path(path, i / STEADY);
+            path[len] = (char)(i % STEADY);
+            const pm_val *v = pm_rz_val_at(&z, path, len + 1);
+            CHECK(v != NULL);
+            CHECK(!v || *v >= before[i / STEADY][i % STEADY]);
+        }
+        pm_rz_drop(&z);
+        w->done++;
+        nap(50);
+    }
+    return NULL;
+}
+
+TEST(threads_come_and_write_beside_fences) {
+    need_threads();
+    static steady s;
+    pm_map m = pm_new(&slow_ops, NULL);
+    memset(&s, 0, sizeof s);
+    for (unsigned i = 0; i < COMING * STEADY; i++) {
+        char path[16];
+        size_t len = steady_path(path, i / STEADY);
+        path[len] = (char)(i % STEADY);
+        CHECK_OK(pm_set(&m, path, len + 1, 0, NULL));
+    }
+    CHECK_OK(pm_head_new(&m, &s.h));
+    void *(*const fn[])(void *) = {come_write_and_go, come_write_and_go, make_long_calls, look_at_all, look_at_all};
+    run(5, fn, &s);
     CHECK_OK(pm_head_close(s.h, NULL, NULL));
     check_sound(&m);
     pm_drop(&m);
