@@ -116,7 +116,7 @@ typedef enum pm_status {
     PM_CONFLICT = -4, /* another zipper claims an overlapping path */
     PM_BUSY = -5,     /* the object is in use */
     PM_CORRUPT = -6,  /* damaged data or structure */
-    PM_BADHOOK = -7,  /* a value hook answered what it must not */
+    PM_BADHOOK = -7,  /* a value hook answered what it must not, or a table has one of retain and release only */
     PM_IO = -8        /* reading or writing failed */
 } pm_status;
 
@@ -162,8 +162,13 @@ enum {
 
 /* What values of a map mean. A table lives as long as any map that names it; maps combine only under one table.
    NULL hooks mean plain words: retain and release do nothing, equal compares words, join and meet keep the left
-   value, subtract leaves nothing. Hooks may run on any thread, must not re-enter the map that called them, and never
-   fail. join, meet and subtract answer which operand the result equals, or PM_ALG_ELEMENT after storing a value the
+   value, subtract leaves nothing, whatever the two values are. Hooks may run on any thread, must not re-enter the map
+   that called them, and never fail.
+   retain and release come together or not at all: every clone, copied node and result shares values. Values that
+   cannot be shared (a plain malloc'ed string) need a count, or an owner beside the map. A table with one of the two is
+   refused: pm_new answers a map under the table "refused", which takes no values; all that would store one, or that
+   takes the table and can fail (pm_build, pm_unfold_map, pm_zip_make_map), says PM_BADHOOK.
+   join, meet and subtract answer which operand the result equals, or PM_ALG_ELEMENT after storing a value the
    caller then owns in *out. join must not answer PM_ALG_NONE. */
 typedef struct pm_ops {
     const char *name;
@@ -180,12 +185,16 @@ typedef struct pm_ops {
 
 /* The built-in tables, as functions so that no data symbol is needed. */
 PM_API const pm_ops *pm_ops_unit(void);    /* sets: no payload */
-PM_API const pm_ops *pm_ops_left(void);    /* the default: join and meet keep the left, subtract removes */
+/* The default: join and meet keep the left value; subtract removes a key that both sides have, whatever the values. */
+PM_API const pm_ops *pm_ops_left(void);
 PM_API const pm_ops *pm_ops_lattice(void); /* join max, meet min, subtract cancels equals */
 PM_API const pm_ops *pm_ops_sum(void);     /* join adds (wrapping), meet min, subtract keeps a positive difference */
 /* join or, meet and, subtract and-not; a zero result vanishes, but not in a join, nor where a zero meets itself */
 PM_API const pm_ops *pm_ops_bits(void);
-PM_API const pm_ops *pm_ops_bytes(void);   /* counted byte strings made by pm_bytes_new; left wins */
+/* Counted byte strings made by pm_bytes_new; left wins, as in pm_ops_left. SUBTRACTION DOES NOT LOOK AT THE STRINGS: a
+   key that both sides have goes, be they equal or not. pm_equal, pm_hash and the answers which operand a result equals
+   compare them by content. */
+PM_API const pm_ops *pm_ops_bytes(void);
 
 /* Makes a counted byte string to be used as a value under pm_ops_bytes().
    Owns     the caller owns one reference: give it to a map, or drop it with pm_bytes_release
@@ -347,7 +356,8 @@ typedef struct pm_map {
     bool has_value;
 } pm_map;
 
-/* Makes an empty map. `ops` NULL: pm_ops_left(); `pool` NULL: the default pool.
+/* Makes an empty map. `ops` NULL: pm_ops_left(); `pool` NULL: the default pool. A table that is refused (02_types.h)
+   shows when a value is to be stored: PM_BADHOOK.
    Cost     no allocation */
 PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool);
 
@@ -383,7 +393,7 @@ PM_API bool pm_path_exists(const pm_map *m, const void *key, size_t len);
 /* Stores a value at `key`, with all its prefixes as locations.
    Owns     the map takes over the caller's reference to `val`; the replaced value goes to *old (then the caller's),
             or is released when `old` is NULL
-   Fails    PM_NOMEM: nothing changed, `val` stays the caller's
+   Fails    PM_NOMEM; PM_BADHOOK: the map's table is refused (pm_ops). Nothing changed, `val` stays the caller's
    Cost     O(len); at most one node copied per level of shared structure */
 PM_API PM_NODISCARD pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_opt *old);
 
@@ -452,7 +462,7 @@ PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_
    Strictly ascending input is noticed and built top-down, each node once, several times faster.
    Owns     the map takes over one reference of each value, those of losing duplicates are released; on failure all
             stay the caller's. The caller drops *out
-   Fails    PM_NOMEM */
+   Fails    PM_NOMEM; PM_BADHOOK: `ops` is refused */
 PM_API PM_NODISCARD pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, const pm_val *vals,
                                        size_t n, pm_map *out);
 
@@ -1127,7 +1137,7 @@ typedef struct pm_zip_ops {
 /* Opening. Each writes *out without dropping it first; on failure *out is untouched.
    Owns     pm_zip_drop
    Fails    PM_NOMEM; PM_INVALID: an argument is NULL or a zipper was never opened; PM_MISMATCH: the factors' value
-            operations differ */
+            operations differ; PM_BADHOOK: they are refused (pm_ops) */
 
 /* Over a map, the root at `path`, which need not exist.
    Valid    until the next write to `m`, or pm_drop(m) */
@@ -1172,7 +1182,8 @@ PM_API PM_NODISCARD pm_status pm_zip_val_count(pm_zip *z, uint64_t *out);
    `ops` NULL: those of the zipper (left-wins, if it has no values); pm_ops_unit(): only which paths have a value.
    Over a map, and for meets and subtractions of maps, the result shares what they hold, if ops and pool are theirs.
    Owns     the caller drops *out
-   Fails    PM_NOMEM; PM_MISMATCH: `ops` are others; what a view's function answered. *out is untouched */
+   Fails    PM_NOMEM; PM_BADHOOK: `ops` are refused; PM_MISMATCH: `ops` are others; what a view's function answered.
+            *out is untouched */
 PM_API PM_NODISCARD pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_map *out);
 
 /* Opens in *out a read zipper over what is at and below the focus, and there its root, so that all that takes a pm_rz
@@ -1404,7 +1415,8 @@ PM_API PM_NODISCARD pm_status pm_sprout_child(pm_sprout *here, const void *path,
 PM_API PM_NODISCARD pm_status pm_sprout_graft(pm_sprout *here, const void *path, size_t len, const pm_map *src);
 
 /* Builds a map from a seed, whose bytes are copied; `ops` and `pool` as for pm_new.
-   Returns  PM_OK; PM_NOMEM, PM_INVALID or PM_MISMATCH as above; or what the callback answered. Then *out is untouched
+   Returns  PM_OK; PM_NOMEM, PM_INVALID or PM_MISMATCH as above; PM_BADHOOK: `ops` is refused; or what the callback
+            answered. Then *out is untouched
    Owns     the caller drops *out. The seed is dropped by the unfold, in any case */
 PM_API PM_NODISCARD int pm_unfold_map(const pm_unfold *u, const void *seed, const pm_ops *ops, pm_pool *pool,
                                       pm_map *out);
@@ -3038,7 +3050,7 @@ PM_API const char *pm_status_text(pm_status s) {
     case PM_CONFLICT: return "another zipper claims an overlapping path";
     case PM_BUSY: return "the object is in use";
     case PM_CORRUPT: return "damaged data or structure";
-    case PM_BADHOOK: return "a value hook gave a forbidden answer";
+    case PM_BADHOOK: return "a value hook gave a forbidden answer, or is missing";
     case PM_IO: return "reading or writing failed";
     }
     return "unknown status";
@@ -3233,9 +3245,22 @@ PM_API const pm_ops *pm_ops_bytes(void) {
     return &ops;
 }
 
+/* Stands in, from pm_new on, for a table that has one of retain and release only: clones would release what nobody
+   retained, or keep for ever what they retain. It looks like that of a unit map, so no hook is ever called; calls that
+   store a value find out where they look for unit maps anyway, and refuse. */
+static const pm_ops pm__ops_refused = {.name = "refused", .flags = PM_OPS_UNIT | PM_OPS_IDEMPOTENT};
+
 /* ---- dispatch ------------------------------------------------------------------------------------------------ */
 
 static PM__INLINE const pm_ops *pm__ops_of(const pm_ops *ops) { return ops ? ops : pm_ops_left(); }
+
+/* The same for a table that comes from outside. */
+static const pm_ops *pm__ops_taken(const pm_ops *ops) {
+    if (!ops) return pm_ops_left();
+    return !ops->retain == !ops->release ? ops : &pm__ops_refused;
+}
+
+static PM__INLINE bool pm__ops_is_refused(const pm_ops *ops) { return PM__UNLIKELY(ops == &pm__ops_refused); }
 
 /* No hooks around the life of a value: payload words may be copied and forgotten freely. */
 static PM__INLINE bool pm__ops_is_plain(const pm_ops *ops) { return !ops->retain && !ops->release; }
@@ -11044,7 +11069,7 @@ static pm__cx pm__map_cx(const pm_map *m) { return pm__cx_of(m->ops, m->pool); }
 PM_API const pm_ops *pm_map_ops(const pm_map *m) { return pm__ops_of(m ? m->ops : NULL); }
 
 PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
-    pm_map m = {0, 0, pm__ops_of(ops), pool, false};
+    pm_map m = {0, 0, pm__ops_taken(ops), pool, false};
     return m;
 }
 
@@ -11196,7 +11221,10 @@ PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_o
     if (pm__map_bad(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt was = {0, false};
-    if (cx.unit) val = 0;
+    if (cx.unit) {
+        if (pm__ops_is_refused(cx.ops)) return PM_BADHOOK;
+        val = 0;
+    }
     if (len == 0) {
         was.val = m->value, was.some = m->has_value;
         m->value = val, m->has_value = true;
@@ -11233,6 +11261,7 @@ PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
     bool there = pm_get(m, key, len) != NULL;
     if (!there) {
         pm_val v = 0;
+        if (pm__ops_is_refused(m->ops)) return PM_BADHOOK; /* before there is a value to be lost */
         pm_status s = make(ctx, &v);
         if (s != PM_OK) return s;
         s = pm_set(m, key, len, v, NULL);
@@ -11580,6 +11609,7 @@ PM_API pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, 
     pm_map m = pm_new(ops, pool);
     pm__cx cx = pm__map_cx(&m);
     if (n && !keys) return PM_INVALID;
+    if (pm__ops_is_refused(m.ops)) return PM_BADHOOK;
     for (size_t i = 0; i < n; i++)
         if (keys[i].len && !keys[i].data) return PM_INVALID;
     if (pm__keys_ascend(keys, n)) {
@@ -13232,6 +13262,7 @@ PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm
         return PM_OK;
     }
     bool there = pm_get(w->map, w->cursor.path, w->cursor.len) != NULL;
+    if (pm__ops_is_refused(w->map->ops)) return pm__wz_done(w, PM_BADHOOK);
     pm_status s = there ? PM_OK : make(ctx, &made);
     if (s != PM_OK) return pm__wz_done(w, s);
     pm__wz_forget(w);
@@ -16088,7 +16119,10 @@ PM_API pm_status pm_zip_status(pm_zip *z) {
     return s != PM_OK ? s : below;
 }
 
-PM_API const pm_ops *pm_zip_values(const pm_zip *z) { return pm__zip_kind(z)->values(z); }
+PM_API const pm_ops *pm_zip_values(const pm_zip *z) {
+    const pm_ops *ops = pm__zip_kind(z)->values(z);
+    return ops ? pm__ops_taken(ops) : NULL;
+}
 
 static PM__INLINE const uint8_t *pm__zip_path(const pm_zip *z, size_t *len) {
     const pm_rz *r = pm__rz_of(z);
@@ -16506,9 +16540,10 @@ static pm_status pm__zip_copy(pm_zip *z, pm_map *m) {
 PM_API pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_map *out) {
     if (!out || !pm__zip_is_open(z)) return PM_INVALID;
     const pm_zip_ops *k = pm__zip_kind(z);
-    const pm_ops *own = k->values(z);
+    const pm_ops *own = pm_zip_values(z);
     pm_status s;
-    if (!ops) ops = pm__ops_of(own);
+    ops = pm__ops_taken(ops ? ops : own);
+    if (pm__ops_is_refused(ops)) return PM_BADHOOK;
     if (own && own != ops && !pm__ops_is_unit(ops)) return PM_MISMATCH;
     if (own == ops && k->share && k->share(z, pool, out, &s)) return s;
     pm_map m = pm_new(ops, pool);
@@ -16617,12 +16652,13 @@ static PM__INLINE bool pm__view_follow(pm_zip *z, pm_zip *factor, size_t at, siz
     return true;
 }
 
-/* One meaning of values for two factors; false if they differ. Factors without values agree with any. */
-static bool pm__zip_agree(const pm_ops **ops, const pm_zip *z) {
+/* One meaning of values for two factors; PM_MISMATCH if they differ. Factors without values agree with any. */
+static pm_status pm__zip_agree(const pm_ops **ops, const pm_zip *z) {
     const pm_ops *more = pm_zip_values(z);
-    if (more && *ops && more != *ops) return false;
+    if (more && pm__ops_is_refused(more)) return PM_BADHOOK;
+    if (more && *ops && more != *ops) return PM_MISMATCH;
     if (more) *ops = more;
-    return true;
+    return PM_OK;
 }
 
 /* ---- empty ----------------------------------------------------------------------------------------------------- */
@@ -16882,7 +16918,7 @@ static pm_status pm__zchain_ask(pm__zchain *c) {
     pm__link l = {{NULL, NULL, PM_OK}, 0, c->links[c->n - 1].payload};
     if (!pm__zchain_grow(c)) return PM_NOMEM;
     pm_status s = c->fn(c->ctx, &l.payload, c->path.at ? c->path.at : (const uint8_t *)"", c->path.len, c->n, &l.z);
-    if (s == PM_OK && l.z.ops && !pm__zip_agree(&c->ops, &l.z)) s = PM_MISMATCH;
+    if (s == PM_OK && l.z.ops) s = pm__zip_agree(&c->ops, &l.z);
     if (s != PM_OK) {
         pm_zip_drop(&l.z);
         return s;
@@ -17069,8 +17105,8 @@ static pm__zchain *pm__zchain_new(const pm__zchain *as) {
 static pm_status pm__zchain_add(pm__zchain *c, const pm_zip *src, size_t seam, uint64_t payload) {
     pm__link l = {{NULL, NULL, PM_OK}, seam, payload};
     if (!pm__zchain_grow(c)) return PM_NOMEM;
-    if (!pm__zip_agree(&c->ops, src)) return PM_MISMATCH;
-    pm_status s = pm_zip_fork(src, &l.z);
+    pm_status s = pm__zip_agree(&c->ops, src);
+    if (s == PM_OK) s = pm_zip_fork(src, &l.z);
     if (s == PM_OK) c->links[c->n++] = l;
     return s;
 }
@@ -17655,7 +17691,9 @@ static pm_status pm__zpair_of(pm_zip *out, pm__zpair_kind kind, const pm_zip *le
     pm__zpair as;
     if (!out || !pm__zip_is_open(left) || !pm__zip_is_open(right)) return PM_INVALID;
     memset(&as, 0, sizeof as);
-    if (!pm__zip_agree(&as.ops, left) || !pm__zip_agree(&as.ops, right)) return PM_MISMATCH;
+    pm_status s = pm__zip_agree(&as.ops, left);
+    if (s == PM_OK) s = pm__zip_agree(&as.ops, right);
+    if (s != PM_OK) return s;
     as.left = *left;
     as.right = *right;
     as.kind = kind;
@@ -18675,6 +18713,10 @@ PM_API int pm_unfold_map(const pm_unfold *u, const void *seed, const pm_ops *ops
     pm__cx cx = pm__map_cx(&m);
     pm__sown top;
     pm_fold f = {sizeof(pm__sown), PM_FOLD_JUMPING, &cx, pm__sow_at, pm__sow_drop, NULL};
+    if (pm__ops_is_refused(m.ops)) {
+        if (u->drop) u->drop(u->ctx, (void *)(uintptr_t)seed);
+        return PM_BADHOOK;
+    }
     int s = pm__sprout_run(u, seed, &f, m.ops, &top);
     if (s != PM_OK) return s;
     m.root = top.ref, m.value = top.val.some ? top.val.val : 0, m.has_value = top.val.some;
@@ -19282,6 +19324,7 @@ PM_API int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out) {
         return pm_fold_ref(&at, f, out);
     }
     pm__fold_zip g = {pm__fold_begin(f), pm__pile_of(sizeof(pm__fold_stop)), pm_zip_values(z)};
+    if (g.ops && pm__ops_is_refused(g.ops)) return pm__fold_end(&g.w, PM_BADHOOK, out);
     pm_status before = pm_zip_status(z);
     size_t base = pm__zip_depth(z);
     int st = pm__fold_marks(&g, z, base);

@@ -13,7 +13,7 @@ static pm__cx pm__map_cx(const pm_map *m) { return pm__cx_of(m->ops, m->pool); }
 PM_API const pm_ops *pm_map_ops(const pm_map *m) { return pm__ops_of(m ? m->ops : NULL); }
 
 PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
-    pm_map m = {0, 0, pm__ops_of(ops), pool, false};
+    pm_map m = {0, 0, pm__ops_taken(ops), pool, false};
     return m;
 }
 
@@ -165,7 +165,10 @@ PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_o
     if (pm__map_bad(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt was = {0, false};
-    if (cx.unit) val = 0;
+    if (cx.unit) {
+        if (pm__ops_is_refused(cx.ops)) return PM_BADHOOK;
+        val = 0;
+    }
     if (len == 0) {
         was.val = m->value, was.some = m->has_value;
         m->value = val, m->has_value = true;
@@ -202,6 +205,7 @@ PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
     bool there = pm_get(m, key, len) != NULL;
     if (!there) {
         pm_val v = 0;
+        if (pm__ops_is_refused(m->ops)) return PM_BADHOOK; /* before there is a value to be lost */
         pm_status s = make(ctx, &v);
         if (s != PM_OK) return s;
         s = pm_set(m, key, len, v, NULL);
@@ -549,6 +553,7 @@ PM_API pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, 
     pm_map m = pm_new(ops, pool);
     pm__cx cx = pm__map_cx(&m);
     if (n && !keys) return PM_INVALID;
+    if (pm__ops_is_refused(m.ops)) return PM_BADHOOK;
     for (size_t i = 0; i < n; i++)
         if (keys[i].len && !keys[i].data) return PM_INVALID;
     if (pm__keys_ascend(keys, n)) {

@@ -324,6 +324,7 @@ PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm
         return PM_OK;
     }
     bool there = pm_get(w->map, w->cursor.path, w->cursor.len) != NULL;
+    if (pm__ops_is_refused(w->map->ops)) return pm__wz_done(w, PM_BADHOOK);
     pm_status s = there ? PM_OK : make(ctx, &made);
     if (s != PM_OK) return pm__wz_done(w, s);
     pm__wz_forget(w);

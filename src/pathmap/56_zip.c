@@ -173,7 +173,10 @@ PM_API pm_status pm_zip_status(pm_zip *z) {
     return s != PM_OK ? s : below;
 }
 
-PM_API const pm_ops *pm_zip_values(const pm_zip *z) { return pm__zip_kind(z)->values(z); }
+PM_API const pm_ops *pm_zip_values(const pm_zip *z) {
+    const pm_ops *ops = pm__zip_kind(z)->values(z);
+    return ops ? pm__ops_taken(ops) : NULL;
+}
 
 static PM__INLINE const uint8_t *pm__zip_path(const pm_zip *z, size_t *len) {
     const pm_rz *r = pm__rz_of(z);
@@ -591,9 +594,10 @@ static pm_status pm__zip_copy(pm_zip *z, pm_map *m) {
 PM_API pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_map *out) {
     if (!out || !pm__zip_is_open(z)) return PM_INVALID;
     const pm_zip_ops *k = pm__zip_kind(z);
-    const pm_ops *own = k->values(z);
+    const pm_ops *own = pm_zip_values(z);
     pm_status s;
-    if (!ops) ops = pm__ops_of(own);
+    ops = pm__ops_taken(ops ? ops : own);
+    if (pm__ops_is_refused(ops)) return PM_BADHOOK;
     if (own && own != ops && !pm__ops_is_unit(ops)) return PM_MISMATCH;
     if (own == ops && k->share && k->share(z, pool, out, &s)) return s;
     pm_map m = pm_new(ops, pool);

@@ -503,7 +503,9 @@ static pm_status pm__zpair_of(pm_zip *out, pm__zpair_kind kind, const pm_zip *le
     pm__zpair as;
     if (!out || !pm__zip_is_open(left) || !pm__zip_is_open(right)) return PM_INVALID;
     memset(&as, 0, sizeof as);
-    if (!pm__zip_agree(&as.ops, left) || !pm__zip_agree(&as.ops, right)) return PM_MISMATCH;
+    pm_status s = pm__zip_agree(&as.ops, left);
+    if (s == PM_OK) s = pm__zip_agree(&as.ops, right);
+    if (s != PM_OK) return s;
     as.left = *left;
     as.right = *right;
     as.kind = kind;

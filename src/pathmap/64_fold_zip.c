@@ -98,6 +98,7 @@ PM_API int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out) {
         return pm_fold_ref(&at, f, out);
     }
     pm__fold_zip g = {pm__fold_begin(f), pm__pile_of(sizeof(pm__fold_stop)), pm_zip_values(z)};
+    if (g.ops && pm__ops_is_refused(g.ops)) return pm__fold_end(&g.w, PM_BADHOOK, out);
     pm_status before = pm_zip_status(z);
     size_t base = pm__zip_depth(z);
     int st = pm__fold_marks(&g, z, base);
