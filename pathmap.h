@@ -38,6 +38,11 @@
      objects   one writer or many readers at a time; distinct maps are independent, however much they share
      failure   pm_status, 0 is success; results go through last parameters, which failure leaves untouched;
                out of memory is an answer, nothing is lost or leaked; nothing prints, aborts or sets errno
+     results   a place for a result (`out`) is overwritten, not dropped first. A place that is an operand of the call as
+               well is dropped once the result is made: pm_join(&a, &b, &a, NULL) is fine. Not so the map that a
+               zipper, an iterator or a head is over: nothing but its writer, or head, may write to that
+     zero      a zero map, reader, iterator or witness is one of an empty map, a zero reference a place that does not
+               exist; a zero pm_zip, writer or transaction is not open: PM_INVALID, or nothing where there is no status
      owners    who opened, made or cloned an object drops it; dropping twice or dropping zero is harmless;
                assigning a struct moves it
 
@@ -453,7 +458,7 @@ PM_API PM_NODISCARD pm_status pm_equal(const pm_map *a, const pm_map *b, bool *o
 
 /* Makes a map of what lies at and below `key`: paths lose that prefix, the value at `key` becomes the root value.
    *exists (may be NULL): whether the location exists; if not, *out is an empty map.
-   Owns     the caller drops *out
+   Owns     the caller drops *out, which may be *m: that is dropped then
    Fails    PM_NOMEM
    Cost     O(len); shares the subtrie, builds at most one node */
 PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists);
@@ -550,7 +555,8 @@ PM_API PM_NODISCARD pm_status pm_txn_rollback(pm_txn *t, pm_map *m);
 /* Make a new map of two, which stay as they are. The operands may be one and the same map.
    *alg (may be NULL): PM_ALG_NONE if the result is the empty map, else exactly which operands it equals, else
    PM_ALG_ELEMENT.
-   Owns     the caller drops *out, which is written without being dropped first
+   Owns     the caller drops *out. It may be one of the operands, which is dropped once the result is made; else what it
+            holds is not looked at
    Fails    PM_NOMEM; PM_MISMATCH: the operands' value operations differ; PM_BADHOOK: a hook answered what it must not.
             *out and *alg are untouched, nothing is lost
    Cost     O(nodes that differ); subtries that the operands share are not visited if values are idempotent */
@@ -620,7 +626,7 @@ PM_API PM_NODISCARD pm_status pm_rz_open_owned(pm_rz *z, const pm_map *m, const 
 
 /* Opens in *out a zipper whose root is the focus of `z` (same origin). It borrows what `z` borrows, or, when `z` is
    owned, becomes a second owner.
-   Owns     pm_rz_drop
+   Owns     pm_rz_drop. *out may be *z, which is dropped then
    Valid    as `z`
    Fails    PM_NOMEM */
 PM_API PM_NODISCARD pm_status pm_rz_fork(const pm_rz *z, pm_rz *out);
@@ -657,7 +663,8 @@ PM_API pm_mask pm_rz_child_mask(const pm_rz *z);
 PM_API unsigned pm_rz_child_count(const pm_rz *z);
 /* Counts values at and below the focus; like pm_val_count. */
 PM_API PM_NODISCARD pm_status pm_rz_val_count(const pm_rz *z, uint64_t *out);
-/* Makes a map of the focus subtrie, focus value included: see pm_subtrie. */
+/* Makes a map of the focus subtrie, focus value included: see pm_subtrie. *out is not the map that `z` is over: to keep
+   a part of a map only, pm_subtrie(&m, key, len, &m, NULL). */
 PM_API PM_NODISCARD pm_status pm_rz_make_map(const pm_rz *z, pm_map *out);
 /* A number that names the node under the focus, or 0: only where the focus lies on a node that is referenced at least
    twice and no value sits at the focus. Equal numbers mean equal subtries. Not stable across edits. */
@@ -779,7 +786,7 @@ PM_API PM_NODISCARD pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, 
 
 /* Opens a writer that owns its map; *m becomes empty. The writer must not be moved in memory by assignment.
    Owns     pm_wz_close drops the map, pm_wz_into_map gives it back
-   Fails    PM_NOMEM: *m is unchanged */
+   Fails    PM_NOMEM: *m is unchanged; PM_INVALID: *m is what the writer owns already */
 PM_API PM_NODISCARD pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len);
 
 /* Ends a writer.  Returns the first failure of any of its writes, or PM_OK. Closing twice, or closing zero, is
@@ -819,7 +826,7 @@ PM_API PM_NODISCARD pm_status pm_wz_graft(pm_wz *w, const pm_rz *src);
 PM_API PM_NODISCARD pm_status pm_wz_graft_at(pm_wz *w, const pm_rz *src, const void *key, size_t len);
 /* The same from a whole map, which is kept. */
 PM_API PM_NODISCARD pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src);
-/* The same; *src becomes empty. */
+/* The same; *src becomes empty, and does so first: the writer's own map then has nothing but what is grafted. */
 PM_API PM_NODISCARD pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src);
 /* For each byte of `mask`, replaces the child by the source's (removed where the source has none). With `clear`, all
    other children go. The focus value stays; the focus is made if missing.
@@ -827,11 +834,13 @@ PM_API PM_NODISCARD pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src);
 PM_API PM_NODISCARD pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, bool clear);
 /* Replaces the child at each byte of `mask` by the map of the same rank in maps[0..n), consumed; an empty map leaves a
    child without value and branches. With `clear`, all other children go. The focus value stays.
-   Fails    PM_INVALID if n is not the number of bytes in `mask`; PM_NOMEM: nothing changed, no map consumed */
+   Fails    PM_INVALID if n is not the number of bytes in `mask`, or a map is the writer's own; PM_NOMEM. Nothing
+            changed, no map consumed */
 PM_API PM_NODISCARD pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, bool clear);
 
 /* Cuts branches and value at the focus out into *out. The focus stays, unless pruned.
-   *some (may be NULL): whether there was a value or a branch.  Fails PM_NOMEM: nothing changed */
+   *some (may be NULL): whether there was a value or a branch.
+   Fails    PM_NOMEM; PM_INVALID: `out` is the writer's own map. Nothing changed */
 PM_API PM_NODISCARD pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some);
 
 /* Moves all branches below the focus under `path`; the focus value stays.
@@ -1044,7 +1053,7 @@ PM_API void pm_iter_drop(pm_iter *i);
 PM_API PM_NODISCARD pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg);
 /* The same with a whole map. */
 PM_API PM_NODISCARD pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg);
-/* The same; *src becomes empty. */
+/* The same; *src becomes empty, and does so first: the writer's own map then has nothing but what is joined. */
 PM_API PM_NODISCARD pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg);
 /* The same with what is at and below another writer's focus, which is then taken away there; `prune` prunes it.
    Fails    PM_INVALID if both are one writer. If memory runs out, `from` may have kept what `w` got already */
@@ -1134,7 +1143,8 @@ typedef struct pm_zip_ops {
     bool (*share)(pm_zip *z, pm_pool *pool, pm_map *out, pm_status *s);
 } pm_zip_ops;
 
-/* Opening. Each writes *out without dropping it first; on failure *out is untouched.
+/* Opening. *out may be a zipper that the call is given, which is dropped once the new one is open; else what it holds
+   is not looked at. On failure *out is untouched.
    Owns     pm_zip_drop
    Fails    PM_NOMEM; PM_INVALID: an argument is NULL or a zipper was never opened; PM_MISMATCH: the factors' value
             operations differ; PM_BADHOOK: they are refused (pm_ops) */
@@ -11217,6 +11227,14 @@ static pm_status pm__map_done(const pm_map *m, pm_status s) {
     return s;
 }
 
+/* Puts a result in its place. `operand`: what is there was an operand of the call, so it is a map, to be dropped. */
+static void pm__map_give(pm_map *out, const pm_map *made, bool operand) {
+    pm_map old = pm_new(NULL, NULL);
+    if (operand) old = *out;
+    *out = *made;
+    pm_drop(&old);
+}
+
 PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_opt *old) {
     if (pm__map_bad(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
@@ -11544,9 +11562,12 @@ PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map
     pm_place p = pm__place_root(m->root);
     bool there = pm__place_walk(&p, (const uint8_t *)key, len, &val) == len;
     if (!there) p = pm__place_root(0), val = NULL;
-    pm_status s = pm__map_of_place(&cx, &p, val, out);
-    if (s == PM_OK && exists) *exists = there;
-    return s;
+    pm_map made;
+    pm_status s = pm__map_of_place(&cx, &p, val, &made);
+    if (s != PM_OK) return s;
+    pm__map_give(out, &made, out == m);
+    if (exists) *exists = there;
+    return PM_OK;
 }
 
 /* The first eight bytes as a number that orders like them; of keys that differ in it no more need be read. */
@@ -12211,7 +12232,8 @@ static pm_status pm__maps_combine(pm__alg_op op, const pm_map *a, const pm_map *
     pm_status s = pm__operands_combine(&cx, op, &x, &y, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return s;
-    *out = pm__outcome_map(&cx, &o);
+    pm_map m = pm__outcome_map(&cx, &o);
+    pm__map_give(out, &m, out == a || out == b);
     if (alg) *alg = pm__alg_named(out, o.alg);
     return pm__map_done(out, PM_OK);
 }
@@ -12238,7 +12260,7 @@ static pm_status pm__maps_finish(pm_map *m, const pm_map *a, const pm_map *b, pm
         pm_drop(m);
         return s;
     }
-    *out = *m;
+    pm__map_give(out, m, out == a || out == b);
     if (alg) *alg = pm__alg_named(m, (same_a ? (unsigned)PM_ALG_LEFT : 0) | (same_b ? (unsigned)PM_ALG_RIGHT : 0));
     return pm__map_done(out, PM_OK);
 }
@@ -12319,7 +12341,9 @@ static pm_status pm__maps_many(pm__alg_op op, const pm_map *const *maps, size_t 
         pm_drop(&m);
         return s;
     }
-    *out = m;
+    bool operand = false;
+    for (size_t i = 0; i < n; i++) operand = operand || out == maps[i];
+    pm__map_give(out, &m, operand);
     if (alg) *alg = pm_is_empty(&m) ? PM_ALG_NONE : first < n ? PM_ALG_LEFT : PM_ALG_ELEMENT;
     if (which && first < n) *which = first;
     return pm__map_done(out, PM_OK);
@@ -12516,6 +12540,7 @@ static pm_status pm__rz_fork(const pm_rz *z, pm_rz *out, bool own) {
     pm_status s = pm__rz_open(&f, z->path, z->len);
     if (s != PM_OK) return s;
     if (own) pm__rz_own(&f);
+    if (out == z) pm_rz_drop(out);
     *out = f;
     return PM_OK;
 }
@@ -12976,7 +13001,7 @@ PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
 }
 
 PM_API pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len) {
-    if (!w || !m) return PM_INVALID;
+    if (!w || !m || m == &w->own) return PM_INVALID;
     pm__wz_clear(w);
     w->own = *m;
     pm_status s = pm_rz_open(&w->cursor, &w->own, path, len);
@@ -13505,6 +13530,8 @@ PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *map
     if (pm__wz_refuses(w) || !mask || (n && !maps)) return pm__wz_refusal(w);
     if (n != pm_mask_count(mask)) return pm__wz_done(w, PM_INVALID);
     for (size_t i = 0; i < n; i++)
+        if (&maps[i] == w->map) return pm__wz_done(w, PM_INVALID);
+    for (size_t i = 0; i < n; i++)
         if (pm_map_ops(&maps[i]) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
     pm_status s = pm__wz_graft_children(w, mask, maps, clear);
     for (size_t i = 0; s == PM_OK && i < n; i++) pm_drop(&maps[i]);
@@ -13529,6 +13556,7 @@ static pm_status pm__wz_empty(pm_wz *w, bool prune) {
 
 PM_API pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (out == w->map) return pm__wz_done(w, PM_INVALID);
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm_map taken;
@@ -15667,8 +15695,14 @@ PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
 
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if (src == w->map) { /* moved out, it leaves an empty map, of which the focus is a place */
+        bool same = w->cursor.len == 0, empty = pm_is_empty(src);
+        pm_status s = same || empty ? PM_OK : pm_wz_graft_map_move(w, src);
+        if (s == PM_OK && alg) *alg = empty ? PM_ALG_NONE : same ? PM_ALG_LEFT : PM_ALG_ELEMENT;
+        return s;
+    }
     pm_status s = pm_wz_join_map(w, src, alg);
-    if (s == PM_OK && src != w->map) pm_drop(src);
+    if (s == PM_OK) pm_drop(src);
     return s;
 }
 
@@ -16102,8 +16136,19 @@ PM_API pm_status pm_zip_of_rz(pm_zip *out, const pm_rz *z) {
 
 /* ---- queries --------------------------------------------------------------------------------------------------- */
 
+/* Ends an opening. `operand`: what is in the place of the result was an operand of the call, and is dropped. */
+static pm_status pm__zip_opened(pm_zip *out, const pm_zip *made, bool operand, pm_status s) {
+    if (s != PM_OK) return s;
+    if (operand) pm_zip_drop(out);
+    *out = *made;
+    return PM_OK;
+}
+
 PM_API pm_status pm_zip_fork(const pm_zip *z, pm_zip *out) {
-    return z && out ? pm__zip_kind(z)->fork(z, out) : PM_INVALID;
+    pm_zip made = {NULL, NULL, PM_OK};
+    if (!z || !out) return PM_INVALID;
+    pm_status s = pm__zip_kind(z)->fork(z, &made);
+    return pm__zip_opened(out, &made, out == z, s);
 }
 
 PM_API void pm_zip_drop(pm_zip *z) {
@@ -16860,8 +16905,9 @@ PM_API pm_status pm_zip_prefix(pm_zip *out, const pm_zip *src, const void *prefi
     pm__zpre *p = pm__zpre_new(src, (const uint8_t *)prefix, len, (const uint8_t *)root, root_len, &s);
     if (!p) return s;
     p->good = root_len;
-    pm__zip_make(out, &pm__zip_prefix, p);
-    return PM_OK;
+    pm_zip made;
+    pm__zip_make(&made, &pm__zip_prefix, p);
+    return pm__zip_opened(out, &made, out == src, PM_OK);
 }
 
 /* ---- chains: product, dependent product ------------------------------------------------------------------------ */
@@ -17153,7 +17199,11 @@ static pm_status pm__zchain_open(pm_zip *out, const pm_zip *factors, size_t n, p
     pm_status s = PM_OK;
     if (!c) return PM_NOMEM;
     for (size_t i = 0; s == PM_OK && i < n; i++) s = pm__zchain_add(c, &factors[i], 0, payload);
-    return pm__zchain_done(c, s, out);
+    pm_zip made = {NULL, NULL, PM_OK};
+    bool operand = false;
+    for (size_t i = 0; i < n; i++) operand = operand || out == &factors[i];
+    s = pm__zchain_done(c, s, &made);
+    return pm__zip_opened(out, &made, operand, s);
 }
 
 PM_API pm_status pm_zip_product(pm_zip *out, const pm_zip *factors, size_t n) {
@@ -17699,7 +17749,9 @@ static pm_status pm__zpair_of(pm_zip *out, pm__zpair_kind kind, const pm_zip *le
     as.kind = kind;
     as.choose = choose;
     as.ctx = ctx;
-    return pm__zpair_open(out, &as);
+    pm_zip made = {NULL, NULL, PM_OK};
+    s = pm__zpair_open(&made, &as);
+    return pm__zip_opened(out, &made, out == left || out == right, s);
 }
 
 PM_API pm_status pm_zip_overlay(pm_zip *out, const pm_zip *left, const pm_zip *right, pm_zip_choose_fn choose,

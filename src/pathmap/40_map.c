@@ -161,6 +161,14 @@ static pm_status pm__map_done(const pm_map *m, pm_status s) {
     return s;
 }
 
+/* Puts a result in its place. `operand`: what is there was an operand of the call, so it is a map, to be dropped. */
+static void pm__map_give(pm_map *out, const pm_map *made, bool operand) {
+    pm_map old = pm_new(NULL, NULL);
+    if (operand) old = *out;
+    *out = *made;
+    pm_drop(&old);
+}
+
 PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_opt *old) {
     if (pm__map_bad(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
@@ -488,9 +496,12 @@ PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map
     pm_place p = pm__place_root(m->root);
     bool there = pm__place_walk(&p, (const uint8_t *)key, len, &val) == len;
     if (!there) p = pm__place_root(0), val = NULL;
-    pm_status s = pm__map_of_place(&cx, &p, val, out);
-    if (s == PM_OK && exists) *exists = there;
-    return s;
+    pm_map made;
+    pm_status s = pm__map_of_place(&cx, &p, val, &made);
+    if (s != PM_OK) return s;
+    pm__map_give(out, &made, out == m);
+    if (exists) *exists = there;
+    return PM_OK;
 }
 
 /* The first eight bytes as a number that orders like them; of keys that differ in it no more need be read. */

@@ -113,7 +113,7 @@ PM_API PM_NODISCARD pm_status pm_equal(const pm_map *a, const pm_map *b, bool *o
 
 /* Makes a map of what lies at and below `key`: paths lose that prefix, the value at `key` becomes the root value.
    *exists (may be NULL): whether the location exists; if not, *out is an empty map.
-   Owns     the caller drops *out
+   Owns     the caller drops *out, which may be *m: that is dropped then
    Fails    PM_NOMEM
    Cost     O(len); shares the subtrie, builds at most one node */
 PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists);

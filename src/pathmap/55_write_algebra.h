@@ -19,7 +19,7 @@
 PM_API PM_NODISCARD pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg);
 /* The same with a whole map. */
 PM_API PM_NODISCARD pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg);
-/* The same; *src becomes empty. */
+/* The same; *src becomes empty, and does so first: the writer's own map then has nothing but what is joined. */
 PM_API PM_NODISCARD pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg);
 /* The same with what is at and below another writer's focus, which is then taken away there; `prune` prunes it.
    Fails    PM_INVALID if both are one writer. If memory runs out, `from` may have kept what `w` got already */

@@ -156,8 +156,19 @@ PM_API pm_status pm_zip_of_rz(pm_zip *out, const pm_rz *z) {
 
 /* ---- queries --------------------------------------------------------------------------------------------------- */
 
+/* Ends an opening. `operand`: what is in the place of the result was an operand of the call, and is dropped. */
+static pm_status pm__zip_opened(pm_zip *out, const pm_zip *made, bool operand, pm_status s) {
+    if (s != PM_OK) return s;
+    if (operand) pm_zip_drop(out);
+    *out = *made;
+    return PM_OK;
+}
+
 PM_API pm_status pm_zip_fork(const pm_zip *z, pm_zip *out) {
-    return z && out ? pm__zip_kind(z)->fork(z, out) : PM_INVALID;
+    pm_zip made = {NULL, NULL, PM_OK};
+    if (!z || !out) return PM_INVALID;
+    pm_status s = pm__zip_kind(z)->fork(z, &made);
+    return pm__zip_opened(out, &made, out == z, s);
 }
 
 PM_API void pm_zip_drop(pm_zip *z) {

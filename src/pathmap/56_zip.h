@@ -62,7 +62,8 @@ typedef struct pm_zip_ops {
     bool (*share)(pm_zip *z, pm_pool *pool, pm_map *out, pm_status *s);
 } pm_zip_ops;
 
-/* Opening. Each writes *out without dropping it first; on failure *out is untouched.
+/* Opening. *out may be a zipper that the call is given, which is dropped once the new one is open; else what it holds
+   is not looked at. On failure *out is untouched.
    Owns     pm_zip_drop
    Fails    PM_NOMEM; PM_INVALID: an argument is NULL or a zipper was never opened; PM_MISMATCH: the factors' value
             operations differ; PM_BADHOOK: they are refused (pm_ops) */

@@ -293,8 +293,9 @@ PM_API pm_status pm_zip_prefix(pm_zip *out, const pm_zip *src, const void *prefi
     pm__zpre *p = pm__zpre_new(src, (const uint8_t *)prefix, len, (const uint8_t *)root, root_len, &s);
     if (!p) return s;
     p->good = root_len;
-    pm__zip_make(out, &pm__zip_prefix, p);
-    return PM_OK;
+    pm_zip made;
+    pm__zip_make(&made, &pm__zip_prefix, p);
+    return pm__zip_opened(out, &made, out == src, PM_OK);
 }
 
 /* ---- chains: product, dependent product ------------------------------------------------------------------------ */
@@ -586,7 +587,11 @@ static pm_status pm__zchain_open(pm_zip *out, const pm_zip *factors, size_t n, p
     pm_status s = PM_OK;
     if (!c) return PM_NOMEM;
     for (size_t i = 0; s == PM_OK && i < n; i++) s = pm__zchain_add(c, &factors[i], 0, payload);
-    return pm__zchain_done(c, s, out);
+    pm_zip made = {NULL, NULL, PM_OK};
+    bool operand = false;
+    for (size_t i = 0; i < n; i++) operand = operand || out == &factors[i];
+    s = pm__zchain_done(c, s, &made);
+    return pm__zip_opened(out, &made, operand, s);
 }
 
 PM_API pm_status pm_zip_product(pm_zip *out, const pm_zip *factors, size_t n) {

@@ -511,7 +511,9 @@ static pm_status pm__zpair_of(pm_zip *out, pm__zpair_kind kind, const pm_zip *le
     as.kind = kind;
     as.choose = choose;
     as.ctx = ctx;
-    return pm__zpair_open(out, &as);
+    pm_zip made = {NULL, NULL, PM_OK};
+    s = pm__zpair_open(&made, &as);
+    return pm__zip_opened(out, &made, out == left || out == right, s);
 }
 
 PM_API pm_status pm_zip_overlay(pm_zip *out, const pm_zip *left, const pm_zip *right, pm_zip_choose_fn choose,
