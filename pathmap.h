@@ -923,7 +923,8 @@ PM_API PM_NODISCARD pm_status pm_head_new(pm_map *m, pm_head **out);
 PM_API PM_NODISCARD pm_status pm_head_new_move(pm_map *m, pm_head **out);
 /* Makes a head rooted at the focus of a writer, which must stay in place and not be used until the head is closed;
    paths are relative to that focus. If the writer comes from a head itself, readers of that head see what happens in
-   this one when it is closed, all at once. */
+   this one when it is closed, all at once.
+   Fails    PM_NOMEM; PM_INVALID: the writer is closed */
 PM_API PM_NODISCARD pm_status pm_head_new_at(pm_wz *w, pm_head **out);
 
 /* Ends a head. An owning head gives its map to *out, or drops it if `out` is NULL; the others give the content back to
@@ -962,7 +963,7 @@ PM_API PM_NODISCARD pm_status pm_head_pin_unchecked(pm_head *h, const void *path
 
 /* Groups of writes: what is done between begin and commit becomes visible at once; rollback undoes it. They work on any
    writer; one that ends inside a group commits it.
-   Fails    PM_INVALID: begin inside a group, the others outside; not remembered by pm_wz_status
+   Fails    PM_INVALID: begin inside a group, the others outside, any on a closed writer; not remembered by pm_wz_status
    Cost     O(1); rollback also drops what was new */
 PM_API PM_NODISCARD pm_status pm_wz_begin(pm_wz *w);
 PM_API PM_NODISCARD pm_status pm_wz_commit(pm_wz *w);
@@ -1056,7 +1057,8 @@ PM_API PM_NODISCARD pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg
 /* The same; *src becomes empty, and does so first: the writer's own map then has nothing but what is joined. */
 PM_API PM_NODISCARD pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg);
 /* The same with what is at and below another writer's focus, which is then taken away there; `prune` prunes it.
-   Fails    PM_INVALID if both are one writer. If memory runs out, `from` may have kept what `w` got already */
+   Fails    PM_INVALID if both are one writer, or `from` is closed. If memory runs out, `from` may have kept what `w`
+            got already */
 PM_API PM_NODISCARD pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg);
 
 /* Keeps what both have. */
@@ -1098,7 +1100,8 @@ PM_API PM_NODISCARD pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, 
 struct pm_zip_ops;
 
 /* A zipper of any kind. Zero is a zipper that was never opened, or is dropped: it answers nothing, does not move, and
-   its status after a move is PM_INVALID. Assigning moves; only pm_zip_fork copies. Fields are private. */
+   its status, like that of all calls that have one, is PM_INVALID. Assigning moves; only pm_zip_fork copies. Fields
+   are private. */
 typedef struct pm_zip {
     const struct pm_zip_ops *ops;
     void *state;
@@ -14138,7 +14141,7 @@ static void pm__wz_commit(pm_wz *w) {
 }
 
 PM_API pm_status pm_wz_begin(pm_wz *w) {
-    if (pm__wz_group(w)->open) return PM_INVALID;
+    if (pm__wz_shut(w) || pm__wz_group(w)->open) return PM_INVALID;
     pm__wz_begin(w);
     return PM_OK;
 }
@@ -14197,6 +14200,7 @@ PM_API pm_status pm_head_new(pm_map *m, pm_head **out) { return pm__head_over(m,
 PM_API pm_status pm_head_new_move(pm_map *m, pm_head **out) { return pm__head_over(m, NULL, out); }
 
 PM_API pm_status pm_head_new_at(pm_wz *w, pm_head **out) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     pm_head *h = pm__head_alloc(w->cursor.path, w->cursor.len);
     if (!h) return PM_NOMEM;
     h->grouped_host = w->cursor.claim && !w->cursor.claim->grouped;
@@ -15709,6 +15713,7 @@ PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
 PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (w == from) return pm__wz_done(w, PM_INVALID);
+    if (pm__wz_refuses(from)) return pm__wz_done(w, pm__wz_refusal(from));
     pm_ref src = pm__wz_focus(from);
     pm_alg told;
     bool any = src.exists;
@@ -16020,9 +16025,9 @@ static pm_mask pm__nothing_mask(pm_zip *z) {
 }
 
 static bool pm__closed_down(pm_zip *z, const uint8_t *key, size_t n) {
+    (void)z;
     (void)key;
     (void)n;
-    z->status = PM_INVALID;
     return false;
 }
 
@@ -16158,6 +16163,7 @@ PM_API void pm_zip_drop(pm_zip *z) {
 }
 
 PM_API pm_status pm_zip_status(pm_zip *z) {
+    if (!pm__zip_is_open(z)) return PM_INVALID;
     const pm_zip_ops *k = pm__zip_kind(z);
     pm_status s = z->status, below = k->status ? k->status(z) : PM_OK;
     z->status = PM_OK;
@@ -19370,7 +19376,7 @@ static int pm__fold_marks(pm__fold_zip *g, pm_zip *z, size_t base) {
 
 PM_API int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out) {
     const pm_rz *r = pm__rz_of(z);
-    if (!pm__fold_is_sound(f)) return PM_INVALID;
+    if (!pm__fold_is_sound(f) || !pm__zip_is_open(z)) return PM_INVALID;
     if (r) {
         pm_ref at = pm_ref_of_rz(r);
         return pm_fold_ref(&at, f, out);

@@ -569,3 +569,187 @@ TEST(writer_with_its_own_map_as_source_does_as_with_a_copy) {
     }
     CHECK_EQ(live_nodes(), nodes);
 }
+
+/* ---- objects that were never opened ---------------------------------------------------------------------------- */
+
+static bool never(void *ctx, const uint8_t *path, size_t len, pm_val val) {
+    (void)ctx, (void)path, (void)len, (void)val;
+    CHECK(!"there is a value");
+    return false;
+}
+
+static int fold_places(void *ctx, const pm_fold_at *here, void *out) {
+    (void)ctx;
+    *(unsigned *)out = here->n + 1;
+    return PM_OK;
+}
+
+static const pm_fold place_fold = {.size = sizeof(unsigned), .at = fold_places};
+
+TEST(zero_readers_see_an_empty_map) {
+    pm_map m = some_map(), out = pm_clone(&m);
+    pm_rz z = {0}, fork;
+    pm_iter i = {0};
+    pm_ref r = {0};
+    pm_witness w = {0}, own;
+    pm_zip zip;
+    pm_hash128 a, b;
+    const pm_val *v = NULL;
+    uint64_t n = 7;
+    unsigned places = 0;
+    CHECK(pm_rz_exists(&z) && !pm_rz_val(&z) && pm_rz_status(&z) == PM_OK);
+    CHECK_OK(pm_rz_val_count(&z, &n));
+    CHECK_EQ(n, 0);
+    pm_drop(&out);
+    CHECK_OK(pm_rz_make_map(&z, &out));
+    CHECK(pm_is_empty(&out));
+    CHECK_OK(pm_rz_fork(&z, &fork));
+    pm_rz_drop(&fork);
+    CHECK_OK(pm_zip_of_rz(&zip, &z));
+    CHECK(pm_zip_exists(&zip) && !pm_zip_to_next_step(&zip) && pm_zip_status(&zip) == PM_OK);
+    pm_zip_drop(&zip);
+    CHECK(!pm_iter_next(&i) && !pm_iter_next(&i) && pm_iter_status(&i) == PM_OK);
+    pm_iter_drop(&i);
+    CHECK(!pm_ref_exists(&r) && !pm_ref_val(&r) && !pm_ref_val_at(&r, "a", 1) && pm_ref_child_count(&r) == 0);
+    pm_ref below = pm_ref_at(&r, "a", 1);
+    CHECK(!pm_ref_exists(&below));
+    CHECK_OK(pm_ref_make_map(&r, &out));
+    CHECK(pm_is_empty(&out));
+    CHECK_OK(pm_hash_ref(&r, &a));
+    CHECK_OK(pm_hash(&out, &b));
+    CHECK(a.lo == b.lo && a.hi == b.hi);
+    CHECK_OK(pm_fold_ref(&r, &place_fold, &places));
+    CHECK_EQ(places, 1);
+    CHECK_OK(pm_rz_val_witnessed(&z, &w, &v));
+    CHECK(v == NULL);
+    CHECK_OK(pm_rz_open(&fork, &m, "ab", 2));
+    CHECK_EQ(pm_rz_val_witnessed(&fork, &w, &v), PM_INVALID); /* it witnesses an empty map, not this one */
+    pm_rz_drop(&fork);
+    own = pm_rz_witness(&z);
+    CHECK_OK(pm_rz_val_witnessed(&z, &own, &v));
+    pm_witness_drop(&own);
+    pm_witness_drop(&w);
+    pm_rz_drop(&z);
+    pm_drop(&m);
+}
+
+TEST(zero_writer_refuses) {
+    pm_map m = some_map(), out = {0};
+    pm_wz w = {0}, other;
+    pm_rz z = {0}, reader;
+    pm_head *h = NULL;
+    pm_val *slot = NULL;
+    pm_mask mask = pm_mask_of("a", 1);
+    CHECK(pm_rz_exists(pm_wz_cursor(&w)) && !pm_rz_is_val(pm_wz_cursor(&w)));
+    CHECK_EQ(pm_wz_set(&w, 1, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_get_mut(&w, &slot), PM_INVALID);
+    CHECK_EQ(pm_wz_get_or_set(&w, 1, &slot, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_remove(&w, true, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_graft(&w, &z), PM_INVALID);
+    CHECK_EQ(pm_wz_graft_map_move(&w, &m), PM_INVALID);
+    CHECK_EQ(pm_wz_graft_masked(&w, &z, &mask, true), PM_INVALID);
+    CHECK_EQ(pm_wz_take(&w, true, &out, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_join(&w, &z, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_join_map_move(&w, &m, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_meet_2(&w, &z, &z, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_restricting(&w, &z, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_join_k_path(&w, 1, true, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_begin(&w), PM_INVALID);
+    CHECK_EQ(pm_wz_commit(&w), PM_INVALID);
+    CHECK_EQ(pm_wz_rollback(&w), PM_INVALID);
+    CHECK_EQ(pm_wz_into_map(&w, &out), PM_INVALID);
+    CHECK_EQ(pm_wz_into_reader(&w, &reader), PM_INVALID);
+    CHECK_EQ(pm_head_new_at(&w, &h), PM_INVALID);
+    CHECK(h == NULL && slot == NULL);
+    CHECK_OK(pm_wz_open(&other, &m, NULL, 0));
+    CHECK_EQ(pm_wz_join_take(&other, &w, true, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_join_take(&w, &other, true, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_close(&other), PM_INVALID);
+    CHECK_OK(pm_wz_close(&w));
+    check_some_map(&m);
+    pm_drop(&m);
+}
+
+/* What is taken is what the other writer stands on: not when a move of it has failed. */
+TEST(writer_whose_move_failed_gives_nothing) {
+    pm_map m = some_map(), to = pm_new(NULL, NULL);
+    pm_wz w, from;
+    CHECK_OK(pm_wz_open(&w, &to, NULL, 0));
+    CHECK_OK(pm_wz_open(&from, &m, NULL, 0));
+    pm_rz_descend_to(pm_wz_cursor(&from), NULL, 3);
+    CHECK_EQ(pm_wz_join_take(&w, &from, true, NULL), PM_INVALID);
+    CHECK_EQ(pm_rz_status(pm_wz_cursor(&from)), PM_INVALID);
+    check_some_map(&m);
+    CHECK_OK(pm_wz_join_take(&w, &from, true, NULL));
+    check_some_map(&to);
+    CHECK_EQ(pm_wz_close(&from), PM_INVALID);
+    CHECK_EQ(pm_wz_close(&w), PM_INVALID);
+    pm_drop(&m);
+    pm_drop(&to);
+}
+
+static unsigned zip_moves(pm_zip *z, unsigned move) {
+    switch (move) {
+    case 0: return pm_zip_to_next_val(z);
+    case 1: return pm_zip_to_next_step(z);
+    case 2: return pm_zip_descend_first_byte(z);
+    case 3: return pm_zip_descend_last_byte(z);
+    case 4: return pm_zip_descend_indexed_byte(z, 0);
+    case 5: return pm_zip_descend_to(z, "a", 1), 0;
+    case 6: return pm_zip_descend_to_check(z, "a", 1);
+    case 7: return (unsigned)pm_zip_descend_to_existing(z, "a", 1);
+    case 8: return (unsigned)pm_zip_descend_to_val(z, "a", 1);
+    case 9: return pm_zip_descend_to_byte(z, 1), 0;
+    case 10: return pm_zip_descend_to_existing_byte(z, 1);
+    case 11: return pm_zip_descend_until(z);
+    case 12: return pm_zip_descend_until_max(z, 3);
+    case 13: return pm_zip_descend_last_path(z);
+    case 14: return pm_zip_ascend(z, 1);
+    case 15: return (unsigned)pm_zip_ascend_until(z);
+    case 16: return (unsigned)pm_zip_ascend_until_branch(z);
+    case 17: return pm_zip_to_next_sibling(z);
+    case 18: return pm_zip_to_prev_sibling(z);
+    case 19: return (unsigned)pm_zip_move_to(z, "a", 1);
+    case 20: return pm_zip_descend_first_k_path(z, 1);
+    case 21: return pm_zip_to_next_k_path(z, 1);
+    case 22: return pm_zip_reset(z), 0;
+    default: return pm_zip_exists(z) || pm_zip_is_val(z) || pm_zip_val_at(z, "a", 1).some || pm_zip_child_count(z);
+    }
+}
+
+TEST(zero_zipper_is_not_open) {
+    pm_map m = some_map(), out = pm_clone(&m);
+    pm_zip zip = {0}, open, dropped, view = {0};
+    CHECK_OK(pm_zip_of_map(&open, &m, NULL, 0));
+    CHECK_OK(pm_zip_of_map(&dropped, &m, "a", 1));
+    pm_zip_drop(&dropped);
+    for (int i = 0; i < 2; i++) {
+        pm_zip *z = i ? &dropped : &zip;
+        pm_rz reader;
+        uint64_t n = 7;
+        unsigned places = 7;
+        for (unsigned move = 0; move < 24; move++) {
+            CHECK_NOTE(zip_moves(z, move) == 0, "move %u", move);
+            CHECK_NOTE(pm_zip_status(z) == PM_INVALID, "move %u", move);
+        }
+        CHECK(pm_zip_at_root(z) && pm_zip_values(z) == NULL);
+        CHECK_EQ(pm_zip_val_count(z, &n), PM_INVALID);
+        CHECK_EQ(pm_zip_each(z, never, NULL), PM_INVALID);
+        CHECK_EQ(pm_zip_make_map(z, NULL, NULL, &out), PM_INVALID);
+        CHECK_EQ(pm_zip_make_reader(z, NULL, NULL, &reader), PM_INVALID);
+        CHECK_EQ(pm_fold_zip(z, &place_fold, &places), PM_INVALID);
+        CHECK_EQ(pm_zip_fork(z, &view), PM_INVALID);
+        CHECK_EQ(pm_zip_prefix(&view, z, "p", 1, NULL, 0), PM_INVALID);
+        CHECK_EQ(pm_zip_product(&view, z, 1), PM_INVALID);
+        CHECK_EQ(pm_zip_dependent(&view, z, no_next, NULL, 0), PM_INVALID);
+        CHECK_EQ(pm_zip_overlay(&view, &open, z, NULL, NULL), PM_INVALID);
+        CHECK_EQ(pm_zip_meet(&view, z, &open), PM_INVALID);
+        CHECK_EQ(pm_zip_subtract(&view, &open, z), PM_INVALID);
+        CHECK(n == 7 && places == 7 && view.ops == NULL);
+        pm_zip_drop(z);
+    }
+    check_some_map(&out);
+    pm_zip_drop(&open);
+    pm_drop(&out);
+    pm_drop(&m);
+}

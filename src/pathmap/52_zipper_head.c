@@ -477,7 +477,7 @@ static void pm__wz_commit(pm_wz *w) {
 }
 
 PM_API pm_status pm_wz_begin(pm_wz *w) {
-    if (pm__wz_group(w)->open) return PM_INVALID;
+    if (pm__wz_shut(w) || pm__wz_group(w)->open) return PM_INVALID;
     pm__wz_begin(w);
     return PM_OK;
 }
@@ -536,6 +536,7 @@ PM_API pm_status pm_head_new(pm_map *m, pm_head **out) { return pm__head_over(m,
 PM_API pm_status pm_head_new_move(pm_map *m, pm_head **out) { return pm__head_over(m, NULL, out); }
 
 PM_API pm_status pm_head_new_at(pm_wz *w, pm_head **out) {
+    if (pm__wz_shut(w)) return PM_INVALID;
     pm_head *h = pm__head_alloc(w->cursor.path, w->cursor.len);
     if (!h) return PM_NOMEM;
     h->grouped_host = w->cursor.claim && !w->cursor.claim->grouped;

@@ -22,7 +22,8 @@ PM_API PM_NODISCARD pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg
 /* The same; *src becomes empty, and does so first: the writer's own map then has nothing but what is joined. */
 PM_API PM_NODISCARD pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg);
 /* The same with what is at and below another writer's focus, which is then taken away there; `prune` prunes it.
-   Fails    PM_INVALID if both are one writer. If memory runs out, `from` may have kept what `w` got already */
+   Fails    PM_INVALID if both are one writer, or `from` is closed. If memory runs out, `from` may have kept what `w`
+            got already */
 PM_API PM_NODISCARD pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg);
 
 /* Keeps what both have. */

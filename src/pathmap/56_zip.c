@@ -40,9 +40,9 @@ static pm_mask pm__nothing_mask(pm_zip *z) {
 }
 
 static bool pm__closed_down(pm_zip *z, const uint8_t *key, size_t n) {
+    (void)z;
     (void)key;
     (void)n;
-    z->status = PM_INVALID;
     return false;
 }
 
@@ -178,6 +178,7 @@ PM_API void pm_zip_drop(pm_zip *z) {
 }
 
 PM_API pm_status pm_zip_status(pm_zip *z) {
+    if (!pm__zip_is_open(z)) return PM_INVALID;
     const pm_zip_ops *k = pm__zip_kind(z);
     pm_status s = z->status, below = k->status ? k->status(z) : PM_OK;
     z->status = PM_OK;

@@ -17,7 +17,8 @@
 struct pm_zip_ops;
 
 /* A zipper of any kind. Zero is a zipper that was never opened, or is dropped: it answers nothing, does not move, and
-   its status after a move is PM_INVALID. Assigning moves; only pm_zip_fork copies. Fields are private. */
+   its status, like that of all calls that have one, is PM_INVALID. Assigning moves; only pm_zip_fork copies. Fields
+   are private. */
 typedef struct pm_zip {
     const struct pm_zip_ops *ops;
     void *state;

@@ -92,7 +92,7 @@ static int pm__fold_marks(pm__fold_zip *g, pm_zip *z, size_t base) {
 
 PM_API int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out) {
     const pm_rz *r = pm__rz_of(z);
-    if (!pm__fold_is_sound(f)) return PM_INVALID;
+    if (!pm__fold_is_sound(f) || !pm__zip_is_open(z)) return PM_INVALID;
     if (r) {
         pm_ref at = pm_ref_of_rz(r);
         return pm_fold_ref(&at, f, out);
