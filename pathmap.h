@@ -40,6 +40,11 @@
                out of memory is an answer, nothing is lost or leaked; nothing prints, aborts or sets errno
      misuse    a NULL object, no place for a result, a NULL key with a length, a length above SIZE_MAX / 4: PM_INVALID,
                or "nothing" where there is no status (NULL, false, 0, empty). What may be NULL says so. Nothing happens
+     results   a place for a result (`out`) is overwritten, not dropped first. A place that is an operand of the call as
+               well is dropped once the result is made: pm_join(&a, &b, &a, NULL) is fine. Not so the map that a
+               zipper, an iterator or a head is over: nothing but its writer, or head, may write to that
+     zero      a zero map, reader, iterator or witness is one of an empty map, a zero reference a place that does not
+               exist; a zero pm_zip, writer or transaction is not open: PM_INVALID, or nothing where there is no status
      owners    who opened, made or cloned an object drops it; dropping twice or dropping zero is harmless;
                assigning a struct moves it
 
@@ -119,7 +124,7 @@ typedef enum pm_status {
     PM_CONFLICT = -4, /* another zipper claims an overlapping path */
     PM_BUSY = -5,     /* the object is in use */
     PM_CORRUPT = -6,  /* damaged data or structure */
-    PM_BADHOOK = -7,  /* a value hook answered what it must not */
+    PM_BADHOOK = -7,  /* a value hook answered what it must not, or a table has one of retain and release only */
     PM_IO = -8        /* reading or writing failed */
 } pm_status;
 
@@ -165,8 +170,13 @@ enum {
 
 /* What values of a map mean. A table lives as long as any map that names it; maps combine only under one table.
    NULL hooks mean plain words: retain and release do nothing, equal compares words, join and meet keep the left
-   value, subtract leaves nothing. Hooks may run on any thread, must not re-enter the map that called them, and never
-   fail. join, meet and subtract answer which operand the result equals, or PM_ALG_ELEMENT after storing a value the
+   value, subtract leaves nothing, whatever the two values are. Hooks may run on any thread, must not re-enter the map
+   that called them, and never fail.
+   retain and release come together or not at all: every clone, copied node and result shares values. Values that
+   cannot be shared (a plain malloc'ed string) need a count, or an owner beside the map. A table with one of the two is
+   refused: pm_new answers a map under the table "refused", which takes no values; all that would store one, or that
+   takes the table and can fail (pm_build, pm_unfold_map, pm_zip_make_map), says PM_BADHOOK.
+   join, meet and subtract answer which operand the result equals, or PM_ALG_ELEMENT after storing a value the
    caller then owns in *out. join must not answer PM_ALG_NONE. */
 typedef struct pm_ops {
     const char *name;
@@ -183,12 +193,16 @@ typedef struct pm_ops {
 
 /* The built-in tables, as functions so that no data symbol is needed. */
 PM_API const pm_ops *pm_ops_unit(void);    /* sets: no payload */
-PM_API const pm_ops *pm_ops_left(void);    /* the default: join and meet keep the left, subtract removes */
+/* The default: join and meet keep the left value; subtract removes a key that both sides have, whatever the values. */
+PM_API const pm_ops *pm_ops_left(void);
 PM_API const pm_ops *pm_ops_lattice(void); /* join max, meet min, subtract cancels equals */
 PM_API const pm_ops *pm_ops_sum(void);     /* join adds (wrapping), meet min, subtract keeps a positive difference */
 /* join or, meet and, subtract and-not; a zero result vanishes, but not in a join, nor where a zero meets itself */
 PM_API const pm_ops *pm_ops_bits(void);
-PM_API const pm_ops *pm_ops_bytes(void);   /* counted byte strings made by pm_bytes_new; left wins */
+/* Counted byte strings made by pm_bytes_new; left wins, as in pm_ops_left. SUBTRACTION DOES NOT LOOK AT THE STRINGS: a
+   key that both sides have goes, be they equal or not. pm_equal, pm_hash and the answers which operand a result equals
+   compare them by content. */
+PM_API const pm_ops *pm_ops_bytes(void);
 
 /* Makes a counted byte string to be used as a value under pm_ops_bytes().
    Owns     the caller owns one reference: give it to a map, or drop it with pm_bytes_release
@@ -363,7 +377,8 @@ typedef struct pm_map {
     bool has_value;
 } pm_map;
 
-/* Makes an empty map. `ops` NULL: pm_ops_left(); `pool` NULL: the default pool.
+/* Makes an empty map. `ops` NULL: pm_ops_left(); `pool` NULL: the default pool. A table that is refused (02_types.h)
+   shows when a value is to be stored: PM_BADHOOK.
    Cost     no allocation */
 PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool);
 
@@ -399,7 +414,7 @@ PM_API bool pm_path_exists(const pm_map *m, const void *key, size_t len);
 /* Stores a value at `key`, with all its prefixes as locations.
    Owns     the map takes over the caller's reference to `val`; the replaced value goes to *old (then the caller's),
             or is released when `old` is NULL
-   Fails    PM_NOMEM: nothing changed, `val` stays the caller's
+   Fails    PM_NOMEM; PM_BADHOOK: the map's table is refused (pm_ops). Nothing changed, `val` stays the caller's
    Cost     O(len); at most one node copied per level of shared structure */
 PM_API PM_NODISCARD pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_opt *old);
 
@@ -461,7 +476,7 @@ PM_API PM_NODISCARD pm_status pm_equal(const pm_map *a, const pm_map *b, bool *o
 
 /* Makes a map of what lies at and below `key`: paths lose that prefix, the value at `key` becomes the root value.
    *exists (may be NULL): whether the location exists; if not, *out is an empty map.
-   Owns     the caller drops *out
+   Owns     the caller drops *out, which may be *m: that is dropped then
    Fails    PM_NOMEM
    Cost     O(len); shares the subtrie, builds at most one node */
 PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists);
@@ -470,7 +485,7 @@ PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_
    Strictly ascending input is noticed and built top-down, each node once, several times faster.
    Owns     the map takes over one reference of each value, those of losing duplicates are released; on failure all
             stay the caller's. The caller drops *out
-   Fails    PM_NOMEM */
+   Fails    PM_NOMEM; PM_BADHOOK: `ops` is refused */
 PM_API PM_NODISCARD pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, const pm_val *vals,
                                        size_t n, pm_map *out);
 
@@ -558,7 +573,8 @@ PM_API PM_NODISCARD pm_status pm_txn_rollback(pm_txn *t, pm_map *m);
 /* Make a new map of two, which stay as they are. The operands may be one and the same map.
    *alg (may be NULL): PM_ALG_NONE if the result is the empty map, else exactly which operands it equals, else
    PM_ALG_ELEMENT.
-   Owns     the caller drops *out, which is written without being dropped first
+   Owns     the caller drops *out. It may be one of the operands, which is dropped once the result is made; else what it
+            holds is not looked at
    Fails    PM_NOMEM; PM_MISMATCH: the operands' value operations differ; PM_BADHOOK: a hook answered what it must not.
             *out and *alg are untouched, nothing is lost
    Cost     O(nodes that differ); subtries that the operands share are not visited if values are idempotent */
@@ -645,7 +661,7 @@ PM_API PM_NODISCARD pm_status pm_rz_open_owned(pm_rz *z, const pm_map *m, const 
 
 /* Opens in *out a zipper whose root is the focus of `z` (same origin). It borrows what `z` borrows, or, when `z` is
    owned, becomes a second owner.
-   Owns     pm_rz_drop
+   Owns     pm_rz_drop. *out may be *z, which is dropped then
    Valid    as `z`
    Fails    PM_NOMEM */
 PM_API PM_NODISCARD pm_status pm_rz_fork(const pm_rz *z, pm_rz *out);
@@ -682,7 +698,8 @@ PM_API pm_mask pm_rz_child_mask(const pm_rz *z);
 PM_API unsigned pm_rz_child_count(const pm_rz *z);
 /* Counts values at and below the focus; like pm_val_count. */
 PM_API PM_NODISCARD pm_status pm_rz_val_count(const pm_rz *z, uint64_t *out);
-/* Makes a map of the focus subtrie, focus value included: see pm_subtrie. */
+/* Makes a map of the focus subtrie, focus value included: see pm_subtrie. *out is not the map that `z` is over: to keep
+   a part of a map only, pm_subtrie(&m, key, len, &m, NULL). */
 PM_API PM_NODISCARD pm_status pm_rz_make_map(const pm_rz *z, pm_map *out);
 /* A number that names the node under the focus, or 0: only where the focus lies on a node that is referenced at least
    twice and no value sits at the focus. Equal numbers mean equal subtries. Not stable across edits. */
@@ -804,7 +821,7 @@ PM_API PM_NODISCARD pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, 
 
 /* Opens a writer that owns its map; *m becomes empty. The writer must not be moved in memory by assignment.
    Owns     pm_wz_close drops the map, pm_wz_into_map gives it back
-   Fails    PM_NOMEM: *m is unchanged */
+   Fails    PM_NOMEM: *m is unchanged; PM_INVALID: *m is what the writer owns already */
 PM_API PM_NODISCARD pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len);
 
 /* Ends a writer.  Returns the first failure of any of its writes, or PM_OK. Closing twice, or closing zero, is
@@ -844,7 +861,7 @@ PM_API PM_NODISCARD pm_status pm_wz_graft(pm_wz *w, const pm_rz *src);
 PM_API PM_NODISCARD pm_status pm_wz_graft_at(pm_wz *w, const pm_rz *src, const void *key, size_t len);
 /* The same from a whole map, which is kept. */
 PM_API PM_NODISCARD pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src);
-/* The same; *src becomes empty. */
+/* The same; *src becomes empty, and does so first: the writer's own map then has nothing but what is grafted. */
 PM_API PM_NODISCARD pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src);
 /* For each byte of `mask`, replaces the child by the source's (removed where the source has none). With `clear`, all
    other children go. The focus value stays; the focus is made if missing.
@@ -852,11 +869,13 @@ PM_API PM_NODISCARD pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src);
 PM_API PM_NODISCARD pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, bool clear);
 /* Replaces the child at each byte of `mask` by the map of the same rank in maps[0..n), consumed; an empty map leaves a
    child without value and branches. With `clear`, all other children go. The focus value stays.
-   Fails    PM_INVALID if n is not the number of bytes in `mask`; PM_NOMEM: nothing changed, no map consumed */
+   Fails    PM_INVALID if n is not the number of bytes in `mask`, or a map is the writer's own; PM_NOMEM. Nothing
+            changed, no map consumed */
 PM_API PM_NODISCARD pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, bool clear);
 
 /* Cuts branches and value at the focus out into *out. The focus stays, unless pruned.
-   *some (may be NULL): whether there was a value or a branch.  Fails PM_NOMEM: nothing changed */
+   *some (may be NULL): whether there was a value or a branch.
+   Fails    PM_NOMEM; PM_INVALID: `out` is the writer's own map. Nothing changed */
 PM_API PM_NODISCARD pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some);
 
 /* Moves all branches below the focus under `path`; the focus value stays.
@@ -944,7 +963,8 @@ PM_API PM_NODISCARD pm_status pm_head_new(pm_map *m, pm_head **out);
 PM_API PM_NODISCARD pm_status pm_head_new_move(pm_map *m, pm_head **out);
 /* Makes a head rooted at the focus of a writer, which must stay in place and not be used until the head is closed;
    paths are relative to that focus. If the writer comes from a head itself, readers of that head see what happens in
-   this one when it is closed, all at once. */
+   this one when it is closed, all at once.
+   Fails    PM_NOMEM; PM_INVALID: the writer is closed */
 PM_API PM_NODISCARD pm_status pm_head_new_at(pm_wz *w, pm_head **out);
 
 /* Ends a head. An owning head gives its map to *out, or drops it if `out` is NULL; the others give the content back to
@@ -988,7 +1008,7 @@ PM_API PM_NODISCARD pm_status pm_head_pin_unchecked(pm_head *h, const void *path
 
 /* Groups of writes: what is done between begin and commit becomes visible at once; rollback undoes it. They work on any
    writer; one that ends inside a group commits it.
-   Fails    PM_INVALID: begin inside a group, the others outside; not remembered by pm_wz_status
+   Fails    PM_INVALID: begin inside a group, the others outside, any on a closed writer; not remembered by pm_wz_status
    Cost     O(1); rollback also drops what was new */
 PM_API PM_NODISCARD pm_status pm_wz_begin(pm_wz *w);
 PM_API PM_NODISCARD pm_status pm_wz_commit(pm_wz *w);
@@ -1086,13 +1106,13 @@ PM_API void pm_iter_drop(pm_iter *i);
 PM_API PM_NODISCARD pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg);
 /* The same with a whole map. */
 PM_API PM_NODISCARD pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg);
-/* The same; *src becomes empty. */
+/* The same; *src becomes empty, and does so first: the writer's own map then has nothing but what is joined. */
 PM_API PM_NODISCARD pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg);
 /* The same with what is at and below another writer's focus, which is then taken away there; `prune` prunes it. For the
    readers of a head that gave both out, this is one call. Inside groups of both, each group is committed, or undone, by
    itself.
-   Fails    PM_INVALID: both are one writer, or a group (pm_wz_begin) is open on one of them alone, unless they write to
-            one map; nothing changed. If memory runs out, `from` may have kept what `w` got already */
+   Fails    PM_INVALID: both are one writer, `from` is closed, or a group (pm_wz_begin) is open on one of them alone,
+            unless they write to one map; nothing changed. If memory runs out, `from` may have kept what `w` got already */
 PM_API PM_NODISCARD pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg);
 
 /* Keeps what both have. */
@@ -1134,7 +1154,8 @@ PM_API PM_NODISCARD pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, 
 struct pm_zip_ops;
 
 /* A zipper of any kind. Zero is a zipper that was never opened, or is dropped: it answers nothing, does not move, and
-   its status after a move is PM_INVALID. Assigning moves; only pm_zip_fork copies. Fields are private. */
+   its status, like that of all calls that have one, is PM_INVALID. Assigning moves; only pm_zip_fork copies. Fields
+   are private. */
 typedef struct pm_zip {
     const struct pm_zip_ops *ops;
     void *state;
@@ -1179,10 +1200,11 @@ typedef struct pm_zip_ops {
     bool (*share)(pm_zip *z, pm_pool *pool, pm_map *out, pm_status *s);
 } pm_zip_ops;
 
-/* Opening. Each writes *out without dropping it first; on failure *out is untouched.
+/* Opening. *out may be a zipper that the call is given, which is dropped once the new one is open; else what it holds
+   is not looked at. On failure *out is untouched.
    Owns     pm_zip_drop
    Fails    PM_NOMEM; PM_INVALID: an argument is NULL or a zipper was never opened; PM_MISMATCH: the factors' value
-            operations differ */
+            operations differ; PM_BADHOOK: they are refused (pm_ops) */
 
 /* Over a map, the root at `path`, which need not exist.
    Valid    until the next write to `m`, or pm_drop(m) */
@@ -1227,7 +1249,8 @@ PM_API PM_NODISCARD pm_status pm_zip_val_count(pm_zip *z, uint64_t *out);
    `ops` NULL: those of the zipper (left-wins, if it has no values); pm_ops_unit(): only which paths have a value.
    Over a map, and for meets and subtractions of maps, the result shares what they hold, if ops and pool are theirs.
    Owns     the caller drops *out
-   Fails    PM_NOMEM; PM_MISMATCH: `ops` are others; what a view's function answered. *out is untouched */
+   Fails    PM_NOMEM; PM_BADHOOK: `ops` are refused; PM_MISMATCH: `ops` are others; what a view's function answered.
+            *out is untouched */
 PM_API PM_NODISCARD pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_map *out);
 
 /* Opens in *out a read zipper over what is at and below the focus, and there its root, so that all that takes a pm_rz
@@ -1459,7 +1482,8 @@ PM_API PM_NODISCARD pm_status pm_sprout_child(pm_sprout *here, const void *path,
 PM_API PM_NODISCARD pm_status pm_sprout_graft(pm_sprout *here, const void *path, size_t len, const pm_map *src);
 
 /* Builds a map from a seed, whose bytes are copied; `ops` and `pool` as for pm_new.
-   Returns  PM_OK; PM_NOMEM, PM_INVALID or PM_MISMATCH as above; or what the callback answered. Then *out is untouched
+   Returns  PM_OK; PM_NOMEM, PM_INVALID or PM_MISMATCH as above; PM_BADHOOK: `ops` is refused; or what the callback
+            answered. Then *out is untouched
    Owns     the caller drops *out. The seed is dropped by the unfold, in any case */
 PM_API PM_NODISCARD int pm_unfold_map(const pm_unfold *u, const void *seed, const pm_ops *ops, pm_pool *pool,
                                       pm_map *out);
@@ -3560,7 +3584,7 @@ PM_API const char *pm_status_text(pm_status s) {
     case PM_CONFLICT: return "another zipper claims an overlapping path";
     case PM_BUSY: return "the object is in use";
     case PM_CORRUPT: return "damaged data or structure";
-    case PM_BADHOOK: return "a value hook gave a forbidden answer";
+    case PM_BADHOOK: return "a value hook gave a forbidden answer, or is missing";
     case PM_IO: return "reading or writing failed";
     }
     return "unknown status";
@@ -3757,9 +3781,22 @@ PM_API const pm_ops *pm_ops_bytes(void) {
     return &ops;
 }
 
+/* Stands in, from pm_new on, for a table that has one of retain and release only: clones would release what nobody
+   retained, or keep for ever what they retain. It looks like that of a unit map, so no hook is ever called; calls that
+   store a value find out where they look for unit maps anyway, and refuse. */
+static const pm_ops pm__ops_refused = {.name = "refused", .flags = PM_OPS_UNIT | PM_OPS_IDEMPOTENT};
+
 /* ---- dispatch ------------------------------------------------------------------------------------------------ */
 
 static PM__INLINE const pm_ops *pm__ops_of(const pm_ops *ops) { return ops ? ops : pm_ops_left(); }
+
+/* The same for a table that comes from outside. */
+static const pm_ops *pm__ops_taken(const pm_ops *ops) {
+    if (!ops) return pm_ops_left();
+    return !ops->retain == !ops->release ? ops : &pm__ops_refused;
+}
+
+static PM__INLINE bool pm__ops_is_refused(const pm_ops *ops) { return PM__UNLIKELY(ops == &pm__ops_refused); }
 
 /* No hooks around the life of a value: payload words may be copied and forgotten freely. */
 static PM__INLINE bool pm__ops_is_plain(const pm_ops *ops) { return !ops->retain && !ops->release; }
@@ -11988,7 +12025,7 @@ static pm__cx pm__map_cx(const pm_map *m) { return pm__cx_of(m->ops, m->pool); }
 PM_API const pm_ops *pm_map_ops(const pm_map *m) { return pm__ops_of(m ? m->ops : NULL); }
 
 PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
-    pm_map m = {0, 0, pm__ops_of(ops), pool, false};
+    pm_map m = {0, 0, pm__ops_taken(ops), pool, false};
     return m;
 }
 
@@ -12136,11 +12173,22 @@ static pm_status pm__map_done(const pm_map *m, pm_status s) {
     return s;
 }
 
+/* Puts a result in its place. `operand`: what is there was an operand of the call, so it is a map, to be dropped. */
+static void pm__map_give(pm_map *out, const pm_map *made, bool operand) {
+    pm_map old = pm_new(NULL, NULL);
+    if (operand) old = *out;
+    *out = *made;
+    pm_drop(&old);
+}
+
 PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_opt *old) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt was = {0, false};
-    if (cx.unit) val = 0;
+    if (cx.unit) {
+        if (pm__ops_is_refused(cx.ops)) return PM_BADHOOK;
+        val = 0;
+    }
     if (len == 0) {
         was.val = m->value, was.some = m->has_value;
         m->value = val, m->has_value = true;
@@ -12177,6 +12225,7 @@ PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
     bool there = pm_get(m, key, len) != NULL;
     if (!there) {
         pm_val v = 0;
+        if (pm__ops_is_refused(m->ops)) return PM_BADHOOK; /* before there is a value to be lost */
         pm_status s = make(ctx, &v);
         if (s != PM_OK) return s;
         s = pm_set(m, key, len, v, NULL);
@@ -12460,9 +12509,12 @@ PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map
     pm_place p = pm__place_root(m->root);
     bool there = pm__place_walk(&p, (const uint8_t *)key, len, &val) == len;
     if (!there) p = pm__place_root(0), val = NULL;
-    pm_status s = pm__map_of_place(&cx, &p, val, out);
-    if (s == PM_OK && exists) *exists = there;
-    return s;
+    pm_map made;
+    pm_status s = pm__map_of_place(&cx, &p, val, &made);
+    if (s != PM_OK) return s;
+    pm__map_give(out, &made, out == m);
+    if (exists) *exists = there;
+    return PM_OK;
 }
 
 /* The first eight bytes as a number that orders like them; of keys that differ in it no more need be read. */
@@ -12526,6 +12578,7 @@ PM_API pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, 
     pm_map m = pm_new(ops, pool);
     pm__cx cx = pm__map_cx(&m);
     if (n && !keys) return PM_INVALID;
+    if (pm__ops_is_refused(m.ops)) return PM_BADHOOK;
     for (size_t i = 0; i < n; i++)
         if (keys[i].len && !keys[i].data) return PM_INVALID;
     if (pm__keys_ascend(keys, n)) {
@@ -13127,7 +13180,8 @@ static pm_status pm__maps_combine(pm__alg_op op, const pm_map *a, const pm_map *
     pm_status s = pm__operands_combine(&cx, op, &x, &y, false, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return s;
-    *out = pm__outcome_map(&cx, &o);
+    pm_map m = pm__outcome_map(&cx, &o);
+    pm__map_give(out, &m, out == a || out == b);
     if (alg) *alg = pm__alg_named(out, o.alg);
     return pm__map_done(out, PM_OK);
 }
@@ -13157,7 +13211,7 @@ static pm_status pm__maps_finish(pm_map *m, const pm_map *a, const pm_map *b, pm
         pm_drop(m);
         return s;
     }
-    *out = *m;
+    pm__map_give(out, m, out == a || out == b);
     if (alg) *alg = pm__alg_named(m, (same_a ? (unsigned)PM_ALG_LEFT : 0) | (same_b ? (unsigned)PM_ALG_RIGHT : 0));
     return pm__map_done(out, PM_OK);
 }
@@ -13242,7 +13296,9 @@ static pm_status pm__maps_many(pm__alg_op op, const pm_map *const *maps, size_t 
         pm_drop(&m);
         return s;
     }
-    *out = m;
+    bool operand = false;
+    for (size_t i = 0; i < n; i++) operand = operand || out == maps[i];
+    pm__map_give(out, &m, operand);
     if (alg) *alg = pm_is_empty(&m) ? PM_ALG_NONE : first < n ? PM_ALG_LEFT : PM_ALG_ELEMENT;
     if (which && first < n) *which = first;
     return pm__map_done(out, PM_OK);
@@ -13708,6 +13764,7 @@ static pm_status pm__rz_fork(const pm_rz *z, pm_rz *out, bool own) {
     pm_status s = pm__rz_open(&f, z->path, z->len);
     if (s != PM_OK) return s;
     if (own) pm__rz_own(&f);
+    if (out == z) pm_rz_drop(out);
     *out = f;
     return PM_OK;
 }
@@ -14246,7 +14303,7 @@ PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
 }
 
 PM_API pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len) {
-    if (!w || !m) return PM_INVALID;
+    if (!w || !m || m == &w->own) return PM_INVALID;
     pm__wz_clear(w);
     w->own = *m;
     pm_status s = pm_rz_open(&w->cursor, &w->own, path, len);
@@ -14544,6 +14601,7 @@ PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm
         return PM_OK;
     }
     bool there = pm_get(w->map, w->cursor.path, w->cursor.len) != NULL;
+    if (pm__ops_is_refused(w->map->ops)) return pm__wz_done(w, PM_BADHOOK);
     pm_status s = there ? PM_OK : make(ctx, &made);
     if (s != PM_OK) return pm__wz_done(w, s);
     pm__wz_forget(w);
@@ -14786,6 +14844,8 @@ PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *map
     if (pm__wz_refuses(w) || !mask || (n && !maps)) return pm__wz_refusal(w);
     if (n != pm_mask_count(mask)) return pm__wz_done(w, PM_INVALID);
     for (size_t i = 0; i < n; i++)
+        if (&maps[i] == w->map) return pm__wz_done(w, PM_INVALID);
+    for (size_t i = 0; i < n; i++)
         if (pm_map_ops(&maps[i]) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
     pm_status s = pm__wz_graft_children(w, mask, maps, clear);
     for (size_t i = 0; s == PM_OK && i < n; i++) pm_drop(&maps[i]);
@@ -14810,7 +14870,7 @@ static pm_status pm__wz_empty(pm_wz *w, bool prune) {
 
 PM_API pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!out) return pm__wz_done(w, PM_INVALID);
+    if (!out || out == w->map) return pm__wz_done(w, PM_INVALID);
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm_map taken;
@@ -17049,14 +17109,21 @@ PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
+    if (src == w->map) { /* moved out, it leaves an empty map, of which the focus is a place */
+        bool same = w->cursor.len == 0, empty = pm_is_empty(src);
+        pm_status s = same || empty ? PM_OK : pm_wz_graft_map_move(w, src);
+        if (s == PM_OK && alg) *alg = empty ? PM_ALG_NONE : same ? PM_ALG_LEFT : PM_ALG_ELEMENT;
+        return s;
+    }
     pm_status s = pm_wz_join_map(w, src, alg);
-    if (s == PM_OK && src != w->map) pm_drop(src);
+    if (s == PM_OK) pm_drop(src);
     return s;
 }
 
 PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (w == from || pm__wz_shut(from)) return pm__wz_done(w, PM_INVALID);
+    if (w == from) return pm__wz_done(w, PM_INVALID);
+    if (pm__wz_refuses(from)) return pm__wz_done(w, pm__wz_refusal(from));
     /* A group of one of them alone could undo its half of the change, or show the other half before. */
     if (w->map != from->map && pm__wz_is_grouped(w) != pm__wz_is_grouped(from)) return pm__wz_done(w, PM_INVALID);
     pm_ref src = pm__wz_focus(from);
@@ -17375,9 +17442,9 @@ static pm_mask pm__nothing_mask(pm_zip *z) {
 }
 
 static bool pm__closed_down(pm_zip *z, const uint8_t *key, size_t n) {
+    (void)z;
     (void)key;
     (void)n;
-    z->status = PM_INVALID;
     return false;
 }
 
@@ -17491,8 +17558,19 @@ PM_API pm_status pm_zip_of_rz(pm_zip *out, const pm_rz *z) {
 
 /* ---- queries --------------------------------------------------------------------------------------------------- */
 
+/* Ends an opening. `operand`: what is in the place of the result was an operand of the call, and is dropped. */
+static pm_status pm__zip_opened(pm_zip *out, const pm_zip *made, bool operand, pm_status s) {
+    if (s != PM_OK) return s;
+    if (operand) pm_zip_drop(out);
+    *out = *made;
+    return PM_OK;
+}
+
 PM_API pm_status pm_zip_fork(const pm_zip *z, pm_zip *out) {
-    return z && out ? pm__zip_kind(z)->fork(z, out) : PM_INVALID;
+    pm_zip made = {NULL, NULL, PM_OK};
+    if (!z || !out) return PM_INVALID;
+    pm_status s = pm__zip_kind(z)->fork(z, &made);
+    return pm__zip_opened(out, &made, out == z, s);
 }
 
 PM_API void pm_zip_drop(pm_zip *z) {
@@ -17502,7 +17580,7 @@ PM_API void pm_zip_drop(pm_zip *z) {
 }
 
 PM_API pm_status pm_zip_status(pm_zip *z) {
-    if (!z) return PM_INVALID;
+    if (!pm__zip_is_open(z)) return PM_INVALID;
     const pm_zip_ops *k = pm__zip_kind(z);
     pm_status s = z->status, below = k->status ? k->status(z) : PM_OK;
     z->status = PM_OK;
@@ -17511,7 +17589,8 @@ PM_API pm_status pm_zip_status(pm_zip *z) {
 
 PM_API const pm_ops *pm_zip_values(const pm_zip *z) {
     if (!z) return NULL;
-    return pm__zip_kind(z)->values(z);
+    const pm_ops *ops = pm__zip_kind(z)->values(z);
+    return ops ? pm__ops_taken(ops) : NULL;
 }
 
 static PM__INLINE const uint8_t *pm__zip_path(const pm_zip *z, size_t *len) {
@@ -17989,9 +18068,10 @@ static pm_status pm__zip_copy(pm_zip *z, pm_map *m) {
 PM_API pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_map *out) {
     if (!out || !pm__zip_is_open(z)) return PM_INVALID;
     const pm_zip_ops *k = pm__zip_kind(z);
-    const pm_ops *own = k->values(z);
+    const pm_ops *own = pm_zip_values(z);
     pm_status s;
-    if (!ops) ops = pm__ops_of(own);
+    ops = pm__ops_taken(ops ? ops : own);
+    if (pm__ops_is_refused(ops)) return PM_BADHOOK;
     if (own && own != ops && !pm__ops_is_unit(ops)) return PM_MISMATCH;
     if (own == ops && k->share && k->share(z, pool, out, &s)) return s;
     pm_map m = pm_new(ops, pool);
@@ -18100,12 +18180,13 @@ static PM__INLINE bool pm__view_follow(pm_zip *z, pm_zip *factor, size_t at, siz
     return true;
 }
 
-/* One meaning of values for two factors; false if they differ. Factors without values agree with any. */
-static bool pm__zip_agree(const pm_ops **ops, const pm_zip *z) {
+/* One meaning of values for two factors; PM_MISMATCH if they differ. Factors without values agree with any. */
+static pm_status pm__zip_agree(const pm_ops **ops, const pm_zip *z) {
     const pm_ops *more = pm_zip_values(z);
-    if (more && *ops && more != *ops) return false;
+    if (more && pm__ops_is_refused(more)) return PM_BADHOOK;
+    if (more && *ops && more != *ops) return PM_MISMATCH;
     if (more) *ops = more;
-    return true;
+    return PM_OK;
 }
 
 /* ---- empty ----------------------------------------------------------------------------------------------------- */
@@ -18307,8 +18388,9 @@ PM_API pm_status pm_zip_prefix(pm_zip *out, const pm_zip *src, const void *prefi
     pm__zpre *p = pm__zpre_new(src, (const uint8_t *)prefix, len, (const uint8_t *)root, root_len, &s);
     if (!p) return s;
     p->good = root_len;
-    pm__zip_make(out, &pm__zip_prefix, p);
-    return PM_OK;
+    pm_zip made;
+    pm__zip_make(&made, &pm__zip_prefix, p);
+    return pm__zip_opened(out, &made, out == src, PM_OK);
 }
 
 /* ---- chains: product, dependent product ------------------------------------------------------------------------ */
@@ -18365,7 +18447,7 @@ static pm_status pm__zchain_ask(pm__zchain *c) {
     pm__link l = {{NULL, NULL, PM_OK}, 0, c->links[c->n - 1].payload};
     if (!pm__zchain_grow(c)) return PM_NOMEM;
     pm_status s = c->fn(c->ctx, &l.payload, c->path.at ? c->path.at : (const uint8_t *)"", c->path.len, c->n, &l.z);
-    if (s == PM_OK && l.z.ops && !pm__zip_agree(&c->ops, &l.z)) s = PM_MISMATCH;
+    if (s == PM_OK && l.z.ops) s = pm__zip_agree(&c->ops, &l.z);
     if (s != PM_OK) {
         pm_zip_drop(&l.z);
         return s;
@@ -18552,8 +18634,8 @@ static pm__zchain *pm__zchain_new(const pm__zchain *as) {
 static pm_status pm__zchain_add(pm__zchain *c, const pm_zip *src, size_t seam, uint64_t payload) {
     pm__link l = {{NULL, NULL, PM_OK}, seam, payload};
     if (!pm__zchain_grow(c)) return PM_NOMEM;
-    if (!pm__zip_agree(&c->ops, src)) return PM_MISMATCH;
-    pm_status s = pm_zip_fork(src, &l.z);
+    pm_status s = pm__zip_agree(&c->ops, src);
+    if (s == PM_OK) s = pm_zip_fork(src, &l.z);
     if (s == PM_OK) c->links[c->n++] = l;
     return s;
 }
@@ -18600,7 +18682,11 @@ static pm_status pm__zchain_open(pm_zip *out, const pm_zip *factors, size_t n, p
     pm_status s = PM_OK;
     if (!c) return PM_NOMEM;
     for (size_t i = 0; s == PM_OK && i < n; i++) s = pm__zchain_add(c, &factors[i], 0, payload);
-    return pm__zchain_done(c, s, out);
+    pm_zip made = {NULL, NULL, PM_OK};
+    bool operand = false;
+    for (size_t i = 0; i < n; i++) operand = operand || out == &factors[i];
+    s = pm__zchain_done(c, s, &made);
+    return pm__zip_opened(out, &made, operand, s);
 }
 
 PM_API pm_status pm_zip_product(pm_zip *out, const pm_zip *factors, size_t n) {
@@ -19141,13 +19227,17 @@ static pm_status pm__zpair_of(pm_zip *out, pm__zpair_kind kind, const pm_zip *le
     pm__zpair as;
     if (!out || !pm__zip_is_open(left) || !pm__zip_is_open(right)) return PM_INVALID;
     memset(&as, 0, sizeof as);
-    if (!pm__zip_agree(&as.ops, left) || !pm__zip_agree(&as.ops, right)) return PM_MISMATCH;
+    pm_status s = pm__zip_agree(&as.ops, left);
+    if (s == PM_OK) s = pm__zip_agree(&as.ops, right);
+    if (s != PM_OK) return s;
     as.left = *left;
     as.right = *right;
     as.kind = kind;
     as.choose = choose;
     as.ctx = ctx;
-    return pm__zpair_open(out, &as);
+    pm_zip made = {NULL, NULL, PM_OK};
+    s = pm__zpair_open(&made, &as);
+    return pm__zip_opened(out, &made, out == left || out == right, s);
 }
 
 PM_API pm_status pm_zip_overlay(pm_zip *out, const pm_zip *left, const pm_zip *right, pm_zip_choose_fn choose,
@@ -20174,6 +20264,10 @@ PM_API int pm_unfold_map(const pm_unfold *u, const void *seed, const pm_ops *ops
     pm__cx cx = pm__map_cx(&m);
     pm__sown top;
     pm_fold f = {sizeof(pm__sown), PM_FOLD_JUMPING, &cx, pm__sow_at, pm__sow_drop, NULL};
+    if (pm__ops_is_refused(m.ops)) {
+        if (u->drop) u->drop(u->ctx, (void *)(uintptr_t)seed);
+        return PM_BADHOOK;
+    }
     int s = pm__sprout_run(u, seed, &f, m.ops, &top);
     if (s != PM_OK) return s;
     m.root = top.ref, m.value = top.val.some ? top.val.val : 0, m.has_value = top.val.some;
@@ -20783,11 +20877,13 @@ static int pm__fold_marks(pm__fold_zip *g, pm_zip *z, size_t base) {
 PM_API int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out) {
     if (!z || !pm__fold_is_sound(f, out)) return PM_INVALID;
     const pm_rz *r = pm__rz_of(z);
+    if (!pm__zip_is_open(z)) return PM_INVALID;
     if (r) {
         pm_ref at = pm_ref_of_rz(r);
         return pm_fold_ref(&at, f, out);
     }
     pm__fold_zip g = {pm__fold_begin(f), pm__pile_of(sizeof(pm__fold_stop)), pm_zip_values(z)};
+    if (g.ops && pm__ops_is_refused(g.ops)) return pm__fold_end(&g.w, PM_BADHOOK, out);
     pm_status before = pm_zip_status(z);
     size_t base = pm__zip_depth(z);
     int st = pm__fold_marks(&g, z, base);

@@ -236,3 +236,180 @@ TEST(platform_lock_orders_threads) {
     CHECK_EQ(locked_count, 60000);
 }
 #endif
+
+/* Equal strings in two blocks each: whatever asks for equality looks at the bytes, and subtraction does not ask. */
+TEST(bytes_in_maps_compare_by_content_but_subtract_by_key) {
+    uint64_t blocks = check_live_blocks();
+    static const char *const texts[] = {"x", "x", "y"};
+    pm_map m[3], out;
+    pm_hash128 hash[3];
+    pm_pool *pool;
+    pm_alg alg;
+    bool same;
+    CHECK_OK(pm_pool_new(NULL, &pool));
+    for (int i = 0; i < 3; i++) {
+        pm_val v[3];
+        m[i] = pm_new(pm_ops_bytes(), pool);
+        for (int k = 0; k < 3; k++) CHECK_OK(pm_bytes_new(texts[i], 1, &v[k]));
+        CHECK_OK(pm_set(&m[i], "", 0, v[0], NULL));
+        CHECK_OK(pm_set(&m[i], "key", 3, v[1], NULL));
+        CHECK_OK(pm_set(&m[i], "keys", 4, v[2], NULL));
+        CHECK_OK(pm_hash(&m[i], &hash[i]));
+    }
+    for (int i = 1; i < 3; i++) {
+        const pm_map *const both[] = {&m[0], &m[i]}, *const turned[] = {&m[i], &m[0]};
+        const bool equal = i == 1;
+        size_t which = 9;
+        CHECK_OK(pm_equal(&m[0], &m[i], &same));
+        CHECK_EQ(same, equal);
+        CHECK_EQ(memcmp(&hash[0], &hash[i], sizeof hash[0]) == 0, equal);
+        CHECK_OK(pm_join(&m[0], &m[i], &out, &alg));
+        CHECK_EQ(alg, equal ? PM_ALG_BOTH : PM_ALG_LEFT);
+        pm_drop(&out);
+        CHECK_OK(pm_meet(&m[0], &m[i], &out, &alg));
+        CHECK_EQ(alg, equal ? PM_ALG_BOTH : PM_ALG_LEFT);
+        pm_drop(&out);
+        CHECK_OK(pm_restrict(&m[0], &m[i], &out, &alg));
+        CHECK_EQ(alg, equal ? PM_ALG_BOTH : PM_ALG_LEFT);
+        pm_drop(&out);
+        CHECK_OK(pm_join_many(both, 2, &out, &alg, &which));
+        CHECK(alg == PM_ALG_LEFT && which == 0);
+        pm_drop(&out);
+        CHECK_OK(pm_meet_many(turned, 2, &out, &alg, &which));
+        CHECK(alg == PM_ALG_LEFT && which == 0);
+        pm_drop(&out);
+        CHECK_OK(pm_subtract(&m[0], &m[i], &out, &alg));
+        CHECK(alg == PM_ALG_NONE && pm_is_empty(&out));
+        CHECK_OK(pm_symmetric_difference(&m[0], &m[i], &out, &alg));
+        CHECK(alg == PM_ALG_NONE && pm_is_empty(&out));
+    }
+    for (int i = 0; i < 3; i++) pm_drop(&m[i]);
+    CHECK_OK(pm_pool_free(pool));
+    CHECK_EQ(check_live_blocks(), blocks);
+}
+
+/* ---- tables that have one of retain and release only ----------------------------------------------------------- */
+
+/* Hooks that must never run. */
+static unsigned hooks_run;
+static void count_hook(void *ctx, pm_val v) {
+    (void)ctx;
+    (void)v;
+    hooks_run++;
+}
+
+static const pm_ops half_tables[] = {{.name = "releases", .release = count_hook},
+                                     {.name = "retains", .retain = count_hook, .flags = PM_OPS_IDEMPOTENT},
+                                     {.name = "releases units", .release = count_hook, .flags = PM_OPS_UNIT}};
+enum { HALF_TABLES = sizeof half_tables / sizeof *half_tables };
+
+static unsigned made, dropped;
+static pm_status make_one(void *ctx, pm_val *val) {
+    (void)ctx;
+    made++;
+    *val = 1;
+    return PM_OK;
+}
+
+TEST(half_table_takes_no_value) {
+    for (int i = 0; i < HALF_TABLES; i++) {
+        pm_map m = pm_new(&half_tables[i], NULL), copy;
+        pm_val *slot = NULL;
+        pm_opt old = {5, false};
+        bool is = false;
+        pm_wz w;
+        hooks_run = made = 0;
+        for (size_t len = 0; len < 3; len += 2) {
+            CHECK_EQ(pm_set(&m, "ab", len, 7, &old), PM_BADHOOK);
+            CHECK_EQ(pm_get_or_set(&m, "ab", len, 7, &slot, &is), PM_BADHOOK);
+            CHECK_EQ(pm_get_or_set_with(&m, "ab", len, make_one, NULL, &slot, &is), PM_BADHOOK);
+            CHECK_OK(pm_wz_open(&w, &m, "ab", len));
+            CHECK_EQ(pm_wz_set(&w, 7, &old), PM_BADHOOK);
+            CHECK_EQ(pm_wz_get_or_set(&w, 7, &slot, &is), PM_BADHOOK);
+            CHECK_EQ(pm_wz_get_or_set_with(&w, make_one, NULL, &slot, &is), PM_BADHOOK);
+            CHECK_EQ(pm_wz_close(&w), PM_BADHOOK);
+        }
+        CHECK(old.val == 5 && slot == NULL && !is && made == 0);
+        CHECK(pm_is_empty(&m));
+        CHECK_OK(pm_create_path(&m, "ab", 2, NULL)); /* paths are no values */
+        copy = pm_clone(&m);
+        CHECK_OK(pm_join(&m, &copy, &copy, NULL));
+        CHECK_OK(pm_remove(&copy, "ab", 2, true, NULL));
+        CHECK_EQ(pm_set(&copy, "c", 1, 7, NULL), PM_BADHOOK);
+        pm_drop(&copy);
+        pm_drop(&m);
+        CHECK_EQ(pm_set(&m, "c", 1, 7, NULL), PM_BADHOOK);
+        CHECK_EQ(hooks_run, 0);
+    }
+}
+
+static int say_nothing(void *ctx, void *seed, pm_sprout *here, const uint8_t *path, size_t len) {
+    (void)ctx, (void)seed, (void)here, (void)path, (void)len;
+    made++;
+    return PM_OK;
+}
+
+static void count_drop(void *ctx, void *seed) {
+    (void)ctx, (void)seed;
+    dropped++;
+}
+
+static const pm_ops *half_values(const pm_zip *z) { return &half_tables[*(const int *)z->state]; }
+static const uint8_t *no_path(const pm_zip *z, size_t *len, size_t *root_len) {
+    (void)z;
+    *len = *root_len = 0;
+    return (const uint8_t *)"";
+}
+static bool is_there(pm_zip *z) { return (void)z, true; }
+static pm_opt one_value(pm_zip *z) { return (void)z, (pm_opt){1, true}; }
+static pm_mask no_mask(pm_zip *z) { return (void)z, pm_mask_of(NULL, 0); }
+static bool not_down(pm_zip *z, const uint8_t *key, size_t n) { return (void)z, (void)key, (void)n, false; }
+static void not_up(pm_zip *z, size_t n) { (void)z, (void)n; }
+static pm_status fork_same(const pm_zip *z, pm_zip *out) { return *out = *z, PM_OK; }
+static void drop_nothing(pm_zip *z) { (void)z; }
+static int fold_nothing(void *ctx, const pm_fold_at *here, void *out) {
+    (void)ctx, (void)here, (void)out;
+    made++;
+    return PM_OK;
+}
+
+/* Whoever else takes a table, from a caller or from a kind of zipper, refuses it at once. */
+TEST(half_table_is_refused_by_all_that_take_one) {
+    const pm_zip_ops kind = {half_values, no_path, is_there, one_value, no_mask, not_down, not_up, fork_same,
+                             drop_nothing, NULL, NULL, NULL, NULL, NULL, NULL};
+    const pm_key key = {"a", 1};
+    const pm_val val = 3;
+    const pm_unfold u = {.at = say_nothing, .drop = count_drop};
+    const pm_fold f = {.at = fold_nothing};
+    pm_map plain = {0}, out = {0};
+    CHECK_OK(pm_set(&plain, "a", 1, 3, NULL));
+    for (int i = 0; i < HALF_TABLES; i++) {
+        pm_zip over, z = {&kind, &i, PM_OK}, view;
+        pm_rz reader;
+        hooks_run = made = dropped = 0;
+        CHECK_EQ(pm_build(&half_tables[i], NULL, &key, &val, 1, &out), PM_BADHOOK);
+        CHECK_EQ(pm_build(&half_tables[i], NULL, NULL, NULL, 0, &out), PM_BADHOOK);
+        CHECK_EQ(pm_unfold_map(&u, NULL, &half_tables[i], NULL, &out), PM_BADHOOK);
+        CHECK(made == 0 && dropped == 1);
+        CHECK_OK(pm_zip_of_map(&over, &plain, NULL, 0));
+        CHECK_EQ(pm_zip_make_map(&over, &half_tables[i], NULL, &out), PM_BADHOOK);
+        CHECK_EQ(pm_zip_make_reader(&over, &half_tables[i], NULL, &reader), PM_BADHOOK);
+        CHECK_EQ(pm_zip_make_map(&z, NULL, NULL, &out), PM_BADHOOK);
+        CHECK_EQ(pm_fold_zip(&z, &f, NULL), PM_BADHOOK);
+        CHECK_EQ(pm_zip_product(&view, &z, 1), PM_BADHOOK);
+        CHECK_EQ(pm_zip_overlay(&view, &z, &over, NULL, NULL), PM_BADHOOK);
+        CHECK_EQ(pm_zip_meet(&view, &over, &z), PM_BADHOOK);
+        CHECK(made == 0 && hooks_run == 0 && pm_is_empty(&out));
+        pm_zip_drop(&over);
+    }
+    pm_drop(&plain);
+}
+
+TEST(half_table_does_not_mix_with_others) {
+    pm_map half = pm_new(&half_tables[0], NULL), whole = {0}, out = {0};
+    CHECK_OK(pm_set(&whole, "a", 1, 3, NULL));
+    CHECK_EQ(pm_join(&half, &whole, &out, NULL), PM_MISMATCH);
+    CHECK_EQ(pm_join(&whole, &half, &out, NULL), PM_MISMATCH);
+    CHECK_STR_EQ(pm_map_ops(&half)->name, "refused");
+    pm_drop(&whole);
+}

@@ -36,6 +36,11 @@
                out of memory is an answer, nothing is lost or leaked; nothing prints, aborts or sets errno
      misuse    a NULL object, no place for a result, a NULL key with a length, a length above SIZE_MAX / 4: PM_INVALID,
                or "nothing" where there is no status (NULL, false, 0, empty). What may be NULL says so. Nothing happens
+     results   a place for a result (`out`) is overwritten, not dropped first. A place that is an operand of the call as
+               well is dropped once the result is made: pm_join(&a, &b, &a, NULL) is fine. Not so the map that a
+               zipper, an iterator or a head is over: nothing but its writer, or head, may write to that
+     zero      a zero map, reader, iterator or witness is one of an empty map, a zero reference a place that does not
+               exist; a zero pm_zip, writer or transaction is not open: PM_INVALID, or nothing where there is no status
      owners    who opened, made or cloned an object drops it; dropping twice or dropping zero is harmless;
                assigning a struct moves it
 

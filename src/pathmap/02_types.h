@@ -11,7 +11,7 @@ typedef enum pm_status {
     PM_CONFLICT = -4, /* another zipper claims an overlapping path */
     PM_BUSY = -5,     /* the object is in use */
     PM_CORRUPT = -6,  /* damaged data or structure */
-    PM_BADHOOK = -7,  /* a value hook answered what it must not */
+    PM_BADHOOK = -7,  /* a value hook answered what it must not, or a table has one of retain and release only */
     PM_IO = -8        /* reading or writing failed */
 } pm_status;
 
@@ -57,8 +57,13 @@ enum {
 
 /* What values of a map mean. A table lives as long as any map that names it; maps combine only under one table.
    NULL hooks mean plain words: retain and release do nothing, equal compares words, join and meet keep the left
-   value, subtract leaves nothing. Hooks may run on any thread, must not re-enter the map that called them, and never
-   fail. join, meet and subtract answer which operand the result equals, or PM_ALG_ELEMENT after storing a value the
+   value, subtract leaves nothing, whatever the two values are. Hooks may run on any thread, must not re-enter the map
+   that called them, and never fail.
+   retain and release come together or not at all: every clone, copied node and result shares values. Values that
+   cannot be shared (a plain malloc'ed string) need a count, or an owner beside the map. A table with one of the two is
+   refused: pm_new answers a map under the table "refused", which takes no values; all that would store one, or that
+   takes the table and can fail (pm_build, pm_unfold_map, pm_zip_make_map), says PM_BADHOOK.
+   join, meet and subtract answer which operand the result equals, or PM_ALG_ELEMENT after storing a value the
    caller then owns in *out. join must not answer PM_ALG_NONE. */
 typedef struct pm_ops {
     const char *name;
@@ -75,12 +80,16 @@ typedef struct pm_ops {
 
 /* The built-in tables, as functions so that no data symbol is needed. */
 PM_API const pm_ops *pm_ops_unit(void);    /* sets: no payload */
-PM_API const pm_ops *pm_ops_left(void);    /* the default: join and meet keep the left, subtract removes */
+/* The default: join and meet keep the left value; subtract removes a key that both sides have, whatever the values. */
+PM_API const pm_ops *pm_ops_left(void);
 PM_API const pm_ops *pm_ops_lattice(void); /* join max, meet min, subtract cancels equals */
 PM_API const pm_ops *pm_ops_sum(void);     /* join adds (wrapping), meet min, subtract keeps a positive difference */
 /* join or, meet and, subtract and-not; a zero result vanishes, but not in a join, nor where a zero meets itself */
 PM_API const pm_ops *pm_ops_bits(void);
-PM_API const pm_ops *pm_ops_bytes(void);   /* counted byte strings made by pm_bytes_new; left wins */
+/* Counted byte strings made by pm_bytes_new; left wins, as in pm_ops_left. SUBTRACTION DOES NOT LOOK AT THE STRINGS: a
+   key that both sides have goes, be they equal or not. pm_equal, pm_hash and the answers which operand a result equals
+   compare them by content. */
+PM_API const pm_ops *pm_ops_bytes(void);
 
 /* Makes a counted byte string to be used as a value under pm_ops_bytes().
    Owns     the caller owns one reference: give it to a map, or drop it with pm_bytes_release

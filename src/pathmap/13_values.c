@@ -17,7 +17,7 @@ PM_API const char *pm_status_text(pm_status s) {
     case PM_CONFLICT: return "another zipper claims an overlapping path";
     case PM_BUSY: return "the object is in use";
     case PM_CORRUPT: return "damaged data or structure";
-    case PM_BADHOOK: return "a value hook gave a forbidden answer";
+    case PM_BADHOOK: return "a value hook gave a forbidden answer, or is missing";
     case PM_IO: return "reading or writing failed";
     }
     return "unknown status";
@@ -214,9 +214,22 @@ PM_API const pm_ops *pm_ops_bytes(void) {
     return &ops;
 }
 
+/* Stands in, from pm_new on, for a table that has one of retain and release only: clones would release what nobody
+   retained, or keep for ever what they retain. It looks like that of a unit map, so no hook is ever called; calls that
+   store a value find out where they look for unit maps anyway, and refuse. */
+static const pm_ops pm__ops_refused = {.name = "refused", .flags = PM_OPS_UNIT | PM_OPS_IDEMPOTENT};
+
 /* ---- dispatch ------------------------------------------------------------------------------------------------ */
 
 static PM__INLINE const pm_ops *pm__ops_of(const pm_ops *ops) { return ops ? ops : pm_ops_left(); }
+
+/* The same for a table that comes from outside. */
+static const pm_ops *pm__ops_taken(const pm_ops *ops) {
+    if (!ops) return pm_ops_left();
+    return !ops->retain == !ops->release ? ops : &pm__ops_refused;
+}
+
+static PM__INLINE bool pm__ops_is_refused(const pm_ops *ops) { return PM__UNLIKELY(ops == &pm__ops_refused); }
 
 /* No hooks around the life of a value: payload words may be copied and forgotten freely. */
 static PM__INLINE bool pm__ops_is_plain(const pm_ops *ops) { return !ops->retain && !ops->release; }

@@ -20,7 +20,7 @@ static pm__cx pm__map_cx(const pm_map *m) { return pm__cx_of(m->ops, m->pool); }
 PM_API const pm_ops *pm_map_ops(const pm_map *m) { return pm__ops_of(m ? m->ops : NULL); }
 
 PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
-    pm_map m = {0, 0, pm__ops_of(ops), pool, false};
+    pm_map m = {0, 0, pm__ops_taken(ops), pool, false};
     return m;
 }
 
@@ -168,11 +168,22 @@ static pm_status pm__map_done(const pm_map *m, pm_status s) {
     return s;
 }
 
+/* Puts a result in its place. `operand`: what is there was an operand of the call, so it is a map, to be dropped. */
+static void pm__map_give(pm_map *out, const pm_map *made, bool operand) {
+    pm_map old = pm_new(NULL, NULL);
+    if (operand) old = *out;
+    *out = *made;
+    pm_drop(&old);
+}
+
 PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_opt *old) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt was = {0, false};
-    if (cx.unit) val = 0;
+    if (cx.unit) {
+        if (pm__ops_is_refused(cx.ops)) return PM_BADHOOK;
+        val = 0;
+    }
     if (len == 0) {
         was.val = m->value, was.some = m->has_value;
         m->value = val, m->has_value = true;
@@ -209,6 +220,7 @@ PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
     bool there = pm_get(m, key, len) != NULL;
     if (!there) {
         pm_val v = 0;
+        if (pm__ops_is_refused(m->ops)) return PM_BADHOOK; /* before there is a value to be lost */
         pm_status s = make(ctx, &v);
         if (s != PM_OK) return s;
         s = pm_set(m, key, len, v, NULL);
@@ -492,9 +504,12 @@ PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map
     pm_place p = pm__place_root(m->root);
     bool there = pm__place_walk(&p, (const uint8_t *)key, len, &val) == len;
     if (!there) p = pm__place_root(0), val = NULL;
-    pm_status s = pm__map_of_place(&cx, &p, val, out);
-    if (s == PM_OK && exists) *exists = there;
-    return s;
+    pm_map made;
+    pm_status s = pm__map_of_place(&cx, &p, val, &made);
+    if (s != PM_OK) return s;
+    pm__map_give(out, &made, out == m);
+    if (exists) *exists = there;
+    return PM_OK;
 }
 
 /* The first eight bytes as a number that orders like them; of keys that differ in it no more need be read. */
@@ -558,6 +573,7 @@ PM_API pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, 
     pm_map m = pm_new(ops, pool);
     pm__cx cx = pm__map_cx(&m);
     if (n && !keys) return PM_INVALID;
+    if (pm__ops_is_refused(m.ops)) return PM_BADHOOK;
     for (size_t i = 0; i < n; i++)
         if (keys[i].len && !keys[i].data) return PM_INVALID;
     if (pm__keys_ascend(keys, n)) {

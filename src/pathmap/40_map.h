@@ -16,7 +16,8 @@ typedef struct pm_map {
     bool has_value;
 } pm_map;
 
-/* Makes an empty map. `ops` NULL: pm_ops_left(); `pool` NULL: the default pool.
+/* Makes an empty map. `ops` NULL: pm_ops_left(); `pool` NULL: the default pool. A table that is refused (02_types.h)
+   shows when a value is to be stored: PM_BADHOOK.
    Cost     no allocation */
 PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool);
 
@@ -52,7 +53,7 @@ PM_API bool pm_path_exists(const pm_map *m, const void *key, size_t len);
 /* Stores a value at `key`, with all its prefixes as locations.
    Owns     the map takes over the caller's reference to `val`; the replaced value goes to *old (then the caller's),
             or is released when `old` is NULL
-   Fails    PM_NOMEM: nothing changed, `val` stays the caller's
+   Fails    PM_NOMEM; PM_BADHOOK: the map's table is refused (pm_ops). Nothing changed, `val` stays the caller's
    Cost     O(len); at most one node copied per level of shared structure */
 PM_API PM_NODISCARD pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_opt *old);
 
@@ -114,7 +115,7 @@ PM_API PM_NODISCARD pm_status pm_equal(const pm_map *a, const pm_map *b, bool *o
 
 /* Makes a map of what lies at and below `key`: paths lose that prefix, the value at `key` becomes the root value.
    *exists (may be NULL): whether the location exists; if not, *out is an empty map.
-   Owns     the caller drops *out
+   Owns     the caller drops *out, which may be *m: that is dropped then
    Fails    PM_NOMEM
    Cost     O(len); shares the subtrie, builds at most one node */
 PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists);
@@ -123,7 +124,7 @@ PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_
    Strictly ascending input is noticed and built top-down, each node once, several times faster.
    Owns     the map takes over one reference of each value, those of losing duplicates are released; on failure all
             stay the caller's. The caller drops *out
-   Fails    PM_NOMEM */
+   Fails    PM_NOMEM; PM_BADHOOK: `ops` is refused */
 PM_API PM_NODISCARD pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, const pm_val *vals,
                                        size_t n, pm_map *out);
 

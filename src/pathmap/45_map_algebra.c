@@ -98,7 +98,8 @@ static pm_status pm__maps_combine(pm__alg_op op, const pm_map *a, const pm_map *
     pm_status s = pm__operands_combine(&cx, op, &x, &y, false, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return s;
-    *out = pm__outcome_map(&cx, &o);
+    pm_map m = pm__outcome_map(&cx, &o);
+    pm__map_give(out, &m, out == a || out == b);
     if (alg) *alg = pm__alg_named(out, o.alg);
     return pm__map_done(out, PM_OK);
 }
@@ -128,7 +129,7 @@ static pm_status pm__maps_finish(pm_map *m, const pm_map *a, const pm_map *b, pm
         pm_drop(m);
         return s;
     }
-    *out = *m;
+    pm__map_give(out, m, out == a || out == b);
     if (alg) *alg = pm__alg_named(m, (same_a ? (unsigned)PM_ALG_LEFT : 0) | (same_b ? (unsigned)PM_ALG_RIGHT : 0));
     return pm__map_done(out, PM_OK);
 }
@@ -213,7 +214,9 @@ static pm_status pm__maps_many(pm__alg_op op, const pm_map *const *maps, size_t 
         pm_drop(&m);
         return s;
     }
-    *out = m;
+    bool operand = false;
+    for (size_t i = 0; i < n; i++) operand = operand || out == maps[i];
+    pm__map_give(out, &m, operand);
     if (alg) *alg = pm_is_empty(&m) ? PM_ALG_NONE : first < n ? PM_ALG_LEFT : PM_ALG_ELEMENT;
     if (which && first < n) *which = first;
     return pm__map_done(out, PM_OK);

@@ -15,7 +15,8 @@
 /* Make a new map of two, which stay as they are. The operands may be one and the same map.
    *alg (may be NULL): PM_ALG_NONE if the result is the empty map, else exactly which operands it equals, else
    PM_ALG_ELEMENT.
-   Owns     the caller drops *out, which is written without being dropped first
+   Owns     the caller drops *out. It may be one of the operands, which is dropped once the result is made; else what it
+            holds is not looked at
    Fails    PM_NOMEM; PM_MISMATCH: the operands' value operations differ; PM_BADHOOK: a hook answered what it must not.
             *out and *alg are untouched, nothing is lost
    Cost     O(nodes that differ); subtries that the operands share are not visited if values are idempotent */

@@ -186,6 +186,7 @@ static pm_status pm__rz_fork(const pm_rz *z, pm_rz *out, bool own) {
     pm_status s = pm__rz_open(&f, z->path, z->len);
     if (s != PM_OK) return s;
     if (own) pm__rz_own(&f);
+    if (out == z) pm_rz_drop(out);
     *out = f;
     return PM_OK;
 }

@@ -50,7 +50,7 @@ PM_API PM_NODISCARD pm_status pm_rz_open_owned(pm_rz *z, const pm_map *m, const 
 
 /* Opens in *out a zipper whose root is the focus of `z` (same origin). It borrows what `z` borrows, or, when `z` is
    owned, becomes a second owner.
-   Owns     pm_rz_drop
+   Owns     pm_rz_drop. *out may be *z, which is dropped then
    Valid    as `z`
    Fails    PM_NOMEM */
 PM_API PM_NODISCARD pm_status pm_rz_fork(const pm_rz *z, pm_rz *out);
@@ -87,7 +87,8 @@ PM_API pm_mask pm_rz_child_mask(const pm_rz *z);
 PM_API unsigned pm_rz_child_count(const pm_rz *z);
 /* Counts values at and below the focus; like pm_val_count. */
 PM_API PM_NODISCARD pm_status pm_rz_val_count(const pm_rz *z, uint64_t *out);
-/* Makes a map of the focus subtrie, focus value included: see pm_subtrie. */
+/* Makes a map of the focus subtrie, focus value included: see pm_subtrie. *out is not the map that `z` is over: to keep
+   a part of a map only, pm_subtrie(&m, key, len, &m, NULL). */
 PM_API PM_NODISCARD pm_status pm_rz_make_map(const pm_rz *z, pm_map *out);
 /* A number that names the node under the focus, or 0: only where the focus lies on a node that is referenced at least
    twice and no value sits at the focus. Equal numbers mean equal subtries. Not stable across edits. */

@@ -38,7 +38,7 @@ PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
 }
 
 PM_API pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len) {
-    if (!w || !m) return PM_INVALID;
+    if (!w || !m || m == &w->own) return PM_INVALID;
     pm__wz_clear(w);
     w->own = *m;
     pm_status s = pm_rz_open(&w->cursor, &w->own, path, len);
@@ -336,6 +336,7 @@ PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm
         return PM_OK;
     }
     bool there = pm_get(w->map, w->cursor.path, w->cursor.len) != NULL;
+    if (pm__ops_is_refused(w->map->ops)) return pm__wz_done(w, PM_BADHOOK);
     pm_status s = there ? PM_OK : make(ctx, &made);
     if (s != PM_OK) return pm__wz_done(w, s);
     pm__wz_forget(w);
@@ -578,6 +579,8 @@ PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *map
     if (pm__wz_refuses(w) || !mask || (n && !maps)) return pm__wz_refusal(w);
     if (n != pm_mask_count(mask)) return pm__wz_done(w, PM_INVALID);
     for (size_t i = 0; i < n; i++)
+        if (&maps[i] == w->map) return pm__wz_done(w, PM_INVALID);
+    for (size_t i = 0; i < n; i++)
         if (pm_map_ops(&maps[i]) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
     pm_status s = pm__wz_graft_children(w, mask, maps, clear);
     for (size_t i = 0; s == PM_OK && i < n; i++) pm_drop(&maps[i]);
@@ -602,7 +605,7 @@ static pm_status pm__wz_empty(pm_wz *w, bool prune) {
 
 PM_API pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!out) return pm__wz_done(w, PM_INVALID);
+    if (!out || out == w->map) return pm__wz_done(w, PM_INVALID);
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm_map taken;

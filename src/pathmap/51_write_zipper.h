@@ -26,7 +26,7 @@ PM_API PM_NODISCARD pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, 
 
 /* Opens a writer that owns its map; *m becomes empty. The writer must not be moved in memory by assignment.
    Owns     pm_wz_close drops the map, pm_wz_into_map gives it back
-   Fails    PM_NOMEM: *m is unchanged */
+   Fails    PM_NOMEM: *m is unchanged; PM_INVALID: *m is what the writer owns already */
 PM_API PM_NODISCARD pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len);
 
 /* Ends a writer.  Returns the first failure of any of its writes, or PM_OK. Closing twice, or closing zero, is
@@ -66,7 +66,7 @@ PM_API PM_NODISCARD pm_status pm_wz_graft(pm_wz *w, const pm_rz *src);
 PM_API PM_NODISCARD pm_status pm_wz_graft_at(pm_wz *w, const pm_rz *src, const void *key, size_t len);
 /* The same from a whole map, which is kept. */
 PM_API PM_NODISCARD pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src);
-/* The same; *src becomes empty. */
+/* The same; *src becomes empty, and does so first: the writer's own map then has nothing but what is grafted. */
 PM_API PM_NODISCARD pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src);
 /* For each byte of `mask`, replaces the child by the source's (removed where the source has none). With `clear`, all
    other children go. The focus value stays; the focus is made if missing.
@@ -74,11 +74,13 @@ PM_API PM_NODISCARD pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src);
 PM_API PM_NODISCARD pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, bool clear);
 /* Replaces the child at each byte of `mask` by the map of the same rank in maps[0..n), consumed; an empty map leaves a
    child without value and branches. With `clear`, all other children go. The focus value stays.
-   Fails    PM_INVALID if n is not the number of bytes in `mask`; PM_NOMEM: nothing changed, no map consumed */
+   Fails    PM_INVALID if n is not the number of bytes in `mask`, or a map is the writer's own; PM_NOMEM. Nothing
+            changed, no map consumed */
 PM_API PM_NODISCARD pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, bool clear);
 
 /* Cuts branches and value at the focus out into *out. The focus stays, unless pruned.
-   *some (may be NULL): whether there was a value or a branch.  Fails PM_NOMEM: nothing changed */
+   *some (may be NULL): whether there was a value or a branch.
+   Fails    PM_NOMEM; PM_INVALID: `out` is the writer's own map. Nothing changed */
 PM_API PM_NODISCARD pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some);
 
 /* Moves all branches below the focus under `path`; the focus value stays.

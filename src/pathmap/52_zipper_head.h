@@ -58,7 +58,8 @@ PM_API PM_NODISCARD pm_status pm_head_new(pm_map *m, pm_head **out);
 PM_API PM_NODISCARD pm_status pm_head_new_move(pm_map *m, pm_head **out);
 /* Makes a head rooted at the focus of a writer, which must stay in place and not be used until the head is closed;
    paths are relative to that focus. If the writer comes from a head itself, readers of that head see what happens in
-   this one when it is closed, all at once. */
+   this one when it is closed, all at once.
+   Fails    PM_NOMEM; PM_INVALID: the writer is closed */
 PM_API PM_NODISCARD pm_status pm_head_new_at(pm_wz *w, pm_head **out);
 
 /* Ends a head. An owning head gives its map to *out, or drops it if `out` is NULL; the others give the content back to
@@ -102,7 +103,7 @@ PM_API PM_NODISCARD pm_status pm_head_pin_unchecked(pm_head *h, const void *path
 
 /* Groups of writes: what is done between begin and commit becomes visible at once; rollback undoes it. They work on any
    writer; one that ends inside a group commits it.
-   Fails    PM_INVALID: begin inside a group, the others outside; not remembered by pm_wz_status
+   Fails    PM_INVALID: begin inside a group, the others outside, any on a closed writer; not remembered by pm_wz_status
    Cost     O(1); rollback also drops what was new */
 PM_API PM_NODISCARD pm_status pm_wz_begin(pm_wz *w);
 PM_API PM_NODISCARD pm_status pm_wz_commit(pm_wz *w);

@@ -144,14 +144,21 @@ PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
+    if (src == w->map) { /* moved out, it leaves an empty map, of which the focus is a place */
+        bool same = w->cursor.len == 0, empty = pm_is_empty(src);
+        pm_status s = same || empty ? PM_OK : pm_wz_graft_map_move(w, src);
+        if (s == PM_OK && alg) *alg = empty ? PM_ALG_NONE : same ? PM_ALG_LEFT : PM_ALG_ELEMENT;
+        return s;
+    }
     pm_status s = pm_wz_join_map(w, src, alg);
-    if (s == PM_OK && src != w->map) pm_drop(src);
+    if (s == PM_OK) pm_drop(src);
     return s;
 }
 
 PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (w == from || pm__wz_shut(from)) return pm__wz_done(w, PM_INVALID);
+    if (w == from) return pm__wz_done(w, PM_INVALID);
+    if (pm__wz_refuses(from)) return pm__wz_done(w, pm__wz_refusal(from));
     /* A group of one of them alone could undo its half of the change, or show the other half before. */
     if (w->map != from->map && pm__wz_is_grouped(w) != pm__wz_is_grouped(from)) return pm__wz_done(w, PM_INVALID);
     pm_ref src = pm__wz_focus(from);

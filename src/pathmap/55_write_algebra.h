@@ -19,13 +19,13 @@
 PM_API PM_NODISCARD pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg);
 /* The same with a whole map. */
 PM_API PM_NODISCARD pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg);
-/* The same; *src becomes empty. */
+/* The same; *src becomes empty, and does so first: the writer's own map then has nothing but what is joined. */
 PM_API PM_NODISCARD pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg);
 /* The same with what is at and below another writer's focus, which is then taken away there; `prune` prunes it. For the
    readers of a head that gave both out, this is one call. Inside groups of both, each group is committed, or undone, by
    itself.
-   Fails    PM_INVALID: both are one writer, or a group (pm_wz_begin) is open on one of them alone, unless they write to
-            one map; nothing changed. If memory runs out, `from` may have kept what `w` got already */
+   Fails    PM_INVALID: both are one writer, `from` is closed, or a group (pm_wz_begin) is open on one of them alone,
+            unless they write to one map; nothing changed. If memory runs out, `from` may have kept what `w` got already */
 PM_API PM_NODISCARD pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg);
 
 /* Keeps what both have. */

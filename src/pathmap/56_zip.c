@@ -40,9 +40,9 @@ static pm_mask pm__nothing_mask(pm_zip *z) {
 }
 
 static bool pm__closed_down(pm_zip *z, const uint8_t *key, size_t n) {
+    (void)z;
     (void)key;
     (void)n;
-    z->status = PM_INVALID;
     return false;
 }
 
@@ -156,8 +156,19 @@ PM_API pm_status pm_zip_of_rz(pm_zip *out, const pm_rz *z) {
 
 /* ---- queries --------------------------------------------------------------------------------------------------- */
 
+/* Ends an opening. `operand`: what is in the place of the result was an operand of the call, and is dropped. */
+static pm_status pm__zip_opened(pm_zip *out, const pm_zip *made, bool operand, pm_status s) {
+    if (s != PM_OK) return s;
+    if (operand) pm_zip_drop(out);
+    *out = *made;
+    return PM_OK;
+}
+
 PM_API pm_status pm_zip_fork(const pm_zip *z, pm_zip *out) {
-    return z && out ? pm__zip_kind(z)->fork(z, out) : PM_INVALID;
+    pm_zip made = {NULL, NULL, PM_OK};
+    if (!z || !out) return PM_INVALID;
+    pm_status s = pm__zip_kind(z)->fork(z, &made);
+    return pm__zip_opened(out, &made, out == z, s);
 }
 
 PM_API void pm_zip_drop(pm_zip *z) {
@@ -167,7 +178,7 @@ PM_API void pm_zip_drop(pm_zip *z) {
 }
 
 PM_API pm_status pm_zip_status(pm_zip *z) {
-    if (!z) return PM_INVALID;
+    if (!pm__zip_is_open(z)) return PM_INVALID;
     const pm_zip_ops *k = pm__zip_kind(z);
     pm_status s = z->status, below = k->status ? k->status(z) : PM_OK;
     z->status = PM_OK;
@@ -176,7 +187,8 @@ PM_API pm_status pm_zip_status(pm_zip *z) {
 
 PM_API const pm_ops *pm_zip_values(const pm_zip *z) {
     if (!z) return NULL;
-    return pm__zip_kind(z)->values(z);
+    const pm_ops *ops = pm__zip_kind(z)->values(z);
+    return ops ? pm__ops_taken(ops) : NULL;
 }
 
 static PM__INLINE const uint8_t *pm__zip_path(const pm_zip *z, size_t *len) {
@@ -654,9 +666,10 @@ static pm_status pm__zip_copy(pm_zip *z, pm_map *m) {
 PM_API pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_map *out) {
     if (!out || !pm__zip_is_open(z)) return PM_INVALID;
     const pm_zip_ops *k = pm__zip_kind(z);
-    const pm_ops *own = k->values(z);
+    const pm_ops *own = pm_zip_values(z);
     pm_status s;
-    if (!ops) ops = pm__ops_of(own);
+    ops = pm__ops_taken(ops ? ops : own);
+    if (pm__ops_is_refused(ops)) return PM_BADHOOK;
     if (own && own != ops && !pm__ops_is_unit(ops)) return PM_MISMATCH;
     if (own == ops && k->share && k->share(z, pool, out, &s)) return s;
     pm_map m = pm_new(ops, pool);

@@ -17,7 +17,8 @@
 struct pm_zip_ops;
 
 /* A zipper of any kind. Zero is a zipper that was never opened, or is dropped: it answers nothing, does not move, and
-   its status after a move is PM_INVALID. Assigning moves; only pm_zip_fork copies. Fields are private. */
+   its status, like that of all calls that have one, is PM_INVALID. Assigning moves; only pm_zip_fork copies. Fields
+   are private. */
 typedef struct pm_zip {
     const struct pm_zip_ops *ops;
     void *state;
@@ -62,10 +63,11 @@ typedef struct pm_zip_ops {
     bool (*share)(pm_zip *z, pm_pool *pool, pm_map *out, pm_status *s);
 } pm_zip_ops;
 
-/* Opening. Each writes *out without dropping it first; on failure *out is untouched.
+/* Opening. *out may be a zipper that the call is given, which is dropped once the new one is open; else what it holds
+   is not looked at. On failure *out is untouched.
    Owns     pm_zip_drop
    Fails    PM_NOMEM; PM_INVALID: an argument is NULL or a zipper was never opened; PM_MISMATCH: the factors' value
-            operations differ */
+            operations differ; PM_BADHOOK: they are refused (pm_ops) */
 
 /* Over a map, the root at `path`, which need not exist.
    Valid    until the next write to `m`, or pm_drop(m) */
@@ -110,7 +112,8 @@ PM_API PM_NODISCARD pm_status pm_zip_val_count(pm_zip *z, uint64_t *out);
    `ops` NULL: those of the zipper (left-wins, if it has no values); pm_ops_unit(): only which paths have a value.
    Over a map, and for meets and subtractions of maps, the result shares what they hold, if ops and pool are theirs.
    Owns     the caller drops *out
-   Fails    PM_NOMEM; PM_MISMATCH: `ops` are others; what a view's function answered. *out is untouched */
+   Fails    PM_NOMEM; PM_BADHOOK: `ops` are refused; PM_MISMATCH: `ops` are others; what a view's function answered.
+            *out is untouched */
 PM_API PM_NODISCARD pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_map *out);
 
 /* Opens in *out a read zipper over what is at and below the focus, and there its root, so that all that takes a pm_rz

@@ -85,12 +85,13 @@ static PM__INLINE bool pm__view_follow(pm_zip *z, pm_zip *factor, size_t at, siz
     return true;
 }
 
-/* One meaning of values for two factors; false if they differ. Factors without values agree with any. */
-static bool pm__zip_agree(const pm_ops **ops, const pm_zip *z) {
+/* One meaning of values for two factors; PM_MISMATCH if they differ. Factors without values agree with any. */
+static pm_status pm__zip_agree(const pm_ops **ops, const pm_zip *z) {
     const pm_ops *more = pm_zip_values(z);
-    if (more && *ops && more != *ops) return false;
+    if (more && pm__ops_is_refused(more)) return PM_BADHOOK;
+    if (more && *ops && more != *ops) return PM_MISMATCH;
     if (more) *ops = more;
-    return true;
+    return PM_OK;
 }
 
 /* ---- empty ----------------------------------------------------------------------------------------------------- */
@@ -292,8 +293,9 @@ PM_API pm_status pm_zip_prefix(pm_zip *out, const pm_zip *src, const void *prefi
     pm__zpre *p = pm__zpre_new(src, (const uint8_t *)prefix, len, (const uint8_t *)root, root_len, &s);
     if (!p) return s;
     p->good = root_len;
-    pm__zip_make(out, &pm__zip_prefix, p);
-    return PM_OK;
+    pm_zip made;
+    pm__zip_make(&made, &pm__zip_prefix, p);
+    return pm__zip_opened(out, &made, out == src, PM_OK);
 }
 
 /* ---- chains: product, dependent product ------------------------------------------------------------------------ */
@@ -350,7 +352,7 @@ static pm_status pm__zchain_ask(pm__zchain *c) {
     pm__link l = {{NULL, NULL, PM_OK}, 0, c->links[c->n - 1].payload};
     if (!pm__zchain_grow(c)) return PM_NOMEM;
     pm_status s = c->fn(c->ctx, &l.payload, c->path.at ? c->path.at : (const uint8_t *)"", c->path.len, c->n, &l.z);
-    if (s == PM_OK && l.z.ops && !pm__zip_agree(&c->ops, &l.z)) s = PM_MISMATCH;
+    if (s == PM_OK && l.z.ops) s = pm__zip_agree(&c->ops, &l.z);
     if (s != PM_OK) {
         pm_zip_drop(&l.z);
         return s;
@@ -537,8 +539,8 @@ static pm__zchain *pm__zchain_new(const pm__zchain *as) {
 static pm_status pm__zchain_add(pm__zchain *c, const pm_zip *src, size_t seam, uint64_t payload) {
     pm__link l = {{NULL, NULL, PM_OK}, seam, payload};
     if (!pm__zchain_grow(c)) return PM_NOMEM;
-    if (!pm__zip_agree(&c->ops, src)) return PM_MISMATCH;
-    pm_status s = pm_zip_fork(src, &l.z);
+    pm_status s = pm__zip_agree(&c->ops, src);
+    if (s == PM_OK) s = pm_zip_fork(src, &l.z);
     if (s == PM_OK) c->links[c->n++] = l;
     return s;
 }
@@ -585,7 +587,11 @@ static pm_status pm__zchain_open(pm_zip *out, const pm_zip *factors, size_t n, p
     pm_status s = PM_OK;
     if (!c) return PM_NOMEM;
     for (size_t i = 0; s == PM_OK && i < n; i++) s = pm__zchain_add(c, &factors[i], 0, payload);
-    return pm__zchain_done(c, s, out);
+    pm_zip made = {NULL, NULL, PM_OK};
+    bool operand = false;
+    for (size_t i = 0; i < n; i++) operand = operand || out == &factors[i];
+    s = pm__zchain_done(c, s, &made);
+    return pm__zip_opened(out, &made, operand, s);
 }
 
 PM_API pm_status pm_zip_product(pm_zip *out, const pm_zip *factors, size_t n) {

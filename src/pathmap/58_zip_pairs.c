@@ -503,13 +503,17 @@ static pm_status pm__zpair_of(pm_zip *out, pm__zpair_kind kind, const pm_zip *le
     pm__zpair as;
     if (!out || !pm__zip_is_open(left) || !pm__zip_is_open(right)) return PM_INVALID;
     memset(&as, 0, sizeof as);
-    if (!pm__zip_agree(&as.ops, left) || !pm__zip_agree(&as.ops, right)) return PM_MISMATCH;
+    pm_status s = pm__zip_agree(&as.ops, left);
+    if (s == PM_OK) s = pm__zip_agree(&as.ops, right);
+    if (s != PM_OK) return s;
     as.left = *left;
     as.right = *right;
     as.kind = kind;
     as.choose = choose;
     as.ctx = ctx;
-    return pm__zpair_open(out, &as);
+    pm_zip made = {NULL, NULL, PM_OK};
+    s = pm__zpair_open(&made, &as);
+    return pm__zip_opened(out, &made, out == left || out == right, s);
 }
 
 PM_API pm_status pm_zip_overlay(pm_zip *out, const pm_zip *left, const pm_zip *right, pm_zip_choose_fn choose,

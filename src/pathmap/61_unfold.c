@@ -445,6 +445,10 @@ PM_API int pm_unfold_map(const pm_unfold *u, const void *seed, const pm_ops *ops
     pm__cx cx = pm__map_cx(&m);
     pm__sown top;
     pm_fold f = {sizeof(pm__sown), PM_FOLD_JUMPING, &cx, pm__sow_at, pm__sow_drop, NULL};
+    if (pm__ops_is_refused(m.ops)) {
+        if (u->drop) u->drop(u->ctx, (void *)(uintptr_t)seed);
+        return PM_BADHOOK;
+    }
     int s = pm__sprout_run(u, seed, &f, m.ops, &top);
     if (s != PM_OK) return s;
     m.root = top.ref, m.value = top.val.some ? top.val.val : 0, m.has_value = top.val.some;

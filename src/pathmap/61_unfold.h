@@ -51,7 +51,8 @@ PM_API PM_NODISCARD pm_status pm_sprout_child(pm_sprout *here, const void *path,
 PM_API PM_NODISCARD pm_status pm_sprout_graft(pm_sprout *here, const void *path, size_t len, const pm_map *src);
 
 /* Builds a map from a seed, whose bytes are copied; `ops` and `pool` as for pm_new.
-   Returns  PM_OK; PM_NOMEM, PM_INVALID or PM_MISMATCH as above; or what the callback answered. Then *out is untouched
+   Returns  PM_OK; PM_NOMEM, PM_INVALID or PM_MISMATCH as above; PM_BADHOOK: `ops` is refused; or what the callback
+            answered. Then *out is untouched
    Owns     the caller drops *out. The seed is dropped by the unfold, in any case */
 PM_API PM_NODISCARD int pm_unfold_map(const pm_unfold *u, const void *seed, const pm_ops *ops, pm_pool *pool,
                                       pm_map *out);

@@ -93,11 +93,13 @@ static int pm__fold_marks(pm__fold_zip *g, pm_zip *z, size_t base) {
 PM_API int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out) {
     if (!z || !pm__fold_is_sound(f, out)) return PM_INVALID;
     const pm_rz *r = pm__rz_of(z);
+    if (!pm__zip_is_open(z)) return PM_INVALID;
     if (r) {
         pm_ref at = pm_ref_of_rz(r);
         return pm_fold_ref(&at, f, out);
     }
     pm__fold_zip g = {pm__fold_begin(f), pm__pile_of(sizeof(pm__fold_stop)), pm_zip_values(z)};
+    if (g.ops && pm__ops_is_refused(g.ops)) return pm__fold_end(&g.w, PM_BADHOOK, out);
     pm_status before = pm_zip_status(z);
     size_t base = pm__zip_depth(z);
     int st = pm__fold_marks(&g, z, base);
