@@ -431,6 +431,12 @@ static void prepare_fenced_writer(void) {
     open_writer("w", true);
 }
 
+/* The system refuses fences of all threads when the head and its writer are there already. */
+static void prepare_refused_writer(void) {
+    prepare_writer();
+    fence_refused = true;
+}
+
 static void prepare_root_writer(void) {
     prepare_head(0);
     open_writer("", PM__MEMBARRIER ? false : true);
@@ -553,6 +559,8 @@ static const scenario write_read = {
     "a writer beside a reader", prepare_writer, finish_head, {write_twice, read_once}, 2, 3, 1};
 static const scenario fenced_write_read = {
     "the same without fences of all threads", prepare_fenced_writer, finish_head, {write_twice, read_once}, 2, 3, 1};
+static const scenario refused_write_read = {"the same where fences of all threads are refused later",
+                                            prepare_refused_writer, finish_head, {write_twice, read_once}, 2, 2, 1};
 static const scenario root_write_read = {
     "a writer of the whole map beside a reader", prepare_root_writer, finish_head, {write_twice, read_root}, 2, 3, 1};
 static const scenario fenced_root_write_read = {"the same without fences of all threads", prepare_fenced_root_writer,
@@ -571,6 +579,7 @@ static const scenario two_fence = {"two writers beside a fence", prepare_two, fi
 TEST(schedules_of_a_writer_beside_a_reader_are_sound) {
     sound(&write_read);
     sound(&fenced_write_read);
+    sound(&refused_write_read);
 }
 
 TEST(schedules_of_a_root_writer_beside_a_reader_are_sound) {
@@ -598,6 +607,7 @@ TEST(schedules_of_heads_find_seeded_bugs) {
         {"writer's look at hold turned relaxed", HOLD, LOAD, RELAXED},
     };
     static const bug asymmetric[] = {{"fence of all threads missing", ANY_WORD, FENCE_ALL, LEFT_OUT}};
+    static const bug no_time[] = {{"no time given instead of a fence", ANY_WORD, FENCE_ALL, LEFT_OUT}};
     static const bug fenced[] = {
         {"writer's store of in_call no longer in one order with all", IN_CALL, STORE, NOT_LAST},
         {"reader's store of hold no longer in one order with all", HOLD, STORE, NOT_LAST},
@@ -608,8 +618,10 @@ TEST(schedules_of_heads_find_seeded_bugs) {
     FINDS(&root_write_read, root);
 #if PM__MEMBARRIER
     FINDS(&write_read, asymmetric);
+    FINDS(&refused_write_read, no_time);
 #else
     (void)asymmetric;
+    (void)no_time;
 #endif
     FINDS(&fenced_write_read, fenced);
     FINDS(&groups_read, group);
