@@ -294,8 +294,10 @@ static long sleep_at(const volatile void *word, uint32_t seen, bool limit) {
     drain(explorer.self);
     if (peek(word) != seen) return -1;
     if (limit) {
-        rest();
-        drain_all();
+        if (effect_on(FENCE_ALL, NULL) == AS_IT_IS) {
+            rest();
+            drain_all();
+        }
         errno = ETIMEDOUT;
         return -1;
     }
@@ -560,6 +562,7 @@ static bool explore(const scenario *s, uint64_t most, uint64_t *runs) {
         explorer.self = SETUP;
         word_kinds_n = 0;
         watch = NULL;
+        fence_refused = false;
         s->prepare();
         ++*runs;
         run_once();

@@ -353,8 +353,8 @@ TEST(threads_read_beside_writers_that_never_stop) {
 
 /* ---- two writers in one call --------------------------------------------------------------------------------- */
 
-/* What lies at "left" moves to "right" and back, in one call each: every reader finds it at exactly one of them. Between
-   moves, writes to either side give those who wait what they wait for. */
+/* What lies at "left" moves to "right" and back, in one call each: every reader finds it at exactly one of them.
+   Between moves, writes to either side give those who wait what they wait for. */
 typedef struct swing {
     pm_head *h;
 } swing;

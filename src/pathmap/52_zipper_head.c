@@ -107,7 +107,8 @@ struct pm_head {
     pm__writer *dirty;
     size_t ndirty;
     pm__stake *unsettled;
-    uint64_t out;     /* zippers, and those being made */
+    uint64_t out;     /* zippers, and those being made; but for those that have ended without the lock */
+    pm__a64 ended;    /* these */
     pm_map *home;     /* where the content goes back to; NULL: the head owns it */
     pm_wz *host;
     bool grouped_host;
@@ -568,11 +569,10 @@ PM_API pm_status pm_wz_rollback(pm_wz *w) {
 
 /* ---- heads --------------------------------------------------------------------------------------------------- */
 
+/* Gives up a place among the zippers: the last thing that is done with the head, which may be closed from then on. */
 static void pm__reader_end(struct pm_claim *c) {
     pm_head *h = (pm_head *)(void *)c;
-    pm__lock_acquire(&h->lock);
-    h->out--;
-    pm__head_unlock(h);
+    (void)pm__a64_fetch_add_acq_rel(&h->ended, 1); /* pairs with the load in pm__head_may_close */
 }
 
 /* A request without a head, without a place for the answer, or with a path that cannot be one. */
@@ -627,8 +627,9 @@ PM_API pm_status pm_head_new_at(pm_wz *w, pm_head **out) {
 
 /* Whether it can be closed; with the lock held. */
 static pm_status pm__head_may_close(pm_head *h, const pm_map *out, uint64_t *busy) {
-    if (h->out) {
-        if (busy) *busy = h->out;
+    uint64_t still_out = h->out - pm__load_acquire(&h->ended);
+    if (still_out) {
+        if (busy) *busy = still_out;
         return PM_BUSY;
     }
     if (out && h->home) return PM_INVALID;
