@@ -345,6 +345,8 @@ typedef struct pm_map {
     const pm_ops *ops;  /* NULL: pm_ops_left() */
     pm_pool *pool;      /* NULL: the default pool */
     bool has_value;
+    uint8_t lent;       /* checked builds: a writer is open on it, or a head has its content */
+    uint32_t stamp;     /* checked builds: tells its content from any other; 0: not known */
 } pm_map;
 
 /* Makes an empty map. `ops` NULL: pm_ops_left(); `pool` NULL: the default pool.
@@ -3601,6 +3603,72 @@ PM_API pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_option
     *out = &r->pool;
     return PM_OK;
 }
+
+/* ---- src/pathmap/16_guard.c ---------------------------------------------------------------------------- */
+
+/* What checked builds know of maps and of those who use them; other builds have none of this.
+
+   A map that has content carries a stamp, a number that no other map has: it moves with the structure, and a clone gets
+   one of its own. A reader keeps the stamp that it was opened at. When a map that somebody has looked at so is written,
+   its stamp is over and it gets a new one; when it is dropped, its stamp is over. So a stamp that is over tells a
+   reader that its map was written, and a map that another copy of its structure was written or dropped.
+
+   Which stamps are over stands in a table of fixed size, later ones over earlier ones: what is long past is forgotten,
+   so a mistake may go unnoticed, and what is right is never found fault with. Nothing is allocated. */
+
+#if PM_CHECK >= 1
+enum { PM__STAMPS = 1 << 17, PM__STAMP_MAX = 1 << 30 };
+enum { PM__STAMP_SEEN = 1, PM__STAMP_OVER = 2 };
+
+/* At a stamp's place: the stamp times four, and what is known of it. Relaxed: a map is not written beside its readers,
+   and whoever hands it on to another thread orders this too. */
+static pm__a32 pm__stamp_notes[PM__STAMPS];
+/* At a stamp's place: the stamp whose content is kept by a witness; PM__STAMP_MAX: that of several. */
+static pm__a32 pm__stamp_kept[PM__STAMPS];
+static pm__a32 pm__stamp_last;
+
+/* Tells what was done wrong, and ends. */
+PM__UNUSED static void pm__accuse(const char *what) {
+#if !PM_NO_STDIO
+    fprintf(stderr, "pathmap: %s\n", what);
+#endif
+    bool used_as_documented = false;
+    PM_ASSERT(used_as_documented);
+    (void)used_as_documented, (void)what; /* where PM_ASSERT is nothing */
+}
+
+/* A stamp that was never given before; 0, of which nothing is known, when there are no more. Not instrumented as other
+   read-modify-writes are: programs that count those count the library's own. */
+PM__UNUSED static uint32_t pm__stamp_new(void) {
+    if (pm__load_relaxed(&pm__stamp_last) >= PM__STAMP_MAX / 2) return 0;
+#if PM_NO_THREADS
+    return ++pm__stamp_last;
+#else
+    return atomic_fetch_add_explicit(&pm__stamp_last, 1, memory_order_relaxed) + 1;
+#endif
+}
+
+static void pm__stamp_note(uint32_t s, uint32_t what) {
+    pm__a32 *at = &pm__stamp_notes[s % PM__STAMPS];
+    if (s && pm__load_relaxed(at) != s * 4 + what) pm__store_relaxed(at, s * 4 + what);
+}
+
+static bool pm__stamp_is(uint32_t s, uint32_t what) {
+    return s && pm__load_relaxed(&pm__stamp_notes[s % PM__STAMPS]) == s * 4 + what;
+}
+
+/* A witness keeps the content: who looks at it may do so for ever. */
+PM__UNUSED static void pm__stamp_keep(uint32_t s) {
+    pm__a32 *at = &pm__stamp_kept[s % PM__STAMPS];
+    uint32_t there = pm__load_relaxed(at);
+    if (s && there != s) pm__store_relaxed(at, there ? (uint32_t)PM__STAMP_MAX : s);
+}
+
+PM__UNUSED static bool pm__stamp_is_kept(uint32_t s) {
+    uint32_t there = pm__load_relaxed(&pm__stamp_kept[s % PM__STAMPS]);
+    return there == s || there == PM__STAMP_MAX;
+}
+#endif
 
 /* ---- src/pathmap/20_ref.c ------------------------------------------------------------------------------ */
 
@@ -11033,10 +11101,96 @@ PM__UNUSED static pm_status pm__many_run(const pm__cx *cx, pm__alg_op op, const 
 
 /* Maps. The root value lives in the handle, everything else below `root` (25_trie.c). */
 
+/* ---- what checked builds know of a map ----------------------------------------------------------------------- */
+
+enum { PM__LENT_NOT, PM__LENT_WRITER, PM__LENT_HEAD };
+
+/* A structure that was moved, and whose content has changed or gone since, is not to be used. */
+static PM__INLINE void pm__map_use(const pm_map *m) {
+#if PM_CHECK >= 1
+    if (m && (m->root || m->has_value) && pm__stamp_is(m->stamp, PM__STAMP_OVER))
+        pm__accuse("a map was used, or dropped twice, through a copy of its struct (pm_map: assigning moves it)");
+#endif
+    (void)m;
+}
+
+/* Before a map is written, dropped or lent. `second`: to a writer. */
+static PM__INLINE void pm__map_own(const pm_map *m, bool second) {
+#if PM_CHECK >= 1
+    pm__map_use(m);
+    if (m && m->lent == PM__LENT_WRITER)
+        pm__accuse(second ? "two writers were opened on one map (pm_wz_open)"
+                          : "a map was written or dropped while a writer on it was open (pm_wz_open)");
+    if (m && m->lent == PM__LENT_HEAD)
+        pm__accuse("a map was written or dropped while a head governed it (pm_head_new)");
+#endif
+    (void)m, (void)second;
+}
+
+static PM__INLINE void pm__map_lend(pm_map *m, unsigned to) {
+#if PM_CHECK >= 1
+    m->lent = (uint8_t)to;
+#endif
+    (void)m, (void)to;
+}
+
+/* The stamp of a map that is looked at, for its reader to keep. */
+static PM__INLINE uint32_t pm__map_look(const pm_map *m) {
+#if PM_CHECK >= 1
+    pm__map_use(m);
+    if (!pm__stamp_is(m->stamp, PM__STAMP_OVER)) pm__stamp_note(m->stamp, PM__STAMP_SEEN);
+    return m->stamp;
+#else
+    (void)m;
+    return 0;
+#endif
+}
+
+/* The content of a map is a new one, for it was made or cloned. Structures of pools over a region pass between
+   processes, each of which has stamps of its own: they carry none. */
+static PM__INLINE void pm__map_made(pm_map *m) {
+#if PM_CHECK >= 1
+    bool known = (m->root || m->has_value) && !(m->pool && m->pool->keeper);
+    m->stamp = known ? pm__stamp_new() : 0;
+    m->lent = PM__LENT_NOT;
+#endif
+    (void)m;
+}
+
+/* The content of a map was written. */
+static PM__INLINE void pm__map_written(pm_map *m) {
+#if PM_CHECK >= 1
+    unsigned lent = m->lent;
+    if (m->stamp && !pm__stamp_is(m->stamp, PM__STAMP_SEEN)) return; /* nobody will ask */
+    pm__stamp_note(m->stamp, PM__STAMP_OVER);
+    pm__map_made(m);
+    m->lent = (uint8_t)lent;
+#endif
+    (void)m;
+}
+
+/* The content of a map is given up. */
+static PM__INLINE void pm__map_gone(pm_map *m) {
+#if PM_CHECK >= 1
+    pm__stamp_note(m->stamp, PM__STAMP_OVER);
+    m->stamp = 0;
+#endif
+    (void)m;
+}
+
+/* ---- handles ------------------------------------------------------------------------------------------------- */
+
 /* What no caller should pass: no map, or a key that is nowhere. */
 static PM__INLINE bool pm__map_bad(const pm_map *m, const void *key, size_t len) {
     PM__CHECK1(m && (key || !len));
+    pm__map_use(m);
     return PM__UNLIKELY(!m || (!key && len));
+}
+
+/* The same for a map that is to be written. */
+static PM__INLINE bool pm__map_bad_write(const pm_map *m, const void *key, size_t len) {
+    pm__map_own(m, false);
+    return pm__map_bad(m, key, len);
 }
 
 static pm__cx pm__map_cx(const pm_map *m) { return pm__cx_of(m->ops, m->pool); }
@@ -11044,12 +11198,14 @@ static pm__cx pm__map_cx(const pm_map *m) { return pm__cx_of(m->ops, m->pool); }
 PM_API const pm_ops *pm_map_ops(const pm_map *m) { return pm__ops_of(m ? m->ops : NULL); }
 
 PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
-    pm_map m = {0, 0, pm__ops_of(ops), pool, false};
+    pm_map m = {0, 0, pm__ops_of(ops), pool, false, 0, 0};
     return m;
 }
 
 PM_API void pm_drop(pm_map *m) {
     if (!m) return;
+    pm__map_own(m, false);
+    pm__map_gone(m);
     pm__cx cx = pm__map_cx(m);
     pm__any_release(&cx, m->root);
     if (m->has_value) pm__pay_release(&cx, false, m->value);
@@ -11060,10 +11216,13 @@ PM_API void pm_drop(pm_map *m) {
 
 PM_API pm_map pm_clone(const pm_map *m) {
     if (PM__UNLIKELY(!m)) return pm_new(NULL, NULL);
+    pm_map c = *m;
     pm__cx cx = pm__map_cx(m);
+    pm__map_use(m);
     pm__ref_retain(m->root);
     if (m->has_value) pm__pay_retain(&cx, false, m->value);
-    return *m;
+    pm__map_made(&c);
+    return c;
 }
 
 PM_API bool pm_is_empty(const pm_map *m) { return !m || (m->root == 0 && !m->has_value); }
@@ -11184,7 +11343,7 @@ static void pm__opt_give(const pm__cx *cx, pm_opt *to, pm_opt old) {
 PM_API pm_status pm_check(const pm_map *m, const char **why); /* 80_inspect.h; the one look upwards, for tests only */
 #endif
 
-static pm_status pm__map_done(const pm_map *m, pm_status s) {
+static pm_status pm__map_checked(const pm_map *m, pm_status s) {
 #if PM_CHECK >= 3
     if (s == PM_OK) PM_ASSERT(pm_check(m, NULL) != PM_CORRUPT);
 #endif
@@ -11192,8 +11351,14 @@ static pm_status pm__map_done(const pm_map *m, pm_status s) {
     return s;
 }
 
+/* The end of a write. */
+static pm_status pm__map_done(pm_map *m, pm_status s) {
+    pm__map_written(m);
+    return pm__map_checked(m, s);
+}
+
 PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_opt *old) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_bad_write(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt was = {0, false};
     if (cx.unit) val = 0;
@@ -11208,7 +11373,7 @@ PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_o
 }
 
 PM_API pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slot) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_bad_write(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_val *v = NULL;
     if (cx.unit || !pm_get(m, key, len)) {
@@ -11217,6 +11382,7 @@ PM_API pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slo
     }
     v = len ? pm__trie_val_mut(&cx, &m->root, (const uint8_t *)key, len) : &m->value;
     if (!v) return PM_NOMEM;
+    pm__map_written(m);
     *slot = v;
     return PM_OK;
 }
@@ -11229,7 +11395,7 @@ static pm_status pm__make_given(void *ctx, pm_val *val) {
 PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
                                     pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
                                     bool *inserted) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_bad_write(m, key, len)) return PM_INVALID;
     bool there = pm_get(m, key, len) != NULL;
     if (!there) {
         pm_val v = 0;
@@ -11263,7 +11429,7 @@ static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool pr
         was.val = m->value, was.some = m->has_value;
         m->value = 0, m->has_value = false;
         pm__opt_give(&cx, old, was);
-        return PM_OK;
+        return pm__map_done(m, PM_OK);
     }
     if (prune && floor == 0 && pm__trie_take(&cx, &m->root, s, len, &was)) {
         pm__opt_give(&cx, old, was);
@@ -11286,12 +11452,12 @@ static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool pr
 }
 
 PM_API pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_bad_write(m, key, len)) return PM_INVALID;
     return pm__map_remove(m, (const uint8_t *)key, len, prune, 0, old);
 }
 
 PM_API pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *created) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_bad_write(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt none;
     bool make = !pm_path_exists(m, key, len);
@@ -11316,7 +11482,7 @@ static pm_status pm__map_prune(pm_map *m, const uint8_t *s, size_t len, size_t f
 }
 
 PM_API pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *removed) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_bad_write(m, key, len)) return PM_INVALID;
     return pm__map_prune(m, (const uint8_t *)key, len, 0, removed);
 }
 
@@ -11346,7 +11512,7 @@ static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool
 }
 
 PM_API pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, bool prune, bool *removed) {
-    if (pm__map_bad(m, key, len)) return PM_INVALID;
+    if (pm__map_bad_write(m, key, len)) return PM_INVALID;
     return pm__map_cut_below(m, (const uint8_t *)key, len, prune, 0, removed);
 }
 
@@ -11502,8 +11668,9 @@ PM_API pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out) {
 static pm_status pm__map_of_place(const pm__cx *cx, const pm_place *p, const pm_val *val, pm_map *out) {
     pm__ref root;
     if (!pm__place_share(cx, p, &root)) return PM_NOMEM;
-    pm_map m = {root, val ? *val : 0, cx->ops, cx->pool, val != NULL};
+    pm_map m = {root, val ? *val : 0, cx->ops, cx->pool, val != NULL, 0, 0};
     if (val) pm__pay_retain(cx, false, *val);
+    pm__map_made(&m);
     *out = m;
     return PM_OK;
 }
@@ -12147,7 +12314,7 @@ static pm_status pm__operands_combine(const pm__cx *cx, pm__alg_op op, const pm_
 
 /* The map that an outcome is. */
 static pm_map pm__outcome_map(const pm__cx *cx, const pm__outcome *o) {
-    pm_map m = {o->root, o->val.some ? o->val.val : 0, cx->ops, cx->pool, o->val.some};
+    pm_map m = {o->root, o->val.some ? o->val.val : 0, cx->ops, cx->pool, o->val.some, 0, 0};
     return m;
 }
 
@@ -12389,7 +12556,36 @@ static PM__INLINE pm_place pm__rz_place(const pm_rz *z) {
     return z->nframes ? z->frames[z->nframes - 1].place : pm__place_root(z->top);
 }
 
-static PM__INLINE bool pm__rz_on_trie(const pm_rz *z) { return z->len == z->exist_len; }
+/* What a reader that borrows knows of its map in checked builds, in a place that it does not need: the map's stamp. */
+static PM__INLINE void pm__rz_watch(pm_rz *z, const pm_map *m) {
+#if PM_CHECK >= 1
+    z->held = m ? pm__map_look(m) : 0;
+#endif
+    (void)z, (void)m;
+}
+
+/* The same of a reader over what another one borrows. */
+static PM__INLINE void pm__rz_watch_as(pm_rz *z, const pm_rz *other) {
+#if PM_CHECK >= 1
+    z->held = other->owned ? 0 : other->held;
+#endif
+    (void)z, (void)other;
+}
+
+/* Before what a reader looks at is looked at. */
+static PM__INLINE void pm__rz_use(const pm_rz *z) {
+#if PM_CHECK >= 1
+    uint32_t stamp = z->owned ? 0 : (uint32_t)z->held;
+    if (pm__stamp_is(stamp, PM__STAMP_OVER) && !pm__stamp_is_kept(stamp))
+        pm__accuse("a reader was used after its map was written or dropped (pm_rz_open, pm_iter_vals)");
+#endif
+    (void)z;
+}
+
+static PM__INLINE bool pm__rz_on_trie(const pm_rz *z) {
+    pm__rz_use(z);
+    return z->len == z->exist_len;
+}
 
 static const pm_val *pm__rz_origin_val(const pm_rz *z) {
     if (z->owned) return z->held_some ? &z->held : NULL;
@@ -12471,6 +12667,7 @@ static void pm__rz_own(pm_rz *z) {
 PM_API pm_status pm_rz_open(pm_rz *z, const pm_map *m, const void *path, size_t len) {
     if (!z || !m) return PM_INVALID;
     pm__rz_over(z, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
+    pm__rz_watch(z, m);
     return pm__rz_open(z, (const uint8_t *)path, len);
 }
 
@@ -12482,7 +12679,9 @@ PM_API pm_status pm_rz_open_owned(pm_rz *z, const pm_map *m, const void *path, s
 
 static pm_status pm__rz_fork(const pm_rz *z, pm_rz *out, bool own) {
     pm_rz f;
+    pm__rz_use(z);
     pm__rz_over(&f, z->ops, z->pool, z->top, pm__rz_origin_val(z));
+    pm__rz_watch_as(&f, z);
     pm_status s = pm__rz_open(&f, z->path, z->len);
     if (s != PM_OK) return s;
     if (own) pm__rz_own(&f);
@@ -12504,6 +12703,7 @@ PM_API void pm_rz_drop(pm_rz *z) {
     z->top = 0;
     z->top_val = NULL;
     z->owned = z->held_some = false;
+    pm__rz_watch(z, NULL);
     if (!z->claim) return;
     struct pm_claim *c = z->claim;
     z->claim = NULL;
@@ -12544,6 +12744,7 @@ PM_API bool pm_rz_at_root(const pm_rz *z) { return z->len == z->root_len; }
 PM_API bool pm_rz_exists(const pm_rz *z) { return pm__rz_on_trie(z); }
 
 PM_API const pm_val *pm_rz_val(const pm_rz *z) {
+    pm__rz_use(z);
     if (z->run) return z->run_val;
     if (!pm__rz_on_trie(z)) return NULL;
     if (z->len == 0) return pm__rz_origin_val(z);
@@ -12634,6 +12835,7 @@ PM_API bool pm_rz_is_shared(const pm_rz *z) {
 
 /* Shortens the path to `len` bytes. */
 static void pm__rz_cut_to(pm_rz *z, size_t len) {
+    pm__rz_use(z);
     z->run = 0;
     z->len = len;
     if (len >= z->exist_len) return;
@@ -12852,7 +13054,7 @@ static pm_ref pm__ref_at(pm_ref r, const void *key, size_t len) {
 }
 
 PM_API pm_ref pm_ref_of_map(const pm_map *m, const void *key, size_t len) {
-    static const pm_map empty = {0, 0, NULL, NULL, false};
+    static const pm_map empty = {0, 0, NULL, NULL, false, 0, 0};
     if (!m) m = &empty;
     pm_ref r = {pm_map_ops(m), m->pool, pm__place_root(m->root), m->has_value ? &m->value : NULL, true};
     return pm__ref_at(r, key, len);
@@ -12886,9 +13088,18 @@ PM_API pm_status pm_ref_make_map(const pm_ref *r, pm_map *out) {
 
 /* ---- witnesses ----------------------------------------------------------------------------------------------- */
 
+/* From now on the reader may be used whatever happens to its map. */
+static void pm__rz_keep(const pm_rz *z) {
+#if PM_CHECK >= 1
+    if (!z->owned) pm__stamp_keep((uint32_t)z->held);
+#endif
+    (void)z;
+}
+
 PM_API pm_witness pm_rz_witness(const pm_rz *z) {
     const pm_val *v = pm__rz_origin_val(z);
-    pm_map seen = {z->top, v ? *v : 0, z->ops, z->pool, v != NULL};
+    pm_map seen = {z->top, v ? *v : 0, z->ops, z->pool, v != NULL, 0, 0};
+    pm__rz_keep(z);
     pm_witness w = {pm_clone(&seen), z->top};
     return w;
 }
@@ -12925,7 +13136,7 @@ PM_API void pm_witness_drop(pm_witness *w) {
 /* ---- opening and closing ------------------------------------------------------------------------------------- */
 
 static void pm__wz_clear(pm_wz *w) {
-    pm_map none = {0, 0, NULL, NULL, false};
+    pm_map none = {0, 0, NULL, NULL, false, 0, 0};
     w->map = NULL;
     w->own = none;
     w->cursor = pm__rz_none;
@@ -12940,29 +13151,41 @@ static PM__INLINE bool pm__wz_shut(const pm_wz *w) { return PM__UNLIKELY(!w || !
 PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
     if (!w) return PM_INVALID;
     pm__wz_clear(w);
+    pm__map_own(m, true);
     pm_status s = pm_rz_open(&w->cursor, m, path, len);
-    if (s == PM_OK) w->map = m;
-    return s;
+    if (s != PM_OK) return s;
+    pm__rz_watch(&w->cursor, NULL);
+    pm__map_lend(m, PM__LENT_WRITER);
+    w->map = m;
+    return PM_OK;
 }
 
 PM_API pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len) {
     if (!w || !m) return PM_INVALID;
     pm__wz_clear(w);
+    pm__map_own(m, false);
     w->own = *m;
     pm_status s = pm_rz_open(&w->cursor, &w->own, path, len);
     if (s != PM_OK) {
         pm__wz_clear(w);
         return s;
     }
+    pm__rz_watch(&w->cursor, NULL);
     w->map = &w->own;
     w->owned = true;
     *m = pm_new(m->ops, m->pool);
     return PM_OK;
 }
 
+/* Its map is the caller's again. What a head gave is nobody else's from beginning to end. */
+static void pm__wz_give_back(pm_wz *w) {
+    if (w->map && !w->cursor.claim) pm__map_lend(w->map, PM__LENT_NOT);
+}
+
 PM_API pm_status pm_wz_close(pm_wz *w) {
     if (!w) return PM_OK;
     pm_status s = w->status;
+    pm__wz_give_back(w);
     pm_rz_drop(&w->cursor); /* a head takes back what it gave */
     pm_drop(&w->group.saved);
     if (w->owned) pm_drop(&w->own);
@@ -13032,7 +13255,10 @@ PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
         z.held_some = w->own.has_value;
         z.top_val = NULL;
         z.owned = true;
+    } else {
+        pm__rz_watch(&z, w->map);
     }
+    pm__wz_give_back(w);
     pm_drop(&w->group.saved);
     pm__wz_clear(w);
     *out = z;
@@ -13069,6 +13295,7 @@ static PM__INLINE bool pm__claim_try_enter(struct pm_claim *c) {
 
 static PM__INLINE void pm__wz_enter(pm_wz *w) {
     struct pm_claim *c = w->cursor.claim;
+    if (!c) pm__map_lend(w->map, PM__LENT_NOT); /* the writer itself may */
     if (c && !pm__claim_try_enter(c)) c->wait(c);
 }
 
@@ -13076,6 +13303,7 @@ static PM__INLINE void pm__wz_leave(pm_wz *w) {
     struct pm_claim *c = w->cursor.claim;
     /* Release: pairs with the acquire load of whoever copies the map next. */
     if (c) pm__store_release(&c->in_call, pm__load_relaxed(&c->in_call) - 1);
+    else if (!w->owned) pm__map_lend(w->map, PM__LENT_WRITER);
 }
 
 /* Begins a change of two writers. Neither waits while the other is inside, which a reader may be waiting for. */
@@ -13094,10 +13322,16 @@ static bool pm__wz_may_lend(const pm_wz *w) { return !w->cursor.claim || w->curs
 
 /* ---- what writes share --------------------------------------------------------------------------------------- */
 
+/* A map that a head gave has no readers, and may be cloned by others at any time. */
+static PM__INLINE void pm__wz_wrote(pm_wz *w) {
+    if (!w->cursor.claim) pm__map_written(w->map);
+}
+
 /* Every write ends here: the first failure is remembered. */
 static pm_status pm__wz_done(pm_wz *w, pm_status s) {
     if (s != PM_OK && w->status == PM_OK) w->status = s;
-    return pm__map_done(w->map, s);
+    pm__wz_wrote(w);
+    return pm__map_checked(w->map, s);
 }
 
 /* Whether a write may not begin: there is no writer; or a move of its cursor has failed, which then is not where the
@@ -13139,6 +13373,7 @@ static pm_status pm__wz_assign(pm_wz *w, pm_opt val, pm__ref child) {
         return ok ? PM_OK : PM_NOMEM;
     }
     pm_map old = *w->map;
+    old.stamp = 0; /* that is still the map's */
     w->map->root = child;
     w->map->value = val.some ? val.val : 0;
     w->map->has_value = val.some;
@@ -13198,6 +13433,7 @@ PM_API pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old) {
         pm__cx cx = pm__wz_cx(w);
         pm_opt was = {*slot, true};
         *slot = val;
+        pm__wz_wrote(w);
         pm__wz_leave(w);
         pm__opt_give(&cx, old, was);
         return PM_OK;
@@ -13288,6 +13524,7 @@ PM_API pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src) {
 PM_API pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src) {
     if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     if (pm_map_ops(src) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
+    if (src != w->map) pm__map_own(src, false);
     pm_map moved = *src; /* out of *src first: that may be the writer's own map */
     *src = pm_new(moved.ops, moved.pool);
     pm_opt val = {moved.value, moved.has_value};
@@ -14061,7 +14298,7 @@ static void pm__wz_set_group(pm_wz *w, pm_txn group) {
     if (w->cursor.claim) w->cursor.claim->grouped = group.open;
 }
 
-static const pm_txn pm__txn_none = {{0, 0, NULL, NULL, false}, false};
+static const pm_txn pm__txn_none = {{0, 0, NULL, NULL, false, 0, 0}, false};
 
 static void pm__wz_begin(pm_wz *w) {
     pm__wz_enter(w);
@@ -14127,8 +14364,11 @@ static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {
 static pm_status pm__head_over(pm_map *m, pm_map *home, pm_head **out) {
     pm_head *h = pm__head_alloc(NULL, 0);
     if (!h) return PM_NOMEM;
+    pm__map_own(m, false);
     h->base = *m;
+    pm__map_written(&h->base); /* readers of the map were not told of writers */
     *m = pm_new(m->ops, m->pool);
+    if (home) pm__map_lend(m, PM__LENT_HEAD);
     h->home = home;
     *out = h;
     return PM_OK;
@@ -14249,6 +14489,7 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     }
     pm__writer_set_hold(w);
     out->cursor.claim = &w->stake.claim;
+    pm__map_lend(&w->map, PM__LENT_NOT);
     h->out++;
     h->opened++;
     return PM_OK;
@@ -15214,6 +15455,7 @@ static PM__NOINLINE bool pm__rz_next_val(pm_rz *z, bool ends) {
 }
 
 PM_API bool pm_rz_to_next_val(pm_rz *z) {
+    pm__rz_use(z);
     if (PM__LIKELY(z->run && z->run < 32 && z->run_mask >> z->run & 1)) {
         pm__rz_step_run(z);
         return true;
@@ -15289,10 +15531,11 @@ static pm_iter pm__iter_over(pm_rz z, bool paths) {
 }
 
 static pm_iter pm__iter_of_map(const pm_map *m, bool paths) {
-    static const pm_map empty = {0, 0, NULL, NULL, false};
+    static const pm_map empty = {0, 0, NULL, NULL, false, 0, 0};
     pm_rz z;
     if (!m) m = &empty;
     pm__rz_over(&z, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
+    pm__rz_watch(&z, m);
     return pm__iter_over(z, paths);
 }
 
@@ -18292,7 +18535,7 @@ PM_API pm_status pm_sprout_val(pm_sprout *here, pm_val val) {
 }
 
 static pm_status pm__sprout_add(pm_sprout *p, const void *path, size_t len, const void *seed, const pm_map *graft) {
-    pm__sprout_item it = {p->bytes.used, len, {0, 0, NULL, NULL, false}, graft != NULL};
+    pm__sprout_item it = {p->bytes.used, len, {0, 0, NULL, NULL, false, 0, 0}, graft != NULL};
     if (!len || *(const uint8_t *)path <= p->last) return pm__sprout_fail(p, PM_INVALID);
     if (!graft && !seed && p->u.seed_size) return pm__sprout_fail(p, PM_INVALID);
     if (graft && p->ops && pm_map_ops(graft) != p->ops) return pm__sprout_fail(p, PM_MISMATCH);
@@ -18936,6 +19179,7 @@ static bool pm__merkle_run(pm__merkle *k, const pm_map *m) {
 
 PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
     const pm_ops *ops = pm_map_ops(m);
+    pm__map_own(m, false);
     pm__merkle k = {.cx = pm__map_cx(m), .hashes = pm__hash_fold(&ops)};
     pm_hash128 unused;
     k.stack = pm__pile_of(sizeof(pm__tally_frame));

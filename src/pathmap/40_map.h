@@ -14,6 +14,8 @@ typedef struct pm_map {
     const pm_ops *ops;  /* NULL: pm_ops_left() */
     pm_pool *pool;      /* NULL: the default pool */
     bool has_value;
+    uint8_t lent;       /* checked builds: a writer is open on it, or a head has its content */
+    uint32_t stamp;     /* checked builds: tells its content from any other; 0: not known */
 } pm_map;
 
 /* Makes an empty map. `ops` NULL: pm_ops_left(); `pool` NULL: the default pool.
