@@ -42,6 +42,19 @@
 #define PM_NODISCARD
 #endif
 
+/* For what a macro of this header defines in the user's file, which is C or C++: functions of which some stay unused,
+   and casts of pointers. */
+#if defined(__GNUC__)
+#define PM_INLINE __attribute__((unused)) static inline
+#else
+#define PM_INLINE static inline
+#endif
+#ifdef __cplusplus
+#define PM_CAST(type, p) reinterpret_cast<type>(p)
+#else
+#define PM_CAST(type, p) ((type)(p))
+#endif
+
 #if defined(PM_MALLOC) != defined(PM_FREE)
 #error "define both PM_MALLOC and PM_FREE, or neither"
 #endif
