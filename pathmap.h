@@ -69,7 +69,10 @@ extern "C" {
      PM_NO_THREADS            1: counts without atomics; maps of the program live in one thread
      PM_NO_STDIO              1: leave out everything that needs <stdio.h>
      PM_NO_SIMD               1: portable C only
-     PM_CHECK                 0 no checks; 1 arguments; 2 local invariants; 3 the whole trie after each write; default 0
+     PM_CHECK                 0 no checks; 1 arguments, and what a map is used for: tells (stderr) of readers used after
+                              their map was written, of two writers on one map, of writes to a map that a writer or a
+                              head has, of structs copied and dropped twice; 2 local invariants too; 3 the whole trie
+                              after each write too; default 0
      PM_ASSERT(c)             what a failed check does; default assert(c)
      PM_ON_ATOMIC_RMW()       statement run before each atomic read-modify-write (instrumentation); default nothing */
 
@@ -10306,10 +10309,10 @@ static bool pm__sheaf_is_stub(const pm__sheaf_loom *g, unsigned i) {
 static unsigned pm__sheaf_child(pm__sheaf_loom *g, unsigned i) {
     pm__sheaf *s = g->s;
     const pm__ent *e = pm__sheaf_ent(g, i);
-    unsigned len = e->len, end = i, n = 0, stubs = 0, last = i;
+    unsigned len = e->len, end = i, n = 0, last = i;
     do {
-        if (pm__sheaf_ent(g, end)->len == len && pm__sheaf_is_stub(g, end)) stubs++;
-        else n = pm__sheaf_place(g, last = end, len, n);
+        if (pm__sheaf_ent(g, end)->len != len || !pm__sheaf_is_stub(g, end))
+            n = pm__sheaf_place(g, last = end, len, n);
     } while (++end < g->n && pm__alg_common(pm__sheaf_ent(g, end), e) == len);
     if (n == 0) {
         if (pm__sheaf_valued(s, e)) return end;
@@ -18377,7 +18380,8 @@ static int pm__fold_arrive(pm__fold *w, pm__fold_spot s, size_t low) {
     if (!s.node) return pm__fold_finish(w, 0, 0, &none, 0, s.val, w->path.used, low);
     uint64_t key = pm__fold_key(w, &s);
     const uint64_t *known = key ? pm__memo_get(&w->memo, s.node, key) : NULL;
-    if (known) return pm__fold_recall(w, (const pm__fold_known *)pm__pile_at(&w->known, *known), key, s.val, low);
+    if (known)
+        return pm__fold_recall(w, (const pm__fold_known *)pm__pile_at(&w->known, (size_t)*known), key, s.val, low);
     if (pm__fold_is_flat(&s))
         return pm__ref_kind(s.node) == PM__LINE ? pm__fold_flat_line(w, &s, key, low)
                                                 : pm__fold_flat_bytes(w, &s, key, low);
