@@ -77,7 +77,10 @@ extern "C" {
      PM_NO_THREADS            1: counts without atomics; maps of the program live in one thread
      PM_NO_STDIO              1: leave out everything that needs <stdio.h>
      PM_NO_SIMD               1: portable C only
-     PM_CHECK                 0 no checks; 1 arguments; 2 local invariants; 3 the whole trie after each write; default 0
+     PM_CHECK                 0 no checks; 1 arguments, and what a map is used for: tells (stderr) of readers used after
+                              their map was written, of two writers on one map, of writes to a map that a writer or a
+                              head has, of structs copied and dropped twice; 2 local invariants too; 3 the whole trie
+                              after each write too; default 0
      PM_ASSERT(c)             what a failed check does; default assert(c)
      PM_ON_ATOMIC_RMW()       statement run before each atomic read-modify-write (instrumentation); default nothing */
 
@@ -105,6 +108,19 @@ extern "C" {
 #define PM_NODISCARD __attribute__((warn_unused_result))
 #else
 #define PM_NODISCARD
+#endif
+
+/* For what a macro of this header defines in the user's file, which is C or C++: functions of which some stay unused,
+   and casts of pointers. */
+#if defined(__GNUC__)
+#define PM_INLINE __attribute__((unused)) static inline
+#else
+#define PM_INLINE static inline
+#endif
+#ifdef __cplusplus
+#define PM_CAST(type, p) reinterpret_cast<type>(p)
+#else
+#define PM_CAST(type, p) ((type)(p))
 #endif
 
 #if defined(PM_MALLOC) != defined(PM_FREE)
@@ -279,8 +295,8 @@ typedef struct pm_mask {
 } pm_mask;
 
 static inline bool pm_mask_test(const pm_mask *m, uint8_t b) { return (m->w[b >> 6] >> (b & 63)) & 1; }
-static inline void pm_mask_set(pm_mask *m, uint8_t b) { m->w[b >> 6] |= (uint64_t)1 << (b & 63); }
-static inline void pm_mask_clear(pm_mask *m, uint8_t b) { m->w[b >> 6] &= ~((uint64_t)1 << (b & 63)); }
+static inline void pm_mask_set(pm_mask *m, uint8_t b) { m->w[b >> 6] |= UINT64_C(1) << (b & 63); }
+static inline void pm_mask_clear(pm_mask *m, uint8_t b) { m->w[b >> 6] &= ~(UINT64_C(1) << (b & 63)); }
 static inline bool pm_mask_is_empty(const pm_mask *m) { return !(m->w[0] | m->w[1] | m->w[2] | m->w[3]); }
 
 /* How many bytes are in the set. */
@@ -375,6 +391,8 @@ typedef struct pm_map {
     const pm_ops *ops;  /* NULL: pm_ops_left() */
     pm_pool *pool;      /* NULL: the default pool */
     bool has_value;
+    uint8_t lent;       /* checked builds: a writer is open on it, or a head has its content */
+    uint32_t stamp;     /* checked builds: tells its content from any other; 0: not known */
 } pm_map;
 
 /* Makes an empty map. `ops` NULL: pm_ops_left(); `pool` NULL: the default pool. A table that is refused (02_types.h)
@@ -519,41 +537,41 @@ PM_API PM_NODISCARD pm_status pm_txn_rollback(pm_txn *t, pm_map *m);
         pm_map map;                                                                                                    \
     } name;                                                                                                            \
     typedef char name##_value_fits_a_word[sizeof(T) <= sizeof(pm_val) ? 1 : -1];                                       \
-    static inline pm_val name##_to_word(T v) {                                                                         \
+    PM_INLINE pm_val name##_to_word(T v) {                                                                             \
         pm_val w = 0;                                                                                                  \
-        const unsigned char *s = (const unsigned char *)&v;                                                            \
-        unsigned char *d = (unsigned char *)&w;                                                                        \
+        const unsigned char *s = PM_CAST(const unsigned char *, &v);                                                   \
+        unsigned char *d = PM_CAST(unsigned char *, &w);                                                               \
         for (size_t i = 0; i < sizeof(T); i++) d[i] = s[i];                                                            \
         return w;                                                                                                      \
     }                                                                                                                  \
-    static inline T name##_from_word(pm_val w) {                                                                       \
+    PM_INLINE T name##_from_word(pm_val w) {                                                                           \
         T v;                                                                                                           \
-        const unsigned char *s = (const unsigned char *)&w;                                                            \
-        unsigned char *d = (unsigned char *)&v;                                                                        \
+        const unsigned char *s = PM_CAST(const unsigned char *, &w);                                                   \
+        unsigned char *d = PM_CAST(unsigned char *, &v);                                                               \
         for (size_t i = 0; i < sizeof(T); i++) d[i] = s[i];                                                            \
         return v;                                                                                                      \
     }                                                                                                                  \
-    static inline name name##_new(void) {                                                                              \
+    PM_INLINE name name##_new(void) {                                                                                  \
         name m;                                                                                                        \
         m.map = pm_new((ops_), NULL);                                                                                  \
         return m;                                                                                                      \
     }                                                                                                                  \
-    static inline void name##_drop(name *m) { pm_drop(&m->map); }                                                      \
-    static inline name name##_clone(const name *m) {                                                                   \
+    PM_INLINE void name##_drop(name *m) { pm_drop(&m->map); }                                                          \
+    PM_INLINE name name##_clone(const name *m) {                                                                       \
         name c;                                                                                                        \
         c.map = pm_clone(&m->map);                                                                                     \
         return c;                                                                                                      \
     }                                                                                                                  \
-    static inline bool name##_get(const name *m, const void *key, size_t len, T *out) {                                \
+    PM_INLINE bool name##_get(const name *m, const void *key, size_t len, T *out) {                                    \
         const pm_val *v = pm_get(&m->map, key, len);                                                                   \
         if (!v) return false;                                                                                          \
         *out = name##_from_word(*v);                                                                                   \
         return true;                                                                                                   \
     }                                                                                                                  \
-    static inline PM_NODISCARD pm_status name##_set(name *m, const void *key, size_t len, T val) {                     \
+    PM_NODISCARD PM_INLINE pm_status name##_set(name *m, const void *key, size_t len, T val) {                         \
         return pm_set(&m->map, key, len, name##_to_word(val), NULL);                                                   \
     }                                                                                                                  \
-    static inline PM_NODISCARD pm_status name##_remove(name *m, const void *key, size_t len) {                         \
+    PM_NODISCARD PM_INLINE pm_status name##_remove(name *m, const void *key, size_t len) {                             \
         return pm_remove(&m->map, key, len, true, NULL);                                                               \
     }
 
@@ -4164,6 +4182,72 @@ PM_API pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_option
     *out = &r->pool;
     return PM_OK;
 }
+
+/* ---- src/pathmap/16_guard.c ---------------------------------------------------------------------------- */
+
+/* What checked builds know of maps and of those who use them; other builds have none of this.
+
+   A map that has content carries a stamp, a number that no other map has: it moves with the structure, and a clone gets
+   one of its own. A reader keeps the stamp that it was opened at. When a map that somebody has looked at so is written,
+   its stamp is over and it gets a new one; when it is dropped, its stamp is over. So a stamp that is over tells a
+   reader that its map was written, and a map that another copy of its structure was written or dropped.
+
+   Which stamps are over stands in a table of fixed size, later ones over earlier ones: what is long past is forgotten,
+   so a mistake may go unnoticed, and what is right is never found fault with. Nothing is allocated. */
+
+#if PM_CHECK >= 1
+enum { PM__STAMPS = 1 << 17, PM__STAMP_MAX = 1 << 30 };
+enum { PM__STAMP_SEEN = 1, PM__STAMP_OVER = 2 };
+
+/* At a stamp's place: the stamp times four, and what is known of it. Relaxed: a map is not written beside its readers,
+   and whoever hands it on to another thread orders this too. */
+static pm__a32 pm__stamp_notes[PM__STAMPS];
+/* At a stamp's place: the stamp whose content is kept by a witness; PM__STAMP_MAX: that of several. */
+static pm__a32 pm__stamp_kept[PM__STAMPS];
+static pm__a32 pm__stamp_last;
+
+/* Tells what was done wrong, and ends. */
+PM__UNUSED static void pm__accuse(const char *what) {
+#if !PM_NO_STDIO
+    fprintf(stderr, "pathmap: %s\n", what);
+#endif
+    bool used_as_documented = false;
+    PM_ASSERT(used_as_documented);
+    (void)used_as_documented, (void)what; /* where PM_ASSERT is nothing */
+}
+
+/* A stamp that was never given before; 0, of which nothing is known, when there are no more. Not instrumented as other
+   read-modify-writes are: programs that count those count the library's own. */
+PM__UNUSED static uint32_t pm__stamp_new(void) {
+    if (pm__load_relaxed(&pm__stamp_last) >= PM__STAMP_MAX / 2) return 0;
+#if PM_NO_THREADS
+    return ++pm__stamp_last;
+#else
+    return atomic_fetch_add_explicit(&pm__stamp_last, 1, memory_order_relaxed) + 1;
+#endif
+}
+
+static void pm__stamp_note(uint32_t s, uint32_t what) {
+    pm__a32 *at = &pm__stamp_notes[s % PM__STAMPS];
+    if (s && pm__load_relaxed(at) != s * 4 + what) pm__store_relaxed(at, s * 4 + what);
+}
+
+static bool pm__stamp_is(uint32_t s, uint32_t what) {
+    return s && pm__load_relaxed(&pm__stamp_notes[s % PM__STAMPS]) == s * 4 + what;
+}
+
+/* A witness keeps the content: who looks at it may do so for ever. */
+PM__UNUSED static void pm__stamp_keep(uint32_t s) {
+    pm__a32 *at = &pm__stamp_kept[s % PM__STAMPS];
+    uint32_t there = pm__load_relaxed(at);
+    if (s && there != s) pm__store_relaxed(at, there ? (uint32_t)PM__STAMP_MAX : s);
+}
+
+PM__UNUSED static bool pm__stamp_is_kept(uint32_t s) {
+    uint32_t there = pm__load_relaxed(&pm__stamp_kept[s % PM__STAMPS]);
+    return there == s || there == PM__STAMP_MAX;
+}
+#endif
 
 /* ---- src/pathmap/20_ref.c ------------------------------------------------------------------------------ */
 
@@ -11199,10 +11283,10 @@ static bool pm__sheaf_is_stub(const pm__sheaf_loom *g, unsigned i) {
 static unsigned pm__sheaf_child(pm__sheaf_loom *g, unsigned i) {
     pm__sheaf *s = g->s;
     const pm__ent *e = pm__sheaf_ent(g, i);
-    unsigned len = e->len, end = i, n = 0, stubs = 0, last = i;
+    unsigned len = e->len, end = i, n = 0, last = i;
     do {
-        if (pm__sheaf_ent(g, end)->len == len && pm__sheaf_is_stub(g, end)) stubs++;
-        else n = pm__sheaf_place(g, last = end, len, n);
+        if (pm__sheaf_ent(g, end)->len != len || !pm__sheaf_is_stub(g, end))
+            n = pm__sheaf_place(g, last = end, len, n);
     } while (++end < g->n && pm__alg_common(pm__sheaf_ent(g, end), e) == len);
     if (n == 0) {
         if (pm__sheaf_valued(s, e)) return end;
@@ -12009,14 +12093,95 @@ PM__UNUSED static pm_status pm__many_run(const pm__cx *cx, pm__alg_op op, const 
 
 #define PM__LEN_MAX (SIZE_MAX / 4) /* no key is longer */
 
+/* ---- what checked builds know of a map ----------------------------------------------------------------------- */
+
+enum { PM__LENT_NOT, PM__LENT_WRITER, PM__LENT_HEAD };
+
+/* A structure that was moved, and whose content has changed or gone since, is not to be used. */
+static PM__INLINE void pm__map_use(const pm_map *m) {
+#if PM_CHECK >= 1
+    if (m && (m->root || m->has_value) && pm__stamp_is(m->stamp, PM__STAMP_OVER))
+        pm__accuse("a map was used, or dropped twice, through a copy of its struct (pm_map: assigning moves it)");
+#endif
+    (void)m;
+}
+
+/* Before a map is written, dropped or lent. `second`: to a writer. */
+static PM__INLINE void pm__map_own(const pm_map *m, bool second) {
+#if PM_CHECK >= 1
+    pm__map_use(m);
+    if (m && m->lent == PM__LENT_WRITER)
+        pm__accuse(second ? "two writers were opened on one map (pm_wz_open)"
+                          : "a map was written or dropped while a writer on it was open (pm_wz_open)");
+    if (m && m->lent == PM__LENT_HEAD)
+        pm__accuse("a map was written or dropped while a head governed it (pm_head_new)");
+#endif
+    (void)m, (void)second;
+}
+
+static PM__INLINE void pm__map_lend(pm_map *m, unsigned to) {
+#if PM_CHECK >= 1
+    m->lent = (uint8_t)to;
+#endif
+    (void)m, (void)to;
+}
+
+/* The stamp of a map that is looked at, for its reader to keep. */
+static PM__INLINE uint32_t pm__map_look(const pm_map *m) {
+#if PM_CHECK >= 1
+    pm__map_use(m);
+    if (!pm__stamp_is(m->stamp, PM__STAMP_OVER)) pm__stamp_note(m->stamp, PM__STAMP_SEEN);
+    return m->stamp;
+#else
+    (void)m;
+    return 0;
+#endif
+}
+
+/* The content of a map is a new one, for it was made or cloned. Structures of pools over a region pass between
+   processes, each of which has stamps of its own: they carry none. */
+static PM__INLINE void pm__map_made(pm_map *m) {
+#if PM_CHECK >= 1
+    bool known = (m->root || m->has_value) && !(m->pool && m->pool->keeper);
+    m->stamp = known ? pm__stamp_new() : 0;
+    m->lent = PM__LENT_NOT;
+#endif
+    (void)m;
+}
+
+/* The content of a map was written. */
+static PM__INLINE void pm__map_written(pm_map *m) {
+#if PM_CHECK >= 1
+    unsigned lent = m->lent;
+    if (m->stamp && !pm__stamp_is(m->stamp, PM__STAMP_SEEN)) return; /* nobody will ask */
+    pm__stamp_note(m->stamp, PM__STAMP_OVER);
+    pm__map_made(m);
+    m->lent = (uint8_t)lent;
+#endif
+    (void)m;
+}
+
+/* The content of a map is given up. */
+static PM__INLINE void pm__map_gone(pm_map *m) {
+#if PM_CHECK >= 1
+    pm__stamp_note(m->stamp, PM__STAMP_OVER);
+    m->stamp = 0;
+#endif
+    (void)m;
+}
+
+/* ---- handles ------------------------------------------------------------------------------------------------- */
+
 /* What no caller should pass: no map, or a key that is nowhere. */
 static PM__INLINE bool pm__map_bad(const pm_map *m, const void *key, size_t len) {
     PM__CHECK1(m && (key || !len));
+    pm__map_use(m);
     return PM__UNLIKELY(!m || (!key && len));
 }
 
-/* The same for a write, which would read all of the key. */
+/* The same for a map that is to be written, and a key that is read to its end. */
 static PM__INLINE bool pm__map_refuses(const pm_map *m, const void *key, size_t len) {
+    pm__map_own(m, false);
     return pm__map_bad(m, key, len) || PM__UNLIKELY(len > PM__LEN_MAX);
 }
 
@@ -12025,12 +12190,14 @@ static pm__cx pm__map_cx(const pm_map *m) { return pm__cx_of(m->ops, m->pool); }
 PM_API const pm_ops *pm_map_ops(const pm_map *m) { return pm__ops_of(m ? m->ops : NULL); }
 
 PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
-    pm_map m = {0, 0, pm__ops_taken(ops), pool, false};
+    pm_map m = {0, 0, pm__ops_taken(ops), pool, false, 0, 0};
     return m;
 }
 
 PM_API void pm_drop(pm_map *m) {
     if (!m) return;
+    pm__map_own(m, false);
+    pm__map_gone(m);
     pm__cx cx = pm__map_cx(m);
     pm__any_release(&cx, m->root);
     if (m->has_value) pm__pay_release(&cx, false, m->value);
@@ -12041,10 +12208,13 @@ PM_API void pm_drop(pm_map *m) {
 
 PM_API pm_map pm_clone(const pm_map *m) {
     if (PM__UNLIKELY(!m)) return pm_new(NULL, NULL);
+    pm_map c = *m;
     pm__cx cx = pm__map_cx(m);
+    pm__map_use(m);
     pm__ref_retain(m->root);
     if (m->has_value) pm__pay_retain(&cx, false, m->value);
-    return *m;
+    pm__map_made(&c);
+    return c;
 }
 
 PM_API bool pm_is_empty(const pm_map *m) { return !m || (m->root == 0 && !m->has_value); }
@@ -12165,12 +12335,18 @@ static void pm__opt_give(const pm__cx *cx, pm_opt *to, pm_opt old) {
 PM_API pm_status pm_check(const pm_map *m, const char **why); /* 80_inspect.h; the one look upwards, for tests only */
 #endif
 
-static pm_status pm__map_done(const pm_map *m, pm_status s) {
+static pm_status pm__map_checked(const pm_map *m, pm_status s) {
 #if PM_CHECK >= 3
     if (s == PM_OK) PM_ASSERT(pm_check(m, NULL) != PM_CORRUPT);
 #endif
     (void)m; /* unused below level 3, and where PM_ASSERT is nothing */
     return s;
+}
+
+/* The end of a write. */
+static pm_status pm__map_done(pm_map *m, pm_status s) {
+    pm__map_written(m);
+    return pm__map_checked(m, s);
 }
 
 /* Puts a result in its place. `operand`: what is there was an operand of the call, so it is a map, to be dropped. */
@@ -12209,6 +12385,7 @@ PM_API pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slo
     }
     v = len ? pm__trie_val_mut(&cx, &m->root, (const uint8_t *)key, len) : &m->value;
     if (!v) return PM_NOMEM;
+    pm__map_written(m);
     *slot = v;
     return PM_OK;
 }
@@ -12256,7 +12433,7 @@ static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool pr
         was.val = m->value, was.some = m->has_value;
         m->value = 0, m->has_value = false;
         pm__opt_give(&cx, old, was);
-        return PM_OK;
+        return pm__map_done(m, PM_OK);
     }
     if (prune && floor == 0 && pm__trie_take(&cx, &m->root, s, len, &was)) {
         pm__opt_give(&cx, old, was);
@@ -12496,14 +12673,15 @@ PM_API pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out) {
 static pm_status pm__map_of_place(const pm__cx *cx, const pm_place *p, const pm_val *val, pm_map *out) {
     pm__ref root;
     if (!pm__place_share(cx, p, &root)) return PM_NOMEM;
-    pm_map m = {root, val ? *val : 0, cx->ops, cx->pool, val != NULL};
+    pm_map m = {root, val ? *val : 0, cx->ops, cx->pool, val != NULL, 0, 0};
     if (val) pm__pay_retain(cx, false, *val);
+    pm__map_made(&m);
     *out = m;
     return PM_OK;
 }
 
 PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists) {
-    if (pm__map_refuses(m, key, len) || !out) return PM_INVALID;
+    if (pm__map_bad(m, key, len) || len > PM__LEN_MAX || !out) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     const pm_val *val = m->has_value ? &m->value : NULL;
     pm_place p = pm__place_root(m->root);
@@ -13146,7 +13324,7 @@ static pm_status pm__operands_combine(const pm__cx *cx, pm__alg_op op, const pm_
 
 /* The map that an outcome is. */
 static pm_map pm__outcome_map(const pm__cx *cx, const pm__outcome *o) {
-    pm_map m = {o->root, o->val.some ? o->val.val : 0, cx->ops, cx->pool, o->val.some};
+    pm_map m = {o->root, o->val.some ? o->val.val : 0, cx->ops, cx->pool, o->val.some, 0, 0};
     return m;
 }
 
@@ -13557,7 +13735,7 @@ static pm__ref pm__compact_build(pm__compact *c, pm__ref root) {
 }
 
 PM_API pm_status pm_compact(pm_map *m) {
-    if (pm__map_bad(m, NULL, 0)) return PM_INVALID;
+    if (pm__map_refuses(m, NULL, 0)) return PM_INVALID;
     if (!m->root || !pm__ref_is_unique(m->root)) return PM_OK;
     pm__cx cx = pm__map_cx(m);
     pm__compact c;
@@ -13667,7 +13845,36 @@ static PM__INLINE pm_place pm__rz_place(const pm_rz *z) {
     return z->nframes ? z->frames[z->nframes - 1].place : pm__place_root(z->top);
 }
 
-static PM__INLINE bool pm__rz_on_trie(const pm_rz *z) { return z->len == z->exist_len; }
+/* What a reader that borrows knows of its map in checked builds, in a place that it does not need: the map's stamp. */
+static PM__INLINE void pm__rz_watch(pm_rz *z, const pm_map *m) {
+#if PM_CHECK >= 1
+    z->held = m ? pm__map_look(m) : 0;
+#endif
+    (void)z, (void)m;
+}
+
+/* The same of a reader over what another one borrows. */
+static PM__INLINE void pm__rz_watch_as(pm_rz *z, const pm_rz *other) {
+#if PM_CHECK >= 1
+    z->held = other->owned ? 0 : other->held;
+#endif
+    (void)z, (void)other;
+}
+
+/* Before what a reader looks at is looked at. */
+static PM__INLINE void pm__rz_use(const pm_rz *z) {
+#if PM_CHECK >= 1
+    uint32_t stamp = z->owned ? 0 : (uint32_t)z->held;
+    if (pm__stamp_is(stamp, PM__STAMP_OVER) && !pm__stamp_is_kept(stamp))
+        pm__accuse("a reader was used after its map was written or dropped (pm_rz_open, pm_iter_vals)");
+#endif
+    (void)z;
+}
+
+static PM__INLINE bool pm__rz_on_trie(const pm_rz *z) {
+    pm__rz_use(z);
+    return z->len == z->exist_len;
+}
 
 static const pm_val *pm__rz_origin_val(const pm_rz *z) {
     if (z->owned) return z->held_some ? &z->held : NULL;
@@ -13749,6 +13956,7 @@ static void pm__rz_own(pm_rz *z) {
 PM_API pm_status pm_rz_open(pm_rz *z, const pm_map *m, const void *path, size_t len) {
     if (!z || !m) return PM_INVALID;
     pm__rz_over(z, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
+    pm__rz_watch(z, m);
     return pm__rz_open(z, (const uint8_t *)path, len);
 }
 
@@ -13760,7 +13968,9 @@ PM_API pm_status pm_rz_open_owned(pm_rz *z, const pm_map *m, const void *path, s
 
 static pm_status pm__rz_fork(const pm_rz *z, pm_rz *out, bool own) {
     pm_rz f;
+    pm__rz_use(z);
     pm__rz_over(&f, z->ops, z->pool, z->top, pm__rz_origin_val(z));
+    pm__rz_watch_as(&f, z);
     pm_status s = pm__rz_open(&f, z->path, z->len);
     if (s != PM_OK) return s;
     if (own) pm__rz_own(&f);
@@ -13789,6 +13999,7 @@ PM_API void pm_rz_drop(pm_rz *z) {
     z->top = 0;
     z->top_val = NULL;
     z->owned = z->held_some = false;
+    pm__rz_watch(z, NULL);
     if (!z->claim) return;
     struct pm_claim *c = z->claim;
     z->claim = NULL;
@@ -13847,6 +14058,7 @@ PM_API bool pm_rz_exists(const pm_rz *z) {
 
 PM_API const pm_val *pm_rz_val(const pm_rz *z) {
     if (!z) return NULL;
+    pm__rz_use(z);
     if (z->run) return z->run_val;
     if (!pm__rz_on_trie(z)) return NULL;
     if (z->len == 0) return pm__rz_origin_val(z);
@@ -13946,6 +14158,7 @@ PM_API bool pm_rz_is_shared(const pm_rz *z) {
 
 /* Shortens the path to `len` bytes. */
 static void pm__rz_cut_to(pm_rz *z, size_t len) {
+    pm__rz_use(z);
     z->run = 0;
     z->len = len;
     if (len >= z->exist_len) return;
@@ -14194,7 +14407,7 @@ static pm_ref pm__ref_at(pm_ref r, const void *key, size_t len) {
 }
 
 PM_API pm_ref pm_ref_of_map(const pm_map *m, const void *key, size_t len) {
-    static const pm_map empty = {0, 0, NULL, NULL, false};
+    static const pm_map empty = {0, 0, NULL, NULL, false, 0, 0};
     if (!m) m = &empty;
     pm_ref r = {pm_map_ops(m), m->pool, pm__place_root(m->root), m->has_value ? &m->value : NULL, true};
     return pm__ref_at(r, key, len);
@@ -14240,10 +14453,19 @@ PM_API pm_status pm_ref_make_map(const pm_ref *r, pm_map *out) {
 
 /* ---- witnesses ----------------------------------------------------------------------------------------------- */
 
+/* From now on the reader may be used whatever happens to its map. */
+static void pm__rz_keep(const pm_rz *z) {
+#if PM_CHECK >= 1
+    if (!z->owned) pm__stamp_keep((uint32_t)z->held);
+#endif
+    (void)z;
+}
+
 PM_API pm_witness pm_rz_witness(const pm_rz *z) {
     if (!z) z = &pm__rz_none;
     const pm_val *v = pm__rz_origin_val(z);
-    pm_map seen = {z->top, v ? *v : 0, z->ops, z->pool, v != NULL};
+    pm_map seen = {z->top, v ? *v : 0, z->ops, z->pool, v != NULL, 0, 0};
+    pm__rz_keep(z);
     pm_witness w = {pm_clone(&seen), z->top};
     return w;
 }
@@ -14282,7 +14504,7 @@ PM_API void pm_witness_drop(pm_witness *w) {
 /* ---- opening and closing ------------------------------------------------------------------------------------- */
 
 static void pm__wz_clear(pm_wz *w) {
-    pm_map none = {0, 0, NULL, NULL, false};
+    pm_map none = {0, 0, NULL, NULL, false, 0, 0};
     w->map = NULL;
     w->own = none;
     w->cursor = pm__rz_none;
@@ -14297,29 +14519,41 @@ static PM__INLINE bool pm__wz_shut(const pm_wz *w) { return PM__UNLIKELY(!w || !
 PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
     if (!w) return PM_INVALID;
     pm__wz_clear(w);
+    pm__map_own(m, true);
     pm_status s = pm_rz_open(&w->cursor, m, path, len);
-    if (s == PM_OK) w->map = m;
-    return s;
+    if (s != PM_OK) return s;
+    pm__rz_watch(&w->cursor, NULL);
+    pm__map_lend(m, PM__LENT_WRITER);
+    w->map = m;
+    return PM_OK;
 }
 
 PM_API pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len) {
     if (!w || !m || m == &w->own) return PM_INVALID;
     pm__wz_clear(w);
+    pm__map_own(m, false);
     w->own = *m;
     pm_status s = pm_rz_open(&w->cursor, &w->own, path, len);
     if (s != PM_OK) {
         pm__wz_clear(w);
         return s;
     }
+    pm__rz_watch(&w->cursor, NULL);
     w->map = &w->own;
     w->owned = true;
     *m = pm_new(m->ops, m->pool);
     return PM_OK;
 }
 
+/* Its map is the caller's again. What a head gave is nobody else's from beginning to end. */
+static void pm__wz_give_back(pm_wz *w) {
+    if (w->map && !w->cursor.claim) pm__map_lend(w->map, PM__LENT_NOT);
+}
+
 PM_API pm_status pm_wz_close(pm_wz *w) {
     if (!w) return PM_OK;
     pm_status s = w->status;
+    pm__wz_give_back(w);
     pm_rz_drop(&w->cursor); /* a head takes back what it gave */
     pm_drop(&w->group.saved);
     if (w->owned) pm_drop(&w->own);
@@ -14392,7 +14626,10 @@ PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
         z.held_some = w->own.has_value;
         z.top_val = NULL;
         z.owned = true;
+    } else {
+        pm__rz_watch(&z, w->map);
     }
+    pm__wz_give_back(w);
     pm_drop(&w->group.saved);
     pm__wz_clear(w);
     *out = z;
@@ -14432,12 +14669,16 @@ static PM__INLINE bool pm__claim_try_enter(struct pm_claim *c) {
 
 static PM__INLINE void pm__wz_enter(pm_wz *w) {
     struct pm_claim *c = w->cursor.claim;
+    if (!c) pm__map_lend(w->map, PM__LENT_NOT); /* the writer itself may */
     if (c && !pm__claim_try_enter(c)) c->wait(c);
 }
 
 static PM__INLINE void pm__wz_leave(pm_wz *w) {
     struct pm_claim *c = w->cursor.claim;
-    if (!c) return;
+    if (!c) {
+        if (!w->owned) pm__map_lend(w->map, PM__LENT_WRITER);
+        return;
+    }
     uint32_t depth = pm__load_relaxed(&c->in_call) - 1;
     /* Release: pairs with the acquire load of whoever copies the map next. */
     pm__store_release(&c->in_call, depth);
@@ -14463,10 +14704,16 @@ static bool pm__wz_may_lend(const pm_wz *w) { return !w->cursor.claim || w->curs
 
 /* ---- what writes share --------------------------------------------------------------------------------------- */
 
+/* A map that a head gave has no readers, and may be cloned by others at any time. */
+static PM__INLINE void pm__wz_wrote(pm_wz *w) {
+    if (!w->cursor.claim) pm__map_written(w->map);
+}
+
 /* Every write ends here: the first failure is remembered. */
 static pm_status pm__wz_done(pm_wz *w, pm_status s) {
     if (s != PM_OK && w->status == PM_OK) w->status = s;
-    return pm__map_done(w->map, s);
+    pm__wz_wrote(w);
+    return pm__map_checked(w->map, s);
 }
 
 /* Whether a write may not begin: there is no writer; or a move of its cursor has failed, which then is not where the
@@ -14508,6 +14755,7 @@ static pm_status pm__wz_assign(pm_wz *w, pm_opt val, pm__ref child) {
         return ok ? PM_OK : PM_NOMEM;
     }
     pm_map old = *w->map;
+    old.stamp = 0; /* that is still the map's */
     w->map->root = child;
     w->map->value = val.some ? val.val : 0;
     w->map->has_value = val.some;
@@ -14567,6 +14815,7 @@ PM_API pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old) {
         pm__cx cx = pm__wz_cx(w);
         pm_opt was = {*slot, true};
         *slot = val;
+        pm__wz_wrote(w);
         pm__wz_leave(w);
         pm__opt_give(&cx, old, was);
         return PM_OK;
@@ -14658,6 +14907,7 @@ PM_API pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src) {
 PM_API pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src) {
     if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     if (pm_map_ops(src) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
+    if (src != w->map) pm__map_own(src, false);
     pm_map moved = *src; /* out of *src first: that may be the writer's own map */
     *src = pm_new(moved.ops, moved.pool);
     pm_opt val = {moved.value, moved.has_value};
@@ -15501,7 +15751,7 @@ static void pm__wz_set_group(pm_wz *w, pm_txn group) {
     if (w->cursor.claim) w->cursor.claim->grouped = group.open;
 }
 
-static const pm_txn pm__txn_none = {{0, 0, NULL, NULL, false}, false};
+static const pm_txn pm__txn_none = {{0, 0, NULL, NULL, false, 0, 0}, false};
 
 static void pm__wz_begin(pm_wz *w) {
     pm__wz_enter(w);
@@ -15572,8 +15822,11 @@ static pm_status pm__head_over(pm_map *m, pm_map *home, pm_head **out) {
     if (!m || !out) return PM_INVALID;
     pm_head *h = pm__head_alloc(NULL, 0);
     if (!h) return PM_NOMEM;
+    pm__map_own(m, false);
     h->base = *m;
+    pm__map_written(&h->base); /* readers of the map were not told of writers */
     *m = pm_new(m->ops, m->pool);
+    if (home) pm__map_lend(m, PM__LENT_HEAD);
     h->home = home;
     *out = h;
     return PM_OK;
@@ -15701,6 +15954,7 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     }
     pm__writer_set_hold(w);
     out->cursor.claim = &w->stake.claim;
+    pm__map_lend(&w->map, PM__LENT_NOT);
     h->out++;
     return PM_OK;
 }
@@ -16676,6 +16930,7 @@ static PM__NOINLINE bool pm__rz_next_val(pm_rz *z, bool ends) {
 
 PM_API bool pm_rz_to_next_val(pm_rz *z) {
     if (!z) return false;
+    pm__rz_use(z);
     if (PM__LIKELY(z->run && z->run < 32 && z->run_mask >> z->run & 1)) {
         pm__rz_step_run(z);
         return true;
@@ -16751,10 +17006,11 @@ static pm_iter pm__iter_over(pm_rz z, bool paths) {
 }
 
 static pm_iter pm__iter_of_map(const pm_map *m, bool paths) {
-    static const pm_map empty = {0, 0, NULL, NULL, false};
+    static const pm_map empty = {0, 0, NULL, NULL, false, 0, 0};
     pm_rz z;
     if (!m) m = &empty;
     pm__rz_over(&z, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
+    pm__rz_watch(&z, m);
     return pm__iter_over(z, paths);
 }
 
@@ -19698,7 +19954,8 @@ static int pm__fold_arrive(pm__fold *w, pm__fold_spot s, size_t low) {
     if (!s.node) return pm__fold_finish(w, 0, 0, &none, 0, s.val, w->path.used, low);
     uint64_t key = pm__fold_key(w, &s);
     const uint64_t *known = key ? pm__memo_get(&w->memo, s.node, key) : NULL;
-    if (known) return pm__fold_recall(w, (const pm__fold_known *)pm__pile_at(&w->known, *known), key, s.val, low);
+    if (known)
+        return pm__fold_recall(w, (const pm__fold_known *)pm__pile_at(&w->known, (size_t)*known), key, s.val, low);
     if (pm__fold_is_flat(&s))
         return pm__ref_kind(s.node) == PM__LINE ? pm__fold_flat_line(w, &s, key, low)
                                                 : pm__fold_flat_bytes(w, &s, key, low);
@@ -19872,7 +20129,7 @@ PM_API pm_status pm_sprout_val(pm_sprout *here, pm_val val) {
 }
 
 static pm_status pm__sprout_add(pm_sprout *p, const void *path, size_t len, const void *seed, const pm_map *graft) {
-    pm__sprout_item it = {p->bytes.used, len, {0, 0, NULL, NULL, false}, graft != NULL};
+    pm__sprout_item it = {p->bytes.used, len, {0, 0, NULL, NULL, false, 0, 0}, graft != NULL};
     if (!len || *(const uint8_t *)path <= p->last) return pm__sprout_fail(p, PM_INVALID);
     if (!graft && !seed && p->u.seed_size) return pm__sprout_fail(p, PM_INVALID);
     if (graft && p->ops && pm_map_ops(graft) != p->ops) return pm__sprout_fail(p, PM_MISMATCH);
@@ -20533,6 +20790,7 @@ static bool pm__merkle_run(pm__merkle *k, const pm_map *m) {
 PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
     if (!m) return PM_INVALID;
     const pm_ops *ops = pm_map_ops(m);
+    pm__map_own(m, false);
     pm__merkle k = {.cx = pm__map_cx(m), .hashes = pm__hash_fold(&ops)};
     pm_hash128 unused;
     k.stack = pm__pile_of(sizeof(pm__tally_frame));

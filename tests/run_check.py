@@ -151,12 +151,12 @@ def use_job(config, programs):
     return job
 
 
-def compile_job(compiler, flags):
-    """The whole implementation under the given switches must compile without a warning."""
+def compile_job(compiler, flags, source="use_two_units_a.c"):
+    """A source, else the whole implementation, must compile under the given switches without a warning."""
     def job():
         warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
         with tempfile.TemporaryDirectory() as folder:
-            command = [*compiler, *warnings, "-I.", *flags, "-c", "tests/use_two_units_a.c", "-o", folder + "/a.o"]
+            command = [*compiler, *warnings, "-I.", *flags, "-c", f"tests/{source}", "-o", folder + "/a.o"]
             status, _, log = execute(command, BUILD_SECONDS)
         return good() if status == 0 else bad(f"exit {status}", log)
     return job
@@ -515,6 +515,52 @@ def group_faults():
     return unit_jobs([f"{counts}-faulty" for counts in COUNTS], ["test_head_schedules"], ["find_seeded_faults"])
 
 
+def newest_clang():
+    """The newest clang of those that are here under a name with a number, if it is newer than $(CLANG)."""
+    numbers = [int(name[6:]) for folder in os.environ.get("PATH", "").split(":")
+               for name in (os.listdir(folder) if os.path.isdir(folder) else ()) if re.fullmatch(r"clang-\d+", name)]
+    major = re.search(r"version (\d+)", execute([CLANG, "--version"])[1]) if has_clang() else None
+    newest = max(numbers, default=0)
+    return f"clang-{newest}" if newest > (int(major.group(1)) if major else 0) else None
+
+
+def compiles_32_bits():
+    """Whether $(CC) makes programs of 32 bits: their headers are a package of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = folder + "/t.c"
+        with open(source, "w", encoding="utf-8") as file:
+            file.write("#include <stdatomic.h>\n#include <stdio.h>\nint main(void) { return 0; }\n")
+        return execute([*CC, "-m32", source, "-o", folder + "/t"], BUILD_SECONDS)[0] == 0
+
+
+def foreign_jobs():
+    """The implementation under compilers that not every machine has."""
+    kinds = [[f"-DPATHMAP_SLIM_PTRS={slim}", *more] for slim in (1, 0)
+             for more in (["-O2"], ["-O2", "-DPM_CHECK=3"], ["-O1", "-DPM_NO_THREADS=1", "-DPM_POOL=0"])]
+    clang = newest_clang()
+    found = ([[clang]] if clang else []) + ([[*CC, "-m32"]] if compiles_32_bits() else [])
+    jobs = [(" ".join(compiler + flags), compile_job(compiler, ["-std=c11", *flags]))
+            for compiler in found for flags in kinds]
+    if not clang:
+        jobs += missing("a newer clang", f"no clang-N newer than {CLANG}: its warnings were not asked for")
+    if [*CC, "-m32"] not in found:
+        jobs += missing("-m32", "no 32-bit headers: nothing was compiled for 32 bits")
+    return jobs
+
+
+def typed_jobs():
+    """Typed maps (PM_DEFINE_MAP) warn nobody, in C and in C++."""
+    strict, cxx = ["-Wunused-function"], shlex.split(os.environ.get("CXX", "g++"))
+    clangxx = os.environ.get("CLANGXX", "clang++")
+    jobs = [(f"use_typed.c, {compiler[0]}", compile_job(compiler, ["-std=c11", *strict], "use_typed.c"))
+            for compiler in [CC] + ([[CLANG]] if has_clang() else [])]
+    for compiler in (cxx, [clangxx]):
+        flags = ["-std=c++11", "-x", "c++", "-Wold-style-cast", *strict]
+        jobs += ([(f"use_typed.c, {compiler[0]}", compile_job(compiler, flags, "use_typed.c"))]
+                 if shutil.which(compiler[0]) else missing(f"use_typed.c, {compiler[0]}", f"no {compiler[0]}"))
+    return jobs
+
+
 def group_uses():
     programs = ["use_two_units", "use_static"]
     jobs = []
@@ -528,6 +574,7 @@ def group_uses():
                 ["-std=c11", "-O2", "-DPATHMAP_SLIM_PTRS=0", "-DPM_POOL=0", "-DPM_NO_THREADS=1"])
     compilers = [CC] + ([[CLANG]] if has_clang() else [])
     jobs += [(" ".join(compiler + flags), compile_job(compiler, flags)) for compiler in compilers for flags in variants]
+    jobs += typed_jobs() + foreign_jobs()
     return jobs + [("a static copy exports nothing", symbols_job)]
 
 

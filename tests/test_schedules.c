@@ -182,7 +182,7 @@ static const pm_ops version_ops = {
     .name = "versions", .flags = PM_OPS_IDEMPOTENT, .retain = hold_version, .release = drop_version};
 
 static pm_map version_map(pm_val v) {
-    pm_map m = {0, v, &version_ops, NULL, true};
+    pm_map m = {0, v, &version_ops, NULL, true, 0, 0};
     pm__count_init(&held[v]);
     write_cell(&version[v]);
     return m;

@@ -13,7 +13,10 @@
      PM_NO_THREADS            1: counts without atomics; maps of the program live in one thread
      PM_NO_STDIO              1: leave out everything that needs <stdio.h>
      PM_NO_SIMD               1: portable C only
-     PM_CHECK                 0 no checks; 1 arguments; 2 local invariants; 3 the whole trie after each write; default 0
+     PM_CHECK                 0 no checks; 1 arguments, and what a map is used for: tells (stderr) of readers used after
+                              their map was written, of two writers on one map, of writes to a map that a writer or a
+                              head has, of structs copied and dropped twice; 2 local invariants too; 3 the whole trie
+                              after each write too; default 0
      PM_ASSERT(c)             what a failed check does; default assert(c)
      PM_ON_ATOMIC_RMW()       statement run before each atomic read-modify-write (instrumentation); default nothing */
 
@@ -41,6 +44,19 @@
 #define PM_NODISCARD __attribute__((warn_unused_result))
 #else
 #define PM_NODISCARD
+#endif
+
+/* For what a macro of this header defines in the user's file, which is C or C++: functions of which some stay unused,
+   and casts of pointers. */
+#if defined(__GNUC__)
+#define PM_INLINE __attribute__((unused)) static inline
+#else
+#define PM_INLINE static inline
+#endif
+#ifdef __cplusplus
+#define PM_CAST(type, p) reinterpret_cast<type>(p)
+#else
+#define PM_CAST(type, p) ((type)(p))
 #endif
 
 #if defined(PM_MALLOC) != defined(PM_FREE)

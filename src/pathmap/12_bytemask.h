@@ -7,8 +7,8 @@ typedef struct pm_mask {
 } pm_mask;
 
 static inline bool pm_mask_test(const pm_mask *m, uint8_t b) { return (m->w[b >> 6] >> (b & 63)) & 1; }
-static inline void pm_mask_set(pm_mask *m, uint8_t b) { m->w[b >> 6] |= (uint64_t)1 << (b & 63); }
-static inline void pm_mask_clear(pm_mask *m, uint8_t b) { m->w[b >> 6] &= ~((uint64_t)1 << (b & 63)); }
+static inline void pm_mask_set(pm_mask *m, uint8_t b) { m->w[b >> 6] |= UINT64_C(1) << (b & 63); }
+static inline void pm_mask_clear(pm_mask *m, uint8_t b) { m->w[b >> 6] &= ~(UINT64_C(1) << (b & 63)); }
 static inline bool pm_mask_is_empty(const pm_mask *m) { return !(m->w[0] | m->w[1] | m->w[2] | m->w[3]); }
 
 /* How many bytes are in the set. */

@@ -240,10 +240,10 @@ static bool pm__sheaf_is_stub(const pm__sheaf_loom *g, unsigned i) {
 static unsigned pm__sheaf_child(pm__sheaf_loom *g, unsigned i) {
     pm__sheaf *s = g->s;
     const pm__ent *e = pm__sheaf_ent(g, i);
-    unsigned len = e->len, end = i, n = 0, stubs = 0, last = i;
+    unsigned len = e->len, end = i, n = 0, last = i;
     do {
-        if (pm__sheaf_ent(g, end)->len == len && pm__sheaf_is_stub(g, end)) stubs++;
-        else n = pm__sheaf_place(g, last = end, len, n);
+        if (pm__sheaf_ent(g, end)->len != len || !pm__sheaf_is_stub(g, end))
+            n = pm__sheaf_place(g, last = end, len, n);
     } while (++end < g->n && pm__alg_common(pm__sheaf_ent(g, end), e) == len);
     if (n == 0) {
         if (pm__sheaf_valued(s, e)) return end;

@@ -1,17 +1,99 @@
 /* Maps. The root value lives in the handle, everything else below `root` (25_trie.c). */
+#include "16_guard.c"
 #include "28_bulk.c"
 #include "40_map.h"
 
 #define PM__LEN_MAX (SIZE_MAX / 4) /* no key is longer */
 
+/* ---- what checked builds know of a map ----------------------------------------------------------------------- */
+
+enum { PM__LENT_NOT, PM__LENT_WRITER, PM__LENT_HEAD };
+
+/* A structure that was moved, and whose content has changed or gone since, is not to be used. */
+static PM__INLINE void pm__map_use(const pm_map *m) {
+#if PM_CHECK >= 1
+    if (m && (m->root || m->has_value) && pm__stamp_is(m->stamp, PM__STAMP_OVER))
+        pm__accuse("a map was used, or dropped twice, through a copy of its struct (pm_map: assigning moves it)");
+#endif
+    (void)m;
+}
+
+/* Before a map is written, dropped or lent. `second`: to a writer. */
+static PM__INLINE void pm__map_own(const pm_map *m, bool second) {
+#if PM_CHECK >= 1
+    pm__map_use(m);
+    if (m && m->lent == PM__LENT_WRITER)
+        pm__accuse(second ? "two writers were opened on one map (pm_wz_open)"
+                          : "a map was written or dropped while a writer on it was open (pm_wz_open)");
+    if (m && m->lent == PM__LENT_HEAD)
+        pm__accuse("a map was written or dropped while a head governed it (pm_head_new)");
+#endif
+    (void)m, (void)second;
+}
+
+static PM__INLINE void pm__map_lend(pm_map *m, unsigned to) {
+#if PM_CHECK >= 1
+    m->lent = (uint8_t)to;
+#endif
+    (void)m, (void)to;
+}
+
+/* The stamp of a map that is looked at, for its reader to keep. */
+static PM__INLINE uint32_t pm__map_look(const pm_map *m) {
+#if PM_CHECK >= 1
+    pm__map_use(m);
+    if (!pm__stamp_is(m->stamp, PM__STAMP_OVER)) pm__stamp_note(m->stamp, PM__STAMP_SEEN);
+    return m->stamp;
+#else
+    (void)m;
+    return 0;
+#endif
+}
+
+/* The content of a map is a new one, for it was made or cloned. Structures of pools over a region pass between
+   processes, each of which has stamps of its own: they carry none. */
+static PM__INLINE void pm__map_made(pm_map *m) {
+#if PM_CHECK >= 1
+    bool known = (m->root || m->has_value) && !(m->pool && m->pool->keeper);
+    m->stamp = known ? pm__stamp_new() : 0;
+    m->lent = PM__LENT_NOT;
+#endif
+    (void)m;
+}
+
+/* The content of a map was written. */
+static PM__INLINE void pm__map_written(pm_map *m) {
+#if PM_CHECK >= 1
+    unsigned lent = m->lent;
+    if (m->stamp && !pm__stamp_is(m->stamp, PM__STAMP_SEEN)) return; /* nobody will ask */
+    pm__stamp_note(m->stamp, PM__STAMP_OVER);
+    pm__map_made(m);
+    m->lent = (uint8_t)lent;
+#endif
+    (void)m;
+}
+
+/* The content of a map is given up. */
+static PM__INLINE void pm__map_gone(pm_map *m) {
+#if PM_CHECK >= 1
+    pm__stamp_note(m->stamp, PM__STAMP_OVER);
+    m->stamp = 0;
+#endif
+    (void)m;
+}
+
+/* ---- handles ------------------------------------------------------------------------------------------------- */
+
 /* What no caller should pass: no map, or a key that is nowhere. */
 static PM__INLINE bool pm__map_bad(const pm_map *m, const void *key, size_t len) {
     PM__CHECK1(m && (key || !len));
+    pm__map_use(m);
     return PM__UNLIKELY(!m || (!key && len));
 }
 
-/* The same for a write, which would read all of the key. */
+/* The same for a map that is to be written, and a key that is read to its end. */
 static PM__INLINE bool pm__map_refuses(const pm_map *m, const void *key, size_t len) {
+    pm__map_own(m, false);
     return pm__map_bad(m, key, len) || PM__UNLIKELY(len > PM__LEN_MAX);
 }
 
@@ -20,12 +102,14 @@ static pm__cx pm__map_cx(const pm_map *m) { return pm__cx_of(m->ops, m->pool); }
 PM_API const pm_ops *pm_map_ops(const pm_map *m) { return pm__ops_of(m ? m->ops : NULL); }
 
 PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
-    pm_map m = {0, 0, pm__ops_taken(ops), pool, false};
+    pm_map m = {0, 0, pm__ops_taken(ops), pool, false, 0, 0};
     return m;
 }
 
 PM_API void pm_drop(pm_map *m) {
     if (!m) return;
+    pm__map_own(m, false);
+    pm__map_gone(m);
     pm__cx cx = pm__map_cx(m);
     pm__any_release(&cx, m->root);
     if (m->has_value) pm__pay_release(&cx, false, m->value);
@@ -36,10 +120,13 @@ PM_API void pm_drop(pm_map *m) {
 
 PM_API pm_map pm_clone(const pm_map *m) {
     if (PM__UNLIKELY(!m)) return pm_new(NULL, NULL);
+    pm_map c = *m;
     pm__cx cx = pm__map_cx(m);
+    pm__map_use(m);
     pm__ref_retain(m->root);
     if (m->has_value) pm__pay_retain(&cx, false, m->value);
-    return *m;
+    pm__map_made(&c);
+    return c;
 }
 
 PM_API bool pm_is_empty(const pm_map *m) { return !m || (m->root == 0 && !m->has_value); }
@@ -160,12 +247,18 @@ static void pm__opt_give(const pm__cx *cx, pm_opt *to, pm_opt old) {
 PM_API pm_status pm_check(const pm_map *m, const char **why); /* 80_inspect.h; the one look upwards, for tests only */
 #endif
 
-static pm_status pm__map_done(const pm_map *m, pm_status s) {
+static pm_status pm__map_checked(const pm_map *m, pm_status s) {
 #if PM_CHECK >= 3
     if (s == PM_OK) PM_ASSERT(pm_check(m, NULL) != PM_CORRUPT);
 #endif
     (void)m; /* unused below level 3, and where PM_ASSERT is nothing */
     return s;
+}
+
+/* The end of a write. */
+static pm_status pm__map_done(pm_map *m, pm_status s) {
+    pm__map_written(m);
+    return pm__map_checked(m, s);
 }
 
 /* Puts a result in its place. `operand`: what is there was an operand of the call, so it is a map, to be dropped. */
@@ -204,6 +297,7 @@ PM_API pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slo
     }
     v = len ? pm__trie_val_mut(&cx, &m->root, (const uint8_t *)key, len) : &m->value;
     if (!v) return PM_NOMEM;
+    pm__map_written(m);
     *slot = v;
     return PM_OK;
 }
@@ -251,7 +345,7 @@ static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool pr
         was.val = m->value, was.some = m->has_value;
         m->value = 0, m->has_value = false;
         pm__opt_give(&cx, old, was);
-        return PM_OK;
+        return pm__map_done(m, PM_OK);
     }
     if (prune && floor == 0 && pm__trie_take(&cx, &m->root, s, len, &was)) {
         pm__opt_give(&cx, old, was);
@@ -491,14 +585,15 @@ PM_API pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out) {
 static pm_status pm__map_of_place(const pm__cx *cx, const pm_place *p, const pm_val *val, pm_map *out) {
     pm__ref root;
     if (!pm__place_share(cx, p, &root)) return PM_NOMEM;
-    pm_map m = {root, val ? *val : 0, cx->ops, cx->pool, val != NULL};
+    pm_map m = {root, val ? *val : 0, cx->ops, cx->pool, val != NULL, 0, 0};
     if (val) pm__pay_retain(cx, false, *val);
+    pm__map_made(&m);
     *out = m;
     return PM_OK;
 }
 
 PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists) {
-    if (pm__map_refuses(m, key, len) || !out) return PM_INVALID;
+    if (pm__map_bad(m, key, len) || len > PM__LEN_MAX || !out) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     const pm_val *val = m->has_value ? &m->value : NULL;
     pm_place p = pm__place_root(m->root);

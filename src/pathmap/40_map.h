@@ -14,6 +14,8 @@ typedef struct pm_map {
     const pm_ops *ops;  /* NULL: pm_ops_left() */
     pm_pool *pool;      /* NULL: the default pool */
     bool has_value;
+    uint8_t lent;       /* checked builds: a writer is open on it, or a head has its content */
+    uint32_t stamp;     /* checked builds: tells its content from any other; 0: not known */
 } pm_map;
 
 /* Makes an empty map. `ops` NULL: pm_ops_left(); `pool` NULL: the default pool. A table that is refused (02_types.h)
@@ -158,40 +160,40 @@ PM_API PM_NODISCARD pm_status pm_txn_rollback(pm_txn *t, pm_map *m);
         pm_map map;                                                                                                    \
     } name;                                                                                                            \
     typedef char name##_value_fits_a_word[sizeof(T) <= sizeof(pm_val) ? 1 : -1];                                       \
-    static inline pm_val name##_to_word(T v) {                                                                         \
+    PM_INLINE pm_val name##_to_word(T v) {                                                                             \
         pm_val w = 0;                                                                                                  \
-        const unsigned char *s = (const unsigned char *)&v;                                                            \
-        unsigned char *d = (unsigned char *)&w;                                                                        \
+        const unsigned char *s = PM_CAST(const unsigned char *, &v);                                                   \
+        unsigned char *d = PM_CAST(unsigned char *, &w);                                                               \
         for (size_t i = 0; i < sizeof(T); i++) d[i] = s[i];                                                            \
         return w;                                                                                                      \
     }                                                                                                                  \
-    static inline T name##_from_word(pm_val w) {                                                                       \
+    PM_INLINE T name##_from_word(pm_val w) {                                                                           \
         T v;                                                                                                           \
-        const unsigned char *s = (const unsigned char *)&w;                                                            \
-        unsigned char *d = (unsigned char *)&v;                                                                        \
+        const unsigned char *s = PM_CAST(const unsigned char *, &w);                                                   \
+        unsigned char *d = PM_CAST(unsigned char *, &v);                                                               \
         for (size_t i = 0; i < sizeof(T); i++) d[i] = s[i];                                                            \
         return v;                                                                                                      \
     }                                                                                                                  \
-    static inline name name##_new(void) {                                                                              \
+    PM_INLINE name name##_new(void) {                                                                                  \
         name m;                                                                                                        \
         m.map = pm_new((ops_), NULL);                                                                                  \
         return m;                                                                                                      \
     }                                                                                                                  \
-    static inline void name##_drop(name *m) { pm_drop(&m->map); }                                                      \
-    static inline name name##_clone(const name *m) {                                                                   \
+    PM_INLINE void name##_drop(name *m) { pm_drop(&m->map); }                                                          \
+    PM_INLINE name name##_clone(const name *m) {                                                                       \
         name c;                                                                                                        \
         c.map = pm_clone(&m->map);                                                                                     \
         return c;                                                                                                      \
     }                                                                                                                  \
-    static inline bool name##_get(const name *m, const void *key, size_t len, T *out) {                                \
+    PM_INLINE bool name##_get(const name *m, const void *key, size_t len, T *out) {                                    \
         const pm_val *v = pm_get(&m->map, key, len);                                                                   \
         if (!v) return false;                                                                                          \
         *out = name##_from_word(*v);                                                                                   \
         return true;                                                                                                   \
     }                                                                                                                  \
-    static inline PM_NODISCARD pm_status name##_set(name *m, const void *key, size_t len, T val) {                     \
+    PM_NODISCARD PM_INLINE pm_status name##_set(name *m, const void *key, size_t len, T val) {                         \
         return pm_set(&m->map, key, len, name##_to_word(val), NULL);                                                   \
     }                                                                                                                  \
-    static inline PM_NODISCARD pm_status name##_remove(name *m, const void *key, size_t len) {                         \
+    PM_NODISCARD PM_INLINE pm_status name##_remove(name *m, const void *key, size_t len) {                             \
         return pm_remove(&m->map, key, len, true, NULL);                                                               \
     }

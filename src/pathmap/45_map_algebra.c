@@ -64,7 +64,7 @@ static pm_status pm__operands_combine(const pm__cx *cx, pm__alg_op op, const pm_
 
 /* The map that an outcome is. */
 static pm_map pm__outcome_map(const pm__cx *cx, const pm__outcome *o) {
-    pm_map m = {o->root, o->val.some ? o->val.val : 0, cx->ops, cx->pool, o->val.some};
+    pm_map m = {o->root, o->val.some ? o->val.val : 0, cx->ops, cx->pool, o->val.some, 0, 0};
     return m;
 }
 

@@ -244,7 +244,7 @@ static pm__ref pm__compact_build(pm__compact *c, pm__ref root) {
 }
 
 PM_API pm_status pm_compact(pm_map *m) {
-    if (pm__map_bad(m, NULL, 0)) return PM_INVALID;
+    if (pm__map_refuses(m, NULL, 0)) return PM_INVALID;
     if (!m->root || !pm__ref_is_unique(m->root)) return PM_OK;
     pm__cx cx = pm__map_cx(m);
     pm__compact c;

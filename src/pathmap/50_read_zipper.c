@@ -89,7 +89,36 @@ static PM__INLINE pm_place pm__rz_place(const pm_rz *z) {
     return z->nframes ? z->frames[z->nframes - 1].place : pm__place_root(z->top);
 }
 
-static PM__INLINE bool pm__rz_on_trie(const pm_rz *z) { return z->len == z->exist_len; }
+/* What a reader that borrows knows of its map in checked builds, in a place that it does not need: the map's stamp. */
+static PM__INLINE void pm__rz_watch(pm_rz *z, const pm_map *m) {
+#if PM_CHECK >= 1
+    z->held = m ? pm__map_look(m) : 0;
+#endif
+    (void)z, (void)m;
+}
+
+/* The same of a reader over what another one borrows. */
+static PM__INLINE void pm__rz_watch_as(pm_rz *z, const pm_rz *other) {
+#if PM_CHECK >= 1
+    z->held = other->owned ? 0 : other->held;
+#endif
+    (void)z, (void)other;
+}
+
+/* Before what a reader looks at is looked at. */
+static PM__INLINE void pm__rz_use(const pm_rz *z) {
+#if PM_CHECK >= 1
+    uint32_t stamp = z->owned ? 0 : (uint32_t)z->held;
+    if (pm__stamp_is(stamp, PM__STAMP_OVER) && !pm__stamp_is_kept(stamp))
+        pm__accuse("a reader was used after its map was written or dropped (pm_rz_open, pm_iter_vals)");
+#endif
+    (void)z;
+}
+
+static PM__INLINE bool pm__rz_on_trie(const pm_rz *z) {
+    pm__rz_use(z);
+    return z->len == z->exist_len;
+}
 
 static const pm_val *pm__rz_origin_val(const pm_rz *z) {
     if (z->owned) return z->held_some ? &z->held : NULL;
@@ -171,6 +200,7 @@ static void pm__rz_own(pm_rz *z) {
 PM_API pm_status pm_rz_open(pm_rz *z, const pm_map *m, const void *path, size_t len) {
     if (!z || !m) return PM_INVALID;
     pm__rz_over(z, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
+    pm__rz_watch(z, m);
     return pm__rz_open(z, (const uint8_t *)path, len);
 }
 
@@ -182,7 +212,9 @@ PM_API pm_status pm_rz_open_owned(pm_rz *z, const pm_map *m, const void *path, s
 
 static pm_status pm__rz_fork(const pm_rz *z, pm_rz *out, bool own) {
     pm_rz f;
+    pm__rz_use(z);
     pm__rz_over(&f, z->ops, z->pool, z->top, pm__rz_origin_val(z));
+    pm__rz_watch_as(&f, z);
     pm_status s = pm__rz_open(&f, z->path, z->len);
     if (s != PM_OK) return s;
     if (own) pm__rz_own(&f);
@@ -211,6 +243,7 @@ PM_API void pm_rz_drop(pm_rz *z) {
     z->top = 0;
     z->top_val = NULL;
     z->owned = z->held_some = false;
+    pm__rz_watch(z, NULL);
     if (!z->claim) return;
     struct pm_claim *c = z->claim;
     z->claim = NULL;
@@ -269,6 +302,7 @@ PM_API bool pm_rz_exists(const pm_rz *z) {
 
 PM_API const pm_val *pm_rz_val(const pm_rz *z) {
     if (!z) return NULL;
+    pm__rz_use(z);
     if (z->run) return z->run_val;
     if (!pm__rz_on_trie(z)) return NULL;
     if (z->len == 0) return pm__rz_origin_val(z);
@@ -368,6 +402,7 @@ PM_API bool pm_rz_is_shared(const pm_rz *z) {
 
 /* Shortens the path to `len` bytes. */
 static void pm__rz_cut_to(pm_rz *z, size_t len) {
+    pm__rz_use(z);
     z->run = 0;
     z->len = len;
     if (len >= z->exist_len) return;
@@ -616,7 +651,7 @@ static pm_ref pm__ref_at(pm_ref r, const void *key, size_t len) {
 }
 
 PM_API pm_ref pm_ref_of_map(const pm_map *m, const void *key, size_t len) {
-    static const pm_map empty = {0, 0, NULL, NULL, false};
+    static const pm_map empty = {0, 0, NULL, NULL, false, 0, 0};
     if (!m) m = &empty;
     pm_ref r = {pm_map_ops(m), m->pool, pm__place_root(m->root), m->has_value ? &m->value : NULL, true};
     return pm__ref_at(r, key, len);
@@ -662,10 +697,19 @@ PM_API pm_status pm_ref_make_map(const pm_ref *r, pm_map *out) {
 
 /* ---- witnesses ----------------------------------------------------------------------------------------------- */
 
+/* From now on the reader may be used whatever happens to its map. */
+static void pm__rz_keep(const pm_rz *z) {
+#if PM_CHECK >= 1
+    if (!z->owned) pm__stamp_keep((uint32_t)z->held);
+#endif
+    (void)z;
+}
+
 PM_API pm_witness pm_rz_witness(const pm_rz *z) {
     if (!z) z = &pm__rz_none;
     const pm_val *v = pm__rz_origin_val(z);
-    pm_map seen = {z->top, v ? *v : 0, z->ops, z->pool, v != NULL};
+    pm_map seen = {z->top, v ? *v : 0, z->ops, z->pool, v != NULL, 0, 0};
+    pm__rz_keep(z);
     pm_witness w = {pm_clone(&seen), z->top};
     return w;
 }

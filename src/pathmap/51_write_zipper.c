@@ -17,7 +17,7 @@
 /* ---- opening and closing ------------------------------------------------------------------------------------- */
 
 static void pm__wz_clear(pm_wz *w) {
-    pm_map none = {0, 0, NULL, NULL, false};
+    pm_map none = {0, 0, NULL, NULL, false, 0, 0};
     w->map = NULL;
     w->own = none;
     w->cursor = pm__rz_none;
@@ -32,29 +32,41 @@ static PM__INLINE bool pm__wz_shut(const pm_wz *w) { return PM__UNLIKELY(!w || !
 PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
     if (!w) return PM_INVALID;
     pm__wz_clear(w);
+    pm__map_own(m, true);
     pm_status s = pm_rz_open(&w->cursor, m, path, len);
-    if (s == PM_OK) w->map = m;
-    return s;
+    if (s != PM_OK) return s;
+    pm__rz_watch(&w->cursor, NULL);
+    pm__map_lend(m, PM__LENT_WRITER);
+    w->map = m;
+    return PM_OK;
 }
 
 PM_API pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len) {
     if (!w || !m || m == &w->own) return PM_INVALID;
     pm__wz_clear(w);
+    pm__map_own(m, false);
     w->own = *m;
     pm_status s = pm_rz_open(&w->cursor, &w->own, path, len);
     if (s != PM_OK) {
         pm__wz_clear(w);
         return s;
     }
+    pm__rz_watch(&w->cursor, NULL);
     w->map = &w->own;
     w->owned = true;
     *m = pm_new(m->ops, m->pool);
     return PM_OK;
 }
 
+/* Its map is the caller's again. What a head gave is nobody else's from beginning to end. */
+static void pm__wz_give_back(pm_wz *w) {
+    if (w->map && !w->cursor.claim) pm__map_lend(w->map, PM__LENT_NOT);
+}
+
 PM_API pm_status pm_wz_close(pm_wz *w) {
     if (!w) return PM_OK;
     pm_status s = w->status;
+    pm__wz_give_back(w);
     pm_rz_drop(&w->cursor); /* a head takes back what it gave */
     pm_drop(&w->group.saved);
     if (w->owned) pm_drop(&w->own);
@@ -127,7 +139,10 @@ PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
         z.held_some = w->own.has_value;
         z.top_val = NULL;
         z.owned = true;
+    } else {
+        pm__rz_watch(&z, w->map);
     }
+    pm__wz_give_back(w);
     pm_drop(&w->group.saved);
     pm__wz_clear(w);
     *out = z;
@@ -167,12 +182,16 @@ static PM__INLINE bool pm__claim_try_enter(struct pm_claim *c) {
 
 static PM__INLINE void pm__wz_enter(pm_wz *w) {
     struct pm_claim *c = w->cursor.claim;
+    if (!c) pm__map_lend(w->map, PM__LENT_NOT); /* the writer itself may */
     if (c && !pm__claim_try_enter(c)) c->wait(c);
 }
 
 static PM__INLINE void pm__wz_leave(pm_wz *w) {
     struct pm_claim *c = w->cursor.claim;
-    if (!c) return;
+    if (!c) {
+        if (!w->owned) pm__map_lend(w->map, PM__LENT_WRITER);
+        return;
+    }
     uint32_t depth = pm__load_relaxed(&c->in_call) - 1;
     /* Release: pairs with the acquire load of whoever copies the map next. */
     pm__store_release(&c->in_call, depth);
@@ -198,10 +217,16 @@ static bool pm__wz_may_lend(const pm_wz *w) { return !w->cursor.claim || w->curs
 
 /* ---- what writes share --------------------------------------------------------------------------------------- */
 
+/* A map that a head gave has no readers, and may be cloned by others at any time. */
+static PM__INLINE void pm__wz_wrote(pm_wz *w) {
+    if (!w->cursor.claim) pm__map_written(w->map);
+}
+
 /* Every write ends here: the first failure is remembered. */
 static pm_status pm__wz_done(pm_wz *w, pm_status s) {
     if (s != PM_OK && w->status == PM_OK) w->status = s;
-    return pm__map_done(w->map, s);
+    pm__wz_wrote(w);
+    return pm__map_checked(w->map, s);
 }
 
 /* Whether a write may not begin: there is no writer; or a move of its cursor has failed, which then is not where the
@@ -243,6 +268,7 @@ static pm_status pm__wz_assign(pm_wz *w, pm_opt val, pm__ref child) {
         return ok ? PM_OK : PM_NOMEM;
     }
     pm_map old = *w->map;
+    old.stamp = 0; /* that is still the map's */
     w->map->root = child;
     w->map->value = val.some ? val.val : 0;
     w->map->has_value = val.some;
@@ -302,6 +328,7 @@ PM_API pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old) {
         pm__cx cx = pm__wz_cx(w);
         pm_opt was = {*slot, true};
         *slot = val;
+        pm__wz_wrote(w);
         pm__wz_leave(w);
         pm__opt_give(&cx, old, was);
         return PM_OK;
@@ -393,6 +420,7 @@ PM_API pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src) {
 PM_API pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src) {
     if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     if (pm_map_ops(src) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
+    if (src != w->map) pm__map_own(src, false);
     pm_map moved = *src; /* out of *src first: that may be the writer's own map */
     *src = pm_new(moved.ops, moved.pool);
     pm_opt val = {moved.value, moved.has_value};

@@ -526,7 +526,7 @@ static void pm__wz_set_group(pm_wz *w, pm_txn group) {
     if (w->cursor.claim) w->cursor.claim->grouped = group.open;
 }
 
-static const pm_txn pm__txn_none = {{0, 0, NULL, NULL, false}, false};
+static const pm_txn pm__txn_none = {{0, 0, NULL, NULL, false, 0, 0}, false};
 
 static void pm__wz_begin(pm_wz *w) {
     pm__wz_enter(w);
@@ -597,8 +597,11 @@ static pm_status pm__head_over(pm_map *m, pm_map *home, pm_head **out) {
     if (!m || !out) return PM_INVALID;
     pm_head *h = pm__head_alloc(NULL, 0);
     if (!h) return PM_NOMEM;
+    pm__map_own(m, false);
     h->base = *m;
+    pm__map_written(&h->base); /* readers of the map were not told of writers */
     *m = pm_new(m->ops, m->pool);
+    if (home) pm__map_lend(m, PM__LENT_HEAD);
     h->home = home;
     *out = h;
     return PM_OK;
@@ -726,6 +729,7 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     }
     pm__writer_set_hold(w);
     out->cursor.claim = &w->stake.claim;
+    pm__map_lend(&w->map, PM__LENT_NOT);
     h->out++;
     return PM_OK;
 }

@@ -419,6 +419,7 @@ static PM__NOINLINE bool pm__rz_next_val(pm_rz *z, bool ends) {
 
 PM_API bool pm_rz_to_next_val(pm_rz *z) {
     if (!z) return false;
+    pm__rz_use(z);
     if (PM__LIKELY(z->run && z->run < 32 && z->run_mask >> z->run & 1)) {
         pm__rz_step_run(z);
         return true;
@@ -494,10 +495,11 @@ static pm_iter pm__iter_over(pm_rz z, bool paths) {
 }
 
 static pm_iter pm__iter_of_map(const pm_map *m, bool paths) {
-    static const pm_map empty = {0, 0, NULL, NULL, false};
+    static const pm_map empty = {0, 0, NULL, NULL, false, 0, 0};
     pm_rz z;
     if (!m) m = &empty;
     pm__rz_over(&z, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
+    pm__rz_watch(&z, m);
     return pm__iter_over(z, paths);
 }
 

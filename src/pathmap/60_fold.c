@@ -442,7 +442,8 @@ static int pm__fold_arrive(pm__fold *w, pm__fold_spot s, size_t low) {
     if (!s.node) return pm__fold_finish(w, 0, 0, &none, 0, s.val, w->path.used, low);
     uint64_t key = pm__fold_key(w, &s);
     const uint64_t *known = key ? pm__memo_get(&w->memo, s.node, key) : NULL;
-    if (known) return pm__fold_recall(w, (const pm__fold_known *)pm__pile_at(&w->known, *known), key, s.val, low);
+    if (known)
+        return pm__fold_recall(w, (const pm__fold_known *)pm__pile_at(&w->known, (size_t)*known), key, s.val, low);
     if (pm__fold_is_flat(&s))
         return pm__ref_kind(s.node) == PM__LINE ? pm__fold_flat_line(w, &s, key, low)
                                                 : pm__fold_flat_bytes(w, &s, key, low);
