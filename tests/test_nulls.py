@@ -1,8 +1,11 @@
-"""Calls every public function of pathmap.h with NULL in the place of each pointer in turn, and with a length that no
-key has; each call in a process of its own, so that a crash is counted and nothing else suffers.
+"""Calls every public function of pathmap.h with NULL in the place of each pointer in turn, with a zero object in the
+place of each object, and with lengths and counts that nothing has; each call in a process of its own, so that a crash
+is counted and nothing else suffers.
 
 The calls are made from the prototypes: a new function is tried without a line here, or this fails because it does not
-know what to pass. What must come back: PM_INVALID where there is a status and the pointer is not in OPTIONAL.
+know what to pass. What must come back: PM_INVALID where there is a status and the pointer is not in OPTIONAL. A call
+that answers PM_INVALID must have left alone what was there before: maps, places for results, blocks of memory. Keys
+end where a page ends that may be read, so that no call can read on unnoticed.
 
 usage: test_nulls.py [CONFIGURATION FLAGS..]          prints what failed, ends with `N passed, N failed, N skipped`"""
 import os
@@ -25,6 +28,18 @@ REQUIRED = {"pm_get_mut.slot", "pm_wz_get_mut.slot"}
 # Calls whose status is that of another thing: freeing, dropping and the like take NULL for "nothing to do".
 NOTHING = re.compile(r"_(free|drop|close|release|retain)$")
 
+# Objects of which a zero one is valid, or is nothing: no status need be PM_INVALID.
+ZERO_VALID = {"pm_map", "pm_rz", "pm_ref", "pm_iter", "pm_mask", "pm_witness", "pm_conflict", "pm_pool_options",
+              "pm_ops", "pm_merkle_stats", "pm_stats", "pm_pool_stats"}
+ZERO_REFUSED = {"pm_wz", "pm_zip", "pm_fold", "pm_unfold", "pm_txn"}
+# Functions that open a zero object, end it, or only tell of it.
+ZERO_FINE = {"pm_txn_begin", "pm_wz_status", "pm_wz_open", "pm_wz_open_move", "pm_zip_status", "pm_wz_close"}
+# Counts that say how much there is at a pointer.
+COUNTS = {"pm_get_many", "pm_build", "pm_join_many", "pm_meet_many", "pm_mask_of", "pm_wz_graft_children",
+          "pm_zip_product", "pm_dot"}
+
+ABSURD = ("SIZE_MAX", "SIZE_MAX - 2", "SIZE_MAX / 2", "SIZE_MAX / 4 + 1")
+
 # What to pass, by function.parameter, parameter type and name, or type.
 SAMPLES = {
     "pm_map out": "&map_out", "pm_rz out": "&rz_out", "pm_wz out": "&wz_out", "pm_zip out": "&zip_out",
@@ -32,8 +47,8 @@ SAMPLES = {
     "pm_map": "&map", "pm_rz": "&rz", "pm_wz": "&wz", "pm_zip": "&zip", "pm_ref": "&ref", "pm_iter": "&iter",
     "pm_head": "head", "pm_shared": "shared", "pm_pool": "pool", "pm_sampler": "sampler", "pm_txn": "&txn",
     "pm_witness": "&witness", "pm_fold": "&fold", "pm_unfold": "&unfold", "pm_sprout": "sprout", "pm_mask": "&mask",
-    "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_conflict": "&conflict",
-    "void region": "region", "void seed": "&seed", "void": "buffer", "pm_val vals": "words",
+    "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_conflict": "&conflict", "pm_opt": "(pm_opt *)slots",
+    "void region": "region", "void seed": "&seed", "void out": "slots", "void": "buffer", "pm_val vals": "words",
 }
 NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2"}
 FUNCTIONS = {
@@ -42,6 +57,7 @@ FUNCTIONS = {
 }
 
 FRAME = r"""
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 static bool visit(void *c, const uint8_t *k, size_t n, pm_val v) { (void)c, (void)k, (void)n, (void)v; return true; }
@@ -71,7 +87,7 @@ static const pm_unfold unfold = {.seed_size = 8, .at = unfold_at};
 static pm_map map, map_out, other, child_maps[4];
 static pm_rz rz, rz_out;
 static pm_wz wz, wz_out, from;
-static pm_zip zip, zip_out, two_zips[2];
+static pm_zip zip, view, zip_out, two_zips[2];
 static pm_ref ref;
 static pm_iter iter;
 static pm_head *head;
@@ -86,12 +102,22 @@ static pm_conflict conflict;
 static pm_val words[2];
 static uint64_t seed;
 static volatile unsigned char taken;
-static char buffer[4096] = "ab";
+static char *buffer; /* two bytes; then a page that may not be read */
+static pm_rz zero_rz;
+static pm_wz zero_wz;
+static pm_map zero_maps[4];
+static pm_zip zero_zips[2];
+static uint64_t zero[64]; /* any other object */
 static _Alignas(64) char region[1 << 16];
 
 static void must(pm_status s) { if (s != PM_OK) abort(); }
 static void prepare(void) {
     pm_map m = {0};
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *pages = (char *)mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED || mprotect(pages + page, page, PROT_NONE) != 0) abort();
+    buffer = pages + page - 2;
+    memcpy(buffer, "ab", 2);
     must(pm_set(&map, "ab", 2, 1, NULL));
     must(pm_set(&map, "abc", 3, 2, NULL));
     must(pm_set(&other, "b", 1, 1, NULL));
@@ -104,6 +130,14 @@ static void prepare(void) {
     must(pm_zip_of_map(&zip, &map, NULL, 0));
     must(pm_zip_of_map(&two_zips[0], &map, NULL, 0));
     must(pm_zip_of_map(&two_zips[1], &map, NULL, 0));
+    must(pm_zip_prefix(&zip_out, &zip, "pre", 3, "p", 1));
+    must(pm_zip_product(&view, two_zips, 2));
+    pm_zip prefixed = zip_out;
+    must(pm_zip_overlay(&zip_out, &prefixed, &view, NULL, NULL));
+    pm_zip_drop(&prefixed);
+    pm_zip_drop(&view);
+    view = zip_out;
+    zip_out = (pm_zip){0};
     ref = pm_ref_of_map(&map, "a", 1);
     iter = pm_iter_vals(&map);
     m = pm_clone(&map);
@@ -114,19 +148,52 @@ static void prepare(void) {
     must(pm_txn_begin(&txn, &map));
     witness = pm_rz_witness(&rz);
     mask = pm_mask_of("x", 1);
-    alarm(20);
 }
-/* Runs a call. Returns what it returned, or 1000 if it crashed. */
+enum { INVALID = PM_INVALID & 0x7f, OTHER = 90, CHANGED = 91, CRASHED = 1000 };
+/* What a call that is refused must leave alone. */
+static struct {
+    pm_hash128 hash;
+    uint64_t blocks, filler, slots[64];
+    pm_val words[2];
+    pm_map map, map_out, child_maps[4];
+    pm_rz rz_out;
+    pm_wz wz_out;
+    pm_zip zip_out;
+} before, after;
+static uint64_t slots[64];
+static void note(void) {
+    after.blocks = (uint64_t)blocks;
+    memcpy(after.slots, slots, sizeof slots);
+    memcpy(after.words, words, sizeof words);
+    memcpy(&after.map, &map, sizeof map);
+    memcpy(&after.map_out, &map_out, sizeof map_out);
+    memcpy(after.child_maps, child_maps, sizeof child_maps);
+    memcpy(&after.rz_out, &rz_out, sizeof rz_out);
+    memcpy(&after.wz_out, &wz_out, sizeof wz_out);
+    memcpy(&after.zip_out, &zip_out, sizeof zip_out);
+    must(pm_hash(&map, &after.hash));
+}
+/* Runs a call. Returns what it returned. */
 static int outcome(int (*call)(void)) {
     fflush(stdout);
     pid_t p = fork();
     if (p == 0) {
+        alarm(10); /* a call that never ends */
         if (!freopen("/dev/null", "w", stderr)) _exit(120);
-        _exit((call() & 0x7f));
+        note();
+        memcpy(&before, &after, sizeof after);
+        int r = call() & 0x7f;
+        if (r != INVALID) _exit(r == PM_OK ? 0 : OTHER);
+        note();
+        _exit(memcmp(&before, &after, sizeof after) == 0 ? INVALID : CHANGED);
     }
     int status = 0;
     if (p < 0 || waitpid(p, &status, 0) != p) return 1001;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : CRASHED;
+}
+static const char *said(int r) {
+    if (r == CHANGED) return "PM_INVALID, but something changed";
+    return r == CRASHED ? "crashed" : "PM_INVALID did not come back";
 }
 """
 
@@ -174,7 +241,8 @@ class Parameter:
             found = FUNCTIONS.get(self.name)
             return found.get(self.function) if isinstance(found, dict) else found
         if not self.pointer:
-            return NUMBERS.get(self.name) or {"size_t": "2", "pm_mask": "mask", "pm_status": "PM_OK"}.get(self.base, "1")
+            by_type = {"size_t": "2", "pm_mask": "mask", "pm_status": "PM_OK"}
+            return NUMBERS.get(self.name) or by_type.get(self.base, "1")
         if self.stars == 1:
             for key in (f"{self.base} {self.name}", self.base):
                 if key in SAMPLES:
@@ -182,6 +250,16 @@ class Parameter:
         if self.name == "maps":
             return "(const pm_map *const[]){&map, &other}"
         return f"({self.type.replace('const *', '*')})slots"
+
+
+    def zero(self):
+        """A zero object; None: this is not an object, or a place for one."""
+        if self.stars != 1 or self.name == "out" or self.base not in ZERO_VALID | ZERO_REFUSED:
+            return None
+        if self.base in ("pm_map", "pm_zip"):
+            return "zero_maps" if self.base == "pm_map" else "zero_zips"
+        named = {"pm_rz": "&zero_rz", "pm_wz": "&zero_wz"}
+        return named.get(self.base, f"({self.base} *)zero")
 
 
 def body(result, name, arguments):
@@ -200,20 +278,33 @@ def cases(header):
         samples = [p.sample() for p in parameters]
         if None in samples:
             raise SystemExit(f"{name}: nothing known to pass for `{texts[samples.index(None)]}`")
-        status = result == "pm_status" or (result == "int" and name.startswith(("pm_fold", "pm_unfold", "pm_hylo")))
-        for i, parameter in enumerate(parameters):
-            wrong = list(samples)
-            if parameter.pointer:
-                wrong[i] = "NULL"
-                strict = status and not parameter.optional() and not NOTHING.search(name)
-                yield name, f"{parameter.name} NULL", body(result, name, wrong), strict
-            elif parameter.base == "size_t" and parameter.name in ("len", "root_len", "bytes") and i:
-                wrong[i] = "SIZE_MAX - 2"
-                yield name, f"{parameter.name} SIZE_MAX - 2", body(result, name, wrong), False
+        yield from cases_of(result, name, parameters, samples)
+        if name.startswith("pm_zip_") and parameters[0].name == "z":
+            yield from cases_of(result, name, parameters, ["&view", *samples[1:]], "of a view, ")
+
+
+def cases_of(result, name, parameters, samples, of=""):
+    status = result == "pm_status" or (result == "int" and name.startswith(("pm_fold", "pm_unfold", "pm_hylo")))
+    for i, parameter in enumerate(parameters):
+        tries = []  # (what, sample, whether a status must be PM_INVALID)
+        if parameter.pointer and not (of and i == 0):
+            tries.append(("NULL", "NULL", not parameter.optional() and not NOTHING.search(name)))
+            if parameter.zero():
+                tries.append(("zero", parameter.zero(), parameter.base in ZERO_REFUSED and name not in ZERO_FINE))
+        elif parameter.base == "size_t" and (parameter.name != "n" or name in COUNTS or not status):
+            long = parameter.name in ("len", "root_len", "n")
+            tries = [(absurd, absurd, long) for absurd in ABSURD]
+        for what, sample, strict in tries:
+            text = body(result, name, samples[:i] + [sample] + samples[i + 1:])
+            yield name, f"{of}{parameter.name} {what}", text, status and strict
 
 
 def program(header):
-    lines = ["#define PATHMAP_STATIC", f'#include "{header}"', FRAME, "static uint64_t slots[64];"]
+    lines = ["#include <stdlib.h>", "static long blocks; /* that are live */",
+             "static void *counted(void *p) { blocks += p != NULL; return p; }",
+             "#define PM_MALLOC(n) counted(malloc(n))",
+             "#define PM_FREE(p, n) ((void)(n), blocks -= (p) != NULL, free(p))",
+             "#define PATHMAP_STATIC", f'#include "{header}"', FRAME]
     rows = []
     for name, wrong, text, strict in cases(header):
         lines.append(f"static int call_{len(rows)}(void) {{ {text} }}")
@@ -228,10 +319,9 @@ def program(header):
               "    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {",
               "        in_unfold = rows[i].inside ? rows[i].call : NULL;",
               "        int r = outcome(rows[i].inside ? unfolded : rows[i].call);",
-              "        bool ok = r < 1000 && (!rows[i].strict || r == (PM_INVALID & 0x7f));",
+              "        bool ok = r < CRASHED && r != CHANGED && (!rows[i].strict || r == INVALID);",
               "        passed += ok, failed += !ok;",
-              '        if (!ok) printf("%s, %s: %s\\n", rows[i].name, rows[i].wrong,',
-              '                        r >= 1000 ? "crashed" : "PM_INVALID did not come back");',
+              '        if (!ok) printf("%s, %s: %s\\n", rows[i].name, rows[i].wrong, said(r));',
               "    }",
               '    printf("%d passed, %d failed, 0 skipped\\n", passed, failed);',
               "    return failed != 0;",

@@ -2,17 +2,9 @@
 #include "28_bulk.c"
 #include "40_map.h"
 
-#define PM__LEN_MAX (SIZE_MAX / 4) /* no key is longer */
-
 /* What no caller should pass: no map, or a key that is nowhere. */
 static PM__INLINE bool pm__map_bad(const pm_map *m, const void *key, size_t len) {
-    PM__CHECK1(m && (key || !len));
-    return PM__UNLIKELY(!m || (!key && len));
-}
-
-/* The same for a write, which would read all of the key. */
-static PM__INLINE bool pm__map_refuses(const pm_map *m, const void *key, size_t len) {
-    return pm__map_bad(m, key, len) || PM__UNLIKELY(len > PM__LEN_MAX);
+    return PM__UNLIKELY(!m || (!key && len) || len > PM__LEN_MAX);
 }
 
 static pm__cx pm__map_cx(const pm_map *m) { return pm__cx_of(m->ops, m->pool); }
@@ -47,8 +39,9 @@ PM_API bool pm_is_empty(const pm_map *m) { return !m || (m->root == 0 && !m->has
 /* ---- reading ------------------------------------------------------------------------------------------------- */
 
 PM_API const pm_val *pm_get(const pm_map *m, const void *key, size_t len) {
-    if (pm__map_bad(m, key, len)) return NULL;
-    if (PM__UNLIKELY(len == 0)) return m->has_value ? &m->value : NULL;
+    if (PM__UNLIKELY(!m)) return NULL;
+    if (PM__UNLIKELY(len - 1 >= PM__LEN_MAX)) return len == 0 && m->has_value ? &m->value : NULL;
+    if (PM__UNLIKELY(!key)) return NULL;
     return pm__trie_get(m->root, (const uint8_t *)key, len);
 }
 
@@ -111,7 +104,7 @@ static bool pm__probe_start(pm__probe *p, const pm_map *m, const pm_key *keys, s
     while (*next < n) {
         size_t i = (*next)++;
         out[i] = NULL;
-        if (keys[i].len && keys[i].data && m->root) {
+        if (keys[i].len - 1 < PM__LEN_MAX && keys[i].data && m->root) {
             p->node = m->root;
             p->s = (const uint8_t *)keys[i].data;
             p->left = keys[i].len;
@@ -126,7 +119,7 @@ static bool pm__probe_start(pm__probe *p, const pm_map *m, const pm_key *keys, s
 PM_API size_t pm_get_many(const pm_map *m, const pm_key *keys, size_t n, const pm_val **out) {
     pm__probe p[PM__MANY];
     size_t live = 0, next = 0, hits = 0;
-    if (!out) return 0;
+    if (!out || n > PM__LEN_MAX / sizeof *keys) return 0;
     if (!m || !keys) {
         for (size_t i = 0; i < n; i++) out[i] = NULL;
         return 0;
@@ -169,7 +162,7 @@ static pm_status pm__map_done(const pm_map *m, pm_status s) {
 }
 
 PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_opt *old) {
-    if (pm__map_refuses(m, key, len)) return PM_INVALID;
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt was = {0, false};
     if (cx.unit) val = 0;
@@ -184,7 +177,7 @@ PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_o
 }
 
 PM_API pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slot) {
-    if (pm__map_refuses(m, key, len) || !slot) return PM_INVALID;
+    if (pm__map_bad(m, key, len) || !slot) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_val *v = NULL;
     if (cx.unit || !pm_get(m, key, len)) {
@@ -205,7 +198,7 @@ static pm_status pm__make_given(void *ctx, pm_val *val) {
 PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
                                     pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
                                     bool *inserted) {
-    if (pm__map_refuses(m, key, len) || !make) return PM_INVALID;
+    if (pm__map_bad(m, key, len) || !make) return PM_INVALID;
     bool there = pm_get(m, key, len) != NULL;
     if (!there) {
         pm_val v = 0;
@@ -262,12 +255,12 @@ static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool pr
 }
 
 PM_API pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old) {
-    if (pm__map_refuses(m, key, len)) return PM_INVALID;
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     return pm__map_remove(m, (const uint8_t *)key, len, prune, 0, old);
 }
 
 PM_API pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *created) {
-    if (pm__map_refuses(m, key, len)) return PM_INVALID;
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt none;
     bool make = !pm_path_exists(m, key, len);
@@ -292,7 +285,7 @@ static pm_status pm__map_prune(pm_map *m, const uint8_t *s, size_t len, size_t f
 }
 
 PM_API pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *removed) {
-    if (pm__map_refuses(m, key, len)) return PM_INVALID;
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     return pm__map_prune(m, (const uint8_t *)key, len, 0, removed);
 }
 
@@ -322,7 +315,7 @@ static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool
 }
 
 PM_API pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, bool prune, bool *removed) {
-    if (pm__map_refuses(m, key, len)) return PM_INVALID;
+    if (pm__map_bad(m, key, len)) return PM_INVALID;
     return pm__map_cut_below(m, (const uint8_t *)key, len, prune, 0, removed);
 }
 
@@ -486,7 +479,7 @@ static pm_status pm__map_of_place(const pm__cx *cx, const pm_place *p, const pm_
 }
 
 PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists) {
-    if (pm__map_refuses(m, key, len) || !out) return PM_INVALID;
+    if (pm__map_bad(m, key, len) || !out) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     const pm_val *val = m->has_value ? &m->value : NULL;
     pm_place p = pm__place_root(m->root);
@@ -554,12 +547,12 @@ static bool pm__build_one_by_one(const pm__cx *cx, pm_map *m, const pm_key *keys
 
 PM_API pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, const pm_val *vals, size_t n,
                           pm_map *out) {
-    if (!out) return PM_INVALID;
+    if (!out || n > PM__LEN_MAX / sizeof *keys) return PM_INVALID;
     pm_map m = pm_new(ops, pool);
     pm__cx cx = pm__map_cx(&m);
     if (n && !keys) return PM_INVALID;
     for (size_t i = 0; i < n; i++)
-        if (keys[i].len && !keys[i].data) return PM_INVALID;
+        if ((keys[i].len && !keys[i].data) || keys[i].len > PM__LEN_MAX) return PM_INVALID;
     if (pm__keys_ascend(keys, n)) {
         bool first = n && keys[0].len == 0;
         if (first) m.value = vals && !cx.unit ? vals[0] : 0, m.has_value = true;

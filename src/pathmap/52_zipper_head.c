@@ -477,22 +477,19 @@ static void pm__wz_commit(pm_wz *w) {
 }
 
 PM_API pm_status pm_wz_begin(pm_wz *w) {
-    if (!w) return PM_INVALID;
-    if (pm__wz_group(w)->open) return PM_INVALID;
+    if (pm__wz_shut(w) || pm__wz_group(w)->open) return PM_INVALID;
     pm__wz_begin(w);
     return PM_OK;
 }
 
 PM_API pm_status pm_wz_commit(pm_wz *w) {
-    if (!w) return PM_INVALID;
-    if (!pm__wz_group(w)->open) return PM_INVALID;
+    if (pm__wz_shut(w) || !pm__wz_group(w)->open) return PM_INVALID;
     pm__wz_commit(w);
     return PM_OK;
 }
 
 PM_API pm_status pm_wz_rollback(pm_wz *w) {
-    if (!w) return PM_INVALID;
-    if (!pm__wz_group(w)->open) return PM_INVALID;
+    if (pm__wz_shut(w) || !pm__wz_group(w)->open) return PM_INVALID;
     pm__wz_forget(w);
     pm__wz_enter(w);
     pm_map undone = *w->map;

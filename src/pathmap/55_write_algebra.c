@@ -149,7 +149,8 @@ PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
 
 PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!from || w == from) return pm__wz_done(w, PM_INVALID);
+    if (w == from) return pm__wz_done(w, PM_INVALID);
+    if (pm__wz_refuses(from)) return pm__wz_done(w, pm__wz_refusal(from));
     pm_ref src = pm__wz_focus(from);
     pm_alg told;
     bool any = src.exists;
