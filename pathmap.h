@@ -1130,7 +1130,8 @@ PM_API PM_NODISCARD pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg 
    readers of a head that gave both out, this is one call. Inside groups of both, each group is committed, or undone, by
    itself.
    Fails    PM_INVALID: both are one writer, `from` is closed, or a group (pm_wz_begin) is open on one of them alone,
-            unless they write to one map; nothing changed. If memory runs out, `from` may have kept what `w` got already */
+            unless they write to one map; nothing changed. If memory runs out, `from` may have kept what `w` got
+            already */
 PM_API PM_NODISCARD pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg);
 
 /* Keeps what both have. */
@@ -1712,6 +1713,9 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
 #ifndef PM__FORKS
 #define PM__FORKS 0
 #endif
+
+/* No key, byte string or array is longer, in bytes: a length above is the caller's mistake. */
+#define PM__LEN_MAX (SIZE_MAX / 4)
 
 /* Checks of level 1 guard the caller's arguments, those of level 2 our own invariants. */
 #if PM_CHECK >= 1
@@ -3561,7 +3565,7 @@ PM_API int pm_mask_prev(const pm_mask *m, int from) {
 PM_API pm_mask pm_mask_of(const void *bytes, size_t n) {
     const uint8_t *b = (const uint8_t *)bytes;
     pm_mask m = {{0, 0, 0, 0}};
-    for (size_t i = 0; b && i < n; i++) pm_mask_set(&m, b[i]);
+    for (size_t i = 0; b && n <= PM__LEN_MAX && i < n; i++) pm_mask_set(&m, b[i]);
     return m;
 }
 
@@ -3677,8 +3681,7 @@ typedef struct pm__bytes {
 static PM__INLINE pm__bytes *pm__bytes_of(pm_val v) { return (pm__bytes *)(uintptr_t)v; }
 
 PM_API pm_status pm_bytes_new(const void *data, size_t len, pm_val *out) {
-    if ((!data && len) || !out) return PM_INVALID;
-    if (len > SIZE_MAX - sizeof(pm__bytes)) return PM_NOMEM;
+    if ((!data && len) || len > PM__LEN_MAX || !out) return PM_INVALID;
     pm__bytes *b = (pm__bytes *)PM_MALLOC(sizeof(pm__bytes) + len);
     if (!b) return PM_NOMEM;
     pm__store_relaxed(&b->rc, 1);
@@ -3689,7 +3692,7 @@ PM_API pm_status pm_bytes_new(const void *data, size_t len, pm_val *out) {
 }
 
 PM_API pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm_val *out) {
-    if ((!data && len) || !out) return PM_INVALID;
+    if ((!data && len) || len > PM__LEN_MAX || !out) return PM_INVALID;
     if (len > PM__MEM_MAX - sizeof(pm__bytes)) {
         if (!pool || !pool->keeper) return pm_bytes_new(data, len, out);
         if (len > PM_REGION_BYTES_MAX) return PM_INVALID;
@@ -4158,7 +4161,7 @@ static const pm__keeper pm__region_keeper = {pm__region_take, pm__region_give, p
 
 PM_API pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_options *options, pm_pool **out) {
     size_t accounts = 0, base = 0;
-    if (!region || !out || bytes > UINTPTR_MAX - (uintptr_t)region) return PM_INVALID;
+    if (!region || !out || bytes > PM__LEN_MAX || bytes > UINTPTR_MAX - (uintptr_t)region) return PM_INVALID;
     if (options && options->budget && options->budget < bytes) bytes = (size_t)options->budget;
     size_t slabs = bytes / PM__SLAB_BYTES < PM__REGION_NONE ? bytes / PM__SLAB_BYTES : PM__REGION_NONE - 1;
     while (slabs && !pm__region_plan((unsigned char *)region, bytes, slabs, &accounts, &base)) slabs--;
@@ -12091,8 +12094,6 @@ PM__UNUSED static pm_status pm__many_run(const pm__cx *cx, pm__alg_op op, const 
 
 /* Maps. The root value lives in the handle, everything else below `root` (25_trie.c). */
 
-#define PM__LEN_MAX (SIZE_MAX / 4) /* no key is longer */
-
 /* ---- what checked builds know of a map ----------------------------------------------------------------------- */
 
 enum { PM__LENT_NOT, PM__LENT_WRITER, PM__LENT_HEAD };
@@ -12174,15 +12175,14 @@ static PM__INLINE void pm__map_gone(pm_map *m) {
 
 /* What no caller should pass: no map, or a key that is nowhere. */
 static PM__INLINE bool pm__map_bad(const pm_map *m, const void *key, size_t len) {
-    PM__CHECK1(m && (key || !len));
     pm__map_use(m);
-    return PM__UNLIKELY(!m || (!key && len));
+    return PM__UNLIKELY(!m || (!key && len) || len > PM__LEN_MAX);
 }
 
-/* The same for a map that is to be written, and a key that is read to its end. */
+/* The same for a map that is to be written. */
 static PM__INLINE bool pm__map_refuses(const pm_map *m, const void *key, size_t len) {
     pm__map_own(m, false);
-    return pm__map_bad(m, key, len) || PM__UNLIKELY(len > PM__LEN_MAX);
+    return pm__map_bad(m, key, len);
 }
 
 static pm__cx pm__map_cx(const pm_map *m) { return pm__cx_of(m->ops, m->pool); }
@@ -12222,8 +12222,10 @@ PM_API bool pm_is_empty(const pm_map *m) { return !m || (m->root == 0 && !m->has
 /* ---- reading ------------------------------------------------------------------------------------------------- */
 
 PM_API const pm_val *pm_get(const pm_map *m, const void *key, size_t len) {
-    if (pm__map_bad(m, key, len)) return NULL;
-    if (PM__UNLIKELY(len == 0)) return m->has_value ? &m->value : NULL;
+    pm__map_use(m);
+    if (PM__UNLIKELY(!m)) return NULL;
+    if (PM__UNLIKELY(len - 1 >= PM__LEN_MAX)) return len == 0 && m->has_value ? &m->value : NULL;
+    if (PM__UNLIKELY(!key)) return NULL;
     return pm__trie_get(m->root, (const uint8_t *)key, len);
 }
 
@@ -12286,7 +12288,7 @@ static bool pm__probe_start(pm__probe *p, const pm_map *m, const pm_key *keys, s
     while (*next < n) {
         size_t i = (*next)++;
         out[i] = NULL;
-        if (keys[i].len && keys[i].data && m->root) {
+        if (keys[i].len - 1 < PM__LEN_MAX && keys[i].data && m->root) {
             p->node = m->root;
             p->s = (const uint8_t *)keys[i].data;
             p->left = keys[i].len;
@@ -12301,7 +12303,7 @@ static bool pm__probe_start(pm__probe *p, const pm_map *m, const pm_key *keys, s
 PM_API size_t pm_get_many(const pm_map *m, const pm_key *keys, size_t n, const pm_val **out) {
     pm__probe p[PM__MANY];
     size_t live = 0, next = 0, hits = 0;
-    if (!out) return 0;
+    if (!out || n > PM__LEN_MAX / sizeof *keys) return 0;
     if (!m || !keys) {
         for (size_t i = 0; i < n; i++) out[i] = NULL;
         return 0;
@@ -12681,7 +12683,7 @@ static pm_status pm__map_of_place(const pm__cx *cx, const pm_place *p, const pm_
 }
 
 PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists) {
-    if (pm__map_bad(m, key, len) || len > PM__LEN_MAX || !out) return PM_INVALID;
+    if (pm__map_bad(m, key, len) || !out) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     const pm_val *val = m->has_value ? &m->value : NULL;
     pm_place p = pm__place_root(m->root);
@@ -12752,13 +12754,13 @@ static bool pm__build_one_by_one(const pm__cx *cx, pm_map *m, const pm_key *keys
 
 PM_API pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, const pm_val *vals, size_t n,
                           pm_map *out) {
-    if (!out) return PM_INVALID;
+    if (!out || n > PM__LEN_MAX / sizeof *keys) return PM_INVALID;
     pm_map m = pm_new(ops, pool);
     pm__cx cx = pm__map_cx(&m);
     if (n && !keys) return PM_INVALID;
     if (pm__ops_is_refused(m.ops)) return PM_BADHOOK;
     for (size_t i = 0; i < n; i++)
-        if (keys[i].len && !keys[i].data) return PM_INVALID;
+        if ((keys[i].len && !keys[i].data) || keys[i].len > PM__LEN_MAX) return PM_INVALID;
     if (pm__keys_ascend(keys, n)) {
         bool first = n && keys[0].len == 0;
         if (first) m.value = vals && !cx.unit ? vals[0] : 0, m.has_value = true;
@@ -13450,7 +13452,7 @@ static pm_status pm__maps_which(const pm_map *m, const pm_map *const *maps, size
 static pm_status pm__maps_many(pm__alg_op op, const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
                                size_t *which) {
     pm__outcome o = {0, {0, false}, PM_ALG_ELEMENT, 0};
-    if (n == 0 || !maps || !out) return PM_INVALID;
+    if (n == 0 || n > PM__LEN_MAX / sizeof *maps || !maps || !out) return PM_INVALID;
     for (size_t i = 0; i < n; i++)
         if (!maps[i]) return PM_INVALID;
     pm__cx cx = pm__map_cx(maps[0]);
@@ -13809,7 +13811,7 @@ static bool pm__rz_grow_path(pm_rz *z, size_t need) {
 
 /* Room for a path of `need` bytes, and slack. */
 static PM__INLINE bool pm__rz_room(pm_rz *z, size_t need) {
-    if (PM__LIKELY(need + PM__PATH_SLACK <= z->cap && need <= SIZE_MAX / 4)) return true;
+    if (PM__LIKELY(need + PM__PATH_SLACK <= z->cap)) return true; /* lengths are checked: no sum of two wraps */
     if (pm__rz_grow_path(z, need)) return true;
     z->status = PM_NOMEM;
     return false;
@@ -13817,10 +13819,9 @@ static PM__INLINE bool pm__rz_room(pm_rz *z, size_t need) {
 
 static bool pm__rz_grow_frames(pm_rz *z, size_t need) {
     size_t cap = z->frame_cap ? z->frame_cap : 8;
-    while (cap < need) cap *= 2;
-    void *grown = cap > SIZE_MAX / sizeof *z->frames
-                      ? NULL
-                      : pm__mem_grow(z->frames, z->frame_cap * sizeof *z->frames, cap * sizeof *z->frames);
+    while (cap < need && cap <= PM__LEN_MAX / sizeof *z->frames) cap *= 2;
+    void *grown = cap < need ? NULL
+                             : pm__mem_grow(z->frames, z->frame_cap * sizeof *z->frames, cap * sizeof *z->frames);
     if (!grown) {
         z->status = PM_NOMEM;
         return false;
@@ -13920,7 +13921,7 @@ static bool pm__rz_resolve(pm_rz *z) {
 
 static pm_status pm__rz_open(pm_rz *z, const uint8_t *path, size_t len) {
     if (len) {
-        if (!path) return PM_INVALID;
+        if (!path || len > PM__LEN_MAX) return PM_INVALID;
         if (!pm__rz_room(z, len)) return PM_NOMEM;
         memcpy(z->path, path, len);
         z->len = z->root_len = len;
@@ -14016,7 +14017,8 @@ PM_API pm_status pm_rz_status(pm_rz *z) {
 PM_API pm_status pm_rz_reserve(pm_rz *z, size_t path_bytes, size_t nodes) {
     if (!z) return PM_INVALID;
     pm_status before = z->status;
-    bool ok = pm__rz_room(z, path_bytes) && (nodes + 1 <= z->frame_cap || pm__rz_grow_frames(z, nodes + 1));
+    bool ok = path_bytes <= PM__LEN_MAX && nodes < PM__LEN_MAX && pm__rz_room(z, path_bytes) &&
+              (nodes < z->frame_cap || pm__rz_grow_frames(z, nodes + 1));
     z->status = before;
     return ok ? PM_OK : PM_NOMEM;
 }
@@ -14065,16 +14067,13 @@ PM_API const pm_val *pm_rz_val(const pm_rz *z) {
     return pm__place_val(&z->frames[z->nframes - 1].place);
 }
 
-PM_API bool pm_rz_is_val(const pm_rz *z) {
-    if (!z) return false;
-    return pm_rz_val(z) != NULL;
-}
+PM_API bool pm_rz_is_val(const pm_rz *z) { return pm_rz_val(z) != NULL; }
 
 PM_API const pm_val *pm_rz_val_at(const pm_rz *z, const void *key, size_t len) {
     if (!z) return NULL;
     const pm_val *v = NULL;
     if (len == 0) return pm_rz_val(z);
-    if (!key || !pm__rz_on_trie(z)) return NULL;
+    if (!key || len > PM__LEN_MAX || !pm__rz_on_trie(z)) return NULL;
     pm_place p = pm__rz_place(z);
     pm__ref node = p.node;
     if (p.depth == 0 || pm__place_child(&p, &node)) return pm__trie_get(node, (const uint8_t *)key, len);
@@ -14089,9 +14088,8 @@ PM_API pm_mask pm_rz_child_mask(const pm_rz *z) {
 }
 
 PM_API unsigned pm_rz_child_count(const pm_rz *z) {
-    if (!z) return 0;
     pm_mask m = pm_rz_child_mask(z);
-    return pm_mask_count(&m);
+    return pm__mask_count(&m);
 }
 
 /* Values strictly below a place. */
@@ -14218,16 +14216,13 @@ PM_API size_t pm_rz_ascend_until_branch(pm_rz *z) {
 static bool pm__rz_append(pm_rz *z, const uint8_t *s, size_t n) {
     size_t before = z->len, own = SIZE_MAX;
     bool on = pm__rz_on_trie(z);
-    if (n && !s) {
+    if (PM__UNLIKELY((n && !s) || n > PM__LEN_MAX)) {
         z->status = PM_INVALID;
         return false;
     }
     if (z->path && (uintptr_t)s >= (uintptr_t)z->path && (uintptr_t)s < (uintptr_t)z->path + z->cap)
         own = (size_t)(s - z->path); /* bytes of our own path, which may move */
-    if (n > SIZE_MAX / 4 || !pm__rz_room(z, z->len + n)) {
-        z->status = PM_NOMEM;
-        return false;
-    }
+    if (!pm__rz_room(z, z->len + n)) return false;
     z->run = 0;
     if (n) memmove(z->path + z->len, own == SIZE_MAX ? s : z->path + own, n);
     z->len += n;
@@ -14283,7 +14278,7 @@ PM_API size_t pm_rz_descend_to_val(pm_rz *z, const void *key, size_t len) {
     if (!z) return 0;
     const uint8_t *s = (const uint8_t *)key;
     size_t n = 0;
-    if (!s || !pm__rz_on_trie(z)) return 0;
+    if (!s || len > PM__LEN_MAX || !pm__rz_on_trie(z)) return 0;
     while (n < len && pm_rz_descend_to_existing_byte(z, s[n])) {
         n++;
         if (pm_rz_is_val(z)) break;
@@ -14311,10 +14306,7 @@ PM_API bool pm_rz_descend_indexed_byte(pm_rz *z, unsigned i) {
     return b >= 0 && pm__rz_append_byte(z, (uint8_t)b);
 }
 
-PM_API bool pm_rz_descend_first_byte(pm_rz *z) {
-    if (!z) return false;
-    return pm_rz_descend_indexed_byte(z, 0);
-}
+PM_API bool pm_rz_descend_first_byte(pm_rz *z) { return pm_rz_descend_indexed_byte(z, 0); }
 
 PM_API bool pm_rz_descend_last_byte(pm_rz *z) {
     if (!z) return false;
@@ -14366,10 +14358,7 @@ PM_API bool pm_rz_descend_until_max(pm_rz *z, size_t max) {
     return moved;
 }
 
-PM_API bool pm_rz_descend_until(pm_rz *z) {
-    if (!z) return false;
-    return pm_rz_descend_until_max(z, SIZE_MAX);
-}
+PM_API bool pm_rz_descend_until(pm_rz *z) { return pm_rz_descend_until_max(z, SIZE_MAX); }
 
 PM_API bool pm_rz_descend_last_path(pm_rz *z) {
     if (!z) return false;
@@ -14383,7 +14372,7 @@ PM_API bool pm_rz_descend_last_path(pm_rz *z) {
 PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     if (!z) return 0;
     const uint8_t *s = (const uint8_t *)key;
-    if (len && !key) {
+    if ((len && !key) || len > PM__LEN_MAX) {
         z->status = PM_INVALID;
         return 0;
     }
@@ -14400,7 +14389,7 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
 static pm_ref pm__ref_at(pm_ref r, const void *key, size_t len) {
     if (len == 0) return r;
     r.val = NULL;
-    if (!key) r.exists = false;
+    if (!key || len > PM__LEN_MAX) r.exists = false;
     if (r.exists) r.exists = pm__place_walk(&r.place, (const uint8_t *)key, len, &r.val) == len;
     if (!r.exists) r.place = pm__place_root(0), r.val = NULL;
     return r;
@@ -14893,7 +14882,7 @@ static pm_status pm__wz_graft_ref(pm_wz *w, const pm_ref *src) {
 PM_API pm_status pm_wz_graft(pm_wz *w, const pm_rz *src) { return pm_wz_graft_at(w, src, NULL, 0); }
 
 PM_API pm_status pm_wz_graft_at(pm_wz *w, const pm_rz *src, const void *key, size_t len) {
-    if (pm__wz_refuses(w) || !src || (len && !key)) return pm__wz_refusal(w);
+    if (pm__wz_refuses(w) || !src || (len && !key) || len > PM__LEN_MAX) return pm__wz_refusal(w);
     pm_ref focus = pm_ref_of_rz(src), r = pm_ref_at(&focus, key, len);
     return pm__wz_done(w, pm__wz_graft_ref(w, &r));
 }
@@ -15802,7 +15791,7 @@ static void pm__reader_end(struct pm_claim *c) {
 
 /* A request without a head, without a place for the answer, or with a path that cannot be one. */
 static bool pm__head_refuses(const pm_head *h, const void *path, size_t len, const void *out) {
-    return !h || !out || (!path && len) || len > PTRDIFF_MAX;
+    return !h || !out || (!path && len) || len > PM__LEN_MAX;
 }
 
 static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {
@@ -17026,10 +17015,10 @@ PM_API pm_iter pm_iter_vals_of_rz(const pm_rz *z) {
 }
 
 PM_API bool pm_iter_next(pm_iter *i) {
-    if (!i) return false;
     bool here = false;
-    if (PM__UNLIKELY(i->state == PM__ITER_END)) return false;
-    if (i->state == PM__ITER_FIRST) {
+    if (PM__UNLIKELY(!i)) return false;
+    if (PM__UNLIKELY(i->state != PM__ITER_ON)) {
+        if (i->state == PM__ITER_END) return false;
         i->state = PM__ITER_ON;
         here = i->paths ? pm_rz_exists(&i->z) : pm_rz_is_val(&i->z);
     }
@@ -17909,6 +17898,13 @@ PM_API unsigned pm_zip_child_count(pm_zip *z) {
     return pm_mask_count(&m);
 }
 
+/* Whether a key is nowhere, or longer than any; then that is the zipper's status. */
+static PM__INLINE bool pm__zip_key_bad(pm_zip *z, const void *key, size_t n) {
+    if (PM__LIKELY((key || !n) && n <= PM__LEN_MAX)) return false;
+    z->status = PM_INVALID;
+    return true;
+}
+
 static bool pm__zip_down(pm_zip *z, const void *key, size_t n) {
     return n == 0 || pm__zip_kind(z)->down(z, (const uint8_t *)key, n);
 }
@@ -17936,7 +17932,8 @@ PM_API pm_opt pm_zip_val_at(pm_zip *z, const void *key, size_t len) {
     if (!z) return pm_zip_val(z);
     const pm_rz *r = pm__rz_of(z);
     if (r) return pm__opt_of(pm_rz_val_at(r, key, len));
-    if (!pm__zip_down(z, key, len)) return pm__nothing_val(z);
+    if (!key && len) return pm__nothing_val(z);
+    if (len > PM__LEN_MAX || !pm__zip_down(z, key, len)) return pm__nothing_val(z);
     pm_opt v = pm_zip_val(z);
     pm__zip_up(z, len);
     return v;
@@ -18002,12 +17999,12 @@ PM_API size_t pm_zip_ascend_until_branch(pm_zip *z) {
 }
 
 PM_API void pm_zip_descend_to(pm_zip *z, const void *key, size_t len) {
-    if (!z) return;
+    if (!z || pm__zip_key_bad(z, key, len)) return;
     (void)pm__zip_down(z, key, len);
 }
 
 PM_API bool pm_zip_descend_to_check(pm_zip *z, const void *key, size_t len) {
-    if (!z) return false;
+    if (!z || pm__zip_key_bad(z, key, len)) return false;
     return pm__zip_down(z, key, len) && pm_zip_exists(z);
 }
 
@@ -18027,13 +18024,13 @@ static size_t pm__zip_down_existing(pm_zip *z, const uint8_t *key, size_t len, b
 }
 
 PM_API size_t pm_zip_descend_to_existing(pm_zip *z, const void *key, size_t len) {
-    if (!z) return 0;
+    if (!z || pm__zip_key_bad(z, key, len)) return 0;
     pm_rz *r = pm__rz_of(z);
     return r ? pm_rz_descend_to_existing(r, key, len) : pm__zip_down_existing(z, (const uint8_t *)key, len, false);
 }
 
 PM_API size_t pm_zip_descend_to_val(pm_zip *z, const void *key, size_t len) {
-    if (!z) return 0;
+    if (!z || pm__zip_key_bad(z, key, len)) return 0;
     pm_rz *r = pm__rz_of(z);
     return r ? pm_rz_descend_to_val(r, key, len) : pm__zip_down_existing(z, (const uint8_t *)key, len, true);
 }
@@ -18097,7 +18094,7 @@ PM_API bool pm_zip_descend_last_path(pm_zip *z) {
 }
 
 PM_API size_t pm_zip_move_to(pm_zip *z, const void *key, size_t len) {
-    if (!z) return 0;
+    if (!z || pm__zip_key_bad(z, key, len)) return 0;
     pm_rz *r = pm__rz_of(z);
     const uint8_t *s = (const uint8_t *)key;
     if (r) return pm_rz_move_to(r, key, len);
@@ -18477,7 +18474,7 @@ static const pm_zip_ops pm__zip_none = {.values = pm__closed_values,
                                         .drop = pm__empty_drop};
 
 PM_API pm_status pm_zip_empty(pm_zip *out, const void *path, size_t len) {
-    if (!out || (len && !path)) return PM_INVALID;
+    if (!out || (len && !path) || len > PM__LEN_MAX) return PM_INVALID;
     pm__zpath *p = (pm__zpath *)pm__mem_alloc_big(sizeof *p);
     if (!p) return PM_NOMEM;
     if (!pm__zpath_start(p, (const uint8_t *)path, len)) {
@@ -18641,7 +18638,7 @@ PM_API pm_status pm_zip_prefix(pm_zip *out, const pm_zip *src, const void *prefi
                                size_t root_len) {
     pm_status s;
     if (!out || !pm__zip_is_open(src) || (len && !prefix) || (root_len && !root)) return PM_INVALID;
-    if (root_len > len || (root_len && memcmp(prefix, root, root_len) != 0)) return PM_INVALID;
+    if (len > PM__LEN_MAX || root_len > len || (root_len && memcmp(prefix, root, root_len) != 0)) return PM_INVALID;
     pm__zpre *p = pm__zpre_new(src, (const uint8_t *)prefix, len, (const uint8_t *)root, root_len, &s);
     if (!p) return s;
     p->good = root_len;
@@ -18932,7 +18929,7 @@ static pm_status pm__zchain_fork(const pm_zip *z, pm_zip *out) {
 static pm_status pm__zchain_open(pm_zip *out, const pm_zip *factors, size_t n, pm_zip_next_fn fn, void *ctx,
                                 uint64_t payload) {
     const pm__zchain as = {{NULL, 0, 0, 0}, NULL, 0, 0, 0, NULL, fn, ctx, SIZE_MAX, false, PM_OK};
-    if (!out || !factors || n == 0) return PM_INVALID;
+    if (!out || !factors || n == 0 || n > PM__LEN_MAX / sizeof *factors) return PM_INVALID;
     for (size_t i = 0; i < n; i++)
         if (!pm__zip_is_open(&factors[i])) return PM_INVALID;
     pm__zchain *c = pm__zchain_new(&as);
@@ -20130,7 +20127,7 @@ PM_API pm_status pm_sprout_val(pm_sprout *here, pm_val val) {
 
 static pm_status pm__sprout_add(pm_sprout *p, const void *path, size_t len, const void *seed, const pm_map *graft) {
     pm__sprout_item it = {p->bytes.used, len, {0, 0, NULL, NULL, false, 0, 0}, graft != NULL};
-    if (!len || *(const uint8_t *)path <= p->last) return pm__sprout_fail(p, PM_INVALID);
+    if (!len || len > PM__LEN_MAX || *(const uint8_t *)path <= p->last) return pm__sprout_fail(p, PM_INVALID);
     if (!graft && !seed && p->u.seed_size) return pm__sprout_fail(p, PM_INVALID);
     if (graft && p->ops && pm_map_ops(graft) != p->ops) return pm__sprout_fail(p, PM_MISMATCH);
     if (!pm__pile_room(&p->items, 1) || !pm__pile_room(&p->seeds, 1) || !pm__pile_put(&p->bytes, path, len))
@@ -21932,7 +21929,7 @@ static bool pm__inspect_dot_map(pm__inspect_dot *d, const pm_map *m, size_t inde
 }
 
 PM_API pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx) {
-    if ((!maps && n) || !sink) return PM_INVALID;
+    if ((!maps && n) || n > PM__LEN_MAX / sizeof *maps || !sink) return PM_INVALID;
     for (size_t i = 0; i < n; i++)
         if (!maps[i]) return PM_INVALID;
     pm__inspect_dot d = {.text = {.sink = sink, .ctx = ctx}};

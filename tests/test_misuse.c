@@ -1,6 +1,7 @@
 /* Misuse, and what looks like it: one object as operand and as place of the result, objects that were never opened.
-   What no caller should pass gets a status or "nothing", and changes nothing. Checked builds (PM_CHECK >= 1)
-   stop at such calls instead, so this program is always built without checks. */
+   What no caller should pass gets a status or "nothing", and changes nothing: test_nulls.py tries NULL, zero objects
+   and absurd lengths in each argument of each function; what is here are the mistakes that need more than one call.
+   Checked builds stop at some of them (test_checked.c), so this program is always built without checks. */
 #include "check.h"
 #include "model.h"
 #undef PM_CHECK
@@ -137,6 +138,32 @@ TEST(reader_refuses_keys_that_are_nowhere) {
     pm_drop(&m);
 }
 
+TEST(reader_refuses_lengths_that_nothing_has) {
+    static const size_t absurd[] = {SIZE_MAX, SIZE_MAX - 2, SIZE_MAX / 2, SIZE_MAX / 4 + 1};
+    pm_map m = some_map();
+    pm_rz z, not_opened;
+    CHECK_OK(pm_rz_open(&z, &m, "a", 1));
+    for (unsigned i = 0; i < sizeof absurd / sizeof *absurd; i++) {
+        CHECK(!pm_get(&m, "ab", absurd[i]) && !pm_path_exists(&m, "ab", absurd[i]));
+        CHECK_EQ(pm_rz_open(&not_opened, &m, "ab", absurd[i]), PM_INVALID);
+        pm_rz_descend_to(&z, "b", absurd[i]);
+        CHECK_EQ(pm_rz_status(&z), PM_INVALID);
+        CHECK_EQ(pm_rz_move_to(&z, "b", absurd[i]), 0);
+        CHECK_EQ(pm_rz_status(&z), PM_INVALID);
+        CHECK_EQ(pm_rz_descend_to_val(&z, "b", absurd[i]), 0);
+        CHECK(!pm_rz_val_at(&z, "b", absurd[i]) && pm_rz_at_root(&z));
+        CHECK(!pm_ref_exists(&(pm_ref){0}) && !pm_ref_val(&(pm_ref){0}));
+        pm_ref r = pm_ref_of_map(&m, "ab", absurd[i]);
+        CHECK(!pm_ref_exists(&r));
+        CHECK_EQ(pm_rz_reserve(&z, absurd[i], 0), PM_NOMEM); /* room for so much is asked for, not read */
+        CHECK_EQ(pm_rz_reserve(&z, 0, absurd[i]), PM_NOMEM);
+        CHECK_OK(pm_rz_status(&z));
+    }
+    pm_rz_drop(&z);
+    check_some_map(&m);
+    pm_drop(&m);
+}
+
 TEST(reader_may_be_given_its_own_path) {
     pm_map m = {0};
     pm_rz z;
@@ -189,6 +216,34 @@ TEST(writer_that_is_closed_refuses) {
     CHECK_EQ(pm_wz_remove_prefix(&w, 1, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_remove_branches(&w, true, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_remove_unmasked(&w, &mask, true), PM_INVALID);
+    check_some_map(&m);
+    pm_drop(&m);
+}
+
+TEST(writer_that_is_closed_has_no_groups_and_gives_nothing) {
+    pm_map m = some_map();
+    pm_wz w, zero = {0};
+    CHECK_EQ(pm_wz_begin(&zero), PM_INVALID);
+    CHECK_EQ(pm_wz_commit(&zero), PM_INVALID);
+    CHECK_EQ(pm_wz_rollback(&zero), PM_INVALID);
+    CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
+    CHECK_EQ(pm_wz_join_take(&w, &zero, true, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_close(&w), PM_INVALID);
+    check_some_map(&m);
+    pm_drop(&m);
+}
+
+/* A move that failed has left the source's writer elsewhere than its owner believes. */
+TEST(writer_whose_move_failed_gives_nothing) {
+    pm_map m = some_map(), other = {0};
+    pm_wz w, from;
+    CHECK_OK(pm_wz_open(&w, &other, NULL, 0));
+    CHECK_OK(pm_wz_open(&from, &m, NULL, 0));
+    pm_rz_descend_to(pm_wz_cursor(&from), NULL, 3);
+    CHECK_EQ(pm_wz_join_take(&w, &from, true, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_close(&from), PM_INVALID);
+    CHECK_EQ(pm_wz_close(&w), PM_INVALID);
+    CHECK(pm_is_empty(&other));
     check_some_map(&m);
     pm_drop(&m);
 }

@@ -38,6 +38,8 @@ ZERO_FINE = {"pm_txn_begin", "pm_wz_status", "pm_wz_open", "pm_wz_open_move", "p
 COUNTS = {"pm_get_many", "pm_build", "pm_join_many", "pm_meet_many", "pm_mask_of", "pm_wz_graft_children",
           "pm_zip_product", "pm_dot"}
 
+ABSURD = ("SIZE_MAX", "SIZE_MAX - 2", "SIZE_MAX / 2", "SIZE_MAX / 4 + 1")
+
 # What to pass, by function.parameter, parameter type and name, or type.
 SAMPLES = {
     "pm_map out": "&map_out", "pm_rz out": "&rz_out", "pm_wz out": "&wz_out", "pm_zip out": "&zip_out",
@@ -46,7 +48,7 @@ SAMPLES = {
     "pm_head": "head", "pm_shared": "shared", "pm_pool": "pool", "pm_sampler": "sampler", "pm_txn": "&txn",
     "pm_witness": "&witness", "pm_fold": "&fold", "pm_unfold": "&unfold", "pm_sprout": "sprout", "pm_mask": "&mask",
     "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_conflict": "&conflict", "pm_opt": "(pm_opt *)slots",
-    "void region": "region", "void seed": "&seed", "void": "buffer", "pm_val vals": "words",
+    "void region": "region", "void seed": "&seed", "void out": "slots", "void": "buffer", "pm_val vals": "words",
 }
 NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2"}
 FUNCTIONS = {
@@ -85,7 +87,7 @@ static const pm_unfold unfold = {.seed_size = 8, .at = unfold_at};
 static pm_map map, map_out, other, child_maps[4];
 static pm_rz rz, rz_out;
 static pm_wz wz, wz_out, from;
-static pm_zip zip, zip_out, two_zips[2];
+static pm_zip zip, view, zip_out, two_zips[2];
 static pm_ref ref;
 static pm_iter iter;
 static pm_head *head;
@@ -100,7 +102,12 @@ static pm_conflict conflict;
 static pm_val words[2];
 static uint64_t seed;
 static volatile unsigned char taken;
-static char buffer[4096] = "ab";
+static char *buffer; /* two bytes; then a page that may not be read */
+static pm_rz zero_rz;
+static pm_wz zero_wz;
+static pm_map zero_maps[4];
+static pm_zip zero_zips[2];
+static uint64_t zero[64]; /* any other object */
 static _Alignas(64) char region[1 << 16];
 
 static void must(pm_status s) { if (s != PM_OK) abort(); }
@@ -123,6 +130,14 @@ static void prepare(void) {
     must(pm_zip_of_map(&zip, &map, NULL, 0));
     must(pm_zip_of_map(&two_zips[0], &map, NULL, 0));
     must(pm_zip_of_map(&two_zips[1], &map, NULL, 0));
+    must(pm_zip_prefix(&zip_out, &zip, "pre", 3, "p", 1));
+    must(pm_zip_product(&view, two_zips, 2));
+    pm_zip prefixed = zip_out;
+    must(pm_zip_overlay(&zip_out, &prefixed, &view, NULL, NULL));
+    pm_zip_drop(&prefixed);
+    pm_zip_drop(&view);
+    view = zip_out;
+    zip_out = (pm_zip){0};
     ref = pm_ref_of_map(&map, "a", 1);
     iter = pm_iter_vals(&map);
     m = pm_clone(&map);
@@ -133,7 +148,6 @@ static void prepare(void) {
     must(pm_txn_begin(&txn, &map));
     witness = pm_rz_witness(&rz);
     mask = pm_mask_of("x", 1);
-    alarm(20);
 }
 enum { INVALID = PM_INVALID & 0x7f, OTHER = 90, CHANGED = 91, CRASHED = 1000 };
 /* What a call that is refused must leave alone. */
@@ -164,6 +178,7 @@ static int outcome(int (*call)(void)) {
     fflush(stdout);
     pid_t p = fork();
     if (p == 0) {
+        alarm(10); /* a call that never ends */
         if (!freopen("/dev/null", "w", stderr)) _exit(120);
         note();
         memcpy(&before, &after, sizeof after);
@@ -177,7 +192,8 @@ static int outcome(int (*call)(void)) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : CRASHED;
 }
 static const char *said(int r) {
-    return r == CRASHED ? "crashed" : r == CHANGED ? "PM_INVALID, but something changed" : "PM_INVALID did not come back";
+    if (r == CHANGED) return "PM_INVALID, but something changed";
+    return r == CRASHED ? "crashed" : "PM_INVALID did not come back";
 }
 """
 
@@ -225,7 +241,8 @@ class Parameter:
             found = FUNCTIONS.get(self.name)
             return found.get(self.function) if isinstance(found, dict) else found
         if not self.pointer:
-            return NUMBERS.get(self.name) or {"size_t": "2", "pm_mask": "mask", "pm_status": "PM_OK"}.get(self.base, "1")
+            by_type = {"size_t": "2", "pm_mask": "mask", "pm_status": "PM_OK"}
+            return NUMBERS.get(self.name) or by_type.get(self.base, "1")
         if self.stars == 1:
             for key in (f"{self.base} {self.name}", self.base):
                 if key in SAMPLES:
@@ -261,21 +278,25 @@ def cases(header):
         samples = [p.sample() for p in parameters]
         if None in samples:
             raise SystemExit(f"{name}: nothing known to pass for `{texts[samples.index(None)]}`")
-        status = result == "pm_status" or (result == "int" and name.startswith(("pm_fold", "pm_unfold", "pm_hylo")))
-        for i, parameter in enumerate(parameters):
-            def case(what, sample, strict, at=i):
-                wrong = samples[:at] + [sample] + samples[at + 1:]
-                return name, f"{parameters[at].name} {what}", body(result, name, wrong), status and strict
-            if parameter.pointer:
-                yield case("NULL", "NULL", not parameter.optional() and not NOTHING.search(name))
-                if parameter.zero():
-                    yield case("zero", parameter.zero(), parameter.base in ZERO_REFUSED and name not in ZERO_FINE)
-            elif parameter.base == "size_t":
-                for absurd in ("SIZE_MAX", "SIZE_MAX - 2", "SIZE_MAX / 2", "SIZE_MAX / 4 + 1"):
-                    if parameter.name in ("len", "root_len"):
-                        yield case(absurd, absurd, True)
-                    elif parameter.name != "n" or name in COUNTS or not status:
-                        yield case(absurd, absurd, parameter.name == "n")
+        yield from cases_of(result, name, parameters, samples)
+        if name.startswith("pm_zip_") and parameters[0].name == "z":
+            yield from cases_of(result, name, parameters, ["&view", *samples[1:]], "of a view, ")
+
+
+def cases_of(result, name, parameters, samples, of=""):
+    status = result == "pm_status" or (result == "int" and name.startswith(("pm_fold", "pm_unfold", "pm_hylo")))
+    for i, parameter in enumerate(parameters):
+        tries = []  # (what, sample, whether a status must be PM_INVALID)
+        if parameter.pointer and not (of and i == 0):
+            tries.append(("NULL", "NULL", not parameter.optional() and not NOTHING.search(name)))
+            if parameter.zero():
+                tries.append(("zero", parameter.zero(), parameter.base in ZERO_REFUSED and name not in ZERO_FINE))
+        elif parameter.base == "size_t" and (parameter.name != "n" or name in COUNTS or not status):
+            long = parameter.name in ("len", "root_len", "n")
+            tries = [(absurd, absurd, long) for absurd in ABSURD]
+        for what, sample, strict in tries:
+            text = body(result, name, samples[:i] + [sample] + samples[i + 1:])
+            yield name, f"{of}{parameter.name} {what}", text, status and strict
 
 
 def program(header):

@@ -176,7 +176,7 @@ TEST(bytes_without_memory_change_nothing) {
     check_fail_alloc(1);
     CHECK_EQ(pm_bytes_new("x", 1, &v), PM_NOMEM);
     CHECK_EQ(v, 99);
-    CHECK_EQ(pm_bytes_new("x", SIZE_MAX - 2, &v), PM_NOMEM);
+    CHECK_EQ(pm_bytes_new("x", SIZE_MAX - 2, &v), PM_INVALID);
     CHECK_EQ(v, 99);
 }
 

@@ -53,6 +53,9 @@
 #define PM__FORKS 0
 #endif
 
+/* No key, byte string or array is longer, in bytes: a length above is the caller's mistake. */
+#define PM__LEN_MAX (SIZE_MAX / 4)
+
 /* Checks of level 1 guard the caller's arguments, those of level 2 our own invariants. */
 #if PM_CHECK >= 1
 #define PM__CHECK1(c) PM_ASSERT(c)

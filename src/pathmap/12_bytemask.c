@@ -89,7 +89,7 @@ PM_API int pm_mask_prev(const pm_mask *m, int from) {
 PM_API pm_mask pm_mask_of(const void *bytes, size_t n) {
     const uint8_t *b = (const uint8_t *)bytes;
     pm_mask m = {{0, 0, 0, 0}};
-    for (size_t i = 0; b && i < n; i++) pm_mask_set(&m, b[i]);
+    for (size_t i = 0; b && n <= PM__LEN_MAX && i < n; i++) pm_mask_set(&m, b[i]);
     return m;
 }
 

@@ -92,8 +92,7 @@ typedef struct pm__bytes {
 static PM__INLINE pm__bytes *pm__bytes_of(pm_val v) { return (pm__bytes *)(uintptr_t)v; }
 
 PM_API pm_status pm_bytes_new(const void *data, size_t len, pm_val *out) {
-    if ((!data && len) || !out) return PM_INVALID;
-    if (len > SIZE_MAX - sizeof(pm__bytes)) return PM_NOMEM;
+    if ((!data && len) || len > PM__LEN_MAX || !out) return PM_INVALID;
     pm__bytes *b = (pm__bytes *)PM_MALLOC(sizeof(pm__bytes) + len);
     if (!b) return PM_NOMEM;
     pm__store_relaxed(&b->rc, 1);
@@ -104,7 +103,7 @@ PM_API pm_status pm_bytes_new(const void *data, size_t len, pm_val *out) {
 }
 
 PM_API pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm_val *out) {
-    if ((!data && len) || !out) return PM_INVALID;
+    if ((!data && len) || len > PM__LEN_MAX || !out) return PM_INVALID;
     if (len > PM__MEM_MAX - sizeof(pm__bytes)) {
         if (!pool || !pool->keeper) return pm_bytes_new(data, len, out);
         if (len > PM_REGION_BYTES_MAX) return PM_INVALID;

@@ -250,7 +250,7 @@ static const pm__keeper pm__region_keeper = {pm__region_take, pm__region_give, p
 
 PM_API pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_options *options, pm_pool **out) {
     size_t accounts = 0, base = 0;
-    if (!region || !out || bytes > UINTPTR_MAX - (uintptr_t)region) return PM_INVALID;
+    if (!region || !out || bytes > PM__LEN_MAX || bytes > UINTPTR_MAX - (uintptr_t)region) return PM_INVALID;
     if (options && options->budget && options->budget < bytes) bytes = (size_t)options->budget;
     size_t slabs = bytes / PM__SLAB_BYTES < PM__REGION_NONE ? bytes / PM__SLAB_BYTES : PM__REGION_NONE - 1;
     while (slabs && !pm__region_plan((unsigned char *)region, bytes, slabs, &accounts, &base)) slabs--;

@@ -3,8 +3,6 @@
 #include "28_bulk.c"
 #include "40_map.h"
 
-#define PM__LEN_MAX (SIZE_MAX / 4) /* no key is longer */
-
 /* ---- what checked builds know of a map ----------------------------------------------------------------------- */
 
 enum { PM__LENT_NOT, PM__LENT_WRITER, PM__LENT_HEAD };
@@ -86,15 +84,14 @@ static PM__INLINE void pm__map_gone(pm_map *m) {
 
 /* What no caller should pass: no map, or a key that is nowhere. */
 static PM__INLINE bool pm__map_bad(const pm_map *m, const void *key, size_t len) {
-    PM__CHECK1(m && (key || !len));
     pm__map_use(m);
-    return PM__UNLIKELY(!m || (!key && len));
+    return PM__UNLIKELY(!m || (!key && len) || len > PM__LEN_MAX);
 }
 
-/* The same for a map that is to be written, and a key that is read to its end. */
+/* The same for a map that is to be written. */
 static PM__INLINE bool pm__map_refuses(const pm_map *m, const void *key, size_t len) {
     pm__map_own(m, false);
-    return pm__map_bad(m, key, len) || PM__UNLIKELY(len > PM__LEN_MAX);
+    return pm__map_bad(m, key, len);
 }
 
 static pm__cx pm__map_cx(const pm_map *m) { return pm__cx_of(m->ops, m->pool); }
@@ -134,8 +131,10 @@ PM_API bool pm_is_empty(const pm_map *m) { return !m || (m->root == 0 && !m->has
 /* ---- reading ------------------------------------------------------------------------------------------------- */
 
 PM_API const pm_val *pm_get(const pm_map *m, const void *key, size_t len) {
-    if (pm__map_bad(m, key, len)) return NULL;
-    if (PM__UNLIKELY(len == 0)) return m->has_value ? &m->value : NULL;
+    pm__map_use(m);
+    if (PM__UNLIKELY(!m)) return NULL;
+    if (PM__UNLIKELY(len - 1 >= PM__LEN_MAX)) return len == 0 && m->has_value ? &m->value : NULL;
+    if (PM__UNLIKELY(!key)) return NULL;
     return pm__trie_get(m->root, (const uint8_t *)key, len);
 }
 
@@ -198,7 +197,7 @@ static bool pm__probe_start(pm__probe *p, const pm_map *m, const pm_key *keys, s
     while (*next < n) {
         size_t i = (*next)++;
         out[i] = NULL;
-        if (keys[i].len && keys[i].data && m->root) {
+        if (keys[i].len - 1 < PM__LEN_MAX && keys[i].data && m->root) {
             p->node = m->root;
             p->s = (const uint8_t *)keys[i].data;
             p->left = keys[i].len;
@@ -213,7 +212,7 @@ static bool pm__probe_start(pm__probe *p, const pm_map *m, const pm_key *keys, s
 PM_API size_t pm_get_many(const pm_map *m, const pm_key *keys, size_t n, const pm_val **out) {
     pm__probe p[PM__MANY];
     size_t live = 0, next = 0, hits = 0;
-    if (!out) return 0;
+    if (!out || n > PM__LEN_MAX / sizeof *keys) return 0;
     if (!m || !keys) {
         for (size_t i = 0; i < n; i++) out[i] = NULL;
         return 0;
@@ -593,7 +592,7 @@ static pm_status pm__map_of_place(const pm__cx *cx, const pm_place *p, const pm_
 }
 
 PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists) {
-    if (pm__map_bad(m, key, len) || len > PM__LEN_MAX || !out) return PM_INVALID;
+    if (pm__map_bad(m, key, len) || !out) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     const pm_val *val = m->has_value ? &m->value : NULL;
     pm_place p = pm__place_root(m->root);
@@ -664,13 +663,13 @@ static bool pm__build_one_by_one(const pm__cx *cx, pm_map *m, const pm_key *keys
 
 PM_API pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, const pm_val *vals, size_t n,
                           pm_map *out) {
-    if (!out) return PM_INVALID;
+    if (!out || n > PM__LEN_MAX / sizeof *keys) return PM_INVALID;
     pm_map m = pm_new(ops, pool);
     pm__cx cx = pm__map_cx(&m);
     if (n && !keys) return PM_INVALID;
     if (pm__ops_is_refused(m.ops)) return PM_BADHOOK;
     for (size_t i = 0; i < n; i++)
-        if (keys[i].len && !keys[i].data) return PM_INVALID;
+        if ((keys[i].len && !keys[i].data) || keys[i].len > PM__LEN_MAX) return PM_INVALID;
     if (pm__keys_ascend(keys, n)) {
         bool first = n && keys[0].len == 0;
         if (first) m.value = vals && !cx.unit ? vals[0] : 0, m.has_value = true;

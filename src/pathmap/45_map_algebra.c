@@ -190,7 +190,7 @@ static pm_status pm__maps_which(const pm_map *m, const pm_map *const *maps, size
 static pm_status pm__maps_many(pm__alg_op op, const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
                                size_t *which) {
     pm__outcome o = {0, {0, false}, PM_ALG_ELEMENT, 0};
-    if (n == 0 || !maps || !out) return PM_INVALID;
+    if (n == 0 || n > PM__LEN_MAX / sizeof *maps || !maps || !out) return PM_INVALID;
     for (size_t i = 0; i < n; i++)
         if (!maps[i]) return PM_INVALID;
     pm__cx cx = pm__map_cx(maps[0]);

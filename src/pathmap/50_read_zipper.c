@@ -53,7 +53,7 @@ static bool pm__rz_grow_path(pm_rz *z, size_t need) {
 
 /* Room for a path of `need` bytes, and slack. */
 static PM__INLINE bool pm__rz_room(pm_rz *z, size_t need) {
-    if (PM__LIKELY(need + PM__PATH_SLACK <= z->cap && need <= SIZE_MAX / 4)) return true;
+    if (PM__LIKELY(need + PM__PATH_SLACK <= z->cap)) return true; /* lengths are checked: no sum of two wraps */
     if (pm__rz_grow_path(z, need)) return true;
     z->status = PM_NOMEM;
     return false;
@@ -61,10 +61,9 @@ static PM__INLINE bool pm__rz_room(pm_rz *z, size_t need) {
 
 static bool pm__rz_grow_frames(pm_rz *z, size_t need) {
     size_t cap = z->frame_cap ? z->frame_cap : 8;
-    while (cap < need) cap *= 2;
-    void *grown = cap > SIZE_MAX / sizeof *z->frames
-                      ? NULL
-                      : pm__mem_grow(z->frames, z->frame_cap * sizeof *z->frames, cap * sizeof *z->frames);
+    while (cap < need && cap <= PM__LEN_MAX / sizeof *z->frames) cap *= 2;
+    void *grown = cap < need ? NULL
+                             : pm__mem_grow(z->frames, z->frame_cap * sizeof *z->frames, cap * sizeof *z->frames);
     if (!grown) {
         z->status = PM_NOMEM;
         return false;
@@ -164,7 +163,7 @@ static bool pm__rz_resolve(pm_rz *z) {
 
 static pm_status pm__rz_open(pm_rz *z, const uint8_t *path, size_t len) {
     if (len) {
-        if (!path) return PM_INVALID;
+        if (!path || len > PM__LEN_MAX) return PM_INVALID;
         if (!pm__rz_room(z, len)) return PM_NOMEM;
         memcpy(z->path, path, len);
         z->len = z->root_len = len;
@@ -260,7 +259,8 @@ PM_API pm_status pm_rz_status(pm_rz *z) {
 PM_API pm_status pm_rz_reserve(pm_rz *z, size_t path_bytes, size_t nodes) {
     if (!z) return PM_INVALID;
     pm_status before = z->status;
-    bool ok = pm__rz_room(z, path_bytes) && (nodes + 1 <= z->frame_cap || pm__rz_grow_frames(z, nodes + 1));
+    bool ok = path_bytes <= PM__LEN_MAX && nodes < PM__LEN_MAX && pm__rz_room(z, path_bytes) &&
+              (nodes < z->frame_cap || pm__rz_grow_frames(z, nodes + 1));
     z->status = before;
     return ok ? PM_OK : PM_NOMEM;
 }
@@ -309,16 +309,13 @@ PM_API const pm_val *pm_rz_val(const pm_rz *z) {
     return pm__place_val(&z->frames[z->nframes - 1].place);
 }
 
-PM_API bool pm_rz_is_val(const pm_rz *z) {
-    if (!z) return false;
-    return pm_rz_val(z) != NULL;
-}
+PM_API bool pm_rz_is_val(const pm_rz *z) { return pm_rz_val(z) != NULL; }
 
 PM_API const pm_val *pm_rz_val_at(const pm_rz *z, const void *key, size_t len) {
     if (!z) return NULL;
     const pm_val *v = NULL;
     if (len == 0) return pm_rz_val(z);
-    if (!key || !pm__rz_on_trie(z)) return NULL;
+    if (!key || len > PM__LEN_MAX || !pm__rz_on_trie(z)) return NULL;
     pm_place p = pm__rz_place(z);
     pm__ref node = p.node;
     if (p.depth == 0 || pm__place_child(&p, &node)) return pm__trie_get(node, (const uint8_t *)key, len);
@@ -333,9 +330,8 @@ PM_API pm_mask pm_rz_child_mask(const pm_rz *z) {
 }
 
 PM_API unsigned pm_rz_child_count(const pm_rz *z) {
-    if (!z) return 0;
     pm_mask m = pm_rz_child_mask(z);
-    return pm_mask_count(&m);
+    return pm__mask_count(&m);
 }
 
 /* Values strictly below a place. */
@@ -462,16 +458,13 @@ PM_API size_t pm_rz_ascend_until_branch(pm_rz *z) {
 static bool pm__rz_append(pm_rz *z, const uint8_t *s, size_t n) {
     size_t before = z->len, own = SIZE_MAX;
     bool on = pm__rz_on_trie(z);
-    if (n && !s) {
+    if (PM__UNLIKELY((n && !s) || n > PM__LEN_MAX)) {
         z->status = PM_INVALID;
         return false;
     }
     if (z->path && (uintptr_t)s >= (uintptr_t)z->path && (uintptr_t)s < (uintptr_t)z->path + z->cap)
         own = (size_t)(s - z->path); /* bytes of our own path, which may move */
-    if (n > SIZE_MAX / 4 || !pm__rz_room(z, z->len + n)) {
-        z->status = PM_NOMEM;
-        return false;
-    }
+    if (!pm__rz_room(z, z->len + n)) return false;
     z->run = 0;
     if (n) memmove(z->path + z->len, own == SIZE_MAX ? s : z->path + own, n);
     z->len += n;
@@ -527,7 +520,7 @@ PM_API size_t pm_rz_descend_to_val(pm_rz *z, const void *key, size_t len) {
     if (!z) return 0;
     const uint8_t *s = (const uint8_t *)key;
     size_t n = 0;
-    if (!s || !pm__rz_on_trie(z)) return 0;
+    if (!s || len > PM__LEN_MAX || !pm__rz_on_trie(z)) return 0;
     while (n < len && pm_rz_descend_to_existing_byte(z, s[n])) {
         n++;
         if (pm_rz_is_val(z)) break;
@@ -555,10 +548,7 @@ PM_API bool pm_rz_descend_indexed_byte(pm_rz *z, unsigned i) {
     return b >= 0 && pm__rz_append_byte(z, (uint8_t)b);
 }
 
-PM_API bool pm_rz_descend_first_byte(pm_rz *z) {
-    if (!z) return false;
-    return pm_rz_descend_indexed_byte(z, 0);
-}
+PM_API bool pm_rz_descend_first_byte(pm_rz *z) { return pm_rz_descend_indexed_byte(z, 0); }
 
 PM_API bool pm_rz_descend_last_byte(pm_rz *z) {
     if (!z) return false;
@@ -610,10 +600,7 @@ PM_API bool pm_rz_descend_until_max(pm_rz *z, size_t max) {
     return moved;
 }
 
-PM_API bool pm_rz_descend_until(pm_rz *z) {
-    if (!z) return false;
-    return pm_rz_descend_until_max(z, SIZE_MAX);
-}
+PM_API bool pm_rz_descend_until(pm_rz *z) { return pm_rz_descend_until_max(z, SIZE_MAX); }
 
 PM_API bool pm_rz_descend_last_path(pm_rz *z) {
     if (!z) return false;
@@ -627,7 +614,7 @@ PM_API bool pm_rz_descend_last_path(pm_rz *z) {
 PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     if (!z) return 0;
     const uint8_t *s = (const uint8_t *)key;
-    if (len && !key) {
+    if ((len && !key) || len > PM__LEN_MAX) {
         z->status = PM_INVALID;
         return 0;
     }
@@ -644,7 +631,7 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
 static pm_ref pm__ref_at(pm_ref r, const void *key, size_t len) {
     if (len == 0) return r;
     r.val = NULL;
-    if (!key) r.exists = false;
+    if (!key || len > PM__LEN_MAX) r.exists = false;
     if (r.exists) r.exists = pm__place_walk(&r.place, (const uint8_t *)key, len, &r.val) == len;
     if (!r.exists) r.place = pm__place_root(0), r.val = NULL;
     return r;

@@ -406,7 +406,7 @@ static pm_status pm__wz_graft_ref(pm_wz *w, const pm_ref *src) {
 PM_API pm_status pm_wz_graft(pm_wz *w, const pm_rz *src) { return pm_wz_graft_at(w, src, NULL, 0); }
 
 PM_API pm_status pm_wz_graft_at(pm_wz *w, const pm_rz *src, const void *key, size_t len) {
-    if (pm__wz_refuses(w) || !src || (len && !key)) return pm__wz_refusal(w);
+    if (pm__wz_refuses(w) || !src || (len && !key) || len > PM__LEN_MAX) return pm__wz_refusal(w);
     pm_ref focus = pm_ref_of_rz(src), r = pm_ref_at(&focus, key, len);
     return pm__wz_done(w, pm__wz_graft_ref(w, &r));
 }

@@ -577,7 +577,7 @@ static void pm__reader_end(struct pm_claim *c) {
 
 /* A request without a head, without a place for the answer, or with a path that cannot be one. */
 static bool pm__head_refuses(const pm_head *h, const void *path, size_t len, const void *out) {
-    return !h || !out || (!path && len) || len > PTRDIFF_MAX;
+    return !h || !out || (!path && len) || len > PM__LEN_MAX;
 }
 
 static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {

@@ -515,10 +515,10 @@ PM_API pm_iter pm_iter_vals_of_rz(const pm_rz *z) {
 }
 
 PM_API bool pm_iter_next(pm_iter *i) {
-    if (!i) return false;
     bool here = false;
-    if (PM__UNLIKELY(i->state == PM__ITER_END)) return false;
-    if (i->state == PM__ITER_FIRST) {
+    if (PM__UNLIKELY(!i)) return false;
+    if (PM__UNLIKELY(i->state != PM__ITER_ON)) {
+        if (i->state == PM__ITER_END) return false;
         i->state = PM__ITER_ON;
         here = i->paths ? pm_rz_exists(&i->z) : pm_rz_is_val(&i->z);
     }

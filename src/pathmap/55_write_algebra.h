@@ -25,7 +25,8 @@ PM_API PM_NODISCARD pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg 
    readers of a head that gave both out, this is one call. Inside groups of both, each group is committed, or undone, by
    itself.
    Fails    PM_INVALID: both are one writer, `from` is closed, or a group (pm_wz_begin) is open on one of them alone,
-            unless they write to one map; nothing changed. If memory runs out, `from` may have kept what `w` got already */
+            unless they write to one map; nothing changed. If memory runs out, `from` may have kept what `w` got
+            already */
 PM_API PM_NODISCARD pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg);
 
 /* Keeps what both have. */

@@ -250,6 +250,13 @@ PM_API unsigned pm_zip_child_count(pm_zip *z) {
     return pm_mask_count(&m);
 }
 
+/* Whether a key is nowhere, or longer than any; then that is the zipper's status. */
+static PM__INLINE bool pm__zip_key_bad(pm_zip *z, const void *key, size_t n) {
+    if (PM__LIKELY((key || !n) && n <= PM__LEN_MAX)) return false;
+    z->status = PM_INVALID;
+    return true;
+}
+
 static bool pm__zip_down(pm_zip *z, const void *key, size_t n) {
     return n == 0 || pm__zip_kind(z)->down(z, (const uint8_t *)key, n);
 }
@@ -277,7 +284,8 @@ PM_API pm_opt pm_zip_val_at(pm_zip *z, const void *key, size_t len) {
     if (!z) return pm_zip_val(z);
     const pm_rz *r = pm__rz_of(z);
     if (r) return pm__opt_of(pm_rz_val_at(r, key, len));
-    if (!pm__zip_down(z, key, len)) return pm__nothing_val(z);
+    if (!key && len) return pm__nothing_val(z);
+    if (len > PM__LEN_MAX || !pm__zip_down(z, key, len)) return pm__nothing_val(z);
     pm_opt v = pm_zip_val(z);
     pm__zip_up(z, len);
     return v;
@@ -343,12 +351,12 @@ PM_API size_t pm_zip_ascend_until_branch(pm_zip *z) {
 }
 
 PM_API void pm_zip_descend_to(pm_zip *z, const void *key, size_t len) {
-    if (!z) return;
+    if (!z || pm__zip_key_bad(z, key, len)) return;
     (void)pm__zip_down(z, key, len);
 }
 
 PM_API bool pm_zip_descend_to_check(pm_zip *z, const void *key, size_t len) {
-    if (!z) return false;
+    if (!z || pm__zip_key_bad(z, key, len)) return false;
     return pm__zip_down(z, key, len) && pm_zip_exists(z);
 }
 
@@ -368,13 +376,13 @@ static size_t pm__zip_down_existing(pm_zip *z, const uint8_t *key, size_t len, b
 }
 
 PM_API size_t pm_zip_descend_to_existing(pm_zip *z, const void *key, size_t len) {
-    if (!z) return 0;
+    if (!z || pm__zip_key_bad(z, key, len)) return 0;
     pm_rz *r = pm__rz_of(z);
     return r ? pm_rz_descend_to_existing(r, key, len) : pm__zip_down_existing(z, (const uint8_t *)key, len, false);
 }
 
 PM_API size_t pm_zip_descend_to_val(pm_zip *z, const void *key, size_t len) {
-    if (!z) return 0;
+    if (!z || pm__zip_key_bad(z, key, len)) return 0;
     pm_rz *r = pm__rz_of(z);
     return r ? pm_rz_descend_to_val(r, key, len) : pm__zip_down_existing(z, (const uint8_t *)key, len, true);
 }
@@ -438,7 +446,7 @@ PM_API bool pm_zip_descend_last_path(pm_zip *z) {
 }
 
 PM_API size_t pm_zip_move_to(pm_zip *z, const void *key, size_t len) {
-    if (!z) return 0;
+    if (!z || pm__zip_key_bad(z, key, len)) return 0;
     pm_rz *r = pm__rz_of(z);
     const uint8_t *s = (const uint8_t *)key;
     if (r) return pm_rz_move_to(r, key, len);

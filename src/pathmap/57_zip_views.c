@@ -125,7 +125,7 @@ static const pm_zip_ops pm__zip_none = {.values = pm__closed_values,
                                         .drop = pm__empty_drop};
 
 PM_API pm_status pm_zip_empty(pm_zip *out, const void *path, size_t len) {
-    if (!out || (len && !path)) return PM_INVALID;
+    if (!out || (len && !path) || len > PM__LEN_MAX) return PM_INVALID;
     pm__zpath *p = (pm__zpath *)pm__mem_alloc_big(sizeof *p);
     if (!p) return PM_NOMEM;
     if (!pm__zpath_start(p, (const uint8_t *)path, len)) {
@@ -289,7 +289,7 @@ PM_API pm_status pm_zip_prefix(pm_zip *out, const pm_zip *src, const void *prefi
                                size_t root_len) {
     pm_status s;
     if (!out || !pm__zip_is_open(src) || (len && !prefix) || (root_len && !root)) return PM_INVALID;
-    if (root_len > len || (root_len && memcmp(prefix, root, root_len) != 0)) return PM_INVALID;
+    if (len > PM__LEN_MAX || root_len > len || (root_len && memcmp(prefix, root, root_len) != 0)) return PM_INVALID;
     pm__zpre *p = pm__zpre_new(src, (const uint8_t *)prefix, len, (const uint8_t *)root, root_len, &s);
     if (!p) return s;
     p->good = root_len;
@@ -580,7 +580,7 @@ static pm_status pm__zchain_fork(const pm_zip *z, pm_zip *out) {
 static pm_status pm__zchain_open(pm_zip *out, const pm_zip *factors, size_t n, pm_zip_next_fn fn, void *ctx,
                                 uint64_t payload) {
     const pm__zchain as = {{NULL, 0, 0, 0}, NULL, 0, 0, 0, NULL, fn, ctx, SIZE_MAX, false, PM_OK};
-    if (!out || !factors || n == 0) return PM_INVALID;
+    if (!out || !factors || n == 0 || n > PM__LEN_MAX / sizeof *factors) return PM_INVALID;
     for (size_t i = 0; i < n; i++)
         if (!pm__zip_is_open(&factors[i])) return PM_INVALID;
     pm__zchain *c = pm__zchain_new(&as);

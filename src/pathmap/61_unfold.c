@@ -53,7 +53,7 @@ PM_API pm_status pm_sprout_val(pm_sprout *here, pm_val val) {
 
 static pm_status pm__sprout_add(pm_sprout *p, const void *path, size_t len, const void *seed, const pm_map *graft) {
     pm__sprout_item it = {p->bytes.used, len, {0, 0, NULL, NULL, false, 0, 0}, graft != NULL};
-    if (!len || *(const uint8_t *)path <= p->last) return pm__sprout_fail(p, PM_INVALID);
+    if (!len || len > PM__LEN_MAX || *(const uint8_t *)path <= p->last) return pm__sprout_fail(p, PM_INVALID);
     if (!graft && !seed && p->u.seed_size) return pm__sprout_fail(p, PM_INVALID);
     if (graft && p->ops && pm_map_ops(graft) != p->ops) return pm__sprout_fail(p, PM_MISMATCH);
     if (!pm__pile_room(&p->items, 1) || !pm__pile_room(&p->seeds, 1) || !pm__pile_put(&p->bytes, path, len))

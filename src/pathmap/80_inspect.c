@@ -773,7 +773,7 @@ static bool pm__inspect_dot_map(pm__inspect_dot *d, const pm_map *m, size_t inde
 }
 
 PM_API pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx) {
-    if ((!maps && n) || !sink) return PM_INVALID;
+    if ((!maps && n) || n > PM__LEN_MAX / sizeof *maps || !sink) return PM_INVALID;
     for (size_t i = 0; i < n; i++)
         if (!maps[i]) return PM_INVALID;
     pm__inspect_dot d = {.text = {.sink = sink, .ctx = ctx}};
