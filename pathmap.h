@@ -13316,10 +13316,10 @@ static PM__INLINE void pm__wz_enter(pm_wz *w) {
 }
 
 static PM__INLINE void pm__wz_leave(pm_wz *w) {
+    if (!w->cursor.claim && !w->owned) pm__map_lend(w->map, PM__LENT_WRITER);
     struct pm_claim *c = w->cursor.claim;
     /* Release: pairs with the acquire load of whoever copies the map next. */
     if (c) pm__store_release(&c->in_call, pm__load_relaxed(&c->in_call) - 1);
-    else if (!w->owned) pm__map_lend(w->map, PM__LENT_WRITER);
 }
 
 /* Begins a change of two writers. Neither waits while the other is inside, which a reader may be waiting for. */
