@@ -33,7 +33,7 @@
 
    How it works. A table is 128 buckets and 128 writer slots.
 
-       bytes --Pearson hash--> bucket --hash--> group of 8: fingerprint + place --> record: serial, length, bytes
+       bytes --keyed hash--> bucket, group of 8: fingerprint + place --> record: serial, length, bytes
        symbol --> writer slot --> index page --> place ---------------------------------^
 
      A thread that wants to add symbols acquires a permit, which gives it a writer slot of its own: a number, a counter
@@ -57,6 +57,15 @@
      Functions answer intern_status: 0 is good, negative is a reason; results go through the last parameters, which a
      failure leaves untouched. Nothing prints, aborts, or touches errno on purpose. Out of memory is a status like
      any other: nothing is lost, and the same call may be made again.
+     An argument that no caller should pass (NULL for a table, permit, function, result that is not called optional, or
+     bytes of a length other than 0; a length above PTRDIFF_MAX) is answered by INTERN_INVALID, and by nothing, zero or
+     false where no status is answered.
+     Locks are held for moments, waited for in the kernel, and no call is a cancellation point while it holds or waits
+     for one; intern_save and intern_load are none at all. After fork, the child uses every table that it could reach
+     as if the parent's other threads had ended: their permits come back, what they had added is there whole or not at
+     all. (A program's own fork that runs no handlers of pthread_atfork, such as vfork, is not covered.) A shared
+     object that carries this library may be unloaded when its tables are freed and its permits released, also while
+     threads that used it live on.
 
    Contents:
      01_config   switches            02_types    statuses, symbols       40_table    tables, permits, get, bytes
@@ -85,9 +94,8 @@ extern "C" {
      INTERN_NO_FILES           1: leave out intern_save and intern_load, which make system calls on files;
                                intern_save_to and intern_load_memory remain; default 0
      INTERN_NO_SIMD            1: portable C only; default 0
-     INTERN_PEARSON_BOUND      how many leading bytes choose the bucket, 0 to 64; default 8. The length and the last 8
-                               bytes always do. A file saved under another bound loads, but its buckets are rebuilt
-     INTERN_ON_ATOMIC_RMW()    statement run before each atomic read-modify-write (instrumentation); default nothing
+     INTERN_ON_ATOMIC_RMW()    statement run before each atomic read-modify-write outside of locks (instrumentation);
+                               default nothing
      INTERN_ON_LOCK()          statement run before each lock is taken (instrumentation); default nothing */
 
 #include <stdbool.h>
@@ -179,7 +187,8 @@ typedef struct intern_table intern_table;
 
 /* Settings of a table; zero everywhere is the default. */
 typedef struct intern_options {
-    uint64_t seed;   /* enters the hash of keys within a bucket: keep it secret where keys may be hostile */
+    uint64_t seed;   /* of the hash of keys, kept also by a load; 0: a random one is drawn. What keys cost cannot be
+                        told from outside without it: keep it secret, and files too, which carry it */
     bool keep_bytes; /* the last intern_table_free leaves the bytes of symbols (and a loaded file's mapping) in memory
                         for the rest of the program, so that what intern_bytes answered stays valid; all else is
                         freed */
@@ -188,7 +197,7 @@ typedef struct intern_options {
 /* Makes an empty table. `options` may be NULL.
    Owns     intern_table_free
    Fails    INTERN_NOMEM
-   Cost     one allocation, about 34 KiB */
+   Cost     one allocation, about 34 KiB; without a seed one system call. A fork takes and gives 130 locks a table */
 INTERN_API INTERN_NODISCARD intern_status intern_table_new(const intern_options *options, intern_table **out);
 
 /* Makes another owner of the same table. NULL stays NULL.
@@ -208,12 +217,15 @@ typedef struct intern_permit {
     uint32_t slot; /* byte 2 of the symbols that this permit issues */
 } intern_permit;
 
-/* Acquires a permit for the calling thread. Never waits. A thread that holds one gets the same slot again, counted;
-   the slot is free for others after as many releases. A slot keeps its serials and its half-filled slab, so the next
-   thread goes on where the last one stopped. A permit keeps the table alive. A thread must release before it ends.
+/* Acquires a permit for the calling thread. Waits for no permit. A thread that holds one gets the same slot again,
+   counted; the slot is free for others after as many releases. A slot keeps its serials and its half-filled slab, so
+   the next thread goes on where the last one stopped. A permit keeps the table alive. What a thread has not released
+   when it ends comes back by itself: after the destructors of its thread-specific values have been called once, or,
+   in a process that has no thread-specific key left, when somebody finds all slots taken (on Linux; not elsewhere).
    Owns     intern_permit_release, on the same thread
    Fails    INTERN_EXHAUSTED when all slots are taken by other threads
-   Cost     at most 128 words looked at; no allocation */
+   Cost     a short lock, at most 128 words looked at; no allocation. Without a key left also a system call, and 128
+            when all slots are taken */
 INTERN_API INTERN_NODISCARD intern_status intern_permit_acquire(intern_table *t, intern_permit *out);
 
 /* Releases a permit and clears it.
@@ -222,7 +234,7 @@ INTERN_API INTERN_NODISCARD intern_status intern_permit_release(intern_permit *p
 
 /* Finds the symbol of `len` bytes, issuing one if there is none. Its bytes can be got back before any thread can see
    the symbol. *inserted (may be NULL): whether it is new.
-   Fails    INTERN_REFUSED, INTERN_NOMEM, INTERN_FULL: no symbol was issued
+   Fails    INTERN_REFUSED, INTERN_NOMEM, INTERN_FULL, INTERN_INVALID: no symbol was issued
    Cost     O(len); existing: no lock, no atomic read-modify-write. New: the bucket's lock, which keeps out other
             writers of that bucket, never readers; amortised O(1) beside the bytes
    Threads  the permit's owner */
@@ -297,7 +309,7 @@ INTERN_API void intern_trim(intern_table *t);
 
 /* Does intern_get_or_insert for n keys. Which of several new keys gets the smaller serial is not said. *done (may be
    NULL): how many of the leading keys have their symbol in `out`; n on success.
-   Fails    INTERN_REFUSED, INTERN_NOMEM, INTERN_FULL: keys behind *done may or may not have been added; asking again
+   Fails    INTERN_REFUSED, INTERN_NOMEM, INTERN_FULL, INTERN_INVALID (a key is none): keys behind *done may or may not have been added; asking again
             is harmless
    Threads  the permit's owner */
 INTERN_API INTERN_NODISCARD intern_status intern_get_or_insert_many(intern_table *t, const intern_permit *p,
@@ -356,35 +368,46 @@ INTERN_API INTERN_NODISCARD intern_status intern_each_prefix(intern_table *t, co
 /* Files: a table saved as it lies in memory, so that loading is mapping. docs/interning.md describes the format. */
 
 enum {
-    INTERN_LOAD_VERIFY = 1,   /* also check each symbol: for files from people you do not trust */
-    INTERN_LOAD_UNCHECKED = 2 /* do not read the body for its checksum: loading is then independent of its size, and
-                                 only damage to the first sections is noticed */
+    INTERN_LOAD_VERIFY = 1,    /* also check each symbol: for files from people you do not trust, who may change them
+                                  later, too: the file is copied. Give the table a seed of its own, as they know the
+                                  file's */
+    INTERN_LOAD_UNCHECKED = 2, /* do not read the body for its checksum: loading is then independent of its size, and
+                                  only damage to the first sections is noticed */
+    INTERN_LOAD_COPY = 4       /* copy the file instead of mapping it: what becomes of it is then no matter */
 };
 
 /* A static copy declares only what it defines. */
 #if !defined(INTERNING_STATIC) || !INTERN_NO_FILES
 
 /* Saves the table as it is at one moment; writers may go on meanwhile. The file appears whole or not at all: it is
-   written beside `path`, as `path` with ".part" appended, synced, and renamed.
-   Fails    INTERN_NOMEM, INTERN_IO, INTERN_INVALID (no path): an older file at `path` is untouched
+   written beside `path` under a name that was free (`path`, a random number, ".part"), synced, and renamed; then the
+   folder is synced, where the system can. A regular file that was at `path` hands on its mode; other names of it keep
+   the old content. A symbolic link at `path`, or anything but a regular file, is neither followed nor replaced: resolve
+   it yourself (realpath). A crash may leave the file of the other name, which nothing will use.
+   Fails    INTERN_NOMEM, INTERN_INVALID (no path), INTERN_IO: an older file at `path` is untouched; only when the
+            folder could not be synced is the new one there
    Cost     sequential writing; writers of all buckets are kept out for a few microseconds at the start
-   Threads  any thread, any time; intern_trim must not run meanwhile */
+   Threads  any thread, any time, several for one path too; intern_trim must not run meanwhile */
 INTERN_API INTERN_NODISCARD intern_status intern_save(intern_table *t, const char *path);
 
 /* Loads a saved file into an empty table that no other thread uses and no permit is out for. Symbols keep their
-   numbers, slots go on where they stopped, new symbols may be added as ever: the file is mapped privately and never
-   written to. It must not be shortened while the table lives. `error` may be NULL; on failure it says where and why.
-   Fails    INTERN_CORRUPT, INTERN_IO, INTERN_NOMEM, INTERN_BUSY (not empty, or in use): the table is as it was
+   numbers, slots go on where they stopped, new symbols may be added as ever. The file is mapped privately and never
+   written to; while the table lives nobody may change or shorten it in place (intern_save does not: it puts another
+   file there), or calls read what is there then, or beyond it. With INTERN_LOAD_COPY or INTERN_LOAD_VERIFY it is read
+   instead, and may be changed afterwards. A table that was given a seed keeps it; others take over the file's. `error`
+   may be NULL; on failure it says where and why.
+   Fails    INTERN_CORRUPT, INTERN_IO, INTERN_NOMEM, INTERN_BUSY (not empty, or in use), INTERN_INVALID (also unknown
+            flags, and every file on a big-endian machine): the table is as it was
    Cost     one pass over the file's bytes at the speed of memory for the checksum, nothing per symbol; with
-            INTERN_LOAD_VERIFY about one lookup per symbol. A file made under another INTERN_PEARSON_BOUND costs one
-            insertion per symbol besides */
+            INTERN_LOAD_VERIFY about one lookup per symbol; one insertion per symbol where the table keeps a seed that
+            is not the file's */
 INTERN_API INTERN_NODISCARD intern_status intern_load(intern_table *t, const char *path, unsigned flags,
                                                       intern_error *error);
 
 #endif
 
 /* Does intern_save into a callback, which must take all `len` bytes and answer true, or false to stop.
-   Fails    INTERN_NOMEM; INTERN_IO when the callback answers false */
+   Fails    INTERN_NOMEM; INTERN_IO when the callback answers false; INTERN_INVALID (also on a big-endian machine) */
 INTERN_API INTERN_NODISCARD intern_status intern_save_to(intern_table *t,
                                                          bool (*put)(void *ctx, const void *data, size_t len),
                                                          void *ctx);
@@ -412,13 +435,19 @@ INTERN_API INTERN_NODISCARD intern_status intern_load_memory(intern_table *t, co
 /* ---- src/interning/10_platform.c ----------------------------------------------------------------------- */
 
 /* What differs between compilers and machines, so that no later part has to ask: system headers, defaults of the
-   switches, atomics, the lock, unaligned loads, the wide product, thread numbers, files. */
+   switches, atomics, unaligned loads, the wide product, locks, random numbers, files. */
 
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #ifndef INTERN_PATHMAP
 #define INTERN_PATHMAP 0
@@ -428,12 +457,6 @@ INTERN_API INTERN_NODISCARD intern_status intern_load_memory(intern_table *t, co
 #endif
 #ifndef INTERN_NO_SIMD
 #define INTERN_NO_SIMD 0
-#endif
-#ifndef INTERN_PEARSON_BOUND
-#define INTERN_PEARSON_BOUND 8
-#endif
-#if INTERN_PEARSON_BOUND < 0 || INTERN_PEARSON_BOUND > 64
-#error "INTERN_PEARSON_BOUND must be 0 to 64"
 #endif
 #ifndef INTERN_ON_ATOMIC_RMW
 #define INTERN_ON_ATOMIC_RMW() ((void)0)
@@ -460,10 +483,27 @@ INTERN_API INTERN_NODISCARD intern_status intern_load_memory(intern_table *t, co
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-/* Strict C11 hides these two; the prototype is POSIX's. */
+/* Strict C11 hides these; the prototypes are POSIX's. O_CREAT with O_EXCL follows no link by itself. */
 int fsync(int fd);
+int fchmod(int fd, mode_t mode);
+ssize_t readlink(const char *restrict path, char *restrict to, size_t size);
 #ifndef O_CLOEXEC
 #define O_CLOEXEC 0
+#endif
+#ifndef O_NOFOLLOW
+#define O_NOFOLLOW 0
+#endif
+#endif
+
+/* Linux: raw calls, which are no cancellation points. INTERN__FUTEX is 0 or 1. */
+#if defined(__linux__)
+extern long syscall(long number, ...); /* hidden, likewise */
+#endif
+#ifndef INTERN__FUTEX
+#if defined(__linux__) && (defined(SYS_futex) || defined(SYS_futex_time64))
+#define INTERN__FUTEX 1
+#else
+#define INTERN__FUTEX 0
 #endif
 #endif
 
@@ -526,8 +566,11 @@ INTERN__INLINE void intern__store64(void *p, uint64_t w) {
     memcpy(p, &w, 8);
 }
 
-/* Folds the 128-bit product of two words into one. The operands enter once more, so that a factor of zero does not
-   swallow the other. */
+INTERN__INLINE uint64_t intern__rotate(uint64_t w, unsigned by) { return w << by | w >> (64 - by); }
+
+/* Folds the 128-bit product of two words into one. A product alone forgets one factor where the other is 0, and folded
+   also where it is all ones; operands that enter once more by exclusive or are forgotten beside a 1. So they are added,
+   rotated, and the halves are turned against each other before they meet, lest operand and product cancel. */
 INTERN__INLINE uint64_t intern__mix(uint64_t a, uint64_t b) {
 #if defined(__SIZEOF_INT128__)
     __extension__ typedef unsigned __int128 intern__u128;
@@ -538,7 +581,7 @@ INTERN__INLINE uint64_t intern__mix(uint64_t a, uint64_t b) {
     uint64_t low = a0 * b0, mid = a1 * b0 + (low >> 32), mid2 = a0 * b1 + (uint32_t)mid;
     uint64_t lo = mid2 << 32 | (uint32_t)low, hi = a1 * b1 + (mid >> 32) + (mid2 >> 32);
 #endif
-    return lo ^ hi ^ a ^ (b << 1);
+    return (lo ^ intern__rotate(hi, 32)) + intern__rotate(a, 23) + intern__rotate(b, 41);
 }
 
 INTERN__INLINE unsigned intern__lowest_bit(uint64_t m) {
@@ -551,47 +594,146 @@ INTERN__INLINE unsigned intern__lowest_bit(uint64_t m) {
 #endif
 }
 
-/* Locks stand between writers of one bucket, and between callers of a snapshot; readers never meet one. */
-typedef pthread_mutex_t intern__lock;
+/* Locks stand between writers of one bucket, and between callers of a snapshot; readers never meet one. One word: 0 free,
+   1 taken, 2 taken and perhaps waited for. Zero bytes are a free lock, and a forked child frees one by storing 0.
+   Who waits sleeps in the kernel, and cannot be cancelled there. */
+typedef struct intern__lock {
+    _Atomic uint32_t word;
+} intern__lock;
 
-static void intern__lock_init(intern__lock *l) { pthread_mutex_init(l, NULL); }
-static void intern__lock_destroy(intern__lock *l) { pthread_mutex_destroy(l); }
+#if INTERN__FUTEX
+#if defined(SYS_futex)
+#define INTERN__FUTEX_CALL SYS_futex
+#else
+#define INTERN__FUTEX_CALL SYS_futex_time64
+#endif
+#define INTERN__FUTEX_WAIT 128 /* both within one process */
+#define INTERN__FUTEX_WAKE 129
+
+static void intern__lock_sleep(intern__lock *l) {
+    (void)syscall(INTERN__FUTEX_CALL, &l->word, INTERN__FUTEX_WAIT, 2, NULL, NULL, 0);
+}
+
+static void intern__lock_wake(intern__lock *l) {
+    (void)syscall(INTERN__FUTEX_CALL, &l->word, INTERN__FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static void intern__lock_forked(void) {}
+#else
+/* Elsewhere all sleep at one place of the process. */
+static pthread_mutex_t intern__sleep_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t intern__sleep_cond = PTHREAD_COND_INITIALIZER;
+
+static void intern__lock_sleep(intern__lock *l) {
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    pthread_mutex_lock(&intern__sleep_mutex);
+    while (INTERN__LOAD(&l->word, INTERN__RELAXED) == 2) pthread_cond_wait(&intern__sleep_cond, &intern__sleep_mutex);
+    pthread_mutex_unlock(&intern__sleep_mutex);
+    pthread_setcancelstate(state, &state);
+}
+
+static void intern__lock_wake(intern__lock *l) {
+    (void)l;
+    pthread_mutex_lock(&intern__sleep_mutex);
+    pthread_cond_broadcast(&intern__sleep_cond);
+    pthread_mutex_unlock(&intern__sleep_mutex);
+}
+
+/* In a forked child: those who slept are gone. */
+static void intern__lock_forked(void) {
+    static const pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static const pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+    intern__sleep_mutex = mutex;
+    intern__sleep_cond = cond;
+}
+#endif
+
+static bool intern__lock_try(intern__lock *l) {
+    uint32_t none = 0;
+    return atomic_compare_exchange_strong_explicit(&l->word, &none, 1, INTERN__ACQUIRE, INTERN__RELAXED);
+}
+
+/* Mostly the holder is through in a moment: look a few times before going to sleep. */
+INTERN__NOINLINE void intern__lock_wait(intern__lock *l) {
+    int kept = errno;
+    for (unsigned i = 0; i < 100; i++)
+        if (INTERN__LOAD(&l->word, INTERN__RELAXED) == 0 && intern__lock_try(l)) return;
+    while (atomic_exchange_explicit(&l->word, 2, INTERN__ACQUIRE) != 0) intern__lock_sleep(l);
+    errno = kept;
+}
 
 INTERN__INLINE void intern__lock_take(intern__lock *l) {
     INTERN_ON_LOCK();
-    pthread_mutex_lock(l);
+    if (INTERN__UNLIKELY(!intern__lock_try(l))) intern__lock_wait(l);
 }
 
-INTERN__INLINE void intern__lock_give(intern__lock *l) { pthread_mutex_unlock(l); }
+INTERN__INLINE void intern__lock_give(intern__lock *l) {
+    if (INTERN__UNLIKELY(atomic_exchange_explicit(&l->word, 0, INTERN__RELEASE) == 2)) intern__lock_wake(l);
+}
 
-/* A number for the calling thread, never 0 and never given twice: unlike thread handles and addresses of
-   thread-local objects, which come back after a thread has ended. */
-INTERN__INLINE uint64_t intern__thread_number(void) {
-    static _Atomic uint64_t last;
-    static _Thread_local uint64_t mine;
-    if (INTERN__UNLIKELY(mine == 0)) {
-        INTERN_ON_ATOMIC_RMW();
-        mine = atomic_fetch_add_explicit(&last, 1, INTERN__RELAXED) + 1;
-    }
-    return mine;
+/* In a forked child, for a lock whose holder may be gone; or to begin with. */
+static void intern__lock_reset(intern__lock *l) { atomic_init(&l->word, 0); }
+
+#if !INTERN_NO_FILES
+/* Calls on files are cancellation points, and would leave files open and half written. */
+static int intern__cancel_hold(void) {
+    int state = 0;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    return state;
+}
+
+static void intern__cancel_release(int state) { pthread_setcancelstate(state, &state); }
+#endif
+
+/* A random word, not 0, that outsiders cannot guess; where the system gives none, one that they will hardly guess. */
+static uint64_t intern__random(void) {
+    static _Atomic uint64_t drawn;
+    struct timespec now = {0, 0};
+    uint64_t w = 0;
+    int kept = errno;
+#if defined(__linux__) && defined(SYS_getrandom)
+    if (syscall(SYS_getrandom, &w, sizeof w, 1) != (long)sizeof w) w = 0; /* 1: without waiting */
+#endif
+#if !INTERN_NO_FILES
+    int state = intern__cancel_hold(), fd = w ? -1 : open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && read(fd, &w, sizeof w) != (ssize_t)sizeof w) w = 0;
+    if (fd >= 0) close(fd);
+    intern__cancel_release(state);
+#endif
+    errno = kept;
+    if (w) return w;
+    (void)timespec_get(&now, TIME_UTC);
+    w = intern__mix((uint64_t)now.tv_nsec ^ (uint64_t)clock() << 32, (uint64_t)now.tv_sec ^ (uintptr_t)&now);
+    INTERN_ON_ATOMIC_RMW();
+    w = intern__mix(w ^ (uintptr_t)&drawn, w + atomic_fetch_add_explicit(&drawn, 1, INTERN__RELAXED));
+    return w + (w == 0);
 }
 
 #if !INTERN_NO_FILES
-/* Maps a file privately: writes to it stay in this process. An empty file is mapped as NULL. */
-static bool intern__file_map(const char *path, uint8_t **at, size_t *len) {
+/* Opens a regular file; -1 if that cannot be. A pipe is not waited for. */
+static int intern__file_open(const char *path, size_t *len) {
     struct stat st;
-    bool mapped = false;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size <= SIZE_MAX) {
-        void *p = NULL;
-        *len = (size_t)st.st_size;
-        if (*len) p = mmap(NULL, *len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-        mapped = p != MAP_FAILED;
-        if (mapped) *at = (uint8_t *)p;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return -1;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > PTRDIFF_MAX) {
+        close(fd);
+        return -1;
     }
+    *len = (size_t)st.st_size;
+    return fd;
+}
+
+/* Maps a file privately: writes to it stay in this process. An empty file is mapped as NULL. */
+static intern_status intern__file_map(const char *path, uint8_t **at, size_t *len) {
+    void *p = NULL;
+    int fd = intern__file_open(path, len);
+    if (fd < 0) return INTERN_IO;
+    if (*len) p = mmap(NULL, *len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
     close(fd);
-    return mapped;
+    if (p == MAP_FAILED) return INTERN_IO;
+    *at = (uint8_t *)p;
+    return INTERN_OK;
 }
 
 static void intern__file_unmap(void *at, size_t len) { munmap(at, len); }
@@ -601,6 +743,7 @@ static bool intern__file_write(void *ctx, const void *data, size_t len) {
     const uint8_t *p = (const uint8_t *)data;
     while (len) {
         ssize_t n = write(*(int *)ctx, p, len < 1u << 30 ? len : 1u << 30);
+        if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return false;
         p += n;
         len -= (size_t)n;
@@ -633,34 +776,163 @@ static void intern__line_free(void *at, size_t n) {
     INTERN_FREE(raw, n + INTERN__LINE);
 }
 
+#if !INTERN_NO_FILES
+/* Reads a whole file into a block of intern__line_alloc. */
+static intern_status intern__file_read(const char *path, uint8_t **at, size_t *len) {
+    size_t have = 0;
+    int fd = intern__file_open(path, len);
+    if (fd < 0) return INTERN_IO;
+    uint8_t *to = (uint8_t *)intern__line_alloc(*len);
+    for (ssize_t n = 1; to && have < *len && n > 0; have += n > 0 ? (size_t)n : 0)
+        n = read(fd, to + have, *len - have < 1u << 30 ? *len - have : 1u << 30);
+    close(fd);
+    if (!to) return INTERN_NOMEM;
+    if (have < *len) {
+        intern__line_free(to, *len);
+        return INTERN_IO;
+    }
+    *at = to;
+    return INTERN_OK;
+}
+#endif
+
+/* ---- src/interning/12_process.c ------------------------------------------------------------------------ */
+
+/* What a process has one of (and each static copy of this library): the list of tables, which forks and ending threads
+   go through, and what a thread has one of: its number, and how many writer slots it holds.
+
+   A thread that holds a slot has a value under a thread-specific key, whose destructor gives the slots back. Where no
+   key is to be had, a slot carries the system's number of its thread, and whoever finds all slots taken asks the kernel
+   which of them still exist (Linux; elsewhere such a slot is lost). The key goes when the shared object that carries
+   the library is unloaded: a thread without slots has no value under it, so nothing is called then. */
+
+/* One table's place in the list. */
+typedef struct intern__link {
+    struct intern__link *prev, *next;
+} intern__link;
+
+static struct {
+    intern__lock lock; /* taken before any table's locks */
+    intern__link *first;
+    pthread_once_t once;
+    int failed; /* of pthread_atfork */
+    _Atomic bool has_key;
+    pthread_key_t key;
+} intern__process = {.once = PTHREAD_ONCE_INIT};
+
+static void intern__process_add(intern__link *l) {
+    intern__lock_take(&intern__process.lock);
+    l->prev = NULL;
+    l->next = intern__process.first;
+    if (l->next) l->next->prev = l;
+    intern__process.first = l;
+    intern__lock_give(&intern__process.lock);
+}
+
+static void intern__process_remove(intern__link *l) {
+    intern__lock_take(&intern__process.lock);
+    if (l->prev) l->prev->next = l->next;
+    else intern__process.first = l->next;
+    if (l->next) l->next->prev = l->prev;
+    intern__lock_give(&intern__process.lock);
+}
+
+static void intern__process_start(void (*thread_end)(void *), void (*prepare)(void), void (*parent)(void),
+                                  void (*child)(void)) {
+    intern__process.failed = pthread_atfork(prepare, parent, child);
+    INTERN__STORE(&intern__process.has_key, pthread_key_create(&intern__process.key, thread_end) == 0, INTERN__RELEASE);
+}
+
+#if defined(__GNUC__)
+/* At unload, or at exit. */
+__attribute__((destructor)) static void intern__process_end(void) {
+    if (!INTERN__LOAD(&intern__process.has_key, INTERN__ACQUIRE)) return;
+    INTERN__STORE(&intern__process.has_key, false, INTERN__RELAXED);
+    pthread_key_delete(intern__process.key);
+}
+#endif
+
+/* The calling thread. */
+typedef struct intern__thread {
+    uint64_t number; /* never 0 and never given twice: unlike thread handles and addresses of thread-local objects,
+                        which come back after a thread has ended */
+    uint64_t slots;  /* held, in all tables */
+} intern__thread;
+
+INTERN__INLINE intern__thread *intern__self(void) {
+    static _Atomic uint64_t last;
+    static _Thread_local intern__thread self;
+    if (INTERN__UNLIKELY(self.number == 0)) {
+        INTERN_ON_ATOMIC_RMW();
+        self.number = atomic_fetch_add_explicit(&last, 1, INTERN__RELAXED) + 1;
+    }
+    return &self;
+}
+
+/* What the key's destructor is called with: whether others that the thread has were called before, which may still use
+   its permits. */
+static const char intern__thread_first = 1, intern__thread_again = 2;
+
+static bool intern__thread_note(const char *what) {
+    return INTERN__LOAD(&intern__process.has_key, INTERN__ACQUIRE) &&
+           pthread_setspecific(intern__process.key, what) == 0;
+}
+
+/* The kernel's number of the calling thread, 0 where it has none. */
+static uint32_t intern__thread_id(void) {
+#if defined(__linux__)
+    return (uint32_t)syscall(SYS_gettid);
+#else
+    return 0;
+#endif
+}
+
+/* The thread has one slot more. Answers 0 when its end will be noticed, else a number to ask the kernel about. */
+static uint32_t intern__thread_got(intern__thread *self) {
+    self->slots++;
+    return intern__thread_note(&intern__thread_first) ? 0 : intern__thread_id();
+}
+
+static void intern__thread_lost(intern__thread *self) {
+    if (--self->slots == 0) (void)intern__thread_note(NULL);
+}
+
+/* Whether the kernel says that a thread is no more. Its number may have gone to another thread: then it says so later. */
+static bool intern__thread_gone(uint32_t number) {
+    bool gone = false;
+#if defined(__linux__)
+    int kept = errno;
+    gone = number && syscall(SYS_tgkill, (long)getpid(), (long)number, 0L) != 0 && errno == ESRCH;
+    errno = kept;
+#endif
+    (void)number;
+    return gone;
+}
+
 /* ---- src/interning/15_hash.c --------------------------------------------------------------------------- */
 
 /* Hashing. A key is looked at once, and what later parts need of it is kept: its first and last eight bytes, a bucket,
    and 64 hash bits that choose a place within the bucket.
 
-   The bucket is a Pearson hash: a walk through a fixed permutation of the 256 bytes, one step per byte of the key. It
-   is bounded: it goes over the leading INTERN_PEARSON_BOUND bytes only. Symbols of one namespace agree in these, and
-   would meet in one bucket; so the walk starts not at 0 but at a byte drawn from the length and the last eight bytes.
-   Each step is a permutation, so over any fixed leading bytes the buckets are as even as the starts are. */
+   The hash is keyed: from the table's seed come four secret words, and every eight bytes of a key are combined with a
+   secret before they are multiplied, in both operands of each product:
 
-static const uint8_t intern__pearson[256] = {
-    201, 203, 253, 219, 174, 131,  11,  74, 185, 125, 103, 224,  22,  84,  34, 172,
-    128, 171, 168, 136, 130,  88,  95, 111,  63, 148, 215, 107,  10,  61, 153,   5,
-    133, 150,  39, 113, 157,  81, 250,  83,  56, 121, 181, 239,  72,  82, 142,  28,
-    209, 188, 247, 186, 221, 134,  69,  53,  16,  36,  55, 120, 183,  44,  70,  30,
-    151, 229,  97, 156, 242,  15, 218, 182, 184,  71, 115, 249, 251, 105, 146, 232,
-    254, 180,  38,  32, 163, 217, 135, 122, 212, 127, 240, 226,  33, 123, 118,  75,
-    102, 214, 233, 252, 198, 237, 109, 152,   3, 106, 255,  52, 108, 230, 144,  91,
-    189, 166,  86,  29, 246, 207, 225,  78,  96, 167, 110, 164, 140, 238, 210, 245,
-     54,  47, 162,  62,  46,  24,  67,  48, 208,  17,  57, 205,  87, 119,  90, 213,
-    101,  64,  26, 220,  31,  77, 204, 170, 145, 193, 216, 192, 236, 117,  92,  94,
-    235, 132, 169, 241,  99,  25, 179, 165, 178, 234, 114,  14, 100,  19,   8, 199,
-     45,  43,   9,  40, 173, 228, 104, 200,  13, 160,  79, 195, 231, 139,  60, 141,
-    223,  37,  20, 197, 222, 116, 243,  89,   1, 196, 248,  93, 138, 154,  98, 206,
-    187,  21, 202, 124,   7, 137, 244,   0, 194,  85,  42,  68, 129, 155,  23,  51,
-     65,  12, 190,   4,  66,  41, 227,  35,  18, 149,   6, 112, 147, 158,   2, 143,
-     50, 176,  73,  27, 211,  49,  59, 161,  58, 175, 126,  76, 191, 159, 177,  80,
-};
+       up to 16 bytes   h = mix(first 8 ^ HEAD, last 8 ^ TAIL)
+       longer           h = HEAD; for each 16 bytes within: h = mix(w0 ^ h, w1 ^ BODY); h = mix(first 8 ^ h, last 8 ^ TAIL)
+       then             hash = mix(h, length ^ LENGTH)
+
+   That is the construction of wyhash and its kin (wyhash, rapidhash, and the folded product of aHash), without the two
+   things for which families of colliding keys are known there: operands that the key alone decides, because they are
+   combined with constants of the source (a key that makes one operand zero, or here formerly one, then wipes out the
+   other whatever the seed is), and a product without its operands, which has values that absorb. To meet a bad operand
+   somebody must hit a secret, 2^-64 a try. Differences between two keys (swapped or equal words, one bit, a rotation)
+   survive or cancel depending on the secrets: x y = x' y' needs one word of them to fit, too. The length enters the
+   last product, so that keys of zeros, or with bytes appended, that agree in head and tail still differ.
+   The secrets are never seen from outside: hashes show only in the time that calls take. It is no cryptographic hash:
+   whoever can read the table's memory or a saved file knows the seed, and can make keys that collide.
+
+   Bits of the hash: place in the bucket the lowest (up to 40), bucket the next 7 from bit 40 on, fingerprint the upper
+   16. All of them depend on the whole key and the seed. */
 
 /* A key and what was found out about it. */
 typedef struct intern__key {
@@ -682,31 +954,55 @@ INTERN__INLINE uint64_t intern__load_short(const uint8_t *p, size_t len) {
 #define INTERN__MIX2 UINT64_C(0xa24baed4963ee407)
 #define INTERN__MIX3 UINT64_C(0x9fb21c651e98df25)
 
-INTERN__INLINE uint32_t intern__bucket_of(const uint8_t *p, size_t len, uint64_t head, uint64_t tail) {
-    uint64_t start = (tail ^ len * INTERN__MIX2) * INTERN__MIX3;
-    uint32_t walk = intern__pearson[(start ^ start >> 32) >> 24 & 255];
-    INTERN__UNROLL_8
-    for (unsigned i = 0; i < 8; i++)
-        if (i + 1 <= INTERN_PEARSON_BOUND) walk = intern__pearson[walk ^ (head >> 8 * i & 255)]; /* it may be 0 */
-    for (size_t i = 8; i + 1 <= INTERN_PEARSON_BOUND; i++) walk = intern__pearson[walk ^ (i < len ? p[i] : 0u)];
-    return walk & (INTERN_WRITERS - 1);
+/* What is combined with the words of keys; a function of the seed. */
+typedef struct intern__secret {
+    uint64_t head, tail, body, length;
+} intern__secret;
+
+/* Steps of splitmix64: each word is a permutation of the seed, so no two seeds share one. */
+static uint64_t intern__secret_step(uint64_t *state) {
+    uint64_t x = *state += UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+static intern__secret intern__secret_of(uint64_t seed) {
+    intern__secret s;
+    s.head = intern__secret_step(&seed);
+    s.tail = intern__secret_step(&seed);
+    s.body = intern__secret_step(&seed);
+    s.length = intern__secret_step(&seed);
+    return s;
 }
 
 /* All bytes enter, whatever the length; head and tail are those of the key. */
-INTERN__INLINE uint64_t intern__hash_of(const uint8_t *p, size_t len, uint64_t head, uint64_t tail, uint64_t seed) {
-    uint64_t h = seed + (len + 1) * INTERN__MIX2;
+INTERN__INLINE uint64_t intern__hash_of(const uint8_t *p, size_t len, uint64_t head, uint64_t tail,
+                                        const intern__secret *secret) {
+    uint64_t h = secret->head;
     if (INTERN__UNLIKELY(len > 16)) {
         for (const uint8_t *end = p + len - 8, *q = p + 8; q < end; q += 16) {
             /* The last step may reach into the tail, which then enters twice; never beyond it. */
             const uint8_t *second = q + 8 <= end ? q + 8 : end;
-            h = intern__mix(intern__load64(q) ^ h, intern__load64(second) ^ INTERN__MIX3);
+            h = intern__mix(intern__load64(q) ^ h, intern__load64(second) ^ secret->body);
         }
     }
-    h = intern__mix(head ^ h, tail ^ INTERN__MIX1);
-    return intern__mix(h ^ INTERN__MIX2, h >> 32 ^ INTERN__MIX3);
+    h = intern__mix(head ^ h, tail ^ secret->tail);
+    return intern__mix(h, len ^ secret->length);
 }
 
-INTERN__INLINE intern__key intern__key_of(const void *bytes, size_t len, uint64_t seed) {
+#define INTERN__BUCKET_SHIFT 40u /* above all bits that can choose a group, below the fingerprint */
+
+INTERN__INLINE uint32_t intern__bucket_of(uint64_t hash) {
+    return (uint32_t)(hash >> INTERN__BUCKET_SHIFT) & (INTERN_WRITERS - 1);
+}
+
+/* Whether bytes and length can be a key: no object is longer than a difference of pointers. */
+INTERN__INLINE bool intern__key_valid(const void *bytes, size_t len) {
+    return len <= (bytes ? (size_t)PTRDIFF_MAX : 0);
+}
+
+INTERN__INLINE intern__key intern__key_of(const void *bytes, size_t len, const intern__secret *secret) {
     intern__key k;
     k.data = (const uint8_t *)bytes;
     k.len = len;
@@ -716,8 +1012,8 @@ INTERN__INLINE intern__key intern__key_of(const void *bytes, size_t len, uint64_
     } else {
         k.head = k.tail = intern__load_short(k.data, len);
     }
-    k.hash = intern__hash_of(k.data, len, k.head, k.tail, seed);
-    k.bucket = intern__bucket_of(k.data, len, k.head, k.tail);
+    k.hash = intern__hash_of(k.data, len, k.head, k.tail, secret);
+    k.bucket = intern__bucket_of(k.hash);
     return k;
 }
 
@@ -774,7 +1070,8 @@ typedef struct intern__writer {
     uint64_t nslabs;       /* slabs in the directory */
     uint64_t npages;       /* likewise */
     _Atomic uint64_t slab_bytes, page_bytes; /* allocated, for statistics */
-    uint64_t nested; /* how often the owner holds its permit */
+    uint64_t nested;         /* how often the owner holds its permit */
+    _Atomic uint32_t thread; /* see intern__thread_got */
 } intern__writer;
 
 static size_t intern__dir_size(size_t cap) { return sizeof(intern__dir) + cap * sizeof(intern__dir_entry); }
@@ -967,19 +1264,27 @@ static intern_status intern__page_open(intern__writer *w, uint64_t number) {
 
 INTERN__INLINE size_t intern__record_size(size_t len) { return len + (len < INTERN__LONG ? 3 : 11); }
 
-/* Makes sure that a key of `len` bytes can be added without allocating: a slab with room, and a page. */
-INTERN__INLINE intern_status intern__writer_reserve(intern__writer *w, size_t len) {
+INTERN__INLINE bool intern__slab_fits(const intern__writer *w, size_t need, uint64_t next) {
+    return w->slab && w->cap - w->pos >= need && !(w->pos >> INTERN__SLAB_BITS) && next - w->first <= UINT16_MAX;
+}
+
+/* Whether a key of `len` bytes can be added without allocating: a serial, a slab with room, and a page. */
+INTERN__INLINE bool intern__writer_ready(const intern__writer *w, size_t len) {
     uint64_t next = INTERN__LOAD(&w->next, INTERN__RELAXED);
-    if (INTERN__UNLIKELY(next > INTERN__SERIAL_MAX)) return INTERN_FULL;
-    if (INTERN__UNLIKELY(len > SIZE_MAX / 2)) return INTERN_NOMEM;
+    return next <= INTERN__SERIAL_MAX && intern__slab_fits(w, intern__record_size(len), next) &&
+           next >> INTERN__PAGE_BITS < w->npages;
+}
+
+/* Makes it so. The lock of the bucket that has the slot's number is held, so that no fork sees half of it. */
+static intern_status intern__writer_grow(intern__writer *w, size_t len) {
+    uint64_t next = INTERN__LOAD(&w->next, INTERN__RELAXED), page = next >> INTERN__PAGE_BITS;
     size_t need = intern__record_size(len);
-    if (INTERN__UNLIKELY(!w->slab || w->cap - w->pos < need || w->pos >> INTERN__SLAB_BITS ||
-                         next - w->first > UINT16_MAX)) {
+    if (next > INTERN__SERIAL_MAX) return INTERN_FULL;
+    if (!intern__slab_fits(w, need, next)) {
         intern_status s = intern__slab_open(w, need);
         if (s != INTERN_OK) return s;
     }
-    uint64_t page = next >> INTERN__PAGE_BITS;
-    return INTERN__LIKELY(page < w->npages) ? INTERN_OK : intern__page_open(w, page);
+    return page < w->npages ? INTERN_OK : intern__page_open(w, page);
 }
 
 /* Writes the next record, for nobody to see yet. Not committing it takes it back. */
@@ -1053,7 +1358,7 @@ typedef struct intern__group {
 typedef struct intern__bucket {
     _Alignas(64) _Atomic uintptr_t array;
     uint64_t used; /* under the lock */
-    intern__lock lock;
+    intern__lock lock; /* of bucket i: also stands before the growth of writer slot i */
 } intern__bucket;
 
 INTERN__INLINE intern__group *intern__array_at(uintptr_t array) { return (intern__group *)(array & ~(uintptr_t)63); }
@@ -1229,7 +1534,7 @@ INTERN__INLINE void intern__array_put(uintptr_t array, uint64_t at, uint64_t has
 
 /* Copies all entries of one array to a fresh one. Records lie anywhere: those of a later group are fetched while an
    earlier one is hashed. */
-static void intern__array_refill(const intern__writer *writers, uint64_t seed, uintptr_t from, uintptr_t to) {
+static void intern__array_refill(const intern__writer *writers, const intern__secret *secret, uintptr_t from, uintptr_t to) {
     const uint64_t ahead = 2, groups = intern__array_groups(from);
     uint64_t first, head, tail;
     for (uint64_t n = 0; n < groups + ahead; n++) {
@@ -1241,26 +1546,26 @@ static void intern__array_refill(const intern__writer *writers, uint64_t seed, u
             size_t len;
             const uint8_t *bytes = intern__record_bytes(intern__where_record(writers, where, &first), &len);
             intern__stored_ends(bytes, len, &head, &tail);
-            uint64_t hash = intern__hash_of(bytes, len, head, tail, seed);
+            uint64_t hash = intern__hash_of(bytes, len, head, tail, secret);
             intern__array_put(to, intern__home(to, hash), hash, where);
         }
     }
 }
 
 /* Makes room for one more symbol; the lock is held. */
-static bool intern__bucket_reserve(const intern__writer *writers, uint64_t seed, intern__bucket *b) {
+static bool intern__bucket_reserve(const intern__writer *writers, const intern__secret *secret, intern__bucket *b) {
     uintptr_t old = INTERN__LOAD(&b->array, INTERN__RELAXED);
     if (INTERN__LIKELY(old && b->used < intern__array_groups(old) * (INTERN__GROUP * 3 / 4))) return true;
     uintptr_t array = intern__array_new(old ? (unsigned)(old & 63) + 1 : 0, old);
     if (!array) return false;
-    if (old) intern__array_refill(writers, seed, old, array);
+    if (old) intern__array_refill(writers, secret, old, array);
     INTERN__STORE(&b->array, array, INTERN__RELEASE); /* pairs with the acquire loads of readers */
     return true;
 }
 
 /* Adds the record staged in `w`, unless somebody was faster; the lock is held. `spot` is where the search for the key
    ended before: what it had passed cannot have changed. */
-INTERN__INLINE intern_status intern__bucket_add(intern__writer *writers, uint32_t writer, uint64_t seed,
+INTERN__INLINE intern_status intern__bucket_add(intern__writer *writers, uint32_t writer, const intern__secret *secret,
                                                 intern__bucket *b, const intern__key *k, intern__spot *spot,
                                                 intern_symbol *out, bool *inserted) {
     intern_symbol s;
@@ -1271,7 +1576,7 @@ INTERN__INLINE intern_status intern__bucket_add(intern__writer *writers, uint32_
     *inserted = s == INTERN_NONE;
     if (*inserted) {
         uint64_t serial;
-        if (INTERN__UNLIKELY(!intern__bucket_reserve(writers, seed, b))) return INTERN_NOMEM;
+        if (INTERN__UNLIKELY(!intern__bucket_reserve(writers, secret, b))) return INTERN_NOMEM;
         uintptr_t array = INTERN__LOAD(&b->array, INTERN__RELAXED);
         if (array != spot->array) spot->group = intern__home(array, k->hash);
         uint64_t place = intern__writer_commit(&writers[writer], k->len, &serial);
@@ -1289,13 +1594,18 @@ INTERN__INLINE intern_status intern__bucket_add(intern__writer *writers, uint32_
 
 struct intern_table {
     _Atomic uint64_t owners; /* handles, and slots whose permit is out */
+    intern__secret secret;   /* of the seed */
     uint64_t seed;
+    intern__link link; /* in the list of tables: intern__table_at */
+    bool seed_given;
     bool keep_bytes;
     uint8_t *image; /* a loaded file, or NULL */
     size_t image_len;
     bool image_mapped;
-    intern__lock pause; /* held, with `paused` set, while no writer may add: intern__table_moment */
+    intern__lock pause; /* held, with `paused` set, while no writer may add: intern__table_stop; also while a slot
+                           changes hands */
     _Atomic bool paused;
+    bool ordered_idle;         /* of a fork: nobody is in there */
     intern__lock ordered_lock; /* these three belong to 60_ordered.c */
     void *ordered;
     void (*ordered_free)(void *ordered);
@@ -1320,12 +1630,12 @@ INTERN_API const char *intern_status_text(intern_status s) {
 }
 
 INTERN_API void intern_symbol_encode(intern_symbol s, uint8_t out[8]) {
-    for (unsigned i = 0; i < 8; i++) out[i] = (uint8_t)(s >> (56 - 8 * i));
+    for (unsigned i = 0; out && i < 8; i++) out[i] = (uint8_t)(s >> (56 - 8 * i));
 }
 
 INTERN_API intern_symbol intern_symbol_decode(const uint8_t in[8]) {
     intern_symbol s = 0;
-    for (unsigned i = 0; i < 8; i++) s = s << 8 | in[i];
+    for (unsigned i = 0; in && i < 8; i++) s = s << 8 | in[i];
     return s;
 }
 
@@ -1336,25 +1646,36 @@ static void intern__writer_init(intern__writer *w, unsigned slot) {
     atomic_init(&w->slabs, NULL);
     atomic_init(&w->pages, NULL);
     atomic_init(&w->next, intern__first_serial(slot));
+    atomic_init(&w->thread, 0);
+}
+
+static void intern__process_init(void);
+
+static void intern__table_seed(intern_table *t, uint64_t seed) {
+    t->seed = seed;
+    t->secret = intern__secret_of(seed);
 }
 
 INTERN_API intern_status intern_table_new(const intern_options *options, intern_table **out) {
     if (!out) return INTERN_INVALID;
+    if (pthread_once(&intern__process.once, intern__process_init) != 0 || intern__process.failed) return INTERN_NOMEM;
     intern_table *t = (intern_table *)intern__line_alloc(sizeof *t);
     if (!t) return INTERN_NOMEM;
     memset(t, 0, sizeof *t);
     atomic_init(&t->owners, 1);
-    t->seed = options ? options->seed : 0;
+    t->seed_given = options && options->seed;
+    intern__table_seed(t, t->seed_given ? options->seed : intern__random());
     t->keep_bytes = options && options->keep_bytes;
-    intern__lock_init(&t->pause);
     atomic_init(&t->paused, false);
-    intern__lock_init(&t->ordered_lock);
+    intern__lock_reset(&t->pause);
+    intern__lock_reset(&t->ordered_lock);
     for (unsigned i = 0; i < INTERN_WRITERS; i++) {
         atomic_init(&t->holder[i], 0);
         atomic_init(&t->bucket[i].array, 0);
-        intern__lock_init(&t->bucket[i].lock);
+        intern__lock_reset(&t->bucket[i].lock);
         intern__writer_init(&t->writer[i], i);
     }
+    intern__process_add(&t->link);
     *out = t;
     return INTERN_OK;
 }
@@ -1396,7 +1717,6 @@ static bool intern__array_owned(const intern_table *t, uintptr_t array) {
 static void intern__bucket_free(const intern_table *t, intern__bucket *b) {
     uintptr_t array = INTERN__LOAD(&b->array, INTERN__RELAXED);
     while (intern__array_owned(t, array)) array = intern__array_free(array);
-    intern__lock_destroy(&b->lock);
 }
 
 static void intern__image_free(uint8_t *image, size_t len, bool mapped) {
@@ -1410,9 +1730,8 @@ INTERN_API void intern_table_free(intern_table *t) {
     INTERN_ON_ATOMIC_RMW();
     /* Release: what this owner did comes before the end. Acquire: the end comes after what all others did. */
     if (atomic_fetch_sub_explicit(&t->owners, 1, memory_order_acq_rel) != 1) return;
+    intern__process_remove(&t->link);
     if (t->ordered) t->ordered_free(t->ordered);
-    intern__lock_destroy(&t->ordered_lock);
-    intern__lock_destroy(&t->pause);
     for (unsigned i = 0; i < INTERN_WRITERS; i++) {
         intern__bucket_free(t, &t->bucket[i]);
         intern__writer_free(t, &t->writer[i], t->keep_bytes);
@@ -1421,45 +1740,72 @@ INTERN_API void intern_table_free(intern_table *t) {
     intern__line_free(t, sizeof *t);
 }
 
-/* Permits */
+/* Permits. Slots change hands under the lock `pause`, so that a fork finds each either held or free. */
 
 /* Takes a free slot for the calling thread; INTERN_WRITERS if there is none. Slots without serials are passed over
-   as long as others are free. */
-static uint32_t intern__slot_claim(intern_table *t, uint64_t self) {
+   as long as others are free. The lock is held. */
+static uint32_t intern__slot_claim(intern_table *t, intern__thread *self) {
     for (unsigned full = 0; full < 2; full++) {
         for (uint32_t i = 0; i < INTERN_WRITERS; i++) {
-            uint64_t none = 0;
             if (INTERN__LOAD(&t->holder[i], INTERN__RELAXED) != 0) continue;
             if ((INTERN__LOAD(&t->writer[i].next, INTERN__RELAXED) > INTERN__SERIAL_MAX) != full) continue;
-            INTERN_ON_ATOMIC_RMW();
-            /* Acquire pairs with the release in intern_permit_release: the slot's slabs change hands. */
-            if (atomic_compare_exchange_strong_explicit(&t->holder[i], &none, self, INTERN__ACQUIRE, INTERN__RELAXED))
-                return i;
+            INTERN__STORE(&t->writer[i].thread, intern__thread_got(self), INTERN__RELAXED);
+            INTERN__STORE(&t->holder[i], self->number, INTERN__RELAXED);
+            return i;
         }
     }
     return INTERN_WRITERS;
 }
 
+/* The lock is held. Whoever calls this gives up the holder's ownership of the table afterwards. */
+static void intern__slot_vacate(intern_table *t, uint32_t slot) {
+    t->writer[slot].nested = 0;
+    INTERN__STORE(&t->writer[slot].thread, 0, INTERN__RELAXED);
+    INTERN__STORE(&t->holder[slot], 0, INTERN__RELEASE); /* pairs with intern__table_idle */
+}
+
+/* Frees slots of threads whose end went unnoticed; the lock is held. */
+static bool intern__slots_recover(intern_table *t) {
+    bool any = false;
+    for (uint32_t i = 0; i < INTERN_WRITERS; i++) {
+        if (!intern__thread_gone(INTERN__LOAD(&t->writer[i].thread, INTERN__RELAXED))) continue;
+        intern__slot_vacate(t, i);
+        INTERN_ON_ATOMIC_RMW();
+        atomic_fetch_sub_explicit(&t->owners, 1, INTERN__RELAXED); /* not the last: the caller has one */
+        any = true;
+    }
+    return any;
+}
+
+/* The slot that a thread holds; INTERN_WRITERS if none. */
+static uint32_t intern__slot_held(const intern_table *t, uint64_t number) {
+    uint32_t slot = 0;
+    while (slot < INTERN_WRITERS && INTERN__LOAD(&t->holder[slot], INTERN__RELAXED) != number) slot++;
+    return slot;
+}
+
 INTERN_API intern_status intern_permit_acquire(intern_table *t, intern_permit *out) {
     if (!t || !out) return INTERN_INVALID;
-    uint64_t self = intern__thread_number();
-    uint32_t slot = 0;
-    while (slot < INTERN_WRITERS && INTERN__LOAD(&t->holder[slot], INTERN__RELAXED) != self) slot++;
+    intern__thread *self = intern__self();
+    uint32_t slot = self->slots ? intern__slot_held(t, self->number) : INTERN_WRITERS;
     if (slot == INTERN_WRITERS) {
+        intern__lock_take(&t->pause);
         slot = intern__slot_claim(t, self);
+        if (slot == INTERN_WRITERS && intern__slots_recover(t)) slot = intern__slot_claim(t, self);
+        if (slot < INTERN_WRITERS) (void)intern_table_clone(t);
+        intern__lock_give(&t->pause);
         if (slot == INTERN_WRITERS) return INTERN_EXHAUSTED;
-        (void)intern_table_clone(t);
     }
     t->writer[slot].nested++;
     out->table = t;
-    out->owner = self;
+    out->owner = self->number;
     out->slot = slot;
     return INTERN_OK;
 }
 
 /* Whether the calling thread holds this permit. Its own number in `holder` can only have been put there by itself. */
 INTERN__INLINE bool intern__permit_holds(const intern_permit *p) {
-    return p->owner == intern__thread_number() && p->slot < INTERN_WRITERS &&
+    return p->owner == intern__self()->number && p->slot < INTERN_WRITERS &&
            INTERN__LOAD(&p->table->holder[p->slot], INTERN__RELAXED) == p->owner;
 }
 
@@ -1470,7 +1816,10 @@ INTERN_API intern_status intern_permit_release(intern_permit *p) {
     uint32_t slot = p->slot;
     memset(p, 0, sizeof *p);
     if (--t->writer[slot].nested) return INTERN_OK;
-    INTERN__STORE(&t->holder[slot], 0, INTERN__RELEASE); /* pairs with intern__slot_claim */
+    intern__lock_take(&t->pause);
+    intern__slot_vacate(t, slot);
+    intern__lock_give(&t->pause);
+    intern__thread_lost(intern__self());
     intern_table_free(t);
     return INTERN_OK;
 }
@@ -1480,7 +1829,7 @@ INTERN_API intern_status intern_permit_release(intern_permit *p) {
 /* Takes a bucket's lock, when no moment is being taken. */
 INTERN__INLINE void intern__bucket_enter(intern_table *t, intern__bucket *b) {
     intern__lock_take(&b->lock);
-    while (INTERN__UNLIKELY(INTERN__LOAD(&t->paused, INTERN__ACQUIRE))) { /* pairs with intern__table_moment */
+    while (INTERN__UNLIKELY(INTERN__LOAD(&t->paused, INTERN__ACQUIRE))) { /* pairs with intern__table_go */
         intern__lock_give(&b->lock);
         intern__lock_take(&t->pause);
         intern__lock_give(&t->pause);
@@ -1494,20 +1843,25 @@ INTERN__NOINLINE intern_status intern__table_add(intern_table *t, uint32_t slot,
                                                  intern__spot *spot, intern_symbol *out, bool *inserted) {
     intern__writer *w = &t->writer[slot];
     intern__bucket *b = &t->bucket[k->bucket];
-    intern_status s = intern__writer_reserve(w, k->len);
-    if (s != INTERN_OK) return s;
+    intern_status s = INTERN_OK;
+    if (INTERN__UNLIKELY(!intern__writer_ready(w, k->len))) {
+        intern__bucket_enter(t, &t->bucket[slot]);
+        s = intern__writer_grow(w, k->len);
+        intern__lock_give(&t->bucket[slot].lock);
+        if (s != INTERN_OK) return s;
+    }
     intern__writer_stage(w, k);
     intern__bucket_enter(t, b);
-    s = intern__bucket_add(t->writer, slot, t->seed, b, k, spot, out, inserted);
+    s = intern__bucket_add(t->writer, slot, &t->secret, b, k, spot, out, inserted);
     intern__lock_give(&b->lock);
     return s;
 }
 
 INTERN_API intern_status intern_get_or_insert(intern_table *t, const intern_permit *p, const void *bytes, size_t len,
                                               intern_symbol *out, bool *inserted) {
-    if (!t || !p || !out || (!bytes && len)) return INTERN_INVALID;
+    if (!t || !p || !out || !intern__key_valid(bytes, len)) return INTERN_INVALID;
     if (p->table != t || !intern__permit_holds(p)) return INTERN_REFUSED;
-    intern__key k = intern__key_of(bytes, len, t->seed);
+    intern__key k = intern__key_of(bytes, len, &t->secret);
     intern__spot spot;
     intern_symbol found = intern__bucket_find(t->writer, &t->bucket[k.bucket], &k, &spot);
     bool added = false;
@@ -1521,8 +1875,8 @@ INTERN_API intern_status intern_get_or_insert(intern_table *t, const intern_perm
 }
 
 INTERN_API intern_symbol intern_get(const intern_table *t, const void *bytes, size_t len) {
-    if (!t || (!bytes && len)) return INTERN_NONE;
-    intern__key k = intern__key_of(bytes, len, t->seed);
+    if (!t || !intern__key_valid(bytes, len)) return INTERN_NONE;
+    intern__key k = intern__key_of(bytes, len, &t->secret);
     intern__spot spot;
     return intern__bucket_find(t->writer, &t->bucket[k.bucket], &k, &spot);
 }
@@ -1560,6 +1914,7 @@ INTERN_API intern_iter intern_iter_all(const intern_table *t) {
 }
 
 INTERN_API bool intern_iter_next(intern_iter *i) {
+    if (!i || !i->table) return false;
     while (i->slot < INTERN_WRITERS && i->next >= i->end) {
         if (++i->slot == INTERN_WRITERS) return false;
         i->next = intern__first_serial(i->slot);
@@ -1582,20 +1937,112 @@ typedef struct intern__moment {
 
 /* Whoever locks a bucket after us sees `paused`, and goes to wait for the moment to be over; whoever locked it before
    us is through when we get the lock. So after one round nobody is inside, without holding 128 locks at a time. */
-static void intern__table_moment(intern_table *t, intern__moment *m) {
+static void intern__table_stop(intern_table *t) {
     intern__lock_take(&t->pause);
     INTERN__STORE(&t->paused, true, INTERN__RELAXED);
     for (unsigned i = 0; i < INTERN_WRITERS; i++) {
         intern__lock_take(&t->bucket[i].lock);
         intern__lock_give(&t->bucket[i].lock);
     }
+}
+
+static void intern__table_go(intern_table *t) {
+    INTERN__STORE(&t->paused, false, INTERN__RELEASE); /* pairs with intern__bucket_enter */
+    intern__lock_give(&t->pause);
+}
+
+static void intern__table_moment(intern_table *t, intern__moment *m) {
+    intern__table_stop(t);
     for (unsigned i = 0; i < INTERN_WRITERS; i++) {
         m->next[i] = intern__writer_next(&t->writer[i]);
         m->array[i] = INTERN__LOAD(&t->bucket[i].array, INTERN__RELAXED);
         m->used[i] = t->bucket[i].used;
     }
-    INTERN__STORE(&t->paused, false, INTERN__RELEASE); /* pairs with intern__bucket_enter */
-    intern__lock_give(&t->pause);
+    intern__table_go(t);
+}
+
+/* Ends of threads, and forks. A fork takes the memory as it is at no single instant: other threads write while the
+   system goes from page to page. So it must be a moment of every table: nobody adds, grows or changes a permit. What
+   goes on without locks, the bytes of a record beyond its slab's end, is invisible until it is committed. */
+
+static intern_table *intern__table_at(intern__link *l) {
+    return l ? (intern_table *)(void *)((uint8_t *)l - offsetof(intern_table, link)) : NULL;
+}
+
+static intern_table *intern__table_next(const intern_table *t) {
+    return intern__table_at(t ? t->link.next : intern__process.first);
+}
+
+/* A table in which the thread held a slot, which is free now; NULL if there is none left. */
+static intern_table *intern__thread_leave(uint64_t number) {
+    uint32_t slot = INTERN_WRITERS;
+    intern_table *t = NULL;
+    intern__lock_take(&intern__process.lock);
+    while (slot == INTERN_WRITERS && (t = intern__table_next(t)) != NULL) slot = intern__slot_held(t, number);
+    if (t) {
+        intern__lock_take(&t->pause);
+        intern__slot_vacate(t, slot);
+        intern__lock_give(&t->pause);
+    }
+    intern__lock_give(&intern__process.lock);
+    return t;
+}
+
+/* Called when a thread ends with permits. Destructors of other keys may still use them: so it waits one round. */
+static void intern__thread_end(void *round) {
+    intern__thread *self = intern__self();
+    intern_table *t;
+    if (round == &intern__thread_first && intern__thread_note(&intern__thread_again)) return;
+    while (self->slots && (t = intern__thread_leave(self->number)) != NULL) {
+        self->slots--;
+        intern_table_free(t);
+    }
+    self->slots = 0;
+}
+
+/* The ordered map is only tried for: whoever brings it up to date may wait for a lock of pathmap.h, which that library's
+   own preparations for the fork may hold by now. */
+static void intern__fork_prepare(void) {
+    intern__lock_take(&intern__process.lock);
+    for (intern_table *t = NULL; (t = intern__table_next(t)) != NULL;) {
+        intern__table_stop(t);
+        t->ordered_idle = intern__lock_try(&t->ordered_lock);
+    }
+}
+
+static void intern__fork_parent(void) {
+    for (intern_table *t = NULL; (t = intern__table_next(t)) != NULL;) {
+        if (t->ordered_idle) intern__lock_give(&t->ordered_lock);
+        intern__table_go(t);
+    }
+    intern__lock_give(&intern__process.lock);
+}
+
+/* Of all threads only the caller is left. Locks may be marked by others that were about to wait. A map that somebody was
+   bringing up to date is forgotten, and made anew when it is asked for. */
+static void intern__fork_child(void) {
+    const uint64_t self = intern__self()->number;
+    intern__lock_forked();
+    for (intern_table *t = NULL; (t = intern__table_next(t)) != NULL;) {
+        for (uint32_t i = 0; i < INTERN_WRITERS; i++) {
+            uint64_t holder = INTERN__LOAD(&t->holder[i], INTERN__RELAXED);
+            intern__lock_reset(&t->bucket[i].lock);
+            if (holder == self && INTERN__LOAD(&t->writer[i].thread, INTERN__RELAXED))
+                INTERN__STORE(&t->writer[i].thread, intern__thread_id(), INTERN__RELAXED);
+            if (!holder || holder == self) continue;
+            intern__slot_vacate(t, i);
+            INTERN__STORE(&t->owners, INTERN__LOAD(&t->owners, INTERN__RELAXED) - 1, INTERN__RELAXED);
+        }
+        if (!t->ordered_idle) t->ordered = NULL;
+        intern__lock_reset(&t->ordered_lock);
+        intern__lock_reset(&t->pause);
+        INTERN__STORE(&t->paused, false, INTERN__RELAXED);
+    }
+    intern__lock_reset(&intern__process.lock);
+}
+
+static void intern__process_init(void) {
+    intern__process_start(intern__thread_end, intern__fork_prepare, intern__fork_parent, intern__fork_child);
 }
 
 /* Accounts */
@@ -1608,7 +2055,9 @@ static void intern__dir_stats(const _Atomic(intern__dir *) *where, intern_stats 
 }
 
 INTERN_API void intern_get_stats(intern_table *t, intern_stats *out) {
+    if (!out) return;
     memset(out, 0, sizeof *out);
+    if (!t) return;
     out->symbols = intern_count(t);
     out->fixed_bytes = sizeof *t + INTERN__LINE;
     out->mapped_bytes = t->image_len;
@@ -1634,6 +2083,8 @@ INTERN_API void intern_get_stats(intern_table *t, intern_stats *out) {
 }
 
 INTERN_API void intern_trim(intern_table *t) {
+    if (!t) return;
+    intern__lock_take(&t->pause); /* a fork waits */
     for (unsigned i = 0; i < INTERN_WRITERS; i++) {
         uintptr_t array = INTERN__LOAD(&t->bucket[i].array, INTERN__RELAXED);
         if (intern__array_owned(t, array)) {
@@ -1644,6 +2095,7 @@ INTERN_API void intern_trim(intern_table *t) {
         intern__dir_free_older(INTERN__LOAD(&t->writer[i].slabs, INTERN__RELAXED));
         intern__dir_free_older(INTERN__LOAD(&t->writer[i].pages, INTERN__RELAXED));
     }
+    intern__lock_give(&t->pause);
 }
 
 /* ---- src/interning/41_batch.c -------------------------------------------------------------------------- */
@@ -1658,11 +2110,13 @@ typedef struct intern__flight {
     intern__spot spot;
     uint64_t where, first;
     const uint8_t *record; /* of the home group's first match, or NULL */
+    bool valid;            /* else the key is taken for the empty one, and the answer thrown away */
 } intern__flight;
 
 /* Stage 1. */
 INTERN__INLINE void intern__flight_start(const intern_table *t, const intern_key *key, intern__flight *f) {
-    f->key = intern__key_of(key->data, key->len, t->seed);
+    f->valid = intern__key_valid(key->data, key->len);
+    f->key = intern__key_of(key->data, f->valid ? key->len : 0, &t->secret);
     f->spot.array = INTERN__LOAD(&t->bucket[f->key.bucket].array, INTERN__ACQUIRE);
     f->spot.group = 0;
     if (INTERN__UNLIKELY(!f->spot.array)) return;
@@ -1708,7 +2162,7 @@ INTERN_API size_t intern_get_many(const intern_table *t, const intern_key *keys,
     for (size_t at = 0, m; at < n; at += m) {
         m = intern__flight_board(t, keys + at, n - at, f);
         for (size_t i = 0; i < m; i++) {
-            out[at + i] = intern__flight_land(t, &f[i]);
+            out[at + i] = f[i].valid ? intern__flight_land(t, &f[i]) : INTERN_NONE;
             found += out[at + i] != INTERN_NONE;
         }
     }
@@ -1726,8 +2180,9 @@ INTERN_API intern_status intern_get_or_insert_many(intern_table *t, const intern
     while (at < n && s == INTERN_OK) {
         size_t m = intern__flight_board(t, keys + at, n - at, f);
         for (size_t i = 0; i < m && s == INTERN_OK; i++) {
-            intern_symbol found = intern__flight_land(t, &f[i]);
-            if (found == INTERN_NONE) s = intern__table_add(t, p->slot, &f[i].key, &f[i].spot, &found, &added);
+            intern_symbol found = f[i].valid ? intern__flight_land(t, &f[i]) : INTERN_NONE;
+            if (!f[i].valid) s = INTERN_INVALID;
+            else if (found == INTERN_NONE) s = intern__table_add(t, p->slot, &f[i].key, &f[i].spot, &found, &added);
             if (s == INTERN_OK) out[at++] = found;
         }
     }
@@ -1818,7 +2273,7 @@ INTERN_API intern_status intern_each_prefix(intern_table *t, const void *prefix,
                                             void *ctx) {
     pm_map map;
     pm_rz z;
-    if (!t || !fn || (!prefix && len)) return INTERN_INVALID;
+    if (!t || !fn || !intern__key_valid(prefix, len)) return INTERN_INVALID;
     intern_status s = intern_snapshot(t, &map);
     if (s != INTERN_OK) return s;
     if (pm_rz_open(&z, &map, prefix, len) != PM_OK) {
@@ -1852,12 +2307,12 @@ INTERN_API intern_status intern_each_prefix(intern_table *t, const void *prefix,
      arrays     of each bucket, 64 bytes a group
      pages      4,096 bytes each
      slabs      each padded with zeros to a multiple of 64
-     trailer    64 bytes: checksum of everything from the arrays on, zeros
+     trailer    64 bytes: checksum of everything from the arrays on, these eight bytes taken as zero; zeros
 
    No offset is stored: each follows from the counts before it, so there is none that can be wrong. Arrays, pages and
    slabs hold numbers and places, never addresses; mapping the file is all it takes to use them. */
 
-#define INTERN__IMAGE_VERSION 1u
+#define INTERN__IMAGE_VERSION 2u
 #define INTERN__HEADER 128u
 #define INTERN__SLOT_ENTRY 32u
 #define INTERN__BUCKET_ENTRY 16u
@@ -1868,8 +2323,7 @@ INTERN_API intern_status intern_each_prefix(intern_table *t, const void *prefix,
 /* Byte positions in the header. The magic has a byte that is no ASCII and a line end that text tools would change. */
 #define INTERN__MAGIC "\x89INTRN\r\n"
 enum {
-    INTERN__AT_VERSION = 8,   /* u32 */
-    INTERN__AT_BOUND = 12,    /* u32: INTERN_PEARSON_BOUND of the program that saved */
+    INTERN__AT_VERSION = 8,   /* u64 */
     INTERN__AT_LENGTH = 16,   /* u64: of the file */
     INTERN__AT_SYMBOLS = 24,  /* u64 */
     INTERN__AT_SEED = 32,     /* u64 */
@@ -1915,6 +2369,14 @@ static uint64_t intern__head_sum(const uint8_t *head, size_t len) {
     memset(first + INTERN__AT_CHECKSUM, 0, 8);
     intern__sum_add(&s, first, sizeof first);
     intern__sum_add(&s, head + sizeof first, len - sizeof first);
+    return intern__sum_end(&s);
+}
+
+/* Of the trailer likewise; what is behind its checksum is zero. */
+static uint64_t intern__body_sum(intern__sum s, const uint8_t *behind) {
+    uint8_t trailer[INTERN__LINE] = {0};
+    if (behind) memcpy(trailer + 8, behind, sizeof trailer - 8);
+    intern__sum_add(&s, trailer, sizeof trailer);
     return intern__sum_end(&s);
 }
 
@@ -2040,7 +2502,7 @@ static uint64_t intern__save_tables(const intern__saving *s, uint8_t *head) {
 
 static void intern__save_header(const intern__saving *s, uint8_t *head, size_t size, uint64_t body) {
     memcpy(head, INTERN__MAGIC, 8);
-    intern__store64(head + INTERN__AT_VERSION, INTERN__IMAGE_VERSION | (uint64_t)INTERN_PEARSON_BOUND << 32);
+    intern__store64(head + INTERN__AT_VERSION, INTERN__IMAGE_VERSION);
     intern__store64(head + INTERN__AT_LENGTH, size + body + INTERN__LINE);
     intern__store64(head + INTERN__AT_SYMBOLS, s->symbols);
     intern__store64(head + INTERN__AT_SEED, s->t->seed);
@@ -2096,7 +2558,7 @@ static intern_status intern__save_body(const intern__saving *s, intern__out *o) 
     for (unsigned i = 0; i < INTERN_WRITERS; i++) intern__save_pages(s, o, i);
     for (unsigned i = 0; i < INTERN_WRITERS; i++) intern__save_slabs(s, o, i);
     intern__out_flush(o);
-    intern__store64(sum, intern__sum_end(&o->sum));
+    intern__store64(sum, intern__body_sum(o->sum, NULL));
     intern__out_put(o, sum, sizeof sum);
     intern__out_zeros(o, INTERN__LINE - sizeof sum);
     intern__out_flush(o);
@@ -2125,25 +2587,73 @@ INTERN_API intern_status intern_save_to(intern_table *t, bool (*put)(void *ctx, 
 }
 
 #if !INTERN_NO_FILES
-INTERN_API intern_status intern_save(intern_table *t, const char *path) {
-    static const char suffix[] = ".part";
-    if (!t || !path) return INTERN_INVALID;
-    size_t len = strlen(path);
-    char *part = (char *)INTERN_MALLOC(len + sizeof suffix);
-    if (!part) return INTERN_NOMEM;
-    memcpy(part, path, len);
-    memcpy(part + len, suffix, sizeof suffix);
-    intern_status status = INTERN_IO;
-    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd >= 0) {
-        status = intern_save_to(t, intern__file_write, &fd);
-        if (status == INTERN_OK && fsync(fd) != 0) status = INTERN_IO;
-        if (close(fd) != 0 && status == INTERN_OK) status = INTERN_IO;
-        if (status == INTERN_OK && rename(part, path) != 0) status = INTERN_IO;
-        if (status != INTERN_OK) remove(part);
+#define INTERN__PART_MAX 32u /* bytes that a temporary name is longer than the path */
+
+/* What the file is to replace: nothing, or a regular file, whose mode it gets. A link would have to be followed or
+   destroyed. *mode: 0 if there is nothing. */
+static bool intern__save_target(const char *path, mode_t *mode) {
+    struct stat st;
+    char byte;
+    *mode = 0;
+    if (readlink(path, &byte, 1) >= 0) return false;
+    if (stat(path, &st) != 0) return errno == ENOENT;
+    *mode = st.st_mode & 07777;
+    return S_ISREG(st.st_mode);
+}
+
+/* Makes a file beside `path` under a name that nothing had: neither a link nor what a crash left is opened. */
+static int intern__save_open(const char *path, char *part, mode_t mode) {
+    int fd = -1;
+    for (unsigned tries = 0; fd < 0 && tries < 100; tries++) {
+        sprintf(part, "%s.%016llx.part", path, (unsigned long long)intern__random());
+        fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode ? 0600 : 0666);
+        if (fd < 0 && errno != EEXIST) break;
     }
-    INTERN_FREE(part, len + sizeof suffix);
-    return status;
+    if (fd >= 0 && mode && fchmod(fd, mode) != 0) {
+        close(fd);
+        remove(part);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* Syncs the folder of a path, so that the new name outlives a crash. Some systems cannot open or sync folders. */
+static bool intern__save_sync_folder(char *path) {
+    char *slash = strrchr(path, '/');
+    if (slash) slash[slash == path] = 0;
+    int fd = open(slash ? path : ".", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return true;
+    bool synced = fsync(fd) == 0 || errno != EIO;
+    close(fd);
+    return synced;
+}
+
+static intern_status intern__save_as(intern_table *t, const char *path, char *part) {
+    mode_t mode;
+    if (!intern__save_target(path, &mode)) return INTERN_IO;
+    int fd = intern__save_open(path, part, mode);
+    if (fd < 0) return INTERN_IO;
+    intern_status s = intern_save_to(t, intern__file_write, &fd);
+    if (s == INTERN_OK && fsync(fd) != 0) s = INTERN_IO;
+    if (close(fd) != 0 && s == INTERN_OK) s = INTERN_IO;
+    if (s == INTERN_OK && !intern__save_target(path, &mode)) s = INTERN_IO; /* a link that came meanwhile */
+    if (s == INTERN_OK && rename(part, path) != 0) s = INTERN_IO;
+    if (s != INTERN_OK) remove(part);
+    else if (!intern__save_sync_folder(part)) s = INTERN_IO;
+    return s;
+}
+
+INTERN_API intern_status intern_save(intern_table *t, const char *path) {
+    if (!t || !path) return INTERN_INVALID;
+    size_t size = strlen(path) + INTERN__PART_MAX;
+    char *part = (char *)INTERN_MALLOC(size);
+    if (!part) return INTERN_NOMEM;
+    int kept = errno, state = intern__cancel_hold();
+    intern_status s = intern__save_as(t, path, part);
+    intern__cancel_release(state);
+    errno = kept;
+    INTERN_FREE(part, size);
+    return s;
 }
 #endif
 
@@ -2179,8 +2689,8 @@ static bool intern__load_header(intern__loading *l) {
         return intern__refuse(l, INTERN_CORRUPT, 0, "not a file of this library");
     if (l->len < INTERN__TABLES + INTERN__LINE)
         return intern__refuse(l, INTERN_CORRUPT, l->len, "file ends within its head");
-    if (intern__load32(p + INTERN__AT_VERSION) != INTERN__IMAGE_VERSION)
-        return intern__refuse(l, INTERN_CORRUPT, INTERN__AT_VERSION, "file of another version");
+    if (intern__load64(p + INTERN__AT_VERSION) != INTERN__IMAGE_VERSION)
+        return intern__refuse(l, INTERN_CORRUPT, INTERN__AT_VERSION, "file of another version or byte order");
     if (intern__load64(p + INTERN__AT_LENGTH) != l->len)
         return intern__refuse(l, INTERN_CORRUPT, l->len, "file is not as long as it says");
     l->symbols = intern__load64(p + INTERN__AT_SYMBOLS);
@@ -2233,7 +2743,8 @@ static bool intern__load_checksum(intern__loading *l) {
     intern__sum s = intern__sum_start();
     if (l->flags & INTERN_LOAD_UNCHECKED) return true;
     intern__sum_add(&s, l->data + l->head, (size_t)(l->len - INTERN__LINE - l->head));
-    if (intern__sum_end(&s) == intern__load64(l->data + l->len - INTERN__LINE)) return true;
+    const uint8_t *trailer = l->data + l->len - INTERN__LINE;
+    if (intern__body_sum(s, trailer + 8) == intern__load64(trailer)) return true;
     return intern__refuse(l, INTERN_CORRUPT, l->len - INTERN__LINE, "checksum of the body does not fit");
 }
 
@@ -2271,15 +2782,19 @@ static void intern__load_buckets(intern__loading *l) {
     }
 }
 
-/* For files of programs that choose buckets otherwise: fills fresh arrays. */
+/* For a table that keeps its own seed: fills fresh arrays. Keys are looked for first when the file may have some twice. */
 static bool intern__load_rebuild(intern__loading *l) {
     intern_table *t = l->t;
     for (intern_iter i = intern_iter_all(t); intern_iter_next(&i);) {
-        intern__key k = intern__key_of(i.data, i.len, t->seed);
+        intern__key k = intern__key_of(i.data, i.len, &t->secret);
         intern__bucket *b = &t->bucket[k.bucket];
+        intern__spot spot;
         uint64_t place = 0;
         unsigned slot = intern__slot_of(i.symbol);
-        if (!intern__bucket_reserve(t->writer, t->seed, b)) return intern__refuse(l, INTERN_NOMEM, 0, "out of memory");
+        if ((l->flags & INTERN_LOAD_VERIFY) && intern__bucket_find(t->writer, b, &k, &spot) != INTERN_NONE)
+            return intern__refuse(l, INTERN_CORRUPT, 0, "two symbols of the same bytes");
+        if (!intern__bucket_reserve(t->writer, &t->secret, b))
+            return intern__refuse(l, INTERN_NOMEM, 0, "out of memory");
         uintptr_t array = INTERN__LOAD(&b->array, INTERN__RELAXED);
         (void)intern__place_of(&t->writer[slot], intern__serial_of(i.symbol), &place);
         intern__array_put(array, intern__home(array, k.hash), k.hash, intern__where_of(slot, place));
@@ -2345,7 +2860,7 @@ static bool intern__verify_entry(const intern__loading *l, unsigned bucket, uint
     if (!intern__place_of(w, serial, &found) || found != place) return false;
     size_t len;
     const void *bytes = intern__record_bytes(record, &len);
-    intern__key k = intern__key_of(bytes, len, l->t->seed);
+    intern__key k = intern__key_of(bytes, len, &l->t->secret);
     return k.bucket == bucket && intern__fingerprint(k.hash) == print;
 }
 
@@ -2382,10 +2897,12 @@ static bool intern__verify_buckets(intern__loading *l) {
 static bool intern__load_all(intern__loading *l) {
     bool verify = l->flags & INTERN_LOAD_VERIFY;
     if (!intern__load_header(l) || !intern__load_extent(l) || !intern__load_checksum(l)) return false;
-    l->t->seed = intern__load64(l->data + INTERN__AT_SEED);
+    uint64_t seed = intern__load64(l->data + INTERN__AT_SEED);
+    bool rebuild = l->t->seed_given && l->t->seed != seed;
+    if (!rebuild) intern__table_seed(l->t, seed);
     if (!intern__load_slots(l) || (verify && !intern__verify_records(l))) return false;
-    if (intern__load32(l->data + INTERN__AT_BOUND) == INTERN_PEARSON_BOUND) intern__load_buckets(l);
-    else if (!intern__load_rebuild(l)) return false;
+    if (rebuild) return intern__load_rebuild(l);
+    intern__load_buckets(l);
     return !verify || intern__verify_buckets(l);
 }
 
@@ -2395,14 +2912,16 @@ static bool intern__table_idle(const intern_table *t) {
     return intern_count(t) == 0;
 }
 
-/* Two tables that nobody else uses change what they hold; locks, holders and owners stay. */
+/* Two tables that nobody else uses change what they hold; locks, holders and owners stay. A fork by another thread comes
+   before or after. */
 static void intern__table_swap(intern_table *a, intern_table *b) {
+    intern__lock_take(&a->pause);
     uint8_t *image = a->image;
     size_t len = a->image_len;
     bool mapped = a->image_mapped;
-    uint64_t seed = a->seed;
-    a->image = b->image, a->image_len = b->image_len, a->image_mapped = b->image_mapped, a->seed = b->seed;
-    b->image = image, b->image_len = len, b->image_mapped = mapped, b->seed = seed;
+    a->image = b->image, a->image_len = b->image_len, a->image_mapped = b->image_mapped;
+    b->image = image, b->image_len = len, b->image_mapped = mapped;
+    intern__table_seed(a, b->seed); /* b has no use for one any more */
     for (unsigned i = 0; i < INTERN_WRITERS; i++) {
         unsigned char w[sizeof(intern__writer)];
         memcpy(w, &a->writer[i], sizeof w);
@@ -2415,6 +2934,7 @@ static void intern__table_swap(intern_table *a, intern_table *b) {
         a->bucket[i].used = b->bucket[i].used;
         b->bucket[i].used = used;
     }
+    intern__lock_give(&a->pause);
 }
 
 /* Takes over `image`, whatever comes of it. */
@@ -2422,7 +2942,8 @@ static intern_status intern__load_image(intern_table *t, uint8_t *image, size_t 
                                         intern_error *error) {
     intern__loading l;
     memset(&l, 0, sizeof l);
-    intern_status s = intern_table_new(NULL, &l.t);
+    intern_options options = {t->seed_given ? t->seed : 0, false};
+    intern_status s = intern_table_new(&options, &l.t);
     if (s == INTERN_OK) {
         l.t->image = image, l.t->image_len = len, l.t->image_mapped = mapped;
         l.data = image;
@@ -2439,6 +2960,11 @@ static intern_status intern__load_image(intern_table *t, uint8_t *image, size_t 
     return s;
 }
 
+/* Files have the numbers of little-endian machines, where they are mapped. */
+static bool intern__load_possible(unsigned flags) {
+    return !INTERN__BIG_ENDIAN && flags <= (INTERN_LOAD_VERIFY | INTERN_LOAD_UNCHECKED | INTERN_LOAD_COPY);
+}
+
 static intern_status intern__load_fail(intern_error *error, intern_status s, const char *msg) {
     intern__loading l;
     (void)intern__refuse(&l, s, 0, msg);
@@ -2448,7 +2974,8 @@ static intern_status intern__load_fail(intern_error *error, intern_status s, con
 
 INTERN_API intern_status intern_load_memory(intern_table *t, const void *data, size_t len, unsigned flags,
                                             intern_error *error) {
-    if (!t || (!data && len) || INTERN__BIG_ENDIAN) return intern__load_fail(error, INTERN_INVALID, "invalid argument");
+    if (!t || !intern__key_valid(data, len) || !intern__load_possible(flags))
+        return intern__load_fail(error, INTERN_INVALID, "invalid argument, or big-endian machine");
     if (!intern__table_idle(t)) return intern__load_fail(error, INTERN_BUSY, "table in use or not empty");
     uint8_t *copy = (uint8_t *)intern__line_alloc(len);
     if (!copy) return intern__load_fail(error, INTERN_NOMEM, "out of memory");
@@ -2460,10 +2987,15 @@ INTERN_API intern_status intern_load_memory(intern_table *t, const void *data, s
 INTERN_API intern_status intern_load(intern_table *t, const char *path, unsigned flags, intern_error *error) {
     uint8_t *at = NULL;
     size_t len = 0;
-    if (!t || !path || INTERN__BIG_ENDIAN) return intern__load_fail(error, INTERN_INVALID, "invalid argument");
+    if (!t || !path || !intern__load_possible(flags))
+        return intern__load_fail(error, INTERN_INVALID, "invalid argument, or big-endian machine");
     if (!intern__table_idle(t)) return intern__load_fail(error, INTERN_BUSY, "table in use or not empty");
-    if (!intern__file_map(path, &at, &len)) return intern__load_fail(error, INTERN_IO, "cannot open or map the file");
-    return intern__load_image(t, at, len, true, flags, error);
+    bool copy = (flags & (INTERN_LOAD_VERIFY | INTERN_LOAD_COPY)) != 0;
+    int state = intern__cancel_hold();
+    intern_status s = copy ? intern__file_read(path, &at, &len) : intern__file_map(path, &at, &len);
+    intern__cancel_release(state);
+    if (s != INTERN_OK) return intern__load_fail(error, s, "cannot open, map or read the file");
+    return intern__load_image(t, at, len, !copy, flags, error);
 }
 #endif
 

@@ -13838,14 +13838,6 @@ static PM__INLINE bool pm__rz_push(pm_rz *z, pm_place p, size_t base) {
     return true;
 }
 
-/* Makes frame 0 if there is none yet. */
-static PM__INLINE bool pm__rz_begin(pm_rz *z) { return z->nframes || pm__rz_push(z, pm__place_root(z->top), 0); }
-
-/* The place that exist_len stands for. */
-static PM__INLINE pm_place pm__rz_place(const pm_rz *z) {
-    return z->nframes ? z->frames[z->nframes - 1].place : pm__place_root(z->top);
-}
-
 /* What a reader that borrows knows of its map in checked builds, in a place that it does not need: the map's stamp. */
 static PM__INLINE void pm__rz_watch(pm_rz *z, const pm_map *m) {
 #if PM_CHECK >= 1
@@ -13870,6 +13862,18 @@ static PM__INLINE void pm__rz_use(const pm_rz *z) {
         pm__accuse("a reader was used after its map was written or dropped (pm_rz_open, pm_iter_vals)");
 #endif
     (void)z;
+}
+
+/* Makes frame 0 if there is none yet. */
+static PM__INLINE bool pm__rz_begin(pm_rz *z) {
+    pm__rz_use(z);
+    return z->nframes || pm__rz_push(z, pm__place_root(z->top), 0);
+}
+
+/* The place that exist_len stands for. */
+static PM__INLINE pm_place pm__rz_place(const pm_rz *z) {
+    pm__rz_use(z);
+    return z->nframes ? z->frames[z->nframes - 1].place : pm__place_root(z->top);
 }
 
 static PM__INLINE bool pm__rz_on_trie(const pm_rz *z) {
@@ -14445,6 +14449,7 @@ PM_API pm_status pm_ref_make_map(const pm_ref *r, pm_map *out) {
 /* From now on the reader may be used whatever happens to its map. */
 static void pm__rz_keep(const pm_rz *z) {
 #if PM_CHECK >= 1
+    pm__rz_use(z);
     if (!z->owned) pm__stamp_keep((uint32_t)z->held);
 #endif
     (void)z;

@@ -535,8 +535,9 @@ def compiles_32_bits():
 
 def foreign_jobs():
     """The implementation under compilers that not every machine has."""
-    kinds = [[f"-DPATHMAP_SLIM_PTRS={slim}", *more] for slim in (1, 0)
-             for more in (["-O2"], ["-O2", "-DPM_CHECK=3"], ["-O1", "-DPM_NO_THREADS=1", "-DPM_POOL=0"])]
+    kinds = (["-DPATHMAP_SLIM_PTRS=1", "-O2"], ["-DPATHMAP_SLIM_PTRS=1", "-O1", "-DPM_CHECK=3"],
+             ["-DPATHMAP_SLIM_PTRS=0", "-O1"],
+             ["-DPATHMAP_SLIM_PTRS=0", "-O1", "-DPM_NO_THREADS=1", "-DPM_POOL=0"])
     clang = newest_clang()
     found = ([[clang]] if clang else []) + ([[*CC, "-m32"]] if compiles_32_bits() else [])
     jobs = [(" ".join(compiler + flags), compile_job(compiler, ["-std=c11", *flags]))

@@ -147,7 +147,15 @@ static void read_long_after_set(void) {
     (void)pm_rz_to_next_val(&reader);
 }
 
+static void witness_after_drop(void) {
+    open_reader("");
+    pm_drop(&reader_map);
+    pm_witness w = pm_rz_witness(&reader);
+    pm_witness_drop(&w);
+}
+
 TEST(readers_of_a_map_that_was_written_are_found) {
+    CHECK(found(witness_after_drop, READER));
     CHECK(found(read_after_set, READER));
     CHECK(found(read_after_set_in_place, READER));
     CHECK(found(read_after_drop, READER));

@@ -11,7 +11,7 @@ static void interning_forge(uint8_t *data, size_t len) {
     if (head + INTERN__LINE > len) return;
     intern__sum sum = intern__sum_start();
     intern__sum_add(&sum, data + head, len - INTERN__LINE - head);
-    intern__store64(data + len - INTERN__LINE, intern__sum_end(&sum));
+    intern__store64(data + len - INTERN__LINE, intern__body_sum(sum, data + len - INTERN__LINE + 8));
     intern__store64(data + INTERN__AT_CHECKSUM, intern__head_sum(data, head));
 }
 

@@ -2,13 +2,25 @@
    writers, files saved while others write. Meant to be run under a race checker as well. */
 #include "check.h"
 
+/* A thread that stops while it allocates, which it does while it grows something. */
+static _Atomic bool stop_in_malloc, inside_malloc;
+static _Atomic unsigned stopped_in_malloc, forks_begun;
+static void *halting_malloc(size_t n);
+
 #define INTERNING_STATIC
-#define INTERN_MALLOC(n) check_malloc(n)
+#define INTERN_MALLOC(n) halting_malloc(n)
 #define INTERN_FREE(p, n) check_free(p, n)
 #include "../interning.h"
 
+#ifndef PM_NO_THREADS
+#define PM_NO_THREADS 0
+#endif
+#include "stress.h"
+
 #include <pthread.h>
 #include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -438,4 +450,452 @@ TEST(file_saved_beside_writers_is_one_moment) {
     free_all(3);
     intern_table_free(t);
     CHECK_EQ(check_live_blocks(), 0);
+}
+
+/* Threads that end with their permits */
+
+static void *end_with_permit(void *arg) {
+    worker *w = arg;
+    char key[64];
+    intern_permit p, again;
+    w->status = intern_permit_acquire(w->t, &p);
+    if (w->status != INTERN_OK) return NULL;
+    CHECK_OK(intern_permit_acquire(w->t, &again));
+    CHECK_OK(intern_get_or_insert(w->t, &p, key, key_text(key, "ended", w->number), &w->out[0], NULL));
+    w->out[1] = (intern_symbol)p.slot;
+    return NULL;
+}
+
+static unsigned threads_without_permit(unsigned threads) {
+    intern_table *t = NULL;
+    unsigned without = 0;
+    char key[64];
+    CHECK_OK(intern_table_new(NULL, &t));
+    for (unsigned i = 0; i < threads; i++) {
+        worker w = {t, i, 1, 0, 1, calloc(2, sizeof(intern_symbol)), NULL, NULL, INTERN_OK};
+        CHECK_EQ(pthread_create(&thread[0], NULL, end_with_permit, &w), 0);
+        CHECK_EQ(pthread_join(thread[0], NULL), 0);
+        without += w.status != INTERN_OK;
+        if (w.status == INTERN_OK) check_symbol(t, w.out[0], key, key_text(key, "ended", i));
+        free(w.out);
+    }
+    CHECK_EQ(intern_count(t), threads - without);
+    intern_permit p;
+    CHECK_OK(intern_permit_acquire(t, &p));
+    CHECK_OK(intern_permit_release(&p));
+    intern_table_free(t);
+    return without;
+}
+
+TEST(permits_of_ended_threads_come_back) {
+    CHECK_EQ(threads_without_permit(600), 0);
+    CHECK_EQ(check_live_blocks(), 0); /* the table went: ownership came back, too */
+}
+
+/* The last handle goes while threads hold permits: the last of them to end frees the table. */
+static void *end_after_the_table_is_freed(void *arg) {
+    worker *w = arg;
+    intern_permit p;
+    CHECK_OK(intern_permit_acquire(w->t, &p));
+    atomic_fetch_add(w->gate, 1);
+    wait_for(w->phase, 1);
+    if (w->number % 2) CHECK_OK(intern_get_or_insert(w->t, &p, "x", 1, &w->out[0], NULL));
+    if (w->number % 4 == 3) CHECK_OK(intern_permit_release(&p));
+    return NULL;
+}
+
+TEST(tables_outlive_their_handles_until_threads_with_permits_end) {
+    enum { THREADS = 12 };
+    static _Atomic unsigned gate, phase;
+    for (int round = 0; round < 30; round++) {
+        intern_table *t[2] = {NULL, NULL};
+        gate = phase = 0;
+        for (unsigned i = 0; i < 2; i++) CHECK_OK(intern_table_new(NULL, &t[i]));
+        for (unsigned i = 0; i < THREADS; i++) {
+            worker w = {t[i % 3 == 0], i, THREADS, 0, 1, calloc(1, sizeof(intern_symbol)), &gate, &phase, INTERN_OK};
+            work[i] = w;
+            CHECK_EQ(pthread_create(&thread[i], NULL, end_after_the_table_is_freed, &work[i]), 0);
+        }
+        wait_for(&gate, THREADS);
+        if (round % 2) intern_table_free(t[0]);
+        phase = 1; /* the threads end while the other handle is freed */
+        if (round % 2 == 0) intern_table_free(t[0]);
+        intern_table_free(t[1]);
+        for (unsigned i = 0; i < THREADS; i++) CHECK_EQ(pthread_join(thread[i], NULL), 0);
+        free_all(THREADS);
+        CHECK_EQ(check_failed(), 0);
+        CHECK_EQ(check_live_blocks(), 0);
+    }
+}
+
+/* A destructor of the program's own that still has a permit to use and release. */
+static pthread_key_t own_key;
+static atomic_uint used_late;
+
+static void use_permit_late(void *arg) {
+    intern_permit *p = arg;
+    intern_symbol s;
+    used_late += intern_get_or_insert(p->table, p, "late", 4, &s, NULL) == INTERN_OK;
+    used_late += intern_permit_release(p) == INTERN_OK;
+}
+
+static void *end_with_a_destructor(void *arg) {
+    static intern_permit p;
+    CHECK_OK(intern_permit_acquire(arg, &p));
+    CHECK_EQ(pthread_setspecific(own_key, &p), 0);
+    return NULL;
+}
+
+TEST(destructors_of_the_programs_own_can_use_and_release_permits) {
+    intern_table *t = NULL;
+    CHECK_OK(intern_table_new(NULL, &t));
+    CHECK_EQ(pthread_key_create(&own_key, use_permit_late), 0);
+    CHECK_EQ(pthread_create(&thread[0], NULL, end_with_a_destructor, t), 0);
+    CHECK_EQ(pthread_join(thread[0], NULL), 0);
+    CHECK_EQ(pthread_key_delete(own_key), 0);
+    CHECK_EQ(used_late, 2);
+    CHECK(intern_get(t, "late", 4) != INTERN_NONE);
+    intern_table_free(t);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
+/* Threads come, add, and end, releasing or not, as many at once as there are slots and more. */
+typedef struct crowd {
+    intern_table *t;
+    _Atomic uint64_t came, without;
+    _Atomic bool stop;
+} crowd;
+
+static void *come_and_go(void *arg) {
+    crowd *c = arg;
+    intern_permit p;
+    char key[64];
+    intern_symbol s;
+    uint64_t me = atomic_fetch_add(&c->came, 1);
+    if (intern_permit_acquire(c->t, &p) != INTERN_OK) return atomic_fetch_add(&c->without, 1), NULL;
+    for (size_t i = 0; i < 30; i++) {
+        size_t len = key_text(key, "crowd", (size_t)(me * 7 + i * 13) % 5000);
+        CHECK_OK(intern_get_or_insert(c->t, &p, key, len, &s, NULL));
+        check_symbol(c->t, s, key, len);
+    }
+    if (me % 3 == 0) CHECK_OK(intern_permit_release(&p));
+    return NULL;
+}
+
+static void *send_threads(void *arg) {
+    enum { AT_ONCE = 20 };
+    crowd *c = arg;
+    pthread_t some[AT_ONCE];
+    while (!c->stop) {
+        unsigned n = 0;
+        while (n < AT_ONCE && pthread_create(&some[n], NULL, come_and_go, c) == 0) n++;
+        while (n) CHECK_EQ(pthread_join(some[--n], NULL), 0);
+    }
+    return NULL;
+}
+
+TEST(crowds_of_threads_that_come_and_go_find_permits) {
+    enum { SENDERS = 3 };
+    crowd c = {NULL, 0, 0, false};
+    CHECK_OK(intern_table_new(NULL, &c.t));
+    for (unsigned i = 0; i < SENDERS; i++) CHECK_EQ(pthread_create(&thread[i], NULL, send_threads, &c), 0);
+    for (double until = now() + stress_seconds(); now() < until;) sched_yield();
+    c.stop = true;
+    for (unsigned i = 0; i < SENDERS; i++) CHECK_EQ(pthread_join(thread[i], NULL), 0);
+    printf("    %" PRIu64 " threads\n", (uint64_t)c.came);
+    CHECK_EQ(check_failed(), 0);
+    CHECK_EQ(c.without, 0);
+    CHECK(c.came > 0 && intern_count(c.t) <= 5000);
+    intern_table_free(c.t);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
+/* Waiting and cancelling: a thread that waits for a lock of the table is cancelled; it gets the lock all the same, and
+   leaves it free. */
+
+/* Whoever gets beyond the call was not cancelled in it. The thread then ends as usual: the address checker cannot
+   follow one that is cancelled. */
+static void *wait_and_be_cancelled(void *arg) {
+    worker *w = arg;
+    int state;
+    intern_permit p = permit_wait(w->t);
+    atomic_fetch_add(w->gate, 1);
+    CHECK_OK(intern_get_or_insert(w->t, &p, w->number ? "b" : "a", 1, &w->out[0], NULL));
+    CHECK_EQ(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state), 0);
+    CHECK_EQ(state, PTHREAD_CANCEL_ENABLE);
+    atomic_fetch_add(w->gate, 1);
+    return NULL;
+}
+
+TEST(waiting_for_a_lock_is_no_cancellation_point) {
+    static _Atomic unsigned gate, phase;
+    intern_table *t = NULL;
+    intern_symbol out[1] = {INTERN_NONE};
+    CHECK_OK(intern_table_new(NULL, &t));
+    for (unsigned round = 0; round < 2; round++) { /* held: the key's bucket; then the whole table, as by a save */
+        const char *key = round ? "b" : "a";
+        worker w = {t, round, 1, 0, 1, out, &gate, &phase, INTERN_OK};
+        intern__lock *held = &t->bucket[intern__key_of(key, 1, &t->secret).bucket].lock;
+        gate = 0;
+        intern_permit p; /* opens the slot's slab and page, so that the thread waits where it is meant to */
+        CHECK_OK(intern_permit_acquire(t, &p));
+        CHECK_OK(intern_get_or_insert(t, &p, "before", 6, out, NULL));
+        CHECK_OK(intern_permit_release(&p));
+        if (round == 0) intern__lock_take(held);
+        CHECK_EQ(pthread_create(&thread[0], NULL, wait_and_be_cancelled, &w), 0);
+        if (round == 1) wait_for(&gate, 1), intern__table_stop(t), held = &t->pause;
+        else wait_for(&gate, 1);
+        while (round == 0 && INTERN__LOAD(&held->word, INTERN__ACQUIRE) != 2) sched_yield(); /* it is about to sleep */
+        CHECK_EQ(pthread_cancel(thread[0]), 0);
+        for (int i = 0; i < 1000; i++) sched_yield();
+        if (round == 0) {
+            CHECK_EQ(gate, 1);
+            intern__lock_give(held);
+        } else intern__table_go(t);
+        CHECK_EQ(pthread_join(thread[0], NULL), 0);
+        CHECK_EQ(gate, 2);
+        CHECK_EQ(intern_get(t, key, 1), out[0]);
+        CHECK_EQ(INTERN__LOAD(&held->word, INTERN__ACQUIRE), 0);
+    }
+    intern_table_free(t); /* the permits came back, too */
+    CHECK_EQ(check_live_blocks(), 0);
+    CHECK_EQ(check_failed(), 0);
+}
+
+/* One lock, many takers: mutual exclusion, and sleepers all wake. Zero bytes are a free lock. */
+static intern__lock one_lock;
+static uint64_t guarded;
+
+static void *count_under_lock(void *arg) {
+    worker *w = arg;
+    for (size_t i = 0; i < w->n; i++) {
+        intern__lock_take(&one_lock);
+        guarded++;
+        if (i % 64 == 0) sched_yield(); /* so that others find it taken, and go to sleep */
+        intern__lock_give(&one_lock);
+    }
+    return NULL;
+}
+
+TEST(locks_exclude_and_wake) {
+    guarded = 0;
+    run_all(6, count_under_lock, NULL, 20000);
+    free_all(6);
+    CHECK_EQ(guarded, 120000);
+    CHECK_EQ(INTERN__LOAD(&one_lock.word, INTERN__ACQUIRE), 0);
+}
+
+static void *halting_malloc(size_t n) {
+    if (atomic_load(&stop_in_malloc)) {
+        unsigned before = atomic_load(&forks_begun);
+        atomic_store(&stop_in_malloc, false);
+        atomic_store(&inside_malloc, true);
+        atomic_fetch_add(&stopped_in_malloc, 1);
+        while (atomic_load(&forks_begun) == before) sched_yield();
+        for (int i = 0; i < 2000; i++) sched_yield(); /* the fork would be over by now, did it not wait */
+        atomic_store(&inside_malloc, false);
+    }
+    return check_malloc(n);
+}
+
+/* Forks beside writers. Race checkers do not follow a child of many threads. */
+
+#if defined(__SANITIZE_THREAD__) || defined(CHECKED_FOR_RACES)
+#define NO_FORKS 1
+#else
+#define NO_FORKS 0
+#endif
+
+enum { CHILD_GOOD = 0, CHILD_WRONG = 1, CHILD_NO_PERMIT = 2, CHILD_NO_MEMORY = 3 };
+
+/* In the child: what is there is whole, permits of the parent's threads are back, and the table can be used up to the
+   end. A lock taken by nobody would ring the alarm. */
+static int use_in_child(intern_table *t, intern_permit *own, uint64_t least) {
+    char key[64];
+    intern_symbol s;
+    intern_permit p;
+    uint64_t n = 0;
+    alarm(10);
+    for (intern_iter i = intern_iter_all(t); intern_iter_next(&i); n++)
+        if (n % 16 == 0 || i.end - i.next < 2000) /* the last ones of each slot above all */
+            if (!i.data || i.len < 6 || memcmp(i.data, "forks/", 6) || intern_get(t, i.data, i.len) != i.symbol)
+            return CHILD_WRONG;
+    if (n != intern_count(t) || n < least) return CHILD_WRONG;
+    if (intern_permit_acquire(t, &p) != INTERN_OK || p.slot != own->slot) return CHILD_NO_PERMIT;
+    for (unsigned slot = 0; slot < INTERN_WRITERS; slot++)
+        if (t->holder[slot] && slot != p.slot) return CHILD_NO_PERMIT;
+    /* Every slot goes on from a sound state: this thread takes them all in turn. */
+    for (unsigned slot = 0; slot < 6; slot++) {
+        uint64_t self = t->holder[own->slot];
+        t->holder[own->slot] = 0;
+        t->holder[slot] = self;
+        p.slot = own->slot = slot;
+        for (size_t i = 0; i < 400; i++) {
+            size_t len = key_text(key, "child", slot * 1000 + i);
+            if (intern_get_or_insert(t, &p, key, len, &s, NULL) != INTERN_OK) return CHILD_NO_MEMORY;
+            if (s >> 40 != slot || intern_get(t, key, len) != s || !intern_bytes(t, s, NULL)) return CHILD_WRONG;
+        }
+    }
+    intern_table *u = NULL;
+    intern_stats stats;
+    intern_get_stats(t, &stats);
+    if (stats.symbols != n + 2400) return CHILD_WRONG;
+    return intern_table_new(NULL, &u) == INTERN_OK ? (intern_table_free(u), CHILD_GOOD) : CHILD_NO_MEMORY;
+}
+
+static void *write_beside_forks(void *arg) {
+    worker *w = arg;
+    char key[700];
+    memset(key, 'k', sizeof key);
+    for (uint64_t n = 0; !atomic_load(w->phase);) {
+        intern_permit p = permit_wait(w->t);
+        intern_symbol s;
+        for (unsigned i = 0; i < 200; i++, n++) { /* long ones among them: slabs are opened all the time */
+            size_t len = (size_t)sprintf(key, "forks/%u/%" PRIu64, w->number, n % 100000);
+            if (i % 8 == 0) key[len] = 'k', len = sizeof key;
+            CHECK_OK(intern_get_or_insert(w->t, &p, key, len, &s, NULL));
+        }
+        if (n % 3) CHECK_OK(intern_permit_release(&p));
+    }
+    return NULL;
+}
+
+TEST(children_of_a_fork_use_tables_that_others_were_writing) {
+    enum { WRITERS = 4, FORKS = 25 };
+    static _Atomic unsigned gate, phase;
+    intern_table *t = NULL;
+    unsigned forks = 0, how[5] = {0};
+    if (NO_FORKS) SKIP("race checkers do not follow forks");
+    gate = phase = 0;
+    CHECK_OK(intern_table_new(NULL, &t));
+    intern_permit own;
+    CHECK_OK(intern_permit_acquire(t, &own));
+    for (unsigned i = 0; i < WRITERS; i++) {
+        worker w = {t, i, WRITERS, 0, 0, calloc(1, sizeof(intern_symbol)), &gate, &phase, INTERN_OK};
+        work[i] = w;
+        CHECK_EQ(pthread_create(&thread[i], NULL, write_beside_forks, &work[i]), 0);
+    }
+    for (double until = now() + stress_seconds(); forks < FORKS || now() < until; forks++) {
+        uint64_t least = intern_count(t);
+        int status = 0;
+        pid_t child = fork();
+        if (child == 0) _exit(use_in_child(t, &own, least));
+        CHECK(child > 0 && waitpid(child, &status, 0) == child);
+        how[WIFEXITED(status) ? WEXITSTATUS(status) & 3 : 4]++;
+        sched_yield();
+    }
+    phase = 1;
+    for (unsigned i = 0; i < WRITERS; i++) CHECK_EQ(pthread_join(thread[i], NULL), 0);
+    free_all(WRITERS);
+    printf("    %u forks, %u wrong, %u without permit, %u without memory, %u hung or died\n", forks, how[1], how[2],
+           how[3], how[4]);
+    CHECK_EQ(how[0], forks);
+    CHECK_EQ(check_failed(), 0);
+    CHECK_OK(intern_permit_release(&own));
+    intern_table_free(t);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
+/* One thread stands in the midst of something when another forks: it opens a slab, a page or a bucket's array, one after
+   the other, and stops where it allocates. The fork waits until it is through. And a thread that finds the table
+   stopped may have a bucket's lock just then. */
+
+static intern_table *forked;
+
+static void take_a_lock_in_passing(void) {
+    if (forked) intern__lock_take(&forked->bucket[5].lock);
+}
+
+static void give_the_lock_in_the_parent(void) {
+    if (forked) intern__lock_give(&forked->bucket[5].lock);
+}
+
+static void fork_begins(void) { atomic_fetch_add(&forks_begun, 1); }
+
+/* The library registers later than this, with the first table, so its preparations come between these two. */
+__attribute__((constructor)) static void register_before_the_library(void) {
+    (void)pthread_atfork(take_a_lock_in_passing, give_the_lock_in_the_parent, NULL);
+}
+
+static void *add_and_stop(void *arg) {
+    worker *w = arg;
+    intern_permit p = permit_wait(w->t);
+    char key[64];
+    for (size_t i = 0; atomic_load(w->phase) == 0; i++) {
+        intern_symbol s;
+        CHECK_OK(intern_get_or_insert(w->t, &p, key, (size_t)sprintf(key, "forks/%zu", i), &s, NULL));
+    }
+    CHECK_OK(intern_permit_release(&p));
+    return NULL;
+}
+
+TEST(fork_waits_for_what_others_are_in_the_midst_of) {
+    static _Atomic unsigned phase;
+    intern_permit own;
+    unsigned good = 0;
+    enum { FORKS = 12 };
+    if (NO_FORKS) SKIP("race checkers do not follow forks");
+    phase = stopped_in_malloc = 0;
+    CHECK_OK(intern_table_new(NULL, &forked));
+    CHECK_EQ(pthread_atfork(fork_begins, NULL, NULL), 0); /* the last to register is the first to be called */
+    CHECK_OK(intern_permit_acquire(forked, &own));
+    worker w = {forked, 0, 1, 0, 0, NULL, NULL, &phase, INTERN_OK};
+    CHECK_EQ(pthread_create(&thread[0], NULL, add_and_stop, &w), 0);
+    for (unsigned i = 0; i < FORKS; i++) {
+        int status = 0;
+        atomic_store(&stop_in_malloc, true);
+        while (atomic_load(&stopped_in_malloc) == i) sched_yield();
+        pid_t child = fork();
+        if (child == 0) _exit(inside_malloc ? CHILD_WRONG : use_in_child(forked, &own, 0));
+        CHECK(child > 0 && waitpid(child, &status, 0) == child);
+        good += WIFEXITED(status) && WEXITSTATUS(status) == CHILD_GOOD;
+    }
+    phase = 1;
+    CHECK_EQ(pthread_join(thread[0], NULL), 0);
+    CHECK_OK(intern_permit_release(&own));
+    intern_table_free(forked);
+    forked = NULL;
+    CHECK_EQ(good, FORKS);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
+/* No thread-specific key: as in a process that has none left, or after the library's own was deleted, which is what
+   unloading does. The last test of this program: the key does not come back. */
+
+static void *use_and_end_later(void *arg) {
+    worker *w = arg;
+    intern_permit p;
+    CHECK_OK(intern_permit_acquire(w->t, &p));
+    CHECK_OK(intern_get_or_insert(w->t, &p, "unloaded", 8, &w->out[0], NULL));
+    CHECK_OK(intern_permit_release(&p));
+    CHECK(pthread_getspecific(intern__process.key) == NULL); /* so nothing is called when it ends */
+    atomic_fetch_add(w->gate, 1);
+    wait_for(w->phase, 1);
+    return NULL;
+}
+
+TEST(without_a_thread_specific_key_permits_come_back_when_all_are_out) {
+    static _Atomic unsigned gate, phase;
+    intern_table *t = NULL;
+    intern_symbol out[1];
+    CHECK_OK(intern_table_new(NULL, &t));
+    gate = phase = 0;
+    worker w = {t, 0, 1, 0, 1, out, &gate, &phase, INTERN_OK};
+    CHECK_EQ(pthread_create(&thread[0], NULL, use_and_end_later, &w), 0);
+    wait_for(&gate, 1);
+    intern_table_free(t);
+    CHECK_EQ(check_live_blocks(), 0);
+#if defined(__GNUC__)
+    intern__process_end();
+#else
+    SKIP("nothing is called at unload");
+#endif
+    CHECK(!intern__process.has_key);
+    phase = 1;
+    CHECK_EQ(pthread_join(thread[0], NULL), 0);
+#if defined(__linux__)
+    CHECK_EQ(threads_without_permit(600), 0);
+#else
+    SKIP("the system cannot be asked whether a thread is gone");
+#endif
 }

@@ -233,21 +233,6 @@ TEST(writer_that_is_closed_has_no_groups_and_gives_nothing) {
     pm_drop(&m);
 }
 
-/* A move that failed has left the source's writer elsewhere than its owner believes. */
-TEST(writer_whose_move_failed_gives_nothing) {
-    pm_map m = some_map(), other = {0};
-    pm_wz w, from;
-    CHECK_OK(pm_wz_open(&w, &other, NULL, 0));
-    CHECK_OK(pm_wz_open(&from, &m, NULL, 0));
-    pm_rz_descend_to(pm_wz_cursor(&from), NULL, 3);
-    CHECK_EQ(pm_wz_join_take(&w, &from, true, NULL), PM_INVALID);
-    CHECK_EQ(pm_wz_close(&from), PM_INVALID);
-    CHECK_EQ(pm_wz_close(&w), PM_INVALID);
-    CHECK(pm_is_empty(&other));
-    check_some_map(&m);
-    pm_drop(&m);
-}
-
 TEST(writer_refuses_sources_of_other_values) {
     pm_map m = some_map(), other = pm_new(pm_ops_unit(), NULL);
     CHECK_OK(pm_set(&other, "x", 1, 0, NULL));

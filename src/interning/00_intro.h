@@ -29,7 +29,7 @@
 
    How it works. A table is 128 buckets and 128 writer slots.
 
-       bytes --Pearson hash--> bucket --hash--> group of 8: fingerprint + place --> record: serial, length, bytes
+       bytes --keyed hash--> bucket, group of 8: fingerprint + place --> record: serial, length, bytes
        symbol --> writer slot --> index page --> place ---------------------------------^
 
      A thread that wants to add symbols acquires a permit, which gives it a writer slot of its own: a number, a counter
@@ -53,6 +53,15 @@
      Functions answer intern_status: 0 is good, negative is a reason; results go through the last parameters, which a
      failure leaves untouched. Nothing prints, aborts, or touches errno on purpose. Out of memory is a status like
      any other: nothing is lost, and the same call may be made again.
+     An argument that no caller should pass (NULL for a table, permit, function, result that is not called optional, or
+     bytes of a length other than 0; a length above PTRDIFF_MAX) is answered by INTERN_INVALID, and by nothing, zero or
+     false where no status is answered.
+     Locks are held for moments, waited for in the kernel, and no call is a cancellation point while it holds or waits
+     for one; intern_save and intern_load are none at all. After fork, the child uses every table that it could reach
+     as if the parent's other threads had ended: their permits come back, what they had added is there whole or not at
+     all. (A program's own fork that runs no handlers of pthread_atfork, such as vfork, is not covered.) A shared
+     object that carries this library may be unloaded when its tables are freed and its permits released, also while
+     threads that used it live on.
 
    Contents:
      01_config   switches            02_types    statuses, symbols       40_table    tables, permits, get, bytes

@@ -12,9 +12,8 @@
      INTERN_NO_FILES           1: leave out intern_save and intern_load, which make system calls on files;
                                intern_save_to and intern_load_memory remain; default 0
      INTERN_NO_SIMD            1: portable C only; default 0
-     INTERN_PEARSON_BOUND      how many leading bytes choose the bucket, 0 to 64; default 8. The length and the last 8
-                               bytes always do. A file saved under another bound loads, but its buckets are rebuilt
-     INTERN_ON_ATOMIC_RMW()    statement run before each atomic read-modify-write (instrumentation); default nothing
+     INTERN_ON_ATOMIC_RMW()    statement run before each atomic read-modify-write outside of locks (instrumentation);
+                               default nothing
      INTERN_ON_LOCK()          statement run before each lock is taken (instrumentation); default nothing */
 
 #include <stdbool.h>

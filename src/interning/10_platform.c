@@ -1,13 +1,19 @@
 /* What differs between compilers and machines, so that no later part has to ask: system headers, defaults of the
-   switches, atomics, the lock, unaligned loads, the wide product, thread numbers, files. */
+   switches, atomics, unaligned loads, the wide product, locks, random numbers, files. */
 
-#include "01_config.h"
+#include "02_types.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #ifndef INTERN_PATHMAP
 #define INTERN_PATHMAP 0
@@ -17,12 +23,6 @@
 #endif
 #ifndef INTERN_NO_SIMD
 #define INTERN_NO_SIMD 0
-#endif
-#ifndef INTERN_PEARSON_BOUND
-#define INTERN_PEARSON_BOUND 8
-#endif
-#if INTERN_PEARSON_BOUND < 0 || INTERN_PEARSON_BOUND > 64
-#error "INTERN_PEARSON_BOUND must be 0 to 64"
 #endif
 #ifndef INTERN_ON_ATOMIC_RMW
 #define INTERN_ON_ATOMIC_RMW() ((void)0)
@@ -49,10 +49,27 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-/* Strict C11 hides these two; the prototype is POSIX's. */
+/* Strict C11 hides these; the prototypes are POSIX's. O_CREAT with O_EXCL follows no link by itself. */
 int fsync(int fd);
+int fchmod(int fd, mode_t mode);
+ssize_t readlink(const char *restrict path, char *restrict to, size_t size);
 #ifndef O_CLOEXEC
 #define O_CLOEXEC 0
+#endif
+#ifndef O_NOFOLLOW
+#define O_NOFOLLOW 0
+#endif
+#endif
+
+/* Linux: raw calls, which are no cancellation points. INTERN__FUTEX is 0 or 1. */
+#if defined(__linux__)
+extern long syscall(long number, ...); /* hidden, likewise */
+#endif
+#ifndef INTERN__FUTEX
+#if defined(__linux__) && (defined(SYS_futex) || defined(SYS_futex_time64))
+#define INTERN__FUTEX 1
+#else
+#define INTERN__FUTEX 0
 #endif
 #endif
 
@@ -115,8 +132,11 @@ INTERN__INLINE void intern__store64(void *p, uint64_t w) {
     memcpy(p, &w, 8);
 }
 
-/* Folds the 128-bit product of two words into one. The operands enter once more, so that a factor of zero does not
-   swallow the other. */
+INTERN__INLINE uint64_t intern__rotate(uint64_t w, unsigned by) { return w << by | w >> (64 - by); }
+
+/* Folds the 128-bit product of two words into one. A product alone forgets one factor where the other is 0, and folded
+   also where it is all ones; operands that enter once more by exclusive or are forgotten beside a 1. So they are added,
+   rotated, and the halves are turned against each other before they meet, lest operand and product cancel. */
 INTERN__INLINE uint64_t intern__mix(uint64_t a, uint64_t b) {
 #if defined(__SIZEOF_INT128__)
     __extension__ typedef unsigned __int128 intern__u128;
@@ -127,7 +147,7 @@ INTERN__INLINE uint64_t intern__mix(uint64_t a, uint64_t b) {
     uint64_t low = a0 * b0, mid = a1 * b0 + (low >> 32), mid2 = a0 * b1 + (uint32_t)mid;
     uint64_t lo = mid2 << 32 | (uint32_t)low, hi = a1 * b1 + (mid >> 32) + (mid2 >> 32);
 #endif
-    return lo ^ hi ^ a ^ (b << 1);
+    return (lo ^ intern__rotate(hi, 32)) + intern__rotate(a, 23) + intern__rotate(b, 41);
 }
 
 INTERN__INLINE unsigned intern__lowest_bit(uint64_t m) {
@@ -140,47 +160,146 @@ INTERN__INLINE unsigned intern__lowest_bit(uint64_t m) {
 #endif
 }
 
-/* Locks stand between writers of one bucket, and between callers of a snapshot; readers never meet one. */
-typedef pthread_mutex_t intern__lock;
+/* Locks stand between writers of one bucket, and between callers of a snapshot; readers never meet one. One word: 0 free,
+   1 taken, 2 taken and perhaps waited for. Zero bytes are a free lock, and a forked child frees one by storing 0.
+   Who waits sleeps in the kernel, and cannot be cancelled there. */
+typedef struct intern__lock {
+    _Atomic uint32_t word;
+} intern__lock;
 
-static void intern__lock_init(intern__lock *l) { pthread_mutex_init(l, NULL); }
-static void intern__lock_destroy(intern__lock *l) { pthread_mutex_destroy(l); }
+#if INTERN__FUTEX
+#if defined(SYS_futex)
+#define INTERN__FUTEX_CALL SYS_futex
+#else
+#define INTERN__FUTEX_CALL SYS_futex_time64
+#endif
+#define INTERN__FUTEX_WAIT 128 /* both within one process */
+#define INTERN__FUTEX_WAKE 129
+
+static void intern__lock_sleep(intern__lock *l) {
+    (void)syscall(INTERN__FUTEX_CALL, &l->word, INTERN__FUTEX_WAIT, 2, NULL, NULL, 0);
+}
+
+static void intern__lock_wake(intern__lock *l) {
+    (void)syscall(INTERN__FUTEX_CALL, &l->word, INTERN__FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static void intern__lock_forked(void) {}
+#else
+/* Elsewhere all sleep at one place of the process. */
+static pthread_mutex_t intern__sleep_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t intern__sleep_cond = PTHREAD_COND_INITIALIZER;
+
+static void intern__lock_sleep(intern__lock *l) {
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    pthread_mutex_lock(&intern__sleep_mutex);
+    while (INTERN__LOAD(&l->word, INTERN__RELAXED) == 2) pthread_cond_wait(&intern__sleep_cond, &intern__sleep_mutex);
+    pthread_mutex_unlock(&intern__sleep_mutex);
+    pthread_setcancelstate(state, &state);
+}
+
+static void intern__lock_wake(intern__lock *l) {
+    (void)l;
+    pthread_mutex_lock(&intern__sleep_mutex);
+    pthread_cond_broadcast(&intern__sleep_cond);
+    pthread_mutex_unlock(&intern__sleep_mutex);
+}
+
+/* In a forked child: those who slept are gone. */
+static void intern__lock_forked(void) {
+    static const pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static const pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+    intern__sleep_mutex = mutex;
+    intern__sleep_cond = cond;
+}
+#endif
+
+static bool intern__lock_try(intern__lock *l) {
+    uint32_t none = 0;
+    return atomic_compare_exchange_strong_explicit(&l->word, &none, 1, INTERN__ACQUIRE, INTERN__RELAXED);
+}
+
+/* Mostly the holder is through in a moment: look a few times before going to sleep. */
+INTERN__NOINLINE void intern__lock_wait(intern__lock *l) {
+    int kept = errno;
+    for (unsigned i = 0; i < 100; i++)
+        if (INTERN__LOAD(&l->word, INTERN__RELAXED) == 0 && intern__lock_try(l)) return;
+    while (atomic_exchange_explicit(&l->word, 2, INTERN__ACQUIRE) != 0) intern__lock_sleep(l);
+    errno = kept;
+}
 
 INTERN__INLINE void intern__lock_take(intern__lock *l) {
     INTERN_ON_LOCK();
-    pthread_mutex_lock(l);
+    if (INTERN__UNLIKELY(!intern__lock_try(l))) intern__lock_wait(l);
 }
 
-INTERN__INLINE void intern__lock_give(intern__lock *l) { pthread_mutex_unlock(l); }
+INTERN__INLINE void intern__lock_give(intern__lock *l) {
+    if (INTERN__UNLIKELY(atomic_exchange_explicit(&l->word, 0, INTERN__RELEASE) == 2)) intern__lock_wake(l);
+}
 
-/* A number for the calling thread, never 0 and never given twice: unlike thread handles and addresses of
-   thread-local objects, which come back after a thread has ended. */
-INTERN__INLINE uint64_t intern__thread_number(void) {
-    static _Atomic uint64_t last;
-    static _Thread_local uint64_t mine;
-    if (INTERN__UNLIKELY(mine == 0)) {
-        INTERN_ON_ATOMIC_RMW();
-        mine = atomic_fetch_add_explicit(&last, 1, INTERN__RELAXED) + 1;
-    }
-    return mine;
+/* In a forked child, for a lock whose holder may be gone; or to begin with. */
+static void intern__lock_reset(intern__lock *l) { atomic_init(&l->word, 0); }
+
+#if !INTERN_NO_FILES
+/* Calls on files are cancellation points, and would leave files open and half written. */
+static int intern__cancel_hold(void) {
+    int state = 0;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    return state;
+}
+
+static void intern__cancel_release(int state) { pthread_setcancelstate(state, &state); }
+#endif
+
+/* A random word, not 0, that outsiders cannot guess; where the system gives none, one that they will hardly guess. */
+static uint64_t intern__random(void) {
+    static _Atomic uint64_t drawn;
+    struct timespec now = {0, 0};
+    uint64_t w = 0;
+    int kept = errno;
+#if defined(__linux__) && defined(SYS_getrandom)
+    if (syscall(SYS_getrandom, &w, sizeof w, 1) != (long)sizeof w) w = 0; /* 1: without waiting */
+#endif
+#if !INTERN_NO_FILES
+    int state = intern__cancel_hold(), fd = w ? -1 : open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && read(fd, &w, sizeof w) != (ssize_t)sizeof w) w = 0;
+    if (fd >= 0) close(fd);
+    intern__cancel_release(state);
+#endif
+    errno = kept;
+    if (w) return w;
+    (void)timespec_get(&now, TIME_UTC);
+    w = intern__mix((uint64_t)now.tv_nsec ^ (uint64_t)clock() << 32, (uint64_t)now.tv_sec ^ (uintptr_t)&now);
+    INTERN_ON_ATOMIC_RMW();
+    w = intern__mix(w ^ (uintptr_t)&drawn, w + atomic_fetch_add_explicit(&drawn, 1, INTERN__RELAXED));
+    return w + (w == 0);
 }
 
 #if !INTERN_NO_FILES
-/* Maps a file privately: writes to it stay in this process. An empty file is mapped as NULL. */
-static bool intern__file_map(const char *path, uint8_t **at, size_t *len) {
+/* Opens a regular file; -1 if that cannot be. A pipe is not waited for. */
+static int intern__file_open(const char *path, size_t *len) {
     struct stat st;
-    bool mapped = false;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size <= SIZE_MAX) {
-        void *p = NULL;
-        *len = (size_t)st.st_size;
-        if (*len) p = mmap(NULL, *len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-        mapped = p != MAP_FAILED;
-        if (mapped) *at = (uint8_t *)p;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return -1;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > PTRDIFF_MAX) {
+        close(fd);
+        return -1;
     }
+    *len = (size_t)st.st_size;
+    return fd;
+}
+
+/* Maps a file privately: writes to it stay in this process. An empty file is mapped as NULL. */
+static intern_status intern__file_map(const char *path, uint8_t **at, size_t *len) {
+    void *p = NULL;
+    int fd = intern__file_open(path, len);
+    if (fd < 0) return INTERN_IO;
+    if (*len) p = mmap(NULL, *len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
     close(fd);
-    return mapped;
+    if (p == MAP_FAILED) return INTERN_IO;
+    *at = (uint8_t *)p;
+    return INTERN_OK;
 }
 
 static void intern__file_unmap(void *at, size_t len) { munmap(at, len); }
@@ -190,6 +309,7 @@ static bool intern__file_write(void *ctx, const void *data, size_t len) {
     const uint8_t *p = (const uint8_t *)data;
     while (len) {
         ssize_t n = write(*(int *)ctx, p, len < 1u << 30 ? len : 1u << 30);
+        if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return false;
         p += n;
         len -= (size_t)n;

@@ -16,6 +16,7 @@
    holds a record, so there are no more slabs than symbols and the entries of one page fit 32 bits; the eight bytes
    before any key's end lie in its slab and are published no later than the key. */
 
+#include "12_process.c"
 #include "15_hash.c"
 
 #define INTERN__SLAB_BITS 18
@@ -51,7 +52,8 @@ typedef struct intern__writer {
     uint64_t nslabs;       /* slabs in the directory */
     uint64_t npages;       /* likewise */
     _Atomic uint64_t slab_bytes, page_bytes; /* allocated, for statistics */
-    uint64_t nested; /* how often the owner holds its permit */
+    uint64_t nested;         /* how often the owner holds its permit */
+    _Atomic uint32_t thread; /* see intern__thread_got */
 } intern__writer;
 
 static size_t intern__dir_size(size_t cap) { return sizeof(intern__dir) + cap * sizeof(intern__dir_entry); }
@@ -244,19 +246,27 @@ static intern_status intern__page_open(intern__writer *w, uint64_t number) {
 
 INTERN__INLINE size_t intern__record_size(size_t len) { return len + (len < INTERN__LONG ? 3 : 11); }
 
-/* Makes sure that a key of `len` bytes can be added without allocating: a slab with room, and a page. */
-INTERN__INLINE intern_status intern__writer_reserve(intern__writer *w, size_t len) {
+INTERN__INLINE bool intern__slab_fits(const intern__writer *w, size_t need, uint64_t next) {
+    return w->slab && w->cap - w->pos >= need && !(w->pos >> INTERN__SLAB_BITS) && next - w->first <= UINT16_MAX;
+}
+
+/* Whether a key of `len` bytes can be added without allocating: a serial, a slab with room, and a page. */
+INTERN__INLINE bool intern__writer_ready(const intern__writer *w, size_t len) {
     uint64_t next = INTERN__LOAD(&w->next, INTERN__RELAXED);
-    if (INTERN__UNLIKELY(next > INTERN__SERIAL_MAX)) return INTERN_FULL;
-    if (INTERN__UNLIKELY(len > SIZE_MAX / 2)) return INTERN_NOMEM;
+    return next <= INTERN__SERIAL_MAX && intern__slab_fits(w, intern__record_size(len), next) &&
+           next >> INTERN__PAGE_BITS < w->npages;
+}
+
+/* Makes it so. The lock of the bucket that has the slot's number is held, so that no fork sees half of it. */
+static intern_status intern__writer_grow(intern__writer *w, size_t len) {
+    uint64_t next = INTERN__LOAD(&w->next, INTERN__RELAXED), page = next >> INTERN__PAGE_BITS;
     size_t need = intern__record_size(len);
-    if (INTERN__UNLIKELY(!w->slab || w->cap - w->pos < need || w->pos >> INTERN__SLAB_BITS ||
-                         next - w->first > UINT16_MAX)) {
+    if (next > INTERN__SERIAL_MAX) return INTERN_FULL;
+    if (!intern__slab_fits(w, need, next)) {
         intern_status s = intern__slab_open(w, need);
         if (s != INTERN_OK) return s;
     }
-    uint64_t page = next >> INTERN__PAGE_BITS;
-    return INTERN__LIKELY(page < w->npages) ? INTERN_OK : intern__page_open(w, page);
+    return page < w->npages ? INTERN_OK : intern__page_open(w, page);
 }
 
 /* Writes the next record, for nobody to see yet. Not committing it takes it back. */

@@ -34,7 +34,7 @@ typedef struct intern__group {
 typedef struct intern__bucket {
     _Alignas(64) _Atomic uintptr_t array;
     uint64_t used; /* under the lock */
-    intern__lock lock;
+    intern__lock lock; /* of bucket i: also stands before the growth of writer slot i */
 } intern__bucket;
 
 INTERN__INLINE intern__group *intern__array_at(uintptr_t array) { return (intern__group *)(array & ~(uintptr_t)63); }
@@ -210,7 +210,7 @@ INTERN__INLINE void intern__array_put(uintptr_t array, uint64_t at, uint64_t has
 
 /* Copies all entries of one array to a fresh one. Records lie anywhere: those of a later group are fetched while an
    earlier one is hashed. */
-static void intern__array_refill(const intern__writer *writers, uint64_t seed, uintptr_t from, uintptr_t to) {
+static void intern__array_refill(const intern__writer *writers, const intern__secret *secret, uintptr_t from, uintptr_t to) {
     const uint64_t ahead = 2, groups = intern__array_groups(from);
     uint64_t first, head, tail;
     for (uint64_t n = 0; n < groups + ahead; n++) {
@@ -222,26 +222,26 @@ static void intern__array_refill(const intern__writer *writers, uint64_t seed, u
             size_t len;
             const uint8_t *bytes = intern__record_bytes(intern__where_record(writers, where, &first), &len);
             intern__stored_ends(bytes, len, &head, &tail);
-            uint64_t hash = intern__hash_of(bytes, len, head, tail, seed);
+            uint64_t hash = intern__hash_of(bytes, len, head, tail, secret);
             intern__array_put(to, intern__home(to, hash), hash, where);
         }
     }
 }
 
 /* Makes room for one more symbol; the lock is held. */
-static bool intern__bucket_reserve(const intern__writer *writers, uint64_t seed, intern__bucket *b) {
+static bool intern__bucket_reserve(const intern__writer *writers, const intern__secret *secret, intern__bucket *b) {
     uintptr_t old = INTERN__LOAD(&b->array, INTERN__RELAXED);
     if (INTERN__LIKELY(old && b->used < intern__array_groups(old) * (INTERN__GROUP * 3 / 4))) return true;
     uintptr_t array = intern__array_new(old ? (unsigned)(old & 63) + 1 : 0, old);
     if (!array) return false;
-    if (old) intern__array_refill(writers, seed, old, array);
+    if (old) intern__array_refill(writers, secret, old, array);
     INTERN__STORE(&b->array, array, INTERN__RELEASE); /* pairs with the acquire loads of readers */
     return true;
 }
 
 /* Adds the record staged in `w`, unless somebody was faster; the lock is held. `spot` is where the search for the key
    ended before: what it had passed cannot have changed. */
-INTERN__INLINE intern_status intern__bucket_add(intern__writer *writers, uint32_t writer, uint64_t seed,
+INTERN__INLINE intern_status intern__bucket_add(intern__writer *writers, uint32_t writer, const intern__secret *secret,
                                                 intern__bucket *b, const intern__key *k, intern__spot *spot,
                                                 intern_symbol *out, bool *inserted) {
     intern_symbol s;
@@ -252,7 +252,7 @@ INTERN__INLINE intern_status intern__bucket_add(intern__writer *writers, uint32_
     *inserted = s == INTERN_NONE;
     if (*inserted) {
         uint64_t serial;
-        if (INTERN__UNLIKELY(!intern__bucket_reserve(writers, seed, b))) return INTERN_NOMEM;
+        if (INTERN__UNLIKELY(!intern__bucket_reserve(writers, secret, b))) return INTERN_NOMEM;
         uintptr_t array = INTERN__LOAD(&b->array, INTERN__RELAXED);
         if (array != spot->array) spot->group = intern__home(array, k->hash);
         uint64_t place = intern__writer_commit(&writers[writer], k->len, &serial);

@@ -5,13 +5,18 @@
 
 struct intern_table {
     _Atomic uint64_t owners; /* handles, and slots whose permit is out */
+    intern__secret secret;   /* of the seed */
     uint64_t seed;
+    intern__link link; /* in the list of tables: intern__table_at */
+    bool seed_given;
     bool keep_bytes;
     uint8_t *image; /* a loaded file, or NULL */
     size_t image_len;
     bool image_mapped;
-    intern__lock pause; /* held, with `paused` set, while no writer may add: intern__table_moment */
+    intern__lock pause; /* held, with `paused` set, while no writer may add: intern__table_stop; also while a slot
+                           changes hands */
     _Atomic bool paused;
+    bool ordered_idle;         /* of a fork: nobody is in there */
     intern__lock ordered_lock; /* these three belong to 60_ordered.c */
     void *ordered;
     void (*ordered_free)(void *ordered);
@@ -36,12 +41,12 @@ INTERN_API const char *intern_status_text(intern_status s) {
 }
 
 INTERN_API void intern_symbol_encode(intern_symbol s, uint8_t out[8]) {
-    for (unsigned i = 0; i < 8; i++) out[i] = (uint8_t)(s >> (56 - 8 * i));
+    for (unsigned i = 0; out && i < 8; i++) out[i] = (uint8_t)(s >> (56 - 8 * i));
 }
 
 INTERN_API intern_symbol intern_symbol_decode(const uint8_t in[8]) {
     intern_symbol s = 0;
-    for (unsigned i = 0; i < 8; i++) s = s << 8 | in[i];
+    for (unsigned i = 0; in && i < 8; i++) s = s << 8 | in[i];
     return s;
 }
 
@@ -52,25 +57,36 @@ static void intern__writer_init(intern__writer *w, unsigned slot) {
     atomic_init(&w->slabs, NULL);
     atomic_init(&w->pages, NULL);
     atomic_init(&w->next, intern__first_serial(slot));
+    atomic_init(&w->thread, 0);
+}
+
+static void intern__process_init(void);
+
+static void intern__table_seed(intern_table *t, uint64_t seed) {
+    t->seed = seed;
+    t->secret = intern__secret_of(seed);
 }
 
 INTERN_API intern_status intern_table_new(const intern_options *options, intern_table **out) {
     if (!out) return INTERN_INVALID;
+    if (pthread_once(&intern__process.once, intern__process_init) != 0 || intern__process.failed) return INTERN_NOMEM;
     intern_table *t = (intern_table *)intern__line_alloc(sizeof *t);
     if (!t) return INTERN_NOMEM;
     memset(t, 0, sizeof *t);
     atomic_init(&t->owners, 1);
-    t->seed = options ? options->seed : 0;
+    t->seed_given = options && options->seed;
+    intern__table_seed(t, t->seed_given ? options->seed : intern__random());
     t->keep_bytes = options && options->keep_bytes;
-    intern__lock_init(&t->pause);
     atomic_init(&t->paused, false);
-    intern__lock_init(&t->ordered_lock);
+    intern__lock_reset(&t->pause);
+    intern__lock_reset(&t->ordered_lock);
     for (unsigned i = 0; i < INTERN_WRITERS; i++) {
         atomic_init(&t->holder[i], 0);
         atomic_init(&t->bucket[i].array, 0);
-        intern__lock_init(&t->bucket[i].lock);
+        intern__lock_reset(&t->bucket[i].lock);
         intern__writer_init(&t->writer[i], i);
     }
+    intern__process_add(&t->link);
     *out = t;
     return INTERN_OK;
 }
@@ -112,7 +128,6 @@ static bool intern__array_owned(const intern_table *t, uintptr_t array) {
 static void intern__bucket_free(const intern_table *t, intern__bucket *b) {
     uintptr_t array = INTERN__LOAD(&b->array, INTERN__RELAXED);
     while (intern__array_owned(t, array)) array = intern__array_free(array);
-    intern__lock_destroy(&b->lock);
 }
 
 static void intern__image_free(uint8_t *image, size_t len, bool mapped) {
@@ -126,9 +141,8 @@ INTERN_API void intern_table_free(intern_table *t) {
     INTERN_ON_ATOMIC_RMW();
     /* Release: what this owner did comes before the end. Acquire: the end comes after what all others did. */
     if (atomic_fetch_sub_explicit(&t->owners, 1, memory_order_acq_rel) != 1) return;
+    intern__process_remove(&t->link);
     if (t->ordered) t->ordered_free(t->ordered);
-    intern__lock_destroy(&t->ordered_lock);
-    intern__lock_destroy(&t->pause);
     for (unsigned i = 0; i < INTERN_WRITERS; i++) {
         intern__bucket_free(t, &t->bucket[i]);
         intern__writer_free(t, &t->writer[i], t->keep_bytes);
@@ -137,45 +151,72 @@ INTERN_API void intern_table_free(intern_table *t) {
     intern__line_free(t, sizeof *t);
 }
 
-/* Permits */
+/* Permits. Slots change hands under the lock `pause`, so that a fork finds each either held or free. */
 
 /* Takes a free slot for the calling thread; INTERN_WRITERS if there is none. Slots without serials are passed over
-   as long as others are free. */
-static uint32_t intern__slot_claim(intern_table *t, uint64_t self) {
+   as long as others are free. The lock is held. */
+static uint32_t intern__slot_claim(intern_table *t, intern__thread *self) {
     for (unsigned full = 0; full < 2; full++) {
         for (uint32_t i = 0; i < INTERN_WRITERS; i++) {
-            uint64_t none = 0;
             if (INTERN__LOAD(&t->holder[i], INTERN__RELAXED) != 0) continue;
             if ((INTERN__LOAD(&t->writer[i].next, INTERN__RELAXED) > INTERN__SERIAL_MAX) != full) continue;
-            INTERN_ON_ATOMIC_RMW();
-            /* Acquire pairs with the release in intern_permit_release: the slot's slabs change hands. */
-            if (atomic_compare_exchange_strong_explicit(&t->holder[i], &none, self, INTERN__ACQUIRE, INTERN__RELAXED))
-                return i;
+            INTERN__STORE(&t->writer[i].thread, intern__thread_got(self), INTERN__RELAXED);
+            INTERN__STORE(&t->holder[i], self->number, INTERN__RELAXED);
+            return i;
         }
     }
     return INTERN_WRITERS;
 }
 
+/* The lock is held. Whoever calls this gives up the holder's ownership of the table afterwards. */
+static void intern__slot_vacate(intern_table *t, uint32_t slot) {
+    t->writer[slot].nested = 0;
+    INTERN__STORE(&t->writer[slot].thread, 0, INTERN__RELAXED);
+    INTERN__STORE(&t->holder[slot], 0, INTERN__RELEASE); /* pairs with intern__table_idle */
+}
+
+/* Frees slots of threads whose end went unnoticed; the lock is held. */
+static bool intern__slots_recover(intern_table *t) {
+    bool any = false;
+    for (uint32_t i = 0; i < INTERN_WRITERS; i++) {
+        if (!intern__thread_gone(INTERN__LOAD(&t->writer[i].thread, INTERN__RELAXED))) continue;
+        intern__slot_vacate(t, i);
+        INTERN_ON_ATOMIC_RMW();
+        atomic_fetch_sub_explicit(&t->owners, 1, INTERN__RELAXED); /* not the last: the caller has one */
+        any = true;
+    }
+    return any;
+}
+
+/* The slot that a thread holds; INTERN_WRITERS if none. */
+static uint32_t intern__slot_held(const intern_table *t, uint64_t number) {
+    uint32_t slot = 0;
+    while (slot < INTERN_WRITERS && INTERN__LOAD(&t->holder[slot], INTERN__RELAXED) != number) slot++;
+    return slot;
+}
+
 INTERN_API intern_status intern_permit_acquire(intern_table *t, intern_permit *out) {
     if (!t || !out) return INTERN_INVALID;
-    uint64_t self = intern__thread_number();
-    uint32_t slot = 0;
-    while (slot < INTERN_WRITERS && INTERN__LOAD(&t->holder[slot], INTERN__RELAXED) != self) slot++;
+    intern__thread *self = intern__self();
+    uint32_t slot = self->slots ? intern__slot_held(t, self->number) : INTERN_WRITERS;
     if (slot == INTERN_WRITERS) {
+        intern__lock_take(&t->pause);
         slot = intern__slot_claim(t, self);
+        if (slot == INTERN_WRITERS && intern__slots_recover(t)) slot = intern__slot_claim(t, self);
+        if (slot < INTERN_WRITERS) (void)intern_table_clone(t);
+        intern__lock_give(&t->pause);
         if (slot == INTERN_WRITERS) return INTERN_EXHAUSTED;
-        (void)intern_table_clone(t);
     }
     t->writer[slot].nested++;
     out->table = t;
-    out->owner = self;
+    out->owner = self->number;
     out->slot = slot;
     return INTERN_OK;
 }
 
 /* Whether the calling thread holds this permit. Its own number in `holder` can only have been put there by itself. */
 INTERN__INLINE bool intern__permit_holds(const intern_permit *p) {
-    return p->owner == intern__thread_number() && p->slot < INTERN_WRITERS &&
+    return p->owner == intern__self()->number && p->slot < INTERN_WRITERS &&
            INTERN__LOAD(&p->table->holder[p->slot], INTERN__RELAXED) == p->owner;
 }
 
@@ -186,7 +227,10 @@ INTERN_API intern_status intern_permit_release(intern_permit *p) {
     uint32_t slot = p->slot;
     memset(p, 0, sizeof *p);
     if (--t->writer[slot].nested) return INTERN_OK;
-    INTERN__STORE(&t->holder[slot], 0, INTERN__RELEASE); /* pairs with intern__slot_claim */
+    intern__lock_take(&t->pause);
+    intern__slot_vacate(t, slot);
+    intern__lock_give(&t->pause);
+    intern__thread_lost(intern__self());
     intern_table_free(t);
     return INTERN_OK;
 }
@@ -196,7 +240,7 @@ INTERN_API intern_status intern_permit_release(intern_permit *p) {
 /* Takes a bucket's lock, when no moment is being taken. */
 INTERN__INLINE void intern__bucket_enter(intern_table *t, intern__bucket *b) {
     intern__lock_take(&b->lock);
-    while (INTERN__UNLIKELY(INTERN__LOAD(&t->paused, INTERN__ACQUIRE))) { /* pairs with intern__table_moment */
+    while (INTERN__UNLIKELY(INTERN__LOAD(&t->paused, INTERN__ACQUIRE))) { /* pairs with intern__table_go */
         intern__lock_give(&b->lock);
         intern__lock_take(&t->pause);
         intern__lock_give(&t->pause);
@@ -210,20 +254,25 @@ INTERN__NOINLINE intern_status intern__table_add(intern_table *t, uint32_t slot,
                                                  intern__spot *spot, intern_symbol *out, bool *inserted) {
     intern__writer *w = &t->writer[slot];
     intern__bucket *b = &t->bucket[k->bucket];
-    intern_status s = intern__writer_reserve(w, k->len);
-    if (s != INTERN_OK) return s;
+    intern_status s = INTERN_OK;
+    if (INTERN__UNLIKELY(!intern__writer_ready(w, k->len))) {
+        intern__bucket_enter(t, &t->bucket[slot]);
+        s = intern__writer_grow(w, k->len);
+        intern__lock_give(&t->bucket[slot].lock);
+        if (s != INTERN_OK) return s;
+    }
     intern__writer_stage(w, k);
     intern__bucket_enter(t, b);
-    s = intern__bucket_add(t->writer, slot, t->seed, b, k, spot, out, inserted);
+    s = intern__bucket_add(t->writer, slot, &t->secret, b, k, spot, out, inserted);
     intern__lock_give(&b->lock);
     return s;
 }
 
 INTERN_API intern_status intern_get_or_insert(intern_table *t, const intern_permit *p, const void *bytes, size_t len,
                                               intern_symbol *out, bool *inserted) {
-    if (!t || !p || !out || (!bytes && len)) return INTERN_INVALID;
+    if (!t || !p || !out || !intern__key_valid(bytes, len)) return INTERN_INVALID;
     if (p->table != t || !intern__permit_holds(p)) return INTERN_REFUSED;
-    intern__key k = intern__key_of(bytes, len, t->seed);
+    intern__key k = intern__key_of(bytes, len, &t->secret);
     intern__spot spot;
     intern_symbol found = intern__bucket_find(t->writer, &t->bucket[k.bucket], &k, &spot);
     bool added = false;
@@ -237,8 +286,8 @@ INTERN_API intern_status intern_get_or_insert(intern_table *t, const intern_perm
 }
 
 INTERN_API intern_symbol intern_get(const intern_table *t, const void *bytes, size_t len) {
-    if (!t || (!bytes && len)) return INTERN_NONE;
-    intern__key k = intern__key_of(bytes, len, t->seed);
+    if (!t || !intern__key_valid(bytes, len)) return INTERN_NONE;
+    intern__key k = intern__key_of(bytes, len, &t->secret);
     intern__spot spot;
     return intern__bucket_find(t->writer, &t->bucket[k.bucket], &k, &spot);
 }
@@ -276,6 +325,7 @@ INTERN_API intern_iter intern_iter_all(const intern_table *t) {
 }
 
 INTERN_API bool intern_iter_next(intern_iter *i) {
+    if (!i || !i->table) return false;
     while (i->slot < INTERN_WRITERS && i->next >= i->end) {
         if (++i->slot == INTERN_WRITERS) return false;
         i->next = intern__first_serial(i->slot);
@@ -298,20 +348,112 @@ typedef struct intern__moment {
 
 /* Whoever locks a bucket after us sees `paused`, and goes to wait for the moment to be over; whoever locked it before
    us is through when we get the lock. So after one round nobody is inside, without holding 128 locks at a time. */
-static void intern__table_moment(intern_table *t, intern__moment *m) {
+static void intern__table_stop(intern_table *t) {
     intern__lock_take(&t->pause);
     INTERN__STORE(&t->paused, true, INTERN__RELAXED);
     for (unsigned i = 0; i < INTERN_WRITERS; i++) {
         intern__lock_take(&t->bucket[i].lock);
         intern__lock_give(&t->bucket[i].lock);
     }
+}
+
+static void intern__table_go(intern_table *t) {
+    INTERN__STORE(&t->paused, false, INTERN__RELEASE); /* pairs with intern__bucket_enter */
+    intern__lock_give(&t->pause);
+}
+
+static void intern__table_moment(intern_table *t, intern__moment *m) {
+    intern__table_stop(t);
     for (unsigned i = 0; i < INTERN_WRITERS; i++) {
         m->next[i] = intern__writer_next(&t->writer[i]);
         m->array[i] = INTERN__LOAD(&t->bucket[i].array, INTERN__RELAXED);
         m->used[i] = t->bucket[i].used;
     }
-    INTERN__STORE(&t->paused, false, INTERN__RELEASE); /* pairs with intern__bucket_enter */
-    intern__lock_give(&t->pause);
+    intern__table_go(t);
+}
+
+/* Ends of threads, and forks. A fork takes the memory as it is at no single instant: other threads write while the
+   system goes from page to page. So it must be a moment of every table: nobody adds, grows or changes a permit. What
+   goes on without locks, the bytes of a record beyond its slab's end, is invisible until it is committed. */
+
+static intern_table *intern__table_at(intern__link *l) {
+    return l ? (intern_table *)(void *)((uint8_t *)l - offsetof(intern_table, link)) : NULL;
+}
+
+static intern_table *intern__table_next(const intern_table *t) {
+    return intern__table_at(t ? t->link.next : intern__process.first);
+}
+
+/* A table in which the thread held a slot, which is free now; NULL if there is none left. */
+static intern_table *intern__thread_leave(uint64_t number) {
+    uint32_t slot = INTERN_WRITERS;
+    intern_table *t = NULL;
+    intern__lock_take(&intern__process.lock);
+    while (slot == INTERN_WRITERS && (t = intern__table_next(t)) != NULL) slot = intern__slot_held(t, number);
+    if (t) {
+        intern__lock_take(&t->pause);
+        intern__slot_vacate(t, slot);
+        intern__lock_give(&t->pause);
+    }
+    intern__lock_give(&intern__process.lock);
+    return t;
+}
+
+/* Called when a thread ends with permits. Destructors of other keys may still use them: so it waits one round. */
+static void intern__thread_end(void *round) {
+    intern__thread *self = intern__self();
+    intern_table *t;
+    if (round == &intern__thread_first && intern__thread_note(&intern__thread_again)) return;
+    while (self->slots && (t = intern__thread_leave(self->number)) != NULL) {
+        self->slots--;
+        intern_table_free(t);
+    }
+    self->slots = 0;
+}
+
+/* The ordered map is only tried for: whoever brings it up to date may wait for a lock of pathmap.h, which that library's
+   own preparations for the fork may hold by now. */
+static void intern__fork_prepare(void) {
+    intern__lock_take(&intern__process.lock);
+    for (intern_table *t = NULL; (t = intern__table_next(t)) != NULL;) {
+        intern__table_stop(t);
+        t->ordered_idle = intern__lock_try(&t->ordered_lock);
+    }
+}
+
+static void intern__fork_parent(void) {
+    for (intern_table *t = NULL; (t = intern__table_next(t)) != NULL;) {
+        if (t->ordered_idle) intern__lock_give(&t->ordered_lock);
+        intern__table_go(t);
+    }
+    intern__lock_give(&intern__process.lock);
+}
+
+/* Of all threads only the caller is left. Locks may be marked by others that were about to wait. A map that somebody was
+   bringing up to date is forgotten, and made anew when it is asked for. */
+static void intern__fork_child(void) {
+    const uint64_t self = intern__self()->number;
+    intern__lock_forked();
+    for (intern_table *t = NULL; (t = intern__table_next(t)) != NULL;) {
+        for (uint32_t i = 0; i < INTERN_WRITERS; i++) {
+            uint64_t holder = INTERN__LOAD(&t->holder[i], INTERN__RELAXED);
+            intern__lock_reset(&t->bucket[i].lock);
+            if (holder == self && INTERN__LOAD(&t->writer[i].thread, INTERN__RELAXED))
+                INTERN__STORE(&t->writer[i].thread, intern__thread_id(), INTERN__RELAXED);
+            if (!holder || holder == self) continue;
+            intern__slot_vacate(t, i);
+            INTERN__STORE(&t->owners, INTERN__LOAD(&t->owners, INTERN__RELAXED) - 1, INTERN__RELAXED);
+        }
+        if (!t->ordered_idle) t->ordered = NULL;
+        intern__lock_reset(&t->ordered_lock);
+        intern__lock_reset(&t->pause);
+        INTERN__STORE(&t->paused, false, INTERN__RELAXED);
+    }
+    intern__lock_reset(&intern__process.lock);
+}
+
+static void intern__process_init(void) {
+    intern__process_start(intern__thread_end, intern__fork_prepare, intern__fork_parent, intern__fork_child);
 }
 
 /* Accounts */
@@ -324,7 +466,9 @@ static void intern__dir_stats(const _Atomic(intern__dir *) *where, intern_stats 
 }
 
 INTERN_API void intern_get_stats(intern_table *t, intern_stats *out) {
+    if (!out) return;
     memset(out, 0, sizeof *out);
+    if (!t) return;
     out->symbols = intern_count(t);
     out->fixed_bytes = sizeof *t + INTERN__LINE;
     out->mapped_bytes = t->image_len;
@@ -350,6 +494,8 @@ INTERN_API void intern_get_stats(intern_table *t, intern_stats *out) {
 }
 
 INTERN_API void intern_trim(intern_table *t) {
+    if (!t) return;
+    intern__lock_take(&t->pause); /* a fork waits */
     for (unsigned i = 0; i < INTERN_WRITERS; i++) {
         uintptr_t array = INTERN__LOAD(&t->bucket[i].array, INTERN__RELAXED);
         if (intern__array_owned(t, array)) {
@@ -360,4 +506,5 @@ INTERN_API void intern_trim(intern_table *t) {
         intern__dir_free_older(INTERN__LOAD(&t->writer[i].slabs, INTERN__RELAXED));
         intern__dir_free_older(INTERN__LOAD(&t->writer[i].pages, INTERN__RELAXED));
     }
+    intern__lock_give(&t->pause);
 }

@@ -11,11 +11,13 @@ typedef struct intern__flight {
     intern__spot spot;
     uint64_t where, first;
     const uint8_t *record; /* of the home group's first match, or NULL */
+    bool valid;            /* else the key is taken for the empty one, and the answer thrown away */
 } intern__flight;
 
 /* Stage 1. */
 INTERN__INLINE void intern__flight_start(const intern_table *t, const intern_key *key, intern__flight *f) {
-    f->key = intern__key_of(key->data, key->len, t->seed);
+    f->valid = intern__key_valid(key->data, key->len);
+    f->key = intern__key_of(key->data, f->valid ? key->len : 0, &t->secret);
     f->spot.array = INTERN__LOAD(&t->bucket[f->key.bucket].array, INTERN__ACQUIRE);
     f->spot.group = 0;
     if (INTERN__UNLIKELY(!f->spot.array)) return;
@@ -61,7 +63,7 @@ INTERN_API size_t intern_get_many(const intern_table *t, const intern_key *keys,
     for (size_t at = 0, m; at < n; at += m) {
         m = intern__flight_board(t, keys + at, n - at, f);
         for (size_t i = 0; i < m; i++) {
-            out[at + i] = intern__flight_land(t, &f[i]);
+            out[at + i] = f[i].valid ? intern__flight_land(t, &f[i]) : INTERN_NONE;
             found += out[at + i] != INTERN_NONE;
         }
     }
@@ -79,8 +81,9 @@ INTERN_API intern_status intern_get_or_insert_many(intern_table *t, const intern
     while (at < n && s == INTERN_OK) {
         size_t m = intern__flight_board(t, keys + at, n - at, f);
         for (size_t i = 0; i < m && s == INTERN_OK; i++) {
-            intern_symbol found = intern__flight_land(t, &f[i]);
-            if (found == INTERN_NONE) s = intern__table_add(t, p->slot, &f[i].key, &f[i].spot, &found, &added);
+            intern_symbol found = f[i].valid ? intern__flight_land(t, &f[i]) : INTERN_NONE;
+            if (!f[i].valid) s = INTERN_INVALID;
+            else if (found == INTERN_NONE) s = intern__table_add(t, p->slot, &f[i].key, &f[i].spot, &found, &added);
             if (s == INTERN_OK) out[at++] = found;
         }
     }

@@ -8,7 +8,7 @@
      arrays     of each bucket, 64 bytes a group
      pages      4,096 bytes each
      slabs      each padded with zeros to a multiple of 64
-     trailer    64 bytes: checksum of everything from the arrays on, zeros
+     trailer    64 bytes: checksum of everything from the arrays on, these eight bytes taken as zero; zeros
 
    No offset is stored: each follows from the counts before it, so there is none that can be wrong. Arrays, pages and
    slabs hold numbers and places, never addresses; mapping the file is all it takes to use them. */
@@ -16,7 +16,7 @@
 #include "70_image.h"
 #include "41_batch.c"
 
-#define INTERN__IMAGE_VERSION 1u
+#define INTERN__IMAGE_VERSION 2u
 #define INTERN__HEADER 128u
 #define INTERN__SLOT_ENTRY 32u
 #define INTERN__BUCKET_ENTRY 16u
@@ -27,8 +27,7 @@
 /* Byte positions in the header. The magic has a byte that is no ASCII and a line end that text tools would change. */
 #define INTERN__MAGIC "\x89INTRN\r\n"
 enum {
-    INTERN__AT_VERSION = 8,   /* u32 */
-    INTERN__AT_BOUND = 12,    /* u32: INTERN_PEARSON_BOUND of the program that saved */
+    INTERN__AT_VERSION = 8,   /* u64 */
     INTERN__AT_LENGTH = 16,   /* u64: of the file */
     INTERN__AT_SYMBOLS = 24,  /* u64 */
     INTERN__AT_SEED = 32,     /* u64 */
@@ -74,6 +73,14 @@ static uint64_t intern__head_sum(const uint8_t *head, size_t len) {
     memset(first + INTERN__AT_CHECKSUM, 0, 8);
     intern__sum_add(&s, first, sizeof first);
     intern__sum_add(&s, head + sizeof first, len - sizeof first);
+    return intern__sum_end(&s);
+}
+
+/* Of the trailer likewise; what is behind its checksum is zero. */
+static uint64_t intern__body_sum(intern__sum s, const uint8_t *behind) {
+    uint8_t trailer[INTERN__LINE] = {0};
+    if (behind) memcpy(trailer + 8, behind, sizeof trailer - 8);
+    intern__sum_add(&s, trailer, sizeof trailer);
     return intern__sum_end(&s);
 }
 
@@ -199,7 +206,7 @@ static uint64_t intern__save_tables(const intern__saving *s, uint8_t *head) {
 
 static void intern__save_header(const intern__saving *s, uint8_t *head, size_t size, uint64_t body) {
     memcpy(head, INTERN__MAGIC, 8);
-    intern__store64(head + INTERN__AT_VERSION, INTERN__IMAGE_VERSION | (uint64_t)INTERN_PEARSON_BOUND << 32);
+    intern__store64(head + INTERN__AT_VERSION, INTERN__IMAGE_VERSION);
     intern__store64(head + INTERN__AT_LENGTH, size + body + INTERN__LINE);
     intern__store64(head + INTERN__AT_SYMBOLS, s->symbols);
     intern__store64(head + INTERN__AT_SEED, s->t->seed);
@@ -255,7 +262,7 @@ static intern_status intern__save_body(const intern__saving *s, intern__out *o) 
     for (unsigned i = 0; i < INTERN_WRITERS; i++) intern__save_pages(s, o, i);
     for (unsigned i = 0; i < INTERN_WRITERS; i++) intern__save_slabs(s, o, i);
     intern__out_flush(o);
-    intern__store64(sum, intern__sum_end(&o->sum));
+    intern__store64(sum, intern__body_sum(o->sum, NULL));
     intern__out_put(o, sum, sizeof sum);
     intern__out_zeros(o, INTERN__LINE - sizeof sum);
     intern__out_flush(o);
@@ -284,25 +291,73 @@ INTERN_API intern_status intern_save_to(intern_table *t, bool (*put)(void *ctx, 
 }
 
 #if !INTERN_NO_FILES
-INTERN_API intern_status intern_save(intern_table *t, const char *path) {
-    static const char suffix[] = ".part";
-    if (!t || !path) return INTERN_INVALID;
-    size_t len = strlen(path);
-    char *part = (char *)INTERN_MALLOC(len + sizeof suffix);
-    if (!part) return INTERN_NOMEM;
-    memcpy(part, path, len);
-    memcpy(part + len, suffix, sizeof suffix);
-    intern_status status = INTERN_IO;
-    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd >= 0) {
-        status = intern_save_to(t, intern__file_write, &fd);
-        if (status == INTERN_OK && fsync(fd) != 0) status = INTERN_IO;
-        if (close(fd) != 0 && status == INTERN_OK) status = INTERN_IO;
-        if (status == INTERN_OK && rename(part, path) != 0) status = INTERN_IO;
-        if (status != INTERN_OK) remove(part);
+#define INTERN__PART_MAX 32u /* bytes that a temporary name is longer than the path */
+
+/* What the file is to replace: nothing, or a regular file, whose mode it gets. A link would have to be followed or
+   destroyed. *mode: 0 if there is nothing. */
+static bool intern__save_target(const char *path, mode_t *mode) {
+    struct stat st;
+    char byte;
+    *mode = 0;
+    if (readlink(path, &byte, 1) >= 0) return false;
+    if (stat(path, &st) != 0) return errno == ENOENT;
+    *mode = st.st_mode & 07777;
+    return S_ISREG(st.st_mode);
+}
+
+/* Makes a file beside `path` under a name that nothing had: neither a link nor what a crash left is opened. */
+static int intern__save_open(const char *path, char *part, mode_t mode) {
+    int fd = -1;
+    for (unsigned tries = 0; fd < 0 && tries < 100; tries++) {
+        sprintf(part, "%s.%016llx.part", path, (unsigned long long)intern__random());
+        fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode ? 0600 : 0666);
+        if (fd < 0 && errno != EEXIST) break;
     }
-    INTERN_FREE(part, len + sizeof suffix);
-    return status;
+    if (fd >= 0 && mode && fchmod(fd, mode) != 0) {
+        close(fd);
+        remove(part);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* Syncs the folder of a path, so that the new name outlives a crash. Some systems cannot open or sync folders. */
+static bool intern__save_sync_folder(char *path) {
+    char *slash = strrchr(path, '/');
+    if (slash) slash[slash == path] = 0;
+    int fd = open(slash ? path : ".", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return true;
+    bool synced = fsync(fd) == 0 || errno != EIO;
+    close(fd);
+    return synced;
+}
+
+static intern_status intern__save_as(intern_table *t, const char *path, char *part) {
+    mode_t mode;
+    if (!intern__save_target(path, &mode)) return INTERN_IO;
+    int fd = intern__save_open(path, part, mode);
+    if (fd < 0) return INTERN_IO;
+    intern_status s = intern_save_to(t, intern__file_write, &fd);
+    if (s == INTERN_OK && fsync(fd) != 0) s = INTERN_IO;
+    if (close(fd) != 0 && s == INTERN_OK) s = INTERN_IO;
+    if (s == INTERN_OK && !intern__save_target(path, &mode)) s = INTERN_IO; /* a link that came meanwhile */
+    if (s == INTERN_OK && rename(part, path) != 0) s = INTERN_IO;
+    if (s != INTERN_OK) remove(part);
+    else if (!intern__save_sync_folder(part)) s = INTERN_IO;
+    return s;
+}
+
+INTERN_API intern_status intern_save(intern_table *t, const char *path) {
+    if (!t || !path) return INTERN_INVALID;
+    size_t size = strlen(path) + INTERN__PART_MAX;
+    char *part = (char *)INTERN_MALLOC(size);
+    if (!part) return INTERN_NOMEM;
+    int kept = errno, state = intern__cancel_hold();
+    intern_status s = intern__save_as(t, path, part);
+    intern__cancel_release(state);
+    errno = kept;
+    INTERN_FREE(part, size);
+    return s;
 }
 #endif
 
@@ -338,8 +393,8 @@ static bool intern__load_header(intern__loading *l) {
         return intern__refuse(l, INTERN_CORRUPT, 0, "not a file of this library");
     if (l->len < INTERN__TABLES + INTERN__LINE)
         return intern__refuse(l, INTERN_CORRUPT, l->len, "file ends within its head");
-    if (intern__load32(p + INTERN__AT_VERSION) != INTERN__IMAGE_VERSION)
-        return intern__refuse(l, INTERN_CORRUPT, INTERN__AT_VERSION, "file of another version");
+    if (intern__load64(p + INTERN__AT_VERSION) != INTERN__IMAGE_VERSION)
+        return intern__refuse(l, INTERN_CORRUPT, INTERN__AT_VERSION, "file of another version or byte order");
     if (intern__load64(p + INTERN__AT_LENGTH) != l->len)
         return intern__refuse(l, INTERN_CORRUPT, l->len, "file is not as long as it says");
     l->symbols = intern__load64(p + INTERN__AT_SYMBOLS);
@@ -392,7 +447,8 @@ static bool intern__load_checksum(intern__loading *l) {
     intern__sum s = intern__sum_start();
     if (l->flags & INTERN_LOAD_UNCHECKED) return true;
     intern__sum_add(&s, l->data + l->head, (size_t)(l->len - INTERN__LINE - l->head));
-    if (intern__sum_end(&s) == intern__load64(l->data + l->len - INTERN__LINE)) return true;
+    const uint8_t *trailer = l->data + l->len - INTERN__LINE;
+    if (intern__body_sum(s, trailer + 8) == intern__load64(trailer)) return true;
     return intern__refuse(l, INTERN_CORRUPT, l->len - INTERN__LINE, "checksum of the body does not fit");
 }
 
@@ -430,15 +486,19 @@ static void intern__load_buckets(intern__loading *l) {
     }
 }
 
-/* For files of programs that choose buckets otherwise: fills fresh arrays. */
+/* For a table that keeps its own seed: fills fresh arrays. Keys are looked for first when the file may have some twice. */
 static bool intern__load_rebuild(intern__loading *l) {
     intern_table *t = l->t;
     for (intern_iter i = intern_iter_all(t); intern_iter_next(&i);) {
-        intern__key k = intern__key_of(i.data, i.len, t->seed);
+        intern__key k = intern__key_of(i.data, i.len, &t->secret);
         intern__bucket *b = &t->bucket[k.bucket];
+        intern__spot spot;
         uint64_t place = 0;
         unsigned slot = intern__slot_of(i.symbol);
-        if (!intern__bucket_reserve(t->writer, t->seed, b)) return intern__refuse(l, INTERN_NOMEM, 0, "out of memory");
+        if ((l->flags & INTERN_LOAD_VERIFY) && intern__bucket_find(t->writer, b, &k, &spot) != INTERN_NONE)
+            return intern__refuse(l, INTERN_CORRUPT, 0, "two symbols of the same bytes");
+        if (!intern__bucket_reserve(t->writer, &t->secret, b))
+            return intern__refuse(l, INTERN_NOMEM, 0, "out of memory");
         uintptr_t array = INTERN__LOAD(&b->array, INTERN__RELAXED);
         (void)intern__place_of(&t->writer[slot], intern__serial_of(i.symbol), &place);
         intern__array_put(array, intern__home(array, k.hash), k.hash, intern__where_of(slot, place));
@@ -504,7 +564,7 @@ static bool intern__verify_entry(const intern__loading *l, unsigned bucket, uint
     if (!intern__place_of(w, serial, &found) || found != place) return false;
     size_t len;
     const void *bytes = intern__record_bytes(record, &len);
-    intern__key k = intern__key_of(bytes, len, l->t->seed);
+    intern__key k = intern__key_of(bytes, len, &l->t->secret);
     return k.bucket == bucket && intern__fingerprint(k.hash) == print;
 }
 
@@ -541,10 +601,12 @@ static bool intern__verify_buckets(intern__loading *l) {
 static bool intern__load_all(intern__loading *l) {
     bool verify = l->flags & INTERN_LOAD_VERIFY;
     if (!intern__load_header(l) || !intern__load_extent(l) || !intern__load_checksum(l)) return false;
-    l->t->seed = intern__load64(l->data + INTERN__AT_SEED);
+    uint64_t seed = intern__load64(l->data + INTERN__AT_SEED);
+    bool rebuild = l->t->seed_given && l->t->seed != seed;
+    if (!rebuild) intern__table_seed(l->t, seed);
     if (!intern__load_slots(l) || (verify && !intern__verify_records(l))) return false;
-    if (intern__load32(l->data + INTERN__AT_BOUND) == INTERN_PEARSON_BOUND) intern__load_buckets(l);
-    else if (!intern__load_rebuild(l)) return false;
+    if (rebuild) return intern__load_rebuild(l);
+    intern__load_buckets(l);
     return !verify || intern__verify_buckets(l);
 }
 
@@ -554,14 +616,16 @@ static bool intern__table_idle(const intern_table *t) {
     return intern_count(t) == 0;
 }
 
-/* Two tables that nobody else uses change what they hold; locks, holders and owners stay. */
+/* Two tables that nobody else uses change what they hold; locks, holders and owners stay. A fork by another thread comes
+   before or after. */
 static void intern__table_swap(intern_table *a, intern_table *b) {
+    intern__lock_take(&a->pause);
     uint8_t *image = a->image;
     size_t len = a->image_len;
     bool mapped = a->image_mapped;
-    uint64_t seed = a->seed;
-    a->image = b->image, a->image_len = b->image_len, a->image_mapped = b->image_mapped, a->seed = b->seed;
-    b->image = image, b->image_len = len, b->image_mapped = mapped, b->seed = seed;
+    a->image = b->image, a->image_len = b->image_len, a->image_mapped = b->image_mapped;
+    b->image = image, b->image_len = len, b->image_mapped = mapped;
+    intern__table_seed(a, b->seed); /* b has no use for one any more */
     for (unsigned i = 0; i < INTERN_WRITERS; i++) {
         unsigned char w[sizeof(intern__writer)];
         memcpy(w, &a->writer[i], sizeof w);
@@ -574,6 +638,7 @@ static void intern__table_swap(intern_table *a, intern_table *b) {
         a->bucket[i].used = b->bucket[i].used;
         b->bucket[i].used = used;
     }
+    intern__lock_give(&a->pause);
 }
 
 /* Takes over `image`, whatever comes of it. */
@@ -581,7 +646,8 @@ static intern_status intern__load_image(intern_table *t, uint8_t *image, size_t 
                                         intern_error *error) {
     intern__loading l;
     memset(&l, 0, sizeof l);
-    intern_status s = intern_table_new(NULL, &l.t);
+    intern_options options = {t->seed_given ? t->seed : 0, false};
+    intern_status s = intern_table_new(&options, &l.t);
     if (s == INTERN_OK) {
         l.t->image = image, l.t->image_len = len, l.t->image_mapped = mapped;
         l.data = image;
@@ -598,6 +664,11 @@ static intern_status intern__load_image(intern_table *t, uint8_t *image, size_t 
     return s;
 }
 
+/* Files have the numbers of little-endian machines, where they are mapped. */
+static bool intern__load_possible(unsigned flags) {
+    return !INTERN__BIG_ENDIAN && flags <= (INTERN_LOAD_VERIFY | INTERN_LOAD_UNCHECKED | INTERN_LOAD_COPY);
+}
+
 static intern_status intern__load_fail(intern_error *error, intern_status s, const char *msg) {
     intern__loading l;
     (void)intern__refuse(&l, s, 0, msg);
@@ -607,7 +678,8 @@ static intern_status intern__load_fail(intern_error *error, intern_status s, con
 
 INTERN_API intern_status intern_load_memory(intern_table *t, const void *data, size_t len, unsigned flags,
                                             intern_error *error) {
-    if (!t || (!data && len) || INTERN__BIG_ENDIAN) return intern__load_fail(error, INTERN_INVALID, "invalid argument");
+    if (!t || !intern__key_valid(data, len) || !intern__load_possible(flags))
+        return intern__load_fail(error, INTERN_INVALID, "invalid argument, or big-endian machine");
     if (!intern__table_idle(t)) return intern__load_fail(error, INTERN_BUSY, "table in use or not empty");
     uint8_t *copy = (uint8_t *)intern__line_alloc(len);
     if (!copy) return intern__load_fail(error, INTERN_NOMEM, "out of memory");
@@ -619,9 +691,14 @@ INTERN_API intern_status intern_load_memory(intern_table *t, const void *data, s
 INTERN_API intern_status intern_load(intern_table *t, const char *path, unsigned flags, intern_error *error) {
     uint8_t *at = NULL;
     size_t len = 0;
-    if (!t || !path || INTERN__BIG_ENDIAN) return intern__load_fail(error, INTERN_INVALID, "invalid argument");
+    if (!t || !path || !intern__load_possible(flags))
+        return intern__load_fail(error, INTERN_INVALID, "invalid argument, or big-endian machine");
     if (!intern__table_idle(t)) return intern__load_fail(error, INTERN_BUSY, "table in use or not empty");
-    if (!intern__file_map(path, &at, &len)) return intern__load_fail(error, INTERN_IO, "cannot open or map the file");
-    return intern__load_image(t, at, len, true, flags, error);
+    bool copy = (flags & (INTERN_LOAD_VERIFY | INTERN_LOAD_COPY)) != 0;
+    int state = intern__cancel_hold();
+    intern_status s = copy ? intern__file_read(path, &at, &len) : intern__file_map(path, &at, &len);
+    intern__cancel_release(state);
+    if (s != INTERN_OK) return intern__load_fail(error, s, "cannot open, map or read the file");
+    return intern__load_image(t, at, len, !copy, flags, error);
 }
 #endif
