@@ -38,8 +38,9 @@
      objects   one writer or many readers at a time; distinct maps are independent, however much they share
      failure   pm_status, 0 is success; results go through last parameters, which failure leaves untouched;
                out of memory is an answer, nothing is lost or leaked; nothing prints, aborts or sets errno
-     misuse    a NULL object, no place for a result, a NULL key with a length, a length above SIZE_MAX / 4: PM_INVALID,
-               or "nothing" where there is no status (NULL, false, 0, empty). What may be NULL says so. Nothing happens
+     misuse    a NULL object, no place for a result, a NULL key with a length, a key or an array of more than
+               SIZE_MAX / 4 bytes: PM_INVALID, or "nothing" where there is no status (NULL, false, 0, empty). What may
+               be NULL says so. Nothing happens
      results   a place for a result (`out`) is overwritten, not dropped first. A place that is an operand of the call as
                well is dropped once the result is made: pm_join(&a, &b, &a, NULL) is fine. Not so the map that a
                zipper, an iterator or a head is over: nothing but its writer, or head, may write to that
@@ -77,10 +78,10 @@ extern "C" {
      PM_NO_THREADS            1: counts without atomics; maps of the program live in one thread
      PM_NO_STDIO              1: leave out everything that needs <stdio.h>
      PM_NO_SIMD               1: portable C only
-     PM_CHECK                 0 no checks; 1 arguments, and what a map is used for: tells (stderr) of readers used after
-                              their map was written, of two writers on one map, of writes to a map that a writer or a
-                              head has, of structs copied and dropped twice; 2 local invariants too; 3 the whole trie
-                              after each write too; default 0
+     PM_CHECK                 0 no checks; 1 what a map is used for: tells (stderr) of readers used after their map was
+                              written, of two writers on one map, of writes to a map that a writer or a head has, of
+                              structs copied and dropped twice; 2 local invariants too; 3 the whole trie after each
+                              write too; default 0. Arguments are answered alike at all levels
      PM_ASSERT(c)             what a failed check does; default assert(c)
      PM_ON_ATOMIC_RMW()       statement run before each atomic read-modify-write (instrumentation); default nothing */
 
@@ -1717,12 +1718,7 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
 /* No key, byte string or array is longer, in bytes: a length above is the caller's mistake. */
 #define PM__LEN_MAX (SIZE_MAX / 4)
 
-/* Checks of level 1 guard the caller's arguments, those of level 2 our own invariants. */
-#if PM_CHECK >= 1
-#define PM__CHECK1(c) PM_ASSERT(c)
-#else
-#define PM__CHECK1(c) ((void)0)
-#endif
+/* Our own invariants. Arguments are answered, not asserted; what level 1 finds is told by pm__accuse (16_guard.c). */
 #if PM_CHECK >= 2
 #define PM__CHECK2(c) PM_ASSERT(c)
 #else

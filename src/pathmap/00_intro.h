@@ -34,8 +34,9 @@
      objects   one writer or many readers at a time; distinct maps are independent, however much they share
      failure   pm_status, 0 is success; results go through last parameters, which failure leaves untouched;
                out of memory is an answer, nothing is lost or leaked; nothing prints, aborts or sets errno
-     misuse    a NULL object, no place for a result, a NULL key with a length, a length above SIZE_MAX / 4: PM_INVALID,
-               or "nothing" where there is no status (NULL, false, 0, empty). What may be NULL says so. Nothing happens
+     misuse    a NULL object, no place for a result, a NULL key with a length, a key or an array of more than
+               SIZE_MAX / 4 bytes: PM_INVALID, or "nothing" where there is no status (NULL, false, 0, empty). What may
+               be NULL says so. Nothing happens
      results   a place for a result (`out`) is overwritten, not dropped first. A place that is an operand of the call as
                well is dropped once the result is made: pm_join(&a, &b, &a, NULL) is fine. Not so the map that a
                zipper, an iterator or a head is over: nothing but its writer, or head, may write to that

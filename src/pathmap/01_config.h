@@ -13,10 +13,10 @@
      PM_NO_THREADS            1: counts without atomics; maps of the program live in one thread
      PM_NO_STDIO              1: leave out everything that needs <stdio.h>
      PM_NO_SIMD               1: portable C only
-     PM_CHECK                 0 no checks; 1 arguments, and what a map is used for: tells (stderr) of readers used after
-                              their map was written, of two writers on one map, of writes to a map that a writer or a
-                              head has, of structs copied and dropped twice; 2 local invariants too; 3 the whole trie
-                              after each write too; default 0
+     PM_CHECK                 0 no checks; 1 what a map is used for: tells (stderr) of readers used after their map was
+                              written, of two writers on one map, of writes to a map that a writer or a head has, of
+                              structs copied and dropped twice; 2 local invariants too; 3 the whole trie after each
+                              write too; default 0. Arguments are answered alike at all levels
      PM_ASSERT(c)             what a failed check does; default assert(c)
      PM_ON_ATOMIC_RMW()       statement run before each atomic read-modify-write (instrumentation); default nothing */
 

@@ -56,12 +56,7 @@
 /* No key, byte string or array is longer, in bytes: a length above is the caller's mistake. */
 #define PM__LEN_MAX (SIZE_MAX / 4)
 
-/* Checks of level 1 guard the caller's arguments, those of level 2 our own invariants. */
-#if PM_CHECK >= 1
-#define PM__CHECK1(c) PM_ASSERT(c)
-#else
-#define PM__CHECK1(c) ((void)0)
-#endif
+/* Our own invariants. Arguments are answered, not asserted; what level 1 finds is told by pm__accuse (16_guard.c). */
 #if PM_CHECK >= 2
 #define PM__CHECK2(c) PM_ASSERT(c)
 #else
