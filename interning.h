@@ -309,8 +309,8 @@ INTERN_API void intern_trim(intern_table *t);
 
 /* Does intern_get_or_insert for n keys. Which of several new keys gets the smaller serial is not said. *done (may be
    NULL): how many of the leading keys have their symbol in `out`; n on success.
-   Fails    INTERN_REFUSED, INTERN_NOMEM, INTERN_FULL, INTERN_INVALID (a key is none): keys behind *done may or may not have been added; asking again
-            is harmless
+   Fails    INTERN_REFUSED, INTERN_NOMEM, INTERN_FULL, INTERN_INVALID (a key is none): keys behind *done may or may not
+            have been added; asking again is harmless
    Threads  the permit's owner */
 INTERN_API INTERN_NODISCARD intern_status intern_get_or_insert_many(intern_table *t, const intern_permit *p,
                                                                     const intern_key *keys, size_t n,
@@ -594,8 +594,8 @@ INTERN__INLINE unsigned intern__lowest_bit(uint64_t m) {
 #endif
 }
 
-/* Locks stand between writers of one bucket, and between callers of a snapshot; readers never meet one. One word: 0 free,
-   1 taken, 2 taken and perhaps waited for. Zero bytes are a free lock, and a forked child frees one by storing 0.
+/* Locks stand between writers of one bucket, and between callers of a snapshot; readers never meet one. One word: 0
+   free, 1 taken, 2 taken and perhaps waited for. Zero bytes are a free lock, and a forked child frees one by storing 0.
    Who waits sleeps in the kernel, and cannot be cancelled there. */
 typedef struct intern__lock {
     _Atomic uint32_t word;
@@ -897,7 +897,7 @@ static void intern__thread_lost(intern__thread *self) {
     if (--self->slots == 0) (void)intern__thread_note(NULL);
 }
 
-/* Whether the kernel says that a thread is no more. Its number may have gone to another thread: then it says so later. */
+/* Whether the kernel says that a thread is no more. If its number went to another thread, it says so later. */
 static bool intern__thread_gone(uint32_t number) {
     bool gone = false;
 #if defined(__linux__)
@@ -918,7 +918,8 @@ static bool intern__thread_gone(uint32_t number) {
    secret before they are multiplied, in both operands of each product:
 
        up to 16 bytes   h = mix(first 8 ^ HEAD, last 8 ^ TAIL)
-       longer           h = HEAD; for each 16 bytes within: h = mix(w0 ^ h, w1 ^ BODY); h = mix(first 8 ^ h, last 8 ^ TAIL)
+       longer           h = HEAD; for each 16 bytes within: h = mix(w0 ^ h, w1 ^ BODY);
+                        h = mix(first 8 ^ h, last 8 ^ TAIL)
        then             hash = mix(h, length ^ LENGTH)
 
    That is the construction of wyhash and its kin (wyhash, rapidhash, and the folded product of aHash), without the two
@@ -1161,7 +1162,9 @@ INTERN__INLINE bool intern__record_is(const uint8_t *record, const intern__key *
     uint64_t head, tail;
     intern__stored_ends(bytes, len, &head, &tail);
     if (((head ^ k->head) | (tail ^ k->tail)) != 0) return false;
-    return len <= 16 || memcmp(bytes + 8, k->data + 8, len - 16) == 0;
+    const uint8_t *data = k->data;
+    INTERN__HIDE(data); /* of a short literal the compiler would warn, not knowing its length any more */
+    return len <= 16 || memcmp(bytes + 8, data + 8, len - 16) == 0;
 }
 
 /* The record at a place that is known to be one. */
@@ -1534,7 +1537,8 @@ INTERN__INLINE void intern__array_put(uintptr_t array, uint64_t at, uint64_t has
 
 /* Copies all entries of one array to a fresh one. Records lie anywhere: those of a later group are fetched while an
    earlier one is hashed. */
-static void intern__array_refill(const intern__writer *writers, const intern__secret *secret, uintptr_t from, uintptr_t to) {
+static void intern__array_refill(const intern__writer *writers, const intern__secret *secret, uintptr_t from,
+                                 uintptr_t to) {
     const uint64_t ahead = 2, groups = intern__array_groups(from);
     uint64_t first, head, tail;
     for (uint64_t n = 0; n < groups + ahead; n++) {
@@ -2000,8 +2004,8 @@ static void intern__thread_end(void *round) {
     self->slots = 0;
 }
 
-/* The ordered map is only tried for: whoever brings it up to date may wait for a lock of pathmap.h, which that library's
-   own preparations for the fork may hold by now. */
+/* The ordered map is only tried for: whoever brings it up to date may wait for a lock of pathmap.h, which that
+   library's own preparations for the fork may hold by now. */
 static void intern__fork_prepare(void) {
     intern__lock_take(&intern__process.lock);
     for (intern_table *t = NULL; (t = intern__table_next(t)) != NULL;) {
@@ -2018,8 +2022,8 @@ static void intern__fork_parent(void) {
     intern__lock_give(&intern__process.lock);
 }
 
-/* Of all threads only the caller is left. Locks may be marked by others that were about to wait. A map that somebody was
-   bringing up to date is forgotten, and made anew when it is asked for. */
+/* Of all threads only the caller is left. Locks may be marked by others that were about to wait. A map that somebody
+   was bringing up to date is forgotten, and made anew when it is asked for. */
 static void intern__fork_child(void) {
     const uint64_t self = intern__self()->number;
     intern__lock_forked();
@@ -2782,7 +2786,7 @@ static void intern__load_buckets(intern__loading *l) {
     }
 }
 
-/* For a table that keeps its own seed: fills fresh arrays. Keys are looked for first when the file may have some twice. */
+/* For a table that keeps its own seed: fills fresh arrays. Keys are looked for first when some may be there twice. */
 static bool intern__load_rebuild(intern__loading *l) {
     intern_table *t = l->t;
     for (intern_iter i = intern_iter_all(t); intern_iter_next(&i);) {
@@ -2912,8 +2916,8 @@ static bool intern__table_idle(const intern_table *t) {
     return intern_count(t) == 0;
 }
 
-/* Two tables that nobody else uses change what they hold; locks, holders and owners stay. A fork by another thread comes
-   before or after. */
+/* Two tables that nobody else uses change what they hold; locks, holders and owners stay. A fork by another thread
+   comes before or after. */
 static void intern__table_swap(intern_table *a, intern_table *b) {
     intern__lock_take(&a->pause);
     uint8_t *image = a->image;

@@ -796,8 +796,8 @@ TEST(children_of_a_fork_use_tables_that_others_were_writing) {
     CHECK_EQ(check_live_blocks(), 0);
 }
 
-/* One thread stands in the midst of something when another forks: it opens a slab, a page or a bucket's array, one after
-   the other, and stops where it allocates. The fork waits until it is through. And a thread that finds the table
+/* One thread stands in the midst of something when another forks: it opens a slab, a page or a bucket's array, one
+   after the other, and stops where it allocates. The fork waits until it is through. And a thread that finds the table
    stopped may have a bucket's lock just then. */
 
 static intern_table *forked;

@@ -160,8 +160,8 @@ INTERN__INLINE unsigned intern__lowest_bit(uint64_t m) {
 #endif
 }
 
-/* Locks stand between writers of one bucket, and between callers of a snapshot; readers never meet one. One word: 0 free,
-   1 taken, 2 taken and perhaps waited for. Zero bytes are a free lock, and a forked child frees one by storing 0.
+/* Locks stand between writers of one bucket, and between callers of a snapshot; readers never meet one. One word: 0
+   free, 1 taken, 2 taken and perhaps waited for. Zero bytes are a free lock, and a forked child frees one by storing 0.
    Who waits sleeps in the kernel, and cannot be cancelled there. */
 typedef struct intern__lock {
     _Atomic uint32_t word;

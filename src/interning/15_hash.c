@@ -5,7 +5,8 @@
    secret before they are multiplied, in both operands of each product:
 
        up to 16 bytes   h = mix(first 8 ^ HEAD, last 8 ^ TAIL)
-       longer           h = HEAD; for each 16 bytes within: h = mix(w0 ^ h, w1 ^ BODY); h = mix(first 8 ^ h, last 8 ^ TAIL)
+       longer           h = HEAD; for each 16 bytes within: h = mix(w0 ^ h, w1 ^ BODY);
+                        h = mix(first 8 ^ h, last 8 ^ TAIL)
        then             hash = mix(h, length ^ LENGTH)
 
    That is the construction of wyhash and its kin (wyhash, rapidhash, and the folded product of aHash), without the two

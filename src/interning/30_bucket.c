@@ -210,7 +210,8 @@ INTERN__INLINE void intern__array_put(uintptr_t array, uint64_t at, uint64_t has
 
 /* Copies all entries of one array to a fresh one. Records lie anywhere: those of a later group are fetched while an
    earlier one is hashed. */
-static void intern__array_refill(const intern__writer *writers, const intern__secret *secret, uintptr_t from, uintptr_t to) {
+static void intern__array_refill(const intern__writer *writers, const intern__secret *secret, uintptr_t from,
+                                 uintptr_t to) {
     const uint64_t ahead = 2, groups = intern__array_groups(from);
     uint64_t first, head, tail;
     for (uint64_t n = 0; n < groups + ahead; n++) {

@@ -411,8 +411,8 @@ static void intern__thread_end(void *round) {
     self->slots = 0;
 }
 
-/* The ordered map is only tried for: whoever brings it up to date may wait for a lock of pathmap.h, which that library's
-   own preparations for the fork may hold by now. */
+/* The ordered map is only tried for: whoever brings it up to date may wait for a lock of pathmap.h, which that
+   library's own preparations for the fork may hold by now. */
 static void intern__fork_prepare(void) {
     intern__lock_take(&intern__process.lock);
     for (intern_table *t = NULL; (t = intern__table_next(t)) != NULL;) {
@@ -429,8 +429,8 @@ static void intern__fork_parent(void) {
     intern__lock_give(&intern__process.lock);
 }
 
-/* Of all threads only the caller is left. Locks may be marked by others that were about to wait. A map that somebody was
-   bringing up to date is forgotten, and made anew when it is asked for. */
+/* Of all threads only the caller is left. Locks may be marked by others that were about to wait. A map that somebody
+   was bringing up to date is forgotten, and made anew when it is asked for. */
 static void intern__fork_child(void) {
     const uint64_t self = intern__self()->number;
     intern__lock_forked();

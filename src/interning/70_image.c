@@ -486,7 +486,7 @@ static void intern__load_buckets(intern__loading *l) {
     }
 }
 
-/* For a table that keeps its own seed: fills fresh arrays. Keys are looked for first when the file may have some twice. */
+/* For a table that keeps its own seed: fills fresh arrays. Keys are looked for first when some may be there twice. */
 static bool intern__load_rebuild(intern__loading *l) {
     intern_table *t = l->t;
     for (intern_iter i = intern_iter_all(t); intern_iter_next(&i);) {
@@ -616,8 +616,8 @@ static bool intern__table_idle(const intern_table *t) {
     return intern_count(t) == 0;
 }
 
-/* Two tables that nobody else uses change what they hold; locks, holders and owners stay. A fork by another thread comes
-   before or after. */
+/* Two tables that nobody else uses change what they hold; locks, holders and owners stay. A fork by another thread
+   comes before or after. */
 static void intern__table_swap(intern_table *a, intern_table *b) {
     intern__lock_take(&a->pause);
     uint8_t *image = a->image;
