@@ -309,8 +309,8 @@ INTERN_API void intern_trim(intern_table *t);
 
 /* Does intern_get_or_insert for n keys. Which of several new keys gets the smaller serial is not said. *done (may be
    NULL): how many of the leading keys have their symbol in `out`; n on success.
-   Fails    INTERN_REFUSED, INTERN_NOMEM, INTERN_FULL, INTERN_INVALID (a key is none): keys behind *done may or may
-            not have been added; asking again is harmless
+   Fails    INTERN_REFUSED, INTERN_NOMEM, INTERN_FULL, INTERN_INVALID (a key is none): keys behind *done may or may not
+            have been added; asking again is harmless
    Threads  the permit's owner */
 INTERN_API INTERN_NODISCARD intern_status intern_get_or_insert_many(intern_table *t, const intern_permit *p,
                                                                     const intern_key *keys, size_t n,
@@ -897,8 +897,7 @@ static void intern__thread_lost(intern__thread *self) {
     if (--self->slots == 0) (void)intern__thread_note(NULL);
 }
 
-/* Whether the kernel says that a thread is no more. Its number may have gone to another thread: then it says so
-   later. */
+/* Whether the kernel says that a thread is no more. If its number went to another thread, it says so later. */
 static bool intern__thread_gone(uint32_t number) {
     bool gone = false;
 #if defined(__linux__)
@@ -1163,7 +1162,9 @@ INTERN__INLINE bool intern__record_is(const uint8_t *record, const intern__key *
     uint64_t head, tail;
     intern__stored_ends(bytes, len, &head, &tail);
     if (((head ^ k->head) | (tail ^ k->tail)) != 0) return false;
-    return len <= 16 || memcmp(bytes + 8, k->data + 8, len - 16) == 0;
+    const uint8_t *data = k->data;
+    INTERN__HIDE(data); /* of a short literal the compiler would warn, not knowing its length any more */
+    return len <= 16 || memcmp(bytes + 8, data + 8, len - 16) == 0;
 }
 
 /* The record at a place that is known to be one. */
@@ -2785,8 +2786,7 @@ static void intern__load_buckets(intern__loading *l) {
     }
 }
 
-/* For a table that keeps its own seed: fills fresh arrays. Keys are looked for first when the file may have some
-   twice. */
+/* For a table that keeps its own seed: fills fresh arrays. Keys are looked for first when some may be there twice. */
 static bool intern__load_rebuild(intern__loading *l) {
     intern_table *t = l->t;
     for (intern_iter i = intern_iter_all(t); intern_iter_next(&i);) {

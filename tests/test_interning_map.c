@@ -13,6 +13,8 @@
 #include "../interning.h"
 
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static intern_table *table_new(intern_permit *p) {
     intern_table *t = NULL;
@@ -291,4 +293,36 @@ TEST(snapshots_beside_writers_are_whole) {
     }
     for (unsigned i = 0; i < WRITERS; i++) CHECK_EQ(pthread_join(thread[i], NULL), 0);
     intern_table_free(t);
+}
+
+/* At the fork somebody was bringing the table's map up to date: here, whoever holds that lock. */
+TEST(snapshot_in_a_forked_child_does_without_a_map_that_others_were_at) {
+    intern_permit p;
+    intern_table *t = table_new(&p);
+    pm_map before = {0}, after = {0};
+    int status = 0;
+    add_keys(t, &p, 0, 300);
+    CHECK_OK(intern_snapshot(t, &before));
+    add_keys(t, &p, 300, 500);
+    for (int held = 0; held < 2; held++) {
+        if (held) intern__lock_take(&t->ordered_lock);
+        pid_t child = fork();
+        if (child == 0) {
+            uint64_t n = 0;
+            alarm(20);
+            bool good = (t->ordered == NULL) == (held == 1) && intern_snapshot(t, &after) == INTERN_OK;
+            good = good && pm_val_count(&after, &n) == PM_OK && n == 500;
+            _exit(good ? 0 : 1);
+        }
+        CHECK(child > 0 && waitpid(child, &status, 0) == child);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        if (held) intern__lock_give(&t->ordered_lock);
+    }
+    CHECK_OK(intern_snapshot(t, &after));
+    check_map(&after, 500);
+    check_map(&before, 300);
+    pm_drop(&before), pm_drop(&after);
+    table_end(t, &p);
+    pm_pool_trim(NULL);
+    CHECK_EQ(check_failed(), 0);
 }

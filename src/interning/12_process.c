@@ -99,8 +99,7 @@ static void intern__thread_lost(intern__thread *self) {
     if (--self->slots == 0) (void)intern__thread_note(NULL);
 }
 
-/* Whether the kernel says that a thread is no more. Its number may have gone to another thread: then it says so
-   later. */
+/* Whether the kernel says that a thread is no more. If its number went to another thread, it says so later. */
 static bool intern__thread_gone(uint32_t number) {
     bool gone = false;
 #if defined(__linux__)

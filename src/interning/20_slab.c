@@ -143,7 +143,9 @@ INTERN__INLINE bool intern__record_is(const uint8_t *record, const intern__key *
     uint64_t head, tail;
     intern__stored_ends(bytes, len, &head, &tail);
     if (((head ^ k->head) | (tail ^ k->tail)) != 0) return false;
-    return len <= 16 || memcmp(bytes + 8, k->data + 8, len - 16) == 0;
+    const uint8_t *data = k->data;
+    INTERN__HIDE(data); /* of a short literal the compiler would warn, not knowing its length any more */
+    return len <= 16 || memcmp(bytes + 8, data + 8, len - 16) == 0;
 }
 
 /* The record at a place that is known to be one. */

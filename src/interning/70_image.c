@@ -486,8 +486,7 @@ static void intern__load_buckets(intern__loading *l) {
     }
 }
 
-/* For a table that keeps its own seed: fills fresh arrays. Keys are looked for first when the file may have some
-   twice. */
+/* For a table that keeps its own seed: fills fresh arrays. Keys are looked for first when some may be there twice. */
 static bool intern__load_rebuild(intern__loading *l) {
     intern_table *t = l->t;
     for (intern_iter i = intern_iter_all(t); intern_iter_next(&i);) {
