@@ -7,7 +7,7 @@
 CLANG ?= clang
 CLANGXX ?= clang++
 PYTHON ?= python3
-CFLAGS ?= -O2 -g
+CFLAGS ?= -O2 -g1
 WARNINGS ?= -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 LDLIBS ?=
 JOBS ?= 2
