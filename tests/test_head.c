@@ -1192,7 +1192,8 @@ TEST(head_take_between_writers_needs_groups_on_both_or_none) {
 
 /* The same with writers that no head gave out: to two maps, and to one, which a group remembers as a whole. */
 TEST(head_take_between_plain_writers_needs_groups_on_both_or_none) {
-    for (int same = 0; same < 2; same++) {
+    /* Two on one map are what checked builds stop at. */
+    for (int same = 0; same < (PM_CHECK >= 1 ? 1 : 2); same++) {
         pm_map m = letters(), other = letters();
         pm_wz w, from;
         CHECK_OK(pm_wz_open(&w, &m, "ab", 2));
