@@ -4248,6 +4248,58 @@ PM__UNUSED static bool pm__stamp_is_kept(uint32_t s) {
 }
 #endif
 
+/* ---- src/pathmap/17_list.c ----------------------------------------------------------------------------- */
+
+/* Growable lists: stacks, queues and paths whose length is known at run time only. */
+
+/* Items of `each` bytes. They move when the list grows. */
+typedef struct pm__list {
+    uint8_t *data;
+    size_t used, cap, each;
+} pm__list;
+
+PM__UNUSED static pm__list pm__list_of(size_t each) {
+    pm__list l = {NULL, 0, 0, each ? each : 1};
+    return l;
+}
+
+PM__UNUSED static void pm__list_free(pm__list *l) {
+    if (l->data) pm__mem_free_big(l->data, l->cap * l->each);
+    l->data = NULL;
+    l->used = l->cap = 0;
+}
+
+static PM__NOINLINE bool pm__list_grow(pm__list *l, size_t n) {
+    size_t cap = l->cap ? l->cap : 16;
+    while (cap - l->used < n) {
+        if (cap > SIZE_MAX / 4 / l->each) return false;
+        cap *= 2;
+    }
+    void *grown = pm__mem_grow(l->data, l->cap * l->each, cap * l->each);
+    if (!grown) return false;
+    l->data = (uint8_t *)grown;
+    l->cap = cap;
+    return true;
+}
+
+/* Makes room for n more. False: no memory. */
+static PM__INLINE bool pm__list_room(pm__list *l, size_t n) {
+    return PM__LIKELY(l->cap - l->used >= n) || pm__list_grow(l, n);
+}
+
+static PM__INLINE void *pm__list_at(const pm__list *l, size_t i) { return i ? l->data + i * l->each : l->data; }
+
+/* Appends n items. False: no memory. */
+static PM__INLINE bool pm__list_put(pm__list *l, const void *from, size_t n) {
+    if (!pm__list_room(l, n)) return false;
+    if (n) memcpy(pm__list_at(l, l->used), from, n * l->each);
+    l->used += n;
+    return true;
+}
+
+/* Takes the last item off a list that has one. It stays where it is until the list is written again. */
+static PM__INLINE void *pm__list_pop(pm__list *l) { return l->data + --l->used * l->each; }
+
 /* ---- src/pathmap/20_ref.c ------------------------------------------------------------------------------ */
 
 /* References between nodes, and the counts behind them.
@@ -19555,12 +19607,6 @@ typedef struct pm__fold_known {
     unsigned n;
 } pm__fold_known;
 
-/* A growable array of things whose size is known at run time only. */
-typedef struct pm__pile {
-    uint8_t *data;
-    size_t used, cap, each;
-} pm__pile;
-
 typedef struct pm__fold {
     pm_fold f;
     /* For folds of the library's own: */
@@ -19568,56 +19614,15 @@ typedef struct pm__fold {
     void (*add_val)(void *ctx, pm_val v, void *result); /* adds the value to a result made without it */
     bool every; /* remember every node, shared or not */
     bool step, cached;
-    pm__pile path, frames, results, known, kept;
+    pm__list path, frames, results, known, kept;
     pm__memo memo;
 } pm__fold;
 
 enum { PM__FOLD_WHOLE = 1, PM__FOLD_LIST, PM__FOLD_INNER };
 
-/* ---- piles --------------------------------------------------------------------------------------------------- */
-
-static pm__pile pm__pile_of(size_t each) {
-    pm__pile p = {NULL, 0, 0, each ? each : 1};
-    return p;
-}
-
-static void pm__pile_free(pm__pile *p) {
-    if (p->data) pm__mem_free_big(p->data, p->cap * p->each);
-    p->data = NULL;
-    p->used = p->cap = 0;
-}
-
-static PM__NOINLINE bool pm__pile_grow(pm__pile *p, size_t n) {
-    size_t cap = p->cap ? p->cap : 16;
-    while (cap - p->used < n) {
-        if (cap > SIZE_MAX / 4 / p->each) return false;
-        cap *= 2;
-    }
-    void *grown = pm__mem_grow(p->data, p->cap * p->each, cap * p->each);
-    if (!grown) return false;
-    p->data = (uint8_t *)grown;
-    p->cap = cap;
-    return true;
-}
-
-/* Room for n more. */
-static PM__INLINE bool pm__pile_room(pm__pile *p, size_t n) {
-    return PM__LIKELY(p->cap - p->used >= n) || pm__pile_grow(p, n);
-}
-
-static PM__INLINE void *pm__pile_at(const pm__pile *p, size_t i) { return i ? p->data + i * p->each : p->data; }
-
-/* Puts n on top. False: no memory. */
-static PM__INLINE bool pm__pile_put(pm__pile *p, const void *from, size_t n) {
-    if (!pm__pile_room(p, n)) return false;
-    if (n) memcpy(pm__pile_at(p, p->used), from, n * p->each);
-    p->used += n;
-    return true;
-}
-
 /* Puts a piece of a key at the end of the path. False: no memory. */
-static PM__INLINE bool pm__fold_append(pm__pile *path, const uint8_t *s, size_t n) {
-    if (!pm__pile_room(path, n)) return false;
+static PM__INLINE bool pm__fold_append(pm__list *path, const uint8_t *s, size_t n) {
+    if (!pm__list_room(path, n)) return false;
     if (n) pm__copy_short(path->data + path->used, s, n);
     path->used += n;
     return true;
@@ -19737,17 +19742,17 @@ static bool pm__fold_segment(pm__fold *w, const pm__fold_spot *s, unsigned *next
 
 /* ---- results ------------------------------------------------------------------------------------------------- */
 
-static void pm__fold_drop(pm__fold *w, pm__pile *p, size_t from) {
-    for (size_t i = from; w->f.drop && i < p->used; i++) w->f.drop(w->f.ctx, pm__pile_at(p, i));
+static void pm__fold_drop(pm__fold *w, pm__list *p, size_t from) {
+    for (size_t i = from; w->f.drop && i < p->used; i++) w->f.drop(w->f.ctx, pm__list_at(p, i));
     p->used = from;
 }
 
-/* Copies n results from one pile onto another. */
-static int pm__fold_copy(pm__fold *w, const pm__pile *from, size_t at, unsigned n, pm__pile *to) {
-    if (!pm__pile_room(to, n)) return PM_NOMEM;
+/* Copies n results from one list to another. */
+static int pm__fold_copy(pm__fold *w, const pm__list *from, size_t at, unsigned n, pm__list *to) {
+    if (!pm__list_room(to, n)) return PM_NOMEM;
     for (unsigned i = 0; i < n; i++) {
-        const void *r = pm__pile_at(from, at + i);
-        void *out = pm__pile_at(to, to->used);
+        const void *r = pm__list_at(from, at + i);
+        void *out = pm__list_at(to, to->used);
         int s = PM_OK;
         if (w->f.copy) s = w->f.copy(w->f.ctx, r, out);
         else memcpy(out, r, w->f.size);
@@ -19757,11 +19762,11 @@ static int pm__fold_copy(pm__fold *w, const pm__pile *from, size_t at, unsigned 
     return PM_OK;
 }
 
-/* Asks for a location of len bytes; the results of its n children, on top of the pile, give way to its own. */
+/* Asks for a location of len bytes; the results of its n children, at the end of the list, give way to its own. */
 static int pm__fold_ask(pm__fold *w, const pm_mask *mask, unsigned n, const pm_val *val, size_t len, size_t jump) {
-    if (!pm__pile_room(&w->results, 1)) return PM_NOMEM;
+    if (!pm__list_room(&w->results, 1)) return PM_NOMEM;
     size_t first = w->results.used - n;
-    void *kids = pm__pile_at(&w->results, first), *out = pm__pile_at(&w->results, w->results.used);
+    void *kids = pm__list_at(&w->results, first), *out = pm__list_at(&w->results, w->results.used);
     const uint8_t *path = w->path.data ? w->path.data : (const uint8_t *)"";
     pm_fold_at here = {mask, n, kids, val, NULL, 0, path + len - jump, jump};
     if (!w->cached) here.path = path, here.len = len;
@@ -19779,13 +19784,13 @@ static int pm__fold_remember(pm__fold *w, pm__ref node, uint64_t key, const pm_m
     pm__fold_known k = {*mask, w->kept.used, n};
     int s = pm__fold_copy(w, &w->results, w->results.used - n, n, &w->kept);
     if (s != PM_OK) return s;
-    return pm__pile_put(&w->known, &k, 1) && pm__memo_put(&w->memo, node, key, w->known.used - 1) ? PM_OK : PM_NOMEM;
+    return pm__list_put(&w->known, &k, 1) && pm__memo_put(&w->memo, node, key, w->known.used - 1) ? PM_OK : PM_NOMEM;
 }
 
 /* Works off the run of path [low, len) above a location whose result is on top. */
 static int pm__fold_run_off(pm__fold *w, size_t len, size_t low) {
     if (w->run) {
-        if (len > low) w->run(w->f.ctx, w->path.data + low, len - low, pm__pile_at(&w->results, w->results.used - 1));
+        if (len > low) w->run(w->f.ctx, w->path.data + low, len - low, pm__list_at(&w->results, w->results.used - 1));
         return PM_OK;
     }
     int s = PM_OK;
@@ -19799,7 +19804,7 @@ static int pm__fold_run_off(pm__fold *w, size_t len, size_t low) {
 
 /* What is left to do for a location without a value yet, whose result is on top: value, and run. */
 static int pm__fold_top_off(pm__fold *w, const pm_val *val, size_t len, size_t low) {
-    if (val && w->add_val) w->add_val(w->f.ctx, *val, pm__pile_at(&w->results, w->results.used - 1));
+    if (val && w->add_val) w->add_val(w->f.ctx, *val, pm__list_at(&w->results, w->results.used - 1));
     return w->step ? pm__fold_run_off(w, len, low) : PM_OK;
 }
 
@@ -19860,7 +19865,7 @@ static PM__INLINE bool pm__fold_is_flat(const pm__fold_spot *s) {
 static PM__INLINE int pm__fold_leaf_end(pm__fold *w, const pm_val *val, size_t len, size_t low) {
     static const pm_mask none = {{0, 0, 0, 0}};
     if (w->step) return pm__fold_finish(w, 0, 0, &none, 0, val, len, low);
-    void *out = pm__pile_at(&w->results, w->results.used);
+    void *out = pm__list_at(&w->results, w->results.used);
     const uint8_t *path = w->path.data;
     pm_fold_at here = {&none, 0, out, w->add_val ? NULL : val, NULL, 0, path + low, len - low};
     if (!w->cached) here.path = path, here.len = len;
@@ -19876,7 +19881,7 @@ static int pm__fold_flat_bytes(pm__fold *w, const pm__fold_spot *s, uint64_t key
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(s->node);
     size_t len = w->path.used;
     pm_mask mask = pm__byte_mask(x);
-    if (!pm__pile_room(&w->path, 1) || !pm__pile_room(&w->results, x->nv + 1u)) return PM_NOMEM;
+    if (!pm__list_room(&w->path, 1) || !pm__list_room(&w->results, x->nv + 1u)) return PM_NOMEM;
     for (int c = pm__mask_next(&mask, 0); c >= 0; c = pm__mask_next(&mask, c + 1)) {
         w->path.data[len] = (uint8_t)c;
         int st = pm__fold_leaf_end(w, pm__byte_val(x, (uint8_t)c), len + 1, len + 1);
@@ -19905,7 +19910,7 @@ static int pm__fold_flat_line(pm__fold *w, const pm__fold_spot *s, uint64_t key,
     unsigned have = s->d, hi = s->hi;
     pm__fold_open *top = open;
     pm__fold_open_stop(top, s->val, s->d);
-    if (!pm__pile_room(&w->path, PM__SUFFIX_MAX) || !pm__pile_room(&w->results, hi - s->lo + 1u)) return PM_NOMEM;
+    if (!pm__list_room(&w->path, PM__SUFFIX_MAX) || !pm__list_room(&w->results, hi - s->lo + 1u)) return PM_NOMEM;
     uint8_t *suffix = w->path.data + base;
     for (unsigned i = s->lo; i < hi; i++) {
         unsigned l = lens[i], common = i + 1 < hi ? pm__fold_common(x, i, h, l) : s->d;
@@ -19953,13 +19958,13 @@ static int pm__fold_arrive(pm__fold *w, pm__fold_spot s, size_t low) {
     uint64_t key = pm__fold_key(w, &s);
     const uint64_t *known = key ? pm__memo_get(&w->memo, s.node, key) : NULL;
     if (known)
-        return pm__fold_recall(w, (const pm__fold_known *)pm__pile_at(&w->known, (size_t)*known), key, s.val, low);
+        return pm__fold_recall(w, (const pm__fold_known *)pm__list_at(&w->known, (size_t)*known), key, s.val, low);
     if (pm__fold_is_flat(&s))
         return pm__ref_kind(s.node) == PM__LINE ? pm__fold_flat_line(w, &s, key, low)
                                                 : pm__fold_flat_bytes(w, &s, key, low);
     pm__fold_frame f = {s, none, w->path.used, low, key, s.lo, 0};
     if (pm__fold_is_root(&s)) pm__tally_prefetch(s.node);
-    return pm__pile_put(&w->frames, &f, 1) ? PM_OK : PM_NOMEM;
+    return pm__list_put(&w->frames, &f, 1) ? PM_OK : PM_NOMEM;
 }
 
 /* The child that pm__fold_more found, if it leads to one value and nothing else without a choice on the way: the value,
@@ -19988,7 +19993,7 @@ static PM__INLINE const pm_val *pm__fold_leaf(const pm__fold_spot *s, unsigned i
 /* Ends such a child at once. Jumping folds only. */
 static int pm__fold_pick(pm__fold *w, pm__fold_frame *f, const pm_val *val, uint8_t first, const uint8_t *rest,
                          size_t n) {
-    if (!pm__pile_room(&w->results, 1)) return PM_NOMEM;
+    if (!pm__list_room(&w->results, 1)) return PM_NOMEM;
     if (!pm__fold_append(&w->path, &first, 1) || !pm__fold_append(&w->path, rest, n)) return PM_NOMEM;
     int s = pm__fold_leaf_end(w, val, w->path.used, f->len + 1);
     if (s != PM_OK) return s;
@@ -20003,7 +20008,7 @@ static int pm__fold_walk(pm__fold *w, pm__fold_spot s, size_t low) {
     size_t floor = w->frames.used;
     int st = pm__fold_arrive(w, s, low);
     while (st == PM_OK && w->frames.used > floor) {
-        pm__fold_frame *f = (pm__fold_frame *)pm__pile_at(&w->frames, w->frames.used - 1);
+        pm__fold_frame *f = (pm__fold_frame *)pm__list_at(&w->frames, w->frames.used - 1);
         pm__fold_spot t;
         w->path.used = f->len;
         if (pm__fold_more(&f->spot, &f->next)) {
@@ -20031,11 +20036,11 @@ static pm__fold pm__fold_begin(const pm_fold *f) {
     pm__fold w = {.f = *f};
     w.step = !(f->flags & PM_FOLD_JUMPING);
     w.cached = (f->flags & PM_FOLD_CACHED) != 0;
-    w.path = pm__pile_of(1);
-    w.frames = pm__pile_of(sizeof(pm__fold_frame));
-    w.results = pm__pile_of(f->size);
-    w.known = pm__pile_of(sizeof(pm__fold_known));
-    w.kept = pm__pile_of(f->size);
+    w.path = pm__list_of(1);
+    w.frames = pm__list_of(sizeof(pm__fold_frame));
+    w.results = pm__list_of(f->size);
+    w.known = pm__list_of(sizeof(pm__fold_known));
+    w.kept = pm__list_of(f->size);
     return w;
 }
 
@@ -20047,11 +20052,11 @@ static int pm__fold_end(pm__fold *w, int s, void *out) {
     }
     pm__fold_drop(w, &w->results, 0);
     pm__fold_drop(w, &w->kept, 0);
-    pm__pile_free(&w->path);
-    pm__pile_free(&w->frames);
-    pm__pile_free(&w->results);
-    pm__pile_free(&w->known);
-    pm__pile_free(&w->kept);
+    pm__list_free(&w->path);
+    pm__list_free(&w->frames);
+    pm__list_free(&w->results);
+    pm__list_free(&w->known);
+    pm__list_free(&w->kept);
     pm__memo_free(&w->memo);
     return s;
 }
@@ -20079,7 +20084,7 @@ PM_API int pm_fold_map(const pm_map *m, const pm_fold *f, void *out) {
 
    The engine is a fold (60_fold.c) that asks seeds instead of nodes for what is below: it goes down from seed to seed,
    and has the fold's callback called on the way up. Locations that wait for their children lie in frames, the children
-   that they have announced on three piles: items, seeds and path bytes. A single child of a location without value is
+   that they have announced in three lists: items, seeds and path bytes. A single child of a location without value is
    gone on to at once, its byte becomes part of a run, and nothing is kept.
 
    Building a map is such a fold, a jumping one, whose results are a value and a node for what lies below. A result's
@@ -20103,8 +20108,8 @@ struct pm_sprout {
     pm__fold w;
     pm_unfold u;
     const pm_ops *ops; /* of the map that grows; NULL: none does */
-    pm__pile frames, items, seeds, bytes; /* one seed for each item */
-    pm__pile held; /* maps that a cached fold has met: what is remembered of their nodes must stay true */
+    pm__list frames, items, seeds, bytes; /* one seed for each item */
+    pm__list held; /* maps that a cached fold has met: what is remembered of their nodes must stay true */
     pm_opt val;     /* of the location being asked for */
     size_t first;   /* its first item */
     int last;       /* the last child's first byte */
@@ -20131,12 +20136,12 @@ static pm_status pm__sprout_add(pm_sprout *p, const void *path, size_t len, cons
     if (!len || len > PM__LEN_MAX || *(const uint8_t *)path <= p->last) return pm__sprout_fail(p, PM_INVALID);
     if (!graft && !seed && p->u.seed_size) return pm__sprout_fail(p, PM_INVALID);
     if (graft && p->ops && pm_map_ops(graft) != p->ops) return pm__sprout_fail(p, PM_MISMATCH);
-    if (!pm__pile_room(&p->items, 1) || !pm__pile_room(&p->seeds, 1) || !pm__pile_put(&p->bytes, path, len))
+    if (!pm__list_room(&p->items, 1) || !pm__list_room(&p->seeds, 1) || !pm__list_put(&p->bytes, path, len))
         return pm__sprout_fail(p, PM_NOMEM);
     if (graft) it.graft = pm_clone(graft);
-    else if (seed && p->u.seed_size) memcpy(pm__pile_at(&p->seeds, p->seeds.used), seed, p->u.seed_size);
+    else if (seed && p->u.seed_size) memcpy(pm__list_at(&p->seeds, p->seeds.used), seed, p->u.seed_size);
     p->seeds.used++;
-    (void)pm__pile_put(&p->items, &it, 1);
+    (void)pm__list_put(&p->items, &it, 1);
     p->last = *(const uint8_t *)path;
     return PM_OK;
 }
@@ -20154,7 +20159,7 @@ PM_API pm_status pm_sprout_graft(pm_sprout *here, const void *path, size_t len, 
 /* ---- the engine ---------------------------------------------------------------------------------------------- */
 
 static pm__sprout_item *pm__sprout_item_at(pm_sprout *p, size_t i) {
-    return (pm__sprout_item *)pm__pile_at(&p->items, i);
+    return (pm__sprout_item *)pm__list_at(&p->items, i);
 }
 
 static void pm__sprout_drop_seed(pm_sprout *p, void *seed) {
@@ -20167,7 +20172,7 @@ static void pm__sprout_drop_val(pm_sprout *p, pm_opt val) {
 
 /* Appends the way to an item to the path. */
 static bool pm__sprout_follow(pm_sprout *p, const pm__sprout_item *it) {
-    return pm__pile_put(&p->w.path, pm__pile_at(&p->bytes, it->path_at), it->path_len);
+    return pm__list_put(&p->w.path, pm__list_at(&p->bytes, it->path_at), it->path_len);
 }
 
 /* Asks what is at the path, `seed` being that of the location; ends the location or opens a frame for it. *on: it was
@@ -20190,11 +20195,11 @@ static int pm__sprout_visit(pm_sprout *p, void *seed, size_t low, bool *on) {
         const pm__sprout_item *it = pm__sprout_item_at(p, f.first);
         if (!pm__sprout_follow(p, it)) return PM_NOMEM;
         p->items.used = --p->seeds.used;
-        if (p->u.seed_size) memcpy(seed, pm__pile_at(&p->seeds, p->seeds.used), p->u.seed_size);
+        if (p->u.seed_size) memcpy(seed, pm__list_at(&p->seeds, p->seeds.used), p->u.seed_size);
         p->bytes.used = it->path_at;
         *on = true;
     } else if (s == PM_OK) {
-        s = pm__pile_put(&p->frames, &f, 1) ? PM_OK : PM_NOMEM;
+        s = pm__list_put(&p->frames, &f, 1) ? PM_OK : PM_NOMEM;
     }
     if (s != PM_OK) pm__sprout_drop_val(p, f.val);
     return s;
@@ -20203,7 +20208,7 @@ static int pm__sprout_visit(pm_sprout *p, void *seed, size_t low, bool *on) {
 /* Folds a grafted map at the end of the path. */
 static int pm__sprout_fold_graft(pm_sprout *p, pm__sprout_item *it, size_t low) {
     if (p->w.cached) { /* the nodes must not go before the fold ends */
-        if (!pm__pile_put(&p->held, &it->graft, 1)) return PM_NOMEM;
+        if (!pm__list_put(&p->held, &it->graft, 1)) return PM_NOMEM;
         it->is_graft = false;
     }
     const pm_val *val = it->graft.has_value ? &it->graft.value : NULL;
@@ -20214,7 +20219,7 @@ static int pm__sow_graft(pm_sprout *p, const pm_map *m, size_t low);
 
 /* Takes a frame's next item: grafts, or hands out the seed (*on). Ends the frame if there is none. */
 static int pm__sprout_next(pm_sprout *p, void *seed, size_t *low, bool *on) {
-    pm__sprout_frame *f = (pm__sprout_frame *)pm__pile_at(&p->frames, p->frames.used - 1);
+    pm__sprout_frame *f = (pm__sprout_frame *)pm__list_at(&p->frames, p->frames.used - 1);
     p->w.path.used = f->len;
     *on = false;
     if (f->next == f->end) {
@@ -20234,7 +20239,7 @@ static int pm__sprout_next(pm_sprout *p, void *seed, size_t *low, bool *on) {
     *low = f->len + 1;
     f->next++;
     if (it->is_graft) return p->ops ? pm__sow_graft(p, &it->graft, *low) : pm__sprout_fold_graft(p, it, *low);
-    if (p->u.seed_size) memcpy(seed, pm__pile_at(&p->seeds, f->next - 1), p->u.seed_size);
+    if (p->u.seed_size) memcpy(seed, pm__list_at(&p->seeds, f->next - 1), p->u.seed_size);
     *on = true;
     return PM_OK;
 }
@@ -20243,11 +20248,11 @@ static int pm__sprout_next(pm_sprout *p, void *seed, size_t *low, bool *on) {
 static void pm__sprout_abandon(pm_sprout *p) {
     size_t end = p->items.used;
     for (size_t i = p->frames.used; i-- > 0;) {
-        const pm__sprout_frame *f = (const pm__sprout_frame *)pm__pile_at(&p->frames, i);
+        const pm__sprout_frame *f = (const pm__sprout_frame *)pm__list_at(&p->frames, i);
         for (size_t k = f->first; k < end; k++) {
             pm__sprout_item *it = pm__sprout_item_at(p, k);
             if (it->is_graft) pm_drop(&it->graft);
-            else if (k >= f->next) pm__sprout_drop_seed(p, pm__pile_at(&p->seeds, k));
+            else if (k >= f->next) pm__sprout_drop_seed(p, pm__list_at(&p->seeds, k));
         }
         pm__sprout_drop_val(p, f->val);
         end = f->first;
@@ -20258,7 +20263,7 @@ static void pm__sprout_abandon(pm_sprout *p) {
 static void pm__sprout_drop_items(pm_sprout *p, size_t from) {
     for (size_t k = from; k < p->items.used; k++) {
         if (pm__sprout_item_at(p, k)->is_graft) pm_drop(&pm__sprout_item_at(p, k)->graft);
-        else pm__sprout_drop_seed(p, pm__pile_at(&p->seeds, k));
+        else pm__sprout_drop_seed(p, pm__list_at(&p->seeds, k));
     }
     p->items.used = p->seeds.used = from;
 }
@@ -20281,14 +20286,14 @@ static int pm__sprout_grow(pm_sprout *p, void *seed) {
 
 static int pm__sprout_run(const pm_unfold *u, const void *seed, const pm_fold *f, const pm_ops *ops, void *out) {
     pm_sprout p = {.w = pm__fold_begin(f), .u = *u, .ops = ops};
-    p.frames = pm__pile_of(sizeof(pm__sprout_frame));
-    p.items = pm__pile_of(sizeof(pm__sprout_item));
-    p.seeds = pm__pile_of(u->seed_size);
-    p.bytes = pm__pile_of(1);
-    p.held = pm__pile_of(sizeof(pm_map));
-    pm__pile own = pm__pile_of(u->seed_size);
+    p.frames = pm__list_of(sizeof(pm__sprout_frame));
+    p.items = pm__list_of(sizeof(pm__sprout_item));
+    p.seeds = pm__list_of(u->seed_size);
+    p.bytes = pm__list_of(1);
+    p.held = pm__list_of(sizeof(pm_map));
+    pm__list own = pm__list_of(u->seed_size);
     int s = PM_NOMEM;
-    if (pm__pile_room(&own, 1)) {
+    if (pm__list_room(&own, 1)) {
         if (seed && u->seed_size) memcpy(own.data, seed, u->seed_size);
         s = pm__sprout_grow(&p, own.data);
     } else if (u->drop) {
@@ -20296,13 +20301,13 @@ static int pm__sprout_run(const pm_unfold *u, const void *seed, const pm_fold *f
     }
     if (s != PM_OK) pm__sprout_abandon(&p);
     s = pm__fold_end(&p.w, s, out);
-    for (size_t i = 0; i < p.held.used; i++) pm_drop((pm_map *)pm__pile_at(&p.held, i));
-    pm__pile_free(&p.frames);
-    pm__pile_free(&p.items);
-    pm__pile_free(&p.seeds);
-    pm__pile_free(&p.bytes);
-    pm__pile_free(&p.held);
-    pm__pile_free(&own);
+    for (size_t i = 0; i < p.held.used; i++) pm_drop((pm_map *)pm__list_at(&p.held, i));
+    pm__list_free(&p.frames);
+    pm__list_free(&p.items);
+    pm__list_free(&p.seeds);
+    pm__list_free(&p.bytes);
+    pm__list_free(&p.held);
+    pm__list_free(&own);
     return s;
 }
 
@@ -20508,7 +20513,7 @@ static int pm__sow_graft(pm_sprout *p, const pm_map *m, size_t low) {
     pm__sown k = {m->root, {m->value, m->has_value}};
     pm__ref_retain(k.ref);
     if (k.val.some) pm__pay_retain(cx, false, k.val.val);
-    if (pm__sow_run(cx, &k, p->w.path.data + low, p->w.path.used - low) && pm__pile_put(&p->w.results, &k, 1))
+    if (pm__sow_run(cx, &k, p->w.path.data + low, p->w.path.used - low) && pm__list_put(&p->w.results, &k, 1))
         return PM_OK;
     pm__sow_drop((void *)(uintptr_t)cx, &k);
     return PM_NOMEM;
@@ -20643,15 +20648,15 @@ typedef struct pm__merkle {
     pm__fold hashes;  /* knows below() of every node's root */
     pm__memo instead; /* (node, 0): the node that stands for it */
     pm__memo first;   /* below() of a content to the node that stands for it */
-    pm__pile stack, made;
+    pm__list stack, made;
     pm_merkle_stats stats;
 } pm__merkle;
 
 static pm_hash128 pm__merkle_hash(const pm__merkle *k, pm__ref r) {
     const uint64_t *i = pm__memo_get(&k->hashes.memo, r, PM__FOLD_WHOLE);
     PM__CHECK2(i);
-    const pm__fold_known *known = (const pm__fold_known *)pm__pile_at(&k->hashes.known, (size_t)*i);
-    return *(const pm_hash128 *)pm__pile_at(&k->hashes.kept, known->at);
+    const pm__fold_known *known = (const pm__fold_known *)pm__list_at(&k->hashes.known, (size_t)*i);
+    return *(const pm_hash128 *)pm__list_at(&k->hashes.kept, known->at);
 }
 
 /* Compares what lies below two nodes' roots. 1 equal, 0 not, -1 no memory. */
@@ -20739,8 +20744,8 @@ static bool pm__merkle_decide(pm__merkle *k, pm__ref r) {
     const uint64_t *other;
     k->stats.nodes++;
     if (stale) { /* before it is compared: then what both lead to is one and the same */
-        if (!pm__pile_room(&k->made, 1) || !(now = pm__merkle_copy(k, r, stale))) return false;
-        pm__pile_put(&k->made, &now, 1);
+        if (!pm__list_room(&k->made, 1) || !(now = pm__merkle_copy(k, r, stale))) return false;
+        pm__list_put(&k->made, &now, 1);
     }
     for (; (other = pm__memo_get(&k->first, a, h.hi)) != NULL; h.hi++) { /* one hash, other content: the next place */
         int equal = pm__merkle_equal(k, *other, now);
@@ -20760,9 +20765,9 @@ static bool pm__merkle_decide(pm__merkle *k, pm__ref r) {
 /* Goes over the distinct nodes below a root, deepest first. False: no memory. */
 static bool pm__merkle_walk(pm__merkle *k, pm__ref root) {
     pm__tally_frame f = {root, 0, 0, 0, false};
-    bool ok = pm__pile_put(&k->stack, &f, 1);
+    bool ok = pm__list_put(&k->stack, &f, 1);
     while (ok && k->stack.used) {
-        pm__tally_frame *top = (pm__tally_frame *)pm__pile_at(&k->stack, k->stack.used - 1);
+        pm__tally_frame *top = (pm__tally_frame *)pm__list_at(&k->stack, k->stack.used - 1);
         size_t depth;
         bool shared;
         f.node = pm__tally_child(PM__TALLY_VALS, top, &depth, &shared);
@@ -20770,7 +20775,7 @@ static bool pm__merkle_walk(pm__merkle *k, pm__ref root) {
             ok = pm__merkle_decide(k, top->node);
             k->stack.used--;
         } else if (!pm__memo_get(&k->instead, f.node, 0)) {
-            ok = pm__pile_put(&k->stack, &f, 1);
+            ok = pm__list_put(&k->stack, &f, 1);
         }
     }
     return ok;
@@ -20781,7 +20786,7 @@ static bool pm__merkle_run(pm__merkle *k, const pm_map *m) {
     pm__fold *w = &k->hashes;
     w->every = true;
     if (pm__fold_walk(w, pm__fold_root(m->root, m->has_value ? &m->value : NULL), 0) != PM_OK) return false;
-    k->stats.hash = *(const pm_hash128 *)pm__pile_at(&w->results, 0);
+    k->stats.hash = *(const pm_hash128 *)pm__list_at(&w->results, 0);
     return !m->root || pm__merkle_walk(k, m->root);
 }
 
@@ -20791,8 +20796,8 @@ PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
     pm__map_own(m, false);
     pm__merkle k = {.cx = pm__map_cx(m), .hashes = pm__hash_fold(&ops)};
     pm_hash128 unused;
-    k.stack = pm__pile_of(sizeof(pm__tally_frame));
-    k.made = pm__pile_of(sizeof(pm__ref));
+    k.stack = pm__list_of(sizeof(pm__tally_frame));
+    k.made = pm__list_of(sizeof(pm__ref));
     bool ok = pm__merkle_run(&k, m);
     pm__ref old = m->root, now = pm__merkle_instead(&k, old);
     if (ok && now != old) {
@@ -20800,10 +20805,10 @@ PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
         m->root = now;
         pm__any_release(&k.cx, old);
     }
-    for (size_t i = 0; i < k.made.used; i++) pm__any_release(&k.cx, *(pm__ref *)pm__pile_at(&k.made, i));
+    for (size_t i = 0; i < k.made.used; i++) pm__any_release(&k.cx, *(pm__ref *)pm__list_at(&k.made, i));
     (void)pm__fold_end(&k.hashes, ok ? PM_OK : PM_NOMEM, &unused);
-    pm__pile_free(&k.stack);
-    pm__pile_free(&k.made);
+    pm__list_free(&k.stack);
+    pm__list_free(&k.made);
     pm__memo_free(&k.instead);
     pm__memo_free(&k.first);
     if (!ok) return PM_NOMEM;
@@ -20829,7 +20834,7 @@ struct pm_sampler {
     pm_map map;
     pm_sample what;
     pm__memo index; /* (node, 0): where its weight is */
-    pm__pile weights, path;
+    pm__list weights, path;
     pm__weight total;
     pm_rz at;
 };
@@ -20852,7 +20857,7 @@ static pm__weight pm__weight_add(pm__weight a, pm__weight b) {
 static pm__weight pm__weight_of(const pm_sampler *s, pm__ref r) {
     pm__weight none = {0, 0};
     const uint64_t *i = r ? pm__memo_get(&s->index, r, 0) : NULL;
-    return i ? *(const pm__weight *)pm__pile_at(&s->weights, (size_t)*i) : none;
+    return i ? *(const pm__weight *)pm__list_at(&s->weights, (size_t)*i) : none;
 }
 
 /* Below a node whose children are known. */
@@ -20868,23 +20873,23 @@ static pm__weight pm__weight_sum(const pm_sampler *s, pm__ref r) {
 
 /* Weighs all nodes below a root, deepest first. False: no memory. */
 static bool pm__sampler_weigh(pm_sampler *s, pm__ref root) {
-    pm__pile stack = pm__pile_of(sizeof(pm__tally_frame));
+    pm__list stack = pm__list_of(sizeof(pm__tally_frame));
     pm__tally_frame f = {root, 0, 0, 0, false};
-    bool ok = pm__pile_put(&stack, &f, 1);
+    bool ok = pm__list_put(&stack, &f, 1);
     while (ok && stack.used) {
-        pm__tally_frame *top = (pm__tally_frame *)pm__pile_at(&stack, stack.used - 1);
+        pm__tally_frame *top = (pm__tally_frame *)pm__list_at(&stack, stack.used - 1);
         size_t depth;
         bool shared;
         f.node = pm__tally_child(PM__TALLY_VALS, top, &depth, &shared);
         if (!f.node) {
             pm__weight w = pm__weight_sum(s, top->node);
-            ok = pm__memo_put(&s->index, top->node, 0, s->weights.used) && pm__pile_put(&s->weights, &w, 1);
+            ok = pm__memo_put(&s->index, top->node, 0, s->weights.used) && pm__list_put(&s->weights, &w, 1);
             stack.used--;
         } else if (!pm__memo_get(&s->index, f.node, 0)) {
-            ok = pm__pile_put(&stack, &f, 1);
+            ok = pm__list_put(&stack, &f, 1);
         }
     }
-    pm__pile_free(&stack);
+    pm__list_free(&stack);
     return ok;
 }
 
@@ -20895,8 +20900,8 @@ PM_API pm_status pm_sampler_new(const pm_map *m, pm_sample what, pm_sampler **ou
     memset(s, 0, sizeof *s);
     s->map = pm_clone(m);
     s->what = what;
-    s->weights = pm__pile_of(sizeof(pm__weight));
-    s->path = pm__pile_of(1);
+    s->weights = pm__list_of(sizeof(pm__weight));
+    s->path = pm__list_of(1);
     s->total.m = what == PM_SAMPLE_PATHS || m->has_value;
     bool ok = !m->root || pm__sampler_weigh(s, m->root);
     if (!ok || pm_rz_open(&s->at, &s->map, NULL, 0) != PM_OK) {
@@ -20912,8 +20917,8 @@ PM_API void pm_sampler_free(pm_sampler *s) {
     if (!s) return;
     pm_rz_drop(&s->at);
     pm__memo_free(&s->index);
-    pm__pile_free(&s->weights);
-    pm__pile_free(&s->path);
+    pm__list_free(&s->weights);
+    pm__list_free(&s->path);
     pm_drop(&s->map);
     pm__mem_free_big(s, sizeof *s);
 }
@@ -20963,14 +20968,14 @@ static int pm__aim_line(pm_sampler *s, pm__sample_aim *a, const pm__line *x, pm_
     const uint8_t *heap = pm__line_heap(x);
     bool paths = s->what == PM_SAMPLE_PATHS;
     uint64_t i;
-    if (paths && pm__aim_at(a, x->plen, &i)) return pm__pile_put(&s->path, heap, (size_t)i + 1) ? 1 : -1;
-    if (!pm__pile_put(&s->path, heap, x->plen)) return -1;
+    if (paths && pm__aim_at(a, x->plen, &i)) return pm__list_put(&s->path, heap, (size_t)i + 1) ? 1 : -1;
+    if (!pm__list_put(&s->path, heap, x->plen)) return -1;
     for (unsigned k = 0, off = x->plen; k < x->n; off += pm__line_lens(x)[k], k++) {
         size_t len = pm__line_suffix(x, k), before = paths ? pm__line_shared_before(x, k, off) : 0, upto = len;
         bool leads = pm__line_is_child(x, k), found = pm__aim_at(a, paths ? len - before : !leads, &i);
         if (!found && !(leads && pm__aim_in(a, pm__weight_of(s, *pm__line_child(x, k))))) continue;
         if (found && paths) upto = before + (size_t)i + 1;
-        if (upto && !(pm__pile_put(&s->path, &x->body[k], 1) && pm__pile_put(&s->path, heap + off, upto - 1)))
+        if (upto && !(pm__list_put(&s->path, &x->body[k], 1) && pm__list_put(&s->path, heap + off, upto - 1)))
             return -1;
         if (!found) *child = *pm__line_child(x, k);
         return found;
@@ -20987,7 +20992,7 @@ static int pm__aim_byte(pm_sampler *s, pm__sample_aim *a, const pm__byte *x, pm_
         pm__ref r = !found && pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
         if (!found && !pm__aim_in(a, pm__weight_of(s, r))) continue;
         *child = r;
-        return pm__pile_put(&s->path, &c, 1) ? found : -1;
+        return pm__list_put(&s->path, &c, 1) ? found : -1;
     }
     return 2;
 }
@@ -21059,14 +21064,14 @@ typedef struct pm__fold_stop {
 
 typedef struct pm__fold_zip {
     pm__fold w;
-    pm__pile stops;
+    pm__list stops;
     const pm_ops *ops;
 } pm__fold_zip;
 
 /* Opens a stop at the end of the path. */
 static int pm__fold_stop_open(pm__fold_zip *g, size_t len, pm_opt val) {
     pm__fold_stop s = {{{0, 0, 0, 0}}, len, 0, val};
-    if (!pm__pile_put(&g->stops, &s, 1)) return PM_NOMEM;
+    if (!pm__list_put(&g->stops, &s, 1)) return PM_NOMEM;
     if (val.some) pm__val_retain(g->ops, val.val);
     return PM_OK;
 }
@@ -21075,12 +21080,12 @@ static int pm__fold_stop_open(pm__fold_zip *g, size_t len, pm_opt val) {
    or nothing: then it was the last, and its run goes all the way up. */
 static int pm__fold_stop_end(pm__fold_zip *g, size_t fork, bool last) {
     const pm_opt none = {0, false};
-    pm__fold_stop s = *(pm__fold_stop *)pm__pile_at(&g->stops, --g->stops.used);
-    pm__fold_stop *up = g->stops.used ? (pm__fold_stop *)pm__pile_at(&g->stops, g->stops.used - 1) : NULL;
+    pm__fold_stop s = *(pm__fold_stop *)pm__list_at(&g->stops, --g->stops.used);
+    pm__fold_stop *up = g->stops.used ? (pm__fold_stop *)pm__list_at(&g->stops, g->stops.used - 1) : NULL;
     int st = PM_OK;
     if (!last && (!up || up->len < fork)) {
         st = pm__fold_stop_open(g, fork, none); /* in the place of the one that ends: no memory is needed */
-        up = (pm__fold_stop *)pm__pile_at(&g->stops, g->stops.used - 1);
+        up = (pm__fold_stop *)pm__list_at(&g->stops, g->stops.used - 1);
     }
     if (st == PM_OK)
         st = pm__fold_finish(&g->w, 0, 0, &s.mask, s.n, s.val.some ? &s.val.val : NULL, s.len, up ? up->len + 1 : 0);
@@ -21096,7 +21101,7 @@ static int pm__fold_stop_end(pm__fold_zip *g, size_t fork, bool last) {
 static int pm__fold_stops_end(pm__fold_zip *g, size_t same) {
     int st = PM_OK;
     while (st == PM_OK && g->stops.used) {
-        const pm__fold_stop *s = (const pm__fold_stop *)pm__pile_at(&g->stops, g->stops.used - 1);
+        const pm__fold_stop *s = (const pm__fold_stop *)pm__list_at(&g->stops, g->stops.used - 1);
         if (s->len <= same) break;
         st = pm__fold_stop_end(g, same, false);
     }
@@ -21105,12 +21110,12 @@ static int pm__fold_stops_end(pm__fold_zip *g, size_t same) {
 
 /* Comes to the next mark, at `s`. */
 static int pm__fold_mark(pm__fold_zip *g, const uint8_t *s, size_t len, pm_opt val) {
-    pm__pile *path = &g->w.path;
+    pm__list *path = &g->w.path;
     size_t min = path->used < len ? path->used : len, same = min ? pm__lcp(path->data, s, min) : 0;
     int st = pm__fold_stops_end(g, same);
     if (st != PM_OK) return st;
     path->used = same;
-    if (!pm__pile_put(path, s + same, len - same)) return PM_NOMEM;
+    if (!pm__list_put(path, s + same, len - same)) return PM_NOMEM;
     return pm__fold_stop_open(g, len, val);
 }
 
@@ -21139,7 +21144,7 @@ PM_API int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out) {
         pm_ref at = pm_ref_of_rz(r);
         return pm_fold_ref(&at, f, out);
     }
-    pm__fold_zip g = {pm__fold_begin(f), pm__pile_of(sizeof(pm__fold_stop)), pm_zip_values(z)};
+    pm__fold_zip g = {pm__fold_begin(f), pm__list_of(sizeof(pm__fold_stop)), pm_zip_values(z)};
     if (g.ops && pm__ops_is_refused(g.ops)) return pm__fold_end(&g.w, PM_BADHOOK, out);
     pm_status before = pm_zip_status(z);
     size_t base = pm__zip_depth(z);
@@ -21147,10 +21152,10 @@ PM_API int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out) {
     pm__zip_up_to(z, base);
     pm_status moving = pm__zip_worked(z, before);
     while (g.stops.used) {
-        const pm__fold_stop *s = (const pm__fold_stop *)pm__pile_at(&g.stops, --g.stops.used);
+        const pm__fold_stop *s = (const pm__fold_stop *)pm__list_at(&g.stops, --g.stops.used);
         if (s->val.some) pm__val_release(g.ops, s->val.val);
     }
-    pm__pile_free(&g.stops);
+    pm__list_free(&g.stops);
     if (st == PM_OK && moving != PM_OK) st = moving;
     return pm__fold_end(&g.w, st, out);
 }
