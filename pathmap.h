@@ -4478,7 +4478,7 @@ enum { PM__SUFFIX_MAX = 256 };
 typedef struct pm__ent {
     const uint8_t *rest; /* bytes 1..len-1 of the suffix */
     uint64_t pay;
-    uint16_t len; /* 0 only for a value at the end of a line's prefix */
+    uint32_t len; /* 0 only for a value at the end of a line's prefix */
     uint8_t first;
     bool child;
     bool fresh; /* the payload does not come from the node being rebuilt */
@@ -4490,7 +4490,7 @@ static PM__INLINE pm__ent pm__ent_make(const uint8_t *s, size_t len, bool child,
     pm__ent e;
     e.rest = s + 1;
     e.pay = pay;
-    e.len = (uint16_t)len;
+    e.len = (uint32_t)len;
     e.first = len ? s[0] : 0;
     e.child = child;
     e.fresh = true;
@@ -4514,6 +4514,26 @@ static PM__INLINE void pm__copy_short(uint8_t *to, const uint8_t *from, size_t n
         to[0] = from[0];
         to[n >> 1] = m;
         to[n - 1] = z;
+    }
+}
+
+/* The same in steps of 32 bytes, or of 8: nearly all pieces are so copied without an unpredictable branch. What goes
+   beyond n, up to the step, is read and written as well. Each step is read before it is written. */
+static PM__INLINE void pm__copy_steps(uint8_t *to, const uint8_t *from, size_t n, bool wide) {
+    if (wide) {
+        size_t i = 0;
+        do {
+            uint64_t a = pm__load64(from + i), b = pm__load64(from + i + 8);
+            uint64_t c = pm__load64(from + i + 16), d = pm__load64(from + i + 24);
+            pm__store64(to + i, a);
+            pm__store64(to + i + 8, b);
+            pm__store64(to + i + 16, c);
+            pm__store64(to + i + 24, d);
+        } while (PM__UNLIKELY((i += 32) < n));
+    } else {
+        size_t i = 0;
+        do pm__store64(to + i, pm__load64(from + i));
+        while ((i += 8) < n);
     }
 }
 
@@ -4555,6 +4575,35 @@ static PM__INLINE size_t pm__lcp(const uint8_t *a, const uint8_t *b, size_t max)
     }
     while (i < max && a[i] == b[i]) i++;
     return i;
+}
+
+/* Length of the common prefix of two entries' suffixes behind `from` bytes that both have, at most `max`. */
+static PM__INLINE size_t pm__ent_lcp(const pm__ent *a, const pm__ent *z, size_t from, size_t max) {
+    if (!max || pm__ent_at(a, from) != pm__ent_at(z, from)) return 0;
+    return 1 + pm__lcp(a->rest + from, z->rest + from, max - 1);
+}
+
+/* A suffix as a word: its first seven bytes from the top down, above the lesser of its length and 8. Suffixes sort as
+   their words do, and those of less than eight bytes are equal if their words are. Eight bytes from `rest` on, the
+   suffix behind its first byte, must be readable. */
+PM__UNUSED static PM__INLINE uint64_t pm__suffix_word(uint8_t first, const uint8_t *rest, unsigned len) {
+    unsigned most = len < 8 ? len : 8;
+    uint64_t bytes = (uint64_t)first << 56 | pm__load64be(rest) >> 8;
+    return (bytes & ~(~(uint64_t)0 >> 8 * (most < 7 ? most : 7))) + most;
+}
+
+/* Compares suffixes of equal words and eight bytes or more: below 0, 0 or above 0. Eight bytes from the seventh of each
+   on must be readable. */
+PM__UNUSED static PM__INLINE int pm__suffix_compare(const uint8_t *a, unsigned la, const uint8_t *b, unsigned lb) {
+    unsigned ra = la - 7, rb = lb - 7, min = ra < rb ? ra : rb;
+    uint64_t x = pm__load64be(a + 6), y = pm__load64be(b + 6);
+    if (min < 8) {
+        x >>= 8 * (8 - min), y >>= 8 * (8 - min);
+    } else if (x == y) {
+        int c = memcmp(a + 14, b + 14, min - 8);
+        if (c) return c;
+    }
+    return x != y ? (x < y ? -1 : 1) : (ra > rb) - (ra < rb);
 }
 
 /* ---- src/pathmap/22_node_line.c ------------------------------------------------------------------------ */
@@ -4901,7 +4950,7 @@ static void pm__line_decode(const pm__line *x, pm__ent *out) {
     for (unsigned i = 0; i < x->n; i++) {
         pm__ent *e = &out[i];
         e->first = x->body[i];
-        e->len = (uint16_t)pm__line_suffix(x, i);
+        e->len = pm__line_suffix(x, i);
         e->rest = heap + off;
         e->child = pm__line_is_child(x, i);
         e->pay = e->child ? *pm__line_child(x, i) : *pm__line_val(x, i);
@@ -4910,40 +4959,95 @@ static void pm__line_decode(const pm__line *x, pm__ent *out) {
     }
 }
 
-/* Makes a line of n entries whose suffixes begin at byte `skip`, under prefix p[0..plen) followed by the first `lcp`
-   bytes that all entries share there. The caller has seen that it fits (`size` from pm__line_need). NULL: no memory. */
-static pm__line *pm__line_encode(const pm__cx *cx, size_t size, const uint8_t *p, size_t plen, const pm__ent *ents,
-                                 unsigned n, size_t skip, size_t lcp) {
+/* The one writer of lines: opened with what is known beforehand, then given the entries in order. Whoever adds an entry
+   has written the bytes behind its first to `heap`. Payloads wait in the pen, so that bytes may be copied in steps that
+   write beyond them: payloads follow the heap. */
+typedef struct pm__pen {
+    pm__line *x; /* NULL: no memory */
+    uint8_t *first, *len, *heap; /* of the next entry */
+    uint64_t *pay;
+    uint32_t cmask, bit;
+    uint8_t flags;
+    bool unit;
+} pm__pen;
+
+/* A line of n entries in `size` bytes (from pm__line_need), its prefix p[0..plen) and `more` further bytes, which the
+   caller writes to `heap`. `pays`: room for n payloads, apart from the pen, which so stays in registers. False: no
+   memory. */
+static PM__INLINE bool pm__pen_open(pm__pen *w, uint64_t *pays, const pm__cx *cx, size_t size, unsigned n,
+                                    const uint8_t *p, size_t plen, size_t more) {
     pm__line *x = (pm__line *)pm__mem_alloc(cx->pool, size);
-    if (!x) return NULL;
+    w->x = x;
+    if (!x) return false;
     pm__count_init(&x->rc);
-    x->flags = (uint8_t)(PM__LINE | (cx->unit ? PM__LINE_UNIT : 0));
     x->n = (uint8_t)n;
-    x->plen = (uint8_t)(plen + lcp);
+    x->plen = (uint8_t)(plen + more);
     x->size8 = (uint8_t)(size / 8);
-    x->cmask = 0;
-    uint8_t *heap = x->body + 2 * n;
-    if (plen) memcpy(heap, p, plen);
-    heap += plen;
-    for (size_t j = 0; j < lcp; j++) *heap++ = pm__ent_at(&ents[0], skip + j);
-    uint64_t *pay = (uint64_t *)(void *)((char *)x + size);
+    w->first = x->body, w->len = w->first + n, w->heap = w->len + n;
+    w->pay = pays, w->cmask = 0, w->bit = 1, w->unit = cx->unit;
+    w->flags = (uint8_t)(PM__LINE | (cx->unit ? PM__LINE_UNIT : 0));
+    if (plen) memcpy(w->heap, p, plen), w->heap += plen;
+    return true;
+}
+
+/* Adds an entry of a first byte and `rest` more. */
+static PM__INLINE void pm__pen_next(pm__pen *w, uint8_t first, size_t rest, bool child, uint64_t pay) {
+    *w->first++ = first;
+    *w->len++ = (uint8_t)rest;
+    w->heap += rest;
+    w->cmask |= child ? w->bit : 0;
+    w->bit <<= 1;
+    *w->pay = pay;
+    w->pay += child || !w->unit;
+}
+
+/* Adds the value at the end of the prefix, which comes first. */
+static PM__INLINE void pm__pen_end(pm__pen *w, pm_val val) {
+    w->flags |= PM__LINE_E;
+    pm__pen_next(w, 0, 0, false, val);
+}
+
+/* Ends the line of `size` bytes. */
+static PM__INLINE pm__ref pm__pen_close(pm__pen *w, const uint64_t *pays, size_t size) {
+    uint64_t *to = (uint64_t *)(void *)((char *)w->x + size);
+    for (const uint64_t *from = pays; from < w->pay;) *--to = *from++;
+    w->x->flags = w->flags;
+    w->x->cmask = w->cmask;
+    return pm__ref_make(w->x, PM__LINE, size);
+}
+
+/* Whether 32 bytes from any place in a line's heap on are inside its block, because payloads follow. */
+PM__UNUSED static PM__INLINE bool pm__line_is_wide(const pm__line *x) {
+    return x->n >= 4 && !(x->flags & PM__LINE_UNIT);
+}
+
+/* Makes a line of n entries whose suffixes begin at byte `skip`, under prefix p[0..plen) followed by the first `lcp`
+   bytes that all entries share there. The caller has seen that it fits (`size` from pm__line_need). `roomy`: eight
+   bytes from the end of any suffix on are readable. 0: no memory. */
+static PM__INLINE pm__ref pm__line_write(const pm__cx *cx, size_t size, const uint8_t *p, size_t plen,
+                                         const pm__ent *ents, unsigned n, size_t skip, size_t lcp, bool roomy) {
+    pm__pen w;
+    uint64_t pays[PM__LINE_ENTRIES];
+    const size_t from = skip + lcp;
+    if (!pm__pen_open(&w, pays, cx, size, n, p, plen, lcp)) return 0;
+    for (size_t j = skip; j < from; j++) *w.heap++ = pm__ent_at(&ents[0], j);
     for (unsigned i = 0; i < n; i++) {
         const pm__ent *e = &ents[i];
-        size_t from = skip + lcp;
-        if (e->len == from) {
-            x->flags |= PM__LINE_E;
-            x->body[i] = x->body[n + i] = 0;
-        } else {
-            size_t l = e->len - from - 1;
-            x->body[i] = pm__ent_at(e, from);
-            x->body[n + i] = (uint8_t)l;
-            pm__copy_short(heap, e->rest + from, l);
-            heap += l;
+        if (PM__UNLIKELY(e->len == from)) {
+            pm__pen_end(&w, e->pay);
+            continue;
         }
-        if (e->child) x->cmask |= (uint32_t)1 << i;
-        if (e->child || !cx->unit) *--pay = e->pay;
+        size_t l = e->len - from - 1;
+        if (roomy) pm__copy_steps(w.heap, e->rest + from, l, false);
+        else pm__copy_short(w.heap, e->rest + from, l);
+        pm__pen_next(&w, pm__ent_at(e, from), l, e->child, e->pay);
     }
-    return x;
+    return pm__pen_close(&w, pays, size);
+}
+
+static pm__ref pm__line_encode(const pm__cx *cx, size_t size, const uint8_t *p, size_t plen, const pm__ent *ents,
+                               unsigned n, size_t skip, size_t lcp) {
+    return pm__line_write(cx, size, p, plen, ents, n, skip, lcp, false);
 }
 
 /* ---- src/pathmap/23_node_byte.c ------------------------------------------------------------------------ */
@@ -5141,6 +5245,36 @@ PM__UNUSED static pm__byte *pm__byte_make(const pm__cx *cx, const pm_mask *cm, c
         x->slot[i] = (uint64_t)(uintptr_t)k;
     }
     return x;
+}
+
+/* The members of a byte node to be, added in byte order. */
+typedef struct pm__fan {
+    pm_mask child, val;
+    unsigned nc, nv;
+    pm__ref kids[256];
+    pm_val vals[256];
+} pm__fan;
+
+static void pm__fan_open(pm__fan *f) {
+    memset(&f->child, 0, sizeof f->child);
+    memset(&f->val, 0, sizeof f->val);
+    f->nc = f->nv = 0;
+}
+
+static PM__INLINE void pm__fan_val(pm__fan *f, uint8_t b, pm_val v) {
+    pm_mask_set(&f->val, b);
+    f->vals[f->nv++] = v;
+}
+
+static PM__INLINE void pm__fan_child(pm__fan *f, uint8_t b, pm__ref r) {
+    pm_mask_set(&f->child, b);
+    f->kids[f->nc++] = r;
+}
+
+/* 0: no memory. */
+static pm__ref pm__fan_close(const pm__cx *cx, const pm__fan *f) {
+    pm__byte *x = pm__byte_make(cx, &f->child, &f->val, f->kids, f->vals);
+    return x ? pm__byte_ref(x) : 0;
 }
 
 /* Copies all child references, in byte order. */
@@ -5508,8 +5642,7 @@ static PM__INLINE bool pm__any_own(const pm__cx *cx, pm__ref *slot) {
 static pm__ref pm__line_single(const pm__cx *cx, const uint8_t *s, size_t len, bool child, uint64_t pay) {
     pm__ent e = pm__ent_make(s, len, child, pay);
     size_t size = pm__line_need(1, len - 1, child || !cx->unit);
-    pm__line *x = pm__line_encode(cx, size, NULL, 0, &e, 1, 0, 0);
-    return x ? pm__ref_make(x, PM__LINE, size) : 0;
+    return pm__line_encode(cx, size, NULL, 0, &e, 1, 0, 0);
 }
 
 /* Frees the first `n` nodes of a chain, but not what it leads to. */
@@ -5570,20 +5703,20 @@ static void pm__builder_undo(pm__builder *b) {
     }
 }
 
-static pm__ref pm__builder_note(pm__builder *b, pm__line *x, size_t size) {
-    if (!x) return 0;
-    b->node[b->made] = x;
+static pm__ref pm__builder_note(pm__builder *b, pm__ref r, size_t size) {
+    if (!r) return 0;
+    b->node[b->made] = pm__ref_ptr(r);
     b->size[b->made++] = (uint16_t)size;
-    return pm__ref_make(x, PM__LINE, size);
+    return r;
 }
 
 /* The part of the common prefix that the line may take out of its entries. */
 static size_t pm__build_lcp(const pm__ent *ents, unsigned n, size_t skip, size_t plen) {
     const pm__ent *a = &ents[0], *z = &ents[n - 1];
-    size_t max = 255 - plen, l = 0;
+    size_t max = 255 - plen;
     if (n < 2) return 0;
     if (max > a->len - skip) max = a->len - skip;
-    while (l < max && pm__ent_at(a, skip + l) == pm__ent_at(z, skip + l)) l++;
+    size_t l = pm__ent_lcp(a, z, skip, max);
     if (z->child && l == (size_t)z->len - skip) l--; /* a child keeps one byte; then z is the only one at that length */
     return l;
 }
@@ -5610,9 +5743,7 @@ static unsigned pm__build_group(const pm__ent *ents, unsigned n, unsigned i, siz
 static int pm__build_gain(const pm__cx *cx, const pm__ent *ents, unsigned i, unsigned j, size_t from, size_t *q,
                           unsigned *first) {
     const pm__ent *a = &ents[i], *z = &ents[j - 1];
-    size_t l = 1, max = (size_t)a->len - from;
-    if (j - i > 1)
-        while (l < max && pm__ent_at(a, from + l) == pm__ent_at(z, from + l)) l++;
+    size_t l = j - i > 1 ? pm__ent_lcp(a, z, from, (size_t)a->len - from) : 1;
     *q = l;
     *first = i + (j - i > 1 && a->len == from + l); /* a value just there stays */
     int gain = -(int)(9 + l);
@@ -5637,7 +5768,7 @@ static PM__NOINLINE int pm__build_push(pm__builder *b, pm__ent *cur, unsigned *n
     if (!best || groups >= PM__BUILD_GROUPS) return 0;
     pm__ref child = pm__build(b, NULL, 0, cur + bi, bj - bi, from + bq);
     if (!child) return -1;
-    cur[bi].len = (uint16_t)(from + bq);
+    cur[bi].len = (uint32_t)(from + bq);
     cur[bi].child = true;
     cur[bi].pay = child;
     memmove(cur + bi + 1, cur + bj, (*n - bj) * sizeof *cur);
@@ -5715,10 +5846,7 @@ static pm__ref pm__build(pm__builder *b, const uint8_t *p, size_t plen, pm__ent 
 static pm__ref pm__build_nodes(const pm__cx *cx, const uint8_t *p, size_t plen, const pm__ent *ents, unsigned n,
                                size_t skip) {
     size_t lcp = pm__build_lcp(ents, n, skip, plen), size = pm__build_fits(cx, ents, n, plen + lcp, skip + lcp);
-    if (size) {
-        pm__line *x = pm__line_encode(cx, size, p, plen, ents, n, skip, lcp);
-        return x ? pm__ref_make(x, PM__LINE, size) : 0;
-    }
+    if (size) return pm__line_encode(cx, size, p, plen, ents, n, skip, lcp);
     pm__builder b;
     b.cx = cx;
     b.made = 0;
@@ -5834,13 +5962,13 @@ static int pm__hoist_commit(const pm__cx *cx, const pm__hoist *h, const pm__abov
         unsigned lo = h->below[i].lo, hi = h->below[i].hi;
         if (lo < hi) ok = (all[up->i + i].pay = pm__build(&b, NULL, 0, b.ents + lo, hi - lo, h->below[i].q)) != 0;
     }
-    pm__line *y = ok ? pm__line_encode(cx, size, pm__line_heap(u), u->plen, all, total, 0, 0) : NULL;
+    pm__ref y = ok ? pm__line_encode(cx, size, pm__line_heap(u), u->plen, all, total, 0, 0) : 0;
     if (!y) {
         pm__builder_undo(&b);
         return -1;
     }
     pm__mem_free(pm__ref_ptr(*up->slot), pm__line_size(u));
-    *up->slot = pm__ref_make(y, PM__LINE, size);
+    *up->slot = y;
     return 1;
 }
 
@@ -6103,12 +6231,12 @@ static bool pm__gather_commit(const pm__cx *cx, pm__gather *g, pm__ref *slot) {
     const bool line = pm__ref_kind(*slot) == PM__LINE;
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     const uint8_t *prefix = line ? pm__line_heap(x) : NULL;
-    pm__line *y = pm__line_encode(cx, g->size, prefix, g->plen, all, n, 0, g->lcp);
+    pm__ref y = pm__line_encode(cx, g->size, prefix, g->plen, all, n, 0, g->lcp);
     if (!y) return false;
     for (uint32_t m = g->taken; m; m &= m - 1) pm__gather_give_up(cx, g->ents[pm__ctz32(m)].pay);
     if (line) pm__mem_free(x, pm__line_size(x));
     else pm__byte_free_shell((pm__byte *)pm__ref_ptr(*slot));
-    *slot = pm__ref_make(y, PM__LINE, g->size);
+    *slot = y;
     return true;
 }
 
@@ -6128,11 +6256,11 @@ static bool pm__gather_chain(const pm__cx *cx, pm__ref *slot, unsigned shared) {
     memcpy(prefix + x->plen + 1, pm__line_heap(x) + x->plen, own - x->plen - 1);
     memcpy(prefix + own, pm__line_heap(k), k->plen);
     pm__line_decode(k, ents);
-    pm__line *y = pm__line_encode(cx, size, prefix, plen, ents, k->n, 0, 0);
+    pm__ref y = pm__line_encode(cx, size, prefix, plen, ents, k->n, 0, 0);
     if (!y) return false;
     pm__gather_give_up(cx, r);
     pm__mem_free(x, pm__line_size(x));
-    *slot = pm__ref_make(y, PM__LINE, size);
+    *slot = y;
     return true;
 }
 
@@ -7774,9 +7902,9 @@ static bool pm__bulk_line(pm__bulk *b, const pm__bulk_job *j, const pm__bulk_gro
         pays += ents[i].child || !b->cx->unit;
     }
     size_t size = pm__line_need(k, heap, pays);
-    pm__line *x = pm__line_encode(b->cx, size, prefix, lcp, ents, k, 0, 0);
-    if (!x) return false;
-    *j->slot = pm__ref_make(x, PM__LINE, size);
+    *j->slot = pm__line_encode(b->cx, size, prefix, lcp, ents, k, 0, 0);
+    if (!*j->slot) return false;
+    pm__line *x = (pm__line *)pm__ref_ptr(*j->slot);
     for (unsigned i = 0; i < k; i++) {
         if (!ents[i].child) continue;
         if (kid[i] >= n) {
@@ -7826,10 +7954,9 @@ static bool pm__bulk_under(pm__bulk *b, const pm__bulk_job *j, size_t lcp, bool 
         if (e) two[n++] = pm__ent_make(s + lcp - 1, 1, false, pm__bulk_val(b, j->lo));
         two[n++] = pm__ent_make(s + lcp - 1, 1, true, 0);
         size_t size = pm__line_need(n, lcp - 1, n - (b->cx->unit && e));
-        pm__line *x = pm__line_encode(b->cx, size, s, lcp - 1, two, n, 0, 0);
-        if (!x) return false;
-        *slot = pm__ref_make(x, PM__LINE, size);
-        slot = pm__line_child(x, n - 1);
+        *slot = pm__line_encode(b->cx, size, s, lcp - 1, two, n, 0, 0);
+        if (!*slot) return false;
+        slot = pm__line_child((pm__line *)pm__ref_ptr(*slot), n - 1);
     }
     return pm__bulk_byte(b, j->lo + e, j->hi, j->skip + lcp, slot);
 }
@@ -8001,13 +8128,13 @@ static bool pm__long_line(pm__long *b, const pm__long_job *j, const pm__long_gro
         for (unsigned k = g[i].lo; k < hi; k++) line[n++] = b->ents[k];
         if (!g[i].fold) continue;
         line[n] = b->ents[hi];
-        line[n].len = (uint16_t)(from + g[i].q);
+        line[n].len = (uint32_t)(from + g[i].q);
         line[n].child = true;
         line[n++].pay = 0;
     }
-    pm__line *x = pm__line_encode(b->cx, size, b->prefix, plen, line, n, j->skip, from - j->skip);
-    if (!x) return false;
-    *j->slot = pm__ref_make(x, PM__LINE, size);
+    *j->slot = pm__line_encode(b->cx, size, b->prefix, plen, line, n, j->skip, from - j->skip);
+    if (!*j->slot) return false;
+    pm__line *x = (pm__line *)pm__ref_ptr(*j->slot);
     n = b->ents[j->lo].len == from;
     pm__long_settle(b, j->lo, j->lo + n);
     for (unsigned i = 0; i < groups; i++) {
@@ -8035,11 +8162,10 @@ static bool pm__long_byte(pm__long *b, const pm__long_job *j, size_t plen, size_
         if (lo > j->lo) two[n++] = pm__ent_make(prefix + len - 1, 1, false, b->ents[j->lo].pay);
         two[n++] = pm__ent_make(prefix + len - 1, 1, true, 0);
         size_t size = pm__line_need(n, len - 1, n - (b->cx->unit && n > 1));
-        pm__line *x = pm__line_encode(b->cx, size, prefix, len - 1, two, n, 0, 0);
-        if (!x) return false;
-        *slot = pm__ref_make(x, PM__LINE, size);
+        *slot = pm__line_encode(b->cx, size, prefix, len - 1, two, n, 0, 0);
+        if (!*slot) return false;
         pm__long_settle(b, j->lo, lo);
-        slot = pm__line_child(x, n - 1);
+        slot = pm__line_child((pm__line *)pm__ref_ptr(*slot), n - 1);
     }
     for (unsigned i = lo, end; i < j->hi; i = end) {
         const pm__ent *e = &b->ents[i];
@@ -10241,7 +10367,7 @@ static void pm__alg_keep(pm__alg_merge *g, const pm__alg_side *s, unsigned i) {
         p->at = (uint8_t)f->nents;
         p->count = 1;
         p->spelled = 0;
-        p->len = s->e[i].len;
+        p->len = (uint16_t)s->e[i].len;
     }
     f->ents[f->nents++] = s->e[i];
 }
@@ -20368,10 +20494,9 @@ static pm__ref pm__sow_above(const pm__cx *cx, const uint8_t *s, size_t len, boo
     memcpy(prefix, s, len);
     memcpy(prefix + len, pm__line_heap(y), y->plen);
     pm__line_decode(y, ents);
-    pm__line *x = pm__line_encode(cx, size, prefix, len + y->plen, ents, y->n, 0, 0);
-    if (!x) return 0;
-    pm__mem_free(y, pm__line_size(y));
-    return pm__ref_make(x, PM__LINE, size);
+    pm__ref r = pm__line_encode(cx, size, prefix, len + y->plen, ents, y->n, 0, 0);
+    if (r) pm__mem_free(y, pm__line_size(y));
+    return r;
 }
 
 /* The children of one location, and which of them are to be spelled out in its line. */
@@ -20442,19 +20567,16 @@ static pm__ref pm__sow_as_line(const pm__cx *cx, pm__sow_bed *d) {
 }
 
 static PM__NOINLINE pm__ref pm__sow_as_byte(const pm__cx *cx, const pm__sow_bed *d) {
-    pm_mask cm = {{0, 0, 0, 0}}, vm = {{0, 0, 0, 0}};
-    pm__ref refs[256];
-    pm_val vals[256];
-    unsigned nc = 0, nv = 0;
+    pm__fan f;
     int b = -1;
+    pm__fan_open(&f);
     for (unsigned i = 0; i < d->n; i++) {
         const pm__sown *k = &d->kids[i];
         b = pm__mask_next(d->mask, b + 1);
-        if (k->val.some) pm_mask_set(&vm, (uint8_t)b), vals[nv++] = k->val.val;
-        if (k->ref || !k->val.some) pm_mask_set(&cm, (uint8_t)b), refs[nc++] = k->ref;
+        if (k->val.some) pm__fan_val(&f, (uint8_t)b, k->val.val);
+        if (k->ref || !k->val.some) pm__fan_child(&f, (uint8_t)b, k->ref);
     }
-    pm__byte *x = pm__byte_make(cx, &cm, &vm, refs, vals);
-    return x ? pm__byte_ref(x) : 0;
+    return pm__fan_close(cx, &f);
 }
 
 /* Makes a node of a location's children, which are empty then. 0: no memory, nothing changed. */

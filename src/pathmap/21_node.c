@@ -44,7 +44,7 @@ enum { PM__SUFFIX_MAX = 256 };
 typedef struct pm__ent {
     const uint8_t *rest; /* bytes 1..len-1 of the suffix */
     uint64_t pay;
-    uint16_t len; /* 0 only for a value at the end of a line's prefix */
+    uint32_t len; /* 0 only for a value at the end of a line's prefix */
     uint8_t first;
     bool child;
     bool fresh; /* the payload does not come from the node being rebuilt */
@@ -56,7 +56,7 @@ static PM__INLINE pm__ent pm__ent_make(const uint8_t *s, size_t len, bool child,
     pm__ent e;
     e.rest = s + 1;
     e.pay = pay;
-    e.len = (uint16_t)len;
+    e.len = (uint32_t)len;
     e.first = len ? s[0] : 0;
     e.child = child;
     e.fresh = true;
@@ -80,6 +80,26 @@ static PM__INLINE void pm__copy_short(uint8_t *to, const uint8_t *from, size_t n
         to[0] = from[0];
         to[n >> 1] = m;
         to[n - 1] = z;
+    }
+}
+
+/* The same in steps of 32 bytes, or of 8: nearly all pieces are so copied without an unpredictable branch. What goes
+   beyond n, up to the step, is read and written as well. Each step is read before it is written. */
+static PM__INLINE void pm__copy_steps(uint8_t *to, const uint8_t *from, size_t n, bool wide) {
+    if (wide) {
+        size_t i = 0;
+        do {
+            uint64_t a = pm__load64(from + i), b = pm__load64(from + i + 8);
+            uint64_t c = pm__load64(from + i + 16), d = pm__load64(from + i + 24);
+            pm__store64(to + i, a);
+            pm__store64(to + i + 8, b);
+            pm__store64(to + i + 16, c);
+            pm__store64(to + i + 24, d);
+        } while (PM__UNLIKELY((i += 32) < n));
+    } else {
+        size_t i = 0;
+        do pm__store64(to + i, pm__load64(from + i));
+        while ((i += 8) < n);
     }
 }
 
@@ -121,4 +141,33 @@ static PM__INLINE size_t pm__lcp(const uint8_t *a, const uint8_t *b, size_t max)
     }
     while (i < max && a[i] == b[i]) i++;
     return i;
+}
+
+/* Length of the common prefix of two entries' suffixes behind `from` bytes that both have, at most `max`. */
+static PM__INLINE size_t pm__ent_lcp(const pm__ent *a, const pm__ent *z, size_t from, size_t max) {
+    if (!max || pm__ent_at(a, from) != pm__ent_at(z, from)) return 0;
+    return 1 + pm__lcp(a->rest + from, z->rest + from, max - 1);
+}
+
+/* A suffix as a word: its first seven bytes from the top down, above the lesser of its length and 8. Suffixes sort as
+   their words do, and those of less than eight bytes are equal if their words are. Eight bytes from `rest` on, the
+   suffix behind its first byte, must be readable. */
+PM__UNUSED static PM__INLINE uint64_t pm__suffix_word(uint8_t first, const uint8_t *rest, unsigned len) {
+    unsigned most = len < 8 ? len : 8;
+    uint64_t bytes = (uint64_t)first << 56 | pm__load64be(rest) >> 8;
+    return (bytes & ~(~(uint64_t)0 >> 8 * (most < 7 ? most : 7))) + most;
+}
+
+/* Compares suffixes of equal words and eight bytes or more: below 0, 0 or above 0. Eight bytes from the seventh of each
+   on must be readable. */
+PM__UNUSED static PM__INLINE int pm__suffix_compare(const uint8_t *a, unsigned la, const uint8_t *b, unsigned lb) {
+    unsigned ra = la - 7, rb = lb - 7, min = ra < rb ? ra : rb;
+    uint64_t x = pm__load64be(a + 6), y = pm__load64be(b + 6);
+    if (min < 8) {
+        x >>= 8 * (8 - min), y >>= 8 * (8 - min);
+    } else if (x == y) {
+        int c = memcmp(a + 14, b + 14, min - 8);
+        if (c) return c;
+    }
+    return x != y ? (x < y ? -1 : 1) : (ra > rb) - (ra < rb);
 }

@@ -341,7 +341,7 @@ static void pm__line_decode(const pm__line *x, pm__ent *out) {
     for (unsigned i = 0; i < x->n; i++) {
         pm__ent *e = &out[i];
         e->first = x->body[i];
-        e->len = (uint16_t)pm__line_suffix(x, i);
+        e->len = pm__line_suffix(x, i);
         e->rest = heap + off;
         e->child = pm__line_is_child(x, i);
         e->pay = e->child ? *pm__line_child(x, i) : *pm__line_val(x, i);
@@ -350,38 +350,93 @@ static void pm__line_decode(const pm__line *x, pm__ent *out) {
     }
 }
 
-/* Makes a line of n entries whose suffixes begin at byte `skip`, under prefix p[0..plen) followed by the first `lcp`
-   bytes that all entries share there. The caller has seen that it fits (`size` from pm__line_need). NULL: no memory. */
-static pm__line *pm__line_encode(const pm__cx *cx, size_t size, const uint8_t *p, size_t plen, const pm__ent *ents,
-                                 unsigned n, size_t skip, size_t lcp) {
+/* The one writer of lines: opened with what is known beforehand, then given the entries in order. Whoever adds an entry
+   has written the bytes behind its first to `heap`. Payloads wait in the pen, so that bytes may be copied in steps that
+   write beyond them: payloads follow the heap. */
+typedef struct pm__pen {
+    pm__line *x; /* NULL: no memory */
+    uint8_t *first, *len, *heap; /* of the next entry */
+    uint64_t *pay;
+    uint32_t cmask, bit;
+    uint8_t flags;
+    bool unit;
+} pm__pen;
+
+/* A line of n entries in `size` bytes (from pm__line_need), its prefix p[0..plen) and `more` further bytes, which the
+   caller writes to `heap`. `pays`: room for n payloads, apart from the pen, which so stays in registers. False: no
+   memory. */
+static PM__INLINE bool pm__pen_open(pm__pen *w, uint64_t *pays, const pm__cx *cx, size_t size, unsigned n,
+                                    const uint8_t *p, size_t plen, size_t more) {
     pm__line *x = (pm__line *)pm__mem_alloc(cx->pool, size);
-    if (!x) return NULL;
+    w->x = x;
+    if (!x) return false;
     pm__count_init(&x->rc);
-    x->flags = (uint8_t)(PM__LINE | (cx->unit ? PM__LINE_UNIT : 0));
     x->n = (uint8_t)n;
-    x->plen = (uint8_t)(plen + lcp);
+    x->plen = (uint8_t)(plen + more);
     x->size8 = (uint8_t)(size / 8);
-    x->cmask = 0;
-    uint8_t *heap = x->body + 2 * n;
-    if (plen) memcpy(heap, p, plen);
-    heap += plen;
-    for (size_t j = 0; j < lcp; j++) *heap++ = pm__ent_at(&ents[0], skip + j);
-    uint64_t *pay = (uint64_t *)(void *)((char *)x + size);
+    w->first = x->body, w->len = w->first + n, w->heap = w->len + n;
+    w->pay = pays, w->cmask = 0, w->bit = 1, w->unit = cx->unit;
+    w->flags = (uint8_t)(PM__LINE | (cx->unit ? PM__LINE_UNIT : 0));
+    if (plen) memcpy(w->heap, p, plen), w->heap += plen;
+    return true;
+}
+
+/* Adds an entry of a first byte and `rest` more. */
+static PM__INLINE void pm__pen_next(pm__pen *w, uint8_t first, size_t rest, bool child, uint64_t pay) {
+    *w->first++ = first;
+    *w->len++ = (uint8_t)rest;
+    w->heap += rest;
+    w->cmask |= child ? w->bit : 0;
+    w->bit <<= 1;
+    *w->pay = pay;
+    w->pay += child || !w->unit;
+}
+
+/* Adds the value at the end of the prefix, which comes first. */
+static PM__INLINE void pm__pen_end(pm__pen *w, pm_val val) {
+    w->flags |= PM__LINE_E;
+    pm__pen_next(w, 0, 0, false, val);
+}
+
+/* Ends the line of `size` bytes. */
+static PM__INLINE pm__ref pm__pen_close(pm__pen *w, const uint64_t *pays, size_t size) {
+    uint64_t *to = (uint64_t *)(void *)((char *)w->x + size);
+    for (const uint64_t *from = pays; from < w->pay;) *--to = *from++;
+    w->x->flags = w->flags;
+    w->x->cmask = w->cmask;
+    return pm__ref_make(w->x, PM__LINE, size);
+}
+
+/* Whether 32 bytes from any place in a line's heap on are inside its block, because payloads follow. */
+PM__UNUSED static PM__INLINE bool pm__line_is_wide(const pm__line *x) {
+    return x->n >= 4 && !(x->flags & PM__LINE_UNIT);
+}
+
+/* Makes a line of n entries whose suffixes begin at byte `skip`, under prefix p[0..plen) followed by the first `lcp`
+   bytes that all entries share there. The caller has seen that it fits (`size` from pm__line_need). `roomy`: eight
+   bytes from the end of any suffix on are readable. 0: no memory. */
+static PM__INLINE pm__ref pm__line_write(const pm__cx *cx, size_t size, const uint8_t *p, size_t plen,
+                                         const pm__ent *ents, unsigned n, size_t skip, size_t lcp, bool roomy) {
+    pm__pen w;
+    uint64_t pays[PM__LINE_ENTRIES];
+    const size_t from = skip + lcp;
+    if (!pm__pen_open(&w, pays, cx, size, n, p, plen, lcp)) return 0;
+    for (size_t j = skip; j < from; j++) *w.heap++ = pm__ent_at(&ents[0], j);
     for (unsigned i = 0; i < n; i++) {
         const pm__ent *e = &ents[i];
-        size_t from = skip + lcp;
-        if (e->len == from) {
-            x->flags |= PM__LINE_E;
-            x->body[i] = x->body[n + i] = 0;
-        } else {
-            size_t l = e->len - from - 1;
-            x->body[i] = pm__ent_at(e, from);
-            x->body[n + i] = (uint8_t)l;
-            pm__copy_short(heap, e->rest + from, l);
-            heap += l;
+        if (PM__UNLIKELY(e->len == from)) {
+            pm__pen_end(&w, e->pay);
+            continue;
         }
-        if (e->child) x->cmask |= (uint32_t)1 << i;
-        if (e->child || !cx->unit) *--pay = e->pay;
+        size_t l = e->len - from - 1;
+        if (roomy) pm__copy_steps(w.heap, e->rest + from, l, false);
+        else pm__copy_short(w.heap, e->rest + from, l);
+        pm__pen_next(&w, pm__ent_at(e, from), l, e->child, e->pay);
     }
-    return x;
+    return pm__pen_close(&w, pays, size);
+}
+
+static pm__ref pm__line_encode(const pm__cx *cx, size_t size, const uint8_t *p, size_t plen, const pm__ent *ents,
+                               unsigned n, size_t skip, size_t lcp) {
+    return pm__line_write(cx, size, p, plen, ents, n, skip, lcp, false);
 }

@@ -178,8 +178,7 @@ static PM__INLINE bool pm__any_own(const pm__cx *cx, pm__ref *slot) {
 static pm__ref pm__line_single(const pm__cx *cx, const uint8_t *s, size_t len, bool child, uint64_t pay) {
     pm__ent e = pm__ent_make(s, len, child, pay);
     size_t size = pm__line_need(1, len - 1, child || !cx->unit);
-    pm__line *x = pm__line_encode(cx, size, NULL, 0, &e, 1, 0, 0);
-    return x ? pm__ref_make(x, PM__LINE, size) : 0;
+    return pm__line_encode(cx, size, NULL, 0, &e, 1, 0, 0);
 }
 
 /* Frees the first `n` nodes of a chain, but not what it leads to. */
@@ -240,20 +239,20 @@ static void pm__builder_undo(pm__builder *b) {
     }
 }
 
-static pm__ref pm__builder_note(pm__builder *b, pm__line *x, size_t size) {
-    if (!x) return 0;
-    b->node[b->made] = x;
+static pm__ref pm__builder_note(pm__builder *b, pm__ref r, size_t size) {
+    if (!r) return 0;
+    b->node[b->made] = pm__ref_ptr(r);
     b->size[b->made++] = (uint16_t)size;
-    return pm__ref_make(x, PM__LINE, size);
+    return r;
 }
 
 /* The part of the common prefix that the line may take out of its entries. */
 static size_t pm__build_lcp(const pm__ent *ents, unsigned n, size_t skip, size_t plen) {
     const pm__ent *a = &ents[0], *z = &ents[n - 1];
-    size_t max = 255 - plen, l = 0;
+    size_t max = 255 - plen;
     if (n < 2) return 0;
     if (max > a->len - skip) max = a->len - skip;
-    while (l < max && pm__ent_at(a, skip + l) == pm__ent_at(z, skip + l)) l++;
+    size_t l = pm__ent_lcp(a, z, skip, max);
     if (z->child && l == (size_t)z->len - skip) l--; /* a child keeps one byte; then z is the only one at that length */
     return l;
 }
@@ -280,9 +279,7 @@ static unsigned pm__build_group(const pm__ent *ents, unsigned n, unsigned i, siz
 static int pm__build_gain(const pm__cx *cx, const pm__ent *ents, unsigned i, unsigned j, size_t from, size_t *q,
                           unsigned *first) {
     const pm__ent *a = &ents[i], *z = &ents[j - 1];
-    size_t l = 1, max = (size_t)a->len - from;
-    if (j - i > 1)
-        while (l < max && pm__ent_at(a, from + l) == pm__ent_at(z, from + l)) l++;
+    size_t l = j - i > 1 ? pm__ent_lcp(a, z, from, (size_t)a->len - from) : 1;
     *q = l;
     *first = i + (j - i > 1 && a->len == from + l); /* a value just there stays */
     int gain = -(int)(9 + l);
@@ -307,7 +304,7 @@ static PM__NOINLINE int pm__build_push(pm__builder *b, pm__ent *cur, unsigned *n
     if (!best || groups >= PM__BUILD_GROUPS) return 0;
     pm__ref child = pm__build(b, NULL, 0, cur + bi, bj - bi, from + bq);
     if (!child) return -1;
-    cur[bi].len = (uint16_t)(from + bq);
+    cur[bi].len = (uint32_t)(from + bq);
     cur[bi].child = true;
     cur[bi].pay = child;
     memmove(cur + bi + 1, cur + bj, (*n - bj) * sizeof *cur);
@@ -385,10 +382,7 @@ static pm__ref pm__build(pm__builder *b, const uint8_t *p, size_t plen, pm__ent 
 static pm__ref pm__build_nodes(const pm__cx *cx, const uint8_t *p, size_t plen, const pm__ent *ents, unsigned n,
                                size_t skip) {
     size_t lcp = pm__build_lcp(ents, n, skip, plen), size = pm__build_fits(cx, ents, n, plen + lcp, skip + lcp);
-    if (size) {
-        pm__line *x = pm__line_encode(cx, size, p, plen, ents, n, skip, lcp);
-        return x ? pm__ref_make(x, PM__LINE, size) : 0;
-    }
+    if (size) return pm__line_encode(cx, size, p, plen, ents, n, skip, lcp);
     pm__builder b;
     b.cx = cx;
     b.made = 0;
@@ -504,13 +498,13 @@ static int pm__hoist_commit(const pm__cx *cx, const pm__hoist *h, const pm__abov
         unsigned lo = h->below[i].lo, hi = h->below[i].hi;
         if (lo < hi) ok = (all[up->i + i].pay = pm__build(&b, NULL, 0, b.ents + lo, hi - lo, h->below[i].q)) != 0;
     }
-    pm__line *y = ok ? pm__line_encode(cx, size, pm__line_heap(u), u->plen, all, total, 0, 0) : NULL;
+    pm__ref y = ok ? pm__line_encode(cx, size, pm__line_heap(u), u->plen, all, total, 0, 0) : 0;
     if (!y) {
         pm__builder_undo(&b);
         return -1;
     }
     pm__mem_free(pm__ref_ptr(*up->slot), pm__line_size(u));
-    *up->slot = pm__ref_make(y, PM__LINE, size);
+    *up->slot = y;
     return 1;
 }
 
@@ -773,12 +767,12 @@ static bool pm__gather_commit(const pm__cx *cx, pm__gather *g, pm__ref *slot) {
     const bool line = pm__ref_kind(*slot) == PM__LINE;
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     const uint8_t *prefix = line ? pm__line_heap(x) : NULL;
-    pm__line *y = pm__line_encode(cx, g->size, prefix, g->plen, all, n, 0, g->lcp);
+    pm__ref y = pm__line_encode(cx, g->size, prefix, g->plen, all, n, 0, g->lcp);
     if (!y) return false;
     for (uint32_t m = g->taken; m; m &= m - 1) pm__gather_give_up(cx, g->ents[pm__ctz32(m)].pay);
     if (line) pm__mem_free(x, pm__line_size(x));
     else pm__byte_free_shell((pm__byte *)pm__ref_ptr(*slot));
-    *slot = pm__ref_make(y, PM__LINE, g->size);
+    *slot = y;
     return true;
 }
 
@@ -798,11 +792,11 @@ static bool pm__gather_chain(const pm__cx *cx, pm__ref *slot, unsigned shared) {
     memcpy(prefix + x->plen + 1, pm__line_heap(x) + x->plen, own - x->plen - 1);
     memcpy(prefix + own, pm__line_heap(k), k->plen);
     pm__line_decode(k, ents);
-    pm__line *y = pm__line_encode(cx, size, prefix, plen, ents, k->n, 0, 0);
+    pm__ref y = pm__line_encode(cx, size, prefix, plen, ents, k->n, 0, 0);
     if (!y) return false;
     pm__gather_give_up(cx, r);
     pm__mem_free(x, pm__line_size(x));
-    *slot = pm__ref_make(y, PM__LINE, size);
+    *slot = y;
     return true;
 }
 

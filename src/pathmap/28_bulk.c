@@ -217,9 +217,9 @@ static bool pm__bulk_line(pm__bulk *b, const pm__bulk_job *j, const pm__bulk_gro
         pays += ents[i].child || !b->cx->unit;
     }
     size_t size = pm__line_need(k, heap, pays);
-    pm__line *x = pm__line_encode(b->cx, size, prefix, lcp, ents, k, 0, 0);
-    if (!x) return false;
-    *j->slot = pm__ref_make(x, PM__LINE, size);
+    *j->slot = pm__line_encode(b->cx, size, prefix, lcp, ents, k, 0, 0);
+    if (!*j->slot) return false;
+    pm__line *x = (pm__line *)pm__ref_ptr(*j->slot);
     for (unsigned i = 0; i < k; i++) {
         if (!ents[i].child) continue;
         if (kid[i] >= n) {
@@ -269,10 +269,9 @@ static bool pm__bulk_under(pm__bulk *b, const pm__bulk_job *j, size_t lcp, bool 
         if (e) two[n++] = pm__ent_make(s + lcp - 1, 1, false, pm__bulk_val(b, j->lo));
         two[n++] = pm__ent_make(s + lcp - 1, 1, true, 0);
         size_t size = pm__line_need(n, lcp - 1, n - (b->cx->unit && e));
-        pm__line *x = pm__line_encode(b->cx, size, s, lcp - 1, two, n, 0, 0);
-        if (!x) return false;
-        *slot = pm__ref_make(x, PM__LINE, size);
-        slot = pm__line_child(x, n - 1);
+        *slot = pm__line_encode(b->cx, size, s, lcp - 1, two, n, 0, 0);
+        if (!*slot) return false;
+        slot = pm__line_child((pm__line *)pm__ref_ptr(*slot), n - 1);
     }
     return pm__bulk_byte(b, j->lo + e, j->hi, j->skip + lcp, slot);
 }

@@ -103,13 +103,13 @@ static bool pm__long_line(pm__long *b, const pm__long_job *j, const pm__long_gro
         for (unsigned k = g[i].lo; k < hi; k++) line[n++] = b->ents[k];
         if (!g[i].fold) continue;
         line[n] = b->ents[hi];
-        line[n].len = (uint16_t)(from + g[i].q);
+        line[n].len = (uint32_t)(from + g[i].q);
         line[n].child = true;
         line[n++].pay = 0;
     }
-    pm__line *x = pm__line_encode(b->cx, size, b->prefix, plen, line, n, j->skip, from - j->skip);
-    if (!x) return false;
-    *j->slot = pm__ref_make(x, PM__LINE, size);
+    *j->slot = pm__line_encode(b->cx, size, b->prefix, plen, line, n, j->skip, from - j->skip);
+    if (!*j->slot) return false;
+    pm__line *x = (pm__line *)pm__ref_ptr(*j->slot);
     n = b->ents[j->lo].len == from;
     pm__long_settle(b, j->lo, j->lo + n);
     for (unsigned i = 0; i < groups; i++) {
@@ -137,11 +137,10 @@ static bool pm__long_byte(pm__long *b, const pm__long_job *j, size_t plen, size_
         if (lo > j->lo) two[n++] = pm__ent_make(prefix + len - 1, 1, false, b->ents[j->lo].pay);
         two[n++] = pm__ent_make(prefix + len - 1, 1, true, 0);
         size_t size = pm__line_need(n, len - 1, n - (b->cx->unit && n > 1));
-        pm__line *x = pm__line_encode(b->cx, size, prefix, len - 1, two, n, 0, 0);
-        if (!x) return false;
-        *slot = pm__ref_make(x, PM__LINE, size);
+        *slot = pm__line_encode(b->cx, size, prefix, len - 1, two, n, 0, 0);
+        if (!*slot) return false;
         pm__long_settle(b, j->lo, lo);
-        slot = pm__line_child(x, n - 1);
+        slot = pm__line_child((pm__line *)pm__ref_ptr(*slot), n - 1);
     }
     for (unsigned i = lo, end; i < j->hi; i = end) {
         const pm__ent *e = &b->ents[i];

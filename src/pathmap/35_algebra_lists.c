@@ -137,7 +137,7 @@ static void pm__alg_keep(pm__alg_merge *g, const pm__alg_side *s, unsigned i) {
         p->at = (uint8_t)f->nents;
         p->count = 1;
         p->spelled = 0;
-        p->len = s->e[i].len;
+        p->len = (uint16_t)s->e[i].len;
     }
     f->ents[f->nents++] = s->e[i];
 }

@@ -288,10 +288,9 @@ static pm__ref pm__sow_above(const pm__cx *cx, const uint8_t *s, size_t len, boo
     memcpy(prefix, s, len);
     memcpy(prefix + len, pm__line_heap(y), y->plen);
     pm__line_decode(y, ents);
-    pm__line *x = pm__line_encode(cx, size, prefix, len + y->plen, ents, y->n, 0, 0);
-    if (!x) return 0;
-    pm__mem_free(y, pm__line_size(y));
-    return pm__ref_make(x, PM__LINE, size);
+    pm__ref r = pm__line_encode(cx, size, prefix, len + y->plen, ents, y->n, 0, 0);
+    if (r) pm__mem_free(y, pm__line_size(y));
+    return r;
 }
 
 /* The children of one location, and which of them are to be spelled out in its line. */
@@ -362,19 +361,16 @@ static pm__ref pm__sow_as_line(const pm__cx *cx, pm__sow_bed *d) {
 }
 
 static PM__NOINLINE pm__ref pm__sow_as_byte(const pm__cx *cx, const pm__sow_bed *d) {
-    pm_mask cm = {{0, 0, 0, 0}}, vm = {{0, 0, 0, 0}};
-    pm__ref refs[256];
-    pm_val vals[256];
-    unsigned nc = 0, nv = 0;
+    pm__fan f;
     int b = -1;
+    pm__fan_open(&f);
     for (unsigned i = 0; i < d->n; i++) {
         const pm__sown *k = &d->kids[i];
         b = pm__mask_next(d->mask, b + 1);
-        if (k->val.some) pm_mask_set(&vm, (uint8_t)b), vals[nv++] = k->val.val;
-        if (k->ref || !k->val.some) pm_mask_set(&cm, (uint8_t)b), refs[nc++] = k->ref;
+        if (k->val.some) pm__fan_val(&f, (uint8_t)b, k->val.val);
+        if (k->ref || !k->val.some) pm__fan_child(&f, (uint8_t)b, k->ref);
     }
-    pm__byte *x = pm__byte_make(cx, &cm, &vm, refs, vals);
-    return x ? pm__byte_ref(x) : 0;
+    return pm__fan_close(cx, &f);
 }
 
 /* Makes a node of a location's children, which are empty then. 0: no memory, nothing changed. */
