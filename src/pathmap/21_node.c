@@ -4,8 +4,16 @@
    A value at a path always lives in the node above it, never in the node rooted at that path; so any subtrie can be
    shared, grafted or cut without touching it. The value of the empty path lives in the map's handle.
 
-   A node-kind part (22, 23) offers only local operations on its own kind and says when it is full; 24 alone chooses
-   between kinds; 25 alone walks paths. */
+   A node-kind part (22, 23) offers only local operations on its own kind and says when it is full; 25 alone chooses
+   between kinds; 28 alone changes what lies along a path.
+
+   The structures that all parts above share, and where they are defined:
+
+     pm__ref   (20) a node, in one word                      pm__cx    (21) the value operations and pool of a map
+     pm__ent   (21) one branch, taken out of its node        pm__line  (22) pm__byte, pm__block (23)  the node kinds
+     pm__pen   (22) a line that is being written             pm__fan   (23) a byte node that is being gathered
+     pm__build (25) a list of entries on its way into nodes  pm_place  (26) a location seen from inside its node
+     pm__list  (17) pm__memo (14)  stacks and paths that grow; what is known of shared nodes */
 #include "20_ref.c"
 #include "11_memory.c"
 #include "13_values.c"
@@ -47,7 +55,8 @@ typedef struct pm__ent {
     uint32_t len; /* 0 only for a value at the end of a line's prefix */
     uint8_t first;
     bool child;
-    bool fresh; /* the payload does not come from the node being rebuilt */
+    bool fresh;  /* the payload does not come from the node being rebuilt */
+    bool placed; /* used by the builder alone */
 } pm__ent;
 
 static PM__INLINE uint8_t pm__ent_at(const pm__ent *e, size_t i) { return i ? e->rest[i - 1] : e->first; }
@@ -83,7 +92,15 @@ static PM__INLINE void pm__copy_short(uint8_t *to, const uint8_t *from, size_t n
     }
 }
 
-/* The same in steps of 32 bytes, or of 8: nearly all pieces are so copied without an unpredictable branch. What goes
+/* Writes an entry's suffix. Returns where it ends. */
+static PM__INLINE uint8_t *pm__ent_spell(uint8_t *to, const pm__ent *e) {
+    if (!e->len) return to;
+    *to++ = e->first;
+    pm__copy_short(to, e->rest, e->len - 1u);
+    return to + e->len - 1u;
+}
+
+/* A copy in steps of 32 bytes, or of 8: nearly all pieces are so copied without an unpredictable branch. What goes
    beyond n, up to the step, is read and written as well. Each step is read before it is written. */
 static PM__INLINE void pm__copy_steps(uint8_t *to, const uint8_t *from, size_t n, bool wide) {
     if (wide) {
@@ -143,8 +160,10 @@ static PM__INLINE size_t pm__lcp(const uint8_t *a, const uint8_t *b, size_t max)
     return i;
 }
 
-/* Length of the common prefix of two entries' suffixes behind `from` bytes that both have, at most `max`. */
+/* Length of what two entries' suffixes share behind `from` bytes, which both have, at most `max`. */
 static PM__INLINE size_t pm__ent_lcp(const pm__ent *a, const pm__ent *z, size_t from, size_t max) {
+    size_t both = (a->len < z->len ? a->len : z->len) - from;
+    if (max > both) max = both;
     if (!max || pm__ent_at(a, from) != pm__ent_at(z, from)) return 0;
     return 1 + pm__lcp(a->rest + from, z->rest + from, max - 1);
 }

@@ -166,7 +166,7 @@ static pm__ref pm__alg_line(const pm__cx *cx, const uint8_t *prefix, size_t plen
 }
 
 /* Builds a list; what is not fresh gains a reference. 0: no memory. */
-static pm__ref pm__alg_build(pm__alg *q, const pm__ent *e, unsigned n, const uint8_t *prefix, size_t plen) {
+static pm__ref pm__alg_build(pm__alg *q, pm__ent *e, unsigned n, const uint8_t *prefix, size_t plen) {
     pm__ref r = pm__alg_line(q->cx, prefix, plen, e, n);
     if (!r) r = pm__build_nodes(q->cx, prefix, plen, e, n, 0);
     if (!r) {

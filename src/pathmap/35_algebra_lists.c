@@ -4,7 +4,7 @@
    at suffix s on one side meets the run of the other side's entries that go on from s, or its child there: a pair. In
    the frame's list such a pair is stood for by the run itself, so that it stays spelled out when nothing of it changes.
 
-   Results become nodes through the builder (24_node_any.c); new lines of few entries are spelled out in the line above
+   Results become nodes through the builder (25_build.c); new lines of few entries are spelled out in the line above
    them, so that what shrinks does not leave a node for each entry behind. */
 #include "34_algebra_weave.c"
 
@@ -89,7 +89,7 @@ static bool pm__alg_list_byte(pm__alg_side *s, const pm_place *p, const pm__alg_
     for (unsigned i = 0; i < by->n; i++) {
         uint8_t c = by->e[i].first;
         if (i && by->e[i - 1].first == c) continue;
-        pm__ent e = {(const uint8_t *)x, 0, 1, c, false, false};
+        pm__ent e = {(const uint8_t *)x, 0, 1, c, false, false, false};
         if (pm__byte_has_val(x, c)) e.pay = *pm__byte_val(x, c), s->e[s->n++] = e, took++;
         if (pm__byte_has_child(x, c)) e.child = true, e.pay = *pm__byte_child(x, c), s->e[s->n++] = e, took++;
     }

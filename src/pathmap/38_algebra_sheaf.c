@@ -1,7 +1,7 @@
 /* Joins and meets of several lines at once. A sheaf is what the lines of three or more sides have at one place, that is
    not yet all known: entries that stay, and knots, which are locations at which several sides have something below.
    Each knot is a job for the walk over many places (39_algebra_many.c); when all are answered, nodes are made of the
-   list (29_long.c).
+   list (25_build.c).
 
    In a join the entries of all sides are listed, without the bytes of prefix that all have ahead of them, and sorted
    into one list; equal suffixes combine in the order of the sides. A child at suffix s meets what all other sides have
@@ -14,7 +14,6 @@
    In a meet the side with the fewest entries is the base, and each other side is gone through beside it: an entry stays
    as long as all sides have a value at its suffix, or something at and below a child that one of them has. So nothing
    is sorted, and what is not in the base is passed over. */
-#include "29_long.c"
 #include "37_algebra_walk.c"
 
 enum {
@@ -667,14 +666,7 @@ static bool pm__sheaf_close(pm__alg *q, pm__sheaf *s, const pm_place *sides, pm_
             return true;
         }
     q->status = PM_NOMEM;
-    if (s->n > PM__BUILD_ENTS) {
-        pm__long_job *jobs = (pm__long_job *)pm__alg_alloc(q, s->n * sizeof *jobs);
-        if (!jobs) return false;
-        bool ok = pm__long_build(q->cx, s->prefix, s->plen, s->ents, s->n, jobs, out);
-        pm__alg_rewind(q, jobs);
-        return ok;
-    }
-    if (!s->nknots) {
+    if (!s->nknots || s->n > PM__BUILD_ENTS) {
         *out = pm__alg_build(q, s->ents, s->n, s->prefix, s->plen);
         return *out != 0;
     }
