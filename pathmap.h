@@ -6167,6 +6167,16 @@ static uint32_t pm__gather_of_line(const pm__line *x, unsigned most, unsigned sh
     return lines;
 }
 
+/* Which of the listed entries have a line below that may be taken in. */
+static void pm__gather_look(pm__gather *g, unsigned shared) {
+    g->lines = 0;
+    for (unsigned i = 0; i < g->n; i++)
+        if (g->ents[i].child) PM__PREFETCH(pm__ref_ptr(g->ents[i].pay));
+    for (unsigned i = 0; i < g->n; i++)
+        if (g->ents[i].child && pm__gather_may_take(g->ents[i].pay, g->n, g->most, shared))
+            g->lines |= (uint32_t)1 << i;
+}
+
 /* Lists what the node has. False: there is nothing to gather. */
 static bool pm__gather_open(const pm__cx *cx, pm__gather *g, pm__ref r, unsigned shared) {
     g->most = PM__GATHER_ENTRIES, g->room = PM__GATHER_BYTES;
@@ -6191,10 +6201,7 @@ static bool pm__gather_open(const pm__cx *cx, pm__gather *g, pm__ref r, unsigned
                 g->ents[g->n++] = pm__ent_make(&byte, 1, false, cx->unit ? 0 : x->slot[x->cap - 1u - v++]);
             if (pm__byte_has_child(x, byte)) g->ents[g->n++] = pm__ent_make(&byte, 1, true, x->slot[c++]);
         }
-        for (unsigned i = 0; i < c; i++) PM__PREFETCH(pm__ref_ptr(x->slot[i]));
-        for (unsigned i = 0; i < g->n; i++)
-            if (g->ents[i].child && pm__gather_may_take(g->ents[i].pay, g->n, g->most, shared))
-                g->lines |= (uint32_t)1 << i;
+        pm__gather_look(g, shared);
         g->old = pm__byte_size(x);
     }
     return true;
@@ -6246,8 +6253,8 @@ static void pm__gather_give_up(const pm__cx *cx, pm__ref r) {
     }
 }
 
-/* Puts the planned line in the place of the node. False: no memory, nothing changed. */
-static bool pm__gather_commit(const pm__cx *cx, pm__gather *g, pm__ref *slot) {
+/* Makes the planned line, under a prefix of g->plen bytes. What is taken in goes. 0: no memory, nothing changed. */
+static pm__ref pm__gather_write(const pm__cx *cx, const pm__gather *g, const uint8_t *prefix) {
     pm__ent all[PM__LINE_ENTRIES];
     uint8_t bytes[PM__LINE_ENTRIES * PM__SUFFIX_MAX], *at = bytes;
     unsigned n = 0;
@@ -6261,23 +6268,26 @@ static bool pm__gather_commit(const pm__cx *cx, pm__gather *g, pm__ref *slot) {
         pm__line_decode(k, all + n);
         for (unsigned end = n + k->n; n < end; n++) {
             uint8_t *start = at;
-            *at++ = e->first;
-            pm__copy_short(at, e->rest, e->len - 1u), at += e->len - 1;
-            pm__copy_short(at, pm__line_heap(k), k->plen), at += k->plen;
-            if (all[n].len) *at++ = all[n].first;
-            if (all[n].len > 1) pm__copy_short(at, all[n].rest, all[n].len - 1u), at += all[n].len - 1;
+            at = pm__ent_spell(at, e);
+            pm__copy_short(at, pm__line_heap(k), k->plen);
+            at = pm__ent_spell(at + k->plen, &all[n]);
             all[n] = pm__ent_make(start, (size_t)(at - start), all[n].child, all[n].pay);
         }
     }
+    pm__ref r = pm__build_nodes(cx, prefix, g->plen, all, n, 0); /* they fit one line */
+    for (uint32_t m = r ? g->taken : 0; m; m &= m - 1) pm__gather_give_up(cx, g->ents[pm__ctz32(m)].pay);
+    return r;
+}
+
+/* Puts the planned line in the place of the node. False: no memory, nothing changed. */
+static bool pm__gather_commit(const pm__cx *cx, const pm__gather *g, pm__ref *slot) {
     const bool line = pm__ref_kind(*slot) == PM__LINE;
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
-    const uint8_t *prefix = line ? pm__line_heap(x) : NULL;
-    pm__ref y = pm__line_encode(cx, g->size, prefix, g->plen, all, n, 0, g->lcp);
-    if (!y) return false;
-    for (uint32_t m = g->taken; m; m &= m - 1) pm__gather_give_up(cx, g->ents[pm__ctz32(m)].pay);
+    pm__ref r = pm__gather_write(cx, g, line ? pm__line_heap(x) : NULL);
+    if (!r) return false;
     if (line) pm__mem_free(x, pm__line_size(x));
     else pm__byte_free_shell((pm__byte *)pm__ref_ptr(*slot));
-    *slot = y;
+    *slot = r;
     return true;
 }
 
@@ -6336,6 +6346,20 @@ static bool pm__gather_fits(pm__ref above, pm__ref r) {
     size_t size = pm__line_need(x->n - 1u + k->n, pm__line_heap_len(x) + pm__line_heap_len(k),
                                 pm__line_pay_count(x) - 1 + pm__line_pay_count(k));
     return size && (size <= PM__GATHER_BYTES || size <= pm__line_size(x));
+}
+
+/* Builds nodes as pm__build_nodes does for entries of one byte each; lines below them that nobody else holds are taken
+   in as long as one line has room for all. */
+PM__UNUSED static pm__ref pm__build_gathered(const pm__cx *cx, pm__ent *ents, unsigned n) {
+    pm__gather g;
+    if (n > PM__LINE_ENTRIES) return pm__build_nodes(cx, NULL, 0, ents, n, 0);
+    memcpy(g.ents, ents, n * sizeof *ents);
+    g.n = n, g.plen = g.lcp = 0, g.old = 0;
+    g.most = PM__LINE_ENTRIES, g.room = PM__LINE_BYTES;
+    pm__gather_look(&g, 0);
+    pm__gather_sum(cx, &g);
+    pm__gather_plan(&g);
+    return pm__gather_write(cx, &g, NULL);
 }
 
 /* ---- src/pathmap/26_place.c ---------------------------------------------------------------------------- */
@@ -20016,127 +20040,28 @@ static void pm__sow_drop(void *ctx, void *result) {
     if (k->val.some) pm__pay_release(cx, false, k->val.val);
 }
 
-/* A line that nobody shares, or NULL. */
-static pm__line *pm__sow_line(pm__ref r) {
-    if (!r || pm__ref_kind(r) != PM__LINE || !pm__ref_is_unique(r)) return NULL;
-    return (pm__line *)pm__ref_ptr(r);
-}
-
-/* True if all entries stay within a suffix's bounds with so many bytes more. */
-static bool pm__sow_short(const pm__line *y, size_t more) {
-    for (unsigned i = 0; i < y->n; i++)
-        if (more + y->plen + pm__line_suffix(y, i) > PM__SUFFIX_MAX) return false;
-    return true;
-}
-
 /* Leads along s[0..len) to a value or child, as pm__chain does; a line at its end is extended if it can be. It takes
    over what `pay` holds. 0: no memory, nothing changed. */
 static pm__ref pm__sow_above(const pm__cx *cx, const uint8_t *s, size_t len, bool child, uint64_t pay) {
-    pm__line *y = child ? pm__sow_line(pay) : NULL;
     if (!len) return pay;
-    size_t size = 0;
-    if (y && len + y->plen <= 255 && pm__sow_short(y, len))
-        size = pm__line_need(y->n, len + pm__line_heap_len(y), pm__line_pay_count(y));
-    if (!size) return pm__chain(cx, s, len, child, pay);
-    uint8_t prefix[256];
-    pm__ent ents[PM__LINE_ENTRIES];
-    memcpy(prefix, s, len);
-    memcpy(prefix + len, pm__line_heap(y), y->plen);
-    pm__line_decode(y, ents);
-    pm__ref r = pm__line_encode(cx, size, prefix, len + y->plen, ents, y->n, 0, 0);
-    if (r) pm__mem_free(y, pm__line_size(y));
+    pm__ref r = pm__chain(cx, s, len, child, pay);
+    if (r && child && pay && len < PM__SUFFIX_MAX) (void)pm__any_gather(cx, &r, 0);
     return r;
-}
-
-/* The children of one location, and which of them are to be spelled out in its line. */
-typedef struct pm__sow_bed {
-    const pm_mask *mask;
-    pm__sown *kids;
-    unsigned n, total; /* children, entries */
-    size_t bytes;      /* that the entries take */
-    uint32_t inlined;  /* bit i: child i */
-} pm__sow_bed;
-
-static bool pm__sow_is_inlined(const pm__sow_bed *d, unsigned i) { return d->inlined >> i & 1; }
-
-/* Chooses what to spell out, the smallest lines first. At most 32 entries. */
-static void pm__sow_plan(pm__sow_bed *d) {
-    size_t room = PM__LINE_BYTES - PM__LINE_HDR - 8;
-    for (unsigned size = 1; size <= PM__LINE_ENTRIES; size++)
-        for (unsigned i = 0; i < d->n; i++) {
-            const pm__line *y = pm__sow_line(d->kids[i].ref);
-            if (!y || y->n != size || d->total + size - 1 > PM__LINE_ENTRIES) continue;
-            size_t heap = (size_t)y->n * (y->plen + 1u) + pm__line_heap_len(y) - y->plen;
-            size_t more = 2u * y->n + heap + 8u * pm__line_pay_count(y) - 10u;
-            if (d->bytes + more > room || !pm__sow_short(y, 1)) continue;
-            d->inlined |= (uint32_t)1 << i;
-            d->total += size - 1;
-            d->bytes += more;
-        }
-}
-
-/* Lists the entries of a line, its prefix and a byte before them in front of each. */
-static unsigned pm__sow_spell(const pm__line *y, uint8_t b, pm__ent *out, uint8_t **at) {
-    pm__line_decode(y, out);
-    for (unsigned i = 0; i < y->n; i++) {
-        pm__ent *e = &out[i];
-        uint8_t *s = *at, *t = s;
-        *t++ = b;
-        memcpy(t, pm__line_heap(y), y->plen);
-        t += y->plen;
-        if (e->len) *t++ = e->first;
-        if (e->len > 1) memcpy(t, e->rest, e->len - 1u);
-        if (e->len > 1) t += e->len - 1u;
-        *e = pm__ent_make(s, (size_t)(t - s), e->child, e->pay);
-        *at = t;
-    }
-    return y->n;
-}
-
-static pm__ref pm__sow_as_line(const pm__cx *cx, pm__sow_bed *d) {
-    pm__ent ents[PM__LINE_ENTRIES + 1];
-    uint8_t bytes[PM__LINE_BYTES + 2 * PM__LINE_ENTRIES], *at = bytes;
-    unsigned n = 0;
-    int b = -1;
-    pm__sow_plan(d);
-    for (unsigned i = 0; i < d->n; i++) {
-        const pm__sown *k = &d->kids[i];
-        b = pm__mask_next(d->mask, b + 1);
-        uint8_t c = (uint8_t)b;
-        if (k->val.some) *at = c, ents[n++] = pm__ent_make(at++, 1, false, k->val.val);
-        if (pm__sow_is_inlined(d, i)) n += pm__sow_spell((const pm__line *)pm__ref_ptr(k->ref), c, ents + n, &at);
-        else if (k->ref || !k->val.some) *at = c, ents[n++] = pm__ent_make(at++, 1, true, k->ref);
-    }
-    pm__ref r = pm__build_nodes(cx, NULL, 0, ents, n, 0);
-    for (unsigned i = 0; r && i < d->n; i++) {
-        pm__line *y = (pm__line *)pm__ref_ptr(d->kids[i].ref);
-        if (pm__sow_is_inlined(d, i)) pm__mem_free(y, pm__line_size(y));
-    }
-    return r;
-}
-
-static PM__NOINLINE pm__ref pm__sow_as_byte(const pm__cx *cx, const pm__sow_bed *d) {
-    pm__fan f;
-    int b = -1;
-    pm__fan_open(&f);
-    for (unsigned i = 0; i < d->n; i++) {
-        const pm__sown *k = &d->kids[i];
-        b = pm__mask_next(d->mask, b + 1);
-        if (k->val.some) pm__fan_val(&f, (uint8_t)b, k->val.val);
-        if (k->ref || !k->val.some) pm__fan_child(&f, (uint8_t)b, k->ref);
-    }
-    return pm__fan_close(cx, &f);
 }
 
 /* Makes a node of a location's children, which are empty then. 0: no memory, nothing changed. */
 static pm__ref pm__sow_node(const pm__cx *cx, const pm_mask *mask, pm__sown *kids, unsigned n) {
-    pm__sow_bed d = {mask, kids, n, 0, 0, 0};
+    pm__ent ents[2 * 256];
+    unsigned total = 0;
+    int b = -1;
     for (unsigned i = 0; i < n; i++) {
-        bool child = kids[i].ref || !kids[i].val.some;
-        d.total += child + kids[i].val.some;
-        d.bytes += (child ? 10u : 0u) + (kids[i].val.some ? (cx->unit ? 2u : 10u) : 0u);
+        const pm__sown *k = &kids[i];
+        b = pm__mask_next(mask, b + 1);
+        uint8_t c = (uint8_t)b;
+        if (k->val.some) ents[total++] = pm__ent_make(&c, 1, false, k->val.val);
+        if (k->ref || !k->val.some) ents[total++] = pm__ent_make(&c, 1, true, k->ref);
     }
-    pm__ref r = d.total <= PM__LINE_ENTRIES ? pm__sow_as_line(cx, &d) : pm__sow_as_byte(cx, &d);
+    pm__ref r = pm__build_gathered(cx, ents, total);
     for (unsigned i = 0; r && i < n; i++) kids[i].ref = 0, kids[i].val.some = false;
     return r;
 }

@@ -440,6 +440,16 @@ static uint32_t pm__gather_of_line(const pm__line *x, unsigned most, unsigned sh
     return lines;
 }
 
+/* Which of the listed entries have a line below that may be taken in. */
+static void pm__gather_look(pm__gather *g, unsigned shared) {
+    g->lines = 0;
+    for (unsigned i = 0; i < g->n; i++)
+        if (g->ents[i].child) PM__PREFETCH(pm__ref_ptr(g->ents[i].pay));
+    for (unsigned i = 0; i < g->n; i++)
+        if (g->ents[i].child && pm__gather_may_take(g->ents[i].pay, g->n, g->most, shared))
+            g->lines |= (uint32_t)1 << i;
+}
+
 /* Lists what the node has. False: there is nothing to gather. */
 static bool pm__gather_open(const pm__cx *cx, pm__gather *g, pm__ref r, unsigned shared) {
     g->most = PM__GATHER_ENTRIES, g->room = PM__GATHER_BYTES;
@@ -464,10 +474,7 @@ static bool pm__gather_open(const pm__cx *cx, pm__gather *g, pm__ref r, unsigned
                 g->ents[g->n++] = pm__ent_make(&byte, 1, false, cx->unit ? 0 : x->slot[x->cap - 1u - v++]);
             if (pm__byte_has_child(x, byte)) g->ents[g->n++] = pm__ent_make(&byte, 1, true, x->slot[c++]);
         }
-        for (unsigned i = 0; i < c; i++) PM__PREFETCH(pm__ref_ptr(x->slot[i]));
-        for (unsigned i = 0; i < g->n; i++)
-            if (g->ents[i].child && pm__gather_may_take(g->ents[i].pay, g->n, g->most, shared))
-                g->lines |= (uint32_t)1 << i;
+        pm__gather_look(g, shared);
         g->old = pm__byte_size(x);
     }
     return true;
@@ -519,8 +526,8 @@ static void pm__gather_give_up(const pm__cx *cx, pm__ref r) {
     }
 }
 
-/* Puts the planned line in the place of the node. False: no memory, nothing changed. */
-static bool pm__gather_commit(const pm__cx *cx, pm__gather *g, pm__ref *slot) {
+/* Makes the planned line, under a prefix of g->plen bytes. What is taken in goes. 0: no memory, nothing changed. */
+static pm__ref pm__gather_write(const pm__cx *cx, const pm__gather *g, const uint8_t *prefix) {
     pm__ent all[PM__LINE_ENTRIES];
     uint8_t bytes[PM__LINE_ENTRIES * PM__SUFFIX_MAX], *at = bytes;
     unsigned n = 0;
@@ -534,23 +541,26 @@ static bool pm__gather_commit(const pm__cx *cx, pm__gather *g, pm__ref *slot) {
         pm__line_decode(k, all + n);
         for (unsigned end = n + k->n; n < end; n++) {
             uint8_t *start = at;
-            *at++ = e->first;
-            pm__copy_short(at, e->rest, e->len - 1u), at += e->len - 1;
-            pm__copy_short(at, pm__line_heap(k), k->plen), at += k->plen;
-            if (all[n].len) *at++ = all[n].first;
-            if (all[n].len > 1) pm__copy_short(at, all[n].rest, all[n].len - 1u), at += all[n].len - 1;
+            at = pm__ent_spell(at, e);
+            pm__copy_short(at, pm__line_heap(k), k->plen);
+            at = pm__ent_spell(at + k->plen, &all[n]);
             all[n] = pm__ent_make(start, (size_t)(at - start), all[n].child, all[n].pay);
         }
     }
+    pm__ref r = pm__build_nodes(cx, prefix, g->plen, all, n, 0); /* they fit one line */
+    for (uint32_t m = r ? g->taken : 0; m; m &= m - 1) pm__gather_give_up(cx, g->ents[pm__ctz32(m)].pay);
+    return r;
+}
+
+/* Puts the planned line in the place of the node. False: no memory, nothing changed. */
+static bool pm__gather_commit(const pm__cx *cx, const pm__gather *g, pm__ref *slot) {
     const bool line = pm__ref_kind(*slot) == PM__LINE;
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
-    const uint8_t *prefix = line ? pm__line_heap(x) : NULL;
-    pm__ref y = pm__line_encode(cx, g->size, prefix, g->plen, all, n, 0, g->lcp);
-    if (!y) return false;
-    for (uint32_t m = g->taken; m; m &= m - 1) pm__gather_give_up(cx, g->ents[pm__ctz32(m)].pay);
+    pm__ref r = pm__gather_write(cx, g, line ? pm__line_heap(x) : NULL);
+    if (!r) return false;
     if (line) pm__mem_free(x, pm__line_size(x));
     else pm__byte_free_shell((pm__byte *)pm__ref_ptr(*slot));
-    *slot = y;
+    *slot = r;
     return true;
 }
 
@@ -609,4 +619,18 @@ static bool pm__gather_fits(pm__ref above, pm__ref r) {
     size_t size = pm__line_need(x->n - 1u + k->n, pm__line_heap_len(x) + pm__line_heap_len(k),
                                 pm__line_pay_count(x) - 1 + pm__line_pay_count(k));
     return size && (size <= PM__GATHER_BYTES || size <= pm__line_size(x));
+}
+
+/* Builds nodes as pm__build_nodes does for entries of one byte each; lines below them that nobody else holds are taken
+   in as long as one line has room for all. */
+PM__UNUSED static pm__ref pm__build_gathered(const pm__cx *cx, pm__ent *ents, unsigned n) {
+    pm__gather g;
+    if (n > PM__LINE_ENTRIES) return pm__build_nodes(cx, NULL, 0, ents, n, 0);
+    memcpy(g.ents, ents, n * sizeof *ents);
+    g.n = n, g.plen = g.lcp = 0, g.old = 0;
+    g.most = PM__LINE_ENTRIES, g.room = PM__LINE_BYTES;
+    pm__gather_look(&g, 0);
+    pm__gather_sum(cx, &g);
+    pm__gather_plan(&g);
+    return pm__gather_write(cx, &g, NULL);
 }
