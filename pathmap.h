@@ -7734,96 +7734,24 @@ static bool pm__trie_unset(const pm__cx *cx, pm__ref *root, const uint8_t *s, si
     return pm__line_replace(cx, at.slot, pm__line_heap(x), x->plen, ents, x->n);
 }
 
-static bool pm__graft_byte(const pm__cx *cx, pm__ref *slot, uint8_t b, pm__ref child) {
+/* ---- value and branches of a location ------------------------------------------------------------------------ */
+
+/* At byte b, which leads on: `child` takes the place of the child there, and *val that of the value; NULL: it stays. */
+static bool pm__edit_byte(const pm__cx *cx, pm__ref *slot, uint8_t b, const pm_opt *val, pm__ref child) {
     pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
-    pm__ref old = 0;
-    if (pm__byte_has_child(x, b)) {
-        pm__ref *c = pm__byte_child_mut(cx, x, b);
-        if (!c) return false;
-        old = *c;
-        *c = child;
-        if (!child && pm__byte_has_val(x, b)) (void)pm__byte_del_child(cx, &x, b); /* its block is ours: cannot fail */
-    } else if (child && !pm__byte_add_child(cx, &x, b, child)) {
-        *slot = pm__byte_ref(x);
-        return false;
-    }
-    *slot = pm__byte_ref(x);
-    pm__any_release(cx, old);
-    pm__byte_settle(cx, slot);
-    return true;
-}
-
-/* t[0..rest) is the location, counted from the node's root. */
-static bool pm__graft_line(const pm__cx *cx, pm__ref *slot, const uint8_t *t, size_t rest, pm__ref child) {
-    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
-    pm__ent ents[PM__LINE_ENTRIES + 1];
-    pm__loot loot;
-    unsigned n = 0, lo = 0, hi = x->n, e = 0;
-    size_t plen = x->plen;
-    if (rest <= plen) { /* the whole node lies below the location, but for a value just there */
-        e = rest == plen && pm__line_has_e(x);
-        pm__loot_take(&loot, x, e, hi);
-        if (e) ents[n++] = pm__ent_make(t, rest, false, *pm__line_val(x, 0)), ents[0].fresh = false;
-        plen = 0;
-    } else {
-        pm__line_seek k = pm__line_find(x, t + plen, rest - plen);
-        lo = k.lo, hi = k.hi;
-        e = pm__line_suffix(x, lo) == rest - plen && !pm__line_is_child(x, lo);
-        if (hi - lo - e == 1 && pm__line_is_child(x, hi - 1) && pm__line_suffix(x, hi - 1) == rest - plen &&
-            (child || !e)) {
-            pm__ref old = *pm__line_child(x, hi - 1);
-            *pm__line_child(x, hi - 1) = child;
-            pm__any_release(cx, old);
-            return true;
-        }
-        pm__loot_take(&loot, x, lo + e, hi);
-        pm__line_decode(x, ents);
-        n = lo + e;
-    }
-    if (child || !e) {
-        pm__ent c = pm__ent_make(t + plen, rest - plen, true, child);
-        memmove(ents + n + 1, ents + hi, (x->n - hi) * sizeof *ents);
-        ents[n++] = c;
-    } else {
-        memmove(ents + n, ents + hi, (x->n - hi) * sizeof *ents);
-    }
-    n += x->n - hi;
-    if (!pm__line_replace(cx, slot, pm__line_heap(x), plen, ents, n)) return false;
-    pm__loot_release(cx, &loot);
-    return true;
-}
-
-/* Puts `child` (may be 0) in the place of all that lies strictly below s[0..len), len > 0; the location exists then,
-   its value stays. The reference moves into the trie. False: no memory, nothing changed. */
-static bool pm__trie_graft(const pm__cx *cx, pm__ref *root, const uint8_t *s, size_t len, pm__ref child) {
-    pm_opt none;
-    if (!pm__trie_survey(*root, s, len).exists) return pm__trie_put(cx, root, s, len, true, child, &none);
-    pm__spot at = pm__trie_reach(cx, root, s, len);
-    if (!at.slot) return false;
-    bool byte = pm__ref_kind(*at.slot) != PM__LINE;
-    if (!(byte ? pm__graft_byte(cx, at.slot, s[at.base], child)
-               : pm__graft_line(cx, at.slot, s + at.base, len - at.base, child)))
-        return false;
-    if (!child) pm__trie_gather(cx, root, s, len); /* what was grafted stays whole */
-    return true;
-}
-
-/* ---- value and branches at once ------------------------------------------------------------------------------ */
-
-/* The value at byte b comes, or goes, and `child` takes the place of the child there. */
-static bool pm__assign_byte(const pm__cx *cx, pm__ref *slot, uint8_t b, pm_opt val, pm__ref child) {
-    pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
-    bool had = pm__byte_has_child(x, b), bit = child || !val.some, added = false;
+    const bool had = pm__byte_has_child(x, b), has = pm__byte_has_val(x, b), some = val ? val->some : has;
+    const bool bit = child || !some, adds = some && !has;
     pm__ref old = 0, *c = NULL;
-    bool ok = !val.some || (added = pm__byte_add_val(cx, &x, b, val.val));
+    bool ok = !adds || pm__byte_add_val(cx, &x, b, val->val), added = ok && adds;
     if (ok && had) ok = (c = pm__byte_child_mut(cx, x, b)) != NULL;
     else if (ok && bit) ok = pm__byte_add_child(cx, &x, b, child);
     if (ok) { /* nothing from here on can fail: the child's block is ours */
         if (c) old = *c, *c = child;
         if (c && !bit) (void)pm__byte_del_child(cx, &x, b);
-        if (!val.some) {
+        if (val && has) {
             pm__pay_release(cx, false, *pm__byte_val(x, b));
-            pm__byte_del_val(cx, &x, b);
+            if (!some) pm__byte_del_val(cx, &x, b);
+            else if (!cx->unit) *pm__byte_val(x, b) = val->val;
         }
     } else if (added) {
         pm__byte_del_val(cx, &x, b);
@@ -7836,7 +7764,8 @@ static bool pm__assign_byte(const pm__cx *cx, pm__ref *slot, uint8_t b, pm_opt v
 }
 
 /* The same where t[0..rest), counted from the root of a line, is the location. */
-static bool pm__assign_line(const pm__cx *cx, pm__ref *slot, const uint8_t *t, size_t rest, pm_opt val, pm__ref child) {
+static bool pm__edit_line(const pm__cx *cx, pm__ref *slot, const uint8_t *t, size_t rest, const pm_opt *val,
+                          pm__ref child) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     pm__ent ents[PM__LINE_ENTRIES + 2], all[PM__LINE_ENTRIES];
     pm__loot loot;
@@ -7847,16 +7776,50 @@ static bool pm__assign_line(const pm__cx *cx, pm__ref *slot, const uint8_t *t, s
         pm__line_seek k = pm__line_find(x, t + plen, rest - plen);
         lo = k.lo, hi = k.hi;
     }
+    const unsigned e = !pm__line_is_child(x, lo) && x->plen + pm__line_suffix(x, lo) == rest;
+    if (!val && hi - lo - e == 1 && pm__line_is_child(x, hi - 1) && x->plen + pm__line_suffix(x, hi - 1) == rest &&
+        (child || !e)) {
+        pm__ref old = *pm__line_child(x, hi - 1);
+        *pm__line_child(x, hi - 1) = child;
+        pm__any_release(cx, old);
+        return true;
+    }
     pm__line_decode(x, all);
-    pm__loot_take(&loot, x, lo, hi);
+    pm__loot_take(&loot, x, val ? lo : lo + e, hi);
     memcpy(ents, all, lo * sizeof *all);
     n = lo;
-    if (val.some) ents[n++] = pm__ent_make(t + plen, rest - plen, false, val.val);
-    if (child || !val.some) ents[n++] = pm__ent_make(t + plen, rest - plen, true, child);
+    if (val ? val->some : e) {
+        ents[n] = pm__ent_make(t + plen, rest - plen, false, val ? val->val : all[lo].pay);
+        ents[n++].fresh = val != NULL;
+    }
+    if (child || n == lo) ents[n++] = pm__ent_make(t + plen, rest - plen, true, child);
     memcpy(ents + n, all + hi, (x->n - hi) * sizeof *all);
     if (!pm__line_replace(cx, slot, pm__line_heap(x), plen, ents, n + x->n - hi)) return false;
     pm__loot_release(cx, &loot);
     return true;
+}
+
+/* Makes the location s[0..len), len > 0, which exists, hold *val (NULL: the value that it has, if any) and `child`,
+   which may be 0, in the place of all that is at and below it. The references move into the trie. False: no memory,
+   nothing changed. */
+static bool pm__trie_edit(const pm__cx *cx, pm__ref *root, const uint8_t *s, size_t len, const pm_opt *val,
+                          pm__ref child) {
+    pm__spot at = pm__trie_reach(cx, root, s, len);
+    if (!at.slot) return false;
+    bool byte = pm__ref_kind(*at.slot) != PM__LINE;
+    if (!(byte ? pm__edit_byte(cx, at.slot, s[at.base], val, child)
+               : pm__edit_line(cx, at.slot, s + at.base, len - at.base, val, child)))
+        return false;
+    if (!child) pm__trie_gather(cx, root, s, len); /* what was grafted stays whole */
+    return true;
+}
+
+/* Puts `child` (may be 0) in the place of all that lies strictly below s[0..len), len > 0; the location exists then,
+   its value stays. The reference moves into the trie. False: no memory, nothing changed. */
+static bool pm__trie_graft(const pm__cx *cx, pm__ref *root, const uint8_t *s, size_t len, pm__ref child) {
+    pm_opt none;
+    if (!pm__trie_survey(*root, s, len).exists) return pm__trie_put(cx, root, s, len, true, child, &none);
+    return pm__trie_edit(cx, root, s, len, NULL, child);
 }
 
 /* A value and a child at a location that does not exist. They hang together in a line below the location's parent,
@@ -7884,30 +7847,13 @@ static bool pm__assign_pair(const pm__cx *cx, pm__ref *root, const uint8_t *s, s
     return false;
 }
 
-/* Makes the location s[0..len), len > 0, hold `val`, or no value, and `child`, which may be 0, in the place of all that
-   is at and below it; it exists then. The references move into the trie. False: no memory, nothing changed. */
+/* As pm__trie_edit, for a location that need not exist. */
 PM__UNUSED static bool pm__trie_assign(const pm__cx *cx, pm__ref *root, const uint8_t *s, size_t len, pm_opt val,
                                        pm__ref child) {
-    pm__survey v = pm__trie_survey(*root, s, len);
-    pm_opt old = {0, false};
-    if (!v.exists) {
-        if (val.some && child) return pm__assign_pair(cx, root, s, len, val.val, child);
-        return pm__trie_put(cx, root, s, len, !val.some, val.some ? val.val : child, &old);
-    }
-    if (val.some == (v.val != NULL)) { /* after the graft the way to the value is the caller's alone */
-        if (!pm__trie_graft(cx, root, s, len, child)) return false;
-        if (val.some) (void)pm__trie_put(cx, root, s, len, false, val.val, &old);
-        if (old.some) pm__pay_release(cx, false, old.val);
-        return true;
-    }
-    pm__spot at = pm__trie_reach(cx, root, s, len);
-    if (!at.slot) return false;
-    bool byte = pm__ref_kind(*at.slot) != PM__LINE;
-    if (!(byte ? pm__assign_byte(cx, at.slot, s[at.base], val, child)
-               : pm__assign_line(cx, at.slot, s + at.base, len - at.base, val, child)))
-        return false;
-    if (!child) pm__trie_gather(cx, root, s, len);
-    return true;
+    pm_opt none;
+    if (pm__trie_survey(*root, s, len).exists) return pm__trie_edit(cx, root, s, len, &val, child);
+    if (val.some && child) return pm__assign_pair(cx, root, s, len, val.val, child);
+    return pm__trie_put(cx, root, s, len, !val.some, val.some ? val.val : child, &none);
 }
 
 /* ---- src/pathmap/30_algebra.c -------------------------------------------------------------------------- */
