@@ -8057,14 +8057,12 @@ PM__UNUSED static PM__NOINLINE bool pm__long_build(const pm__cx *cx, const uint8
    whatever did not change is shared, and a result that equals an operand is that operand.
 
    A pair whose sides are nodes (or runs of entries of a line) is opened into a frame on a stack of our own; frames wait
-   for the pairs inside them, so depth costs no C stack. There are four kinds:
+   for the pairs inside them, so depth costs no C stack. There are three kinds:
 
      sieve   meet, subtract: two lines that have the same bytes of prefix ahead, or none: nearly all pairs. What stays
              are entries of the left one, told by their numbers. If neither has children no frame is needed.
-     weave   join, symmetric difference: the same; both are merged where they lie, and what stays is a list of numbers
-             of their entries.
-     lists   other lines, or a line and the bytes of a byte node that it names (not where both sides stay): both as
-             sorted lists of entries, merged in one pass.
+     lists   other lines and operations, or a line and the bytes of a byte node that it names (not where both sides
+             stay): both as sorted lists of entries, merged in one pass.
      bytes   all else: the masks of both sides are combined word by word, and only bytes that lead on in both make
              pairs.
 
@@ -8095,7 +8093,6 @@ enum {
     PM__ALG_WAITS = 8,      /* beside the values of pm_alg: the answer of a pair is not known yet */
     PM__ALG_PICK = 12,      /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
     PM__ALG_LIST = 2 * PM__LINE_ENTRIES,
-    PM__ALG_CAREFUL = 16,   /* pairs after one whose keys were not enough to tell suffixes apart */
     PM__ALG_AHEAD = 4,      /* pairs whose nodes are asked for before their turn */
     PM__ALG_CHUNK = 1 << 16
 };
@@ -8106,10 +8103,10 @@ typedef struct pm__alg_pair {
     pm_place a, b;
     pm__ref ref;
     uint8_t alg;
-    uint8_t at;     /* weave, lists: first entry that stands for the pair; bytes: the byte */
-    uint8_t count;  /* weave, lists: how many entries do; sieve: how many of A's */
-    uint8_t spelled; /* weave, lists: whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
-    uint8_t from_a; /* sieve, weave: A's first entry */
+    uint8_t at;     /* lists: first entry that stands for the pair; bytes: the byte */
+    uint8_t count;  /* lists: how many entries do; sieve: how many of A's */
+    uint8_t spelled; /* lists: whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
+    uint8_t from_a; /* sieve: A's first entry */
     uint16_t len;   /* not of bytes: suffix length of the location */
     bool dangles;   /* bytes: the location stays even with nothing below and no value */
 } pm__alg_pair;
@@ -8125,10 +8122,11 @@ typedef struct pm__alg_frame {
     /* lists: entries that stay, and stand-ins of pairs, under a common prefix */
     pm__ent *ents;
     unsigned nents;
+    const pm__line *twin; /* or, not listed yet: entries of this line, as the bits say */
+    uint32_t twin_stays;
     const uint8_t *prefix;
     size_t plen;
     struct pm__alg_sieve *sieve; /* what stays; else NULL */
-    struct pm__alg_weave *weave; /* the same */
     /* bytes: the values of the result */
     pm_mask vm, fresh;
     pm_val *vals;
@@ -8150,7 +8148,6 @@ typedef struct pm__alg {
     const pm__cx *cx;
     pm__alg_op op;
     bool idempotent;
-    uint8_t careful; /* lines: so many pairs more are compared with care */
     bool in_place;   /* the result takes the place of the left side, which nobody else has */
     pm_status status;
     pm__alg_frame *top;
@@ -8237,7 +8234,7 @@ static pm__alg_frame *pm__alg_push(pm__alg *q, unsigned npairs, unsigned nents, 
     f->shared_a = f->shared_b = false;
     f->prefix = NULL;
     f->sieve = NULL;
-    f->weave = NULL;
+    f->twin = NULL;
     f->plen = 0;
     q->top = f;
     return f;
@@ -9549,509 +9546,10 @@ static PM__NOINLINE bool pm__alg_open_sieve(pm__alg *q, const pm_place *a, const
     return ok;
 }
 
-/* ---- src/pathmap/34_algebra_weave.c -------------------------------------------------------------------- */
-
-/* Pairs as lines that are woven: join and symmetric difference of two lines that have the same bytes of prefix ahead of
-   them, or none.
-
-   Both sides are rows (33_algebra_sieve.c), merged in order. An entry's key is one word that sorts as its suffix does:
-   seven bytes, and the length up to 8. So most comparisons are one of words, and values, which are most entries, are
-   merged without branches that are hard to foresee. Two suffixes of eight or more bytes with one key are taken to be
-   equal, and compared later; if that was wrong, everything is merged once more, with care, and so are the next pairs at
-   once.
-
-   What stays is listed by number: entry i of A, entry i of B (+ 32), or pair p (+ 64). A child at suffix s meets the
-   run of the other row's entries that go on from s, or the child there: a pair. It is answered later; then the list is
-   spelled out, and a node is made of it. */
-
-enum { PM__ALG_FROM_B = PM__LINE_ENTRIES, PM__ALG_PAIR = 2 * PM__LINE_ENTRIES };
-
-typedef struct pm__alg_weave {
-    pm__alg_row row[2]; /* of A, of B */
-    unsigned n;
-    uint32_t over, fresh; /* entries of A whose value is another, and of these those not counted elsewhere */
-    uint8_t item[PM__ALG_LIST];
-    pm_val val[PM__LINE_ENTRIES];
-} pm__alg_weave;
-
-/* What is needed while merging only. */
-typedef struct pm__alg_shuttle {
-    pm__alg *q;
-    pm__alg_frame *f;
-    pm__alg_weave *w;
-    unsigned i, j;           /* the next entries */
-    uint32_t both_a, both_b; /* values that are in both rows; the first of these is the first of those, and so on */
-    uint32_t gone;           /* of these, entries of A that are not in the result */
-    uint32_t met_a, met_b;   /* entries whose runs have met */
-    bool careful;
-    uint64_t ka[PM__LINE_ENTRIES], kb[PM__LINE_ENTRIES];
-} pm__alg_shuttle;
-
-/* ---- keys ---------------------------------------------------------------------------------------------------- */
-
-/* Which bytes of a key belong to a suffix of so many bytes behind the first. */
-static const uint64_t pm__alg_key_mask[8] = {0, 0x00FF000000000000u, 0x00FFFF0000000000u, 0x00FFFFFF00000000u,
-    0x00FFFFFFFF000000u, 0x00FFFFFFFFFF0000u, 0x00FFFFFFFFFFFF00u, 0x00FFFFFFFFFFFF00u};
-
-/* Works out keys. Eight bytes from the heap's bytes of any entry on are inside the block. */
-static PM__INLINE void pm__alg_row_keys(const pm__alg_row *r, uint64_t *key) {
-    for (unsigned i = 0; i < r->n; i++) {
-        unsigned rest = r->lens[i] - r->cut, most = rest < 7 ? rest : 7;
-        const uint8_t *s = r->heap + r->off[i];
-        uint64_t first = r->first[i];
-        key[i] = (first << 56 | (pm__load64be(s) >> 8 & pm__alg_key_mask[most])) + most + 1;
-    }
-    if (r->e) key[0] = 0;
-}
-
-/* Common length of entry i of row r and entry j of row s, whose keys are x and y. */
-static size_t pm__alg_row_common(const pm__alg_row *r, unsigned i, uint64_t x, const pm__alg_row *s, unsigned j,
-                                 uint64_t y) {
-    size_t lr = pm__alg_row_len(r, i), ls = pm__alg_row_len(s, j), min = lr < ls ? lr : ls;
-    size_t l = (x ^ y) >> 8 ? pm__clz64(x ^ y) / 8 : 7;
-    if (l < 7 || min <= 7) return l < min ? l : min;
-    return 7 + pm__lcp(pm__alg_row_rest(r, i) + 6, pm__alg_row_rest(s, j) + 6, min - 7);
-}
-
-/* Entries with equal keys and eight bytes or more: below 0, 0, above 0 as the one of A is less, equal, greater. Eight
-   bytes from the heap's last one of any entry on are inside the block. */
-static PM__INLINE int pm__alg_row_compare(const pm__alg_row *a, unsigned i, const pm__alg_row *b, unsigned j) {
-    unsigned la = pm__alg_row_len(a, i) - 7, lb = pm__alg_row_len(b, j) - 7, min = la < lb ? la : lb;
-    const uint8_t *p = pm__alg_row_rest(a, i) + 6, *q = pm__alg_row_rest(b, j) + 6;
-    uint64_t x = pm__load64be(p), y = pm__load64be(q);
-    if (min < 8) {
-        x >>= 8 * (8 - min), y >>= 8 * (8 - min);
-    } else if (x == y) {
-        int c = memcmp(p + 8, q + 8, min - 8);
-        if (c) return c;
-    }
-    return x == y ? (int)la - (int)lb : x < y ? -1 : 1;
-}
-
-/* ---- merging ------------------------------------------------------------------------------------------------- */
-
-/* Takes entries [i, end) of A into the result. */
-static void pm__alg_stay_a(pm__alg_weave *w, unsigned i, unsigned end) {
-    for (; i < end; i++) w->item[w->n++] = (uint8_t)i;
-}
-
-static void pm__alg_stay_b(pm__alg_weave *w, unsigned j, unsigned end) {
-    for (; j < end; j++) w->item[w->n++] = (uint8_t)(PM__ALG_FROM_B + j);
-}
-
-/* Where the values end that begin at entry i. */
-static PM__INLINE unsigned pm__alg_row_values_end(const pm__alg_row *r, unsigned i) {
-    return i + pm__ctz64((r->kids | (uint64_t)1 << r->n) >> i);
-}
-
-/* Merges values, up to a child or the end of a row. */
-static PM__INLINE void pm__alg_weave_values(pm__alg_shuttle *g) {
-    pm__alg_weave *w = g->w;
-    unsigned i = g->i, j = g->j, n = w->n;
-    const unsigned enda = pm__alg_row_values_end(&w->row[0], i), endb = pm__alg_row_values_end(&w->row[1], j);
-    const unsigned careful = g->careful;
-    uint64_t both_a = 0, both_b = 0;
-    while (i < enda && j < endb) {
-        uint64_t x = g->ka[i], y = g->kb[j];
-        unsigned before = x <= y, after = x >= y, equal = before & after;
-        if (careful & equal & (unsigned)x >> 3) { /* low bytes of 8 */
-            int c = pm__alg_row_compare(&w->row[0], i, &w->row[1], j);
-            before = c <= 0, after = c >= 0, equal = c == 0;
-        }
-        w->item[n++] = (uint8_t)((PM__ALG_FROM_B + j) ^ (((PM__ALG_FROM_B + j) ^ i) & (0 - before))); /* no branch */
-        both_a |= (uint64_t)equal << i;
-        both_b |= (uint64_t)equal << j;
-        i += before;
-        j += after;
-    }
-    g->i = i, g->j = j, w->n = n;
-    g->both_a |= (uint32_t)both_a;
-    g->both_b |= (uint32_t)both_b;
-}
-
-/* The location of a dangling entry has a value on the other side, which was dealt with just before, and which keeps the
-   location. */
-static bool pm__alg_row_beside(const pm__alg_row *other, const uint64_t *keys, unsigned next, const pm__alg_row *r,
-                               unsigned i, uint64_t key) {
-    unsigned len = pm__alg_row_len(r, i);
-    if (!next || pm__alg_row_is_child(other, next - 1) || pm__alg_row_len(other, next - 1) != len) return false;
-    return pm__alg_row_common(other, next - 1, keys[next - 1], r, i, key) == len;
-}
-
-/* Entry g->i is in A only. Values that only one side has are told by their number at the end. */
-static void pm__alg_weave_only_a(pm__alg_shuttle *g) {
-    pm__alg_weave *w = g->w;
-    unsigned i = g->i++;
-    bool child = pm__alg_row_is_child(&w->row[0], i);
-    if (child && !pm__alg_row_child(&w->row[0], i) &&
-        pm__alg_row_beside(&w->row[1], g->kb, g->j, &w->row[0], i, g->ka[i]))
-        return;
-    pm__alg_stay_a(w, i, i + 1);
-    if (child) g->f->same_b = false;
-}
-
-static void pm__alg_weave_only_b(pm__alg_shuttle *g) {
-    pm__alg_weave *w = g->w;
-    unsigned j = g->j++;
-    bool child = pm__alg_row_is_child(&w->row[1], j);
-    if (child && !pm__alg_row_child(&w->row[1], j) &&
-        pm__alg_row_beside(&w->row[0], g->ka, g->i, &w->row[1], j, g->kb[j]))
-        return;
-    pm__alg_stay_b(w, j, j + 1);
-    if (child) g->f->same_a = false;
-}
-
-/* The runs up to iend and jend meet at a suffix of length len, at least one of them being a child just there. */
-static void pm__alg_weave_runs(pm__alg_shuttle *g, unsigned iend, unsigned jend, unsigned len) {
-    pm__alg_weave *w = g->w;
-    unsigned i = g->i, j = g->j;
-    bool join = g->q->op == PM__ALG_JOIN;
-    pm_place a = pm__alg_row_place(&w->row[0], i, iend, len), b = pm__alg_row_place(&w->row[1], j, jend, len);
-    bool equal = a.node == b.node && a.depth == 0 && b.depth == 0 && (g->q->idempotent || !a.node);
-    g->met_a |= pm__low_bits(iend) & ~pm__low_bits(i);
-    g->met_b |= pm__low_bits(jend) & ~pm__low_bits(j);
-    if (equal) { /* the same node, or both dangling */
-        if (join) pm__alg_stay_a(w, i, i + 1);
-        else g->f->same_a = g->f->same_b = false;
-    } else if (!a.node) {
-        pm__alg_stay_b(w, j, jend);
-        g->f->same_a = false;
-    } else if (!b.node) {
-        pm__alg_stay_a(w, i, iend);
-        g->f->same_b = false;
-    } else {
-        pm__alg_pair *p = &g->f->pairs[g->f->npairs];
-        bool child_a = a.depth == 0, child_b = b.depth == 0;
-        if (g->f->npairs < PM__ALG_AHEAD && child_a) pm__ref_prefetch(a.node);
-        if (g->f->npairs < PM__ALG_AHEAD && child_b) pm__ref_prefetch(b.node);
-        w->item[w->n++] = (uint8_t)(PM__ALG_PAIR + g->f->npairs++);
-        p->a = a;
-        p->b = b;
-        p->ref = 0;
-        p->alg = PM__ALG_WAITS;
-        p->from_a = (uint8_t)i;
-        p->spelled = child_a && !child_b ? PM_ALG_RIGHT : PM_ALG_LEFT;
-        p->at = (uint8_t)(p->spelled == PM_ALG_LEFT ? i : PM__ALG_FROM_B + j);
-        p->count = (uint8_t)(p->spelled == PM_ALG_LEFT ? iend - i : jend - j);
-        p->len = (uint16_t)len;
-    }
-    g->i = iend;
-    g->j = jend;
-}
-
-/* The end of the run of entries, from i on, that go on from entry j of another row. */
-static unsigned pm__alg_row_run_end(const pm__alg_row *r, const uint64_t *keys, unsigned i, const pm__alg_row *other,
-                                    unsigned j, uint64_t key) {
-    unsigned len = pm__alg_row_len(other, j);
-    while (i < r->n && pm__alg_row_len(r, i) >= len && pm__alg_row_common(r, i, keys[i], other, j, key) == len) i++;
-    return i;
-}
-
-/* One of the next two entries is a child. */
-static void pm__alg_weave_child(pm__alg_shuttle *g) {
-    const pm__alg_row *a = &g->w->row[0], *b = &g->w->row[1];
-    unsigned i = g->i, j = g->j;
-    uint64_t x = g->ka[i], y = g->kb[j];
-    size_t l = pm__alg_row_common(a, i, x, b, j, y);
-    bool ends_a = l == pm__alg_row_len(a, i), ends_b = l == pm__alg_row_len(b, j);
-    bool child_a = pm__alg_row_is_child(a, i), child_b = pm__alg_row_is_child(b, j);
-    if (!ends_a && !ends_b) {
-        if (l < 7 ? x < y : pm__alg_row_rest(a, i)[l - 1] < pm__alg_row_rest(b, j)[l - 1]) pm__alg_weave_only_a(g);
-        else pm__alg_weave_only_b(g);
-    } else if (ends_a && !child_a) {
-        pm__alg_weave_only_a(g);
-    } else if (ends_b && !child_b) {
-        pm__alg_weave_only_b(g);
-    } else if (ends_a && ends_b) {
-        pm__alg_weave_runs(g, i + 1, j + 1, (unsigned)l);
-    } else if (ends_a) {
-        pm__alg_weave_runs(g, i + 1, pm__alg_row_run_end(b, g->kb, j, a, i, x), (unsigned)l);
-    } else {
-        pm__alg_weave_runs(g, pm__alg_row_run_end(a, g->ka, i, b, j, y), j + 1, (unsigned)l);
-    }
-}
-
-/* Merges both rows. Nothing is said yet of values. */
-static void pm__alg_weave_rows(pm__alg_shuttle *g) {
-    pm__alg_weave *w = g->w;
-    g->i = g->j = g->met_a = g->met_b = 0;
-    g->both_a = g->both_b = g->gone = 0;
-    w->n = g->f->npairs = 0;
-    for (;;) {
-        pm__alg_weave_values(g);
-        if (g->i >= w->row[0].n || g->j >= w->row[1].n) break;
-        pm__alg_weave_child(g);
-    }
-    while (g->i < w->row[0].n) pm__alg_weave_only_a(g);
-    while (g->j < w->row[1].n) pm__alg_weave_only_b(g);
-}
-
-/* Merges twins. */
-static void pm__alg_weave_twins(pm__alg_shuttle *g) {
-    pm__alg_weave *w = g->w;
-    const pm__alg_row *a = &w->row[0], *b = &w->row[1];
-    bool join = g->q->op == PM__ALG_JOIN && g->q->idempotent;
-    g->i = g->j = g->met_a = g->met_b = 0;
-    g->gone = 0;
-    g->both_a = g->both_b = pm__alg_row_values(a);
-    w->n = g->f->npairs = 0;
-    while (g->i < a->n) {
-        unsigned i = g->i;
-        if (!pm__alg_row_is_child(a, i) || (join && pm__alg_row_child(a, i) == pm__alg_row_child(b, i))) {
-            pm__alg_stay_a(w, i, i + 1);
-            g->i = g->j = i + 1;
-        } else {
-            pm__alg_weave_runs(g, i + 1, i + 1, pm__alg_row_len(a, i));
-        }
-    }
-}
-
-/* Looks at the values that are in both rows. False if entries were taken to be equal which are not. *slow: the entries
-   of A whose values are not the same, or may not be taken for that. */
-static bool pm__alg_weave_same(const pm__alg_shuttle *g, uint32_t *slow) {
-    const pm__alg_row *a = &g->w->row[0], *b = &g->w->row[1];
-    uint32_t differ = g->q->idempotent ? 0 : g->both_a;
-    for (uint32_t m = g->both_a, k = g->both_b; m; m &= m - 1, k &= k - 1) {
-        unsigned i = pm__ctz32(m), j = pm__ctz32(k);
-        if (!g->careful && (g->ka[i] & 8) && pm__alg_row_compare(a, i, b, j) != 0) return false;
-        differ |= (uint32_t)(pm__alg_row_val(a, i) != pm__alg_row_val(b, j)) << i;
-    }
-    *slow = differ;
-    return true;
-}
-
-/* Combines values of the entries in `slow`. False: a hook is wrong. */
-static bool pm__alg_weave_combine(pm__alg_shuttle *g, uint32_t slow) {
-    pm__alg_weave *w = g->w;
-    for (uint32_t m = g->both_a, k = g->both_b; m; m &= m - 1, k &= k - 1) {
-        unsigned i = pm__ctz32(m);
-        uint32_t bit = m & (0 - m);
-        pm__alg_val r;
-        if (!(slow & bit)) continue;
-        pm_val x = pm__alg_row_val(&w->row[0], i), y = pm__alg_row_val(&w->row[1], pm__ctz32(k));
-        bool ok = pm__alg_value(g->q, &x, &y, &r);
-        pm__alg_differ(g->f, ok && r.some ? r.alg : 0);
-        if (!ok) return false;
-        if (!r.some) g->gone |= bit;
-        if (!r.some || (!r.fresh && (r.alg & PM_ALG_LEFT))) continue;
-        w->over |= bit;
-        w->val[i] = r.val;
-        if (r.fresh) w->fresh |= bit;
-    }
-    return true;
-}
-
-/* Which sides the result equals as far as values go, and what they become. False: a hook is wrong. */
-static bool pm__alg_weave_settle(pm__alg_shuttle *g, uint32_t slow) {
-    pm__alg_weave *w = g->w;
-    if (pm__alg_row_values(&w->row[0]) & ~(g->met_a | g->both_a)) g->f->same_b = false;
-    if (pm__alg_row_values(&w->row[1]) & ~(g->met_b | g->both_b)) g->f->same_a = false;
-    if (g->q->op != PM__ALG_JOIN && (g->gone = g->both_a & ~slow) != 0) g->f->same_a = g->f->same_b = false;
-    if (slow && !pm__alg_weave_combine(g, slow)) return false;
-    if (!g->gone) return true;
-    unsigned n = 0;
-    for (unsigned k = 0; k < w->n; k++) {
-        unsigned item = w->item[k];
-        w->item[n] = (uint8_t)item;
-        n += item >= PM__LINE_ENTRIES || !(g->gone >> item & 1);
-    }
-    w->n = n;
-    return true;
-}
-
-/* ---- closing ------------------------------------------------------------------------------------------------- */
-
-/* Whether item k of the list is an entry of A with another value. */
-static PM__INLINE bool pm__alg_item_over(const pm__alg_weave *w, unsigned item) {
-    return (unsigned)(w->over >> (item & (PM__LINE_ENTRIES - 1))) & (unsigned)(item < PM__ALG_FROM_B);
-}
-
-static PM__INLINE const pm__alg_row *pm__alg_row_of(const pm__alg_weave *w, unsigned item, unsigned *i) {
-    *i = item & (PM__LINE_ENTRIES - 1);
-    return &w->row[item / PM__LINE_ENTRIES];
-}
-
-/* Whether a pair stays as the run that it was in one of the rows. */
-static bool pm__alg_pair_runs(const pm__alg_pair *p) { return p->alg != PM_ALG_ELEMENT && (p->alg & p->spelled) != 0; }
-
-/* What is kept of a pair: how many entries of the list it takes if nothing is absorbed, and bytes of line. */
-static unsigned pm__alg_pair_takes(const pm__alg_frame *f, const pm__alg_pair *p, size_t *cost) {
-    const pm__alg_weave *w = f->weave;
-    if (p->alg == PM_ALG_NONE) return 0;
-    if (!pm__alg_pair_runs(p)) {
-        *cost += 9u + p->len;
-        return 1;
-    }
-    unsigned i;
-    const pm__alg_row *r = pm__alg_row_of(w, p->at, &i);
-    for (unsigned k = 0; k < p->count; k++) *cost += 9u + pm__alg_row_len(r, i + k);
-    return p->count;
-}
-
-/* Writes what a pair came to into the list, beside `after` more entries. */
-static void pm__alg_pair_spell(const pm__alg_frame *f, const pm__alg_pair *p, pm__alg_final *t, unsigned after) {
-    const pm__alg_weave *w = f->weave;
-    unsigned i;
-    if (p->alg == PM_ALG_NONE) return;
-    const pm__alg_row *r = pm__alg_row_of(w, p->at, &i);
-    bool made = p->alg == PM_ALG_ELEMENT;
-    if (pm__alg_pair_runs(p)) {
-        for (unsigned k = 0; k < p->count; k++) t->e[t->n++] = pm__alg_row_ent(r, i + k);
-        return;
-    }
-    pm__ent e = p->spelled == PM_ALG_RIGHT ? pm__alg_row_ent(&w->row[0], p->from_a) : pm__alg_row_ent(r, i);
-    e.len = p->len;
-    e.child = true;
-    e.fresh = made;
-    e.pay = p->ref;
-    if (made && pm__alg_absorb_child(t, &e, f->plen, after)) return;
-    if (!made) e.pay = (p->alg & PM_ALG_LEFT) ? p->a.node : p->b.node;
-    t->e[t->n++] = e;
-}
-
-/* Counts the payloads of a list without pairs once more; what is fresh has been counted. */
-static void pm__alg_weave_retain(const pm__cx *cx, const pm__alg_weave *w) {
-    unsigned i;
-    for (unsigned k = 0; k < w->n; k++) {
-        const pm__alg_row *r = pm__alg_row_of(w, w->item[k], &i);
-        bool child = pm__alg_row_is_child(r, i), over = pm__alg_item_over(w, w->item[k]);
-        if (over && (w->fresh >> i & 1)) continue;
-        pm__pay_retain(cx, child, child ? pm__alg_row_child(r, i) : over ? w->val[i] : pm__alg_row_val(r, i));
-    }
-}
-
-/* A line of a list without pairs, if it fits one and no bytes go to the prefix. 0: it does not, or no memory. */
-static pm__ref pm__alg_weave_line(const pm__cx *cx, const pm__alg_frame *f) {
-    const pm__alg_weave *w = f->weave;
-    const uint8_t *item = w->item;
-    unsigned n = w->n, last, i, kids = 0;
-    size_t heap = f->plen;
-    const pm__alg_row *a = pm__alg_row_of(w, item[0], &i), *z = pm__alg_row_of(w, item[n - 1], &last);
-    bool e = pm__alg_row_len(a, i) == 0;
-    if (n > PM__LINE_ENTRIES || (n > 1 && !e && a->first[i] == z->first[last])) return 0;
-    for (unsigned k = 0; k < n; k++) {
-        const pm__alg_row *r = pm__alg_row_of(w, item[k], &i);
-        heap += (size_t)r->lens[i] - r->cut;
-        kids += r->kids >> i & 1;
-    }
-    size_t size = pm__line_need(n, heap, cx->unit ? kids : n);
-    pm__line *x = size ? (pm__line *)pm__mem_alloc(cx->pool, size) : NULL;
-    if (!x) return 0;
-    uint64_t pay[PM__LINE_ENTRIES], *to = (uint64_t *)(void *)((char *)x + size);
-    pm__alg_pen pen = {x->body, x->body + n, x->body + 2 * n, pay, 0, 1, cx->unit, n >= 5 && !cx->unit};
-    const bool wide = pen.wide && pm__alg_is_wide(w->row[0].x) && pm__alg_is_wide(w->row[1].x);
-    if (f->plen) memcpy(pen.heap, f->prefix, f->plen);
-    pen.heap += f->plen;
-    for (unsigned k = 0; k < n; k++) {
-        const pm__alg_row *r = pm__alg_row_of(w, item[k], &i);
-        unsigned l = r->lens[i] - r->cut;
-        bool child = pm__alg_row_is_child(r, i), over = pm__alg_item_over(w, item[k]);
-        pm__alg_copy(pen.heap, pm__alg_row_rest(r, i), l, wide);
-        pm__alg_pen_next(&pen, r->first[i], l, child,
-                         child ? pm__alg_row_child(r, i) : over ? w->val[i] : pm__alg_row_val(r, i));
-    }
-    pm__count_init(&x->rc);
-    x->flags = (uint8_t)(PM__LINE | (cx->unit ? PM__LINE_UNIT : 0) | (e ? PM__LINE_E : 0));
-    x->n = (uint8_t)n;
-    x->plen = (uint8_t)f->plen;
-    x->size8 = (uint8_t)(size / 8);
-    x->cmask = pen.cmask;
-    for (const uint64_t *from = pay; from < pen.pay;) *--to = *from++;
-    if (kids || !cx->plain) pm__alg_weave_retain(cx, w);
-    return pm__ref_make(x, PM__LINE, size);
-}
-
-/* Spells the list out, and makes a node of it. False: no memory. */
-static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
-    const pm__alg_weave *w = f->weave;
-    pm__alg_final t;
-    unsigned left = w->n, i;
-    if (!f->npairs && (out->ref = pm__alg_weave_line(q->cx, f)) != 0) return true;
-    t.n = t.nshells = 0;
-    t.nbytes = 0;
-    t.cost = PM__LINE_HDR + f->plen;
-    if (f->npairs) {
-        left = 0;
-        for (unsigned k = 0; k < w->n; k++) {
-            unsigned item = w->item[k];
-            const pm__alg_row *r = pm__alg_row_of(w, item, &i);
-            if (item >= PM__ALG_PAIR) left += pm__alg_pair_takes(f, &f->pairs[item - PM__ALG_PAIR], &t.cost);
-            else left++, t.cost += 9u + pm__alg_row_len(r, i);
-        }
-    }
-    for (unsigned k = 0; k < w->n; k++) {
-        if (w->item[k] >= PM__ALG_PAIR) {
-            pm__alg_pair *p = &f->pairs[w->item[k] - PM__ALG_PAIR];
-            size_t none = 0;
-            left -= pm__alg_pair_takes(f, p, &none);
-            pm__alg_pair_spell(f, p, &t, left);
-            continue;
-        }
-        const pm__alg_row *r = pm__alg_row_of(w, w->item[k], &i);
-        pm__ent e = pm__alg_row_ent(r, i);
-        if (pm__alg_item_over(w, w->item[k])) e.pay = w->val[i], e.fresh = w->fresh >> i & 1;
-        t.e[t.n++] = e;
-        left--;
-    }
-    if (t.n == 0) return true;
-    return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
-}
-
-/* Closes a frame that weaves. False: no memory. */
-static bool pm__alg_close_weave(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
-    for (unsigned i = 0; i < f->npairs; i++) pm__alg_differ_by(f, f->pairs[i].alg);
-    out->ref = 0;
-    out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
-    if (out->alg || f->weave->n == 0) return true;
-    if (!pm__alg_weave_build(q, f, out)) return false;
-    if (out->ref) out->alg = PM_ALG_ELEMENT;
-    return true;
-}
-
-/* ---- opening ------------------------------------------------------------------------------------------------- */
-
-/* Opens a pair that is woven. The frame is left on the stack, whatever it still waits for. False: see q->status. */
-static PM__NOINLINE bool pm__alg_open_weave(pm__alg *q, const pm_place *a, const pm_place *b) {
-    pm__alg_shuttle g;
-    unsigned kids = pm__popcount32(pm__place_line(a)->cmask) + pm__popcount32(pm__place_line(b)->cmask);
-    pm__alg_frame *f = pm__alg_push(q, kids, 0, 0, sizeof(pm__alg_weave));
-    if (!f) {
-        q->status = PM_NOMEM;
-        return false;
-    }
-    f->weave = (pm__alg_weave *)(void *)f->vals;
-    f->plen = pm__alg_ahead(a, &f->prefix);
-    g.q = q;
-    g.f = f;
-    g.w = f->weave;
-    g.w->over = g.w->fresh = 0;
-    pm__alg_row_fill(&g.w->row[0], a);
-    if (pm__alg_are_twins(a, b)) {
-        g.careful = true;
-        pm__alg_row_fill_twin(&g.w->row[1], b, &g.w->row[0]);
-        pm__alg_weave_twins(&g);
-    } else {
-        g.careful = q->careful > 0;
-        if (g.careful) q->careful--;
-        pm__alg_row_fill(&g.w->row[1], b);
-        pm__alg_row_keys(&g.w->row[0], g.ka);
-        pm__alg_row_keys(&g.w->row[1], g.kb);
-        pm__alg_weave_rows(&g);
-    }
-    uint32_t slow = 0;
-    if (!pm__alg_weave_same(&g, &slow)) {
-        g.careful = true;
-        q->careful = PM__ALG_CAREFUL;
-        f->same_a = f->same_b = true;
-        pm__alg_weave_rows(&g);
-        (void)pm__alg_weave_same(&g, &slow); /* holds now */
-    }
-    return pm__alg_weave_settle(&g, slow);
-}
-
 /* ---- src/pathmap/35_algebra_lists.c -------------------------------------------------------------------- */
 
-/* Pairs as lists: two lines, or a line and a byte node, seen as sorted entries and merged in one pass.
+/* Pairs as lists: two lines, or a line and a byte node, seen as sorted entries and merged in one pass, by keys of one
+   word; values, which are most entries, without branches that cannot be predicted. Twins need no search.
 
    The sides are lists of suffixes from the place on, less what both have ahead of them. Equal suffixes combine. A child
    at suffix s on one side meets the run of the other side's entries that go on from s, or its child there: a pair. In
@@ -10150,8 +9648,7 @@ static bool pm__alg_list_byte(pm__alg_side *s, const pm_place *p, const pm__alg_
 
 /* The place at the suffix (of length len) of entries [i, end): a child, or a run that goes on. */
 static pm_place pm__alg_place_of(const pm__alg_side *s, unsigned i, unsigned end, unsigned len) {
-    if (s->e[i].child && s->e[i].len == len)
-        return s->folded == (int)i ? s->behind : pm__alg_root(s->e[i].pay);
+    if (s->e[i].child && s->e[i].len == len) return s->folded == (int)i ? s->behind : pm__alg_root(s->e[i].pay);
     pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end)};
     if (s->folded >= 0) p.lo = (uint8_t)s->lo, p.hi = s->behind.hi; /* within the prefix: all there is */
     return p;
@@ -10296,78 +9793,254 @@ static unsigned pm__alg_cover(pm__alg_merge *g, unsigned i, unsigned j) {
     return end;
 }
 
-/* The first eight bytes of each suffix as a number that sorts alike; shorter ones are filled up with zeros. */
-static void pm__alg_keys(const pm__alg_side *s, uint64_t *out) {
+/* Words that sort as the suffixes do: seven bytes, and the length up to 8. Two suffixes of fewer than eight bytes are
+   equal if these are. Eight bytes behind an entry's bytes can be read. */
+static PM__INLINE void pm__alg_keys(const pm__alg_side *s, uint64_t *key) {
     for (unsigned i = 0; i < s->n; i++) {
         const pm__ent *e = &s->e[i];
-        unsigned l = e->len < 8 ? e->len : 8;
-        uint64_t k = l > 1 ? pm__load64be(e->rest) >> 8 : 0;
-        k |= (uint64_t)e->first << 56;
-        out[i] = l ? k & ~(((uint64_t)1 << 8 * (8 - l)) - 1) : 0;
+        unsigned len = e->len < 8 ? e->len : 8u, in = len < 7 ? len : 7u;
+        uint64_t word = (uint64_t)e->first << 56 | pm__load64be(e->rest) >> 8;
+        key[i] = (word & ~(UINT64_MAX >> 8 * in)) | len;
     }
 }
 
-/* Goes past entries that part within their first eight bytes; most do. */
-static PM__INLINE void pm__alg_pass(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *i,
-                                    unsigned *j) {
-    bool drops = g->q->op == PM__ALG_MEET || g->q->op == PM__ALG_RESTRICT;
+/* Compares two suffixes of eight bytes or more, of which the first seven are equal: below 0, 0, above 0. */
+static PM__INLINE int pm__alg_compare_long(const pm__ent *a, const pm__ent *b) {
+    unsigned la = a->len - 7u, lb = b->len - 7u, min = la < lb ? la : lb;
+    uint64_t x = pm__load64be(a->rest + 6), y = pm__load64be(b->rest + 6);
+    if (min < 8) {
+        x >>= 8 * (8 - min), y >>= 8 * (8 - min);
+    } else if (x == y) {
+        int c = memcmp(a->rest + 14, b->rest + 14, min - 8);
+        if (c) return c;
+    }
+    return x == y ? (int)la - (int)lb : x < y ? -1 : 1;
+}
+
+/* Values that both sides have, but not the same ones; in the frame's list they are A's. */
+typedef struct pm__alg_equals {
+    unsigned n;
+    uint8_t at[PM__ALG_LIST], of_b[PM__ALG_LIST];
+} pm__alg_equals;
+
+/* Combines them. False: a hook is wrong. */
+static PM__NOINLINE bool pm__alg_meet_equals(pm__alg_merge *g, const pm__alg_equals *eq) {
+    pm__alg_frame *f = g->f;
+    unsigned n = eq->at[0], from = n;
+    for (unsigned k = 0; k < eq->n; k++) {
+        pm__alg_val r;
+        pm__ent *e = &f->ents[eq->at[k]];
+        if (!pm__alg_value(g->q, &e->pay, &g->b.e[eq->of_b[k]].pay, &r)) {
+            f->nents = n; /* what follows is not fresh */
+            return false;
+        }
+        pm__alg_differ(f, r.some ? r.alg : 0);
+        e->pay = r.val;
+        e->fresh = r.some && r.fresh;
+        while (from < eq->at[k]) f->ents[n++] = f->ents[from++];
+        if (r.some) f->ents[n++] = *e;
+        from++;
+    }
+    while (from < f->nents) f->ents[n++] = f->ents[from++];
+    f->nents = n;
+    return true;
+}
+
+/* Where the values end that begin at entry i. */
+static PM__INLINE unsigned pm__alg_values_end(const pm__alg_side *s, unsigned i) {
+    while (i < s->n && !s->e[i].child) i++;
+    return i;
+}
+
+/* Merges values, up to a child or the end of a side, without branches that cannot be predicted. False: a hook is wrong.
+ */
+static PM__INLINE bool pm__alg_pass_values(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *pi,
+                                           unsigned *pj) {
+    const pm__alg_op op = g->q->op;
+    const unsigned keep_a = op != PM__ALG_MEET, keep_b = pm__alg_unites(op), cancels = pm__alg_cancels(op);
+    const unsigned idempotent = g->q->idempotent;
+    unsigned i = *pi, j = *pj, n = g->f->nents, only_a = 0, only_b = 0, any_same = 0;
+    const unsigned enda = pm__alg_values_end(&g->a, i), endb = pm__alg_values_end(&g->b, j);
+    pm__alg_equals eq;
+    eq.n = 0;
+    while (i < enda && j < endb) {
+        uint64_t x = ka[i], y = kb[j];
+        unsigned before = x <= y, after = x >= y, equal = before & after;
+        if (equal & (unsigned)(x >> 3) & 1) { /* eight bytes or more */
+            int c = pm__alg_compare_long(&g->a.e[i], &g->b.e[j]);
+            before = c <= 0, after = c >= 0, equal = c == 0;
+        }
+        uintptr_t a = (uintptr_t)&g->a.e[i], b = (uintptr_t)&g->b.e[j];
+        g->f->ents[n] = *(const pm__ent *)(b ^ ((a ^ b) & (0 - (uintptr_t)before)));
+        eq.at[eq.n] = (uint8_t)n;
+        eq.of_b[eq.n] = (uint8_t)j;
+        unsigned same = equal & idempotent & (unsigned)(g->a.e[i].pay == g->b.e[j].pay);
+        eq.n += equal ^ same;
+        n += (equal & ~(same & cancels)) | (before & keep_a & ~equal) | (after & keep_b & ~equal);
+        any_same |= same;
+        only_a |= before & ~equal;
+        only_b |= after & ~equal;
+        i += before;
+        j += after;
+    }
+    *pi = i, *pj = j;
+    g->f->nents = n;
+    if (only_a) *(keep_a ? &g->f->same_b : &g->f->same_a) = false;
+    if (only_b) *(keep_b ? &g->f->same_a : &g->f->same_b) = false;
+    if (any_same & cancels) g->f->same_a = g->f->same_b = false;
+    return !eq.n || pm__alg_meet_equals(g, &eq);
+}
+
+/* For restriction: goes past entries that part within their first bytes; most do. */
+static PM__INLINE void pm__alg_pass_apart(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *i,
+                                          unsigned *j) {
     while (*i < g->a.n && *j < g->b.n) {
         uint64_t x = ka[*i], y = kb[*j];
-        if (x == y) return;
-        unsigned l = pm__clz64(x ^ y) / 8;
-        if (l >= g->a.e[*i].len || l >= g->b.e[*j].len) return;
-        if (drops) {
-            bool less = x < y;
-            g->f->same_a &= !less;
-            g->f->same_b &= less;
-            *i += less;
-            *j += !less;
-        } else if (x < y) {
-            pm__alg_only_a(g, (*i)++, *j);
-        } else {
-            pm__alg_only_b(g, *i, (*j)++);
-        }
+        unsigned l = x == y ? 7 : pm__clz64(x ^ y) / 8, less = x < y;
+        if (l >= 7 || l >= g->a.e[*i].len || l >= g->b.e[*j].len) return;
+        g->f->same_a &= !less;
+        g->f->same_b &= less;
+        *i += less;
+        *j += !less;
     }
 }
 
-/* Merges the lists. False: a value hook is wrong. */
+/* Common length of entries i of A and j of B. */
+static PM__INLINE size_t pm__alg_merge_common(const pm__alg_merge *g, uint64_t x, uint64_t y, unsigned i, unsigned j) {
+    size_t l = (x ^ y) >> 8 ? pm__clz64(x ^ y) / 8 : 7;
+    if (l >= 7) return pm__alg_common(&g->a.e[i], &g->b.e[j]);
+    size_t la = g->a.e[i].len, lb = g->b.e[j].len, min = la < lb ? la : lb;
+    return l < min ? l : min;
+}
+
+/* One step: entries of which one is a child, or longer than their keys, or one covers the other. False: a hook is
+   wrong. */
+static bool pm__alg_merge_step(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *pi, unsigned *pj) {
+    unsigned i = *pi, j = *pj;
+    const pm__ent *a = &g->a.e[i], *b = &g->b.e[j];
+    size_t l = pm__alg_merge_common(g, ka[i], kb[j], i, j);
+    bool ends_a = l == a->len, ends_b = l == b->len;
+    if (ends_b && !b->child && g->q->op == PM__ALG_RESTRICT) {
+        i = pm__alg_cover(g, i, j++);
+    } else if (ends_a && ends_b && a->child == b->child) {
+        if (a->child) pm__alg_meet_runs(g, i, i + 1, j, j + 1, (unsigned)l);
+        else if (!pm__alg_meet_values(g, i, j)) return false;
+        i++, j++;
+    } else if (ends_a && !a->child) {
+        pm__alg_only_a(g, i++, j);
+    } else if (ends_b && !b->child) {
+        pm__alg_only_b(g, i, j++);
+    } else if (ends_a) {
+        unsigned end = pm__alg_run_end(&g->b, j, a);
+        pm__alg_meet_runs(g, i, i + 1, j, end, (unsigned)l);
+        i++, j = end;
+    } else if (ends_b) {
+        unsigned end = pm__alg_run_end(&g->a, i, b);
+        pm__alg_meet_runs(g, i, end, j, j + 1, (unsigned)l);
+        i = end, j++;
+    } else if (pm__ent_at(a, l) < pm__ent_at(b, l)) {
+        pm__alg_only_a(g, i++, j);
+    } else {
+        pm__alg_only_b(g, i, j++);
+    }
+    *pi = i, *pj = j;
+    return true;
+}
+
+/* Merges the lists. False: a hook is wrong. */
 static bool pm__alg_merge_lists(pm__alg_merge *g) {
     uint64_t ka[PM__ALG_LIST], kb[PM__ALG_LIST];
     unsigned i = 0, j = 0;
     pm__alg_keys(&g->a, ka);
     pm__alg_keys(&g->b, kb);
     for (;;) {
-        pm__alg_pass(g, ka, kb, &i, &j);
+        if (g->q->op == PM__ALG_RESTRICT) pm__alg_pass_apart(g, ka, kb, &i, &j);
+        else if (!pm__alg_pass_values(g, ka, kb, &i, &j)) return false;
         if (i >= g->a.n || j >= g->b.n) break;
-        const pm__ent *a = &g->a.e[i], *b = &g->b.e[j];
-        size_t l = pm__alg_common(a, b);
-        bool ends_a = l == a->len, ends_b = l == b->len;
-        if (ends_b && !b->child && g->q->op == PM__ALG_RESTRICT) {
-            i = pm__alg_cover(g, i, j++);
-        } else if (ends_a && ends_b && a->child == b->child) {
-            if (a->child) pm__alg_meet_runs(g, i, i + 1, j, j + 1, (unsigned)l);
-            else if (!pm__alg_meet_values(g, i, j)) return false;
-            i++, j++;
-        } else if (ends_a && !a->child) {
-            pm__alg_only_a(g, i++, j);
-        } else if (ends_b && !b->child) {
-            pm__alg_only_b(g, i, j++);
-        } else if (ends_a) {
-            unsigned end = pm__alg_run_end(&g->b, j, a);
-            pm__alg_meet_runs(g, i, i + 1, j, end, (unsigned)l);
-            i++, j = end;
-        } else if (ends_b) {
-            unsigned end = pm__alg_run_end(&g->a, i, b);
-            pm__alg_meet_runs(g, i, end, j, j + 1, (unsigned)l);
-            i = end, j++;
-        } else {
-            uint8_t ca = pm__ent_at(a, l), cb = pm__ent_at(b, l);
-            if (ca < cb) pm__alg_only_a(g, i++, j);
-            else pm__alg_only_b(g, i, j++);
-        }
+        if (!pm__alg_merge_step(g, ka, kb, &i, &j)) return false;
     }
     while (i < g->a.n) pm__alg_only_a(g, i++, j);
     while (j < g->b.n) pm__alg_only_b(g, i, j++);
+    return true;
+}
+
+/* Notes a pair of children that are twins, for which entry `at` of the list stands. */
+static void pm__alg_twin_pair(pm__alg_frame *f, pm__ref a, pm__ref b, unsigned at, unsigned len) {
+    pm__alg_pair *p = &f->pairs[f->npairs++];
+    p->a = pm__alg_root(a);
+    p->b = pm__alg_root(b);
+    p->ref = 0;
+    p->alg = PM__ALG_WAITS;
+    p->at = (uint8_t)at;
+    p->count = 1;
+    p->spelled = PM_ALG_LEFT;
+    p->len = (uint16_t)len;
+}
+
+/* Merges twins whose values are the same; most need no list in the end. False: they are not, or a child dangles. */
+static PM__INLINE bool pm__alg_merge_same(pm__alg *q, pm__alg_frame *f, const pm__line *a, const pm__line *b) {
+    const bool cancels = pm__alg_cancels(q->op);
+    const uint32_t all = pm__low_bits(a->n);
+    uint64_t differ = 0;
+    if (!q->idempotent) return false;
+    for (uint32_t m = all & ~a->cmask; m && !(a->flags & PM__LINE_UNIT); m &= m - 1)
+        differ |= *pm__line_val(a, pm__ctz32(m)) ^ *pm__line_val(b, pm__ctz32(m));
+    for (uint32_t m = a->cmask; m; m &= m - 1)
+        if (!*pm__line_child(a, pm__ctz32(m)) || !*pm__line_child(b, pm__ctz32(m))) return false;
+    if (differ) return false;
+    f->twin = a;
+    f->twin_stays = cancels ? 0 : all;
+    for (uint32_t m = a->cmask; m; m &= m - 1) {
+        unsigned i = pm__ctz32(m);
+        pm__ref x = *pm__line_child(a, i), y = *pm__line_child(b, i);
+        if (x == y) continue;
+        if (f->npairs < PM__ALG_AHEAD) {
+            pm__ref_prefetch(x);
+            pm__ref_prefetch(y);
+        }
+        pm__alg_twin_pair(f, x, y, cancels ? f->npairs : i, pm__line_suffix(a, i));
+        if (cancels) f->twin_stays |= m & (0 - m);
+    }
+    if (cancels && f->npairs < a->n) f->same_a = f->same_b = false;
+    return true;
+}
+
+/* Lists what stays of such twins. */
+static void pm__alg_list_twin(pm__alg_frame *f) {
+    pm__alg_decode(f->twin, 0, f->twin->n, 0, f->ents);
+    for (uint32_t m = f->twin_stays; m; m &= m - 1) f->ents[f->nents++] = f->ents[pm__ctz32(m)];
+}
+
+/* Merges twins, of which both sides stay. False: a hook is wrong. */
+static PM__NOINLINE bool pm__alg_merge_twins(pm__alg *q, pm__alg_frame *f, const pm__line *a, const pm__line *b) {
+    const bool cancels = pm__alg_cancels(q->op);
+    if (pm__alg_merge_same(q, f, a, b)) return true;
+    pm__alg_decode(a, 0, a->n, 0, f->ents);
+    for (unsigned i = 0; i < a->n; i++) {
+        pm__ent *e = &f->ents[f->nents];
+        pm__alg_val r;
+        *e = f->ents[i];
+        if (e->child) {
+            pm__ref below = *pm__line_child(b, i);
+            bool same = e->pay == below && (q->idempotent || !below);
+            if (same && cancels) f->same_a = f->same_b = false;
+            else if (!same && e->pay && below) pm__alg_twin_pair(f, e->pay, below, f->nents, e->len);
+            else if (!same) pm__alg_differ(f, e->pay ? PM_ALG_LEFT : PM_ALG_RIGHT), e->pay |= below;
+            f->nents += !same || !cancels;
+            continue;
+        }
+        pm_val y = *pm__line_val(b, i);
+        if (PM__LIKELY(e->pay == y && q->idempotent)) {
+            f->nents += !cancels;
+            if (cancels) f->same_a = f->same_b = false;
+            continue;
+        }
+        if (!pm__alg_value(q, &e->pay, &y, &r)) return false;
+        pm__alg_differ(f, r.some ? r.alg : 0);
+        e->pay = r.val;
+        e->fresh = r.some && r.fresh;
+        f->nents += r.some;
+    }
     return true;
 }
 
@@ -10392,6 +10065,10 @@ static PM__NOINLINE bool pm__alg_open_lists(pm__alg *q, const pm_place *pa, cons
         q->status = PM_NOMEM;
         return false;
     }
+    f->prefix = ahead_a;
+    f->plen = m;
+    if (pm__alg_unites(q->op) && line_a && line_b && pm__alg_are_twins(&a, &b))
+        return pm__alg_merge_twins(q, f, pm__place_line(&a), pm__place_line(&b));
     uint8_t *bytes = (uint8_t *)f->vals;
     g.a.e = ea;
     g.b.e = eb;
@@ -10402,8 +10079,6 @@ static PM__NOINLINE bool pm__alg_open_lists(pm__alg *q, const pm_place *pa, cons
     if (!line_b) others = !pm__alg_list_byte(&g.b, &b, &g.a);
     if (others && !line_a) f->same_a = false;
     if (others && !line_b) f->same_b = false;
-    f->prefix = ahead_a;
-    f->plen = m;
     g.q = q;
     g.f = f;
     return pm__alg_merge_lists(&g);
@@ -10469,6 +10144,7 @@ static bool pm__alg_close_lists(pm__alg *q, pm__alg_frame *f, pm__alg_answer *ou
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
+    if (f->twin) pm__alg_list_twin(f);
     if (f->nents == 0 && f->npairs == 0) return true;
     if (f->npairs) return pm__alg_close_mixed(q, f, made, out);
     out->alg = PM_ALG_ELEMENT;
@@ -10866,8 +10542,9 @@ static PM__INLINE pm__alg_ahead_of pm__alg_compare_ahead(const pm_place *a, cons
 static bool pm__alg_open(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_ahead_of ahead) {
     bool line_a = pm__place_in_line(a), line_b = pm__place_in_line(b);
     if (line_a && line_b) {
-        if (q->op == PM__ALG_RESTRICT || ahead != PM__ALG_ABREAST) return pm__alg_open_lists(q, a, b);
-        return pm__alg_unites(q->op) ? pm__alg_open_weave(q, a, b) : pm__alg_open_sieve(q, a, b);
+        if ((q->op != PM__ALG_MEET && q->op != PM__ALG_SUB) || ahead != PM__ALG_ABREAST)
+            return pm__alg_open_lists(q, a, b);
+        return pm__alg_open_sieve(q, a, b);
     }
     if (pm__alg_unites(q->op) || (!line_a && !line_b)) return pm__alg_open_bytes(q, a, b);
     return line_a || q->op == PM__ALG_MEET ? pm__alg_open_lists(q, a, b) : pm__alg_open_bytes(q, a, b);
@@ -10944,9 +10621,8 @@ static void pm__alg_abandon(pm__alg *q) {
     for (unsigned i = 0; i < f->nents; i++)
         if (f->ents[i].fresh) pm__pay_release(q->cx, f->ents[i].child, f->ents[i].pay);
     unsigned k = 0;
-    const pm_val *vals = f->sieve ? f->sieve->val : f->weave ? f->weave->val : NULL;
-    for (uint32_t m = f->sieve ? f->sieve->fresh : f->weave ? f->weave->fresh : 0; m; m &= m - 1)
-        pm__pay_release(q->cx, false, vals[pm__ctz32(m)]);
+    for (uint32_t m = f->sieve ? f->sieve->fresh : 0; m; m &= m - 1)
+        pm__pay_release(q->cx, false, f->sieve->val[pm__ctz32(m)]);
     if (f->bytes)
         for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
             if (pm_mask_test(&f->fresh, (uint8_t)c)) pm__pay_release(q->cx, false, f->vals[k]);
@@ -10964,7 +10640,6 @@ static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
     pm__alg_frame *f = q->top;
     bool remember = f->remember, pick = !remember && f->up && f->up->sieve;
     bool ok = f->sieve   ? pm__alg_close_sieve(q, f, pick, out)
-              : f->weave ? pm__alg_close_weave(q, f, out)
               : f->bytes ? pm__alg_close_bytes(q, f, out)
                          : pm__alg_close_lists(q, f, out);
     if (!ok) return false;
@@ -10998,7 +10673,7 @@ static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__a
         }
         while (f->next < f->npairs && f->pairs[f->next].alg != PM__ALG_WAITS) f->next++;
         if (f->next < f->npairs) {
-            bool asked = f->sieve || f->weave; /* as they made the pairs */
+            bool asked = f->sieve != NULL; /* as they made the pairs */
             if (step == PM__ALG_OPENED && !asked)
                 for (unsigned i = 0; i + 1 < PM__ALG_AHEAD; i++) pm__alg_ask(f, f->next + i);
             if (step != PM__ALG_OPENED || !asked) pm__alg_ask(f, f->next + PM__ALG_AHEAD - 1);
@@ -11053,11 +10728,11 @@ PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const p
 
    An entry's key is one word that sorts as its suffix does: six bytes, the length up to 7, whether it is a child, and
    its number, so that keys differ and equal suffixes stay in order. Suffixes of seven bytes or more with the same six
-   bytes in front are sorted once more, by what follows. Each side is sorted already, so sorting is merging in rounds. */
+   in front are sorted once more, by what follows. Each side is sorted already, so sorting is merging in rounds. */
 
 enum {
-    PM__SHEAF_MAX = 512,   /* entries of all sides */
-    PM__SHEAF_NUMBER = 12  /* bits of a key for its number */
+    PM__SHEAF_MAX = 512,  /* entries of all sides */
+    PM__SHEAF_NUMBER = 12 /* bits of a key for its number */
 };
 
 /* A location at which several sides have something: its entry in the list, and their places. */
@@ -11067,7 +10742,7 @@ typedef struct pm__knot {
 
 typedef struct pm__sheaf {
     size_t sides;
-    pm__ent *ents; /* what stays; knots have an entry each */
+    pm__ent *ents;    /* what stays; knots have an entry each */
     unsigned n, gone; /* entries; that are to go */
     const uint8_t *prefix;
     size_t plen;
@@ -11084,7 +10759,7 @@ typedef struct pm__sheaf_loom {
     pm__alg *q;
     pm__sheaf *s;
     pm__alg_side *side;
-    pm__ent *raw;   /* the entries of all sides, one side behind the other */
+    pm__ent *raw; /* the entries of all sides, one side behind the other */
     uint16_t *side_of;
     uint64_t *item; /* their keys, sorted */
     unsigned n, nplaces;
@@ -11279,8 +10954,7 @@ static unsigned pm__sheaf_child(pm__sheaf_loom *g, unsigned i) {
     const pm__ent *e = pm__sheaf_ent(g, i);
     unsigned len = e->len, end = i, n = 0, last = i;
     do {
-        if (pm__sheaf_ent(g, end)->len != len || !pm__sheaf_is_stub(g, end))
-            n = pm__sheaf_place(g, last = end, len, n);
+        if (pm__sheaf_ent(g, end)->len != len || !pm__sheaf_is_stub(g, end)) n = pm__sheaf_place(g, last = end, len, n);
     } while (++end < g->n && pm__alg_common(pm__sheaf_ent(g, end), e) == len);
     if (n == 0) {
         if (pm__sheaf_valued(s, e)) return end;
@@ -11472,7 +11146,8 @@ static void pm__sheaf_abandon(pm__alg *q, const pm__sheaf *s) {
 
    Lines without children are met at once, without a frame. Other lines that are met, and shared nodes below the root,
    go to the pairwise algebra: the first since little is soon left, the latter since it remembers what it has seen. A
-   join takes them two by two in rounds, hooks being taken to be associative. Frames, and what waits with them, lie on one stack of our own. */
+   join takes them two by two in rounds; hooks are taken to be associative. Frames, and what waits with them, lie on one
+   stack of our own. */
 
 /* ---- frames ------------------------------------------------------------------------------------------------------ */
 
@@ -11481,19 +11156,19 @@ enum { PM__MANY_END = 256 };
 typedef struct pm__many_frame {
     struct pm__many_frame *up;
     size_t n;
-    pm_place *sides; /* entered */
+    pm_place *sides;        /* entered */
     bool is_sheaf, as_list; /* as_list: what stays was in a line, and is to be in one */
     pm__sheaf sheaf;
     /* bytes: what leads on; values and children of the result so far */
     pm_mask look, vm, fresh, cm;
-    int at, next;          /* the byte whose job is under way, and the one after it; PM__MANY_END: none */
+    int at, next; /* the byte whose job is under way, and the one after it; PM__MANY_END: none */
     unsigned turn, nc, nv;
     pm_val *vals;
-    pm__ref *kids;         /* owned */
-    uint16_t *off;         /* where lines have got to */
-    pm_place *below[2];    /* what the sides have below these bytes; [turn] is of `next` */
+    pm__ref *kids;      /* owned */
+    uint16_t *off;      /* where lines have got to */
+    pm_place *below[2]; /* what the sides have below these bytes; [turn] is of `next` */
     size_t nbelow[2];
-    bool dangles[2];       /* the location stays with nothing below */
+    bool dangles[2]; /* the location stays with nothing below */
 } pm__many_frame;
 
 typedef struct pm__many {
@@ -11529,7 +11204,7 @@ static pm_status pm__many_fold(pm__many *m, pm_place *p, size_t k, uint64_t *own
     return PM_OK;
 }
 
-/* Combines n > 1 places two by two: as in rounds, or, in a meet, what is left with the next. The list is overwritten. */
+/* Combines n > 1 places two by two: as in rounds, or, in a meet, what is left with the next. Overwrites the list. */
 static pm_status pm__many_pairs(pm__many *m, pm_place *p, size_t n, pm__ref *out) {
     pm_status s = PM_OK;
     uint64_t owned = 0;
@@ -11567,7 +11242,8 @@ static bool pm__many_leaves_next(pm__many *m, pm__many_leaves *l, const pm_place
         uint32_t some = s->keep & ~got;
         b.off[j] = (uint16_t)off;
         if (j == 0 && b.e) some &= (uint32_t)s->a.e;
-        else some &= ~(uint32_t)s->a.e & pm__alg_index_find(&l->index, pm__alg_hash(c, b.heap + off, b.lens[j] - b.cut));
+        else
+            some &= ~(uint32_t)s->a.e & pm__alg_index_find(&l->index, pm__alg_hash(c, b.heap + off, b.lens[j] - b.cut));
         while (some && !(j == 0 && b.e) && !pm__alg_row_same(&s->a, pm__ctz32(some), &b, j)) some &= some - 1;
         if (!some) continue;
         unsigned i = pm__ctz32(some);
@@ -11719,7 +11395,7 @@ static bool pm__many_open_bytes(pm__many *m, pm__many_frame *f) {
     unsigned w = pm_mask_count(&f->look);
     m->q.status = PM_NOMEM;
     f->below[0] = (pm_place *)pm__alg_alloc(&m->q, 2 * f->n * sizeof *f->below[0] + 2 * w * sizeof *f->vals +
-                                                            f->n * sizeof *f->off);
+                                                       f->n * sizeof *f->off);
     if (!f->below[0]) return false;
     f->below[1] = f->below[0] + f->n;
     f->vals = (pm_val *)(void *)(f->below[1] + f->n);
@@ -11812,7 +11488,8 @@ static pm_status pm__many_start(pm__many *m, pm_place *p, size_t n, bool top, bo
         entries += (size_t)p[i].hi - p[i].lo;
     }
     const bool meet = m->q.op == PM__ALG_MEET;
-    if (lines && meet) return pm__many_are_leaves(p, n) ? pm__many_meet_leaves(m, p, n, out) : pm__many_pairs(m, p, n, out);
+    if (lines && meet)
+        return pm__many_are_leaves(p, n) ? pm__many_meet_leaves(m, p, n, out) : pm__many_pairs(m, p, n, out);
     *done = false;
     pm__many_frame *f = (pm__many_frame *)pm__alg_alloc(&m->q, sizeof *f);
     if (!f) return PM_NOMEM;

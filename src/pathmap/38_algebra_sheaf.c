@@ -9,14 +9,13 @@
 
    An entry's key is one word that sorts as its suffix does: six bytes, the length up to 7, whether it is a child, and
    its number, so that keys differ and equal suffixes stay in order. Suffixes of seven bytes or more with the same six
-   bytes in front are sorted once more, by what follows. Each side is sorted already, so sorting is merging in rounds. */
-
+   in front are sorted once more, by what follows. Each side is sorted already, so sorting is merging in rounds. */
 #include "29_long.c"
 #include "37_algebra_walk.c"
 
 enum {
-    PM__SHEAF_MAX = 512,   /* entries of all sides */
-    PM__SHEAF_NUMBER = 12  /* bits of a key for its number */
+    PM__SHEAF_MAX = 512,  /* entries of all sides */
+    PM__SHEAF_NUMBER = 12 /* bits of a key for its number */
 };
 
 /* A location at which several sides have something: its entry in the list, and their places. */
@@ -26,7 +25,7 @@ typedef struct pm__knot {
 
 typedef struct pm__sheaf {
     size_t sides;
-    pm__ent *ents; /* what stays; knots have an entry each */
+    pm__ent *ents;    /* what stays; knots have an entry each */
     unsigned n, gone; /* entries; that are to go */
     const uint8_t *prefix;
     size_t plen;
@@ -43,7 +42,7 @@ typedef struct pm__sheaf_loom {
     pm__alg *q;
     pm__sheaf *s;
     pm__alg_side *side;
-    pm__ent *raw;   /* the entries of all sides, one side behind the other */
+    pm__ent *raw; /* the entries of all sides, one side behind the other */
     uint16_t *side_of;
     uint64_t *item; /* their keys, sorted */
     unsigned n, nplaces;
@@ -238,8 +237,7 @@ static unsigned pm__sheaf_child(pm__sheaf_loom *g, unsigned i) {
     const pm__ent *e = pm__sheaf_ent(g, i);
     unsigned len = e->len, end = i, n = 0, last = i;
     do {
-        if (pm__sheaf_ent(g, end)->len != len || !pm__sheaf_is_stub(g, end))
-            n = pm__sheaf_place(g, last = end, len, n);
+        if (pm__sheaf_ent(g, end)->len != len || !pm__sheaf_is_stub(g, end)) n = pm__sheaf_place(g, last = end, len, n);
     } while (++end < g->n && pm__alg_common(pm__sheaf_ent(g, end), e) == len);
     if (n == 0) {
         if (pm__sheaf_valued(s, e)) return end;

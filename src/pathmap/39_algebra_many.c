@@ -10,7 +10,8 @@
 
    Lines without children are met at once, without a frame. Other lines that are met, and shared nodes below the root,
    go to the pairwise algebra: the first since little is soon left, the latter since it remembers what it has seen. A
-   join takes them two by two in rounds, hooks being taken to be associative. Frames, and what waits with them, lie on one stack of our own. */
+   join takes them two by two in rounds; hooks are taken to be associative. Frames, and what waits with them, lie on one
+   stack of our own. */
 #include "38_algebra_sheaf.c"
 
 /* ---- frames ------------------------------------------------------------------------------------------------------ */
@@ -20,19 +21,19 @@ enum { PM__MANY_END = 256 };
 typedef struct pm__many_frame {
     struct pm__many_frame *up;
     size_t n;
-    pm_place *sides; /* entered */
+    pm_place *sides;        /* entered */
     bool is_sheaf, as_list; /* as_list: what stays was in a line, and is to be in one */
     pm__sheaf sheaf;
     /* bytes: what leads on; values and children of the result so far */
     pm_mask look, vm, fresh, cm;
-    int at, next;          /* the byte whose job is under way, and the one after it; PM__MANY_END: none */
+    int at, next; /* the byte whose job is under way, and the one after it; PM__MANY_END: none */
     unsigned turn, nc, nv;
     pm_val *vals;
-    pm__ref *kids;         /* owned */
-    uint16_t *off;         /* where lines have got to */
-    pm_place *below[2];    /* what the sides have below these bytes; [turn] is of `next` */
+    pm__ref *kids;      /* owned */
+    uint16_t *off;      /* where lines have got to */
+    pm_place *below[2]; /* what the sides have below these bytes; [turn] is of `next` */
     size_t nbelow[2];
-    bool dangles[2];       /* the location stays with nothing below */
+    bool dangles[2]; /* the location stays with nothing below */
 } pm__many_frame;
 
 typedef struct pm__many {
@@ -68,7 +69,7 @@ static pm_status pm__many_fold(pm__many *m, pm_place *p, size_t k, uint64_t *own
     return PM_OK;
 }
 
-/* Combines n > 1 places two by two: as in rounds, or, in a meet, what is left with the next. The list is overwritten. */
+/* Combines n > 1 places two by two: as in rounds, or, in a meet, what is left with the next. Overwrites the list. */
 static pm_status pm__many_pairs(pm__many *m, pm_place *p, size_t n, pm__ref *out) {
     pm_status s = PM_OK;
     uint64_t owned = 0;
@@ -106,7 +107,8 @@ static bool pm__many_leaves_next(pm__many *m, pm__many_leaves *l, const pm_place
         uint32_t some = s->keep & ~got;
         b.off[j] = (uint16_t)off;
         if (j == 0 && b.e) some &= (uint32_t)s->a.e;
-        else some &= ~(uint32_t)s->a.e & pm__alg_index_find(&l->index, pm__alg_hash(c, b.heap + off, b.lens[j] - b.cut));
+        else
+            some &= ~(uint32_t)s->a.e & pm__alg_index_find(&l->index, pm__alg_hash(c, b.heap + off, b.lens[j] - b.cut));
         while (some && !(j == 0 && b.e) && !pm__alg_row_same(&s->a, pm__ctz32(some), &b, j)) some &= some - 1;
         if (!some) continue;
         unsigned i = pm__ctz32(some);
@@ -258,7 +260,7 @@ static bool pm__many_open_bytes(pm__many *m, pm__many_frame *f) {
     unsigned w = pm_mask_count(&f->look);
     m->q.status = PM_NOMEM;
     f->below[0] = (pm_place *)pm__alg_alloc(&m->q, 2 * f->n * sizeof *f->below[0] + 2 * w * sizeof *f->vals +
-                                                            f->n * sizeof *f->off);
+                                                       f->n * sizeof *f->off);
     if (!f->below[0]) return false;
     f->below[1] = f->below[0] + f->n;
     f->vals = (pm_val *)(void *)(f->below[1] + f->n);
@@ -351,7 +353,8 @@ static pm_status pm__many_start(pm__many *m, pm_place *p, size_t n, bool top, bo
         entries += (size_t)p[i].hi - p[i].lo;
     }
     const bool meet = m->q.op == PM__ALG_MEET;
-    if (lines && meet) return pm__many_are_leaves(p, n) ? pm__many_meet_leaves(m, p, n, out) : pm__many_pairs(m, p, n, out);
+    if (lines && meet)
+        return pm__many_are_leaves(p, n) ? pm__many_meet_leaves(m, p, n, out) : pm__many_pairs(m, p, n, out);
     *done = false;
     pm__many_frame *f = (pm__many_frame *)pm__alg_alloc(&m->q, sizeof *f);
     if (!f) return PM_NOMEM;
