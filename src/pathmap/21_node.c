@@ -4,8 +4,16 @@
    A value at a path always lives in the node above it, never in the node rooted at that path; so any subtrie can be
    shared, grafted or cut without touching it. The value of the empty path lives in the map's handle.
 
-   A node-kind part (22, 23) offers only local operations on its own kind and says when it is full; 24 alone chooses
-   between kinds; 25 alone walks paths. */
+   A node-kind part (22, 23) offers only local operations on its own kind and says when it is full; 25 alone chooses
+   between kinds; 28 alone changes what lies along a path.
+
+   The structures that all parts above share, and where they are defined:
+
+     pm__ref   (20) a node, in one word                      pm__cx    (21) the value operations and pool of a map
+     pm__ent   (21) one branch, taken out of its node        pm__line  (22) pm__byte, pm__block (23)  the node kinds
+     pm__pen   (22) a line that is being written             pm__fan   (23) a byte node that is being gathered
+     pm__build (25) a list of entries on its way into nodes  pm_place  (26) a location seen from inside its node
+     pm__list  (17) pm__memo (14)  stacks and paths that grow; what is known of shared nodes */
 #include "20_ref.c"
 #include "11_memory.c"
 #include "13_values.c"
@@ -44,10 +52,11 @@ enum { PM__SUFFIX_MAX = 256 };
 typedef struct pm__ent {
     const uint8_t *rest; /* bytes 1..len-1 of the suffix */
     uint64_t pay;
-    uint16_t len; /* 0 only for a value at the end of a line's prefix */
+    uint32_t len; /* 0 only for a value at the end of a line's prefix */
     uint8_t first;
     bool child;
-    bool fresh; /* the payload does not come from the node being rebuilt */
+    bool fresh;  /* the payload does not come from the node being rebuilt */
+    bool placed; /* used by the builder alone */
 } pm__ent;
 
 static PM__INLINE uint8_t pm__ent_at(const pm__ent *e, size_t i) { return i ? e->rest[i - 1] : e->first; }
@@ -56,7 +65,7 @@ static PM__INLINE pm__ent pm__ent_make(const uint8_t *s, size_t len, bool child,
     pm__ent e;
     e.rest = s + 1;
     e.pay = pay;
-    e.len = (uint16_t)len;
+    e.len = (uint32_t)len;
     e.first = len ? s[0] : 0;
     e.child = child;
     e.fresh = true;
@@ -80,6 +89,34 @@ static PM__INLINE void pm__copy_short(uint8_t *to, const uint8_t *from, size_t n
         to[0] = from[0];
         to[n >> 1] = m;
         to[n - 1] = z;
+    }
+}
+
+/* Writes an entry's suffix. Returns where it ends. */
+static PM__INLINE uint8_t *pm__ent_spell(uint8_t *to, const pm__ent *e) {
+    if (!e->len) return to;
+    *to++ = e->first;
+    pm__copy_short(to, e->rest, e->len - 1u);
+    return to + e->len - 1u;
+}
+
+/* A copy in steps of 32 bytes, or of 8: nearly all pieces are so copied without an unpredictable branch. What goes
+   beyond n, up to the step, is read and written as well. Each step is read before it is written. */
+static PM__INLINE void pm__copy_steps(uint8_t *to, const uint8_t *from, size_t n, bool wide) {
+    if (wide) {
+        size_t i = 0;
+        do {
+            uint64_t a = pm__load64(from + i), b = pm__load64(from + i + 8);
+            uint64_t c = pm__load64(from + i + 16), d = pm__load64(from + i + 24);
+            pm__store64(to + i, a);
+            pm__store64(to + i + 8, b);
+            pm__store64(to + i + 16, c);
+            pm__store64(to + i + 24, d);
+        } while (PM__UNLIKELY((i += 32) < n));
+    } else {
+        size_t i = 0;
+        do pm__store64(to + i, pm__load64(from + i));
+        while ((i += 8) < n);
     }
 }
 
@@ -121,4 +158,35 @@ static PM__INLINE size_t pm__lcp(const uint8_t *a, const uint8_t *b, size_t max)
     }
     while (i < max && a[i] == b[i]) i++;
     return i;
+}
+
+/* Length of what two entries' suffixes share behind `from` bytes, which both have, at most `max`. */
+static PM__INLINE size_t pm__ent_lcp(const pm__ent *a, const pm__ent *z, size_t from, size_t max) {
+    size_t both = (a->len < z->len ? a->len : z->len) - from;
+    if (max > both) max = both;
+    if (!max || pm__ent_at(a, from) != pm__ent_at(z, from)) return 0;
+    return 1 + pm__lcp(a->rest + from, z->rest + from, max - 1);
+}
+
+/* A suffix as a word: its first seven bytes from the top down, above the lesser of its length and 8. Suffixes sort as
+   their words do, and those of less than eight bytes are equal if their words are. Eight bytes from `rest` on, the
+   suffix behind its first byte, must be readable. */
+PM__UNUSED static PM__INLINE uint64_t pm__suffix_word(uint8_t first, const uint8_t *rest, unsigned len) {
+    unsigned most = len < 8 ? len : 8;
+    uint64_t bytes = (uint64_t)first << 56 | pm__load64be(rest) >> 8;
+    return (bytes & ~(~(uint64_t)0 >> 8 * (most < 7 ? most : 7))) + most;
+}
+
+/* Compares suffixes of equal words and eight bytes or more: below 0, 0 or above 0. Eight bytes from the seventh of each
+   on must be readable. */
+PM__UNUSED static PM__INLINE int pm__suffix_compare(const uint8_t *a, unsigned la, const uint8_t *b, unsigned lb) {
+    unsigned ra = la - 7, rb = lb - 7, min = ra < rb ? ra : rb;
+    uint64_t x = pm__load64be(a + 6), y = pm__load64be(b + 6);
+    if (min < 8) {
+        x >>= 8 * (8 - min), y >>= 8 * (8 - min);
+    } else if (x == y) {
+        int c = memcmp(a + 14, b + 14, min - 8);
+        if (c) return c;
+    }
+    return x != y ? (x < y ? -1 : 1) : (ra > rb) - (ra < rb);
 }

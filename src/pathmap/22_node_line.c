@@ -24,7 +24,7 @@
    of len[0..i), one masked sum of absolute differences per 16 entries.
 
    Local operations only: search, insert, erase, take apart (decode) and put together (encode). When an insertion does
-   not fit, the caller rebuilds (24_node_any.c). */
+   not fit, the caller rebuilds (25_build.c). */
 #include "21_node.c"
 
 enum { PM__LINE_ENTRIES = 32, PM__LINE_BYTES = 512, PM__LINE_E = 4, PM__LINE_UNIT = 8 };
@@ -255,6 +255,45 @@ PM__UNUSED static pm__line_seek pm__line_find(const pm__line *x, const uint8_t *
     return pm__line_find_word(x, s, len, len ? pm__load_upto8(s + 1, len - 1) : 0);
 }
 
+/* Finds the entry of a line through which a key goes on: the value that ends it, or the child below which it goes on.
+   s[0..len) is the rest without the prefix, len > 0; `kw` holds bytes 1..8 of it as pm__load64le would. -1: none. */
+static PM__INLINE int pm__line_probe(const pm__line *x, const uint8_t *s, size_t len, uint64_t kw) {
+    const uint8_t *lens = pm__line_lens(x), *heap = pm__line_heap(x);
+    for (uint32_t m = pm__line_candidates(x, s[0], len - 1); m; m &= m - 1) {
+        unsigned i = pm__ctz32(m), l = lens[i];
+        const uint8_t *h = heap + pm__line_off(x, i);
+        /* Eight bytes behind the heap's start of any entry are inside the block: a payload follows at least. */
+        uint64_t diff = pm__load64le(h) ^ kw;
+        if (l < 8) diff &= ((uint64_t)1 << 8 * l) - 1;
+        if (diff) continue;
+        if (l <= 8 || memcmp(h + 8, s + 9, l - 8u) == 0) return (int)i;
+    }
+    return -1;
+}
+
+/* Where the entries end that continue entry i, whose heap bytes begin at h. */
+static PM__INLINE unsigned pm__line_agree_end(const pm__line *x, unsigned i, const uint8_t *h) {
+    const uint8_t *lens = pm__line_lens(x), *next = h + lens[i];
+    unsigned j = i + 1;
+    while (j < x->n && x->body[j] == x->body[i] && lens[j] >= lens[i] && pm__heap_equal(h, next, lens[i]))
+        next += lens[j++];
+    return j;
+}
+
+/* Where the entries begin that end at the suffix of child entry i, whose heap bytes begin at h: at the value of the
+   same suffix, if there is one. */
+static PM__INLINE unsigned pm__line_agree_begin(const pm__line *x, unsigned i, const uint8_t *h) {
+    const uint8_t *lens = pm__line_lens(x);
+    if (i == 0 || x->body[i - 1] != x->body[i] || lens[i - 1] != lens[i] || pm__line_is_child(x, i - 1)) return i;
+    if (i == 1 && pm__line_has_e(x)) return i;
+    return i - pm__heap_equal(h - lens[i], h, lens[i]);
+}
+
+/* True if the rest begins with the line's prefix. */
+static PM__INLINE bool pm__line_in_prefix(const pm__line *x, const uint8_t *s, size_t len) {
+    return !x->plen || (len >= x->plen && memcmp(pm__line_heap(x), s, x->plen) == 0);
+}
+
 /* ---- sizes --------------------------------------------------------------------------------------------------- */
 
 /* Allocation for a line, or 0 if it would be over the limits. heap counts the prefix. */
@@ -341,7 +380,7 @@ static void pm__line_decode(const pm__line *x, pm__ent *out) {
     for (unsigned i = 0; i < x->n; i++) {
         pm__ent *e = &out[i];
         e->first = x->body[i];
-        e->len = (uint16_t)pm__line_suffix(x, i);
+        e->len = pm__line_suffix(x, i);
         e->rest = heap + off;
         e->child = pm__line_is_child(x, i);
         e->pay = e->child ? *pm__line_child(x, i) : *pm__line_val(x, i);
@@ -350,38 +389,93 @@ static void pm__line_decode(const pm__line *x, pm__ent *out) {
     }
 }
 
-/* Makes a line of n entries whose suffixes begin at byte `skip`, under prefix p[0..plen) followed by the first `lcp`
-   bytes that all entries share there. The caller has seen that it fits (`size` from pm__line_need). NULL: no memory. */
-static pm__line *pm__line_encode(const pm__cx *cx, size_t size, const uint8_t *p, size_t plen, const pm__ent *ents,
-                                 unsigned n, size_t skip, size_t lcp) {
+/* The one writer of lines: opened with what is known beforehand, then given the entries in order. Whoever adds an entry
+   has written the bytes behind its first to `heap`. Payloads follow the heap, from the end downwards; who copies in
+   steps, and so writes beyond them, has the payloads wait elsewhere. */
+typedef struct pm__pen {
+    pm__line *x; /* NULL: no memory */
+    uint8_t *first, *len, *heap; /* of the next entry */
+    uint64_t *pay;               /* behind that of the next entry */
+    uint32_t cmask, bit;
+    uint8_t flags;
+    bool unit;
+} pm__pen;
+
+/* A line of n entries in `size` bytes (from pm__line_need), its prefix p[0..plen) and `more` further bytes, which the
+   caller writes to `heap`. `pays`: PM__LINE_ENTRIES words where payloads wait, or NULL. False: no memory. */
+static PM__INLINE bool pm__pen_open(pm__pen *w, uint64_t *pays, const pm__cx *cx, size_t size, unsigned n,
+                                    const uint8_t *p, size_t plen, size_t more) {
     pm__line *x = (pm__line *)pm__mem_alloc(cx->pool, size);
-    if (!x) return NULL;
+    w->x = x;
+    if (!x) return false;
     pm__count_init(&x->rc);
-    x->flags = (uint8_t)(PM__LINE | (cx->unit ? PM__LINE_UNIT : 0));
     x->n = (uint8_t)n;
-    x->plen = (uint8_t)(plen + lcp);
+    x->plen = (uint8_t)(plen + more);
     x->size8 = (uint8_t)(size / 8);
-    x->cmask = 0;
-    uint8_t *heap = x->body + 2 * n;
-    if (plen) memcpy(heap, p, plen);
-    heap += plen;
-    for (size_t j = 0; j < lcp; j++) *heap++ = pm__ent_at(&ents[0], skip + j);
-    uint64_t *pay = (uint64_t *)(void *)((char *)x + size);
+    w->first = x->body, w->len = w->first + n, w->heap = w->len + n;
+    w->pay = pays ? pays + PM__LINE_ENTRIES : (uint64_t *)(void *)((char *)x + size);
+    w->cmask = 0, w->bit = 1, w->unit = cx->unit;
+    w->flags = (uint8_t)(PM__LINE | (cx->unit ? PM__LINE_UNIT : 0));
+    if (plen) memcpy(w->heap, p, plen), w->heap += plen;
+    return true;
+}
+
+/* Adds an entry of a first byte and `rest` more. */
+static PM__INLINE void pm__pen_next(pm__pen *w, uint8_t first, size_t rest, bool child, uint64_t pay) {
+    *w->first++ = first;
+    *w->len++ = (uint8_t)rest;
+    w->heap += rest;
+    w->cmask |= child ? w->bit : 0;
+    w->bit <<= 1;
+    if (child || !w->unit) *--w->pay = pay;
+}
+
+/* Adds the value at the end of the prefix, which comes first. */
+static PM__INLINE void pm__pen_end(pm__pen *w, pm_val val) {
+    w->flags |= PM__LINE_E;
+    pm__pen_next(w, 0, 0, false, val);
+}
+
+/* Ends the line of `size` bytes. */
+static PM__INLINE pm__ref pm__pen_close(pm__pen *w, const uint64_t *pays, size_t size) {
+    uint64_t *to = (uint64_t *)(void *)((char *)w->x + size);
+    if (pays)
+        for (const uint64_t *from = pays + PM__LINE_ENTRIES; from > w->pay;) *--to = *--from;
+    w->x->flags = w->flags;
+    w->x->cmask = w->cmask;
+    return pm__ref_make(w->x, PM__LINE, size);
+}
+
+/* Whether 32 bytes from any place in a line's heap on are inside its block, because payloads follow. */
+PM__UNUSED static PM__INLINE bool pm__line_is_wide(const pm__line *x) {
+    return x->n >= 4 && !(x->flags & PM__LINE_UNIT);
+}
+
+/* Makes a line of n entries whose suffixes begin at byte `skip`, under prefix p[0..plen) followed by the first `lcp`
+   bytes that all entries share there. The caller has seen that it fits (`size` from pm__line_need). `roomy`: eight
+   bytes from the end of any suffix on are readable. 0: no memory. */
+static PM__INLINE pm__ref pm__line_write(const pm__cx *cx, size_t size, const uint8_t *p, size_t plen,
+                                         const pm__ent *ents, unsigned n, size_t skip, size_t lcp, bool roomy) {
+    pm__pen w;
+    uint64_t room[PM__LINE_ENTRIES], *pays = roomy ? room : NULL;
+    const size_t from = skip + lcp;
+    if (!pm__pen_open(&w, pays, cx, size, n, p, plen, lcp)) return 0;
+    for (size_t j = skip; j < from; j++) *w.heap++ = pm__ent_at(&ents[0], j);
     for (unsigned i = 0; i < n; i++) {
         const pm__ent *e = &ents[i];
-        size_t from = skip + lcp;
-        if (e->len == from) {
-            x->flags |= PM__LINE_E;
-            x->body[i] = x->body[n + i] = 0;
-        } else {
-            size_t l = e->len - from - 1;
-            x->body[i] = pm__ent_at(e, from);
-            x->body[n + i] = (uint8_t)l;
-            pm__copy_short(heap, e->rest + from, l);
-            heap += l;
+        if (PM__UNLIKELY(e->len == from)) {
+            pm__pen_end(&w, e->pay);
+            continue;
         }
-        if (e->child) x->cmask |= (uint32_t)1 << i;
-        if (e->child || !cx->unit) *--pay = e->pay;
+        size_t l = e->len - from - 1;
+        if (roomy) pm__copy_steps(w.heap, e->rest + from, l, false);
+        else pm__copy_short(w.heap, e->rest + from, l);
+        pm__pen_next(&w, pm__ent_at(e, from), l, e->child, e->pay);
     }
-    return x;
+    return pm__pen_close(&w, pays, size);
+}
+
+static pm__ref pm__line_encode(const pm__cx *cx, size_t size, const uint8_t *p, size_t plen, const pm__ent *ents,
+                               unsigned n, size_t skip, size_t lcp) {
+    return pm__line_write(cx, size, p, plen, ents, n, skip, lcp, false);
 }

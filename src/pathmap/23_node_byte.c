@@ -194,6 +194,36 @@ PM__UNUSED static pm__byte *pm__byte_make(const pm__cx *cx, const pm_mask *cm, c
     return x;
 }
 
+/* The members of a byte node to be, added in byte order. */
+typedef struct pm__fan {
+    pm_mask child, val;
+    unsigned nc, nv;
+    pm__ref kids[256];
+    pm_val vals[256];
+} pm__fan;
+
+static void pm__fan_open(pm__fan *f) {
+    memset(&f->child, 0, sizeof f->child);
+    memset(&f->val, 0, sizeof f->val);
+    f->nc = f->nv = 0;
+}
+
+static PM__INLINE void pm__fan_val(pm__fan *f, uint8_t b, pm_val v) {
+    pm_mask_set(&f->val, b);
+    f->vals[f->nv++] = v;
+}
+
+static PM__INLINE void pm__fan_child(pm__fan *f, uint8_t b, pm__ref r) {
+    pm_mask_set(&f->child, b);
+    f->kids[f->nc++] = r;
+}
+
+/* 0: no memory. */
+static pm__ref pm__fan_close(const pm__cx *cx, const pm__fan *f) {
+    pm__byte *x = pm__byte_make(cx, &f->child, &f->val, f->kids, f->vals);
+    return x ? pm__byte_ref(x) : 0;
+}
+
 /* Copies all child references, in byte order. */
 PM__UNUSED static void pm__byte_kids(const pm__byte *x, pm__ref *out) {
     if (!pm__byte_is_wide(x)) {

@@ -4,7 +4,7 @@
    are those that agree with these bytes (all of them while depth is within the prefix). In a byte node depth is 0, the
    node's root, or 1, and then lo holds the byte. A place at depth > 0 knows its own value; that of a node's root lies
    in the entry above, with whoever keeps the place above. node 0: nothing below, depth 0. */
-#include "25_trie.c"
+#include "25_build.c"
 #include "26_place.h"
 
 static PM__INLINE pm_place pm__place_root(pm__ref r) {

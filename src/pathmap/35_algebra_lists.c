@@ -5,7 +5,7 @@
    at suffix s on one side meets the run of the other side's entries that go on from s, or its child there: a pair. In
    the frame's list such a pair is stood for by the run itself, so that it stays spelled out when nothing of it changes.
 
-   Results become nodes through the builder (24_node_any.c); new lines of few entries are spelled out in the line above
+   Results become nodes through the builder (25_build.c); new lines of few entries are spelled out in the line above
    them, so that what shrinks does not leave a node for each entry behind. */
 #include "33_algebra_sieve.c"
 
@@ -90,7 +90,7 @@ static bool pm__alg_list_byte(pm__alg_side *s, const pm_place *p, const pm__alg_
     for (unsigned i = 0; i < by->n; i++) {
         uint8_t c = by->e[i].first;
         if (i && by->e[i - 1].first == c) continue;
-        pm__ent e = {(const uint8_t *)x, 0, 1, c, false, false};
+        pm__ent e = {(const uint8_t *)x, 0, 1, c, false, false, false};
         if (pm__byte_has_val(x, c)) e.pay = *pm__byte_val(x, c), s->e[s->n++] = e, took++;
         if (pm__byte_has_child(x, c)) e.child = true, e.pay = *pm__byte_child(x, c), s->e[s->n++] = e, took++;
     }
@@ -137,7 +137,7 @@ static void pm__alg_keep(pm__alg_merge *g, const pm__alg_side *s, unsigned i) {
         p->at = (uint8_t)f->nents;
         p->count = 1;
         p->spelled = 0;
-        p->len = s->e[i].len;
+        p->len = (uint16_t)s->e[i].len;
     }
     f->ents[f->nents++] = s->e[i];
 }
@@ -244,28 +244,8 @@ static unsigned pm__alg_cover(pm__alg_merge *g, unsigned i, unsigned j) {
     return end;
 }
 
-/* Words that sort as the suffixes do: seven bytes, and the length up to 8. Two suffixes of fewer than eight bytes are
-   equal if these are. Eight bytes behind an entry's bytes can be read. */
 static PM__INLINE void pm__alg_keys(const pm__alg_side *s, uint64_t *key) {
-    for (unsigned i = 0; i < s->n; i++) {
-        const pm__ent *e = &s->e[i];
-        unsigned len = e->len < 8 ? e->len : 8u, in = len < 7 ? len : 7u;
-        uint64_t word = (uint64_t)e->first << 56 | pm__load64be(e->rest) >> 8;
-        key[i] = (word & ~(UINT64_MAX >> 8 * in)) | len;
-    }
-}
-
-/* Compares two suffixes of eight bytes or more, of which the first seven are equal: below 0, 0, above 0. */
-static PM__INLINE int pm__alg_compare_long(const pm__ent *a, const pm__ent *b) {
-    unsigned la = a->len - 7u, lb = b->len - 7u, min = la < lb ? la : lb;
-    uint64_t x = pm__load64be(a->rest + 6), y = pm__load64be(b->rest + 6);
-    if (min < 8) {
-        x >>= 8 * (8 - min), y >>= 8 * (8 - min);
-    } else if (x == y) {
-        int c = memcmp(a->rest + 14, b->rest + 14, min - 8);
-        if (c) return c;
-    }
-    return x == y ? (int)la - (int)lb : x < y ? -1 : 1;
+    for (unsigned i = 0; i < s->n; i++) key[i] = pm__suffix_word(s->e[i].first, s->e[i].rest, s->e[i].len);
 }
 
 /* Values that both sides have, but not the same ones; in the frame's list they are A's. */
@@ -318,7 +298,8 @@ static PM__INLINE bool pm__alg_pass_values(pm__alg_merge *g, const uint64_t *ka,
         uint64_t x = ka[i], y = kb[j];
         unsigned before = x <= y, after = x >= y, equal = before & after;
         if (equal & (unsigned)(x >> 3) & 1) { /* eight bytes or more */
-            int c = pm__alg_compare_long(&g->a.e[i], &g->b.e[j]);
+            const pm__ent *e = &g->a.e[i], *z = &g->b.e[j];
+            int c = pm__suffix_compare(e->rest, e->len, z->rest, z->len);
             before = c <= 0, after = c >= 0, equal = c == 0;
         }
         uintptr_t a = (uintptr_t)&g->a.e[i], b = (uintptr_t)&g->b.e[j];

@@ -1,7 +1,7 @@
 /* Joins of several lines at once. A sheaf is what the lines of three or more sides have at one place, that is
    not yet all known: entries that stay, and knots, which are locations at which several sides have something below.
    Each knot is a job for the walk over many places (39_algebra_many.c); when all are answered, nodes are made of the
-   list (29_long.c).
+   list (25_build.c).
 
    The entries of all sides are listed, without the bytes of prefix that all have ahead of them, and sorted
    into one list; equal suffixes combine in the order of the sides. A child at suffix s meets what all other sides have
@@ -10,7 +10,6 @@
    An entry's key is one word that sorts as its suffix does: six bytes, the length up to 7, whether it is a child, and
    its number, so that keys differ and equal suffixes stay in order. Suffixes of seven bytes or more with the same six
    in front are sorted once more, by what follows. Each side is sorted already, so sorting is merging in rounds. */
-#include "29_long.c"
 #include "37_algebra_walk.c"
 
 enum {
@@ -389,14 +388,7 @@ static bool pm__sheaf_close(pm__alg *q, pm__sheaf *s, const pm_place *sides, pm_
             return true;
         }
     q->status = PM_NOMEM;
-    if (s->n > PM__BUILD_ENTS) {
-        pm__long_job *jobs = (pm__long_job *)pm__alg_alloc(q, s->n * sizeof *jobs);
-        if (!jobs) return false;
-        bool ok = pm__long_build(q->cx, s->prefix, s->plen, s->ents, s->n, jobs, out);
-        pm__alg_rewind(q, jobs);
-        return ok;
-    }
-    if (!s->nknots) {
+    if (!s->nknots || s->n > PM__BUILD_ENTS) {
         *out = pm__alg_build(q, s->ents, s->n, s->prefix, s->plen);
         return *out != 0;
     }

@@ -1,6 +1,8 @@
-/* Maps. The root value lives in the handle, everything else below `root` (25_trie.c). */
+/* Maps. The root value lives in the handle, everything else below `root` (28_trie.c). */
 #include "16_guard.c"
-#include "28_bulk.c"
+#include "17_list.c"
+#include "27_tally.c"
+#include "28_trie.c"
 #include "40_map.h"
 
 /* ---- what checked builds know of a map ----------------------------------------------------------------------- */
@@ -611,53 +613,59 @@ static PM__INLINE uint64_t pm__key_head(const pm_key *k) {
     return pm__bswap64(pm__load_upto8(k->data, k->len));
 }
 
-/* True if the keys ascend strictly. */
-static bool pm__keys_ascend(const pm_key *keys, size_t n) {
-    uint64_t head = n ? pm__key_head(&keys[0]) : 0;
-    for (size_t i = 1; i < n; i++) {
-        uint64_t last = head;
-        head = pm__key_head(&keys[i]);
-        if (PM__LIKELY(last < head)) continue;
-        size_t a = keys[i - 1].len, b = keys[i].len, min = a < b ? a : b;
-        int c = last > head ? 1 : min ? memcmp(keys[i - 1].data, keys[i].data, min) : 0;
-        if (c > 0 || (c == 0 && a >= b)) return false;
+/* Lists the keys as entries. False: they do not ascend strictly, or are not to be listed so. */
+static bool pm__map_list_keys(const pm_key *keys, const pm_val *vals, size_t n, pm__ent *out) {
+    uint64_t last = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t head = pm__key_head(&keys[i]);
+        if (PM__UNLIKELY(i && last >= head)) {
+            size_t a = keys[i - 1].len, b = keys[i].len, min = a < b ? a : b;
+            int c = last > head ? 1 : min ? memcmp(keys[i - 1].data, keys[i].data, min) : 0;
+            if (c > 0 || (c == 0 && a >= b)) return false;
+        }
+        if (PM__UNLIKELY((uint64_t)keys[i].len > UINT32_MAX)) return false;
+        last = head;
+        const void *data = keys[i].len ? keys[i].data : "";
+        out[i] = pm__ent_make((const uint8_t *)data, keys[i].len, false, vals ? vals[i] : 0);
     }
     return true;
 }
 
-/* Values that lost to a later one under an equal key; released once all keys are in. */
-typedef struct pm__losers {
-    pm_val *vals;
-    size_t used, cap;
-} pm__losers;
-
-static bool pm__losers_add(pm__losers *l, pm_val v) {
-    if (l->used == l->cap) {
-        void *grown = pm__mem_grow_list(l->vals, &l->cap, sizeof *l->vals, 16);
-        if (!grown) return false;
-        l->vals = (pm_val *)grown;
+/* Builds a map of keys that ascend strictly. False: they do not. */
+static bool pm__map_build_sorted(const pm__cx *cx, pm_map *m, const pm_key *keys, const pm_val *vals, size_t n,
+                                 pm_status *status) {
+    pm__ent *ents = (pm__ent *)pm__mem_alloc_big(n * sizeof *ents);
+    *status = PM_NOMEM;
+    if (!ents) return true;
+    bool ascend = pm__map_list_keys(keys, vals, n, ents), first = keys[0].len == 0;
+    if (ascend) {
+        if (first) m->value = cx->unit ? 0 : ents[0].pay, m->has_value = true;
+        if (n > first) m->root = pm__build_nodes(cx, NULL, 0, ents + first, n - first, 0);
+        if (n == first || m->root) *status = PM_OK;
     }
-    l->vals[l->used++] = v;
-    return true;
+    pm__mem_free_big(ents, n * sizeof *ents);
+    return ascend;
 }
 
-static bool pm__build_put(const pm__cx *words, pm_map *m, pm_key key, pm_val v, pm__losers *l) {
-    pm_opt old = {m->value, m->has_value};
+/* Puts a key in. A value that it replaces goes to `old`, to be released once all keys are in. */
+static bool pm__map_build_put(const pm__cx *words, pm_map *m, pm_key key, pm_val v, pm__list *old) {
+    pm_opt was = {m->value, m->has_value};
     if (key.len == 0) m->value = v, m->has_value = true;
-    else if (old.some = false, !pm__trie_put(words, &m->root, (const uint8_t *)key.data, key.len, false, v, &old))
+    else if (was.some = false, !pm__trie_put(words, &m->root, (const uint8_t *)key.data, key.len, false, v, &was))
         return false;
-    return !old.some || pm__losers_add(l, old.val);
+    return !was.some || pm__list_put(old, &was.val, 1);
 }
 
-static bool pm__build_one_by_one(const pm__cx *cx, pm_map *m, const pm_key *keys, const pm_val *vals, size_t n) {
+static bool pm__map_build_unsorted(const pm__cx *cx, pm_map *m, const pm_key *keys, const pm_val *vals, size_t n) {
     pm__cx words = *cx; /* values are not the map's before all are in */
-    pm__losers l = {NULL, 0, 0};
+    pm__list old = pm__list_of(sizeof(pm_val));
     bool ok = true;
     words.plain = true;
-    for (size_t i = 0; ok && i < n; i++) ok = pm__build_put(&words, m, keys[i], vals && !cx->unit ? vals[i] : 0, &l);
+    for (size_t i = 0; ok && i < n; i++)
+        ok = pm__map_build_put(&words, m, keys[i], vals && !cx->unit ? vals[i] : 0, &old);
     if (!ok) pm__any_release(&words, m->root);
-    for (size_t i = 0; ok && i < l.used; i++) pm__pay_release(cx, false, l.vals[i]);
-    if (l.vals) pm__mem_free_big(l.vals, l.cap * sizeof *l.vals);
+    for (size_t i = 0; ok && i < old.used; i++) pm__pay_release(cx, false, *(pm_val *)pm__list_at(&old, i));
+    pm__list_free(&old);
     return ok;
 }
 
@@ -670,16 +678,10 @@ PM_API pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, 
     if (pm__ops_is_refused(m.ops)) return PM_BADHOOK;
     for (size_t i = 0; i < n; i++)
         if ((keys[i].len && !keys[i].data) || keys[i].len > PM__LEN_MAX) return PM_INVALID;
-    if (pm__keys_ascend(keys, n)) {
-        bool first = n && keys[0].len == 0;
-        if (first) m.value = vals && !cx.unit ? vals[0] : 0, m.has_value = true;
-        if (n > first) {
-            m.root = pm__bulk_build(&cx, keys + first, vals ? vals + first : NULL, n - first);
-            if (!m.root) return PM_NOMEM;
-        }
-    } else {
-        if (!pm__build_one_by_one(&cx, &m, keys, vals, n)) return PM_NOMEM;
-    }
+    pm_status s = PM_OK;
+    if (n && !pm__map_build_sorted(&cx, &m, keys, vals, n, &s))
+        s = pm__map_build_unsorted(&cx, &m, keys, vals, n) ? PM_OK : PM_NOMEM;
+    if (s != PM_OK) return s;
     *out = m;
     return pm__map_done(out, PM_OK);
 }

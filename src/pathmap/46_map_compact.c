@@ -1,4 +1,4 @@
-/* Laying a map out anew. What the map alone holds is listed as sorted keys, and built from them (28_bulk.c). A node
+/* Laying a map out anew. What the map alone holds is listed as sorted keys, and built from them (25_build.c). A node
    that has other owners, or hangs from a block that has, is listed as a child at the end of a key, and hung there
    again.
 
@@ -7,19 +7,10 @@
    beginning of another list. That costs a node at such a place, and keeps the memory for lists small.
 
    New nodes retain what they hold as soon as they are made, so at any moment the new trie can be given up like any. */
-#include "28_bulk.c"
 #include "40_map.c"
 #include "46_map_compact.h"
 
 enum { PM__COMPACT_REACH = 768, PM__COMPACT_PATH = PM__COMPACT_REACH + 512 };
-
-/* A key of the list; `at` is where its bytes begin. */
-typedef struct pm__compact_key {
-    size_t at;
-    uint64_t pay; /* value or child */
-    uint16_t len;
-    bool child, more; /* more: a list begins there */
-} pm__compact_key;
 
 /* A node that is being listed. */
 typedef struct pm__compact_frame {
@@ -28,38 +19,18 @@ typedef struct pm__compact_frame {
     size_t base;   /* bytes of path above */
 } pm__compact_frame;
 
-/* A node at which a list begins, and where the new one goes. */
-typedef struct pm__compact_job {
-    pm__ref node, *slot;
-} pm__compact_job;
-
 typedef struct pm__compact {
     const pm__cx *cx;
-    pm__compact_key *keys;
-    pm__compact_frame *frames;
-    pm__compact_job *jobs;
-    uint8_t *bytes;
-    size_t n, cap, depth, frames_cap, njobs, jobs_cap, nbytes, bytes_cap;
+    pm__list ents, bytes; /* the list; an entry is fresh if its child is to be laid out anew */
+    pm__list frames;
+    pm__list jobs; /* slots of such children */
     uint8_t path[PM__COMPACT_PATH];
 } pm__compact;
 
-static void pm__compact_free(pm__compact *c) {
-    if (c->keys) pm__mem_free_big(c->keys, c->cap * sizeof *c->keys);
-    if (c->frames) pm__mem_free_big(c->frames, c->frames_cap * sizeof *c->frames);
-    if (c->jobs) pm__mem_free_big(c->jobs, c->jobs_cap * sizeof *c->jobs);
-    if (c->bytes) pm__mem_free_big(c->bytes, c->bytes_cap);
-}
-
 /* Goes on with a node whose path has `base` bytes. */
 static bool pm__compact_enter(pm__compact *c, pm__ref r, size_t base) {
-    if (c->depth == c->frames_cap) {
-        void *grown = pm__mem_grow_list(c->frames, &c->frames_cap, sizeof *c->frames, 64);
-        if (!grown) return false;
-        c->frames = (pm__compact_frame *)grown;
-    }
     pm__compact_frame f = {r, 0, base};
-    c->frames[c->depth++] = f;
-    return true;
+    return pm__list_put(&c->frames, &f, 1);
 }
 
 /* ---- the memory of what a map alone holds -------------------------------------------------------------------- */
@@ -91,10 +62,10 @@ static bool pm__compact_weigh_node(pm__compact *c, pm__ref r, uint64_t *bytes) {
 
 static bool pm__compact_weigh(pm__compact *c, pm__ref root, uint64_t *bytes) {
     *bytes = 0;
-    c->depth = 0;
+    c->frames.used = 0;
     bool ok = pm__compact_weigh_node(c, root, bytes);
-    while (ok && c->depth) ok = pm__compact_weigh_node(c, c->frames[--c->depth].node, bytes);
-    c->depth = 0;
+    while (ok && c->frames.used)
+        ok = pm__compact_weigh_node(c, ((pm__compact_frame *)pm__list_pop(&c->frames))->node, bytes);
     return ok;
 }
 
@@ -102,21 +73,9 @@ static bool pm__compact_weigh(pm__compact *c, pm__ref root, uint64_t *bytes) {
 
 /* Notes the key path[0..len). False: no memory. */
 static bool pm__compact_note(pm__compact *c, size_t len, bool child, uint64_t pay, bool more) {
-    if (c->n == c->cap) {
-        void *grown = pm__mem_grow_list(c->keys, &c->cap, sizeof *c->keys, 64);
-        if (!grown) return false;
-        c->keys = (pm__compact_key *)grown;
-    }
-    while (c->bytes_cap - c->nbytes < len) {
-        void *grown = pm__mem_grow_list(c->bytes, &c->bytes_cap, 1, PM__COMPACT_PATH);
-        if (!grown) return false;
-        c->bytes = (uint8_t *)grown;
-    }
-    memcpy(c->bytes + c->nbytes, c->path, len);
-    pm__compact_key k = {c->nbytes, pay, (uint16_t)len, child, more};
-    c->keys[c->n++] = k;
-    c->nbytes += len;
-    return true;
+    pm__ent e = pm__ent_make(c->path, len, child, pay);
+    e.fresh = more;
+    return pm__list_put(&c->bytes, c->path, len) && pm__list_put(&c->ents, &e, 1);
 }
 
 /* A child at path[0..len). */
@@ -155,89 +114,59 @@ static bool pm__compact_byte(pm__compact *c, pm__compact_frame *f) {
 }
 
 static bool pm__compact_list(pm__compact *c, pm__ref root) {
-    c->n = c->nbytes = 0;
+    c->ents.used = c->bytes.used = c->frames.used = 0;
     bool ok = pm__compact_enter(c, root, 0);
-    while (ok && c->depth) {
-        pm__compact_frame *f = &c->frames[c->depth - 1];
+    while (ok && c->frames.used) {
+        pm__compact_frame *f = (pm__compact_frame *)pm__list_at(&c->frames, c->frames.used - 1);
         bool line = pm__ref_kind(f->node) == PM__LINE;
-        if (f->next == (line ? ((const pm__line *)pm__ref_ptr(f->node))->n : 512u)) c->depth--;
+        if (f->next == (line ? ((const pm__line *)pm__ref_ptr(f->node))->n : 512u)) c->frames.used--;
         else ok = line ? pm__compact_line(c, f) : pm__compact_byte(c, f);
     }
-    c->depth = 0;
+    const uint8_t *at = c->bytes.data; /* they move no more */
+    for (size_t i = 0; ok && i < c->ents.used; i++) {
+        pm__ent *e = (pm__ent *)pm__list_at(&c->ents, i);
+        e->rest = at + 1;
+        at += e->len;
+    }
     return ok;
 }
 
 /* ---- building ------------------------------------------------------------------------------------------------ */
 
-/* What the bulk builder wants to have of the list, in one block. */
-typedef struct pm__compact_lists {
-    pm_key *keys;
-    pm__ref **slots;
-    pm_val *vals;
-    bool *child;
-    void *block;
-    size_t size;
-} pm__compact_lists;
+/* The slot of the child at a key of the list, in what has been built from it. */
+static pm__ref *pm__compact_slot(pm__ref r, const pm__ent *e) {
+    pm_place p = pm__place_root(r);
+    const pm_val *val;
+    (void)pm__place_walk(&p, e->rest - 1, e->len, &val);
+    return pm__place_in_line(&p) ? pm__line_child(pm__place_line(&p), p.hi - 1u)
+                                 : pm__byte_child(pm__place_byte(&p), p.lo);
+}
 
-static bool pm__compact_lists_make(const pm__compact *c, pm__compact_lists *l) {
-    const size_t each = sizeof *l->keys + sizeof *l->slots + sizeof *l->vals + sizeof *l->child;
-    l->size = c->n * each;
-    l->block = c->n <= SIZE_MAX / each ? pm__mem_alloc_big(l->size) : NULL;
-    if (!l->block) return false;
-    l->vals = (pm_val *)l->block;
-    l->keys = (pm_key *)(void *)(l->vals + c->n);
-    l->slots = (pm__ref **)(void *)(l->keys + c->n);
-    l->child = (bool *)(void *)(l->slots + c->n);
-    for (size_t i = 0; i < c->n; i++) {
-        l->keys[i].data = c->bytes + c->keys[i].at;
-        l->keys[i].len = c->keys[i].len;
-        l->vals[i] = c->keys[i].pay;
-        l->child[i] = c->keys[i].child;
+/* Puts another node in the place of the one in *slot, of all that lies in and below it down to where other lists begin:
+   these are noted. False: no memory. */
+static bool pm__compact_job_run(pm__compact *c, pm__ref *slot) {
+    pm__ref old = *slot;
+    if (!pm__compact_list(c, old)) return false;
+    pm__ent *ents = (pm__ent *)pm__list_at(&c->ents, 0);
+    pm__ref r = pm__build_nodes(c->cx, NULL, 0, ents, c->ents.used, 0);
+    if (!r) return false;
+    for (size_t i = 0; i < c->ents.used; i++) pm__pay_retain(c->cx, ents[i].child, ents[i].pay);
+    *slot = r;
+    pm__any_release(c->cx, old);
+    for (size_t i = 0; i < c->ents.used; i++) {
+        if (!ents[i].fresh) continue;
+        pm__ref *below = pm__compact_slot(r, &ents[i]);
+        if (!pm__list_put(&c->jobs, &below, 1)) return false;
     }
     return true;
-}
-
-/* Lets the new nodes hold what the list says. Where another list begins, that is noted: there is room for it. */
-static void pm__compact_settle(pm__compact *c, const pm__compact_lists *l) {
-    for (size_t i = 0; i < c->n; i++) {
-        const pm__compact_key *k = &c->keys[i];
-        if (k->more) {
-            pm__compact_job j = {k->pay, l->slots[i]};
-            c->jobs[c->njobs++] = j;
-            continue;
-        }
-        if (k->child) *l->slots[i] = k->pay;
-        pm__pay_retain(c->cx, k->child, k->pay);
-    }
-}
-
-static bool pm__compact_jobs_room(pm__compact *c) {
-    size_t need = c->njobs;
-    for (size_t i = 0; i < c->n; i++) need += c->keys[i].more;
-    while (c->jobs_cap < need) {
-        void *grown = pm__mem_grow_list(c->jobs, &c->jobs_cap, sizeof *c->jobs, 16);
-        if (!grown) return false;
-        c->jobs = (pm__compact_job *)grown;
-    }
-    return true;
-}
-
-/* Builds what lies in and below one node, up to where other lists begin. False: no memory. */
-static bool pm__compact_job_run(pm__compact *c, pm__compact_job j) {
-    pm__compact_lists l;
-    if (!pm__compact_list(c, j.node) || !pm__compact_jobs_room(c) || !pm__compact_lists_make(c, &l)) return false;
-    *j.slot = pm__bulk_build_over(c->cx, l.keys, l.vals, l.child, l.slots, c->n);
-    if (*j.slot) pm__compact_settle(c, &l);
-    pm__mem_free_big(l.block, l.size);
-    return *j.slot != 0;
 }
 
 /* Builds another trie of what lies in and below a node. 0: no memory. */
 static pm__ref pm__compact_build(pm__compact *c, pm__ref root) {
-    pm__ref out = 0;
-    pm__compact_job j = {root, &out};
-    bool ok = pm__compact_job_run(c, j);
-    while (ok && c->njobs) ok = pm__compact_job_run(c, c->jobs[--c->njobs]);
+    pm__ref out = root;
+    pm__ref_retain(root);
+    bool ok = pm__compact_job_run(c, &out);
+    while (ok && c->jobs.used) ok = pm__compact_job_run(c, *(pm__ref **)pm__list_pop(&c->jobs));
     if (ok) return out;
     pm__any_release(c->cx, out);
     return 0;
@@ -249,11 +178,15 @@ PM_API pm_status pm_compact(pm_map *m) {
     pm__cx cx = pm__map_cx(m);
     pm__compact c;
     uint64_t was, now = 0;
-    memset(&c, 0, sizeof c);
     c.cx = &cx;
+    c.ents = pm__list_of(sizeof(pm__ent)), c.bytes = pm__list_of(1);
+    c.frames = pm__list_of(sizeof(pm__compact_frame)), c.jobs = pm__list_of(sizeof(pm__ref *));
     pm__ref out = pm__compact_weigh(&c, m->root, &was) ? pm__compact_build(&c, m->root) : 0;
     bool ok = out && pm__compact_weigh(&c, out, &now), less = ok && now < was;
-    pm__compact_free(&c);
+    pm__list_free(&c.ents);
+    pm__list_free(&c.bytes);
+    pm__list_free(&c.frames);
+    pm__list_free(&c.jobs);
     if (less) {
         pm__ref old = m->root;
         m->root = out;

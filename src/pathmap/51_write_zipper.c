@@ -1,7 +1,7 @@
 /* Write zippers.
 
    A writer is a read zipper, the cursor, and the map that it looks at. Writes go to the map by the cursor's path, with
-   the path operations of 25_trie.c, which make the nodes on the way the map's alone; so moving never copies a node. A
+   the path operations of 28_trie.c, which make the nodes on the way the map's alone; so moving never copies a node. A
    write moves and frees nodes that the cursor's frames name: it makes the cursor forget them first, and pm_wz_cursor
    finds them again when it is asked for. Only the path, which no write changes, is kept in between.
 
@@ -472,7 +472,7 @@ static bool pm__kid_side_open(const pm__cx *cx, pm__kid_side *k, const pm_place 
 
 static void pm__kids_add(pm__kids *k, uint8_t b, bool child, uint64_t pay) {
     static const uint8_t none = 0;
-    pm__ent e = {&none, pay, 1, b, child, false};
+    pm__ent e = {&none, pay, 1, b, child, false, false};
     k->ents[k->n++] = e;
 }
 
@@ -495,56 +495,18 @@ static void pm__kids_take(pm__kids *k, const pm__kid_side *side, uint8_t b) {
     if (child || !v) pm__kids_add(k, b, true, child);
 }
 
-/* A node of some entries, without their first `skip` bytes; it takes references of its own. 0: no memory. */
-static pm__ref pm__kids_node(const pm__cx *cx, const pm__ent *ents, unsigned n, size_t skip) {
-    pm__ref r = pm__build_nodes(cx, NULL, 0, ents, n, skip);
+/* A node of some entries; it takes references of its own. 0: no memory. */
+static pm__ref pm__kids_node(const pm__cx *cx, pm__ent *ents, unsigned n) {
+    pm__ref r = pm__build_nodes(cx, NULL, 0, ents, n, 0);
     for (unsigned i = 0; r && i < n; i++) pm__pay_retain(cx, ents[i].child, ents[i].pay);
     return r;
 }
 
-/* The byte node for more entries than a builder takes. */
-static pm__ref pm__kids_byte(const pm__cx *cx, const pm__kids *k) {
-    pm_mask cm = {{0, 0, 0, 0}}, vm = {{0, 0, 0, 0}};
-    pm__ref kids[256], r = 0;
-    pm_val vals[256];
-    unsigned nc = 0, nv = 0;
-    bool ok = true;
-    for (unsigned i = 0, j; ok && i < k->n; i = j) {
-        const pm__ent *e = &k->ents[i];
-        j = pm__build_group(k->ents, k->n, i, 0);
-        if (!e->child && e->len == 1) {
-            pm_mask_set(&vm, e->first);
-            vals[nv++] = e->pay;
-            pm__pay_retain(cx, false, e->pay);
-            if (++i == j) continue;
-        }
-        pm_mask_set(&cm, k->ents[i].first);
-        if (k->ents[i].len == 1) {
-            pm__ref_retain(kids[nc++] = k->ents[i].pay);
-        } else {
-            kids[nc] = pm__kids_node(cx, k->ents + i, j - i, 1);
-            ok = kids[nc++] != 0;
-        }
-    }
-    pm__byte *x = ok ? pm__byte_make(cx, &cm, &vm, kids, vals) : NULL;
-    if (x) {
-        r = pm__byte_ref(x);
-        pm__byte_settle(cx, &r);
-        return r;
-    }
-    while (nc) pm__any_release(cx, kids[--nc]);
-    while (nv) pm__pay_release(cx, false, vals[--nv]);
-    return 0;
-}
-
 /* Puts a node of the given children below the focus. */
-static pm_status pm__wz_assign_kids(pm_wz *w, const pm__kids *k) {
+static pm_status pm__wz_assign_kids(pm_wz *w, pm__kids *k) {
     pm__cx cx = pm__wz_cx(w);
     pm__ref r = 0;
-    if (k->n) {
-        r = k->n <= PM__BUILD_ENTS ? pm__kids_node(&cx, k->ents, k->n, 0) : pm__kids_byte(&cx, k);
-        if (!r) return PM_NOMEM;
-    }
+    if (k->n && !(r = pm__kids_node(&cx, k->ents, k->n))) return PM_NOMEM;
     return pm__wz_give_below(w, w->cursor.len, r);
 }
 

@@ -18,6 +18,7 @@
      list     all others: the results of the children of the first stop at or below the node's root, since the stop's
               own result depends on the value there, which is the entry's above, or on the run that leads to it
    A node is worked out at most once in each way. */
+#include "17_list.c"
 #include "50_read_zipper.c"
 #include "60_fold.h"
 
@@ -45,12 +46,6 @@ typedef struct pm__fold_known {
     unsigned n;
 } pm__fold_known;
 
-/* A growable array of things whose size is known at run time only. */
-typedef struct pm__pile {
-    uint8_t *data;
-    size_t used, cap, each;
-} pm__pile;
-
 typedef struct pm__fold {
     pm_fold f;
     /* For folds of the library's own: */
@@ -58,56 +53,15 @@ typedef struct pm__fold {
     void (*add_val)(void *ctx, pm_val v, void *result); /* adds the value to a result made without it */
     bool every; /* remember every node, shared or not */
     bool step, cached;
-    pm__pile path, frames, results, known, kept;
+    pm__list path, frames, results, known, kept;
     pm__memo memo;
 } pm__fold;
 
 enum { PM__FOLD_WHOLE = 1, PM__FOLD_LIST, PM__FOLD_INNER };
 
-/* ---- piles --------------------------------------------------------------------------------------------------- */
-
-static pm__pile pm__pile_of(size_t each) {
-    pm__pile p = {NULL, 0, 0, each ? each : 1};
-    return p;
-}
-
-static void pm__pile_free(pm__pile *p) {
-    if (p->data) pm__mem_free_big(p->data, p->cap * p->each);
-    p->data = NULL;
-    p->used = p->cap = 0;
-}
-
-static PM__NOINLINE bool pm__pile_grow(pm__pile *p, size_t n) {
-    size_t cap = p->cap ? p->cap : 16;
-    while (cap - p->used < n) {
-        if (cap > SIZE_MAX / 4 / p->each) return false;
-        cap *= 2;
-    }
-    void *grown = pm__mem_grow(p->data, p->cap * p->each, cap * p->each);
-    if (!grown) return false;
-    p->data = (uint8_t *)grown;
-    p->cap = cap;
-    return true;
-}
-
-/* Room for n more. */
-static PM__INLINE bool pm__pile_room(pm__pile *p, size_t n) {
-    return PM__LIKELY(p->cap - p->used >= n) || pm__pile_grow(p, n);
-}
-
-static PM__INLINE void *pm__pile_at(const pm__pile *p, size_t i) { return i ? p->data + i * p->each : p->data; }
-
-/* Puts n on top. False: no memory. */
-static PM__INLINE bool pm__pile_put(pm__pile *p, const void *from, size_t n) {
-    if (!pm__pile_room(p, n)) return false;
-    if (n) memcpy(pm__pile_at(p, p->used), from, n * p->each);
-    p->used += n;
-    return true;
-}
-
 /* Puts a piece of a key at the end of the path. False: no memory. */
-static PM__INLINE bool pm__fold_append(pm__pile *path, const uint8_t *s, size_t n) {
-    if (!pm__pile_room(path, n)) return false;
+static PM__INLINE bool pm__fold_append(pm__list *path, const uint8_t *s, size_t n) {
+    if (!pm__list_room(path, n)) return false;
     if (n) pm__copy_short(path->data + path->used, s, n);
     path->used += n;
     return true;
@@ -227,17 +181,17 @@ static bool pm__fold_segment(pm__fold *w, const pm__fold_spot *s, unsigned *next
 
 /* ---- results ------------------------------------------------------------------------------------------------- */
 
-static void pm__fold_drop(pm__fold *w, pm__pile *p, size_t from) {
-    for (size_t i = from; w->f.drop && i < p->used; i++) w->f.drop(w->f.ctx, pm__pile_at(p, i));
+static void pm__fold_drop(pm__fold *w, pm__list *p, size_t from) {
+    for (size_t i = from; w->f.drop && i < p->used; i++) w->f.drop(w->f.ctx, pm__list_at(p, i));
     p->used = from;
 }
 
-/* Copies n results from one pile onto another. */
-static int pm__fold_copy(pm__fold *w, const pm__pile *from, size_t at, unsigned n, pm__pile *to) {
-    if (!pm__pile_room(to, n)) return PM_NOMEM;
+/* Copies n results from one list to another. */
+static int pm__fold_copy(pm__fold *w, const pm__list *from, size_t at, unsigned n, pm__list *to) {
+    if (!pm__list_room(to, n)) return PM_NOMEM;
     for (unsigned i = 0; i < n; i++) {
-        const void *r = pm__pile_at(from, at + i);
-        void *out = pm__pile_at(to, to->used);
+        const void *r = pm__list_at(from, at + i);
+        void *out = pm__list_at(to, to->used);
         int s = PM_OK;
         if (w->f.copy) s = w->f.copy(w->f.ctx, r, out);
         else memcpy(out, r, w->f.size);
@@ -247,11 +201,11 @@ static int pm__fold_copy(pm__fold *w, const pm__pile *from, size_t at, unsigned 
     return PM_OK;
 }
 
-/* Asks for a location of len bytes; the results of its n children, on top of the pile, give way to its own. */
+/* Asks for a location of len bytes; the results of its n children, at the end of the list, give way to its own. */
 static int pm__fold_ask(pm__fold *w, const pm_mask *mask, unsigned n, const pm_val *val, size_t len, size_t jump) {
-    if (!pm__pile_room(&w->results, 1)) return PM_NOMEM;
+    if (!pm__list_room(&w->results, 1)) return PM_NOMEM;
     size_t first = w->results.used - n;
-    void *kids = pm__pile_at(&w->results, first), *out = pm__pile_at(&w->results, w->results.used);
+    void *kids = pm__list_at(&w->results, first), *out = pm__list_at(&w->results, w->results.used);
     const uint8_t *path = w->path.data ? w->path.data : (const uint8_t *)"";
     pm_fold_at here = {mask, n, kids, val, NULL, 0, path + len - jump, jump};
     if (!w->cached) here.path = path, here.len = len;
@@ -269,13 +223,13 @@ static int pm__fold_remember(pm__fold *w, pm__ref node, uint64_t key, const pm_m
     pm__fold_known k = {*mask, w->kept.used, n};
     int s = pm__fold_copy(w, &w->results, w->results.used - n, n, &w->kept);
     if (s != PM_OK) return s;
-    return pm__pile_put(&w->known, &k, 1) && pm__memo_put(&w->memo, node, key, w->known.used - 1) ? PM_OK : PM_NOMEM;
+    return pm__list_put(&w->known, &k, 1) && pm__memo_put(&w->memo, node, key, w->known.used - 1) ? PM_OK : PM_NOMEM;
 }
 
 /* Works off the run of path [low, len) above a location whose result is on top. */
 static int pm__fold_run_off(pm__fold *w, size_t len, size_t low) {
     if (w->run) {
-        if (len > low) w->run(w->f.ctx, w->path.data + low, len - low, pm__pile_at(&w->results, w->results.used - 1));
+        if (len > low) w->run(w->f.ctx, w->path.data + low, len - low, pm__list_at(&w->results, w->results.used - 1));
         return PM_OK;
     }
     int s = PM_OK;
@@ -289,7 +243,7 @@ static int pm__fold_run_off(pm__fold *w, size_t len, size_t low) {
 
 /* What is left to do for a location without a value yet, whose result is on top: value, and run. */
 static int pm__fold_top_off(pm__fold *w, const pm_val *val, size_t len, size_t low) {
-    if (val && w->add_val) w->add_val(w->f.ctx, *val, pm__pile_at(&w->results, w->results.used - 1));
+    if (val && w->add_val) w->add_val(w->f.ctx, *val, pm__list_at(&w->results, w->results.used - 1));
     return w->step ? pm__fold_run_off(w, len, low) : PM_OK;
 }
 
@@ -350,7 +304,7 @@ static PM__INLINE bool pm__fold_is_flat(const pm__fold_spot *s) {
 static PM__INLINE int pm__fold_leaf_end(pm__fold *w, const pm_val *val, size_t len, size_t low) {
     static const pm_mask none = {{0, 0, 0, 0}};
     if (w->step) return pm__fold_finish(w, 0, 0, &none, 0, val, len, low);
-    void *out = pm__pile_at(&w->results, w->results.used);
+    void *out = pm__list_at(&w->results, w->results.used);
     const uint8_t *path = w->path.data;
     pm_fold_at here = {&none, 0, out, w->add_val ? NULL : val, NULL, 0, path + low, len - low};
     if (!w->cached) here.path = path, here.len = len;
@@ -366,7 +320,7 @@ static int pm__fold_flat_bytes(pm__fold *w, const pm__fold_spot *s, uint64_t key
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(s->node);
     size_t len = w->path.used;
     pm_mask mask = pm__byte_mask(x);
-    if (!pm__pile_room(&w->path, 1) || !pm__pile_room(&w->results, x->nv + 1u)) return PM_NOMEM;
+    if (!pm__list_room(&w->path, 1) || !pm__list_room(&w->results, x->nv + 1u)) return PM_NOMEM;
     for (int c = pm__mask_next(&mask, 0); c >= 0; c = pm__mask_next(&mask, c + 1)) {
         w->path.data[len] = (uint8_t)c;
         int st = pm__fold_leaf_end(w, pm__byte_val(x, (uint8_t)c), len + 1, len + 1);
@@ -395,7 +349,7 @@ static int pm__fold_flat_line(pm__fold *w, const pm__fold_spot *s, uint64_t key,
     unsigned have = s->d, hi = s->hi;
     pm__fold_open *top = open;
     pm__fold_open_stop(top, s->val, s->d);
-    if (!pm__pile_room(&w->path, PM__SUFFIX_MAX) || !pm__pile_room(&w->results, hi - s->lo + 1u)) return PM_NOMEM;
+    if (!pm__list_room(&w->path, PM__SUFFIX_MAX) || !pm__list_room(&w->results, hi - s->lo + 1u)) return PM_NOMEM;
     uint8_t *suffix = w->path.data + base;
     for (unsigned i = s->lo; i < hi; i++) {
         unsigned l = lens[i], common = i + 1 < hi ? pm__fold_common(x, i, h, l) : s->d;
@@ -443,13 +397,13 @@ static int pm__fold_arrive(pm__fold *w, pm__fold_spot s, size_t low) {
     uint64_t key = pm__fold_key(w, &s);
     const uint64_t *known = key ? pm__memo_get(&w->memo, s.node, key) : NULL;
     if (known)
-        return pm__fold_recall(w, (const pm__fold_known *)pm__pile_at(&w->known, (size_t)*known), key, s.val, low);
+        return pm__fold_recall(w, (const pm__fold_known *)pm__list_at(&w->known, (size_t)*known), key, s.val, low);
     if (pm__fold_is_flat(&s))
         return pm__ref_kind(s.node) == PM__LINE ? pm__fold_flat_line(w, &s, key, low)
                                                 : pm__fold_flat_bytes(w, &s, key, low);
     pm__fold_frame f = {s, none, w->path.used, low, key, s.lo, 0};
     if (pm__fold_is_root(&s)) pm__tally_prefetch(s.node);
-    return pm__pile_put(&w->frames, &f, 1) ? PM_OK : PM_NOMEM;
+    return pm__list_put(&w->frames, &f, 1) ? PM_OK : PM_NOMEM;
 }
 
 /* The child that pm__fold_more found, if it leads to one value and nothing else without a choice on the way: the value,
@@ -478,7 +432,7 @@ static PM__INLINE const pm_val *pm__fold_leaf(const pm__fold_spot *s, unsigned i
 /* Ends such a child at once. Jumping folds only. */
 static int pm__fold_pick(pm__fold *w, pm__fold_frame *f, const pm_val *val, uint8_t first, const uint8_t *rest,
                          size_t n) {
-    if (!pm__pile_room(&w->results, 1)) return PM_NOMEM;
+    if (!pm__list_room(&w->results, 1)) return PM_NOMEM;
     if (!pm__fold_append(&w->path, &first, 1) || !pm__fold_append(&w->path, rest, n)) return PM_NOMEM;
     int s = pm__fold_leaf_end(w, val, w->path.used, f->len + 1);
     if (s != PM_OK) return s;
@@ -493,7 +447,7 @@ static int pm__fold_walk(pm__fold *w, pm__fold_spot s, size_t low) {
     size_t floor = w->frames.used;
     int st = pm__fold_arrive(w, s, low);
     while (st == PM_OK && w->frames.used > floor) {
-        pm__fold_frame *f = (pm__fold_frame *)pm__pile_at(&w->frames, w->frames.used - 1);
+        pm__fold_frame *f = (pm__fold_frame *)pm__list_at(&w->frames, w->frames.used - 1);
         pm__fold_spot t;
         w->path.used = f->len;
         if (pm__fold_more(&f->spot, &f->next)) {
@@ -521,11 +475,11 @@ static pm__fold pm__fold_begin(const pm_fold *f) {
     pm__fold w = {.f = *f};
     w.step = !(f->flags & PM_FOLD_JUMPING);
     w.cached = (f->flags & PM_FOLD_CACHED) != 0;
-    w.path = pm__pile_of(1);
-    w.frames = pm__pile_of(sizeof(pm__fold_frame));
-    w.results = pm__pile_of(f->size);
-    w.known = pm__pile_of(sizeof(pm__fold_known));
-    w.kept = pm__pile_of(f->size);
+    w.path = pm__list_of(1);
+    w.frames = pm__list_of(sizeof(pm__fold_frame));
+    w.results = pm__list_of(f->size);
+    w.known = pm__list_of(sizeof(pm__fold_known));
+    w.kept = pm__list_of(f->size);
     return w;
 }
 
@@ -537,11 +491,11 @@ static int pm__fold_end(pm__fold *w, int s, void *out) {
     }
     pm__fold_drop(w, &w->results, 0);
     pm__fold_drop(w, &w->kept, 0);
-    pm__pile_free(&w->path);
-    pm__pile_free(&w->frames);
-    pm__pile_free(&w->results);
-    pm__pile_free(&w->known);
-    pm__pile_free(&w->kept);
+    pm__list_free(&w->path);
+    pm__list_free(&w->frames);
+    pm__list_free(&w->results);
+    pm__list_free(&w->known);
+    pm__list_free(&w->kept);
     pm__memo_free(&w->memo);
     return s;
 }

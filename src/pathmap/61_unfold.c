@@ -2,7 +2,7 @@
 
    The engine is a fold (60_fold.c) that asks seeds instead of nodes for what is below: it goes down from seed to seed,
    and has the fold's callback called on the way up. Locations that wait for their children lie in frames, the children
-   that they have announced on three piles: items, seeds and path bytes. A single child of a location without value is
+   that they have announced in three lists: items, seeds and path bytes. A single child of a location without value is
    gone on to at once, its byte becomes part of a run, and nothing is kept.
 
    Building a map is such a fold, a jumping one, whose results are a value and a node for what lies below. A result's
@@ -28,8 +28,8 @@ struct pm_sprout {
     pm__fold w;
     pm_unfold u;
     const pm_ops *ops; /* of the map that grows; NULL: none does */
-    pm__pile frames, items, seeds, bytes; /* one seed for each item */
-    pm__pile held; /* maps that a cached fold has met: what is remembered of their nodes must stay true */
+    pm__list frames, items, seeds, bytes; /* one seed for each item */
+    pm__list held; /* maps that a cached fold has met: what is remembered of their nodes must stay true */
     pm_opt val;     /* of the location being asked for */
     size_t first;   /* its first item */
     int last;       /* the last child's first byte */
@@ -56,12 +56,12 @@ static pm_status pm__sprout_add(pm_sprout *p, const void *path, size_t len, cons
     if (!len || len > PM__LEN_MAX || *(const uint8_t *)path <= p->last) return pm__sprout_fail(p, PM_INVALID);
     if (!graft && !seed && p->u.seed_size) return pm__sprout_fail(p, PM_INVALID);
     if (graft && p->ops && pm_map_ops(graft) != p->ops) return pm__sprout_fail(p, PM_MISMATCH);
-    if (!pm__pile_room(&p->items, 1) || !pm__pile_room(&p->seeds, 1) || !pm__pile_put(&p->bytes, path, len))
+    if (!pm__list_room(&p->items, 1) || !pm__list_room(&p->seeds, 1) || !pm__list_put(&p->bytes, path, len))
         return pm__sprout_fail(p, PM_NOMEM);
     if (graft) it.graft = pm_clone(graft);
-    else if (seed && p->u.seed_size) memcpy(pm__pile_at(&p->seeds, p->seeds.used), seed, p->u.seed_size);
+    else if (seed && p->u.seed_size) memcpy(pm__list_at(&p->seeds, p->seeds.used), seed, p->u.seed_size);
     p->seeds.used++;
-    (void)pm__pile_put(&p->items, &it, 1);
+    (void)pm__list_put(&p->items, &it, 1);
     p->last = *(const uint8_t *)path;
     return PM_OK;
 }
@@ -79,7 +79,7 @@ PM_API pm_status pm_sprout_graft(pm_sprout *here, const void *path, size_t len, 
 /* ---- the engine ---------------------------------------------------------------------------------------------- */
 
 static pm__sprout_item *pm__sprout_item_at(pm_sprout *p, size_t i) {
-    return (pm__sprout_item *)pm__pile_at(&p->items, i);
+    return (pm__sprout_item *)pm__list_at(&p->items, i);
 }
 
 static void pm__sprout_drop_seed(pm_sprout *p, void *seed) {
@@ -92,7 +92,7 @@ static void pm__sprout_drop_val(pm_sprout *p, pm_opt val) {
 
 /* Appends the way to an item to the path. */
 static bool pm__sprout_follow(pm_sprout *p, const pm__sprout_item *it) {
-    return pm__pile_put(&p->w.path, pm__pile_at(&p->bytes, it->path_at), it->path_len);
+    return pm__list_put(&p->w.path, pm__list_at(&p->bytes, it->path_at), it->path_len);
 }
 
 /* Asks what is at the path, `seed` being that of the location; ends the location or opens a frame for it. *on: it was
@@ -115,11 +115,11 @@ static int pm__sprout_visit(pm_sprout *p, void *seed, size_t low, bool *on) {
         const pm__sprout_item *it = pm__sprout_item_at(p, f.first);
         if (!pm__sprout_follow(p, it)) return PM_NOMEM;
         p->items.used = --p->seeds.used;
-        if (p->u.seed_size) memcpy(seed, pm__pile_at(&p->seeds, p->seeds.used), p->u.seed_size);
+        if (p->u.seed_size) memcpy(seed, pm__list_at(&p->seeds, p->seeds.used), p->u.seed_size);
         p->bytes.used = it->path_at;
         *on = true;
     } else if (s == PM_OK) {
-        s = pm__pile_put(&p->frames, &f, 1) ? PM_OK : PM_NOMEM;
+        s = pm__list_put(&p->frames, &f, 1) ? PM_OK : PM_NOMEM;
     }
     if (s != PM_OK) pm__sprout_drop_val(p, f.val);
     return s;
@@ -128,7 +128,7 @@ static int pm__sprout_visit(pm_sprout *p, void *seed, size_t low, bool *on) {
 /* Folds a grafted map at the end of the path. */
 static int pm__sprout_fold_graft(pm_sprout *p, pm__sprout_item *it, size_t low) {
     if (p->w.cached) { /* the nodes must not go before the fold ends */
-        if (!pm__pile_put(&p->held, &it->graft, 1)) return PM_NOMEM;
+        if (!pm__list_put(&p->held, &it->graft, 1)) return PM_NOMEM;
         it->is_graft = false;
     }
     const pm_val *val = it->graft.has_value ? &it->graft.value : NULL;
@@ -139,7 +139,7 @@ static int pm__sow_graft(pm_sprout *p, const pm_map *m, size_t low);
 
 /* Takes a frame's next item: grafts, or hands out the seed (*on). Ends the frame if there is none. */
 static int pm__sprout_next(pm_sprout *p, void *seed, size_t *low, bool *on) {
-    pm__sprout_frame *f = (pm__sprout_frame *)pm__pile_at(&p->frames, p->frames.used - 1);
+    pm__sprout_frame *f = (pm__sprout_frame *)pm__list_at(&p->frames, p->frames.used - 1);
     p->w.path.used = f->len;
     *on = false;
     if (f->next == f->end) {
@@ -159,7 +159,7 @@ static int pm__sprout_next(pm_sprout *p, void *seed, size_t *low, bool *on) {
     *low = f->len + 1;
     f->next++;
     if (it->is_graft) return p->ops ? pm__sow_graft(p, &it->graft, *low) : pm__sprout_fold_graft(p, it, *low);
-    if (p->u.seed_size) memcpy(seed, pm__pile_at(&p->seeds, f->next - 1), p->u.seed_size);
+    if (p->u.seed_size) memcpy(seed, pm__list_at(&p->seeds, f->next - 1), p->u.seed_size);
     *on = true;
     return PM_OK;
 }
@@ -168,11 +168,11 @@ static int pm__sprout_next(pm_sprout *p, void *seed, size_t *low, bool *on) {
 static void pm__sprout_abandon(pm_sprout *p) {
     size_t end = p->items.used;
     for (size_t i = p->frames.used; i-- > 0;) {
-        const pm__sprout_frame *f = (const pm__sprout_frame *)pm__pile_at(&p->frames, i);
+        const pm__sprout_frame *f = (const pm__sprout_frame *)pm__list_at(&p->frames, i);
         for (size_t k = f->first; k < end; k++) {
             pm__sprout_item *it = pm__sprout_item_at(p, k);
             if (it->is_graft) pm_drop(&it->graft);
-            else if (k >= f->next) pm__sprout_drop_seed(p, pm__pile_at(&p->seeds, k));
+            else if (k >= f->next) pm__sprout_drop_seed(p, pm__list_at(&p->seeds, k));
         }
         pm__sprout_drop_val(p, f->val);
         end = f->first;
@@ -183,7 +183,7 @@ static void pm__sprout_abandon(pm_sprout *p) {
 static void pm__sprout_drop_items(pm_sprout *p, size_t from) {
     for (size_t k = from; k < p->items.used; k++) {
         if (pm__sprout_item_at(p, k)->is_graft) pm_drop(&pm__sprout_item_at(p, k)->graft);
-        else pm__sprout_drop_seed(p, pm__pile_at(&p->seeds, k));
+        else pm__sprout_drop_seed(p, pm__list_at(&p->seeds, k));
     }
     p->items.used = p->seeds.used = from;
 }
@@ -206,14 +206,14 @@ static int pm__sprout_grow(pm_sprout *p, void *seed) {
 
 static int pm__sprout_run(const pm_unfold *u, const void *seed, const pm_fold *f, const pm_ops *ops, void *out) {
     pm_sprout p = {.w = pm__fold_begin(f), .u = *u, .ops = ops};
-    p.frames = pm__pile_of(sizeof(pm__sprout_frame));
-    p.items = pm__pile_of(sizeof(pm__sprout_item));
-    p.seeds = pm__pile_of(u->seed_size);
-    p.bytes = pm__pile_of(1);
-    p.held = pm__pile_of(sizeof(pm_map));
-    pm__pile own = pm__pile_of(u->seed_size);
+    p.frames = pm__list_of(sizeof(pm__sprout_frame));
+    p.items = pm__list_of(sizeof(pm__sprout_item));
+    p.seeds = pm__list_of(u->seed_size);
+    p.bytes = pm__list_of(1);
+    p.held = pm__list_of(sizeof(pm_map));
+    pm__list own = pm__list_of(u->seed_size);
     int s = PM_NOMEM;
-    if (pm__pile_room(&own, 1)) {
+    if (pm__list_room(&own, 1)) {
         if (seed && u->seed_size) memcpy(own.data, seed, u->seed_size);
         s = pm__sprout_grow(&p, own.data);
     } else if (u->drop) {
@@ -221,13 +221,13 @@ static int pm__sprout_run(const pm_unfold *u, const void *seed, const pm_fold *f
     }
     if (s != PM_OK) pm__sprout_abandon(&p);
     s = pm__fold_end(&p.w, s, out);
-    for (size_t i = 0; i < p.held.used; i++) pm_drop((pm_map *)pm__pile_at(&p.held, i));
-    pm__pile_free(&p.frames);
-    pm__pile_free(&p.items);
-    pm__pile_free(&p.seeds);
-    pm__pile_free(&p.bytes);
-    pm__pile_free(&p.held);
-    pm__pile_free(&own);
+    for (size_t i = 0; i < p.held.used; i++) pm_drop((pm_map *)pm__list_at(&p.held, i));
+    pm__list_free(&p.frames);
+    pm__list_free(&p.items);
+    pm__list_free(&p.seeds);
+    pm__list_free(&p.bytes);
+    pm__list_free(&p.held);
+    pm__list_free(&own);
     return s;
 }
 
@@ -288,10 +288,9 @@ static pm__ref pm__sow_above(const pm__cx *cx, const uint8_t *s, size_t len, boo
     memcpy(prefix, s, len);
     memcpy(prefix + len, pm__line_heap(y), y->plen);
     pm__line_decode(y, ents);
-    pm__line *x = pm__line_encode(cx, size, prefix, len + y->plen, ents, y->n, 0, 0);
-    if (!x) return 0;
-    pm__mem_free(y, pm__line_size(y));
-    return pm__ref_make(x, PM__LINE, size);
+    pm__ref r = pm__line_encode(cx, size, prefix, len + y->plen, ents, y->n, 0, 0);
+    if (r) pm__mem_free(y, pm__line_size(y));
+    return r;
 }
 
 /* The children of one location, and which of them are to be spelled out in its line. */
@@ -362,19 +361,16 @@ static pm__ref pm__sow_as_line(const pm__cx *cx, pm__sow_bed *d) {
 }
 
 static PM__NOINLINE pm__ref pm__sow_as_byte(const pm__cx *cx, const pm__sow_bed *d) {
-    pm_mask cm = {{0, 0, 0, 0}}, vm = {{0, 0, 0, 0}};
-    pm__ref refs[256];
-    pm_val vals[256];
-    unsigned nc = 0, nv = 0;
+    pm__fan f;
     int b = -1;
+    pm__fan_open(&f);
     for (unsigned i = 0; i < d->n; i++) {
         const pm__sown *k = &d->kids[i];
         b = pm__mask_next(d->mask, b + 1);
-        if (k->val.some) pm_mask_set(&vm, (uint8_t)b), vals[nv++] = k->val.val;
-        if (k->ref || !k->val.some) pm_mask_set(&cm, (uint8_t)b), refs[nc++] = k->ref;
+        if (k->val.some) pm__fan_val(&f, (uint8_t)b, k->val.val);
+        if (k->ref || !k->val.some) pm__fan_child(&f, (uint8_t)b, k->ref);
     }
-    pm__byte *x = pm__byte_make(cx, &cm, &vm, refs, vals);
-    return x ? pm__byte_ref(x) : 0;
+    return pm__fan_close(cx, &f);
 }
 
 /* Makes a node of a location's children, which are empty then. 0: no memory, nothing changed. */
@@ -433,7 +429,7 @@ static int pm__sow_graft(pm_sprout *p, const pm_map *m, size_t low) {
     pm__sown k = {m->root, {m->value, m->has_value}};
     pm__ref_retain(k.ref);
     if (k.val.some) pm__pay_retain(cx, false, k.val.val);
-    if (pm__sow_run(cx, &k, p->w.path.data + low, p->w.path.used - low) && pm__pile_put(&p->w.results, &k, 1))
+    if (pm__sow_run(cx, &k, p->w.path.data + low, p->w.path.used - low) && pm__list_put(&p->w.results, &k, 1))
         return PM_OK;
     pm__sow_drop((void *)(uintptr_t)cx, &k);
     return PM_NOMEM;

@@ -110,15 +110,15 @@ typedef struct pm__merkle {
     pm__fold hashes;  /* knows below() of every node's root */
     pm__memo instead; /* (node, 0): the node that stands for it */
     pm__memo first;   /* below() of a content to the node that stands for it */
-    pm__pile stack, made;
+    pm__list stack, made;
     pm_merkle_stats stats;
 } pm__merkle;
 
 static pm_hash128 pm__merkle_hash(const pm__merkle *k, pm__ref r) {
     const uint64_t *i = pm__memo_get(&k->hashes.memo, r, PM__FOLD_WHOLE);
     PM__CHECK2(i);
-    const pm__fold_known *known = (const pm__fold_known *)pm__pile_at(&k->hashes.known, (size_t)*i);
-    return *(const pm_hash128 *)pm__pile_at(&k->hashes.kept, known->at);
+    const pm__fold_known *known = (const pm__fold_known *)pm__list_at(&k->hashes.known, (size_t)*i);
+    return *(const pm_hash128 *)pm__list_at(&k->hashes.kept, known->at);
 }
 
 /* Compares what lies below two nodes' roots. 1 equal, 0 not, -1 no memory. */
@@ -206,8 +206,8 @@ static bool pm__merkle_decide(pm__merkle *k, pm__ref r) {
     const uint64_t *other;
     k->stats.nodes++;
     if (stale) { /* before it is compared: then what both lead to is one and the same */
-        if (!pm__pile_room(&k->made, 1) || !(now = pm__merkle_copy(k, r, stale))) return false;
-        pm__pile_put(&k->made, &now, 1);
+        if (!pm__list_room(&k->made, 1) || !(now = pm__merkle_copy(k, r, stale))) return false;
+        pm__list_put(&k->made, &now, 1);
     }
     for (; (other = pm__memo_get(&k->first, a, h.hi)) != NULL; h.hi++) { /* one hash, other content: the next place */
         int equal = pm__merkle_equal(k, *other, now);
@@ -227,9 +227,9 @@ static bool pm__merkle_decide(pm__merkle *k, pm__ref r) {
 /* Goes over the distinct nodes below a root, deepest first. False: no memory. */
 static bool pm__merkle_walk(pm__merkle *k, pm__ref root) {
     pm__tally_frame f = {root, 0, 0, 0, false};
-    bool ok = pm__pile_put(&k->stack, &f, 1);
+    bool ok = pm__list_put(&k->stack, &f, 1);
     while (ok && k->stack.used) {
-        pm__tally_frame *top = (pm__tally_frame *)pm__pile_at(&k->stack, k->stack.used - 1);
+        pm__tally_frame *top = (pm__tally_frame *)pm__list_at(&k->stack, k->stack.used - 1);
         size_t depth;
         bool shared;
         f.node = pm__tally_child(PM__TALLY_VALS, top, &depth, &shared);
@@ -237,7 +237,7 @@ static bool pm__merkle_walk(pm__merkle *k, pm__ref root) {
             ok = pm__merkle_decide(k, top->node);
             k->stack.used--;
         } else if (!pm__memo_get(&k->instead, f.node, 0)) {
-            ok = pm__pile_put(&k->stack, &f, 1);
+            ok = pm__list_put(&k->stack, &f, 1);
         }
     }
     return ok;
@@ -248,7 +248,7 @@ static bool pm__merkle_run(pm__merkle *k, const pm_map *m) {
     pm__fold *w = &k->hashes;
     w->every = true;
     if (pm__fold_walk(w, pm__fold_root(m->root, m->has_value ? &m->value : NULL), 0) != PM_OK) return false;
-    k->stats.hash = *(const pm_hash128 *)pm__pile_at(&w->results, 0);
+    k->stats.hash = *(const pm_hash128 *)pm__list_at(&w->results, 0);
     return !m->root || pm__merkle_walk(k, m->root);
 }
 
@@ -258,8 +258,8 @@ PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
     pm__map_own(m, false);
     pm__merkle k = {.cx = pm__map_cx(m), .hashes = pm__hash_fold(&ops)};
     pm_hash128 unused;
-    k.stack = pm__pile_of(sizeof(pm__tally_frame));
-    k.made = pm__pile_of(sizeof(pm__ref));
+    k.stack = pm__list_of(sizeof(pm__tally_frame));
+    k.made = pm__list_of(sizeof(pm__ref));
     bool ok = pm__merkle_run(&k, m);
     pm__ref old = m->root, now = pm__merkle_instead(&k, old);
     if (ok && now != old) {
@@ -267,10 +267,10 @@ PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
         m->root = now;
         pm__any_release(&k.cx, old);
     }
-    for (size_t i = 0; i < k.made.used; i++) pm__any_release(&k.cx, *(pm__ref *)pm__pile_at(&k.made, i));
+    for (size_t i = 0; i < k.made.used; i++) pm__any_release(&k.cx, *(pm__ref *)pm__list_at(&k.made, i));
     (void)pm__fold_end(&k.hashes, ok ? PM_OK : PM_NOMEM, &unused);
-    pm__pile_free(&k.stack);
-    pm__pile_free(&k.made);
+    pm__list_free(&k.stack);
+    pm__list_free(&k.made);
     pm__memo_free(&k.instead);
     pm__memo_free(&k.first);
     if (!ok) return PM_NOMEM;

@@ -16,7 +16,7 @@ struct pm_sampler {
     pm_map map;
     pm_sample what;
     pm__memo index; /* (node, 0): where its weight is */
-    pm__pile weights, path;
+    pm__list weights, path;
     pm__weight total;
     pm_rz at;
 };
@@ -39,7 +39,7 @@ static pm__weight pm__weight_add(pm__weight a, pm__weight b) {
 static pm__weight pm__weight_of(const pm_sampler *s, pm__ref r) {
     pm__weight none = {0, 0};
     const uint64_t *i = r ? pm__memo_get(&s->index, r, 0) : NULL;
-    return i ? *(const pm__weight *)pm__pile_at(&s->weights, (size_t)*i) : none;
+    return i ? *(const pm__weight *)pm__list_at(&s->weights, (size_t)*i) : none;
 }
 
 /* Below a node whose children are known. */
@@ -55,23 +55,23 @@ static pm__weight pm__weight_sum(const pm_sampler *s, pm__ref r) {
 
 /* Weighs all nodes below a root, deepest first. False: no memory. */
 static bool pm__sampler_weigh(pm_sampler *s, pm__ref root) {
-    pm__pile stack = pm__pile_of(sizeof(pm__tally_frame));
+    pm__list stack = pm__list_of(sizeof(pm__tally_frame));
     pm__tally_frame f = {root, 0, 0, 0, false};
-    bool ok = pm__pile_put(&stack, &f, 1);
+    bool ok = pm__list_put(&stack, &f, 1);
     while (ok && stack.used) {
-        pm__tally_frame *top = (pm__tally_frame *)pm__pile_at(&stack, stack.used - 1);
+        pm__tally_frame *top = (pm__tally_frame *)pm__list_at(&stack, stack.used - 1);
         size_t depth;
         bool shared;
         f.node = pm__tally_child(PM__TALLY_VALS, top, &depth, &shared);
         if (!f.node) {
             pm__weight w = pm__weight_sum(s, top->node);
-            ok = pm__memo_put(&s->index, top->node, 0, s->weights.used) && pm__pile_put(&s->weights, &w, 1);
+            ok = pm__memo_put(&s->index, top->node, 0, s->weights.used) && pm__list_put(&s->weights, &w, 1);
             stack.used--;
         } else if (!pm__memo_get(&s->index, f.node, 0)) {
-            ok = pm__pile_put(&stack, &f, 1);
+            ok = pm__list_put(&stack, &f, 1);
         }
     }
-    pm__pile_free(&stack);
+    pm__list_free(&stack);
     return ok;
 }
 
@@ -82,8 +82,8 @@ PM_API pm_status pm_sampler_new(const pm_map *m, pm_sample what, pm_sampler **ou
     memset(s, 0, sizeof *s);
     s->map = pm_clone(m);
     s->what = what;
-    s->weights = pm__pile_of(sizeof(pm__weight));
-    s->path = pm__pile_of(1);
+    s->weights = pm__list_of(sizeof(pm__weight));
+    s->path = pm__list_of(1);
     s->total.m = what == PM_SAMPLE_PATHS || m->has_value;
     bool ok = !m->root || pm__sampler_weigh(s, m->root);
     if (!ok || pm_rz_open(&s->at, &s->map, NULL, 0) != PM_OK) {
@@ -99,8 +99,8 @@ PM_API void pm_sampler_free(pm_sampler *s) {
     if (!s) return;
     pm_rz_drop(&s->at);
     pm__memo_free(&s->index);
-    pm__pile_free(&s->weights);
-    pm__pile_free(&s->path);
+    pm__list_free(&s->weights);
+    pm__list_free(&s->path);
     pm_drop(&s->map);
     pm__mem_free_big(s, sizeof *s);
 }
@@ -150,14 +150,14 @@ static int pm__aim_line(pm_sampler *s, pm__sample_aim *a, const pm__line *x, pm_
     const uint8_t *heap = pm__line_heap(x);
     bool paths = s->what == PM_SAMPLE_PATHS;
     uint64_t i;
-    if (paths && pm__aim_at(a, x->plen, &i)) return pm__pile_put(&s->path, heap, (size_t)i + 1) ? 1 : -1;
-    if (!pm__pile_put(&s->path, heap, x->plen)) return -1;
+    if (paths && pm__aim_at(a, x->plen, &i)) return pm__list_put(&s->path, heap, (size_t)i + 1) ? 1 : -1;
+    if (!pm__list_put(&s->path, heap, x->plen)) return -1;
     for (unsigned k = 0, off = x->plen; k < x->n; off += pm__line_lens(x)[k], k++) {
         size_t len = pm__line_suffix(x, k), before = paths ? pm__line_shared_before(x, k, off) : 0, upto = len;
         bool leads = pm__line_is_child(x, k), found = pm__aim_at(a, paths ? len - before : !leads, &i);
         if (!found && !(leads && pm__aim_in(a, pm__weight_of(s, *pm__line_child(x, k))))) continue;
         if (found && paths) upto = before + (size_t)i + 1;
-        if (upto && !(pm__pile_put(&s->path, &x->body[k], 1) && pm__pile_put(&s->path, heap + off, upto - 1)))
+        if (upto && !(pm__list_put(&s->path, &x->body[k], 1) && pm__list_put(&s->path, heap + off, upto - 1)))
             return -1;
         if (!found) *child = *pm__line_child(x, k);
         return found;
@@ -174,7 +174,7 @@ static int pm__aim_byte(pm_sampler *s, pm__sample_aim *a, const pm__byte *x, pm_
         pm__ref r = !found && pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
         if (!found && !pm__aim_in(a, pm__weight_of(s, r))) continue;
         *child = r;
-        return pm__pile_put(&s->path, &c, 1) ? found : -1;
+        return pm__list_put(&s->path, &c, 1) ? found : -1;
     }
     return 2;
 }

@@ -18,14 +18,14 @@ typedef struct pm__fold_stop {
 
 typedef struct pm__fold_zip {
     pm__fold w;
-    pm__pile stops;
+    pm__list stops;
     const pm_ops *ops;
 } pm__fold_zip;
 
 /* Opens a stop at the end of the path. */
 static int pm__fold_stop_open(pm__fold_zip *g, size_t len, pm_opt val) {
     pm__fold_stop s = {{{0, 0, 0, 0}}, len, 0, val};
-    if (!pm__pile_put(&g->stops, &s, 1)) return PM_NOMEM;
+    if (!pm__list_put(&g->stops, &s, 1)) return PM_NOMEM;
     if (val.some) pm__val_retain(g->ops, val.val);
     return PM_OK;
 }
@@ -34,12 +34,12 @@ static int pm__fold_stop_open(pm__fold_zip *g, size_t len, pm_opt val) {
    or nothing: then it was the last, and its run goes all the way up. */
 static int pm__fold_stop_end(pm__fold_zip *g, size_t fork, bool last) {
     const pm_opt none = {0, false};
-    pm__fold_stop s = *(pm__fold_stop *)pm__pile_at(&g->stops, --g->stops.used);
-    pm__fold_stop *up = g->stops.used ? (pm__fold_stop *)pm__pile_at(&g->stops, g->stops.used - 1) : NULL;
+    pm__fold_stop s = *(pm__fold_stop *)pm__list_at(&g->stops, --g->stops.used);
+    pm__fold_stop *up = g->stops.used ? (pm__fold_stop *)pm__list_at(&g->stops, g->stops.used - 1) : NULL;
     int st = PM_OK;
     if (!last && (!up || up->len < fork)) {
         st = pm__fold_stop_open(g, fork, none); /* in the place of the one that ends: no memory is needed */
-        up = (pm__fold_stop *)pm__pile_at(&g->stops, g->stops.used - 1);
+        up = (pm__fold_stop *)pm__list_at(&g->stops, g->stops.used - 1);
     }
     if (st == PM_OK)
         st = pm__fold_finish(&g->w, 0, 0, &s.mask, s.n, s.val.some ? &s.val.val : NULL, s.len, up ? up->len + 1 : 0);
@@ -55,7 +55,7 @@ static int pm__fold_stop_end(pm__fold_zip *g, size_t fork, bool last) {
 static int pm__fold_stops_end(pm__fold_zip *g, size_t same) {
     int st = PM_OK;
     while (st == PM_OK && g->stops.used) {
-        const pm__fold_stop *s = (const pm__fold_stop *)pm__pile_at(&g->stops, g->stops.used - 1);
+        const pm__fold_stop *s = (const pm__fold_stop *)pm__list_at(&g->stops, g->stops.used - 1);
         if (s->len <= same) break;
         st = pm__fold_stop_end(g, same, false);
     }
@@ -64,12 +64,12 @@ static int pm__fold_stops_end(pm__fold_zip *g, size_t same) {
 
 /* Comes to the next mark, at `s`. */
 static int pm__fold_mark(pm__fold_zip *g, const uint8_t *s, size_t len, pm_opt val) {
-    pm__pile *path = &g->w.path;
+    pm__list *path = &g->w.path;
     size_t min = path->used < len ? path->used : len, same = min ? pm__lcp(path->data, s, min) : 0;
     int st = pm__fold_stops_end(g, same);
     if (st != PM_OK) return st;
     path->used = same;
-    if (!pm__pile_put(path, s + same, len - same)) return PM_NOMEM;
+    if (!pm__list_put(path, s + same, len - same)) return PM_NOMEM;
     return pm__fold_stop_open(g, len, val);
 }
 
@@ -98,7 +98,7 @@ PM_API int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out) {
         pm_ref at = pm_ref_of_rz(r);
         return pm_fold_ref(&at, f, out);
     }
-    pm__fold_zip g = {pm__fold_begin(f), pm__pile_of(sizeof(pm__fold_stop)), pm_zip_values(z)};
+    pm__fold_zip g = {pm__fold_begin(f), pm__list_of(sizeof(pm__fold_stop)), pm_zip_values(z)};
     if (g.ops && pm__ops_is_refused(g.ops)) return pm__fold_end(&g.w, PM_BADHOOK, out);
     pm_status before = pm_zip_status(z);
     size_t base = pm__zip_depth(z);
@@ -106,10 +106,10 @@ PM_API int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out) {
     pm__zip_up_to(z, base);
     pm_status moving = pm__zip_worked(z, before);
     while (g.stops.used) {
-        const pm__fold_stop *s = (const pm__fold_stop *)pm__pile_at(&g.stops, --g.stops.used);
+        const pm__fold_stop *s = (const pm__fold_stop *)pm__list_at(&g.stops, --g.stops.used);
         if (s->val.some) pm__val_release(g.ops, s->val.val);
     }
-    pm__pile_free(&g.stops);
+    pm__list_free(&g.stops);
     if (st == PM_OK && moving != PM_OK) st = moving;
     return pm__fold_end(&g.w, st, out);
 }

@@ -6,48 +6,211 @@
 
    Copy-on-write: a writing walk makes each node on its way the caller's alone. That changes no content, so running out
    of memory half-way loses nothing. Walks that might find nothing to do look first. */
-#include "24_node_any.c"
+#include "26_place.c"
 
-/* ---- one step of a lookup ------------------------------------------------------------------------------------ */
+/* ---- changing a line ----------------------------------------------------------------------------------------- */
 
-/* Finds the entry of a line through which a key goes on: the value that ends it, or the child below which it goes on.
-   s[0..len) is the rest without the prefix, len > 0; `kw` holds bytes 1..8 of it as pm__load64le would. -1: none. */
-static PM__INLINE int pm__line_probe(const pm__line *x, const uint8_t *s, size_t len, uint64_t kw) {
-    const uint8_t *lens = pm__line_lens(x), *heap = pm__line_heap(x);
-    for (uint32_t m = pm__line_candidates(x, s[0], len - 1); m; m &= m - 1) {
-        unsigned i = pm__ctz32(m), l = lens[i];
-        const uint8_t *h = heap + pm__line_off(x, i);
-        /* Eight bytes behind the heap's start of any entry are inside the block: a payload follows at least. */
-        uint64_t diff = pm__load64le(h) ^ kw;
-        if (l < 8) diff &= ((uint64_t)1 << 8 * l) - 1;
-        if (diff) continue;
-        if (l <= 8 || memcmp(h + 8, s + 9, l - 8u) == 0) return (int)i;
+/* Puts what `ents` say in the place of the line in *slot. Payloads that are not fresh come from that line: they move if
+   it was the caller's alone, else they gain a reference. Payloads of the line that `ents` leave out are the caller's
+   to release if it owned the line alone. False: no memory, nothing changed. */
+static bool pm__line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p, size_t plen, pm__ent *ents,
+                             unsigned n) {
+    pm__ref old = *slot, r = pm__build_nodes(cx, p, plen, ents, n, 0);
+    pm__line *x = (pm__line *)pm__ref_ptr(old);
+    if (!r) return false;
+    *slot = r;
+    if (pm__ref_is_unique(old)) {
+        pm__mem_free(x, pm__line_size(x));
+        return true;
     }
-    return -1;
+    for (unsigned i = 0; i < n; i++)
+        if (!ents[i].fresh) pm__pay_retain(cx, ents[i].child, ents[i].pay);
+    pm__any_release(cx, old);
+    return true;
 }
 
-/* Where the entries end that continue entry i, whose heap bytes begin at h. */
-static PM__INLINE unsigned pm__line_agree_end(const pm__line *x, unsigned i, const uint8_t *h) {
-    const uint8_t *lens = pm__line_lens(x), *next = h + lens[i];
-    unsigned j = i + 1;
-    while (j < x->n && x->body[j] == x->body[i] && lens[j] >= lens[i] && pm__heap_equal(h, next, lens[i]))
-        next += lens[j++];
-    return j;
+/* The entry of a line through which a walk came to the line below. */
+typedef struct pm__above {
+    pm__ref *slot; /* the line above, the caller's alone; NULL: the walk came from elsewhere */
+    unsigned i;
+} pm__above;
+
+enum { PM__MERGE_GROUPS = 6, PM__MERGE_SINGLES = 2 };
+
+/* A full line on its way into the line above. */
+typedef struct pm__merge {
+    const pm__ent *ents; /* of the full line, one more than it can hold */
+    unsigned n, total;   /* entries of it, of the line above anew */
+    pm__ent all[2 * PM__LINE_ENTRIES];
+    struct {
+        unsigned at, lo, hi; /* entry `at` leads to entries [lo, hi) of the full line, without q bytes of suffix */
+        size_t q;
+    } below[PM__MERGE_GROUPS];
+    unsigned nbelow;
+    size_t used;
+    uint8_t bytes[PM__LINE_BYTES];
+} pm__merge;
+
+/* Adds an entry that has the bytes of c and those of the line's prefix in front of `len` bytes of e's suffix. False: no
+   room. */
+static bool pm__merge_add(pm__merge *g, unsigned at, const pm__ent *c, const pm__line *x, const pm__ent *e, size_t len,
+                          bool child) {
+    const size_t all = c->len + x->plen + len;
+    uint8_t *to = g->bytes + g->used;
+    pm__ent head = *e;
+    if (g->total == PM__LINE_ENTRIES || g->used + all > sizeof g->bytes) return false;
+    head.len = (uint32_t)len;
+    uint8_t *mid = pm__ent_spell(to, c);
+    memcpy(mid, pm__line_heap(x), x->plen);
+    (void)pm__ent_spell(mid + x->plen, &head);
+    g->all[at] = pm__ent_make(to, all, child, e->pay);
+    g->used += all;
+    g->total++;
+    return true;
 }
 
-/* Where the entries begin that end at the suffix of child entry i, whose heap bytes begin at h: at the value of the
-   same suffix, if there is one. */
-static PM__INLINE unsigned pm__line_agree_begin(const pm__line *x, unsigned i, const uint8_t *h) {
-    const uint8_t *lens = pm__line_lens(x);
-    if (i == 0 || x->body[i - 1] != x->body[i] || lens[i - 1] != lens[i] || pm__line_is_child(x, i - 1)) return i;
-    if (i == 1 && pm__line_has_e(x)) return i;
-    return i - pm__heap_equal(h - lens[i], h, lens[i]);
+/* Lists what the line above would be: in the place of entry i, an entry for each group of the full line, or for each
+   member of a small one. False: no room. */
+static bool pm__merge_plan(pm__merge *g, const pm__line *u, unsigned i, const pm__line *x) {
+    const pm__ent *ents = g->ents;
+    pm__ent above[PM__LINE_ENTRIES];
+    unsigned at = i;
+    pm__line_decode(u, above);
+    memcpy(g->all, above, i * sizeof *above);
+    g->total = u->n - 1u, g->used = 0, g->nbelow = 0;
+    unsigned lo = ents[0].len == 0;
+    if (lo && !pm__merge_add(g, at++, &above[i], x, &ents[0], 0, false)) return false;
+    for (unsigned hi; lo < g->n; lo = hi) {
+        hi = (unsigned)pm__build_group_end(ents, g->n, lo, 0);
+        if (hi - lo <= PM__MERGE_SINGLES) {
+            for (unsigned k = lo; k < hi; k++)
+                if (!pm__merge_add(g, at++, &above[i], x, &ents[k], ents[k].len, ents[k].child)) return false;
+            continue;
+        }
+        size_t q = pm__ent_lcp(&ents[lo], &ents[hi - 1], 0, ents[lo].len);
+        bool here = ents[lo].len == q;
+        if (here && !pm__merge_add(g, at++, &above[i], x, &ents[lo], q, false)) return false;
+        g->below[g->nbelow].at = at, g->below[g->nbelow].q = q;
+        g->below[g->nbelow].lo = lo + here, g->below[g->nbelow++].hi = hi;
+        if (!pm__merge_add(g, at++, &above[i], x, &ents[lo], q, true)) return false;
+    }
+    memcpy(g->all + at, above + i + 1, (u->n - i - 1u) * sizeof *above);
+    return true;
 }
 
-/* True if the rest begins with the line's prefix. */
-static PM__INLINE bool pm__line_in_prefix(const pm__line *x, const uint8_t *s, size_t len) {
-    return !x->plen || (len >= x->plen && memcmp(pm__line_heap(x), s, x->plen) == 0);
+/* Where the line above has room, the groups of a full line, which is the caller's alone, move up as entries there, and
+   the line is gone; so a trie stays shallow. `ents` are the line's n entries, one more than it can hold. Returns 1 if
+   done, 0 if not to be done, -1 without memory.
+   Measured: without it lookups among nested expressions take a third more instructions. */
+static PM__NOINLINE int pm__line_merge_up(const pm__cx *cx, const pm__above *up, pm__line *x, pm__ent *ents,
+                                          unsigned n) {
+    pm__line *u = (pm__line *)pm__ref_ptr(*up->slot);
+    unsigned groups = 0, most = PM__LINE_ENTRIES + 1u - u->n;
+    if (most > PM__MERGE_GROUPS) most = PM__MERGE_GROUPS;
+    for (size_t i = ents[0].len == 0; i < n; i = pm__build_group_end(ents, n, i, 0))
+        if (++groups > most) return 0;
+    pm__merge g;
+    g.ents = ents, g.n = n;
+    if (!pm__merge_plan(&g, u, up->i, x)) return 0;
+    size_t size = pm__build_fits(cx, g.all, g.total, u->plen, 0);
+    if (!size) return 0;
+    unsigned k = 0;
+    pm__ref r = 0, *below = NULL;
+    for (; k < g.nbelow; k++) {
+        below = &g.all[g.below[k].at].pay;
+        *below = pm__build_nodes(cx, NULL, 0, ents + g.below[k].lo, g.below[k].hi - g.below[k].lo, g.below[k].q);
+        if (!*below) break;
+    }
+    if (k == g.nbelow) r = pm__line_encode(cx, size, pm__line_heap(u), u->plen, g.all, g.total, 0, 0);
+    if (!r) {
+        while (k-- > 0)
+            pm__build_undo(cx, ents + g.below[k].lo, g.below[k].hi - g.below[k].lo, g.all[g.below[k].at].pay);
+        return -1;
+    }
+    pm__mem_free(x, pm__line_size(x));
+    pm__mem_free(u, pm__line_size(u));
+    *up->slot = r;
+    return 1;
 }
+
+/* Inserts an entry before `pos` into the line in *slot, which may be shared; `kw` holds bytes 1..8 of its suffix. If
+   the line is full and not shared, the one above may change in its place. False: no memory, nothing changed. */
+static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e, uint64_t kw,
+                            const pm__above *up) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    unsigned stored = e->child || !cx->unit;
+    size_t size = pm__line_need(x->n + 1u, pm__line_heap_len(x) + (e->len ? e->len - 1u : 0u),
+                                pm__line_pay_count(x) + stored);
+    bool unique = pm__ref_is_unique(*slot);
+    if (!size) {
+        pm__ent ents[PM__LINE_ENTRIES + 1];
+        pm__line_decode(x, ents);
+        memmove(ents + pos + 1, ents + pos, (x->n - pos) * sizeof *ents);
+        ents[pos] = *e;
+        if (unique && up->slot && pos < x->n) { /* at the end the order may be sorted: dividing costs less then */
+            int done = pm__line_merge_up(cx, up, x, ents, x->n + 1u);
+            if (done) return done > 0;
+        }
+        return pm__line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
+    }
+    if (unique && size <= pm__line_size(x)) {
+        pm__line_write_insert(x, pm__line_size(x), x, pos, e, kw);
+        return true;
+    }
+    pm__line *y = (pm__line *)pm__mem_alloc(cx->pool, size);
+    if (!y) return false;
+    pm__count_init(&y->rc);
+    pm__line_write_insert(y, size, x, pos, e, kw);
+    if (unique) {
+        pm__mem_free(x, pm__line_size(x));
+    } else {
+        pm__line_retain_pays(cx, x);
+        pm__any_release(cx, *slot);
+    }
+    *slot = pm__ref_make(y, PM__LINE, size);
+    return true;
+}
+
+/* Takes entries [a, b) out of the line in *slot, which is the caller's alone and keeps at least one entry. Their
+   payloads are the caller's. Gives memory back when much is free; having none for that is no failure. */
+static void pm__line_erase(const pm__cx *cx, pm__ref *slot, unsigned a, unsigned b) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    size_t heap = pm__line_heap_len(x) - (pm__line_off(x, b) - pm__line_off(x, a));
+    unsigned out = pm__line_pay_count(x);
+    if (cx->unit) out = pm__popcount32(x->cmask & pm__low_bits(b) & ~pm__low_bits(a));
+    else out = b - a;
+    size_t old = pm__line_size(x), size = pm__line_need(x->n - (b - a), heap, pm__line_pay_count(x) - out);
+    pm__line *y = NULL;
+    if (size * 2 <= old || size + 48 <= old) y = (pm__line *)pm__mem_alloc(cx->pool, size);
+    if (!y) {
+        pm__line_write_erase(x, old, x, a, b);
+        return;
+    }
+    pm__count_init(&y->rc);
+    pm__line_write_erase(y, size, x, a, b);
+    pm__mem_free(x, old);
+    *slot = pm__ref_make(y, PM__LINE, size);
+}
+
+/* Turns a byte node with at most four members, uniquely owned, into a line. Having no memory is no failure. */
+static void pm__byte_settle(const pm__cx *cx, pm__ref *slot) {
+    pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
+    pm__ent ents[4];
+    unsigned n = 0;
+    if (x->nc + x->nv > 4 || pm__byte_is_wide(x)) return;
+    pm_mask m = pm__byte_mask(x);
+    for (int b = pm_mask_next(&m, 0); b >= 0; b = pm_mask_next(&m, b + 1)) {
+        uint8_t c = (uint8_t)b;
+        if (pm__byte_has_val(x, c)) ents[n++] = pm__ent_make(&c, 1, false, *pm__byte_val(x, c));
+        if (pm__byte_has_child(x, c)) ents[n++] = pm__ent_make(&c, 1, true, *pm__byte_child(x, c));
+    }
+    pm__ref r = pm__build_nodes(cx, NULL, 0, ents, n, 0);
+    if (!r) return;
+    pm__byte_free_shell(x);
+    *slot = r;
+}
+
+/* ---- lookup ---------------------------------------------------------------------------------------------------- */
 
 /* The value at s[0..len), len > 0, or NULL. The key's last eight bytes must be readable from `end - 8`. */
 static PM__INLINE const pm_val *pm__trie_get_from(pm__ref r, const uint8_t *s, const uint8_t *end) {
@@ -180,9 +343,9 @@ static pm__survey pm__trie_survey(pm__ref r, const uint8_t *s, size_t len) {
 typedef struct pm__add {
     const uint8_t *s; /* eight bytes before s + len are readable */
     size_t len;
-    pm__ent e;       /* suffix of at most PM__SUFFIX_MAX bytes */
-    size_t chained;  /* nodes of the chain made for it */
-    pm__above up;    /* how the walk came to the node */
+    pm__ent e;      /* suffix of at most PM__SUFFIX_MAX bytes */
+    size_t chained; /* nodes of the chain made for it */
+    pm__above up;   /* how the walk came to the node */
 } pm__add;
 
 static bool pm__add_make(const pm__cx *cx, pm__add *a, const uint8_t *s, size_t len, bool child, uint64_t pay) {
