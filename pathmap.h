@@ -8222,7 +8222,7 @@ enum { PM__ALG_ABSORB = 8 }; /* a new line of at most so many entries is spelled
 typedef struct pm__alg_final {
     pm__ent e[PM__BUILD_ENTS];
     unsigned n, nshells;
-    size_t cost;   /* bytes of line that the list takes */
+    size_t cost; /* bytes of line that the list takes */
     size_t nbytes;
     pm__ref shells[PM__ALG_LIST];
     uint8_t bytes[PM__LINE_BYTES + 2 * PM__SUFFIX_MAX + 8];
@@ -8297,26 +8297,18 @@ static bool pm__alg_absorb(pm__alg_final *t, const pm__ent *s, size_t above, con
     return true;
 }
 
-/* Spells out a new child, if it is a line of few entries. */
-static bool pm__alg_absorb_child(pm__alg_final *t, const pm__ent *s, size_t above, unsigned after) {
-    if (!s->pay || pm__ref_kind(s->pay) != PM__LINE || !pm__ref_is_unique(s->pay)) return false;
-    pm__alg_pick k = pm__alg_pick_all((const pm__line *)pm__ref_ptr(s->pay));
-    if (!pm__alg_absorb(t, s, above, &k, after, true)) return false;
-    t->shells[t->nshells++] = s->pay;
-    return true;
+/* Whether an entry is a new child, and that a line of few entries. */
+static bool pm__alg_may_absorb(const pm__ent *s) {
+    return s->child && s->fresh && s->pay && pm__ref_kind(s->pay) == PM__LINE && pm__ref_is_unique(s->pay) &&
+           ((const pm__line *)pm__ref_ptr(s->pay))->n <= PM__ALG_ABSORB;
 }
 
-/* A line of a list that fits one; eight bytes behind an entry's bytes can be read. 0: it does not, or no memory. */
-static pm__ref pm__alg_line(const pm__cx *cx, const uint8_t *prefix, size_t plen, const pm__ent *e, unsigned n) {
-    size_t lcp = e[0].first == e[n - 1].first ? pm__build_lcp(e, n, 0, plen) : 0;
-    size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, e, n, plen + lcp, lcp);
-    return size ? pm__line_write(cx, size, prefix, plen, e, n, 0, lcp, true) : 0;
-}
-
-/* Builds a list; what is not fresh gains a reference. 0: no memory. */
+/* Builds a list; what is not fresh gains a reference. Eight bytes behind an entry's bytes can be read. 0: no memory. */
 static pm__ref pm__alg_build(pm__alg *q, pm__ent *e, unsigned n, const uint8_t *prefix, size_t plen) {
-    pm__ref r = pm__alg_line(q->cx, prefix, plen, e, n);
-    if (!r) r = pm__build_nodes(q->cx, prefix, plen, e, n, 0);
+    size_t lcp = e[0].first == e[n - 1].first ? pm__build_lcp(e, n, 0, plen) : 0;
+    size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(q->cx, e, n, plen + lcp, lcp);
+    pm__ref r = size ? pm__line_write(q->cx, size, prefix, plen, e, n, 0, lcp, true)
+                     : pm__build_jobs(q->cx, prefix, plen, e, n, 0);
     if (!r) {
         q->status = PM_NOMEM;
         return 0;
@@ -8376,13 +8368,20 @@ static pm_alg pm__alg_kept(const pm__alg_pair *p, pm_place *at) {
 /* Spells small new lines out in the list, where there is room. */
 static void pm__alg_condense(pm__alg_final *t, size_t plen) {
     pm__ent from[PM__BUILD_ENTS];
-    unsigned n = t->n;
+    unsigned n = t->n, i = 0;
+    while (i < n && !pm__alg_may_absorb(&t->e[i])) i++;
+    if (i == n) return;
     t->cost = PM__LINE_HDR + plen;
-    for (unsigned i = 0; i < n; i++) t->cost += pm__alg_cost(&t->e[i]);
-    memcpy(from, t->e, n * sizeof *from);
-    t->n = 0;
-    for (unsigned i = 0; i < n; i++) {
-        if (from[i].child && from[i].fresh && pm__alg_absorb_child(t, &from[i], plen, n - i - 1)) continue;
+    for (unsigned k = 0; k < n; k++) t->cost += pm__alg_cost(&t->e[k]);
+    memcpy(from + i, t->e + i, (n - i) * sizeof *from);
+    for (t->n = i; i < n; i++) {
+        if (pm__alg_may_absorb(&from[i])) {
+            pm__alg_pick k = pm__alg_pick_all((const pm__line *)pm__ref_ptr(from[i].pay));
+            if (pm__alg_absorb(t, &from[i], plen, &k, n - i - 1, true)) {
+                t->shells[t->nshells++] = from[i].pay;
+                continue;
+            }
+        }
         t->e[t->n++] = from[i];
     }
 }
@@ -8410,10 +8409,10 @@ typedef struct pm__alg_row {
     const uint8_t *first; /* first byte of entry i */
     const uint8_t *lens;  /* its other bytes, and `cut` */
     const uint8_t *heap;
-    unsigned each;        /* ~0, or 0 in unit maps */
-    unsigned lo, n, cut;  /* entry 0 is entry lo of the line; bytes of suffix that are behind the place */
-    uint32_t kids;        /* bit i: entry i is a child */
-    bool e;               /* entry 0 has no suffix */
+    unsigned each;                  /* ~0, or 0 in unit maps */
+    unsigned lo, n, cut;            /* entry 0 is entry lo of the line; bytes of suffix that are behind the place */
+    uint32_t kids;                  /* bit i: entry i is a child */
+    bool e;                         /* entry 0 has no suffix */
     uint16_t off[PM__LINE_ENTRIES]; /* where in the heap the bytes behind the first begin */
     uint8_t cut_first[PM__LINE_ENTRIES]; /* `first`, where it is not in the line */
 } pm__alg_row;
@@ -8474,9 +8473,7 @@ static PM__INLINE bool pm__alg_are_twins(const pm_place *a, const pm_place *b) {
            memcmp(x->body + 2 * n, y->body + 2 * n, pm__line_off(x, x->n)) == 0;
 }
 
-static PM__INLINE pm_val pm__alg_row_val(const pm__alg_row *r, unsigned i) {
-    return r->val[-(ptrdiff_t)(i & r->each)];
-}
+static PM__INLINE pm_val pm__alg_row_val(const pm__alg_row *r, unsigned i) { return r->val[-(ptrdiff_t)(i & r->each)]; }
 static PM__INLINE unsigned pm__alg_row_len(const pm__alg_row *r, unsigned i) {
     return i == 0 && r->e ? 0 : r->lens[i] + 1u - r->cut;
 }
@@ -8509,8 +8506,8 @@ static pm_place pm__alg_row_place(const pm__alg_row *r, unsigned i, unsigned end
 static PM__INLINE uint32_t pm__alg_row_values(const pm__alg_row *r) { return pm__low_bits(r->n) & ~r->kids; }
 
 /* Which bytes of a word belong to so many bytes of string. */
-static const uint64_t pm__alg_word_mask[9] = {0, 0xFFu, 0xFFFFu, 0xFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFFFu,
-    0xFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFFFu};
+static const uint64_t pm__alg_word_mask[9] = {
+    0, 0xFFu, 0xFFFFu, 0xFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFFFu, 0xFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFFFu};
 
 /* Whether n bytes from p and q on are alike. Eight bytes from the heap's bytes of any entry on are inside the block. */
 static PM__INLINE bool pm__alg_alike(const uint8_t *p, const uint8_t *q, size_t n) {
@@ -8929,13 +8926,13 @@ static pm__ref pm__alg_sieve_line(pm__alg *q, const pm__alg_sieve *s, const uint
 typedef struct pm__alg_outlet {
     const uint8_t *prefix; /* what lies ahead of both sides */
     size_t plen;
-    bool pick;             /* the frame above can take entries */
-    bool run;              /* and they are entries of its own line */
+    bool pick; /* the frame above can take entries */
+    bool run;  /* and they are entries of its own line */
 } pm__alg_outlet;
 
 /* Answers with some of A's entries. False: no memory. */
-static PM__INLINE bool pm__alg_sieve_answer(pm__alg *q, const pm__alg_sieve *s, const pm__alg_outlet *to,
-                                            uint32_t mask, pm__alg_answer *out) {
+static PM__INLINE bool pm__alg_sieve_answer(pm__alg *q, const pm__alg_sieve *s, const pm__alg_outlet *to, uint32_t mask,
+                                            pm__alg_answer *out) {
     unsigned n = pm__popcount32(mask);
     out->ref = mask;
     out->alg = PM_ALG_NONE;
@@ -9033,10 +9030,10 @@ static bool pm__alg_pair_build(pm__alg *q, pm__alg_pair *p, const pm_place *at, 
 
 /* What comes in the place of an entry of A, or of a run. */
 typedef struct pm__alg_comer {
-    pm_place at;     /* where entries are taken from */
+    pm_place at;       /* where entries are taken from */
     pm__alg_pick pick; /* and which; none: a child comes */
     pm__ref child;
-    bool fresh;      /* it, or they, have been counted */
+    bool fresh; /* it, or they, have been counted */
 } pm__alg_comer;
 
 static void pm__alg_comer_find(const pm__alg_pair *p, pm__alg_comer *c) {
@@ -9088,8 +9085,8 @@ static bool pm__alg_sieve_spell(pm__alg *q, const pm__alg_frame *f, pm__alg_pair
 
 /* A line that is put together of entries that stay, and of what comes in other places, without a list in between. */
 typedef struct pm__alg_blend {
-    unsigned n, pays; /* entries, and payloads as far as unit maps have them */
-    size_t rest;      /* bytes of entries, without the first of each */
+    unsigned n, pays;                      /* entries, and payloads as far as unit maps have them */
+    size_t rest;                           /* bytes of entries, without the first of each */
     pm__alg_comer comer[PM__LINE_ENTRIES]; /* by A's entry */
 } pm__alg_blend;
 
@@ -9148,8 +9145,8 @@ static int pm__alg_blend_plan(pm__alg *q, const pm__alg_frame *f, const pm__alg_
 }
 
 /* Writes the entries that are taken from another line, behind A's suffix up to there. */
-static PM__INLINE void pm__alg_pen_pick(pm__pen *w, const pm__alg_row *r, unsigned i, size_t len,
-                                        const pm__alg_pick *k, bool roomy) {
+static PM__INLINE void pm__alg_pen_pick(pm__pen *w, const pm__alg_row *r, unsigned i, size_t len, const pm__alg_pick *k,
+                                        bool roomy) {
     const pm__line *x = k->x;
     const uint8_t *heap = pm__line_heap(x), *lens = pm__line_lens(x), *lead = w->heap;
     const size_t nlead = len - 1 + k->plen;
@@ -9168,7 +9165,7 @@ static PM__INLINE void pm__alg_pen_pick(pm__pen *w, const pm__alg_row *r, unsign
             pm__copy_steps(to + nlead + 1, s, l, wide);
         }
         pm__pen_next(w, r->first[i], e ? nlead : nlead + 1 + l, child,
-                         child ? *pm__line_child(x, j) : *pm__line_val(x, j));
+                     child ? *pm__line_child(x, j) : *pm__line_val(x, j));
     }
 }
 
@@ -9215,7 +9212,9 @@ static pm__ref pm__alg_blend_write(pm__alg *q, const pm__alg_frame *f, const pm_
             size_t rest = r->lens[i] - r->cut;
             pm__copy_steps(w.heap, pm__alg_row_rest(r, i), rest, wide);
             pm__pen_next(&w, r->first[i], rest, child,
-                             child ? pm__alg_row_child(r, i) : s->over >> i & 1 ? s->val[i] : pm__alg_row_val(r, i));
+                         child              ? pm__alg_row_child(r, i)
+                         : s->over >> i & 1 ? s->val[i]
+                                            : pm__alg_row_val(r, i));
         }
     }
     if (r->e && (y->stay & 1)) w.flags |= PM__LINE_E;

@@ -37,7 +37,7 @@ enum { PM__ALG_ABSORB = 8 }; /* a new line of at most so many entries is spelled
 typedef struct pm__alg_final {
     pm__ent e[PM__BUILD_ENTS];
     unsigned n, nshells;
-    size_t cost;   /* bytes of line that the list takes */
+    size_t cost; /* bytes of line that the list takes */
     size_t nbytes;
     pm__ref shells[PM__ALG_LIST];
     uint8_t bytes[PM__LINE_BYTES + 2 * PM__SUFFIX_MAX + 8];
@@ -112,26 +112,18 @@ static bool pm__alg_absorb(pm__alg_final *t, const pm__ent *s, size_t above, con
     return true;
 }
 
-/* Spells out a new child, if it is a line of few entries. */
-static bool pm__alg_absorb_child(pm__alg_final *t, const pm__ent *s, size_t above, unsigned after) {
-    if (!s->pay || pm__ref_kind(s->pay) != PM__LINE || !pm__ref_is_unique(s->pay)) return false;
-    pm__alg_pick k = pm__alg_pick_all((const pm__line *)pm__ref_ptr(s->pay));
-    if (!pm__alg_absorb(t, s, above, &k, after, true)) return false;
-    t->shells[t->nshells++] = s->pay;
-    return true;
+/* Whether an entry is a new child, and that a line of few entries. */
+static bool pm__alg_may_absorb(const pm__ent *s) {
+    return s->child && s->fresh && s->pay && pm__ref_kind(s->pay) == PM__LINE && pm__ref_is_unique(s->pay) &&
+           ((const pm__line *)pm__ref_ptr(s->pay))->n <= PM__ALG_ABSORB;
 }
 
-/* A line of a list that fits one; eight bytes behind an entry's bytes can be read. 0: it does not, or no memory. */
-static pm__ref pm__alg_line(const pm__cx *cx, const uint8_t *prefix, size_t plen, const pm__ent *e, unsigned n) {
-    size_t lcp = e[0].first == e[n - 1].first ? pm__build_lcp(e, n, 0, plen) : 0;
-    size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, e, n, plen + lcp, lcp);
-    return size ? pm__line_write(cx, size, prefix, plen, e, n, 0, lcp, true) : 0;
-}
-
-/* Builds a list; what is not fresh gains a reference. 0: no memory. */
+/* Builds a list; what is not fresh gains a reference. Eight bytes behind an entry's bytes can be read. 0: no memory. */
 static pm__ref pm__alg_build(pm__alg *q, pm__ent *e, unsigned n, const uint8_t *prefix, size_t plen) {
-    pm__ref r = pm__alg_line(q->cx, prefix, plen, e, n);
-    if (!r) r = pm__build_nodes(q->cx, prefix, plen, e, n, 0);
+    size_t lcp = e[0].first == e[n - 1].first ? pm__build_lcp(e, n, 0, plen) : 0;
+    size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(q->cx, e, n, plen + lcp, lcp);
+    pm__ref r = size ? pm__line_write(q->cx, size, prefix, plen, e, n, 0, lcp, true)
+                     : pm__build_jobs(q->cx, prefix, plen, e, n, 0);
     if (!r) {
         q->status = PM_NOMEM;
         return 0;
@@ -191,14 +183,20 @@ static pm_alg pm__alg_kept(const pm__alg_pair *p, pm_place *at) {
 /* Spells small new lines out in the list, where there is room. */
 static void pm__alg_condense(pm__alg_final *t, size_t plen) {
     pm__ent from[PM__BUILD_ENTS];
-    unsigned n = t->n;
+    unsigned n = t->n, i = 0;
+    while (i < n && !pm__alg_may_absorb(&t->e[i])) i++;
+    if (i == n) return;
     t->cost = PM__LINE_HDR + plen;
-    for (unsigned i = 0; i < n; i++) t->cost += pm__alg_cost(&t->e[i]);
-    memcpy(from, t->e, n * sizeof *from);
-    t->n = 0;
-    for (unsigned i = 0; i < n; i++) {
-        if (from[i].child && from[i].fresh && pm__alg_absorb_child(t, &from[i], plen, n - i - 1)) continue;
+    for (unsigned k = 0; k < n; k++) t->cost += pm__alg_cost(&t->e[k]);
+    memcpy(from + i, t->e + i, (n - i) * sizeof *from);
+    for (t->n = i; i < n; i++) {
+        if (pm__alg_may_absorb(&from[i])) {
+            pm__alg_pick k = pm__alg_pick_all((const pm__line *)pm__ref_ptr(from[i].pay));
+            if (pm__alg_absorb(t, &from[i], plen, &k, n - i - 1, true)) {
+                t->shells[t->nshells++] = from[i].pay;
+                continue;
+            }
+        }
         t->e[t->n++] = from[i];
     }
 }
-

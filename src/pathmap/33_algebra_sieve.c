@@ -20,10 +20,10 @@ typedef struct pm__alg_row {
     const uint8_t *first; /* first byte of entry i */
     const uint8_t *lens;  /* its other bytes, and `cut` */
     const uint8_t *heap;
-    unsigned each;        /* ~0, or 0 in unit maps */
-    unsigned lo, n, cut;  /* entry 0 is entry lo of the line; bytes of suffix that are behind the place */
-    uint32_t kids;        /* bit i: entry i is a child */
-    bool e;               /* entry 0 has no suffix */
+    unsigned each;                  /* ~0, or 0 in unit maps */
+    unsigned lo, n, cut;            /* entry 0 is entry lo of the line; bytes of suffix that are behind the place */
+    uint32_t kids;                  /* bit i: entry i is a child */
+    bool e;                         /* entry 0 has no suffix */
     uint16_t off[PM__LINE_ENTRIES]; /* where in the heap the bytes behind the first begin */
     uint8_t cut_first[PM__LINE_ENTRIES]; /* `first`, where it is not in the line */
 } pm__alg_row;
@@ -84,9 +84,7 @@ static PM__INLINE bool pm__alg_are_twins(const pm_place *a, const pm_place *b) {
            memcmp(x->body + 2 * n, y->body + 2 * n, pm__line_off(x, x->n)) == 0;
 }
 
-static PM__INLINE pm_val pm__alg_row_val(const pm__alg_row *r, unsigned i) {
-    return r->val[-(ptrdiff_t)(i & r->each)];
-}
+static PM__INLINE pm_val pm__alg_row_val(const pm__alg_row *r, unsigned i) { return r->val[-(ptrdiff_t)(i & r->each)]; }
 static PM__INLINE unsigned pm__alg_row_len(const pm__alg_row *r, unsigned i) {
     return i == 0 && r->e ? 0 : r->lens[i] + 1u - r->cut;
 }
@@ -119,8 +117,8 @@ static pm_place pm__alg_row_place(const pm__alg_row *r, unsigned i, unsigned end
 static PM__INLINE uint32_t pm__alg_row_values(const pm__alg_row *r) { return pm__low_bits(r->n) & ~r->kids; }
 
 /* Which bytes of a word belong to so many bytes of string. */
-static const uint64_t pm__alg_word_mask[9] = {0, 0xFFu, 0xFFFFu, 0xFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFFFu,
-    0xFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFFFu};
+static const uint64_t pm__alg_word_mask[9] = {
+    0, 0xFFu, 0xFFFFu, 0xFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFFFu, 0xFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFFFu};
 
 /* Whether n bytes from p and q on are alike. Eight bytes from the heap's bytes of any entry on are inside the block. */
 static PM__INLINE bool pm__alg_alike(const uint8_t *p, const uint8_t *q, size_t n) {
@@ -539,13 +537,13 @@ static pm__ref pm__alg_sieve_line(pm__alg *q, const pm__alg_sieve *s, const uint
 typedef struct pm__alg_outlet {
     const uint8_t *prefix; /* what lies ahead of both sides */
     size_t plen;
-    bool pick;             /* the frame above can take entries */
-    bool run;              /* and they are entries of its own line */
+    bool pick; /* the frame above can take entries */
+    bool run;  /* and they are entries of its own line */
 } pm__alg_outlet;
 
 /* Answers with some of A's entries. False: no memory. */
-static PM__INLINE bool pm__alg_sieve_answer(pm__alg *q, const pm__alg_sieve *s, const pm__alg_outlet *to,
-                                            uint32_t mask, pm__alg_answer *out) {
+static PM__INLINE bool pm__alg_sieve_answer(pm__alg *q, const pm__alg_sieve *s, const pm__alg_outlet *to, uint32_t mask,
+                                            pm__alg_answer *out) {
     unsigned n = pm__popcount32(mask);
     out->ref = mask;
     out->alg = PM_ALG_NONE;
@@ -643,10 +641,10 @@ static bool pm__alg_pair_build(pm__alg *q, pm__alg_pair *p, const pm_place *at, 
 
 /* What comes in the place of an entry of A, or of a run. */
 typedef struct pm__alg_comer {
-    pm_place at;     /* where entries are taken from */
+    pm_place at;       /* where entries are taken from */
     pm__alg_pick pick; /* and which; none: a child comes */
     pm__ref child;
-    bool fresh;      /* it, or they, have been counted */
+    bool fresh; /* it, or they, have been counted */
 } pm__alg_comer;
 
 static void pm__alg_comer_find(const pm__alg_pair *p, pm__alg_comer *c) {
@@ -698,8 +696,8 @@ static bool pm__alg_sieve_spell(pm__alg *q, const pm__alg_frame *f, pm__alg_pair
 
 /* A line that is put together of entries that stay, and of what comes in other places, without a list in between. */
 typedef struct pm__alg_blend {
-    unsigned n, pays; /* entries, and payloads as far as unit maps have them */
-    size_t rest;      /* bytes of entries, without the first of each */
+    unsigned n, pays;                      /* entries, and payloads as far as unit maps have them */
+    size_t rest;                           /* bytes of entries, without the first of each */
     pm__alg_comer comer[PM__LINE_ENTRIES]; /* by A's entry */
 } pm__alg_blend;
 
@@ -758,8 +756,8 @@ static int pm__alg_blend_plan(pm__alg *q, const pm__alg_frame *f, const pm__alg_
 }
 
 /* Writes the entries that are taken from another line, behind A's suffix up to there. */
-static PM__INLINE void pm__alg_pen_pick(pm__pen *w, const pm__alg_row *r, unsigned i, size_t len,
-                                        const pm__alg_pick *k, bool roomy) {
+static PM__INLINE void pm__alg_pen_pick(pm__pen *w, const pm__alg_row *r, unsigned i, size_t len, const pm__alg_pick *k,
+                                        bool roomy) {
     const pm__line *x = k->x;
     const uint8_t *heap = pm__line_heap(x), *lens = pm__line_lens(x), *lead = w->heap;
     const size_t nlead = len - 1 + k->plen;
@@ -778,7 +776,7 @@ static PM__INLINE void pm__alg_pen_pick(pm__pen *w, const pm__alg_row *r, unsign
             pm__copy_steps(to + nlead + 1, s, l, wide);
         }
         pm__pen_next(w, r->first[i], e ? nlead : nlead + 1 + l, child,
-                         child ? *pm__line_child(x, j) : *pm__line_val(x, j));
+                     child ? *pm__line_child(x, j) : *pm__line_val(x, j));
     }
 }
 
@@ -825,7 +823,9 @@ static pm__ref pm__alg_blend_write(pm__alg *q, const pm__alg_frame *f, const pm_
             size_t rest = r->lens[i] - r->cut;
             pm__copy_steps(w.heap, pm__alg_row_rest(r, i), rest, wide);
             pm__pen_next(&w, r->first[i], rest, child,
-                             child ? pm__alg_row_child(r, i) : s->over >> i & 1 ? s->val[i] : pm__alg_row_val(r, i));
+                         child              ? pm__alg_row_child(r, i)
+                         : s->over >> i & 1 ? s->val[i]
+                                            : pm__alg_row_val(r, i));
         }
     }
     if (r->e && (y->stay & 1)) w.flags |= PM__LINE_E;
