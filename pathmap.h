@@ -7865,14 +7865,12 @@ PM__UNUSED static bool pm__trie_assign(const pm__cx *cx, pm__ref *root, const ui
    whatever did not change is shared, and a result that equals an operand is that operand.
 
    A pair whose sides are nodes (or runs of entries of a line) is opened into a frame on a stack of our own; frames wait
-   for the pairs inside them, so depth costs no C stack. There are four kinds:
+   for the pairs inside them, so depth costs no C stack. There are three kinds:
 
      sieve   meet, subtract: two lines that have the same bytes of prefix ahead, or none: nearly all pairs. What stays
              are entries of the left one, told by their numbers. If neither has children no frame is needed.
-     weave   join, symmetric difference: the same; both are merged where they lie, and what stays is a list of numbers
-             of their entries.
-     lists   other lines, or a line and the bytes of a byte node that it names (not where both sides stay): both as
-             sorted lists of entries, merged in one pass.
+     lists   other lines and operations, or a line and the bytes of a byte node that it names (not where both sides
+             stay): both as sorted lists of entries, merged in one pass.
      bytes   all else: the masks of both sides are combined word by word, and only bytes that lead on in both make
              pairs.
 
@@ -7903,7 +7901,6 @@ enum {
     PM__ALG_WAITS = 8,      /* beside the values of pm_alg: the answer of a pair is not known yet */
     PM__ALG_PICK = 12,      /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
     PM__ALG_LIST = 2 * PM__LINE_ENTRIES,
-    PM__ALG_CAREFUL = 16,   /* pairs after one whose keys were not enough to tell suffixes apart */
     PM__ALG_AHEAD = 4,      /* pairs whose nodes are asked for before their turn */
     PM__ALG_CHUNK = 1 << 16
 };
@@ -7914,10 +7911,10 @@ typedef struct pm__alg_pair {
     pm_place a, b;
     pm__ref ref;
     uint8_t alg;
-    uint8_t at;     /* weave, lists: first entry that stands for the pair; bytes: the byte */
-    uint8_t count;  /* weave, lists: how many entries do; sieve: how many of A's */
-    uint8_t spelled; /* weave, lists: whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
-    uint8_t from_a; /* sieve, weave: A's first entry */
+    uint8_t at;     /* lists: first entry that stands for the pair; bytes: the byte */
+    uint8_t count;  /* lists: how many entries do; sieve: how many of A's */
+    uint8_t spelled; /* lists: whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
+    uint8_t from_a; /* sieve: A's first entry */
     uint16_t len;   /* not of bytes: suffix length of the location */
     bool dangles;   /* bytes: the location stays even with nothing below and no value */
 } pm__alg_pair;
@@ -7933,10 +7930,11 @@ typedef struct pm__alg_frame {
     /* lists: entries that stay, and stand-ins of pairs, under a common prefix */
     pm__ent *ents;
     unsigned nents;
+    const pm__line *twin; /* or, not listed yet: entries of this line, as the bits say */
+    uint32_t twin_stays;
     const uint8_t *prefix;
     size_t plen;
     struct pm__alg_sieve *sieve; /* what stays; else NULL */
-    struct pm__alg_weave *weave; /* the same */
     /* bytes: the values of the result */
     pm_mask vm, fresh;
     pm_val *vals;
@@ -7958,7 +7956,6 @@ typedef struct pm__alg {
     const pm__cx *cx;
     pm__alg_op op;
     bool idempotent;
-    uint8_t careful; /* lines: so many pairs more are compared with care */
     bool in_place;   /* the result takes the place of the left side, which nobody else has */
     pm_status status;
     pm__alg_frame *top;
@@ -8045,7 +8042,7 @@ static pm__alg_frame *pm__alg_push(pm__alg *q, unsigned npairs, unsigned nents, 
     f->shared_a = f->shared_b = false;
     f->prefix = NULL;
     f->sieve = NULL;
-    f->weave = NULL;
+    f->twin = NULL;
     f->plen = 0;
     q->top = f;
     return f;
@@ -8195,7 +8192,7 @@ enum { PM__ALG_ABSORB = 8 }; /* a new line of at most so many entries is spelled
 typedef struct pm__alg_final {
     pm__ent e[PM__BUILD_ENTS];
     unsigned n, nshells;
-    size_t cost;   /* bytes of line that the list takes */
+    size_t cost; /* bytes of line that the list takes */
     size_t nbytes;
     pm__ref shells[PM__ALG_LIST];
     uint8_t bytes[PM__LINE_BYTES + 2 * PM__SUFFIX_MAX + 8];
@@ -8270,63 +8267,18 @@ static bool pm__alg_absorb(pm__alg_final *t, const pm__ent *s, size_t above, con
     return true;
 }
 
-/* Spells out a new child, if it is a line of few entries. */
-static bool pm__alg_absorb_child(pm__alg_final *t, const pm__ent *s, size_t above, unsigned after) {
-    if (!s->pay || pm__ref_kind(s->pay) != PM__LINE || !pm__ref_is_unique(s->pay)) return false;
-    pm__alg_pick k = pm__alg_pick_all((const pm__line *)pm__ref_ptr(s->pay));
-    if (!pm__alg_absorb(t, s, above, &k, after, true)) return false;
-    t->shells[t->nshells++] = s->pay;
-    return true;
+/* Whether an entry is a new child, and that a line of few entries. */
+static bool pm__alg_may_absorb(const pm__ent *s) {
+    return s->child && s->fresh && s->pay && pm__ref_kind(s->pay) == PM__LINE && pm__ref_is_unique(s->pay) &&
+           ((const pm__line *)pm__ref_ptr(s->pay))->n <= PM__ALG_ABSORB;
 }
 
-/* Writes a line of `size` bytes, but for its count: entries without the `lcp` bytes that they share, which go to the
-   prefix. Eight bytes behind an entry's bytes can be read. */
-static void pm__alg_line_write(const pm__cx *cx, pm__line *x, size_t size, const uint8_t *prefix, size_t plen,
-                               size_t lcp, const pm__ent *e, unsigned n) {
-    uint32_t cmask = 0;
-    uint8_t flags = (uint8_t)(PM__LINE | (cx->unit ? PM__LINE_UNIT : 0)), *h = x->body + 2 * n;
-    if (plen) memcpy(h, prefix, plen);
-    h += plen;
-    for (size_t j = 0; j < lcp; j++) *h++ = pm__ent_at(&e[0], j);
-    for (unsigned i = 0; i < n; i++) { /* payloads come after, so that writing eight bytes at a time does no harm */
-        size_t l = e[i].len - lcp;
-        cmask |= (uint32_t)e[i].child << i;
-        x->body[i] = x->body[n + i] = 0;
-        if (l == 0) {
-            flags |= PM__LINE_E;
-            continue;
-        }
-        x->body[i] = lcp ? e[i].rest[lcp - 1] : e[i].first;
-        x->body[n + i] = (uint8_t)--l;
-        if (l - 1 < 8) pm__store64(h, pm__load64(e[i].rest + lcp));
-        else if (l) memcpy(h, e[i].rest + lcp, l);
-        h += l;
-    }
-    uint64_t *pay = (uint64_t *)(void *)((char *)x + size);
-    for (unsigned i = 0; i < n; i++)
-        if (e[i].child || !cx->unit) *--pay = e[i].pay;
-    x->flags = flags;
-    x->n = (uint8_t)n;
-    x->plen = (uint8_t)(plen + lcp);
-    x->size8 = (uint8_t)(size / 8);
-    x->cmask = cmask;
-}
-
-/* A line of a list that fits one. 0: it does not, or no memory. */
-static pm__ref pm__alg_line(const pm__cx *cx, const uint8_t *prefix, size_t plen, const pm__ent *e, unsigned n) {
-    size_t lcp = pm__build_lcp(e, n, 0, plen);
-    size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, e, n, plen + lcp, lcp);
-    pm__line *x = size ? (pm__line *)pm__mem_alloc(cx->pool, size) : NULL;
-    if (!x) return 0;
-    pm__count_init(&x->rc);
-    pm__alg_line_write(cx, x, size, prefix, plen, lcp, e, n);
-    return pm__ref_make(x, PM__LINE, size);
-}
-
-/* Builds a list; what is not fresh gains a reference. 0: no memory. */
+/* Builds a list; what is not fresh gains a reference. Eight bytes behind an entry's bytes can be read. 0: no memory. */
 static pm__ref pm__alg_build(pm__alg *q, pm__ent *e, unsigned n, const uint8_t *prefix, size_t plen) {
-    pm__ref r = pm__alg_line(q->cx, prefix, plen, e, n);
-    if (!r) r = pm__build_nodes(q->cx, prefix, plen, e, n, 0);
+    size_t lcp = e[0].first == e[n - 1].first ? pm__build_lcp(e, n, 0, plen) : 0;
+    size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(q->cx, e, n, plen + lcp, lcp);
+    pm__ref r = size ? pm__line_write(q->cx, size, prefix, plen, e, n, 0, lcp, true)
+                     : pm__build_jobs(q->cx, prefix, plen, e, n, 0);
     if (!r) {
         q->status = PM_NOMEM;
         return 0;
@@ -8386,13 +8338,20 @@ static pm_alg pm__alg_kept(const pm__alg_pair *p, pm_place *at) {
 /* Spells small new lines out in the list, where there is room. */
 static void pm__alg_condense(pm__alg_final *t, size_t plen) {
     pm__ent from[PM__BUILD_ENTS];
-    unsigned n = t->n;
+    unsigned n = t->n, i = 0;
+    while (i < n && !pm__alg_may_absorb(&t->e[i])) i++;
+    if (i == n) return;
     t->cost = PM__LINE_HDR + plen;
-    for (unsigned i = 0; i < n; i++) t->cost += pm__alg_cost(&t->e[i]);
-    memcpy(from, t->e, n * sizeof *from);
-    t->n = 0;
-    for (unsigned i = 0; i < n; i++) {
-        if (from[i].child && from[i].fresh && pm__alg_absorb_child(t, &from[i], plen, n - i - 1)) continue;
+    for (unsigned k = 0; k < n; k++) t->cost += pm__alg_cost(&t->e[k]);
+    memcpy(from + i, t->e + i, (n - i) * sizeof *from);
+    for (t->n = i; i < n; i++) {
+        if (pm__alg_may_absorb(&from[i])) {
+            pm__alg_pick k = pm__alg_pick_all((const pm__line *)pm__ref_ptr(from[i].pay));
+            if (pm__alg_absorb(t, &from[i], plen, &k, n - i - 1, true)) {
+                t->shells[t->nshells++] = from[i].pay;
+                continue;
+            }
+        }
         t->e[t->n++] = from[i];
     }
 }
@@ -8420,10 +8379,10 @@ typedef struct pm__alg_row {
     const uint8_t *first; /* first byte of entry i */
     const uint8_t *lens;  /* its other bytes, and `cut` */
     const uint8_t *heap;
-    unsigned each;        /* ~0, or 0 in unit maps */
-    unsigned lo, n, cut;  /* entry 0 is entry lo of the line; bytes of suffix that are behind the place */
-    uint32_t kids;        /* bit i: entry i is a child */
-    bool e;               /* entry 0 has no suffix */
+    unsigned each;                  /* ~0, or 0 in unit maps */
+    unsigned lo, n, cut;            /* entry 0 is entry lo of the line; bytes of suffix that are behind the place */
+    uint32_t kids;                  /* bit i: entry i is a child */
+    bool e;                         /* entry 0 has no suffix */
     uint16_t off[PM__LINE_ENTRIES]; /* where in the heap the bytes behind the first begin */
     uint8_t cut_first[PM__LINE_ENTRIES]; /* `first`, where it is not in the line */
 } pm__alg_row;
@@ -8484,9 +8443,7 @@ static PM__INLINE bool pm__alg_are_twins(const pm_place *a, const pm_place *b) {
            memcmp(x->body + 2 * n, y->body + 2 * n, pm__line_off(x, x->n)) == 0;
 }
 
-static PM__INLINE pm_val pm__alg_row_val(const pm__alg_row *r, unsigned i) {
-    return r->val[-(ptrdiff_t)(i & r->each)];
-}
+static PM__INLINE pm_val pm__alg_row_val(const pm__alg_row *r, unsigned i) { return r->val[-(ptrdiff_t)(i & r->each)]; }
 static PM__INLINE unsigned pm__alg_row_len(const pm__alg_row *r, unsigned i) {
     return i == 0 && r->e ? 0 : r->lens[i] + 1u - r->cut;
 }
@@ -8519,8 +8476,8 @@ static pm_place pm__alg_row_place(const pm__alg_row *r, unsigned i, unsigned end
 static PM__INLINE uint32_t pm__alg_row_values(const pm__alg_row *r) { return pm__low_bits(r->n) & ~r->kids; }
 
 /* Which bytes of a word belong to so many bytes of string. */
-static const uint64_t pm__alg_word_mask[9] = {0, 0xFFu, 0xFFFFu, 0xFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFFFu,
-    0xFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFFFu};
+static const uint64_t pm__alg_word_mask[9] = {
+    0, 0xFFu, 0xFFFFu, 0xFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFFFu, 0xFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFFFu};
 
 /* Whether n bytes from p and q on are alike. Eight bytes from the heap's bytes of any entry on are inside the block. */
 static PM__INLINE bool pm__alg_alike(const uint8_t *p, const uint8_t *q, size_t n) {
@@ -8849,29 +8806,6 @@ static size_t pm__alg_row_lcp(const pm__alg_row *r, unsigned i, unsigned z, size
     return pm__alg_row_is_child(r, z) && l == len ? l - 1 : l; /* a child keeps one byte */
 }
 
-/* Whether 32 bytes from any place in a line's heap on are inside its block, because payloads follow. */
-static PM__INLINE bool pm__alg_is_wide(const pm__line *x) { return x->n >= 4 && !(x->flags & PM__LINE_UNIT); }
-
-/* A copy of n bytes in steps of 32, or 8: so nearly all are copied without a branch that is hard to foresee. What goes
-   beyond n is read and written as well. Each step is read before it is written. */
-static PM__INLINE void pm__alg_copy(uint8_t *to, const uint8_t *from, size_t n, bool wide) {
-    if (wide) {
-        size_t i = 0;
-        do {
-            uint64_t a = pm__load64(from + i), b = pm__load64(from + i + 8);
-            uint64_t c = pm__load64(from + i + 16), d = pm__load64(from + i + 24);
-            pm__store64(to + i, a);
-            pm__store64(to + i + 8, b);
-            pm__store64(to + i + 16, c);
-            pm__store64(to + i + 24, d);
-        } while (PM__UNLIKELY((i += 32) < n));
-    } else {
-        size_t i = 0;
-        do pm__store64(to + i, pm__load64(from + i));
-        while ((i += 8) < n);
-    }
-}
-
 /* Writes the entries of a row in `mask`, without `lcp` bytes, behind the prefix. What is copied has payloads behind it,
    on both sides: these are written last. */
 static PM__INLINE void pm__alg_sieve_write(const pm__cx *cx, pm__line *y, const pm__alg_sieve *s, uint32_t mask,
@@ -8880,7 +8814,7 @@ static PM__INLINE void pm__alg_sieve_write(const pm__cx *cx, pm__line *y, const 
     const uint8_t *first = r->first, *lens = r->lens, *heap = r->heap;
     const uint16_t *off = r->off;
     const unsigned n = y->n, cut = r->cut + 1u + (unsigned)lcp;
-    const bool wide = pm__alg_is_wide(r->x) && pm__alg_is_wide(y);
+    const bool wide = pm__line_is_wide(r->x) && pm__line_is_wide(y);
     uint8_t *to_first = y->body, *to_len = to_first + n, *h = to_len + n + y->plen;
     uint32_t cmask = 0, kids = r->kids, m = mask;
     if (PM__UNLIKELY(pm__alg_row_len(r, pm__ctz32(m)) == lcp)) { /* the value at the end of the prefix */
@@ -8893,7 +8827,7 @@ static PM__INLINE void pm__alg_sieve_write(const pm__cx *cx, pm__line *y, const 
         const uint8_t *t = heap + off[i] + lcp;
         *to_first++ = lcp ? t[-1] : first[i];
         *to_len++ = (uint8_t)l;
-        pm__alg_copy(h, t, l, wide);
+        pm__copy_steps(h, t, l, wide);
         h += l;
     }
     uint64_t *pay = pm__line_pay_at(y, 0);
@@ -8962,13 +8896,13 @@ static pm__ref pm__alg_sieve_line(pm__alg *q, const pm__alg_sieve *s, const uint
 typedef struct pm__alg_outlet {
     const uint8_t *prefix; /* what lies ahead of both sides */
     size_t plen;
-    bool pick;             /* the frame above can take entries */
-    bool run;              /* and they are entries of its own line */
+    bool pick; /* the frame above can take entries */
+    bool run;  /* and they are entries of its own line */
 } pm__alg_outlet;
 
 /* Answers with some of A's entries. False: no memory. */
-static PM__INLINE bool pm__alg_sieve_answer(pm__alg *q, const pm__alg_sieve *s, const pm__alg_outlet *to,
-                                            uint32_t mask, pm__alg_answer *out) {
+static PM__INLINE bool pm__alg_sieve_answer(pm__alg *q, const pm__alg_sieve *s, const pm__alg_outlet *to, uint32_t mask,
+                                            pm__alg_answer *out) {
     unsigned n = pm__popcount32(mask);
     out->ref = mask;
     out->alg = PM_ALG_NONE;
@@ -9066,10 +9000,10 @@ static bool pm__alg_pair_build(pm__alg *q, pm__alg_pair *p, const pm_place *at, 
 
 /* What comes in the place of an entry of A, or of a run. */
 typedef struct pm__alg_comer {
-    pm_place at;     /* where entries are taken from */
+    pm_place at;       /* where entries are taken from */
     pm__alg_pick pick; /* and which; none: a child comes */
     pm__ref child;
-    bool fresh;      /* it, or they, have been counted */
+    bool fresh; /* it, or they, have been counted */
 } pm__alg_comer;
 
 static void pm__alg_comer_find(const pm__alg_pair *p, pm__alg_comer *c) {
@@ -9121,9 +9055,8 @@ static bool pm__alg_sieve_spell(pm__alg *q, const pm__alg_frame *f, pm__alg_pair
 
 /* A line that is put together of entries that stay, and of what comes in other places, without a list in between. */
 typedef struct pm__alg_blend {
-    unsigned n, pays; /* entries, and payloads as far as unit maps have them */
-    size_t rest;      /* bytes of entries, without the first of each */
-    uint64_t pay[PM__LINE_ENTRIES];
+    unsigned n, pays;                      /* entries, and payloads as far as unit maps have them */
+    size_t rest;                           /* bytes of entries, without the first of each */
     pm__alg_comer comer[PM__LINE_ENTRIES]; /* by A's entry */
 } pm__alg_blend;
 
@@ -9181,45 +9114,28 @@ static int pm__alg_blend_plan(pm__alg *q, const pm__alg_frame *f, const pm__alg_
     return l->n <= PM__LINE_ENTRIES;
 }
 
-/* Where the next entry of a new line goes. */
-typedef struct pm__alg_pen {
-    uint8_t *first, *len, *heap;
-    uint64_t *pay;
-    uint32_t cmask, bit;
-    bool unit, wide;
-} pm__alg_pen;
-
-static PM__INLINE void pm__alg_pen_next(pm__alg_pen *w, uint8_t first, size_t rest, bool child, uint64_t pay) {
-    *w->first++ = first;
-    *w->len++ = (uint8_t)rest;
-    w->heap += rest;
-    w->cmask |= child ? w->bit : 0;
-    w->bit <<= 1;
-    if (child || !w->unit) *w->pay++ = pay;
-}
-
 /* Writes the entries that are taken from another line, behind A's suffix up to there. */
-static PM__INLINE void pm__alg_pen_pick(pm__alg_pen *w, const pm__alg_row *r, unsigned i, size_t len,
-                                        const pm__alg_pick *k) {
+static PM__INLINE void pm__alg_pen_pick(pm__pen *w, const pm__alg_row *r, unsigned i, size_t len, const pm__alg_pick *k,
+                                        bool roomy) {
     const pm__line *x = k->x;
     const uint8_t *heap = pm__line_heap(x), *lens = pm__line_lens(x), *lead = w->heap;
     const size_t nlead = len - 1 + k->plen;
-    const bool wide = w->wide && pm__alg_is_wide(x);
-    pm__alg_copy(w->heap, pm__alg_row_rest(r, i), len - 1, w->wide && pm__alg_is_wide(r->x));
-    if (k->plen) pm__alg_copy(w->heap + len - 1, k->prefix, k->plen, wide);
+    const bool wide = roomy && pm__line_is_wide(x);
+    pm__copy_steps(w->heap, pm__alg_row_rest(r, i), len - 1, roomy && pm__line_is_wide(r->x));
+    if (k->plen) pm__copy_steps(w->heap + len - 1, k->prefix, k->plen, wide);
     for (uint32_t m = k->mask; m; m &= m - 1) {
         unsigned j = k->lo + pm__ctz32(m);
         const uint8_t *s = heap + pm__line_off(x, j) + k->cut;
         bool child = pm__line_is_child(x, j), e = j == 0 && pm__line_has_e(x);
         size_t l = lens[j] - k->cut;
         uint8_t *to = w->heap;
-        if (to != lead) pm__alg_copy(to, lead, nlead, w->wide);
+        if (to != lead) pm__copy_steps(to, lead, nlead, roomy);
         if (PM__LIKELY(!e)) {
             to[nlead] = k->cut ? s[-1] : x->body[j];
-            pm__alg_copy(to + nlead + 1, s, l, wide);
+            pm__copy_steps(to + nlead + 1, s, l, wide);
         }
-        pm__alg_pen_next(w, r->first[i], e ? nlead : nlead + 1 + l, child,
-                         child ? *pm__line_child(x, j) : *pm__line_val(x, j));
+        pm__pen_next(w, r->first[i], e ? nlead : nlead + 1 + l, child,
+                     child ? *pm__line_child(x, j) : *pm__line_val(x, j));
     }
 }
 
@@ -9245,43 +9161,36 @@ static pm__ref pm__alg_blend_write(pm__alg *q, const pm__alg_frame *f, const pm_
     const pm__alg_sieve *s = f->sieve;
     const pm__alg_row *r = &s->a;
     const unsigned n = l->n, pays = q->cx->unit ? l->pays : n;
+    const bool roomy = n >= 5 && !q->cx->unit, wide = roomy && pm__line_is_wide(r->x);
     size_t size = pm__line_need(n, f->plen + l->rest, pays);
-    pm__line *x = size ? (pm__line *)pm__mem_alloc(q->cx->pool, size) : NULL;
-    if (!x) return 0;
-    pm__alg_pen w = {x->body, x->body + n, x->body + 2 * n, l->pay, 0, 1, q->cx->unit, n >= 5 && !q->cx->unit};
-    const bool wide = w.wide && pm__alg_is_wide(r->x);
-    if (f->plen) memcpy(w.heap, f->prefix, f->plen);
-    w.heap += f->plen;
+    uint64_t room[PM__LINE_ENTRIES];
+    pm__pen w;
+    if (!size || !pm__pen_open(&w, room, q->cx, size, n, f->prefix, f->plen, 0)) return 0;
     for (uint32_t m = y->stay | y->other; m; m &= m - 1) {
         unsigned i = pm__ctz32(m);
         if (y->other >> i & 1) {
             const pm__alg_comer *c = &l->comer[i];
             size_t len = f->pairs[y->pair[i]].len;
             if (c->pick.mask) {
-                pm__alg_pen_pick(&w, r, i, len, &c->pick);
+                pm__alg_pen_pick(&w, r, i, len, &c->pick, roomy);
             } else {
-                pm__alg_copy(w.heap, pm__alg_row_rest(r, i), len - 1, wide);
-                pm__alg_pen_next(&w, r->first[i], len - 1, true, c->child);
+                pm__copy_steps(w.heap, pm__alg_row_rest(r, i), len - 1, wide);
+                pm__pen_next(&w, r->first[i], len - 1, true, c->child);
             }
         } else {
             bool child = pm__alg_row_is_child(r, i);
             size_t rest = r->lens[i] - r->cut;
-            pm__alg_copy(w.heap, pm__alg_row_rest(r, i), rest, wide);
-            pm__alg_pen_next(&w, r->first[i], rest, child,
-                             child ? pm__alg_row_child(r, i) : s->over >> i & 1 ? s->val[i] : pm__alg_row_val(r, i));
+            pm__copy_steps(w.heap, pm__alg_row_rest(r, i), rest, wide);
+            pm__pen_next(&w, r->first[i], rest, child,
+                         child              ? pm__alg_row_child(r, i)
+                         : s->over >> i & 1 ? s->val[i]
+                                            : pm__alg_row_val(r, i));
         }
     }
-    pm__count_init(&x->rc);
-    x->flags = (uint8_t)(PM__LINE | (q->cx->unit ? PM__LINE_UNIT : 0) | (r->e && (y->stay & 1) ? PM__LINE_E : 0));
-    x->n = (uint8_t)n;
-    x->plen = (uint8_t)f->plen;
-    x->size8 = (uint8_t)(size / 8);
-    x->cmask = w.cmask;
-    uint64_t *to = pm__line_pay_at(x, 0);
-    for (unsigned i = 0; i < pays; i++) *to-- = l->pay[i];
+    if (r->e && (y->stay & 1)) w.flags |= PM__LINE_E;
     pm__alg_sieve_retain(q->cx, s, y->stay);
     for (uint32_t m = y->other; m; m &= m - 1) pm__alg_blend_settle(q->cx, &l->comer[pm__ctz32(m)]);
-    return pm__ref_make(x, PM__LINE, size);
+    return pm__pen_close(&w, room, size);
 }
 
 /* Answers with such a line. 1: done; 0: it is not to be had this way; -1: no memory. */
@@ -9357,509 +9266,10 @@ static PM__NOINLINE bool pm__alg_open_sieve(pm__alg *q, const pm_place *a, const
     return ok;
 }
 
-/* ---- src/pathmap/34_algebra_weave.c -------------------------------------------------------------------- */
-
-/* Pairs as lines that are woven: join and symmetric difference of two lines that have the same bytes of prefix ahead of
-   them, or none.
-
-   Both sides are rows (33_algebra_sieve.c), merged in order. An entry's key is one word that sorts as its suffix does:
-   seven bytes, and the length up to 8. So most comparisons are one of words, and values, which are most entries, are
-   merged without branches that are hard to foresee. Two suffixes of eight or more bytes with one key are taken to be
-   equal, and compared later; if that was wrong, everything is merged once more, with care, and so are the next pairs at
-   once.
-
-   What stays is listed by number: entry i of A, entry i of B (+ 32), or pair p (+ 64). A child at suffix s meets the
-   run of the other row's entries that go on from s, or the child there: a pair. It is answered later; then the list is
-   spelled out, and a node is made of it. */
-
-enum { PM__ALG_FROM_B = PM__LINE_ENTRIES, PM__ALG_PAIR = 2 * PM__LINE_ENTRIES };
-
-typedef struct pm__alg_weave {
-    pm__alg_row row[2]; /* of A, of B */
-    unsigned n;
-    uint32_t over, fresh; /* entries of A whose value is another, and of these those not counted elsewhere */
-    uint8_t item[PM__ALG_LIST];
-    pm_val val[PM__LINE_ENTRIES];
-} pm__alg_weave;
-
-/* What is needed while merging only. */
-typedef struct pm__alg_shuttle {
-    pm__alg *q;
-    pm__alg_frame *f;
-    pm__alg_weave *w;
-    unsigned i, j;           /* the next entries */
-    uint32_t both_a, both_b; /* values that are in both rows; the first of these is the first of those, and so on */
-    uint32_t gone;           /* of these, entries of A that are not in the result */
-    uint32_t met_a, met_b;   /* entries whose runs have met */
-    bool careful;
-    uint64_t ka[PM__LINE_ENTRIES], kb[PM__LINE_ENTRIES];
-} pm__alg_shuttle;
-
-/* ---- keys ---------------------------------------------------------------------------------------------------- */
-
-/* Which bytes of a key belong to a suffix of so many bytes behind the first. */
-static const uint64_t pm__alg_key_mask[8] = {0, 0x00FF000000000000u, 0x00FFFF0000000000u, 0x00FFFFFF00000000u,
-    0x00FFFFFFFF000000u, 0x00FFFFFFFFFF0000u, 0x00FFFFFFFFFFFF00u, 0x00FFFFFFFFFFFF00u};
-
-/* Works out keys. Eight bytes from the heap's bytes of any entry on are inside the block. */
-static PM__INLINE void pm__alg_row_keys(const pm__alg_row *r, uint64_t *key) {
-    for (unsigned i = 0; i < r->n; i++) {
-        unsigned rest = r->lens[i] - r->cut, most = rest < 7 ? rest : 7;
-        const uint8_t *s = r->heap + r->off[i];
-        uint64_t first = r->first[i];
-        key[i] = (first << 56 | (pm__load64be(s) >> 8 & pm__alg_key_mask[most])) + most + 1;
-    }
-    if (r->e) key[0] = 0;
-}
-
-/* Common length of entry i of row r and entry j of row s, whose keys are x and y. */
-static size_t pm__alg_row_common(const pm__alg_row *r, unsigned i, uint64_t x, const pm__alg_row *s, unsigned j,
-                                 uint64_t y) {
-    size_t lr = pm__alg_row_len(r, i), ls = pm__alg_row_len(s, j), min = lr < ls ? lr : ls;
-    size_t l = (x ^ y) >> 8 ? pm__clz64(x ^ y) / 8 : 7;
-    if (l < 7 || min <= 7) return l < min ? l : min;
-    return 7 + pm__lcp(pm__alg_row_rest(r, i) + 6, pm__alg_row_rest(s, j) + 6, min - 7);
-}
-
-/* Entries with equal keys and eight bytes or more: below 0, 0, above 0 as the one of A is less, equal, greater. Eight
-   bytes from the heap's last one of any entry on are inside the block. */
-static PM__INLINE int pm__alg_row_compare(const pm__alg_row *a, unsigned i, const pm__alg_row *b, unsigned j) {
-    unsigned la = pm__alg_row_len(a, i) - 7, lb = pm__alg_row_len(b, j) - 7, min = la < lb ? la : lb;
-    const uint8_t *p = pm__alg_row_rest(a, i) + 6, *q = pm__alg_row_rest(b, j) + 6;
-    uint64_t x = pm__load64be(p), y = pm__load64be(q);
-    if (min < 8) {
-        x >>= 8 * (8 - min), y >>= 8 * (8 - min);
-    } else if (x == y) {
-        int c = memcmp(p + 8, q + 8, min - 8);
-        if (c) return c;
-    }
-    return x == y ? (int)la - (int)lb : x < y ? -1 : 1;
-}
-
-/* ---- merging ------------------------------------------------------------------------------------------------- */
-
-/* Takes entries [i, end) of A into the result. */
-static void pm__alg_stay_a(pm__alg_weave *w, unsigned i, unsigned end) {
-    for (; i < end; i++) w->item[w->n++] = (uint8_t)i;
-}
-
-static void pm__alg_stay_b(pm__alg_weave *w, unsigned j, unsigned end) {
-    for (; j < end; j++) w->item[w->n++] = (uint8_t)(PM__ALG_FROM_B + j);
-}
-
-/* Where the values end that begin at entry i. */
-static PM__INLINE unsigned pm__alg_row_values_end(const pm__alg_row *r, unsigned i) {
-    return i + pm__ctz64((r->kids | (uint64_t)1 << r->n) >> i);
-}
-
-/* Merges values, up to a child or the end of a row. */
-static PM__INLINE void pm__alg_weave_values(pm__alg_shuttle *g) {
-    pm__alg_weave *w = g->w;
-    unsigned i = g->i, j = g->j, n = w->n;
-    const unsigned enda = pm__alg_row_values_end(&w->row[0], i), endb = pm__alg_row_values_end(&w->row[1], j);
-    const unsigned careful = g->careful;
-    uint64_t both_a = 0, both_b = 0;
-    while (i < enda && j < endb) {
-        uint64_t x = g->ka[i], y = g->kb[j];
-        unsigned before = x <= y, after = x >= y, equal = before & after;
-        if (careful & equal & (unsigned)x >> 3) { /* low bytes of 8 */
-            int c = pm__alg_row_compare(&w->row[0], i, &w->row[1], j);
-            before = c <= 0, after = c >= 0, equal = c == 0;
-        }
-        w->item[n++] = (uint8_t)((PM__ALG_FROM_B + j) ^ (((PM__ALG_FROM_B + j) ^ i) & (0 - before))); /* no branch */
-        both_a |= (uint64_t)equal << i;
-        both_b |= (uint64_t)equal << j;
-        i += before;
-        j += after;
-    }
-    g->i = i, g->j = j, w->n = n;
-    g->both_a |= (uint32_t)both_a;
-    g->both_b |= (uint32_t)both_b;
-}
-
-/* The location of a dangling entry has a value on the other side, which was dealt with just before, and which keeps the
-   location. */
-static bool pm__alg_row_beside(const pm__alg_row *other, const uint64_t *keys, unsigned next, const pm__alg_row *r,
-                               unsigned i, uint64_t key) {
-    unsigned len = pm__alg_row_len(r, i);
-    if (!next || pm__alg_row_is_child(other, next - 1) || pm__alg_row_len(other, next - 1) != len) return false;
-    return pm__alg_row_common(other, next - 1, keys[next - 1], r, i, key) == len;
-}
-
-/* Entry g->i is in A only. Values that only one side has are told by their number at the end. */
-static void pm__alg_weave_only_a(pm__alg_shuttle *g) {
-    pm__alg_weave *w = g->w;
-    unsigned i = g->i++;
-    bool child = pm__alg_row_is_child(&w->row[0], i);
-    if (child && !pm__alg_row_child(&w->row[0], i) &&
-        pm__alg_row_beside(&w->row[1], g->kb, g->j, &w->row[0], i, g->ka[i]))
-        return;
-    pm__alg_stay_a(w, i, i + 1);
-    if (child) g->f->same_b = false;
-}
-
-static void pm__alg_weave_only_b(pm__alg_shuttle *g) {
-    pm__alg_weave *w = g->w;
-    unsigned j = g->j++;
-    bool child = pm__alg_row_is_child(&w->row[1], j);
-    if (child && !pm__alg_row_child(&w->row[1], j) &&
-        pm__alg_row_beside(&w->row[0], g->ka, g->i, &w->row[1], j, g->kb[j]))
-        return;
-    pm__alg_stay_b(w, j, j + 1);
-    if (child) g->f->same_a = false;
-}
-
-/* The runs up to iend and jend meet at a suffix of length len, at least one of them being a child just there. */
-static void pm__alg_weave_runs(pm__alg_shuttle *g, unsigned iend, unsigned jend, unsigned len) {
-    pm__alg_weave *w = g->w;
-    unsigned i = g->i, j = g->j;
-    bool join = g->q->op == PM__ALG_JOIN;
-    pm_place a = pm__alg_row_place(&w->row[0], i, iend, len), b = pm__alg_row_place(&w->row[1], j, jend, len);
-    bool equal = a.node == b.node && a.depth == 0 && b.depth == 0 && (g->q->idempotent || !a.node);
-    g->met_a |= pm__low_bits(iend) & ~pm__low_bits(i);
-    g->met_b |= pm__low_bits(jend) & ~pm__low_bits(j);
-    if (equal) { /* the same node, or both dangling */
-        if (join) pm__alg_stay_a(w, i, i + 1);
-        else g->f->same_a = g->f->same_b = false;
-    } else if (!a.node) {
-        pm__alg_stay_b(w, j, jend);
-        g->f->same_a = false;
-    } else if (!b.node) {
-        pm__alg_stay_a(w, i, iend);
-        g->f->same_b = false;
-    } else {
-        pm__alg_pair *p = &g->f->pairs[g->f->npairs];
-        bool child_a = a.depth == 0, child_b = b.depth == 0;
-        if (g->f->npairs < PM__ALG_AHEAD && child_a) pm__ref_prefetch(a.node);
-        if (g->f->npairs < PM__ALG_AHEAD && child_b) pm__ref_prefetch(b.node);
-        w->item[w->n++] = (uint8_t)(PM__ALG_PAIR + g->f->npairs++);
-        p->a = a;
-        p->b = b;
-        p->ref = 0;
-        p->alg = PM__ALG_WAITS;
-        p->from_a = (uint8_t)i;
-        p->spelled = child_a && !child_b ? PM_ALG_RIGHT : PM_ALG_LEFT;
-        p->at = (uint8_t)(p->spelled == PM_ALG_LEFT ? i : PM__ALG_FROM_B + j);
-        p->count = (uint8_t)(p->spelled == PM_ALG_LEFT ? iend - i : jend - j);
-        p->len = (uint16_t)len;
-    }
-    g->i = iend;
-    g->j = jend;
-}
-
-/* The end of the run of entries, from i on, that go on from entry j of another row. */
-static unsigned pm__alg_row_run_end(const pm__alg_row *r, const uint64_t *keys, unsigned i, const pm__alg_row *other,
-                                    unsigned j, uint64_t key) {
-    unsigned len = pm__alg_row_len(other, j);
-    while (i < r->n && pm__alg_row_len(r, i) >= len && pm__alg_row_common(r, i, keys[i], other, j, key) == len) i++;
-    return i;
-}
-
-/* One of the next two entries is a child. */
-static void pm__alg_weave_child(pm__alg_shuttle *g) {
-    const pm__alg_row *a = &g->w->row[0], *b = &g->w->row[1];
-    unsigned i = g->i, j = g->j;
-    uint64_t x = g->ka[i], y = g->kb[j];
-    size_t l = pm__alg_row_common(a, i, x, b, j, y);
-    bool ends_a = l == pm__alg_row_len(a, i), ends_b = l == pm__alg_row_len(b, j);
-    bool child_a = pm__alg_row_is_child(a, i), child_b = pm__alg_row_is_child(b, j);
-    if (!ends_a && !ends_b) {
-        if (l < 7 ? x < y : pm__alg_row_rest(a, i)[l - 1] < pm__alg_row_rest(b, j)[l - 1]) pm__alg_weave_only_a(g);
-        else pm__alg_weave_only_b(g);
-    } else if (ends_a && !child_a) {
-        pm__alg_weave_only_a(g);
-    } else if (ends_b && !child_b) {
-        pm__alg_weave_only_b(g);
-    } else if (ends_a && ends_b) {
-        pm__alg_weave_runs(g, i + 1, j + 1, (unsigned)l);
-    } else if (ends_a) {
-        pm__alg_weave_runs(g, i + 1, pm__alg_row_run_end(b, g->kb, j, a, i, x), (unsigned)l);
-    } else {
-        pm__alg_weave_runs(g, pm__alg_row_run_end(a, g->ka, i, b, j, y), j + 1, (unsigned)l);
-    }
-}
-
-/* Merges both rows. Nothing is said yet of values. */
-static void pm__alg_weave_rows(pm__alg_shuttle *g) {
-    pm__alg_weave *w = g->w;
-    g->i = g->j = g->met_a = g->met_b = 0;
-    g->both_a = g->both_b = g->gone = 0;
-    w->n = g->f->npairs = 0;
-    for (;;) {
-        pm__alg_weave_values(g);
-        if (g->i >= w->row[0].n || g->j >= w->row[1].n) break;
-        pm__alg_weave_child(g);
-    }
-    while (g->i < w->row[0].n) pm__alg_weave_only_a(g);
-    while (g->j < w->row[1].n) pm__alg_weave_only_b(g);
-}
-
-/* Merges twins. */
-static void pm__alg_weave_twins(pm__alg_shuttle *g) {
-    pm__alg_weave *w = g->w;
-    const pm__alg_row *a = &w->row[0], *b = &w->row[1];
-    bool join = g->q->op == PM__ALG_JOIN && g->q->idempotent;
-    g->i = g->j = g->met_a = g->met_b = 0;
-    g->gone = 0;
-    g->both_a = g->both_b = pm__alg_row_values(a);
-    w->n = g->f->npairs = 0;
-    while (g->i < a->n) {
-        unsigned i = g->i;
-        if (!pm__alg_row_is_child(a, i) || (join && pm__alg_row_child(a, i) == pm__alg_row_child(b, i))) {
-            pm__alg_stay_a(w, i, i + 1);
-            g->i = g->j = i + 1;
-        } else {
-            pm__alg_weave_runs(g, i + 1, i + 1, pm__alg_row_len(a, i));
-        }
-    }
-}
-
-/* Looks at the values that are in both rows. False if entries were taken to be equal which are not. *slow: the entries
-   of A whose values are not the same, or may not be taken for that. */
-static bool pm__alg_weave_same(const pm__alg_shuttle *g, uint32_t *slow) {
-    const pm__alg_row *a = &g->w->row[0], *b = &g->w->row[1];
-    uint32_t differ = g->q->idempotent ? 0 : g->both_a;
-    for (uint32_t m = g->both_a, k = g->both_b; m; m &= m - 1, k &= k - 1) {
-        unsigned i = pm__ctz32(m), j = pm__ctz32(k);
-        if (!g->careful && (g->ka[i] & 8) && pm__alg_row_compare(a, i, b, j) != 0) return false;
-        differ |= (uint32_t)(pm__alg_row_val(a, i) != pm__alg_row_val(b, j)) << i;
-    }
-    *slow = differ;
-    return true;
-}
-
-/* Combines values of the entries in `slow`. False: a hook is wrong. */
-static bool pm__alg_weave_combine(pm__alg_shuttle *g, uint32_t slow) {
-    pm__alg_weave *w = g->w;
-    for (uint32_t m = g->both_a, k = g->both_b; m; m &= m - 1, k &= k - 1) {
-        unsigned i = pm__ctz32(m);
-        uint32_t bit = m & (0 - m);
-        pm__alg_val r;
-        if (!(slow & bit)) continue;
-        pm_val x = pm__alg_row_val(&w->row[0], i), y = pm__alg_row_val(&w->row[1], pm__ctz32(k));
-        bool ok = pm__alg_value(g->q, &x, &y, &r);
-        pm__alg_differ(g->f, ok && r.some ? r.alg : 0);
-        if (!ok) return false;
-        if (!r.some) g->gone |= bit;
-        if (!r.some || (!r.fresh && (r.alg & PM_ALG_LEFT))) continue;
-        w->over |= bit;
-        w->val[i] = r.val;
-        if (r.fresh) w->fresh |= bit;
-    }
-    return true;
-}
-
-/* Which sides the result equals as far as values go, and what they become. False: a hook is wrong. */
-static bool pm__alg_weave_settle(pm__alg_shuttle *g, uint32_t slow) {
-    pm__alg_weave *w = g->w;
-    if (pm__alg_row_values(&w->row[0]) & ~(g->met_a | g->both_a)) g->f->same_b = false;
-    if (pm__alg_row_values(&w->row[1]) & ~(g->met_b | g->both_b)) g->f->same_a = false;
-    if (g->q->op != PM__ALG_JOIN && (g->gone = g->both_a & ~slow) != 0) g->f->same_a = g->f->same_b = false;
-    if (slow && !pm__alg_weave_combine(g, slow)) return false;
-    if (!g->gone) return true;
-    unsigned n = 0;
-    for (unsigned k = 0; k < w->n; k++) {
-        unsigned item = w->item[k];
-        w->item[n] = (uint8_t)item;
-        n += item >= PM__LINE_ENTRIES || !(g->gone >> item & 1);
-    }
-    w->n = n;
-    return true;
-}
-
-/* ---- closing ------------------------------------------------------------------------------------------------- */
-
-/* Whether item k of the list is an entry of A with another value. */
-static PM__INLINE bool pm__alg_item_over(const pm__alg_weave *w, unsigned item) {
-    return (unsigned)(w->over >> (item & (PM__LINE_ENTRIES - 1))) & (unsigned)(item < PM__ALG_FROM_B);
-}
-
-static PM__INLINE const pm__alg_row *pm__alg_row_of(const pm__alg_weave *w, unsigned item, unsigned *i) {
-    *i = item & (PM__LINE_ENTRIES - 1);
-    return &w->row[item / PM__LINE_ENTRIES];
-}
-
-/* Whether a pair stays as the run that it was in one of the rows. */
-static bool pm__alg_pair_runs(const pm__alg_pair *p) { return p->alg != PM_ALG_ELEMENT && (p->alg & p->spelled) != 0; }
-
-/* What is kept of a pair: how many entries of the list it takes if nothing is absorbed, and bytes of line. */
-static unsigned pm__alg_pair_takes(const pm__alg_frame *f, const pm__alg_pair *p, size_t *cost) {
-    const pm__alg_weave *w = f->weave;
-    if (p->alg == PM_ALG_NONE) return 0;
-    if (!pm__alg_pair_runs(p)) {
-        *cost += 9u + p->len;
-        return 1;
-    }
-    unsigned i;
-    const pm__alg_row *r = pm__alg_row_of(w, p->at, &i);
-    for (unsigned k = 0; k < p->count; k++) *cost += 9u + pm__alg_row_len(r, i + k);
-    return p->count;
-}
-
-/* Writes what a pair came to into the list, beside `after` more entries. */
-static void pm__alg_pair_spell(const pm__alg_frame *f, const pm__alg_pair *p, pm__alg_final *t, unsigned after) {
-    const pm__alg_weave *w = f->weave;
-    unsigned i;
-    if (p->alg == PM_ALG_NONE) return;
-    const pm__alg_row *r = pm__alg_row_of(w, p->at, &i);
-    bool made = p->alg == PM_ALG_ELEMENT;
-    if (pm__alg_pair_runs(p)) {
-        for (unsigned k = 0; k < p->count; k++) t->e[t->n++] = pm__alg_row_ent(r, i + k);
-        return;
-    }
-    pm__ent e = p->spelled == PM_ALG_RIGHT ? pm__alg_row_ent(&w->row[0], p->from_a) : pm__alg_row_ent(r, i);
-    e.len = p->len;
-    e.child = true;
-    e.fresh = made;
-    e.pay = p->ref;
-    if (made && pm__alg_absorb_child(t, &e, f->plen, after)) return;
-    if (!made) e.pay = (p->alg & PM_ALG_LEFT) ? p->a.node : p->b.node;
-    t->e[t->n++] = e;
-}
-
-/* Counts the payloads of a list without pairs once more; what is fresh has been counted. */
-static void pm__alg_weave_retain(const pm__cx *cx, const pm__alg_weave *w) {
-    unsigned i;
-    for (unsigned k = 0; k < w->n; k++) {
-        const pm__alg_row *r = pm__alg_row_of(w, w->item[k], &i);
-        bool child = pm__alg_row_is_child(r, i), over = pm__alg_item_over(w, w->item[k]);
-        if (over && (w->fresh >> i & 1)) continue;
-        pm__pay_retain(cx, child, child ? pm__alg_row_child(r, i) : over ? w->val[i] : pm__alg_row_val(r, i));
-    }
-}
-
-/* A line of a list without pairs, if it fits one and no bytes go to the prefix. 0: it does not, or no memory. */
-static pm__ref pm__alg_weave_line(const pm__cx *cx, const pm__alg_frame *f) {
-    const pm__alg_weave *w = f->weave;
-    const uint8_t *item = w->item;
-    unsigned n = w->n, last, i, kids = 0;
-    size_t heap = f->plen;
-    const pm__alg_row *a = pm__alg_row_of(w, item[0], &i), *z = pm__alg_row_of(w, item[n - 1], &last);
-    bool e = pm__alg_row_len(a, i) == 0;
-    if (n > PM__LINE_ENTRIES || (n > 1 && !e && a->first[i] == z->first[last])) return 0;
-    for (unsigned k = 0; k < n; k++) {
-        const pm__alg_row *r = pm__alg_row_of(w, item[k], &i);
-        heap += (size_t)r->lens[i] - r->cut;
-        kids += r->kids >> i & 1;
-    }
-    size_t size = pm__line_need(n, heap, cx->unit ? kids : n);
-    pm__line *x = size ? (pm__line *)pm__mem_alloc(cx->pool, size) : NULL;
-    if (!x) return 0;
-    uint64_t pay[PM__LINE_ENTRIES], *to = (uint64_t *)(void *)((char *)x + size);
-    pm__alg_pen pen = {x->body, x->body + n, x->body + 2 * n, pay, 0, 1, cx->unit, n >= 5 && !cx->unit};
-    const bool wide = pen.wide && pm__alg_is_wide(w->row[0].x) && pm__alg_is_wide(w->row[1].x);
-    if (f->plen) memcpy(pen.heap, f->prefix, f->plen);
-    pen.heap += f->plen;
-    for (unsigned k = 0; k < n; k++) {
-        const pm__alg_row *r = pm__alg_row_of(w, item[k], &i);
-        unsigned l = r->lens[i] - r->cut;
-        bool child = pm__alg_row_is_child(r, i), over = pm__alg_item_over(w, item[k]);
-        pm__alg_copy(pen.heap, pm__alg_row_rest(r, i), l, wide);
-        pm__alg_pen_next(&pen, r->first[i], l, child,
-                         child ? pm__alg_row_child(r, i) : over ? w->val[i] : pm__alg_row_val(r, i));
-    }
-    pm__count_init(&x->rc);
-    x->flags = (uint8_t)(PM__LINE | (cx->unit ? PM__LINE_UNIT : 0) | (e ? PM__LINE_E : 0));
-    x->n = (uint8_t)n;
-    x->plen = (uint8_t)f->plen;
-    x->size8 = (uint8_t)(size / 8);
-    x->cmask = pen.cmask;
-    for (const uint64_t *from = pay; from < pen.pay;) *--to = *from++;
-    if (kids || !cx->plain) pm__alg_weave_retain(cx, w);
-    return pm__ref_make(x, PM__LINE, size);
-}
-
-/* Spells the list out, and makes a node of it. False: no memory. */
-static PM__NOINLINE bool pm__alg_weave_build(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
-    const pm__alg_weave *w = f->weave;
-    pm__alg_final t;
-    unsigned left = w->n, i;
-    if (!f->npairs && (out->ref = pm__alg_weave_line(q->cx, f)) != 0) return true;
-    t.n = t.nshells = 0;
-    t.nbytes = 0;
-    t.cost = PM__LINE_HDR + f->plen;
-    if (f->npairs) {
-        left = 0;
-        for (unsigned k = 0; k < w->n; k++) {
-            unsigned item = w->item[k];
-            const pm__alg_row *r = pm__alg_row_of(w, item, &i);
-            if (item >= PM__ALG_PAIR) left += pm__alg_pair_takes(f, &f->pairs[item - PM__ALG_PAIR], &t.cost);
-            else left++, t.cost += 9u + pm__alg_row_len(r, i);
-        }
-    }
-    for (unsigned k = 0; k < w->n; k++) {
-        if (w->item[k] >= PM__ALG_PAIR) {
-            pm__alg_pair *p = &f->pairs[w->item[k] - PM__ALG_PAIR];
-            size_t none = 0;
-            left -= pm__alg_pair_takes(f, p, &none);
-            pm__alg_pair_spell(f, p, &t, left);
-            continue;
-        }
-        const pm__alg_row *r = pm__alg_row_of(w, w->item[k], &i);
-        pm__ent e = pm__alg_row_ent(r, i);
-        if (pm__alg_item_over(w, w->item[k])) e.pay = w->val[i], e.fresh = w->fresh >> i & 1;
-        t.e[t.n++] = e;
-        left--;
-    }
-    if (t.n == 0) return true;
-    return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
-}
-
-/* Closes a frame that weaves. False: no memory. */
-static bool pm__alg_close_weave(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
-    for (unsigned i = 0; i < f->npairs; i++) pm__alg_differ_by(f, f->pairs[i].alg);
-    out->ref = 0;
-    out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
-    if (out->alg || f->weave->n == 0) return true;
-    if (!pm__alg_weave_build(q, f, out)) return false;
-    if (out->ref) out->alg = PM_ALG_ELEMENT;
-    return true;
-}
-
-/* ---- opening ------------------------------------------------------------------------------------------------- */
-
-/* Opens a pair that is woven. The frame is left on the stack, whatever it still waits for. False: see q->status. */
-static PM__NOINLINE bool pm__alg_open_weave(pm__alg *q, const pm_place *a, const pm_place *b) {
-    pm__alg_shuttle g;
-    unsigned kids = pm__popcount32(pm__place_line(a)->cmask) + pm__popcount32(pm__place_line(b)->cmask);
-    pm__alg_frame *f = pm__alg_push(q, kids, 0, 0, sizeof(pm__alg_weave));
-    if (!f) {
-        q->status = PM_NOMEM;
-        return false;
-    }
-    f->weave = (pm__alg_weave *)(void *)f->vals;
-    f->plen = pm__alg_ahead(a, &f->prefix);
-    g.q = q;
-    g.f = f;
-    g.w = f->weave;
-    g.w->over = g.w->fresh = 0;
-    pm__alg_row_fill(&g.w->row[0], a);
-    if (pm__alg_are_twins(a, b)) {
-        g.careful = true;
-        pm__alg_row_fill_twin(&g.w->row[1], b, &g.w->row[0]);
-        pm__alg_weave_twins(&g);
-    } else {
-        g.careful = q->careful > 0;
-        if (g.careful) q->careful--;
-        pm__alg_row_fill(&g.w->row[1], b);
-        pm__alg_row_keys(&g.w->row[0], g.ka);
-        pm__alg_row_keys(&g.w->row[1], g.kb);
-        pm__alg_weave_rows(&g);
-    }
-    uint32_t slow = 0;
-    if (!pm__alg_weave_same(&g, &slow)) {
-        g.careful = true;
-        q->careful = PM__ALG_CAREFUL;
-        f->same_a = f->same_b = true;
-        pm__alg_weave_rows(&g);
-        (void)pm__alg_weave_same(&g, &slow); /* holds now */
-    }
-    return pm__alg_weave_settle(&g, slow);
-}
-
 /* ---- src/pathmap/35_algebra_lists.c -------------------------------------------------------------------- */
 
-/* Pairs as lists: two lines, or a line and a byte node, seen as sorted entries and merged in one pass.
+/* Pairs as lists: two lines, or a line and a byte node, seen as sorted entries and merged in one pass, by keys of one
+   word; values, which are most entries, without branches that cannot be predicted. Twins need no search.
 
    The sides are lists of suffixes from the place on, less what both have ahead of them. Equal suffixes combine. A child
    at suffix s on one side meets the run of the other side's entries that go on from s, or its child there: a pair. In
@@ -9958,8 +9368,7 @@ static bool pm__alg_list_byte(pm__alg_side *s, const pm_place *p, const pm__alg_
 
 /* The place at the suffix (of length len) of entries [i, end): a child, or a run that goes on. */
 static pm_place pm__alg_place_of(const pm__alg_side *s, unsigned i, unsigned end, unsigned len) {
-    if (s->e[i].child && s->e[i].len == len)
-        return s->folded == (int)i ? s->behind : pm__alg_root(s->e[i].pay);
+    if (s->e[i].child && s->e[i].len == len) return s->folded == (int)i ? s->behind : pm__alg_root(s->e[i].pay);
     pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end)};
     if (s->folded >= 0) p.lo = (uint8_t)s->lo, p.hi = s->behind.hi; /* within the prefix: all there is */
     return p;
@@ -10104,78 +9513,235 @@ static unsigned pm__alg_cover(pm__alg_merge *g, unsigned i, unsigned j) {
     return end;
 }
 
-/* The first eight bytes of each suffix as a number that sorts alike; shorter ones are filled up with zeros. */
-static void pm__alg_keys(const pm__alg_side *s, uint64_t *out) {
-    for (unsigned i = 0; i < s->n; i++) {
-        const pm__ent *e = &s->e[i];
-        unsigned l = e->len < 8 ? e->len : 8;
-        uint64_t k = l > 1 ? pm__load64be(e->rest) >> 8 : 0;
-        k |= (uint64_t)e->first << 56;
-        out[i] = l ? k & ~(((uint64_t)1 << 8 * (8 - l)) - 1) : 0;
-    }
+static PM__INLINE void pm__alg_keys(const pm__alg_side *s, uint64_t *key) {
+    for (unsigned i = 0; i < s->n; i++) key[i] = pm__suffix_word(s->e[i].first, s->e[i].rest, s->e[i].len);
 }
 
-/* Goes past entries that part within their first eight bytes; most do. */
-static PM__INLINE void pm__alg_pass(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *i,
-                                    unsigned *j) {
-    bool drops = g->q->op == PM__ALG_MEET || g->q->op == PM__ALG_RESTRICT;
+/* Values that both sides have, but not the same ones; in the frame's list they are A's. */
+typedef struct pm__alg_equals {
+    unsigned n;
+    uint8_t at[PM__ALG_LIST], of_b[PM__ALG_LIST];
+} pm__alg_equals;
+
+/* Combines them. False: a hook is wrong. */
+static PM__NOINLINE bool pm__alg_meet_equals(pm__alg_merge *g, const pm__alg_equals *eq) {
+    pm__alg_frame *f = g->f;
+    unsigned n = eq->at[0], from = n;
+    for (unsigned k = 0; k < eq->n; k++) {
+        pm__alg_val r;
+        pm__ent *e = &f->ents[eq->at[k]];
+        if (!pm__alg_value(g->q, &e->pay, &g->b.e[eq->of_b[k]].pay, &r)) {
+            f->nents = n; /* what follows is not fresh */
+            return false;
+        }
+        pm__alg_differ(f, r.some ? r.alg : 0);
+        e->pay = r.val;
+        e->fresh = r.some && r.fresh;
+        while (from < eq->at[k]) f->ents[n++] = f->ents[from++];
+        if (r.some) f->ents[n++] = *e;
+        from++;
+    }
+    while (from < f->nents) f->ents[n++] = f->ents[from++];
+    f->nents = n;
+    return true;
+}
+
+/* Where the values end that begin at entry i. */
+static PM__INLINE unsigned pm__alg_values_end(const pm__alg_side *s, unsigned i) {
+    while (i < s->n && !s->e[i].child) i++;
+    return i;
+}
+
+/* Merges values, up to a child or the end of a side, without branches that cannot be predicted. False: a hook is wrong.
+ */
+static PM__INLINE bool pm__alg_pass_values(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *pi,
+                                           unsigned *pj) {
+    const pm__alg_op op = g->q->op;
+    const unsigned keep_a = op != PM__ALG_MEET, keep_b = pm__alg_unites(op), cancels = pm__alg_cancels(op);
+    const unsigned idempotent = g->q->idempotent;
+    unsigned i = *pi, j = *pj, n = g->f->nents, only_a = 0, only_b = 0, any_same = 0;
+    const unsigned enda = pm__alg_values_end(&g->a, i), endb = pm__alg_values_end(&g->b, j);
+    pm__alg_equals eq;
+    eq.n = 0;
+    while (i < enda && j < endb) {
+        uint64_t x = ka[i], y = kb[j];
+        unsigned before = x <= y, after = x >= y, equal = before & after;
+        if (equal & (unsigned)(x >> 3) & 1) { /* eight bytes or more */
+            const pm__ent *e = &g->a.e[i], *z = &g->b.e[j];
+            int c = pm__suffix_compare(e->rest, e->len, z->rest, z->len);
+            before = c <= 0, after = c >= 0, equal = c == 0;
+        }
+        uintptr_t a = (uintptr_t)&g->a.e[i], b = (uintptr_t)&g->b.e[j];
+        g->f->ents[n] = *(const pm__ent *)(b ^ ((a ^ b) & (0 - (uintptr_t)before)));
+        eq.at[eq.n] = (uint8_t)n;
+        eq.of_b[eq.n] = (uint8_t)j;
+        unsigned same = equal & idempotent & (unsigned)(g->a.e[i].pay == g->b.e[j].pay);
+        eq.n += equal ^ same;
+        n += (equal & ~(same & cancels)) | (before & keep_a & ~equal) | (after & keep_b & ~equal);
+        any_same |= same;
+        only_a |= before & ~equal;
+        only_b |= after & ~equal;
+        i += before;
+        j += after;
+    }
+    *pi = i, *pj = j;
+    g->f->nents = n;
+    if (only_a) *(keep_a ? &g->f->same_b : &g->f->same_a) = false;
+    if (only_b) *(keep_b ? &g->f->same_a : &g->f->same_b) = false;
+    if (any_same & cancels) g->f->same_a = g->f->same_b = false;
+    return !eq.n || pm__alg_meet_equals(g, &eq);
+}
+
+/* For restriction: goes past entries that part within their first bytes; most do. */
+static PM__INLINE void pm__alg_pass_apart(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *i,
+                                          unsigned *j) {
     while (*i < g->a.n && *j < g->b.n) {
         uint64_t x = ka[*i], y = kb[*j];
-        if (x == y) return;
-        unsigned l = pm__clz64(x ^ y) / 8;
-        if (l >= g->a.e[*i].len || l >= g->b.e[*j].len) return;
-        if (drops) {
-            bool less = x < y;
-            g->f->same_a &= !less;
-            g->f->same_b &= less;
-            *i += less;
-            *j += !less;
-        } else if (x < y) {
-            pm__alg_only_a(g, (*i)++, *j);
-        } else {
-            pm__alg_only_b(g, *i, (*j)++);
-        }
+        unsigned l = x == y ? 7 : pm__clz64(x ^ y) / 8, less = x < y;
+        if (l >= 7 || l >= g->a.e[*i].len || l >= g->b.e[*j].len) return;
+        g->f->same_a &= !less;
+        g->f->same_b &= less;
+        *i += less;
+        *j += !less;
     }
 }
 
-/* Merges the lists. False: a value hook is wrong. */
+/* Common length of entries i of A and j of B. */
+static PM__INLINE size_t pm__alg_merge_common(const pm__alg_merge *g, uint64_t x, uint64_t y, unsigned i, unsigned j) {
+    size_t l = (x ^ y) >> 8 ? pm__clz64(x ^ y) / 8 : 7;
+    if (l >= 7) return pm__alg_common(&g->a.e[i], &g->b.e[j]);
+    size_t la = g->a.e[i].len, lb = g->b.e[j].len, min = la < lb ? la : lb;
+    return l < min ? l : min;
+}
+
+/* One step: entries of which one is a child, or longer than their keys, or one covers the other. False: a hook is
+   wrong. */
+static bool pm__alg_merge_step(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *pi, unsigned *pj) {
+    unsigned i = *pi, j = *pj;
+    const pm__ent *a = &g->a.e[i], *b = &g->b.e[j];
+    size_t l = pm__alg_merge_common(g, ka[i], kb[j], i, j);
+    bool ends_a = l == a->len, ends_b = l == b->len;
+    if (ends_b && !b->child && g->q->op == PM__ALG_RESTRICT) {
+        i = pm__alg_cover(g, i, j++);
+    } else if (ends_a && ends_b && a->child == b->child) {
+        if (a->child) pm__alg_meet_runs(g, i, i + 1, j, j + 1, (unsigned)l);
+        else if (!pm__alg_meet_values(g, i, j)) return false;
+        i++, j++;
+    } else if (ends_a && !a->child) {
+        pm__alg_only_a(g, i++, j);
+    } else if (ends_b && !b->child) {
+        pm__alg_only_b(g, i, j++);
+    } else if (ends_a) {
+        unsigned end = pm__alg_run_end(&g->b, j, a);
+        pm__alg_meet_runs(g, i, i + 1, j, end, (unsigned)l);
+        i++, j = end;
+    } else if (ends_b) {
+        unsigned end = pm__alg_run_end(&g->a, i, b);
+        pm__alg_meet_runs(g, i, end, j, j + 1, (unsigned)l);
+        i = end, j++;
+    } else if (pm__ent_at(a, l) < pm__ent_at(b, l)) {
+        pm__alg_only_a(g, i++, j);
+    } else {
+        pm__alg_only_b(g, i, j++);
+    }
+    *pi = i, *pj = j;
+    return true;
+}
+
+/* Merges the lists. False: a hook is wrong. */
 static bool pm__alg_merge_lists(pm__alg_merge *g) {
     uint64_t ka[PM__ALG_LIST], kb[PM__ALG_LIST];
     unsigned i = 0, j = 0;
     pm__alg_keys(&g->a, ka);
     pm__alg_keys(&g->b, kb);
     for (;;) {
-        pm__alg_pass(g, ka, kb, &i, &j);
+        if (g->q->op == PM__ALG_RESTRICT) pm__alg_pass_apart(g, ka, kb, &i, &j);
+        else if (!pm__alg_pass_values(g, ka, kb, &i, &j)) return false;
         if (i >= g->a.n || j >= g->b.n) break;
-        const pm__ent *a = &g->a.e[i], *b = &g->b.e[j];
-        size_t l = pm__alg_common(a, b);
-        bool ends_a = l == a->len, ends_b = l == b->len;
-        if (ends_b && !b->child && g->q->op == PM__ALG_RESTRICT) {
-            i = pm__alg_cover(g, i, j++);
-        } else if (ends_a && ends_b && a->child == b->child) {
-            if (a->child) pm__alg_meet_runs(g, i, i + 1, j, j + 1, (unsigned)l);
-            else if (!pm__alg_meet_values(g, i, j)) return false;
-            i++, j++;
-        } else if (ends_a && !a->child) {
-            pm__alg_only_a(g, i++, j);
-        } else if (ends_b && !b->child) {
-            pm__alg_only_b(g, i, j++);
-        } else if (ends_a) {
-            unsigned end = pm__alg_run_end(&g->b, j, a);
-            pm__alg_meet_runs(g, i, i + 1, j, end, (unsigned)l);
-            i++, j = end;
-        } else if (ends_b) {
-            unsigned end = pm__alg_run_end(&g->a, i, b);
-            pm__alg_meet_runs(g, i, end, j, j + 1, (unsigned)l);
-            i = end, j++;
-        } else {
-            uint8_t ca = pm__ent_at(a, l), cb = pm__ent_at(b, l);
-            if (ca < cb) pm__alg_only_a(g, i++, j);
-            else pm__alg_only_b(g, i, j++);
-        }
+        if (!pm__alg_merge_step(g, ka, kb, &i, &j)) return false;
     }
     while (i < g->a.n) pm__alg_only_a(g, i++, j);
     while (j < g->b.n) pm__alg_only_b(g, i, j++);
+    return true;
+}
+
+/* Notes a pair of children that are twins, for which entry `at` of the list stands. */
+static void pm__alg_twin_pair(pm__alg_frame *f, pm__ref a, pm__ref b, unsigned at, unsigned len) {
+    pm__alg_pair *p = &f->pairs[f->npairs++];
+    p->a = pm__alg_root(a);
+    p->b = pm__alg_root(b);
+    p->ref = 0;
+    p->alg = PM__ALG_WAITS;
+    p->at = (uint8_t)at;
+    p->count = 1;
+    p->spelled = PM_ALG_LEFT;
+    p->len = (uint16_t)len;
+}
+
+/* Merges twins whose values are the same; most need no list in the end. False: they are not, or a child dangles. */
+static PM__INLINE bool pm__alg_merge_same(pm__alg *q, pm__alg_frame *f, const pm__line *a, const pm__line *b) {
+    const bool cancels = pm__alg_cancels(q->op);
+    const uint32_t all = pm__low_bits(a->n);
+    uint64_t differ = 0;
+    if (!q->idempotent) return false;
+    for (uint32_t m = all & ~a->cmask; m && !(a->flags & PM__LINE_UNIT); m &= m - 1)
+        differ |= *pm__line_val(a, pm__ctz32(m)) ^ *pm__line_val(b, pm__ctz32(m));
+    for (uint32_t m = a->cmask; m; m &= m - 1)
+        if (!*pm__line_child(a, pm__ctz32(m)) || !*pm__line_child(b, pm__ctz32(m))) return false;
+    if (differ) return false;
+    f->twin = a;
+    f->twin_stays = cancels ? 0 : all;
+    for (uint32_t m = a->cmask; m; m &= m - 1) {
+        unsigned i = pm__ctz32(m);
+        pm__ref x = *pm__line_child(a, i), y = *pm__line_child(b, i);
+        if (x == y) continue;
+        if (f->npairs < PM__ALG_AHEAD) {
+            pm__ref_prefetch(x);
+            pm__ref_prefetch(y);
+        }
+        pm__alg_twin_pair(f, x, y, cancels ? f->npairs : i, pm__line_suffix(a, i));
+        if (cancels) f->twin_stays |= m & (0 - m);
+    }
+    if (cancels && f->npairs < a->n) f->same_a = f->same_b = false;
+    return true;
+}
+
+/* Lists what stays of such twins. */
+static void pm__alg_list_twin(pm__alg_frame *f) {
+    pm__alg_decode(f->twin, 0, f->twin->n, 0, f->ents);
+    for (uint32_t m = f->twin_stays; m; m &= m - 1) f->ents[f->nents++] = f->ents[pm__ctz32(m)];
+}
+
+/* Merges twins, of which both sides stay. False: a hook is wrong. */
+static PM__NOINLINE bool pm__alg_merge_twins(pm__alg *q, pm__alg_frame *f, const pm__line *a, const pm__line *b) {
+    const bool cancels = pm__alg_cancels(q->op);
+    if (pm__alg_merge_same(q, f, a, b)) return true;
+    pm__alg_decode(a, 0, a->n, 0, f->ents);
+    for (unsigned i = 0; i < a->n; i++) {
+        pm__ent *e = &f->ents[f->nents];
+        pm__alg_val r;
+        *e = f->ents[i];
+        if (e->child) {
+            pm__ref below = *pm__line_child(b, i);
+            bool same = e->pay == below && (q->idempotent || !below);
+            if (same && cancels) f->same_a = f->same_b = false;
+            else if (!same && e->pay && below) pm__alg_twin_pair(f, e->pay, below, f->nents, e->len);
+            else if (!same) pm__alg_differ(f, e->pay ? PM_ALG_LEFT : PM_ALG_RIGHT), e->pay |= below;
+            f->nents += !same || !cancels;
+            continue;
+        }
+        pm_val y = *pm__line_val(b, i);
+        if (PM__LIKELY(e->pay == y && q->idempotent)) {
+            f->nents += !cancels;
+            if (cancels) f->same_a = f->same_b = false;
+            continue;
+        }
+        if (!pm__alg_value(q, &e->pay, &y, &r)) return false;
+        pm__alg_differ(f, r.some ? r.alg : 0);
+        e->pay = r.val;
+        e->fresh = r.some && r.fresh;
+        f->nents += r.some;
+    }
     return true;
 }
 
@@ -10200,6 +9766,10 @@ static PM__NOINLINE bool pm__alg_open_lists(pm__alg *q, const pm_place *pa, cons
         q->status = PM_NOMEM;
         return false;
     }
+    f->prefix = ahead_a;
+    f->plen = m;
+    if (pm__alg_unites(q->op) && line_a && line_b && pm__alg_are_twins(&a, &b))
+        return pm__alg_merge_twins(q, f, pm__place_line(&a), pm__place_line(&b));
     uint8_t *bytes = (uint8_t *)f->vals;
     g.a.e = ea;
     g.b.e = eb;
@@ -10210,8 +9780,6 @@ static PM__NOINLINE bool pm__alg_open_lists(pm__alg *q, const pm_place *pa, cons
     if (!line_b) others = !pm__alg_list_byte(&g.b, &b, &g.a);
     if (others && !line_a) f->same_a = false;
     if (others && !line_b) f->same_b = false;
-    f->prefix = ahead_a;
-    f->plen = m;
     g.q = q;
     g.f = f;
     return pm__alg_merge_lists(&g);
@@ -10277,6 +9845,7 @@ static bool pm__alg_close_lists(pm__alg *q, pm__alg_frame *f, pm__alg_answer *ou
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
+    if (f->twin) pm__alg_list_twin(f);
     if (f->nents == 0 && f->npairs == 0) return true;
     if (f->npairs) return pm__alg_close_mixed(q, f, made, out);
     out->alg = PM_ALG_ELEMENT;
@@ -10674,8 +10243,9 @@ static PM__INLINE pm__alg_ahead_of pm__alg_compare_ahead(const pm_place *a, cons
 static bool pm__alg_open(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_ahead_of ahead) {
     bool line_a = pm__place_in_line(a), line_b = pm__place_in_line(b);
     if (line_a && line_b) {
-        if (q->op == PM__ALG_RESTRICT || ahead != PM__ALG_ABREAST) return pm__alg_open_lists(q, a, b);
-        return pm__alg_unites(q->op) ? pm__alg_open_weave(q, a, b) : pm__alg_open_sieve(q, a, b);
+        if ((q->op != PM__ALG_MEET && q->op != PM__ALG_SUB) || ahead != PM__ALG_ABREAST)
+            return pm__alg_open_lists(q, a, b);
+        return pm__alg_open_sieve(q, a, b);
     }
     if (pm__alg_unites(q->op) || (!line_a && !line_b)) return pm__alg_open_bytes(q, a, b);
     return line_a || q->op == PM__ALG_MEET ? pm__alg_open_lists(q, a, b) : pm__alg_open_bytes(q, a, b);
@@ -10752,9 +10322,8 @@ static void pm__alg_abandon(pm__alg *q) {
     for (unsigned i = 0; i < f->nents; i++)
         if (f->ents[i].fresh) pm__pay_release(q->cx, f->ents[i].child, f->ents[i].pay);
     unsigned k = 0;
-    const pm_val *vals = f->sieve ? f->sieve->val : f->weave ? f->weave->val : NULL;
-    for (uint32_t m = f->sieve ? f->sieve->fresh : f->weave ? f->weave->fresh : 0; m; m &= m - 1)
-        pm__pay_release(q->cx, false, vals[pm__ctz32(m)]);
+    for (uint32_t m = f->sieve ? f->sieve->fresh : 0; m; m &= m - 1)
+        pm__pay_release(q->cx, false, f->sieve->val[pm__ctz32(m)]);
     if (f->bytes)
         for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
             if (pm_mask_test(&f->fresh, (uint8_t)c)) pm__pay_release(q->cx, false, f->vals[k]);
@@ -10772,7 +10341,6 @@ static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
     pm__alg_frame *f = q->top;
     bool remember = f->remember, pick = !remember && f->up && f->up->sieve;
     bool ok = f->sieve   ? pm__alg_close_sieve(q, f, pick, out)
-              : f->weave ? pm__alg_close_weave(q, f, out)
               : f->bytes ? pm__alg_close_bytes(q, f, out)
                          : pm__alg_close_lists(q, f, out);
     if (!ok) return false;
@@ -10806,7 +10374,7 @@ static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__a
         }
         while (f->next < f->npairs && f->pairs[f->next].alg != PM__ALG_WAITS) f->next++;
         if (f->next < f->npairs) {
-            bool asked = f->sieve || f->weave; /* as they made the pairs */
+            bool asked = f->sieve != NULL; /* as they made the pairs */
             if (step == PM__ALG_OPENED && !asked)
                 for (unsigned i = 0; i + 1 < PM__ALG_AHEAD; i++) pm__alg_ask(f, f->next + i);
             if (step != PM__ALG_OPENED || !asked) pm__alg_ask(f, f->next + PM__ALG_AHEAD - 1);
@@ -10850,27 +10418,22 @@ PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const p
 
 /* ---- src/pathmap/38_algebra_sheaf.c -------------------------------------------------------------------- */
 
-/* Joins and meets of several lines at once. A sheaf is what the lines of three or more sides have at one place, that is
+/* Joins of several lines at once. A sheaf is what the lines of three or more sides have at one place, that is
    not yet all known: entries that stay, and knots, which are locations at which several sides have something below.
    Each knot is a job for the walk over many places (39_algebra_many.c); when all are answered, nodes are made of the
    list (25_build.c).
 
-   In a join the entries of all sides are listed, without the bytes of prefix that all have ahead of them, and sorted
+   The entries of all sides are listed, without the bytes of prefix that all have ahead of them, and sorted
    into one list; equal suffixes combine in the order of the sides. A child at suffix s meets what all other sides have
    at and below s, children or runs of entries: a knot. Where only one side has anything, it stays as it is.
 
    An entry's key is one word that sorts as its suffix does: six bytes, the length up to 7, whether it is a child, and
    its number, so that keys differ and equal suffixes stay in order. Suffixes of seven bytes or more with the same six
-   bytes in front are sorted once more, by what follows. Each side is sorted already, so sorting is merging in rounds.
-
-   In a meet the side with the fewest entries is the base, and each other side is gone through beside it: an entry stays
-   as long as all sides have a value at its suffix, or something at and below a child that one of them has. So nothing
-   is sorted, and what is not in the base is passed over. */
+   in front are sorted once more, by what follows. Each side is sorted already, so sorting is merging in rounds. */
 
 enum {
-    PM__SHEAF_MAX = 512,     /* join: entries of all sides */
-    PM__SHEAF_NUMBER = 12,   /* bits of a key for its number */
-    PM__STRAIN_SIDES = 1024  /* meet: sides */
+    PM__SHEAF_MAX = 512,  /* entries of all sides */
+    PM__SHEAF_NUMBER = 12 /* bits of a key for its number */
 };
 
 /* A location at which several sides have something: its entry in the list, and their places. */
@@ -10880,8 +10443,8 @@ typedef struct pm__knot {
 
 typedef struct pm__sheaf {
     size_t sides;
-    pm__ent *ents; /* what stays; knots have an entry each */
-    unsigned n, gone, common; /* entries; that are to go; that all sides have alike */
+    pm__ent *ents;    /* what stays; knots have an entry each */
+    unsigned n, gone; /* entries; that are to go */
     const uint8_t *prefix;
     size_t plen;
     pm__knot *knots;
@@ -10897,7 +10460,7 @@ typedef struct pm__sheaf_loom {
     pm__alg *q;
     pm__sheaf *s;
     pm__alg_side *side;
-    pm__ent *raw;   /* the entries of all sides, one side behind the other */
+    pm__ent *raw; /* the entries of all sides, one side behind the other */
     uint16_t *side_of;
     uint64_t *item; /* their keys, sorted */
     unsigned n, nplaces;
@@ -11092,8 +10655,7 @@ static unsigned pm__sheaf_child(pm__sheaf_loom *g, unsigned i) {
     const pm__ent *e = pm__sheaf_ent(g, i);
     unsigned len = e->len, end = i, n = 0, last = i;
     do {
-        if (pm__sheaf_ent(g, end)->len != len || !pm__sheaf_is_stub(g, end))
-            n = pm__sheaf_place(g, last = end, len, n);
+        if (pm__sheaf_ent(g, end)->len != len || !pm__sheaf_is_stub(g, end)) n = pm__sheaf_place(g, last = end, len, n);
     } while (++end < g->n && pm__alg_common(pm__sheaf_ent(g, end), e) == len);
     if (n == 0) {
         if (pm__sheaf_valued(s, e)) return end;
@@ -11150,7 +10712,7 @@ static void pm__sheaf_list(pm__sheaf_loom *g, const pm_place *sides, uint8_t *by
     g->n = n;
 }
 
-/* Merges the entries of places in lines, which have at most PM__SHEAF_MAX, for a join. What it makes lies on the frame
+/* Merges the entries of places in lines, which have at most PM__SHEAF_MAX. What it makes lies on the frame
    stack. False: see q->status; s->ents[0..s->n) may have fresh ones. */
 static PM__NOINLINE bool pm__sheaf_open(pm__alg *q, pm__sheaf *s, const pm_place *sides, size_t n) {
     pm__sheaf_loom g;
@@ -11201,278 +10763,6 @@ static PM__NOINLINE bool pm__sheaf_open(pm__alg *q, pm__sheaf *s, const pm_place
     return true;
 }
 
-/* ---- meeting lines ----------------------------------------------------------------------------------------------- */
-
-/* Rows (33_algebra_sieve.c) of all sides against that of the side with the fewest entries, the base. */
-typedef struct pm__strain {
-    pm__alg_row base, row;
-    uint64_t key[PM__LINE_ENTRIES], other[PM__LINE_ENTRIES];
-    uint16_t cut[PM__LINE_ENTRIES]; /* length of the shortest child's suffix, of any side, at or above an entry */
-    uint32_t alive;                 /* entries of the base that all sides seen have something for */
-} pm__strain;
-
-enum { PM__STRAIN_WHOLE = UINT16_MAX };
-
-/* What is kept of a side's row. */
-typedef struct pm__strain_side {
-    const pm_val *val; /* as in the row */
-    unsigned each, lo, n;
-    uint8_t match[PM__LINE_ENTRIES]; /* what it has for the entries of the base, or some of it */
-} pm__strain_side;
-
-static PM__INLINE pm_val pm__strain_val(const pm__strain_side *side, unsigned i) {
-    return side->val[-(ptrdiff_t)(side->match[i] & side->each)];
-}
-
-/* Two values, whose keys are x and y: below 0, 0, above 0. */
-static PM__INLINE int pm__strain_compare(const pm__alg_row *a, unsigned i, uint64_t x, const pm__alg_row *b, unsigned j,
-                                         uint64_t y) {
-    if (x == y && (x & 8)) return pm__alg_row_compare(a, i, b, j); /* eight bytes or more */
-    return (x > y) - (x < y);
-}
-
-/* Values only. match[i]: which entry of the row is entry i of the base; answers for which there is one. */
-static uint32_t pm__strain_values(const pm__strain *g, uint8_t *match) {
-    const pm__alg_row *a = &g->base, *b = &g->row;
-    uint64_t got = 0;
-    for (unsigned i = 0, j = 0; i < a->n && j < b->n;) {
-        uint64_t x = g->key[i], y = g->other[j];
-        int c = pm__strain_compare(a, i, x, b, j, y);
-        match[i] = (uint8_t)j;
-        got |= (uint64_t)(c == 0) << i;
-        i += c <= 0;
-        j += c >= 0;
-    }
-    return (uint32_t)got;
-}
-
-/* The same with children on either side, which cut what is below them. */
-static uint32_t pm__strain_mixed(pm__strain *g, uint8_t *match) {
-    const pm__alg_row *a = &g->base, *b = &g->row;
-    uint32_t got = 0;
-    for (unsigned i = 0, j = 0; i < a->n && j < b->n;) {
-        uint64_t x = g->key[i], y = g->other[j];
-        match[i] = (uint8_t)j;
-        if (!((a->kids >> i | b->kids >> j) & 1)) { /* two values */
-            int c = pm__strain_compare(a, i, x, b, j, y);
-            got |= (uint32_t)(c == 0) << i;
-            i += c <= 0;
-            j += c >= 0;
-            continue;
-        }
-        size_t l = pm__alg_row_common(a, i, x, b, j, y), la = pm__alg_row_len(a, i), lb = pm__alg_row_len(b, j);
-        bool kid_a = pm__alg_row_is_child(a, i), kid_b = pm__alg_row_is_child(b, j);
-        if (l < la && l < lb) {
-            bool less = l < 7 ? x < y : pm__alg_row_rest(a, i)[l - 1] < pm__alg_row_rest(b, j)[l - 1];
-            i += less;
-            j += !less;
-        } else if (l == lb && kid_b && (la > l || kid_a)) {
-            got |= (uint32_t)1 << i;
-            if (lb < g->cut[i]) g->cut[i] = (uint16_t)lb;
-            i++;
-        } else if (l == la && kid_a && lb > l) {
-            got |= (uint32_t)1 << i++;
-        } else if (l == la && !kid_a) { /* a value in front of what the other row has */
-            i++;
-        } else {
-            j++;
-        }
-    }
-    return got;
-}
-
-/* Works out which entries of the base matter, and what each side has for them. */
-static void pm__strain_sides(pm__strain *g, const pm_place *sides, size_t n, pm__strain_side *side) {
-    size_t least = 0;
-    for (size_t i = 1; i < n; i++)
-        if (sides[i].hi - sides[i].lo < sides[least].hi - sides[least].lo) least = i;
-    pm__alg_row_fill(&g->base, &sides[least]);
-    pm__alg_row_keys(&g->base, g->key);
-    for (unsigned i = 0; i < g->base.n; i++)
-        g->cut[i] = pm__alg_row_is_child(&g->base, i) ? (uint16_t)pm__alg_row_len(&g->base, i) : PM__STRAIN_WHOLE;
-    g->alive = pm__low_bits(g->base.n);
-    for (size_t i = 0; i < n && g->alive; i++, side++) {
-        const pm__alg_row *r = i == least ? &g->base : &g->row;
-        if (i != least) {
-            pm__alg_row_fill(&g->row, &sides[i]);
-            pm__alg_row_keys(&g->row, g->other);
-            g->alive &= (r->kids | g->base.kids) ? pm__strain_mixed(g, side->match) : pm__strain_values(g, side->match);
-        } else {
-            for (unsigned k = 0; k < r->n; k++) side->match[k] = (uint8_t)k;
-        }
-        side->val = r->val;
-        side->each = r->each;
-        side->lo = r->lo;
-        side->n = r->n;
-    }
-}
-
-/* Combines the values of all sides at entry i of the base. False: a hook is wrong. */
-static bool pm__strain_combine(pm__alg *q, pm__sheaf *s, const pm__strain *g, const pm__strain_side *side, unsigned i) {
-    pm__alg_sum sum = {pm__strain_val(side, i), true, false};
-    bool equal = q->idempotent;
-    for (size_t k = 1; k < s->sides && equal; k++) equal = pm__strain_val(&side[k], i) == sum.val;
-    for (size_t k = 1; k < s->sides && sum.some && !equal; k++)
-        if (!pm__alg_sum_add(q, &sum, pm__strain_val(&side[k], i))) return false;
-    if (!sum.some) return true;
-    pm__ent *e = &s->ents[s->n++];
-    *e = pm__alg_row_ent(&g->base, i);
-    e->pay = sum.val;
-    e->fresh = sum.fresh;
-    s->common += equal;
-    for (size_t k = 0; k < s->sides && !equal && !sum.fresh; k++)
-        if (pm__strain_val(&side[k], i) == sum.val) s->same[k]++;
-    return true;
-}
-
-/* The place at the first `len` bytes, behind `at`, of entry i of a line. */
-static pm_place pm__strain_place(const pm_place *at, unsigned i, unsigned first, size_t len) {
-    const pm__line *x = pm__place_line(at);
-    const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, i);
-    const size_t from = at->depth > x->plen ? (size_t)at->depth - x->plen : 0, all = from + len;
-    if (pm__line_is_child(x, i) && lens[i] + 1u == all) return pm__alg_root(*pm__line_child(x, i));
-    pm_place p = {at->node, (uint16_t)(x->plen + all), (uint8_t)i, (uint8_t)(i + 1)};
-    const uint8_t c = x->body[i], *s = h;
-    while (p.lo > first && lens[p.lo - 1] + 1u >= all && x->body[p.lo - 1] == c &&
-           memcmp(s - lens[p.lo - 1], h, all - 1) == 0)
-        s -= lens[--p.lo];
-    for (s = h + lens[i]; p.hi < at->hi && lens[p.hi] + 1u >= all && x->body[p.hi] == c && memcmp(s, h, all - 1) == 0;)
-        s += lens[p.hi++];
-    return p;
-}
-
-/* A location of `len` bytes of suffix at which a side has a child, at or above entry i of the base: notes the places of
-   all sides, if all have something below it. */
-static void pm__strain_cut(pm__sheaf *s, const pm__strain *g, unsigned i, size_t len, const pm_place *sides,
-                           const pm__strain_side *side, unsigned *nplaces) {
-    size_t stubs = 0;
-    for (size_t k = 0; k < s->sides; k++) {
-        pm_place p = pm__strain_place(&sides[k], side[k].lo + side[k].match[i], side[k].lo, len);
-        if (p.depth == 0) stubs += p.node == 0;
-        else if (p.hi - p.lo == (int)pm__place_val_entry(&p, pm__place_line(&p))) return;
-        s->places[*nplaces + k] = p;
-        s->of[*nplaces + k] = (uint16_t)k;
-    }
-    if (stubs && stubs < s->sides) return;
-    pm__ent *to = &s->ents[s->n];
-    *to = pm__alg_row_ent(&g->base, i);
-    to->len = (uint16_t)len;
-    to->child = true;
-    to->pay = 0;
-    if (stubs) {
-        s->common++;
-    } else {
-        pm__knot k = {(uint16_t)s->n, (uint16_t)*nplaces, (uint16_t)s->sides};
-        s->knots[s->nknots++] = k;
-        *nplaces += (unsigned)s->sides;
-    }
-    s->n++;
-}
-
-/* Memory for so many entries and knots. False: there is none. */
-static bool pm__strain_room(pm__alg *q, pm__sheaf *s, unsigned n, unsigned knots) {
-    const size_t places = knots * s->sides;
-    q->status = PM_NOMEM;
-    pm__ent *ents = (pm__ent *)pm__alg_alloc(q, n * sizeof *ents + places * sizeof *s->places +
-                                                    (places + 2 * s->sides) * sizeof *s->of +
-                                                    knots * sizeof *s->knots);
-    if (!ents) return false;
-    s->ents = ents;
-    s->places = (pm_place *)(void *)(ents + n);
-    s->of = (uint16_t *)(void *)(s->places + places);
-    s->size = s->of + places;
-    s->same = s->size + s->sides;
-    s->knots = (pm__knot *)(void *)(s->same + s->sides);
-    memset(s->size, 0, 2 * s->sides * sizeof *s->size);
-    q->status = PM_OK;
-    return true;
-}
-
-/* Sides with prefixes of different lengths: all there is lies behind the longest. False: see q->status. */
-static bool pm__strain_uneven(pm__alg *q, pm__sheaf *s, const pm_place *sides) {
-    pm__alg_sum sum = {0, true, false};
-    const size_t len = s->plen;
-    const uint8_t *bytes = s->prefix;
-    bool below = true;
-    s->plen = 0;
-    if (!pm__strain_room(q, s, 2, 1)) return false;
-    for (size_t i = 0; i < s->sides; i++) {
-        const pm_val *val = NULL;
-        pm_place p = sides[i];
-        bool there = pm__place_walk(&p, bytes, len, &val) == len;
-        if (there && val && sum.some && i && !pm__alg_sum_add(q, &sum, *val)) return false;
-        if (there && val && !i) sum.val = *val;
-        if (!there || !val) {
-            if (sum.fresh) pm__pay_release(q->cx, false, sum.val);
-            sum.some = sum.fresh = false;
-        }
-        below = below && there && pm__place_enter(&p);
-        s->places[i] = p;
-        s->of[i] = (uint16_t)i;
-    }
-    if (sum.some) {
-        s->ents[s->n] = pm__ent_make(bytes, len, false, sum.val);
-        s->ents[s->n++].fresh = sum.fresh;
-    }
-    if (below) {
-        pm__knot k = {(uint16_t)s->n, 0, (uint16_t)s->sides};
-        s->knots[s->nknots++] = k;
-        s->ents[s->n] = pm__ent_make(bytes, len, true, 0);
-        s->ents[s->n++].fresh = false;
-    }
-    return true;
-}
-
-/* The longest prefix ahead. False: bytes differ. *even: all are of that length. */
-static bool pm__strain_ahead(pm__sheaf *s, const pm_place *sides, bool *even) {
-    const uint8_t *bytes = NULL;
-    for (size_t i = 0; i < s->sides; i++) {
-        size_t len = pm__alg_ahead(&sides[i], &bytes);
-        if (len > s->plen) s->plen = len, s->prefix = bytes;
-    }
-    *even = true;
-    for (size_t i = 0; i < s->sides; i++) {
-        size_t len = pm__alg_ahead(&sides[i], &bytes);
-        if (len && pm__lcp(s->prefix, bytes, len) < len) return false;
-        *even = *even && len == s->plen;
-    }
-    return true;
-}
-
-/* As pm__sheaf_open, for a meet of up to PM__STRAIN_SIDES places in lines with any number of entries. */
-static PM__NOINLINE bool pm__strain_open(pm__alg *q, pm__sheaf *s, const pm_place *sides, size_t n) {
-    pm__strain g;
-    unsigned knots = 0, nplaces = 0;
-    bool even;
-    memset(s, 0, sizeof *s);
-    s->sides = n;
-    if (!pm__strain_ahead(s, sides, &even)) return true;
-    if (!even) return pm__strain_uneven(q, s, sides);
-    q->status = PM_NOMEM;
-    pm__strain_side *side = (pm__strain_side *)pm__alg_alloc(q, n * sizeof *side);
-    if (!side) return false;
-    pm__strain_sides(&g, sides, n, side);
-    if (!g.alive) return true;
-    for (uint32_t m = g.alive; m; m &= m - 1) knots += g.cut[pm__ctz32(m)] != PM__STRAIN_WHOLE;
-    if (!pm__strain_room(q, s, pm__popcount32(g.alive), knots)) return false;
-    for (size_t i = 0; i < n; i++) s->size[i] = (uint16_t)side[i].n;
-    while (g.alive) {
-        unsigned i = pm__ctz32(g.alive), len = g.cut[i];
-        g.alive &= g.alive - 1;
-        if (len == PM__STRAIN_WHOLE) {
-            if (!pm__strain_combine(q, s, &g, side, i)) return false;
-            continue;
-        }
-        while (g.alive) { /* others below the same suffix */
-            unsigned j = pm__ctz32(g.alive);
-            if (pm__alg_row_common(&g.base, i, g.key[i], &g.base, j, g.key[j]) < len) break;
-            g.alive &= g.alive - 1;
-        }
-        pm__strain_cut(s, &g, i, len, sides, side, &nplaces);
-    }
-    return true;
-}
-
 /* Asks for the nodes of a knot. */
 static PM__INLINE void pm__sheaf_ask(const pm__sheaf *s, unsigned i) {
     if (i >= s->nknots) return;
@@ -11509,7 +10799,7 @@ static bool pm__sheaf_close(pm__alg *q, pm__sheaf *s, const pm_place *sides, pm_
     if (s->gone) s->n = n, s->gone = 0;
     if (s->n == 0) return true;
     for (size_t i = 0; i < s->sides; i++)
-        if (s->same[i] + s->common == s->n && s->size[i] == s->n && sides[i].depth == 0) {
+        if (s->same[i] == s->n && s->size[i] == s->n && sides[i].depth == 0) {
             pm__ref_retain(sides[i].node);
             *out = sides[i].node;
             for (unsigned k = 0; k < s->n; k++)
@@ -11544,12 +10834,14 @@ static void pm__sheaf_abandon(pm__alg *q, const pm__sheaf *s) {
    count once if values are idempotent. One place is shared; two are a pair (37_algebra_walk.c). Three or more are
    opened into a frame, which waits for the jobs below it:
 
-     sheaf   all of them in lines (38_algebra_sheaf.c); of few entries together, in a join
+     sheaf   a join of lines that have few entries together (38_algebra_sheaf.c)
      bytes   anything else, byte nodes and lines: the masks of what leads on are united or intersected, and byte by byte
              values are combined, and what all sides have below makes a job
 
-   Shared nodes below the root go to the pairwise algebra, two by two in rounds, since it remembers what it has seen;
-   hooks are taken to be associative. Frames, and what waits with them, lie on one stack of our own. */
+   Lines without children are met at once, without a frame. Other lines that are met, and shared nodes below the root,
+   go to the pairwise algebra: the first since little is soon left, the latter since it remembers what it has seen. A
+   join takes them two by two in rounds; hooks are taken to be associative. Frames, and what waits with them, lie on one
+   stack of our own. */
 
 /* ---- frames ------------------------------------------------------------------------------------------------------ */
 
@@ -11558,19 +10850,19 @@ enum { PM__MANY_END = 256 };
 typedef struct pm__many_frame {
     struct pm__many_frame *up;
     size_t n;
-    pm_place *sides; /* entered */
+    pm_place *sides;        /* entered */
     bool is_sheaf, as_list; /* as_list: what stays was in a line, and is to be in one */
     pm__sheaf sheaf;
     /* bytes: what leads on; values and children of the result so far */
     pm_mask look, vm, fresh, cm;
-    int at, next;          /* the byte whose job is under way, and the one after it; PM__MANY_END: none */
+    int at, next; /* the byte whose job is under way, and the one after it; PM__MANY_END: none */
     unsigned turn, nc, nv;
     pm_val *vals;
-    pm__ref *kids;         /* owned */
-    uint16_t *off;         /* where lines have got to */
-    pm_place *below[2];    /* what the sides have below these bytes; [turn] is of `next` */
+    pm__ref *kids;      /* owned */
+    uint16_t *off;      /* where lines have got to */
+    pm_place *below[2]; /* what the sides have below these bytes; [turn] is of `next` */
     size_t nbelow[2];
-    bool dangles[2];       /* the location stays with nothing below */
+    bool dangles[2]; /* the location stays with nothing below */
 } pm__many_frame;
 
 typedef struct pm__many {
@@ -11594,32 +10886,120 @@ static pm_status pm__many_two(pm__many *m, const pm_place *a, const pm_place *b,
     return pm__place_share(m->q.cx, (r.alg & PM_ALG_LEFT) ? a : b, out) ? PM_OK : PM_NOMEM;
 }
 
-/* Combines places two by two, in rounds. The list is overwritten with results, which are given up at the end. */
+/* Combines the two places on top of a stack of k; those in `owned` are results, and given up. */
+static pm_status pm__many_fold(pm__many *m, pm_place *p, size_t k, uint64_t *owned) {
+    pm__ref r = 0;
+    pm_status s = pm__many_two(m, &p[k - 2], &p[k - 1], &r);
+    if (s != PM_OK) return s;
+    for (size_t i = k - 2; i < k; i++)
+        if (*owned >> i & 1) pm__any_release(m->q.cx, p[i].node);
+    p[k - 2] = pm__place_root(r);
+    *owned = (*owned & ~((uint64_t)3 << (k - 2))) | (uint64_t)1 << (k - 2);
+    return PM_OK;
+}
+
+/* Combines n > 1 places two by two: as in rounds, or, in a meet, what is left with the next. Overwrites the list. */
 static pm_status pm__many_pairs(pm__many *m, pm_place *p, size_t n, pm__ref *out) {
     pm_status s = PM_OK;
-    for (bool owned = false; n > 1; owned = true) {
-        size_t k = 0, i = 0;
-        for (; i < n && s == PM_OK; i += 2) {
-            pm__ref r = 0;
-            if (i + 1 < n) s = pm__many_two(m, &p[i], &p[i + 1], &r);
-            else if (owned) r = p[i].node;
-            else if (!pm__place_share(m->q.cx, &p[i], &r)) s = PM_NOMEM;
-            if (s != PM_OK) break;
-            if (owned && i + 1 < n) {
-                pm__any_release(m->q.cx, p[i].node);
-                pm__any_release(m->q.cx, p[i + 1].node);
-            }
-            p[k++] = pm__place_root(r);
-        }
-        if (s != PM_OK) {
-            while (k) pm__any_release(m->q.cx, p[--k].node);
-            for (; owned && i < n; i++) pm__any_release(m->q.cx, p[i].node);
-            return s;
-        }
-        n = k;
+    uint64_t owned = 0;
+    size_t k = 0;
+    for (size_t i = 0; i < n && s == PM_OK; i++) {
+        p[k++] = p[i];
+        bool rounds = m->q.op != PM__ALG_MEET && i + 1 < n;
+        size_t end = k - (rounds ? pm__ctz64(i + 1) : k - 1);
+        for (; k > end && s == PM_OK; k -= s == PM_OK) s = pm__many_fold(m, p, k, &owned);
+        if (!rounds && k == 1 && i && !p[0].node) break;
     }
     *out = p[0].node;
-    return PM_OK;
+    while (s != PM_OK && k--)
+        if (owned >> k & 1) pm__any_release(m->q.cx, p[k].node);
+    return s;
+}
+
+/* ---- leaves ------------------------------------------------------------------------------------------------------ */
+
+/* What is left of the first side's entries. */
+typedef struct pm__many_leaves {
+    pm__alg_sieve s; /* s.keep: those that all sides so far have; s.val: what their values come to */
+    pm__alg_index index;
+} pm__many_leaves;
+
+/* Meets what is left with the next side. False: a hook is wrong. */
+static bool pm__many_leaves_next(pm__many *m, pm__many_leaves *l, const pm_place *p) {
+    pm__alg_sieve *s = &l->s;
+    pm__alg_row b;
+    pm__alg_val r;
+    uint32_t got = 0;
+    unsigned off = pm__alg_row_begin(&b, p);
+    for (unsigned j = 0; j < b.n; off += b.lens[j++]) {
+        uint8_t c = b.cut ? (b.cut_first[j] = b.heap[off - 1]) : b.first[j];
+        uint32_t some = s->keep & ~got;
+        b.off[j] = (uint16_t)off;
+        if (j == 0 && b.e) some &= (uint32_t)s->a.e;
+        else
+            some &= ~(uint32_t)s->a.e & pm__alg_index_find(&l->index, pm__alg_hash(c, b.heap + off, b.lens[j] - b.cut));
+        while (some && !(j == 0 && b.e) && !pm__alg_row_same(&s->a, pm__ctz32(some), &b, j)) some &= some - 1;
+        if (!some) continue;
+        unsigned i = pm__ctz32(some);
+        uint32_t bit = some & (0 - some);
+        pm_val x = s->val[i], y = pm__alg_row_val(&b, j);
+        got |= bit;
+        if (x == y && m->q.idempotent) continue;
+        bool ok = pm__alg_value(&m->q, &x, &y, &r), stays = ok && r.some && !r.fresh && (r.alg & PM_ALG_LEFT);
+        if (stays) continue;
+        if (s->fresh & bit) pm__pay_release(m->q.cx, false, x);
+        s->fresh &= ~bit;
+        if (!ok) return false;
+        if (!r.some) got &= ~bit, s->keep &= ~bit;
+        s->val[i] = r.val;
+        s->over |= bit;
+        if (r.fresh) s->fresh |= bit;
+    }
+    for (uint32_t gone = s->fresh & ~got; gone; gone &= gone - 1)
+        pm__pay_release(m->q.cx, false, s->val[pm__ctz32(gone)]);
+    s->keep = got;
+    s->fresh &= got;
+    s->over &= got;
+    return true;
+}
+
+/* Whether what is left is all that a side has. */
+static bool pm__many_leaves_equal(const pm__many_leaves *l, const pm_place *p) {
+    pm__alg_row r;
+    unsigned j = 0;
+    if ((unsigned)(p->hi - p->lo) != pm__popcount32(l->s.keep)) return false;
+    pm__alg_row_fill(&r, p);
+    for (uint32_t k = l->s.keep; k; k &= k - 1, j++)
+        if (l->s.val[pm__ctz32(k)] != pm__alg_row_val(&r, j)) return false;
+    return r.n == j;
+}
+
+/* Meets lines that lead nowhere and have the same bytes ahead: the first is held against each other one. */
+static pm_status pm__many_meet_leaves(pm__many *m, const pm_place *p, size_t n, pm__ref *out) {
+    pm__many_leaves l;
+    pm__alg_hashes h;
+    const uint8_t *prefix = NULL;
+    bool ok = true;
+    size_t plen = pm__alg_ahead(&p[0], &prefix);
+    pm__alg_row_fill_hashed(&l.s.a, &p[0], &h);
+    pm__alg_index_make(&l.index, &h);
+    l.s.keep = pm__low_bits(l.s.a.n);
+    l.s.over = l.s.fresh = 0;
+    for (unsigned i = 0; i < l.s.a.n; i++) l.s.val[i] = pm__alg_row_val(&l.s.a, i);
+    for (size_t i = 1; i < n && ok && l.s.keep; i++) ok = pm__many_leaves_next(m, &l, &p[i]);
+    bool all = ok && l.s.keep != 0;
+    for (size_t i = 0; i < n && all && !l.s.fresh; i++)
+        if (pm__many_leaves_equal(&l, &p[i])) return pm__place_share(m->q.cx, &p[i], out) ? PM_OK : PM_NOMEM;
+    if (all && (*out = pm__alg_sieve_line(&m->q, &l.s, prefix, plen, l.s.keep)) != 0) return PM_OK;
+    for (uint32_t k = l.s.fresh; k; k &= k - 1) pm__pay_release(m->q.cx, false, l.s.val[pm__ctz32(k)]);
+    return !ok ? PM_BADHOOK : all ? PM_NOMEM : PM_OK;
+}
+
+/* Whether places, entered, are lines that pm__many_meet_leaves can meet. */
+static bool pm__many_are_leaves(const pm_place *p, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!pm__alg_is_leaf(&p[i]) || pm__alg_compare_ahead(&p[0], &p[i]) != PM__ALG_ABREAST) return false;
+    return true;
 }
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------- */
@@ -11709,7 +11089,7 @@ static bool pm__many_open_bytes(pm__many *m, pm__many_frame *f) {
     unsigned w = pm_mask_count(&f->look);
     m->q.status = PM_NOMEM;
     f->below[0] = (pm_place *)pm__alg_alloc(&m->q, 2 * f->n * sizeof *f->below[0] + 2 * w * sizeof *f->vals +
-                                                            f->n * sizeof *f->off);
+                                                       f->n * sizeof *f->off);
     if (!f->below[0]) return false;
     f->below[1] = f->below[0] + f->n;
     f->vals = (pm_val *)(void *)(f->below[1] + f->n);
@@ -11801,6 +11181,9 @@ static pm_status pm__many_start(pm__many *m, pm_place *p, size_t n, bool top, bo
         some = some || pm__place_in_line(&p[i]);
         entries += (size_t)p[i].hi - p[i].lo;
     }
+    const bool meet = m->q.op == PM__ALG_MEET;
+    if (lines && meet)
+        return pm__many_are_leaves(p, n) ? pm__many_meet_leaves(m, p, n, out) : pm__many_pairs(m, p, n, out);
     *done = false;
     pm__many_frame *f = (pm__many_frame *)pm__alg_alloc(&m->q, sizeof *f);
     if (!f) return PM_NOMEM;
@@ -11808,13 +11191,10 @@ static pm_status pm__many_start(pm__many *m, pm_place *p, size_t n, bool top, bo
     f->up = m->top;
     f->n = n;
     f->sides = p;
-    const bool meet = m->q.op == PM__ALG_MEET;
-    f->is_sheaf = lines && (meet ? n <= PM__STRAIN_SIDES : entries <= PM__SHEAF_MAX);
+    f->is_sheaf = lines && entries <= PM__SHEAF_MAX;
     f->as_list = meet && some;
     m->top = f;
-    bool ok = !f->is_sheaf ? pm__many_open_bytes(m, f)
-              : meet       ? pm__strain_open(&m->q, &f->sheaf, p, n)
-                           : pm__sheaf_open(&m->q, &f->sheaf, p, n);
+    bool ok = f->is_sheaf ? pm__sheaf_open(&m->q, &f->sheaf, p, n) : pm__many_open_bytes(m, f);
     return ok ? PM_OK : m->q.status;
 }
 

@@ -5,14 +5,12 @@
    whatever did not change is shared, and a result that equals an operand is that operand.
 
    A pair whose sides are nodes (or runs of entries of a line) is opened into a frame on a stack of our own; frames wait
-   for the pairs inside them, so depth costs no C stack. There are four kinds:
+   for the pairs inside them, so depth costs no C stack. There are three kinds:
 
      sieve   meet, subtract: two lines that have the same bytes of prefix ahead, or none: nearly all pairs. What stays
              are entries of the left one, told by their numbers. If neither has children no frame is needed.
-     weave   join, symmetric difference: the same; both are merged where they lie, and what stays is a list of numbers
-             of their entries.
-     lists   other lines, or a line and the bytes of a byte node that it names (not where both sides stay): both as
-             sorted lists of entries, merged in one pass.
+     lists   other lines and operations, or a line and the bytes of a byte node that it names (not where both sides
+             stay): both as sorted lists of entries, merged in one pass.
      bytes   all else: the masks of both sides are combined word by word, and only bytes that lead on in both make
              pairs.
 
@@ -45,7 +43,6 @@ enum {
     PM__ALG_WAITS = 8,      /* beside the values of pm_alg: the answer of a pair is not known yet */
     PM__ALG_PICK = 12,      /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
     PM__ALG_LIST = 2 * PM__LINE_ENTRIES,
-    PM__ALG_CAREFUL = 16,   /* pairs after one whose keys were not enough to tell suffixes apart */
     PM__ALG_AHEAD = 4,      /* pairs whose nodes are asked for before their turn */
     PM__ALG_CHUNK = 1 << 16
 };
@@ -56,10 +53,10 @@ typedef struct pm__alg_pair {
     pm_place a, b;
     pm__ref ref;
     uint8_t alg;
-    uint8_t at;     /* weave, lists: first entry that stands for the pair; bytes: the byte */
-    uint8_t count;  /* weave, lists: how many entries do; sieve: how many of A's */
-    uint8_t spelled; /* weave, lists: whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
-    uint8_t from_a; /* sieve, weave: A's first entry */
+    uint8_t at;     /* lists: first entry that stands for the pair; bytes: the byte */
+    uint8_t count;  /* lists: how many entries do; sieve: how many of A's */
+    uint8_t spelled; /* lists: whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
+    uint8_t from_a; /* sieve: A's first entry */
     uint16_t len;   /* not of bytes: suffix length of the location */
     bool dangles;   /* bytes: the location stays even with nothing below and no value */
 } pm__alg_pair;
@@ -75,10 +72,11 @@ typedef struct pm__alg_frame {
     /* lists: entries that stay, and stand-ins of pairs, under a common prefix */
     pm__ent *ents;
     unsigned nents;
+    const pm__line *twin; /* or, not listed yet: entries of this line, as the bits say */
+    uint32_t twin_stays;
     const uint8_t *prefix;
     size_t plen;
     struct pm__alg_sieve *sieve; /* what stays; else NULL */
-    struct pm__alg_weave *weave; /* the same */
     /* bytes: the values of the result */
     pm_mask vm, fresh;
     pm_val *vals;
@@ -100,7 +98,6 @@ typedef struct pm__alg {
     const pm__cx *cx;
     pm__alg_op op;
     bool idempotent;
-    uint8_t careful; /* lines: so many pairs more are compared with care */
     bool in_place;   /* the result takes the place of the left side, which nobody else has */
     pm_status status;
     pm__alg_frame *top;
@@ -187,7 +184,7 @@ static pm__alg_frame *pm__alg_push(pm__alg *q, unsigned npairs, unsigned nents, 
     f->shared_a = f->shared_b = false;
     f->prefix = NULL;
     f->sieve = NULL;
-    f->weave = NULL;
+    f->twin = NULL;
     f->plen = 0;
     q->top = f;
     return f;

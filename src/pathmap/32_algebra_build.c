@@ -37,7 +37,7 @@ enum { PM__ALG_ABSORB = 8 }; /* a new line of at most so many entries is spelled
 typedef struct pm__alg_final {
     pm__ent e[PM__BUILD_ENTS];
     unsigned n, nshells;
-    size_t cost;   /* bytes of line that the list takes */
+    size_t cost; /* bytes of line that the list takes */
     size_t nbytes;
     pm__ref shells[PM__ALG_LIST];
     uint8_t bytes[PM__LINE_BYTES + 2 * PM__SUFFIX_MAX + 8];
@@ -112,63 +112,18 @@ static bool pm__alg_absorb(pm__alg_final *t, const pm__ent *s, size_t above, con
     return true;
 }
 
-/* Spells out a new child, if it is a line of few entries. */
-static bool pm__alg_absorb_child(pm__alg_final *t, const pm__ent *s, size_t above, unsigned after) {
-    if (!s->pay || pm__ref_kind(s->pay) != PM__LINE || !pm__ref_is_unique(s->pay)) return false;
-    pm__alg_pick k = pm__alg_pick_all((const pm__line *)pm__ref_ptr(s->pay));
-    if (!pm__alg_absorb(t, s, above, &k, after, true)) return false;
-    t->shells[t->nshells++] = s->pay;
-    return true;
+/* Whether an entry is a new child, and that a line of few entries. */
+static bool pm__alg_may_absorb(const pm__ent *s) {
+    return s->child && s->fresh && s->pay && pm__ref_kind(s->pay) == PM__LINE && pm__ref_is_unique(s->pay) &&
+           ((const pm__line *)pm__ref_ptr(s->pay))->n <= PM__ALG_ABSORB;
 }
 
-/* Writes a line of `size` bytes, but for its count: entries without the `lcp` bytes that they share, which go to the
-   prefix. Eight bytes behind an entry's bytes can be read. */
-static void pm__alg_line_write(const pm__cx *cx, pm__line *x, size_t size, const uint8_t *prefix, size_t plen,
-                               size_t lcp, const pm__ent *e, unsigned n) {
-    uint32_t cmask = 0;
-    uint8_t flags = (uint8_t)(PM__LINE | (cx->unit ? PM__LINE_UNIT : 0)), *h = x->body + 2 * n;
-    if (plen) memcpy(h, prefix, plen);
-    h += plen;
-    for (size_t j = 0; j < lcp; j++) *h++ = pm__ent_at(&e[0], j);
-    for (unsigned i = 0; i < n; i++) { /* payloads come after, so that writing eight bytes at a time does no harm */
-        size_t l = e[i].len - lcp;
-        cmask |= (uint32_t)e[i].child << i;
-        x->body[i] = x->body[n + i] = 0;
-        if (l == 0) {
-            flags |= PM__LINE_E;
-            continue;
-        }
-        x->body[i] = lcp ? e[i].rest[lcp - 1] : e[i].first;
-        x->body[n + i] = (uint8_t)--l;
-        if (l - 1 < 8) pm__store64(h, pm__load64(e[i].rest + lcp));
-        else if (l) memcpy(h, e[i].rest + lcp, l);
-        h += l;
-    }
-    uint64_t *pay = (uint64_t *)(void *)((char *)x + size);
-    for (unsigned i = 0; i < n; i++)
-        if (e[i].child || !cx->unit) *--pay = e[i].pay;
-    x->flags = flags;
-    x->n = (uint8_t)n;
-    x->plen = (uint8_t)(plen + lcp);
-    x->size8 = (uint8_t)(size / 8);
-    x->cmask = cmask;
-}
-
-/* A line of a list that fits one. 0: it does not, or no memory. */
-static pm__ref pm__alg_line(const pm__cx *cx, const uint8_t *prefix, size_t plen, const pm__ent *e, unsigned n) {
-    size_t lcp = pm__build_lcp(e, n, 0, plen);
-    size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(cx, e, n, plen + lcp, lcp);
-    pm__line *x = size ? (pm__line *)pm__mem_alloc(cx->pool, size) : NULL;
-    if (!x) return 0;
-    pm__count_init(&x->rc);
-    pm__alg_line_write(cx, x, size, prefix, plen, lcp, e, n);
-    return pm__ref_make(x, PM__LINE, size);
-}
-
-/* Builds a list; what is not fresh gains a reference. 0: no memory. */
+/* Builds a list; what is not fresh gains a reference. Eight bytes behind an entry's bytes can be read. 0: no memory. */
 static pm__ref pm__alg_build(pm__alg *q, pm__ent *e, unsigned n, const uint8_t *prefix, size_t plen) {
-    pm__ref r = pm__alg_line(q->cx, prefix, plen, e, n);
-    if (!r) r = pm__build_nodes(q->cx, prefix, plen, e, n, 0);
+    size_t lcp = e[0].first == e[n - 1].first ? pm__build_lcp(e, n, 0, plen) : 0;
+    size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(q->cx, e, n, plen + lcp, lcp);
+    pm__ref r = size ? pm__line_write(q->cx, size, prefix, plen, e, n, 0, lcp, true)
+                     : pm__build_jobs(q->cx, prefix, plen, e, n, 0);
     if (!r) {
         q->status = PM_NOMEM;
         return 0;
@@ -228,14 +183,20 @@ static pm_alg pm__alg_kept(const pm__alg_pair *p, pm_place *at) {
 /* Spells small new lines out in the list, where there is room. */
 static void pm__alg_condense(pm__alg_final *t, size_t plen) {
     pm__ent from[PM__BUILD_ENTS];
-    unsigned n = t->n;
+    unsigned n = t->n, i = 0;
+    while (i < n && !pm__alg_may_absorb(&t->e[i])) i++;
+    if (i == n) return;
     t->cost = PM__LINE_HDR + plen;
-    for (unsigned i = 0; i < n; i++) t->cost += pm__alg_cost(&t->e[i]);
-    memcpy(from, t->e, n * sizeof *from);
-    t->n = 0;
-    for (unsigned i = 0; i < n; i++) {
-        if (from[i].child && from[i].fresh && pm__alg_absorb_child(t, &from[i], plen, n - i - 1)) continue;
+    for (unsigned k = 0; k < n; k++) t->cost += pm__alg_cost(&t->e[k]);
+    memcpy(from + i, t->e + i, (n - i) * sizeof *from);
+    for (t->n = i; i < n; i++) {
+        if (pm__alg_may_absorb(&from[i])) {
+            pm__alg_pick k = pm__alg_pick_all((const pm__line *)pm__ref_ptr(from[i].pay));
+            if (pm__alg_absorb(t, &from[i], plen, &k, n - i - 1, true)) {
+                t->shells[t->nshells++] = from[i].pay;
+                continue;
+            }
+        }
         t->e[t->n++] = from[i];
     }
 }
-

@@ -20,10 +20,10 @@ typedef struct pm__alg_row {
     const uint8_t *first; /* first byte of entry i */
     const uint8_t *lens;  /* its other bytes, and `cut` */
     const uint8_t *heap;
-    unsigned each;        /* ~0, or 0 in unit maps */
-    unsigned lo, n, cut;  /* entry 0 is entry lo of the line; bytes of suffix that are behind the place */
-    uint32_t kids;        /* bit i: entry i is a child */
-    bool e;               /* entry 0 has no suffix */
+    unsigned each;                  /* ~0, or 0 in unit maps */
+    unsigned lo, n, cut;            /* entry 0 is entry lo of the line; bytes of suffix that are behind the place */
+    uint32_t kids;                  /* bit i: entry i is a child */
+    bool e;                         /* entry 0 has no suffix */
     uint16_t off[PM__LINE_ENTRIES]; /* where in the heap the bytes behind the first begin */
     uint8_t cut_first[PM__LINE_ENTRIES]; /* `first`, where it is not in the line */
 } pm__alg_row;
@@ -84,9 +84,7 @@ static PM__INLINE bool pm__alg_are_twins(const pm_place *a, const pm_place *b) {
            memcmp(x->body + 2 * n, y->body + 2 * n, pm__line_off(x, x->n)) == 0;
 }
 
-static PM__INLINE pm_val pm__alg_row_val(const pm__alg_row *r, unsigned i) {
-    return r->val[-(ptrdiff_t)(i & r->each)];
-}
+static PM__INLINE pm_val pm__alg_row_val(const pm__alg_row *r, unsigned i) { return r->val[-(ptrdiff_t)(i & r->each)]; }
 static PM__INLINE unsigned pm__alg_row_len(const pm__alg_row *r, unsigned i) {
     return i == 0 && r->e ? 0 : r->lens[i] + 1u - r->cut;
 }
@@ -119,8 +117,8 @@ static pm_place pm__alg_row_place(const pm__alg_row *r, unsigned i, unsigned end
 static PM__INLINE uint32_t pm__alg_row_values(const pm__alg_row *r) { return pm__low_bits(r->n) & ~r->kids; }
 
 /* Which bytes of a word belong to so many bytes of string. */
-static const uint64_t pm__alg_word_mask[9] = {0, 0xFFu, 0xFFFFu, 0xFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFFFu,
-    0xFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFFFu};
+static const uint64_t pm__alg_word_mask[9] = {
+    0, 0xFFu, 0xFFFFu, 0xFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFFFu, 0xFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFFFu};
 
 /* Whether n bytes from p and q on are alike. Eight bytes from the heap's bytes of any entry on are inside the block. */
 static PM__INLINE bool pm__alg_alike(const uint8_t *p, const uint8_t *q, size_t n) {
@@ -449,29 +447,6 @@ static size_t pm__alg_row_lcp(const pm__alg_row *r, unsigned i, unsigned z, size
     return pm__alg_row_is_child(r, z) && l == len ? l - 1 : l; /* a child keeps one byte */
 }
 
-/* Whether 32 bytes from any place in a line's heap on are inside its block, because payloads follow. */
-static PM__INLINE bool pm__alg_is_wide(const pm__line *x) { return x->n >= 4 && !(x->flags & PM__LINE_UNIT); }
-
-/* A copy of n bytes in steps of 32, or 8: so nearly all are copied without a branch that is hard to foresee. What goes
-   beyond n is read and written as well. Each step is read before it is written. */
-static PM__INLINE void pm__alg_copy(uint8_t *to, const uint8_t *from, size_t n, bool wide) {
-    if (wide) {
-        size_t i = 0;
-        do {
-            uint64_t a = pm__load64(from + i), b = pm__load64(from + i + 8);
-            uint64_t c = pm__load64(from + i + 16), d = pm__load64(from + i + 24);
-            pm__store64(to + i, a);
-            pm__store64(to + i + 8, b);
-            pm__store64(to + i + 16, c);
-            pm__store64(to + i + 24, d);
-        } while (PM__UNLIKELY((i += 32) < n));
-    } else {
-        size_t i = 0;
-        do pm__store64(to + i, pm__load64(from + i));
-        while ((i += 8) < n);
-    }
-}
-
 /* Writes the entries of a row in `mask`, without `lcp` bytes, behind the prefix. What is copied has payloads behind it,
    on both sides: these are written last. */
 static PM__INLINE void pm__alg_sieve_write(const pm__cx *cx, pm__line *y, const pm__alg_sieve *s, uint32_t mask,
@@ -480,7 +455,7 @@ static PM__INLINE void pm__alg_sieve_write(const pm__cx *cx, pm__line *y, const 
     const uint8_t *first = r->first, *lens = r->lens, *heap = r->heap;
     const uint16_t *off = r->off;
     const unsigned n = y->n, cut = r->cut + 1u + (unsigned)lcp;
-    const bool wide = pm__alg_is_wide(r->x) && pm__alg_is_wide(y);
+    const bool wide = pm__line_is_wide(r->x) && pm__line_is_wide(y);
     uint8_t *to_first = y->body, *to_len = to_first + n, *h = to_len + n + y->plen;
     uint32_t cmask = 0, kids = r->kids, m = mask;
     if (PM__UNLIKELY(pm__alg_row_len(r, pm__ctz32(m)) == lcp)) { /* the value at the end of the prefix */
@@ -493,7 +468,7 @@ static PM__INLINE void pm__alg_sieve_write(const pm__cx *cx, pm__line *y, const 
         const uint8_t *t = heap + off[i] + lcp;
         *to_first++ = lcp ? t[-1] : first[i];
         *to_len++ = (uint8_t)l;
-        pm__alg_copy(h, t, l, wide);
+        pm__copy_steps(h, t, l, wide);
         h += l;
     }
     uint64_t *pay = pm__line_pay_at(y, 0);
@@ -562,13 +537,13 @@ static pm__ref pm__alg_sieve_line(pm__alg *q, const pm__alg_sieve *s, const uint
 typedef struct pm__alg_outlet {
     const uint8_t *prefix; /* what lies ahead of both sides */
     size_t plen;
-    bool pick;             /* the frame above can take entries */
-    bool run;              /* and they are entries of its own line */
+    bool pick; /* the frame above can take entries */
+    bool run;  /* and they are entries of its own line */
 } pm__alg_outlet;
 
 /* Answers with some of A's entries. False: no memory. */
-static PM__INLINE bool pm__alg_sieve_answer(pm__alg *q, const pm__alg_sieve *s, const pm__alg_outlet *to,
-                                            uint32_t mask, pm__alg_answer *out) {
+static PM__INLINE bool pm__alg_sieve_answer(pm__alg *q, const pm__alg_sieve *s, const pm__alg_outlet *to, uint32_t mask,
+                                            pm__alg_answer *out) {
     unsigned n = pm__popcount32(mask);
     out->ref = mask;
     out->alg = PM_ALG_NONE;
@@ -666,10 +641,10 @@ static bool pm__alg_pair_build(pm__alg *q, pm__alg_pair *p, const pm_place *at, 
 
 /* What comes in the place of an entry of A, or of a run. */
 typedef struct pm__alg_comer {
-    pm_place at;     /* where entries are taken from */
+    pm_place at;       /* where entries are taken from */
     pm__alg_pick pick; /* and which; none: a child comes */
     pm__ref child;
-    bool fresh;      /* it, or they, have been counted */
+    bool fresh; /* it, or they, have been counted */
 } pm__alg_comer;
 
 static void pm__alg_comer_find(const pm__alg_pair *p, pm__alg_comer *c) {
@@ -721,9 +696,8 @@ static bool pm__alg_sieve_spell(pm__alg *q, const pm__alg_frame *f, pm__alg_pair
 
 /* A line that is put together of entries that stay, and of what comes in other places, without a list in between. */
 typedef struct pm__alg_blend {
-    unsigned n, pays; /* entries, and payloads as far as unit maps have them */
-    size_t rest;      /* bytes of entries, without the first of each */
-    uint64_t pay[PM__LINE_ENTRIES];
+    unsigned n, pays;                      /* entries, and payloads as far as unit maps have them */
+    size_t rest;                           /* bytes of entries, without the first of each */
     pm__alg_comer comer[PM__LINE_ENTRIES]; /* by A's entry */
 } pm__alg_blend;
 
@@ -781,45 +755,28 @@ static int pm__alg_blend_plan(pm__alg *q, const pm__alg_frame *f, const pm__alg_
     return l->n <= PM__LINE_ENTRIES;
 }
 
-/* Where the next entry of a new line goes. */
-typedef struct pm__alg_pen {
-    uint8_t *first, *len, *heap;
-    uint64_t *pay;
-    uint32_t cmask, bit;
-    bool unit, wide;
-} pm__alg_pen;
-
-static PM__INLINE void pm__alg_pen_next(pm__alg_pen *w, uint8_t first, size_t rest, bool child, uint64_t pay) {
-    *w->first++ = first;
-    *w->len++ = (uint8_t)rest;
-    w->heap += rest;
-    w->cmask |= child ? w->bit : 0;
-    w->bit <<= 1;
-    if (child || !w->unit) *w->pay++ = pay;
-}
-
 /* Writes the entries that are taken from another line, behind A's suffix up to there. */
-static PM__INLINE void pm__alg_pen_pick(pm__alg_pen *w, const pm__alg_row *r, unsigned i, size_t len,
-                                        const pm__alg_pick *k) {
+static PM__INLINE void pm__alg_pen_pick(pm__pen *w, const pm__alg_row *r, unsigned i, size_t len, const pm__alg_pick *k,
+                                        bool roomy) {
     const pm__line *x = k->x;
     const uint8_t *heap = pm__line_heap(x), *lens = pm__line_lens(x), *lead = w->heap;
     const size_t nlead = len - 1 + k->plen;
-    const bool wide = w->wide && pm__alg_is_wide(x);
-    pm__alg_copy(w->heap, pm__alg_row_rest(r, i), len - 1, w->wide && pm__alg_is_wide(r->x));
-    if (k->plen) pm__alg_copy(w->heap + len - 1, k->prefix, k->plen, wide);
+    const bool wide = roomy && pm__line_is_wide(x);
+    pm__copy_steps(w->heap, pm__alg_row_rest(r, i), len - 1, roomy && pm__line_is_wide(r->x));
+    if (k->plen) pm__copy_steps(w->heap + len - 1, k->prefix, k->plen, wide);
     for (uint32_t m = k->mask; m; m &= m - 1) {
         unsigned j = k->lo + pm__ctz32(m);
         const uint8_t *s = heap + pm__line_off(x, j) + k->cut;
         bool child = pm__line_is_child(x, j), e = j == 0 && pm__line_has_e(x);
         size_t l = lens[j] - k->cut;
         uint8_t *to = w->heap;
-        if (to != lead) pm__alg_copy(to, lead, nlead, w->wide);
+        if (to != lead) pm__copy_steps(to, lead, nlead, roomy);
         if (PM__LIKELY(!e)) {
             to[nlead] = k->cut ? s[-1] : x->body[j];
-            pm__alg_copy(to + nlead + 1, s, l, wide);
+            pm__copy_steps(to + nlead + 1, s, l, wide);
         }
-        pm__alg_pen_next(w, r->first[i], e ? nlead : nlead + 1 + l, child,
-                         child ? *pm__line_child(x, j) : *pm__line_val(x, j));
+        pm__pen_next(w, r->first[i], e ? nlead : nlead + 1 + l, child,
+                     child ? *pm__line_child(x, j) : *pm__line_val(x, j));
     }
 }
 
@@ -845,43 +802,36 @@ static pm__ref pm__alg_blend_write(pm__alg *q, const pm__alg_frame *f, const pm_
     const pm__alg_sieve *s = f->sieve;
     const pm__alg_row *r = &s->a;
     const unsigned n = l->n, pays = q->cx->unit ? l->pays : n;
+    const bool roomy = n >= 5 && !q->cx->unit, wide = roomy && pm__line_is_wide(r->x);
     size_t size = pm__line_need(n, f->plen + l->rest, pays);
-    pm__line *x = size ? (pm__line *)pm__mem_alloc(q->cx->pool, size) : NULL;
-    if (!x) return 0;
-    pm__alg_pen w = {x->body, x->body + n, x->body + 2 * n, l->pay, 0, 1, q->cx->unit, n >= 5 && !q->cx->unit};
-    const bool wide = w.wide && pm__alg_is_wide(r->x);
-    if (f->plen) memcpy(w.heap, f->prefix, f->plen);
-    w.heap += f->plen;
+    uint64_t room[PM__LINE_ENTRIES];
+    pm__pen w;
+    if (!size || !pm__pen_open(&w, room, q->cx, size, n, f->prefix, f->plen, 0)) return 0;
     for (uint32_t m = y->stay | y->other; m; m &= m - 1) {
         unsigned i = pm__ctz32(m);
         if (y->other >> i & 1) {
             const pm__alg_comer *c = &l->comer[i];
             size_t len = f->pairs[y->pair[i]].len;
             if (c->pick.mask) {
-                pm__alg_pen_pick(&w, r, i, len, &c->pick);
+                pm__alg_pen_pick(&w, r, i, len, &c->pick, roomy);
             } else {
-                pm__alg_copy(w.heap, pm__alg_row_rest(r, i), len - 1, wide);
-                pm__alg_pen_next(&w, r->first[i], len - 1, true, c->child);
+                pm__copy_steps(w.heap, pm__alg_row_rest(r, i), len - 1, wide);
+                pm__pen_next(&w, r->first[i], len - 1, true, c->child);
             }
         } else {
             bool child = pm__alg_row_is_child(r, i);
             size_t rest = r->lens[i] - r->cut;
-            pm__alg_copy(w.heap, pm__alg_row_rest(r, i), rest, wide);
-            pm__alg_pen_next(&w, r->first[i], rest, child,
-                             child ? pm__alg_row_child(r, i) : s->over >> i & 1 ? s->val[i] : pm__alg_row_val(r, i));
+            pm__copy_steps(w.heap, pm__alg_row_rest(r, i), rest, wide);
+            pm__pen_next(&w, r->first[i], rest, child,
+                         child              ? pm__alg_row_child(r, i)
+                         : s->over >> i & 1 ? s->val[i]
+                                            : pm__alg_row_val(r, i));
         }
     }
-    pm__count_init(&x->rc);
-    x->flags = (uint8_t)(PM__LINE | (q->cx->unit ? PM__LINE_UNIT : 0) | (r->e && (y->stay & 1) ? PM__LINE_E : 0));
-    x->n = (uint8_t)n;
-    x->plen = (uint8_t)f->plen;
-    x->size8 = (uint8_t)(size / 8);
-    x->cmask = w.cmask;
-    uint64_t *to = pm__line_pay_at(x, 0);
-    for (unsigned i = 0; i < pays; i++) *to-- = l->pay[i];
+    if (r->e && (y->stay & 1)) w.flags |= PM__LINE_E;
     pm__alg_sieve_retain(q->cx, s, y->stay);
     for (uint32_t m = y->other; m; m &= m - 1) pm__alg_blend_settle(q->cx, &l->comer[pm__ctz32(m)]);
-    return pm__ref_make(x, PM__LINE, size);
+    return pm__pen_close(&w, room, size);
 }
 
 /* Answers with such a line. 1: done; 0: it is not to be had this way; -1: no memory. */

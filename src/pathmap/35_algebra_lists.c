@@ -1,4 +1,5 @@
-/* Pairs as lists: two lines, or a line and a byte node, seen as sorted entries and merged in one pass.
+/* Pairs as lists: two lines, or a line and a byte node, seen as sorted entries and merged in one pass, by keys of one
+   word; values, which are most entries, without branches that cannot be predicted. Twins need no search.
 
    The sides are lists of suffixes from the place on, less what both have ahead of them. Equal suffixes combine. A child
    at suffix s on one side meets the run of the other side's entries that go on from s, or its child there: a pair. In
@@ -6,7 +7,7 @@
 
    Results become nodes through the builder (25_build.c); new lines of few entries are spelled out in the line above
    them, so that what shrinks does not leave a node for each entry behind. */
-#include "34_algebra_weave.c"
+#include "33_algebra_sieve.c"
 
 /* ---- sides as lists ------------------------------------------------------------------------------------------ */
 
@@ -98,8 +99,7 @@ static bool pm__alg_list_byte(pm__alg_side *s, const pm_place *p, const pm__alg_
 
 /* The place at the suffix (of length len) of entries [i, end): a child, or a run that goes on. */
 static pm_place pm__alg_place_of(const pm__alg_side *s, unsigned i, unsigned end, unsigned len) {
-    if (s->e[i].child && s->e[i].len == len)
-        return s->folded == (int)i ? s->behind : pm__alg_root(s->e[i].pay);
+    if (s->e[i].child && s->e[i].len == len) return s->folded == (int)i ? s->behind : pm__alg_root(s->e[i].pay);
     pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end)};
     if (s->folded >= 0) p.lo = (uint8_t)s->lo, p.hi = s->behind.hi; /* within the prefix: all there is */
     return p;
@@ -244,78 +244,235 @@ static unsigned pm__alg_cover(pm__alg_merge *g, unsigned i, unsigned j) {
     return end;
 }
 
-/* The first eight bytes of each suffix as a number that sorts alike; shorter ones are filled up with zeros. */
-static void pm__alg_keys(const pm__alg_side *s, uint64_t *out) {
-    for (unsigned i = 0; i < s->n; i++) {
-        const pm__ent *e = &s->e[i];
-        unsigned l = e->len < 8 ? e->len : 8;
-        uint64_t k = l > 1 ? pm__load64be(e->rest) >> 8 : 0;
-        k |= (uint64_t)e->first << 56;
-        out[i] = l ? k & ~(((uint64_t)1 << 8 * (8 - l)) - 1) : 0;
-    }
+static PM__INLINE void pm__alg_keys(const pm__alg_side *s, uint64_t *key) {
+    for (unsigned i = 0; i < s->n; i++) key[i] = pm__suffix_word(s->e[i].first, s->e[i].rest, s->e[i].len);
 }
 
-/* Goes past entries that part within their first eight bytes; most do. */
-static PM__INLINE void pm__alg_pass(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *i,
-                                    unsigned *j) {
-    bool drops = g->q->op == PM__ALG_MEET || g->q->op == PM__ALG_RESTRICT;
+/* Values that both sides have, but not the same ones; in the frame's list they are A's. */
+typedef struct pm__alg_equals {
+    unsigned n;
+    uint8_t at[PM__ALG_LIST], of_b[PM__ALG_LIST];
+} pm__alg_equals;
+
+/* Combines them. False: a hook is wrong. */
+static PM__NOINLINE bool pm__alg_meet_equals(pm__alg_merge *g, const pm__alg_equals *eq) {
+    pm__alg_frame *f = g->f;
+    unsigned n = eq->at[0], from = n;
+    for (unsigned k = 0; k < eq->n; k++) {
+        pm__alg_val r;
+        pm__ent *e = &f->ents[eq->at[k]];
+        if (!pm__alg_value(g->q, &e->pay, &g->b.e[eq->of_b[k]].pay, &r)) {
+            f->nents = n; /* what follows is not fresh */
+            return false;
+        }
+        pm__alg_differ(f, r.some ? r.alg : 0);
+        e->pay = r.val;
+        e->fresh = r.some && r.fresh;
+        while (from < eq->at[k]) f->ents[n++] = f->ents[from++];
+        if (r.some) f->ents[n++] = *e;
+        from++;
+    }
+    while (from < f->nents) f->ents[n++] = f->ents[from++];
+    f->nents = n;
+    return true;
+}
+
+/* Where the values end that begin at entry i. */
+static PM__INLINE unsigned pm__alg_values_end(const pm__alg_side *s, unsigned i) {
+    while (i < s->n && !s->e[i].child) i++;
+    return i;
+}
+
+/* Merges values, up to a child or the end of a side, without branches that cannot be predicted. False: a hook is wrong.
+ */
+static PM__INLINE bool pm__alg_pass_values(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *pi,
+                                           unsigned *pj) {
+    const pm__alg_op op = g->q->op;
+    const unsigned keep_a = op != PM__ALG_MEET, keep_b = pm__alg_unites(op), cancels = pm__alg_cancels(op);
+    const unsigned idempotent = g->q->idempotent;
+    unsigned i = *pi, j = *pj, n = g->f->nents, only_a = 0, only_b = 0, any_same = 0;
+    const unsigned enda = pm__alg_values_end(&g->a, i), endb = pm__alg_values_end(&g->b, j);
+    pm__alg_equals eq;
+    eq.n = 0;
+    while (i < enda && j < endb) {
+        uint64_t x = ka[i], y = kb[j];
+        unsigned before = x <= y, after = x >= y, equal = before & after;
+        if (equal & (unsigned)(x >> 3) & 1) { /* eight bytes or more */
+            const pm__ent *e = &g->a.e[i], *z = &g->b.e[j];
+            int c = pm__suffix_compare(e->rest, e->len, z->rest, z->len);
+            before = c <= 0, after = c >= 0, equal = c == 0;
+        }
+        uintptr_t a = (uintptr_t)&g->a.e[i], b = (uintptr_t)&g->b.e[j];
+        g->f->ents[n] = *(const pm__ent *)(b ^ ((a ^ b) & (0 - (uintptr_t)before)));
+        eq.at[eq.n] = (uint8_t)n;
+        eq.of_b[eq.n] = (uint8_t)j;
+        unsigned same = equal & idempotent & (unsigned)(g->a.e[i].pay == g->b.e[j].pay);
+        eq.n += equal ^ same;
+        n += (equal & ~(same & cancels)) | (before & keep_a & ~equal) | (after & keep_b & ~equal);
+        any_same |= same;
+        only_a |= before & ~equal;
+        only_b |= after & ~equal;
+        i += before;
+        j += after;
+    }
+    *pi = i, *pj = j;
+    g->f->nents = n;
+    if (only_a) *(keep_a ? &g->f->same_b : &g->f->same_a) = false;
+    if (only_b) *(keep_b ? &g->f->same_a : &g->f->same_b) = false;
+    if (any_same & cancels) g->f->same_a = g->f->same_b = false;
+    return !eq.n || pm__alg_meet_equals(g, &eq);
+}
+
+/* For restriction: goes past entries that part within their first bytes; most do. */
+static PM__INLINE void pm__alg_pass_apart(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *i,
+                                          unsigned *j) {
     while (*i < g->a.n && *j < g->b.n) {
         uint64_t x = ka[*i], y = kb[*j];
-        if (x == y) return;
-        unsigned l = pm__clz64(x ^ y) / 8;
-        if (l >= g->a.e[*i].len || l >= g->b.e[*j].len) return;
-        if (drops) {
-            bool less = x < y;
-            g->f->same_a &= !less;
-            g->f->same_b &= less;
-            *i += less;
-            *j += !less;
-        } else if (x < y) {
-            pm__alg_only_a(g, (*i)++, *j);
-        } else {
-            pm__alg_only_b(g, *i, (*j)++);
-        }
+        unsigned l = x == y ? 7 : pm__clz64(x ^ y) / 8, less = x < y;
+        if (l >= 7 || l >= g->a.e[*i].len || l >= g->b.e[*j].len) return;
+        g->f->same_a &= !less;
+        g->f->same_b &= less;
+        *i += less;
+        *j += !less;
     }
 }
 
-/* Merges the lists. False: a value hook is wrong. */
+/* Common length of entries i of A and j of B. */
+static PM__INLINE size_t pm__alg_merge_common(const pm__alg_merge *g, uint64_t x, uint64_t y, unsigned i, unsigned j) {
+    size_t l = (x ^ y) >> 8 ? pm__clz64(x ^ y) / 8 : 7;
+    if (l >= 7) return pm__alg_common(&g->a.e[i], &g->b.e[j]);
+    size_t la = g->a.e[i].len, lb = g->b.e[j].len, min = la < lb ? la : lb;
+    return l < min ? l : min;
+}
+
+/* One step: entries of which one is a child, or longer than their keys, or one covers the other. False: a hook is
+   wrong. */
+static bool pm__alg_merge_step(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *pi, unsigned *pj) {
+    unsigned i = *pi, j = *pj;
+    const pm__ent *a = &g->a.e[i], *b = &g->b.e[j];
+    size_t l = pm__alg_merge_common(g, ka[i], kb[j], i, j);
+    bool ends_a = l == a->len, ends_b = l == b->len;
+    if (ends_b && !b->child && g->q->op == PM__ALG_RESTRICT) {
+        i = pm__alg_cover(g, i, j++);
+    } else if (ends_a && ends_b && a->child == b->child) {
+        if (a->child) pm__alg_meet_runs(g, i, i + 1, j, j + 1, (unsigned)l);
+        else if (!pm__alg_meet_values(g, i, j)) return false;
+        i++, j++;
+    } else if (ends_a && !a->child) {
+        pm__alg_only_a(g, i++, j);
+    } else if (ends_b && !b->child) {
+        pm__alg_only_b(g, i, j++);
+    } else if (ends_a) {
+        unsigned end = pm__alg_run_end(&g->b, j, a);
+        pm__alg_meet_runs(g, i, i + 1, j, end, (unsigned)l);
+        i++, j = end;
+    } else if (ends_b) {
+        unsigned end = pm__alg_run_end(&g->a, i, b);
+        pm__alg_meet_runs(g, i, end, j, j + 1, (unsigned)l);
+        i = end, j++;
+    } else if (pm__ent_at(a, l) < pm__ent_at(b, l)) {
+        pm__alg_only_a(g, i++, j);
+    } else {
+        pm__alg_only_b(g, i, j++);
+    }
+    *pi = i, *pj = j;
+    return true;
+}
+
+/* Merges the lists. False: a hook is wrong. */
 static bool pm__alg_merge_lists(pm__alg_merge *g) {
     uint64_t ka[PM__ALG_LIST], kb[PM__ALG_LIST];
     unsigned i = 0, j = 0;
     pm__alg_keys(&g->a, ka);
     pm__alg_keys(&g->b, kb);
     for (;;) {
-        pm__alg_pass(g, ka, kb, &i, &j);
+        if (g->q->op == PM__ALG_RESTRICT) pm__alg_pass_apart(g, ka, kb, &i, &j);
+        else if (!pm__alg_pass_values(g, ka, kb, &i, &j)) return false;
         if (i >= g->a.n || j >= g->b.n) break;
-        const pm__ent *a = &g->a.e[i], *b = &g->b.e[j];
-        size_t l = pm__alg_common(a, b);
-        bool ends_a = l == a->len, ends_b = l == b->len;
-        if (ends_b && !b->child && g->q->op == PM__ALG_RESTRICT) {
-            i = pm__alg_cover(g, i, j++);
-        } else if (ends_a && ends_b && a->child == b->child) {
-            if (a->child) pm__alg_meet_runs(g, i, i + 1, j, j + 1, (unsigned)l);
-            else if (!pm__alg_meet_values(g, i, j)) return false;
-            i++, j++;
-        } else if (ends_a && !a->child) {
-            pm__alg_only_a(g, i++, j);
-        } else if (ends_b && !b->child) {
-            pm__alg_only_b(g, i, j++);
-        } else if (ends_a) {
-            unsigned end = pm__alg_run_end(&g->b, j, a);
-            pm__alg_meet_runs(g, i, i + 1, j, end, (unsigned)l);
-            i++, j = end;
-        } else if (ends_b) {
-            unsigned end = pm__alg_run_end(&g->a, i, b);
-            pm__alg_meet_runs(g, i, end, j, j + 1, (unsigned)l);
-            i = end, j++;
-        } else {
-            uint8_t ca = pm__ent_at(a, l), cb = pm__ent_at(b, l);
-            if (ca < cb) pm__alg_only_a(g, i++, j);
-            else pm__alg_only_b(g, i, j++);
-        }
+        if (!pm__alg_merge_step(g, ka, kb, &i, &j)) return false;
     }
     while (i < g->a.n) pm__alg_only_a(g, i++, j);
     while (j < g->b.n) pm__alg_only_b(g, i, j++);
+    return true;
+}
+
+/* Notes a pair of children that are twins, for which entry `at` of the list stands. */
+static void pm__alg_twin_pair(pm__alg_frame *f, pm__ref a, pm__ref b, unsigned at, unsigned len) {
+    pm__alg_pair *p = &f->pairs[f->npairs++];
+    p->a = pm__alg_root(a);
+    p->b = pm__alg_root(b);
+    p->ref = 0;
+    p->alg = PM__ALG_WAITS;
+    p->at = (uint8_t)at;
+    p->count = 1;
+    p->spelled = PM_ALG_LEFT;
+    p->len = (uint16_t)len;
+}
+
+/* Merges twins whose values are the same; most need no list in the end. False: they are not, or a child dangles. */
+static PM__INLINE bool pm__alg_merge_same(pm__alg *q, pm__alg_frame *f, const pm__line *a, const pm__line *b) {
+    const bool cancels = pm__alg_cancels(q->op);
+    const uint32_t all = pm__low_bits(a->n);
+    uint64_t differ = 0;
+    if (!q->idempotent) return false;
+    for (uint32_t m = all & ~a->cmask; m && !(a->flags & PM__LINE_UNIT); m &= m - 1)
+        differ |= *pm__line_val(a, pm__ctz32(m)) ^ *pm__line_val(b, pm__ctz32(m));
+    for (uint32_t m = a->cmask; m; m &= m - 1)
+        if (!*pm__line_child(a, pm__ctz32(m)) || !*pm__line_child(b, pm__ctz32(m))) return false;
+    if (differ) return false;
+    f->twin = a;
+    f->twin_stays = cancels ? 0 : all;
+    for (uint32_t m = a->cmask; m; m &= m - 1) {
+        unsigned i = pm__ctz32(m);
+        pm__ref x = *pm__line_child(a, i), y = *pm__line_child(b, i);
+        if (x == y) continue;
+        if (f->npairs < PM__ALG_AHEAD) {
+            pm__ref_prefetch(x);
+            pm__ref_prefetch(y);
+        }
+        pm__alg_twin_pair(f, x, y, cancels ? f->npairs : i, pm__line_suffix(a, i));
+        if (cancels) f->twin_stays |= m & (0 - m);
+    }
+    if (cancels && f->npairs < a->n) f->same_a = f->same_b = false;
+    return true;
+}
+
+/* Lists what stays of such twins. */
+static void pm__alg_list_twin(pm__alg_frame *f) {
+    pm__alg_decode(f->twin, 0, f->twin->n, 0, f->ents);
+    for (uint32_t m = f->twin_stays; m; m &= m - 1) f->ents[f->nents++] = f->ents[pm__ctz32(m)];
+}
+
+/* Merges twins, of which both sides stay. False: a hook is wrong. */
+static PM__NOINLINE bool pm__alg_merge_twins(pm__alg *q, pm__alg_frame *f, const pm__line *a, const pm__line *b) {
+    const bool cancels = pm__alg_cancels(q->op);
+    if (pm__alg_merge_same(q, f, a, b)) return true;
+    pm__alg_decode(a, 0, a->n, 0, f->ents);
+    for (unsigned i = 0; i < a->n; i++) {
+        pm__ent *e = &f->ents[f->nents];
+        pm__alg_val r;
+        *e = f->ents[i];
+        if (e->child) {
+            pm__ref below = *pm__line_child(b, i);
+            bool same = e->pay == below && (q->idempotent || !below);
+            if (same && cancels) f->same_a = f->same_b = false;
+            else if (!same && e->pay && below) pm__alg_twin_pair(f, e->pay, below, f->nents, e->len);
+            else if (!same) pm__alg_differ(f, e->pay ? PM_ALG_LEFT : PM_ALG_RIGHT), e->pay |= below;
+            f->nents += !same || !cancels;
+            continue;
+        }
+        pm_val y = *pm__line_val(b, i);
+        if (PM__LIKELY(e->pay == y && q->idempotent)) {
+            f->nents += !cancels;
+            if (cancels) f->same_a = f->same_b = false;
+            continue;
+        }
+        if (!pm__alg_value(q, &e->pay, &y, &r)) return false;
+        pm__alg_differ(f, r.some ? r.alg : 0);
+        e->pay = r.val;
+        e->fresh = r.some && r.fresh;
+        f->nents += r.some;
+    }
     return true;
 }
 
@@ -340,6 +497,10 @@ static PM__NOINLINE bool pm__alg_open_lists(pm__alg *q, const pm_place *pa, cons
         q->status = PM_NOMEM;
         return false;
     }
+    f->prefix = ahead_a;
+    f->plen = m;
+    if (pm__alg_unites(q->op) && line_a && line_b && pm__alg_are_twins(&a, &b))
+        return pm__alg_merge_twins(q, f, pm__place_line(&a), pm__place_line(&b));
     uint8_t *bytes = (uint8_t *)f->vals;
     g.a.e = ea;
     g.b.e = eb;
@@ -350,8 +511,6 @@ static PM__NOINLINE bool pm__alg_open_lists(pm__alg *q, const pm_place *pa, cons
     if (!line_b) others = !pm__alg_list_byte(&g.b, &b, &g.a);
     if (others && !line_a) f->same_a = false;
     if (others && !line_b) f->same_b = false;
-    f->prefix = ahead_a;
-    f->plen = m;
     g.q = q;
     g.f = f;
     return pm__alg_merge_lists(&g);
@@ -417,6 +576,7 @@ static bool pm__alg_close_lists(pm__alg *q, pm__alg_frame *f, pm__alg_answer *ou
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
+    if (f->twin) pm__alg_list_twin(f);
     if (f->nents == 0 && f->npairs == 0) return true;
     if (f->npairs) return pm__alg_close_mixed(q, f, made, out);
     out->alg = PM_ALG_ELEMENT;

@@ -52,8 +52,9 @@ static PM__INLINE pm__alg_ahead_of pm__alg_compare_ahead(const pm_place *a, cons
 static bool pm__alg_open(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_ahead_of ahead) {
     bool line_a = pm__place_in_line(a), line_b = pm__place_in_line(b);
     if (line_a && line_b) {
-        if (q->op == PM__ALG_RESTRICT || ahead != PM__ALG_ABREAST) return pm__alg_open_lists(q, a, b);
-        return pm__alg_unites(q->op) ? pm__alg_open_weave(q, a, b) : pm__alg_open_sieve(q, a, b);
+        if ((q->op != PM__ALG_MEET && q->op != PM__ALG_SUB) || ahead != PM__ALG_ABREAST)
+            return pm__alg_open_lists(q, a, b);
+        return pm__alg_open_sieve(q, a, b);
     }
     if (pm__alg_unites(q->op) || (!line_a && !line_b)) return pm__alg_open_bytes(q, a, b);
     return line_a || q->op == PM__ALG_MEET ? pm__alg_open_lists(q, a, b) : pm__alg_open_bytes(q, a, b);
@@ -130,9 +131,8 @@ static void pm__alg_abandon(pm__alg *q) {
     for (unsigned i = 0; i < f->nents; i++)
         if (f->ents[i].fresh) pm__pay_release(q->cx, f->ents[i].child, f->ents[i].pay);
     unsigned k = 0;
-    const pm_val *vals = f->sieve ? f->sieve->val : f->weave ? f->weave->val : NULL;
-    for (uint32_t m = f->sieve ? f->sieve->fresh : f->weave ? f->weave->fresh : 0; m; m &= m - 1)
-        pm__pay_release(q->cx, false, vals[pm__ctz32(m)]);
+    for (uint32_t m = f->sieve ? f->sieve->fresh : 0; m; m &= m - 1)
+        pm__pay_release(q->cx, false, f->sieve->val[pm__ctz32(m)]);
     if (f->bytes)
         for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
             if (pm_mask_test(&f->fresh, (uint8_t)c)) pm__pay_release(q->cx, false, f->vals[k]);
@@ -150,7 +150,6 @@ static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
     pm__alg_frame *f = q->top;
     bool remember = f->remember, pick = !remember && f->up && f->up->sieve;
     bool ok = f->sieve   ? pm__alg_close_sieve(q, f, pick, out)
-              : f->weave ? pm__alg_close_weave(q, f, out)
               : f->bytes ? pm__alg_close_bytes(q, f, out)
                          : pm__alg_close_lists(q, f, out);
     if (!ok) return false;
@@ -184,7 +183,7 @@ static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__a
         }
         while (f->next < f->npairs && f->pairs[f->next].alg != PM__ALG_WAITS) f->next++;
         if (f->next < f->npairs) {
-            bool asked = f->sieve || f->weave; /* as they made the pairs */
+            bool asked = f->sieve != NULL; /* as they made the pairs */
             if (step == PM__ALG_OPENED && !asked)
                 for (unsigned i = 0; i + 1 < PM__ALG_AHEAD; i++) pm__alg_ask(f, f->next + i);
             if (step != PM__ALG_OPENED || !asked) pm__alg_ask(f, f->next + PM__ALG_AHEAD - 1);

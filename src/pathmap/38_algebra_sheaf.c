@@ -1,25 +1,20 @@
-/* Joins and meets of several lines at once. A sheaf is what the lines of three or more sides have at one place, that is
+/* Joins of several lines at once. A sheaf is what the lines of three or more sides have at one place, that is
    not yet all known: entries that stay, and knots, which are locations at which several sides have something below.
    Each knot is a job for the walk over many places (39_algebra_many.c); when all are answered, nodes are made of the
    list (25_build.c).
 
-   In a join the entries of all sides are listed, without the bytes of prefix that all have ahead of them, and sorted
+   The entries of all sides are listed, without the bytes of prefix that all have ahead of them, and sorted
    into one list; equal suffixes combine in the order of the sides. A child at suffix s meets what all other sides have
    at and below s, children or runs of entries: a knot. Where only one side has anything, it stays as it is.
 
    An entry's key is one word that sorts as its suffix does: six bytes, the length up to 7, whether it is a child, and
    its number, so that keys differ and equal suffixes stay in order. Suffixes of seven bytes or more with the same six
-   bytes in front are sorted once more, by what follows. Each side is sorted already, so sorting is merging in rounds.
-
-   In a meet the side with the fewest entries is the base, and each other side is gone through beside it: an entry stays
-   as long as all sides have a value at its suffix, or something at and below a child that one of them has. So nothing
-   is sorted, and what is not in the base is passed over. */
+   in front are sorted once more, by what follows. Each side is sorted already, so sorting is merging in rounds. */
 #include "37_algebra_walk.c"
 
 enum {
-    PM__SHEAF_MAX = 512,     /* join: entries of all sides */
-    PM__SHEAF_NUMBER = 12,   /* bits of a key for its number */
-    PM__STRAIN_SIDES = 1024  /* meet: sides */
+    PM__SHEAF_MAX = 512,  /* entries of all sides */
+    PM__SHEAF_NUMBER = 12 /* bits of a key for its number */
 };
 
 /* A location at which several sides have something: its entry in the list, and their places. */
@@ -29,8 +24,8 @@ typedef struct pm__knot {
 
 typedef struct pm__sheaf {
     size_t sides;
-    pm__ent *ents; /* what stays; knots have an entry each */
-    unsigned n, gone, common; /* entries; that are to go; that all sides have alike */
+    pm__ent *ents;    /* what stays; knots have an entry each */
+    unsigned n, gone; /* entries; that are to go */
     const uint8_t *prefix;
     size_t plen;
     pm__knot *knots;
@@ -46,7 +41,7 @@ typedef struct pm__sheaf_loom {
     pm__alg *q;
     pm__sheaf *s;
     pm__alg_side *side;
-    pm__ent *raw;   /* the entries of all sides, one side behind the other */
+    pm__ent *raw; /* the entries of all sides, one side behind the other */
     uint16_t *side_of;
     uint64_t *item; /* their keys, sorted */
     unsigned n, nplaces;
@@ -241,8 +236,7 @@ static unsigned pm__sheaf_child(pm__sheaf_loom *g, unsigned i) {
     const pm__ent *e = pm__sheaf_ent(g, i);
     unsigned len = e->len, end = i, n = 0, last = i;
     do {
-        if (pm__sheaf_ent(g, end)->len != len || !pm__sheaf_is_stub(g, end))
-            n = pm__sheaf_place(g, last = end, len, n);
+        if (pm__sheaf_ent(g, end)->len != len || !pm__sheaf_is_stub(g, end)) n = pm__sheaf_place(g, last = end, len, n);
     } while (++end < g->n && pm__alg_common(pm__sheaf_ent(g, end), e) == len);
     if (n == 0) {
         if (pm__sheaf_valued(s, e)) return end;
@@ -299,7 +293,7 @@ static void pm__sheaf_list(pm__sheaf_loom *g, const pm_place *sides, uint8_t *by
     g->n = n;
 }
 
-/* Merges the entries of places in lines, which have at most PM__SHEAF_MAX, for a join. What it makes lies on the frame
+/* Merges the entries of places in lines, which have at most PM__SHEAF_MAX. What it makes lies on the frame
    stack. False: see q->status; s->ents[0..s->n) may have fresh ones. */
 static PM__NOINLINE bool pm__sheaf_open(pm__alg *q, pm__sheaf *s, const pm_place *sides, size_t n) {
     pm__sheaf_loom g;
@@ -350,278 +344,6 @@ static PM__NOINLINE bool pm__sheaf_open(pm__alg *q, pm__sheaf *s, const pm_place
     return true;
 }
 
-/* ---- meeting lines ----------------------------------------------------------------------------------------------- */
-
-/* Rows (33_algebra_sieve.c) of all sides against that of the side with the fewest entries, the base. */
-typedef struct pm__strain {
-    pm__alg_row base, row;
-    uint64_t key[PM__LINE_ENTRIES], other[PM__LINE_ENTRIES];
-    uint16_t cut[PM__LINE_ENTRIES]; /* length of the shortest child's suffix, of any side, at or above an entry */
-    uint32_t alive;                 /* entries of the base that all sides seen have something for */
-} pm__strain;
-
-enum { PM__STRAIN_WHOLE = UINT16_MAX };
-
-/* What is kept of a side's row. */
-typedef struct pm__strain_side {
-    const pm_val *val; /* as in the row */
-    unsigned each, lo, n;
-    uint8_t match[PM__LINE_ENTRIES]; /* what it has for the entries of the base, or some of it */
-} pm__strain_side;
-
-static PM__INLINE pm_val pm__strain_val(const pm__strain_side *side, unsigned i) {
-    return side->val[-(ptrdiff_t)(side->match[i] & side->each)];
-}
-
-/* Two values, whose keys are x and y: below 0, 0, above 0. */
-static PM__INLINE int pm__strain_compare(const pm__alg_row *a, unsigned i, uint64_t x, const pm__alg_row *b, unsigned j,
-                                         uint64_t y) {
-    if (x == y && (x & 8)) return pm__alg_row_compare(a, i, b, j); /* eight bytes or more */
-    return (x > y) - (x < y);
-}
-
-/* Values only. match[i]: which entry of the row is entry i of the base; answers for which there is one. */
-static uint32_t pm__strain_values(const pm__strain *g, uint8_t *match) {
-    const pm__alg_row *a = &g->base, *b = &g->row;
-    uint64_t got = 0;
-    for (unsigned i = 0, j = 0; i < a->n && j < b->n;) {
-        uint64_t x = g->key[i], y = g->other[j];
-        int c = pm__strain_compare(a, i, x, b, j, y);
-        match[i] = (uint8_t)j;
-        got |= (uint64_t)(c == 0) << i;
-        i += c <= 0;
-        j += c >= 0;
-    }
-    return (uint32_t)got;
-}
-
-/* The same with children on either side, which cut what is below them. */
-static uint32_t pm__strain_mixed(pm__strain *g, uint8_t *match) {
-    const pm__alg_row *a = &g->base, *b = &g->row;
-    uint32_t got = 0;
-    for (unsigned i = 0, j = 0; i < a->n && j < b->n;) {
-        uint64_t x = g->key[i], y = g->other[j];
-        match[i] = (uint8_t)j;
-        if (!((a->kids >> i | b->kids >> j) & 1)) { /* two values */
-            int c = pm__strain_compare(a, i, x, b, j, y);
-            got |= (uint32_t)(c == 0) << i;
-            i += c <= 0;
-            j += c >= 0;
-            continue;
-        }
-        size_t l = pm__alg_row_common(a, i, x, b, j, y), la = pm__alg_row_len(a, i), lb = pm__alg_row_len(b, j);
-        bool kid_a = pm__alg_row_is_child(a, i), kid_b = pm__alg_row_is_child(b, j);
-        if (l < la && l < lb) {
-            bool less = l < 7 ? x < y : pm__alg_row_rest(a, i)[l - 1] < pm__alg_row_rest(b, j)[l - 1];
-            i += less;
-            j += !less;
-        } else if (l == lb && kid_b && (la > l || kid_a)) {
-            got |= (uint32_t)1 << i;
-            if (lb < g->cut[i]) g->cut[i] = (uint16_t)lb;
-            i++;
-        } else if (l == la && kid_a && lb > l) {
-            got |= (uint32_t)1 << i++;
-        } else if (l == la && !kid_a) { /* a value in front of what the other row has */
-            i++;
-        } else {
-            j++;
-        }
-    }
-    return got;
-}
-
-/* Works out which entries of the base matter, and what each side has for them. */
-static void pm__strain_sides(pm__strain *g, const pm_place *sides, size_t n, pm__strain_side *side) {
-    size_t least = 0;
-    for (size_t i = 1; i < n; i++)
-        if (sides[i].hi - sides[i].lo < sides[least].hi - sides[least].lo) least = i;
-    pm__alg_row_fill(&g->base, &sides[least]);
-    pm__alg_row_keys(&g->base, g->key);
-    for (unsigned i = 0; i < g->base.n; i++)
-        g->cut[i] = pm__alg_row_is_child(&g->base, i) ? (uint16_t)pm__alg_row_len(&g->base, i) : PM__STRAIN_WHOLE;
-    g->alive = pm__low_bits(g->base.n);
-    for (size_t i = 0; i < n && g->alive; i++, side++) {
-        const pm__alg_row *r = i == least ? &g->base : &g->row;
-        if (i != least) {
-            pm__alg_row_fill(&g->row, &sides[i]);
-            pm__alg_row_keys(&g->row, g->other);
-            g->alive &= (r->kids | g->base.kids) ? pm__strain_mixed(g, side->match) : pm__strain_values(g, side->match);
-        } else {
-            for (unsigned k = 0; k < r->n; k++) side->match[k] = (uint8_t)k;
-        }
-        side->val = r->val;
-        side->each = r->each;
-        side->lo = r->lo;
-        side->n = r->n;
-    }
-}
-
-/* Combines the values of all sides at entry i of the base. False: a hook is wrong. */
-static bool pm__strain_combine(pm__alg *q, pm__sheaf *s, const pm__strain *g, const pm__strain_side *side, unsigned i) {
-    pm__alg_sum sum = {pm__strain_val(side, i), true, false};
-    bool equal = q->idempotent;
-    for (size_t k = 1; k < s->sides && equal; k++) equal = pm__strain_val(&side[k], i) == sum.val;
-    for (size_t k = 1; k < s->sides && sum.some && !equal; k++)
-        if (!pm__alg_sum_add(q, &sum, pm__strain_val(&side[k], i))) return false;
-    if (!sum.some) return true;
-    pm__ent *e = &s->ents[s->n++];
-    *e = pm__alg_row_ent(&g->base, i);
-    e->pay = sum.val;
-    e->fresh = sum.fresh;
-    s->common += equal;
-    for (size_t k = 0; k < s->sides && !equal && !sum.fresh; k++)
-        if (pm__strain_val(&side[k], i) == sum.val) s->same[k]++;
-    return true;
-}
-
-/* The place at the first `len` bytes, behind `at`, of entry i of a line. */
-static pm_place pm__strain_place(const pm_place *at, unsigned i, unsigned first, size_t len) {
-    const pm__line *x = pm__place_line(at);
-    const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, i);
-    const size_t from = at->depth > x->plen ? (size_t)at->depth - x->plen : 0, all = from + len;
-    if (pm__line_is_child(x, i) && lens[i] + 1u == all) return pm__alg_root(*pm__line_child(x, i));
-    pm_place p = {at->node, (uint16_t)(x->plen + all), (uint8_t)i, (uint8_t)(i + 1)};
-    const uint8_t c = x->body[i], *s = h;
-    while (p.lo > first && lens[p.lo - 1] + 1u >= all && x->body[p.lo - 1] == c &&
-           memcmp(s - lens[p.lo - 1], h, all - 1) == 0)
-        s -= lens[--p.lo];
-    for (s = h + lens[i]; p.hi < at->hi && lens[p.hi] + 1u >= all && x->body[p.hi] == c && memcmp(s, h, all - 1) == 0;)
-        s += lens[p.hi++];
-    return p;
-}
-
-/* A location of `len` bytes of suffix at which a side has a child, at or above entry i of the base: notes the places of
-   all sides, if all have something below it. */
-static void pm__strain_cut(pm__sheaf *s, const pm__strain *g, unsigned i, size_t len, const pm_place *sides,
-                           const pm__strain_side *side, unsigned *nplaces) {
-    size_t stubs = 0;
-    for (size_t k = 0; k < s->sides; k++) {
-        pm_place p = pm__strain_place(&sides[k], side[k].lo + side[k].match[i], side[k].lo, len);
-        if (p.depth == 0) stubs += p.node == 0;
-        else if (p.hi - p.lo == (int)pm__place_val_entry(&p, pm__place_line(&p))) return;
-        s->places[*nplaces + k] = p;
-        s->of[*nplaces + k] = (uint16_t)k;
-    }
-    if (stubs && stubs < s->sides) return;
-    pm__ent *to = &s->ents[s->n];
-    *to = pm__alg_row_ent(&g->base, i);
-    to->len = (uint16_t)len;
-    to->child = true;
-    to->pay = 0;
-    if (stubs) {
-        s->common++;
-    } else {
-        pm__knot k = {(uint16_t)s->n, (uint16_t)*nplaces, (uint16_t)s->sides};
-        s->knots[s->nknots++] = k;
-        *nplaces += (unsigned)s->sides;
-    }
-    s->n++;
-}
-
-/* Memory for so many entries and knots. False: there is none. */
-static bool pm__strain_room(pm__alg *q, pm__sheaf *s, unsigned n, unsigned knots) {
-    const size_t places = knots * s->sides;
-    q->status = PM_NOMEM;
-    pm__ent *ents = (pm__ent *)pm__alg_alloc(q, n * sizeof *ents + places * sizeof *s->places +
-                                                    (places + 2 * s->sides) * sizeof *s->of +
-                                                    knots * sizeof *s->knots);
-    if (!ents) return false;
-    s->ents = ents;
-    s->places = (pm_place *)(void *)(ents + n);
-    s->of = (uint16_t *)(void *)(s->places + places);
-    s->size = s->of + places;
-    s->same = s->size + s->sides;
-    s->knots = (pm__knot *)(void *)(s->same + s->sides);
-    memset(s->size, 0, 2 * s->sides * sizeof *s->size);
-    q->status = PM_OK;
-    return true;
-}
-
-/* Sides with prefixes of different lengths: all there is lies behind the longest. False: see q->status. */
-static bool pm__strain_uneven(pm__alg *q, pm__sheaf *s, const pm_place *sides) {
-    pm__alg_sum sum = {0, true, false};
-    const size_t len = s->plen;
-    const uint8_t *bytes = s->prefix;
-    bool below = true;
-    s->plen = 0;
-    if (!pm__strain_room(q, s, 2, 1)) return false;
-    for (size_t i = 0; i < s->sides; i++) {
-        const pm_val *val = NULL;
-        pm_place p = sides[i];
-        bool there = pm__place_walk(&p, bytes, len, &val) == len;
-        if (there && val && sum.some && i && !pm__alg_sum_add(q, &sum, *val)) return false;
-        if (there && val && !i) sum.val = *val;
-        if (!there || !val) {
-            if (sum.fresh) pm__pay_release(q->cx, false, sum.val);
-            sum.some = sum.fresh = false;
-        }
-        below = below && there && pm__place_enter(&p);
-        s->places[i] = p;
-        s->of[i] = (uint16_t)i;
-    }
-    if (sum.some) {
-        s->ents[s->n] = pm__ent_make(bytes, len, false, sum.val);
-        s->ents[s->n++].fresh = sum.fresh;
-    }
-    if (below) {
-        pm__knot k = {(uint16_t)s->n, 0, (uint16_t)s->sides};
-        s->knots[s->nknots++] = k;
-        s->ents[s->n] = pm__ent_make(bytes, len, true, 0);
-        s->ents[s->n++].fresh = false;
-    }
-    return true;
-}
-
-/* The longest prefix ahead. False: bytes differ. *even: all are of that length. */
-static bool pm__strain_ahead(pm__sheaf *s, const pm_place *sides, bool *even) {
-    const uint8_t *bytes = NULL;
-    for (size_t i = 0; i < s->sides; i++) {
-        size_t len = pm__alg_ahead(&sides[i], &bytes);
-        if (len > s->plen) s->plen = len, s->prefix = bytes;
-    }
-    *even = true;
-    for (size_t i = 0; i < s->sides; i++) {
-        size_t len = pm__alg_ahead(&sides[i], &bytes);
-        if (len && pm__lcp(s->prefix, bytes, len) < len) return false;
-        *even = *even && len == s->plen;
-    }
-    return true;
-}
-
-/* As pm__sheaf_open, for a meet of up to PM__STRAIN_SIDES places in lines with any number of entries. */
-static PM__NOINLINE bool pm__strain_open(pm__alg *q, pm__sheaf *s, const pm_place *sides, size_t n) {
-    pm__strain g;
-    unsigned knots = 0, nplaces = 0;
-    bool even;
-    memset(s, 0, sizeof *s);
-    s->sides = n;
-    if (!pm__strain_ahead(s, sides, &even)) return true;
-    if (!even) return pm__strain_uneven(q, s, sides);
-    q->status = PM_NOMEM;
-    pm__strain_side *side = (pm__strain_side *)pm__alg_alloc(q, n * sizeof *side);
-    if (!side) return false;
-    pm__strain_sides(&g, sides, n, side);
-    if (!g.alive) return true;
-    for (uint32_t m = g.alive; m; m &= m - 1) knots += g.cut[pm__ctz32(m)] != PM__STRAIN_WHOLE;
-    if (!pm__strain_room(q, s, pm__popcount32(g.alive), knots)) return false;
-    for (size_t i = 0; i < n; i++) s->size[i] = (uint16_t)side[i].n;
-    while (g.alive) {
-        unsigned i = pm__ctz32(g.alive), len = g.cut[i];
-        g.alive &= g.alive - 1;
-        if (len == PM__STRAIN_WHOLE) {
-            if (!pm__strain_combine(q, s, &g, side, i)) return false;
-            continue;
-        }
-        while (g.alive) { /* others below the same suffix */
-            unsigned j = pm__ctz32(g.alive);
-            if (pm__alg_row_common(&g.base, i, g.key[i], &g.base, j, g.key[j]) < len) break;
-            g.alive &= g.alive - 1;
-        }
-        pm__strain_cut(s, &g, i, len, sides, side, &nplaces);
-    }
-    return true;
-}
-
 /* Asks for the nodes of a knot. */
 static PM__INLINE void pm__sheaf_ask(const pm__sheaf *s, unsigned i) {
     if (i >= s->nknots) return;
@@ -658,7 +380,7 @@ static bool pm__sheaf_close(pm__alg *q, pm__sheaf *s, const pm_place *sides, pm_
     if (s->gone) s->n = n, s->gone = 0;
     if (s->n == 0) return true;
     for (size_t i = 0; i < s->sides; i++)
-        if (s->same[i] + s->common == s->n && s->size[i] == s->n && sides[i].depth == 0) {
+        if (s->same[i] == s->n && s->size[i] == s->n && sides[i].depth == 0) {
             pm__ref_retain(sides[i].node);
             *out = sides[i].node;
             for (unsigned k = 0; k < s->n; k++)

@@ -4,12 +4,14 @@
    count once if values are idempotent. One place is shared; two are a pair (37_algebra_walk.c). Three or more are
    opened into a frame, which waits for the jobs below it:
 
-     sheaf   all of them in lines (38_algebra_sheaf.c); of few entries together, in a join
+     sheaf   a join of lines that have few entries together (38_algebra_sheaf.c)
      bytes   anything else, byte nodes and lines: the masks of what leads on are united or intersected, and byte by byte
              values are combined, and what all sides have below makes a job
 
-   Shared nodes below the root go to the pairwise algebra, two by two in rounds, since it remembers what it has seen;
-   hooks are taken to be associative. Frames, and what waits with them, lie on one stack of our own. */
+   Lines without children are met at once, without a frame. Other lines that are met, and shared nodes below the root,
+   go to the pairwise algebra: the first since little is soon left, the latter since it remembers what it has seen. A
+   join takes them two by two in rounds; hooks are taken to be associative. Frames, and what waits with them, lie on one
+   stack of our own. */
 #include "38_algebra_sheaf.c"
 
 /* ---- frames ------------------------------------------------------------------------------------------------------ */
@@ -19,19 +21,19 @@ enum { PM__MANY_END = 256 };
 typedef struct pm__many_frame {
     struct pm__many_frame *up;
     size_t n;
-    pm_place *sides; /* entered */
+    pm_place *sides;        /* entered */
     bool is_sheaf, as_list; /* as_list: what stays was in a line, and is to be in one */
     pm__sheaf sheaf;
     /* bytes: what leads on; values and children of the result so far */
     pm_mask look, vm, fresh, cm;
-    int at, next;          /* the byte whose job is under way, and the one after it; PM__MANY_END: none */
+    int at, next; /* the byte whose job is under way, and the one after it; PM__MANY_END: none */
     unsigned turn, nc, nv;
     pm_val *vals;
-    pm__ref *kids;         /* owned */
-    uint16_t *off;         /* where lines have got to */
-    pm_place *below[2];    /* what the sides have below these bytes; [turn] is of `next` */
+    pm__ref *kids;      /* owned */
+    uint16_t *off;      /* where lines have got to */
+    pm_place *below[2]; /* what the sides have below these bytes; [turn] is of `next` */
     size_t nbelow[2];
-    bool dangles[2];       /* the location stays with nothing below */
+    bool dangles[2]; /* the location stays with nothing below */
 } pm__many_frame;
 
 typedef struct pm__many {
@@ -55,32 +57,120 @@ static pm_status pm__many_two(pm__many *m, const pm_place *a, const pm_place *b,
     return pm__place_share(m->q.cx, (r.alg & PM_ALG_LEFT) ? a : b, out) ? PM_OK : PM_NOMEM;
 }
 
-/* Combines places two by two, in rounds. The list is overwritten with results, which are given up at the end. */
+/* Combines the two places on top of a stack of k; those in `owned` are results, and given up. */
+static pm_status pm__many_fold(pm__many *m, pm_place *p, size_t k, uint64_t *owned) {
+    pm__ref r = 0;
+    pm_status s = pm__many_two(m, &p[k - 2], &p[k - 1], &r);
+    if (s != PM_OK) return s;
+    for (size_t i = k - 2; i < k; i++)
+        if (*owned >> i & 1) pm__any_release(m->q.cx, p[i].node);
+    p[k - 2] = pm__place_root(r);
+    *owned = (*owned & ~((uint64_t)3 << (k - 2))) | (uint64_t)1 << (k - 2);
+    return PM_OK;
+}
+
+/* Combines n > 1 places two by two: as in rounds, or, in a meet, what is left with the next. Overwrites the list. */
 static pm_status pm__many_pairs(pm__many *m, pm_place *p, size_t n, pm__ref *out) {
     pm_status s = PM_OK;
-    for (bool owned = false; n > 1; owned = true) {
-        size_t k = 0, i = 0;
-        for (; i < n && s == PM_OK; i += 2) {
-            pm__ref r = 0;
-            if (i + 1 < n) s = pm__many_two(m, &p[i], &p[i + 1], &r);
-            else if (owned) r = p[i].node;
-            else if (!pm__place_share(m->q.cx, &p[i], &r)) s = PM_NOMEM;
-            if (s != PM_OK) break;
-            if (owned && i + 1 < n) {
-                pm__any_release(m->q.cx, p[i].node);
-                pm__any_release(m->q.cx, p[i + 1].node);
-            }
-            p[k++] = pm__place_root(r);
-        }
-        if (s != PM_OK) {
-            while (k) pm__any_release(m->q.cx, p[--k].node);
-            for (; owned && i < n; i++) pm__any_release(m->q.cx, p[i].node);
-            return s;
-        }
-        n = k;
+    uint64_t owned = 0;
+    size_t k = 0;
+    for (size_t i = 0; i < n && s == PM_OK; i++) {
+        p[k++] = p[i];
+        bool rounds = m->q.op != PM__ALG_MEET && i + 1 < n;
+        size_t end = k - (rounds ? pm__ctz64(i + 1) : k - 1);
+        for (; k > end && s == PM_OK; k -= s == PM_OK) s = pm__many_fold(m, p, k, &owned);
+        if (!rounds && k == 1 && i && !p[0].node) break;
     }
     *out = p[0].node;
-    return PM_OK;
+    while (s != PM_OK && k--)
+        if (owned >> k & 1) pm__any_release(m->q.cx, p[k].node);
+    return s;
+}
+
+/* ---- leaves ------------------------------------------------------------------------------------------------------ */
+
+/* What is left of the first side's entries. */
+typedef struct pm__many_leaves {
+    pm__alg_sieve s; /* s.keep: those that all sides so far have; s.val: what their values come to */
+    pm__alg_index index;
+} pm__many_leaves;
+
+/* Meets what is left with the next side. False: a hook is wrong. */
+static bool pm__many_leaves_next(pm__many *m, pm__many_leaves *l, const pm_place *p) {
+    pm__alg_sieve *s = &l->s;
+    pm__alg_row b;
+    pm__alg_val r;
+    uint32_t got = 0;
+    unsigned off = pm__alg_row_begin(&b, p);
+    for (unsigned j = 0; j < b.n; off += b.lens[j++]) {
+        uint8_t c = b.cut ? (b.cut_first[j] = b.heap[off - 1]) : b.first[j];
+        uint32_t some = s->keep & ~got;
+        b.off[j] = (uint16_t)off;
+        if (j == 0 && b.e) some &= (uint32_t)s->a.e;
+        else
+            some &= ~(uint32_t)s->a.e & pm__alg_index_find(&l->index, pm__alg_hash(c, b.heap + off, b.lens[j] - b.cut));
+        while (some && !(j == 0 && b.e) && !pm__alg_row_same(&s->a, pm__ctz32(some), &b, j)) some &= some - 1;
+        if (!some) continue;
+        unsigned i = pm__ctz32(some);
+        uint32_t bit = some & (0 - some);
+        pm_val x = s->val[i], y = pm__alg_row_val(&b, j);
+        got |= bit;
+        if (x == y && m->q.idempotent) continue;
+        bool ok = pm__alg_value(&m->q, &x, &y, &r), stays = ok && r.some && !r.fresh && (r.alg & PM_ALG_LEFT);
+        if (stays) continue;
+        if (s->fresh & bit) pm__pay_release(m->q.cx, false, x);
+        s->fresh &= ~bit;
+        if (!ok) return false;
+        if (!r.some) got &= ~bit, s->keep &= ~bit;
+        s->val[i] = r.val;
+        s->over |= bit;
+        if (r.fresh) s->fresh |= bit;
+    }
+    for (uint32_t gone = s->fresh & ~got; gone; gone &= gone - 1)
+        pm__pay_release(m->q.cx, false, s->val[pm__ctz32(gone)]);
+    s->keep = got;
+    s->fresh &= got;
+    s->over &= got;
+    return true;
+}
+
+/* Whether what is left is all that a side has. */
+static bool pm__many_leaves_equal(const pm__many_leaves *l, const pm_place *p) {
+    pm__alg_row r;
+    unsigned j = 0;
+    if ((unsigned)(p->hi - p->lo) != pm__popcount32(l->s.keep)) return false;
+    pm__alg_row_fill(&r, p);
+    for (uint32_t k = l->s.keep; k; k &= k - 1, j++)
+        if (l->s.val[pm__ctz32(k)] != pm__alg_row_val(&r, j)) return false;
+    return r.n == j;
+}
+
+/* Meets lines that lead nowhere and have the same bytes ahead: the first is held against each other one. */
+static pm_status pm__many_meet_leaves(pm__many *m, const pm_place *p, size_t n, pm__ref *out) {
+    pm__many_leaves l;
+    pm__alg_hashes h;
+    const uint8_t *prefix = NULL;
+    bool ok = true;
+    size_t plen = pm__alg_ahead(&p[0], &prefix);
+    pm__alg_row_fill_hashed(&l.s.a, &p[0], &h);
+    pm__alg_index_make(&l.index, &h);
+    l.s.keep = pm__low_bits(l.s.a.n);
+    l.s.over = l.s.fresh = 0;
+    for (unsigned i = 0; i < l.s.a.n; i++) l.s.val[i] = pm__alg_row_val(&l.s.a, i);
+    for (size_t i = 1; i < n && ok && l.s.keep; i++) ok = pm__many_leaves_next(m, &l, &p[i]);
+    bool all = ok && l.s.keep != 0;
+    for (size_t i = 0; i < n && all && !l.s.fresh; i++)
+        if (pm__many_leaves_equal(&l, &p[i])) return pm__place_share(m->q.cx, &p[i], out) ? PM_OK : PM_NOMEM;
+    if (all && (*out = pm__alg_sieve_line(&m->q, &l.s, prefix, plen, l.s.keep)) != 0) return PM_OK;
+    for (uint32_t k = l.s.fresh; k; k &= k - 1) pm__pay_release(m->q.cx, false, l.s.val[pm__ctz32(k)]);
+    return !ok ? PM_BADHOOK : all ? PM_NOMEM : PM_OK;
+}
+
+/* Whether places, entered, are lines that pm__many_meet_leaves can meet. */
+static bool pm__many_are_leaves(const pm_place *p, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!pm__alg_is_leaf(&p[i]) || pm__alg_compare_ahead(&p[0], &p[i]) != PM__ALG_ABREAST) return false;
+    return true;
 }
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------- */
@@ -170,7 +260,7 @@ static bool pm__many_open_bytes(pm__many *m, pm__many_frame *f) {
     unsigned w = pm_mask_count(&f->look);
     m->q.status = PM_NOMEM;
     f->below[0] = (pm_place *)pm__alg_alloc(&m->q, 2 * f->n * sizeof *f->below[0] + 2 * w * sizeof *f->vals +
-                                                            f->n * sizeof *f->off);
+                                                       f->n * sizeof *f->off);
     if (!f->below[0]) return false;
     f->below[1] = f->below[0] + f->n;
     f->vals = (pm_val *)(void *)(f->below[1] + f->n);
@@ -262,6 +352,9 @@ static pm_status pm__many_start(pm__many *m, pm_place *p, size_t n, bool top, bo
         some = some || pm__place_in_line(&p[i]);
         entries += (size_t)p[i].hi - p[i].lo;
     }
+    const bool meet = m->q.op == PM__ALG_MEET;
+    if (lines && meet)
+        return pm__many_are_leaves(p, n) ? pm__many_meet_leaves(m, p, n, out) : pm__many_pairs(m, p, n, out);
     *done = false;
     pm__many_frame *f = (pm__many_frame *)pm__alg_alloc(&m->q, sizeof *f);
     if (!f) return PM_NOMEM;
@@ -269,13 +362,10 @@ static pm_status pm__many_start(pm__many *m, pm_place *p, size_t n, bool top, bo
     f->up = m->top;
     f->n = n;
     f->sides = p;
-    const bool meet = m->q.op == PM__ALG_MEET;
-    f->is_sheaf = lines && (meet ? n <= PM__STRAIN_SIDES : entries <= PM__SHEAF_MAX);
+    f->is_sheaf = lines && entries <= PM__SHEAF_MAX;
     f->as_list = meet && some;
     m->top = f;
-    bool ok = !f->is_sheaf ? pm__many_open_bytes(m, f)
-              : meet       ? pm__strain_open(&m->q, &f->sheaf, p, n)
-                           : pm__sheaf_open(&m->q, &f->sheaf, p, n);
+    bool ok = f->is_sheaf ? pm__sheaf_open(&m->q, &f->sheaf, p, n) : pm__many_open_bytes(m, f);
     return ok ? PM_OK : m->q.status;
 }
 
