@@ -50,8 +50,8 @@
                assigning a struct moves it
 
    Contents: 01 switches, 02 types and values, 11 pools, 12 byte sets, 13 strings in pools, 15 pools over a region,
-   40 maps, 45 algebra of maps, 50 read zippers, 51 write zippers, 52 many writers on one map, 53 maps replaced under
-   their readers, 54 views, 55 algebra through writers, 60 folds, 61 unfolds, 62 hashing, 63 sampling, 80 inspection;
+   40 maps, 45 algebra of maps, 50 read zippers, 51 write zippers, 54 views, 55 algebra through writers, 60 folds,
+   61 unfolds, 62 hashing, 63 sampling, 66 many writers on one map, 67 maps replaced under their readers, 80 inspection;
    then the implementation, part by part, lowest layer first. */
 
 #ifndef PATHMAP_H
@@ -922,163 +922,6 @@ PM_API PM_NODISCARD pm_status pm_wz_prune_path(pm_wz *w, size_t *removed);
 /* The same, then goes up by what vanished. */
 PM_API PM_NODISCARD pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed);
 
-/* ---- src/pathmap/52_zipper_head.h ---------------------------------------------------------------------- */
-
-/* Heads: many writers and many readers on one map, at the same time.
-
-   A head takes the content of a map over and gives zippers out. A head may be asked by any thread at any time; each
-   zipper is used by one thread at a time, and may be handed on and dropped by any (pm_rz_drop, pm_wz_close).
-
-       asks for            while this is out                                        answer
-       writer at P         writer at Q, P and Q equal or one a prefix of the other  PM_CONFLICT
-       writer at P         pinned reader at such a Q                                PM_CONFLICT
-       pinned reader at P  writer at such a Q                                       PM_CONFLICT
-       anything            readers anywhere (but a writer beside a pinned one)      granted
-       snapshot reader     anything                                                 granted
-       the map back        any zipper                                               PM_BUSY
-
-   A snapshot reader sees, of each writer, every call that had returned before the reader was asked for, and none that
-   began after it was given; each call whole or not at all; and nothing of what comes later. Across two writers there is
-   no common instant, unless pm_head_fence makes one. A pinned reader keeps writers away from its place instead.
-   Making a reader waits for a writer's call in flight, never for one that is between calls; its cost grows with the
-   number of writers under its path, not with the map. Reading is then as with any zipper that owns its content.
-
-   Who waits uses no processor, and is woken when what it waits for is over. No call is a place where a thread is
-   cancelled. After fork the child may use a head that no other thread was inside of.
-   Hooks of values, and PM_MALLOC, may run while the head is locked, or inside a call that others wait for: they must
-   not use the same head.
-   With PM_NO_THREADS a head, like all else, is for one thread.
-   NULL in place of a head, a map, a writer or a required result, or of a path that is not empty, and paths longer than
-   any object can be: PM_INVALID. */
-
-typedef struct pm_head pm_head;
-
-typedef enum pm_claim_kind { PM_CLAIM_WRITER = 1, PM_CLAIM_PINNED = 2 } pm_claim_kind;
-
-/* Why a zipper was refused. */
-typedef struct pm_conflict_claim {
-    const uint8_t *path; /* below the head's root */
-    size_t len;
-    pm_claim_kind kind;
-} pm_conflict_claim;
-
-typedef struct pm_conflict {
-    pm_claim_kind kind; /* what was asked for, and where */
-    const uint8_t *path;
-    size_t len;
-    pm_conflict_claim *claims; /* what is in the way, ordered by path, each path and kind once */
-    size_t n;
-    size_t bytes; /* private */
-} pm_conflict;
-
-/* Gives up a report. Giving up twice, or giving up zero, is harmless. */
-PM_API void pm_conflict_free(pm_conflict *c);
-
-/* Makes a head over a map: *m is empty until pm_head_close gives the content back to it, and must stay in place.
-   Owns     pm_head_close
-   Fails    PM_NOMEM: *m is unchanged */
-PM_API PM_NODISCARD pm_status pm_head_new(pm_map *m, pm_head **out);
-/* The same, but the head owns the content: *m becomes empty for good. */
-PM_API PM_NODISCARD pm_status pm_head_new_move(pm_map *m, pm_head **out);
-/* Makes a head rooted at the focus of a writer, which must stay in place and not be used until the head is closed;
-   paths are relative to that focus. If the writer comes from a head itself, readers of that head see what happens in
-   this one when it is closed, all at once.
-   Fails    PM_NOMEM; PM_INVALID: the writer is closed */
-PM_API PM_NODISCARD pm_status pm_head_new_at(pm_wz *w, pm_head **out);
-
-/* Ends a head. An owning head gives its map to *out, or drops it if `out` is NULL; the others give the content back to
-   where it was from, and `out` must be NULL. Closing NULL does nothing.
-   A zipper is out until the call that ends it has done all that it does, hooks of values included. But whoever closes a
-   head sees to it that no other thread is still asking it for something: nor may such a thread be about to.
-   Fails    PM_BUSY while zippers are out, *busy (may be NULL) tells how many; PM_NOMEM; PM_INVALID: the head stays
-   usable */
-PM_API PM_NODISCARD pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy);
-
-/* Gives out a writer whose root is at `path`, which need not exist: as for any writer it is made by the first write
-   that puts something there. Its calls become visible one by one. The writer may be moved by assignment.
-   `why` (may be NULL) receives the report of a conflict, if there is memory for it: else its `claims` is NULL.
-   Owns     pm_wz_close, on any thread. pm_wz_into_reader leaves a pinned reader, without a gap in the claim
-   Fails    PM_CONFLICT; PM_NOMEM: nothing changed
-   Cost     O(len), however many zippers are out */
-PM_API PM_NODISCARD pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_conflict *why);
-/* The same without looking for claims in the way: the caller knows that there are none. PM_CHECK >= 1 looks
-   nevertheless, and names both paths before it fails PM_ASSERT. */
-PM_API PM_NODISCARD pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t len, pm_wz *out);
-
-/* Gives out a snapshot reader, its root at `path`. Forks of it claim nothing, are not counted, and may outlive the
-   head.
-   Owns     pm_rz_drop, on any thread
-   Fails    PM_NOMEM
-   Cost     O(len + writers at, above and below `path`). On Linux one call of membarrier, if a writer there has changed
-            something since the last snapshot. If the system refuses that later than when the head was made: up to
-            10 ms instead, once for each writer given out before */
-PM_API PM_NODISCARD pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *out);
-/* The same at an instant that all writers under `path` have in common, between question and answer: none of them is
-   inside a call then. It waits for the calls in flight; writers that want to begin a call meanwhile wait, also those
-   that have been given out in between. */
-PM_API PM_NODISCARD pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *out);
-
-/* Gives out a pinned reader: while it is out, nothing changes at or below its root.
-   Owns     pm_rz_drop, on any thread
-   Fails    PM_CONFLICT, `why` as above; PM_NOMEM */
-PM_API PM_NODISCARD pm_status pm_head_pin(pm_head *h, const void *path, size_t len, pm_rz *out, pm_conflict *why);
-/* The same without looking for writers in the way, as pm_head_write_unchecked. */
-PM_API PM_NODISCARD pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len, pm_rz *out);
-
-/* Groups of writes: what is done between begin and commit becomes visible at once; rollback undoes it. They work on any
-   writer; one that ends inside a group commits it.
-   Fails    PM_INVALID: begin inside a group, the others outside, any on a closed writer; not remembered by pm_wz_status
-   Cost     O(1); rollback also drops what was new */
-PM_API PM_NODISCARD pm_status pm_wz_begin(pm_wz *w);
-PM_API PM_NODISCARD pm_status pm_wz_commit(pm_wz *w);
-PM_API PM_NODISCARD pm_status pm_wz_rollback(pm_wz *w);
-
-/* ---- src/pathmap/53_shared.h --------------------------------------------------------------------------- */
-
-/* A map that is replaced under readers.
-
-   A pm_shared holds one version of a map at a time. Any thread may load it, which makes a clone, and any thread may put
-   another version in its place; what was loaded stays as it was. Loading never waits for anybody, and nobody waits for
-   who loads.
-
-   Those who put a version in place, by pm_shared_store, pm_shared_compare_and_swap or pm_shared_update, take turns, in
-   the order in which they asked. A store or a swap is over at once; an update has its turn until its function returns.
-   So each of them is done once, all as if one after the other, and none is put off for ever by others.
-   Threads  any number, in every call but pm_shared_free
-   NULL     in place of the object, of a map or of fn: PM_INVALID; pm_shared_load gives an empty map then */
-
-typedef struct pm_shared pm_shared;
-
-/* Makes a shared map that holds a clone of `m`.
-   Owns     pm_shared_free
-   Fails    PM_NOMEM */
-PM_API PM_NODISCARD pm_status pm_shared_new(const pm_map *m, pm_shared **out);
-
-/* Gives it up, when no thread uses it any more; what was loaded from it stays. NULL is allowed. */
-PM_API void pm_shared_free(pm_shared *s);
-
-/* A clone of the present version, also while an update is being made.
-   Owns     the caller drops the result
-   Cost     three atomic read-modify-writes; no allocation, no lock, no loop */
-PM_API pm_map pm_shared_load(pm_shared *s);
-
-/* Puts a clone of `m` in place of the present version. Waits for updates that asked before.
-   Fails    PM_NOMEM: nothing changed; PM_INVALID from within an update of the same object */
-PM_API PM_NODISCARD pm_status pm_shared_store(pm_shared *s, const pm_map *m);
-
-/* The same, if the present version is `expected`: a map that was loaded and not written since. NULL expects nothing.
-   *swapped (may be NULL): whether it was
-   Fails    as pm_shared_store */
-PM_API PM_NODISCARD pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
-                                                         bool *swapped);
-
-/* Changes the present version by fn, which writes to a clone and is run once, on the calling thread. Others that store
-   or update wait for it, so it should be short; it may load, but its stores, swaps and updates of the same object are
-   refused. It must return: not leave by longjmp, nor its thread be cancelled in it.
-   Fails    what fn answers, which leaves all as it was; PM_NOMEM; PM_INVALID from within an update of the same
-            object */
-PM_API PM_NODISCARD pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx);
-
 /* ---- src/pathmap/54_iterate.h -------------------------------------------------------------------------- */
 
 /* Iterators over values and locations in key order. */
@@ -1600,6 +1443,163 @@ PM_API bool pm_rz_descend_random(pm_rz *z, pm_random random, void *ctx);
    Fails    also with what a view's function answered
    Cost     of a view, that of going from value to value, and one call per location that is not skipped */
 PM_API PM_NODISCARD int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out);
+
+/* ---- src/pathmap/66_head.h ----------------------------------------------------------------------------- */
+
+/* Heads: many writers and many readers on one map, at the same time.
+
+   A head takes the content of a map over and gives zippers out. A head may be asked by any thread at any time; each
+   zipper is used by one thread at a time, and may be handed on and dropped by any (pm_rz_drop, pm_wz_close).
+
+       asks for            while this is out                                        answer
+       writer at P         writer at Q, P and Q equal or one a prefix of the other  PM_CONFLICT
+       writer at P         pinned reader at such a Q                                PM_CONFLICT
+       pinned reader at P  writer at such a Q                                       PM_CONFLICT
+       anything            readers anywhere (but a writer beside a pinned one)      granted
+       snapshot reader     anything                                                 granted
+       the map back        any zipper                                               PM_BUSY
+
+   A snapshot reader sees, of each writer, every call that had returned before the reader was asked for, and none that
+   began after it was given; each call whole or not at all; and nothing of what comes later. Across two writers there is
+   no common instant, unless pm_head_fence makes one. A pinned reader keeps writers away from its place instead.
+   Making a reader waits for a writer's call in flight, never for one that is between calls; its cost grows with the
+   number of writers under its path, not with the map. Reading is then as with any zipper that owns its content.
+
+   Who waits uses no processor, and is woken when what it waits for is over. No call is a place where a thread is
+   cancelled. After fork the child may use a head that no other thread was inside of.
+   Hooks of values, and PM_MALLOC, may run while the head is locked, or inside a call that others wait for: they must
+   not use the same head.
+   With PM_NO_THREADS a head, like all else, is for one thread.
+   NULL in place of a head, a map, a writer or a required result, or of a path that is not empty, and paths longer than
+   any object can be: PM_INVALID. */
+
+typedef struct pm_head pm_head;
+
+typedef enum pm_claim_kind { PM_CLAIM_WRITER = 1, PM_CLAIM_PINNED = 2 } pm_claim_kind;
+
+/* Why a zipper was refused. */
+typedef struct pm_conflict_claim {
+    const uint8_t *path; /* below the head's root */
+    size_t len;
+    pm_claim_kind kind;
+} pm_conflict_claim;
+
+typedef struct pm_conflict {
+    pm_claim_kind kind; /* what was asked for, and where */
+    const uint8_t *path;
+    size_t len;
+    pm_conflict_claim *claims; /* what is in the way, ordered by path, each path and kind once */
+    size_t n;
+    size_t bytes; /* private */
+} pm_conflict;
+
+/* Gives up a report. Giving up twice, or giving up zero, is harmless. */
+PM_API void pm_conflict_free(pm_conflict *c);
+
+/* Makes a head over a map: *m is empty until pm_head_close gives the content back to it, and must stay in place.
+   Owns     pm_head_close
+   Fails    PM_NOMEM: *m is unchanged */
+PM_API PM_NODISCARD pm_status pm_head_new(pm_map *m, pm_head **out);
+/* The same, but the head owns the content: *m becomes empty for good. */
+PM_API PM_NODISCARD pm_status pm_head_new_move(pm_map *m, pm_head **out);
+/* Makes a head rooted at the focus of a writer, which must stay in place and not be used until the head is closed;
+   paths are relative to that focus. If the writer comes from a head itself, readers of that head see what happens in
+   this one when it is closed, all at once.
+   Fails    PM_NOMEM; PM_INVALID: the writer is closed */
+PM_API PM_NODISCARD pm_status pm_head_new_at(pm_wz *w, pm_head **out);
+
+/* Ends a head. An owning head gives its map to *out, or drops it if `out` is NULL; the others give the content back to
+   where it was from, and `out` must be NULL. Closing NULL does nothing.
+   A zipper is out until the call that ends it has done all that it does, hooks of values included. But whoever closes a
+   head sees to it that no other thread is still asking it for something: nor may such a thread be about to.
+   Fails    PM_BUSY while zippers are out, *busy (may be NULL) tells how many; PM_NOMEM; PM_INVALID: the head stays
+   usable */
+PM_API PM_NODISCARD pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy);
+
+/* Gives out a writer whose root is at `path`, which need not exist: as for any writer it is made by the first write
+   that puts something there. Its calls become visible one by one. The writer may be moved by assignment.
+   `why` (may be NULL) receives the report of a conflict, if there is memory for it: else its `claims` is NULL.
+   Owns     pm_wz_close, on any thread. pm_wz_into_reader leaves a pinned reader, without a gap in the claim
+   Fails    PM_CONFLICT; PM_NOMEM: nothing changed
+   Cost     O(len), however many zippers are out */
+PM_API PM_NODISCARD pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_conflict *why);
+/* The same without looking for claims in the way: the caller knows that there are none. PM_CHECK >= 1 looks
+   nevertheless, and names both paths before it fails PM_ASSERT. */
+PM_API PM_NODISCARD pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t len, pm_wz *out);
+
+/* Gives out a snapshot reader, its root at `path`. Forks of it claim nothing, are not counted, and may outlive the
+   head.
+   Owns     pm_rz_drop, on any thread
+   Fails    PM_NOMEM
+   Cost     O(len + writers at, above and below `path`). On Linux one call of membarrier, if a writer there has changed
+            something since the last snapshot. If the system refuses that later than when the head was made: up to
+            10 ms instead, once for each writer given out before */
+PM_API PM_NODISCARD pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *out);
+/* The same at an instant that all writers under `path` have in common, between question and answer: none of them is
+   inside a call then. It waits for the calls in flight; writers that want to begin a call meanwhile wait, also those
+   that have been given out in between. */
+PM_API PM_NODISCARD pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *out);
+
+/* Gives out a pinned reader: while it is out, nothing changes at or below its root.
+   Owns     pm_rz_drop, on any thread
+   Fails    PM_CONFLICT, `why` as above; PM_NOMEM */
+PM_API PM_NODISCARD pm_status pm_head_pin(pm_head *h, const void *path, size_t len, pm_rz *out, pm_conflict *why);
+/* The same without looking for writers in the way, as pm_head_write_unchecked. */
+PM_API PM_NODISCARD pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len, pm_rz *out);
+
+/* Groups of writes: what is done between begin and commit becomes visible at once; rollback undoes it. They work on any
+   writer; one that ends inside a group commits it.
+   Fails    PM_INVALID: begin inside a group, the others outside, any on a closed writer; not remembered by pm_wz_status
+   Cost     O(1); rollback also drops what was new */
+PM_API PM_NODISCARD pm_status pm_wz_begin(pm_wz *w);
+PM_API PM_NODISCARD pm_status pm_wz_commit(pm_wz *w);
+PM_API PM_NODISCARD pm_status pm_wz_rollback(pm_wz *w);
+
+/* ---- src/pathmap/67_shared.h --------------------------------------------------------------------------- */
+
+/* A map that is replaced under readers.
+
+   A pm_shared holds one version of a map at a time. Any thread may load it, which makes a clone, and any thread may put
+   another version in its place; what was loaded stays as it was. Loading never waits for anybody, and nobody waits for
+   who loads.
+
+   Those who put a version in place, by pm_shared_store, pm_shared_compare_and_swap or pm_shared_update, take turns, in
+   the order in which they asked. A store or a swap is over at once; an update has its turn until its function returns.
+   So each of them is done once, all as if one after the other, and none is put off for ever by others.
+   Threads  any number, in every call but pm_shared_free
+   NULL     in place of the object, of a map or of fn: PM_INVALID; pm_shared_load gives an empty map then */
+
+typedef struct pm_shared pm_shared;
+
+/* Makes a shared map that holds a clone of `m`.
+   Owns     pm_shared_free
+   Fails    PM_NOMEM */
+PM_API PM_NODISCARD pm_status pm_shared_new(const pm_map *m, pm_shared **out);
+
+/* Gives it up, when no thread uses it any more; what was loaded from it stays. NULL is allowed. */
+PM_API void pm_shared_free(pm_shared *s);
+
+/* A clone of the present version, also while an update is being made.
+   Owns     the caller drops the result
+   Cost     three atomic read-modify-writes; no allocation, no lock, no loop */
+PM_API pm_map pm_shared_load(pm_shared *s);
+
+/* Puts a clone of `m` in place of the present version. Waits for updates that asked before.
+   Fails    PM_NOMEM: nothing changed; PM_INVALID from within an update of the same object */
+PM_API PM_NODISCARD pm_status pm_shared_store(pm_shared *s, const pm_map *m);
+
+/* The same, if the present version is `expected`: a map that was loaded and not written since. NULL expects nothing.
+   *swapped (may be NULL): whether it was
+   Fails    as pm_shared_store */
+PM_API PM_NODISCARD pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
+                                                         bool *swapped);
+
+/* Changes the present version by fn, which writes to a clone and is run once, on the calling thread. Others that store
+   or update wait for it, so it should be short; it may load, but its stores, swaps and updates of the same object are
+   refused. It must return: not leave by longjmp, nor its thread be cancelled in it.
+   Fails    what fn answers, which leaves all as it was; PM_NOMEM; PM_INVALID from within an update of the same
+            object */
+PM_API PM_NODISCARD pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx);
 
 /* ---- src/pathmap/80_inspect.h -------------------------------------------------------------------------- */
 
@@ -8347,6 +8347,220 @@ PM__UNUSED static bool pm__alg_value(pm__alg *q, const pm_val *a, const pm_val *
     return true;
 }
 
+/* ---- src/pathmap/31_check.c ---------------------------------------------------------------------------- */
+
+/* Checks every structural invariant of a trie: distinct nodes, each once, on a stack of our own, so that a path of any
+   length costs none of the program's. A node is judged before anything that it points to is touched.
+   For pm_check, and for builds that check each write (PM_CHECK 3). */
+
+/* Counts that can be: those in use, and in slim mode those parked for ever, with room for what threads that raced past
+   the limit have added or taken. */
+static bool pm__check_count_sane(const pm__count *c) {
+    pm__count_word n = pm__count_load_relaxed(c);
+#if PATHMAP_SLIM_PTRS
+    const uint32_t drift = 1u << 20;
+    if (n >= PM__COUNT_PARKED - drift) return n < PM__COUNT_PARKED + drift;
+    return n > 0 && n < PM__COUNT_MAX + drift;
+#else
+    return n > 0 && n >> 62 == 0;
+#endif
+}
+
+/* True if the count admits as many references as were met. */
+static bool pm__check_count_admits(const pm__count *c, uint64_t times) {
+    pm__count_word n = pm__count_load_relaxed(c);
+#if PATHMAP_SLIM_PTRS
+    if (n >= PM__COUNT_MAX) return true;
+#endif
+    return n >= times;
+}
+
+/* What reference and header say, before anything behind them is believed. NULL: nothing wrong. */
+static const char *pm__check_head(const pm__cx *cx, pm__ref r) {
+    const pm__head *h = (const pm__head *)pm__ref_ptr(r);
+    unsigned kind, more;
+    if (!h || (uintptr_t)h % sizeof(uint64_t)) return "reference: no address of a node";
+    kind = pm__ref_kind(r);
+    if (kind > PM__WIDE) return "reference: no such kind of node";
+    if ((h->flags & 3u) != kind) return "reference: its kind is not the node's";
+    if (!pm__check_count_sane(&h->rc)) return "node: impossible reference count";
+    more = kind == PM__LINE ? (unsigned)PM__LINE_E | PM__LINE_UNIT : (unsigned)PM__BYTE_UNIT;
+    if (h->flags & ~(3u | more)) return "node: unknown flags";
+    if (((h->flags & PM__LINE_UNIT) != 0) != cx->unit) return "node: unit flag is not that of the map's values";
+    return NULL;
+}
+
+/* Numbers that say where in a line things are. */
+static const char *pm__check_line_shape(const pm__line *x) {
+    size_t size = pm__line_size(x), heap = x->plen, need;
+    if (x->n == 0) return "line: no entries";
+    if (x->n > PM__LINE_ENTRIES) return "line: too many entries";
+    if (size > PM__LINE_BYTES || size != pm__mem_round(size)) return "line: size of no allocation";
+    if (PM__LINE_HDR + x->n + (x->n > 16 ? 33u : 17u) > size) return "line: vector loads leave the block";
+    if (x->cmask & ~pm__low_bits(x->n)) return "line: child bits beyond the entries";
+    for (unsigned i = 0; i < x->n; i++) heap += pm__line_lens(x)[i];
+    need = pm__line_need(x->n, heap, pm__line_pay_count(x));
+    if (need == 0 || need > size) return "line: heap and payloads do not fit the block";
+    for (unsigned i = pm__line_has_e(x); i < x->n; i++)
+        if (x->plen + pm__line_lens(x)[i] >= PM__SUFFIX_MAX) return "line: prefix and suffix have more than 256 bytes";
+    if (!pm__line_has_e(x)) return NULL;
+    if (x->plen == 0) return "line: value at the end of a prefix, but no prefix";
+    if (x->cmask & 1) return "line: child at the end of the prefix";
+    if (x->body[0] || pm__line_lens(x)[0]) return "line: value at the end of the prefix has a suffix";
+    return NULL;
+}
+
+/* How entry b may follow entry a. */
+static const char *pm__check_pair(const pm__ent *a, const pm__ent *b) {
+    size_t m = 0, max = a->len < b->len ? a->len : b->len;
+    while (m < max && pm__ent_at(a, m) == pm__ent_at(b, m)) m++;
+    if (m < a->len) return m == b->len || pm__ent_at(b, m) < pm__ent_at(a, m) ? "line: entries out of order" : NULL;
+    if (a->child) return m < b->len ? "line: entry extends a child" : "line: entry repeats a child";
+    if (m < b->len) return NULL;
+    if (!b->child) return "line: two values for one suffix";
+    return b->pay ? NULL : "line: dangling child beside a value";
+}
+
+static const char *pm__check_line(pm__ref r) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+    pm__ent ents[PM__LINE_ENTRIES];
+    const char *why = pm__check_line_shape(x);
+    if (why) return why;
+    if (pm__ref_make(pm__ref_ptr(r), PM__LINE, pm__line_size(x)) != r) return "reference: tag is not the line's size";
+    pm__line_decode(x, ents);
+    for (unsigned i = 1; i < x->n && !why; i++) why = pm__check_pair(&ents[i - 1], &ents[i]);
+    return why;
+}
+
+/* Numbers that say where in a byte node things are. */
+static const char *pm__check_byte_shape(const pm__byte *x) {
+    unsigned c = 0, v = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        if (x->crank[i] != (uint8_t)c || x->vrank[i] != (uint8_t)v) return "byte: ranks are not those of the masks";
+        c += pm__popcount64(x->mask[i].child);
+        v += pm__popcount64(x->mask[i].val);
+    }
+    if (x->nc != c || x->nv != v) return "byte: counts are not those of the masks";
+    if (c + v == 0) return "byte: no children and no values";
+    if (!pm__byte_is_wide(x) && c >= PM__WIDE_FROM) return "byte: too many children for a flat node";
+    if (x->cap > 512) return "byte: capacity out of range";
+    if (pm__byte_slots(c, v, pm__byte_is_wide(x), pm__byte_is_unit(x)) > x->cap) {
+        return "byte: children and values do not fit the slots";
+    }
+    return NULL;
+}
+
+static const char *pm__check_block(const pm__block *k, unsigned members) {
+    if (!k != !members) return members ? "wide: block missing" : "wide: block without children";
+    if (!k) return NULL;
+    if ((uintptr_t)k % sizeof(uint64_t)) return "wide: no address of a block";
+    if (!pm__check_count_sane(&k->rc)) return "wide: impossible reference count of a block";
+    if (k->cap > 16 || k->cap < members) return "wide: children do not fit a block";
+    return NULL;
+}
+
+static const char *pm__check_byte(pm__ref r) {
+    pm__byte *x = (pm__byte *)pm__ref_ptr(r);
+    const char *why = pm__check_byte_shape(x);
+    if (why) return why;
+    if (pm__byte_ref(x) != r) return "reference: tag is not a byte node's";
+    for (unsigned i = 0; i < PM__WIDE_BLOCKS && !why && pm__byte_is_wide(x); i++)
+        why = pm__check_block(pm__byte_block(x, i), pm__popcount32(pm__byte_block_bits(x, i)));
+    if (why) return why;
+    for (unsigned b = 0; b < 256; b++) {
+        uint8_t c = (uint8_t)b;
+        if (pm__byte_has_child(x, c) && pm__byte_has_val(x, c) && !*pm__byte_child(x, c)) {
+            return "byte: dangling child beside a value";
+        }
+    }
+    return NULL;
+}
+
+/* A check in progress: the first thing found wrong, or that memory ran out. */
+typedef struct pm__check {
+    const pm__cx *cx;
+    pm__memo met; /* how often, by address */
+    pm__ref *todo; /* judged, but not what they point to */
+    size_t used, cap;
+    const char *why;
+    bool no_memory;
+} pm__check;
+
+static bool pm__check_push(pm__check *k, pm__ref r) {
+    if (k->used == k->cap) {
+        void *grown = pm__mem_grow_list(k->todo, &k->cap, sizeof *k->todo, 64);
+        if (!grown) return false;
+        k->todo = (pm__ref *)grown;
+    }
+    k->todo[k->used++] = r;
+    return true;
+}
+
+/* Counts one more meeting with what lies at an address. 0: no memory. */
+static uint64_t pm__check_times(pm__check *k, const void *p) {
+    uint64_t a = (uint64_t)(uintptr_t)p;
+    const uint64_t *known = pm__memo_get(&k->met, a, 0);
+    uint64_t times = known ? *known + 1 : 1;
+    return pm__memo_put(&k->met, a, 0, times) ? times : 0;
+}
+
+/* Follows a reference: counts it against the node's count, and judges the node the first time. Returns whether to go
+   on. That a count admits all references met also ends the walk if damage has made a circle. */
+static bool pm__check_ref(pm__check *k, pm__ref r) {
+    if (!r) return true;
+    if ((k->why = pm__check_head(k->cx, r)) != NULL) return false;
+    uint64_t times = pm__check_times(k, pm__ref_ptr(r));
+    if (times == 0) k->no_memory = true;
+    else if (!pm__check_count_admits(&((const pm__head *)pm__ref_ptr(r))->rc, times))
+        k->why = "node: more references than its count";
+    if (times != 1) return !k->no_memory && !k->why;
+    k->why = pm__ref_kind(r) == PM__LINE ? pm__check_line(r) : pm__check_byte(r);
+    if (!k->why && !pm__check_push(k, r)) k->no_memory = true;
+    return !k->no_memory && !k->why;
+}
+
+static bool pm__check_refs(pm__check *k, const pm__ref *kids, unsigned n) {
+    for (unsigned i = 0; i < n; i++)
+        if (!pm__check_ref(k, kids[i])) return false;
+    return true;
+}
+
+/* Follows the references of a node that was judged. Those in a block belong to the block: each is followed once,
+   however many nodes share it. */
+static bool pm__check_below(pm__check *k, pm__ref r) {
+    if (pm__ref_kind(r) == PM__LINE) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+        for (uint32_t m = x->cmask; m; m &= m - 1)
+            if (!pm__check_ref(k, *pm__line_child(x, pm__ctz32(m)))) return false;
+        return true;
+    }
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
+    if (!pm__byte_is_wide(x)) return pm__check_refs(k, x->slot, x->nc);
+    for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++) {
+        const pm__block *b = pm__byte_block(x, i);
+        if (!b) continue;
+        uint64_t times = pm__check_times(k, b);
+        if (times == 0) k->no_memory = true;
+        else if (!pm__check_count_admits(&b->rc, times)) k->why = "wide: more references to a block than its count";
+        if (k->no_memory || k->why) return false;
+        if (times > 1) continue;
+        if (!pm__check_refs(k, b->slot, pm__popcount32(pm__byte_block_bits(x, i)))) return false;
+    }
+    return true;
+}
+
+/* PM_CORRUPT: what is wrong first is in *why. */
+static pm_status pm__check_trie(const pm__cx *cx, pm__ref root, const char **why) {
+    pm__check k = {cx, {NULL, 0, 0}, NULL, 0, 0, NULL, false};
+    bool on = pm__check_ref(&k, root);
+    while (on && k.used) on = pm__check_below(&k, k.todo[--k.used]);
+    if (k.todo) pm__mem_free_big(k.todo, k.cap * sizeof *k.todo);
+    pm__memo_free(&k.met);
+    if (k.no_memory) return PM_NOMEM;
+    *why = k.why;
+    return k.why ? PM_CORRUPT : PM_OK;
+}
+
 /* ---- src/pathmap/32_algebra_build.c -------------------------------------------------------------------- */
 
 /* From lists of entries to nodes. New lines of few entries are spelled out in the list above them, so that what shrinks
@@ -12329,13 +12543,19 @@ static void pm__opt_give(const pm__cx *cx, pm_opt *to, pm_opt old) {
     else if (old.some) pm__pay_release(cx, false, old.val);
 }
 
-#if PM_CHECK >= 3
-PM_API pm_status pm_check(const pm_map *m, const char **why); /* 80_inspect.h; the one look upwards, for tests only */
-#endif
+/* Whether the whole of a map is sound; else PM_CORRUPT, and what is wrong first in *why (may be NULL). */
+PM__UNUSED static pm_status pm__map_check(const pm_map *m, const char **why) {
+    pm__cx cx = pm__map_cx(m);
+    const char *wrong = "map: root value of a unit map is not 0";
+    pm_status s = PM_CORRUPT;
+    if (!cx.unit || !m->has_value || !m->value) s = pm__check_trie(&cx, m->root, &wrong);
+    if (s == PM_CORRUPT && why) *why = wrong;
+    return s;
+}
 
 static pm_status pm__map_checked(const pm_map *m, pm_status s) {
 #if PM_CHECK >= 3
-    if (s == PM_OK) PM_ASSERT(pm_check(m, NULL) != PM_CORRUPT);
+    if (s == PM_OK) PM_ASSERT(pm__map_check(m, NULL) != PM_CORRUPT);
 #endif
     (void)m; /* unused below level 3, and where PM_ASSERT is nothing */
     return s;
@@ -13771,7 +13991,7 @@ typedef struct pm_frame {
     size_t base; /* bytes of path above the node's root */
 } pm_frame;
 
-/* What a head (52_zipper_head.c) remembers of a zipper that it gave out: the zipper says when it ends, and a writer
+/* What a head (66_head.c) remembers of a zipper that it gave out: the zipper says when it ends, and a writer
    when it is inside a call. */
 struct pm_claim {
     void (*end)(struct pm_claim *c);
@@ -15211,1292 +15431,6 @@ PM_API pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed) {
     pm__rz_cut_to(&w->cursor, w->cursor.len - gone);
     if (removed) *removed = gone;
     return PM_OK;
-}
-
-/* ---- src/pathmap/52_zipper_head.c ---------------------------------------------------------------------- */
-
-/* Heads.
-
-   What lies at and below a writer's root is in a map of the writer's own, at the same path; the rest is in `base`. A
-   writer is *clean* as long as `base` has the same content there, shared, and *dirty* otherwise.
-
-       base                a..x  b/1 b/2  c!          dirty writer at "c"    c/7  c/8/..
-                                                      clean writer at "b/"   (shared with base)  b/1  b/2
-       a snapshot          base, after what dirty writers have was put there
-
-   Before its first change a clean writer takes its content out of `base`, where only the location is left. So a writer
-   works on nodes that nobody else has, and is a plain write zipper; what it costs to be watched is that each change
-   says when it begins and ends (51_write_zipper.c). Making a snapshot puts the content of dirty writers into `base`,
-   between two changes, which makes them clean, and clones `base`: where nothing has changed there is nothing to do.
-   When a writer ends, it is made clean if it is not.
-
-   Making a snapshot. Under the lock, every dirty writer concerned is held; then one fence for all. Those that are
-   outside of changes are made clean, and `base` is cloned; those that are inside will be waited for, without the lock,
-   and come into the snapshot alone. A held writer that wants to begin a change first gives a clone of its map to each
-   who waits for it, all at once: so all of them see a change of two writers whole, or none of it.
-
-   A snapshot at a common instant, a fence, lets no held writer go on: it waits until all are outside of changes at one
-   time. Meanwhile no clean writer under its path becomes dirty: it waits at its first change, also one that has been
-   opened in between. So those that the fence has held at the beginning are all whose content is missing in `base` at
-   the end. What a fence waits for is the changes in flight when it came. Others that come meanwhile wait for the same
-   ones, or for fewer: neither fences nor writers can be put off for ever.
-
-   Waiting. Who waits for a change to end, or for a fence, takes the number of the head's bell, looks, gives up the lock
-   and waits for the number to change. Under the lock the bell is rung only if somebody may be asleep; a writer that
-   leaves a change rings it if it is held (pm__wz_leave).
-
-   Claims. `writers` and `pins` are maps from paths to records. A path conflicts with those at its prefixes, found by
-   walking down along it, and with those below it, which exist if the location does: claims are removed with pruning, so
-   each location has a claim at or below it.
-
-   Out of memory. A zipper that ends cannot fail. What it leaves to be done, if there is no memory for it, is kept as
-   `unsettled` and tried again by the next request, which answers PM_NOMEM if it fails again. A content that cannot be
-   taken out of `base` stays there, shared and no longer looked at.
-
-   Invariants, whenever the lock is free
-   - a writer's map holds nothing but prefixes of its root, and what is at and below it
-   - if the root exists in what readers see of a writer, it does so from then on (a group that is undone was never
-   seen); so the location that is left in `base` is always right
-   - a writer is in the list of dirty ones exactly if it is not clean
-   - a piece of a snapshot being made is in its writer's list exactly while it is held and has no content
-   - a record is in its map of claims exactly once (a chain of writers, if claims are unchecked), or is unsettled */
-
-/* What writers and pins have in common. */
-typedef struct pm__stake {
-    struct pm_claim claim; /* first: what zippers know */
-    pm_head *head;
-    pm_claim_kind kind;
-    bool claimed;                    /* in a map of claims */
-    struct pm__stake *next_unsettled;
-    uint8_t *path; /* from the origin: begins with the head's prefix */
-    size_t len;
-} pm__stake;
-
-typedef struct pm__pin {
-    pm__stake stake;
-    uint64_t readers;
-} pm__pin;
-
-typedef struct pm__writer {
-    pm__stake stake;
-    pm_map map;   /* the content at and below the root */
-    pm_txn group; /* what readers see meanwhile */
-    struct pm__writer *same; /* the next one at the same path, which is the caller's mistake */
-    bool clean;
-    struct pm__writer *next_dirty, **link_dirty;
-    bool ended;       /* freed by the last snapshot that uses it */
-    uint32_t users;   /* snapshots being made with it */
-    uint32_t fencing; /* of these, the fences that it must not begin a change beside */
-    struct pm__piece *waiting; /* what snapshots need of it, and do not have yet */
-} pm__writer;
-
-/* A writer whose content a snapshot needs. */
-typedef struct pm__piece {
-    pm__writer *w;
-    bool held, alone; /* alone: not in the base, but in `map` */
-    struct pm__piece *next, **link; /* while held */
-    pm_map map;
-} pm__piece;
-
-typedef struct pm__snap {
-    bool fence;
-    bool counted; /* among the head's zippers */
-    struct pm__snap *next, **link; /* a fence that waits */
-    const uint8_t *path;
-    size_t len;
-    pm_map map;
-    size_t n, cap;
-    pm__piece *pieces; /* they stay where they are while any is held */
-} pm__snap;
-
-struct pm_head {
-    struct pm_claim reading; /* all snapshot readers' */
-    pm__lock lock;           /* guards all below, and stakes but for what the zipper's thread uses */
-    bool fenced;             /* fences of all threads are not to be had, for writers from now on */
-    bool ring;               /* the bell, when the lock is given up */
-    pm__a32 bell;
-    uint64_t sleepers;       /* who may be waiting for the bell */
-    pm__snap *fences;        /* that wait */
-    pm_map base;
-    pm_map writers, pins;
-    pm__writer *dirty;
-    size_t ndirty;
-    pm__stake *unsettled;
-    uint64_t out;     /* zippers, and those being made; but for those that have ended without the lock */
-    pm__a64 ended;    /* these */
-    pm_map *home;     /* where the content goes back to; NULL: the head owns it */
-    pm_wz *host;
-    bool grouped_host;
-    size_t prefix_len; /* of the host's focus */
-    uint8_t prefix[];
-};
-
-/* ---- waiting ------------------------------------------------------------------------------------------------- */
-
-static bool pm__paths_overlap(const uint8_t *p, size_t n, const uint8_t *q, size_t m) {
-    size_t min = n < m ? n : m;
-    return min == 0 || memcmp(p, q, min) == 0;
-}
-
-/* Wakes all who wait for the head. */
-static void pm__head_ring(pm_head *h) {
-    (void)pm__a32_fetch_add_acq_rel(&h->bell, 1);
-    pm__wake(&h->bell, true);
-}
-
-/* Gives up the lock. From then on the head may be gone. */
-static void pm__head_unlock(pm_head *h) {
-    bool ring = h->ring && h->sleepers;
-    h->ring = false;
-    if (ring) (void)pm__a32_fetch_add_acq_rel(&h->bell, 1);
-    pm__lock_release(&h->lock);
-    if (ring) pm__wake(&h->bell, true);
-}
-
-/* Gives up the lock until the bell has another number than `seen`, which was read before what is waited for was looked
-   at. Where a writer's leave may be missed (pm__wz_leave), for a millisecond at most. */
-static void pm__head_sleep(pm_head *h, uint32_t seen) {
-    long us = h->fenced ? 1000 : 0;
-    h->sleepers++;
-    pm__head_unlock(h);
-    if (!pm__spin(&h->bell, seen)) (void)pm__wait(&h->bell, seen, us);
-    pm__lock_acquire(&h->lock);
-    h->sleepers--;
-}
-
-/* What readers see of a writer between two changes. */
-static const pm_map *pm__writer_visible(const pm__writer *w) { return w->group.open ? &w->group.saved : &w->map; }
-
-/* Says what the writer has to do before its next change. With the lock held. */
-static void pm__writer_set_hold(pm__writer *w) {
-    /* Release: pairs with the acquire load in pm__claim_try_enter; who goes on then, finds counts of shared nodes
-       raised. */
-    pm__store_release(&w->stake.claim.hold,
-                      (w->waiting ? (uint32_t)PM__HOLD_WAIT : 0) | (w->clean ? (uint32_t)PM__HOLD_CLEAN : 0));
-}
-
-/* A piece that a snapshot waits for, in its writer's list; and out of it. With the lock held. */
-static void pm__piece_link(pm__piece *q) {
-    q->held = true;
-    q->next = q->w->waiting;
-    q->link = &q->w->waiting;
-    if (q->next) q->next->link = &q->next;
-    q->w->waiting = q;
-}
-
-static void pm__piece_unlink(pm__piece *q) {
-    q->held = false;
-    *q->link = q->next;
-    if (q->next) q->next->link = q->link;
-}
-
-/* Gives its content to all that wait for it. With the lock held, between two changes. */
-static void pm__writer_park(pm__writer *w) {
-    while (w->waiting) {
-        pm__piece *q = w->waiting;
-        q->map = pm_clone(pm__writer_visible(w));
-        q->alone = true;
-        pm__piece_unlink(q);
-        w->stake.head->ring = true;
-    }
-}
-
-/* Puts what is at and below a place of one map there in another. */
-static bool pm__head_transfer(const pm_map *from, pm_map *to, const uint8_t *path, size_t len) {
-    pm__cx cx = pm__map_cx(to);
-    pm_ref r = pm_ref_of_map(from, path, len);
-    pm_map copy;
-    if (!r.exists) return true;
-    if (len == 0) {
-        copy = pm_clone(from);
-        pm_drop(to);
-        *to = copy;
-        return true;
-    }
-    if (pm__map_of_place(&cx, &r.place, r.val, &copy) != PM_OK) return false;
-    pm_opt val = {copy.value, copy.has_value};
-    if (pm__trie_assign(&cx, &to->root, path, len, val, copy.root)) return true;
-    pm_drop(&copy);
-    return false;
-}
-
-/* Makes a writer clean. False: no memory. With the lock held, between two changes. */
-static bool pm__writer_clean(pm__writer *w) {
-    pm_head *h = w->stake.head;
-    if (w->clean) return true;
-    if (!pm__head_transfer(pm__writer_visible(w), &h->base, w->stake.path, w->stake.len)) return false;
-    w->clean = true;
-    h->ndirty--;
-    *w->link_dirty = w->next_dirty;
-    if (w->next_dirty) w->next_dirty->link_dirty = w->link_dirty;
-    return true;
-}
-
-/* Makes a writer dirty: takes its content out of the base, if there is memory for that. With the lock held. */
-static void pm__writer_soil(pm__writer *w) {
-    pm_head *h = w->stake.head;
-    pm_opt none = {0, false};
-    if (!w->clean) return;
-    w->clean = false;
-    h->ndirty++;
-    w->next_dirty = h->dirty;
-    w->link_dirty = &h->dirty;
-    if (w->next_dirty) w->next_dirty->link_dirty = &w->next_dirty;
-    h->dirty = w;
-    if (w->stake.len == 0) {
-        pm_drop(&h->base);
-        return;
-    }
-    pm__survey there = pm__trie_survey(h->base.root, w->stake.path, w->stake.len);
-    if (!there.exists || (there.childless && !there.val)) return;
-    pm__cx cx = pm__map_cx(&h->base);
-    (void)pm__trie_assign(&cx, &h->base.root, w->stake.path, w->stake.len, none, 0);
-}
-
-/* Whether a fence that waits forbids the writer to become dirty. With the lock held. */
-static bool pm__writer_must_stay_clean(const pm__writer *w) {
-    const pm__stake *k = &w->stake;
-    size_t prefix = k->head->prefix_len;
-    for (const pm__snap *p = k->head->fences; p; p = p->next)
-        if (pm__paths_overlap(k->path + prefix, k->len - prefix, p->path, p->len)) return true;
-    return false;
-}
-
-/* Takes the lock when the writer may begin a change, or end. `soils`: it would be dirty then. */
-static void pm__writer_lock(pm__writer *w, bool soils) {
-    pm_head *h = w->stake.head;
-    pm__lock_acquire(&h->lock);
-    if (w->waiting) h->ring = true; /* for a moment they may have seen us inside, when we tried to begin */
-    while (w->fencing || (soils && w->clean && pm__writer_must_stay_clean(w)))
-        pm__head_sleep(h, pm__load_relaxed(&h->bell));
-}
-
-/* Called by a writer that may not begin a change: on return it has begun it. */
-static void pm__writer_wait(struct pm_claim *c) {
-    pm__writer *w = (pm__writer *)(void *)c;
-    pm_head *h = w->stake.head;
-    pm__writer_lock(w, true);
-    pm__writer_park(w);
-    pm__writer_soil(w);
-    pm__writer_set_hold(w);
-    /* From fences of all threads, which the system refuses now, to full fences: by the writer itself and at a moment
-       when it is inside, so each of its calls is of one kind, and who holds the lock sees which. */
-    if (h->fenced) c->fenced = true;
-    pm__store_relaxed(&c->in_call, 1); /* whoever holds it next comes after us, through the lock */
-    pm__head_unlock(h);
-}
-
-/* Called by a writer that has left a change while it was held. */
-static void pm__writer_left(struct pm_claim *c) { pm__head_ring(((pm__writer *)(void *)c)->stake.head); }
-
-/* ---- claims -------------------------------------------------------------------------------------------------- */
-
-static pm__stake *pm__stake_of(pm_val v) { return (pm__stake *)(uintptr_t)v; }
-static const uint8_t *pm__stake_rel(const pm__stake *k) { return k->path + k->head->prefix_len; }
-static size_t pm__stake_rel_len(const pm__stake *k) { return k->len - k->head->prefix_len; }
-
-/* Steps from prefix to prefix of a path through those that are claimed. */
-typedef struct pm__claim_walk {
-    const uint8_t *s;
-    size_t len, at; /* the next prefix to look at; > len: none */
-    pm_place place;
-    const pm_map *map;
-} pm__claim_walk;
-
-static pm__claim_walk pm__claim_walk_of(const pm_map *m, const void *path, size_t len) {
-    pm__claim_walk k = {(const uint8_t *)path, len, 0, pm__place_root(m->root), m};
-    return k;
-}
-
-/* The claim at the next claimed prefix, or NULL. */
-static pm__stake *pm__claim_walk_next(pm__claim_walk *k) {
-    while (k->at <= k->len) {
-        size_t at = k->at++;
-        const pm_val *v = k->map->has_value ? &k->map->value : NULL;
-        if (at) {
-            if (!pm__place_enter(&k->place) || !pm__place_down(&k->place, k->s + at - 1, 1)) {
-                k->at = SIZE_MAX;
-                return NULL;
-            }
-            v = pm__place_val(&k->place);
-        }
-        if (v) return pm__stake_of(*v);
-    }
-    return NULL;
-}
-
-static pm__stake *pm__claim_above(const pm_map *m, const void *path, size_t len) {
-    pm__claim_walk k = pm__claim_walk_of(m, path, len);
-    return pm__claim_walk_next(&k);
-}
-
-/* True if there is a claim at the path, or below it, or at a prefix. */
-static bool pm__claims_overlap(const pm_map *m, const void *path, size_t len) {
-    if (pm_is_empty(m)) return false;
-    return len == 0 || pm_path_exists(m, path, len) || pm__claim_above(m, path, len) != NULL;
-}
-
-/* The claims in the way of a path, ordered, collected into a list of addresses. */
-typedef struct pm__stakes {
-    pm__stake **list;
-    size_t n, cap;
-} pm__stakes;
-
-static bool pm__stakes_add(pm__stakes *a, pm__stake *k) {
-    if (a->n == a->cap) {
-        size_t cap = a->cap ? a->cap * 2 : 64;
-        void *grown = pm__mem_grow(a->list, a->cap * sizeof *a->list, cap * sizeof *a->list);
-        if (!grown) return false;
-        a->list = (pm__stake **)grown;
-        a->cap = cap;
-    }
-    a->list[a->n++] = k;
-    return true;
-}
-
-static void pm__stakes_free(pm__stakes *a) {
-    if (a->list) pm__mem_free_big(a->list, a->cap * sizeof *a->list);
-}
-
-/* Adds the claims strictly below a path. */
-static bool pm__stakes_add_below(pm__stakes *a, const pm_map *m, const void *path, size_t len) {
-    pm_rz z;
-    if (!pm_path_exists(m, path, len)) return true;
-    if (pm_rz_open(&z, m, path, len) != PM_OK) return false;
-    bool ok = true;
-    while (ok && pm_rz_to_next_val(&z)) ok = pm__stakes_add(a, pm__stake_of(*pm_rz_val(&z)));
-    ok = ok && pm_rz_status(&z) == PM_OK;
-    pm_rz_drop(&z);
-    return ok;
-}
-
-static bool pm__stakes_add_overlapping(pm__stakes *a, const pm_map *m, const void *path, size_t len) {
-    pm__claim_walk k = pm__claim_walk_of(m, path, len);
-    for (pm__stake *s; (s = pm__claim_walk_next(&k)) != NULL;)
-        if (!pm__stakes_add(a, s)) return false;
-    return pm__stakes_add_below(a, m, path, len);
-}
-
-static int pm__stake_compare(const pm__stake *a, const pm__stake *b) {
-    size_t min = a->len < b->len ? a->len : b->len;
-    int c = min ? memcmp(a->path, b->path, min) : 0;
-    return c ? c : (a->len > b->len) - (a->len < b->len);
-}
-
-PM_API void pm_conflict_free(pm_conflict *c) {
-    if (!c) return;
-    if (c->claims) pm__mem_free_big(c->claims, c->bytes);
-    memset(c, 0, sizeof *c);
-}
-
-/* Copies two ordered lists, merged, and all their paths into one block. */
-static void pm__conflict_fill(pm_conflict *c, const pm__stakes *w, const pm__stakes *p, const void *path, size_t len) {
-    size_t bytes = (w->n + p->n) * sizeof *c->claims + len;
-    for (size_t i = 0; i < w->n; i++) bytes += pm__stake_rel_len(w->list[i]);
-    for (size_t i = 0; i < p->n; i++) bytes += pm__stake_rel_len(p->list[i]);
-    pm_conflict_claim *all = (pm_conflict_claim *)pm__mem_alloc_big(bytes);
-    if (!all) return;
-    uint8_t *to = (uint8_t *)(all + w->n + p->n);
-    c->claims = all;
-    c->bytes = bytes;
-    if (len) memcpy(to, path, len);
-    c->path = to;
-    c->len = len;
-    to += len;
-    for (size_t i = 0, j = 0; i < w->n || j < p->n;) {
-        bool left = j == p->n || (i < w->n && pm__stake_compare(w->list[i], p->list[j]) <= 0);
-        const pm__stake *k = left ? w->list[i++] : p->list[j++];
-        pm_conflict_claim one = {to, pm__stake_rel_len(k), k->kind};
-        if (one.len) memcpy(to, pm__stake_rel(k), one.len);
-        to += one.len;
-        all[c->n++] = one;
-    }
-}
-
-static void pm__head_explain(const pm_head *h, pm_claim_kind kind, const void *path, size_t len, pm_conflict *why) {
-    pm__stakes w = {NULL, 0, 0}, p = {NULL, 0, 0};
-    if (!why) return;
-    why->kind = kind;
-    if (pm__stakes_add_overlapping(&w, &h->writers, path, len) &&
-        (kind == PM_CLAIM_PINNED || pm__stakes_add_overlapping(&p, &h->pins, path, len)))
-        pm__conflict_fill(why, &w, &p, path, len);
-    pm__stakes_free(&w);
-    pm__stakes_free(&p);
-}
-
-#if PM_CHECK >= 1
-/* The caller vouched for what is not so: tells, and ends. */
-static void pm__head_accuse(const pm_head *h, pm_claim_kind kind, const void *path, size_t len) {
-    pm_conflict why;
-    memset(&why, 0, sizeof why);
-    pm__head_explain(h, kind, path, len, &why);
-#if !PM_NO_STDIO
-    fputs("pathmap: unchecked claim at ", stderr);
-    for (size_t i = 0; i < len; i++) fprintf(stderr, "%02x", ((const uint8_t *)path)[i]);
-    for (size_t k = 0; k < why.n; k++) {
-        fputs(" overlaps ", stderr);
-        for (size_t i = 0; i < why.claims[k].len; i++) fprintf(stderr, "%02x", why.claims[k].path[i]);
-    }
-    fputc('\n', stderr);
-#endif
-    pm_conflict_free(&why);
-    bool claims_are_disjoint = false;
-    PM_ASSERT(claims_are_disjoint);
-    (void)claims_are_disjoint; /* where PM_ASSERT is nothing */
-}
-#endif
-
-static bool pm__head_conflicts(const pm_head *h, pm_claim_kind kind, const void *path, size_t len) {
-    return pm__claims_overlap(&h->writers, path, len) ||
-           (kind == PM_CLAIM_WRITER && pm__claims_overlap(&h->pins, path, len));
-}
-
-/* ---- stakes: made, settled, freed; with the lock held -------------------------------------------------------- */
-
-static pm__stake *pm__stake_new(pm_head *h, pm_claim_kind kind, size_t size, const void *path, size_t len) {
-    if (len > SIZE_MAX / 2 - size - h->prefix_len) return NULL;
-    pm__stake *k = (pm__stake *)pm__mem_alloc_big(size + h->prefix_len + len);
-    if (!k) return NULL;
-    memset(k, 0, size);
-    pm__store_relaxed(&k->claim.in_call, 0);
-    pm__store_relaxed(&k->claim.hold, 0);
-    k->claim.fenced = h->fenced;
-    k->head = h;
-    k->kind = kind;
-    k->path = (uint8_t *)k + size;
-    k->len = h->prefix_len + len;
-    if (h->prefix_len) memcpy(k->path, h->prefix, h->prefix_len);
-    if (len) memcpy(k->path + h->prefix_len, path, len);
-    return k;
-}
-
-static void pm__stake_free(pm__stake *k) {
-    size_t size = k->kind == PM_CLAIM_WRITER ? sizeof(pm__writer) : sizeof(pm__pin);
-    pm__mem_free_big(k, size + k->len);
-}
-
-static void pm__writer_free(pm__writer *w) {
-    pm_drop(&w->map);
-    pm__stake_free(&w->stake);
-}
-
-/* Takes a writer, or a pin, out of its map of claims. */
-static bool pm__stake_unclaim(pm__stake *k) {
-    pm_head *h = k->head;
-    pm_map *m = k->kind == PM_CLAIM_WRITER ? &h->writers : &h->pins;
-    const uint8_t *path = pm__stake_rel(k);
-    size_t len = pm__stake_rel_len(k);
-    if (k->kind == PM_CLAIM_WRITER) {
-        pm__writer *w = (pm__writer *)(void *)k, *first;
-        first = (pm__writer *)(void *)pm__stake_of(*pm_get(m, path, len));
-        if (first != w || w->same) { /* the path stays claimed */
-            pm__writer **link = &first;
-            if (first == w && pm_set(m, path, len, (pm_val)(uintptr_t)w->same, NULL) != PM_OK) return false;
-            while (*link != w) link = &(*link)->same;
-            *link = w->same;
-            k->claimed = false;
-            return true;
-        }
-    }
-    if (pm_remove(m, path, len, true, NULL) != PM_OK) return false;
-    k->claimed = false;
-    return true;
-}
-
-/* Does what is left to do of a zipper that has ended. False: no memory. */
-static bool pm__stake_settle(pm__stake *k) {
-    pm__writer *w = k->kind == PM_CLAIM_WRITER ? (pm__writer *)(void *)k : NULL;
-    if (w && !pm__writer_clean(w)) return false;
-    if (k->claimed && !pm__stake_unclaim(k)) return false;
-    if (!w) pm__stake_free(k);
-    else if (w->users == 0) pm__writer_free(w);
-    else w->ended = true;
-    return true;
-}
-
-static void pm__stake_end(pm__stake *k) {
-    if (pm__stake_settle(k)) return;
-    k->next_unsettled = k->head->unsettled;
-    k->head->unsettled = k;
-}
-
-/* Does what could not be done before. False: there is still no memory for it. */
-static bool pm__head_settle(pm_head *h) {
-    for (pm__stake **link = &h->unsettled; *link;) {
-        pm__stake *k = *link, *next = k->next_unsettled;
-        if (pm__stake_settle(k)) *link = next;
-        else link = &k->next_unsettled;
-    }
-    return h->unsettled == NULL;
-}
-
-/* ---- groups -------------------------------------------------------------------------------------------------- */
-
-static pm_txn *pm__wz_group(pm_wz *w) {
-    return w->cursor.claim ? &((pm__writer *)(void *)w->cursor.claim)->group : &w->group;
-}
-
-static void pm__wz_set_group(pm_wz *w, pm_txn group) {
-    *pm__wz_group(w) = group;
-    if (w->cursor.claim) w->cursor.claim->grouped = group.open;
-}
-
-static const pm_txn pm__txn_none = {{0, 0, NULL, NULL, false, 0, 0}, false};
-
-static void pm__wz_begin(pm_wz *w) {
-    pm__wz_enter(w);
-    pm_txn group = {pm_clone(w->map), true};
-    pm__wz_set_group(w, group);
-    pm__wz_leave(w);
-}
-
-static void pm__wz_commit(pm_wz *w) {
-    pm__wz_enter(w);
-    pm_map saved = pm__wz_group(w)->saved;
-    pm__wz_set_group(w, pm__txn_none);
-    pm__wz_leave(w);
-    pm_drop(&saved);
-}
-
-PM_API pm_status pm_wz_begin(pm_wz *w) {
-    if (pm__wz_shut(w) || pm__wz_group(w)->open) return PM_INVALID;
-    pm__wz_begin(w);
-    return PM_OK;
-}
-
-PM_API pm_status pm_wz_commit(pm_wz *w) {
-    if (pm__wz_shut(w) || !pm__wz_group(w)->open) return PM_INVALID;
-    pm__wz_commit(w);
-    return PM_OK;
-}
-
-PM_API pm_status pm_wz_rollback(pm_wz *w) {
-    if (pm__wz_shut(w) || !pm__wz_group(w)->open) return PM_INVALID;
-    pm__wz_forget(w);
-    pm__wz_enter(w);
-    pm_map undone = *w->map;
-    *w->map = pm__wz_group(w)->saved;
-    pm__wz_set_group(w, pm__txn_none);
-    pm__wz_leave(w);
-    pm_drop(&undone);
-    return PM_OK;
-}
-
-/* ---- heads --------------------------------------------------------------------------------------------------- */
-
-/* Gives up a place among the zippers: the last thing that is done with the head, which may be closed from then on. */
-static void pm__reader_end(struct pm_claim *c) {
-    pm_head *h = (pm_head *)(void *)c;
-    (void)pm__a64_fetch_add_acq_rel(&h->ended, 1); /* pairs with the load in pm__head_may_close */
-}
-
-/* A request without a head, without a place for the answer, or with a path that cannot be one. */
-static bool pm__head_refuses(const pm_head *h, const void *path, size_t len, const void *out) {
-    return !h || !out || (!path && len) || len > PM__LEN_MAX;
-}
-
-static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {
-    if (prefix_len > SIZE_MAX / 4) return NULL;
-    pm_head *h = (pm_head *)pm__mem_alloc_big(sizeof *h + prefix_len);
-    if (!h) return NULL;
-    memset(h, 0, sizeof *h);
-    h->reading.end = pm__reader_end;
-    h->fenced = !pm__fence_prepare();
-    h->writers = h->pins = pm_new(NULL, NULL);
-    h->prefix_len = prefix_len;
-    if (prefix_len) memcpy(h->prefix, prefix, prefix_len);
-    return h;
-}
-
-static pm_status pm__head_over(pm_map *m, pm_map *home, pm_head **out) {
-    if (!m || !out) return PM_INVALID;
-    pm_head *h = pm__head_alloc(NULL, 0);
-    if (!h) return PM_NOMEM;
-    pm__map_own(m, false);
-    h->base = *m;
-    pm__map_written(&h->base); /* readers of the map were not told of writers */
-    *m = pm_new(m->ops, m->pool);
-    if (home) pm__map_lend(m, PM__LENT_HEAD);
-    h->home = home;
-    *out = h;
-    return PM_OK;
-}
-
-PM_API pm_status pm_head_new(pm_map *m, pm_head **out) { return pm__head_over(m, m, out); }
-PM_API pm_status pm_head_new_move(pm_map *m, pm_head **out) { return pm__head_over(m, NULL, out); }
-
-PM_API pm_status pm_head_new_at(pm_wz *w, pm_head **out) {
-    if (!out) return PM_INVALID;
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    pm_head *h = pm__head_alloc(w->cursor.path, w->cursor.len);
-    if (!h) return PM_NOMEM;
-    h->grouped_host = w->cursor.claim && !w->cursor.claim->grouped;
-    if (h->grouped_host) pm__wz_begin(w);
-    pm__wz_forget(w);
-    pm__wz_enter(w);
-    h->base = *w->map;
-    *w->map = pm_new(h->base.ops, h->base.pool);
-    pm__wz_leave(w);
-    h->home = w->map;
-    h->host = w;
-    *out = h;
-    return PM_OK;
-}
-
-/* Whether it can be closed; with the lock held. */
-static pm_status pm__head_may_close(pm_head *h, const pm_map *out, uint64_t *busy) {
-    uint64_t still_out = h->out - pm__load_acquire(&h->ended);
-    if (still_out) {
-        if (busy) *busy = still_out;
-        return PM_BUSY;
-    }
-    if (out && h->home) return PM_INVALID;
-    return pm__head_settle(h) ? PM_OK : PM_NOMEM;
-}
-
-PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
-    if (!h) return PM_OK;
-    pm__lock_acquire(&h->lock);
-    pm_status s = pm__head_may_close(h, out, busy);
-    pm__head_unlock(h);
-    if (s != PM_OK) return s;
-    if (h->host) pm__wz_enter(h->host);
-    if (h->home) *h->home = h->base;
-    else if (out) *out = h->base;
-    else pm_drop(&h->base);
-    if (h->host) {
-        pm__wz_forget(h->host);
-        pm__wz_leave(h->host);
-        if (h->grouped_host) pm__wz_commit(h->host);
-    }
-    pm_drop(&h->writers);
-    pm_drop(&h->pins);
-    pm__mem_free_big(h, sizeof *h + h->prefix_len);
-    return PM_OK;
-}
-
-/* ---- writers ------------------------------------------------------------------------------------------------- */
-
-/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. Returns what is
-   to be dropped without the lock. */
-static pm_map pm__writer_finish(pm__writer *w) {
-    pm_map saved = w->group.saved;
-    if (w->group.open) pm__writer_soil(w); /* the base has at most what readers saw until now */
-    w->group = pm__txn_none;
-    pm__writer_park(w);
-    pm__writer_set_hold(w);
-    pm__stake_end(&w->stake);
-    return saved;
-}
-
-/* The place among the head's zippers goes last: until then the head is busy. */
-static void pm__writer_end(struct pm_claim *c) {
-    pm__writer *w = (pm__writer *)(void *)c;
-    pm_head *h = w->stake.head;
-    pm__writer_lock(w, w->group.open);
-    pm_map saved = pm__writer_finish(w);
-    bool over = pm_is_empty(&saved);
-    if (over) h->out--;
-    pm__head_unlock(h);
-    if (over) return;
-    pm_drop(&saved);
-    pm__reader_end(&h->reading);
-}
-
-/* Enters a writer among the claims. */
-static bool pm__writer_claim(pm__writer *w) {
-    pm_head *h = w->stake.head;
-    pm_val *slot;
-    bool inserted;
-    pm_status s = pm_get_or_set(&h->writers, pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake),
-                                (pm_val)(uintptr_t)w, &slot, &inserted);
-    if (s != PM_OK) return false;
-    if (!inserted) {
-        pm__writer *first = (pm__writer *)(void *)pm__stake_of(*slot);
-        w->same = first->same;
-        first->same = w;
-    }
-    w->stake.claimed = true;
-    return true;
-}
-
-static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out);
-
-/* With the lock held; nothing is in the way. */
-static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz *out) {
-    pm__writer *w = (pm__writer *)(void *)pm__stake_new(h, PM_CLAIM_WRITER, sizeof *w, path, len);
-    if (!w) return PM_NOMEM;
-    w->stake.claim.end = pm__writer_end;
-    w->stake.claim.pin = pm__writer_pin;
-    w->stake.claim.wait = pm__writer_wait;
-    w->stake.claim.left = pm__writer_left;
-    w->clean = true;
-    w->map = pm_new(h->base.ops, h->base.pool);
-    if (!pm__writer_claim(w)) {
-        pm__stake_free(&w->stake);
-        return PM_NOMEM;
-    }
-    pm_status s = pm__head_transfer(&h->base, &w->map, w->stake.path, w->stake.len) ? PM_OK : PM_NOMEM;
-    if (s == PM_OK) s = pm_wz_open(out, &w->map, w->stake.path, w->stake.len);
-    if (s != PM_OK) {
-        pm__stake_end(&w->stake);
-        return s;
-    }
-    pm__writer_set_hold(w);
-    out->cursor.claim = &w->stake.claim;
-    pm__map_lend(&w->map, PM__LENT_NOT);
-    h->out++;
-    return PM_OK;
-}
-
-static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool check, pm_wz *out, pm_conflict *why) {
-    pm_status s = PM_OK;
-    if (why) memset(why, 0, sizeof *why);
-    if (out) pm__wz_clear(out);
-    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
-    pm__lock_acquire(&h->lock);
-    if (!pm__head_settle(h)) s = PM_NOMEM;
-    else if (check && pm__head_conflicts(h, PM_CLAIM_WRITER, path, len)) s = PM_CONFLICT;
-#if PM_CHECK >= 1
-    if (s == PM_OK && pm__head_conflicts(h, PM_CLAIM_WRITER, path, len))
-        pm__head_accuse(h, PM_CLAIM_WRITER, path, len);
-#endif
-    if (s == PM_CONFLICT) pm__head_explain(h, PM_CLAIM_WRITER, path, len, why);
-    if (s == PM_OK) s = pm__writer_new(h, path, len, out);
-    pm__head_unlock(h);
-    return s;
-}
-
-PM_API pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_conflict *why) {
-    return pm__head_write(h, path, len, true, out, why);
-}
-
-PM_API pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t len, pm_wz *out) {
-    return pm__head_write(h, path, len, false, out, NULL);
-}
-
-/* ---- snapshots ----------------------------------------------------------------------------------------------- */
-
-static bool pm__snap_add(pm__snap *p, pm__writer *w) {
-    if (w->clean) return true;
-    if (p->n == p->cap) {
-        size_t cap = p->cap ? p->cap * 2 : 8;
-        void *grown = pm__mem_grow(p->pieces, p->cap * sizeof *p->pieces, cap * sizeof *p->pieces);
-        if (!grown) return false;
-        p->pieces = (pm__piece *)grown;
-        p->cap = cap;
-    }
-    memset(&p->pieces[p->n], 0, sizeof *p->pieces);
-    p->pieces[p->n++].w = w;
-    return true;
-}
-
-/* Finds the writers at, above and below a path whose content the base lacks. A few dirty ones are looked through,
-   however many writers there are. False: no memory. With the lock held. */
-static bool pm__snap_find(pm_head *h, pm__snap *p) {
-    enum { FEW = 16 };
-    pm__stakes found = {NULL, 0, 0};
-    bool ok = true;
-    if (h->ndirty <= FEW) {
-        for (pm__writer *w = h->dirty; ok && w; w = w->next_dirty) {
-            if (pm__paths_overlap(pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake), p->path, p->len))
-                ok = pm__snap_add(p, w);
-        }
-        return ok;
-    }
-    ok = pm__stakes_add_overlapping(&found, &h->writers, p->path, p->len);
-    for (size_t i = 0; ok && i < found.n; i++) ok = pm__snap_add(p, (pm__writer *)(void *)found.list[i]);
-    pm__stakes_free(&found);
-    return ok;
-}
-
-/* Holds the writers. The lock is not given up in between, also where a fence takes its time: a clean writer could take
-   its content out of the base. Each writer is waited for like that once at most: it is clean then, or inside, and goes
-   over to full fences when it begins its next change. */
-static void pm__snap_hold(pm_head *h, pm__snap *p) {
-    bool fence = false;
-    for (size_t i = 0; i < p->n; i++) {
-        pm__writer *w = p->pieces[i].w;
-        pm__piece_link(&p->pieces[i]);
-        w->users++;
-        w->fencing += p->fence;
-        /* Before the load of `in_call`: see pm__claim_try_enter. */
-        pm__store_seq_cst(&w->stake.claim.hold, (uint32_t)PM__HOLD_WAIT);
-        if (!w->stake.claim.fenced) fence = true;
-    }
-    if (!fence || pm__fence_all()) return;
-    h->fenced = true;
-    pm__fence_by_time();
-}
-
-static void pm__piece_let_go(pm__piece *q, bool fence) {
-    pm__piece_unlink(q);
-    q->w->fencing -= fence;
-    pm__writer_set_hold(q->w);
-}
-
-/* True if the writer is between two changes; then its map is as its last change has left it. */
-static bool pm__piece_is_quiet(const pm__piece *q) {
-    /* pairs with the release of pm__wz_leave */
-    return q->w->clean || pm__load_seq_cst(&q->w->stake.claim.in_call) == 0;
-}
-
-/* Puts what is between changes into the base. False: no memory. With the lock held. */
-static bool pm__snap_settle(pm__snap *p) {
-    for (size_t i = 0; i < p->n; i++) {
-        pm__piece *q = &p->pieces[i];
-        /* A fence has seen all quiet, and they stay so; one that tries to begin and steps back may look otherwise. */
-        if (!p->fence && !pm__piece_is_quiet(q)) continue;
-        if (!pm__writer_clean(q->w)) return false;
-        pm__piece_let_go(q, p->fence);
-    }
-    return true;
-}
-
-/* Takes copies of what was inside a change. True if nothing is left to be taken. With the lock held. */
-static bool pm__snap_take(pm__snap *p) {
-    size_t left = 0;
-    for (size_t i = 0; i < p->n; i++) {
-        pm__piece *q = &p->pieces[i];
-        if (!q->held) continue;
-        if (pm__piece_is_quiet(q)) {
-            q->map = pm_clone(pm__writer_visible(q->w));
-            q->alone = true;
-            pm__piece_let_go(q, false);
-        } else {
-            left++;
-        }
-    }
-    return left == 0;
-}
-
-static bool pm__snap_is_quiet(const pm__snap *p) {
-    for (size_t i = 0; i < p->n; i++)
-        if (!pm__piece_is_quiet(&p->pieces[i])) return false;
-    return true;
-}
-
-/* Waits until all writers concerned are outside of changes, and none of them can begin one, nor any clean one become
-   dirty. With the lock held; as long as it is not given up afterwards, this stays so. */
-static void pm__fence_wait(pm_head *h, pm__snap *p) {
-    p->next = h->fences;
-    p->link = &h->fences;
-    if (p->next) p->next->link = &p->next;
-    h->fences = p;
-    for (;;) {
-        uint32_t bell = pm__load_acquire(&h->bell); /* pairs with pm__head_ring of a writer that has left */
-        if (pm__snap_is_quiet(p)) break;
-        pm__head_sleep(h, bell);
-    }
-    *p->link = p->next;
-    if (p->next) p->next->link = p->link;
-    h->ring = true;
-}
-
-/* Collects the parts of a snapshot, with the lock held. */
-static pm_status pm__snap_gather(pm_head *h, pm__snap *p) {
-    pm__snap_hold(h, p);
-    if (p->fence) pm__fence_wait(h, p);
-    if (!pm__snap_settle(p)) return PM_NOMEM;
-    p->map = pm_clone(&h->base);
-    for (;;) {
-        uint32_t bell = pm__load_acquire(&h->bell);
-        if (pm__snap_take(p)) return PM_OK;
-        pm__head_sleep(h, bell);
-    }
-}
-
-static pm_status pm__snap_make(pm_head *h, pm__snap *p) {
-    pm_status s = PM_NOMEM;
-    pm__lock_acquire(&h->lock);
-    if (pm__head_settle(h) && pm__snap_find(h, p)) {
-        h->out++;
-        p->counted = true;
-        s = pm__snap_gather(h, p);
-    } else {
-        p->n = 0; /* none is held */
-    }
-    for (size_t i = 0; i < p->n; i++)
-        if (p->pieces[i].held) pm__piece_let_go(&p->pieces[i], p->fence);
-    pm__head_unlock(h);
-    for (size_t i = 0; s == PM_OK && i < p->n; i++) {
-        const pm__stake *k = &p->pieces[i].w->stake;
-        if (p->pieces[i].alone && !pm__head_transfer(&p->pieces[i].map, &p->map, k->path, k->len)) s = PM_NOMEM;
-    }
-    return s;
-}
-
-static void pm__snap_free(pm_head *h, pm__snap *p) {
-    pm_drop(&p->map);
-    if (p->n) pm__lock_acquire(&h->lock);
-    for (size_t i = 0; i < p->n; i++) {
-        pm__writer *w = p->pieces[i].w;
-        if (--w->users || !w->ended) p->pieces[i].w = NULL;
-    }
-    if (p->n) pm__head_unlock(h);
-    for (size_t i = 0; i < p->n; i++) {
-        pm_drop(&p->pieces[i].map);
-        if (p->pieces[i].w) pm__writer_free(p->pieces[i].w);
-    }
-    if (p->pieces) pm__mem_free_big(p->pieces, p->cap * sizeof *p->pieces);
-}
-
-/* Makes an open reader the owner of the map that it looks at, which becomes empty. All readers of a head count at one
-   node: a reference that is handed over need not be counted up and down there. */
-static void pm__rz_adopt(pm_rz *z, pm_map *m) {
-    z->held_some = m->has_value;
-    z->held = m->value;
-    z->top_val = NULL;
-    z->owned = true;
-    *m = pm_new(m->ops, m->pool);
-}
-
-/* Opens a reader that takes a map over, its root at a path below the head's. */
-static pm_status pm__head_open(const pm_head *h, pm_map *m, const void *path, size_t len, pm_rz *out) {
-    pm_status s = pm_rz_open(out, m, h->prefix, h->prefix_len);
-    if (s != PM_OK) return s;
-    if (pm__rz_append(out, (const uint8_t *)path, len)) {
-        out->root_len = out->len;
-        pm__rz_adopt(out, m);
-        return PM_OK;
-    }
-    pm_rz_drop(out);
-    *out = pm__rz_none;
-    return PM_NOMEM;
-}
-
-static pm_status pm__head_read(pm_head *h, const void *path, size_t len, bool fence, pm_rz *out) {
-    pm__snap p;
-    if (out) *out = pm__rz_none;
-    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
-    memset(&p, 0, sizeof p);
-    p.fence = fence;
-    p.path = (const uint8_t *)path;
-    p.len = len;
-    pm_status s = pm__snap_make(h, &p);
-    if (s == PM_OK) s = pm__head_open(h, &p.map, path, len, out);
-    pm__snap_free(h, &p);
-    if (s == PM_OK) out->claim = &h->reading;
-    else if (p.counted) pm__reader_end(&h->reading);
-    return s;
-}
-
-PM_API pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *out) {
-    return pm__head_read(h, path, len, false, out);
-}
-
-PM_API pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *out) {
-    return pm__head_read(h, path, len, true, out);
-}
-
-/* ---- pinned readers ------------------------------------------------------------------------------------------ */
-
-static void pm__pin_end(struct pm_claim *c) {
-    pm__pin *k = (pm__pin *)(void *)c;
-    pm_head *h = k->stake.head;
-    pm__lock_acquire(&h->lock);
-    if (--k->readers == 0) pm__stake_end(&k->stake);
-    h->out--;
-    pm__head_unlock(h);
-}
-
-/* The record of a path's pins, one more counted. NULL: no memory. With the lock held. */
-static pm__pin *pm__pin_add(pm_head *h, const void *path, size_t len) {
-    const pm_val *there = pm_get(&h->pins, path, len);
-    pm__pin *k = there ? (pm__pin *)(void *)pm__stake_of(*there) : NULL;
-    if (!k) {
-        k = (pm__pin *)(void *)pm__stake_new(h, PM_CLAIM_PINNED, sizeof *k, path, len);
-        if (!k) return NULL;
-        k->stake.claim.end = pm__pin_end;
-        if (pm_set(&h->pins, path, len, (pm_val)(uintptr_t)k, NULL) != PM_OK) {
-            pm__stake_free(&k->stake);
-            return NULL;
-        }
-        k->stake.claimed = true;
-    }
-    k->readers++;
-    return k;
-}
-
-/* A writer ends and leaves a pin in its place. */
-static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out) {
-    pm__writer *w = (pm__writer *)(void *)c;
-    pm_head *h = w->stake.head;
-    pm_map saved;
-    memset(&saved, 0, sizeof saved);
-    pm__writer_lock(w, w->group.open);
-    pm__pin *k = pm__head_settle(h) ? pm__pin_add(h, pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake)) : NULL;
-    if (k) {
-        saved = pm__writer_finish(w);
-        *out = &k->stake.claim;
-    }
-    pm__head_unlock(h);
-    pm_drop(&saved); /* the head stays busy: the pin has the writer's place among its zippers */
-    return k ? PM_OK : PM_NOMEM;
-}
-
-static pm_status pm__head_pin(pm_head *h, const void *path, size_t len, bool check, pm_rz *out, pm_conflict *why) {
-    pm_status s = PM_OK;
-    pm__pin *k = NULL;
-    pm_map base;
-    memset(&base, 0, sizeof base);
-    if (why) memset(why, 0, sizeof *why);
-    if (out) *out = pm__rz_none;
-    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
-    pm__lock_acquire(&h->lock);
-    if (!pm__head_settle(h)) s = PM_NOMEM;
-    else if (check && pm__head_conflicts(h, PM_CLAIM_PINNED, path, len)) s = PM_CONFLICT;
-#if PM_CHECK >= 1
-    if (s == PM_OK && pm__head_conflicts(h, PM_CLAIM_PINNED, path, len))
-        pm__head_accuse(h, PM_CLAIM_PINNED, path, len);
-#endif
-    if (s == PM_CONFLICT) pm__head_explain(h, PM_CLAIM_PINNED, path, len, why);
-    if (s == PM_OK && !(k = pm__pin_add(h, path, len))) s = PM_NOMEM;
-    if (s == PM_OK) {
-        base = pm_clone(&h->base);
-        h->out++;
-    }
-    pm__head_unlock(h);
-    if (s != PM_OK) return s;
-    s = pm__head_open(h, &base, path, len, out);
-    pm_drop(&base);
-    if (s == PM_OK) out->claim = &k->stake.claim;
-    else pm__pin_end(&k->stake.claim);
-    return s;
-}
-
-PM_API pm_status pm_head_pin(pm_head *h, const void *path, size_t len, pm_rz *out, pm_conflict *why) {
-    return pm__head_pin(h, path, len, true, out, why);
-}
-
-PM_API pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len, pm_rz *out) {
-    return pm__head_pin(h, path, len, false, out, NULL);
-}
-
-/* ---- src/pathmap/53_shared.c --------------------------------------------------------------------------- */
-
-/* Maps replaced under readers.
-
-   One word names the present version's slot and counts the loads that have begun since it came:
-
-     63 .................. 16   15 .... 0
-     loads begun                slot
-
-   To load is to add one to the count, which also tells the slot, to clone the slot's map, and to count down the slot's
-   balance. The balance starts so high that loads alone never bring it to zero; who takes the version out of the word
-   adds the loads begun and takes the start away again. So it comes to zero exactly once: when the version has been
-   replaced and every load that began with it has ended. Whoever brings it there, drops the map, and the slot is free.
-
-   The count must not run over: a load that finds it high moves a part of it to the balance, which means the same.
-
-   Slots live in blocks that are freed with the whole; a new block is only needed when loads are stopped half-way in as
-   many versions as there are slots. Writers take turns: in its turn one takes a slot, and exchanges the word. Loads
-   never look at that.
-
-   A turn is a ticket, and ends when `serving` goes on to the next: so writers get on in the order in which they came.
-   Who waits for its turn stores `next` and then loads `serving`, who ends one stores `serving` and then loads `next`;
-   both in one order with all, or a wake-up could be missed. Nobody but who has the turn takes the present version out
-   of the word: it may be read without being loaded.
-
-   Pairings. The exchange of the word releases what the writer put into the slot, and the load's addition acquires it.
-   The counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that.
-   `used` is released when the slot is given up, and acquired by the writer who takes it. */
-
-#ifndef PM__SHARED_SPILL
-#define PM__SHARED_SPILL ((uint64_t)1 << 47) /* tests make this small */
-#endif
-
-enum { PM__SHARED_FIRST = 8, PM__SHARED_BLOCKS = 13, PM__SHARED_SHIFT = 16 };
-
-#define PM__SHARED_START ((uint64_t)1 << 62)
-
-/* Who asks: an address that each thread has for itself. */
-#ifndef PM__SHARED_SELF
-static PM__THREAD_LOCAL char pm__shared_self;
-#define PM__SHARED_SELF() ((void *)&pm__shared_self) /* tests have threads of their own */
-#endif
-
-typedef struct pm__version {
-    pm_map map;
-    pm__a64 balance;
-    pm__a32 used;
-} pm__version;
-
-struct pm_shared {
-    pm__a64 word;
-    pm__a32 next, serving; /* writers' tickets: the turn guards the next two, and the word against other writers */
-    pm__aptr updating;     /* the thread whose function is being run */
-    unsigned blocks;
-    pm__version *block[PM__SHARED_BLOCKS]; /* block i has PM__SHARED_FIRST << i slots */
-};
-
-static size_t pm__shared_block_bytes(unsigned i) { return ((size_t)PM__SHARED_FIRST << i) * sizeof(pm__version); }
-
-/* Slot numbers count through the blocks. */
-static pm__version *pm__shared_slot(const pm_shared *s, uint64_t word) {
-    uint64_t n = (word & 0xFFFF) + PM__SHARED_FIRST;
-    unsigned i = 63 - pm__clz64(n) - pm__ctz64(PM__SHARED_FIRST);
-    return &s->block[i][n - ((uint64_t)PM__SHARED_FIRST << i)];
-}
-
-/* One more block of slots. In the writers' turn, or before anybody else knows of `s`. */
-static bool pm__shared_grow(pm_shared *s) {
-    if (s->blocks == PM__SHARED_BLOCKS) return false;
-    size_t bytes = pm__shared_block_bytes(s->blocks);
-    pm__version *block = (pm__version *)pm__mem_alloc_big(bytes);
-    if (!block) return false;
-    memset(block, 0, bytes);
-    for (size_t i = 0; i < (size_t)PM__SHARED_FIRST << s->blocks; i++) pm__store_relaxed(&block[i].used, 0);
-    s->block[s->blocks++] = block;
-    return true;
-}
-
-/* The number of a free slot. False: no memory. In the writers' turn. */
-static bool pm__shared_find(pm_shared *s, uint64_t *out) {
-    uint64_t n = 0;
-    for (unsigned i = 0; i < PM__SHARED_BLOCKS; i++) {
-        if (i == s->blocks && !pm__shared_grow(s)) return false;
-        for (size_t k = 0; k < (size_t)PM__SHARED_FIRST << i; k++, n++) {
-            if (pm__load_acquire(&s->block[i][k].used)) continue;
-            *out = n;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Takes part of a slot's balance away, or adds to it. */
-static void pm__version_add(pm__version *v, uint64_t delta) {
-    if (pm__a64_fetch_add_acq_rel(&v->balance, delta) + delta != 0) return;
-    pm_map map = v->map;
-    pm__store_release(&v->used, 0);
-    pm_drop(&map);
-}
-
-static void pm__version_fill(pm__version *v, pm_map map) {
-    v->map = map;
-    pm__store_relaxed(&v->balance, PM__SHARED_START);
-    pm__store_relaxed(&v->used, 1);
-}
-
-/* The version of a word that has been taken out. */
-static void pm__shared_retire(pm_shared *s, uint64_t word) {
-    pm__version_add(pm__shared_slot(s, word), (word >> PM__SHARED_SHIFT) - PM__SHARED_START);
-}
-
-/* ---- turns --------------------------------------------------------------------------------------------------- */
-
-/* False: asked for by the function of an update, whose turn it is. */
-static bool pm__shared_begin(pm_shared *s) {
-    if (pm__load_relaxed(&s->updating) == PM__SHARED_SELF()) return false;
-    uint32_t mine = pm__a32_fetch_add_seq_cst(&s->next, 1);
-    for (uint32_t now; (now = pm__load_seq_cst(&s->serving)) != mine;)
-        if (!pm__spin(&s->serving, now)) (void)pm__wait(&s->serving, now, 0);
-    return true;
-}
-
-static void pm__shared_end(pm_shared *s) {
-    uint32_t now = pm__a32_fetch_add_seq_cst(&s->serving, 1) + 1;
-    if (pm__load_seq_cst(&s->next) != now) pm__wake(&s->serving, true);
-}
-
-/* The present version. In the writers' turn. */
-static const pm_map *pm__shared_present(const pm_shared *s) {
-    return &pm__shared_slot(s, pm__load_relaxed(&s->word))->map;
-}
-
-/* Puts a map, which is moved, in place of the present version, and tells the word that goes. False: no memory. In the
-   writers' turn. */
-static bool pm__shared_put(pm_shared *s, pm_map m, uint64_t *old) {
-    uint64_t n;
-    if (!pm__shared_find(s, &n)) return false;
-    pm__version_fill(pm__shared_slot(s, n), m);
-    *old = pm__a64_exchange(&s->word, n);
-    return true;
-}
-
-/* ---- calls --------------------------------------------------------------------------------------------------- */
-
-PM_API pm_status pm_shared_new(const pm_map *m, pm_shared **out) {
-    if (!m || !out) return PM_INVALID;
-    pm_shared *s = (pm_shared *)pm__mem_alloc_big(sizeof *s);
-    if (!s) return PM_NOMEM;
-    memset(s, 0, sizeof *s);
-    if (!pm__shared_grow(s)) {
-        pm__mem_free_big(s, sizeof *s);
-        return PM_NOMEM;
-    }
-    pm__version_fill(&s->block[0][0], pm_clone(m));
-    pm__store_release(&s->word, 0);
-    *out = s;
-    return PM_OK;
-}
-
-PM_API void pm_shared_free(pm_shared *s) {
-    if (!s) return;
-    pm__shared_retire(s, pm__load_acquire(&s->word));
-    for (unsigned i = 0; i < s->blocks; i++) pm__mem_free_big(s->block[i], pm__shared_block_bytes(i));
-    pm__mem_free_big(s, sizeof *s);
-}
-
-/* Moves part of the word's count to the balance of the slot, which the caller's load keeps from being given up. */
-static PM__NOINLINE void pm__shared_spill(pm_shared *s, uint64_t slot) {
-    const uint64_t part = PM__SHARED_SPILL / 2;
-    pm__version *v = pm__shared_slot(s, slot);
-    uint64_t word = pm__load_relaxed(&s->word);
-    pm__version_add(v, part);
-    while ((word & 0xFFFF) == slot && word >> PM__SHARED_SHIFT >= part)
-        if (pm__a64_cas(&s->word, &word, word - (part << PM__SHARED_SHIFT))) return;
-    pm__version_add(v, 0 - part);
-}
-
-PM_API pm_map pm_shared_load(pm_shared *s) {
-    if (!s) return pm_new(NULL, NULL);
-    uint64_t word = pm__a64_fetch_add_acq_rel(&s->word, (uint64_t)1 << PM__SHARED_SHIFT);
-    pm__version *v = pm__shared_slot(s, word);
-    pm_map m = pm_clone(&v->map);
-    if (PM__UNLIKELY(word >> PM__SHARED_SHIFT >= PM__SHARED_SPILL)) pm__shared_spill(s, word & 0xFFFF);
-    pm__version_add(v, (uint64_t)0 - 1);
-    return m;
-}
-
-/* Loaded maps hold their root, so an address says which it is, and what is shared does not change. */
-static bool pm__shared_is(const pm_map *a, const pm_map *b) {
-    return a->root == b->root && a->has_value == b->has_value && (!a->has_value || a->value == b->value) &&
-           pm_map_ops(a) == pm_map_ops(b);
-}
-
-PM_API pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
-                                            bool *swapped) {
-    uint64_t old = 0;
-    if (!s || !desired || !pm__shared_begin(s)) return PM_INVALID;
-    pm_map m = pm_clone(desired);
-    bool same = !expected || pm__shared_is(expected, pm__shared_present(s));
-    bool put = same && pm__shared_put(s, m, &old);
-    pm__shared_end(s);
-    if (put) pm__shared_retire(s, old);
-    else pm_drop(&m);
-    if (same && !put) return PM_NOMEM;
-    if (swapped) *swapped = same;
-    return PM_OK;
-}
-
-PM_API pm_status pm_shared_store(pm_shared *s, const pm_map *m) {
-    return pm_shared_compare_and_swap(s, NULL, m, NULL);
-}
-
-PM_API pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx) {
-    uint64_t old = 0;
-    if (!s || !fn || !pm__shared_begin(s)) return PM_INVALID;
-    pm_map m = pm_clone(pm__shared_present(s));
-    pm__store_relaxed(&s->updating, PM__SHARED_SELF());
-    pm_status st = fn(ctx, &m);
-    pm__store_relaxed(&s->updating, NULL);
-    if (st == PM_OK && !pm__shared_put(s, m, &old)) st = PM_NOMEM;
-    pm__shared_end(s);
-    if (st == PM_OK) pm__shared_retire(s, old);
-    else pm_drop(&m);
-    return st;
 }
 
 /* ---- src/pathmap/54_iterate.c -------------------------------------------------------------------------- */
@@ -21155,6 +20089,1292 @@ PM_API int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out) {
     return pm__fold_end(&g.w, st, out);
 }
 
+/* ---- src/pathmap/66_head.c ----------------------------------------------------------------------------- */
+
+/* Heads.
+
+   What lies at and below a writer's root is in a map of the writer's own, at the same path; the rest is in `base`. A
+   writer is *clean* as long as `base` has the same content there, shared, and *dirty* otherwise.
+
+       base                a..x  b/1 b/2  c!          dirty writer at "c"    c/7  c/8/..
+                                                      clean writer at "b/"   (shared with base)  b/1  b/2
+       a snapshot          base, after what dirty writers have was put there
+
+   Before its first change a clean writer takes its content out of `base`, where only the location is left. So a writer
+   works on nodes that nobody else has, and is a plain write zipper; what it costs to be watched is that each change
+   says when it begins and ends (51_write_zipper.c). Making a snapshot puts the content of dirty writers into `base`,
+   between two changes, which makes them clean, and clones `base`: where nothing has changed there is nothing to do.
+   When a writer ends, it is made clean if it is not.
+
+   Making a snapshot. Under the lock, every dirty writer concerned is held; then one fence for all. Those that are
+   outside of changes are made clean, and `base` is cloned; those that are inside will be waited for, without the lock,
+   and come into the snapshot alone. A held writer that wants to begin a change first gives a clone of its map to each
+   who waits for it, all at once: so all of them see a change of two writers whole, or none of it.
+
+   A snapshot at a common instant, a fence, lets no held writer go on: it waits until all are outside of changes at one
+   time. Meanwhile no clean writer under its path becomes dirty: it waits at its first change, also one that has been
+   opened in between. So those that the fence has held at the beginning are all whose content is missing in `base` at
+   the end. What a fence waits for is the changes in flight when it came. Others that come meanwhile wait for the same
+   ones, or for fewer: neither fences nor writers can be put off for ever.
+
+   Waiting. Who waits for a change to end, or for a fence, takes the number of the head's bell, looks, gives up the lock
+   and waits for the number to change. Under the lock the bell is rung only if somebody may be asleep; a writer that
+   leaves a change rings it if it is held (pm__wz_leave).
+
+   Claims. `writers` and `pins` are maps from paths to records. A path conflicts with those at its prefixes, found by
+   walking down along it, and with those below it, which exist if the location does: claims are removed with pruning, so
+   each location has a claim at or below it.
+
+   Out of memory. A zipper that ends cannot fail. What it leaves to be done, if there is no memory for it, is kept as
+   `unsettled` and tried again by the next request, which answers PM_NOMEM if it fails again. A content that cannot be
+   taken out of `base` stays there, shared and no longer looked at.
+
+   Invariants, whenever the lock is free
+   - a writer's map holds nothing but prefixes of its root, and what is at and below it
+   - if the root exists in what readers see of a writer, it does so from then on (a group that is undone was never
+   seen); so the location that is left in `base` is always right
+   - a writer is in the list of dirty ones exactly if it is not clean
+   - a piece of a snapshot being made is in its writer's list exactly while it is held and has no content
+   - a record is in its map of claims exactly once (a chain of writers, if claims are unchecked), or is unsettled */
+
+/* What writers and pins have in common. */
+typedef struct pm__stake {
+    struct pm_claim claim; /* first: what zippers know */
+    pm_head *head;
+    pm_claim_kind kind;
+    bool claimed;                    /* in a map of claims */
+    struct pm__stake *next_unsettled;
+    uint8_t *path; /* from the origin: begins with the head's prefix */
+    size_t len;
+} pm__stake;
+
+typedef struct pm__pin {
+    pm__stake stake;
+    uint64_t readers;
+} pm__pin;
+
+typedef struct pm__writer {
+    pm__stake stake;
+    pm_map map;   /* the content at and below the root */
+    pm_txn group; /* what readers see meanwhile */
+    struct pm__writer *same; /* the next one at the same path, which is the caller's mistake */
+    bool clean;
+    struct pm__writer *next_dirty, **link_dirty;
+    bool ended;       /* freed by the last snapshot that uses it */
+    uint32_t users;   /* snapshots being made with it */
+    uint32_t fencing; /* of these, the fences that it must not begin a change beside */
+    struct pm__piece *waiting; /* what snapshots need of it, and do not have yet */
+} pm__writer;
+
+/* A writer whose content a snapshot needs. */
+typedef struct pm__piece {
+    pm__writer *w;
+    bool held, alone; /* alone: not in the base, but in `map` */
+    struct pm__piece *next, **link; /* while held */
+    pm_map map;
+} pm__piece;
+
+typedef struct pm__snap {
+    bool fence;
+    bool counted; /* among the head's zippers */
+    struct pm__snap *next, **link; /* a fence that waits */
+    const uint8_t *path;
+    size_t len;
+    pm_map map;
+    size_t n, cap;
+    pm__piece *pieces; /* they stay where they are while any is held */
+} pm__snap;
+
+struct pm_head {
+    struct pm_claim reading; /* all snapshot readers' */
+    pm__lock lock;           /* guards all below, and stakes but for what the zipper's thread uses */
+    bool fenced;             /* fences of all threads are not to be had, for writers from now on */
+    bool ring;               /* the bell, when the lock is given up */
+    pm__a32 bell;
+    uint64_t sleepers;       /* who may be waiting for the bell */
+    pm__snap *fences;        /* that wait */
+    pm_map base;
+    pm_map writers, pins;
+    pm__writer *dirty;
+    size_t ndirty;
+    pm__stake *unsettled;
+    uint64_t out;     /* zippers, and those being made; but for those that have ended without the lock */
+    pm__a64 ended;    /* these */
+    pm_map *home;     /* where the content goes back to; NULL: the head owns it */
+    pm_wz *host;
+    bool grouped_host;
+    size_t prefix_len; /* of the host's focus */
+    uint8_t prefix[];
+};
+
+/* ---- waiting ------------------------------------------------------------------------------------------------- */
+
+static bool pm__paths_overlap(const uint8_t *p, size_t n, const uint8_t *q, size_t m) {
+    size_t min = n < m ? n : m;
+    return min == 0 || memcmp(p, q, min) == 0;
+}
+
+/* Wakes all who wait for the head. */
+static void pm__head_ring(pm_head *h) {
+    (void)pm__a32_fetch_add_acq_rel(&h->bell, 1);
+    pm__wake(&h->bell, true);
+}
+
+/* Gives up the lock. From then on the head may be gone. */
+static void pm__head_unlock(pm_head *h) {
+    bool ring = h->ring && h->sleepers;
+    h->ring = false;
+    if (ring) (void)pm__a32_fetch_add_acq_rel(&h->bell, 1);
+    pm__lock_release(&h->lock);
+    if (ring) pm__wake(&h->bell, true);
+}
+
+/* Gives up the lock until the bell has another number than `seen`, which was read before what is waited for was looked
+   at. Where a writer's leave may be missed (pm__wz_leave), for a millisecond at most. */
+static void pm__head_sleep(pm_head *h, uint32_t seen) {
+    long us = h->fenced ? 1000 : 0;
+    h->sleepers++;
+    pm__head_unlock(h);
+    if (!pm__spin(&h->bell, seen)) (void)pm__wait(&h->bell, seen, us);
+    pm__lock_acquire(&h->lock);
+    h->sleepers--;
+}
+
+/* What readers see of a writer between two changes. */
+static const pm_map *pm__writer_visible(const pm__writer *w) { return w->group.open ? &w->group.saved : &w->map; }
+
+/* Says what the writer has to do before its next change. With the lock held. */
+static void pm__writer_set_hold(pm__writer *w) {
+    /* Release: pairs with the acquire load in pm__claim_try_enter; who goes on then, finds counts of shared nodes
+       raised. */
+    pm__store_release(&w->stake.claim.hold,
+                      (w->waiting ? (uint32_t)PM__HOLD_WAIT : 0) | (w->clean ? (uint32_t)PM__HOLD_CLEAN : 0));
+}
+
+/* A piece that a snapshot waits for, in its writer's list; and out of it. With the lock held. */
+static void pm__piece_link(pm__piece *q) {
+    q->held = true;
+    q->next = q->w->waiting;
+    q->link = &q->w->waiting;
+    if (q->next) q->next->link = &q->next;
+    q->w->waiting = q;
+}
+
+static void pm__piece_unlink(pm__piece *q) {
+    q->held = false;
+    *q->link = q->next;
+    if (q->next) q->next->link = q->link;
+}
+
+/* Gives its content to all that wait for it. With the lock held, between two changes. */
+static void pm__writer_park(pm__writer *w) {
+    while (w->waiting) {
+        pm__piece *q = w->waiting;
+        q->map = pm_clone(pm__writer_visible(w));
+        q->alone = true;
+        pm__piece_unlink(q);
+        w->stake.head->ring = true;
+    }
+}
+
+/* Puts what is at and below a place of one map there in another. */
+static bool pm__head_transfer(const pm_map *from, pm_map *to, const uint8_t *path, size_t len) {
+    pm__cx cx = pm__map_cx(to);
+    pm_ref r = pm_ref_of_map(from, path, len);
+    pm_map copy;
+    if (!r.exists) return true;
+    if (len == 0) {
+        copy = pm_clone(from);
+        pm_drop(to);
+        *to = copy;
+        return true;
+    }
+    if (pm__map_of_place(&cx, &r.place, r.val, &copy) != PM_OK) return false;
+    pm_opt val = {copy.value, copy.has_value};
+    if (pm__trie_assign(&cx, &to->root, path, len, val, copy.root)) return true;
+    pm_drop(&copy);
+    return false;
+}
+
+/* Makes a writer clean. False: no memory. With the lock held, between two changes. */
+static bool pm__writer_clean(pm__writer *w) {
+    pm_head *h = w->stake.head;
+    if (w->clean) return true;
+    if (!pm__head_transfer(pm__writer_visible(w), &h->base, w->stake.path, w->stake.len)) return false;
+    w->clean = true;
+    h->ndirty--;
+    *w->link_dirty = w->next_dirty;
+    if (w->next_dirty) w->next_dirty->link_dirty = w->link_dirty;
+    return true;
+}
+
+/* Makes a writer dirty: takes its content out of the base, if there is memory for that. With the lock held. */
+static void pm__writer_soil(pm__writer *w) {
+    pm_head *h = w->stake.head;
+    pm_opt none = {0, false};
+    if (!w->clean) return;
+    w->clean = false;
+    h->ndirty++;
+    w->next_dirty = h->dirty;
+    w->link_dirty = &h->dirty;
+    if (w->next_dirty) w->next_dirty->link_dirty = &w->next_dirty;
+    h->dirty = w;
+    if (w->stake.len == 0) {
+        pm_drop(&h->base);
+        return;
+    }
+    pm__survey there = pm__trie_survey(h->base.root, w->stake.path, w->stake.len);
+    if (!there.exists || (there.childless && !there.val)) return;
+    pm__cx cx = pm__map_cx(&h->base);
+    (void)pm__trie_assign(&cx, &h->base.root, w->stake.path, w->stake.len, none, 0);
+}
+
+/* Whether a fence that waits forbids the writer to become dirty. With the lock held. */
+static bool pm__writer_must_stay_clean(const pm__writer *w) {
+    const pm__stake *k = &w->stake;
+    size_t prefix = k->head->prefix_len;
+    for (const pm__snap *p = k->head->fences; p; p = p->next)
+        if (pm__paths_overlap(k->path + prefix, k->len - prefix, p->path, p->len)) return true;
+    return false;
+}
+
+/* Takes the lock when the writer may begin a change, or end. `soils`: it would be dirty then. */
+static void pm__writer_lock(pm__writer *w, bool soils) {
+    pm_head *h = w->stake.head;
+    pm__lock_acquire(&h->lock);
+    if (w->waiting) h->ring = true; /* for a moment they may have seen us inside, when we tried to begin */
+    while (w->fencing || (soils && w->clean && pm__writer_must_stay_clean(w)))
+        pm__head_sleep(h, pm__load_relaxed(&h->bell));
+}
+
+/* Called by a writer that may not begin a change: on return it has begun it. */
+static void pm__writer_wait(struct pm_claim *c) {
+    pm__writer *w = (pm__writer *)(void *)c;
+    pm_head *h = w->stake.head;
+    pm__writer_lock(w, true);
+    pm__writer_park(w);
+    pm__writer_soil(w);
+    pm__writer_set_hold(w);
+    /* From fences of all threads, which the system refuses now, to full fences: by the writer itself and at a moment
+       when it is inside, so each of its calls is of one kind, and who holds the lock sees which. */
+    if (h->fenced) c->fenced = true;
+    pm__store_relaxed(&c->in_call, 1); /* whoever holds it next comes after us, through the lock */
+    pm__head_unlock(h);
+}
+
+/* Called by a writer that has left a change while it was held. */
+static void pm__writer_left(struct pm_claim *c) { pm__head_ring(((pm__writer *)(void *)c)->stake.head); }
+
+/* ---- claims -------------------------------------------------------------------------------------------------- */
+
+static pm__stake *pm__stake_of(pm_val v) { return (pm__stake *)(uintptr_t)v; }
+static const uint8_t *pm__stake_rel(const pm__stake *k) { return k->path + k->head->prefix_len; }
+static size_t pm__stake_rel_len(const pm__stake *k) { return k->len - k->head->prefix_len; }
+
+/* Steps from prefix to prefix of a path through those that are claimed. */
+typedef struct pm__claim_walk {
+    const uint8_t *s;
+    size_t len, at; /* the next prefix to look at; > len: none */
+    pm_place place;
+    const pm_map *map;
+} pm__claim_walk;
+
+static pm__claim_walk pm__claim_walk_of(const pm_map *m, const void *path, size_t len) {
+    pm__claim_walk k = {(const uint8_t *)path, len, 0, pm__place_root(m->root), m};
+    return k;
+}
+
+/* The claim at the next claimed prefix, or NULL. */
+static pm__stake *pm__claim_walk_next(pm__claim_walk *k) {
+    while (k->at <= k->len) {
+        size_t at = k->at++;
+        const pm_val *v = k->map->has_value ? &k->map->value : NULL;
+        if (at) {
+            if (!pm__place_enter(&k->place) || !pm__place_down(&k->place, k->s + at - 1, 1)) {
+                k->at = SIZE_MAX;
+                return NULL;
+            }
+            v = pm__place_val(&k->place);
+        }
+        if (v) return pm__stake_of(*v);
+    }
+    return NULL;
+}
+
+static pm__stake *pm__claim_above(const pm_map *m, const void *path, size_t len) {
+    pm__claim_walk k = pm__claim_walk_of(m, path, len);
+    return pm__claim_walk_next(&k);
+}
+
+/* True if there is a claim at the path, or below it, or at a prefix. */
+static bool pm__claims_overlap(const pm_map *m, const void *path, size_t len) {
+    if (pm_is_empty(m)) return false;
+    return len == 0 || pm_path_exists(m, path, len) || pm__claim_above(m, path, len) != NULL;
+}
+
+/* The claims in the way of a path, ordered, collected into a list of addresses. */
+typedef struct pm__stakes {
+    pm__stake **list;
+    size_t n, cap;
+} pm__stakes;
+
+static bool pm__stakes_add(pm__stakes *a, pm__stake *k) {
+    if (a->n == a->cap) {
+        size_t cap = a->cap ? a->cap * 2 : 64;
+        void *grown = pm__mem_grow(a->list, a->cap * sizeof *a->list, cap * sizeof *a->list);
+        if (!grown) return false;
+        a->list = (pm__stake **)grown;
+        a->cap = cap;
+    }
+    a->list[a->n++] = k;
+    return true;
+}
+
+static void pm__stakes_free(pm__stakes *a) {
+    if (a->list) pm__mem_free_big(a->list, a->cap * sizeof *a->list);
+}
+
+/* Adds the claims strictly below a path. */
+static bool pm__stakes_add_below(pm__stakes *a, const pm_map *m, const void *path, size_t len) {
+    pm_rz z;
+    if (!pm_path_exists(m, path, len)) return true;
+    if (pm_rz_open(&z, m, path, len) != PM_OK) return false;
+    bool ok = true;
+    while (ok && pm_rz_to_next_val(&z)) ok = pm__stakes_add(a, pm__stake_of(*pm_rz_val(&z)));
+    ok = ok && pm_rz_status(&z) == PM_OK;
+    pm_rz_drop(&z);
+    return ok;
+}
+
+static bool pm__stakes_add_overlapping(pm__stakes *a, const pm_map *m, const void *path, size_t len) {
+    pm__claim_walk k = pm__claim_walk_of(m, path, len);
+    for (pm__stake *s; (s = pm__claim_walk_next(&k)) != NULL;)
+        if (!pm__stakes_add(a, s)) return false;
+    return pm__stakes_add_below(a, m, path, len);
+}
+
+static int pm__stake_compare(const pm__stake *a, const pm__stake *b) {
+    size_t min = a->len < b->len ? a->len : b->len;
+    int c = min ? memcmp(a->path, b->path, min) : 0;
+    return c ? c : (a->len > b->len) - (a->len < b->len);
+}
+
+PM_API void pm_conflict_free(pm_conflict *c) {
+    if (!c) return;
+    if (c->claims) pm__mem_free_big(c->claims, c->bytes);
+    memset(c, 0, sizeof *c);
+}
+
+/* Copies two ordered lists, merged, and all their paths into one block. */
+static void pm__conflict_fill(pm_conflict *c, const pm__stakes *w, const pm__stakes *p, const void *path, size_t len) {
+    size_t bytes = (w->n + p->n) * sizeof *c->claims + len;
+    for (size_t i = 0; i < w->n; i++) bytes += pm__stake_rel_len(w->list[i]);
+    for (size_t i = 0; i < p->n; i++) bytes += pm__stake_rel_len(p->list[i]);
+    pm_conflict_claim *all = (pm_conflict_claim *)pm__mem_alloc_big(bytes);
+    if (!all) return;
+    uint8_t *to = (uint8_t *)(all + w->n + p->n);
+    c->claims = all;
+    c->bytes = bytes;
+    if (len) memcpy(to, path, len);
+    c->path = to;
+    c->len = len;
+    to += len;
+    for (size_t i = 0, j = 0; i < w->n || j < p->n;) {
+        bool left = j == p->n || (i < w->n && pm__stake_compare(w->list[i], p->list[j]) <= 0);
+        const pm__stake *k = left ? w->list[i++] : p->list[j++];
+        pm_conflict_claim one = {to, pm__stake_rel_len(k), k->kind};
+        if (one.len) memcpy(to, pm__stake_rel(k), one.len);
+        to += one.len;
+        all[c->n++] = one;
+    }
+}
+
+static void pm__head_explain(const pm_head *h, pm_claim_kind kind, const void *path, size_t len, pm_conflict *why) {
+    pm__stakes w = {NULL, 0, 0}, p = {NULL, 0, 0};
+    if (!why) return;
+    why->kind = kind;
+    if (pm__stakes_add_overlapping(&w, &h->writers, path, len) &&
+        (kind == PM_CLAIM_PINNED || pm__stakes_add_overlapping(&p, &h->pins, path, len)))
+        pm__conflict_fill(why, &w, &p, path, len);
+    pm__stakes_free(&w);
+    pm__stakes_free(&p);
+}
+
+#if PM_CHECK >= 1
+/* The caller vouched for what is not so: tells, and ends. */
+static void pm__head_accuse(const pm_head *h, pm_claim_kind kind, const void *path, size_t len) {
+    pm_conflict why;
+    memset(&why, 0, sizeof why);
+    pm__head_explain(h, kind, path, len, &why);
+#if !PM_NO_STDIO
+    fputs("pathmap: unchecked claim at ", stderr);
+    for (size_t i = 0; i < len; i++) fprintf(stderr, "%02x", ((const uint8_t *)path)[i]);
+    for (size_t k = 0; k < why.n; k++) {
+        fputs(" overlaps ", stderr);
+        for (size_t i = 0; i < why.claims[k].len; i++) fprintf(stderr, "%02x", why.claims[k].path[i]);
+    }
+    fputc('\n', stderr);
+#endif
+    pm_conflict_free(&why);
+    bool claims_are_disjoint = false;
+    PM_ASSERT(claims_are_disjoint);
+    (void)claims_are_disjoint; /* where PM_ASSERT is nothing */
+}
+#endif
+
+static bool pm__head_conflicts(const pm_head *h, pm_claim_kind kind, const void *path, size_t len) {
+    return pm__claims_overlap(&h->writers, path, len) ||
+           (kind == PM_CLAIM_WRITER && pm__claims_overlap(&h->pins, path, len));
+}
+
+/* ---- stakes: made, settled, freed; with the lock held -------------------------------------------------------- */
+
+static pm__stake *pm__stake_new(pm_head *h, pm_claim_kind kind, size_t size, const void *path, size_t len) {
+    if (len > SIZE_MAX / 2 - size - h->prefix_len) return NULL;
+    pm__stake *k = (pm__stake *)pm__mem_alloc_big(size + h->prefix_len + len);
+    if (!k) return NULL;
+    memset(k, 0, size);
+    pm__store_relaxed(&k->claim.in_call, 0);
+    pm__store_relaxed(&k->claim.hold, 0);
+    k->claim.fenced = h->fenced;
+    k->head = h;
+    k->kind = kind;
+    k->path = (uint8_t *)k + size;
+    k->len = h->prefix_len + len;
+    if (h->prefix_len) memcpy(k->path, h->prefix, h->prefix_len);
+    if (len) memcpy(k->path + h->prefix_len, path, len);
+    return k;
+}
+
+static void pm__stake_free(pm__stake *k) {
+    size_t size = k->kind == PM_CLAIM_WRITER ? sizeof(pm__writer) : sizeof(pm__pin);
+    pm__mem_free_big(k, size + k->len);
+}
+
+static void pm__writer_free(pm__writer *w) {
+    pm_drop(&w->map);
+    pm__stake_free(&w->stake);
+}
+
+/* Takes a writer, or a pin, out of its map of claims. */
+static bool pm__stake_unclaim(pm__stake *k) {
+    pm_head *h = k->head;
+    pm_map *m = k->kind == PM_CLAIM_WRITER ? &h->writers : &h->pins;
+    const uint8_t *path = pm__stake_rel(k);
+    size_t len = pm__stake_rel_len(k);
+    if (k->kind == PM_CLAIM_WRITER) {
+        pm__writer *w = (pm__writer *)(void *)k, *first;
+        first = (pm__writer *)(void *)pm__stake_of(*pm_get(m, path, len));
+        if (first != w || w->same) { /* the path stays claimed */
+            pm__writer **link = &first;
+            if (first == w && pm_set(m, path, len, (pm_val)(uintptr_t)w->same, NULL) != PM_OK) return false;
+            while (*link != w) link = &(*link)->same;
+            *link = w->same;
+            k->claimed = false;
+            return true;
+        }
+    }
+    if (pm_remove(m, path, len, true, NULL) != PM_OK) return false;
+    k->claimed = false;
+    return true;
+}
+
+/* Does what is left to do of a zipper that has ended. False: no memory. */
+static bool pm__stake_settle(pm__stake *k) {
+    pm__writer *w = k->kind == PM_CLAIM_WRITER ? (pm__writer *)(void *)k : NULL;
+    if (w && !pm__writer_clean(w)) return false;
+    if (k->claimed && !pm__stake_unclaim(k)) return false;
+    if (!w) pm__stake_free(k);
+    else if (w->users == 0) pm__writer_free(w);
+    else w->ended = true;
+    return true;
+}
+
+static void pm__stake_end(pm__stake *k) {
+    if (pm__stake_settle(k)) return;
+    k->next_unsettled = k->head->unsettled;
+    k->head->unsettled = k;
+}
+
+/* Does what could not be done before. False: there is still no memory for it. */
+static bool pm__head_settle(pm_head *h) {
+    for (pm__stake **link = &h->unsettled; *link;) {
+        pm__stake *k = *link, *next = k->next_unsettled;
+        if (pm__stake_settle(k)) *link = next;
+        else link = &k->next_unsettled;
+    }
+    return h->unsettled == NULL;
+}
+
+/* ---- groups -------------------------------------------------------------------------------------------------- */
+
+static pm_txn *pm__wz_group(pm_wz *w) {
+    return w->cursor.claim ? &((pm__writer *)(void *)w->cursor.claim)->group : &w->group;
+}
+
+static void pm__wz_set_group(pm_wz *w, pm_txn group) {
+    *pm__wz_group(w) = group;
+    if (w->cursor.claim) w->cursor.claim->grouped = group.open;
+}
+
+static const pm_txn pm__txn_none = {{0, 0, NULL, NULL, false, 0, 0}, false};
+
+static void pm__wz_begin(pm_wz *w) {
+    pm__wz_enter(w);
+    pm_txn group = {pm_clone(w->map), true};
+    pm__wz_set_group(w, group);
+    pm__wz_leave(w);
+}
+
+static void pm__wz_commit(pm_wz *w) {
+    pm__wz_enter(w);
+    pm_map saved = pm__wz_group(w)->saved;
+    pm__wz_set_group(w, pm__txn_none);
+    pm__wz_leave(w);
+    pm_drop(&saved);
+}
+
+PM_API pm_status pm_wz_begin(pm_wz *w) {
+    if (pm__wz_shut(w) || pm__wz_group(w)->open) return PM_INVALID;
+    pm__wz_begin(w);
+    return PM_OK;
+}
+
+PM_API pm_status pm_wz_commit(pm_wz *w) {
+    if (pm__wz_shut(w) || !pm__wz_group(w)->open) return PM_INVALID;
+    pm__wz_commit(w);
+    return PM_OK;
+}
+
+PM_API pm_status pm_wz_rollback(pm_wz *w) {
+    if (pm__wz_shut(w) || !pm__wz_group(w)->open) return PM_INVALID;
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    pm_map undone = *w->map;
+    *w->map = pm__wz_group(w)->saved;
+    pm__wz_set_group(w, pm__txn_none);
+    pm__wz_leave(w);
+    pm_drop(&undone);
+    return PM_OK;
+}
+
+/* ---- heads --------------------------------------------------------------------------------------------------- */
+
+/* Gives up a place among the zippers: the last thing that is done with the head, which may be closed from then on. */
+static void pm__reader_end(struct pm_claim *c) {
+    pm_head *h = (pm_head *)(void *)c;
+    (void)pm__a64_fetch_add_acq_rel(&h->ended, 1); /* pairs with the load in pm__head_may_close */
+}
+
+/* A request without a head, without a place for the answer, or with a path that cannot be one. */
+static bool pm__head_refuses(const pm_head *h, const void *path, size_t len, const void *out) {
+    return !h || !out || (!path && len) || len > PM__LEN_MAX;
+}
+
+static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {
+    if (prefix_len > SIZE_MAX / 4) return NULL;
+    pm_head *h = (pm_head *)pm__mem_alloc_big(sizeof *h + prefix_len);
+    if (!h) return NULL;
+    memset(h, 0, sizeof *h);
+    h->reading.end = pm__reader_end;
+    h->fenced = !pm__fence_prepare();
+    h->writers = h->pins = pm_new(NULL, NULL);
+    h->prefix_len = prefix_len;
+    if (prefix_len) memcpy(h->prefix, prefix, prefix_len);
+    return h;
+}
+
+static pm_status pm__head_over(pm_map *m, pm_map *home, pm_head **out) {
+    if (!m || !out) return PM_INVALID;
+    pm_head *h = pm__head_alloc(NULL, 0);
+    if (!h) return PM_NOMEM;
+    pm__map_own(m, false);
+    h->base = *m;
+    pm__map_written(&h->base); /* readers of the map were not told of writers */
+    *m = pm_new(m->ops, m->pool);
+    if (home) pm__map_lend(m, PM__LENT_HEAD);
+    h->home = home;
+    *out = h;
+    return PM_OK;
+}
+
+PM_API pm_status pm_head_new(pm_map *m, pm_head **out) { return pm__head_over(m, m, out); }
+PM_API pm_status pm_head_new_move(pm_map *m, pm_head **out) { return pm__head_over(m, NULL, out); }
+
+PM_API pm_status pm_head_new_at(pm_wz *w, pm_head **out) {
+    if (!out) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    pm_head *h = pm__head_alloc(w->cursor.path, w->cursor.len);
+    if (!h) return PM_NOMEM;
+    h->grouped_host = w->cursor.claim && !w->cursor.claim->grouped;
+    if (h->grouped_host) pm__wz_begin(w);
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    h->base = *w->map;
+    *w->map = pm_new(h->base.ops, h->base.pool);
+    pm__wz_leave(w);
+    h->home = w->map;
+    h->host = w;
+    *out = h;
+    return PM_OK;
+}
+
+/* Whether it can be closed; with the lock held. */
+static pm_status pm__head_may_close(pm_head *h, const pm_map *out, uint64_t *busy) {
+    uint64_t still_out = h->out - pm__load_acquire(&h->ended);
+    if (still_out) {
+        if (busy) *busy = still_out;
+        return PM_BUSY;
+    }
+    if (out && h->home) return PM_INVALID;
+    return pm__head_settle(h) ? PM_OK : PM_NOMEM;
+}
+
+PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
+    if (!h) return PM_OK;
+    pm__lock_acquire(&h->lock);
+    pm_status s = pm__head_may_close(h, out, busy);
+    pm__head_unlock(h);
+    if (s != PM_OK) return s;
+    if (h->host) pm__wz_enter(h->host);
+    if (h->home) *h->home = h->base;
+    else if (out) *out = h->base;
+    else pm_drop(&h->base);
+    if (h->host) {
+        pm__wz_forget(h->host);
+        pm__wz_leave(h->host);
+        if (h->grouped_host) pm__wz_commit(h->host);
+    }
+    pm_drop(&h->writers);
+    pm_drop(&h->pins);
+    pm__mem_free_big(h, sizeof *h + h->prefix_len);
+    return PM_OK;
+}
+
+/* ---- writers ------------------------------------------------------------------------------------------------- */
+
+/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. Returns what is
+   to be dropped without the lock. */
+static pm_map pm__writer_finish(pm__writer *w) {
+    pm_map saved = w->group.saved;
+    if (w->group.open) pm__writer_soil(w); /* the base has at most what readers saw until now */
+    w->group = pm__txn_none;
+    pm__writer_park(w);
+    pm__writer_set_hold(w);
+    pm__stake_end(&w->stake);
+    return saved;
+}
+
+/* The place among the head's zippers goes last: until then the head is busy. */
+static void pm__writer_end(struct pm_claim *c) {
+    pm__writer *w = (pm__writer *)(void *)c;
+    pm_head *h = w->stake.head;
+    pm__writer_lock(w, w->group.open);
+    pm_map saved = pm__writer_finish(w);
+    bool over = pm_is_empty(&saved);
+    if (over) h->out--;
+    pm__head_unlock(h);
+    if (over) return;
+    pm_drop(&saved);
+    pm__reader_end(&h->reading);
+}
+
+/* Enters a writer among the claims. */
+static bool pm__writer_claim(pm__writer *w) {
+    pm_head *h = w->stake.head;
+    pm_val *slot;
+    bool inserted;
+    pm_status s = pm_get_or_set(&h->writers, pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake),
+                                (pm_val)(uintptr_t)w, &slot, &inserted);
+    if (s != PM_OK) return false;
+    if (!inserted) {
+        pm__writer *first = (pm__writer *)(void *)pm__stake_of(*slot);
+        w->same = first->same;
+        first->same = w;
+    }
+    w->stake.claimed = true;
+    return true;
+}
+
+static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out);
+
+/* With the lock held; nothing is in the way. */
+static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz *out) {
+    pm__writer *w = (pm__writer *)(void *)pm__stake_new(h, PM_CLAIM_WRITER, sizeof *w, path, len);
+    if (!w) return PM_NOMEM;
+    w->stake.claim.end = pm__writer_end;
+    w->stake.claim.pin = pm__writer_pin;
+    w->stake.claim.wait = pm__writer_wait;
+    w->stake.claim.left = pm__writer_left;
+    w->clean = true;
+    w->map = pm_new(h->base.ops, h->base.pool);
+    if (!pm__writer_claim(w)) {
+        pm__stake_free(&w->stake);
+        return PM_NOMEM;
+    }
+    pm_status s = pm__head_transfer(&h->base, &w->map, w->stake.path, w->stake.len) ? PM_OK : PM_NOMEM;
+    if (s == PM_OK) s = pm_wz_open(out, &w->map, w->stake.path, w->stake.len);
+    if (s != PM_OK) {
+        pm__stake_end(&w->stake);
+        return s;
+    }
+    pm__writer_set_hold(w);
+    out->cursor.claim = &w->stake.claim;
+    pm__map_lend(&w->map, PM__LENT_NOT);
+    h->out++;
+    return PM_OK;
+}
+
+static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool check, pm_wz *out, pm_conflict *why) {
+    pm_status s = PM_OK;
+    if (why) memset(why, 0, sizeof *why);
+    if (out) pm__wz_clear(out);
+    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
+    pm__lock_acquire(&h->lock);
+    if (!pm__head_settle(h)) s = PM_NOMEM;
+    else if (check && pm__head_conflicts(h, PM_CLAIM_WRITER, path, len)) s = PM_CONFLICT;
+#if PM_CHECK >= 1
+    if (s == PM_OK && pm__head_conflicts(h, PM_CLAIM_WRITER, path, len))
+        pm__head_accuse(h, PM_CLAIM_WRITER, path, len);
+#endif
+    if (s == PM_CONFLICT) pm__head_explain(h, PM_CLAIM_WRITER, path, len, why);
+    if (s == PM_OK) s = pm__writer_new(h, path, len, out);
+    pm__head_unlock(h);
+    return s;
+}
+
+PM_API pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_conflict *why) {
+    return pm__head_write(h, path, len, true, out, why);
+}
+
+PM_API pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t len, pm_wz *out) {
+    return pm__head_write(h, path, len, false, out, NULL);
+}
+
+/* ---- snapshots ----------------------------------------------------------------------------------------------- */
+
+static bool pm__snap_add(pm__snap *p, pm__writer *w) {
+    if (w->clean) return true;
+    if (p->n == p->cap) {
+        size_t cap = p->cap ? p->cap * 2 : 8;
+        void *grown = pm__mem_grow(p->pieces, p->cap * sizeof *p->pieces, cap * sizeof *p->pieces);
+        if (!grown) return false;
+        p->pieces = (pm__piece *)grown;
+        p->cap = cap;
+    }
+    memset(&p->pieces[p->n], 0, sizeof *p->pieces);
+    p->pieces[p->n++].w = w;
+    return true;
+}
+
+/* Finds the writers at, above and below a path whose content the base lacks. A few dirty ones are looked through,
+   however many writers there are. False: no memory. With the lock held. */
+static bool pm__snap_find(pm_head *h, pm__snap *p) {
+    enum { FEW = 16 };
+    pm__stakes found = {NULL, 0, 0};
+    bool ok = true;
+    if (h->ndirty <= FEW) {
+        for (pm__writer *w = h->dirty; ok && w; w = w->next_dirty) {
+            if (pm__paths_overlap(pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake), p->path, p->len))
+                ok = pm__snap_add(p, w);
+        }
+        return ok;
+    }
+    ok = pm__stakes_add_overlapping(&found, &h->writers, p->path, p->len);
+    for (size_t i = 0; ok && i < found.n; i++) ok = pm__snap_add(p, (pm__writer *)(void *)found.list[i]);
+    pm__stakes_free(&found);
+    return ok;
+}
+
+/* Holds the writers. The lock is not given up in between, also where a fence takes its time: a clean writer could take
+   its content out of the base. Each writer is waited for like that once at most: it is clean then, or inside, and goes
+   over to full fences when it begins its next change. */
+static void pm__snap_hold(pm_head *h, pm__snap *p) {
+    bool fence = false;
+    for (size_t i = 0; i < p->n; i++) {
+        pm__writer *w = p->pieces[i].w;
+        pm__piece_link(&p->pieces[i]);
+        w->users++;
+        w->fencing += p->fence;
+        /* Before the load of `in_call`: see pm__claim_try_enter. */
+        pm__store_seq_cst(&w->stake.claim.hold, (uint32_t)PM__HOLD_WAIT);
+        if (!w->stake.claim.fenced) fence = true;
+    }
+    if (!fence || pm__fence_all()) return;
+    h->fenced = true;
+    pm__fence_by_time();
+}
+
+static void pm__piece_let_go(pm__piece *q, bool fence) {
+    pm__piece_unlink(q);
+    q->w->fencing -= fence;
+    pm__writer_set_hold(q->w);
+}
+
+/* True if the writer is between two changes; then its map is as its last change has left it. */
+static bool pm__piece_is_quiet(const pm__piece *q) {
+    /* pairs with the release of pm__wz_leave */
+    return q->w->clean || pm__load_seq_cst(&q->w->stake.claim.in_call) == 0;
+}
+
+/* Puts what is between changes into the base. False: no memory. With the lock held. */
+static bool pm__snap_settle(pm__snap *p) {
+    for (size_t i = 0; i < p->n; i++) {
+        pm__piece *q = &p->pieces[i];
+        /* A fence has seen all quiet, and they stay so; one that tries to begin and steps back may look otherwise. */
+        if (!p->fence && !pm__piece_is_quiet(q)) continue;
+        if (!pm__writer_clean(q->w)) return false;
+        pm__piece_let_go(q, p->fence);
+    }
+    return true;
+}
+
+/* Takes copies of what was inside a change. True if nothing is left to be taken. With the lock held. */
+static bool pm__snap_take(pm__snap *p) {
+    size_t left = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        pm__piece *q = &p->pieces[i];
+        if (!q->held) continue;
+        if (pm__piece_is_quiet(q)) {
+            q->map = pm_clone(pm__writer_visible(q->w));
+            q->alone = true;
+            pm__piece_let_go(q, false);
+        } else {
+            left++;
+        }
+    }
+    return left == 0;
+}
+
+static bool pm__snap_is_quiet(const pm__snap *p) {
+    for (size_t i = 0; i < p->n; i++)
+        if (!pm__piece_is_quiet(&p->pieces[i])) return false;
+    return true;
+}
+
+/* Waits until all writers concerned are outside of changes, and none of them can begin one, nor any clean one become
+   dirty. With the lock held; as long as it is not given up afterwards, this stays so. */
+static void pm__fence_wait(pm_head *h, pm__snap *p) {
+    p->next = h->fences;
+    p->link = &h->fences;
+    if (p->next) p->next->link = &p->next;
+    h->fences = p;
+    for (;;) {
+        uint32_t bell = pm__load_acquire(&h->bell); /* pairs with pm__head_ring of a writer that has left */
+        if (pm__snap_is_quiet(p)) break;
+        pm__head_sleep(h, bell);
+    }
+    *p->link = p->next;
+    if (p->next) p->next->link = p->link;
+    h->ring = true;
+}
+
+/* Collects the parts of a snapshot, with the lock held. */
+static pm_status pm__snap_gather(pm_head *h, pm__snap *p) {
+    pm__snap_hold(h, p);
+    if (p->fence) pm__fence_wait(h, p);
+    if (!pm__snap_settle(p)) return PM_NOMEM;
+    p->map = pm_clone(&h->base);
+    for (;;) {
+        uint32_t bell = pm__load_acquire(&h->bell);
+        if (pm__snap_take(p)) return PM_OK;
+        pm__head_sleep(h, bell);
+    }
+}
+
+static pm_status pm__snap_make(pm_head *h, pm__snap *p) {
+    pm_status s = PM_NOMEM;
+    pm__lock_acquire(&h->lock);
+    if (pm__head_settle(h) && pm__snap_find(h, p)) {
+        h->out++;
+        p->counted = true;
+        s = pm__snap_gather(h, p);
+    } else {
+        p->n = 0; /* none is held */
+    }
+    for (size_t i = 0; i < p->n; i++)
+        if (p->pieces[i].held) pm__piece_let_go(&p->pieces[i], p->fence);
+    pm__head_unlock(h);
+    for (size_t i = 0; s == PM_OK && i < p->n; i++) {
+        const pm__stake *k = &p->pieces[i].w->stake;
+        if (p->pieces[i].alone && !pm__head_transfer(&p->pieces[i].map, &p->map, k->path, k->len)) s = PM_NOMEM;
+    }
+    return s;
+}
+
+static void pm__snap_free(pm_head *h, pm__snap *p) {
+    pm_drop(&p->map);
+    if (p->n) pm__lock_acquire(&h->lock);
+    for (size_t i = 0; i < p->n; i++) {
+        pm__writer *w = p->pieces[i].w;
+        if (--w->users || !w->ended) p->pieces[i].w = NULL;
+    }
+    if (p->n) pm__head_unlock(h);
+    for (size_t i = 0; i < p->n; i++) {
+        pm_drop(&p->pieces[i].map);
+        if (p->pieces[i].w) pm__writer_free(p->pieces[i].w);
+    }
+    if (p->pieces) pm__mem_free_big(p->pieces, p->cap * sizeof *p->pieces);
+}
+
+/* Makes an open reader the owner of the map that it looks at, which becomes empty. All readers of a head count at one
+   node: a reference that is handed over need not be counted up and down there. */
+static void pm__rz_adopt(pm_rz *z, pm_map *m) {
+    z->held_some = m->has_value;
+    z->held = m->value;
+    z->top_val = NULL;
+    z->owned = true;
+    *m = pm_new(m->ops, m->pool);
+}
+
+/* Opens a reader that takes a map over, its root at a path below the head's. */
+static pm_status pm__head_open(const pm_head *h, pm_map *m, const void *path, size_t len, pm_rz *out) {
+    pm_status s = pm_rz_open(out, m, h->prefix, h->prefix_len);
+    if (s != PM_OK) return s;
+    if (pm__rz_append(out, (const uint8_t *)path, len)) {
+        out->root_len = out->len;
+        pm__rz_adopt(out, m);
+        return PM_OK;
+    }
+    pm_rz_drop(out);
+    *out = pm__rz_none;
+    return PM_NOMEM;
+}
+
+static pm_status pm__head_read(pm_head *h, const void *path, size_t len, bool fence, pm_rz *out) {
+    pm__snap p;
+    if (out) *out = pm__rz_none;
+    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
+    memset(&p, 0, sizeof p);
+    p.fence = fence;
+    p.path = (const uint8_t *)path;
+    p.len = len;
+    pm_status s = pm__snap_make(h, &p);
+    if (s == PM_OK) s = pm__head_open(h, &p.map, path, len, out);
+    pm__snap_free(h, &p);
+    if (s == PM_OK) out->claim = &h->reading;
+    else if (p.counted) pm__reader_end(&h->reading);
+    return s;
+}
+
+PM_API pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *out) {
+    return pm__head_read(h, path, len, false, out);
+}
+
+PM_API pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *out) {
+    return pm__head_read(h, path, len, true, out);
+}
+
+/* ---- pinned readers ------------------------------------------------------------------------------------------ */
+
+static void pm__pin_end(struct pm_claim *c) {
+    pm__pin *k = (pm__pin *)(void *)c;
+    pm_head *h = k->stake.head;
+    pm__lock_acquire(&h->lock);
+    if (--k->readers == 0) pm__stake_end(&k->stake);
+    h->out--;
+    pm__head_unlock(h);
+}
+
+/* The record of a path's pins, one more counted. NULL: no memory. With the lock held. */
+static pm__pin *pm__pin_add(pm_head *h, const void *path, size_t len) {
+    const pm_val *there = pm_get(&h->pins, path, len);
+    pm__pin *k = there ? (pm__pin *)(void *)pm__stake_of(*there) : NULL;
+    if (!k) {
+        k = (pm__pin *)(void *)pm__stake_new(h, PM_CLAIM_PINNED, sizeof *k, path, len);
+        if (!k) return NULL;
+        k->stake.claim.end = pm__pin_end;
+        if (pm_set(&h->pins, path, len, (pm_val)(uintptr_t)k, NULL) != PM_OK) {
+            pm__stake_free(&k->stake);
+            return NULL;
+        }
+        k->stake.claimed = true;
+    }
+    k->readers++;
+    return k;
+}
+
+/* A writer ends and leaves a pin in its place. */
+static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out) {
+    pm__writer *w = (pm__writer *)(void *)c;
+    pm_head *h = w->stake.head;
+    pm_map saved;
+    memset(&saved, 0, sizeof saved);
+    pm__writer_lock(w, w->group.open);
+    pm__pin *k = pm__head_settle(h) ? pm__pin_add(h, pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake)) : NULL;
+    if (k) {
+        saved = pm__writer_finish(w);
+        *out = &k->stake.claim;
+    }
+    pm__head_unlock(h);
+    pm_drop(&saved); /* the head stays busy: the pin has the writer's place among its zippers */
+    return k ? PM_OK : PM_NOMEM;
+}
+
+static pm_status pm__head_pin(pm_head *h, const void *path, size_t len, bool check, pm_rz *out, pm_conflict *why) {
+    pm_status s = PM_OK;
+    pm__pin *k = NULL;
+    pm_map base;
+    memset(&base, 0, sizeof base);
+    if (why) memset(why, 0, sizeof *why);
+    if (out) *out = pm__rz_none;
+    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
+    pm__lock_acquire(&h->lock);
+    if (!pm__head_settle(h)) s = PM_NOMEM;
+    else if (check && pm__head_conflicts(h, PM_CLAIM_PINNED, path, len)) s = PM_CONFLICT;
+#if PM_CHECK >= 1
+    if (s == PM_OK && pm__head_conflicts(h, PM_CLAIM_PINNED, path, len))
+        pm__head_accuse(h, PM_CLAIM_PINNED, path, len);
+#endif
+    if (s == PM_CONFLICT) pm__head_explain(h, PM_CLAIM_PINNED, path, len, why);
+    if (s == PM_OK && !(k = pm__pin_add(h, path, len))) s = PM_NOMEM;
+    if (s == PM_OK) {
+        base = pm_clone(&h->base);
+        h->out++;
+    }
+    pm__head_unlock(h);
+    if (s != PM_OK) return s;
+    s = pm__head_open(h, &base, path, len, out);
+    pm_drop(&base);
+    if (s == PM_OK) out->claim = &k->stake.claim;
+    else pm__pin_end(&k->stake.claim);
+    return s;
+}
+
+PM_API pm_status pm_head_pin(pm_head *h, const void *path, size_t len, pm_rz *out, pm_conflict *why) {
+    return pm__head_pin(h, path, len, true, out, why);
+}
+
+PM_API pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len, pm_rz *out) {
+    return pm__head_pin(h, path, len, false, out, NULL);
+}
+
+/* ---- src/pathmap/67_shared.c --------------------------------------------------------------------------- */
+
+/* Maps replaced under readers.
+
+   One word names the present version's slot and counts the loads that have begun since it came:
+
+     63 .................. 16   15 .... 0
+     loads begun                slot
+
+   To load is to add one to the count, which also tells the slot, to clone the slot's map, and to count down the slot's
+   balance. The balance starts so high that loads alone never bring it to zero; who takes the version out of the word
+   adds the loads begun and takes the start away again. So it comes to zero exactly once: when the version has been
+   replaced and every load that began with it has ended. Whoever brings it there, drops the map, and the slot is free.
+
+   The count must not run over: a load that finds it high moves a part of it to the balance, which means the same.
+
+   Slots live in blocks that are freed with the whole; a new block is only needed when loads are stopped half-way in as
+   many versions as there are slots. Writers take turns: in its turn one takes a slot, and exchanges the word. Loads
+   never look at that.
+
+   A turn is a ticket, and ends when `serving` goes on to the next: so writers get on in the order in which they came.
+   Who waits for its turn stores `next` and then loads `serving`, who ends one stores `serving` and then loads `next`;
+   both in one order with all, or a wake-up could be missed. Nobody but who has the turn takes the present version out
+   of the word: it may be read without being loaded.
+
+   Pairings. The exchange of the word releases what the writer put into the slot, and the load's addition acquires it.
+   The counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that.
+   `used` is released when the slot is given up, and acquired by the writer who takes it. */
+
+#ifndef PM__SHARED_SPILL
+#define PM__SHARED_SPILL ((uint64_t)1 << 47) /* tests make this small */
+#endif
+
+enum { PM__SHARED_FIRST = 8, PM__SHARED_BLOCKS = 13, PM__SHARED_SHIFT = 16 };
+
+#define PM__SHARED_START ((uint64_t)1 << 62)
+
+/* Who asks: an address that each thread has for itself. */
+#ifndef PM__SHARED_SELF
+static PM__THREAD_LOCAL char pm__shared_self;
+#define PM__SHARED_SELF() ((void *)&pm__shared_self) /* tests have threads of their own */
+#endif
+
+typedef struct pm__version {
+    pm_map map;
+    pm__a64 balance;
+    pm__a32 used;
+} pm__version;
+
+struct pm_shared {
+    pm__a64 word;
+    pm__a32 next, serving; /* writers' tickets: the turn guards the next two, and the word against other writers */
+    pm__aptr updating;     /* the thread whose function is being run */
+    unsigned blocks;
+    pm__version *block[PM__SHARED_BLOCKS]; /* block i has PM__SHARED_FIRST << i slots */
+};
+
+static size_t pm__shared_block_bytes(unsigned i) { return ((size_t)PM__SHARED_FIRST << i) * sizeof(pm__version); }
+
+/* Slot numbers count through the blocks. */
+static pm__version *pm__shared_slot(const pm_shared *s, uint64_t word) {
+    uint64_t n = (word & 0xFFFF) + PM__SHARED_FIRST;
+    unsigned i = 63 - pm__clz64(n) - pm__ctz64(PM__SHARED_FIRST);
+    return &s->block[i][n - ((uint64_t)PM__SHARED_FIRST << i)];
+}
+
+/* One more block of slots. In the writers' turn, or before anybody else knows of `s`. */
+static bool pm__shared_grow(pm_shared *s) {
+    if (s->blocks == PM__SHARED_BLOCKS) return false;
+    size_t bytes = pm__shared_block_bytes(s->blocks);
+    pm__version *block = (pm__version *)pm__mem_alloc_big(bytes);
+    if (!block) return false;
+    memset(block, 0, bytes);
+    for (size_t i = 0; i < (size_t)PM__SHARED_FIRST << s->blocks; i++) pm__store_relaxed(&block[i].used, 0);
+    s->block[s->blocks++] = block;
+    return true;
+}
+
+/* The number of a free slot. False: no memory. In the writers' turn. */
+static bool pm__shared_find(pm_shared *s, uint64_t *out) {
+    uint64_t n = 0;
+    for (unsigned i = 0; i < PM__SHARED_BLOCKS; i++) {
+        if (i == s->blocks && !pm__shared_grow(s)) return false;
+        for (size_t k = 0; k < (size_t)PM__SHARED_FIRST << i; k++, n++) {
+            if (pm__load_acquire(&s->block[i][k].used)) continue;
+            *out = n;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Takes part of a slot's balance away, or adds to it. */
+static void pm__version_add(pm__version *v, uint64_t delta) {
+    if (pm__a64_fetch_add_acq_rel(&v->balance, delta) + delta != 0) return;
+    pm_map map = v->map;
+    pm__store_release(&v->used, 0);
+    pm_drop(&map);
+}
+
+static void pm__version_fill(pm__version *v, pm_map map) {
+    v->map = map;
+    pm__store_relaxed(&v->balance, PM__SHARED_START);
+    pm__store_relaxed(&v->used, 1);
+}
+
+/* The version of a word that has been taken out. */
+static void pm__shared_retire(pm_shared *s, uint64_t word) {
+    pm__version_add(pm__shared_slot(s, word), (word >> PM__SHARED_SHIFT) - PM__SHARED_START);
+}
+
+/* ---- turns --------------------------------------------------------------------------------------------------- */
+
+/* False: asked for by the function of an update, whose turn it is. */
+static bool pm__shared_begin(pm_shared *s) {
+    if (pm__load_relaxed(&s->updating) == PM__SHARED_SELF()) return false;
+    uint32_t mine = pm__a32_fetch_add_seq_cst(&s->next, 1);
+    for (uint32_t now; (now = pm__load_seq_cst(&s->serving)) != mine;)
+        if (!pm__spin(&s->serving, now)) (void)pm__wait(&s->serving, now, 0);
+    return true;
+}
+
+static void pm__shared_end(pm_shared *s) {
+    uint32_t now = pm__a32_fetch_add_seq_cst(&s->serving, 1) + 1;
+    if (pm__load_seq_cst(&s->next) != now) pm__wake(&s->serving, true);
+}
+
+/* The present version. In the writers' turn. */
+static const pm_map *pm__shared_present(const pm_shared *s) {
+    return &pm__shared_slot(s, pm__load_relaxed(&s->word))->map;
+}
+
+/* Puts a map, which is moved, in place of the present version, and tells the word that goes. False: no memory. In the
+   writers' turn. */
+static bool pm__shared_put(pm_shared *s, pm_map m, uint64_t *old) {
+    uint64_t n;
+    if (!pm__shared_find(s, &n)) return false;
+    pm__version_fill(pm__shared_slot(s, n), m);
+    *old = pm__a64_exchange(&s->word, n);
+    return true;
+}
+
+/* ---- calls --------------------------------------------------------------------------------------------------- */
+
+PM_API pm_status pm_shared_new(const pm_map *m, pm_shared **out) {
+    if (!m || !out) return PM_INVALID;
+    pm_shared *s = (pm_shared *)pm__mem_alloc_big(sizeof *s);
+    if (!s) return PM_NOMEM;
+    memset(s, 0, sizeof *s);
+    if (!pm__shared_grow(s)) {
+        pm__mem_free_big(s, sizeof *s);
+        return PM_NOMEM;
+    }
+    pm__version_fill(&s->block[0][0], pm_clone(m));
+    pm__store_release(&s->word, 0);
+    *out = s;
+    return PM_OK;
+}
+
+PM_API void pm_shared_free(pm_shared *s) {
+    if (!s) return;
+    pm__shared_retire(s, pm__load_acquire(&s->word));
+    for (unsigned i = 0; i < s->blocks; i++) pm__mem_free_big(s->block[i], pm__shared_block_bytes(i));
+    pm__mem_free_big(s, sizeof *s);
+}
+
+/* Moves part of the word's count to the balance of the slot, which the caller's load keeps from being given up. */
+static PM__NOINLINE void pm__shared_spill(pm_shared *s, uint64_t slot) {
+    const uint64_t part = PM__SHARED_SPILL / 2;
+    pm__version *v = pm__shared_slot(s, slot);
+    uint64_t word = pm__load_relaxed(&s->word);
+    pm__version_add(v, part);
+    while ((word & 0xFFFF) == slot && word >> PM__SHARED_SHIFT >= part)
+        if (pm__a64_cas(&s->word, &word, word - (part << PM__SHARED_SHIFT))) return;
+    pm__version_add(v, 0 - part);
+}
+
+PM_API pm_map pm_shared_load(pm_shared *s) {
+    if (!s) return pm_new(NULL, NULL);
+    uint64_t word = pm__a64_fetch_add_acq_rel(&s->word, (uint64_t)1 << PM__SHARED_SHIFT);
+    pm__version *v = pm__shared_slot(s, word);
+    pm_map m = pm_clone(&v->map);
+    if (PM__UNLIKELY(word >> PM__SHARED_SHIFT >= PM__SHARED_SPILL)) pm__shared_spill(s, word & 0xFFFF);
+    pm__version_add(v, (uint64_t)0 - 1);
+    return m;
+}
+
+/* Loaded maps hold their root, so an address says which it is, and what is shared does not change. */
+static bool pm__shared_is(const pm_map *a, const pm_map *b) {
+    return a->root == b->root && a->has_value == b->has_value && (!a->has_value || a->value == b->value) &&
+           pm_map_ops(a) == pm_map_ops(b);
+}
+
+PM_API pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
+                                            bool *swapped) {
+    uint64_t old = 0;
+    if (!s || !desired || !pm__shared_begin(s)) return PM_INVALID;
+    pm_map m = pm_clone(desired);
+    bool same = !expected || pm__shared_is(expected, pm__shared_present(s));
+    bool put = same && pm__shared_put(s, m, &old);
+    pm__shared_end(s);
+    if (put) pm__shared_retire(s, old);
+    else pm_drop(&m);
+    if (same && !put) return PM_NOMEM;
+    if (swapped) *swapped = same;
+    return PM_OK;
+}
+
+PM_API pm_status pm_shared_store(pm_shared *s, const pm_map *m) {
+    return pm_shared_compare_and_swap(s, NULL, m, NULL);
+}
+
+PM_API pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx) {
+    uint64_t old = 0;
+    if (!s || !fn || !pm__shared_begin(s)) return PM_INVALID;
+    pm_map m = pm_clone(pm__shared_present(s));
+    pm__store_relaxed(&s->updating, PM__SHARED_SELF());
+    pm_status st = fn(ctx, &m);
+    pm__store_relaxed(&s->updating, NULL);
+    if (st == PM_OK && !pm__shared_put(s, m, &old)) st = PM_NOMEM;
+    pm__shared_end(s);
+    if (st == PM_OK) pm__shared_retire(s, old);
+    else pm_drop(&m);
+    return st;
+}
+
 /* ---- src/pathmap/80_inspect.c -------------------------------------------------------------------------- */
 
 /* Looking inside: what is stored how, and whether it is stored rightly.
@@ -21267,195 +21487,9 @@ static bool pm__inspect_next(pm__ref r, unsigned *at, pm__ent *e) {
 
 /* ---- check --------------------------------------------------------------------------------------------------- */
 
-/* Counts that can be: those in use, and in slim mode those parked for ever, with room for what threads that raced past
-   the limit have added or taken. */
-static bool pm__inspect_count_sane(const pm__count *c) {
-    pm__count_word n = pm__count_load_relaxed(c);
-#if PATHMAP_SLIM_PTRS
-    const uint32_t drift = 1u << 20;
-    if (n >= PM__COUNT_PARKED - drift) return n < PM__COUNT_PARKED + drift;
-    return n > 0 && n < PM__COUNT_MAX + drift;
-#else
-    return n > 0 && n >> 62 == 0;
-#endif
-}
-
-/* True if the count admits as many references as were met. */
-static bool pm__inspect_count_admits(const pm__count *c, uint64_t times) {
-    pm__count_word n = pm__count_load_relaxed(c);
-#if PATHMAP_SLIM_PTRS
-    if (n >= PM__COUNT_MAX) return true;
-#endif
-    return n >= times;
-}
-
-/* What reference and header say, before anything behind them is believed. NULL: nothing wrong. */
-static const char *pm__inspect_check_head(const pm__cx *cx, pm__ref r) {
-    const pm__head *h = (const pm__head *)pm__ref_ptr(r);
-    unsigned kind, more;
-    if (!h || (uintptr_t)h % sizeof(uint64_t)) return "reference: no address of a node";
-    kind = pm__ref_kind(r);
-    if (kind > PM__WIDE) return "reference: no such kind of node";
-    if ((h->flags & 3u) != kind) return "reference: its kind is not the node's";
-    if (!pm__inspect_count_sane(&h->rc)) return "node: impossible reference count";
-    more = kind == PM__LINE ? (unsigned)PM__LINE_E | PM__LINE_UNIT : (unsigned)PM__BYTE_UNIT;
-    if (h->flags & ~(3u | more)) return "node: unknown flags";
-    if (((h->flags & PM__LINE_UNIT) != 0) != cx->unit) return "node: unit flag is not that of the map's values";
-    return NULL;
-}
-
-/* Numbers that say where in a line things are. */
-static const char *pm__inspect_check_line_shape(const pm__line *x) {
-    size_t size = pm__line_size(x), heap = x->plen, need;
-    if (x->n == 0) return "line: no entries";
-    if (x->n > PM__LINE_ENTRIES) return "line: too many entries";
-    if (size > PM__LINE_BYTES || size != pm__mem_round(size)) return "line: size of no allocation";
-    if (PM__LINE_HDR + x->n + (x->n > 16 ? 33u : 17u) > size) return "line: vector loads leave the block";
-    if (x->cmask & ~pm__low_bits(x->n)) return "line: child bits beyond the entries";
-    for (unsigned i = 0; i < x->n; i++) heap += pm__line_lens(x)[i];
-    need = pm__line_need(x->n, heap, pm__line_pay_count(x));
-    if (need == 0 || need > size) return "line: heap and payloads do not fit the block";
-    for (unsigned i = pm__line_has_e(x); i < x->n; i++)
-        if (x->plen + pm__line_lens(x)[i] >= PM__SUFFIX_MAX) return "line: prefix and suffix have more than 256 bytes";
-    if (!pm__line_has_e(x)) return NULL;
-    if (x->plen == 0) return "line: value at the end of a prefix, but no prefix";
-    if (x->cmask & 1) return "line: child at the end of the prefix";
-    if (x->body[0] || pm__line_lens(x)[0]) return "line: value at the end of the prefix has a suffix";
-    return NULL;
-}
-
-/* How entry b may follow entry a. */
-static const char *pm__inspect_check_pair(const pm__ent *a, const pm__ent *b) {
-    size_t m = 0, max = a->len < b->len ? a->len : b->len;
-    while (m < max && pm__ent_at(a, m) == pm__ent_at(b, m)) m++;
-    if (m < a->len) return m == b->len || pm__ent_at(b, m) < pm__ent_at(a, m) ? "line: entries out of order" : NULL;
-    if (a->child) return m < b->len ? "line: entry extends a child" : "line: entry repeats a child";
-    if (m < b->len) return NULL;
-    if (!b->child) return "line: two values for one suffix";
-    return b->pay ? NULL : "line: dangling child beside a value";
-}
-
-static const char *pm__inspect_check_line(pm__ref r) {
-    const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-    pm__ent ents[PM__LINE_ENTRIES];
-    const char *why = pm__inspect_check_line_shape(x);
-    if (why) return why;
-    if (pm__ref_make(pm__ref_ptr(r), PM__LINE, pm__line_size(x)) != r) return "reference: tag is not the line's size";
-    pm__line_decode(x, ents);
-    for (unsigned i = 1; i < x->n && !why; i++) why = pm__inspect_check_pair(&ents[i - 1], &ents[i]);
-    return why;
-}
-
-/* Numbers that say where in a byte node things are. */
-static const char *pm__inspect_check_byte_shape(const pm__byte *x) {
-    unsigned c = 0, v = 0;
-    for (unsigned i = 0; i < 4; i++) {
-        if (x->crank[i] != (uint8_t)c || x->vrank[i] != (uint8_t)v) return "byte: ranks are not those of the masks";
-        c += pm__popcount64(x->mask[i].child);
-        v += pm__popcount64(x->mask[i].val);
-    }
-    if (x->nc != c || x->nv != v) return "byte: counts are not those of the masks";
-    if (c + v == 0) return "byte: no children and no values";
-    if (!pm__byte_is_wide(x) && c >= PM__WIDE_FROM) return "byte: too many children for a flat node";
-    if (x->cap > 512) return "byte: capacity out of range";
-    if (pm__byte_slots(c, v, pm__byte_is_wide(x), pm__byte_is_unit(x)) > x->cap) {
-        return "byte: children and values do not fit the slots";
-    }
-    return NULL;
-}
-
-static const char *pm__inspect_check_block(const pm__block *k, unsigned members) {
-    if (!k != !members) return members ? "wide: block missing" : "wide: block without children";
-    if (!k) return NULL;
-    if ((uintptr_t)k % sizeof(uint64_t)) return "wide: no address of a block";
-    if (!pm__inspect_count_sane(&k->rc)) return "wide: impossible reference count of a block";
-    if (k->cap > 16 || k->cap < members) return "wide: children do not fit a block";
-    return NULL;
-}
-
-static const char *pm__inspect_check_byte(pm__ref r) {
-    pm__byte *x = (pm__byte *)pm__ref_ptr(r);
-    const char *why = pm__inspect_check_byte_shape(x);
-    if (why) return why;
-    if (pm__byte_ref(x) != r) return "reference: tag is not a byte node's";
-    for (unsigned i = 0; i < PM__WIDE_BLOCKS && !why && pm__byte_is_wide(x); i++)
-        why = pm__inspect_check_block(pm__byte_block(x, i), pm__popcount32(pm__byte_block_bits(x, i)));
-    if (why) return why;
-    for (unsigned b = 0; b < 256; b++) {
-        uint8_t c = (uint8_t)b;
-        if (pm__byte_has_child(x, c) && pm__byte_has_val(x, c) && !*pm__byte_child(x, c)) {
-            return "byte: dangling child beside a value";
-        }
-    }
-    return NULL;
-}
-
-/* A check in progress: the first thing found wrong, or that memory ran out. */
-typedef struct pm__inspect_check {
-    pm__cx cx;
-    pm__inspect_list list;
-    const char *why;
-    bool no_memory;
-} pm__inspect_check;
-
-/* Follows a reference: counts it against the node's count, and judges the node the first time. Answers whether to go
-   on. That a count admits all references met also ends the walk if damage has made a circle. */
-static bool pm__inspect_check_ref(pm__inspect_check *k, pm__ref r) {
-    if (!r) return true;
-    if ((k->why = pm__inspect_check_head(&k->cx, r)) != NULL) return false;
-    uint64_t times = pm__inspect_times(&k->list, pm__ref_ptr(r));
-    if (times == 0) k->no_memory = true;
-    else if (!pm__inspect_count_admits(&((const pm__head *)pm__ref_ptr(r))->rc, times))
-        k->why = "node: more references than its count";
-    if (times != 1) return !k->no_memory && !k->why;
-    k->why = pm__ref_kind(r) == PM__LINE ? pm__inspect_check_line(r) : pm__inspect_check_byte(r);
-    if (!k->why && !pm__inspect_push(&k->list, r, 0)) k->no_memory = true;
-    return !k->no_memory && !k->why;
-}
-
-static bool pm__inspect_check_refs(pm__inspect_check *k, const pm__ref *kids, unsigned n) {
-    for (unsigned i = 0; i < n; i++)
-        if (!pm__inspect_check_ref(k, kids[i])) return false;
-    return true;
-}
-
-/* Follows the references of a node that was judged. Those in a block belong to the block: each is followed once,
-   however many nodes share it. */
-static bool pm__inspect_check_below(pm__inspect_check *k, pm__ref r) {
-    if (pm__ref_kind(r) == PM__LINE) {
-        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-        for (uint32_t m = x->cmask; m; m &= m - 1)
-            if (!pm__inspect_check_ref(k, *pm__line_child(x, pm__ctz32(m)))) return false;
-        return true;
-    }
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
-    if (!pm__byte_is_wide(x)) return pm__inspect_check_refs(k, x->slot, x->nc);
-    for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++) {
-        const pm__block *b = pm__byte_block(x, i);
-        if (!b) continue;
-        uint64_t times = pm__inspect_times(&k->list, b);
-        if (times == 0) k->no_memory = true;
-        else if (!pm__inspect_count_admits(&b->rc, times)) k->why = "wide: more references to a block than its count";
-        if (k->no_memory || k->why) return false;
-        if (times > 1) continue;
-        if (!pm__inspect_check_refs(k, b->slot, pm__popcount32(pm__byte_block_bits(x, i)))) return false;
-    }
-    return true;
-}
-
 PM_API pm_status pm_check(const pm_map *m, const char **why) {
     if (!m) return PM_INVALID;
-    pm__inspect_check k = {pm__map_cx(m), {{NULL, 0, 0}, NULL, 0, 0, 0, 0}, NULL, false};
-    pm__inspect_item it;
-    bool on = true;
-    if (k.cx.unit && m->has_value && m->value) k.why = "map: root value of a unit map is not 0";
-    else on = pm__inspect_check_ref(&k, m->root);
-    while (on && pm__inspect_take(&k.list, &it)) on = pm__inspect_check_below(&k, it.node);
-    pm__inspect_close(&k.list);
-    if (k.no_memory) return PM_NOMEM;
-    if (!k.why) return PM_OK;
-    if (why) *why = k.why;
-    return PM_CORRUPT;
+    return pm__map_check(m, why);
 }
 
 /* ---- statistics ---------------------------------------------------------------------------------------------- */

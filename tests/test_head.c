@@ -1,4 +1,4 @@
-/* Heads: the rows of the table in 52_zipper_head.h, the rules of what readers see, each by a test of its name; lack of
+/* Heads: the rows of the table in 66_head.h, the rules of what readers see, each by a test of its name; lack of
    memory at every allocation; zippers handed between threads. Long runs with many threads are in test_threads.c. */
 #include "check.h"
 

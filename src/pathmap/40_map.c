@@ -1,6 +1,7 @@
 /* Maps. The root value lives in the handle, everything else below `root` (25_trie.c). */
 #include "16_guard.c"
 #include "28_bulk.c"
+#include "31_check.c"
 #include "40_map.h"
 
 /* ---- what checked builds know of a map ----------------------------------------------------------------------- */
@@ -242,13 +243,19 @@ static void pm__opt_give(const pm__cx *cx, pm_opt *to, pm_opt old) {
     else if (old.some) pm__pay_release(cx, false, old.val);
 }
 
-#if PM_CHECK >= 3
-PM_API pm_status pm_check(const pm_map *m, const char **why); /* 80_inspect.h; the one look upwards, for tests only */
-#endif
+/* Whether the whole of a map is sound; else PM_CORRUPT, and what is wrong first in *why (may be NULL). */
+PM__UNUSED static pm_status pm__map_check(const pm_map *m, const char **why) {
+    pm__cx cx = pm__map_cx(m);
+    const char *wrong = "map: root value of a unit map is not 0";
+    pm_status s = PM_CORRUPT;
+    if (!cx.unit || !m->has_value || !m->value) s = pm__check_trie(&cx, m->root, &wrong);
+    if (s == PM_CORRUPT && why) *why = wrong;
+    return s;
+}
 
 static pm_status pm__map_checked(const pm_map *m, pm_status s) {
 #if PM_CHECK >= 3
-    if (s == PM_OK) PM_ASSERT(pm_check(m, NULL) != PM_CORRUPT);
+    if (s == PM_OK) PM_ASSERT(pm__map_check(m, NULL) != PM_CORRUPT);
 #endif
     (void)m; /* unused below level 3, and where PM_ASSERT is nothing */
     return s;

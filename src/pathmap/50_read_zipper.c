@@ -17,7 +17,7 @@ typedef struct pm_frame {
     size_t base; /* bytes of path above the node's root */
 } pm_frame;
 
-/* What a head (52_zipper_head.c) remembers of a zipper that it gave out: the zipper says when it ends, and a writer
+/* What a head (66_head.c) remembers of a zipper that it gave out: the zipper says when it ends, and a writer
    when it is inside a call. */
 struct pm_claim {
     void (*end)(struct pm_claim *c);

@@ -25,7 +25,7 @@
    The counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that.
    `used` is released when the slot is given up, and acquired by the writer who takes it. */
 #include "40_map.c"
-#include "53_shared.h"
+#include "67_shared.h"
 
 #ifndef PM__SHARED_SPILL
 #define PM__SHARED_SPILL ((uint64_t)1 << 47) /* tests make this small */

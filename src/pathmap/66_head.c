@@ -43,8 +43,9 @@
    - a writer is in the list of dirty ones exactly if it is not clean
    - a piece of a snapshot being made is in its writer's list exactly while it is held and has no content
    - a record is in its map of claims exactly once (a chain of writers, if claims are unchecked), or is unsettled */
+#include "54_iterate.c"
 #include "51_write_zipper.c"
-#include "52_zipper_head.h"
+#include "66_head.h"
 
 /* What writers and pins have in common. */
 typedef struct pm__stake {
