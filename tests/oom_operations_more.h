@@ -70,15 +70,15 @@ static pm_status op_head_write(world *w) {
 static pm_status op_head_conflict(world *w) {
     pm_head *h = NULL;
     pm_wz z, second;
-    pm_conflict why;
+    pm_map why;
     pm_status s = pm_head_new(&w->m, &h);
     if (s != PM_OK) return s;
     s = pm_head_write(h, w->key, w->len, &z, NULL);
     if (s == PM_OK) {
         s = pm_head_write(h, w->key, w->len / 2, &second, &why);
         if (s == PM_CONFLICT) { /* told even when there is no memory to say why */
-            CHECK(why.claims == NULL || why.n == 1);
-            pm_conflict_free(&why);
+            CHECK(pm_is_empty(&why) || pm_contains(&why, w->key, w->len));
+            pm_drop(&why);
             s = PM_OK;
         }
         (void)pm_wz_close(&z);

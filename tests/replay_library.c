@@ -683,19 +683,16 @@ ON(hclose) {
     return say_ok(out);
 }
 
-/* Prints the distinct paths of a conflict's report, which is given up. */
-static bool say_granted(pm_status st, pm_conflict *why, model_key path, model_bytes *out) {
+/* Prints the paths of a conflict's report, which is dropped. */
+static bool say_granted(pm_status st, pm_map *why, model_bytes *out) {
     if (st != PM_CONFLICT) return fine(out, st) && say_ok(out);
     replay_print(out, "conflict ");
-    for (size_t i = 0; i < why->n; i++) {
-        const pm_conflict_claim *c = &why->claims[i], *before = c - 1;
-        if (i && before->len == c->len && (!c->len || memcmp(before->path, c->path, c->len) == 0)) continue;
-        if (i) replay_print(out, ",");
-        replay_print_path(out, (model_key){c->path, c->len});
+    bool first = true;
+    for (pm_iter i = pm_iter_vals(why); pm_iter_next(&i); first = false) {
+        if (!first) replay_print(out, ",");
+        replay_print_path(out, (model_key){i.key, i.len});
     }
-    must_agree(out, why->len == path.len && (!path.len || memcmp(why->path, path.data, path.len) == 0),
-               "the report names another path");
-    pm_conflict_free(why);
+    pm_drop(why);
     return false;
 }
 
@@ -706,15 +703,15 @@ ON(hread) {
 }
 
 ON(hpin) {
-    pm_conflict why;
+    pm_map why;
     pm_status st = pm_head_pin(s->head, PATH(a, 0), &s->reader[a->reader[0]], &why);
-    return say_granted(st, &why, a->path[0], out);
+    return say_granted(st, &why, out);
 }
 
 ON(hwrite) {
-    pm_conflict why;
+    pm_map why;
     pm_status st = pm_head_write(s->head, PATH(a, 0), writer_of(s, a), &why);
-    return say_granted(st, &why, a->path[0], out);
+    return say_granted(st, &why, out);
 }
 
 /* ---- the engine ---- */

@@ -272,7 +272,7 @@ TEST(head_conflict_reports_every_claim_in_the_way) {
     pm_head *h = head_over(&m);
     pm_wz w[3], other;
     pm_rz p[3], refused;
-    pm_conflict why;
+    pm_map why;
     open_writer(h, "abc", &w[0]);
     open_writer(h, "abe", &w[1]);
     open_writer(h, "b", &w[2]);
@@ -280,28 +280,21 @@ TEST(head_conflict_reports_every_claim_in_the_way) {
     CHECK_OK(pm_head_pin(h, "abd", 3, &p[1], NULL));
     CHECK_OK(pm_head_pin(h, "aa", 2, &p[2], NULL));
     CHECK_EQ(pm_head_write(h, "ab", 2, &other, &why), PM_CONFLICT);
-    CHECK_MEM_EQ(why.path, why.len, "ab", 2);
-    CHECK_EQ(why.kind, PM_CLAIM_WRITER);
-    CHECK_EQ(why.n, 3);
-    CHECK_MEM_EQ(why.claims[0].path, why.claims[0].len, "abc", 3);
-    CHECK_EQ(why.claims[0].kind, PM_CLAIM_WRITER);
-    CHECK_MEM_EQ(why.claims[1].path, why.claims[1].len, "abd", 3);
-    CHECK_EQ(why.claims[1].kind, PM_CLAIM_PINNED);
-    CHECK_MEM_EQ(why.claims[2].path, why.claims[2].len, "abe", 3);
-    pm_conflict_free(&why);
-    pm_conflict_free(&why);
+    CHECK_EQ(PM_CLAIM_WRITER, 1);
+    CHECK_EQ(PM_CLAIM_PINNED, 2);
+    CHECK_STR_EQ(listed(&why), "abc=1,abd=2,abe=1");
+    pm_drop(&why);
+    CHECK_STR_EQ(listed(&why), "");
     CHECK_EQ(pm_head_pin(h, "ab", 2, &refused, &why), PM_CONFLICT); /* pinned readers are not in its way */
-    CHECK_EQ(why.n, 2);
-    CHECK_EQ(why.kind, PM_CLAIM_PINNED);
-    pm_conflict_free(&why);
+    CHECK_STR_EQ(listed(&why), "abc=1,abe=1");
+    pm_drop(&why);
     CHECK_EQ(pm_head_write(h, "bcdef", 5, &other, &why), PM_CONFLICT); /* the one above */
-    CHECK_EQ(why.n, 1);
-    CHECK_MEM_EQ(why.claims[0].path, why.claims[0].len, "b", 1);
-    pm_conflict_free(&why);
+    CHECK_STR_EQ(listed(&why), "b=1");
+    pm_drop(&why);
     /* without memory there is no report, but the answer stands; without a report no memory */
     check_fail_allocs_from(1);
     CHECK_EQ(pm_head_write(h, "ab", 2, &other, &why), PM_CONFLICT);
-    CHECK_PTR_EQ(why.claims, NULL);
+    CHECK(pm_is_empty(&why));
     uint64_t before = check_allocs();
     CHECK_EQ(pm_head_write(h, "ab", 2, &other, NULL), PM_CONFLICT);
     CHECK_EQ(check_allocs(), before);
@@ -311,7 +304,7 @@ TEST(head_conflict_reports_every_claim_in_the_way) {
         CHECK_OK(pm_wz_close(&w[i]));
     }
     CHECK_OK(pm_head_write(h, "", 0, &other, &why));
-    CHECK_EQ(why.n, 0);
+    CHECK(pm_is_empty(&why));
     CHECK_OK(pm_wz_close(&other));
     close_head(h, &m, LETTERS);
 }
@@ -322,7 +315,8 @@ TEST(head_claims_in_the_thousands_are_told_apart) {
     pm_map m = pm_new(NULL, NULL);
     pm_head *h = head_over(&m);
     pm_wz other;
-    pm_conflict why;
+    pm_map why;
+    uint64_t n;
     for (unsigned i = 0; i < N; i++) {
         uint8_t key[4] = {'k', (uint8_t)(i >> 8), (uint8_t)i, 'e'};
         CHECK_OK(pm_head_write(h, key, 4, &w[i], NULL));
@@ -331,15 +325,18 @@ TEST(head_claims_in_the_thousands_are_told_apart) {
         uint8_t key[5] = {'k', (uint8_t)(i >> 8), (uint8_t)i, 'e', 'x'};
         CHECK_EQ(pm_head_write(h, key, 5, &other, NULL), PM_CONFLICT);
         CHECK_EQ(pm_head_write(h, key, 3, &other, &why), PM_CONFLICT);
-        CHECK_EQ(why.n, 1);
-        pm_conflict_free(&why);
+        CHECK(pm_contains(&why, key, 4));
+        CHECK_OK(pm_val_count(&why, &n));
+        CHECK_EQ(n, 1);
+        pm_drop(&why);
         key[3] = 'f';
         CHECK_OK(pm_head_write(h, key, 5, &other, NULL));
         CHECK_OK(pm_wz_close(&other));
     }
     CHECK_EQ(pm_head_write(h, "k", 1, &other, &why), PM_CONFLICT);
-    CHECK_EQ(why.n, N);
-    pm_conflict_free(&why);
+    CHECK_OK(pm_val_count(&why, &n));
+    CHECK_EQ(n, N);
+    pm_drop(&why);
     for (unsigned i = 0; i < N; i++) CHECK_OK(pm_wz_close(&w[i]));
     close_head(h, &m, "");
 }
@@ -517,11 +514,10 @@ TEST(head_over_a_writers_focus_stays_below_it) {
     pm_rz_descend_to(pm_wz_cursor(&host), "b", 1);
     CHECK_OK(pm_head_new_at(&host, &h));
     open_writer(h, "c", &w);
-    pm_conflict why;
+    pm_map why;
     CHECK_EQ(pm_head_write(h, "", 0, &v, &why), PM_CONFLICT); /* paths are relative to the focus */
-    CHECK_EQ(why.n, 1);
-    CHECK_MEM_EQ(why.claims[0].path, why.claims[0].len, "c", 1);
-    pm_conflict_free(&why);
+    CHECK_STR_EQ(listed(&why), "c=1");
+    pm_drop(&why);
     CHECK_MEM_EQ(pm_rz_root_prefix(pm_wz_cursor(&w), &len), 3, "abc", 3);
     write_at(&w, "x", 5);
     CHECK_OK(pm_head_read(h, "", 0, &z));
@@ -1330,7 +1326,7 @@ TEST(head_refuses_what_no_caller_should_pass) {
     pm_head *h = NULL, *none = NULL;
     pm_wz w;
     pm_rz z;
-    pm_conflict why;
+    pm_map why;
     const size_t absurd = SIZE_MAX - 3;
     CHECK_EQ(pm_head_new(NULL, &none), PM_INVALID);
     CHECK_EQ(pm_head_new(&m, NULL), PM_INVALID);
@@ -1347,7 +1343,7 @@ TEST(head_refuses_what_no_caller_should_pass) {
         memset(&w, 0xAA, sizeof w);
         memset(&why, 0xAA, sizeof why);
         CHECK_EQ(pm_head_write(to, path, len, wz, &why), PM_INVALID);
-        CHECK(why.claims == NULL && why.n == 0);
+        CHECK(pm_is_empty(&why));
         if (wz) CHECK_OK(pm_wz_close(wz)); /* which is zero */
         CHECK_EQ(pm_head_write_unchecked(to, path, len, wz), PM_INVALID);
         CHECK_EQ(pm_head_read(to, path, len, rz), PM_INVALID);
@@ -1367,7 +1363,6 @@ TEST(head_refuses_what_no_caller_should_pass) {
     CHECK_EQ(pm_wz_begin(&w), PM_INVALID);
     CHECK_EQ(pm_head_new_at(&w, &none), PM_INVALID);
     CHECK_OK(pm_head_close(NULL, NULL, NULL));
-    pm_conflict_free(NULL);
     CHECK(none == NULL);
     close_head(h, &m, LETTERS);
 }

@@ -189,7 +189,7 @@ static void copy_content(void *ctx, pm_val v) {
     (void)ctx;
     if (!in_thread() || v >= OTHERS || lock_owner != explorer.self) return;
     for (const pm__writer *w = head->dirty; w; w = w->next_dirty)
-        if (&w->stake.claim == explored) read_cell(&content);
+        if (&w->claim.zipper == explored) read_cell(&content);
 }
 
 static void give_up_content(void *ctx, pm_val v) {

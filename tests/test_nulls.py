@@ -29,7 +29,7 @@ REQUIRED = {"pm_get_mut.slot", "pm_wz_get_mut.slot"}
 NOTHING = re.compile(r"_(free|drop|close|release|retain)$")
 
 # Objects of which a zero one is valid, or is nothing: no status need be PM_INVALID.
-ZERO_VALID = {"pm_map", "pm_rz", "pm_ref", "pm_iter", "pm_mask", "pm_witness", "pm_conflict", "pm_pool_options",
+ZERO_VALID = {"pm_map", "pm_rz", "pm_ref", "pm_iter", "pm_mask", "pm_witness", "pm_pool_options",
               "pm_ops", "pm_merkle_stats", "pm_stats", "pm_pool_stats"}
 ZERO_REFUSED = {"pm_wz", "pm_zip", "pm_fold", "pm_unfold", "pm_txn"}
 # Functions that open a zero object, end it, or only tell of it.
@@ -47,7 +47,7 @@ SAMPLES = {
     "pm_map": "&map", "pm_rz": "&rz", "pm_wz": "&wz", "pm_zip": "&zip", "pm_ref": "&ref", "pm_iter": "&iter",
     "pm_head": "head", "pm_shared": "shared", "pm_pool": "pool", "pm_sampler": "sampler", "pm_txn": "&txn",
     "pm_witness": "&witness", "pm_fold": "&fold", "pm_unfold": "&unfold", "pm_sprout": "sprout", "pm_mask": "&mask",
-    "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_conflict": "&conflict", "pm_opt": "(pm_opt *)slots",
+    "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_map why": "&report", "pm_opt": "(pm_opt *)slots",
     "void region": "region", "void seed": "&seed", "void out": "slots", "void": "buffer", "pm_val vals": "words",
 }
 NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2"}
@@ -98,7 +98,7 @@ static pm_txn txn;
 static pm_witness witness;
 static pm_mask mask;
 static pm_key keys[2] = {{"ab", 2}, {"cd", 2}};
-static pm_conflict conflict;
+static pm_map report;
 static pm_val words[2];
 static uint64_t seed;
 static volatile unsigned char taken;

@@ -256,7 +256,7 @@ static void *pin_parts(void *arg) {
         size_t len = part_path(path, p);
         pm_rz z;
         pm_status st;
-        pm_conflict why;
+        pm_map why;
         if (below(w, 3) == 0) { /* by way of a writer */
             pm_wz wz;
             st = pm_head_write(s->h, path, len, &wz, &why);
@@ -264,8 +264,8 @@ static void *pin_parts(void *arg) {
         } else {
             st = pm_head_pin(s->h, path, len, &z, &why);
         }
-        CHECK(st == PM_OK || (st == PM_CONFLICT && why.n >= 1 && why.claims[0].len == len));
-        pm_conflict_free(&why);
+        CHECK(st == PM_OK || (st == PM_CONFLICT && pm_contains(&why, path, len)));
+        pm_drop(&why);
         if (st != PM_OK) continue;
         const pm_val *v = pm_rz_val(&z);
         pm_val round = v ? *v : 0;
@@ -692,18 +692,15 @@ static void stand(claims *c, unsigned path, bool writer, int by) {
     }
 }
 
-/* A report names what was asked for, and claims in the way of it, in order, each once. */
-static void check_report(const pm_conflict *why, unsigned path, pm_claim_kind kind) {
-    size_t len = strlen(claimable[path]);
-    CHECK(why->kind == kind && why->len == len && memcmp(why->path, claimable[path], len) == 0 && why->n > 0);
-    for (size_t i = 0; i < why->n; i++) {
-        const pm_conflict_claim *a = &why->claims[i], *b = a + 1;
-        CHECK(paths_overlap(a->path, a->len, why->path, why->len));
-        CHECK(kind == PM_CLAIM_WRITER || a->kind == PM_CLAIM_WRITER);
-        if (i + 1 == why->n) break;
-        int order = memcmp(a->path, b->path, a->len < b->len ? a->len : b->len);
-        CHECK(order < 0 || (order == 0 && (a->len < b->len || (a->len == b->len && a->kind != b->kind))));
+/* A report names claims in the way of what was asked for. */
+static void check_report(pm_map *why, unsigned path, bool write) {
+    const uint8_t *asked = (const uint8_t *)claimable[path];
+    CHECK(!pm_is_empty(why));
+    for (pm_iter i = pm_iter_vals(why); pm_iter_next(&i);) {
+        CHECK(paths_overlap(i.key, i.len, asked, strlen(claimable[path])));
+        CHECK(*i.val == PM_CLAIM_WRITER || (write && *i.val == PM_CLAIM_PINNED));
     }
+    pm_drop(why);
 }
 
 static void *claim_places(void *arg) {
@@ -714,12 +711,11 @@ static void *claim_places(void *arg) {
         bool write = below(w, 2);
         pm_wz z;
         pm_rz pin, snap;
-        pm_conflict why;
+        pm_map why;
         pm_status st = write ? pm_head_write(c->h, claimable[path], strlen(claimable[path]), &z, &why)
                              : pm_head_pin(c->h, claimable[path], strlen(claimable[path]), &pin, &why);
         if (st == PM_CONFLICT) {
-            check_report(&why, path, write ? PM_CLAIM_WRITER : PM_CLAIM_PINNED);
-            pm_conflict_free(&why);
+            check_report(&why, path, write);
             atomic_fetch_add(&c->refused, 1);
             if (below(w, 4) == 0) sched_yield();
         } else {

@@ -29,7 +29,7 @@ struct pm_claim {
     pm__a32 in_call; /* calls that the writer is in, one within the other */
     pm__a32 hold;    /* pm__hold: asks the writer not to begin a call */
     bool fenced;     /* pm__fence_all does not work here; changed by the writer alone */
-    bool grouped;    /* in a group: readers see a copy made before it */
+    pm_txn group;    /* when it is open, this is what readers see */
 };
 
 /* What `hold` asks for before the next call: to see to who waits, and to take the content out of the head's map. */

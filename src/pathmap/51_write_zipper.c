@@ -210,10 +210,44 @@ PM__UNUSED static void pm__wz_enter_both(pm_wz *w, pm_wz *v) {
     }
 }
 
-static bool pm__wz_is_grouped(const pm_wz *w) { return w->cursor.claim ? w->cursor.claim->grouped : w->group.open; }
+/* ---- groups -------------------------------------------------------------------------------------------------- */
+
+static pm_txn *pm__wz_group(pm_wz *w) { return w->cursor.claim ? &w->cursor.claim->group : &w->group; }
+
+static bool pm__wz_is_grouped(pm_wz *w) { return pm__wz_group(w)->open; }
 
 /* What is written to a lent slot comes too late for a reader to be kept from seeing it. */
-static bool pm__wz_may_lend(const pm_wz *w) { return !w->cursor.claim || w->cursor.claim->grouped; }
+static bool pm__wz_may_lend(pm_wz *w) { return !w->cursor.claim || pm__wz_is_grouped(w); }
+
+static const pm_txn pm__txn_none = {{0, 0, NULL, NULL, false, 0, 0}, false};
+
+PM_API pm_status pm_wz_begin(pm_wz *w) {
+    if (pm__wz_shut(w) || pm__wz_is_grouped(w)) return PM_INVALID;
+    pm__wz_enter(w);
+    pm_status s = pm_txn_begin(pm__wz_group(w), w->map);
+    pm__wz_leave(w);
+    return s;
+}
+
+/* What a group's end gives up is dropped when nobody waits for it. */
+static pm_status pm__wz_end_group(pm_wz *w, bool undo) {
+    if (pm__wz_shut(w) || !pm__wz_is_grouped(w)) return PM_INVALID;
+    if (undo) pm__wz_forget(w);
+    pm__wz_enter(w);
+    pm_map gone = pm__wz_group(w)->saved;
+    if (undo) {
+        pm_map kept = gone;
+        gone = *w->map;
+        *w->map = kept;
+    }
+    *pm__wz_group(w) = pm__txn_none;
+    pm__wz_leave(w);
+    pm_drop(&gone);
+    return PM_OK;
+}
+
+PM_API pm_status pm_wz_commit(pm_wz *w) { return pm__wz_end_group(w, false); }
+PM_API pm_status pm_wz_rollback(pm_wz *w) { return pm__wz_end_group(w, true); }
 
 /* ---- what writes share --------------------------------------------------------------------------------------- */
 

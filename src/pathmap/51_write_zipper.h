@@ -107,3 +107,11 @@ PM_API PM_NODISCARD pm_status pm_wz_prune_path(pm_wz *w, size_t *removed);
 
 /* The same, then goes up by what vanished. */
 PM_API PM_NODISCARD pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed);
+
+/* Groups of writes: what is done between begin and commit becomes visible at once; rollback undoes it. They work on any
+   writer; one that ends inside a group commits it.
+   Fails    PM_INVALID: begin inside a group, the others outside, any on a closed writer; not remembered by pm_wz_status
+   Cost     O(1); rollback also drops what was new */
+PM_API PM_NODISCARD pm_status pm_wz_begin(pm_wz *w);
+PM_API PM_NODISCARD pm_status pm_wz_commit(pm_wz *w);
+PM_API PM_NODISCARD pm_status pm_wz_rollback(pm_wz *w);

@@ -235,7 +235,7 @@ inline roll_back(i) {
 
 inline free_writer(i) { assert(!freed[i]); freed[i] = 1; map[i] = TORN; parked[i] = TORN }
 
-/* pm__stake_settle; without memory it is tried again by whoever asks for something */
+/* pm__claim_settle; without memory it is tried again by whoever asks for something */
 inline settle(i) {
     assert(!freed[i]);
     if
