@@ -19,7 +19,7 @@
            if (pm_set(&m, "fruit/pear", 10, 5, NULL) != PM_OK) return 1;
 
            pm_map before = pm_clone(&m);                          // O(1) snapshot
-           if (pm_remove(&m, "fruit/pear", 10, true, NULL) != PM_OK) return 1;
+           if (pm_remove(&m, "fruit/pear", 10, PM_PRUNE, NULL) != PM_OK) return 1;
 
            for (pm_iter i = pm_iter_vals(&before); pm_iter_next(&i);)
                printf("%.*s %d\n", (int)i.len, (const char *)i.key, (int)*i.val);
@@ -44,9 +44,12 @@
      results   a place for a result (`out`) is overwritten, not dropped first. A place that is an operand of the call as
                well is dropped once the result is made: pm_join(&a, &b, &a, NULL) is fine. Not so the map that a
                zipper, an iterator or a head is over: nothing but its writer, or head, may write to that
+     flags     `changed` tells whether the call changed anything, `found` whether what it is about was there; they come
+               last, may be NULL, and are set by success only
+     ends      _drop ends an object in the caller's storage, _free one on the heap
      zero      a zero map, reader, iterator or witness is one of an empty map, a zero reference a place that does not
                exist; a zero pm_zip, writer or transaction is not open: PM_INVALID, or nothing where there is no status
-     owners    who opened, made or cloned an object drops it; dropping twice or dropping zero is harmless;
+     owners    who opened, made or cloned an object ends it; dropping twice or dropping zero is harmless;
                assigning a struct moves it
 
    Contents: 01 switches, 02 types and values, 11 pools, 12 byte sets, 13 strings in pools, 15 pools over a region,
@@ -169,6 +172,13 @@ typedef struct pm_key {
     const void *data;
     size_t len;
 } pm_key;
+
+/* What a removal does with a place that it leaves without value and branch: with PM_PRUNE it goes, and so do its
+   prefixes up to the nearest one that has a value or another branch (pm_prune_path). */
+typedef enum pm_prune { PM_KEEP = 0, PM_PRUNE = 1 } pm_prune;
+
+/* What becomes of the children that a call does not name. */
+typedef enum pm_others { PM_KEEP_OTHERS = 0, PM_CLEAR_OTHERS = 1 } pm_others;
 
 /* The outcome of an algebraic operation. The two identity bits say which operand the result equals;
    a value hook may leave a bit out, whole-map operations never do. */
@@ -443,39 +453,39 @@ PM_API PM_NODISCARD pm_status pm_set(pm_map *m, const void *key, size_t len, pm_
    Fails    PM_NOMEM: nothing changed */
 PM_API PM_NODISCARD pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slot);
 
-/* Stores `val` at `key` if there is no value yet. `slot` and `inserted` may be NULL; *slot is as for pm_get_mut.
+/* Stores `val` at `key` if there is no value yet. `slot` and `changed` may be NULL; *slot is as for pm_get_mut.
    Owns     `val` is the map's if inserted, else it stays the caller's
    Fails    PM_NOMEM: nothing changed */
 PM_API PM_NODISCARD pm_status pm_get_or_set(pm_map *m, const void *key, size_t len, pm_val val, pm_val **slot,
-                                            bool *inserted);
+                                            bool *changed);
 
 /* Like pm_get_or_set, with the value made by make(ctx, &val) only when it is needed.
    Fails    PM_NOMEM, or what `make` answered: nothing changed */
 PM_API PM_NODISCARD pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
                                                  pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
-                                                 bool *inserted);
+                                                 bool *changed);
 
-/* Removes the value at `key`. Without `prune` the location stays (dangling if it has no extension); with it,
-   pm_prune_path(m, key, len) follows, whatever the outcome.
+/* Removes the value at `key`. With PM_KEEP the location stays (dangling if it has no extension); with
+   PM_PRUNE, pm_prune_path(m, key, len) follows, whatever the outcome.
    Owns     the removed value goes to *old (then the caller's), or is released when `old` is NULL
    Fails    PM_NOMEM: nothing changed (a shared node could not be copied)
    Cost     O(len), and now and then that of laying out a node or two anew: nodes that have become small are merged, so
             that a map does not keep the shape of what it once held. Without memory for that they stay as they are */
-PM_API PM_NODISCARD pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old);
+PM_API PM_NODISCARD pm_status pm_remove(pm_map *m, const void *key, size_t len, pm_prune prune, pm_opt *old);
 
-/* Makes the location and its prefixes exist. *created (may be NULL): whether anything new was made.
+/* Makes the location and its prefixes exist. *changed (may be NULL): whether anything was.
    Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *created);
+PM_API PM_NODISCARD pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *changed);
 
 /* If the location exists, has no value and no extension: removes it, and its prefixes up to the nearest one that has
    a value or another extension. *removed (may be NULL): how many bytes of path vanished.
    Fails    PM_NOMEM: nothing changed */
 PM_API PM_NODISCARD pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *removed);
 
-/* Removes everything strictly below the location; its own value stays. With `prune`, pm_prune_path follows.
-   *removed (may be NULL): whether a strict extension went.
+/* Removes everything strictly below the location; its own value stays. With PM_PRUNE, pm_prune_path follows.
+   *changed (may be NULL): whether a strict extension went.
    Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, bool prune, bool *removed);
+PM_API PM_NODISCARD pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, pm_prune prune, bool *changed);
 
 /* Counts values; saturates at UINT64_MAX. Shared structure is counted once per occurrence and visited once.
    Fails    PM_NOMEM (the memo of shared nodes)
@@ -494,11 +504,11 @@ PM_API PM_NODISCARD pm_status pm_depth_count(const pm_map *m, size_t depth, uint
 PM_API PM_NODISCARD pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out);
 
 /* Makes a map of what lies at and below `key`: paths lose that prefix, the value at `key` becomes the root value.
-   *exists (may be NULL): whether the location exists; if not, *out is an empty map.
+   *found (may be NULL): whether the location exists; if not, *out is an empty map.
    Owns     the caller drops *out, which may be *m: that is dropped then
    Fails    PM_NOMEM
    Cost     O(len); shares the subtrie, builds at most one node */
-PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists);
+PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *found);
 
 /* Builds a map from keys and values, in any order; the last of equal keys wins. `vals` NULL: every value is 0.
    Strictly ascending input is noticed and built top-down, each node once, several times faster.
@@ -573,7 +583,7 @@ PM_API PM_NODISCARD pm_status pm_txn_rollback(pm_txn *t, pm_map *m);
         return pm_set(&m->map, key, len, name##_to_word(val), NULL);                                                   \
     }                                                                                                                  \
     PM_NODISCARD PM_INLINE pm_status name##_remove(name *m, const void *key, size_t len) {                             \
-        return pm_remove(&m->map, key, len, true, NULL);                                                               \
+        return pm_remove(&m->map, key, len, PM_PRUNE, NULL);                                                           \
     }
 
 /* ---- src/pathmap/45_map_algebra.h ---------------------------------------------------------------------- */
@@ -821,7 +831,7 @@ PM_API void pm_witness_drop(pm_witness *w);
    what they change. Nothing above the zipper's root is ever changed, but a root that does not exist is made, with its
    prefixes, by the first write that puts something there.
    A move that fails leaves the cursor elsewhere than it was sent: until pm_rz_status has been asked about it, all
-   writes are refused with that failure (PM_NOMEM), which pm_wz_status and pm_wz_close tell too. */
+   writes are refused with that failure (PM_NOMEM), which pm_wz_status and pm_wz_drop tell too. */
 
 typedef struct pm_wz {
     pm_map *map;
@@ -833,19 +843,19 @@ typedef struct pm_wz {
 } pm_wz;
 
 /* Opens a writer over `m`, its root at `path`, which need not exist. The caller need not initialise *w before.
-   Owns     pm_wz_close
+   Owns     pm_wz_drop
    Valid    while `m` stays in place and nobody else touches it
    Fails    PM_NOMEM */
 PM_API PM_NODISCARD pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len);
 
 /* Opens a writer that owns its map; *m becomes empty. The writer must not be moved in memory by assignment.
-   Owns     pm_wz_close drops the map, pm_wz_into_map gives it back
+   Owns     pm_wz_drop drops the map, pm_wz_into_map gives it back
    Fails    PM_NOMEM: *m is unchanged; PM_INVALID: *m is what the writer owns already */
 PM_API PM_NODISCARD pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len);
 
 /* Ends a writer.  Returns the first failure of any of its writes, or PM_OK. Closing twice, or closing zero, is
    harmless. */
-PM_API pm_status pm_wz_close(pm_wz *w);
+PM_API pm_status pm_wz_drop(pm_wz *w);
 
 /* Ends an owning writer and gives the map to *out.  Fails PM_INVALID if it does not own one: it stays open. */
 PM_API PM_NODISCARD pm_status pm_wz_into_map(pm_wz *w, pm_map *out);
@@ -866,10 +876,10 @@ PM_API PM_NODISCARD pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old);
 /* Through a head's writer the last three lend a slot only inside a group (pm_wz_begin), since readers do not notice
    what is written to it: else PM_INVALID, unless `slot` is NULL. */
 PM_API PM_NODISCARD pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot);
-PM_API PM_NODISCARD pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *inserted);
+PM_API PM_NODISCARD pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *changed);
 PM_API PM_NODISCARD pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm_val *val), void *ctx,
-                                                    pm_val **slot, bool *inserted);
-PM_API PM_NODISCARD pm_status pm_wz_remove(pm_wz *w, bool prune, pm_opt *old);
+                                                    pm_val **slot, bool *changed);
+PM_API PM_NODISCARD pm_status pm_wz_remove(pm_wz *w, pm_prune prune, pm_opt *old);
 
 /* Replaces what is at and below the focus, value included, by a share of what is at and below the focus of `src`.
    A source that does not exist: branches and value go, the focus itself stays (and is made if missing).
@@ -882,39 +892,40 @@ PM_API PM_NODISCARD pm_status pm_wz_graft_at(pm_wz *w, const pm_rz *src, const v
 PM_API PM_NODISCARD pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src);
 /* The same; *src becomes empty, and does so first: the writer's own map then has nothing but what is grafted. */
 PM_API PM_NODISCARD pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src);
-/* For each byte of `mask`, replaces the child by the source's (removed where the source has none). With `clear`, all
-   other children go. The focus value stays; the focus is made if missing.
+/* For each byte of `mask`, replaces the child by the source's (removed where the source has none). With
+   PM_CLEAR_OTHERS, all other children go. The focus value stays; the focus is made if missing.
    Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, bool clear);
+PM_API PM_NODISCARD pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, pm_others others);
 /* Replaces the child at each byte of `mask` by the map of the same rank in maps[0..n), consumed; an empty map leaves a
-   child without value and branches. With `clear`, all other children go. The focus value stays.
+   child without value and branches. With PM_CLEAR_OTHERS, all other children go. The focus value stays.
    Fails    PM_INVALID if n is not the number of bytes in `mask`, or a map is the writer's own; PM_NOMEM. Nothing
             changed, no map consumed */
-PM_API PM_NODISCARD pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, bool clear);
+PM_API PM_NODISCARD pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n,
+                                                   pm_others others);
 
 /* Cuts branches and value at the focus out into *out. The focus stays, unless pruned.
-   *some (may be NULL): whether there was a value or a branch.
+   *found (may be NULL): whether there was a value or a branch.
    Fails    PM_NOMEM; PM_INVALID: `out` is the writer's own map. Nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some);
+PM_API PM_NODISCARD pm_status pm_wz_take(pm_wz *w, pm_prune prune, pm_map *out, bool *found);
 
 /* Moves all branches below the focus under `path`; the focus value stays.
-   *done (may be NULL): false on a childless focus.  Fails PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *done);
+   *found (may be NULL): false on a childless focus.  Fails PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *found);
 
 /* Goes up n bytes (to the root at most) and replaces everything below there by the old focus's branches. The value
    there stays, the old focus's own value is lost.
-   *done (may be NULL): whether n bytes were available.  Fails PM_NOMEM: nothing changed, focus unmoved */
-PM_API PM_NODISCARD pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done);
+   *found (may be NULL): whether n bytes were available.  Fails PM_NOMEM: nothing changed, focus unmoved */
+PM_API PM_NODISCARD pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *found);
 
-/* Removes everything below the focus; its value stays. With `prune`, pm_wz_prune_path follows.
-   *removed (may be NULL): whether something went.  Fails PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_remove_branches(pm_wz *w, bool prune, bool *removed);
+/* Removes everything below the focus; its value stays. With PM_PRUNE, pm_wz_prune_path follows.
+   *changed (may be NULL): whether something went.  Fails PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_wz_remove_branches(pm_wz *w, pm_prune prune, bool *changed);
 
 /* Removes the children whose byte is not in `mask`.  Fails PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, bool prune);
+PM_API PM_NODISCARD pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, pm_prune prune);
 
-/* Makes the focus exist. *created (may be NULL): whether it did not.  Fails PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_create_path(pm_wz *w, bool *created);
+/* Makes the focus exist. *changed (may be NULL): whether it did not.  Fails PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_wz_create_path(pm_wz *w, bool *changed);
 
 /* As pm_prune_path, never above the root. The focus does not move.  Fails PM_NOMEM: nothing changed */
 PM_API PM_NODISCARD pm_status pm_wz_prune_path(pm_wz *w, size_t *removed);
@@ -963,7 +974,7 @@ PM_API void pm_iter_drop(pm_iter *i);
    The left operand is what is at and below the writer's focus, value included; a place that does not exist counts as
    the empty trie, on either side. *alg (may be NULL) tells what became of it: PM_ALG_NONE, it is empty now;
    PM_ALG_LEFT, it did not change (and was not empty); PM_ALG_ELEMENT, it changed. An empty result does not make the
-   focus exist, nor does it remove it, unless `prune` is set: then pm_wz_prune_path follows.
+   focus exist, nor does it remove it, except with PM_PRUNE: then pm_wz_prune_path follows.
 
    A source may be a zipper over the writer's own map. Sources are kept, and shared with.
    Fails    PM_NOMEM, PM_MISMATCH, PM_BADHOOK: nothing changed, unless said otherwise
@@ -978,35 +989,35 @@ PM_API PM_NODISCARD pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg
 PM_API PM_NODISCARD pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg);
 /* The same; *src becomes empty, and does so first: the writer's own map then has nothing but what is joined. */
 PM_API PM_NODISCARD pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg);
-/* The same with what is at and below another writer's focus, which is then taken away there; `prune` prunes it. For the
-   readers of a head that gave both out, this is one call. Inside groups of both, each group is committed, or undone, by
-   itself.
+/* The same with what is at and below another writer's focus, which is then taken away there; PM_PRUNE prunes it. For
+   the readers of a head that gave both out, this is one call. Inside groups of both, each group is committed, or
+   undone, by itself.
    Fails    PM_INVALID: both are one writer, `from` is closed, or a group (pm_wz_begin) is open on one of them alone,
             unless they write to one map; nothing changed. If memory runs out, `from` may have kept what `w` got
             already */
-PM_API PM_NODISCARD pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg);
+PM_API PM_NODISCARD pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, pm_prune prune, pm_alg *alg);
 
 /* Keeps what both have. */
-PM_API PM_NODISCARD pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg);
+PM_API PM_NODISCARD pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg);
 /* Replaces the focus by what `a` and `b` both have; the status compares with what was there before. */
 PM_API PM_NODISCARD pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *alg);
 /* Takes away what the source has. */
-PM_API PM_NODISCARD pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg);
+PM_API PM_NODISCARD pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg);
 
 /* Keeps what has a prefix, below the focus, with a value in the source. */
 PM_API PM_NODISCARD pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg);
 /* Replaces the focus by what of the source has a prefix with a value in the old focus.
-   *done (may be NULL): false, and no change, if either place does not exist */
-PM_API PM_NODISCARD pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done);
+   *found (may be NULL): false, and no change, if either place does not exist */
+PM_API PM_NODISCARD pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *found);
 
 /* Drops the first k bytes of everything below the focus and unites what then falls together; values fewer than k + 1
-   bytes below vanish, as do places fewer than k below. The focus value stays. k = 0 moves nothing. With `prune`,
+   bytes below vanish, as do places fewer than k below. The focus value stays. k = 0 moves nothing. With PM_PRUNE,
    pm_wz_prune_path follows. Values are combined in the order of paths; the hooks are taken to be associative.
-   *left (may be NULL): whether a value or a branch is left at the focus
+   *found (may be NULL): whether a value or a branch is left at the focus
    Cost     O(nodes down to that depth, each once), and that of the joins */
-PM_API PM_NODISCARD pm_status pm_wz_join_k_path(pm_wz *w, size_t k, bool prune, bool *left);
+PM_API PM_NODISCARD pm_status pm_wz_join_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found);
 /* The same, keeping only what is found below every place k bytes down. */
-PM_API PM_NODISCARD pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, bool *left);
+PM_API PM_NODISCARD pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found);
 
 /* ---- src/pathmap/56_zip.h ------------------------------------------------------------------------------ */
 
@@ -1466,7 +1477,7 @@ enum { PM_CLAIM_WRITER = 1, PM_CLAIM_PINNED = 2 };
 /* Heads: many writers and many readers on one map, at the same time.
 
    A head takes the content of a map over and gives zippers out. A head may be asked by any thread at any time; each
-   zipper is used by one thread at a time, and may be handed on and dropped by any (pm_rz_drop, pm_wz_close).
+   zipper is used by one thread at a time, and may be handed on and dropped by any (pm_rz_drop, pm_wz_drop).
 
        asks for            while this is out                                        answer
        writer at P         writer at Q, P and Q equal or one a prefix of the other  PM_CONFLICT
@@ -1492,8 +1503,8 @@ enum { PM_CLAIM_WRITER = 1, PM_CLAIM_PINNED = 2 };
 
 typedef struct pm_head pm_head;
 
-/* Makes a head over a map: *m is empty until pm_head_close gives the content back to it, and must stay in place.
-   Owns     pm_head_close
+/* Makes a head over a map: *m is empty until pm_head_free gives the content back to it, and must stay in place.
+   Owns     pm_head_free
    Fails    PM_NOMEM: *m is unchanged */
 PM_API PM_NODISCARD pm_status pm_head_new(pm_map *m, pm_head **out);
 /* The same, but the head owns the content: *m becomes empty for good. */
@@ -1510,13 +1521,13 @@ PM_API PM_NODISCARD pm_status pm_head_new_at(pm_wz *w, pm_head **out);
    head sees to it that no other thread is still asking it for something: nor may such a thread be about to.
    Fails    PM_BUSY while zippers are out, *busy (may be NULL) tells how many; PM_NOMEM; PM_INVALID: the head stays
    usable */
-PM_API PM_NODISCARD pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy);
+PM_API PM_NODISCARD pm_status pm_head_free(pm_head *h, pm_map *out, uint64_t *busy);
 
 /* Gives out a writer whose root is at `path`, which need not exist: as for any writer it is made by the first write
    that puts something there. Its calls become visible one by one. The writer may be moved by assignment.
    *why (may be NULL) is made an empty map, or if there is a conflict and memory for it, its report (65_claims.h), which
    the caller drops.
-   Owns     pm_wz_close, on any thread. pm_wz_into_reader leaves a pinned reader, without a gap in the claim
+   Owns     pm_wz_drop, on any thread. pm_wz_into_reader leaves a pinned reader, without a gap in the claim
    Fails    PM_CONFLICT; PM_NOMEM: nothing changed
    Cost     O(len), however many zippers are out */
 PM_API PM_NODISCARD pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_map *why);
@@ -1578,10 +1589,10 @@ PM_API pm_map pm_shared_load(pm_shared *s);
 PM_API PM_NODISCARD pm_status pm_shared_store(pm_shared *s, const pm_map *m);
 
 /* The same, if the present version is `expected`: a map that was loaded and not written since. NULL expects nothing.
-   *swapped (may be NULL): whether it was
+   *changed (may be NULL): whether it was
    Fails    as pm_shared_store */
 PM_API PM_NODISCARD pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
-                                                         bool *swapped);
+                                                         bool *changed);
 
 /* Changes the present version by fn, which writes to a clone and is run once, on the calling thread. Others that store
    or update wait for it, so it should be short; it may load, but its stores, swaps and updates of the same object are
@@ -12604,7 +12615,7 @@ static pm_status pm__make_given(void *ctx, pm_val *val) {
 
 PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
                                     pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
-                                    bool *inserted) {
+                                    bool *changed) {
     if (pm__map_refuses(m, key, len) || !make) return PM_INVALID;
     bool there = pm_get(m, key, len) != NULL;
     if (!there) {
@@ -12624,16 +12635,16 @@ PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
         pm_status s = pm_get_mut(m, key, len, slot);
         if (s != PM_OK) return s;
     }
-    if (inserted) *inserted = !there;
+    if (changed) *changed = !there;
     return PM_OK;
 }
 
-PM_API pm_status pm_get_or_set(pm_map *m, const void *key, size_t len, pm_val val, pm_val **slot, bool *inserted) {
-    return pm_get_or_set_with(m, key, len, pm__make_given, &val, slot, inserted);
+PM_API pm_status pm_get_or_set(pm_map *m, const void *key, size_t len, pm_val val, pm_val **slot, bool *changed) {
+    return pm_get_or_set_with(m, key, len, pm__make_given, &val, slot, changed);
 }
 
-/* Removes a value; with `prune`, the rule of pm_prune_path follows, going no further up than `floor` bytes. */
-static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool prune, size_t floor, pm_opt *old) {
+/* Removes a value; with PM_PRUNE, the rule of pm_prune_path follows, going no further up than `floor` bytes. */
+static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, pm_prune prune, size_t floor, pm_opt *old) {
     pm__cx cx = pm__map_cx(m);
     pm_opt was = {0, false};
     if (len == 0) {
@@ -12662,18 +12673,18 @@ static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool pr
     return pm__map_done(m, PM_OK);
 }
 
-PM_API pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old) {
+PM_API pm_status pm_remove(pm_map *m, const void *key, size_t len, pm_prune prune, pm_opt *old) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
     return pm__map_remove(m, (const uint8_t *)key, len, prune, 0, old);
 }
 
-PM_API pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *created) {
+PM_API pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *changed) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt none;
     bool make = !pm_path_exists(m, key, len);
     if (make && !pm__trie_put(&cx, &m->root, (const uint8_t *)key, len, true, 0, &none)) return PM_NOMEM;
-    if (created) *created = make;
+    if (changed) *changed = make;
     return pm__map_done(m, PM_OK);
 }
 
@@ -12697,7 +12708,8 @@ PM_API pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *r
     return pm__map_prune(m, (const uint8_t *)key, len, 0, removed);
 }
 
-static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool prune, size_t floor, bool *removed) {
+static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, pm_prune prune, size_t floor,
+                                   bool *changed) {
     pm__cx cx = pm__map_cx(m);
     bool had;
     if (len == 0) {
@@ -12709,7 +12721,7 @@ static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool
         had = v.exists && !v.childless;
         if (had && prune && !v.val && len > floor) { /* one cut does both, so that it happens whole or not at all */
             if (!pm__trie_cut(&cx, &m->root, s, v.keep > floor ? v.keep : floor)) return PM_NOMEM;
-            prune = false;
+            prune = PM_KEEP;
         } else if (had && !pm__trie_graft(&cx, &m->root, s, len, 0)) {
             return PM_NOMEM;
         }
@@ -12718,13 +12730,13 @@ static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool
         pm_status st = pm__map_prune(m, s, len, floor, NULL);
         if (st != PM_OK) return st;
     }
-    if (removed) *removed = had;
+    if (changed) *changed = had;
     return pm__map_done(m, PM_OK);
 }
 
-PM_API pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, bool prune, bool *removed) {
+PM_API pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, pm_prune prune, bool *changed) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
-    return pm__map_cut_below(m, (const uint8_t *)key, len, prune, 0, removed);
+    return pm__map_cut_below(m, (const uint8_t *)key, len, prune, 0, changed);
 }
 
 /* ---- counting ------------------------------------------------------------------------------------------------ */
@@ -12887,7 +12899,7 @@ static pm_status pm__map_of_place(const pm__cx *cx, const pm_place *p, const pm_
     return PM_OK;
 }
 
-PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists) {
+PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *found) {
     if (pm__map_bad(m, key, len) || !out) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     const pm_val *val = m->has_value ? &m->value : NULL;
@@ -12898,7 +12910,7 @@ PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map
     pm_status s = pm__map_of_place(&cx, &p, val, &made);
     if (s != PM_OK) return s;
     pm__map_give(out, &made, out == m);
-    if (exists) *exists = there;
+    if (found) *found = there;
     return PM_OK;
 }
 
@@ -14749,7 +14761,7 @@ static void pm__wz_give_back(pm_wz *w) {
     if (w->map && !w->cursor.claim) pm__map_lend(w->map, PM__LENT_NOT);
 }
 
-PM_API pm_status pm_wz_close(pm_wz *w) {
+PM_API pm_status pm_wz_drop(pm_wz *w) {
     if (!w) return PM_OK;
     pm_status s = w->status;
     pm__wz_give_back(w);
@@ -15072,14 +15084,14 @@ PM_API pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot) {
 
 /* The value is made before the change begins: what makes it may take its time, and may ask a head for a reader. */
 PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
-                                       bool *inserted) {
+                                       bool *changed) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!make || (slot && !pm__wz_may_lend(w))) return pm__wz_done(w, PM_INVALID);
     pm_val *v = pm__wz_slot(w);
     pm_val made = 0;
     if (v) {
         if (slot) *slot = v;
-        if (inserted) *inserted = false;
+        if (changed) *changed = false;
         return PM_OK;
     }
     bool there = pm_get(w->map, w->cursor.path, w->cursor.len) != NULL;
@@ -15088,7 +15100,7 @@ PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm
     if (s != PM_OK) return pm__wz_done(w, s);
     pm__wz_forget(w);
     pm__wz_enter(w);
-    s = pm_get_or_set(w->map, w->cursor.path, w->cursor.len, made, slot, inserted);
+    s = pm_get_or_set(w->map, w->cursor.path, w->cursor.len, made, slot, changed);
     if (s != PM_OK && !there && make != pm__make_given) {
         pm__cx cx = pm__wz_cx(w);
         pm__pay_release(&cx, false, made);
@@ -15096,12 +15108,12 @@ PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm
     return pm__wz_left(w, s);
 }
 
-PM_API pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *inserted) {
+PM_API pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *changed) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm_wz_get_or_set_with(w, pm__make_given, &val, slot, inserted);
+    return pm_wz_get_or_set_with(w, pm__make_given, &val, slot, changed);
 }
 
-PM_API pm_status pm_wz_remove(pm_wz *w, bool prune, pm_opt *old) {
+PM_API pm_status pm_wz_remove(pm_wz *w, pm_prune prune, pm_opt *old) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     const pm_rz *z = &w->cursor;
     pm__wz_forget(w);
@@ -15291,12 +15303,12 @@ static pm_status pm__wz_mix(pm_wz *w, const pm_place *theirs, const pm_mask *tak
 
 static const pm_mask pm__mask_none = {{0, 0, 0, 0}};
 
-PM_API pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, bool clear) {
+PM_API pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, pm_others others) {
     if (pm__wz_refuses(w) || !src || !mask) return pm__wz_refusal(w);
     pm_ref theirs = pm_ref_of_rz(src), own = pm__wz_focus(w);
     if (theirs.ops != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
     pm_mask full = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}}, keep = pm_mask_andnot(full, *mask);
-    return pm__wz_done(w, pm__wz_mix(w, &theirs.place, mask, &own.place, clear ? &pm__mask_none : &keep));
+    return pm__wz_done(w, pm__wz_mix(w, &theirs.place, mask, &own.place, others ? &pm__mask_none : &keep));
 }
 
 /* Adds the content of a map as the child at byte b. */
@@ -15305,14 +15317,14 @@ static void pm__kids_add_map(pm__kids *k, uint8_t b, const pm_map *m) {
     if (m->root || !m->has_value) pm__kids_add(k, b, true, m->root);
 }
 
-static pm_status pm__wz_graft_children(pm_wz *w, const pm_mask *mask, const pm_map *maps, bool clear) {
+static pm_status pm__wz_graft_children(pm_wz *w, const pm_mask *mask, const pm_map *maps, pm_others others) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__kid_side own;
     pm__kids kids;
     unsigned next = 0;
     if (!pm__kid_side_open(&cx, &own, &focus.place)) return PM_NOMEM;
-    pm_mask keep = clear ? pm__mask_none : pm_mask_andnot(own.mask, *mask), all = pm_mask_or(keep, *mask);
+    pm_mask keep = others ? pm__mask_none : pm_mask_andnot(own.mask, *mask), all = pm_mask_or(keep, *mask);
     kids.n = 0;
     for (int c = pm_mask_next(&all, 0); c >= 0; c = pm_mask_next(&all, c + 1)) {
         if (pm_mask_test(mask, (uint8_t)c)) pm__kids_add_map(&kids, (uint8_t)c, &maps[next++]);
@@ -15323,22 +15335,22 @@ static pm_status pm__wz_graft_children(pm_wz *w, const pm_mask *mask, const pm_m
     return s;
 }
 
-PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, bool clear) {
+PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, pm_others others) {
     if (pm__wz_refuses(w) || !mask || (n && !maps)) return pm__wz_refusal(w);
     if (n != pm_mask_count(mask)) return pm__wz_done(w, PM_INVALID);
     for (size_t i = 0; i < n; i++)
         if (&maps[i] == w->map) return pm__wz_done(w, PM_INVALID);
     for (size_t i = 0; i < n; i++)
         if (pm_map_ops(&maps[i]) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = pm__wz_graft_children(w, mask, maps, clear);
+    pm_status s = pm__wz_graft_children(w, mask, maps, others);
     for (size_t i = 0; s == PM_OK && i < n; i++) pm_drop(&maps[i]);
     return pm__wz_done(w, s);
 }
 
 /* ---- taking, and moving branches up and down ------------------------------------------------------------------- */
 
-/* Leaves nothing at and below the focus, which exists; with `prune` not even the place, nor what only led to it. */
-static pm_status pm__wz_empty(pm_wz *w, bool prune) {
+/* Leaves nothing at and below the focus, which exists; with PM_PRUNE not even the place, nor what only led to it. */
+static pm_status pm__wz_empty(pm_wz *w, pm_prune prune) {
     const pm_rz *z = &w->cursor;
     pm_opt none = {0, false};
     if (!prune || pm__wz_at_floor(w)) return pm__wz_assign(w, none, 0);
@@ -15351,7 +15363,7 @@ static pm_status pm__wz_empty(pm_wz *w, bool prune) {
     return ok ? PM_OK : PM_NOMEM;
 }
 
-PM_API pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some) {
+PM_API pm_status pm_wz_take(pm_wz *w, pm_prune prune, pm_map *out, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!out || out == w->map) return pm__wz_done(w, PM_INVALID);
     pm__cx cx = pm__wz_cx(w);
@@ -15366,7 +15378,7 @@ PM_API pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some) {
         return pm__wz_done(w, s);
     }
     *out = taken;
-    if (some) *some = any;
+    if (found) *found = any;
     return pm__wz_done(w, PM_OK);
 }
 
@@ -15386,15 +15398,15 @@ static pm_status pm__wz_insert_prefix(pm_wz *w, const uint8_t *path, size_t len,
     return pm__wz_give_below(w, w->cursor.len, chain);
 }
 
-PM_API pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *done) {
+PM_API pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *found) {
     if (pm__wz_refuses(w) || (len && !path) || len > PM__LEN_MAX) return pm__wz_refusal(w);
     bool had;
     pm_status s = pm__wz_insert_prefix(w, (const uint8_t *)path, len, &had);
-    if (s == PM_OK && done) *done = had;
+    if (s == PM_OK && found) *found = had;
     return pm__wz_done(w, s);
 }
 
-PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done) {
+PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm_rz *z = &w->cursor;
     size_t depth = z->len - z->root_len, to = z->len - (n < depth ? n : depth);
@@ -15407,21 +15419,21 @@ PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done) {
         if (s != PM_OK) return pm__wz_done(w, s);
     }
     pm__rz_cut_to(z, to);
-    if (done) *done = n <= depth;
+    if (found) *found = n <= depth;
     return pm__wz_done(w, PM_OK);
 }
 
 /* ---- removing, making, pruning ------------------------------------------------------------------------------- */
 
-PM_API pm_status pm_wz_remove_branches(pm_wz *w, bool prune, bool *removed) {
+PM_API pm_status pm_wz_remove_branches(pm_wz *w, pm_prune prune, bool *changed) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     const pm_rz *z = &w->cursor;
     pm__wz_forget(w);
     pm__wz_enter(w);
-    return pm__wz_left(w, pm__map_cut_below(w->map, z->path, z->len, prune, z->root_len, removed));
+    return pm__wz_left(w, pm__map_cut_below(w->map, z->path, z->len, prune, z->root_len, changed));
 }
 
-PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, bool prune) {
+PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, pm_prune prune) {
     if (pm__wz_refuses(w) || !mask) return pm__wz_refusal(w);
     pm_ref focus = pm__wz_focus(w);
     pm_place none = pm__place_root(0);
@@ -15431,11 +15443,11 @@ PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, bool prune
     return pm__wz_done(w, pm__wz_mix(w, &none, &pm__mask_none, &focus.place, mask));
 }
 
-PM_API pm_status pm_wz_create_path(pm_wz *w, bool *created) {
+PM_API pm_status pm_wz_create_path(pm_wz *w, bool *changed) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm__wz_forget(w);
     pm__wz_enter(w);
-    return pm__wz_left(w, pm_create_path(w->map, w->cursor.path, w->cursor.len, created));
+    return pm__wz_left(w, pm_create_path(w->map, w->cursor.path, w->cursor.len, changed));
 }
 
 PM_API pm_status pm_wz_prune_path(pm_wz *w, size_t *removed) {
@@ -16181,7 +16193,7 @@ static pm__operand pm__operand_at(const pm_ref *r) {
 }
 
 /* Writes an outcome, which is consumed, to the focus. */
-static pm_status pm__wz_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, bool prune, pm_alg *alg) {
+static pm_status pm__wz_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, pm_prune prune, pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm_status s = PM_OK;
     bool empty = !o->root && !o->val.some, exists = focus->exists;
@@ -16257,7 +16269,8 @@ static pm_status pm__wz_combine_few(pm_wz *w, pm__alg_op op, const pm__operand *
 }
 
 /* Combines the focus with a source. `alias`: the source is, or may be, a part of the writer's own map. */
-static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
+static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, pm_prune prune,
+                                     pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__operand a = pm__operand_at(&focus), b = pm__operand_at(src);
@@ -16286,13 +16299,13 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
 }
 
 /* The same; nobody may begin to share the map's nodes between the look at them and the changes. */
-static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
+static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, pm_prune prune, pm_alg *alg) {
     pm__wz_enter(w);
     return pm__wz_left(w, pm__wz_combine_with(w, op, src, alias, prune, alg));
 }
 
 /* A source that is a zipper may stand on the writer's map. */
-static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, bool prune, pm_alg *alg) {
+static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, pm_prune prune, pm_alg *alg) {
     pm_ref r = pm_ref_of_rz(src);
     return pm__wz_combine(w, op, &r, src->top == w->map->root, prune, alg);
 }
@@ -16300,14 +16313,14 @@ static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, bo
 PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
-    return pm__wz_combine_rz(w, PM__ALG_JOIN, src, false, alg);
+    return pm__wz_combine_rz(w, PM__ALG_JOIN, src, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
     pm_ref r = pm_ref_of_map(src, NULL, 0);
-    return pm__wz_combine(w, PM__ALG_JOIN, &r, src->root == w->map->root, false, alg);
+    return pm__wz_combine(w, PM__ALG_JOIN, &r, src->root == w->map->root, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
@@ -16324,7 +16337,7 @@ PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
     return s;
 }
 
-PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg) {
+PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, pm_prune prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (w == from) return pm__wz_done(w, PM_INVALID);
     if (pm__wz_refuses(from)) return pm__wz_done(w, pm__wz_refusal(from));
@@ -16334,7 +16347,7 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
     pm_alg told;
     bool any = src.exists;
     pm__wz_enter_both(w, from); /* no reader may see what is in both, or in neither */
-    pm_status s = pm__wz_combine(w, PM__ALG_JOIN, &src, from->map->root == w->map->root, false, &told);
+    pm_status s = pm__wz_combine(w, PM__ALG_JOIN, &src, from->map->root == w->map->root, PM_KEEP, &told);
     if (s == PM_OK) {
         if (from->map == w->map) pm__wz_forget(from); /* what it knows of the map has changed under it */
         if (any) s = pm__wz_done(w, pm__wz_done(from, pm__wz_empty(from, prune)));
@@ -16346,13 +16359,13 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
     return PM_OK;
 }
 
-PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
+PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
     return pm__wz_combine_rz(w, PM__ALG_MEET, src, prune, alg);
 }
 
-PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
+PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
     return pm__wz_combine_rz(w, PM__ALG_SUB, src, prune, alg);
@@ -16361,7 +16374,7 @@ PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *
 PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
-    return pm__wz_combine_rz(w, PM__ALG_RESTRICT, src, false, alg);
+    return pm__wz_combine_rz(w, PM__ALG_RESTRICT, src, PM_KEEP, alg);
 }
 
 /* Whether an outcome is what an operand is already. */
@@ -16398,10 +16411,10 @@ PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *
         return pm__wz_done(w, s);
     }
     o.alg = same ? PM_ALG_LEFT : PM_ALG_NONE;
-    return pm__wz_settle(w, &focus, &o, false, alg);
+    return pm__wz_settle(w, &focus, &o, PM_KEEP, alg);
 }
 
-PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
+PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
     pm__cx cx = pm__wz_cx(w);
@@ -16414,9 +16427,9 @@ PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
     if (both && s == PM_OK && !pm__outcome_share(&cx, &a, &b, &o)) s = PM_NOMEM;
     if (both && s == PM_OK) {
         o.alg = PM_ALG_NONE; /* said of the source */
-        s = pm__wz_settle(w, &focus, &o, false, NULL);
+        s = pm__wz_settle(w, &focus, &o, PM_KEEP, NULL);
     }
-    if (s == PM_OK && done) *done = both;
+    if (s == PM_OK && found) *found = both;
     return pm__wz_done(w, s);
 }
 
@@ -16567,7 +16580,7 @@ static pm_status pm__drop_run(pm__drop *d, pm_place p, size_t k) {
     return s;
 }
 
-static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, bool prune, bool *left) {
+static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, pm_prune prune, bool *found) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__drop d;
@@ -16589,20 +16602,20 @@ static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, bool prune
         if (some) s = pm__wz_give_below(w, w->cursor.len, root);
         else s = pm__wz_empty(w, prune);
     } else if (s == PM_OK && prune && focus.exists && !some) {
-        s = pm__wz_empty(w, true);
+        s = pm__wz_empty(w, PM_PRUNE);
     }
-    if (s == PM_OK && left) *left = some;
+    if (s == PM_OK && found) *found = some;
     return pm__wz_done(w, s);
 }
 
-PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
+PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__ALG_JOIN, k, prune, left);
+    return pm__wz_drop_bytes(w, PM__ALG_JOIN, k, prune, found);
 }
 
-PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
+PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__ALG_MEET, k, prune, left);
+    return pm__wz_drop_bytes(w, PM__ALG_MEET, k, prune, found);
 }
 
 /* ---- src/pathmap/56_zip.c ------------------------------------------------------------------------------ */
@@ -20187,7 +20200,7 @@ static bool pm__claims_add(pm__claims *k, pm__claim *c) {
 static bool pm__claims_remove(pm__claims *k, pm__claim *c) {
     pm_map *m = pm__claims_like(k, c);
     pm_status s = PM_OK;
-    if (!c->prev && !c->next) s = pm_remove(m, c->path, c->len, true, NULL);
+    if (!c->prev && !c->next) s = pm_remove(m, c->path, c->len, PM_PRUNE, NULL);
     else if (!c->prev) s = pm_set(m, c->path, c->len, (pm_val)(uintptr_t)c->next, NULL);
     if (s != PM_OK) return false;
     if (c->prev) c->prev->next = c->next;
@@ -20663,7 +20676,7 @@ static pm_status pm__head_may_end(pm_head *h, const pm_map *out, uint64_t *busy)
     return pm__head_settle(h) ? PM_OK : PM_NOMEM;
 }
 
-PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
+PM_API pm_status pm_head_free(pm_head *h, pm_map *out, uint64_t *busy) {
     if (!h) return PM_OK;
     pm__lock_acquire(&h->lock);
     pm_status s = pm__head_may_end(h, out, busy);
@@ -21218,7 +21231,7 @@ static bool pm__shared_is(const pm_map *a, const pm_map *b) {
 }
 
 PM_API pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
-                                            bool *swapped) {
+                                            bool *changed) {
     uint64_t old = 0;
     if (!s || !desired || !pm__shared_begin(s)) return PM_INVALID;
     pm_map m = pm_clone(desired);
@@ -21228,7 +21241,7 @@ PM_API pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected
     if (put) pm__shared_retire(s, old);
     else pm_drop(&m);
     if (same && !put) return PM_NOMEM;
-    if (swapped) *swapped = same;
+    if (changed) *changed = same;
     return PM_OK;
 }
 

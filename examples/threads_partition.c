@@ -65,7 +65,7 @@ static void fill(job *j, unsigned part) {
         put_below(&w, key + strlen(root), i);
         j->filled[part]++;
     }
-    must(pm_wz_close(&w));
+    must(pm_wz_drop(&w));
 }
 
 static void *work(void *arg) {
@@ -81,7 +81,7 @@ static void build(const scheme *s) {
     char key[KEY];
     must(pm_head_new(&map, &j.head));
     run_each(work, each, sizeof each[0], THREADS);
-    must(pm_head_close(j.head, NULL, NULL));
+    must(pm_head_free(j.head, NULL, NULL));
 
     must(pm_val_count(&map, &n));
     printf("by %s: %d facts, parts of", s->name, (int)n);
@@ -109,9 +109,9 @@ static void print_conflict(void) {
         printf("\n");
         pm_drop(&why);
     }
-    must(pm_wz_close(&math));
-    must(pm_wz_close(&logic));
-    must(pm_head_close(head, NULL, NULL));
+    must(pm_wz_drop(&math));
+    must(pm_wz_drop(&logic));
+    must(pm_head_free(head, NULL, NULL));
     pm_drop(&map);
 }
 

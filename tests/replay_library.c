@@ -413,7 +413,7 @@ static pm_status close_by_reader(pm_wz *w) {
 ON(wclose) {
     pm_wz *w = writer_of(s, a);
     pm_map *m = &s->map[s->writer_map[a->writer[0]]];
-    if (!w->owned) return fine(out, a->variant % 2 ? pm_wz_close(w) : close_by_reader(w)) && say_ok(out);
+    if (!w->owned) return fine(out, a->variant % 2 ? pm_wz_drop(w) : close_by_reader(w)) && say_ok(out);
     return fine(out, pm_wz_into_map(w, m)) && say_ok(out);
 }
 
@@ -671,14 +671,14 @@ ON(hclose) {
     uint64_t busy = 0;
     bool owns = s->head->home == NULL;
     pm_map *m = &s->map[s->head_map], none = {0};
-    pm_status st = pm_head_close(s->head, owns ? m : NULL, &busy);
+    pm_status st = pm_head_free(s->head, owns ? m : NULL, &busy);
     if (st == PM_BUSY) {
         replay_print(out, "busy %llu", (unsigned long long)busy);
         return false;
     }
     if (!fine(out, st)) return false;
     s->head = NULL;
-    must_agree(out, pm_wz_close(&s->host) == PM_OK, "the head's host failed");
+    must_agree(out, pm_wz_drop(&s->host) == PM_OK, "the head's host failed");
     must_agree(out, m->ops != none.ops, "the map came back without operations");
     return say_ok(out);
 }
@@ -805,10 +805,10 @@ static void close_library(void *state, model_bytes *complaint) {
     on_library *s = state;
     for (int i = 0; i < REPLAY_ZIPPERS; i++) {
         pm_rz_drop(&s->reader[i]);
-        if (pm_wz_close(&s->writer[i]) != PM_OK) replay_print(complaint, "w%d had failed; ", i);
+        if (pm_wz_drop(&s->writer[i]) != PM_OK) replay_print(complaint, "w%d had failed; ", i);
     }
-    if (pm_head_close(s->head, NULL, NULL) != PM_OK) replay_print(complaint, "the head could not end; ");
-    if (pm_wz_close(&s->host) != PM_OK) replay_print(complaint, "the head's host had failed; ");
+    if (pm_head_free(s->head, NULL, NULL) != PM_OK) replay_print(complaint, "the head could not end; ");
+    if (pm_wz_drop(&s->host) != PM_OK) replay_print(complaint, "the head's host had failed; ");
     for (int i = 0; i < REPLAY_TXNS; i++)
         if (s->txn[i].open && pm_txn_commit(&s->txn[i]) != PM_OK) replay_print(complaint, "t%d could not end; ", i);
     for (int i = 0; i < REPLAY_MAPS; i++) pm_drop(&s->map[i]);

@@ -20,9 +20,9 @@ import run_check  # noqa: E402
 
 # Pointers that may be NULL: by parameter name, by function and parameter, or by function (all of them).
 OPTIONAL = {
-    "old", "alg", "which", "why", "busy", "swapped", "inserted", "created", "removed", "exists", "some", "done", "left",
+    "old", "alg", "which", "why", "busy", "changed", "found", "removed",
     "ctx", "pool", "ops", "options", "stats", "expected", "choose", "vals",
-    "slot", "pm_head_close.h", "pm_head_close.out", "pm_zip_prefix.root",
+    "slot", "pm_head_free.h", "pm_head_free.out", "pm_zip_prefix.root",
 }
 REQUIRED = {"pm_get_mut.slot", "pm_wz_get_mut.slot"}
 # Calls whose status is that of another thing: freeing, dropping and the like take NULL for "nothing to do".
@@ -33,7 +33,7 @@ ZERO_VALID = {"pm_map", "pm_rz", "pm_ref", "pm_iter", "pm_mask", "pm_witness", "
               "pm_ops", "pm_merkle_stats", "pm_stats", "pm_pool_stats"}
 ZERO_REFUSED = {"pm_wz", "pm_zip", "pm_fold", "pm_unfold", "pm_txn"}
 # Functions that open a zero object, end it, or only tell of it.
-ZERO_FINE = {"pm_txn_begin", "pm_wz_status", "pm_wz_open", "pm_wz_open_move", "pm_zip_status", "pm_wz_close"}
+ZERO_FINE = {"pm_txn_begin", "pm_wz_status", "pm_wz_open", "pm_wz_open_move", "pm_zip_status", "pm_wz_drop"}
 # Counts that say how much there is at a pointer.
 COUNTS = {"pm_get_many", "pm_build", "pm_join_many", "pm_meet_many", "pm_mask_of", "pm_wz_graft_children",
           "pm_zip_product", "pm_dot"}

@@ -315,7 +315,7 @@ static pm_status pm__make_given(void *ctx, pm_val *val) {
 
 PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
                                     pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
-                                    bool *inserted) {
+                                    bool *changed) {
     if (pm__map_refuses(m, key, len) || !make) return PM_INVALID;
     bool there = pm_get(m, key, len) != NULL;
     if (!there) {
@@ -335,16 +335,16 @@ PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
         pm_status s = pm_get_mut(m, key, len, slot);
         if (s != PM_OK) return s;
     }
-    if (inserted) *inserted = !there;
+    if (changed) *changed = !there;
     return PM_OK;
 }
 
-PM_API pm_status pm_get_or_set(pm_map *m, const void *key, size_t len, pm_val val, pm_val **slot, bool *inserted) {
-    return pm_get_or_set_with(m, key, len, pm__make_given, &val, slot, inserted);
+PM_API pm_status pm_get_or_set(pm_map *m, const void *key, size_t len, pm_val val, pm_val **slot, bool *changed) {
+    return pm_get_or_set_with(m, key, len, pm__make_given, &val, slot, changed);
 }
 
-/* Removes a value; with `prune`, the rule of pm_prune_path follows, going no further up than `floor` bytes. */
-static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool prune, size_t floor, pm_opt *old) {
+/* Removes a value; with PM_PRUNE, the rule of pm_prune_path follows, going no further up than `floor` bytes. */
+static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, pm_prune prune, size_t floor, pm_opt *old) {
     pm__cx cx = pm__map_cx(m);
     pm_opt was = {0, false};
     if (len == 0) {
@@ -373,18 +373,18 @@ static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool pr
     return pm__map_done(m, PM_OK);
 }
 
-PM_API pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old) {
+PM_API pm_status pm_remove(pm_map *m, const void *key, size_t len, pm_prune prune, pm_opt *old) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
     return pm__map_remove(m, (const uint8_t *)key, len, prune, 0, old);
 }
 
-PM_API pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *created) {
+PM_API pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *changed) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt none;
     bool make = !pm_path_exists(m, key, len);
     if (make && !pm__trie_put(&cx, &m->root, (const uint8_t *)key, len, true, 0, &none)) return PM_NOMEM;
-    if (created) *created = make;
+    if (changed) *changed = make;
     return pm__map_done(m, PM_OK);
 }
 
@@ -408,7 +408,8 @@ PM_API pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *r
     return pm__map_prune(m, (const uint8_t *)key, len, 0, removed);
 }
 
-static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool prune, size_t floor, bool *removed) {
+static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, pm_prune prune, size_t floor,
+                                   bool *changed) {
     pm__cx cx = pm__map_cx(m);
     bool had;
     if (len == 0) {
@@ -420,7 +421,7 @@ static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool
         had = v.exists && !v.childless;
         if (had && prune && !v.val && len > floor) { /* one cut does both, so that it happens whole or not at all */
             if (!pm__trie_cut(&cx, &m->root, s, v.keep > floor ? v.keep : floor)) return PM_NOMEM;
-            prune = false;
+            prune = PM_KEEP;
         } else if (had && !pm__trie_graft(&cx, &m->root, s, len, 0)) {
             return PM_NOMEM;
         }
@@ -429,13 +430,13 @@ static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool
         pm_status st = pm__map_prune(m, s, len, floor, NULL);
         if (st != PM_OK) return st;
     }
-    if (removed) *removed = had;
+    if (changed) *changed = had;
     return pm__map_done(m, PM_OK);
 }
 
-PM_API pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, bool prune, bool *removed) {
+PM_API pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, pm_prune prune, bool *changed) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
-    return pm__map_cut_below(m, (const uint8_t *)key, len, prune, 0, removed);
+    return pm__map_cut_below(m, (const uint8_t *)key, len, prune, 0, changed);
 }
 
 /* ---- counting ------------------------------------------------------------------------------------------------ */
@@ -598,7 +599,7 @@ static pm_status pm__map_of_place(const pm__cx *cx, const pm_place *p, const pm_
     return PM_OK;
 }
 
-PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists) {
+PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *found) {
     if (pm__map_bad(m, key, len) || !out) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     const pm_val *val = m->has_value ? &m->value : NULL;
@@ -609,7 +610,7 @@ PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map
     pm_status s = pm__map_of_place(&cx, &p, val, &made);
     if (s != PM_OK) return s;
     pm__map_give(out, &made, out == m);
-    if (exists) *exists = there;
+    if (found) *found = there;
     return PM_OK;
 }
 

@@ -63,7 +63,7 @@ static void pm__wz_give_back(pm_wz *w) {
     if (w->map && !w->cursor.claim) pm__map_lend(w->map, PM__LENT_NOT);
 }
 
-PM_API pm_status pm_wz_close(pm_wz *w) {
+PM_API pm_status pm_wz_drop(pm_wz *w) {
     if (!w) return PM_OK;
     pm_status s = w->status;
     pm__wz_give_back(w);
@@ -386,14 +386,14 @@ PM_API pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot) {
 
 /* The value is made before the change begins: what makes it may take its time, and may ask a head for a reader. */
 PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
-                                       bool *inserted) {
+                                       bool *changed) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!make || (slot && !pm__wz_may_lend(w))) return pm__wz_done(w, PM_INVALID);
     pm_val *v = pm__wz_slot(w);
     pm_val made = 0;
     if (v) {
         if (slot) *slot = v;
-        if (inserted) *inserted = false;
+        if (changed) *changed = false;
         return PM_OK;
     }
     bool there = pm_get(w->map, w->cursor.path, w->cursor.len) != NULL;
@@ -402,7 +402,7 @@ PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm
     if (s != PM_OK) return pm__wz_done(w, s);
     pm__wz_forget(w);
     pm__wz_enter(w);
-    s = pm_get_or_set(w->map, w->cursor.path, w->cursor.len, made, slot, inserted);
+    s = pm_get_or_set(w->map, w->cursor.path, w->cursor.len, made, slot, changed);
     if (s != PM_OK && !there && make != pm__make_given) {
         pm__cx cx = pm__wz_cx(w);
         pm__pay_release(&cx, false, made);
@@ -410,12 +410,12 @@ PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm
     return pm__wz_left(w, s);
 }
 
-PM_API pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *inserted) {
+PM_API pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *changed) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm_wz_get_or_set_with(w, pm__make_given, &val, slot, inserted);
+    return pm_wz_get_or_set_with(w, pm__make_given, &val, slot, changed);
 }
 
-PM_API pm_status pm_wz_remove(pm_wz *w, bool prune, pm_opt *old) {
+PM_API pm_status pm_wz_remove(pm_wz *w, pm_prune prune, pm_opt *old) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     const pm_rz *z = &w->cursor;
     pm__wz_forget(w);
@@ -605,12 +605,12 @@ static pm_status pm__wz_mix(pm_wz *w, const pm_place *theirs, const pm_mask *tak
 
 static const pm_mask pm__mask_none = {{0, 0, 0, 0}};
 
-PM_API pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, bool clear) {
+PM_API pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, pm_others others) {
     if (pm__wz_refuses(w) || !src || !mask) return pm__wz_refusal(w);
     pm_ref theirs = pm_ref_of_rz(src), own = pm__wz_focus(w);
     if (theirs.ops != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
     pm_mask full = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}}, keep = pm_mask_andnot(full, *mask);
-    return pm__wz_done(w, pm__wz_mix(w, &theirs.place, mask, &own.place, clear ? &pm__mask_none : &keep));
+    return pm__wz_done(w, pm__wz_mix(w, &theirs.place, mask, &own.place, others ? &pm__mask_none : &keep));
 }
 
 /* Adds the content of a map as the child at byte b. */
@@ -619,14 +619,14 @@ static void pm__kids_add_map(pm__kids *k, uint8_t b, const pm_map *m) {
     if (m->root || !m->has_value) pm__kids_add(k, b, true, m->root);
 }
 
-static pm_status pm__wz_graft_children(pm_wz *w, const pm_mask *mask, const pm_map *maps, bool clear) {
+static pm_status pm__wz_graft_children(pm_wz *w, const pm_mask *mask, const pm_map *maps, pm_others others) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__kid_side own;
     pm__kids kids;
     unsigned next = 0;
     if (!pm__kid_side_open(&cx, &own, &focus.place)) return PM_NOMEM;
-    pm_mask keep = clear ? pm__mask_none : pm_mask_andnot(own.mask, *mask), all = pm_mask_or(keep, *mask);
+    pm_mask keep = others ? pm__mask_none : pm_mask_andnot(own.mask, *mask), all = pm_mask_or(keep, *mask);
     kids.n = 0;
     for (int c = pm_mask_next(&all, 0); c >= 0; c = pm_mask_next(&all, c + 1)) {
         if (pm_mask_test(mask, (uint8_t)c)) pm__kids_add_map(&kids, (uint8_t)c, &maps[next++]);
@@ -637,22 +637,22 @@ static pm_status pm__wz_graft_children(pm_wz *w, const pm_mask *mask, const pm_m
     return s;
 }
 
-PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, bool clear) {
+PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, pm_others others) {
     if (pm__wz_refuses(w) || !mask || (n && !maps)) return pm__wz_refusal(w);
     if (n != pm_mask_count(mask)) return pm__wz_done(w, PM_INVALID);
     for (size_t i = 0; i < n; i++)
         if (&maps[i] == w->map) return pm__wz_done(w, PM_INVALID);
     for (size_t i = 0; i < n; i++)
         if (pm_map_ops(&maps[i]) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = pm__wz_graft_children(w, mask, maps, clear);
+    pm_status s = pm__wz_graft_children(w, mask, maps, others);
     for (size_t i = 0; s == PM_OK && i < n; i++) pm_drop(&maps[i]);
     return pm__wz_done(w, s);
 }
 
 /* ---- taking, and moving branches up and down ------------------------------------------------------------------- */
 
-/* Leaves nothing at and below the focus, which exists; with `prune` not even the place, nor what only led to it. */
-static pm_status pm__wz_empty(pm_wz *w, bool prune) {
+/* Leaves nothing at and below the focus, which exists; with PM_PRUNE not even the place, nor what only led to it. */
+static pm_status pm__wz_empty(pm_wz *w, pm_prune prune) {
     const pm_rz *z = &w->cursor;
     pm_opt none = {0, false};
     if (!prune || pm__wz_at_floor(w)) return pm__wz_assign(w, none, 0);
@@ -665,7 +665,7 @@ static pm_status pm__wz_empty(pm_wz *w, bool prune) {
     return ok ? PM_OK : PM_NOMEM;
 }
 
-PM_API pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some) {
+PM_API pm_status pm_wz_take(pm_wz *w, pm_prune prune, pm_map *out, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!out || out == w->map) return pm__wz_done(w, PM_INVALID);
     pm__cx cx = pm__wz_cx(w);
@@ -680,7 +680,7 @@ PM_API pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some) {
         return pm__wz_done(w, s);
     }
     *out = taken;
-    if (some) *some = any;
+    if (found) *found = any;
     return pm__wz_done(w, PM_OK);
 }
 
@@ -700,15 +700,15 @@ static pm_status pm__wz_insert_prefix(pm_wz *w, const uint8_t *path, size_t len,
     return pm__wz_give_below(w, w->cursor.len, chain);
 }
 
-PM_API pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *done) {
+PM_API pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *found) {
     if (pm__wz_refuses(w) || (len && !path) || len > PM__LEN_MAX) return pm__wz_refusal(w);
     bool had;
     pm_status s = pm__wz_insert_prefix(w, (const uint8_t *)path, len, &had);
-    if (s == PM_OK && done) *done = had;
+    if (s == PM_OK && found) *found = had;
     return pm__wz_done(w, s);
 }
 
-PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done) {
+PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm_rz *z = &w->cursor;
     size_t depth = z->len - z->root_len, to = z->len - (n < depth ? n : depth);
@@ -721,21 +721,21 @@ PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done) {
         if (s != PM_OK) return pm__wz_done(w, s);
     }
     pm__rz_cut_to(z, to);
-    if (done) *done = n <= depth;
+    if (found) *found = n <= depth;
     return pm__wz_done(w, PM_OK);
 }
 
 /* ---- removing, making, pruning ------------------------------------------------------------------------------- */
 
-PM_API pm_status pm_wz_remove_branches(pm_wz *w, bool prune, bool *removed) {
+PM_API pm_status pm_wz_remove_branches(pm_wz *w, pm_prune prune, bool *changed) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     const pm_rz *z = &w->cursor;
     pm__wz_forget(w);
     pm__wz_enter(w);
-    return pm__wz_left(w, pm__map_cut_below(w->map, z->path, z->len, prune, z->root_len, removed));
+    return pm__wz_left(w, pm__map_cut_below(w->map, z->path, z->len, prune, z->root_len, changed));
 }
 
-PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, bool prune) {
+PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, pm_prune prune) {
     if (pm__wz_refuses(w) || !mask) return pm__wz_refusal(w);
     pm_ref focus = pm__wz_focus(w);
     pm_place none = pm__place_root(0);
@@ -745,11 +745,11 @@ PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, bool prune
     return pm__wz_done(w, pm__wz_mix(w, &none, &pm__mask_none, &focus.place, mask));
 }
 
-PM_API pm_status pm_wz_create_path(pm_wz *w, bool *created) {
+PM_API pm_status pm_wz_create_path(pm_wz *w, bool *changed) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm__wz_forget(w);
     pm__wz_enter(w);
-    return pm__wz_left(w, pm_create_path(w->map, w->cursor.path, w->cursor.len, created));
+    return pm__wz_left(w, pm_create_path(w->map, w->cursor.path, w->cursor.len, changed));
 }
 
 PM_API pm_status pm_wz_prune_path(pm_wz *w, size_t *removed) {

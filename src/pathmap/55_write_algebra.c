@@ -12,7 +12,7 @@ static pm__operand pm__operand_at(const pm_ref *r) {
 }
 
 /* Writes an outcome, which is consumed, to the focus. */
-static pm_status pm__wz_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, bool prune, pm_alg *alg) {
+static pm_status pm__wz_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, pm_prune prune, pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm_status s = PM_OK;
     bool empty = !o->root && !o->val.some, exists = focus->exists;
@@ -88,7 +88,8 @@ static pm_status pm__wz_combine_few(pm_wz *w, pm__alg_op op, const pm__operand *
 }
 
 /* Combines the focus with a source. `alias`: the source is, or may be, a part of the writer's own map. */
-static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
+static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, pm_prune prune,
+                                     pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__operand a = pm__operand_at(&focus), b = pm__operand_at(src);
@@ -117,13 +118,13 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
 }
 
 /* The same; nobody may begin to share the map's nodes between the look at them and the changes. */
-static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
+static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, pm_prune prune, pm_alg *alg) {
     pm__wz_enter(w);
     return pm__wz_left(w, pm__wz_combine_with(w, op, src, alias, prune, alg));
 }
 
 /* A source that is a zipper may stand on the writer's map. */
-static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, bool prune, pm_alg *alg) {
+static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, pm_prune prune, pm_alg *alg) {
     pm_ref r = pm_ref_of_rz(src);
     return pm__wz_combine(w, op, &r, src->top == w->map->root, prune, alg);
 }
@@ -131,14 +132,14 @@ static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, bo
 PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
-    return pm__wz_combine_rz(w, PM__ALG_JOIN, src, false, alg);
+    return pm__wz_combine_rz(w, PM__ALG_JOIN, src, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
     pm_ref r = pm_ref_of_map(src, NULL, 0);
-    return pm__wz_combine(w, PM__ALG_JOIN, &r, src->root == w->map->root, false, alg);
+    return pm__wz_combine(w, PM__ALG_JOIN, &r, src->root == w->map->root, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
@@ -155,7 +156,7 @@ PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
     return s;
 }
 
-PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg) {
+PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, pm_prune prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (w == from) return pm__wz_done(w, PM_INVALID);
     if (pm__wz_refuses(from)) return pm__wz_done(w, pm__wz_refusal(from));
@@ -165,7 +166,7 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
     pm_alg told;
     bool any = src.exists;
     pm__wz_enter_both(w, from); /* no reader may see what is in both, or in neither */
-    pm_status s = pm__wz_combine(w, PM__ALG_JOIN, &src, from->map->root == w->map->root, false, &told);
+    pm_status s = pm__wz_combine(w, PM__ALG_JOIN, &src, from->map->root == w->map->root, PM_KEEP, &told);
     if (s == PM_OK) {
         if (from->map == w->map) pm__wz_forget(from); /* what it knows of the map has changed under it */
         if (any) s = pm__wz_done(w, pm__wz_done(from, pm__wz_empty(from, prune)));
@@ -177,13 +178,13 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
     return PM_OK;
 }
 
-PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
+PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
     return pm__wz_combine_rz(w, PM__ALG_MEET, src, prune, alg);
 }
 
-PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
+PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
     return pm__wz_combine_rz(w, PM__ALG_SUB, src, prune, alg);
@@ -192,7 +193,7 @@ PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *
 PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
-    return pm__wz_combine_rz(w, PM__ALG_RESTRICT, src, false, alg);
+    return pm__wz_combine_rz(w, PM__ALG_RESTRICT, src, PM_KEEP, alg);
 }
 
 /* Whether an outcome is what an operand is already. */
@@ -229,10 +230,10 @@ PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *
         return pm__wz_done(w, s);
     }
     o.alg = same ? PM_ALG_LEFT : PM_ALG_NONE;
-    return pm__wz_settle(w, &focus, &o, false, alg);
+    return pm__wz_settle(w, &focus, &o, PM_KEEP, alg);
 }
 
-PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
+PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
     pm__cx cx = pm__wz_cx(w);
@@ -245,9 +246,9 @@ PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
     if (both && s == PM_OK && !pm__outcome_share(&cx, &a, &b, &o)) s = PM_NOMEM;
     if (both && s == PM_OK) {
         o.alg = PM_ALG_NONE; /* said of the source */
-        s = pm__wz_settle(w, &focus, &o, false, NULL);
+        s = pm__wz_settle(w, &focus, &o, PM_KEEP, NULL);
     }
-    if (s == PM_OK && done) *done = both;
+    if (s == PM_OK && found) *found = both;
     return pm__wz_done(w, s);
 }
 
@@ -398,7 +399,7 @@ static pm_status pm__drop_run(pm__drop *d, pm_place p, size_t k) {
     return s;
 }
 
-static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, bool prune, bool *left) {
+static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, pm_prune prune, bool *found) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__drop d;
@@ -420,18 +421,18 @@ static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, bool prune
         if (some) s = pm__wz_give_below(w, w->cursor.len, root);
         else s = pm__wz_empty(w, prune);
     } else if (s == PM_OK && prune && focus.exists && !some) {
-        s = pm__wz_empty(w, true);
+        s = pm__wz_empty(w, PM_PRUNE);
     }
-    if (s == PM_OK && left) *left = some;
+    if (s == PM_OK && found) *found = some;
     return pm__wz_done(w, s);
 }
 
-PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
+PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__ALG_JOIN, k, prune, left);
+    return pm__wz_drop_bytes(w, PM__ALG_JOIN, k, prune, found);
 }
 
-PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
+PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__ALG_MEET, k, prune, left);
+    return pm__wz_drop_bytes(w, PM__ALG_MEET, k, prune, found);
 }

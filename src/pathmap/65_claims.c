@@ -73,7 +73,7 @@ static bool pm__claims_add(pm__claims *k, pm__claim *c) {
 static bool pm__claims_remove(pm__claims *k, pm__claim *c) {
     pm_map *m = pm__claims_like(k, c);
     pm_status s = PM_OK;
-    if (!c->prev && !c->next) s = pm_remove(m, c->path, c->len, true, NULL);
+    if (!c->prev && !c->next) s = pm_remove(m, c->path, c->len, PM_PRUNE, NULL);
     else if (!c->prev) s = pm_set(m, c->path, c->len, (pm_val)(uintptr_t)c->next, NULL);
     if (s != PM_OK) return false;
     if (c->prev) c->prev->next = c->next;

@@ -383,7 +383,7 @@ static pm_status pm__head_may_end(pm_head *h, const pm_map *out, uint64_t *busy)
     return pm__head_settle(h) ? PM_OK : PM_NOMEM;
 }
 
-PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
+PM_API pm_status pm_head_free(pm_head *h, pm_map *out, uint64_t *busy) {
     if (!h) return PM_OK;
     pm__lock_acquire(&h->lock);
     pm_status s = pm__head_may_end(h, out, busy);

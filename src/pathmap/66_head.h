@@ -1,7 +1,7 @@
 /* Heads: many writers and many readers on one map, at the same time.
 
    A head takes the content of a map over and gives zippers out. A head may be asked by any thread at any time; each
-   zipper is used by one thread at a time, and may be handed on and dropped by any (pm_rz_drop, pm_wz_close).
+   zipper is used by one thread at a time, and may be handed on and dropped by any (pm_rz_drop, pm_wz_drop).
 
        asks for            while this is out                                        answer
        writer at P         writer at Q, P and Q equal or one a prefix of the other  PM_CONFLICT
@@ -30,8 +30,8 @@
 
 typedef struct pm_head pm_head;
 
-/* Makes a head over a map: *m is empty until pm_head_close gives the content back to it, and must stay in place.
-   Owns     pm_head_close
+/* Makes a head over a map: *m is empty until pm_head_free gives the content back to it, and must stay in place.
+   Owns     pm_head_free
    Fails    PM_NOMEM: *m is unchanged */
 PM_API PM_NODISCARD pm_status pm_head_new(pm_map *m, pm_head **out);
 /* The same, but the head owns the content: *m becomes empty for good. */
@@ -48,13 +48,13 @@ PM_API PM_NODISCARD pm_status pm_head_new_at(pm_wz *w, pm_head **out);
    head sees to it that no other thread is still asking it for something: nor may such a thread be about to.
    Fails    PM_BUSY while zippers are out, *busy (may be NULL) tells how many; PM_NOMEM; PM_INVALID: the head stays
    usable */
-PM_API PM_NODISCARD pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy);
+PM_API PM_NODISCARD pm_status pm_head_free(pm_head *h, pm_map *out, uint64_t *busy);
 
 /* Gives out a writer whose root is at `path`, which need not exist: as for any writer it is made by the first write
    that puts something there. Its calls become visible one by one. The writer may be moved by assignment.
    *why (may be NULL) is made an empty map, or if there is a conflict and memory for it, its report (65_claims.h), which
    the caller drops.
-   Owns     pm_wz_close, on any thread. pm_wz_into_reader leaves a pinned reader, without a gap in the claim
+   Owns     pm_wz_drop, on any thread. pm_wz_into_reader leaves a pinned reader, without a gap in the claim
    Fails    PM_CONFLICT; PM_NOMEM: nothing changed
    Cost     O(len), however many zippers are out */
 PM_API PM_NODISCARD pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_map *why);

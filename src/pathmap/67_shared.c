@@ -192,7 +192,7 @@ static bool pm__shared_is(const pm_map *a, const pm_map *b) {
 }
 
 PM_API pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
-                                            bool *swapped) {
+                                            bool *changed) {
     uint64_t old = 0;
     if (!s || !desired || !pm__shared_begin(s)) return PM_INVALID;
     pm_map m = pm_clone(desired);
@@ -202,7 +202,7 @@ PM_API pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected
     if (put) pm__shared_retire(s, old);
     else pm_drop(&m);
     if (same && !put) return PM_NOMEM;
-    if (swapped) *swapped = same;
+    if (changed) *changed = same;
     return PM_OK;
 }
 
