@@ -17,17 +17,24 @@ static PM__INLINE void pm__map_use(const pm_map *m) {
     (void)m;
 }
 
-/* Before a map is written, dropped or lent. `second`: to a writer. */
-static PM__INLINE void pm__map_own(const pm_map *m, bool second) {
+/* Before a map is written, dropped or moved. */
+static PM__INLINE void pm__map_own(const pm_map *m) {
 #if PM_CHECK >= 1
     pm__map_use(m);
     if (m && m->lent == PM__LENT_WRITER)
-        pm__accuse(second ? "two writers were opened on one map (pm_wz_open)"
-                          : "a map was written or dropped while a writer on it was open (pm_wz_open)");
+        pm__accuse("a map was written or dropped while a writer on it was open (pm_wz_open)");
     if (m && m->lent == PM__LENT_HEAD)
         pm__accuse("a map was written or dropped while a head governed it (pm_head_new)");
 #endif
-    (void)m, (void)second;
+    (void)m;
+}
+
+/* Before a writer is opened on a map. */
+static PM__INLINE void pm__map_may_lend(const pm_map *m) {
+#if PM_CHECK >= 1
+    if (m && m->lent == PM__LENT_WRITER) pm__accuse("two writers were opened on one map (pm_wz_open)");
+#endif
+    pm__map_own(m);
 }
 
 static PM__INLINE void pm__map_lend(pm_map *m, unsigned to) {
@@ -91,7 +98,7 @@ static PM__INLINE bool pm__map_bad(const pm_map *m, const void *key, size_t len)
 
 /* The same for a map that is to be written. */
 static PM__INLINE bool pm__map_refuses(const pm_map *m, const void *key, size_t len) {
-    pm__map_own(m, false);
+    pm__map_own(m);
     return pm__map_bad(m, key, len);
 }
 
@@ -106,7 +113,7 @@ PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
 
 PM_API void pm_drop(pm_map *m) {
     if (!m) return;
-    pm__map_own(m, false);
+    pm__map_own(m);
     pm__map_gone(m);
     pm__cx cx = pm__map_cx(m);
     pm__any_release(&cx, m->root);

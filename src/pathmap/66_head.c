@@ -342,7 +342,7 @@ static pm_status pm__head_over(pm_map *m, pm_map *home, pm_head **out) {
     if (!m || !out) return PM_INVALID;
     pm_head *h = pm__head_alloc(NULL, 0);
     if (!h) return PM_NOMEM;
-    pm__map_own(m, false);
+    pm__map_own(m);
     h->base = *m;
     pm__map_written(&h->base); /* readers of the map were not told of writers */
     *m = pm_new(m->ops, m->pool);
