@@ -12317,17 +12317,24 @@ static PM__INLINE void pm__map_use(const pm_map *m) {
     (void)m;
 }
 
-/* Before a map is written, dropped or lent. `second`: to a writer. */
-static PM__INLINE void pm__map_own(const pm_map *m, bool second) {
+/* Before a map is written, dropped or moved. */
+static PM__INLINE void pm__map_own(const pm_map *m) {
 #if PM_CHECK >= 1
     pm__map_use(m);
     if (m && m->lent == PM__LENT_WRITER)
-        pm__accuse(second ? "two writers were opened on one map (pm_wz_open)"
-                          : "a map was written or dropped while a writer on it was open (pm_wz_open)");
+        pm__accuse("a map was written or dropped while a writer on it was open (pm_wz_open)");
     if (m && m->lent == PM__LENT_HEAD)
         pm__accuse("a map was written or dropped while a head governed it (pm_head_new)");
 #endif
-    (void)m, (void)second;
+    (void)m;
+}
+
+/* Before a writer is opened on a map. */
+static PM__INLINE void pm__map_may_lend(const pm_map *m) {
+#if PM_CHECK >= 1
+    if (m && m->lent == PM__LENT_WRITER) pm__accuse("two writers were opened on one map (pm_wz_open)");
+#endif
+    pm__map_own(m);
 }
 
 static PM__INLINE void pm__map_lend(pm_map *m, unsigned to) {
@@ -12391,7 +12398,7 @@ static PM__INLINE bool pm__map_bad(const pm_map *m, const void *key, size_t len)
 
 /* The same for a map that is to be written. */
 static PM__INLINE bool pm__map_refuses(const pm_map *m, const void *key, size_t len) {
-    pm__map_own(m, false);
+    pm__map_own(m);
     return pm__map_bad(m, key, len);
 }
 
@@ -12406,7 +12413,7 @@ PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
 
 PM_API void pm_drop(pm_map *m) {
     if (!m) return;
-    pm__map_own(m, false);
+    pm__map_own(m);
     pm__map_gone(m);
     pm__cx cx = pm__map_cx(m);
     pm__any_release(&cx, m->root);
@@ -14730,7 +14737,7 @@ static PM__INLINE bool pm__wz_shut(const pm_wz *w) { return PM__UNLIKELY(!w || !
 PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
     if (!w) return PM_INVALID;
     pm__wz_clear(w);
-    pm__map_own(m, true);
+    pm__map_may_lend(m);
     pm_status s = pm_rz_open(&w->cursor, m, path, len);
     if (s != PM_OK) return s;
     pm__rz_watch(&w->cursor, NULL);
@@ -14742,7 +14749,7 @@ PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
 PM_API pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len) {
     if (!w || !m || m == &w->own) return PM_INVALID;
     pm__wz_clear(w);
-    pm__map_own(m, false);
+    pm__map_own(m);
     w->own = *m;
     pm_status s = pm_rz_open(&w->cursor, &w->own, path, len);
     if (s != PM_OK) {
@@ -15152,7 +15159,7 @@ PM_API pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src) {
 PM_API pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src) {
     if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     if (pm_map_ops(src) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
-    if (src != w->map) pm__map_own(src, false);
+    if (src != w->map) pm__map_own(src);
     pm_map moved = *src; /* out of *src first: that may be the writer's own map */
     *src = pm_new(moved.ops, moved.pool);
     pm_opt val = {moved.value, moved.has_value};
@@ -15161,178 +15168,64 @@ PM_API pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src) {
     return pm__wz_done(w, s);
 }
 
-/* ---- grafting children --------------------------------------------------------------------------------------- */
+/* ---- children by byte ---------------------------------------------------------------------------------------- */
 
-/* The children of a node that is to be made, as entries sorted by suffix. Their payloads are borrowed. At most one of
-   two sides gives what there is below each byte: a byte node two entries each, a line 32 in all. */
-enum { PM__KIDS_MAX = 512 + 2 * PM__LINE_ENTRIES };
+/* Puts the content of a map, which is moved, at and below byte b of a trie. False: no memory, nothing changed. */
+static bool pm__wz_put_child(const pm__cx *cx, pm__ref *root, uint8_t b, pm_map *child) {
+    pm_opt val = {child->value, child->has_value};
+    bool ok = pm__trie_assign(cx, root, &b, 1, val, child->root);
+    if (!ok) pm_drop(child);
+    else pm__trie_gather(cx, root, &b, 1); /* its top nodes may be ours, and small */
+    return ok;
+}
 
-typedef struct pm__kids {
-    unsigned n;
-    pm__ent ents[PM__KIDS_MAX];
-} pm__kids;
+/* Adds what a place has at and below byte b, if anything, to a trie that has nothing there. */
+static bool pm__wz_copy_child(const pm__cx *cx, pm__ref *root, uint8_t b, const pm_ref *from) {
+    pm_ref r = pm_ref_at(from, &b, 1);
+    pm_map child;
+    if (!r.exists) return true;
+    return pm__map_of_place(cx, &r.place, r.val, &child) == PM_OK && pm__wz_put_child(cx, root, b, &child);
+}
 
-/* A place whose children are to be taken, byte by byte. */
-typedef struct pm__kid_side {
-    pm_place place; /* entered */
-    pm_mask mask;   /* which bytes lead on */
-    pm__ref made;   /* below a byte in the middle of a prefix: a node of our own */
-    bool direct;    /* a line whose entries can be taken as they are, without their first `skip` bytes */
-    size_t skip;
-    pm__ent ents[PM__LINE_ENTRIES];
-} pm__kid_side;
-
-static bool pm__kid_side_open(const pm__cx *cx, pm__kid_side *k, const pm_place *at) {
-    k->place = *at;
-    k->made = 0;
-    k->direct = false;
-    k->mask = pm_mask_of(NULL, 0);
-    if (!pm__place_enter(&k->place)) return true;
-    k->mask = pm__place_mask_entered(&k->place);
-    if (!pm__place_in_line(&k->place)) return true;
-    const pm__line *x = pm__place_line(&k->place);
-    k->direct = k->place.depth >= x->plen;
-    if (k->direct) {
-        k->skip = pm__place_suffix(&k->place, x);
-        pm__line_decode(x, k->ents);
-        return true;
+/* A trie of the focus's children at the bytes of `keep`, begun from whichever is closer, all of them or none.
+   Measured: to add a child takes four times as long as to remove one. */
+static bool pm__wz_keep_children(const pm__cx *cx, const pm_ref *focus, const pm_mask *keep, pm__ref *root) {
+    pm_mask kids = pm_ref_child_mask(focus), kept = pm_mask_and(kids, *keep), gone = pm_mask_andnot(kids, *keep);
+    bool cut = pm_mask_count(&gone) / 4 <= pm_mask_count(&kept);
+    const pm_mask *todo = cut ? &gone : &kept;
+    *root = 0;
+    if (cut && !pm__place_share(cx, &focus->place, root)) return false;
+    for (int c = pm_mask_next(todo, 0); c >= 0; c = pm_mask_next(todo, c + 1)) {
+        uint8_t b = (uint8_t)c;
+        if (!(cut ? pm__trie_cut(cx, root, &b, 0) : pm__wz_copy_child(cx, root, b, focus))) return false;
     }
-    pm_place one = k->place;
-    (void)pm__place_down(&one, pm__line_heap(x) + one.depth, 1);
-    return pm__place_share(cx, &one, &k->made);
+    return true;
 }
 
-static void pm__kids_add(pm__kids *k, uint8_t b, bool child, uint64_t pay) {
-    static const uint8_t none = 0;
-    pm__ent e = {&none, pay, 1, b, child, false};
-    k->ents[k->n++] = e;
-}
-
-/* Adds what a side has below byte b, which is in its mask. */
-static void pm__kids_take(pm__kids *k, const pm__kid_side *side, uint8_t b) {
-    pm_place p = side->place;
-    pm__ref child = side->made;
-    (void)pm__place_down(&p, &b, 1);
-    if (side->direct) {
-        for (unsigned i = p.lo; i < p.hi; i++) {
-            pm__ent e = side->ents[i];
-            if (side->skip) e = pm__ent_make(e.rest + side->skip - 1, e.len - side->skip, e.child, e.pay);
-            k->ents[k->n++] = e;
-        }
-        return;
-    }
-    const pm_val *v = pm__place_val(&p);
-    if (v) pm__kids_add(k, b, false, *v);
-    if (!pm__place_in_line(&p)) (void)pm__place_child(&p, &child);
-    if (child || !v) pm__kids_add(k, b, true, child);
-}
-
-/* A node of some entries, without their first `skip` bytes; it takes references of its own. 0: no memory. */
-static pm__ref pm__kids_node(const pm__cx *cx, const pm__ent *ents, unsigned n, size_t skip) {
-    pm__ref r = pm__build_nodes(cx, NULL, 0, ents, n, skip);
-    for (unsigned i = 0; r && i < n; i++) pm__pay_retain(cx, ents[i].child, ents[i].pay);
-    return r;
-}
-
-/* The byte node for more entries than a builder takes. */
-static pm__ref pm__kids_byte(const pm__cx *cx, const pm__kids *k) {
-    pm_mask cm = {{0, 0, 0, 0}}, vm = {{0, 0, 0, 0}};
-    pm__ref kids[256], r = 0;
-    pm_val vals[256];
-    unsigned nc = 0, nv = 0;
-    bool ok = true;
-    for (unsigned i = 0, j; ok && i < k->n; i = j) {
-        const pm__ent *e = &k->ents[i];
-        j = pm__build_group(k->ents, k->n, i, 0);
-        if (!e->child && e->len == 1) {
-            pm_mask_set(&vm, e->first);
-            vals[nv++] = e->pay;
-            pm__pay_retain(cx, false, e->pay);
-            if (++i == j) continue;
-        }
-        pm_mask_set(&cm, k->ents[i].first);
-        if (k->ents[i].len == 1) {
-            pm__ref_retain(kids[nc++] = k->ents[i].pay);
-        } else {
-            kids[nc] = pm__kids_node(cx, k->ents + i, j - i, 1);
-            ok = kids[nc++] != 0;
-        }
-    }
-    pm__byte *x = ok ? pm__byte_make(cx, &cm, &vm, kids, vals) : NULL;
-    if (x) {
-        r = pm__byte_ref(x);
-        pm__byte_settle(cx, &r);
-        return r;
-    }
-    while (nc) pm__any_release(cx, kids[--nc]);
-    while (nv) pm__pay_release(cx, false, vals[--nv]);
-    return 0;
-}
-
-/* Puts a node of the given children below the focus. */
-static pm_status pm__wz_assign_kids(pm_wz *w, const pm__kids *k) {
+/* Replaces the children at the bytes of `mask` by those of a source, or by maps in the order of bytes. */
+static pm_status pm__wz_replace_children(pm_wz *w, const pm_mask *mask, const pm_ref *src, const pm_map *maps,
+                                         pm_others others) {
     pm__cx cx = pm__wz_cx(w);
-    pm__ref r = 0;
-    if (k->n) {
-        r = k->n <= PM__BUILD_ENTS ? pm__kids_node(&cx, k->ents, k->n, 0) : pm__kids_byte(&cx, k);
-        if (!r) return PM_NOMEM;
+    pm_ref focus = pm__wz_focus(w);
+    const pm_mask full = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}}, none = {{0, 0, 0, 0}};
+    pm_mask keep = others == PM_KEEP_OTHERS ? pm_mask_andnot(full, *mask) : none;
+    pm__ref root;
+    bool ok = pm__wz_keep_children(&cx, &focus, &keep, &root);
+    for (int c = pm_mask_next(mask, 0); ok && c >= 0; c = pm_mask_next(mask, c + 1)) {
+        pm_map child = pm_new(NULL, NULL);
+        if (maps) child = pm_clone(maps++);
+        ok = src ? pm__wz_copy_child(&cx, &root, (uint8_t)c, src) : pm__wz_put_child(&cx, &root, (uint8_t)c, &child);
     }
-    return pm__wz_give_below(w, w->cursor.len, r);
+    if (ok) return pm__wz_give_below(w, w->cursor.len, root);
+    pm__any_release(&cx, root);
+    return PM_NOMEM;
 }
-
-/* The children of `theirs` at the bytes of `take`, and the focus's own at those of `keep`; no byte is in both. */
-static pm_status pm__wz_mix(pm_wz *w, const pm_place *theirs, const pm_mask *take, const pm_place *own,
-                            const pm_mask *keep) {
-    pm__cx cx = pm__wz_cx(w);
-    pm__kids kids;
-    pm__kid_side a, b;
-    pm_status s = PM_NOMEM;
-    b.made = 0;
-    if (pm__kid_side_open(&cx, &a, theirs) && pm__kid_side_open(&cx, &b, own)) {
-        pm_mask from_a = pm_mask_and(*take, a.mask), from_b = pm_mask_and(*keep, b.mask);
-        pm_mask all = pm_mask_or(from_a, from_b);
-        kids.n = 0;
-        for (int c = pm_mask_next(&all, 0); c >= 0; c = pm_mask_next(&all, c + 1))
-            pm__kids_take(&kids, pm_mask_test(&from_a, (uint8_t)c) ? &a : &b, (uint8_t)c);
-        s = pm__wz_assign_kids(w, &kids);
-    }
-    pm__any_release(&cx, a.made);
-    pm__any_release(&cx, b.made);
-    return s;
-}
-
-static const pm_mask pm__mask_none = {{0, 0, 0, 0}};
 
 PM_API pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, pm_others others) {
     if (pm__wz_refuses(w) || !src || !mask) return pm__wz_refusal(w);
-    pm_ref theirs = pm_ref_of_rz(src), own = pm__wz_focus(w);
+    pm_ref theirs = pm_ref_of_rz(src);
     if (theirs.ops != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
-    pm_mask full = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}}, keep = pm_mask_andnot(full, *mask);
-    return pm__wz_done(w, pm__wz_mix(w, &theirs.place, mask, &own.place, others ? &pm__mask_none : &keep));
-}
-
-/* Adds the content of a map as the child at byte b. */
-static void pm__kids_add_map(pm__kids *k, uint8_t b, const pm_map *m) {
-    if (m->has_value) pm__kids_add(k, b, false, m->value);
-    if (m->root || !m->has_value) pm__kids_add(k, b, true, m->root);
-}
-
-static pm_status pm__wz_graft_children(pm_wz *w, const pm_mask *mask, const pm_map *maps, pm_others others) {
-    pm__cx cx = pm__wz_cx(w);
-    pm_ref focus = pm__wz_focus(w);
-    pm__kid_side own;
-    pm__kids kids;
-    unsigned next = 0;
-    if (!pm__kid_side_open(&cx, &own, &focus.place)) return PM_NOMEM;
-    pm_mask keep = others ? pm__mask_none : pm_mask_andnot(own.mask, *mask), all = pm_mask_or(keep, *mask);
-    kids.n = 0;
-    for (int c = pm_mask_next(&all, 0); c >= 0; c = pm_mask_next(&all, c + 1)) {
-        if (pm_mask_test(mask, (uint8_t)c)) pm__kids_add_map(&kids, (uint8_t)c, &maps[next++]);
-        else pm__kids_take(&kids, &own, (uint8_t)c);
-    }
-    pm_status s = pm__wz_assign_kids(w, &kids);
-    pm__any_release(&cx, own.made);
-    return s;
+    return pm__wz_done(w, pm__wz_replace_children(w, mask, &theirs, NULL, others));
 }
 
 PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, pm_others others) {
@@ -15342,7 +15235,7 @@ PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *map
         if (&maps[i] == w->map) return pm__wz_done(w, PM_INVALID);
     for (size_t i = 0; i < n; i++)
         if (pm_map_ops(&maps[i]) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = pm__wz_graft_children(w, mask, maps, others);
+    pm_status s = pm__wz_replace_children(w, mask, NULL, maps, others);
     for (size_t i = 0; s == PM_OK && i < n; i++) pm_drop(&maps[i]);
     return pm__wz_done(w, s);
 }
@@ -15435,12 +15328,16 @@ PM_API pm_status pm_wz_remove_branches(pm_wz *w, pm_prune prune, bool *changed) 
 
 PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, pm_prune prune) {
     if (pm__wz_refuses(w) || !mask) return pm__wz_refusal(w);
+    pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
-    pm_place none = pm__place_root(0);
+    pm__ref root;
     pm_mask kids = pm_ref_child_mask(&focus), gone = pm_mask_andnot(kids, *mask);
     if (pm_mask_equal(&gone, &kids)) return pm_wz_remove_branches(w, prune, NULL);
     if (pm_mask_is_empty(&gone)) return PM_OK;
-    return pm__wz_done(w, pm__wz_mix(w, &none, &pm__mask_none, &focus.place, mask));
+    bool ok = pm__wz_keep_children(&cx, &focus, mask, &root);
+    if (ok) return pm__wz_done(w, pm__wz_give_below(w, w->cursor.len, root));
+    pm__any_release(&cx, root);
+    return pm__wz_done(w, PM_NOMEM);
 }
 
 PM_API pm_status pm_wz_create_path(pm_wz *w, bool *changed) {
@@ -16433,149 +16330,99 @@ PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *found) {
     return pm__wz_done(w, s);
 }
 
-/* ---- dropping k bytes ---------------------------------------------------------------------------------------- */
+/* ---- dropping k bytes: a fold over the places on the way down, which goes through what is shared once ----------- */
 
-/* What has been found k bytes below some place: nothing, or a trie (perhaps without a branch). */
-typedef struct pm__found {
-    bool some;
-    pm__ref root;
-    unsigned rank; /* it is the fold of about 2^rank tries */
-} pm__found;
-
-/* A place whose children are being gone through; its own findings lie on the stack of findings from `base` on. */
+/* A place whose children are being gone through. */
 typedef struct pm__drop_frame {
     pm_place place; /* entered */
-    pm_mask mask;
-    size_t left;  /* bytes still to be dropped */
-    size_t base;
-    int next;     /* byte to look at next */
+    pm_mask mask;   /* of the children still to come */
+    size_t left;    /* bytes still to be dropped */
+    size_t base;    /* what was found below it lies on the stack from here on */
 } pm__drop_frame;
 
 typedef struct pm__drop {
     const pm__cx *cx;
     pm__alg_op op;
     pm__drop_frame *frames;
-    pm__found *found;
+    pm__ref *found; /* tries; 0: a place without a branch */
     size_t nframes, frame_cap, nfound, found_cap;
     pm__memo known; /* (node, bytes left) to what was found, one more than the reference; 0: nothing */
 } pm__drop;
 
-static pm_status pm__drop_push(pm__drop *d, pm_place p, size_t left) {
+/* The reference is consumed. */
+static pm_status pm__drop_found(pm__drop *d, pm__ref r) {
+    if (d->nfound == d->found_cap) {
+        void *grown = pm__mem_grow_list(d->found, &d->found_cap, sizeof *d->found, 32);
+        if (!grown) {
+            pm__any_release(d->cx, r);
+            return PM_NOMEM;
+        }
+        d->found = (pm__ref *)grown;
+    }
+    d->found[d->nfound++] = r;
+    return PM_OK;
+}
+
+/* Goes down from a place, `left` bytes, as long as there is one way only; then it has a finding, or a new frame. */
+static pm_status pm__drop_enter(pm__drop *d, pm_place p, size_t left) {
+    pm_mask m = {{0, 0, 0, 0}};
+    pm__ref r;
+    for (; left; left--) {
+        if (!pm__place_enter(&p)) return PM_OK;
+        m = pm__place_mask_entered(&p);
+        if (pm_mask_count(&m) != 1) break;
+        uint8_t b = (uint8_t)pm_mask_next(&m, 0);
+        (void)pm__place_down(&p, &b, 1);
+    }
+    if (left == 0) return pm__place_share(d->cx, &p, &r) ? pm__drop_found(d, r) : PM_NOMEM;
+    const uint64_t *known = p.depth || pm__ref_is_unique(p.node) ? NULL : pm__memo_get(&d->known, p.node, left);
+    if (known && !*known) return PM_OK;
+    if (known) {
+        pm__ref_retain(*known - 1);
+        return pm__drop_found(d, *known - 1);
+    }
     if (d->nframes == d->frame_cap) {
-        size_t cap = d->frame_cap ? d->frame_cap * 2 : 16;
-        void *grown = pm__mem_grow(d->frames, d->frame_cap * sizeof *d->frames, cap * sizeof *d->frames);
+        void *grown = pm__mem_grow_list(d->frames, &d->frame_cap, sizeof *d->frames, 16);
         if (!grown) return PM_NOMEM;
         d->frames = (pm__drop_frame *)grown;
-        d->frame_cap = cap;
     }
-    pm__drop_frame f = {p, pm__place_mask_entered(&p), left, d->nfound, 0};
+    pm__drop_frame f = {p, m, left, d->nfound};
     d->frames[d->nframes++] = f;
     return PM_OK;
 }
 
-/* Unites or intersects the two findings on top. */
-static pm_status pm__drop_fold(pm__drop *d) {
-    pm__found *x = &d->found[d->nfound - 2], *y = &d->found[d->nfound - 1];
-    pm_place a = pm__place_root(x->root), b = pm__place_root(y->root);
-    pm__alg_answer r;
-    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, false, &r);
-    if (s != PM_OK) return s;
-    if (r.alg == PM_ALG_ELEMENT || r.alg == PM_ALG_NONE) {
-        pm__any_release(d->cx, x->root);
-        pm__any_release(d->cx, y->root);
-        x->root = r.ref;
-    } else if (r.alg & PM_ALG_LEFT) {
-        pm__any_release(d->cx, y->root);
-    } else {
-        pm__any_release(d->cx, x->root);
-        x->root = y->root;
-    }
-    x->rank = (x->rank > y->rank ? x->rank : y->rank) + 1;
-    d->nfound--;
-    return PM_OK;
-}
-
-/* Adds a finding of the top frame; neighbours of equal rank are folded at once, so that few wait and each is gone over
-   a logarithmic number of times. The reference is consumed. */
-static pm_status pm__drop_found(pm__drop *d, pm__ref root, size_t base) {
-    if (d->nfound == d->found_cap) {
-        size_t cap = d->found_cap ? d->found_cap * 2 : 32;
-        void *grown = pm__mem_grow(d->found, d->found_cap * sizeof *d->found, cap * sizeof *d->found);
-        if (!grown) {
-            pm__any_release(d->cx, root);
-            return PM_NOMEM;
-        }
-        d->found = (pm__found *)grown;
-        d->found_cap = cap;
-    }
-    pm__found f = {true, root, 0};
-    d->found[d->nfound++] = f;
-    pm_status s = PM_OK;
-    while (s == PM_OK && d->nfound - base >= 2 && d->found[d->nfound - 2].rank == d->found[d->nfound - 1].rank)
-        s = pm__drop_fold(d);
-    return s;
-}
-
-/* Goes down from a place, `left` bytes, as long as there is one way only. False: there is none that long. */
-static bool pm__drop_along(pm_place *p, size_t *left) {
-    while (*left) {
-        if (!pm__place_enter(p)) return false;
-        pm_mask m = pm__place_mask_entered(p);
-        if (pm_mask_count(&m) != 1) return true;
-        uint8_t b = (uint8_t)pm_mask_next(&m, 0);
-        (void)pm__place_down(p, &b, 1);
-        --*left;
-    }
-    return true;
-}
-
-/* Deals with one child of the top frame: a finding, or a frame of its own. */
-static pm_status pm__drop_child(pm__drop *d, pm_place p, size_t left) {
-    size_t base = d->frames[d->nframes - 1].base;
-    pm__ref r;
-    if (!pm__drop_along(&p, &left)) return PM_OK;
-    if (left == 0) return pm__place_share(d->cx, &p, &r) ? pm__drop_found(d, r, base) : PM_NOMEM;
-    const uint64_t *known = p.depth || pm__ref_is_unique(p.node) ? NULL : pm__memo_get(&d->known, p.node, left);
-    if (!known) return pm__drop_push(d, p, left);
-    if (!*known) return PM_OK;
-    pm__ref_retain(*known - 1);
-    return pm__drop_found(d, *known - 1, base);
-}
-
-/* Ends the top frame: what it found becomes one finding of the frame below. */
+/* Ends the top frame: all that was found below it becomes one. */
 static pm_status pm__drop_end(pm__drop *d) {
-    pm__drop_frame f = d->frames[d->nframes - 1];
-    pm_status s = PM_OK;
-    while (s == PM_OK && d->nfound - f.base >= 2) s = pm__drop_fold(d);
-    if (s != PM_OK) return s;
-    bool some = d->nfound > f.base;
-    pm__ref r = some ? d->found[f.base].root : 0;
-    if (f.place.depth == 0 && !pm__ref_is_unique(f.place.node)) {
-        if (!pm__memo_put(&d->known, f.place.node, f.left, some ? r + 1 : 0)) return PM_NOMEM;
-        if (some) pm__ref_retain(r); /* the memo's */
+    pm__drop_frame *f = &d->frames[--d->nframes];
+    size_t n = d->nfound - f->base;
+    pm__ref r = n ? d->found[f->base] : 0;
+    if (n > 1) {
+        pm_status s = pm__many_run(d->cx, d->op, d->found + f->base, n, &r);
+        if (s != PM_OK) return s;
+        for (; d->nfound > f->base; d->nfound--) pm__any_release(d->cx, d->found[d->nfound - 1]);
+        d->found[d->nfound++] = r;
     }
-    d->nframes--;
-    if (!some || d->nframes == 0) return PM_OK;
-    d->nfound--;
-    return pm__drop_found(d, r, d->frames[d->nframes - 1].base);
+    if (f->place.depth || pm__ref_is_unique(f->place.node)) return PM_OK;
+    if (!pm__memo_put(&d->known, f->place.node, f->left, n ? r + 1 : 0)) return PM_NOMEM;
+    if (n) pm__ref_retain(r); /* the memo's */
+    return PM_OK;
 }
 
 /* Finds what lies k > 0 bytes below a place, folded into one. */
 static pm_status pm__drop_run(pm__drop *d, pm_place p, size_t k) {
-    if (!pm__place_enter(&p)) return PM_OK;
-    pm_status s = pm__drop_push(d, p, k);
+    pm_status s = pm__drop_enter(d, p, k);
     while (s == PM_OK && d->nframes) {
         pm__drop_frame *f = &d->frames[d->nframes - 1];
-        int c = pm_mask_next(&f->mask, f->next);
+        int c = pm_mask_next(&f->mask, 0);
         if (c < 0) {
             s = pm__drop_end(d);
             continue;
         }
         uint8_t b = (uint8_t)c;
         pm_place child = f->place;
-        f->next = c + 1;
+        pm_mask_clear(&f->mask, b);
         (void)pm__place_down(&child, &b, 1);
-        s = pm__drop_child(d, child, f->left - 1);
+        s = pm__drop_enter(d, child, f->left - 1);
     }
     return s;
 }
@@ -16590,9 +16437,9 @@ static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, pm_prune p
     pm_mask kids = pm_ref_child_mask(&focus);
     bool had = !pm_mask_is_empty(&kids), some = focus.val != NULL;
     pm_status s = k ? pm__drop_run(&d, focus.place, k) : PM_OK;
-    pm__ref root = s == PM_OK && d.nfound ? d.found[0].root : 0;
+    pm__ref root = s == PM_OK && d.nfound ? d.found[0] : 0;
     if (s == PM_OK) some = some || (k ? root != 0 : had);
-    for (size_t i = root ? 1 : 0; i < d.nfound; i++) pm__any_release(&cx, d.found[i].root);
+    for (size_t i = root ? 1 : 0; i < d.nfound; i++) pm__any_release(&cx, d.found[i]);
     for (size_t i = 0; i < d.known.cap; i++)
         if (d.known.slots[i].a && d.known.slots[i].val) pm__any_release(&cx, d.known.slots[i].val - 1);
     pm__memo_free(&d.known);
@@ -19758,7 +19605,7 @@ static bool pm__merkle_run(pm__merkle *k, const pm_map *m) {
 PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
     if (!m) return PM_INVALID;
     const pm_ops *ops = pm_map_ops(m);
-    pm__map_own(m, false);
+    pm__map_own(m);
     pm__merkle k = {.cx = pm__map_cx(m), .hashes = pm__hash_fold(&ops)};
     pm_hash128 unused;
     k.stack = pm__pile_of(sizeof(pm__tally_frame));
@@ -20635,7 +20482,7 @@ static pm_status pm__head_over(pm_map *m, pm_map *home, pm_head **out) {
     if (!m || !out) return PM_INVALID;
     pm_head *h = pm__head_alloc(NULL, 0);
     if (!h) return PM_NOMEM;
-    pm__map_own(m, false);
+    pm__map_own(m);
     h->base = *m;
     pm__map_written(&h->base); /* readers of the map were not told of writers */
     *m = pm_new(m->ops, m->pool);

@@ -463,178 +463,64 @@ PM_API pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src) {
     return pm__wz_done(w, s);
 }
 
-/* ---- grafting children --------------------------------------------------------------------------------------- */
+/* ---- children by byte ---------------------------------------------------------------------------------------- */
 
-/* The children of a node that is to be made, as entries sorted by suffix. Their payloads are borrowed. At most one of
-   two sides gives what there is below each byte: a byte node two entries each, a line 32 in all. */
-enum { PM__KIDS_MAX = 512 + 2 * PM__LINE_ENTRIES };
+/* Puts the content of a map, which is moved, at and below byte b of a trie. False: no memory, nothing changed. */
+static bool pm__wz_put_child(const pm__cx *cx, pm__ref *root, uint8_t b, pm_map *child) {
+    pm_opt val = {child->value, child->has_value};
+    bool ok = pm__trie_assign(cx, root, &b, 1, val, child->root);
+    if (!ok) pm_drop(child);
+    else pm__trie_gather(cx, root, &b, 1); /* its top nodes may be ours, and small */
+    return ok;
+}
 
-typedef struct pm__kids {
-    unsigned n;
-    pm__ent ents[PM__KIDS_MAX];
-} pm__kids;
+/* Adds what a place has at and below byte b, if anything, to a trie that has nothing there. */
+static bool pm__wz_copy_child(const pm__cx *cx, pm__ref *root, uint8_t b, const pm_ref *from) {
+    pm_ref r = pm_ref_at(from, &b, 1);
+    pm_map child;
+    if (!r.exists) return true;
+    return pm__map_of_place(cx, &r.place, r.val, &child) == PM_OK && pm__wz_put_child(cx, root, b, &child);
+}
 
-/* A place whose children are to be taken, byte by byte. */
-typedef struct pm__kid_side {
-    pm_place place; /* entered */
-    pm_mask mask;   /* which bytes lead on */
-    pm__ref made;   /* below a byte in the middle of a prefix: a node of our own */
-    bool direct;    /* a line whose entries can be taken as they are, without their first `skip` bytes */
-    size_t skip;
-    pm__ent ents[PM__LINE_ENTRIES];
-} pm__kid_side;
-
-static bool pm__kid_side_open(const pm__cx *cx, pm__kid_side *k, const pm_place *at) {
-    k->place = *at;
-    k->made = 0;
-    k->direct = false;
-    k->mask = pm_mask_of(NULL, 0);
-    if (!pm__place_enter(&k->place)) return true;
-    k->mask = pm__place_mask_entered(&k->place);
-    if (!pm__place_in_line(&k->place)) return true;
-    const pm__line *x = pm__place_line(&k->place);
-    k->direct = k->place.depth >= x->plen;
-    if (k->direct) {
-        k->skip = pm__place_suffix(&k->place, x);
-        pm__line_decode(x, k->ents);
-        return true;
+/* A trie of the focus's children at the bytes of `keep`, begun from whichever is closer, all of them or none.
+   Measured: to add a child takes four times as long as to remove one. */
+static bool pm__wz_keep_children(const pm__cx *cx, const pm_ref *focus, const pm_mask *keep, pm__ref *root) {
+    pm_mask kids = pm_ref_child_mask(focus), kept = pm_mask_and(kids, *keep), gone = pm_mask_andnot(kids, *keep);
+    bool cut = pm_mask_count(&gone) / 4 <= pm_mask_count(&kept);
+    const pm_mask *todo = cut ? &gone : &kept;
+    *root = 0;
+    if (cut && !pm__place_share(cx, &focus->place, root)) return false;
+    for (int c = pm_mask_next(todo, 0); c >= 0; c = pm_mask_next(todo, c + 1)) {
+        uint8_t b = (uint8_t)c;
+        if (!(cut ? pm__trie_cut(cx, root, &b, 0) : pm__wz_copy_child(cx, root, b, focus))) return false;
     }
-    pm_place one = k->place;
-    (void)pm__place_down(&one, pm__line_heap(x) + one.depth, 1);
-    return pm__place_share(cx, &one, &k->made);
+    return true;
 }
 
-static void pm__kids_add(pm__kids *k, uint8_t b, bool child, uint64_t pay) {
-    static const uint8_t none = 0;
-    pm__ent e = {&none, pay, 1, b, child, false};
-    k->ents[k->n++] = e;
-}
-
-/* Adds what a side has below byte b, which is in its mask. */
-static void pm__kids_take(pm__kids *k, const pm__kid_side *side, uint8_t b) {
-    pm_place p = side->place;
-    pm__ref child = side->made;
-    (void)pm__place_down(&p, &b, 1);
-    if (side->direct) {
-        for (unsigned i = p.lo; i < p.hi; i++) {
-            pm__ent e = side->ents[i];
-            if (side->skip) e = pm__ent_make(e.rest + side->skip - 1, e.len - side->skip, e.child, e.pay);
-            k->ents[k->n++] = e;
-        }
-        return;
-    }
-    const pm_val *v = pm__place_val(&p);
-    if (v) pm__kids_add(k, b, false, *v);
-    if (!pm__place_in_line(&p)) (void)pm__place_child(&p, &child);
-    if (child || !v) pm__kids_add(k, b, true, child);
-}
-
-/* A node of some entries, without their first `skip` bytes; it takes references of its own. 0: no memory. */
-static pm__ref pm__kids_node(const pm__cx *cx, const pm__ent *ents, unsigned n, size_t skip) {
-    pm__ref r = pm__build_nodes(cx, NULL, 0, ents, n, skip);
-    for (unsigned i = 0; r && i < n; i++) pm__pay_retain(cx, ents[i].child, ents[i].pay);
-    return r;
-}
-
-/* The byte node for more entries than a builder takes. */
-static pm__ref pm__kids_byte(const pm__cx *cx, const pm__kids *k) {
-    pm_mask cm = {{0, 0, 0, 0}}, vm = {{0, 0, 0, 0}};
-    pm__ref kids[256], r = 0;
-    pm_val vals[256];
-    unsigned nc = 0, nv = 0;
-    bool ok = true;
-    for (unsigned i = 0, j; ok && i < k->n; i = j) {
-        const pm__ent *e = &k->ents[i];
-        j = pm__build_group(k->ents, k->n, i, 0);
-        if (!e->child && e->len == 1) {
-            pm_mask_set(&vm, e->first);
-            vals[nv++] = e->pay;
-            pm__pay_retain(cx, false, e->pay);
-            if (++i == j) continue;
-        }
-        pm_mask_set(&cm, k->ents[i].first);
-        if (k->ents[i].len == 1) {
-            pm__ref_retain(kids[nc++] = k->ents[i].pay);
-        } else {
-            kids[nc] = pm__kids_node(cx, k->ents + i, j - i, 1);
-            ok = kids[nc++] != 0;
-        }
-    }
-    pm__byte *x = ok ? pm__byte_make(cx, &cm, &vm, kids, vals) : NULL;
-    if (x) {
-        r = pm__byte_ref(x);
-        pm__byte_settle(cx, &r);
-        return r;
-    }
-    while (nc) pm__any_release(cx, kids[--nc]);
-    while (nv) pm__pay_release(cx, false, vals[--nv]);
-    return 0;
-}
-
-/* Puts a node of the given children below the focus. */
-static pm_status pm__wz_assign_kids(pm_wz *w, const pm__kids *k) {
+/* Replaces the children at the bytes of `mask` by those of a source, or by maps in the order of bytes. */
+static pm_status pm__wz_replace_children(pm_wz *w, const pm_mask *mask, const pm_ref *src, const pm_map *maps,
+                                         pm_others others) {
     pm__cx cx = pm__wz_cx(w);
-    pm__ref r = 0;
-    if (k->n) {
-        r = k->n <= PM__BUILD_ENTS ? pm__kids_node(&cx, k->ents, k->n, 0) : pm__kids_byte(&cx, k);
-        if (!r) return PM_NOMEM;
+    pm_ref focus = pm__wz_focus(w);
+    const pm_mask full = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}}, none = {{0, 0, 0, 0}};
+    pm_mask keep = others == PM_KEEP_OTHERS ? pm_mask_andnot(full, *mask) : none;
+    pm__ref root;
+    bool ok = pm__wz_keep_children(&cx, &focus, &keep, &root);
+    for (int c = pm_mask_next(mask, 0); ok && c >= 0; c = pm_mask_next(mask, c + 1)) {
+        pm_map child = pm_new(NULL, NULL);
+        if (maps) child = pm_clone(maps++);
+        ok = src ? pm__wz_copy_child(&cx, &root, (uint8_t)c, src) : pm__wz_put_child(&cx, &root, (uint8_t)c, &child);
     }
-    return pm__wz_give_below(w, w->cursor.len, r);
+    if (ok) return pm__wz_give_below(w, w->cursor.len, root);
+    pm__any_release(&cx, root);
+    return PM_NOMEM;
 }
-
-/* The children of `theirs` at the bytes of `take`, and the focus's own at those of `keep`; no byte is in both. */
-static pm_status pm__wz_mix(pm_wz *w, const pm_place *theirs, const pm_mask *take, const pm_place *own,
-                            const pm_mask *keep) {
-    pm__cx cx = pm__wz_cx(w);
-    pm__kids kids;
-    pm__kid_side a, b;
-    pm_status s = PM_NOMEM;
-    b.made = 0;
-    if (pm__kid_side_open(&cx, &a, theirs) && pm__kid_side_open(&cx, &b, own)) {
-        pm_mask from_a = pm_mask_and(*take, a.mask), from_b = pm_mask_and(*keep, b.mask);
-        pm_mask all = pm_mask_or(from_a, from_b);
-        kids.n = 0;
-        for (int c = pm_mask_next(&all, 0); c >= 0; c = pm_mask_next(&all, c + 1))
-            pm__kids_take(&kids, pm_mask_test(&from_a, (uint8_t)c) ? &a : &b, (uint8_t)c);
-        s = pm__wz_assign_kids(w, &kids);
-    }
-    pm__any_release(&cx, a.made);
-    pm__any_release(&cx, b.made);
-    return s;
-}
-
-static const pm_mask pm__mask_none = {{0, 0, 0, 0}};
 
 PM_API pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, pm_others others) {
     if (pm__wz_refuses(w) || !src || !mask) return pm__wz_refusal(w);
-    pm_ref theirs = pm_ref_of_rz(src), own = pm__wz_focus(w);
+    pm_ref theirs = pm_ref_of_rz(src);
     if (theirs.ops != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
-    pm_mask full = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}}, keep = pm_mask_andnot(full, *mask);
-    return pm__wz_done(w, pm__wz_mix(w, &theirs.place, mask, &own.place, others ? &pm__mask_none : &keep));
-}
-
-/* Adds the content of a map as the child at byte b. */
-static void pm__kids_add_map(pm__kids *k, uint8_t b, const pm_map *m) {
-    if (m->has_value) pm__kids_add(k, b, false, m->value);
-    if (m->root || !m->has_value) pm__kids_add(k, b, true, m->root);
-}
-
-static pm_status pm__wz_graft_children(pm_wz *w, const pm_mask *mask, const pm_map *maps, pm_others others) {
-    pm__cx cx = pm__wz_cx(w);
-    pm_ref focus = pm__wz_focus(w);
-    pm__kid_side own;
-    pm__kids kids;
-    unsigned next = 0;
-    if (!pm__kid_side_open(&cx, &own, &focus.place)) return PM_NOMEM;
-    pm_mask keep = others ? pm__mask_none : pm_mask_andnot(own.mask, *mask), all = pm_mask_or(keep, *mask);
-    kids.n = 0;
-    for (int c = pm_mask_next(&all, 0); c >= 0; c = pm_mask_next(&all, c + 1)) {
-        if (pm_mask_test(mask, (uint8_t)c)) pm__kids_add_map(&kids, (uint8_t)c, &maps[next++]);
-        else pm__kids_take(&kids, &own, (uint8_t)c);
-    }
-    pm_status s = pm__wz_assign_kids(w, &kids);
-    pm__any_release(&cx, own.made);
-    return s;
+    return pm__wz_done(w, pm__wz_replace_children(w, mask, &theirs, NULL, others));
 }
 
 PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, pm_others others) {
@@ -644,7 +530,7 @@ PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *map
         if (&maps[i] == w->map) return pm__wz_done(w, PM_INVALID);
     for (size_t i = 0; i < n; i++)
         if (pm_map_ops(&maps[i]) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = pm__wz_graft_children(w, mask, maps, others);
+    pm_status s = pm__wz_replace_children(w, mask, NULL, maps, others);
     for (size_t i = 0; s == PM_OK && i < n; i++) pm_drop(&maps[i]);
     return pm__wz_done(w, s);
 }
@@ -737,12 +623,16 @@ PM_API pm_status pm_wz_remove_branches(pm_wz *w, pm_prune prune, bool *changed) 
 
 PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, pm_prune prune) {
     if (pm__wz_refuses(w) || !mask) return pm__wz_refusal(w);
+    pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
-    pm_place none = pm__place_root(0);
+    pm__ref root;
     pm_mask kids = pm_ref_child_mask(&focus), gone = pm_mask_andnot(kids, *mask);
     if (pm_mask_equal(&gone, &kids)) return pm_wz_remove_branches(w, prune, NULL);
     if (pm_mask_is_empty(&gone)) return PM_OK;
-    return pm__wz_done(w, pm__wz_mix(w, &none, &pm__mask_none, &focus.place, mask));
+    bool ok = pm__wz_keep_children(&cx, &focus, mask, &root);
+    if (ok) return pm__wz_done(w, pm__wz_give_below(w, w->cursor.len, root));
+    pm__any_release(&cx, root);
+    return pm__wz_done(w, PM_NOMEM);
 }
 
 PM_API pm_status pm_wz_create_path(pm_wz *w, bool *changed) {

@@ -252,149 +252,99 @@ PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *found) {
     return pm__wz_done(w, s);
 }
 
-/* ---- dropping k bytes ---------------------------------------------------------------------------------------- */
+/* ---- dropping k bytes: a fold over the places on the way down, which goes through what is shared once ----------- */
 
-/* What has been found k bytes below some place: nothing, or a trie (perhaps without a branch). */
-typedef struct pm__found {
-    bool some;
-    pm__ref root;
-    unsigned rank; /* it is the fold of about 2^rank tries */
-} pm__found;
-
-/* A place whose children are being gone through; its own findings lie on the stack of findings from `base` on. */
+/* A place whose children are being gone through. */
 typedef struct pm__drop_frame {
     pm_place place; /* entered */
-    pm_mask mask;
-    size_t left;  /* bytes still to be dropped */
-    size_t base;
-    int next;     /* byte to look at next */
+    pm_mask mask;   /* of the children still to come */
+    size_t left;    /* bytes still to be dropped */
+    size_t base;    /* what was found below it lies on the stack from here on */
 } pm__drop_frame;
 
 typedef struct pm__drop {
     const pm__cx *cx;
     pm__alg_op op;
     pm__drop_frame *frames;
-    pm__found *found;
+    pm__ref *found; /* tries; 0: a place without a branch */
     size_t nframes, frame_cap, nfound, found_cap;
     pm__memo known; /* (node, bytes left) to what was found, one more than the reference; 0: nothing */
 } pm__drop;
 
-static pm_status pm__drop_push(pm__drop *d, pm_place p, size_t left) {
+/* The reference is consumed. */
+static pm_status pm__drop_found(pm__drop *d, pm__ref r) {
+    if (d->nfound == d->found_cap) {
+        void *grown = pm__mem_grow_list(d->found, &d->found_cap, sizeof *d->found, 32);
+        if (!grown) {
+            pm__any_release(d->cx, r);
+            return PM_NOMEM;
+        }
+        d->found = (pm__ref *)grown;
+    }
+    d->found[d->nfound++] = r;
+    return PM_OK;
+}
+
+/* Goes down from a place, `left` bytes, as long as there is one way only; then it has a finding, or a new frame. */
+static pm_status pm__drop_enter(pm__drop *d, pm_place p, size_t left) {
+    pm_mask m = {{0, 0, 0, 0}};
+    pm__ref r;
+    for (; left; left--) {
+        if (!pm__place_enter(&p)) return PM_OK;
+        m = pm__place_mask_entered(&p);
+        if (pm_mask_count(&m) != 1) break;
+        uint8_t b = (uint8_t)pm_mask_next(&m, 0);
+        (void)pm__place_down(&p, &b, 1);
+    }
+    if (left == 0) return pm__place_share(d->cx, &p, &r) ? pm__drop_found(d, r) : PM_NOMEM;
+    const uint64_t *known = p.depth || pm__ref_is_unique(p.node) ? NULL : pm__memo_get(&d->known, p.node, left);
+    if (known && !*known) return PM_OK;
+    if (known) {
+        pm__ref_retain(*known - 1);
+        return pm__drop_found(d, *known - 1);
+    }
     if (d->nframes == d->frame_cap) {
-        size_t cap = d->frame_cap ? d->frame_cap * 2 : 16;
-        void *grown = pm__mem_grow(d->frames, d->frame_cap * sizeof *d->frames, cap * sizeof *d->frames);
+        void *grown = pm__mem_grow_list(d->frames, &d->frame_cap, sizeof *d->frames, 16);
         if (!grown) return PM_NOMEM;
         d->frames = (pm__drop_frame *)grown;
-        d->frame_cap = cap;
     }
-    pm__drop_frame f = {p, pm__place_mask_entered(&p), left, d->nfound, 0};
+    pm__drop_frame f = {p, m, left, d->nfound};
     d->frames[d->nframes++] = f;
     return PM_OK;
 }
 
-/* Unites or intersects the two findings on top. */
-static pm_status pm__drop_fold(pm__drop *d) {
-    pm__found *x = &d->found[d->nfound - 2], *y = &d->found[d->nfound - 1];
-    pm_place a = pm__place_root(x->root), b = pm__place_root(y->root);
-    pm__alg_answer r;
-    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, false, &r);
-    if (s != PM_OK) return s;
-    if (r.alg == PM_ALG_ELEMENT || r.alg == PM_ALG_NONE) {
-        pm__any_release(d->cx, x->root);
-        pm__any_release(d->cx, y->root);
-        x->root = r.ref;
-    } else if (r.alg & PM_ALG_LEFT) {
-        pm__any_release(d->cx, y->root);
-    } else {
-        pm__any_release(d->cx, x->root);
-        x->root = y->root;
-    }
-    x->rank = (x->rank > y->rank ? x->rank : y->rank) + 1;
-    d->nfound--;
-    return PM_OK;
-}
-
-/* Adds a finding of the top frame; neighbours of equal rank are folded at once, so that few wait and each is gone over
-   a logarithmic number of times. The reference is consumed. */
-static pm_status pm__drop_found(pm__drop *d, pm__ref root, size_t base) {
-    if (d->nfound == d->found_cap) {
-        size_t cap = d->found_cap ? d->found_cap * 2 : 32;
-        void *grown = pm__mem_grow(d->found, d->found_cap * sizeof *d->found, cap * sizeof *d->found);
-        if (!grown) {
-            pm__any_release(d->cx, root);
-            return PM_NOMEM;
-        }
-        d->found = (pm__found *)grown;
-        d->found_cap = cap;
-    }
-    pm__found f = {true, root, 0};
-    d->found[d->nfound++] = f;
-    pm_status s = PM_OK;
-    while (s == PM_OK && d->nfound - base >= 2 && d->found[d->nfound - 2].rank == d->found[d->nfound - 1].rank)
-        s = pm__drop_fold(d);
-    return s;
-}
-
-/* Goes down from a place, `left` bytes, as long as there is one way only. False: there is none that long. */
-static bool pm__drop_along(pm_place *p, size_t *left) {
-    while (*left) {
-        if (!pm__place_enter(p)) return false;
-        pm_mask m = pm__place_mask_entered(p);
-        if (pm_mask_count(&m) != 1) return true;
-        uint8_t b = (uint8_t)pm_mask_next(&m, 0);
-        (void)pm__place_down(p, &b, 1);
-        --*left;
-    }
-    return true;
-}
-
-/* Deals with one child of the top frame: a finding, or a frame of its own. */
-static pm_status pm__drop_child(pm__drop *d, pm_place p, size_t left) {
-    size_t base = d->frames[d->nframes - 1].base;
-    pm__ref r;
-    if (!pm__drop_along(&p, &left)) return PM_OK;
-    if (left == 0) return pm__place_share(d->cx, &p, &r) ? pm__drop_found(d, r, base) : PM_NOMEM;
-    const uint64_t *known = p.depth || pm__ref_is_unique(p.node) ? NULL : pm__memo_get(&d->known, p.node, left);
-    if (!known) return pm__drop_push(d, p, left);
-    if (!*known) return PM_OK;
-    pm__ref_retain(*known - 1);
-    return pm__drop_found(d, *known - 1, base);
-}
-
-/* Ends the top frame: what it found becomes one finding of the frame below. */
+/* Ends the top frame: all that was found below it becomes one. */
 static pm_status pm__drop_end(pm__drop *d) {
-    pm__drop_frame f = d->frames[d->nframes - 1];
-    pm_status s = PM_OK;
-    while (s == PM_OK && d->nfound - f.base >= 2) s = pm__drop_fold(d);
-    if (s != PM_OK) return s;
-    bool some = d->nfound > f.base;
-    pm__ref r = some ? d->found[f.base].root : 0;
-    if (f.place.depth == 0 && !pm__ref_is_unique(f.place.node)) {
-        if (!pm__memo_put(&d->known, f.place.node, f.left, some ? r + 1 : 0)) return PM_NOMEM;
-        if (some) pm__ref_retain(r); /* the memo's */
+    pm__drop_frame *f = &d->frames[--d->nframes];
+    size_t n = d->nfound - f->base;
+    pm__ref r = n ? d->found[f->base] : 0;
+    if (n > 1) {
+        pm_status s = pm__many_run(d->cx, d->op, d->found + f->base, n, &r);
+        if (s != PM_OK) return s;
+        for (; d->nfound > f->base; d->nfound--) pm__any_release(d->cx, d->found[d->nfound - 1]);
+        d->found[d->nfound++] = r;
     }
-    d->nframes--;
-    if (!some || d->nframes == 0) return PM_OK;
-    d->nfound--;
-    return pm__drop_found(d, r, d->frames[d->nframes - 1].base);
+    if (f->place.depth || pm__ref_is_unique(f->place.node)) return PM_OK;
+    if (!pm__memo_put(&d->known, f->place.node, f->left, n ? r + 1 : 0)) return PM_NOMEM;
+    if (n) pm__ref_retain(r); /* the memo's */
+    return PM_OK;
 }
 
 /* Finds what lies k > 0 bytes below a place, folded into one. */
 static pm_status pm__drop_run(pm__drop *d, pm_place p, size_t k) {
-    if (!pm__place_enter(&p)) return PM_OK;
-    pm_status s = pm__drop_push(d, p, k);
+    pm_status s = pm__drop_enter(d, p, k);
     while (s == PM_OK && d->nframes) {
         pm__drop_frame *f = &d->frames[d->nframes - 1];
-        int c = pm_mask_next(&f->mask, f->next);
+        int c = pm_mask_next(&f->mask, 0);
         if (c < 0) {
             s = pm__drop_end(d);
             continue;
         }
         uint8_t b = (uint8_t)c;
         pm_place child = f->place;
-        f->next = c + 1;
+        pm_mask_clear(&f->mask, b);
         (void)pm__place_down(&child, &b, 1);
-        s = pm__drop_child(d, child, f->left - 1);
+        s = pm__drop_enter(d, child, f->left - 1);
     }
     return s;
 }
@@ -409,9 +359,9 @@ static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, pm_prune p
     pm_mask kids = pm_ref_child_mask(&focus);
     bool had = !pm_mask_is_empty(&kids), some = focus.val != NULL;
     pm_status s = k ? pm__drop_run(&d, focus.place, k) : PM_OK;
-    pm__ref root = s == PM_OK && d.nfound ? d.found[0].root : 0;
+    pm__ref root = s == PM_OK && d.nfound ? d.found[0] : 0;
     if (s == PM_OK) some = some || (k ? root != 0 : had);
-    for (size_t i = root ? 1 : 0; i < d.nfound; i++) pm__any_release(&cx, d.found[i].root);
+    for (size_t i = root ? 1 : 0; i < d.nfound; i++) pm__any_release(&cx, d.found[i]);
     for (size_t i = 0; i < d.known.cap; i++)
         if (d.known.slots[i].a && d.known.slots[i].val) pm__any_release(&cx, d.known.slots[i].val - 1);
     pm__memo_free(&d.known);
