@@ -14972,10 +14972,10 @@ static pm_status pm__wz_done(pm_wz *w, pm_status s) {
    caller means to write. */
 static PM__INLINE bool pm__wz_refuses(const pm_wz *w) { return pm__wz_shut(w) || PM__UNLIKELY(w->cursor.status); }
 
-/* What a write answers then, and for arguments that are wrong. */
+/* What a write returns then, and for arguments that are wrong; the first failure is remembered. */
 static pm_status pm__wz_refusal(pm_wz *w) {
-    pm_status s = pm__wz_shut(w) ? PM_OK : w->cursor.status;
-    if (s == PM_OK) return PM_INVALID;
+    if (pm__wz_shut(w)) return PM_INVALID;
+    pm_status s = w->cursor.status == PM_OK ? PM_INVALID : w->cursor.status;
     if (w->status == PM_OK) w->status = s;
     return s;
 }
@@ -16203,26 +16203,23 @@ static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool
 
 /* A source that is a zipper may stand on the writer's map. */
 static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, pm_prune prune, pm_alg *alg) {
+    if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     pm_ref r = pm_ref_of_rz(src);
     return pm__wz_combine(w, op, &r, src->top == w->map->root, prune, alg);
 }
 
 PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
     return pm__wz_combine_rz(w, PM__ALG_JOIN, src, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
+    if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     pm_ref r = pm_ref_of_map(src, NULL, 0);
     return pm__wz_combine(w, PM__ALG_JOIN, &r, src->root == w->map->root, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
+    if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     if (src == w->map) { /* moved out, it leaves an empty map, of which the focus is a place */
         bool same = w->cursor.len == 0, empty = pm_is_empty(src);
         pm_status s = same || empty ? PM_OK : pm_wz_graft_map_move(w, src);
@@ -16235,8 +16232,7 @@ PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
 }
 
 PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, pm_prune prune, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (w == from) return pm__wz_done(w, PM_INVALID);
+    if (pm__wz_refuses(w) || w == from) return pm__wz_refusal(w);
     if (pm__wz_refuses(from)) return pm__wz_done(w, pm__wz_refusal(from));
     /* A group of one of them alone could undo its half of the change, or show the other half before. */
     if (w->map != from->map && pm__wz_is_grouped(w) != pm__wz_is_grouped(from)) return pm__wz_done(w, PM_INVALID);
@@ -16257,75 +16253,62 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, pm_prune prune, pm_alg *
 }
 
 PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
     return pm__wz_combine_rz(w, PM__ALG_MEET, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
     return pm__wz_combine_rz(w, PM__ALG_SUB, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
     return pm__wz_combine_rz(w, PM__ALG_RESTRICT, src, PM_KEEP, alg);
 }
 
-/* Whether an outcome is what an operand is already. */
-static pm_status pm__outcome_equals(const pm__cx *cx, const pm__outcome *o, const pm__operand *a, bool *out) {
-    pm__equal q = {cx->ops, NULL, 0, 0, {NULL, 0, 0}};
-    int r = pm__equal_vals(cx->ops, o->val.some ? &o->val.val : NULL, a->val);
-    if (r && !pm__equal_push(&q, pm__place_root(o->root), a->place)) r = -1;
-    while (r == 1 && q.used) {
-        q.used--;
-        r = pm__equal_step(&q, q.jobs[q.used].a, q.jobs[q.used].b);
-    }
-    if (q.jobs) pm__mem_free_big(q.jobs, q.cap * sizeof *q.jobs);
-    pm__memo_free(&q.seen);
-    if (r < 0) return PM_NOMEM;
-    *out = r == 1;
-    return PM_OK;
+/* Makes maps of what is at and below the focus of the writer, which exists or not, and of a source. */
+static pm_status pm__wz_operands(pm_wz *w, const pm_ref *focus, const pm_rz *src, pm_map *own, pm_map *theirs) {
+    pm__cx cx = pm__wz_cx(w);
+    pm_status s = pm_rz_make_map(src, theirs);
+    if (s != PM_OK) return s;
+    s = pm_map_ops(theirs) == cx.ops ? pm__map_of_place(&cx, &focus->place, focus->val, own) : PM_MISMATCH;
+    if (s != PM_OK) pm_drop(theirs);
+    return s;
+}
+
+/* Puts the content of a map, which is moved, in the place of the focus. `same`: it is what is there. */
+static pm_status pm__wz_put(pm_wz *w, const pm_ref *focus, const pm_map *m, bool same, pm_alg *alg) {
+    pm__outcome o = {.root = m->root, .val = {m->value, m->has_value}, .alg = same ? PM_ALG_LEFT : PM_ALG_NONE};
+    return pm__wz_settle(w, focus, &o, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!a || !b) return pm__wz_done(w, PM_INVALID);
-    pm__cx cx = pm__wz_cx(w);
-    pm_ref ra = pm_ref_of_rz(a), rb = pm_ref_of_rz(b), focus = pm__wz_focus(w);
-    pm__operand x = pm__operand_at(&ra), y = pm__operand_at(&rb), old = pm__operand_at(&focus);
-    pm__outcome o;
+    if (pm__wz_refuses(w) || !a || !b) return pm__wz_refusal(w);
+    pm_ref focus = pm__wz_focus(w);
+    pm_map old, x, y = pm_new(NULL, NULL), both = y;
     bool same = false;
-    if (ra.ops != cx.ops || rb.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, false, &o);
-    if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
+    pm_status s = pm__wz_operands(w, &focus, a, &old, &x);
     if (s != PM_OK) return pm__wz_done(w, s);
-    s = pm__outcome_equals(&cx, &o, &old, &same);
-    if (s != PM_OK) {
-        pm__outcome_drop(&cx, &o);
-        return pm__wz_done(w, s);
-    }
-    o.alg = same ? PM_ALG_LEFT : PM_ALG_NONE;
-    return pm__wz_settle(w, &focus, &o, PM_KEEP, alg);
+    s = pm_rz_make_map(b, &y);
+    if (s == PM_OK) s = pm_meet(&x, &y, &both, NULL);
+    if (s == PM_OK) s = pm_equal(&both, &old, &same);
+    pm_drop(&y);
+    pm_drop(&x);
+    pm_drop(&old);
+    if (s == PM_OK) return pm__wz_put(w, &focus, &both, same, alg);
+    pm_drop(&both);
+    return pm__wz_done(w, s);
 }
 
 PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *found) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
-    pm__cx cx = pm__wz_cx(w);
-    pm_ref r = pm_ref_of_rz(src), focus = pm__wz_focus(w);
-    pm__operand a = pm__operand_at(&r), b = pm__operand_at(&focus);
-    pm__outcome o;
-    bool both = r.exists && focus.exists;
-    if (r.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = both ? pm__operands_restrict(&cx, &a, &b, false, &o) : PM_OK;
-    if (both && s == PM_OK && !pm__outcome_share(&cx, &a, &b, &o)) s = PM_NOMEM;
-    if (both && s == PM_OK) {
-        o.alg = PM_ALG_NONE; /* said of the source */
-        s = pm__wz_settle(w, &focus, &o, PM_KEEP, NULL);
-    }
+    if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
+    pm_ref focus = pm__wz_focus(w);
+    pm_map old, theirs, made = pm_new(NULL, NULL);
+    bool both = focus.exists && pm_rz_exists(src);
+    pm_status s = pm__wz_operands(w, &focus, src, &old, &theirs);
+    if (s != PM_OK) return pm__wz_done(w, s);
+    if (both) s = pm_restrict(&theirs, &old, &made, NULL);
+    pm_drop(&theirs);
+    pm_drop(&old);
+    if (both && s == PM_OK) s = pm__wz_put(w, &focus, &made, false, NULL);
     if (s == PM_OK && found) *found = both;
     return pm__wz_done(w, s);
 }

@@ -267,10 +267,10 @@ static pm_status pm__wz_done(pm_wz *w, pm_status s) {
    caller means to write. */
 static PM__INLINE bool pm__wz_refuses(const pm_wz *w) { return pm__wz_shut(w) || PM__UNLIKELY(w->cursor.status); }
 
-/* What a write answers then, and for arguments that are wrong. */
+/* What a write returns then, and for arguments that are wrong; the first failure is remembered. */
 static pm_status pm__wz_refusal(pm_wz *w) {
-    pm_status s = pm__wz_shut(w) ? PM_OK : w->cursor.status;
-    if (s == PM_OK) return PM_INVALID;
+    if (pm__wz_shut(w)) return PM_INVALID;
+    pm_status s = w->cursor.status == PM_OK ? PM_INVALID : w->cursor.status;
     if (w->status == PM_OK) w->status = s;
     return s;
 }
