@@ -2254,7 +2254,7 @@ PM__UNUSED static void pm__lock_release(pm__lock *l) {
    order in which that loses a block, or a slab, and does nothing worse. Its heaps are lost in the child: no thread
    adopts them, their blocks can still be freed, and slabs without live blocks come back by pm_pool_trim.
 
-   A pool with a keeper is none of this: it looks after its blocks itself (15_region.c), and is told apart only where
+   A pool with a backend is none of this: it looks after its blocks itself (15_region.c), and is told apart only where
    the ordinary paths have failed, so that these need not ask. */
 
 enum {
@@ -2321,25 +2321,18 @@ static PM__UNUSED void *pm__mem_grow_list(void *list, size_t *cap, size_t each, 
 }
 
 /* What a pool does that looks after its blocks itself. Any thread may call these. */
-typedef struct pm__keeper {
+typedef struct pm__backend {
     void *(*take)(pm_pool *pool, size_t size); /* any size; NULL: no room */
     void (*give)(pm_pool *pool, void *p);
     void (*count)(const pm_pool *pool, pm_pool_stats *out);
-} pm__keeper;
-
-/* What pm_pool_free answers for such a pool, whose memory is its maker's. */
-static pm_status pm__keeper_end(const pm__keeper *keeper, const pm_pool *pool) {
-    pm_pool_stats stats;
-    keeper->count(pool, &stats);
-    return stats.nodes ? PM_BUSY : PM_OK;
-}
+} pm__backend;
 
 #if !PM_POOL
 
 /* ---- nodes one by one: for memory checkers and special allocators -------------------------------------------- */
 
 struct pm_pool {
-    const pm__keeper *keeper;
+    const pm__backend *backend;
     uint64_t budget;
     pm__a64 live, nodes, reserved;
 };
@@ -2354,7 +2347,7 @@ typedef union pm__mem_tag {
 
 static pm__mem_tag *pm__pool_take(pm_pool *pool, size_t size) {
     uint64_t total = size + sizeof(pm__mem_tag);
-    if (pool->keeper) return (pm__mem_tag *)pool->keeper->take(pool, (size_t)total);
+    if (pool->backend) return (pm__mem_tag *)pool->backend->take(pool, (size_t)total);
     uint64_t before = pm__a64_fetch_add_relaxed(&pool->reserved, total);
     pm__mem_tag *tag = NULL;
     if (pool->budget == 0 || before + total <= pool->budget) tag = (pm__mem_tag *)PM_MALLOC((size_t)total);
@@ -2381,8 +2374,8 @@ static PM__UNUSED void pm__mem_free(void *p, size_t size) {
     pm__mem_tag *tag = (pm__mem_tag *)p - 1;
     pm_pool *pool = tag->pool;
     size_t total = size + sizeof(pm__mem_tag);
-    if (pool->keeper) {
-        pool->keeper->give(pool, tag);
+    if (pool->backend) {
+        pool->backend->give(pool, tag);
         return;
     }
     PM_FREE(tag, total);
@@ -2398,7 +2391,7 @@ PM_API pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out) {
     if (!out) return PM_INVALID;
     pm_pool *pool = (pm_pool *)PM_MALLOC(sizeof *pool);
     if (!pool) return PM_NOMEM;
-    pool->keeper = NULL;
+    pool->backend = NULL;
     pool->budget = options ? options->budget : 0;
     pm__store_relaxed(&pool->live, 0);
     pm__store_relaxed(&pool->nodes, 0);
@@ -2407,21 +2400,13 @@ PM_API pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out) {
     return PM_OK;
 }
 
-PM_API pm_status pm_pool_free(pm_pool *pool) {
-    if (!pool) return PM_OK;
-    if (pool->keeper) return pm__keeper_end(pool->keeper, pool);
+static pm_status pm__pool_end(pm_pool *pool) {
     if (pm__load_acquire(&pool->nodes) != 0) return PM_BUSY;
     PM_FREE(pool, sizeof *pool);
     return PM_OK;
 }
 
-PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
-    if (!out) return;
-    if (!pool) pool = &pm__pool_default;
-    if (pool->keeper) {
-        pool->keeper->count(pool, out);
-        return;
-    }
+static void pm__pool_report(pm_pool *pool, pm_pool_stats *out) {
     uint64_t live = pm__load_relaxed(&pool->live), nodes = pm__load_relaxed(&pool->nodes);
     *out = (pm_pool_stats){.reserved = pm__load_relaxed(&pool->reserved),
                            .in_slabs = live + nodes * sizeof(pm__mem_tag),
@@ -2496,7 +2481,7 @@ struct pm__chunk {
 
 struct pm_pool {
     uint64_t id; /* never used twice, so that a thread's cache cannot take a new pool for a freed one */
-    const pm__keeper *keeper; /* NULL, or the pool's id is PM__POOL_KEPT and nothing below is used */
+    const pm__backend *backend; /* NULL, or the pool's id is PM__POOL_KEPT and nothing below is used */
     uint64_t budget;
     pm__lock lock; /* guards everything below, and the lists of detached heaps */
     uint64_t reserved;
@@ -2506,7 +2491,7 @@ struct pm_pool {
     pm_pool *next, **link; /* in the registry's list, guarded by its lock */
 };
 
-/* No thread has a heap of a pool with a keeper: this id is in no cache. The owner is that of the one heap which its
+/* No thread has a heap of a pool with a backend: this id is in no cache. The owner is that of the one heap which its
    slabs name; it is no thread's address. No more is that of heaps whose threads a fork has left behind. */
 #define PM__POOL_KEPT UINT64_MAX
 #define PM__HEAP_KEPT ((void *)(uintptr_t)1)
@@ -2531,7 +2516,7 @@ static PM__THREAD_LOCAL pm__mem_thread pm__mem_self;
 static struct {
     pm__lock lock;
     uint64_t last_pool_id;
-    pm_pool *pools; /* all but the default one, and those with a keeper */
+    pm_pool *pools; /* all but the default one, and those with a backend */
 #if !PM_NO_THREADS
     bool has_key, sees_forks;
     tss_t key;
@@ -2739,7 +2724,7 @@ static PM__NOINLINE void pm__slab_put_slow(pm__slab *s, void *p) {
 #if PM_NO_THREADS
     /* Without threads nothing is asked before this. The list of a kept slab is always empty, so it comes here. */
     if (pm__load_relaxed(&heap->owner) == PM__HEAP_KEPT) {
-        pool->keeper->give(pool, p);
+        pool->backend->give(pool, p);
         return;
     }
 #endif
@@ -3238,7 +3223,7 @@ static void *pm__mem_alloc_bare(pm_pool *pool, unsigned cls) {
 static PM__NOINLINE void *pm__mem_alloc_slow(pm_pool *pool, unsigned cls) {
     pm__heap *heap = pm__heap_get(pool);
     if (PM__UNLIKELY(!heap)) {
-        if (pool && pool->keeper) return pool->keeper->take(pool, pm__mem_class_bytes[cls]);
+        if (pool && pool->backend) return pool->backend->take(pool, pm__mem_class_bytes[cls]);
         if (!pool) pool = &pm__pool_default;
 #if !PM_NO_THREADS
         if (!pm__mem_self.registered && !pm__mem_thread_register(&pm__mem_self)) return pm__mem_alloc_bare(pool, cls);
@@ -3253,7 +3238,7 @@ static PM__NOINLINE void *pm__mem_alloc_slow(pm_pool *pool, unsigned cls) {
 }
 
 /* A block of `size` bytes, a value that pm__mem_round returned; aligned to 16 bytes, or to 64 if `size` is a multiple
-   of 64 (unless a keeper has only larger blocks left). NULL: no memory, or the budget is reached. */
+   of 64 (unless a backend has only larger blocks left). NULL: no memory, or the budget is reached. */
 static PM__INLINE void *pm__mem_alloc(pm_pool *pool, size_t size) {
     unsigned cls = pm__mem_class_of[size / PM__MEM_UNIT];
     pm__heap *heap = pm__heap_get(pool);
@@ -3272,7 +3257,7 @@ static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
     pm__heap *heap = (pm__heap *)pm__load_acquire(&s->heap);
     void *owner = pm__load_relaxed(&heap->owner);
     if (owner == (void *)&pm__mem_self) pm__slab_put(s, p);
-    else if (owner == PM__HEAP_KEPT) heap->pool->keeper->give(heap->pool, p);
+    else if (owner == PM__HEAP_KEPT) heap->pool->backend->give(heap->pool, p);
     else pm__slab_put_remote(s, p);
 }
 #endif
@@ -3280,7 +3265,7 @@ static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
 /* Gives a block back, on any thread. */
 static PM__INLINE void pm__mem_free(void *p, size_t size) {
     pm__slab *s = (pm__slab *)((uintptr_t)p & ~(uintptr_t)(PM__SLAB_BYTES - 1));
-    PM__CHECK2(((pm__heap *)pm__load_relaxed(&s->heap))->pool->keeper || pm__mem_class_bytes[s->cls] == size);
+    PM__CHECK2(((pm__heap *)pm__load_relaxed(&s->heap))->pool->backend || pm__mem_class_bytes[s->cls] == size);
     (void)size;
 #if PM_NO_THREADS
     pm__slab_put(s, p);
@@ -3290,10 +3275,10 @@ static PM__INLINE void pm__mem_free(void *p, size_t size) {
 #endif
 }
 
-/* The same for any size. Beyond PM__MEM_MAX only a keeper may have room; NULL is its "no" as well. */
+/* The same for any size. Beyond PM__MEM_MAX only a backend may have room; NULL is its "no" as well. */
 static void *pm__mem_alloc_any(pm_pool *pool, size_t size) {
     if (size <= PM__MEM_MAX) return pm__mem_alloc(pool, pm__mem_round(size));
-    return pool && pool->keeper ? pool->keeper->take(pool, size) : NULL;
+    return pool && pool->backend ? pool->backend->take(pool, size) : NULL;
 }
 
 static void pm__mem_free_any(void *p, size_t size) {
@@ -3346,16 +3331,10 @@ static uint64_t pm__pool_count(const pm_pool *pool, pm_pool_stats *out) {
     return taken + pm__chunks_count(pool->full, out);
 }
 
-PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
-    pm_pool *p = pool ? (pm_pool *)(uintptr_t)pool : &pm__pool_default; /* its lock is not part of its value */
-    if (!out) return;
-    if (p->keeper) {
-        p->keeper->count(p, out);
-        return;
-    }
-    pm__lock_acquire(&p->lock);
-    (void)pm__pool_count(p, out);
-    pm__lock_release(&p->lock);
+static void pm__pool_report(pm_pool *pool, pm_pool_stats *out) {
+    pm__lock_acquire(&pool->lock);
+    (void)pm__pool_count(pool, out);
+    pm__lock_release(&pool->lock);
 }
 
 /* Whether there is a moment at which no block is alive. With all locks, so that nobody absorbs; slabs in use may still
@@ -3367,9 +3346,7 @@ static bool pm__pool_is_empty(const pm_pool *pool) {
     return first.nodes == 0 && pm__pool_count(pool, &second) == taken && second.nodes == 0;
 }
 
-PM_API pm_status pm_pool_free(pm_pool *pool) {
-    if (!pool) return PM_OK;
-    if (pool->keeper) return pm__keeper_end(pool->keeper, pool);
+static pm_status pm__pool_end(pm_pool *pool) {
     pm__lock_acquire(&pm__mem_registry.lock);
     pm__lock_acquire(&pool->lock);
     for (pm__heap *h = pool->heaps; h; h = h->next_in_pool) pm__lock_acquire(&h->lock);
@@ -3437,7 +3414,7 @@ PM_API void pm_pool_trim(pm_pool *pool) {
     pm_pool *p = pool ? pool : &pm__pool_default;
     pm__chunk *dead = NULL;
     pm__heap *heaps = NULL;
-    if (p->keeper) return;
+    if (p->backend) return;
     pm__lock_acquire(&pm__mem_registry.lock);
     pm__lock_acquire(&p->lock);
     pm__pool_collect(p, &dead);
@@ -3470,6 +3447,24 @@ __attribute__((destructor)) static void pm__mem_unload(void) {
 }
 #endif
 #endif
+
+/* ---- pools, whatever looks after their blocks ---------------------------------------------------------------- */
+
+/* The memory of a pool with a backend is its maker's. */
+PM_API pm_status pm_pool_free(pm_pool *pool) {
+    pm_pool_stats stats;
+    if (!pool) return PM_OK;
+    if (!pool->backend) return pm__pool_end(pool);
+    pool->backend->count(pool, &stats);
+    return stats.nodes ? PM_BUSY : PM_OK;
+}
+
+PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
+    pm_pool *p = pool ? (pm_pool *)(uintptr_t)pool : &pm__pool_default; /* a lock is no part of its value */
+    if (!out) return;
+    if (p->backend) p->backend->count(p, out);
+    else pm__pool_report(p, out);
+}
 
 /* ---- src/pathmap/12_bytemask.c ------------------------------------------------------------------------- */
 
@@ -3690,7 +3685,7 @@ PM_API pm_status pm_bytes_new(const void *data, size_t len, pm_val *out) {
 PM_API pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm_val *out) {
     if ((!data && len) || len > PM__LEN_MAX || !out) return PM_INVALID;
     if (len > PM__MEM_MAX - sizeof(pm__bytes)) {
-        if (!pool || !pool->keeper) return pm_bytes_new(data, len, out);
+        if (!pool || !pool->backend) return pm_bytes_new(data, len, out);
         if (len > PM_REGION_BYTES_MAX) return PM_INVALID;
     }
     pm__bytes *b = (pm__bytes *)pm__mem_alloc_any(pool, sizeof(pm__bytes) + len);
@@ -3950,7 +3945,7 @@ enum {
 _Static_assert(PM_REGION_BYTES_MAX + sizeof(pm__bytes) + 16 <= PM__REGION_MAX, "PM_REGION_BYTES_MAX");
 
 typedef struct pm__region {
-    pm_pool pool; /* first: a pm_pool with our keeper is a pm__region */
+    pm_pool pool; /* first: a pm_pool with our backend is a pm__region */
 #if PM_POOL
     pm__heap heap; /* what the slabs' headers name */
 #endif
@@ -4153,7 +4148,7 @@ static bool pm__region_plan(const unsigned char *region, size_t bytes, size_t sl
     return *base <= bytes && all <= bytes - *base;
 }
 
-static const pm__keeper pm__region_keeper = {pm__region_take, pm__region_give, pm__region_count};
+static const pm__backend pm__region_backend = {pm__region_take, pm__region_give, pm__region_count};
 
 PM_API pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_options *options, pm_pool **out) {
     size_t accounts = 0, base = 0;
@@ -4164,7 +4159,7 @@ PM_API pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_option
     if (!slabs) return PM_NOMEM;
     pm__region *r = (pm__region *)(void *)((unsigned char *)region + accounts);
     memset((void *)r, 0, pm__region_accounts_bytes(slabs));
-    r->pool.keeper = &pm__region_keeper;
+    r->pool.backend = &pm__region_backend;
 #if PM_POOL
     r->pool.id = PM__POOL_KEPT;
     r->heap.pool = &r->pool;
@@ -12360,7 +12355,7 @@ static PM__INLINE uint32_t pm__map_look(const pm_map *m) {
    processes, each of which has stamps of its own: they carry none. */
 static PM__INLINE void pm__map_made(pm_map *m) {
 #if PM_CHECK >= 1
-    bool known = (m->root || m->has_value) && !(m->pool && m->pool->keeper);
+    bool known = (m->root || m->has_value) && !(m->pool && m->pool->backend);
     m->stamp = known ? pm__stamp_new() : 0;
     m->lent = PM__LENT_NOT;
 #endif
@@ -20012,12 +20007,11 @@ static pm_map *pm__claims_like(pm__claims *k, const pm__claim *c) {
 
 /* Enters a claim. False: no memory. */
 static bool pm__claims_add(pm__claims *k, pm__claim *c) {
-    pm_val *slot;
-    bool inserted;
-    if (pm_get_or_set(pm__claims_like(k, c), c->path, c->len, (pm_val)(uintptr_t)c, &slot, &inserted) != PM_OK)
-        return false;
-    if (!inserted) {
-        c->prev = pm__claim_of(*slot);
+    pm_map *m = pm__claims_like(k, c);
+    const pm_val *there = pm_get(m, c->path, c->len);
+    if (!there && pm_set(m, c->path, c->len, (pm_val)(uintptr_t)c, NULL) != PM_OK) return false;
+    if (there) {
+        c->prev = pm__claim_of(*there);
         c->next = c->prev->next;
         if (c->next) c->next->prev = c;
         c->prev->next = c;
@@ -20115,8 +20109,8 @@ static void pm__claims_accuse(const pm__claims *k, pm_val kind, const void *path
     pm_map why = pm_new(pm_ops_bits(), NULL);
     pm__claims_report(k, kind, path, len, &why);
     (void)pm__claims_print((void *)"pathmap: unchecked claim at ", (const uint8_t *)path, len, kind);
-    (void)pm_each(&why, pm__claims_print, (void *)" overlaps ");
-    (void)pm__claims_print((void *)"\n", NULL, 0, 0);
+    bool all = pm_each(&why, pm__claims_print, (void *)" overlaps ") == PM_OK;
+    (void)pm__claims_print((void *)(all ? "\n" : " ...\n"), NULL, 0, 0);
     pm_drop(&why);
     pm__accuse("zippers of a head overlap (pm_head_write_unchecked, pm_head_pin_unchecked)");
 }

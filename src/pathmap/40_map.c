@@ -60,7 +60,7 @@ static PM__INLINE uint32_t pm__map_look(const pm_map *m) {
    processes, each of which has stamps of its own: they carry none. */
 static PM__INLINE void pm__map_made(pm_map *m) {
 #if PM_CHECK >= 1
-    bool known = (m->root || m->has_value) && !(m->pool && m->pool->keeper);
+    bool known = (m->root || m->has_value) && !(m->pool && m->pool->backend);
     m->stamp = known ? pm__stamp_new() : 0;
     m->lent = PM__LENT_NOT;
 #endif

@@ -55,12 +55,11 @@ static pm_map *pm__claims_like(pm__claims *k, const pm__claim *c) {
 
 /* Enters a claim. False: no memory. */
 static bool pm__claims_add(pm__claims *k, pm__claim *c) {
-    pm_val *slot;
-    bool inserted;
-    if (pm_get_or_set(pm__claims_like(k, c), c->path, c->len, (pm_val)(uintptr_t)c, &slot, &inserted) != PM_OK)
-        return false;
-    if (!inserted) {
-        c->prev = pm__claim_of(*slot);
+    pm_map *m = pm__claims_like(k, c);
+    const pm_val *there = pm_get(m, c->path, c->len);
+    if (!there && pm_set(m, c->path, c->len, (pm_val)(uintptr_t)c, NULL) != PM_OK) return false;
+    if (there) {
+        c->prev = pm__claim_of(*there);
         c->next = c->prev->next;
         if (c->next) c->next->prev = c;
         c->prev->next = c;
@@ -158,8 +157,8 @@ static void pm__claims_accuse(const pm__claims *k, pm_val kind, const void *path
     pm_map why = pm_new(pm_ops_bits(), NULL);
     pm__claims_report(k, kind, path, len, &why);
     (void)pm__claims_print((void *)"pathmap: unchecked claim at ", (const uint8_t *)path, len, kind);
-    (void)pm_each(&why, pm__claims_print, (void *)" overlaps ");
-    (void)pm__claims_print((void *)"\n", NULL, 0, 0);
+    bool all = pm_each(&why, pm__claims_print, (void *)" overlaps ") == PM_OK;
+    (void)pm__claims_print((void *)(all ? "\n" : " ...\n"), NULL, 0, 0);
     pm_drop(&why);
     pm__accuse("zippers of a head overlap (pm_head_write_unchecked, pm_head_pin_unchecked)");
 }
