@@ -978,10 +978,9 @@ PM_API void pm_iter_drop(pm_iter *i);
 
    A source may be a zipper over the writer's own map. Sources are kept, and shared with.
    Fails    PM_NOMEM, PM_MISMATCH, PM_BADHOOK: nothing changed, unless said otherwise
-   Cost     O(nodes that differ); nothing is un-shared that does not change, and where the map alone owns the nodes down
-            to a change, those with room for it are edited where they are (not by pm_wz_meet_2, pm_wz_restricting and
-            the operations that drop bytes, nor if the source is a zipper over the writer's own map). A source
-            that is small against such a focus is joined or subtracted key by key: a descent for each key */
+   Cost     O(nodes that differ); nothing is un-shared that does not change. A source that is small against a focus
+            whose nodes are the map's alone is joined or subtracted key by key: a descent for each key. Not so if the
+            source is a zipper over the writer's own map */
 
 /* Unites the focus with what is at and below the focus of `src`. */
 PM_API PM_NODISCARD pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg);
@@ -16169,16 +16168,15 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
     pm__outcome o;
     if (src->ops != cx.ops) return PM_MISMATCH;
     pm_status s;
-    bool in_place = !alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w);
-    if (in_place) {
+    if (!alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w)) {
         bool done;
         s = pm__wz_combine_few(w, op, &a, &b, &done, alg);
         if (s != PM_OK || done) return s;
         focus = pm__wz_focus(w); /* its nodes may be others now */
         a = pm__operand_at(&focus);
     }
-    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, in_place, &o)
-                               : pm__operands_combine(&cx, op, &a, &b, in_place, &o);
+    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, false, &o)
+                               : pm__operands_combine(&cx, op, &a, &b, false, &o);
     if (s != PM_OK) return s;
     bool below = pm__place_enter(&a.place);
     if ((o.alg & PM_ALG_LEFT) && (below || a.val)) { /* what the focus has is not touched */

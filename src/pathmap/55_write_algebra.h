@@ -7,10 +7,9 @@
 
    A source may be a zipper over the writer's own map. Sources are kept, and shared with.
    Fails    PM_NOMEM, PM_MISMATCH, PM_BADHOOK: nothing changed, unless said otherwise
-   Cost     O(nodes that differ); nothing is un-shared that does not change, and where the map alone owns the nodes down
-            to a change, those with room for it are edited where they are (not by pm_wz_meet_2, pm_wz_restricting and
-            the operations that drop bytes, nor if the source is a zipper over the writer's own map). A source
-            that is small against such a focus is joined or subtracted key by key: a descent for each key */
+   Cost     O(nodes that differ); nothing is un-shared that does not change. A source that is small against a focus
+            whose nodes are the map's alone is joined or subtracted key by key: a descent for each key. Not so if the
+            source is a zipper over the writer's own map */
 
 #include "45_map_algebra.h"
 #include "51_write_zipper.h"
