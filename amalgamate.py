@@ -15,7 +15,9 @@ LF line ends, trailing blanks trimmed.
 usage: amalgamate.py [--root DIR] [--check | --layers [--cc COMMAND]] [LIBRARY..]
     (no option)  writes the headers
     --check      compares the headers with what the parts give, byte by byte; writes nothing
-    --layers     compiles each part alone, with only the parts that it declares, directly or through them
+    --layers     compiles each part alone, with only the parts that it declares, directly or through them. All
+                 functions are static there, so a call upwards (of a function that is declared, but that only a later
+                 part defines) is an error
 """
 import argparse
 import os
@@ -191,8 +193,12 @@ def closure(part, by_name):
 
 
 def alone(part, by_name, library):
-    """A translation unit of the part and what it declares. Line markers make diagnostics point at the parts."""
-    out = [f"#define {library.upper()}_IMPLEMENTATION"] if part.kind == "c" else []
+    """A translation unit of the part and what it declares. Line markers make diagnostics point at the parts. Public
+    functions are static, and all checks are in: so a call of a function that no part below defines is an error."""
+    upper = library.upper()
+    out = []
+    if part.kind == "c":
+        out = [f"#define {upper}_IMPLEMENTATION", f"#define {upper}_STATIC", "#define PM_CHECK 3"]
     for each in closure(part, by_name) + [part]:
         out.append(f'#line 1 "{each.path}"')
         out += ["" if index in each.dropped else line for index, line in enumerate(each.lines)]

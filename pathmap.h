@@ -19,7 +19,7 @@
            if (pm_set(&m, "fruit/pear", 10, 5, NULL) != PM_OK) return 1;
 
            pm_map before = pm_clone(&m);                          // O(1) snapshot
-           if (pm_remove(&m, "fruit/pear", 10, true, NULL) != PM_OK) return 1;
+           if (pm_remove(&m, "fruit/pear", 10, PM_PRUNE, NULL) != PM_OK) return 1;
 
            for (pm_iter i = pm_iter_vals(&before); pm_iter_next(&i);)
                printf("%.*s %d\n", (int)i.len, (const char *)i.key, (int)*i.val);
@@ -44,14 +44,17 @@
      results   a place for a result (`out`) is overwritten, not dropped first. A place that is an operand of the call as
                well is dropped once the result is made: pm_join(&a, &b, &a, NULL) is fine. Not so the map that a
                zipper, an iterator or a head is over: nothing but its writer, or head, may write to that
+     flags     `changed` tells whether the call changed anything, `found` whether what it is about was there; they come
+               last, may be NULL, and are set by success only
+     ends      _drop ends an object in the caller's storage, _free one on the heap
      zero      a zero map, reader, iterator or witness is one of an empty map, a zero reference a place that does not
                exist; a zero pm_zip, writer or transaction is not open: PM_INVALID, or nothing where there is no status
-     owners    who opened, made or cloned an object drops it; dropping twice or dropping zero is harmless;
+     owners    who opened, made or cloned an object ends it; dropping twice or dropping zero is harmless;
                assigning a struct moves it
 
    Contents: 01 switches, 02 types and values, 11 pools, 12 byte sets, 13 strings in pools, 15 pools over a region,
-   40 maps, 45 algebra of maps, 50 read zippers, 51 write zippers, 52 many writers on one map, 53 maps replaced under
-   their readers, 54 views, 55 algebra through writers, 60 folds, 61 unfolds, 62 hashing, 63 sampling, 80 inspection;
+   40 maps, 45 algebra of maps, 50 read zippers, 51 write zippers, 54 views, 55 algebra through writers, 60 folds,
+   61 unfolds, 62 hashing, 63 sampling, 66 many writers on one map, 67 maps replaced under their readers, 80 inspection;
    then the implementation, part by part, lowest layer first. */
 
 #ifndef PATHMAP_H
@@ -169,6 +172,13 @@ typedef struct pm_key {
     const void *data;
     size_t len;
 } pm_key;
+
+/* What a removal does with a place that it leaves without value and branch: with PM_PRUNE it goes, and so do its
+   prefixes up to the nearest one that has a value or another branch (pm_prune_path). */
+typedef enum pm_prune { PM_KEEP = 0, PM_PRUNE = 1 } pm_prune;
+
+/* What becomes of the children that a call does not name. */
+typedef enum pm_others { PM_KEEP_OTHERS = 0, PM_CLEAR_OTHERS = 1 } pm_others;
 
 /* The outcome of an algebraic operation. The two identity bits say which operand the result equals;
    a value hook may leave a bit out, whole-map operations never do. */
@@ -443,39 +453,39 @@ PM_API PM_NODISCARD pm_status pm_set(pm_map *m, const void *key, size_t len, pm_
    Fails    PM_NOMEM: nothing changed */
 PM_API PM_NODISCARD pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slot);
 
-/* Stores `val` at `key` if there is no value yet. `slot` and `inserted` may be NULL; *slot is as for pm_get_mut.
+/* Stores `val` at `key` if there is no value yet. `slot` and `changed` may be NULL; *slot is as for pm_get_mut.
    Owns     `val` is the map's if inserted, else it stays the caller's
    Fails    PM_NOMEM: nothing changed */
 PM_API PM_NODISCARD pm_status pm_get_or_set(pm_map *m, const void *key, size_t len, pm_val val, pm_val **slot,
-                                            bool *inserted);
+                                            bool *changed);
 
 /* Like pm_get_or_set, with the value made by make(ctx, &val) only when it is needed.
    Fails    PM_NOMEM, or what `make` answered: nothing changed */
 PM_API PM_NODISCARD pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
                                                  pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
-                                                 bool *inserted);
+                                                 bool *changed);
 
-/* Removes the value at `key`. Without `prune` the location stays (dangling if it has no extension); with it,
-   pm_prune_path(m, key, len) follows, whatever the outcome.
+/* Removes the value at `key`. With PM_KEEP the location stays (dangling if it has no extension); with
+   PM_PRUNE, pm_prune_path(m, key, len) follows, whatever the outcome.
    Owns     the removed value goes to *old (then the caller's), or is released when `old` is NULL
    Fails    PM_NOMEM: nothing changed (a shared node could not be copied)
    Cost     O(len), and now and then that of laying out a node or two anew: nodes that have become small are merged, so
             that a map does not keep the shape of what it once held. Without memory for that they stay as they are */
-PM_API PM_NODISCARD pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old);
+PM_API PM_NODISCARD pm_status pm_remove(pm_map *m, const void *key, size_t len, pm_prune prune, pm_opt *old);
 
-/* Makes the location and its prefixes exist. *created (may be NULL): whether anything new was made.
+/* Makes the location and its prefixes exist. *changed (may be NULL): whether anything was.
    Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *created);
+PM_API PM_NODISCARD pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *changed);
 
 /* If the location exists, has no value and no extension: removes it, and its prefixes up to the nearest one that has
    a value or another extension. *removed (may be NULL): how many bytes of path vanished.
    Fails    PM_NOMEM: nothing changed */
 PM_API PM_NODISCARD pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *removed);
 
-/* Removes everything strictly below the location; its own value stays. With `prune`, pm_prune_path follows.
-   *removed (may be NULL): whether a strict extension went.
+/* Removes everything strictly below the location; its own value stays. With PM_PRUNE, pm_prune_path follows.
+   *changed (may be NULL): whether a strict extension went.
    Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, bool prune, bool *removed);
+PM_API PM_NODISCARD pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, pm_prune prune, bool *changed);
 
 /* Counts values; saturates at UINT64_MAX. Shared structure is counted once per occurrence and visited once.
    Fails    PM_NOMEM (the memo of shared nodes)
@@ -494,11 +504,11 @@ PM_API PM_NODISCARD pm_status pm_depth_count(const pm_map *m, size_t depth, uint
 PM_API PM_NODISCARD pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out);
 
 /* Makes a map of what lies at and below `key`: paths lose that prefix, the value at `key` becomes the root value.
-   *exists (may be NULL): whether the location exists; if not, *out is an empty map.
+   *found (may be NULL): whether the location exists; if not, *out is an empty map.
    Owns     the caller drops *out, which may be *m: that is dropped then
    Fails    PM_NOMEM
    Cost     O(len); shares the subtrie, builds at most one node */
-PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists);
+PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *found);
 
 /* Builds a map from keys and values, in any order; the last of equal keys wins. `vals` NULL: every value is 0.
    Strictly ascending input is noticed and built top-down, each node once, several times faster.
@@ -573,7 +583,7 @@ PM_API PM_NODISCARD pm_status pm_txn_rollback(pm_txn *t, pm_map *m);
         return pm_set(&m->map, key, len, name##_to_word(val), NULL);                                                   \
     }                                                                                                                  \
     PM_NODISCARD PM_INLINE pm_status name##_remove(name *m, const void *key, size_t len) {                             \
-        return pm_remove(&m->map, key, len, true, NULL);                                                               \
+        return pm_remove(&m->map, key, len, PM_PRUNE, NULL);                                                           \
     }
 
 /* ---- src/pathmap/45_map_algebra.h ---------------------------------------------------------------------- */
@@ -821,7 +831,7 @@ PM_API void pm_witness_drop(pm_witness *w);
    what they change. Nothing above the zipper's root is ever changed, but a root that does not exist is made, with its
    prefixes, by the first write that puts something there.
    A move that fails leaves the cursor elsewhere than it was sent: until pm_rz_status has been asked about it, all
-   writes are refused with that failure (PM_NOMEM), which pm_wz_status and pm_wz_close tell too. */
+   writes are refused with that failure (PM_NOMEM), which pm_wz_status and pm_wz_drop tell too. */
 
 typedef struct pm_wz {
     pm_map *map;
@@ -833,19 +843,19 @@ typedef struct pm_wz {
 } pm_wz;
 
 /* Opens a writer over `m`, its root at `path`, which need not exist. The caller need not initialise *w before.
-   Owns     pm_wz_close
+   Owns     pm_wz_drop
    Valid    while `m` stays in place and nobody else touches it
    Fails    PM_NOMEM */
 PM_API PM_NODISCARD pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len);
 
 /* Opens a writer that owns its map; *m becomes empty. The writer must not be moved in memory by assignment.
-   Owns     pm_wz_close drops the map, pm_wz_into_map gives it back
+   Owns     pm_wz_drop drops the map, pm_wz_into_map gives it back
    Fails    PM_NOMEM: *m is unchanged; PM_INVALID: *m is what the writer owns already */
 PM_API PM_NODISCARD pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len);
 
 /* Ends a writer.  Returns the first failure of any of its writes, or PM_OK. Closing twice, or closing zero, is
    harmless. */
-PM_API pm_status pm_wz_close(pm_wz *w);
+PM_API pm_status pm_wz_drop(pm_wz *w);
 
 /* Ends an owning writer and gives the map to *out.  Fails PM_INVALID if it does not own one: it stays open. */
 PM_API PM_NODISCARD pm_status pm_wz_into_map(pm_wz *w, pm_map *out);
@@ -866,10 +876,10 @@ PM_API PM_NODISCARD pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old);
 /* Through a head's writer the last three lend a slot only inside a group (pm_wz_begin), since readers do not notice
    what is written to it: else PM_INVALID, unless `slot` is NULL. */
 PM_API PM_NODISCARD pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot);
-PM_API PM_NODISCARD pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *inserted);
+PM_API PM_NODISCARD pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *changed);
 PM_API PM_NODISCARD pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm_val *val), void *ctx,
-                                                    pm_val **slot, bool *inserted);
-PM_API PM_NODISCARD pm_status pm_wz_remove(pm_wz *w, bool prune, pm_opt *old);
+                                                    pm_val **slot, bool *changed);
+PM_API PM_NODISCARD pm_status pm_wz_remove(pm_wz *w, pm_prune prune, pm_opt *old);
 
 /* Replaces what is at and below the focus, value included, by a share of what is at and below the focus of `src`.
    A source that does not exist: branches and value go, the focus itself stays (and is made if missing).
@@ -882,148 +892,46 @@ PM_API PM_NODISCARD pm_status pm_wz_graft_at(pm_wz *w, const pm_rz *src, const v
 PM_API PM_NODISCARD pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src);
 /* The same; *src becomes empty, and does so first: the writer's own map then has nothing but what is grafted. */
 PM_API PM_NODISCARD pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src);
-/* For each byte of `mask`, replaces the child by the source's (removed where the source has none). With `clear`, all
-   other children go. The focus value stays; the focus is made if missing.
+/* For each byte of `mask`, replaces the child by the source's (removed where the source has none). With
+   PM_CLEAR_OTHERS, all other children go. The focus value stays; the focus is made if missing.
    Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, bool clear);
+PM_API PM_NODISCARD pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, pm_others others);
 /* Replaces the child at each byte of `mask` by the map of the same rank in maps[0..n), consumed; an empty map leaves a
-   child without value and branches. With `clear`, all other children go. The focus value stays.
+   child without value and branches. With PM_CLEAR_OTHERS, all other children go. The focus value stays.
    Fails    PM_INVALID if n is not the number of bytes in `mask`, or a map is the writer's own; PM_NOMEM. Nothing
             changed, no map consumed */
-PM_API PM_NODISCARD pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, bool clear);
+PM_API PM_NODISCARD pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n,
+                                                   pm_others others);
 
 /* Cuts branches and value at the focus out into *out. The focus stays, unless pruned.
-   *some (may be NULL): whether there was a value or a branch.
+   *found (may be NULL): whether there was a value or a branch.
    Fails    PM_NOMEM; PM_INVALID: `out` is the writer's own map. Nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some);
+PM_API PM_NODISCARD pm_status pm_wz_take(pm_wz *w, pm_prune prune, pm_map *out, bool *found);
 
 /* Moves all branches below the focus under `path`; the focus value stays.
-   *done (may be NULL): false on a childless focus.  Fails PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *done);
+   *found (may be NULL): false on a childless focus.  Fails PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *found);
 
 /* Goes up n bytes (to the root at most) and replaces everything below there by the old focus's branches. The value
    there stays, the old focus's own value is lost.
-   *done (may be NULL): whether n bytes were available.  Fails PM_NOMEM: nothing changed, focus unmoved */
-PM_API PM_NODISCARD pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done);
+   *found (may be NULL): whether n bytes were available.  Fails PM_NOMEM: nothing changed, focus unmoved */
+PM_API PM_NODISCARD pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *found);
 
-/* Removes everything below the focus; its value stays. With `prune`, pm_wz_prune_path follows.
-   *removed (may be NULL): whether something went.  Fails PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_remove_branches(pm_wz *w, bool prune, bool *removed);
+/* Removes everything below the focus; its value stays. With PM_PRUNE, pm_wz_prune_path follows.
+   *changed (may be NULL): whether something went.  Fails PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_wz_remove_branches(pm_wz *w, pm_prune prune, bool *changed);
 
 /* Removes the children whose byte is not in `mask`.  Fails PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, bool prune);
+PM_API PM_NODISCARD pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, pm_prune prune);
 
-/* Makes the focus exist. *created (may be NULL): whether it did not.  Fails PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_create_path(pm_wz *w, bool *created);
+/* Makes the focus exist. *changed (may be NULL): whether it did not.  Fails PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_wz_create_path(pm_wz *w, bool *changed);
 
 /* As pm_prune_path, never above the root. The focus does not move.  Fails PM_NOMEM: nothing changed */
 PM_API PM_NODISCARD pm_status pm_wz_prune_path(pm_wz *w, size_t *removed);
 
 /* The same, then goes up by what vanished. */
 PM_API PM_NODISCARD pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed);
-
-/* ---- src/pathmap/52_zipper_head.h ---------------------------------------------------------------------- */
-
-/* Heads: many writers and many readers on one map, at the same time.
-
-   A head takes the content of a map over and gives zippers out. A head may be asked by any thread at any time; each
-   zipper is used by one thread at a time, and may be handed on and dropped by any (pm_rz_drop, pm_wz_close).
-
-       asks for            while this is out                                        answer
-       writer at P         writer at Q, P and Q equal or one a prefix of the other  PM_CONFLICT
-       writer at P         pinned reader at such a Q                                PM_CONFLICT
-       pinned reader at P  writer at such a Q                                       PM_CONFLICT
-       anything            readers anywhere (but a writer beside a pinned one)      granted
-       snapshot reader     anything                                                 granted
-       the map back        any zipper                                               PM_BUSY
-
-   A snapshot reader sees, of each writer, every call that had returned before the reader was asked for, and none that
-   began after it was given; each call whole or not at all; and nothing of what comes later. Across two writers there is
-   no common instant, unless pm_head_fence makes one. A pinned reader keeps writers away from its place instead.
-   Making a reader waits for a writer's call in flight, never for one that is between calls; its cost grows with the
-   number of writers under its path, not with the map. Reading is then as with any zipper that owns its content.
-
-   Who waits uses no processor, and is woken when what it waits for is over. No call is a place where a thread is
-   cancelled. After fork the child may use a head that no other thread was inside of.
-   Hooks of values, and PM_MALLOC, may run while the head is locked, or inside a call that others wait for: they must
-   not use the same head.
-   With PM_NO_THREADS a head, like all else, is for one thread.
-   NULL in place of a head, a map, a writer or a required result, or of a path that is not empty, and paths longer than
-   any object can be: PM_INVALID. */
-
-typedef struct pm_head pm_head;
-
-typedef enum pm_claim_kind { PM_CLAIM_WRITER = 1, PM_CLAIM_PINNED = 2 } pm_claim_kind;
-
-/* Why a zipper was refused. */
-typedef struct pm_conflict_claim {
-    const uint8_t *path; /* below the head's root */
-    size_t len;
-    pm_claim_kind kind;
-} pm_conflict_claim;
-
-typedef struct pm_conflict {
-    pm_claim_kind kind; /* what was asked for, and where */
-    const uint8_t *path;
-    size_t len;
-    pm_conflict_claim *claims; /* what is in the way, ordered by path, each path and kind once */
-    size_t n;
-    size_t bytes; /* private */
-} pm_conflict;
-
-/* Gives up a report. Giving up twice, or giving up zero, is harmless. */
-PM_API void pm_conflict_free(pm_conflict *c);
-
-/* Makes a head over a map: *m is empty until pm_head_close gives the content back to it, and must stay in place.
-   Owns     pm_head_close
-   Fails    PM_NOMEM: *m is unchanged */
-PM_API PM_NODISCARD pm_status pm_head_new(pm_map *m, pm_head **out);
-/* The same, but the head owns the content: *m becomes empty for good. */
-PM_API PM_NODISCARD pm_status pm_head_new_move(pm_map *m, pm_head **out);
-/* Makes a head rooted at the focus of a writer, which must stay in place and not be used until the head is closed;
-   paths are relative to that focus. If the writer comes from a head itself, readers of that head see what happens in
-   this one when it is closed, all at once.
-   Fails    PM_NOMEM; PM_INVALID: the writer is closed */
-PM_API PM_NODISCARD pm_status pm_head_new_at(pm_wz *w, pm_head **out);
-
-/* Ends a head. An owning head gives its map to *out, or drops it if `out` is NULL; the others give the content back to
-   where it was from, and `out` must be NULL. Closing NULL does nothing.
-   A zipper is out until the call that ends it has done all that it does, hooks of values included. But whoever closes a
-   head sees to it that no other thread is still asking it for something: nor may such a thread be about to.
-   Fails    PM_BUSY while zippers are out, *busy (may be NULL) tells how many; PM_NOMEM; PM_INVALID: the head stays
-   usable */
-PM_API PM_NODISCARD pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy);
-
-/* Gives out a writer whose root is at `path`, which need not exist: as for any writer it is made by the first write
-   that puts something there. Its calls become visible one by one. The writer may be moved by assignment.
-   `why` (may be NULL) receives the report of a conflict, if there is memory for it: else its `claims` is NULL.
-   Owns     pm_wz_close, on any thread. pm_wz_into_reader leaves a pinned reader, without a gap in the claim
-   Fails    PM_CONFLICT; PM_NOMEM: nothing changed
-   Cost     O(len), however many zippers are out */
-PM_API PM_NODISCARD pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_conflict *why);
-/* The same without looking for claims in the way: the caller knows that there are none. PM_CHECK >= 1 looks
-   nevertheless, and names both paths before it fails PM_ASSERT. */
-PM_API PM_NODISCARD pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t len, pm_wz *out);
-
-/* Gives out a snapshot reader, its root at `path`. Forks of it claim nothing, are not counted, and may outlive the
-   head.
-   Owns     pm_rz_drop, on any thread
-   Fails    PM_NOMEM
-   Cost     O(len + writers at, above and below `path`). On Linux one call of membarrier, if a writer there has changed
-            something since the last snapshot. If the system refuses that later than when the head was made: up to
-            10 ms instead, once for each writer given out before */
-PM_API PM_NODISCARD pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *out);
-/* The same at an instant that all writers under `path` have in common, between question and answer: none of them is
-   inside a call then. It waits for the calls in flight; writers that want to begin a call meanwhile wait, also those
-   that have been given out in between. */
-PM_API PM_NODISCARD pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *out);
-
-/* Gives out a pinned reader: while it is out, nothing changes at or below its root.
-   Owns     pm_rz_drop, on any thread
-   Fails    PM_CONFLICT, `why` as above; PM_NOMEM */
-PM_API PM_NODISCARD pm_status pm_head_pin(pm_head *h, const void *path, size_t len, pm_rz *out, pm_conflict *why);
-/* The same without looking for writers in the way, as pm_head_write_unchecked. */
-PM_API PM_NODISCARD pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len, pm_rz *out);
 
 /* Groups of writes: what is done between begin and commit becomes visible at once; rollback undoes it. They work on any
    writer; one that ends inside a group commits it.
@@ -1032,52 +940,6 @@ PM_API PM_NODISCARD pm_status pm_head_pin_unchecked(pm_head *h, const void *path
 PM_API PM_NODISCARD pm_status pm_wz_begin(pm_wz *w);
 PM_API PM_NODISCARD pm_status pm_wz_commit(pm_wz *w);
 PM_API PM_NODISCARD pm_status pm_wz_rollback(pm_wz *w);
-
-/* ---- src/pathmap/53_shared.h --------------------------------------------------------------------------- */
-
-/* A map that is replaced under readers.
-
-   A pm_shared holds one version of a map at a time. Any thread may load it, which makes a clone, and any thread may put
-   another version in its place; what was loaded stays as it was. Loading never waits for anybody, and nobody waits for
-   who loads.
-
-   Those who put a version in place, by pm_shared_store, pm_shared_compare_and_swap or pm_shared_update, take turns, in
-   the order in which they asked. A store or a swap is over at once; an update has its turn until its function returns.
-   So each of them is done once, all as if one after the other, and none is put off for ever by others.
-   Threads  any number, in every call but pm_shared_free
-   NULL     in place of the object, of a map or of fn: PM_INVALID; pm_shared_load gives an empty map then */
-
-typedef struct pm_shared pm_shared;
-
-/* Makes a shared map that holds a clone of `m`.
-   Owns     pm_shared_free
-   Fails    PM_NOMEM */
-PM_API PM_NODISCARD pm_status pm_shared_new(const pm_map *m, pm_shared **out);
-
-/* Gives it up, when no thread uses it any more; what was loaded from it stays. NULL is allowed. */
-PM_API void pm_shared_free(pm_shared *s);
-
-/* A clone of the present version, also while an update is being made.
-   Owns     the caller drops the result
-   Cost     three atomic read-modify-writes; no allocation, no lock, no loop */
-PM_API pm_map pm_shared_load(pm_shared *s);
-
-/* Puts a clone of `m` in place of the present version. Waits for updates that asked before.
-   Fails    PM_NOMEM: nothing changed; PM_INVALID from within an update of the same object */
-PM_API PM_NODISCARD pm_status pm_shared_store(pm_shared *s, const pm_map *m);
-
-/* The same, if the present version is `expected`: a map that was loaded and not written since. NULL expects nothing.
-   *swapped (may be NULL): whether it was
-   Fails    as pm_shared_store */
-PM_API PM_NODISCARD pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
-                                                         bool *swapped);
-
-/* Changes the present version by fn, which writes to a clone and is run once, on the calling thread. Others that store
-   or update wait for it, so it should be short; it may load, but its stores, swaps and updates of the same object are
-   refused. It must return: not leave by longjmp, nor its thread be cancelled in it.
-   Fails    what fn answers, which leaves all as it was; PM_NOMEM; PM_INVALID from within an update of the same
-            object */
-PM_API PM_NODISCARD pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx);
 
 /* ---- src/pathmap/54_iterate.h -------------------------------------------------------------------------- */
 
@@ -1112,14 +974,13 @@ PM_API void pm_iter_drop(pm_iter *i);
    The left operand is what is at and below the writer's focus, value included; a place that does not exist counts as
    the empty trie, on either side. *alg (may be NULL) tells what became of it: PM_ALG_NONE, it is empty now;
    PM_ALG_LEFT, it did not change (and was not empty); PM_ALG_ELEMENT, it changed. An empty result does not make the
-   focus exist, nor does it remove it, unless `prune` is set: then pm_wz_prune_path follows.
+   focus exist, nor does it remove it, except with PM_PRUNE: then pm_wz_prune_path follows.
 
    A source may be a zipper over the writer's own map. Sources are kept, and shared with.
    Fails    PM_NOMEM, PM_MISMATCH, PM_BADHOOK: nothing changed, unless said otherwise
-   Cost     O(nodes that differ); nothing is un-shared that does not change, and where the map alone owns the nodes down
-            to a change, those with room for it are edited where they are (not by pm_wz_meet_2, pm_wz_restricting and
-            the operations that drop bytes, nor if the source is a zipper over the writer's own map). A source
-            that is small against such a focus is joined or subtracted key by key: a descent for each key */
+   Cost     O(nodes that differ); nothing is un-shared that does not change. A source that is small against a focus
+            whose nodes are the map's alone is joined or subtracted key by key: a descent for each key. Not so if the
+            source is a zipper over the writer's own map */
 
 /* Unites the focus with what is at and below the focus of `src`. */
 PM_API PM_NODISCARD pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg);
@@ -1127,35 +988,35 @@ PM_API PM_NODISCARD pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg
 PM_API PM_NODISCARD pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg);
 /* The same; *src becomes empty, and does so first: the writer's own map then has nothing but what is joined. */
 PM_API PM_NODISCARD pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg);
-/* The same with what is at and below another writer's focus, which is then taken away there; `prune` prunes it. For the
-   readers of a head that gave both out, this is one call. Inside groups of both, each group is committed, or undone, by
-   itself.
+/* The same with what is at and below another writer's focus, which is then taken away there; PM_PRUNE prunes it. For
+   the readers of a head that gave both out, this is one call. Inside groups of both, each group is committed, or
+   undone, by itself.
    Fails    PM_INVALID: both are one writer, `from` is closed, or a group (pm_wz_begin) is open on one of them alone,
             unless they write to one map; nothing changed. If memory runs out, `from` may have kept what `w` got
             already */
-PM_API PM_NODISCARD pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg);
+PM_API PM_NODISCARD pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, pm_prune prune, pm_alg *alg);
 
 /* Keeps what both have. */
-PM_API PM_NODISCARD pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg);
+PM_API PM_NODISCARD pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg);
 /* Replaces the focus by what `a` and `b` both have; the status compares with what was there before. */
 PM_API PM_NODISCARD pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *alg);
 /* Takes away what the source has. */
-PM_API PM_NODISCARD pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg);
+PM_API PM_NODISCARD pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg);
 
 /* Keeps what has a prefix, below the focus, with a value in the source. */
 PM_API PM_NODISCARD pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg);
 /* Replaces the focus by what of the source has a prefix with a value in the old focus.
-   *done (may be NULL): false, and no change, if either place does not exist */
-PM_API PM_NODISCARD pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done);
+   *found (may be NULL): false, and no change, if either place does not exist */
+PM_API PM_NODISCARD pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *found);
 
 /* Drops the first k bytes of everything below the focus and unites what then falls together; values fewer than k + 1
-   bytes below vanish, as do places fewer than k below. The focus value stays. k = 0 moves nothing. With `prune`,
+   bytes below vanish, as do places fewer than k below. The focus value stays. k = 0 moves nothing. With PM_PRUNE,
    pm_wz_prune_path follows. Values are combined in the order of paths; the hooks are taken to be associative.
-   *left (may be NULL): whether a value or a branch is left at the focus
+   *found (may be NULL): whether a value or a branch is left at the focus
    Cost     O(nodes down to that depth, each once), and that of the joins */
-PM_API PM_NODISCARD pm_status pm_wz_join_k_path(pm_wz *w, size_t k, bool prune, bool *left);
+PM_API PM_NODISCARD pm_status pm_wz_join_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found);
 /* The same, keeping only what is found below every place k bytes down. */
-PM_API PM_NODISCARD pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, bool *left);
+PM_API PM_NODISCARD pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found);
 
 /* ---- src/pathmap/56_zip.h ------------------------------------------------------------------------------ */
 
@@ -1600,6 +1461,144 @@ PM_API bool pm_rz_descend_random(pm_rz *z, pm_random random, void *ctx);
    Fails    also with what a view's function answered
    Cost     of a view, that of going from value to value, and one call per location that is not skipped */
 PM_API PM_NODISCARD int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out);
+
+/* ---- src/pathmap/65_claims.h --------------------------------------------------------------------------- */
+
+/* The report of a conflict between zippers of a head (66_head.h).
+
+   It is a map under pm_ops_bits(), from the paths of the zippers that are in the way, below the head's root, to what
+   these are: PM_CLAIM_WRITER, PM_CLAIM_PINNED, or both bits where unchecked claims overlap. */
+
+enum { PM_CLAIM_WRITER = 1, PM_CLAIM_PINNED = 2 };
+
+/* ---- src/pathmap/66_head.h ----------------------------------------------------------------------------- */
+
+/* Heads: many writers and many readers on one map, at the same time.
+
+   A head takes the content of a map over and gives zippers out. A head may be asked by any thread at any time; each
+   zipper is used by one thread at a time, and may be handed on and dropped by any (pm_rz_drop, pm_wz_drop).
+
+       asks for            while this is out                                        answer
+       writer at P         writer at Q, P and Q equal or one a prefix of the other  PM_CONFLICT
+       writer at P         pinned reader at such a Q                                PM_CONFLICT
+       pinned reader at P  writer at such a Q                                       PM_CONFLICT
+       anything            readers anywhere (but a writer beside a pinned one)      granted
+       snapshot reader     anything                                                 granted
+       the map back        any zipper                                               PM_BUSY
+
+   A snapshot reader sees, of each writer, every call that had returned before the reader was asked for, and none that
+   began after it was given; each call whole or not at all; and nothing of what comes later. Across two writers there is
+   no common instant, unless pm_head_fence makes one. A pinned reader keeps writers away from its place instead.
+   Making a reader waits for a writer's call in flight, never for one that is between calls; its cost grows with the
+   number of writers under its path, not with the map. Reading is then as with any zipper that owns its content.
+
+   Who waits uses no processor, and is woken when what it waits for is over. No call is a place where a thread is
+   cancelled. After fork the child may use a head that no other thread was inside of.
+   Hooks of values, and PM_MALLOC, may run while the head is locked, or inside a call that others wait for: they must
+   not use the same head.
+   With PM_NO_THREADS a head, like all else, is for one thread.
+   NULL in place of a head, a map, a writer or a required result, or of a path that is not empty, and paths longer than
+   any object can be: PM_INVALID. */
+
+typedef struct pm_head pm_head;
+
+/* Makes a head over a map: *m is empty until pm_head_free gives the content back to it, and must stay in place.
+   Owns     pm_head_free
+   Fails    PM_NOMEM: *m is unchanged */
+PM_API PM_NODISCARD pm_status pm_head_new(pm_map *m, pm_head **out);
+/* The same, but the head owns the content: *m becomes empty for good. */
+PM_API PM_NODISCARD pm_status pm_head_new_move(pm_map *m, pm_head **out);
+/* Makes a head rooted at the focus of a writer, which must stay in place and not be used until the head is closed;
+   paths are relative to that focus. If the writer comes from a head itself, readers of that head see what happens in
+   this one when it is closed, all at once.
+   Fails    PM_NOMEM; PM_INVALID: the writer is closed */
+PM_API PM_NODISCARD pm_status pm_head_new_at(pm_wz *w, pm_head **out);
+
+/* Ends a head. An owning head gives its map to *out, or drops it if `out` is NULL; the others give the content back to
+   where it was from, and `out` must be NULL. Closing NULL does nothing.
+   A zipper is out until the call that ends it has done all that it does, hooks of values included. But whoever closes a
+   head sees to it that no other thread is still asking it for something: nor may such a thread be about to.
+   Fails    PM_BUSY while zippers are out, *busy (may be NULL) tells how many; PM_NOMEM; PM_INVALID: the head stays
+   usable */
+PM_API PM_NODISCARD pm_status pm_head_free(pm_head *h, pm_map *out, uint64_t *busy);
+
+/* Gives out a writer whose root is at `path`, which need not exist: as for any writer it is made by the first write
+   that puts something there. Its calls become visible one by one. The writer may be moved by assignment.
+   *why (may be NULL) is made an empty map, or if there is a conflict and memory for it, its report (65_claims.h), which
+   the caller drops.
+   Owns     pm_wz_drop, on any thread. pm_wz_into_reader leaves a pinned reader, without a gap in the claim
+   Fails    PM_CONFLICT; PM_NOMEM: nothing changed
+   Cost     O(len), however many zippers are out */
+PM_API PM_NODISCARD pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_map *why);
+/* The same without looking for claims in the way: the caller knows that there are none. PM_CHECK >= 1 looks
+   nevertheless, and names both paths before it fails PM_ASSERT. */
+PM_API PM_NODISCARD pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t len, pm_wz *out);
+
+/* Gives out a snapshot reader, its root at `path`. Forks of it claim nothing, are not counted, and may outlive the
+   head.
+   Owns     pm_rz_drop, on any thread
+   Fails    PM_NOMEM
+   Cost     O(len + writers at, above and below `path`). On Linux one call of membarrier, if a writer there has changed
+            something since the last snapshot. If the system refuses that later than when the head was made: up to
+            10 ms instead, once for each writer given out before */
+PM_API PM_NODISCARD pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *out);
+/* The same at an instant that all writers under `path` have in common, between question and answer: none of them is
+   inside a call then. It waits for the calls in flight; writers that want to begin a call meanwhile wait, also those
+   that have been given out in between. */
+PM_API PM_NODISCARD pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *out);
+
+/* Gives out a pinned reader: while it is out, nothing changes at or below its root.
+   Owns     pm_rz_drop, on any thread
+   Fails    PM_CONFLICT, `why` as above; PM_NOMEM */
+PM_API PM_NODISCARD pm_status pm_head_pin(pm_head *h, const void *path, size_t len, pm_rz *out, pm_map *why);
+/* The same without looking for writers in the way, as pm_head_write_unchecked. */
+PM_API PM_NODISCARD pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len, pm_rz *out);
+
+/* ---- src/pathmap/67_shared.h --------------------------------------------------------------------------- */
+
+/* A map that is replaced under readers.
+
+   A pm_shared holds one version of a map at a time. Any thread may load it, which makes a clone, and any thread may put
+   another version in its place; what was loaded stays as it was. Loading never waits for anybody, and nobody waits for
+   who loads.
+
+   Those who put a version in place, by pm_shared_store, pm_shared_compare_and_swap or pm_shared_update, take turns, in
+   the order in which they asked. A store or a swap is over at once; an update has its turn until its function returns.
+   So each of them is done once, all as if one after the other, and none is put off for ever by others.
+   Threads  any number, in every call but pm_shared_free
+   NULL     in place of the object, of a map or of fn: PM_INVALID; pm_shared_load gives an empty map then */
+
+typedef struct pm_shared pm_shared;
+
+/* Makes a shared map that holds a clone of `m`.
+   Owns     pm_shared_free
+   Fails    PM_NOMEM */
+PM_API PM_NODISCARD pm_status pm_shared_new(const pm_map *m, pm_shared **out);
+
+/* Gives it up, when no thread uses it any more; what was loaded from it stays. NULL is allowed. */
+PM_API void pm_shared_free(pm_shared *s);
+
+/* A clone of the present version, also while an update is being made.
+   Owns     the caller drops the result
+   Cost     three atomic read-modify-writes; no allocation, no lock, no loop */
+PM_API pm_map pm_shared_load(pm_shared *s);
+
+/* Puts a clone of `m` in place of the present version. Waits for updates that asked before.
+   Fails    PM_NOMEM: nothing changed; PM_INVALID from within an update of the same object */
+PM_API PM_NODISCARD pm_status pm_shared_store(pm_shared *s, const pm_map *m);
+
+/* The same, if the present version is `expected`: a map that was loaded and not written since. NULL expects nothing.
+   *changed (may be NULL): whether it was
+   Fails    as pm_shared_store */
+PM_API PM_NODISCARD pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
+                                                         bool *changed);
+
+/* Changes the present version by fn, which writes to a clone and is run once, on the calling thread. Others that store
+   or update wait for it, so it should be short; it may load, but its stores, swaps and updates of the same object are
+   refused. It must return: not leave by longjmp, nor its thread be cancelled in it.
+   Fails    what fn answers, which leaves all as it was; PM_NOMEM; PM_INVALID from within an update of the same
+            object */
+PM_API PM_NODISCARD pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx);
 
 /* ---- src/pathmap/80_inspect.h -------------------------------------------------------------------------- */
 
@@ -2254,7 +2253,7 @@ PM__UNUSED static void pm__lock_release(pm__lock *l) {
    order in which that loses a block, or a slab, and does nothing worse. Its heaps are lost in the child: no thread
    adopts them, their blocks can still be freed, and slabs without live blocks come back by pm_pool_trim.
 
-   A pool with a keeper is none of this: it looks after its blocks itself (15_region.c), and is told apart only where
+   A pool with a backend is none of this: it looks after its blocks itself (15_region.c), and is told apart only where
    the ordinary paths have failed, so that these need not ask. */
 
 enum {
@@ -2321,25 +2320,18 @@ static PM__UNUSED void *pm__mem_grow_list(void *list, size_t *cap, size_t each, 
 }
 
 /* What a pool does that looks after its blocks itself. Any thread may call these. */
-typedef struct pm__keeper {
+typedef struct pm__backend {
     void *(*take)(pm_pool *pool, size_t size); /* any size; NULL: no room */
     void (*give)(pm_pool *pool, void *p);
     void (*count)(const pm_pool *pool, pm_pool_stats *out);
-} pm__keeper;
-
-/* What pm_pool_free answers for such a pool, whose memory is its maker's. */
-static pm_status pm__keeper_end(const pm__keeper *keeper, const pm_pool *pool) {
-    pm_pool_stats stats;
-    keeper->count(pool, &stats);
-    return stats.nodes ? PM_BUSY : PM_OK;
-}
+} pm__backend;
 
 #if !PM_POOL
 
 /* ---- nodes one by one: for memory checkers and special allocators -------------------------------------------- */
 
 struct pm_pool {
-    const pm__keeper *keeper;
+    const pm__backend *backend;
     uint64_t budget;
     pm__a64 live, nodes, reserved;
 };
@@ -2354,7 +2346,7 @@ typedef union pm__mem_tag {
 
 static pm__mem_tag *pm__pool_take(pm_pool *pool, size_t size) {
     uint64_t total = size + sizeof(pm__mem_tag);
-    if (pool->keeper) return (pm__mem_tag *)pool->keeper->take(pool, (size_t)total);
+    if (pool->backend) return (pm__mem_tag *)pool->backend->take(pool, (size_t)total);
     uint64_t before = pm__a64_fetch_add_relaxed(&pool->reserved, total);
     pm__mem_tag *tag = NULL;
     if (pool->budget == 0 || before + total <= pool->budget) tag = (pm__mem_tag *)PM_MALLOC((size_t)total);
@@ -2381,8 +2373,8 @@ static PM__UNUSED void pm__mem_free(void *p, size_t size) {
     pm__mem_tag *tag = (pm__mem_tag *)p - 1;
     pm_pool *pool = tag->pool;
     size_t total = size + sizeof(pm__mem_tag);
-    if (pool->keeper) {
-        pool->keeper->give(pool, tag);
+    if (pool->backend) {
+        pool->backend->give(pool, tag);
         return;
     }
     PM_FREE(tag, total);
@@ -2398,7 +2390,7 @@ PM_API pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out) {
     if (!out) return PM_INVALID;
     pm_pool *pool = (pm_pool *)PM_MALLOC(sizeof *pool);
     if (!pool) return PM_NOMEM;
-    pool->keeper = NULL;
+    pool->backend = NULL;
     pool->budget = options ? options->budget : 0;
     pm__store_relaxed(&pool->live, 0);
     pm__store_relaxed(&pool->nodes, 0);
@@ -2407,21 +2399,13 @@ PM_API pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out) {
     return PM_OK;
 }
 
-PM_API pm_status pm_pool_free(pm_pool *pool) {
-    if (!pool) return PM_OK;
-    if (pool->keeper) return pm__keeper_end(pool->keeper, pool);
+static pm_status pm__pool_end(pm_pool *pool) {
     if (pm__load_acquire(&pool->nodes) != 0) return PM_BUSY;
     PM_FREE(pool, sizeof *pool);
     return PM_OK;
 }
 
-PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
-    if (!out) return;
-    if (!pool) pool = &pm__pool_default;
-    if (pool->keeper) {
-        pool->keeper->count(pool, out);
-        return;
-    }
+static void pm__pool_report(pm_pool *pool, pm_pool_stats *out) {
     uint64_t live = pm__load_relaxed(&pool->live), nodes = pm__load_relaxed(&pool->nodes);
     *out = (pm_pool_stats){.reserved = pm__load_relaxed(&pool->reserved),
                            .in_slabs = live + nodes * sizeof(pm__mem_tag),
@@ -2496,7 +2480,7 @@ struct pm__chunk {
 
 struct pm_pool {
     uint64_t id; /* never used twice, so that a thread's cache cannot take a new pool for a freed one */
-    const pm__keeper *keeper; /* NULL, or the pool's id is PM__POOL_KEPT and nothing below is used */
+    const pm__backend *backend; /* NULL, or the pool's id is PM__POOL_KEPT and nothing below is used */
     uint64_t budget;
     pm__lock lock; /* guards everything below, and the lists of detached heaps */
     uint64_t reserved;
@@ -2506,7 +2490,7 @@ struct pm_pool {
     pm_pool *next, **link; /* in the registry's list, guarded by its lock */
 };
 
-/* No thread has a heap of a pool with a keeper: this id is in no cache. The owner is that of the one heap which its
+/* No thread has a heap of a pool with a backend: this id is in no cache. The owner is that of the one heap which its
    slabs name; it is no thread's address. No more is that of heaps whose threads a fork has left behind. */
 #define PM__POOL_KEPT UINT64_MAX
 #define PM__HEAP_KEPT ((void *)(uintptr_t)1)
@@ -2531,7 +2515,7 @@ static PM__THREAD_LOCAL pm__mem_thread pm__mem_self;
 static struct {
     pm__lock lock;
     uint64_t last_pool_id;
-    pm_pool *pools; /* all but the default one, and those with a keeper */
+    pm_pool *pools; /* all but the default one, and those with a backend */
 #if !PM_NO_THREADS
     bool has_key, sees_forks;
     tss_t key;
@@ -2739,7 +2723,7 @@ static PM__NOINLINE void pm__slab_put_slow(pm__slab *s, void *p) {
 #if PM_NO_THREADS
     /* Without threads nothing is asked before this. The list of a kept slab is always empty, so it comes here. */
     if (pm__load_relaxed(&heap->owner) == PM__HEAP_KEPT) {
-        pool->keeper->give(pool, p);
+        pool->backend->give(pool, p);
         return;
     }
 #endif
@@ -3238,7 +3222,7 @@ static void *pm__mem_alloc_bare(pm_pool *pool, unsigned cls) {
 static PM__NOINLINE void *pm__mem_alloc_slow(pm_pool *pool, unsigned cls) {
     pm__heap *heap = pm__heap_get(pool);
     if (PM__UNLIKELY(!heap)) {
-        if (pool && pool->keeper) return pool->keeper->take(pool, pm__mem_class_bytes[cls]);
+        if (pool && pool->backend) return pool->backend->take(pool, pm__mem_class_bytes[cls]);
         if (!pool) pool = &pm__pool_default;
 #if !PM_NO_THREADS
         if (!pm__mem_self.registered && !pm__mem_thread_register(&pm__mem_self)) return pm__mem_alloc_bare(pool, cls);
@@ -3253,7 +3237,7 @@ static PM__NOINLINE void *pm__mem_alloc_slow(pm_pool *pool, unsigned cls) {
 }
 
 /* A block of `size` bytes, a value that pm__mem_round returned; aligned to 16 bytes, or to 64 if `size` is a multiple
-   of 64 (unless a keeper has only larger blocks left). NULL: no memory, or the budget is reached. */
+   of 64 (unless a backend has only larger blocks left). NULL: no memory, or the budget is reached. */
 static PM__INLINE void *pm__mem_alloc(pm_pool *pool, size_t size) {
     unsigned cls = pm__mem_class_of[size / PM__MEM_UNIT];
     pm__heap *heap = pm__heap_get(pool);
@@ -3272,7 +3256,7 @@ static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
     pm__heap *heap = (pm__heap *)pm__load_acquire(&s->heap);
     void *owner = pm__load_relaxed(&heap->owner);
     if (owner == (void *)&pm__mem_self) pm__slab_put(s, p);
-    else if (owner == PM__HEAP_KEPT) heap->pool->keeper->give(heap->pool, p);
+    else if (owner == PM__HEAP_KEPT) heap->pool->backend->give(heap->pool, p);
     else pm__slab_put_remote(s, p);
 }
 #endif
@@ -3280,7 +3264,7 @@ static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
 /* Gives a block back, on any thread. */
 static PM__INLINE void pm__mem_free(void *p, size_t size) {
     pm__slab *s = (pm__slab *)((uintptr_t)p & ~(uintptr_t)(PM__SLAB_BYTES - 1));
-    PM__CHECK2(((pm__heap *)pm__load_relaxed(&s->heap))->pool->keeper || pm__mem_class_bytes[s->cls] == size);
+    PM__CHECK2(((pm__heap *)pm__load_relaxed(&s->heap))->pool->backend || pm__mem_class_bytes[s->cls] == size);
     (void)size;
 #if PM_NO_THREADS
     pm__slab_put(s, p);
@@ -3290,10 +3274,10 @@ static PM__INLINE void pm__mem_free(void *p, size_t size) {
 #endif
 }
 
-/* The same for any size. Beyond PM__MEM_MAX only a keeper may have room; NULL is its "no" as well. */
+/* The same for any size. Beyond PM__MEM_MAX only a backend may have room; NULL is its "no" as well. */
 static void *pm__mem_alloc_any(pm_pool *pool, size_t size) {
     if (size <= PM__MEM_MAX) return pm__mem_alloc(pool, pm__mem_round(size));
-    return pool && pool->keeper ? pool->keeper->take(pool, size) : NULL;
+    return pool && pool->backend ? pool->backend->take(pool, size) : NULL;
 }
 
 static void pm__mem_free_any(void *p, size_t size) {
@@ -3346,16 +3330,10 @@ static uint64_t pm__pool_count(const pm_pool *pool, pm_pool_stats *out) {
     return taken + pm__chunks_count(pool->full, out);
 }
 
-PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
-    pm_pool *p = pool ? (pm_pool *)(uintptr_t)pool : &pm__pool_default; /* its lock is not part of its value */
-    if (!out) return;
-    if (p->keeper) {
-        p->keeper->count(p, out);
-        return;
-    }
-    pm__lock_acquire(&p->lock);
-    (void)pm__pool_count(p, out);
-    pm__lock_release(&p->lock);
+static void pm__pool_report(pm_pool *pool, pm_pool_stats *out) {
+    pm__lock_acquire(&pool->lock);
+    (void)pm__pool_count(pool, out);
+    pm__lock_release(&pool->lock);
 }
 
 /* Whether there is a moment at which no block is alive. With all locks, so that nobody absorbs; slabs in use may still
@@ -3367,9 +3345,7 @@ static bool pm__pool_is_empty(const pm_pool *pool) {
     return first.nodes == 0 && pm__pool_count(pool, &second) == taken && second.nodes == 0;
 }
 
-PM_API pm_status pm_pool_free(pm_pool *pool) {
-    if (!pool) return PM_OK;
-    if (pool->keeper) return pm__keeper_end(pool->keeper, pool);
+static pm_status pm__pool_end(pm_pool *pool) {
     pm__lock_acquire(&pm__mem_registry.lock);
     pm__lock_acquire(&pool->lock);
     for (pm__heap *h = pool->heaps; h; h = h->next_in_pool) pm__lock_acquire(&h->lock);
@@ -3437,7 +3413,7 @@ PM_API void pm_pool_trim(pm_pool *pool) {
     pm_pool *p = pool ? pool : &pm__pool_default;
     pm__chunk *dead = NULL;
     pm__heap *heaps = NULL;
-    if (p->keeper) return;
+    if (p->backend) return;
     pm__lock_acquire(&pm__mem_registry.lock);
     pm__lock_acquire(&p->lock);
     pm__pool_collect(p, &dead);
@@ -3470,6 +3446,24 @@ __attribute__((destructor)) static void pm__mem_unload(void) {
 }
 #endif
 #endif
+
+/* ---- pools, whatever looks after their blocks ---------------------------------------------------------------- */
+
+/* The memory of a pool with a backend is its maker's. */
+PM_API pm_status pm_pool_free(pm_pool *pool) {
+    pm_pool_stats stats;
+    if (!pool) return PM_OK;
+    if (!pool->backend) return pm__pool_end(pool);
+    pool->backend->count(pool, &stats);
+    return stats.nodes ? PM_BUSY : PM_OK;
+}
+
+PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
+    pm_pool *p = pool ? (pm_pool *)(uintptr_t)pool : &pm__pool_default; /* a lock is no part of its value */
+    if (!out) return;
+    if (p->backend) p->backend->count(p, out);
+    else pm__pool_report(p, out);
+}
 
 /* ---- src/pathmap/12_bytemask.c ------------------------------------------------------------------------- */
 
@@ -3690,7 +3684,7 @@ PM_API pm_status pm_bytes_new(const void *data, size_t len, pm_val *out) {
 PM_API pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm_val *out) {
     if ((!data && len) || len > PM__LEN_MAX || !out) return PM_INVALID;
     if (len > PM__MEM_MAX - sizeof(pm__bytes)) {
-        if (!pool || !pool->keeper) return pm_bytes_new(data, len, out);
+        if (!pool || !pool->backend) return pm_bytes_new(data, len, out);
         if (len > PM_REGION_BYTES_MAX) return PM_INVALID;
     }
     pm__bytes *b = (pm__bytes *)pm__mem_alloc_any(pool, sizeof(pm__bytes) + len);
@@ -3950,7 +3944,7 @@ enum {
 _Static_assert(PM_REGION_BYTES_MAX + sizeof(pm__bytes) + 16 <= PM__REGION_MAX, "PM_REGION_BYTES_MAX");
 
 typedef struct pm__region {
-    pm_pool pool; /* first: a pm_pool with our keeper is a pm__region */
+    pm_pool pool; /* first: a pm_pool with our backend is a pm__region */
 #if PM_POOL
     pm__heap heap; /* what the slabs' headers name */
 #endif
@@ -4153,7 +4147,7 @@ static bool pm__region_plan(const unsigned char *region, size_t bytes, size_t sl
     return *base <= bytes && all <= bytes - *base;
 }
 
-static const pm__keeper pm__region_keeper = {pm__region_take, pm__region_give, pm__region_count};
+static const pm__backend pm__region_backend = {pm__region_take, pm__region_give, pm__region_count};
 
 PM_API pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_options *options, pm_pool **out) {
     size_t accounts = 0, base = 0;
@@ -4164,7 +4158,7 @@ PM_API pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_option
     if (!slabs) return PM_NOMEM;
     pm__region *r = (pm__region *)(void *)((unsigned char *)region + accounts);
     memset((void *)r, 0, pm__region_accounts_bytes(slabs));
-    r->pool.keeper = &pm__region_keeper;
+    r->pool.backend = &pm__region_backend;
 #if PM_POOL
     r->pool.id = PM__POOL_KEPT;
     r->heap.pool = &r->pool;
@@ -8152,6 +8146,220 @@ PM__UNUSED static bool pm__alg_value(pm__alg *q, const pm_val *a, const pm_val *
     return true;
 }
 
+/* ---- src/pathmap/31_check.c ---------------------------------------------------------------------------- */
+
+/* Checks every structural invariant of a trie: distinct nodes, each once, on a stack of our own, so that a path of any
+   length costs none of the program's. A node is judged before anything that it points to is touched.
+   For pm_check, and for builds that check each write (PM_CHECK 3). */
+
+/* Counts that can be: those in use, and in slim mode those parked for ever, with room for what threads that raced past
+   the limit have added or taken. */
+static bool pm__check_count_sane(const pm__count *c) {
+    pm__count_word n = pm__count_load_relaxed(c);
+#if PATHMAP_SLIM_PTRS
+    const uint32_t drift = 1u << 20;
+    if (n >= PM__COUNT_PARKED - drift) return n < PM__COUNT_PARKED + drift;
+    return n > 0 && n < PM__COUNT_MAX + drift;
+#else
+    return n > 0 && n >> 62 == 0;
+#endif
+}
+
+/* True if the count admits as many references as were met. */
+static bool pm__check_count_admits(const pm__count *c, uint64_t times) {
+    pm__count_word n = pm__count_load_relaxed(c);
+#if PATHMAP_SLIM_PTRS
+    if (n >= PM__COUNT_MAX) return true;
+#endif
+    return n >= times;
+}
+
+/* What reference and header say, before anything behind them is believed. NULL: nothing wrong. */
+static const char *pm__check_head(const pm__cx *cx, pm__ref r) {
+    const pm__head *h = (const pm__head *)pm__ref_ptr(r);
+    unsigned kind, more;
+    if (!h || (uintptr_t)h % sizeof(uint64_t)) return "reference: no address of a node";
+    kind = pm__ref_kind(r);
+    if (kind > PM__WIDE) return "reference: no such kind of node";
+    if ((h->flags & 3u) != kind) return "reference: its kind is not the node's";
+    if (!pm__check_count_sane(&h->rc)) return "node: impossible reference count";
+    more = kind == PM__LINE ? (unsigned)PM__LINE_E | PM__LINE_UNIT : (unsigned)PM__BYTE_UNIT;
+    if (h->flags & ~(3u | more)) return "node: unknown flags";
+    if (((h->flags & PM__LINE_UNIT) != 0) != cx->unit) return "node: unit flag is not that of the map's values";
+    return NULL;
+}
+
+/* Numbers that say where in a line things are. */
+static const char *pm__check_line_shape(const pm__line *x) {
+    size_t size = pm__line_size(x), heap = x->plen, need;
+    if (x->n == 0) return "line: no entries";
+    if (x->n > PM__LINE_ENTRIES) return "line: too many entries";
+    if (size > PM__LINE_BYTES || size != pm__mem_round(size)) return "line: size of no allocation";
+    if (PM__LINE_HDR + x->n + (x->n > 16 ? 33u : 17u) > size) return "line: vector loads leave the block";
+    if (x->cmask & ~pm__low_bits(x->n)) return "line: child bits beyond the entries";
+    for (unsigned i = 0; i < x->n; i++) heap += pm__line_lens(x)[i];
+    need = pm__line_need(x->n, heap, pm__line_pay_count(x));
+    if (need == 0 || need > size) return "line: heap and payloads do not fit the block";
+    for (unsigned i = pm__line_has_e(x); i < x->n; i++)
+        if (x->plen + pm__line_lens(x)[i] >= PM__SUFFIX_MAX) return "line: prefix and suffix have more than 256 bytes";
+    if (!pm__line_has_e(x)) return NULL;
+    if (x->plen == 0) return "line: value at the end of a prefix, but no prefix";
+    if (x->cmask & 1) return "line: child at the end of the prefix";
+    if (x->body[0] || pm__line_lens(x)[0]) return "line: value at the end of the prefix has a suffix";
+    return NULL;
+}
+
+/* How entry b may follow entry a. */
+static const char *pm__check_pair(const pm__ent *a, const pm__ent *b) {
+    size_t m = 0, max = a->len < b->len ? a->len : b->len;
+    while (m < max && pm__ent_at(a, m) == pm__ent_at(b, m)) m++;
+    if (m < a->len) return m == b->len || pm__ent_at(b, m) < pm__ent_at(a, m) ? "line: entries out of order" : NULL;
+    if (a->child) return m < b->len ? "line: entry extends a child" : "line: entry repeats a child";
+    if (m < b->len) return NULL;
+    if (!b->child) return "line: two values for one suffix";
+    return b->pay ? NULL : "line: dangling child beside a value";
+}
+
+static const char *pm__check_line(pm__ref r) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+    pm__ent ents[PM__LINE_ENTRIES];
+    const char *why = pm__check_line_shape(x);
+    if (why) return why;
+    if (pm__ref_make(pm__ref_ptr(r), PM__LINE, pm__line_size(x)) != r) return "reference: tag is not the line's size";
+    pm__line_decode(x, ents);
+    for (unsigned i = 1; i < x->n && !why; i++) why = pm__check_pair(&ents[i - 1], &ents[i]);
+    return why;
+}
+
+/* Numbers that say where in a byte node things are. */
+static const char *pm__check_byte_shape(const pm__byte *x) {
+    unsigned c = 0, v = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        if (x->crank[i] != (uint8_t)c || x->vrank[i] != (uint8_t)v) return "byte: ranks are not those of the masks";
+        c += pm__popcount64(x->mask[i].child);
+        v += pm__popcount64(x->mask[i].val);
+    }
+    if (x->nc != c || x->nv != v) return "byte: counts are not those of the masks";
+    if (c + v == 0) return "byte: no children and no values";
+    if (!pm__byte_is_wide(x) && c >= PM__WIDE_FROM) return "byte: too many children for a flat node";
+    if (x->cap > 512) return "byte: capacity out of range";
+    if (pm__byte_slots(c, v, pm__byte_is_wide(x), pm__byte_is_unit(x)) > x->cap) {
+        return "byte: children and values do not fit the slots";
+    }
+    return NULL;
+}
+
+static const char *pm__check_block(const pm__block *k, unsigned members) {
+    if (!k != !members) return members ? "wide: block missing" : "wide: block without children";
+    if (!k) return NULL;
+    if ((uintptr_t)k % sizeof(uint64_t)) return "wide: no address of a block";
+    if (!pm__check_count_sane(&k->rc)) return "wide: impossible reference count of a block";
+    if (k->cap > 16 || k->cap < members) return "wide: children do not fit a block";
+    return NULL;
+}
+
+static const char *pm__check_byte(pm__ref r) {
+    pm__byte *x = (pm__byte *)pm__ref_ptr(r);
+    const char *why = pm__check_byte_shape(x);
+    if (why) return why;
+    if (pm__byte_ref(x) != r) return "reference: tag is not a byte node's";
+    for (unsigned i = 0; i < PM__WIDE_BLOCKS && !why && pm__byte_is_wide(x); i++)
+        why = pm__check_block(pm__byte_block(x, i), pm__popcount32(pm__byte_block_bits(x, i)));
+    if (why) return why;
+    for (unsigned b = 0; b < 256; b++) {
+        uint8_t c = (uint8_t)b;
+        if (pm__byte_has_child(x, c) && pm__byte_has_val(x, c) && !*pm__byte_child(x, c)) {
+            return "byte: dangling child beside a value";
+        }
+    }
+    return NULL;
+}
+
+/* A check in progress: the first thing found wrong, or that memory ran out. */
+typedef struct pm__check {
+    const pm__cx *cx;
+    pm__memo met; /* how often, by address */
+    pm__ref *todo; /* judged, but not what they point to */
+    size_t used, cap;
+    const char *why;
+    bool no_memory;
+} pm__check;
+
+static bool pm__check_push(pm__check *k, pm__ref r) {
+    if (k->used == k->cap) {
+        void *grown = pm__mem_grow_list(k->todo, &k->cap, sizeof *k->todo, 64);
+        if (!grown) return false;
+        k->todo = (pm__ref *)grown;
+    }
+    k->todo[k->used++] = r;
+    return true;
+}
+
+/* Counts one more meeting with what lies at an address. 0: no memory. */
+static uint64_t pm__check_times(pm__check *k, const void *p) {
+    uint64_t a = (uint64_t)(uintptr_t)p;
+    const uint64_t *known = pm__memo_get(&k->met, a, 0);
+    uint64_t times = known ? *known + 1 : 1;
+    return pm__memo_put(&k->met, a, 0, times) ? times : 0;
+}
+
+/* Follows a reference: counts it against the node's count, and judges the node the first time. Returns whether to go
+   on. That a count admits all references met also ends the walk if damage has made a circle. */
+static bool pm__check_ref(pm__check *k, pm__ref r) {
+    if (!r) return true;
+    if ((k->why = pm__check_head(k->cx, r)) != NULL) return false;
+    uint64_t times = pm__check_times(k, pm__ref_ptr(r));
+    if (times == 0) k->no_memory = true;
+    else if (!pm__check_count_admits(&((const pm__head *)pm__ref_ptr(r))->rc, times))
+        k->why = "node: more references than its count";
+    if (times != 1) return !k->no_memory && !k->why;
+    k->why = pm__ref_kind(r) == PM__LINE ? pm__check_line(r) : pm__check_byte(r);
+    if (!k->why && !pm__check_push(k, r)) k->no_memory = true;
+    return !k->no_memory && !k->why;
+}
+
+static bool pm__check_refs(pm__check *k, const pm__ref *kids, unsigned n) {
+    for (unsigned i = 0; i < n; i++)
+        if (!pm__check_ref(k, kids[i])) return false;
+    return true;
+}
+
+/* Follows the references of a node that was judged. Those in a block belong to the block: each is followed once,
+   however many nodes share it. */
+static bool pm__check_below(pm__check *k, pm__ref r) {
+    if (pm__ref_kind(r) == PM__LINE) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+        for (uint32_t m = x->cmask; m; m &= m - 1)
+            if (!pm__check_ref(k, *pm__line_child(x, pm__ctz32(m)))) return false;
+        return true;
+    }
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
+    if (!pm__byte_is_wide(x)) return pm__check_refs(k, x->slot, x->nc);
+    for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++) {
+        const pm__block *b = pm__byte_block(x, i);
+        if (!b) continue;
+        uint64_t times = pm__check_times(k, b);
+        if (times == 0) k->no_memory = true;
+        else if (!pm__check_count_admits(&b->rc, times)) k->why = "wide: more references to a block than its count";
+        if (k->no_memory || k->why) return false;
+        if (times > 1) continue;
+        if (!pm__check_refs(k, b->slot, pm__popcount32(pm__byte_block_bits(x, i)))) return false;
+    }
+    return true;
+}
+
+/* PM_CORRUPT: what is wrong first is in *why. */
+static pm_status pm__check_trie(const pm__cx *cx, pm__ref root, const char **why) {
+    pm__check k = {cx, {NULL, 0, 0}, NULL, 0, 0, NULL, false};
+    bool on = pm__check_ref(&k, root);
+    while (on && k.used) on = pm__check_below(&k, k.todo[--k.used]);
+    if (k.todo) pm__mem_free_big(k.todo, k.cap * sizeof *k.todo);
+    pm__memo_free(&k.met);
+    if (k.no_memory) return PM_NOMEM;
+    *why = k.why;
+    return k.why ? PM_CORRUPT : PM_OK;
+}
+
 /* ---- src/pathmap/32_algebra_build.c -------------------------------------------------------------------- */
 
 /* From lists of entries to nodes. New lines of few entries are spelled out in the list above them, so that what shrinks
@@ -11284,17 +11492,24 @@ static PM__INLINE void pm__map_use(const pm_map *m) {
     (void)m;
 }
 
-/* Before a map is written, dropped or lent. `second`: to a writer. */
-static PM__INLINE void pm__map_own(const pm_map *m, bool second) {
+/* Before a map is written, dropped or moved. */
+static PM__INLINE void pm__map_own(const pm_map *m) {
 #if PM_CHECK >= 1
     pm__map_use(m);
     if (m && m->lent == PM__LENT_WRITER)
-        pm__accuse(second ? "two writers were opened on one map (pm_wz_open)"
-                          : "a map was written or dropped while a writer on it was open (pm_wz_open)");
+        pm__accuse("a map was written or dropped while a writer on it was open (pm_wz_open)");
     if (m && m->lent == PM__LENT_HEAD)
         pm__accuse("a map was written or dropped while a head governed it (pm_head_new)");
 #endif
-    (void)m, (void)second;
+    (void)m;
+}
+
+/* Before a writer is opened on a map. */
+static PM__INLINE void pm__map_may_lend(const pm_map *m) {
+#if PM_CHECK >= 1
+    if (m && m->lent == PM__LENT_WRITER) pm__accuse("two writers were opened on one map (pm_wz_open)");
+#endif
+    pm__map_own(m);
 }
 
 static PM__INLINE void pm__map_lend(pm_map *m, unsigned to) {
@@ -11320,7 +11535,7 @@ static PM__INLINE uint32_t pm__map_look(const pm_map *m) {
    processes, each of which has stamps of its own: they carry none. */
 static PM__INLINE void pm__map_made(pm_map *m) {
 #if PM_CHECK >= 1
-    bool known = (m->root || m->has_value) && !(m->pool && m->pool->keeper);
+    bool known = (m->root || m->has_value) && !(m->pool && m->pool->backend);
     m->stamp = known ? pm__stamp_new() : 0;
     m->lent = PM__LENT_NOT;
 #endif
@@ -11358,7 +11573,7 @@ static PM__INLINE bool pm__map_bad(const pm_map *m, const void *key, size_t len)
 
 /* The same for a map that is to be written. */
 static PM__INLINE bool pm__map_refuses(const pm_map *m, const void *key, size_t len) {
-    pm__map_own(m, false);
+    pm__map_own(m);
     return pm__map_bad(m, key, len);
 }
 
@@ -11373,7 +11588,7 @@ PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
 
 PM_API void pm_drop(pm_map *m) {
     if (!m) return;
-    pm__map_own(m, false);
+    pm__map_own(m);
     pm__map_gone(m);
     pm__cx cx = pm__map_cx(m);
     pm__any_release(&cx, m->root);
@@ -11510,13 +11725,19 @@ static void pm__opt_give(const pm__cx *cx, pm_opt *to, pm_opt old) {
     else if (old.some) pm__pay_release(cx, false, old.val);
 }
 
-#if PM_CHECK >= 3
-PM_API pm_status pm_check(const pm_map *m, const char **why); /* 80_inspect.h; the one look upwards, for tests only */
-#endif
+/* Whether the whole of a map is sound; else PM_CORRUPT, and what is wrong first in *why (may be NULL). */
+PM__UNUSED static pm_status pm__map_check(const pm_map *m, const char **why) {
+    pm__cx cx = pm__map_cx(m);
+    const char *wrong = "map: root value of a unit map is not 0";
+    pm_status s = PM_CORRUPT;
+    if (!cx.unit || !m->has_value || !m->value) s = pm__check_trie(&cx, m->root, &wrong);
+    if (s == PM_CORRUPT && why) *why = wrong;
+    return s;
+}
 
 static pm_status pm__map_checked(const pm_map *m, pm_status s) {
 #if PM_CHECK >= 3
-    if (s == PM_OK) PM_ASSERT(pm_check(m, NULL) != PM_CORRUPT);
+    if (s == PM_OK) PM_ASSERT(pm__map_check(m, NULL) != PM_CORRUPT);
 #endif
     (void)m; /* unused below level 3, and where PM_ASSERT is nothing */
     return s;
@@ -11576,7 +11797,7 @@ static pm_status pm__make_given(void *ctx, pm_val *val) {
 
 PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
                                     pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
-                                    bool *inserted) {
+                                    bool *changed) {
     if (pm__map_refuses(m, key, len) || !make) return PM_INVALID;
     bool there = pm_get(m, key, len) != NULL;
     if (!there) {
@@ -11596,16 +11817,16 @@ PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
         pm_status s = pm_get_mut(m, key, len, slot);
         if (s != PM_OK) return s;
     }
-    if (inserted) *inserted = !there;
+    if (changed) *changed = !there;
     return PM_OK;
 }
 
-PM_API pm_status pm_get_or_set(pm_map *m, const void *key, size_t len, pm_val val, pm_val **slot, bool *inserted) {
-    return pm_get_or_set_with(m, key, len, pm__make_given, &val, slot, inserted);
+PM_API pm_status pm_get_or_set(pm_map *m, const void *key, size_t len, pm_val val, pm_val **slot, bool *changed) {
+    return pm_get_or_set_with(m, key, len, pm__make_given, &val, slot, changed);
 }
 
-/* Removes a value; with `prune`, the rule of pm_prune_path follows, going no further up than `floor` bytes. */
-static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool prune, size_t floor, pm_opt *old) {
+/* Removes a value; with PM_PRUNE, the rule of pm_prune_path follows, going no further up than `floor` bytes. */
+static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, pm_prune prune, size_t floor, pm_opt *old) {
     pm__cx cx = pm__map_cx(m);
     pm_opt was = {0, false};
     if (len == 0) {
@@ -11634,18 +11855,18 @@ static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool pr
     return pm__map_done(m, PM_OK);
 }
 
-PM_API pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old) {
+PM_API pm_status pm_remove(pm_map *m, const void *key, size_t len, pm_prune prune, pm_opt *old) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
     return pm__map_remove(m, (const uint8_t *)key, len, prune, 0, old);
 }
 
-PM_API pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *created) {
+PM_API pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *changed) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt none;
     bool make = !pm_path_exists(m, key, len);
     if (make && !pm__trie_put(&cx, &m->root, (const uint8_t *)key, len, true, 0, &none)) return PM_NOMEM;
-    if (created) *created = make;
+    if (changed) *changed = make;
     return pm__map_done(m, PM_OK);
 }
 
@@ -11669,7 +11890,8 @@ PM_API pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *r
     return pm__map_prune(m, (const uint8_t *)key, len, 0, removed);
 }
 
-static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool prune, size_t floor, bool *removed) {
+static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, pm_prune prune, size_t floor,
+                                   bool *changed) {
     pm__cx cx = pm__map_cx(m);
     bool had;
     if (len == 0) {
@@ -11681,7 +11903,7 @@ static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool
         had = v.exists && !v.childless;
         if (had && prune && !v.val && len > floor) { /* one cut does both, so that it happens whole or not at all */
             if (!pm__trie_cut(&cx, &m->root, s, v.keep > floor ? v.keep : floor)) return PM_NOMEM;
-            prune = false;
+            prune = PM_KEEP;
         } else if (had && !pm__trie_graft(&cx, &m->root, s, len, 0)) {
             return PM_NOMEM;
         }
@@ -11690,13 +11912,13 @@ static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool
         pm_status st = pm__map_prune(m, s, len, floor, NULL);
         if (st != PM_OK) return st;
     }
-    if (removed) *removed = had;
+    if (changed) *changed = had;
     return pm__map_done(m, PM_OK);
 }
 
-PM_API pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, bool prune, bool *removed) {
+PM_API pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, pm_prune prune, bool *changed) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
-    return pm__map_cut_below(m, (const uint8_t *)key, len, prune, 0, removed);
+    return pm__map_cut_below(m, (const uint8_t *)key, len, prune, 0, changed);
 }
 
 /* ---- counting ------------------------------------------------------------------------------------------------ */
@@ -11859,7 +12081,7 @@ static pm_status pm__map_of_place(const pm__cx *cx, const pm_place *p, const pm_
     return PM_OK;
 }
 
-PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists) {
+PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *found) {
     if (pm__map_bad(m, key, len) || !out) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     const pm_val *val = m->has_value ? &m->value : NULL;
@@ -11870,7 +12092,7 @@ PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map
     pm_status s = pm__map_of_place(&cx, &p, val, &made);
     if (s != PM_OK) return s;
     pm__map_give(out, &made, out == m);
-    if (exists) *exists = there;
+    if (found) *found = there;
     return PM_OK;
 }
 
@@ -12886,7 +13108,7 @@ typedef struct pm_frame {
     size_t base; /* bytes of path above the node's root */
 } pm_frame;
 
-/* What a head (52_zipper_head.c) remembers of a zipper that it gave out: the zipper says when it ends, and a writer
+/* What a head (66_head.c) remembers of a zipper that it gave out: the zipper says when it ends, and a writer
    when it is inside a call. */
 struct pm_claim {
     void (*end)(struct pm_claim *c);
@@ -12898,7 +13120,7 @@ struct pm_claim {
     pm__a32 in_call; /* calls that the writer is in, one within the other */
     pm__a32 hold;    /* pm__hold: asks the writer not to begin a call */
     bool fenced;     /* pm__fence_all does not work here; changed by the writer alone */
-    bool grouped;    /* in a group: readers see a copy made before it */
+    pm_txn group;    /* when it is open, this is what readers see */
 };
 
 /* What `hold` asks for before the next call: to see to who waits, and to take the content out of the head's map. */
@@ -13624,7 +13846,7 @@ static PM__INLINE bool pm__wz_shut(const pm_wz *w) { return PM__UNLIKELY(!w || !
 PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
     if (!w) return PM_INVALID;
     pm__wz_clear(w);
-    pm__map_own(m, true);
+    pm__map_may_lend(m);
     pm_status s = pm_rz_open(&w->cursor, m, path, len);
     if (s != PM_OK) return s;
     pm__rz_watch(&w->cursor, NULL);
@@ -13636,7 +13858,7 @@ PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
 PM_API pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len) {
     if (!w || !m || m == &w->own) return PM_INVALID;
     pm__wz_clear(w);
-    pm__map_own(m, false);
+    pm__map_own(m);
     w->own = *m;
     pm_status s = pm_rz_open(&w->cursor, &w->own, path, len);
     if (s != PM_OK) {
@@ -13655,7 +13877,7 @@ static void pm__wz_give_back(pm_wz *w) {
     if (w->map && !w->cursor.claim) pm__map_lend(w->map, PM__LENT_NOT);
 }
 
-PM_API pm_status pm_wz_close(pm_wz *w) {
+PM_API pm_status pm_wz_drop(pm_wz *w) {
     if (!w) return PM_OK;
     pm_status s = w->status;
     pm__wz_give_back(w);
@@ -13802,10 +14024,44 @@ PM__UNUSED static void pm__wz_enter_both(pm_wz *w, pm_wz *v) {
     }
 }
 
-static bool pm__wz_is_grouped(const pm_wz *w) { return w->cursor.claim ? w->cursor.claim->grouped : w->group.open; }
+/* ---- groups -------------------------------------------------------------------------------------------------- */
+
+static pm_txn *pm__wz_group(pm_wz *w) { return w->cursor.claim ? &w->cursor.claim->group : &w->group; }
+
+static bool pm__wz_is_grouped(pm_wz *w) { return pm__wz_group(w)->open; }
 
 /* What is written to a lent slot comes too late for a reader to be kept from seeing it. */
-static bool pm__wz_may_lend(const pm_wz *w) { return !w->cursor.claim || w->cursor.claim->grouped; }
+static bool pm__wz_may_lend(pm_wz *w) { return !w->cursor.claim || pm__wz_is_grouped(w); }
+
+static const pm_txn pm__txn_none = {{0, 0, NULL, NULL, false, 0, 0}, false};
+
+PM_API pm_status pm_wz_begin(pm_wz *w) {
+    if (pm__wz_shut(w) || pm__wz_is_grouped(w)) return PM_INVALID;
+    pm__wz_enter(w);
+    pm_status s = pm_txn_begin(pm__wz_group(w), w->map);
+    pm__wz_leave(w);
+    return s;
+}
+
+/* What a group's end gives up is dropped when nobody waits for it. */
+static pm_status pm__wz_end_group(pm_wz *w, bool undo) {
+    if (pm__wz_shut(w) || !pm__wz_is_grouped(w)) return PM_INVALID;
+    if (undo) pm__wz_forget(w);
+    pm__wz_enter(w);
+    pm_map gone = pm__wz_group(w)->saved;
+    if (undo) {
+        pm_map kept = gone;
+        gone = *w->map;
+        *w->map = kept;
+    }
+    *pm__wz_group(w) = pm__txn_none;
+    pm__wz_leave(w);
+    pm_drop(&gone);
+    return PM_OK;
+}
+
+PM_API pm_status pm_wz_commit(pm_wz *w) { return pm__wz_end_group(w, false); }
+PM_API pm_status pm_wz_rollback(pm_wz *w) { return pm__wz_end_group(w, true); }
 
 /* ---- what writes share --------------------------------------------------------------------------------------- */
 
@@ -13825,10 +14081,10 @@ static pm_status pm__wz_done(pm_wz *w, pm_status s) {
    caller means to write. */
 static PM__INLINE bool pm__wz_refuses(const pm_wz *w) { return pm__wz_shut(w) || PM__UNLIKELY(w->cursor.status); }
 
-/* What a write answers then, and for arguments that are wrong. */
+/* What a write returns then, and for arguments that are wrong; the first failure is remembered. */
 static pm_status pm__wz_refusal(pm_wz *w) {
-    pm_status s = pm__wz_shut(w) ? PM_OK : w->cursor.status;
-    if (s == PM_OK) return PM_INVALID;
+    if (pm__wz_shut(w)) return PM_INVALID;
+    pm_status s = w->cursor.status == PM_OK ? PM_INVALID : w->cursor.status;
     if (w->status == PM_OK) w->status = s;
     return s;
 }
@@ -13944,14 +14200,14 @@ PM_API pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot) {
 
 /* The value is made before the change begins: what makes it may take its time, and may ask a head for a reader. */
 PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
-                                       bool *inserted) {
+                                       bool *changed) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!make || (slot && !pm__wz_may_lend(w))) return pm__wz_done(w, PM_INVALID);
     pm_val *v = pm__wz_slot(w);
     pm_val made = 0;
     if (v) {
         if (slot) *slot = v;
-        if (inserted) *inserted = false;
+        if (changed) *changed = false;
         return PM_OK;
     }
     bool there = pm_get(w->map, w->cursor.path, w->cursor.len) != NULL;
@@ -13960,7 +14216,7 @@ PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm
     if (s != PM_OK) return pm__wz_done(w, s);
     pm__wz_forget(w);
     pm__wz_enter(w);
-    s = pm_get_or_set(w->map, w->cursor.path, w->cursor.len, made, slot, inserted);
+    s = pm_get_or_set(w->map, w->cursor.path, w->cursor.len, made, slot, changed);
     if (s != PM_OK && !there && make != pm__make_given) {
         pm__cx cx = pm__wz_cx(w);
         pm__pay_release(&cx, false, made);
@@ -13968,12 +14224,12 @@ PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm
     return pm__wz_left(w, s);
 }
 
-PM_API pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *inserted) {
+PM_API pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *changed) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm_wz_get_or_set_with(w, pm__make_given, &val, slot, inserted);
+    return pm_wz_get_or_set_with(w, pm__make_given, &val, slot, changed);
 }
 
-PM_API pm_status pm_wz_remove(pm_wz *w, bool prune, pm_opt *old) {
+PM_API pm_status pm_wz_remove(pm_wz *w, pm_prune prune, pm_opt *old) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     const pm_rz *z = &w->cursor;
     pm__wz_forget(w);
@@ -14012,7 +14268,7 @@ PM_API pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src) {
 PM_API pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src) {
     if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     if (pm_map_ops(src) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
-    if (src != w->map) pm__map_own(src, false);
+    if (src != w->map) pm__map_own(src);
     pm_map moved = *src; /* out of *src first: that may be the writer's own map */
     *src = pm_new(moved.ops, moved.pool);
     pm_opt val = {moved.value, moved.has_value};
@@ -14021,158 +14277,82 @@ PM_API pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src) {
     return pm__wz_done(w, s);
 }
 
-/* ---- grafting children --------------------------------------------------------------------------------------- */
+/* ---- children by byte ---------------------------------------------------------------------------------------- */
 
-/* The children of a node that is to be made, as entries sorted by suffix. Their payloads are borrowed. At most one of
-   two sides gives what there is below each byte: a byte node two entries each, a line 32 in all. */
-enum { PM__KIDS_MAX = 512 + 2 * PM__LINE_ENTRIES };
+/* Puts the content of a map, which is moved, at and below byte b of a trie. False: no memory, nothing changed. */
+static bool pm__wz_put_child(const pm__cx *cx, pm__ref *root, uint8_t b, pm_map *child) {
+    pm_opt val = {child->value, child->has_value};
+    bool ok = pm__trie_assign(cx, root, &b, 1, val, child->root);
+    if (!ok) pm_drop(child);
+    else pm__trie_gather(cx, root, &b, 1); /* its top nodes may be ours, and small */
+    return ok;
+}
 
-typedef struct pm__kids {
-    unsigned n;
-    pm__ent ents[PM__KIDS_MAX];
-} pm__kids;
+/* Adds what a place has at and below byte b, if anything, to a trie that has nothing there. */
+static bool pm__wz_copy_child(const pm__cx *cx, pm__ref *root, uint8_t b, const pm_ref *from) {
+    pm_ref r = pm_ref_at(from, &b, 1);
+    pm_map child;
+    if (!r.exists) return true;
+    return pm__map_of_place(cx, &r.place, r.val, &child) == PM_OK && pm__wz_put_child(cx, root, b, &child);
+}
 
-/* A place whose children are to be taken, byte by byte. */
-typedef struct pm__kid_side {
-    pm_place place; /* entered */
-    pm_mask mask;   /* which bytes lead on */
-    pm__ref made;   /* below a byte in the middle of a prefix: a node of our own */
-    bool direct;    /* a line whose entries can be taken as they are, without their first `skip` bytes */
-    size_t skip;
-    pm__ent ents[PM__LINE_ENTRIES];
-} pm__kid_side;
-
-static bool pm__kid_side_open(const pm__cx *cx, pm__kid_side *k, const pm_place *at) {
-    k->place = *at;
-    k->made = 0;
-    k->direct = false;
-    k->mask = pm_mask_of(NULL, 0);
-    if (!pm__place_enter(&k->place)) return true;
-    k->mask = pm__place_mask_entered(&k->place);
-    if (!pm__place_in_line(&k->place)) return true;
-    const pm__line *x = pm__place_line(&k->place);
-    k->direct = k->place.depth >= x->plen;
-    if (k->direct) {
-        k->skip = pm__place_suffix(&k->place, x);
-        pm__line_decode(x, k->ents);
-        return true;
+/* A trie of the focus's children at the bytes of `keep`, begun from whichever is closer, all of them or none.
+   Measured: to add a child takes four times as long as to remove one. */
+static bool pm__wz_keep_children(const pm__cx *cx, const pm_ref *focus, const pm_mask *keep, pm__ref *root) {
+    pm_mask kids = pm_ref_child_mask(focus), kept = pm_mask_and(kids, *keep), gone = pm_mask_andnot(kids, *keep);
+    bool cut = pm_mask_count(&gone) / 4 <= pm_mask_count(&kept);
+    const pm_mask *todo = cut ? &gone : &kept;
+    *root = 0;
+    if (cut && !pm__place_share(cx, &focus->place, root)) return false;
+    for (int c = pm_mask_next(todo, 0); c >= 0; c = pm_mask_next(todo, c + 1)) {
+        uint8_t b = (uint8_t)c;
+        if (!(cut ? pm__trie_cut(cx, root, &b, 0) : pm__wz_copy_child(cx, root, b, focus))) return false;
     }
-    pm_place one = k->place;
-    (void)pm__place_down(&one, pm__line_heap(x) + one.depth, 1);
-    return pm__place_share(cx, &one, &k->made);
+    return true;
 }
 
-static void pm__kids_add(pm__kids *k, uint8_t b, bool child, uint64_t pay) {
-    static const uint8_t none = 0;
-    pm__ent e = {&none, pay, 1, b, child, false, false};
-    k->ents[k->n++] = e;
-}
-
-/* Adds what a side has below byte b, which is in its mask. */
-static void pm__kids_take(pm__kids *k, const pm__kid_side *side, uint8_t b) {
-    pm_place p = side->place;
-    pm__ref child = side->made;
-    (void)pm__place_down(&p, &b, 1);
-    if (side->direct) {
-        for (unsigned i = p.lo; i < p.hi; i++) {
-            pm__ent e = side->ents[i];
-            if (side->skip) e = pm__ent_make(e.rest + side->skip - 1, e.len - side->skip, e.child, e.pay);
-            k->ents[k->n++] = e;
-        }
-        return;
-    }
-    const pm_val *v = pm__place_val(&p);
-    if (v) pm__kids_add(k, b, false, *v);
-    if (!pm__place_in_line(&p)) (void)pm__place_child(&p, &child);
-    if (child || !v) pm__kids_add(k, b, true, child);
-}
-
-/* A node of some entries; it takes references of its own. 0: no memory. */
-static pm__ref pm__kids_node(const pm__cx *cx, pm__ent *ents, unsigned n) {
-    pm__ref r = pm__build_nodes(cx, NULL, 0, ents, n, 0);
-    for (unsigned i = 0; r && i < n; i++) pm__pay_retain(cx, ents[i].child, ents[i].pay);
-    return r;
-}
-
-/* Puts a node of the given children below the focus. */
-static pm_status pm__wz_assign_kids(pm_wz *w, pm__kids *k) {
-    pm__cx cx = pm__wz_cx(w);
-    pm__ref r = 0;
-    if (k->n && !(r = pm__kids_node(&cx, k->ents, k->n))) return PM_NOMEM;
-    return pm__wz_give_below(w, w->cursor.len, r);
-}
-
-/* The children of `theirs` at the bytes of `take`, and the focus's own at those of `keep`; no byte is in both. */
-static pm_status pm__wz_mix(pm_wz *w, const pm_place *theirs, const pm_mask *take, const pm_place *own,
-                            const pm_mask *keep) {
-    pm__cx cx = pm__wz_cx(w);
-    pm__kids kids;
-    pm__kid_side a, b;
-    pm_status s = PM_NOMEM;
-    b.made = 0;
-    if (pm__kid_side_open(&cx, &a, theirs) && pm__kid_side_open(&cx, &b, own)) {
-        pm_mask from_a = pm_mask_and(*take, a.mask), from_b = pm_mask_and(*keep, b.mask);
-        pm_mask all = pm_mask_or(from_a, from_b);
-        kids.n = 0;
-        for (int c = pm_mask_next(&all, 0); c >= 0; c = pm_mask_next(&all, c + 1))
-            pm__kids_take(&kids, pm_mask_test(&from_a, (uint8_t)c) ? &a : &b, (uint8_t)c);
-        s = pm__wz_assign_kids(w, &kids);
-    }
-    pm__any_release(&cx, a.made);
-    pm__any_release(&cx, b.made);
-    return s;
-}
-
-static const pm_mask pm__mask_none = {{0, 0, 0, 0}};
-
-PM_API pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, bool clear) {
-    if (pm__wz_refuses(w) || !src || !mask) return pm__wz_refusal(w);
-    pm_ref theirs = pm_ref_of_rz(src), own = pm__wz_focus(w);
-    if (theirs.ops != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
-    pm_mask full = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}}, keep = pm_mask_andnot(full, *mask);
-    return pm__wz_done(w, pm__wz_mix(w, &theirs.place, mask, &own.place, clear ? &pm__mask_none : &keep));
-}
-
-/* Adds the content of a map as the child at byte b. */
-static void pm__kids_add_map(pm__kids *k, uint8_t b, const pm_map *m) {
-    if (m->has_value) pm__kids_add(k, b, false, m->value);
-    if (m->root || !m->has_value) pm__kids_add(k, b, true, m->root);
-}
-
-static pm_status pm__wz_graft_children(pm_wz *w, const pm_mask *mask, const pm_map *maps, bool clear) {
+/* Replaces the children at the bytes of `mask` by those of a source, or by maps in the order of bytes. */
+static pm_status pm__wz_replace_children(pm_wz *w, const pm_mask *mask, const pm_ref *src, const pm_map *maps,
+                                         pm_others others) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
-    pm__kid_side own;
-    pm__kids kids;
-    unsigned next = 0;
-    if (!pm__kid_side_open(&cx, &own, &focus.place)) return PM_NOMEM;
-    pm_mask keep = clear ? pm__mask_none : pm_mask_andnot(own.mask, *mask), all = pm_mask_or(keep, *mask);
-    kids.n = 0;
-    for (int c = pm_mask_next(&all, 0); c >= 0; c = pm_mask_next(&all, c + 1)) {
-        if (pm_mask_test(mask, (uint8_t)c)) pm__kids_add_map(&kids, (uint8_t)c, &maps[next++]);
-        else pm__kids_take(&kids, &own, (uint8_t)c);
+    const pm_mask full = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}}, none = {{0, 0, 0, 0}};
+    pm_mask keep = others == PM_KEEP_OTHERS ? pm_mask_andnot(full, *mask) : none;
+    pm__ref root;
+    bool ok = pm__wz_keep_children(&cx, &focus, &keep, &root);
+    for (int c = pm_mask_next(mask, 0); ok && c >= 0; c = pm_mask_next(mask, c + 1)) {
+        pm_map child = pm_new(NULL, NULL);
+        if (maps) child = pm_clone(maps++);
+        ok = src ? pm__wz_copy_child(&cx, &root, (uint8_t)c, src) : pm__wz_put_child(&cx, &root, (uint8_t)c, &child);
     }
-    pm_status s = pm__wz_assign_kids(w, &kids);
-    pm__any_release(&cx, own.made);
-    return s;
+    if (ok) return pm__wz_give_below(w, w->cursor.len, root);
+    pm__any_release(&cx, root);
+    return PM_NOMEM;
 }
 
-PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, bool clear) {
+PM_API pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, pm_others others) {
+    if (pm__wz_refuses(w) || !src || !mask) return pm__wz_refusal(w);
+    pm_ref theirs = pm_ref_of_rz(src);
+    if (theirs.ops != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
+    return pm__wz_done(w, pm__wz_replace_children(w, mask, &theirs, NULL, others));
+}
+
+PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, pm_others others) {
     if (pm__wz_refuses(w) || !mask || (n && !maps)) return pm__wz_refusal(w);
     if (n != pm_mask_count(mask)) return pm__wz_done(w, PM_INVALID);
     for (size_t i = 0; i < n; i++)
         if (&maps[i] == w->map) return pm__wz_done(w, PM_INVALID);
     for (size_t i = 0; i < n; i++)
         if (pm_map_ops(&maps[i]) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = pm__wz_graft_children(w, mask, maps, clear);
+    pm_status s = pm__wz_replace_children(w, mask, NULL, maps, others);
     for (size_t i = 0; s == PM_OK && i < n; i++) pm_drop(&maps[i]);
     return pm__wz_done(w, s);
 }
 
 /* ---- taking, and moving branches up and down ------------------------------------------------------------------- */
 
-/* Leaves nothing at and below the focus, which exists; with `prune` not even the place, nor what only led to it. */
-static pm_status pm__wz_empty(pm_wz *w, bool prune) {
+/* Leaves nothing at and below the focus, which exists; with PM_PRUNE not even the place, nor what only led to it. */
+static pm_status pm__wz_empty(pm_wz *w, pm_prune prune) {
     const pm_rz *z = &w->cursor;
     pm_opt none = {0, false};
     if (!prune || pm__wz_at_floor(w)) return pm__wz_assign(w, none, 0);
@@ -14185,7 +14365,7 @@ static pm_status pm__wz_empty(pm_wz *w, bool prune) {
     return ok ? PM_OK : PM_NOMEM;
 }
 
-PM_API pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some) {
+PM_API pm_status pm_wz_take(pm_wz *w, pm_prune prune, pm_map *out, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!out || out == w->map) return pm__wz_done(w, PM_INVALID);
     pm__cx cx = pm__wz_cx(w);
@@ -14200,7 +14380,7 @@ PM_API pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some) {
         return pm__wz_done(w, s);
     }
     *out = taken;
-    if (some) *some = any;
+    if (found) *found = any;
     return pm__wz_done(w, PM_OK);
 }
 
@@ -14220,15 +14400,15 @@ static pm_status pm__wz_insert_prefix(pm_wz *w, const uint8_t *path, size_t len,
     return pm__wz_give_below(w, w->cursor.len, chain);
 }
 
-PM_API pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *done) {
+PM_API pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *found) {
     if (pm__wz_refuses(w) || (len && !path) || len > PM__LEN_MAX) return pm__wz_refusal(w);
     bool had;
     pm_status s = pm__wz_insert_prefix(w, (const uint8_t *)path, len, &had);
-    if (s == PM_OK && done) *done = had;
+    if (s == PM_OK && found) *found = had;
     return pm__wz_done(w, s);
 }
 
-PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done) {
+PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm_rz *z = &w->cursor;
     size_t depth = z->len - z->root_len, to = z->len - (n < depth ? n : depth);
@@ -14241,35 +14421,39 @@ PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done) {
         if (s != PM_OK) return pm__wz_done(w, s);
     }
     pm__rz_cut_to(z, to);
-    if (done) *done = n <= depth;
+    if (found) *found = n <= depth;
     return pm__wz_done(w, PM_OK);
 }
 
 /* ---- removing, making, pruning ------------------------------------------------------------------------------- */
 
-PM_API pm_status pm_wz_remove_branches(pm_wz *w, bool prune, bool *removed) {
+PM_API pm_status pm_wz_remove_branches(pm_wz *w, pm_prune prune, bool *changed) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     const pm_rz *z = &w->cursor;
     pm__wz_forget(w);
     pm__wz_enter(w);
-    return pm__wz_left(w, pm__map_cut_below(w->map, z->path, z->len, prune, z->root_len, removed));
+    return pm__wz_left(w, pm__map_cut_below(w->map, z->path, z->len, prune, z->root_len, changed));
 }
 
-PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, bool prune) {
+PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, pm_prune prune) {
     if (pm__wz_refuses(w) || !mask) return pm__wz_refusal(w);
+    pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
-    pm_place none = pm__place_root(0);
+    pm__ref root;
     pm_mask kids = pm_ref_child_mask(&focus), gone = pm_mask_andnot(kids, *mask);
     if (pm_mask_equal(&gone, &kids)) return pm_wz_remove_branches(w, prune, NULL);
     if (pm_mask_is_empty(&gone)) return PM_OK;
-    return pm__wz_done(w, pm__wz_mix(w, &none, &pm__mask_none, &focus.place, mask));
+    bool ok = pm__wz_keep_children(&cx, &focus, mask, &root);
+    if (ok) return pm__wz_done(w, pm__wz_give_below(w, w->cursor.len, root));
+    pm__any_release(&cx, root);
+    return pm__wz_done(w, PM_NOMEM);
 }
 
-PM_API pm_status pm_wz_create_path(pm_wz *w, bool *created) {
+PM_API pm_status pm_wz_create_path(pm_wz *w, bool *changed) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm__wz_forget(w);
     pm__wz_enter(w);
-    return pm__wz_left(w, pm_create_path(w->map, w->cursor.path, w->cursor.len, created));
+    return pm__wz_left(w, pm_create_path(w->map, w->cursor.path, w->cursor.len, changed));
 }
 
 PM_API pm_status pm_wz_prune_path(pm_wz *w, size_t *removed) {
@@ -14288,1292 +14472,6 @@ PM_API pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed) {
     pm__rz_cut_to(&w->cursor, w->cursor.len - gone);
     if (removed) *removed = gone;
     return PM_OK;
-}
-
-/* ---- src/pathmap/52_zipper_head.c ---------------------------------------------------------------------- */
-
-/* Heads.
-
-   What lies at and below a writer's root is in a map of the writer's own, at the same path; the rest is in `base`. A
-   writer is *clean* as long as `base` has the same content there, shared, and *dirty* otherwise.
-
-       base                a..x  b/1 b/2  c!          dirty writer at "c"    c/7  c/8/..
-                                                      clean writer at "b/"   (shared with base)  b/1  b/2
-       a snapshot          base, after what dirty writers have was put there
-
-   Before its first change a clean writer takes its content out of `base`, where only the location is left. So a writer
-   works on nodes that nobody else has, and is a plain write zipper; what it costs to be watched is that each change
-   says when it begins and ends (51_write_zipper.c). Making a snapshot puts the content of dirty writers into `base`,
-   between two changes, which makes them clean, and clones `base`: where nothing has changed there is nothing to do.
-   When a writer ends, it is made clean if it is not.
-
-   Making a snapshot. Under the lock, every dirty writer concerned is held; then one fence for all. Those that are
-   outside of changes are made clean, and `base` is cloned; those that are inside will be waited for, without the lock,
-   and come into the snapshot alone. A held writer that wants to begin a change first gives a clone of its map to each
-   who waits for it, all at once: so all of them see a change of two writers whole, or none of it.
-
-   A snapshot at a common instant, a fence, lets no held writer go on: it waits until all are outside of changes at one
-   time. Meanwhile no clean writer under its path becomes dirty: it waits at its first change, also one that has been
-   opened in between. So those that the fence has held at the beginning are all whose content is missing in `base` at
-   the end. What a fence waits for is the changes in flight when it came. Others that come meanwhile wait for the same
-   ones, or for fewer: neither fences nor writers can be put off for ever.
-
-   Waiting. Who waits for a change to end, or for a fence, takes the number of the head's bell, looks, gives up the lock
-   and waits for the number to change. Under the lock the bell is rung only if somebody may be asleep; a writer that
-   leaves a change rings it if it is held (pm__wz_leave).
-
-   Claims. `writers` and `pins` are maps from paths to records. A path conflicts with those at its prefixes, found by
-   walking down along it, and with those below it, which exist if the location does: claims are removed with pruning, so
-   each location has a claim at or below it.
-
-   Out of memory. A zipper that ends cannot fail. What it leaves to be done, if there is no memory for it, is kept as
-   `unsettled` and tried again by the next request, which answers PM_NOMEM if it fails again. A content that cannot be
-   taken out of `base` stays there, shared and no longer looked at.
-
-   Invariants, whenever the lock is free
-   - a writer's map holds nothing but prefixes of its root, and what is at and below it
-   - if the root exists in what readers see of a writer, it does so from then on (a group that is undone was never
-   seen); so the location that is left in `base` is always right
-   - a writer is in the list of dirty ones exactly if it is not clean
-   - a piece of a snapshot being made is in its writer's list exactly while it is held and has no content
-   - a record is in its map of claims exactly once (a chain of writers, if claims are unchecked), or is unsettled */
-
-/* What writers and pins have in common. */
-typedef struct pm__stake {
-    struct pm_claim claim; /* first: what zippers know */
-    pm_head *head;
-    pm_claim_kind kind;
-    bool claimed;                    /* in a map of claims */
-    struct pm__stake *next_unsettled;
-    uint8_t *path; /* from the origin: begins with the head's prefix */
-    size_t len;
-} pm__stake;
-
-typedef struct pm__pin {
-    pm__stake stake;
-    uint64_t readers;
-} pm__pin;
-
-typedef struct pm__writer {
-    pm__stake stake;
-    pm_map map;   /* the content at and below the root */
-    pm_txn group; /* what readers see meanwhile */
-    struct pm__writer *same; /* the next one at the same path, which is the caller's mistake */
-    bool clean;
-    struct pm__writer *next_dirty, **link_dirty;
-    bool ended;       /* freed by the last snapshot that uses it */
-    uint32_t users;   /* snapshots being made with it */
-    uint32_t fencing; /* of these, the fences that it must not begin a change beside */
-    struct pm__piece *waiting; /* what snapshots need of it, and do not have yet */
-} pm__writer;
-
-/* A writer whose content a snapshot needs. */
-typedef struct pm__piece {
-    pm__writer *w;
-    bool held, alone; /* alone: not in the base, but in `map` */
-    struct pm__piece *next, **link; /* while held */
-    pm_map map;
-} pm__piece;
-
-typedef struct pm__snap {
-    bool fence;
-    bool counted; /* among the head's zippers */
-    struct pm__snap *next, **link; /* a fence that waits */
-    const uint8_t *path;
-    size_t len;
-    pm_map map;
-    size_t n, cap;
-    pm__piece *pieces; /* they stay where they are while any is held */
-} pm__snap;
-
-struct pm_head {
-    struct pm_claim reading; /* all snapshot readers' */
-    pm__lock lock;           /* guards all below, and stakes but for what the zipper's thread uses */
-    bool fenced;             /* fences of all threads are not to be had, for writers from now on */
-    bool ring;               /* the bell, when the lock is given up */
-    pm__a32 bell;
-    uint64_t sleepers;       /* who may be waiting for the bell */
-    pm__snap *fences;        /* that wait */
-    pm_map base;
-    pm_map writers, pins;
-    pm__writer *dirty;
-    size_t ndirty;
-    pm__stake *unsettled;
-    uint64_t out;     /* zippers, and those being made; but for those that have ended without the lock */
-    pm__a64 ended;    /* these */
-    pm_map *home;     /* where the content goes back to; NULL: the head owns it */
-    pm_wz *host;
-    bool grouped_host;
-    size_t prefix_len; /* of the host's focus */
-    uint8_t prefix[];
-};
-
-/* ---- waiting ------------------------------------------------------------------------------------------------- */
-
-static bool pm__paths_overlap(const uint8_t *p, size_t n, const uint8_t *q, size_t m) {
-    size_t min = n < m ? n : m;
-    return min == 0 || memcmp(p, q, min) == 0;
-}
-
-/* Wakes all who wait for the head. */
-static void pm__head_ring(pm_head *h) {
-    (void)pm__a32_fetch_add_acq_rel(&h->bell, 1);
-    pm__wake(&h->bell, true);
-}
-
-/* Gives up the lock. From then on the head may be gone. */
-static void pm__head_unlock(pm_head *h) {
-    bool ring = h->ring && h->sleepers;
-    h->ring = false;
-    if (ring) (void)pm__a32_fetch_add_acq_rel(&h->bell, 1);
-    pm__lock_release(&h->lock);
-    if (ring) pm__wake(&h->bell, true);
-}
-
-/* Gives up the lock until the bell has another number than `seen`, which was read before what is waited for was looked
-   at. Where a writer's leave may be missed (pm__wz_leave), for a millisecond at most. */
-static void pm__head_sleep(pm_head *h, uint32_t seen) {
-    long us = h->fenced ? 1000 : 0;
-    h->sleepers++;
-    pm__head_unlock(h);
-    if (!pm__spin(&h->bell, seen)) (void)pm__wait(&h->bell, seen, us);
-    pm__lock_acquire(&h->lock);
-    h->sleepers--;
-}
-
-/* What readers see of a writer between two changes. */
-static const pm_map *pm__writer_visible(const pm__writer *w) { return w->group.open ? &w->group.saved : &w->map; }
-
-/* Says what the writer has to do before its next change. With the lock held. */
-static void pm__writer_set_hold(pm__writer *w) {
-    /* Release: pairs with the acquire load in pm__claim_try_enter; who goes on then, finds counts of shared nodes
-       raised. */
-    pm__store_release(&w->stake.claim.hold,
-                      (w->waiting ? (uint32_t)PM__HOLD_WAIT : 0) | (w->clean ? (uint32_t)PM__HOLD_CLEAN : 0));
-}
-
-/* A piece that a snapshot waits for, in its writer's list; and out of it. With the lock held. */
-static void pm__piece_link(pm__piece *q) {
-    q->held = true;
-    q->next = q->w->waiting;
-    q->link = &q->w->waiting;
-    if (q->next) q->next->link = &q->next;
-    q->w->waiting = q;
-}
-
-static void pm__piece_unlink(pm__piece *q) {
-    q->held = false;
-    *q->link = q->next;
-    if (q->next) q->next->link = q->link;
-}
-
-/* Gives its content to all that wait for it. With the lock held, between two changes. */
-static void pm__writer_park(pm__writer *w) {
-    while (w->waiting) {
-        pm__piece *q = w->waiting;
-        q->map = pm_clone(pm__writer_visible(w));
-        q->alone = true;
-        pm__piece_unlink(q);
-        w->stake.head->ring = true;
-    }
-}
-
-/* Puts what is at and below a place of one map there in another. */
-static bool pm__head_transfer(const pm_map *from, pm_map *to, const uint8_t *path, size_t len) {
-    pm__cx cx = pm__map_cx(to);
-    pm_ref r = pm_ref_of_map(from, path, len);
-    pm_map copy;
-    if (!r.exists) return true;
-    if (len == 0) {
-        copy = pm_clone(from);
-        pm_drop(to);
-        *to = copy;
-        return true;
-    }
-    if (pm__map_of_place(&cx, &r.place, r.val, &copy) != PM_OK) return false;
-    pm_opt val = {copy.value, copy.has_value};
-    if (pm__trie_assign(&cx, &to->root, path, len, val, copy.root)) return true;
-    pm_drop(&copy);
-    return false;
-}
-
-/* Makes a writer clean. False: no memory. With the lock held, between two changes. */
-static bool pm__writer_clean(pm__writer *w) {
-    pm_head *h = w->stake.head;
-    if (w->clean) return true;
-    if (!pm__head_transfer(pm__writer_visible(w), &h->base, w->stake.path, w->stake.len)) return false;
-    w->clean = true;
-    h->ndirty--;
-    *w->link_dirty = w->next_dirty;
-    if (w->next_dirty) w->next_dirty->link_dirty = w->link_dirty;
-    return true;
-}
-
-/* Makes a writer dirty: takes its content out of the base, if there is memory for that. With the lock held. */
-static void pm__writer_soil(pm__writer *w) {
-    pm_head *h = w->stake.head;
-    pm_opt none = {0, false};
-    if (!w->clean) return;
-    w->clean = false;
-    h->ndirty++;
-    w->next_dirty = h->dirty;
-    w->link_dirty = &h->dirty;
-    if (w->next_dirty) w->next_dirty->link_dirty = &w->next_dirty;
-    h->dirty = w;
-    if (w->stake.len == 0) {
-        pm_drop(&h->base);
-        return;
-    }
-    pm__survey there = pm__trie_survey(h->base.root, w->stake.path, w->stake.len);
-    if (!there.exists || (there.childless && !there.val)) return;
-    pm__cx cx = pm__map_cx(&h->base);
-    (void)pm__trie_assign(&cx, &h->base.root, w->stake.path, w->stake.len, none, 0);
-}
-
-/* Whether a fence that waits forbids the writer to become dirty. With the lock held. */
-static bool pm__writer_must_stay_clean(const pm__writer *w) {
-    const pm__stake *k = &w->stake;
-    size_t prefix = k->head->prefix_len;
-    for (const pm__snap *p = k->head->fences; p; p = p->next)
-        if (pm__paths_overlap(k->path + prefix, k->len - prefix, p->path, p->len)) return true;
-    return false;
-}
-
-/* Takes the lock when the writer may begin a change, or end. `soils`: it would be dirty then. */
-static void pm__writer_lock(pm__writer *w, bool soils) {
-    pm_head *h = w->stake.head;
-    pm__lock_acquire(&h->lock);
-    if (w->waiting) h->ring = true; /* for a moment they may have seen us inside, when we tried to begin */
-    while (w->fencing || (soils && w->clean && pm__writer_must_stay_clean(w)))
-        pm__head_sleep(h, pm__load_relaxed(&h->bell));
-}
-
-/* Called by a writer that may not begin a change: on return it has begun it. */
-static void pm__writer_wait(struct pm_claim *c) {
-    pm__writer *w = (pm__writer *)(void *)c;
-    pm_head *h = w->stake.head;
-    pm__writer_lock(w, true);
-    pm__writer_park(w);
-    pm__writer_soil(w);
-    pm__writer_set_hold(w);
-    /* From fences of all threads, which the system refuses now, to full fences: by the writer itself and at a moment
-       when it is inside, so each of its calls is of one kind, and who holds the lock sees which. */
-    if (h->fenced) c->fenced = true;
-    pm__store_relaxed(&c->in_call, 1); /* whoever holds it next comes after us, through the lock */
-    pm__head_unlock(h);
-}
-
-/* Called by a writer that has left a change while it was held. */
-static void pm__writer_left(struct pm_claim *c) { pm__head_ring(((pm__writer *)(void *)c)->stake.head); }
-
-/* ---- claims -------------------------------------------------------------------------------------------------- */
-
-static pm__stake *pm__stake_of(pm_val v) { return (pm__stake *)(uintptr_t)v; }
-static const uint8_t *pm__stake_rel(const pm__stake *k) { return k->path + k->head->prefix_len; }
-static size_t pm__stake_rel_len(const pm__stake *k) { return k->len - k->head->prefix_len; }
-
-/* Steps from prefix to prefix of a path through those that are claimed. */
-typedef struct pm__claim_walk {
-    const uint8_t *s;
-    size_t len, at; /* the next prefix to look at; > len: none */
-    pm_place place;
-    const pm_map *map;
-} pm__claim_walk;
-
-static pm__claim_walk pm__claim_walk_of(const pm_map *m, const void *path, size_t len) {
-    pm__claim_walk k = {(const uint8_t *)path, len, 0, pm__place_root(m->root), m};
-    return k;
-}
-
-/* The claim at the next claimed prefix, or NULL. */
-static pm__stake *pm__claim_walk_next(pm__claim_walk *k) {
-    while (k->at <= k->len) {
-        size_t at = k->at++;
-        const pm_val *v = k->map->has_value ? &k->map->value : NULL;
-        if (at) {
-            if (!pm__place_enter(&k->place) || !pm__place_down(&k->place, k->s + at - 1, 1)) {
-                k->at = SIZE_MAX;
-                return NULL;
-            }
-            v = pm__place_val(&k->place);
-        }
-        if (v) return pm__stake_of(*v);
-    }
-    return NULL;
-}
-
-static pm__stake *pm__claim_above(const pm_map *m, const void *path, size_t len) {
-    pm__claim_walk k = pm__claim_walk_of(m, path, len);
-    return pm__claim_walk_next(&k);
-}
-
-/* True if there is a claim at the path, or below it, or at a prefix. */
-static bool pm__claims_overlap(const pm_map *m, const void *path, size_t len) {
-    if (pm_is_empty(m)) return false;
-    return len == 0 || pm_path_exists(m, path, len) || pm__claim_above(m, path, len) != NULL;
-}
-
-/* The claims in the way of a path, ordered, collected into a list of addresses. */
-typedef struct pm__stakes {
-    pm__stake **list;
-    size_t n, cap;
-} pm__stakes;
-
-static bool pm__stakes_add(pm__stakes *a, pm__stake *k) {
-    if (a->n == a->cap) {
-        size_t cap = a->cap ? a->cap * 2 : 64;
-        void *grown = pm__mem_grow(a->list, a->cap * sizeof *a->list, cap * sizeof *a->list);
-        if (!grown) return false;
-        a->list = (pm__stake **)grown;
-        a->cap = cap;
-    }
-    a->list[a->n++] = k;
-    return true;
-}
-
-static void pm__stakes_free(pm__stakes *a) {
-    if (a->list) pm__mem_free_big(a->list, a->cap * sizeof *a->list);
-}
-
-/* Adds the claims strictly below a path. */
-static bool pm__stakes_add_below(pm__stakes *a, const pm_map *m, const void *path, size_t len) {
-    pm_rz z;
-    if (!pm_path_exists(m, path, len)) return true;
-    if (pm_rz_open(&z, m, path, len) != PM_OK) return false;
-    bool ok = true;
-    while (ok && pm_rz_to_next_val(&z)) ok = pm__stakes_add(a, pm__stake_of(*pm_rz_val(&z)));
-    ok = ok && pm_rz_status(&z) == PM_OK;
-    pm_rz_drop(&z);
-    return ok;
-}
-
-static bool pm__stakes_add_overlapping(pm__stakes *a, const pm_map *m, const void *path, size_t len) {
-    pm__claim_walk k = pm__claim_walk_of(m, path, len);
-    for (pm__stake *s; (s = pm__claim_walk_next(&k)) != NULL;)
-        if (!pm__stakes_add(a, s)) return false;
-    return pm__stakes_add_below(a, m, path, len);
-}
-
-static int pm__stake_compare(const pm__stake *a, const pm__stake *b) {
-    size_t min = a->len < b->len ? a->len : b->len;
-    int c = min ? memcmp(a->path, b->path, min) : 0;
-    return c ? c : (a->len > b->len) - (a->len < b->len);
-}
-
-PM_API void pm_conflict_free(pm_conflict *c) {
-    if (!c) return;
-    if (c->claims) pm__mem_free_big(c->claims, c->bytes);
-    memset(c, 0, sizeof *c);
-}
-
-/* Copies two ordered lists, merged, and all their paths into one block. */
-static void pm__conflict_fill(pm_conflict *c, const pm__stakes *w, const pm__stakes *p, const void *path, size_t len) {
-    size_t bytes = (w->n + p->n) * sizeof *c->claims + len;
-    for (size_t i = 0; i < w->n; i++) bytes += pm__stake_rel_len(w->list[i]);
-    for (size_t i = 0; i < p->n; i++) bytes += pm__stake_rel_len(p->list[i]);
-    pm_conflict_claim *all = (pm_conflict_claim *)pm__mem_alloc_big(bytes);
-    if (!all) return;
-    uint8_t *to = (uint8_t *)(all + w->n + p->n);
-    c->claims = all;
-    c->bytes = bytes;
-    if (len) memcpy(to, path, len);
-    c->path = to;
-    c->len = len;
-    to += len;
-    for (size_t i = 0, j = 0; i < w->n || j < p->n;) {
-        bool left = j == p->n || (i < w->n && pm__stake_compare(w->list[i], p->list[j]) <= 0);
-        const pm__stake *k = left ? w->list[i++] : p->list[j++];
-        pm_conflict_claim one = {to, pm__stake_rel_len(k), k->kind};
-        if (one.len) memcpy(to, pm__stake_rel(k), one.len);
-        to += one.len;
-        all[c->n++] = one;
-    }
-}
-
-static void pm__head_explain(const pm_head *h, pm_claim_kind kind, const void *path, size_t len, pm_conflict *why) {
-    pm__stakes w = {NULL, 0, 0}, p = {NULL, 0, 0};
-    if (!why) return;
-    why->kind = kind;
-    if (pm__stakes_add_overlapping(&w, &h->writers, path, len) &&
-        (kind == PM_CLAIM_PINNED || pm__stakes_add_overlapping(&p, &h->pins, path, len)))
-        pm__conflict_fill(why, &w, &p, path, len);
-    pm__stakes_free(&w);
-    pm__stakes_free(&p);
-}
-
-#if PM_CHECK >= 1
-/* The caller vouched for what is not so: tells, and ends. */
-static void pm__head_accuse(const pm_head *h, pm_claim_kind kind, const void *path, size_t len) {
-    pm_conflict why;
-    memset(&why, 0, sizeof why);
-    pm__head_explain(h, kind, path, len, &why);
-#if !PM_NO_STDIO
-    fputs("pathmap: unchecked claim at ", stderr);
-    for (size_t i = 0; i < len; i++) fprintf(stderr, "%02x", ((const uint8_t *)path)[i]);
-    for (size_t k = 0; k < why.n; k++) {
-        fputs(" overlaps ", stderr);
-        for (size_t i = 0; i < why.claims[k].len; i++) fprintf(stderr, "%02x", why.claims[k].path[i]);
-    }
-    fputc('\n', stderr);
-#endif
-    pm_conflict_free(&why);
-    bool claims_are_disjoint = false;
-    PM_ASSERT(claims_are_disjoint);
-    (void)claims_are_disjoint; /* where PM_ASSERT is nothing */
-}
-#endif
-
-static bool pm__head_conflicts(const pm_head *h, pm_claim_kind kind, const void *path, size_t len) {
-    return pm__claims_overlap(&h->writers, path, len) ||
-           (kind == PM_CLAIM_WRITER && pm__claims_overlap(&h->pins, path, len));
-}
-
-/* ---- stakes: made, settled, freed; with the lock held -------------------------------------------------------- */
-
-static pm__stake *pm__stake_new(pm_head *h, pm_claim_kind kind, size_t size, const void *path, size_t len) {
-    if (len > SIZE_MAX / 2 - size - h->prefix_len) return NULL;
-    pm__stake *k = (pm__stake *)pm__mem_alloc_big(size + h->prefix_len + len);
-    if (!k) return NULL;
-    memset(k, 0, size);
-    pm__store_relaxed(&k->claim.in_call, 0);
-    pm__store_relaxed(&k->claim.hold, 0);
-    k->claim.fenced = h->fenced;
-    k->head = h;
-    k->kind = kind;
-    k->path = (uint8_t *)k + size;
-    k->len = h->prefix_len + len;
-    if (h->prefix_len) memcpy(k->path, h->prefix, h->prefix_len);
-    if (len) memcpy(k->path + h->prefix_len, path, len);
-    return k;
-}
-
-static void pm__stake_free(pm__stake *k) {
-    size_t size = k->kind == PM_CLAIM_WRITER ? sizeof(pm__writer) : sizeof(pm__pin);
-    pm__mem_free_big(k, size + k->len);
-}
-
-static void pm__writer_free(pm__writer *w) {
-    pm_drop(&w->map);
-    pm__stake_free(&w->stake);
-}
-
-/* Takes a writer, or a pin, out of its map of claims. */
-static bool pm__stake_unclaim(pm__stake *k) {
-    pm_head *h = k->head;
-    pm_map *m = k->kind == PM_CLAIM_WRITER ? &h->writers : &h->pins;
-    const uint8_t *path = pm__stake_rel(k);
-    size_t len = pm__stake_rel_len(k);
-    if (k->kind == PM_CLAIM_WRITER) {
-        pm__writer *w = (pm__writer *)(void *)k, *first;
-        first = (pm__writer *)(void *)pm__stake_of(*pm_get(m, path, len));
-        if (first != w || w->same) { /* the path stays claimed */
-            pm__writer **link = &first;
-            if (first == w && pm_set(m, path, len, (pm_val)(uintptr_t)w->same, NULL) != PM_OK) return false;
-            while (*link != w) link = &(*link)->same;
-            *link = w->same;
-            k->claimed = false;
-            return true;
-        }
-    }
-    if (pm_remove(m, path, len, true, NULL) != PM_OK) return false;
-    k->claimed = false;
-    return true;
-}
-
-/* Does what is left to do of a zipper that has ended. False: no memory. */
-static bool pm__stake_settle(pm__stake *k) {
-    pm__writer *w = k->kind == PM_CLAIM_WRITER ? (pm__writer *)(void *)k : NULL;
-    if (w && !pm__writer_clean(w)) return false;
-    if (k->claimed && !pm__stake_unclaim(k)) return false;
-    if (!w) pm__stake_free(k);
-    else if (w->users == 0) pm__writer_free(w);
-    else w->ended = true;
-    return true;
-}
-
-static void pm__stake_end(pm__stake *k) {
-    if (pm__stake_settle(k)) return;
-    k->next_unsettled = k->head->unsettled;
-    k->head->unsettled = k;
-}
-
-/* Does what could not be done before. False: there is still no memory for it. */
-static bool pm__head_settle(pm_head *h) {
-    for (pm__stake **link = &h->unsettled; *link;) {
-        pm__stake *k = *link, *next = k->next_unsettled;
-        if (pm__stake_settle(k)) *link = next;
-        else link = &k->next_unsettled;
-    }
-    return h->unsettled == NULL;
-}
-
-/* ---- groups -------------------------------------------------------------------------------------------------- */
-
-static pm_txn *pm__wz_group(pm_wz *w) {
-    return w->cursor.claim ? &((pm__writer *)(void *)w->cursor.claim)->group : &w->group;
-}
-
-static void pm__wz_set_group(pm_wz *w, pm_txn group) {
-    *pm__wz_group(w) = group;
-    if (w->cursor.claim) w->cursor.claim->grouped = group.open;
-}
-
-static const pm_txn pm__txn_none = {{0, 0, NULL, NULL, false, 0, 0}, false};
-
-static void pm__wz_begin(pm_wz *w) {
-    pm__wz_enter(w);
-    pm_txn group = {pm_clone(w->map), true};
-    pm__wz_set_group(w, group);
-    pm__wz_leave(w);
-}
-
-static void pm__wz_commit(pm_wz *w) {
-    pm__wz_enter(w);
-    pm_map saved = pm__wz_group(w)->saved;
-    pm__wz_set_group(w, pm__txn_none);
-    pm__wz_leave(w);
-    pm_drop(&saved);
-}
-
-PM_API pm_status pm_wz_begin(pm_wz *w) {
-    if (pm__wz_shut(w) || pm__wz_group(w)->open) return PM_INVALID;
-    pm__wz_begin(w);
-    return PM_OK;
-}
-
-PM_API pm_status pm_wz_commit(pm_wz *w) {
-    if (pm__wz_shut(w) || !pm__wz_group(w)->open) return PM_INVALID;
-    pm__wz_commit(w);
-    return PM_OK;
-}
-
-PM_API pm_status pm_wz_rollback(pm_wz *w) {
-    if (pm__wz_shut(w) || !pm__wz_group(w)->open) return PM_INVALID;
-    pm__wz_forget(w);
-    pm__wz_enter(w);
-    pm_map undone = *w->map;
-    *w->map = pm__wz_group(w)->saved;
-    pm__wz_set_group(w, pm__txn_none);
-    pm__wz_leave(w);
-    pm_drop(&undone);
-    return PM_OK;
-}
-
-/* ---- heads --------------------------------------------------------------------------------------------------- */
-
-/* Gives up a place among the zippers: the last thing that is done with the head, which may be closed from then on. */
-static void pm__reader_end(struct pm_claim *c) {
-    pm_head *h = (pm_head *)(void *)c;
-    (void)pm__a64_fetch_add_acq_rel(&h->ended, 1); /* pairs with the load in pm__head_may_close */
-}
-
-/* A request without a head, without a place for the answer, or with a path that cannot be one. */
-static bool pm__head_refuses(const pm_head *h, const void *path, size_t len, const void *out) {
-    return !h || !out || (!path && len) || len > PM__LEN_MAX;
-}
-
-static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {
-    if (prefix_len > SIZE_MAX / 4) return NULL;
-    pm_head *h = (pm_head *)pm__mem_alloc_big(sizeof *h + prefix_len);
-    if (!h) return NULL;
-    memset(h, 0, sizeof *h);
-    h->reading.end = pm__reader_end;
-    h->fenced = !pm__fence_prepare();
-    h->writers = h->pins = pm_new(NULL, NULL);
-    h->prefix_len = prefix_len;
-    if (prefix_len) memcpy(h->prefix, prefix, prefix_len);
-    return h;
-}
-
-static pm_status pm__head_over(pm_map *m, pm_map *home, pm_head **out) {
-    if (!m || !out) return PM_INVALID;
-    pm_head *h = pm__head_alloc(NULL, 0);
-    if (!h) return PM_NOMEM;
-    pm__map_own(m, false);
-    h->base = *m;
-    pm__map_written(&h->base); /* readers of the map were not told of writers */
-    *m = pm_new(m->ops, m->pool);
-    if (home) pm__map_lend(m, PM__LENT_HEAD);
-    h->home = home;
-    *out = h;
-    return PM_OK;
-}
-
-PM_API pm_status pm_head_new(pm_map *m, pm_head **out) { return pm__head_over(m, m, out); }
-PM_API pm_status pm_head_new_move(pm_map *m, pm_head **out) { return pm__head_over(m, NULL, out); }
-
-PM_API pm_status pm_head_new_at(pm_wz *w, pm_head **out) {
-    if (!out) return PM_INVALID;
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    pm_head *h = pm__head_alloc(w->cursor.path, w->cursor.len);
-    if (!h) return PM_NOMEM;
-    h->grouped_host = w->cursor.claim && !w->cursor.claim->grouped;
-    if (h->grouped_host) pm__wz_begin(w);
-    pm__wz_forget(w);
-    pm__wz_enter(w);
-    h->base = *w->map;
-    *w->map = pm_new(h->base.ops, h->base.pool);
-    pm__wz_leave(w);
-    h->home = w->map;
-    h->host = w;
-    *out = h;
-    return PM_OK;
-}
-
-/* Whether it can be closed; with the lock held. */
-static pm_status pm__head_may_close(pm_head *h, const pm_map *out, uint64_t *busy) {
-    uint64_t still_out = h->out - pm__load_acquire(&h->ended);
-    if (still_out) {
-        if (busy) *busy = still_out;
-        return PM_BUSY;
-    }
-    if (out && h->home) return PM_INVALID;
-    return pm__head_settle(h) ? PM_OK : PM_NOMEM;
-}
-
-PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
-    if (!h) return PM_OK;
-    pm__lock_acquire(&h->lock);
-    pm_status s = pm__head_may_close(h, out, busy);
-    pm__head_unlock(h);
-    if (s != PM_OK) return s;
-    if (h->host) pm__wz_enter(h->host);
-    if (h->home) *h->home = h->base;
-    else if (out) *out = h->base;
-    else pm_drop(&h->base);
-    if (h->host) {
-        pm__wz_forget(h->host);
-        pm__wz_leave(h->host);
-        if (h->grouped_host) pm__wz_commit(h->host);
-    }
-    pm_drop(&h->writers);
-    pm_drop(&h->pins);
-    pm__mem_free_big(h, sizeof *h + h->prefix_len);
-    return PM_OK;
-}
-
-/* ---- writers ------------------------------------------------------------------------------------------------- */
-
-/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. Returns what is
-   to be dropped without the lock. */
-static pm_map pm__writer_finish(pm__writer *w) {
-    pm_map saved = w->group.saved;
-    if (w->group.open) pm__writer_soil(w); /* the base has at most what readers saw until now */
-    w->group = pm__txn_none;
-    pm__writer_park(w);
-    pm__writer_set_hold(w);
-    pm__stake_end(&w->stake);
-    return saved;
-}
-
-/* The place among the head's zippers goes last: until then the head is busy. */
-static void pm__writer_end(struct pm_claim *c) {
-    pm__writer *w = (pm__writer *)(void *)c;
-    pm_head *h = w->stake.head;
-    pm__writer_lock(w, w->group.open);
-    pm_map saved = pm__writer_finish(w);
-    bool over = pm_is_empty(&saved);
-    if (over) h->out--;
-    pm__head_unlock(h);
-    if (over) return;
-    pm_drop(&saved);
-    pm__reader_end(&h->reading);
-}
-
-/* Enters a writer among the claims. */
-static bool pm__writer_claim(pm__writer *w) {
-    pm_head *h = w->stake.head;
-    pm_val *slot;
-    bool inserted;
-    pm_status s = pm_get_or_set(&h->writers, pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake),
-                                (pm_val)(uintptr_t)w, &slot, &inserted);
-    if (s != PM_OK) return false;
-    if (!inserted) {
-        pm__writer *first = (pm__writer *)(void *)pm__stake_of(*slot);
-        w->same = first->same;
-        first->same = w;
-    }
-    w->stake.claimed = true;
-    return true;
-}
-
-static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out);
-
-/* With the lock held; nothing is in the way. */
-static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz *out) {
-    pm__writer *w = (pm__writer *)(void *)pm__stake_new(h, PM_CLAIM_WRITER, sizeof *w, path, len);
-    if (!w) return PM_NOMEM;
-    w->stake.claim.end = pm__writer_end;
-    w->stake.claim.pin = pm__writer_pin;
-    w->stake.claim.wait = pm__writer_wait;
-    w->stake.claim.left = pm__writer_left;
-    w->clean = true;
-    w->map = pm_new(h->base.ops, h->base.pool);
-    if (!pm__writer_claim(w)) {
-        pm__stake_free(&w->stake);
-        return PM_NOMEM;
-    }
-    pm_status s = pm__head_transfer(&h->base, &w->map, w->stake.path, w->stake.len) ? PM_OK : PM_NOMEM;
-    if (s == PM_OK) s = pm_wz_open(out, &w->map, w->stake.path, w->stake.len);
-    if (s != PM_OK) {
-        pm__stake_end(&w->stake);
-        return s;
-    }
-    pm__writer_set_hold(w);
-    out->cursor.claim = &w->stake.claim;
-    pm__map_lend(&w->map, PM__LENT_NOT);
-    h->out++;
-    return PM_OK;
-}
-
-static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool check, pm_wz *out, pm_conflict *why) {
-    pm_status s = PM_OK;
-    if (why) memset(why, 0, sizeof *why);
-    if (out) pm__wz_clear(out);
-    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
-    pm__lock_acquire(&h->lock);
-    if (!pm__head_settle(h)) s = PM_NOMEM;
-    else if (check && pm__head_conflicts(h, PM_CLAIM_WRITER, path, len)) s = PM_CONFLICT;
-#if PM_CHECK >= 1
-    if (s == PM_OK && pm__head_conflicts(h, PM_CLAIM_WRITER, path, len))
-        pm__head_accuse(h, PM_CLAIM_WRITER, path, len);
-#endif
-    if (s == PM_CONFLICT) pm__head_explain(h, PM_CLAIM_WRITER, path, len, why);
-    if (s == PM_OK) s = pm__writer_new(h, path, len, out);
-    pm__head_unlock(h);
-    return s;
-}
-
-PM_API pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_conflict *why) {
-    return pm__head_write(h, path, len, true, out, why);
-}
-
-PM_API pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t len, pm_wz *out) {
-    return pm__head_write(h, path, len, false, out, NULL);
-}
-
-/* ---- snapshots ----------------------------------------------------------------------------------------------- */
-
-static bool pm__snap_add(pm__snap *p, pm__writer *w) {
-    if (w->clean) return true;
-    if (p->n == p->cap) {
-        size_t cap = p->cap ? p->cap * 2 : 8;
-        void *grown = pm__mem_grow(p->pieces, p->cap * sizeof *p->pieces, cap * sizeof *p->pieces);
-        if (!grown) return false;
-        p->pieces = (pm__piece *)grown;
-        p->cap = cap;
-    }
-    memset(&p->pieces[p->n], 0, sizeof *p->pieces);
-    p->pieces[p->n++].w = w;
-    return true;
-}
-
-/* Finds the writers at, above and below a path whose content the base lacks. A few dirty ones are looked through,
-   however many writers there are. False: no memory. With the lock held. */
-static bool pm__snap_find(pm_head *h, pm__snap *p) {
-    enum { FEW = 16 };
-    pm__stakes found = {NULL, 0, 0};
-    bool ok = true;
-    if (h->ndirty <= FEW) {
-        for (pm__writer *w = h->dirty; ok && w; w = w->next_dirty) {
-            if (pm__paths_overlap(pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake), p->path, p->len))
-                ok = pm__snap_add(p, w);
-        }
-        return ok;
-    }
-    ok = pm__stakes_add_overlapping(&found, &h->writers, p->path, p->len);
-    for (size_t i = 0; ok && i < found.n; i++) ok = pm__snap_add(p, (pm__writer *)(void *)found.list[i]);
-    pm__stakes_free(&found);
-    return ok;
-}
-
-/* Holds the writers. The lock is not given up in between, also where a fence takes its time: a clean writer could take
-   its content out of the base. Each writer is waited for like that once at most: it is clean then, or inside, and goes
-   over to full fences when it begins its next change. */
-static void pm__snap_hold(pm_head *h, pm__snap *p) {
-    bool fence = false;
-    for (size_t i = 0; i < p->n; i++) {
-        pm__writer *w = p->pieces[i].w;
-        pm__piece_link(&p->pieces[i]);
-        w->users++;
-        w->fencing += p->fence;
-        /* Before the load of `in_call`: see pm__claim_try_enter. */
-        pm__store_seq_cst(&w->stake.claim.hold, (uint32_t)PM__HOLD_WAIT);
-        if (!w->stake.claim.fenced) fence = true;
-    }
-    if (!fence || pm__fence_all()) return;
-    h->fenced = true;
-    pm__fence_by_time();
-}
-
-static void pm__piece_let_go(pm__piece *q, bool fence) {
-    pm__piece_unlink(q);
-    q->w->fencing -= fence;
-    pm__writer_set_hold(q->w);
-}
-
-/* True if the writer is between two changes; then its map is as its last change has left it. */
-static bool pm__piece_is_quiet(const pm__piece *q) {
-    /* pairs with the release of pm__wz_leave */
-    return q->w->clean || pm__load_seq_cst(&q->w->stake.claim.in_call) == 0;
-}
-
-/* Puts what is between changes into the base. False: no memory. With the lock held. */
-static bool pm__snap_settle(pm__snap *p) {
-    for (size_t i = 0; i < p->n; i++) {
-        pm__piece *q = &p->pieces[i];
-        /* A fence has seen all quiet, and they stay so; one that tries to begin and steps back may look otherwise. */
-        if (!p->fence && !pm__piece_is_quiet(q)) continue;
-        if (!pm__writer_clean(q->w)) return false;
-        pm__piece_let_go(q, p->fence);
-    }
-    return true;
-}
-
-/* Takes copies of what was inside a change. True if nothing is left to be taken. With the lock held. */
-static bool pm__snap_take(pm__snap *p) {
-    size_t left = 0;
-    for (size_t i = 0; i < p->n; i++) {
-        pm__piece *q = &p->pieces[i];
-        if (!q->held) continue;
-        if (pm__piece_is_quiet(q)) {
-            q->map = pm_clone(pm__writer_visible(q->w));
-            q->alone = true;
-            pm__piece_let_go(q, false);
-        } else {
-            left++;
-        }
-    }
-    return left == 0;
-}
-
-static bool pm__snap_is_quiet(const pm__snap *p) {
-    for (size_t i = 0; i < p->n; i++)
-        if (!pm__piece_is_quiet(&p->pieces[i])) return false;
-    return true;
-}
-
-/* Waits until all writers concerned are outside of changes, and none of them can begin one, nor any clean one become
-   dirty. With the lock held; as long as it is not given up afterwards, this stays so. */
-static void pm__fence_wait(pm_head *h, pm__snap *p) {
-    p->next = h->fences;
-    p->link = &h->fences;
-    if (p->next) p->next->link = &p->next;
-    h->fences = p;
-    for (;;) {
-        uint32_t bell = pm__load_acquire(&h->bell); /* pairs with pm__head_ring of a writer that has left */
-        if (pm__snap_is_quiet(p)) break;
-        pm__head_sleep(h, bell);
-    }
-    *p->link = p->next;
-    if (p->next) p->next->link = p->link;
-    h->ring = true;
-}
-
-/* Collects the parts of a snapshot, with the lock held. */
-static pm_status pm__snap_gather(pm_head *h, pm__snap *p) {
-    pm__snap_hold(h, p);
-    if (p->fence) pm__fence_wait(h, p);
-    if (!pm__snap_settle(p)) return PM_NOMEM;
-    p->map = pm_clone(&h->base);
-    for (;;) {
-        uint32_t bell = pm__load_acquire(&h->bell);
-        if (pm__snap_take(p)) return PM_OK;
-        pm__head_sleep(h, bell);
-    }
-}
-
-static pm_status pm__snap_make(pm_head *h, pm__snap *p) {
-    pm_status s = PM_NOMEM;
-    pm__lock_acquire(&h->lock);
-    if (pm__head_settle(h) && pm__snap_find(h, p)) {
-        h->out++;
-        p->counted = true;
-        s = pm__snap_gather(h, p);
-    } else {
-        p->n = 0; /* none is held */
-    }
-    for (size_t i = 0; i < p->n; i++)
-        if (p->pieces[i].held) pm__piece_let_go(&p->pieces[i], p->fence);
-    pm__head_unlock(h);
-    for (size_t i = 0; s == PM_OK && i < p->n; i++) {
-        const pm__stake *k = &p->pieces[i].w->stake;
-        if (p->pieces[i].alone && !pm__head_transfer(&p->pieces[i].map, &p->map, k->path, k->len)) s = PM_NOMEM;
-    }
-    return s;
-}
-
-static void pm__snap_free(pm_head *h, pm__snap *p) {
-    pm_drop(&p->map);
-    if (p->n) pm__lock_acquire(&h->lock);
-    for (size_t i = 0; i < p->n; i++) {
-        pm__writer *w = p->pieces[i].w;
-        if (--w->users || !w->ended) p->pieces[i].w = NULL;
-    }
-    if (p->n) pm__head_unlock(h);
-    for (size_t i = 0; i < p->n; i++) {
-        pm_drop(&p->pieces[i].map);
-        if (p->pieces[i].w) pm__writer_free(p->pieces[i].w);
-    }
-    if (p->pieces) pm__mem_free_big(p->pieces, p->cap * sizeof *p->pieces);
-}
-
-/* Makes an open reader the owner of the map that it looks at, which becomes empty. All readers of a head count at one
-   node: a reference that is handed over need not be counted up and down there. */
-static void pm__rz_adopt(pm_rz *z, pm_map *m) {
-    z->held_some = m->has_value;
-    z->held = m->value;
-    z->top_val = NULL;
-    z->owned = true;
-    *m = pm_new(m->ops, m->pool);
-}
-
-/* Opens a reader that takes a map over, its root at a path below the head's. */
-static pm_status pm__head_open(const pm_head *h, pm_map *m, const void *path, size_t len, pm_rz *out) {
-    pm_status s = pm_rz_open(out, m, h->prefix, h->prefix_len);
-    if (s != PM_OK) return s;
-    if (pm__rz_append(out, (const uint8_t *)path, len)) {
-        out->root_len = out->len;
-        pm__rz_adopt(out, m);
-        return PM_OK;
-    }
-    pm_rz_drop(out);
-    *out = pm__rz_none;
-    return PM_NOMEM;
-}
-
-static pm_status pm__head_read(pm_head *h, const void *path, size_t len, bool fence, pm_rz *out) {
-    pm__snap p;
-    if (out) *out = pm__rz_none;
-    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
-    memset(&p, 0, sizeof p);
-    p.fence = fence;
-    p.path = (const uint8_t *)path;
-    p.len = len;
-    pm_status s = pm__snap_make(h, &p);
-    if (s == PM_OK) s = pm__head_open(h, &p.map, path, len, out);
-    pm__snap_free(h, &p);
-    if (s == PM_OK) out->claim = &h->reading;
-    else if (p.counted) pm__reader_end(&h->reading);
-    return s;
-}
-
-PM_API pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *out) {
-    return pm__head_read(h, path, len, false, out);
-}
-
-PM_API pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *out) {
-    return pm__head_read(h, path, len, true, out);
-}
-
-/* ---- pinned readers ------------------------------------------------------------------------------------------ */
-
-static void pm__pin_end(struct pm_claim *c) {
-    pm__pin *k = (pm__pin *)(void *)c;
-    pm_head *h = k->stake.head;
-    pm__lock_acquire(&h->lock);
-    if (--k->readers == 0) pm__stake_end(&k->stake);
-    h->out--;
-    pm__head_unlock(h);
-}
-
-/* The record of a path's pins, one more counted. NULL: no memory. With the lock held. */
-static pm__pin *pm__pin_add(pm_head *h, const void *path, size_t len) {
-    const pm_val *there = pm_get(&h->pins, path, len);
-    pm__pin *k = there ? (pm__pin *)(void *)pm__stake_of(*there) : NULL;
-    if (!k) {
-        k = (pm__pin *)(void *)pm__stake_new(h, PM_CLAIM_PINNED, sizeof *k, path, len);
-        if (!k) return NULL;
-        k->stake.claim.end = pm__pin_end;
-        if (pm_set(&h->pins, path, len, (pm_val)(uintptr_t)k, NULL) != PM_OK) {
-            pm__stake_free(&k->stake);
-            return NULL;
-        }
-        k->stake.claimed = true;
-    }
-    k->readers++;
-    return k;
-}
-
-/* A writer ends and leaves a pin in its place. */
-static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out) {
-    pm__writer *w = (pm__writer *)(void *)c;
-    pm_head *h = w->stake.head;
-    pm_map saved;
-    memset(&saved, 0, sizeof saved);
-    pm__writer_lock(w, w->group.open);
-    pm__pin *k = pm__head_settle(h) ? pm__pin_add(h, pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake)) : NULL;
-    if (k) {
-        saved = pm__writer_finish(w);
-        *out = &k->stake.claim;
-    }
-    pm__head_unlock(h);
-    pm_drop(&saved); /* the head stays busy: the pin has the writer's place among its zippers */
-    return k ? PM_OK : PM_NOMEM;
-}
-
-static pm_status pm__head_pin(pm_head *h, const void *path, size_t len, bool check, pm_rz *out, pm_conflict *why) {
-    pm_status s = PM_OK;
-    pm__pin *k = NULL;
-    pm_map base;
-    memset(&base, 0, sizeof base);
-    if (why) memset(why, 0, sizeof *why);
-    if (out) *out = pm__rz_none;
-    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
-    pm__lock_acquire(&h->lock);
-    if (!pm__head_settle(h)) s = PM_NOMEM;
-    else if (check && pm__head_conflicts(h, PM_CLAIM_PINNED, path, len)) s = PM_CONFLICT;
-#if PM_CHECK >= 1
-    if (s == PM_OK && pm__head_conflicts(h, PM_CLAIM_PINNED, path, len))
-        pm__head_accuse(h, PM_CLAIM_PINNED, path, len);
-#endif
-    if (s == PM_CONFLICT) pm__head_explain(h, PM_CLAIM_PINNED, path, len, why);
-    if (s == PM_OK && !(k = pm__pin_add(h, path, len))) s = PM_NOMEM;
-    if (s == PM_OK) {
-        base = pm_clone(&h->base);
-        h->out++;
-    }
-    pm__head_unlock(h);
-    if (s != PM_OK) return s;
-    s = pm__head_open(h, &base, path, len, out);
-    pm_drop(&base);
-    if (s == PM_OK) out->claim = &k->stake.claim;
-    else pm__pin_end(&k->stake.claim);
-    return s;
-}
-
-PM_API pm_status pm_head_pin(pm_head *h, const void *path, size_t len, pm_rz *out, pm_conflict *why) {
-    return pm__head_pin(h, path, len, true, out, why);
-}
-
-PM_API pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len, pm_rz *out) {
-    return pm__head_pin(h, path, len, false, out, NULL);
-}
-
-/* ---- src/pathmap/53_shared.c --------------------------------------------------------------------------- */
-
-/* Maps replaced under readers.
-
-   One word names the present version's slot and counts the loads that have begun since it came:
-
-     63 .................. 16   15 .... 0
-     loads begun                slot
-
-   To load is to add one to the count, which also tells the slot, to clone the slot's map, and to count down the slot's
-   balance. The balance starts so high that loads alone never bring it to zero; who takes the version out of the word
-   adds the loads begun and takes the start away again. So it comes to zero exactly once: when the version has been
-   replaced and every load that began with it has ended. Whoever brings it there, drops the map, and the slot is free.
-
-   The count must not run over: a load that finds it high moves a part of it to the balance, which means the same.
-
-   Slots live in blocks that are freed with the whole; a new block is only needed when loads are stopped half-way in as
-   many versions as there are slots. Writers take turns: in its turn one takes a slot, and exchanges the word. Loads
-   never look at that.
-
-   A turn is a ticket, and ends when `serving` goes on to the next: so writers get on in the order in which they came.
-   Who waits for its turn stores `next` and then loads `serving`, who ends one stores `serving` and then loads `next`;
-   both in one order with all, or a wake-up could be missed. Nobody but who has the turn takes the present version out
-   of the word: it may be read without being loaded.
-
-   Pairings. The exchange of the word releases what the writer put into the slot, and the load's addition acquires it.
-   The counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that.
-   `used` is released when the slot is given up, and acquired by the writer who takes it. */
-
-#ifndef PM__SHARED_SPILL
-#define PM__SHARED_SPILL ((uint64_t)1 << 47) /* tests make this small */
-#endif
-
-enum { PM__SHARED_FIRST = 8, PM__SHARED_BLOCKS = 13, PM__SHARED_SHIFT = 16 };
-
-#define PM__SHARED_START ((uint64_t)1 << 62)
-
-/* Who asks: an address that each thread has for itself. */
-#ifndef PM__SHARED_SELF
-static PM__THREAD_LOCAL char pm__shared_self;
-#define PM__SHARED_SELF() ((void *)&pm__shared_self) /* tests have threads of their own */
-#endif
-
-typedef struct pm__version {
-    pm_map map;
-    pm__a64 balance;
-    pm__a32 used;
-} pm__version;
-
-struct pm_shared {
-    pm__a64 word;
-    pm__a32 next, serving; /* writers' tickets: the turn guards the next two, and the word against other writers */
-    pm__aptr updating;     /* the thread whose function is being run */
-    unsigned blocks;
-    pm__version *block[PM__SHARED_BLOCKS]; /* block i has PM__SHARED_FIRST << i slots */
-};
-
-static size_t pm__shared_block_bytes(unsigned i) { return ((size_t)PM__SHARED_FIRST << i) * sizeof(pm__version); }
-
-/* Slot numbers count through the blocks. */
-static pm__version *pm__shared_slot(const pm_shared *s, uint64_t word) {
-    uint64_t n = (word & 0xFFFF) + PM__SHARED_FIRST;
-    unsigned i = 63 - pm__clz64(n) - pm__ctz64(PM__SHARED_FIRST);
-    return &s->block[i][n - ((uint64_t)PM__SHARED_FIRST << i)];
-}
-
-/* One more block of slots. In the writers' turn, or before anybody else knows of `s`. */
-static bool pm__shared_grow(pm_shared *s) {
-    if (s->blocks == PM__SHARED_BLOCKS) return false;
-    size_t bytes = pm__shared_block_bytes(s->blocks);
-    pm__version *block = (pm__version *)pm__mem_alloc_big(bytes);
-    if (!block) return false;
-    memset(block, 0, bytes);
-    for (size_t i = 0; i < (size_t)PM__SHARED_FIRST << s->blocks; i++) pm__store_relaxed(&block[i].used, 0);
-    s->block[s->blocks++] = block;
-    return true;
-}
-
-/* The number of a free slot. False: no memory. In the writers' turn. */
-static bool pm__shared_find(pm_shared *s, uint64_t *out) {
-    uint64_t n = 0;
-    for (unsigned i = 0; i < PM__SHARED_BLOCKS; i++) {
-        if (i == s->blocks && !pm__shared_grow(s)) return false;
-        for (size_t k = 0; k < (size_t)PM__SHARED_FIRST << i; k++, n++) {
-            if (pm__load_acquire(&s->block[i][k].used)) continue;
-            *out = n;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Takes part of a slot's balance away, or adds to it. */
-static void pm__version_add(pm__version *v, uint64_t delta) {
-    if (pm__a64_fetch_add_acq_rel(&v->balance, delta) + delta != 0) return;
-    pm_map map = v->map;
-    pm__store_release(&v->used, 0);
-    pm_drop(&map);
-}
-
-static void pm__version_fill(pm__version *v, pm_map map) {
-    v->map = map;
-    pm__store_relaxed(&v->balance, PM__SHARED_START);
-    pm__store_relaxed(&v->used, 1);
-}
-
-/* The version of a word that has been taken out. */
-static void pm__shared_retire(pm_shared *s, uint64_t word) {
-    pm__version_add(pm__shared_slot(s, word), (word >> PM__SHARED_SHIFT) - PM__SHARED_START);
-}
-
-/* ---- turns --------------------------------------------------------------------------------------------------- */
-
-/* False: asked for by the function of an update, whose turn it is. */
-static bool pm__shared_begin(pm_shared *s) {
-    if (pm__load_relaxed(&s->updating) == PM__SHARED_SELF()) return false;
-    uint32_t mine = pm__a32_fetch_add_seq_cst(&s->next, 1);
-    for (uint32_t now; (now = pm__load_seq_cst(&s->serving)) != mine;)
-        if (!pm__spin(&s->serving, now)) (void)pm__wait(&s->serving, now, 0);
-    return true;
-}
-
-static void pm__shared_end(pm_shared *s) {
-    uint32_t now = pm__a32_fetch_add_seq_cst(&s->serving, 1) + 1;
-    if (pm__load_seq_cst(&s->next) != now) pm__wake(&s->serving, true);
-}
-
-/* The present version. In the writers' turn. */
-static const pm_map *pm__shared_present(const pm_shared *s) {
-    return &pm__shared_slot(s, pm__load_relaxed(&s->word))->map;
-}
-
-/* Puts a map, which is moved, in place of the present version, and tells the word that goes. False: no memory. In the
-   writers' turn. */
-static bool pm__shared_put(pm_shared *s, pm_map m, uint64_t *old) {
-    uint64_t n;
-    if (!pm__shared_find(s, &n)) return false;
-    pm__version_fill(pm__shared_slot(s, n), m);
-    *old = pm__a64_exchange(&s->word, n);
-    return true;
-}
-
-/* ---- calls --------------------------------------------------------------------------------------------------- */
-
-PM_API pm_status pm_shared_new(const pm_map *m, pm_shared **out) {
-    if (!m || !out) return PM_INVALID;
-    pm_shared *s = (pm_shared *)pm__mem_alloc_big(sizeof *s);
-    if (!s) return PM_NOMEM;
-    memset(s, 0, sizeof *s);
-    if (!pm__shared_grow(s)) {
-        pm__mem_free_big(s, sizeof *s);
-        return PM_NOMEM;
-    }
-    pm__version_fill(&s->block[0][0], pm_clone(m));
-    pm__store_release(&s->word, 0);
-    *out = s;
-    return PM_OK;
-}
-
-PM_API void pm_shared_free(pm_shared *s) {
-    if (!s) return;
-    pm__shared_retire(s, pm__load_acquire(&s->word));
-    for (unsigned i = 0; i < s->blocks; i++) pm__mem_free_big(s->block[i], pm__shared_block_bytes(i));
-    pm__mem_free_big(s, sizeof *s);
-}
-
-/* Moves part of the word's count to the balance of the slot, which the caller's load keeps from being given up. */
-static PM__NOINLINE void pm__shared_spill(pm_shared *s, uint64_t slot) {
-    const uint64_t part = PM__SHARED_SPILL / 2;
-    pm__version *v = pm__shared_slot(s, slot);
-    uint64_t word = pm__load_relaxed(&s->word);
-    pm__version_add(v, part);
-    while ((word & 0xFFFF) == slot && word >> PM__SHARED_SHIFT >= part)
-        if (pm__a64_cas(&s->word, &word, word - (part << PM__SHARED_SHIFT))) return;
-    pm__version_add(v, 0 - part);
-}
-
-PM_API pm_map pm_shared_load(pm_shared *s) {
-    if (!s) return pm_new(NULL, NULL);
-    uint64_t word = pm__a64_fetch_add_acq_rel(&s->word, (uint64_t)1 << PM__SHARED_SHIFT);
-    pm__version *v = pm__shared_slot(s, word);
-    pm_map m = pm_clone(&v->map);
-    if (PM__UNLIKELY(word >> PM__SHARED_SHIFT >= PM__SHARED_SPILL)) pm__shared_spill(s, word & 0xFFFF);
-    pm__version_add(v, (uint64_t)0 - 1);
-    return m;
-}
-
-/* Loaded maps hold their root, so an address says which it is, and what is shared does not change. */
-static bool pm__shared_is(const pm_map *a, const pm_map *b) {
-    return a->root == b->root && a->has_value == b->has_value && (!a->has_value || a->value == b->value) &&
-           pm_map_ops(a) == pm_map_ops(b);
-}
-
-PM_API pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
-                                            bool *swapped) {
-    uint64_t old = 0;
-    if (!s || !desired || !pm__shared_begin(s)) return PM_INVALID;
-    pm_map m = pm_clone(desired);
-    bool same = !expected || pm__shared_is(expected, pm__shared_present(s));
-    bool put = same && pm__shared_put(s, m, &old);
-    pm__shared_end(s);
-    if (put) pm__shared_retire(s, old);
-    else pm_drop(&m);
-    if (same && !put) return PM_NOMEM;
-    if (swapped) *swapped = same;
-    return PM_OK;
-}
-
-PM_API pm_status pm_shared_store(pm_shared *s, const pm_map *m) {
-    return pm_shared_compare_and_swap(s, NULL, m, NULL);
-}
-
-PM_API pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx) {
-    uint64_t old = 0;
-    if (!s || !fn || !pm__shared_begin(s)) return PM_INVALID;
-    pm_map m = pm_clone(pm__shared_present(s));
-    pm__store_relaxed(&s->updating, PM__SHARED_SELF());
-    pm_status st = fn(ctx, &m);
-    pm__store_relaxed(&s->updating, NULL);
-    if (st == PM_OK && !pm__shared_put(s, m, &old)) st = PM_NOMEM;
-    pm__shared_end(s);
-    if (st == PM_OK) pm__shared_retire(s, old);
-    else pm_drop(&m);
-    return st;
 }
 
 /* ---- src/pathmap/54_iterate.c -------------------------------------------------------------------------- */
@@ -16301,7 +15199,7 @@ static pm__operand pm__operand_at(const pm_ref *r) {
 }
 
 /* Writes an outcome, which is consumed, to the focus. */
-static pm_status pm__wz_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, bool prune, pm_alg *alg) {
+static pm_status pm__wz_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, pm_prune prune, pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm_status s = PM_OK;
     bool empty = !o->root && !o->val.some, exists = focus->exists;
@@ -16377,23 +15275,23 @@ static pm_status pm__wz_combine_few(pm_wz *w, pm__alg_op op, const pm__operand *
 }
 
 /* Combines the focus with a source. `alias`: the source is, or may be, a part of the writer's own map. */
-static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
+static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, pm_prune prune,
+                                     pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__operand a = pm__operand_at(&focus), b = pm__operand_at(src);
     pm__outcome o;
     if (src->ops != cx.ops) return PM_MISMATCH;
     pm_status s;
-    bool in_place = !alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w);
-    if (in_place) {
+    if (!alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w)) {
         bool done;
         s = pm__wz_combine_few(w, op, &a, &b, &done, alg);
         if (s != PM_OK || done) return s;
         focus = pm__wz_focus(w); /* its nodes may be others now */
         a = pm__operand_at(&focus);
     }
-    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, in_place, &o)
-                               : pm__operands_combine(&cx, op, &a, &b, in_place, &o);
+    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, false, &o)
+                               : pm__operands_combine(&cx, op, &a, &b, false, &o);
     if (s != PM_OK) return s;
     bool below = pm__place_enter(&a.place);
     if ((o.alg & PM_ALG_LEFT) && (below || a.val)) { /* what the focus has is not touched */
@@ -16406,33 +15304,30 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
 }
 
 /* The same; nobody may begin to share the map's nodes between the look at them and the changes. */
-static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
+static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, pm_prune prune, pm_alg *alg) {
     pm__wz_enter(w);
     return pm__wz_left(w, pm__wz_combine_with(w, op, src, alias, prune, alg));
 }
 
 /* A source that is a zipper may stand on the writer's map. */
-static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, bool prune, pm_alg *alg) {
+static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, pm_prune prune, pm_alg *alg) {
+    if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     pm_ref r = pm_ref_of_rz(src);
     return pm__wz_combine(w, op, &r, src->top == w->map->root, prune, alg);
 }
 
 PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
-    return pm__wz_combine_rz(w, PM__ALG_JOIN, src, false, alg);
+    return pm__wz_combine_rz(w, PM__ALG_JOIN, src, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
+    if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     pm_ref r = pm_ref_of_map(src, NULL, 0);
-    return pm__wz_combine(w, PM__ALG_JOIN, &r, src->root == w->map->root, false, alg);
+    return pm__wz_combine(w, PM__ALG_JOIN, &r, src->root == w->map->root, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
+    if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     if (src == w->map) { /* moved out, it leaves an empty map, of which the focus is a place */
         bool same = w->cursor.len == 0, empty = pm_is_empty(src);
         pm_status s = same || empty ? PM_OK : pm_wz_graft_map_move(w, src);
@@ -16444,9 +15339,8 @@ PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
     return s;
 }
 
-PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (w == from) return pm__wz_done(w, PM_INVALID);
+PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, pm_prune prune, pm_alg *alg) {
+    if (pm__wz_refuses(w) || w == from) return pm__wz_refusal(w);
     if (pm__wz_refuses(from)) return pm__wz_done(w, pm__wz_refusal(from));
     /* A group of one of them alone could undo its half of the change, or show the other half before. */
     if (w->map != from->map && pm__wz_is_grouped(w) != pm__wz_is_grouped(from)) return pm__wz_done(w, PM_INVALID);
@@ -16454,7 +15348,7 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
     pm_alg told;
     bool any = src.exists;
     pm__wz_enter_both(w, from); /* no reader may see what is in both, or in neither */
-    pm_status s = pm__wz_combine(w, PM__ALG_JOIN, &src, from->map->root == w->map->root, false, &told);
+    pm_status s = pm__wz_combine(w, PM__ALG_JOIN, &src, from->map->root == w->map->root, PM_KEEP, &told);
     if (s == PM_OK) {
         if (from->map == w->map) pm__wz_forget(from); /* what it knows of the map has changed under it */
         if (any) s = pm__wz_done(w, pm__wz_done(from, pm__wz_empty(from, prune)));
@@ -16466,228 +15360,165 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
     return PM_OK;
 }
 
-PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
+PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
     return pm__wz_combine_rz(w, PM__ALG_MEET, src, prune, alg);
 }
 
-PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
+PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
     return pm__wz_combine_rz(w, PM__ALG_SUB, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
-    return pm__wz_combine_rz(w, PM__ALG_RESTRICT, src, false, alg);
+    return pm__wz_combine_rz(w, PM__ALG_RESTRICT, src, PM_KEEP, alg);
 }
 
-/* Whether an outcome is what an operand is already. */
-static pm_status pm__outcome_equals(const pm__cx *cx, const pm__outcome *o, const pm__operand *a, bool *out) {
-    pm__equal q = {cx->ops, NULL, 0, 0, {NULL, 0, 0}};
-    int r = pm__equal_vals(cx->ops, o->val.some ? &o->val.val : NULL, a->val);
-    if (r && !pm__equal_push(&q, pm__place_root(o->root), a->place)) r = -1;
-    while (r == 1 && q.used) {
-        q.used--;
-        r = pm__equal_step(&q, q.jobs[q.used].a, q.jobs[q.used].b);
-    }
-    if (q.jobs) pm__mem_free_big(q.jobs, q.cap * sizeof *q.jobs);
-    pm__memo_free(&q.seen);
-    if (r < 0) return PM_NOMEM;
-    *out = r == 1;
-    return PM_OK;
+/* Makes maps of what is at and below the focus of the writer, which exists or not, and of a source. */
+static pm_status pm__wz_operands(pm_wz *w, const pm_ref *focus, const pm_rz *src, pm_map *own, pm_map *theirs) {
+    pm__cx cx = pm__wz_cx(w);
+    pm_status s = pm_rz_make_map(src, theirs);
+    if (s != PM_OK) return s;
+    s = pm_map_ops(theirs) == cx.ops ? pm__map_of_place(&cx, &focus->place, focus->val, own) : PM_MISMATCH;
+    if (s != PM_OK) pm_drop(theirs);
+    return s;
+}
+
+/* Puts the content of a map, which is moved, in the place of the focus. `same`: it is what is there. */
+static pm_status pm__wz_put(pm_wz *w, const pm_ref *focus, const pm_map *m, bool same, pm_alg *alg) {
+    pm__outcome o = {.root = m->root, .val = {m->value, m->has_value}, .alg = same ? PM_ALG_LEFT : PM_ALG_NONE};
+    return pm__wz_settle(w, focus, &o, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!a || !b) return pm__wz_done(w, PM_INVALID);
-    pm__cx cx = pm__wz_cx(w);
-    pm_ref ra = pm_ref_of_rz(a), rb = pm_ref_of_rz(b), focus = pm__wz_focus(w);
-    pm__operand x = pm__operand_at(&ra), y = pm__operand_at(&rb), old = pm__operand_at(&focus);
-    pm__outcome o;
+    if (pm__wz_refuses(w) || !a || !b) return pm__wz_refusal(w);
+    pm_ref focus = pm__wz_focus(w);
+    pm_map old, x, y = pm_new(NULL, NULL), both = y;
     bool same = false;
-    if (ra.ops != cx.ops || rb.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, false, &o);
-    if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
+    pm_status s = pm__wz_operands(w, &focus, a, &old, &x);
     if (s != PM_OK) return pm__wz_done(w, s);
-    s = pm__outcome_equals(&cx, &o, &old, &same);
-    if (s != PM_OK) {
-        pm__outcome_drop(&cx, &o);
-        return pm__wz_done(w, s);
-    }
-    o.alg = same ? PM_ALG_LEFT : PM_ALG_NONE;
-    return pm__wz_settle(w, &focus, &o, false, alg);
-}
-
-PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
-    pm__cx cx = pm__wz_cx(w);
-    pm_ref r = pm_ref_of_rz(src), focus = pm__wz_focus(w);
-    pm__operand a = pm__operand_at(&r), b = pm__operand_at(&focus);
-    pm__outcome o;
-    bool both = r.exists && focus.exists;
-    if (r.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = both ? pm__operands_restrict(&cx, &a, &b, false, &o) : PM_OK;
-    if (both && s == PM_OK && !pm__outcome_share(&cx, &a, &b, &o)) s = PM_NOMEM;
-    if (both && s == PM_OK) {
-        o.alg = PM_ALG_NONE; /* said of the source */
-        s = pm__wz_settle(w, &focus, &o, false, NULL);
-    }
-    if (s == PM_OK && done) *done = both;
+    s = pm_rz_make_map(b, &y);
+    if (s == PM_OK) s = pm_meet(&x, &y, &both, NULL);
+    if (s == PM_OK) s = pm_equal(&both, &old, &same);
+    pm_drop(&y);
+    pm_drop(&x);
+    pm_drop(&old);
+    if (s == PM_OK) return pm__wz_put(w, &focus, &both, same, alg);
+    pm_drop(&both);
     return pm__wz_done(w, s);
 }
 
-/* ---- dropping k bytes ---------------------------------------------------------------------------------------- */
+PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *found) {
+    if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
+    pm_ref focus = pm__wz_focus(w);
+    pm_map old, theirs, made = pm_new(NULL, NULL);
+    bool both = focus.exists && pm_rz_exists(src);
+    pm_status s = pm__wz_operands(w, &focus, src, &old, &theirs);
+    if (s != PM_OK) return pm__wz_done(w, s);
+    if (both) s = pm_restrict(&theirs, &old, &made, NULL);
+    pm_drop(&theirs);
+    pm_drop(&old);
+    if (both && s == PM_OK) s = pm__wz_put(w, &focus, &made, false, NULL);
+    if (s == PM_OK && found) *found = both;
+    return pm__wz_done(w, s);
+}
 
-/* What has been found k bytes below some place: nothing, or a trie (perhaps without a branch). */
-typedef struct pm__found {
-    bool some;
-    pm__ref root;
-    unsigned rank; /* it is the fold of about 2^rank tries */
-} pm__found;
+/* ---- dropping k bytes: a fold over the places on the way down, which goes through what is shared once ----------- */
 
-/* A place whose children are being gone through; its own findings lie on the stack of findings from `base` on. */
+/* A place whose children are being gone through. */
 typedef struct pm__drop_frame {
     pm_place place; /* entered */
-    pm_mask mask;
-    size_t left;  /* bytes still to be dropped */
-    size_t base;
-    int next;     /* byte to look at next */
+    pm_mask mask;   /* of the children still to come */
+    size_t left;    /* bytes still to be dropped */
+    size_t base;    /* what was found below it lies on the stack from here on */
 } pm__drop_frame;
 
 typedef struct pm__drop {
     const pm__cx *cx;
     pm__alg_op op;
     pm__drop_frame *frames;
-    pm__found *found;
+    pm__ref *found; /* tries; 0: a place without a branch */
     size_t nframes, frame_cap, nfound, found_cap;
     pm__memo known; /* (node, bytes left) to what was found, one more than the reference; 0: nothing */
 } pm__drop;
 
-static pm_status pm__drop_push(pm__drop *d, pm_place p, size_t left) {
+/* The reference is consumed. */
+static pm_status pm__drop_found(pm__drop *d, pm__ref r) {
+    if (d->nfound == d->found_cap) {
+        void *grown = pm__mem_grow_list(d->found, &d->found_cap, sizeof *d->found, 32);
+        if (!grown) {
+            pm__any_release(d->cx, r);
+            return PM_NOMEM;
+        }
+        d->found = (pm__ref *)grown;
+    }
+    d->found[d->nfound++] = r;
+    return PM_OK;
+}
+
+/* Goes down from a place, `left` bytes, as long as there is one way only; then it has a finding, or a new frame. */
+static pm_status pm__drop_enter(pm__drop *d, pm_place p, size_t left) {
+    pm_mask m = {{0, 0, 0, 0}};
+    pm__ref r;
+    for (; left; left--) {
+        if (!pm__place_enter(&p)) return PM_OK;
+        m = pm__place_mask_entered(&p);
+        if (pm_mask_count(&m) != 1) break;
+        uint8_t b = (uint8_t)pm_mask_next(&m, 0);
+        (void)pm__place_down(&p, &b, 1);
+    }
+    if (left == 0) return pm__place_share(d->cx, &p, &r) ? pm__drop_found(d, r) : PM_NOMEM;
+    const uint64_t *known = p.depth || pm__ref_is_unique(p.node) ? NULL : pm__memo_get(&d->known, p.node, left);
+    if (known && !*known) return PM_OK;
+    if (known) {
+        pm__ref_retain(*known - 1);
+        return pm__drop_found(d, *known - 1);
+    }
     if (d->nframes == d->frame_cap) {
-        size_t cap = d->frame_cap ? d->frame_cap * 2 : 16;
-        void *grown = pm__mem_grow(d->frames, d->frame_cap * sizeof *d->frames, cap * sizeof *d->frames);
+        void *grown = pm__mem_grow_list(d->frames, &d->frame_cap, sizeof *d->frames, 16);
         if (!grown) return PM_NOMEM;
         d->frames = (pm__drop_frame *)grown;
-        d->frame_cap = cap;
     }
-    pm__drop_frame f = {p, pm__place_mask_entered(&p), left, d->nfound, 0};
+    pm__drop_frame f = {p, m, left, d->nfound};
     d->frames[d->nframes++] = f;
     return PM_OK;
 }
 
-/* Unites or intersects the two findings on top. */
-static pm_status pm__drop_fold(pm__drop *d) {
-    pm__found *x = &d->found[d->nfound - 2], *y = &d->found[d->nfound - 1];
-    pm_place a = pm__place_root(x->root), b = pm__place_root(y->root);
-    pm__alg_answer r;
-    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, false, &r);
-    if (s != PM_OK) return s;
-    if (r.alg == PM_ALG_ELEMENT || r.alg == PM_ALG_NONE) {
-        pm__any_release(d->cx, x->root);
-        pm__any_release(d->cx, y->root);
-        x->root = r.ref;
-    } else if (r.alg & PM_ALG_LEFT) {
-        pm__any_release(d->cx, y->root);
-    } else {
-        pm__any_release(d->cx, x->root);
-        x->root = y->root;
-    }
-    x->rank = (x->rank > y->rank ? x->rank : y->rank) + 1;
-    d->nfound--;
-    return PM_OK;
-}
-
-/* Adds a finding of the top frame; neighbours of equal rank are folded at once, so that few wait and each is gone over
-   a logarithmic number of times. The reference is consumed. */
-static pm_status pm__drop_found(pm__drop *d, pm__ref root, size_t base) {
-    if (d->nfound == d->found_cap) {
-        size_t cap = d->found_cap ? d->found_cap * 2 : 32;
-        void *grown = pm__mem_grow(d->found, d->found_cap * sizeof *d->found, cap * sizeof *d->found);
-        if (!grown) {
-            pm__any_release(d->cx, root);
-            return PM_NOMEM;
-        }
-        d->found = (pm__found *)grown;
-        d->found_cap = cap;
-    }
-    pm__found f = {true, root, 0};
-    d->found[d->nfound++] = f;
-    pm_status s = PM_OK;
-    while (s == PM_OK && d->nfound - base >= 2 && d->found[d->nfound - 2].rank == d->found[d->nfound - 1].rank)
-        s = pm__drop_fold(d);
-    return s;
-}
-
-/* Goes down from a place, `left` bytes, as long as there is one way only. False: there is none that long. */
-static bool pm__drop_along(pm_place *p, size_t *left) {
-    while (*left) {
-        if (!pm__place_enter(p)) return false;
-        pm_mask m = pm__place_mask_entered(p);
-        if (pm_mask_count(&m) != 1) return true;
-        uint8_t b = (uint8_t)pm_mask_next(&m, 0);
-        (void)pm__place_down(p, &b, 1);
-        --*left;
-    }
-    return true;
-}
-
-/* Deals with one child of the top frame: a finding, or a frame of its own. */
-static pm_status pm__drop_child(pm__drop *d, pm_place p, size_t left) {
-    size_t base = d->frames[d->nframes - 1].base;
-    pm__ref r;
-    if (!pm__drop_along(&p, &left)) return PM_OK;
-    if (left == 0) return pm__place_share(d->cx, &p, &r) ? pm__drop_found(d, r, base) : PM_NOMEM;
-    const uint64_t *known = p.depth || pm__ref_is_unique(p.node) ? NULL : pm__memo_get(&d->known, p.node, left);
-    if (!known) return pm__drop_push(d, p, left);
-    if (!*known) return PM_OK;
-    pm__ref_retain(*known - 1);
-    return pm__drop_found(d, *known - 1, base);
-}
-
-/* Ends the top frame: what it found becomes one finding of the frame below. */
+/* Ends the top frame: all that was found below it becomes one. */
 static pm_status pm__drop_end(pm__drop *d) {
-    pm__drop_frame f = d->frames[d->nframes - 1];
-    pm_status s = PM_OK;
-    while (s == PM_OK && d->nfound - f.base >= 2) s = pm__drop_fold(d);
-    if (s != PM_OK) return s;
-    bool some = d->nfound > f.base;
-    pm__ref r = some ? d->found[f.base].root : 0;
-    if (f.place.depth == 0 && !pm__ref_is_unique(f.place.node)) {
-        if (!pm__memo_put(&d->known, f.place.node, f.left, some ? r + 1 : 0)) return PM_NOMEM;
-        if (some) pm__ref_retain(r); /* the memo's */
+    pm__drop_frame *f = &d->frames[--d->nframes];
+    size_t n = d->nfound - f->base;
+    pm__ref r = n ? d->found[f->base] : 0;
+    if (n > 1) {
+        pm_status s = pm__many_run(d->cx, d->op, d->found + f->base, n, &r);
+        if (s != PM_OK) return s;
+        for (; d->nfound > f->base; d->nfound--) pm__any_release(d->cx, d->found[d->nfound - 1]);
+        d->found[d->nfound++] = r;
     }
-    d->nframes--;
-    if (!some || d->nframes == 0) return PM_OK;
-    d->nfound--;
-    return pm__drop_found(d, r, d->frames[d->nframes - 1].base);
+    if (f->place.depth || pm__ref_is_unique(f->place.node)) return PM_OK;
+    if (!pm__memo_put(&d->known, f->place.node, f->left, n ? r + 1 : 0)) return PM_NOMEM;
+    if (n) pm__ref_retain(r); /* the memo's */
+    return PM_OK;
 }
 
 /* Finds what lies k > 0 bytes below a place, folded into one. */
 static pm_status pm__drop_run(pm__drop *d, pm_place p, size_t k) {
-    if (!pm__place_enter(&p)) return PM_OK;
-    pm_status s = pm__drop_push(d, p, k);
+    pm_status s = pm__drop_enter(d, p, k);
     while (s == PM_OK && d->nframes) {
         pm__drop_frame *f = &d->frames[d->nframes - 1];
-        int c = pm_mask_next(&f->mask, f->next);
+        int c = pm_mask_next(&f->mask, 0);
         if (c < 0) {
             s = pm__drop_end(d);
             continue;
         }
         uint8_t b = (uint8_t)c;
         pm_place child = f->place;
-        f->next = c + 1;
+        pm_mask_clear(&f->mask, b);
         (void)pm__place_down(&child, &b, 1);
-        s = pm__drop_child(d, child, f->left - 1);
+        s = pm__drop_enter(d, child, f->left - 1);
     }
     return s;
 }
 
-static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, bool prune, bool *left) {
+static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, pm_prune prune, bool *found) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__drop d;
@@ -16697,9 +15528,9 @@ static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, bool prune
     pm_mask kids = pm_ref_child_mask(&focus);
     bool had = !pm_mask_is_empty(&kids), some = focus.val != NULL;
     pm_status s = k ? pm__drop_run(&d, focus.place, k) : PM_OK;
-    pm__ref root = s == PM_OK && d.nfound ? d.found[0].root : 0;
+    pm__ref root = s == PM_OK && d.nfound ? d.found[0] : 0;
     if (s == PM_OK) some = some || (k ? root != 0 : had);
-    for (size_t i = root ? 1 : 0; i < d.nfound; i++) pm__any_release(&cx, d.found[i].root);
+    for (size_t i = root ? 1 : 0; i < d.nfound; i++) pm__any_release(&cx, d.found[i]);
     for (size_t i = 0; i < d.known.cap; i++)
         if (d.known.slots[i].a && d.known.slots[i].val) pm__any_release(&cx, d.known.slots[i].val - 1);
     pm__memo_free(&d.known);
@@ -16709,20 +15540,20 @@ static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, bool prune
         if (some) s = pm__wz_give_below(w, w->cursor.len, root);
         else s = pm__wz_empty(w, prune);
     } else if (s == PM_OK && prune && focus.exists && !some) {
-        s = pm__wz_empty(w, true);
+        s = pm__wz_empty(w, PM_PRUNE);
     }
-    if (s == PM_OK && left) *left = some;
+    if (s == PM_OK && found) *found = some;
     return pm__wz_done(w, s);
 }
 
-PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
+PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__ALG_JOIN, k, prune, left);
+    return pm__wz_drop_bytes(w, PM__ALG_JOIN, k, prune, found);
 }
 
-PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
+PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__ALG_MEET, k, prune, left);
+    return pm__wz_drop_bytes(w, PM__ALG_MEET, k, prune, found);
 }
 
 /* ---- src/pathmap/56_zip.c ------------------------------------------------------------------------------ */
@@ -19715,7 +18546,7 @@ static bool pm__merkle_run(pm__merkle *k, const pm_map *m) {
 PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
     if (!m) return PM_INVALID;
     const pm_ops *ops = pm_map_ops(m);
-    pm__map_own(m, false);
+    pm__map_own(m);
     pm__merkle k = {.cx = pm__map_cx(m), .hashes = pm__hash_fold(&ops)};
     pm_hash128 unused;
     k.stack = pm__list_of(sizeof(pm__tally_frame));
@@ -20082,6 +18913,1143 @@ PM_API int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out) {
     return pm__fold_end(&g.w, st, out);
 }
 
+/* ---- src/pathmap/65_claims.c --------------------------------------------------------------------------- */
+
+/* Claims: which zippers of a head are where, and which would be in each other's way.
+
+   A claim is the record of a writer, or of a pinned reader, at its path below the head's root. Two maps lead from paths
+   to claims, one for each kind; where several claims have the same path, they are chained.
+
+   A path conflicts with the claims at its prefixes, found by walking down along it, and with those below it, which
+   exist if the location does: claims are removed with pruning, so each location has a claim at or below it. */
+
+typedef struct pm__claim {
+    struct pm_claim zipper; /* first: what the zipper knows */
+    struct pm_head *head;
+    pm_val kind; /* PM_CLAIM_WRITER, PM_CLAIM_PINNED */
+    bool entered; /* in its map of claims */
+    struct pm__claim *next, *prev; /* of the same kind and path */
+    struct pm__claim *unsettled;   /* the head's list */
+    uint8_t *path; /* below the head's root; the way to that root stands in front of it */
+    size_t len, bytes; /* bytes: of the record */
+} pm__claim;
+
+typedef struct pm__claims {
+    pm_map writers, pins;
+} pm__claims;
+
+static pm__claim *pm__claim_of(pm_val v) { return (pm__claim *)(uintptr_t)v; }
+
+static bool pm__paths_overlap(const uint8_t *p, size_t n, const uint8_t *q, size_t m) {
+    size_t min = n < m ? n : m;
+    return min == 0 || memcmp(p, q, min) == 0;
+}
+
+/* Makes a record of `size` bytes that begins with a claim; all else is zero. NULL: no memory. */
+static pm__claim *pm__claim_new(size_t size, pm_val kind, const void *prefix, size_t prefix_len, const void *path,
+                                size_t len) {
+    if (len > SIZE_MAX / 2 - size - prefix_len) return NULL;
+    size_t bytes = size + prefix_len + len;
+    pm__claim *c = (pm__claim *)pm__mem_alloc_big(bytes);
+    if (!c) return NULL;
+    memset((void *)c, 0, size);
+    c->kind = kind;
+    c->path = (uint8_t *)c + size + prefix_len;
+    c->len = len;
+    c->bytes = bytes;
+    if (prefix_len) memcpy(c->path - prefix_len, prefix, prefix_len);
+    if (len) memcpy(c->path, path, len);
+    return c;
+}
+
+static void pm__claim_free(pm__claim *c) { pm__mem_free_big(c, c->bytes); }
+
+static pm_map *pm__claims_like(pm__claims *k, const pm__claim *c) {
+    return c->kind == PM_CLAIM_WRITER ? &k->writers : &k->pins;
+}
+
+/* Enters a claim. False: no memory. */
+static bool pm__claims_add(pm__claims *k, pm__claim *c) {
+    pm_map *m = pm__claims_like(k, c);
+    const pm_val *there = pm_get(m, c->path, c->len);
+    if (!there && pm_set(m, c->path, c->len, (pm_val)(uintptr_t)c, NULL) != PM_OK) return false;
+    if (there) {
+        c->prev = pm__claim_of(*there);
+        c->next = c->prev->next;
+        if (c->next) c->next->prev = c;
+        c->prev->next = c;
+    }
+    c->entered = true;
+    return true;
+}
+
+/* Takes a claim out. False: no memory. */
+static bool pm__claims_remove(pm__claims *k, pm__claim *c) {
+    pm_map *m = pm__claims_like(k, c);
+    pm_status s = PM_OK;
+    if (!c->prev && !c->next) s = pm_remove(m, c->path, c->len, PM_PRUNE, NULL);
+    else if (!c->prev) s = pm_set(m, c->path, c->len, (pm_val)(uintptr_t)c->next, NULL);
+    if (s != PM_OK) return false;
+    if (c->prev) c->prev->next = c->next;
+    if (c->next) c->next->prev = c->prev;
+    c->entered = false;
+    return true;
+}
+
+typedef bool (*pm__claim_fn)(void *ctx, pm__claim *c);
+
+static bool pm__claims_each_here(pm_val first, pm__claim_fn fn, void *ctx) {
+    for (pm__claim *c = pm__claim_of(first); c; c = c->next)
+        if (!fn(ctx, c)) return false;
+    return true;
+}
+
+/* Calls fn for the claims that overlap a path, in order, as long as it returns true. False: it did not, or there was no
+   memory to go on below the path. */
+static bool pm__claims_each(const pm_map *m, const void *path, size_t len, pm__claim_fn fn, void *ctx) {
+    const uint8_t *s = (const uint8_t *)path;
+    pm_place p = pm__place_root(m->root);
+    const pm_val *v = m->has_value ? &m->value : NULL;
+    pm_rz z;
+    for (size_t at = 0;; at++) {
+        if (v && !pm__claims_each_here(*v, fn, ctx)) return false;
+        if (at == len) break;
+        if (!pm__place_enter(&p) || !pm__place_down(&p, s + at, 1)) return true;
+        v = pm__place_val(&p);
+    }
+    if (pm_rz_open(&z, m, path, len) != PM_OK) return false;
+    bool ok = true;
+    while (ok && pm_rz_to_next_val(&z)) ok = pm__claims_each_here(*pm_rz_val(&z), fn, ctx);
+    ok = ok && pm_rz_status(&z) == PM_OK;
+    pm_rz_drop(&z);
+    return ok;
+}
+
+/* Whether there is a claim at the path, or below it, or at a prefix. */
+static bool pm__claims_overlap(const pm_map *m, const void *path, size_t len) {
+    const uint8_t *s = (const uint8_t *)path;
+    pm_place p = pm__place_root(m->root);
+    const pm_val *v = m->has_value ? &m->value : NULL;
+    if (pm_is_empty(m)) return false;
+    for (size_t at = 0; at < len && !v; at++) {
+        if (!pm__place_enter(&p) || !pm__place_down(&p, s + at, 1)) return false;
+        v = pm__place_val(&p);
+    }
+    return true;
+}
+
+/* Whether claims are in the way of one of the given kind. Pinned readers are not in each other's way. */
+static bool pm__claims_conflict(const pm__claims *k, pm_val kind, const void *path, size_t len) {
+    return pm__claims_overlap(&k->writers, path, len) ||
+           (kind == PM_CLAIM_WRITER && pm__claims_overlap(&k->pins, path, len));
+}
+
+static bool pm__claims_report_one(void *why, pm__claim *c) {
+    const pm_val *there = pm_get((const pm_map *)why, c->path, c->len);
+    return pm_set((pm_map *)why, c->path, c->len, c->kind | (there ? *there : 0), NULL) == PM_OK;
+}
+
+/* Adds the claims in the way to a report. Without memory for all of them it is empty. */
+static void pm__claims_report(const pm__claims *k, pm_val kind, const void *path, size_t len, pm_map *why) {
+    if (pm__claims_each(&k->writers, path, len, pm__claims_report_one, why) &&
+        (kind == PM_CLAIM_PINNED || pm__claims_each(&k->pins, path, len, pm__claims_report_one, why)))
+        return;
+    pm_drop(why);
+}
+
+#if PM_CHECK >= 1
+static bool pm__claims_print(void *before, const uint8_t *path, size_t len, pm_val kind) {
+#if !PM_NO_STDIO
+    fputs((const char *)before, stderr);
+    for (size_t i = 0; i < len; i++) fprintf(stderr, "%02x", path[i]);
+#endif
+    (void)before, (void)path, (void)len, (void)kind;
+    return true;
+}
+
+/* The caller vouched for what is not so: tells, and ends. */
+static void pm__claims_accuse(const pm__claims *k, pm_val kind, const void *path, size_t len) {
+    pm_map why = pm_new(pm_ops_bits(), NULL);
+    pm__claims_report(k, kind, path, len, &why);
+    (void)pm__claims_print((void *)"pathmap: unchecked claim at ", (const uint8_t *)path, len, kind);
+    bool all = pm_each(&why, pm__claims_print, (void *)" overlaps ") == PM_OK;
+    (void)pm__claims_print((void *)(all ? "\n" : " ...\n"), NULL, 0, 0);
+    pm_drop(&why);
+    pm__accuse("zippers of a head overlap (pm_head_write_unchecked, pm_head_pin_unchecked)");
+}
+#endif
+
+/* ---- src/pathmap/66_head.c ----------------------------------------------------------------------------- */
+
+/* Heads.
+
+   What lies at and below a writer's root is in a map of the writer's own, at the same path; the rest is in `base`. A
+   writer is *clean* as long as `base` has the same content there, shared, and *dirty* otherwise.
+
+       base                a..x  b/1 b/2  c!          dirty writer at "c"    c/7  c/8/..
+                                                      clean writer at "b/"   (shared with base)  b/1  b/2
+       a snapshot          base, after what dirty writers have was put there
+
+   Before its first change a clean writer takes its content out of `base`, where only the location is left. So a writer
+   works on nodes that nobody else has, and is a plain write zipper; what it costs to be watched is that each change
+   says when it begins and ends (51_write_zipper.c). Making a snapshot puts the content of dirty writers into `base`,
+   between two changes, which makes them clean, and clones `base`: where nothing has changed there is nothing to do.
+   When a writer ends, it is made clean if it is not.
+
+   Making a snapshot. Under the lock, every dirty writer concerned is held; then one fence for all. Those that are
+   outside of changes are made clean, and `base` is cloned; those that are inside will be waited for, without the lock,
+   and come into the snapshot alone. A held writer that wants to begin a change first gives a clone of its map to each
+   who waits for it, all at once: so all of them see a change of two writers whole, or none of it.
+
+   A snapshot at a common instant, a fence, lets no held writer go on: it waits until all are outside of changes at one
+   time. Meanwhile no clean writer under its path becomes dirty: it waits at its first change, also one that has been
+   opened in between. So those that the fence has held at the beginning are all whose content is missing in `base` at
+   the end. What a fence waits for is the changes in flight when it came. Others that come meanwhile wait for the same
+   ones, or for fewer: neither fences nor writers can be put off for ever.
+
+   Waiting. Who waits for a change to end, or for a fence, takes the number of the head's bell, looks, gives up the lock
+   and waits for the number to change. Under the lock the bell is rung only if somebody may be asleep; a writer that
+   leaves a change rings it if it is held (pm__wz_leave).
+
+   Out of memory. A zipper that ends cannot fail. What it leaves to be done, if there is no memory for it, is kept as
+   `unsettled` and tried again by the next request, which returns PM_NOMEM if it fails again. A content that cannot be
+   taken out of `base` stays there, shared and no longer looked at.
+
+   Invariants, whenever the lock is free
+   - a writer's map holds nothing but prefixes of its root, and what is at and below it
+   - if the root exists in what readers see of a writer, it does so from then on (a group that is undone was never
+   seen); so the location that is left in `base` is always right
+   - a writer is in the list of dirty ones exactly if it is not clean
+   - a piece of a snapshot being made is in its writer's list exactly while it is held and has no content
+   - a zipper that has not ended is among the claims, and one that has is not, or is unsettled */
+
+typedef struct pm__writer {
+    pm__claim claim;
+    pm_map map; /* the content at and below the root */
+    bool clean;
+    struct pm__writer *next_dirty, **link_dirty;
+    bool ended;       /* freed by the last snapshot that uses it */
+    uint32_t users;   /* snapshots being made with it */
+    uint32_t fencing; /* of these, the fences that it must not begin a change beside */
+    struct pm__piece *waiting; /* what snapshots need of it, and do not have yet */
+} pm__writer;
+
+/* A writer whose content a snapshot needs. */
+typedef struct pm__piece {
+    pm__writer *w;
+    bool held, alone; /* alone: not in the base, but in `map` */
+    struct pm__piece *next, **link; /* while held */
+    pm_map map;
+} pm__piece;
+
+typedef struct pm__snap {
+    bool fence;
+    bool counted; /* among the head's zippers */
+    struct pm__snap *next, **link; /* a fence that waits */
+    const uint8_t *path;
+    size_t len;
+    pm_map map;
+    size_t n, cap;
+    pm__piece *pieces; /* they stay where they are while any is held */
+} pm__snap;
+
+struct pm_head {
+    struct pm_claim reading; /* all snapshot readers' */
+    pm__lock lock;           /* guards all below, and claims but for what the zipper's thread uses */
+    bool fenced;             /* fences of all threads are not to be had, for writers from now on */
+    bool ring;               /* the bell, when the lock is given up */
+    pm__a32 bell;
+    uint64_t sleepers;       /* who may be waiting for the bell */
+    pm__snap *fences;        /* that wait */
+    pm_map base;
+    pm__claims claims;
+    pm__writer *dirty;
+    size_t ndirty;
+    pm__claim *unsettled; /* ended, but for lack of memory */
+    uint64_t out;     /* zippers given out, and being made, ever; */
+    pm__a64 ended;    /* and those that have ended, which takes no lock */
+    pm_map *home;     /* where the content goes back to; NULL: the head owns it */
+    pm_wz *host;
+    bool grouped_host;
+    size_t prefix_len; /* of the host's focus */
+    uint8_t prefix[];
+};
+
+/* ---- waiting ------------------------------------------------------------------------------------------------- */
+
+/* Wakes all who wait for the head. */
+static void pm__head_ring(pm_head *h) {
+    (void)pm__a32_fetch_add_acq_rel(&h->bell, 1);
+    pm__wake(&h->bell, true);
+}
+
+/* Gives up the lock. From then on the head may be gone. */
+static void pm__head_unlock(pm_head *h) {
+    bool ring = h->ring && h->sleepers;
+    h->ring = false;
+    if (ring) (void)pm__a32_fetch_add_acq_rel(&h->bell, 1);
+    pm__lock_release(&h->lock);
+    if (ring) pm__wake(&h->bell, true);
+}
+
+/* Gives up the lock until the bell has another number than `seen`, which was read before what is waited for was looked
+   at. Where a writer's leave may be missed (pm__wz_leave), for a millisecond at most. */
+static void pm__head_sleep(pm_head *h, uint32_t seen) {
+    long us = h->fenced ? 1000 : 0;
+    h->sleepers++;
+    pm__head_unlock(h);
+    if (!pm__spin(&h->bell, seen)) (void)pm__wait(&h->bell, seen, us);
+    pm__lock_acquire(&h->lock);
+    h->sleepers--;
+}
+
+/* What readers see of a writer between two changes. */
+static const pm_map *pm__writer_visible(const pm__writer *w) {
+    const pm_txn *group = &w->claim.zipper.group;
+    return group->open ? &group->saved : &w->map;
+}
+
+/* Says what the writer has to do before its next change. With the lock held. */
+static void pm__writer_set_hold(pm__writer *w) {
+    /* Release: pairs with the acquire load in pm__claim_try_enter; who goes on then, finds counts of shared nodes
+       raised. */
+    pm__store_release(&w->claim.zipper.hold,
+                      (w->waiting ? (uint32_t)PM__HOLD_WAIT : 0) | (w->clean ? (uint32_t)PM__HOLD_CLEAN : 0));
+}
+
+/* A piece that a snapshot waits for, in its writer's list; and out of it. With the lock held. */
+static void pm__piece_link(pm__piece *q) {
+    q->held = true;
+    q->next = q->w->waiting;
+    q->link = &q->w->waiting;
+    if (q->next) q->next->link = &q->next;
+    q->w->waiting = q;
+}
+
+static void pm__piece_unlink(pm__piece *q) {
+    q->held = false;
+    *q->link = q->next;
+    if (q->next) q->next->link = q->link;
+}
+
+/* Gives its content to all that wait for it. With the lock held, between two changes. */
+static void pm__writer_publish(pm__writer *w) {
+    while (w->waiting) {
+        pm__piece *q = w->waiting;
+        q->map = pm_clone(pm__writer_visible(w));
+        q->alone = true;
+        pm__piece_unlink(q);
+        w->claim.head->ring = true;
+    }
+}
+
+/* Puts what is at and below a claim's root in one map there in another. */
+static bool pm__claim_transfer(const pm__claim *c, const pm_map *from, pm_map *to) {
+    pm__cx cx = pm__map_cx(to);
+    const uint8_t *path = c->path - c->head->prefix_len;
+    size_t len = c->len + c->head->prefix_len;
+    pm_ref r = pm_ref_of_map(from, path, len);
+    pm_map copy;
+    if (!r.exists) return true;
+    if (pm__map_of_place(&cx, &r.place, r.val, &copy) != PM_OK) return false;
+    if (len == 0) {
+        pm_drop(to);
+        *to = copy;
+        return true;
+    }
+    pm_opt val = {copy.value, copy.has_value};
+    if (pm__trie_assign(&cx, &to->root, path, len, val, copy.root)) return true;
+    pm_drop(&copy);
+    return false;
+}
+
+/* Makes a writer clean. False: no memory. With the lock held, between two changes. */
+static bool pm__writer_clean(pm__writer *w) {
+    pm_head *h = w->claim.head;
+    if (w->clean) return true;
+    if (!pm__claim_transfer(&w->claim, pm__writer_visible(w), &h->base)) return false;
+    w->clean = true;
+    h->ndirty--;
+    *w->link_dirty = w->next_dirty;
+    if (w->next_dirty) w->next_dirty->link_dirty = w->link_dirty;
+    return true;
+}
+
+/* Makes a writer dirty: takes its content out of the base, if there is memory for that. With the lock held. */
+static void pm__writer_mark_dirty(pm__writer *w) {
+    pm_head *h = w->claim.head;
+    const uint8_t *path = w->claim.path - h->prefix_len;
+    size_t len = w->claim.len + h->prefix_len;
+    pm_opt none = {0, false};
+    if (!w->clean) return;
+    w->clean = false;
+    h->ndirty++;
+    w->next_dirty = h->dirty;
+    w->link_dirty = &h->dirty;
+    if (w->next_dirty) w->next_dirty->link_dirty = &w->next_dirty;
+    h->dirty = w;
+    if (len == 0) {
+        pm_drop(&h->base);
+        return;
+    }
+    pm__survey there = pm__trie_survey(h->base.root, path, len);
+    if (!there.exists || (there.childless && !there.val)) return;
+    pm__cx cx = pm__map_cx(&h->base);
+    (void)pm__trie_assign(&cx, &h->base.root, path, len, none, 0);
+}
+
+/* Whether a fence that waits forbids the writer to become dirty. With the lock held. */
+static bool pm__writer_must_stay_clean(const pm__writer *w) {
+    for (const pm__snap *p = w->claim.head->fences; p; p = p->next)
+        if (pm__paths_overlap(w->claim.path, w->claim.len, p->path, p->len)) return true;
+    return false;
+}
+
+/* Takes the lock when the writer may begin a change, or end. `dirties`: it would be dirty then. */
+static void pm__writer_lock(pm__writer *w, bool dirties) {
+    pm_head *h = w->claim.head;
+    pm__lock_acquire(&h->lock);
+    if (w->waiting) h->ring = true; /* for a moment they may have seen us inside, when we tried to begin */
+    while (w->fencing || (dirties && w->clean && pm__writer_must_stay_clean(w)))
+        pm__head_sleep(h, pm__load_relaxed(&h->bell));
+}
+
+/* Called by a writer that may not begin a change: on return it has begun it. */
+static void pm__writer_wait(struct pm_claim *c) {
+    pm__writer *w = (pm__writer *)(void *)c;
+    pm_head *h = w->claim.head;
+    pm__writer_lock(w, true);
+    pm__writer_publish(w);
+    pm__writer_mark_dirty(w);
+    pm__writer_set_hold(w);
+    /* From fences of all threads, which the system refuses now, to full fences: by the writer itself and at a moment
+       when it is inside, so each of its calls is of one kind, and who holds the lock sees which. */
+    if (h->fenced) c->fenced = true;
+    pm__store_relaxed(&c->in_call, 1); /* whoever holds it next comes after us, through the lock */
+    pm__head_unlock(h);
+}
+
+/* Called by a writer that has left a change while it was held. */
+static void pm__writer_left(struct pm_claim *c) { pm__head_ring(((pm__writer *)(void *)c)->claim.head); }
+
+/* ---- claims, with the lock held ------------------------------------------------------------------------------ */
+
+/* A record of `size` bytes, entered among the claims. NULL: no memory. */
+static pm__claim *pm__head_claim(pm_head *h, size_t size, pm_val kind, const void *path, size_t len) {
+    pm__claim *c = pm__claim_new(size, kind, h->prefix, h->prefix_len, path, len);
+    if (!c) return NULL;
+    c->head = h;
+    pm__store_relaxed(&c->zipper.in_call, 0);
+    pm__store_relaxed(&c->zipper.hold, 0);
+    c->zipper.fenced = h->fenced;
+    if (pm__claims_add(&h->claims, c)) return c;
+    pm__claim_free(c);
+    return NULL;
+}
+
+static void pm__writer_free(pm__writer *w) {
+    pm_drop(&w->map);
+    pm__claim_free(&w->claim);
+}
+
+/* Does what is left to do of a claim whose zipper has ended. False: no memory. */
+static bool pm__claim_settle(pm__claim *c) {
+    pm__writer *w = c->kind == PM_CLAIM_WRITER ? (pm__writer *)(void *)c : NULL;
+    if (w && !pm__writer_clean(w)) return false;
+    if (c->entered && !pm__claims_remove(&c->head->claims, c)) return false;
+    if (!w) pm__claim_free(c);
+    else if (w->users == 0) pm__writer_free(w);
+    else w->ended = true;
+    return true;
+}
+
+static void pm__claim_end(pm__claim *c) {
+    if (pm__claim_settle(c)) return;
+    c->unsettled = c->head->unsettled;
+    c->head->unsettled = c;
+}
+
+/* Does what could not be done before. False: there is still no memory for it. */
+static bool pm__head_settle(pm_head *h) {
+    for (pm__claim **link = &h->unsettled; *link;) {
+        pm__claim *c = *link, *next = c->unsettled;
+        if (pm__claim_settle(c)) *link = next;
+        else link = &c->unsettled;
+    }
+    return h->unsettled == NULL;
+}
+
+/* Whether a zipper may be given out. */
+static pm_status pm__head_admit(pm_head *h, pm_val kind, const void *path, size_t len, bool check, pm_map *why) {
+    if (!pm__head_settle(h)) return PM_NOMEM;
+    if (!(check || PM_CHECK >= 1) || !pm__claims_conflict(&h->claims, kind, path, len)) return PM_OK;
+#if PM_CHECK >= 1
+    if (!check) pm__claims_accuse(&h->claims, kind, path, len);
+#endif
+    if (check && why) pm__claims_report(&h->claims, kind, path, len, why);
+    return check ? PM_CONFLICT : PM_OK;
+}
+
+/* ---- heads --------------------------------------------------------------------------------------------------- */
+
+/* Gives up a place among the zippers: the last thing that is done with the head, which may be freed from then on. */
+static void pm__head_leave(pm_head *h) {
+    (void)pm__a64_fetch_add_acq_rel(&h->ended, 1); /* pairs with the load in pm__head_may_end */
+}
+
+static void pm__reader_end(struct pm_claim *c) { pm__head_leave((pm_head *)(void *)c); }
+
+/* A request without a head, without a place for the answer, or with a path that cannot be one. */
+static bool pm__head_refuses(const pm_head *h, const void *path, size_t len, const void *out) {
+    return !h || !out || (!path && len) || len > PM__LEN_MAX;
+}
+
+static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {
+    if (prefix_len > SIZE_MAX / 4) return NULL;
+    pm_head *h = (pm_head *)pm__mem_alloc_big(sizeof *h + prefix_len);
+    if (!h) return NULL;
+    memset(h, 0, sizeof *h);
+    h->reading.end = pm__reader_end;
+    h->fenced = !pm__fence_prepare();
+    h->claims.writers = h->claims.pins = pm_new(NULL, NULL);
+    pm__store_relaxed(&h->ended, 0);
+    h->prefix_len = prefix_len;
+    if (prefix_len) memcpy(h->prefix, prefix, prefix_len);
+    return h;
+}
+
+static pm_status pm__head_over(pm_map *m, pm_map *home, pm_head **out) {
+    if (!m || !out) return PM_INVALID;
+    pm_head *h = pm__head_alloc(NULL, 0);
+    if (!h) return PM_NOMEM;
+    pm__map_own(m);
+    h->base = *m;
+    pm__map_written(&h->base); /* readers of the map were not told of writers */
+    *m = pm_new(m->ops, m->pool);
+    if (home) pm__map_lend(m, PM__LENT_HEAD);
+    h->home = home;
+    *out = h;
+    return PM_OK;
+}
+
+PM_API pm_status pm_head_new(pm_map *m, pm_head **out) { return pm__head_over(m, m, out); }
+PM_API pm_status pm_head_new_move(pm_map *m, pm_head **out) { return pm__head_over(m, NULL, out); }
+
+PM_API pm_status pm_head_new_at(pm_wz *w, pm_head **out) {
+    if (!out) return PM_INVALID;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    pm_head *h = pm__head_alloc(w->cursor.path, w->cursor.len);
+    if (!h) return PM_NOMEM;
+    h->grouped_host = w->cursor.claim && pm_wz_begin(w) == PM_OK;
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    h->base = *w->map;
+    *w->map = pm_new(h->base.ops, h->base.pool);
+    pm__wz_leave(w);
+    h->home = w->map;
+    h->host = w;
+    *out = h;
+    return PM_OK;
+}
+
+/* Whether it can be freed; with the lock held. */
+static pm_status pm__head_may_end(pm_head *h, const pm_map *out, uint64_t *busy) {
+    uint64_t still_out = h->out - pm__load_acquire(&h->ended);
+    if (still_out) {
+        if (busy) *busy = still_out;
+        return PM_BUSY;
+    }
+    if (out && h->home) return PM_INVALID;
+    return pm__head_settle(h) ? PM_OK : PM_NOMEM;
+}
+
+PM_API pm_status pm_head_free(pm_head *h, pm_map *out, uint64_t *busy) {
+    if (!h) return PM_OK;
+    pm__lock_acquire(&h->lock);
+    pm_status s = pm__head_may_end(h, out, busy);
+    pm__head_unlock(h);
+    if (s != PM_OK) return s;
+    if (h->host) pm__wz_enter(h->host);
+    if (h->home) *h->home = h->base;
+    else if (out) *out = h->base;
+    else pm_drop(&h->base);
+    if (h->host) {
+        pm__wz_forget(h->host);
+        pm__wz_leave(h->host);
+        if (h->grouped_host) pm__wz_end_group(h->host, false);
+    }
+    pm_drop(&h->claims.writers);
+    pm_drop(&h->claims.pins);
+    pm__mem_free_big(h, sizeof *h + h->prefix_len);
+    return PM_OK;
+}
+
+/* ---- writers ------------------------------------------------------------------------------------------------- */
+
+/* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. Returns what is
+   to be dropped without the lock. */
+static pm_map pm__writer_finish(pm__writer *w) {
+    pm_txn group = w->claim.zipper.group;
+    if (group.open) pm__writer_mark_dirty(w); /* the base has at most what readers saw until now */
+    w->claim.zipper.group = pm__txn_none;
+    pm__writer_publish(w);
+    pm__writer_set_hold(w);
+    pm__claim_end(&w->claim);
+    return group.saved;
+}
+
+/* The place among the head's zippers goes last, after the hooks of values: until then the head is busy. */
+static void pm__writer_end(struct pm_claim *c) {
+    pm__writer *w = (pm__writer *)(void *)c;
+    pm_head *h = w->claim.head;
+    pm__writer_lock(w, c->group.open);
+    pm_map saved = pm__writer_finish(w);
+    pm__head_unlock(h);
+    pm_drop(&saved);
+    pm__head_leave(h);
+}
+
+static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out);
+
+/* With the lock held; nothing is in the way. */
+static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz *out) {
+    pm__writer *w = (pm__writer *)(void *)pm__head_claim(h, sizeof *w, PM_CLAIM_WRITER, path, len);
+    if (!w) return PM_NOMEM;
+    w->claim.zipper.end = pm__writer_end;
+    w->claim.zipper.pin = pm__writer_pin;
+    w->claim.zipper.wait = pm__writer_wait;
+    w->claim.zipper.left = pm__writer_left;
+    w->clean = true;
+    w->map = pm_new(h->base.ops, h->base.pool);
+    pm_status s = pm__claim_transfer(&w->claim, &h->base, &w->map) ? PM_OK : PM_NOMEM;
+    if (s == PM_OK) s = pm_wz_open(out, &w->map, w->claim.path - h->prefix_len, len + h->prefix_len);
+    if (s != PM_OK) {
+        pm__claim_end(&w->claim);
+        return s;
+    }
+    pm__writer_set_hold(w);
+    out->cursor.claim = &w->claim.zipper;
+    pm__map_lend(&w->map, PM__LENT_NOT);
+    h->out++;
+    return PM_OK;
+}
+
+static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool check, pm_wz *out, pm_map *why) {
+    if (why) *why = pm_new(pm_ops_bits(), NULL);
+    if (out) pm__wz_clear(out);
+    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
+    pm__lock_acquire(&h->lock);
+    pm_status s = pm__head_admit(h, PM_CLAIM_WRITER, path, len, check, why);
+    if (s == PM_OK) s = pm__writer_new(h, path, len, out);
+    pm__head_unlock(h);
+    return s;
+}
+
+PM_API pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_map *why) {
+    return pm__head_write(h, path, len, true, out, why);
+}
+
+PM_API pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t len, pm_wz *out) {
+    return pm__head_write(h, path, len, false, out, NULL);
+}
+
+/* ---- snapshots ----------------------------------------------------------------------------------------------- */
+
+/* Adds a writer if the base lacks its content. False: no memory. */
+static bool pm__snap_add(void *ctx, pm__claim *c) {
+    pm__snap *p = (pm__snap *)ctx;
+    pm__writer *w = (pm__writer *)(void *)c;
+    if (w->clean) return true;
+    if (p->n == p->cap) {
+        void *grown = pm__mem_grow_list(p->pieces, &p->cap, sizeof *p->pieces, 8);
+        if (!grown) return false;
+        p->pieces = (pm__piece *)grown;
+    }
+    memset((void *)&p->pieces[p->n], 0, sizeof *p->pieces);
+    p->pieces[p->n++].w = w;
+    return true;
+}
+
+/* Finds the writers at, above and below a path whose content the base lacks. A few dirty ones are looked through,
+   however many writers there are. False: no memory. With the lock held. */
+static bool pm__snap_find(pm_head *h, pm__snap *p) {
+    enum { FEW = 16 };
+    if (h->ndirty > FEW) return pm__claims_each(&h->claims.writers, p->path, p->len, pm__snap_add, p);
+    bool ok = true;
+    for (pm__writer *w = h->dirty; ok && w; w = w->next_dirty)
+        if (pm__paths_overlap(w->claim.path, w->claim.len, p->path, p->len)) ok = pm__snap_add(p, &w->claim);
+    return ok;
+}
+
+/* Holds the writers. The lock is not given up in between, also where a fence takes its time: a clean writer could take
+   its content out of the base. Each writer is waited for like that once at most: it is clean then, or inside, and goes
+   over to full fences when it begins its next change. */
+static void pm__snap_hold(pm_head *h, pm__snap *p) {
+    bool fence = false;
+    for (size_t i = 0; i < p->n; i++) {
+        pm__writer *w = p->pieces[i].w;
+        pm__piece_link(&p->pieces[i]);
+        w->users++;
+        w->fencing += p->fence;
+        /* Before the load of `in_call`: see pm__claim_try_enter. */
+        pm__store_seq_cst(&w->claim.zipper.hold, (uint32_t)PM__HOLD_WAIT);
+        if (!w->claim.zipper.fenced) fence = true;
+    }
+    if (!fence || pm__fence_all()) return;
+    h->fenced = true;
+    pm__fence_by_time();
+}
+
+static void pm__piece_let_go(pm__piece *q, bool fence) {
+    pm__piece_unlink(q);
+    q->w->fencing -= fence;
+    pm__writer_set_hold(q->w);
+}
+
+/* True if the writer is between two changes; then its map is as its last change has left it. */
+static bool pm__piece_is_quiet(const pm__piece *q) {
+    /* pairs with the release of pm__wz_leave */
+    return q->w->clean || pm__load_seq_cst(&q->w->claim.zipper.in_call) == 0;
+}
+
+/* Puts what is between changes into the base. False: no memory. With the lock held. */
+static bool pm__snap_settle(pm__snap *p) {
+    for (size_t i = 0; i < p->n; i++) {
+        pm__piece *q = &p->pieces[i];
+        /* A fence has seen all quiet, and they stay so; one that tries to begin and steps back may look otherwise. */
+        if (!p->fence && !pm__piece_is_quiet(q)) continue;
+        if (!pm__writer_clean(q->w)) return false;
+        pm__piece_let_go(q, p->fence);
+    }
+    return true;
+}
+
+/* Takes copies of what was inside a change. True if nothing is left to be taken. With the lock held. */
+static bool pm__snap_take(pm__snap *p) {
+    size_t left = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        pm__piece *q = &p->pieces[i];
+        if (!q->held) continue;
+        if (pm__piece_is_quiet(q)) {
+            q->map = pm_clone(pm__writer_visible(q->w));
+            q->alone = true;
+            pm__piece_let_go(q, false);
+        } else {
+            left++;
+        }
+    }
+    return left == 0;
+}
+
+static bool pm__snap_is_quiet(const pm__snap *p) {
+    for (size_t i = 0; i < p->n; i++)
+        if (!pm__piece_is_quiet(&p->pieces[i])) return false;
+    return true;
+}
+
+/* Waits until all writers concerned are outside of changes, and none of them can begin one, nor any clean one become
+   dirty. With the lock held; as long as it is not given up afterwards, this stays so. */
+static void pm__fence_wait(pm_head *h, pm__snap *p) {
+    p->next = h->fences;
+    p->link = &h->fences;
+    if (p->next) p->next->link = &p->next;
+    h->fences = p;
+    for (;;) {
+        uint32_t bell = pm__load_acquire(&h->bell); /* pairs with pm__head_ring of a writer that has left */
+        if (pm__snap_is_quiet(p)) break;
+        pm__head_sleep(h, bell);
+    }
+    *p->link = p->next;
+    if (p->next) p->next->link = p->link;
+    h->ring = true;
+}
+
+/* Collects the parts of a snapshot, with the lock held. */
+static pm_status pm__snap_gather(pm_head *h, pm__snap *p) {
+    pm__snap_hold(h, p);
+    if (p->fence) pm__fence_wait(h, p);
+    if (!pm__snap_settle(p)) return PM_NOMEM;
+    p->map = pm_clone(&h->base);
+    for (;;) {
+        uint32_t bell = pm__load_acquire(&h->bell);
+        if (pm__snap_take(p)) return PM_OK;
+        pm__head_sleep(h, bell);
+    }
+}
+
+static pm_status pm__snap_make(pm_head *h, pm__snap *p) {
+    pm_status s = PM_NOMEM;
+    pm__lock_acquire(&h->lock);
+    if (pm__head_settle(h) && pm__snap_find(h, p)) {
+        h->out++;
+        p->counted = true;
+        s = pm__snap_gather(h, p);
+    } else {
+        p->n = 0; /* none is held */
+    }
+    for (size_t i = 0; i < p->n; i++)
+        if (p->pieces[i].held) pm__piece_let_go(&p->pieces[i], p->fence);
+    pm__head_unlock(h);
+    for (size_t i = 0; s == PM_OK && i < p->n; i++) {
+        pm__piece *q = &p->pieces[i];
+        if (q->alone && !pm__claim_transfer(&q->w->claim, &q->map, &p->map)) s = PM_NOMEM;
+    }
+    return s;
+}
+
+static void pm__snap_free(pm_head *h, pm__snap *p) {
+    pm_drop(&p->map);
+    if (p->n) pm__lock_acquire(&h->lock);
+    for (size_t i = 0; i < p->n; i++) {
+        pm__writer *w = p->pieces[i].w;
+        if (--w->users || !w->ended) p->pieces[i].w = NULL;
+    }
+    if (p->n) pm__head_unlock(h);
+    for (size_t i = 0; i < p->n; i++) {
+        pm_drop(&p->pieces[i].map);
+        if (p->pieces[i].w) pm__writer_free(p->pieces[i].w);
+    }
+    if (p->pieces) pm__mem_free_big(p->pieces, p->cap * sizeof *p->pieces);
+}
+
+/* Makes an open reader the owner of the map that it looks at, which becomes empty. All readers of a head count at one
+   node: a reference that is handed over need not be counted up and down there. */
+static void pm__rz_adopt(pm_rz *z, pm_map *m) {
+    z->held_some = m->has_value;
+    z->held = m->value;
+    z->top_val = NULL;
+    z->owned = true;
+    *m = pm_new(m->ops, m->pool);
+}
+
+/* Opens a reader that takes a map over, its root at a path below the head's. */
+static pm_status pm__head_open(const pm_head *h, pm_map *m, const void *path, size_t len, pm_rz *out) {
+    pm_status s = pm_rz_open(out, m, h->prefix, h->prefix_len);
+    if (s != PM_OK) return s;
+    if (pm__rz_append(out, (const uint8_t *)path, len)) {
+        out->root_len = out->len;
+        pm__rz_adopt(out, m);
+        return PM_OK;
+    }
+    pm_rz_drop(out);
+    *out = pm__rz_none;
+    return PM_NOMEM;
+}
+
+static pm_status pm__head_read(pm_head *h, const void *path, size_t len, bool fence, pm_rz *out) {
+    pm__snap p;
+    if (out) *out = pm__rz_none;
+    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
+    memset(&p, 0, sizeof p);
+    p.fence = fence;
+    p.path = (const uint8_t *)path;
+    p.len = len;
+    pm_status s = pm__snap_make(h, &p);
+    if (s == PM_OK) s = pm__head_open(h, &p.map, path, len, out);
+    pm__snap_free(h, &p);
+    if (s == PM_OK) out->claim = &h->reading;
+    else if (p.counted) pm__head_leave(h);
+    return s;
+}
+
+PM_API pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *out) {
+    return pm__head_read(h, path, len, false, out);
+}
+
+PM_API pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *out) {
+    return pm__head_read(h, path, len, true, out);
+}
+
+/* ---- pinned readers ------------------------------------------------------------------------------------------ */
+
+static void pm__pin_end(struct pm_claim *c) {
+    pm__claim *k = (pm__claim *)(void *)c;
+    pm_head *h = k->head;
+    pm__lock_acquire(&h->lock);
+    pm__claim_end(k);
+    pm__head_unlock(h);
+    pm__head_leave(h);
+}
+
+/* With the lock held. NULL: no memory. */
+static pm__claim *pm__pin_new(pm_head *h, const void *path, size_t len) {
+    pm__claim *k = pm__head_claim(h, sizeof *k, PM_CLAIM_PINNED, path, len);
+    if (k) k->zipper.end = pm__pin_end;
+    return k;
+}
+
+/* A writer ends and leaves a pin in its place, also among the head's zippers. */
+static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out) {
+    pm__writer *w = (pm__writer *)(void *)c;
+    pm_head *h = w->claim.head;
+    pm_map saved = pm_new(NULL, NULL);
+    pm__writer_lock(w, c->group.open);
+    pm__claim *k = pm__head_settle(h) ? pm__pin_new(h, w->claim.path, w->claim.len) : NULL;
+    if (k) {
+        saved = pm__writer_finish(w);
+        *out = &k->zipper;
+    }
+    pm__head_unlock(h);
+    pm_drop(&saved);
+    return k ? PM_OK : PM_NOMEM;
+}
+
+static pm_status pm__head_pin(pm_head *h, const void *path, size_t len, bool check, pm_rz *out, pm_map *why) {
+    pm__claim *k = NULL;
+    pm_map base = pm_new(NULL, NULL);
+    if (why) *why = pm_new(pm_ops_bits(), NULL);
+    if (out) *out = pm__rz_none;
+    if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
+    pm__lock_acquire(&h->lock);
+    pm_status s = pm__head_admit(h, PM_CLAIM_PINNED, path, len, check, why);
+    if (s == PM_OK && !(k = pm__pin_new(h, path, len))) s = PM_NOMEM;
+    if (s == PM_OK) {
+        base = pm_clone(&h->base);
+        h->out++;
+    }
+    pm__head_unlock(h);
+    if (s != PM_OK) return s;
+    s = pm__head_open(h, &base, path, len, out);
+    pm_drop(&base);
+    if (s == PM_OK) out->claim = &k->zipper;
+    else pm__pin_end(&k->zipper);
+    return s;
+}
+
+PM_API pm_status pm_head_pin(pm_head *h, const void *path, size_t len, pm_rz *out, pm_map *why) {
+    return pm__head_pin(h, path, len, true, out, why);
+}
+
+PM_API pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len, pm_rz *out) {
+    return pm__head_pin(h, path, len, false, out, NULL);
+}
+
+/* ---- src/pathmap/67_shared.c --------------------------------------------------------------------------- */
+
+/* Maps replaced under readers.
+
+   One word names the present version's slot and counts the loads that have begun since it came:
+
+     63 .................. 16   15 .... 0
+     loads begun                slot
+
+   To load is to add one to the count, which also tells the slot, to clone the slot's map, and to count down the slot's
+   balance. The balance starts so high that loads alone never bring it to zero; who takes the version out of the word
+   adds the loads begun and takes the start away again. So it comes to zero exactly once: when the version has been
+   replaced and every load that began with it has ended. Whoever brings it there, drops the map, and the slot is free.
+
+   The count must not run over: a load that finds it high moves a part of it to the balance, which means the same.
+
+   Slots live in blocks that are freed with the whole; a new block is only needed when loads are stopped half-way in as
+   many versions as there are slots. Writers take turns: in its turn one takes a slot, and exchanges the word. Loads
+   never look at that.
+
+   A turn is a ticket, and ends when `serving` goes on to the next: so writers get on in the order in which they came.
+   Who waits for its turn stores `next` and then loads `serving`, who ends one stores `serving` and then loads `next`;
+   both in one order with all, or a wake-up could be missed. Nobody but who has the turn takes the present version out
+   of the word: it may be read without being loaded.
+
+   Pairings. The exchange of the word releases what the writer put into the slot, and the load's addition acquires it.
+   The counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that.
+   `used` is released when the slot is given up, and acquired by the writer who takes it. */
+
+#ifndef PM__SHARED_SPILL
+#define PM__SHARED_SPILL ((uint64_t)1 << 47) /* tests make this small */
+#endif
+
+enum { PM__SHARED_FIRST = 8, PM__SHARED_BLOCKS = 13, PM__SHARED_SHIFT = 16 };
+
+#define PM__SHARED_START ((uint64_t)1 << 62)
+
+/* Who asks: an address that each thread has for itself. */
+#ifndef PM__SHARED_SELF
+static PM__THREAD_LOCAL char pm__shared_self;
+#define PM__SHARED_SELF() ((void *)&pm__shared_self) /* tests have threads of their own */
+#endif
+
+typedef struct pm__version {
+    pm_map map;
+    pm__a64 balance;
+    pm__a32 used;
+} pm__version;
+
+struct pm_shared {
+    pm__a64 word;
+    pm__a32 next, serving; /* writers' tickets: the turn guards the next two, and the word against other writers */
+    pm__aptr updating;     /* the thread whose function is being run */
+    unsigned blocks;
+    pm__version *block[PM__SHARED_BLOCKS]; /* block i has PM__SHARED_FIRST << i slots */
+};
+
+static size_t pm__shared_block_bytes(unsigned i) { return ((size_t)PM__SHARED_FIRST << i) * sizeof(pm__version); }
+
+/* Slot numbers count through the blocks. */
+static pm__version *pm__shared_slot(const pm_shared *s, uint64_t word) {
+    uint64_t n = (word & 0xFFFF) + PM__SHARED_FIRST;
+    unsigned i = 63 - pm__clz64(n) - pm__ctz64(PM__SHARED_FIRST);
+    return &s->block[i][n - ((uint64_t)PM__SHARED_FIRST << i)];
+}
+
+/* One more block of slots. In the writers' turn, or before anybody else knows of `s`. */
+static bool pm__shared_grow(pm_shared *s) {
+    if (s->blocks == PM__SHARED_BLOCKS) return false;
+    size_t bytes = pm__shared_block_bytes(s->blocks);
+    pm__version *block = (pm__version *)pm__mem_alloc_big(bytes);
+    if (!block) return false;
+    memset(block, 0, bytes);
+    for (size_t i = 0; i < (size_t)PM__SHARED_FIRST << s->blocks; i++) pm__store_relaxed(&block[i].used, 0);
+    s->block[s->blocks++] = block;
+    return true;
+}
+
+/* The number of a free slot. False: no memory. In the writers' turn. */
+static bool pm__shared_find(pm_shared *s, uint64_t *out) {
+    uint64_t n = 0;
+    for (unsigned i = 0; i < PM__SHARED_BLOCKS; i++) {
+        if (i == s->blocks && !pm__shared_grow(s)) return false;
+        for (size_t k = 0; k < (size_t)PM__SHARED_FIRST << i; k++, n++) {
+            if (pm__load_acquire(&s->block[i][k].used)) continue;
+            *out = n;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Takes part of a slot's balance away, or adds to it. */
+static void pm__version_add(pm__version *v, uint64_t delta) {
+    if (pm__a64_fetch_add_acq_rel(&v->balance, delta) + delta != 0) return;
+    pm_map map = v->map;
+    pm__store_release(&v->used, 0);
+    pm_drop(&map);
+}
+
+static void pm__version_fill(pm__version *v, pm_map map) {
+    v->map = map;
+    pm__store_relaxed(&v->balance, PM__SHARED_START);
+    pm__store_relaxed(&v->used, 1);
+}
+
+/* The version of a word that has been taken out. */
+static void pm__shared_retire(pm_shared *s, uint64_t word) {
+    pm__version_add(pm__shared_slot(s, word), (word >> PM__SHARED_SHIFT) - PM__SHARED_START);
+}
+
+/* ---- turns --------------------------------------------------------------------------------------------------- */
+
+/* False: asked for by the function of an update, whose turn it is. */
+static bool pm__shared_begin(pm_shared *s) {
+    if (pm__load_relaxed(&s->updating) == PM__SHARED_SELF()) return false;
+    uint32_t mine = pm__a32_fetch_add_seq_cst(&s->next, 1);
+    for (uint32_t now; (now = pm__load_seq_cst(&s->serving)) != mine;)
+        if (!pm__spin(&s->serving, now)) (void)pm__wait(&s->serving, now, 0);
+    return true;
+}
+
+static void pm__shared_end(pm_shared *s) {
+    uint32_t now = pm__a32_fetch_add_seq_cst(&s->serving, 1) + 1;
+    if (pm__load_seq_cst(&s->next) != now) pm__wake(&s->serving, true);
+}
+
+/* The present version. In the writers' turn. */
+static const pm_map *pm__shared_present(const pm_shared *s) {
+    return &pm__shared_slot(s, pm__load_relaxed(&s->word))->map;
+}
+
+/* Puts a map, which is moved, in place of the present version, and tells the word that goes. False: no memory. In the
+   writers' turn. */
+static bool pm__shared_put(pm_shared *s, pm_map m, uint64_t *old) {
+    uint64_t n;
+    if (!pm__shared_find(s, &n)) return false;
+    pm__version_fill(pm__shared_slot(s, n), m);
+    *old = pm__a64_exchange(&s->word, n);
+    return true;
+}
+
+/* ---- calls --------------------------------------------------------------------------------------------------- */
+
+PM_API pm_status pm_shared_new(const pm_map *m, pm_shared **out) {
+    if (!m || !out) return PM_INVALID;
+    pm_shared *s = (pm_shared *)pm__mem_alloc_big(sizeof *s);
+    if (!s) return PM_NOMEM;
+    memset(s, 0, sizeof *s);
+    if (!pm__shared_grow(s)) {
+        pm__mem_free_big(s, sizeof *s);
+        return PM_NOMEM;
+    }
+    pm__version_fill(&s->block[0][0], pm_clone(m));
+    pm__store_release(&s->word, 0);
+    *out = s;
+    return PM_OK;
+}
+
+PM_API void pm_shared_free(pm_shared *s) {
+    if (!s) return;
+    pm__shared_retire(s, pm__load_acquire(&s->word));
+    for (unsigned i = 0; i < s->blocks; i++) pm__mem_free_big(s->block[i], pm__shared_block_bytes(i));
+    pm__mem_free_big(s, sizeof *s);
+}
+
+/* Moves part of the word's count to the balance of the slot, which the caller's load keeps from being given up. */
+static PM__NOINLINE void pm__shared_spill(pm_shared *s, uint64_t slot) {
+    const uint64_t part = PM__SHARED_SPILL / 2;
+    pm__version *v = pm__shared_slot(s, slot);
+    uint64_t word = pm__load_relaxed(&s->word);
+    pm__version_add(v, part);
+    while ((word & 0xFFFF) == slot && word >> PM__SHARED_SHIFT >= part)
+        if (pm__a64_cas(&s->word, &word, word - (part << PM__SHARED_SHIFT))) return;
+    pm__version_add(v, 0 - part);
+}
+
+PM_API pm_map pm_shared_load(pm_shared *s) {
+    if (!s) return pm_new(NULL, NULL);
+    uint64_t word = pm__a64_fetch_add_acq_rel(&s->word, (uint64_t)1 << PM__SHARED_SHIFT);
+    pm__version *v = pm__shared_slot(s, word);
+    pm_map m = pm_clone(&v->map);
+    if (PM__UNLIKELY(word >> PM__SHARED_SHIFT >= PM__SHARED_SPILL)) pm__shared_spill(s, word & 0xFFFF);
+    pm__version_add(v, (uint64_t)0 - 1);
+    return m;
+}
+
+/* Loaded maps hold their root, so an address says which it is, and what is shared does not change. */
+static bool pm__shared_is(const pm_map *a, const pm_map *b) {
+    return a->root == b->root && a->has_value == b->has_value && (!a->has_value || a->value == b->value) &&
+           pm_map_ops(a) == pm_map_ops(b);
+}
+
+PM_API pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
+                                            bool *changed) {
+    uint64_t old = 0;
+    if (!s || !desired || !pm__shared_begin(s)) return PM_INVALID;
+    pm_map m = pm_clone(desired);
+    bool same = !expected || pm__shared_is(expected, pm__shared_present(s));
+    bool put = same && pm__shared_put(s, m, &old);
+    pm__shared_end(s);
+    if (put) pm__shared_retire(s, old);
+    else pm_drop(&m);
+    if (same && !put) return PM_NOMEM;
+    if (changed) *changed = same;
+    return PM_OK;
+}
+
+PM_API pm_status pm_shared_store(pm_shared *s, const pm_map *m) {
+    return pm_shared_compare_and_swap(s, NULL, m, NULL);
+}
+
+PM_API pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx) {
+    uint64_t old = 0;
+    if (!s || !fn || !pm__shared_begin(s)) return PM_INVALID;
+    pm_map m = pm_clone(pm__shared_present(s));
+    pm__store_relaxed(&s->updating, PM__SHARED_SELF());
+    pm_status st = fn(ctx, &m);
+    pm__store_relaxed(&s->updating, NULL);
+    if (st == PM_OK && !pm__shared_put(s, m, &old)) st = PM_NOMEM;
+    pm__shared_end(s);
+    if (st == PM_OK) pm__shared_retire(s, old);
+    else pm_drop(&m);
+    return st;
+}
+
 /* ---- src/pathmap/80_inspect.c -------------------------------------------------------------------------- */
 
 /* Looking inside: what is stored how, and whether it is stored rightly.
@@ -20194,195 +20162,9 @@ static bool pm__inspect_next(pm__ref r, unsigned *at, pm__ent *e) {
 
 /* ---- check --------------------------------------------------------------------------------------------------- */
 
-/* Counts that can be: those in use, and in slim mode those parked for ever, with room for what threads that raced past
-   the limit have added or taken. */
-static bool pm__inspect_count_sane(const pm__count *c) {
-    pm__count_word n = pm__count_load_relaxed(c);
-#if PATHMAP_SLIM_PTRS
-    const uint32_t drift = 1u << 20;
-    if (n >= PM__COUNT_PARKED - drift) return n < PM__COUNT_PARKED + drift;
-    return n > 0 && n < PM__COUNT_MAX + drift;
-#else
-    return n > 0 && n >> 62 == 0;
-#endif
-}
-
-/* True if the count admits as many references as were met. */
-static bool pm__inspect_count_admits(const pm__count *c, uint64_t times) {
-    pm__count_word n = pm__count_load_relaxed(c);
-#if PATHMAP_SLIM_PTRS
-    if (n >= PM__COUNT_MAX) return true;
-#endif
-    return n >= times;
-}
-
-/* What reference and header say, before anything behind them is believed. NULL: nothing wrong. */
-static const char *pm__inspect_check_head(const pm__cx *cx, pm__ref r) {
-    const pm__head *h = (const pm__head *)pm__ref_ptr(r);
-    unsigned kind, more;
-    if (!h || (uintptr_t)h % sizeof(uint64_t)) return "reference: no address of a node";
-    kind = pm__ref_kind(r);
-    if (kind > PM__WIDE) return "reference: no such kind of node";
-    if ((h->flags & 3u) != kind) return "reference: its kind is not the node's";
-    if (!pm__inspect_count_sane(&h->rc)) return "node: impossible reference count";
-    more = kind == PM__LINE ? (unsigned)PM__LINE_E | PM__LINE_UNIT : (unsigned)PM__BYTE_UNIT;
-    if (h->flags & ~(3u | more)) return "node: unknown flags";
-    if (((h->flags & PM__LINE_UNIT) != 0) != cx->unit) return "node: unit flag is not that of the map's values";
-    return NULL;
-}
-
-/* Numbers that say where in a line things are. */
-static const char *pm__inspect_check_line_shape(const pm__line *x) {
-    size_t size = pm__line_size(x), heap = x->plen, need;
-    if (x->n == 0) return "line: no entries";
-    if (x->n > PM__LINE_ENTRIES) return "line: too many entries";
-    if (size > PM__LINE_BYTES || size != pm__mem_round(size)) return "line: size of no allocation";
-    if (PM__LINE_HDR + x->n + (x->n > 16 ? 33u : 17u) > size) return "line: vector loads leave the block";
-    if (x->cmask & ~pm__low_bits(x->n)) return "line: child bits beyond the entries";
-    for (unsigned i = 0; i < x->n; i++) heap += pm__line_lens(x)[i];
-    need = pm__line_need(x->n, heap, pm__line_pay_count(x));
-    if (need == 0 || need > size) return "line: heap and payloads do not fit the block";
-    for (unsigned i = pm__line_has_e(x); i < x->n; i++)
-        if (x->plen + pm__line_lens(x)[i] >= PM__SUFFIX_MAX) return "line: prefix and suffix have more than 256 bytes";
-    if (!pm__line_has_e(x)) return NULL;
-    if (x->plen == 0) return "line: value at the end of a prefix, but no prefix";
-    if (x->cmask & 1) return "line: child at the end of the prefix";
-    if (x->body[0] || pm__line_lens(x)[0]) return "line: value at the end of the prefix has a suffix";
-    return NULL;
-}
-
-/* How entry b may follow entry a. */
-static const char *pm__inspect_check_pair(const pm__ent *a, const pm__ent *b) {
-    size_t m = 0, max = a->len < b->len ? a->len : b->len;
-    while (m < max && pm__ent_at(a, m) == pm__ent_at(b, m)) m++;
-    if (m < a->len) return m == b->len || pm__ent_at(b, m) < pm__ent_at(a, m) ? "line: entries out of order" : NULL;
-    if (a->child) return m < b->len ? "line: entry extends a child" : "line: entry repeats a child";
-    if (m < b->len) return NULL;
-    if (!b->child) return "line: two values for one suffix";
-    return b->pay ? NULL : "line: dangling child beside a value";
-}
-
-static const char *pm__inspect_check_line(pm__ref r) {
-    const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-    pm__ent ents[PM__LINE_ENTRIES];
-    const char *why = pm__inspect_check_line_shape(x);
-    if (why) return why;
-    if (pm__ref_make(pm__ref_ptr(r), PM__LINE, pm__line_size(x)) != r) return "reference: tag is not the line's size";
-    pm__line_decode(x, ents);
-    for (unsigned i = 1; i < x->n && !why; i++) why = pm__inspect_check_pair(&ents[i - 1], &ents[i]);
-    return why;
-}
-
-/* Numbers that say where in a byte node things are. */
-static const char *pm__inspect_check_byte_shape(const pm__byte *x) {
-    unsigned c = 0, v = 0;
-    for (unsigned i = 0; i < 4; i++) {
-        if (x->crank[i] != (uint8_t)c || x->vrank[i] != (uint8_t)v) return "byte: ranks are not those of the masks";
-        c += pm__popcount64(x->mask[i].child);
-        v += pm__popcount64(x->mask[i].val);
-    }
-    if (x->nc != c || x->nv != v) return "byte: counts are not those of the masks";
-    if (c + v == 0) return "byte: no children and no values";
-    if (!pm__byte_is_wide(x) && c >= PM__WIDE_FROM) return "byte: too many children for a flat node";
-    if (x->cap > 512) return "byte: capacity out of range";
-    if (pm__byte_slots(c, v, pm__byte_is_wide(x), pm__byte_is_unit(x)) > x->cap) {
-        return "byte: children and values do not fit the slots";
-    }
-    return NULL;
-}
-
-static const char *pm__inspect_check_block(const pm__block *k, unsigned members) {
-    if (!k != !members) return members ? "wide: block missing" : "wide: block without children";
-    if (!k) return NULL;
-    if ((uintptr_t)k % sizeof(uint64_t)) return "wide: no address of a block";
-    if (!pm__inspect_count_sane(&k->rc)) return "wide: impossible reference count of a block";
-    if (k->cap > 16 || k->cap < members) return "wide: children do not fit a block";
-    return NULL;
-}
-
-static const char *pm__inspect_check_byte(pm__ref r) {
-    pm__byte *x = (pm__byte *)pm__ref_ptr(r);
-    const char *why = pm__inspect_check_byte_shape(x);
-    if (why) return why;
-    if (pm__byte_ref(x) != r) return "reference: tag is not a byte node's";
-    for (unsigned i = 0; i < PM__WIDE_BLOCKS && !why && pm__byte_is_wide(x); i++)
-        why = pm__inspect_check_block(pm__byte_block(x, i), pm__popcount32(pm__byte_block_bits(x, i)));
-    if (why) return why;
-    for (unsigned b = 0; b < 256; b++) {
-        uint8_t c = (uint8_t)b;
-        if (pm__byte_has_child(x, c) && pm__byte_has_val(x, c) && !*pm__byte_child(x, c)) {
-            return "byte: dangling child beside a value";
-        }
-    }
-    return NULL;
-}
-
-/* A check in progress: the first thing found wrong, or that memory ran out. */
-typedef struct pm__inspect_check {
-    pm__cx cx;
-    pm__inspect_list list;
-    const char *why;
-    bool no_memory;
-} pm__inspect_check;
-
-/* Follows a reference: counts it against the node's count, and judges the node the first time. Answers whether to go
-   on. That a count admits all references met also ends the walk if damage has made a circle. */
-static bool pm__inspect_check_ref(pm__inspect_check *k, pm__ref r) {
-    if (!r) return true;
-    if ((k->why = pm__inspect_check_head(&k->cx, r)) != NULL) return false;
-    uint64_t times = pm__inspect_times(&k->list, pm__ref_ptr(r));
-    if (times == 0) k->no_memory = true;
-    else if (!pm__inspect_count_admits(&((const pm__head *)pm__ref_ptr(r))->rc, times))
-        k->why = "node: more references than its count";
-    if (times != 1) return !k->no_memory && !k->why;
-    k->why = pm__ref_kind(r) == PM__LINE ? pm__inspect_check_line(r) : pm__inspect_check_byte(r);
-    if (!k->why && !pm__inspect_push(&k->list, r, 0)) k->no_memory = true;
-    return !k->no_memory && !k->why;
-}
-
-static bool pm__inspect_check_refs(pm__inspect_check *k, const pm__ref *kids, unsigned n) {
-    for (unsigned i = 0; i < n; i++)
-        if (!pm__inspect_check_ref(k, kids[i])) return false;
-    return true;
-}
-
-/* Follows the references of a node that was judged. Those in a block belong to the block: each is followed once,
-   however many nodes share it. */
-static bool pm__inspect_check_below(pm__inspect_check *k, pm__ref r) {
-    if (pm__ref_kind(r) == PM__LINE) {
-        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-        for (uint32_t m = x->cmask; m; m &= m - 1)
-            if (!pm__inspect_check_ref(k, *pm__line_child(x, pm__ctz32(m)))) return false;
-        return true;
-    }
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
-    if (!pm__byte_is_wide(x)) return pm__inspect_check_refs(k, x->slot, x->nc);
-    for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++) {
-        const pm__block *b = pm__byte_block(x, i);
-        if (!b) continue;
-        uint64_t times = pm__inspect_times(&k->list, b);
-        if (times == 0) k->no_memory = true;
-        else if (!pm__inspect_count_admits(&b->rc, times)) k->why = "wide: more references to a block than its count";
-        if (k->no_memory || k->why) return false;
-        if (times > 1) continue;
-        if (!pm__inspect_check_refs(k, b->slot, pm__popcount32(pm__byte_block_bits(x, i)))) return false;
-    }
-    return true;
-}
-
 PM_API pm_status pm_check(const pm_map *m, const char **why) {
     if (!m) return PM_INVALID;
-    pm__inspect_check k = {pm__map_cx(m), {{NULL, 0, 0}, NULL, 0, 0, 0, 0}, NULL, false};
-    pm__inspect_item it;
-    bool on = true;
-    if (k.cx.unit && m->has_value && m->value) k.why = "map: root value of a unit map is not 0";
-    else on = pm__inspect_check_ref(&k, m->root);
-    while (on && pm__inspect_take(&k.list, &it)) on = pm__inspect_check_below(&k, it.node);
-    pm__inspect_close(&k.list);
-    if (k.no_memory) return PM_NOMEM;
-    if (!k.why) return PM_OK;
-    if (why) *why = k.why;
-    return PM_CORRUPT;
+    return pm__map_check(m, why);
 }
 
 /* ---- statistics ---------------------------------------------------------------------------------------------- */

@@ -99,7 +99,7 @@ static pm_map doubled(pm_val x, pm_val y) {
             (void)pm_rz_move_to(pm_wz_cursor(&w), i ? "right" : "left", i ? 5 : 4);
             need(pm_wz_graft_map(&w, &m));
         }
-        need(pm_wz_close(&w));
+        need(pm_wz_drop(&w));
         pm_drop(&m);
         m = up;
     }
@@ -117,7 +117,7 @@ static pm_map changed_clone(const bench_list *l, const pm_map *m) {
     pm_map c = pm_clone(m);
     for (size_t i = 0; i < l->n; i += 100) {
         if (i % 200) need(pm_set(&c, l->key[i].data, l->key[i].len, l->val[i] + 1, NULL));
-        else need(pm_remove(&c, l->key[i].data, l->key[i].len, true, NULL));
+        else need(pm_remove(&c, l->key[i].data, l->key[i].len, PM_PRUNE, NULL));
     }
     return c;
 }
@@ -191,7 +191,7 @@ static pm_status remove_subtract(const pm_map *a, const pm_map *b, pm_map *out, 
     pm_status s = PM_OK;
     *alg = PM_ALG_ELEMENT;
     *out = pm_clone(a);
-    while (s == PM_OK && pm_iter_next(&i)) s = pm_remove(out, i.key, i.len, true, NULL);
+    while (s == PM_OK && pm_iter_next(&i)) s = pm_remove(out, i.key, i.len, PM_PRUNE, NULL);
     pm_iter_drop(&i);
     return s;
 }
@@ -390,7 +390,7 @@ static pm_status join_map(pm_map *to, const pm_map *few) {
     pm_wz w;
     need(pm_wz_open(&w, to, NULL, 0));
     need(pm_wz_join_map(&w, few, NULL));
-    return pm_wz_close(&w);
+    return pm_wz_drop(&w);
 }
 
 static pm_status subtract_map(pm_map *from, const pm_map *few) {
@@ -398,16 +398,16 @@ static pm_status subtract_map(pm_map *from, const pm_map *few) {
     pm_rz r;
     need(pm_wz_open(&w, from, NULL, 0));
     need(pm_rz_open(&r, few, NULL, 0));
-    need(pm_wz_subtract(&w, &r, false, NULL));
+    need(pm_wz_subtract(&w, &r, PM_KEEP, NULL));
     pm_rz_drop(&r);
-    return pm_wz_close(&w);
+    return pm_wz_drop(&w);
 }
 
 static pm_status insert_all(pm_map *to, const pm_map *few) { return copy_into(few, to); }
 
 static pm_status remove_all(pm_map *from, const pm_map *few) {
     pm_iter i = pm_iter_vals(few);
-    while (pm_iter_next(&i)) need(pm_remove(from, i.key, i.len, true, NULL));
+    while (pm_iter_next(&i)) need(pm_remove(from, i.key, i.len, PM_PRUNE, NULL));
     return PM_OK;
 }
 

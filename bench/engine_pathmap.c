@@ -141,7 +141,7 @@ static size_t store_remove(void *m, const bench_list *l) {
     size_t n = 0;
     for (size_t i = 0; i < l->n; i++) {
         pm_opt old = {0, false};
-        if (pm_remove(&s->map, l->key[i].data, l->key[i].len, true, &old) != PM_OK) return 0;
+        if (pm_remove(&s->map, l->key[i].data, l->key[i].len, PM_PRUNE, &old) != PM_OK) return 0;
         n += old.some && old.val == l->val[i];
     }
     return n;

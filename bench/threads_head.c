@@ -25,7 +25,7 @@ static double write_plain(void) {
     pm_wz w;
     must(pm_wz_open(&w, &m, "part/0/", 7));
     double ns = insert_all(&w);
-    must(pm_wz_close(&w));
+    must(pm_wz_drop(&w));
     check_all("plain_write", &m);
     return ns;
 }
@@ -37,8 +37,8 @@ static double write_observed(void) {
     must(pm_head_new(&m, &h));
     must(pm_head_write(h, "part/0/", 7, &w, NULL));
     double ns = insert_all(&w);
-    must(pm_wz_close(&w));
-    must(pm_head_close(h, NULL, NULL));
+    must(pm_wz_drop(&w));
+    must(pm_head_free(h, NULL, NULL));
     check_all("observed_write", &m);
     return ns;
 }
@@ -118,8 +118,8 @@ static void measure_snapshots_beside(int writers) {
         emit_samples(name, "ns_per_op", &late);
     }
     good(ok, "snapshot", "a write is missing");
-    for (int i = 0; i < writers; i++) must(pm_wz_close(&writer[i]));
-    must(pm_head_close(h, NULL, NULL));
+    for (int i = 0; i < writers; i++) must(pm_wz_drop(&writer[i]));
+    must(pm_head_free(h, NULL, NULL));
     pm_drop(&m);
 }
 
@@ -136,7 +136,7 @@ static double claim_and_close(pm_head *h) {
     for (int i = 0; i < TIMES; i++) {
         pm_wz mine;
         must(pm_head_write(h, path, (size_t)sprintf(path, "claims/%05d/mine", i), &mine, NULL));
-        must(pm_wz_close(&mine));
+        must(pm_wz_drop(&mine));
     }
     return (clock_ns() - start) / TIMES;
 }
@@ -155,8 +155,8 @@ static void measure_claims_beside(int others) {
     emit_samples(name, "ns_per_op", &ns);
     good(pm_head_write(h, path, (size_t)sprintf(path, "claims/%05d", others / 2), &refused, NULL) == PM_CONFLICT,
          name, "an overlapping claim was granted");
-    for (int i = 0; i < others; i++) must(pm_wz_close(&writer[i]));
-    must(pm_head_close(h, NULL, NULL));
+    for (int i = 0; i < others; i++) must(pm_wz_drop(&writer[i]));
+    must(pm_head_free(h, NULL, NULL));
     good(pm_is_empty(&m), name, "something was left behind");
     pm_drop(&m);
 }

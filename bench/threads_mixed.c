@@ -32,7 +32,7 @@ static void write_turn(size_t turn) {
         pm_rz_move_to(pm_wz_cursor(&z), in_order.key[i].data, in_order.key[i].len);
         must(pm_wz_set(&z, in_order.val[i], NULL));
     }
-    must(pm_wz_close(&z));
+    must(pm_wz_drop(&z));
 }
 
 static uint64_t read_turn(size_t turn) {
@@ -67,7 +67,7 @@ static double time_hybrid(const row *r, int threads, int parts) {
     bool ok = true;
     must(pm_head_new(&m, &head));
     double ns = run_workers(threads, parts, r->fn, false);
-    must(pm_head_close(head, NULL, NULL));
+    must(pm_head_free(head, NULL, NULL));
     for (size_t i = 0; i < turns(); i++) {
         char path[40];
         slice s = keys_of_turn(i);

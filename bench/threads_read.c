@@ -125,7 +125,7 @@ static double with_head(const row *r, int threads, int parts, double (*time)(con
     pm_map m = pm_clone(&filled);
     must(pm_head_new_move(&m, &head));
     double t = time(r, threads, parts);
-    must(pm_head_close(head, NULL, NULL));
+    must(pm_head_free(head, NULL, NULL));
     return t;
 }
 

@@ -17,7 +17,7 @@ static void insert_at(const void *path, size_t len, const bench_list *l, slice s
     pm_wz z;
     must(pm_head_write(head, path, len, &z, NULL));
     insert(&z, l, s, skip);
-    must(pm_wz_close(&z));
+    must(pm_wz_drop(&z));
 }
 
 /* ---- through a head ---- */
@@ -42,7 +42,7 @@ static double time_head_write(const row *r, int threads, int parts) {
     pm_map m = pm_new(NULL, NULL);
     must(pm_head_new(&m, &head));
     double ns = run_workers(threads, parts, r->fn, false);
-    must(pm_head_close(head, NULL, NULL));
+    must(pm_head_free(head, NULL, NULL));
     check_head_write(r, &m, parts);
     pm_drop(&m);
     return ns / (double)in_order.n;
@@ -68,7 +68,7 @@ static double time_head_hash(const row *r, int threads, int parts) {
     by_hash = data_hashed(parts, &hash_end);
     must(pm_head_new(&m, &head));
     double ns = run_workers(threads, parts, r->fn, false);
-    must(pm_head_close(head, NULL, NULL));
+    must(pm_head_free(head, NULL, NULL));
     bool ok = has_count(&m, in_order.n);
     for (int k = 0; k < parts; k++) {
         char path[16];
@@ -100,7 +100,7 @@ static double time_head_domain(const row *r, int threads, int parts) {
     if (l->key[0].len == by_domain->common) must(pm_set(&m, l->key[0].data, l->key[0].len, l->val[0], NULL));
     must(pm_head_new(&m, &head));
     double ns = run_workers(threads, parts, r->fn, false);
-    must(pm_head_close(head, NULL, NULL));
+    must(pm_head_free(head, NULL, NULL));
     must(pm_equal(&m, &filled, &same));
     good(same, r->name, "another map");
     pm_drop(&m);
@@ -135,7 +135,7 @@ static double time_head_watched(const row *r, int threads, int parts) {
     double ns = run_workers(threads, parts, r->fn, false);
     atomic_store(&writing, false);
     pthread_join(reader, NULL);
-    must(pm_head_close(head, NULL, NULL));
+    must(pm_head_free(head, NULL, NULL));
     check_head_write(r, &m, parts);
     pm_drop(&m);
     snprintf(name, sizeof name, threads < parts ? "%s@%d/%d" : "%s@%d", r->name, threads, parts);
@@ -153,7 +153,7 @@ static void head_claim(worker *w) {
             pm_wz z;
             must(pm_head_write(head, path, sizeof path, &z, NULL));
             w->sum++;
-            must(pm_wz_close(&z));
+            must(pm_wz_drop(&z));
         }
     }
 }
@@ -162,7 +162,7 @@ static double time_head_claim(const row *r, int threads, int parts) {
     pm_map m = pm_new(NULL, NULL);
     must(pm_head_new(&m, &head));
     double ns = run_workers(threads, parts, r->fn, false);
-    must(pm_head_close(head, NULL, NULL));
+    must(pm_head_free(head, NULL, NULL));
     good(workers_sum(threads) == CLAIMS && pm_is_empty(&m), r->name, "something was left behind");
     pm_drop(&m);
     return ns / CLAIMS;
@@ -177,7 +177,7 @@ static void own_write(worker *w) {
         pm_wz z;
         must(pm_wz_open(&z, &own[k], NULL, 0));
         insert(&z, &in_order, slice_of(in_order.n, k, w->parts), 0);
-        must(pm_wz_close(&z));
+        must(pm_wz_drop(&z));
     }
 }
 
@@ -266,7 +266,7 @@ static void open_both(int k, pm_rz *from, pm_wz *to) {
 
 static void close_both(pm_rz *from, pm_wz *to) {
     must(pm_rz_status(from));
-    must(pm_wz_close(to));
+    must(pm_wz_drop(to));
     pm_rz_drop(from);
 }
 
@@ -349,7 +349,7 @@ static void copy_witness(worker *w) {
         close_both(&from, &to); /* the witness alone keeps the last values */
         must(pm_head_write(head, (uint8_t[]){'o', (uint8_t)k}, 2, &to, NULL));
         ahead_write(&a, &to);
-        must(pm_wz_close(&to));
+        must(pm_wz_drop(&to));
         pm_witness_drop(&witness);
     }
     free(a.path);
@@ -360,7 +360,7 @@ static double time_copy(const row *r, int threads, int parts) {
     bool same = false;
     must(pm_head_new(&m, &head));
     double ns = run_workers(threads, parts, r->fn, false);
-    must(pm_head_close(head, NULL, NULL));
+    must(pm_head_free(head, NULL, NULL));
     pm_map in = pm_new(NULL, NULL), out = pm_new(NULL, NULL);
     must(pm_subtrie(&m, "i", 1, &in, NULL));
     must(pm_subtrie(&m, "o", 1, &out, NULL));

@@ -61,7 +61,7 @@ static void *index_words(void *arg) {
         pm_wz w;
         must(pm_head_write(x->head, &letter, 1, &w, NULL));
         for (size_t k = 0; k < b->n; k++) put_below(&w, b->key[k], 0);
-        must(pm_wz_close(&w));
+        must(pm_wz_drop(&w));
     }
     return NULL;
 }
@@ -114,7 +114,7 @@ int main(void) {
     for (size_t i = 0; i < DOCUMENTS; i++) sort_out(&x, documents[i].name, documents[i].text);
     must(pm_head_new(&idx, &x.head));
     run_each(index_words, each, sizeof each[0], THREADS);
-    must(pm_head_close(x.head, NULL, NULL));
+    must(pm_head_free(x.head, NULL, NULL));
 
     must(pm_val_count(&idx, &n));
     printf("%d documents, %d entries\n", DOCUMENTS, (int)n);

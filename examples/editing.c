@@ -41,13 +41,13 @@ int main(void) {
 
     /* src/ moves to lib/core/src/: cut out, put back under a longer prefix. */
     (void)pm_rz_move_to(pm_wz_cursor(&w), "src", 3);
-    if (pm_wz_take(&w, true, &part, NULL) != PM_OK) return 1;
+    if (pm_wz_take(&w, PM_PRUNE, &part, NULL) != PM_OK) return 1;
     (void)pm_rz_move_to(pm_wz_cursor(&w), "lib", 3);
     if (pm_wz_graft_map_move(&w, &part) != PM_OK) return 1;
     if (pm_wz_insert_prefix(&w, "/core/src", 9, &done) != PM_OK || !done) return 1;
 
     /* Each call says whether it worked, and so does closing, for all of them at once. */
-    if (pm_wz_close(&w) != PM_OK) return 1;
+    if (pm_wz_drop(&w) != PM_OK) return 1;
     print_map("after", &tree);
     pm_drop(&tree);
     print_map("the snapshot taken before", &before);

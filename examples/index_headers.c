@@ -165,7 +165,7 @@ static void print_snapshot(const char *key) {
     pm_map snapshot = pm_clone(&idx.map);
     double took = seconds() - start;
     must(pm_set(&idx.map, "snapshot/new.h/1", 16, 0, NULL));
-    must(pm_remove_branches(&idx.map, key, strlen(key), true, NULL));
+    must(pm_remove_branches(&idx.map, key, strlen(key), PM_PRUNE, NULL));
     pm_pool_get_stats(NULL, &after);
     printf("a snapshot, in %.0f ns; then the index forgets %s* and learns a word:\n", took * 1e9, key);
     printf("  below %s: %" PRIu64 " mentions in the snapshot, %" PRIu64 " in the index\n", key,

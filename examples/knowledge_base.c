@@ -35,9 +35,9 @@ static pm_status revise(knowledge *kb, const char *part, const change *changes, 
     for (size_t i = 0; s == PM_OK && i < n; i++) {
         (void)pm_rz_move_to(pm_wz_cursor(&w), changes[i].fact, strlen(changes[i].fact));
         s = pm_rz_status(pm_wz_cursor(&w));
-        if (s == PM_OK) s = changes[i].holds ? pm_wz_set(&w, 0, NULL) : pm_wz_remove(&w, true, NULL);
+        if (s == PM_OK) s = changes[i].holds ? pm_wz_set(&w, 0, NULL) : pm_wz_remove(&w, PM_PRUNE, NULL);
     }
-    pm_status ended = s == PM_OK ? pm_wz_commit(&w) : pm_wz_rollback(&w), closed = pm_wz_close(&w);
+    pm_status ended = s == PM_OK ? pm_wz_commit(&w) : pm_wz_rollback(&w), closed = pm_wz_drop(&w);
     return s != PM_OK ? s : ended != PM_OK ? ended : closed;
 }
 
@@ -165,8 +165,8 @@ int main(void) {
     const change late = {true, "unicorn/mammal"};
     must(pm_head_write(kb.head, "is/", 3, &w, NULL));
     printf("a revision of a part that is being revised: %s\n", pm_status_text(revise(&kb, "is/", &late, 1)));
-    must(pm_wz_close(&w));
-    must(pm_head_close(kb.head, NULL, NULL));
+    must(pm_wz_drop(&w));
+    must(pm_head_free(kb.head, NULL, NULL));
     pm_drop(&kb.facts);
     return 0;
 }

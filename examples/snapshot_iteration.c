@@ -51,7 +51,7 @@ static void change_all(pm_map *m) {
     }
     for (unsigned i = 0; i < PATHS; i++) {
         path_of(i, key);
-        if (i % 2) must(pm_remove(m, key, strlen(key), true, NULL));
+        if (i % 2) must(pm_remove(m, key, strlen(key), PM_PRUNE, NULL));
         else put(m, key, 0);
     }
 }

@@ -55,7 +55,7 @@ static void cache_set(cache *c, const char *name, const char *text, uint64_t liv
     pthread_rwlock_wrlock(&c->lock);
     must(pm_set(&c->answers, name, strlen(name), answer, &old));
     if (old.some) {
-        must(pm_remove(&c->ends, key, end_key(key, pm_bytes_get(old.val, &len), name), true, NULL));
+        must(pm_remove(&c->ends, key, end_key(key, pm_bytes_get(old.val, &len), name), PM_PRUNE, NULL));
         pm_bytes_release(old.val);
     }
     must(pm_set(&c->ends, key, end_key(key, bytes, name), 0, NULL));
@@ -83,8 +83,8 @@ static bool sweep_one(cache *c) {
     must(pm_iter_status(&i));
     pm_iter_drop(&i);
     if (len) {
-        must(pm_remove(&c->ends, key, len, true, NULL));
-        must(pm_remove(&c->answers, key + STAMP, len - STAMP, true, NULL));
+        must(pm_remove(&c->ends, key, len, PM_PRUNE, NULL));
+        must(pm_remove(&c->answers, key + STAMP, len - STAMP, PM_PRUNE, NULL));
     }
     pthread_rwlock_unlock(&c->lock);
     return len > 0;

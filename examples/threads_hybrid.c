@@ -54,7 +54,7 @@ static void *move_goods(void *arg) {
         }
         must(pm_wz_commit(&w));
     }
-    must(pm_wz_close(&w));
+    must(pm_wz_drop(&w));
     atomic_fetch_sub(&c->shop->writing, 1);
     return NULL;
 }
@@ -137,7 +137,7 @@ int main(void) {
     print_pinned(s.head);
     pm_rz_drop(&early);
     pm_rz_drop(&late);
-    must(pm_head_close(s.head, NULL, NULL));
+    must(pm_head_free(s.head, NULL, NULL));
     pm_drop(&goods);
     return 0;
 }

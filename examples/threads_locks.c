@@ -72,7 +72,7 @@ static void set_number(book *b, size_t name, unsigned number) {
     if (old.some) {
         char was[32];
         int len = snprintf(was, sizeof was, "who/%u", (unsigned)old.val);
-        must(pm_remove(&b->map, was, (size_t)len, true, NULL));
+        must(pm_remove(&b->map, was, (size_t)len, PM_PRUNE, NULL));
     }
     put(&b->map, who, name);
     pthread_rwlock_unlock(&b->lock);

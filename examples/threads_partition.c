@@ -65,7 +65,7 @@ static void fill(job *j, unsigned part) {
         put_below(&w, key + strlen(root), i);
         j->filled[part]++;
     }
-    must(pm_wz_close(&w));
+    must(pm_wz_drop(&w));
 }
 
 static void *work(void *arg) {
@@ -81,7 +81,7 @@ static void build(const scheme *s) {
     char key[KEY];
     must(pm_head_new(&map, &j.head));
     run_each(work, each, sizeof each[0], THREADS);
-    must(pm_head_close(j.head, NULL, NULL));
+    must(pm_head_free(j.head, NULL, NULL));
 
     must(pm_val_count(&map, &n));
     printf("by %s: %d facts, parts of", s->name, (int)n);
@@ -97,21 +97,21 @@ static void print_conflict(void) {
     pm_map map = {0};
     pm_head *head;
     pm_wz math, logic, all;
-    pm_conflict why;
+    pm_map why;
     must(pm_head_new(&map, &head));
     must(pm_head_write(head, "facts/math/", 11, &math, NULL));
     must(pm_head_write(head, "facts/logic/", 12, &logic, NULL));
     if (pm_head_write(head, "facts/", 6, &all, &why) == PM_CONFLICT) {
-        printf("no writer at \"%.*s\":", (int)why.len, (const char *)why.path);
-        for (size_t i = 0; i < why.n; i++)
-            printf(" %s at \"%.*s\"", why.claims[i].kind == PM_CLAIM_WRITER ? "writer" : "pinned reader",
-                   (int)why.claims[i].len, (const char *)why.claims[i].path);
+        printf("no writer at \"facts/\":");
+        for (pm_iter i = pm_iter_vals(&why); pm_iter_next(&i);)
+            printf(" %s at \"%.*s\"", *i.val == PM_CLAIM_WRITER ? "writer" : "pinned reader", (int)i.len,
+                   (const char *)i.key);
         printf("\n");
-        pm_conflict_free(&why);
+        pm_drop(&why);
     }
-    must(pm_wz_close(&math));
-    must(pm_wz_close(&logic));
-    must(pm_head_close(head, NULL, NULL));
+    must(pm_wz_drop(&math));
+    must(pm_wz_drop(&logic));
+    must(pm_head_free(head, NULL, NULL));
     pm_drop(&map);
 }
 

@@ -70,7 +70,7 @@ static bool queue_take(queue *q, pm_val *job) {
         uint8_t key[KEY];
         pm_opt taken;
         first_key(&q->jobs, key);
-        must(pm_remove(&q->jobs, key, KEY, true, &taken));
+        must(pm_remove(&q->jobs, key, KEY, PM_PRUNE, &taken));
         *job = taken.val;
         q->n--;
         pthread_cond_signal(&q->not_full);

@@ -83,7 +83,7 @@ static void remove_host(pm_shared *routes, const char *key, bool (*is_idle)(cons
         pm_map seen = pm_shared_load(routes), next = pm_clone(&seen);
         done = !is_idle(key);
         if (!done) {
-            must(pm_remove(&next, key, strlen(key), true, NULL));
+            must(pm_remove(&next, key, strlen(key), PM_PRUNE, NULL));
             must(pm_shared_compare_and_swap(routes, &seen, &next, &done));
         }
         pm_drop(&seen);

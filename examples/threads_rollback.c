@@ -110,7 +110,7 @@ static void *cook(void *arg) {
         if (sell(&w, orders[(k->first + i) % ORDERS])) k->filled++;
         else k->refused++;
     }
-    must(pm_wz_close(&w));
+    must(pm_wz_drop(&w));
     atomic_fetch_sub(k->cooking, 1);
     return NULL;
 }
@@ -153,13 +153,13 @@ int main(void) {
         snprintf(k.root, sizeof k.root, "kitchen%u/", i);
         must(pm_head_write(head, k.root, strlen(k.root), &w, NULL));
         must(pm_wz_graft_map(&w, &stock)); /* all begin with the same nodes */
-        must(pm_wz_close(&w));
+        must(pm_wz_drop(&w));
         kitchens[i] = k;
     }
     for (unsigned i = 0; i < KITCHENS; i++) thread[i] = start(cook, &kitchens[i]);
     bool ok = adds_up(head, &cooking, items);
     for (unsigned i = 0; i < KITCHENS; i++) finish(thread[i]);
-    must(pm_head_close(head, NULL, NULL));
+    must(pm_head_free(head, NULL, NULL));
 
     for (unsigned i = 0; i < KITCHENS; i++)
         printf("%s %u filled, %u refused\n", kitchens[i].root, kitchens[i].filled, kitchens[i].refused);

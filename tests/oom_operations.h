@@ -224,8 +224,10 @@ static pm_status op_prune_path(world *w) {
     return s;
 }
 
-static pm_status op_remove_branches(world *w) { return pm_remove_branches(&w->m, w->key, w->len, false, NULL); }
-static pm_status op_remove_branches_prune(world *w) { return pm_remove_branches(&w->m, w->key, w->len, true, NULL); }
+static pm_status op_remove_branches(world *w) { return pm_remove_branches(&w->m, w->key, w->len, PM_KEEP, NULL); }
+static pm_status op_remove_branches_prune(world *w) {
+    return pm_remove_branches(&w->m, w->key, w->len, PM_PRUNE, NULL);
+}
 
 static pm_status op_val_count(world *w) {
     uint64_t n = 77;
@@ -560,7 +562,7 @@ static pm_status write_with(world *w, writer_operation f) {
     pm_rz_descend_to(pm_wz_cursor(&z), w->key + w->len / 2, w->len - w->len / 2);
     s = pm_rz_status(pm_wz_cursor(&z));
     if (s != PM_OK) {
-        (void)pm_wz_close(&z);
+        (void)pm_wz_drop(&z);
         return s;
     }
     source_failed = false;
@@ -573,7 +575,7 @@ static pm_status write_with(world *w, writer_operation f) {
         CHECK_NOTE(pm_wz_status(&z) == s || source_failed, "%s", current);
         CHECK_EQ(pm_rz_exists(pm_wz_cursor(&z)), pm_path_exists(&w->m, w->key, w->len));
     }
-    pm_status closed = pm_wz_close(&z);
+    pm_status closed = pm_wz_drop(&z);
     CHECK_NOTE(closed == s || source_failed, "%s", current);
     return s;
 }
@@ -599,11 +601,11 @@ static pm_status f_get_or_set_with(world *w, pm_wz *z) {
 }
 static pm_status f_remove(world *w, pm_wz *z) {
     (void)w;
-    return pm_wz_remove(z, false, NULL);
+    return pm_wz_remove(z, PM_KEEP, NULL);
 }
 static pm_status f_remove_prune(world *w, pm_wz *z) {
     (void)w;
-    return pm_wz_remove(z, true, NULL);
+    return pm_wz_remove(z, PM_PRUNE, NULL);
 }
 static pm_status f_graft(world *w, pm_wz *z) {
     pm_rz src;
@@ -646,11 +648,11 @@ static pm_status f_graft_children(world *w, pm_wz *z) {
 }
 static pm_status f_take(world *w, pm_wz *z) {
     pm_map mark = w->out;
-    pm_status s = pm_wz_take(z, false, &w->out, NULL);
+    pm_status s = pm_wz_take(z, PM_KEEP, &w->out, NULL);
     if (s != PM_OK) CHECK(memcmp(&mark, &w->out, sizeof mark) == 0);
     return s;
 }
-static pm_status f_take_prune(world *w, pm_wz *z) { return pm_wz_take(z, true, &w->out, NULL); }
+static pm_status f_take_prune(world *w, pm_wz *z) { return pm_wz_take(z, PM_PRUNE, &w->out, NULL); }
 static pm_status f_insert_prefix(world *w, pm_wz *z) {
     (void)w;
     return pm_wz_insert_prefix(z, run, 600, NULL);
@@ -689,9 +691,9 @@ static pm_status with_source(world *w, pm_wz *z, pm_status (*f)(pm_wz *z, const 
     return s;
 }
 static pm_status join_one(pm_wz *z, const pm_rz *src) { return pm_wz_join(z, src, NULL); }
-static pm_status meet_one(pm_wz *z, const pm_rz *src) { return pm_wz_meet(z, src, true, NULL); }
+static pm_status meet_one(pm_wz *z, const pm_rz *src) { return pm_wz_meet(z, src, PM_PRUNE, NULL); }
 static pm_status meet_two(pm_wz *z, const pm_rz *src) { return pm_wz_meet_2(z, src, src, NULL); }
-static pm_status subtract_one(pm_wz *z, const pm_rz *src) { return pm_wz_subtract(z, src, true, NULL); }
+static pm_status subtract_one(pm_wz *z, const pm_rz *src) { return pm_wz_subtract(z, src, PM_PRUNE, NULL); }
 static pm_status restrict_one(pm_wz *z, const pm_rz *src) { return pm_wz_restrict(z, src, NULL); }
 static pm_status restricting_one(pm_wz *z, const pm_rz *src) { return pm_wz_restricting(z, src, NULL); }
 static pm_status f_join(world *w, pm_wz *z) { return with_source(w, z, join_one); }
@@ -705,13 +707,13 @@ static pm_status f_join_map_move(world *w, pm_wz *z) {
     w->consumes = true;
     return pm_wz_join_map_move(z, &w->other, NULL);
 }
-static pm_status f_join_k_path(world *w, pm_wz *z) { return pm_wz_join_k_path(z, 1 + w->len % 3, true, NULL); }
-static pm_status f_meet_k_path(world *w, pm_wz *z) { return pm_wz_meet_k_path(z, 1 + w->len % 3, true, NULL); }
+static pm_status f_join_k_path(world *w, pm_wz *z) { return pm_wz_join_k_path(z, 1 + w->len % 3, PM_PRUNE, NULL); }
+static pm_status f_meet_k_path(world *w, pm_wz *z) { return pm_wz_meet_k_path(z, 1 + w->len % 3, PM_PRUNE, NULL); }
 static pm_status f_group(world *w, pm_wz *z) {
     pm_val v = value(w->kind);
     CHECK_OK(pm_wz_begin(z));
     pm_status s = keep_value(w->kind, pm_wz_set(z, v, NULL), v);
-    if (s == PM_OK) s = pm_wz_remove_branches(z, false, NULL);
+    if (s == PM_OK) s = pm_wz_remove_branches(z, PM_KEEP, NULL);
     CHECK_OK(s == PM_OK ? pm_wz_commit(z) : pm_wz_rollback(z));
     return s;
 }
@@ -753,7 +755,7 @@ static pm_status op_wz_into_reader(world *w) {
         CHECK_EQ(pm_rz_exists(&r), pm_path_exists(&w->m, w->key, w->len));
         pm_rz_drop(&r);
     } else {
-        (void)pm_wz_close(&z);
+        (void)pm_wz_drop(&z);
     }
     return s;
 }

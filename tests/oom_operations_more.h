@@ -27,11 +27,11 @@ static pm_status op_wz_join_take(world *w) {
     s = pm_wz_open(&from, &w->other, w->key, w->len / 2);
     if (s == PM_OK) {
         w->consumes = w->may_change = true;
-        s = pm_wz_join_take(&to, &from, true, NULL);
+        s = pm_wz_join_take(&to, &from, PM_PRUNE, NULL);
         disarm();
-        CHECK(pm_wz_close(&from) == PM_OK || s != PM_OK);
+        CHECK(pm_wz_drop(&from) == PM_OK || s != PM_OK);
     }
-    (void)pm_wz_close(&to);
+    (void)pm_wz_drop(&to);
     return s;
 }
 
@@ -39,11 +39,11 @@ static pm_status op_wz_join_take(world *w) {
 
 /* A head that had no memory to close goes on to be one. */
 static void close_head(pm_head *h) {
-    pm_status s = pm_head_close(h, NULL, NULL);
+    pm_status s = pm_head_free(h, NULL, NULL);
     if (s == PM_OK) return;
     CHECK_EQ(s, PM_NOMEM);
     disarm();
-    CHECK_OK(pm_head_close(h, NULL, NULL));
+    CHECK_OK(pm_head_free(h, NULL, NULL));
 }
 
 static pm_status op_head_write(world *w) {
@@ -61,7 +61,7 @@ static pm_status op_head_write(world *w) {
         pm_val v = value(w->kind);
         if (s == PM_OK) s = pm_wz_set(&z, v, NULL);
         (void)keep_value(w->kind, s, v);
-        (void)pm_wz_close(&z);
+        (void)pm_wz_drop(&z);
     }
     close_head(h);
     return s;
@@ -70,18 +70,18 @@ static pm_status op_head_write(world *w) {
 static pm_status op_head_conflict(world *w) {
     pm_head *h = NULL;
     pm_wz z, second;
-    pm_conflict why;
+    pm_map why;
     pm_status s = pm_head_new(&w->m, &h);
     if (s != PM_OK) return s;
     s = pm_head_write(h, w->key, w->len, &z, NULL);
     if (s == PM_OK) {
         s = pm_head_write(h, w->key, w->len / 2, &second, &why);
         if (s == PM_CONFLICT) { /* told even when there is no memory to say why */
-            CHECK(why.claims == NULL || why.n == 1);
-            pm_conflict_free(&why);
+            CHECK(pm_is_empty(&why) || pm_contains(&why, w->key, w->len));
+            pm_drop(&why);
             s = PM_OK;
         }
-        (void)pm_wz_close(&z);
+        (void)pm_wz_drop(&z);
     }
     close_head(h);
     return s;

@@ -413,7 +413,7 @@ static pm_status close_by_reader(pm_wz *w) {
 ON(wclose) {
     pm_wz *w = writer_of(s, a);
     pm_map *m = &s->map[s->writer_map[a->writer[0]]];
-    if (!w->owned) return fine(out, a->variant % 2 ? pm_wz_close(w) : close_by_reader(w)) && say_ok(out);
+    if (!w->owned) return fine(out, a->variant % 2 ? pm_wz_drop(w) : close_by_reader(w)) && say_ok(out);
     return fine(out, pm_wz_into_map(w, m)) && say_ok(out);
 }
 
@@ -671,31 +671,28 @@ ON(hclose) {
     uint64_t busy = 0;
     bool owns = s->head->home == NULL;
     pm_map *m = &s->map[s->head_map], none = {0};
-    pm_status st = pm_head_close(s->head, owns ? m : NULL, &busy);
+    pm_status st = pm_head_free(s->head, owns ? m : NULL, &busy);
     if (st == PM_BUSY) {
         replay_print(out, "busy %llu", (unsigned long long)busy);
         return false;
     }
     if (!fine(out, st)) return false;
     s->head = NULL;
-    must_agree(out, pm_wz_close(&s->host) == PM_OK, "the head's host failed");
+    must_agree(out, pm_wz_drop(&s->host) == PM_OK, "the head's host failed");
     must_agree(out, m->ops != none.ops, "the map came back without operations");
     return say_ok(out);
 }
 
-/* Prints the distinct paths of a conflict's report, which is given up. */
-static bool say_granted(pm_status st, pm_conflict *why, model_key path, model_bytes *out) {
+/* Prints the paths of a conflict's report, which is dropped. */
+static bool say_granted(pm_status st, pm_map *why, model_bytes *out) {
     if (st != PM_CONFLICT) return fine(out, st) && say_ok(out);
     replay_print(out, "conflict ");
-    for (size_t i = 0; i < why->n; i++) {
-        const pm_conflict_claim *c = &why->claims[i], *before = c - 1;
-        if (i && before->len == c->len && (!c->len || memcmp(before->path, c->path, c->len) == 0)) continue;
-        if (i) replay_print(out, ",");
-        replay_print_path(out, (model_key){c->path, c->len});
+    bool first = true;
+    for (pm_iter i = pm_iter_vals(why); pm_iter_next(&i); first = false) {
+        if (!first) replay_print(out, ",");
+        replay_print_path(out, (model_key){i.key, i.len});
     }
-    must_agree(out, why->len == path.len && (!path.len || memcmp(why->path, path.data, path.len) == 0),
-               "the report names another path");
-    pm_conflict_free(why);
+    pm_drop(why);
     return false;
 }
 
@@ -706,15 +703,15 @@ ON(hread) {
 }
 
 ON(hpin) {
-    pm_conflict why;
+    pm_map why;
     pm_status st = pm_head_pin(s->head, PATH(a, 0), &s->reader[a->reader[0]], &why);
-    return say_granted(st, &why, a->path[0], out);
+    return say_granted(st, &why, out);
 }
 
 ON(hwrite) {
-    pm_conflict why;
+    pm_map why;
     pm_status st = pm_head_write(s->head, PATH(a, 0), writer_of(s, a), &why);
-    return say_granted(st, &why, a->path[0], out);
+    return say_granted(st, &why, out);
 }
 
 /* ---- the engine ---- */
@@ -808,10 +805,10 @@ static void close_library(void *state, model_bytes *complaint) {
     on_library *s = state;
     for (int i = 0; i < REPLAY_ZIPPERS; i++) {
         pm_rz_drop(&s->reader[i]);
-        if (pm_wz_close(&s->writer[i]) != PM_OK) replay_print(complaint, "w%d had failed; ", i);
+        if (pm_wz_drop(&s->writer[i]) != PM_OK) replay_print(complaint, "w%d had failed; ", i);
     }
-    if (pm_head_close(s->head, NULL, NULL) != PM_OK) replay_print(complaint, "the head could not end; ");
-    if (pm_wz_close(&s->host) != PM_OK) replay_print(complaint, "the head's host had failed; ");
+    if (pm_head_free(s->head, NULL, NULL) != PM_OK) replay_print(complaint, "the head could not end; ");
+    if (pm_wz_drop(&s->host) != PM_OK) replay_print(complaint, "the head's host had failed; ");
     for (int i = 0; i < REPLAY_TXNS; i++)
         if (s->txn[i].open && pm_txn_commit(&s->txn[i]) != PM_OK) replay_print(complaint, "t%d could not end; ", i);
     for (int i = 0; i < REPLAY_MAPS; i++) pm_drop(&s->map[i]);

@@ -11,14 +11,14 @@ import sys
 
 FAULTS = (
     # A fence that waits does not stop clean writers, or not those that it waits for.
-    ("while (w->fencing || (soils && w->clean && pm__writer_must_stay_clean(w)))",
+    ("while (w->fencing || (dirties && w->clean && pm__writer_must_stay_clean(w)))",
      "while ((w->fencing && !FAULTY(HELD_WRITERS_GO)) ||\n"
-     "           (soils && w->clean && !FAULTY(CLEAN_WRITERS_GO) && pm__writer_must_stay_clean(w)))"),
+     "           (dirties && w->clean && !FAULTY(CLEAN_WRITERS_GO) && pm__writer_must_stay_clean(w)))"),
     # A writer that goes on gives its content to nobody who waits, or only to one of them.
-    ("    pm__writer_park(w);\n    pm__writer_soil(w);\n",
-     "    if (!FAULTY(NO_COPY)) pm__writer_park(w);\n    pm__writer_soil(w);\n"),
-    ("        pm__piece_unlink(q);\n        w->stake.head->ring = true;\n",
-     "        pm__piece_unlink(q);\n        w->stake.head->ring = true;\n        if (FAULTY(ONE_COPY)) break;\n"),
+    ("    pm__writer_publish(w);\n    pm__writer_mark_dirty(w);\n",
+     "    if (!FAULTY(NO_COPY)) pm__writer_publish(w);\n    pm__writer_mark_dirty(w);\n"),
+    ("        pm__piece_unlink(q);\n        w->claim.head->ring = true;\n",
+     "        pm__piece_unlink(q);\n        w->claim.head->ring = true;\n        if (FAULTY(ONE_COPY)) break;\n"),
     # What a writer has given is replaced by what came later, before it is taken.
     ("        if (!q->held) continue;\n        if (pm__piece_is_quiet(q)) {\n",
      "        if (FAULTY(NEWER_COPY) && !q->held && q->alone && pm__piece_is_quiet(q)) {\n"
@@ -27,12 +27,13 @@ FAULTS = (
      "        }\n"
      "        if (!q->held) continue;\n        if (pm__piece_is_quiet(q)) {\n"),
     # The end of a writer is told before its hooks have run.
-    ("    if (over) h->out--;\n    pm__head_unlock(h);\n    if (over) return;\n    pm_drop(&saved);\n",
-     "    if (over || FAULTY(OUT_BEFORE_HOOKS)) h->out--;\n    pm__head_unlock(h);\n    if (over) return;\n"
-     "    pm_drop(&saved);\n    if (FAULTY(OUT_BEFORE_HOOKS)) return;\n"),
+    ("    pm_map saved = pm__writer_finish(w);\n    pm__head_unlock(h);\n    pm_drop(&saved);\n"
+     "    pm__head_leave(h);\n",
+     "    pm_map saved = pm__writer_finish(w);\n    if (FAULTY(OUT_BEFORE_HOOKS)) pm__head_leave(h);\n"
+     "    pm__head_unlock(h);\n    pm_drop(&saved);\n    if (!FAULTY(OUT_BEFORE_HOOKS)) pm__head_leave(h);\n"),
     # A writer that ends may become dirty by that while a fence waits.
-    ("    pm__writer_lock(w, w->group.open);\n    pm_map saved",
-     "    pm__writer_lock(w, w->group.open && !FAULTY(GROUPS_END_AT_ONCE));\n    pm_map saved"),
+    ("    pm__writer_lock(w, c->group.open);\n    pm_map saved",
+     "    pm__writer_lock(w, c->group.open && !FAULTY(GROUPS_END_AT_ONCE));\n    pm_map saved"),
     # A writer that waits for its second writer stays inside of the first.
     ("        pm__wz_leave(w);\n        pm__wz_enter(v);\n        pm__wz_leave(v);\n",
      "        if (FAULTY(WAITS_INSIDE)) {\n            pm__wz_enter(v);\n            return;\n        }\n"
@@ -48,7 +49,7 @@ FAULTS = (
     # The system refuses its fence of all threads, and running writers are told to fence instead, or nothing is done.
     ("    h->fenced = true;\n    pm__fence_by_time();\n",
      "    h->fenced = true;\n"
-     "    for (size_t i = 0; FAULTY(FLAG_SWITCH) && i < p->n; i++) p->pieces[i].w->stake.claim.fenced = true;\n"
+     "    for (size_t i = 0; FAULTY(FLAG_SWITCH) && i < p->n; i++) p->pieces[i].w->claim.zipper.fenced = true;\n"
      "    if (!FAULTY(FLAG_SWITCH) && !FAULTY(NO_BARRIER)) pm__fence_by_time();\n"),
     # An ended writer is freed while a snapshot uses it.
     ("    else if (w->users == 0) pm__writer_free(w);\n",

@@ -61,7 +61,7 @@ CHECK__UNUSED static void both_edit_with(both *b, const shape *s, unsigned edits
             CHECK_OK(pm_remove(&b->map, k.data, k.len, prune, NULL));
             model_remove(b->m, k.data, k.len, prune, NULL);
         } else if (check_below(spare) == 0) {
-            CHECK_OK(pm_remove_branches(&b->map, k.data, k.len, false, NULL));
+            CHECK_OK(pm_remove_branches(&b->map, k.data, k.len, PM_KEEP, NULL));
             model_remove_branches(b->m, k.data, k.len, false);
         }
     }

@@ -576,8 +576,8 @@ TEST(algebra_without_memory_changes_nothing) {
 static pm_status write_algebra(unsigned op, pm_wz *w, const pm_rz *src, pm_alg *alg) {
     switch (op) {
     case 0: return pm_wz_join(w, src, alg);
-    case 1: return pm_wz_meet(w, src, false, alg);
-    case 2: return pm_wz_subtract(w, src, false, alg);
+    case 1: return pm_wz_meet(w, src, PM_KEEP, alg);
+    case 2: return pm_wz_subtract(w, src, PM_KEEP, alg);
     default: return pm_wz_restrict(w, src, alg);
     }
 }
@@ -590,7 +590,7 @@ static pm_status write_algebra_at(unsigned op, pm_map *m, const key *at, const p
     CHECK_OK(pm_rz_open(&r, src, NULL, 0));
     pm_status s = write_algebra(op, &w, &r, alg);
     pm_rz_drop(&r);
-    pm_status kept = pm_wz_close(&w);
+    pm_status kept = pm_wz_drop(&w);
     CHECK_EQ(kept, s);
     return s;
 }
@@ -789,12 +789,12 @@ TEST(algebra_in_place_with_a_source_in_the_same_map_follows_a_source_that_is_not
         CHECK_OK(pm_rz_open(&r, &m, from, strlen(from)));
         CHECK_OK(write_algebra(op, &w, &r, &one));
         pm_rz_drop(&r);
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_drop(&w));
         CHECK_OK(pm_wz_open(&w, &n, at, strlen(at)));
         CHECK_OK(pm_rz_open(&r, &other, from, strlen(from)));
         CHECK_OK(write_algebra(op, &w, &r, &two));
         pm_rz_drop(&r);
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_drop(&w));
         CHECK_EQ(one, two);
         CHECK(equal(&m, &n));
         check_sound(&m);

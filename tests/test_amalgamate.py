@@ -271,6 +271,16 @@ class Layers(Toy):
             self.assertIn(f"src/pathmap/{name}: does not compile", done.stderr)
             self.write("src/pathmap/" + name, TOY[name])
 
+    def test_call_upwards_is_detected(self):
+        self.write("src/pathmap/30_early.c", '#include "20_node.c"\nPM_API int pm_late(void);\n'
+                   "static int pm__early(void) { return pm_late(); }\n")
+        self.write("src/pathmap/50_late.c", '#include "30_early.c"\nPM_API int pm_late(void);\n'
+                   "PM_API int pm_late(void) { return pm__early(); }\n")
+        done = self.layers()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("src/pathmap/30_early.c: does not compile", done.stderr)
+        self.assertNotIn("src/pathmap/50_late.c: does not compile", done.stderr)
+
 
 class Builds(Toy):
     MAIN = '#include "pathmap.h"\nint main(void) { return (int)pm_length("abc") - 3; }\n'

@@ -87,7 +87,7 @@ static void read_after_drop(void) {
 static void go_up_after_remove(void) {
     open_reader("");
     pm_rz_descend_to(&reader, "abcd", 4);
-    right(pm_remove(&reader_map, "abcd", 4, true, NULL));
+    right(pm_remove(&reader_map, "abcd", 4, PM_PRUNE, NULL));
     (void)pm_rz_ascend(&reader, 1);
 }
 
@@ -97,8 +97,8 @@ static void read_fork_after_writer(void) {
     open_reader("");
     right(pm_rz_fork(&reader, &twig));
     right(pm_wz_open(&w, &reader_map, "ab", 2));
-    right(pm_wz_remove_branches(&w, true, NULL));
-    right(pm_wz_close(&w));
+    right(pm_wz_remove_branches(&w, PM_PRUNE, NULL));
+    right(pm_wz_drop(&w));
     (void)pm_rz_to_next_step(&twig);
 }
 
@@ -292,7 +292,7 @@ TEST(what_a_map_was_lent_to_gives_it_back) {
     pm_head *h, *k;
     pm_rz z;
     CHECK_OK(pm_wz_open(&w, &m, "a", 1));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     CHECK_OK(pm_wz_open(&w, &m, "a", 1));
     CHECK_OK(pm_head_new_at(&w, &h));
     CHECK_OK(pm_head_write(h, "b", 1, &v, NULL));
@@ -303,19 +303,19 @@ TEST(what_a_map_was_lent_to_gives_it_back) {
     CHECK_OK(pm_wz_rollback(&v));
     CHECK_EQ(*pm_rz_val_at(&z, "b", 1), 4);
     pm_rz_drop(&z);
-    CHECK_OK(pm_wz_close(&v));
-    CHECK_OK(pm_head_close(h, NULL, NULL));
+    CHECK_OK(pm_wz_drop(&v));
+    CHECK_OK(pm_head_free(h, NULL, NULL));
     CHECK_OK(pm_wz_set(&w, 5, NULL));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     CHECK_OK(pm_head_new(&m, &h));
     CHECK(pm_is_empty(&m));
-    CHECK_OK(pm_head_close(h, NULL, NULL));
+    CHECK_OK(pm_head_free(h, NULL, NULL));
     CHECK_OK(pm_set(&m, "b", 1, 1, NULL));
     CHECK_OK(pm_head_new_move(&m, &h));
     CHECK_OK(pm_set(&m, "c", 1, 1, NULL)); /* empty, and nobody's */
     CHECK_OK(pm_head_new(&m, &k));
-    CHECK_OK(pm_head_close(k, NULL, NULL));
-    CHECK_OK(pm_head_close(h, NULL, NULL));
+    CHECK_OK(pm_head_free(k, NULL, NULL));
+    CHECK_OK(pm_head_free(h, NULL, NULL));
     pm_drop(&m);
     CHECK_EQ(check_live_blocks(), 0);
 }
@@ -350,7 +350,7 @@ static void drop_after_it_was_moved_into_a_writer(void) {
     pm_map m = some_map(), copy = m;
     pm_wz w;
     right(pm_wz_open_move(&w, &m, NULL, 0));
-    right(pm_wz_close(&w));
+    right(pm_wz_drop(&w));
     pm_drop(&copy);
 }
 
@@ -368,7 +368,7 @@ TEST(maps_may_move_and_be_dropped_twice) {
         moved = m;
         CHECK_OK(pm_set(&moved, "x", 1, 1, NULL));
         m = moved;
-        CHECK_OK(pm_remove(&m, "x", 1, true, NULL));
+        CHECK_OK(pm_remove(&m, "x", 1, PM_PRUNE, NULL));
     }
     pm_map c = pm_clone(&m), d = pm_clone(&c);
     pm_drop(&m);

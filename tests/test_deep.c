@@ -119,14 +119,14 @@ static void point_operations(void) {
     CHECK_EQ(*pm_get(&m, deep, DEEP), 1);
     CHECK(!equal(&m, &c));
     CHECK_OK(pm_set(&c, deep, HALF, 3, NULL));
-    CHECK_OK(pm_remove(&c, deep, DEEP, true, &old)); /* prunes half the path */
+    CHECK_OK(pm_remove(&c, deep, DEEP, PM_PRUNE, &old)); /* prunes half the path */
     CHECK(old.some && old.val == 2);
     CHECK_EQ(locations(&c), HALF + 1);
     CHECK_OK(pm_create_path(&c, deep, DEEP, &flag));
     CHECK(flag);
     CHECK_OK(pm_prune_path(&c, deep, DEEP, &gone));
     CHECK_EQ(gone, DEEP - HALF);
-    CHECK_OK(pm_remove_branches(&c, deep, 5, true, &flag));
+    CHECK_OK(pm_remove_branches(&c, deep, 5, PM_PRUNE, &flag));
     CHECK(flag && pm_is_empty(&c));
     CHECK_OK(pm_get_or_set(&c, deep, DEEP, 1, &slot, &flag));
     CHECK(flag && equal(&m, &c));
@@ -151,7 +151,7 @@ static void whole_maps(void) {
     CHECK_OK(pm_set(&grown, deep, DEEP, 1, NULL));
     for (size_t at = 1000; at < DEEP; at += DEEP / 64) {
         deep[at] ^= 1;
-        CHECK_OK(pm_remove(&grown, deep, at + 1, true, NULL));
+        CHECK_OK(pm_remove(&grown, deep, at + 1, PM_PRUNE, NULL));
         deep[at] ^= 1;
     }
     CHECK(equal(&m, &grown));
@@ -289,17 +289,17 @@ static void write_zipper(void) {
     CHECK_EQ(pm_rz_move_to(pm_wz_cursor(&w), deep, DEEP), DEEP);
     CHECK_OK(pm_wz_graft(&w, &src));
     CHECK(pm_rz_descend_to_check(pm_wz_cursor(&w), deep + HALF, DEEP - HALF));
-    CHECK_OK(pm_wz_remove(&w, false, NULL));
+    CHECK_OK(pm_wz_remove(&w, PM_KEEP, NULL));
     CHECK_OK(pm_wz_prune_ascend(&w, &gone));
     CHECK_EQ(gone, DEEP + DEEP - HALF);
     CHECK_OK(pm_wz_create_path(&w, NULL));
     pm_rz_descend_to(pm_wz_cursor(&w), deep, DEEP);
     CHECK_OK(pm_wz_set(&w, 6, NULL));
     CHECK(pm_rz_ascend(pm_wz_cursor(&w), 10));
-    CHECK_OK(pm_wz_take(&w, true, &part, &done));
+    CHECK_OK(pm_wz_take(&w, PM_PRUNE, &part, &done));
     CHECK(done);
     CHECK_EQ(locations(&part), 11);
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     CHECK(pm_is_empty(&m));
     CHECK_EQ(pm_check(&before, NULL), PM_OK);
     pm_rz_drop(&src);
@@ -354,7 +354,7 @@ static void forks(void) {
     CHECK_OK(pm_each(&m, sum_lengths, &n));
     CHECK(n > LEVELS);
     pm_drop(&m);
-    CHECK_OK(pm_remove_branches(&c, key, LEVELS / 2, true, NULL));
+    CHECK_OK(pm_remove_branches(&c, key, LEVELS / 2, PM_PRUNE, NULL));
     CHECK_EQ(vals(&c), (uint64_t)LEVELS / 2 * (TEETH - 1));
     pm_drop(&c);
 }

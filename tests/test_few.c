@@ -106,7 +106,7 @@ static pm_status write_at(bool join, pm_map *m, const uint8_t *at, size_t len, c
     CHECK_OK(pm_rz_open(&r, src, NULL, 0));
     pm_status s = write_algebra(join, &w, &r, alg);
     pm_rz_drop(&r);
-    pm_status kept = pm_wz_close(&w);
+    pm_status kept = pm_wz_drop(&w);
     CHECK_EQ(kept, s);
     return s;
 }
@@ -134,9 +134,9 @@ static void check_step(bool join, both *a, const both *b, const uint8_t *at, siz
     pm_rz r;
     CHECK_OK(pm_wz_open(&w, &a->map, at, len));
     CHECK_OK(pm_rz_open(&r, &b->map, NULL, 0));
-    CHECK_OK(join ? pm_wz_join(&w, &r, &alg) : pm_wz_subtract(&w, &r, false, &alg));
+    CHECK_OK(join ? pm_wz_join(&w, &r, &alg) : pm_wz_subtract(&w, &r, PM_KEEP, &alg));
     pm_rz_drop(&r);
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     CHECK_EQ(alg, want == MODEL_NONE ? PM_ALG_NONE : want == MODEL_IDENTITY ? PM_ALG_LEFT : PM_ALG_ELEMENT);
     check_sound(&a->map);
     CHECK_NOTE(same_content(&a->map, a->m), "%s, %s, at %zu bytes", ops->name, join ? "join" : "subtract", len);
@@ -222,7 +222,7 @@ TEST(few_keys_that_are_all_there_is_follow_the_model) {
                 if (v) CHECK_OK(pm_set(&b.map, k.data + at, k.len - at, *v, NULL));
                 if (v) model_set(b.m, k.data + at, k.len - at, *v, NULL);
             } else {
-                CHECK_OK(pm_remove(&a.map, k.data, k.len, true, NULL));
+                CHECK_OK(pm_remove(&a.map, k.data, k.len, PM_PRUNE, NULL));
                 model_remove(a.m, k.data, k.len, true, NULL);
             }
         }
@@ -323,10 +323,10 @@ TEST(few_keys_through_a_head_are_seen_by_later_readers_only) {
         pm_drop(&y);
         pm_rz_drop(&before);
         pm_rz_drop(&after);
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_drop(&w));
         model_free(was);
     }
-    CHECK_OK(pm_head_close(h, NULL, NULL));
+    CHECK_OK(pm_head_free(h, NULL, NULL));
     CHECK(same_content(&a.map, a.m));
     both_drop(&a);
     both_drop(&b);

@@ -189,7 +189,7 @@ static void copy_content(void *ctx, pm_val v) {
     (void)ctx;
     if (!in_thread() || v >= OTHERS || lock_owner != explorer.self) return;
     for (const pm__writer *w = head->dirty; w; w = w->next_dirty)
-        if (&w->stake.claim == explored) read_cell(&content);
+        if (&w->claim.zipper == explored) read_cell(&content);
 }
 
 static void give_up_content(void *ctx, pm_val v) {
@@ -317,10 +317,10 @@ static void look_at(const char *path, way how) {
 
 /* In the end all calls are seen, and nothing else. */
 static void finish_head(void) {
-    if (writer.map && pm_wz_close(&writer) != PM_OK) fail("the writer had failed");
+    if (writer.map && pm_wz_drop(&writer) != PM_OK) fail("the writer had failed");
     look_at("", READ);
     look_at(place, READ);
-    if (pm_head_close(head, NULL, NULL) != PM_OK) fail("the head is busy");
+    if (pm_head_free(head, NULL, NULL) != PM_OK) fail("the head is busy");
     if (pm_check(&under, NULL) != PM_OK) fail("the map is damaged");
     pm_drop(&under);
 }
@@ -346,7 +346,7 @@ static void write_twice(void) {
 
 static void write_and_close(void) {
     write_now(1);
-    if (pm_wz_close(&writer) != PM_OK) fail("the writer had failed");
+    if (pm_wz_drop(&writer) != PM_OK) fail("the writer had failed");
 }
 
 static void read_once(void) { look_at("w", READ); }
@@ -363,7 +363,7 @@ static void open_write_and_close(const char *path, unsigned whose) {
     if (pm_wz_set(&other, OTHERS + 5, NULL) != PM_OK) fail("not written");
     note_end(c);
     take_time();
-    if (pm_wz_close(&other) != PM_OK) fail("not written");
+    if (pm_wz_drop(&other) != PM_OK) fail("not written");
 }
 
 static void come_and_write(void) { open_write_and_close("a", A); }
@@ -399,13 +399,13 @@ static void prepare_two_in_group(void) {
 static void close_second_short_of_memory(void) {
     int c = note_write(X, "x", OTHERS + 5);
     short_of_memory = explorer.self;
-    if (pm_wz_close(&second) != PM_OK) fail("the writer had failed");
+    if (pm_wz_drop(&second) != PM_OK) fail("the writer had failed");
     short_of_memory = SETUP;
     note_end(c);
 }
 
 static void finish_two(void) {
-    if (second.map && pm_wz_close(&second) != PM_OK) fail("the writer had failed");
+    if (second.map && pm_wz_drop(&second) != PM_OK) fail("the writer had failed");
     finish_head();
 }
 
@@ -441,7 +441,7 @@ static void move_between(pm_wz *to, pm_wz *from, const char *key_to, const char 
     note_change(c, key_from, 0);
     pm_rz_move_to(pm_wz_cursor(to), "/", 1);
     pm_rz_move_to(pm_wz_cursor(from), "/", 1);
-    if (pm_wz_join_take(to, from, true, NULL) != PM_OK) fail("not moved");
+    if (pm_wz_join_take(to, from, PM_PRUNE, NULL) != PM_OK) fail("not moved");
     note_end(c);
     pm_rz_reset(pm_wz_cursor(to));
     pm_rz_reset(pm_wz_cursor(from));
@@ -475,13 +475,13 @@ static void prepare_reader(void) {
     write_now(1);
     if (pm_head_read(head, "w", 1, &reader) != PM_OK) abort();
     write_now(2);
-    if (pm_wz_close(&writer) != PM_OK) abort();
+    if (pm_wz_drop(&writer) != PM_OK) abort();
     hooks_take_time = true;
 }
 
 static void close_writer(void) {
     int c = note_write(W, "w", 2);
-    if (pm_wz_close(&writer) != PM_OK) fail("the writer had failed");
+    if (pm_wz_drop(&writer) != PM_OK) fail("the writer had failed");
     note_end(c);
 }
 
@@ -497,7 +497,7 @@ static void drop_reader(void) { pm_rz_drop(&reader); }
 
 static void close_head(void) {
     pm_status s;
-    while ((s = pm_head_close(head, NULL, NULL)) == PM_BUSY) rest();
+    while ((s = pm_head_free(head, NULL, NULL)) == PM_BUSY) rest();
     if (s != PM_OK) fail("not closed");
     head_gone = true;
 }

@@ -373,7 +373,7 @@ static void move_token(author *t) {
     go_to(t, "t");
     pm_rz_reset(pm_wz_cursor(&t->pair));
     (void)pm_rz_move_to(pm_wz_cursor(&t->pair), "t", 1);
-    CHECK_OK(pm_wz_join_take(t->moved ? &t->z : &t->pair, t->moved ? &t->pair : &t->z, false, NULL));
+    CHECK_OK(pm_wz_join_take(t->moved ? &t->z : &t->pair, t->moved ? &t->pair : &t->z, PM_KEEP, NULL));
     t->moved = !t->moved;
 }
 
@@ -382,7 +382,7 @@ static void write_value(author *t, unsigned k, pm_val v) {
     sprintf(key, "k%u", k);
     go_to(t, key);
     if (v) CHECK_OK(pm_wz_set(&t->z, v, NULL));
-    else CHECK_OK(pm_wz_remove(&t->z, true, NULL));
+    else CHECK_OK(pm_wz_remove(&t->z, PM_PRUNE, NULL));
     t->written.key[k] = v;
 }
 
@@ -395,7 +395,7 @@ static void write_block(author *t, pm_val v) {
     }
     go_to(t, "block");
     t->from = moment();
-    if (!v) CHECK_OK(pm_wz_remove_branches(&t->z, true, NULL));
+    if (!v) CHECK_OK(pm_wz_remove_branches(&t->z, PM_PRUNE, NULL));
     else if (t->written.bulk) CHECK_OK(pm_wz_graft_map(&t->z, &m));
     else CHECK_OK(pm_wz_join_map(&t->z, &m, NULL));
     t->written.bulk = v;
@@ -421,7 +421,7 @@ static void open_again(author *t) {
     char path[32];
     size_t len = part_path(path, t->w);
     renew(t);
-    CHECK_OK(pm_wz_close(&t->z));
+    CHECK_OK(pm_wz_drop(&t->z));
     CHECK_OK(pm_head_write(t->a->s->h, path, len, &t->z, NULL));
     t->group = false;
     if (below(t->a, 3) == 0) nap(200); /* who waits may look round, and sees that nothing has been written yet */
@@ -463,8 +463,8 @@ static void *write_history(void *arg) {
         shuffle(a);
     }
     renew(&t);
-    CHECK_OK(pm_wz_close(&t.z));
-    CHECK_OK(pm_wz_close(&t.pair));
+    CHECK_OK(pm_wz_drop(&t.z));
+    CHECK_OK(pm_wz_drop(&t.pair));
     t.shown = t.written;
     note(&t);
     return NULL;
@@ -562,7 +562,7 @@ static uint64_t record_history(unsigned writers, unsigned observers) {
         for (unsigned k = 0; k < s.looks[i]; k++) s.story.look[s.story.looks++] = s.look[i][k];
     verdict v = check_history(&s.story);
     CHECK_NOTE(v == FINE, "%s", verdict_names[v]);
-    CHECK_OK(pm_head_close(s.h, NULL, NULL));
+    CHECK_OK(pm_head_free(s.h, NULL, NULL));
     pm_drop(&m);
     for (unsigned w = 0; w < writers; w++) calls += s.story.calls[w];
     return calls + s.story.looks;

@@ -560,8 +560,8 @@ TEST(dump_nodes_shows_entries_and_sharing) {
     check_text(&t, "map of values left, no nodes\n");
     put(&sub, "k", 7);
     m = prefixed();
-    CHECK_OK(pm_remove_branches(&m, "preb", 4, false, NULL));
-    CHECK_OK(pm_remove(&m, "preb", 4, true, NULL));
+    CHECK_OK(pm_remove_branches(&m, "preb", 4, PM_KEEP, NULL));
+    CHECK_OK(pm_remove(&m, "preb", 4, PM_PRUNE, NULL));
     hang(&m, "prea", &sub);
     hang(&m, "preb!", &sub);
     CHECK_OK(pm_create_path(&m, "prec", 4, NULL));

@@ -103,7 +103,7 @@ TEST(snapshot_may_be_written_to_by_its_owner) {
     add_keys(t, &p, 0, 200);
     CHECK_OK(intern_snapshot(t, &a));
     CHECK_OK(pm_set(&a, "mine", 4, 99, NULL));
-    CHECK_OK(pm_remove(&a, "one", 3, true, NULL));
+    CHECK_OK(pm_remove(&a, "one", 3, PM_PRUNE, NULL));
     CHECK_OK(intern_snapshot(t, &b));
     check_map(&b, 200);
     CHECK(!pm_contains(&b, "mine", 4));

@@ -172,8 +172,8 @@ static bool has_way(model_op op, unsigned way) {
 static pm_status by_zipper(model_op op, pm_wz *w, const pm_rz *src, pm_alg *alg) {
     switch (op) {
     case MODEL_JOIN: return pm_wz_join(w, src, alg);
-    case MODEL_MEET: return pm_wz_meet(w, src, false, alg);
-    case MODEL_SUBTRACT: return pm_wz_subtract(w, src, false, alg);
+    case MODEL_MEET: return pm_wz_meet(w, src, PM_KEEP, alg);
+    case MODEL_SUBTRACT: return pm_wz_subtract(w, src, PM_KEEP, alg);
     case MODEL_RESTRICT: break;
     }
     return pm_wz_restrict(w, src, alg);
@@ -187,7 +187,7 @@ static both host(const both *b, const char *at) {
     put_text(&h, "", "qa=2 qp qr! r");
     CHECK_OK(pm_wz_open(&w, &h.map, at, strlen(at)));
     CHECK_OK(pm_wz_graft_map(&w, &b->map));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     model_cursor_open(&c, h.m, at, strlen(at));
     model_cursor_graft(&c, b->m);
     model_cursor_close(&c);
@@ -214,7 +214,7 @@ static void in_place(model_op op, unsigned way, both *h, const char *at, size_t 
     switch (way) {
     case BY_MAP: CHECK_OK(pm_wz_join_map(&w, &b->map, &alg)); break;
     case BY_MOVE: CHECK_OK(pm_wz_join_map_move(&w, &moved, &alg)); break;
-    case BY_TAKE: CHECK_OK(pm_wz_join_take(&w, &from, false, &alg)); break;
+    case BY_TAKE: CHECK_OK(pm_wz_join_take(&w, &from, PM_KEEP, &alg)); break;
     case BY_BOTH:
         if (swapped) CHECK_OK(pm_wz_restricting(&w, &left, &done));
         else CHECK_OK(pm_wz_meet_2(&w, &left, &right, &alg));
@@ -223,8 +223,8 @@ static void in_place(model_op op, unsigned way, both *h, const char *at, size_t 
     }
     pm_rz_drop(&left);
     pm_rz_drop(&right);
-    CHECK_OK(pm_wz_close(&from));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&from));
+    CHECK_OK(pm_wz_drop(&w));
     if (way == BY_MOVE || way == BY_TAKE) CHECK(pm_is_empty(&moved));
     pm_drop(&moved);
 
@@ -265,8 +265,8 @@ static bool remove_stranger(void *ctx, const uint8_t *key, size_t len, const uin
     (void)val;
     (void)children;
     if (model_get(pair->m, key, len, NULL)) return true;
-    CHECK_OK(pm_remove(&pair->map, key, len, false, NULL));
-    if (!model_exists(pair->m, key, len)) CHECK_OK(pm_remove_branches(&pair->map, key, len, true, NULL));
+    CHECK_OK(pm_remove(&pair->map, key, len, PM_KEEP, NULL));
+    if (!model_exists(pair->m, key, len)) CHECK_OK(pm_remove_branches(&pair->map, key, len, PM_PRUNE, NULL));
     return true;
 }
 
@@ -466,7 +466,7 @@ static void edit(both *b, char what, const uint8_t *key, size_t len, unsigned vi
     if (via == 0) {
         pm_status s = what == '+'   ? pm_set(&b->map, key, len, 0, NULL)
                       : what == '!' ? pm_create_path(&b->map, key, len, NULL)
-                      : what == '*' ? pm_remove_branches(&b->map, key, len, false, NULL)
+                      : what == '*' ? pm_remove_branches(&b->map, key, len, PM_KEEP, NULL)
                                     : pm_remove(&b->map, key, len, what == '~', NULL);
         CHECK_OK(s);
     } else {
@@ -474,10 +474,10 @@ static void edit(both *b, char what, const uint8_t *key, size_t len, unsigned vi
         (void)pm_rz_move_to(pm_wz_cursor(&w), key + root, len - root);
         pm_status s = what == '+'   ? pm_wz_set(&w, 0, NULL)
                       : what == '!' ? pm_wz_create_path(&w, NULL)
-                      : what == '*' ? pm_wz_remove_branches(&w, false, NULL)
+                      : what == '*' ? pm_wz_remove_branches(&w, PM_KEEP, NULL)
                                     : pm_wz_remove(&w, what == '~', NULL);
         CHECK_OK(s);
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_drop(&w));
     }
     model_cursor_open(&c, b->m, key, root);
     model_cursor_descend(&c, key + root, len - root);
@@ -548,7 +548,7 @@ TEST(known_fault_07_writer_restrict_ignores_the_value_at_the_source) {
         CHECK_OK(pm_wz_open(&w, &m.map, NULL, 0));
         CHECK_OK(pm_rz_open(&r, &src.map, "sx", i ? 2 : 1));
         CHECK_OK(pm_wz_restrict(&w, &r, &alg));
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_drop(&w));
         pm_rz_drop(&r);
         CHECK_EQ(alg, i ? PM_ALG_NONE : PM_ALG_LEFT);
         CHECK_STR_EQ(show(&m.map, "", false), i ? "" : "a b");
@@ -570,9 +570,9 @@ TEST(known_fault_08_meet_keeps_the_value_at_the_focus) {
     CHECK_OK(pm_wz_open(&w, &b.map, NULL, 0));
     (void)pm_rz_move_to(pm_wz_cursor(&w), "f", 1);
     CHECK_OK(pm_rz_open(&r, &src.map, "f", 1));
-    CHECK_OK(pm_wz_meet(&w, &r, false, &alg));
+    CHECK_OK(pm_wz_meet(&w, &r, PM_KEEP, &alg));
     CHECK_EQ(alg, PM_ALG_ELEMENT);
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     pm_rz_drop(&r);
     CHECK_STR_EQ(show(&b.map, "", true), "f=0 g=1");
     both_drop(&b);
@@ -591,11 +591,11 @@ TEST(known_fault_09_joining_a_map_of_a_root_value_says_none) {
         put_text(&src, "", "-=9");
         CHECK_OK(pm_wz_open(&w, &b.map, "f", 1));
         if (i == 2) CHECK_OK(pm_wz_open(&from, &src.map, NULL, 0));
-        if (i == 2) CHECK_OK(pm_wz_join_take(&w, &from, false, &alg));
+        if (i == 2) CHECK_OK(pm_wz_join_take(&w, &from, PM_KEEP, &alg));
         else CHECK_OK(i ? pm_wz_join_map_move(&w, &src.map, &alg) : pm_wz_join_map(&w, &src.map, &alg));
         CHECK_EQ(alg, PM_ALG_ELEMENT);
-        CHECK_OK(pm_wz_close(&from));
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_drop(&from));
+        CHECK_OK(pm_wz_drop(&w));
         CHECK_STR_EQ(show(&b.map, "", true), "f=9");
         both_drop(&b);
         both_drop(&src);
@@ -628,7 +628,7 @@ static void graft_children(both *b, const char *at, const char *bytes, const cha
     model_cursor_close(&c);
     CHECK_OK(pm_wz_open(&w, &b->map, at, strlen(at)));
     CHECK_OK(pm_wz_graft_children(&w, &mask, maps, n, clear));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     for (size_t i = 0; i < n; i++) CHECK(pm_is_empty(&maps[i]));
 }
 
@@ -658,8 +658,8 @@ TEST(known_fault_10_grafting_child_maps) {
     pm_wz w;
     put_text(&b, "", "a b");
     CHECK_OK(pm_wz_open(&w, &b.map, NULL, 0));
-    CHECK_EQ(pm_wz_graft_children(&w, &mask, none, 2, true), PM_INVALID);
-    (void)pm_wz_close(&w);
+    CHECK_EQ(pm_wz_graft_children(&w, &mask, none, 2, PM_CLEAR_OTHERS), PM_INVALID);
+    (void)pm_wz_drop(&w);
     check_is(&b, "", "a b");
     both_drop(&b);
 }
@@ -676,10 +676,10 @@ TEST(known_fault_11_dropping_bytes_of_a_focus_without_children) {
         put_crowd(&b, "", crowds[i / 32].left);
         CHECK_OK(pm_wz_open(&w, &b.map, NULL, 0));
         (void)pm_rz_move_to(pm_wz_cursor(&w), "a", 1);
-        CHECK_OK(i / 16 % 2 ? pm_wz_meet_k_path(&w, bytes[i / 4 % 4], false, &left)
-                            : pm_wz_join_k_path(&w, bytes[i / 4 % 4], false, &left));
+        CHECK_OK(i / 16 % 2 ? pm_wz_meet_k_path(&w, bytes[i / 4 % 4], PM_KEEP, &left)
+                            : pm_wz_join_k_path(&w, bytes[i / 4 % 4], PM_KEEP, &left));
         CHECK_EQ(left, has_value);
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_drop(&w));
         CHECK_OK(pm_check(&b.map, NULL));
         CHECK_STR_EQ(show(&b.map, "", false), after[i % 4]);
         if (has_value) CHECK_EQ(*pm_get(&b.map, "a", 1), 5);
@@ -689,9 +689,9 @@ TEST(known_fault_11_dropping_bytes_of_a_focus_without_children) {
     pm_wz w;
     bool left = true;
     CHECK_OK(pm_wz_open(&w, &empty, NULL, 0));
-    CHECK_OK(pm_wz_meet_k_path(&w, 3, true, &left));
+    CHECK_OK(pm_wz_meet_k_path(&w, 3, PM_PRUNE, &left));
     CHECK(!left);
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     CHECK(pm_is_empty(&empty));
 }
 
@@ -710,22 +710,22 @@ static void prune_by(unsigned how, pm_map *m) {
     CHECK_OK(pm_rz_open(&same, &self, "abcd", 2 + strlen(to)));
     (void)pm_rz_move_to(pm_wz_cursor(&w), to, strlen(to));
     switch (how) {
-    case 0: CHECK_OK(pm_wz_remove(&w, true, NULL)); break;
-    case 1: CHECK_OK(pm_wz_remove(&w, false, NULL)), CHECK_OK(pm_wz_prune_path(&w, NULL)); break;
-    case 2: CHECK_OK(pm_wz_remove(&w, false, NULL)), CHECK_OK(pm_wz_prune_ascend(&w, NULL)); break;
-    case 3: CHECK_OK(pm_wz_remove_branches(&w, true, NULL)); break;
-    case 4: CHECK_OK(pm_wz_take(&w, true, &taken, NULL)); break;
-    case 5: CHECK_OK(pm_wz_meet(&w, &r, true, NULL)); break;
-    case 6: CHECK_OK(pm_wz_subtract(&w, &same, true, NULL)); break;
-    case 7: CHECK_OK(pm_wz_subtract(&w, &same, true, NULL)); break;
-    case 8: CHECK_OK(pm_wz_join_k_path(&w, 5, true, NULL)); break;
-    case 9: CHECK_OK(pm_wz_meet_k_path(&w, 5, true, NULL)); break;
-    case 10: CHECK_OK(pm_wz_remove_unmasked(&w, &nothing, true)); break;
-    default: CHECK_OK(pm_wz_join_take(&by, &w, true, NULL)); break;
+    case 0: CHECK_OK(pm_wz_remove(&w, PM_PRUNE, NULL)); break;
+    case 1: CHECK_OK(pm_wz_remove(&w, PM_KEEP, NULL)), CHECK_OK(pm_wz_prune_path(&w, NULL)); break;
+    case 2: CHECK_OK(pm_wz_remove(&w, PM_KEEP, NULL)), CHECK_OK(pm_wz_prune_ascend(&w, NULL)); break;
+    case 3: CHECK_OK(pm_wz_remove_branches(&w, PM_PRUNE, NULL)); break;
+    case 4: CHECK_OK(pm_wz_take(&w, PM_PRUNE, &taken, NULL)); break;
+    case 5: CHECK_OK(pm_wz_meet(&w, &r, PM_PRUNE, NULL)); break;
+    case 6: CHECK_OK(pm_wz_subtract(&w, &same, PM_PRUNE, NULL)); break;
+    case 7: CHECK_OK(pm_wz_subtract(&w, &same, PM_PRUNE, NULL)); break;
+    case 8: CHECK_OK(pm_wz_join_k_path(&w, 5, PM_PRUNE, NULL)); break;
+    case 9: CHECK_OK(pm_wz_meet_k_path(&w, 5, PM_PRUNE, NULL)); break;
+    case 10: CHECK_OK(pm_wz_remove_unmasked(&w, &nothing, PM_PRUNE)); break;
+    default: CHECK_OK(pm_wz_join_take(&by, &w, PM_PRUNE, NULL)); break;
     }
     if (how == 2) CHECK(pm_rz_at_root(pm_wz_cursor(&w)));
-    CHECK_OK(pm_wz_close(&w));
-    CHECK_OK(pm_wz_close(&by));
+    CHECK_OK(pm_wz_drop(&w));
+    CHECK_OK(pm_wz_drop(&by));
     pm_rz_drop(&r);
     pm_rz_drop(&same);
     pm_drop(&taken);
@@ -773,7 +773,7 @@ static pm_map doubled(const pm_ops *ops, unsigned levels) {
             (void)pm_rz_move_to(pm_wz_cursor(&w), i ? "b" : "a", 1);
             CHECK_OK(pm_wz_graft_map(&w, &m));
         }
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_drop(&w));
         pm_drop(&m);
         m = up;
     }
@@ -875,7 +875,7 @@ TEST(known_fault_16_restricting_by_a_source_that_does_not_exist) {
         CHECK_OK(pm_rz_open(&r, &src.map, cases[i % 6].source, strlen(cases[i % 6].source)));
         CHECK_OK(pm_wz_restricting(&w, &r, &done));
         CHECK_EQ(done, cases[i % 6].done);
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_drop(&w));
         pm_rz_drop(&r);
         CHECK_OK(pm_check(&b.map, NULL));
         CHECK_STR_EQ(show(&b.map, "", false), cases[i % 6].after);
@@ -909,7 +909,7 @@ static pm_map two_copies(void) {
     }
     for (unsigned i = 0; i < 3 * COPIES; i++) {
         size_t len = copy_key(key, 'y', i);
-        if (i >= COPIES) CHECK_OK(pm_remove(&m, key, len, true, NULL));
+        if (i >= COPIES) CHECK_OK(pm_remove(&m, key, len, PM_PRUNE, NULL));
         else CHECK_OK(pm_set(&m, key, len, i, NULL));
     }
     return m;
@@ -1033,9 +1033,9 @@ static void *walk_deep(void *unused) {
     CHECK_OK(pm_merkleize(&r, NULL));
     CHECK_OK(pm_check(&r, NULL));
     CHECK_OK(pm_wz_open(&w, &r, NULL, 0));
-    CHECK_OK(pm_wz_join_k_path(&w, LONG / 2, false, &left));
+    CHECK_OK(pm_wz_join_k_path(&w, LONG / 2, PM_KEEP, &left));
     CHECK(left);
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     pm_drop(&r);
     pm_drop(&a);
     pm_drop(&b);

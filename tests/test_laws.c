@@ -39,7 +39,7 @@ static pm_map variant(const pm_map *m) {
         size_t len = check_below(sizeof k);
         for (size_t j = 0; j < len; j++) k[j] = (uint8_t)check_below(6);
         if (check_below(2)) CHECK_OK(pm_set(&v, k, len, pm_map_ops(m) == pm_ops_unit() ? 0 : 1 + check_below(7), NULL));
-        else CHECK_OK(pm_remove_branches(&v, k, len, true, NULL));
+        else CHECK_OK(pm_remove_branches(&v, k, len, PM_PRUNE, NULL));
     }
     return v;
 }
@@ -231,8 +231,8 @@ static pm_alg in_place(unsigned op, pm_wz *w, const pm_rz *src) {
     pm_alg alg = PM_ALG_ELEMENT;
     switch (op) {
     case 0: CHECK_OK(pm_wz_join(w, src, &alg)); break;
-    case 1: CHECK_OK(pm_wz_meet(w, src, false, &alg)); break;
-    case 2: CHECK_OK(pm_wz_subtract(w, src, false, &alg)); break;
+    case 1: CHECK_OK(pm_wz_meet(w, src, PM_KEEP, &alg)); break;
+    case 2: CHECK_OK(pm_wz_subtract(w, src, PM_KEEP, &alg)); break;
     default: CHECK_OK(pm_wz_restrict(w, src, &alg)); break;
     }
     return alg;
@@ -252,7 +252,7 @@ TEST(law_in_place_operations_agree_with_those_on_maps) {
             CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
             CHECK_OK(pm_rz_open(&src, &t.b, NULL, 0));
             pm_alg told = in_place(op, &w, &src);
-            CHECK_OK(pm_wz_close(&w));
+            CHECK_OK(pm_wz_drop(&w));
             pm_rz_drop(&src);
             CHECK(equal(&m, &want));
             CHECK(equal(&t.a, &before)); /* a snapshot does not see it */
@@ -277,8 +277,8 @@ TEST(law_dropping_an_inserted_prefix_gives_the_branches_back) {
         uint8_t prefix[300] = {7};
         CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
         CHECK_OK(pm_wz_insert_prefix(&w, prefix, k, &done));
-        CHECK_OK(i % 2 ? pm_wz_join_k_path(&w, k, false, &left) : pm_wz_meet_k_path(&w, k, false, &left));
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(i % 2 ? pm_wz_join_k_path(&w, k, PM_KEEP, &left) : pm_wz_meet_k_path(&w, k, PM_KEEP, &left));
+        CHECK_OK(pm_wz_drop(&w));
         CHECK(!done || equal(&m, &a));
         CHECK_EQ(left, !pm_is_empty(&a));
         pm_drop(&a);
@@ -289,18 +289,18 @@ TEST(law_dropping_an_inserted_prefix_gives_the_branches_back) {
 /* ---- failures in place ---- */
 
 static pm_status k_path(pm_wz *w, bool join) {
-    return join ? pm_wz_join_k_path(w, 2, true, NULL) : pm_wz_meet_k_path(w, 2, true, NULL);
+    return join ? pm_wz_join_k_path(w, 2, PM_PRUNE, NULL) : pm_wz_meet_k_path(w, 2, PM_PRUNE, NULL);
 }
 
 static pm_status bulk(unsigned op, pm_wz *w, const pm_rz *src, pm_wz *from) {
     switch (op) {
     case 0: return pm_wz_join(w, src, NULL);
-    case 1: return pm_wz_meet(w, src, true, NULL);
-    case 2: return pm_wz_subtract(w, src, true, NULL);
+    case 1: return pm_wz_meet(w, src, PM_PRUNE, NULL);
+    case 2: return pm_wz_subtract(w, src, PM_PRUNE, NULL);
     case 3: return pm_wz_restrict(w, src, NULL);
     case 4: return pm_wz_restricting(w, src, NULL);
     case 5: return pm_wz_meet_2(w, src, src, NULL);
-    case 6: return pm_wz_join_take(w, from, true, NULL);
+    case 6: return pm_wz_join_take(w, from, PM_PRUNE, NULL);
     default: return k_path(w, op == 7);
     }
 }
@@ -334,8 +334,8 @@ static void starve(unsigned op, unsigned letters) {
         check_fail_alloc(0);
         CHECK(s == PM_OK || s == PM_NOMEM);
         CHECK_EQ(pm_wz_status(&w), s); /* sticky */
-        (void)pm_wz_close(&w);
-        (void)pm_wz_close(&from);
+        (void)pm_wz_drop(&w);
+        (void)pm_wz_drop(&from);
         pm_rz_drop(&src);
         CHECK_OK(pm_check(&m, NULL));
         CHECK_OK(pm_check(&other, NULL));
@@ -377,9 +377,9 @@ TEST(in_place_join_reports_a_wrong_hook_and_changes_nothing) {
     CHECK_EQ(pm_wz_join_map(&w, &b, NULL), PM_BADHOOK);
     CHECK_EQ(pm_wz_join_map_move(&w, &b, NULL), PM_BADHOOK);
     CHECK(!pm_is_empty(&b));
-    CHECK_EQ(pm_wz_join_k_path(&w, 1, false, NULL), PM_BADHOOK);
-    CHECK_EQ(pm_wz_join_take(&w, &w, false, NULL), PM_INVALID);
-    CHECK_EQ(pm_wz_close(&w), PM_BADHOOK);
+    CHECK_EQ(pm_wz_join_k_path(&w, 1, PM_KEEP, NULL), PM_BADHOOK);
+    CHECK_EQ(pm_wz_join_take(&w, &w, PM_KEEP, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_drop(&w), PM_BADHOOK);
     pm_rz_drop(&src);
     CHECK_EQ(a.root, before.root);
     pm_drop(&a);
@@ -399,7 +399,7 @@ static pm_map doubled(const pm_ops *ops, unsigned levels) {
             (void)pm_rz_move_to(pm_wz_cursor(&w), i ? "b" : "a", 1);
             CHECK_OK(pm_wz_graft_map(&w, &m));
         }
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_drop(&w));
         pm_drop(&m);
         m = up;
     }
@@ -413,9 +413,9 @@ TEST(dropping_bytes_of_2_to_the_60_values_visits_each_node_once) {
         bool left;
         pm_wz w;
         CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
-        CHECK_OK(t % 2 ? pm_wz_join_k_path(&w, 60, false, &left) : pm_wz_meet_k_path(&w, 60, false, &left));
+        CHECK_OK(t % 2 ? pm_wz_join_k_path(&w, 60, PM_KEEP, &left) : pm_wz_meet_k_path(&w, 60, PM_KEEP, &left));
         CHECK(left);
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_drop(&w));
         CHECK_OK(pm_val_count(&m, &n));
         CHECK_EQ(n, 1);
         CHECK(pm_contains(&m, "zz", 2));

@@ -30,7 +30,7 @@ static void both_graft(both *b, const shape *s, const both *from) {
     CHECK_OK(pm_wz_open(&w, &b->map, NULL, 0));
     (void)pm_rz_move_to(pm_wz_cursor(&w), k.data, k.len);
     CHECK_OK(pm_wz_graft_map(&w, &from->map));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     model_cursor_open(&c, b->m, NULL, 0);
     (void)model_cursor_move_to(&c, k.data, k.len);
     model_cursor_graft(&c, from->m);
@@ -173,7 +173,7 @@ static pm_map doubled(const pm_ops *ops, pm_val x, unsigned levels) {
             (void)pm_rz_move_to(pm_wz_cursor(&w), i ? "right" : "left", i ? 5 : 4);
             CHECK_OK(pm_wz_graft_map(&w, &m));
         }
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_drop(&w));
         pm_drop(&m);
         m = up;
     }

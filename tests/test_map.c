@@ -183,15 +183,15 @@ TEST(map_empty_key_is_an_ordinary_key) {
     CHECK_EQ(gone, 0);
     put(&m, "x", 1);
     CHECK_EQ(vals(&m), 2);
-    CHECK_OK(pm_remove_branches(&m, NULL, 0, true, &flag));
+    CHECK_OK(pm_remove_branches(&m, NULL, 0, PM_PRUNE, &flag));
     CHECK(flag && !has(&m, "x"));
     CHECK_EQ(at(&m, NULL, 0), 8);
-    CHECK_OK(pm_remove_branches(&m, NULL, 0, false, &flag));
+    CHECK_OK(pm_remove_branches(&m, NULL, 0, PM_KEEP, &flag));
     CHECK(!flag);
-    CHECK_OK(pm_remove(&m, NULL, 0, true, &old));
+    CHECK_OK(pm_remove(&m, NULL, 0, PM_PRUNE, &old));
     CHECK(old.some && old.val == 8);
     CHECK(pm_is_empty(&m));
-    CHECK_OK(pm_remove(&m, NULL, 0, true, &old));
+    CHECK_OK(pm_remove(&m, NULL, 0, PM_PRUNE, &old));
     CHECK(!old.some);
     CHECK_OK(pm_get_or_set(&m, NULL, 0, 4, &slot, &flag));
     CHECK(flag && *slot == 4);
@@ -220,7 +220,7 @@ TEST(map_keys_are_any_bytes) {
     CHECK_EQ(vals(&m), N);
     for (unsigned i = 0; i < N; i++) {
         pm_opt old;
-        CHECK_OK(pm_remove(&m, keys[i].key, keys[i].len, true, &old));
+        CHECK_OK(pm_remove(&m, keys[i].key, keys[i].len, PM_PRUNE, &old));
         CHECK(old.some && old.val == i + 1);
         for (unsigned j = 0; j < N; j++)
             CHECK_EQ(pm_contains(&m, keys[j].key, keys[j].len), j > i);
@@ -245,7 +245,7 @@ TEST(map_holds_prefixes_of_prefixes) {
         CHECK_EQ(vals(&m), LEN + 1);
         CHECK_EQ(locations(&m), LEN + 1);
         for (size_t n = 0; n <= LEN; n++) CHECK_EQ(at(&m, key, n), n);
-        for (size_t n = 0; n <= LEN; n += 2) CHECK_OK(pm_remove(&m, key, n, true, NULL));
+        for (size_t n = 0; n <= LEN; n += 2) CHECK_OK(pm_remove(&m, key, n, PM_PRUNE, NULL));
         CHECK_EQ(vals(&m), LEN / 2);
         CHECK_EQ(locations(&m), LEN); /* its last byte went with the value of the whole key */
         for (size_t n = 0; n <= LEN; n++) CHECK_EQ(pm_contains(&m, key, n), n % 2 == 1);
@@ -277,8 +277,8 @@ TEST(map_holds_long_keys_that_part_anywhere) {
             CHECK_EQ(at(&m, b, len), 2);
             CHECK_EQ(at(&m, b, part), 3);
             CHECK_EQ(locations(&m), LEN + 1 + (len - part));
-            CHECK_OK(pm_remove(&m, b, len, true, NULL));
-            CHECK_OK(pm_remove(&m, a, LEN, true, NULL));
+            CHECK_OK(pm_remove(&m, b, len, PM_PRUNE, NULL));
+            CHECK_OK(pm_remove(&m, a, LEN, PM_PRUNE, NULL));
             CHECK_EQ(locations(&m), part + 1);
             CHECK_EQ(at(&m, a, part), 3);
             sound(&m);
@@ -311,10 +311,10 @@ TEST(map_grows_from_built_long_keys) {
             CHECK_EQ(at(&m, one, part + tail), 1);
             CHECK_EQ(at(&m, two, part + 1), 2);
             CHECK_EQ(at(&m, three, part + tail + 100), 3);
-            CHECK_OK(pm_remove(&m, two, part + 1, true, NULL));
-            CHECK_OK(pm_remove(&m, three, part + tail + 100, true, NULL));
+            CHECK_OK(pm_remove(&m, two, part + 1, PM_PRUNE, NULL));
+            CHECK_OK(pm_remove(&m, three, part + tail + 100, PM_PRUNE, NULL));
             CHECK_EQ(locations(&m), part + tail + 1);
-            CHECK_OK(pm_remove(&m, one, part + tail, false, NULL));
+            CHECK_OK(pm_remove(&m, one, part + tail, PM_KEEP, NULL));
             CHECK_EQ(locations(&m), part + tail + 1);
             sound(&m);
             pm_drop(&m);
@@ -379,25 +379,25 @@ TEST(map_removal_leaves_or_prunes_the_place) {
     put(&m, "ab", 1);
     put(&m, "abcd", 2);
     put(&m, "abxy", 3);
-    CHECK_OK(pm_remove(&m, K("abcd"), false, &old));
+    CHECK_OK(pm_remove(&m, K("abcd"), PM_KEEP, &old));
     CHECK(old.some && old.val == 2);
     CHECK(has(&m, "abcd")); /* dangling */
     CHECK(!pm_contains(&m, K("abcd")));
     CHECK_EQ(vals(&m), 2);
     CHECK_EQ(locations(&m), 7);
-    CHECK_OK(pm_remove(&m, K("abcd"), true, &old)); /* no value there; pruned all the same */
+    CHECK_OK(pm_remove(&m, K("abcd"), PM_PRUNE, &old)); /* no value there; pruned all the same */
     CHECK(!old.some);
     CHECK(!has(&m, "abc") && has(&m, "ab"));
-    CHECK_OK(pm_remove(&m, K("ab"), true, &old)); /* has extensions: only the value goes */
+    CHECK_OK(pm_remove(&m, K("ab"), PM_PRUNE, &old)); /* has extensions: only the value goes */
     CHECK(old.some && old.val == 1);
     CHECK(has(&m, "ab") && has(&m, "abxy"));
-    CHECK_OK(pm_remove(&m, K("abx"), true, &old)); /* neither value nor childless: nothing happens */
+    CHECK_OK(pm_remove(&m, K("abx"), PM_PRUNE, &old)); /* neither value nor childless: nothing happens */
     CHECK(!old.some && has(&m, "abxy"));
-    CHECK_OK(pm_remove(&m, K("nope"), true, &old));
+    CHECK_OK(pm_remove(&m, K("nope"), PM_PRUNE, &old));
     CHECK(!old.some);
-    CHECK_OK(pm_remove(&m, K("abxyz"), true, &old));
+    CHECK_OK(pm_remove(&m, K("abxyz"), PM_PRUNE, &old));
     CHECK(!old.some);
-    CHECK_OK(pm_remove(&m, K("abxy"), true, NULL));
+    CHECK_OK(pm_remove(&m, K("abxy"), PM_PRUNE, NULL));
     CHECK(pm_is_empty(&m));
     CHECK_EQ(locations(&m), 1);
     pm_drop(&m);
@@ -420,8 +420,8 @@ TEST(map_dangling_places_are_places) {
     put(&m, "one/twofold", 1); /* beside a dangling place, and then past it */
     put(&m, "one/two/three!", 2);
     CHECK_EQ(locations(&m), 19);
-    CHECK_OK(pm_remove(&m, K("one/two/three!"), false, NULL));
-    CHECK_OK(pm_remove(&m, K("one/twofold"), false, NULL));
+    CHECK_OK(pm_remove(&m, K("one/two/three!"), PM_KEEP, NULL));
+    CHECK_OK(pm_remove(&m, K("one/twofold"), PM_KEEP, NULL));
     CHECK_EQ(vals(&m), 0);
     CHECK_EQ(locations(&m), 19);
     put(&other, "one/twofold", 1);
@@ -464,7 +464,7 @@ TEST(map_prune_stops_at_values_and_forks) {
     CHECK_EQ(pruned(&m, "abcdef"), 3); /* to the fork */
     CHECK_EQ(pruned(&m, "abcxyz"), 4); /* no fork any more */
 
-    CHECK_OK(pm_remove(&m, K("ab"), false, NULL));
+    CHECK_OK(pm_remove(&m, K("ab"), PM_KEEP, NULL));
     CHECK_OK(pm_set(&m, NULL, 0, 7, NULL));
     CHECK_EQ(pruned(&m, "ab"), 2);
     CHECK_EQ(locations(&m), 1);
@@ -505,30 +505,30 @@ TEST(map_remove_branches_keeps_the_value) {
     put(&m, "abc", 2);
     put(&m, "abd", 3);
     put(&m, "b", 4);
-    CHECK_OK(pm_remove_branches(&m, K("abc"), false, &removed)); /* nothing below */
+    CHECK_OK(pm_remove_branches(&m, K("abc"), PM_KEEP, &removed)); /* nothing below */
     CHECK(!removed);
-    CHECK_OK(pm_remove_branches(&m, K("zzz"), true, &removed)); /* nothing there */
+    CHECK_OK(pm_remove_branches(&m, K("zzz"), PM_PRUNE, &removed)); /* nothing there */
     CHECK(!removed);
     pm_map before = pm_clone(&m);
-    CHECK_OK(pm_remove_branches(&m, K("ab"), false, &removed));
+    CHECK_OK(pm_remove_branches(&m, K("ab"), PM_KEEP, &removed));
     CHECK(removed);
     CHECK(has(&m, "ab") && !has(&m, "abc")); /* the place stays, dangling */
     CHECK_EQ(vals(&m), 2);
-    CHECK_OK(pm_remove_branches(&m, K("ab"), true, &removed)); /* nothing below; pruned */
+    CHECK_OK(pm_remove_branches(&m, K("ab"), PM_PRUNE, &removed)); /* nothing below; pruned */
     CHECK(!removed && !has(&m, "ab"));
     CHECK_EQ(at(&m, K("a")), 1);
     CHECK_EQ(vals(&before), 4);
     pm_drop(&m);
     m = pm_clone(&before);
-    CHECK_OK(pm_remove_branches(&m, K("ab"), true, &removed));
+    CHECK_OK(pm_remove_branches(&m, K("ab"), PM_PRUNE, &removed));
     CHECK(removed && !has(&m, "ab") && has(&m, "a"));
     pm_drop(&m);
     m = pm_clone(&before);
-    CHECK_OK(pm_remove_branches(&m, K("a"), true, &removed)); /* has a value: stays */
+    CHECK_OK(pm_remove_branches(&m, K("a"), PM_PRUNE, &removed)); /* has a value: stays */
     CHECK(removed);
     CHECK_EQ(at(&m, K("a")), 1);
     CHECK_EQ(locations(&m), 3);
-    CHECK_OK(pm_remove_branches(&m, "", 0, true, NULL));
+    CHECK_OK(pm_remove_branches(&m, "", 0, PM_PRUNE, NULL));
     CHECK(pm_is_empty(&m));
     CHECK_EQ(vals(&before), 4);
     sound(&before);
@@ -618,7 +618,7 @@ TEST(map_unit_stores_no_payload) {
     CHECK_OK(pm_get_or_set(&m, K("b"), 6, &slot, &inserted));
     CHECK(!inserted && slot == NULL);
     CHECK_EQ(at(&m, K("b")), 0);
-    CHECK_OK(pm_remove(&m, K("a"), false, &old));
+    CHECK_OK(pm_remove(&m, K("a"), PM_KEEP, &old));
     CHECK(old.some && old.val == 0);
     CHECK(has(&m, "a") && !pm_contains(&m, K("a")));
     CHECK_EQ(vals(&m), 2);
@@ -735,7 +735,7 @@ TEST(map_equality_sees_values_places_and_nothing_else) {
     CHECK(!equal(&a, &b));
     put(&b, "abd", 0);
     CHECK(!equal(&a, &b));
-    CHECK_OK(pm_remove(&b, K("abd"), false, NULL));
+    CHECK_OK(pm_remove(&b, K("abd"), PM_KEEP, NULL));
     CHECK(equal(&a, &b));
     CHECK(equal(&a, &a));
     pm_drop(&a);
@@ -765,18 +765,18 @@ TEST(map_values_are_retained_and_released_once) {
     CHECK_OK(pm_get_or_set(&m, K("j"), w, &slot, &inserted));
     CHECK(inserted && *slot == w);
     pm_map other = pm_clone(&m);
-    CHECK_OK(pm_remove(&m, K("k"), true, &old));
+    CHECK_OK(pm_remove(&m, K("k"), PM_PRUNE, &old));
     CHECK(old.some && old.val == v);
     CHECK_EQ(counted_refs(v), 2); /* the caller and the clone */
     counted_release(v);
-    CHECK_OK(pm_remove(&other, K("k"), true, NULL));
+    CHECK_OK(pm_remove(&other, K("k"), PM_PRUNE, NULL));
     CHECK_EQ(counted_refs(v), 0);
     CHECK_OK(pm_set(&m, NULL, 0, counted_new(), NULL));
     pm_map third = pm_clone(&m);
     CHECK_OK(pm_set(&third, "", 0, counted_new(), NULL));
     pm_drop(&other);
     pm_drop(&third);
-    CHECK_OK(pm_remove_branches(&m, NULL, 0, false, NULL));
+    CHECK_OK(pm_remove_branches(&m, NULL, 0, PM_KEEP, NULL));
     CHECK_EQ(counted_refs(w), 0);
     CHECK_EQ(counted_held() - held_before, 1);
     pm_drop(&m);
@@ -1170,7 +1170,7 @@ TEST(map_build_takes_any_order) {
                 CHECK_NOTE(equal(&grown, &sorted), "%s", shape_names[sh]); /* other layouts, same content */
                 if (unit) CHECK(equal(&mixed, &sorted));
                 for (size_t i = 0; i < l.n; i++) /* a built map is an ordinary map */
-                    CHECK_OK(pm_remove(&sorted, l.keys[i].data, l.keys[i].len, true, NULL));
+                    CHECK_OK(pm_remove(&sorted, l.keys[i].data, l.keys[i].len, PM_PRUNE, NULL));
                 CHECK(pm_is_empty(&sorted));
                 model_free(want);
                 pm_drop(&mixed);
@@ -1270,7 +1270,7 @@ TEST(map_equality_does_not_depend_on_history) {
             len = random_key((shape)sh);
             if (pm_contains(&b, key_buffer, len)) continue;
             CHECK_OK(pm_set(&b, key_buffer, len, 1, NULL));
-            CHECK_OK(pm_remove(&b, key_buffer, len, true, NULL));
+            CHECK_OK(pm_remove(&b, key_buffer, len, PM_PRUNE, NULL));
         }
         for (size_t i = 0; i < l.n; i++) CHECK_OK(pm_set(&b, l.keys[i].data, l.keys[i].len, i, NULL));
         pm_val *words = malloc(l.n * sizeof *words);
@@ -1283,7 +1283,7 @@ TEST(map_equality_does_not_depend_on_history) {
         CHECK(!equal(&a, &c));
         CHECK_OK(pm_set(&c, l.keys[i].data, l.keys[i].len, i, NULL));
         CHECK(equal(&a, &c));
-        CHECK_OK(pm_remove(&b, l.keys[i].data, l.keys[i].len, false, NULL));
+        CHECK_OK(pm_remove(&b, l.keys[i].data, l.keys[i].len, PM_KEEP, NULL));
         CHECK(!equal(&a, &b));
         free(words);
         pm_drop(&a);
@@ -1308,7 +1308,7 @@ static pm_map doubled(unsigned times) {
         (void)pm_rz_ascend(pm_wz_cursor(&w), 1);
         pm_rz_descend_to_byte(pm_wz_cursor(&w), 'b');
         CHECK_OK(pm_wz_graft_map(&w, &m));
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_drop(&w));
         pm_drop(&m);
         m = next;
     }
@@ -1341,7 +1341,7 @@ TEST(map_counts_saturate_over_shared_structure) {
     CHECK_OK(pm_set(&other, key, 80, 2, NULL));
     CHECK(!equal(&m, &other));
     CHECK_EQ(at(&m, key, 80), 1);
-    CHECK_OK(pm_remove(&other, key, 80, true, NULL));
+    CHECK_OK(pm_remove(&other, key, 80, PM_PRUNE, NULL));
     CHECK(!equal(&m, &other));
     CHECK_OK(pm_set(&other, key, 80, 1, NULL));
     CHECK(equal(&m, &other));
@@ -1374,7 +1374,7 @@ TEST(map_each_visits_what_the_iterator_visits) {
             for (size_t j = 0; j < len; j++)
                 key[j] = round % 3 ? (uint8_t)alphabet[check_rand() % 3] : (uint8_t)check_rand();
             CHECK_OK(pm_set(&m, key, len, i, NULL));
-            if (i % 7 == 0) CHECK_OK(pm_remove(&m, key, len, false, NULL)); /* leaves a dangling location */
+            if (i % 7 == 0) CHECK_OK(pm_remove(&m, key, len, PM_KEEP, NULL)); /* leaves a dangling location */
         }
         uint64_t count = 0;
         CHECK_OK(pm_val_count(&m, &count));

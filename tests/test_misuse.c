@@ -59,10 +59,10 @@ TEST(map_keys_that_are_nowhere_are_refused) {
     CHECK_EQ(pm_set(&m, NULL, 2, 9, &old), PM_INVALID);
     CHECK_EQ(old.val, 5);
     CHECK_EQ(pm_set(NULL, "a", 1, 9, NULL), PM_INVALID);
-    CHECK_EQ(pm_remove(&m, NULL, 2, true, &old), PM_INVALID);
+    CHECK_EQ(pm_remove(&m, NULL, 2, PM_PRUNE, &old), PM_INVALID);
     CHECK_EQ(pm_create_path(&m, NULL, 2, NULL), PM_INVALID);
     CHECK_EQ(pm_prune_path(&m, NULL, 2, NULL), PM_INVALID);
-    CHECK_EQ(pm_remove_branches(&m, NULL, 2, true, NULL), PM_INVALID);
+    CHECK_EQ(pm_remove_branches(&m, NULL, 2, PM_PRUNE, NULL), PM_INVALID);
     CHECK_EQ(pm_subtrie(&m, NULL, 2, &out, NULL), PM_INVALID);
     pm_val *slot = NULL;
     CHECK_EQ(pm_get_mut(&m, NULL, 2, &slot), PM_INVALID);
@@ -81,7 +81,7 @@ TEST(map_empty_key_may_be_null) {
     pm_map m = {0};
     CHECK_OK(pm_set(&m, NULL, 0, 4, NULL));
     CHECK_EQ(*pm_get(&m, NULL, 0), 4);
-    CHECK_OK(pm_remove(&m, NULL, 0, true, NULL));
+    CHECK_OK(pm_remove(&m, NULL, 0, PM_PRUNE, NULL));
     CHECK(pm_is_empty(&m));
     pm_drop(&m);
     pm_drop(&m);
@@ -202,20 +202,20 @@ TEST(writer_that_is_closed_refuses) {
     CHECK_EQ(pm_wz_open(&w, &m, NULL, 1), PM_INVALID);
     CHECK_OK(pm_wz_open(&w, &m, "ab", 2));
     CHECK_EQ(pm_wz_into_map(&w, &out), PM_INVALID);
-    CHECK_OK(pm_wz_close(&w));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
+    CHECK_OK(pm_wz_drop(&w));
     pm_mask mask = pm_mask_of("a", 1);
     CHECK_EQ(pm_wz_set(&w, 3, NULL), PM_INVALID);
-    CHECK_EQ(pm_wz_remove(&w, true, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_remove(&w, PM_PRUNE, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_create_path(&w, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_prune_path(&w, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_prune_ascend(&w, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_graft_map(&w, &m), PM_INVALID);
-    CHECK_EQ(pm_wz_take(&w, true, &out, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_take(&w, PM_PRUNE, &out, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_insert_prefix(&w, "x", 1, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_remove_prefix(&w, 1, NULL), PM_INVALID);
-    CHECK_EQ(pm_wz_remove_branches(&w, true, NULL), PM_INVALID);
-    CHECK_EQ(pm_wz_remove_unmasked(&w, &mask, true), PM_INVALID);
+    CHECK_EQ(pm_wz_remove_branches(&w, PM_PRUNE, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_remove_unmasked(&w, &mask, PM_PRUNE), PM_INVALID);
     check_some_map(&m);
     pm_drop(&m);
 }
@@ -227,8 +227,8 @@ TEST(writer_that_is_closed_has_no_groups_and_gives_nothing) {
     CHECK_EQ(pm_wz_commit(&zero), PM_INVALID);
     CHECK_EQ(pm_wz_rollback(&zero), PM_INVALID);
     CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
-    CHECK_EQ(pm_wz_join_take(&w, &zero, true, NULL), PM_INVALID);
-    CHECK_EQ(pm_wz_close(&w), PM_INVALID);
+    CHECK_EQ(pm_wz_join_take(&w, &zero, PM_PRUNE, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_drop(&w), PM_INVALID);
     check_some_map(&m);
     pm_drop(&m);
 }
@@ -239,7 +239,7 @@ TEST(writer_refuses_sources_of_other_values) {
     pm_wz w;
     CHECK_OK(pm_wz_open(&w, &m, "ab", 2));
     CHECK_EQ(pm_wz_graft_map(&w, &other), PM_MISMATCH);
-    CHECK_EQ(pm_wz_close(&w), PM_MISMATCH);
+    CHECK_EQ(pm_wz_drop(&w), PM_MISMATCH);
     check_some_map(&m);
     pm_drop(&m);
     pm_drop(&other);
@@ -434,7 +434,7 @@ TEST(zippers_may_take_the_place_of_what_they_are_forks_of) {
     CHECK_OK(pm_head_new(&m, &h));
     CHECK_OK(pm_head_pin(h, "a", 1, &z, NULL)); /* the pin goes back, its fork keeps the content */
     CHECK_OK(pm_rz_fork(&z, &z));
-    CHECK_OK(pm_head_close(h, NULL, NULL));
+    CHECK_OK(pm_head_free(h, NULL, NULL));
     CHECK_EQ(*pm_rz_val_at(&z, "b", 1), 1);
     pm_rz_drop(&z);
     check_some_map(&m);
@@ -504,17 +504,17 @@ TEST(writer_and_its_own_map_as_what_is_moved) {
     CHECK_OK(pm_wz_join_map_move(&w, &m, &alg));
     CHECK_EQ(alg, PM_ALG_ELEMENT);
     CHECK(*pm_get(&m, "abab", 4) == 1 && *pm_get(&m, "ababcd", 6) == 2 && !pm_get(&m, "ab", 2));
-    CHECK_EQ(pm_wz_take(&w, true, &m, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_take(&w, PM_PRUNE, &m, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_status(&w), PM_INVALID);
-    CHECK_OK(pm_wz_remove_branches(&w, true, NULL));
+    CHECK_OK(pm_wz_remove_branches(&w, PM_PRUNE, NULL));
     CHECK_OK(pm_wz_join_map_move(&w, &m, &alg));
     CHECK_EQ(alg, PM_ALG_NONE);
     CHECK(pm_is_empty(&m));
-    CHECK_EQ(pm_wz_close(&w), PM_INVALID);
+    CHECK_EQ(pm_wz_drop(&w), PM_INVALID);
     CHECK_OK(pm_wz_open(&w, &maps[1], "z", 1));
-    CHECK_EQ(pm_wz_graft_children(&w, &mask, maps, 2, false), PM_INVALID);
-    CHECK_EQ(pm_wz_join_take(&w, &w, true, NULL), PM_INVALID);
-    CHECK_EQ(pm_wz_close(&w), PM_INVALID);
+    CHECK_EQ(pm_wz_graft_children(&w, &mask, maps, 2, PM_KEEP_OTHERS), PM_INVALID);
+    CHECK_EQ(pm_wz_join_take(&w, &w, PM_PRUNE, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_drop(&w), PM_INVALID);
     check_some_map(&maps[0]);
     check_some_map(&maps[1]);
     CHECK_OK(pm_wz_open_move(&v, &maps[0], NULL, 0));
@@ -597,7 +597,7 @@ TEST(writer_with_its_own_map_as_source_does_as_with_a_copy) {
             const pm_rz *s = cursor && !k ? pm_wz_cursor(&w) : &src;
             CHECK_OK(self_operation(op, &w, s, k ? &source : maps[k], flag, &told[k]));
             pm_rz_drop(&src);
-            CHECK_OK(pm_wz_close(&w));
+            CHECK_OK(pm_wz_drop(&w));
             check_sound(maps[k]);
         }
         bool same = false;
@@ -685,16 +685,16 @@ TEST(zero_writer_refuses) {
     CHECK_EQ(pm_wz_set(&w, 1, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_get_mut(&w, &slot), PM_INVALID);
     CHECK_EQ(pm_wz_get_or_set(&w, 1, &slot, NULL), PM_INVALID);
-    CHECK_EQ(pm_wz_remove(&w, true, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_remove(&w, PM_PRUNE, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_graft(&w, &z), PM_INVALID);
     CHECK_EQ(pm_wz_graft_map_move(&w, &m), PM_INVALID);
-    CHECK_EQ(pm_wz_graft_masked(&w, &z, &mask, true), PM_INVALID);
-    CHECK_EQ(pm_wz_take(&w, true, &out, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_graft_masked(&w, &z, &mask, PM_CLEAR_OTHERS), PM_INVALID);
+    CHECK_EQ(pm_wz_take(&w, PM_PRUNE, &out, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_join(&w, &z, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_join_map_move(&w, &m, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_meet_2(&w, &z, &z, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_restricting(&w, &z, NULL), PM_INVALID);
-    CHECK_EQ(pm_wz_join_k_path(&w, 1, true, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_join_k_path(&w, 1, PM_PRUNE, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_begin(&w), PM_INVALID);
     CHECK_EQ(pm_wz_commit(&w), PM_INVALID);
     CHECK_EQ(pm_wz_rollback(&w), PM_INVALID);
@@ -703,10 +703,10 @@ TEST(zero_writer_refuses) {
     CHECK_EQ(pm_head_new_at(&w, &h), PM_INVALID);
     CHECK(h == NULL && slot == NULL);
     CHECK_OK(pm_wz_open(&other, &m, NULL, 0));
-    CHECK_EQ(pm_wz_join_take(&other, &w, true, NULL), PM_INVALID);
-    CHECK_EQ(pm_wz_join_take(&w, &other, true, NULL), PM_INVALID);
-    CHECK_EQ(pm_wz_close(&other), PM_INVALID);
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_EQ(pm_wz_join_take(&other, &w, PM_PRUNE, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_join_take(&w, &other, PM_PRUNE, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_drop(&other), PM_INVALID);
+    CHECK_OK(pm_wz_drop(&w));
     check_some_map(&m);
     pm_drop(&m);
 }
@@ -718,13 +718,13 @@ TEST(writer_whose_move_failed_gives_nothing) {
     CHECK_OK(pm_wz_open(&w, &to, NULL, 0));
     CHECK_OK(pm_wz_open(&from, &m, NULL, 0));
     pm_rz_descend_to(pm_wz_cursor(&from), NULL, 3);
-    CHECK_EQ(pm_wz_join_take(&w, &from, true, NULL), PM_INVALID);
+    CHECK_EQ(pm_wz_join_take(&w, &from, PM_PRUNE, NULL), PM_INVALID);
     CHECK_EQ(pm_rz_status(pm_wz_cursor(&from)), PM_INVALID);
     check_some_map(&m);
-    CHECK_OK(pm_wz_join_take(&w, &from, true, NULL));
+    CHECK_OK(pm_wz_join_take(&w, &from, PM_PRUNE, NULL));
     check_some_map(&to);
-    CHECK_EQ(pm_wz_close(&from), PM_INVALID);
-    CHECK_EQ(pm_wz_close(&w), PM_INVALID);
+    CHECK_EQ(pm_wz_drop(&from), PM_INVALID);
+    CHECK_EQ(pm_wz_drop(&w), PM_INVALID);
     pm_drop(&m);
     pm_drop(&to);
 }

@@ -34,7 +34,7 @@ static void share(pm_map *m, const key *k) {
     CHECK_OK(pm_rz_open(&z, &c, NULL, 0));
     CHECK_OK(pm_wz_open(&w, m, k->data, k->len));
     CHECK_OK(pm_wz_graft(&w, &z));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     pm_rz_drop(&z);
     pm_drop(&c);
 }
@@ -107,7 +107,7 @@ static pm_map doubled(unsigned levels, bool valued) {
             CHECK_OK(pm_wz_open(&w, &up, side ? "right" : "left", side ? 5 : 4));
             CHECK_OK(pm_wz_graft_map(&w, &m));
             if (valued) CHECK_OK(pm_wz_set(&w, side, NULL));
-            CHECK_OK(pm_wz_close(&w));
+            CHECK_OK(pm_wz_drop(&w));
         }
         pm_drop(&m);
         m = up;
@@ -322,7 +322,7 @@ TEST(cached_folds_know_what_a_shared_run_leads_to) {
             way[700] = (uint8_t)side;
             CHECK_OK(pm_wz_open(&w, &up, way, sizeof way));
             CHECK_OK(pm_wz_graft_map(&w, &m));
-            CHECK_OK(pm_wz_close(&w));
+            CHECK_OK(pm_wz_drop(&w));
         }
         pm_drop(&m);
         m = up;
@@ -356,13 +356,13 @@ TEST(cached_folds_know_shared_blocks) {
             uint8_t name = (uint8_t)('0' + side);
             CHECK_OK(pm_wz_open(&w, &up, &name, 1));
             CHECK_OK(pm_wz_graft_map(&w, side ? &c : &m));
-            CHECK_OK(pm_wz_close(&w));
+            CHECK_OK(pm_wz_drop(&w));
         }
         for (unsigned b = 0; b < 200; b++) {
             uint8_t name = (uint8_t)(b + 50);
             CHECK_OK(pm_wz_open(&w, &up, &name, 1));
             CHECK_OK(pm_wz_graft_map(&w, b % 2 ? &c : &m));
-            CHECK_OK(pm_wz_close(&w));
+            CHECK_OK(pm_wz_drop(&w));
         }
         pm_drop(&c);
         pm_drop(&m);
@@ -782,7 +782,7 @@ static int fleeting_at(void *ctx, void *seed, pm_sprout *here, const uint8_t *pa
                 for (unsigned side = 0; s == PM_OK && side < 2; side++) {
                     s = pm_wz_open(&w, &twice, side ? "l" : "r", 1);
                     if (s == PM_OK) s = pm_wz_graft_map(&w, &m);
-                    (void)pm_wz_close(&w);
+                    (void)pm_wz_drop(&w);
                 }
                 pm_drop(&m);
                 m = twice;

@@ -20,20 +20,20 @@ import run_check  # noqa: E402
 
 # Pointers that may be NULL: by parameter name, by function and parameter, or by function (all of them).
 OPTIONAL = {
-    "old", "alg", "which", "why", "busy", "swapped", "inserted", "created", "removed", "exists", "some", "done", "left",
+    "old", "alg", "which", "why", "busy", "changed", "found", "removed",
     "ctx", "pool", "ops", "options", "stats", "expected", "choose", "vals",
-    "slot", "pm_head_close.h", "pm_head_close.out", "pm_zip_prefix.root",
+    "slot", "pm_head_free.h", "pm_head_free.out", "pm_zip_prefix.root",
 }
 REQUIRED = {"pm_get_mut.slot", "pm_wz_get_mut.slot"}
 # Calls whose status is that of another thing: freeing, dropping and the like take NULL for "nothing to do".
 NOTHING = re.compile(r"_(free|drop|close|release|retain)$")
 
 # Objects of which a zero one is valid, or is nothing: no status need be PM_INVALID.
-ZERO_VALID = {"pm_map", "pm_rz", "pm_ref", "pm_iter", "pm_mask", "pm_witness", "pm_conflict", "pm_pool_options",
+ZERO_VALID = {"pm_map", "pm_rz", "pm_ref", "pm_iter", "pm_mask", "pm_witness", "pm_pool_options",
               "pm_ops", "pm_merkle_stats", "pm_stats", "pm_pool_stats"}
 ZERO_REFUSED = {"pm_wz", "pm_zip", "pm_fold", "pm_unfold", "pm_txn"}
 # Functions that open a zero object, end it, or only tell of it.
-ZERO_FINE = {"pm_txn_begin", "pm_wz_status", "pm_wz_open", "pm_wz_open_move", "pm_zip_status", "pm_wz_close"}
+ZERO_FINE = {"pm_txn_begin", "pm_wz_status", "pm_wz_open", "pm_wz_open_move", "pm_zip_status", "pm_wz_drop"}
 # Counts that say how much there is at a pointer.
 COUNTS = {"pm_get_many", "pm_build", "pm_join_many", "pm_meet_many", "pm_mask_of", "pm_wz_graft_children",
           "pm_zip_product", "pm_dot"}
@@ -47,7 +47,7 @@ SAMPLES = {
     "pm_map": "&map", "pm_rz": "&rz", "pm_wz": "&wz", "pm_zip": "&zip", "pm_ref": "&ref", "pm_iter": "&iter",
     "pm_head": "head", "pm_shared": "shared", "pm_pool": "pool", "pm_sampler": "sampler", "pm_txn": "&txn",
     "pm_witness": "&witness", "pm_fold": "&fold", "pm_unfold": "&unfold", "pm_sprout": "sprout", "pm_mask": "&mask",
-    "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_conflict": "&conflict", "pm_opt": "(pm_opt *)slots",
+    "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_map why": "&report", "pm_opt": "(pm_opt *)slots",
     "void region": "region", "void seed": "&seed", "void out": "slots", "void": "buffer", "pm_val vals": "words",
 }
 NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2"}
@@ -98,7 +98,7 @@ static pm_txn txn;
 static pm_witness witness;
 static pm_mask mask;
 static pm_key keys[2] = {{"ab", 2}, {"cd", 2}};
-static pm_conflict conflict;
+static pm_map report;
 static pm_val words[2];
 static uint64_t seed;
 static volatile unsigned char taken;

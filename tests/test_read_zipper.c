@@ -411,7 +411,7 @@ TEST(reader_owning_keeps_its_view) {
     put(&m, "", 9);
     put(&m, "ab", 9);
     put(&m, "abb", 9);
-    CHECK_OK(pm_remove(&m, "abc", 3, true, NULL));
+    CHECK_OK(pm_remove(&m, "abc", 3, PM_PRUNE, NULL));
     pm_drop(&m);
     CHECK_EQ(*pm_rz_val(&z), 0);
     CHECK_EQ(*pm_rz_val_at(&z, "ab", 2), 1);
@@ -451,11 +451,11 @@ TEST(reader_names_shared_nodes) {
     pm_wz w;
     CHECK_OK(pm_wz_open(&w, &twice, "", 0));
     pm_rz_descend_to(pm_wz_cursor(&w), "one", 3);
-    CHECK_OK(pm_remove(&m, "", 0, false, NULL));
+    CHECK_OK(pm_remove(&m, "", 0, PM_KEEP, NULL));
     CHECK_OK(pm_wz_graft_map(&w, &m));
     pm_rz_move_to(pm_wz_cursor(&w), "two", 3);
     CHECK_OK(pm_wz_graft_map(&w, &m));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     pm_drop(&m);
     pm_rz z = open_at(&twice, "", "one");
     uint64_t id = pm_rz_shared_node_id(&z);
@@ -495,7 +495,7 @@ TEST(reader_witness_keeps_values_alive) {
     CHECK_OK(pm_rz_val_witnessed(&z, &w, &nothing));
     CHECK_PTR_EQ(nothing, NULL);
     pm_rz_drop(&z);
-    CHECK_OK(pm_remove(&m, "leaf", 4, true, NULL));
+    CHECK_OK(pm_remove(&m, "leaf", 4, PM_PRUNE, NULL));
     CHECK_OK(pm_rz_open(&other, &m, "", 0));
     CHECK_EQ(pm_rz_val_witnessed(&other, &w, &nothing), PM_INVALID);
     pm_rz_drop(&other);
@@ -680,7 +680,7 @@ static void make_world(world *g) {
         CHECK_OK(pm_set(&g->map, key, n, keys, NULL));
         model_set(g->want, key, n, keys, NULL);
         if (check_below(6) == 0) {
-            CHECK_OK(pm_remove(&g->map, key, n, false, NULL));
+            CHECK_OK(pm_remove(&g->map, key, n, PM_KEEP, NULL));
             model_remove(g->want, key, n, false, NULL);
         }
     }

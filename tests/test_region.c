@@ -347,7 +347,7 @@ TEST(region_full_is_an_answer_and_nothing_is_lost) {
         char key[128];
         for (uint64_t k = 0; k < i; k += 2) {
             size_t len = make_key(key, family, k);
-            CHECK_OK(pm_remove(&m, key, len, true, NULL));
+            CHECK_OK(pm_remove(&m, key, len, PM_PRUNE, NULL));
         }
         uint64_t again = 0;
         for (uint64_t k = 0; k < i; k += 2) again += put(&m, family, k) == PM_OK;
@@ -384,7 +384,7 @@ static pm_status op_zipper(operands *o, pm_map *out) {
     if (s != PM_OK) return s;
     s = pm_wz_set(&z, 7, NULL);
     if (s == PM_OK) s = pm_wz_graft_map(&z, &o->b);
-    (void)pm_wz_close(&z);
+    (void)pm_wz_drop(&z);
     return s;
 }
 
@@ -461,7 +461,7 @@ TEST(region_holds_long_strings) {
         pm_map other = pm_clone(&m);
         CHECK_OK(pm_set(&other, "x", 1, *pm_get(&m, &(unsigned){5}, sizeof(unsigned)), NULL));
         pm_opt old;
-        CHECK_OK(pm_remove(&other, "x", 1, true, &old));
+        CHECK_OK(pm_remove(&other, "x", 1, PM_PRUNE, &old));
         for (unsigned i = 0; i < sizeof lengths / sizeof *lengths; i++) {
             size_t len = 0;
             const pm_val *at = pm_get(&m, &i, sizeof i);

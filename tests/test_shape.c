@@ -191,7 +191,7 @@ static void churn(pm_map *m, const keys *s) {
         size_t i = check_below(s->n);
         if (s->kept[i]) continue;
         if (check_below(2)) CHECK_OK(pm_set(m, s->key[i].data, s->key[i].len, i, NULL));
-        else CHECK_OK(pm_remove(m, s->key[i].data, s->key[i].len, true, NULL));
+        else CHECK_OK(pm_remove(m, s->key[i].data, s->key[i].len, PM_PRUNE, NULL));
     }
 }
 
@@ -202,9 +202,9 @@ static void write_away(pm_map *m, const keys *s, const size_t *at) {
         if (s->kept[at[i]]) continue;
         pm_rz_reset(pm_wz_cursor(&w));
         pm_rz_descend_to(pm_wz_cursor(&w), s->key[at[i]].data, s->key[at[i]].len);
-        CHECK_OK(pm_wz_remove(&w, true, NULL));
+        CHECK_OK(pm_wz_remove(&w, PM_PRUNE, NULL));
     }
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
 }
 
 static bool begins(const keys *s, size_t i, const uint8_t *with, size_t len) {
@@ -224,7 +224,7 @@ static void cut_branches(pm_map *m, const keys *s, const size_t *at) {
         }
         if (cut) CHECK_OK(pm_remove_branches(m, key, cut, k % 2, NULL));
         if (cut) CHECK_OK(pm_prune_path(m, key, cut, NULL));
-        CHECK_OK(pm_remove(m, key, len, true, NULL));
+        CHECK_OK(pm_remove(m, key, len, PM_PRUNE, NULL));
     }
 }
 
@@ -233,11 +233,11 @@ static void in_place(pm_map *m, const pm_map *other, history h) {
     pm_rz z;
     CHECK_OK(pm_wz_open(&w, m, NULL, 0));
     CHECK_OK(pm_rz_open(&z, other, NULL, 0));
-    if (h == SUBTRACT_PLACE || h == SUBTRACT_PIECES) CHECK_OK(pm_wz_subtract(&w, &z, true, NULL));
-    else if (h == MEET_PLACE) CHECK_OK(pm_wz_meet(&w, &z, true, NULL));
+    if (h == SUBTRACT_PLACE || h == SUBTRACT_PIECES) CHECK_OK(pm_wz_subtract(&w, &z, PM_PRUNE, NULL));
+    else if (h == MEET_PLACE) CHECK_OK(pm_wz_meet(&w, &z, PM_PRUNE, NULL));
     else CHECK_OK(pm_wz_restrict(&w, &z, NULL));
     pm_rz_drop(&z);
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
 }
 
 static void by_algebra(pm_map *m, const keys *s, history h) {
@@ -276,11 +276,11 @@ static pm_map headless(const pm_ops *ops, const keys *s, const size_t *at) {
             buf[0] = 'h', buf[1] = (uint8_t)(i * 7 % 5);
             memcpy(buf + 2, s->key[i].data, len);
             if (!rest) CHECK_OK(pm_set(&m, buf, len + 2, i, NULL));
-            else if (!s->kept[i]) CHECK_OK(pm_remove(&m, buf, len + 2, true, NULL));
+            else if (!s->kept[i]) CHECK_OK(pm_remove(&m, buf, len + 2, PM_PRUNE, NULL));
         }
     CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
-    CHECK_OK(pm_wz_join_k_path(&w, 2, true, NULL));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_join_k_path(&w, 2, PM_PRUNE, NULL));
+    CHECK_OK(pm_wz_drop(&w));
     return m;
 }
 
@@ -438,10 +438,10 @@ TEST(compact_leaves_shared_nodes_alone) {
         CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
         pm_rz_descend_to(pm_wz_cursor(&w), &c, 1);
         CHECK_OK(pm_wz_graft_map(&w, &copy));
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_drop(&w));
     }
     for (unsigned i = 0; i < 300; i++) CHECK_OK(pm_set(&m, &(uint32_t[2]){0xffffffff, i}, 8, i, NULL));
-    for (unsigned i = 0; i < 299; i++) CHECK_OK(pm_remove(&m, &(uint32_t[2]){0xffffffff, i}, 8, true, NULL));
+    for (unsigned i = 0; i < 299; i++) CHECK_OK(pm_remove(&m, &(uint32_t[2]){0xffffffff, i}, 8, PM_PRUNE, NULL));
     CHECK_OK(pm_get_stats(&m, &st));
     uint64_t bytes = st.bytes;
     CHECK_OK(pm_compact(&m));
@@ -504,7 +504,7 @@ TEST(compact_and_removals_count_values) {
     for (size_t i = 0; i < s.n; i++) CHECK_OK(pm_set(&m, s.key[i].data, s.key[i].len, counted_new(), NULL));
     pm_map clone = pm_clone(&m);
     for (size_t i = 0; i < s.n; i++)
-        if (i % 11) CHECK_OK(pm_remove(&m, s.key[i].data, s.key[i].len, true, NULL));
+        if (i % 11) CHECK_OK(pm_remove(&m, s.key[i].data, s.key[i].len, PM_PRUNE, NULL));
     for (size_t i = 0; i < s.n; i++) CHECK((pm_get(&m, s.key[i].data, s.key[i].len) == NULL) == (i % 11 != 0));
     for (size_t i = 0; i < s.n; i++) CHECK(counted_refs(*pm_get(&clone, s.key[i].data, s.key[i].len)) >= 1);
     sound(&m);
@@ -545,7 +545,7 @@ TEST(removal_without_memory_succeeds) {
         keys s = make_keys(k, k == NESTED ? 800 : PM_CHECK >= 3 ? 1000 : 100000);
         size_t *at = shuffled(s.n), n = 0;
         while (n < s.n && pm_set(&m, s.key[at[n]].data, s.key[at[n]].len, 1, NULL) == PM_OK) n++;
-        for (size_t i = 0; i < n; i++) CHECK_OK(pm_remove(&m, s.key[at[i]].data, s.key[at[i]].len, true, NULL));
+        for (size_t i = 0; i < n; i++) CHECK_OK(pm_remove(&m, s.key[at[i]].data, s.key[at[i]].len, PM_PRUNE, NULL));
         CHECK(pm_is_empty(&m));
         free(at);
         free_keys(&s);

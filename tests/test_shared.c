@@ -185,7 +185,7 @@ static pm_status add_one(void *ctx, pm_map *m) {
 
 static pm_status refuse(void *ctx, pm_map *m) {
     (void)ctx;
-    pm_status st = pm_remove(m, "version", 7, true, NULL); /* from a clone */
+    pm_status st = pm_remove(m, "version", 7, PM_PRUNE, NULL); /* from a clone */
     return st == PM_OK ? PM_INVALID : st;
 }
 

@@ -129,7 +129,7 @@ static uint64_t edit(pm_map *clone, unsigned step) {
     for (unsigned i = 0; i < KEYS; i += step) {
         size_t len = key_of(key, sizeof key, i);
         switch (i / step % 4) {
-        case 0: CHECK_OK(pm_remove(clone, key, len, true, NULL)); break;
+        case 0: CHECK_OK(pm_remove(clone, key, len, PM_PRUNE, NULL)); break;
         case 1: CHECK_OK(pm_set(clone, key, len, 6, NULL)); break;
         case 2: CHECK_OK(pm_set(clone, key, len, 4, NULL)); break;
         default: key[len] = '+'; CHECK_OK(pm_set(clone, key, len + 1, 5, NULL)); break;
@@ -197,8 +197,8 @@ TEST(comparing_and_many_operands_cost_what_differs) {
 static pm_status in_place(unsigned op, pm_wz *w, const pm_rz *src) {
     switch (op) {
     case 0: return pm_wz_join(w, src, NULL);
-    case 1: return pm_wz_meet(w, src, false, NULL);
-    case 2: return pm_wz_subtract(w, src, false, NULL);
+    case 1: return pm_wz_meet(w, src, PM_KEEP, NULL);
+    case 2: return pm_wz_subtract(w, src, PM_KEEP, NULL);
     default: return pm_wz_restrict(w, src, NULL);
     }
 }
@@ -223,7 +223,7 @@ TEST(algebra_in_place_costs_what_differs) {
         cost c = begin();
         CHECK_OK(in_place(i % 4, &w, &z));
         check_cost(end(c), most, edits(1000), names[i % 4]);
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_drop(&w));
         pm_rz_drop(&z);
         pm_drop(&m);
     }
@@ -249,7 +249,7 @@ static pm_map doubled(const pm_ops *ops, pm_val x, pm_val y) {
             (void)pm_rz_move_to(pm_wz_cursor(&w), i ? "right" : "left", i ? 5 : 4);
             CHECK_OK(pm_wz_graft_map(&w, &m));
         }
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_drop(&w));
         pm_drop(&m);
         m = up;
     }

@@ -69,7 +69,7 @@ static void *change_a_clone(void *arg) {
             uint64_t k = below(w, 2000);
             int len = sprintf(key, "key/%u/%u", (unsigned)(k % 20), (unsigned)k);
             if (i % 3) CHECK_OK(pm_set(&mine, key, (size_t)len, k + 1, NULL));
-            else CHECK_OK(pm_remove(&mine, key, (size_t)len, true, NULL));
+            else CHECK_OK(pm_remove(&mine, key, (size_t)len, PM_PRUNE, NULL));
             const pm_val *v = pm_get(original, key, (size_t)len);
             CHECK(v && *v == k);
             w->done++;
@@ -161,7 +161,7 @@ static void *write_parts(void *arg) {
             write_round(s, &z, p, ++round);
             w->done++;
         }
-        CHECK_OK(pm_wz_close(&z));
+        CHECK_OK(pm_wz_drop(&z));
     }
     return NULL;
 }
@@ -189,7 +189,7 @@ static void *write_groups(void *arg) {
         }
         CHECK_OK(undo ? pm_wz_rollback(&z) : pm_wz_commit(&z));
         if (!undo) atomic_store(&s->written[p], (unsigned)round);
-        CHECK_OK(pm_wz_close(&z));
+        CHECK_OK(pm_wz_drop(&z));
     }
     return NULL;
 }
@@ -216,7 +216,7 @@ static void *read_parts(void *arg) {
             pm_wz graft;
             CHECK_OK(pm_wz_open(&graft, &at, path, len));
             CHECK_OK(pm_wz_graft_map(&graft, &m));
-            CHECK_OK(pm_wz_close(&graft));
+            CHECK_OK(pm_wz_drop(&graft));
             CHECK_OK(pm_rz_open_owned(&all, &at, NULL, 0));
             pm_drop(&at);
             pm_drop(&m);
@@ -256,7 +256,7 @@ static void *pin_parts(void *arg) {
         size_t len = part_path(path, p);
         pm_rz z;
         pm_status st;
-        pm_conflict why;
+        pm_map why;
         if (below(w, 3) == 0) { /* by way of a writer */
             pm_wz wz;
             st = pm_head_write(s->h, path, len, &wz, &why);
@@ -264,8 +264,8 @@ static void *pin_parts(void *arg) {
         } else {
             st = pm_head_pin(s->h, path, len, &z, &why);
         }
-        CHECK(st == PM_OK || (st == PM_CONFLICT && why.n >= 1 && why.claims[0].len == len));
-        pm_conflict_free(&why);
+        CHECK(st == PM_OK || (st == PM_CONFLICT && pm_contains(&why, path, len)));
+        pm_drop(&why);
         if (st != PM_OK) continue;
         const pm_val *v = pm_rz_val(&z);
         pm_val round = v ? *v : 0;
@@ -293,7 +293,7 @@ static void open_parts(parts *s, pm_map *m) {
 }
 
 static void close_parts(parts *s, pm_map *m) {
-    CHECK_OK(pm_head_close(s->h, NULL, NULL));
+    CHECK_OK(pm_head_free(s->h, NULL, NULL));
     check_sound(m);
     pm_rz z;
     CHECK_OK(pm_rz_open(&z, m, NULL, 0));
@@ -337,7 +337,7 @@ static void *write_without_end(void *arg) {
         write_round(s, &z, p, round);
         w->done++;
     }
-    CHECK_OK(pm_wz_close(&z));
+    CHECK_OK(pm_wz_drop(&z));
     return NULL;
 }
 
@@ -368,15 +368,15 @@ static void *move_to_and_fro(void *arg) {
     CHECK_OK(pm_wz_set(&left, 1, NULL));
     for (bool there = true; !atomic_load(&stop); there = !there) {
         pm_wz *other = w->done % 3 ? &left : &right;
-        CHECK_OK(pm_wz_join_take(there ? &right : &left, there ? &left : &right, false, NULL));
+        CHECK_OK(pm_wz_join_take(there ? &right : &left, there ? &left : &right, PM_KEEP, NULL));
         (void)pm_rz_move_to(pm_wz_cursor(other), "/n", 2);
         if (below(w, 2)) CHECK_OK(pm_wz_set(other, w->done, NULL));
-        CHECK_OK(pm_wz_remove(other, true, NULL));
+        CHECK_OK(pm_wz_remove(other, PM_PRUNE, NULL));
         pm_rz_reset(pm_wz_cursor(other));
         w->done++;
     }
-    CHECK_OK(pm_wz_close(&left));
-    CHECK_OK(pm_wz_close(&right));
+    CHECK_OK(pm_wz_drop(&left));
+    CHECK_OK(pm_wz_drop(&right));
     return NULL;
 }
 
@@ -403,7 +403,7 @@ TEST(threads_move_between_writers_in_one_call) {
     CHECK_OK(pm_head_new(&m, &s.h));
     void *(*const fn[])(void *) = {move_to_and_fro, look_for_it, look_for_it};
     run(3, fn, &s);
-    CHECK_OK(pm_head_close(s.h, NULL, NULL));
+    CHECK_OK(pm_head_free(s.h, NULL, NULL));
     check_sound(&m);
     pm_drop(&m);
     check_nothing_left();
@@ -449,10 +449,10 @@ static void *make_long_calls(void *arg) {
     while (!atomic_load(&stop)) {
         CHECK_OK(pm_wz_set(&z, w->done++, NULL));
         takes_its_time = true;
-        CHECK_OK(pm_wz_remove(&z, false, NULL));
+        CHECK_OK(pm_wz_remove(&z, PM_KEEP, NULL));
         takes_its_time = false;
     }
-    CHECK_OK(pm_wz_close(&z));
+    CHECK_OK(pm_wz_drop(&z));
     return NULL;
 }
 
@@ -477,7 +477,7 @@ static void *come_write_and_go(void *arg) {
             w->done++;
         }
         if (below(w, 2)) nap(500); /* dirty, for a while */
-        CHECK_OK(pm_wz_close(&z));
+        CHECK_OK(pm_wz_drop(&z));
     }
     return NULL;
 }
@@ -520,7 +520,7 @@ TEST(threads_come_and_write_beside_fences) {
     CHECK_OK(pm_head_new(&m, &s.h));
     void *(*const fn[])(void *) = {come_write_and_go, come_write_and_go, make_long_calls, look_at_all, look_at_all};
     run(5, fn, &s);
-    CHECK_OK(pm_head_close(s.h, NULL, NULL));
+    CHECK_OK(pm_head_free(s.h, NULL, NULL));
     check_sound(&m);
     pm_drop(&m);
     check_nothing_left();
@@ -618,7 +618,7 @@ static void *make_readers(void *arg) {
         free(gone);
         w->done++;
     }
-    CHECK_OK(pm_wz_close(&z));
+    CHECK_OK(pm_wz_drop(&z));
     return NULL;
 }
 
@@ -655,7 +655,7 @@ TEST(threads_hand_readers_to_each_other) {
         pm_rz_drop(z);
         free(z);
     }
-    CHECK_OK(pm_head_close(r.h, NULL, NULL));
+    CHECK_OK(pm_head_free(r.h, NULL, NULL));
     pm_drop(&m);
     check_nothing_left();
 }
@@ -692,18 +692,15 @@ static void stand(claims *c, unsigned path, bool writer, int by) {
     }
 }
 
-/* A report names what was asked for, and claims in the way of it, in order, each once. */
-static void check_report(const pm_conflict *why, unsigned path, pm_claim_kind kind) {
-    size_t len = strlen(claimable[path]);
-    CHECK(why->kind == kind && why->len == len && memcmp(why->path, claimable[path], len) == 0 && why->n > 0);
-    for (size_t i = 0; i < why->n; i++) {
-        const pm_conflict_claim *a = &why->claims[i], *b = a + 1;
-        CHECK(paths_overlap(a->path, a->len, why->path, why->len));
-        CHECK(kind == PM_CLAIM_WRITER || a->kind == PM_CLAIM_WRITER);
-        if (i + 1 == why->n) break;
-        int order = memcmp(a->path, b->path, a->len < b->len ? a->len : b->len);
-        CHECK(order < 0 || (order == 0 && (a->len < b->len || (a->len == b->len && a->kind != b->kind))));
+/* A report names claims in the way of what was asked for. */
+static void check_report(pm_map *why, unsigned path, bool write) {
+    const uint8_t *asked = (const uint8_t *)claimable[path];
+    CHECK(!pm_is_empty(why));
+    for (pm_iter i = pm_iter_vals(why); pm_iter_next(&i);) {
+        CHECK(paths_overlap(i.key, i.len, asked, strlen(claimable[path])));
+        CHECK(*i.val == PM_CLAIM_WRITER || (write && *i.val == PM_CLAIM_PINNED));
     }
+    pm_drop(why);
 }
 
 static void *claim_places(void *arg) {
@@ -714,12 +711,11 @@ static void *claim_places(void *arg) {
         bool write = below(w, 2);
         pm_wz z;
         pm_rz pin, snap;
-        pm_conflict why;
+        pm_map why;
         pm_status st = write ? pm_head_write(c->h, claimable[path], strlen(claimable[path]), &z, &why)
                              : pm_head_pin(c->h, claimable[path], strlen(claimable[path]), &pin, &why);
         if (st == PM_CONFLICT) {
-            check_report(&why, path, write ? PM_CLAIM_WRITER : PM_CLAIM_PINNED);
-            pm_conflict_free(&why);
+            check_report(&why, path, write);
             atomic_fetch_add(&c->refused, 1);
             if (below(w, 4) == 0) sched_yield();
         } else {
@@ -730,7 +726,7 @@ static void *claim_places(void *arg) {
             if (below(w, 2)) sched_yield();
             pm_rz_drop(&snap);
             stand(c, path, write, -1);
-            if (write) CHECK_OK(pm_wz_close(&z));
+            if (write) CHECK_OK(pm_wz_drop(&z));
             else pm_rz_drop(&pin);
             atomic_fetch_add(&c->granted, 1);
         }
@@ -747,7 +743,7 @@ static void *ask_for_the_map(void *arg) {
     CHECK_OK(pm_head_read(c->h, "", 0, &out));
     while (!atomic_load(&stop)) {
         uint64_t busy = 0;
-        CHECK_EQ(pm_head_close(c->h, NULL, &busy), PM_BUSY);
+        CHECK_EQ(pm_head_free(c->h, NULL, &busy), PM_BUSY);
         CHECK(busy >= 1);
         sched_yield();
         w->done++;
@@ -767,7 +763,7 @@ TEST(threads_are_kept_apart_by_claims_and_told_why) {
     CHECK(atomic_load(&c.granted) > 0);
     printf("# %s: %" PRIu64 " granted, %" PRIu64 " refused with a report\n", check__current,
            (uint64_t)atomic_load(&c.granted), (uint64_t)atomic_load(&c.refused));
-    CHECK_OK(pm_head_close(c.h, NULL, NULL));
+    CHECK_OK(pm_head_free(c.h, NULL, NULL));
     check_sound(&m);
     pm_drop(&m);
     check_nothing_left();
@@ -795,7 +791,7 @@ static void open_parcel(parcel *p) {
     CHECK(pm_rz_val(c) && *pm_rz_val(c) == p->told);
     if (p->kind == SENT_WRITER) {
         CHECK_OK(pm_wz_set(&p->w, p->told + 1, NULL));
-        CHECK_OK(pm_wz_close(&p->w));
+        CHECK_OK(pm_wz_drop(&p->w));
     } else {
         pm_rz_drop(&p->z);
     }
@@ -842,7 +838,7 @@ TEST(threads_hand_writers_pins_and_snapshots_to_each_other) {
     void *(*const fn[])(void *) = {send_and_receive, send_and_receive, send_and_receive, send_and_receive};
     run(4, fn, &s);
     for (int i = 0; i < SLOTS; i++) open_parcel(atomic_exchange(&s.slot[i], NULL));
-    CHECK_OK(pm_head_close(s.h, NULL, NULL));
+    CHECK_OK(pm_head_free(s.h, NULL, NULL));
     check_sound(&m);
     pm_drop(&m);
     check_nothing_left();
@@ -910,7 +906,7 @@ static void write_thing(worker *w, pm_wz *z) {
     char key[8];
     uint64_t k = below(w, THING_KEYS);
     (void)pm_rz_move_to(pm_wz_cursor(z), key, (size_t)sprintf(key, "k%u", (unsigned)k));
-    if (below(w, 4) == 0) CHECK_OK(pm_wz_remove(z, true, NULL));
+    if (below(w, 4) == 0) CHECK_OK(pm_wz_remove(z, PM_PRUNE, NULL));
     else CHECK_OK(pm_wz_set(z, new_thing(1 + k), NULL));
     w->done++;
 }
@@ -927,7 +923,7 @@ static void *write_things(void *arg) {
         CHECK_OK(pm_wz_begin(&z));
         for (int i = 0; i < 5; i++) write_thing(w, &z);
         CHECK_OK(below(w, 2) ? pm_wz_rollback(&z) : pm_wz_commit(&z));
-        CHECK_OK(pm_wz_close(&z));
+        CHECK_OK(pm_wz_drop(&z));
     }
     return NULL;
 }
@@ -964,7 +960,7 @@ TEST(threads_keep_counted_values_and_witnesses_balanced) {
     CHECK_OK(pm_head_new(&m, &g.h));
     void *(*const fn[])(void *) = {write_things, write_things, witness_things, witness_things, witness_things};
     run(5, fn, &g);
-    CHECK_OK(pm_head_close(g.h, NULL, NULL));
+    CHECK_OK(pm_head_free(g.h, NULL, NULL));
     check_sound(&m);
     pm_drop(&m); /* the witnesses outlive writers, head and map */
     for (unsigned i = 0; i < THREADS_MAX; i++)

@@ -327,14 +327,14 @@ TEST(half_table_takes_no_value) {
             CHECK_EQ(pm_wz_set(&w, 7, &old), PM_BADHOOK);
             CHECK_EQ(pm_wz_get_or_set(&w, 7, &slot, &is), PM_BADHOOK);
             CHECK_EQ(pm_wz_get_or_set_with(&w, make_one, NULL, &slot, &is), PM_BADHOOK);
-            CHECK_EQ(pm_wz_close(&w), PM_BADHOOK);
+            CHECK_EQ(pm_wz_drop(&w), PM_BADHOOK);
         }
         CHECK(old.val == 5 && slot == NULL && !is && made == 0);
         CHECK(pm_is_empty(&m));
         CHECK_OK(pm_create_path(&m, "ab", 2, NULL)); /* paths are no values */
         copy = pm_clone(&m);
         CHECK_OK(pm_join(&m, &copy, &copy, NULL));
-        CHECK_OK(pm_remove(&copy, "ab", 2, true, NULL));
+        CHECK_OK(pm_remove(&copy, "ab", 2, PM_PRUNE, NULL));
         CHECK_EQ(pm_set(&copy, "c", 1, 7, NULL), PM_BADHOOK);
         pm_drop(&copy);
         pm_drop(&m);

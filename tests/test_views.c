@@ -643,7 +643,7 @@ TEST(known_fault_21_what_is_left_of_a_prefix_is_grafted) {
     CHECK_OK(pm_zip_make_reader(&z, NULL, NULL, &from));
     CHECK_OK(pm_wz_open(&w, &to, "t/", 2));
     CHECK_OK(pm_wz_graft(&w, &from));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     CHECK_EQ(*pm_get(&to, "t/om/b", 6), 2);
     CHECK(!pm_contains(&to, "t/old", 5) && !pm_path_exists(&to, "t/a", 3));
     pm_rz_drop(&from);
@@ -1253,8 +1253,8 @@ TEST(views_are_sources_of_algebra) {
         CHECK_OK(i % 2 ? pm_join(&t, &m, &want, NULL) : pm_meet(&t, &m, &want, NULL));
         CHECK_OK(pm_zip_make_reader(&g.z, g.v->ops, NULL, &r));
         CHECK_OK(pm_wz_open(&w, &t, NULL, 0));
-        CHECK_OK(i % 2 ? pm_wz_join(&w, &r, NULL) : pm_wz_meet(&w, &r, false, NULL));
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(i % 2 ? pm_wz_join(&w, &r, NULL) : pm_wz_meet(&w, &r, PM_KEEP, NULL));
+        CHECK_OK(pm_wz_drop(&w));
         pm_rz_drop(&r);
         CHECK_OK(pm_equal(&t, &want, &equal));
         CHECK(equal);

@@ -103,9 +103,9 @@ static pm_map letters(void) {
 TEST(writer_zero_and_closed_are_harmless) {
     pm_wz w;
     memset(&w, 0, sizeof w);
-    CHECK_OK(pm_wz_close(&w));
-    CHECK_OK(pm_wz_close(&w));
-    CHECK_OK(pm_wz_close(NULL));
+    CHECK_OK(pm_wz_drop(&w));
+    CHECK_OK(pm_wz_drop(&w));
+    CHECK_OK(pm_wz_drop(NULL));
 }
 
 TEST(writer_opening_and_moving_change_nothing) {
@@ -115,10 +115,10 @@ TEST(writer_opening_and_moving_change_nothing) {
     CHECK(!pm_rz_exists(pm_wz_cursor(&w)));
     pm_rz_reset(pm_wz_cursor(&w));
     CHECK(!pm_rz_to_next_val(pm_wz_cursor(&w)));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     open_at(&w, &m, "", "");
     while (pm_rz_to_next_step(pm_wz_cursor(&w))) continue;
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     CHECK_EQ(m.root, before.root);
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,abd=3,x=4");
     pm_drop(&before);
@@ -139,7 +139,7 @@ TEST(writer_set_tells_what_was_there) {
     pm_rz_reset(pm_wz_cursor(&w));
     CHECK_OK(pm_wz_set(&w, 6, &old));
     CHECK(old.some && old.val == 0);
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     CHECK_STR_EQ(listed(&m), "=6,ab=8,abc=2,abd=3,abzz=5,x=4");
     pm_drop(&m);
 }
@@ -161,7 +161,7 @@ TEST(writer_overwrites_in_place_but_not_in_a_clone) {
     pm_map third = pm_clone(&m);
     (void)pm_wz_cursor(&w);
     CHECK_OK(pm_wz_set(&w, 9, NULL));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     CHECK_STR_EQ(listed(&clone), "=0,ab=1,abc=7,abd=3,x=4");
     CHECK_STR_EQ(listed(&third), "=0,ab=1,abc=8,abd=3,x=4");
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=9,abd=3,x=4");
@@ -185,7 +185,7 @@ TEST(writer_overwrites_below_shared_blocks) {
     CHECK_OK(pm_wz_open(&w, &m, b, 3));
     CHECK_OK(pm_wz_set(&w, 2000, NULL));
     CHECK_EQ(*pm_rz_val(pm_wz_cursor(&w)), 2000);
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     CHECK_EQ(*pm_get(&before, b, 3), 200);
     CHECK_EQ(*pm_get(&before, a, 3), 7);
     CHECK_EQ(*pm_get(&m, b, 3), 2000);
@@ -225,7 +225,7 @@ TEST(writer_get_or_set_makes_only_what_is_missing) {
     CHECK(inserted && made == 1 && *slot == 5);
     *slot = 6;
     CHECK_EQ(pm_wz_status(&w), PM_IO);
-    CHECK_EQ(pm_wz_close(&w), PM_IO);
+    CHECK_EQ(pm_wz_drop(&w), PM_IO);
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,abd=3,abe=6,x=4");
     pm_drop(&m);
 }
@@ -242,8 +242,8 @@ TEST(writer_unit_maps_store_no_payload) {
     CHECK(old.some && old.val == 0);
     CHECK_OK(pm_wz_get_mut(&w, &slot));
     CHECK_PTR_EQ(slot, NULL);
-    CHECK_OK(pm_wz_remove(&w, true, NULL));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_remove(&w, PM_PRUNE, NULL));
+    CHECK_OK(pm_wz_drop(&w));
     CHECK(pm_is_empty(&m));
 }
 
@@ -254,7 +254,7 @@ TEST(writer_makes_a_missing_root_and_prunes_down_to_it) {
     size_t gone = 0;
     open_at(&w, &m, "ro", "ot");
     CHECK_OK(pm_wz_set(&w, 1, NULL));
-    CHECK_OK(pm_wz_remove(&w, true, NULL));
+    CHECK_OK(pm_wz_remove(&w, PM_PRUNE, NULL));
     CHECK_STR_EQ(listed(&m), "ro!");
     size_t len;
     pm_rz_path(pm_wz_cursor(&w), &len);
@@ -273,9 +273,9 @@ TEST(writer_makes_a_missing_root_and_prunes_down_to_it) {
     CHECK_EQ(gone, 2);
     CHECK(pm_rz_at_root(pm_wz_cursor(&w)) && pm_rz_exists(pm_wz_cursor(&w)));
     CHECK_OK(pm_wz_prune_ascend(&w, NULL));
-    CHECK_OK(pm_wz_remove(&w, true, NULL));
-    CHECK_OK(pm_wz_remove_branches(&w, true, NULL));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_remove(&w, PM_PRUNE, NULL));
+    CHECK_OK(pm_wz_remove_branches(&w, PM_PRUNE, NULL));
+    CHECK_OK(pm_wz_drop(&w));
     CHECK_STR_EQ(listed(&m), "ro!");
     pm_drop(&m);
 }
@@ -286,17 +286,17 @@ TEST(writer_prune_stops_at_values_and_forks) {
     bool removed = false;
     open_at(&w, &m, "", "abcdef");
     CHECK_OK(pm_wz_set(&w, 5, NULL));
-    CHECK_OK(pm_wz_remove(&w, true, NULL));
+    CHECK_OK(pm_wz_remove(&w, PM_PRUNE, NULL));
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,abd=3,x=4");
     pm_rz_move_to(pm_wz_cursor(&w), "ab", 2);
-    CHECK_OK(pm_wz_remove_branches(&w, true, &removed));
+    CHECK_OK(pm_wz_remove_branches(&w, PM_PRUNE, &removed));
     CHECK(removed);
-    CHECK_OK(pm_wz_remove_branches(&w, true, &removed));
+    CHECK_OK(pm_wz_remove_branches(&w, PM_PRUNE, &removed));
     CHECK(!removed);
     CHECK_STR_EQ(listed(&m), "=0,ab=1,x=4");
-    CHECK_OK(pm_wz_remove(&w, false, NULL));
+    CHECK_OK(pm_wz_remove(&w, PM_KEEP, NULL));
     CHECK_STR_EQ(listed(&m), "=0,ab!,x=4");
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     pm_drop(&m);
 }
 
@@ -321,7 +321,7 @@ TEST(writer_graft_replaces_branches_and_value) {
     pm_rz_reset(pm_wz_cursor(&w));
     CHECK_OK(pm_wz_graft_map_move(&w, &src));
     CHECK(pm_is_empty(&src));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,abd=3,x=4");
     pm_drop(&m);
 }
@@ -344,7 +344,7 @@ TEST(writer_graft_takes_from_itself) {
     CHECK_OK(pm_wz_graft_map_move(&w, &m));
     CHECK_STR_EQ(listed(&m), "xab=0,xababb=1,xababbc=2,xababbd=3,xabx=0,xabxabb=1,xabxabbc=2,xabxabbd=3,xabxx=4");
     CHECK_OK(pm_check(&m, NULL));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     pm_drop(&m);
 }
 
@@ -360,10 +360,10 @@ TEST(writer_refuses_other_value_operations) {
     CHECK_EQ(pm_wz_graft_at(&w, &z, "q", 1), PM_MISMATCH);
     CHECK_EQ(pm_wz_graft_map(&w, &other), PM_MISMATCH);
     CHECK_EQ(pm_wz_graft_map_move(&w, &other), PM_MISMATCH);
-    CHECK_EQ(pm_wz_graft_masked(&w, &z, &mask, true), PM_MISMATCH);
-    CHECK_EQ(pm_wz_graft_children(&w, &mask, &other, 1, true), PM_MISMATCH);
+    CHECK_EQ(pm_wz_graft_masked(&w, &z, &mask, PM_CLEAR_OTHERS), PM_MISMATCH);
+    CHECK_EQ(pm_wz_graft_children(&w, &mask, &other, 1, PM_CLEAR_OTHERS), PM_MISMATCH);
     CHECK_EQ(pm_wz_status(&w), PM_MISMATCH);
-    CHECK_EQ(pm_wz_close(&w), PM_MISMATCH);
+    CHECK_EQ(pm_wz_drop(&w), PM_MISMATCH);
     CHECK_STR_EQ(listed(&other), "q=1");
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,abd=3,x=4");
     pm_rz_drop(&z);
@@ -381,22 +381,22 @@ TEST(writer_graft_masked_replaces_named_children) {
     CHECK_OK(pm_rz_open(&z, &src, "", 0));
     pm_mask mask = pm_mask_of("acd", 3), none = pm_mask_of("", 0);
     open_at(&w, &m, "", "ab");
-    CHECK_OK(pm_wz_graft_masked(&w, &z, &mask, false));
+    CHECK_OK(pm_wz_graft_masked(&w, &z, &mask, PM_KEEP_OTHERS));
     CHECK_STR_EQ(listed(&m), "=0,ab=1,aba=5,abcc=6,x=4");
-    CHECK_OK(pm_wz_graft_masked(&w, &z, &none, false));
+    CHECK_OK(pm_wz_graft_masked(&w, &z, &none, PM_KEEP_OTHERS));
     CHECK_STR_EQ(listed(&m), "=0,ab=1,aba=5,abcc=6,x=4");
     mask = pm_mask_of("a", 1);
-    CHECK_OK(pm_wz_graft_masked(&w, &z, &mask, true));
+    CHECK_OK(pm_wz_graft_masked(&w, &z, &mask, PM_CLEAR_OTHERS));
     CHECK_STR_EQ(listed(&m), "=0,ab=1,aba=5,x=4");
-    CHECK_OK(pm_wz_graft_masked(&w, &z, &none, true));
+    CHECK_OK(pm_wz_graft_masked(&w, &z, &none, PM_CLEAR_OTHERS));
     CHECK_STR_EQ(listed(&m), "=0,ab=1,x=4");
     pm_rz_reset(pm_wz_cursor(&w));
-    CHECK_OK(pm_wz_graft_masked(&w, &z, &mask, false));
+    CHECK_OK(pm_wz_graft_masked(&w, &z, &mask, PM_KEEP_OTHERS));
     CHECK_STR_EQ(listed(&m), "=0,a=5,x=4");
     pm_rz_move_to(pm_wz_cursor(&w), "new", 3);
-    CHECK_OK(pm_wz_graft_masked(&w, &z, &none, false));
+    CHECK_OK(pm_wz_graft_masked(&w, &z, &none, PM_KEEP_OTHERS));
     CHECK_STR_EQ(listed(&m), "=0,a=5,new!,x=4");
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     pm_rz_drop(&z);
     pm_drop(&src);
     pm_drop(&m);
@@ -408,16 +408,16 @@ TEST(writer_graft_children_consumes_one_map_a_child) {
     put(&kids[2], "", 7);
     pm_mask mask = pm_mask_of("cez", 3), two = pm_mask_of("ce", 2);
     open_at(&w, &m, "", "ab");
-    CHECK_EQ(pm_wz_graft_children(&w, &two, kids, 3, false), PM_INVALID);
-    CHECK_EQ(pm_wz_graft_children(&w, &mask, kids, 2, false), PM_INVALID);
+    CHECK_EQ(pm_wz_graft_children(&w, &two, kids, 3, PM_KEEP_OTHERS), PM_INVALID);
+    CHECK_EQ(pm_wz_graft_children(&w, &mask, kids, 2, PM_KEEP_OTHERS), PM_INVALID);
     CHECK_STR_EQ(listed(&kids[0]), "=0,ab=1,abc=2,abd=3,x=4");
-    CHECK_OK(pm_wz_graft_children(&w, &mask, kids, 3, false));
+    CHECK_OK(pm_wz_graft_children(&w, &mask, kids, 3, PM_KEEP_OTHERS));
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=0,abcab=1,abcabc=2,abcabd=3,abcx=4,abd=3,abe!,abz=7,x=4");
     for (int i = 0; i < 3; i++) CHECK(pm_is_empty(&kids[i]));
     mask = pm_mask_of("d", 1);
-    CHECK_OK(pm_wz_graft_children(&w, &mask, kids, 1, true));
+    CHECK_OK(pm_wz_graft_children(&w, &mask, kids, 1, PM_CLEAR_OTHERS));
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abd!,x=4");
-    CHECK_EQ(pm_wz_close(&w), PM_INVALID);
+    CHECK_EQ(pm_wz_drop(&w), PM_INVALID);
     pm_drop(&m);
 }
 
@@ -426,21 +426,21 @@ TEST(writer_take_cuts_out_and_may_prune) {
     pm_wz w;
     bool some = true;
     open_at(&w, &m, "", "ab");
-    CHECK_OK(pm_wz_take(&w, false, &out, &some));
+    CHECK_OK(pm_wz_take(&w, PM_KEEP, &out, &some));
     CHECK(some);
     CHECK_STR_EQ(listed(&out), "=1,c=2,d=3");
     CHECK_STR_EQ(listed(&m), "=0,ab!,x=4");
     pm_drop(&out);
-    CHECK_OK(pm_wz_take(&w, true, &out, &some));
+    CHECK_OK(pm_wz_take(&w, PM_PRUNE, &out, &some));
     CHECK(!some && pm_is_empty(&out));
     CHECK_STR_EQ(listed(&m), "=0,x=4");
-    CHECK_OK(pm_wz_take(&w, true, &out, NULL));
+    CHECK_OK(pm_wz_take(&w, PM_PRUNE, &out, NULL));
     CHECK(pm_is_empty(&out));
     pm_rz_reset(pm_wz_cursor(&w));
-    CHECK_OK(pm_wz_take(&w, true, &out, &some));
+    CHECK_OK(pm_wz_take(&w, PM_PRUNE, &out, &some));
     CHECK(some && pm_is_empty(&m));
     CHECK_STR_EQ(listed(&out), "=0,x=4");
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     pm_drop(&out);
 }
 
@@ -471,7 +471,7 @@ TEST(writer_prefixes_go_in_and_out) {
     CHECK_STR_EQ(listed(&m), "=0,c=2,d=3");
     CHECK_OK(pm_wz_remove_prefix(&w, 1, NULL));
     CHECK_STR_EQ(listed(&m), "=0");
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     pm_drop(&m);
 }
 
@@ -480,18 +480,18 @@ TEST(writer_remove_unmasked_keeps_the_named) {
     pm_wz w;
     pm_mask mask = pm_mask_of("cz", 2), none = pm_mask_of("", 0);
     open_at(&w, &m, "", "ab");
-    CHECK_OK(pm_wz_remove_unmasked(&w, &mask, false));
+    CHECK_OK(pm_wz_remove_unmasked(&w, &mask, PM_KEEP));
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,x=4");
-    CHECK_OK(pm_wz_remove_unmasked(&w, &mask, true));
+    CHECK_OK(pm_wz_remove_unmasked(&w, &mask, PM_PRUNE));
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,x=4");
-    CHECK_OK(pm_wz_remove_unmasked(&w, &none, true));
+    CHECK_OK(pm_wz_remove_unmasked(&w, &none, PM_PRUNE));
     CHECK_STR_EQ(listed(&m), "=0,ab=1,x=4");
-    CHECK_OK(pm_wz_remove(&w, false, NULL));
-    CHECK_OK(pm_wz_remove_unmasked(&w, &none, false));
+    CHECK_OK(pm_wz_remove(&w, PM_KEEP, NULL));
+    CHECK_OK(pm_wz_remove_unmasked(&w, &none, PM_KEEP));
     CHECK_STR_EQ(listed(&m), "=0,ab!,x=4");
-    CHECK_OK(pm_wz_remove_unmasked(&w, &none, true));
+    CHECK_OK(pm_wz_remove_unmasked(&w, &none, PM_PRUNE));
     CHECK_STR_EQ(listed(&m), "=0,x=4");
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     pm_drop(&m);
 }
 
@@ -504,13 +504,13 @@ TEST(writer_owning_gives_the_map_back) {
     CHECK_OK(pm_wz_set(&w, 8, NULL));
     CHECK_OK(pm_wz_into_map(&w, &out));
     CHECK_STR_EQ(listed(&out), "=0,ab=1,abc=2,abd=3,abe=8,x=4");
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     CHECK_OK(pm_wz_open(&w, &out, "", 0));
     CHECK_EQ(pm_wz_into_map(&w, &m), PM_INVALID);
     CHECK_OK(pm_wz_set(&w, 1, NULL));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     CHECK_OK(pm_wz_open_move(&w, &out, "", 0)); /* closing drops the map */
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     pm_drop(&out);
 }
 
@@ -525,7 +525,7 @@ TEST(writer_becomes_a_reader_at_the_same_place) {
         pm_rz_descend_to_byte(pm_wz_cursor(&w), 'b');
         CHECK_OK(pm_wz_set(&w, 7, NULL));
         CHECK_OK(pm_wz_into_reader(&w, &z));
-        CHECK_OK(pm_wz_close(&w));
+        CHECK_OK(pm_wz_drop(&w));
         CHECK_EQ(*pm_rz_val(&z), 7);
         const uint8_t *path = pm_rz_path(&z, &len);
         CHECK_MEM_EQ(path, len, "b", 1);
@@ -545,7 +545,7 @@ TEST(writer_status_is_the_first_failure) {
     pm_mask mask = pm_mask_of("a", 1);
     open_at(&w, &m, "", "ab");
     CHECK_OK(pm_wz_status(&w));
-    CHECK_EQ(pm_wz_graft_children(&w, &mask, NULL, 0, false), PM_INVALID);
+    CHECK_EQ(pm_wz_graft_children(&w, &mask, NULL, 0, PM_KEEP_OTHERS), PM_INVALID);
     pm_rz_descend_to(pm_wz_cursor(&w), "new", 3);
     check_fail_allocs_from(1);
     pm_status s = pm_wz_set(&w, 1, NULL);
@@ -554,7 +554,7 @@ TEST(writer_status_is_the_first_failure) {
     else CHECK_EQ(s, PM_NOMEM);
     CHECK_EQ(pm_wz_status(&w), PM_INVALID);
     CHECK_OK(pm_wz_set(&w, 1, NULL));
-    CHECK_EQ(pm_wz_close(&w), PM_INVALID);
+    CHECK_EQ(pm_wz_drop(&w), PM_INVALID);
     pm_drop(&m);
 }
 
@@ -570,16 +570,16 @@ TEST(writer_refuses_to_write_where_its_cursor_failed_to_go) {
     pm_rz_descend_to(pm_wz_cursor(&w), far, sizeof far);
     check_fail_alloc(0);
     CHECK_EQ(pm_wz_set(&w, 99, NULL), PM_NOMEM);
-    CHECK_EQ(pm_wz_remove(&w, true, NULL), PM_NOMEM);
+    CHECK_EQ(pm_wz_remove(&w, PM_PRUNE, NULL), PM_NOMEM);
     CHECK_EQ(pm_wz_graft_map(&w, &m), PM_NOMEM);
     CHECK_EQ(pm_wz_graft_map(&w, NULL), PM_NOMEM);
-    CHECK_EQ(pm_wz_remove_branches(&w, true, NULL), PM_NOMEM);
+    CHECK_EQ(pm_wz_remove_branches(&w, PM_PRUNE, NULL), PM_NOMEM);
     CHECK_EQ(pm_wz_insert_prefix(&w, "p", 1, &done), PM_NOMEM);
     CHECK_EQ(pm_wz_status(&w), PM_NOMEM);
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,abd=3,x=4");
     CHECK_EQ(pm_rz_status(pm_wz_cursor(&w)), PM_NOMEM); /* now it is known */
     CHECK_OK(pm_wz_set(&w, 99, NULL));
-    CHECK_EQ(pm_wz_close(&w), PM_NOMEM);
+    CHECK_EQ(pm_wz_drop(&w), PM_NOMEM);
     CHECK_STR_EQ(listed(&m), "=0,ab=99,abc=2,abd=3,x=4");
     pm_drop(&m);
     CHECK_EQ(check_live_blocks(), 0);
@@ -611,14 +611,14 @@ TEST(writer_cursor_survives_lack_of_memory) {
     z = pm_wz_cursor(&w);
     CHECK(pm_rz_exists(z) && pm_rz_descend_to_check(z, "k", 1));
     CHECK_EQ(*pm_rz_val(z), 7);
-    CHECK_OK(pm_wz_remove(&w, true, NULL));
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_remove(&w, PM_PRUNE, NULL));
+    CHECK_OK(pm_wz_drop(&w));
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,abd=3,x=4");
     check_fail_allocs_from(1);
     CHECK_EQ(pm_wz_open(&w, &m, key, sizeof key), PM_NOMEM);
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     CHECK_EQ(pm_wz_open_move(&w, &m, key, sizeof key), PM_NOMEM);
-    CHECK_OK(pm_wz_close(&w));
+    CHECK_OK(pm_wz_drop(&w));
     check_fail_alloc(0);
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,abd=3,x=4");
     pm_drop(&m);
@@ -646,7 +646,7 @@ TEST(writer_graft_below_shared_blocks_is_whole_or_nothing) {
         check_fail_alloc(0);
     }
     CHECK_EQ(pm_rz_child_count(pm_wz_cursor(&w)), 2);
-    (void)pm_wz_close(&w);
+    (void)pm_wz_drop(&w);
     CHECK_EQ(*pm_get(&m, "q", 1), 0);
     CHECK_EQ(*pm_get(&m, "qabc", 4), 2);
     CHECK_PTR_EQ(pm_get(&m, "qz", 2), NULL);
@@ -676,11 +676,11 @@ TEST(writer_graft_masked_mixes_nodes_of_all_kinds) {
     for (uint64_t n = 1; s != PM_OK; n++) {
         CHECK_EQ(pm_rz_child_count(pm_wz_cursor(&w)), 120);
         check_fail_alloc(n);
-        s = pm_wz_graft_masked(&w, &z, &mask, false);
+        s = pm_wz_graft_masked(&w, &z, &mask, PM_KEEP_OTHERS);
         check_fail_alloc(0);
     }
     CHECK_EQ(pm_rz_child_count(pm_wz_cursor(&w)), 120); /* a comes, e goes, x is replaced */
-    (void)pm_wz_close(&w);
+    (void)pm_wz_drop(&w);
     pm_rz_drop(&z);
     CHECK_OK(pm_check(&m, NULL));
     CHECK_EQ(*pm_get(&m, "malong", 6), 1000);
@@ -817,7 +817,7 @@ static void make_world(world *g, bool sweep) {
 }
 
 static void end_world(world *g) {
-    CHECK_EQ(pm_wz_close(&g->w), PM_OK);
+    CHECK_EQ(pm_wz_drop(&g->w), PM_OK);
     model_cursor_close(&g->c);
     for (int i = 0; i < MAPS; i++) {
         pm_drop(&g->map[i]);

@@ -19,7 +19,7 @@ static pm_status work_on_maps(unsigned n, pm_map *m, pm_map *clone) {
     *clone = pm_clone(m);
     for (unsigned i = 0; i < n && s == PM_OK; i += 2) {
         int len = snprintf(key, sizeof key, "key%u", i);
-        s = pm_remove(clone, key, (size_t)len, true, NULL);
+        s = pm_remove(clone, key, (size_t)len, PM_PRUNE, NULL);
     }
     return s;
 }

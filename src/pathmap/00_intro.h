@@ -15,7 +15,7 @@
            if (pm_set(&m, "fruit/pear", 10, 5, NULL) != PM_OK) return 1;
 
            pm_map before = pm_clone(&m);                          // O(1) snapshot
-           if (pm_remove(&m, "fruit/pear", 10, true, NULL) != PM_OK) return 1;
+           if (pm_remove(&m, "fruit/pear", 10, PM_PRUNE, NULL) != PM_OK) return 1;
 
            for (pm_iter i = pm_iter_vals(&before); pm_iter_next(&i);)
                printf("%.*s %d\n", (int)i.len, (const char *)i.key, (int)*i.val);
@@ -40,12 +40,15 @@
      results   a place for a result (`out`) is overwritten, not dropped first. A place that is an operand of the call as
                well is dropped once the result is made: pm_join(&a, &b, &a, NULL) is fine. Not so the map that a
                zipper, an iterator or a head is over: nothing but its writer, or head, may write to that
+     flags     `changed` tells whether the call changed anything, `found` whether what it is about was there; they come
+               last, may be NULL, and are set by success only
+     ends      _drop ends an object in the caller's storage, _free one on the heap
      zero      a zero map, reader, iterator or witness is one of an empty map, a zero reference a place that does not
                exist; a zero pm_zip, writer or transaction is not open: PM_INVALID, or nothing where there is no status
-     owners    who opened, made or cloned an object drops it; dropping twice or dropping zero is harmless;
+     owners    who opened, made or cloned an object ends it; dropping twice or dropping zero is harmless;
                assigning a struct moves it
 
    Contents: 01 switches, 02 types and values, 11 pools, 12 byte sets, 13 strings in pools, 15 pools over a region,
-   40 maps, 45 algebra of maps, 50 read zippers, 51 write zippers, 52 many writers on one map, 53 maps replaced under
-   their readers, 54 views, 55 algebra through writers, 60 folds, 61 unfolds, 62 hashing, 63 sampling, 80 inspection;
+   40 maps, 45 algebra of maps, 50 read zippers, 51 write zippers, 54 views, 55 algebra through writers, 60 folds,
+   61 unfolds, 62 hashing, 63 sampling, 66 many writers on one map, 67 maps replaced under their readers, 80 inspection;
    then the implementation, part by part, lowest layer first. */

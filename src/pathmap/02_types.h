@@ -40,6 +40,13 @@ typedef struct pm_key {
     size_t len;
 } pm_key;
 
+/* What a removal does with a place that it leaves without value and branch: with PM_PRUNE it goes, and so do its
+   prefixes up to the nearest one that has a value or another branch (pm_prune_path). */
+typedef enum pm_prune { PM_KEEP = 0, PM_PRUNE = 1 } pm_prune;
+
+/* What becomes of the children that a call does not name. */
+typedef enum pm_others { PM_KEEP_OTHERS = 0, PM_CLEAR_OTHERS = 1 } pm_others;
+
 /* The outcome of an algebraic operation. The two identity bits say which operand the result equals;
    a value hook may leave a bit out, whole-map operations never do. */
 typedef enum pm_alg {

@@ -33,7 +33,7 @@
    order in which that loses a block, or a slab, and does nothing worse. Its heaps are lost in the child: no thread
    adopts them, their blocks can still be freed, and slabs without live blocks come back by pm_pool_trim.
 
-   A pool with a keeper is none of this: it looks after its blocks itself (15_region.c), and is told apart only where
+   A pool with a backend is none of this: it looks after its blocks itself (15_region.c), and is told apart only where
    the ordinary paths have failed, so that these need not ask. */
 #include "11_memory.h"
 
@@ -103,25 +103,18 @@ static PM__UNUSED void *pm__mem_grow_list(void *list, size_t *cap, size_t each, 
 }
 
 /* What a pool does that looks after its blocks itself. Any thread may call these. */
-typedef struct pm__keeper {
+typedef struct pm__backend {
     void *(*take)(pm_pool *pool, size_t size); /* any size; NULL: no room */
     void (*give)(pm_pool *pool, void *p);
     void (*count)(const pm_pool *pool, pm_pool_stats *out);
-} pm__keeper;
-
-/* What pm_pool_free answers for such a pool, whose memory is its maker's. */
-static pm_status pm__keeper_end(const pm__keeper *keeper, const pm_pool *pool) {
-    pm_pool_stats stats;
-    keeper->count(pool, &stats);
-    return stats.nodes ? PM_BUSY : PM_OK;
-}
+} pm__backend;
 
 #if !PM_POOL
 
 /* ---- nodes one by one: for memory checkers and special allocators -------------------------------------------- */
 
 struct pm_pool {
-    const pm__keeper *keeper;
+    const pm__backend *backend;
     uint64_t budget;
     pm__a64 live, nodes, reserved;
 };
@@ -136,7 +129,7 @@ typedef union pm__mem_tag {
 
 static pm__mem_tag *pm__pool_take(pm_pool *pool, size_t size) {
     uint64_t total = size + sizeof(pm__mem_tag);
-    if (pool->keeper) return (pm__mem_tag *)pool->keeper->take(pool, (size_t)total);
+    if (pool->backend) return (pm__mem_tag *)pool->backend->take(pool, (size_t)total);
     uint64_t before = pm__a64_fetch_add_relaxed(&pool->reserved, total);
     pm__mem_tag *tag = NULL;
     if (pool->budget == 0 || before + total <= pool->budget) tag = (pm__mem_tag *)PM_MALLOC((size_t)total);
@@ -163,8 +156,8 @@ static PM__UNUSED void pm__mem_free(void *p, size_t size) {
     pm__mem_tag *tag = (pm__mem_tag *)p - 1;
     pm_pool *pool = tag->pool;
     size_t total = size + sizeof(pm__mem_tag);
-    if (pool->keeper) {
-        pool->keeper->give(pool, tag);
+    if (pool->backend) {
+        pool->backend->give(pool, tag);
         return;
     }
     PM_FREE(tag, total);
@@ -180,7 +173,7 @@ PM_API pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out) {
     if (!out) return PM_INVALID;
     pm_pool *pool = (pm_pool *)PM_MALLOC(sizeof *pool);
     if (!pool) return PM_NOMEM;
-    pool->keeper = NULL;
+    pool->backend = NULL;
     pool->budget = options ? options->budget : 0;
     pm__store_relaxed(&pool->live, 0);
     pm__store_relaxed(&pool->nodes, 0);
@@ -189,21 +182,13 @@ PM_API pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out) {
     return PM_OK;
 }
 
-PM_API pm_status pm_pool_free(pm_pool *pool) {
-    if (!pool) return PM_OK;
-    if (pool->keeper) return pm__keeper_end(pool->keeper, pool);
+static pm_status pm__pool_end(pm_pool *pool) {
     if (pm__load_acquire(&pool->nodes) != 0) return PM_BUSY;
     PM_FREE(pool, sizeof *pool);
     return PM_OK;
 }
 
-PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
-    if (!out) return;
-    if (!pool) pool = &pm__pool_default;
-    if (pool->keeper) {
-        pool->keeper->count(pool, out);
-        return;
-    }
+static void pm__pool_report(pm_pool *pool, pm_pool_stats *out) {
     uint64_t live = pm__load_relaxed(&pool->live), nodes = pm__load_relaxed(&pool->nodes);
     *out = (pm_pool_stats){.reserved = pm__load_relaxed(&pool->reserved),
                            .in_slabs = live + nodes * sizeof(pm__mem_tag),
@@ -278,7 +263,7 @@ struct pm__chunk {
 
 struct pm_pool {
     uint64_t id; /* never used twice, so that a thread's cache cannot take a new pool for a freed one */
-    const pm__keeper *keeper; /* NULL, or the pool's id is PM__POOL_KEPT and nothing below is used */
+    const pm__backend *backend; /* NULL, or the pool's id is PM__POOL_KEPT and nothing below is used */
     uint64_t budget;
     pm__lock lock; /* guards everything below, and the lists of detached heaps */
     uint64_t reserved;
@@ -288,7 +273,7 @@ struct pm_pool {
     pm_pool *next, **link; /* in the registry's list, guarded by its lock */
 };
 
-/* No thread has a heap of a pool with a keeper: this id is in no cache. The owner is that of the one heap which its
+/* No thread has a heap of a pool with a backend: this id is in no cache. The owner is that of the one heap which its
    slabs name; it is no thread's address. No more is that of heaps whose threads a fork has left behind. */
 #define PM__POOL_KEPT UINT64_MAX
 #define PM__HEAP_KEPT ((void *)(uintptr_t)1)
@@ -313,7 +298,7 @@ static PM__THREAD_LOCAL pm__mem_thread pm__mem_self;
 static struct {
     pm__lock lock;
     uint64_t last_pool_id;
-    pm_pool *pools; /* all but the default one, and those with a keeper */
+    pm_pool *pools; /* all but the default one, and those with a backend */
 #if !PM_NO_THREADS
     bool has_key, sees_forks;
     tss_t key;
@@ -521,7 +506,7 @@ static PM__NOINLINE void pm__slab_put_slow(pm__slab *s, void *p) {
 #if PM_NO_THREADS
     /* Without threads nothing is asked before this. The list of a kept slab is always empty, so it comes here. */
     if (pm__load_relaxed(&heap->owner) == PM__HEAP_KEPT) {
-        pool->keeper->give(pool, p);
+        pool->backend->give(pool, p);
         return;
     }
 #endif
@@ -1020,7 +1005,7 @@ static void *pm__mem_alloc_bare(pm_pool *pool, unsigned cls) {
 static PM__NOINLINE void *pm__mem_alloc_slow(pm_pool *pool, unsigned cls) {
     pm__heap *heap = pm__heap_get(pool);
     if (PM__UNLIKELY(!heap)) {
-        if (pool && pool->keeper) return pool->keeper->take(pool, pm__mem_class_bytes[cls]);
+        if (pool && pool->backend) return pool->backend->take(pool, pm__mem_class_bytes[cls]);
         if (!pool) pool = &pm__pool_default;
 #if !PM_NO_THREADS
         if (!pm__mem_self.registered && !pm__mem_thread_register(&pm__mem_self)) return pm__mem_alloc_bare(pool, cls);
@@ -1035,7 +1020,7 @@ static PM__NOINLINE void *pm__mem_alloc_slow(pm_pool *pool, unsigned cls) {
 }
 
 /* A block of `size` bytes, a value that pm__mem_round returned; aligned to 16 bytes, or to 64 if `size` is a multiple
-   of 64 (unless a keeper has only larger blocks left). NULL: no memory, or the budget is reached. */
+   of 64 (unless a backend has only larger blocks left). NULL: no memory, or the budget is reached. */
 static PM__INLINE void *pm__mem_alloc(pm_pool *pool, size_t size) {
     unsigned cls = pm__mem_class_of[size / PM__MEM_UNIT];
     pm__heap *heap = pm__heap_get(pool);
@@ -1054,7 +1039,7 @@ static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
     pm__heap *heap = (pm__heap *)pm__load_acquire(&s->heap);
     void *owner = pm__load_relaxed(&heap->owner);
     if (owner == (void *)&pm__mem_self) pm__slab_put(s, p);
-    else if (owner == PM__HEAP_KEPT) heap->pool->keeper->give(heap->pool, p);
+    else if (owner == PM__HEAP_KEPT) heap->pool->backend->give(heap->pool, p);
     else pm__slab_put_remote(s, p);
 }
 #endif
@@ -1062,7 +1047,7 @@ static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
 /* Gives a block back, on any thread. */
 static PM__INLINE void pm__mem_free(void *p, size_t size) {
     pm__slab *s = (pm__slab *)((uintptr_t)p & ~(uintptr_t)(PM__SLAB_BYTES - 1));
-    PM__CHECK2(((pm__heap *)pm__load_relaxed(&s->heap))->pool->keeper || pm__mem_class_bytes[s->cls] == size);
+    PM__CHECK2(((pm__heap *)pm__load_relaxed(&s->heap))->pool->backend || pm__mem_class_bytes[s->cls] == size);
     (void)size;
 #if PM_NO_THREADS
     pm__slab_put(s, p);
@@ -1072,10 +1057,10 @@ static PM__INLINE void pm__mem_free(void *p, size_t size) {
 #endif
 }
 
-/* The same for any size. Beyond PM__MEM_MAX only a keeper may have room; NULL is its "no" as well. */
+/* The same for any size. Beyond PM__MEM_MAX only a backend may have room; NULL is its "no" as well. */
 static void *pm__mem_alloc_any(pm_pool *pool, size_t size) {
     if (size <= PM__MEM_MAX) return pm__mem_alloc(pool, pm__mem_round(size));
-    return pool && pool->keeper ? pool->keeper->take(pool, size) : NULL;
+    return pool && pool->backend ? pool->backend->take(pool, size) : NULL;
 }
 
 static void pm__mem_free_any(void *p, size_t size) {
@@ -1128,16 +1113,10 @@ static uint64_t pm__pool_count(const pm_pool *pool, pm_pool_stats *out) {
     return taken + pm__chunks_count(pool->full, out);
 }
 
-PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
-    pm_pool *p = pool ? (pm_pool *)(uintptr_t)pool : &pm__pool_default; /* its lock is not part of its value */
-    if (!out) return;
-    if (p->keeper) {
-        p->keeper->count(p, out);
-        return;
-    }
-    pm__lock_acquire(&p->lock);
-    (void)pm__pool_count(p, out);
-    pm__lock_release(&p->lock);
+static void pm__pool_report(pm_pool *pool, pm_pool_stats *out) {
+    pm__lock_acquire(&pool->lock);
+    (void)pm__pool_count(pool, out);
+    pm__lock_release(&pool->lock);
 }
 
 /* Whether there is a moment at which no block is alive. With all locks, so that nobody absorbs; slabs in use may still
@@ -1149,9 +1128,7 @@ static bool pm__pool_is_empty(const pm_pool *pool) {
     return first.nodes == 0 && pm__pool_count(pool, &second) == taken && second.nodes == 0;
 }
 
-PM_API pm_status pm_pool_free(pm_pool *pool) {
-    if (!pool) return PM_OK;
-    if (pool->keeper) return pm__keeper_end(pool->keeper, pool);
+static pm_status pm__pool_end(pm_pool *pool) {
     pm__lock_acquire(&pm__mem_registry.lock);
     pm__lock_acquire(&pool->lock);
     for (pm__heap *h = pool->heaps; h; h = h->next_in_pool) pm__lock_acquire(&h->lock);
@@ -1219,7 +1196,7 @@ PM_API void pm_pool_trim(pm_pool *pool) {
     pm_pool *p = pool ? pool : &pm__pool_default;
     pm__chunk *dead = NULL;
     pm__heap *heaps = NULL;
-    if (p->keeper) return;
+    if (p->backend) return;
     pm__lock_acquire(&pm__mem_registry.lock);
     pm__lock_acquire(&p->lock);
     pm__pool_collect(p, &dead);
@@ -1252,3 +1229,21 @@ __attribute__((destructor)) static void pm__mem_unload(void) {
 }
 #endif
 #endif
+
+/* ---- pools, whatever looks after their blocks ---------------------------------------------------------------- */
+
+/* The memory of a pool with a backend is its maker's. */
+PM_API pm_status pm_pool_free(pm_pool *pool) {
+    pm_pool_stats stats;
+    if (!pool) return PM_OK;
+    if (!pool->backend) return pm__pool_end(pool);
+    pool->backend->count(pool, &stats);
+    return stats.nodes ? PM_BUSY : PM_OK;
+}
+
+PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out) {
+    pm_pool *p = pool ? (pm_pool *)(uintptr_t)pool : &pm__pool_default; /* a lock is no part of its value */
+    if (!out) return;
+    if (p->backend) p->backend->count(p, out);
+    else pm__pool_report(p, out);
+}

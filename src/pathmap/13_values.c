@@ -105,7 +105,7 @@ PM_API pm_status pm_bytes_new(const void *data, size_t len, pm_val *out) {
 PM_API pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm_val *out) {
     if ((!data && len) || len > PM__LEN_MAX || !out) return PM_INVALID;
     if (len > PM__MEM_MAX - sizeof(pm__bytes)) {
-        if (!pool || !pool->keeper) return pm_bytes_new(data, len, out);
+        if (!pool || !pool->backend) return pm_bytes_new(data, len, out);
         if (len > PM_REGION_BYTES_MAX) return PM_INVALID;
     }
     pm__bytes *b = (pm__bytes *)pm__mem_alloc_any(pool, sizeof(pm__bytes) + len);

@@ -43,7 +43,7 @@ enum {
 _Static_assert(PM_REGION_BYTES_MAX + sizeof(pm__bytes) + 16 <= PM__REGION_MAX, "PM_REGION_BYTES_MAX");
 
 typedef struct pm__region {
-    pm_pool pool; /* first: a pm_pool with our keeper is a pm__region */
+    pm_pool pool; /* first: a pm_pool with our backend is a pm__region */
 #if PM_POOL
     pm__heap heap; /* what the slabs' headers name */
 #endif
@@ -246,7 +246,7 @@ static bool pm__region_plan(const unsigned char *region, size_t bytes, size_t sl
     return *base <= bytes && all <= bytes - *base;
 }
 
-static const pm__keeper pm__region_keeper = {pm__region_take, pm__region_give, pm__region_count};
+static const pm__backend pm__region_backend = {pm__region_take, pm__region_give, pm__region_count};
 
 PM_API pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_options *options, pm_pool **out) {
     size_t accounts = 0, base = 0;
@@ -257,7 +257,7 @@ PM_API pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_option
     if (!slabs) return PM_NOMEM;
     pm__region *r = (pm__region *)(void *)((unsigned char *)region + accounts);
     memset((void *)r, 0, pm__region_accounts_bytes(slabs));
-    r->pool.keeper = &pm__region_keeper;
+    r->pool.backend = &pm__region_backend;
 #if PM_POOL
     r->pool.id = PM__POOL_KEPT;
     r->heap.pool = &r->pool;

@@ -3,6 +3,7 @@
 #include "17_list.c"
 #include "27_tally.c"
 #include "28_trie.c"
+#include "31_check.c"
 #include "40_map.h"
 
 /* ---- what checked builds know of a map ----------------------------------------------------------------------- */
@@ -18,17 +19,24 @@ static PM__INLINE void pm__map_use(const pm_map *m) {
     (void)m;
 }
 
-/* Before a map is written, dropped or lent. `second`: to a writer. */
-static PM__INLINE void pm__map_own(const pm_map *m, bool second) {
+/* Before a map is written, dropped or moved. */
+static PM__INLINE void pm__map_own(const pm_map *m) {
 #if PM_CHECK >= 1
     pm__map_use(m);
     if (m && m->lent == PM__LENT_WRITER)
-        pm__accuse(second ? "two writers were opened on one map (pm_wz_open)"
-                          : "a map was written or dropped while a writer on it was open (pm_wz_open)");
+        pm__accuse("a map was written or dropped while a writer on it was open (pm_wz_open)");
     if (m && m->lent == PM__LENT_HEAD)
         pm__accuse("a map was written or dropped while a head governed it (pm_head_new)");
 #endif
-    (void)m, (void)second;
+    (void)m;
+}
+
+/* Before a writer is opened on a map. */
+static PM__INLINE void pm__map_may_lend(const pm_map *m) {
+#if PM_CHECK >= 1
+    if (m && m->lent == PM__LENT_WRITER) pm__accuse("two writers were opened on one map (pm_wz_open)");
+#endif
+    pm__map_own(m);
 }
 
 static PM__INLINE void pm__map_lend(pm_map *m, unsigned to) {
@@ -54,7 +62,7 @@ static PM__INLINE uint32_t pm__map_look(const pm_map *m) {
    processes, each of which has stamps of its own: they carry none. */
 static PM__INLINE void pm__map_made(pm_map *m) {
 #if PM_CHECK >= 1
-    bool known = (m->root || m->has_value) && !(m->pool && m->pool->keeper);
+    bool known = (m->root || m->has_value) && !(m->pool && m->pool->backend);
     m->stamp = known ? pm__stamp_new() : 0;
     m->lent = PM__LENT_NOT;
 #endif
@@ -92,7 +100,7 @@ static PM__INLINE bool pm__map_bad(const pm_map *m, const void *key, size_t len)
 
 /* The same for a map that is to be written. */
 static PM__INLINE bool pm__map_refuses(const pm_map *m, const void *key, size_t len) {
-    pm__map_own(m, false);
+    pm__map_own(m);
     return pm__map_bad(m, key, len);
 }
 
@@ -107,7 +115,7 @@ PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
 
 PM_API void pm_drop(pm_map *m) {
     if (!m) return;
-    pm__map_own(m, false);
+    pm__map_own(m);
     pm__map_gone(m);
     pm__cx cx = pm__map_cx(m);
     pm__any_release(&cx, m->root);
@@ -244,13 +252,19 @@ static void pm__opt_give(const pm__cx *cx, pm_opt *to, pm_opt old) {
     else if (old.some) pm__pay_release(cx, false, old.val);
 }
 
-#if PM_CHECK >= 3
-PM_API pm_status pm_check(const pm_map *m, const char **why); /* 80_inspect.h; the one look upwards, for tests only */
-#endif
+/* Whether the whole of a map is sound; else PM_CORRUPT, and what is wrong first in *why (may be NULL). */
+PM__UNUSED static pm_status pm__map_check(const pm_map *m, const char **why) {
+    pm__cx cx = pm__map_cx(m);
+    const char *wrong = "map: root value of a unit map is not 0";
+    pm_status s = PM_CORRUPT;
+    if (!cx.unit || !m->has_value || !m->value) s = pm__check_trie(&cx, m->root, &wrong);
+    if (s == PM_CORRUPT && why) *why = wrong;
+    return s;
+}
 
 static pm_status pm__map_checked(const pm_map *m, pm_status s) {
 #if PM_CHECK >= 3
-    if (s == PM_OK) PM_ASSERT(pm_check(m, NULL) != PM_CORRUPT);
+    if (s == PM_OK) PM_ASSERT(pm__map_check(m, NULL) != PM_CORRUPT);
 #endif
     (void)m; /* unused below level 3, and where PM_ASSERT is nothing */
     return s;
@@ -310,7 +324,7 @@ static pm_status pm__make_given(void *ctx, pm_val *val) {
 
 PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
                                     pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
-                                    bool *inserted) {
+                                    bool *changed) {
     if (pm__map_refuses(m, key, len) || !make) return PM_INVALID;
     bool there = pm_get(m, key, len) != NULL;
     if (!there) {
@@ -330,16 +344,16 @@ PM_API pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
         pm_status s = pm_get_mut(m, key, len, slot);
         if (s != PM_OK) return s;
     }
-    if (inserted) *inserted = !there;
+    if (changed) *changed = !there;
     return PM_OK;
 }
 
-PM_API pm_status pm_get_or_set(pm_map *m, const void *key, size_t len, pm_val val, pm_val **slot, bool *inserted) {
-    return pm_get_or_set_with(m, key, len, pm__make_given, &val, slot, inserted);
+PM_API pm_status pm_get_or_set(pm_map *m, const void *key, size_t len, pm_val val, pm_val **slot, bool *changed) {
+    return pm_get_or_set_with(m, key, len, pm__make_given, &val, slot, changed);
 }
 
-/* Removes a value; with `prune`, the rule of pm_prune_path follows, going no further up than `floor` bytes. */
-static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool prune, size_t floor, pm_opt *old) {
+/* Removes a value; with PM_PRUNE, the rule of pm_prune_path follows, going no further up than `floor` bytes. */
+static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, pm_prune prune, size_t floor, pm_opt *old) {
     pm__cx cx = pm__map_cx(m);
     pm_opt was = {0, false};
     if (len == 0) {
@@ -368,18 +382,18 @@ static pm_status pm__map_remove(pm_map *m, const uint8_t *s, size_t len, bool pr
     return pm__map_done(m, PM_OK);
 }
 
-PM_API pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old) {
+PM_API pm_status pm_remove(pm_map *m, const void *key, size_t len, pm_prune prune, pm_opt *old) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
     return pm__map_remove(m, (const uint8_t *)key, len, prune, 0, old);
 }
 
-PM_API pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *created) {
+PM_API pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *changed) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     pm_opt none;
     bool make = !pm_path_exists(m, key, len);
     if (make && !pm__trie_put(&cx, &m->root, (const uint8_t *)key, len, true, 0, &none)) return PM_NOMEM;
-    if (created) *created = make;
+    if (changed) *changed = make;
     return pm__map_done(m, PM_OK);
 }
 
@@ -403,7 +417,8 @@ PM_API pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *r
     return pm__map_prune(m, (const uint8_t *)key, len, 0, removed);
 }
 
-static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool prune, size_t floor, bool *removed) {
+static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, pm_prune prune, size_t floor,
+                                   bool *changed) {
     pm__cx cx = pm__map_cx(m);
     bool had;
     if (len == 0) {
@@ -415,7 +430,7 @@ static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool
         had = v.exists && !v.childless;
         if (had && prune && !v.val && len > floor) { /* one cut does both, so that it happens whole or not at all */
             if (!pm__trie_cut(&cx, &m->root, s, v.keep > floor ? v.keep : floor)) return PM_NOMEM;
-            prune = false;
+            prune = PM_KEEP;
         } else if (had && !pm__trie_graft(&cx, &m->root, s, len, 0)) {
             return PM_NOMEM;
         }
@@ -424,13 +439,13 @@ static pm_status pm__map_cut_below(pm_map *m, const uint8_t *s, size_t len, bool
         pm_status st = pm__map_prune(m, s, len, floor, NULL);
         if (st != PM_OK) return st;
     }
-    if (removed) *removed = had;
+    if (changed) *changed = had;
     return pm__map_done(m, PM_OK);
 }
 
-PM_API pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, bool prune, bool *removed) {
+PM_API pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, pm_prune prune, bool *changed) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
-    return pm__map_cut_below(m, (const uint8_t *)key, len, prune, 0, removed);
+    return pm__map_cut_below(m, (const uint8_t *)key, len, prune, 0, changed);
 }
 
 /* ---- counting ------------------------------------------------------------------------------------------------ */
@@ -593,7 +608,7 @@ static pm_status pm__map_of_place(const pm__cx *cx, const pm_place *p, const pm_
     return PM_OK;
 }
 
-PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists) {
+PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *found) {
     if (pm__map_bad(m, key, len) || !out) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     const pm_val *val = m->has_value ? &m->value : NULL;
@@ -604,7 +619,7 @@ PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map
     pm_status s = pm__map_of_place(&cx, &p, val, &made);
     if (s != PM_OK) return s;
     pm__map_give(out, &made, out == m);
-    if (exists) *exists = there;
+    if (found) *found = there;
     return PM_OK;
 }
 

@@ -65,39 +65,39 @@ PM_API PM_NODISCARD pm_status pm_set(pm_map *m, const void *key, size_t len, pm_
    Fails    PM_NOMEM: nothing changed */
 PM_API PM_NODISCARD pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slot);
 
-/* Stores `val` at `key` if there is no value yet. `slot` and `inserted` may be NULL; *slot is as for pm_get_mut.
+/* Stores `val` at `key` if there is no value yet. `slot` and `changed` may be NULL; *slot is as for pm_get_mut.
    Owns     `val` is the map's if inserted, else it stays the caller's
    Fails    PM_NOMEM: nothing changed */
 PM_API PM_NODISCARD pm_status pm_get_or_set(pm_map *m, const void *key, size_t len, pm_val val, pm_val **slot,
-                                            bool *inserted);
+                                            bool *changed);
 
 /* Like pm_get_or_set, with the value made by make(ctx, &val) only when it is needed.
    Fails    PM_NOMEM, or what `make` answered: nothing changed */
 PM_API PM_NODISCARD pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
                                                  pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
-                                                 bool *inserted);
+                                                 bool *changed);
 
-/* Removes the value at `key`. Without `prune` the location stays (dangling if it has no extension); with it,
-   pm_prune_path(m, key, len) follows, whatever the outcome.
+/* Removes the value at `key`. With PM_KEEP the location stays (dangling if it has no extension); with
+   PM_PRUNE, pm_prune_path(m, key, len) follows, whatever the outcome.
    Owns     the removed value goes to *old (then the caller's), or is released when `old` is NULL
    Fails    PM_NOMEM: nothing changed (a shared node could not be copied)
    Cost     O(len), and now and then that of laying out a node or two anew: nodes that have become small are merged, so
             that a map does not keep the shape of what it once held. Without memory for that they stay as they are */
-PM_API PM_NODISCARD pm_status pm_remove(pm_map *m, const void *key, size_t len, bool prune, pm_opt *old);
+PM_API PM_NODISCARD pm_status pm_remove(pm_map *m, const void *key, size_t len, pm_prune prune, pm_opt *old);
 
-/* Makes the location and its prefixes exist. *created (may be NULL): whether anything new was made.
+/* Makes the location and its prefixes exist. *changed (may be NULL): whether anything was.
    Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *created);
+PM_API PM_NODISCARD pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *changed);
 
 /* If the location exists, has no value and no extension: removes it, and its prefixes up to the nearest one that has
    a value or another extension. *removed (may be NULL): how many bytes of path vanished.
    Fails    PM_NOMEM: nothing changed */
 PM_API PM_NODISCARD pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *removed);
 
-/* Removes everything strictly below the location; its own value stays. With `prune`, pm_prune_path follows.
-   *removed (may be NULL): whether a strict extension went.
+/* Removes everything strictly below the location; its own value stays. With PM_PRUNE, pm_prune_path follows.
+   *changed (may be NULL): whether a strict extension went.
    Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, bool prune, bool *removed);
+PM_API PM_NODISCARD pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, pm_prune prune, bool *changed);
 
 /* Counts values; saturates at UINT64_MAX. Shared structure is counted once per occurrence and visited once.
    Fails    PM_NOMEM (the memo of shared nodes)
@@ -116,11 +116,11 @@ PM_API PM_NODISCARD pm_status pm_depth_count(const pm_map *m, size_t depth, uint
 PM_API PM_NODISCARD pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out);
 
 /* Makes a map of what lies at and below `key`: paths lose that prefix, the value at `key` becomes the root value.
-   *exists (may be NULL): whether the location exists; if not, *out is an empty map.
+   *found (may be NULL): whether the location exists; if not, *out is an empty map.
    Owns     the caller drops *out, which may be *m: that is dropped then
    Fails    PM_NOMEM
    Cost     O(len); shares the subtrie, builds at most one node */
-PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *exists);
+PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *found);
 
 /* Builds a map from keys and values, in any order; the last of equal keys wins. `vals` NULL: every value is 0.
    Strictly ascending input is noticed and built top-down, each node once, several times faster.
@@ -195,5 +195,5 @@ PM_API PM_NODISCARD pm_status pm_txn_rollback(pm_txn *t, pm_map *m);
         return pm_set(&m->map, key, len, name##_to_word(val), NULL);                                                   \
     }                                                                                                                  \
     PM_NODISCARD PM_INLINE pm_status name##_remove(name *m, const void *key, size_t len) {                             \
-        return pm_remove(&m->map, key, len, true, NULL);                                                               \
+        return pm_remove(&m->map, key, len, PM_PRUNE, NULL);                                                           \
     }

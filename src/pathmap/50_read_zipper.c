@@ -17,7 +17,7 @@ typedef struct pm_frame {
     size_t base; /* bytes of path above the node's root */
 } pm_frame;
 
-/* What a head (52_zipper_head.c) remembers of a zipper that it gave out: the zipper says when it ends, and a writer
+/* What a head (66_head.c) remembers of a zipper that it gave out: the zipper says when it ends, and a writer
    when it is inside a call. */
 struct pm_claim {
     void (*end)(struct pm_claim *c);
@@ -29,7 +29,7 @@ struct pm_claim {
     pm__a32 in_call; /* calls that the writer is in, one within the other */
     pm__a32 hold;    /* pm__hold: asks the writer not to begin a call */
     bool fenced;     /* pm__fence_all does not work here; changed by the writer alone */
-    bool grouped;    /* in a group: readers see a copy made before it */
+    pm_txn group;    /* when it is open, this is what readers see */
 };
 
 /* What `hold` asks for before the next call: to see to who waits, and to take the content out of the head's map. */

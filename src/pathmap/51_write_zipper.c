@@ -32,7 +32,7 @@ static PM__INLINE bool pm__wz_shut(const pm_wz *w) { return PM__UNLIKELY(!w || !
 PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
     if (!w) return PM_INVALID;
     pm__wz_clear(w);
-    pm__map_own(m, true);
+    pm__map_may_lend(m);
     pm_status s = pm_rz_open(&w->cursor, m, path, len);
     if (s != PM_OK) return s;
     pm__rz_watch(&w->cursor, NULL);
@@ -44,7 +44,7 @@ PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
 PM_API pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len) {
     if (!w || !m || m == &w->own) return PM_INVALID;
     pm__wz_clear(w);
-    pm__map_own(m, false);
+    pm__map_own(m);
     w->own = *m;
     pm_status s = pm_rz_open(&w->cursor, &w->own, path, len);
     if (s != PM_OK) {
@@ -63,7 +63,7 @@ static void pm__wz_give_back(pm_wz *w) {
     if (w->map && !w->cursor.claim) pm__map_lend(w->map, PM__LENT_NOT);
 }
 
-PM_API pm_status pm_wz_close(pm_wz *w) {
+PM_API pm_status pm_wz_drop(pm_wz *w) {
     if (!w) return PM_OK;
     pm_status s = w->status;
     pm__wz_give_back(w);
@@ -210,10 +210,44 @@ PM__UNUSED static void pm__wz_enter_both(pm_wz *w, pm_wz *v) {
     }
 }
 
-static bool pm__wz_is_grouped(const pm_wz *w) { return w->cursor.claim ? w->cursor.claim->grouped : w->group.open; }
+/* ---- groups -------------------------------------------------------------------------------------------------- */
+
+static pm_txn *pm__wz_group(pm_wz *w) { return w->cursor.claim ? &w->cursor.claim->group : &w->group; }
+
+static bool pm__wz_is_grouped(pm_wz *w) { return pm__wz_group(w)->open; }
 
 /* What is written to a lent slot comes too late for a reader to be kept from seeing it. */
-static bool pm__wz_may_lend(const pm_wz *w) { return !w->cursor.claim || w->cursor.claim->grouped; }
+static bool pm__wz_may_lend(pm_wz *w) { return !w->cursor.claim || pm__wz_is_grouped(w); }
+
+static const pm_txn pm__txn_none = {{0, 0, NULL, NULL, false, 0, 0}, false};
+
+PM_API pm_status pm_wz_begin(pm_wz *w) {
+    if (pm__wz_shut(w) || pm__wz_is_grouped(w)) return PM_INVALID;
+    pm__wz_enter(w);
+    pm_status s = pm_txn_begin(pm__wz_group(w), w->map);
+    pm__wz_leave(w);
+    return s;
+}
+
+/* What a group's end gives up is dropped when nobody waits for it. */
+static pm_status pm__wz_end_group(pm_wz *w, bool undo) {
+    if (pm__wz_shut(w) || !pm__wz_is_grouped(w)) return PM_INVALID;
+    if (undo) pm__wz_forget(w);
+    pm__wz_enter(w);
+    pm_map gone = pm__wz_group(w)->saved;
+    if (undo) {
+        pm_map kept = gone;
+        gone = *w->map;
+        *w->map = kept;
+    }
+    *pm__wz_group(w) = pm__txn_none;
+    pm__wz_leave(w);
+    pm_drop(&gone);
+    return PM_OK;
+}
+
+PM_API pm_status pm_wz_commit(pm_wz *w) { return pm__wz_end_group(w, false); }
+PM_API pm_status pm_wz_rollback(pm_wz *w) { return pm__wz_end_group(w, true); }
 
 /* ---- what writes share --------------------------------------------------------------------------------------- */
 
@@ -233,10 +267,10 @@ static pm_status pm__wz_done(pm_wz *w, pm_status s) {
    caller means to write. */
 static PM__INLINE bool pm__wz_refuses(const pm_wz *w) { return pm__wz_shut(w) || PM__UNLIKELY(w->cursor.status); }
 
-/* What a write answers then, and for arguments that are wrong. */
+/* What a write returns then, and for arguments that are wrong; the first failure is remembered. */
 static pm_status pm__wz_refusal(pm_wz *w) {
-    pm_status s = pm__wz_shut(w) ? PM_OK : w->cursor.status;
-    if (s == PM_OK) return PM_INVALID;
+    if (pm__wz_shut(w)) return PM_INVALID;
+    pm_status s = w->cursor.status == PM_OK ? PM_INVALID : w->cursor.status;
     if (w->status == PM_OK) w->status = s;
     return s;
 }
@@ -352,14 +386,14 @@ PM_API pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot) {
 
 /* The value is made before the change begins: what makes it may take its time, and may ask a head for a reader. */
 PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
-                                       bool *inserted) {
+                                       bool *changed) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!make || (slot && !pm__wz_may_lend(w))) return pm__wz_done(w, PM_INVALID);
     pm_val *v = pm__wz_slot(w);
     pm_val made = 0;
     if (v) {
         if (slot) *slot = v;
-        if (inserted) *inserted = false;
+        if (changed) *changed = false;
         return PM_OK;
     }
     bool there = pm_get(w->map, w->cursor.path, w->cursor.len) != NULL;
@@ -368,7 +402,7 @@ PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm
     if (s != PM_OK) return pm__wz_done(w, s);
     pm__wz_forget(w);
     pm__wz_enter(w);
-    s = pm_get_or_set(w->map, w->cursor.path, w->cursor.len, made, slot, inserted);
+    s = pm_get_or_set(w->map, w->cursor.path, w->cursor.len, made, slot, changed);
     if (s != PM_OK && !there && make != pm__make_given) {
         pm__cx cx = pm__wz_cx(w);
         pm__pay_release(&cx, false, made);
@@ -376,12 +410,12 @@ PM_API pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm
     return pm__wz_left(w, s);
 }
 
-PM_API pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *inserted) {
+PM_API pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *changed) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm_wz_get_or_set_with(w, pm__make_given, &val, slot, inserted);
+    return pm_wz_get_or_set_with(w, pm__make_given, &val, slot, changed);
 }
 
-PM_API pm_status pm_wz_remove(pm_wz *w, bool prune, pm_opt *old) {
+PM_API pm_status pm_wz_remove(pm_wz *w, pm_prune prune, pm_opt *old) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     const pm_rz *z = &w->cursor;
     pm__wz_forget(w);
@@ -420,7 +454,7 @@ PM_API pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src) {
 PM_API pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src) {
     if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     if (pm_map_ops(src) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
-    if (src != w->map) pm__map_own(src, false);
+    if (src != w->map) pm__map_own(src);
     pm_map moved = *src; /* out of *src first: that may be the writer's own map */
     *src = pm_new(moved.ops, moved.pool);
     pm_opt val = {moved.value, moved.has_value};
@@ -429,158 +463,82 @@ PM_API pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src) {
     return pm__wz_done(w, s);
 }
 
-/* ---- grafting children --------------------------------------------------------------------------------------- */
+/* ---- children by byte ---------------------------------------------------------------------------------------- */
 
-/* The children of a node that is to be made, as entries sorted by suffix. Their payloads are borrowed. At most one of
-   two sides gives what there is below each byte: a byte node two entries each, a line 32 in all. */
-enum { PM__KIDS_MAX = 512 + 2 * PM__LINE_ENTRIES };
+/* Puts the content of a map, which is moved, at and below byte b of a trie. False: no memory, nothing changed. */
+static bool pm__wz_put_child(const pm__cx *cx, pm__ref *root, uint8_t b, pm_map *child) {
+    pm_opt val = {child->value, child->has_value};
+    bool ok = pm__trie_assign(cx, root, &b, 1, val, child->root);
+    if (!ok) pm_drop(child);
+    else pm__trie_gather(cx, root, &b, 1); /* its top nodes may be ours, and small */
+    return ok;
+}
 
-typedef struct pm__kids {
-    unsigned n;
-    pm__ent ents[PM__KIDS_MAX];
-} pm__kids;
+/* Adds what a place has at and below byte b, if anything, to a trie that has nothing there. */
+static bool pm__wz_copy_child(const pm__cx *cx, pm__ref *root, uint8_t b, const pm_ref *from) {
+    pm_ref r = pm_ref_at(from, &b, 1);
+    pm_map child;
+    if (!r.exists) return true;
+    return pm__map_of_place(cx, &r.place, r.val, &child) == PM_OK && pm__wz_put_child(cx, root, b, &child);
+}
 
-/* A place whose children are to be taken, byte by byte. */
-typedef struct pm__kid_side {
-    pm_place place; /* entered */
-    pm_mask mask;   /* which bytes lead on */
-    pm__ref made;   /* below a byte in the middle of a prefix: a node of our own */
-    bool direct;    /* a line whose entries can be taken as they are, without their first `skip` bytes */
-    size_t skip;
-    pm__ent ents[PM__LINE_ENTRIES];
-} pm__kid_side;
-
-static bool pm__kid_side_open(const pm__cx *cx, pm__kid_side *k, const pm_place *at) {
-    k->place = *at;
-    k->made = 0;
-    k->direct = false;
-    k->mask = pm_mask_of(NULL, 0);
-    if (!pm__place_enter(&k->place)) return true;
-    k->mask = pm__place_mask_entered(&k->place);
-    if (!pm__place_in_line(&k->place)) return true;
-    const pm__line *x = pm__place_line(&k->place);
-    k->direct = k->place.depth >= x->plen;
-    if (k->direct) {
-        k->skip = pm__place_suffix(&k->place, x);
-        pm__line_decode(x, k->ents);
-        return true;
+/* A trie of the focus's children at the bytes of `keep`, begun from whichever is closer, all of them or none.
+   Measured: to add a child takes four times as long as to remove one. */
+static bool pm__wz_keep_children(const pm__cx *cx, const pm_ref *focus, const pm_mask *keep, pm__ref *root) {
+    pm_mask kids = pm_ref_child_mask(focus), kept = pm_mask_and(kids, *keep), gone = pm_mask_andnot(kids, *keep);
+    bool cut = pm_mask_count(&gone) / 4 <= pm_mask_count(&kept);
+    const pm_mask *todo = cut ? &gone : &kept;
+    *root = 0;
+    if (cut && !pm__place_share(cx, &focus->place, root)) return false;
+    for (int c = pm_mask_next(todo, 0); c >= 0; c = pm_mask_next(todo, c + 1)) {
+        uint8_t b = (uint8_t)c;
+        if (!(cut ? pm__trie_cut(cx, root, &b, 0) : pm__wz_copy_child(cx, root, b, focus))) return false;
     }
-    pm_place one = k->place;
-    (void)pm__place_down(&one, pm__line_heap(x) + one.depth, 1);
-    return pm__place_share(cx, &one, &k->made);
+    return true;
 }
 
-static void pm__kids_add(pm__kids *k, uint8_t b, bool child, uint64_t pay) {
-    static const uint8_t none = 0;
-    pm__ent e = {&none, pay, 1, b, child, false, false};
-    k->ents[k->n++] = e;
-}
-
-/* Adds what a side has below byte b, which is in its mask. */
-static void pm__kids_take(pm__kids *k, const pm__kid_side *side, uint8_t b) {
-    pm_place p = side->place;
-    pm__ref child = side->made;
-    (void)pm__place_down(&p, &b, 1);
-    if (side->direct) {
-        for (unsigned i = p.lo; i < p.hi; i++) {
-            pm__ent e = side->ents[i];
-            if (side->skip) e = pm__ent_make(e.rest + side->skip - 1, e.len - side->skip, e.child, e.pay);
-            k->ents[k->n++] = e;
-        }
-        return;
-    }
-    const pm_val *v = pm__place_val(&p);
-    if (v) pm__kids_add(k, b, false, *v);
-    if (!pm__place_in_line(&p)) (void)pm__place_child(&p, &child);
-    if (child || !v) pm__kids_add(k, b, true, child);
-}
-
-/* A node of some entries; it takes references of its own. 0: no memory. */
-static pm__ref pm__kids_node(const pm__cx *cx, pm__ent *ents, unsigned n) {
-    pm__ref r = pm__build_nodes(cx, NULL, 0, ents, n, 0);
-    for (unsigned i = 0; r && i < n; i++) pm__pay_retain(cx, ents[i].child, ents[i].pay);
-    return r;
-}
-
-/* Puts a node of the given children below the focus. */
-static pm_status pm__wz_assign_kids(pm_wz *w, pm__kids *k) {
-    pm__cx cx = pm__wz_cx(w);
-    pm__ref r = 0;
-    if (k->n && !(r = pm__kids_node(&cx, k->ents, k->n))) return PM_NOMEM;
-    return pm__wz_give_below(w, w->cursor.len, r);
-}
-
-/* The children of `theirs` at the bytes of `take`, and the focus's own at those of `keep`; no byte is in both. */
-static pm_status pm__wz_mix(pm_wz *w, const pm_place *theirs, const pm_mask *take, const pm_place *own,
-                            const pm_mask *keep) {
-    pm__cx cx = pm__wz_cx(w);
-    pm__kids kids;
-    pm__kid_side a, b;
-    pm_status s = PM_NOMEM;
-    b.made = 0;
-    if (pm__kid_side_open(&cx, &a, theirs) && pm__kid_side_open(&cx, &b, own)) {
-        pm_mask from_a = pm_mask_and(*take, a.mask), from_b = pm_mask_and(*keep, b.mask);
-        pm_mask all = pm_mask_or(from_a, from_b);
-        kids.n = 0;
-        for (int c = pm_mask_next(&all, 0); c >= 0; c = pm_mask_next(&all, c + 1))
-            pm__kids_take(&kids, pm_mask_test(&from_a, (uint8_t)c) ? &a : &b, (uint8_t)c);
-        s = pm__wz_assign_kids(w, &kids);
-    }
-    pm__any_release(&cx, a.made);
-    pm__any_release(&cx, b.made);
-    return s;
-}
-
-static const pm_mask pm__mask_none = {{0, 0, 0, 0}};
-
-PM_API pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, bool clear) {
-    if (pm__wz_refuses(w) || !src || !mask) return pm__wz_refusal(w);
-    pm_ref theirs = pm_ref_of_rz(src), own = pm__wz_focus(w);
-    if (theirs.ops != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
-    pm_mask full = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}}, keep = pm_mask_andnot(full, *mask);
-    return pm__wz_done(w, pm__wz_mix(w, &theirs.place, mask, &own.place, clear ? &pm__mask_none : &keep));
-}
-
-/* Adds the content of a map as the child at byte b. */
-static void pm__kids_add_map(pm__kids *k, uint8_t b, const pm_map *m) {
-    if (m->has_value) pm__kids_add(k, b, false, m->value);
-    if (m->root || !m->has_value) pm__kids_add(k, b, true, m->root);
-}
-
-static pm_status pm__wz_graft_children(pm_wz *w, const pm_mask *mask, const pm_map *maps, bool clear) {
+/* Replaces the children at the bytes of `mask` by those of a source, or by maps in the order of bytes. */
+static pm_status pm__wz_replace_children(pm_wz *w, const pm_mask *mask, const pm_ref *src, const pm_map *maps,
+                                         pm_others others) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
-    pm__kid_side own;
-    pm__kids kids;
-    unsigned next = 0;
-    if (!pm__kid_side_open(&cx, &own, &focus.place)) return PM_NOMEM;
-    pm_mask keep = clear ? pm__mask_none : pm_mask_andnot(own.mask, *mask), all = pm_mask_or(keep, *mask);
-    kids.n = 0;
-    for (int c = pm_mask_next(&all, 0); c >= 0; c = pm_mask_next(&all, c + 1)) {
-        if (pm_mask_test(mask, (uint8_t)c)) pm__kids_add_map(&kids, (uint8_t)c, &maps[next++]);
-        else pm__kids_take(&kids, &own, (uint8_t)c);
+    const pm_mask full = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}}, none = {{0, 0, 0, 0}};
+    pm_mask keep = others == PM_KEEP_OTHERS ? pm_mask_andnot(full, *mask) : none;
+    pm__ref root;
+    bool ok = pm__wz_keep_children(&cx, &focus, &keep, &root);
+    for (int c = pm_mask_next(mask, 0); ok && c >= 0; c = pm_mask_next(mask, c + 1)) {
+        pm_map child = pm_new(NULL, NULL);
+        if (maps) child = pm_clone(maps++);
+        ok = src ? pm__wz_copy_child(&cx, &root, (uint8_t)c, src) : pm__wz_put_child(&cx, &root, (uint8_t)c, &child);
     }
-    pm_status s = pm__wz_assign_kids(w, &kids);
-    pm__any_release(&cx, own.made);
-    return s;
+    if (ok) return pm__wz_give_below(w, w->cursor.len, root);
+    pm__any_release(&cx, root);
+    return PM_NOMEM;
 }
 
-PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, bool clear) {
+PM_API pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, pm_others others) {
+    if (pm__wz_refuses(w) || !src || !mask) return pm__wz_refusal(w);
+    pm_ref theirs = pm_ref_of_rz(src);
+    if (theirs.ops != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
+    return pm__wz_done(w, pm__wz_replace_children(w, mask, &theirs, NULL, others));
+}
+
+PM_API pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, pm_others others) {
     if (pm__wz_refuses(w) || !mask || (n && !maps)) return pm__wz_refusal(w);
     if (n != pm_mask_count(mask)) return pm__wz_done(w, PM_INVALID);
     for (size_t i = 0; i < n; i++)
         if (&maps[i] == w->map) return pm__wz_done(w, PM_INVALID);
     for (size_t i = 0; i < n; i++)
         if (pm_map_ops(&maps[i]) != pm_map_ops(w->map)) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = pm__wz_graft_children(w, mask, maps, clear);
+    pm_status s = pm__wz_replace_children(w, mask, NULL, maps, others);
     for (size_t i = 0; s == PM_OK && i < n; i++) pm_drop(&maps[i]);
     return pm__wz_done(w, s);
 }
 
 /* ---- taking, and moving branches up and down ------------------------------------------------------------------- */
 
-/* Leaves nothing at and below the focus, which exists; with `prune` not even the place, nor what only led to it. */
-static pm_status pm__wz_empty(pm_wz *w, bool prune) {
+/* Leaves nothing at and below the focus, which exists; with PM_PRUNE not even the place, nor what only led to it. */
+static pm_status pm__wz_empty(pm_wz *w, pm_prune prune) {
     const pm_rz *z = &w->cursor;
     pm_opt none = {0, false};
     if (!prune || pm__wz_at_floor(w)) return pm__wz_assign(w, none, 0);
@@ -593,7 +551,7 @@ static pm_status pm__wz_empty(pm_wz *w, bool prune) {
     return ok ? PM_OK : PM_NOMEM;
 }
 
-PM_API pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some) {
+PM_API pm_status pm_wz_take(pm_wz *w, pm_prune prune, pm_map *out, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!out || out == w->map) return pm__wz_done(w, PM_INVALID);
     pm__cx cx = pm__wz_cx(w);
@@ -608,7 +566,7 @@ PM_API pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some) {
         return pm__wz_done(w, s);
     }
     *out = taken;
-    if (some) *some = any;
+    if (found) *found = any;
     return pm__wz_done(w, PM_OK);
 }
 
@@ -628,15 +586,15 @@ static pm_status pm__wz_insert_prefix(pm_wz *w, const uint8_t *path, size_t len,
     return pm__wz_give_below(w, w->cursor.len, chain);
 }
 
-PM_API pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *done) {
+PM_API pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *found) {
     if (pm__wz_refuses(w) || (len && !path) || len > PM__LEN_MAX) return pm__wz_refusal(w);
     bool had;
     pm_status s = pm__wz_insert_prefix(w, (const uint8_t *)path, len, &had);
-    if (s == PM_OK && done) *done = had;
+    if (s == PM_OK && found) *found = had;
     return pm__wz_done(w, s);
 }
 
-PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done) {
+PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm_rz *z = &w->cursor;
     size_t depth = z->len - z->root_len, to = z->len - (n < depth ? n : depth);
@@ -649,35 +607,39 @@ PM_API pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done) {
         if (s != PM_OK) return pm__wz_done(w, s);
     }
     pm__rz_cut_to(z, to);
-    if (done) *done = n <= depth;
+    if (found) *found = n <= depth;
     return pm__wz_done(w, PM_OK);
 }
 
 /* ---- removing, making, pruning ------------------------------------------------------------------------------- */
 
-PM_API pm_status pm_wz_remove_branches(pm_wz *w, bool prune, bool *removed) {
+PM_API pm_status pm_wz_remove_branches(pm_wz *w, pm_prune prune, bool *changed) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     const pm_rz *z = &w->cursor;
     pm__wz_forget(w);
     pm__wz_enter(w);
-    return pm__wz_left(w, pm__map_cut_below(w->map, z->path, z->len, prune, z->root_len, removed));
+    return pm__wz_left(w, pm__map_cut_below(w->map, z->path, z->len, prune, z->root_len, changed));
 }
 
-PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, bool prune) {
+PM_API pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, pm_prune prune) {
     if (pm__wz_refuses(w) || !mask) return pm__wz_refusal(w);
+    pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
-    pm_place none = pm__place_root(0);
+    pm__ref root;
     pm_mask kids = pm_ref_child_mask(&focus), gone = pm_mask_andnot(kids, *mask);
     if (pm_mask_equal(&gone, &kids)) return pm_wz_remove_branches(w, prune, NULL);
     if (pm_mask_is_empty(&gone)) return PM_OK;
-    return pm__wz_done(w, pm__wz_mix(w, &none, &pm__mask_none, &focus.place, mask));
+    bool ok = pm__wz_keep_children(&cx, &focus, mask, &root);
+    if (ok) return pm__wz_done(w, pm__wz_give_below(w, w->cursor.len, root));
+    pm__any_release(&cx, root);
+    return pm__wz_done(w, PM_NOMEM);
 }
 
-PM_API pm_status pm_wz_create_path(pm_wz *w, bool *created) {
+PM_API pm_status pm_wz_create_path(pm_wz *w, bool *changed) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm__wz_forget(w);
     pm__wz_enter(w);
-    return pm__wz_left(w, pm_create_path(w->map, w->cursor.path, w->cursor.len, created));
+    return pm__wz_left(w, pm_create_path(w->map, w->cursor.path, w->cursor.len, changed));
 }
 
 PM_API pm_status pm_wz_prune_path(pm_wz *w, size_t *removed) {

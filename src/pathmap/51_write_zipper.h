@@ -5,7 +5,7 @@
    what they change. Nothing above the zipper's root is ever changed, but a root that does not exist is made, with its
    prefixes, by the first write that puts something there.
    A move that fails leaves the cursor elsewhere than it was sent: until pm_rz_status has been asked about it, all
-   writes are refused with that failure (PM_NOMEM), which pm_wz_status and pm_wz_close tell too. */
+   writes are refused with that failure (PM_NOMEM), which pm_wz_status and pm_wz_drop tell too. */
 
 #include "50_read_zipper.h"
 
@@ -19,19 +19,19 @@ typedef struct pm_wz {
 } pm_wz;
 
 /* Opens a writer over `m`, its root at `path`, which need not exist. The caller need not initialise *w before.
-   Owns     pm_wz_close
+   Owns     pm_wz_drop
    Valid    while `m` stays in place and nobody else touches it
    Fails    PM_NOMEM */
 PM_API PM_NODISCARD pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len);
 
 /* Opens a writer that owns its map; *m becomes empty. The writer must not be moved in memory by assignment.
-   Owns     pm_wz_close drops the map, pm_wz_into_map gives it back
+   Owns     pm_wz_drop drops the map, pm_wz_into_map gives it back
    Fails    PM_NOMEM: *m is unchanged; PM_INVALID: *m is what the writer owns already */
 PM_API PM_NODISCARD pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len);
 
 /* Ends a writer.  Returns the first failure of any of its writes, or PM_OK. Closing twice, or closing zero, is
    harmless. */
-PM_API pm_status pm_wz_close(pm_wz *w);
+PM_API pm_status pm_wz_drop(pm_wz *w);
 
 /* Ends an owning writer and gives the map to *out.  Fails PM_INVALID if it does not own one: it stays open. */
 PM_API PM_NODISCARD pm_status pm_wz_into_map(pm_wz *w, pm_map *out);
@@ -52,10 +52,10 @@ PM_API PM_NODISCARD pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old);
 /* Through a head's writer the last three lend a slot only inside a group (pm_wz_begin), since readers do not notice
    what is written to it: else PM_INVALID, unless `slot` is NULL. */
 PM_API PM_NODISCARD pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot);
-PM_API PM_NODISCARD pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *inserted);
+PM_API PM_NODISCARD pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *changed);
 PM_API PM_NODISCARD pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm_val *val), void *ctx,
-                                                    pm_val **slot, bool *inserted);
-PM_API PM_NODISCARD pm_status pm_wz_remove(pm_wz *w, bool prune, pm_opt *old);
+                                                    pm_val **slot, bool *changed);
+PM_API PM_NODISCARD pm_status pm_wz_remove(pm_wz *w, pm_prune prune, pm_opt *old);
 
 /* Replaces what is at and below the focus, value included, by a share of what is at and below the focus of `src`.
    A source that does not exist: branches and value go, the focus itself stays (and is made if missing).
@@ -68,42 +68,51 @@ PM_API PM_NODISCARD pm_status pm_wz_graft_at(pm_wz *w, const pm_rz *src, const v
 PM_API PM_NODISCARD pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src);
 /* The same; *src becomes empty, and does so first: the writer's own map then has nothing but what is grafted. */
 PM_API PM_NODISCARD pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src);
-/* For each byte of `mask`, replaces the child by the source's (removed where the source has none). With `clear`, all
-   other children go. The focus value stays; the focus is made if missing.
+/* For each byte of `mask`, replaces the child by the source's (removed where the source has none). With
+   PM_CLEAR_OTHERS, all other children go. The focus value stays; the focus is made if missing.
    Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, bool clear);
+PM_API PM_NODISCARD pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, pm_others others);
 /* Replaces the child at each byte of `mask` by the map of the same rank in maps[0..n), consumed; an empty map leaves a
-   child without value and branches. With `clear`, all other children go. The focus value stays.
+   child without value and branches. With PM_CLEAR_OTHERS, all other children go. The focus value stays.
    Fails    PM_INVALID if n is not the number of bytes in `mask`, or a map is the writer's own; PM_NOMEM. Nothing
             changed, no map consumed */
-PM_API PM_NODISCARD pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n, bool clear);
+PM_API PM_NODISCARD pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n,
+                                                   pm_others others);
 
 /* Cuts branches and value at the focus out into *out. The focus stays, unless pruned.
-   *some (may be NULL): whether there was a value or a branch.
+   *found (may be NULL): whether there was a value or a branch.
    Fails    PM_NOMEM; PM_INVALID: `out` is the writer's own map. Nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_take(pm_wz *w, bool prune, pm_map *out, bool *some);
+PM_API PM_NODISCARD pm_status pm_wz_take(pm_wz *w, pm_prune prune, pm_map *out, bool *found);
 
 /* Moves all branches below the focus under `path`; the focus value stays.
-   *done (may be NULL): false on a childless focus.  Fails PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *done);
+   *found (may be NULL): false on a childless focus.  Fails PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *found);
 
 /* Goes up n bytes (to the root at most) and replaces everything below there by the old focus's branches. The value
    there stays, the old focus's own value is lost.
-   *done (may be NULL): whether n bytes were available.  Fails PM_NOMEM: nothing changed, focus unmoved */
-PM_API PM_NODISCARD pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *done);
+   *found (may be NULL): whether n bytes were available.  Fails PM_NOMEM: nothing changed, focus unmoved */
+PM_API PM_NODISCARD pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *found);
 
-/* Removes everything below the focus; its value stays. With `prune`, pm_wz_prune_path follows.
-   *removed (may be NULL): whether something went.  Fails PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_remove_branches(pm_wz *w, bool prune, bool *removed);
+/* Removes everything below the focus; its value stays. With PM_PRUNE, pm_wz_prune_path follows.
+   *changed (may be NULL): whether something went.  Fails PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_wz_remove_branches(pm_wz *w, pm_prune prune, bool *changed);
 
 /* Removes the children whose byte is not in `mask`.  Fails PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, bool prune);
+PM_API PM_NODISCARD pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, pm_prune prune);
 
-/* Makes the focus exist. *created (may be NULL): whether it did not.  Fails PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_wz_create_path(pm_wz *w, bool *created);
+/* Makes the focus exist. *changed (may be NULL): whether it did not.  Fails PM_NOMEM: nothing changed */
+PM_API PM_NODISCARD pm_status pm_wz_create_path(pm_wz *w, bool *changed);
 
 /* As pm_prune_path, never above the root. The focus does not move.  Fails PM_NOMEM: nothing changed */
 PM_API PM_NODISCARD pm_status pm_wz_prune_path(pm_wz *w, size_t *removed);
 
 /* The same, then goes up by what vanished. */
 PM_API PM_NODISCARD pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed);
+
+/* Groups of writes: what is done between begin and commit becomes visible at once; rollback undoes it. They work on any
+   writer; one that ends inside a group commits it.
+   Fails    PM_INVALID: begin inside a group, the others outside, any on a closed writer; not remembered by pm_wz_status
+   Cost     O(1); rollback also drops what was new */
+PM_API PM_NODISCARD pm_status pm_wz_begin(pm_wz *w);
+PM_API PM_NODISCARD pm_status pm_wz_commit(pm_wz *w);
+PM_API PM_NODISCARD pm_status pm_wz_rollback(pm_wz *w);

@@ -12,7 +12,7 @@ static pm__operand pm__operand_at(const pm_ref *r) {
 }
 
 /* Writes an outcome, which is consumed, to the focus. */
-static pm_status pm__wz_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, bool prune, pm_alg *alg) {
+static pm_status pm__wz_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, pm_prune prune, pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm_status s = PM_OK;
     bool empty = !o->root && !o->val.some, exists = focus->exists;
@@ -88,23 +88,23 @@ static pm_status pm__wz_combine_few(pm_wz *w, pm__alg_op op, const pm__operand *
 }
 
 /* Combines the focus with a source. `alias`: the source is, or may be, a part of the writer's own map. */
-static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
+static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, pm_prune prune,
+                                     pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__operand a = pm__operand_at(&focus), b = pm__operand_at(src);
     pm__outcome o;
     if (src->ops != cx.ops) return PM_MISMATCH;
     pm_status s;
-    bool in_place = !alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w);
-    if (in_place) {
+    if (!alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w)) {
         bool done;
         s = pm__wz_combine_few(w, op, &a, &b, &done, alg);
         if (s != PM_OK || done) return s;
         focus = pm__wz_focus(w); /* its nodes may be others now */
         a = pm__operand_at(&focus);
     }
-    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, in_place, &o)
-                               : pm__operands_combine(&cx, op, &a, &b, in_place, &o);
+    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, false, &o)
+                               : pm__operands_combine(&cx, op, &a, &b, false, &o);
     if (s != PM_OK) return s;
     bool below = pm__place_enter(&a.place);
     if ((o.alg & PM_ALG_LEFT) && (below || a.val)) { /* what the focus has is not touched */
@@ -117,33 +117,30 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
 }
 
 /* The same; nobody may begin to share the map's nodes between the look at them and the changes. */
-static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
+static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, pm_prune prune, pm_alg *alg) {
     pm__wz_enter(w);
     return pm__wz_left(w, pm__wz_combine_with(w, op, src, alias, prune, alg));
 }
 
 /* A source that is a zipper may stand on the writer's map. */
-static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, bool prune, pm_alg *alg) {
+static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, pm_prune prune, pm_alg *alg) {
+    if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     pm_ref r = pm_ref_of_rz(src);
     return pm__wz_combine(w, op, &r, src->top == w->map->root, prune, alg);
 }
 
 PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
-    return pm__wz_combine_rz(w, PM__ALG_JOIN, src, false, alg);
+    return pm__wz_combine_rz(w, PM__ALG_JOIN, src, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
+    if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     pm_ref r = pm_ref_of_map(src, NULL, 0);
-    return pm__wz_combine(w, PM__ALG_JOIN, &r, src->root == w->map->root, false, alg);
+    return pm__wz_combine(w, PM__ALG_JOIN, &r, src->root == w->map->root, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
+    if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     if (src == w->map) { /* moved out, it leaves an empty map, of which the focus is a place */
         bool same = w->cursor.len == 0, empty = pm_is_empty(src);
         pm_status s = same || empty ? PM_OK : pm_wz_graft_map_move(w, src);
@@ -155,9 +152,8 @@ PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
     return s;
 }
 
-PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (w == from) return pm__wz_done(w, PM_INVALID);
+PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, pm_prune prune, pm_alg *alg) {
+    if (pm__wz_refuses(w) || w == from) return pm__wz_refusal(w);
     if (pm__wz_refuses(from)) return pm__wz_done(w, pm__wz_refusal(from));
     /* A group of one of them alone could undo its half of the change, or show the other half before. */
     if (w->map != from->map && pm__wz_is_grouped(w) != pm__wz_is_grouped(from)) return pm__wz_done(w, PM_INVALID);
@@ -165,7 +161,7 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
     pm_alg told;
     bool any = src.exists;
     pm__wz_enter_both(w, from); /* no reader may see what is in both, or in neither */
-    pm_status s = pm__wz_combine(w, PM__ALG_JOIN, &src, from->map->root == w->map->root, false, &told);
+    pm_status s = pm__wz_combine(w, PM__ALG_JOIN, &src, from->map->root == w->map->root, PM_KEEP, &told);
     if (s == PM_OK) {
         if (from->map == w->map) pm__wz_forget(from); /* what it knows of the map has changed under it */
         if (any) s = pm__wz_done(w, pm__wz_done(from, pm__wz_empty(from, prune)));
@@ -177,228 +173,165 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
     return PM_OK;
 }
 
-PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
+PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
     return pm__wz_combine_rz(w, PM__ALG_MEET, src, prune, alg);
 }
 
-PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
+PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
     return pm__wz_combine_rz(w, PM__ALG_SUB, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
-    return pm__wz_combine_rz(w, PM__ALG_RESTRICT, src, false, alg);
+    return pm__wz_combine_rz(w, PM__ALG_RESTRICT, src, PM_KEEP, alg);
 }
 
-/* Whether an outcome is what an operand is already. */
-static pm_status pm__outcome_equals(const pm__cx *cx, const pm__outcome *o, const pm__operand *a, bool *out) {
-    pm__equal q = {cx->ops, NULL, 0, 0, {NULL, 0, 0}};
-    int r = pm__equal_vals(cx->ops, o->val.some ? &o->val.val : NULL, a->val);
-    if (r && !pm__equal_push(&q, pm__place_root(o->root), a->place)) r = -1;
-    while (r == 1 && q.used) {
-        q.used--;
-        r = pm__equal_step(&q, q.jobs[q.used].a, q.jobs[q.used].b);
-    }
-    if (q.jobs) pm__mem_free_big(q.jobs, q.cap * sizeof *q.jobs);
-    pm__memo_free(&q.seen);
-    if (r < 0) return PM_NOMEM;
-    *out = r == 1;
-    return PM_OK;
+/* Makes maps of what is at and below the focus of the writer, which exists or not, and of a source. */
+static pm_status pm__wz_operands(pm_wz *w, const pm_ref *focus, const pm_rz *src, pm_map *own, pm_map *theirs) {
+    pm__cx cx = pm__wz_cx(w);
+    pm_status s = pm_rz_make_map(src, theirs);
+    if (s != PM_OK) return s;
+    s = pm_map_ops(theirs) == cx.ops ? pm__map_of_place(&cx, &focus->place, focus->val, own) : PM_MISMATCH;
+    if (s != PM_OK) pm_drop(theirs);
+    return s;
+}
+
+/* Puts the content of a map, which is moved, in the place of the focus. `same`: it is what is there. */
+static pm_status pm__wz_put(pm_wz *w, const pm_ref *focus, const pm_map *m, bool same, pm_alg *alg) {
+    pm__outcome o = {.root = m->root, .val = {m->value, m->has_value}, .alg = same ? PM_ALG_LEFT : PM_ALG_NONE};
+    return pm__wz_settle(w, focus, &o, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *alg) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!a || !b) return pm__wz_done(w, PM_INVALID);
-    pm__cx cx = pm__wz_cx(w);
-    pm_ref ra = pm_ref_of_rz(a), rb = pm_ref_of_rz(b), focus = pm__wz_focus(w);
-    pm__operand x = pm__operand_at(&ra), y = pm__operand_at(&rb), old = pm__operand_at(&focus);
-    pm__outcome o;
+    if (pm__wz_refuses(w) || !a || !b) return pm__wz_refusal(w);
+    pm_ref focus = pm__wz_focus(w);
+    pm_map old, x, y = pm_new(NULL, NULL), both = y;
     bool same = false;
-    if (ra.ops != cx.ops || rb.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, false, &o);
-    if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
+    pm_status s = pm__wz_operands(w, &focus, a, &old, &x);
     if (s != PM_OK) return pm__wz_done(w, s);
-    s = pm__outcome_equals(&cx, &o, &old, &same);
-    if (s != PM_OK) {
-        pm__outcome_drop(&cx, &o);
-        return pm__wz_done(w, s);
-    }
-    o.alg = same ? PM_ALG_LEFT : PM_ALG_NONE;
-    return pm__wz_settle(w, &focus, &o, false, alg);
-}
-
-PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *done) {
-    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    if (!src) return pm__wz_done(w, PM_INVALID);
-    pm__cx cx = pm__wz_cx(w);
-    pm_ref r = pm_ref_of_rz(src), focus = pm__wz_focus(w);
-    pm__operand a = pm__operand_at(&r), b = pm__operand_at(&focus);
-    pm__outcome o;
-    bool both = r.exists && focus.exists;
-    if (r.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = both ? pm__operands_restrict(&cx, &a, &b, false, &o) : PM_OK;
-    if (both && s == PM_OK && !pm__outcome_share(&cx, &a, &b, &o)) s = PM_NOMEM;
-    if (both && s == PM_OK) {
-        o.alg = PM_ALG_NONE; /* said of the source */
-        s = pm__wz_settle(w, &focus, &o, false, NULL);
-    }
-    if (s == PM_OK && done) *done = both;
+    s = pm_rz_make_map(b, &y);
+    if (s == PM_OK) s = pm_meet(&x, &y, &both, NULL);
+    if (s == PM_OK) s = pm_equal(&both, &old, &same);
+    pm_drop(&y);
+    pm_drop(&x);
+    pm_drop(&old);
+    if (s == PM_OK) return pm__wz_put(w, &focus, &both, same, alg);
+    pm_drop(&both);
     return pm__wz_done(w, s);
 }
 
-/* ---- dropping k bytes ---------------------------------------------------------------------------------------- */
+PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *found) {
+    if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
+    pm_ref focus = pm__wz_focus(w);
+    pm_map old, theirs, made = pm_new(NULL, NULL);
+    bool both = focus.exists && pm_rz_exists(src);
+    pm_status s = pm__wz_operands(w, &focus, src, &old, &theirs);
+    if (s != PM_OK) return pm__wz_done(w, s);
+    if (both) s = pm_restrict(&theirs, &old, &made, NULL);
+    pm_drop(&theirs);
+    pm_drop(&old);
+    if (both && s == PM_OK) s = pm__wz_put(w, &focus, &made, false, NULL);
+    if (s == PM_OK && found) *found = both;
+    return pm__wz_done(w, s);
+}
 
-/* What has been found k bytes below some place: nothing, or a trie (perhaps without a branch). */
-typedef struct pm__found {
-    bool some;
-    pm__ref root;
-    unsigned rank; /* it is the fold of about 2^rank tries */
-} pm__found;
+/* ---- dropping k bytes: a fold over the places on the way down, which goes through what is shared once ----------- */
 
-/* A place whose children are being gone through; its own findings lie on the stack of findings from `base` on. */
+/* A place whose children are being gone through. */
 typedef struct pm__drop_frame {
     pm_place place; /* entered */
-    pm_mask mask;
-    size_t left;  /* bytes still to be dropped */
-    size_t base;
-    int next;     /* byte to look at next */
+    pm_mask mask;   /* of the children still to come */
+    size_t left;    /* bytes still to be dropped */
+    size_t base;    /* what was found below it lies on the stack from here on */
 } pm__drop_frame;
 
 typedef struct pm__drop {
     const pm__cx *cx;
     pm__alg_op op;
     pm__drop_frame *frames;
-    pm__found *found;
+    pm__ref *found; /* tries; 0: a place without a branch */
     size_t nframes, frame_cap, nfound, found_cap;
     pm__memo known; /* (node, bytes left) to what was found, one more than the reference; 0: nothing */
 } pm__drop;
 
-static pm_status pm__drop_push(pm__drop *d, pm_place p, size_t left) {
+/* The reference is consumed. */
+static pm_status pm__drop_found(pm__drop *d, pm__ref r) {
+    if (d->nfound == d->found_cap) {
+        void *grown = pm__mem_grow_list(d->found, &d->found_cap, sizeof *d->found, 32);
+        if (!grown) {
+            pm__any_release(d->cx, r);
+            return PM_NOMEM;
+        }
+        d->found = (pm__ref *)grown;
+    }
+    d->found[d->nfound++] = r;
+    return PM_OK;
+}
+
+/* Goes down from a place, `left` bytes, as long as there is one way only; then it has a finding, or a new frame. */
+static pm_status pm__drop_enter(pm__drop *d, pm_place p, size_t left) {
+    pm_mask m = {{0, 0, 0, 0}};
+    pm__ref r;
+    for (; left; left--) {
+        if (!pm__place_enter(&p)) return PM_OK;
+        m = pm__place_mask_entered(&p);
+        if (pm_mask_count(&m) != 1) break;
+        uint8_t b = (uint8_t)pm_mask_next(&m, 0);
+        (void)pm__place_down(&p, &b, 1);
+    }
+    if (left == 0) return pm__place_share(d->cx, &p, &r) ? pm__drop_found(d, r) : PM_NOMEM;
+    const uint64_t *known = p.depth || pm__ref_is_unique(p.node) ? NULL : pm__memo_get(&d->known, p.node, left);
+    if (known && !*known) return PM_OK;
+    if (known) {
+        pm__ref_retain(*known - 1);
+        return pm__drop_found(d, *known - 1);
+    }
     if (d->nframes == d->frame_cap) {
-        size_t cap = d->frame_cap ? d->frame_cap * 2 : 16;
-        void *grown = pm__mem_grow(d->frames, d->frame_cap * sizeof *d->frames, cap * sizeof *d->frames);
+        void *grown = pm__mem_grow_list(d->frames, &d->frame_cap, sizeof *d->frames, 16);
         if (!grown) return PM_NOMEM;
         d->frames = (pm__drop_frame *)grown;
-        d->frame_cap = cap;
     }
-    pm__drop_frame f = {p, pm__place_mask_entered(&p), left, d->nfound, 0};
+    pm__drop_frame f = {p, m, left, d->nfound};
     d->frames[d->nframes++] = f;
     return PM_OK;
 }
 
-/* Unites or intersects the two findings on top. */
-static pm_status pm__drop_fold(pm__drop *d) {
-    pm__found *x = &d->found[d->nfound - 2], *y = &d->found[d->nfound - 1];
-    pm_place a = pm__place_root(x->root), b = pm__place_root(y->root);
-    pm__alg_answer r;
-    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, false, &r);
-    if (s != PM_OK) return s;
-    if (r.alg == PM_ALG_ELEMENT || r.alg == PM_ALG_NONE) {
-        pm__any_release(d->cx, x->root);
-        pm__any_release(d->cx, y->root);
-        x->root = r.ref;
-    } else if (r.alg & PM_ALG_LEFT) {
-        pm__any_release(d->cx, y->root);
-    } else {
-        pm__any_release(d->cx, x->root);
-        x->root = y->root;
-    }
-    x->rank = (x->rank > y->rank ? x->rank : y->rank) + 1;
-    d->nfound--;
-    return PM_OK;
-}
-
-/* Adds a finding of the top frame; neighbours of equal rank are folded at once, so that few wait and each is gone over
-   a logarithmic number of times. The reference is consumed. */
-static pm_status pm__drop_found(pm__drop *d, pm__ref root, size_t base) {
-    if (d->nfound == d->found_cap) {
-        size_t cap = d->found_cap ? d->found_cap * 2 : 32;
-        void *grown = pm__mem_grow(d->found, d->found_cap * sizeof *d->found, cap * sizeof *d->found);
-        if (!grown) {
-            pm__any_release(d->cx, root);
-            return PM_NOMEM;
-        }
-        d->found = (pm__found *)grown;
-        d->found_cap = cap;
-    }
-    pm__found f = {true, root, 0};
-    d->found[d->nfound++] = f;
-    pm_status s = PM_OK;
-    while (s == PM_OK && d->nfound - base >= 2 && d->found[d->nfound - 2].rank == d->found[d->nfound - 1].rank)
-        s = pm__drop_fold(d);
-    return s;
-}
-
-/* Goes down from a place, `left` bytes, as long as there is one way only. False: there is none that long. */
-static bool pm__drop_along(pm_place *p, size_t *left) {
-    while (*left) {
-        if (!pm__place_enter(p)) return false;
-        pm_mask m = pm__place_mask_entered(p);
-        if (pm_mask_count(&m) != 1) return true;
-        uint8_t b = (uint8_t)pm_mask_next(&m, 0);
-        (void)pm__place_down(p, &b, 1);
-        --*left;
-    }
-    return true;
-}
-
-/* Deals with one child of the top frame: a finding, or a frame of its own. */
-static pm_status pm__drop_child(pm__drop *d, pm_place p, size_t left) {
-    size_t base = d->frames[d->nframes - 1].base;
-    pm__ref r;
-    if (!pm__drop_along(&p, &left)) return PM_OK;
-    if (left == 0) return pm__place_share(d->cx, &p, &r) ? pm__drop_found(d, r, base) : PM_NOMEM;
-    const uint64_t *known = p.depth || pm__ref_is_unique(p.node) ? NULL : pm__memo_get(&d->known, p.node, left);
-    if (!known) return pm__drop_push(d, p, left);
-    if (!*known) return PM_OK;
-    pm__ref_retain(*known - 1);
-    return pm__drop_found(d, *known - 1, base);
-}
-
-/* Ends the top frame: what it found becomes one finding of the frame below. */
+/* Ends the top frame: all that was found below it becomes one. */
 static pm_status pm__drop_end(pm__drop *d) {
-    pm__drop_frame f = d->frames[d->nframes - 1];
-    pm_status s = PM_OK;
-    while (s == PM_OK && d->nfound - f.base >= 2) s = pm__drop_fold(d);
-    if (s != PM_OK) return s;
-    bool some = d->nfound > f.base;
-    pm__ref r = some ? d->found[f.base].root : 0;
-    if (f.place.depth == 0 && !pm__ref_is_unique(f.place.node)) {
-        if (!pm__memo_put(&d->known, f.place.node, f.left, some ? r + 1 : 0)) return PM_NOMEM;
-        if (some) pm__ref_retain(r); /* the memo's */
+    pm__drop_frame *f = &d->frames[--d->nframes];
+    size_t n = d->nfound - f->base;
+    pm__ref r = n ? d->found[f->base] : 0;
+    if (n > 1) {
+        pm_status s = pm__many_run(d->cx, d->op, d->found + f->base, n, &r);
+        if (s != PM_OK) return s;
+        for (; d->nfound > f->base; d->nfound--) pm__any_release(d->cx, d->found[d->nfound - 1]);
+        d->found[d->nfound++] = r;
     }
-    d->nframes--;
-    if (!some || d->nframes == 0) return PM_OK;
-    d->nfound--;
-    return pm__drop_found(d, r, d->frames[d->nframes - 1].base);
+    if (f->place.depth || pm__ref_is_unique(f->place.node)) return PM_OK;
+    if (!pm__memo_put(&d->known, f->place.node, f->left, n ? r + 1 : 0)) return PM_NOMEM;
+    if (n) pm__ref_retain(r); /* the memo's */
+    return PM_OK;
 }
 
 /* Finds what lies k > 0 bytes below a place, folded into one. */
 static pm_status pm__drop_run(pm__drop *d, pm_place p, size_t k) {
-    if (!pm__place_enter(&p)) return PM_OK;
-    pm_status s = pm__drop_push(d, p, k);
+    pm_status s = pm__drop_enter(d, p, k);
     while (s == PM_OK && d->nframes) {
         pm__drop_frame *f = &d->frames[d->nframes - 1];
-        int c = pm_mask_next(&f->mask, f->next);
+        int c = pm_mask_next(&f->mask, 0);
         if (c < 0) {
             s = pm__drop_end(d);
             continue;
         }
         uint8_t b = (uint8_t)c;
         pm_place child = f->place;
-        f->next = c + 1;
+        pm_mask_clear(&f->mask, b);
         (void)pm__place_down(&child, &b, 1);
-        s = pm__drop_child(d, child, f->left - 1);
+        s = pm__drop_enter(d, child, f->left - 1);
     }
     return s;
 }
 
-static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, bool prune, bool *left) {
+static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, pm_prune prune, bool *found) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__drop d;
@@ -408,9 +341,9 @@ static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, bool prune
     pm_mask kids = pm_ref_child_mask(&focus);
     bool had = !pm_mask_is_empty(&kids), some = focus.val != NULL;
     pm_status s = k ? pm__drop_run(&d, focus.place, k) : PM_OK;
-    pm__ref root = s == PM_OK && d.nfound ? d.found[0].root : 0;
+    pm__ref root = s == PM_OK && d.nfound ? d.found[0] : 0;
     if (s == PM_OK) some = some || (k ? root != 0 : had);
-    for (size_t i = root ? 1 : 0; i < d.nfound; i++) pm__any_release(&cx, d.found[i].root);
+    for (size_t i = root ? 1 : 0; i < d.nfound; i++) pm__any_release(&cx, d.found[i]);
     for (size_t i = 0; i < d.known.cap; i++)
         if (d.known.slots[i].a && d.known.slots[i].val) pm__any_release(&cx, d.known.slots[i].val - 1);
     pm__memo_free(&d.known);
@@ -420,18 +353,18 @@ static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, bool prune
         if (some) s = pm__wz_give_below(w, w->cursor.len, root);
         else s = pm__wz_empty(w, prune);
     } else if (s == PM_OK && prune && focus.exists && !some) {
-        s = pm__wz_empty(w, true);
+        s = pm__wz_empty(w, PM_PRUNE);
     }
-    if (s == PM_OK && left) *left = some;
+    if (s == PM_OK && found) *found = some;
     return pm__wz_done(w, s);
 }
 
-PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
+PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__ALG_JOIN, k, prune, left);
+    return pm__wz_drop_bytes(w, PM__ALG_JOIN, k, prune, found);
 }
 
-PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
+PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__ALG_MEET, k, prune, left);
+    return pm__wz_drop_bytes(w, PM__ALG_MEET, k, prune, found);
 }

@@ -11,6 +11,7 @@
 
    So the factors need not stand at the focus. They are brought there (pm__zpair_sync) when something is asked that no
    mark tells. */
+#include "45_map_algebra.c"
 #include "57_zip_views.c"
 #include "58_zip_pairs.h"
 

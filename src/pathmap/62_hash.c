@@ -255,7 +255,7 @@ static bool pm__merkle_run(pm__merkle *k, const pm_map *m) {
 PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
     if (!m) return PM_INVALID;
     const pm_ops *ops = pm_map_ops(m);
-    pm__map_own(m, false);
+    pm__map_own(m);
     pm__merkle k = {.cx = pm__map_cx(m), .hashes = pm__hash_fold(&ops)};
     pm_hash128 unused;
     k.stack = pm__list_of(sizeof(pm__tally_frame));

@@ -1,4 +1,4 @@
-/* A model of how heads publish what writers do (src/pathmap/52_zipper_head.c), for spin. docs/proof.md says how to run
+/* A model of how heads publish what writers do (src/pathmap/66_head.c), for spin. docs/proof.md says how to run
    it, what it leaves out, and which faults it must find.
 
    A content is a number: how many changes the path has seen. Nodes and tries are not modelled, nor are paths that lie
@@ -235,7 +235,7 @@ inline roll_back(i) {
 
 inline free_writer(i) { assert(!freed[i]); freed[i] = 1; map[i] = TORN; parked[i] = TORN }
 
-/* pm__stake_settle; without memory it is tried again by whoever asks for something */
+/* pm__claim_settle; without memory it is tried again by whoever asks for something */
 inline settle(i) {
     assert(!freed[i]);
     if

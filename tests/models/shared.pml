@@ -1,7 +1,7 @@
-/* A model of maps replaced under readers (src/pathmap/53_shared.c), for spin. docs/proof.md says how to run it, what it
+/* A model of maps replaced under readers (src/pathmap/67_shared.c), for spin. docs/proof.md says how to run it, what it
    leaves out, and which faults it must find.
 
-   A map is the number of a version; references to it are counted. The head of 53_shared.c says how the count of loads
+   A map is the number of a version; references to it are counted. The head of 67_shared.c says how the count of loads
    and the balance of a slot decide when a version is given up.
 
    Sizes (-D): LOADERS, STORERS (every other one swaps what it has loaded), UPDATERS: threads; CALLS of each; SPILL: the

@@ -25,7 +25,7 @@
    The counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that.
    `used` is released when the slot is given up, and acquired by the writer who takes it. */
 #include "40_map.c"
-#include "53_shared.h"
+#include "67_shared.h"
 
 #ifndef PM__SHARED_SPILL
 #define PM__SHARED_SPILL ((uint64_t)1 << 47) /* tests make this small */
@@ -192,7 +192,7 @@ static bool pm__shared_is(const pm_map *a, const pm_map *b) {
 }
 
 PM_API pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
-                                            bool *swapped) {
+                                            bool *changed) {
     uint64_t old = 0;
     if (!s || !desired || !pm__shared_begin(s)) return PM_INVALID;
     pm_map m = pm_clone(desired);
@@ -202,7 +202,7 @@ PM_API pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected
     if (put) pm__shared_retire(s, old);
     else pm_drop(&m);
     if (same && !put) return PM_NOMEM;
-    if (swapped) *swapped = same;
+    if (changed) *changed = same;
     return PM_OK;
 }
 

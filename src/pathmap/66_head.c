@@ -28,12 +28,8 @@
    and waits for the number to change. Under the lock the bell is rung only if somebody may be asleep; a writer that
    leaves a change rings it if it is held (pm__wz_leave).
 
-   Claims. `writers` and `pins` are maps from paths to records. A path conflicts with those at its prefixes, found by
-   walking down along it, and with those below it, which exist if the location does: claims are removed with pruning, so
-   each location has a claim at or below it.
-
    Out of memory. A zipper that ends cannot fail. What it leaves to be done, if there is no memory for it, is kept as
-   `unsettled` and tried again by the next request, which answers PM_NOMEM if it fails again. A content that cannot be
+   `unsettled` and tried again by the next request, which returns PM_NOMEM if it fails again. A content that cannot be
    taken out of `base` stays there, shared and no longer looked at.
 
    Invariants, whenever the lock is free
@@ -42,31 +38,14 @@
    seen); so the location that is left in `base` is always right
    - a writer is in the list of dirty ones exactly if it is not clean
    - a piece of a snapshot being made is in its writer's list exactly while it is held and has no content
-   - a record is in its map of claims exactly once (a chain of writers, if claims are unchecked), or is unsettled */
+   - a zipper that has not ended is among the claims, and one that has is not, or is unsettled */
 #include "51_write_zipper.c"
-#include "52_zipper_head.h"
-
-/* What writers and pins have in common. */
-typedef struct pm__stake {
-    struct pm_claim claim; /* first: what zippers know */
-    pm_head *head;
-    pm_claim_kind kind;
-    bool claimed;                    /* in a map of claims */
-    struct pm__stake *next_unsettled;
-    uint8_t *path; /* from the origin: begins with the head's prefix */
-    size_t len;
-} pm__stake;
-
-typedef struct pm__pin {
-    pm__stake stake;
-    uint64_t readers;
-} pm__pin;
+#include "65_claims.c"
+#include "66_head.h"
 
 typedef struct pm__writer {
-    pm__stake stake;
-    pm_map map;   /* the content at and below the root */
-    pm_txn group; /* what readers see meanwhile */
-    struct pm__writer *same; /* the next one at the same path, which is the caller's mistake */
+    pm__claim claim;
+    pm_map map; /* the content at and below the root */
     bool clean;
     struct pm__writer *next_dirty, **link_dirty;
     bool ended;       /* freed by the last snapshot that uses it */
@@ -96,19 +75,19 @@ typedef struct pm__snap {
 
 struct pm_head {
     struct pm_claim reading; /* all snapshot readers' */
-    pm__lock lock;           /* guards all below, and stakes but for what the zipper's thread uses */
+    pm__lock lock;           /* guards all below, and claims but for what the zipper's thread uses */
     bool fenced;             /* fences of all threads are not to be had, for writers from now on */
     bool ring;               /* the bell, when the lock is given up */
     pm__a32 bell;
     uint64_t sleepers;       /* who may be waiting for the bell */
     pm__snap *fences;        /* that wait */
     pm_map base;
-    pm_map writers, pins;
+    pm__claims claims;
     pm__writer *dirty;
     size_t ndirty;
-    pm__stake *unsettled;
-    uint64_t out;     /* zippers, and those being made; but for those that have ended without the lock */
-    pm__a64 ended;    /* these */
+    pm__claim *unsettled; /* ended, but for lack of memory */
+    uint64_t out;     /* zippers given out, and being made, ever; */
+    pm__a64 ended;    /* and those that have ended, which takes no lock */
     pm_map *home;     /* where the content goes back to; NULL: the head owns it */
     pm_wz *host;
     bool grouped_host;
@@ -117,11 +96,6 @@ struct pm_head {
 };
 
 /* ---- waiting ------------------------------------------------------------------------------------------------- */
-
-static bool pm__paths_overlap(const uint8_t *p, size_t n, const uint8_t *q, size_t m) {
-    size_t min = n < m ? n : m;
-    return min == 0 || memcmp(p, q, min) == 0;
-}
 
 /* Wakes all who wait for the head. */
 static void pm__head_ring(pm_head *h) {
@@ -150,13 +124,16 @@ static void pm__head_sleep(pm_head *h, uint32_t seen) {
 }
 
 /* What readers see of a writer between two changes. */
-static const pm_map *pm__writer_visible(const pm__writer *w) { return w->group.open ? &w->group.saved : &w->map; }
+static const pm_map *pm__writer_visible(const pm__writer *w) {
+    const pm_txn *group = &w->claim.zipper.group;
+    return group->open ? &group->saved : &w->map;
+}
 
 /* Says what the writer has to do before its next change. With the lock held. */
 static void pm__writer_set_hold(pm__writer *w) {
     /* Release: pairs with the acquire load in pm__claim_try_enter; who goes on then, finds counts of shared nodes
        raised. */
-    pm__store_release(&w->stake.claim.hold,
+    pm__store_release(&w->claim.zipper.hold,
                       (w->waiting ? (uint32_t)PM__HOLD_WAIT : 0) | (w->clean ? (uint32_t)PM__HOLD_CLEAN : 0));
 }
 
@@ -176,29 +153,30 @@ static void pm__piece_unlink(pm__piece *q) {
 }
 
 /* Gives its content to all that wait for it. With the lock held, between two changes. */
-static void pm__writer_park(pm__writer *w) {
+static void pm__writer_publish(pm__writer *w) {
     while (w->waiting) {
         pm__piece *q = w->waiting;
         q->map = pm_clone(pm__writer_visible(w));
         q->alone = true;
         pm__piece_unlink(q);
-        w->stake.head->ring = true;
+        w->claim.head->ring = true;
     }
 }
 
-/* Puts what is at and below a place of one map there in another. */
-static bool pm__head_transfer(const pm_map *from, pm_map *to, const uint8_t *path, size_t len) {
+/* Puts what is at and below a claim's root in one map there in another. */
+static bool pm__claim_transfer(const pm__claim *c, const pm_map *from, pm_map *to) {
     pm__cx cx = pm__map_cx(to);
+    const uint8_t *path = c->path - c->head->prefix_len;
+    size_t len = c->len + c->head->prefix_len;
     pm_ref r = pm_ref_of_map(from, path, len);
     pm_map copy;
     if (!r.exists) return true;
+    if (pm__map_of_place(&cx, &r.place, r.val, &copy) != PM_OK) return false;
     if (len == 0) {
-        copy = pm_clone(from);
         pm_drop(to);
         *to = copy;
         return true;
     }
-    if (pm__map_of_place(&cx, &r.place, r.val, &copy) != PM_OK) return false;
     pm_opt val = {copy.value, copy.has_value};
     if (pm__trie_assign(&cx, &to->root, path, len, val, copy.root)) return true;
     pm_drop(&copy);
@@ -207,9 +185,9 @@ static bool pm__head_transfer(const pm_map *from, pm_map *to, const uint8_t *pat
 
 /* Makes a writer clean. False: no memory. With the lock held, between two changes. */
 static bool pm__writer_clean(pm__writer *w) {
-    pm_head *h = w->stake.head;
+    pm_head *h = w->claim.head;
     if (w->clean) return true;
-    if (!pm__head_transfer(pm__writer_visible(w), &h->base, w->stake.path, w->stake.len)) return false;
+    if (!pm__claim_transfer(&w->claim, pm__writer_visible(w), &h->base)) return false;
     w->clean = true;
     h->ndirty--;
     *w->link_dirty = w->next_dirty;
@@ -218,8 +196,10 @@ static bool pm__writer_clean(pm__writer *w) {
 }
 
 /* Makes a writer dirty: takes its content out of the base, if there is memory for that. With the lock held. */
-static void pm__writer_soil(pm__writer *w) {
-    pm_head *h = w->stake.head;
+static void pm__writer_mark_dirty(pm__writer *w) {
+    pm_head *h = w->claim.head;
+    const uint8_t *path = w->claim.path - h->prefix_len;
+    size_t len = w->claim.len + h->prefix_len;
     pm_opt none = {0, false};
     if (!w->clean) return;
     w->clean = false;
@@ -228,41 +208,39 @@ static void pm__writer_soil(pm__writer *w) {
     w->link_dirty = &h->dirty;
     if (w->next_dirty) w->next_dirty->link_dirty = &w->next_dirty;
     h->dirty = w;
-    if (w->stake.len == 0) {
+    if (len == 0) {
         pm_drop(&h->base);
         return;
     }
-    pm__survey there = pm__trie_survey(h->base.root, w->stake.path, w->stake.len);
+    pm__survey there = pm__trie_survey(h->base.root, path, len);
     if (!there.exists || (there.childless && !there.val)) return;
     pm__cx cx = pm__map_cx(&h->base);
-    (void)pm__trie_assign(&cx, &h->base.root, w->stake.path, w->stake.len, none, 0);
+    (void)pm__trie_assign(&cx, &h->base.root, path, len, none, 0);
 }
 
 /* Whether a fence that waits forbids the writer to become dirty. With the lock held. */
 static bool pm__writer_must_stay_clean(const pm__writer *w) {
-    const pm__stake *k = &w->stake;
-    size_t prefix = k->head->prefix_len;
-    for (const pm__snap *p = k->head->fences; p; p = p->next)
-        if (pm__paths_overlap(k->path + prefix, k->len - prefix, p->path, p->len)) return true;
+    for (const pm__snap *p = w->claim.head->fences; p; p = p->next)
+        if (pm__paths_overlap(w->claim.path, w->claim.len, p->path, p->len)) return true;
     return false;
 }
 
-/* Takes the lock when the writer may begin a change, or end. `soils`: it would be dirty then. */
-static void pm__writer_lock(pm__writer *w, bool soils) {
-    pm_head *h = w->stake.head;
+/* Takes the lock when the writer may begin a change, or end. `dirties`: it would be dirty then. */
+static void pm__writer_lock(pm__writer *w, bool dirties) {
+    pm_head *h = w->claim.head;
     pm__lock_acquire(&h->lock);
     if (w->waiting) h->ring = true; /* for a moment they may have seen us inside, when we tried to begin */
-    while (w->fencing || (soils && w->clean && pm__writer_must_stay_clean(w)))
+    while (w->fencing || (dirties && w->clean && pm__writer_must_stay_clean(w)))
         pm__head_sleep(h, pm__load_relaxed(&h->bell));
 }
 
 /* Called by a writer that may not begin a change: on return it has begun it. */
 static void pm__writer_wait(struct pm_claim *c) {
     pm__writer *w = (pm__writer *)(void *)c;
-    pm_head *h = w->stake.head;
+    pm_head *h = w->claim.head;
     pm__writer_lock(w, true);
-    pm__writer_park(w);
-    pm__writer_soil(w);
+    pm__writer_publish(w);
+    pm__writer_mark_dirty(w);
     pm__writer_set_hold(w);
     /* From fences of all threads, which the system refuses now, to full fences: by the writer itself and at a moment
        when it is inside, so each of its calls is of one kind, and who holds the lock sees which. */
@@ -272,308 +250,74 @@ static void pm__writer_wait(struct pm_claim *c) {
 }
 
 /* Called by a writer that has left a change while it was held. */
-static void pm__writer_left(struct pm_claim *c) { pm__head_ring(((pm__writer *)(void *)c)->stake.head); }
+static void pm__writer_left(struct pm_claim *c) { pm__head_ring(((pm__writer *)(void *)c)->claim.head); }
 
-/* ---- claims -------------------------------------------------------------------------------------------------- */
+/* ---- claims, with the lock held ------------------------------------------------------------------------------ */
 
-static pm__stake *pm__stake_of(pm_val v) { return (pm__stake *)(uintptr_t)v; }
-static const uint8_t *pm__stake_rel(const pm__stake *k) { return k->path + k->head->prefix_len; }
-static size_t pm__stake_rel_len(const pm__stake *k) { return k->len - k->head->prefix_len; }
-
-/* Steps from prefix to prefix of a path through those that are claimed. */
-typedef struct pm__claim_walk {
-    const uint8_t *s;
-    size_t len, at; /* the next prefix to look at; > len: none */
-    pm_place place;
-    const pm_map *map;
-} pm__claim_walk;
-
-static pm__claim_walk pm__claim_walk_of(const pm_map *m, const void *path, size_t len) {
-    pm__claim_walk k = {(const uint8_t *)path, len, 0, pm__place_root(m->root), m};
-    return k;
-}
-
-/* The claim at the next claimed prefix, or NULL. */
-static pm__stake *pm__claim_walk_next(pm__claim_walk *k) {
-    while (k->at <= k->len) {
-        size_t at = k->at++;
-        const pm_val *v = k->map->has_value ? &k->map->value : NULL;
-        if (at) {
-            if (!pm__place_enter(&k->place) || !pm__place_down(&k->place, k->s + at - 1, 1)) {
-                k->at = SIZE_MAX;
-                return NULL;
-            }
-            v = pm__place_val(&k->place);
-        }
-        if (v) return pm__stake_of(*v);
-    }
+/* A record of `size` bytes, entered among the claims. NULL: no memory. */
+static pm__claim *pm__head_claim(pm_head *h, size_t size, pm_val kind, const void *path, size_t len) {
+    pm__claim *c = pm__claim_new(size, kind, h->prefix, h->prefix_len, path, len);
+    if (!c) return NULL;
+    c->head = h;
+    pm__store_relaxed(&c->zipper.in_call, 0);
+    pm__store_relaxed(&c->zipper.hold, 0);
+    c->zipper.fenced = h->fenced;
+    if (pm__claims_add(&h->claims, c)) return c;
+    pm__claim_free(c);
     return NULL;
-}
-
-static pm__stake *pm__claim_above(const pm_map *m, const void *path, size_t len) {
-    pm__claim_walk k = pm__claim_walk_of(m, path, len);
-    return pm__claim_walk_next(&k);
-}
-
-/* True if there is a claim at the path, or below it, or at a prefix. */
-static bool pm__claims_overlap(const pm_map *m, const void *path, size_t len) {
-    if (pm_is_empty(m)) return false;
-    return len == 0 || pm_path_exists(m, path, len) || pm__claim_above(m, path, len) != NULL;
-}
-
-/* The claims in the way of a path, ordered, collected into a list of addresses. */
-typedef struct pm__stakes {
-    pm__stake **list;
-    size_t n, cap;
-} pm__stakes;
-
-static bool pm__stakes_add(pm__stakes *a, pm__stake *k) {
-    if (a->n == a->cap) {
-        size_t cap = a->cap ? a->cap * 2 : 64;
-        void *grown = pm__mem_grow(a->list, a->cap * sizeof *a->list, cap * sizeof *a->list);
-        if (!grown) return false;
-        a->list = (pm__stake **)grown;
-        a->cap = cap;
-    }
-    a->list[a->n++] = k;
-    return true;
-}
-
-static void pm__stakes_free(pm__stakes *a) {
-    if (a->list) pm__mem_free_big(a->list, a->cap * sizeof *a->list);
-}
-
-/* Adds the claims strictly below a path. */
-static bool pm__stakes_add_below(pm__stakes *a, const pm_map *m, const void *path, size_t len) {
-    pm_rz z;
-    if (!pm_path_exists(m, path, len)) return true;
-    if (pm_rz_open(&z, m, path, len) != PM_OK) return false;
-    bool ok = true;
-    while (ok && pm_rz_to_next_val(&z)) ok = pm__stakes_add(a, pm__stake_of(*pm_rz_val(&z)));
-    ok = ok && pm_rz_status(&z) == PM_OK;
-    pm_rz_drop(&z);
-    return ok;
-}
-
-static bool pm__stakes_add_overlapping(pm__stakes *a, const pm_map *m, const void *path, size_t len) {
-    pm__claim_walk k = pm__claim_walk_of(m, path, len);
-    for (pm__stake *s; (s = pm__claim_walk_next(&k)) != NULL;)
-        if (!pm__stakes_add(a, s)) return false;
-    return pm__stakes_add_below(a, m, path, len);
-}
-
-static int pm__stake_compare(const pm__stake *a, const pm__stake *b) {
-    size_t min = a->len < b->len ? a->len : b->len;
-    int c = min ? memcmp(a->path, b->path, min) : 0;
-    return c ? c : (a->len > b->len) - (a->len < b->len);
-}
-
-PM_API void pm_conflict_free(pm_conflict *c) {
-    if (!c) return;
-    if (c->claims) pm__mem_free_big(c->claims, c->bytes);
-    memset(c, 0, sizeof *c);
-}
-
-/* Copies two ordered lists, merged, and all their paths into one block. */
-static void pm__conflict_fill(pm_conflict *c, const pm__stakes *w, const pm__stakes *p, const void *path, size_t len) {
-    size_t bytes = (w->n + p->n) * sizeof *c->claims + len;
-    for (size_t i = 0; i < w->n; i++) bytes += pm__stake_rel_len(w->list[i]);
-    for (size_t i = 0; i < p->n; i++) bytes += pm__stake_rel_len(p->list[i]);
-    pm_conflict_claim *all = (pm_conflict_claim *)pm__mem_alloc_big(bytes);
-    if (!all) return;
-    uint8_t *to = (uint8_t *)(all + w->n + p->n);
-    c->claims = all;
-    c->bytes = bytes;
-    if (len) memcpy(to, path, len);
-    c->path = to;
-    c->len = len;
-    to += len;
-    for (size_t i = 0, j = 0; i < w->n || j < p->n;) {
-        bool left = j == p->n || (i < w->n && pm__stake_compare(w->list[i], p->list[j]) <= 0);
-        const pm__stake *k = left ? w->list[i++] : p->list[j++];
-        pm_conflict_claim one = {to, pm__stake_rel_len(k), k->kind};
-        if (one.len) memcpy(to, pm__stake_rel(k), one.len);
-        to += one.len;
-        all[c->n++] = one;
-    }
-}
-
-static void pm__head_explain(const pm_head *h, pm_claim_kind kind, const void *path, size_t len, pm_conflict *why) {
-    pm__stakes w = {NULL, 0, 0}, p = {NULL, 0, 0};
-    if (!why) return;
-    why->kind = kind;
-    if (pm__stakes_add_overlapping(&w, &h->writers, path, len) &&
-        (kind == PM_CLAIM_PINNED || pm__stakes_add_overlapping(&p, &h->pins, path, len)))
-        pm__conflict_fill(why, &w, &p, path, len);
-    pm__stakes_free(&w);
-    pm__stakes_free(&p);
-}
-
-#if PM_CHECK >= 1
-/* The caller vouched for what is not so: tells, and ends. */
-static void pm__head_accuse(const pm_head *h, pm_claim_kind kind, const void *path, size_t len) {
-    pm_conflict why;
-    memset(&why, 0, sizeof why);
-    pm__head_explain(h, kind, path, len, &why);
-#if !PM_NO_STDIO
-    fputs("pathmap: unchecked claim at ", stderr);
-    for (size_t i = 0; i < len; i++) fprintf(stderr, "%02x", ((const uint8_t *)path)[i]);
-    for (size_t k = 0; k < why.n; k++) {
-        fputs(" overlaps ", stderr);
-        for (size_t i = 0; i < why.claims[k].len; i++) fprintf(stderr, "%02x", why.claims[k].path[i]);
-    }
-    fputc('\n', stderr);
-#endif
-    pm_conflict_free(&why);
-    bool claims_are_disjoint = false;
-    PM_ASSERT(claims_are_disjoint);
-    (void)claims_are_disjoint; /* where PM_ASSERT is nothing */
-}
-#endif
-
-static bool pm__head_conflicts(const pm_head *h, pm_claim_kind kind, const void *path, size_t len) {
-    return pm__claims_overlap(&h->writers, path, len) ||
-           (kind == PM_CLAIM_WRITER && pm__claims_overlap(&h->pins, path, len));
-}
-
-/* ---- stakes: made, settled, freed; with the lock held -------------------------------------------------------- */
-
-static pm__stake *pm__stake_new(pm_head *h, pm_claim_kind kind, size_t size, const void *path, size_t len) {
-    if (len > SIZE_MAX / 2 - size - h->prefix_len) return NULL;
-    pm__stake *k = (pm__stake *)pm__mem_alloc_big(size + h->prefix_len + len);
-    if (!k) return NULL;
-    memset(k, 0, size);
-    pm__store_relaxed(&k->claim.in_call, 0);
-    pm__store_relaxed(&k->claim.hold, 0);
-    k->claim.fenced = h->fenced;
-    k->head = h;
-    k->kind = kind;
-    k->path = (uint8_t *)k + size;
-    k->len = h->prefix_len + len;
-    if (h->prefix_len) memcpy(k->path, h->prefix, h->prefix_len);
-    if (len) memcpy(k->path + h->prefix_len, path, len);
-    return k;
-}
-
-static void pm__stake_free(pm__stake *k) {
-    size_t size = k->kind == PM_CLAIM_WRITER ? sizeof(pm__writer) : sizeof(pm__pin);
-    pm__mem_free_big(k, size + k->len);
 }
 
 static void pm__writer_free(pm__writer *w) {
     pm_drop(&w->map);
-    pm__stake_free(&w->stake);
+    pm__claim_free(&w->claim);
 }
 
-/* Takes a writer, or a pin, out of its map of claims. */
-static bool pm__stake_unclaim(pm__stake *k) {
-    pm_head *h = k->head;
-    pm_map *m = k->kind == PM_CLAIM_WRITER ? &h->writers : &h->pins;
-    const uint8_t *path = pm__stake_rel(k);
-    size_t len = pm__stake_rel_len(k);
-    if (k->kind == PM_CLAIM_WRITER) {
-        pm__writer *w = (pm__writer *)(void *)k, *first;
-        first = (pm__writer *)(void *)pm__stake_of(*pm_get(m, path, len));
-        if (first != w || w->same) { /* the path stays claimed */
-            pm__writer **link = &first;
-            if (first == w && pm_set(m, path, len, (pm_val)(uintptr_t)w->same, NULL) != PM_OK) return false;
-            while (*link != w) link = &(*link)->same;
-            *link = w->same;
-            k->claimed = false;
-            return true;
-        }
-    }
-    if (pm_remove(m, path, len, true, NULL) != PM_OK) return false;
-    k->claimed = false;
-    return true;
-}
-
-/* Does what is left to do of a zipper that has ended. False: no memory. */
-static bool pm__stake_settle(pm__stake *k) {
-    pm__writer *w = k->kind == PM_CLAIM_WRITER ? (pm__writer *)(void *)k : NULL;
+/* Does what is left to do of a claim whose zipper has ended. False: no memory. */
+static bool pm__claim_settle(pm__claim *c) {
+    pm__writer *w = c->kind == PM_CLAIM_WRITER ? (pm__writer *)(void *)c : NULL;
     if (w && !pm__writer_clean(w)) return false;
-    if (k->claimed && !pm__stake_unclaim(k)) return false;
-    if (!w) pm__stake_free(k);
+    if (c->entered && !pm__claims_remove(&c->head->claims, c)) return false;
+    if (!w) pm__claim_free(c);
     else if (w->users == 0) pm__writer_free(w);
     else w->ended = true;
     return true;
 }
 
-static void pm__stake_end(pm__stake *k) {
-    if (pm__stake_settle(k)) return;
-    k->next_unsettled = k->head->unsettled;
-    k->head->unsettled = k;
+static void pm__claim_end(pm__claim *c) {
+    if (pm__claim_settle(c)) return;
+    c->unsettled = c->head->unsettled;
+    c->head->unsettled = c;
 }
 
 /* Does what could not be done before. False: there is still no memory for it. */
 static bool pm__head_settle(pm_head *h) {
-    for (pm__stake **link = &h->unsettled; *link;) {
-        pm__stake *k = *link, *next = k->next_unsettled;
-        if (pm__stake_settle(k)) *link = next;
-        else link = &k->next_unsettled;
+    for (pm__claim **link = &h->unsettled; *link;) {
+        pm__claim *c = *link, *next = c->unsettled;
+        if (pm__claim_settle(c)) *link = next;
+        else link = &c->unsettled;
     }
     return h->unsettled == NULL;
 }
 
-/* ---- groups -------------------------------------------------------------------------------------------------- */
-
-static pm_txn *pm__wz_group(pm_wz *w) {
-    return w->cursor.claim ? &((pm__writer *)(void *)w->cursor.claim)->group : &w->group;
-}
-
-static void pm__wz_set_group(pm_wz *w, pm_txn group) {
-    *pm__wz_group(w) = group;
-    if (w->cursor.claim) w->cursor.claim->grouped = group.open;
-}
-
-static const pm_txn pm__txn_none = {{0, 0, NULL, NULL, false, 0, 0}, false};
-
-static void pm__wz_begin(pm_wz *w) {
-    pm__wz_enter(w);
-    pm_txn group = {pm_clone(w->map), true};
-    pm__wz_set_group(w, group);
-    pm__wz_leave(w);
-}
-
-static void pm__wz_commit(pm_wz *w) {
-    pm__wz_enter(w);
-    pm_map saved = pm__wz_group(w)->saved;
-    pm__wz_set_group(w, pm__txn_none);
-    pm__wz_leave(w);
-    pm_drop(&saved);
-}
-
-PM_API pm_status pm_wz_begin(pm_wz *w) {
-    if (pm__wz_shut(w) || pm__wz_group(w)->open) return PM_INVALID;
-    pm__wz_begin(w);
-    return PM_OK;
-}
-
-PM_API pm_status pm_wz_commit(pm_wz *w) {
-    if (pm__wz_shut(w) || !pm__wz_group(w)->open) return PM_INVALID;
-    pm__wz_commit(w);
-    return PM_OK;
-}
-
-PM_API pm_status pm_wz_rollback(pm_wz *w) {
-    if (pm__wz_shut(w) || !pm__wz_group(w)->open) return PM_INVALID;
-    pm__wz_forget(w);
-    pm__wz_enter(w);
-    pm_map undone = *w->map;
-    *w->map = pm__wz_group(w)->saved;
-    pm__wz_set_group(w, pm__txn_none);
-    pm__wz_leave(w);
-    pm_drop(&undone);
-    return PM_OK;
+/* Whether a zipper may be given out. */
+static pm_status pm__head_admit(pm_head *h, pm_val kind, const void *path, size_t len, bool check, pm_map *why) {
+    if (!pm__head_settle(h)) return PM_NOMEM;
+    if (!(check || PM_CHECK >= 1) || !pm__claims_conflict(&h->claims, kind, path, len)) return PM_OK;
+#if PM_CHECK >= 1
+    if (!check) pm__claims_accuse(&h->claims, kind, path, len);
+#endif
+    if (check && why) pm__claims_report(&h->claims, kind, path, len, why);
+    return check ? PM_CONFLICT : PM_OK;
 }
 
 /* ---- heads --------------------------------------------------------------------------------------------------- */
 
-/* Gives up a place among the zippers: the last thing that is done with the head, which may be closed from then on. */
-static void pm__reader_end(struct pm_claim *c) {
-    pm_head *h = (pm_head *)(void *)c;
-    (void)pm__a64_fetch_add_acq_rel(&h->ended, 1); /* pairs with the load in pm__head_may_close */
+/* Gives up a place among the zippers: the last thing that is done with the head, which may be freed from then on. */
+static void pm__head_leave(pm_head *h) {
+    (void)pm__a64_fetch_add_acq_rel(&h->ended, 1); /* pairs with the load in pm__head_may_end */
 }
+
+static void pm__reader_end(struct pm_claim *c) { pm__head_leave((pm_head *)(void *)c); }
 
 /* A request without a head, without a place for the answer, or with a path that cannot be one. */
 static bool pm__head_refuses(const pm_head *h, const void *path, size_t len, const void *out) {
@@ -587,7 +331,8 @@ static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {
     memset(h, 0, sizeof *h);
     h->reading.end = pm__reader_end;
     h->fenced = !pm__fence_prepare();
-    h->writers = h->pins = pm_new(NULL, NULL);
+    h->claims.writers = h->claims.pins = pm_new(NULL, NULL);
+    pm__store_relaxed(&h->ended, 0);
     h->prefix_len = prefix_len;
     if (prefix_len) memcpy(h->prefix, prefix, prefix_len);
     return h;
@@ -597,7 +342,7 @@ static pm_status pm__head_over(pm_map *m, pm_map *home, pm_head **out) {
     if (!m || !out) return PM_INVALID;
     pm_head *h = pm__head_alloc(NULL, 0);
     if (!h) return PM_NOMEM;
-    pm__map_own(m, false);
+    pm__map_own(m);
     h->base = *m;
     pm__map_written(&h->base); /* readers of the map were not told of writers */
     *m = pm_new(m->ops, m->pool);
@@ -615,8 +360,7 @@ PM_API pm_status pm_head_new_at(pm_wz *w, pm_head **out) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm_head *h = pm__head_alloc(w->cursor.path, w->cursor.len);
     if (!h) return PM_NOMEM;
-    h->grouped_host = w->cursor.claim && !w->cursor.claim->grouped;
-    if (h->grouped_host) pm__wz_begin(w);
+    h->grouped_host = w->cursor.claim && pm_wz_begin(w) == PM_OK;
     pm__wz_forget(w);
     pm__wz_enter(w);
     h->base = *w->map;
@@ -628,8 +372,8 @@ PM_API pm_status pm_head_new_at(pm_wz *w, pm_head **out) {
     return PM_OK;
 }
 
-/* Whether it can be closed; with the lock held. */
-static pm_status pm__head_may_close(pm_head *h, const pm_map *out, uint64_t *busy) {
+/* Whether it can be freed; with the lock held. */
+static pm_status pm__head_may_end(pm_head *h, const pm_map *out, uint64_t *busy) {
     uint64_t still_out = h->out - pm__load_acquire(&h->ended);
     if (still_out) {
         if (busy) *busy = still_out;
@@ -639,10 +383,10 @@ static pm_status pm__head_may_close(pm_head *h, const pm_map *out, uint64_t *bus
     return pm__head_settle(h) ? PM_OK : PM_NOMEM;
 }
 
-PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
+PM_API pm_status pm_head_free(pm_head *h, pm_map *out, uint64_t *busy) {
     if (!h) return PM_OK;
     pm__lock_acquire(&h->lock);
-    pm_status s = pm__head_may_close(h, out, busy);
+    pm_status s = pm__head_may_end(h, out, busy);
     pm__head_unlock(h);
     if (s != PM_OK) return s;
     if (h->host) pm__wz_enter(h->host);
@@ -652,10 +396,10 @@ PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
     if (h->host) {
         pm__wz_forget(h->host);
         pm__wz_leave(h->host);
-        if (h->grouped_host) pm__wz_commit(h->host);
+        if (h->grouped_host) pm__wz_end_group(h->host, false);
     }
-    pm_drop(&h->writers);
-    pm_drop(&h->pins);
+    pm_drop(&h->claims.writers);
+    pm_drop(&h->claims.pins);
     pm__mem_free_big(h, sizeof *h + h->prefix_len);
     return PM_OK;
 }
@@ -665,94 +409,63 @@ PM_API pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy) {
 /* Ends a writer, with the lock held, which pm__writer_lock has taken: to end is a change like others. Returns what is
    to be dropped without the lock. */
 static pm_map pm__writer_finish(pm__writer *w) {
-    pm_map saved = w->group.saved;
-    if (w->group.open) pm__writer_soil(w); /* the base has at most what readers saw until now */
-    w->group = pm__txn_none;
-    pm__writer_park(w);
+    pm_txn group = w->claim.zipper.group;
+    if (group.open) pm__writer_mark_dirty(w); /* the base has at most what readers saw until now */
+    w->claim.zipper.group = pm__txn_none;
+    pm__writer_publish(w);
     pm__writer_set_hold(w);
-    pm__stake_end(&w->stake);
-    return saved;
+    pm__claim_end(&w->claim);
+    return group.saved;
 }
 
-/* The place among the head's zippers goes last: until then the head is busy. */
+/* The place among the head's zippers goes last, after the hooks of values: until then the head is busy. */
 static void pm__writer_end(struct pm_claim *c) {
     pm__writer *w = (pm__writer *)(void *)c;
-    pm_head *h = w->stake.head;
-    pm__writer_lock(w, w->group.open);
+    pm_head *h = w->claim.head;
+    pm__writer_lock(w, c->group.open);
     pm_map saved = pm__writer_finish(w);
-    bool over = pm_is_empty(&saved);
-    if (over) h->out--;
     pm__head_unlock(h);
-    if (over) return;
     pm_drop(&saved);
-    pm__reader_end(&h->reading);
-}
-
-/* Enters a writer among the claims. */
-static bool pm__writer_claim(pm__writer *w) {
-    pm_head *h = w->stake.head;
-    pm_val *slot;
-    bool inserted;
-    pm_status s = pm_get_or_set(&h->writers, pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake),
-                                (pm_val)(uintptr_t)w, &slot, &inserted);
-    if (s != PM_OK) return false;
-    if (!inserted) {
-        pm__writer *first = (pm__writer *)(void *)pm__stake_of(*slot);
-        w->same = first->same;
-        first->same = w;
-    }
-    w->stake.claimed = true;
-    return true;
+    pm__head_leave(h);
 }
 
 static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out);
 
 /* With the lock held; nothing is in the way. */
 static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz *out) {
-    pm__writer *w = (pm__writer *)(void *)pm__stake_new(h, PM_CLAIM_WRITER, sizeof *w, path, len);
+    pm__writer *w = (pm__writer *)(void *)pm__head_claim(h, sizeof *w, PM_CLAIM_WRITER, path, len);
     if (!w) return PM_NOMEM;
-    w->stake.claim.end = pm__writer_end;
-    w->stake.claim.pin = pm__writer_pin;
-    w->stake.claim.wait = pm__writer_wait;
-    w->stake.claim.left = pm__writer_left;
+    w->claim.zipper.end = pm__writer_end;
+    w->claim.zipper.pin = pm__writer_pin;
+    w->claim.zipper.wait = pm__writer_wait;
+    w->claim.zipper.left = pm__writer_left;
     w->clean = true;
     w->map = pm_new(h->base.ops, h->base.pool);
-    if (!pm__writer_claim(w)) {
-        pm__stake_free(&w->stake);
-        return PM_NOMEM;
-    }
-    pm_status s = pm__head_transfer(&h->base, &w->map, w->stake.path, w->stake.len) ? PM_OK : PM_NOMEM;
-    if (s == PM_OK) s = pm_wz_open(out, &w->map, w->stake.path, w->stake.len);
+    pm_status s = pm__claim_transfer(&w->claim, &h->base, &w->map) ? PM_OK : PM_NOMEM;
+    if (s == PM_OK) s = pm_wz_open(out, &w->map, w->claim.path - h->prefix_len, len + h->prefix_len);
     if (s != PM_OK) {
-        pm__stake_end(&w->stake);
+        pm__claim_end(&w->claim);
         return s;
     }
     pm__writer_set_hold(w);
-    out->cursor.claim = &w->stake.claim;
+    out->cursor.claim = &w->claim.zipper;
     pm__map_lend(&w->map, PM__LENT_NOT);
     h->out++;
     return PM_OK;
 }
 
-static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool check, pm_wz *out, pm_conflict *why) {
-    pm_status s = PM_OK;
-    if (why) memset(why, 0, sizeof *why);
+static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool check, pm_wz *out, pm_map *why) {
+    if (why) *why = pm_new(pm_ops_bits(), NULL);
     if (out) pm__wz_clear(out);
     if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
     pm__lock_acquire(&h->lock);
-    if (!pm__head_settle(h)) s = PM_NOMEM;
-    else if (check && pm__head_conflicts(h, PM_CLAIM_WRITER, path, len)) s = PM_CONFLICT;
-#if PM_CHECK >= 1
-    if (s == PM_OK && pm__head_conflicts(h, PM_CLAIM_WRITER, path, len))
-        pm__head_accuse(h, PM_CLAIM_WRITER, path, len);
-#endif
-    if (s == PM_CONFLICT) pm__head_explain(h, PM_CLAIM_WRITER, path, len, why);
+    pm_status s = pm__head_admit(h, PM_CLAIM_WRITER, path, len, check, why);
     if (s == PM_OK) s = pm__writer_new(h, path, len, out);
     pm__head_unlock(h);
     return s;
 }
 
-PM_API pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_conflict *why) {
+PM_API pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_map *why) {
     return pm__head_write(h, path, len, true, out, why);
 }
 
@@ -762,16 +475,17 @@ PM_API pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t le
 
 /* ---- snapshots ----------------------------------------------------------------------------------------------- */
 
-static bool pm__snap_add(pm__snap *p, pm__writer *w) {
+/* Adds a writer if the base lacks its content. False: no memory. */
+static bool pm__snap_add(void *ctx, pm__claim *c) {
+    pm__snap *p = (pm__snap *)ctx;
+    pm__writer *w = (pm__writer *)(void *)c;
     if (w->clean) return true;
     if (p->n == p->cap) {
-        size_t cap = p->cap ? p->cap * 2 : 8;
-        void *grown = pm__mem_grow(p->pieces, p->cap * sizeof *p->pieces, cap * sizeof *p->pieces);
+        void *grown = pm__mem_grow_list(p->pieces, &p->cap, sizeof *p->pieces, 8);
         if (!grown) return false;
         p->pieces = (pm__piece *)grown;
-        p->cap = cap;
     }
-    memset(&p->pieces[p->n], 0, sizeof *p->pieces);
+    memset((void *)&p->pieces[p->n], 0, sizeof *p->pieces);
     p->pieces[p->n++].w = w;
     return true;
 }
@@ -780,18 +494,10 @@ static bool pm__snap_add(pm__snap *p, pm__writer *w) {
    however many writers there are. False: no memory. With the lock held. */
 static bool pm__snap_find(pm_head *h, pm__snap *p) {
     enum { FEW = 16 };
-    pm__stakes found = {NULL, 0, 0};
+    if (h->ndirty > FEW) return pm__claims_each(&h->claims.writers, p->path, p->len, pm__snap_add, p);
     bool ok = true;
-    if (h->ndirty <= FEW) {
-        for (pm__writer *w = h->dirty; ok && w; w = w->next_dirty) {
-            if (pm__paths_overlap(pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake), p->path, p->len))
-                ok = pm__snap_add(p, w);
-        }
-        return ok;
-    }
-    ok = pm__stakes_add_overlapping(&found, &h->writers, p->path, p->len);
-    for (size_t i = 0; ok && i < found.n; i++) ok = pm__snap_add(p, (pm__writer *)(void *)found.list[i]);
-    pm__stakes_free(&found);
+    for (pm__writer *w = h->dirty; ok && w; w = w->next_dirty)
+        if (pm__paths_overlap(w->claim.path, w->claim.len, p->path, p->len)) ok = pm__snap_add(p, &w->claim);
     return ok;
 }
 
@@ -806,8 +512,8 @@ static void pm__snap_hold(pm_head *h, pm__snap *p) {
         w->users++;
         w->fencing += p->fence;
         /* Before the load of `in_call`: see pm__claim_try_enter. */
-        pm__store_seq_cst(&w->stake.claim.hold, (uint32_t)PM__HOLD_WAIT);
-        if (!w->stake.claim.fenced) fence = true;
+        pm__store_seq_cst(&w->claim.zipper.hold, (uint32_t)PM__HOLD_WAIT);
+        if (!w->claim.zipper.fenced) fence = true;
     }
     if (!fence || pm__fence_all()) return;
     h->fenced = true;
@@ -823,7 +529,7 @@ static void pm__piece_let_go(pm__piece *q, bool fence) {
 /* True if the writer is between two changes; then its map is as its last change has left it. */
 static bool pm__piece_is_quiet(const pm__piece *q) {
     /* pairs with the release of pm__wz_leave */
-    return q->w->clean || pm__load_seq_cst(&q->w->stake.claim.in_call) == 0;
+    return q->w->clean || pm__load_seq_cst(&q->w->claim.zipper.in_call) == 0;
 }
 
 /* Puts what is between changes into the base. False: no memory. With the lock held. */
@@ -905,8 +611,8 @@ static pm_status pm__snap_make(pm_head *h, pm__snap *p) {
         if (p->pieces[i].held) pm__piece_let_go(&p->pieces[i], p->fence);
     pm__head_unlock(h);
     for (size_t i = 0; s == PM_OK && i < p->n; i++) {
-        const pm__stake *k = &p->pieces[i].w->stake;
-        if (p->pieces[i].alone && !pm__head_transfer(&p->pieces[i].map, &p->map, k->path, k->len)) s = PM_NOMEM;
+        pm__piece *q = &p->pieces[i];
+        if (q->alone && !pm__claim_transfer(&q->w->claim, &q->map, &p->map)) s = PM_NOMEM;
     }
     return s;
 }
@@ -962,7 +668,7 @@ static pm_status pm__head_read(pm_head *h, const void *path, size_t len, bool fe
     if (s == PM_OK) s = pm__head_open(h, &p.map, path, len, out);
     pm__snap_free(h, &p);
     if (s == PM_OK) out->claim = &h->reading;
-    else if (p.counted) pm__reader_end(&h->reading);
+    else if (p.counted) pm__head_leave(h);
     return s;
 }
 
@@ -977,66 +683,46 @@ PM_API pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *
 /* ---- pinned readers ------------------------------------------------------------------------------------------ */
 
 static void pm__pin_end(struct pm_claim *c) {
-    pm__pin *k = (pm__pin *)(void *)c;
-    pm_head *h = k->stake.head;
+    pm__claim *k = (pm__claim *)(void *)c;
+    pm_head *h = k->head;
     pm__lock_acquire(&h->lock);
-    if (--k->readers == 0) pm__stake_end(&k->stake);
-    h->out--;
+    pm__claim_end(k);
     pm__head_unlock(h);
+    pm__head_leave(h);
 }
 
-/* The record of a path's pins, one more counted. NULL: no memory. With the lock held. */
-static pm__pin *pm__pin_add(pm_head *h, const void *path, size_t len) {
-    const pm_val *there = pm_get(&h->pins, path, len);
-    pm__pin *k = there ? (pm__pin *)(void *)pm__stake_of(*there) : NULL;
-    if (!k) {
-        k = (pm__pin *)(void *)pm__stake_new(h, PM_CLAIM_PINNED, sizeof *k, path, len);
-        if (!k) return NULL;
-        k->stake.claim.end = pm__pin_end;
-        if (pm_set(&h->pins, path, len, (pm_val)(uintptr_t)k, NULL) != PM_OK) {
-            pm__stake_free(&k->stake);
-            return NULL;
-        }
-        k->stake.claimed = true;
-    }
-    k->readers++;
+/* With the lock held. NULL: no memory. */
+static pm__claim *pm__pin_new(pm_head *h, const void *path, size_t len) {
+    pm__claim *k = pm__head_claim(h, sizeof *k, PM_CLAIM_PINNED, path, len);
+    if (k) k->zipper.end = pm__pin_end;
     return k;
 }
 
-/* A writer ends and leaves a pin in its place. */
+/* A writer ends and leaves a pin in its place, also among the head's zippers. */
 static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out) {
     pm__writer *w = (pm__writer *)(void *)c;
-    pm_head *h = w->stake.head;
-    pm_map saved;
-    memset(&saved, 0, sizeof saved);
-    pm__writer_lock(w, w->group.open);
-    pm__pin *k = pm__head_settle(h) ? pm__pin_add(h, pm__stake_rel(&w->stake), pm__stake_rel_len(&w->stake)) : NULL;
+    pm_head *h = w->claim.head;
+    pm_map saved = pm_new(NULL, NULL);
+    pm__writer_lock(w, c->group.open);
+    pm__claim *k = pm__head_settle(h) ? pm__pin_new(h, w->claim.path, w->claim.len) : NULL;
     if (k) {
         saved = pm__writer_finish(w);
-        *out = &k->stake.claim;
+        *out = &k->zipper;
     }
     pm__head_unlock(h);
-    pm_drop(&saved); /* the head stays busy: the pin has the writer's place among its zippers */
+    pm_drop(&saved);
     return k ? PM_OK : PM_NOMEM;
 }
 
-static pm_status pm__head_pin(pm_head *h, const void *path, size_t len, bool check, pm_rz *out, pm_conflict *why) {
-    pm_status s = PM_OK;
-    pm__pin *k = NULL;
-    pm_map base;
-    memset(&base, 0, sizeof base);
-    if (why) memset(why, 0, sizeof *why);
+static pm_status pm__head_pin(pm_head *h, const void *path, size_t len, bool check, pm_rz *out, pm_map *why) {
+    pm__claim *k = NULL;
+    pm_map base = pm_new(NULL, NULL);
+    if (why) *why = pm_new(pm_ops_bits(), NULL);
     if (out) *out = pm__rz_none;
     if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
     pm__lock_acquire(&h->lock);
-    if (!pm__head_settle(h)) s = PM_NOMEM;
-    else if (check && pm__head_conflicts(h, PM_CLAIM_PINNED, path, len)) s = PM_CONFLICT;
-#if PM_CHECK >= 1
-    if (s == PM_OK && pm__head_conflicts(h, PM_CLAIM_PINNED, path, len))
-        pm__head_accuse(h, PM_CLAIM_PINNED, path, len);
-#endif
-    if (s == PM_CONFLICT) pm__head_explain(h, PM_CLAIM_PINNED, path, len, why);
-    if (s == PM_OK && !(k = pm__pin_add(h, path, len))) s = PM_NOMEM;
+    pm_status s = pm__head_admit(h, PM_CLAIM_PINNED, path, len, check, why);
+    if (s == PM_OK && !(k = pm__pin_new(h, path, len))) s = PM_NOMEM;
     if (s == PM_OK) {
         base = pm_clone(&h->base);
         h->out++;
@@ -1045,12 +731,12 @@ static pm_status pm__head_pin(pm_head *h, const void *path, size_t len, bool che
     if (s != PM_OK) return s;
     s = pm__head_open(h, &base, path, len, out);
     pm_drop(&base);
-    if (s == PM_OK) out->claim = &k->stake.claim;
-    else pm__pin_end(&k->stake.claim);
+    if (s == PM_OK) out->claim = &k->zipper;
+    else pm__pin_end(&k->zipper);
     return s;
 }
 
-PM_API pm_status pm_head_pin(pm_head *h, const void *path, size_t len, pm_rz *out, pm_conflict *why) {
+PM_API pm_status pm_head_pin(pm_head *h, const void *path, size_t len, pm_rz *out, pm_map *why) {
     return pm__head_pin(h, path, len, true, out, why);
 }
 

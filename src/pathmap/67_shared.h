@@ -32,10 +32,10 @@ PM_API pm_map pm_shared_load(pm_shared *s);
 PM_API PM_NODISCARD pm_status pm_shared_store(pm_shared *s, const pm_map *m);
 
 /* The same, if the present version is `expected`: a map that was loaded and not written since. NULL expects nothing.
-   *swapped (may be NULL): whether it was
+   *changed (may be NULL): whether it was
    Fails    as pm_shared_store */
 PM_API PM_NODISCARD pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
-                                                         bool *swapped);
+                                                         bool *changed);
 
 /* Changes the present version by fn, which writes to a clone and is run once, on the calling thread. Others that store
    or update wait for it, so it should be short; it may load, but its stores, swaps and updates of the same object are

@@ -1,7 +1,7 @@
 /* Heads: many writers and many readers on one map, at the same time.
 
    A head takes the content of a map over and gives zippers out. A head may be asked by any thread at any time; each
-   zipper is used by one thread at a time, and may be handed on and dropped by any (pm_rz_drop, pm_wz_close).
+   zipper is used by one thread at a time, and may be handed on and dropped by any (pm_rz_drop, pm_wz_drop).
 
        asks for            while this is out                                        answer
        writer at P         writer at Q, P and Q equal or one a prefix of the other  PM_CONFLICT
@@ -26,32 +26,12 @@
    any object can be: PM_INVALID. */
 
 #include "51_write_zipper.h"
+#include "65_claims.h"
 
 typedef struct pm_head pm_head;
 
-typedef enum pm_claim_kind { PM_CLAIM_WRITER = 1, PM_CLAIM_PINNED = 2 } pm_claim_kind;
-
-/* Why a zipper was refused. */
-typedef struct pm_conflict_claim {
-    const uint8_t *path; /* below the head's root */
-    size_t len;
-    pm_claim_kind kind;
-} pm_conflict_claim;
-
-typedef struct pm_conflict {
-    pm_claim_kind kind; /* what was asked for, and where */
-    const uint8_t *path;
-    size_t len;
-    pm_conflict_claim *claims; /* what is in the way, ordered by path, each path and kind once */
-    size_t n;
-    size_t bytes; /* private */
-} pm_conflict;
-
-/* Gives up a report. Giving up twice, or giving up zero, is harmless. */
-PM_API void pm_conflict_free(pm_conflict *c);
-
-/* Makes a head over a map: *m is empty until pm_head_close gives the content back to it, and must stay in place.
-   Owns     pm_head_close
+/* Makes a head over a map: *m is empty until pm_head_free gives the content back to it, and must stay in place.
+   Owns     pm_head_free
    Fails    PM_NOMEM: *m is unchanged */
 PM_API PM_NODISCARD pm_status pm_head_new(pm_map *m, pm_head **out);
 /* The same, but the head owns the content: *m becomes empty for good. */
@@ -68,15 +48,16 @@ PM_API PM_NODISCARD pm_status pm_head_new_at(pm_wz *w, pm_head **out);
    head sees to it that no other thread is still asking it for something: nor may such a thread be about to.
    Fails    PM_BUSY while zippers are out, *busy (may be NULL) tells how many; PM_NOMEM; PM_INVALID: the head stays
    usable */
-PM_API PM_NODISCARD pm_status pm_head_close(pm_head *h, pm_map *out, uint64_t *busy);
+PM_API PM_NODISCARD pm_status pm_head_free(pm_head *h, pm_map *out, uint64_t *busy);
 
 /* Gives out a writer whose root is at `path`, which need not exist: as for any writer it is made by the first write
    that puts something there. Its calls become visible one by one. The writer may be moved by assignment.
-   `why` (may be NULL) receives the report of a conflict, if there is memory for it: else its `claims` is NULL.
-   Owns     pm_wz_close, on any thread. pm_wz_into_reader leaves a pinned reader, without a gap in the claim
+   *why (may be NULL) is made an empty map, or if there is a conflict and memory for it, its report (65_claims.h), which
+   the caller drops.
+   Owns     pm_wz_drop, on any thread. pm_wz_into_reader leaves a pinned reader, without a gap in the claim
    Fails    PM_CONFLICT; PM_NOMEM: nothing changed
    Cost     O(len), however many zippers are out */
-PM_API PM_NODISCARD pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_conflict *why);
+PM_API PM_NODISCARD pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_map *why);
 /* The same without looking for claims in the way: the caller knows that there are none. PM_CHECK >= 1 looks
    nevertheless, and names both paths before it fails PM_ASSERT. */
 PM_API PM_NODISCARD pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t len, pm_wz *out);
@@ -97,14 +78,6 @@ PM_API PM_NODISCARD pm_status pm_head_fence(pm_head *h, const void *path, size_t
 /* Gives out a pinned reader: while it is out, nothing changes at or below its root.
    Owns     pm_rz_drop, on any thread
    Fails    PM_CONFLICT, `why` as above; PM_NOMEM */
-PM_API PM_NODISCARD pm_status pm_head_pin(pm_head *h, const void *path, size_t len, pm_rz *out, pm_conflict *why);
+PM_API PM_NODISCARD pm_status pm_head_pin(pm_head *h, const void *path, size_t len, pm_rz *out, pm_map *why);
 /* The same without looking for writers in the way, as pm_head_write_unchecked. */
 PM_API PM_NODISCARD pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len, pm_rz *out);
-
-/* Groups of writes: what is done between begin and commit becomes visible at once; rollback undoes it. They work on any
-   writer; one that ends inside a group commits it.
-   Fails    PM_INVALID: begin inside a group, the others outside, any on a closed writer; not remembered by pm_wz_status
-   Cost     O(1); rollback also drops what was new */
-PM_API PM_NODISCARD pm_status pm_wz_begin(pm_wz *w);
-PM_API PM_NODISCARD pm_status pm_wz_commit(pm_wz *w);
-PM_API PM_NODISCARD pm_status pm_wz_rollback(pm_wz *w);
