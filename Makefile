@@ -2,7 +2,8 @@
 #
 # A test program is built per configuration, as build/CONFIGURATION/NAME. A configuration is a list of words joined by
 # dashes, in this order: clang (else $(CC)); slim or standard (the two kinds of reference counts); then at most one of
-# nothreads, check3, nosimd, nopool, asan, nopool-asan, tsan, drd, faulty. For example: make build/clang-slim-asan/test_map
+# nothreads, check3, nosimd, nopool, asan, nopool-asan, tsan, drd, faulty, nofutex (waiting by mutexes and condition
+# variables), c11threads (of <threads.h>). For example: make build/clang-slim-asan/test_map
 
 CLANG ?= clang
 CLANGXX ?= clang++
@@ -76,6 +77,8 @@ FLAGS_nosimd := -O1 -DPM_NO_SIMD=1
 FLAGS_nopool := -O1 -DPM_POOL=0
 FLAGS_asan := -O1 -DPM_POOL=0 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_tsan := -O1 -fsanitize=thread
+FLAGS_nofutex := -O1 -DPM__FUTEX=0 -DINTERN__FUTEX=0
+FLAGS_c11threads := -O1 -DPM__THREADS=PM__THREADS_C11 -DPM__FUTEX=0
 FLAGS_drd := -O1 -Wno-shadow -include tests/annotate.h
 
 # A copy of pathmap.h with faults for tests/test_head_schedules.c to find.
@@ -88,7 +91,7 @@ build/slim-faulty/test_head_schedules build/standard-faulty/test_head_schedules:
 FLAGS_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
 COUNTS := slim standard
-VARIANTS := nothreads check3 nosimd nopool asan nopool-asan tsan drd faulty
+VARIANTS := nothreads check3 nosimd nopool asan nopool-asan tsan drd faulty nofutex c11threads
 CONFIGS := $(foreach c,$(COUNTS),$(c) $(VARIANTS:%=$(c)-%))
 CONFIGS += $(CONFIGS:%=clang-%) clang-slim-fuzz
 

@@ -321,6 +321,9 @@ def group_matrix():
         names = [name for name in without_interning() if switch != "nothreads" or "threads" not in name]
         jobs += unit_jobs([f"slim-{switch}"], [name for name in names if name in SWITCH_TESTS])
         jobs += unit_jobs([f"standard-{switch}"], [name for name in names if name in CORE_TESTS])
+    # Other ways to wait and to notice a thread's end than this machine's own.
+    jobs += unit_jobs(["slim-nofutex"], ["test_head", "test_interning_threads", "test_process", "test_shared"])
+    jobs += unit_jobs(["slim-c11threads"], ["test_memory", "test_threads"])
     if not has_clang():
         return jobs + missing("clang", f"no {CLANG}: nothing was tested under it")
     jobs += unit_jobs(["clang-slim"], tests())
