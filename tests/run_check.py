@@ -582,6 +582,78 @@ def group_uses():
     return jobs + [("a static copy exports nothing", symbols_job)]
 
 
+# Other machines: a compiler, its flags, and what runs its programs here.
+STATIC = ["-static", "-pthread"]
+NARROW = ["-Wno-psabi", "-D_FILE_OFFSET_BITS=64"]
+MACHINES = {
+    "x86 of 32 bits": ([*CC, "-m32"], ["-isystem", "/usr/include/x86_64-linux-gnu", *NARROW, "-pthread"], []),
+    "s390x, big endian": (["s390x-linux-gnu-gcc"], STATIC, ["qemu-s390x"]),
+    "aarch64": (["aarch64-linux-gnu-gcc"], STATIC, ["qemu-aarch64"]),
+    "armhf": (["arm-linux-gnueabihf-gcc"], [*NARROW, *STATIC], ["qemu-arm"]),
+    "riscv64": (["riscv64-linux-gnu-gcc"], STATIC, ["qemu-riscv64"]),
+    "musl": (["musl-gcc"], STATIC, []),
+    "Windows": (["x86_64-w64-mingw32-gcc"], STATIC, ["wine64"]),
+    "-flto": ([*CC, "-flto=auto"], ["-O2", "-pthread"], []),
+    "-O3 -march=native": ([*CC, "-march=native"], ["-O3", "-pthread"], []),
+    "the newest clang": ([], ["-pthread"], []),
+}
+PORTABLE_TESTS = ("test_algebra", "test_counts", "test_inspect", "test_interning", "test_many", "test_map",
+                  "test_morphism", "test_read_zipper", "test_threads", "test_types", "test_views", "test_write_zipper")
+WINDOWS_TESTS = ("test_counts", "test_inspect", "test_many", "test_map", "test_morphism", "test_read_zipper",
+                 "test_types", "test_views", "test_write_zipper")
+SHORT_MACHINES = ("x86 of 32 bits", "s390x, big endian", "aarch64", "the newest clang")
+SHORT_TESTS = ("test_algebra", "test_map", "test_views")
+
+
+def machine_tools(name):
+    """Compiler, flags and runner of a machine, or why it cannot be had."""
+    compiler, flags, runner = MACHINES[name]
+    if name == "the newest clang":
+        clang = newest_clang() or (CLANG if has_clang() else None)
+        compiler = [clang] if clang else ["clang"]
+    runner = [f"/usr/lib/wine/{tool}" if tool == "wine64" and not shutil.which(tool) else tool for tool in runner]
+    for tool in (*compiler[:1], *runner):
+        if not shutil.which(tool):
+            return None, f"no {tool}"
+    with tempfile.TemporaryDirectory() as folder:
+        source = folder + "/t.c"
+        with open(source, "w", encoding="utf-8") as file:
+            file.write("#include <errno.h>\n#include <stdatomic.h>\nint main(void) { return errno; }\n")
+        if execute([*compiler, source, *flags, "-o", folder + "/t.exe"], BUILD_SECONDS)[0] != 0:
+            return None, f"{' '.join(compiler)} makes no programs"
+    return (compiler, flags, runner), None
+
+
+def machine_job(compiler, flags, runner, test, slim):
+    """Builds a test for another machine, and runs it."""
+    def job():
+        with tempfile.TemporaryDirectory() as folder:
+            program = f"{folder}/{test}.exe"
+            command = [*compiler, "-std=c11", "-O1", *flags, f"-DPATHMAP_SLIM_PTRS={slim}", "-I.", "-Itests",
+                       f"tests/{test}.c", "tests/model.c", "-o", program]
+            status, _, log = execute(command, BUILD_SECONDS)
+            return run_program([*runner, program]) if status == 0 else bad("does not build", log)
+    return job
+
+
+def machine_jobs(names, tests_of):
+    jobs = []
+    for name in names:
+        tools, reason = machine_tools(name)
+        jobs += ([(f"{name}/{test}", machine_job(*tools, test, slim)) for test in tests_of(name) for slim in (1, 0)]
+                 if tools else missing(name, reason))
+    return jobs
+
+
+def group_machines():
+    """A few tests on a few other machines; group_portability is all of them."""
+    return machine_jobs(SHORT_MACHINES, lambda name: SHORT_TESTS)
+
+
+def group_portability():
+    return machine_jobs(MACHINES, lambda name: WINDOWS_TESTS if name == "Windows" else PORTABLE_TESTS)
+
+
 def group_layers():
     command = [sys.executable, "amalgamate.py", "--layers", "--cc"]
     jobs = [("layers, $(CC)", command_job([*command, " ".join(CC)]))]
@@ -627,6 +699,7 @@ GROUPS = {
     "layers": group_layers,
     "units": group_units,
     "uses": group_uses,
+    "machines": group_machines,
     "replay-check": group_replay,
     "models": group_models,
     "faults": group_faults,
@@ -638,9 +711,10 @@ GROUPS = {
     "examples": group_examples,
     "bench-smoke": group_bench,
     "fuzz": group_fuzz,
+    "portability": group_portability,
 }
 COMPOUND = {
-    "all": tuple(GROUPS),
+    "all": tuple(name for name in GROUPS if name != "portability"),
     "test": ("units", "replay-check"),
 }
 
