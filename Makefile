@@ -29,7 +29,7 @@ DEP = -MMD -MP -MF $@.d -MT $@
 C11 = -std=c11 $(WARNINGS) $(CFLAGS) -I. -Itests
 
 .PHONY: all help check test matrix asan tsan valgrind drd models faults uses machines portability rules headers \
-        generated headers-check layers fuzz examples replay replay-check run clean
+        generated headers-check layers fuzz examples replay replay-check run install uninstall clean
 
 all: test
 
@@ -166,6 +166,29 @@ build/examples/%: examples/%.c | $(HEADERS)
 	$(CC) $(C11) -pthread $(DEP) $< $(LDLIBS) -o $@
 run: build/examples/index_headers
 	build/examples/index_headers $(DIR)
+
+# What a system keeps: the headers, and what pkg-config and CMake ask.
+
+PREFIX ?= /usr/local
+INCLUDEDIR ?= $(PREFIX)/include
+PKGCONFIGDIR ?= $(PREFIX)/share/pkgconfig
+CMAKEDIR ?= $(PREFIX)/share/cmake/pathmap
+DOCDIR ?= $(PREFIX)/share/doc/pathmap
+VERSION = $(shell packaging/version.sh)
+FILL = sed -e 's|@PREFIX@|$(PREFIX)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|'
+
+install: generated
+	install -d $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PKGCONFIGDIR) $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(DOCDIR)
+	install -m 644 pathmap.h interning.h $(DESTDIR)$(INCLUDEDIR)
+	install -m 644 LICENSE README.md CHANGELOG.md $(DESTDIR)$(DOCDIR)
+	$(FILL) packaging/pathmap.pc.in > $(DESTDIR)$(PKGCONFIGDIR)/pathmap.pc
+	$(FILL) packaging/interning.pc.in > $(DESTDIR)$(PKGCONFIGDIR)/interning.pc
+	$(FILL) packaging/installed-config.cmake.in > $(DESTDIR)$(CMAKEDIR)/pathmap-config.cmake
+	$(FILL) packaging/installed-version.cmake.in > $(DESTDIR)$(CMAKEDIR)/pathmap-config-version.cmake
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,pathmap.h interning.h)
+	rm -f $(addprefix $(DESTDIR)$(PKGCONFIGDIR)/,pathmap.pc interning.pc)
+	rm -rf $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(DOCDIR)
 
 clean:
 	rm -rf build

@@ -136,6 +136,18 @@ extern "C" {
 
 /* Types that every part shares: status codes, symbols, byte strings. */
 
+/* The version of this header. A release with another MAJOR (with MAJOR 0: another MINOR) may break programs, one with
+   another MINOR adds, one with another PATCH mends. Files say their own format's version. */
+#define INTERN_VERSION_MAJOR 0
+#define INTERN_VERSION_MINOR 1
+#define INTERN_VERSION_PATCH 0
+#define INTERN_VERSION (INTERN_VERSION_MAJOR * 1000000 + INTERN_VERSION_MINOR * 1000 + INTERN_VERSION_PATCH)
+
+/* Tells which version the program's one copy of the implementation is of.
+   Returns  its INTERN_VERSION: unlike the macro's where a file was compiled with another header
+   Threads  any */
+INTERN_API unsigned intern_version(void);
+
 /* What a call that can fail returns. Results go through last parameters, which a failure leaves untouched. Codes that
    pathmap.h has too carry the same number there. */
 typedef enum intern_status {
@@ -1850,6 +1862,8 @@ struct intern_table {
     intern__bucket bucket[INTERN_WRITERS];
     intern__writer writer[INTERN_WRITERS];
 };
+
+INTERN_API unsigned intern_version(void) { return INTERN_VERSION; }
 
 INTERN_API const char *intern_status_text(intern_status s) {
     switch (s) {

@@ -136,6 +136,18 @@ extern "C" {
 
 /* Types that every part shares: status codes, values and their operations, keys. */
 
+/* The version of this header. A release with another MAJOR (with MAJOR 0: another MINOR) may break programs, one with
+   another MINOR adds, one with another PATCH mends. Files say their own format's version. */
+#define PM_VERSION_MAJOR 0
+#define PM_VERSION_MINOR 1
+#define PM_VERSION_PATCH 0
+#define PM_VERSION (PM_VERSION_MAJOR * 1000000 + PM_VERSION_MINOR * 1000 + PM_VERSION_PATCH)
+
+/* Tells which version the program's one copy of the implementation is of.
+   Returns  its PM_VERSION: unlike the macro's where a file was compiled with another header
+   Threads  any */
+PM_API unsigned pm_version(void);
+
 /* What a call that can fail returns. Results go through last parameters, which a failure leaves untouched. */
 typedef enum pm_status {
     PM_OK = 0,
@@ -3706,6 +3718,8 @@ PM_API bool pm_mask_equal(const pm_mask *a, const pm_mask *b) {
    A hook that is NULL has the meaning of plain words under "left wins"; the dispatch functions supply it, so no table
    is obliged to fill every slot. Answers of the built-in hooks are exact: an identity bit is set if and only if the
    result equals that operand. */
+
+PM_API unsigned pm_version(void) { return PM_VERSION; }
 
 PM_API const char *pm_status_text(pm_status s) {
     switch (s) {

@@ -518,6 +518,10 @@ def group_faults():
     return unit_jobs([f"{counts}-faulty" for counts in COUNTS], ["test_head_schedules"], ["find_seeded_faults"])
 
 
+# Programs of 32 bits. The C library's headers may be in place for those of 64 bits only; they serve for both.
+NARROW = ["-m32", "-isystem", "/usr/include/x86_64-linux-gnu"]
+
+
 def newest_clang():
     """The newest clang of those that are here under a name with a number, if it is newer than $(CLANG)."""
     numbers = [int(name[6:]) for folder in os.environ.get("PATH", "").split(":")
@@ -532,8 +536,8 @@ def compiles_32_bits():
     with tempfile.TemporaryDirectory() as folder:
         source = folder + "/t.c"
         with open(source, "w", encoding="utf-8") as file:
-            file.write("#include <stdatomic.h>\n#include <stdio.h>\nint main(void) { return 0; }\n")
-        return execute([*CC, "-m32", source, "-o", folder + "/t"], BUILD_SECONDS)[0] == 0
+            file.write("#include <errno.h>\n#include <stdatomic.h>\nint main(void) { return errno; }\n")
+        return execute([*CC, *NARROW, source, "-o", folder + "/t"], BUILD_SECONDS)[0] == 0
 
 
 def foreign_jobs():
@@ -542,12 +546,12 @@ def foreign_jobs():
              ["-DPATHMAP_SLIM_PTRS=0", "-O1"],
              ["-DPATHMAP_SLIM_PTRS=0", "-O1", "-DPM_NO_THREADS=1", "-DPM_POOL=0"])
     clang = newest_clang()
-    found = ([[clang]] if clang else []) + ([[*CC, "-m32"]] if compiles_32_bits() else [])
+    found = ([[clang]] if clang else []) + ([[*CC, *NARROW]] if compiles_32_bits() else [])
     jobs = [(" ".join(compiler + flags), compile_job(compiler, ["-std=c11", *flags]))
             for compiler in found for flags in kinds]
     if not clang:
         jobs += missing("a newer clang", f"no clang-N newer than {CLANG}: its warnings were not asked for")
-    if [*CC, "-m32"] not in found:
+    if [*CC, *NARROW] not in found:
         jobs += missing("-m32", "no 32-bit headers: nothing was compiled for 32 bits")
     return jobs
 
@@ -584,12 +588,12 @@ def group_uses():
 
 # Other machines: a compiler, its flags, and what runs its programs here.
 STATIC = ["-static", "-pthread"]
-NARROW = ["-Wno-psabi", "-D_FILE_OFFSET_BITS=64"]
+LARGE_FILES = ["-Wno-psabi", "-D_FILE_OFFSET_BITS=64"]
 MACHINES = {
-    "x86 of 32 bits": ([*CC, "-m32"], ["-isystem", "/usr/include/x86_64-linux-gnu", *NARROW, "-pthread"], []),
+    "x86 of 32 bits": ([*CC, *NARROW], [*LARGE_FILES, "-pthread"], []),
     "s390x, big endian": (["s390x-linux-gnu-gcc"], STATIC, ["qemu-s390x"]),
     "aarch64": (["aarch64-linux-gnu-gcc"], STATIC, ["qemu-aarch64"]),
-    "armhf": (["arm-linux-gnueabihf-gcc"], [*NARROW, *STATIC], ["qemu-arm"]),
+    "armhf": (["arm-linux-gnueabihf-gcc"], [*LARGE_FILES, *STATIC], ["qemu-arm"]),
     "riscv64": (["riscv64-linux-gnu-gcc"], STATIC, ["qemu-riscv64"]),
     "musl": (["musl-gcc"], STATIC, []),
     "Windows": (["x86_64-w64-mingw32-gcc"], STATIC, ["wine64"]),
@@ -686,7 +690,7 @@ def group_bench():
 
 def group_rules():
     return [(f"tests/{name}", counting_job([sys.executable, f"tests/{name}"]))
-            for name in ("test_amalgamate.py", "test_frame.py")] + [("style", style_job)]
+            for name in ("test_amalgamate.py", "test_frame.py", "test_packages.py")] + [("style", style_job)]
 
 
 def group_headers():

@@ -26,6 +26,8 @@ struct intern_table {
     intern__writer writer[INTERN_WRITERS];
 };
 
+INTERN_API unsigned intern_version(void) { return INTERN_VERSION; }
+
 INTERN_API const char *intern_status_text(intern_status s) {
     switch (s) {
     case INTERN_OK: return "ok";
