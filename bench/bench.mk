@@ -6,6 +6,8 @@
 #   make bench-report prints the tables, writes them into bench/RESULTS.md, and draws build/bench/DATASET-threads.svg
 #   make bench-smoke  builds all measuring programs without optimisation and runs them on a few keys
 #
+#   make bench-growth makes and measures sets of many sizes (bench/data.py: rand.., url..), for curves of growth
+#
 # BENCH_SETS narrows the sets, BENCH_ARGS adds options (`--runs 3`), BENCH_EXTRA names further objects to link, each
 # of which announces an engine (see bench/engine.h), BENCH_LIBS the libraries they need.
 
@@ -32,7 +34,7 @@ bench_link = $(BENCH_CC)
 bench_installed = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo yes)
 
 ifneq ($(wildcard /usr/include/Judy.h /usr/local/include/Judy.h),)
-bench_objects += $(bench_dir)/judysl.o $(bench_dir)/judyhs.o
+bench_objects += $(bench_dir)/judysl.o $(bench_dir)/judyl.o $(bench_dir)/judyhs.o
 bench_libs += -lJudy
 endif
 ifeq ($(call bench_installed,glib-2.0),yes)
@@ -54,7 +56,7 @@ endif
 
 bench_headers := bench/bench.h bench/engine.h
 
-.PHONY: bench bench-data bench-run bench-report bench-smoke
+.PHONY: bench bench-data bench-growth bench-run bench-report bench-smoke
 
 bench: $(BUILD)/bench_map $(BUILD)/bench_views
 
@@ -99,6 +101,10 @@ bench-run: bench
 	        echo "SKIPPED $$name: $(BUILD)/data/$$name.keys is not there (make bench-data)" >&2; \
 	    fi; \
 	done
+
+BENCH_GROWTH ?= rand1e3 rand1e4 rand3e4 rand1e5 rand3e5 rand2e6 rand4e6 rand1e7 url1e3 url1e4 url1e5 url1e6
+bench-growth:
+	@$(MAKE) --no-print-directory bench-data bench-run BENCH_SETS='$(BENCH_GROWTH)'
 
 bench-report:
 	$(PYTHON) bench/report.py --markdown bench/RESULTS.md --curves $(bench_dir) $(bench_dir)/*.tsv
