@@ -54,6 +54,27 @@ bench_libs += $(shell $(PKG_CONFIG) --libs absl_btree)
 endif
 endif
 
+
+# Rivals that no distribution has: each is built when its variable names the folder of its source. They are compiled as
+# their authors do, without our warnings.
+BENCH_WORMHOLE ?=
+BENCH_LIBART ?=
+BENCH_HOT ?=
+BENCH_IMMER ?=
+ifneq ($(BENCH_WORMHOLE),)
+bench_objects += $(bench_dir)/wormhole.o $(addprefix $(bench_dir)/wormhole-,lib.o kv.o wh.o)
+bench_libs += -lm
+endif
+ifneq ($(BENCH_LIBART),)
+bench_objects += $(bench_dir)/libart.o $(bench_dir)/libart-art.o
+endif
+ifneq ($(BENCH_HOT),)
+bench_objects += $(bench_dir)/hot.o
+endif
+ifneq ($(BENCH_IMMER),)
+bench_objects += $(bench_dir)/immer.o
+endif
+
 bench_headers := bench/bench.h bench/engine.h
 
 .PHONY: bench bench-data bench-growth bench-run bench-report bench-smoke
@@ -82,6 +103,20 @@ $(bench_dir)/engine_standard.o: bench/engine_pathmap.c pathmap.h $(bench_headers
 
 $(bench_dir)/glib.o: bench/rivals/glib.c $(bench_headers) | $(bench_dir)
 	$(BENCH_CC) $(bench_c) $$($(PKG_CONFIG) --cflags glib-2.0 | sed 's/-I/-isystem /g') -c -o $@ $<
+
+$(bench_dir)/wormhole.o: bench/rivals/wormhole.c $(bench_headers) | $(bench_dir)
+	$(BENCH_CC) -std=gnu11 $(BENCH_OPT) -pthread -isystem $(BENCH_WORMHOLE) -c -o $@ $<
+$(bench_dir)/wormhole-%.o: $(BENCH_WORMHOLE)/%.c | $(bench_dir)
+	$(BENCH_CC) -std=gnu11 $(BENCH_OPT) -DNDEBUG -w -pthread -I$(BENCH_WORMHOLE) -c -o $@ $<
+$(bench_dir)/libart.o: bench/rivals/libart.c $(bench_headers) | $(bench_dir)
+	$(BENCH_CC) -std=gnu11 $(BENCH_OPT) -isystem $(BENCH_LIBART)/src -c -o $@ $<
+$(bench_dir)/libart-art.o: $(BENCH_LIBART)/src/art.c | $(bench_dir)
+	$(BENCH_CC) -std=gnu11 $(BENCH_OPT) -w -c -o $@ $<
+$(bench_dir)/hot.o: bench/rivals/hot.cc bench/rivals/cxx_map.h $(bench_headers) | $(bench_dir)
+	$(BENCH_CXX) -std=c++17 $(BENCH_OPT) -fpermissive -w $(patsubst %,-isystem $(BENCH_HOT)/libs/%/include, \
+	    hot/commons hot/single-threaded idx/content-helpers) -c -o $@ $<
+$(bench_dir)/immer.o: bench/rivals/immer.cc bench/rivals/cxx_map.h $(bench_headers) | $(bench_dir)
+	$(BENCH_CXX) $(bench_cxx) -isystem $(BENCH_IMMER) -c -o $@ $<
 
 $(bench_dir)/%.o: bench/rivals/%.c $(bench_headers) | $(bench_dir)
 	$(BENCH_CC) $(bench_c) -c -o $@ $<

@@ -73,6 +73,8 @@ static const struct {
 } known[] = {{"JudySL", "libjudy-dev"},     {"JudyL", "libjudy-dev"},            {"std::map", "g++"},
              {"JudyHS", "libjudy-dev"},     {"absl::btree_map<u64>", "g++ and libabsl-dev"},
              {"std::unordered_map", "g++"}, {"absl::btree_map", "g++ and libabsl-dev"}, {"GTree", "libglib2.0-dev"},
+             {"Wormhole", "BENCH_WORMHOLE=its source"}, {"libart", "BENCH_LIBART=its source"},
+             {"HOT", "BENCH_HOT=its source"}, {"immer", "BENCH_IMMER=its source"},
              {"GHashTable", "libglib2.0-dev"}, {"HAT-trie", "libhat-trie-dev"}};
 
 /* Keys */
@@ -463,7 +465,9 @@ static bool has_remove(const bench_engine *e) { return e->remove != NULL; }
 static bool has_drop(const bench_engine *e) { return e->drop != NULL; }
 static bool has_clone_drop(const bench_engine *e) { return e->clone_drop != NULL; }
 static bool has_clone_write(const bench_engine *e) { return e->clone_write != NULL; }
-static bool has_memory(const bench_engine *e) { return e->bytes || malloc_is_measured(); }
+static bool has_memory(const bench_engine *e) {
+    return e->bytes || (malloc_is_measured() && !(e->flags & BENCH_OWN_PAGES));
+}
 static bool has_build(const bench_engine *e) { return e->build != NULL; }
 static bool has_build_memory(const bench_engine *e) { return has_build(e) && has_memory(e); }
 static bool has_live(const bench_engine *e) { return e->live != NULL; }
@@ -704,7 +708,8 @@ static bool run_stage(const settings *s, const view *raw, const view *encoded, i
         k->e = engines[i];
         k->j = (job){.e = k->e, .w = k->e->flags & BENCH_ZERO_FREE ? encoded : raw, .threads = s->threads,
                      .verify = run == 0};
-        bool able = raw->traits.fixed8 || !(k->e->flags & BENCH_INTEGERS);
+        bool able = (raw->traits.fixed8 || !(k->e->flags & BENCH_INTEGERS)) &&
+                    (!k->e->longest || k->j.w->traits.longest <= k->e->longest);
         if (!able || !operations[opener].has(k->e)) k->dead = true;
         else if (!s->in_process) start_worker(k, all, i);
     }

@@ -13,6 +13,7 @@ enum {
     BENCH_ZERO_FREE = 2, /* keys must hold no zero byte: the driver hands over an order-keeping encoding if any does */
     BENCH_OURS = 4,      /* the library, not a rival */
     BENCH_SORTS = 8,     /* not ordered inside, but its iteration sorts: checked for order, not called ordered */
+    BENCH_OWN_PAGES = 32, /* its memory does not come from malloc alone: no figure */
     BENCH_INTEGERS = 16  /* of sets whose keys all have 8 bytes only: keys are bench_integer of these, native words */
 };
 
@@ -69,6 +70,7 @@ typedef struct bench_engine {
     const char *name;
     unsigned flags;
     int rank;                                            /* place in the output */
+    size_t longest;                                      /* bytes of a key that it can take; 0: any number */
     void *(*make)(const bench_traits *t);                /* an empty map */
     void (*free)(void *m);                               /* ends an emptied map */
     bool (*insert)(void *m, const bench_list *l);        /* keys that are not there yet, one by one */
