@@ -2,7 +2,8 @@
 #
 # A test program is built per configuration, as build/CONFIGURATION/NAME. A configuration is a list of words joined by
 # dashes, in this order: clang (else $(CC)); slim or standard (the two kinds of reference counts); then at most one of
-# nothreads, check3, nosimd, nopool, asan, nopool-asan, tsan, drd, faulty. For example: make build/clang-slim-asan/test_map
+# nothreads, check3, nosimd, nopool, asan, nopool-asan, tsan, drd, faulty, nofutex (waiting by mutexes and condition
+# variables), c11threads (of <threads.h>). For example: make build/clang-slim-asan/test_map
 
 CLANG ?= clang
 CLANGXX ?= clang++
@@ -27,8 +28,8 @@ CHECK := $(PYTHON) tests/run_check.py --jobs $(JOBS)
 DEP = -MMD -MP -MF $@.d -MT $@
 C11 = -std=c11 $(WARNINGS) $(CFLAGS) -I. -Itests
 
-.PHONY: all help check test matrix asan tsan valgrind drd models faults uses rules headers generated headers-check \
-        layers fuzz examples replay replay-check run clean
+.PHONY: all help check test matrix asan tsan valgrind drd models faults uses machines portability rules headers \
+        generated headers-check layers fuzz examples replay replay-check run install uninstall clean
 
 all: test
 
@@ -41,6 +42,7 @@ help:
 	@echo 'make layers        compile each part with only what it declares to use'
 	@echo 'make matrix        the tests under every switch and compiler'
 	@echo 'make asan tsan valgrind drd                                     the tests under a checker'
+	@echo 'make portability   tests on other machines (cross compilers, qemu-user, wine)   machines: a few of them'
 	@echo 'make models        check the models of tests/models (spin), and that they find seeded faults'
 	@echo 'make faults        schedules of a copy of pathmap.h with seeded faults, each of which must be found'
 	@echo 'make replay        build/replay and build/replay-slim           replay-check: run the operation scripts'
@@ -52,7 +54,8 @@ help:
 
 check:
 	@$(CHECK) all
-test matrix asan tsan valgrind drd models faults uses rules headers-check layers examples replay-check:
+test matrix asan tsan valgrind drd models faults uses machines portability rules headers-check layers examples \
+replay-check:
 	@$(CHECK) $@
 
 # The headers that ship. The folder is a prerequisite too, so that removing a part counts as a change.
@@ -76,6 +79,8 @@ FLAGS_nosimd := -O1 -DPM_NO_SIMD=1
 FLAGS_nopool := -O1 -DPM_POOL=0
 FLAGS_asan := -O1 -DPM_POOL=0 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_tsan := -O1 -fsanitize=thread
+FLAGS_nofutex := -O1 -DPM__FUTEX=0 -DINTERN__FUTEX=0
+FLAGS_c11threads := -O1 -DPM__THREADS=PM__THREADS_C11 -DPM__FUTEX=0
 FLAGS_drd := -O1 -Wno-shadow -include tests/annotate.h
 
 # A copy of pathmap.h with faults for tests/test_head_schedules.c to find.
@@ -88,7 +93,7 @@ build/slim-faulty/test_head_schedules build/standard-faulty/test_head_schedules:
 FLAGS_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
 COUNTS := slim standard
-VARIANTS := nothreads check3 nosimd nopool asan nopool-asan tsan drd faulty
+VARIANTS := nothreads check3 nosimd nopool asan nopool-asan tsan drd faulty nofutex c11threads
 CONFIGS := $(foreach c,$(COUNTS),$(c) $(VARIANTS:%=$(c)-%))
 CONFIGS += $(CONFIGS:%=clang-%) clang-slim-fuzz
 
@@ -161,6 +166,29 @@ build/examples/%: examples/%.c | $(HEADERS)
 	$(CC) $(C11) -pthread $(DEP) $< $(LDLIBS) -o $@
 run: build/examples/index_headers
 	build/examples/index_headers $(DIR)
+
+# What a system keeps: the headers, and what pkg-config and CMake ask.
+
+PREFIX ?= /usr/local
+INCLUDEDIR ?= $(PREFIX)/include
+PKGCONFIGDIR ?= $(PREFIX)/share/pkgconfig
+CMAKEDIR ?= $(PREFIX)/share/cmake/pathmap
+DOCDIR ?= $(PREFIX)/share/doc/pathmap
+VERSION = $(shell packaging/version.sh)
+FILL = sed -e 's|@PREFIX@|$(PREFIX)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|'
+
+install: generated
+	install -d $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PKGCONFIGDIR) $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(DOCDIR)
+	install -m 644 pathmap.h interning.h $(DESTDIR)$(INCLUDEDIR)
+	install -m 644 LICENSE README.md CHANGELOG.md $(DESTDIR)$(DOCDIR)
+	$(FILL) packaging/pathmap.pc.in > $(DESTDIR)$(PKGCONFIGDIR)/pathmap.pc
+	$(FILL) packaging/interning.pc.in > $(DESTDIR)$(PKGCONFIGDIR)/interning.pc
+	$(FILL) packaging/installed-config.cmake.in > $(DESTDIR)$(CMAKEDIR)/pathmap-config.cmake
+	$(FILL) packaging/installed-version.cmake.in > $(DESTDIR)$(CMAKEDIR)/pathmap-config-version.cmake
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,pathmap.h interning.h)
+	rm -f $(addprefix $(DESTDIR)$(PKGCONFIGDIR)/,pathmap.pc interning.pc)
+	rm -rf $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(DOCDIR)
 
 clean:
 	rm -rf build

@@ -161,22 +161,27 @@ def amalgamate(library, parts):
     for part in declarations:
         if part.number == 0:
             add(part)
-    out += ["", f"#ifndef {upper}_H", f"#define {upper}_H", "", "#ifdef __cplusplus", 'extern "C" {', "#endif"]
+    out += ["", f"#ifndef {upper}_H", f"#define {upper}_H", "",
+            "#if !defined(__cplusplus) && (!defined(__STDC_VERSION__) || __STDC_VERSION__ < 199901L)",
+            f'#error "{library}.h needs C99 or C++11, and its implementation C11"',
+            "#else", "", "#ifdef __cplusplus", 'extern "C" {', "#endif"]
     for part in declarations:
         if part.number != 0:
             add(part)
-    out += ["", "#ifdef __cplusplus", "}", "#endif", "", f"#endif /* {upper}_H */", "",
+    out += ["", "#ifdef __cplusplus", "}", "#endif", "", "#endif", f"#endif /* {upper}_H */", "",
             "/* The implementation stands outside the guard above: a file may include this header for its",
             "   declarations first, and once more to emit the code. */",
             f"#if defined({upper}_IMPLEMENTATION) && !defined({upper}_IMPLEMENTATION_DONE)",
             f"#define {upper}_IMPLEMENTATION_DONE", "",
-            "#ifdef __cplusplus",
+            "#if !defined(__cplusplus) && (!defined(__STDC_VERSION__) || __STDC_VERSION__ < 199901L)",
+            "/* said above */",
+            "#elif defined(__cplusplus) || __STDC_VERSION__ < 201112L",
             f'#error "{upper}_IMPLEMENTATION is C11: define it in a C file; C++ files include the declarations"',
-            "#endif"]
+            "#else"]
     for part in parts:
         if part.kind == "c":
             add(part)
-    out += ["", f"#endif /* {upper}_IMPLEMENTATION */", ""]
+    out += ["", "#endif", f"#endif /* {upper}_IMPLEMENTATION */", ""]
     return "\n".join(out)
 
 

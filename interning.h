@@ -74,6 +74,10 @@
 #ifndef INTERNING_H
 #define INTERNING_H
 
+#if !defined(__cplusplus) && (!defined(__STDC_VERSION__) || __STDC_VERSION__ < 199901L)
+#error "interning.h needs C99 or C++11, and its implementation C11"
+#else
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -131,6 +135,18 @@ extern "C" {
 /* ---- src/interning/02_types.h -------------------------------------------------------------------------- */
 
 /* Types that every part shares: status codes, symbols, byte strings. */
+
+/* The version of this header. A release with another MAJOR (with MAJOR 0: another MINOR) may break programs, one with
+   another MINOR adds, one with another PATCH mends. Files say their own format's version. */
+#define INTERN_VERSION_MAJOR 0
+#define INTERN_VERSION_MINOR 1
+#define INTERN_VERSION_PATCH 0
+#define INTERN_VERSION (INTERN_VERSION_MAJOR * 1000000 + INTERN_VERSION_MINOR * 1000 + INTERN_VERSION_PATCH)
+
+/* Tells which version the program's one copy of the implementation is of.
+   Returns  its INTERN_VERSION: unlike the macro's where a file was compiled with another header
+   Threads  any */
+INTERN_API unsigned intern_version(void);
 
 /* What a call that can fail returns. Results go through last parameters, which a failure leaves untouched. Codes that
    pathmap.h has too carry the same number there. */
@@ -421,6 +437,7 @@ INTERN_API INTERN_NODISCARD intern_status intern_load_memory(intern_table *t, co
 }
 #endif
 
+#endif
 #endif /* INTERNING_H */
 
 /* The implementation stands outside the guard above: a file may include this header for its
@@ -428,9 +445,11 @@ INTERN_API INTERN_NODISCARD intern_status intern_load_memory(intern_table *t, co
 #if defined(INTERNING_IMPLEMENTATION) && !defined(INTERNING_IMPLEMENTATION_DONE)
 #define INTERNING_IMPLEMENTATION_DONE
 
-#ifdef __cplusplus
+#if !defined(__cplusplus) && (!defined(__STDC_VERSION__) || __STDC_VERSION__ < 199901L)
+/* said above */
+#elif defined(__cplusplus) || __STDC_VERSION__ < 201112L
 #error "INTERNING_IMPLEMENTATION is C11: define it in a C file; C++ files include the declarations"
-#endif
+#else
 
 /* ---- src/interning/10_platform.c ----------------------------------------------------------------------- */
 
@@ -439,11 +458,23 @@ INTERN_API INTERN_NODISCARD intern_status intern_load_memory(intern_table *t, co
 
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#if defined(_WIN32)
+#define INTERN__POSIX 0
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#include <windows.h>
+#else
+#define INTERN__POSIX 1
+#include <pthread.h>
+#endif
 #if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -478,8 +509,10 @@ INTERN_API INTERN_NODISCARD intern_status intern_load_memory(intern_table *t, co
 #endif
 
 #if !INTERN_NO_FILES
-#include <fcntl.h>
 #include <stdio.h>
+#endif
+#if !INTERN_NO_FILES && INTERN__POSIX
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -619,7 +652,7 @@ static void intern__lock_wake(intern__lock *l) {
 }
 
 static void intern__lock_forked(void) {}
-#else
+#elif INTERN__POSIX
 /* Elsewhere all sleep at one place of the process. */
 static pthread_mutex_t intern__sleep_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t intern__sleep_cond = PTHREAD_COND_INITIALIZER;
@@ -647,6 +680,25 @@ static void intern__lock_forked(void) {
     intern__sleep_mutex = mutex;
     intern__sleep_cond = cond;
 }
+#else
+static SRWLOCK intern__sleep_mutex = SRWLOCK_INIT;
+static CONDITION_VARIABLE intern__sleep_cond = CONDITION_VARIABLE_INIT;
+
+static void intern__lock_sleep(intern__lock *l) {
+    AcquireSRWLockExclusive(&intern__sleep_mutex);
+    while (INTERN__LOAD(&l->word, INTERN__RELAXED) == 2)
+        (void)SleepConditionVariableSRW(&intern__sleep_cond, &intern__sleep_mutex, INFINITE, 0);
+    ReleaseSRWLockExclusive(&intern__sleep_mutex);
+}
+
+static void intern__lock_wake(intern__lock *l) {
+    (void)l;
+    AcquireSRWLockExclusive(&intern__sleep_mutex);
+    WakeAllConditionVariable(&intern__sleep_cond);
+    ReleaseSRWLockExclusive(&intern__sleep_mutex);
+}
+
+static void intern__lock_forked(void) {}
 #endif
 
 static bool intern__lock_try(intern__lock *l) {
@@ -675,23 +727,26 @@ INTERN__INLINE void intern__lock_give(intern__lock *l) {
 /* In a forked child, for a lock whose holder may be gone; or to begin with. */
 static void intern__lock_reset(intern__lock *l) { atomic_init(&l->word, 0); }
 
-#if !INTERN_NO_FILES
 /* Calls on files are cancellation points, and would leave files open and half written. */
-static int intern__cancel_hold(void) {
+INTERN__UNUSED static int intern__cancel_hold(void) {
     int state = 0;
+#if INTERN__POSIX
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+#endif
     return state;
 }
 
-static void intern__cancel_release(int state) { pthread_setcancelstate(state, &state); }
+INTERN__UNUSED static void intern__cancel_release(int state) {
+    (void)state;
+#if INTERN__POSIX
+    pthread_setcancelstate(state, &state);
 #endif
+}
 
-/* A random word, not 0, that outsiders cannot guess; where the system gives none, one that they will hardly guess. */
-static uint64_t intern__random(void) {
-    static _Atomic uint64_t drawn;
-    struct timespec now = {0, 0};
+/* Asks the system for a random word; 0 if it has none. */
+#if INTERN__POSIX
+static uint64_t intern__random_system(void) {
     uint64_t w = 0;
-    int kept = errno;
 #if defined(__linux__) && defined(SYS_getrandom)
     if (syscall(SYS_getrandom, &w, sizeof w, 1) != (long)sizeof w) w = 0; /* 1: without waiting */
 #endif
@@ -701,58 +756,40 @@ static uint64_t intern__random(void) {
     if (fd >= 0) close(fd);
     intern__cancel_release(state);
 #endif
+    return w;
+}
+
+static uint64_t intern__clock(void) {
+    struct timespec now = {0, 0};
+    (void)timespec_get(&now, TIME_UTC);
+    return (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 32;
+}
+#else
+BOOLEAN NTAPI SystemFunction036(PVOID bytes, ULONG n); /* documented as RtlGenRandom; in advapi32 */
+
+static uint64_t intern__random_system(void) {
+    uint64_t w = 0;
+    return SystemFunction036(&w, sizeof w) ? w : 0;
+}
+
+static uint64_t intern__clock(void) {
+    LARGE_INTEGER ticks;
+    return QueryPerformanceCounter(&ticks) ? (uint64_t)ticks.QuadPart : 0;
+}
+#endif
+
+/* A random word, not 0, that outsiders cannot guess; where the system gives none, one that they will hardly guess. */
+static uint64_t intern__random(void) {
+    static _Atomic uint64_t drawn;
+    int kept = errno;
+    uint64_t w = intern__random_system();
     errno = kept;
     if (w) return w;
-    (void)timespec_get(&now, TIME_UTC);
-    w = intern__mix((uint64_t)now.tv_nsec ^ (uint64_t)clock() << 32, (uint64_t)now.tv_sec ^ (uintptr_t)&now);
+    w = intern__mix(intern__clock(), (uint64_t)clock() << 32 ^ (uintptr_t)&w);
     INTERN_ON_ATOMIC_RMW();
     w = intern__mix(w ^ (uintptr_t)&drawn, w + atomic_fetch_add_explicit(&drawn, 1, INTERN__RELAXED));
     return w + (w == 0);
 }
-
-#if !INTERN_NO_FILES
-/* Opens a regular file; -1 if that cannot be. A pipe is not waited for. */
-static int intern__file_open(const char *path, size_t *len) {
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0) return -1;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > PTRDIFF_MAX) {
-        close(fd);
-        return -1;
-    }
-    *len = (size_t)st.st_size;
-    return fd;
-}
-
-/* Maps a file privately: writes to it stay in this process. An empty file is mapped as NULL. */
-static intern_status intern__file_map(const char *path, uint8_t **at, size_t *len) {
-    void *p = NULL;
-    int fd = intern__file_open(path, len);
-    if (fd < 0) return INTERN_IO;
-    if (*len) p = mmap(NULL, *len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-    close(fd);
-    if (p == MAP_FAILED) return INTERN_IO;
-    *at = (uint8_t *)p;
-    return INTERN_OK;
-}
-
-static void intern__file_unmap(void *at, size_t len) { munmap(at, len); }
-
-/* A write may take fewer bytes than it was given: go on until all are taken. */
-static bool intern__file_write(void *ctx, const void *data, size_t len) {
-    const uint8_t *p = (const uint8_t *)data;
-    while (len) {
-        ssize_t n = write(*(int *)ctx, p, len < 1u << 30 ? len : 1u << 30);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        p += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-#else
-static void intern__file_unmap(void *at, size_t len) { (void)at, (void)len; }
-#endif
 
 /* ---- src/interning/11_memory.c ------------------------------------------------------------------------- */
 
@@ -776,35 +813,16 @@ static void intern__line_free(void *at, size_t n) {
     INTERN_FREE(raw, n + INTERN__LINE);
 }
 
-#if !INTERN_NO_FILES
-/* Reads a whole file into a block of intern__line_alloc. */
-static intern_status intern__file_read(const char *path, uint8_t **at, size_t *len) {
-    size_t have = 0;
-    int fd = intern__file_open(path, len);
-    if (fd < 0) return INTERN_IO;
-    uint8_t *to = (uint8_t *)intern__line_alloc(*len);
-    for (ssize_t n = 1; to && have < *len && n > 0; have += n > 0 ? (size_t)n : 0)
-        n = read(fd, to + have, *len - have < 1u << 30 ? *len - have : 1u << 30);
-    close(fd);
-    if (!to) return INTERN_NOMEM;
-    if (have < *len) {
-        intern__line_free(to, *len);
-        return INTERN_IO;
-    }
-    *at = to;
-    return INTERN_OK;
-}
-#endif
-
 /* ---- src/interning/12_process.c ------------------------------------------------------------------------ */
 
 /* What a process has one of (and each static copy of this library): the list of tables, which forks and ending threads
    go through, and what a thread has one of: its number, and how many writer slots it holds.
 
    A thread that holds a slot has a value under a thread-specific key, whose destructor gives the slots back. Where no
-   key is to be had, a slot carries the system's number of its thread, and whoever finds all slots taken asks the kernel
-   which of them still exist (Linux; elsewhere such a slot is lost). The key goes when the shared object that carries
-   the library is unloaded: a thread without slots has no value under it, so nothing is called then. */
+   key is to be had, as on Windows, a slot carries the system's number of its thread, and whoever finds all slots taken
+   asks the kernel which of them still exist (Linux, Windows; elsewhere such a slot is lost). The key goes when the
+   shared object that carries the library is unloaded: a thread without slots has no value under it, so nothing is
+   called then. */
 
 /* One table's place in the list. */
 typedef struct intern__link {
@@ -814,11 +832,12 @@ typedef struct intern__link {
 static struct {
     intern__lock lock; /* taken before any table's locks */
     intern__link *first;
-    pthread_once_t once;
-    int failed; /* of pthread_atfork */
+    bool started, failed; /* failed: forks would go unnoticed */
     _Atomic bool has_key;
+#if INTERN__POSIX
     pthread_key_t key;
-} intern__process = {.once = PTHREAD_ONCE_INIT};
+#endif
+} intern__process;
 
 static void intern__process_add(intern__link *l) {
     intern__lock_take(&intern__process.lock);
@@ -837,13 +856,26 @@ static void intern__process_remove(intern__link *l) {
     intern__lock_give(&intern__process.lock);
 }
 
-static void intern__process_start(void (*thread_end)(void *), void (*prepare)(void), void (*parent)(void),
+/* Once, before there is a table. False: forks would go unnoticed. */
+static bool intern__process_start(void (*thread_end)(void *), void (*prepare)(void), void (*parent)(void),
                                   void (*child)(void)) {
-    intern__process.failed = pthread_atfork(prepare, parent, child);
-    INTERN__STORE(&intern__process.has_key, pthread_key_create(&intern__process.key, thread_end) == 0, INTERN__RELEASE);
+    intern__lock_take(&intern__process.lock);
+#if INTERN__POSIX
+    if (!intern__process.started) {
+        intern__process.failed = pthread_atfork(prepare, parent, child) != 0;
+        INTERN__STORE(&intern__process.has_key, pthread_key_create(&intern__process.key, thread_end) == 0,
+                      INTERN__RELEASE);
+    }
+#else
+    (void)thread_end, (void)prepare, (void)parent, (void)child;
+#endif
+    intern__process.started = true;
+    bool well = !intern__process.failed;
+    intern__lock_give(&intern__process.lock);
+    return well;
 }
 
-#if defined(__GNUC__)
+#if defined(__GNUC__) && INTERN__POSIX
 /* At unload, or at exit. */
 __attribute__((destructor)) static void intern__process_end(void) {
     if (!INTERN__LOAD(&intern__process.has_key, INTERN__ACQUIRE)) return;
@@ -874,14 +906,21 @@ INTERN__INLINE intern__thread *intern__self(void) {
 static const char intern__thread_first = 1, intern__thread_again = 2;
 
 static bool intern__thread_note(const char *what) {
+#if INTERN__POSIX
     return INTERN__LOAD(&intern__process.has_key, INTERN__ACQUIRE) &&
            pthread_setspecific(intern__process.key, what) == 0;
+#else
+    (void)what; /* whether a thread's variables outlive callbacks at its end depends on the compiler */
+    return false;
+#endif
 }
 
 /* The kernel's number of the calling thread, 0 where it has none. */
 static uint32_t intern__thread_id(void) {
 #if defined(__linux__)
     return (uint32_t)syscall(SYS_gettid);
+#elif defined(_WIN32)
+    return (uint32_t)GetCurrentThreadId();
 #else
     return 0;
 #endif
@@ -904,10 +943,216 @@ static bool intern__thread_gone(uint32_t number) {
     int kept = errno;
     gone = number && syscall(SYS_tgkill, (long)getpid(), (long)number, 0L) != 0 && errno == ESRCH;
     errno = kept;
+#elif defined(_WIN32)
+    HANDLE h = number ? OpenThread(SYNCHRONIZE, FALSE, number) : NULL;
+    gone = number && (h ? WaitForSingleObject(h, 0) == WAIT_OBJECT_0 : GetLastError() == ERROR_INVALID_PARAMETER);
+    if (h) CloseHandle(h);
 #endif
     (void)number;
     return gone;
 }
+
+/* ---- src/interning/13_files.c -------------------------------------------------------------------------- */
+
+/* Files as a table needs them: the whole of one in memory, mapped where the system can; and one that is replaced by
+   another, whole or not at all. POSIX, and Windows, where files are read and not mapped. */
+
+#if !INTERN_NO_FILES
+#define INTERN__PART_MAX 32u /* bytes that a temporary name is longer than the path */
+
+/* What writes a file's content, given where to `put` it. */
+typedef intern_status (*intern__file_fill)(void *ctx, bool (*put)(void *to, const void *data, size_t len), void *to);
+
+static void intern__file_name_part(char *part, const char *path) {
+    sprintf(part, "%s.%016llx.part", path, (unsigned long long)intern__random());
+}
+#endif
+
+#if !INTERN_NO_FILES && INTERN__POSIX
+/* Opens a regular file; -1 if that cannot be. A pipe is not waited for. */
+static int intern__file_open(const char *path, size_t *len) {
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return -1;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > PTRDIFF_MAX) {
+        close(fd);
+        return -1;
+    }
+    *len = (size_t)st.st_size;
+    return fd;
+}
+
+/* The file's bytes in a block of intern__line_alloc. */
+static intern_status intern__file_copy(int fd, uint8_t **at, size_t len) {
+    size_t have = 0;
+    uint8_t *to = (uint8_t *)intern__line_alloc(len);
+    for (ssize_t n = 1; to && have < len && n > 0; have += n > 0 ? (size_t)n : 0)
+        n = read(fd, to + have, len - have < 1u << 30 ? len - have : 1u << 30);
+    if (!to) return INTERN_NOMEM;
+    if (have < len) {
+        intern__line_free(to, len);
+        return INTERN_IO;
+    }
+    *at = to;
+    return INTERN_OK;
+}
+
+/* Maps a file privately: writes to it stay in this process. An empty file is mapped as NULL. */
+static intern_status intern__file_map(int fd, uint8_t **at, size_t len) {
+    void *p = len ? mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0) : NULL;
+    if (p == MAP_FAILED) return INTERN_IO;
+    *at = (uint8_t *)p;
+    return INTERN_OK;
+}
+
+/* Gets a whole file into memory. `mapped` NULL: into a block of intern__line_alloc; else *mapped tells whether it is
+   mapped, or in such a block. */
+static intern_status intern__file_read(const char *path, bool *mapped, uint8_t **at, size_t *len) {
+    int state = intern__cancel_hold(), fd = intern__file_open(path, len);
+    intern_status s = fd < 0 ? INTERN_IO : mapped ? intern__file_map(fd, at, *len) : intern__file_copy(fd, at, *len);
+    if (fd >= 0) close(fd);
+    if (mapped) *mapped = s == INTERN_OK;
+    intern__cancel_release(state);
+    return s;
+}
+
+static void intern__file_unmap(void *at, size_t len) { munmap(at, len); }
+
+/* A write may take fewer bytes than it was given: go on until all are taken. */
+static bool intern__file_write(void *ctx, const void *data, size_t len) {
+    const uint8_t *p = (const uint8_t *)data;
+    while (len) {
+        ssize_t n = write(*(int *)ctx, p, len < 1u << 30 ? len : 1u << 30);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        p += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+/* What the file is to replace: nothing, or a regular file, whose mode it gets. A link would have to be followed or
+   destroyed. *mode: 0 if there is nothing. */
+static bool intern__file_replaceable(const char *path, mode_t *mode) {
+    struct stat st;
+    char byte;
+    *mode = 0;
+    if (readlink(path, &byte, 1) >= 0) return false;
+    if (stat(path, &st) != 0) return errno == ENOENT;
+    *mode = st.st_mode & 07777;
+    return S_ISREG(st.st_mode);
+}
+
+/* Makes a file beside `path` under a name that nothing had: neither a link nor what a crash left is opened. */
+static int intern__file_create(const char *path, char *part, mode_t mode) {
+    int fd = -1;
+    for (unsigned tries = 0; fd < 0 && tries < 100; tries++) {
+        intern__file_name_part(part, path);
+        fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode ? 0600 : 0666);
+        if (fd < 0 && errno != EEXIST) break;
+    }
+    if (fd >= 0 && mode && fchmod(fd, mode) != 0) {
+        close(fd);
+        remove(part);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* Syncs the folder of a path, so that the new name outlives a crash. Some systems cannot open or sync folders. */
+static bool intern__file_sync_folder(char *path) {
+    char *slash = strrchr(path, '/');
+    if (slash) slash[slash == path] = 0;
+    int fd = open(slash ? path : ".", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return true;
+    bool synced = fsync(fd) == 0 || errno != EIO;
+    close(fd);
+    return synced;
+}
+
+static intern_status intern__file_replace_by(const char *path, char *part, intern__file_fill fill, void *ctx) {
+    mode_t mode;
+    if (!intern__file_replaceable(path, &mode)) return INTERN_IO;
+    int fd = intern__file_create(path, part, mode);
+    if (fd < 0) return INTERN_IO;
+    intern_status s = fill(ctx, intern__file_write, &fd);
+    if (s == INTERN_OK && fsync(fd) != 0) s = INTERN_IO;
+    if (close(fd) != 0 && s == INTERN_OK) s = INTERN_IO;
+    if (s == INTERN_OK && !intern__file_replaceable(path, &mode)) s = INTERN_IO; /* a link that came meanwhile */
+    if (s == INTERN_OK && rename(part, path) != 0) s = INTERN_IO;
+    if (s != INTERN_OK) remove(part);
+    else if (!intern__file_sync_folder(part)) s = INTERN_IO;
+    return s;
+}
+#elif !INTERN_NO_FILES
+/* Gets a whole file into a block of intern__line_alloc. */
+static intern_status intern__file_read(const char *path, bool *mapped, uint8_t **at, size_t *len) {
+    LARGE_INTEGER size;
+    intern_status s = INTERN_IO;
+    HANDLE f = CreateFileA(path, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
+    if (mapped) *mapped = false;
+    if (f == INVALID_HANDLE_VALUE) return INTERN_IO;
+    if (GetFileType(f) == FILE_TYPE_DISK && GetFileSizeEx(f, &size) && (uint64_t)size.QuadPart <= PTRDIFF_MAX) {
+        DWORD n = 1;
+        size_t have = 0;
+        *len = (size_t)size.QuadPart;
+        *at = (uint8_t *)intern__line_alloc(*len);
+        for (; *at && have < *len && n; have += n)
+            if (!ReadFile(f, *at + have, *len - have < 1u << 30 ? (DWORD)(*len - have) : 1u << 30, &n, NULL)) n = 0;
+        s = !*at ? INTERN_NOMEM : have == *len ? INTERN_OK : INTERN_IO;
+        if (s == INTERN_IO) intern__line_free(*at, *len);
+    }
+    CloseHandle(f);
+    return s;
+}
+
+static void intern__file_unmap(void *at, size_t len) { (void)at, (void)len; }
+
+static bool intern__file_write(void *ctx, const void *data, size_t len) {
+    const uint8_t *p = (const uint8_t *)data;
+    for (DWORD n; len; p += n, len -= n)
+        if (!WriteFile(*(HANDLE *)ctx, p, len < 1u << 30 ? (DWORD)len : 1u << 30, &n, NULL) || !n) return false;
+    return true;
+}
+
+/* Nothing, or a regular file; a link (reparse point) or a folder is not to be replaced. */
+static bool intern__file_replaceable(const char *path) {
+    DWORD what = GetFileAttributesA(path);
+    return what == INVALID_FILE_ATTRIBUTES || !(what & (FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_REPARSE_POINT));
+}
+
+static intern_status intern__file_replace_by(const char *path, char *part, intern__file_fill fill, void *ctx) {
+    if (!intern__file_replaceable(path)) return INTERN_IO;
+    intern__file_name_part(part, path);
+    HANDLE f = CreateFileA(part, GENERIC_WRITE, 0, NULL, CREATE_NEW, FILE_ATTRIBUTE_NORMAL, NULL);
+    if (f == INVALID_HANDLE_VALUE) return INTERN_IO;
+    intern_status s = fill(ctx, intern__file_write, &f);
+    if (s == INTERN_OK && !FlushFileBuffers(f)) s = INTERN_IO;
+    if (!CloseHandle(f) && s == INTERN_OK) s = INTERN_IO;
+    if (s == INTERN_OK && !(intern__file_replaceable(path) &&
+                            MoveFileExA(part, path, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH)))
+        s = INTERN_IO;
+    if (s != INTERN_OK) (void)DeleteFileA(part);
+    return s;
+}
+#else
+static void intern__file_unmap(void *at, size_t len) { (void)at, (void)len; }
+#endif
+
+#if !INTERN_NO_FILES
+/* Puts a file in the place of `path`, whole or not at all; `fill` writes it. */
+static intern_status intern__file_replace(const char *path, intern__file_fill fill, void *ctx) {
+    size_t size = strlen(path) + INTERN__PART_MAX;
+    char *part = (char *)INTERN_MALLOC(size);
+    if (!part) return INTERN_NOMEM;
+    int kept = errno, state = intern__cancel_hold();
+    intern_status s = intern__file_replace_by(path, part, fill, ctx);
+    intern__cancel_release(state);
+    errno = kept;
+    INTERN_FREE(part, size);
+    return s;
+}
+#endif
 
 /* ---- src/interning/15_hash.c --------------------------------------------------------------------------- */
 
@@ -1618,6 +1863,8 @@ struct intern_table {
     intern__writer writer[INTERN_WRITERS];
 };
 
+INTERN_API unsigned intern_version(void) { return INTERN_VERSION; }
+
 INTERN_API const char *intern_status_text(intern_status s) {
     switch (s) {
     case INTERN_OK: return "ok";
@@ -1653,7 +1900,7 @@ static void intern__writer_init(intern__writer *w, unsigned slot) {
     atomic_init(&w->thread, 0);
 }
 
-static void intern__process_init(void);
+static bool intern__process_init(void);
 
 static void intern__table_seed(intern_table *t, uint64_t seed) {
     t->seed = seed;
@@ -1662,7 +1909,7 @@ static void intern__table_seed(intern_table *t, uint64_t seed) {
 
 INTERN_API intern_status intern_table_new(const intern_options *options, intern_table **out) {
     if (!out) return INTERN_INVALID;
-    if (pthread_once(&intern__process.once, intern__process_init) != 0 || intern__process.failed) return INTERN_NOMEM;
+    if (!intern__process_init()) return INTERN_NOMEM;
     intern_table *t = (intern_table *)intern__line_alloc(sizeof *t);
     if (!t) return INTERN_NOMEM;
     memset(t, 0, sizeof *t);
@@ -2045,8 +2292,8 @@ static void intern__fork_child(void) {
     intern__lock_reset(&intern__process.lock);
 }
 
-static void intern__process_init(void) {
-    intern__process_start(intern__thread_end, intern__fork_prepare, intern__fork_parent, intern__fork_child);
+static bool intern__process_init(void) {
+    return intern__process_start(intern__thread_end, intern__fork_prepare, intern__fork_parent, intern__fork_child);
 }
 
 /* Accounts */
@@ -2591,73 +2838,12 @@ INTERN_API intern_status intern_save_to(intern_table *t, bool (*put)(void *ctx, 
 }
 
 #if !INTERN_NO_FILES
-#define INTERN__PART_MAX 32u /* bytes that a temporary name is longer than the path */
-
-/* What the file is to replace: nothing, or a regular file, whose mode it gets. A link would have to be followed or
-   destroyed. *mode: 0 if there is nothing. */
-static bool intern__save_target(const char *path, mode_t *mode) {
-    struct stat st;
-    char byte;
-    *mode = 0;
-    if (readlink(path, &byte, 1) >= 0) return false;
-    if (stat(path, &st) != 0) return errno == ENOENT;
-    *mode = st.st_mode & 07777;
-    return S_ISREG(st.st_mode);
-}
-
-/* Makes a file beside `path` under a name that nothing had: neither a link nor what a crash left is opened. */
-static int intern__save_open(const char *path, char *part, mode_t mode) {
-    int fd = -1;
-    for (unsigned tries = 0; fd < 0 && tries < 100; tries++) {
-        sprintf(part, "%s.%016llx.part", path, (unsigned long long)intern__random());
-        fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode ? 0600 : 0666);
-        if (fd < 0 && errno != EEXIST) break;
-    }
-    if (fd >= 0 && mode && fchmod(fd, mode) != 0) {
-        close(fd);
-        remove(part);
-        fd = -1;
-    }
-    return fd;
-}
-
-/* Syncs the folder of a path, so that the new name outlives a crash. Some systems cannot open or sync folders. */
-static bool intern__save_sync_folder(char *path) {
-    char *slash = strrchr(path, '/');
-    if (slash) slash[slash == path] = 0;
-    int fd = open(slash ? path : ".", O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return true;
-    bool synced = fsync(fd) == 0 || errno != EIO;
-    close(fd);
-    return synced;
-}
-
-static intern_status intern__save_as(intern_table *t, const char *path, char *part) {
-    mode_t mode;
-    if (!intern__save_target(path, &mode)) return INTERN_IO;
-    int fd = intern__save_open(path, part, mode);
-    if (fd < 0) return INTERN_IO;
-    intern_status s = intern_save_to(t, intern__file_write, &fd);
-    if (s == INTERN_OK && fsync(fd) != 0) s = INTERN_IO;
-    if (close(fd) != 0 && s == INTERN_OK) s = INTERN_IO;
-    if (s == INTERN_OK && !intern__save_target(path, &mode)) s = INTERN_IO; /* a link that came meanwhile */
-    if (s == INTERN_OK && rename(part, path) != 0) s = INTERN_IO;
-    if (s != INTERN_OK) remove(part);
-    else if (!intern__save_sync_folder(part)) s = INTERN_IO;
-    return s;
+static intern_status intern__save_fill(void *ctx, bool (*put)(void *, const void *, size_t), void *to) {
+    return intern_save_to((intern_table *)ctx, put, to);
 }
 
 INTERN_API intern_status intern_save(intern_table *t, const char *path) {
-    if (!t || !path) return INTERN_INVALID;
-    size_t size = strlen(path) + INTERN__PART_MAX;
-    char *part = (char *)INTERN_MALLOC(size);
-    if (!part) return INTERN_NOMEM;
-    int kept = errno, state = intern__cancel_hold();
-    intern_status s = intern__save_as(t, path, part);
-    intern__cancel_release(state);
-    errno = kept;
-    INTERN_FREE(part, size);
-    return s;
+    return t && path ? intern__file_replace(path, intern__save_fill, t) : INTERN_INVALID;
 }
 #endif
 
@@ -2995,11 +3181,10 @@ INTERN_API intern_status intern_load(intern_table *t, const char *path, unsigned
         return intern__load_fail(error, INTERN_INVALID, "invalid argument, or big-endian machine");
     if (!intern__table_idle(t)) return intern__load_fail(error, INTERN_BUSY, "table in use or not empty");
     bool copy = (flags & (INTERN_LOAD_VERIFY | INTERN_LOAD_COPY)) != 0;
-    int state = intern__cancel_hold();
-    intern_status s = copy ? intern__file_read(path, &at, &len) : intern__file_map(path, &at, &len);
-    intern__cancel_release(state);
+    bool mapped = false;
+    intern_status s = intern__file_read(path, copy ? NULL : &mapped, &at, &len);
     if (s != INTERN_OK) return intern__load_fail(error, s, "cannot open, map or read the file");
-    return intern__load_image(t, at, len, !copy, flags, error);
+    return intern__load_image(t, at, len, mapped, flags, error);
 }
 #endif
 
@@ -3027,4 +3212,5 @@ INTERN_API intern_status intern_load(intern_table *t, const char *path, unsigned
    OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
    SOFTWARE. */
 
+#endif
 #endif /* INTERNING_IMPLEMENTATION */

@@ -60,6 +60,10 @@
 #ifndef PATHMAP_H
 #define PATHMAP_H
 
+#if !defined(__cplusplus) && (!defined(__STDC_VERSION__) || __STDC_VERSION__ < 199901L)
+#error "pathmap.h needs C99 or C++11, and its implementation C11"
+#else
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -134,6 +138,18 @@ extern "C" {
 /* ---- src/pathmap/02_types.h ---------------------------------------------------------------------------- */
 
 /* Types that every part shares: status codes, values and their operations, keys. */
+
+/* The version of this header. A release with another MAJOR (with MAJOR 0: another MINOR) may break programs, one with
+   another MINOR adds, one with another PATCH mends. Files say their own format's version. */
+#define PM_VERSION_MAJOR 0
+#define PM_VERSION_MINOR 1
+#define PM_VERSION_PATCH 0
+#define PM_VERSION (PM_VERSION_MAJOR * 1000000 + PM_VERSION_MINOR * 1000 + PM_VERSION_PATCH)
+
+/* Tells which version the program's one copy of the implementation is of.
+   Returns  its PM_VERSION: unlike the macro's where a file was compiled with another header
+   Threads  any */
+PM_API unsigned pm_version(void);
 
 /* What a call that can fail returns. Results go through last parameters, which a failure leaves untouched. */
 typedef enum pm_status {
@@ -1647,6 +1663,7 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
 }
 #endif
 
+#endif
 #endif /* PATHMAP_H */
 
 /* The implementation stands outside the guard above: a file may include this header for its
@@ -1654,9 +1671,11 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
 #if defined(PATHMAP_IMPLEMENTATION) && !defined(PATHMAP_IMPLEMENTATION_DONE)
 #define PATHMAP_IMPLEMENTATION_DONE
 
-#ifdef __cplusplus
+#if !defined(__cplusplus) && (!defined(__STDC_VERSION__) || __STDC_VERSION__ < 199901L)
+/* said above */
+#elif defined(__cplusplus) || __STDC_VERSION__ < 201112L
 #error "PATHMAP_IMPLEMENTATION is C11: define it in a C file; C++ files include the declarations"
-#endif
+#else
 
 /* ---- src/pathmap/10_platform.c ------------------------------------------------------------------------- */
 
@@ -1698,21 +1717,51 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
 #if !PM_NO_STDIO
 #include <stdio.h>
 #endif
+
+/* Whose threads: PM__THREADS is one of these. <threads.h> is optional in C11 and missing from many systems, so it comes
+   last. */
+#define PM__THREADS_NONE 0
+#define PM__THREADS_POSIX 1
+#define PM__THREADS_WINDOWS 2
+#define PM__THREADS_C11 3
+#ifndef PM__THREADS
+#if PM_NO_THREADS
+#define PM__THREADS PM__THREADS_NONE
+#elif defined(_WIN32)
+#define PM__THREADS PM__THREADS_WINDOWS
+#elif defined(__unix__) || defined(__APPLE__)
+#define PM__THREADS PM__THREADS_POSIX
+#elif !defined(__STDC_NO_THREADS__)
+#define PM__THREADS PM__THREADS_C11
+#else
+#error "pathmap.h knows no threads here: define PM_NO_THREADS as 1 for a program of one thread"
+#define PM__THREADS PM__THREADS_NONE
+#endif
+#endif
 #if !PM_NO_THREADS
 #include <stdatomic.h>
+#endif
+#if PM__THREADS == PM__THREADS_POSIX
+#include <pthread.h>
+#include <time.h>
+#elif PM__THREADS == PM__THREADS_WINDOWS
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#include <windows.h>
+#elif PM__THREADS == PM__THREADS_C11
 #include <threads.h>
-#if defined(__linux__)
+#include <time.h>
+#endif
+#if PM__THREADS && defined(__linux__)
 #include <errno.h>
 #include <sys/syscall.h>
 #endif
-#if defined(__unix__) || defined(__APPLE__)
-#include <pthread.h>
-#define PM__FORKS 1 /* a process can fork while other threads are at work, and pthread_atfork tells of it */
-#endif
-#endif
-#ifndef PM__FORKS
-#define PM__FORKS 0
-#endif
+/* A process can fork while other threads are at work, and pthread_atfork tells of it. */
+#define PM__FORKS (PM__THREADS == PM__THREADS_POSIX)
 
 /* No key, byte string or array is longer, in bytes: a length above is the caller's mistake. */
 #define PM__LEN_MAX (SIZE_MAX / 4)
@@ -2055,71 +2104,107 @@ PM__UNUSED static bool pm__wait(pm__a32 *word, uint32_t seen, long us) {
 PM__UNUSED static void pm__wake(pm__a32 *word, bool all) {
     (void)syscall(__NR_futex, (void *)word, 1 | 128, all ? INT_MAX : 1, NULL, NULL, 0);
 }
-#else
-/* Without futexes: a few rooms to wait in, found by the word's address. Who wakes, wakes the whole room. */
-#if defined(__unix__) || defined(__APPLE__)
-#include <pthread.h>
-#define PM__CANCEL_OFF(state) (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &(state))
-#define PM__CANCEL_BACK(state) (void)pthread_setcancelstate((state), &(state))
-#else
-#define PM__CANCEL_OFF(state) ((void)((state) = 0))
-#define PM__CANCEL_BACK(state) ((void)(state))
-#endif
-enum { PM__ROOMS = 16 };
-static struct pm__room {
-    mtx_t lock;
-    cnd_t changed;
-} pm__rooms[PM__ROOMS];
-static once_flag pm__rooms_made = ONCE_FLAG_INIT;
-static bool pm__rooms_work; /* else threads yield instead of waiting */
-
-static void pm__rooms_make(void) {
-    bool ok = true;
-    for (int i = 0; i < PM__ROOMS; i++)
-        ok = ok && mtx_init(&pm__rooms[i].lock, mtx_plain) == thrd_success &&
-             cnd_init(&pm__rooms[i].changed) == thrd_success;
-    pm__rooms_work = ok;
+#elif PM__THREADS == PM__THREADS_C11
+/* A mutex of C11 needs set-up that can fail, so who waits looks again after a nap. */
+PM__UNUSED static bool pm__wait(pm__a32 *word, uint32_t seen, long us) {
+    struct timespec nap = {us / 1000000, us % 1000000 * 1000};
+    if (us == 0) nap.tv_nsec = 50000;
+    if (pm__load_acquire(word) != seen) return false;
+    (void)thrd_sleep(&nap, NULL);
+    return us != 0;
 }
 
-static struct pm__room *pm__room_of(const pm__a32 *word) {
-    uint64_t a = (uint64_t)(uintptr_t)word;
-    call_once(&pm__rooms_made, pm__rooms_make);
-    return pm__rooms_work ? &pm__rooms[(a * 0x9E3779B97F4A7C15u) >> 60] : NULL;
+PM__UNUSED static void pm__wake(pm__a32 *word, bool all) {
+    (void)word;
+    (void)all;
+}
+#else
+/* Without futexes: a few rooms to wait in, found by the word's address. Who wakes, wakes the whole room. */
+#if PM__THREADS == PM__THREADS_POSIX
+typedef struct pm__room {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int cancel; /* of the thread that is in the room: whether it could be cancelled before */
+} pm__room;
+#define PM__ROOM {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0}
+
+static void pm__room_enter(pm__room *r) {
+    int cancel = 0;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    (void)pthread_mutex_lock(&r->lock);
+    r->cancel = cancel;
+}
+
+static void pm__room_leave(pm__room *r) {
+    int cancel = r->cancel;
+    (void)pthread_mutex_unlock(&r->lock);
+    (void)pthread_setcancelstate(cancel, &cancel);
+}
+
+/* Waits outside the room; returns true when the time has passed. */
+static bool pm__room_sleep(pm__room *r, long us) {
+    int cancel = r->cancel;
+    bool passed = false;
+    if (us) {
+        struct timespec until;
+        (void)timespec_get(&until, TIME_UTC);
+        until.tv_sec += us / 1000000;
+        until.tv_nsec += us % 1000000 * 1000;
+        if (until.tv_nsec >= 1000000000) until.tv_nsec -= 1000000000, until.tv_sec++;
+        passed = pthread_cond_timedwait(&r->changed, &r->lock, &until) != 0;
+    } else {
+        (void)pthread_cond_wait(&r->changed, &r->lock);
+    }
+    r->cancel = cancel;
+    return passed;
+}
+
+static void pm__room_wake(pm__room *r) { (void)pthread_cond_broadcast(&r->changed); }
+#else
+typedef struct pm__room {
+    SRWLOCK lock;
+    CONDITION_VARIABLE changed;
+} pm__room;
+#define PM__ROOM {SRWLOCK_INIT, CONDITION_VARIABLE_INIT}
+
+static void pm__room_enter(pm__room *r) { AcquireSRWLockExclusive(&r->lock); }
+static void pm__room_leave(pm__room *r) { ReleaseSRWLockExclusive(&r->lock); }
+
+static bool pm__room_sleep(pm__room *r, long us) {
+    return !SleepConditionVariableSRW(&r->changed, &r->lock, us ? (DWORD)((us + 999) / 1000) : INFINITE, 0);
+}
+
+static void pm__room_wake(pm__room *r) { WakeAllConditionVariable(&r->changed); }
+#endif
+static pm__room pm__rooms[8] = {PM__ROOM, PM__ROOM, PM__ROOM, PM__ROOM, PM__ROOM, PM__ROOM, PM__ROOM, PM__ROOM};
+
+static pm__room *pm__room_of(const pm__a32 *word) {
+    return &pm__rooms[(uint64_t)(uintptr_t)word * 0x9E3779B97F4A7C15u >> 61];
 }
 
 PM__UNUSED static bool pm__wait(pm__a32 *word, uint32_t seen, long us) {
-    struct pm__room *r = pm__room_of(word);
-    struct timespec until;
-    bool passed = false;
-    int state;
-    if (!r) {
-        thrd_yield();
-        return us != 0;
-    }
-    (void)timespec_get(&until, TIME_UTC);
-    until.tv_sec += us / 1000000;
-    until.tv_nsec += us % 1000000 * 1000;
-    if (until.tv_nsec >= 1000000000) until.tv_nsec -= 1000000000, until.tv_sec++;
-    PM__CANCEL_OFF(state);
-    (void)mtx_lock(&r->lock);
-    if (pm__load_acquire(word) == seen) {
-        if (us) passed = cnd_timedwait(&r->changed, &r->lock, &until) == thrd_timedout;
-        else (void)cnd_wait(&r->changed, &r->lock);
-    }
-    (void)mtx_unlock(&r->lock);
-    PM__CANCEL_BACK(state);
+    pm__room *r = pm__room_of(word);
+    pm__room_enter(r);
+    bool passed = pm__load_acquire(word) == seen && pm__room_sleep(r, us);
+    pm__room_leave(r);
     return passed;
 }
 
 PM__UNUSED static void pm__wake(pm__a32 *word, bool all) {
-    struct pm__room *r = pm__room_of(word);
+    pm__room *r = pm__room_of(word);
     (void)all;
-    if (!r) return;
-    (void)mtx_lock(&r->lock);
-    (void)cnd_broadcast(&r->changed);
-    (void)mtx_unlock(&r->lock);
+    pm__room_enter(r);
+    pm__room_wake(r);
+    pm__room_leave(r);
 }
 #endif
+
+/* In a forked child, whose only thread waits for nobody: who was in a room or waited is gone. */
+PM__UNUSED static void pm__wait_forked(void) {
+#if PM__THREADS == PM__THREADS_POSIX && !PM__FUTEX
+    for (unsigned i = 0; i < sizeof pm__rooms / sizeof *pm__rooms; i++) pm__rooms[i] = (pm__room)PM__ROOM;
+#endif
+}
 
 /* Looks at a word for a moment. True: it is not `seen` any more, there is nothing to wait for. */
 PM__UNUSED static bool pm__spin(pm__a32 *word, uint32_t seen) {
@@ -2177,6 +2262,46 @@ PM__UNUSED static void pm__fence_by_time(void) {
 #define pm__fence_compiler() ((void)0)
 #else
 #define pm__fence_compiler() atomic_signal_fence(memory_order_seq_cst)
+#endif
+
+/* ---- ends of threads ----------------------------------------------------------------------------------------- */
+
+/* A key under which each thread can keep a pointer; `end` is called with it when the thread ends. All answer whether
+   that could be done. pm__key_drop: no thread's end is noticed from then on. */
+#if PM__THREADS == PM__THREADS_POSIX
+typedef pthread_key_t pm__key;
+PM__UNUSED static bool pm__key_make(pm__key *k, void (*end)(void *)) { return pthread_key_create(k, end) == 0; }
+PM__UNUSED static bool pm__key_set(pm__key k, void *p) { return pthread_setspecific(k, p) == 0; }
+PM__UNUSED static void pm__key_drop(pm__key k) { (void)pthread_key_delete(k); }
+#elif PM__THREADS == PM__THREADS_C11
+typedef tss_t pm__key;
+PM__UNUSED static bool pm__key_make(pm__key *k, void (*end)(void *)) { return tss_create(k, end) == thrd_success; }
+PM__UNUSED static bool pm__key_set(pm__key k, void *p) { return tss_set(k, p) == thrd_success; }
+PM__UNUSED static void pm__key_drop(pm__key k) { tss_delete(k); }
+#elif PM__THREADS == PM__THREADS_WINDOWS
+/* Fiber-local storage calls back at a thread's end, but also for every living thread when the key is given up. One key
+   is all that this library makes. */
+typedef DWORD pm__key;
+static void (*pm__key_end)(void *);
+static pm__a32 pm__key_lives;
+
+static VOID NTAPI pm__key_call(PVOID p) {
+    if (p && pm__load_acquire(&pm__key_lives)) pm__key_end(p);
+}
+
+PM__UNUSED static bool pm__key_make(pm__key *k, void (*end)(void *)) {
+    pm__key_end = end;
+    pm__store_release(&pm__key_lives, 1);
+    *k = FlsAlloc(pm__key_call);
+    return *k != FLS_OUT_OF_INDEXES;
+}
+
+PM__UNUSED static bool pm__key_set(pm__key k, void *p) { return FlsSetValue(k, p) != 0; }
+
+PM__UNUSED static void pm__key_drop(pm__key k) {
+    pm__store_release(&pm__key_lives, 0);
+    (void)FlsFree(k);
+}
 #endif
 
 /* ---- lock ---------------------------------------------------------------------------------------------------- */
@@ -2518,7 +2643,7 @@ static struct {
     pm_pool *pools; /* all but the default one, and those with a backend */
 #if !PM_NO_THREADS
     bool has_key, sees_forks;
-    tss_t key;
+    pm__key key;
 #endif
 } pm__mem_registry;
 
@@ -3055,6 +3180,7 @@ static void pm__mem_after_fork(void) {
 
 /* Of all threads only the one that forked is left. A new one may get the address of another's variables. */
 static void pm__mem_in_child(void) {
+    pm__wait_forked();
     for (pm_pool *p = &pm__pool_default; p; p = pm__pool_after(p)) {
         for (pm__heap *h = p->heaps; h; h = h->next_in_pool) {
             void *owner = pm__load_relaxed(&h->owner);
@@ -3102,11 +3228,11 @@ static void pm__mem_thread_end(void *arg) {
 static bool pm__mem_thread_register(pm__mem_thread *self) {
     pm__lock_acquire(&pm__mem_registry.lock);
     if (!pm__mem_registry.has_key)
-        pm__mem_registry.has_key = tss_create(&pm__mem_registry.key, pm__mem_thread_end) == thrd_success;
+        pm__mem_registry.has_key = pm__key_make(&pm__mem_registry.key, pm__mem_thread_end);
     bool ok = pm__mem_registry.has_key;
     pm__mem_watch_forks();
     pm__lock_release(&pm__mem_registry.lock);
-    self->registered = ok && tss_set(pm__mem_registry.key, self) == thrd_success;
+    self->registered = ok && pm__key_set(pm__mem_registry.key, self);
     return self->registered;
 }
 #endif
@@ -3439,7 +3565,7 @@ __attribute__((destructor)) static void pm__mem_unload(void) {
 #endif
 #if !PM_NO_THREADS
     pm__lock_acquire(&pm__mem_registry.lock);
-    if (pm__mem_registry.has_key) tss_delete(pm__mem_registry.key);
+    if (pm__mem_registry.has_key) pm__key_drop(pm__mem_registry.key);
     pm__mem_registry.has_key = false;
     pm__lock_release(&pm__mem_registry.lock);
 #endif
@@ -3586,6 +3712,8 @@ PM_API bool pm_mask_equal(const pm_mask *a, const pm_mask *b) {
    A hook that is NULL has the meaning of plain words under "left wins"; the dispatch functions supply it, so no table
    is obliged to fill every slot. Answers of the built-in hooks are exact: an identity bit is set if and only if the
    result equals that operand. */
+
+PM_API unsigned pm_version(void) { return PM_VERSION; }
 
 PM_API const char *pm_status_text(pm_status s) {
     switch (s) {
@@ -7236,8 +7364,8 @@ static pm__survey pm__trie_survey(pm__ref r, const uint8_t *s, size_t len) {
             lo = (unsigned)k.child, hi = lo + 1;
         }
         size_t upto = k.lo == k.hi ? pm__line_suffix(x, lo) : rest; /* a value beside the child counts as neighbour */
-        size_t near = pm__line_neighbours(x, lo, hi, t, upto);
-        if (near != SIZE_MAX) v.keep = base + x->plen + near;
+        size_t agree = pm__line_neighbours(x, lo, hi, t, upto);
+        if (agree != SIZE_MAX) v.keep = base + x->plen + agree;
         if (k.lo != k.hi) {
             v.exists = true;
             pm__survey_line(x, &k, rest, &v);
@@ -13523,8 +13651,8 @@ static size_t pm__rz_up_in_node(const pm_rz *z) {
     if (!pm__place_in_line(p)) return f->base;
     const pm__line *x = pm__place_line(p);
     if (p->depth <= x->plen) return f->base;
-    size_t near = pm__line_neighbours(x, p->lo, p->hi, z->path + f->base + x->plen, pm__place_suffix(p, x));
-    return near == SIZE_MAX ? f->base : f->base + x->plen + near;
+    size_t agree = pm__line_neighbours(x, p->lo, p->hi, z->path + f->base + x->plen, pm__place_suffix(p, x));
+    return agree == SIZE_MAX ? f->base : f->base + x->plen + agree;
 }
 
 static size_t pm__rz_ascend_to_mark(pm_rz *z, bool values) {
@@ -20676,4 +20804,5 @@ PM_API pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void 
    OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
    SOFTWARE. */
 
+#endif
 #endif /* PATHMAP_IMPLEMENTATION */

@@ -29,6 +29,13 @@ BENCH_UNUSED static uint64_t bench_now(void) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* Nanoseconds that the calling thread has run. */
+BENCH_UNUSED static uint64_t bench_cpu(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 /* xorshift64 with the shifts 13, 7, 17; the state must not be 0. */
 #define BENCH_SEED 88172645463325252u
 

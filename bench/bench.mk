@@ -6,6 +6,8 @@
 #   make bench-report prints the tables, writes them into bench/RESULTS.md, and draws build/bench/DATASET-threads.svg
 #   make bench-smoke  builds all measuring programs without optimisation and runs them on a few keys
 #
+#   make bench-growth makes and measures sets of many sizes (bench/data.py: rand.., url..), for curves of growth
+#
 # BENCH_SETS narrows the sets, BENCH_ARGS adds options (`--runs 3`), BENCH_EXTRA names further objects to link, each
 # of which announces an engine (see bench/engine.h), BENCH_LIBS the libraries they need.
 
@@ -32,7 +34,7 @@ bench_link = $(BENCH_CC)
 bench_installed = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo yes)
 
 ifneq ($(wildcard /usr/include/Judy.h /usr/local/include/Judy.h),)
-bench_objects += $(bench_dir)/judysl.o $(bench_dir)/judyhs.o
+bench_objects += $(bench_dir)/judysl.o $(bench_dir)/judyl.o $(bench_dir)/judyhs.o
 bench_libs += -lJudy
 endif
 ifeq ($(call bench_installed,glib-2.0),yes)
@@ -52,9 +54,30 @@ bench_libs += $(shell $(PKG_CONFIG) --libs absl_btree)
 endif
 endif
 
+
+# Rivals that no distribution has: each is built when its variable names the folder of its source. They are compiled as
+# their authors do, without our warnings.
+BENCH_WORMHOLE ?=
+BENCH_LIBART ?=
+BENCH_HOT ?=
+BENCH_IMMER ?=
+ifneq ($(BENCH_WORMHOLE),)
+bench_objects += $(bench_dir)/wormhole.o $(addprefix $(bench_dir)/wormhole-,lib.o kv.o wh.o)
+bench_libs += -lm
+endif
+ifneq ($(BENCH_LIBART),)
+bench_objects += $(bench_dir)/libart.o $(bench_dir)/libart-art.o
+endif
+ifneq ($(BENCH_HOT),)
+bench_objects += $(bench_dir)/hot.o
+endif
+ifneq ($(BENCH_IMMER),)
+bench_objects += $(bench_dir)/immer.o
+endif
+
 bench_headers := bench/bench.h bench/engine.h
 
-.PHONY: bench bench-data bench-run bench-report bench-smoke
+.PHONY: bench bench-data bench-growth bench-run bench-report bench-smoke
 
 bench: $(BUILD)/bench_map $(BUILD)/bench_views
 
@@ -81,6 +104,20 @@ $(bench_dir)/engine_standard.o: bench/engine_pathmap.c pathmap.h $(bench_headers
 $(bench_dir)/glib.o: bench/rivals/glib.c $(bench_headers) | $(bench_dir)
 	$(BENCH_CC) $(bench_c) $$($(PKG_CONFIG) --cflags glib-2.0 | sed 's/-I/-isystem /g') -c -o $@ $<
 
+$(bench_dir)/wormhole.o: bench/rivals/wormhole.c $(bench_headers) | $(bench_dir)
+	$(BENCH_CC) -std=gnu11 $(BENCH_OPT) -pthread -isystem $(BENCH_WORMHOLE) -c -o $@ $<
+$(bench_dir)/wormhole-%.o: $(BENCH_WORMHOLE)/%.c | $(bench_dir)
+	$(BENCH_CC) -std=gnu11 $(BENCH_OPT) -DNDEBUG -w -pthread -I$(BENCH_WORMHOLE) -c -o $@ $<
+$(bench_dir)/libart.o: bench/rivals/libart.c $(bench_headers) | $(bench_dir)
+	$(BENCH_CC) -std=gnu11 $(BENCH_OPT) -isystem $(BENCH_LIBART)/src -c -o $@ $<
+$(bench_dir)/libart-art.o: $(BENCH_LIBART)/src/art.c | $(bench_dir)
+	$(BENCH_CC) -std=gnu11 $(BENCH_OPT) -w -c -o $@ $<
+$(bench_dir)/hot.o: bench/rivals/hot.cc bench/rivals/cxx_map.h $(bench_headers) | $(bench_dir)
+	$(BENCH_CXX) -std=c++17 $(BENCH_OPT) -fpermissive -w $(patsubst %,-isystem $(BENCH_HOT)/libs/%/include, \
+	    hot/commons hot/single-threaded idx/content-helpers) -c -o $@ $<
+$(bench_dir)/immer.o: bench/rivals/immer.cc bench/rivals/cxx_map.h $(bench_headers) | $(bench_dir)
+	$(BENCH_CXX) $(bench_cxx) -isystem $(BENCH_IMMER) -c -o $@ $<
+
 $(bench_dir)/%.o: bench/rivals/%.c $(bench_headers) | $(bench_dir)
 	$(BENCH_CC) $(bench_c) -c -o $@ $<
 
@@ -99,6 +136,10 @@ bench-run: bench
 	        echo "SKIPPED $$name: $(BUILD)/data/$$name.keys is not there (make bench-data)" >&2; \
 	    fi; \
 	done
+
+BENCH_GROWTH ?= rand1e3 rand1e4 rand3e4 rand1e5 rand3e5 rand2e6 rand4e6 rand1e7 url1e3 url1e4 url1e5 url1e6
+bench-growth:
+	@$(MAKE) --no-print-directory bench-data bench-run BENCH_SETS='$(BENCH_GROWTH)'
 
 bench-report:
 	$(PYTHON) bench/report.py --markdown bench/RESULTS.md --curves $(bench_dir) $(bench_dir)/*.tsv

@@ -32,7 +32,8 @@ typedef struct view {
 typedef struct reply {
     bool ok;
     int n;
-    double v[THREAD_PASSES]; /* samples, already per key or per operation */
+    double v[THREAD_PASSES];   /* samples, already per key or per operation */
+    double cpu[THREAD_PASSES]; /* the same by the thread's own clock; 0 where other threads did the work */
     char why[80];
 } reply;
 
@@ -69,8 +70,11 @@ void bench_register(const bench_engine *e) {
 /* Rivals that this program knows how to use, for saying which are not there. */
 static const struct {
     const char *name, *package;
-} known[] = {{"JudySL", "libjudy-dev"},     {"JudyHS", "libjudy-dev"},           {"std::map", "g++"},
+} known[] = {{"JudySL", "libjudy-dev"},     {"JudyL", "libjudy-dev"},            {"std::map", "g++"},
+             {"JudyHS", "libjudy-dev"},     {"absl::btree_map<u64>", "g++ and libabsl-dev"},
              {"std::unordered_map", "g++"}, {"absl::btree_map", "g++ and libabsl-dev"}, {"GTree", "libglib2.0-dev"},
+             {"Wormhole", "BENCH_WORMHOLE=its source"}, {"libart", "BENCH_LIBART=its source"},
+             {"HOT", "BENCH_HOT=its source"}, {"immer", "BENCH_IMMER=its source"},
              {"GHashTable", "libglib2.0-dev"}, {"HAT-trie", "libhat-trie-dev"}};
 
 /* Keys */
@@ -219,7 +223,24 @@ static void fail(reply *r, const char *why) {
     snprintf(r->why, sizeof r->why, "%s", why);
 }
 
-static void sample(reply *r, double v) { r->v[r->n++] = v; }
+static void sample(reply *r, double v) {
+    r->cpu[r->n] = 0;
+    r->v[r->n++] = v;
+}
+
+/* Both clocks, read at the start of what is measured. */
+typedef struct stopwatch {
+    uint64_t wall, cpu;
+} stopwatch;
+
+static stopwatch begin(void) { return (stopwatch){bench_now(), bench_cpu()}; }
+
+/* A sample of n keys or operations. */
+static void end(reply *r, stopwatch start, size_t n) {
+    uint64_t cpu = bench_cpu() - start.cpu, wall = bench_now() - start.wall;
+    sample(r, (double)wall / (double)n);
+    r->cpu[r->n - 1] = (double)cpu / (double)n;
+}
 
 /* Bytes that malloc holds for live blocks, its rounding and headers included. */
 static uint64_t malloc_bytes(void) {
@@ -251,9 +272,9 @@ static void check_tally(reply *r, bench_tally t, size_t n, const char *what) {
 }
 
 static void run_fill(job *j, reply *r, const bench_list *l, bool (*fill)(void *, const bench_list *)) {
-    uint64_t start = bench_now();
+    stopwatch start = begin();
     bool done = fill(j->map, l);
-    sample(r, (double)(bench_now() - start) / (double)l->n);
+    end(r, start, l->n);
     if (!done) fail(r, "a write failed");
     if (j->verify && j->e->get) check_tally(r, j->e->get(j->map, &j->w->hit), j->w->hit.n, "after filling");
 }
@@ -286,9 +307,9 @@ static void run_unit_memory(job *j, reply *r) {
 static void run_lookups(job *j, reply *r, bench_tally (*look)(void *, const bench_list *)) {
     const bench_list *l = &j->w->hit;
     for (int pass = 0; pass < PASSES; pass++) {
-        uint64_t start = bench_now();
+        stopwatch start = begin();
         bench_tally t = look(j->map, l);
-        sample(r, (double)(bench_now() - start) / (double)l->n);
+        end(r, start, l->n);
         check_tally(r, t, l->n, "lookup");
     }
 }
@@ -300,9 +321,9 @@ static void run_zget(job *j, reply *r) { run_lookups(j, r, j->e->zget); }
 static void run_get_miss(job *j, reply *r) {
     const bench_list *l = &j->w->miss;
     for (int pass = 0; pass < PASSES && l->n; pass++) {
-        uint64_t start = bench_now();
+        stopwatch start = begin();
         bench_tally t = j->e->get(j->map, l);
-        sample(r, (double)(bench_now() - start) / (double)l->n);
+        end(r, start, l->n);
         if (t.found) fail(r, "found a key that is not there");
     }
 }
@@ -332,9 +353,9 @@ static void run_visit(job *j, reply *r, void (*visit)(void *, bench_visitor *)) 
     }
     for (int pass = 0; pass < PASSES; pass++) {
         v = new_visitor(j);
-        uint64_t start = bench_now();
+        stopwatch start = begin();
         visit(j->map, &v);
-        sample(r, (double)(bench_now() - start) / (double)j->w->sorted.n);
+        end(r, start, j->w->sorted.n);
         check_visit(j, r, &v);
     }
 }
@@ -345,35 +366,35 @@ static void run_iter(job *j, reply *r) { run_visit(j, r, j->e->iter); }
 
 static void run_remove(job *j, reply *r) {
     const bench_list *l = &j->w->gone;
-    uint64_t start = bench_now();
+    stopwatch start = begin();
     size_t n = j->e->remove(j->map, l);
-    sample(r, (double)(bench_now() - start) / (double)l->n);
+    end(r, start, l->n);
     if (n != l->n) fail(r, "a key was not there to be removed");
     if (!j->e->is_empty(j->map)) fail(r, "something is left after removing all keys");
 }
 
 static void run_drop(job *j, reply *r) {
-    uint64_t start = bench_now();
+    stopwatch start = begin();
     j->e->drop(j->map);
-    sample(r, (double)(bench_now() - start) / (double)j->w->file.n);
+    end(r, start, j->w->file.n);
     if (!j->e->is_empty(j->map)) fail(r, "something is left after dropping the map");
 }
 
 static void run_clone_drop(job *j, reply *r) {
     const size_t times = 1000000;
     for (int pass = 0; pass < PASSES; pass++) {
-        uint64_t start = bench_now();
+        stopwatch start = begin();
         if (!j->e->clone_drop(j->map, times)) fail(r, "a clone is empty");
-        sample(r, (double)(bench_now() - start) / (double)times);
+        end(r, start, times);
     }
 }
 
 static void run_clone_write(job *j, reply *r) {
     size_t times = j->w->hit.n < 20000 ? j->w->hit.n : 20000;
     for (int pass = 0; pass < PASSES; pass++) {
-        uint64_t start = bench_now();
+        stopwatch start = begin();
         if (!j->e->clone_write(j->map, &j->w->hit, times)) fail(r, "a write failed");
-        sample(r, (double)(bench_now() - start) / (double)times);
+        end(r, start, times);
     }
     check_tally(r, j->e->get(j->map, &j->w->hit), j->w->hit.n, "the map that was cloned");
 }
@@ -444,7 +465,9 @@ static bool has_remove(const bench_engine *e) { return e->remove != NULL; }
 static bool has_drop(const bench_engine *e) { return e->drop != NULL; }
 static bool has_clone_drop(const bench_engine *e) { return e->clone_drop != NULL; }
 static bool has_clone_write(const bench_engine *e) { return e->clone_write != NULL; }
-static bool has_memory(const bench_engine *e) { return e->bytes || malloc_is_measured(); }
+static bool has_memory(const bench_engine *e) {
+    return e->bytes || (malloc_is_measured() && !(e->flags & BENCH_OWN_PAGES));
+}
 static bool has_build(const bench_engine *e) { return e->build != NULL; }
 static bool has_build_memory(const bench_engine *e) { return has_build(e) && has_memory(e); }
 static bool has_live(const bench_engine *e) { return e->live != NULL; }
@@ -631,14 +654,21 @@ static const char *shown(const settings *s, int op, char *buffer, size_t n) {
     return buffer;
 }
 
-static bench_samples results[MAX_ENGINES][OPERATIONS];
+static bench_samples results[MAX_ENGINES][OPERATIONS], cpu_results[MAX_ENGINES][OPERATIONS];
 
 /* An `insert` of a later stage counts as a sample of the first one. */
-static bench_samples *result_of(size_t engine, int op) {
+static int first_of(int op) {
     int first = op;
     for (int i = op - 1; i >= 0; i--)
         if (strcmp(operations[i].name, operations[op].name) == 0) first = i;
-    return &results[engine][first];
+    return first;
+}
+
+static void keep_samples(size_t engine, int op, const reply *r) {
+    for (int v = 0; v < r->n; v++) {
+        bench_sample(&results[engine][first_of(op)], r->v[v]);
+        if (r->cpu[v] > 0) bench_sample(&cpu_results[engine][first_of(op)], r->cpu[v]);
+    }
 }
 
 static bool run_operation(const settings *s, worker *all, size_t n, int op, int run) {
@@ -649,7 +679,7 @@ static bool run_operation(const settings *s, worker *all, size_t n, int op, int 
         worker *k = &all[at];
         if (k->dead || !operations[op].has(k->e)) continue;
         reply r = ask(k, op);
-        for (int v = 0; v < r.n; v++) bench_sample(result_of(at, op), r.v[v]);
+        keep_samples(at, op, &r);
         if (r.ok) continue;
         bench_bad(k->e->name, s->name, shown(s, op, name, sizeof name), r.why);
         good = false;
@@ -678,7 +708,9 @@ static bool run_stage(const settings *s, const view *raw, const view *encoded, i
         k->e = engines[i];
         k->j = (job){.e = k->e, .w = k->e->flags & BENCH_ZERO_FREE ? encoded : raw, .threads = s->threads,
                      .verify = run == 0};
-        if (!operations[opener].has(k->e)) k->dead = true;
+        bool able = (raw->traits.fixed8 || !(k->e->flags & BENCH_INTEGERS)) &&
+                    (!k->e->longest || k->j.w->traits.longest <= k->e->longest);
+        if (!able || !operations[opener].has(k->e)) k->dead = true;
         else if (!s->in_process) start_worker(k, all, i);
     }
     for (int op = 0; op < OPERATIONS; op++) {
@@ -697,8 +729,14 @@ static void report(const settings *s) {
         for (size_t i = 0; i < nengines; i++) {
             bench_samples *r = &results[i][op];
             const char *as = shown(s, op, name, sizeof name), *unit = operations[op].unit;
-            if (strncmp(unit, "bytes", 5) != 0) bench_emit_samples(engines[i]->name, s->name, as, unit, r);
-            else if (r->n) bench_emit(engines[i]->name, s->name, as, unit, r->v[0]);
+            if (strncmp(unit, "bytes", 5) == 0) {
+                if (r->n) bench_emit(engines[i]->name, s->name, as, unit, r->v[0]);
+                continue;
+            }
+            bench_emit_samples(engines[i]->name, s->name, as, unit, r);
+            char cpu[32];
+            snprintf(cpu, sizeof cpu, "cpu_%s", unit);
+            bench_emit_samples(engines[i]->name, s->name, as, cpu, &cpu_results[i][op]);
         }
     }
 }
@@ -709,7 +747,8 @@ static void usage(FILE *f) {
                "  --name DATASET   name of the set in the output\n"
                "  --ops a,b        only these operations\n"
                "  --engines a,b    only these engines\n"
-               "  --runs N         rounds, default 5; _min and _med are over the samples of all rounds\n"
+               "  --runs N         rounds, default 5; _min and _med are over the samples of all rounds, by the wall clock\n"
+               "                   and, as cpu_, by that of the thread\n"
                "  --threads N      also look up from 1 and from N threads at a time\n"
                "  --limit N        only the first N keys of the file\n"
                "  --in-process     no process per engine (for profilers and debuggers)\n"

@@ -34,6 +34,11 @@ SOURCES = """sets and their sources:
              default ../shared/data/big_logic.metta.paths beside the checkout
   u64dense   made here: big-endian 64-bit integers 0 to 999,999
   u64sparse  made here: 1,000,000 random 8-byte keys
+  rand1e3 rand1e4 rand3e4 rand1e5 rand3e5 rand2e6 rand4e6 rand1e7
+             made here: that many random 8-byte keys. A trie of random keys has good and bad sizes, so one is not enough
+  url1e3 url1e4 url1e5 url1e6
+             made here: that many keys as in `long`
+             (these sets are made when they are named; without names the others are)
 """
 
 
@@ -124,7 +129,7 @@ SYLLABLES = "ba be bi bo bu ca ce co da de di do fa fe fo ga go ha he ho ja jo k
     "mu na ne ni no nu pa pe pi po pu ra re ri ro ru sa se si so su ta te ti to tu va ve vi vo wa we wi ya yo za zo"
 
 
-def long_keys(_):
+def url_keys(n, hosts_n=250, prefixes_n=5000):
     random = Xorshift(SEED ^ 2)
     syllables = SYLLABLES.split()
 
@@ -136,11 +141,11 @@ def long_keys(_):
 
     vocabulary = [word(2, 5) for _ in range(4000)]
     hosts = ["https://%s.%s.%s/" % (pick(["www", "cdn", "api", "static", "archive"]), word(3, 6),
-                                    pick(["example", "test", "invalid"])) for _ in range(250)]
+                                    pick(["example", "test", "invalid"])) for _ in range(hosts_n)]
     prefixes = [pick(hosts) + "/".join(pick(vocabulary) for _ in range(2 + random.next() % 3)) + "/"
-                for _ in range(5000)]
+                for _ in range(prefixes_n)]
     keys = set()
-    while len(keys) < 200000:
+    while len(keys) < n:
         target = 80 + (random.next() % 61) * (random.next() % 61) // 60
         key = pick(prefixes) + pick(vocabulary)
         while len(key) < target - 12:
@@ -171,13 +176,27 @@ def u64dense(_):
     return [struct.pack(">Q", i) for i in range(1000000)]
 
 
-def u64sparse(_):
+def long_keys(_):
+    return url_keys(200000)
+
+
+def random_keys(n):
     random = Xorshift(SEED ^ 3)
-    return [struct.pack(">Q", random.next()) for _ in range(1000000)]
+    return [struct.pack(">Q", random.next()) for _ in range(n)]
+
+
+def u64sparse(_):
+    return random_keys(1000000)
 
 
 SETS = {"words": words, "wordnet": wordnet, "paths": paths, "long": long_keys, "logic": logic, "u64dense": u64dense,
         "u64sparse": u64sparse}
+# The growth of a map: asked for by name only.
+GROWTH = {**{"rand" + n: lambda _, n=n: random_keys(int(float(n)))
+             for n in ("1e3", "1e4", "3e4", "1e5", "3e5", "2e6", "4e6", "1e7")},
+          **{"url" + n: lambda _, n=n: url_keys(int(float(n)), max(4, int(float(n)) // 800),
+                                                max(20, int(float(n)) // 40))
+             for n in ("1e3", "1e4", "1e5", "1e6")}}
 
 
 def write_set(path, keys):
@@ -206,13 +225,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], epilog=SOURCES,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dir", metavar="DIR", help="where NAME.keys files go")
-    parser.add_argument("names", metavar="NAME", nargs="*", help="sets to make (default: all)")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="sets to make (default: all but those of growth)")
     parser.add_argument("--install", action="store_true", help="first apt-get install the packages of these sets")
     parser.add_argument("--logic", metavar="FILE", help="the .paths file behind the set `logic`")
     parser.add_argument("--force", action="store_true", help="make sets again that are there already")
     options = parser.parse_args()
     names = options.names or list(SETS)
-    unknown = [n for n in names if n not in SETS]
+    unknown = [n for n in names if n not in SETS and n not in GROWTH]
     if unknown:
         parser.error("no such set: " + ", ".join(unknown))
     if options.install:
@@ -225,7 +244,7 @@ def main():
             print("%-10s kept (--force makes it again)" % name)
             continue
         try:
-            count, size, crc = write_set(path, SETS[name](options))
+            count, size, crc = write_set(path, {**SETS, **GROWTH}[name](options))
         except Missing as reason:
             print("SKIPPED %s: %s" % (name, reason), file=sys.stderr)
             skipped += 1

@@ -12,7 +12,9 @@ enum {
     BENCH_ORDERED = 1,   /* iterates in bytewise order of keys, and finds neighbours of a key */
     BENCH_ZERO_FREE = 2, /* keys must hold no zero byte: the driver hands over an order-keeping encoding if any does */
     BENCH_OURS = 4,      /* the library, not a rival */
-    BENCH_SORTS = 8      /* not ordered inside, but its iteration sorts: checked for order, not called ordered */
+    BENCH_SORTS = 8,     /* not ordered inside, but its iteration sorts: checked for order, not called ordered */
+    BENCH_OWN_PAGES = 32, /* its memory does not come from malloc alone: no figure */
+    BENCH_INTEGERS = 16  /* of sets whose keys all have 8 bytes only: keys are bench_integer of these, native words */
 };
 
 /* What an engine may know of the keys before the first one comes. */
@@ -20,6 +22,13 @@ typedef struct bench_traits {
     size_t longest;
     bool fixed8; /* every key has 8 bytes */
 } bench_traits;
+
+/* A key of 8 bytes as the integer that sorts alike. */
+BENCH_UNUSED static inline uint64_t bench_integer(const bench_key *k) {
+    uint64_t x = 0;
+    for (unsigned i = 0; i < 8; i++) x = x << 8 | k->data[i];
+    return x;
+}
 
 /* The outcome of looking up a list: how many keys were there, how many of these had the list's value. */
 typedef struct bench_tally {
@@ -49,11 +58,19 @@ BENCH_UNUSED static inline void bench_visit(bench_visitor *v, const void *key, s
     v->count++;
 }
 
+/* Takes the pair of an integer. */
+BENCH_UNUSED static inline void bench_visit_integer(bench_visitor *v, uint64_t key, uint64_t val) {
+    uint8_t k[8];
+    for (unsigned i = 8; i-- > 0; key >>= 8) k[i] = (uint8_t)key;
+    bench_visit(v, k, 8, val);
+}
+
 /* Functions that an engine lacks are NULL: the operation is left out for it. `m` is what `make` answered. */
 typedef struct bench_engine {
     const char *name;
     unsigned flags;
     int rank;                                            /* place in the output */
+    size_t longest;                                      /* bytes of a key that it can take; 0: any number */
     void *(*make)(const bench_traits *t);                /* an empty map */
     void (*free)(void *m);                               /* ends an emptied map */
     bool (*insert)(void *m, const bench_list *l);        /* keys that are not there yet, one by one */

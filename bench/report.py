@@ -17,6 +17,7 @@ import report_threads
 
 DATASETS = ["words", "wordnet", "paths", "long", "logic", "u64dense", "u64sparse"]
 TEXT = {"words", "wordnet", "paths", "long", "logic"}
+GROWING = ("memory", "get_hit", "get_miss", "insert", "iterate")
 ROUGHLY = 1.005  # a miss by less than the last digit shown is none
 
 # (operation, title, operation of the rivals it is compared with)
@@ -44,8 +45,10 @@ TABLES = [
 class Results:
     """What the files say: value by (engine, data set, operation), and who the engines are."""
 
-    def __init__(self, wanted):
+    def __init__(self, wanted, cpu=False):
         self.wanted = wanted  # "min" or "med"
+        self.cpu = cpu        # by the threads' own clocks, where there are such figures
+        self.own_clock = set()
         self.values = {}
         self.kinds = {}    # engine -> set of words: ours or rival, ordered or unordered
         self.sizes = {}    # data set -> (keys, bytes)
@@ -81,11 +84,25 @@ class Results:
         if metric.endswith(("_min", "_med")) and not metric.endswith("_" + self.wanted):
             return
         key = engine, dataset, op
+        if metric.startswith("cpu_") != self.cpu and (metric.startswith("cpu_") or key in self.own_clock):
+            return
+        if metric.startswith("cpu_") and key not in self.own_clock:
+            self.own_clock.add(key)
+            self.values.pop(key, None)
         # the same set in several files: the best of them, as for samples of one run
         self.values[key] = min(float(value), self.values.get(key, float("inf")))
 
     def get(self, engine, dataset, op):
         return self.values.get((engine, dataset, op))
+
+    def growth(self):
+        """Families of sets that differ in size only, as {family: [data set, ..]}, the smallest first."""
+        families = {}
+        for dataset in {d for _, d, _ in self.values}:
+            part = re.fullmatch(r"([a-z]+)\d+e\d+", dataset)
+            if part and dataset in self.sizes:
+                families.setdefault(part.group(1), []).append(dataset)
+        return {name: sorted(sets, key=self.sizes.get) for name, sets in sorted(families.items()) if len(sets) > 1}
 
     def datasets(self):
         found = {d for _, d, _ in self.values}
@@ -199,12 +216,50 @@ def thread_rows(r, ours):
     return [head] + rows if rows else []
 
 
+def growth_rows(r, ours, op, sets):
+    """A row for each engine that was measured on all these sets, a column for each of them."""
+    engines = ours + sorted(e for e, kind in r.kinds.items() if "rival" in kind)
+    rows = [[e] + [number(r.get(e, d, op)) for d in sets] for e in engines
+            if all(r.get(e, d, op) is not None for d in sets)]
+    return [["engine"] + ["%.0e" % r.sizes[d][0] for d in sets]] + rows if rows else []
+
+
+def plot_growth(r, ours, folder):
+    """Draws how bytes, lookups and iteration change as a map grows, beside the rivals; answers the paths."""
+    try:
+        import matplotlib
+    except ImportError:
+        print("no curves of growth: matplotlib is not installed", file=sys.stderr)
+        return []
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as pyplot
+    paths = []
+    for family, sets in r.growth().items():
+        shown = [(op, title) for op, title, _ in TABLES if op in GROWING and growth_rows(r, ours, op, sets)]
+        figure, axes = pyplot.subplots(1, len(shown), figsize=(5 * len(shown), 4), squeeze=False)
+        for axis, (op, title) in zip(axes[0], shown):
+            for row in growth_rows(r, ours, op, sets)[1:]:
+                figures = [r.get(row[0], d, op) for d in sets]
+                axis.plot([r.sizes[d][0] for d in sets], figures, marker=".", label=row[0],
+                          linewidth=2.5 if row[0] in ours else 1)
+            axis.set(title=title, xlabel="keys", xscale="log", yscale="log" if op != "memory" else "linear")
+        axes[0][-1].legend(fontsize="small")
+        paths.append(os.path.join(folder, family + "-growth.svg"))
+        figure.savefig(paths[-1], bbox_inches="tight")
+    return paths
+
+
 def all_tables(r, ours):
     tables = []
     for op, title, rival_op in TABLES:
         rows = table_rows(r, ours, op, rival_op)
         if rows:
             tables.append((title, rows))
+    for family, sets in r.growth().items():
+        for op, title, _ in TABLES:
+            rows = growth_rows(r, ours, op, sets)
+            if op in GROWING and rows:
+                tables.append(("%s, as the map grows (%s)" % (title, family), rows))
     rows = thread_rows(r, ours)
     if rows:
         tables.append(("Get from one map by several threads, wall ns per key", rows))
@@ -230,9 +285,10 @@ def markdown_table(rows, left=(0, -1)):
 
 def show_markdown(tables, r, score):
     text = ("# Measurements of maps\n\nMade by `bench/report.py` from the output of `bench_map`; lower is better. "
-            "Figures are the %s of all samples.\nThe ratio is our figure over the best ordered rival's; a rival is "
-            "*ordered* if it iterates in key order and finds neighbours.\n\n%s\n\n"
-            % ("minimum" if r.wanted == "min" else "median", score))
+            "Figures are the\n%s of all samples, by %s.\nThe ratio is our figure over the best ordered rival's; a "
+            "rival is *ordered* if it iterates in key order and finds neighbours.\n\n%s\n\n"
+            % ("minimum" if r.wanted == "min" else "median",
+               "the thread's clock" if r.cpu else "the wall clock", score))
     for words in r.notes:
         text += "- %s\n" % " ".join(words)
     for dataset in r.datasets():
@@ -301,7 +357,7 @@ def plot(r, ours, path):
 
 
 def report_maps(files, options):
-    r = Results("med" if options.med else "min")
+    r = Results("med" if options.med else "min", options.cpu)
     for path in files:
         r.read(path)
     for engine in options.without.split(","):
@@ -315,6 +371,9 @@ def report_maps(files, options):
     print("\n" + score)
     if options.markdown:
         replace_section(options.markdown, show_markdown(tables, r, score))
+    if options.curves and r.growth():
+        for path in plot_growth(r, ours, options.curves):
+            print("drew " + path)
     if options.plot and ours:
         plot(r, ours, options.plot)
     return r.bad
@@ -354,8 +413,10 @@ def main():
     parser.add_argument("files", metavar="TSV", nargs="+")
     parser.add_argument("--markdown", metavar="FILE", help="also write the tables as markdown, into their sections")
     parser.add_argument("--plot", metavar="FILE", help="also draw ratios (needs matplotlib)")
-    parser.add_argument("--curves", metavar="FOLDER", help="also draw how threads scale, DATASET-threads.svg")
+    parser.add_argument("--curves", metavar="FOLDER",
+                        help="also draw how threads scale (DATASET-threads.svg) and maps grow (FAMILY-growth.svg)")
     parser.add_argument("--med", action="store_true", help="medians instead of minima")
+    parser.add_argument("--cpu", action="store_true", help="maps: by the thread's clock where there is such a figure")
     parser.add_argument("--without", metavar="A,B", default="", help="leave these engines out")
     options = parser.parse_args()
     threads = [path for path in options.files if report_threads.is_ours(path)]

@@ -321,6 +321,9 @@ def group_matrix():
         names = [name for name in without_interning() if switch != "nothreads" or "threads" not in name]
         jobs += unit_jobs([f"slim-{switch}"], [name for name in names if name in SWITCH_TESTS])
         jobs += unit_jobs([f"standard-{switch}"], [name for name in names if name in CORE_TESTS])
+    # Other ways to wait and to notice a thread's end than this machine's own.
+    jobs += unit_jobs(["slim-nofutex"], ["test_head", "test_interning_threads", "test_process", "test_shared"])
+    jobs += unit_jobs(["slim-c11threads"], ["test_memory", "test_threads"])
     if not has_clang():
         return jobs + missing("clang", f"no {CLANG}: nothing was tested under it")
     jobs += unit_jobs(["clang-slim"], tests())
@@ -515,6 +518,10 @@ def group_faults():
     return unit_jobs([f"{counts}-faulty" for counts in COUNTS], ["test_head_schedules"], ["find_seeded_faults"])
 
 
+# Programs of 32 bits. The C library's headers may be in place for those of 64 bits only; they serve for both.
+NARROW = ["-m32", "-isystem", "/usr/include/x86_64-linux-gnu"]
+
+
 def newest_clang():
     """The newest clang of those that are here under a name with a number, if it is newer than $(CLANG)."""
     numbers = [int(name[6:]) for folder in os.environ.get("PATH", "").split(":")
@@ -529,8 +536,8 @@ def compiles_32_bits():
     with tempfile.TemporaryDirectory() as folder:
         source = folder + "/t.c"
         with open(source, "w", encoding="utf-8") as file:
-            file.write("#include <stdatomic.h>\n#include <stdio.h>\nint main(void) { return 0; }\n")
-        return execute([*CC, "-m32", source, "-o", folder + "/t"], BUILD_SECONDS)[0] == 0
+            file.write("#include <errno.h>\n#include <stdatomic.h>\nint main(void) { return errno; }\n")
+        return execute([*CC, *NARROW, source, "-o", folder + "/t"], BUILD_SECONDS)[0] == 0
 
 
 def foreign_jobs():
@@ -539,12 +546,12 @@ def foreign_jobs():
              ["-DPATHMAP_SLIM_PTRS=0", "-O1"],
              ["-DPATHMAP_SLIM_PTRS=0", "-O1", "-DPM_NO_THREADS=1", "-DPM_POOL=0"])
     clang = newest_clang()
-    found = ([[clang]] if clang else []) + ([[*CC, "-m32"]] if compiles_32_bits() else [])
+    found = ([[clang]] if clang else []) + ([[*CC, *NARROW]] if compiles_32_bits() else [])
     jobs = [(" ".join(compiler + flags), compile_job(compiler, ["-std=c11", *flags]))
             for compiler in found for flags in kinds]
     if not clang:
         jobs += missing("a newer clang", f"no clang-N newer than {CLANG}: its warnings were not asked for")
-    if [*CC, "-m32"] not in found:
+    if [*CC, *NARROW] not in found:
         jobs += missing("-m32", "no 32-bit headers: nothing was compiled for 32 bits")
     return jobs
 
@@ -579,6 +586,78 @@ def group_uses():
     return jobs + [("a static copy exports nothing", symbols_job)]
 
 
+# Other machines: a compiler, its flags, and what runs its programs here.
+STATIC = ["-static", "-pthread"]
+LARGE_FILES = ["-Wno-psabi", "-D_FILE_OFFSET_BITS=64"]
+MACHINES = {
+    "x86 of 32 bits": ([*CC, *NARROW], [*LARGE_FILES, "-pthread"], []),
+    "s390x, big endian": (["s390x-linux-gnu-gcc"], STATIC, ["qemu-s390x"]),
+    "aarch64": (["aarch64-linux-gnu-gcc"], STATIC, ["qemu-aarch64"]),
+    "armhf": (["arm-linux-gnueabihf-gcc"], [*LARGE_FILES, *STATIC], ["qemu-arm"]),
+    "riscv64": (["riscv64-linux-gnu-gcc"], STATIC, ["qemu-riscv64"]),
+    "musl": (["musl-gcc"], STATIC, []),
+    "Windows": (["x86_64-w64-mingw32-gcc"], STATIC, ["wine64"]),
+    "-flto": ([*CC, "-flto=auto"], ["-O2", "-pthread"], []),
+    "-O3 -march=native": ([*CC, "-march=native"], ["-O3", "-pthread"], []),
+    "the newest clang": ([], ["-pthread"], []),
+}
+PORTABLE_TESTS = ("test_algebra", "test_counts", "test_inspect", "test_interning", "test_many", "test_map",
+                  "test_morphism", "test_read_zipper", "test_threads", "test_types", "test_views", "test_write_zipper")
+WINDOWS_TESTS = ("test_counts", "test_inspect", "test_many", "test_map", "test_morphism", "test_read_zipper",
+                 "test_types", "test_views", "test_write_zipper")
+SHORT_MACHINES = ("x86 of 32 bits", "s390x, big endian", "aarch64", "the newest clang")
+SHORT_TESTS = ("test_algebra", "test_map", "test_views")
+
+
+def machine_tools(name):
+    """Compiler, flags and runner of a machine, or why it cannot be had."""
+    compiler, flags, runner = MACHINES[name]
+    if name == "the newest clang":
+        clang = newest_clang() or (CLANG if has_clang() else None)
+        compiler = [clang] if clang else ["clang"]
+    runner = [f"/usr/lib/wine/{tool}" if tool == "wine64" and not shutil.which(tool) else tool for tool in runner]
+    for tool in (*compiler[:1], *runner):
+        if not shutil.which(tool):
+            return None, f"no {tool}"
+    with tempfile.TemporaryDirectory() as folder:
+        source = folder + "/t.c"
+        with open(source, "w", encoding="utf-8") as file:
+            file.write("#include <errno.h>\n#include <stdatomic.h>\nint main(void) { return errno; }\n")
+        if execute([*compiler, source, *flags, "-o", folder + "/t.exe"], BUILD_SECONDS)[0] != 0:
+            return None, f"{' '.join(compiler)} makes no programs"
+    return (compiler, flags, runner), None
+
+
+def machine_job(compiler, flags, runner, test, slim):
+    """Builds a test for another machine, and runs it."""
+    def job():
+        with tempfile.TemporaryDirectory() as folder:
+            program = f"{folder}/{test}.exe"
+            command = [*compiler, "-std=c11", "-O1", *flags, f"-DPATHMAP_SLIM_PTRS={slim}", "-I.", "-Itests",
+                       f"tests/{test}.c", "tests/model.c", "-o", program]
+            status, _, log = execute(command, BUILD_SECONDS)
+            return run_program([*runner, program]) if status == 0 else bad("does not build", log)
+    return job
+
+
+def machine_jobs(names, tests_of):
+    jobs = []
+    for name in names:
+        tools, reason = machine_tools(name)
+        jobs += ([(f"{name}/{test}", machine_job(*tools, test, slim)) for test in tests_of(name) for slim in (1, 0)]
+                 if tools else missing(name, reason))
+    return jobs
+
+
+def group_machines():
+    """A few tests on a few other machines; group_portability is all of them."""
+    return machine_jobs(SHORT_MACHINES, lambda name: SHORT_TESTS)
+
+
+def group_portability():
+    return machine_jobs(MACHINES, lambda name: WINDOWS_TESTS if name == "Windows" else PORTABLE_TESTS)
+
+
 def group_layers():
     command = [sys.executable, "amalgamate.py", "--layers", "--cc"]
     jobs = [("layers, $(CC)", command_job([*command, " ".join(CC)]))]
@@ -611,7 +690,7 @@ def group_bench():
 
 def group_rules():
     return [(f"tests/{name}", counting_job([sys.executable, f"tests/{name}"]))
-            for name in ("test_amalgamate.py", "test_frame.py")] + [("style", style_job)]
+            for name in ("test_amalgamate.py", "test_frame.py", "test_packages.py")] + [("style", style_job)]
 
 
 def group_headers():
@@ -624,6 +703,7 @@ GROUPS = {
     "layers": group_layers,
     "units": group_units,
     "uses": group_uses,
+    "machines": group_machines,
     "replay-check": group_replay,
     "models": group_models,
     "faults": group_faults,
@@ -635,9 +715,10 @@ GROUPS = {
     "examples": group_examples,
     "bench-smoke": group_bench,
     "fuzz": group_fuzz,
+    "portability": group_portability,
 }
 COMPOUND = {
-    "all": tuple(GROUPS),
+    "all": tuple(name for name in GROUPS if name != "portability"),
     "test": ("units", "replay-check"),
 }
 

@@ -4,7 +4,6 @@
 #include "check.h"
 #include "model.h"
 
-#include <pthread.h>
 
 #define PATHMAP_STATIC
 #define PM_MALLOC(n) check_malloc(n)
@@ -14,18 +13,7 @@
 #include "both.h"
 #include "counted.h"
 #include "shapes.h"
-
-/* Checkers keep red zones on the stack, and more. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SMALL_STACK (512 << 10)
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SMALL_STACK (512 << 10)
-#endif
-#endif
-#ifndef SMALL_STACK
-#define SMALL_STACK (64 << 10)
-#endif
+#include "small_stack.h"
 
 /* ---- random operands ---- */
 
@@ -308,13 +296,7 @@ static void *combine_long_paths(void *unused) {
 }
 
 TEST(algebra_of_very_long_paths_works_in_a_stack_of_64_kib) {
-    pthread_attr_t attr;
-    pthread_t t;
-    CHECK_EQ(pthread_attr_init(&attr), 0);
-    CHECK_EQ(pthread_attr_setstacksize(&attr, SMALL_STACK), 0);
-    CHECK_EQ(pthread_create(&t, &attr, combine_long_paths, NULL), 0);
-    CHECK_EQ(pthread_join(t, NULL), 0);
-    CHECK_EQ(pthread_attr_destroy(&attr), 0);
+    run_on_small_stack(combine_long_paths, NULL);
     CHECK(!check_failed());
 }
 

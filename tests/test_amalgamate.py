@@ -2,6 +2,7 @@
 
 Prints what failed, and ends with `N passed, N failed, N skipped`. Words as arguments choose tests by name."""
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -284,6 +285,24 @@ class Layers(Toy):
 
 class Builds(Toy):
     MAIN = '#include "pathmap.h"\nint main(void) { return (int)pm_length("abc") - 3; }\n'
+
+    def assert_one_error(self, words, *arguments, **named):
+        done = self.compile(*arguments, **named)
+        self.assertNotEqual(done.returncode, 0)
+        errors = [line for line in done.stderr.splitlines() if re.search(r"\berror: ", line)]
+        self.assertEqual(len(errors), 1, done.stderr)
+        self.assertIn(words, errors[0])
+
+    def test_wrong_standard_or_language_is_one_error(self):
+        self.generate()
+        plain, whole = '#include "pathmap.h"\n', '#define PATHMAP_IMPLEMENTATION\n#include "pathmap.h"\n'
+        more = "extern int unit;\n"
+        for source in (plain, whole):
+            self.assert_one_error("needs C99", source + more, "-std=c90")
+        self.assert_one_error("is C11", whole + more, "-std=c99")
+        if shutil.which("g++"):
+            self.assert_one_error("is C11", whole + more, "-x", "c++")
+        self.assert_compiles(plain + more, "-std=c99", "-c")
 
     def test_two_units_one_with_the_implementation(self):
         self.generate()

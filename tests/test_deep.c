@@ -3,33 +3,22 @@
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 
-#include <limits.h>
-#include <pthread.h>
-#include <unistd.h>
-
 #define PATHMAP_STATIC
 #define PM_MALLOC(n) check_malloc(n)
 #define PM_FREE(p, n) check_free(p, n)
 #include "../pathmap.h"
 
-/* Checkers put room around every object on the stack; and some are so slow that they get shorter paths. */
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN 1
-#elif defined(__SANITIZE_THREAD__)
+#include "small_stack.h"
+
+/* Some checkers are so slow that they get shorter paths. */
+#if defined(__SANITIZE_THREAD__)
 #define WITH_TSAN 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN 1
-#elif __has_feature(thread_sanitizer)
+#if __has_feature(thread_sanitizer)
 #define WITH_TSAN 1
 #endif
 #endif
 
-#if defined(WITH_ASAN) || defined(WITH_TSAN)
-enum { STACK = 1024 * 1024 };
-#else
-enum { STACK = 64 * 1024 };
-#endif
 #if defined(WITH_TSAN)
 enum { DEEP = 1 << 20 };
 #else
@@ -46,23 +35,14 @@ static void *thread_main(void *arg) {
 
 /* Runs a body in a thread with a small stack. Its failed checks are recorded; it goes on after them. */
 static void run_small(void (*body)(void)) {
-    pthread_attr_t attr;
-    pthread_t thread;
     pm_pool_stats stats;
-    size_t size = STACK;
-    long least = sysconf(_SC_THREAD_STACK_MIN);
     uint64_t before;
-    if (least > 0 && size < (size_t)least) size = (size_t)least;
     pm_pool_trim(NULL);
     before = check_live_blocks();
     deep = malloc(DEEP + 64);
     CHECK(deep != NULL);
     for (unsigned i = 0; i < DEEP + 64; i++) deep[i] = (uint8_t)('a' + i % 4 * 5 + i / 4099 % 3);
-    CHECK_EQ(pthread_attr_init(&attr), 0);
-    CHECK_EQ(pthread_attr_setstacksize(&attr, size), 0);
-    CHECK_EQ(pthread_create(&thread, &attr, thread_main, &body), 0);
-    CHECK_EQ(pthread_join(thread, NULL), 0);
-    CHECK_EQ(pthread_attr_destroy(&attr), 0);
+    run_on_small_stack(thread_main, &body);
     free(deep);
     pm_pool_get_stats(NULL, &stats);
     CHECK_EQ(stats.nodes, 0);

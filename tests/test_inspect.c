@@ -2,12 +2,13 @@
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 
-#include <pthread.h>
 
 #define PATHMAP_STATIC
 #define PM_MALLOC(n) check_malloc(n)
 #define PM_FREE(p, n) check_free(p, n)
 #include "../pathmap.h"
+
+#include "small_stack.h"
 
 /* ---- helpers ------------------------------------------------------------------------------------------------- */
 
@@ -708,13 +709,7 @@ TEST(depth_costs_no_stack) {
     pm_map m = {0};
     CHECK_OK(pm_set(&m, key, len, 1, NULL));
     CHECK_OK(pm_set(&m, key, len - 1, 1, NULL));
-    pthread_attr_t attr;
-    pthread_t thread;
-    CHECK_EQ(pthread_attr_init(&attr), 0);
-    CHECK_EQ(pthread_attr_setstacksize(&attr, 65536), 0);
-    CHECK_EQ(pthread_create(&thread, &attr, inspect_deep, &m), 0);
-    CHECK_EQ(pthread_join(thread, NULL), 0);
-    CHECK_EQ(pthread_attr_destroy(&attr), 0);
+    run_on_small_stack(inspect_deep, &m);
     pm_drop(&m);
     free(key);
 }

@@ -267,7 +267,7 @@ static unsigned misuse_files(intern_table *t) {
     MISUSE(intern_save(t, NULL), INTERN_INVALID);
     MISUSE(intern_save(NULL, "build/x"), INTERN_INVALID);
     MISUSE(intern_save(NULL, NULL), INTERN_INVALID);
-    MISUSE(intern_save(t, ""), INTERN_IO);
+    MISUSE(intern_save(t, ""), INTERN__BIG_ENDIAN ? INTERN_INVALID : INTERN_IO);
     MISUSE(intern_save_to(t, NULL, NULL), INTERN_INVALID);
     MISUSE(intern_save_to(NULL, never, NULL), INTERN_INVALID);
     MISUSE(intern_load(t, NULL, 0, NULL), INTERN_INVALID);

@@ -8,7 +8,6 @@
 #include "check.h"
 #include "model.h"
 
-#include <pthread.h>
 
 #define PATHMAP_STATIC
 #define PM_MALLOC(n) check_malloc(n)
@@ -16,23 +15,9 @@
 #include "../pathmap.h"
 
 #include "both.h"
+#include "small_stack.h"
 
-/* Checkers keep red zones on the stack, and more. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SMALL_STACK (512 << 10)
-#define CHECKED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SMALL_STACK (512 << 10)
-#define CHECKED 1
-#endif
-#endif
-#ifndef SMALL_STACK
-#define SMALL_STACK (64 << 10)
-#define CHECKED 0
-#endif
-
-enum { PAIRS = CHECKED ? 6000 : 60000 };
+enum { PAIRS = STACK_IS_CHECKED ? 6000 : 60000 };
 
 /* ---- maps, and the naive tries that they must equal ---- */
 
@@ -1044,13 +1029,7 @@ static void *walk_deep(void *unused) {
 }
 
 TEST(known_fault_29_walks_recurse_by_the_length_of_a_path) {
-    pthread_attr_t attr;
-    pthread_t t;
-    CHECK_EQ(pthread_attr_init(&attr), 0);
-    CHECK_EQ(pthread_attr_setstacksize(&attr, SMALL_STACK), 0);
-    CHECK_EQ(pthread_create(&t, &attr, walk_deep, NULL), 0);
-    CHECK_EQ(pthread_join(t, NULL), 0);
-    CHECK_EQ(pthread_attr_destroy(&attr), 0);
+    run_on_small_stack(walk_deep, NULL);
     CHECK(!check_failed());
 }
 

@@ -5,8 +5,6 @@
 #include "model.h"
 
 #include <limits.h>
-#include <pthread.h>
-#include <unistd.h>
 
 #define PATHMAP_STATIC
 #define PM_MALLOC(n) check_malloc(n)
@@ -16,6 +14,7 @@
 #include "both.h"
 #include "counted.h"
 #include "shapes.h"
+#include "small_stack.h"
 
 #define K(s) (s), (sizeof(s) - 1)
 
@@ -1200,17 +1199,6 @@ TEST(everything_survives_running_out_of_memory) {
 
 /* ---- depth ---- */
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { STACK = 1024 * 1024 };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-enum { STACK = 1024 * 1024 };
-#else
-enum { STACK = 64 * 1024 };
-#endif
-#else
-enum { STACK = 64 * 1024 };
-#endif
 enum { DEEP = 1 << 20 };
 static uint8_t deep[DEEP];
 
@@ -1272,15 +1260,4 @@ static void *deep_main(void *arg) {
     return NULL;
 }
 
-TEST(paths_of_a_megabyte_need_no_stack) {
-    pthread_attr_t attr;
-    pthread_t thread;
-    size_t size = STACK;
-    long least = sysconf(_SC_THREAD_STACK_MIN);
-    if (least > 0 && size < (size_t)least) size = (size_t)least;
-    CHECK_EQ(pthread_attr_init(&attr), 0);
-    CHECK_EQ(pthread_attr_setstacksize(&attr, size), 0);
-    CHECK_EQ(pthread_create(&thread, &attr, deep_main, NULL), 0);
-    CHECK_EQ(pthread_join(thread, NULL), 0);
-    CHECK_EQ(pthread_attr_destroy(&attr), 0);
-}
+TEST(paths_of_a_megabyte_need_no_stack) { run_on_small_stack(deep_main, NULL); }

@@ -560,14 +560,14 @@ TEST(writer_status_is_the_first_failure) {
 
 /* Whoever does not ask whether a move had memory must not change another place than he meant. */
 TEST(writer_refuses_to_write_where_its_cursor_failed_to_go) {
-    static char far[70000];
+    static char remote[70000];
     pm_map m = letters();
     pm_wz w;
     bool done;
-    memset(far, 'f', sizeof far);
+    memset(remote, 'f', sizeof remote);
     CHECK_OK(pm_wz_open(&w, &m, "ab", 2));
     check_fail_allocs_from(1);
-    pm_rz_descend_to(pm_wz_cursor(&w), far, sizeof far);
+    pm_rz_descend_to(pm_wz_cursor(&w), remote, sizeof remote);
     check_fail_alloc(0);
     CHECK_EQ(pm_wz_set(&w, 99, NULL), PM_NOMEM);
     CHECK_EQ(pm_wz_remove(&w, PM_PRUNE, NULL), PM_NOMEM);

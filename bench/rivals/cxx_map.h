@@ -1,5 +1,6 @@
-/* Adapter for C++ containers with the interface of std::map, keyed by std::string, which owns its bytes (short ones
-   inside the node). Lookups and removals go by std::string_view, so that no temporary string is made. */
+/* Adapter for C++ containers with the interface of std::map: keyed by std::string, which owns its bytes (short ones
+   inside the node), lookups and removals going by std::string_view, so that no temporary string is made; or keyed by
+   uint64_t, for sets whose keys have 8 bytes. */
 #ifndef BENCH_CXX_MAP_H
 #define BENCH_CXX_MAP_H
 
@@ -15,11 +16,27 @@ struct string_hash {
     size_t operator()(std::string_view s) const { return std::hash<std::string_view>()(s); }
 };
 
-template <class Map>
-struct cxx_map {
+/* How a container's keys come from those of a list, and are shown. */
+struct cxx_strings {
+    static constexpr unsigned flags = 0;
     static std::string_view view(const bench_key &k) {
         return std::string_view(reinterpret_cast<const char *>(k.data), k.len);
     }
+    static std::string own(const bench_key &k) { return std::string(view(k)); }
+    static void visit(bench_visitor *v, const std::string &key, uint64_t val) {
+        bench_visit(v, key.data(), key.size(), val);
+    }
+};
+
+struct cxx_integers {
+    static constexpr unsigned flags = BENCH_INTEGERS;
+    static uint64_t view(const bench_key &k) { return bench_integer(&k); }
+    static uint64_t own(const bench_key &k) { return bench_integer(&k); }
+    static void visit(bench_visitor *v, uint64_t key, uint64_t val) { bench_visit_integer(v, key, val); }
+};
+
+template <class Map, class Keys = cxx_strings>
+struct cxx_map {
     static void *make(const bench_traits *) { return new Map; }
     static void end(void *m) { delete static_cast<Map *>(m); }
     static void drop(void *m) { static_cast<Map *>(m)->clear(); }
@@ -28,7 +45,7 @@ struct cxx_map {
     static bool insert(void *m, const bench_list *l) {
         Map &map = *static_cast<Map *>(m);
         for (size_t i = 0; i < l->n; i++)
-            if (!map.try_emplace(std::string(view(l->key[i])), l->val[i]).second) return false;
+            if (!map.try_emplace(Keys::own(l->key[i]), l->val[i]).second) return false;
         return true;
     }
 
@@ -36,7 +53,7 @@ struct cxx_map {
         const Map &map = *static_cast<Map *>(m);
         bench_tally t = {0, 0};
         for (size_t i = 0; i < l->n; i++) {
-            auto at = map.find(view(l->key[i]));
+            auto at = map.find(Keys::view(l->key[i]));
             if (at == map.end()) continue;
             t.found++;
             t.right += at->second == l->val[i];
@@ -47,7 +64,7 @@ struct cxx_map {
     static void iterate(void *m, bench_visitor *out) {
         bench_visitor v = *out;
         for (const auto &pair : *static_cast<Map *>(m))
-            bench_visit(&v, pair.first.data(), pair.first.size(), pair.second);
+            Keys::visit(&v, pair.first, pair.second);
         *out = v;
     }
 
@@ -55,7 +72,7 @@ struct cxx_map {
         Map &map = *static_cast<Map *>(m);
         size_t n = 0;
         for (size_t i = 0; i < l->n; i++) {
-            auto at = map.find(view(l->key[i]));
+            auto at = map.find(Keys::view(l->key[i]));
             if (at == map.end()) continue;
             map.erase(at);
             n++;
@@ -66,7 +83,7 @@ struct cxx_map {
     static bench_engine engine(const char *name, unsigned flags, int rank) {
         bench_engine e = bench_engine();
         e.name = name;
-        e.flags = flags;
+        e.flags = flags | Keys::flags;
         e.rank = rank;
         e.make = make;
         e.free = end;

@@ -2,6 +2,18 @@
 
 #include "01_config.h"
 
+/* The version of this header. A release with another MAJOR (with MAJOR 0: another MINOR) may break programs, one with
+   another MINOR adds, one with another PATCH mends. Files say their own format's version. */
+#define INTERN_VERSION_MAJOR 0
+#define INTERN_VERSION_MINOR 1
+#define INTERN_VERSION_PATCH 0
+#define INTERN_VERSION (INTERN_VERSION_MAJOR * 1000000 + INTERN_VERSION_MINOR * 1000 + INTERN_VERSION_PATCH)
+
+/* Tells which version the program's one copy of the implementation is of.
+   Returns  its INTERN_VERSION: unlike the macro's where a file was compiled with another header
+   Threads  any */
+INTERN_API unsigned intern_version(void);
+
 /* What a call that can fail returns. Results go through last parameters, which a failure leaves untouched. Codes that
    pathmap.h has too carry the same number there. */
 typedef enum intern_status {

@@ -5,11 +5,23 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#if defined(_WIN32)
+#define INTERN__POSIX 0
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#include <windows.h>
+#else
+#define INTERN__POSIX 1
+#include <pthread.h>
+#endif
 #if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -44,8 +56,10 @@
 #endif
 
 #if !INTERN_NO_FILES
-#include <fcntl.h>
 #include <stdio.h>
+#endif
+#if !INTERN_NO_FILES && INTERN__POSIX
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -185,7 +199,7 @@ static void intern__lock_wake(intern__lock *l) {
 }
 
 static void intern__lock_forked(void) {}
-#else
+#elif INTERN__POSIX
 /* Elsewhere all sleep at one place of the process. */
 static pthread_mutex_t intern__sleep_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t intern__sleep_cond = PTHREAD_COND_INITIALIZER;
@@ -213,6 +227,25 @@ static void intern__lock_forked(void) {
     intern__sleep_mutex = mutex;
     intern__sleep_cond = cond;
 }
+#else
+static SRWLOCK intern__sleep_mutex = SRWLOCK_INIT;
+static CONDITION_VARIABLE intern__sleep_cond = CONDITION_VARIABLE_INIT;
+
+static void intern__lock_sleep(intern__lock *l) {
+    AcquireSRWLockExclusive(&intern__sleep_mutex);
+    while (INTERN__LOAD(&l->word, INTERN__RELAXED) == 2)
+        (void)SleepConditionVariableSRW(&intern__sleep_cond, &intern__sleep_mutex, INFINITE, 0);
+    ReleaseSRWLockExclusive(&intern__sleep_mutex);
+}
+
+static void intern__lock_wake(intern__lock *l) {
+    (void)l;
+    AcquireSRWLockExclusive(&intern__sleep_mutex);
+    WakeAllConditionVariable(&intern__sleep_cond);
+    ReleaseSRWLockExclusive(&intern__sleep_mutex);
+}
+
+static void intern__lock_forked(void) {}
 #endif
 
 static bool intern__lock_try(intern__lock *l) {
@@ -241,23 +274,26 @@ INTERN__INLINE void intern__lock_give(intern__lock *l) {
 /* In a forked child, for a lock whose holder may be gone; or to begin with. */
 static void intern__lock_reset(intern__lock *l) { atomic_init(&l->word, 0); }
 
-#if !INTERN_NO_FILES
 /* Calls on files are cancellation points, and would leave files open and half written. */
-static int intern__cancel_hold(void) {
+INTERN__UNUSED static int intern__cancel_hold(void) {
     int state = 0;
+#if INTERN__POSIX
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+#endif
     return state;
 }
 
-static void intern__cancel_release(int state) { pthread_setcancelstate(state, &state); }
+INTERN__UNUSED static void intern__cancel_release(int state) {
+    (void)state;
+#if INTERN__POSIX
+    pthread_setcancelstate(state, &state);
 #endif
+}
 
-/* A random word, not 0, that outsiders cannot guess; where the system gives none, one that they will hardly guess. */
-static uint64_t intern__random(void) {
-    static _Atomic uint64_t drawn;
-    struct timespec now = {0, 0};
+/* Asks the system for a random word; 0 if it has none. */
+#if INTERN__POSIX
+static uint64_t intern__random_system(void) {
     uint64_t w = 0;
-    int kept = errno;
 #if defined(__linux__) && defined(SYS_getrandom)
     if (syscall(SYS_getrandom, &w, sizeof w, 1) != (long)sizeof w) w = 0; /* 1: without waiting */
 #endif
@@ -267,55 +303,37 @@ static uint64_t intern__random(void) {
     if (fd >= 0) close(fd);
     intern__cancel_release(state);
 #endif
+    return w;
+}
+
+static uint64_t intern__clock(void) {
+    struct timespec now = {0, 0};
+    (void)timespec_get(&now, TIME_UTC);
+    return (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 32;
+}
+#else
+BOOLEAN NTAPI SystemFunction036(PVOID bytes, ULONG n); /* documented as RtlGenRandom; in advapi32 */
+
+static uint64_t intern__random_system(void) {
+    uint64_t w = 0;
+    return SystemFunction036(&w, sizeof w) ? w : 0;
+}
+
+static uint64_t intern__clock(void) {
+    LARGE_INTEGER ticks;
+    return QueryPerformanceCounter(&ticks) ? (uint64_t)ticks.QuadPart : 0;
+}
+#endif
+
+/* A random word, not 0, that outsiders cannot guess; where the system gives none, one that they will hardly guess. */
+static uint64_t intern__random(void) {
+    static _Atomic uint64_t drawn;
+    int kept = errno;
+    uint64_t w = intern__random_system();
     errno = kept;
     if (w) return w;
-    (void)timespec_get(&now, TIME_UTC);
-    w = intern__mix((uint64_t)now.tv_nsec ^ (uint64_t)clock() << 32, (uint64_t)now.tv_sec ^ (uintptr_t)&now);
+    w = intern__mix(intern__clock(), (uint64_t)clock() << 32 ^ (uintptr_t)&w);
     INTERN_ON_ATOMIC_RMW();
     w = intern__mix(w ^ (uintptr_t)&drawn, w + atomic_fetch_add_explicit(&drawn, 1, INTERN__RELAXED));
     return w + (w == 0);
 }
-
-#if !INTERN_NO_FILES
-/* Opens a regular file; -1 if that cannot be. A pipe is not waited for. */
-static int intern__file_open(const char *path, size_t *len) {
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0) return -1;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > PTRDIFF_MAX) {
-        close(fd);
-        return -1;
-    }
-    *len = (size_t)st.st_size;
-    return fd;
-}
-
-/* Maps a file privately: writes to it stay in this process. An empty file is mapped as NULL. */
-static intern_status intern__file_map(const char *path, uint8_t **at, size_t *len) {
-    void *p = NULL;
-    int fd = intern__file_open(path, len);
-    if (fd < 0) return INTERN_IO;
-    if (*len) p = mmap(NULL, *len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-    close(fd);
-    if (p == MAP_FAILED) return INTERN_IO;
-    *at = (uint8_t *)p;
-    return INTERN_OK;
-}
-
-static void intern__file_unmap(void *at, size_t len) { munmap(at, len); }
-
-/* A write may take fewer bytes than it was given: go on until all are taken. */
-static bool intern__file_write(void *ctx, const void *data, size_t len) {
-    const uint8_t *p = (const uint8_t *)data;
-    while (len) {
-        ssize_t n = write(*(int *)ctx, p, len < 1u << 30 ? len : 1u << 30);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        p += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-#else
-static void intern__file_unmap(void *at, size_t len) { (void)at, (void)len; }
-#endif

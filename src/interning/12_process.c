@@ -2,9 +2,10 @@
    go through, and what a thread has one of: its number, and how many writer slots it holds.
 
    A thread that holds a slot has a value under a thread-specific key, whose destructor gives the slots back. Where no
-   key is to be had, a slot carries the system's number of its thread, and whoever finds all slots taken asks the kernel
-   which of them still exist (Linux; elsewhere such a slot is lost). The key goes when the shared object that carries
-   the library is unloaded: a thread without slots has no value under it, so nothing is called then. */
+   key is to be had, as on Windows, a slot carries the system's number of its thread, and whoever finds all slots taken
+   asks the kernel which of them still exist (Linux, Windows; elsewhere such a slot is lost). The key goes when the
+   shared object that carries the library is unloaded: a thread without slots has no value under it, so nothing is
+   called then. */
 
 #include "10_platform.c"
 
@@ -16,11 +17,12 @@ typedef struct intern__link {
 static struct {
     intern__lock lock; /* taken before any table's locks */
     intern__link *first;
-    pthread_once_t once;
-    int failed; /* of pthread_atfork */
+    bool started, failed; /* failed: forks would go unnoticed */
     _Atomic bool has_key;
+#if INTERN__POSIX
     pthread_key_t key;
-} intern__process = {.once = PTHREAD_ONCE_INIT};
+#endif
+} intern__process;
 
 static void intern__process_add(intern__link *l) {
     intern__lock_take(&intern__process.lock);
@@ -39,13 +41,26 @@ static void intern__process_remove(intern__link *l) {
     intern__lock_give(&intern__process.lock);
 }
 
-static void intern__process_start(void (*thread_end)(void *), void (*prepare)(void), void (*parent)(void),
+/* Once, before there is a table. False: forks would go unnoticed. */
+static bool intern__process_start(void (*thread_end)(void *), void (*prepare)(void), void (*parent)(void),
                                   void (*child)(void)) {
-    intern__process.failed = pthread_atfork(prepare, parent, child);
-    INTERN__STORE(&intern__process.has_key, pthread_key_create(&intern__process.key, thread_end) == 0, INTERN__RELEASE);
+    intern__lock_take(&intern__process.lock);
+#if INTERN__POSIX
+    if (!intern__process.started) {
+        intern__process.failed = pthread_atfork(prepare, parent, child) != 0;
+        INTERN__STORE(&intern__process.has_key, pthread_key_create(&intern__process.key, thread_end) == 0,
+                      INTERN__RELEASE);
+    }
+#else
+    (void)thread_end, (void)prepare, (void)parent, (void)child;
+#endif
+    intern__process.started = true;
+    bool well = !intern__process.failed;
+    intern__lock_give(&intern__process.lock);
+    return well;
 }
 
-#if defined(__GNUC__)
+#if defined(__GNUC__) && INTERN__POSIX
 /* At unload, or at exit. */
 __attribute__((destructor)) static void intern__process_end(void) {
     if (!INTERN__LOAD(&intern__process.has_key, INTERN__ACQUIRE)) return;
@@ -76,14 +91,21 @@ INTERN__INLINE intern__thread *intern__self(void) {
 static const char intern__thread_first = 1, intern__thread_again = 2;
 
 static bool intern__thread_note(const char *what) {
+#if INTERN__POSIX
     return INTERN__LOAD(&intern__process.has_key, INTERN__ACQUIRE) &&
            pthread_setspecific(intern__process.key, what) == 0;
+#else
+    (void)what; /* whether a thread's variables outlive callbacks at its end depends on the compiler */
+    return false;
+#endif
 }
 
 /* The kernel's number of the calling thread, 0 where it has none. */
 static uint32_t intern__thread_id(void) {
 #if defined(__linux__)
     return (uint32_t)syscall(SYS_gettid);
+#elif defined(_WIN32)
+    return (uint32_t)GetCurrentThreadId();
 #else
     return 0;
 #endif
@@ -106,6 +128,10 @@ static bool intern__thread_gone(uint32_t number) {
     int kept = errno;
     gone = number && syscall(SYS_tgkill, (long)getpid(), (long)number, 0L) != 0 && errno == ESRCH;
     errno = kept;
+#elif defined(_WIN32)
+    HANDLE h = number ? OpenThread(SYNCHRONIZE, FALSE, number) : NULL;
+    gone = number && (h ? WaitForSingleObject(h, 0) == WAIT_OBJECT_0 : GetLastError() == ERROR_INVALID_PARAMETER);
+    if (h) CloseHandle(h);
 #endif
     (void)number;
     return gone;

@@ -1,6 +1,7 @@
 /* Tables: 128 buckets and 128 writer slots under one counted handle, and who may write. */
 
 #include "40_table.h"
+#include "13_files.c"
 #include "30_bucket.c"
 
 struct intern_table {
@@ -24,6 +25,8 @@ struct intern_table {
     intern__bucket bucket[INTERN_WRITERS];
     intern__writer writer[INTERN_WRITERS];
 };
+
+INTERN_API unsigned intern_version(void) { return INTERN_VERSION; }
 
 INTERN_API const char *intern_status_text(intern_status s) {
     switch (s) {
@@ -60,7 +63,7 @@ static void intern__writer_init(intern__writer *w, unsigned slot) {
     atomic_init(&w->thread, 0);
 }
 
-static void intern__process_init(void);
+static bool intern__process_init(void);
 
 static void intern__table_seed(intern_table *t, uint64_t seed) {
     t->seed = seed;
@@ -69,7 +72,7 @@ static void intern__table_seed(intern_table *t, uint64_t seed) {
 
 INTERN_API intern_status intern_table_new(const intern_options *options, intern_table **out) {
     if (!out) return INTERN_INVALID;
-    if (pthread_once(&intern__process.once, intern__process_init) != 0 || intern__process.failed) return INTERN_NOMEM;
+    if (!intern__process_init()) return INTERN_NOMEM;
     intern_table *t = (intern_table *)intern__line_alloc(sizeof *t);
     if (!t) return INTERN_NOMEM;
     memset(t, 0, sizeof *t);
@@ -452,8 +455,8 @@ static void intern__fork_child(void) {
     intern__lock_reset(&intern__process.lock);
 }
 
-static void intern__process_init(void) {
-    intern__process_start(intern__thread_end, intern__fork_prepare, intern__fork_parent, intern__fork_child);
+static bool intern__process_init(void) {
+    return intern__process_start(intern__thread_end, intern__fork_prepare, intern__fork_parent, intern__fork_child);
 }
 
 /* Accounts */

@@ -291,73 +291,12 @@ INTERN_API intern_status intern_save_to(intern_table *t, bool (*put)(void *ctx, 
 }
 
 #if !INTERN_NO_FILES
-#define INTERN__PART_MAX 32u /* bytes that a temporary name is longer than the path */
-
-/* What the file is to replace: nothing, or a regular file, whose mode it gets. A link would have to be followed or
-   destroyed. *mode: 0 if there is nothing. */
-static bool intern__save_target(const char *path, mode_t *mode) {
-    struct stat st;
-    char byte;
-    *mode = 0;
-    if (readlink(path, &byte, 1) >= 0) return false;
-    if (stat(path, &st) != 0) return errno == ENOENT;
-    *mode = st.st_mode & 07777;
-    return S_ISREG(st.st_mode);
-}
-
-/* Makes a file beside `path` under a name that nothing had: neither a link nor what a crash left is opened. */
-static int intern__save_open(const char *path, char *part, mode_t mode) {
-    int fd = -1;
-    for (unsigned tries = 0; fd < 0 && tries < 100; tries++) {
-        sprintf(part, "%s.%016llx.part", path, (unsigned long long)intern__random());
-        fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode ? 0600 : 0666);
-        if (fd < 0 && errno != EEXIST) break;
-    }
-    if (fd >= 0 && mode && fchmod(fd, mode) != 0) {
-        close(fd);
-        remove(part);
-        fd = -1;
-    }
-    return fd;
-}
-
-/* Syncs the folder of a path, so that the new name outlives a crash. Some systems cannot open or sync folders. */
-static bool intern__save_sync_folder(char *path) {
-    char *slash = strrchr(path, '/');
-    if (slash) slash[slash == path] = 0;
-    int fd = open(slash ? path : ".", O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return true;
-    bool synced = fsync(fd) == 0 || errno != EIO;
-    close(fd);
-    return synced;
-}
-
-static intern_status intern__save_as(intern_table *t, const char *path, char *part) {
-    mode_t mode;
-    if (!intern__save_target(path, &mode)) return INTERN_IO;
-    int fd = intern__save_open(path, part, mode);
-    if (fd < 0) return INTERN_IO;
-    intern_status s = intern_save_to(t, intern__file_write, &fd);
-    if (s == INTERN_OK && fsync(fd) != 0) s = INTERN_IO;
-    if (close(fd) != 0 && s == INTERN_OK) s = INTERN_IO;
-    if (s == INTERN_OK && !intern__save_target(path, &mode)) s = INTERN_IO; /* a link that came meanwhile */
-    if (s == INTERN_OK && rename(part, path) != 0) s = INTERN_IO;
-    if (s != INTERN_OK) remove(part);
-    else if (!intern__save_sync_folder(part)) s = INTERN_IO;
-    return s;
+static intern_status intern__save_fill(void *ctx, bool (*put)(void *, const void *, size_t), void *to) {
+    return intern_save_to((intern_table *)ctx, put, to);
 }
 
 INTERN_API intern_status intern_save(intern_table *t, const char *path) {
-    if (!t || !path) return INTERN_INVALID;
-    size_t size = strlen(path) + INTERN__PART_MAX;
-    char *part = (char *)INTERN_MALLOC(size);
-    if (!part) return INTERN_NOMEM;
-    int kept = errno, state = intern__cancel_hold();
-    intern_status s = intern__save_as(t, path, part);
-    intern__cancel_release(state);
-    errno = kept;
-    INTERN_FREE(part, size);
-    return s;
+    return t && path ? intern__file_replace(path, intern__save_fill, t) : INTERN_INVALID;
 }
 #endif
 
@@ -695,10 +634,9 @@ INTERN_API intern_status intern_load(intern_table *t, const char *path, unsigned
         return intern__load_fail(error, INTERN_INVALID, "invalid argument, or big-endian machine");
     if (!intern__table_idle(t)) return intern__load_fail(error, INTERN_BUSY, "table in use or not empty");
     bool copy = (flags & (INTERN_LOAD_VERIFY | INTERN_LOAD_COPY)) != 0;
-    int state = intern__cancel_hold();
-    intern_status s = copy ? intern__file_read(path, &at, &len) : intern__file_map(path, &at, &len);
-    intern__cancel_release(state);
+    bool mapped = false;
+    intern_status s = intern__file_read(path, copy ? NULL : &mapped, &at, &len);
     if (s != INTERN_OK) return intern__load_fail(error, s, "cannot open, map or read the file");
-    return intern__load_image(t, at, len, !copy, flags, error);
+    return intern__load_image(t, at, len, mapped, flags, error);
 }
 #endif

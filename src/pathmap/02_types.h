@@ -2,6 +2,18 @@
 
 #include "01_config.h"
 
+/* The version of this header. A release with another MAJOR (with MAJOR 0: another MINOR) may break programs, one with
+   another MINOR adds, one with another PATCH mends. Files say their own format's version. */
+#define PM_VERSION_MAJOR 0
+#define PM_VERSION_MINOR 1
+#define PM_VERSION_PATCH 0
+#define PM_VERSION (PM_VERSION_MAJOR * 1000000 + PM_VERSION_MINOR * 1000 + PM_VERSION_PATCH)
+
+/* Tells which version the program's one copy of the implementation is of.
+   Returns  its PM_VERSION: unlike the macro's where a file was compiled with another header
+   Threads  any */
+PM_API unsigned pm_version(void);
+
 /* What a call that can fail returns. Results go through last parameters, which a failure leaves untouched. */
 typedef enum pm_status {
     PM_OK = 0,

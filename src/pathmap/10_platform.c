@@ -37,21 +37,51 @@
 #if !PM_NO_STDIO
 #include <stdio.h>
 #endif
+
+/* Whose threads: PM__THREADS is one of these. <threads.h> is optional in C11 and missing from many systems, so it comes
+   last. */
+#define PM__THREADS_NONE 0
+#define PM__THREADS_POSIX 1
+#define PM__THREADS_WINDOWS 2
+#define PM__THREADS_C11 3
+#ifndef PM__THREADS
+#if PM_NO_THREADS
+#define PM__THREADS PM__THREADS_NONE
+#elif defined(_WIN32)
+#define PM__THREADS PM__THREADS_WINDOWS
+#elif defined(__unix__) || defined(__APPLE__)
+#define PM__THREADS PM__THREADS_POSIX
+#elif !defined(__STDC_NO_THREADS__)
+#define PM__THREADS PM__THREADS_C11
+#else
+#error "pathmap.h knows no threads here: define PM_NO_THREADS as 1 for a program of one thread"
+#define PM__THREADS PM__THREADS_NONE
+#endif
+#endif
 #if !PM_NO_THREADS
 #include <stdatomic.h>
+#endif
+#if PM__THREADS == PM__THREADS_POSIX
+#include <pthread.h>
+#include <time.h>
+#elif PM__THREADS == PM__THREADS_WINDOWS
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#include <windows.h>
+#elif PM__THREADS == PM__THREADS_C11
 #include <threads.h>
-#if defined(__linux__)
+#include <time.h>
+#endif
+#if PM__THREADS && defined(__linux__)
 #include <errno.h>
 #include <sys/syscall.h>
 #endif
-#if defined(__unix__) || defined(__APPLE__)
-#include <pthread.h>
-#define PM__FORKS 1 /* a process can fork while other threads are at work, and pthread_atfork tells of it */
-#endif
-#endif
-#ifndef PM__FORKS
-#define PM__FORKS 0
-#endif
+/* A process can fork while other threads are at work, and pthread_atfork tells of it. */
+#define PM__FORKS (PM__THREADS == PM__THREADS_POSIX)
 
 /* No key, byte string or array is longer, in bytes: a length above is the caller's mistake. */
 #define PM__LEN_MAX (SIZE_MAX / 4)
@@ -394,71 +424,107 @@ PM__UNUSED static bool pm__wait(pm__a32 *word, uint32_t seen, long us) {
 PM__UNUSED static void pm__wake(pm__a32 *word, bool all) {
     (void)syscall(__NR_futex, (void *)word, 1 | 128, all ? INT_MAX : 1, NULL, NULL, 0);
 }
-#else
-/* Without futexes: a few rooms to wait in, found by the word's address. Who wakes, wakes the whole room. */
-#if defined(__unix__) || defined(__APPLE__)
-#include <pthread.h>
-#define PM__CANCEL_OFF(state) (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &(state))
-#define PM__CANCEL_BACK(state) (void)pthread_setcancelstate((state), &(state))
-#else
-#define PM__CANCEL_OFF(state) ((void)((state) = 0))
-#define PM__CANCEL_BACK(state) ((void)(state))
-#endif
-enum { PM__ROOMS = 16 };
-static struct pm__room {
-    mtx_t lock;
-    cnd_t changed;
-} pm__rooms[PM__ROOMS];
-static once_flag pm__rooms_made = ONCE_FLAG_INIT;
-static bool pm__rooms_work; /* else threads yield instead of waiting */
-
-static void pm__rooms_make(void) {
-    bool ok = true;
-    for (int i = 0; i < PM__ROOMS; i++)
-        ok = ok && mtx_init(&pm__rooms[i].lock, mtx_plain) == thrd_success &&
-             cnd_init(&pm__rooms[i].changed) == thrd_success;
-    pm__rooms_work = ok;
+#elif PM__THREADS == PM__THREADS_C11
+/* A mutex of C11 needs set-up that can fail, so who waits looks again after a nap. */
+PM__UNUSED static bool pm__wait(pm__a32 *word, uint32_t seen, long us) {
+    struct timespec nap = {us / 1000000, us % 1000000 * 1000};
+    if (us == 0) nap.tv_nsec = 50000;
+    if (pm__load_acquire(word) != seen) return false;
+    (void)thrd_sleep(&nap, NULL);
+    return us != 0;
 }
 
-static struct pm__room *pm__room_of(const pm__a32 *word) {
-    uint64_t a = (uint64_t)(uintptr_t)word;
-    call_once(&pm__rooms_made, pm__rooms_make);
-    return pm__rooms_work ? &pm__rooms[(a * 0x9E3779B97F4A7C15u) >> 60] : NULL;
+PM__UNUSED static void pm__wake(pm__a32 *word, bool all) {
+    (void)word;
+    (void)all;
+}
+#else
+/* Without futexes: a few rooms to wait in, found by the word's address. Who wakes, wakes the whole room. */
+#if PM__THREADS == PM__THREADS_POSIX
+typedef struct pm__room {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int cancel; /* of the thread that is in the room: whether it could be cancelled before */
+} pm__room;
+#define PM__ROOM {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0}
+
+static void pm__room_enter(pm__room *r) {
+    int cancel = 0;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    (void)pthread_mutex_lock(&r->lock);
+    r->cancel = cancel;
+}
+
+static void pm__room_leave(pm__room *r) {
+    int cancel = r->cancel;
+    (void)pthread_mutex_unlock(&r->lock);
+    (void)pthread_setcancelstate(cancel, &cancel);
+}
+
+/* Waits outside the room; returns true when the time has passed. */
+static bool pm__room_sleep(pm__room *r, long us) {
+    int cancel = r->cancel;
+    bool passed = false;
+    if (us) {
+        struct timespec until;
+        (void)timespec_get(&until, TIME_UTC);
+        until.tv_sec += us / 1000000;
+        until.tv_nsec += us % 1000000 * 1000;
+        if (until.tv_nsec >= 1000000000) until.tv_nsec -= 1000000000, until.tv_sec++;
+        passed = pthread_cond_timedwait(&r->changed, &r->lock, &until) != 0;
+    } else {
+        (void)pthread_cond_wait(&r->changed, &r->lock);
+    }
+    r->cancel = cancel;
+    return passed;
+}
+
+static void pm__room_wake(pm__room *r) { (void)pthread_cond_broadcast(&r->changed); }
+#else
+typedef struct pm__room {
+    SRWLOCK lock;
+    CONDITION_VARIABLE changed;
+} pm__room;
+#define PM__ROOM {SRWLOCK_INIT, CONDITION_VARIABLE_INIT}
+
+static void pm__room_enter(pm__room *r) { AcquireSRWLockExclusive(&r->lock); }
+static void pm__room_leave(pm__room *r) { ReleaseSRWLockExclusive(&r->lock); }
+
+static bool pm__room_sleep(pm__room *r, long us) {
+    return !SleepConditionVariableSRW(&r->changed, &r->lock, us ? (DWORD)((us + 999) / 1000) : INFINITE, 0);
+}
+
+static void pm__room_wake(pm__room *r) { WakeAllConditionVariable(&r->changed); }
+#endif
+static pm__room pm__rooms[8] = {PM__ROOM, PM__ROOM, PM__ROOM, PM__ROOM, PM__ROOM, PM__ROOM, PM__ROOM, PM__ROOM};
+
+static pm__room *pm__room_of(const pm__a32 *word) {
+    return &pm__rooms[(uint64_t)(uintptr_t)word * 0x9E3779B97F4A7C15u >> 61];
 }
 
 PM__UNUSED static bool pm__wait(pm__a32 *word, uint32_t seen, long us) {
-    struct pm__room *r = pm__room_of(word);
-    struct timespec until;
-    bool passed = false;
-    int state;
-    if (!r) {
-        thrd_yield();
-        return us != 0;
-    }
-    (void)timespec_get(&until, TIME_UTC);
-    until.tv_sec += us / 1000000;
-    until.tv_nsec += us % 1000000 * 1000;
-    if (until.tv_nsec >= 1000000000) until.tv_nsec -= 1000000000, until.tv_sec++;
-    PM__CANCEL_OFF(state);
-    (void)mtx_lock(&r->lock);
-    if (pm__load_acquire(word) == seen) {
-        if (us) passed = cnd_timedwait(&r->changed, &r->lock, &until) == thrd_timedout;
-        else (void)cnd_wait(&r->changed, &r->lock);
-    }
-    (void)mtx_unlock(&r->lock);
-    PM__CANCEL_BACK(state);
+    pm__room *r = pm__room_of(word);
+    pm__room_enter(r);
+    bool passed = pm__load_acquire(word) == seen && pm__room_sleep(r, us);
+    pm__room_leave(r);
     return passed;
 }
 
 PM__UNUSED static void pm__wake(pm__a32 *word, bool all) {
-    struct pm__room *r = pm__room_of(word);
+    pm__room *r = pm__room_of(word);
     (void)all;
-    if (!r) return;
-    (void)mtx_lock(&r->lock);
-    (void)cnd_broadcast(&r->changed);
-    (void)mtx_unlock(&r->lock);
+    pm__room_enter(r);
+    pm__room_wake(r);
+    pm__room_leave(r);
 }
 #endif
+
+/* In a forked child, whose only thread waits for nobody: who was in a room or waited is gone. */
+PM__UNUSED static void pm__wait_forked(void) {
+#if PM__THREADS == PM__THREADS_POSIX && !PM__FUTEX
+    for (unsigned i = 0; i < sizeof pm__rooms / sizeof *pm__rooms; i++) pm__rooms[i] = (pm__room)PM__ROOM;
+#endif
+}
 
 /* Looks at a word for a moment. True: it is not `seen` any more, there is nothing to wait for. */
 PM__UNUSED static bool pm__spin(pm__a32 *word, uint32_t seen) {
@@ -516,6 +582,46 @@ PM__UNUSED static void pm__fence_by_time(void) {
 #define pm__fence_compiler() ((void)0)
 #else
 #define pm__fence_compiler() atomic_signal_fence(memory_order_seq_cst)
+#endif
+
+/* ---- ends of threads ----------------------------------------------------------------------------------------- */
+
+/* A key under which each thread can keep a pointer; `end` is called with it when the thread ends. All answer whether
+   that could be done. pm__key_drop: no thread's end is noticed from then on. */
+#if PM__THREADS == PM__THREADS_POSIX
+typedef pthread_key_t pm__key;
+PM__UNUSED static bool pm__key_make(pm__key *k, void (*end)(void *)) { return pthread_key_create(k, end) == 0; }
+PM__UNUSED static bool pm__key_set(pm__key k, void *p) { return pthread_setspecific(k, p) == 0; }
+PM__UNUSED static void pm__key_drop(pm__key k) { (void)pthread_key_delete(k); }
+#elif PM__THREADS == PM__THREADS_C11
+typedef tss_t pm__key;
+PM__UNUSED static bool pm__key_make(pm__key *k, void (*end)(void *)) { return tss_create(k, end) == thrd_success; }
+PM__UNUSED static bool pm__key_set(pm__key k, void *p) { return tss_set(k, p) == thrd_success; }
+PM__UNUSED static void pm__key_drop(pm__key k) { tss_delete(k); }
+#elif PM__THREADS == PM__THREADS_WINDOWS
+/* Fiber-local storage calls back at a thread's end, but also for every living thread when the key is given up. One key
+   is all that this library makes. */
+typedef DWORD pm__key;
+static void (*pm__key_end)(void *);
+static pm__a32 pm__key_lives;
+
+static VOID NTAPI pm__key_call(PVOID p) {
+    if (p && pm__load_acquire(&pm__key_lives)) pm__key_end(p);
+}
+
+PM__UNUSED static bool pm__key_make(pm__key *k, void (*end)(void *)) {
+    pm__key_end = end;
+    pm__store_release(&pm__key_lives, 1);
+    *k = FlsAlloc(pm__key_call);
+    return *k != FLS_OUT_OF_INDEXES;
+}
+
+PM__UNUSED static bool pm__key_set(pm__key k, void *p) { return FlsSetValue(k, p) != 0; }
+
+PM__UNUSED static void pm__key_drop(pm__key k) {
+    pm__store_release(&pm__key_lives, 0);
+    (void)FlsFree(k);
+}
 #endif
 
 /* ---- lock ---------------------------------------------------------------------------------------------------- */

@@ -301,7 +301,7 @@ static struct {
     pm_pool *pools; /* all but the default one, and those with a backend */
 #if !PM_NO_THREADS
     bool has_key, sees_forks;
-    tss_t key;
+    pm__key key;
 #endif
 } pm__mem_registry;
 
@@ -838,6 +838,7 @@ static void pm__mem_after_fork(void) {
 
 /* Of all threads only the one that forked is left. A new one may get the address of another's variables. */
 static void pm__mem_in_child(void) {
+    pm__wait_forked();
     for (pm_pool *p = &pm__pool_default; p; p = pm__pool_after(p)) {
         for (pm__heap *h = p->heaps; h; h = h->next_in_pool) {
             void *owner = pm__load_relaxed(&h->owner);
@@ -885,11 +886,11 @@ static void pm__mem_thread_end(void *arg) {
 static bool pm__mem_thread_register(pm__mem_thread *self) {
     pm__lock_acquire(&pm__mem_registry.lock);
     if (!pm__mem_registry.has_key)
-        pm__mem_registry.has_key = tss_create(&pm__mem_registry.key, pm__mem_thread_end) == thrd_success;
+        pm__mem_registry.has_key = pm__key_make(&pm__mem_registry.key, pm__mem_thread_end);
     bool ok = pm__mem_registry.has_key;
     pm__mem_watch_forks();
     pm__lock_release(&pm__mem_registry.lock);
-    self->registered = ok && tss_set(pm__mem_registry.key, self) == thrd_success;
+    self->registered = ok && pm__key_set(pm__mem_registry.key, self);
     return self->registered;
 }
 #endif
@@ -1222,7 +1223,7 @@ __attribute__((destructor)) static void pm__mem_unload(void) {
 #endif
 #if !PM_NO_THREADS
     pm__lock_acquire(&pm__mem_registry.lock);
-    if (pm__mem_registry.has_key) tss_delete(pm__mem_registry.key);
+    if (pm__mem_registry.has_key) pm__key_drop(pm__mem_registry.key);
     pm__mem_registry.has_key = false;
     pm__lock_release(&pm__mem_registry.lock);
 #endif

@@ -8,6 +8,8 @@
 #include "11_memory.c"
 #include "12_bytemask.c"
 
+PM_API unsigned pm_version(void) { return PM_VERSION; }
+
 PM_API const char *pm_status_text(pm_status s) {
     switch (s) {
     case PM_OK: return "ok";

@@ -323,8 +323,8 @@ static pm__survey pm__trie_survey(pm__ref r, const uint8_t *s, size_t len) {
             lo = (unsigned)k.child, hi = lo + 1;
         }
         size_t upto = k.lo == k.hi ? pm__line_suffix(x, lo) : rest; /* a value beside the child counts as neighbour */
-        size_t near = pm__line_neighbours(x, lo, hi, t, upto);
-        if (near != SIZE_MAX) v.keep = base + x->plen + near;
+        size_t agree = pm__line_neighbours(x, lo, hi, t, upto);
+        if (agree != SIZE_MAX) v.keep = base + x->plen + agree;
         if (k.lo != k.hi) {
             v.exists = true;
             pm__survey_line(x, &k, rest, &v);

@@ -432,8 +432,8 @@ static size_t pm__rz_up_in_node(const pm_rz *z) {
     if (!pm__place_in_line(p)) return f->base;
     const pm__line *x = pm__place_line(p);
     if (p->depth <= x->plen) return f->base;
-    size_t near = pm__line_neighbours(x, p->lo, p->hi, z->path + f->base + x->plen, pm__place_suffix(p, x));
-    return near == SIZE_MAX ? f->base : f->base + x->plen + near;
+    size_t agree = pm__line_neighbours(x, p->lo, p->hi, z->path + f->base + x->plen, pm__place_suffix(p, x));
+    return agree == SIZE_MAX ? f->base : f->base + x->plen + agree;
 }
 
 static size_t pm__rz_ascend_to_mark(pm_rz *z, bool values) {
