@@ -747,7 +747,7 @@ static void usage(FILE *f) {
                "  --name DATASET   name of the set in the output\n"
                "  --ops a,b        only these operations\n"
                "  --engines a,b    only these engines\n"
-               "  --runs N         rounds, default 5; _min and _med are over the samples of all rounds, by the wall clock\n"
+               "  --runs N         rounds (5); _min and _med are over the samples of all rounds, by the wall clock\n"
                "                   and, as cpu_, by that of the thread\n"
                "  --threads N      also look up from 1 and from N threads at a time\n"
                "  --limit N        only the first N keys of the file\n"
