@@ -126,7 +126,8 @@ PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_
    Strictly ascending input is noticed and built top-down, each node once, several times faster.
    Owns     the map takes over one reference of each value, those of losing duplicates are released; on failure all
             stay the caller's. The caller drops *out
-   Fails    PM_NOMEM; PM_BADHOOK: `ops` is refused */
+   Fails    PM_NOMEM; PM_BADHOOK: `ops` is refused
+   Cost     takes 24 bytes a key from PM_MALLOC until it returns */
 PM_API PM_NODISCARD pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, const pm_val *vals,
                                        size_t n, pm_map *out);
 
