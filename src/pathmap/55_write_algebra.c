@@ -42,33 +42,33 @@ static bool pm__wz_is_mine(const pm_wz *w) {
 }
 
 /* True if an operation cannot change the value at the focus. */
-static bool pm__wz_value_stays(pm__alg_op op, const pm_ref *focus, const pm_ref *src) {
+static bool pm__wz_value_stays(pm__merge_op op, const pm_ref *focus, const pm_ref *src) {
     switch (op) {
-    case PM__ALG_JOIN:
-    case PM__ALG_DIFFER: return !src->val;
-    case PM__ALG_MEET: return !focus->val;
-    case PM__ALG_SUB: return !focus->val || !src->val;
-    case PM__ALG_RESTRICT: return !focus->val || src->val;
+    case PM__MERGE_JOIN:
+    case PM__MERGE_DIFFER: return !src->val;
+    case PM__MERGE_MEET: return !focus->val;
+    case PM__MERGE_SUB: return !focus->val || !src->val;
+    case PM__MERGE_RESTRICT: return !focus->val || src->val;
     }
     return false;
 }
 
 /* Joins or subtracts a source that is small against the focus, which may be edited. *done: false, and nothing changed,
    if that is for the walk. */
-static pm_status pm__wz_combine_few(pm_wz *w, pm__alg_op op, const pm__operand *a, const pm__operand *b, bool *done,
+static pm_status pm__wz_combine_few(pm_wz *w, pm__merge_op op, const pm__operand *a, const pm__operand *b, bool *done,
                                     pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm__few f;
-    pm__alg q;
-    pm__alg_val v;
+    pm__merge_run q;
+    pm__merge_val v;
     bool below = false;
     *done = false;
-    if (op != PM__ALG_JOIN && op != PM__ALG_SUB) return PM_OK;
+    if (op != PM__MERGE_JOIN && op != PM__MERGE_SUB) return PM_OK;
     if (!pm__few_open(&f, &cx, op, &w->map->root, w->cursor.path, w->cursor.len, &a->place, &b->place)) return PM_OK;
     memset(&q, 0, sizeof q);
     q.cx = &cx;
     q.op = op;
-    bool ok = pm__alg_value(&q, a->val, b->val, &v);
+    bool ok = pm__merge_value(&q, a->val, b->val, &v);
     bool same = ok && (v.alg & PM_ALG_LEFT) && v.some == (a->val != NULL);
     pm__wz_forget(w);
     pm_status s = ok ? pm__few_run(&f, op, done, &below) : PM_BADHOOK;
@@ -88,7 +88,8 @@ static pm_status pm__wz_combine_few(pm_wz *w, pm__alg_op op, const pm__operand *
 }
 
 /* Combines the focus with a source. `alias`: the source is, or may be, a part of the writer's own map. */
-static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
+static pm_status pm__wz_combine_with(pm_wz *w, pm__merge_op op, const pm_ref *src, bool alias, bool prune,
+                                     pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__operand a = pm__operand_at(&focus), b = pm__operand_at(src);
@@ -103,7 +104,7 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
         focus = pm__wz_focus(w); /* its nodes may be others now */
         a = pm__operand_at(&focus);
     }
-    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, in_place, &o)
+    s = op == PM__MERGE_RESTRICT ? pm__operands_restrict(&cx, &a, &b, in_place, &o)
                                : pm__operands_combine(&cx, op, &a, &b, in_place, &o);
     if (s != PM_OK) return s;
     bool below = pm__place_enter(&a.place);
@@ -117,13 +118,13 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
 }
 
 /* The same; nobody may begin to share the map's nodes between the look at them and the changes. */
-static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
+static pm_status pm__wz_combine(pm_wz *w, pm__merge_op op, const pm_ref *src, bool alias, bool prune, pm_alg *alg) {
     pm__wz_enter(w);
     return pm__wz_left(w, pm__wz_combine_with(w, op, src, alias, prune, alg));
 }
 
 /* A source that is a zipper may stand on the writer's map. */
-static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, bool prune, pm_alg *alg) {
+static pm_status pm__wz_combine_rz(pm_wz *w, pm__merge_op op, const pm_rz *src, bool prune, pm_alg *alg) {
     pm_ref r = pm_ref_of_rz(src);
     return pm__wz_combine(w, op, &r, src->top == w->map->root, prune, alg);
 }
@@ -131,14 +132,14 @@ static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, bo
 PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
-    return pm__wz_combine_rz(w, PM__ALG_JOIN, src, false, alg);
+    return pm__wz_combine_rz(w, PM__MERGE_JOIN, src, false, alg);
 }
 
 PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
     pm_ref r = pm_ref_of_map(src, NULL, 0);
-    return pm__wz_combine(w, PM__ALG_JOIN, &r, src->root == w->map->root, false, alg);
+    return pm__wz_combine(w, PM__MERGE_JOIN, &r, src->root == w->map->root, false, alg);
 }
 
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
@@ -165,7 +166,7 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
     pm_alg told;
     bool any = src.exists;
     pm__wz_enter_both(w, from); /* no reader may see what is in both, or in neither */
-    pm_status s = pm__wz_combine(w, PM__ALG_JOIN, &src, from->map->root == w->map->root, false, &told);
+    pm_status s = pm__wz_combine(w, PM__MERGE_JOIN, &src, from->map->root == w->map->root, false, &told);
     if (s == PM_OK) {
         if (from->map == w->map) pm__wz_forget(from); /* what it knows of the map has changed under it */
         if (any) s = pm__wz_done(w, pm__wz_done(from, pm__wz_empty(from, prune)));
@@ -180,19 +181,19 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, bool prune, pm_alg *alg)
 PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
-    return pm__wz_combine_rz(w, PM__ALG_MEET, src, prune, alg);
+    return pm__wz_combine_rz(w, PM__MERGE_MEET, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, bool prune, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
-    return pm__wz_combine_rz(w, PM__ALG_SUB, src, prune, alg);
+    return pm__wz_combine_rz(w, PM__MERGE_SUB, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     if (!src) return pm__wz_done(w, PM_INVALID);
-    return pm__wz_combine_rz(w, PM__ALG_RESTRICT, src, false, alg);
+    return pm__wz_combine_rz(w, PM__MERGE_RESTRICT, src, false, alg);
 }
 
 /* Whether an outcome is what an operand is already. */
@@ -220,7 +221,7 @@ PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *
     pm__outcome o;
     bool same = false;
     if (ra.ops != cx.ops || rb.ops != cx.ops) return pm__wz_done(w, PM_MISMATCH);
-    pm_status s = pm__operands_combine(&cx, PM__ALG_MEET, &x, &y, false, &o);
+    pm_status s = pm__operands_combine(&cx, PM__MERGE_MEET, &x, &y, false, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return pm__wz_done(w, s);
     s = pm__outcome_equals(&cx, &o, &old, &same);
@@ -271,7 +272,7 @@ typedef struct pm__drop_frame {
 
 typedef struct pm__drop {
     const pm__cx *cx;
-    pm__alg_op op;
+    pm__merge_op op;
     pm__drop_frame *frames;
     pm__found *found;
     size_t nframes, frame_cap, nfound, found_cap;
@@ -295,8 +296,8 @@ static pm_status pm__drop_push(pm__drop *d, pm_place p, size_t left) {
 static pm_status pm__drop_fold(pm__drop *d) {
     pm__found *x = &d->found[d->nfound - 2], *y = &d->found[d->nfound - 1];
     pm_place a = pm__place_root(x->root), b = pm__place_root(y->root);
-    pm__alg_answer r;
-    pm_status s = pm__alg_run(d->cx, d->op, &a, &b, false, &r);
+    pm__merge_answer r;
+    pm_status s = pm__pairs_run(d->cx, d->op, &a, &b, false, &r);
     if (s != PM_OK) return s;
     if (r.alg == PM_ALG_ELEMENT || r.alg == PM_ALG_NONE) {
         pm__any_release(d->cx, x->root);
@@ -398,7 +399,7 @@ static pm_status pm__drop_run(pm__drop *d, pm_place p, size_t k) {
     return s;
 }
 
-static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, bool prune, bool *left) {
+static pm_status pm__wz_drop_bytes(pm_wz *w, pm__merge_op op, size_t k, bool prune, bool *left) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__drop d;
@@ -428,10 +429,10 @@ static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, bool prune
 
 PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__ALG_JOIN, k, prune, left);
+    return pm__wz_drop_bytes(w, PM__MERGE_JOIN, k, prune, left);
 }
 
 PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, bool prune, bool *left) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__ALG_MEET, k, prune, left);
+    return pm__wz_drop_bytes(w, PM__MERGE_MEET, k, prune, left);
 }
