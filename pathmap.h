@@ -7979,7 +7979,7 @@ PM__UNUSED static bool pm__trie_assign(const pm__cx *cx, pm__ref *root, const ui
     return pm__trie_put(cx, root, s, len, !val.some, val.some ? val.val : child, &none);
 }
 
-/* ---- src/pathmap/30_algebra.c -------------------------------------------------------------------------- */
+/* ---- src/pathmap/30_merge.c ---------------------------------------------------------------------------- */
 
 /* Algebra of two tries: join, meet, subtract, restrict and symmetric difference, on what lies below two places.
 
@@ -7990,7 +7990,7 @@ PM__UNUSED static bool pm__trie_assign(const pm__cx *cx, pm__ref *root, const ui
    A pair whose sides are nodes (or runs of entries of a line) is opened into a frame on a stack of our own; frames wait
    for the pairs inside them, so depth costs no C stack. There are three kinds:
 
-     sieve   meet, subtract: two lines that have the same bytes of prefix ahead, or none: nearly all pairs. What stays
+     select  meet, subtract: two lines that have the same bytes of prefix ahead, or none: nearly all pairs. What stays
              are entries of the left one, told by their numbers. If neither has children no frame is needed.
      lists   other lines and operations, or a line and the bytes of a byte node that it names (not where both sides
              stay): both as sorted lists of entries, merged in one pass.
@@ -8012,39 +8012,45 @@ PM__UNUSED static bool pm__trie_assign(const pm__cx *cx, pm__ref *root, const ui
    Failure (no memory, or a value hook that answers what it must not) takes the frames down and gives back whatever they
    had made. */
 
-typedef enum pm__alg_op { PM__ALG_JOIN, PM__ALG_MEET, PM__ALG_SUB, PM__ALG_RESTRICT, PM__ALG_DIFFER } pm__alg_op;
+typedef enum pm__merge_op {
+    PM__MERGE_JOIN,
+    PM__MERGE_MEET,
+    PM__MERGE_SUB,
+    PM__MERGE_RESTRICT,
+    PM__MERGE_DIFFER
+} pm__merge_op;
 
 /* Whether what only one side has stays, whichever that is. */
-static PM__INLINE bool pm__alg_unites(pm__alg_op op) { return op == PM__ALG_JOIN || op == PM__ALG_DIFFER; }
+static PM__INLINE bool pm__merge_unites(pm__merge_op op) { return op == PM__MERGE_JOIN || op == PM__MERGE_DIFFER; }
 
 /* Whether what is the same on both sides goes. */
-static PM__INLINE bool pm__alg_cancels(pm__alg_op op) { return op == PM__ALG_SUB || op == PM__ALG_DIFFER; }
+static PM__INLINE bool pm__merge_cancels(pm__merge_op op) { return op == PM__MERGE_SUB || op == PM__MERGE_DIFFER; }
 
 enum {
-    PM__ALG_WAITS = 8,      /* beside the values of pm_alg: the answer of a pair is not known yet */
-    PM__ALG_PICK = 12,      /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
-    PM__ALG_LIST = 2 * PM__LINE_ENTRIES,
-    PM__ALG_AHEAD = 4,      /* pairs whose nodes are asked for before their turn */
-    PM__ALG_CHUNK = 1 << 16
+    PM__MERGE_WAITS = 8, /* beside the values of pm_alg: the answer of a pair is not known yet */
+    PM__MERGE_PICK = 12, /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
+    PM__MERGE_LIST = 2 * PM__LINE_ENTRIES,
+    PM__MERGE_AHEAD = 4, /* pairs whose nodes are asked for before their turn */
+    PM__MERGE_CHUNK = 1 << 16
 };
 
 /* A pair: a location of both sides (or, with the answer given beforehand, of one). The answer is LEFT and RIGHT bits,
-   or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__ALG_PICK. */
-typedef struct pm__alg_pair {
+   or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__MERGE_PICK. */
+typedef struct pm__merge_pair {
     pm_place a, b;
     pm__ref ref;
     uint8_t alg;
-    uint8_t at;     /* lists: first entry that stands for the pair; bytes: the byte */
-    uint8_t count;  /* lists: how many entries do; sieve: how many of A's */
+    uint8_t at;      /* lists: first entry that stands for the pair; bytes: the byte */
+    uint8_t count;   /* lists: how many entries do; select: how many of A's */
     uint8_t spelled; /* lists: whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
-    uint8_t from_a; /* sieve: A's first entry */
-    uint16_t len;   /* not of bytes: suffix length of the location */
-    bool dangles;   /* bytes: the location stays even with nothing below and no value */
-} pm__alg_pair;
+    uint8_t from_a;  /* select: A's first entry */
+    uint16_t len;    /* not of bytes: suffix length of the location */
+    bool dangles;    /* bytes: the location stays even with nothing below and no value */
+} pm__merge_pair;
 
-typedef struct pm__alg_frame {
-    struct pm__alg_frame *up;
-    pm__alg_pair *pairs;
+typedef struct pm__merge_frame {
+    struct pm__merge_frame *up;
+    pm__merge_pair *pairs;
     unsigned npairs, next;
     bool same_a, same_b;     /* so far the result equals that side */
     bool shared_a, shared_b; /* this node, or one above it on that side, has several owners */
@@ -8057,55 +8063,55 @@ typedef struct pm__alg_frame {
     uint32_t twin_stays;
     const uint8_t *prefix;
     size_t plen;
-    struct pm__alg_sieve *sieve; /* what stays; else NULL */
+    struct pm__select_kept *select; /* what stays; else NULL */
     /* bytes: the values of the result */
     pm_mask vm, fresh;
     pm_val *vals;
-} pm__alg_frame;
+} pm__merge_frame;
 
 /* The root of a node that need not be looked at yet: the visit fills in its entries. */
-static PM__INLINE pm_place pm__alg_root(pm__ref r) {
+static PM__INLINE pm_place pm__merge_root(pm__ref r) {
     pm_place p = {r, 0, 0, 0};
     return p;
 }
 
-typedef struct pm__alg_chunk {
-    struct pm__alg_chunk *under;
+typedef struct pm__merge_chunk {
+    struct pm__merge_chunk *under;
     size_t used, cap;
     uint64_t data[];
-} pm__alg_chunk;
+} pm__merge_chunk;
 
-typedef struct pm__alg {
+typedef struct pm__merge_run {
     const pm__cx *cx;
-    pm__alg_op op;
+    pm__merge_op op;
     bool idempotent;
-    bool in_place;   /* the result takes the place of the left side, which nobody else has */
+    bool in_place; /* the result takes the place of the left side, which nobody else has */
     pm_status status;
-    pm__alg_frame *top;
-    pm__alg_chunk *chunk, *spare;
+    pm__merge_frame *top;
+    pm__merge_chunk *chunk, *spare;
     pm__memo known; /* (place, place) to answer */
     pm__memo ids;   /* (node, position) to a number that stands for a place inside a node */
-} pm__alg;
+} pm__merge_run;
 
-typedef struct pm__alg_answer {
+typedef struct pm__merge_answer {
     uint8_t alg;
     pm__ref ref;
-} pm__alg_answer;
+} pm__merge_answer;
 
-typedef enum pm__alg_step { PM__ALG_DONE, PM__ALG_OPENED, PM__ALG_FAILED } pm__alg_step;
+typedef enum pm__merge_step { PM__MERGE_DONE, PM__MERGE_OPENED, PM__MERGE_FAILED } pm__merge_step;
 
 /* ---- memory of frames ---------------------------------------------------------------------------------------- */
 
 /* Allocates on top of the frame stack; addresses last until the frame is closed. NULL: no memory. */
-static void *pm__alg_alloc(pm__alg *q, size_t size) {
+static void *pm__merge_alloc(pm__merge_run *q, size_t size) {
     size = (size + 15) & ~(size_t)15;
     if (!q->chunk || q->chunk->cap - q->chunk->used < size) {
-        pm__alg_chunk *c = q->spare;
-        size_t cap = size > PM__ALG_CHUNK ? size : PM__ALG_CHUNK;
+        pm__merge_chunk *c = q->spare;
+        size_t cap = size > PM__MERGE_CHUNK ? size : PM__MERGE_CHUNK;
         if (c && c->cap >= size) {
             q->spare = NULL;
         } else {
-            c = (pm__alg_chunk *)pm__mem_alloc_big(sizeof *c + cap);
+            c = (pm__merge_chunk *)pm__mem_alloc_big(sizeof *c + cap);
             if (!c) return NULL;
             c->cap = cap;
         }
@@ -8118,23 +8124,23 @@ static void *pm__alg_alloc(pm__alg *q, size_t size) {
     return p;
 }
 
-static void pm__alg_chunk_free(pm__alg_chunk *c) {
+static void pm__merge_chunk_free(pm__merge_chunk *c) {
     if (c) pm__mem_free_big(c, sizeof *c + c->cap);
 }
 
 /* Gives back an allocation, and all that came after it. */
-static void pm__alg_rewind(pm__alg *q, const void *to) {
+static void pm__merge_rewind(pm__merge_run *q, const void *to) {
     for (;;) {
-        pm__alg_chunk *c = q->chunk;
+        pm__merge_chunk *c = q->chunk;
         size_t used = (size_t)((uintptr_t)to - (uintptr_t)c->data);
         bool inside = used < c->used;
         c->used = inside ? used : 0;
         if (c->used) return;
         q->chunk = c->under;
         if (q->spare && q->spare->cap >= c->cap) {
-            pm__alg_chunk_free(c);
+            pm__merge_chunk_free(c);
         } else {
-            pm__alg_chunk_free(q->spare);
+            pm__merge_chunk_free(q->spare);
             q->spare = c;
         }
         if (inside) return;
@@ -8142,29 +8148,30 @@ static void pm__alg_rewind(pm__alg *q, const void *to) {
 }
 
 /* Takes the top frame off, with all that was allocated since. */
-static void pm__alg_pop(pm__alg *q) {
-    pm__alg_frame *f = q->top;
+static void pm__merge_pop(pm__merge_run *q) {
+    pm__merge_frame *f = q->top;
     q->top = f->up;
-    pm__alg_rewind(q, f);
+    pm__merge_rewind(q, f);
 }
 
 /* A frame with room for so many pairs, entries or values, and bytes; all in one piece, so that popping is simple. */
-static pm__alg_frame *pm__alg_push(pm__alg *q, unsigned npairs, unsigned nents, unsigned nvals, size_t bytes) {
-    size_t size = sizeof(pm__alg_frame) + npairs * sizeof(pm__alg_pair) + nents * sizeof(pm__ent) +
+static pm__merge_frame *pm__merge_push(pm__merge_run *q, unsigned npairs, unsigned nents, unsigned nvals,
+                                       size_t bytes) {
+    size_t size = sizeof(pm__merge_frame) + npairs * sizeof(pm__merge_pair) + nents * sizeof(pm__ent) +
                   nvals * sizeof(pm_val) + bytes;
-    pm__alg_frame *f = (pm__alg_frame *)pm__alg_alloc(q, size);
+    pm__merge_frame *f = (pm__merge_frame *)pm__merge_alloc(q, size);
     if (!f) return NULL;
     f->up = q->top;
-    f->pairs = (pm__alg_pair *)(void *)(f + 1);
+    f->pairs = (pm__merge_pair *)(void *)(f + 1);
     f->ents = (pm__ent *)(void *)(f->pairs + npairs);
     f->vals = (pm_val *)(void *)(f->ents + nents);
     f->npairs = f->next = f->nents = 0;
     f->same_a = true;
-    f->same_b = q->op != PM__ALG_RESTRICT; /* the right side's values do not show in the result */
+    f->same_b = q->op != PM__MERGE_RESTRICT; /* the right side's values do not show in the result */
     f->remember = f->bytes = false;
     f->shared_a = f->shared_b = false;
     f->prefix = NULL;
-    f->sieve = NULL;
+    f->select = NULL;
     f->twin = NULL;
     f->plen = 0;
     q->top = f;
@@ -8173,14 +8180,14 @@ static pm__alg_frame *pm__alg_push(pm__alg *q, unsigned npairs, unsigned nents, 
 
 /* ---- values -------------------------------------------------------------------------------------------------- */
 
-typedef struct pm__alg_val {
+typedef struct pm__merge_val {
     pm_val val;
     uint8_t alg; /* LEFT and RIGHT bits: which side's value (or lack of one) the result equals */
     bool some, fresh;
-} pm__alg_val;
+} pm__merge_val;
 
 /* Completes the answer of a hook: hooks may leave identity bits out, results never do. */
-static void pm__alg_settle(const pm__cx *cx, pm_val a, pm_val b, pm__alg_val *r) {
+static void pm__merge_settle(const pm__cx *cx, pm_val a, pm_val b, pm__merge_val *r) {
     const pm_ops *ops = cx->ops;
     if (r->alg == PM_ALG_ELEMENT) {
         pm_val made = r->val;
@@ -8195,12 +8202,12 @@ static void pm__alg_settle(const pm__cx *cx, pm_val a, pm_val b, pm__alg_val *r)
     r->val = (r->alg & PM_ALG_LEFT) ? a : b;
 }
 
-static void pm__alg_val_drop(const pm__cx *cx, const pm__alg_val *v) {
+static void pm__merge_val_drop(const pm__cx *cx, const pm__merge_val *v) {
     if (v->some && v->fresh && !cx->plain) pm__val_release(cx->ops, v->val);
 }
 
 /* What the hook leaves of x without y, as it says it. False: the hook is wrong. */
-static bool pm__alg_remnant(const pm__cx *cx, pm_val x, pm_val y, pm__alg_val *r) {
+static bool pm__merge_remnant(const pm__cx *cx, pm_val x, pm_val y, pm__merge_val *r) {
     r->val = 0;
     r->alg = (uint8_t)pm__val_subtract(cx->ops, x, y, &r->val);
     r->some = r->alg != PM_ALG_NONE && r->alg <= PM_ALG_ELEMENT;
@@ -8210,10 +8217,10 @@ static bool pm__alg_remnant(const pm__cx *cx, pm_val x, pm_val y, pm__alg_val *r
 }
 
 /* The symmetric difference of two values: what each leaves of the other, joined. False: a hook is wrong. */
-static PM__NOINLINE bool pm__alg_combine_remnants(const pm__cx *cx, pm_val a, pm_val b, pm__alg_val *r) {
-    pm__alg_val x, y = {0, 0, false, false}, made = {0, PM_ALG_ELEMENT, true, true};
+static PM__NOINLINE bool pm__merge_combine_remnants(const pm__cx *cx, pm_val a, pm_val b, pm__merge_val *r) {
+    pm__merge_val x, y = {0, 0, false, false}, made = {0, PM_ALG_ELEMENT, true, true};
     unsigned alg = PM_ALG_LEFT;
-    bool ok = pm__alg_remnant(cx, a, b, &x) && pm__alg_remnant(cx, b, a, &y);
+    bool ok = pm__merge_remnant(cx, a, b, &x) && pm__merge_remnant(cx, b, a, &y);
     y.alg = (uint8_t)(y.fresh ? PM_ALG_ELEMENT : (y.alg & PM_ALG_LEFT) << 1 | (y.alg & PM_ALG_RIGHT) >> 1);
     if (ok && x.some && y.some) {
         alg = pm__val_join(cx->ops, x.val, y.val, &made.val);
@@ -8221,56 +8228,56 @@ static PM__NOINLINE bool pm__alg_combine_remnants(const pm__cx *cx, pm_val a, pm
     } else if (!x.some) {
         alg = PM_ALG_RIGHT;
     }
-    const pm__alg_val *from = alg == PM_ALG_ELEMENT ? &made : (alg & PM_ALG_LEFT) ? &x : &y;
-    if (!ok || from != &x) pm__alg_val_drop(cx, &x);
-    if (!ok || from != &y) pm__alg_val_drop(cx, &y);
+    const pm__merge_val *from = alg == PM_ALG_ELEMENT ? &made : (alg & PM_ALG_LEFT) ? &x : &y;
+    if (!ok || from != &x) pm__merge_val_drop(cx, &x);
+    if (!ok || from != &y) pm__merge_val_drop(cx, &y);
     *r = *from;
     return ok;
 }
 
 /* Combines two values that are both there (not for restrict). False: the hook is wrong. */
-static bool pm__alg_combine(pm__alg *q, pm_val a, pm_val b, pm__alg_val *r) {
+static bool pm__merge_combine(pm__merge_run *q, pm_val a, pm_val b, pm__merge_val *r) {
     const pm_ops *ops = q->cx->ops;
     pm_alg alg;
     r->val = 0;
     r->fresh = false;
     r->some = true;
     if (q->cx->unit) {
-        r->some = !pm__alg_cancels(q->op);
+        r->some = !pm__merge_cancels(q->op);
         r->alg = r->some ? PM_ALG_BOTH : PM_ALG_NONE;
         return true;
     }
-    if (q->op == PM__ALG_DIFFER) {
-        if (!pm__alg_combine_remnants(q->cx, a, b, r)) return false;
+    if (q->op == PM__MERGE_DIFFER) {
+        if (!pm__merge_combine_remnants(q->cx, a, b, r)) return false;
         r->fresh = false;
-        if (r->some) pm__alg_settle(q->cx, a, b, r);
+        if (r->some) pm__merge_settle(q->cx, a, b, r);
         return true;
     }
-    if (q->op == PM__ALG_JOIN) alg = pm__val_join(ops, a, b, &r->val);
-    else if (q->op == PM__ALG_MEET) alg = pm__val_meet(ops, a, b, &r->val);
+    if (q->op == PM__MERGE_JOIN) alg = pm__val_join(ops, a, b, &r->val);
+    else if (q->op == PM__MERGE_MEET) alg = pm__val_meet(ops, a, b, &r->val);
     else alg = pm__val_subtract(ops, a, b, &r->val);
     r->alg = (uint8_t)alg;
     if (alg == PM_ALG_NONE) {
         r->some = false;
-        return q->op != PM__ALG_JOIN;
+        return q->op != PM__MERGE_JOIN;
     }
     if ((unsigned)alg > PM_ALG_ELEMENT) return false;
-    pm__alg_settle(q->cx, a, b, r);
+    pm__merge_settle(q->cx, a, b, r);
     return true;
 }
 
 /* The value at a location; NULL where a side has none. False: the hook is wrong. */
-PM__UNUSED static bool pm__alg_value(pm__alg *q, const pm_val *a, const pm_val *b, pm__alg_val *r) {
+PM__UNUSED static bool pm__merge_value(pm__merge_run *q, const pm_val *a, const pm_val *b, pm__merge_val *r) {
     if (a && b) {
-        if (pm__alg_combine(q, *a, *b, r)) return true;
+        if (pm__merge_combine(q, *a, *b, r)) return true;
         q->status = PM_BADHOOK;
         return false;
     }
     r->fresh = false;
     r->alg = a ? PM_ALG_LEFT : b ? PM_ALG_RIGHT : PM_ALG_BOTH;
-    if (q->op == PM__ALG_MEET) r->alg = (uint8_t)(a ? PM_ALG_RIGHT : b ? PM_ALG_LEFT : PM_ALG_BOTH);
-    if (q->op == PM__ALG_SUB && b) r->alg = PM_ALG_LEFT;
-    r->some = (q->op != PM__ALG_MEET && a) || (pm__alg_unites(q->op) && b);
+    if (q->op == PM__MERGE_MEET) r->alg = (uint8_t)(a ? PM_ALG_RIGHT : b ? PM_ALG_LEFT : PM_ALG_BOTH);
+    if (q->op == PM__MERGE_SUB && b) r->alg = PM_ALG_LEFT;
+    r->some = (q->op != PM__MERGE_MEET && a) || (pm__merge_unites(q->op) && b);
     r->val = r->some ? a ? *a : *b : 0;
     return true;
 }
@@ -8489,31 +8496,31 @@ static pm_status pm__check_trie(const pm__cx *cx, pm__ref root, const char **why
     return k.why ? PM_CORRUPT : PM_OK;
 }
 
-/* ---- src/pathmap/32_algebra_build.c -------------------------------------------------------------------- */
+/* ---- src/pathmap/32_merge_result.c --------------------------------------------------------------------- */
 
 /* From lists of entries to nodes. New lines of few entries are spelled out in the list above them, so that what shrinks
    does not leave a node for each entry behind. */
 
 /* Notes which sides a part of the result equals. */
-static void pm__alg_differ(pm__alg_frame *f, unsigned keeps) {
+static void pm__result_differ(pm__merge_frame *f, unsigned keeps) {
     if (!(keeps & PM_ALG_LEFT)) f->same_a = false;
     if (!(keeps & PM_ALG_RIGHT)) f->same_b = false;
 }
 
 /* As pm__place_enter, but the entries of a node's root are not counted. */
-static PM__INLINE bool pm__alg_enter(pm_place *p) {
+static PM__INLINE bool pm__result_enter(pm_place *p) {
     if (p->depth && !pm__place_enter(p)) return false;
     if (p->depth == 0) p->lo = p->hi = 0;
     return p->node != 0;
 }
 
-/* Counts the entries of an entered place that pm__alg_enter left uncounted. */
-static PM__INLINE void pm__alg_look(pm_place *p) {
+/* Counts the entries of an entered place that pm__result_enter left uncounted. */
+static PM__INLINE void pm__result_look(pm_place *p) {
     if (p->depth == 0 && pm__place_in_line(p)) p->hi = pm__place_line(p)->n;
 }
 
 /* Bytes of a line's prefix that are still ahead of a place. */
-static size_t pm__alg_ahead(const pm_place *p, const uint8_t **bytes) {
+static size_t pm__result_ahead(const pm_place *p, const uint8_t **bytes) {
     const pm__line *x = pm__place_line(p);
     if (p->depth >= x->plen) return 0;
     *bytes = pm__line_heap(x) + p->depth;
@@ -8521,39 +8528,41 @@ static size_t pm__alg_ahead(const pm_place *p, const uint8_t **bytes) {
 }
 
 /* The same for the answer of a pair. */
-static void pm__alg_differ_by(pm__alg_frame *f, uint8_t alg) { pm__alg_differ(f, alg < PM_ALG_ELEMENT ? alg : 0u); }
+static void pm__result_differ_by(pm__merge_frame *f, uint8_t alg) {
+    pm__result_differ(f, alg < PM_ALG_ELEMENT ? alg : 0u);
+}
 
-enum { PM__ALG_ABSORB = 8 }; /* a new line of at most so many entries is spelled out in the list above it */
+enum { PM__RESULT_ABSORB = 8 }; /* a new line of at most so many entries is spelled out in the list above it */
 
 /* The final list, with what it takes over from the nodes absorbed. */
-typedef struct pm__alg_final {
+typedef struct pm__result_final {
     pm__ent e[PM__BUILD_ENTS];
     unsigned n, nshells;
     size_t cost; /* bytes of line that the list takes */
     size_t nbytes;
-    pm__ref shells[PM__ALG_LIST];
+    pm__ref shells[PM__MERGE_LIST];
     uint8_t bytes[PM__LINE_BYTES + 2 * PM__SUFFIX_MAX + 8];
-} pm__alg_final;
+} pm__result_final;
 
-static size_t pm__alg_cost(const pm__ent *e) { return 9u + e->len; }
+static size_t pm__result_cost(const pm__ent *e) { return 9u + e->len; }
 
 /* Some entries of a line: of those from `lo` on the ones whose bit is set, without `cut` bytes of suffix, and the
    prefix that they are under. */
-typedef struct pm__alg_pick {
+typedef struct pm__result_pick {
     const pm__line *x;
     const uint8_t *prefix;
     size_t plen;
     unsigned lo, cut;
     uint32_t mask;
-} pm__alg_pick;
+} pm__result_pick;
 
-static pm__alg_pick pm__alg_pick_all(const pm__line *x) {
-    pm__alg_pick k = {x, pm__line_heap(x), x->plen, 0, 0, pm__low_bits(x->n)};
+static pm__result_pick pm__result_pick_all(const pm__line *x) {
+    pm__result_pick k = {x, pm__line_heap(x), x->plen, 0, 0, pm__low_bits(x->n)};
     return k;
 }
 
 /* Lists them. */
-static unsigned pm__alg_pick_list(const pm__alg_pick *k, pm__ent *out) {
+static unsigned pm__result_pick_list(const pm__result_pick *k, pm__ent *out) {
     const pm__line *x = k->x;
     const uint8_t *lens = pm__line_lens(x) + k->lo, *h = pm__line_heap(x) + pm__line_off(x, k->lo) + k->cut;
     unsigned n = 0, at = 0;
@@ -8573,18 +8582,18 @@ static unsigned pm__alg_pick_list(const pm__alg_pick *k, pm__ent *out) {
 
 /* Spells out a few entries under suffix s[0..len) and `above` bytes of prefix, if there is room beside `after` more
    entries that the list will get. */
-static bool pm__alg_absorb(pm__alg_final *t, const pm__ent *s, size_t above, const pm__alg_pick *k, unsigned after,
-                           bool fresh) {
-    pm__ent ents[PM__ALG_ABSORB];
+static bool pm__result_absorb(pm__result_final *t, const pm__ent *s, size_t above, const pm__result_pick *k,
+                              unsigned after, bool fresh) {
+    pm__ent ents[PM__RESULT_ABSORB];
     unsigned n = pm__popcount32(k->mask);
     size_t each = (size_t)s->len + k->plen, need = n * each;
-    if (n > PM__ALG_ABSORB || t->n + n + after > PM__LINE_ENTRIES) return false;
-    (void)pm__alg_pick_list(k, ents);
+    if (n > PM__RESULT_ABSORB || t->n + n + after > PM__LINE_ENTRIES) return false;
+    (void)pm__result_pick_list(k, ents);
     for (unsigned i = 0; i < n; i++) {
         need += ents[i].len;
         if (above + each + ents[i].len > PM__SUFFIX_MAX) return false;
     }
-    size_t cost = t->cost - pm__alg_cost(s) + need + 9u * n;
+    size_t cost = t->cost - pm__result_cost(s) + need + 9u * n;
     if (cost > PM__LINE_BYTES - 32 || t->nbytes + need > PM__LINE_BYTES) return false;
     for (unsigned i = 0; i < n; i++) {
         uint8_t *to = t->bytes + t->nbytes;
@@ -8605,13 +8614,13 @@ static bool pm__alg_absorb(pm__alg_final *t, const pm__ent *s, size_t above, con
 }
 
 /* Whether an entry is a new child, and that a line of few entries. */
-static bool pm__alg_may_absorb(const pm__ent *s) {
+static bool pm__result_may_absorb(const pm__ent *s) {
     return s->child && s->fresh && s->pay && pm__ref_kind(s->pay) == PM__LINE && pm__ref_is_unique(s->pay) &&
-           ((const pm__line *)pm__ref_ptr(s->pay))->n <= PM__ALG_ABSORB;
+           ((const pm__line *)pm__ref_ptr(s->pay))->n <= PM__RESULT_ABSORB;
 }
 
 /* Builds a list; what is not fresh gains a reference. Eight bytes behind an entry's bytes can be read. 0: no memory. */
-static pm__ref pm__alg_build(pm__alg *q, pm__ent *e, unsigned n, const uint8_t *prefix, size_t plen) {
+static pm__ref pm__result_build(pm__merge_run *q, pm__ent *e, unsigned n, const uint8_t *prefix, size_t plen) {
     size_t lcp = e[0].first == e[n - 1].first ? pm__build_lcp(e, n, 0, plen) : 0;
     size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(q->cx, e, n, plen + lcp, lcp);
     pm__ref r = size ? pm__line_write(q->cx, size, prefix, plen, e, n, 0, lcp, true)
@@ -8628,7 +8637,7 @@ static pm__ref pm__alg_build(pm__alg *q, pm__ent *e, unsigned n, const uint8_t *
 }
 
 /* Frees the lines whose entries have moved. */
-static void pm__alg_shells_free(pm__alg_final *t) {
+static void pm__result_shells_free(pm__result_final *t) {
     while (t->nshells) {
         pm__line *y = (pm__line *)pm__ref_ptr(t->shells[--t->nshells]);
         pm__mem_free(y, pm__line_size(y));
@@ -8636,14 +8645,15 @@ static void pm__alg_shells_free(pm__alg_final *t) {
 }
 
 /* Builds the final list; what was absorbed has moved. False: no memory. */
-static bool pm__alg_build_final(pm__alg *q, pm__alg_final *t, const uint8_t *prefix, size_t plen, pm__ref *out) {
-    *out = pm__alg_build(q, t->e, t->n, prefix, plen);
-    if (*out) pm__alg_shells_free(t);
+static bool pm__result_build_final(pm__merge_run *q, pm__result_final *t, const uint8_t *prefix, size_t plen,
+                                   pm__ref *out) {
+    *out = pm__result_build(q, t->e, t->n, prefix, plen);
+    if (*out) pm__result_shells_free(t);
     return *out != 0;
 }
 
 /* Makes a node of its own of what a pair keeps of one side, where that is not on a node's root. False: no memory. */
-static bool pm__alg_own(pm__alg *q, pm__alg_pair *p, const pm_place *at) {
+static bool pm__result_own(pm__merge_run *q, pm__merge_pair *p, const pm_place *at) {
     pm_place e = *at;
     pm__ref r;
     if (!pm__place_enter(&e) || e.depth == 0) return true;
@@ -8657,7 +8667,7 @@ static bool pm__alg_own(pm__alg *q, pm__alg_pair *p, const pm_place *at) {
 }
 
 /* Whose content a pair keeps: PM_ALG_LEFT, PM_ALG_RIGHT, PM_ALG_ELEMENT, or PM_ALG_NONE if nothing lies there. */
-static pm_alg pm__alg_kept(const pm__alg_pair *p, pm_place *at) {
+static pm_alg pm__result_kept(const pm__merge_pair *p, pm_place *at) {
     pm_place e = p->a;
     if (p->alg == PM_ALG_ELEMENT) return PM_ALG_ELEMENT;
     if ((p->alg & PM_ALG_LEFT) && pm__place_enter(&e)) {
@@ -8673,18 +8683,18 @@ static pm_alg pm__alg_kept(const pm__alg_pair *p, pm_place *at) {
 }
 
 /* Spells small new lines out in the list, where there is room. */
-static void pm__alg_condense(pm__alg_final *t, size_t plen) {
+static void pm__result_condense(pm__result_final *t, size_t plen) {
     pm__ent from[PM__BUILD_ENTS];
     unsigned n = t->n, i = 0;
-    while (i < n && !pm__alg_may_absorb(&t->e[i])) i++;
+    while (i < n && !pm__result_may_absorb(&t->e[i])) i++;
     if (i == n) return;
     t->cost = PM__LINE_HDR + plen;
-    for (unsigned k = 0; k < n; k++) t->cost += pm__alg_cost(&t->e[k]);
+    for (unsigned k = 0; k < n; k++) t->cost += pm__result_cost(&t->e[k]);
     memcpy(from + i, t->e + i, (n - i) * sizeof *from);
     for (t->n = i; i < n; i++) {
-        if (pm__alg_may_absorb(&from[i])) {
-            pm__alg_pick k = pm__alg_pick_all((const pm__line *)pm__ref_ptr(from[i].pay));
-            if (pm__alg_absorb(t, &from[i], plen, &k, n - i - 1, true)) {
+        if (pm__result_may_absorb(&from[i])) {
+            pm__result_pick k = pm__result_pick_all((const pm__line *)pm__ref_ptr(from[i].pay));
+            if (pm__result_absorb(t, &from[i], plen, &k, n - i - 1, true)) {
                 t->shells[t->nshells++] = from[i].pay;
                 continue;
             }
@@ -8693,23 +8703,23 @@ static void pm__alg_condense(pm__alg_final *t, size_t plen) {
     }
 }
 
-/* ---- src/pathmap/33_algebra_sieve.c -------------------------------------------------------------------- */
+/* ---- src/pathmap/33_merge_select.c --------------------------------------------------------------------- */
 
-/* Pairs as lines that are sifted: meet and subtract of two lines that have the same bytes of prefix ahead of them, or
-   none. Whatever comes of it is made of A's entries, so all that is to be worked out is which of them stay, as bits.
+/* Selecting from a line: meet and subtract of two lines that have the same bytes of prefix ahead of them, or none.
+   Whatever comes of it is made of A's entries, so all that is to be worked out is which of them stay, as bits.
 
    Each side is a row: consecutive entries of a line, less the bytes that are behind the place. A hash of 16 bits is
    made of each suffix; for each value of A, those of B with its hash are found at once, by their numbers, and then
    looked at. A child at suffix s, on either side, meets the other row's entries that go on from s, or the child there:
    a pair, which is answered later. What a pair keeps of a run of A's own entries is answered as bits, too
-   (PM__ALG_PICK), so most results are known without a list having been written.
+   (PM__MERGE_PICK), so most results are known without a list having been written.
 
    Twins, lines of the same suffixes, need no search: entry i of one is entry i of the other.
 
-   Lines that lead nowhere are most of a trie: they are sifted without a frame. A result of few entries of A, as they
+   Lines that lead nowhere are most of a trie: they are met without a frame. A result of few entries of A, as they
    are, is not made into a node at once: the line above may have room for them. */
 
-typedef struct pm__alg_row {
+typedef struct pm__select_row {
     const pm__line *x;
     pm__ref node;
     const uint64_t *val;  /* the value of entry i is val[-(i & each)] */
@@ -8722,20 +8732,20 @@ typedef struct pm__alg_row {
     bool e;                         /* entry 0 has no suffix */
     uint16_t off[PM__LINE_ENTRIES]; /* where in the heap the bytes behind the first begin */
     uint8_t cut_first[PM__LINE_ENTRIES]; /* `first`, where it is not in the line */
-} pm__alg_row;
+} pm__select_row;
 
 /* What is kept of A. Bits are entries of its row. */
-typedef struct pm__alg_sieve {
-    pm__alg_row a;
+typedef struct pm__select_kept {
+    pm__select_row a;
     uint32_t keep;        /* entries that stay, whatever becomes of the pairs */
     uint32_t over, fresh; /* entries whose value is another, and of these those not counted elsewhere */
     pm_val val[PM__LINE_ENTRIES];
-} pm__alg_sieve;
+} pm__select_kept;
 
 /* ---- rows ---------------------------------------------------------------------------------------------------- */
 
 /* All but where the entries' bytes are; answers where those of the first begin. */
-static PM__INLINE unsigned pm__alg_row_begin(pm__alg_row *r, const pm_place *p) {
+static PM__INLINE unsigned pm__select_row_begin(pm__select_row *r, const pm_place *p) {
     const pm__line *x = pm__place_line(p);
     unsigned lo = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0), n = p->hi - lo;
     unsigned cut = p->depth > x->plen ? (unsigned)p->depth - x->plen : 0u;
@@ -8754,8 +8764,8 @@ static PM__INLINE unsigned pm__alg_row_begin(pm__alg_row *r, const pm_place *p) 
     return (lo ? pm__line_off(x, lo) : x->plen) + cut;
 }
 
-static PM__INLINE void pm__alg_row_fill(pm__alg_row *r, const pm_place *p) {
-    unsigned off = pm__alg_row_begin(r, p), n = r->n;
+static PM__INLINE void pm__select_row_fill(pm__select_row *r, const pm_place *p) {
+    unsigned off = pm__select_row_begin(r, p), n = r->n;
     const uint8_t *lens = r->lens, *heap = r->heap;
     for (unsigned i = 0; i < n; i++) {
         r->off[i] = (uint16_t)off;
@@ -8765,14 +8775,14 @@ static PM__INLINE void pm__alg_row_fill(pm__alg_row *r, const pm_place *p) {
 }
 
 /* Fills the row of a line that has a twin, whose row is filled. */
-static PM__INLINE void pm__alg_row_fill_twin(pm__alg_row *r, const pm_place *p, const pm__alg_row *twin) {
-    (void)pm__alg_row_begin(r, p);
+static PM__INLINE void pm__select_row_fill_twin(pm__select_row *r, const pm_place *p, const pm__select_row *twin) {
+    (void)pm__select_row_begin(r, p);
     memcpy(r->off, twin->off, sizeof r->off);
 }
 
 /* Whether two places abreast are whole lines of the same suffixes, of which the same are children: most are that a
    clone has written to. */
-static PM__INLINE bool pm__alg_are_twins(const pm_place *a, const pm_place *b) {
+static PM__INLINE bool pm__select_are_twins(const pm_place *a, const pm_place *b) {
     const pm__line *x = pm__place_line(a), *y = pm__place_line(b);
     if ((a->depth | b->depth) != 0 || x->n != y->n || x->cmask != y->cmask || x->flags != y->flags) return false;
     size_t n = x->n;
@@ -8780,58 +8790,63 @@ static PM__INLINE bool pm__alg_are_twins(const pm_place *a, const pm_place *b) {
            memcmp(x->body + 2 * n, y->body + 2 * n, pm__line_off(x, x->n)) == 0;
 }
 
-static PM__INLINE pm_val pm__alg_row_val(const pm__alg_row *r, unsigned i) { return r->val[-(ptrdiff_t)(i & r->each)]; }
-static PM__INLINE unsigned pm__alg_row_len(const pm__alg_row *r, unsigned i) {
+static PM__INLINE pm_val pm__select_row_val(const pm__select_row *r, unsigned i) {
+    return r->val[-(ptrdiff_t)(i & r->each)];
+}
+static PM__INLINE unsigned pm__select_row_len(const pm__select_row *r, unsigned i) {
     return i == 0 && r->e ? 0 : r->lens[i] + 1u - r->cut;
 }
-static PM__INLINE const uint8_t *pm__alg_row_rest(const pm__alg_row *r, unsigned i) { return r->heap + r->off[i]; }
-static PM__INLINE bool pm__alg_row_is_child(const pm__alg_row *r, unsigned i) { return (r->kids >> i) & 1; }
-static PM__INLINE pm__ref pm__alg_row_child(const pm__alg_row *r, unsigned i) {
+static PM__INLINE const uint8_t *pm__select_row_rest(const pm__select_row *r, unsigned i) {
+    return r->heap + r->off[i];
+}
+static PM__INLINE bool pm__select_row_is_child(const pm__select_row *r, unsigned i) { return (r->kids >> i) & 1; }
+static PM__INLINE pm__ref pm__select_row_child(const pm__select_row *r, unsigned i) {
     return *pm__line_child(r->x, r->lo + i);
 }
 
-static pm__ent pm__alg_row_ent(const pm__alg_row *r, unsigned i) {
+static pm__ent pm__select_row_ent(const pm__select_row *r, unsigned i) {
     pm__ent e;
-    e.rest = pm__alg_row_rest(r, i);
-    e.len = (uint16_t)pm__alg_row_len(r, i);
-    e.child = pm__alg_row_is_child(r, i);
+    e.rest = pm__select_row_rest(r, i);
+    e.len = (uint16_t)pm__select_row_len(r, i);
+    e.child = pm__select_row_is_child(r, i);
     e.first = r->first[i];
-    e.pay = e.child ? pm__alg_row_child(r, i) : pm__alg_row_val(r, i);
+    e.pay = e.child ? pm__select_row_child(r, i) : pm__select_row_val(r, i);
     e.fresh = false;
     return e;
 }
 
 /* The place at the suffix (of length len) of entries [i, end): a child, or a run that goes on. */
-static pm_place pm__alg_row_place(const pm__alg_row *r, unsigned i, unsigned end, unsigned len) {
-    if (pm__alg_row_is_child(r, i) && pm__alg_row_len(r, i) == len) return pm__alg_root(pm__alg_row_child(r, i));
+static pm_place pm__select_row_place(const pm__select_row *r, unsigned i, unsigned end, unsigned len) {
+    if (pm__select_row_is_child(r, i) && pm__select_row_len(r, i) == len)
+        return pm__merge_root(pm__select_row_child(r, i));
     unsigned depth = r->x->plen + r->cut + len;
     pm_place p = {r->node, (uint16_t)depth, (uint8_t)(r->lo + i), (uint8_t)(r->lo + end)};
     return p;
 }
 
 /* The values of a row, as bits. */
-static PM__INLINE uint32_t pm__alg_row_values(const pm__alg_row *r) { return pm__low_bits(r->n) & ~r->kids; }
+static PM__INLINE uint32_t pm__select_row_values(const pm__select_row *r) { return pm__low_bits(r->n) & ~r->kids; }
 
 /* Which bytes of a word belong to so many bytes of string. */
-static const uint64_t pm__alg_word_mask[9] = {
+static const uint64_t pm__select_word_mask[9] = {
     0, 0xFFu, 0xFFFFu, 0xFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFFFu, 0xFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFu, 0xFFFFFFFFFFFFFFFFu};
 
 /* Whether n bytes from p and q on are alike. Eight bytes from the heap's bytes of any entry on are inside the block. */
-static PM__INLINE bool pm__alg_alike(const uint8_t *p, const uint8_t *q, size_t n) {
+static PM__INLINE bool pm__select_alike(const uint8_t *p, const uint8_t *q, size_t n) {
     uint64_t parts = pm__load64le(p) ^ pm__load64le(q);
-    if (n <= 8) return !(parts & pm__alg_word_mask[n]);
+    if (n <= 8) return !(parts & pm__select_word_mask[n]);
     return !parts && memcmp(p + 8, q + 8, n - 8) == 0;
 }
 
 /* Whether entry i of a row and entry j of another one have the same suffix. */
-static PM__INLINE bool pm__alg_row_same(const pm__alg_row *r, unsigned i, const pm__alg_row *s, unsigned j) {
+static PM__INLINE bool pm__select_row_same(const pm__select_row *r, unsigned i, const pm__select_row *s, unsigned j) {
     unsigned rest = r->lens[i] - r->cut;
     return rest == s->lens[j] - s->cut && r->first[i] == s->first[j] &&
-           pm__alg_alike(pm__alg_row_rest(r, i), pm__alg_row_rest(s, j), rest);
+           pm__select_alike(pm__select_row_rest(r, i), pm__select_row_rest(s, j), rest);
 }
 
 /* Entries that begin with a byte. */
-static uint32_t pm__alg_row_match_first(const pm__alg_row *r, uint8_t c) {
+static uint32_t pm__select_row_match_first(const pm__select_row *r, uint8_t c) {
     uint32_t f = 0;
     if (!r->cut) return (uint32_t)((uint64_t)pm__line_match_first(r->x, c) >> r->lo) & pm__low_bits(r->n);
     for (unsigned i = 0; i < r->n; i++) f |= (uint32_t)(r->first[i] == c) << i;
@@ -8840,19 +8855,19 @@ static uint32_t pm__alg_row_match_first(const pm__alg_row *r, uint8_t c) {
 
 /* ---- hashes -------------------------------------------------------------------------------------------------- */
 
-typedef struct pm__alg_hashes {
+typedef struct pm__select_hashes {
     uint16_t of[PM__LINE_ENTRIES]; /* suffixes with the same one may differ */
-} pm__alg_hashes;
+} pm__select_hashes;
 
 /* Of a suffix that begins with a byte, and goes on with `rest` bytes at s. */
-static PM__INLINE uint16_t pm__alg_hash(uint8_t first, const uint8_t *s, unsigned rest) {
-    uint64_t word = pm__load64le(s) & pm__alg_word_mask[rest < 8 ? rest : 8];
+static PM__INLINE uint16_t pm__select_hash(uint8_t first, const uint8_t *s, unsigned rest) {
+    uint64_t word = pm__load64le(s) & pm__select_word_mask[rest < 8 ? rest : 8];
     uint64_t other = ((uint64_t)first << 8 | rest) * 0xD6E8FEB86659FD93u;
     return (uint16_t)((word + other) * 0x9FB21C651E98DF25u >> 48);
 }
 
 /* The hashes of a row, to be looked up. */
-typedef struct pm__alg_index {
+typedef struct pm__select_index {
 #if PM__AVX2
     __m256i h[2];
 #elif PM__SSE2
@@ -8860,27 +8875,27 @@ typedef struct pm__alg_index {
 #else
     const uint16_t *h;
 #endif
-} pm__alg_index;
+} pm__select_index;
 
 #if PM__SSE2
-static PM__INLINE __m128i pm__alg_hashes_at(const pm__alg_hashes *h, unsigned i) {
+static PM__INLINE __m128i pm__select_hashes_at(const pm__select_hashes *h, unsigned i) {
     return _mm_loadu_si128((const __m128i *)(const void *)(h->of + i));
 }
 #endif
 
-static PM__INLINE void pm__alg_index_make(pm__alg_index *k, const pm__alg_hashes *h) {
+static PM__INLINE void pm__select_index_make(pm__select_index *k, const pm__select_hashes *h) {
 #if PM__AVX2 /* in the order in which packing puts them right */
-    k->h[0] = _mm256_set_m128i(pm__alg_hashes_at(h, 16), pm__alg_hashes_at(h, 0));
-    k->h[1] = _mm256_set_m128i(pm__alg_hashes_at(h, 24), pm__alg_hashes_at(h, 8));
+    k->h[0] = _mm256_set_m128i(pm__select_hashes_at(h, 16), pm__select_hashes_at(h, 0));
+    k->h[1] = _mm256_set_m128i(pm__select_hashes_at(h, 24), pm__select_hashes_at(h, 8));
 #elif PM__SSE2
-    for (unsigned i = 0; i < 4; i++) k->h[i] = pm__alg_hashes_at(h, 8 * i);
+    for (unsigned i = 0; i < 4; i++) k->h[i] = pm__select_hashes_at(h, 8 * i);
 #else
     k->h = h->of;
 #endif
 }
 
 /* Entries with a hash; what is beyond the row is the caller's to mask away. */
-static PM__INLINE uint32_t pm__alg_index_find(const pm__alg_index *k, uint16_t hash) {
+static PM__INLINE uint32_t pm__select_index_find(const pm__select_index *k, uint16_t hash) {
 #if PM__AVX2
     __m256i v = _mm256_set1_epi16((short)hash);
     __m256i lo = _mm256_cmpeq_epi16(k->h[0], v), hi = _mm256_cmpeq_epi16(k->h[1], v);
@@ -8898,132 +8913,133 @@ static PM__INLINE uint32_t pm__alg_index_find(const pm__alg_index *k, uint16_t h
 }
 
 /* Fills a row, and hashes its suffixes. */
-static PM__INLINE void pm__alg_row_fill_hashed(pm__alg_row *r, const pm_place *p, pm__alg_hashes *h) {
-    unsigned off = pm__alg_row_begin(r, p);
+static PM__INLINE void pm__select_row_fill_hashed(pm__select_row *r, const pm_place *p, pm__select_hashes *h) {
+    unsigned off = pm__select_row_begin(r, p);
     const unsigned n = r->n, cut = r->cut;
     const uint8_t *lens = r->lens, *heap = r->heap, *first = r->first;
     memset(h, 0, sizeof *h);
     for (unsigned i = 0; i < n; i++) {
         uint8_t c = cut ? (r->cut_first[i] = heap[off - 1]) : first[i];
         r->off[i] = (uint16_t)off;
-        h->of[i] = pm__alg_hash(c, heap + off, lens[i] - cut);
+        h->of[i] = pm__select_hash(c, heap + off, lens[i] - cut);
         off += lens[i];
     }
 }
 
 /* Fills a row, and notes for each entry which of the others it may be like; answers which it may be like any of. */
-static PM__INLINE uint32_t pm__alg_row_fill_found(pm__alg_row *r, const pm_place *p, const pm__alg_index *k,
-                                                  uint32_t others, uint32_t *some) {
-    unsigned off = pm__alg_row_begin(r, p);
+static PM__INLINE uint32_t pm__select_row_fill_found(pm__select_row *r, const pm_place *p, const pm__select_index *k,
+                                                     uint32_t others, uint32_t *some) {
+    unsigned off = pm__select_row_begin(r, p);
     const unsigned n = r->n, cut = r->cut;
     const uint8_t *lens = r->lens, *heap = r->heap, *first = r->first;
     uint32_t maybe = 0;
     for (unsigned i = 0; i < n; i++) {
         uint8_t c = cut ? (r->cut_first[i] = heap[off - 1]) : first[i];
         r->off[i] = (uint16_t)off;
-        some[i] = pm__alg_index_find(k, pm__alg_hash(c, heap + off, lens[i] - cut)) & others;
+        some[i] = pm__select_index_find(k, pm__select_hash(c, heap + off, lens[i] - cut)) & others;
         maybe |= (uint32_t)(some[i] != 0) << i;
         off += lens[i];
     }
     return maybe;
 }
 
-/* ---- sifting ------------------------------------------------------------------------------------------------- */
+/* ---- selecting ------------------------------------------------------------------------------------------------- */
 
-typedef struct pm__alg_sift {
-    pm__alg *q;
-    pm__alg_frame *f; /* NULL: there are no children on either side */
-    pm__alg_sieve *s;
-    pm__alg_row b;
+typedef struct pm__select_work {
+    pm__merge_run *q;
+    pm__merge_frame *f; /* NULL: there are no children on either side */
+    pm__select_kept *s;
+    pm__select_row b;
     uint32_t met_a, met_b; /* entries that belong to runs which have met */
     uint32_t both, slow;   /* A's values that B has too; of these those which may not be taken for the same */
     uint32_t maybe;        /* entries of A that B may have, by their hash */
     bool same_a, same_b;
     uint32_t some[PM__LINE_ENTRIES]; /* which of B's that may be */
     uint8_t with[PM__LINE_ENTRIES];  /* and which it is, for those in `both` */
-} pm__alg_sift;
+} pm__select_work;
 
-static void pm__alg_sift_differ(pm__alg_sift *g, unsigned keeps) {
+static void pm__select_differ(pm__select_work *g, unsigned keeps) {
     if (!(keeps & PM_ALG_LEFT)) g->same_a = false;
     if (!(keeps & PM_ALG_RIGHT)) g->same_b = false;
 }
 
 /* Which of B's entries is alike entry i of A, of those that may be; -1: none. */
-static PM__INLINE int pm__alg_sift_find(const pm__alg_sift *g, unsigned i, uint32_t vb) {
-    const pm__alg_row *a = &g->s->a;
+static PM__INLINE int pm__select_find(const pm__select_work *g, unsigned i, uint32_t vb) {
+    const pm__select_row *a = &g->s->a;
     uint32_t some = g->some[i] & vb;
     while (some) {
         unsigned j = pm__ctz32(some);
-        if (PM__LIKELY(pm__alg_row_same(a, i, &g->b, j))) return (int)j;
+        if (PM__LIKELY(pm__select_row_same(a, i, &g->b, j))) return (int)j;
         some &= some - 1;
     }
     return -1;
 }
 
 /* Finds the values that both sides have, of those in `va` and `vb`. */
-static PM__INLINE void pm__alg_sift_values(pm__alg_sift *g, uint32_t va, uint32_t vb) {
-    const pm__alg_row *a = &g->s->a, *b = &g->b;
+static PM__INLINE void pm__select_values(pm__select_work *g, uint32_t va, uint32_t vb) {
+    const pm__select_row *a = &g->s->a, *b = &g->b;
     uint32_t both = a->e & b->e & va & vb; /* E is entry 0 */
-    uint32_t differ = both & (pm__alg_row_val(a, 0) != pm__alg_row_val(b, 0));
+    uint32_t differ = both & (pm__select_row_val(a, 0) != pm__select_row_val(b, 0));
     g->with[0] = 0;
     vb &= ~(uint32_t)b->e;
     for (uint32_t m = g->maybe & va & ~(uint32_t)a->e; m; m &= m - 1) {
         unsigned i = pm__ctz32(m);
-        int j = pm__alg_sift_find(g, i, vb);
+        int j = pm__select_find(g, i, vb);
         if (PM__UNLIKELY(j < 0)) continue;
         g->with[i] = (uint8_t)j;
         both |= m & (0 - m);
-        differ |= (uint32_t)(pm__alg_row_val(a, i) != pm__alg_row_val(b, (unsigned)j)) << i;
+        differ |= (uint32_t)(pm__select_row_val(a, i) != pm__select_row_val(b, (unsigned)j)) << i;
     }
     g->both = both;
     g->slow = g->q->idempotent ? differ : both;
 }
 
 /* Entries of a row that go on from entry i of another one, or are the child there. */
-static uint32_t pm__alg_row_run(const pm__alg_row *r, const pm__alg_row *other, unsigned i) {
-    unsigned len = pm__alg_row_len(other, i);
-    uint32_t run = 0, some = pm__alg_row_match_first(r, other->first[i]);
+static uint32_t pm__select_row_run(const pm__select_row *r, const pm__select_row *other, unsigned i) {
+    unsigned len = pm__select_row_len(other, i);
+    uint32_t run = 0, some = pm__select_row_match_first(r, other->first[i]);
     for (some &= ~(uint32_t)r->e; some; some &= some - 1) {
-        unsigned j = pm__ctz32(some), l = pm__alg_row_len(r, j);
-        if (l < len || (l == len && !pm__alg_row_is_child(r, j))) continue;
-        if (pm__alg_alike(pm__alg_row_rest(other, i), pm__alg_row_rest(r, j), len - 1)) run |= some & (0 - some);
+        unsigned j = pm__ctz32(some), l = pm__select_row_len(r, j);
+        if (l < len || (l == len && !pm__select_row_is_child(r, j))) continue;
+        if (pm__select_alike(pm__select_row_rest(other, i), pm__select_row_rest(r, j), len - 1))
+            run |= some & (0 - some);
     }
     return run;
 }
 
 /* Whether a row has a value where entry i of another one is. */
-static bool pm__alg_row_valued(const pm__alg_row *r, const pm__alg_row *other, unsigned i) {
-    for (uint32_t m = pm__alg_row_values(r) & ~(uint32_t)r->e; m; m &= m - 1)
-        if (pm__alg_row_same(r, pm__ctz32(m), other, i)) return true;
+static bool pm__select_row_valued(const pm__select_row *r, const pm__select_row *other, unsigned i) {
+    for (uint32_t m = pm__select_row_values(r) & ~(uint32_t)r->e; m; m &= m - 1)
+        if (pm__select_row_same(r, pm__ctz32(m), other, i)) return true;
     return false;
 }
 
 /* Runs of A and of B meet at a suffix of length len, at least one of them being a child just there. */
-static void pm__alg_sift_runs(pm__alg_sift *g, uint32_t run_a, uint32_t run_b, unsigned len) {
-    pm__alg_sieve *s = g->s;
+static void pm__select_runs(pm__select_work *g, uint32_t run_a, uint32_t run_b, unsigned len) {
+    pm__select_kept *s = g->s;
     unsigned i = pm__ctz32(run_a), j = pm__ctz32(run_b);
-    bool meet = g->q->op == PM__ALG_MEET;
-    pm_place a = pm__alg_row_place(&s->a, i, i + pm__popcount32(run_a), len);
-    pm_place b = pm__alg_row_place(&g->b, j, j + pm__popcount32(run_b), len);
+    bool meet = g->q->op == PM__MERGE_MEET;
+    pm_place a = pm__select_row_place(&s->a, i, i + pm__popcount32(run_a), len);
+    pm_place b = pm__select_row_place(&g->b, j, j + pm__popcount32(run_b), len);
     g->met_a |= run_a;
     g->met_b |= run_b;
     if (!a.node || !b.node) { /* dangling locations */
         bool stays = meet ? a.node == b.node : a.node != 0;
         if (stays) s->keep |= run_a;
-        pm__alg_sift_differ(g, !stays ? 0u : meet ? PM_ALG_BOTH : PM_ALG_LEFT);
+        pm__select_differ(g, !stays ? 0u : meet ? PM_ALG_BOTH : PM_ALG_LEFT);
     } else if (a.node == b.node && a.depth == 0 && b.depth == 0 && g->q->idempotent) {
         if (meet) s->keep |= run_a;
         else g->same_a = g->same_b = false;
     } else {
-        pm__alg_pair *p = &g->f->pairs[g->f->npairs];
-        if (g->f->npairs++ < PM__ALG_AHEAD) {
+        pm__merge_pair *p = &g->f->pairs[g->f->npairs];
+        if (g->f->npairs++ < PM__MERGE_AHEAD) {
             if (a.node != s->a.node) pm__ref_prefetch(a.node);
             if (b.node != g->b.node) pm__ref_prefetch(b.node);
         }
         p->a = a;
         p->b = b;
         p->ref = 0;
-        p->alg = PM__ALG_WAITS;
+        p->alg = PM__MERGE_WAITS;
         p->from_a = (uint8_t)i;
         p->count = (uint8_t)pm__popcount32(run_a);
         p->len = (uint16_t)len;
@@ -9031,22 +9047,22 @@ static void pm__alg_sift_runs(pm__alg_sift *g, uint32_t run_a, uint32_t run_b, u
 }
 
 /* Lets children meet what the other side has below them. */
-static void pm__alg_sift_children(pm__alg_sift *g) {
-    const pm__alg_row *a = &g->s->a, *b = &g->b;
+static void pm__select_children(pm__select_work *g) {
+    const pm__select_row *a = &g->s->a, *b = &g->b;
     for (uint32_t m = a->kids; m; m &= m - 1) {
         unsigned i = pm__ctz32(m);
-        uint32_t run = pm__alg_row_run(b, a, i);
-        if (run) pm__alg_sift_runs(g, m & (0 - m), run, pm__alg_row_len(a, i));
+        uint32_t run = pm__select_row_run(b, a, i);
+        if (run) pm__select_runs(g, m & (0 - m), run, pm__select_row_len(a, i));
     }
     for (uint32_t m = b->kids & ~g->met_b; m; m &= m - 1) {
         unsigned j = pm__ctz32(m);
-        uint32_t run = pm__alg_row_run(a, b, j);
-        if (run) pm__alg_sift_runs(g, run, m & (0 - m), pm__alg_row_len(b, j));
+        uint32_t run = pm__select_row_run(a, b, j);
+        if (run) pm__select_runs(g, run, m & (0 - m), pm__select_row_len(b, j));
         else g->same_b = false;
     }
     for (uint32_t m = a->kids & ~g->met_a; m; m &= m - 1) { /* B has nothing below these */
         unsigned i = pm__ctz32(m);
-        if (g->q->op == PM__ALG_MEET || (!pm__alg_row_child(a, i) && pm__alg_row_valued(b, a, i))) {
+        if (g->q->op == PM__MERGE_MEET || (!pm__select_row_child(a, i) && pm__select_row_valued(b, a, i))) {
             g->same_a = false;
         } else {
             g->s->keep |= m & (0 - m);
@@ -9055,35 +9071,35 @@ static void pm__alg_sift_children(pm__alg_sift *g) {
     }
 }
 
-/* Sifts A by its twin: entry i of one is entry i of the other. */
-static PM__NOINLINE void pm__alg_sift_twin(pm__alg_sift *g) {
-    const pm__alg_row *a = &g->s->a;
+/* Selects from A by its twin: entry i of one is entry i of the other. */
+static PM__NOINLINE void pm__select_twin(pm__select_work *g) {
+    const pm__select_row *a = &g->s->a;
     uint32_t differ = 0;
-    bool meet = g->q->op == PM__ALG_MEET && g->q->idempotent;
+    bool meet = g->q->op == PM__MERGE_MEET && g->q->idempotent;
     for (uint32_t m = a->kids; m; m &= m - 1) {
         unsigned i = pm__ctz32(m);
         uint32_t bit = m & (0 - m);
-        if (meet && pm__alg_row_child(a, i) == pm__alg_row_child(&g->b, i)) g->s->keep |= bit;
-        else pm__alg_sift_runs(g, bit, bit, pm__alg_row_len(a, i));
+        if (meet && pm__select_row_child(a, i) == pm__select_row_child(&g->b, i)) g->s->keep |= bit;
+        else pm__select_runs(g, bit, bit, pm__select_row_len(a, i));
     }
-    g->both = pm__alg_row_values(a);
+    g->both = pm__select_row_values(a);
     for (unsigned i = 0; i < a->n; i++) {
         g->with[i] = (uint8_t)i;
-        differ |= (uint32_t)(pm__alg_row_val(a, i) != pm__alg_row_val(&g->b, i)) << i;
+        differ |= (uint32_t)(pm__select_row_val(a, i) != pm__select_row_val(&g->b, i)) << i;
     }
     g->slow = g->q->idempotent ? differ & g->both : g->both;
 }
 
 /* Combines values by the hooks. False: a hook is wrong. */
-static PM__NOINLINE bool pm__alg_sift_combine(pm__alg_sift *g) {
-    pm__alg_sieve *s = g->s;
+static PM__NOINLINE bool pm__select_combine(pm__select_work *g) {
+    pm__select_kept *s = g->s;
     for (uint32_t m = g->slow; m; m &= m - 1) {
         unsigned i = pm__ctz32(m);
         uint32_t bit = m & (0 - m);
-        pm__alg_val r;
-        pm_val x = pm__alg_row_val(&s->a, i), y = pm__alg_row_val(&g->b, g->with[i]);
-        if (!pm__alg_value(g->q, &x, &y, &r)) return false;
-        pm__alg_sift_differ(g, r.some ? r.alg : 0);
+        pm__merge_val r;
+        pm_val x = pm__select_row_val(&s->a, i), y = pm__select_row_val(&g->b, g->with[i]);
+        if (!pm__merge_value(g->q, &x, &y, &r)) return false;
+        pm__select_differ(g, r.some ? r.alg : 0);
         if (!r.some) continue;
         s->keep |= bit;
         if (!r.fresh && (r.alg & PM_ALG_LEFT)) continue;
@@ -9094,32 +9110,32 @@ static PM__NOINLINE bool pm__alg_sift_combine(pm__alg_sift *g) {
     return true;
 }
 
-/* Sifts A by B. Pairs go to the frame, if there is one. False: a hook is wrong. */
-static PM__INLINE bool pm__alg_sift_rows(pm__alg_sift *g, const pm_place *pa, const pm_place *pb) {
-    pm__alg_sieve *s = g->s;
+/* Selects from A by B. Pairs go to the frame, if there is one. False: a hook is wrong. */
+static PM__INLINE bool pm__select_rows(pm__select_work *g, const pm_place *pa, const pm_place *pb) {
+    pm__select_kept *s = g->s;
     s->keep = s->over = s->fresh = 0;
     g->met_a = g->met_b = 0;
     g->same_a = g->same_b = true;
     uint32_t va, vb;
-    if (pm__alg_are_twins(pa, pb)) {
-        pm__alg_row_fill(&s->a, pa);
-        pm__alg_row_fill_twin(&g->b, pb, &s->a);
-        pm__alg_sift_twin(g);
+    if (pm__select_are_twins(pa, pb)) {
+        pm__select_row_fill(&s->a, pa);
+        pm__select_row_fill_twin(&g->b, pb, &s->a);
+        pm__select_twin(g);
         va = vb = g->both;
     } else {
-        pm__alg_hashes h;
-        pm__alg_index in_b;
-        pm__alg_row_fill_hashed(&g->b, pb, &h);
-        pm__alg_index_make(&in_b, &h);
-        g->maybe = pm__alg_row_fill_found(&s->a, pa, &in_b, pm__low_bits(g->b.n) & ~g->b.kids, g->some);
-        if (g->f) pm__alg_sift_children(g);
-        va = pm__alg_row_values(&s->a) & ~g->met_a;
-        vb = pm__alg_row_values(&g->b) & ~g->met_b;
-        pm__alg_sift_values(g, va, vb);
+        pm__select_hashes h;
+        pm__select_index in_b;
+        pm__select_row_fill_hashed(&g->b, pb, &h);
+        pm__select_index_make(&in_b, &h);
+        g->maybe = pm__select_row_fill_found(&s->a, pa, &in_b, pm__low_bits(g->b.n) & ~g->b.kids, g->some);
+        if (g->f) pm__select_children(g);
+        va = pm__select_row_values(&s->a) & ~g->met_a;
+        vb = pm__select_row_values(&g->b) & ~g->met_b;
+        pm__select_values(g, va, vb);
     }
     bool only_a = va != g->both, only_b = pm__popcount32(vb) != pm__popcount32(g->both);
     if (only_b) g->same_b = false;
-    if (g->q->op == PM__ALG_MEET) {
+    if (g->q->op == PM__MERGE_MEET) {
         s->keep |= g->both & ~g->slow;
         if (only_a) g->same_a = false;
     } else {
@@ -9127,34 +9143,34 @@ static PM__INLINE bool pm__alg_sift_rows(pm__alg_sift *g, const pm_place *pa, co
         if (only_a) g->same_b = false;
         if (g->both & ~g->slow) g->same_a = g->same_b = false; /* they took each other away */
     }
-    return !g->slow || pm__alg_sift_combine(g);
+    return !g->slow || pm__select_combine(g);
 }
 
 /* ---- what stays ---------------------------------------------------------------------------------------------- */
 
 /* Bytes that entries i and z, the first and last of several, have in common, as far as the prefix takes them. */
-static size_t pm__alg_row_lcp(const pm__alg_row *r, unsigned i, unsigned z, size_t plen) {
-    size_t max = pm__alg_row_len(r, i), len = pm__alg_row_len(r, z);
+static size_t pm__select_row_lcp(const pm__select_row *r, unsigned i, unsigned z, size_t plen) {
+    size_t max = pm__select_row_len(r, i), len = pm__select_row_len(r, z);
     if (!max || r->first[i] != r->first[z]) return 0;
     if (max > len) max = len;
     if (max > 255 - plen) max = 255 - plen;
     if (!max) return 0;
-    size_t l = 1 + pm__lcp(pm__alg_row_rest(r, i), pm__alg_row_rest(r, z), max - 1);
-    return pm__alg_row_is_child(r, z) && l == len ? l - 1 : l; /* a child keeps one byte */
+    size_t l = 1 + pm__lcp(pm__select_row_rest(r, i), pm__select_row_rest(r, z), max - 1);
+    return pm__select_row_is_child(r, z) && l == len ? l - 1 : l; /* a child keeps one byte */
 }
 
 /* Writes the entries of a row in `mask`, without `lcp` bytes, behind the prefix. What is copied has payloads behind it,
    on both sides: these are written last. */
-static PM__INLINE void pm__alg_sieve_write(const pm__cx *cx, pm__line *y, const pm__alg_sieve *s, uint32_t mask,
-                                           const size_t lcp) {
-    const pm__alg_row *r = &s->a;
+static PM__INLINE void pm__select_write(const pm__cx *cx, pm__line *y, const pm__select_kept *s, uint32_t mask,
+                                        const size_t lcp) {
+    const pm__select_row *r = &s->a;
     const uint8_t *first = r->first, *lens = r->lens, *heap = r->heap;
     const uint16_t *off = r->off;
     const unsigned n = y->n, cut = r->cut + 1u + (unsigned)lcp;
     const bool wide = pm__line_is_wide(r->x) && pm__line_is_wide(y);
     uint8_t *to_first = y->body, *to_len = to_first + n, *h = to_len + n + y->plen;
     uint32_t cmask = 0, kids = r->kids, m = mask;
-    if (PM__UNLIKELY(pm__alg_row_len(r, pm__ctz32(m)) == lcp)) { /* the value at the end of the prefix */
+    if (PM__UNLIKELY(pm__select_row_len(r, pm__ctz32(m)) == lcp)) { /* the value at the end of the prefix */
         y->flags |= PM__LINE_E;
         *to_first++ = *to_len++ = 0;
         m &= m - 1;
@@ -9177,32 +9193,32 @@ static PM__INLINE void pm__alg_sieve_write(const pm__cx *cx, pm__line *y, const 
             bool child = kids >> i & 1, over = s->over >> i & 1;
             cmask |= (uint32_t)child << k;
             if (!child && cx->unit) continue;
-            *pay-- = child ? pm__alg_row_child(r, i) : over ? s->val[i] : pm__alg_row_val(r, i);
+            *pay-- = child ? pm__select_row_child(r, i) : over ? s->val[i] : pm__select_row_val(r, i);
         }
     }
     y->cmask = cmask;
 }
 
 /* Counts the payloads of the entries in `mask` once more; those of A's that are fresh have been counted. */
-static void pm__alg_sieve_retain(const pm__cx *cx, const pm__alg_sieve *s, uint32_t mask) {
-    const pm__alg_row *r = &s->a;
-    for (uint32_t m = mask & r->kids; m; m &= m - 1) PM__PREFETCH(pm__ref_ptr(pm__alg_row_child(r, pm__ctz32(m))));
-    for (uint32_t m = mask & r->kids; m; m &= m - 1) pm__ref_retain(pm__alg_row_child(r, pm__ctz32(m)));
+static void pm__select_retain(const pm__cx *cx, const pm__select_kept *s, uint32_t mask) {
+    const pm__select_row *r = &s->a;
+    for (uint32_t m = mask & r->kids; m; m &= m - 1) PM__PREFETCH(pm__ref_ptr(pm__select_row_child(r, pm__ctz32(m))));
+    for (uint32_t m = mask & r->kids; m; m &= m - 1) pm__ref_retain(pm__select_row_child(r, pm__ctz32(m)));
     if (cx->plain || cx->unit) return;
     for (uint32_t m = mask & ~r->kids & ~s->fresh; m; m &= m - 1) {
         unsigned i = pm__ctz32(m);
-        pm__val_retain(cx->ops, s->over >> i & 1 ? s->val[i] : pm__alg_row_val(r, i));
+        pm__val_retain(cx->ops, s->over >> i & 1 ? s->val[i] : pm__select_row_val(r, i));
     }
 }
 
 /* Makes a line of some of A's entries, under what lies ahead of both sides. 0: no memory. */
-static pm__ref pm__alg_sieve_line(pm__alg *q, const pm__alg_sieve *s, const uint8_t *prefix, size_t plen,
-                                  uint32_t mask) {
-    const pm__alg_row *r = &s->a;
+static pm__ref pm__select_line(pm__merge_run *q, const pm__select_kept *s, const uint8_t *prefix, size_t plen,
+                               uint32_t mask) {
+    const pm__select_row *r = &s->a;
     unsigned n = pm__popcount32(mask), first = pm__ctz32(mask), last = 63 - pm__clz64(mask);
-    size_t lcp = n > 1 ? pm__alg_row_lcp(r, first, last, plen) : 0, heap = plen + lcp;
+    size_t lcp = n > 1 ? pm__select_row_lcp(r, first, last, plen) : 0, heap = plen + lcp;
     for (uint32_t m = mask; m; m &= m - 1) {
-        size_t len = pm__alg_row_len(r, pm__ctz32(m));
+        size_t len = pm__select_row_len(r, pm__ctz32(m));
         heap += len > lcp ? len - lcp - 1 : 0;
     }
     size_t size = pm__line_need(n, heap, q->cx->unit ? pm__popcount32(mask & r->kids) : n);
@@ -9220,58 +9236,58 @@ static pm__ref pm__alg_sieve_line(pm__alg *q, const pm__alg_sieve *s, const uint
     if (plen) memcpy(h, prefix, plen);
     if (lcp) {
         h[plen] = r->first[first];
-        memcpy(h + plen + 1, pm__alg_row_rest(r, first), lcp - 1);
-        pm__alg_sieve_write(q->cx, y, s, mask, lcp);
+        memcpy(h + plen + 1, pm__select_row_rest(r, first), lcp - 1);
+        pm__select_write(q->cx, y, s, mask, lcp);
     } else {
-        pm__alg_sieve_write(q->cx, y, s, mask, 0);
+        pm__select_write(q->cx, y, s, mask, 0);
     }
-    pm__alg_sieve_retain(q->cx, s, mask);
+    pm__select_retain(q->cx, s, mask);
     return pm__ref_make(y, PM__LINE, size);
 }
 
 /* Where a result goes, and what may be done with it. */
-typedef struct pm__alg_outlet {
+typedef struct pm__select_target {
     const uint8_t *prefix; /* what lies ahead of both sides */
     size_t plen;
     bool pick; /* the frame above can take entries */
     bool run;  /* and they are entries of its own line */
-} pm__alg_outlet;
+} pm__select_target;
 
 /* Answers with some of A's entries. False: no memory. */
-static PM__INLINE bool pm__alg_sieve_answer(pm__alg *q, const pm__alg_sieve *s, const pm__alg_outlet *to, uint32_t mask,
-                                            pm__alg_answer *out) {
+static PM__INLINE bool pm__select_answer(pm__merge_run *q, const pm__select_kept *s, const pm__select_target *to,
+                                         uint32_t mask, pm__merge_answer *out) {
     unsigned n = pm__popcount32(mask);
     out->ref = mask;
     out->alg = PM_ALG_NONE;
     if (!mask) return true;
-    out->alg = PM__ALG_PICK;
-    if (to->pick && !s->over && (to->run || n <= PM__ALG_ABSORB)) return true;
+    out->alg = PM__MERGE_PICK;
+    if (to->pick && !s->over && (to->run || n <= PM__RESULT_ABSORB)) return true;
     out->alg = PM_ALG_ELEMENT;
-    out->ref = pm__alg_sieve_line(q, s, to->prefix, to->plen, mask);
+    out->ref = pm__select_line(q, s, to->prefix, to->plen, mask);
     return out->ref != 0;
 }
 
 /* ---- lines that lead nowhere --------------------------------------------------------------------------------- */
 
 /* Whether a place, entered, in a line has values below it only. */
-static PM__INLINE bool pm__alg_is_leaf(const pm_place *p) {
+static PM__INLINE bool pm__select_is_leaf(const pm_place *p) {
     return !((uint32_t)((uint64_t)pm__place_line(p)->cmask >> p->lo) & pm__low_bits((unsigned)p->hi - p->lo));
 }
 
 /* Answers a pair of such places. False: see q->status. */
-static PM__NOINLINE bool pm__alg_sift_leaves(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_outlet *to,
-                                             pm__alg_answer *out) {
-    pm__alg_sieve s;
-    pm__alg_sift g;
+static PM__NOINLINE bool pm__select_leaves(pm__merge_run *q, const pm_place *a, const pm_place *b,
+                                           pm__select_target *to, pm__merge_answer *out) {
+    pm__select_kept s;
+    pm__select_work g;
     g.q = q;
     g.f = NULL;
     g.s = &s;
-    to->plen = pm__alg_ahead(a, &to->prefix);
-    bool ok = pm__alg_sift_rows(&g, a, b);
+    to->plen = pm__result_ahead(a, &to->prefix);
+    bool ok = pm__select_rows(&g, a, b);
     out->ref = 0;
     out->alg = (uint8_t)((g.same_a ? PM_ALG_LEFT : 0) | (g.same_b ? PM_ALG_RIGHT : 0));
     if (ok && out->alg == 0) {
-        ok = pm__alg_sieve_answer(q, &s, to, s.keep, out);
+        ok = pm__select_answer(q, &s, to, s.keep, out);
         if (ok) return true;
     }
     for (uint32_t m = s.fresh; m; m &= m - 1) pm__pay_release(q->cx, false, s.val[pm__ctz32(m)]);
@@ -9281,27 +9297,27 @@ static PM__NOINLINE bool pm__alg_sift_leaves(pm__alg *q, const pm_place *a, cons
 /* ---- lines with children ------------------------------------------------------------------------------------- */
 
 /* What pairs come to, for A's entries. */
-typedef struct pm__alg_yield {
+typedef struct pm__select_answers {
     uint32_t stay;  /* entries that stay as they are */
     uint32_t other; /* entries in whose place, or as the first of a run in whose place, something else comes */
     uint8_t pair[PM__LINE_ENTRIES]; /* of which pair that is the answer */
-} pm__alg_yield;
+} pm__select_answers;
 
 /* True if a pair's A is a run of the frame's own line. */
-static PM__INLINE bool pm__alg_pair_in_line(const pm__alg_frame *f, const pm__alg_pair *p) {
-    return p->a.depth && p->a.node == f->sieve->a.node;
+static PM__INLINE bool pm__select_pair_in_line(const pm__merge_frame *f, const pm__merge_pair *p) {
+    return p->a.depth && p->a.node == f->select->a.node;
 }
 
-static void pm__alg_sieve_gather(pm__alg_frame *f, pm__alg_yield *y) {
-    y->stay = f->sieve->keep;
+static void pm__select_gather(pm__merge_frame *f, pm__select_answers *y) {
+    y->stay = f->select->keep;
     y->other = 0;
     for (unsigned k = 0; k < f->npairs; k++) {
-        const pm__alg_pair *p = &f->pairs[k];
-        pm__alg_differ_by(f, p->alg);
+        const pm__merge_pair *p = &f->pairs[k];
+        pm__result_differ_by(f, p->alg);
         if (p->alg == PM_ALG_NONE) continue;
-        if (p->alg == PM__ALG_PICK && pm__alg_pair_in_line(f, p)) {
+        if (p->alg == PM__MERGE_PICK && pm__select_pair_in_line(f, p)) {
             y->stay |= (uint32_t)p->ref << p->from_a;
-        } else if (p->alg != PM__ALG_PICK && (p->alg & PM_ALG_LEFT)) {
+        } else if (p->alg != PM__MERGE_PICK && (p->alg & PM_ALG_LEFT)) {
             y->stay |= pm__low_bits(p->count) << p->from_a;
         } else {
             y->other |= (uint32_t)1 << p->from_a;
@@ -9311,10 +9327,10 @@ static void pm__alg_sieve_gather(pm__alg_frame *f, pm__alg_yield *y) {
 }
 
 /* All entries below a place, entered, in a line. */
-static pm__alg_pick pm__alg_pick_place(const pm_place *p) {
+static pm__result_pick pm__select_pick_place(const pm_place *p) {
     const pm__line *x = pm__place_line(p);
-    pm__alg_pick k = {x, NULL, 0, 0, 0, 0};
-    k.plen = pm__alg_ahead(p, &k.prefix);
+    pm__result_pick k = {x, NULL, 0, 0, 0, 0};
+    k.plen = pm__result_ahead(p, &k.prefix);
     k.lo = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
     k.cut = p->depth > x->plen ? (unsigned)p->depth - x->plen : 0u;
     k.mask = pm__low_bits(p->hi - k.lo);
@@ -9322,13 +9338,13 @@ static pm__alg_pick pm__alg_pick_place(const pm_place *p) {
 }
 
 /* Makes a node of the entries that a pair keeps of a line, as its answer. False: no memory. */
-static bool pm__alg_pair_build(pm__alg *q, pm__alg_pair *p, const pm_place *at, uint32_t mask) {
-    pm__alg_sieve s;
+static bool pm__select_pair_build(pm__merge_run *q, pm__merge_pair *p, const pm_place *at, uint32_t mask) {
+    pm__select_kept s;
     const uint8_t *prefix = NULL;
-    size_t plen = pm__alg_ahead(at, &prefix);
+    size_t plen = pm__result_ahead(at, &prefix);
     s.over = s.fresh = 0;
-    pm__alg_row_fill(&s.a, at);
-    pm__ref r = pm__alg_sieve_line(q, &s, prefix, plen, mask);
+    pm__select_row_fill(&s.a, at);
+    pm__ref r = pm__select_line(q, &s, prefix, plen, mask);
     if (!r) return false;
     p->ref = r;
     p->alg = PM_ALG_ELEMENT;
@@ -9336,14 +9352,14 @@ static bool pm__alg_pair_build(pm__alg *q, pm__alg_pair *p, const pm_place *at, 
 }
 
 /* What comes in the place of an entry of A, or of a run. */
-typedef struct pm__alg_comer {
-    pm_place at;       /* where entries are taken from */
-    pm__alg_pick pick; /* and which; none: a child comes */
+typedef struct pm__select_source {
+    pm_place at;          /* where entries are taken from */
+    pm__result_pick pick; /* and which; none: a child comes */
     pm__ref child;
     bool fresh; /* it, or they, have been counted */
-} pm__alg_comer;
+} pm__select_source;
 
-static void pm__alg_comer_find(const pm__alg_pair *p, pm__alg_comer *c) {
+static void pm__select_source_find(const pm__merge_pair *p, pm__select_source *c) {
     c->at = p->a;
     c->pick.mask = 0;
     c->child = p->ref;
@@ -9351,35 +9367,36 @@ static void pm__alg_comer_find(const pm__alg_pair *p, pm__alg_comer *c) {
     if (c->fresh) {
         if (pm__ref_kind(p->ref) != PM__LINE || !pm__ref_is_unique(p->ref)) return;
         const pm__line *x = (const pm__line *)pm__ref_ptr(p->ref);
-        if (x->n <= PM__ALG_ABSORB) c->pick = pm__alg_pick_all(x);
+        if (x->n <= PM__RESULT_ABSORB) c->pick = pm__result_pick_all(x);
         return;
     }
-    bool picked = p->alg == PM__ALG_PICK;
+    bool picked = p->alg == PM__MERGE_PICK;
     c->at = picked ? p->a : p->b;
-    (void)pm__alg_enter(&c->at);
+    (void)pm__result_enter(&c->at);
     c->child = c->at.node;
     if (!picked && !c->at.depth) return;
-    pm__alg_look(&c->at);
-    c->pick = pm__alg_pick_place(&c->at);
+    pm__result_look(&c->at);
+    c->pick = pm__select_pick_place(&c->at);
     if (picked) c->pick.mask = (uint32_t)p->ref;
 }
 
 /* Writes what comes in the place of A's entries into the list, beside `after` more entries. False: no memory. */
-static bool pm__alg_sieve_spell(pm__alg *q, const pm__alg_frame *f, pm__alg_pair *p, pm__alg_final *t, unsigned after) {
-    pm__ent e = pm__alg_row_ent(&f->sieve->a, p->from_a);
-    pm__alg_comer c;
-    pm__alg_comer_find(p, &c);
+static bool pm__select_spell(pm__merge_run *q, const pm__merge_frame *f, pm__merge_pair *p, pm__result_final *t,
+                             unsigned after) {
+    pm__ent e = pm__select_row_ent(&f->select->a, p->from_a);
+    pm__select_source c;
+    pm__select_source_find(p, &c);
     e.len = p->len;
     e.child = true;
     e.fresh = c.fresh;
     e.pay = c.child;
     if (c.pick.mask) {
-        if (pm__alg_absorb(t, &e, f->plen, &c.pick, after, c.fresh)) {
+        if (pm__result_absorb(t, &e, f->plen, &c.pick, after, c.fresh)) {
             if (c.fresh) t->shells[t->nshells++] = p->ref;
             return true;
         }
         if (!c.fresh) {
-            if (!pm__alg_pair_build(q, p, &c.at, c.pick.mask)) return false;
+            if (!pm__select_pair_build(q, p, &c.at, c.pick.mask)) return false;
             e.pay = p->ref;
             e.fresh = true;
         }
@@ -9391,19 +9408,19 @@ static bool pm__alg_sieve_spell(pm__alg *q, const pm__alg_frame *f, pm__alg_pair
 /* ---- blending ------------------------------------------------------------------------------------------------ */
 
 /* A line that is put together of entries that stay, and of what comes in other places, without a list in between. */
-typedef struct pm__alg_blend {
-    unsigned n, pays;                      /* entries, and payloads as far as unit maps have them */
-    size_t rest;                           /* bytes of entries, without the first of each */
-    pm__alg_comer comer[PM__LINE_ENTRIES]; /* by A's entry */
-} pm__alg_blend;
+typedef struct pm__select_blend {
+    unsigned n, pays;                          /* entries, and payloads as far as unit maps have them */
+    size_t rest;                               /* bytes of entries, without the first of each */
+    pm__select_source comer[PM__LINE_ENTRIES]; /* by A's entry */
+} pm__select_blend;
 
 /* Takes entries in, beside `after` more pairs, if there is room. */
-static bool pm__alg_blend_take(const pm__alg_frame *f, pm__alg_blend *l, const pm__alg_pick *k, size_t len,
-                               unsigned after) {
+static bool pm__select_blend_take(const pm__merge_frame *f, pm__select_blend *l, const pm__result_pick *k, size_t len,
+                                  unsigned after) {
     const uint8_t *lens = pm__line_lens(k->x) + k->lo;
     unsigned n = pm__popcount32(k->mask), most = 0;
     size_t each = len + k->plen - k->cut, rest = n * each; /* modulo the word: `cut` is less than any of the lengths */
-    if (n > PM__ALG_ABSORB || l->n + n + after > PM__LINE_ENTRIES) return false;
+    if (n > PM__RESULT_ABSORB || l->n + n + after > PM__LINE_ENTRIES) return false;
     for (uint32_t m = k->mask; m; m &= m - 1) {
         unsigned have = lens[pm__ctz32(m)];
         rest += have;
@@ -9418,12 +9435,13 @@ static bool pm__alg_blend_take(const pm__alg_frame *f, pm__alg_blend *l, const p
 }
 
 /* Adds what a pair comes to; entries are made into a node where there is no room for them. False: no memory. */
-static bool pm__alg_blend_add(pm__alg *q, const pm__alg_frame *f, pm__alg_blend *l, pm__alg_pair *p, unsigned after) {
-    pm__alg_comer *c = &l->comer[p->from_a];
-    pm__alg_comer_find(p, c);
-    if (c->pick.mask && pm__alg_blend_take(f, l, &c->pick, p->len, after)) return true;
+static bool pm__select_blend_add(pm__merge_run *q, const pm__merge_frame *f, pm__select_blend *l, pm__merge_pair *p,
+                                 unsigned after) {
+    pm__select_source *c = &l->comer[p->from_a];
+    pm__select_source_find(p, c);
+    if (c->pick.mask && pm__select_blend_take(f, l, &c->pick, p->len, after)) return true;
     if (c->pick.mask && !c->fresh) {
-        if (!pm__alg_pair_build(q, p, &c->at, c->pick.mask)) return false;
+        if (!pm__select_pair_build(q, p, &c->at, c->pick.mask)) return false;
         c->child = p->ref;
         c->fresh = true;
     }
@@ -9435,8 +9453,9 @@ static bool pm__alg_blend_add(pm__alg *q, const pm__alg_frame *f, pm__alg_blend 
 }
 
 /* Plans a line of the frame's result. 1: done; 0: it is none, or bytes go to its prefix; -1: no memory. */
-static int pm__alg_blend_plan(pm__alg *q, const pm__alg_frame *f, const pm__alg_yield *y, pm__alg_blend *l) {
-    const pm__alg_row *r = &f->sieve->a;
+static int pm__select_blend_plan(pm__merge_run *q, const pm__merge_frame *f, const pm__select_answers *y,
+                                 pm__select_blend *l) {
+    const pm__select_row *r = &f->select->a;
     uint32_t all = y->stay | y->other;
     unsigned after = pm__popcount32(y->other), first = pm__ctz32(all), last = 63 - pm__clz64(all);
     l->n = pm__popcount32(y->stay);
@@ -9446,19 +9465,19 @@ static int pm__alg_blend_plan(pm__alg *q, const pm__alg_frame *f, const pm__alg_
     for (uint32_t m = y->stay; m; m &= m - 1) l->rest += r->lens[pm__ctz32(m)] - r->cut;
     for (uint32_t m = y->other; m; m &= m - 1) {
         after--;
-        if (!pm__alg_blend_add(q, f, l, &f->pairs[y->pair[pm__ctz32(m)]], after)) return -1;
+        if (!pm__select_blend_add(q, f, l, &f->pairs[y->pair[pm__ctz32(m)]], after)) return -1;
     }
     return l->n <= PM__LINE_ENTRIES;
 }
 
 /* Writes the entries that are taken from another line, behind A's suffix up to there. */
-static PM__INLINE void pm__alg_pen_pick(pm__pen *w, const pm__alg_row *r, unsigned i, size_t len, const pm__alg_pick *k,
-                                        bool roomy) {
+static PM__INLINE void pm__select_pen_pick(pm__pen *w, const pm__select_row *r, unsigned i, size_t len,
+                                           const pm__result_pick *k, bool roomy) {
     const pm__line *x = k->x;
     const uint8_t *heap = pm__line_heap(x), *lens = pm__line_lens(x), *lead = w->heap;
     const size_t nlead = len - 1 + k->plen;
     const bool wide = roomy && pm__line_is_wide(x);
-    pm__copy_steps(w->heap, pm__alg_row_rest(r, i), len - 1, roomy && pm__line_is_wide(r->x));
+    pm__copy_steps(w->heap, pm__select_row_rest(r, i), len - 1, roomy && pm__line_is_wide(r->x));
     if (k->plen) pm__copy_steps(w->heap + len - 1, k->prefix, k->plen, wide);
     for (uint32_t m = k->mask; m; m &= m - 1) {
         unsigned j = k->lo + pm__ctz32(m);
@@ -9477,8 +9496,8 @@ static PM__INLINE void pm__alg_pen_pick(pm__pen *w, const pm__alg_row *r, unsign
 }
 
 /* Counts what is taken over from elsewhere, and frees lines whose entries have moved. */
-static void pm__alg_blend_settle(const pm__cx *cx, const pm__alg_comer *c) {
-    const pm__alg_pick *k = &c->pick;
+static void pm__select_blend_settle(const pm__cx *cx, const pm__select_source *c) {
+    const pm__result_pick *k = &c->pick;
     if (!k->mask) {
         if (!c->fresh) pm__ref_retain(c->child);
         return;
@@ -9494,9 +9513,10 @@ static void pm__alg_blend_settle(const pm__cx *cx, const pm__alg_comer *c) {
 }
 
 /* Writes the line that was planned. 0: it does not fit one, or no memory. */
-static pm__ref pm__alg_blend_write(pm__alg *q, const pm__alg_frame *f, const pm__alg_yield *y, pm__alg_blend *l) {
-    const pm__alg_sieve *s = f->sieve;
-    const pm__alg_row *r = &s->a;
+static pm__ref pm__select_blend_write(pm__merge_run *q, const pm__merge_frame *f, const pm__select_answers *y,
+                                      pm__select_blend *l) {
+    const pm__select_kept *s = f->select;
+    const pm__select_row *r = &s->a;
     const unsigned n = l->n, pays = q->cx->unit ? l->pays : n;
     const bool roomy = n >= 5 && !q->cx->unit, wide = roomy && pm__line_is_wide(r->x);
     size_t size = pm__line_need(n, f->plen + l->rest, pays);
@@ -9506,104 +9526,104 @@ static pm__ref pm__alg_blend_write(pm__alg *q, const pm__alg_frame *f, const pm_
     for (uint32_t m = y->stay | y->other; m; m &= m - 1) {
         unsigned i = pm__ctz32(m);
         if (y->other >> i & 1) {
-            const pm__alg_comer *c = &l->comer[i];
+            const pm__select_source *c = &l->comer[i];
             size_t len = f->pairs[y->pair[i]].len;
             if (c->pick.mask) {
-                pm__alg_pen_pick(&w, r, i, len, &c->pick, roomy);
+                pm__select_pen_pick(&w, r, i, len, &c->pick, roomy);
             } else {
-                pm__copy_steps(w.heap, pm__alg_row_rest(r, i), len - 1, wide);
+                pm__copy_steps(w.heap, pm__select_row_rest(r, i), len - 1, wide);
                 pm__pen_next(&w, r->first[i], len - 1, true, c->child);
             }
         } else {
-            bool child = pm__alg_row_is_child(r, i);
+            bool child = pm__select_row_is_child(r, i);
             size_t rest = r->lens[i] - r->cut;
-            pm__copy_steps(w.heap, pm__alg_row_rest(r, i), rest, wide);
+            pm__copy_steps(w.heap, pm__select_row_rest(r, i), rest, wide);
             pm__pen_next(&w, r->first[i], rest, child,
-                         child              ? pm__alg_row_child(r, i)
+                         child              ? pm__select_row_child(r, i)
                          : s->over >> i & 1 ? s->val[i]
-                                            : pm__alg_row_val(r, i));
+                                            : pm__select_row_val(r, i));
         }
     }
     if (r->e && (y->stay & 1)) w.flags |= PM__LINE_E;
-    pm__alg_sieve_retain(q->cx, s, y->stay);
-    for (uint32_t m = y->other; m; m &= m - 1) pm__alg_blend_settle(q->cx, &l->comer[pm__ctz32(m)]);
+    pm__select_retain(q->cx, s, y->stay);
+    for (uint32_t m = y->other; m; m &= m - 1) pm__select_blend_settle(q->cx, &l->comer[pm__ctz32(m)]);
     return pm__pen_close(&w, room, size);
 }
 
 /* Answers with such a line. 1: done; 0: it is not to be had this way; -1: no memory. */
-static PM__NOINLINE int pm__alg_sieve_blend(pm__alg *q, const pm__alg_frame *f, const pm__alg_yield *y,
-                                            pm__alg_answer *out) {
-    pm__alg_blend l;
-    int planned = pm__alg_blend_plan(q, f, y, &l);
+static PM__NOINLINE int pm__select_blended(pm__merge_run *q, const pm__merge_frame *f, const pm__select_answers *y,
+                                           pm__merge_answer *out) {
+    pm__select_blend l;
+    int planned = pm__select_blend_plan(q, f, y, &l);
     if (planned <= 0) return planned;
-    out->ref = pm__alg_blend_write(q, f, y, &l);
+    out->ref = pm__select_blend_write(q, f, y, &l);
     out->alg = PM_ALG_ELEMENT;
     return out->ref != 0;
 }
 /* Spells out what stays and what comes in other places, and makes a node of it. False: no memory. */
-static PM__NOINLINE bool pm__alg_sieve_build(pm__alg *q, pm__alg_frame *f, const pm__alg_yield *y,
-                                             pm__alg_answer *out) {
-    pm__alg_sieve *s = f->sieve;
-    pm__alg_final t;
+static PM__NOINLINE bool pm__select_build(pm__merge_run *q, pm__merge_frame *f, const pm__select_answers *y,
+                                          pm__merge_answer *out) {
+    pm__select_kept *s = f->select;
+    pm__result_final t;
     uint32_t all = y->stay | y->other;
     unsigned left = pm__popcount32(all);
     t.n = t.nshells = 0;
     t.nbytes = 0;
     t.cost = PM__LINE_HDR + f->plen;
-    for (uint32_t m = y->stay; m; m &= m - 1) t.cost += 9u + pm__alg_row_len(&s->a, pm__ctz32(m));
+    for (uint32_t m = y->stay; m; m &= m - 1) t.cost += 9u + pm__select_row_len(&s->a, pm__ctz32(m));
     for (uint32_t m = y->other; m; m &= m - 1) t.cost += 9u + f->pairs[y->pair[pm__ctz32(m)]].len;
     for (uint32_t m = all; m; m &= m - 1) {
         unsigned i = pm__ctz32(m);
         left--;
         if (y->other >> i & 1) {
-            if (!pm__alg_sieve_spell(q, f, &f->pairs[y->pair[i]], &t, left)) return false;
+            if (!pm__select_spell(q, f, &f->pairs[y->pair[i]], &t, left)) return false;
             continue;
         }
-        pm__ent e = pm__alg_row_ent(&s->a, i);
+        pm__ent e = pm__select_row_ent(&s->a, i);
         if (s->over >> i & 1) e.pay = s->val[i], e.fresh = s->fresh >> i & 1;
         t.e[t.n++] = e;
     }
     out->alg = PM_ALG_ELEMENT;
-    return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
+    return pm__result_build_final(q, &t, f->prefix, f->plen, &out->ref);
 }
 
-/* Closes a frame that sifts. `pick`: whether the list above can take entries. False: no memory. */
-static bool pm__alg_close_sieve(pm__alg *q, pm__alg_frame *f, bool pick, pm__alg_answer *out) {
-    pm__alg_yield y;
-    pm__alg_sieve_gather(f, &y);
+/* Closes a frame that selects. `pick`: whether the list above can take entries. False: no memory. */
+static bool pm__select_close(pm__merge_run *q, pm__merge_frame *f, bool pick, pm__merge_answer *out) {
+    pm__select_answers y;
+    pm__select_gather(f, &y);
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
     if (y.other) {
-        int done = pm__alg_sieve_blend(q, f, &y, out);
-        return done ? done > 0 : pm__alg_sieve_build(q, f, &y, out);
+        int done = pm__select_blended(q, f, &y, out);
+        return done ? done > 0 : pm__select_build(q, f, &y, out);
     }
-    const pm__alg_frame *up = f->up;
-    pm__alg_outlet to = {f->prefix, f->plen, pick, pick && pm__alg_pair_in_line(up, &up->pairs[up->next])};
-    return pm__alg_sieve_answer(q, f->sieve, &to, y.stay, out);
+    const pm__merge_frame *up = f->up;
+    pm__select_target to = {f->prefix, f->plen, pick, pick && pm__select_pair_in_line(up, &up->pairs[up->next])};
+    return pm__select_answer(q, f->select, &to, y.stay, out);
 }
 
-/* Opens a pair that is sifted. The frame is left on the stack, whatever it still waits for. False: see q->status. */
-static PM__NOINLINE bool pm__alg_open_sieve(pm__alg *q, const pm_place *a, const pm_place *b) {
-    pm__alg_sift g;
+/* Opens such a pair. The frame is left on the stack, whatever it still waits for. False: see q->status. */
+static PM__NOINLINE bool pm__select_open(pm__merge_run *q, const pm_place *a, const pm_place *b) {
+    pm__select_work g;
     unsigned kids = pm__popcount32(pm__place_line(a)->cmask) + pm__popcount32(pm__place_line(b)->cmask);
-    pm__alg_frame *f = pm__alg_push(q, kids, 0, 0, sizeof(pm__alg_sieve));
+    pm__merge_frame *f = pm__merge_push(q, kids, 0, 0, sizeof(pm__select_kept));
     if (!f) {
         q->status = PM_NOMEM;
         return false;
     }
-    f->sieve = (pm__alg_sieve *)(void *)f->vals;
-    f->plen = pm__alg_ahead(a, &f->prefix);
+    f->select = (pm__select_kept *)(void *)f->vals;
+    f->plen = pm__result_ahead(a, &f->prefix);
     g.q = q;
     g.f = f;
-    g.s = f->sieve;
-    bool ok = pm__alg_sift_rows(&g, a, b);
+    g.s = f->select;
+    bool ok = pm__select_rows(&g, a, b);
     f->same_a = g.same_a;
     f->same_b = g.same_b;
     return ok;
 }
 
-/* ---- src/pathmap/35_algebra_lists.c -------------------------------------------------------------------- */
+/* ---- src/pathmap/35_merge_lists.c ---------------------------------------------------------------------- */
 
 /* Pairs as lists: two lines, or a line and a byte node, seen as sorted entries and merged in one pass, by keys of one
    word; values, which are most entries, without branches that cannot be predicted. Twins need no search.
@@ -9618,17 +9638,17 @@ static PM__NOINLINE bool pm__alg_open_sieve(pm__alg *q, const pm_place *a, const
 /* ---- sides as lists ------------------------------------------------------------------------------------------ */
 
 /* One side of a merge. */
-typedef struct pm__alg_side {
+typedef struct pm__lists_side {
     pm__ent *e;
     unsigned n;
     pm__ref node;
     unsigned lo, depth; /* lines: entry of the node that e[0] is, and the bytes matched where suffixes begin */
     int folded;         /* an entry that stands for all entries behind a long prefix, or -1 */
     pm_place behind;    /* where these are */
-} pm__alg_side;
+} pm__lists_side;
 
 /* Lists entries [lo, hi) of a line, their suffixes without the first `cut` bytes. */
-static void pm__alg_decode(const pm__line *x, unsigned lo, unsigned hi, size_t cut, pm__ent *out) {
+static void pm__lists_decode(const pm__line *x, unsigned lo, unsigned hi, size_t cut, pm__ent *out) {
     const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, lo);
     bool unit = (x->flags & PM__LINE_UNIT) != 0;
     const uint64_t *pay = pm__line_pay_at(x, pm__line_pay_index(x, lo));
@@ -9647,7 +9667,7 @@ static void pm__alg_decode(const pm__line *x, unsigned lo, unsigned hi, size_t c
 
 /* Lists the entries below a line place, without `skip` bytes of what is ahead of it. What is still ahead then is
    spelled out in each entry where that takes little room (in `bytes`), else one entry stands for all. */
-static void pm__alg_list_line(pm__alg_side *s, const pm_place *p, size_t skip, uint8_t *bytes) {
+static void pm__lists_line(pm__lists_side *s, const pm_place *p, size_t skip, uint8_t *bytes) {
     const pm__line *x = pm__place_line(p);
     const uint8_t *heap = pm__line_heap(x), *ahead = heap + p->depth + skip;
     unsigned depth = p->depth + (unsigned)skip, lo = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
@@ -9671,7 +9691,7 @@ static void pm__alg_list_line(pm__alg_side *s, const pm_place *p, size_t skip, u
         return;
     }
     s->n = p->hi - lo;
-    pm__alg_decode(x, lo, p->hi, cut, s->e);
+    pm__lists_decode(x, lo, p->hi, cut, s->e);
     for (unsigned i = 0; more && i < s->n; i++) {
         pm__ent *e = &s->e[i];
         memcpy(bytes, ahead, more);
@@ -9687,7 +9707,7 @@ static void pm__alg_list_line(pm__alg_side *s, const pm_place *p, size_t skip, u
 }
 
 /* Lists the values and children of a byte node at the bytes that a list begins with. Answers false if it has others. */
-static bool pm__alg_list_byte(pm__alg_side *s, const pm_place *p, const pm__alg_side *by) {
+static bool pm__lists_byte(pm__lists_side *s, const pm_place *p, const pm__lists_side *by) {
     const pm__byte *x = pm__place_byte(p);
     unsigned took = 0;
     s->node = p->node;
@@ -9704,15 +9724,15 @@ static bool pm__alg_list_byte(pm__alg_side *s, const pm_place *p, const pm__alg_
 }
 
 /* The place at the suffix (of length len) of entries [i, end): a child, or a run that goes on. */
-static pm_place pm__alg_place_of(const pm__alg_side *s, unsigned i, unsigned end, unsigned len) {
-    if (s->e[i].child && s->e[i].len == len) return s->folded == (int)i ? s->behind : pm__alg_root(s->e[i].pay);
+static pm_place pm__lists_place_of(const pm__lists_side *s, unsigned i, unsigned end, unsigned len) {
+    if (s->e[i].child && s->e[i].len == len) return s->folded == (int)i ? s->behind : pm__merge_root(s->e[i].pay);
     pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end)};
     if (s->folded >= 0) p.lo = (uint8_t)s->lo, p.hi = s->behind.hi; /* within the prefix: all there is */
     return p;
 }
 
 /* Common length of two suffixes. Eight bytes behind an entry's bytes can be read. */
-static PM__INLINE size_t pm__alg_common(const pm__ent *a, const pm__ent *b) {
+static PM__INLINE size_t pm__lists_common(const pm__ent *a, const pm__ent *b) {
     size_t min = a->len < b->len ? a->len : b->len;
     if (!min || a->first != b->first) return 0;
     if (min == 1) return 1;
@@ -9723,17 +9743,17 @@ static PM__INLINE size_t pm__alg_common(const pm__ent *a, const pm__ent *b) {
 
 /* ---- merging two lists --------------------------------------------------------------------------------------- */
 
-typedef struct pm__alg_merge {
-    pm__alg *q;
-    pm__alg_frame *f;
-    pm__alg_side a, b;
-} pm__alg_merge;
+typedef struct pm__lists_two {
+    pm__merge_run *q;
+    pm__merge_frame *f;
+    pm__lists_side a, b;
+} pm__lists_two;
 
 /* Keeps entry i of a side as it is. A folded one is a pair with its answer known. */
-static void pm__alg_keep(pm__alg_merge *g, const pm__alg_side *s, unsigned i) {
-    pm__alg_frame *f = g->f;
+static void pm__lists_keep(pm__lists_two *g, const pm__lists_side *s, unsigned i) {
+    pm__merge_frame *f = g->f;
     if (s->folded == (int)i) {
-        pm__alg_pair *p = &f->pairs[f->npairs++];
+        pm__merge_pair *p = &f->pairs[f->npairs++];
         pm_place none = {0, 0, 0, 0};
         bool left = s == &g->a;
         p->a = left ? s->behind : none;
@@ -9749,50 +9769,50 @@ static void pm__alg_keep(pm__alg_merge *g, const pm__alg_side *s, unsigned i) {
 }
 
 /* The location of a dangling entry has a value on the other side, which was dealt with just before. */
-static bool pm__alg_valued(const pm__alg_side *other, unsigned next, const pm__ent *e) {
+static bool pm__lists_valued(const pm__lists_side *other, unsigned next, const pm__ent *e) {
     if (!next || other->e[next - 1].child || other->e[next - 1].len != e->len) return false;
-    return pm__alg_common(&other->e[next - 1], e) == e->len;
+    return pm__lists_common(&other->e[next - 1], e) == e->len;
 }
 
-static bool pm__alg_is_stub(const pm__alg_side *s, unsigned i) {
+static bool pm__lists_is_stub(const pm__lists_side *s, unsigned i) {
     return s->e[i].child && !s->e[i].pay && s->folded != (int)i;
 }
 
 /* Entry i is in A only. `j` is the next entry of B. */
-static void pm__alg_only_a(pm__alg_merge *g, unsigned i, unsigned j) {
-    pm__alg_op op = g->q->op;
-    bool beside = pm__alg_is_stub(&g->a, i) && pm__alg_valued(&g->b, j, &g->a.e[i]);
-    if (pm__alg_unites(op) && beside) return; /* B's value keeps the location, and B has nothing else to say of it */
-    if (op == PM__ALG_MEET || op == PM__ALG_RESTRICT || beside) {
+static void pm__lists_only_a(pm__lists_two *g, unsigned i, unsigned j) {
+    pm__merge_op op = g->q->op;
+    bool beside = pm__lists_is_stub(&g->a, i) && pm__lists_valued(&g->b, j, &g->a.e[i]);
+    if (pm__merge_unites(op) && beside) return; /* B's value keeps the location, and B has nothing else to say of it */
+    if (op == PM__MERGE_MEET || op == PM__MERGE_RESTRICT || beside) {
         g->f->same_a = false;
         return;
     }
-    pm__alg_keep(g, &g->a, i);
+    pm__lists_keep(g, &g->a, i);
     g->f->same_b = false;
 }
 
-static void pm__alg_only_b(pm__alg_merge *g, unsigned i, unsigned j) {
-    if (!pm__alg_unites(g->q->op)) {
+static void pm__lists_only_b(pm__lists_two *g, unsigned i, unsigned j) {
+    if (!pm__merge_unites(g->q->op)) {
         g->f->same_b = false;
         return;
     }
-    if (pm__alg_is_stub(&g->b, j) && pm__alg_valued(&g->a, i, &g->b.e[j])) return;
-    pm__alg_keep(g, &g->b, j);
+    if (pm__lists_is_stub(&g->b, j) && pm__lists_valued(&g->a, i, &g->b.e[j])) return;
+    pm__lists_keep(g, &g->b, j);
     g->f->same_a = false;
 }
 
 /* Two values at one location. */
-static bool pm__alg_meet_values(pm__alg_merge *g, unsigned i, unsigned j) {
-    pm__alg_val r;
+static bool pm__lists_meet_values(pm__lists_two *g, unsigned i, unsigned j) {
+    pm__merge_val r;
     pm__ent *e = &g->f->ents[g->f->nents];
     *e = g->a.e[i];
     if (e->pay == g->b.e[j].pay && g->q->idempotent) {
-        g->f->nents += !pm__alg_cancels(g->q->op);
-        if (pm__alg_cancels(g->q->op)) g->f->same_a = g->f->same_b = false;
+        g->f->nents += !pm__merge_cancels(g->q->op);
+        if (pm__merge_cancels(g->q->op)) g->f->same_a = g->f->same_b = false;
         return true;
     }
-    if (!pm__alg_value(g->q, &g->a.e[i].pay, &g->b.e[j].pay, &r)) return false;
-    pm__alg_differ(g->f, r.some ? r.alg : 0);
+    if (!pm__merge_value(g->q, &g->a.e[i].pay, &g->b.e[j].pay, &r)) return false;
+    pm__result_differ(g->f, r.some ? r.alg : 0);
     if (!r.some) return true;
     g->f->nents++;
     e->pay = r.val;
@@ -9801,34 +9821,34 @@ static bool pm__alg_meet_values(pm__alg_merge *g, unsigned i, unsigned j) {
 }
 
 /* Runs [i, iend) and [j, jend) meet at a suffix of length len, at least one of them being a child just there. */
-static void pm__alg_meet_runs(pm__alg_merge *g, unsigned i, unsigned iend, unsigned j, unsigned jend, unsigned len) {
-    pm__alg_frame *f = g->f;
-    pm__alg_op op = g->q->op;
-    bool stub_a = pm__alg_is_stub(&g->a, i) && g->a.e[i].len == len;
-    bool stub_b = pm__alg_is_stub(&g->b, j) && g->b.e[j].len == len;
+static void pm__lists_meet_runs(pm__lists_two *g, unsigned i, unsigned iend, unsigned j, unsigned jend, unsigned len) {
+    pm__merge_frame *f = g->f;
+    pm__merge_op op = g->q->op;
+    bool stub_a = pm__lists_is_stub(&g->a, i) && g->a.e[i].len == len;
+    bool stub_b = pm__lists_is_stub(&g->b, j) && g->b.e[j].len == len;
     if (stub_a || stub_b) {
-        if (op == PM__ALG_JOIN || (stub_a && stub_b ? op == PM__ALG_MEET : op == PM__ALG_DIFFER)) {
-            const pm__alg_side *s = stub_a ? &g->b : &g->a;
+        if (op == PM__MERGE_JOIN || (stub_a && stub_b ? op == PM__MERGE_MEET : op == PM__MERGE_DIFFER)) {
+            const pm__lists_side *s = stub_a ? &g->b : &g->a;
             unsigned k = stub_a ? j : i, end = stub_a ? jend : iend;
-            for (; k < end; k++) pm__alg_keep(g, s, k);
-            pm__alg_differ(f, stub_a == stub_b ? PM_ALG_BOTH : stub_a ? PM_ALG_RIGHT : PM_ALG_LEFT);
-        } else if (op == PM__ALG_SUB && !stub_a) {
-            for (; i < iend; i++) pm__alg_keep(g, &g->a, i);
+            for (; k < end; k++) pm__lists_keep(g, s, k);
+            pm__result_differ(f, stub_a == stub_b ? PM_ALG_BOTH : stub_a ? PM_ALG_RIGHT : PM_ALG_LEFT);
+        } else if (op == PM__MERGE_SUB && !stub_a) {
+            for (; i < iend; i++) pm__lists_keep(g, &g->a, i);
             f->same_b = false;
         } else {
             f->same_a = f->same_b = false;
         }
         return;
     }
-    pm__alg_pair *p = &f->pairs[f->npairs++];
+    pm__merge_pair *p = &f->pairs[f->npairs++];
     bool run_a = g->a.e[i].len != len, run_b = g->b.e[j].len != len;
     bool spell_a = run_a || (!run_b && g->a.folded != (int)i);
-    const pm__alg_side *s = spell_a ? &g->a : &g->b;
+    const pm__lists_side *s = spell_a ? &g->a : &g->b;
     unsigned from = spell_a ? i : j, end = spell_a ? iend : jend;
-    p->a = pm__alg_place_of(&g->a, i, iend, len);
-    p->b = pm__alg_place_of(&g->b, j, jend, len);
+    p->a = pm__lists_place_of(&g->a, i, iend, len);
+    p->b = pm__lists_place_of(&g->b, j, jend, len);
     p->ref = 0;
-    p->alg = PM__ALG_WAITS;
+    p->alg = PM__MERGE_WAITS;
     p->at = (uint8_t)f->nents;
     p->count = (uint8_t)(end - from);
     p->spelled = s->folded >= (int)from && s->folded < (int)end ? 0 : spell_a ? PM_ALG_LEFT : PM_ALG_RIGHT;
@@ -9838,40 +9858,40 @@ static void pm__alg_meet_runs(pm__alg_merge *g, unsigned i, unsigned iend, unsig
 }
 
 /* The end of the run of entries that go on from `e`. */
-static unsigned pm__alg_run_end(const pm__alg_side *s, unsigned i, const pm__ent *e) {
-    while (i < s->n && s->e[i].len >= e->len && pm__alg_common(&s->e[i], e) == e->len) i++;
+static unsigned pm__lists_run_end(const pm__lists_side *s, unsigned i, const pm__ent *e) {
+    while (i < s->n && s->e[i].len >= e->len && pm__lists_common(&s->e[i], e) == e->len) i++;
     return i;
 }
 
 /* Where B has a value, restriction keeps everything of A at and below. */
-static unsigned pm__alg_cover(pm__alg_merge *g, unsigned i, unsigned j) {
-    unsigned end = pm__alg_run_end(&g->a, i, &g->b.e[j]);
-    for (; i < end; i++) pm__alg_keep(g, &g->a, i);
+static unsigned pm__lists_cover(pm__lists_two *g, unsigned i, unsigned j) {
+    unsigned end = pm__lists_run_end(&g->a, i, &g->b.e[j]);
+    for (; i < end; i++) pm__lists_keep(g, &g->a, i);
     return end;
 }
 
-static PM__INLINE void pm__alg_keys(const pm__alg_side *s, uint64_t *key) {
+static PM__INLINE void pm__lists_keys(const pm__lists_side *s, uint64_t *key) {
     for (unsigned i = 0; i < s->n; i++) key[i] = pm__suffix_word(s->e[i].first, s->e[i].rest, s->e[i].len);
 }
 
 /* Values that both sides have, but not the same ones; in the frame's list they are A's. */
-typedef struct pm__alg_equals {
+typedef struct pm__lists_equals {
     unsigned n;
-    uint8_t at[PM__ALG_LIST], of_b[PM__ALG_LIST];
-} pm__alg_equals;
+    uint8_t at[PM__MERGE_LIST], of_b[PM__MERGE_LIST];
+} pm__lists_equals;
 
 /* Combines them. False: a hook is wrong. */
-static PM__NOINLINE bool pm__alg_meet_equals(pm__alg_merge *g, const pm__alg_equals *eq) {
-    pm__alg_frame *f = g->f;
+static PM__NOINLINE bool pm__lists_meet_equals(pm__lists_two *g, const pm__lists_equals *eq) {
+    pm__merge_frame *f = g->f;
     unsigned n = eq->at[0], from = n;
     for (unsigned k = 0; k < eq->n; k++) {
-        pm__alg_val r;
+        pm__merge_val r;
         pm__ent *e = &f->ents[eq->at[k]];
-        if (!pm__alg_value(g->q, &e->pay, &g->b.e[eq->of_b[k]].pay, &r)) {
+        if (!pm__merge_value(g->q, &e->pay, &g->b.e[eq->of_b[k]].pay, &r)) {
             f->nents = n; /* what follows is not fresh */
             return false;
         }
-        pm__alg_differ(f, r.some ? r.alg : 0);
+        pm__result_differ(f, r.some ? r.alg : 0);
         e->pay = r.val;
         e->fresh = r.some && r.fresh;
         while (from < eq->at[k]) f->ents[n++] = f->ents[from++];
@@ -9884,21 +9904,21 @@ static PM__NOINLINE bool pm__alg_meet_equals(pm__alg_merge *g, const pm__alg_equ
 }
 
 /* Where the values end that begin at entry i. */
-static PM__INLINE unsigned pm__alg_values_end(const pm__alg_side *s, unsigned i) {
+static PM__INLINE unsigned pm__lists_values_end(const pm__lists_side *s, unsigned i) {
     while (i < s->n && !s->e[i].child) i++;
     return i;
 }
 
 /* Merges values, up to a child or the end of a side, without branches that cannot be predicted. False: a hook is wrong.
  */
-static PM__INLINE bool pm__alg_pass_values(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *pi,
-                                           unsigned *pj) {
-    const pm__alg_op op = g->q->op;
-    const unsigned keep_a = op != PM__ALG_MEET, keep_b = pm__alg_unites(op), cancels = pm__alg_cancels(op);
+static PM__INLINE bool pm__lists_pass_values(pm__lists_two *g, const uint64_t *ka, const uint64_t *kb, unsigned *pi,
+                                             unsigned *pj) {
+    const pm__merge_op op = g->q->op;
+    const unsigned keep_a = op != PM__MERGE_MEET, keep_b = pm__merge_unites(op), cancels = pm__merge_cancels(op);
     const unsigned idempotent = g->q->idempotent;
     unsigned i = *pi, j = *pj, n = g->f->nents, only_a = 0, only_b = 0, any_same = 0;
-    const unsigned enda = pm__alg_values_end(&g->a, i), endb = pm__alg_values_end(&g->b, j);
-    pm__alg_equals eq;
+    const unsigned enda = pm__lists_values_end(&g->a, i), endb = pm__lists_values_end(&g->b, j);
+    pm__lists_equals eq;
     eq.n = 0;
     while (i < enda && j < endb) {
         uint64_t x = ka[i], y = kb[j];
@@ -9926,12 +9946,12 @@ static PM__INLINE bool pm__alg_pass_values(pm__alg_merge *g, const uint64_t *ka,
     if (only_a) *(keep_a ? &g->f->same_b : &g->f->same_a) = false;
     if (only_b) *(keep_b ? &g->f->same_a : &g->f->same_b) = false;
     if (any_same & cancels) g->f->same_a = g->f->same_b = false;
-    return !eq.n || pm__alg_meet_equals(g, &eq);
+    return !eq.n || pm__lists_meet_equals(g, &eq);
 }
 
 /* For restriction: goes past entries that part within their first bytes; most do. */
-static PM__INLINE void pm__alg_pass_apart(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *i,
-                                          unsigned *j) {
+static PM__INLINE void pm__lists_pass_apart(pm__lists_two *g, const uint64_t *ka, const uint64_t *kb, unsigned *i,
+                                            unsigned *j) {
     while (*i < g->a.n && *j < g->b.n) {
         uint64_t x = ka[*i], y = kb[*j];
         unsigned l = x == y ? 7 : pm__clz64(x ^ y) / 8, less = x < y;
@@ -9944,71 +9964,71 @@ static PM__INLINE void pm__alg_pass_apart(pm__alg_merge *g, const uint64_t *ka, 
 }
 
 /* Common length of entries i of A and j of B. */
-static PM__INLINE size_t pm__alg_merge_common(const pm__alg_merge *g, uint64_t x, uint64_t y, unsigned i, unsigned j) {
+static PM__INLINE size_t pm__lists_two_common(const pm__lists_two *g, uint64_t x, uint64_t y, unsigned i, unsigned j) {
     size_t l = (x ^ y) >> 8 ? pm__clz64(x ^ y) / 8 : 7;
-    if (l >= 7) return pm__alg_common(&g->a.e[i], &g->b.e[j]);
+    if (l >= 7) return pm__lists_common(&g->a.e[i], &g->b.e[j]);
     size_t la = g->a.e[i].len, lb = g->b.e[j].len, min = la < lb ? la : lb;
     return l < min ? l : min;
 }
 
 /* One step: entries of which one is a child, or longer than their keys, or one covers the other. False: a hook is
    wrong. */
-static bool pm__alg_merge_step(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *pi, unsigned *pj) {
+static bool pm__lists_step(pm__lists_two *g, const uint64_t *ka, const uint64_t *kb, unsigned *pi, unsigned *pj) {
     unsigned i = *pi, j = *pj;
     const pm__ent *a = &g->a.e[i], *b = &g->b.e[j];
-    size_t l = pm__alg_merge_common(g, ka[i], kb[j], i, j);
+    size_t l = pm__lists_two_common(g, ka[i], kb[j], i, j);
     bool ends_a = l == a->len, ends_b = l == b->len;
-    if (ends_b && !b->child && g->q->op == PM__ALG_RESTRICT) {
-        i = pm__alg_cover(g, i, j++);
+    if (ends_b && !b->child && g->q->op == PM__MERGE_RESTRICT) {
+        i = pm__lists_cover(g, i, j++);
     } else if (ends_a && ends_b && a->child == b->child) {
-        if (a->child) pm__alg_meet_runs(g, i, i + 1, j, j + 1, (unsigned)l);
-        else if (!pm__alg_meet_values(g, i, j)) return false;
+        if (a->child) pm__lists_meet_runs(g, i, i + 1, j, j + 1, (unsigned)l);
+        else if (!pm__lists_meet_values(g, i, j)) return false;
         i++, j++;
     } else if (ends_a && !a->child) {
-        pm__alg_only_a(g, i++, j);
+        pm__lists_only_a(g, i++, j);
     } else if (ends_b && !b->child) {
-        pm__alg_only_b(g, i, j++);
+        pm__lists_only_b(g, i, j++);
     } else if (ends_a) {
-        unsigned end = pm__alg_run_end(&g->b, j, a);
-        pm__alg_meet_runs(g, i, i + 1, j, end, (unsigned)l);
+        unsigned end = pm__lists_run_end(&g->b, j, a);
+        pm__lists_meet_runs(g, i, i + 1, j, end, (unsigned)l);
         i++, j = end;
     } else if (ends_b) {
-        unsigned end = pm__alg_run_end(&g->a, i, b);
-        pm__alg_meet_runs(g, i, end, j, j + 1, (unsigned)l);
+        unsigned end = pm__lists_run_end(&g->a, i, b);
+        pm__lists_meet_runs(g, i, end, j, j + 1, (unsigned)l);
         i = end, j++;
     } else if (pm__ent_at(a, l) < pm__ent_at(b, l)) {
-        pm__alg_only_a(g, i++, j);
+        pm__lists_only_a(g, i++, j);
     } else {
-        pm__alg_only_b(g, i, j++);
+        pm__lists_only_b(g, i, j++);
     }
     *pi = i, *pj = j;
     return true;
 }
 
 /* Merges the lists. False: a hook is wrong. */
-static bool pm__alg_merge_lists(pm__alg_merge *g) {
-    uint64_t ka[PM__ALG_LIST], kb[PM__ALG_LIST];
+static bool pm__lists_merge(pm__lists_two *g) {
+    uint64_t ka[PM__MERGE_LIST], kb[PM__MERGE_LIST];
     unsigned i = 0, j = 0;
-    pm__alg_keys(&g->a, ka);
-    pm__alg_keys(&g->b, kb);
+    pm__lists_keys(&g->a, ka);
+    pm__lists_keys(&g->b, kb);
     for (;;) {
-        if (g->q->op == PM__ALG_RESTRICT) pm__alg_pass_apart(g, ka, kb, &i, &j);
-        else if (!pm__alg_pass_values(g, ka, kb, &i, &j)) return false;
+        if (g->q->op == PM__MERGE_RESTRICT) pm__lists_pass_apart(g, ka, kb, &i, &j);
+        else if (!pm__lists_pass_values(g, ka, kb, &i, &j)) return false;
         if (i >= g->a.n || j >= g->b.n) break;
-        if (!pm__alg_merge_step(g, ka, kb, &i, &j)) return false;
+        if (!pm__lists_step(g, ka, kb, &i, &j)) return false;
     }
-    while (i < g->a.n) pm__alg_only_a(g, i++, j);
-    while (j < g->b.n) pm__alg_only_b(g, i, j++);
+    while (i < g->a.n) pm__lists_only_a(g, i++, j);
+    while (j < g->b.n) pm__lists_only_b(g, i, j++);
     return true;
 }
 
 /* Notes a pair of children that are twins, for which entry `at` of the list stands. */
-static void pm__alg_twin_pair(pm__alg_frame *f, pm__ref a, pm__ref b, unsigned at, unsigned len) {
-    pm__alg_pair *p = &f->pairs[f->npairs++];
-    p->a = pm__alg_root(a);
-    p->b = pm__alg_root(b);
+static void pm__lists_twin_pair(pm__merge_frame *f, pm__ref a, pm__ref b, unsigned at, unsigned len) {
+    pm__merge_pair *p = &f->pairs[f->npairs++];
+    p->a = pm__merge_root(a);
+    p->b = pm__merge_root(b);
     p->ref = 0;
-    p->alg = PM__ALG_WAITS;
+    p->alg = PM__MERGE_WAITS;
     p->at = (uint8_t)at;
     p->count = 1;
     p->spelled = PM_ALG_LEFT;
@@ -10016,8 +10036,9 @@ static void pm__alg_twin_pair(pm__alg_frame *f, pm__ref a, pm__ref b, unsigned a
 }
 
 /* Merges twins whose values are the same; most need no list in the end. False: they are not, or a child dangles. */
-static PM__INLINE bool pm__alg_merge_same(pm__alg *q, pm__alg_frame *f, const pm__line *a, const pm__line *b) {
-    const bool cancels = pm__alg_cancels(q->op);
+static PM__INLINE bool pm__lists_twins_same(pm__merge_run *q, pm__merge_frame *f, const pm__line *a,
+                                            const pm__line *b) {
+    const bool cancels = pm__merge_cancels(q->op);
     const uint32_t all = pm__low_bits(a->n);
     uint64_t differ = 0;
     if (!q->idempotent) return false;
@@ -10032,11 +10053,11 @@ static PM__INLINE bool pm__alg_merge_same(pm__alg *q, pm__alg_frame *f, const pm
         unsigned i = pm__ctz32(m);
         pm__ref x = *pm__line_child(a, i), y = *pm__line_child(b, i);
         if (x == y) continue;
-        if (f->npairs < PM__ALG_AHEAD) {
+        if (f->npairs < PM__MERGE_AHEAD) {
             pm__ref_prefetch(x);
             pm__ref_prefetch(y);
         }
-        pm__alg_twin_pair(f, x, y, cancels ? f->npairs : i, pm__line_suffix(a, i));
+        pm__lists_twin_pair(f, x, y, cancels ? f->npairs : i, pm__line_suffix(a, i));
         if (cancels) f->twin_stays |= m & (0 - m);
     }
     if (cancels && f->npairs < a->n) f->same_a = f->same_b = false;
@@ -10044,26 +10065,26 @@ static PM__INLINE bool pm__alg_merge_same(pm__alg *q, pm__alg_frame *f, const pm
 }
 
 /* Lists what stays of such twins. */
-static void pm__alg_list_twin(pm__alg_frame *f) {
-    pm__alg_decode(f->twin, 0, f->twin->n, 0, f->ents);
+static void pm__lists_twin(pm__merge_frame *f) {
+    pm__lists_decode(f->twin, 0, f->twin->n, 0, f->ents);
     for (uint32_t m = f->twin_stays; m; m &= m - 1) f->ents[f->nents++] = f->ents[pm__ctz32(m)];
 }
 
 /* Merges twins, of which both sides stay. False: a hook is wrong. */
-static PM__NOINLINE bool pm__alg_merge_twins(pm__alg *q, pm__alg_frame *f, const pm__line *a, const pm__line *b) {
-    const bool cancels = pm__alg_cancels(q->op);
-    if (pm__alg_merge_same(q, f, a, b)) return true;
-    pm__alg_decode(a, 0, a->n, 0, f->ents);
+static PM__NOINLINE bool pm__lists_twins(pm__merge_run *q, pm__merge_frame *f, const pm__line *a, const pm__line *b) {
+    const bool cancels = pm__merge_cancels(q->op);
+    if (pm__lists_twins_same(q, f, a, b)) return true;
+    pm__lists_decode(a, 0, a->n, 0, f->ents);
     for (unsigned i = 0; i < a->n; i++) {
         pm__ent *e = &f->ents[f->nents];
-        pm__alg_val r;
+        pm__merge_val r;
         *e = f->ents[i];
         if (e->child) {
             pm__ref below = *pm__line_child(b, i);
             bool same = e->pay == below && (q->idempotent || !below);
             if (same && cancels) f->same_a = f->same_b = false;
-            else if (!same && e->pay && below) pm__alg_twin_pair(f, e->pay, below, f->nents, e->len);
-            else if (!same) pm__alg_differ(f, e->pay ? PM_ALG_LEFT : PM_ALG_RIGHT), e->pay |= below;
+            else if (!same && e->pay && below) pm__lists_twin_pair(f, e->pay, below, f->nents, e->len);
+            else if (!same) pm__result_differ(f, e->pay ? PM_ALG_LEFT : PM_ALG_RIGHT), e->pay |= below;
             f->nents += !same || !cancels;
             continue;
         }
@@ -10073,8 +10094,8 @@ static PM__NOINLINE bool pm__alg_merge_twins(pm__alg *q, pm__alg_frame *f, const
             if (cancels) f->same_a = f->same_b = false;
             continue;
         }
-        if (!pm__alg_value(q, &e->pay, &y, &r)) return false;
-        pm__alg_differ(f, r.some ? r.alg : 0);
+        if (!pm__merge_value(q, &e->pay, &y, &r)) return false;
+        pm__result_differ(f, r.some ? r.alg : 0);
         e->pay = r.val;
         e->fresh = r.some && r.fresh;
         f->nents += r.some;
@@ -10083,58 +10104,58 @@ static PM__NOINLINE bool pm__alg_merge_twins(pm__alg *q, pm__alg_frame *f, const
 }
 
 /* Most entries of one side that a list can have. */
-static unsigned pm__alg_room(const pm_place *p, bool line) {
+static unsigned pm__lists_room(const pm_place *p, bool line) {
     return line ? (unsigned)p->hi - p->lo + 1u : 2u * PM__LINE_ENTRIES;
 }
 
 /* Opens a pair as lists. The frame is left on the stack, whatever it still waits for. False: see q->status. */
-static PM__NOINLINE bool pm__alg_open_lists(pm__alg *q, const pm_place *pa, const pm_place *pb) {
-    pm__alg_merge g;
-    pm__ent ea[PM__ALG_LIST], eb[PM__ALG_LIST];
+static PM__NOINLINE bool pm__lists_open(pm__merge_run *q, const pm_place *pa, const pm_place *pb) {
+    pm__lists_two g;
+    pm__ent ea[PM__MERGE_LIST], eb[PM__MERGE_LIST];
     pm_place a = *pa, b = *pb;
     const uint8_t *ahead_a = NULL, *ahead_b = NULL;
     bool line_a = pm__place_in_line(&a), line_b = pm__place_in_line(&b), others = false;
-    size_t na = line_a ? pm__alg_ahead(&a, &ahead_a) : 0, nb = line_b ? pm__alg_ahead(&b, &ahead_b) : 0, m = 0;
+    size_t na = line_a ? pm__result_ahead(&a, &ahead_a) : 0, nb = line_b ? pm__result_ahead(&b, &ahead_b) : 0, m = 0;
     if (na && nb) m = pm__lcp(ahead_a, ahead_b, na < nb ? na : nb);
-    unsigned room = pm__alg_room(&a, line_a) + pm__alg_room(&b, line_b);
+    unsigned room = pm__lists_room(&a, line_a) + pm__lists_room(&b, line_b);
     size_t spelled = (na > m ? PM__LINE_BYTES + 8u : 0) + (nb > m ? PM__LINE_BYTES + 8u : 0);
-    pm__alg_frame *f = pm__alg_push(q, room, room, 0, spelled);
+    pm__merge_frame *f = pm__merge_push(q, room, room, 0, spelled);
     if (!f) {
         q->status = PM_NOMEM;
         return false;
     }
     f->prefix = ahead_a;
     f->plen = m;
-    if (pm__alg_unites(q->op) && line_a && line_b && pm__alg_are_twins(&a, &b))
-        return pm__alg_merge_twins(q, f, pm__place_line(&a), pm__place_line(&b));
+    if (pm__merge_unites(q->op) && line_a && line_b && pm__select_are_twins(&a, &b))
+        return pm__lists_twins(q, f, pm__place_line(&a), pm__place_line(&b));
     uint8_t *bytes = (uint8_t *)f->vals;
     g.a.e = ea;
     g.b.e = eb;
     g.a.n = g.b.n = 0;
-    if (line_a) pm__alg_list_line(&g.a, &a, m, bytes);
-    if (line_b) pm__alg_list_line(&g.b, &b, m, bytes + (na > m ? PM__LINE_BYTES + 8 : 0));
-    if (!line_a) others = !pm__alg_list_byte(&g.a, &a, &g.b);
-    if (!line_b) others = !pm__alg_list_byte(&g.b, &b, &g.a);
+    if (line_a) pm__lists_line(&g.a, &a, m, bytes);
+    if (line_b) pm__lists_line(&g.b, &b, m, bytes + (na > m ? PM__LINE_BYTES + 8 : 0));
+    if (!line_a) others = !pm__lists_byte(&g.a, &a, &g.b);
+    if (!line_b) others = !pm__lists_byte(&g.b, &b, &g.a);
     if (others && !line_a) f->same_a = false;
     if (others && !line_b) f->same_b = false;
     g.q = q;
     g.f = f;
-    return pm__alg_merge_lists(&g);
+    return pm__lists_merge(&g);
 }
 
 /* ---- closing a list ------------------------------------------------------------------------------------------ */
 
 /* Writes what a pair came to into the final list. False: no memory. */
-static bool pm__alg_resolve(pm__alg *q, pm__alg_frame *f, pm__alg_pair *p, pm__alg_final *t) {
+static bool pm__lists_resolve(pm__merge_run *q, pm__merge_frame *f, pm__merge_pair *p, pm__result_final *t) {
     pm_place at = {0, 0, 0, 0};
-    pm_alg kept = pm__alg_kept(p, &at);
+    pm_alg kept = pm__result_kept(p, &at);
     if (kept == PM_ALG_NONE) return true;
     if (p->alg != PM_ALG_ELEMENT && (p->alg & p->spelled)) {
         memcpy(t->e + t->n, f->ents + p->at, p->count * sizeof(pm__ent));
         t->n += p->count;
         return true;
     }
-    if (kept != PM_ALG_ELEMENT && !pm__alg_own(q, p, &at)) return false;
+    if (kept != PM_ALG_ELEMENT && !pm__result_own(q, p, &at)) return false;
     pm__ent *e = &t->e[t->n++];
     *e = f->ents[p->at];
     e->len = p->len;
@@ -10145,16 +10166,16 @@ static bool pm__alg_resolve(pm__alg *q, pm__alg_frame *f, pm__alg_pair *p, pm__a
 }
 
 /* What entries of the frame are not pairs' stand-ins, and what the pairs came to, in order. */
-static bool pm__alg_gather(pm__alg *q, pm__alg_frame *f, pm__alg_final *t) {
+static bool pm__lists_gather(pm__merge_run *q, pm__merge_frame *f, pm__result_final *t) {
     unsigned from = 0;
     t->n = t->nshells = 0;
     t->nbytes = 0;
     for (unsigned i = 0; i < f->npairs; i++) {
-        pm__alg_pair *p = &f->pairs[i];
+        pm__merge_pair *p = &f->pairs[i];
         memcpy(t->e + t->n, f->ents + from, (p->at - from) * sizeof(pm__ent));
         t->n += p->at - from;
         from = (unsigned)p->at + p->count;
-        if (!pm__alg_resolve(q, f, p, t)) return false;
+        if (!pm__lists_resolve(q, f, p, t)) return false;
     }
     memcpy(t->e + t->n, f->ents + from, (f->nents - from) * sizeof(pm__ent));
     t->n += f->nents - from;
@@ -10162,50 +10183,50 @@ static bool pm__alg_gather(pm__alg *q, pm__alg_frame *f, pm__alg_final *t) {
 }
 
 /* A list with pairs. */
-static PM__NOINLINE bool pm__alg_close_mixed(pm__alg *q, pm__alg_frame *f, bool made, pm__alg_answer *out) {
-    pm__alg_final t;
-    if (!pm__alg_gather(q, f, &t)) return false;
+static PM__NOINLINE bool pm__lists_close_mixed(pm__merge_run *q, pm__merge_frame *f, bool made, pm__merge_answer *out) {
+    pm__result_final t;
+    if (!pm__lists_gather(q, f, &t)) return false;
     if (t.n == 0) return true;
-    if (made) pm__alg_condense(&t, f->plen);
+    if (made) pm__result_condense(&t, f->plen);
     out->alg = PM_ALG_ELEMENT;
-    return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
+    return pm__result_build_final(q, &t, f->prefix, f->plen, &out->ref);
 }
 
-static bool pm__alg_close_lists(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
+static bool pm__lists_close(pm__merge_run *q, pm__merge_frame *f, pm__merge_answer *out) {
     bool made = false;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at;
-        const pm__alg_pair *p = &f->pairs[i];
+        const pm__merge_pair *p = &f->pairs[i];
         made = made || p->alg == PM_ALG_ELEMENT;
-        pm__alg_differ(f, p->alg >= PM_ALG_ELEMENT || pm__alg_kept(p, &at) == PM_ALG_NONE ? 0u : p->alg);
+        pm__result_differ(f, p->alg >= PM_ALG_ELEMENT || pm__result_kept(p, &at) == PM_ALG_NONE ? 0u : p->alg);
     }
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
-    if (f->twin) pm__alg_list_twin(f);
+    if (f->twin) pm__lists_twin(f);
     if (f->nents == 0 && f->npairs == 0) return true;
-    if (f->npairs) return pm__alg_close_mixed(q, f, made, out);
+    if (f->npairs) return pm__lists_close_mixed(q, f, made, out);
     out->alg = PM_ALG_ELEMENT;
-    out->ref = pm__alg_build(q, f->ents, f->nents, f->prefix, f->plen);
+    out->ref = pm__result_build(q, f->ents, f->nents, f->prefix, f->plen);
     return out->ref != 0;
 }
 
-/* ---- src/pathmap/36_algebra_bytes.c -------------------------------------------------------------------- */
+/* ---- src/pathmap/36_merge_masks.c ---------------------------------------------------------------------- */
 
 /* Pairs as bytes: masks of children and values combined word by word. A line shows the first bytes of its entries. */
 
 /* ---- masks --------------------------------------------------------------------------------------------------- */
 
 /* A side as bytes that lead on. Lines show the first byte of their entries. */
-typedef struct pm__alg_view {
+typedef struct pm__masks_view {
     pm_mask child, val;
     const pm__byte *x; /* NULL: a line */
     unsigned nc, nv;
     pm_place kids[PM__LINE_ENTRIES]; /* lines: in byte order */
     pm_val vals[PM__LINE_ENTRIES];
-} pm__alg_view;
+} pm__masks_view;
 
-static void pm__alg_view_of(pm__alg_view *v, const pm_place *p) {
+static void pm__masks_view_of(pm__masks_view *v, const pm_place *p) {
     pm_mask none = {{0, 0, 0, 0}};
     if (!pm__place_in_line(p)) {
         v->x = pm__place_byte(p);
@@ -10234,46 +10255,46 @@ static void pm__alg_view_of(pm__alg_view *v, const pm_place *p) {
 }
 
 /* The place of the child at a byte that has one; `rank` counts those before it. */
-static PM__INLINE pm_place pm__alg_view_kid(const pm__alg_view *v, uint8_t c, unsigned rank) {
+static PM__INLINE pm_place pm__masks_view_kid(const pm__masks_view *v, uint8_t c, unsigned rank) {
     if (!v->x) return v->kids[rank];
-    return pm__alg_root(pm__byte_is_wide(v->x) ? *pm__byte_child(v->x, c) : v->x->slot[rank]);
+    return pm__merge_root(pm__byte_is_wide(v->x) ? *pm__byte_child(v->x, c) : v->x->slot[rank]);
 }
 
 /* The values of a side, in byte order: byte nodes have them from the far end downwards. */
-typedef struct pm__alg_vals {
+typedef struct pm__masks_vals {
     const pm_val *at;
     ptrdiff_t step;
-} pm__alg_vals;
+} pm__masks_vals;
 
-static pm__alg_vals pm__alg_view_vals(const pm__alg_view *v) {
-    pm__alg_vals r = {v->vals, 1};
+static pm__masks_vals pm__masks_view_vals(const pm__masks_view *v) {
+    pm__masks_vals r = {v->vals, 1};
     if (v->x && !pm__byte_is_unit(v->x)) r.at = v->x->slot + v->x->cap - 1, r.step = -1;
     else if (v->x) r.at = &pm__unit_val, r.step = 0;
     return r;
 }
 
 /* The value of a side at one bit of a word. */
-static PM__INLINE const pm_val *pm__alg_vals_at(const pm__alg_vals *v, uint64_t all, uint64_t bit) {
+static PM__INLINE const pm_val *pm__masks_vals_at(const pm__masks_vals *v, uint64_t all, uint64_t bit) {
     return v->at + v->step * (ptrdiff_t)pm__popcount64(all & (bit - 1));
 }
 
 /* Lists the values that are on both sides. True if they are the same words there. */
-static PM__INLINE bool pm__alg_word_same(const pm__alg_vals *a, uint64_t va, const pm__alg_vals *b, uint64_t vb,
-                                         pm_val *out) {
+static PM__INLINE bool pm__masks_word_same(const pm__masks_vals *a, uint64_t va, const pm__masks_vals *b, uint64_t vb,
+                                           pm_val *out) {
     uint64_t parts = 0;
     for (uint64_t m = va & vb; m; m &= m - 1) {
         uint64_t bit = m & (0 - m);
-        *out = *pm__alg_vals_at(a, va, bit);
-        parts |= *out++ ^ *pm__alg_vals_at(b, vb, bit);
+        *out = *pm__masks_vals_at(a, va, bit);
+        parts |= *out++ ^ *pm__masks_vals_at(b, vb, bit);
     }
     return parts == 0;
 }
 
 /* The values of one word where those on both sides are the same, and listed: nothing is to be combined. */
-static PM__INLINE void pm__alg_word_plain(pm__alg *q, pm__alg_frame *f, unsigned w, uint64_t va, uint64_t vb,
-                                          const pm__alg_vals *a, const pm__alg_vals *b, pm_val **out) {
+static PM__INLINE void pm__masks_word_plain(pm__merge_run *q, pm__merge_frame *f, unsigned w, uint64_t va, uint64_t vb,
+                                            const pm__masks_vals *a, const pm__masks_vals *b, pm_val **out) {
     uint64_t both = va & vb, stay = f->vm.w[w];
-    if (pm__alg_cancels(q->op) && both) {
+    if (pm__merge_cancels(q->op) && both) {
         stay &= ~both;
         f->same_a = f->same_b = false;
     }
@@ -10282,40 +10303,40 @@ static PM__INLINE void pm__alg_word_plain(pm__alg *q, pm__alg_frame *f, unsigned
     else
         for (; stay; stay &= stay - 1) {
             uint64_t bit = stay & (0 - stay);
-            uintptr_t in_a = (uintptr_t)pm__alg_vals_at(a, va, bit), in_b = (uintptr_t)pm__alg_vals_at(b, vb, bit);
+            uintptr_t in_a = (uintptr_t)pm__masks_vals_at(a, va, bit), in_b = (uintptr_t)pm__masks_vals_at(b, vb, bit);
             uintptr_t side = 0 - (uintptr_t)((va & bit) != 0); /* no branch on which side has it */
             *(*out)++ = *(const pm_val *)(in_b ^ ((in_a ^ in_b) & side));
         }
 }
 
 /* Combines the values of one word of the masks. False: a hook is wrong. */
-static bool pm__alg_word_vals(pm__alg *q, pm__alg_frame *f, unsigned w, uint64_t va, uint64_t vb, pm__alg_vals *a,
-                              pm__alg_vals *b, pm_val **out) {
-    pm__alg_op op = q->op;
-    bool keep_a = pm__alg_unites(op) || op == PM__ALG_SUB, keep_b = pm__alg_unites(op);
+static bool pm__masks_word_vals(pm__merge_run *q, pm__merge_frame *f, unsigned w, uint64_t va, uint64_t vb,
+                                pm__masks_vals *a, pm__masks_vals *b, pm_val **out) {
+    pm__merge_op op = q->op;
+    bool keep_a = pm__merge_unites(op) || op == PM__MERGE_SUB, keep_b = pm__merge_unites(op);
     if (va & ~vb) *(keep_a ? &f->same_b : &f->same_a) = false;
     if (vb & ~va) *(keep_b ? &f->same_a : &f->same_b) = false;
     f->vm.w[w] = (va & vb) | (keep_a ? va : 0) | (keep_b ? vb : 0);
-    uint64_t gone = 0, both = va & vb, drops = pm__alg_cancels(op) ? both : 0, look = f->vm.w[w];
-    bool plain = op == PM__ALG_RESTRICT;
-    if (plain || q->idempotent) plain |= pm__alg_word_same(a, va, b, vb, *out);
+    uint64_t gone = 0, both = va & vb, drops = pm__merge_cancels(op) ? both : 0, look = f->vm.w[w];
+    bool plain = op == PM__MERGE_RESTRICT;
+    if (plain || q->idempotent) plain |= pm__masks_word_same(a, va, b, vb, *out);
     if (plain) {
-        pm__alg_word_plain(q, f, w, va, vb, a, b, out);
+        pm__masks_word_plain(q, f, w, va, vb, a, b, out);
         look = 0;
     }
     for (; look; look &= look - 1) {
         uint64_t bit = look & (0 - look);
-        const pm_val *in_a = pm__alg_vals_at(a, va, bit), *in_b = pm__alg_vals_at(b, vb, bit);
+        const pm_val *in_a = pm__masks_vals_at(a, va, bit), *in_b = pm__masks_vals_at(b, vb, bit);
         pm_val x = *((va & bit) ? in_a : in_b), y = *((vb & bit) ? in_b : in_a); /* equal where one side has it */
-        pm__alg_val r;
+        pm__merge_val r;
         **out = x;
         if (x == y && (q->idempotent || !(both & bit))) {
             gone |= drops & bit;
             *out += !(drops & bit);
             continue;
         }
-        bool ok = pm__alg_value(q, &x, &y, &r);
-        pm__alg_differ(f, ok && r.some ? r.alg : 0);
+        bool ok = pm__merge_value(q, &x, &y, &r);
+        pm__result_differ(f, ok && r.some ? r.alg : 0);
         if (!ok) f->vm.w[w] &= (bit - 1) & ~gone; /* what is not there yet is not to be given back */
         if (!ok) return false;
         if (!r.some) f->vm.w[w] &= ~bit;
@@ -10331,32 +10352,32 @@ static bool pm__alg_word_vals(pm__alg *q, pm__alg_frame *f, unsigned w, uint64_t
 }
 
 /* Combines the values of both sides into the frame. False: a hook is wrong. */
-static bool pm__alg_mask_vals(pm__alg *q, pm__alg_frame *f, const pm__alg_view *a, const pm__alg_view *b) {
-    pm__alg_vals va = pm__alg_view_vals(a), vb = pm__alg_view_vals(b);
+static bool pm__masks_combine(pm__merge_run *q, pm__merge_frame *f, const pm__masks_view *a, const pm__masks_view *b) {
+    pm__masks_vals va = pm__masks_view_vals(a), vb = pm__masks_view_vals(b);
     pm_val *out = f->vals;
     for (unsigned w = 0; w < 4; w++)
-        if (!pm__alg_word_vals(q, f, w, a->val.w[w], b->val.w[w], &va, &vb, &out)) return false;
+        if (!pm__masks_word_vals(q, f, w, a->val.w[w], b->val.w[w], &va, &vb, &out)) return false;
     return true;
 }
 
 /* Which bytes with a child on either side matter, and what is said of the others. */
-static pm_mask pm__alg_mask_kids(pm__alg *q, pm__alg_frame *f, const pm__alg_view *a, const pm__alg_view *b) {
+static pm_mask pm__masks_kids(pm__merge_run *q, pm__merge_frame *f, const pm__masks_view *a, const pm__masks_view *b) {
     pm_mask look;
     for (unsigned w = 0; w < 4; w++) {
         uint64_t ca = a->child.w[w], cb = b->child.w[w], ma = ca | a->val.w[w], mb = cb | b->val.w[w];
         switch (q->op) {
-        case PM__ALG_JOIN:
-        case PM__ALG_DIFFER: look.w[w] = ca | cb; break;
-        case PM__ALG_MEET:
+        case PM__MERGE_JOIN:
+        case PM__MERGE_DIFFER: look.w[w] = ca | cb; break;
+        case PM__MERGE_MEET:
             look.w[w] = (ca | cb) & ma & mb;
             if (ma & ~mb) f->same_a = false;
             if (mb & ~ma) f->same_b = false;
             break;
-        case PM__ALG_SUB:
+        case PM__MERGE_SUB:
             look.w[w] = ca;
             if (cb & ~ca) f->same_b = false;
             break;
-        case PM__ALG_RESTRICT:
+        case PM__MERGE_RESTRICT:
             look.w[w] = ca & mb;
             if (ma & ~mb) f->same_a = false;
             break;
@@ -10366,53 +10387,53 @@ static pm_mask pm__alg_mask_kids(pm__alg *q, pm__alg_frame *f, const pm__alg_vie
 }
 
 /* Makes the pair for byte c. */
-static void pm__alg_mask_pair(pm__alg *q, pm__alg_frame *f, const pm__alg_view *a, const pm__alg_view *b, uint8_t c,
-                              const pm_place *pa, const pm_place *pb) {
+static void pm__masks_pair(pm__merge_run *q, pm__merge_frame *f, const pm__masks_view *a, const pm__masks_view *b,
+                           uint8_t c, const pm_place *pa, const pm_place *pb) {
     bool ca = pm_mask_test(&a->child, c), cb = pm_mask_test(&b->child, c);
     bool va = pm_mask_test(&a->val, c), vb = pm_mask_test(&b->val, c);
-    pm__alg_pair *p = &f->pairs[f->npairs++];
+    pm__merge_pair *p = &f->pairs[f->npairs++];
     p->a = *pa;
     p->b = *pb;
     p->ref = 0;
     p->at = c;
-    p->alg = PM__ALG_WAITS;
+    p->alg = PM__MERGE_WAITS;
     p->dangles = false;
     switch (q->op) {
-    case PM__ALG_JOIN:
-    case PM__ALG_DIFFER:
+    case PM__MERGE_JOIN:
+    case PM__MERGE_DIFFER:
         if (!cb && !vb) p->alg = PM_ALG_LEFT;
         if (!ca && !va) p->alg = PM_ALG_RIGHT;
-        p->dangles = q->op == PM__ALG_JOIN || p->alg != PM__ALG_WAITS;
+        p->dangles = q->op == PM__MERGE_JOIN || p->alg != PM__MERGE_WAITS;
         break;
-    case PM__ALG_MEET: p->dangles = !va && !vb && pa->node == 0 && pb->node == 0; break;
-    case PM__ALG_SUB:
+    case PM__MERGE_MEET: p->dangles = !va && !vb && pa->node == 0 && pb->node == 0; break;
+    case PM__MERGE_SUB:
         p->dangles = !cb && !vb;
         if (p->dangles) p->alg = PM_ALG_LEFT;
         break;
-    case PM__ALG_RESTRICT:
+    case PM__MERGE_RESTRICT:
         p->dangles = vb;
         if (vb) p->alg = PM_ALG_LEFT;
         break;
     }
 }
 
-/* Opens a pair by its masks; as pm__alg_open_lists. */
-static PM__NOINLINE bool pm__alg_open_bytes(pm__alg *q, const pm_place *pa, const pm_place *pb) {
-    pm__alg_view a, b;
+/* Opens a pair by its masks; as pm__lists_open. */
+static PM__NOINLINE bool pm__masks_open(pm__merge_run *q, const pm_place *pa, const pm_place *pb) {
+    pm__masks_view a, b;
     pm_mask none = {{0, 0, 0, 0}};
     pm_place empty = {0, 0, 0, 0};
-    pm__alg_view_of(&a, pa);
-    pm__alg_view_of(&b, pb);
+    pm__masks_view_of(&a, pa);
+    pm__masks_view_of(&b, pb);
     pm_mask kids = pm_mask_or(a.child, b.child), vals = pm_mask_or(a.val, b.val);
-    pm__alg_frame *f = pm__alg_push(q, pm_mask_count(&kids), 0, pm_mask_count(&vals), 0);
+    pm__merge_frame *f = pm__merge_push(q, pm_mask_count(&kids), 0, pm_mask_count(&vals), 0);
     if (!f) {
         q->status = PM_NOMEM;
         return false;
     }
     f->bytes = true;
     f->vm = f->fresh = none;
-    if (!pm__alg_mask_vals(q, f, &a, &b)) return false;
-    pm_mask look = pm__alg_mask_kids(q, f, &a, &b);
+    if (!pm__masks_combine(q, f, &a, &b)) return false;
+    pm_mask look = pm__masks_kids(q, f, &a, &b);
     unsigned ra = 0, rb = 0;
     for (unsigned w = 0; w < 4; w++) {
         uint64_t ca = a.child.w[w], cb = b.child.w[w];
@@ -10420,9 +10441,9 @@ static PM__NOINLINE bool pm__alg_open_bytes(pm__alg *q, const pm_place *pa, cons
             uint64_t bit = left & (0 - left);
             uint8_t c = (uint8_t)(64 * w + pm__ctz64(left));
             pm_place ka = empty, kb = empty;
-            if (ca & bit) ka = pm__alg_view_kid(&a, c, ra + pm__popcount64(ca & (bit - 1)));
-            if (cb & bit) kb = pm__alg_view_kid(&b, c, rb + pm__popcount64(cb & (bit - 1)));
-            pm__alg_mask_pair(q, f, &a, &b, c, &ka, &kb);
+            if (ca & bit) ka = pm__masks_view_kid(&a, c, ra + pm__popcount64(ca & (bit - 1)));
+            if (cb & bit) kb = pm__masks_view_kid(&b, c, rb + pm__popcount64(cb & (bit - 1)));
+            pm__masks_pair(q, f, &a, &b, c, &ka, &kb);
         }
         ra += pm__popcount64(ca);
         rb += pm__popcount64(cb);
@@ -10433,24 +10454,24 @@ static PM__NOINLINE bool pm__alg_open_bytes(pm__alg *q, const pm_place *pa, cons
 /* ---- closing masks ------------------------------------------------------------------------------------------- */
 
 /* Few members make a line. Answers whether they do, for new children spelled out. */
-static bool pm__alg_few(const pm__alg_frame *f, unsigned nc, unsigned nv) {
+static bool pm__masks_few(const pm__merge_frame *f, unsigned nc, unsigned nv) {
     unsigned n = nv + nc;
     if (n <= 4) return true;
     if (n > 16) return false;
     for (unsigned i = 0; i < f->npairs; i++) {
-        const pm__alg_pair *p = &f->pairs[i];
+        const pm__merge_pair *p = &f->pairs[i];
         if (p->alg != PM_ALG_ELEMENT || pm__ref_kind(p->ref) != PM__LINE) continue;
         unsigned k = ((const pm__line *)pm__ref_ptr(p->ref))->n;
-        n += k <= PM__ALG_ABSORB ? k - 1 : 0;
-        nc -= k <= PM__ALG_ABSORB;
+        n += k <= PM__RESULT_ABSORB ? k - 1 : 0;
+        nc -= k <= PM__RESULT_ABSORB;
     }
     return nc == 0 && n <= 24;
 }
 
 /* The result of a byte frame as a list; kids[] are what is left at the bytes of cm, fresh where fk says so. */
-static bool pm__alg_bytes_line(pm__alg *q, const pm__alg_frame *f, const pm_mask *cm, const pm__ref *kids,
-                               const bool *fk, pm__ref *out) {
-    pm__alg_final t;
+static bool pm__masks_line(pm__merge_run *q, const pm__merge_frame *f, const pm_mask *cm, const pm__ref *kids,
+                           const bool *fk, pm__ref *out) {
+    pm__result_final t;
     pm_mask m = pm_mask_or(*cm, f->vm);
     uint8_t spell[16] = {0};
     unsigned nv = 0, nc = 0;
@@ -10468,12 +10489,12 @@ static bool pm__alg_bytes_line(pm__alg *q, const pm__alg_frame *f, const pm_mask
             t.e[t.n++].fresh = fk[nc++];
         }
     }
-    pm__alg_condense(&t, 0);
-    return pm__alg_build_final(q, &t, NULL, 0, out);
+    pm__result_condense(&t, 0);
+    return pm__result_build_final(q, &t, NULL, 0, out);
 }
 
-static bool pm__alg_bytes_node(pm__alg *q, const pm__alg_frame *f, const pm_mask *cm, const pm__ref *kids,
-                               const bool *fk, unsigned nc, pm__ref *out) {
+static bool pm__masks_node(pm__merge_run *q, const pm__merge_frame *f, const pm_mask *cm, const pm__ref *kids,
+                           const bool *fk, unsigned nc, pm__ref *out) {
     pm__byte *x = pm__byte_make(q->cx, cm, &f->vm, kids, f->vals);
     if (!x) {
         q->status = PM_NOMEM;
@@ -10491,27 +10512,27 @@ static bool pm__alg_bytes_node(pm__alg *q, const pm__alg_frame *f, const pm_mask
     return true;
 }
 
-static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
+static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, pm__merge_answer *out) {
     pm_mask cm = {{0, 0, 0, 0}};
     pm__ref kids[256];
     bool fk[256];
     unsigned nc = 0;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at;
-        const pm__alg_pair *p = &f->pairs[i];
+        const pm__merge_pair *p = &f->pairs[i];
         unsigned same = p->alg < PM_ALG_ELEMENT ? p->alg : 0u;
-        if (!p->dangles && !pm_mask_test(&f->vm, p->at) && pm__alg_kept(p, &at) == PM_ALG_NONE) same = 0;
-        pm__alg_differ(f, same);
+        if (!p->dangles && !pm_mask_test(&f->vm, p->at) && pm__result_kept(p, &at) == PM_ALG_NONE) same = 0;
+        pm__result_differ(f, same);
     }
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at = {0, 0, 0, 0};
-        pm__alg_pair *p = &f->pairs[i];
-        pm_alg kept = pm__alg_kept(p, &at);
+        pm__merge_pair *p = &f->pairs[i];
+        pm_alg kept = pm__result_kept(p, &at);
         if (kept == PM_ALG_NONE && (!p->dangles || pm_mask_test(&f->vm, p->at))) continue;
-        if (kept != PM_ALG_NONE && kept != PM_ALG_ELEMENT && !pm__alg_own(q, p, &at)) return false;
+        if (kept != PM_ALG_NONE && kept != PM_ALG_ELEMENT && !pm__result_own(q, p, &at)) return false;
         pm_mask_set(&cm, p->at);
         fk[nc] = p->alg == PM_ALG_ELEMENT;
         kids[nc] = fk[nc] ? p->ref : at.node;
@@ -10519,13 +10540,13 @@ static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__a
     }
     unsigned nv = pm_mask_count(&f->vm);
     if (nc + nv == 0) return true;
-    bool few = pm__alg_few(f, nc, nv);
+    bool few = pm__masks_few(f, nc, nv);
     out->alg = PM_ALG_ELEMENT;
-    if (few) return pm__alg_bytes_line(q, f, &cm, kids, fk, &out->ref);
-    return pm__alg_bytes_node(q, f, &cm, kids, fk, nc, &out->ref);
+    if (few) return pm__masks_line(q, f, &cm, kids, fk, &out->ref);
+    return pm__masks_node(q, f, &cm, kids, fk, nc, &out->ref);
 }
 
-/* ---- src/pathmap/37_algebra_walk.c --------------------------------------------------------------------- */
+/* ---- src/pathmap/37_merge_pairs.c ---------------------------------------------------------------------- */
 
 /* The walk over pairs: answers those that need no look inside, remembers those of shared nodes, opens and closes
    frames. */
@@ -10533,7 +10554,7 @@ static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__a
 /* ---- the walk ------------------------------------------------------------------------------------------------ */
 
 /* A number for a place, equal only for equal places. 0: no memory. */
-static uint64_t pm__alg_place_id(pm__alg *q, const pm_place *p) {
+static uint64_t pm__pairs_place_id(pm__merge_run *q, const pm_place *p) {
     uint64_t position = (uint64_t)p->depth << 16 | (uint64_t)p->lo << 8 | p->hi;
     if (p->depth == 0) return p->node;
     const uint64_t *known = pm__memo_get(&q->ids, p->node, position);
@@ -10543,147 +10564,148 @@ static uint64_t pm__alg_place_id(pm__alg *q, const pm_place *p) {
 }
 
 /* The answers that need no look inside. True if it is one. Both places are entered; `some` says where anything lies. */
-static bool pm__alg_plain(const pm__alg *q, const pm_place *a, bool some_a, const pm_place *b, bool some_b,
-                          pm__alg_answer *out) {
+static bool pm__pairs_plain(const pm__merge_run *q, const pm_place *a, bool some_a, const pm_place *b, bool some_b,
+                            pm__merge_answer *out) {
     out->ref = 0;
     if (!some_a && !some_b) {
         out->alg = PM_ALG_BOTH;
         return true;
     }
     if (!some_a || !some_b) {
-        bool right = pm__alg_unites(q->op) ? !some_a : q->op == PM__ALG_SUB ? false : some_a;
+        bool right = pm__merge_unites(q->op) ? !some_a : q->op == PM__MERGE_SUB ? false : some_a;
         out->alg = right ? PM_ALG_RIGHT : PM_ALG_LEFT;
         return true;
     }
-    if (!q->idempotent || q->op == PM__ALG_RESTRICT) return false;
+    if (!q->idempotent || q->op == PM__MERGE_RESTRICT) return false;
     if (a->node != b->node || a->depth != b->depth || a->lo != b->lo || a->hi != b->hi) return false;
-    out->alg = pm__alg_cancels(q->op) ? PM_ALG_NONE : PM_ALG_BOTH;
+    out->alg = pm__merge_cancels(q->op) ? PM_ALG_NONE : PM_ALG_BOTH;
     return true;
 }
 
 /* What two places, entered, have ahead of them. */
-typedef enum pm__alg_ahead_of {
-    PM__ALG_ABREAST, /* two lines with the same bytes of prefix ahead, or none */
-    PM__ALG_APART,   /* two lines, whose bytes differ: nothing below is on both sides */
-    PM__ALG_UNEVEN   /* anything else */
-} pm__alg_ahead_of;
+typedef enum pm__pairs_ahead_of {
+    PM__PAIRS_ABREAST, /* two lines with the same bytes of prefix ahead, or none */
+    PM__PAIRS_APART,   /* two lines, whose bytes differ: nothing below is on both sides */
+    PM__PAIRS_UNEVEN   /* anything else */
+} pm__pairs_ahead_of;
 
-static PM__INLINE pm__alg_ahead_of pm__alg_compare_ahead(const pm_place *a, const pm_place *b) {
+static PM__INLINE pm__pairs_ahead_of pm__pairs_compare_ahead(const pm_place *a, const pm_place *b) {
     const uint8_t *pa = NULL, *pb = NULL;
-    if (!pm__place_in_line(a) || !pm__place_in_line(b)) return PM__ALG_UNEVEN;
-    size_t na = pm__alg_ahead(a, &pa), nb = pm__alg_ahead(b, &pb), min = na < nb ? na : nb;
-    if (min && memcmp(pa, pb, min) != 0) return PM__ALG_APART;
-    return na == nb ? PM__ALG_ABREAST : PM__ALG_UNEVEN;
+    if (!pm__place_in_line(a) || !pm__place_in_line(b)) return PM__PAIRS_UNEVEN;
+    size_t na = pm__result_ahead(a, &pa), nb = pm__result_ahead(b, &pb), min = na < nb ? na : nb;
+    if (min && memcmp(pa, pb, min) != 0) return PM__PAIRS_APART;
+    return na == nb ? PM__PAIRS_ABREAST : PM__PAIRS_UNEVEN;
 }
 
 /* Opens a pair as the kind of frame that suits it. */
-static bool pm__alg_open(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_ahead_of ahead) {
+static bool pm__pairs_open(pm__merge_run *q, const pm_place *a, const pm_place *b, pm__pairs_ahead_of ahead) {
     bool line_a = pm__place_in_line(a), line_b = pm__place_in_line(b);
     if (line_a && line_b) {
-        if ((q->op != PM__ALG_MEET && q->op != PM__ALG_SUB) || ahead != PM__ALG_ABREAST)
-            return pm__alg_open_lists(q, a, b);
-        return pm__alg_open_sieve(q, a, b);
+        if ((q->op != PM__MERGE_MEET && q->op != PM__MERGE_SUB) || ahead != PM__PAIRS_ABREAST)
+            return pm__lists_open(q, a, b);
+        return pm__select_open(q, a, b);
     }
-    if (pm__alg_unites(q->op) || (!line_a && !line_b)) return pm__alg_open_bytes(q, a, b);
-    return line_a || q->op == PM__ALG_MEET ? pm__alg_open_lists(q, a, b) : pm__alg_open_bytes(q, a, b);
+    if (pm__merge_unites(q->op) || (!line_a && !line_b)) return pm__masks_open(q, a, b);
+    return line_a || q->op == PM__MERGE_MEET ? pm__lists_open(q, a, b) : pm__masks_open(q, a, b);
 }
 
 /* Whether two lines abreast lead nowhere and hold the same, word by word. */
-static PM__INLINE bool pm__alg_leaves_equal(const pm_place *a, const pm_place *b) {
+static PM__INLINE bool pm__pairs_leaves_equal(const pm_place *a, const pm_place *b) {
     const pm__line *x = pm__place_line(a), *y = pm__place_line(b);
-    if (x->cmask || x->n != y->n || !pm__alg_are_twins(a, b)) return false;
+    if (x->cmask || x->n != y->n || !pm__select_are_twins(a, b)) return false;
     unsigned n = pm__line_pay_count(x);
     return !n || memcmp(pm__line_pay_at(x, n - 1), pm__line_pay_at(y, n - 1), 8u * n) == 0;
 }
 
 /* Answers a pair of lines abreast without children, of meet or subtract. */
-static pm__alg_step pm__alg_visit_leaves(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_answer *out) {
-    const pm__alg_frame *up = q->top && q->top->sieve ? q->top : NULL;
-    pm__alg_outlet to = {NULL, 0, up != NULL, up && a->depth && a->node == up->sieve->a.node};
-    return pm__alg_sift_leaves(q, a, b, &to, out) ? PM__ALG_DONE : PM__ALG_FAILED;
+static pm__merge_step pm__pairs_visit_leaves(pm__merge_run *q, const pm_place *a, const pm_place *b,
+                                             pm__merge_answer *out) {
+    const pm__merge_frame *up = q->top && q->top->select ? q->top : NULL;
+    pm__select_target to = {NULL, 0, up != NULL, up && a->depth && a->node == up->select->a.node};
+    return pm__select_leaves(q, a, b, &to, out) ? PM__MERGE_DONE : PM__MERGE_FAILED;
 }
 
 /* Answers a pair at once, or opens a frame for it. */
-static pm__alg_step pm__alg_visit(pm__alg *q, const pm_place *pa, const pm_place *pb, pm__alg_answer *out) {
+static pm__merge_step pm__pairs_visit(pm__merge_run *q, const pm_place *pa, const pm_place *pb, pm__merge_answer *out) {
     pm_place a = *pa, b = *pb;
-    bool some_a = pm__alg_enter(&a), some_b = pm__alg_enter(&b);
-    if (pm__alg_plain(q, &a, some_a, &b, some_b, out)) return PM__ALG_DONE;
-    pm__alg_look(&a);
-    pm__alg_look(&b);
-    pm__alg_ahead_of ahead = pm__alg_compare_ahead(&a, &b);
-    if (ahead == PM__ALG_APART && !pm__alg_unites(q->op)) {
-        out->alg = q->op == PM__ALG_SUB ? PM_ALG_LEFT : PM_ALG_NONE;
-        return PM__ALG_DONE;
+    bool some_a = pm__result_enter(&a), some_b = pm__result_enter(&b);
+    if (pm__pairs_plain(q, &a, some_a, &b, some_b, out)) return PM__MERGE_DONE;
+    pm__result_look(&a);
+    pm__result_look(&b);
+    pm__pairs_ahead_of ahead = pm__pairs_compare_ahead(&a, &b);
+    if (ahead == PM__PAIRS_APART && !pm__merge_unites(q->op)) {
+        out->alg = q->op == PM__MERGE_SUB ? PM_ALG_LEFT : PM_ALG_NONE;
+        return PM__MERGE_DONE;
     }
-    if (ahead == PM__ALG_ABREAST && q->idempotent && q->op != PM__ALG_RESTRICT && pm__alg_leaves_equal(&a, &b)) {
-        out->alg = pm__alg_cancels(q->op) ? PM_ALG_NONE : PM_ALG_BOTH;
-        return PM__ALG_DONE;
+    if (ahead == PM__PAIRS_ABREAST && q->idempotent && q->op != PM__MERGE_RESTRICT && pm__pairs_leaves_equal(&a, &b)) {
+        out->alg = pm__merge_cancels(q->op) ? PM_ALG_NONE : PM_ALG_BOTH;
+        return PM__MERGE_DONE;
     }
     bool own_a = !pm__ref_is_unique(a.node), own_b = !pm__ref_is_unique(b.node);
     bool shared_a = own_a || (q->top && q->top->shared_a), shared_b = own_b || (q->top && q->top->shared_b);
     bool remember = shared_a && shared_b && (own_a || own_b) && q->top;
     uint64_t id_a = 0, id_b = 0;
     if (remember) {
-        id_a = pm__alg_place_id(q, &a);
-        id_b = pm__alg_place_id(q, &b);
+        id_a = pm__pairs_place_id(q, &a);
+        id_b = pm__pairs_place_id(q, &b);
         if (!id_a || !id_b) {
             q->status = PM_NOMEM;
-            return PM__ALG_FAILED;
+            return PM__MERGE_FAILED;
         }
         const uint64_t *known = pm__memo_get(&q->known, id_a, id_b);
         if (known) {
             out->alg = (uint8_t)(*known < PM_ALG_ELEMENT ? *known : PM_ALG_ELEMENT);
             out->ref = *known < PM_ALG_ELEMENT ? 0 : *known;
             pm__ref_retain(out->ref);
-            return PM__ALG_DONE;
+            return PM__MERGE_DONE;
         }
-    } else if (ahead == PM__ALG_ABREAST && (q->op == PM__ALG_MEET || q->op == PM__ALG_SUB) && pm__alg_is_leaf(&a) &&
-               pm__alg_is_leaf(&b)) {
-        return pm__alg_visit_leaves(q, &a, &b, out);
+    } else if (ahead == PM__PAIRS_ABREAST && (q->op == PM__MERGE_MEET || q->op == PM__MERGE_SUB) &&
+               pm__select_is_leaf(&a) && pm__select_is_leaf(&b)) {
+        return pm__pairs_visit_leaves(q, &a, &b, out);
     }
-    if (!pm__alg_open(q, &a, &b, ahead)) return PM__ALG_FAILED;
-    pm__alg_frame *f = q->top;
+    if (!pm__pairs_open(q, &a, &b, ahead)) return PM__MERGE_FAILED;
+    pm__merge_frame *f = q->top;
     f->shared_a = shared_a;
     f->shared_b = shared_b;
     f->remember = remember;
     f->id_a = id_a;
     f->id_b = id_b;
-    return PM__ALG_OPENED;
+    return PM__MERGE_OPENED;
 }
 
 /* Gives up what an unfinished frame had made. */
-static void pm__alg_abandon(pm__alg *q) {
-    pm__alg_frame *f = q->top;
+static void pm__pairs_abandon(pm__merge_run *q) {
+    pm__merge_frame *f = q->top;
     for (unsigned i = 0; i < f->npairs; i++)
         if (f->pairs[i].alg == PM_ALG_ELEMENT) pm__any_release(q->cx, f->pairs[i].ref);
     for (unsigned i = 0; i < f->nents; i++)
         if (f->ents[i].fresh) pm__pay_release(q->cx, f->ents[i].child, f->ents[i].pay);
     unsigned k = 0;
-    for (uint32_t m = f->sieve ? f->sieve->fresh : 0; m; m &= m - 1)
-        pm__pay_release(q->cx, false, f->sieve->val[pm__ctz32(m)]);
+    for (uint32_t m = f->select ? f->select->fresh : 0; m; m &= m - 1)
+        pm__pay_release(q->cx, false, f->select->val[pm__ctz32(m)]);
     if (f->bytes)
         for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
             if (pm_mask_test(&f->fresh, (uint8_t)c)) pm__pay_release(q->cx, false, f->vals[k]);
-    pm__alg_pop(q);
+    pm__merge_pop(q);
 }
 
 /* What shrinks leaves no chains of small nodes behind. A new map goes on to share what did not change, unless it is
    tiny; in place, what was the left side's alone is copied if it is small. */
-static void pm__alg_gather_small(pm__alg *q, pm__ref *r) {
+static void pm__pairs_gather_small(pm__merge_run *q, pm__ref *r) {
     while (pm__any_gather(q->cx, r, q->in_place ? PM__GATHER_SHARED : PM__GATHER_TINY)) {}
 }
 
 /* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */
-static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
-    pm__alg_frame *f = q->top;
-    bool remember = f->remember, pick = !remember && f->up && f->up->sieve;
-    bool ok = f->sieve   ? pm__alg_close_sieve(q, f, pick, out)
-              : f->bytes ? pm__alg_close_bytes(q, f, out)
-                         : pm__alg_close_lists(q, f, out);
+static bool pm__pairs_close(pm__merge_run *q, pm__merge_answer *out) {
+    pm__merge_frame *f = q->top;
+    bool remember = f->remember, pick = !remember && f->up && f->up->select;
+    bool ok = f->select  ? pm__select_close(q, f, pick, out)
+              : f->bytes ? pm__masks_close(q, f, out)
+                         : pm__lists_close(q, f, out);
     if (!ok) return false;
-    if (out->alg == PM_ALG_ELEMENT && q->op != PM__ALG_JOIN) pm__alg_gather_small(q, &out->ref);
+    if (out->alg == PM_ALG_ELEMENT && q->op != PM__MERGE_JOIN) pm__pairs_gather_small(q, &out->ref);
     uint64_t id_a = f->id_a, id_b = f->id_b;
-    pm__alg_pop(q);
+    pm__merge_pop(q);
     if (!remember) return true;
     if (!pm__memo_put(&q->known, id_a, id_b, out->alg == PM_ALG_ELEMENT ? out->ref : out->alg)) {
         if (out->alg == PM_ALG_ELEMENT) pm__any_release(q->cx, out->ref);
@@ -10695,38 +10717,38 @@ static bool pm__alg_close(pm__alg *q, pm__alg_answer *out) {
 }
 
 /* Asks for the nodes of a pair that comes up. */
-static PM__INLINE void pm__alg_ask(const pm__alg_frame *f, unsigned i) {
-    if (i >= f->npairs || f->pairs[i].alg != PM__ALG_WAITS) return;
+static PM__INLINE void pm__pairs_ask(const pm__merge_frame *f, unsigned i) {
+    if (i >= f->npairs || f->pairs[i].alg != PM__MERGE_WAITS) return;
     if (f->pairs[i].a.node) pm__ref_prefetch(f->pairs[i].a.node);
     if (f->pairs[i].b.node) pm__ref_prefetch(f->pairs[i].b.node);
 }
 
-static bool pm__alg_walk(pm__alg *q, const pm_place *a, const pm_place *b, pm__alg_answer *out) {
-    pm__alg_step step = pm__alg_visit(q, a, b, out);
-    while (step != PM__ALG_FAILED && q->top) {
-        pm__alg_frame *f = q->top;
-        if (step == PM__ALG_DONE && f->next < f->npairs) { /* an answer for this frame */
+static bool pm__pairs_walk(pm__merge_run *q, const pm_place *a, const pm_place *b, pm__merge_answer *out) {
+    pm__merge_step step = pm__pairs_visit(q, a, b, out);
+    while (step != PM__MERGE_FAILED && q->top) {
+        pm__merge_frame *f = q->top;
+        if (step == PM__MERGE_DONE && f->next < f->npairs) { /* an answer for this frame */
             f->pairs[f->next].alg = out->alg;
             f->pairs[f->next].ref = out->ref;
         }
-        while (f->next < f->npairs && f->pairs[f->next].alg != PM__ALG_WAITS) f->next++;
+        while (f->next < f->npairs && f->pairs[f->next].alg != PM__MERGE_WAITS) f->next++;
         if (f->next < f->npairs) {
-            bool asked = f->sieve != NULL; /* as they made the pairs */
-            if (step == PM__ALG_OPENED && !asked)
-                for (unsigned i = 0; i + 1 < PM__ALG_AHEAD; i++) pm__alg_ask(f, f->next + i);
-            if (step != PM__ALG_OPENED || !asked) pm__alg_ask(f, f->next + PM__ALG_AHEAD - 1);
-            const pm__alg_pair *p = &f->pairs[f->next];
-            step = pm__alg_visit(q, &p->a, &p->b, out);
+            bool asked = f->select != NULL; /* as they made the pairs */
+            if (step == PM__MERGE_OPENED && !asked)
+                for (unsigned i = 0; i + 1 < PM__MERGE_AHEAD; i++) pm__pairs_ask(f, f->next + i);
+            if (step != PM__MERGE_OPENED || !asked) pm__pairs_ask(f, f->next + PM__MERGE_AHEAD - 1);
+            const pm__merge_pair *p = &f->pairs[f->next];
+            step = pm__pairs_visit(q, &p->a, &p->b, out);
         } else {
-            step = pm__alg_close(q, out) ? PM__ALG_DONE : PM__ALG_FAILED;
+            step = pm__pairs_close(q, out) ? PM__MERGE_DONE : PM__MERGE_FAILED;
         }
     }
-    while (q->top) pm__alg_abandon(q);
-    return step != PM__ALG_FAILED;
+    while (q->top) pm__pairs_abandon(q);
+    return step != PM__MERGE_FAILED;
 }
 
 /* Forgets what has been seen: nodes may go. */
-static void pm__alg_forget(pm__alg *q) {
+static void pm__pairs_forget(pm__merge_run *q) {
     for (size_t i = 0; i < q->known.cap; i++)
         if (q->known.slots[i].a && q->known.slots[i].val > PM_ALG_ELEMENT)
             pm__any_release(q->cx, q->known.slots[i].val);
@@ -10738,84 +10760,84 @@ static void pm__alg_forget(pm__alg *q) {
    and neither side is empty), or PM_ALG_ELEMENT with a reference that the caller then owns.
    in_place  the result takes the place of what lies below the left one, which nobody else has
    PM_NOMEM, PM_BADHOOK: nothing happened. */
-PM__UNUSED static pm_status pm__alg_run(const pm__cx *cx, pm__alg_op op, const pm_place *a, const pm_place *b,
-                                        bool in_place, pm__alg_answer *out) {
-    pm__alg q;
+PM__UNUSED static pm_status pm__pairs_run(const pm__cx *cx, pm__merge_op op, const pm_place *a, const pm_place *b,
+                                          bool in_place, pm__merge_answer *out) {
+    pm__merge_run q;
     memset(&q, 0, sizeof q);
     q.cx = cx;
     q.op = op;
     q.idempotent = cx->unit || (cx->ops->flags & PM_OPS_IDEMPOTENT) != 0;
     q.in_place = in_place;
     q.status = PM_OK;
-    bool ok = pm__alg_walk(&q, a, b, out);
-    pm__alg_forget(&q);
-    pm__alg_chunk_free(q.spare);
+    bool ok = pm__pairs_walk(&q, a, b, out);
+    pm__pairs_forget(&q);
+    pm__merge_chunk_free(q.spare);
     return ok ? PM_OK : q.status;
 }
 
-/* ---- src/pathmap/38_algebra_sheaf.c -------------------------------------------------------------------- */
+/* ---- src/pathmap/38_merge_unite.c ---------------------------------------------------------------------- */
 
-/* Joins of several lines at once. A sheaf is what the lines of three or more sides have at one place, that is
-   not yet all known: entries that stay, and knots, which are locations at which several sides have something below.
-   Each knot is a job for the walk over many places (39_algebra_many.c); when all are answered, nodes are made of the
+/* Joins of several lines at once. A united list is what the lines of three or more sides have at one place, that is
+   not yet all known: entries that stay, and groups, which are locations at which several sides have something below.
+   Each group is a job for the walk over many places (39_merge_many.c); when all are answered, nodes are made of the
    list (25_build.c).
 
    The entries of all sides are listed, without the bytes of prefix that all have ahead of them, and sorted
    into one list; equal suffixes combine in the order of the sides. A child at suffix s meets what all other sides have
-   at and below s, children or runs of entries: a knot. Where only one side has anything, it stays as it is.
+   at and below s, children or runs of entries: a group. Where only one side has anything, it stays as it is.
 
    An entry's key is one word that sorts as its suffix does: six bytes, the length up to 7, whether it is a child, and
    its number, so that keys differ and equal suffixes stay in order. Suffixes of seven bytes or more with the same six
    in front are sorted once more, by what follows. Each side is sorted already, so sorting is merging in rounds. */
 
 enum {
-    PM__SHEAF_MAX = 512,  /* entries of all sides */
-    PM__SHEAF_NUMBER = 12 /* bits of a key for its number */
+    PM__UNITE_MAX = 512,  /* entries of all sides */
+    PM__UNITE_NUMBER = 12 /* bits of a key for its number */
 };
 
 /* A location at which several sides have something: its entry in the list, and their places. */
-typedef struct pm__knot {
+typedef struct pm__unite_group {
     uint16_t at, from, n;
-} pm__knot;
+} pm__unite_group;
 
-typedef struct pm__sheaf {
+typedef struct pm__unite {
     size_t sides;
-    pm__ent *ents;    /* what stays; knots have an entry each */
+    pm__ent *ents;    /* what stays; groups have an entry each */
     unsigned n, gone; /* entries; that are to go */
     const uint8_t *prefix;
     size_t plen;
-    pm__knot *knots;
-    unsigned nknots, next;
+    pm__unite_group *groups;
+    unsigned ngroups, next;
     pm_place *places;
     uint16_t *of;   /* whose places they are */
     uint16_t *size; /* entries of each side, and how many of them are in the list as they are */
     uint16_t *same;
-} pm__sheaf;
+} pm__unite;
 
 /* What is needed while merging only. */
-typedef struct pm__sheaf_loom {
-    pm__alg *q;
-    pm__sheaf *s;
-    pm__alg_side *side;
+typedef struct pm__unite_work {
+    pm__merge_run *q;
+    pm__unite *s;
+    pm__lists_side *side;
     pm__ent *raw; /* the entries of all sides, one side behind the other */
     uint16_t *side_of;
     uint64_t *item; /* their keys, sorted */
     unsigned n, nplaces;
-} pm__sheaf_loom;
+} pm__unite_work;
 
 /* ---- values of many sides ---------------------------------------------------------------------------------------- */
 
 /* What the values of some sides come to. */
-typedef struct pm__alg_sum {
+typedef struct pm__unite_sum {
     pm_val val;
     bool some, fresh;
-} pm__alg_sum;
+} pm__unite_sum;
 
 /* Adds the next side's value to what there is. False: a hook is wrong, and nothing is left. */
-static bool pm__alg_sum_add(pm__alg *q, pm__alg_sum *sum, pm_val w) {
-    pm__alg_val r;
+static bool pm__unite_sum_add(pm__merge_run *q, pm__unite_sum *sum, pm_val w) {
+    pm__merge_val r;
     if (sum->val == w && q->idempotent) return true;
-    bool ok = pm__alg_value(q, &sum->val, &w, &r), stays = ok && r.some && !r.fresh && (r.alg & PM_ALG_LEFT);
+    bool ok = pm__merge_value(q, &sum->val, &w, &r), stays = ok && r.some && !r.fresh && (r.alg & PM_ALG_LEFT);
     if (sum->fresh && !stays) pm__pay_release(q->cx, false, sum->val);
     sum->some = ok && r.some;
     sum->fresh = ok && (r.fresh || (sum->fresh && stays));
@@ -10825,23 +10847,23 @@ static bool pm__alg_sum_add(pm__alg *q, pm__alg_sum *sum, pm_val w) {
 
 /* ---- sorting ----------------------------------------------------------------------------------------------------- */
 
-static PM__INLINE uint64_t pm__sheaf_key(const pm__ent *e, unsigned number) {
+static PM__INLINE uint64_t pm__unite_key(const pm__ent *e, unsigned number) {
     unsigned len = e->len < 7 ? e->len : 7u, in = len < 6 ? len : 6u;
     uint64_t k = ((uint64_t)e->first << 56 | pm__load64be(e->rest) >> 8) & ~(UINT64_MAX >> 8 * in);
-    return k | (uint64_t)len << (PM__SHEAF_NUMBER + 1) | (uint64_t)(e->child && len < 7) << PM__SHEAF_NUMBER | number;
+    return k | (uint64_t)len << (PM__UNITE_NUMBER + 1) | (uint64_t)(e->child && len < 7) << PM__UNITE_NUMBER | number;
 }
 
-static PM__INLINE unsigned pm__sheaf_number(uint64_t key) { return (unsigned)key & ((1u << PM__SHEAF_NUMBER) - 1); }
+static PM__INLINE unsigned pm__unite_number(uint64_t key) { return (unsigned)key & ((1u << PM__UNITE_NUMBER) - 1); }
 
 /* Whether two keys have the same bytes and length; with seven bytes or more (*more) that does not say all. */
-static PM__INLINE bool pm__sheaf_alike(uint64_t x, uint64_t y, bool *more) {
-    *more = (x >> (PM__SHEAF_NUMBER + 1) & 7) == 7;
-    return (x ^ y) >> (PM__SHEAF_NUMBER + 1) == 0;
+static PM__INLINE bool pm__unite_alike(uint64_t x, uint64_t y, bool *more) {
+    *more = (x >> (PM__UNITE_NUMBER + 1) & 7) == 7;
+    return (x ^ y) >> (PM__UNITE_NUMBER + 1) == 0;
 }
 
 /* Whether one of two entries, alike, with seven bytes or more, sorts before the other or is its equal. Eight bytes
    behind an entry's bytes can be read. */
-static bool pm__sheaf_before(const pm__ent *a, const pm__ent *b) {
+static bool pm__unite_before(const pm__ent *a, const pm__ent *b) {
     size_t min = (size_t)(a->len < b->len ? a->len : b->len) - 6;
     const uint8_t *p = a->rest + 5, *q = b->rest + 5;
     uint64_t x = pm__load64be(p), y = pm__load64be(q);
@@ -10856,12 +10878,12 @@ static bool pm__sheaf_before(const pm__ent *a, const pm__ent *b) {
 }
 
 /* Merges a[i..mid) and a[mid..end) into b[i..end). */
-static PM__INLINE void pm__sheaf_merge_two(const pm__ent *raw, const uint64_t *a, uint64_t *b, unsigned i, unsigned mid,
+static PM__INLINE void pm__unite_merge_two(const pm__ent *raw, const uint64_t *a, uint64_t *b, unsigned i, unsigned mid,
                                            unsigned end, bool careful) {
     unsigned j = mid, to = i;
     while (i < mid && j < end) {
         uint64_t x = a[i], y = a[j];
-        unsigned left = careful ? pm__sheaf_before(&raw[pm__sheaf_number(x)], &raw[pm__sheaf_number(y)]) : x < y;
+        unsigned left = careful ? pm__unite_before(&raw[pm__unite_number(x)], &raw[pm__unite_number(y)]) : x < y;
         b[to++] = y ^ ((x ^ y) & (0 - (uint64_t)left)); /* no branch */
         i += left;
         j += !left;
@@ -10871,12 +10893,12 @@ static PM__INLINE void pm__sheaf_merge_two(const pm__ent *raw, const uint64_t *a
 }
 
 /* Sorts a[0..bound[runs]), made of sorted runs; answers where the result is, in a or b. Spoils `bound`. */
-static PM__INLINE uint64_t *pm__sheaf_merge(const pm__ent *raw, uint64_t *a, uint64_t *b, uint16_t *bound,
-                                            unsigned runs, bool careful) {
+static PM__INLINE uint64_t *pm__unite_two(const pm__ent *raw, uint64_t *a, uint64_t *b, uint16_t *bound, unsigned runs,
+                                          bool careful) {
     while (runs > 1) {
         unsigned k = 0, r = 0;
         for (; r + 1 < runs; r += 2) {
-            pm__sheaf_merge_two(raw, a, b, bound[r], bound[r + 1], bound[r + 2], careful);
+            pm__unite_merge_two(raw, a, b, bound[r], bound[r + 1], bound[r + 2], careful);
             bound[k++] = bound[r];
         }
         if (r < runs) {
@@ -10893,74 +10915,74 @@ static PM__INLINE uint64_t *pm__sheaf_merge(const pm__ent *raw, uint64_t *a, uin
 }
 
 /* Sorts the keys; those that are alike once more. */
-static void pm__sheaf_sort(pm__sheaf_loom *g, uint64_t *other, uint16_t *bound) {
-    uint64_t *a = pm__sheaf_merge(g->raw, g->item, other, bound, (unsigned)g->s->sides, false);
+static void pm__unite_sort(pm__unite_work *g, uint64_t *other, uint16_t *bound) {
+    uint64_t *a = pm__unite_two(g->raw, g->item, other, bound, (unsigned)g->s->sides, false);
     uint64_t *b = a == g->item ? other : g->item;
     bool more = false;
     g->item = a;
     for (unsigned i = 0, j; i < g->n; i = j) {
         j = i + 1;
-        if (j == g->n || !pm__sheaf_alike(a[i], a[j], &more) || !more) continue;
+        if (j == g->n || !pm__unite_alike(a[i], a[j], &more) || !more) continue;
         unsigned runs = 0;
         bound[runs++] = 0;
-        for (; j < g->n && pm__sheaf_alike(a[i], a[j], &more); j++)
-            if (g->side_of[pm__sheaf_number(a[j])] != g->side_of[pm__sheaf_number(a[j - 1])])
+        for (; j < g->n && pm__unite_alike(a[i], a[j], &more); j++)
+            if (g->side_of[pm__unite_number(a[j])] != g->side_of[pm__unite_number(a[j - 1])])
                 bound[runs++] = (uint16_t)(j - i);
         bound[runs] = (uint16_t)(j - i);
-        const uint64_t *r = pm__sheaf_merge(g->raw, a + i, b + i, bound, runs, true);
+        const uint64_t *r = pm__unite_two(g->raw, a + i, b + i, bound, runs, true);
         if (r != a + i) memcpy(a + i, r, (j - i) * sizeof *a);
     }
 }
 
 /* ---- merging ----------------------------------------------------------------------------------------------------- */
 
-static PM__INLINE pm__ent *pm__sheaf_ent(const pm__sheaf_loom *g, unsigned i) {
-    return &g->raw[pm__sheaf_number(g->item[i])];
+static PM__INLINE pm__ent *pm__unite_ent(const pm__unite_work *g, unsigned i) {
+    return &g->raw[pm__unite_number(g->item[i])];
 }
-static PM__INLINE unsigned pm__sheaf_side_of(const pm__sheaf_loom *g, unsigned i) {
-    return g->side_of[pm__sheaf_number(g->item[i])];
+static PM__INLINE unsigned pm__unite_side_of(const pm__unite_work *g, unsigned i) {
+    return g->side_of[pm__unite_number(g->item[i])];
 }
 
 /* Takes an entry of one side as it is. */
-static PM__INLINE void pm__sheaf_stay(pm__sheaf_loom *g, unsigned i) {
-    g->s->ents[g->s->n++] = *pm__sheaf_ent(g, i);
-    g->s->same[pm__sheaf_side_of(g, i)]++;
+static PM__INLINE void pm__unite_stay(pm__unite_work *g, unsigned i) {
+    g->s->ents[g->s->n++] = *pm__unite_ent(g, i);
+    g->s->same[pm__unite_side_of(g, i)]++;
 }
 
-static PM__INLINE bool pm__sheaf_equal(const pm__sheaf_loom *g, unsigned i, unsigned j) {
+static PM__INLINE bool pm__unite_equal(const pm__unite_work *g, unsigned i, unsigned j) {
     bool more;
-    if (!pm__sheaf_alike(g->item[i], g->item[j], &more)) return false;
-    const pm__ent *a = pm__sheaf_ent(g, i), *b = pm__sheaf_ent(g, j);
+    if (!pm__unite_alike(g->item[i], g->item[j], &more)) return false;
+    const pm__ent *a = pm__unite_ent(g, i), *b = pm__unite_ent(g, j);
     return !more || (a->len == b->len && memcmp(a->rest + 5, b->rest + 5, (size_t)a->len - 6) == 0);
 }
 
 /* The values at one suffix, of entries from i on; answers where they end. 0: a hook is wrong. */
-static unsigned pm__sheaf_values(pm__sheaf_loom *g, unsigned i) {
+static unsigned pm__unite_values(pm__unite_work *g, unsigned i) {
     unsigned end = i + 1;
-    while (end < g->n && !pm__sheaf_ent(g, end)->child && pm__sheaf_equal(g, i, end)) end++;
+    while (end < g->n && !pm__unite_ent(g, end)->child && pm__unite_equal(g, i, end)) end++;
     if (end == i + 1) {
-        pm__sheaf_stay(g, i);
+        pm__unite_stay(g, i);
         return end;
     }
-    pm__ent e = *pm__sheaf_ent(g, i);
-    pm__alg_sum sum = {e.pay, true, false};
+    pm__ent e = *pm__unite_ent(g, i);
+    pm__unite_sum sum = {e.pay, true, false};
     for (unsigned k = i + 1; k < end && sum.some; k++)
-        if (!pm__alg_sum_add(g->q, &sum, pm__sheaf_ent(g, k)->pay)) return 0;
+        if (!pm__unite_sum_add(g->q, &sum, pm__unite_ent(g, k)->pay)) return 0;
     if (!sum.some) return end;
     e.pay = sum.val;
     e.fresh = sum.fresh;
     g->s->ents[g->s->n++] = e;
     for (unsigned k = i; k < end && !sum.fresh; k++)
-        if (pm__sheaf_ent(g, k)->pay == sum.val) g->s->same[pm__sheaf_side_of(g, k)]++;
+        if (pm__unite_ent(g, k)->pay == sum.val) g->s->same[pm__unite_side_of(g, k)]++;
     return end;
 }
 
 /* Adds entry i to the places of a location at suffix length len, of which there are n; answers how many now. */
-static unsigned pm__sheaf_place(pm__sheaf_loom *g, unsigned i, unsigned len, unsigned n) {
+static unsigned pm__unite_place(pm__unite_work *g, unsigned i, unsigned len, unsigned n) {
     pm_place *p = g->s->places + g->nplaces;
     uint16_t *of = g->s->of + g->nplaces;
-    unsigned side = pm__sheaf_side_of(g, i), k = n;
-    const pm__alg_side *x = &g->side[side];
+    unsigned side = pm__unite_side_of(g, i), k = n;
+    const pm__lists_side *x = &g->side[side];
     while (k && of[k - 1] > side) k--;
     if (k && of[k - 1] == side) { /* the run goes on */
         if (x->folded < 0) p[k - 1].hi++;
@@ -10968,44 +10990,44 @@ static unsigned pm__sheaf_place(pm__sheaf_loom *g, unsigned i, unsigned len, uns
     }
     memmove(p + k + 1, p + k, (n - k) * sizeof *p);
     memmove(of + k + 1, of + k, (n - k) * sizeof *of);
-    unsigned at = (unsigned)(pm__sheaf_ent(g, i) - x->e);
-    p[k] = pm__alg_place_of(x, at, at + 1, len);
+    unsigned at = (unsigned)(pm__unite_ent(g, i) - x->e);
+    p[k] = pm__lists_place_of(x, at, at + 1, len);
     of[k] = (uint16_t)side;
     return n + 1;
 }
 
 /* Whether a dangling entry is beside a value that keeps its location. */
-static bool pm__sheaf_valued(const pm__sheaf *s, const pm__ent *e) {
+static bool pm__unite_valued(const pm__unite *s, const pm__ent *e) {
     const pm__ent *v = s->ents + s->n;
-    return s->n && !(--v)->child && v->len == e->len && pm__alg_common(v, e) == e->len;
+    return s->n && !(--v)->child && v->len == e->len && pm__lists_common(v, e) == e->len;
 }
 
 /* Whether entry i is a child that leads nowhere. */
-static bool pm__sheaf_is_stub(const pm__sheaf_loom *g, unsigned i) {
-    const pm__ent *e = pm__sheaf_ent(g, i);
-    return e->child && !e->pay && g->side[pm__sheaf_side_of(g, i)].folded < 0;
+static bool pm__unite_is_stub(const pm__unite_work *g, unsigned i) {
+    const pm__ent *e = pm__unite_ent(g, i);
+    return e->child && !e->pay && g->side[pm__unite_side_of(g, i)].folded < 0;
 }
 
 /* A child, and what other sides have at and below its suffix; answers where that ends. */
-static unsigned pm__sheaf_child(pm__sheaf_loom *g, unsigned i) {
-    pm__sheaf *s = g->s;
-    const pm__ent *e = pm__sheaf_ent(g, i);
+static unsigned pm__unite_child(pm__unite_work *g, unsigned i) {
+    pm__unite *s = g->s;
+    const pm__ent *e = pm__unite_ent(g, i);
     unsigned len = e->len, end = i, n = 0, last = i;
     do {
-        if (pm__sheaf_ent(g, end)->len != len || !pm__sheaf_is_stub(g, end)) n = pm__sheaf_place(g, last = end, len, n);
-    } while (++end < g->n && pm__alg_common(pm__sheaf_ent(g, end), e) == len);
+        if (pm__unite_ent(g, end)->len != len || !pm__unite_is_stub(g, end)) n = pm__unite_place(g, last = end, len, n);
+    } while (++end < g->n && pm__lists_common(pm__unite_ent(g, end), e) == len);
     if (n == 0) {
-        if (pm__sheaf_valued(s, e)) return end;
-        for (unsigned k = i; k < end; k++) s->same[pm__sheaf_side_of(g, k)]++;
+        if (pm__unite_valued(s, e)) return end;
+        for (unsigned k = i; k < end; k++) s->same[pm__unite_side_of(g, k)]++;
         s->ents[s->n++] = *e;
         return end;
     }
-    if (n == 1 && g->side[pm__sheaf_side_of(g, last)].folded < 0) {
+    if (n == 1 && g->side[pm__unite_side_of(g, last)].folded < 0) {
         for (; i < end; i++)
-            if (pm__sheaf_ent(g, i)->len > len || !pm__sheaf_is_stub(g, i)) pm__sheaf_stay(g, i);
+            if (pm__unite_ent(g, i)->len > len || !pm__unite_is_stub(g, i)) pm__unite_stay(g, i);
         return end;
     }
-    pm__knot *k = &s->knots[s->nknots++];
+    pm__unite_group *k = &s->groups[s->ngroups++];
     k->at = (uint16_t)s->n;
     k->from = (uint16_t)g->nplaces;
     k->n = (uint16_t)n;
@@ -11016,50 +11038,50 @@ static unsigned pm__sheaf_child(pm__sheaf_loom *g, unsigned i) {
     return end;
 }
 
-/* ---- opening a sheaf --------------------------------------------------------------------------------------------- */
+/* ---- opening a united list --------------------------------------------------------------------------------------- */
 
 /* The bytes of prefix that all sides have ahead. */
-static void pm__sheaf_ahead(pm__sheaf *s, const pm_place *sides) {
-    s->plen = pm__alg_ahead(&sides[0], &s->prefix);
+static void pm__unite_ahead(pm__unite *s, const pm_place *sides) {
+    s->plen = pm__result_ahead(&sides[0], &s->prefix);
     for (size_t i = 1; i < s->sides && s->plen; i++) {
         const uint8_t *bytes = NULL;
-        size_t len = pm__alg_ahead(&sides[i], &bytes);
+        size_t len = pm__result_ahead(&sides[i], &bytes);
         s->plen = pm__lcp(s->prefix, bytes, s->plen < len ? s->plen : len);
     }
 }
 
 /* Lists the entries of all sides, with their keys. */
-static void pm__sheaf_list(pm__sheaf_loom *g, const pm_place *sides, uint8_t *bytes, uint16_t *bound) {
+static void pm__unite_list(pm__unite_work *g, const pm_place *sides, uint8_t *bytes, uint16_t *bound) {
     unsigned n = 0;
     for (size_t i = 0; i < g->s->sides; i++) {
-        pm__alg_side *x = &g->side[i];
+        pm__lists_side *x = &g->side[i];
         const uint8_t *ahead;
         x->e = g->raw + n;
-        pm__alg_list_line(x, &sides[i], g->s->plen, bytes);
-        if (pm__alg_ahead(&sides[i], &ahead) > g->s->plen) bytes += PM__LINE_BYTES + 8;
+        pm__lists_line(x, &sides[i], g->s->plen, bytes);
+        if (pm__result_ahead(&sides[i], &ahead) > g->s->plen) bytes += PM__LINE_BYTES + 8;
         bound[i] = (uint16_t)n;
         g->s->size[i] = (uint16_t)x->n;
         g->s->same[i] = 0;
         for (unsigned k = 0; k < x->n; k++, n++) {
             g->side_of[n] = (uint16_t)i;
-            g->item[n] = pm__sheaf_key(&g->raw[n], n);
+            g->item[n] = pm__unite_key(&g->raw[n], n);
         }
     }
     bound[g->s->sides] = (uint16_t)n;
     g->n = n;
 }
 
-/* Merges the entries of places in lines, which have at most PM__SHEAF_MAX. What it makes lies on the frame
+/* Merges the entries of places in lines, which have at most PM__UNITE_MAX. What it makes lies on the frame
    stack. False: see q->status; s->ents[0..s->n) may have fresh ones. */
-static PM__NOINLINE bool pm__sheaf_open(pm__alg *q, pm__sheaf *s, const pm_place *sides, size_t n) {
-    pm__sheaf_loom g;
+static PM__NOINLINE bool pm__unite_open(pm__merge_run *q, pm__unite *s, const pm_place *sides, size_t n) {
+    pm__unite_work g;
     unsigned total = 0, kids = 0, uneven = 0;
     memset(s, 0, sizeof *s);
     s->sides = n;
-    pm__sheaf_ahead(s, sides);
+    pm__unite_ahead(s, sides);
     for (size_t i = 0; i < n; i++) {
         const uint8_t *ahead;
-        bool more = pm__alg_ahead(&sides[i], &ahead) > s->plen;
+        bool more = pm__result_ahead(&sides[i], &ahead) > s->plen;
         total += (unsigned)sides[i].hi - sides[i].lo;
         kids += pm__popcount32(pm__place_line(&sides[i])->cmask) + more;
         uneven += more;
@@ -11067,52 +11089,52 @@ static PM__NOINLINE bool pm__sheaf_open(pm__alg *q, pm__sheaf *s, const pm_place
     q->status = PM_NOMEM;
     const unsigned nplaces = kids ? total : 0;
     if (kids > total) kids = total;
-    pm__ent *ents = (pm__ent *)pm__alg_alloc(q, total * sizeof *ents + nplaces * sizeof *s->places +
-                                                    (nplaces + 2 * n) * sizeof *s->of + kids * sizeof *s->knots);
+    pm__ent *ents = (pm__ent *)pm__merge_alloc(q, total * sizeof *ents + nplaces * sizeof *s->places +
+                                                      (nplaces + 2 * n) * sizeof *s->of + kids * sizeof *s->groups);
     if (!ents) return false;
     s->ents = ents;
     s->places = (pm_place *)(void *)(ents + total);
     s->of = (uint16_t *)(void *)(s->places + nplaces);
     s->size = s->of + nplaces;
     s->same = s->size + n;
-    s->knots = (pm__knot *)(void *)(s->same + n);
-    uint8_t *bytes = uneven ? (uint8_t *)pm__alg_alloc(q, uneven * (PM__LINE_BYTES + 8u)) : NULL;
+    s->groups = (pm__unite_group *)(void *)(s->same + n);
+    uint8_t *bytes = uneven ? (uint8_t *)pm__merge_alloc(q, uneven * (PM__LINE_BYTES + 8u)) : NULL;
     if (uneven && !bytes) return false;
-    pm__ent *raw = (pm__ent *)pm__alg_alloc(q, total * (sizeof *raw + 2 * sizeof *g.item + sizeof *g.side_of) +
-                                                   n * sizeof *g.side + (n + 1) * sizeof(uint16_t));
+    pm__ent *raw = (pm__ent *)pm__merge_alloc(q, total * (sizeof *raw + 2 * sizeof *g.item + sizeof *g.side_of) +
+                                                     n * sizeof *g.side + (n + 1) * sizeof(uint16_t));
     if (!raw) return false;
     g.q = q;
     g.s = s;
     g.raw = raw;
-    g.side = (pm__alg_side *)(void *)(raw + total);
+    g.side = (pm__lists_side *)(void *)(raw + total);
     g.item = (uint64_t *)(void *)(g.side + n);
     g.side_of = (uint16_t *)(void *)(g.item + 2 * total);
     g.nplaces = 0;
     uint16_t *bound = g.side_of + total;
-    pm__sheaf_list(&g, sides, bytes, bound);
-    pm__sheaf_sort(&g, g.item + total, bound);
+    pm__unite_list(&g, sides, bytes, bound);
+    pm__unite_sort(&g, g.item + total, bound);
     q->status = PM_OK;
     for (unsigned i = 0; i < g.n;) {
-        i = pm__sheaf_ent(&g, i)->child ? pm__sheaf_child(&g, i) : pm__sheaf_values(&g, i);
+        i = pm__unite_ent(&g, i)->child ? pm__unite_child(&g, i) : pm__unite_values(&g, i);
         if (!i) return false;
     }
-    pm__alg_rewind(q, raw);
+    pm__merge_rewind(q, raw);
     return true;
 }
 
-/* Asks for the nodes of a knot. */
-static PM__INLINE void pm__sheaf_ask(const pm__sheaf *s, unsigned i) {
-    if (i >= s->nknots) return;
-    const pm__knot *k = &s->knots[i];
+/* Asks for the nodes of a group. */
+static PM__INLINE void pm__unite_ask(const pm__unite *s, unsigned i) {
+    if (i >= s->ngroups) return;
+    const pm__unite_group *k = &s->groups[i];
     for (unsigned j = k->from; j < (unsigned)k->from + k->n; j++)
         if (s->places[j].depth == 0) pm__ref_prefetch(s->places[j].node);
 }
 
-/* ---- closing a sheaf --------------------------------------------------------------------------------------------- */
+/* ---- closing a united list --------------------------------------------------------------------------------------- */
 
-/* The answer to the next knot, owned; 0: nothing is left there. */
-static void pm__sheaf_answer(pm__sheaf *s, pm__ref r) {
-    const pm__knot *k = &s->knots[s->next++];
+/* The answer to the next group, owned; 0: nothing is left there. */
+static void pm__unite_answer(pm__unite *s, pm__ref r) {
+    const pm__unite_group *k = &s->groups[s->next++];
     pm__ent *e = &s->ents[k->at];
     e->pay = r;
     e->fresh = true;
@@ -11126,9 +11148,9 @@ static void pm__sheaf_answer(pm__sheaf *s, pm__ref r) {
     }
 }
 
-/* Makes nodes of a sheaf whose knots are all answered, or shares a side that the result equals; it takes over what the
-   sheaf owns. False: no memory. */
-static bool pm__sheaf_close(pm__alg *q, pm__sheaf *s, const pm_place *sides, pm__ref *out) {
+/* Makes nodes of a united list whose groups are all answered, or shares a side that the result equals; it takes over
+   what the list owns. False: no memory. */
+static bool pm__unite_close(pm__merge_run *q, pm__unite *s, const pm_place *sides, pm__ref *out) {
     unsigned n = 0;
     *out = 0;
     for (unsigned i = 0; s->gone && i < s->n; i++)
@@ -11144,34 +11166,34 @@ static bool pm__sheaf_close(pm__alg *q, pm__sheaf *s, const pm_place *sides, pm_
             return true;
         }
     q->status = PM_NOMEM;
-    if (!s->nknots || s->n > PM__BUILD_ENTS) {
-        *out = pm__alg_build(q, s->ents, s->n, s->prefix, s->plen);
+    if (!s->ngroups || s->n > PM__BUILD_ENTS) {
+        *out = pm__result_build(q, s->ents, s->n, s->prefix, s->plen);
         return *out != 0;
     }
-    pm__alg_final t;
+    pm__result_final t;
     memcpy(t.e, s->ents, s->n * sizeof *t.e);
     t.n = s->n;
     t.nshells = 0;
     t.nbytes = 0;
-    pm__alg_condense(&t, s->plen);
-    return pm__alg_build_final(q, &t, s->prefix, s->plen, out);
+    pm__result_condense(&t, s->plen);
+    return pm__result_build_final(q, &t, s->prefix, s->plen, out);
 }
 
-/* Gives up what an unfinished sheaf had made. */
-static void pm__sheaf_abandon(pm__alg *q, const pm__sheaf *s) {
+/* Gives up what an unfinished list had made. */
+static void pm__unite_abandon(pm__merge_run *q, const pm__unite *s) {
     for (unsigned i = 0; i < s->n; i++)
         if (s->ents[i].fresh) pm__pay_release(q->cx, s->ents[i].child, s->ents[i].pay);
 }
 
-/* ---- src/pathmap/39_algebra_many.c --------------------------------------------------------------------- */
+/* ---- src/pathmap/39_merge_many.c ----------------------------------------------------------------------- */
 
 /* Join and meet of any number of tries in one pass, without tries in between.
 
    A job is a set of places, one of each side that has anything below it, in the sides' order. Sides that are one place
-   count once if values are idempotent. One place is shared; two are a pair (37_algebra_walk.c). Three or more are
+   count once if values are idempotent. One place is shared; two are a pair (37_merge_pairs.c). Three or more are
    opened into a frame, which waits for the jobs below it:
 
-     sheaf   a join of lines that have few entries together (38_algebra_sheaf.c)
+     unite   a join of lines that have few entries together (38_merge_unite.c)
      bytes   anything else, byte nodes and lines: the masks of what leads on are united or intersected, and byte by byte
              values are combined, and what all sides have below makes a job
 
@@ -11187,9 +11209,9 @@ enum { PM__MANY_END = 256 };
 typedef struct pm__many_frame {
     struct pm__many_frame *up;
     size_t n;
-    pm_place *sides;        /* entered */
-    bool is_sheaf, as_list; /* as_list: what stays was in a line, and is to be in one */
-    pm__sheaf sheaf;
+    pm_place *sides;      /* entered */
+    bool unites, as_list; /* as_list: what stays was in a line, and is to be in one */
+    pm__unite unite;
     /* bytes: what leads on; values and children of the result so far */
     pm_mask look, vm, fresh, cm;
     int at, next; /* the byte whose job is under way, and the one after it; PM__MANY_END: none */
@@ -11203,7 +11225,7 @@ typedef struct pm__many_frame {
 } pm__many_frame;
 
 typedef struct pm__many {
-    pm__alg q;
+    pm__merge_run q;
     pm__many_frame *top;
 } pm__many;
 
@@ -11211,10 +11233,10 @@ typedef struct pm__many {
 
 /* Combines two places; *out is owned. */
 static pm_status pm__many_two(pm__many *m, const pm_place *a, const pm_place *b, pm__ref *out) {
-    pm__alg_answer r;
+    pm__merge_answer r;
     m->q.status = PM_OK;
-    bool ok = pm__alg_walk(&m->q, a, b, &r);
-    pm__alg_forget(&m->q);
+    bool ok = pm__pairs_walk(&m->q, a, b, &r);
+    pm__pairs_forget(&m->q);
     if (!ok) return m->q.status;
     *out = r.ref;
     if (r.alg == PM_ALG_ELEMENT) return PM_OK;
@@ -11242,7 +11264,7 @@ static pm_status pm__many_pairs(pm__many *m, pm_place *p, size_t n, pm__ref *out
     size_t k = 0;
     for (size_t i = 0; i < n && s == PM_OK; i++) {
         p[k++] = p[i];
-        bool rounds = m->q.op != PM__ALG_MEET && i + 1 < n;
+        bool rounds = m->q.op != PM__MERGE_MEET && i + 1 < n;
         size_t end = k - (rounds ? pm__ctz64(i + 1) : k - 1);
         for (; k > end && s == PM_OK; k -= s == PM_OK) s = pm__many_fold(m, p, k, &owned);
         if (!rounds && k == 1 && i && !p[0].node) break;
@@ -11257,32 +11279,33 @@ static pm_status pm__many_pairs(pm__many *m, pm_place *p, size_t n, pm__ref *out
 
 /* What is left of the first side's entries. */
 typedef struct pm__many_leaves {
-    pm__alg_sieve s; /* s.keep: those that all sides so far have; s.val: what their values come to */
-    pm__alg_index index;
+    pm__select_kept s; /* s.keep: those that all sides so far have; s.val: what their values come to */
+    pm__select_index index;
 } pm__many_leaves;
 
 /* Meets what is left with the next side. False: a hook is wrong. */
 static bool pm__many_leaves_next(pm__many *m, pm__many_leaves *l, const pm_place *p) {
-    pm__alg_sieve *s = &l->s;
-    pm__alg_row b;
-    pm__alg_val r;
+    pm__select_kept *s = &l->s;
+    pm__select_row b;
+    pm__merge_val r;
     uint32_t got = 0;
-    unsigned off = pm__alg_row_begin(&b, p);
+    unsigned off = pm__select_row_begin(&b, p);
     for (unsigned j = 0; j < b.n; off += b.lens[j++]) {
         uint8_t c = b.cut ? (b.cut_first[j] = b.heap[off - 1]) : b.first[j];
         uint32_t some = s->keep & ~got;
         b.off[j] = (uint16_t)off;
         if (j == 0 && b.e) some &= (uint32_t)s->a.e;
         else
-            some &= ~(uint32_t)s->a.e & pm__alg_index_find(&l->index, pm__alg_hash(c, b.heap + off, b.lens[j] - b.cut));
-        while (some && !(j == 0 && b.e) && !pm__alg_row_same(&s->a, pm__ctz32(some), &b, j)) some &= some - 1;
+            some &= ~(uint32_t)s->a.e &
+                    pm__select_index_find(&l->index, pm__select_hash(c, b.heap + off, b.lens[j] - b.cut));
+        while (some && !(j == 0 && b.e) && !pm__select_row_same(&s->a, pm__ctz32(some), &b, j)) some &= some - 1;
         if (!some) continue;
         unsigned i = pm__ctz32(some);
         uint32_t bit = some & (0 - some);
-        pm_val x = s->val[i], y = pm__alg_row_val(&b, j);
+        pm_val x = s->val[i], y = pm__select_row_val(&b, j);
         got |= bit;
         if (x == y && m->q.idempotent) continue;
-        bool ok = pm__alg_value(&m->q, &x, &y, &r), stays = ok && r.some && !r.fresh && (r.alg & PM_ALG_LEFT);
+        bool ok = pm__merge_value(&m->q, &x, &y, &r), stays = ok && r.some && !r.fresh && (r.alg & PM_ALG_LEFT);
         if (stays) continue;
         if (s->fresh & bit) pm__pay_release(m->q.cx, false, x);
         s->fresh &= ~bit;
@@ -11302,32 +11325,32 @@ static bool pm__many_leaves_next(pm__many *m, pm__many_leaves *l, const pm_place
 
 /* Whether what is left is all that a side has. */
 static bool pm__many_leaves_equal(const pm__many_leaves *l, const pm_place *p) {
-    pm__alg_row r;
+    pm__select_row r;
     unsigned j = 0;
     if ((unsigned)(p->hi - p->lo) != pm__popcount32(l->s.keep)) return false;
-    pm__alg_row_fill(&r, p);
+    pm__select_row_fill(&r, p);
     for (uint32_t k = l->s.keep; k; k &= k - 1, j++)
-        if (l->s.val[pm__ctz32(k)] != pm__alg_row_val(&r, j)) return false;
+        if (l->s.val[pm__ctz32(k)] != pm__select_row_val(&r, j)) return false;
     return r.n == j;
 }
 
 /* Meets lines that lead nowhere and have the same bytes ahead: the first is held against each other one. */
 static pm_status pm__many_meet_leaves(pm__many *m, const pm_place *p, size_t n, pm__ref *out) {
     pm__many_leaves l;
-    pm__alg_hashes h;
+    pm__select_hashes h;
     const uint8_t *prefix = NULL;
     bool ok = true;
-    size_t plen = pm__alg_ahead(&p[0], &prefix);
-    pm__alg_row_fill_hashed(&l.s.a, &p[0], &h);
-    pm__alg_index_make(&l.index, &h);
+    size_t plen = pm__result_ahead(&p[0], &prefix);
+    pm__select_row_fill_hashed(&l.s.a, &p[0], &h);
+    pm__select_index_make(&l.index, &h);
     l.s.keep = pm__low_bits(l.s.a.n);
     l.s.over = l.s.fresh = 0;
-    for (unsigned i = 0; i < l.s.a.n; i++) l.s.val[i] = pm__alg_row_val(&l.s.a, i);
+    for (unsigned i = 0; i < l.s.a.n; i++) l.s.val[i] = pm__select_row_val(&l.s.a, i);
     for (size_t i = 1; i < n && ok && l.s.keep; i++) ok = pm__many_leaves_next(m, &l, &p[i]);
     bool all = ok && l.s.keep != 0;
     for (size_t i = 0; i < n && all && !l.s.fresh; i++)
         if (pm__many_leaves_equal(&l, &p[i])) return pm__place_share(m->q.cx, &p[i], out) ? PM_OK : PM_NOMEM;
-    if (all && (*out = pm__alg_sieve_line(&m->q, &l.s, prefix, plen, l.s.keep)) != 0) return PM_OK;
+    if (all && (*out = pm__select_line(&m->q, &l.s, prefix, plen, l.s.keep)) != 0) return PM_OK;
     for (uint32_t k = l.s.fresh; k; k &= k - 1) pm__pay_release(m->q.cx, false, l.s.val[pm__ctz32(k)]);
     return !ok ? PM_BADHOOK : all ? PM_NOMEM : PM_OK;
 }
@@ -11335,7 +11358,7 @@ static pm_status pm__many_meet_leaves(pm__many *m, const pm_place *p, size_t n, 
 /* Whether places, entered, are lines that pm__many_meet_leaves can meet. */
 static bool pm__many_are_leaves(const pm_place *p, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (!pm__alg_is_leaf(&p[i]) || pm__alg_compare_ahead(&p[0], &p[i]) != PM__ALG_ABREAST) return false;
+        if (!pm__select_is_leaf(&p[i]) || pm__pairs_compare_ahead(&p[0], &p[i]) != PM__PAIRS_ABREAST) return false;
     return true;
 }
 
@@ -11364,8 +11387,8 @@ static bool pm__many_look_line(pm_place *side, uint16_t *off, uint8_t c, const p
         below->hi = (uint8_t)end;
     }
     *val = pm__place_val(below);
-    if (pm__place_child(below, &child)) *below = pm__alg_root(child);
-    else if (below->hi - below->lo == (*val != NULL)) *below = pm__alg_root(0);
+    if (pm__place_child(below, &child)) *below = pm__merge_root(child);
+    else if (below->hi - below->lo == (*val != NULL)) *below = pm__merge_root(0);
     return true;
 }
 
@@ -11375,7 +11398,7 @@ static PM__INLINE bool pm__many_look(pm_place *side, uint16_t *off, uint8_t c, c
     const pm__byte *x = pm__place_byte(side);
     bool kid = pm__byte_has_child(x, c), has = pm__byte_has_val(x, c);
     *val = has ? pm__byte_val(x, c) : NULL;
-    *below = pm__alg_root(kid ? *pm__byte_child(x, c) : 0);
+    *below = pm__merge_root(kid ? *pm__byte_child(x, c) : 0);
     return kid || has;
 }
 
@@ -11390,9 +11413,9 @@ static bool pm__many_next(pm__many *m, pm__many_frame *f) {
     uint8_t c = (uint8_t)next;
     pm_place *to = f->below[f->turn];
     size_t k = 0, vals = 0;
-    const bool meet = m->q.op == PM__ALG_MEET;
+    const bool meet = m->q.op == PM__MERGE_MEET;
     bool dangles = true;
-    pm__alg_sum sum = {0, false, false};
+    pm__unite_sum sum = {0, false, false};
     for (size_t i = 0; i < f->n; i++) {
         const pm_val *val;
         pm_place at;
@@ -11402,7 +11425,7 @@ static bool pm__many_next(pm__many *m, pm__many_frame *f) {
         if (at.node && at.depth == 0) pm__ref_prefetch(at.node);
         if (!val || (meet && vals < i)) continue;
         if (!vals++) sum.val = *val, sum.some = true;
-        else if (sum.some && !pm__alg_sum_add(&m->q, &sum, *val)) return false;
+        else if (sum.some && !pm__unite_sum_add(&m->q, &sum, *val)) return false;
     }
     if (meet && vals < f->n && sum.some) {
         if (sum.fresh) pm__pay_release(m->q.cx, false, sum.val);
@@ -11418,15 +11441,15 @@ static bool pm__many_next(pm__many *m, pm__many_frame *f) {
     return true;
 }
 
-static bool pm__many_open_bytes(pm__many *m, pm__many_frame *f) {
+static bool pm__many_open_masks(pm__many *m, pm__many_frame *f) {
     for (size_t i = 0; i < f->n; i++) {
         pm_mask all = pm__place_mask_entered(&f->sides[i]);
-        f->look = i == 0 ? all : m->q.op == PM__ALG_JOIN ? pm_mask_or(f->look, all) : pm_mask_and(f->look, all);
+        f->look = i == 0 ? all : m->q.op == PM__MERGE_JOIN ? pm_mask_or(f->look, all) : pm_mask_and(f->look, all);
     }
     unsigned w = pm_mask_count(&f->look);
     m->q.status = PM_NOMEM;
-    f->below[0] = (pm_place *)pm__alg_alloc(&m->q, 2 * f->n * sizeof *f->below[0] + 2 * w * sizeof *f->vals +
-                                                       f->n * sizeof *f->off);
+    f->below[0] = (pm_place *)pm__merge_alloc(&m->q, 2 * f->n * sizeof *f->below[0] + 2 * w * sizeof *f->vals +
+                                                         f->n * sizeof *f->off);
     if (!f->below[0]) return false;
     f->below[1] = f->below[0] + f->n;
     f->vals = (pm_val *)(void *)(f->below[1] + f->n);
@@ -11452,9 +11475,9 @@ static void pm__many_note(pm__many_frame *f, pm__ref r) {
 }
 
 /* Makes the node of a frame that is through; it takes over what the frame owns. */
-static bool pm__many_close_bytes(pm__many *m, const pm__many_frame *f, pm__ref *out) {
+static bool pm__many_close_masks(pm__many *m, const pm__many_frame *f, pm__ref *out) {
     bool owned[256];
-    pm__alg_frame as;
+    pm__merge_frame as;
     *out = 0;
     if (f->nc + f->nv == 0) return true;
     memset(&as, 0, sizeof as);
@@ -11463,8 +11486,8 @@ static bool pm__many_close_bytes(pm__many *m, const pm__many_frame *f, pm__ref *
     as.fresh = f->fresh;
     as.vals = f->vals;
     if (f->nc + f->nv <= (f->as_list ? 2u * PM__LINE_ENTRIES : 4u))
-        return pm__alg_bytes_line(&m->q, &as, &f->cm, f->kids, owned, out);
-    return pm__alg_bytes_node(&m->q, &as, &f->cm, f->kids, owned, f->nc, out);
+        return pm__masks_line(&m->q, &as, &f->cm, f->kids, owned, out);
+    return pm__masks_node(&m->q, &as, &f->cm, f->kids, owned, f->nc, out);
 }
 
 /* ---- the walk ---------------------------------------------------------------------------------------------------- */
@@ -11472,14 +11495,14 @@ static bool pm__many_close_bytes(pm__many *m, const pm__many_frame *f, pm__ref *
 static void pm__many_pop(pm__many *m) {
     pm__many_frame *f = m->top;
     m->top = f->up;
-    pm__alg_rewind(&m->q, f);
+    pm__merge_rewind(&m->q, f);
 }
 
 /* Gives up what the top frame had made. */
 static void pm__many_abandon(pm__many *m) {
     const pm__many_frame *f = m->top;
     unsigned k = 0;
-    if (f->is_sheaf) pm__sheaf_abandon(&m->q, &f->sheaf);
+    if (f->unites) pm__unite_abandon(&m->q, &f->unite);
     for (unsigned i = 0; i < f->nc; i++) pm__any_release(m->q.cx, f->kids[i]);
     for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
         if (pm_mask_test(&f->fresh, (uint8_t)c)) pm__pay_release(m->q.cx, false, f->vals[k]);
@@ -11513,63 +11536,63 @@ static pm_status pm__many_start(pm__many *m, pm_place *p, size_t n, bool top, bo
     if (n == 2) return pm__many_two(m, p, p + 1, out);
     if (shared && !top) return pm__many_pairs(m, p, n, out);
     for (size_t i = 0; i < n; i++) {
-        pm__alg_look(&p[i]);
+        pm__result_look(&p[i]);
         lines = lines && pm__place_in_line(&p[i]);
         some = some || pm__place_in_line(&p[i]);
         entries += (size_t)p[i].hi - p[i].lo;
     }
-    const bool meet = m->q.op == PM__ALG_MEET;
+    const bool meet = m->q.op == PM__MERGE_MEET;
     if (lines && meet)
         return pm__many_are_leaves(p, n) ? pm__many_meet_leaves(m, p, n, out) : pm__many_pairs(m, p, n, out);
     *done = false;
-    pm__many_frame *f = (pm__many_frame *)pm__alg_alloc(&m->q, sizeof *f);
+    pm__many_frame *f = (pm__many_frame *)pm__merge_alloc(&m->q, sizeof *f);
     if (!f) return PM_NOMEM;
     memset(f, 0, sizeof *f);
     f->up = m->top;
     f->n = n;
     f->sides = p;
-    f->is_sheaf = lines && entries <= PM__SHEAF_MAX;
+    f->unites = lines && entries <= PM__UNITE_MAX;
     f->as_list = meet && some;
     m->top = f;
-    bool ok = f->is_sheaf ? pm__sheaf_open(&m->q, &f->sheaf, p, n) : pm__many_open_bytes(m, f);
+    bool ok = f->unites ? pm__unite_open(&m->q, &f->unite, p, n) : pm__many_open_masks(m, f);
     return ok ? PM_OK : m->q.status;
 }
 
 static void pm__many_answer(pm__many_frame *f, pm__ref r) {
-    if (f->is_sheaf) pm__sheaf_answer(&f->sheaf, r);
+    if (f->unites) pm__unite_answer(&f->unite, r);
     else pm__many_note(f, r);
 }
 
 /* The next job of the top frame. False: it has none any more. */
 static bool pm__many_job(pm__many *m, pm__many_frame *f, pm_place **p, size_t *n, pm_status *s) {
     *s = PM_OK;
-    if (!f->is_sheaf) {
+    if (!f->unites) {
         if (!pm__many_next(m, f)) *s = m->q.status;
         *p = f->below[f->turn ^ 1];
         *n = f->nbelow[f->turn ^ 1];
         return f->at != PM__MANY_END;
     }
-    if (f->sheaf.next == f->sheaf.nknots) return false;
-    const pm__knot *k = &f->sheaf.knots[f->sheaf.next];
-    if (f->sheaf.next == 0) pm__sheaf_ask(&f->sheaf, 0);
-    pm__sheaf_ask(&f->sheaf, f->sheaf.next + 1);
+    if (f->unite.next == f->unite.ngroups) return false;
+    const pm__unite_group *k = &f->unite.groups[f->unite.next];
+    if (f->unite.next == 0) pm__unite_ask(&f->unite, 0);
+    pm__unite_ask(&f->unite, f->unite.next + 1);
     *n = k->n;
-    *p = (pm_place *)pm__alg_alloc(&m->q, *n * sizeof **p); /* the sheaf's own are asked for once more */
+    *p = (pm_place *)pm__merge_alloc(&m->q, *n * sizeof **p); /* the list's own are asked for once more */
     if (!*p) *s = PM_NOMEM;
-    else memcpy(*p, f->sheaf.places + k->from, *n * sizeof **p);
+    else memcpy(*p, f->unite.places + k->from, *n * sizeof **p);
     return true;
 }
 
 /* Closes the top frame. */
 static pm_status pm__many_close(pm__many *m, pm__many_frame *f, pm__ref *out) {
-    bool ok = f->is_sheaf ? pm__sheaf_close(&m->q, &f->sheaf, f->sides, out) : pm__many_close_bytes(m, f, out);
+    bool ok = f->unites ? pm__unite_close(&m->q, &f->unite, f->sides, out) : pm__many_close_masks(m, f, out);
     if (!ok) return PM_NOMEM;
     pm__many_pop(m);
     return PM_OK;
 }
 
 /* Joins or meets what lies below n > 0 roots (0: nothing lies there). *out is owned. */
-PM__UNUSED static pm_status pm__many_run(const pm__cx *cx, pm__alg_op op, const pm__ref *roots, size_t n,
+PM__UNUSED static pm_status pm__many_run(const pm__cx *cx, pm__merge_op op, const pm__ref *roots, size_t n,
                                          pm__ref *out) {
     pm__many m;
     size_t k = 0;
@@ -11580,11 +11603,11 @@ PM__UNUSED static pm_status pm__many_run(const pm__cx *cx, pm__alg_op op, const 
     m.q.op = op;
     m.q.idempotent = cx->unit || (cx->ops->flags & PM_OPS_IDEMPOTENT) != 0;
     if (n > SIZE_MAX / 64) return PM_NOMEM;
-    pm_place *p = (pm_place *)pm__alg_alloc(&m.q, n * sizeof *p);
+    pm_place *p = (pm_place *)pm__merge_alloc(&m.q, n * sizeof *p);
     if (!p) return PM_NOMEM;
     for (size_t i = 0; i < n; i++)
-        if (roots[i]) p[k++] = pm__alg_root(roots[i]);
-    if (op == PM__ALG_MEET && k < n) k = 0;
+        if (roots[i]) p[k++] = pm__merge_root(roots[i]);
+    if (op == PM__MERGE_MEET && k < n) k = 0;
     pm_status s = pm__many_start(&m, p, k, true, &done, &r);
     while (s == PM_OK && m.top) {
         pm__many_frame *f = m.top;
@@ -11598,8 +11621,8 @@ PM__UNUSED static pm_status pm__many_run(const pm__cx *cx, pm__alg_op op, const 
         if (s == PM_OK && done && m.top) pm__many_answer(m.top, r);
     }
     while (m.top) pm__many_abandon(&m);
-    pm__alg_rewind(&m.q, p);
-    pm__alg_chunk_free(m.q.spare);
+    pm__merge_rewind(&m.q, p);
+    pm__merge_chunk_free(m.q.spare);
     if (s == PM_OK) *out = r;
     return s;
 }
@@ -12330,7 +12353,7 @@ PM_API pm_status pm_txn_rollback(pm_txn *t, pm_map *m) {
 /* ---- src/pathmap/44_map_few.c -------------------------------------------------------------------------- */
 
 /* Algebra in place where the right side is small: what it has is listed, and the left side is changed key by key, as by
-   so many calls that set and remove. The walk over pairs (37_algebra_walk.c) opens a frame for every node that both
+   so many calls that set and remove. The walk over pairs (37_merge_pairs.c) opens a frame for every node that both
    sides have in common, which costs more than to find a key by itself, unless there are several keys to a node.
 
    Nothing may be half done. A subtraction first looks up all keys, asks the hooks, and makes the nodes on the way to
@@ -12541,7 +12564,7 @@ static bool pm__few_exceeds(pm_place p, size_t n) {
 
 /* Lists the right side if it is small against the left one. `path`: the `len` bytes down to both, from the root of the
    left side's map, *root. False: it is for the walk. */
-PM__UNUSED static bool pm__few_open(pm__few *f, const pm__cx *cx, pm__alg_op op, pm__ref *root, const uint8_t *path,
+PM__UNUSED static bool pm__few_open(pm__few *f, const pm__cx *cx, pm__merge_op op, pm__ref *root, const uint8_t *path,
                                     size_t len, const pm_place *a, const pm_place *b) {
     f->cx = cx;
     f->root = root;
@@ -12555,7 +12578,7 @@ PM__UNUSED static bool pm__few_open(pm__few *f, const pm__cx *cx, pm__alg_op op,
     if (!pm__few_is_handful(&from) && !pm__few_is_few(f, to, from, len)) return false;
     f->limit = PM__FEW_MAX;
     /* Something must be left: an empty result is more than a change of nodes. */
-    if (pm__few_list(f, from, len) && (op == PM__ALG_JOIN || pm__few_exceeds(*a, f->n))) return true;
+    if (pm__few_list(f, from, len) && (op == PM__MERGE_JOIN || pm__few_exceeds(*a, f->n))) return true;
     pm__few_free(f);
     return false;
 }
@@ -12688,9 +12711,9 @@ static void pm__few_undo(pm__few *f, size_t n) {
 }
 
 /* Joins one key. *fits: false, and nothing done, if that could not be taken back. */
-static pm_status pm__few_join_key(pm__few *f, pm__alg *q, pm__few_key *k, const pm__few_sight *v, bool *fits) {
+static pm_status pm__few_join_key(pm__few *f, pm__merge_run *q, pm__few_key *k, const pm__few_sight *v, bool *fits) {
     const uint8_t *s = f->bytes + k->at;
-    pm__alg_val r;
+    pm__merge_val r;
     pm_opt old = {0, false};
     *fits = v->kind != PM__FEW_DANGLING || (!k->some && v->used == k->len);
     if (!*fits || (!k->some && v->kind != PM__FEW_ABSENT)) return PM_OK;
@@ -12699,7 +12722,7 @@ static pm_status pm__few_join_key(pm__few *f, pm__alg *q, pm__few_key *k, const 
         k->state = PM__FEW_ADDED;
         return PM_OK;
     }
-    if (!pm__alg_value(q, v->kind == PM__FEW_VALUE ? &v->val : NULL, &k->val, &r)) return PM_BADHOOK;
+    if (!pm__merge_value(q, v->kind == PM__FEW_VALUE ? &v->val : NULL, &k->val, &r)) return PM_BADHOOK;
     if (r.alg & PM_ALG_LEFT) return PM_OK;
     if (!r.fresh) pm__pay_retain(f->cx, false, r.val);
     if (!pm__trie_put(f->cx, f->root, s, k->len, false, r.val, &old)) {
@@ -12711,7 +12734,7 @@ static pm_status pm__few_join_key(pm__few *f, pm__alg *q, pm__few_key *k, const 
     return PM_OK;
 }
 
-static pm_status pm__few_join(pm__few *f, pm__alg *q, bool *fits, bool *changed) {
+static pm_status pm__few_join(pm__few *f, pm__merge_run *q, bool *fits, bool *changed) {
     pm_status s = PM_OK;
     pm__few_sight v[PM__FEW_LANES];
     *fits = true;
@@ -12743,14 +12766,14 @@ static bool pm__few_own(const pm__few *f, const uint8_t *s, size_t len) {
 }
 
 /* Works out what a key does, and prepares for it. */
-static pm_status pm__few_sub_key(pm__few *f, pm__alg *q, pm__few_key *k, const pm__few_sight *v) {
+static pm_status pm__few_sub_key(pm__few *f, pm__merge_run *q, pm__few_key *k, const pm__few_sight *v) {
     if (v->kind == PM__FEW_DANGLING) { /* the right side has its path */
         k->len = (uint16_t)v->used;
         k->state = PM__FEW_GOES;
     } else {
-        pm__alg_val r;
+        pm__merge_val r;
         if (v->kind != PM__FEW_VALUE || !k->some) return PM_OK;
-        if (!pm__alg_value(q, &v->val, &k->val, &r)) return PM_BADHOOK;
+        if (!pm__merge_value(q, &v->val, &k->val, &r)) return PM_BADHOOK;
         if (r.some && (r.alg & PM_ALG_LEFT)) return PM_OK;
         k->state = r.some ? PM__FEW_CHANGES : PM__FEW_GOES;
         if (r.some && !r.fresh) pm__pay_retain(f->cx, false, r.val);
@@ -12759,7 +12782,7 @@ static pm_status pm__few_sub_key(pm__few *f, pm__alg *q, pm__few_key *k, const p
     return v->mine || pm__few_own(f, f->bytes + k->at, k->len) ? PM_OK : PM_NOMEM;
 }
 
-static pm_status pm__few_sub(pm__few *f, pm__alg *q, bool *changed) {
+static pm_status pm__few_sub(pm__few *f, pm__merge_run *q, bool *changed) {
     pm_status s = PM_OK;
     pm__few_sight v[PM__FEW_LANES];
     *changed = false;
@@ -12780,18 +12803,18 @@ static pm_status pm__few_sub(pm__few *f, pm__alg *q, bool *changed) {
 
 /* Joins, or subtracts, key by key. *fits: false, and nothing changed, if it is for the walk. *changed: whether the
    left side did. PM_NOMEM, PM_BADHOOK: nothing changed. */
-PM__UNUSED static pm_status pm__few_run(pm__few *f, pm__alg_op op, bool *fits, bool *changed) {
-    pm__alg q;
+PM__UNUSED static pm_status pm__few_run(pm__few *f, pm__merge_op op, bool *fits, bool *changed) {
+    pm__merge_run q;
     memset(&q, 0, sizeof q);
     q.cx = f->cx;
     q.op = op;
     *fits = true;
-    return op == PM__ALG_JOIN ? pm__few_join(f, &q, fits, changed) : pm__few_sub(f, &q, changed);
+    return op == PM__MERGE_JOIN ? pm__few_join(f, &q, fits, changed) : pm__few_sub(f, &q, changed);
 }
 
 /* ---- src/pathmap/45_map_algebra.c ---------------------------------------------------------------------- */
 
-/* Algebra on maps: the root values, which live in the handles, and what lies below them (37_algebra_walk.c). */
+/* Algebra on maps: the root values, which live in the handles, and what lies below them (37_merge_pairs.c). */
 
 /* A map seen as an operand: what lies strictly below a place, and the value at it. */
 typedef struct pm__operand {
@@ -12827,17 +12850,17 @@ static bool pm__outcome_share(const pm__cx *cx, const pm__operand *a, const pm__
 }
 
 /* Join, meet and subtract at and below two places. On success the caller owns what `out` names; what equals an operand
-   below is not shared yet. in_place: as for pm__alg_run. */
-static pm_status pm__operands_combine(const pm__cx *cx, pm__alg_op op, const pm__operand *a, const pm__operand *b,
+   below is not shared yet. in_place: as for pm__pairs_run. */
+static pm_status pm__operands_combine(const pm__cx *cx, pm__merge_op op, const pm__operand *a, const pm__operand *b,
                                       bool in_place, pm__outcome *out) {
-    pm__alg q;
-    pm__alg_val v;
-    pm__alg_answer below;
+    pm__merge_run q;
+    pm__merge_val v;
+    pm__merge_answer below;
     memset(&q, 0, sizeof q);
     q.cx = cx;
     q.op = op;
-    if (!pm__alg_value(&q, a->val, b->val, &v)) return PM_BADHOOK;
-    pm_status s = pm__alg_run(cx, op, &a->place, &b->place, in_place, &below);
+    if (!pm__merge_value(&q, a->val, b->val, &v)) return PM_BADHOOK;
+    pm_status s = pm__pairs_run(cx, op, &a->place, &b->place, in_place, &below);
     if (s != PM_OK) {
         if (v.fresh) pm__pay_release(cx, false, v.val);
         return s;
@@ -12862,8 +12885,8 @@ static pm_map pm__outcome_map(const pm__cx *cx, const pm__outcome *o) {
    for last, as values on the right count for nothing before. */
 static pm_status pm__operands_restrict(const pm__cx *cx, const pm__operand *a, const pm__operand *b,
                                        bool in_place, pm__outcome *out) {
-    pm__alg_answer below = {PM_ALG_LEFT, 0};
-    pm_status s = b->val ? PM_OK : pm__alg_run(cx, PM__ALG_RESTRICT, &a->place, &b->place, in_place, &below);
+    pm__merge_answer below = {PM_ALG_LEFT, 0};
+    pm_status s = b->val ? PM_OK : pm__pairs_run(cx, PM__MERGE_RESTRICT, &a->place, &b->place, in_place, &below);
     if (s != PM_OK) return s;
     out->root = below.alg == PM_ALG_ELEMENT ? below.ref : 0;
     out->below = below.alg;
@@ -12880,7 +12903,7 @@ static pm_alg pm__alg_named(const pm_map *m, unsigned same) {
     return same ? (pm_alg)same : PM_ALG_ELEMENT;
 }
 
-static pm_status pm__maps_combine(pm__alg_op op, const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+static pm_status pm__maps_combine(pm__merge_op op, const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
     pm__cx cx = pm__map_cx(a);
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
     pm__outcome o;
@@ -12896,17 +12919,17 @@ static pm_status pm__maps_combine(pm__alg_op op, const pm_map *a, const pm_map *
 
 PM_API pm_status pm_join(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
     if (!a || !b || !out) return PM_INVALID;
-    return pm__maps_combine(PM__ALG_JOIN, a, b, out, alg);
+    return pm__maps_combine(PM__MERGE_JOIN, a, b, out, alg);
 }
 
 PM_API pm_status pm_meet(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
     if (!a || !b || !out) return PM_INVALID;
-    return pm__maps_combine(PM__ALG_MEET, a, b, out, alg);
+    return pm__maps_combine(PM__MERGE_MEET, a, b, out, alg);
 }
 
 PM_API pm_status pm_subtract(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
     if (!a || !b || !out) return PM_INVALID;
-    return pm__maps_combine(PM__ALG_SUB, a, b, out, alg);
+    return pm__maps_combine(PM__MERGE_SUB, a, b, out, alg);
 }
 
 /* Finishes an operation whose statuses did not come with it: asks which operands the result equals. */
@@ -12939,22 +12962,22 @@ PM_API pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_a
 
 PM_API pm_status pm_symmetric_difference(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
     if (!a || !b || !out) return PM_INVALID;
-    return pm__maps_combine(PM__ALG_DIFFER, a, b, out, alg);
+    return pm__maps_combine(PM__MERGE_DIFFER, a, b, out, alg);
 }
 
 /* ---- many ---------------------------------------------------------------------------------------------------- */
 
 /* The root values of all maps, combined in order; the caller owns what *out names. */
-static pm_status pm__maps_values(const pm__cx *cx, pm__alg_op op, const pm_map *const *maps, size_t n, pm_opt *out) {
-    pm__alg q;
-    pm__alg_val r;
+static pm_status pm__maps_values(const pm__cx *cx, pm__merge_op op, const pm_map *const *maps, size_t n, pm_opt *out) {
+    pm__merge_run q;
+    pm__merge_val r;
     memset(&q, 0, sizeof q);
     q.cx = cx;
     q.op = op;
     pm_opt v = {maps[0]->value, maps[0]->has_value};
     if (v.some) pm__pay_retain(cx, false, v.val);
     for (size_t i = 1; i < n; i++) {
-        bool ok = pm__alg_value(&q, v.some ? &v.val : NULL, maps[i]->has_value ? &maps[i]->value : NULL, &r);
+        bool ok = pm__merge_value(&q, v.some ? &v.val : NULL, maps[i]->has_value ? &maps[i]->value : NULL, &r);
         if (ok && r.some && !r.fresh) pm__pay_retain(cx, false, r.val);
         if (v.some) pm__pay_release(cx, false, v.val);
         if (!ok) return PM_BADHOOK;
@@ -12977,7 +13000,7 @@ static pm_status pm__maps_which(const pm_map *m, const pm_map *const *maps, size
     return PM_OK;
 }
 
-static pm_status pm__maps_many(pm__alg_op op, const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
+static pm_status pm__maps_many(pm__merge_op op, const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
                                size_t *which) {
     pm__outcome o = {0, {0, false}, PM_ALG_ELEMENT, 0};
     if (n == 0 || n > PM__LEN_MAX / sizeof *maps || !maps || !out) return PM_INVALID;
@@ -13013,11 +13036,11 @@ static pm_status pm__maps_many(pm__alg_op op, const pm_map *const *maps, size_t 
 }
 
 PM_API pm_status pm_join_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg, size_t *which) {
-    return pm__maps_many(PM__ALG_JOIN, maps, n, out, alg, which);
+    return pm__maps_many(PM__MERGE_JOIN, maps, n, out, alg, which);
 }
 
 PM_API pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg, size_t *which) {
-    return pm__maps_many(PM__ALG_MEET, maps, n, out, alg, which);
+    return pm__maps_many(PM__MERGE_MEET, maps, n, out, alg, which);
 }
 
 /* ---- src/pathmap/46_map_compact.c ---------------------------------------------------------------------- */
@@ -15358,33 +15381,33 @@ static bool pm__wz_is_mine(const pm_wz *w) {
 }
 
 /* True if an operation cannot change the value at the focus. */
-static bool pm__wz_value_stays(pm__alg_op op, const pm_ref *focus, const pm_ref *src) {
+static bool pm__wz_value_stays(pm__merge_op op, const pm_ref *focus, const pm_ref *src) {
     switch (op) {
-    case PM__ALG_JOIN:
-    case PM__ALG_DIFFER: return !src->val;
-    case PM__ALG_MEET: return !focus->val;
-    case PM__ALG_SUB: return !focus->val || !src->val;
-    case PM__ALG_RESTRICT: return !focus->val || src->val;
+    case PM__MERGE_JOIN:
+    case PM__MERGE_DIFFER: return !src->val;
+    case PM__MERGE_MEET: return !focus->val;
+    case PM__MERGE_SUB: return !focus->val || !src->val;
+    case PM__MERGE_RESTRICT: return !focus->val || src->val;
     }
     return false;
 }
 
 /* Joins or subtracts a source that is small against the focus, which may be edited. *done: false, and nothing changed,
    if that is for the walk. */
-static pm_status pm__wz_combine_few(pm_wz *w, pm__alg_op op, const pm__operand *a, const pm__operand *b, bool *done,
+static pm_status pm__wz_combine_few(pm_wz *w, pm__merge_op op, const pm__operand *a, const pm__operand *b, bool *done,
                                     pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm__few f;
-    pm__alg q;
-    pm__alg_val v;
+    pm__merge_run q;
+    pm__merge_val v;
     bool below = false;
     *done = false;
-    if (op != PM__ALG_JOIN && op != PM__ALG_SUB) return PM_OK;
+    if (op != PM__MERGE_JOIN && op != PM__MERGE_SUB) return PM_OK;
     if (!pm__few_open(&f, &cx, op, &w->map->root, w->cursor.path, w->cursor.len, &a->place, &b->place)) return PM_OK;
     memset(&q, 0, sizeof q);
     q.cx = &cx;
     q.op = op;
-    bool ok = pm__alg_value(&q, a->val, b->val, &v);
+    bool ok = pm__merge_value(&q, a->val, b->val, &v);
     bool same = ok && (v.alg & PM_ALG_LEFT) && v.some == (a->val != NULL);
     pm__wz_forget(w);
     pm_status s = ok ? pm__few_run(&f, op, done, &below) : PM_BADHOOK;
@@ -15404,7 +15427,7 @@ static pm_status pm__wz_combine_few(pm_wz *w, pm__alg_op op, const pm__operand *
 }
 
 /* Combines the focus with a source. `alias`: the source is, or may be, a part of the writer's own map. */
-static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, pm_prune prune,
+static pm_status pm__wz_combine_with(pm_wz *w, pm__merge_op op, const pm_ref *src, bool alias, pm_prune prune,
                                      pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
@@ -15419,7 +15442,7 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
         focus = pm__wz_focus(w); /* its nodes may be others now */
         a = pm__operand_at(&focus);
     }
-    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, false, &o)
+    s = op == PM__MERGE_RESTRICT ? pm__operands_restrict(&cx, &a, &b, false, &o)
                                : pm__operands_combine(&cx, op, &a, &b, false, &o);
     if (s != PM_OK) return s;
     bool below = pm__place_enter(&a.place);
@@ -15433,26 +15456,26 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
 }
 
 /* The same; nobody may begin to share the map's nodes between the look at them and the changes. */
-static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, pm_prune prune, pm_alg *alg) {
+static pm_status pm__wz_combine(pm_wz *w, pm__merge_op op, const pm_ref *src, bool alias, pm_prune prune, pm_alg *alg) {
     pm__wz_enter(w);
     return pm__wz_left(w, pm__wz_combine_with(w, op, src, alias, prune, alg));
 }
 
 /* A source that is a zipper may stand on the writer's map. */
-static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, pm_prune prune, pm_alg *alg) {
+static pm_status pm__wz_combine_rz(pm_wz *w, pm__merge_op op, const pm_rz *src, pm_prune prune, pm_alg *alg) {
     if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     pm_ref r = pm_ref_of_rz(src);
     return pm__wz_combine(w, op, &r, src->top == w->map->root, prune, alg);
 }
 
 PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    return pm__wz_combine_rz(w, PM__ALG_JOIN, src, PM_KEEP, alg);
+    return pm__wz_combine_rz(w, PM__MERGE_JOIN, src, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
     if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     pm_ref r = pm_ref_of_map(src, NULL, 0);
-    return pm__wz_combine(w, PM__ALG_JOIN, &r, src->root == w->map->root, PM_KEEP, alg);
+    return pm__wz_combine(w, PM__MERGE_JOIN, &r, src->root == w->map->root, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
@@ -15477,7 +15500,7 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, pm_prune prune, pm_alg *
     pm_alg told;
     bool any = src.exists;
     pm__wz_enter_both(w, from); /* no reader may see what is in both, or in neither */
-    pm_status s = pm__wz_combine(w, PM__ALG_JOIN, &src, from->map->root == w->map->root, PM_KEEP, &told);
+    pm_status s = pm__wz_combine(w, PM__MERGE_JOIN, &src, from->map->root == w->map->root, PM_KEEP, &told);
     if (s == PM_OK) {
         if (from->map == w->map) pm__wz_forget(from); /* what it knows of the map has changed under it */
         if (any) s = pm__wz_done(w, pm__wz_done(from, pm__wz_empty(from, prune)));
@@ -15490,15 +15513,15 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, pm_prune prune, pm_alg *
 }
 
 PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
-    return pm__wz_combine_rz(w, PM__ALG_MEET, src, prune, alg);
+    return pm__wz_combine_rz(w, PM__MERGE_MEET, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
-    return pm__wz_combine_rz(w, PM__ALG_SUB, src, prune, alg);
+    return pm__wz_combine_rz(w, PM__MERGE_SUB, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    return pm__wz_combine_rz(w, PM__ALG_RESTRICT, src, PM_KEEP, alg);
+    return pm__wz_combine_rz(w, PM__MERGE_RESTRICT, src, PM_KEEP, alg);
 }
 
 /* Makes maps of what is at and below the focus of the writer, which exists or not, and of a source. */
@@ -15562,7 +15585,7 @@ typedef struct pm__drop_frame {
 
 typedef struct pm__drop {
     const pm__cx *cx;
-    pm__alg_op op;
+    pm__merge_op op;
     pm__drop_frame *frames;
     pm__ref *found; /* tries; 0: a place without a branch */
     size_t nframes, frame_cap, nfound, found_cap;
@@ -15647,7 +15670,7 @@ static pm_status pm__drop_run(pm__drop *d, pm_place p, size_t k) {
     return s;
 }
 
-static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, pm_prune prune, bool *found) {
+static pm_status pm__wz_drop_bytes(pm_wz *w, pm__merge_op op, size_t k, pm_prune prune, bool *found) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__drop d;
@@ -15677,12 +15700,12 @@ static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, pm_prune p
 
 PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__ALG_JOIN, k, prune, found);
+    return pm__wz_drop_bytes(w, PM__MERGE_JOIN, k, prune, found);
 }
 
 PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__ALG_MEET, k, prune, found);
+    return pm__wz_drop_bytes(w, PM__MERGE_MEET, k, prune, found);
 }
 
 /* ---- src/pathmap/56_zip.c ------------------------------------------------------------------------------ */

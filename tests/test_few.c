@@ -116,7 +116,7 @@ static bool is_few(bool join, pm_map *m, const pm_map *src) {
     static pm__few f;
     pm__cx cx = pm__map_cx(m);
     pm_place a = pm__place_root(m->root), b = pm__place_root(src->root);
-    bool few = pm__few_open(&f, &cx, join ? PM__ALG_JOIN : PM__ALG_SUB, &m->root, NULL, 0, &a, &b);
+    bool few = pm__few_open(&f, &cx, join ? PM__MERGE_JOIN : PM__MERGE_SUB, &m->root, NULL, 0, &a, &b);
     if (few) pm__few_free(&f);
     return few;
 }

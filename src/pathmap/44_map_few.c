@@ -1,5 +1,5 @@
 /* Algebra in place where the right side is small: what it has is listed, and the left side is changed key by key, as by
-   so many calls that set and remove. The walk over pairs (37_algebra_walk.c) opens a frame for every node that both
+   so many calls that set and remove. The walk over pairs (37_merge_pairs.c) opens a frame for every node that both
    sides have in common, which costs more than to find a key by itself, unless there are several keys to a node.
 
    Nothing may be half done. A subtraction first looks up all keys, asks the hooks, and makes the nodes on the way to
@@ -9,7 +9,7 @@
    location of the left side are left to the walk, as are right sides that share nodes. */
 #include "27_tally.c"
 #include "28_trie.c"
-#include "30_algebra.c"
+#include "30_merge.c"
 
 enum {
     PM__FEW_WAYS = 4,         /* ways down that are looked at */
@@ -213,7 +213,7 @@ static bool pm__few_exceeds(pm_place p, size_t n) {
 
 /* Lists the right side if it is small against the left one. `path`: the `len` bytes down to both, from the root of the
    left side's map, *root. False: it is for the walk. */
-PM__UNUSED static bool pm__few_open(pm__few *f, const pm__cx *cx, pm__alg_op op, pm__ref *root, const uint8_t *path,
+PM__UNUSED static bool pm__few_open(pm__few *f, const pm__cx *cx, pm__merge_op op, pm__ref *root, const uint8_t *path,
                                     size_t len, const pm_place *a, const pm_place *b) {
     f->cx = cx;
     f->root = root;
@@ -227,7 +227,7 @@ PM__UNUSED static bool pm__few_open(pm__few *f, const pm__cx *cx, pm__alg_op op,
     if (!pm__few_is_handful(&from) && !pm__few_is_few(f, to, from, len)) return false;
     f->limit = PM__FEW_MAX;
     /* Something must be left: an empty result is more than a change of nodes. */
-    if (pm__few_list(f, from, len) && (op == PM__ALG_JOIN || pm__few_exceeds(*a, f->n))) return true;
+    if (pm__few_list(f, from, len) && (op == PM__MERGE_JOIN || pm__few_exceeds(*a, f->n))) return true;
     pm__few_free(f);
     return false;
 }
@@ -360,9 +360,9 @@ static void pm__few_undo(pm__few *f, size_t n) {
 }
 
 /* Joins one key. *fits: false, and nothing done, if that could not be taken back. */
-static pm_status pm__few_join_key(pm__few *f, pm__alg *q, pm__few_key *k, const pm__few_sight *v, bool *fits) {
+static pm_status pm__few_join_key(pm__few *f, pm__merge_run *q, pm__few_key *k, const pm__few_sight *v, bool *fits) {
     const uint8_t *s = f->bytes + k->at;
-    pm__alg_val r;
+    pm__merge_val r;
     pm_opt old = {0, false};
     *fits = v->kind != PM__FEW_DANGLING || (!k->some && v->used == k->len);
     if (!*fits || (!k->some && v->kind != PM__FEW_ABSENT)) return PM_OK;
@@ -371,7 +371,7 @@ static pm_status pm__few_join_key(pm__few *f, pm__alg *q, pm__few_key *k, const 
         k->state = PM__FEW_ADDED;
         return PM_OK;
     }
-    if (!pm__alg_value(q, v->kind == PM__FEW_VALUE ? &v->val : NULL, &k->val, &r)) return PM_BADHOOK;
+    if (!pm__merge_value(q, v->kind == PM__FEW_VALUE ? &v->val : NULL, &k->val, &r)) return PM_BADHOOK;
     if (r.alg & PM_ALG_LEFT) return PM_OK;
     if (!r.fresh) pm__pay_retain(f->cx, false, r.val);
     if (!pm__trie_put(f->cx, f->root, s, k->len, false, r.val, &old)) {
@@ -383,7 +383,7 @@ static pm_status pm__few_join_key(pm__few *f, pm__alg *q, pm__few_key *k, const 
     return PM_OK;
 }
 
-static pm_status pm__few_join(pm__few *f, pm__alg *q, bool *fits, bool *changed) {
+static pm_status pm__few_join(pm__few *f, pm__merge_run *q, bool *fits, bool *changed) {
     pm_status s = PM_OK;
     pm__few_sight v[PM__FEW_LANES];
     *fits = true;
@@ -415,14 +415,14 @@ static bool pm__few_own(const pm__few *f, const uint8_t *s, size_t len) {
 }
 
 /* Works out what a key does, and prepares for it. */
-static pm_status pm__few_sub_key(pm__few *f, pm__alg *q, pm__few_key *k, const pm__few_sight *v) {
+static pm_status pm__few_sub_key(pm__few *f, pm__merge_run *q, pm__few_key *k, const pm__few_sight *v) {
     if (v->kind == PM__FEW_DANGLING) { /* the right side has its path */
         k->len = (uint16_t)v->used;
         k->state = PM__FEW_GOES;
     } else {
-        pm__alg_val r;
+        pm__merge_val r;
         if (v->kind != PM__FEW_VALUE || !k->some) return PM_OK;
-        if (!pm__alg_value(q, &v->val, &k->val, &r)) return PM_BADHOOK;
+        if (!pm__merge_value(q, &v->val, &k->val, &r)) return PM_BADHOOK;
         if (r.some && (r.alg & PM_ALG_LEFT)) return PM_OK;
         k->state = r.some ? PM__FEW_CHANGES : PM__FEW_GOES;
         if (r.some && !r.fresh) pm__pay_retain(f->cx, false, r.val);
@@ -431,7 +431,7 @@ static pm_status pm__few_sub_key(pm__few *f, pm__alg *q, pm__few_key *k, const p
     return v->mine || pm__few_own(f, f->bytes + k->at, k->len) ? PM_OK : PM_NOMEM;
 }
 
-static pm_status pm__few_sub(pm__few *f, pm__alg *q, bool *changed) {
+static pm_status pm__few_sub(pm__few *f, pm__merge_run *q, bool *changed) {
     pm_status s = PM_OK;
     pm__few_sight v[PM__FEW_LANES];
     *changed = false;
@@ -452,11 +452,11 @@ static pm_status pm__few_sub(pm__few *f, pm__alg *q, bool *changed) {
 
 /* Joins, or subtracts, key by key. *fits: false, and nothing changed, if it is for the walk. *changed: whether the
    left side did. PM_NOMEM, PM_BADHOOK: nothing changed. */
-PM__UNUSED static pm_status pm__few_run(pm__few *f, pm__alg_op op, bool *fits, bool *changed) {
-    pm__alg q;
+PM__UNUSED static pm_status pm__few_run(pm__few *f, pm__merge_op op, bool *fits, bool *changed) {
+    pm__merge_run q;
     memset(&q, 0, sizeof q);
     q.cx = f->cx;
     q.op = op;
     *fits = true;
-    return op == PM__ALG_JOIN ? pm__few_join(f, &q, fits, changed) : pm__few_sub(f, &q, changed);
+    return op == PM__MERGE_JOIN ? pm__few_join(f, &q, fits, changed) : pm__few_sub(f, &q, changed);
 }

@@ -1,5 +1,5 @@
-/* Algebra on maps: the root values, which live in the handles, and what lies below them (37_algebra_walk.c). */
-#include "39_algebra_many.c"
+/* Algebra on maps: the root values, which live in the handles, and what lies below them (37_merge_pairs.c). */
+#include "39_merge_many.c"
 #include "40_map.c"
 #include "45_map_algebra.h"
 
@@ -37,17 +37,17 @@ static bool pm__outcome_share(const pm__cx *cx, const pm__operand *a, const pm__
 }
 
 /* Join, meet and subtract at and below two places. On success the caller owns what `out` names; what equals an operand
-   below is not shared yet. in_place: as for pm__alg_run. */
-static pm_status pm__operands_combine(const pm__cx *cx, pm__alg_op op, const pm__operand *a, const pm__operand *b,
+   below is not shared yet. in_place: as for pm__pairs_run. */
+static pm_status pm__operands_combine(const pm__cx *cx, pm__merge_op op, const pm__operand *a, const pm__operand *b,
                                       bool in_place, pm__outcome *out) {
-    pm__alg q;
-    pm__alg_val v;
-    pm__alg_answer below;
+    pm__merge_run q;
+    pm__merge_val v;
+    pm__merge_answer below;
     memset(&q, 0, sizeof q);
     q.cx = cx;
     q.op = op;
-    if (!pm__alg_value(&q, a->val, b->val, &v)) return PM_BADHOOK;
-    pm_status s = pm__alg_run(cx, op, &a->place, &b->place, in_place, &below);
+    if (!pm__merge_value(&q, a->val, b->val, &v)) return PM_BADHOOK;
+    pm_status s = pm__pairs_run(cx, op, &a->place, &b->place, in_place, &below);
     if (s != PM_OK) {
         if (v.fresh) pm__pay_release(cx, false, v.val);
         return s;
@@ -72,8 +72,8 @@ static pm_map pm__outcome_map(const pm__cx *cx, const pm__outcome *o) {
    for last, as values on the right count for nothing before. */
 static pm_status pm__operands_restrict(const pm__cx *cx, const pm__operand *a, const pm__operand *b,
                                        bool in_place, pm__outcome *out) {
-    pm__alg_answer below = {PM_ALG_LEFT, 0};
-    pm_status s = b->val ? PM_OK : pm__alg_run(cx, PM__ALG_RESTRICT, &a->place, &b->place, in_place, &below);
+    pm__merge_answer below = {PM_ALG_LEFT, 0};
+    pm_status s = b->val ? PM_OK : pm__pairs_run(cx, PM__MERGE_RESTRICT, &a->place, &b->place, in_place, &below);
     if (s != PM_OK) return s;
     out->root = below.alg == PM_ALG_ELEMENT ? below.ref : 0;
     out->below = below.alg;
@@ -90,7 +90,7 @@ static pm_alg pm__alg_named(const pm_map *m, unsigned same) {
     return same ? (pm_alg)same : PM_ALG_ELEMENT;
 }
 
-static pm_status pm__maps_combine(pm__alg_op op, const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+static pm_status pm__maps_combine(pm__merge_op op, const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
     pm__cx cx = pm__map_cx(a);
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
     pm__outcome o;
@@ -106,17 +106,17 @@ static pm_status pm__maps_combine(pm__alg_op op, const pm_map *a, const pm_map *
 
 PM_API pm_status pm_join(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
     if (!a || !b || !out) return PM_INVALID;
-    return pm__maps_combine(PM__ALG_JOIN, a, b, out, alg);
+    return pm__maps_combine(PM__MERGE_JOIN, a, b, out, alg);
 }
 
 PM_API pm_status pm_meet(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
     if (!a || !b || !out) return PM_INVALID;
-    return pm__maps_combine(PM__ALG_MEET, a, b, out, alg);
+    return pm__maps_combine(PM__MERGE_MEET, a, b, out, alg);
 }
 
 PM_API pm_status pm_subtract(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
     if (!a || !b || !out) return PM_INVALID;
-    return pm__maps_combine(PM__ALG_SUB, a, b, out, alg);
+    return pm__maps_combine(PM__MERGE_SUB, a, b, out, alg);
 }
 
 /* Finishes an operation whose statuses did not come with it: asks which operands the result equals. */
@@ -149,22 +149,22 @@ PM_API pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_a
 
 PM_API pm_status pm_symmetric_difference(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
     if (!a || !b || !out) return PM_INVALID;
-    return pm__maps_combine(PM__ALG_DIFFER, a, b, out, alg);
+    return pm__maps_combine(PM__MERGE_DIFFER, a, b, out, alg);
 }
 
 /* ---- many ---------------------------------------------------------------------------------------------------- */
 
 /* The root values of all maps, combined in order; the caller owns what *out names. */
-static pm_status pm__maps_values(const pm__cx *cx, pm__alg_op op, const pm_map *const *maps, size_t n, pm_opt *out) {
-    pm__alg q;
-    pm__alg_val r;
+static pm_status pm__maps_values(const pm__cx *cx, pm__merge_op op, const pm_map *const *maps, size_t n, pm_opt *out) {
+    pm__merge_run q;
+    pm__merge_val r;
     memset(&q, 0, sizeof q);
     q.cx = cx;
     q.op = op;
     pm_opt v = {maps[0]->value, maps[0]->has_value};
     if (v.some) pm__pay_retain(cx, false, v.val);
     for (size_t i = 1; i < n; i++) {
-        bool ok = pm__alg_value(&q, v.some ? &v.val : NULL, maps[i]->has_value ? &maps[i]->value : NULL, &r);
+        bool ok = pm__merge_value(&q, v.some ? &v.val : NULL, maps[i]->has_value ? &maps[i]->value : NULL, &r);
         if (ok && r.some && !r.fresh) pm__pay_retain(cx, false, r.val);
         if (v.some) pm__pay_release(cx, false, v.val);
         if (!ok) return PM_BADHOOK;
@@ -187,7 +187,7 @@ static pm_status pm__maps_which(const pm_map *m, const pm_map *const *maps, size
     return PM_OK;
 }
 
-static pm_status pm__maps_many(pm__alg_op op, const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
+static pm_status pm__maps_many(pm__merge_op op, const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
                                size_t *which) {
     pm__outcome o = {0, {0, false}, PM_ALG_ELEMENT, 0};
     if (n == 0 || n > PM__LEN_MAX / sizeof *maps || !maps || !out) return PM_INVALID;
@@ -223,9 +223,9 @@ static pm_status pm__maps_many(pm__alg_op op, const pm_map *const *maps, size_t 
 }
 
 PM_API pm_status pm_join_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg, size_t *which) {
-    return pm__maps_many(PM__ALG_JOIN, maps, n, out, alg, which);
+    return pm__maps_many(PM__MERGE_JOIN, maps, n, out, alg, which);
 }
 
 PM_API pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg, size_t *which) {
-    return pm__maps_many(PM__ALG_MEET, maps, n, out, alg, which);
+    return pm__maps_many(PM__MERGE_MEET, maps, n, out, alg, which);
 }

@@ -42,33 +42,33 @@ static bool pm__wz_is_mine(const pm_wz *w) {
 }
 
 /* True if an operation cannot change the value at the focus. */
-static bool pm__wz_value_stays(pm__alg_op op, const pm_ref *focus, const pm_ref *src) {
+static bool pm__wz_value_stays(pm__merge_op op, const pm_ref *focus, const pm_ref *src) {
     switch (op) {
-    case PM__ALG_JOIN:
-    case PM__ALG_DIFFER: return !src->val;
-    case PM__ALG_MEET: return !focus->val;
-    case PM__ALG_SUB: return !focus->val || !src->val;
-    case PM__ALG_RESTRICT: return !focus->val || src->val;
+    case PM__MERGE_JOIN:
+    case PM__MERGE_DIFFER: return !src->val;
+    case PM__MERGE_MEET: return !focus->val;
+    case PM__MERGE_SUB: return !focus->val || !src->val;
+    case PM__MERGE_RESTRICT: return !focus->val || src->val;
     }
     return false;
 }
 
 /* Joins or subtracts a source that is small against the focus, which may be edited. *done: false, and nothing changed,
    if that is for the walk. */
-static pm_status pm__wz_combine_few(pm_wz *w, pm__alg_op op, const pm__operand *a, const pm__operand *b, bool *done,
+static pm_status pm__wz_combine_few(pm_wz *w, pm__merge_op op, const pm__operand *a, const pm__operand *b, bool *done,
                                     pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm__few f;
-    pm__alg q;
-    pm__alg_val v;
+    pm__merge_run q;
+    pm__merge_val v;
     bool below = false;
     *done = false;
-    if (op != PM__ALG_JOIN && op != PM__ALG_SUB) return PM_OK;
+    if (op != PM__MERGE_JOIN && op != PM__MERGE_SUB) return PM_OK;
     if (!pm__few_open(&f, &cx, op, &w->map->root, w->cursor.path, w->cursor.len, &a->place, &b->place)) return PM_OK;
     memset(&q, 0, sizeof q);
     q.cx = &cx;
     q.op = op;
-    bool ok = pm__alg_value(&q, a->val, b->val, &v);
+    bool ok = pm__merge_value(&q, a->val, b->val, &v);
     bool same = ok && (v.alg & PM_ALG_LEFT) && v.some == (a->val != NULL);
     pm__wz_forget(w);
     pm_status s = ok ? pm__few_run(&f, op, done, &below) : PM_BADHOOK;
@@ -88,7 +88,7 @@ static pm_status pm__wz_combine_few(pm_wz *w, pm__alg_op op, const pm__operand *
 }
 
 /* Combines the focus with a source. `alias`: the source is, or may be, a part of the writer's own map. */
-static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, pm_prune prune,
+static pm_status pm__wz_combine_with(pm_wz *w, pm__merge_op op, const pm_ref *src, bool alias, pm_prune prune,
                                      pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
@@ -103,7 +103,7 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
         focus = pm__wz_focus(w); /* its nodes may be others now */
         a = pm__operand_at(&focus);
     }
-    s = op == PM__ALG_RESTRICT ? pm__operands_restrict(&cx, &a, &b, false, &o)
+    s = op == PM__MERGE_RESTRICT ? pm__operands_restrict(&cx, &a, &b, false, &o)
                                : pm__operands_combine(&cx, op, &a, &b, false, &o);
     if (s != PM_OK) return s;
     bool below = pm__place_enter(&a.place);
@@ -117,26 +117,26 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__alg_op op, const pm_ref *src,
 }
 
 /* The same; nobody may begin to share the map's nodes between the look at them and the changes. */
-static pm_status pm__wz_combine(pm_wz *w, pm__alg_op op, const pm_ref *src, bool alias, pm_prune prune, pm_alg *alg) {
+static pm_status pm__wz_combine(pm_wz *w, pm__merge_op op, const pm_ref *src, bool alias, pm_prune prune, pm_alg *alg) {
     pm__wz_enter(w);
     return pm__wz_left(w, pm__wz_combine_with(w, op, src, alias, prune, alg));
 }
 
 /* A source that is a zipper may stand on the writer's map. */
-static pm_status pm__wz_combine_rz(pm_wz *w, pm__alg_op op, const pm_rz *src, pm_prune prune, pm_alg *alg) {
+static pm_status pm__wz_combine_rz(pm_wz *w, pm__merge_op op, const pm_rz *src, pm_prune prune, pm_alg *alg) {
     if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     pm_ref r = pm_ref_of_rz(src);
     return pm__wz_combine(w, op, &r, src->top == w->map->root, prune, alg);
 }
 
 PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    return pm__wz_combine_rz(w, PM__ALG_JOIN, src, PM_KEEP, alg);
+    return pm__wz_combine_rz(w, PM__MERGE_JOIN, src, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
     if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     pm_ref r = pm_ref_of_map(src, NULL, 0);
-    return pm__wz_combine(w, PM__ALG_JOIN, &r, src->root == w->map->root, PM_KEEP, alg);
+    return pm__wz_combine(w, PM__MERGE_JOIN, &r, src->root == w->map->root, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
@@ -161,7 +161,7 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, pm_prune prune, pm_alg *
     pm_alg told;
     bool any = src.exists;
     pm__wz_enter_both(w, from); /* no reader may see what is in both, or in neither */
-    pm_status s = pm__wz_combine(w, PM__ALG_JOIN, &src, from->map->root == w->map->root, PM_KEEP, &told);
+    pm_status s = pm__wz_combine(w, PM__MERGE_JOIN, &src, from->map->root == w->map->root, PM_KEEP, &told);
     if (s == PM_OK) {
         if (from->map == w->map) pm__wz_forget(from); /* what it knows of the map has changed under it */
         if (any) s = pm__wz_done(w, pm__wz_done(from, pm__wz_empty(from, prune)));
@@ -174,15 +174,15 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, pm_prune prune, pm_alg *
 }
 
 PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
-    return pm__wz_combine_rz(w, PM__ALG_MEET, src, prune, alg);
+    return pm__wz_combine_rz(w, PM__MERGE_MEET, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
-    return pm__wz_combine_rz(w, PM__ALG_SUB, src, prune, alg);
+    return pm__wz_combine_rz(w, PM__MERGE_SUB, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    return pm__wz_combine_rz(w, PM__ALG_RESTRICT, src, PM_KEEP, alg);
+    return pm__wz_combine_rz(w, PM__MERGE_RESTRICT, src, PM_KEEP, alg);
 }
 
 /* Makes maps of what is at and below the focus of the writer, which exists or not, and of a source. */
@@ -246,7 +246,7 @@ typedef struct pm__drop_frame {
 
 typedef struct pm__drop {
     const pm__cx *cx;
-    pm__alg_op op;
+    pm__merge_op op;
     pm__drop_frame *frames;
     pm__ref *found; /* tries; 0: a place without a branch */
     size_t nframes, frame_cap, nfound, found_cap;
@@ -331,7 +331,7 @@ static pm_status pm__drop_run(pm__drop *d, pm_place p, size_t k) {
     return s;
 }
 
-static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, pm_prune prune, bool *found) {
+static pm_status pm__wz_drop_bytes(pm_wz *w, pm__merge_op op, size_t k, pm_prune prune, bool *found) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__drop d;
@@ -361,10 +361,10 @@ static pm_status pm__wz_drop_bytes(pm_wz *w, pm__alg_op op, size_t k, pm_prune p
 
 PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__ALG_JOIN, k, prune, found);
+    return pm__wz_drop_bytes(w, PM__MERGE_JOIN, k, prune, found);
 }
 
 PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__ALG_MEET, k, prune, found);
+    return pm__wz_drop_bytes(w, PM__MERGE_MEET, k, prune, found);
 }

@@ -1,18 +1,18 @@
 /* Pairs as bytes: masks of children and values combined word by word. A line shows the first bytes of its entries. */
-#include "35_algebra_lists.c"
+#include "35_merge_lists.c"
 
 /* ---- masks --------------------------------------------------------------------------------------------------- */
 
 /* A side as bytes that lead on. Lines show the first byte of their entries. */
-typedef struct pm__alg_view {
+typedef struct pm__masks_view {
     pm_mask child, val;
     const pm__byte *x; /* NULL: a line */
     unsigned nc, nv;
     pm_place kids[PM__LINE_ENTRIES]; /* lines: in byte order */
     pm_val vals[PM__LINE_ENTRIES];
-} pm__alg_view;
+} pm__masks_view;
 
-static void pm__alg_view_of(pm__alg_view *v, const pm_place *p) {
+static void pm__masks_view_of(pm__masks_view *v, const pm_place *p) {
     pm_mask none = {{0, 0, 0, 0}};
     if (!pm__place_in_line(p)) {
         v->x = pm__place_byte(p);
@@ -41,46 +41,46 @@ static void pm__alg_view_of(pm__alg_view *v, const pm_place *p) {
 }
 
 /* The place of the child at a byte that has one; `rank` counts those before it. */
-static PM__INLINE pm_place pm__alg_view_kid(const pm__alg_view *v, uint8_t c, unsigned rank) {
+static PM__INLINE pm_place pm__masks_view_kid(const pm__masks_view *v, uint8_t c, unsigned rank) {
     if (!v->x) return v->kids[rank];
-    return pm__alg_root(pm__byte_is_wide(v->x) ? *pm__byte_child(v->x, c) : v->x->slot[rank]);
+    return pm__merge_root(pm__byte_is_wide(v->x) ? *pm__byte_child(v->x, c) : v->x->slot[rank]);
 }
 
 /* The values of a side, in byte order: byte nodes have them from the far end downwards. */
-typedef struct pm__alg_vals {
+typedef struct pm__masks_vals {
     const pm_val *at;
     ptrdiff_t step;
-} pm__alg_vals;
+} pm__masks_vals;
 
-static pm__alg_vals pm__alg_view_vals(const pm__alg_view *v) {
-    pm__alg_vals r = {v->vals, 1};
+static pm__masks_vals pm__masks_view_vals(const pm__masks_view *v) {
+    pm__masks_vals r = {v->vals, 1};
     if (v->x && !pm__byte_is_unit(v->x)) r.at = v->x->slot + v->x->cap - 1, r.step = -1;
     else if (v->x) r.at = &pm__unit_val, r.step = 0;
     return r;
 }
 
 /* The value of a side at one bit of a word. */
-static PM__INLINE const pm_val *pm__alg_vals_at(const pm__alg_vals *v, uint64_t all, uint64_t bit) {
+static PM__INLINE const pm_val *pm__masks_vals_at(const pm__masks_vals *v, uint64_t all, uint64_t bit) {
     return v->at + v->step * (ptrdiff_t)pm__popcount64(all & (bit - 1));
 }
 
 /* Lists the values that are on both sides. True if they are the same words there. */
-static PM__INLINE bool pm__alg_word_same(const pm__alg_vals *a, uint64_t va, const pm__alg_vals *b, uint64_t vb,
-                                         pm_val *out) {
+static PM__INLINE bool pm__masks_word_same(const pm__masks_vals *a, uint64_t va, const pm__masks_vals *b, uint64_t vb,
+                                           pm_val *out) {
     uint64_t parts = 0;
     for (uint64_t m = va & vb; m; m &= m - 1) {
         uint64_t bit = m & (0 - m);
-        *out = *pm__alg_vals_at(a, va, bit);
-        parts |= *out++ ^ *pm__alg_vals_at(b, vb, bit);
+        *out = *pm__masks_vals_at(a, va, bit);
+        parts |= *out++ ^ *pm__masks_vals_at(b, vb, bit);
     }
     return parts == 0;
 }
 
 /* The values of one word where those on both sides are the same, and listed: nothing is to be combined. */
-static PM__INLINE void pm__alg_word_plain(pm__alg *q, pm__alg_frame *f, unsigned w, uint64_t va, uint64_t vb,
-                                          const pm__alg_vals *a, const pm__alg_vals *b, pm_val **out) {
+static PM__INLINE void pm__masks_word_plain(pm__merge_run *q, pm__merge_frame *f, unsigned w, uint64_t va, uint64_t vb,
+                                            const pm__masks_vals *a, const pm__masks_vals *b, pm_val **out) {
     uint64_t both = va & vb, stay = f->vm.w[w];
-    if (pm__alg_cancels(q->op) && both) {
+    if (pm__merge_cancels(q->op) && both) {
         stay &= ~both;
         f->same_a = f->same_b = false;
     }
@@ -89,40 +89,40 @@ static PM__INLINE void pm__alg_word_plain(pm__alg *q, pm__alg_frame *f, unsigned
     else
         for (; stay; stay &= stay - 1) {
             uint64_t bit = stay & (0 - stay);
-            uintptr_t in_a = (uintptr_t)pm__alg_vals_at(a, va, bit), in_b = (uintptr_t)pm__alg_vals_at(b, vb, bit);
+            uintptr_t in_a = (uintptr_t)pm__masks_vals_at(a, va, bit), in_b = (uintptr_t)pm__masks_vals_at(b, vb, bit);
             uintptr_t side = 0 - (uintptr_t)((va & bit) != 0); /* no branch on which side has it */
             *(*out)++ = *(const pm_val *)(in_b ^ ((in_a ^ in_b) & side));
         }
 }
 
 /* Combines the values of one word of the masks. False: a hook is wrong. */
-static bool pm__alg_word_vals(pm__alg *q, pm__alg_frame *f, unsigned w, uint64_t va, uint64_t vb, pm__alg_vals *a,
-                              pm__alg_vals *b, pm_val **out) {
-    pm__alg_op op = q->op;
-    bool keep_a = pm__alg_unites(op) || op == PM__ALG_SUB, keep_b = pm__alg_unites(op);
+static bool pm__masks_word_vals(pm__merge_run *q, pm__merge_frame *f, unsigned w, uint64_t va, uint64_t vb,
+                                pm__masks_vals *a, pm__masks_vals *b, pm_val **out) {
+    pm__merge_op op = q->op;
+    bool keep_a = pm__merge_unites(op) || op == PM__MERGE_SUB, keep_b = pm__merge_unites(op);
     if (va & ~vb) *(keep_a ? &f->same_b : &f->same_a) = false;
     if (vb & ~va) *(keep_b ? &f->same_a : &f->same_b) = false;
     f->vm.w[w] = (va & vb) | (keep_a ? va : 0) | (keep_b ? vb : 0);
-    uint64_t gone = 0, both = va & vb, drops = pm__alg_cancels(op) ? both : 0, look = f->vm.w[w];
-    bool plain = op == PM__ALG_RESTRICT;
-    if (plain || q->idempotent) plain |= pm__alg_word_same(a, va, b, vb, *out);
+    uint64_t gone = 0, both = va & vb, drops = pm__merge_cancels(op) ? both : 0, look = f->vm.w[w];
+    bool plain = op == PM__MERGE_RESTRICT;
+    if (plain || q->idempotent) plain |= pm__masks_word_same(a, va, b, vb, *out);
     if (plain) {
-        pm__alg_word_plain(q, f, w, va, vb, a, b, out);
+        pm__masks_word_plain(q, f, w, va, vb, a, b, out);
         look = 0;
     }
     for (; look; look &= look - 1) {
         uint64_t bit = look & (0 - look);
-        const pm_val *in_a = pm__alg_vals_at(a, va, bit), *in_b = pm__alg_vals_at(b, vb, bit);
+        const pm_val *in_a = pm__masks_vals_at(a, va, bit), *in_b = pm__masks_vals_at(b, vb, bit);
         pm_val x = *((va & bit) ? in_a : in_b), y = *((vb & bit) ? in_b : in_a); /* equal where one side has it */
-        pm__alg_val r;
+        pm__merge_val r;
         **out = x;
         if (x == y && (q->idempotent || !(both & bit))) {
             gone |= drops & bit;
             *out += !(drops & bit);
             continue;
         }
-        bool ok = pm__alg_value(q, &x, &y, &r);
-        pm__alg_differ(f, ok && r.some ? r.alg : 0);
+        bool ok = pm__merge_value(q, &x, &y, &r);
+        pm__result_differ(f, ok && r.some ? r.alg : 0);
         if (!ok) f->vm.w[w] &= (bit - 1) & ~gone; /* what is not there yet is not to be given back */
         if (!ok) return false;
         if (!r.some) f->vm.w[w] &= ~bit;
@@ -138,32 +138,32 @@ static bool pm__alg_word_vals(pm__alg *q, pm__alg_frame *f, unsigned w, uint64_t
 }
 
 /* Combines the values of both sides into the frame. False: a hook is wrong. */
-static bool pm__alg_mask_vals(pm__alg *q, pm__alg_frame *f, const pm__alg_view *a, const pm__alg_view *b) {
-    pm__alg_vals va = pm__alg_view_vals(a), vb = pm__alg_view_vals(b);
+static bool pm__masks_combine(pm__merge_run *q, pm__merge_frame *f, const pm__masks_view *a, const pm__masks_view *b) {
+    pm__masks_vals va = pm__masks_view_vals(a), vb = pm__masks_view_vals(b);
     pm_val *out = f->vals;
     for (unsigned w = 0; w < 4; w++)
-        if (!pm__alg_word_vals(q, f, w, a->val.w[w], b->val.w[w], &va, &vb, &out)) return false;
+        if (!pm__masks_word_vals(q, f, w, a->val.w[w], b->val.w[w], &va, &vb, &out)) return false;
     return true;
 }
 
 /* Which bytes with a child on either side matter, and what is said of the others. */
-static pm_mask pm__alg_mask_kids(pm__alg *q, pm__alg_frame *f, const pm__alg_view *a, const pm__alg_view *b) {
+static pm_mask pm__masks_kids(pm__merge_run *q, pm__merge_frame *f, const pm__masks_view *a, const pm__masks_view *b) {
     pm_mask look;
     for (unsigned w = 0; w < 4; w++) {
         uint64_t ca = a->child.w[w], cb = b->child.w[w], ma = ca | a->val.w[w], mb = cb | b->val.w[w];
         switch (q->op) {
-        case PM__ALG_JOIN:
-        case PM__ALG_DIFFER: look.w[w] = ca | cb; break;
-        case PM__ALG_MEET:
+        case PM__MERGE_JOIN:
+        case PM__MERGE_DIFFER: look.w[w] = ca | cb; break;
+        case PM__MERGE_MEET:
             look.w[w] = (ca | cb) & ma & mb;
             if (ma & ~mb) f->same_a = false;
             if (mb & ~ma) f->same_b = false;
             break;
-        case PM__ALG_SUB:
+        case PM__MERGE_SUB:
             look.w[w] = ca;
             if (cb & ~ca) f->same_b = false;
             break;
-        case PM__ALG_RESTRICT:
+        case PM__MERGE_RESTRICT:
             look.w[w] = ca & mb;
             if (ma & ~mb) f->same_a = false;
             break;
@@ -173,53 +173,53 @@ static pm_mask pm__alg_mask_kids(pm__alg *q, pm__alg_frame *f, const pm__alg_vie
 }
 
 /* Makes the pair for byte c. */
-static void pm__alg_mask_pair(pm__alg *q, pm__alg_frame *f, const pm__alg_view *a, const pm__alg_view *b, uint8_t c,
-                              const pm_place *pa, const pm_place *pb) {
+static void pm__masks_pair(pm__merge_run *q, pm__merge_frame *f, const pm__masks_view *a, const pm__masks_view *b,
+                           uint8_t c, const pm_place *pa, const pm_place *pb) {
     bool ca = pm_mask_test(&a->child, c), cb = pm_mask_test(&b->child, c);
     bool va = pm_mask_test(&a->val, c), vb = pm_mask_test(&b->val, c);
-    pm__alg_pair *p = &f->pairs[f->npairs++];
+    pm__merge_pair *p = &f->pairs[f->npairs++];
     p->a = *pa;
     p->b = *pb;
     p->ref = 0;
     p->at = c;
-    p->alg = PM__ALG_WAITS;
+    p->alg = PM__MERGE_WAITS;
     p->dangles = false;
     switch (q->op) {
-    case PM__ALG_JOIN:
-    case PM__ALG_DIFFER:
+    case PM__MERGE_JOIN:
+    case PM__MERGE_DIFFER:
         if (!cb && !vb) p->alg = PM_ALG_LEFT;
         if (!ca && !va) p->alg = PM_ALG_RIGHT;
-        p->dangles = q->op == PM__ALG_JOIN || p->alg != PM__ALG_WAITS;
+        p->dangles = q->op == PM__MERGE_JOIN || p->alg != PM__MERGE_WAITS;
         break;
-    case PM__ALG_MEET: p->dangles = !va && !vb && pa->node == 0 && pb->node == 0; break;
-    case PM__ALG_SUB:
+    case PM__MERGE_MEET: p->dangles = !va && !vb && pa->node == 0 && pb->node == 0; break;
+    case PM__MERGE_SUB:
         p->dangles = !cb && !vb;
         if (p->dangles) p->alg = PM_ALG_LEFT;
         break;
-    case PM__ALG_RESTRICT:
+    case PM__MERGE_RESTRICT:
         p->dangles = vb;
         if (vb) p->alg = PM_ALG_LEFT;
         break;
     }
 }
 
-/* Opens a pair by its masks; as pm__alg_open_lists. */
-static PM__NOINLINE bool pm__alg_open_bytes(pm__alg *q, const pm_place *pa, const pm_place *pb) {
-    pm__alg_view a, b;
+/* Opens a pair by its masks; as pm__lists_open. */
+static PM__NOINLINE bool pm__masks_open(pm__merge_run *q, const pm_place *pa, const pm_place *pb) {
+    pm__masks_view a, b;
     pm_mask none = {{0, 0, 0, 0}};
     pm_place empty = {0, 0, 0, 0};
-    pm__alg_view_of(&a, pa);
-    pm__alg_view_of(&b, pb);
+    pm__masks_view_of(&a, pa);
+    pm__masks_view_of(&b, pb);
     pm_mask kids = pm_mask_or(a.child, b.child), vals = pm_mask_or(a.val, b.val);
-    pm__alg_frame *f = pm__alg_push(q, pm_mask_count(&kids), 0, pm_mask_count(&vals), 0);
+    pm__merge_frame *f = pm__merge_push(q, pm_mask_count(&kids), 0, pm_mask_count(&vals), 0);
     if (!f) {
         q->status = PM_NOMEM;
         return false;
     }
     f->bytes = true;
     f->vm = f->fresh = none;
-    if (!pm__alg_mask_vals(q, f, &a, &b)) return false;
-    pm_mask look = pm__alg_mask_kids(q, f, &a, &b);
+    if (!pm__masks_combine(q, f, &a, &b)) return false;
+    pm_mask look = pm__masks_kids(q, f, &a, &b);
     unsigned ra = 0, rb = 0;
     for (unsigned w = 0; w < 4; w++) {
         uint64_t ca = a.child.w[w], cb = b.child.w[w];
@@ -227,9 +227,9 @@ static PM__NOINLINE bool pm__alg_open_bytes(pm__alg *q, const pm_place *pa, cons
             uint64_t bit = left & (0 - left);
             uint8_t c = (uint8_t)(64 * w + pm__ctz64(left));
             pm_place ka = empty, kb = empty;
-            if (ca & bit) ka = pm__alg_view_kid(&a, c, ra + pm__popcount64(ca & (bit - 1)));
-            if (cb & bit) kb = pm__alg_view_kid(&b, c, rb + pm__popcount64(cb & (bit - 1)));
-            pm__alg_mask_pair(q, f, &a, &b, c, &ka, &kb);
+            if (ca & bit) ka = pm__masks_view_kid(&a, c, ra + pm__popcount64(ca & (bit - 1)));
+            if (cb & bit) kb = pm__masks_view_kid(&b, c, rb + pm__popcount64(cb & (bit - 1)));
+            pm__masks_pair(q, f, &a, &b, c, &ka, &kb);
         }
         ra += pm__popcount64(ca);
         rb += pm__popcount64(cb);
@@ -240,24 +240,24 @@ static PM__NOINLINE bool pm__alg_open_bytes(pm__alg *q, const pm_place *pa, cons
 /* ---- closing masks ------------------------------------------------------------------------------------------- */
 
 /* Few members make a line. Answers whether they do, for new children spelled out. */
-static bool pm__alg_few(const pm__alg_frame *f, unsigned nc, unsigned nv) {
+static bool pm__masks_few(const pm__merge_frame *f, unsigned nc, unsigned nv) {
     unsigned n = nv + nc;
     if (n <= 4) return true;
     if (n > 16) return false;
     for (unsigned i = 0; i < f->npairs; i++) {
-        const pm__alg_pair *p = &f->pairs[i];
+        const pm__merge_pair *p = &f->pairs[i];
         if (p->alg != PM_ALG_ELEMENT || pm__ref_kind(p->ref) != PM__LINE) continue;
         unsigned k = ((const pm__line *)pm__ref_ptr(p->ref))->n;
-        n += k <= PM__ALG_ABSORB ? k - 1 : 0;
-        nc -= k <= PM__ALG_ABSORB;
+        n += k <= PM__RESULT_ABSORB ? k - 1 : 0;
+        nc -= k <= PM__RESULT_ABSORB;
     }
     return nc == 0 && n <= 24;
 }
 
 /* The result of a byte frame as a list; kids[] are what is left at the bytes of cm, fresh where fk says so. */
-static bool pm__alg_bytes_line(pm__alg *q, const pm__alg_frame *f, const pm_mask *cm, const pm__ref *kids,
-                               const bool *fk, pm__ref *out) {
-    pm__alg_final t;
+static bool pm__masks_line(pm__merge_run *q, const pm__merge_frame *f, const pm_mask *cm, const pm__ref *kids,
+                           const bool *fk, pm__ref *out) {
+    pm__result_final t;
     pm_mask m = pm_mask_or(*cm, f->vm);
     uint8_t spell[16] = {0};
     unsigned nv = 0, nc = 0;
@@ -275,12 +275,12 @@ static bool pm__alg_bytes_line(pm__alg *q, const pm__alg_frame *f, const pm_mask
             t.e[t.n++].fresh = fk[nc++];
         }
     }
-    pm__alg_condense(&t, 0);
-    return pm__alg_build_final(q, &t, NULL, 0, out);
+    pm__result_condense(&t, 0);
+    return pm__result_build_final(q, &t, NULL, 0, out);
 }
 
-static bool pm__alg_bytes_node(pm__alg *q, const pm__alg_frame *f, const pm_mask *cm, const pm__ref *kids,
-                               const bool *fk, unsigned nc, pm__ref *out) {
+static bool pm__masks_node(pm__merge_run *q, const pm__merge_frame *f, const pm_mask *cm, const pm__ref *kids,
+                           const bool *fk, unsigned nc, pm__ref *out) {
     pm__byte *x = pm__byte_make(q->cx, cm, &f->vm, kids, f->vals);
     if (!x) {
         q->status = PM_NOMEM;
@@ -298,27 +298,27 @@ static bool pm__alg_bytes_node(pm__alg *q, const pm__alg_frame *f, const pm_mask
     return true;
 }
 
-static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
+static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, pm__merge_answer *out) {
     pm_mask cm = {{0, 0, 0, 0}};
     pm__ref kids[256];
     bool fk[256];
     unsigned nc = 0;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at;
-        const pm__alg_pair *p = &f->pairs[i];
+        const pm__merge_pair *p = &f->pairs[i];
         unsigned same = p->alg < PM_ALG_ELEMENT ? p->alg : 0u;
-        if (!p->dangles && !pm_mask_test(&f->vm, p->at) && pm__alg_kept(p, &at) == PM_ALG_NONE) same = 0;
-        pm__alg_differ(f, same);
+        if (!p->dangles && !pm_mask_test(&f->vm, p->at) && pm__result_kept(p, &at) == PM_ALG_NONE) same = 0;
+        pm__result_differ(f, same);
     }
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at = {0, 0, 0, 0};
-        pm__alg_pair *p = &f->pairs[i];
-        pm_alg kept = pm__alg_kept(p, &at);
+        pm__merge_pair *p = &f->pairs[i];
+        pm_alg kept = pm__result_kept(p, &at);
         if (kept == PM_ALG_NONE && (!p->dangles || pm_mask_test(&f->vm, p->at))) continue;
-        if (kept != PM_ALG_NONE && kept != PM_ALG_ELEMENT && !pm__alg_own(q, p, &at)) return false;
+        if (kept != PM_ALG_NONE && kept != PM_ALG_ELEMENT && !pm__result_own(q, p, &at)) return false;
         pm_mask_set(&cm, p->at);
         fk[nc] = p->alg == PM_ALG_ELEMENT;
         kids[nc] = fk[nc] ? p->ref : at.node;
@@ -326,8 +326,8 @@ static PM__NOINLINE bool pm__alg_close_bytes(pm__alg *q, pm__alg_frame *f, pm__a
     }
     unsigned nv = pm_mask_count(&f->vm);
     if (nc + nv == 0) return true;
-    bool few = pm__alg_few(f, nc, nv);
+    bool few = pm__masks_few(f, nc, nv);
     out->alg = PM_ALG_ELEMENT;
-    if (few) return pm__alg_bytes_line(q, f, &cm, kids, fk, &out->ref);
-    return pm__alg_bytes_node(q, f, &cm, kids, fk, nc, &out->ref);
+    if (few) return pm__masks_line(q, f, &cm, kids, fk, &out->ref);
+    return pm__masks_node(q, f, &cm, kids, fk, nc, &out->ref);
 }

@@ -7,22 +7,22 @@
 
    Results become nodes through the builder (25_build.c); new lines of few entries are spelled out in the line above
    them, so that what shrinks does not leave a node for each entry behind. */
-#include "33_algebra_sieve.c"
+#include "33_merge_select.c"
 
 /* ---- sides as lists ------------------------------------------------------------------------------------------ */
 
 /* One side of a merge. */
-typedef struct pm__alg_side {
+typedef struct pm__lists_side {
     pm__ent *e;
     unsigned n;
     pm__ref node;
     unsigned lo, depth; /* lines: entry of the node that e[0] is, and the bytes matched where suffixes begin */
     int folded;         /* an entry that stands for all entries behind a long prefix, or -1 */
     pm_place behind;    /* where these are */
-} pm__alg_side;
+} pm__lists_side;
 
 /* Lists entries [lo, hi) of a line, their suffixes without the first `cut` bytes. */
-static void pm__alg_decode(const pm__line *x, unsigned lo, unsigned hi, size_t cut, pm__ent *out) {
+static void pm__lists_decode(const pm__line *x, unsigned lo, unsigned hi, size_t cut, pm__ent *out) {
     const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, lo);
     bool unit = (x->flags & PM__LINE_UNIT) != 0;
     const uint64_t *pay = pm__line_pay_at(x, pm__line_pay_index(x, lo));
@@ -41,7 +41,7 @@ static void pm__alg_decode(const pm__line *x, unsigned lo, unsigned hi, size_t c
 
 /* Lists the entries below a line place, without `skip` bytes of what is ahead of it. What is still ahead then is
    spelled out in each entry where that takes little room (in `bytes`), else one entry stands for all. */
-static void pm__alg_list_line(pm__alg_side *s, const pm_place *p, size_t skip, uint8_t *bytes) {
+static void pm__lists_line(pm__lists_side *s, const pm_place *p, size_t skip, uint8_t *bytes) {
     const pm__line *x = pm__place_line(p);
     const uint8_t *heap = pm__line_heap(x), *ahead = heap + p->depth + skip;
     unsigned depth = p->depth + (unsigned)skip, lo = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
@@ -65,7 +65,7 @@ static void pm__alg_list_line(pm__alg_side *s, const pm_place *p, size_t skip, u
         return;
     }
     s->n = p->hi - lo;
-    pm__alg_decode(x, lo, p->hi, cut, s->e);
+    pm__lists_decode(x, lo, p->hi, cut, s->e);
     for (unsigned i = 0; more && i < s->n; i++) {
         pm__ent *e = &s->e[i];
         memcpy(bytes, ahead, more);
@@ -81,7 +81,7 @@ static void pm__alg_list_line(pm__alg_side *s, const pm_place *p, size_t skip, u
 }
 
 /* Lists the values and children of a byte node at the bytes that a list begins with. Answers false if it has others. */
-static bool pm__alg_list_byte(pm__alg_side *s, const pm_place *p, const pm__alg_side *by) {
+static bool pm__lists_byte(pm__lists_side *s, const pm_place *p, const pm__lists_side *by) {
     const pm__byte *x = pm__place_byte(p);
     unsigned took = 0;
     s->node = p->node;
@@ -98,15 +98,15 @@ static bool pm__alg_list_byte(pm__alg_side *s, const pm_place *p, const pm__alg_
 }
 
 /* The place at the suffix (of length len) of entries [i, end): a child, or a run that goes on. */
-static pm_place pm__alg_place_of(const pm__alg_side *s, unsigned i, unsigned end, unsigned len) {
-    if (s->e[i].child && s->e[i].len == len) return s->folded == (int)i ? s->behind : pm__alg_root(s->e[i].pay);
+static pm_place pm__lists_place_of(const pm__lists_side *s, unsigned i, unsigned end, unsigned len) {
+    if (s->e[i].child && s->e[i].len == len) return s->folded == (int)i ? s->behind : pm__merge_root(s->e[i].pay);
     pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end)};
     if (s->folded >= 0) p.lo = (uint8_t)s->lo, p.hi = s->behind.hi; /* within the prefix: all there is */
     return p;
 }
 
 /* Common length of two suffixes. Eight bytes behind an entry's bytes can be read. */
-static PM__INLINE size_t pm__alg_common(const pm__ent *a, const pm__ent *b) {
+static PM__INLINE size_t pm__lists_common(const pm__ent *a, const pm__ent *b) {
     size_t min = a->len < b->len ? a->len : b->len;
     if (!min || a->first != b->first) return 0;
     if (min == 1) return 1;
@@ -117,17 +117,17 @@ static PM__INLINE size_t pm__alg_common(const pm__ent *a, const pm__ent *b) {
 
 /* ---- merging two lists --------------------------------------------------------------------------------------- */
 
-typedef struct pm__alg_merge {
-    pm__alg *q;
-    pm__alg_frame *f;
-    pm__alg_side a, b;
-} pm__alg_merge;
+typedef struct pm__lists_two {
+    pm__merge_run *q;
+    pm__merge_frame *f;
+    pm__lists_side a, b;
+} pm__lists_two;
 
 /* Keeps entry i of a side as it is. A folded one is a pair with its answer known. */
-static void pm__alg_keep(pm__alg_merge *g, const pm__alg_side *s, unsigned i) {
-    pm__alg_frame *f = g->f;
+static void pm__lists_keep(pm__lists_two *g, const pm__lists_side *s, unsigned i) {
+    pm__merge_frame *f = g->f;
     if (s->folded == (int)i) {
-        pm__alg_pair *p = &f->pairs[f->npairs++];
+        pm__merge_pair *p = &f->pairs[f->npairs++];
         pm_place none = {0, 0, 0, 0};
         bool left = s == &g->a;
         p->a = left ? s->behind : none;
@@ -143,50 +143,50 @@ static void pm__alg_keep(pm__alg_merge *g, const pm__alg_side *s, unsigned i) {
 }
 
 /* The location of a dangling entry has a value on the other side, which was dealt with just before. */
-static bool pm__alg_valued(const pm__alg_side *other, unsigned next, const pm__ent *e) {
+static bool pm__lists_valued(const pm__lists_side *other, unsigned next, const pm__ent *e) {
     if (!next || other->e[next - 1].child || other->e[next - 1].len != e->len) return false;
-    return pm__alg_common(&other->e[next - 1], e) == e->len;
+    return pm__lists_common(&other->e[next - 1], e) == e->len;
 }
 
-static bool pm__alg_is_stub(const pm__alg_side *s, unsigned i) {
+static bool pm__lists_is_stub(const pm__lists_side *s, unsigned i) {
     return s->e[i].child && !s->e[i].pay && s->folded != (int)i;
 }
 
 /* Entry i is in A only. `j` is the next entry of B. */
-static void pm__alg_only_a(pm__alg_merge *g, unsigned i, unsigned j) {
-    pm__alg_op op = g->q->op;
-    bool beside = pm__alg_is_stub(&g->a, i) && pm__alg_valued(&g->b, j, &g->a.e[i]);
-    if (pm__alg_unites(op) && beside) return; /* B's value keeps the location, and B has nothing else to say of it */
-    if (op == PM__ALG_MEET || op == PM__ALG_RESTRICT || beside) {
+static void pm__lists_only_a(pm__lists_two *g, unsigned i, unsigned j) {
+    pm__merge_op op = g->q->op;
+    bool beside = pm__lists_is_stub(&g->a, i) && pm__lists_valued(&g->b, j, &g->a.e[i]);
+    if (pm__merge_unites(op) && beside) return; /* B's value keeps the location, and B has nothing else to say of it */
+    if (op == PM__MERGE_MEET || op == PM__MERGE_RESTRICT || beside) {
         g->f->same_a = false;
         return;
     }
-    pm__alg_keep(g, &g->a, i);
+    pm__lists_keep(g, &g->a, i);
     g->f->same_b = false;
 }
 
-static void pm__alg_only_b(pm__alg_merge *g, unsigned i, unsigned j) {
-    if (!pm__alg_unites(g->q->op)) {
+static void pm__lists_only_b(pm__lists_two *g, unsigned i, unsigned j) {
+    if (!pm__merge_unites(g->q->op)) {
         g->f->same_b = false;
         return;
     }
-    if (pm__alg_is_stub(&g->b, j) && pm__alg_valued(&g->a, i, &g->b.e[j])) return;
-    pm__alg_keep(g, &g->b, j);
+    if (pm__lists_is_stub(&g->b, j) && pm__lists_valued(&g->a, i, &g->b.e[j])) return;
+    pm__lists_keep(g, &g->b, j);
     g->f->same_a = false;
 }
 
 /* Two values at one location. */
-static bool pm__alg_meet_values(pm__alg_merge *g, unsigned i, unsigned j) {
-    pm__alg_val r;
+static bool pm__lists_meet_values(pm__lists_two *g, unsigned i, unsigned j) {
+    pm__merge_val r;
     pm__ent *e = &g->f->ents[g->f->nents];
     *e = g->a.e[i];
     if (e->pay == g->b.e[j].pay && g->q->idempotent) {
-        g->f->nents += !pm__alg_cancels(g->q->op);
-        if (pm__alg_cancels(g->q->op)) g->f->same_a = g->f->same_b = false;
+        g->f->nents += !pm__merge_cancels(g->q->op);
+        if (pm__merge_cancels(g->q->op)) g->f->same_a = g->f->same_b = false;
         return true;
     }
-    if (!pm__alg_value(g->q, &g->a.e[i].pay, &g->b.e[j].pay, &r)) return false;
-    pm__alg_differ(g->f, r.some ? r.alg : 0);
+    if (!pm__merge_value(g->q, &g->a.e[i].pay, &g->b.e[j].pay, &r)) return false;
+    pm__result_differ(g->f, r.some ? r.alg : 0);
     if (!r.some) return true;
     g->f->nents++;
     e->pay = r.val;
@@ -195,34 +195,34 @@ static bool pm__alg_meet_values(pm__alg_merge *g, unsigned i, unsigned j) {
 }
 
 /* Runs [i, iend) and [j, jend) meet at a suffix of length len, at least one of them being a child just there. */
-static void pm__alg_meet_runs(pm__alg_merge *g, unsigned i, unsigned iend, unsigned j, unsigned jend, unsigned len) {
-    pm__alg_frame *f = g->f;
-    pm__alg_op op = g->q->op;
-    bool stub_a = pm__alg_is_stub(&g->a, i) && g->a.e[i].len == len;
-    bool stub_b = pm__alg_is_stub(&g->b, j) && g->b.e[j].len == len;
+static void pm__lists_meet_runs(pm__lists_two *g, unsigned i, unsigned iend, unsigned j, unsigned jend, unsigned len) {
+    pm__merge_frame *f = g->f;
+    pm__merge_op op = g->q->op;
+    bool stub_a = pm__lists_is_stub(&g->a, i) && g->a.e[i].len == len;
+    bool stub_b = pm__lists_is_stub(&g->b, j) && g->b.e[j].len == len;
     if (stub_a || stub_b) {
-        if (op == PM__ALG_JOIN || (stub_a && stub_b ? op == PM__ALG_MEET : op == PM__ALG_DIFFER)) {
-            const pm__alg_side *s = stub_a ? &g->b : &g->a;
+        if (op == PM__MERGE_JOIN || (stub_a && stub_b ? op == PM__MERGE_MEET : op == PM__MERGE_DIFFER)) {
+            const pm__lists_side *s = stub_a ? &g->b : &g->a;
             unsigned k = stub_a ? j : i, end = stub_a ? jend : iend;
-            for (; k < end; k++) pm__alg_keep(g, s, k);
-            pm__alg_differ(f, stub_a == stub_b ? PM_ALG_BOTH : stub_a ? PM_ALG_RIGHT : PM_ALG_LEFT);
-        } else if (op == PM__ALG_SUB && !stub_a) {
-            for (; i < iend; i++) pm__alg_keep(g, &g->a, i);
+            for (; k < end; k++) pm__lists_keep(g, s, k);
+            pm__result_differ(f, stub_a == stub_b ? PM_ALG_BOTH : stub_a ? PM_ALG_RIGHT : PM_ALG_LEFT);
+        } else if (op == PM__MERGE_SUB && !stub_a) {
+            for (; i < iend; i++) pm__lists_keep(g, &g->a, i);
             f->same_b = false;
         } else {
             f->same_a = f->same_b = false;
         }
         return;
     }
-    pm__alg_pair *p = &f->pairs[f->npairs++];
+    pm__merge_pair *p = &f->pairs[f->npairs++];
     bool run_a = g->a.e[i].len != len, run_b = g->b.e[j].len != len;
     bool spell_a = run_a || (!run_b && g->a.folded != (int)i);
-    const pm__alg_side *s = spell_a ? &g->a : &g->b;
+    const pm__lists_side *s = spell_a ? &g->a : &g->b;
     unsigned from = spell_a ? i : j, end = spell_a ? iend : jend;
-    p->a = pm__alg_place_of(&g->a, i, iend, len);
-    p->b = pm__alg_place_of(&g->b, j, jend, len);
+    p->a = pm__lists_place_of(&g->a, i, iend, len);
+    p->b = pm__lists_place_of(&g->b, j, jend, len);
     p->ref = 0;
-    p->alg = PM__ALG_WAITS;
+    p->alg = PM__MERGE_WAITS;
     p->at = (uint8_t)f->nents;
     p->count = (uint8_t)(end - from);
     p->spelled = s->folded >= (int)from && s->folded < (int)end ? 0 : spell_a ? PM_ALG_LEFT : PM_ALG_RIGHT;
@@ -232,40 +232,40 @@ static void pm__alg_meet_runs(pm__alg_merge *g, unsigned i, unsigned iend, unsig
 }
 
 /* The end of the run of entries that go on from `e`. */
-static unsigned pm__alg_run_end(const pm__alg_side *s, unsigned i, const pm__ent *e) {
-    while (i < s->n && s->e[i].len >= e->len && pm__alg_common(&s->e[i], e) == e->len) i++;
+static unsigned pm__lists_run_end(const pm__lists_side *s, unsigned i, const pm__ent *e) {
+    while (i < s->n && s->e[i].len >= e->len && pm__lists_common(&s->e[i], e) == e->len) i++;
     return i;
 }
 
 /* Where B has a value, restriction keeps everything of A at and below. */
-static unsigned pm__alg_cover(pm__alg_merge *g, unsigned i, unsigned j) {
-    unsigned end = pm__alg_run_end(&g->a, i, &g->b.e[j]);
-    for (; i < end; i++) pm__alg_keep(g, &g->a, i);
+static unsigned pm__lists_cover(pm__lists_two *g, unsigned i, unsigned j) {
+    unsigned end = pm__lists_run_end(&g->a, i, &g->b.e[j]);
+    for (; i < end; i++) pm__lists_keep(g, &g->a, i);
     return end;
 }
 
-static PM__INLINE void pm__alg_keys(const pm__alg_side *s, uint64_t *key) {
+static PM__INLINE void pm__lists_keys(const pm__lists_side *s, uint64_t *key) {
     for (unsigned i = 0; i < s->n; i++) key[i] = pm__suffix_word(s->e[i].first, s->e[i].rest, s->e[i].len);
 }
 
 /* Values that both sides have, but not the same ones; in the frame's list they are A's. */
-typedef struct pm__alg_equals {
+typedef struct pm__lists_equals {
     unsigned n;
-    uint8_t at[PM__ALG_LIST], of_b[PM__ALG_LIST];
-} pm__alg_equals;
+    uint8_t at[PM__MERGE_LIST], of_b[PM__MERGE_LIST];
+} pm__lists_equals;
 
 /* Combines them. False: a hook is wrong. */
-static PM__NOINLINE bool pm__alg_meet_equals(pm__alg_merge *g, const pm__alg_equals *eq) {
-    pm__alg_frame *f = g->f;
+static PM__NOINLINE bool pm__lists_meet_equals(pm__lists_two *g, const pm__lists_equals *eq) {
+    pm__merge_frame *f = g->f;
     unsigned n = eq->at[0], from = n;
     for (unsigned k = 0; k < eq->n; k++) {
-        pm__alg_val r;
+        pm__merge_val r;
         pm__ent *e = &f->ents[eq->at[k]];
-        if (!pm__alg_value(g->q, &e->pay, &g->b.e[eq->of_b[k]].pay, &r)) {
+        if (!pm__merge_value(g->q, &e->pay, &g->b.e[eq->of_b[k]].pay, &r)) {
             f->nents = n; /* what follows is not fresh */
             return false;
         }
-        pm__alg_differ(f, r.some ? r.alg : 0);
+        pm__result_differ(f, r.some ? r.alg : 0);
         e->pay = r.val;
         e->fresh = r.some && r.fresh;
         while (from < eq->at[k]) f->ents[n++] = f->ents[from++];
@@ -278,21 +278,21 @@ static PM__NOINLINE bool pm__alg_meet_equals(pm__alg_merge *g, const pm__alg_equ
 }
 
 /* Where the values end that begin at entry i. */
-static PM__INLINE unsigned pm__alg_values_end(const pm__alg_side *s, unsigned i) {
+static PM__INLINE unsigned pm__lists_values_end(const pm__lists_side *s, unsigned i) {
     while (i < s->n && !s->e[i].child) i++;
     return i;
 }
 
 /* Merges values, up to a child or the end of a side, without branches that cannot be predicted. False: a hook is wrong.
  */
-static PM__INLINE bool pm__alg_pass_values(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *pi,
-                                           unsigned *pj) {
-    const pm__alg_op op = g->q->op;
-    const unsigned keep_a = op != PM__ALG_MEET, keep_b = pm__alg_unites(op), cancels = pm__alg_cancels(op);
+static PM__INLINE bool pm__lists_pass_values(pm__lists_two *g, const uint64_t *ka, const uint64_t *kb, unsigned *pi,
+                                             unsigned *pj) {
+    const pm__merge_op op = g->q->op;
+    const unsigned keep_a = op != PM__MERGE_MEET, keep_b = pm__merge_unites(op), cancels = pm__merge_cancels(op);
     const unsigned idempotent = g->q->idempotent;
     unsigned i = *pi, j = *pj, n = g->f->nents, only_a = 0, only_b = 0, any_same = 0;
-    const unsigned enda = pm__alg_values_end(&g->a, i), endb = pm__alg_values_end(&g->b, j);
-    pm__alg_equals eq;
+    const unsigned enda = pm__lists_values_end(&g->a, i), endb = pm__lists_values_end(&g->b, j);
+    pm__lists_equals eq;
     eq.n = 0;
     while (i < enda && j < endb) {
         uint64_t x = ka[i], y = kb[j];
@@ -320,12 +320,12 @@ static PM__INLINE bool pm__alg_pass_values(pm__alg_merge *g, const uint64_t *ka,
     if (only_a) *(keep_a ? &g->f->same_b : &g->f->same_a) = false;
     if (only_b) *(keep_b ? &g->f->same_a : &g->f->same_b) = false;
     if (any_same & cancels) g->f->same_a = g->f->same_b = false;
-    return !eq.n || pm__alg_meet_equals(g, &eq);
+    return !eq.n || pm__lists_meet_equals(g, &eq);
 }
 
 /* For restriction: goes past entries that part within their first bytes; most do. */
-static PM__INLINE void pm__alg_pass_apart(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *i,
-                                          unsigned *j) {
+static PM__INLINE void pm__lists_pass_apart(pm__lists_two *g, const uint64_t *ka, const uint64_t *kb, unsigned *i,
+                                            unsigned *j) {
     while (*i < g->a.n && *j < g->b.n) {
         uint64_t x = ka[*i], y = kb[*j];
         unsigned l = x == y ? 7 : pm__clz64(x ^ y) / 8, less = x < y;
@@ -338,71 +338,71 @@ static PM__INLINE void pm__alg_pass_apart(pm__alg_merge *g, const uint64_t *ka, 
 }
 
 /* Common length of entries i of A and j of B. */
-static PM__INLINE size_t pm__alg_merge_common(const pm__alg_merge *g, uint64_t x, uint64_t y, unsigned i, unsigned j) {
+static PM__INLINE size_t pm__lists_two_common(const pm__lists_two *g, uint64_t x, uint64_t y, unsigned i, unsigned j) {
     size_t l = (x ^ y) >> 8 ? pm__clz64(x ^ y) / 8 : 7;
-    if (l >= 7) return pm__alg_common(&g->a.e[i], &g->b.e[j]);
+    if (l >= 7) return pm__lists_common(&g->a.e[i], &g->b.e[j]);
     size_t la = g->a.e[i].len, lb = g->b.e[j].len, min = la < lb ? la : lb;
     return l < min ? l : min;
 }
 
 /* One step: entries of which one is a child, or longer than their keys, or one covers the other. False: a hook is
    wrong. */
-static bool pm__alg_merge_step(pm__alg_merge *g, const uint64_t *ka, const uint64_t *kb, unsigned *pi, unsigned *pj) {
+static bool pm__lists_step(pm__lists_two *g, const uint64_t *ka, const uint64_t *kb, unsigned *pi, unsigned *pj) {
     unsigned i = *pi, j = *pj;
     const pm__ent *a = &g->a.e[i], *b = &g->b.e[j];
-    size_t l = pm__alg_merge_common(g, ka[i], kb[j], i, j);
+    size_t l = pm__lists_two_common(g, ka[i], kb[j], i, j);
     bool ends_a = l == a->len, ends_b = l == b->len;
-    if (ends_b && !b->child && g->q->op == PM__ALG_RESTRICT) {
-        i = pm__alg_cover(g, i, j++);
+    if (ends_b && !b->child && g->q->op == PM__MERGE_RESTRICT) {
+        i = pm__lists_cover(g, i, j++);
     } else if (ends_a && ends_b && a->child == b->child) {
-        if (a->child) pm__alg_meet_runs(g, i, i + 1, j, j + 1, (unsigned)l);
-        else if (!pm__alg_meet_values(g, i, j)) return false;
+        if (a->child) pm__lists_meet_runs(g, i, i + 1, j, j + 1, (unsigned)l);
+        else if (!pm__lists_meet_values(g, i, j)) return false;
         i++, j++;
     } else if (ends_a && !a->child) {
-        pm__alg_only_a(g, i++, j);
+        pm__lists_only_a(g, i++, j);
     } else if (ends_b && !b->child) {
-        pm__alg_only_b(g, i, j++);
+        pm__lists_only_b(g, i, j++);
     } else if (ends_a) {
-        unsigned end = pm__alg_run_end(&g->b, j, a);
-        pm__alg_meet_runs(g, i, i + 1, j, end, (unsigned)l);
+        unsigned end = pm__lists_run_end(&g->b, j, a);
+        pm__lists_meet_runs(g, i, i + 1, j, end, (unsigned)l);
         i++, j = end;
     } else if (ends_b) {
-        unsigned end = pm__alg_run_end(&g->a, i, b);
-        pm__alg_meet_runs(g, i, end, j, j + 1, (unsigned)l);
+        unsigned end = pm__lists_run_end(&g->a, i, b);
+        pm__lists_meet_runs(g, i, end, j, j + 1, (unsigned)l);
         i = end, j++;
     } else if (pm__ent_at(a, l) < pm__ent_at(b, l)) {
-        pm__alg_only_a(g, i++, j);
+        pm__lists_only_a(g, i++, j);
     } else {
-        pm__alg_only_b(g, i, j++);
+        pm__lists_only_b(g, i, j++);
     }
     *pi = i, *pj = j;
     return true;
 }
 
 /* Merges the lists. False: a hook is wrong. */
-static bool pm__alg_merge_lists(pm__alg_merge *g) {
-    uint64_t ka[PM__ALG_LIST], kb[PM__ALG_LIST];
+static bool pm__lists_merge(pm__lists_two *g) {
+    uint64_t ka[PM__MERGE_LIST], kb[PM__MERGE_LIST];
     unsigned i = 0, j = 0;
-    pm__alg_keys(&g->a, ka);
-    pm__alg_keys(&g->b, kb);
+    pm__lists_keys(&g->a, ka);
+    pm__lists_keys(&g->b, kb);
     for (;;) {
-        if (g->q->op == PM__ALG_RESTRICT) pm__alg_pass_apart(g, ka, kb, &i, &j);
-        else if (!pm__alg_pass_values(g, ka, kb, &i, &j)) return false;
+        if (g->q->op == PM__MERGE_RESTRICT) pm__lists_pass_apart(g, ka, kb, &i, &j);
+        else if (!pm__lists_pass_values(g, ka, kb, &i, &j)) return false;
         if (i >= g->a.n || j >= g->b.n) break;
-        if (!pm__alg_merge_step(g, ka, kb, &i, &j)) return false;
+        if (!pm__lists_step(g, ka, kb, &i, &j)) return false;
     }
-    while (i < g->a.n) pm__alg_only_a(g, i++, j);
-    while (j < g->b.n) pm__alg_only_b(g, i, j++);
+    while (i < g->a.n) pm__lists_only_a(g, i++, j);
+    while (j < g->b.n) pm__lists_only_b(g, i, j++);
     return true;
 }
 
 /* Notes a pair of children that are twins, for which entry `at` of the list stands. */
-static void pm__alg_twin_pair(pm__alg_frame *f, pm__ref a, pm__ref b, unsigned at, unsigned len) {
-    pm__alg_pair *p = &f->pairs[f->npairs++];
-    p->a = pm__alg_root(a);
-    p->b = pm__alg_root(b);
+static void pm__lists_twin_pair(pm__merge_frame *f, pm__ref a, pm__ref b, unsigned at, unsigned len) {
+    pm__merge_pair *p = &f->pairs[f->npairs++];
+    p->a = pm__merge_root(a);
+    p->b = pm__merge_root(b);
     p->ref = 0;
-    p->alg = PM__ALG_WAITS;
+    p->alg = PM__MERGE_WAITS;
     p->at = (uint8_t)at;
     p->count = 1;
     p->spelled = PM_ALG_LEFT;
@@ -410,8 +410,9 @@ static void pm__alg_twin_pair(pm__alg_frame *f, pm__ref a, pm__ref b, unsigned a
 }
 
 /* Merges twins whose values are the same; most need no list in the end. False: they are not, or a child dangles. */
-static PM__INLINE bool pm__alg_merge_same(pm__alg *q, pm__alg_frame *f, const pm__line *a, const pm__line *b) {
-    const bool cancels = pm__alg_cancels(q->op);
+static PM__INLINE bool pm__lists_twins_same(pm__merge_run *q, pm__merge_frame *f, const pm__line *a,
+                                            const pm__line *b) {
+    const bool cancels = pm__merge_cancels(q->op);
     const uint32_t all = pm__low_bits(a->n);
     uint64_t differ = 0;
     if (!q->idempotent) return false;
@@ -426,11 +427,11 @@ static PM__INLINE bool pm__alg_merge_same(pm__alg *q, pm__alg_frame *f, const pm
         unsigned i = pm__ctz32(m);
         pm__ref x = *pm__line_child(a, i), y = *pm__line_child(b, i);
         if (x == y) continue;
-        if (f->npairs < PM__ALG_AHEAD) {
+        if (f->npairs < PM__MERGE_AHEAD) {
             pm__ref_prefetch(x);
             pm__ref_prefetch(y);
         }
-        pm__alg_twin_pair(f, x, y, cancels ? f->npairs : i, pm__line_suffix(a, i));
+        pm__lists_twin_pair(f, x, y, cancels ? f->npairs : i, pm__line_suffix(a, i));
         if (cancels) f->twin_stays |= m & (0 - m);
     }
     if (cancels && f->npairs < a->n) f->same_a = f->same_b = false;
@@ -438,26 +439,26 @@ static PM__INLINE bool pm__alg_merge_same(pm__alg *q, pm__alg_frame *f, const pm
 }
 
 /* Lists what stays of such twins. */
-static void pm__alg_list_twin(pm__alg_frame *f) {
-    pm__alg_decode(f->twin, 0, f->twin->n, 0, f->ents);
+static void pm__lists_twin(pm__merge_frame *f) {
+    pm__lists_decode(f->twin, 0, f->twin->n, 0, f->ents);
     for (uint32_t m = f->twin_stays; m; m &= m - 1) f->ents[f->nents++] = f->ents[pm__ctz32(m)];
 }
 
 /* Merges twins, of which both sides stay. False: a hook is wrong. */
-static PM__NOINLINE bool pm__alg_merge_twins(pm__alg *q, pm__alg_frame *f, const pm__line *a, const pm__line *b) {
-    const bool cancels = pm__alg_cancels(q->op);
-    if (pm__alg_merge_same(q, f, a, b)) return true;
-    pm__alg_decode(a, 0, a->n, 0, f->ents);
+static PM__NOINLINE bool pm__lists_twins(pm__merge_run *q, pm__merge_frame *f, const pm__line *a, const pm__line *b) {
+    const bool cancels = pm__merge_cancels(q->op);
+    if (pm__lists_twins_same(q, f, a, b)) return true;
+    pm__lists_decode(a, 0, a->n, 0, f->ents);
     for (unsigned i = 0; i < a->n; i++) {
         pm__ent *e = &f->ents[f->nents];
-        pm__alg_val r;
+        pm__merge_val r;
         *e = f->ents[i];
         if (e->child) {
             pm__ref below = *pm__line_child(b, i);
             bool same = e->pay == below && (q->idempotent || !below);
             if (same && cancels) f->same_a = f->same_b = false;
-            else if (!same && e->pay && below) pm__alg_twin_pair(f, e->pay, below, f->nents, e->len);
-            else if (!same) pm__alg_differ(f, e->pay ? PM_ALG_LEFT : PM_ALG_RIGHT), e->pay |= below;
+            else if (!same && e->pay && below) pm__lists_twin_pair(f, e->pay, below, f->nents, e->len);
+            else if (!same) pm__result_differ(f, e->pay ? PM_ALG_LEFT : PM_ALG_RIGHT), e->pay |= below;
             f->nents += !same || !cancels;
             continue;
         }
@@ -467,8 +468,8 @@ static PM__NOINLINE bool pm__alg_merge_twins(pm__alg *q, pm__alg_frame *f, const
             if (cancels) f->same_a = f->same_b = false;
             continue;
         }
-        if (!pm__alg_value(q, &e->pay, &y, &r)) return false;
-        pm__alg_differ(f, r.some ? r.alg : 0);
+        if (!pm__merge_value(q, &e->pay, &y, &r)) return false;
+        pm__result_differ(f, r.some ? r.alg : 0);
         e->pay = r.val;
         e->fresh = r.some && r.fresh;
         f->nents += r.some;
@@ -477,58 +478,58 @@ static PM__NOINLINE bool pm__alg_merge_twins(pm__alg *q, pm__alg_frame *f, const
 }
 
 /* Most entries of one side that a list can have. */
-static unsigned pm__alg_room(const pm_place *p, bool line) {
+static unsigned pm__lists_room(const pm_place *p, bool line) {
     return line ? (unsigned)p->hi - p->lo + 1u : 2u * PM__LINE_ENTRIES;
 }
 
 /* Opens a pair as lists. The frame is left on the stack, whatever it still waits for. False: see q->status. */
-static PM__NOINLINE bool pm__alg_open_lists(pm__alg *q, const pm_place *pa, const pm_place *pb) {
-    pm__alg_merge g;
-    pm__ent ea[PM__ALG_LIST], eb[PM__ALG_LIST];
+static PM__NOINLINE bool pm__lists_open(pm__merge_run *q, const pm_place *pa, const pm_place *pb) {
+    pm__lists_two g;
+    pm__ent ea[PM__MERGE_LIST], eb[PM__MERGE_LIST];
     pm_place a = *pa, b = *pb;
     const uint8_t *ahead_a = NULL, *ahead_b = NULL;
     bool line_a = pm__place_in_line(&a), line_b = pm__place_in_line(&b), others = false;
-    size_t na = line_a ? pm__alg_ahead(&a, &ahead_a) : 0, nb = line_b ? pm__alg_ahead(&b, &ahead_b) : 0, m = 0;
+    size_t na = line_a ? pm__result_ahead(&a, &ahead_a) : 0, nb = line_b ? pm__result_ahead(&b, &ahead_b) : 0, m = 0;
     if (na && nb) m = pm__lcp(ahead_a, ahead_b, na < nb ? na : nb);
-    unsigned room = pm__alg_room(&a, line_a) + pm__alg_room(&b, line_b);
+    unsigned room = pm__lists_room(&a, line_a) + pm__lists_room(&b, line_b);
     size_t spelled = (na > m ? PM__LINE_BYTES + 8u : 0) + (nb > m ? PM__LINE_BYTES + 8u : 0);
-    pm__alg_frame *f = pm__alg_push(q, room, room, 0, spelled);
+    pm__merge_frame *f = pm__merge_push(q, room, room, 0, spelled);
     if (!f) {
         q->status = PM_NOMEM;
         return false;
     }
     f->prefix = ahead_a;
     f->plen = m;
-    if (pm__alg_unites(q->op) && line_a && line_b && pm__alg_are_twins(&a, &b))
-        return pm__alg_merge_twins(q, f, pm__place_line(&a), pm__place_line(&b));
+    if (pm__merge_unites(q->op) && line_a && line_b && pm__select_are_twins(&a, &b))
+        return pm__lists_twins(q, f, pm__place_line(&a), pm__place_line(&b));
     uint8_t *bytes = (uint8_t *)f->vals;
     g.a.e = ea;
     g.b.e = eb;
     g.a.n = g.b.n = 0;
-    if (line_a) pm__alg_list_line(&g.a, &a, m, bytes);
-    if (line_b) pm__alg_list_line(&g.b, &b, m, bytes + (na > m ? PM__LINE_BYTES + 8 : 0));
-    if (!line_a) others = !pm__alg_list_byte(&g.a, &a, &g.b);
-    if (!line_b) others = !pm__alg_list_byte(&g.b, &b, &g.a);
+    if (line_a) pm__lists_line(&g.a, &a, m, bytes);
+    if (line_b) pm__lists_line(&g.b, &b, m, bytes + (na > m ? PM__LINE_BYTES + 8 : 0));
+    if (!line_a) others = !pm__lists_byte(&g.a, &a, &g.b);
+    if (!line_b) others = !pm__lists_byte(&g.b, &b, &g.a);
     if (others && !line_a) f->same_a = false;
     if (others && !line_b) f->same_b = false;
     g.q = q;
     g.f = f;
-    return pm__alg_merge_lists(&g);
+    return pm__lists_merge(&g);
 }
 
 /* ---- closing a list ------------------------------------------------------------------------------------------ */
 
 /* Writes what a pair came to into the final list. False: no memory. */
-static bool pm__alg_resolve(pm__alg *q, pm__alg_frame *f, pm__alg_pair *p, pm__alg_final *t) {
+static bool pm__lists_resolve(pm__merge_run *q, pm__merge_frame *f, pm__merge_pair *p, pm__result_final *t) {
     pm_place at = {0, 0, 0, 0};
-    pm_alg kept = pm__alg_kept(p, &at);
+    pm_alg kept = pm__result_kept(p, &at);
     if (kept == PM_ALG_NONE) return true;
     if (p->alg != PM_ALG_ELEMENT && (p->alg & p->spelled)) {
         memcpy(t->e + t->n, f->ents + p->at, p->count * sizeof(pm__ent));
         t->n += p->count;
         return true;
     }
-    if (kept != PM_ALG_ELEMENT && !pm__alg_own(q, p, &at)) return false;
+    if (kept != PM_ALG_ELEMENT && !pm__result_own(q, p, &at)) return false;
     pm__ent *e = &t->e[t->n++];
     *e = f->ents[p->at];
     e->len = p->len;
@@ -539,16 +540,16 @@ static bool pm__alg_resolve(pm__alg *q, pm__alg_frame *f, pm__alg_pair *p, pm__a
 }
 
 /* What entries of the frame are not pairs' stand-ins, and what the pairs came to, in order. */
-static bool pm__alg_gather(pm__alg *q, pm__alg_frame *f, pm__alg_final *t) {
+static bool pm__lists_gather(pm__merge_run *q, pm__merge_frame *f, pm__result_final *t) {
     unsigned from = 0;
     t->n = t->nshells = 0;
     t->nbytes = 0;
     for (unsigned i = 0; i < f->npairs; i++) {
-        pm__alg_pair *p = &f->pairs[i];
+        pm__merge_pair *p = &f->pairs[i];
         memcpy(t->e + t->n, f->ents + from, (p->at - from) * sizeof(pm__ent));
         t->n += p->at - from;
         from = (unsigned)p->at + p->count;
-        if (!pm__alg_resolve(q, f, p, t)) return false;
+        if (!pm__lists_resolve(q, f, p, t)) return false;
     }
     memcpy(t->e + t->n, f->ents + from, (f->nents - from) * sizeof(pm__ent));
     t->n += f->nents - from;
@@ -556,30 +557,30 @@ static bool pm__alg_gather(pm__alg *q, pm__alg_frame *f, pm__alg_final *t) {
 }
 
 /* A list with pairs. */
-static PM__NOINLINE bool pm__alg_close_mixed(pm__alg *q, pm__alg_frame *f, bool made, pm__alg_answer *out) {
-    pm__alg_final t;
-    if (!pm__alg_gather(q, f, &t)) return false;
+static PM__NOINLINE bool pm__lists_close_mixed(pm__merge_run *q, pm__merge_frame *f, bool made, pm__merge_answer *out) {
+    pm__result_final t;
+    if (!pm__lists_gather(q, f, &t)) return false;
     if (t.n == 0) return true;
-    if (made) pm__alg_condense(&t, f->plen);
+    if (made) pm__result_condense(&t, f->plen);
     out->alg = PM_ALG_ELEMENT;
-    return pm__alg_build_final(q, &t, f->prefix, f->plen, &out->ref);
+    return pm__result_build_final(q, &t, f->prefix, f->plen, &out->ref);
 }
 
-static bool pm__alg_close_lists(pm__alg *q, pm__alg_frame *f, pm__alg_answer *out) {
+static bool pm__lists_close(pm__merge_run *q, pm__merge_frame *f, pm__merge_answer *out) {
     bool made = false;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at;
-        const pm__alg_pair *p = &f->pairs[i];
+        const pm__merge_pair *p = &f->pairs[i];
         made = made || p->alg == PM_ALG_ELEMENT;
-        pm__alg_differ(f, p->alg >= PM_ALG_ELEMENT || pm__alg_kept(p, &at) == PM_ALG_NONE ? 0u : p->alg);
+        pm__result_differ(f, p->alg >= PM_ALG_ELEMENT || pm__result_kept(p, &at) == PM_ALG_NONE ? 0u : p->alg);
     }
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
-    if (f->twin) pm__alg_list_twin(f);
+    if (f->twin) pm__lists_twin(f);
     if (f->nents == 0 && f->npairs == 0) return true;
-    if (f->npairs) return pm__alg_close_mixed(q, f, made, out);
+    if (f->npairs) return pm__lists_close_mixed(q, f, made, out);
     out->alg = PM_ALG_ELEMENT;
-    out->ref = pm__alg_build(q, f->ents, f->nents, f->prefix, f->plen);
+    out->ref = pm__result_build(q, f->ents, f->nents, f->prefix, f->plen);
     return out->ref != 0;
 }

@@ -7,7 +7,7 @@
    A pair whose sides are nodes (or runs of entries of a line) is opened into a frame on a stack of our own; frames wait
    for the pairs inside them, so depth costs no C stack. There are three kinds:
 
-     sieve   meet, subtract: two lines that have the same bytes of prefix ahead, or none: nearly all pairs. What stays
+     select  meet, subtract: two lines that have the same bytes of prefix ahead, or none: nearly all pairs. What stays
              are entries of the left one, told by their numbers. If neither has children no frame is needed.
      lists   other lines and operations, or a line and the bytes of a byte node that it names (not where both sides
              stay): both as sorted lists of entries, merged in one pass.
@@ -31,39 +31,45 @@
 #include "14_memo.c"
 #include "26_place.c"
 
-typedef enum pm__alg_op { PM__ALG_JOIN, PM__ALG_MEET, PM__ALG_SUB, PM__ALG_RESTRICT, PM__ALG_DIFFER } pm__alg_op;
+typedef enum pm__merge_op {
+    PM__MERGE_JOIN,
+    PM__MERGE_MEET,
+    PM__MERGE_SUB,
+    PM__MERGE_RESTRICT,
+    PM__MERGE_DIFFER
+} pm__merge_op;
 
 /* Whether what only one side has stays, whichever that is. */
-static PM__INLINE bool pm__alg_unites(pm__alg_op op) { return op == PM__ALG_JOIN || op == PM__ALG_DIFFER; }
+static PM__INLINE bool pm__merge_unites(pm__merge_op op) { return op == PM__MERGE_JOIN || op == PM__MERGE_DIFFER; }
 
 /* Whether what is the same on both sides goes. */
-static PM__INLINE bool pm__alg_cancels(pm__alg_op op) { return op == PM__ALG_SUB || op == PM__ALG_DIFFER; }
+static PM__INLINE bool pm__merge_cancels(pm__merge_op op) { return op == PM__MERGE_SUB || op == PM__MERGE_DIFFER; }
 
 enum {
-    PM__ALG_WAITS = 8,      /* beside the values of pm_alg: the answer of a pair is not known yet */
-    PM__ALG_PICK = 12,      /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
-    PM__ALG_LIST = 2 * PM__LINE_ENTRIES,
-    PM__ALG_AHEAD = 4,      /* pairs whose nodes are asked for before their turn */
-    PM__ALG_CHUNK = 1 << 16
+    PM__MERGE_WAITS = 8, /* beside the values of pm_alg: the answer of a pair is not known yet */
+    PM__MERGE_PICK = 12, /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
+    PM__MERGE_LIST = 2 * PM__LINE_ENTRIES,
+    PM__MERGE_AHEAD = 4, /* pairs whose nodes are asked for before their turn */
+    PM__MERGE_CHUNK = 1 << 16
 };
 
 /* A pair: a location of both sides (or, with the answer given beforehand, of one). The answer is LEFT and RIGHT bits,
-   or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__ALG_PICK. */
-typedef struct pm__alg_pair {
+   or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__MERGE_PICK. */
+typedef struct pm__merge_pair {
     pm_place a, b;
     pm__ref ref;
     uint8_t alg;
-    uint8_t at;     /* lists: first entry that stands for the pair; bytes: the byte */
-    uint8_t count;  /* lists: how many entries do; sieve: how many of A's */
+    uint8_t at;      /* lists: first entry that stands for the pair; bytes: the byte */
+    uint8_t count;   /* lists: how many entries do; select: how many of A's */
     uint8_t spelled; /* lists: whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
-    uint8_t from_a; /* sieve: A's first entry */
-    uint16_t len;   /* not of bytes: suffix length of the location */
-    bool dangles;   /* bytes: the location stays even with nothing below and no value */
-} pm__alg_pair;
+    uint8_t from_a;  /* select: A's first entry */
+    uint16_t len;    /* not of bytes: suffix length of the location */
+    bool dangles;    /* bytes: the location stays even with nothing below and no value */
+} pm__merge_pair;
 
-typedef struct pm__alg_frame {
-    struct pm__alg_frame *up;
-    pm__alg_pair *pairs;
+typedef struct pm__merge_frame {
+    struct pm__merge_frame *up;
+    pm__merge_pair *pairs;
     unsigned npairs, next;
     bool same_a, same_b;     /* so far the result equals that side */
     bool shared_a, shared_b; /* this node, or one above it on that side, has several owners */
@@ -76,55 +82,55 @@ typedef struct pm__alg_frame {
     uint32_t twin_stays;
     const uint8_t *prefix;
     size_t plen;
-    struct pm__alg_sieve *sieve; /* what stays; else NULL */
+    struct pm__select_kept *select; /* what stays; else NULL */
     /* bytes: the values of the result */
     pm_mask vm, fresh;
     pm_val *vals;
-} pm__alg_frame;
+} pm__merge_frame;
 
 /* The root of a node that need not be looked at yet: the visit fills in its entries. */
-static PM__INLINE pm_place pm__alg_root(pm__ref r) {
+static PM__INLINE pm_place pm__merge_root(pm__ref r) {
     pm_place p = {r, 0, 0, 0};
     return p;
 }
 
-typedef struct pm__alg_chunk {
-    struct pm__alg_chunk *under;
+typedef struct pm__merge_chunk {
+    struct pm__merge_chunk *under;
     size_t used, cap;
     uint64_t data[];
-} pm__alg_chunk;
+} pm__merge_chunk;
 
-typedef struct pm__alg {
+typedef struct pm__merge_run {
     const pm__cx *cx;
-    pm__alg_op op;
+    pm__merge_op op;
     bool idempotent;
-    bool in_place;   /* the result takes the place of the left side, which nobody else has */
+    bool in_place; /* the result takes the place of the left side, which nobody else has */
     pm_status status;
-    pm__alg_frame *top;
-    pm__alg_chunk *chunk, *spare;
+    pm__merge_frame *top;
+    pm__merge_chunk *chunk, *spare;
     pm__memo known; /* (place, place) to answer */
     pm__memo ids;   /* (node, position) to a number that stands for a place inside a node */
-} pm__alg;
+} pm__merge_run;
 
-typedef struct pm__alg_answer {
+typedef struct pm__merge_answer {
     uint8_t alg;
     pm__ref ref;
-} pm__alg_answer;
+} pm__merge_answer;
 
-typedef enum pm__alg_step { PM__ALG_DONE, PM__ALG_OPENED, PM__ALG_FAILED } pm__alg_step;
+typedef enum pm__merge_step { PM__MERGE_DONE, PM__MERGE_OPENED, PM__MERGE_FAILED } pm__merge_step;
 
 /* ---- memory of frames ---------------------------------------------------------------------------------------- */
 
 /* Allocates on top of the frame stack; addresses last until the frame is closed. NULL: no memory. */
-static void *pm__alg_alloc(pm__alg *q, size_t size) {
+static void *pm__merge_alloc(pm__merge_run *q, size_t size) {
     size = (size + 15) & ~(size_t)15;
     if (!q->chunk || q->chunk->cap - q->chunk->used < size) {
-        pm__alg_chunk *c = q->spare;
-        size_t cap = size > PM__ALG_CHUNK ? size : PM__ALG_CHUNK;
+        pm__merge_chunk *c = q->spare;
+        size_t cap = size > PM__MERGE_CHUNK ? size : PM__MERGE_CHUNK;
         if (c && c->cap >= size) {
             q->spare = NULL;
         } else {
-            c = (pm__alg_chunk *)pm__mem_alloc_big(sizeof *c + cap);
+            c = (pm__merge_chunk *)pm__mem_alloc_big(sizeof *c + cap);
             if (!c) return NULL;
             c->cap = cap;
         }
@@ -137,23 +143,23 @@ static void *pm__alg_alloc(pm__alg *q, size_t size) {
     return p;
 }
 
-static void pm__alg_chunk_free(pm__alg_chunk *c) {
+static void pm__merge_chunk_free(pm__merge_chunk *c) {
     if (c) pm__mem_free_big(c, sizeof *c + c->cap);
 }
 
 /* Gives back an allocation, and all that came after it. */
-static void pm__alg_rewind(pm__alg *q, const void *to) {
+static void pm__merge_rewind(pm__merge_run *q, const void *to) {
     for (;;) {
-        pm__alg_chunk *c = q->chunk;
+        pm__merge_chunk *c = q->chunk;
         size_t used = (size_t)((uintptr_t)to - (uintptr_t)c->data);
         bool inside = used < c->used;
         c->used = inside ? used : 0;
         if (c->used) return;
         q->chunk = c->under;
         if (q->spare && q->spare->cap >= c->cap) {
-            pm__alg_chunk_free(c);
+            pm__merge_chunk_free(c);
         } else {
-            pm__alg_chunk_free(q->spare);
+            pm__merge_chunk_free(q->spare);
             q->spare = c;
         }
         if (inside) return;
@@ -161,29 +167,30 @@ static void pm__alg_rewind(pm__alg *q, const void *to) {
 }
 
 /* Takes the top frame off, with all that was allocated since. */
-static void pm__alg_pop(pm__alg *q) {
-    pm__alg_frame *f = q->top;
+static void pm__merge_pop(pm__merge_run *q) {
+    pm__merge_frame *f = q->top;
     q->top = f->up;
-    pm__alg_rewind(q, f);
+    pm__merge_rewind(q, f);
 }
 
 /* A frame with room for so many pairs, entries or values, and bytes; all in one piece, so that popping is simple. */
-static pm__alg_frame *pm__alg_push(pm__alg *q, unsigned npairs, unsigned nents, unsigned nvals, size_t bytes) {
-    size_t size = sizeof(pm__alg_frame) + npairs * sizeof(pm__alg_pair) + nents * sizeof(pm__ent) +
+static pm__merge_frame *pm__merge_push(pm__merge_run *q, unsigned npairs, unsigned nents, unsigned nvals,
+                                       size_t bytes) {
+    size_t size = sizeof(pm__merge_frame) + npairs * sizeof(pm__merge_pair) + nents * sizeof(pm__ent) +
                   nvals * sizeof(pm_val) + bytes;
-    pm__alg_frame *f = (pm__alg_frame *)pm__alg_alloc(q, size);
+    pm__merge_frame *f = (pm__merge_frame *)pm__merge_alloc(q, size);
     if (!f) return NULL;
     f->up = q->top;
-    f->pairs = (pm__alg_pair *)(void *)(f + 1);
+    f->pairs = (pm__merge_pair *)(void *)(f + 1);
     f->ents = (pm__ent *)(void *)(f->pairs + npairs);
     f->vals = (pm_val *)(void *)(f->ents + nents);
     f->npairs = f->next = f->nents = 0;
     f->same_a = true;
-    f->same_b = q->op != PM__ALG_RESTRICT; /* the right side's values do not show in the result */
+    f->same_b = q->op != PM__MERGE_RESTRICT; /* the right side's values do not show in the result */
     f->remember = f->bytes = false;
     f->shared_a = f->shared_b = false;
     f->prefix = NULL;
-    f->sieve = NULL;
+    f->select = NULL;
     f->twin = NULL;
     f->plen = 0;
     q->top = f;
@@ -192,14 +199,14 @@ static pm__alg_frame *pm__alg_push(pm__alg *q, unsigned npairs, unsigned nents, 
 
 /* ---- values -------------------------------------------------------------------------------------------------- */
 
-typedef struct pm__alg_val {
+typedef struct pm__merge_val {
     pm_val val;
     uint8_t alg; /* LEFT and RIGHT bits: which side's value (or lack of one) the result equals */
     bool some, fresh;
-} pm__alg_val;
+} pm__merge_val;
 
 /* Completes the answer of a hook: hooks may leave identity bits out, results never do. */
-static void pm__alg_settle(const pm__cx *cx, pm_val a, pm_val b, pm__alg_val *r) {
+static void pm__merge_settle(const pm__cx *cx, pm_val a, pm_val b, pm__merge_val *r) {
     const pm_ops *ops = cx->ops;
     if (r->alg == PM_ALG_ELEMENT) {
         pm_val made = r->val;
@@ -214,12 +221,12 @@ static void pm__alg_settle(const pm__cx *cx, pm_val a, pm_val b, pm__alg_val *r)
     r->val = (r->alg & PM_ALG_LEFT) ? a : b;
 }
 
-static void pm__alg_val_drop(const pm__cx *cx, const pm__alg_val *v) {
+static void pm__merge_val_drop(const pm__cx *cx, const pm__merge_val *v) {
     if (v->some && v->fresh && !cx->plain) pm__val_release(cx->ops, v->val);
 }
 
 /* What the hook leaves of x without y, as it says it. False: the hook is wrong. */
-static bool pm__alg_remnant(const pm__cx *cx, pm_val x, pm_val y, pm__alg_val *r) {
+static bool pm__merge_remnant(const pm__cx *cx, pm_val x, pm_val y, pm__merge_val *r) {
     r->val = 0;
     r->alg = (uint8_t)pm__val_subtract(cx->ops, x, y, &r->val);
     r->some = r->alg != PM_ALG_NONE && r->alg <= PM_ALG_ELEMENT;
@@ -229,10 +236,10 @@ static bool pm__alg_remnant(const pm__cx *cx, pm_val x, pm_val y, pm__alg_val *r
 }
 
 /* The symmetric difference of two values: what each leaves of the other, joined. False: a hook is wrong. */
-static PM__NOINLINE bool pm__alg_combine_remnants(const pm__cx *cx, pm_val a, pm_val b, pm__alg_val *r) {
-    pm__alg_val x, y = {0, 0, false, false}, made = {0, PM_ALG_ELEMENT, true, true};
+static PM__NOINLINE bool pm__merge_combine_remnants(const pm__cx *cx, pm_val a, pm_val b, pm__merge_val *r) {
+    pm__merge_val x, y = {0, 0, false, false}, made = {0, PM_ALG_ELEMENT, true, true};
     unsigned alg = PM_ALG_LEFT;
-    bool ok = pm__alg_remnant(cx, a, b, &x) && pm__alg_remnant(cx, b, a, &y);
+    bool ok = pm__merge_remnant(cx, a, b, &x) && pm__merge_remnant(cx, b, a, &y);
     y.alg = (uint8_t)(y.fresh ? PM_ALG_ELEMENT : (y.alg & PM_ALG_LEFT) << 1 | (y.alg & PM_ALG_RIGHT) >> 1);
     if (ok && x.some && y.some) {
         alg = pm__val_join(cx->ops, x.val, y.val, &made.val);
@@ -240,56 +247,56 @@ static PM__NOINLINE bool pm__alg_combine_remnants(const pm__cx *cx, pm_val a, pm
     } else if (!x.some) {
         alg = PM_ALG_RIGHT;
     }
-    const pm__alg_val *from = alg == PM_ALG_ELEMENT ? &made : (alg & PM_ALG_LEFT) ? &x : &y;
-    if (!ok || from != &x) pm__alg_val_drop(cx, &x);
-    if (!ok || from != &y) pm__alg_val_drop(cx, &y);
+    const pm__merge_val *from = alg == PM_ALG_ELEMENT ? &made : (alg & PM_ALG_LEFT) ? &x : &y;
+    if (!ok || from != &x) pm__merge_val_drop(cx, &x);
+    if (!ok || from != &y) pm__merge_val_drop(cx, &y);
     *r = *from;
     return ok;
 }
 
 /* Combines two values that are both there (not for restrict). False: the hook is wrong. */
-static bool pm__alg_combine(pm__alg *q, pm_val a, pm_val b, pm__alg_val *r) {
+static bool pm__merge_combine(pm__merge_run *q, pm_val a, pm_val b, pm__merge_val *r) {
     const pm_ops *ops = q->cx->ops;
     pm_alg alg;
     r->val = 0;
     r->fresh = false;
     r->some = true;
     if (q->cx->unit) {
-        r->some = !pm__alg_cancels(q->op);
+        r->some = !pm__merge_cancels(q->op);
         r->alg = r->some ? PM_ALG_BOTH : PM_ALG_NONE;
         return true;
     }
-    if (q->op == PM__ALG_DIFFER) {
-        if (!pm__alg_combine_remnants(q->cx, a, b, r)) return false;
+    if (q->op == PM__MERGE_DIFFER) {
+        if (!pm__merge_combine_remnants(q->cx, a, b, r)) return false;
         r->fresh = false;
-        if (r->some) pm__alg_settle(q->cx, a, b, r);
+        if (r->some) pm__merge_settle(q->cx, a, b, r);
         return true;
     }
-    if (q->op == PM__ALG_JOIN) alg = pm__val_join(ops, a, b, &r->val);
-    else if (q->op == PM__ALG_MEET) alg = pm__val_meet(ops, a, b, &r->val);
+    if (q->op == PM__MERGE_JOIN) alg = pm__val_join(ops, a, b, &r->val);
+    else if (q->op == PM__MERGE_MEET) alg = pm__val_meet(ops, a, b, &r->val);
     else alg = pm__val_subtract(ops, a, b, &r->val);
     r->alg = (uint8_t)alg;
     if (alg == PM_ALG_NONE) {
         r->some = false;
-        return q->op != PM__ALG_JOIN;
+        return q->op != PM__MERGE_JOIN;
     }
     if ((unsigned)alg > PM_ALG_ELEMENT) return false;
-    pm__alg_settle(q->cx, a, b, r);
+    pm__merge_settle(q->cx, a, b, r);
     return true;
 }
 
 /* The value at a location; NULL where a side has none. False: the hook is wrong. */
-PM__UNUSED static bool pm__alg_value(pm__alg *q, const pm_val *a, const pm_val *b, pm__alg_val *r) {
+PM__UNUSED static bool pm__merge_value(pm__merge_run *q, const pm_val *a, const pm_val *b, pm__merge_val *r) {
     if (a && b) {
-        if (pm__alg_combine(q, *a, *b, r)) return true;
+        if (pm__merge_combine(q, *a, *b, r)) return true;
         q->status = PM_BADHOOK;
         return false;
     }
     r->fresh = false;
     r->alg = a ? PM_ALG_LEFT : b ? PM_ALG_RIGHT : PM_ALG_BOTH;
-    if (q->op == PM__ALG_MEET) r->alg = (uint8_t)(a ? PM_ALG_RIGHT : b ? PM_ALG_LEFT : PM_ALG_BOTH);
-    if (q->op == PM__ALG_SUB && b) r->alg = PM_ALG_LEFT;
-    r->some = (q->op != PM__ALG_MEET && a) || (pm__alg_unites(q->op) && b);
+    if (q->op == PM__MERGE_MEET) r->alg = (uint8_t)(a ? PM_ALG_RIGHT : b ? PM_ALG_LEFT : PM_ALG_BOTH);
+    if (q->op == PM__MERGE_SUB && b) r->alg = PM_ALG_LEFT;
+    r->some = (q->op != PM__MERGE_MEET && a) || (pm__merge_unites(q->op) && b);
     r->val = r->some ? a ? *a : *b : 0;
     return true;
 }
