@@ -41,7 +41,7 @@
                well is dropped once the result is made: pm_join(&a, &b, &a, NULL) is fine. Not so the map that a
                zipper, an iterator or a head is over: nothing but its writer, or head, may write to that
      zero      a zero map, reader, iterator or witness is one of an empty map, a zero reference a place that does not
-               exist; a zero pm_zip, writer or transaction is not open: PM_INVALID, or nothing where there is no status
+               exist; a zero writer or transaction is not open: PM_INVALID, or nothing where there is no status
      owners    who opened, made or cloned an object drops it; dropping twice or dropping zero is harmless;
                assigning a struct moves it
 

@@ -347,7 +347,7 @@ static void pm__stakes_free(pm__stakes *a) {
 static bool pm__stakes_add_below(pm__stakes *a, const pm_map *m, const void *path, size_t len) {
     pm_rz z;
     if (!pm_path_exists(m, path, len)) return true;
-    if (pm_rz_open(&z, m, path, len) != PM_OK) return false;
+    if (pm_rz_open(m, path, len, &z) != PM_OK) return false;
     bool ok = true;
     while (ok && pm_rz_to_next_val(&z)) ok = pm__stakes_add(a, pm__stake_of(*pm_rz_val(&z)));
     ok = ok && pm_rz_status(&z) == PM_OK;
@@ -938,7 +938,7 @@ static void pm__rz_adopt(pm_rz *z, pm_map *m) {
 
 /* Opens a reader that takes a map over, its root at a path below the head's. */
 static pm_status pm__head_open(const pm_head *h, pm_map *m, const void *path, size_t len, pm_rz *out) {
-    pm_status s = pm_rz_open(out, m, h->prefix, h->prefix_len);
+    pm_status s = pm_rz_open(m, h->prefix, h->prefix_len, out);
     if (s != PM_OK) return s;
     if (pm__rz_append(out, (const uint8_t *)path, len)) {
         out->root_len = out->len;
