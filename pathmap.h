@@ -669,8 +669,6 @@ typedef struct pm_view_ops {
 typedef struct pm_rz {
     const pm_ops *ops;
     pm_pool *pool;
-    const pm_view_ops *view; /* NULL: over a map */
-    void *state;          /* the view's */
     uint64_t top;         /* node of the origin */
     const pm_val *top_val; /* value of the origin, or NULL; owned zippers keep it in `held` */
     pm_val held;
@@ -689,7 +687,9 @@ typedef struct pm_rz {
     size_t run_at;            /* path bytes before the suffixes */
     const uint8_t *run_heap;  /* heap bytes of entry `run` */
     const pm_val *run_val;    /* the value at the focus; of a view, at the terminal found last */
-    /* Over a view, see 50_read_zipper.c: */
+    /* Over a view, see 50_read_zipper.c. Behind what walks over maps use. */
+    const pm_view_ops *view; /* NULL: over a map */
+    void *state;             /* the view's */
     size_t first, bare, within;
     bool known;
     struct pm_claim *claim;   /* of a zipper that a head gave out */
@@ -14309,8 +14309,8 @@ PM_API bool pm_rz_exists(const pm_rz *z) {
 PM_API const pm_val *pm_rz_val(const pm_rz *z) {
     if (!z) return NULL;
     pm__rz_use(z);
+    if (z->run) return z->run_val; /* over a map only */
     if (pm__rz_is_view(z)) return pm__vz_val(pm__vz_of(z));
-    if (z->run) return z->run_val;
     if (!pm__rz_on_trie(z)) return NULL;
     if (z->len == 0) return pm__rz_origin_val(z);
     return pm__place_val(&z->frames[z->nframes - 1].place);
@@ -17177,7 +17177,7 @@ static PM__NOINLINE bool pm__rz_next_val(pm_rz *z, bool ends) {
         return false;
     }
     z->run = 0;
-    if (PM__UNLIKELY(!pm__rz_on_trie(z))) return pm__rz_go_on(z, pm__rz_next_from_off(z, ends), ends);
+    if (PM__UNLIKELY(z->len != z->exist_len)) return pm__rz_go_on(z, pm__rz_next_from_off(z, ends), ends);
     pm__ref child = 0;
     const pm_place *p = &z->frames[z->nframes - 1].place;
     bool dangles = ends && p->node && pm__place_child(p, &child) && !child;

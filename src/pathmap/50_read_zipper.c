@@ -654,8 +654,8 @@ PM_API bool pm_rz_exists(const pm_rz *z) {
 PM_API const pm_val *pm_rz_val(const pm_rz *z) {
     if (!z) return NULL;
     pm__rz_use(z);
+    if (z->run) return z->run_val; /* over a map only */
     if (pm__rz_is_view(z)) return pm__vz_val(pm__vz_of(z));
-    if (z->run) return z->run_val;
     if (!pm__rz_on_trie(z)) return NULL;
     if (z->len == 0) return pm__rz_origin_val(z);
     return pm__place_val(&z->frames[z->nframes - 1].place);

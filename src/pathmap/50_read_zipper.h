@@ -39,8 +39,6 @@ typedef struct pm_view_ops {
 typedef struct pm_rz {
     const pm_ops *ops;
     pm_pool *pool;
-    const pm_view_ops *view; /* NULL: over a map */
-    void *state;          /* the view's */
     uint64_t top;         /* node of the origin */
     const pm_val *top_val; /* value of the origin, or NULL; owned zippers keep it in `held` */
     pm_val held;
@@ -59,7 +57,9 @@ typedef struct pm_rz {
     size_t run_at;            /* path bytes before the suffixes */
     const uint8_t *run_heap;  /* heap bytes of entry `run` */
     const pm_val *run_val;    /* the value at the focus; of a view, at the terminal found last */
-    /* Over a view, see 50_read_zipper.c: */
+    /* Over a view, see 50_read_zipper.c. Behind what walks over maps use. */
+    const pm_view_ops *view; /* NULL: over a map */
+    void *state;             /* the view's */
     size_t first, bare, within;
     bool known;
     struct pm_claim *claim;   /* of a zipper that a head gave out */

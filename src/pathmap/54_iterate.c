@@ -431,7 +431,7 @@ static PM__NOINLINE bool pm__rz_next_val(pm_rz *z, bool ends) {
         return false;
     }
     z->run = 0;
-    if (PM__UNLIKELY(!pm__rz_on_trie(z))) return pm__rz_go_on(z, pm__rz_next_from_off(z, ends), ends);
+    if (PM__UNLIKELY(z->len != z->exist_len)) return pm__rz_go_on(z, pm__rz_next_from_off(z, ends), ends);
     pm__ref child = 0;
     const pm_place *p = &z->frames[z->nframes - 1].place;
     bool dangles = ends && p->node && pm__place_child(p, &child) && !child;
