@@ -48,7 +48,7 @@
                last, may be NULL, and are set by success only
      ends      _drop ends an object in the caller's storage, _free one on the heap
      zero      a zero map, reader, iterator or witness is one of an empty map, a zero reference a place that does not
-               exist; a zero pm_zip, writer or transaction is not open: PM_INVALID, or nothing where there is no status
+               exist; a zero writer or transaction is not open: PM_INVALID, or nothing where there is no status
      owners    who opened, made or cloned an object ends it; dropping twice or dropping zero is harmless;
                assigning a struct moves it
 
@@ -218,7 +218,7 @@ enum {
    retain and release come together or not at all: every clone, copied node and result shares values. Values that
    cannot be shared (a plain malloc'ed string) need a count, or an owner beside the map. A table with one of the two is
    refused: pm_new answers a map under the table "refused", which takes no values; all that would store one, or that
-   takes the table and can fail (pm_build, pm_unfold_map, pm_zip_make_map), says PM_BADHOOK.
+   takes the table and can fail (pm_build, pm_unfold_map, pm_rz_make_map_in), says PM_BADHOOK.
    join, meet and subtract answer which operand the result equals, or PM_ALG_ELEMENT after storing a value the
    caller then owns in *out. join must not answer PM_ALG_NONE. */
 typedef struct pm_ops {
@@ -659,13 +659,38 @@ PM_API PM_NODISCARD pm_status pm_compact(pm_map *m);
 
 /* ---- src/pathmap/50_read_zipper.h ---------------------------------------------------------------------- */
 
-/* Read zippers: cursors over a trie.
+/* Read zippers: cursors over a trie, which is a map's or a view: a trie that is not stored anywhere (57_views.h,
+   58_view_pairs.h, or one of your own, see pm_view_ops). All calls work on both.
 
-   A zipper has an origin (the map's empty path), a root that it cannot leave upward, and a focus. The focus may be a
-   location that does not exist: every query then answers "nothing", moves down extend the path, moves up come back.
-   Moves do no atomic read-modify-write. A move that cannot get memory answers false or 0 and stays where it was (those
-   that go to a next place in order go back to the root), and pm_rz_status tells PM_NOMEM from then on.
-   Threads  one thread per zipper; any number of zippers per map */
+   A zipper has an origin (the trie's empty path), a root that it cannot leave upward, and a focus. The focus may be a
+   location that does not exist: every query then returns "nothing", moves down extend the path, moves up come back.
+   Moves do no atomic read-modify-write. A move that fails returns false or 0 and stays where it was (those that go to
+   a next place in order go back to the root); the first failure is the zipper's status until pm_rz_reset.
+   Over a view a query may have to look ahead, which needs memory and may fail as a move does.
+   Threads  one thread per zipper, queries included; any number of zippers per map */
+
+/* A place of a view that has a value, or neither value nor child. */
+typedef struct pm_terminal {
+    const uint8_t *path; /* from the origin; valid until the view's next call */
+    size_t len;
+    size_t same;         /* of `next`: bytes known to be those of the terminal before; 0 is never wrong */
+    const pm_val *val;   /* or NULL; valid likewise */
+    pm_status status;    /* PM_OK when a call begins; a call stores its failure there, whatever it returns */
+} pm_terminal;
+
+/* What a view is made of. Its terminals say all about a trie: its locations are their prefixes. The trie is finite. */
+typedef struct pm_view_ops {
+    /* Finds the first terminal at or after `key` in byte order that begins with the first `within` bytes of it.
+       Returns  whether there is one, in *t */
+    bool (*seek)(void *state, const uint8_t *key, size_t len, size_t within, pm_terminal *t);
+    /* The same for the first one after the terminal that was found last, with the same `within`. NULL: seek does. */
+    bool (*next)(void *state, size_t within, pm_terminal *t);
+    /* Makes another state like this one, which finds the same; `own`: whatever happens to the maps underneath. */
+    pm_status (*fork)(const void *state, bool own, void **out);
+    void (*drop)(void *state);
+    /* Makes a map in `pool` of what is at and below `key` by sharing; false if that cannot be. NULL: it cannot. */
+    bool (*share)(void *state, const uint8_t *key, size_t len, pm_pool *pool, pm_map *out, pm_status *s);
+} pm_view_ops;
 
 /* A zipper. Zero is a valid zipper over an empty map. Assigning moves; only pm_rz_fork copies. Fields are private. */
 typedef struct pm_rz {
@@ -677,7 +702,7 @@ typedef struct pm_rz {
     uint8_t *path;        /* origin path: root prefix, then path */
     size_t len, cap;      /* bytes used, allocated */
     size_t root_len;      /* bytes of root prefix */
-    size_t exist_len;     /* bytes of `path` that exist */
+    size_t exist_len;     /* bytes of `path` that exist; of a view, one more than are known to, 0: none */
     struct pm_frame *frames;
     size_t nframes, frame_cap;
     pm_status status;
@@ -688,28 +713,41 @@ typedef struct pm_rz {
     uint32_t run_longer;      /* of these, the ones that the next entry may extend */
     size_t run_at;            /* path bytes before the suffixes */
     const uint8_t *run_heap;  /* heap bytes of entry `run` */
-    const pm_val *run_val;    /* the value at the focus */
+    const pm_val *run_val;    /* the value at the focus; of a view, at the terminal found last */
+    /* Over a view, see 50_read_zipper.c. Behind what walks over maps use. */
+    const pm_view_ops *view; /* NULL: over a map */
+    void *state;             /* the view's */
+    size_t first, bare, within;
+    bool known;
     struct pm_claim *claim;   /* of a zipper that a head gave out */
 } pm_rz;
 
-/* Opens a zipper over a map, its root at `path`, which need not exist. The caller need not initialise *z before.
+/* Opens a zipper over a map, its root at `path`, which need not exist. The caller need not initialise *out before.
    Owns     pm_rz_drop
    Valid    until the next write to `m`, or pm_drop(m)
    Fails    PM_NOMEM (only for a long `path`) */
-PM_API PM_NODISCARD pm_status pm_rz_open(pm_rz *z, const pm_map *m, const void *path, size_t len);
+PM_API PM_NODISCARD pm_status pm_rz_open(const pm_map *m, const void *path, size_t len, pm_rz *out);
 
 /* Opens a zipper that holds the content of `m` as it is now, whatever happens to `m` later.
    Owns     pm_rz_drop
    Fails    PM_NOMEM
    Cost     O(len), one atomic increment
    Threads  may be used and dropped by another thread than the one that opened it */
-PM_API PM_NODISCARD pm_status pm_rz_open_owned(pm_rz *z, const pm_map *m, const void *path, size_t len);
+PM_API PM_NODISCARD pm_status pm_rz_open_owned(const pm_map *m, const void *path, size_t len, pm_rz *out);
+
+/* Opens a zipper over a view of your own, its root at `path`, which need not exist. `ops`: what values mean, NULL:
+   there are none. `pool` is where pm_rz_make_map makes maps.
+   Owns     pm_rz_drop; `state` becomes the zipper's, which ends it with view->drop
+   Valid    as long as the view is
+   Fails    PM_NOMEM; PM_BADHOOK: `ops` are refused; PM_INVALID: `view` lacks seek, fork or drop. `state` stays yours */
+PM_API PM_NODISCARD pm_status pm_rz_open_view(const pm_view_ops *view, void *state, const pm_ops *ops, pm_pool *pool,
+                                              const void *path, size_t len, pm_rz *out);
 
 /* Opens in *out a zipper whose root is the focus of `z` (same origin). It borrows what `z` borrows, or, when `z` is
    owned, becomes a second owner.
    Owns     pm_rz_drop. *out may be *z, which is dropped then
    Valid    as `z`
-   Fails    PM_NOMEM */
+   Fails    PM_NOMEM; or what a view's fork returned */
 PM_API PM_NODISCARD pm_status pm_rz_fork(const pm_rz *z, pm_rz *out);
 
 /* Like pm_rz_fork, but *out always owns. */
@@ -718,10 +756,14 @@ PM_API PM_NODISCARD pm_status pm_rz_fork_owned(const pm_rz *z, pm_rz *out);
 /* Ends a zipper. Dropping twice, or dropping zero, is harmless. */
 PM_API void pm_rz_drop(pm_rz *z);
 
-/* PM_OK, or PM_NOMEM after a move that had no memory; clears it. */
-PM_API pm_status pm_rz_status(pm_rz *z);
+/* PM_OK, or the first failure of a move or query since the zipper was opened or last reset. */
+PM_API pm_status pm_rz_status(const pm_rz *z);
+
+/* What values mean; NULL: it is a view without values. */
+PM_API const pm_ops *pm_rz_ops(const pm_rz *z);
 
 /* Makes room for paths of `path_bytes` in all and `nodes` nodes on the way, so that moves within that cannot fail.
+   Over a view, room for the path alone.
    Fails    PM_NOMEM */
 PM_API PM_NODISCARD pm_status pm_rz_reserve(pm_rz *z, size_t path_bytes, size_t nodes);
 
@@ -735,28 +777,38 @@ PM_API const uint8_t *pm_rz_origin_path(const pm_rz *z, size_t *len);
 PM_API const uint8_t *pm_rz_root_prefix(const pm_rz *z, size_t *len);
 PM_API bool pm_rz_at_root(const pm_rz *z);
 PM_API bool pm_rz_exists(const pm_rz *z);
-/* The value at the focus, or NULL.  Valid as long as the map (or the owner) is. */
+/* The value at the focus, or NULL.  Valid as long as the map (or the owner) is; over a view, until the next call. */
 PM_API const pm_val *pm_rz_val(const pm_rz *z);
 PM_API bool pm_rz_is_val(const pm_rz *z);
 /* The value at `key` below the focus, or NULL.  Valid likewise. */
 PM_API const pm_val *pm_rz_val_at(const pm_rz *z, const void *key, size_t len);
 PM_API pm_mask pm_rz_child_mask(const pm_rz *z);
 PM_API unsigned pm_rz_child_count(const pm_rz *z);
-/* Counts values at and below the focus; like pm_val_count. */
+/* Counts values at and below the focus; like pm_val_count.
+   Fails    PM_NOMEM, or what a view's function returned
+   Cost     over a view that of going from value to value */
 PM_API PM_NODISCARD pm_status pm_rz_val_count(const pm_rz *z, uint64_t *out);
 /* Makes a map of the focus subtrie, focus value included: see pm_subtrie. *out is not the map that `z` is over: to keep
-   a part of a map only, pm_subtrie(&m, key, len, &m, NULL). */
+   a part of a map only, pm_subtrie(&m, key, len, &m, NULL).
+   `ops` NULL: the zipper's own (left-wins if it has no values); pm_ops_unit(): only which paths have a value.
+   A map, a meet and a subtraction of maps share what they hold with the result if `ops` are their own and `pool` is;
+   everything else is copied value by value.
+   Owns     the caller drops *out
+   Fails    PM_NOMEM; PM_BADHOOK: `ops` are refused; PM_MISMATCH: they are others; what a view's function returned.
+            *out is untouched */
+PM_API PM_NODISCARD pm_status pm_rz_make_map_in(const pm_rz *z, const pm_ops *ops, pm_pool *pool, pm_map *out);
+/* The same with the zipper's own operations, in the pool of its map (of a view: of its first factor). */
 PM_API PM_NODISCARD pm_status pm_rz_make_map(const pm_rz *z, pm_map *out);
 /* A number that names the node under the focus, or 0: only where the focus lies on a node that is referenced at least
-   twice and no value sits at the focus. Equal numbers mean equal subtries. Not stable across edits. */
+   twice and no value sits at the focus. Equal numbers mean equal subtries. Not stable across edits. 0 over a view. */
 PM_API uint64_t pm_rz_shared_node_id(const pm_rz *z);
-/* A hint: the node under the focus is referenced at least twice. False at the root. */
+/* A hint: the node under the focus is referenced at least twice. False at the root, and over a view. */
 PM_API bool pm_rz_is_shared(const pm_rz *z);
 
-/* Moves. Those that return size_t answer a number of bytes; those that return bool, whether the focus moved as asked
+/* Moves. Those that return size_t return a number of bytes; those that return bool, whether the focus moved as asked
    (if not, it stays unless said otherwise). */
 
-/* Back to the root. */
+/* Back to the root; the status is PM_OK again. */
 PM_API void pm_rz_reset(pm_rz *z);
 /* To the place `key` below the root, cheap where the old path shares a prefix.
    Returns  the length of the longest prefix of `key` that exists below the root */
@@ -814,6 +866,7 @@ typedef struct pm_ref {
 } pm_ref;
 
 PM_API pm_ref pm_ref_of_map(const pm_map *m, const void *key, size_t len);
+/* Of a view: a place that does not exist. */
 PM_API pm_ref pm_ref_of_rz(const pm_rz *z);
 /* The place `key` below. */
 PM_API pm_ref pm_ref_at(const pm_ref *r, const void *key, size_t len);
@@ -830,7 +883,8 @@ typedef struct pm_witness {
     uint64_t top; /* which content it witnesses */
 } pm_witness;
 
-/* Takes a witness of what `z` looks at; values that `z` or its forks answered stay valid until it is dropped.
+/* Takes a witness of what `z` looks at; values that `z` or its forks returned stay valid until it is dropped. There is
+   none for a view: what it shows may be made for the moment.
    Owns     pm_witness_drop
    Cost     O(1) */
 PM_API pm_witness pm_rz_witness(const pm_rz *z);
@@ -847,15 +901,15 @@ PM_API void pm_witness_drop(pm_witness *w);
    pm_wz_cursor lends: every move and query of pm_rz_ applies to it. Moving never changes the map; writes un-share only
    what they change. Nothing above the zipper's root is ever changed, but a root that does not exist is made, with its
    prefixes, by the first write that puts something there.
-   A move that fails leaves the cursor elsewhere than it was sent: until pm_rz_status has been asked about it, all
-   writes are refused with that failure (PM_NOMEM), which pm_wz_status and pm_wz_drop tell too. */
+   A move that fails leaves the cursor elsewhere than it was sent: until pm_rz_reset, all writes are
+   refused with that failure (PM_NOMEM), which pm_wz_status and pm_wz_drop tell too. */
 
 typedef struct pm_wz {
     pm_map *map;
     pm_map own;       /* the map of an owning writer */
     pm_rz cursor;
     pm_status status; /* first failure */
-    bool owned, stale;
+    bool owned;
     pm_txn group;     /* of a writer that no head gave out */
 } pm_wz;
 
@@ -882,7 +936,7 @@ PM_API PM_NODISCARD pm_status pm_wz_into_map(pm_wz *w, pm_map *out);
 PM_API PM_NODISCARD pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out);
 
 /* The cursor: use pm_rz_ moves and queries on it. Not to be dropped.
-   Valid    until the next write through `w`; then ask again (its focus is kept) */
+   Valid    as long as `w` is open: it keeps its focus when `w` writes */
 PM_API pm_rz *pm_wz_cursor(pm_wz *w);
 
 /* The first failure of a write so far, or PM_OK. */
@@ -1035,164 +1089,7 @@ PM_API PM_NODISCARD pm_status pm_wz_join_k_path(pm_wz *w, size_t k, pm_prune pru
 /* The same, keeping only what is found below every place k bytes down. */
 PM_API PM_NODISCARD pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found);
 
-/* ---- src/pathmap/56_zip.h ------------------------------------------------------------------------------ */
-
-/* Zippers of any kind behind one interface.
-
-   A pm_zip moves and answers like a pm_rz, over a map or over a view, a trie that is not stored anywhere (57_zip_views,
-   58_zip_pairs). Code written for pm_zip (a fold, an export, a query) takes all of them; pm_zip_make_map makes a map of
-   any.
-
-   The focus may be a location that does not exist, as with pm_rz. A move that cannot get memory answers false or 0,
-   and the focus is then somewhere between the root and the place to go to; moves to a next place in order go back to
-   the root. pm_zip_status tells PM_NOMEM from then on. Queries may look ahead, so they take the zipper unconst; they
-   never change what can be seen.
-   Threads  one thread per zipper; any number of zippers per map */
-
-struct pm_zip_ops;
-
-/* A zipper of any kind. Zero is a zipper that was never opened, or is dropped: it answers nothing, does not move, and
-   its status, like that of all calls that have one, is PM_INVALID. Assigning moves; only pm_zip_fork copies. Fields
-   are private. */
-typedef struct pm_zip {
-    const struct pm_zip_ops *ops;
-    void *state;
-    pm_status status;
-} pm_zip;
-
-/* What a kind of zipper must be able to do; everything else is made of it. For kinds of one's own: set `ops` and
-   `state` of a zero pm_zip. The trie is finite. A call that has no memory sets z->status and answers false or
-   nothing. */
-typedef struct pm_zip_ops {
-    /* What values mean; NULL: there are none. */
-    const pm_ops *(*values)(const pm_zip *z);
-    /* The path from the origin, and how many bytes of it lie above the root. Valid until the zipper moves. */
-    const uint8_t *(*path)(const pm_zip *z, size_t *len, size_t *root_len);
-    bool (*exists)(pm_zip *z);
-    /* The value at the focus, borrowed until the next call of `val`, a move on in order, or `drop`. */
-    pm_opt (*val)(pm_zip *z);
-    pm_mask (*mask)(pm_zip *z);
-    /* Down by n bytes, whether that exists or not. False: no memory, and the focus where it was. */
-    bool (*down)(pm_zip *z, const uint8_t *key, size_t n);
-    /* Up by n bytes, at most to the root. */
-    void (*up)(pm_zip *z, size_t n);
-    /* Opens another one, rooted at the focus. */
-    pm_status (*fork)(const pm_zip *z, pm_zip *out);
-    void (*drop)(pm_zip *z);
-
-    /* What follows may be NULL. */
-
-    /* The first failure of zippers underneath since the last call. */
-    pm_status (*status)(pm_zip *z);
-    /* The smallest byte of `mask` that is at least `from` (0..256), or -1. */
-    int (*next_child)(pm_zip *z, int from);
-    /* Moves on in order that stay below `floor` bytes of path from the root. False: there is nothing more, or no
-       memory, and the focus is anywhere that is not above these.
-       next_step: to the next location. next_mark: to the next mark, a place that has a value, or neither value nor
-       child; *val is its value. seek_mark: wherever the focus is, to the first mark at or after the place `key` below
-       the root; false: the focus is anywhere. */
-    bool (*next_step)(pm_zip *z, size_t floor);
-    bool (*next_mark)(pm_zip *z, size_t floor, pm_opt *val);
-    bool (*seek_mark)(pm_zip *z, size_t floor, const uint8_t *key, size_t n, pm_opt *val);
-    /* Makes a map of what is at and below the focus by sharing; false if that cannot be. */
-    bool (*share)(pm_zip *z, pm_pool *pool, pm_map *out, pm_status *s);
-} pm_zip_ops;
-
-/* Opening. *out may be a zipper that the call is given, which is dropped once the new one is open; else what it holds
-   is not looked at. On failure *out is untouched.
-   Owns     pm_zip_drop
-   Fails    PM_NOMEM; PM_INVALID: an argument is NULL or a zipper was never opened; PM_MISMATCH: the factors' value
-            operations differ; PM_BADHOOK: they are refused (pm_ops) */
-
-/* Over a map, the root at `path`, which need not exist.
-   Valid    until the next write to `m`, or pm_drop(m) */
-PM_API PM_NODISCARD pm_status pm_zip_of_map(pm_zip *out, const pm_map *m, const void *path, size_t len);
-/* A fork of a read zipper, see pm_rz_fork. */
-PM_API PM_NODISCARD pm_status pm_zip_of_rz(pm_zip *out, const pm_rz *z);
-
-/* Opens in *out a zipper whose root is the focus of `z`, with the same origin.
-   Valid    as `z` */
-PM_API PM_NODISCARD pm_status pm_zip_fork(const pm_zip *z, pm_zip *out);
-
-/* Ends a zipper. Dropping twice, or dropping zero, is harmless. */
-PM_API void pm_zip_drop(pm_zip *z);
-
-/* The first failure since the last call, of a move or of a function that a view was given; clears it. */
-PM_API pm_status pm_zip_status(pm_zip *z);
-
-/* Queries at the focus, as those of pm_rz. */
-
-/* What values mean, or NULL if there are none. */
-PM_API const pm_ops *pm_zip_values(const pm_zip *z);
-/* The path from the root to the focus.  Valid until the zipper moves or is dropped. */
-PM_API const uint8_t *pm_zip_path(const pm_zip *z, size_t *len);
-/* The path from the origin to the focus.  Valid likewise. */
-PM_API const uint8_t *pm_zip_origin_path(const pm_zip *z, size_t *len);
-/* The path from the origin to the root.  Valid likewise. */
-PM_API const uint8_t *pm_zip_root_prefix(const pm_zip *z, size_t *len);
-PM_API bool pm_zip_at_root(const pm_zip *z);
-PM_API bool pm_zip_exists(pm_zip *z);
-/* The value at the focus.  Valid until the next query for a value, the next move on in order, or pm_zip_drop. */
-PM_API pm_opt pm_zip_val(pm_zip *z);
-PM_API bool pm_zip_is_val(pm_zip *z);
-/* The value at `key` below the focus.  Valid likewise. */
-PM_API pm_opt pm_zip_val_at(pm_zip *z, const void *key, size_t len);
-PM_API pm_mask pm_zip_child_mask(pm_zip *z);
-PM_API unsigned pm_zip_child_count(pm_zip *z);
-/* Counts values at and below the focus.
-   Fails    PM_NOMEM, or what a view's function answered
-   Cost     over a map as pm_rz_val_count, else O(locations) */
-PM_API PM_NODISCARD pm_status pm_zip_val_count(pm_zip *z, uint64_t *out);
-/* Makes a map of what is at and below the focus, relative to it; an empty one where there is nothing.
-   `ops` NULL: those of the zipper (left-wins, if it has no values); pm_ops_unit(): only which paths have a value.
-   Over a map, and for meets and subtractions of maps, the result shares what they hold, if ops and pool are theirs.
-   Owns     the caller drops *out
-   Fails    PM_NOMEM; PM_BADHOOK: `ops` are refused; PM_MISMATCH: `ops` are others; what a view's function answered.
-            *out is untouched */
-PM_API PM_NODISCARD pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_map *out);
-
-/* Opens in *out a read zipper over what is at and below the focus, and there its root, so that all that takes a pm_rz
-   (grafts, algebra in place, iterators) takes any zipper: a fork of a zipper over a map; else it owns a map, made as by
-   pm_zip_make_map with `ops` and `pool`.
-   Owns     pm_rz_drop
-   Valid    a fork as `z`
-   Fails    as pm_zip_make_map */
-PM_API PM_NODISCARD pm_status pm_zip_make_reader(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_rz *out);
-
-/* Moves; each as the one of pm_rz. */
-
-PM_API void pm_zip_reset(pm_zip *z);
-PM_API size_t pm_zip_move_to(pm_zip *z, const void *key, size_t len);
-PM_API void pm_zip_descend_to(pm_zip *z, const void *key, size_t len);
-PM_API bool pm_zip_descend_to_check(pm_zip *z, const void *key, size_t len);
-PM_API size_t pm_zip_descend_to_existing(pm_zip *z, const void *key, size_t len);
-PM_API size_t pm_zip_descend_to_val(pm_zip *z, const void *key, size_t len);
-PM_API void pm_zip_descend_to_byte(pm_zip *z, uint8_t b);
-PM_API bool pm_zip_descend_to_existing_byte(pm_zip *z, uint8_t b);
-PM_API bool pm_zip_descend_indexed_byte(pm_zip *z, unsigned i);
-PM_API bool pm_zip_descend_first_byte(pm_zip *z);
-PM_API bool pm_zip_descend_last_byte(pm_zip *z);
-PM_API bool pm_zip_descend_until(pm_zip *z);
-PM_API bool pm_zip_descend_until_max(pm_zip *z, size_t max);
-PM_API bool pm_zip_descend_last_path(pm_zip *z);
-PM_API bool pm_zip_ascend(pm_zip *z, size_t n);
-PM_API size_t pm_zip_ascend_until(pm_zip *z);
-PM_API size_t pm_zip_ascend_until_branch(pm_zip *z);
-PM_API bool pm_zip_to_next_sibling(pm_zip *z);
-PM_API bool pm_zip_to_prev_sibling(pm_zip *z);
-PM_API bool pm_zip_to_next_step(pm_zip *z);
-PM_API bool pm_zip_to_next_val(pm_zip *z);
-PM_API bool pm_zip_descend_first_k_path(pm_zip *z, size_t k);
-PM_API bool pm_zip_to_next_k_path(pm_zip *z, size_t k);
-
-/* Calls fn for each value below the root in order, the root's first, until it answers false; the focus is the root
-   afterwards. Keys are relative to the root; fn must not move `z`.
-   Fails    PM_NOMEM, or what a view's function answered */
-PM_API PM_NODISCARD pm_status pm_zip_each(pm_zip *z,
-                                          bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val),
-                                          void *ctx);
-
-/* ---- src/pathmap/57_zip_views.h ------------------------------------------------------------------------ */
+/* ---- src/pathmap/57_views.h ---------------------------------------------------------------------------- */
 
 /* Views: zippers over tries that are not stored anywhere.
 
@@ -1203,62 +1100,66 @@ PM_API PM_NODISCARD pm_status pm_zip_each(pm_zip *z,
 
    A view is made of forks of its factors, rooted at their focus; the factors stay the caller's, who may move or drop
    them at once. It reads what they read, and is valid as long as that is. Its origin is where it was opened, the empty
-   path, except for prefix and empty zippers.
+   path, except for prefix and empty views.
    A zipper whose root does not exist holds nothing: a product with it ends there, a prefix before it does not exist.
-   Opening is as in 56_zip.h. */
+
+   Opening: *out may be a factor, which is dropped once the view is open; else what it holds is not looked at.
+   Owns     pm_rz_drop
+   Fails    PM_NOMEM; PM_INVALID: an argument is NULL; PM_MISMATCH: the factors' value operations differ; PM_BADHOOK:
+            they are refused (pm_ops). *out is untouched */
 
 /* Nothing, at `path`, which is the root prefix. */
-PM_API PM_NODISCARD pm_status pm_zip_empty(pm_zip *out, const void *path, size_t len);
+PM_API PM_NODISCARD pm_status pm_view_empty(const void *path, size_t len, pm_rz *out);
 /* `prefix`, then the source. The leading bytes `root` of it are the root prefix.
    Fails    also PM_INVALID if `prefix` does not begin with `root` */
-PM_API PM_NODISCARD pm_status pm_zip_prefix(pm_zip *out, const pm_zip *src, const void *prefix, size_t len,
-                                            const void *root, size_t root_len);
+PM_API PM_NODISCARD pm_status pm_view_prefix(const pm_rz *src, const void *prefix, size_t len, const void *root,
+                                             size_t root_len, pm_rz *out);
 /* All paths p0 p1 p2 .. of `n` factors, n >= 1. Where a factor comes to a location without child, the next one that
    has any begins; the value there is the earlier factor's, the root values of later factors are hidden. */
-PM_API PM_NODISCARD pm_status pm_zip_product(pm_zip *out, const pm_zip *factors, size_t n);
+PM_API PM_NODISCARD pm_status pm_view_product(const pm_rz *factors, size_t n, pm_rz *out);
 
 /* Supplies a factor: the `factors` ones so far have led to `path`, from the origin, which has no child yet.
    *payload is what the call that made the last factor left there; what this call leaves belongs to the new factor.
    Opens *next, which is zero and becomes the view's, or leaves it to say that there is none. Is called again when
-   the zipper comes back, and must then answer the same. A failure is told by pm_zip_status. */
-typedef pm_status (*pm_zip_next_fn)(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t factors,
-                                    pm_zip *next);
+   the zipper comes back, and must then return the same. A failure is told by pm_rz_status. */
+typedef pm_status (*pm_view_next_fn)(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t factors,
+                                     pm_rz *next);
 
 /* The product of `first` and of what `next` supplies, again and again. A function that keeps supplying factors
    without any child at one place is stopped, with PM_INVALID as status. */
-PM_API PM_NODISCARD pm_status pm_zip_dependent(pm_zip *out, const pm_zip *first, pm_zip_next_fn next, void *ctx,
-                                               uint64_t payload);
+PM_API PM_NODISCARD pm_status pm_view_dependent(const pm_rz *first, pm_view_next_fn next, void *ctx, uint64_t payload,
+                                                pm_rz *out);
 
-/* Products. Any other kind is a product of one factor: count 1, focus 0, no seams. */
+/* Products. Any other zipper is a product of one factor: count 1, focus 0, no seams. */
 
 /* How many factors there are; of a dependent product, those between the origin and the focus. */
-PM_API size_t pm_zip_factor_count(const pm_zip *z);
+PM_API size_t pm_view_factor_count(const pm_rz *z);
 /* The factor that the focus lies in; a seam belongs to the earlier one. */
-PM_API size_t pm_zip_focus_factor(const pm_zip *z);
+PM_API size_t pm_view_focus_factor(const pm_rz *z);
 /* Where on the way to the focus a factor ended, as lengths of origin path, one for each factor but that of the focus.
    Writes at most `cap` of them.
-   Returns  how many there are: pm_zip_focus_factor(z) */
-PM_API size_t pm_zip_path_indices(const pm_zip *z, size_t *out, size_t cap);
+   Returns  how many there are: pm_view_focus_factor(z) */
+PM_API size_t pm_view_path_indices(const pm_rz *z, size_t *out, size_t cap);
 
-/* ---- src/pathmap/58_zip_pairs.h ------------------------------------------------------------------------ */
+/* ---- src/pathmap/58_view_pairs.h ----------------------------------------------------------------------- */
 
-/* Views of two zippers side by side, made of forks of them as other views are (57_zip_views.h):
+/* Views of two zippers side by side, made of forks of them and opened as other views are (57_views.h):
 
      overlay          what is in either of two
      meet, subtract   as pm_meet and pm_subtract would make, without making it */
 
-/* Answers which value to show at a location, or PM_ALG_NONE; PM_ALG_ELEMENT after storing a value in *out, whose
+/* Returns which value to show at a location, or PM_ALG_NONE; PM_ALG_ELEMENT after storing a value in *out, whose
    reference then belongs to the view. `left` or `right` is NULL where there is none, never both. */
-typedef pm_alg (*pm_zip_choose_fn)(void *ctx, const pm_val *left, const pm_val *right, pm_val *out);
+typedef pm_alg (*pm_view_choose_fn)(void *ctx, const pm_val *left, const pm_val *right, pm_val *out);
 
 /* The locations of both. `choose` NULL: the left value, else the right. A choice of an absent value shows none. */
-PM_API PM_NODISCARD pm_status pm_zip_overlay(pm_zip *out, const pm_zip *left, const pm_zip *right,
-                                             pm_zip_choose_fn choose, void *ctx);
+PM_API PM_NODISCARD pm_status pm_view_overlay(const pm_rz *left, const pm_rz *right, pm_view_choose_fn choose,
+                                              void *ctx, pm_rz *out);
 /* What pm_meet and pm_subtract make: see 45_map_algebra.h.
    Cost     a location exists only if something remains at or below it, so the child mask and existence look ahead
-            to the first such place; going from value to value does not. PM_BADHOOK is told by pm_zip_status */
-PM_API PM_NODISCARD pm_status pm_zip_meet(pm_zip *out, const pm_zip *left, const pm_zip *right);
-PM_API PM_NODISCARD pm_status pm_zip_subtract(pm_zip *out, const pm_zip *left, const pm_zip *right);
+            to the first such place; going from value to value does not. PM_BADHOOK is told by pm_rz_status */
+PM_API PM_NODISCARD pm_status pm_view_meet(const pm_rz *left, const pm_rz *right, pm_rz *out);
+PM_API PM_NODISCARD pm_status pm_view_subtract(const pm_rz *left, const pm_rz *right, pm_rz *out);
 
 /* ---- src/pathmap/60_fold.h ----------------------------------------------------------------------------- */
 
@@ -1469,15 +1370,15 @@ PM_API PM_NODISCARD pm_status pm_sampler_draw(pm_sampler *s, pm_random random, v
    Returns  whether the focus moved */
 PM_API bool pm_rz_descend_random(pm_rz *z, pm_random random, void *ctx);
 
-/* ---- src/pathmap/64_fold_zip.h ------------------------------------------------------------------------- */
+/* ---- src/pathmap/64_fold_view.h ------------------------------------------------------------------------ */
 
-/* Folds over zippers of any kind. */
+/* Folds over what a zipper stands on. */
 
 /* Folds what is at and below the focus: see pm_fold_map. Over a map, that is pm_fold_ref; views are walked, and nothing
    is remembered of them, so that a cached fold asks at every location.
-   Fails    also with what a view's function answered
+   Fails    also with what a view's function returned
    Cost     of a view, that of going from value to value, and one call per location that is not skipped */
-PM_API PM_NODISCARD int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out);
+PM_API PM_NODISCARD int pm_fold_rz(const pm_rz *z, const pm_fold *f, void *out);
 
 /* ---- src/pathmap/65_claims.h --------------------------------------------------------------------------- */
 
@@ -13253,7 +13154,9 @@ PM_API pm_status pm_compact(pm_map *m) {
        path   s u b / p r e d | i c a t e        len 13
        frame  0: base 0, depth 4    1: base 4, depth 5      exist_len 9: "icate" is off the trie
 
-   exist_len is what frames cover; bytes beyond it are off the trie and have no frames. */
+   exist_len is what frames cover; bytes beyond it are off the trie and have no frames.
+
+   Over a view there are no frames: see "over a view" below. */
 
 typedef struct pm_frame {
     pm_place place;
@@ -13298,7 +13201,7 @@ static bool pm__rz_grow_path(pm_rz *z, size_t need) {
 static PM__INLINE bool pm__rz_room(pm_rz *z, size_t need) {
     if (PM__LIKELY(need + PM__PATH_SLACK <= z->cap)) return true; /* lengths are checked: no sum of two wraps */
     if (pm__rz_grow_path(z, need)) return true;
-    z->status = PM_NOMEM;
+    if (z->status == PM_OK) z->status = PM_NOMEM;
     return false;
 }
 
@@ -13308,7 +13211,7 @@ static bool pm__rz_grow_frames(pm_rz *z, size_t need) {
     void *grown = cap < need ? NULL
                              : pm__mem_grow(z->frames, z->frame_cap * sizeof *z->frames, cap * sizeof *z->frames);
     if (!grown) {
-        z->status = PM_NOMEM;
+        if (z->status == PM_OK) z->status = PM_NOMEM;
         return false;
     }
     z->frames = (pm_frame *)grown;
@@ -13349,6 +13252,15 @@ static PM__INLINE void pm__rz_use(const pm_rz *z) {
     (void)z;
 }
 
+/* What the cursor of a writer is over while it has no nodes: a write may have freed those that its frames named. */
+static const pm_view_ops pm__rz_forgotten = {NULL, NULL, NULL, NULL, NULL};
+
+static PM__NOINLINE bool pm__rz_find(const pm_rz *z);
+static bool pm__vz_exists(const pm_rz *z);
+
+/* Whether a zipper is over a view. A cursor that has no nodes finds them again here. */
+static PM__INLINE bool pm__rz_is_view(const pm_rz *z) { return PM__UNLIKELY(z->view != NULL) && !pm__rz_find(z); }
+
 /* Makes frame 0 if there is none yet. */
 static PM__INLINE bool pm__rz_begin(pm_rz *z) {
     pm__rz_use(z);
@@ -13363,7 +13275,7 @@ static PM__INLINE pm_place pm__rz_place(const pm_rz *z) {
 
 static PM__INLINE bool pm__rz_on_trie(const pm_rz *z) {
     pm__rz_use(z);
-    return z->len == z->exist_len;
+    return pm__rz_is_view(z) ? pm__vz_exists(z) : z->len == z->exist_len;
 }
 
 static const pm_val *pm__rz_origin_val(const pm_rz *z) {
@@ -13408,13 +13320,26 @@ static bool pm__rz_resolve(pm_rz *z) {
     return true;
 }
 
+/* Finds a cursor's nodes again; false: it is none, but over a view. Without memory it stands on as much of its path as
+   it could follow, until the next call. */
+static PM__NOINLINE bool pm__rz_find(const pm_rz *cursor) {
+    pm_rz *z = (pm_rz *)(uintptr_t)cursor;
+    if (z->view != &pm__rz_forgotten) return false;
+    const pm_map *m = (const pm_map *)z->state;
+    z->top = m->root;
+    z->top_val = m->has_value ? &m->value : NULL;
+    z->nframes = z->exist_len = 0;
+    if (z->len == 0 || pm__rz_resolve(z)) z->view = NULL;
+    return true;
+}
+
 static pm_status pm__rz_open(pm_rz *z, const uint8_t *path, size_t len) {
     if (len) {
         if (!path || len > PM__LEN_MAX) return PM_INVALID;
         if (!pm__rz_room(z, len)) return PM_NOMEM;
         memcpy(z->path, path, len);
         z->len = z->root_len = len;
-        if (!pm__rz_resolve(z)) {
+        if (!z->view && !pm__rz_resolve(z)) {
             pm__rz_free_buffers(z);
             return PM_NOMEM;
         }
@@ -13422,8 +13347,7 @@ static pm_status pm__rz_open(pm_rz *z, const uint8_t *path, size_t len) {
     return PM_OK;
 }
 
-static const pm_rz pm__rz_none = {NULL, NULL, 0,     NULL,  0, NULL, 0, 0, 0,    0,   NULL,
-                                  0,    0,    PM_OK, false, false, 0, 0, 0, 0, NULL, NULL, NULL};
+static const pm_rz pm__rz_none = {0};
 
 /* Makes *z a zipper at the origin of other content, without buffers of its own. */
 static void pm__rz_over(pm_rz *z, const pm_ops *ops, pm_pool *pool, pm__ref top, const pm_val *val) {
@@ -13443,27 +13367,64 @@ static void pm__rz_own(pm_rz *z) {
     z->owned = true;
 }
 
-PM_API pm_status pm_rz_open(pm_rz *z, const pm_map *m, const void *path, size_t len) {
-    if (!z || !m) return PM_INVALID;
-    pm__rz_over(z, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
-    pm__rz_watch(z, m);
-    return pm__rz_open(z, (const uint8_t *)path, len);
+PM_API pm_status pm_rz_open(const pm_map *m, const void *path, size_t len, pm_rz *out) {
+    if (!out || !m || (len && !path) || len > PM__LEN_MAX) return PM_INVALID;
+    pm__rz_over(out, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
+    pm__rz_watch(out, m);
+    return pm__rz_open(out, (const uint8_t *)path, len);
 }
 
-PM_API pm_status pm_rz_open_owned(pm_rz *z, const pm_map *m, const void *path, size_t len) {
-    pm_status s = pm_rz_open(z, m, path, len);
-    if (s == PM_OK) pm__rz_own(z);
+PM_API pm_status pm_rz_open_owned(const pm_map *m, const void *path, size_t len, pm_rz *out) {
+    pm_status s = pm_rz_open(m, path, len, out);
+    if (s == PM_OK) pm__rz_own(out);
     return s;
 }
 
-static pm_status pm__rz_fork(const pm_rz *z, pm_rz *out, bool own) {
-    pm_rz f;
-    pm__rz_use(z);
-    pm__rz_over(&f, z->ops, z->pool, z->top, pm__rz_origin_val(z));
-    pm__rz_watch_as(&f, z);
-    pm_status s = pm__rz_open(&f, z->path, z->len);
+/* Makes *z a zipper over a view, its root at a path. */
+static pm_status pm__rz_over_view(pm_rz *z, const pm_view_ops *view, void *state, const uint8_t *path, size_t len) {
+    *z = pm__rz_none;
+    z->view = view;
+    pm_status s = pm__rz_open(z, path, len);
+    if (s == PM_OK) z->state = state;
+    return s;
+}
+
+PM_API pm_status pm_rz_open_view(const pm_view_ops *view, void *state, const pm_ops *ops, pm_pool *pool,
+                                 const void *path, size_t len, pm_rz *out) {
+    if (!out || !view || !view->seek || !view->fork || !view->drop) return PM_INVALID;
+    const pm_ops *taken = ops ? pm__ops_taken(ops) : NULL;
+    pm_rz z;
+    if (taken && pm__ops_is_refused(taken)) return PM_BADHOOK;
+    pm_status s = pm__rz_over_view(&z, view, state, (const uint8_t *)path, len);
     if (s != PM_OK) return s;
-    if (own) pm__rz_own(&f);
+    z.ops = taken;
+    z.pool = pool;
+    *out = z;
+    return PM_OK;
+}
+
+/* Makes *out another zipper over the same, rooted at the first `len` bytes of the path. */
+static pm_status pm__rz_fork_at(const pm_rz *z, size_t len, bool own, pm_rz *out) {
+    bool over_view = pm__rz_is_view(z);
+    pm_rz f;
+    pm_status s;
+    pm__rz_use(z);
+    if (over_view) {
+        s = pm__rz_over_view(&f, z->view, NULL, z->path, len);
+        f.ops = z->ops, f.pool = z->pool;
+    } else {
+        pm__rz_over(&f, z->ops, z->pool, z->top, pm__rz_origin_val(z));
+        pm__rz_watch_as(&f, z);
+        s = pm__rz_open(&f, z->path, len);
+    }
+    if (s != PM_OK) return s;
+    if (over_view) s = z->view->fork(z->state, own, &f.state);
+    else if (own) pm__rz_own(&f);
+    if (s != PM_OK) {
+        pm__rz_free_buffers(&f);
+        return s;
+    }
+    f.owned = own;
     if (out == z) pm_rz_drop(out);
     *out = f;
     return PM_OK;
@@ -13471,24 +13432,28 @@ static pm_status pm__rz_fork(const pm_rz *z, pm_rz *out, bool own) {
 
 PM_API pm_status pm_rz_fork(const pm_rz *z, pm_rz *out) {
     if (!z || !out) return PM_INVALID;
-    return pm__rz_fork(z, out, z->owned);
+    return pm__rz_fork_at(z, z->len, z->owned, out);
 }
 PM_API pm_status pm_rz_fork_owned(const pm_rz *z, pm_rz *out) {
     if (!z || !out) return PM_INVALID;
-    return pm__rz_fork(z, out, true);
+    return pm__rz_fork_at(z, z->len, true, out);
 }
 
 PM_API void pm_rz_drop(pm_rz *z) {
     if (!z) return;
     pm__rz_free_buffers(z);
-    if (z->owned) {
+    if (z->view && z->view->drop) {
+        z->view->drop(z->state);
+    } else if (z->owned) {
         pm__cx cx = pm__rz_cx(z);
         pm__any_release(&cx, z->top);
         if (z->held_some) pm__pay_release(&cx, false, z->held);
     }
     z->top = 0;
     z->top_val = NULL;
-    z->owned = z->held_some = false;
+    z->view = NULL;
+    z->state = NULL;
+    z->owned = z->held_some = z->known = false;
     pm__rz_watch(z, NULL);
     if (!z->claim) return;
     struct pm_claim *c = z->claim;
@@ -13496,11 +13461,14 @@ PM_API void pm_rz_drop(pm_rz *z) {
     c->end(c);
 }
 
-PM_API pm_status pm_rz_status(pm_rz *z) {
+PM_API pm_status pm_rz_status(const pm_rz *z) {
     if (!z) return PM_INVALID;
-    pm_status s = z->status;
-    z->status = PM_OK;
-    return s;
+    return z->status;
+}
+
+PM_API const pm_ops *pm_rz_ops(const pm_rz *z) {
+    if (!z) return NULL;
+    return z->view && !z->ops ? NULL : pm__ops_of(z->ops);
 }
 
 PM_API pm_status pm_rz_reserve(pm_rz *z, size_t path_bytes, size_t nodes) {
@@ -13510,6 +13478,286 @@ PM_API pm_status pm_rz_reserve(pm_rz *z, size_t path_bytes, size_t nodes) {
               (nodes < z->frame_cap || pm__rz_grow_frames(z, nodes + 1));
     z->status = before;
     return ok ? PM_OK : PM_NOMEM;
+}
+
+/* ---- over a view --------------------------------------------------------------------------------------------- */
+
+/* A view says where its terminals are; all else is read off these. The one found last stays in the path's buffer,
+   wherever on the way to it the focus is:
+
+       path   a b c | d e f       len 3, exist_len 7, first 3, bare 4
+
+   Places of less than `exist_len` bytes on that way exist. While it is `known`, nothing lies between such a place and
+   the terminal if it has `first` bytes or more, nor at the place itself if it has `bare`; and the view's state stands
+   on the terminal. All lengths count from the origin. */
+
+/* Queries move nothing that can be seen. */
+static PM__INLINE pm_rz *pm__vz_of(const pm_rz *z) { return (pm_rz *)(uintptr_t)z; }
+
+/* What a view has returned: its failure is the zipper's. */
+static PM__INLINE bool pm__vz_asked(pm_rz *z, bool found, const pm_terminal *t) {
+    if (PM__UNLIKELY(t->status != PM_OK) && z->status == PM_OK) z->status = t->status;
+    return found;
+}
+
+/* The first terminal at or after the first n bytes of the path that begins with `within` of them. */
+static bool pm__vz_seek(pm_rz *z, size_t n, size_t within, pm_terminal *t) {
+    static const pm_terminal none = {NULL, 0, 0, NULL, PM_OK};
+    *t = none;
+    z->known = false;
+    z->within = within;
+    bool found = z->view->seek(z->state, z->path ? z->path : (const uint8_t *)"", n, within, t);
+    t->same = 0;
+    return pm__vz_asked(z, found, t);
+}
+
+/* The same for the first one after just these n bytes. */
+static bool pm__vz_seek_after(pm_rz *z, size_t n, size_t within, pm_terminal *t) {
+    if (!pm__rz_room(z, n + 1)) return false;
+    uint8_t was = z->path[n];
+    z->path[n] = 0;
+    bool found = pm__vz_seek(z, n + 1, within, t);
+    z->path[n] = was;
+    return found;
+}
+
+/* The same for the first one after all that begins with them, n > within. */
+static bool pm__vz_seek_beyond(pm_rz *z, size_t n, size_t within, pm_terminal *t) {
+    while (n > within && z->path[n - 1] == 255) n--;
+    if (n == within) return false;
+    z->path[n - 1]++;
+    bool found = pm__vz_seek(z, n, within, t);
+    z->path[n - 1]--;
+    return found;
+}
+
+/* The same for the first one after the focus. */
+static PM__INLINE bool pm__vz_seek_next(pm_rz *z, size_t within, pm_terminal *t) {
+    if (z->known && z->len + 1 == z->exist_len && z->within == within && z->view->next) {
+        t->status = PM_OK;
+        t->same = 0;
+        z->known = false;
+        return pm__vz_asked(z, z->view->next(z->state, within, t), t);
+    }
+    return pm__vz_seek_after(z, z->len, within, t);
+}
+
+/* Takes over a terminal: the first one after the first n bytes of the path, or, with `at`, not before. The focus goes
+   up as far as is on its way. False: no memory. */
+static bool pm__vz_note(pm_rz *z, size_t n, bool at, const pm_terminal *t) {
+    if (!pm__rz_room(z, t->len + 1)) return false;
+    size_t min = n < t->len ? n : t->len, same = min ? pm__lcp(z->path, t->path, min) : 0;
+    if (same < t->len) memcpy(z->path + same, t->path + same, t->len - same);
+    z->exist_len = t->len + 1;
+    z->first = same + (same < n);
+    z->bare = at ? z->first : same + 1;
+    z->run_val = t->val;
+    z->known = true;
+    if (same < z->len) z->len = same;
+    return true;
+}
+
+/* The same, and goes there. How it lies to the focus is of no interest. */
+static PM__INLINE bool pm__vz_go(pm_rz *z, const pm_terminal *t) {
+    if (!pm__rz_room(z, t->len + 1)) return false;
+    if (t->len > t->same) memcpy(z->path + t->same, t->path + t->same, t->len - t->same);
+    z->len = z->first = z->bare = t->len;
+    z->exist_len = t->len + 1;
+    z->run_val = t->val;
+    return z->known = true;
+}
+
+/* Whether the first terminal after the focus is known. */
+static PM__INLINE bool pm__vz_knows(const pm_rz *z) {
+    return z->known && z->first <= z->len && z->len + 1 < z->exist_len;
+}
+
+/* Finds it, if it begins with `within` bytes of the path. */
+static bool pm__vz_look(pm_rz *z, size_t within) {
+    pm_terminal t;
+    return pm__vz_knows(z) || (pm__vz_seek_next(z, within, &t) && pm__vz_note(z, z->len, false, &t));
+}
+
+/* Before n bytes at s are appended: only places that are still on the way to the terminal are known to exist. */
+static void pm__vz_leave(pm_rz *z, const uint8_t *s, size_t n) {
+    if (z->exist_len <= z->len + 1) return;
+    size_t ahead = z->exist_len - z->len - 1, same = n ? pm__lcp(z->path + z->len, s, n < ahead ? n : ahead) : 0;
+    if (same == n || same == ahead) return;
+    z->exist_len = z->len + same + 1;
+    z->known = false;
+}
+
+static bool pm__vz_exists_at(pm_rz *z, size_t n) {
+    pm_terminal t;
+    return n < z->exist_len || pm__vz_seek(z, n, n, &t);
+}
+
+static bool pm__vz_exists(const pm_rz *view) {
+    pm_rz *z = pm__vz_of(view);
+    pm_terminal t;
+    return z->len < z->exist_len || (pm__vz_seek(z, z->len, z->len, &t) && pm__vz_note(z, z->len, true, &t));
+}
+
+static const pm_val *pm__vz_val(pm_rz *z) {
+    if (!z->known || z->len < z->bare || z->len >= z->exist_len) {
+        pm_terminal t;
+        if (!pm__vz_seek(z, z->len, z->len, &t) || !pm__vz_note(z, z->len, true, &t)) return NULL;
+    }
+    return z->len + 1 == z->exist_len ? z->run_val : NULL;
+}
+
+/* Of the place whose path stands in the buffer n bytes beyond the focus. */
+static const pm_val *pm__vz_val_at(pm_rz *z, size_t n) {
+    size_t len = z->len;
+    pm_terminal t;
+    return pm__vz_seek(z, len + n, len + n, &t) && t.len == len + n ? t.val : NULL;
+}
+
+/* The smallest child that is at least `from`, or -1. */
+static int pm__vz_child(pm_rz *z, int from) {
+    size_t len = z->len;
+    pm_terminal t;
+    if (from > 255 || !pm__rz_room(z, len + 1)) return -1;
+    if (from == 0) return pm__vz_look(z, len) ? z->path[len] : -1;
+    if (pm__vz_knows(z) && z->path[len] >= from) return z->path[len];
+    uint8_t was = z->path[len];
+    z->path[len] = (uint8_t)from;
+    if (pm__vz_seek(z, len + 1, len, &t) && pm__vz_note(z, len + 1, true, &t)) return z->path[len];
+    z->path[len] = was;
+    return -1;
+}
+
+static pm_mask pm__vz_mask(pm_rz *z) {
+    pm_mask m = {{0, 0, 0, 0}};
+    for (int b = pm__vz_child(z, 0); b >= 0; b = pm__vz_child(z, b + 1)) pm_mask_set(&m, (uint8_t)b);
+    return m;
+}
+
+/* To the next location that begins with `within` bytes of the path. */
+static bool pm__vz_step(pm_rz *z, size_t within) {
+    if (!pm__vz_look(z, within)) return false;
+    z->len++;
+    return true;
+}
+
+/* To the next location beside all that is below the focus. */
+static bool pm__vz_step_beside(pm_rz *z, size_t within) {
+    pm_terminal t;
+    if (z->len <= within || !pm__vz_seek_beyond(z, z->len, within, &t)) return false;
+    if (!pm__vz_note(z, z->len, true, &t)) return false;
+    z->len++;
+    return true;
+}
+
+/* To the next terminal. */
+static PM__INLINE bool pm__vz_next_terminal(pm_rz *z, size_t within) {
+    pm_terminal t;
+    if (!pm__vz_knows(z)) return pm__vz_seek_next(z, within, &t) && pm__vz_go(z, &t);
+    z->len = z->exist_len - 1;
+    return true;
+}
+
+/* To the first terminal at the focus or after it. */
+static bool pm__vz_seek_terminal(pm_rz *z, size_t within) {
+    pm_terminal t;
+    if (!z->known || z->len < z->bare || z->len >= z->exist_len)
+        return pm__vz_seek(z, z->len, within, &t) && pm__vz_go(z, &t);
+    z->len = z->exist_len - 1;
+    return true;
+}
+
+/* The largest n in lo..hi that something holds for which holds of all that are smaller, lo included. */
+static size_t pm__vz_last(pm_rz *z, size_t lo, size_t hi, bool (*holds)(pm_rz *z, size_t n)) {
+    size_t step = 1, no = hi + 1;
+    while (no - lo > 1) {
+        size_t n = (no - lo) / 2 > step ? no - step : lo + (no - lo) / 2;
+        if (holds(z, n)) lo = n, step = SIZE_MAX;
+        else no = n, step *= 2;
+    }
+    return lo;
+}
+
+/* How much of the path exists; the root, of which that is not asked, at least. */
+static size_t pm__vz_existing(pm_rz *z) {
+    size_t known = z->exist_len ? z->exist_len - 1 : 0, lo = known < z->len ? known : z->len;
+    return pm__vz_last(z, lo > z->root_len ? lo : z->root_len, z->len, pm__vz_exists_at);
+}
+
+/* Whether below the first n bytes of the path something comes before the focus, and what leads there. */
+static bool pm__vz_has_before(pm_rz *z, size_t n) {
+    pm_terminal t;
+    return pm__vz_seek(z, n, n, &t) && (t.len < z->len || memcmp(t.path, z->path, z->len) != 0);
+}
+
+/* The same of what does not lie on the way to the focus. */
+static bool pm__vz_forks_before(pm_rz *z, size_t n) {
+    pm_terminal t;
+    bool found = pm__vz_seek(z, n, n, &t);
+    while (found && t.len < z->len && memcmp(t.path, z->path, t.len) == 0) found = pm__vz_seek_after(z, t.len, n, &t);
+    return found && (t.len < z->len || memcmp(t.path, z->path, z->len) != 0);
+}
+
+static size_t pm__vz_ascend_to_fork(pm_rz *z, bool values) {
+    size_t start = z->len, up = z->root_len;
+    pm_terminal t;
+    if (start == up) return 0;
+    if (!pm__vz_exists(z)) {
+        z->len = pm__vz_existing(z);
+        int b = pm__vz_child(z, 0);
+        if (z->len == up || (b >= 0 && pm__vz_child(z, b + 1) >= 0) || (values && pm__vz_val(z))) return start - z->len;
+    }
+    if (pm__vz_seek_beyond(z, z->len, up, &t)) up = pm__lcp(z->path, t.path, t.len < z->len ? t.len : z->len);
+    z->len = pm__vz_last(z, up, z->len - 1, values ? pm__vz_has_before : pm__vz_forks_before);
+    return start - z->len;
+}
+
+/* Whether all that is below the focus begins with the first n bytes of the path. */
+static bool pm__vz_is_alone(pm_rz *z, size_t n) {
+    pm_terminal t;
+    return !pm__vz_seek_beyond(z, n, z->len, &t);
+}
+
+static bool pm__vz_descend_until(pm_rz *z, size_t max) {
+    size_t len = z->len;
+    if (!max || !pm__vz_look(z, len)) return false;
+    size_t ahead = z->exist_len - 1 - len;
+    z->len = pm__vz_last(z, len, len + (ahead < max ? ahead : max), pm__vz_is_alone);
+    return z->len > len;
+}
+
+/* Work that reports its failure itself: what the zipper had to tell before stays. */
+static pm_status pm__vz_worked(pm_rz *z, pm_status before) {
+    pm_status s = z->status;
+    z->status = before;
+    return s;
+}
+
+static pm_status pm__vz_val_count(pm_rz *z, uint64_t *out) {
+    pm_status before = pm__vz_worked(z, PM_OK);
+    size_t base = z->len;
+    uint64_t n = pm__vz_val(z) != NULL;
+    while (pm__vz_next_terminal(z, base)) n += z->run_val != NULL;
+    z->len = base;
+    pm_status s = pm__vz_worked(z, before);
+    if (s == PM_OK) *out = n;
+    return s;
+}
+
+/* Writes bytes behind the focus's path. False: no memory, or there is no such key. */
+static bool pm__rz_put(pm_rz *z, const uint8_t *s, size_t n) {
+    size_t own = SIZE_MAX;
+    if (PM__UNLIKELY((n && !s) || n > PM__LEN_MAX)) {
+        if (z->status == PM_OK) z->status = PM_INVALID;
+        return false;
+    }
+    if (z->path && (uintptr_t)s >= (uintptr_t)z->path && (uintptr_t)s < (uintptr_t)z->path + z->cap)
+        own = (size_t)(s - z->path); /* bytes of our own path, which may move */
+    if (!pm__rz_room(z, z->len + n)) return false;
+    if (own != SIZE_MAX) s = z->path + own;
+    if (z->view) pm__vz_leave(z, s, n);
+    else z->run = 0;
+    if (n) memmove(z->path + z->len, s, n);
+    return true;
 }
 
 /* ---- queries ------------------------------------------------------------------------------------------------- */
@@ -13550,7 +13798,8 @@ PM_API bool pm_rz_exists(const pm_rz *z) {
 PM_API const pm_val *pm_rz_val(const pm_rz *z) {
     if (!z) return NULL;
     pm__rz_use(z);
-    if (z->run) return z->run_val;
+    if (z->run) return z->run_val; /* over a map only */
+    if (pm__rz_is_view(z)) return pm__vz_val(pm__vz_of(z));
     if (!pm__rz_on_trie(z)) return NULL;
     if (z->len == 0) return pm__rz_origin_val(z);
     return pm__place_val(&z->frames[z->nframes - 1].place);
@@ -13562,7 +13811,10 @@ PM_API const pm_val *pm_rz_val_at(const pm_rz *z, const void *key, size_t len) {
     if (!z) return NULL;
     const pm_val *v = NULL;
     if (len == 0) return pm_rz_val(z);
-    if (!key || len > PM__LEN_MAX || !pm__rz_on_trie(z)) return NULL;
+    if (!key || len > PM__LEN_MAX) return NULL;
+    if (pm__rz_is_view(z))
+        return pm__rz_put(pm__vz_of(z), (const uint8_t *)key, len) ? pm__vz_val_at(pm__vz_of(z), len) : NULL;
+    if (!pm__rz_on_trie(z)) return NULL;
     pm_place p = pm__rz_place(z);
     pm__ref node = p.node;
     if (p.depth == 0 || pm__place_child(&p, &node)) return pm__trie_get(node, (const uint8_t *)key, len);
@@ -13571,7 +13823,9 @@ PM_API const pm_val *pm_rz_val_at(const pm_rz *z, const void *key, size_t len) {
 
 PM_API pm_mask pm_rz_child_mask(const pm_rz *z) {
     static const pm_mask none = {{0, 0, 0, 0}};
-    if (!z || !pm__rz_on_trie(z)) return none;
+    if (!z) return none;
+    if (pm__rz_is_view(z)) return pm__vz_mask(pm__vz_of(z));
+    if (!pm__rz_on_trie(z)) return none;
     pm_place top = pm__place_root(z->top);
     return pm__place_mask(z->nframes ? &z->frames[z->nframes - 1].place : &top);
 }
@@ -13602,6 +13856,7 @@ static pm_status pm__place_val_count(const pm_place *at, uint64_t *out) {
 PM_API pm_status pm_rz_val_count(const pm_rz *z, uint64_t *out) {
     if (!z || !out) return PM_INVALID;
     uint64_t n = 0;
+    if (pm__rz_is_view(z)) return pm__vz_val_count(pm__vz_of(z), out);
     if (pm__rz_on_trie(z)) {
         pm_place p = pm__rz_place(z);
         pm_status s = pm__place_val_count(&p, &n);
@@ -13611,17 +13866,10 @@ PM_API pm_status pm_rz_val_count(const pm_rz *z, uint64_t *out) {
     return PM_OK;
 }
 
-PM_API pm_status pm_rz_make_map(const pm_rz *z, pm_map *out) {
-    if (!z || !out) return PM_INVALID;
-    pm__cx cx = pm__rz_cx(z);
-    pm_place p = pm__rz_on_trie(z) ? pm__rz_place(z) : pm__place_root(0);
-    return pm__map_of_place(&cx, &p, pm_rz_val(z), out);
-}
-
 /* The node whose root the focus lies on, or 0. */
 static pm__ref pm__rz_node_here(const pm_rz *z) {
     pm__ref child = 0;
-    if (!pm__rz_on_trie(z)) return 0;
+    if (pm__rz_is_view(z) || !pm__rz_on_trie(z)) return 0;
     pm_place p = pm__rz_place(z);
     if (p.depth == 0) return p.node;
     (void)pm__place_child(&p, &child);
@@ -13648,7 +13896,7 @@ static void pm__rz_cut_to(pm_rz *z, size_t len) {
     pm__rz_use(z);
     z->run = 0;
     z->len = len;
-    if (len >= z->exist_len) return;
+    if (z->view || len >= z->exist_len) return;
     z->exist_len = len;
     while (z->nframes > 1 && z->frames[z->nframes - 1].base >= len) z->nframes--;
     pm_frame *f = &z->frames[z->nframes - 1];
@@ -13658,6 +13906,7 @@ static void pm__rz_cut_to(pm_rz *z, size_t len) {
 PM_API void pm_rz_reset(pm_rz *z) {
     if (!z) return;
     pm__rz_cut_to(z, z->root_len);
+    z->status = PM_OK;
 }
 
 PM_API bool pm_rz_ascend(pm_rz *z, size_t n) {
@@ -13679,8 +13928,9 @@ static size_t pm__rz_up_in_node(const pm_rz *z) {
     return agree == SIZE_MAX ? f->base : f->base + x->plen + agree;
 }
 
-static size_t pm__rz_ascend_to_mark(pm_rz *z, bool values) {
+static size_t pm__rz_ascend_to_fork(pm_rz *z, bool values) {
     size_t start = z->len;
+    if (pm__rz_is_view(z)) return pm__vz_ascend_to_fork(z, values);
     while (z->len > z->root_len) {
         size_t to = z->len > z->exist_len ? z->exist_len : pm__rz_up_in_node(z);
         pm__rz_cut_to(z, to > z->root_len ? to : z->root_len);
@@ -13692,28 +13942,20 @@ static size_t pm__rz_ascend_to_mark(pm_rz *z, bool values) {
 
 PM_API size_t pm_rz_ascend_until(pm_rz *z) {
     if (!z) return 0;
-    return pm__rz_ascend_to_mark(z, true);
+    return pm__rz_ascend_to_fork(z, true);
 }
 PM_API size_t pm_rz_ascend_until_branch(pm_rz *z) {
     if (!z) return 0;
-    return pm__rz_ascend_to_mark(z, false);
+    return pm__rz_ascend_to_fork(z, false);
 }
 
 /* ---- moving down --------------------------------------------------------------------------------------------- */
 
 /* Appends bytes and follows them. False: no memory, the focus where it was. */
 static bool pm__rz_append(pm_rz *z, const uint8_t *s, size_t n) {
-    size_t before = z->len, own = SIZE_MAX;
-    bool on = pm__rz_on_trie(z);
-    if (PM__UNLIKELY((n && !s) || n > PM__LEN_MAX)) {
-        z->status = PM_INVALID;
-        return false;
-    }
-    if (z->path && (uintptr_t)s >= (uintptr_t)z->path && (uintptr_t)s < (uintptr_t)z->path + z->cap)
-        own = (size_t)(s - z->path); /* bytes of our own path, which may move */
-    if (!pm__rz_room(z, z->len + n)) return false;
-    z->run = 0;
-    if (n) memmove(z->path + z->len, own == SIZE_MAX ? s : z->path + own, n);
+    size_t before = z->len;
+    bool on = !z->view && pm__rz_on_trie(z);
+    if (!pm__rz_put(z, s, n)) return false;
     z->len += n;
     if (!on || pm__rz_resolve(z)) return true;
     pm__rz_cut_to(z, before);
@@ -13737,6 +13979,7 @@ static PM__INLINE bool pm__rz_follow(pm_rz *z, uint8_t b) {
 }
 
 static bool pm__rz_append_byte(pm_rz *z, uint8_t b) {
+    if (pm__rz_is_view(z)) return pm__rz_append(z, &b, 1);
     bool on = pm__rz_on_trie(z);
     if (!pm__rz_room(z, z->len + 1)) return false;
     z->run = 0;
@@ -13755,9 +13998,25 @@ PM_API bool pm_rz_descend_to_check(pm_rz *z, const void *key, size_t len) {
     return pm__rz_append(z, (const uint8_t *)key, len) && pm__rz_on_trie(z);
 }
 
+/* Byte by byte as far as places exist, or to the first value. */
+static size_t pm__rz_descend_existing(pm_rz *z, const uint8_t *s, size_t len, bool to_val) {
+    size_t n = 0;
+    if (PM__UNLIKELY((len && !s) || len > PM__LEN_MAX)) {
+        if (z->status == PM_OK) z->status = PM_INVALID;
+        return 0;
+    }
+    if (!pm__rz_on_trie(z)) return 0;
+    while (n < len && pm_rz_descend_to_existing_byte(z, s[n])) {
+        n++;
+        if (to_val && pm_rz_is_val(z)) break;
+    }
+    return n;
+}
+
 PM_API size_t pm_rz_descend_to_existing(pm_rz *z, const void *key, size_t len) {
     if (!z) return 0;
     size_t before = z->len;
+    if (pm__rz_is_view(z)) return pm__rz_descend_existing(z, (const uint8_t *)key, len, false);
     if (!pm__rz_on_trie(z) || !pm__rz_append(z, (const uint8_t *)key, len)) return 0;
     pm__rz_cut_to(z, z->exist_len);
     return z->len - before;
@@ -13765,14 +14024,7 @@ PM_API size_t pm_rz_descend_to_existing(pm_rz *z, const void *key, size_t len) {
 
 PM_API size_t pm_rz_descend_to_val(pm_rz *z, const void *key, size_t len) {
     if (!z) return 0;
-    const uint8_t *s = (const uint8_t *)key;
-    size_t n = 0;
-    if (!s || len > PM__LEN_MAX || !pm__rz_on_trie(z)) return 0;
-    while (n < len && pm_rz_descend_to_existing_byte(z, s[n])) {
-        n++;
-        if (pm_rz_is_val(z)) break;
-    }
-    return n;
+    return pm__rz_descend_existing(z, (const uint8_t *)key, len, true);
 }
 
 PM_API void pm_rz_descend_to_byte(pm_rz *z, uint8_t b) {
@@ -13832,6 +14084,7 @@ static size_t pm__place_run(const pm_place *p, const uint8_t **s, uint8_t *one) 
 PM_API bool pm_rz_descend_until_max(pm_rz *z, size_t max) {
     if (!z) return false;
     bool moved = false;
+    if (pm__rz_is_view(z)) return pm__vz_descend_until(z, max);
     if (!pm__rz_on_trie(z)) return false;
     while (max) {
         pm_place p = pm__rz_place(z);
@@ -13862,7 +14115,7 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     if (!z) return 0;
     const uint8_t *s = (const uint8_t *)key;
     if ((len && !key) || len > PM__LEN_MAX) {
-        z->status = PM_INVALID;
+        if (z->status == PM_OK) z->status = PM_INVALID;
         return 0;
     }
     size_t have = z->len - z->root_len, min = have < len ? have : len;
@@ -13870,6 +14123,7 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     if (!pm__rz_room(z, z->root_len + len)) return 0;
     pm__rz_cut_to(z, z->root_len + same);
     (void)pm__rz_append(z, same ? s + same : s, len - same);
+    if (pm__rz_is_view(z)) return pm__vz_existing(z) - z->root_len;
     return z->exist_len > z->root_len ? z->exist_len - z->root_len : 0;
 }
 
@@ -13893,7 +14147,9 @@ PM_API pm_ref pm_ref_of_map(const pm_map *m, const void *key, size_t len) {
 
 PM_API pm_ref pm_ref_of_rz(const pm_rz *z) {
     if (!z) z = &pm__rz_none;
-    pm_ref r = {pm__ops_of(z->ops), z->pool, pm__place_root(0), pm_rz_val(z), pm__rz_on_trie(z)};
+    pm_ref r = {NULL, z->pool, pm__place_root(0), NULL, false};
+    if (pm__rz_is_view(z)) return r;
+    r.ops = pm__ops_of(z->ops), r.val = pm_rz_val(z), r.exists = pm__rz_on_trie(z);
     if (r.exists) r.place = pm__rz_place(z);
     return r;
 }
@@ -13941,7 +14197,7 @@ static void pm__rz_keep(const pm_rz *z) {
 }
 
 PM_API pm_witness pm_rz_witness(const pm_rz *z) {
-    if (!z) z = &pm__rz_none;
+    if (!z || pm__rz_is_view(z)) z = &pm__rz_none;
     const pm_val *v = pm__rz_origin_val(z);
     pm_map seen = {z->top, v ? *v : 0, z->ops, z->pool, v != NULL, 0, 0};
     pm__rz_keep(z);
@@ -13950,7 +14206,7 @@ PM_API pm_witness pm_rz_witness(const pm_rz *z) {
 }
 
 PM_API pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const pm_val **out) {
-    if (!z || !w || !out) return PM_INVALID;
+    if (!z || !w || !out || pm__rz_is_view(z)) return PM_INVALID;
     const pm_val *v = pm_rz_val(z), *origin = pm__rz_origin_val(z);
     if (w->top != z->top || pm_map_ops(&w->hold) != pm__ops_of(z->ops)) return PM_INVALID;
     if (w->hold.has_value != (origin != NULL) || (origin && w->hold.value != *origin)) return PM_INVALID;
@@ -13970,11 +14226,11 @@ PM_API void pm_witness_drop(pm_witness *w) {
 
    A writer is a read zipper, the cursor, and the map that it looks at. Writes go to the map by the cursor's path, with
    the path operations of 28_trie.c, which make the nodes on the way the map's alone; so moving never copies a node. A
-   write moves and frees nodes that the cursor's frames name: it makes the cursor forget them first, and pm_wz_cursor
-   finds them again when it is asked for. Only the path, which no write changes, is kept in between.
+   write moves and frees nodes that the cursor's frames name: it makes the cursor forget them first, and the cursor's
+   next call finds them again. Only the path, which no write changes, is kept in between.
 
        before a write   path "abc", frames (node of "", "a"), (node of "a", "bc")
-       after it         path "abc", no frames, `stale`
+       after it         path "abc", no frames, over pm__rz_forgotten
 
    What comes from elsewhere is taken before the map is touched, as references of its own: a source may be a zipper over
    the same map, or the cursor itself. Then one operation on the trie does the whole change, or there is no memory and
@@ -13988,7 +14244,7 @@ static void pm__wz_clear(pm_wz *w) {
     w->own = none;
     w->cursor = pm__rz_none;
     w->status = PM_OK;
-    w->owned = w->stale = false;
+    w->owned = false;
     memset(&w->group, 0, sizeof w->group);
 }
 
@@ -13999,7 +14255,7 @@ PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
     if (!w) return PM_INVALID;
     pm__wz_clear(w);
     pm__map_may_lend(m);
-    pm_status s = pm_rz_open(&w->cursor, m, path, len);
+    pm_status s = pm_rz_open(m, path, len, &w->cursor);
     if (s != PM_OK) return s;
     pm__rz_watch(&w->cursor, NULL);
     pm__map_lend(m, PM__LENT_WRITER);
@@ -14012,7 +14268,7 @@ PM_API pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t l
     pm__wz_clear(w);
     pm__map_own(m);
     w->own = *m;
-    pm_status s = pm_rz_open(&w->cursor, &w->own, path, len);
+    pm_status s = pm_rz_open(&w->own, path, len, &w->cursor);
     if (s != PM_OK) {
         pm__wz_clear(w);
         return s;
@@ -14050,32 +14306,21 @@ PM_API pm_status pm_wz_into_map(pm_wz *w, pm_map *out) {
     return PM_OK;
 }
 
-/* Makes the cursor forget nodes that a write may free. Its path stays, as that of a place that nothing is known of. */
+/* Makes the cursor forget nodes that a write may free: its next call finds them again. Its path stays. */
 static void pm__wz_forget(pm_wz *w) {
     pm_rz *z = &w->cursor;
+    z->view = &pm__rz_forgotten;
+    z->state = w->map;
     z->top = 0;
     z->top_val = NULL;
     z->nframes = z->exist_len = 0;
     z->run = 0;
-    w->stale = true;
 }
 
-/* Finds the cursor's nodes again. False: no memory; the cursor stands on as much of its path as it could follow. */
-static bool pm__wz_find(pm_wz *w) {
-    pm_rz *z = &w->cursor;
-    pm__wz_forget(w);
-    z->top = w->map->root;
-    z->top_val = w->map->has_value ? &w->map->value : NULL;
-    if (z->len && !pm__rz_resolve(z)) return false;
-    w->stale = false;
-    return true;
-}
+/* Whether it has none now. */
+static PM__INLINE bool pm__wz_is_lost(const pm_wz *w) { return w->cursor.view != NULL; }
 
-PM_API pm_rz *pm_wz_cursor(pm_wz *w) {
-    if (!w) return NULL;
-    if (w->stale) (void)pm__wz_find(w);
-    return &w->cursor;
-}
+PM_API pm_rz *pm_wz_cursor(pm_wz *w) { return w ? &w->cursor : NULL; }
 
 PM_API pm_status pm_wz_status(const pm_wz *w) {
     if (!w) return PM_INVALID;
@@ -14085,7 +14330,7 @@ PM_API pm_status pm_wz_status(const pm_wz *w) {
 PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
     if (pm__wz_shut(w) || !out) return PM_INVALID;
     pm_status before = w->cursor.status;
-    if (w->stale && !pm__wz_find(w)) {
+    if (!pm__rz_is_view(&w->cursor) && pm__wz_is_lost(w)) {
         w->cursor.status = before; /* the failure is told here */
         return PM_NOMEM;
     }
@@ -14251,7 +14496,7 @@ static pm__cx pm__wz_cx(const pm_wz *w) { return pm__map_cx(w->map); }
 
 /* The place of the focus. */
 static pm_ref pm__wz_focus(const pm_wz *w) {
-    if (!w->stale) return pm_ref_of_rz(&w->cursor);
+    if (!pm__wz_is_lost(w)) return pm_ref_of_rz(&w->cursor);
     return pm_ref_of_map(w->map, w->cursor.path, w->cursor.len);
 }
 
@@ -14309,7 +14554,7 @@ static pm_status pm__wz_give_below(pm_wz *w, size_t len, pm__ref child) {
 /* The value at the focus for changing it in place, if the way to it is known and the map's alone; else NULL. */
 static pm_val *pm__wz_slot(const pm_wz *w) {
     const pm_rz *z = &w->cursor;
-    const pm_val *v = w->stale || pm__ops_is_unit(pm_map_ops(w->map)) ? NULL : pm_rz_val(z);
+    const pm_val *v = pm__wz_is_lost(w) || pm__ops_is_unit(pm_map_ops(w->map)) ? NULL : pm_rz_val(z);
     if (!v) return NULL;
     for (size_t i = 0; z->len && i < z->nframes; i++) {
         const pm_place *p = &z->frames[i].place;
@@ -14650,14 +14895,25 @@ static pm_mask pm__rz_parent_mask(const pm_rz *z) {
 
 /* Makes sure that going one byte down, or to a sibling, cannot run out of memory. */
 static bool pm__rz_spare(pm_rz *z) {
+    if (pm__rz_is_view(z)) return true;
     if (!pm__rz_begin(z) || !pm__rz_room(z, z->len + 1)) return false;
     return z->nframes < z->frame_cap || pm__rz_grow_frames(z, z->nframes + 1);
+}
+
+static bool pm__vz_prev_sibling(pm_rz *z, uint8_t b) {
+    z->len--;
+    pm_mask m = pm__vz_mask(z);
+    int c = pm_mask_prev(&m, b - 1);
+    if (c >= 0) b = (uint8_t)c;
+    (void)pm__rz_append(z, &b, 1); /* there is room: it has been as long before */
+    return c >= 0;
 }
 
 /* Replaces the last byte by its neighbour among the children of the parent. Needs no memory: what it frees suffices. */
 static bool pm__rz_sibling(pm_rz *z, bool next) {
     if (pm_rz_at_root(z)) return false;
     uint8_t b = z->path[z->len - 1];
+    if (pm__rz_is_view(z)) return next ? pm__vz_step_beside(z, z->len - 1) : pm__vz_prev_sibling(z, b);
     pm_mask m = pm__rz_parent_mask(z);
     int c = next ? pm_mask_next(&m, b + 1) : pm_mask_prev(&m, b - 1);
     if (c < 0) return false;
@@ -14668,6 +14924,11 @@ static bool pm__rz_sibling(pm_rz *z, bool next) {
 /* To the next sibling of the focus or of the nearest place above it that has one, staying below `base` bytes; else to
    `base`. Places off the trie have none. */
 static bool pm__rz_next_beside(pm_rz *z, size_t base) {
+    if (pm__rz_is_view(z)) {
+        if (pm__vz_step_beside(z, base)) return true;
+        pm__rz_cut_to(z, base);
+        return false;
+    }
     size_t on = z->exist_len + 1 > base ? z->exist_len + 1 : base;
     if (z->len > on) pm__rz_cut_to(z, on);
     while (z->len > base) {
@@ -14785,26 +15046,30 @@ static bool pm__rz_next_step(pm_rz *z) {
 /* Back to the root after the last place. A child entered at the root may have left its frame. */
 static void pm__rz_rewind(pm_rz *z) {
     while (z->nframes > 1 && z->frames[z->nframes - 1].base >= z->root_len) z->nframes--;
-    pm_rz_reset(z);
+    pm__rz_cut_to(z, z->root_len);
+}
+
+/* To the next location that begins with the first `base` bytes of the path; else to that place. */
+static bool pm__rz_step(pm_rz *z, size_t base) {
+    size_t root_len = z->root_len;
+    bool over_view = pm__rz_is_view(z);
+    z->root_len = base;
+    bool found = over_view ? pm__vz_step(z, base) : pm__rz_next_step(z);
+    if (!found) pm__rz_rewind(z);
+    z->root_len = root_len;
+    return found;
 }
 
 PM_API bool pm_rz_to_next_step(pm_rz *z) {
     if (!z) return false;
-    if (pm__rz_next_step(z)) return true;
-    pm__rz_rewind(z);
-    return false;
+    return pm__rz_step(z, z->root_len);
 }
 
 /* From where the zipper stands, k bytes or fewer below `base`: to the next place just k below it, or to `base`. */
 static bool pm__rz_next_at_depth(pm_rz *z, size_t base, size_t k) {
-    while (z->len < base + k || !pm__rz_on_trie(z)) {
-        if (!pm__rz_spare(z)) break;
-        if (pm_rz_descend_first_byte(z)) continue;
-        if (!pm__rz_next_beside(z, base)) return false;
-    }
-    if (z->len == base + k && pm__rz_on_trie(z)) return true;
-    pm__rz_cut_to(z, base);
-    return false;
+    while (z->len < base + k)
+        if (!pm__rz_step(z, base)) return false;
+    return true;
 }
 
 PM_API bool pm_rz_descend_first_k_path(pm_rz *z, size_t k) {
@@ -15026,6 +15291,7 @@ static bool pm__rz_go_on(pm_rz *z, int r, bool ends) {
 
 /* Whether something lies below the focus. */
 static PM__INLINE bool pm__rz_has_children(const pm_rz *z) {
+    if (pm__rz_is_view(z)) return pm__vz_child(pm__vz_of(z), 0) >= 0;
     if (!pm__rz_on_trie(z)) return false;
     pm_place p = pm__rz_place(z);
     return pm__place_enter(&p);
@@ -15034,15 +15300,23 @@ static PM__INLINE bool pm__rz_has_children(const pm_rz *z) {
 /* Without a run to step along. */
 static PM__NOINLINE bool pm__rz_next_val(pm_rz *z, bool ends) {
     if (PM__UNLIKELY(!pm__rz_spare(z))) {
-        pm_rz_reset(z);
+        pm__rz_cut_to(z, z->root_len);
         return false;
     }
     z->run = 0;
-    if (PM__UNLIKELY(!pm__rz_on_trie(z))) return pm__rz_go_on(z, pm__rz_next_from_off(z, ends), ends);
+    if (PM__UNLIKELY(z->len != z->exist_len)) return pm__rz_go_on(z, pm__rz_next_from_off(z, ends), ends);
     pm__ref child = 0;
     const pm_place *p = &z->frames[z->nframes - 1].place;
     bool dangles = ends && p->node && pm__place_child(p, &child) && !child;
     return pm__rz_go_on(z, pm__rz_next_in_frame(z, dangles, ends), ends);
+}
+
+/* To the next value of a view. */
+static bool pm__vz_next_val(pm_rz *z) {
+    while (pm__vz_next_terminal(z, z->root_len))
+        if (z->run_val) return true;
+    z->len = z->root_len;
+    return false;
 }
 
 PM_API bool pm_rz_to_next_val(pm_rz *z) {
@@ -15052,16 +15326,16 @@ PM_API bool pm_rz_to_next_val(pm_rz *z) {
         pm__rz_step_run(z);
         return true;
     }
-    return pm__rz_next_val(z, false);
+    return pm__rz_is_view(z) ? pm__vz_next_val(z) : pm__rz_next_val(z, false);
 }
 
-/* ---- marks --------------------------------------------------------------------------------------------------- */
+/* ---- terminals ----------------------------------------------------------------------------------------------- */
 
-/* A mark is a place that has a value, or neither value nor child. Marks say all about a trie: its locations are their
-   prefixes. What is here stays below `floor` bytes of path from the root; when there is no mark, the focus is anywhere
-   that is not above these. */
+/* A terminal is a place that has a value, or neither value nor child. Terminals say all about a trie: its locations are
+   their prefixes. What is here stays below `floor` bytes of path from the root; when there is no terminal, the focus is
+   anywhere that is not above these. */
 
-static PM__INLINE bool pm__rz_step_mark(pm_rz *z) {
+static PM__INLINE bool pm__rz_step_terminal(pm_rz *z) {
     if (PM__UNLIKELY(!(z->run && z->run < 32 && z->run_mask >> z->run & 1))) return pm__rz_next_val(z, true);
     pm__rz_step_run(z);
     return true;
@@ -15073,10 +15347,12 @@ static void pm__rz_lower_root(pm_rz *z, size_t floor) {
     if (z->run && z->run_at < z->root_len) z->run = 0; /* it may lead to places beside */
 }
 
-static PM__INLINE bool pm__rz_next_mark(pm_rz *z, size_t floor) {
-    if (PM__LIKELY(!floor)) return pm__rz_step_mark(z);
+/* To the next terminal. */
+static PM__INLINE bool pm__rz_next_terminal(pm_rz *z, size_t floor) {
+    if (PM__UNLIKELY(z->view != NULL)) return pm__vz_next_terminal(z, z->root_len + floor);
+    if (PM__LIKELY(!floor)) return pm__rz_step_terminal(z);
     pm__rz_lower_root(z, floor);
-    bool found = pm__rz_step_mark(z);
+    bool found = pm__rz_step_terminal(z);
     z->root_len -= floor;
     return found;
 }
@@ -15089,14 +15365,16 @@ static bool pm__rz_go(pm_rz *z, const uint8_t *key, size_t n) {
     return same == n || pm__rz_append(z, key + same, n - same);
 }
 
-/* To the first mark at or after the place `key` below the root, the first `floor` bytes of which are not left; else
+/* To the first terminal at or after the place `key` below the root, the first `floor` bytes of which are not left; else
    anywhere. */
-static bool pm__rz_seek_mark(pm_rz *z, size_t floor, const uint8_t *key, size_t n) {
-    if (!pm__rz_go(z, key, n) || !pm__rz_spare(z)) return false;
+static bool pm__rz_seek_terminal(pm_rz *z, size_t floor, const uint8_t *key, size_t n) {
+    if (!pm__rz_go(z, key, n)) return false;
+    if (z->view) return pm__vz_seek_terminal(z, z->root_len + floor);
+    if (!pm__rz_spare(z)) return false;
     if (pm__rz_on_trie(z)) {
         bool found = pm_rz_is_val(z) || !pm__rz_has_children(z);
         if (found && z->len > z->root_len && !z->run && pm_rz_is_val(z)) pm__rz_start_run(z);
-        return found || pm__rz_next_mark(z, floor);
+        return found || pm__rz_next_terminal(z, floor);
     }
     z->run = 0;
     pm__rz_lower_root(z, floor);
@@ -15105,12 +15383,67 @@ static bool pm__rz_seek_mark(pm_rz *z, size_t floor, const uint8_t *key, size_t 
     return found;
 }
 
-/* To the next location. */
-static bool pm__rz_step(pm_rz *z, size_t floor) {
-    pm__rz_lower_root(z, floor);
-    bool found = pm_rz_to_next_step(z);
-    z->root_len -= floor;
-    return found;
+/* ---- maps of parts --------------------------------------------------------------------------------------------- */
+
+PM_API pm_status pm_rz_make_map(const pm_rz *z, pm_map *out) {
+    if (!z || !out) return PM_INVALID;
+    if (pm__rz_is_view(z)) return pm_rz_make_map_in(z, NULL, z->pool, out);
+    pm__cx cx = pm__rz_cx(z);
+    pm_place p = pm__rz_on_trie(z) ? pm__rz_place(z) : pm__place_root(0);
+    return pm__map_of_place(&cx, &p, pm_rz_val(z), out);
+}
+
+/* Makes a map of what is at and below the focus by sharing, if that can be. */
+static bool pm__rz_share(const pm_rz *z, pm_pool *pool, pm_map *out, pm_status *s) {
+    const uint8_t *path = z->path ? z->path : (const uint8_t *)"";
+    if (pm__rz_is_view(z)) {
+        pm__vz_of(z)->known = false; /* sharing moves what the view stands on */
+        return z->view->share && z->view->share(z->state, path, z->len, pool, out, s);
+    }
+    if (z->pool != pool) return false;
+    *s = pm_rz_make_map(z, out);
+    return true;
+}
+
+/* Puts the location under the focus, and its value, into `m`, at its path below `base`. */
+static pm_status pm__rz_copy_place(const pm_rz *z, size_t base, pm_map *m) {
+    const pm_ops *ops = pm_map_ops(m);
+    const pm_val *v = pm_rz_val(z);
+    const uint8_t *path = z->path ? z->path + base : (const uint8_t *)"";
+    if (!v) return z->len > base ? pm_create_path(m, path, z->len - base, NULL) : PM_OK;
+    if (pm__ops_is_unit(ops)) return pm_set(m, path, z->len - base, 0, NULL);
+    pm_val val = *v;
+    pm__val_retain(ops, val);
+    pm_status s = pm_set(m, path, z->len - base, val, NULL);
+    if (s != PM_OK) pm__val_release(ops, val);
+    return s;
+}
+
+/* Copies all that is at and below the focus. */
+static pm_status pm__rz_copy(pm_rz *z, pm_map *m) {
+    pm_status before = pm__vz_worked(z, PM_OK);
+    size_t base = z->len;
+    pm_status s = pm__rz_copy_place(z, base, m);
+    while (s == PM_OK && pm__rz_next_terminal(z, base - z->root_len)) s = pm__rz_copy_place(z, base, m);
+    pm__rz_cut_to(z, base);
+    pm_status moving = pm__vz_worked(z, before);
+    return s != PM_OK ? s : moving;
+}
+
+PM_API pm_status pm_rz_make_map_in(const pm_rz *view, const pm_ops *ops, pm_pool *pool, pm_map *out) {
+    if (!view || !out) return PM_INVALID;
+    const pm_ops *own = pm_rz_ops(view);
+    pm_rz *z = pm__vz_of(view);
+    pm_status s;
+    ops = pm__ops_taken(ops ? ops : own);
+    if (pm__ops_is_refused(ops)) return PM_BADHOOK;
+    if (own && own != ops && !pm__ops_is_unit(ops)) return PM_MISMATCH;
+    if (own == ops && pm__rz_share(z, pool, out, &s)) return s;
+    pm_map m = pm_new(ops, pool);
+    s = pm__rz_copy(z, &m);
+    if (s == PM_OK) *out = m;
+    else pm_drop(&m);
+    return s;
 }
 
 /* ---- iterators ----------------------------------------------------------------------------------------------- */
@@ -15708,1864 +16041,739 @@ PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune prune, bool *fou
     return pm__wz_drop_bytes(w, PM__MERGE_MEET, k, prune, found);
 }
 
-/* ---- src/pathmap/56_zip.c ------------------------------------------------------------------------------ */
-
-/* Zippers of any kind: the moves, made of a kind's primitives.
-
-   A kind is a table of a few primitives (pm_zip_ops). Every move is made out of them here, once. Over a map (the kind
-   pm__zip_rz) moves go to pm_rz as they are.
-
-   Going on in order is by steps, from location to location, or by marks (54_iterate.c): places with a value, and ends.
-   Kinds that can do so faster than byte by byte bring a function of their own. */
-
-/* ---- the zipper that is none ---------------------------------------------------------------------------------- */
-
-static const pm_ops *pm__closed_values(const pm_zip *z) {
-    (void)z;
-    return NULL;
-}
-
-static const uint8_t *pm__closed_path(const pm_zip *z, size_t *len, size_t *root_len) {
-    (void)z;
-    *len = *root_len = 0;
-    return (const uint8_t *)"";
-}
-
-static bool pm__nothing_exists(pm_zip *z) {
-    (void)z;
-    return false;
-}
-
-static pm_opt pm__nothing_val(pm_zip *z) {
-    const pm_opt none = {0, false};
-    (void)z;
-    return none;
-}
-
-static pm_mask pm__nothing_mask(pm_zip *z) {
-    const pm_mask none = {{0, 0, 0, 0}};
-    (void)z;
-    return none;
-}
-
-static bool pm__closed_down(pm_zip *z, const uint8_t *key, size_t n) {
-    (void)z;
-    (void)key;
-    (void)n;
-    return false;
-}
-
-static void pm__closed_up(pm_zip *z, size_t n) {
-    (void)z;
-    (void)n;
-}
-
-static pm_status pm__closed_fork(const pm_zip *z, pm_zip *out) {
-    (void)z;
-    (void)out;
-    return PM_INVALID;
-}
-
-static void pm__closed_drop(pm_zip *z) { (void)z; }
-
-static const pm_zip_ops pm__zip_closed = {.values = pm__closed_values,
-                                          .path = pm__closed_path,
-                                          .exists = pm__nothing_exists,
-                                          .val = pm__nothing_val,
-                                          .mask = pm__nothing_mask,
-                                          .down = pm__closed_down,
-                                          .up = pm__closed_up,
-                                          .fork = pm__closed_fork,
-                                          .drop = pm__closed_drop};
-
-static const pm_zip_ops *pm__zip_kind(const pm_zip *z) { return z->ops ? z->ops : &pm__zip_closed; }
-
-static bool pm__zip_is_open(const pm_zip *z) { return z && z->ops; }
-
-static void pm__zip_make(pm_zip *out, const pm_zip_ops *ops, void *state) {
-    out->ops = ops;
-    out->state = state;
-    out->status = PM_OK;
-}
-
-/* ---- over a map ------------------------------------------------------------------------------------------------ */
-
-static const pm_zip_ops pm__zip_rz;
-
-/* The read zipper of a zipper over a map, else NULL. */
-static PM__INLINE pm_rz *pm__rz_of(const pm_zip *z) { return z->ops == &pm__zip_rz ? (pm_rz *)z->state : NULL; }
-
-static const pm_ops *pm__zrz_values(const pm_zip *z) { return pm__ops_of(((const pm_rz *)z->state)->ops); }
-
-static const uint8_t *pm__zrz_path(const pm_zip *z, size_t *len, size_t *root_len) {
-    const pm_rz *r = (const pm_rz *)z->state;
-    *root_len = r->root_len;
-    return pm_rz_origin_path(r, len);
-}
-
-static pm_opt pm__opt_of(const pm_val *v) {
-    pm_opt o = {v ? *v : 0, v != NULL};
-    return o;
-}
-
-static bool pm__zrz_exists(pm_zip *z) { return pm_rz_exists((const pm_rz *)z->state); }
-static pm_opt pm__zrz_val(pm_zip *z) { return pm__opt_of(pm_rz_val((const pm_rz *)z->state)); }
-static pm_mask pm__zrz_mask(pm_zip *z) { return pm_rz_child_mask((const pm_rz *)z->state); }
-static bool pm__zrz_next_step(pm_zip *z, size_t floor) { return pm__rz_step((pm_rz *)z->state, floor); }
-static bool pm__zrz_down(pm_zip *z, const uint8_t *key, size_t n) { return pm__rz_append((pm_rz *)z->state, key, n); }
-static void pm__zrz_up(pm_zip *z, size_t n) { (void)pm_rz_ascend((pm_rz *)z->state, n); }
-static pm_status pm__zrz_fork(const pm_zip *z, pm_zip *out) { return pm_zip_of_rz(out, (const pm_rz *)z->state); }
-static pm_status pm__zrz_status(pm_zip *z) { return pm_rz_status((pm_rz *)z->state); }
-
-static void pm__zrz_drop(pm_zip *z) {
-    pm_rz_drop((pm_rz *)z->state);
-    pm__mem_free_big(z->state, sizeof(pm_rz));
-}
-
-static bool pm__zrz_share(pm_zip *z, pm_pool *pool, pm_map *out, pm_status *s) {
-    const pm_rz *r = (const pm_rz *)z->state;
-    if (r->pool != pool) return false;
-    *s = pm_rz_make_map(r, out);
-    return true;
-}
-
-static const pm_zip_ops pm__zip_rz = {.values = pm__zrz_values,
-                                      .path = pm__zrz_path,
-                                      .exists = pm__zrz_exists,
-                                      .val = pm__zrz_val,
-                                      .mask = pm__zrz_mask,
-                                      .down = pm__zrz_down,
-                                      .up = pm__zrz_up,
-                                      .fork = pm__zrz_fork,
-                                      .drop = pm__zrz_drop,
-                                      .status = pm__zrz_status,
-                                      .next_step = pm__zrz_next_step,
-                                      .share = pm__zrz_share};
-
-/* Gives *out a place for a read zipper. */
-static pm_rz *pm__zrz_room(void) { return (pm_rz *)pm__mem_alloc_big(sizeof(pm_rz)); }
-
-static pm_status pm__zrz_opened(pm_zip *out, pm_rz *r, pm_status s) {
-    if (s == PM_OK) pm__zip_make(out, &pm__zip_rz, r);
-    else pm__mem_free_big(r, sizeof *r);
-    return s;
-}
-
-PM_API pm_status pm_zip_of_map(pm_zip *out, const pm_map *m, const void *path, size_t len) {
-    if (!out || !m || (len && !path)) return PM_INVALID;
-    pm_rz *r = pm__zrz_room();
-    return r ? pm__zrz_opened(out, r, pm_rz_open(r, m, path, len)) : PM_NOMEM;
-}
-
-PM_API pm_status pm_zip_of_rz(pm_zip *out, const pm_rz *z) {
-    if (!out || !z) return PM_INVALID;
-    pm_rz *r = pm__zrz_room();
-    return r ? pm__zrz_opened(out, r, pm_rz_fork(z, r)) : PM_NOMEM;
-}
-
-/* ---- queries --------------------------------------------------------------------------------------------------- */
-
-/* Ends an opening. `operand`: what is in the place of the result was an operand of the call, and is dropped. */
-static pm_status pm__zip_opened(pm_zip *out, const pm_zip *made, bool operand, pm_status s) {
-    if (s != PM_OK) return s;
-    if (operand) pm_zip_drop(out);
-    *out = *made;
-    return PM_OK;
-}
-
-PM_API pm_status pm_zip_fork(const pm_zip *z, pm_zip *out) {
-    pm_zip made = {NULL, NULL, PM_OK};
-    if (!z || !out) return PM_INVALID;
-    pm_status s = pm__zip_kind(z)->fork(z, &made);
-    return pm__zip_opened(out, &made, out == z, s);
-}
-
-PM_API void pm_zip_drop(pm_zip *z) {
-    if (!z) return;
-    pm__zip_kind(z)->drop(z);
-    pm__zip_make(z, NULL, NULL);
-}
-
-PM_API pm_status pm_zip_status(pm_zip *z) {
-    if (!pm__zip_is_open(z)) return PM_INVALID;
-    const pm_zip_ops *k = pm__zip_kind(z);
-    pm_status s = z->status, below = k->status ? k->status(z) : PM_OK;
-    z->status = PM_OK;
-    return s != PM_OK ? s : below;
-}
-
-PM_API const pm_ops *pm_zip_values(const pm_zip *z) {
-    if (!z) return NULL;
-    const pm_ops *ops = pm__zip_kind(z)->values(z);
-    return ops ? pm__ops_taken(ops) : NULL;
-}
-
-static PM__INLINE const uint8_t *pm__zip_path(const pm_zip *z, size_t *len) {
-    const pm_rz *r = pm__rz_of(z);
-    size_t all, root_len;
-    if (r) return pm_rz_path(r, len);
-    const uint8_t *path = pm__zip_kind(z)->path(z, &all, &root_len);
-    *len = all - root_len;
-    return path + root_len;
-}
-
-PM_API const uint8_t *pm_zip_path(const pm_zip *z, size_t *len) {
-    if (!z || !len) return pm__no_path(len);
-    return pm__zip_path(z, len);
-}
-
-static size_t pm__zip_depth(const pm_zip *z) {
-    size_t len;
-    (void)pm__zip_path(z, &len);
-    return len;
-}
-
-PM_API const uint8_t *pm_zip_origin_path(const pm_zip *z, size_t *len) {
-    if (!z || !len) return pm__no_path(len);
-    size_t root_len;
-    return pm__zip_kind(z)->path(z, len, &root_len);
-}
-
-PM_API const uint8_t *pm_zip_root_prefix(const pm_zip *z, size_t *len) {
-    if (!z || !len) return pm__no_path(len);
-    size_t all;
-    return pm__zip_kind(z)->path(z, &all, len);
-}
-
-PM_API bool pm_zip_at_root(const pm_zip *z) {
-    if (!z) return false;
-    return pm__zip_depth(z) == 0;
-}
-PM_API bool pm_zip_exists(pm_zip *z) {
-    if (!z) return false;
-    return pm__zip_kind(z)->exists(z);
-}
-PM_API pm_opt pm_zip_val(pm_zip *z) {
-    static const pm_opt none = {0, false};
-    return z ? pm__zip_kind(z)->val(z) : none;
-}
-PM_API bool pm_zip_is_val(pm_zip *z) {
-    if (!z) return false;
-    return pm_zip_val(z).some;
-}
-PM_API pm_mask pm_zip_child_mask(pm_zip *z) {
-    static const pm_mask none = {{0, 0, 0, 0}};
-    return z ? pm__zip_kind(z)->mask(z) : none;
-}
-
-PM_API unsigned pm_zip_child_count(pm_zip *z) {
-    if (!z) return 0;
-    pm_mask m = pm_zip_child_mask(z);
-    return pm_mask_count(&m);
-}
-
-/* Whether a key is nowhere, or longer than any; then that is the zipper's status. */
-static PM__INLINE bool pm__zip_key_bad(pm_zip *z, const void *key, size_t n) {
-    if (PM__LIKELY((key || !n) && n <= PM__LEN_MAX)) return false;
-    z->status = PM_INVALID;
-    return true;
-}
-
-static bool pm__zip_down(pm_zip *z, const void *key, size_t n) {
-    return n == 0 || pm__zip_kind(z)->down(z, (const uint8_t *)key, n);
-}
-
-static void pm__zip_up(pm_zip *z, size_t n) {
-    if (n) pm__zip_kind(z)->up(z, n);
-}
-
-/* Up to `depth` bytes below the root. */
-static void pm__zip_up_to(pm_zip *z, size_t depth) { pm__zip_up(z, pm__zip_depth(z) - depth); }
-
-/* To the place `key` below the root, existing or not; `key` is not bytes of the zipper's own path. False: no memory,
-   and the focus anywhere. */
-static bool pm__zip_go(pm_zip *z, const uint8_t *key, size_t n) {
-    pm_rz *r = pm__rz_of(z);
-    if (r) return pm__rz_go(r, key, n);
-    size_t have, same;
-    const uint8_t *path = pm__zip_path(z, &have);
-    same = have && n ? pm__lcp(path, key, have < n ? have : n) : 0;
-    pm__zip_up(z, have - same);
-    return same == n || pm__zip_down(z, key + same, n - same);
-}
-
-PM_API pm_opt pm_zip_val_at(pm_zip *z, const void *key, size_t len) {
-    if (!z) return pm_zip_val(z);
-    const pm_rz *r = pm__rz_of(z);
-    if (r) return pm__opt_of(pm_rz_val_at(r, key, len));
-    if (!key && len) return pm__nothing_val(z);
-    if (len > PM__LEN_MAX || !pm__zip_down(z, key, len)) return pm__nothing_val(z);
-    pm_opt v = pm_zip_val(z);
-    pm__zip_up(z, len);
-    return v;
-}
-
-/* The smallest child that is at least `from`, or -1. */
-static int pm__zip_child(pm_zip *z, int from) {
-    const pm_zip_ops *k = pm__zip_kind(z);
-    if (k->next_child) return k->next_child(z, from);
-    pm_mask m = k->mask(z);
-    return pm__mask_next(&m, from);
-}
-
-static PM__INLINE bool pm__zip_has_children(pm_zip *z) {
-    const pm_rz *r = pm__rz_of(z);
-    return r ? pm__rz_has_children(r) : pm__zip_child(z, 0) >= 0;
-}
-
-/* The only child, or -1. */
-static int pm__zip_only_child(pm_zip *z) {
-    int b = pm__zip_child(z, 0);
-    return b >= 0 && pm__zip_child(z, b + 1) < 0 ? b : -1;
-}
-
-static bool pm__zip_is_fork(pm_zip *z) {
-    int b = pm__zip_child(z, 0);
-    return b >= 0 && pm__zip_child(z, b + 1) >= 0;
-}
-
-/* ---- moving up and down ---------------------------------------------------------------------------------------- */
-
-PM_API void pm_zip_reset(pm_zip *z) {
-    if (!z) return;
-    pm__zip_up(z, pm__zip_depth(z));
-}
-
-PM_API bool pm_zip_ascend(pm_zip *z, size_t n) {
-    if (!z) return false;
-    size_t depth = pm__zip_depth(z);
-    pm__zip_up(z, n < depth ? n : depth);
-    return n <= depth;
-}
-
-static size_t pm__zip_ascend_to_mark(pm_zip *z, bool values) {
-    size_t start = pm__zip_depth(z);
-    while (!pm_zip_at_root(z)) {
-        pm__zip_up(z, 1);
-        if ((values && pm_zip_is_val(z)) || pm__zip_is_fork(z)) break;
-    }
-    return start - pm__zip_depth(z);
-}
-
-PM_API size_t pm_zip_ascend_until(pm_zip *z) {
-    if (!z) return 0;
-    pm_rz *r = pm__rz_of(z);
-    return r ? pm_rz_ascend_until(r) : pm__zip_ascend_to_mark(z, true);
-}
-
-PM_API size_t pm_zip_ascend_until_branch(pm_zip *z) {
-    if (!z) return 0;
-    pm_rz *r = pm__rz_of(z);
-    return r ? pm_rz_ascend_until_branch(r) : pm__zip_ascend_to_mark(z, false);
-}
-
-PM_API void pm_zip_descend_to(pm_zip *z, const void *key, size_t len) {
-    if (!z || pm__zip_key_bad(z, key, len)) return;
-    (void)pm__zip_down(z, key, len);
-}
-
-PM_API bool pm_zip_descend_to_check(pm_zip *z, const void *key, size_t len) {
-    if (!z || pm__zip_key_bad(z, key, len)) return false;
-    return pm__zip_down(z, key, len) && pm_zip_exists(z);
-}
-
-/* Byte by byte: a view finds out cheaply about one more byte, but not where on a long way it left the trie. */
-static size_t pm__zip_down_existing(pm_zip *z, const uint8_t *key, size_t len, bool stop_at_val) {
-    size_t n = 0;
-    if (!pm_zip_exists(z)) return 0;
-    while (n < len && pm__zip_down(z, key + n, 1)) {
-        if (!pm_zip_exists(z)) {
-            pm__zip_up(z, 1);
-            break;
-        }
-        n++;
-        if (stop_at_val && pm_zip_is_val(z)) break;
-    }
-    return n;
-}
-
-PM_API size_t pm_zip_descend_to_existing(pm_zip *z, const void *key, size_t len) {
-    if (!z || pm__zip_key_bad(z, key, len)) return 0;
-    pm_rz *r = pm__rz_of(z);
-    return r ? pm_rz_descend_to_existing(r, key, len) : pm__zip_down_existing(z, (const uint8_t *)key, len, false);
-}
-
-PM_API size_t pm_zip_descend_to_val(pm_zip *z, const void *key, size_t len) {
-    if (!z || pm__zip_key_bad(z, key, len)) return 0;
-    pm_rz *r = pm__rz_of(z);
-    return r ? pm_rz_descend_to_val(r, key, len) : pm__zip_down_existing(z, (const uint8_t *)key, len, true);
-}
-
-PM_API void pm_zip_descend_to_byte(pm_zip *z, uint8_t b) {
-    if (!z) return;
-    (void)pm__zip_down(z, &b, 1);
-}
-
-PM_API bool pm_zip_descend_to_existing_byte(pm_zip *z, uint8_t b) {
-    if (!z) return false;
-    return pm_zip_descend_to_existing(z, &b, 1) == 1;
-}
-
-static bool pm__zip_down_byte(pm_zip *z, int b) {
-    uint8_t byte = (uint8_t)b;
-    return b >= 0 && pm__zip_down(z, &byte, 1);
-}
-
-PM_API bool pm_zip_descend_indexed_byte(pm_zip *z, unsigned i) {
-    if (!z) return false;
-    pm_mask m = pm_zip_child_mask(z);
-    return pm__zip_down_byte(z, pm_mask_select(&m, i));
-}
-
-PM_API bool pm_zip_descend_first_byte(pm_zip *z) {
-    if (!z) return false;
-    return pm__zip_down_byte(z, pm__zip_child(z, 0));
-}
-
-PM_API bool pm_zip_descend_last_byte(pm_zip *z) {
-    if (!z) return false;
-    pm_mask m = pm_zip_child_mask(z);
-    return pm__zip_down_byte(z, pm_mask_prev(&m, 255));
-}
-
-PM_API bool pm_zip_descend_until_max(pm_zip *z, size_t max) {
-    if (!z) return false;
-    pm_rz *r = pm__rz_of(z);
-    bool moved = false;
-    if (r) return pm_rz_descend_until_max(r, max);
-    for (; max && pm__zip_down_byte(z, pm__zip_only_child(z)); max--) {
-        moved = true;
-        if (pm_zip_is_val(z)) break;
-    }
-    return moved;
-}
-
-PM_API bool pm_zip_descend_until(pm_zip *z) {
-    if (!z) return false;
-    return pm_zip_descend_until_max(z, SIZE_MAX);
-}
-
-PM_API bool pm_zip_descend_last_path(pm_zip *z) {
-    if (!z) return false;
-    pm_rz *r = pm__rz_of(z);
-    bool moved = false;
-    if (r) return pm_rz_descend_last_path(r);
-    while (pm_zip_descend_last_byte(z)) moved = true;
-    return moved;
-}
-
-PM_API size_t pm_zip_move_to(pm_zip *z, const void *key, size_t len) {
-    if (!z || pm__zip_key_bad(z, key, len)) return 0;
-    pm_rz *r = pm__rz_of(z);
-    const uint8_t *s = (const uint8_t *)key;
-    if (r) return pm_rz_move_to(r, key, len);
-    size_t have, at;
-    const uint8_t *path = pm_zip_path(z, &have);
-    at = have && len ? pm__lcp(path, s, have < len ? have : len) : 0;
-    pm__zip_up(z, have - at);
-    for (; at && !pm_zip_exists(z); at--) pm__zip_up(z, 1);
-    at += pm_zip_descend_to_existing(z, s + at, len - at);
-    (void)pm__zip_down(z, s + at, len - at);
-    return at;
-}
-
-/* ---- moving on ------------------------------------------------------------------------------------------------- */
-
-/* Going on in order below `floor` bytes of path from the root. What answers false has found nothing, or no memory;
-   the focus is then anywhere that is not above these. */
-
-/* Like pm__rz_next_beside. */
-static bool pm__zip_beside(pm_zip *z, size_t floor) {
-    for (;;) {
-        size_t len;
-        const uint8_t *path = pm__zip_path(z, &len);
-        if (len <= floor) return false;
-        int b = path[len - 1];
-        pm__zip_up(z, 1);
-        if ((b = pm__zip_child(z, b + 1)) >= 0) return pm__zip_down_byte(z, b);
-    }
-}
-
-/* To the next location. */
-static bool pm__zip_step(pm_zip *z, size_t floor) {
-    const pm_zip_ops *k = pm__zip_kind(z);
-    if (k->next_step) return k->next_step(z, floor);
-    int b = pm__zip_child(z, 0);
-    return b >= 0 ? pm__zip_down_byte(z, b) : pm__zip_beside(z, floor);
-}
-
-static bool pm__zip_is_mark(pm_zip *z, pm_opt *v) {
-    *v = pm_zip_val(z);
-    return v->some || !pm__zip_has_children(z);
-}
-
-static bool pm__zip_next_mark_slowly(pm_zip *z, size_t floor, pm_opt *v) {
-    while (pm__zip_step(z, floor))
-        if (pm__zip_is_mark(z, v)) return true;
-    return false;
-}
-
-/* To the next mark; *v is its value. */
-static PM__INLINE bool pm__zip_next_mark(pm_zip *z, size_t floor, pm_opt *v) {
-    const pm_zip_ops *k = z->ops;
-    pm_rz *r = pm__rz_of(z);
-    if (r) {
-        if (!pm__rz_next_mark(r, floor)) return false;
-        *v = pm__opt_of(pm_rz_val(r));
-        return true;
-    }
-    return k && k->next_mark ? k->next_mark(z, floor, v) : pm__zip_next_mark_slowly(z, floor, v);
-}
-
-/* To the first mark at or after the place `key` below the root, which is not bytes of the zipper's own path. If there
-   is none the focus is anywhere. */
-static bool pm__zip_seek_mark(pm_zip *z, size_t floor, const uint8_t *key, size_t n, pm_opt *v) {
-    const pm_zip_ops *k = pm__zip_kind(z);
-    pm_rz *r = pm__rz_of(z);
-    if (r) {
-        if (!pm__rz_seek_mark(r, floor, key, n)) return false;
-        *v = pm__opt_of(pm_rz_val(r));
-        return true;
-    }
-    if (k->seek_mark) return k->seek_mark(z, floor, key, n, v);
-    if (!pm__zip_go(z, key, n)) return false;
-    return (pm_zip_exists(z) && pm__zip_is_mark(z, v)) || pm__zip_next_mark(z, floor, v);
-}
-
-/* After a walk has come to its end: whether that was for want of memory. The status stays to be told. */
-static bool pm__zip_ran_out(pm_zip *z) {
-    pm_status s = pm_zip_status(z);
-    z->status = s;
-    return s == PM_NOMEM;
-}
-
-static bool pm__zip_sibling(pm_zip *z, bool next) {
-    size_t len;
-    const uint8_t *path = pm_zip_path(z, &len);
-    if (len == 0) return false;
-    uint8_t b = path[len - 1];
-    pm__zip_up(z, 1);
-    int c = next ? pm__zip_child(z, b + 1) : -1;
-    if (!next) {
-        pm_mask m = pm_zip_child_mask(z);
-        c = pm__mask_prev(&m, b - 1);
-    }
-    if (c >= 0) return pm__zip_down_byte(z, c);
-    (void)pm__zip_down(z, &b, 1);
-    return false;
-}
-
-PM_API bool pm_zip_to_next_sibling(pm_zip *z) {
-    if (!z) return false;
-    pm_rz *r = pm__rz_of(z);
-    return r ? pm_rz_to_next_sibling(r) : pm__zip_sibling(z, true);
-}
-
-PM_API bool pm_zip_to_prev_sibling(pm_zip *z) {
-    if (!z) return false;
-    pm_rz *r = pm__rz_of(z);
-    return r ? pm_rz_to_prev_sibling(r) : pm__zip_sibling(z, false);
-}
-
-PM_API bool pm_zip_to_next_step(pm_zip *z) {
-    if (!z) return false;
-    pm_rz *r = pm__rz_of(z);
-    if (r) return pm_rz_to_next_step(r);
-    if (pm__zip_step(z, 0)) return true;
-    pm_zip_reset(z);
-    return false;
-}
-
-PM_API bool pm_zip_to_next_val(pm_zip *z) {
-    if (!z) return false;
-    pm_rz *r = pm__rz_of(z);
-    if (r) return pm_rz_to_next_val(r);
-    for (pm_opt v = {0, false}; pm__zip_next_mark(z, 0, &v);)
-        if (v.some) return true;
-    pm_zip_reset(z);
-    return false;
-}
-
-/* From where the zipper stands, k bytes or fewer below `base`, on the trie: like pm__rz_next_at_depth. */
-static bool pm__zip_next_at_depth(pm_zip *z, size_t base, size_t k) {
-    while (pm__zip_depth(z) < base + k) {
-        if (pm__zip_step(z, base)) continue;
-        pm__zip_up_to(z, base);
-        return false;
-    }
-    return true;
-}
-
-PM_API bool pm_zip_descend_first_k_path(pm_zip *z, size_t k) {
-    if (!z) return false;
-    pm_rz *r = pm__rz_of(z);
-    if (r) return pm_rz_descend_first_k_path(r, k);
-    size_t depth = pm__zip_depth(z);
-    return k <= SIZE_MAX - depth && pm_zip_exists(z) && pm__zip_next_at_depth(z, depth, k);
-}
-
-PM_API bool pm_zip_to_next_k_path(pm_zip *z, size_t k) {
-    if (!z) return false;
-    pm_rz *r = pm__rz_of(z);
-    if (r) return pm_rz_to_next_k_path(r, k);
-    if (k == 0) return false;
-    size_t depth = pm__zip_depth(z);
-    if (k > depth) {
-        pm_zip_reset(z);
-        return false;
-    }
-    if (pm__zip_beside(z, depth - k)) return pm__zip_next_at_depth(z, depth - k, k);
-    pm__zip_up_to(z, depth - k);
-    return false;
-}
-
-/* ---- whole tries ----------------------------------------------------------------------------------------------- */
-
-/* Work that reports failures itself: what the zipper had to tell before is told later. */
-static pm_status pm__zip_worked(pm_zip *z, pm_status before) {
-    pm_status s = pm_zip_status(z);
-    z->status = before;
-    return s;
-}
-
-PM_API pm_status pm_zip_val_count(pm_zip *z, uint64_t *out) {
-    if (!z || !out) return PM_INVALID;
-    const pm_rz *r = pm__rz_of(z);
-    if (r) return pm_rz_val_count(r, out);
-    pm_status before = pm_zip_status(z);
-    size_t base = pm__zip_depth(z);
-    uint64_t n = pm_zip_is_val(z);
-    for (pm_opt v = {0, false}; pm__zip_next_mark(z, base, &v);) n += v.some;
-    pm__zip_up_to(z, base);
-    pm_status s = pm__zip_worked(z, before);
-    if (s == PM_OK) *out = n;
-    return s;
-}
-
-PM_API pm_status pm_zip_each(pm_zip *z, bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val), void *ctx) {
-    if (!z || !fn) return PM_INVALID;
-    pm_status before = pm_zip_status(z);
-    pm_zip_reset(z);
-    pm_opt v = pm_zip_val(z);
-    for (bool more = true; more; more = pm__zip_next_mark(z, 0, &v)) {
-        size_t len;
-        const uint8_t *path = pm__zip_path(z, &len);
-        if (v.some && !fn(ctx, path, len, v.val)) break;
-    }
-    pm_zip_reset(z);
-    return pm__zip_worked(z, before);
-}
-
-/* Puts the location under the focus, and its value, into `m`, at its path below `base`. */
-static pm_status pm__zip_copy_place(pm_zip *z, size_t base, pm_opt v, pm_map *m) {
-    size_t len;
-    const pm_ops *ops = pm_map_ops(m);
-    const uint8_t *path = pm__zip_path(z, &len);
-    if (!v.some) return len > base ? pm_create_path(m, path + base, len - base, NULL) : PM_OK;
-    if (pm__ops_is_unit(ops)) return pm_set(m, path + base, len - base, 0, NULL);
-    pm__val_retain(ops, v.val);
-    pm_status s = pm_set(m, path + base, len - base, v.val, NULL);
-    if (s != PM_OK) pm__val_release(ops, v.val);
-    return s;
-}
-
-static pm_status pm__zip_copy(pm_zip *z, pm_map *m) {
-    pm_status before = pm_zip_status(z);
-    size_t base = pm__zip_depth(z);
-    pm_opt v = pm_zip_val(z);
-    pm_status s = pm__zip_copy_place(z, base, v, m);
-    while (s == PM_OK && pm__zip_next_mark(z, base, &v)) s = pm__zip_copy_place(z, base, v, m);
-    pm__zip_up_to(z, base);
-    pm_status moving = pm__zip_worked(z, before);
-    return s != PM_OK ? s : moving;
-}
-
-PM_API pm_status pm_zip_make_map(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_map *out) {
-    if (!out || !pm__zip_is_open(z)) return PM_INVALID;
-    const pm_zip_ops *k = pm__zip_kind(z);
-    const pm_ops *own = pm_zip_values(z);
-    pm_status s;
-    ops = pm__ops_taken(ops ? ops : own);
-    if (pm__ops_is_refused(ops)) return PM_BADHOOK;
-    if (own && own != ops && !pm__ops_is_unit(ops)) return PM_MISMATCH;
-    if (own == ops && k->share && k->share(z, pool, out, &s)) return s;
-    pm_map m = pm_new(ops, pool);
-    s = pm__zip_copy(z, &m);
-    if (s == PM_OK) *out = m;
-    else pm_drop(&m);
-    return s;
-}
-
-PM_API pm_status pm_zip_make_reader(pm_zip *z, const pm_ops *ops, pm_pool *pool, pm_rz *out) {
-    if (!out || !pm__zip_is_open(z)) return PM_INVALID;
-    const pm_rz *r = pm__rz_of(z);
-    pm_map m;
-    if (r && (!ops || ops == pm__ops_of(r->ops))) return pm_rz_fork(r, out);
-    pm_status s = pm_zip_make_map(z, ops, pool, &m);
-    if (s != PM_OK) return s;
-    s = pm_rz_open_owned(out, &m, NULL, 0);
-    pm_drop(&m);
-    return s;
-}
-
-/* ---- src/pathmap/57_zip_views.c ------------------------------------------------------------------------ */
+/* ---- src/pathmap/57_views.c ---------------------------------------------------------------------------- */
 
 /* Views of one zipper or of several in a row: empty, prefix, product, dependent product.
 
-   A view's state starts with the path it has come (pm__zpath), as none of its factors knows all of it:
-
-       prefix   path  f r o m / a b c      the source stands at  a b c
-       chain    path  a b c d e            link 0 at  a b  (no child), link 1 from there on at  c d e
-                          ^ seam of link 1 */
+   A view's state finds terminals (pm_view_ops); what is below and above them, and the way there, is the zipper's. Its
+   factors' roots are its origin. */
 
 /* ---- what views have in common --------------------------------------------------------------------------------- */
 
-/* The way from a view's origin to its focus. */
-typedef struct pm__zpath {
+/* One meaning of values for two factors; PM_MISMATCH if they differ. Factors without values agree with any. The pool is
+   that of the first one that has any. */
+static pm_status pm__view_agree(pm_rz *view, const pm_rz *factor) {
+    const pm_ops *more = pm_rz_ops(factor) ? pm__ops_taken(pm_rz_ops(factor)) : NULL;
+    if (more && pm__ops_is_refused(more)) return PM_BADHOOK;
+    if (more && view->ops && more != view->ops) return PM_MISMATCH;
+    if (more) view->ops = more;
+    if (!view->pool) view->pool = factor->pool;
+    return PM_OK;
+}
+
+/* A factor of a view, at its root, for another one like that view. */
+static pm_status pm__view_fork_factor(const pm_rz *factor, bool own, pm_rz *out) {
+    return pm__rz_fork_at(factor, factor->root_len, own || factor->owned, out);
+}
+
+/* Ends an opening. `operand`: what is in the place of the result was an operand of the call, and is dropped. */
+static void pm__view_opened(pm_rz *out, const pm_rz *made, bool operand) {
+    if (operand) pm_rz_drop(out);
+    *out = *made;
+}
+
+/* What a factor has come to: its failure is told, and forgotten, so that a later one is told, too. */
+static PM__INLINE bool pm__view_asked(pm_rz *factor, bool found, pm_terminal *t) {
+    if (PM__UNLIKELY(factor->status != PM_OK)) {
+        if (t->status == PM_OK) t->status = factor->status;
+        factor->status = PM_OK;
+    }
+    return found;
+}
+
+/* Queries of a factor, which may fail as moves do. */
+static bool pm__view_leads_on(pm_rz *factor, pm_terminal *t) {
+    return pm__view_asked(factor, pm__rz_has_children(factor), t);
+}
+static bool pm__view_exists(pm_rz *factor, pm_terminal *t) {
+    return pm__view_asked(factor, pm__rz_on_trie(factor), t);
+}
+
+/* The bytes of `within` that lie in a factor whose root is at path length `at`. */
+static PM__INLINE size_t pm__view_floor(size_t within, size_t at) { return within > at ? within - at : 0; }
+
+/* A path from a view's origin. */
+typedef struct pm__view_path {
     uint8_t *at;
-    size_t len, cap, root_len;
-} pm__zpath;
+    size_t len, cap;
+} pm__view_path;
 
-/* Room for n more bytes. */
-static bool pm__zpath_room(pm__zpath *p, size_t n) {
-    if (n > SIZE_MAX / 4 - p->len) return false;
-    if (p->len + n <= p->cap) return true;
+/* Makes the path as long as `keep`, and appends. False: no memory. */
+static bool pm__view_path_put(pm__view_path *p, size_t keep, const uint8_t *s, size_t n) {
     size_t cap = p->cap ? p->cap : 64;
-    while (cap < p->len + n) cap *= 2;
-    void *grown = pm__mem_grow(p->at, p->cap, cap);
-    if (!grown) return false;
-    p->at = (uint8_t *)grown;
-    p->cap = cap;
+    while (cap < keep + n) cap *= 2; /* paths of zippers are shorter than half of what a size_t holds */
+    if (cap != p->cap) {
+        void *grown = pm__mem_grow(p->at, p->cap, cap);
+        if (!grown) return false;
+        p->at = (uint8_t *)grown;
+        p->cap = cap;
+    }
+    if (n) memcpy(p->at + keep, s, n);
+    p->len = keep + n;
     return true;
 }
 
-/* Appends bytes for which there is room. */
-static void pm__zpath_add(pm__zpath *p, const uint8_t *s, size_t n) {
-    if (n) memcpy(p->at + p->len, s, n);
-    p->len += n;
-}
-
-/* Makes p the path `s`, all of it above the root; p has no buffer yet. */
-static bool pm__zpath_start(pm__zpath *p, const uint8_t *s, size_t n) {
-    pm__zpath none = {NULL, 0, 0, 0};
-    *p = none;
-    if (!pm__zpath_room(p, n)) return false;
-    pm__zpath_add(p, s, n);
-    p->root_len = n;
-    return true;
-}
-
-static void pm__zpath_free(pm__zpath *p) {
+static void pm__view_path_free(pm__view_path *p) {
     if (p->at) pm__mem_free_big(p->at, p->cap);
 }
 
-/* Every view's state begins with its path. */
-static const uint8_t *pm__view_path(const pm_zip *z, size_t *len, size_t *root_len) {
-    const pm__zpath *p = (const pm__zpath *)z->state;
-    *len = p->len;
-    *root_len = p->root_len;
-    return p->at ? p->at : (const uint8_t *)"";
-}
-
-static bool pm__view_room(pm_zip *z, size_t n) {
-    if (pm__zpath_room((pm__zpath *)z->state, n)) return true;
-    z->status = PM_NOMEM;
-    return false;
-}
-
-/* The bytes of `floor` that lie in a factor whose root is at path length `at`. */
-static PM__INLINE size_t pm__view_floor(const pm_zip *z, size_t floor, size_t at) {
-    size_t all = ((const pm__zpath *)z->state)->root_len + floor;
-    return all > at ? all - at : 0;
-}
-
-/* After a factor, whose root is at path length `at`, has gone on in order: follows it, or, if it has `found` nothing or
-   there is no memory, takes it up to its floor. */
-static PM__INLINE bool pm__view_follow(pm_zip *z, pm_zip *factor, size_t at, size_t floor, bool found) {
-    pm__zpath *p = (pm__zpath *)z->state;
-    size_t n = 0;
-    const uint8_t *s = found ? pm__zip_path(factor, &n) : NULL;
-    if (PM__UNLIKELY(!found || (at + n > p->cap && !pm__view_room(z, at + n - p->len)))) {
-        pm__zip_up_to(factor, floor);
-        p->len = at + floor;
+/* Shows the place of a factor as a terminal of the view, the bytes above the factor's root standing in `p`. */
+static PM__INLINE bool pm__view_show(pm__view_path *p, size_t at, const pm_rz *factor, pm_terminal *t) {
+    size_t len = factor->len - factor->root_len;
+    if (PM__UNLIKELY(!pm__view_path_put(p, at, len ? factor->path + factor->root_len : NULL, len))) {
+        if (t->status == PM_OK) t->status = PM_NOMEM;
         return false;
     }
-    if (n) memcpy(p->at + at, s, n);
-    p->len = at + n;
+    t->path = p->at;
+    t->len = p->len;
+    t->val = pm_rz_val(factor);
     return true;
-}
-
-/* One meaning of values for two factors; PM_MISMATCH if they differ. Factors without values agree with any. */
-static pm_status pm__zip_agree(const pm_ops **ops, const pm_zip *z) {
-    const pm_ops *more = pm_zip_values(z);
-    if (more && pm__ops_is_refused(more)) return PM_BADHOOK;
-    if (more && *ops && more != *ops) return PM_MISMATCH;
-    if (more) *ops = more;
-    return PM_OK;
 }
 
 /* ---- empty ----------------------------------------------------------------------------------------------------- */
 
-static bool pm__empty_down(pm_zip *z, const uint8_t *key, size_t n) {
-    if (!pm__view_room(z, n)) return false;
-    pm__zpath_add((pm__zpath *)z->state, key, n);
-    return true;
+static bool pm__view_none_seek(void *state, const uint8_t *key, size_t len, size_t within, pm_terminal *t) {
+    (void)state, (void)key, (void)len, (void)within, (void)t;
+    return false;
 }
 
-static void pm__empty_up(pm_zip *z, size_t n) { ((pm__zpath *)z->state)->len -= n; }
-
-static pm_status pm__empty_fork(const pm_zip *z, pm_zip *out) {
-    const pm__zpath *p = (const pm__zpath *)z->state;
-    return pm_zip_empty(out, p->at, p->len);
-}
-
-static void pm__empty_drop(pm_zip *z) {
-    pm__zpath_free((pm__zpath *)z->state);
-    pm__mem_free_big(z->state, sizeof(pm__zpath));
-}
-
-static const pm_zip_ops pm__zip_none = {.values = pm__closed_values,
-                                        .path = pm__view_path,
-                                        .exists = pm__nothing_exists,
-                                        .val = pm__nothing_val,
-                                        .mask = pm__nothing_mask,
-                                        .down = pm__empty_down,
-                                        .up = pm__empty_up,
-                                        .fork = pm__empty_fork,
-                                        .drop = pm__empty_drop};
-
-PM_API pm_status pm_zip_empty(pm_zip *out, const void *path, size_t len) {
-    if (!out || (len && !path) || len > PM__LEN_MAX) return PM_INVALID;
-    pm__zpath *p = (pm__zpath *)pm__mem_alloc_big(sizeof *p);
-    if (!p) return PM_NOMEM;
-    if (!pm__zpath_start(p, (const uint8_t *)path, len)) {
-        pm__mem_free_big(p, sizeof *p);
-        return PM_NOMEM;
-    }
-    pm__zip_make(out, &pm__zip_none, p);
+static pm_status pm__view_none_fork(const void *state, bool own, void **out) {
+    (void)state, (void)own;
+    *out = NULL;
     return PM_OK;
+}
+
+static void pm__view_none_drop(void *state) { (void)state; }
+
+static const pm_view_ops pm__view_none = {
+    .seek = pm__view_none_seek, .fork = pm__view_none_fork, .drop = pm__view_none_drop};
+
+PM_API pm_status pm_view_empty(const void *path, size_t len, pm_rz *out) {
+    return pm_rz_open_view(&pm__view_none, NULL, NULL, NULL, path, len, out);
 }
 
 /* ---- prefix ---------------------------------------------------------------------------------------------------- */
 
-typedef struct pm__zpre {
-    pm__zpath path;
-    pm_zip src;   /* moves only where `good` is `n` */
-    size_t n;     /* bytes of prefix */
-    size_t good;  /* leading bytes of the path that are those of the prefix */
-    uint8_t *key; /* the prefix */
-} pm__zpre;
+typedef struct pm__view_pre {
+    pm_rz src;
+    size_t n;           /* bytes of prefix */
+    pm__view_path path; /* begins with the prefix */
+} pm__view_pre;
 
-static bool pm__zpre_inside(const pm__zpre *p) { return p->good == p->n && p->path.len >= p->n; }
-
-static const pm_ops *pm__zpre_values(const pm_zip *z) { return pm_zip_values(&((const pm__zpre *)z->state)->src); }
-
-static bool pm__zpre_exists(pm_zip *z) {
-    pm__zpre *p = (pm__zpre *)z->state;
-    return (p->good == p->path.len || p->good == p->n) && pm_zip_exists(&p->src);
-}
-
-static pm_opt pm__zpre_val(pm_zip *z) {
-    pm__zpre *p = (pm__zpre *)z->state;
-    return pm__zpre_inside(p) ? pm_zip_val(&p->src) : pm__nothing_val(z);
-}
-
-static int pm__zpre_next_child(pm_zip *z, int from) {
-    pm__zpre *p = (pm__zpre *)z->state;
-    if (pm__zpre_inside(p)) return pm__zip_child(&p->src, from);
-    if (!pm__zpre_exists(z) || p->key[p->good] < from) return -1;
-    return p->key[p->good];
-}
-
-static pm_mask pm__zpre_mask(pm_zip *z) {
-    pm__zpre *p = (pm__zpre *)z->state;
-    if (pm__zpre_inside(p)) return pm_zip_child_mask(&p->src);
-    pm_mask m = pm__nothing_mask(z);
-    if (pm__zpre_exists(z)) pm_mask_set(&m, p->key[p->good]);
-    return m;
-}
-
-static bool pm__zpre_down(pm_zip *z, const uint8_t *key, size_t n) {
-    pm__zpre *p = (pm__zpre *)z->state;
-    size_t good = p->good, skip = 0;
-    if (!pm__view_room(z, n)) return false;
-    if (good == p->path.len) {
-        while (skip < n && good < p->n && key[skip] == p->key[good]) good++, skip++;
+static bool pm__view_pre_seek(void *state, const uint8_t *key, size_t len, size_t within, pm_terminal *t) {
+    pm__view_pre *p = (pm__view_pre *)state;
+    size_t min = len < p->n ? len : p->n, same = min ? pm__lcp(p->path.at, key, min) : 0;
+    if (same < p->n) { /* before all of the source, or after it */
+        if (same < within || (same < len && key[same] > p->path.at[same])) return false;
+        len = same, within = same;
     }
-    if (good == p->n && skip < n && !pm__zip_down(&p->src, key + skip, n - skip)) return false;
-    pm__zpath_add(&p->path, key, n);
-    p->good = good;
-    return true;
+    size_t skip = len < p->n ? len : p->n;
+    bool found = pm__rz_seek_terminal(&p->src, pm__view_floor(within, p->n), key + skip, len - skip);
+    return pm__view_asked(&p->src, found, t) && pm__view_show(&p->path, p->n, &p->src, t);
 }
 
-static void pm__zpre_up(pm_zip *z, size_t n) {
-    pm__zpre *p = (pm__zpre *)z->state;
-    size_t below = pm__zpre_inside(p) ? p->path.len - p->n : 0;
-    pm__zip_up(&p->src, n < below ? n : below);
-    p->path.len -= n;
-    if (p->good > p->path.len) p->good = p->path.len;
+static bool pm__view_pre_next(void *state, size_t within, pm_terminal *t) {
+    pm__view_pre *p = (pm__view_pre *)state;
+    bool found = pm__rz_next_terminal(&p->src, pm__view_floor(within, p->n));
+    t->same = p->n;
+    return pm__view_asked(&p->src, found, t) && pm__view_show(&p->path, p->n, &p->src, t);
 }
 
-/* Path bytes above the source's root. */
-static size_t pm__zpre_at(const pm__zpre *p) { return p->path.root_len > p->n ? p->path.root_len : p->n; }
-
-/* From a place above the end of the prefix, or beside it: one byte on along the prefix, if that is next in order. */
-static bool pm__zpre_step_along(pm_zip *z, size_t floor) {
-    pm__zpre *p = (pm__zpre *)z->state;
-    if (p->good == p->n || p->path.root_len + floor > p->good || !pm_zip_exists(&p->src)) return false;
-    if (p->path.len > p->good && p->path.at[p->good] > p->key[p->good]) return false;
-    if (p->path.len == p->good && !pm__view_room(z, 1)) return false;
-    p->path.len = p->good;
-    pm__zpath_add(&p->path, &p->key[p->good++], 1);
-    return true;
-}
-
-static bool pm__zpre_next_step(pm_zip *z, size_t floor) {
-    pm__zpre *p = (pm__zpre *)z->state;
-    if (!pm__zpre_inside(p)) return pm__zpre_step_along(z, floor);
-    size_t at = pm__zpre_at(p), below = pm__view_floor(z, floor, at);
-    return pm__view_follow(z, &p->src, at, below, pm__zip_step(&p->src, below));
-}
-
-static bool pm__zpre_next_mark(pm_zip *z, size_t floor, pm_opt *v) {
-    pm__zpre *p = (pm__zpre *)z->state;
-    if (!pm__zpre_inside(p)) {
-        if (!pm__zpre_step_along(z, floor)) return false;
-        while (p->good < p->n)
-            if (!pm__zpre_step_along(z, floor)) return false;
-        if (pm__zip_is_mark(&p->src, v)) return true;
-    }
-    size_t at = pm__zpre_at(p), below = pm__view_floor(z, floor, at);
-    return pm__view_follow(z, &p->src, at, below, pm__zip_next_mark(&p->src, below, v));
-}
-
-static void pm__zpre_free(pm__zpre *p) {
-    pm_zip_drop(&p->src);
-    pm__zpath_free(&p->path);
-    if (p->key) pm__mem_free_big(p->key, p->n);
+static void pm__view_pre_drop(void *state) {
+    pm__view_pre *p = (pm__view_pre *)state;
+    pm_rz_drop(&p->src);
+    pm__view_path_free(&p->path);
     pm__mem_free_big(p, sizeof *p);
 }
 
-static void pm__zpre_drop(pm_zip *z) { pm__zpre_free((pm__zpre *)z->state); }
-static pm_status pm__zpre_status(pm_zip *z) { return pm_zip_status(&((pm__zpre *)z->state)->src); }
-
-/* A prefix zipper whose root is `root`. */
-static pm__zpre *pm__zpre_new(const pm_zip *src, const uint8_t *key, size_t n, const uint8_t *root,
-                                  size_t root_len, pm_status *s) {
-    const pm__zpre none = {{NULL, 0, 0, 0}, {NULL, NULL, PM_OK}, 0, 0, NULL};
-    pm__zpre *p = (pm__zpre *)pm__mem_alloc_big(sizeof *p);
-    *s = PM_NOMEM;
-    if (!p) return NULL;
-    *p = none;
+/* `src` becomes the state's. */
+static pm_status pm__view_pre_make(const pm_rz *src, const uint8_t *key, size_t n, void **out) {
+    static const pm__view_path none = {NULL, 0, 0};
+    pm__view_pre *p = (pm__view_pre *)pm__mem_alloc_big(sizeof *p);
+    if (!p) return PM_NOMEM;
+    p->src = *src;
     p->n = n;
-    if ((n && !(p->key = (uint8_t *)pm__mem_alloc_big(n))) || !pm__zpath_start(&p->path, root, root_len)) {
-        pm__zpre_free(p);
-        return NULL;
-    }
-    if (n) memcpy(p->key, key, n);
-    *s = pm_zip_fork(src, &p->src);
-    if (*s == PM_OK) return p;
-    pm__zpre_free(p);
-    return NULL;
+    p->path = none;
+    *out = p;
+    if (pm__view_path_put(&p->path, 0, key, n)) return PM_OK;
+    p->src = pm__rz_none;
+    pm__view_pre_drop(p);
+    return PM_NOMEM;
 }
 
-static pm_status pm__zpre_fork(const pm_zip *z, pm_zip *out);
-
-static const pm_zip_ops pm__zip_prefix = {.values = pm__zpre_values,
-                                          .path = pm__view_path,
-                                          .exists = pm__zpre_exists,
-                                          .val = pm__zpre_val,
-                                          .mask = pm__zpre_mask,
-                                          .down = pm__zpre_down,
-                                          .up = pm__zpre_up,
-                                          .fork = pm__zpre_fork,
-                                          .drop = pm__zpre_drop,
-                                          .status = pm__zpre_status,
-                                          .next_child = pm__zpre_next_child,
-                                          .next_step = pm__zpre_next_step,
-                                          .next_mark = pm__zpre_next_mark};
-
-static pm_status pm__zpre_fork(const pm_zip *z, pm_zip *out) {
-    const pm__zpre *p = (const pm__zpre *)z->state;
-    pm_status s;
-    pm__zpre *f = pm__zpre_new(&p->src, p->key, p->n, p->path.at, p->path.len, &s);
-    if (!f) return s;
-    f->good = p->good;
-    pm__zip_make(out, &pm__zip_prefix, f);
-    return PM_OK;
+static pm_status pm__view_pre_fork(const void *state, bool own, void **out) {
+    const pm__view_pre *p = (const pm__view_pre *)state;
+    pm_rz src;
+    pm_status s = pm__view_fork_factor(&p->src, own, &src);
+    if (s != PM_OK) return s;
+    s = pm__view_pre_make(&src, p->path.at, p->n, out);
+    if (s != PM_OK) pm_rz_drop(&src);
+    return s;
 }
 
-PM_API pm_status pm_zip_prefix(pm_zip *out, const pm_zip *src, const void *prefix, size_t len, const void *root,
-                               size_t root_len) {
-    pm_status s;
-    if (!out || !pm__zip_is_open(src) || (len && !prefix) || (root_len && !root)) return PM_INVALID;
+static const pm_view_ops pm__view_prefix = {
+    pm__view_pre_seek, pm__view_pre_next, pm__view_pre_fork, pm__view_pre_drop, NULL};
+
+PM_API pm_status pm_view_prefix(const pm_rz *src, const void *prefix, size_t len, const void *root, size_t root_len,
+                                pm_rz *out) {
+    pm_rz factor, made;
+    void *state;
+    if (!out || !src || (len && !prefix) || (root_len && !root)) return PM_INVALID;
     if (len > PM__LEN_MAX || root_len > len || (root_len && memcmp(prefix, root, root_len) != 0)) return PM_INVALID;
-    pm__zpre *p = pm__zpre_new(src, (const uint8_t *)prefix, len, (const uint8_t *)root, root_len, &s);
-    if (!p) return s;
-    p->good = root_len;
-    pm_zip made;
-    pm__zip_make(&made, &pm__zip_prefix, p);
-    return pm__zip_opened(out, &made, out == src, PM_OK);
+    pm_status s = pm_rz_fork(src, &factor);
+    if (s != PM_OK) return s;
+    s = pm__view_pre_make(&factor, (const uint8_t *)prefix, len, &state);
+    if (s != PM_OK) {
+        pm_rz_drop(&factor);
+        return s;
+    }
+    s = pm_rz_open_view(&pm__view_prefix, state, pm_rz_ops(src), src->pool, root, root_len, &made);
+    if (s != PM_OK) pm__view_pre_drop(state);
+    else pm__view_opened(out, &made, out == src);
+    return s;
 }
 
 /* ---- chains: product, dependent product ------------------------------------------------------------------------ */
 
-/* The focus lies in link `active`; the links below it stand at their ends, those above it at their roots. With a
-   function, the ones above are what it supplied for the end at path length `asked`, as far as it was asked. */
-typedef struct pm__link {
-    pm_zip z;
+/* A chain has come to a path, through links:
+
+       path  a b c d e            link 0 at  a b  (no child), link 1 from there on at  c d e
+                 ^ seam of link 1
+
+   The place lies in link `active`; the links below it stand at their ends. With a function, the ones above it are what
+   it supplied for the end at path length `asked`, as far as it was asked. */
+typedef struct pm__view_link {
+    pm_rz z;
     size_t seam; /* bytes of path above its root; of links up to the active one */
     uint64_t payload;
-} pm__link;
+} pm__view_link;
 
-enum { PM__CHAIN_IDLE = 4096 }; /* childless factors in a row that a function may supply */
+enum { PM__VIEW_IDLE = 4096 }; /* childless factors in a row that a function may supply */
 
-typedef struct pm__zchain {
-    pm__zpath path;
-    pm__link *links;
+typedef struct pm__view_chain {
+    pm__view_path path;
+    pm__view_link *links;
     size_t n, cap, active;
-    const pm_ops *ops;
-    pm_zip_next_fn fn; /* NULL: the links are all there are */
+    pm_rz agreed; /* what the values of all links mean; has no content */
+    pm_view_next_fn fn; /* NULL: the links are all there are */
     void *ctx;
     size_t asked; /* SIZE_MAX: for no end */
     bool no_more; /* the function has no further link there */
-    pm_status lost; /* what links had to tell that are gone */
-} pm__zchain;
+    bool owned;   /* what it supplies must be owned */
+} pm__view_chain;
 
-static pm_zip *pm__zchain_focus(const pm__zchain *c) { return &c->links[c->active].z; }
+static PM__INLINE pm_rz *pm__chain_focus(const pm__view_chain *c) { return &c->links[c->active].z; }
 
-static void pm__zchain_cut(pm__zchain *c, size_t keep) {
-    while (c->n > keep) {
-        pm_status s = pm_zip_status(&c->links[--c->n].z);
-        if (c->lost == PM_OK) c->lost = s;
-        pm_zip_drop(&c->links[c->n].z);
-    }
-}
-
-static bool pm__zchain_grow(pm__zchain *c) {
-    if (c->n < c->cap) return true;
-    void *grown = pm__mem_grow_list(c->links, &c->cap, sizeof *c->links, 4);
-    if (grown) c->links = (pm__link *)grown;
-    return grown != NULL;
+static void pm__chain_cut(pm__view_chain *c, size_t keep) {
+    while (c->n > keep) pm_rz_drop(&c->links[--c->n].z);
 }
 
 /* Forgets what the function supplied, but for the links that the path leads through. */
-static void pm__zchain_forget(pm__zchain *c, size_t asked) {
+static void pm__chain_forget(pm__view_chain *c, size_t asked) {
     if (!c->fn || c->asked == asked) return;
-    pm__zchain_cut(c, c->active + 1);
+    pm__chain_cut(c, c->active + 1);
     c->no_more = false;
     c->asked = asked;
 }
 
-/* Asks for a further link. */
-static pm_status pm__zchain_ask(pm__zchain *c) {
-    pm__link l = {{NULL, NULL, PM_OK}, 0, c->links[c->n - 1].payload};
-    if (!pm__zchain_grow(c)) return PM_NOMEM;
-    pm_status s = c->fn(c->ctx, &l.payload, c->path.at ? c->path.at : (const uint8_t *)"", c->path.len, c->n, &l.z);
-    if (s == PM_OK && l.z.ops) s = pm__zip_agree(&c->ops, &l.z);
-    if (s != PM_OK) {
-        pm_zip_drop(&l.z);
-        return s;
+/* Adds a link, which becomes the chain's, whatever happens. */
+static pm_status pm__chain_add(pm__view_chain *c, pm_rz *z, uint64_t payload) {
+    pm__view_link l = {*z, 0, payload};
+    pm_status s = pm__view_agree(&c->agreed, z);
+    if (s == PM_OK && c->n == c->cap) {
+        void *grown = pm__mem_grow_list(c->links, &c->cap, sizeof *c->links, 4);
+        if (grown) c->links = (pm__view_link *)grown;
+        else s = PM_NOMEM;
     }
-    c->no_more = !l.z.ops;
-    if (l.z.ops) {
-        pm_zip_reset(&l.z);
-        c->links[c->n++] = l;
-    }
-    return PM_OK;
+    if (s == PM_OK) c->links[c->n++] = l;
+    else pm_rz_drop(z);
+    return s;
 }
 
-/* Whether there is a link j to go on with, the focus being an end. */
-static bool pm__zchain_has(pm_zip *z, size_t j) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    pm__zchain_forget(c, c->path.len);
+/* Asks for a further link. */
+static pm_status pm__chain_ask(pm__view_chain *c) {
+    pm_rz next = pm__rz_none;
+    uint64_t payload = c->links[c->n - 1].payload;
+    pm_status s = c->fn(c->ctx, &payload, c->path.at ? c->path.at : (const uint8_t *)"", c->path.len, c->n, &next);
+    if (s == PM_OK) s = next.status;
+    bool some = next.ops || next.view;
+    if (s == PM_OK && some) {
+        pm_rz_reset(&next);
+        if (c->owned) s = pm_rz_fork_owned(&next, &next);
+    }
+    if (s == PM_OK && some) return pm__chain_add(c, &next, payload);
+    pm_rz_drop(&next);
+    c->no_more = s == PM_OK;
+    return s;
+}
+
+/* Whether there is a link j to go on with, the place being an end. */
+static bool pm__chain_has(pm__view_chain *c, size_t j, pm_terminal *t) {
+    pm__chain_forget(c, c->path.len);
     if (j < c->n || !c->fn || c->no_more) return j < c->n;
-    pm_status s = j - c->active > PM__CHAIN_IDLE ? PM_INVALID : pm__zchain_ask(c);
-    if (s != PM_OK) z->status = s;
+    pm_status s = j - c->active > PM__VIEW_IDLE ? PM_INVALID : pm__chain_ask(c);
+    if (s != PM_OK && t->status == PM_OK) t->status = s;
     return j < c->n;
 }
 
-/* The link that goes on from the focus, or 0: the focus is no end, or nothing follows. */
-static size_t pm__zchain_onward(pm_zip *z) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    if (!pm_zip_exists(pm__zchain_focus(c)) || pm__zip_has_children(pm__zchain_focus(c))) return 0;
-    for (size_t j = c->active + 1; pm__zchain_has(z, j); j++) {
-        if (!pm_zip_exists(&c->links[j].z)) return 0;
-        if (pm__zip_has_children(&c->links[j].z)) return j;
+/* Goes on in the link that follows the place, its root; false: the place is no end, or nothing follows. */
+static bool pm__chain_onward(pm__view_chain *c, pm_terminal *t) {
+    if (!pm__view_exists(pm__chain_focus(c), t) || pm__view_leads_on(pm__chain_focus(c), t)) return false;
+    if (t->status != PM_OK) return false;
+    for (size_t j = c->active + 1; pm__chain_has(c, j, t); j++) {
+        if (!pm__view_exists(&c->links[j].z, t)) return false;
+        bool leads_on = pm__view_leads_on(&c->links[j].z, t);
+        if (t->status != PM_OK) return false;
+        if (!leads_on) continue;
+        while (c->active < j) c->links[++c->active].seam = c->path.len;
+        return true;
     }
-    return 0;
+    return false;
 }
 
-static const pm_ops *pm__zchain_values(const pm_zip *z) { return ((const pm__zchain *)z->state)->ops; }
-static bool pm__zchain_exists(pm_zip *z) { return pm_zip_exists(pm__zchain_focus((pm__zchain *)z->state)); }
-static pm_opt pm__zchain_val(pm_zip *z) { return pm_zip_val(pm__zchain_focus((pm__zchain *)z->state)); }
-
-static pm_mask pm__zchain_mask(pm_zip *z) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    size_t j = pm__zchain_onward(z);
-    return pm_zip_child_mask(&c->links[j ? j : c->active].z);
-}
-
-static int pm__zchain_next_child(pm_zip *z, int from) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    size_t j = pm__zchain_onward(z);
-    return pm__zip_child(&c->links[j ? j : c->active].z, from);
-}
-
-/* Leaves the active link, at its root, for the one whose end that is. */
-static void pm__zchain_leave(pm__zchain *c) {
-    while (c->active && c->path.len == c->links[c->active].seam) {
-        pm__zchain_forget(c, c->path.len);
-        c->active--;
-    }
-}
-
-/* Goes on in link j, whose root is at the focus. */
-static void pm__zchain_take(pm__zchain *c, size_t j) {
-    while (c->active < j) c->links[++c->active].seam = c->path.len;
-}
-
-static void pm__zchain_up(pm_zip *z, size_t n) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    while (n) {
-        pm__link *l = &c->links[c->active];
-        size_t depth = c->path.len - l->seam, step = n < depth ? n : depth;
-        pm__zip_up(&l->z, step);
-        c->path.len -= step;
-        n -= step;
-        pm__zchain_leave(c);
-    }
-    if (c->path.len < c->asked) pm__zchain_forget(c, SIZE_MAX);
-}
-
-/* Takes the link that begins with byte b from the focus, if there is one. */
-static bool pm__zchain_enter(pm_zip *z, uint8_t b) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    size_t j = pm__zchain_onward(z);
-    if (!j || pm__zip_child(&c->links[j].z, b) != b) return false;
-    pm__zchain_take(c, j);
-    return true;
-}
-
-/* From the active link, which has nothing more, back to the end of the one before. False: the walk is over. */
-static bool pm__zchain_back(pm_zip *z, size_t base) {
-    pm__zchain *c = (pm__zchain *)z->state;
+/* From the active link, which has nothing more, back to the end of the one before. False: there is none below
+   `within`, or a failure ends the walk. */
+static bool pm__chain_back(pm__view_chain *c, size_t within, pm_terminal *t) {
     size_t seam = c->links[c->active].seam;
-    if (pm__zip_ran_out(pm__zchain_focus(c)) || !c->active || seam < base) return false;
-    pm_zip_reset(pm__zchain_focus(c));
+    if (t->status != PM_OK || !c->active || seam < within) return false;
+    pm__rz_cut_to(pm__chain_focus(c), pm__chain_focus(c)->root_len);
     c->path.len = seam;
-    pm__zchain_leave(c);
+    pm__chain_forget(c, seam);
+    while (c->active && c->links[c->active].seam == seam) c->active--;
     return true;
 }
 
-/* On in order, to the next location or mark: a link's ends lead into the next one before the walk goes on beside. */
-static bool pm__zchain_next(pm_zip *z, size_t floor, bool step, pm_opt *v) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    size_t base = c->path.root_len + floor;
-    if (!pm_zip_exists(pm__zchain_focus(c))) { /* the way off may begin at an end */
-        if (!pm__zip_beside(z, floor)) return false;
-        if (step || pm__zip_is_mark(z, v)) return true;
-    }
-    for (size_t j = pm__zchain_onward(z);;) {
-        pm__zchain_take(c, j);
-        pm_zip *f = pm__zchain_focus(c);
-        size_t seam = c->links[c->active].seam, at = seam > c->path.root_len ? seam : c->path.root_len;
-        size_t below = pm__view_floor(z, floor, at);
-        if (pm__view_follow(z, f, at, below, step ? pm__zip_step(f, below) : pm__zip_next_mark(f, below, v))) {
-            pm__zchain_forget(c, SIZE_MAX);
-            if (step || v->some || !(j = pm__zchain_onward(z))) return true;
-        } else {
-            if (c->path.len < c->asked) pm__zchain_forget(c, SIZE_MAX);
-            if (z->status == PM_NOMEM || !pm__zchain_back(z, base)) return false;
-            j = 0;
+/* On in order to the next terminal: a link's ends lead into the next one before the walk goes on beside. */
+static bool pm__chain_go_on(pm__view_chain *c, size_t within, pm_terminal *t) {
+    for (;;) {
+        pm_rz *f = pm__chain_focus(c);
+        size_t seam = c->links[c->active].seam;
+        if (pm__view_asked(f, pm__rz_next_terminal(f, pm__view_floor(within, seam)), t)) {
+            if (!pm__view_show(&c->path, seam, f, t)) return false;
+            if (seam < t->same) t->same = seam;
+            pm__chain_forget(c, SIZE_MAX);
+            if (t->val || !pm__chain_onward(c, t)) return true;
+        } else if (!pm__chain_back(c, within, t)) {
+            return false;
         }
     }
 }
 
-static bool pm__zchain_next_step(pm_zip *z, size_t floor) { return pm__zchain_next(z, floor, true, NULL); }
-static bool pm__zchain_next_mark(pm_zip *z, size_t floor, pm_opt *v) { return pm__zchain_next(z, floor, false, v); }
-
-static pm_status pm__zchain_status(pm_zip *z) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    pm_status s = c->lost;
-    c->lost = PM_OK;
-    for (size_t i = 0; i < c->n; i++) {
-        pm_status one = pm_zip_status(&c->links[i].z);
-        if (s == PM_OK) s = one;
+/* Goes down along key, through links, as far as it exists, and in the last link on to its end. */
+static bool pm__chain_go(pm__view_chain *c, const uint8_t *key, size_t n, pm_terminal *t) {
+    size_t min = c->path.len < n ? c->path.len : n, same = min ? pm__lcp(c->path.at, key, min) : 0;
+    while (c->active && c->links[c->active].seam >= same) {
+        if (c->links[c->active].seam == same) pm__chain_forget(c, same);
+        pm__rz_cut_to(pm__chain_focus(c), pm__chain_focus(c)->root_len);
+        c->active--;
     }
-    return s;
+    if (same < c->asked) pm__chain_forget(c, SIZE_MAX);
+    for (;;) {
+        pm_rz *f = pm__chain_focus(c);
+        size_t seam = c->links[c->active].seam, rest = n - seam;
+        size_t got = pm_rz_move_to(f, rest ? key + seam : NULL, rest);
+        if (!pm__view_asked(f, t->status == PM_OK && f->len - f->root_len == rest, t)) return false;
+        if (!pm__view_path_put(&c->path, seam, key + seam, got)) {
+            t->status = PM_NOMEM;
+            return false;
+        }
+        if (got == rest) return true;
+        pm__rz_cut_to(f, f->root_len + got);
+        if (pm__chain_onward(c, t)) continue;
+        if (t->status != PM_OK) return false;
+        f = pm__chain_focus(c); /* links move when one is added */
+        (void)pm__rz_append(f, key + seam + got, rest - got);
+        return pm__view_asked(f, f->len - f->root_len == rest, t);
+    }
 }
 
-/* Goes down as far as the link of the focus, or else all the way off the trie. False: it failed on the way. */
-static bool pm__zchain_down_link(pm_zip *z, const uint8_t *key, size_t n, size_t *done) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    pm_zip *f = pm__zchain_focus(c);
-    size_t got = pm_zip_descend_to_existing(f, key + *done, n - *done);
-    pm__zpath_add(&c->path, key + *done, got);
-    *done += got;
-    if (*done == n) return true;
-    if (pm__zchain_enter(z, key[*done])) return true;
-    z->status = pm_zip_status(z);
-    if (z->status != PM_OK || !pm__zip_down(f, key + *done, n - *done)) return false;
-    pm__zpath_add(&c->path, key + *done, n - *done);
-    *done = n;
-    return true;
+static bool pm__chain_seek(void *state, const uint8_t *key, size_t len, size_t within, pm_terminal *t) {
+    pm__view_chain *c = (pm__view_chain *)state;
+    if (!pm__chain_go(c, key, len, t)) return false;
+    if (c->path.len == len && pm__view_exists(pm__chain_focus(c), t)) {
+        bool val = pm_rz_val(pm__chain_focus(c)) != NULL;
+        bool end = val || (!pm__chain_onward(c, t) && !pm__view_leads_on(pm__chain_focus(c), t));
+        if (!pm__view_asked(pm__chain_focus(c), t->status == PM_OK, t)) return false;
+        if (end) return pm__view_show(&c->path, c->links[c->active].seam, pm__chain_focus(c), t);
+    }
+    return pm__chain_go_on(c, within, t);
 }
 
-static bool pm__zchain_down(pm_zip *z, const uint8_t *key, size_t n) {
-    pm__zchain *c = (pm__zchain *)z->state;
-    pm_status before = pm_zip_status(z);
-    size_t start = c->path.len, done = 0;
-    bool ok = pm__view_room(z, n);
-    while (ok && done < n) ok = pm__zchain_down_link(z, key, n, &done);
-    if (!ok) pm__zchain_up(z, c->path.len - start);
-    if (before != PM_OK) z->status = before;
-    return ok;
+static bool pm__chain_next(void *state, size_t within, pm_terminal *t) {
+    pm__view_chain *c = (pm__view_chain *)state;
+    (void)pm__chain_onward(c, t);
+    t->same = SIZE_MAX;
+    return pm__chain_go_on(c, within, t);
 }
 
-static void pm__zchain_free(pm__zchain *c) {
-    pm__zchain_cut(c, 0);
+static void pm__chain_drop(void *state) {
+    pm__view_chain *c = (pm__view_chain *)state;
+    pm__chain_cut(c, 0);
     if (c->links) pm__mem_free_big(c->links, c->cap * sizeof *c->links);
-    pm__zpath_free(&c->path);
+    pm__view_path_free(&c->path);
     pm__mem_free_big(c, sizeof *c);
 }
 
-static void pm__zchain_drop(pm_zip *z) { pm__zchain_free((pm__zchain *)z->state); }
-
-/* A chain like `as` without links, rooted at its focus. */
-static pm__zchain *pm__zchain_new(const pm__zchain *as) {
-    pm__zchain *c = (pm__zchain *)pm__mem_alloc_big(sizeof *c);
+static pm__view_chain *pm__chain_new(pm_view_next_fn fn, void *ctx) {
+    pm__view_chain *c = (pm__view_chain *)pm__mem_alloc_big(sizeof *c);
     if (!c) return NULL;
-    *c = *as;
-    c->links = NULL;
-    c->n = c->cap = 0;
-    c->lost = PM_OK;
-    if (pm__zpath_start(&c->path, as->path.at, as->path.len)) return c;
-    pm__zchain_free(c);
-    return NULL;
+    memset(c, 0, sizeof *c);
+    c->fn = fn;
+    c->ctx = ctx;
+    c->asked = SIZE_MAX;
+    return c;
 }
 
-/* Adds a link, a fork of `src`. */
-static pm_status pm__zchain_add(pm__zchain *c, const pm_zip *src, size_t seam, uint64_t payload) {
-    pm__link l = {{NULL, NULL, PM_OK}, seam, payload};
-    if (!pm__zchain_grow(c)) return PM_NOMEM;
-    pm_status s = pm__zip_agree(&c->ops, src);
-    if (s == PM_OK) s = pm_zip_fork(src, &l.z);
-    if (s == PM_OK) c->links[c->n++] = l;
+static pm_status pm__chain_fork(const void *state, bool own, void **out) {
+    const pm__view_chain *as = (const pm__view_chain *)state;
+    pm__view_chain *c = pm__chain_new(as->fn, as->ctx);
+    size_t n = as->fn ? 1 : as->n;
+    pm_status s = c ? PM_OK : PM_NOMEM;
+    for (size_t i = 0; s == PM_OK && i < n; i++) {
+        pm_rz z;
+        s = pm__view_fork_factor(&as->links[i].z, own, &z);
+        if (s == PM_OK) s = pm__chain_add(c, &z, as->links[i].payload);
+    }
+    if (s == PM_OK) c->owned = own, *out = c;
+    else if (c) pm__chain_drop(c);
     return s;
 }
 
-static pm_status pm__zchain_fork(const pm_zip *z, pm_zip *out);
+static const pm_view_ops pm__view_of_chain = {pm__chain_seek, pm__chain_next, pm__chain_fork, pm__chain_drop, NULL};
 
-static const pm_zip_ops pm__zip_chain = {.values = pm__zchain_values,
-                                         .path = pm__view_path,
-                                         .exists = pm__zchain_exists,
-                                         .val = pm__zchain_val,
-                                         .mask = pm__zchain_mask,
-                                         .down = pm__zchain_down,
-                                         .up = pm__zchain_up,
-                                         .fork = pm__zchain_fork,
-                                         .drop = pm__zchain_drop,
-                                         .status = pm__zchain_status,
-                                         .next_child = pm__zchain_next_child,
-                                         .next_step = pm__zchain_next_step,
-                                         .next_mark = pm__zchain_next_mark};
-
-static pm_status pm__zchain_done(pm__zchain *c, pm_status s, pm_zip *out) {
-    if (s == PM_OK) pm__zip_make(out, &pm__zip_chain, c);
-    else pm__zchain_free(c);
-    return s;
-}
-
-static pm_status pm__zchain_fork(const pm_zip *z, pm_zip *out) {
-    const pm__zchain *as = (const pm__zchain *)z->state;
-    pm__zchain *c = pm__zchain_new(as);
-    pm_status s = PM_OK;
-    if (!c) return PM_NOMEM;
-    for (size_t i = 0; s == PM_OK && i < as->n; i++)
-        s = pm__zchain_add(c, &as->links[i].z, as->links[i].seam, as->links[i].payload);
-    return pm__zchain_done(c, s, out);
-}
-
-static pm_status pm__zchain_open(pm_zip *out, const pm_zip *factors, size_t n, pm_zip_next_fn fn, void *ctx,
-                                uint64_t payload) {
-    const pm__zchain as = {{NULL, 0, 0, 0}, NULL, 0, 0, 0, NULL, fn, ctx, SIZE_MAX, false, PM_OK};
+static pm_status pm__chain_open(const pm_rz *factors, size_t n, pm_view_next_fn fn, void *ctx, uint64_t payload,
+                                pm_rz *out) {
     if (!out || !factors || n == 0 || n > PM__LEN_MAX / sizeof *factors) return PM_INVALID;
-    for (size_t i = 0; i < n; i++)
-        if (!pm__zip_is_open(&factors[i])) return PM_INVALID;
-    pm__zchain *c = pm__zchain_new(&as);
-    pm_status s = PM_OK;
-    if (!c) return PM_NOMEM;
-    for (size_t i = 0; s == PM_OK && i < n; i++) s = pm__zchain_add(c, &factors[i], 0, payload);
-    pm_zip made = {NULL, NULL, PM_OK};
+    pm__view_chain *c = pm__chain_new(fn, ctx);
+    pm_status s = c ? PM_OK : PM_NOMEM;
     bool operand = false;
-    for (size_t i = 0; i < n; i++) operand = operand || out == &factors[i];
-    s = pm__zchain_done(c, s, &made);
-    return pm__zip_opened(out, &made, operand, s);
+    for (size_t i = 0; s == PM_OK && i < n; i++) {
+        pm_rz z;
+        operand = operand || out == &factors[i];
+        s = pm_rz_fork(&factors[i], &z);
+        if (s == PM_OK) s = pm__chain_add(c, &z, payload);
+    }
+    pm_rz made;
+    if (s == PM_OK)
+        s = pm_rz_open_view(&pm__view_of_chain, c, c->agreed.ops, c->agreed.pool, NULL, 0, &made);
+    if (s == PM_OK) pm__view_opened(out, &made, operand);
+    else if (c) pm__chain_drop(c);
+    return s;
 }
 
-PM_API pm_status pm_zip_product(pm_zip *out, const pm_zip *factors, size_t n) {
-    return pm__zchain_open(out, factors, n, NULL, NULL, 0);
+PM_API pm_status pm_view_product(const pm_rz *factors, size_t n, pm_rz *out) {
+    return pm__chain_open(factors, n, NULL, NULL, 0, out);
 }
 
-PM_API pm_status pm_zip_dependent(pm_zip *out, const pm_zip *first, pm_zip_next_fn next, void *ctx, uint64_t payload) {
-    return next ? pm__zchain_open(out, first, 1, next, ctx, payload) : PM_INVALID;
+PM_API pm_status pm_view_dependent(const pm_rz *first, pm_view_next_fn next, void *ctx, uint64_t payload, pm_rz *out) {
+    return next ? pm__chain_open(first, 1, next, ctx, payload, out) : PM_INVALID;
 }
 
-static const pm__zchain *pm__zchain_of(const pm_zip *z) {
-    return z->ops == &pm__zip_chain ? (const pm__zchain *)z->state : NULL;
+/* The chain of a product, brought to the focus; NULL: it is another zipper. */
+static const pm__view_chain *pm__chain_of(const pm_rz *view) {
+    if (!pm__rz_is_view(view) || view->view != &pm__view_of_chain) return NULL;
+    pm_rz *z = pm__vz_of(view);
+    pm__view_chain *c = (pm__view_chain *)z->state;
+    pm_terminal t;
+    t.status = PM_OK;
+    size_t same = z->len <= c->path.len ? z->len : 0;
+    if (same == 0 || memcmp(c->path.at, z->path, same) != 0) {
+        z->known = false;
+        (void)pm__vz_asked(z, pm__chain_go(c, z->path ? z->path : (const uint8_t *)"", z->len, &t), &t);
+    }
+    return c;
 }
 
-PM_API size_t pm_zip_factor_count(const pm_zip *z) {
+PM_API size_t pm_view_focus_factor(const pm_rz *z) {
     if (!z) return 0;
-    const pm__zchain *c = pm__zchain_of(z);
+    const pm__view_chain *c = pm__chain_of(z);
+    size_t i = c ? c->active : 0;
+    while (i && c->links[i].seam >= z->len) i--;
+    return i;
+}
+
+PM_API size_t pm_view_factor_count(const pm_rz *z) {
+    if (!z) return 0;
+    const pm__view_chain *c = pm__chain_of(z);
     if (!c) return 1;
-    return c->fn ? c->active + 1 : c->n;
+    return c->fn ? pm_view_focus_factor(z) + 1 : c->n;
 }
 
-PM_API size_t pm_zip_focus_factor(const pm_zip *z) {
+PM_API size_t pm_view_path_indices(const pm_rz *z, size_t *out, size_t cap) {
     if (!z) return 0;
-    const pm__zchain *c = pm__zchain_of(z);
-    return c ? c->active : 0;
-}
-
-PM_API size_t pm_zip_path_indices(const pm_zip *z, size_t *out, size_t cap) {
-    if (!z) return 0;
-    const pm__zchain *c = pm__zchain_of(z);
-    size_t n = pm_zip_focus_factor(z);
+    const pm__view_chain *c = pm__chain_of(z);
+    size_t n = pm_view_focus_factor(z);
     for (size_t i = 0; c && i < n && i < cap; i++) out[i] = c->links[i + 1].seam;
     return n;
 }
 
-/* ---- src/pathmap/58_zip_pairs.c ------------------------------------------------------------------------ */
+/* ---- src/pathmap/58_view_pairs.c ----------------------------------------------------------------------- */
 
 /* Views of two zippers side by side: overlay, meet, subtract.
 
-   A pair goes from mark to mark (54_iterate.c): its factors go ahead to theirs, each on its own, and the smaller one
-   is looked at first; where only one factor's marks count, the other one leaps to them. Meets and subtractions have no
-   location that leads to nothing, so that their locations are the prefixes of their marks, too: steps, existence and
-   children are read off the mark that was found last, which stays in the path's buffer beyond the focus:
+   A pair goes from terminal to terminal: its factors go ahead to theirs, each on its own, and the smaller one is looked
+   at first; where only one factor's terminals count, the other one leaps to them. */
 
-       path   a b c | d e f       len 3, alive 6, first 3, bare 4
-       the locations a, ab, .., abcdef all exist; no child of abc before d does, nor of abcd before e, ..; there is no
-       value at abcd and abcde
+typedef enum pm__pair_kind { PM__OVERLAY, PM__MEET, PM__SUBTRACT } pm__pair_kind;
 
-   So the factors need not stand at the focus. They are brought there (pm__zpair_sync) when something is asked that no
-   mark tells. */
-
-typedef enum pm__zpair_kind { PM__OVERLAY, PM__MEET, PM__SUBTRACT } pm__zpair_kind;
-
-/* Where the factors stand: at the focus; at the next marks from `alive` on; or anywhere. */
-typedef enum pm__zpair_stand { PM__TOGETHER, PM__AHEAD, PM__ASTRAY } pm__zpair_stand;
-
-/* A value that is shown. */
-typedef struct pm__zshown {
-    pm_opt val;
-    bool known; /* it is that of the place it is kept for */
-    bool kept;  /* it holds a reference */
-} pm__zshown;
-
-typedef struct pm__zpair {
-    pm__zpath path;
-    pm_zip left, right;
+typedef struct pm__pair {
+    pm_rz left, right;
     const pm_ops *ops;
-    pm__zpair_kind kind;
-    pm__zpair_stand stand;
-    pm_zip_choose_fn choose;
+    pm__pair_kind kind;
+    pm_view_choose_fn choose;
     void *ctx;
-    size_t alive, first, bare;
-    pm__zshown here, ahead; /* at the focus; at path length `alive` */
-    /* Of factors that are ahead: */
+    pm_val made; /* the value shown, if it is neither factor's */
+    bool kept;   /* `made` holds a reference */
     size_t floor;
-    bool left_on, right_on; /* it stands on a mark */
-    bool lost;              /* one had no memory to go on */
-    pm_opt left_val, right_val;
-    int order; /* < 0: the left one is on the mark at `alive`; > 0: the right one; 0: both */
-} pm__zpair;
-
-static const pm_ops *pm__zpair_values(const pm_zip *z) { return ((const pm__zpair *)z->state)->ops; }
+    bool left_on, right_on; /* it stands on a terminal */
+    int order;   /* < 0: the left one is on the terminal shown; > 0: the right one; 0: both */
+} pm__pair;
 
 /* ---- values ---------------------------------------------------------------------------------------------------- */
 
-static void pm__zshown_end(const pm__zpair *p, pm__zshown *s) {
-    if (s->kept) pm__val_release(p->ops, s->val.val);
-    s->known = s->kept = false;
-}
-
-/* The value at the mark is now that at the focus. */
-static void pm__zshown_move(const pm__zpair *p, pm__zshown *from, pm__zshown *to) {
-    pm__zshown_end(p, to);
-    *to = *from;
-    from->known = from->kept = false;
-}
-
-static pm_alg pm__zpair_combine(const pm__zpair *p, pm_opt l, pm_opt r, pm_val *made) {
-    if (p->kind == PM__MEET) return l.some && r.some ? pm__val_meet(p->ops, l.val, r.val, made) : PM_ALG_NONE;
+static pm_alg pm__pair_combine(const pm__pair *p, const pm_val *l, const pm_val *r, pm_val *made) {
+    if (p->kind == PM__MEET) return l && r ? pm__val_meet(p->ops, *l, *r, made) : PM_ALG_NONE;
     if (p->kind == PM__SUBTRACT) {
-        if (!l.some || !r.some) return l.some ? PM_ALG_LEFT : PM_ALG_NONE;
-        return pm__val_subtract(p->ops, l.val, r.val, made);
+        if (!l || !r) return l ? PM_ALG_LEFT : PM_ALG_NONE;
+        return pm__val_subtract(p->ops, *l, *r, made);
     }
-    if (!l.some && !r.some) return PM_ALG_NONE;
-    if (p->choose) return p->choose(p->ctx, l.some ? &l.val : NULL, r.some ? &r.val : NULL, made);
-    return l.some ? PM_ALG_LEFT : PM_ALG_RIGHT;
+    if (!l && !r) return PM_ALG_NONE;
+    if (p->choose) return p->choose(p->ctx, l, r, made);
+    return l ? PM_ALG_LEFT : PM_ALG_RIGHT;
 }
 
-/* Shows what becomes of two values. Those of a map stay; a view may have made them, and lends them for a moment. */
-static bool pm__zpair_show(pm_zip *z, pm_opt l, pm_opt r, pm__zshown *s) {
-    pm__zpair *p = (pm__zpair *)z->state;
+static void pm__pair_forget(pm__pair *p) {
+    if (p->kept) pm__val_release(p->ops, p->made);
+    p->kept = false;
+}
+
+/* Shows what becomes of two values. */
+static bool pm__pair_show(pm__pair *p, const pm_val *l, const pm_val *r, pm_terminal *t) {
     pm_val made = 0;
-    pm_alg a = pm__zpair_combine(p, l, r, &made);
-    pm__zshown shown = {{0, false}, true, false};
+    pm_alg a = pm__pair_combine(p, l, r, &made);
+    pm__pair_forget(p);
+    t->val = NULL;
     switch (a) {
     case PM_ALG_NONE: break;
     case PM_ALG_LEFT:
-    case PM_ALG_BOTH: shown.val = l; break;
-    case PM_ALG_RIGHT: shown.val = r; break;
+    case PM_ALG_BOTH: t->val = l; break;
+    case PM_ALG_RIGHT: t->val = r; break;
     case PM_ALG_ELEMENT:
-        shown.val = pm__opt_of(&made);
-        shown.kept = true;
+        p->made = made;
+        p->kept = true;
+        t->val = &p->made;
         break;
-    default: z->status = PM_BADHOOK;
+    default: t->status = PM_BADHOOK;
     }
-    if (shown.val.some && !shown.kept && (!pm__rz_of(&p->left) || !pm__rz_of(&p->right))) {
-        pm__val_retain(p->ops, shown.val.val);
-        shown.kept = true;
-    }
-    pm__zshown_end(p, s);
-    *s = shown;
-    return shown.val.some;
+    return t->val != NULL;
 }
 
-/* ---- moving up and down ---------------------------------------------------------------------------------------- */
+/* ---- from terminal to terminal --------------------------------------------------------------------------------- */
 
-/* Brings the factors to the focus. False: no memory. */
-static bool pm__zpair_sync(pm__zpair *p) {
-    if (PM__LIKELY(p->stand == PM__TOGETHER)) return true;
-    const uint8_t *s = p->path.at ? p->path.at + p->path.root_len : (const uint8_t *)"";
-    size_t n = p->path.len - p->path.root_len;
-    p->stand = PM__ASTRAY;
-    if (!pm__zip_go(&p->left, s, n) || !pm__zip_go(&p->right, s, n)) return false;
-    p->stand = PM__TOGETHER;
-    return true;
+static PM__INLINE void pm__pair_pull_left(pm__pair *p, pm_terminal *t) {
+    p->left_on = pm__view_asked(&p->left, pm__rz_next_terminal(&p->left, p->floor), t);
 }
 
-/* Of a focus that has just come about: its value may be known. */
-static PM__INLINE void pm__zpair_arrive(pm__zpair *p) {
-    p->here.known = false;
-    if (p->path.len == p->alive && p->ahead.known) pm__zshown_move(p, &p->ahead, &p->here);
-}
-
-static bool pm__zpair_down_together(pm__zpair *p, const uint8_t *key, size_t n) {
-    if (!pm__zip_down(&p->left, key, n)) return false;
-    if (pm__zip_down(&p->right, key, n)) return true;
-    pm__zip_up(&p->left, n);
-    return false;
-}
-
-static bool pm__zpair_down(pm_zip *z, const uint8_t *key, size_t n) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    size_t len = p->path.len, known = p->alive > len ? p->alive - len : 0;
-    if (!pm__view_room(z, n)) return false;
-    size_t same = known ? pm__lcp(p->path.at + len, key, known < n ? known : n) : 0;
-    if (same < n) { /* off the known way: the factors come along if they are here */
-        if (p->stand == PM__TOGETHER && !pm__zpair_down_together(p, key, n)) return false;
-        if (p->stand == PM__AHEAD) p->stand = PM__ASTRAY;
-        if (same < known) p->alive = len + same, p->ahead.known = false;
-    } else if (p->stand == PM__TOGETHER) {
-        p->stand = PM__ASTRAY;
-    }
-    pm__zpath_add(&p->path, key, n);
-    pm__zpair_arrive(p);
-    return true;
-}
-
-static void pm__zpair_up(pm_zip *z, size_t n) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    if (p->stand == PM__TOGETHER) {
-        pm__zip_up(&p->left, n);
-        pm__zip_up(&p->right, n);
-    }
-    p->path.len -= n;
-    p->here.known = false;
-}
-
-/* ---- from mark to mark ----------------------------------------------------------------------------------------- */
-
-/* A factor that is on no mark has none left, or there was no memory, which ends the walk. */
-static PM__INLINE bool pm__zpair_on(pm__zpair *p, pm_zip *factor, bool on) {
-    if (PM__UNLIKELY(!on)) p->lost |= pm__zip_ran_out(factor);
-    return on;
-}
-
-static PM__INLINE void pm__zpair_pull_left(pm__zpair *p) {
-    p->left_on = pm__zpair_on(p, &p->left, pm__zip_next_mark(&p->left, p->floor, &p->left_val));
-}
-
-static PM__INLINE void pm__zpair_pull_right(pm__zpair *p) {
-    p->right_on = pm__zpair_on(p, &p->right, pm__zip_next_mark(&p->right, p->floor, &p->right_val));
+static PM__INLINE void pm__pair_pull_right(pm__pair *p, pm_terminal *t) {
+    p->right_on = pm__view_asked(&p->right, pm__rz_next_terminal(&p->right, p->floor), t);
 }
 
 /* Which of two focuses comes first; *prefix: whether it lies above the other. */
-static PM__INLINE int pm__zip_order(const pm_zip *a, const pm_zip *b, bool *prefix) {
-    size_t an, bn;
-    const uint8_t *as = pm__zip_path(a, &an), *bs = pm__zip_path(b, &bn);
-    size_t min = an < bn ? an : bn, same = min ? pm__lcp(as, bs, min) : 0;
+static PM__INLINE int pm__pair_order(const pm_rz *a, const pm_rz *b, bool *prefix) {
+    size_t an = a->len - a->root_len, bn = b->len - b->root_len, min = an < bn ? an : bn;
+    const uint8_t *as = a->path + a->root_len, *bs = b->path + b->root_len;
+    size_t same = min ? pm__lcp(as, bs, min) : 0;
     *prefix = same == min;
     if (same < min) return as[same] < bs[same] ? -1 : 1;
     return (an > bn) - (an < bn);
 }
 
-enum { PM__LEAP_STEPS = 3 }; /* marks that are passed one by one before it pays to search */
+enum { PM__LEAP_STEPS = 3 }; /* terminals that are passed one by one before it pays to search */
 
-/* Brings a factor to the first mark at or after that of the other one. *order and *prefix: as of pm__zip_order. */
-static bool pm__zip_chase(pm_zip *z, const pm_zip *other, size_t floor, pm_opt *v, int *order, bool *prefix) {
-    size_t n;
+/* Brings a factor to the first terminal at or after that of the other one. *order, *prefix: as of pm__pair_order. */
+static bool pm__pair_chase(pm_rz *z, const pm_rz *other, size_t floor, int *order, bool *prefix) {
     for (int i = 0; i < PM__LEAP_STEPS; i++) {
-        if (!pm__zip_next_mark(z, floor, v)) return false;
-        if ((*order = pm__zip_order(z, other, prefix)) >= 0) return true;
+        if (!pm__rz_next_terminal(z, floor)) return false;
+        if ((*order = pm__pair_order(z, other, prefix)) >= 0) return true;
     }
-    const uint8_t *s = pm__zip_path(other, &n);
-    if (!pm__zip_seek_mark(z, floor, s, n, v)) return false;
-    *order = pm__zip_order(z, other, prefix);
+    if (!pm__rz_seek_terminal(z, floor, other->path + other->root_len, other->len - other->root_len)) return false;
+    *order = pm__pair_order(z, other, prefix);
     return true;
 }
 
-static bool pm__zpair_chase_left(pm__zpair *p, bool *prefix) {
-    bool on = pm__zip_chase(&p->left, &p->right, p->floor, &p->left_val, &p->order, prefix);
-    return p->left_on = pm__zpair_on(p, &p->left, on);
+static bool pm__pair_chase_left(pm__pair *p, bool *prefix, pm_terminal *t) {
+    p->left_on = pm__pair_chase(&p->left, &p->right, p->floor, &p->order, prefix);
+    return pm__view_asked(&p->left, p->left_on, t);
 }
 
-static bool pm__zpair_chase_right(pm__zpair *p, bool *prefix) {
-    bool on = pm__zip_chase(&p->right, &p->left, p->floor, &p->right_val, &p->order, prefix);
-    p->order = on ? -p->order : -1;
-    return p->right_on = pm__zpair_on(p, &p->right, on);
+static bool pm__pair_chase_right(pm__pair *p, bool *prefix, pm_terminal *t) {
+    p->right_on = pm__pair_chase(&p->right, &p->left, p->floor, &p->order, prefix);
+    p->order = p->right_on ? -p->order : -1;
+    return pm__view_asked(&p->right, p->right_on, t);
 }
 
-/* Whether a factor that is on a mark has nothing below it. */
-static bool pm__zip_is_end(pm_zip *z, pm_opt v) { return !v.some || !pm__zip_has_children(z); }
+/* Whether a factor that is on a terminal has nothing below it. */
+static bool pm__pair_is_end(pm_rz *z, const pm_val *v, pm_terminal *t) { return !v || !pm__view_leads_on(z, t); }
 
-/* Whether the factors' marks, as they stand, make one of the view. If not, those that come first go on. */
-static bool pm__overlay_settle(pm_zip *z, bool prefix) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    const pm_opt none = {0, false};
-    pm_opt l = p->order <= 0 ? p->left_val : none, r = p->order >= 0 ? p->right_val : none;
-    if (pm__zpair_show(z, l, r, &p->ahead)) return true;
-    bool l_end = p->order <= 0 ? pm__zip_is_end(&p->left, l) : !(prefix && p->left_on);
-    bool r_end = p->order >= 0 ? pm__zip_is_end(&p->right, r) : !(prefix && p->right_on);
+/* Whether the factors' terminals, as they stand, make one of the view. If not, those that come first go on. */
+static bool pm__overlay_here(pm__pair *p, bool prefix, pm_terminal *t) {
+    const pm_val *l = p->order <= 0 ? pm_rz_val(&p->left) : NULL, *r = p->order >= 0 ? pm_rz_val(&p->right) : NULL;
+    if (pm__pair_show(p, l, r, t)) return true;
+    bool l_end = p->order <= 0 ? pm__pair_is_end(&p->left, l, t) : !(prefix && p->left_on);
+    bool r_end = p->order >= 0 ? pm__pair_is_end(&p->right, r, t) : !(prefix && p->right_on);
     if (l_end && r_end) return true;
-    if (p->order <= 0) pm__zpair_pull_left(p);
-    if (p->order >= 0) pm__zpair_pull_right(p);
+    if (p->order <= 0) pm__pair_pull_left(p, t);
+    if (p->order >= 0) pm__pair_pull_right(p, t);
     return false;
 }
 
-static bool pm__meet_settle(pm_zip *z, bool prefix) {
-    pm__zpair *p = (pm__zpair *)z->state;
+static bool pm__meet_here(pm__pair *p, bool prefix, pm_terminal *t) {
     while (p->order)
-        if (!(p->order < 0 ? pm__zpair_chase_left(p, &prefix) : pm__zpair_chase_right(p, &prefix))) return false;
-    bool shown = pm__zpair_show(z, p->left_val, p->right_val, &p->ahead);
-    if (shown || (!p->left_val.some && !p->right_val.some)) return true;
-    pm__zpair_pull_left(p);
-    pm__zpair_pull_right(p);
+        if (!(p->order < 0 ? pm__pair_chase_left(p, &prefix, t) : pm__pair_chase_right(p, &prefix, t))) return false;
+    const pm_val *l = pm_rz_val(&p->left), *r = pm_rz_val(&p->right);
+    if (pm__pair_show(p, l, r, t) || (!l && !r)) return true;
+    pm__pair_pull_left(p, t);
+    pm__pair_pull_right(p, t);
     return false;
 }
 
-static bool pm__subtract_settle(pm_zip *z, bool prefix) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    const pm_opt none = {0, false};
-    if (p->order > 0 && !pm__zpair_chase_right(p, &prefix) && p->lost) return false;
-    bool shown = pm__zpair_show(z, p->left_val, p->order ? none : p->right_val, &p->ahead);
-    if (shown || (!p->left_val.some && p->order && !(prefix && p->right_on))) return true;
-    pm__zpair_pull_left(p);
+static bool pm__subtract_here(pm__pair *p, bool prefix, pm_terminal *t) {
+    if (p->order > 0 && !pm__pair_chase_right(p, &prefix, t) && t->status != PM_OK) return false;
+    const pm_val *l = pm_rz_val(&p->left);
+    if (pm__pair_show(p, l, p->order ? NULL : pm_rz_val(&p->right), t)) return true;
+    if (!l && p->order && !(prefix && p->right_on)) return true;
+    pm__pair_pull_left(p, t);
     return false;
 }
 
-/* From where the factors stand, ahead, on to the first mark of the view. */
-static bool pm__zpair_settle(pm_zip *z) {
-    pm__zpair *p = (pm__zpair *)z->state;
+/* From where the factors stand on to the first terminal of the view. A value that a bad hook was to make is none. */
+static bool pm__pair_go_on(pm__pair *p, pm_terminal *t) {
     for (bool found = false; !found;) {
         bool prefix = false, more = p->kind == PM__MEET ? p->left_on && p->right_on : p->left_on;
         if (p->kind == PM__OVERLAY) more = p->left_on || p->right_on;
-        if (!more || p->lost) return false;
-        if (p->left_on && p->right_on) p->order = pm__zip_order(&p->left, &p->right, &prefix);
+        if (!more || (t->status != PM_OK && t->status != PM_BADHOOK)) return false;
+        if (p->left_on && p->right_on) p->order = pm__pair_order(&p->left, &p->right, &prefix);
         else p->order = p->left_on ? -1 : 1;
-        if (p->kind == PM__OVERLAY) found = pm__overlay_settle(z, prefix);
-        else found = p->kind == PM__MEET ? pm__meet_settle(z, prefix) : pm__subtract_settle(z, prefix);
+        if (p->kind == PM__OVERLAY) found = pm__overlay_here(p, prefix, t);
+        else found = p->kind == PM__MEET ? pm__meet_here(p, prefix, t) : pm__subtract_here(p, prefix, t);
     }
+    const pm_rz *at = p->order <= 0 ? &p->left : &p->right;
+    t->path = at->path + at->root_len;
+    t->len = at->len - at->root_len;
     return true;
 }
 
-/* The factors have come to no mark. */
-static bool pm__zpair_astray(pm__zpair *p) {
-    p->stand = PM__ASTRAY;
-    p->ahead.known = false;
-    return false;
+static bool pm__pair_next(void *state, size_t within, pm_terminal *t) {
+    pm__pair *p = (pm__pair *)state;
+    (void)within;
+    if (p->order <= 0 && p->left_on) pm__pair_pull_left(p, t);
+    if (p->order >= 0 && p->right_on) pm__pair_pull_right(p, t);
+    return pm__pair_go_on(p, t);
 }
 
-/* Notes the mark that the factors have come to, which is the first one after the place ref[0..n) below the root, or,
-   with `at`, not before it. The focus, which that place lies at or below, goes up as far as the mark is not below it.
-   False: no memory. */
-static bool pm__zpair_note(pm_zip *z, size_t n, bool at) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    size_t root = p->path.root_len, len, depth = p->path.len - root;
-    const uint8_t *s = pm__zip_path(p->order <= 0 ? &p->left : &p->right, &len);
-    if (PM__UNLIKELY(root + len > p->path.cap) && !pm__view_room(z, root + len - p->path.len))
-        return pm__zpair_astray(p);
-    uint8_t *to = p->path.at + root;
-    size_t min = n < len ? n : len, same = min ? pm__lcp(to, s, min) : 0;
-    memcpy(to + same, s + same, len - same);
-    p->alive = root + len;
-    p->first = root + same + (same < n);
-    p->bare = at ? p->first : root + same + 1;
-    if (same < depth) p->path.len = root + same, p->here.known = false;
+/* The origin exists whatever remains below it. */
+static bool pm__pair_at_origin(pm__pair *p, pm_terminal *t) {
+    p->left_on = p->right_on = false;
+    pm__rz_cut_to(&p->left, p->left.root_len);
+    pm__rz_cut_to(&p->right, p->right.root_len);
+    if (p->kind == PM__OVERLAY || !pm__view_exists(&p->left, t)) return false;
+    if (p->kind == PM__MEET && !pm__view_exists(&p->right, t)) return false;
+    t->path = (const uint8_t *)"";
+    t->len = 0;
+    t->val = NULL;
     return true;
 }
 
-/* Brings the factors to the next mark after the focus that is below `floor`. */
-static bool pm__zpair_advance(pm_zip *z, size_t floor) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    bool on = p->first <= p->path.len && p->path.len <= p->alive;
-    if (on && p->stand == PM__AHEAD && (floor == p->floor || (floor < p->floor && p->left_on && p->right_on))) {
-        p->floor = floor;
-        if (p->order <= 0) pm__zpair_pull_left(p);
-        if (p->order >= 0) pm__zpair_pull_right(p);
-    } else {
-        if (!pm__zpair_sync(p)) return false;
-        p->stand = PM__AHEAD;
-        p->floor = floor;
-        p->lost = p->right_on = false;
-        pm__zpair_pull_left(p);
-        if (p->left_on || p->kind == PM__OVERLAY) pm__zpair_pull_right(p);
-    }
-    return pm__zpair_settle(z) || pm__zpair_astray(p);
-}
-
-/* Whether the next mark after the focus is known. */
-static PM__INLINE bool pm__zpair_knows(const pm__zpair *p) {
-    return p->first <= p->path.len && p->path.len < p->alive;
-}
-
-/* Finds the next mark after the focus that is below `floor`. */
-static bool pm__zpair_look(pm_zip *z, size_t floor) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    if (pm__zpair_knows(p)) return true;
-    return pm__zpair_advance(z, floor) && pm__zpair_note(z, p->path.len - p->path.root_len, false);
-}
-
-/* Brings the factors to the first mark at or after the place `key` below the root that is below `floor`. */
-static bool pm__zpair_leap(pm_zip *z, size_t floor, const uint8_t *key, size_t n) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    p->stand = PM__AHEAD;
-    p->floor = floor;
-    p->lost = p->right_on = false;
-    p->left_on = pm__zpair_on(p, &p->left, pm__zip_seek_mark(&p->left, floor, key, n, &p->left_val));
+static bool pm__pair_seek(void *state, const uint8_t *key, size_t len, size_t within, pm_terminal *t) {
+    pm__pair *p = (pm__pair *)state;
+    p->floor = within;
+    p->right_on = false;
+    p->left_on = pm__view_asked(&p->left, pm__rz_seek_terminal(&p->left, within, key, len), t);
     if (p->left_on || p->kind == PM__OVERLAY)
-        p->right_on = pm__zpair_on(p, &p->right, pm__zip_seek_mark(&p->right, floor, key, n, &p->right_val));
-    return pm__zpair_settle(z) || pm__zpair_astray(p);
+        p->right_on = pm__view_asked(&p->right, pm__rz_seek_terminal(&p->right, within, key, len), t);
+    if (pm__pair_go_on(p, t)) return true;
+    return len == 0 && t->status == PM_OK && pm__pair_at_origin(p, t);
 }
 
-/* ---- queries --------------------------------------------------------------------------------------------------- */
-
-static pm_opt pm__zpair_val(pm_zip *z) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    if (p->here.known) return p->here.val;
-    if (p->bare <= p->path.len && p->path.len < p->alive) return pm__nothing_val(z);
-    if (!pm__zpair_sync(p)) return pm__nothing_val(z);
-    pm_opt l = pm_zip_val(&p->left), r = pm_zip_val(&p->right);
-    (void)pm__zpair_show(z, l, r, &p->here);
-    return p->here.val;
-}
-
-static bool pm__zpair_exists(pm_zip *z) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    size_t depth = p->path.len - p->path.root_len;
-    if (p->path.len && p->path.len <= p->alive) return true;
-    if (p->kind == PM__OVERLAY) return pm__zpair_sync(p) && (pm_zip_exists(&p->left) || pm_zip_exists(&p->right));
-    if (p->path.len == 0 || p->stand == PM__TOGETHER) {
-        if (!pm__zpair_sync(p) || !pm_zip_exists(&p->left)) return false;
-        if (p->kind == PM__MEET && !pm_zip_exists(&p->right)) return false;
-        if (p->path.len == 0) return true; /* the origin exists whatever is left */
+static bool pm__pair_share(void *state, const uint8_t *key, size_t len, pm_pool *pool, pm_map *out, pm_status *s) {
+    pm__pair *p = (pm__pair *)state;
+    pm_rz *factors[2] = {&p->left, &p->right};
+    pm_map maps[2], made;
+    unsigned n = 0;
+    bool can = p->kind != PM__OVERLAY;
+    for (*s = PM_OK; can && *s == PM_OK && n < 2; n++) {
+        if (!pm__rz_go(factors[n], key, len)) *s = factors[n]->status;
+        else can = pm__rz_share(factors[n], pool, &maps[n], s);
+        factors[n]->status = PM_OK;
+        if (!can || *s != PM_OK) break;
     }
-    if (!pm__zpair_leap(z, depth, p->path.at + p->path.root_len, depth) || !pm__zpair_note(z, depth, true))
-        return false;
-    pm__zpair_arrive(p);
-    return true;
-}
-
-static int pm__overlay_next_child(pm_zip *z, int from) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    if (!pm__zpair_sync(p)) return -1;
-    int l = pm__zip_child(&p->left, from), r = pm__zip_child(&p->right, from);
-    return l < 0 || (r >= 0 && r < l) ? r : l;
-}
-
-static int pm__zpair_next_child(pm_zip *z, int from) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    size_t len = p->path.len, depth = len - p->path.root_len;
-    if (pm__zpair_knows(p) && p->path.at[len] >= from) return p->path.at[len];
-    if (p->kind == PM__OVERLAY) return pm__overlay_next_child(z, from);
-    if (from == 0) return pm__zpair_look(z, depth) ? p->path.at[len] : -1;
-    if (from > 255 || !pm__view_room(z, 1)) return -1;
-    uint8_t before = p->path.at[len];
-    p->path.at[len] = (uint8_t)from;
-    if (pm__zpair_leap(z, depth, p->path.at + p->path.root_len, depth + 1) && pm__zpair_note(z, depth + 1, true))
-        return p->path.at[len];
-    p->path.at[len] = before;
-    return -1;
-}
-
-static pm_mask pm__zpair_mask(pm_zip *z) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    pm_mask m = pm__nothing_mask(z);
-    if (p->kind != PM__MEET && !pm__zpair_sync(p)) return m;
-    if (p->kind == PM__OVERLAY) return pm_mask_or(pm_zip_child_mask(&p->left), pm_zip_child_mask(&p->right));
-    if (p->kind == PM__SUBTRACT && !pm_zip_exists(&p->right)) return pm_zip_child_mask(&p->left);
-    for (int b = pm__zpair_next_child(z, 0); b >= 0; b = pm__zpair_next_child(z, b + 1)) pm_mask_set(&m, (uint8_t)b);
-    return m;
-}
-
-/* ---- moving on ------------------------------------------------------------------------------------------------- */
-
-/* Down the known way, the factors left behind. */
-static void pm__zpair_go_along(pm__zpair *p, size_t len) {
-    if (p->stand == PM__TOGETHER) p->stand = PM__ASTRAY;
-    p->path.len = len;
-    pm__zpair_arrive(p);
-}
-
-/* To the mark that the factors have come to. How it lies to the focus is of no interest. */
-static bool pm__zpair_follow(pm_zip *z, pm_opt *v) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    size_t root = p->path.root_len, len;
-    const uint8_t *s = pm__zip_path(p->order <= 0 ? &p->left : &p->right, &len);
-    if (PM__UNLIKELY(root + len > p->path.cap) && !pm__view_room(z, root + len - p->path.len))
-        return pm__zpair_astray(p);
-    if (len) memcpy(p->path.at + root, s, len);
-    p->path.len = p->alive = p->first = p->bare = root + len;
-    pm__zpair_arrive(p);
-    *v = pm__zpair_val(z);
-    return true;
-}
-
-static bool pm__zpair_next_mark(pm_zip *z, size_t floor, pm_opt *v) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    if (!pm__zpair_knows(p)) return pm__zpair_advance(z, floor) && pm__zpair_follow(z, v);
-    pm__zpair_go_along(p, p->alive);
-    *v = pm__zpair_val(z);
-    return true;
-}
-
-static bool pm__zpair_next_step(pm_zip *z, size_t floor) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    if (!pm__zpair_look(z, floor)) return false;
-    pm__zpair_go_along(p, p->path.len + 1);
-    return true;
-}
-
-static bool pm__zpair_seek_mark(pm_zip *z, size_t floor, const uint8_t *key, size_t n, pm_opt *v) {
-    return pm__zpair_leap(z, floor, key, n) && pm__zpair_follow(z, v);
-}
-
-static bool pm__zpair_share(pm_zip *z, pm_pool *pool, pm_map *out, pm_status *s) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    pm_map l, r;
-    if (p->kind == PM__OVERLAY || !p->left.ops->share || !p->right.ops->share || !pm__zpair_sync(p)) return false;
-    if (!p->left.ops->share(&p->left, pool, &l, s)) return false;
-    if (*s != PM_OK) return true;
-    bool both = p->right.ops->share(&p->right, pool, &r, s);
-    if (both && *s == PM_OK) {
-        *s = p->kind == PM__MEET ? pm_meet(&l, &r, out, NULL) : pm_subtract(&l, &r, out, NULL);
-        pm_drop(&r);
+    if (n == 2) {
+        *s = p->kind == PM__MEET ? pm_meet(&maps[0], &maps[1], &made, NULL)
+                                 : pm_subtract(&maps[0], &maps[1], &made, NULL);
+        if (*s == PM_OK) *out = made;
     }
-    pm_drop(&l);
-    return both;
+    while (n) pm_drop(&maps[--n]);
+    return can;
 }
 
-static pm_status pm__zpair_status(pm_zip *z) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    pm_status l = pm_zip_status(&p->left), r = pm_zip_status(&p->right);
-    return l != PM_OK ? l : r;
-}
-
-static void pm__zpair_free(pm__zpair *p) {
-    pm__zshown_end(p, &p->here);
-    pm__zshown_end(p, &p->ahead);
-    pm_zip_drop(&p->left);
-    pm_zip_drop(&p->right);
-    pm__zpath_free(&p->path);
+static void pm__pair_drop(void *state) {
+    pm__pair *p = (pm__pair *)state;
+    pm__pair_forget(p);
+    pm_rz_drop(&p->left);
+    pm_rz_drop(&p->right);
     pm__mem_free_big(p, sizeof *p);
 }
 
-static void pm__zpair_drop(pm_zip *z) { pm__zpair_free((pm__zpair *)z->state); }
-
-static pm_status pm__zpair_fork(const pm_zip *z, pm_zip *out);
-
-static const pm_zip_ops pm__zip_pair = {.values = pm__zpair_values,
-                                        .path = pm__view_path,
-                                        .exists = pm__zpair_exists,
-                                        .val = pm__zpair_val,
-                                        .mask = pm__zpair_mask,
-                                        .down = pm__zpair_down,
-                                        .up = pm__zpair_up,
-                                        .fork = pm__zpair_fork,
-                                        .drop = pm__zpair_drop,
-                                        .status = pm__zpair_status,
-                                        .next_child = pm__zpair_next_child,
-                                        .next_step = pm__zpair_next_step,
-                                        .next_mark = pm__zpair_next_mark,
-                                        .seek_mark = pm__zpair_seek_mark,
-                                        .share = pm__zpair_share};
-
-/* A pair like `as`, of forks of its factors, which stand at its focus, rooted there. */
-static pm_status pm__zpair_open(pm_zip *out, const pm__zpair *as) {
-    pm__zpair *p = (pm__zpair *)pm__mem_alloc_big(sizeof *p);
+static pm_status pm__pair_fork(const void *state, bool own, void **out) {
+    const pm__pair *as = (const pm__pair *)state;
+    pm__pair *p = (pm__pair *)pm__mem_alloc_big(sizeof *p);
     if (!p) return PM_NOMEM;
-    memset(p, 0, sizeof *p);
-    p->ops = as->ops;
-    p->kind = as->kind;
-    p->choose = as->choose;
-    p->ctx = as->ctx;
-    pm_status s = pm__zpath_start(&p->path, as->path.at, as->path.len) ? PM_OK : PM_NOMEM;
-    if (s == PM_OK) s = pm_zip_fork(&as->left, &p->left);
-    if (s == PM_OK) s = pm_zip_fork(&as->right, &p->right);
-    if (s == PM_OK) pm__zip_make(out, &pm__zip_pair, p);
-    else pm__zpair_free(p);
+    *p = *as;
+    p->kept = false;
+    p->left = p->right = pm__rz_none;
+    pm_status s = pm__view_fork_factor(&as->left, own, &p->left);
+    if (s == PM_OK) s = pm__view_fork_factor(&as->right, own, &p->right);
+    if (s == PM_OK) *out = p;
+    else pm__pair_drop(p);
     return s;
 }
 
-static pm_status pm__zpair_fork(const pm_zip *z, pm_zip *out) {
-    pm__zpair *p = (pm__zpair *)z->state;
-    return pm__zpair_sync(p) ? pm__zpair_open(out, p) : PM_NOMEM;
-}
+static const pm_view_ops pm__view_pair = {
+    pm__pair_seek, pm__pair_next, pm__pair_fork, pm__pair_drop, pm__pair_share};
 
-static pm_status pm__zpair_of(pm_zip *out, pm__zpair_kind kind, const pm_zip *left, const pm_zip *right,
-                             pm_zip_choose_fn choose, void *ctx) {
-    pm__zpair as;
-    if (!out || !pm__zip_is_open(left) || !pm__zip_is_open(right)) return PM_INVALID;
-    memset(&as, 0, sizeof as);
-    pm_status s = pm__zip_agree(&as.ops, left);
-    if (s == PM_OK) s = pm__zip_agree(&as.ops, right);
+static pm_status pm__pair_open(pm__pair_kind kind, const pm_rz *left, const pm_rz *right, pm_view_choose_fn choose,
+                               void *ctx, pm_rz *out) {
+    pm_rz agreed = pm__rz_none, made;
+    if (!out || !left || !right) return PM_INVALID;
+    pm_status s = pm__view_agree(&agreed, left);
+    if (s == PM_OK) s = pm__view_agree(&agreed, right);
     if (s != PM_OK) return s;
-    as.left = *left;
-    as.right = *right;
-    as.kind = kind;
-    as.choose = choose;
-    as.ctx = ctx;
-    pm_zip made = {NULL, NULL, PM_OK};
-    s = pm__zpair_open(&made, &as);
-    return pm__zip_opened(out, &made, out == left || out == right, s);
+    pm__pair *p = (pm__pair *)pm__mem_alloc_big(sizeof *p);
+    if (!p) return PM_NOMEM;
+    memset(p, 0, sizeof *p);
+    p->kind = kind;
+    p->ops = agreed.ops;
+    p->choose = choose;
+    p->ctx = ctx;
+    s = pm_rz_fork(left, &p->left);
+    if (s == PM_OK) s = pm_rz_fork(right, &p->right);
+    if (s == PM_OK) s = pm_rz_open_view(&pm__view_pair, p, agreed.ops, agreed.pool, NULL, 0, &made);
+    if (s == PM_OK) pm__view_opened(out, &made, out == left || out == right);
+    else pm__pair_drop(p);
+    return s;
 }
 
-PM_API pm_status pm_zip_overlay(pm_zip *out, const pm_zip *left, const pm_zip *right, pm_zip_choose_fn choose,
-                                void *ctx) {
-    return pm__zpair_of(out, PM__OVERLAY, left, right, choose, ctx);
+PM_API pm_status pm_view_overlay(const pm_rz *left, const pm_rz *right, pm_view_choose_fn choose, void *ctx,
+                                 pm_rz *out) {
+    return pm__pair_open(PM__OVERLAY, left, right, choose, ctx, out);
 }
 
-PM_API pm_status pm_zip_meet(pm_zip *out, const pm_zip *left, const pm_zip *right) {
-    return pm__zpair_of(out, PM__MEET, left, right, NULL, NULL);
+PM_API pm_status pm_view_meet(const pm_rz *left, const pm_rz *right, pm_rz *out) {
+    return pm__pair_open(PM__MEET, left, right, NULL, NULL, out);
 }
 
-PM_API pm_status pm_zip_subtract(pm_zip *out, const pm_zip *left, const pm_zip *right) {
-    return pm__zpair_of(out, PM__SUBTRACT, left, right, NULL, NULL);
+PM_API pm_status pm_view_subtract(const pm_rz *left, const pm_rz *right, pm_rz *out) {
+    return pm__pair_open(PM__SUBTRACT, left, right, NULL, NULL, out);
 }
 
 /* ---- src/pathmap/60_fold.c ----------------------------------------------------------------------------- */
@@ -18809,7 +18017,7 @@ PM_API pm_status pm_sampler_new(const pm_map *m, pm_sample what, pm_sampler **ou
     s->path = pm__list_of(1);
     s->total.m = what == PM_SAMPLE_PATHS || m->has_value;
     bool ok = !m->root || pm__sampler_weigh(s, m->root);
-    if (!ok || pm_rz_open(&s->at, &s->map, NULL, 0) != PM_OK) {
+    if (!ok || pm_rz_open(&s->map, NULL, 0, &s->at) != PM_OK) {
         pm_sampler_free(s);
         return PM_NOMEM;
     }
@@ -18921,7 +18129,10 @@ static pm_status pm__sampler_go(pm_sampler *s, pm__sample_aim a, const pm_rz **a
         r = child;
     }
     (void)pm_rz_move_to(&s->at, s->path.used ? (const void *)s->path.data : "", s->path.used);
-    if (pm_rz_status(&s->at) != PM_OK) return PM_NOMEM;
+    if (pm_rz_status(&s->at) != PM_OK) {
+        pm_rz_reset(&s->at);
+        return PM_NOMEM;
+    }
     *at = &s->at;
     return PM_OK;
 }
@@ -18942,7 +18153,7 @@ PM_API pm_status pm_sampler_draw(pm_sampler *s, pm_random random, void *ctx, con
 }
 
 PM_API bool pm_rz_descend_random(pm_rz *z, pm_random random, void *ctx) {
-    if (!z) return false;
+    if (!z || !random) return false;
     pm__sample_aim a = {0, 0, random, ctx};
     bool moved = false;
     for (unsigned n; (n = pm_rz_child_count(z)) > 0; moved = true)
@@ -18950,15 +18161,15 @@ PM_API bool pm_rz_descend_random(pm_rz *z, pm_random random, void *ctx) {
     return moved;
 }
 
-/* ---- src/pathmap/64_fold_zip.c ------------------------------------------------------------------------- */
+/* ---- src/pathmap/64_fold_view.c ------------------------------------------------------------------------ */
 
-/* Folds over zippers of any kind.
+/* Folds over what a zipper stands on.
 
-   The zipper goes from mark to mark (54_iterate.c). Marks are stops; so is every place where the way to one leaves the
-   way to the one before. Stops whose children are not all known wait in frames, one above the other on one way down; a
-   mark that leaves the way ends those below the place where it does.
+   A view is gone through from terminal to terminal (54_iterate.c). Terminals are stops; so is every place where the way
+   to one leaves the way to the one before. Stops whose children are not all known wait in frames, one above the other
+   on one way down; a terminal that leaves the way ends those below the place where it does.
 
-       marks   com b o | com e t       at "comet" the frame "combo" ends; "com", 3 bytes, becomes its parent */
+       terminals   com b o | com e t       at "comet" the frame "combo" ends; "com", 3 bytes, becomes its parent */
 
 typedef struct pm__fold_stop {
     pm_mask mask;
@@ -18967,29 +18178,28 @@ typedef struct pm__fold_stop {
     pm_opt val; /* holds a reference */
 } pm__fold_stop;
 
-typedef struct pm__fold_zip {
+typedef struct pm__fold_view {
     pm__fold w;
     pm__list stops;
     const pm_ops *ops;
-} pm__fold_zip;
+} pm__fold_view;
 
 /* Opens a stop at the end of the path. */
-static int pm__fold_stop_open(pm__fold_zip *g, size_t len, pm_opt val) {
-    pm__fold_stop s = {{{0, 0, 0, 0}}, len, 0, val};
+static int pm__fold_stop_open(pm__fold_view *g, size_t len, const pm_val *val) {
+    pm__fold_stop s = {{{0, 0, 0, 0}}, len, 0, {val ? *val : 0, val != NULL}};
     if (!pm__list_put(&g->stops, &s, 1)) return PM_NOMEM;
-    if (val.some) pm__val_retain(g->ops, val.val);
+    if (val) pm__val_retain(g->ops, *val);
     return PM_OK;
 }
 
 /* Ends the lowest stop. What it is a child of is the stop above, or, if that is not as low as `fork`, a new one there;
    or nothing: then it was the last, and its run goes all the way up. */
-static int pm__fold_stop_end(pm__fold_zip *g, size_t fork, bool last) {
-    const pm_opt none = {0, false};
+static int pm__fold_stop_end(pm__fold_view *g, size_t fork, bool last) {
     pm__fold_stop s = *(pm__fold_stop *)pm__list_at(&g->stops, --g->stops.used);
     pm__fold_stop *up = g->stops.used ? (pm__fold_stop *)pm__list_at(&g->stops, g->stops.used - 1) : NULL;
     int st = PM_OK;
     if (!last && (!up || up->len < fork)) {
-        st = pm__fold_stop_open(g, fork, none); /* in the place of the one that ends: no memory is needed */
+        st = pm__fold_stop_open(g, fork, NULL); /* in the place of the one that ends: no memory is needed */
         up = (pm__fold_stop *)pm__list_at(&g->stops, g->stops.used - 1);
     }
     if (st == PM_OK)
@@ -19003,7 +18213,7 @@ static int pm__fold_stop_end(pm__fold_zip *g, size_t fork, bool last) {
 }
 
 /* Ends the stops that the way down to a place, `same` bytes of it being those of the path, leaves. */
-static int pm__fold_stops_end(pm__fold_zip *g, size_t same) {
+static int pm__fold_stops_end(pm__fold_view *g, size_t same) {
     int st = PM_OK;
     while (st == PM_OK && g->stops.used) {
         const pm__fold_stop *s = (const pm__fold_stop *)pm__list_at(&g->stops, g->stops.used - 1);
@@ -19013,8 +18223,8 @@ static int pm__fold_stops_end(pm__fold_zip *g, size_t same) {
     return st;
 }
 
-/* Comes to the next mark, at `s`. */
-static int pm__fold_mark(pm__fold_zip *g, const uint8_t *s, size_t len, pm_opt val) {
+/* Comes to the next terminal, at `s`. */
+static int pm__fold_terminal(pm__fold_view *g, const uint8_t *s, size_t len, const pm_val *val) {
     pm__list *path = &g->w.path;
     size_t min = path->used < len ? path->used : len, same = min ? pm__lcp(path->data, s, min) : 0;
     int st = pm__fold_stops_end(g, same);
@@ -19024,16 +18234,12 @@ static int pm__fold_mark(pm__fold_zip *g, const uint8_t *s, size_t len, pm_opt v
     return pm__fold_stop_open(g, len, val);
 }
 
-static int pm__fold_marks(pm__fold_zip *g, pm_zip *z, size_t base) {
-    size_t len;
-    pm_opt v = pm_zip_val(z);
-    int st = v.some ? pm__fold_stop_open(g, 0, v) : PM_OK;
-    while (st == PM_OK && pm__zip_next_mark(z, base, &v)) {
-        const uint8_t *s = pm__zip_path(z, &len);
-        st = pm__fold_mark(g, s + base, len - base, v);
-    }
-    const pm_opt none = {0, false};
-    if (st == PM_OK && !g->stops.used) st = pm__fold_stop_open(g, 0, none);
+static int pm__fold_terminals(pm__fold_view *g, pm_rz *z, size_t base) {
+    const pm_val *v = pm_rz_val(z);
+    int st = v ? pm__fold_stop_open(g, 0, v) : PM_OK;
+    while (st == PM_OK && pm__rz_next_terminal(z, base - z->root_len))
+        st = pm__fold_terminal(g, z->path + base, z->len - base, pm_rz_val(z));
+    if (st == PM_OK && !g->stops.used) st = pm__fold_stop_open(g, 0, NULL);
     while (st == PM_OK && g->stops.used) {
         bool last = g->stops.used == 1;
         st = pm__fold_stop_end(g, 0, last);
@@ -19041,21 +18247,19 @@ static int pm__fold_marks(pm__fold_zip *g, pm_zip *z, size_t base) {
     return st;
 }
 
-PM_API int pm_fold_zip(pm_zip *z, const pm_fold *f, void *out) {
-    if (!z || !pm__fold_is_sound(f, out)) return PM_INVALID;
-    const pm_rz *r = pm__rz_of(z);
-    if (!pm__zip_is_open(z)) return PM_INVALID;
-    if (r) {
-        pm_ref at = pm_ref_of_rz(r);
-        return pm_fold_ref(&at, f, out);
+PM_API int pm_fold_rz(const pm_rz *at, const pm_fold *f, void *out) {
+    if (!at || !pm__fold_is_sound(f, out)) return PM_INVALID;
+    if (!pm__rz_is_view(at)) {
+        pm_ref here = pm_ref_of_rz(at);
+        return pm_fold_ref(&here, f, out);
     }
-    pm__fold_zip g = {pm__fold_begin(f), pm__list_of(sizeof(pm__fold_stop)), pm_zip_values(z)};
-    if (g.ops && pm__ops_is_refused(g.ops)) return pm__fold_end(&g.w, PM_BADHOOK, out);
-    pm_status before = pm_zip_status(z);
-    size_t base = pm__zip_depth(z);
-    int st = pm__fold_marks(&g, z, base);
-    pm__zip_up_to(z, base);
-    pm_status moving = pm__zip_worked(z, before);
+    pm_rz *z = pm__vz_of(at);
+    pm__fold_view g = {pm__fold_begin(f), pm__list_of(sizeof(pm__fold_stop)), z->ops};
+    pm_status before = pm__vz_worked(z, PM_OK);
+    size_t base = z->len;
+    int st = pm__fold_terminals(&g, z, base);
+    pm__rz_cut_to(z, base);
+    pm_status moving = pm__vz_worked(z, before);
     while (g.stops.used) {
         const pm__fold_stop *s = (const pm__fold_stop *)pm__list_at(&g.stops, --g.stops.used);
         if (s->val.some) pm__val_release(g.ops, s->val.val);
@@ -19169,7 +18373,7 @@ static bool pm__claims_each(const pm_map *m, const void *path, size_t len, pm__c
         if (!pm__place_enter(&p) || !pm__place_down(&p, s + at, 1)) return true;
         v = pm__place_val(&p);
     }
-    if (pm_rz_open(&z, m, path, len) != PM_OK) return false;
+    if (pm_rz_open(m, path, len, &z) != PM_OK) return false;
     bool ok = true;
     while (ok && pm_rz_to_next_val(&z)) ok = pm__claims_each_here(*pm_rz_val(&z), fn, ctx);
     ok = ok && pm_rz_status(&z) == PM_OK;
@@ -19876,7 +19080,7 @@ static void pm__rz_adopt(pm_rz *z, pm_map *m) {
 
 /* Opens a reader that takes a map over, its root at a path below the head's. */
 static pm_status pm__head_open(const pm_head *h, pm_map *m, const void *path, size_t len, pm_rz *out) {
-    pm_status s = pm_rz_open(out, m, h->prefix, h->prefix_len);
+    pm_status s = pm_rz_open(m, h->prefix, h->prefix_len, out);
     if (s != PM_OK) return s;
     if (pm__rz_append(out, (const uint8_t *)path, len)) {
         out->root_len = out->len;

@@ -397,7 +397,7 @@ static pm_status subtract_map(pm_map *from, const pm_map *few) {
     pm_wz w;
     pm_rz r;
     need(pm_wz_open(&w, from, NULL, 0));
-    need(pm_rz_open(&r, few, NULL, 0));
+    need(pm_rz_open(few, NULL, 0, &r));
     need(pm_wz_subtract(&w, &r, PM_KEEP, NULL));
     pm_rz_drop(&r);
     return pm_wz_drop(&w);
@@ -517,7 +517,7 @@ static uint64_t walk_below(pm_rz *z) {
 
 static uint64_t walk_by_mask(const set *s) {
     pm_rz z;
-    need(pm_rz_open(&z, &s->all, NULL, 0));
+    need(pm_rz_open(&s->all, NULL, 0, &z));
     uint64_t n = walk_below(&z);
     pm_rz_drop(&z);
     return n;
@@ -526,7 +526,7 @@ static uint64_t walk_by_mask(const set *s) {
 static uint64_t walk_by_steps(const set *s) {
     uint64_t n = 0;
     pm_rz z;
-    need(pm_rz_open(&z, &s->all, NULL, 0));
+    need(pm_rz_open(&s->all, NULL, 0, &z));
     while (pm_rz_to_next_step(&z)) n++;
     pm_rz_drop(&z);
     return n;
@@ -542,14 +542,15 @@ static bool count_one(void *ctx, const uint8_t *key, size_t len, pm_val val) {
 
 static uint64_t walk_meet_view(const set *s) {
     uint64_t n = 0;
-    pm_zip a, b, z;
-    need(pm_zip_of_map(&a, &s->low, NULL, 0));
-    need(pm_zip_of_map(&b, &s->high, NULL, 0));
-    need(pm_zip_meet(&z, &a, &b));
-    need(pm_zip_each(&z, count_one, &n));
-    pm_zip_drop(&z);
-    pm_zip_drop(&b);
-    pm_zip_drop(&a);
+    pm_rz a, b, z;
+    need(pm_rz_open(&s->low, NULL, 0, &a));
+    need(pm_rz_open(&s->high, NULL, 0, &b));
+    need(pm_view_meet(&a, &b, &z));
+    n += pm_rz_is_val(&z);
+    while (pm_rz_to_next_val(&z)) n++;
+    pm_rz_drop(&z);
+    pm_rz_drop(&b);
+    pm_rz_drop(&a);
     return n;
 }
 

@@ -17,7 +17,7 @@ enum { FACTOR = 300 }; /* keys in a factor of the product */
 typedef struct set {
     const char *name;
     pm_map low, high, few[2];
-    pm_zip over_low, over_high, over_few[2];
+    pm_rz over_low, over_high, over_few[2];
 } set;
 
 /* What a walk has met. */
@@ -53,14 +53,14 @@ typedef enum view_kind { OVER_MAP, OVERLAY, MEET, SUBTRACT, PREFIX, PRODUCT, VIE
 
 static const char *const view_names[VIEW_KINDS] = {"map", "overlay", "meet", "subtract", "prefix", "product"};
 
-static void open_view(const set *s, view_kind kind, pm_zip *z) {
+static void open_view(const set *s, view_kind kind, pm_rz *z) {
     switch (kind) {
-    case OVER_MAP: need(pm_zip_fork(&s->over_low, z)); break;
-    case OVERLAY: need(pm_zip_overlay(z, &s->over_low, &s->over_high, NULL, NULL)); break;
-    case MEET: need(pm_zip_meet(z, &s->over_low, &s->over_high)); break;
-    case SUBTRACT: need(pm_zip_subtract(z, &s->over_low, &s->over_high)); break;
-    case PREFIX: need(pm_zip_prefix(z, &s->over_low, "constant/bytes/", 15, NULL, 0)); break;
-    default: need(pm_zip_product(z, s->over_few, 2));
+    case OVER_MAP: need(pm_rz_fork(&s->over_low, z)); break;
+    case OVERLAY: need(pm_view_overlay(&s->over_low, &s->over_high, NULL, NULL, z)); break;
+    case MEET: need(pm_view_meet(&s->over_low, &s->over_high, z)); break;
+    case SUBTRACT: need(pm_view_subtract(&s->over_low, &s->over_high, z)); break;
+    case PREFIX: need(pm_view_prefix(&s->over_low, "constant/bytes/", 15, NULL, 0, z)); break;
+    default: need(pm_view_product(s->over_few, 2, z));
     }
 }
 
@@ -104,26 +104,31 @@ static const char *const way_names[WAYS] = {"pathmap view", "pathmap map made of
 
 /* Walks once; answers nanoseconds, or a negative number if there is no such way. */
 static double walk(const set *s, view_kind kind, way how, tally *t) {
-    pm_zip z;
+    pm_rz z;
     pm_map made;
     tally got = {0, 0, 0};
     bool done = true;
     open_view(s, kind, &z);
     uint64_t start = bench_now();
     if (how == VIEW) {
-        need(pm_zip_each(&z, add, &got));
+        bool more = pm_rz_is_val(&z) || pm_rz_to_next_val(&z);
+        for (; more; more = pm_rz_to_next_val(&z)) {
+            size_t len;
+            const uint8_t *path = pm_rz_path(&z, &len);
+            (void)add(&got, path, len, *pm_rz_val(&z));
+        }
     } else if (how == MADE) {
-        need(pm_zip_make_map(&z, NULL, NULL, &made));
+        need(pm_rz_make_map_in(&z, NULL, NULL, &made));
         need(pm_each(&made, add, &got));
         pm_drop(&made);
     } else if (how == HAND) {
         done = walk_by_hand(s, kind, &got);
     } else {
-        while (pm_zip_to_next_step(&z)) got.count++;
+        while (pm_rz_to_next_step(&z)) got.count++;
     }
     uint64_t end = bench_now();
-    need(pm_zip_status(&z));
-    pm_zip_drop(&z);
+    need(pm_rz_status(&z));
+    pm_rz_drop(&z);
     *t = got;
     return done ? (double)(end - start) : -1;
 }
@@ -165,17 +170,17 @@ static void measure(const set *s, view_kind kind, int runs) {
 static void run_all(const bench_list *l, const char *name, const char *ops, int runs) {
     size_t n = l->n, third = n / 3, few = n < FACTOR ? n : FACTOR;
     set s = {name, fill(l, 0, n - third), fill(l, third, n), {fill(l, 0, few), fill(l, n - few, n)}, {0}, {0}, {{0}}};
-    need(pm_zip_of_map(&s.over_low, &s.low, NULL, 0));
-    need(pm_zip_of_map(&s.over_high, &s.high, NULL, 0));
-    for (int i = 0; i < 2; i++) need(pm_zip_of_map(&s.over_few[i], &s.few[i], NULL, 0));
+    need(pm_rz_open(&s.low, NULL, 0, &s.over_low));
+    need(pm_rz_open(&s.high, NULL, 0, &s.over_high));
+    for (int i = 0; i < 2; i++) need(pm_rz_open(&s.few[i], NULL, 0, &s.over_few[i]));
     for (int kind = 0; kind < VIEW_KINDS; kind++) {
         const char *found = ops ? strstr(ops, view_names[kind]) : view_names[kind];
         if (found) measure(&s, (view_kind)kind, runs);
     }
-    pm_zip *zips[] = {&s.over_low, &s.over_high, &s.over_few[0], &s.over_few[1]};
+    pm_rz *zips[] = {&s.over_low, &s.over_high, &s.over_few[0], &s.over_few[1]};
     pm_map *maps[] = {&s.low, &s.high, &s.few[0], &s.few[1]};
     for (int i = 0; i < 4; i++) {
-        pm_zip_drop(zips[i]);
+        pm_rz_drop(zips[i]);
         pm_drop(maps[i]);
     }
 }

@@ -92,7 +92,7 @@ static bench_tally store_get_many(void *m, const bench_list *l) {
 static bench_tally store_zget(void *m, const bench_list *l) {
     bench_tally t = {0, 0};
     pm_rz z;
-    if (pm_rz_open(&z, &((store *)m)->map, NULL, 0) != PM_OK) return t;
+    if (pm_rz_open(&((store *)m)->map, NULL, 0, &z) != PM_OK) return t;
     for (size_t i = 0; i < l->n; i++) {
         const pm_val *v = pm_rz_val_at(&z, l->key[i].data, l->key[i].len);
         t.found += v != NULL;
@@ -106,7 +106,7 @@ static void store_zipper(void *m, bench_visitor *out) {
     bench_visitor v = *out;
     pm_rz z;
     size_t len;
-    if (pm_rz_open(&z, &((store *)m)->map, NULL, 0) != PM_OK) return;
+    if (pm_rz_open(&((store *)m)->map, NULL, 0, &z) != PM_OK) return;
     const pm_val *root = pm_rz_val(&z);
     if (root) bench_visit(&v, "", 0, *root);
     while (pm_rz_to_next_val(&z)) {

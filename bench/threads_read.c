@@ -32,7 +32,7 @@ static void zipper_get(worker *w) {
         uint8_t path[2] = {'i', (uint8_t)k};
         slice s = slice_of(nkeys, k, w->parts);
         pm_rz z;
-        must(pm_rz_open(&z, source, path, sizeof path));
+        must(pm_rz_open(source, path, sizeof path, &z));
         w->sum += get_through(&z, s.first, s.end);
         pm_rz_drop(&z);
     }

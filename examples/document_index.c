@@ -79,7 +79,7 @@ static pm_map with_word(const pm_map *idx, const char *word) {
 static pm_map with_beginning(const pm_map *idx, const char *beginning) {
     pm_map found = pm_new(pm_ops_unit(), NULL);
     pm_rz z;
-    must(pm_rz_open(&z, idx, beginning, strlen(beginning)));
+    must(pm_rz_open(idx, beginning, strlen(beginning), &z));
     pm_iter i = pm_iter_vals_of_rz(&z);
     while (pm_iter_next(&i)) {
         const uint8_t *name = memchr(i.key, '/', i.len);

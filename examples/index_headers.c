@@ -76,7 +76,7 @@ static int index_file(const char *path, const struct stat *st, int type, struct 
    thing that may come after them, whether it exists or not ('0' follows '/'). */
 static void each_word(const char *prefix, void (*fn)(const char *word, size_t len, uint64_t n)) {
     pm_rz z;
-    must(pm_rz_open(&z, &idx.map, prefix, strlen(prefix)));
+    must(pm_rz_open(&idx.map, prefix, strlen(prefix), &z));
     while (pm_rz_to_next_val(&z)) {
         size_t len;
         const char *path = (const char *)pm_rz_origin_path(&z, &len);
@@ -119,7 +119,7 @@ static void print_files(const char *key) {
     char last[LINE_MAX_BYTES] = "";
     unsigned files = 0;
     pm_rz z;
-    must(pm_rz_open(&z, &idx.map, key, strlen(key)));
+    must(pm_rz_open(&idx.map, key, strlen(key), &z));
     while (pm_rz_to_next_val(&z)) {
         size_t n;
         const char *path = (const char *)pm_rz_path(&z, &n);

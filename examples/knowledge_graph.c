@@ -142,7 +142,7 @@ static pm_status find(query *q) {
         key_add(&k, t.text, t.len);
     }
     pm_rz z;
-    pm_status s = pm_rz_open(&z, q->graph, k.bytes, k.len);
+    pm_status s = pm_rz_open(q->graph, k.bytes, k.len, &z);
     if (s != PM_OK) return s;
     bool more = pm_rz_is_val(&z) || pm_rz_to_next_val(&z);
     for (; more; more = pm_rz_to_next_val(&z)) {
@@ -156,34 +156,34 @@ static pm_status find(query *q) {
 }
 
 /* Opens what the last term so far leads to; *start is where that term begins. */
-static pm_status step(void *ctx, uint64_t *start, const uint8_t *path, size_t len, size_t steps, pm_zip *next) {
+static pm_status step(void *ctx, uint64_t *start, const uint8_t *path, size_t len, size_t steps, pm_rz *next) {
     const query *q = ctx;
     key k = {{'s'}, 1};
     if (steps >= q->hops) return PM_OK;
     key_add(&k, path + *start, len - *start - 1);
     key_add(&k, q->part[1].text, q->part[1].len);
     *start = len;
-    return pm_zip_of_map(next, q->graph, k.bytes, k.len);
+    return pm_rz_open(q->graph, k.bytes, k.len, next);
 }
 
 /* All ways of some steps, as one trie that nobody stores: a product whose factors depend on the way so far. */
 static pm_status walk(query *q) {
-    pm_zip first, z;
+    pm_rz first, z;
     key k = {{'s'}, 1};
     key_add(&k, q->part[0].text, q->part[0].len);
     key_add(&k, q->part[1].text, q->part[1].len);
-    pm_status s = pm_zip_of_map(&first, q->graph, k.bytes, k.len);
+    pm_status s = pm_rz_open(q->graph, k.bytes, k.len, &first);
     if (s != PM_OK) return s;
-    s = pm_zip_dependent(&z, &first, step, q, 0);
-    pm_zip_drop(&first);
+    s = pm_view_dependent(&first, step, q, 0, &z);
+    pm_rz_drop(&first);
     if (s != PM_OK) return s;
-    while (pm_zip_to_next_val(&z)) {
+    while (pm_rz_to_next_val(&z)) {
         size_t len;
-        const uint8_t *path = pm_zip_path(&z, &len);
-        if (pm_zip_focus_factor(&z) + 1 == q->hops) note(q, path, len);
+        const uint8_t *path = pm_rz_path(&z, &len);
+        if (pm_view_focus_factor(&z) + 1 == q->hops) note(q, path, len);
     }
-    s = pm_zip_status(&z);
-    pm_zip_drop(&z);
+    s = pm_rz_status(&z);
+    pm_rz_drop(&z);
     return s;
 }
 

@@ -12,7 +12,7 @@ static const char *const routes[] = {"/",          "/api/users",   "/api/users/n
 static void route(const pm_map *m, const char *request) {
     pm_rz z;
     size_t at = 0, best = 0, len = strlen(request), step;
-    if (pm_rz_open(&z, m, NULL, 0) != PM_OK) return;
+    if (pm_rz_open(m, NULL, 0, &z) != PM_OK) return;
     while ((step = pm_rz_descend_to_val(&z, request + at, len - at)) > 0) {
         at += step;
         if (pm_rz_is_val(&z)) best = at;
@@ -28,7 +28,7 @@ int main(void) {
         if (pm_set(&m, routes[i], strlen(routes[i]), i, NULL) != PM_OK) return 1;
 
     /* A zipper rooted at a prefix cannot leave it: stepping from value to value lists what begins so, in order. */
-    if (pm_rz_open(&z, &m, "/api/", 5) != PM_OK) return 1;
+    if (pm_rz_open(&m, "/api/", 5, &z) != PM_OK) return 1;
     uint64_t n = 0;
     if (pm_rz_val_count(&z, &n) != PM_OK) return 1;
     printf("%d routes below /api/:\n", (int)n);
@@ -40,7 +40,7 @@ int main(void) {
     pm_rz_drop(&z);
 
     /* Completion: what may follow, and how far there is no choice. */
-    if (pm_rz_open(&z, &m, "/api/u", 6) != PM_OK) return 1;
+    if (pm_rz_open(&m, "/api/u", 6, &z) != PM_OK) return 1;
     if (pm_rz_descend_until(&z)) {
         size_t len;
         const char *path = (const char *)pm_rz_origin_path(&z, &len);

@@ -81,22 +81,22 @@ static void combine(const char *name, operation op, const pm_map *a, const pm_ma
 
 /* The first words of both sets, found by walking the two in step: nothing is made, however large they are. */
 static void first_in_both(const pm_map *a, const pm_map *b) {
-    pm_zip left, right, both;
+    pm_rz left, right, both;
     unsigned n = 0;
-    must(pm_zip_of_map(&left, a, NULL, 0));
-    must(pm_zip_of_map(&right, b, NULL, 0));
-    must(pm_zip_meet(&both, &left, &right));
+    must(pm_rz_open(a, NULL, 0, &left));
+    must(pm_rz_open(b, NULL, 0, &right));
+    must(pm_view_meet(&left, &right, &both));
     printf("%-35s", "first in both, as a view");
-    for (; n < SHOWN && pm_zip_to_next_val(&both); n++) {
+    for (; n < SHOWN && pm_rz_to_next_val(&both); n++) {
         size_t len;
-        const char *word = (const char *)pm_zip_path(&both, &len);
+        const char *word = (const char *)pm_rz_path(&both, &len);
         printf(" %.*s", (int)len, word);
     }
-    must(pm_zip_status(&both));
+    must(pm_rz_status(&both));
     printf("\n");
-    pm_zip_drop(&both);
-    pm_zip_drop(&left);
-    pm_zip_drop(&right);
+    pm_rz_drop(&both);
+    pm_rz_drop(&left);
+    pm_rz_drop(&right);
 }
 
 int main(int argc, char **argv) {

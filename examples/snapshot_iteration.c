@@ -75,7 +75,7 @@ int main(void) {
     }
     print_count("before", &map);
 
-    must(pm_rz_open_owned(&whole, &map, NULL, 0));
+    must(pm_rz_open_owned(&map, NULL, 0, &whole));
     for (int i = 0; i < PARTS; i++) {
         walkers[i] = (walker){.part = parts[i]};
         pm_rz_reset(&whole);

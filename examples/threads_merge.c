@@ -110,7 +110,7 @@ int main(void) {
     print_form("all at once", &once, &sequence);
     printf("what there is of \"play\":");
     pm_rz z;
-    must(pm_rz_open(&z, &tree, "play", 4));
+    must(pm_rz_open(&tree, "play", 4, &z));
     for (pm_iter i = pm_iter_vals_of_rz(&z); pm_iter_next(&i);) printf(" play%.*s", (int)i.len, (const char *)i.key);
     printf("\n");
 

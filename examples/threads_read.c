@@ -56,7 +56,7 @@ static bool is_prime(const pm_map *factor, unsigned n) {
 static void look_below(const pm_map *factor, unsigned digit, answer *a) {
     char prefix = (char)('0' + digit);
     pm_rz z;
-    must(pm_rz_open(&z, factor, &prefix, 1));
+    must(pm_rz_open(factor, &prefix, 1, &z));
     for (bool more = pm_rz_is_val(&z) || pm_rz_to_next_val(&z); more; more = pm_rz_to_next_val(&z)) {
         size_t len;
         const char *path = (const char *)pm_rz_origin_path(&z, &len);

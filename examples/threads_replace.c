@@ -67,7 +67,7 @@ static void *follow_routes(void *arg) {
         pm_map m = pm_shared_load(r->router->routes);
         pm_val version = *get(&m, "version");
         pm_rz z;
-        must(pm_rz_open(&z, &m, "route/", 6));
+        must(pm_rz_open(&m, "route/", 6, &z));
         for (pm_iter i = pm_iter_vals_of_rz(&z); pm_iter_next(&i);) r->whole &= *i.val == version;
         pm_rz_drop(&z);
         pm_drop(&m);

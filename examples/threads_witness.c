@@ -39,7 +39,7 @@ static void *choose_and_copy(void *arg) {
     char shelf[KEPT_MAX][3] = {{0}};
     size_t kept = 0, at = 0;
     pm_rz z;
-    must(pm_rz_open(&z, w->catalogue, NULL, 0));
+    must(pm_rz_open(w->catalogue, NULL, 0, &z));
     pm_witness witness = pm_rz_witness(&z);
     while (pm_rz_to_next_val(&z)) {
         size_t len;

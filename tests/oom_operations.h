@@ -413,18 +413,19 @@ static pm_status moves(world *w, pm_rz *z) {
     (void)pm_rz_descend_until(z);
     (void)pm_rz_to_next_sibling(z);
     (void)pm_rz_descend_last_path(z);
+    pm_status s = pm_rz_status(z);
     pm_rz_reset(z);
     while (pm_rz_to_next_val(z)) {}
     while (pm_rz_to_next_step(z)) {}
     (void)pm_rz_descend_first_k_path(z, 2);
     while (pm_rz_to_next_k_path(z, 2)) {}
     (void)pm_rz_descend_to_existing(z, w->key, w->len);
-    pm_status s = pm_rz_status(z);
+    if (s == PM_OK) s = pm_rz_status(z);
     if (s == PM_OK) return s;
     disarm();
     CHECK_EQ(s, PM_NOMEM);
-    CHECK_OK(pm_rz_status(z));
     pm_rz_reset(z);
+    CHECK_OK(pm_rz_status(z));
     (void)pm_rz_path(z, &len);
     CHECK_EQ(len, 0);
     CHECK_EQ(pm_rz_descend_to_check(z, w->key, w->len), pm_path_exists(&w->m, w->key, w->len));
@@ -435,7 +436,7 @@ static pm_status moves(world *w, pm_rz *z) {
 
 static pm_status op_rz_moves(world *w) {
     pm_rz z;
-    pm_status s = pm_rz_open(&z, &w->m, NULL, 0);
+    pm_status s = pm_rz_open(&w->m, NULL, 0, &z);
     if (s != PM_OK) return s;
     s = moves(w, &z);
     pm_rz_drop(&z);
@@ -444,14 +445,14 @@ static pm_status op_rz_moves(world *w) {
 
 static pm_status op_rz_open(world *w) {
     pm_rz z;
-    pm_status s = pm_rz_open(&z, &w->m, w->key, w->len);
+    pm_status s = pm_rz_open(&w->m, w->key, w->len, &z);
     if (s == PM_OK) pm_rz_drop(&z);
     return s;
 }
 
 static pm_status op_rz_open_owned(world *w) {
     pm_rz z;
-    pm_status s = pm_rz_open_owned(&z, &w->m, w->key, w->len);
+    pm_status s = pm_rz_open_owned(&w->m, w->key, w->len, &z);
     if (s != PM_OK) return s;
     CHECK_EQ(pm_rz_exists(&z), pm_path_exists(&w->m, w->key, w->len));
     pm_rz_drop(&z);
@@ -460,7 +461,7 @@ static pm_status op_rz_open_owned(world *w) {
 
 static pm_status fork_with(world *w, bool owned) {
     pm_rz z, fork;
-    pm_status s = pm_rz_open(&z, &w->m, w->key, w->len / 2);
+    pm_status s = pm_rz_open(&w->m, w->key, w->len / 2, &z);
     if (s != PM_OK) return s;
     pm_rz_descend_to(&z, w->key + w->len / 2, w->len - w->len / 2);
     s = pm_rz_status(&z);
@@ -478,7 +479,7 @@ static pm_status op_rz_fork_owned(world *w) { return fork_with(w, true); }
 
 static pm_status op_rz_reserve(world *w) {
     pm_rz z;
-    pm_status s = pm_rz_open(&z, &w->m, NULL, 0);
+    pm_status s = pm_rz_open(&w->m, NULL, 0, &z);
     if (s != PM_OK) return s;
     s = pm_rz_reserve(&z, 4000, 200);
     if (s == PM_OK) {
@@ -494,7 +495,7 @@ static pm_status op_rz_reserve(world *w) {
 static pm_status op_rz_make_map(world *w) {
     pm_rz z;
     uint64_t n = 0;
-    pm_status s = pm_rz_open(&z, &w->m, w->key, w->len);
+    pm_status s = pm_rz_open(&w->m, w->key, w->len, &z);
     if (s != PM_OK) return s;
     s = pm_rz_make_map(&z, &w->out);
     if (s == PM_OK) s = pm_rz_val_count(&z, &n);
@@ -505,7 +506,7 @@ static pm_status op_rz_make_map(world *w) {
 static pm_status op_rz_witness(world *w) {
     pm_rz z;
     const pm_val *v = NULL;
-    pm_status s = pm_rz_open_owned(&z, &w->m, w->key, w->len);
+    pm_status s = pm_rz_open_owned(&w->m, w->key, w->len, &z);
     if (s != PM_OK) return s;
     pm_witness witness = pm_rz_witness(&z);
     s = pm_rz_val_witnessed(&z, &witness, &v);
@@ -529,7 +530,7 @@ static pm_status op_iter(world *w) {
 
 static pm_status op_iter_below(world *w) {
     pm_rz z;
-    pm_status s = pm_rz_open(&z, &w->m, w->key, w->len);
+    pm_status s = pm_rz_open(&w->m, w->key, w->len, &z);
     if (s != PM_OK) return s;
     pm_iter i = pm_iter_vals_of_rz(&z);
     while (pm_iter_next(&i)) {}
@@ -549,7 +550,7 @@ static bool source_failed;
 static const char *current = ""; /* operation that is being tried */
 
 static pm_status open_source(world *w, pm_rz *src, const void *key, size_t len) {
-    pm_status s = pm_rz_open(src, &w->other, key, len);
+    pm_status s = pm_rz_open(&w->other, key, len, src);
     source_failed = s != PM_OK;
     return s;
 }

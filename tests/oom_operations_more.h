@@ -140,61 +140,61 @@ static pm_status op_shared(world *w) {
 /* ---- views ------------------------------------------------------------------------------------------------------- */
 
 /* Opens a view of both maps. */
-typedef pm_status (*view_opener)(pm_zip *out, const pm_zip *a, const pm_zip *b);
+typedef pm_status (*view_opener)(const pm_rz *a, const pm_rz *b, pm_rz *out);
 
-static pm_status product_of(pm_zip *out, const pm_zip *a, const pm_zip *b) {
-    pm_zip factors[2] = {*a, *b};
-    return pm_zip_product(out, factors, 2);
+static pm_status product_of(const pm_rz *a, const pm_rz *b, pm_rz *out) {
+    pm_rz factors[2] = {*a, *b};
+    return pm_view_product(factors, 2, out);
 }
-static pm_status overlay_of(pm_zip *out, const pm_zip *a, const pm_zip *b) {
-    return pm_zip_overlay(out, a, b, NULL, NULL);
+static pm_status overlay_of(const pm_rz *a, const pm_rz *b, pm_rz *out) {
+    return pm_view_overlay(a, b, NULL, NULL, out);
 }
-static pm_status prefix_of(pm_zip *out, const pm_zip *a, const pm_zip *b) {
+static pm_status prefix_of(const pm_rz *a, const pm_rz *b, pm_rz *out) {
     (void)b;
-    return pm_zip_prefix(out, a, run, 300, run, 10);
+    return pm_view_prefix(a, run, 300, run, 10, out);
 }
 
-static pm_status look_at_view(world *w, pm_zip *z) {
+static pm_status look_at_view(world *w, pm_rz *z) {
     unsigned steps = 0;
-    pm_zip_descend_to(z, w->key, w->len);
-    (void)pm_zip_exists(z);
-    (void)pm_zip_val(z);
-    (void)pm_zip_child_mask(z);
-    pm_zip_reset(z);
-    while (steps++ < 300 && pm_zip_to_next_val(z)) {}
-    pm_zip_reset(z);
-    while (steps++ < 400 && pm_zip_to_next_step(z)) {}
-    return pm_zip_status(z);
+    pm_rz_descend_to(z, w->key, w->len);
+    (void)pm_rz_exists(z);
+    (void)pm_rz_val(z);
+    (void)pm_rz_child_mask(z);
+    (void)pm_rz_ascend(z, SIZE_MAX);
+    while (steps++ < 300 && pm_rz_to_next_val(z)) {}
+    (void)pm_rz_ascend(z, SIZE_MAX);
+    while (steps++ < 400 && pm_rz_to_next_step(z)) {}
+    return pm_rz_status(z);
 }
 
 static pm_status view_with(world *w, view_opener f, bool make) {
-    pm_zip a, b, z;
+    pm_rz a, b, z;
     pm_map mark = w->out;
-    pm_status s = pm_zip_of_map(&a, &w->m, NULL, 0);
+    pm_status s = pm_rz_open(&w->m, NULL, 0, &a);
     if (s != PM_OK) return s;
-    s = pm_zip_of_map(&b, &w->other, "alpha", w->len % 6);
+    s = pm_rz_open(&w->other, "alpha", w->len % 6, &b);
     if (s == PM_OK) {
-        s = f(&z, &a, &b);
+        s = f(&a, &b, &z);
         if (s == PM_OK) {
-            s = make ? pm_zip_make_map(&z, NULL, NULL, &w->out) : look_at_view(w, &z);
+            s = make ? pm_rz_make_map_in(&z, NULL, NULL, &w->out) : look_at_view(w, &z);
             if (s != PM_OK) CHECK(memcmp(&mark, &w->out, sizeof mark) == 0);
-            pm_zip_drop(&z);
+            pm_rz_drop(&z);
         }
-        pm_zip_drop(&b);
+        pm_rz_drop(&b);
     }
-    pm_zip_drop(&a);
+    pm_rz_drop(&a);
     return s;
 }
 
-static pm_status op_zip_product(world *w) { return view_with(w, product_of, false); }
-static pm_status op_zip_overlay(world *w) { return view_with(w, overlay_of, false); }
-static pm_status op_zip_prefix(world *w) { return view_with(w, prefix_of, false); }
-static pm_status op_zip_meet(world *w) { return view_with(w, pm_zip_meet, false); }
-static pm_status op_zip_subtract(world *w) { return view_with(w, pm_zip_subtract, false); }
-static pm_status op_zip_overlay_map(world *w) { return view_with(w, overlay_of, true); }
-static pm_status op_zip_prefix_map(world *w) { return view_with(w, prefix_of, true); }
-static pm_status op_zip_meet_map(world *w) { return view_with(w, pm_zip_meet, true); }
-static pm_status op_zip_subtract_map(world *w) { return view_with(w, pm_zip_subtract, true); }
+static pm_status op_view_product(world *w) { return view_with(w, product_of, false); }
+static pm_status op_view_overlay(world *w) { return view_with(w, overlay_of, false); }
+static pm_status op_view_prefix(world *w) { return view_with(w, prefix_of, false); }
+static pm_status op_view_meet(world *w) { return view_with(w, pm_view_meet, false); }
+static pm_status op_view_subtract(world *w) { return view_with(w, pm_view_subtract, false); }
+static pm_status op_view_overlay_map(world *w) { return view_with(w, overlay_of, true); }
+static pm_status op_view_prefix_map(world *w) { return view_with(w, prefix_of, true); }
+static pm_status op_view_meet_map(world *w) { return view_with(w, pm_view_meet, true); }
+static pm_status op_view_subtract_map(world *w) { return view_with(w, pm_view_subtract, true); }
 
 /* ---- folds ------------------------------------------------------------------------------------------------------- */
 

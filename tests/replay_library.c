@@ -368,7 +368,7 @@ ON(check) {
 /* ---- zippers: opening, closing, moving ---- */
 
 ON(ropen) {
-    return fine(out, pm_rz_open_owned(&s->reader[a->reader[0]], map_of(s, a, 0), PATH(a, 0))) && say_ok(out);
+    return fine(out, pm_rz_open_owned(map_of(s, a, 0), PATH(a, 0), &s->reader[a->reader[0]])) && say_ok(out);
 }
 
 /* A witness keeps the value at the focus when the zipper is gone. */
@@ -551,7 +551,7 @@ static pm_status graft(on_library *s, const replay_args *a) {
             rest.data += root.len;
             rest.len -= root.len;
         }
-        if ((st = pm_rz_open(&src, m, root.data, root.len)) != PM_OK) return st;
+        if ((st = pm_rz_open(m, root.data, root.len, &src)) != PM_OK) return st;
         st = a->variant % 4 == 1 ? pm_wz_graft_at(w, &src, rest.data, rest.len) : pm_wz_graft(w, &src);
         pm_rz_drop(&src);
         return st;
@@ -588,7 +588,7 @@ static pm_status graft_children(pm_wz *w, pm_rz *src, const pm_mask *mask, bool 
 ON(w_graftmask) {
     pm_rz src;
     pm_mask mask = mask_of(a), kids;
-    if (!fine(out, pm_rz_open(&src, map_of(s, a, 0), PATH(a, 0)))) return false;
+    if (!fine(out, pm_rz_open(map_of(s, a, 0), PATH(a, 0), &src))) return false;
     kids = pm_rz_child_mask(&src);
     pm_mask missing = pm_mask_andnot(mask, kids);
     bool by_child = a->variant % 2 && pm_mask_is_empty(&missing);
@@ -739,7 +739,7 @@ static bool combine_in_place(on_library *s, const replay_args *a, model_op op, m
     pm_wz *w = writer_of(s, a);
     pm_rz src;
     pm_alg alg = PM_ALG_NONE;
-    if (!fine(out, pm_rz_open(&src, map_of(s, a, 0), PATH(a, 0)))) return false;
+    if (!fine(out, pm_rz_open(map_of(s, a, 0), PATH(a, 0), &src))) return false;
     pm_status st = op == MODEL_JOIN       ? join_in_place(s, a, &src, &alg)
                    : op == MODEL_MEET     ? pm_wz_meet(w, &src, a->flag[0], &alg)
                    : op == MODEL_SUBTRACT ? pm_wz_subtract(w, &src, a->flag[0], &alg)
@@ -756,8 +756,8 @@ ON(w_restrict) { return combine_in_place(s, a, MODEL_RESTRICT, out); }
 ON(w_meet2) {
     pm_rz x, y;
     pm_alg alg = PM_ALG_NONE;
-    if (!fine(out, pm_rz_open(&x, map_of(s, a, 0), PATH(a, 0)))) return false;
-    pm_status st = pm_rz_open(&y, map_of(s, a, 1), PATH(a, 1));
+    if (!fine(out, pm_rz_open(map_of(s, a, 0), PATH(a, 0), &x))) return false;
+    pm_status st = pm_rz_open(map_of(s, a, 1), PATH(a, 1), &y);
     if (st == PM_OK) {
         st = pm_wz_meet_2(writer_of(s, a), &x, &y, &alg);
         pm_rz_drop(&y);
@@ -769,7 +769,7 @@ ON(w_meet2) {
 ON(w_restricting) {
     pm_rz src;
     bool done = false;
-    if (!fine(out, pm_rz_open(&src, map_of(s, a, 0), PATH(a, 0)))) return false;
+    if (!fine(out, pm_rz_open(map_of(s, a, 0), PATH(a, 0), &src))) return false;
     pm_status st = pm_wz_restricting(writer_of(s, a), &src, &done);
     pm_rz_drop(&src);
     return fine(out, st) && say(out, done);

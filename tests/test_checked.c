@@ -63,7 +63,7 @@ static pm_rz reader;
 
 static void open_reader(const char *path) {
     reader_map = some_map();
-    right(pm_rz_open(&reader, &reader_map, path, strlen(path)));
+    right(pm_rz_open(&reader_map, path, strlen(path), &reader));
 }
 
 static void read_after_set(void) {
@@ -115,7 +115,7 @@ static void read_after_rollback(void) {
     reader_map = some_map();
     right(pm_txn_begin(&t, &reader_map));
     right(pm_set(&reader_map, "x", 1, 3, NULL));
-    right(pm_rz_open(&reader, &reader_map, NULL, 0));
+    right(pm_rz_open(&reader_map, NULL, 0, &reader));
     right(pm_txn_rollback(&t, &reader_map));
     (void)pm_rz_to_next_val(&reader);
 }
@@ -129,7 +129,7 @@ static void iterate_after_set(void) {
 static void read_a_made_map_after_set(void) {
     pm_map m = some_map();
     right(pm_subtrie(&m, "ab", 2, &reader_map, NULL));
-    right(pm_rz_open(&reader, &reader_map, NULL, 0));
+    right(pm_rz_open(&reader_map, NULL, 0, &reader));
     right(pm_set(&reader_map, "cd", 2, 3, NULL));
     (void)pm_rz_to_next_val(&reader);
 }
@@ -172,12 +172,12 @@ TEST(readers_of_a_map_that_was_written_are_found) {
 TEST(readers_that_may_go_on_do) {
     pm_map m = some_map(), was = pm_clone(&m);
     pm_rz owned, of_clone, witnessed, z;
-    CHECK_OK(pm_rz_open_owned(&owned, &m, NULL, 0));
-    CHECK_OK(pm_rz_open(&of_clone, &was, NULL, 0));
-    CHECK_OK(pm_rz_open(&witnessed, &m, "ab", 2));
+    CHECK_OK(pm_rz_open_owned(&m, NULL, 0, &owned));
+    CHECK_OK(pm_rz_open(&was, NULL, 0, &of_clone));
+    CHECK_OK(pm_rz_open(&m, "ab", 2, &witnessed));
     pm_witness w = pm_rz_witness(&witnessed);
     CHECK_OK(pm_set(&m, "x", 1, 3, NULL));
-    CHECK_OK(pm_rz_open(&z, &m, NULL, 0));
+    CHECK_OK(pm_rz_open(&m, NULL, 0, &z));
     CHECK(pm_rz_to_next_val(&owned) && *pm_rz_val(&owned) == 1);
     CHECK(pm_rz_to_next_val(&of_clone) && *pm_rz_val(&of_clone) == 1);
     CHECK(pm_rz_to_next_val(&witnessed) && *pm_rz_val(&witnessed) == 2);

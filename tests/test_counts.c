@@ -120,12 +120,12 @@ TEST(counts_zipper_moves_need_no_atomic_write) {
     pm_map m = sample(NULL);
     pm_map other = pm_clone(&m);
     pm_rz z;
-    CHECK_EQ(RMWS(CHECK_OK(pm_rz_open(&z, &m, NULL, 0))), 0);
+    CHECK_EQ(RMWS(CHECK_OK(pm_rz_open(&m, NULL, 0, &z))), 0);
     CHECK_OK(pm_rz_reserve(&z, 4096, 256));
     CHECK_EQ(RMWS(walk(&z)), 0);
     CHECK_EQ(ALLOCS(walk(&z)), 0);
     CHECK_EQ(RMWS(pm_rz_drop(&z)), 0);
-    CHECK_EQ(RMWS(CHECK_OK(pm_rz_open_owned(&z, &m, NULL, 0))), ONE);
+    CHECK_EQ(RMWS(CHECK_OK(pm_rz_open_owned(&m, NULL, 0, &z))), ONE);
     CHECK_EQ(RMWS(walk(&z)), 0);
     pm_rz_drop(&z);
     pm_drop(&m);

@@ -207,7 +207,7 @@ static void read_zipper(void) {
     uint64_t n = 0;
     size_t len = 0;
     CHECK_OK(pm_set(&m, deep, HALF, 2, NULL));
-    CHECK_OK(pm_rz_open(&z, &m, NULL, 0));
+    CHECK_OK(pm_rz_open(&m, NULL, 0, &z));
     CHECK(pm_rz_descend_to_check(&z, deep, DEEP));
     CHECK(pm_rz_is_val(&z));
     CHECK_EQ(pm_rz_ascend_until(&z), DEEP - HALF);
@@ -235,7 +235,7 @@ static void read_zipper(void) {
     CHECK_EQ(locations(&made), DEEP - HALF + 1);
     pm_drop(&made);
     pm_rz_drop(&fork);
-    CHECK_OK(pm_rz_open_owned(&owned, &m, deep, HALF));
+    CHECK_OK(pm_rz_open_owned(&m, deep, HALF, &owned));
     pm_drop(&m);
     n = 0;
     while (pm_rz_to_next_step(&owned)) n++;
@@ -265,7 +265,7 @@ static void write_zipper(void) {
     CHECK(pm_rz_descend_to_check(pm_wz_cursor(&w), deep, HALF));
     CHECK_OK(pm_wz_remove_prefix(&w, HALF, &done));
     CHECK(done);
-    CHECK_OK(pm_rz_open(&src, &before, deep, HALF));
+    CHECK_OK(pm_rz_open(&before, deep, HALF, &src));
     CHECK_EQ(pm_rz_move_to(pm_wz_cursor(&w), deep, DEEP), DEEP);
     CHECK_OK(pm_wz_graft(&w, &src));
     CHECK(pm_rz_descend_to_check(pm_wz_cursor(&w), deep + HALF, DEEP - HALF));

@@ -103,7 +103,7 @@ static pm_status write_at(bool join, pm_map *m, const uint8_t *at, size_t len, c
     pm_wz w;
     pm_rz r;
     CHECK_OK(pm_wz_open(&w, m, at, len));
-    CHECK_OK(pm_rz_open(&r, src, NULL, 0));
+    CHECK_OK(pm_rz_open(src, NULL, 0, &r));
     pm_status s = write_algebra(join, &w, &r, alg);
     pm_rz_drop(&r);
     pm_status kept = pm_wz_drop(&w);
@@ -133,7 +133,7 @@ static void check_step(bool join, both *a, const both *b, const uint8_t *at, siz
     pm_wz w;
     pm_rz r;
     CHECK_OK(pm_wz_open(&w, &a->map, at, len));
-    CHECK_OK(pm_rz_open(&r, &b->map, NULL, 0));
+    CHECK_OK(pm_rz_open(&b->map, NULL, 0, &r));
     CHECK_OK(join ? pm_wz_join(&w, &r, &alg) : pm_wz_subtract(&w, &r, PM_KEEP, &alg));
     pm_rz_drop(&r);
     CHECK_OK(pm_wz_drop(&w));
@@ -305,7 +305,7 @@ TEST(few_keys_through_a_head_are_seen_by_later_readers_only) {
         model *was = model_copy(a.m);
         CHECK_OK(pm_head_read(h, NULL, 0, &before));
         CHECK_OK(pm_head_write(h, known[i].data, 1, &w, NULL));
-        CHECK_OK(pm_rz_open(&src, &b.map, NULL, 0));
+        CHECK_OK(pm_rz_open(&b.map, NULL, 0, &src));
         CHECK_OK(write_algebra(i % 3 != 1, &w, &src, &alg));
         model_cursor c;
         model_cursor_open(&c, a.m, known[i].data, 1);

@@ -53,7 +53,7 @@ static const char *seen(const pm_rz *reader) {
 
 static const char *listed(const pm_map *m) {
     pm_rz z;
-    CHECK_OK(pm_rz_open(&z, m, NULL, 0));
+    CHECK_OK(pm_rz_open(m, NULL, 0, &z));
     const char *text = seen(&z);
     pm_rz_drop(&z);
     return text;

@@ -504,7 +504,7 @@ static void close_head(void) {
 
 static void finish_closed(void) {
     pm_rz z;
-    if (pm_check(&under, NULL) != PM_OK || pm_rz_open(&z, &under, NULL, 0) != PM_OK) {
+    if (pm_check(&under, NULL) != PM_OK || pm_rz_open(&under, NULL, 0, &z) != PM_OK) {
         fail("the map is damaged");
         return;
     }

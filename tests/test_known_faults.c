@@ -194,8 +194,8 @@ static void in_place(model_op op, unsigned way, both *h, const char *at, size_t 
     CHECK_OK(pm_wz_open(&w, &h->map, at, root));
     (void)pm_rz_move_to(pm_wz_cursor(&w), at + root, len - root);
     if (way == BY_TAKE) CHECK_OK(pm_wz_open(&from, &moved, NULL, 0));
-    CHECK_OK(pm_rz_open(&left, &a->map, NULL, 0));
-    CHECK_OK(pm_rz_open(&right, way == BY_ITSELF ? &h->map : &source.map, source_at, strlen(source_at)));
+    CHECK_OK(pm_rz_open(&a->map, NULL, 0, &left));
+    CHECK_OK(pm_rz_open(way == BY_ITSELF ? &h->map : &source.map, source_at, strlen(source_at), &right));
     switch (way) {
     case BY_MAP: CHECK_OK(pm_wz_join_map(&w, &b->map, &alg)); break;
     case BY_MOVE: CHECK_OK(pm_wz_join_map_move(&w, &moved, &alg)); break;
@@ -531,7 +531,7 @@ TEST(known_fault_07_writer_restrict_ignores_the_value_at_the_source) {
         pm_rz r;
         pm_alg alg = PM_ALG_ELEMENT;
         CHECK_OK(pm_wz_open(&w, &m.map, NULL, 0));
-        CHECK_OK(pm_rz_open(&r, &src.map, "sx", i ? 2 : 1));
+        CHECK_OK(pm_rz_open(&src.map, "sx", i ? 2 : 1, &r));
         CHECK_OK(pm_wz_restrict(&w, &r, &alg));
         CHECK_OK(pm_wz_drop(&w));
         pm_rz_drop(&r);
@@ -554,7 +554,7 @@ TEST(known_fault_08_meet_keeps_the_value_at_the_focus) {
     pm_alg alg = PM_ALG_LEFT;
     CHECK_OK(pm_wz_open(&w, &b.map, NULL, 0));
     (void)pm_rz_move_to(pm_wz_cursor(&w), "f", 1);
-    CHECK_OK(pm_rz_open(&r, &src.map, "f", 1));
+    CHECK_OK(pm_rz_open(&src.map, "f", 1, &r));
     CHECK_OK(pm_wz_meet(&w, &r, PM_KEEP, &alg));
     CHECK_EQ(alg, PM_ALG_ELEMENT);
     CHECK_OK(pm_wz_drop(&w));
@@ -691,8 +691,8 @@ static void prune_by(unsigned how, pm_map *m) {
     pm_rz r, same;
     CHECK_OK(pm_wz_open(&w, m, "ab", 2));
     CHECK_OK(pm_wz_open(&by, &other, NULL, 0));
-    CHECK_OK(pm_rz_open(&r, &empty, NULL, 0));
-    CHECK_OK(pm_rz_open(&same, &self, "abcd", 2 + strlen(to)));
+    CHECK_OK(pm_rz_open(&empty, NULL, 0, &r));
+    CHECK_OK(pm_rz_open(&self, "abcd", 2 + strlen(to), &same));
     (void)pm_rz_move_to(pm_wz_cursor(&w), to, strlen(to));
     switch (how) {
     case 0: CHECK_OK(pm_wz_remove(&w, PM_PRUNE, NULL)); break;
@@ -772,7 +772,7 @@ static void check_counts(const pm_map *m, unsigned levels, uint64_t want) {
     pm_rz z;
     CHECK_OK(pm_val_count(m, &n));
     CHECK_EQ(n, want);
-    CHECK_OK(pm_rz_open(&z, m, "a", 1));
+    CHECK_OK(pm_rz_open(m, "a", 1, &z));
     CHECK_OK(pm_rz_val_count(&z, &n));
     CHECK_EQ(n, half);
     pm_rz_drop(&z);
@@ -857,7 +857,7 @@ TEST(known_fault_16_restricting_by_a_source_that_does_not_exist) {
         put_crowd(&src, "", crowds[i / 6].right);
         CHECK_OK(pm_wz_open(&w, &b.map, NULL, 0));
         (void)pm_rz_move_to(pm_wz_cursor(&w), cases[i % 6].focus, strlen(cases[i % 6].focus));
-        CHECK_OK(pm_rz_open(&r, &src.map, cases[i % 6].source, strlen(cases[i % 6].source)));
+        CHECK_OK(pm_rz_open(&src.map, cases[i % 6].source, strlen(cases[i % 6].source), &r));
         CHECK_OK(pm_wz_restricting(&w, &r, &done));
         CHECK_EQ(done, cases[i % 6].done);
         CHECK_OK(pm_wz_drop(&w));

@@ -250,7 +250,7 @@ TEST(law_in_place_operations_agree_with_those_on_maps) {
             pm_alg alg;
             CHECK_OK(ops[op](&t.a, &t.b, &want, &alg));
             CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
-            CHECK_OK(pm_rz_open(&src, &t.b, NULL, 0));
+            CHECK_OK(pm_rz_open(&t.b, NULL, 0, &src));
             pm_alg told = in_place(op, &w, &src);
             CHECK_OK(pm_wz_drop(&w));
             pm_rz_drop(&src);
@@ -327,7 +327,7 @@ static void starve(unsigned op, unsigned letters) {
         pm_rz src;
         CHECK_OK(pm_wz_open(&w, &m, "\1", 1));
         CHECK_OK(pm_wz_open(&from, &other, NULL, 0));
-        CHECK_OK(pm_rz_open(&src, &b, NULL, 0));
+        CHECK_OK(pm_rz_open(&b, NULL, 0, &src));
         pm_pool_trim(NULL);
         check_fail_allocs_from(n);
         s = bulk(op, &w, &src, &from);
@@ -372,7 +372,7 @@ TEST(in_place_join_reports_a_wrong_hook_and_changes_nothing) {
     b = pm_clone(&a);
     before = pm_clone(&a);
     CHECK_OK(pm_wz_open(&w, &a, NULL, 0));
-    CHECK_OK(pm_rz_open(&src, &b, NULL, 0));
+    CHECK_OK(pm_rz_open(&b, NULL, 0, &src));
     CHECK_EQ(pm_wz_join(&w, &src, NULL), PM_BADHOOK);
     CHECK_EQ(pm_wz_join_map(&w, &b, NULL), PM_BADHOOK);
     CHECK_EQ(pm_wz_join_map_move(&w, &b, NULL), PM_BADHOOK);

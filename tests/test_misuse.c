@@ -115,7 +115,7 @@ TEST(reader_of_nothing_answers_nothing) {
     CHECK_EQ(pm_rz_child_count(&z), 0);
     CHECK(!pm_rz_to_next_val(&z) && !pm_rz_to_next_step(&z) && !pm_rz_descend_last_path(&z));
     CHECK_EQ(pm_rz_ascend_until(&z), 0);
-    CHECK_EQ(pm_rz_open(&z, NULL, "a", 1), PM_INVALID);
+    CHECK_EQ(pm_rz_open(NULL, "a", 1, &z), PM_INVALID);
     pm_rz_drop(&z);
     pm_rz_drop(&z);
     pm_rz_drop(NULL);
@@ -124,15 +124,18 @@ TEST(reader_of_nothing_answers_nothing) {
 TEST(reader_refuses_keys_that_are_nowhere) {
     pm_map m = some_map();
     pm_rz z;
-    CHECK_EQ(pm_rz_open(&z, &m, NULL, 2), PM_INVALID);
-    CHECK_OK(pm_rz_open(&z, &m, "a", 1));
+    CHECK_EQ(pm_rz_open(&m, NULL, 2, &z), PM_INVALID);
+    CHECK_OK(pm_rz_open(&m, "a", 1, &z));
     pm_rz_descend_to(&z, NULL, 3);
     CHECK_EQ(pm_rz_status(&z), PM_INVALID);
     CHECK(pm_rz_at_root(&z));
+    pm_rz_reset(&z);
     CHECK_EQ(pm_rz_move_to(&z, NULL, 3), 0);
     CHECK_EQ(pm_rz_descend_to_val(&z, NULL, 3), 0);
     CHECK(pm_rz_val_at(&z, NULL, 3) == NULL);
     CHECK_EQ(pm_rz_status(&z), PM_INVALID);
+    CHECK_EQ(pm_rz_status(&z), PM_INVALID); /* until it is reset */
+    pm_rz_reset(&z);
     CHECK_OK(pm_rz_status(&z));
     pm_rz_drop(&z);
     pm_drop(&m);
@@ -142,19 +145,22 @@ TEST(reader_refuses_lengths_that_nothing_has) {
     static const size_t absurd[] = {SIZE_MAX, SIZE_MAX - 2, SIZE_MAX / 2, SIZE_MAX / 4 + 1};
     pm_map m = some_map();
     pm_rz z, not_opened;
-    CHECK_OK(pm_rz_open(&z, &m, "a", 1));
+    CHECK_OK(pm_rz_open(&m, "a", 1, &z));
     for (unsigned i = 0; i < sizeof absurd / sizeof *absurd; i++) {
         CHECK(!pm_get(&m, "ab", absurd[i]) && !pm_path_exists(&m, "ab", absurd[i]));
-        CHECK_EQ(pm_rz_open(&not_opened, &m, "ab", absurd[i]), PM_INVALID);
+        CHECK_EQ(pm_rz_open(&m, "ab", absurd[i], &not_opened), PM_INVALID);
         pm_rz_descend_to(&z, "b", absurd[i]);
         CHECK_EQ(pm_rz_status(&z), PM_INVALID);
+        pm_rz_reset(&z);
         CHECK_EQ(pm_rz_move_to(&z, "b", absurd[i]), 0);
         CHECK_EQ(pm_rz_status(&z), PM_INVALID);
+        pm_rz_reset(&z);
         CHECK_EQ(pm_rz_descend_to_val(&z, "b", absurd[i]), 0);
         CHECK(!pm_rz_val_at(&z, "b", absurd[i]) && pm_rz_at_root(&z));
         CHECK(!pm_ref_exists(&(pm_ref){0}) && !pm_ref_val(&(pm_ref){0}));
         pm_ref r = pm_ref_of_map(&m, "ab", absurd[i]);
         CHECK(!pm_ref_exists(&r));
+        pm_rz_reset(&z);
         CHECK_EQ(pm_rz_reserve(&z, absurd[i], 0), PM_NOMEM); /* room for so much is asked for, not read */
         CHECK_EQ(pm_rz_reserve(&z, 0, absurd[i]), PM_NOMEM);
         CHECK_OK(pm_rz_status(&z));
@@ -167,7 +173,7 @@ TEST(reader_refuses_lengths_that_nothing_has) {
 TEST(reader_may_be_given_its_own_path) {
     pm_map m = {0};
     pm_rz z;
-    CHECK_OK(pm_rz_open(&z, &m, NULL, 0));
+    CHECK_OK(pm_rz_open(&m, NULL, 0, &z));
     pm_rz_descend_to(&z, "ab", 2);
     for (int i = 0; i < 12; i++) { /* doubles, through several growths of the buffer */
         size_t n;
@@ -184,7 +190,7 @@ TEST(reader_may_be_given_its_own_path) {
 TEST(reader_cannot_leave_its_root) {
     pm_map m = some_map();
     pm_rz z;
-    CHECK_OK(pm_rz_open(&z, &m, "ab", 2));
+    CHECK_OK(pm_rz_open(&m, "ab", 2, &z));
     CHECK(!pm_rz_ascend(&z, SIZE_MAX));
     CHECK(pm_rz_at_root(&z));
     CHECK(!pm_rz_to_next_sibling(&z) && !pm_rz_to_prev_sibling(&z));
@@ -414,8 +420,8 @@ TEST(zippers_may_take_the_place_of_what_they_are_forks_of) {
     pm_map m = some_map();
     pm_rz z, owned;
     pm_head *h;
-    CHECK_OK(pm_rz_open(&z, &m, NULL, 0));
-    CHECK_OK(pm_rz_open_owned(&owned, &m, NULL, 0));
+    CHECK_OK(pm_rz_open(&m, NULL, 0, &z));
+    CHECK_OK(pm_rz_open_owned(&m, NULL, 0, &owned));
     uint64_t blocks = check_live_blocks();
     for (int i = 0; i < 2; i++) {
         pm_rz *r = i ? &owned : &z;
@@ -441,22 +447,22 @@ TEST(zippers_may_take_the_place_of_what_they_are_forks_of) {
     pm_drop(&m);
 }
 
-static pm_status no_next(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t n, pm_zip *next) {
+static pm_status no_next(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t n, pm_rz *next) {
     (void)ctx, (void)payload, (void)path, (void)len, (void)n, (void)next;
     return PM_OK;
 }
 
-static pm_status view_onto(unsigned kind, pm_zip *z) {
+static pm_status view_onto(unsigned kind, pm_rz *z) {
     switch (kind) {
-    case 0: return pm_zip_fork(&z[0], &z[0]);
-    case 1: return pm_zip_prefix(&z[0], &z[0], "p", 1, NULL, 0);
-    case 2: return pm_zip_product(&z[0], z, 2);
-    case 3: return pm_zip_product(&z[1], z, 2);
-    case 4: return pm_zip_overlay(&z[0], &z[0], &z[1], NULL, NULL);
-    case 5: return pm_zip_meet(&z[1], &z[0], &z[1]);
-    case 6: return pm_zip_subtract(&z[0], &z[0], &z[1]);
-    case 7: return pm_zip_overlay(&z[0], &z[0], &z[0], NULL, NULL);
-    default: return pm_zip_dependent(&z[0], &z[0], no_next, NULL, 0);
+    case 0: return pm_rz_fork(&z[0], &z[0]);
+    case 1: return pm_view_prefix(&z[0], "p", 1, NULL, 0, &z[0]);
+    case 2: return pm_view_product(z, 2, &z[0]);
+    case 3: return pm_view_product(z, 2, &z[1]);
+    case 4: return pm_view_overlay(&z[0], &z[1], NULL, NULL, &z[0]);
+    case 5: return pm_view_meet(&z[0], &z[1], &z[1]);
+    case 6: return pm_view_subtract(&z[0], &z[1], &z[0]);
+    case 7: return pm_view_overlay(&z[0], &z[0], NULL, NULL, &z[0]);
+    default: return pm_view_dependent(&z[0], no_next, NULL, 0, &z[0]);
     }
 }
 
@@ -467,21 +473,21 @@ TEST(views_may_take_the_place_of_what_they_are_made_of) {
     CHECK_OK(pm_set(&other, "q", 1, 1, NULL));
     for (unsigned kind = 0; kind < 9; kind++) {
         const uint64_t blocks = check_live_blocks();
-        pm_zip z[2];
+        pm_rz z[2];
         uint64_t n = 0;
         bool done = false;
         for (uint64_t fail = 1; !done; fail++) { /* who fails has changed nothing */
-            CHECK_OK(pm_zip_of_map(&z[0], &m, NULL, 0));
-            CHECK_OK(pm_zip_of_map(&z[1], &other, NULL, 0));
-            const pm_zip before[2] = {z[0], z[1]};
+            CHECK_OK(pm_rz_open(&m, NULL, 0, &z[0]));
+            CHECK_OK(pm_rz_open(&other, NULL, 0, &z[1]));
+            const pm_rz before[2] = {z[0], z[1]};
             check_fail_alloc(fail);
             pm_status s = view_onto(kind, z);
             check_fail_alloc(0);
             done = s == PM_OK;
             CHECK(done || (s == PM_NOMEM && z[0].state == before[0].state && z[1].state == before[1].state));
-            if (done) CHECK_OK(pm_zip_val_count(&z[kind == 3 || kind == 5], &n));
-            pm_zip_drop(&z[0]);
-            pm_zip_drop(&z[1]);
+            if (done) CHECK_OK(pm_rz_val_count(&z[kind == 3 || kind == 5], &n));
+            pm_rz_drop(&z[0]);
+            pm_rz_drop(&z[1]);
         }
         CHECK_EQ(n, counts[kind]);
         CHECK_EQ(check_live_blocks(), blocks);
@@ -592,7 +598,7 @@ TEST(writer_with_its_own_map_as_source_does_as_with_a_copy) {
             pm_rz src;
             CHECK_OK(pm_wz_open(&w, maps[k], NULL, 0));
             pm_rz_descend_to(pm_wz_cursor(&w), to.data, to.len);
-            CHECK_OK(pm_rz_open(&src, k ? &source : maps[k], NULL, 0));
+            CHECK_OK(pm_rz_open(k ? &source : maps[k], NULL, 0, &src));
             pm_rz_descend_to(&src, from.data, from.len);
             const pm_rz *s = cursor && !k ? pm_wz_cursor(&w) : &src;
             CHECK_OK(self_operation(op, &w, s, k ? &source : maps[k], flag, &told[k]));
@@ -612,13 +618,6 @@ TEST(writer_with_its_own_map_as_source_does_as_with_a_copy) {
 
 /* ---- objects that were never opened ---------------------------------------------------------------------------- */
 
-static bool never(void *ctx, const uint8_t *path, size_t len, pm_val val) {
-    (void)ctx, (void)path, (void)len, (void)val;
-    bool there_is_a_value = true;
-    CHECK(!there_is_a_value);
-    return false;
-}
-
 static int fold_places(void *ctx, const pm_fold_at *here, void *out) {
     (void)ctx;
     *(unsigned *)out = here->n + 1;
@@ -633,7 +632,7 @@ TEST(zero_readers_see_an_empty_map) {
     pm_iter i = {0};
     pm_ref r = {0};
     pm_witness w = {0}, own;
-    pm_zip zip;
+    pm_rz zip;
     pm_hash128 a, b;
     const pm_val *v = NULL;
     uint64_t n = 7;
@@ -646,9 +645,9 @@ TEST(zero_readers_see_an_empty_map) {
     CHECK(pm_is_empty(&out));
     CHECK_OK(pm_rz_fork(&z, &fork));
     pm_rz_drop(&fork);
-    CHECK_OK(pm_zip_of_rz(&zip, &z));
-    CHECK(pm_zip_exists(&zip) && !pm_zip_to_next_step(&zip) && pm_zip_status(&zip) == PM_OK);
-    pm_zip_drop(&zip);
+    CHECK_OK(pm_rz_fork(&z, &zip));
+    CHECK(pm_rz_exists(&zip) && !pm_rz_to_next_step(&zip) && pm_rz_status(&zip) == PM_OK);
+    pm_rz_drop(&zip);
     CHECK(!pm_iter_next(&i) && !pm_iter_next(&i) && pm_iter_status(&i) == PM_OK);
     pm_iter_drop(&i);
     CHECK(!pm_ref_exists(&r) && !pm_ref_val(&r) && !pm_ref_val_at(&r, "a", 1) && pm_ref_child_count(&r) == 0);
@@ -663,7 +662,7 @@ TEST(zero_readers_see_an_empty_map) {
     CHECK_EQ(places, 1);
     CHECK_OK(pm_rz_val_witnessed(&z, &w, &v));
     CHECK(v == NULL);
-    CHECK_OK(pm_rz_open(&fork, &m, "ab", 2));
+    CHECK_OK(pm_rz_open(&m, "ab", 2, &fork));
     CHECK_EQ(pm_rz_val_witnessed(&fork, &w, &v), PM_INVALID); /* it witnesses an empty map, not this one */
     pm_rz_drop(&fork);
     own = pm_rz_witness(&z);
@@ -720,6 +719,7 @@ TEST(writer_whose_move_failed_gives_nothing) {
     pm_rz_descend_to(pm_wz_cursor(&from), NULL, 3);
     CHECK_EQ(pm_wz_join_take(&w, &from, PM_PRUNE, NULL), PM_INVALID);
     CHECK_EQ(pm_rz_status(pm_wz_cursor(&from)), PM_INVALID);
+    pm_rz_reset(pm_wz_cursor(&from));
     check_some_map(&m);
     CHECK_OK(pm_wz_join_take(&w, &from, PM_PRUNE, NULL));
     check_some_map(&to);
@@ -727,70 +727,4 @@ TEST(writer_whose_move_failed_gives_nothing) {
     CHECK_EQ(pm_wz_drop(&w), PM_INVALID);
     pm_drop(&m);
     pm_drop(&to);
-}
-
-static unsigned zip_moves(pm_zip *z, unsigned move) {
-    switch (move) {
-    case 0: return pm_zip_to_next_val(z);
-    case 1: return pm_zip_to_next_step(z);
-    case 2: return pm_zip_descend_first_byte(z);
-    case 3: return pm_zip_descend_last_byte(z);
-    case 4: return pm_zip_descend_indexed_byte(z, 0);
-    case 5: return pm_zip_descend_to(z, "a", 1), 0;
-    case 6: return pm_zip_descend_to_check(z, "a", 1);
-    case 7: return (unsigned)pm_zip_descend_to_existing(z, "a", 1);
-    case 8: return (unsigned)pm_zip_descend_to_val(z, "a", 1);
-    case 9: return pm_zip_descend_to_byte(z, 1), 0;
-    case 10: return pm_zip_descend_to_existing_byte(z, 1);
-    case 11: return pm_zip_descend_until(z);
-    case 12: return pm_zip_descend_until_max(z, 3);
-    case 13: return pm_zip_descend_last_path(z);
-    case 14: return pm_zip_ascend(z, 1);
-    case 15: return (unsigned)pm_zip_ascend_until(z);
-    case 16: return (unsigned)pm_zip_ascend_until_branch(z);
-    case 17: return pm_zip_to_next_sibling(z);
-    case 18: return pm_zip_to_prev_sibling(z);
-    case 19: return (unsigned)pm_zip_move_to(z, "a", 1);
-    case 20: return pm_zip_descend_first_k_path(z, 1);
-    case 21: return pm_zip_to_next_k_path(z, 1);
-    case 22: return pm_zip_reset(z), 0;
-    default: return pm_zip_exists(z) || pm_zip_is_val(z) || pm_zip_val_at(z, "a", 1).some || pm_zip_child_count(z);
-    }
-}
-
-TEST(zero_zipper_is_not_open) {
-    pm_map m = some_map(), out = pm_clone(&m);
-    pm_zip zip = {0}, open, dropped, view = {0};
-    CHECK_OK(pm_zip_of_map(&open, &m, NULL, 0));
-    CHECK_OK(pm_zip_of_map(&dropped, &m, "a", 1));
-    pm_zip_drop(&dropped);
-    for (int i = 0; i < 2; i++) {
-        pm_zip *z = i ? &dropped : &zip;
-        pm_rz reader;
-        uint64_t n = 7;
-        unsigned places = 7;
-        for (unsigned move = 0; move < 24; move++) {
-            CHECK_NOTE(zip_moves(z, move) == 0, "move %u", move);
-            CHECK_NOTE(pm_zip_status(z) == PM_INVALID, "move %u", move);
-        }
-        CHECK(pm_zip_at_root(z) && pm_zip_values(z) == NULL);
-        CHECK_EQ(pm_zip_val_count(z, &n), PM_INVALID);
-        CHECK_EQ(pm_zip_each(z, never, NULL), PM_INVALID);
-        CHECK_EQ(pm_zip_make_map(z, NULL, NULL, &out), PM_INVALID);
-        CHECK_EQ(pm_zip_make_reader(z, NULL, NULL, &reader), PM_INVALID);
-        CHECK_EQ(pm_fold_zip(z, &place_fold, &places), PM_INVALID);
-        CHECK_EQ(pm_zip_fork(z, &view), PM_INVALID);
-        CHECK_EQ(pm_zip_prefix(&view, z, "p", 1, NULL, 0), PM_INVALID);
-        CHECK_EQ(pm_zip_product(&view, z, 1), PM_INVALID);
-        CHECK_EQ(pm_zip_dependent(&view, z, no_next, NULL, 0), PM_INVALID);
-        CHECK_EQ(pm_zip_overlay(&view, &open, z, NULL, NULL), PM_INVALID);
-        CHECK_EQ(pm_zip_meet(&view, z, &open), PM_INVALID);
-        CHECK_EQ(pm_zip_subtract(&view, &open, z), PM_INVALID);
-        CHECK(n == 7 && places == 7 && view.ops == NULL);
-        pm_zip_drop(z);
-    }
-    check_some_map(&out);
-    pm_zip_drop(&open);
-    pm_drop(&out);
-    pm_drop(&m);
 }

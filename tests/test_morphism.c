@@ -30,7 +30,7 @@ static void share(pm_map *m, const key *k) {
     pm_rz z;
     pm_wz w;
     pm_map c = pm_clone(m);
-    CHECK_OK(pm_rz_open(&z, &c, NULL, 0));
+    CHECK_OK(pm_rz_open(&c, NULL, 0, &z));
     CHECK_OK(pm_wz_open(&w, m, k->data, k->len));
     CHECK_OK(pm_wz_graft(&w, &z));
     CHECK_OK(pm_wz_drop(&w));
@@ -83,7 +83,7 @@ static pm_map rebuilt(const pm_map *m) {
     while (pm_iter_next(&i)) memcpy(keys[used].data, i.key, keys[used].len = i.len), used++;
     pm_iter_drop(&i);
     CHECK_EQ(used, n);
-    CHECK_OK(pm_rz_open(&z, m, NULL, 0));
+    CHECK_OK(pm_rz_open(m, NULL, 0, &z));
     while (used-- > 0) {
         const pm_val *v = pm_get(m, keys[used].data, keys[used].len);
         if (v) pm__val_retain(pm_map_ops(m), *v);
@@ -1047,7 +1047,7 @@ TEST(random_descent_reaches_every_leaf) {
     pm_map m = random_map(&shapes[1], 30, 0, NULL);
     pm_rz z;
     uint64_t state = 3, leaves = 0, met = 0;
-    CHECK_OK(pm_rz_open(&z, &m, NULL, 0));
+    CHECK_OK(pm_rz_open(&m, NULL, 0, &z));
     while (pm_rz_to_next_step(&z)) leaves += pm_rz_child_count(&z) == 0;
     pm_map seen = {0};
     for (unsigned i = 0; i < 20000; i++) {

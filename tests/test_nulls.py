@@ -22,7 +22,7 @@ import run_check  # noqa: E402
 OPTIONAL = {
     "old", "alg", "which", "why", "busy", "changed", "found", "removed",
     "ctx", "pool", "ops", "options", "stats", "expected", "choose", "vals",
-    "slot", "pm_head_free.h", "pm_head_free.out", "pm_zip_prefix.root",
+    "slot", "pm_head_free.h", "pm_head_free.out", "pm_view_prefix.root",
 }
 REQUIRED = {"pm_get_mut.slot", "pm_wz_get_mut.slot"}
 # Calls whose status is that of another thing: freeing, dropping and the like take NULL for "nothing to do".
@@ -31,20 +31,20 @@ NOTHING = re.compile(r"_(free|drop|close|release|retain)$")
 # Objects of which a zero one is valid, or is nothing: no status need be PM_INVALID.
 ZERO_VALID = {"pm_map", "pm_rz", "pm_ref", "pm_iter", "pm_mask", "pm_witness", "pm_pool_options",
               "pm_ops", "pm_merkle_stats", "pm_stats", "pm_pool_stats"}
-ZERO_REFUSED = {"pm_wz", "pm_zip", "pm_fold", "pm_unfold", "pm_txn"}
+ZERO_REFUSED = {"pm_wz", "pm_fold", "pm_unfold", "pm_txn"}
 # Functions that open a zero object, end it, or only tell of it.
-ZERO_FINE = {"pm_txn_begin", "pm_wz_status", "pm_wz_open", "pm_wz_open_move", "pm_zip_status", "pm_wz_drop"}
+ZERO_FINE = {"pm_txn_begin", "pm_wz_status", "pm_wz_open", "pm_wz_open_move", "pm_wz_drop"}
 # Counts that say how much there is at a pointer.
 COUNTS = {"pm_get_many", "pm_build", "pm_join_many", "pm_meet_many", "pm_mask_of", "pm_wz_graft_children",
-          "pm_zip_product", "pm_dot"}
+          "pm_view_product", "pm_dot"}
 
 ABSURD = ("SIZE_MAX", "SIZE_MAX - 2", "SIZE_MAX / 2", "SIZE_MAX / 4 + 1")
 
 # What to pass, by function.parameter, parameter type and name, or type.
 SAMPLES = {
-    "pm_map out": "&map_out", "pm_rz out": "&rz_out", "pm_wz out": "&wz_out", "pm_zip out": "&zip_out",
-    "pm_wz from": "&from", "pm_map maps": "child_maps", "pm_zip factors": "two_zips",
-    "pm_map": "&map", "pm_rz": "&rz", "pm_wz": "&wz", "pm_zip": "&zip", "pm_ref": "&ref", "pm_iter": "&iter",
+    "pm_map out": "&map_out", "pm_rz out": "&rz_out", "pm_wz out": "&wz_out",
+    "pm_wz from": "&from", "pm_map maps": "child_maps", "pm_rz factors": "two_readers",
+    "pm_map": "&map", "pm_rz": "&rz", "pm_wz": "&wz", "pm_ref": "&ref", "pm_iter": "&iter",
     "pm_head": "head", "pm_shared": "shared", "pm_pool": "pool", "pm_sampler": "sampler", "pm_txn": "&txn",
     "pm_witness": "&witness", "pm_fold": "&fold", "pm_unfold": "&unfold", "pm_sprout": "sprout", "pm_mask": "&mask",
     "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_map why": "&report", "pm_opt": "(pm_opt *)slots",
@@ -52,7 +52,7 @@ SAMPLES = {
 }
 NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2"}
 FUNCTIONS = {
-    "fn": {"pm_each": "visit", "pm_zip_each": "visit", "pm_shared_update": "change"},
+    "fn": {"pm_each": "visit", "pm_shared_update": "change"},
     "make": "make_value", "sink": "sink", "random": "draw", "next": "no_next", "choose": "choose",
 }
 
@@ -65,9 +65,8 @@ static pm_status change(void *c, pm_map *m) { (void)c, (void)m; return PM_OK; }
 static pm_status make_value(void *c, pm_val *v) { (void)c; *v = 1; return PM_OK; }
 static bool sink(void *c, const char *t, size_t n) { (void)c, (void)t, (void)n; return true; }
 static uint64_t draw(void *c) { (void)c; return 7; }
-static pm_status no_next(void *c, uint64_t *p, const uint8_t *k, size_t n, size_t f, pm_zip *z, bool *some) {
+static pm_status no_next(void *c, uint64_t *p, const uint8_t *k, size_t n, size_t f, pm_rz *z) {
     (void)c, (void)p, (void)k, (void)n, (void)f, (void)z;
-    *some = false;
     return PM_OK;
 }
 static pm_alg choose(void *c, const pm_val *l, const pm_val *r, pm_val *o) {
@@ -87,7 +86,7 @@ static const pm_unfold unfold = {.seed_size = 8, .at = unfold_at};
 static pm_map map, map_out, other, child_maps[4];
 static pm_rz rz, rz_out;
 static pm_wz wz, wz_out, from;
-static pm_zip zip, view, zip_out, two_zips[2];
+static pm_rz view, two_readers[2];
 static pm_ref ref;
 static pm_iter iter;
 static pm_head *head;
@@ -106,7 +105,7 @@ static char *buffer; /* two bytes; then a page that may not be read */
 static pm_rz zero_rz;
 static pm_wz zero_wz;
 static pm_map zero_maps[4];
-static pm_zip zero_zips[2];
+static pm_rz zero_readers[2];
 static uint64_t zero[64]; /* any other object */
 static _Alignas(64) char region[1 << 16];
 
@@ -123,21 +122,20 @@ static void prepare(void) {
     must(pm_set(&other, "b", 1, 1, NULL));
     must(pm_set(&m, "x", 1, 1, NULL));
     for (int i = 0; i < 4; i++) child_maps[i] = pm_clone(&m);
-    must(pm_rz_open(&rz, &map, "a", 1));
+    must(pm_rz_open(&map, "a", 1, &rz));
     must(pm_wz_open_move(&from, &m, NULL, 0));
     m = pm_clone(&map);
     must(pm_wz_open_move(&wz, &m, NULL, 0));
-    must(pm_zip_of_map(&zip, &map, NULL, 0));
-    must(pm_zip_of_map(&two_zips[0], &map, NULL, 0));
-    must(pm_zip_of_map(&two_zips[1], &map, NULL, 0));
-    must(pm_zip_prefix(&zip_out, &zip, "pre", 3, "p", 1));
-    must(pm_zip_product(&view, two_zips, 2));
-    pm_zip prefixed = zip_out;
-    must(pm_zip_overlay(&zip_out, &prefixed, &view, NULL, NULL));
-    pm_zip_drop(&prefixed);
-    pm_zip_drop(&view);
-    view = zip_out;
-    zip_out = (pm_zip){0};
+    must(pm_rz_open(&map, NULL, 0, &two_readers[0]));
+    must(pm_rz_open(&map, NULL, 0, &two_readers[1]));
+    must(pm_view_prefix(&rz, "pre", 3, "p", 1, &rz_out));
+    must(pm_view_product(two_readers, 2, &view));
+    pm_rz prefixed = rz_out;
+    must(pm_view_overlay(&prefixed, &view, NULL, NULL, &rz_out));
+    pm_rz_drop(&prefixed);
+    pm_rz_drop(&view);
+    view = rz_out;
+    rz_out = (pm_rz){0};
     ref = pm_ref_of_map(&map, "a", 1);
     iter = pm_iter_vals(&map);
     m = pm_clone(&map);
@@ -158,7 +156,6 @@ static struct {
     pm_map map, map_out, child_maps[4];
     pm_rz rz_out;
     pm_wz wz_out;
-    pm_zip zip_out;
 } before, after;
 static uint64_t slots[64];
 static void note(void) {
@@ -170,7 +167,6 @@ static void note(void) {
     memcpy(after.child_maps, child_maps, sizeof child_maps);
     memcpy(&after.rz_out, &rz_out, sizeof rz_out);
     memcpy(&after.wz_out, &wz_out, sizeof wz_out);
-    memcpy(&after.zip_out, &zip_out, sizeof zip_out);
     must(pm_hash(&map, &after.hash));
 }
 /* Runs a call. Returns what it returned. */
@@ -223,7 +219,8 @@ class Parameter:
         called = re.match(r".*\(\*(\w+)\)\(", text)
         self.name = called.group(1) if called else re.search(r"(\w+)$", text).group(1)
         self.type = text[:-len(self.name)].strip() if not called else "function"
-        self.called = called is not None or self.type in ("pm_sink", "pm_random", "pm_zip_next_fn", "pm_zip_choose_fn")
+        functions = ("pm_sink", "pm_random", "pm_view_next_fn", "pm_view_choose_fn")
+        self.called = called is not None or self.type in functions
         self.pointer = self.called or self.type.endswith("*")
         self.const = self.type.startswith("const ")
         self.base = self.type.replace("const", "").replace("*", "").strip()
@@ -256,9 +253,9 @@ class Parameter:
         """A zero object; None: this is not an object, or a place for one."""
         if self.stars != 1 or self.name == "out" or self.base not in ZERO_VALID | ZERO_REFUSED:
             return None
-        if self.base in ("pm_map", "pm_zip"):
-            return "zero_maps" if self.base == "pm_map" else "zero_zips"
-        named = {"pm_rz": "&zero_rz", "pm_wz": "&zero_wz"}
+        if self.base in ("pm_map", "pm_rz"):
+            return "zero_maps" if self.base == "pm_map" else "zero_readers"
+        named = {"pm_wz": "&zero_wz"}
         return named.get(self.base, f"({self.base} *)zero")
 
 
@@ -279,7 +276,7 @@ def cases(header):
         if None in samples:
             raise SystemExit(f"{name}: nothing known to pass for `{texts[samples.index(None)]}`")
         yield from cases_of(result, name, parameters, samples)
-        if name.startswith("pm_zip_") and parameters[0].name == "z":
+        if name.startswith("pm_rz_") and parameters[0].name == "z":
             yield from cases_of(result, name, parameters, ["&view", *samples[1:]], "of a view, ")
 
 

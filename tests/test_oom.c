@@ -50,9 +50,9 @@ static const entry operations[] = {
     OP(wz_join_map_move), OP(wz_join_k_path), OP(wz_meet_k_path), OP(wz_group), OP(wz_open_move), OP(wz_into_reader),
     OP_ANYWHERE(join_many), OP_ANYWHERE(meet_many), OP_ANYWHERE(fold), OP_ANYWHERE(fold_jumping),
     OP_ANYWHERE(fold_cached), OP_ANYWHERE(unfold), OP_ANYWHERE(hylo), OP_ANYWHERE(hash), OP_ANYWHERE(merkleize),
-    OP_ANYWHERE(sampler), OP_ANYWHERE(zip_meet_map), OP_ANYWHERE(zip_subtract_map), OP_ANYWHERE(zip_overlay_map),
-    OP_ANYWHERE(zip_prefix_map), OP(wz_join_take), OP(head_write), OP(head_conflict), OP(head_read), OP(head_fence),
-    OP(head_pin), OP(shared), OP(zip_product), OP(zip_overlay), OP(zip_prefix), OP(zip_meet), OP(zip_subtract)
+    OP_ANYWHERE(sampler), OP_ANYWHERE(view_meet_map), OP_ANYWHERE(view_subtract_map), OP_ANYWHERE(view_overlay_map),
+    OP_ANYWHERE(view_prefix_map), OP(wz_join_take), OP(head_write), OP(head_conflict), OP(head_read), OP(head_fence),
+    OP(head_pin), OP(shared), OP(view_product), OP(view_overlay), OP(view_prefix), OP(view_meet), OP(view_subtract)
 };
 enum { OPERATIONS = sizeof operations / sizeof *operations };
 

@@ -27,7 +27,7 @@ static pm_map letters(void) {
 
 static pm_rz open_at(const pm_map *m, const char *root, const char *path) {
     pm_rz z;
-    CHECK_OK(pm_rz_open(&z, m, root, strlen(root)));
+    CHECK_OK(pm_rz_open(m, root, strlen(root), &z));
     pm_rz_descend_to(&z, path, strlen(path));
     return z;
 }
@@ -407,7 +407,7 @@ TEST(reader_forks_are_rooted_at_the_focus) {
 TEST(reader_owning_keeps_its_view) {
     pm_map m = letters(), out;
     pm_rz z;
-    CHECK_OK(pm_rz_open_owned(&z, &m, "", 0));
+    CHECK_OK(pm_rz_open_owned(&m, "", 0, &z));
     put(&m, "", 9);
     put(&m, "ab", 9);
     put(&m, "abb", 9);
@@ -484,7 +484,7 @@ TEST(reader_witness_keeps_values_alive) {
     CHECK_OK(pm_set(&m, "", 0, root, NULL));
     CHECK_OK(pm_set(&m, "leaf", 4, leaf, NULL));
     pm_rz z, other;
-    CHECK_OK(pm_rz_open_owned(&z, &m, "", 0));
+    CHECK_OK(pm_rz_open_owned(&m, "", 0, &z));
     pm_witness w = pm_rz_witness(&z);
     const pm_val *r = NULL, *v = NULL;
     CHECK_OK(pm_rz_val_witnessed(&z, &w, &r));
@@ -496,7 +496,7 @@ TEST(reader_witness_keeps_values_alive) {
     CHECK_PTR_EQ(nothing, NULL);
     pm_rz_drop(&z);
     CHECK_OK(pm_remove(&m, "leaf", 4, PM_PRUNE, NULL));
-    CHECK_OK(pm_rz_open(&other, &m, "", 0));
+    CHECK_OK(pm_rz_open(&m, "", 0, &other));
     CHECK_EQ(pm_rz_val_witnessed(&other, &w, &nothing), PM_INVALID);
     pm_rz_drop(&other);
     pm_drop(&m);
@@ -582,13 +582,15 @@ TEST(reader_without_memory_stays_where_it_is) {
     pm_rz_descend_to(&z, key, sizeof key);
     CHECK(pm_rz_at_root(&z));
     CHECK_EQ(pm_rz_status(&z), PM_NOMEM);
+    pm_rz_reset(&z);
     CHECK_OK(pm_rz_status(&z));
     CHECK(!pm_rz_descend_to_check(&z, key, sizeof key));
     CHECK_EQ(pm_rz_descend_to_existing(&z, key, sizeof key), 0);
     CHECK_EQ(pm_rz_move_to(&z, key, sizeof key), 0);
     CHECK(pm_rz_at_root(&z));
     CHECK_EQ(pm_rz_status(&z), PM_NOMEM);
-    CHECK_EQ(pm_rz_open(&f, &m, key, sizeof key), PM_NOMEM);
+    CHECK_EQ(pm_rz_open(&m, key, sizeof key, &f), PM_NOMEM);
+    pm_rz_reset(&z);
     CHECK_EQ(pm_rz_reserve(&z, sizeof key, 64), PM_NOMEM);
     CHECK_OK(pm_rz_status(&z));
     check_fail_alloc(0);
@@ -688,8 +690,8 @@ static void make_world(world *g) {
     size_t n = check_below(2) ? 0 : some_way(g, key);
     model_cursor_close(&g->c);
     model_cursor_open(&g->c, g->want, key, n);
-    if (check_below(2)) CHECK_OK(pm_rz_open(&g->z, &g->map, key, n));
-    else CHECK_OK(pm_rz_open_owned(&g->z, &g->map, key, n));
+    if (check_below(2)) CHECK_OK(pm_rz_open(&g->map, key, n, &g->z));
+    else CHECK_OK(pm_rz_open_owned(&g->map, key, n, &g->z));
 }
 
 static void end_world(world *g) {

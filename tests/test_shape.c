@@ -232,7 +232,7 @@ static void in_place(pm_map *m, const pm_map *other, history h) {
     pm_wz w;
     pm_rz z;
     CHECK_OK(pm_wz_open(&w, m, NULL, 0));
-    CHECK_OK(pm_rz_open(&z, other, NULL, 0));
+    CHECK_OK(pm_rz_open(other, NULL, 0, &z));
     if (h == SUBTRACT_PLACE || h == SUBTRACT_PIECES) CHECK_OK(pm_wz_subtract(&w, &z, PM_PRUNE, NULL));
     else if (h == MEET_PLACE) CHECK_OK(pm_wz_meet(&w, &z, PM_PRUNE, NULL));
     else CHECK_OK(pm_wz_restrict(&w, &z, NULL));

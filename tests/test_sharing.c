@@ -219,7 +219,7 @@ TEST(algebra_in_place_costs_what_differs) {
         pm_wz w;
         pm_rz z;
         CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
-        CHECK_OK(pm_rz_open(&z, src, NULL, 0));
+        CHECK_OK(pm_rz_open(src, NULL, 0, &z));
         cost c = begin();
         CHECK_OK(in_place(i % 4, &w, &z));
         check_cost(end(c), most, edits(1000), names[i % 4]);

@@ -217,7 +217,7 @@ static void *read_parts(void *arg) {
             CHECK_OK(pm_wz_open(&graft, &at, path, len));
             CHECK_OK(pm_wz_graft_map(&graft, &m));
             CHECK_OK(pm_wz_drop(&graft));
-            CHECK_OK(pm_rz_open_owned(&all, &at, NULL, 0));
+            CHECK_OK(pm_rz_open_owned(&at, NULL, 0, &all));
             pm_drop(&at);
             pm_drop(&m);
             CHECK(round_of_part(&all, p) >= before[p]);
@@ -296,7 +296,7 @@ static void close_parts(parts *s, pm_map *m) {
     CHECK_OK(pm_head_free(s->h, NULL, NULL));
     check_sound(m);
     pm_rz z;
-    CHECK_OK(pm_rz_open(&z, m, NULL, 0));
+    CHECK_OK(pm_rz_open(m, NULL, 0, &z));
     for (unsigned p = 0; p < PARTS; p++) CHECK_EQ(round_of_part(&z, p), atomic_load(&s->written[p]));
     pm_rz_drop(&z);
     for (unsigned r = 0; r < 4; r++) pm_drop(&s->rounds[r]);

@@ -354,53 +354,37 @@ static void count_drop(void *ctx, void *seed) {
     dropped++;
 }
 
-static const pm_ops *half_values(const pm_zip *z) { return &half_tables[*(const int *)z->state]; }
-static const uint8_t *no_path(const pm_zip *z, size_t *len, size_t *root_len) {
-    (void)z;
-    *len = *root_len = 0;
-    return (const uint8_t *)"";
+static bool seek_nothing(void *state, const uint8_t *key, size_t len, size_t within, pm_terminal *t) {
+    return (void)state, (void)key, (void)len, (void)within, (void)t, false;
 }
-static bool is_there(pm_zip *z) { return (void)z, true; }
-static pm_opt one_value(pm_zip *z) { return (void)z, (pm_opt){1, true}; }
-static pm_mask no_mask(pm_zip *z) { return (void)z, pm_mask_of(NULL, 0); }
-static bool not_down(pm_zip *z, const uint8_t *key, size_t n) { return (void)z, (void)key, (void)n, false; }
-static void not_up(pm_zip *z, size_t n) { (void)z, (void)n; }
-static pm_status fork_same(const pm_zip *z, pm_zip *out) { return *out = *z, PM_OK; }
-static void drop_nothing(pm_zip *z) { (void)z; }
-static int fold_nothing(void *ctx, const pm_fold_at *here, void *out) {
-    (void)ctx, (void)here, (void)out;
-    made++;
-    return PM_OK;
+static pm_status fork_nothing(const void *state, bool own, void **out) {
+    return (void)state, (void)own, *out = NULL, PM_OK;
 }
-
-/* Whoever else takes a table, from a caller or from a kind of zipper, refuses it at once. */
+static void drop_nothing(void *state) { (void)state; }
+/* Whoever else takes a table, from a caller or from a view, refuses it at once. */
 TEST(half_table_is_refused_by_all_that_take_one) {
-    const pm_zip_ops kind = {half_values, no_path, is_there, one_value, no_mask, not_down, not_up, fork_same,
-                             drop_nothing, NULL, NULL, NULL, NULL, NULL, NULL};
+    const pm_view_ops kind = {seek_nothing, NULL, fork_nothing, drop_nothing, NULL};
     const pm_key key = {"a", 1};
     const pm_val val = 3;
     const pm_unfold u = {.at = say_nothing, .drop = count_drop};
-    const pm_fold f = {.at = fold_nothing};
     pm_map plain = {0}, out = {0};
     CHECK_OK(pm_set(&plain, "a", 1, 3, NULL));
     for (int i = 0; i < HALF_TABLES; i++) {
-        pm_zip over, z = {&kind, &i, PM_OK}, view;
-        pm_rz reader;
+        pm_rz over, z = {.ops = &half_tables[i], .view = &kind}, view;
         hooks_run = made = dropped = 0;
         CHECK_EQ(pm_build(&half_tables[i], NULL, &key, &val, 1, &out), PM_BADHOOK);
         CHECK_EQ(pm_build(&half_tables[i], NULL, NULL, NULL, 0, &out), PM_BADHOOK);
         CHECK_EQ(pm_unfold_map(&u, NULL, &half_tables[i], NULL, &out), PM_BADHOOK);
         CHECK(made == 0 && dropped == 1);
-        CHECK_OK(pm_zip_of_map(&over, &plain, NULL, 0));
-        CHECK_EQ(pm_zip_make_map(&over, &half_tables[i], NULL, &out), PM_BADHOOK);
-        CHECK_EQ(pm_zip_make_reader(&over, &half_tables[i], NULL, &reader), PM_BADHOOK);
-        CHECK_EQ(pm_zip_make_map(&z, NULL, NULL, &out), PM_BADHOOK);
-        CHECK_EQ(pm_fold_zip(&z, &f, NULL), PM_BADHOOK);
-        CHECK_EQ(pm_zip_product(&view, &z, 1), PM_BADHOOK);
-        CHECK_EQ(pm_zip_overlay(&view, &z, &over, NULL, NULL), PM_BADHOOK);
-        CHECK_EQ(pm_zip_meet(&view, &over, &z), PM_BADHOOK);
+        CHECK_OK(pm_rz_open(&plain, NULL, 0, &over));
+        CHECK_EQ(pm_rz_make_map_in(&over, &half_tables[i], NULL, &out), PM_BADHOOK);
+        CHECK_EQ(pm_rz_open_view(&kind, NULL, &half_tables[i], NULL, NULL, 0, &view), PM_BADHOOK);
+        CHECK_EQ(pm_rz_make_map_in(&z, NULL, NULL, &out), PM_BADHOOK);
+        CHECK_EQ(pm_view_product(&z, 1, &view), PM_BADHOOK);
+        CHECK_EQ(pm_view_overlay(&z, &over, NULL, NULL, &view), PM_BADHOOK);
+        CHECK_EQ(pm_view_meet(&over, &z, &view), PM_BADHOOK);
         CHECK(made == 0 && hooks_run == 0 && pm_is_empty(&out));
-        pm_zip_drop(&over);
+        pm_rz_drop(&over);
     }
     pm_drop(&plain);
 }

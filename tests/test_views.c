@@ -29,18 +29,18 @@ static pm_map words(const char *text, pm_val first) {
     return m;
 }
 
-static pm_zip over(const pm_map *m) {
-    pm_zip z = {0};
-    CHECK_OK(pm_zip_of_map(&z, m, NULL, 0));
+static pm_rz over(const pm_map *m) {
+    pm_rz z = {0};
+    CHECK_OK(pm_rz_open(m, NULL, 0, &z));
     return z;
 }
 
 /* The path from the root, of printable bytes. */
-static const char *at(const pm_zip *z) {
+static const char *at(const pm_rz *z) {
     static char text[2][64];
     static unsigned turn;
     size_t len;
-    const uint8_t *path = pm_zip_path(z, &len);
+    const uint8_t *path = pm_rz_path(z, &len);
     CHECK(len < sizeof text[0]);
     memcpy(text[turn ^= 1], path, len);
     text[turn][len] = 0;
@@ -50,190 +50,173 @@ static const char *at(const pm_zip *z) {
 #define CHECK_AT(z, path) CHECK_STR_EQ(at(z), path)
 
 /* Every location below the root as text: a=1 for values, a! for ends without, nothing for others. */
-static const char *listing(pm_zip *z) {
+static const char *listing(pm_rz *z) {
     static char text[512];
     size_t n = 0;
-    pm_zip_reset(z);
+    pm_rz_reset(z);
     text[0] = 0;
-    bool more = pm_zip_exists(z);
-    for (; more; more = pm_zip_to_next_step(z)) {
-        pm_opt v = pm_zip_val(z);
+    bool more = pm_rz_exists(z);
+    for (; more; more = pm_rz_to_next_step(z)) {
+        const pm_val *v = pm_rz_val(z);
         CHECK(n + 80 < sizeof text);
-        if (v.some) n += (size_t)sprintf(text + n, "%s=%d ", at(z), (int)v.val);
-        else if (pm_zip_child_count(z) == 0) n += (size_t)sprintf(text + n, "%s! ", at(z));
+        if (v) n += (size_t)sprintf(text + n, "%s=%d ", at(z), (int)*v);
+        else if (pm_rz_child_count(z) == 0) n += (size_t)sprintf(text + n, "%s! ", at(z));
     }
-    CHECK_OK(pm_zip_status(z));
+    CHECK_OK(pm_rz_status(z));
     return text;
 }
 
 #define CHECK_LISTING(z, want) CHECK_STR_EQ(listing(z), want)
 
-static pm_zip overlay(pm_zip a, pm_zip b) {
-    pm_zip z = {0};
-    CHECK_OK(pm_zip_overlay(&z, &a, &b, NULL, NULL));
-    pm_zip_drop(&a);
-    pm_zip_drop(&b);
+static pm_rz overlay(pm_rz a, pm_rz b) {
+    pm_rz z = {0};
+    CHECK_OK(pm_view_overlay(&a, &b, NULL, NULL, &z));
+    pm_rz_drop(&a);
+    pm_rz_drop(&b);
     return z;
 }
 
-TEST(views_never_opened_answer_nothing) {
-    pm_zip z = {0}, f = {0};
-    pm_map m = pm_new(NULL, NULL), out;
-    size_t len = 9;
-    CHECK(!pm_zip_exists(&z) && !pm_zip_is_val(&z) && pm_zip_at_root(&z) && !pm_zip_child_count(&z));
-    CHECK_PTR_EQ(pm_zip_values(&z), NULL);
-    (void)pm_zip_path(&z, &len);
-    CHECK_EQ(len, 0);
-    CHECK_EQ(pm_zip_status(&z), PM_INVALID);
-    pm_zip_descend_to(&z, "ab", 2);
-    CHECK_EQ(pm_zip_status(&z), PM_INVALID);
-    CHECK(pm_zip_at_root(&z) && !pm_zip_to_next_step(&z) && !pm_zip_to_next_val(&z) && !pm_zip_descend_until(&z));
-    CHECK(!pm_zip_ascend(&z, 1) && pm_zip_ascend(&z, 0) && !pm_zip_to_next_sibling(&z));
-    CHECK_EQ(pm_zip_move_to(&z, "ab", 2), 0);
-    CHECK_EQ(pm_zip_status(&z), PM_INVALID);
-    CHECK_EQ(pm_zip_fork(&z, &f), PM_INVALID);
-    CHECK_EQ(pm_zip_make_map(&z, NULL, NULL, &out), PM_INVALID);
-    CHECK_EQ(pm_zip_of_map(&z, NULL, NULL, 0), PM_INVALID);
-    CHECK_EQ(pm_zip_of_map(&z, &m, NULL, 1), PM_INVALID);
-    CHECK_EQ(pm_zip_of_rz(&z, NULL), PM_INVALID);
-    CHECK_EQ(pm_zip_empty(&z, NULL, 1), PM_INVALID);
-    CHECK_EQ(pm_zip_product(&f, &z, 1), PM_INVALID);
-    CHECK_EQ(pm_zip_product(&f, NULL, 0), PM_INVALID);
-    CHECK_EQ(pm_zip_dependent(&f, &z, NULL, NULL, 0), PM_INVALID);
-    CHECK_EQ(pm_zip_overlay(&f, &z, NULL, NULL, NULL), PM_INVALID);
-    CHECK_EQ(pm_zip_meet(&f, &z, &z), PM_INVALID);
-    CHECK_EQ(pm_zip_prefix(&f, &z, "a", 1, "", 0), PM_INVALID);
-    pm_zip_drop(&z);
-    pm_zip_drop(&z);
-    pm_zip_drop(NULL);
-    pm_drop(&m);
+TEST(views_refuse_factors_that_are_not_there) {
+    pm_rz z = {0}, f = {0};
+    CHECK_EQ(pm_rz_fork(NULL, &z), PM_INVALID);
+    CHECK_EQ(pm_view_empty(NULL, 1, &z), PM_INVALID);
+    CHECK_EQ(pm_view_product(NULL, 0, &f), PM_INVALID);
+    CHECK_EQ(pm_view_product(&z, 0, &f), PM_INVALID);
+    CHECK_EQ(pm_view_dependent(&z, NULL, NULL, 0, &f), PM_INVALID);
+    CHECK_EQ(pm_view_overlay(&z, NULL, NULL, NULL, &f), PM_INVALID);
+    CHECK_EQ(pm_view_meet(NULL, &z, &f), PM_INVALID);
+    CHECK_EQ(pm_view_prefix(&z, NULL, 1, NULL, 0, &f), PM_INVALID);
+    CHECK_OK(pm_view_meet(&z, &z, &f)); /* zero is an empty map */
+    CHECK_LISTING(&f, "! ");
+    pm_rz_drop(&f);
+    pm_rz_drop(&f);
 }
 
 TEST(view_of_a_map_is_its_reader) {
     pm_map m = words("ab abc abde x! xy!", 1), out;
-    pm_zip z = over(&m), f;
+    pm_rz z = over(&m), f;
     pm_rz r;
     uint64_t n = 0;
     size_t len;
     CHECK_LISTING(&z, "ab=1 abc=2 abde=3 xy! ");
-    CHECK_PTR_EQ(pm_zip_values(&z), pm_ops_left());
-    CHECK_OK(pm_zip_val_count(&z, &n));
+    CHECK_PTR_EQ(pm_rz_ops(&z), pm_ops_left());
+    CHECK_OK(pm_rz_val_count(&z, &n));
     CHECK_EQ(n, 3);
-    CHECK_EQ(pm_zip_val_at(&z, "abc", 3).val, 2);
-    CHECK(!pm_zip_val_at(&z, "abx", 3).some);
-    CHECK_OK(pm_zip_make_map(&z, NULL, NULL, &out));
+    CHECK_EQ(*pm_rz_val_at(&z, "abc", 3), 2);
+    CHECK(!pm_rz_val_at(&z, "abx", 3));
+    CHECK_OK(pm_rz_make_map_in(&z, NULL, NULL, &out));
     CHECK_EQ(out.root, m.root); /* shared */
     pm_drop(&out);
-    CHECK_OK(pm_rz_open(&r, &m, "a", 1));
+    CHECK_OK(pm_rz_open(&m, "a", 1, &r));
     pm_rz_descend_to_byte(&r, 'b');
-    CHECK_OK(pm_zip_of_rz(&f, &r));
+    CHECK_OK(pm_rz_fork(&r, &f));
     pm_rz_drop(&r);
-    const uint8_t *p = pm_zip_root_prefix(&f, &len);
+    const uint8_t *p = pm_rz_root_prefix(&f, &len);
     CHECK_MEM_EQ(p, len, "ab", 2);
     CHECK_LISTING(&f, "=1 c=2 de=3 ");
-    pm_zip_drop(&z);
-    CHECK_EQ(pm_zip_factor_count(&f), 1);
-    CHECK_EQ(pm_zip_focus_factor(&f), 0);
-    CHECK_EQ(pm_zip_path_indices(&f, NULL, 0), 0);
-    pm_zip_drop(&f);
+    pm_rz_drop(&z);
+    CHECK_EQ(pm_view_factor_count(&f), 1);
+    CHECK_EQ(pm_view_focus_factor(&f), 0);
+    CHECK_EQ(pm_view_path_indices(&f, NULL, 0), 0);
+    pm_rz_drop(&f);
     pm_drop(&m);
 }
 
 TEST(view_empty_has_not_even_a_root) {
-    pm_zip z, f;
+    pm_rz z, f;
     size_t len;
     pm_map out;
-    CHECK_OK(pm_zip_empty(&z, "pre", 3));
-    CHECK(!pm_zip_exists(&z) && pm_zip_at_root(&z) && !pm_zip_to_next_step(&z) && !pm_zip_to_next_val(&z));
-    pm_zip_descend_to(&z, "abc", 3);
-    CHECK(!pm_zip_ascend(&z, 4)); /* stops at the root, whatever stands before it */
+    CHECK_OK(pm_view_empty("pre", 3, &z));
+    CHECK(!pm_rz_exists(&z) && pm_rz_at_root(&z) && !pm_rz_to_next_step(&z) && !pm_rz_to_next_val(&z));
+    pm_rz_descend_to(&z, "abc", 3);
+    CHECK(!pm_rz_ascend(&z, 4)); /* stops at the root, whatever stands before it */
     CHECK_AT(&z, "");
-    const uint8_t *p = pm_zip_origin_path(&z, &len);
+    const uint8_t *p = pm_rz_origin_path(&z, &len);
     CHECK_MEM_EQ(p, len, "pre", 3);
-    CHECK_EQ(pm_zip_move_to(&z, "xy", 2), 0);
+    CHECK_EQ(pm_rz_move_to(&z, "xy", 2), 0);
     CHECK_AT(&z, "xy");
-    CHECK_EQ(pm_zip_ascend_until(&z), 2);
-    pm_zip_descend_to_byte(&z, 'q');
-    CHECK_OK(pm_zip_fork(&z, &f));
-    p = pm_zip_root_prefix(&f, &len);
+    CHECK_EQ(pm_rz_ascend_until(&z), 2);
+    pm_rz_descend_to_byte(&z, 'q');
+    CHECK_OK(pm_rz_fork(&z, &f));
+    p = pm_rz_root_prefix(&f, &len);
     CHECK_MEM_EQ(p, len, "preq", 4);
-    CHECK_OK(pm_zip_make_map(&z, NULL, NULL, &out));
+    CHECK_OK(pm_rz_make_map_in(&z, NULL, NULL, &out));
     CHECK(pm_is_empty(&out) && pm_map_ops(&out) == pm_ops_left());
-    CHECK_OK(pm_zip_status(&z));
-    pm_zip_drop(&z);
-    pm_zip_drop(&f);
+    CHECK_OK(pm_rz_status(&z));
+    pm_rz_drop(&z);
+    pm_rz_drop(&f);
 }
 
 TEST(view_prefix_stands_before_its_source) {
     pm_map m = words("a b", 1), out, none = pm_new(NULL, NULL);
-    pm_zip src = over(&m), z, f;
+    pm_rz src = over(&m), z, f;
     size_t len;
-    CHECK_EQ(pm_zip_prefix(&z, &src, "from/", 5, "fra", 3), PM_INVALID);
-    CHECK_EQ(pm_zip_prefix(&z, &src, "fr", 2, "from", 4), PM_INVALID);
-    CHECK_OK(pm_zip_prefix(&z, &src, "from/", 5, "fr", 2));
+    CHECK_EQ(pm_view_prefix(&src, "from/", 5, "fra", 3, &z), PM_INVALID);
+    CHECK_EQ(pm_view_prefix(&src, "fr", 2, "from", 4, &z), PM_INVALID);
+    CHECK_OK(pm_view_prefix(&src, "from/", 5, "fr", 2, &z));
     CHECK_LISTING(&z, "om/a=1 om/b=2 ");
-    const uint8_t *p = pm_zip_root_prefix(&z, &len);
+    const uint8_t *p = pm_rz_root_prefix(&z, &len);
     CHECK_MEM_EQ(p, len, "fr", 2);
-    pm_zip_reset(&z);
-    CHECK(pm_zip_descend_until(&z));
+    pm_rz_reset(&z);
+    CHECK(pm_rz_descend_until(&z));
     CHECK_AT(&z, "om/");
-    CHECK_EQ(pm_zip_ascend_until(&z), 3);
-    CHECK(!pm_zip_descend_to_check(&z, "oa", 2));
-    CHECK(pm_zip_ascend(&z, 1) && pm_zip_exists(&z));
+    CHECK_EQ(pm_rz_ascend_until(&z), 3);
+    CHECK(!pm_rz_descend_to_check(&z, "oa", 2));
+    CHECK(pm_rz_ascend(&z, 1) && pm_rz_exists(&z));
     CHECK_AT(&z, "o");
-    CHECK_OK(pm_zip_make_map(&z, NULL, NULL, &out)); /* what is left of the prefix stays before it */
+    CHECK_OK(pm_rz_make_map_in(&z, NULL, NULL, &out)); /* what is left of the prefix stays before it */
     CHECK_EQ(*pm_get(&out, "m/b", 3), 2);
     pm_drop(&out);
-    CHECK_OK(pm_zip_fork(&z, &f));
+    CHECK_OK(pm_rz_fork(&z, &f));
     CHECK_LISTING(&f, "m/a=1 m/b=2 ");
-    pm_zip_drop(&f);
-    pm_zip_drop(&z);
-    CHECK_OK(pm_zip_prefix(&z, &src, NULL, 0, NULL, 0));
+    pm_rz_drop(&f);
+    pm_rz_drop(&z);
+    CHECK_OK(pm_view_prefix(&src, NULL, 0, NULL, 0, &z));
     CHECK_LISTING(&z, "a=1 b=2 ");
-    pm_zip_drop(&z);
-    pm_zip_drop(&src);
+    pm_rz_drop(&z);
+    pm_rz_drop(&src);
     src = over(&none); /* an empty map has a root, an empty zipper has none */
-    CHECK_OK(pm_zip_prefix(&z, &src, "ab", 2, NULL, 0));
+    CHECK_OK(pm_view_prefix(&src, "ab", 2, NULL, 0, &z));
     CHECK_LISTING(&z, "ab! ");
-    pm_zip_drop(&z);
-    pm_zip_drop(&src);
-    CHECK_OK(pm_zip_empty(&src, NULL, 0));
-    CHECK_OK(pm_zip_prefix(&z, &src, "ab", 2, NULL, 0));
-    CHECK(!pm_zip_exists(&z) && !pm_zip_child_count(&z));
+    pm_rz_drop(&z);
+    pm_rz_drop(&src);
+    CHECK_OK(pm_view_empty(NULL, 0, &src));
+    CHECK_OK(pm_view_prefix(&src, "ab", 2, NULL, 0, &z));
+    CHECK(!pm_rz_exists(&z) && !pm_rz_child_count(&z));
     CHECK_LISTING(&z, "");
-    pm_zip_drop(&z);
-    pm_zip_drop(&src);
+    pm_rz_drop(&z);
+    pm_rz_drop(&src);
     pm_drop(&m);
 }
 
 TEST(view_product_goes_on_where_a_factor_ends) {
     pm_map a = words("a ab bc!", 1), b = words("x y", 11), c = words("0! 1!", 0);
     put(&b, "", 10);
-    pm_zip factors[3] = {over(&a), over(&b), over(&c)}, z, f;
+    pm_rz factors[3] = {over(&a), over(&b), over(&c)}, z, f;
     size_t seams[3] = {0, 0, 0};
-    CHECK_OK(pm_zip_product(&z, factors, 3));
-    for (unsigned i = 0; i < 3; i++) pm_zip_drop(&factors[i]);
+    CHECK_OK(pm_view_product(factors, 3, &z));
+    for (unsigned i = 0; i < 3; i++) pm_rz_drop(&factors[i]);
     CHECK_LISTING(&z, "a=1 ab=2 abx=11 abx0! abx1! aby=12 aby0! aby1! bcx=11 bcx0! bcx1! bcy=12 bcy0! bcy1! ");
-    CHECK_EQ(pm_zip_factor_count(&z), 3);
-    CHECK(pm_zip_descend_to_check(&z, "ab", 2));
-    CHECK_EQ(pm_zip_focus_factor(&z), 0); /* a seam is the earlier one's, and so is its value */
-    CHECK_EQ(pm_zip_val(&z).val, 2);
-    CHECK(pm_zip_descend_to_check(&z, "x1", 2));
-    CHECK_EQ(pm_zip_focus_factor(&z), 2);
-    CHECK_EQ(pm_zip_path_indices(&z, seams, 3), 2);
+    CHECK_EQ(pm_view_factor_count(&z), 3);
+    CHECK(pm_rz_descend_to_check(&z, "ab", 2));
+    CHECK_EQ(pm_view_focus_factor(&z), 0); /* a seam is the earlier one's, and so is its value */
+    CHECK_EQ(*pm_rz_val(&z), 2);
+    CHECK(pm_rz_descend_to_check(&z, "x1", 2));
+    CHECK_EQ(pm_view_focus_factor(&z), 2);
+    CHECK_EQ(pm_view_path_indices(&z, seams, 3), 2);
     CHECK(seams[0] == 2 && seams[1] == 3);
-    pm_zip_ascend(&z, 1);
-    CHECK_EQ(pm_zip_path_indices(&z, seams, 0), 1);
-    CHECK_OK(pm_zip_fork(&z, &f));
+    pm_rz_ascend(&z, 1);
+    CHECK_EQ(pm_view_path_indices(&z, seams, 0), 1);
+    CHECK_OK(pm_rz_fork(&z, &f));
     CHECK_LISTING(&f, "=11 0! 1! ");
-    pm_zip_drop(&f);
-    CHECK(!pm_zip_descend_to_check(&z, "2", 1));
-    CHECK_EQ(pm_zip_move_to(&z, "bcy1", 4), 4);
-    CHECK_EQ(pm_zip_move_to(&z, "bcq1", 4), 2);
-    CHECK(!pm_zip_exists(&z));
-    pm_zip_ascend(&z, 2);
-    CHECK(pm_zip_descend_to_existing_byte(&z, 'x'));
-    pm_zip_drop(&z);
+    pm_rz_drop(&f);
+    CHECK(!pm_rz_descend_to_check(&z, "2", 1));
+    CHECK_EQ(pm_rz_move_to(&z, "bcy1", 4), 4);
+    CHECK_EQ(pm_rz_move_to(&z, "bcq1", 4), 2);
+    CHECK(!pm_rz_exists(&z));
+    pm_rz_ascend(&z, 2);
+    CHECK(pm_rz_descend_to_existing_byte(&z, 'x'));
+    pm_rz_drop(&z);
     pm_drop(&a);
     pm_drop(&b);
     pm_drop(&c);
@@ -242,24 +225,24 @@ TEST(view_product_goes_on_where_a_factor_ends) {
 TEST(view_product_passes_empty_maps_and_stops_at_empty_zippers) {
     pm_map a = words("a", 1), e = pm_new(NULL, NULL);
     put(&e, "", 5);
-    pm_zip f[4] = {over(&e), over(&e), over(&a), over(&e)}, z;
+    pm_rz f[4] = {over(&e), over(&e), over(&a), over(&e)}, z;
     size_t seams[3] = {9, 9, 9};
-    CHECK_OK(pm_zip_product(&z, f, 4));
+    CHECK_OK(pm_view_product(f, 4, &z));
     CHECK_LISTING(&z, "=5 a=1 ");
-    CHECK(pm_zip_descend_first_byte(&z));
-    CHECK_EQ(pm_zip_path_indices(&z, seams, 3), 2);
+    CHECK(pm_rz_descend_first_byte(&z));
+    CHECK_EQ(pm_view_path_indices(&z, seams, 3), 2);
     CHECK(seams[0] == 0 && seams[1] == 0);
-    pm_zip_drop(&z);
-    pm_zip_drop(&f[1]);
-    CHECK_OK(pm_zip_empty(&f[1], NULL, 0));
-    CHECK_OK(pm_zip_product(&z, f, 4));
+    pm_rz_drop(&z);
+    pm_rz_drop(&f[1]);
+    CHECK_OK(pm_view_empty(NULL, 0, &f[1]));
+    CHECK_OK(pm_view_product(f, 4, &z));
     CHECK_LISTING(&z, "=5 ");
-    pm_zip_drop(&z);
-    CHECK_OK(pm_zip_product(&z, f + 1, 3));
+    pm_rz_drop(&z);
+    CHECK_OK(pm_view_product(f + 1, 3, &z));
     CHECK_LISTING(&z, "");
-    CHECK_PTR_EQ(pm_zip_values(&z), pm_ops_left());
-    pm_zip_drop(&z);
-    for (unsigned i = 0; i < 4; i++) pm_zip_drop(&f[i]);
+    CHECK_PTR_EQ(pm_rz_ops(&z), pm_ops_left());
+    pm_rz_drop(&z);
+    for (unsigned i = 0; i < 4; i++) pm_rz_drop(&f[i]);
     pm_drop(&a);
     pm_drop(&e);
 }
@@ -272,14 +255,14 @@ typedef struct folders {
 } folders;
 
 static pm_status open_folder(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t factors,
-                             pm_zip *next) {
+                             pm_rz *next) {
     folders *f = ctx;
     f->asked++;
     CHECK(len > 0 && factors == *payload + 1);
     ++*payload;
     if (f->answer != PM_OK) return f->answer;
     if (!f->of[path[len - 1]]) return PM_OK;
-    pm_status s = pm_zip_of_map(next, f->of[path[len - 1]], NULL, 0);
+    pm_status s = pm_rz_open(f->of[path[len - 1]], NULL, 0, next);
     next->status = f->later;
     return s;
 }
@@ -288,48 +271,51 @@ TEST(view_dependent_product_asks_at_each_end) {
     pm_map root = words("home/ lib/ x", 1), home = words("ann: bob:", 11), ann = words("1 2", 21);
     pm_map empty = pm_new(NULL, NULL), sums = pm_new(pm_ops_sum(), NULL);
     folders f = {{NULL}, 0, PM_OK, PM_OK};
-    pm_zip first = over(&root), z, g;
+    pm_rz first = over(&root), z, g;
     size_t seams[2];
     f.of['/'] = &home;
     f.of[':'] = &ann;
     f.of['1'] = &empty; /* without end: is asked again there, and again */
-    CHECK_OK(pm_zip_dependent(&z, &first, open_folder, &f, 0));
-    CHECK(pm_zip_descend_to_check(&z, "home/ann:2", 10));
-    CHECK_EQ(pm_zip_val(&z).val, 22);
-    CHECK_EQ(pm_zip_factor_count(&z), 3);
-    CHECK_EQ(pm_zip_path_indices(&z, seams, 2), 2);
+    CHECK_OK(pm_view_dependent(&first, open_folder, &f, 0, &z));
+    CHECK(pm_rz_descend_to_check(&z, "home/ann:2", 10));
+    CHECK_EQ(*pm_rz_val(&z), 22);
+    CHECK_EQ(pm_view_factor_count(&z), 3);
+    CHECK_EQ(pm_view_path_indices(&z, seams, 2), 2);
     CHECK(seams[0] == 5 && seams[1] == 9);
     CHECK_EQ(f.asked, 2);
-    CHECK(pm_zip_to_prev_sibling(&z)); /* stays below the seam: nothing is asked */
+    CHECK(pm_rz_to_prev_sibling(&z)); /* stays below the seam: nothing is asked */
     CHECK_EQ(f.asked, 2);
-    CHECK_EQ(pm_zip_child_count(&z), 0);
-    CHECK_EQ(pm_zip_status(&z), PM_INVALID);
-    CHECK_OK(pm_zip_status(&z));
+    CHECK_EQ(pm_rz_child_count(&z), 0);
+    CHECK_EQ(pm_rz_status(&z), PM_INVALID);
+    CHECK_EQ(pm_rz_status(&z), PM_INVALID); /* until it is reset */
     f.of['1'] = NULL;
-    pm_zip_reset(&z);
-    CHECK_EQ(pm_zip_factor_count(&z), 1);
-    CHECK_OK(pm_zip_fork(&z, &g));
-    pm_zip_drop(&z);
-    pm_zip_drop(&first);
+    pm_rz_reset(&z);
+    CHECK_EQ(pm_view_factor_count(&z), 1);
+    CHECK_OK(pm_rz_fork(&z, &g));
+    pm_rz_drop(&z);
+    pm_rz_drop(&first);
     CHECK_LISTING(&g, "home/=1 home/ann:=11 home/ann:1=21 home/ann:2=22 home/bob:=12 home/bob:1=21 home/bob:2=22 "
                       "lib/=2 lib/ann:=11 lib/ann:1=21 lib/ann:2=22 lib/bob:=12 lib/bob:1=21 lib/bob:2=22 x=3 ");
     f.answer = PM_IO;
-    pm_zip_reset(&g);
-    CHECK(!pm_zip_descend_to_check(&g, "home/ann", 8));
-    CHECK_EQ(pm_zip_status(&g), PM_IO);
+    pm_rz_reset(&g);
+    CHECK(!pm_rz_descend_to_check(&g, "home/ann", 8));
+    CHECK_EQ(pm_rz_status(&g), PM_IO);
     pm_map m;
-    CHECK_EQ(pm_zip_make_map(&g, NULL, NULL, &m), PM_IO);
+    CHECK_EQ(pm_rz_make_map_in(&g, NULL, NULL, &m), PM_IO);
     uint64_t n;
-    CHECK_EQ(pm_zip_val_count(&g, &n), PM_IO);
+    CHECK_EQ(pm_rz_val_count(&g, &n), PM_IO);
     f.answer = PM_OK;
-    f.later = PM_IO; /* told even when the factor is gone */
-    CHECK(pm_zip_descend_to_check(&g, "home/ann", 8));
-    pm_zip_reset(&g);
-    CHECK_EQ(pm_zip_status(&g), PM_IO);
+    f.later = PM_IO; /* what a factor had to tell before */
+    pm_rz_reset(&g);
+    CHECK(!pm_rz_descend_to_check(&g, "home/ann", 8));
+    CHECK_EQ(pm_rz_status(&g), PM_IO);
+    pm_rz_reset(&g);
+    CHECK_OK(pm_rz_status(&g));
+    f.later = PM_OK;
     f.of['/'] = &sums;
-    CHECK(!pm_zip_descend_to_check(&g, "lib/x", 5));
-    CHECK_EQ(pm_zip_status(&g), PM_MISMATCH);
-    pm_zip_drop(&g);
+    CHECK(!pm_rz_descend_to_check(&g, "lib/x", 5));
+    CHECK_EQ(pm_rz_status(&g), PM_MISMATCH);
+    pm_rz_drop(&g);
     pm_drop(&root);
     pm_drop(&home);
     pm_drop(&ann);
@@ -348,34 +334,34 @@ static pm_alg hide_odd(void *ctx, const pm_val *l, const pm_val *r, pm_val *out)
 
 TEST(view_overlay_shows_both) {
     pm_map a = words("a ab b d!", 1), b = words("ab ac b c", 11);
-    pm_zip l = over(&a), r = over(&b), z;
+    pm_rz l = over(&a), r = over(&b), z;
     unsigned calls = 0;
     pm_map out;
-    CHECK_OK(pm_zip_overlay(&z, &l, &r, NULL, NULL));
+    CHECK_OK(pm_view_overlay(&l, &r, NULL, NULL, &z));
     CHECK_LISTING(&z, "a=1 ab=2 ac=12 b=3 c=14 d! ");
-    pm_zip_drop(&z);
-    CHECK_OK(pm_zip_overlay(&z, &l, &r, hide_odd, &calls));
+    pm_rz_drop(&z);
+    CHECK_OK(pm_view_overlay(&l, &r, hide_odd, &calls, &z));
     CHECK_LISTING(&z, "ab=211 ac=12 b=313 c=14 d! ");
-    CHECK(calls > 0 && !pm_zip_val_at(&z, "a", 1).some);
-    CHECK_OK(pm_zip_make_map(&z, NULL, NULL, &out));
+    CHECK(calls > 0 && !pm_rz_val_at(&z, "a", 1));
+    CHECK_OK(pm_rz_make_map_in(&z, NULL, NULL, &out));
     CHECK(pm_path_exists(&out, "d", 1) && !pm_contains(&out, "a", 1));
     CHECK_EQ(*pm_get(&out, "b", 1), 313);
     pm_drop(&out);
-    pm_zip_drop(&z);
+    pm_rz_drop(&z);
     pm_map sums = pm_new(pm_ops_sum(), NULL);
-    pm_zip s = over(&sums);
-    CHECK_EQ(pm_zip_overlay(&z, &l, &s, NULL, NULL), PM_MISMATCH);
-    CHECK_EQ(pm_zip_meet(&z, &s, &l), PM_MISMATCH);
-    pm_zip both[2] = {l, s};
-    CHECK_EQ(pm_zip_product(&z, both, 2), PM_MISMATCH);
-    CHECK_EQ(pm_zip_make_map(&l, pm_ops_sum(), NULL, &out), PM_MISMATCH);
-    CHECK_OK(pm_zip_make_map(&l, pm_ops_unit(), NULL, &out)); /* which paths have a value */
+    pm_rz s = over(&sums);
+    CHECK_EQ(pm_view_overlay(&l, &s, NULL, NULL, &z), PM_MISMATCH);
+    CHECK_EQ(pm_view_meet(&s, &l, &z), PM_MISMATCH);
+    pm_rz both[2] = {l, s};
+    CHECK_EQ(pm_view_product(both, 2, &z), PM_MISMATCH);
+    CHECK_EQ(pm_rz_make_map_in(&l, pm_ops_sum(), NULL, &out), PM_MISMATCH);
+    CHECK_OK(pm_rz_make_map_in(&l, pm_ops_unit(), NULL, &out)); /* which paths have a value */
     CHECK(pm_contains(&out, "ab", 2) && pm_path_exists(&out, "d", 1) && !pm_contains(&out, "d", 1));
     CHECK_OK(pm_check(&out, NULL));
     pm_drop(&out);
-    pm_zip_drop(&s);
-    pm_zip_drop(&l);
-    pm_zip_drop(&r);
+    pm_rz_drop(&s);
+    pm_rz_drop(&l);
+    pm_rz_drop(&r);
     pm_drop(&a);
     pm_drop(&b);
 }
@@ -383,38 +369,38 @@ TEST(view_overlay_shows_both) {
 /* Factors are forks: the caller's own go their way. */
 TEST(view_factors_start_at_the_focus) {
     pm_map a = words("pre/a pre/b q", 1);
-    pm_zip l = over(&a), z;
-    pm_zip_descend_to(&l, "pre/", 4);
-    CHECK_OK(pm_zip_overlay(&z, &l, &l, NULL, NULL));
-    pm_zip_reset(&l);
+    pm_rz l = over(&a), z;
+    pm_rz_descend_to(&l, "pre/", 4);
+    CHECK_OK(pm_view_overlay(&l, &l, NULL, NULL, &z));
+    pm_rz_reset(&l);
     CHECK_LISTING(&z, "a=1 b=2 ");
-    CHECK(!pm_zip_ascend(&z, 1));
+    CHECK(!pm_rz_ascend(&z, 1));
     CHECK_AT(&l, "");
-    pm_zip_drop(&l);
+    pm_rz_drop(&l);
     CHECK_LISTING(&z, "a=1 b=2 ");
-    pm_zip_drop(&z);
+    pm_rz_drop(&z);
     pm_drop(&a);
 }
 
 TEST(view_meet_and_subtract_show_only_what_remains) {
     pm_map a = words("a abc abd! x xyz k!", 1), b = words("ab abd! abx xyq k! a", 11);
-    pm_zip l = over(&a), r = over(&b), z;
-    CHECK_OK(pm_zip_meet(&z, &l, &r));
+    pm_rz l = over(&a), r = over(&b), z;
+    CHECK_OK(pm_view_meet(&l, &r, &z));
     CHECK_LISTING(&z, "a=1 abd! k! ");
-    CHECK(!pm_zip_descend_to_check(&z, "x", 1)); /* in both, but nothing of it is left */
-    CHECK_EQ(pm_zip_child_count(&z), 0);
-    CHECK_EQ(pm_zip_move_to(&z, "abc", 3), 2);
-    pm_zip_drop(&z);
-    CHECK_OK(pm_zip_subtract(&z, &l, &r));
+    CHECK(!pm_rz_descend_to_check(&z, "x", 1)); /* in both, but nothing of it is left */
+    CHECK_EQ(pm_rz_child_count(&z), 0);
+    CHECK_EQ(pm_rz_move_to(&z, "abc", 3), 2);
+    pm_rz_drop(&z);
+    CHECK_OK(pm_view_subtract(&l, &r, &z));
     CHECK_LISTING(&z, "abc=2 x=3 xyz=4 ");
-    CHECK(!pm_zip_descend_to_check(&z, "k", 1));
-    CHECK_EQ(pm_zip_move_to(&z, "abd", 3), 2);
-    pm_zip_drop(&z);
-    CHECK_OK(pm_zip_subtract(&z, &l, &l));
+    CHECK(!pm_rz_descend_to_check(&z, "k", 1));
+    CHECK_EQ(pm_rz_move_to(&z, "abd", 3), 2);
+    pm_rz_drop(&z);
+    CHECK_OK(pm_view_subtract(&l, &l, &z));
     CHECK_LISTING(&z, "! ");
-    pm_zip_drop(&z);
-    pm_zip_drop(&l);
-    pm_zip_drop(&r);
+    pm_rz_drop(&z);
+    pm_rz_drop(&l);
+    pm_rz_drop(&r);
     pm_drop(&a);
     pm_drop(&b);
 }
@@ -433,15 +419,17 @@ TEST(view_tells_of_a_bad_hook) {
     pm_pool *other;
     CHECK_OK(pm_pool_new(NULL, &other));
     put(&m, "a", 1);
-    pm_zip l = over(&m), z;
-    CHECK_OK(pm_zip_meet(&z, &l, &l));
-    CHECK(!pm_zip_val_at(&z, "a", 1).some);
-    CHECK_EQ(pm_zip_status(&z), PM_BADHOOK);
-    CHECK_EQ(pm_zip_make_map(&z, NULL, NULL, &out), PM_BADHOOK);
-    CHECK_EQ(pm_zip_make_map(&z, NULL, other, &out), PM_BADHOOK);
-    CHECK_OK(pm_zip_status(&z));
-    pm_zip_drop(&z);
-    pm_zip_drop(&l);
+    pm_rz l = over(&m), z;
+    CHECK_OK(pm_view_meet(&l, &l, &z));
+    CHECK(!pm_rz_val_at(&z, "a", 1));
+    CHECK_EQ(pm_rz_status(&z), PM_BADHOOK);
+    CHECK_EQ(pm_rz_make_map_in(&z, NULL, NULL, &out), PM_BADHOOK);
+    CHECK_EQ(pm_rz_make_map_in(&z, NULL, other, &out), PM_BADHOOK);
+    CHECK_EQ(pm_rz_status(&z), PM_BADHOOK); /* that of the query, until it is reset */
+    pm_rz_reset(&z);
+    CHECK_OK(pm_rz_status(&z));
+    pm_rz_drop(&z);
+    pm_rz_drop(&l);
     pm_drop(&m);
     CHECK_OK(pm_pool_free(other));
 }
@@ -465,20 +453,20 @@ TEST(view_values_are_counted) {
         put(&a, i == 0 ? "" : i == 1 ? "k" : "kx", counted_new());
         put(&b, i == 0 ? "" : i == 1 ? "k" : "l", counted_new());
     }
-    pm_zip l = over(&a), r = over(&b), z, twice;
-    CHECK_OK(pm_zip_overlay(&z, &l, &r, make_counted, NULL));
-    CHECK_OK(pm_zip_overlay(&twice, &z, &z, make_counted, NULL)); /* makes values of made values */
-    pm_zip_drop(&z);
-    CHECK_OK(pm_zip_make_map(&twice, NULL, NULL, &out));
-    pm_opt v = pm_zip_val_at(&twice, "k", 1);
-    CHECK(v.some && counted_refs(v.val) == 1);
+    pm_rz l = over(&a), r = over(&b), z, twice;
+    CHECK_OK(pm_view_overlay(&l, &r, make_counted, NULL, &z));
+    CHECK_OK(pm_view_overlay(&z, &z, make_counted, NULL, &twice)); /* makes values of made values */
+    pm_rz_drop(&z);
+    CHECK_OK(pm_rz_make_map_in(&twice, NULL, NULL, &out));
+    const pm_val *v = pm_rz_val_at(&twice, "k", 1);
+    CHECK(v && counted_refs(*v) == 1);
     unsigned vals = 0;
     pm_fold f = {.flags = PM_FOLD_JUMPING, .ctx = &vals, .at = count_vals};
-    CHECK_EQ(pm_fold_zip(&twice, &f, NULL), PM_OK);
+    CHECK_EQ(pm_fold_rz(&twice, &f, NULL), PM_OK);
     CHECK_EQ(vals, 4);
-    pm_zip_drop(&twice);
-    pm_zip_drop(&l);
-    pm_zip_drop(&r);
+    pm_rz_drop(&twice);
+    pm_rz_drop(&l);
+    pm_rz_drop(&r);
     pm_drop(&a);
     pm_drop(&b);
     uint64_t n = 0;
@@ -490,108 +478,91 @@ TEST(view_values_are_counted) {
     CHECK(counted_is_sound());
 }
 
-typedef struct seen {
-    char text[64];
-    unsigned n, stop;
-} seen;
-
-static bool note(void *ctx, const uint8_t *key, size_t len, pm_val val) {
-    seen *s = ctx;
-    sprintf(s->text + strlen(s->text), "%.*s=%d ", (int)len, (const char *)key, (int)val);
-    return ++s->n < s->stop;
-}
-
 TEST(views_are_visited_value_by_value) {
     pm_map a = words("b ba", 1), b = words("a ba", 11);
     put(&a, "", 9);
-    pm_zip z = overlay(over(&a), over(&b));
-    seen s = {"", 0, 99}, first = {"", 0, 2};
-    pm_zip_descend_to_byte(&z, 'q');
-    CHECK_OK(pm_zip_each(&z, note, &s));
-    CHECK_STR_EQ(s.text, "=9 a=11 b=1 ba=2 ");
-    CHECK_OK(pm_zip_each(&z, note, &first));
-    CHECK_STR_EQ(first.text, "=9 a=11 ");
-    CHECK(pm_zip_at_root(&z));
-    pm_zip_drop(&z);
+    pm_rz z = overlay(over(&a), over(&b));
+    char text[64] = "";
+    for (pm_iter i = pm_iter_vals_of_rz(&z); pm_iter_next(&i);)
+        sprintf(text + strlen(text), "%.*s=%d ", (int)i.len, (const char *)i.key, (int)*i.val);
+    CHECK_STR_EQ(text, "=9 a=11 b=1 ba=2 ");
+    pm_rz_drop(&z);
     pm_drop(&a);
     pm_drop(&b);
 }
 
-/* A kind that the library does not know: every path of at most three bytes a and b; those of three have a value. */
+TEST(views_may_own_what_they_show) {
+    pm_map a = words("a b c", 1), b = words("b c d", 11), made, w;
+    pm_rz z = overlay(over(&a), over(&b)), kept;
+    CHECK_OK(pm_rz_fork_owned(&z, &kept));
+    pm_rz_drop(&z);
+    put(&a, "x", 9);
+    pm_drop(&a);
+    pm_drop(&b);
+    CHECK_LISTING(&kept, "a=1 b=2 c=3 d=13 ");
+    CHECK_OK(pm_rz_make_map(&kept, &made));
+    w = pm_new(NULL, NULL);
+    pm_wz writer; /* a writer takes maps only */
+    CHECK_OK(pm_wz_open(&writer, &w, NULL, 0));
+    CHECK_EQ(pm_wz_graft(&writer, &kept), PM_MISMATCH);
+    CHECK_EQ(pm_wz_drop(&writer), PM_MISMATCH);
+    pm_witness none = pm_rz_witness(&kept);
+    const pm_val *v;
+    CHECK_EQ(pm_rz_val_witnessed(&kept, &none, &v), PM_INVALID);
+    pm_witness_drop(&none);
+    CHECK(pm_rz_shared_node_id(&kept) == 0 && !pm_rz_is_shared(&kept));
+    pm_rz_drop(&kept);
+    pm_drop(&made);
+    pm_drop(&w);
+}
+
+/* A view that the library does not know: every path of at most three bytes a and b; those of three have a value. */
 typedef struct cube {
-    uint8_t path[64];
-    size_t len, root_len;
+    uint8_t path[3];
+    pm_val val;
 } cube;
 
-static const pm_ops *cube_values(const pm_zip *z) {
-    (void)z;
-    return pm_ops_left();
-}
-
-static const uint8_t *cube_path(const pm_zip *z, size_t *len, size_t *root_len) {
-    const cube *c = z->state;
-    *len = c->len;
-    *root_len = c->root_len;
-    return c->path;
-}
-
-static bool cube_exists(pm_zip *z) {
-    const cube *c = z->state;
-    for (size_t i = 0; i < c->len; i++)
-        if (c->path[i] != 'a' && c->path[i] != 'b') return false;
-    return c->len <= 3;
-}
-
-static pm_opt cube_val(pm_zip *z) {
-    pm_opt v = {7, cube_exists(z) && ((const cube *)z->state)->len == 3};
-    return v;
-}
-
-static pm_mask cube_mask(pm_zip *z) {
-    return pm_mask_of("ab", cube_exists(z) && ((const cube *)z->state)->len < 3 ? 2 : 0);
-}
-
-static bool cube_down(pm_zip *z, const uint8_t *key, size_t n) {
-    cube *c = z->state;
-    if (n > sizeof c->path - c->len) {
-        z->status = PM_NOMEM;
-        return false;
+static bool cube_seek(void *state, const uint8_t *key, size_t len, size_t within, pm_terminal *t) {
+    cube *c = state;
+    for (unsigned i = 0; i < 8; i++) {
+        for (unsigned k = 0; k < 3; k++) c->path[k] = i >> (2 - k) & 1 ? 'b' : 'a';
+        int order = memcmp(c->path, key, len < 3 ? len : 3);
+        if (order < 0 || (order == 0 && len > 3)) continue;
+        if (within > 3 || memcmp(c->path, key, within) != 0) return false;
+        t->path = c->path, t->len = 3, t->val = &c->val;
+        return true;
     }
-    memcpy(c->path + c->len, key, n);
-    c->len += n;
-    return true;
+    return false;
 }
 
-static void cube_up(pm_zip *z, size_t n) { ((cube *)z->state)->len -= n; }
-
-static pm_status cube_fork(const pm_zip *z, pm_zip *out) {
+static pm_status cube_fork(const void *state, bool own, void **out) {
     cube *c = malloc(sizeof *c);
+    (void)own;
     if (!c) return PM_NOMEM;
-    *c = *(const cube *)z->state;
-    c->root_len = c->len;
-    *out = *z;
-    out->state = c;
+    *c = *(const cube *)state;
+    *out = c;
     return PM_OK;
 }
 
-static void cube_drop(pm_zip *z) { free(z->state); }
-
 TEST(views_take_kinds_of_ones_own) {
-    static const pm_zip_ops kind = {.values = cube_values, .path = cube_path, .exists = cube_exists, .val = cube_val,
-                                    .mask = cube_mask,     .down = cube_down, .up = cube_up,         .fork = cube_fork,
-                                    .drop = cube_drop};
-    cube at_root = {{0}, 0, 0};
-    pm_zip own = {&kind, &at_root, PM_OK}, two[2] = {own, own}, z;
+    static const pm_view_ops kind = {.seek = cube_seek, .fork = cube_fork, .drop = free};
+    static const cube at_first = {"aaa", 7};
+    void *state;
+    pm_rz own, two[2], z;
     pm_map out;
+    CHECK_OK(cube_fork(&at_first, false, &state));
+    CHECK_OK(pm_rz_open_view(&kind, state, pm_ops_left(), NULL, NULL, 0, &own));
     CHECK_LISTING(&own, "aaa=7 aab=7 aba=7 abb=7 baa=7 bab=7 bba=7 bbb=7 ");
-    CHECK_OK(pm_zip_product(&z, two, 2));
+    two[0] = two[1] = own;
+    CHECK_OK(pm_view_product(two, 2, &z));
     uint64_t n = 0;
-    CHECK_OK(pm_zip_val_count(&z, &n));
+    CHECK_OK(pm_rz_val_count(&z, &n));
     CHECK_EQ(n, 8 + 64);
-    CHECK_OK(pm_zip_make_map(&z, NULL, NULL, &out));
+    CHECK_OK(pm_rz_make_map(&z, &out));
     CHECK(pm_contains(&out, "abbaba", 6));
     pm_drop(&out);
-    pm_zip_drop(&z);
+    pm_rz_drop(&z);
+    pm_rz_drop(&own);
 }
 
 /* Walking needs no atomic read-modify-write, and, once its buffers have grown, no allocation. */
@@ -603,28 +574,28 @@ TEST(views_walk_without_cost_beside_the_moves) {
         if (i % 3) put(&a, key, i);
         if (i % 5) put(&b, key, i);
     }
-    pm_zip l = over(&a), r = over(&b), two[2] = {l, over(&c)}, z[5];
-    CHECK_OK(pm_zip_overlay(&z[0], &l, &r, NULL, NULL));
-    CHECK_OK(pm_zip_meet(&z[1], &l, &r));
-    CHECK_OK(pm_zip_subtract(&z[2], &l, &r));
-    CHECK_OK(pm_zip_prefix(&z[3], &l, "pre", 3, NULL, 0));
-    CHECK_OK(pm_zip_product(&z[4], two, 2));
+    pm_rz l = over(&a), r = over(&b), two[2] = {l, over(&c)}, z[5];
+    CHECK_OK(pm_view_overlay(&l, &r, NULL, NULL, &z[0]));
+    CHECK_OK(pm_view_meet(&l, &r, &z[1]));
+    CHECK_OK(pm_view_subtract(&l, &r, &z[2]));
+    CHECK_OK(pm_view_prefix(&l, "pre", 3, NULL, 0, &z[3]));
+    CHECK_OK(pm_view_product(two, 2, &z[4]));
     for (unsigned i = 0; i < 5; i++) {
         uint64_t n = 0;
-        CHECK_OK(pm_zip_val_count(&z[i], &n));
-        while (pm_zip_to_next_step(&z[i])) continue;
+        CHECK_OK(pm_rz_val_count(&z[i], &n));
+        while (pm_rz_to_next_step(&z[i])) continue;
         check_fail_alloc(0);
         rmws = 0;
-        while (pm_zip_to_next_val(&z[i])) n--;
-        while (pm_zip_to_next_step(&z[i])) continue;
+        while (pm_rz_to_next_val(&z[i])) n--;
+        while (pm_rz_to_next_step(&z[i])) continue;
         CHECK_EQ(n, 0);
         CHECK_EQ(rmws, 0);
         CHECK_EQ(check_allocs(), 0);
-        pm_zip_drop(&z[i]);
+        pm_rz_drop(&z[i]);
     }
-    pm_zip_drop(&l);
-    pm_zip_drop(&r);
-    pm_zip_drop(&two[1]);
+    pm_rz_drop(&l);
+    pm_rz_drop(&r);
+    pm_rz_drop(&two[1]);
     pm_drop(&a);
     pm_drop(&b);
     pm_drop(&c);
@@ -635,20 +606,20 @@ TEST(views_walk_without_cost_beside_the_moves) {
 /* Grafting from inside a prefix forgot the rest of it. */
 TEST(known_fault_21_what_is_left_of_a_prefix_is_grafted) {
     pm_map m = words("a b", 1), to = words("t/old", 9);
-    pm_zip src = over(&m), z;
-    pm_rz from;
+    pm_rz src = over(&m), z;
+    pm_map from;
     pm_wz w;
-    CHECK_OK(pm_zip_prefix(&z, &src, "from/", 5, NULL, 0));
-    CHECK(pm_zip_descend_to_check(&z, "fr", 2));
-    CHECK_OK(pm_zip_make_reader(&z, NULL, NULL, &from));
+    CHECK_OK(pm_view_prefix(&src, "from/", 5, NULL, 0, &z));
+    CHECK(pm_rz_descend_to_check(&z, "fr", 2));
+    CHECK_OK(pm_rz_make_map(&z, &from));
     CHECK_OK(pm_wz_open(&w, &to, "t/", 2));
-    CHECK_OK(pm_wz_graft(&w, &from));
+    CHECK_OK(pm_wz_graft_map(&w, &from));
     CHECK_OK(pm_wz_drop(&w));
     CHECK_EQ(*pm_get(&to, "t/om/b", 6), 2);
     CHECK(!pm_contains(&to, "t/old", 5) && !pm_path_exists(&to, "t/a", 3));
-    pm_rz_drop(&from);
-    pm_zip_drop(&z);
-    pm_zip_drop(&src);
+    pm_drop(&from);
+    pm_rz_drop(&z);
+    pm_rz_drop(&src);
     pm_drop(&m);
     pm_drop(&to);
 }
@@ -656,28 +627,28 @@ TEST(known_fault_21_what_is_left_of_a_prefix_is_grafted) {
 /* Going up in an empty zipper cut its root off; overlays and products could not count. */
 TEST(known_fault_21_empty_zippers_keep_their_root_and_views_count) {
     pm_map a = words("a b", 1), b = words("b c", 5);
-    pm_zip two[2] = {over(&a), over(&b)}, z;
+    pm_rz two[2] = {over(&a), over(&b)}, z;
     size_t len;
     uint64_t n = 0;
-    CHECK_OK(pm_zip_empty(&z, "root", 4));
-    pm_zip_descend_to(&z, "xyz", 3);
-    CHECK(pm_zip_ascend(&z, 1));
-    const uint8_t *p = pm_zip_origin_path(&z, &len);
+    CHECK_OK(pm_view_empty("root", 4, &z));
+    pm_rz_descend_to(&z, "xyz", 3);
+    CHECK(pm_rz_ascend(&z, 1));
+    const uint8_t *p = pm_rz_origin_path(&z, &len);
     CHECK_MEM_EQ(p, len, "rootxy", 6);
-    CHECK(!pm_zip_ascend(&z, 9));
-    p = pm_zip_origin_path(&z, &len);
+    CHECK(!pm_rz_ascend(&z, 9));
+    p = pm_rz_origin_path(&z, &len);
     CHECK_MEM_EQ(p, len, "root", 4);
-    pm_zip_drop(&z);
-    CHECK_OK(pm_zip_overlay(&z, &two[0], &two[1], NULL, NULL));
-    CHECK_OK(pm_zip_val_count(&z, &n));
+    pm_rz_drop(&z);
+    CHECK_OK(pm_view_overlay(&two[0], &two[1], NULL, NULL, &z));
+    CHECK_OK(pm_rz_val_count(&z, &n));
     CHECK_EQ(n, 3);
-    pm_zip_drop(&z);
-    CHECK_OK(pm_zip_product(&z, two, 2));
-    CHECK_OK(pm_zip_val_count(&z, &n));
+    pm_rz_drop(&z);
+    CHECK_OK(pm_view_product(two, 2, &z));
+    CHECK_OK(pm_rz_val_count(&z, &n));
     CHECK_EQ(n, 2 + 2 * 2);
-    pm_zip_drop(&z);
-    pm_zip_drop(&two[0]);
-    pm_zip_drop(&two[1]);
+    pm_rz_drop(&z);
+    pm_rz_drop(&two[0]);
+    pm_rz_drop(&two[1]);
     pm_drop(&a);
     pm_drop(&b);
 }
@@ -686,16 +657,16 @@ TEST(known_fault_21_empty_zippers_keep_their_root_and_views_count) {
 TEST(known_fault_22_factors_begin_anywhere) {
     pm_map a = words("k", 1), b = words("somewhere/in/a/run elsewhere", 5);
     for (size_t n = 1; n < 18; n++) {
-        pm_zip two[2] = {over(&a), {0}}, z;
-        CHECK_OK(pm_zip_of_map(&two[1], &b, "somewhere/in/a/run", n));
-        CHECK_OK(pm_zip_product(&z, two, 2));
-        CHECK(pm_zip_to_next_val(&z) && pm_zip_to_next_val(&z));
+        pm_rz two[2] = {over(&a), {0}}, z;
+        CHECK_OK(pm_rz_open(&b, "somewhere/in/a/run", n, &two[1]));
+        CHECK_OK(pm_view_product(two, 2, &z));
+        CHECK(pm_rz_to_next_val(&z) && pm_rz_to_next_val(&z));
         CHECK_STR_EQ(at(&z) + 1, &"somewhere/in/a/run"[n]);
-        CHECK_EQ(pm_zip_val(&z).val, 5);
-        CHECK(!pm_zip_to_next_val(&z));
-        pm_zip_drop(&z);
-        pm_zip_drop(&two[0]);
-        pm_zip_drop(&two[1]);
+        CHECK_EQ(*pm_rz_val(&z), 5);
+        CHECK(!pm_rz_to_next_val(&z));
+        pm_rz_drop(&z);
+        pm_rz_drop(&two[0]);
+        pm_rz_drop(&two[1]);
     }
     pm_drop(&a);
     pm_drop(&b);
@@ -709,23 +680,23 @@ TEST(views_go_deep) {
     memset(key, 'k', sizeof key);
     CHECK_OK(pm_set(&m, key, DEEP, 1, NULL));
     CHECK_OK(pm_set(&m, key, DEEP / 2, 2, NULL));
-    pm_zip two[2] = {over(&m), over(&m)}, product, z;
-    CHECK_OK(pm_zip_product(&product, two, 2));
-    CHECK_OK(pm_zip_meet(&z, &product, &two[0]));
-    CHECK(pm_zip_descend_to_check(&product, key, DEEP));
-    CHECK(pm_zip_descend_to_check(&product, key, DEEP));
-    CHECK_EQ(pm_zip_val(&product).val, 1);
-    CHECK_EQ(pm_zip_ascend_until(&product), DEEP / 2);
+    pm_rz two[2] = {over(&m), over(&m)}, product, z;
+    CHECK_OK(pm_view_product(two, 2, &product));
+    CHECK_OK(pm_view_meet(&product, &two[0], &z));
+    CHECK(pm_rz_descend_to_check(&product, key, DEEP));
+    CHECK(pm_rz_descend_to_check(&product, key, DEEP));
+    CHECK_EQ(*pm_rz_val(&product), 1);
+    CHECK_EQ(pm_rz_ascend_until(&product), DEEP / 2);
     uint64_t n = 0;
-    CHECK_OK(pm_zip_val_count(&z, &n));
+    CHECK_OK(pm_rz_val_count(&z, &n));
     CHECK_EQ(n, 2);
-    CHECK_OK(pm_zip_make_map(&z, NULL, NULL, &out));
+    CHECK_OK(pm_rz_make_map_in(&z, NULL, NULL, &out));
     CHECK_EQ(*pm_get(&out, key, DEEP / 2), 2);
     pm_drop(&out);
-    pm_zip_drop(&z);
-    pm_zip_drop(&product);
-    pm_zip_drop(&two[0]);
-    pm_zip_drop(&two[1]);
+    pm_rz_drop(&z);
+    pm_rz_drop(&product);
+    pm_rz_drop(&two[0]);
+    pm_rz_drop(&two[1]);
     pm_drop(&m);
 }
 
@@ -744,7 +715,7 @@ typedef struct view {
     pm_map map;
     uint8_t path[8];
     size_t len, root_len;
-    pm_zip_choose_fn choose;
+    pm_view_choose_fn choose;
     model *want;
 } view;
 
@@ -874,7 +845,7 @@ static model *meaning(const view *v) {
 }
 
 static pm_status next_factor(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t factors,
-                             pm_zip *next);
+                             pm_rz *next);
 
 static pm_alg choose_randomly(void *ctx, const pm_val *l, const pm_val *r, pm_val *out) {
     (void)ctx;
@@ -963,26 +934,26 @@ static view *random_view(unsigned depth, const pm_ops *ops) {
     return v;
 }
 
-static pm_status open_view(const view *v, pm_zip *out) {
-    pm_zip kid[KIDS] = {{0}};
+static pm_status open_view(const view *v, pm_rz *out) {
+    pm_rz kid[KIDS] = {{0}};
     pm_status s = PM_OK;
-    if (v->kind == EMPTY) return pm_zip_empty(out, NULL, 0);
-    if (v->kind == OVER_MAP) return pm_zip_of_map(out, &v->map, v->path, v->len);
+    if (v->kind == EMPTY) return pm_view_empty(NULL, 0, out);
+    if (v->kind == OVER_MAP) return pm_rz_open(&v->map, v->path, v->len, out);
     for (unsigned i = 0; s == PM_OK && i < v->kids; i++) s = open_view(v->kid[i], &kid[i]);
     if (s == PM_OK) switch (v->kind) {
-        case PREFIX: s = pm_zip_prefix(out, &kid[0], v->path, v->len, NULL, 0); break;
-        case PRODUCT: s = pm_zip_product(out, kid, v->kids); break;
-        case DEPENDENT: s = pm_zip_dependent(out, &kid[0], next_factor, (void *)(uintptr_t)v, 5); break;
-        case OVERLAY: s = pm_zip_overlay(out, &kid[0], &kid[1], v->choose, NULL); break;
-        case MEET: s = pm_zip_meet(out, &kid[0], &kid[1]); break;
-        default: s = pm_zip_subtract(out, &kid[0], &kid[1]);
+        case PREFIX: s = pm_view_prefix(&kid[0], v->path, v->len, NULL, 0, out); break;
+        case PRODUCT: s = pm_view_product(kid, v->kids, out); break;
+        case DEPENDENT: s = pm_view_dependent(&kid[0], next_factor, (void *)(uintptr_t)v, 5, out); break;
+        case OVERLAY: s = pm_view_overlay(&kid[0], &kid[1], v->choose, NULL, out); break;
+        case MEET: s = pm_view_meet(&kid[0], &kid[1], out); break;
+        default: s = pm_view_subtract(&kid[0], &kid[1], out);
         }
-    for (unsigned i = 0; i < v->kids; i++) pm_zip_drop(&kid[i]);
+    for (unsigned i = 0; i < v->kids; i++) pm_rz_drop(&kid[i]);
     return s;
 }
 
 static pm_status next_factor(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t factors,
-                             pm_zip *next) {
+                             pm_rz *next) {
     const view *v = ctx;
     unsigned k = pick(v, *payload, path, len, factors);
     *payload = *payload * 3 + k + 1;
@@ -991,7 +962,7 @@ static pm_status next_factor(void *ctx, uint64_t *payload, const uint8_t *path, 
 
 typedef struct world {
     view *v;
-    pm_zip z;
+    pm_rz z;
     model_cursor c;
 } world;
 
@@ -1021,9 +992,9 @@ static void make_world(world *g) {
     for (;;) {
         g->v = random_view(1 + (unsigned)check_below(3), algebras[check_below(4)].ops());
         CHECK_OK(open_view(g->v, &g->z));
-        CHECK_EQ(pm_zip_exists(&g->z), g->v->want != NULL);
+        CHECK_EQ(pm_rz_exists(&g->z), g->v->want != NULL);
         if (g->v->want) break;
-        pm_zip_drop(&g->z);
+        pm_rz_drop(&g->z);
         free_view(g->v);
     }
     model_cursor_open(&g->c, g->v->want, NULL, 0);
@@ -1031,15 +1002,15 @@ static void make_world(world *g) {
     model_cursor_close(&g->c);
     model_cursor_open(&g->c, g->v->want, root, n);
     if (n == 0 && check_below(2)) return;
-    pm_zip f;
-    pm_zip_descend_to(&g->z, root, n);
-    CHECK_OK(pm_zip_fork(&g->z, &f));
-    pm_zip_drop(&g->z);
+    pm_rz f;
+    pm_rz_descend_to(&g->z, root, n);
+    CHECK_OK(pm_rz_fork(&g->z, &f));
+    pm_rz_drop(&g->z);
     g->z = f;
 }
 
 static void end_world(world *g) {
-    pm_zip_drop(&g->z);
+    pm_rz_drop(&g->z);
     model_cursor_close(&g->c);
     free_view(g->v);
 }
@@ -1047,77 +1018,77 @@ static void end_world(world *g) {
 static void check_focus(world *g) {
     model_key want = model_cursor_path(&g->c);
     size_t len;
-    const uint8_t *path = pm_zip_path(&g->z, &len);
+    const uint8_t *path = pm_rz_path(&g->z, &len);
     uint8_t bytes[256];
     uint64_t val = 0, n = 0;
     CHECK_MEM_EQ(path, len, want.data, want.len);
-    if (check_below(2)) CHECK_EQ(pm_zip_exists(&g->z), model_cursor_exists(&g->c));
-    CHECK_EQ(pm_zip_at_root(&g->z), model_cursor_at_root(&g->c));
-    pm_opt v = pm_zip_val(&g->z);
-    CHECK_EQ(v.some, model_cursor_val(&g->c, &val));
-    if (v.some) CHECK_EQ(v.val, val);
+    if (check_below(2)) CHECK_EQ(pm_rz_exists(&g->z), model_cursor_exists(&g->c));
+    CHECK_EQ(pm_rz_at_root(&g->z), model_cursor_at_root(&g->c));
+    const pm_val *v = pm_rz_val(&g->z);
+    CHECK_EQ(v != NULL, model_cursor_val(&g->c, &val));
+    if (v) CHECK_EQ(*v, val);
     if (check_below(4) == 0) {
-        pm_mask mask = pm_zip_child_mask(&g->z), kids = pm_mask_of(bytes, model_cursor_children(&g->c, bytes));
+        pm_mask mask = pm_rz_child_mask(&g->z), kids = pm_mask_of(bytes, model_cursor_children(&g->c, bytes));
         CHECK(pm_mask_equal(&mask, &kids));
     }
     if (check_below(16)) return;
-    CHECK_OK(pm_zip_val_count(&g->z, &n));
+    CHECK_OK(pm_rz_val_count(&g->z, &n));
     CHECK_EQ(n, model_cursor_val_count(&g->c));
 }
 
 static void down(world *g) {
     uint8_t p[LONGEST];
     size_t n = some_way(g, p);
-    pm_zip *z = &g->z;
+    pm_rz *z = &g->z;
     model_cursor *c = &g->c;
     switch (check_below(6)) {
-    case 0: CHECK_EQ(pm_zip_move_to(z, p, n), model_cursor_move_to(c, p, n)); break;
+    case 0: CHECK_EQ(pm_rz_move_to(z, p, n), model_cursor_move_to(c, p, n)); break;
     case 1:
-        pm_zip_descend_to(z, p, n);
+        pm_rz_descend_to(z, p, n);
         model_cursor_descend(c, p, n);
         break;
     case 2:
         model_cursor_descend(c, p, n);
-        CHECK_EQ(pm_zip_descend_to_check(z, p, n), model_cursor_exists(c));
+        CHECK_EQ(pm_rz_descend_to_check(z, p, n), model_cursor_exists(c));
         break;
-    case 3: CHECK_EQ(pm_zip_descend_to_existing(z, p, n), model_cursor_descend_existing(c, p, n, false)); break;
-    case 4: CHECK_EQ(pm_zip_descend_to_val(z, p, n), model_cursor_descend_existing(c, p, n, true)); break;
+    case 3: CHECK_EQ(pm_rz_descend_to_existing(z, p, n), model_cursor_descend_existing(c, p, n, false)); break;
+    case 4: CHECK_EQ(pm_rz_descend_to_val(z, p, n), model_cursor_descend_existing(c, p, n, true)); break;
     default:
         if (!n) p[0] = 'b';
         if (check_below(2)) {
-            CHECK_EQ(pm_zip_descend_to_existing_byte(z, p[0]), model_cursor_descend_byte(c, p[0]));
+            CHECK_EQ(pm_rz_descend_to_existing_byte(z, p[0]), model_cursor_descend_byte(c, p[0]));
         } else {
-            pm_zip_descend_to_byte(z, p[0]);
+            pm_rz_descend_to_byte(z, p[0]);
             model_cursor_descend(c, p, 1);
         }
     }
 }
 
 static void go(world *g) {
-    pm_zip *z = &g->z;
+    pm_rz *z = &g->z;
     model_cursor *c = &g->c;
     size_t k = check_below(5);
     switch (check_below(20)) {
-    case 0: CHECK_EQ(pm_zip_descend_first_byte(z), model_cursor_descend_index(c, 0)); break;
-    case 1: CHECK_EQ(pm_zip_descend_last_byte(z), model_cursor_descend_last(c)); break;
-    case 2: CHECK_EQ(pm_zip_descend_indexed_byte(z, (unsigned)k), model_cursor_descend_index(c, k)); break;
-    case 3: CHECK_EQ(pm_zip_descend_until(z), model_cursor_descend_until(c, UINT64_MAX)); break;
-    case 4: CHECK_EQ(pm_zip_descend_until_max(z, k), model_cursor_descend_until(c, k)); break;
-    case 5: CHECK_EQ(pm_zip_descend_last_path(z), model_cursor_last_path(c)); break;
-    case 6: CHECK_EQ(pm_zip_ascend(z, k), model_cursor_ascend(c, k)); break;
-    case 7: CHECK_EQ(pm_zip_ascend_until(z), model_cursor_ascend_until(c, true)); break;
-    case 8: CHECK_EQ(pm_zip_ascend_until_branch(z), model_cursor_ascend_until(c, false)); break;
-    case 9: CHECK_EQ(pm_zip_to_next_sibling(z), model_cursor_sibling(c, true)); break;
-    case 10: CHECK_EQ(pm_zip_to_prev_sibling(z), model_cursor_sibling(c, false)); break;
-    case 11: CHECK_EQ(pm_zip_to_next_step(z), model_cursor_next_step(c)); break;
-    case 12: CHECK_EQ(pm_zip_descend_first_k_path(z, k), model_cursor_first_k(c, k)); break;
-    case 13: CHECK_EQ(pm_zip_to_next_k_path(z, k), model_cursor_next_k(c, k)); break;
+    case 0: CHECK_EQ(pm_rz_descend_first_byte(z), model_cursor_descend_index(c, 0)); break;
+    case 1: CHECK_EQ(pm_rz_descend_last_byte(z), model_cursor_descend_last(c)); break;
+    case 2: CHECK_EQ(pm_rz_descend_indexed_byte(z, (unsigned)k), model_cursor_descend_index(c, k)); break;
+    case 3: CHECK_EQ(pm_rz_descend_until(z), model_cursor_descend_until(c, UINT64_MAX)); break;
+    case 4: CHECK_EQ(pm_rz_descend_until_max(z, k), model_cursor_descend_until(c, k)); break;
+    case 5: CHECK_EQ(pm_rz_descend_last_path(z), model_cursor_last_path(c)); break;
+    case 6: CHECK_EQ(pm_rz_ascend(z, k), model_cursor_ascend(c, k)); break;
+    case 7: CHECK_EQ(pm_rz_ascend_until(z), model_cursor_ascend_until(c, true)); break;
+    case 8: CHECK_EQ(pm_rz_ascend_until_branch(z), model_cursor_ascend_until(c, false)); break;
+    case 9: CHECK_EQ(pm_rz_to_next_sibling(z), model_cursor_sibling(c, true)); break;
+    case 10: CHECK_EQ(pm_rz_to_prev_sibling(z), model_cursor_sibling(c, false)); break;
+    case 11: CHECK_EQ(pm_rz_to_next_step(z), model_cursor_next_step(c)); break;
+    case 12: CHECK_EQ(pm_rz_descend_first_k_path(z, k), model_cursor_first_k(c, k)); break;
+    case 13: CHECK_EQ(pm_rz_to_next_k_path(z, k), model_cursor_next_k(c, k)); break;
     case 14:
-        pm_zip_reset(z);
+        pm_rz_reset(z);
         model_cursor_reset(c);
         break;
     case 15:
-    case 16: CHECK_EQ(pm_zip_to_next_val(z), model_cursor_next_val(c)); break;
+    case 16: CHECK_EQ(pm_rz_to_next_val(z), model_cursor_next_val(c)); break;
     default: down(g);
     }
 }
@@ -1129,7 +1100,7 @@ TEST(views_walk_as_the_model_does) {
         for (unsigned k = 0; k < 80; k++) {
             go(&g);
             check_focus(&g);
-            CHECK_OK(pm_zip_status(&g.z));
+            CHECK_OK(pm_rz_status(&g.z));
         }
         end_world(&g);
     }
@@ -1143,7 +1114,7 @@ TEST(views_step_through_everything_as_the_model_does) {
         if (check_below(2)) down(&g);
         for (unsigned n = 0; more && n < 500; n++) {
             bool want = vals ? model_cursor_next_val(&g.c) : model_cursor_next_step(&g.c);
-            more = vals ? pm_zip_to_next_val(&g.z) : pm_zip_to_next_step(&g.z);
+            more = vals ? pm_rz_to_next_val(&g.z) : pm_rz_to_next_step(&g.z);
             CHECK_EQ(more, want);
             check_focus(&g);
         }
@@ -1178,7 +1149,7 @@ TEST(views_become_maps) {
             pm_pool *pool = k ? other : NULL;
             pm_map want = wanted_map(&g, pool), got;
             bool equal = false;
-            CHECK_OK(pm_zip_make_map(&g.z, g.v->ops, pool, &got));
+            CHECK_OK(pm_rz_make_map_in(&g.z, g.v->ops, pool, &got));
             CHECK_OK(pm_check(&got, NULL));
             CHECK_OK(pm_equal(&want, &got, &equal));
             CHECK(equal);
@@ -1224,13 +1195,13 @@ TEST(views_are_folded_as_their_maps) {
             pm_fold f = {.size = sizeof got, .flags = flags, .ctx = &want_calls, .at = mix_all};
             CHECK_EQ(pm_fold_map(&m, &f, &want), PM_OK);
             f.ctx = &calls;
-            CHECK_EQ(pm_fold_zip(&g.z, &f, &got), PM_OK);
+            CHECK_EQ(pm_fold_rz(&g.z, &f, &got), PM_OK);
             CHECK_EQ(got, want);
             if (!(flags & PM_FOLD_CACHED)) CHECK_EQ(calls, want_calls);
             check_focus(&g);
             calls = 0;
             f.at = stop_soon;
-            CHECK_EQ(pm_fold_zip(&g.z, &f, &got), want_calls > 1 ? 77 : PM_OK);
+            CHECK_EQ(pm_fold_rz(&g.z, &f, &got), want_calls > 1 ? 77 : PM_OK);
             check_focus(&g);
         }
         pm_drop(&m);
@@ -1238,7 +1209,7 @@ TEST(views_are_folded_as_their_maps) {
     }
 }
 
-/* What takes a read zipper takes any: a writer meets and unites with views. */
+/* A writer meets and unites with what a view was made into. */
 TEST(views_are_sources_of_algebra) {
     for (unsigned i = 0; i < 150; i++) {
         world g;
@@ -1251,11 +1222,14 @@ TEST(views_are_sources_of_algebra) {
         put(&t, "a", 3);
         put(&t, "bc", 4);
         CHECK_OK(i % 2 ? pm_join(&t, &m, &want, NULL) : pm_meet(&t, &m, &want, NULL));
-        CHECK_OK(pm_zip_make_reader(&g.z, g.v->ops, NULL, &r));
+        pm_map made;
+        CHECK_OK(pm_rz_make_map_in(&g.z, g.v->ops, NULL, &made));
+        CHECK_OK(pm_rz_open(&made, NULL, 0, &r));
         CHECK_OK(pm_wz_open(&w, &t, NULL, 0));
         CHECK_OK(i % 2 ? pm_wz_join(&w, &r, NULL) : pm_wz_meet(&w, &r, PM_KEEP, NULL));
         CHECK_OK(pm_wz_drop(&w));
         pm_rz_drop(&r);
+        pm_drop(&made);
         CHECK_OK(pm_equal(&t, &want, &equal));
         CHECK(equal);
         check_focus(&g);
@@ -1268,28 +1242,28 @@ TEST(views_are_sources_of_algebra) {
 
 /* Opens, moves, forks and copies a view; the first failure. */
 static pm_status use_view(const view *v, const uint8_t *way, size_t n, pm_map *out) {
-    pm_zip z, f;
+    pm_rz z, f;
     pm_status s = open_view(v, &z);
     if (s != PM_OK) return s;
-    pm_zip_descend_to(&z, way, n);
-    if ((s = pm_zip_status(&z)) == PM_OK) {
-        CHECK_EQ(pm_zip_at_root(&z), n == 0);
-        bool moved = pm_zip_to_next_step(&z);
-        CHECK_EQ(moved, !pm_zip_at_root(&z));
-        (void)pm_zip_to_next_k_path(&z, 2);
-        (void)pm_zip_to_next_sibling(&z);
-        s = pm_zip_status(&z);
+    pm_rz_descend_to(&z, way, n);
+    if ((s = pm_rz_status(&z)) == PM_OK) {
+        CHECK_EQ(pm_rz_at_root(&z), n == 0);
+        bool moved = pm_rz_to_next_step(&z);
+        CHECK_EQ(moved, !pm_rz_at_root(&z));
+        (void)pm_rz_to_next_k_path(&z, 2);
+        (void)pm_rz_to_next_sibling(&z);
+        s = pm_rz_status(&z);
     }
-    pm_zip_reset(&z);
-    CHECK(pm_zip_at_root(&z));
-    pm_status forked = pm_zip_fork(&z, &f);
-    pm_zip_drop(&z);
+    pm_rz_reset(&z);
+    CHECK(pm_rz_at_root(&z));
+    pm_status forked = pm_rz_fork(&z, &f);
+    pm_rz_drop(&z);
     if (forked != PM_OK) return forked;
     uint64_t calls = 0, folded = 0;
     pm_fold fold = {.size = sizeof folded, .ctx = &calls, .at = mix_all};
-    int f_status = pm_fold_zip(&f, &fold, &folded);
-    pm_status made = f_status == PM_OK ? pm_zip_make_map(&f, v->ops, NULL, out) : (pm_status)f_status;
-    pm_zip_drop(&f);
+    int f_status = pm_fold_rz(&f, &fold, &folded);
+    pm_status made = f_status == PM_OK ? pm_rz_make_map_in(&f, v->ops, NULL, out) : (pm_status)f_status;
+    pm_rz_drop(&f);
     if (s != PM_OK && made == PM_OK) pm_drop(out);
     return s != PM_OK ? s : made;
 }

@@ -304,7 +304,7 @@ TEST(writer_graft_replaces_branches_and_value) {
     pm_map m = letters(), src = letters();
     pm_wz w;
     pm_rz z;
-    CHECK_OK(pm_rz_open(&z, &src, "a", 1));
+    CHECK_OK(pm_rz_open(&src, "a", 1, &z));
     open_at(&w, &m, "", "x");
     CHECK_OK(pm_wz_graft_at(&w, &z, "b", 1));
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,abd=3,x=1,xc=2,xd=3");
@@ -333,7 +333,7 @@ TEST(writer_graft_takes_from_itself) {
     open_at(&w, &m, "", "ab");
     CHECK_OK(pm_wz_graft(&w, pm_wz_cursor(&w)));
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,abd=3,x=4");
-    CHECK_OK(pm_rz_open(&above, &m, "", 0));
+    CHECK_OK(pm_rz_open(&m, "", 0, &above));
     CHECK_OK(pm_wz_graft_at(&w, &above, "a", 1));
     pm_rz_drop(&above);
     CHECK_STR_EQ(listed(&m), "=0,abb=1,abbc=2,abbd=3,x=4");
@@ -353,7 +353,7 @@ TEST(writer_refuses_other_value_operations) {
     pm_wz w;
     pm_rz z;
     put(&other, "q", 1);
-    CHECK_OK(pm_rz_open(&z, &other, "", 0));
+    CHECK_OK(pm_rz_open(&other, "", 0, &z));
     pm_mask mask = pm_mask_of("q", 1);
     open_at(&w, &m, "", "ab");
     CHECK_EQ(pm_wz_graft(&w, &z), PM_MISMATCH);
@@ -378,7 +378,7 @@ TEST(writer_graft_masked_replaces_named_children) {
     put(&src, "", 9);
     put(&src, "a", 5);
     put(&src, "cc", 6);
-    CHECK_OK(pm_rz_open(&z, &src, "", 0));
+    CHECK_OK(pm_rz_open(&src, "", 0, &z));
     pm_mask mask = pm_mask_of("acd", 3), none = pm_mask_of("", 0);
     open_at(&w, &m, "", "ab");
     CHECK_OK(pm_wz_graft_masked(&w, &z, &mask, PM_KEEP_OTHERS));
@@ -577,7 +577,9 @@ TEST(writer_refuses_to_write_where_its_cursor_failed_to_go) {
     CHECK_EQ(pm_wz_insert_prefix(&w, "p", 1, &done), PM_NOMEM);
     CHECK_EQ(pm_wz_status(&w), PM_NOMEM);
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,abd=3,x=4");
-    CHECK_EQ(pm_rz_status(pm_wz_cursor(&w)), PM_NOMEM); /* now it is known */
+    CHECK_EQ(pm_rz_status(pm_wz_cursor(&w)), PM_NOMEM);
+    CHECK_EQ(pm_wz_set(&w, 99, NULL), PM_NOMEM);
+    pm_rz_reset(pm_wz_cursor(&w)); /* now it is known */
     CHECK_OK(pm_wz_set(&w, 99, NULL));
     CHECK_EQ(pm_wz_drop(&w), PM_NOMEM);
     CHECK_STR_EQ(listed(&m), "=0,ab=99,abc=2,abd=3,x=4");
@@ -595,24 +597,24 @@ TEST(writer_cursor_survives_lack_of_memory) {
     CHECK_OK(pm_wz_open(&w, &m, "", 0));
     pm_rz_descend_to(pm_wz_cursor(&w), key, sizeof key);
     CHECK_OK(pm_wz_set(&w, 7, NULL));
+    pm_rz *z = pm_wz_cursor(&w), reader;
     check_fail_allocs_from(1);
-    pm_rz *z = pm_wz_cursor(&w);
+    CHECK_EQ(pm_wz_into_reader(&w, &reader), PM_NOMEM);
+    CHECK_OK(pm_rz_status(z));
+    CHECK(!pm_rz_exists(z));
     check_fail_alloc(0);
     CHECK_EQ(pm_rz_status(z), PM_NOMEM);
-    CHECK(!pm_rz_exists(z));
     (void)pm_rz_path(z, &len);
     CHECK_EQ(len, sizeof key);
-    CHECK(pm_rz_ascend(z, 1));
-    CHECK_OK(pm_wz_status(&w));
-    check_fail_allocs_from(1);
-    pm_rz reader;
-    CHECK_EQ(pm_wz_into_reader(&w, &reader), PM_NOMEM);
-    check_fail_alloc(0);
-    z = pm_wz_cursor(&w);
+    CHECK(pm_rz_exists(z) && *pm_rz_val(z) == 7); /* there is memory again */
+    CHECK_EQ(pm_wz_set(&w, 8, NULL), PM_NOMEM);
+    pm_rz_reset(z);
+    CHECK_EQ(pm_rz_move_to(z, key, sizeof key - 1), sizeof key - 1);
+    CHECK_OK(pm_wz_create_path(&w, NULL));
     CHECK(pm_rz_exists(z) && pm_rz_descend_to_check(z, "k", 1));
     CHECK_EQ(*pm_rz_val(z), 7);
     CHECK_OK(pm_wz_remove(&w, PM_PRUNE, NULL));
-    CHECK_OK(pm_wz_drop(&w));
+    CHECK_EQ(pm_wz_drop(&w), PM_NOMEM);
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,abd=3,x=4");
     check_fail_allocs_from(1);
     CHECK_EQ(pm_wz_open(&w, &m, key, sizeof key), PM_NOMEM);
@@ -671,7 +673,7 @@ TEST(writer_graft_masked_mixes_nodes_of_all_kinds) {
     pm_rz z;
     pm_wz w;
     pm_status s = PM_NOMEM;
-    CHECK_OK(pm_rz_open(&z, &src, "", 0));
+    CHECK_OK(pm_rz_open(&src, "", 0, &z));
     CHECK_OK(pm_wz_open(&w, &m, "m", 1));
     for (uint64_t n = 1; s != PM_OK; n++) {
         CHECK_EQ(pm_rz_child_count(pm_wz_cursor(&w)), 120);
@@ -953,7 +955,7 @@ static pm_status run_graft(world *g, const step *s) {
         pm_drop(&sub);
         return st;
     }
-    if ((st = pm_rz_open(&src, &g->map[s->from], s->path, root)) != PM_OK) return st;
+    if ((st = pm_rz_open(&g->map[s->from], s->path, root, &src)) != PM_OK) return st;
     if (s->what == GRAFT) st = pm_wz_graft(w, &src);
     else if (s->what == GRAFT_AT) st = pm_wz_graft_at(w, &src, s->path + root, s->len - root);
     else if (s->what == GRAFT_MASKED) st = pm_wz_graft_masked(w, &src, &s->mask, s->flag);

@@ -62,7 +62,7 @@ INTERN_API intern_status intern_each_prefix(intern_table *t, const void *prefix,
     if (!t || !fn || !intern__key_valid(prefix, len)) return INTERN_INVALID;
     intern_status s = intern_snapshot(t, &map);
     if (s != INTERN_OK) return s;
-    if (pm_rz_open(&z, &map, prefix, len) != PM_OK) {
+    if (pm_rz_open(&map, prefix, len, &z) != PM_OK) {
         pm_drop(&map);
         return INTERN_NOMEM;
     }

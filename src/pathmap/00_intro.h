@@ -44,7 +44,7 @@
                last, may be NULL, and are set by success only
      ends      _drop ends an object in the caller's storage, _free one on the heap
      zero      a zero map, reader, iterator or witness is one of an empty map, a zero reference a place that does not
-               exist; a zero pm_zip, writer or transaction is not open: PM_INVALID, or nothing where there is no status
+               exist; a zero writer or transaction is not open: PM_INVALID, or nothing where there is no status
      owners    who opened, made or cloned an object ends it; dropping twice or dropping zero is harmless;
                assigning a struct moves it
 

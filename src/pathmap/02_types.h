@@ -81,7 +81,7 @@ enum {
    retain and release come together or not at all: every clone, copied node and result shares values. Values that
    cannot be shared (a plain malloc'ed string) need a count, or an owner beside the map. A table with one of the two is
    refused: pm_new answers a map under the table "refused", which takes no values; all that would store one, or that
-   takes the table and can fail (pm_build, pm_unfold_map, pm_zip_make_map), says PM_BADHOOK.
+   takes the table and can fail (pm_build, pm_unfold_map, pm_rz_make_map_in), says PM_BADHOOK.
    join, meet and subtract answer which operand the result equals, or PM_ALG_ELEMENT after storing a value the
    caller then owns in *out. join must not answer PM_ALG_NONE. */
 typedef struct pm_ops {

@@ -8,7 +8,9 @@
        path   s u b / p r e d | i c a t e        len 13
        frame  0: base 0, depth 4    1: base 4, depth 5      exist_len 9: "icate" is off the trie
 
-   exist_len is what frames cover; bytes beyond it are off the trie and have no frames. */
+   exist_len is what frames cover; bytes beyond it are off the trie and have no frames.
+
+   Over a view there are no frames: see "over a view" below. */
 #include "40_map.c"
 #include "50_read_zipper.h"
 
@@ -55,7 +57,7 @@ static bool pm__rz_grow_path(pm_rz *z, size_t need) {
 static PM__INLINE bool pm__rz_room(pm_rz *z, size_t need) {
     if (PM__LIKELY(need + PM__PATH_SLACK <= z->cap)) return true; /* lengths are checked: no sum of two wraps */
     if (pm__rz_grow_path(z, need)) return true;
-    z->status = PM_NOMEM;
+    if (z->status == PM_OK) z->status = PM_NOMEM;
     return false;
 }
 
@@ -65,7 +67,7 @@ static bool pm__rz_grow_frames(pm_rz *z, size_t need) {
     void *grown = cap < need ? NULL
                              : pm__mem_grow(z->frames, z->frame_cap * sizeof *z->frames, cap * sizeof *z->frames);
     if (!grown) {
-        z->status = PM_NOMEM;
+        if (z->status == PM_OK) z->status = PM_NOMEM;
         return false;
     }
     z->frames = (pm_frame *)grown;
@@ -106,6 +108,15 @@ static PM__INLINE void pm__rz_use(const pm_rz *z) {
     (void)z;
 }
 
+/* What the cursor of a writer is over while it has no nodes: a write may have freed those that its frames named. */
+static const pm_view_ops pm__rz_forgotten = {NULL, NULL, NULL, NULL, NULL};
+
+static PM__NOINLINE bool pm__rz_find(const pm_rz *z);
+static bool pm__vz_exists(const pm_rz *z);
+
+/* Whether a zipper is over a view. A cursor that has no nodes finds them again here. */
+static PM__INLINE bool pm__rz_is_view(const pm_rz *z) { return PM__UNLIKELY(z->view != NULL) && !pm__rz_find(z); }
+
 /* Makes frame 0 if there is none yet. */
 static PM__INLINE bool pm__rz_begin(pm_rz *z) {
     pm__rz_use(z);
@@ -120,7 +131,7 @@ static PM__INLINE pm_place pm__rz_place(const pm_rz *z) {
 
 static PM__INLINE bool pm__rz_on_trie(const pm_rz *z) {
     pm__rz_use(z);
-    return z->len == z->exist_len;
+    return pm__rz_is_view(z) ? pm__vz_exists(z) : z->len == z->exist_len;
 }
 
 static const pm_val *pm__rz_origin_val(const pm_rz *z) {
@@ -165,13 +176,26 @@ static bool pm__rz_resolve(pm_rz *z) {
     return true;
 }
 
+/* Finds a cursor's nodes again; false: it is none, but over a view. Without memory it stands on as much of its path as
+   it could follow, until the next call. */
+static PM__NOINLINE bool pm__rz_find(const pm_rz *cursor) {
+    pm_rz *z = (pm_rz *)(uintptr_t)cursor;
+    if (z->view != &pm__rz_forgotten) return false;
+    const pm_map *m = (const pm_map *)z->state;
+    z->top = m->root;
+    z->top_val = m->has_value ? &m->value : NULL;
+    z->nframes = z->exist_len = 0;
+    if (z->len == 0 || pm__rz_resolve(z)) z->view = NULL;
+    return true;
+}
+
 static pm_status pm__rz_open(pm_rz *z, const uint8_t *path, size_t len) {
     if (len) {
         if (!path || len > PM__LEN_MAX) return PM_INVALID;
         if (!pm__rz_room(z, len)) return PM_NOMEM;
         memcpy(z->path, path, len);
         z->len = z->root_len = len;
-        if (!pm__rz_resolve(z)) {
+        if (!z->view && !pm__rz_resolve(z)) {
             pm__rz_free_buffers(z);
             return PM_NOMEM;
         }
@@ -179,8 +203,7 @@ static pm_status pm__rz_open(pm_rz *z, const uint8_t *path, size_t len) {
     return PM_OK;
 }
 
-static const pm_rz pm__rz_none = {NULL, NULL, 0,     NULL,  0, NULL, 0, 0, 0,    0,   NULL,
-                                  0,    0,    PM_OK, false, false, 0, 0, 0, 0, NULL, NULL, NULL};
+static const pm_rz pm__rz_none = {0};
 
 /* Makes *z a zipper at the origin of other content, without buffers of its own. */
 static void pm__rz_over(pm_rz *z, const pm_ops *ops, pm_pool *pool, pm__ref top, const pm_val *val) {
@@ -200,27 +223,64 @@ static void pm__rz_own(pm_rz *z) {
     z->owned = true;
 }
 
-PM_API pm_status pm_rz_open(pm_rz *z, const pm_map *m, const void *path, size_t len) {
-    if (!z || !m) return PM_INVALID;
-    pm__rz_over(z, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
-    pm__rz_watch(z, m);
-    return pm__rz_open(z, (const uint8_t *)path, len);
+PM_API pm_status pm_rz_open(const pm_map *m, const void *path, size_t len, pm_rz *out) {
+    if (!out || !m || (len && !path) || len > PM__LEN_MAX) return PM_INVALID;
+    pm__rz_over(out, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
+    pm__rz_watch(out, m);
+    return pm__rz_open(out, (const uint8_t *)path, len);
 }
 
-PM_API pm_status pm_rz_open_owned(pm_rz *z, const pm_map *m, const void *path, size_t len) {
-    pm_status s = pm_rz_open(z, m, path, len);
-    if (s == PM_OK) pm__rz_own(z);
+PM_API pm_status pm_rz_open_owned(const pm_map *m, const void *path, size_t len, pm_rz *out) {
+    pm_status s = pm_rz_open(m, path, len, out);
+    if (s == PM_OK) pm__rz_own(out);
     return s;
 }
 
-static pm_status pm__rz_fork(const pm_rz *z, pm_rz *out, bool own) {
-    pm_rz f;
-    pm__rz_use(z);
-    pm__rz_over(&f, z->ops, z->pool, z->top, pm__rz_origin_val(z));
-    pm__rz_watch_as(&f, z);
-    pm_status s = pm__rz_open(&f, z->path, z->len);
+/* Makes *z a zipper over a view, its root at a path. */
+static pm_status pm__rz_over_view(pm_rz *z, const pm_view_ops *view, void *state, const uint8_t *path, size_t len) {
+    *z = pm__rz_none;
+    z->view = view;
+    pm_status s = pm__rz_open(z, path, len);
+    if (s == PM_OK) z->state = state;
+    return s;
+}
+
+PM_API pm_status pm_rz_open_view(const pm_view_ops *view, void *state, const pm_ops *ops, pm_pool *pool,
+                                 const void *path, size_t len, pm_rz *out) {
+    if (!out || !view || !view->seek || !view->fork || !view->drop) return PM_INVALID;
+    const pm_ops *taken = ops ? pm__ops_taken(ops) : NULL;
+    pm_rz z;
+    if (taken && pm__ops_is_refused(taken)) return PM_BADHOOK;
+    pm_status s = pm__rz_over_view(&z, view, state, (const uint8_t *)path, len);
     if (s != PM_OK) return s;
-    if (own) pm__rz_own(&f);
+    z.ops = taken;
+    z.pool = pool;
+    *out = z;
+    return PM_OK;
+}
+
+/* Makes *out another zipper over the same, rooted at the first `len` bytes of the path. */
+static pm_status pm__rz_fork_at(const pm_rz *z, size_t len, bool own, pm_rz *out) {
+    bool over_view = pm__rz_is_view(z);
+    pm_rz f;
+    pm_status s;
+    pm__rz_use(z);
+    if (over_view) {
+        s = pm__rz_over_view(&f, z->view, NULL, z->path, len);
+        f.ops = z->ops, f.pool = z->pool;
+    } else {
+        pm__rz_over(&f, z->ops, z->pool, z->top, pm__rz_origin_val(z));
+        pm__rz_watch_as(&f, z);
+        s = pm__rz_open(&f, z->path, len);
+    }
+    if (s != PM_OK) return s;
+    if (over_view) s = z->view->fork(z->state, own, &f.state);
+    else if (own) pm__rz_own(&f);
+    if (s != PM_OK) {
+        pm__rz_free_buffers(&f);
+        return s;
+    }
+    f.owned = own;
     if (out == z) pm_rz_drop(out);
     *out = f;
     return PM_OK;
@@ -228,24 +288,28 @@ static pm_status pm__rz_fork(const pm_rz *z, pm_rz *out, bool own) {
 
 PM_API pm_status pm_rz_fork(const pm_rz *z, pm_rz *out) {
     if (!z || !out) return PM_INVALID;
-    return pm__rz_fork(z, out, z->owned);
+    return pm__rz_fork_at(z, z->len, z->owned, out);
 }
 PM_API pm_status pm_rz_fork_owned(const pm_rz *z, pm_rz *out) {
     if (!z || !out) return PM_INVALID;
-    return pm__rz_fork(z, out, true);
+    return pm__rz_fork_at(z, z->len, true, out);
 }
 
 PM_API void pm_rz_drop(pm_rz *z) {
     if (!z) return;
     pm__rz_free_buffers(z);
-    if (z->owned) {
+    if (z->view && z->view->drop) {
+        z->view->drop(z->state);
+    } else if (z->owned) {
         pm__cx cx = pm__rz_cx(z);
         pm__any_release(&cx, z->top);
         if (z->held_some) pm__pay_release(&cx, false, z->held);
     }
     z->top = 0;
     z->top_val = NULL;
-    z->owned = z->held_some = false;
+    z->view = NULL;
+    z->state = NULL;
+    z->owned = z->held_some = z->known = false;
     pm__rz_watch(z, NULL);
     if (!z->claim) return;
     struct pm_claim *c = z->claim;
@@ -253,11 +317,14 @@ PM_API void pm_rz_drop(pm_rz *z) {
     c->end(c);
 }
 
-PM_API pm_status pm_rz_status(pm_rz *z) {
+PM_API pm_status pm_rz_status(const pm_rz *z) {
     if (!z) return PM_INVALID;
-    pm_status s = z->status;
-    z->status = PM_OK;
-    return s;
+    return z->status;
+}
+
+PM_API const pm_ops *pm_rz_ops(const pm_rz *z) {
+    if (!z) return NULL;
+    return z->view && !z->ops ? NULL : pm__ops_of(z->ops);
 }
 
 PM_API pm_status pm_rz_reserve(pm_rz *z, size_t path_bytes, size_t nodes) {
@@ -267,6 +334,286 @@ PM_API pm_status pm_rz_reserve(pm_rz *z, size_t path_bytes, size_t nodes) {
               (nodes < z->frame_cap || pm__rz_grow_frames(z, nodes + 1));
     z->status = before;
     return ok ? PM_OK : PM_NOMEM;
+}
+
+/* ---- over a view --------------------------------------------------------------------------------------------- */
+
+/* A view says where its terminals are; all else is read off these. The one found last stays in the path's buffer,
+   wherever on the way to it the focus is:
+
+       path   a b c | d e f       len 3, exist_len 7, first 3, bare 4
+
+   Places of less than `exist_len` bytes on that way exist. While it is `known`, nothing lies between such a place and
+   the terminal if it has `first` bytes or more, nor at the place itself if it has `bare`; and the view's state stands
+   on the terminal. All lengths count from the origin. */
+
+/* Queries move nothing that can be seen. */
+static PM__INLINE pm_rz *pm__vz_of(const pm_rz *z) { return (pm_rz *)(uintptr_t)z; }
+
+/* What a view has returned: its failure is the zipper's. */
+static PM__INLINE bool pm__vz_asked(pm_rz *z, bool found, const pm_terminal *t) {
+    if (PM__UNLIKELY(t->status != PM_OK) && z->status == PM_OK) z->status = t->status;
+    return found;
+}
+
+/* The first terminal at or after the first n bytes of the path that begins with `within` of them. */
+static bool pm__vz_seek(pm_rz *z, size_t n, size_t within, pm_terminal *t) {
+    static const pm_terminal none = {NULL, 0, 0, NULL, PM_OK};
+    *t = none;
+    z->known = false;
+    z->within = within;
+    bool found = z->view->seek(z->state, z->path ? z->path : (const uint8_t *)"", n, within, t);
+    t->same = 0;
+    return pm__vz_asked(z, found, t);
+}
+
+/* The same for the first one after just these n bytes. */
+static bool pm__vz_seek_after(pm_rz *z, size_t n, size_t within, pm_terminal *t) {
+    if (!pm__rz_room(z, n + 1)) return false;
+    uint8_t was = z->path[n];
+    z->path[n] = 0;
+    bool found = pm__vz_seek(z, n + 1, within, t);
+    z->path[n] = was;
+    return found;
+}
+
+/* The same for the first one after all that begins with them, n > within. */
+static bool pm__vz_seek_beyond(pm_rz *z, size_t n, size_t within, pm_terminal *t) {
+    while (n > within && z->path[n - 1] == 255) n--;
+    if (n == within) return false;
+    z->path[n - 1]++;
+    bool found = pm__vz_seek(z, n, within, t);
+    z->path[n - 1]--;
+    return found;
+}
+
+/* The same for the first one after the focus. */
+static PM__INLINE bool pm__vz_seek_next(pm_rz *z, size_t within, pm_terminal *t) {
+    if (z->known && z->len + 1 == z->exist_len && z->within == within && z->view->next) {
+        t->status = PM_OK;
+        t->same = 0;
+        z->known = false;
+        return pm__vz_asked(z, z->view->next(z->state, within, t), t);
+    }
+    return pm__vz_seek_after(z, z->len, within, t);
+}
+
+/* Takes over a terminal: the first one after the first n bytes of the path, or, with `at`, not before. The focus goes
+   up as far as is on its way. False: no memory. */
+static bool pm__vz_note(pm_rz *z, size_t n, bool at, const pm_terminal *t) {
+    if (!pm__rz_room(z, t->len + 1)) return false;
+    size_t min = n < t->len ? n : t->len, same = min ? pm__lcp(z->path, t->path, min) : 0;
+    if (same < t->len) memcpy(z->path + same, t->path + same, t->len - same);
+    z->exist_len = t->len + 1;
+    z->first = same + (same < n);
+    z->bare = at ? z->first : same + 1;
+    z->run_val = t->val;
+    z->known = true;
+    if (same < z->len) z->len = same;
+    return true;
+}
+
+/* The same, and goes there. How it lies to the focus is of no interest. */
+static PM__INLINE bool pm__vz_go(pm_rz *z, const pm_terminal *t) {
+    if (!pm__rz_room(z, t->len + 1)) return false;
+    if (t->len > t->same) memcpy(z->path + t->same, t->path + t->same, t->len - t->same);
+    z->len = z->first = z->bare = t->len;
+    z->exist_len = t->len + 1;
+    z->run_val = t->val;
+    return z->known = true;
+}
+
+/* Whether the first terminal after the focus is known. */
+static PM__INLINE bool pm__vz_knows(const pm_rz *z) {
+    return z->known && z->first <= z->len && z->len + 1 < z->exist_len;
+}
+
+/* Finds it, if it begins with `within` bytes of the path. */
+static bool pm__vz_look(pm_rz *z, size_t within) {
+    pm_terminal t;
+    return pm__vz_knows(z) || (pm__vz_seek_next(z, within, &t) && pm__vz_note(z, z->len, false, &t));
+}
+
+/* Before n bytes at s are appended: only places that are still on the way to the terminal are known to exist. */
+static void pm__vz_leave(pm_rz *z, const uint8_t *s, size_t n) {
+    if (z->exist_len <= z->len + 1) return;
+    size_t ahead = z->exist_len - z->len - 1, same = n ? pm__lcp(z->path + z->len, s, n < ahead ? n : ahead) : 0;
+    if (same == n || same == ahead) return;
+    z->exist_len = z->len + same + 1;
+    z->known = false;
+}
+
+static bool pm__vz_exists_at(pm_rz *z, size_t n) {
+    pm_terminal t;
+    return n < z->exist_len || pm__vz_seek(z, n, n, &t);
+}
+
+static bool pm__vz_exists(const pm_rz *view) {
+    pm_rz *z = pm__vz_of(view);
+    pm_terminal t;
+    return z->len < z->exist_len || (pm__vz_seek(z, z->len, z->len, &t) && pm__vz_note(z, z->len, true, &t));
+}
+
+static const pm_val *pm__vz_val(pm_rz *z) {
+    if (!z->known || z->len < z->bare || z->len >= z->exist_len) {
+        pm_terminal t;
+        if (!pm__vz_seek(z, z->len, z->len, &t) || !pm__vz_note(z, z->len, true, &t)) return NULL;
+    }
+    return z->len + 1 == z->exist_len ? z->run_val : NULL;
+}
+
+/* Of the place whose path stands in the buffer n bytes beyond the focus. */
+static const pm_val *pm__vz_val_at(pm_rz *z, size_t n) {
+    size_t len = z->len;
+    pm_terminal t;
+    return pm__vz_seek(z, len + n, len + n, &t) && t.len == len + n ? t.val : NULL;
+}
+
+/* The smallest child that is at least `from`, or -1. */
+static int pm__vz_child(pm_rz *z, int from) {
+    size_t len = z->len;
+    pm_terminal t;
+    if (from > 255 || !pm__rz_room(z, len + 1)) return -1;
+    if (from == 0) return pm__vz_look(z, len) ? z->path[len] : -1;
+    if (pm__vz_knows(z) && z->path[len] >= from) return z->path[len];
+    uint8_t was = z->path[len];
+    z->path[len] = (uint8_t)from;
+    if (pm__vz_seek(z, len + 1, len, &t) && pm__vz_note(z, len + 1, true, &t)) return z->path[len];
+    z->path[len] = was;
+    return -1;
+}
+
+static pm_mask pm__vz_mask(pm_rz *z) {
+    pm_mask m = {{0, 0, 0, 0}};
+    for (int b = pm__vz_child(z, 0); b >= 0; b = pm__vz_child(z, b + 1)) pm_mask_set(&m, (uint8_t)b);
+    return m;
+}
+
+/* To the next location that begins with `within` bytes of the path. */
+static bool pm__vz_step(pm_rz *z, size_t within) {
+    if (!pm__vz_look(z, within)) return false;
+    z->len++;
+    return true;
+}
+
+/* To the next location beside all that is below the focus. */
+static bool pm__vz_step_beside(pm_rz *z, size_t within) {
+    pm_terminal t;
+    if (z->len <= within || !pm__vz_seek_beyond(z, z->len, within, &t)) return false;
+    if (!pm__vz_note(z, z->len, true, &t)) return false;
+    z->len++;
+    return true;
+}
+
+/* To the next terminal. */
+static PM__INLINE bool pm__vz_next_terminal(pm_rz *z, size_t within) {
+    pm_terminal t;
+    if (!pm__vz_knows(z)) return pm__vz_seek_next(z, within, &t) && pm__vz_go(z, &t);
+    z->len = z->exist_len - 1;
+    return true;
+}
+
+/* To the first terminal at the focus or after it. */
+static bool pm__vz_seek_terminal(pm_rz *z, size_t within) {
+    pm_terminal t;
+    if (!z->known || z->len < z->bare || z->len >= z->exist_len)
+        return pm__vz_seek(z, z->len, within, &t) && pm__vz_go(z, &t);
+    z->len = z->exist_len - 1;
+    return true;
+}
+
+/* The largest n in lo..hi that something holds for which holds of all that are smaller, lo included. */
+static size_t pm__vz_last(pm_rz *z, size_t lo, size_t hi, bool (*holds)(pm_rz *z, size_t n)) {
+    size_t step = 1, no = hi + 1;
+    while (no - lo > 1) {
+        size_t n = (no - lo) / 2 > step ? no - step : lo + (no - lo) / 2;
+        if (holds(z, n)) lo = n, step = SIZE_MAX;
+        else no = n, step *= 2;
+    }
+    return lo;
+}
+
+/* How much of the path exists; the root, of which that is not asked, at least. */
+static size_t pm__vz_existing(pm_rz *z) {
+    size_t known = z->exist_len ? z->exist_len - 1 : 0, lo = known < z->len ? known : z->len;
+    return pm__vz_last(z, lo > z->root_len ? lo : z->root_len, z->len, pm__vz_exists_at);
+}
+
+/* Whether below the first n bytes of the path something comes before the focus, and what leads there. */
+static bool pm__vz_has_before(pm_rz *z, size_t n) {
+    pm_terminal t;
+    return pm__vz_seek(z, n, n, &t) && (t.len < z->len || memcmp(t.path, z->path, z->len) != 0);
+}
+
+/* The same of what does not lie on the way to the focus. */
+static bool pm__vz_forks_before(pm_rz *z, size_t n) {
+    pm_terminal t;
+    bool found = pm__vz_seek(z, n, n, &t);
+    while (found && t.len < z->len && memcmp(t.path, z->path, t.len) == 0) found = pm__vz_seek_after(z, t.len, n, &t);
+    return found && (t.len < z->len || memcmp(t.path, z->path, z->len) != 0);
+}
+
+static size_t pm__vz_ascend_to_fork(pm_rz *z, bool values) {
+    size_t start = z->len, up = z->root_len;
+    pm_terminal t;
+    if (start == up) return 0;
+    if (!pm__vz_exists(z)) {
+        z->len = pm__vz_existing(z);
+        int b = pm__vz_child(z, 0);
+        if (z->len == up || (b >= 0 && pm__vz_child(z, b + 1) >= 0) || (values && pm__vz_val(z))) return start - z->len;
+    }
+    if (pm__vz_seek_beyond(z, z->len, up, &t)) up = pm__lcp(z->path, t.path, t.len < z->len ? t.len : z->len);
+    z->len = pm__vz_last(z, up, z->len - 1, values ? pm__vz_has_before : pm__vz_forks_before);
+    return start - z->len;
+}
+
+/* Whether all that is below the focus begins with the first n bytes of the path. */
+static bool pm__vz_is_alone(pm_rz *z, size_t n) {
+    pm_terminal t;
+    return !pm__vz_seek_beyond(z, n, z->len, &t);
+}
+
+static bool pm__vz_descend_until(pm_rz *z, size_t max) {
+    size_t len = z->len;
+    if (!max || !pm__vz_look(z, len)) return false;
+    size_t ahead = z->exist_len - 1 - len;
+    z->len = pm__vz_last(z, len, len + (ahead < max ? ahead : max), pm__vz_is_alone);
+    return z->len > len;
+}
+
+/* Work that reports its failure itself: what the zipper had to tell before stays. */
+static pm_status pm__vz_worked(pm_rz *z, pm_status before) {
+    pm_status s = z->status;
+    z->status = before;
+    return s;
+}
+
+static pm_status pm__vz_val_count(pm_rz *z, uint64_t *out) {
+    pm_status before = pm__vz_worked(z, PM_OK);
+    size_t base = z->len;
+    uint64_t n = pm__vz_val(z) != NULL;
+    while (pm__vz_next_terminal(z, base)) n += z->run_val != NULL;
+    z->len = base;
+    pm_status s = pm__vz_worked(z, before);
+    if (s == PM_OK) *out = n;
+    return s;
+}
+
+/* Writes bytes behind the focus's path. False: no memory, or there is no such key. */
+static bool pm__rz_put(pm_rz *z, const uint8_t *s, size_t n) {
+    size_t own = SIZE_MAX;
+    if (PM__UNLIKELY((n && !s) || n > PM__LEN_MAX)) {
+        if (z->status == PM_OK) z->status = PM_INVALID;
+        return false;
+    }
+    if (z->path && (uintptr_t)s >= (uintptr_t)z->path && (uintptr_t)s < (uintptr_t)z->path + z->cap)
+        own = (size_t)(s - z->path); /* bytes of our own path, which may move */
+    if (!pm__rz_room(z, z->len + n)) return false;
+    if (own != SIZE_MAX) s = z->path + own;
+    if (z->view) pm__vz_leave(z, s, n);
+    else z->run = 0;
+    if (n) memmove(z->path + z->len, s, n);
+    return true;
 }
 
 /* ---- queries ------------------------------------------------------------------------------------------------- */
@@ -307,7 +654,8 @@ PM_API bool pm_rz_exists(const pm_rz *z) {
 PM_API const pm_val *pm_rz_val(const pm_rz *z) {
     if (!z) return NULL;
     pm__rz_use(z);
-    if (z->run) return z->run_val;
+    if (z->run) return z->run_val; /* over a map only */
+    if (pm__rz_is_view(z)) return pm__vz_val(pm__vz_of(z));
     if (!pm__rz_on_trie(z)) return NULL;
     if (z->len == 0) return pm__rz_origin_val(z);
     return pm__place_val(&z->frames[z->nframes - 1].place);
@@ -319,7 +667,10 @@ PM_API const pm_val *pm_rz_val_at(const pm_rz *z, const void *key, size_t len) {
     if (!z) return NULL;
     const pm_val *v = NULL;
     if (len == 0) return pm_rz_val(z);
-    if (!key || len > PM__LEN_MAX || !pm__rz_on_trie(z)) return NULL;
+    if (!key || len > PM__LEN_MAX) return NULL;
+    if (pm__rz_is_view(z))
+        return pm__rz_put(pm__vz_of(z), (const uint8_t *)key, len) ? pm__vz_val_at(pm__vz_of(z), len) : NULL;
+    if (!pm__rz_on_trie(z)) return NULL;
     pm_place p = pm__rz_place(z);
     pm__ref node = p.node;
     if (p.depth == 0 || pm__place_child(&p, &node)) return pm__trie_get(node, (const uint8_t *)key, len);
@@ -328,7 +679,9 @@ PM_API const pm_val *pm_rz_val_at(const pm_rz *z, const void *key, size_t len) {
 
 PM_API pm_mask pm_rz_child_mask(const pm_rz *z) {
     static const pm_mask none = {{0, 0, 0, 0}};
-    if (!z || !pm__rz_on_trie(z)) return none;
+    if (!z) return none;
+    if (pm__rz_is_view(z)) return pm__vz_mask(pm__vz_of(z));
+    if (!pm__rz_on_trie(z)) return none;
     pm_place top = pm__place_root(z->top);
     return pm__place_mask(z->nframes ? &z->frames[z->nframes - 1].place : &top);
 }
@@ -359,6 +712,7 @@ static pm_status pm__place_val_count(const pm_place *at, uint64_t *out) {
 PM_API pm_status pm_rz_val_count(const pm_rz *z, uint64_t *out) {
     if (!z || !out) return PM_INVALID;
     uint64_t n = 0;
+    if (pm__rz_is_view(z)) return pm__vz_val_count(pm__vz_of(z), out);
     if (pm__rz_on_trie(z)) {
         pm_place p = pm__rz_place(z);
         pm_status s = pm__place_val_count(&p, &n);
@@ -368,17 +722,10 @@ PM_API pm_status pm_rz_val_count(const pm_rz *z, uint64_t *out) {
     return PM_OK;
 }
 
-PM_API pm_status pm_rz_make_map(const pm_rz *z, pm_map *out) {
-    if (!z || !out) return PM_INVALID;
-    pm__cx cx = pm__rz_cx(z);
-    pm_place p = pm__rz_on_trie(z) ? pm__rz_place(z) : pm__place_root(0);
-    return pm__map_of_place(&cx, &p, pm_rz_val(z), out);
-}
-
 /* The node whose root the focus lies on, or 0. */
 static pm__ref pm__rz_node_here(const pm_rz *z) {
     pm__ref child = 0;
-    if (!pm__rz_on_trie(z)) return 0;
+    if (pm__rz_is_view(z) || !pm__rz_on_trie(z)) return 0;
     pm_place p = pm__rz_place(z);
     if (p.depth == 0) return p.node;
     (void)pm__place_child(&p, &child);
@@ -405,7 +752,7 @@ static void pm__rz_cut_to(pm_rz *z, size_t len) {
     pm__rz_use(z);
     z->run = 0;
     z->len = len;
-    if (len >= z->exist_len) return;
+    if (z->view || len >= z->exist_len) return;
     z->exist_len = len;
     while (z->nframes > 1 && z->frames[z->nframes - 1].base >= len) z->nframes--;
     pm_frame *f = &z->frames[z->nframes - 1];
@@ -415,6 +762,7 @@ static void pm__rz_cut_to(pm_rz *z, size_t len) {
 PM_API void pm_rz_reset(pm_rz *z) {
     if (!z) return;
     pm__rz_cut_to(z, z->root_len);
+    z->status = PM_OK;
 }
 
 PM_API bool pm_rz_ascend(pm_rz *z, size_t n) {
@@ -436,8 +784,9 @@ static size_t pm__rz_up_in_node(const pm_rz *z) {
     return agree == SIZE_MAX ? f->base : f->base + x->plen + agree;
 }
 
-static size_t pm__rz_ascend_to_mark(pm_rz *z, bool values) {
+static size_t pm__rz_ascend_to_fork(pm_rz *z, bool values) {
     size_t start = z->len;
+    if (pm__rz_is_view(z)) return pm__vz_ascend_to_fork(z, values);
     while (z->len > z->root_len) {
         size_t to = z->len > z->exist_len ? z->exist_len : pm__rz_up_in_node(z);
         pm__rz_cut_to(z, to > z->root_len ? to : z->root_len);
@@ -449,28 +798,20 @@ static size_t pm__rz_ascend_to_mark(pm_rz *z, bool values) {
 
 PM_API size_t pm_rz_ascend_until(pm_rz *z) {
     if (!z) return 0;
-    return pm__rz_ascend_to_mark(z, true);
+    return pm__rz_ascend_to_fork(z, true);
 }
 PM_API size_t pm_rz_ascend_until_branch(pm_rz *z) {
     if (!z) return 0;
-    return pm__rz_ascend_to_mark(z, false);
+    return pm__rz_ascend_to_fork(z, false);
 }
 
 /* ---- moving down --------------------------------------------------------------------------------------------- */
 
 /* Appends bytes and follows them. False: no memory, the focus where it was. */
 static bool pm__rz_append(pm_rz *z, const uint8_t *s, size_t n) {
-    size_t before = z->len, own = SIZE_MAX;
-    bool on = pm__rz_on_trie(z);
-    if (PM__UNLIKELY((n && !s) || n > PM__LEN_MAX)) {
-        z->status = PM_INVALID;
-        return false;
-    }
-    if (z->path && (uintptr_t)s >= (uintptr_t)z->path && (uintptr_t)s < (uintptr_t)z->path + z->cap)
-        own = (size_t)(s - z->path); /* bytes of our own path, which may move */
-    if (!pm__rz_room(z, z->len + n)) return false;
-    z->run = 0;
-    if (n) memmove(z->path + z->len, own == SIZE_MAX ? s : z->path + own, n);
+    size_t before = z->len;
+    bool on = !z->view && pm__rz_on_trie(z);
+    if (!pm__rz_put(z, s, n)) return false;
     z->len += n;
     if (!on || pm__rz_resolve(z)) return true;
     pm__rz_cut_to(z, before);
@@ -494,6 +835,7 @@ static PM__INLINE bool pm__rz_follow(pm_rz *z, uint8_t b) {
 }
 
 static bool pm__rz_append_byte(pm_rz *z, uint8_t b) {
+    if (pm__rz_is_view(z)) return pm__rz_append(z, &b, 1);
     bool on = pm__rz_on_trie(z);
     if (!pm__rz_room(z, z->len + 1)) return false;
     z->run = 0;
@@ -512,9 +854,25 @@ PM_API bool pm_rz_descend_to_check(pm_rz *z, const void *key, size_t len) {
     return pm__rz_append(z, (const uint8_t *)key, len) && pm__rz_on_trie(z);
 }
 
+/* Byte by byte as far as places exist, or to the first value. */
+static size_t pm__rz_descend_existing(pm_rz *z, const uint8_t *s, size_t len, bool to_val) {
+    size_t n = 0;
+    if (PM__UNLIKELY((len && !s) || len > PM__LEN_MAX)) {
+        if (z->status == PM_OK) z->status = PM_INVALID;
+        return 0;
+    }
+    if (!pm__rz_on_trie(z)) return 0;
+    while (n < len && pm_rz_descend_to_existing_byte(z, s[n])) {
+        n++;
+        if (to_val && pm_rz_is_val(z)) break;
+    }
+    return n;
+}
+
 PM_API size_t pm_rz_descend_to_existing(pm_rz *z, const void *key, size_t len) {
     if (!z) return 0;
     size_t before = z->len;
+    if (pm__rz_is_view(z)) return pm__rz_descend_existing(z, (const uint8_t *)key, len, false);
     if (!pm__rz_on_trie(z) || !pm__rz_append(z, (const uint8_t *)key, len)) return 0;
     pm__rz_cut_to(z, z->exist_len);
     return z->len - before;
@@ -522,14 +880,7 @@ PM_API size_t pm_rz_descend_to_existing(pm_rz *z, const void *key, size_t len) {
 
 PM_API size_t pm_rz_descend_to_val(pm_rz *z, const void *key, size_t len) {
     if (!z) return 0;
-    const uint8_t *s = (const uint8_t *)key;
-    size_t n = 0;
-    if (!s || len > PM__LEN_MAX || !pm__rz_on_trie(z)) return 0;
-    while (n < len && pm_rz_descend_to_existing_byte(z, s[n])) {
-        n++;
-        if (pm_rz_is_val(z)) break;
-    }
-    return n;
+    return pm__rz_descend_existing(z, (const uint8_t *)key, len, true);
 }
 
 PM_API void pm_rz_descend_to_byte(pm_rz *z, uint8_t b) {
@@ -589,6 +940,7 @@ static size_t pm__place_run(const pm_place *p, const uint8_t **s, uint8_t *one) 
 PM_API bool pm_rz_descend_until_max(pm_rz *z, size_t max) {
     if (!z) return false;
     bool moved = false;
+    if (pm__rz_is_view(z)) return pm__vz_descend_until(z, max);
     if (!pm__rz_on_trie(z)) return false;
     while (max) {
         pm_place p = pm__rz_place(z);
@@ -619,7 +971,7 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     if (!z) return 0;
     const uint8_t *s = (const uint8_t *)key;
     if ((len && !key) || len > PM__LEN_MAX) {
-        z->status = PM_INVALID;
+        if (z->status == PM_OK) z->status = PM_INVALID;
         return 0;
     }
     size_t have = z->len - z->root_len, min = have < len ? have : len;
@@ -627,6 +979,7 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     if (!pm__rz_room(z, z->root_len + len)) return 0;
     pm__rz_cut_to(z, z->root_len + same);
     (void)pm__rz_append(z, same ? s + same : s, len - same);
+    if (pm__rz_is_view(z)) return pm__vz_existing(z) - z->root_len;
     return z->exist_len > z->root_len ? z->exist_len - z->root_len : 0;
 }
 
@@ -650,7 +1003,9 @@ PM_API pm_ref pm_ref_of_map(const pm_map *m, const void *key, size_t len) {
 
 PM_API pm_ref pm_ref_of_rz(const pm_rz *z) {
     if (!z) z = &pm__rz_none;
-    pm_ref r = {pm__ops_of(z->ops), z->pool, pm__place_root(0), pm_rz_val(z), pm__rz_on_trie(z)};
+    pm_ref r = {NULL, z->pool, pm__place_root(0), NULL, false};
+    if (pm__rz_is_view(z)) return r;
+    r.ops = pm__ops_of(z->ops), r.val = pm_rz_val(z), r.exists = pm__rz_on_trie(z);
     if (r.exists) r.place = pm__rz_place(z);
     return r;
 }
@@ -698,7 +1053,7 @@ static void pm__rz_keep(const pm_rz *z) {
 }
 
 PM_API pm_witness pm_rz_witness(const pm_rz *z) {
-    if (!z) z = &pm__rz_none;
+    if (!z || pm__rz_is_view(z)) z = &pm__rz_none;
     const pm_val *v = pm__rz_origin_val(z);
     pm_map seen = {z->top, v ? *v : 0, z->ops, z->pool, v != NULL, 0, 0};
     pm__rz_keep(z);
@@ -707,7 +1062,7 @@ PM_API pm_witness pm_rz_witness(const pm_rz *z) {
 }
 
 PM_API pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const pm_val **out) {
-    if (!z || !w || !out) return PM_INVALID;
+    if (!z || !w || !out || pm__rz_is_view(z)) return PM_INVALID;
     const pm_val *v = pm_rz_val(z), *origin = pm__rz_origin_val(z);
     if (w->top != z->top || pm_map_ops(&w->hold) != pm__ops_of(z->ops)) return PM_INVALID;
     if (w->hold.has_value != (origin != NULL) || (origin && w->hold.value != *origin)) return PM_INVALID;

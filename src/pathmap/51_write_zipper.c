@@ -2,11 +2,11 @@
 
    A writer is a read zipper, the cursor, and the map that it looks at. Writes go to the map by the cursor's path, with
    the path operations of 28_trie.c, which make the nodes on the way the map's alone; so moving never copies a node. A
-   write moves and frees nodes that the cursor's frames name: it makes the cursor forget them first, and pm_wz_cursor
-   finds them again when it is asked for. Only the path, which no write changes, is kept in between.
+   write moves and frees nodes that the cursor's frames name: it makes the cursor forget them first, and the cursor's
+   next call finds them again. Only the path, which no write changes, is kept in between.
 
        before a write   path "abc", frames (node of "", "a"), (node of "a", "bc")
-       after it         path "abc", no frames, `stale`
+       after it         path "abc", no frames, over pm__rz_forgotten
 
    What comes from elsewhere is taken before the map is touched, as references of its own: a source may be a zipper over
    the same map, or the cursor itself. Then one operation on the trie does the whole change, or there is no memory and
@@ -22,7 +22,7 @@ static void pm__wz_clear(pm_wz *w) {
     w->own = none;
     w->cursor = pm__rz_none;
     w->status = PM_OK;
-    w->owned = w->stale = false;
+    w->owned = false;
     memset(&w->group, 0, sizeof w->group);
 }
 
@@ -33,7 +33,7 @@ PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
     if (!w) return PM_INVALID;
     pm__wz_clear(w);
     pm__map_may_lend(m);
-    pm_status s = pm_rz_open(&w->cursor, m, path, len);
+    pm_status s = pm_rz_open(m, path, len, &w->cursor);
     if (s != PM_OK) return s;
     pm__rz_watch(&w->cursor, NULL);
     pm__map_lend(m, PM__LENT_WRITER);
@@ -46,7 +46,7 @@ PM_API pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t l
     pm__wz_clear(w);
     pm__map_own(m);
     w->own = *m;
-    pm_status s = pm_rz_open(&w->cursor, &w->own, path, len);
+    pm_status s = pm_rz_open(&w->own, path, len, &w->cursor);
     if (s != PM_OK) {
         pm__wz_clear(w);
         return s;
@@ -84,32 +84,21 @@ PM_API pm_status pm_wz_into_map(pm_wz *w, pm_map *out) {
     return PM_OK;
 }
 
-/* Makes the cursor forget nodes that a write may free. Its path stays, as that of a place that nothing is known of. */
+/* Makes the cursor forget nodes that a write may free: its next call finds them again. Its path stays. */
 static void pm__wz_forget(pm_wz *w) {
     pm_rz *z = &w->cursor;
+    z->view = &pm__rz_forgotten;
+    z->state = w->map;
     z->top = 0;
     z->top_val = NULL;
     z->nframes = z->exist_len = 0;
     z->run = 0;
-    w->stale = true;
 }
 
-/* Finds the cursor's nodes again. False: no memory; the cursor stands on as much of its path as it could follow. */
-static bool pm__wz_find(pm_wz *w) {
-    pm_rz *z = &w->cursor;
-    pm__wz_forget(w);
-    z->top = w->map->root;
-    z->top_val = w->map->has_value ? &w->map->value : NULL;
-    if (z->len && !pm__rz_resolve(z)) return false;
-    w->stale = false;
-    return true;
-}
+/* Whether it has none now. */
+static PM__INLINE bool pm__wz_is_lost(const pm_wz *w) { return w->cursor.view != NULL; }
 
-PM_API pm_rz *pm_wz_cursor(pm_wz *w) {
-    if (!w) return NULL;
-    if (w->stale) (void)pm__wz_find(w);
-    return &w->cursor;
-}
+PM_API pm_rz *pm_wz_cursor(pm_wz *w) { return w ? &w->cursor : NULL; }
 
 PM_API pm_status pm_wz_status(const pm_wz *w) {
     if (!w) return PM_INVALID;
@@ -119,7 +108,7 @@ PM_API pm_status pm_wz_status(const pm_wz *w) {
 PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
     if (pm__wz_shut(w) || !out) return PM_INVALID;
     pm_status before = w->cursor.status;
-    if (w->stale && !pm__wz_find(w)) {
+    if (!pm__rz_is_view(&w->cursor) && pm__wz_is_lost(w)) {
         w->cursor.status = before; /* the failure is told here */
         return PM_NOMEM;
     }
@@ -285,7 +274,7 @@ static pm__cx pm__wz_cx(const pm_wz *w) { return pm__map_cx(w->map); }
 
 /* The place of the focus. */
 static pm_ref pm__wz_focus(const pm_wz *w) {
-    if (!w->stale) return pm_ref_of_rz(&w->cursor);
+    if (!pm__wz_is_lost(w)) return pm_ref_of_rz(&w->cursor);
     return pm_ref_of_map(w->map, w->cursor.path, w->cursor.len);
 }
 
@@ -343,7 +332,7 @@ static pm_status pm__wz_give_below(pm_wz *w, size_t len, pm__ref child) {
 /* The value at the focus for changing it in place, if the way to it is known and the map's alone; else NULL. */
 static pm_val *pm__wz_slot(const pm_wz *w) {
     const pm_rz *z = &w->cursor;
-    const pm_val *v = w->stale || pm__ops_is_unit(pm_map_ops(w->map)) ? NULL : pm_rz_val(z);
+    const pm_val *v = pm__wz_is_lost(w) || pm__ops_is_unit(pm_map_ops(w->map)) ? NULL : pm_rz_val(z);
     if (!v) return NULL;
     for (size_t i = 0; z->len && i < z->nframes; i++) {
         const pm_place *p = &z->frames[i].place;

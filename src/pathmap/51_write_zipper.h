@@ -4,8 +4,8 @@
    pm_wz_cursor lends: every move and query of pm_rz_ applies to it. Moving never changes the map; writes un-share only
    what they change. Nothing above the zipper's root is ever changed, but a root that does not exist is made, with its
    prefixes, by the first write that puts something there.
-   A move that fails leaves the cursor elsewhere than it was sent: until pm_rz_status has been asked about it, all
-   writes are refused with that failure (PM_NOMEM), which pm_wz_status and pm_wz_drop tell too. */
+   A move that fails leaves the cursor elsewhere than it was sent: until pm_rz_reset, all writes are
+   refused with that failure (PM_NOMEM), which pm_wz_status and pm_wz_drop tell too. */
 
 #include "50_read_zipper.h"
 
@@ -14,7 +14,7 @@ typedef struct pm_wz {
     pm_map own;       /* the map of an owning writer */
     pm_rz cursor;
     pm_status status; /* first failure */
-    bool owned, stale;
+    bool owned;
     pm_txn group;     /* of a writer that no head gave out */
 } pm_wz;
 
@@ -41,7 +41,7 @@ PM_API PM_NODISCARD pm_status pm_wz_into_map(pm_wz *w, pm_map *out);
 PM_API PM_NODISCARD pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out);
 
 /* The cursor: use pm_rz_ moves and queries on it. Not to be dropped.
-   Valid    until the next write through `w`; then ask again (its focus is kept) */
+   Valid    as long as `w` is open: it keeps its focus when `w` writes */
 PM_API pm_rz *pm_wz_cursor(pm_wz *w);
 
 /* The first failure of a write so far, or PM_OK. */

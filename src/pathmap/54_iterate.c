@@ -22,14 +22,25 @@ static pm_mask pm__rz_parent_mask(const pm_rz *z) {
 
 /* Makes sure that going one byte down, or to a sibling, cannot run out of memory. */
 static bool pm__rz_spare(pm_rz *z) {
+    if (pm__rz_is_view(z)) return true;
     if (!pm__rz_begin(z) || !pm__rz_room(z, z->len + 1)) return false;
     return z->nframes < z->frame_cap || pm__rz_grow_frames(z, z->nframes + 1);
+}
+
+static bool pm__vz_prev_sibling(pm_rz *z, uint8_t b) {
+    z->len--;
+    pm_mask m = pm__vz_mask(z);
+    int c = pm_mask_prev(&m, b - 1);
+    if (c >= 0) b = (uint8_t)c;
+    (void)pm__rz_append(z, &b, 1); /* there is room: it has been as long before */
+    return c >= 0;
 }
 
 /* Replaces the last byte by its neighbour among the children of the parent. Needs no memory: what it frees suffices. */
 static bool pm__rz_sibling(pm_rz *z, bool next) {
     if (pm_rz_at_root(z)) return false;
     uint8_t b = z->path[z->len - 1];
+    if (pm__rz_is_view(z)) return next ? pm__vz_step_beside(z, z->len - 1) : pm__vz_prev_sibling(z, b);
     pm_mask m = pm__rz_parent_mask(z);
     int c = next ? pm_mask_next(&m, b + 1) : pm_mask_prev(&m, b - 1);
     if (c < 0) return false;
@@ -40,6 +51,11 @@ static bool pm__rz_sibling(pm_rz *z, bool next) {
 /* To the next sibling of the focus or of the nearest place above it that has one, staying below `base` bytes; else to
    `base`. Places off the trie have none. */
 static bool pm__rz_next_beside(pm_rz *z, size_t base) {
+    if (pm__rz_is_view(z)) {
+        if (pm__vz_step_beside(z, base)) return true;
+        pm__rz_cut_to(z, base);
+        return false;
+    }
     size_t on = z->exist_len + 1 > base ? z->exist_len + 1 : base;
     if (z->len > on) pm__rz_cut_to(z, on);
     while (z->len > base) {
@@ -157,26 +173,30 @@ static bool pm__rz_next_step(pm_rz *z) {
 /* Back to the root after the last place. A child entered at the root may have left its frame. */
 static void pm__rz_rewind(pm_rz *z) {
     while (z->nframes > 1 && z->frames[z->nframes - 1].base >= z->root_len) z->nframes--;
-    pm_rz_reset(z);
+    pm__rz_cut_to(z, z->root_len);
+}
+
+/* To the next location that begins with the first `base` bytes of the path; else to that place. */
+static bool pm__rz_step(pm_rz *z, size_t base) {
+    size_t root_len = z->root_len;
+    bool over_view = pm__rz_is_view(z);
+    z->root_len = base;
+    bool found = over_view ? pm__vz_step(z, base) : pm__rz_next_step(z);
+    if (!found) pm__rz_rewind(z);
+    z->root_len = root_len;
+    return found;
 }
 
 PM_API bool pm_rz_to_next_step(pm_rz *z) {
     if (!z) return false;
-    if (pm__rz_next_step(z)) return true;
-    pm__rz_rewind(z);
-    return false;
+    return pm__rz_step(z, z->root_len);
 }
 
 /* From where the zipper stands, k bytes or fewer below `base`: to the next place just k below it, or to `base`. */
 static bool pm__rz_next_at_depth(pm_rz *z, size_t base, size_t k) {
-    while (z->len < base + k || !pm__rz_on_trie(z)) {
-        if (!pm__rz_spare(z)) break;
-        if (pm_rz_descend_first_byte(z)) continue;
-        if (!pm__rz_next_beside(z, base)) return false;
-    }
-    if (z->len == base + k && pm__rz_on_trie(z)) return true;
-    pm__rz_cut_to(z, base);
-    return false;
+    while (z->len < base + k)
+        if (!pm__rz_step(z, base)) return false;
+    return true;
 }
 
 PM_API bool pm_rz_descend_first_k_path(pm_rz *z, size_t k) {
@@ -398,6 +418,7 @@ static bool pm__rz_go_on(pm_rz *z, int r, bool ends) {
 
 /* Whether something lies below the focus. */
 static PM__INLINE bool pm__rz_has_children(const pm_rz *z) {
+    if (pm__rz_is_view(z)) return pm__vz_child(pm__vz_of(z), 0) >= 0;
     if (!pm__rz_on_trie(z)) return false;
     pm_place p = pm__rz_place(z);
     return pm__place_enter(&p);
@@ -406,15 +427,23 @@ static PM__INLINE bool pm__rz_has_children(const pm_rz *z) {
 /* Without a run to step along. */
 static PM__NOINLINE bool pm__rz_next_val(pm_rz *z, bool ends) {
     if (PM__UNLIKELY(!pm__rz_spare(z))) {
-        pm_rz_reset(z);
+        pm__rz_cut_to(z, z->root_len);
         return false;
     }
     z->run = 0;
-    if (PM__UNLIKELY(!pm__rz_on_trie(z))) return pm__rz_go_on(z, pm__rz_next_from_off(z, ends), ends);
+    if (PM__UNLIKELY(z->len != z->exist_len)) return pm__rz_go_on(z, pm__rz_next_from_off(z, ends), ends);
     pm__ref child = 0;
     const pm_place *p = &z->frames[z->nframes - 1].place;
     bool dangles = ends && p->node && pm__place_child(p, &child) && !child;
     return pm__rz_go_on(z, pm__rz_next_in_frame(z, dangles, ends), ends);
+}
+
+/* To the next value of a view. */
+static bool pm__vz_next_val(pm_rz *z) {
+    while (pm__vz_next_terminal(z, z->root_len))
+        if (z->run_val) return true;
+    z->len = z->root_len;
+    return false;
 }
 
 PM_API bool pm_rz_to_next_val(pm_rz *z) {
@@ -424,16 +453,16 @@ PM_API bool pm_rz_to_next_val(pm_rz *z) {
         pm__rz_step_run(z);
         return true;
     }
-    return pm__rz_next_val(z, false);
+    return pm__rz_is_view(z) ? pm__vz_next_val(z) : pm__rz_next_val(z, false);
 }
 
-/* ---- marks --------------------------------------------------------------------------------------------------- */
+/* ---- terminals ----------------------------------------------------------------------------------------------- */
 
-/* A mark is a place that has a value, or neither value nor child. Marks say all about a trie: its locations are their
-   prefixes. What is here stays below `floor` bytes of path from the root; when there is no mark, the focus is anywhere
-   that is not above these. */
+/* A terminal is a place that has a value, or neither value nor child. Terminals say all about a trie: its locations are
+   their prefixes. What is here stays below `floor` bytes of path from the root; when there is no terminal, the focus is
+   anywhere that is not above these. */
 
-static PM__INLINE bool pm__rz_step_mark(pm_rz *z) {
+static PM__INLINE bool pm__rz_step_terminal(pm_rz *z) {
     if (PM__UNLIKELY(!(z->run && z->run < 32 && z->run_mask >> z->run & 1))) return pm__rz_next_val(z, true);
     pm__rz_step_run(z);
     return true;
@@ -445,10 +474,12 @@ static void pm__rz_lower_root(pm_rz *z, size_t floor) {
     if (z->run && z->run_at < z->root_len) z->run = 0; /* it may lead to places beside */
 }
 
-static PM__INLINE bool pm__rz_next_mark(pm_rz *z, size_t floor) {
-    if (PM__LIKELY(!floor)) return pm__rz_step_mark(z);
+/* To the next terminal. */
+static PM__INLINE bool pm__rz_next_terminal(pm_rz *z, size_t floor) {
+    if (PM__UNLIKELY(z->view != NULL)) return pm__vz_next_terminal(z, z->root_len + floor);
+    if (PM__LIKELY(!floor)) return pm__rz_step_terminal(z);
     pm__rz_lower_root(z, floor);
-    bool found = pm__rz_step_mark(z);
+    bool found = pm__rz_step_terminal(z);
     z->root_len -= floor;
     return found;
 }
@@ -461,14 +492,16 @@ static bool pm__rz_go(pm_rz *z, const uint8_t *key, size_t n) {
     return same == n || pm__rz_append(z, key + same, n - same);
 }
 
-/* To the first mark at or after the place `key` below the root, the first `floor` bytes of which are not left; else
+/* To the first terminal at or after the place `key` below the root, the first `floor` bytes of which are not left; else
    anywhere. */
-static bool pm__rz_seek_mark(pm_rz *z, size_t floor, const uint8_t *key, size_t n) {
-    if (!pm__rz_go(z, key, n) || !pm__rz_spare(z)) return false;
+static bool pm__rz_seek_terminal(pm_rz *z, size_t floor, const uint8_t *key, size_t n) {
+    if (!pm__rz_go(z, key, n)) return false;
+    if (z->view) return pm__vz_seek_terminal(z, z->root_len + floor);
+    if (!pm__rz_spare(z)) return false;
     if (pm__rz_on_trie(z)) {
         bool found = pm_rz_is_val(z) || !pm__rz_has_children(z);
         if (found && z->len > z->root_len && !z->run && pm_rz_is_val(z)) pm__rz_start_run(z);
-        return found || pm__rz_next_mark(z, floor);
+        return found || pm__rz_next_terminal(z, floor);
     }
     z->run = 0;
     pm__rz_lower_root(z, floor);
@@ -477,12 +510,67 @@ static bool pm__rz_seek_mark(pm_rz *z, size_t floor, const uint8_t *key, size_t 
     return found;
 }
 
-/* To the next location. */
-static bool pm__rz_step(pm_rz *z, size_t floor) {
-    pm__rz_lower_root(z, floor);
-    bool found = pm_rz_to_next_step(z);
-    z->root_len -= floor;
-    return found;
+/* ---- maps of parts --------------------------------------------------------------------------------------------- */
+
+PM_API pm_status pm_rz_make_map(const pm_rz *z, pm_map *out) {
+    if (!z || !out) return PM_INVALID;
+    if (pm__rz_is_view(z)) return pm_rz_make_map_in(z, NULL, z->pool, out);
+    pm__cx cx = pm__rz_cx(z);
+    pm_place p = pm__rz_on_trie(z) ? pm__rz_place(z) : pm__place_root(0);
+    return pm__map_of_place(&cx, &p, pm_rz_val(z), out);
+}
+
+/* Makes a map of what is at and below the focus by sharing, if that can be. */
+static bool pm__rz_share(const pm_rz *z, pm_pool *pool, pm_map *out, pm_status *s) {
+    const uint8_t *path = z->path ? z->path : (const uint8_t *)"";
+    if (pm__rz_is_view(z)) {
+        pm__vz_of(z)->known = false; /* sharing moves what the view stands on */
+        return z->view->share && z->view->share(z->state, path, z->len, pool, out, s);
+    }
+    if (z->pool != pool) return false;
+    *s = pm_rz_make_map(z, out);
+    return true;
+}
+
+/* Puts the location under the focus, and its value, into `m`, at its path below `base`. */
+static pm_status pm__rz_copy_place(const pm_rz *z, size_t base, pm_map *m) {
+    const pm_ops *ops = pm_map_ops(m);
+    const pm_val *v = pm_rz_val(z);
+    const uint8_t *path = z->path ? z->path + base : (const uint8_t *)"";
+    if (!v) return z->len > base ? pm_create_path(m, path, z->len - base, NULL) : PM_OK;
+    if (pm__ops_is_unit(ops)) return pm_set(m, path, z->len - base, 0, NULL);
+    pm_val val = *v;
+    pm__val_retain(ops, val);
+    pm_status s = pm_set(m, path, z->len - base, val, NULL);
+    if (s != PM_OK) pm__val_release(ops, val);
+    return s;
+}
+
+/* Copies all that is at and below the focus. */
+static pm_status pm__rz_copy(pm_rz *z, pm_map *m) {
+    pm_status before = pm__vz_worked(z, PM_OK);
+    size_t base = z->len;
+    pm_status s = pm__rz_copy_place(z, base, m);
+    while (s == PM_OK && pm__rz_next_terminal(z, base - z->root_len)) s = pm__rz_copy_place(z, base, m);
+    pm__rz_cut_to(z, base);
+    pm_status moving = pm__vz_worked(z, before);
+    return s != PM_OK ? s : moving;
+}
+
+PM_API pm_status pm_rz_make_map_in(const pm_rz *view, const pm_ops *ops, pm_pool *pool, pm_map *out) {
+    if (!view || !out) return PM_INVALID;
+    const pm_ops *own = pm_rz_ops(view);
+    pm_rz *z = pm__vz_of(view);
+    pm_status s;
+    ops = pm__ops_taken(ops ? ops : own);
+    if (pm__ops_is_refused(ops)) return PM_BADHOOK;
+    if (own && own != ops && !pm__ops_is_unit(ops)) return PM_MISMATCH;
+    if (own == ops && pm__rz_share(z, pool, out, &s)) return s;
+    pm_map m = pm_new(ops, pool);
+    s = pm__rz_copy(z, &m);
+    if (s == PM_OK) *out = m;
+    else pm_drop(&m);
+    return s;
 }
 
 /* ---- iterators ----------------------------------------------------------------------------------------------- */

@@ -86,7 +86,7 @@ PM_API pm_status pm_sampler_new(const pm_map *m, pm_sample what, pm_sampler **ou
     s->path = pm__list_of(1);
     s->total.m = what == PM_SAMPLE_PATHS || m->has_value;
     bool ok = !m->root || pm__sampler_weigh(s, m->root);
-    if (!ok || pm_rz_open(&s->at, &s->map, NULL, 0) != PM_OK) {
+    if (!ok || pm_rz_open(&s->map, NULL, 0, &s->at) != PM_OK) {
         pm_sampler_free(s);
         return PM_NOMEM;
     }
@@ -198,7 +198,10 @@ static pm_status pm__sampler_go(pm_sampler *s, pm__sample_aim a, const pm_rz **a
         r = child;
     }
     (void)pm_rz_move_to(&s->at, s->path.used ? (const void *)s->path.data : "", s->path.used);
-    if (pm_rz_status(&s->at) != PM_OK) return PM_NOMEM;
+    if (pm_rz_status(&s->at) != PM_OK) {
+        pm_rz_reset(&s->at);
+        return PM_NOMEM;
+    }
     *at = &s->at;
     return PM_OK;
 }
@@ -219,7 +222,7 @@ PM_API pm_status pm_sampler_draw(pm_sampler *s, pm_random random, void *ctx, con
 }
 
 PM_API bool pm_rz_descend_random(pm_rz *z, pm_random random, void *ctx) {
-    if (!z) return false;
+    if (!z || !random) return false;
     pm__sample_aim a = {0, 0, random, ctx};
     bool moved = false;
     for (unsigned n; (n = pm_rz_child_count(z)) > 0; moved = true)

@@ -102,7 +102,7 @@ static bool pm__claims_each(const pm_map *m, const void *path, size_t len, pm__c
         if (!pm__place_enter(&p) || !pm__place_down(&p, s + at, 1)) return true;
         v = pm__place_val(&p);
     }
-    if (pm_rz_open(&z, m, path, len) != PM_OK) return false;
+    if (pm_rz_open(m, path, len, &z) != PM_OK) return false;
     bool ok = true;
     while (ok && pm_rz_to_next_val(&z)) ok = pm__claims_each_here(*pm_rz_val(&z), fn, ctx);
     ok = ok && pm_rz_status(&z) == PM_OK;

@@ -644,7 +644,7 @@ static void pm__rz_adopt(pm_rz *z, pm_map *m) {
 
 /* Opens a reader that takes a map over, its root at a path below the head's. */
 static pm_status pm__head_open(const pm_head *h, pm_map *m, const void *path, size_t len, pm_rz *out) {
-    pm_status s = pm_rz_open(out, m, h->prefix, h->prefix_len);
+    pm_status s = pm_rz_open(m, h->prefix, h->prefix_len, out);
     if (s != PM_OK) return s;
     if (pm__rz_append(out, (const uint8_t *)path, len)) {
         out->root_len = out->len;
