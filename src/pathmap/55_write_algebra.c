@@ -4,6 +4,7 @@
 #include "44_map_few.c"
 #include "45_map_algebra.c"
 #include "51_write_zipper.c"
+#include "54_iterate.c"
 #include "55_write_algebra.h"
 
 static pm__operand pm__operand_at(const pm_ref *r) {

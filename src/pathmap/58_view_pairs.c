@@ -2,7 +2,7 @@
 
    A pair goes from terminal to terminal: its factors go ahead to theirs, each on its own, and the smaller one is looked
    at first; where only one factor's terminals count, the other one leaps to them. */
-#include "45_map_algebra.h"
+#include "45_map_algebra.c"
 #include "57_views.c"
 #include "58_view_pairs.h"
 
