@@ -4354,9 +4354,9 @@ enum { PM__LINE = 0, PM__BYTE = 1, PM__WIDE = 2 };
 #define PM__ADDR_MASK (((uint64_t)1 << 58) - 1)
 #endif
 
-static PM__INLINE void pm__count_init(pm__count *c) { pm__count_store(c, 1); }
+static PM__INLINE void pm__ref_count_init(pm__count *c) { pm__count_store(c, 1); }
 
-static PM__INLINE void pm__count_retain(pm__count *c) {
+static PM__INLINE void pm__ref_count_retain(pm__count *c) {
 #if PATHMAP_SLIM_PTRS
     if (PM__UNLIKELY(pm__count_fetch_add(c) >= PM__COUNT_MAX - 1)) pm__count_store(c, PM__COUNT_PARKED);
 #else
@@ -4365,7 +4365,7 @@ static PM__INLINE void pm__count_retain(pm__count *c) {
 }
 
 /* True if the caller held the last reference: it now owns the memory. A sole owner needs no read-modify-write. */
-static PM__INLINE bool pm__count_release(pm__count *c) {
+static PM__INLINE bool pm__ref_count_release(pm__count *c) {
     pm__count_word now = pm__count_load_acquire(c);
     if (now == 1) return true;
 #if PATHMAP_SLIM_PTRS
@@ -4376,7 +4376,7 @@ static PM__INLINE bool pm__count_release(pm__count *c) {
     return true;
 }
 
-static PM__INLINE bool pm__count_is_one(const pm__count *c) { return pm__count_load_acquire(c) == 1; }
+static PM__INLINE bool pm__ref_count_is_one(const pm__count *c) { return pm__count_load_acquire(c) == 1; }
 
 static PM__INLINE void *pm__ref_ptr(pm__ref r) {
 #if PATHMAP_SLIM_PTRS
@@ -4452,10 +4452,10 @@ static PM__INLINE void pm__ref_prefetch_early(pm__ref r) { pm__ref_prefetch(r); 
 #endif
 
 static PM__INLINE void pm__ref_retain(pm__ref r) {
-    if (r) pm__count_retain(&((pm__head *)pm__ref_ptr(r))->rc);
+    if (r) pm__ref_count_retain(&((pm__head *)pm__ref_ptr(r))->rc);
 }
 
-static PM__INLINE bool pm__ref_is_unique(pm__ref r) { return pm__count_is_one(&((pm__head *)pm__ref_ptr(r))->rc); }
+static PM__INLINE bool pm__ref_is_unique(pm__ref r) { return pm__ref_count_is_one(&((pm__head *)pm__ref_ptr(r))->rc); }
 
 /* ---- src/pathmap/21_node.c ----------------------------------------------------------------------------- */
 
@@ -4587,7 +4587,7 @@ static PM__INLINE uint64_t pm__first_bytes(size_t n) {
 /* The bytes of a key from s on, as by pm__load64le, with zeros where the key has ended; s <= end. Nothing is read from
    `end` on, and no branch is taken on how much is left: 8 bytes are loaded from s or, where fewer are left, from
    end - 8, which must be readable. */
-static PM__INLINE uint64_t pm__key_word(const uint8_t *s, const uint8_t *end) {
+static PM__INLINE uint64_t pm__ent_key_word(const uint8_t *s, const uint8_t *end) {
     size_t left = (size_t)(end - s), back = (8 - left) & (0 - (size_t)(left < 8));
     return pm__load64le(s - back) >> 4 * back >> 4 * back; /* 64 at once would be one shift too far */
 }
@@ -4597,8 +4597,8 @@ typedef struct pm__key_room {
     uint64_t word[2];
 } pm__key_room;
 
-/* Where to read the key s[0..len) with pm__key_word: where it is, or in `room`. */
-static PM__INLINE const uint8_t *pm__key_start(const uint8_t *s, size_t len, pm__key_room *room) {
+/* Where to read the key s[0..len) with pm__ent_key_word: where it is, or in `room`. */
+static PM__INLINE const uint8_t *pm__ent_key_start(const uint8_t *s, size_t len, pm__key_room *room) {
     if (PM__LIKELY(len >= 8)) return s;
     uint64_t w = pm__load_upto8(s, len);
     room->word[0] = 0;
@@ -4814,7 +4814,7 @@ static PM__INLINE uint32_t pm__line_candidates(const pm__line *x, uint8_t c, siz
 
 /* Compares n bytes of two heap positions, or of one and a copy with as much room behind: 8 bytes may be read from
    either, since payloads follow the heap. */
-static PM__INLINE bool pm__heap_equal(const uint8_t *a, const uint8_t *b, size_t n) {
+static PM__INLINE bool pm__line_heap_equal(const uint8_t *a, const uint8_t *b, size_t n) {
     uint64_t diff = pm__load64(a) ^ pm__load64(b);
     if (n > 8) return !diff && memcmp(a + 8, b + 8, n - 8) == 0;
     if (n < 8) diff = PM__BIG_ENDIAN ? diff >> (63 - 8 * n) >> 1 : diff & (((uint64_t)1 << 8 * n) - 1);
@@ -4927,7 +4927,7 @@ static PM__INLINE int pm__line_probe(const pm__line *x, const uint8_t *s, size_t
 static PM__INLINE unsigned pm__line_agree_end(const pm__line *x, unsigned i, const uint8_t *h) {
     const uint8_t *lens = pm__line_lens(x), *next = h + lens[i];
     unsigned j = i + 1;
-    while (j < x->n && x->body[j] == x->body[i] && lens[j] >= lens[i] && pm__heap_equal(h, next, lens[i]))
+    while (j < x->n && x->body[j] == x->body[i] && lens[j] >= lens[i] && pm__line_heap_equal(h, next, lens[i]))
         next += lens[j++];
     return j;
 }
@@ -4938,7 +4938,7 @@ static PM__INLINE unsigned pm__line_agree_begin(const pm__line *x, unsigned i, c
     const uint8_t *lens = pm__line_lens(x);
     if (i == 0 || x->body[i - 1] != x->body[i] || lens[i - 1] != lens[i] || pm__line_is_child(x, i - 1)) return i;
     if (i == 1 && pm__line_has_e(x)) return i;
-    return i - pm__heap_equal(h - lens[i], h, lens[i]);
+    return i - pm__line_heap_equal(h - lens[i], h, lens[i]);
 }
 
 /* True if the rest begins with the line's prefix. */
@@ -5060,7 +5060,7 @@ static PM__INLINE bool pm__pen_open(pm__pen *w, uint64_t *pays, const pm__cx *cx
     pm__line *x = (pm__line *)pm__mem_alloc(cx->pool, size);
     w->x = x;
     if (!x) return false;
-    pm__count_init(&x->rc);
+    pm__ref_count_init(&x->rc);
     x->n = (uint8_t)n;
     x->plen = (uint8_t)(plen + more);
     x->size8 = (uint8_t)(size / 8);
@@ -5288,7 +5288,7 @@ static pm__block *pm__block_new(const pm__cx *cx, unsigned n) {
     size_t size = pm__block_size(n);
     pm__block *k = (pm__block *)pm__mem_alloc(cx->pool, size);
     if (!k) return NULL;
-    pm__count_init(&k->rc);
+    pm__ref_count_init(&k->rc);
     size_t room = (size - offsetof(pm__block, slot)) / 8;
     k->cap = (uint16_t)(room > 16 ? 16 : room);
     return k;
@@ -5302,7 +5302,7 @@ PM__UNUSED static pm__byte *pm__byte_make(const pm__cx *cx, const pm_mask *cm, c
     size_t cap = pm__byte_cap(pm__byte_slots(nc, nv, wide, cx->unit));
     pm__byte *x = (pm__byte *)pm__mem_alloc(cx->pool, pm__mem_round(pm__byte_bytes(cap)));
     if (!x) return NULL;
-    pm__count_init(&x->rc);
+    pm__ref_count_init(&x->rc);
     x->flags = (uint8_t)((wide ? PM__WIDE : PM__BYTE) | (cx->unit ? PM__BYTE_UNIT : 0));
     x->unused = 0;
     x->cap = (uint16_t)cap;
@@ -5378,7 +5378,7 @@ static pm__byte *pm__byte_resize(const pm__cx *cx, pm__byte *x, size_t cap) {
     if (!y) return NULL;
     size_t front = pm__byte_is_wide(x) ? (size_t)PM__WIDE_BLOCKS : x->nc, back = cx->unit ? 0 : x->nv;
     memcpy(y, x, offsetof(pm__byte, slot) + 8 * front);
-    pm__count_init(&y->rc);
+    pm__ref_count_init(&y->rc);
     y->cap = (uint16_t)cap;
     memcpy(y->slot + cap - back, x->slot + x->cap - back, 8 * back);
     pm__byte_free_shell(x);
@@ -5450,18 +5450,18 @@ PM__UNUSED static void pm__byte_del_val(const pm__cx *cx, pm__byte **px, uint8_t
 static pm__block *pm__byte_own_block(const pm__cx *cx, pm__byte *x, uint8_t b, unsigned more) {
     pm__block *k = pm__byte_block(x, b >> 4);
     unsigned n = pm__popcount32(pm__byte_block_bits(x, b >> 4));
-    if (k && n + more <= k->cap && pm__count_is_one(&k->rc)) return k;
+    if (k && n + more <= k->cap && pm__ref_count_is_one(&k->rc)) return k;
     pm__block *y = pm__block_new(cx, n + more);
     if (!y) return NULL;
     if (k) {
         memcpy(y->slot, k->slot, 8u * n);
-        if (pm__count_is_one(&k->rc)) {
+        if (pm__ref_count_is_one(&k->rc)) {
             pm__mem_free(k, pm__block_size(k->cap));
         } else {
             for (unsigned i = 0; i < n; i++) pm__ref_retain(k->slot[i]);
-            if (pm__count_release(&k->rc)) { /* the others let go meanwhile; our references keep the children alive */
+            if (pm__ref_count_release(&k->rc)) { /* others let go meanwhile; our references keep the children alive */
                 for (unsigned i = 0; i < n; i++)
-                    if (k->slot[i]) (void)pm__count_release(&((pm__head *)pm__ref_ptr(k->slot[i]))->rc);
+                    if (k->slot[i]) (void)pm__ref_count_release(&((pm__head *)pm__ref_ptr(k->slot[i]))->rc);
                 pm__mem_free(k, pm__block_size(k->cap));
             }
         }
@@ -5474,7 +5474,7 @@ static pm__block *pm__byte_own_block(const pm__cx *cx, pm__byte *x, uint8_t b, u
 static PM__INLINE pm__ref *pm__byte_child_mut(const pm__cx *cx, pm__byte *x, uint8_t b) {
     if (!pm__byte_is_wide(x)) return &x->slot[pm__byte_child_rank(x, b)];
     pm__block *k = pm__byte_block(x, b >> 4);
-    if (PM__UNLIKELY(!pm__count_is_one(&k->rc))) k = pm__byte_own_block(cx, x, b, 0);
+    if (PM__UNLIKELY(!pm__ref_count_is_one(&k->rc))) k = pm__byte_own_block(cx, x, b, 0);
     return k ? &k->slot[pm__byte_block_rank(x, b)] : NULL;
 }
 
@@ -5514,7 +5514,7 @@ static void pm__byte_flatten(const pm__cx *cx, pm__byte **px) {
     pm__ref kids[PM__WIDE_FROM];
     if (!pm__byte_is_wide(x) || x->nc >= PM__WIDE_UNTIL) return;
     for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++)
-        if (x->slot[i] && !pm__count_is_one(&pm__byte_block(x, i)->rc)) return;
+        if (x->slot[i] && !pm__ref_count_is_one(&pm__byte_block(x, i)->rc)) return;
     pm_mask cm = pm__byte_children(x);
     pm__byte_kids(x, kids);
     (void)pm__byte_rebuild(cx, px, &cm, kids);
@@ -5592,7 +5592,7 @@ static pm__ref pm__dead_children(const pm__cx *cx, const pm__ref *kids, unsigned
     for (unsigned i = 0; i < n; i++)
         if (kids[i]) PM__PREFETCH(pm__ref_ptr(kids[i]));
     for (unsigned i = 0; i < n; i++) {
-        if (!kids[i] || !pm__count_release(&((pm__head *)pm__ref_ptr(kids[i]))->rc)) continue;
+        if (!kids[i] || !pm__ref_count_release(&((pm__head *)pm__ref_ptr(kids[i]))->rc)) continue;
         if (pm__dead_leaf(cx, kids[i])) continue;
         if (last) pm__dead_link(last, kids[i]);
         else first = kids[i];
@@ -5621,7 +5621,7 @@ static pm__ref pm__dead_byte(const pm__cx *cx, pm__byte *x, pm__ref list) {
     if (!pm__byte_is_wide(x)) list = pm__dead_children(cx, x->slot, x->nc, list);
     for (unsigned i = 0; i < PM__WIDE_BLOCKS && pm__byte_is_wide(x); i++) {
         pm__block *k = pm__byte_block(x, i);
-        if (!k || !pm__count_release(&k->rc)) continue;
+        if (!k || !pm__ref_count_release(&k->rc)) continue;
         list = pm__dead_children(cx, k->slot, pm__popcount32(pm__byte_block_bits(x, i)), list);
         pm__mem_free(k, pm__block_size(k->cap));
     }
@@ -5641,7 +5641,7 @@ static PM__NOINLINE void pm__any_destroy(const pm__cx *cx, pm__ref r) {
 
 /* Gives up one reference; 0 is allowed. */
 static PM__INLINE void pm__any_release(const pm__cx *cx, pm__ref r) {
-    if (r && pm__count_release(&((pm__head *)pm__ref_ptr(r))->rc)) pm__any_destroy(cx, r);
+    if (r && pm__ref_count_release(&((pm__head *)pm__ref_ptr(r))->rc)) pm__any_destroy(cx, r);
 }
 
 /* Gives up a payload. */
@@ -5658,7 +5658,7 @@ static void pm__pay_retain(const pm__cx *cx, bool child, uint64_t pay) {
 /* ---- copy-on-write ------------------------------------------------------------------------------------------- */
 
 /* Takes one more reference of everything that a line holds. */
-static void pm__line_retain_pays(const pm__cx *cx, const pm__line *x) {
+static void pm__any_line_retain_pays(const pm__cx *cx, const pm__line *x) {
     for (uint32_t m = x->cmask; m; m &= m - 1) PM__PREFETCH(pm__ref_ptr(*pm__line_child(x, pm__ctz32(m))));
     for (uint32_t m = x->cmask; m; m &= m - 1) pm__ref_retain(*pm__line_child(x, pm__ctz32(m)));
     if (cx->plain || cx->unit) return;
@@ -5666,26 +5666,26 @@ static void pm__line_retain_pays(const pm__cx *cx, const pm__line *x) {
         pm__val_retain(cx->ops, *pm__line_val(x, pm__ctz32(m)));
 }
 
-static pm__ref pm__line_copy(const pm__cx *cx, const pm__line *x) {
+static pm__ref pm__any_line_copy(const pm__cx *cx, const pm__line *x) {
     size_t size = pm__line_size(x);
     pm__line *y = (pm__line *)pm__mem_alloc(cx->pool, size);
     if (!y) return 0;
     memcpy((char *)y + sizeof(pm__count), (const char *)x + sizeof(pm__count), size - sizeof(pm__count));
-    pm__count_init(&y->rc);
-    pm__line_retain_pays(cx, y);
+    pm__ref_count_init(&y->rc);
+    pm__any_line_retain_pays(cx, y);
     return pm__ref_make(y, PM__LINE, size);
 }
 
-static pm__ref pm__byte_copy(const pm__cx *cx, const pm__byte *x) {
+static pm__ref pm__any_byte_copy(const pm__cx *cx, const pm__byte *x) {
     size_t size = pm__byte_size(x);
     pm__byte *y = (pm__byte *)pm__mem_alloc(cx->pool, size);
     if (!y) return 0;
     memcpy((char *)y + sizeof(pm__count), (const char *)x + sizeof(pm__count),
            pm__byte_bytes(x->cap) - sizeof(pm__count));
-    pm__count_init(&y->rc);
+    pm__ref_count_init(&y->rc);
     if (pm__byte_is_wide(y)) {
         for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++)
-            if (y->slot[i]) pm__count_retain(&pm__byte_block(y, i)->rc);
+            if (y->slot[i]) pm__ref_count_retain(&pm__byte_block(y, i)->rc);
     } else {
         for (unsigned i = 0; i < y->nc; i++) PM__PREFETCH(pm__ref_ptr(y->slot[i]));
         for (unsigned i = 0; i < y->nc; i++) pm__ref_retain(y->slot[i]);
@@ -5697,8 +5697,8 @@ static pm__ref pm__byte_copy(const pm__cx *cx, const pm__byte *x) {
 
 static PM__NOINLINE bool pm__any_unshare(const pm__cx *cx, pm__ref *slot) {
     pm__ref old = *slot, copy;
-    if (pm__ref_kind(old) == PM__LINE) copy = pm__line_copy(cx, (const pm__line *)pm__ref_ptr(old));
-    else copy = pm__byte_copy(cx, (const pm__byte *)pm__ref_ptr(old));
+    if (pm__ref_kind(old) == PM__LINE) copy = pm__any_line_copy(cx, (const pm__line *)pm__ref_ptr(old));
+    else copy = pm__any_byte_copy(cx, (const pm__byte *)pm__ref_ptr(old));
     if (!copy) return false;
     *slot = copy;
     pm__any_release(cx, old);
@@ -5713,14 +5713,14 @@ static PM__INLINE bool pm__any_own(const pm__cx *cx, pm__ref *slot) {
 /* ---- chains -------------------------------------------------------------------------------------------------- */
 
 /* A line of one entry. 0: no memory. */
-static pm__ref pm__line_single(const pm__cx *cx, const uint8_t *s, size_t len, bool child, uint64_t pay) {
+static pm__ref pm__any_line_single(const pm__cx *cx, const uint8_t *s, size_t len, bool child, uint64_t pay) {
     pm__ent e = pm__ent_make(s, len, child, pay);
     size_t size = pm__line_need(1, len - 1, child || !cx->unit);
     return pm__line_encode(cx, size, NULL, 0, &e, 1, 0, 0);
 }
 
 /* Frees the first `n` nodes of a chain, but not what it leads to. */
-static void pm__chain_undo(pm__ref r, size_t n) {
+static void pm__any_chain_undo(pm__ref r, size_t n) {
     while (n--) {
         pm__line *x = (pm__line *)pm__ref_ptr(r);
         pm__ref next = n ? *pm__line_child(x, 0) : 0;
@@ -5729,18 +5729,18 @@ static void pm__chain_undo(pm__ref r, size_t n) {
     }
 }
 
-static size_t pm__chain_nodes(size_t len) { return (len + PM__SUFFIX_MAX - 1) / PM__SUFFIX_MAX; }
+static size_t pm__any_chain_nodes(size_t len) { return (len + PM__SUFFIX_MAX - 1) / PM__SUFFIX_MAX; }
 
 /* Builds what leads along s[0..len), len > 0, to a value or child. Built from the far end. 0: no memory. */
-static pm__ref pm__chain(const pm__cx *cx, const uint8_t *s, size_t len, bool child, uint64_t pay) {
+static pm__ref pm__any_chain(const pm__cx *cx, const uint8_t *s, size_t len, bool child, uint64_t pay) {
     size_t at = (len - 1) / PM__SUFFIX_MAX * PM__SUFFIX_MAX, built = 0;
-    pm__ref r = pm__line_single(cx, s + at, len - at, child, pay);
+    pm__ref r = pm__any_line_single(cx, s + at, len - at, child, pay);
     if (!r) return 0;
     for (built = 1; at > 0; built++) {
         at -= PM__SUFFIX_MAX;
-        pm__ref up = pm__line_single(cx, s + at, PM__SUFFIX_MAX, true, r);
+        pm__ref up = pm__any_line_single(cx, s + at, PM__SUFFIX_MAX, true, r);
         if (!up) {
-            pm__chain_undo(r, built);
+            pm__any_chain_undo(r, built);
             return 0;
         }
         r = up;
@@ -6070,7 +6070,7 @@ static bool pm__build_run(pm__build *b, const pm__build_job *j) {
     pm__ent *ents = b->ents + j->lo;
     const size_t n = j->hi - j->lo;
     if (n == 1 && ents->len - j->skip > PM__SUFFIX_MAX) { /* long suffixes are in one piece */
-        *j->slot = pm__chain(b->cx, ents->rest + j->skip - 1, ents->len - j->skip, ents->child, ents->pay);
+        *j->slot = pm__any_chain(b->cx, ents->rest + j->skip - 1, ents->len - j->skip, ents->child, ents->pay);
         ents->placed = *j->slot != 0;
         return ents->placed;
     }
@@ -6272,7 +6272,7 @@ static void pm__gather_give_up(const pm__cx *cx, pm__ref r) {
     if (pm__ref_is_unique(r)) {
         pm__mem_free(k, pm__line_size(k));
     } else {
-        pm__line_retain_pays(cx, k);
+        pm__any_line_retain_pays(cx, k);
         pm__any_release(cx, r);
     }
 }
@@ -6341,7 +6341,7 @@ static bool pm__gather_chain(const pm__cx *cx, pm__ref *slot, unsigned shared) {
 
 /* Takes into the node in *slot, which is the caller's alone, what may be taken in from right below; of shared lines
    copies of at most `shared` entries. False: nothing changed, there being nothing to gather, or no memory. */
-static PM__NOINLINE bool pm__any_gather(const pm__cx *cx, pm__ref *slot, unsigned shared) {
+static PM__NOINLINE bool pm__build_gather(const pm__cx *cx, pm__ref *slot, unsigned shared) {
     pm__gather g;
     if (pm__ref_kind(*slot) == PM__LINE) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
@@ -6681,7 +6681,7 @@ typedef struct pm__tally_frame {
 static uint64_t pm__sat_add(uint64_t a, uint64_t b) { return a + b < a ? UINT64_MAX : a + b; }
 
 /* Of entry i of a line: how many bytes its suffix shares with the entry before. */
-static size_t pm__line_shared_before(const pm__line *x, unsigned i, unsigned off) {
+static size_t pm__tally_line_shared_before(const pm__line *x, unsigned i, unsigned off) {
     if (i == 0 || pm__line_suffix(x, i - 1) == 0 || x->body[i] != x->body[i - 1]) return 0;
     const uint8_t *h = pm__line_heap(x) + off, *before = h - pm__line_lens(x)[i - 1];
     size_t a = pm__line_lens(x)[i - 1], b = pm__line_lens(x)[i];
@@ -6689,13 +6689,13 @@ static size_t pm__line_shared_before(const pm__line *x, unsigned i, unsigned off
 }
 
 /* Locations in a line, its root excluded; of just that depth, or all of them when depth is 0. */
-static uint64_t pm__line_locations(const pm__line *x, size_t depth) {
+static uint64_t pm__tally_line_locations(const pm__line *x, size_t depth) {
     uint64_t n = depth ? 0 : x->plen;
     unsigned off = x->plen;
     if (depth && depth <= x->plen) return 1;
     size_t want = depth - x->plen;
     for (unsigned i = 0; i < x->n; off += pm__line_lens(x)[i], i++) {
-        size_t len = pm__line_suffix(x, i), shared = pm__line_shared_before(x, i, off);
+        size_t len = pm__line_suffix(x, i), shared = pm__tally_line_shared_before(x, i, off);
         if (depth) n += len >= want && shared < want;
         else n += len - shared;
     }
@@ -6707,7 +6707,7 @@ static uint64_t pm__tally_own(pm__tally_kind kind, pm__ref r, size_t depth) {
     if (pm__ref_kind(r) == PM__LINE) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
         if (kind == PM__TALLY_VALS) return x->n - pm__popcount32(x->cmask);
-        return pm__line_locations(x, depth);
+        return pm__tally_line_locations(x, depth);
     }
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
     if (kind == PM__TALLY_VALS) return x->nv;
@@ -6744,7 +6744,7 @@ static pm__ref pm__tally_child(pm__tally_kind kind, pm__tally_frame *f, size_t *
             unsigned in = f->next & 15;
             if (in >= pm__popcount32(pm__byte_block_bits(x, f->next >> 4))) continue;
             c = pm__byte_block(x, f->next >> 4)->slot[in];
-            *shared = !pm__count_is_one(&pm__byte_block(x, f->next >> 4)->rc);
+            *shared = !pm__ref_count_is_one(&pm__byte_block(x, f->next >> 4)->rc);
         } else {
             c = x->slot[f->next];
         }
@@ -6956,7 +6956,7 @@ PM__UNUSED static bool pm__tally_exceeds(pm__ref r, uint64_t n) {
 /* Puts what `ents` say in the place of the line in *slot. Payloads that are not fresh come from that line: they move if
    it was the caller's alone, else they gain a reference. Payloads of the line that `ents` leave out are the caller's
    to release if it owned the line alone. False: no memory, nothing changed. */
-static bool pm__line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p, size_t plen, pm__ent *ents,
+static bool pm__trie_line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p, size_t plen, pm__ent *ents,
                              unsigned n) {
     pm__ref old = *slot, r = pm__build_nodes(cx, p, plen, ents, n, 0);
     pm__line *x = (pm__line *)pm__ref_ptr(old);
@@ -6996,8 +6996,8 @@ typedef struct pm__merge {
 
 /* Adds an entry that has the bytes of c and those of the line's prefix in front of `len` bytes of e's suffix. False: no
    room. */
-static bool pm__merge_add(pm__merge *g, unsigned at, const pm__ent *c, const pm__line *x, const pm__ent *e, size_t len,
-                          bool child) {
+static bool pm__trie_merge_add(pm__merge *g, unsigned at, const pm__ent *c, const pm__line *x, const pm__ent *e,
+                               size_t len, bool child) {
     const size_t all = c->len + x->plen + len;
     uint8_t *to = g->bytes + g->used;
     pm__ent head = *e;
@@ -7014,7 +7014,7 @@ static bool pm__merge_add(pm__merge *g, unsigned at, const pm__ent *c, const pm_
 
 /* Lists what the line above would be: in the place of entry i, an entry for each group of the full line, or for each
    member of a small one. False: no room. */
-static bool pm__merge_plan(pm__merge *g, const pm__line *u, unsigned i, const pm__line *x) {
+static bool pm__trie_merge_plan(pm__merge *g, const pm__line *u, unsigned i, const pm__line *x) {
     const pm__ent *ents = g->ents;
     pm__ent above[PM__LINE_ENTRIES];
     unsigned at = i;
@@ -7022,20 +7022,20 @@ static bool pm__merge_plan(pm__merge *g, const pm__line *u, unsigned i, const pm
     memcpy(g->all, above, i * sizeof *above);
     g->total = u->n - 1u, g->used = 0, g->nbelow = 0;
     unsigned lo = ents[0].len == 0;
-    if (lo && !pm__merge_add(g, at++, &above[i], x, &ents[0], 0, false)) return false;
+    if (lo && !pm__trie_merge_add(g, at++, &above[i], x, &ents[0], 0, false)) return false;
     for (unsigned hi; lo < g->n; lo = hi) {
         hi = (unsigned)pm__build_group_end(ents, g->n, lo, 0);
         if (hi - lo <= PM__MERGE_SINGLES) {
             for (unsigned k = lo; k < hi; k++)
-                if (!pm__merge_add(g, at++, &above[i], x, &ents[k], ents[k].len, ents[k].child)) return false;
+                if (!pm__trie_merge_add(g, at++, &above[i], x, &ents[k], ents[k].len, ents[k].child)) return false;
             continue;
         }
         size_t q = pm__ent_lcp(&ents[lo], &ents[hi - 1], 0, ents[lo].len);
         bool here = ents[lo].len == q;
-        if (here && !pm__merge_add(g, at++, &above[i], x, &ents[lo], q, false)) return false;
+        if (here && !pm__trie_merge_add(g, at++, &above[i], x, &ents[lo], q, false)) return false;
         g->below[g->nbelow].at = at, g->below[g->nbelow].q = q;
         g->below[g->nbelow].lo = lo + here, g->below[g->nbelow++].hi = hi;
-        if (!pm__merge_add(g, at++, &above[i], x, &ents[lo], q, true)) return false;
+        if (!pm__trie_merge_add(g, at++, &above[i], x, &ents[lo], q, true)) return false;
     }
     memcpy(g->all + at, above + i + 1, (u->n - i - 1u) * sizeof *above);
     return true;
@@ -7045,7 +7045,7 @@ static bool pm__merge_plan(pm__merge *g, const pm__line *u, unsigned i, const pm
    the line is gone; so a trie stays shallow. `ents` are the line's n entries, one more than it can hold. Returns 1 if
    done, 0 if not to be done, -1 without memory.
    Measured: without it lookups among nested expressions take a third more instructions. */
-static PM__NOINLINE int pm__line_merge_up(const pm__cx *cx, const pm__above *up, pm__line *x, pm__ent *ents,
+static PM__NOINLINE int pm__trie_line_merge_up(const pm__cx *cx, const pm__above *up, pm__line *x, pm__ent *ents,
                                           unsigned n) {
     pm__line *u = (pm__line *)pm__ref_ptr(*up->slot);
     unsigned groups = 0, most = PM__LINE_ENTRIES + 1u - u->n;
@@ -7054,7 +7054,7 @@ static PM__NOINLINE int pm__line_merge_up(const pm__cx *cx, const pm__above *up,
         if (++groups > most) return 0;
     pm__merge g;
     g.ents = ents, g.n = n;
-    if (!pm__merge_plan(&g, u, up->i, x)) return 0;
+    if (!pm__trie_merge_plan(&g, u, up->i, x)) return 0;
     size_t size = pm__build_fits(cx, g.all, g.total, u->plen, 0);
     if (!size) return 0;
     unsigned k = 0;
@@ -7078,7 +7078,7 @@ static PM__NOINLINE int pm__line_merge_up(const pm__cx *cx, const pm__above *up,
 
 /* Inserts an entry before `pos` into the line in *slot, which may be shared; `kw` holds bytes 1..8 of its suffix. If
    the line is full and not shared, the one above may change in its place. False: no memory, nothing changed. */
-static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e, uint64_t kw,
+static bool pm__trie_line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e, uint64_t kw,
                             const pm__above *up) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     unsigned stored = e->child || !cx->unit;
@@ -7091,10 +7091,10 @@ static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const
         memmove(ents + pos + 1, ents + pos, (x->n - pos) * sizeof *ents);
         ents[pos] = *e;
         if (unique && up->slot && pos < x->n) { /* at the end the order may be sorted: dividing costs less then */
-            int done = pm__line_merge_up(cx, up, x, ents, x->n + 1u);
+            int done = pm__trie_line_merge_up(cx, up, x, ents, x->n + 1u);
             if (done) return done > 0;
         }
-        return pm__line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
+        return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
     }
     if (unique && size <= pm__line_size(x)) {
         pm__line_write_insert(x, pm__line_size(x), x, pos, e, kw);
@@ -7102,12 +7102,12 @@ static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const
     }
     pm__line *y = (pm__line *)pm__mem_alloc(cx->pool, size);
     if (!y) return false;
-    pm__count_init(&y->rc);
+    pm__ref_count_init(&y->rc);
     pm__line_write_insert(y, size, x, pos, e, kw);
     if (unique) {
         pm__mem_free(x, pm__line_size(x));
     } else {
-        pm__line_retain_pays(cx, x);
+        pm__any_line_retain_pays(cx, x);
         pm__any_release(cx, *slot);
     }
     *slot = pm__ref_make(y, PM__LINE, size);
@@ -7116,7 +7116,7 @@ static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const
 
 /* Takes entries [a, b) out of the line in *slot, which is the caller's alone and keeps at least one entry. Their
    payloads are the caller's. Gives memory back when much is free; having none for that is no failure. */
-static void pm__line_erase(const pm__cx *cx, pm__ref *slot, unsigned a, unsigned b) {
+static void pm__trie_line_erase(const pm__cx *cx, pm__ref *slot, unsigned a, unsigned b) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     size_t heap = pm__line_heap_len(x) - (pm__line_off(x, b) - pm__line_off(x, a));
     unsigned out = pm__line_pay_count(x);
@@ -7129,14 +7129,14 @@ static void pm__line_erase(const pm__cx *cx, pm__ref *slot, unsigned a, unsigned
         pm__line_write_erase(x, old, x, a, b);
         return;
     }
-    pm__count_init(&y->rc);
+    pm__ref_count_init(&y->rc);
     pm__line_write_erase(y, size, x, a, b);
     pm__mem_free(x, old);
     *slot = pm__ref_make(y, PM__LINE, size);
 }
 
 /* Turns a byte node with at most four members, uniquely owned, into a line. Having no memory is no failure. */
-static void pm__byte_settle(const pm__cx *cx, pm__ref *slot) {
+static void pm__trie_byte_settle(const pm__cx *cx, pm__ref *slot) {
     pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
     pm__ent ents[4];
     unsigned n = 0;
@@ -7189,7 +7189,7 @@ static PM__INLINE const pm_val *pm__trie_get_from(pm__ref r, const uint8_t *s, c
    read, so that the walk needs no careful case. */
 static PM__INLINE const pm_val *pm__trie_get(pm__ref r, const uint8_t *s, size_t len) {
     pm__key_room room;
-    s = pm__key_start(s, len, &room);
+    s = pm__ent_key_start(s, len, &room);
     return pm__trie_get_from(r, s, s + len);
 }
 
@@ -7212,7 +7212,7 @@ static void pm__survey_line(const pm__line *x, const pm__line_seek *k, size_t re
 
 /* The longest common prefix that the entries before lo and from hi on share with s[0..len); SIZE_MAX if there are
    none. */
-static size_t pm__line_neighbours(const pm__line *x, unsigned lo, unsigned hi, const uint8_t *s, size_t len) {
+static size_t pm__trie_line_neighbours(const pm__line *x, unsigned lo, unsigned hi, const uint8_t *s, size_t len) {
     size_t best = SIZE_MAX;
     bool less;
     if (lo > 0) best = pm__line_compare(x, lo - 1, pm__line_off(x, lo - 1), s, len, &less);
@@ -7266,7 +7266,7 @@ static pm__survey pm__trie_survey(pm__ref r, const uint8_t *s, size_t len) {
             lo = (unsigned)k.child, hi = lo + 1;
         }
         size_t upto = k.lo == k.hi ? pm__line_suffix(x, lo) : rest; /* a value beside the child counts as neighbour */
-        size_t agree = pm__line_neighbours(x, lo, hi, t, upto);
+        size_t agree = pm__trie_line_neighbours(x, lo, hi, t, upto);
         if (agree != SIZE_MAX) v.keep = base + x->plen + agree;
         if (k.lo != k.hi) {
             v.exists = true;
@@ -7296,8 +7296,8 @@ static bool pm__add_make(const pm__cx *cx, pm__add *a, const uint8_t *s, size_t 
     a->len = len < PM__SUFFIX_MAX ? len : PM__SUFFIX_MAX;
     a->chained = 0;
     if (len > PM__SUFFIX_MAX) {
-        a->chained = pm__chain_nodes(len - PM__SUFFIX_MAX);
-        pay = pm__chain(cx, s + PM__SUFFIX_MAX, len - PM__SUFFIX_MAX, child, pay);
+        a->chained = pm__any_chain_nodes(len - PM__SUFFIX_MAX);
+        pay = pm__any_chain(cx, s + PM__SUFFIX_MAX, len - PM__SUFFIX_MAX, child, pay);
         if (!pay) return false;
         child = true;
     }
@@ -7306,16 +7306,16 @@ static bool pm__add_make(const pm__cx *cx, pm__add *a, const uint8_t *s, size_t 
 }
 
 static void pm__add_undo(const pm__add *a) {
-    if (a->chained) pm__chain_undo(a->e.pay, a->chained);
+    if (a->chained) pm__any_chain_undo(a->e.pay, a->chained);
 }
 
 /* Swaps the line in *slot for a node that took over all its payloads. */
-static void pm__line_supersede(const pm__cx *cx, pm__ref *slot, pm__ref r) {
+static void pm__trie_line_supersede(const pm__cx *cx, pm__ref *slot, pm__ref r) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     if (pm__ref_is_unique(*slot)) {
         pm__mem_free(x, pm__line_size(x));
     } else {
-        pm__line_retain_pays(cx, x);
+        pm__any_line_retain_pays(cx, x);
         pm__any_release(cx, *slot);
     }
     *slot = r;
@@ -7361,7 +7361,7 @@ static pm__ref pm__split_lift(const pm__cx *cx, const pm__line *x, size_t m, con
 }
 
 /* Adds an entry that leaves the prefix of the line in *slot after m < plen bytes, or ends there. */
-static bool pm__line_split(const pm__cx *cx, pm__ref *slot, size_t m, const pm__add *a) {
+static bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const pm__add *a) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
     pm__ent e = a->e;
     size_t more = x->plen - m;
@@ -7369,32 +7369,32 @@ static bool pm__line_split(const pm__cx *cx, pm__ref *slot, size_t m, const pm__
     for (unsigned i = 0; room && i < x->n; i++) room = pm__line_suffix(x, i) + more <= PM__SUFFIX_MAX;
     if (m) e = pm__ent_make(a->s + m, a->len - m, e.child, e.pay);
     pm__ref r = room ? pm__split_push(cx, x, m, &e) : pm__split_lift(cx, x, m, &e);
-    if (r) pm__line_supersede(cx, slot, r);
+    if (r) pm__trie_line_supersede(cx, slot, r);
     return r != 0;
 }
 
 /* Adds an entry to the line in *slot, which may be shared. There is no entry for it yet, nor a child to go down to;
    a value may be asked for where a child is. */
-static bool pm__line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
+static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
     size_t m = pm__lcp(pm__line_heap(x), a->s, a->len < x->plen ? a->len : x->plen), rest = a->len - m;
     pm__ent e = a->e, ents[PM__LINE_ENTRIES];
-    if (m < x->plen) return pm__line_split(cx, slot, m, a);
+    if (m < x->plen) return pm__trie_line_split(cx, slot, m, a);
     if (m) e = pm__ent_make(a->s + m, rest, e.child, e.pay);
-    if (rest == 0) return pm__line_insert(cx, slot, 0, &e, 0, &a->up);
-    uint64_t kw = pm__key_word(a->s + m + 1, a->s + a->len);
+    if (rest == 0) return pm__trie_line_insert(cx, slot, 0, &e, 0, &a->up);
+    uint64_t kw = pm__ent_key_word(a->s + m + 1, a->s + a->len);
     pm__line_seek k = pm__line_find_word(x, a->s + m, rest, kw);
     bool at = k.lo < k.hi && pm__line_suffix(x, k.lo) == rest, child = at && pm__line_is_child(x, k.lo);
     bool here = child && !*pm__line_child(x, k.lo);
     if (k.child < 0 && !here) /* a value stands before the child of the same suffix */
-        return pm__line_insert(cx, slot, k.lo + (at && !child), &e, kw, &a->up);
+        return pm__trie_line_insert(cx, slot, k.lo + (at && !child), &e, kw, &a->up);
     pm__line_decode(x, ents); /* a dangling location gives way to what now lies at or below it */
     ents[k.child < 0 ? k.lo : (unsigned)k.child] = e;
-    return pm__line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
+    return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
 }
 
 /* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. */
-static bool pm__byte_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay) {
+static bool pm__trie_byte_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay) {
     pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
     bool dangling = pm__byte_has_child(x, s[0]) && !*pm__byte_child(x, s[0]), ok;
     if (len == 1 && !child) {
@@ -7402,18 +7402,18 @@ static bool pm__byte_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
         ok = pm__byte_add_val(cx, &x, s[0], pay);
         if (ok && dangling) (void)pm__byte_del_child(cx, &x, s[0]); /* its block is ours: cannot fail */
     } else {
-        if (len > 1 && !(pay = pm__chain(cx, s + 1, len - 1, child, pay))) return false;
+        if (len > 1 && !(pay = pm__any_chain(cx, s + 1, len - 1, child, pay))) return false;
         pm__ref *c = dangling ? pm__byte_child_mut(cx, x, s[0]) : NULL;
         if (c) *c = pay;
         ok = dangling ? c != NULL : pm__byte_add_child(cx, &x, s[0], pay);
-        if (!ok && len > 1) pm__chain_undo(pay, pm__chain_nodes(len - 1));
+        if (!ok && len > 1) pm__any_chain_undo(pay, pm__any_chain_nodes(len - 1));
     }
     *slot = pm__byte_ref(x);
     return ok;
 }
 
 /* The child through which a path that exists goes on, for changing it. NULL: no memory. */
-static pm__ref *pm__any_step(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, size_t *used) {
+static pm__ref *pm__trie_step(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, size_t *used) {
     if (pm__ref_kind(*slot) != PM__LINE) {
         *used = 1;
         return pm__byte_child_mut(cx, (pm__byte *)pm__ref_ptr(*slot), s[0]);
@@ -7430,7 +7430,7 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
                          pm_opt *old) {
     pm__add a;
     pm__key_room room;
-    s = pm__key_start(s, len, &room);
+    s = pm__ent_key_start(s, len, &room);
     a.up.slot = NULL, a.up.i = 0;
     while (*slot) {
         pm__ref r = *slot;
@@ -7445,7 +7445,7 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
                 return true;
             }
             if (len == 1 || !pm__byte_has_child(x, *s) || !*pm__byte_child(x, *s))
-                return pm__byte_put(cx, slot, s, len, child, pay);
+                return pm__trie_byte_put(cx, slot, s, len, child, pay);
             if (!(slot = pm__byte_child_mut(cx, x, *s))) return false;
             s++, len--;
             a.up.slot = NULL;
@@ -7456,13 +7456,13 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
         if (pm__line_in_prefix(x, s, len)) {
             const uint8_t *t = s + x->plen;
             size_t rest = len - x->plen;
-            if (rest) i = pm__line_probe(x, t, rest, pm__key_word(t + 1, t + rest));
+            if (rest) i = pm__line_probe(x, t, rest, pm__ent_key_word(t + 1, t + rest));
             else if (pm__line_has_e(x)) i = 0;
         }
         bool leads = i >= 0 && pm__line_is_child(x, (unsigned)i);
         if (i < 0 || (leads && !*pm__line_child(x, (unsigned)i))) {
             if (!pm__add_make(cx, &a, s, len, child, pay)) return false;
-            if (pm__line_add(cx, slot, &a)) return true;
+            if (pm__trie_line_add(cx, slot, &a)) return true;
             pm__add_undo(&a);
             return false;
         }
@@ -7478,7 +7478,7 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
         slot = pm__line_child(x, (unsigned)i);
         s += used, len -= used;
     }
-    *slot = pm__chain(cx, s, len, child, pay);
+    *slot = pm__any_chain(cx, s, len, child, pay);
     return *slot != 0;
 }
 
@@ -7505,7 +7505,7 @@ static pm__spot pm__trie_reach(const pm__cx *cx, pm__ref *slot, const uint8_t *s
         }
         at.parent = at.slot;
         at.parent_base = at.base;
-        if (!(at.slot = pm__any_step(cx, at.parent, t, rest, &used))) break;
+        if (!(at.slot = pm__trie_step(cx, at.parent, t, rest, &used))) break;
         at.base += used;
     }
     at.slot = NULL;
@@ -7534,12 +7534,12 @@ static void pm__trie_hollow(const pm__cx *cx, const pm__spot *at, const uint8_t 
         if (!pm__byte_has_val(x, *t)) return;
         (void)pm__byte_del_child(cx, &x, *t); /* its block is ours since the way down: cannot fail */
         *at->parent = pm__byte_ref(x);
-        pm__byte_settle(cx, at->parent);
+        pm__trie_byte_settle(cx, at->parent);
         return;
     }
     const pm__line *x = (const pm__line *)pm__ref_ptr(*at->parent);
     pm__line_seek k = pm__line_find(x, t + x->plen, at->base - at->parent_base - x->plen);
-    if (k.hi - k.lo == 2) pm__line_erase(cx, at->parent, k.lo + 1, k.hi);
+    if (k.hi - k.lo == 2) pm__trie_line_erase(cx, at->parent, k.lo + 1, k.hi);
 }
 
 /* Payloads taken out of a line, to be released once the change has succeeded. */
@@ -7579,7 +7579,7 @@ static bool pm__cut_byte(const pm__cx *cx, const pm__spot *at, const uint8_t *s)
         pm__byte_discard(x);
         pm__trie_hollow(cx, at, s);
     } else {
-        pm__byte_settle(cx, at->slot);
+        pm__trie_byte_settle(cx, at->slot);
     }
     return true;
 }
@@ -7596,21 +7596,21 @@ static bool pm__cut_line(const pm__cx *cx, const pm__spot *at, const uint8_t *s,
     pm__loot loot;
     if (hi - lo == x->n) { /* all of it */
         pm__ref stub = 0, old = *at->slot;
-        if (d > 0 && !(stub = pm__line_single(cx, s + at->base, d, true, 0))) return false;
+        if (d > 0 && !(stub = pm__any_line_single(cx, s + at->base, d, true, 0))) return false;
         if (stub) *at->slot = stub;
         else pm__trie_hollow(cx, at, s);
         pm__any_release(cx, old);
         return true;
     }
     pm__loot_take(&loot, x, lo, hi);
-    if (d <= x->plen || pm__line_neighbours(x, lo, hi, t, rest - x->plen) >= d - x->plen) {
-        pm__line_erase(cx, at->slot, lo, hi);
+    if (d <= x->plen || pm__trie_line_neighbours(x, lo, hi, t, rest - x->plen) >= d - x->plen) {
+        pm__trie_line_erase(cx, at->slot, lo, hi);
     } else { /* nothing else holds the place that must stay */
         pm__ent ents[PM__LINE_ENTRIES];
         pm__line_decode(x, ents);
         ents[lo] = pm__ent_make(t, d - x->plen, true, 0);
         memmove(ents + lo + 1, ents + hi, (x->n - hi) * sizeof *ents);
-        if (!pm__line_replace(cx, at->slot, pm__line_heap(x), x->plen, ents, x->n - (hi - lo) + 1)) return false;
+        if (!pm__trie_line_replace(cx, at->slot, pm__line_heap(x), x->plen, ents, x->n - (hi - lo) + 1)) return false;
     }
     pm__loot_release(cx, &loot);
     return true;
@@ -7632,7 +7632,7 @@ static PM__NOINLINE void pm__way_gather(const pm__cx *cx, const pm__way *w) {
     for (unsigned up = 0; up < w->n && up < PM__WAY; up++) {
         pm__ref *slot = w->slot[(w->n - 1 - up) % PM__WAY];
         bool changed = up == 0;
-        while (pm__any_gather(cx, slot, PM__GATHER_SHARED)) changed = true;
+        while (pm__build_gather(cx, slot, PM__GATHER_SHARED)) changed = true;
         if (!changed || up + 1 == w->n || up + 1 == PM__WAY) return;
         if (!pm__gather_fits(*w->slot[(w->n - 2 - up) % PM__WAY], *slot)) return;
     }
@@ -7647,7 +7647,7 @@ static void pm__trie_gather(const pm__cx *cx, pm__ref *slot, const uint8_t *s, s
         if (pm__ref_kind(*slot) != PM__LINE) {
             pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
             if (!pm__byte_has_child(x, *s)) break;
-            if (pm__byte_is_wide(x) && !pm__count_is_one(&pm__byte_block(x, *s >> 4)->rc)) break;
+            if (pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, *s >> 4)->rc)) break;
             slot = pm__byte_child(x, *s);
             s++, len--;
             continue;
@@ -7688,7 +7688,7 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
             uint8_t b = *s;
             if (len > 1) {
                 if (!pm__byte_has_child(x, b)) return false;
-                if (pm__byte_is_wide(x) && !pm__count_is_one(&pm__byte_block(x, b >> 4)->rc)) return false;
+                if (pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc)) return false;
                 slot = pm__byte_child(x, b);
                 s++, len--;
                 continue;
@@ -7714,7 +7714,7 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
         if (x->n < 2 || pm__line_agree_end(x, (unsigned)i, h) > (unsigned)i + 1) return false;
         old->val = *pm__line_val(x, (unsigned)i), old->some = true;
         unsigned left = x->n - 1u;
-        pm__line_erase(cx, slot, (unsigned)i, (unsigned)i + 1);
+        pm__trie_line_erase(cx, slot, (unsigned)i, (unsigned)i + 1);
         if (pm__gather_is_due(left, true)) pm__way_gather(cx, &way);
         return true;
     }
@@ -7739,7 +7739,7 @@ static bool pm__trie_unset(const pm__cx *cx, pm__ref *root, const uint8_t *s, si
     pm__line_seek k = pm__line_find(x, t + x->plen, rest);
     if (k.hi - k.lo > 1) {
         bool due = pm__gather_is_due(x->n - 1u, true);
-        pm__line_erase(cx, at.slot, k.lo, k.lo + 1);
+        pm__trie_line_erase(cx, at.slot, k.lo, k.lo + 1);
         if (due) pm__trie_gather(cx, root, s, len);
         return true;
     }
@@ -7752,10 +7752,10 @@ static bool pm__trie_unset(const pm__cx *cx, pm__ref *root, const uint8_t *s, si
     pm__line_decode(x, ents);
     if (rest == 0) { /* the value at the end of the prefix, and nothing else: the prefix becomes the suffix */
         ents[0] = pm__ent_make(t, x->plen, true, 0);
-        return pm__line_replace(cx, at.slot, NULL, 0, ents, 1);
+        return pm__trie_line_replace(cx, at.slot, NULL, 0, ents, 1);
     }
     ents[k.lo].child = true, ents[k.lo].pay = 0;
-    return pm__line_replace(cx, at.slot, pm__line_heap(x), x->plen, ents, x->n);
+    return pm__trie_line_replace(cx, at.slot, pm__line_heap(x), x->plen, ents, x->n);
 }
 
 /* ---- value and branches of a location ------------------------------------------------------------------------ */
@@ -7783,7 +7783,7 @@ static bool pm__edit_byte(const pm__cx *cx, pm__ref *slot, uint8_t b, const pm_o
     *slot = pm__byte_ref(x);
     if (!ok) return false;
     pm__any_release(cx, old);
-    pm__byte_settle(cx, slot);
+    pm__trie_byte_settle(cx, slot);
     return true;
 }
 
@@ -7818,7 +7818,7 @@ static bool pm__edit_line(const pm__cx *cx, pm__ref *slot, const uint8_t *t, siz
     }
     if (child || n == lo) ents[n++] = pm__ent_make(t + plen, rest - plen, true, child);
     memcpy(ents + n, all + hi, (x->n - hi) * sizeof *all);
-    if (!pm__line_replace(cx, slot, pm__line_heap(x), plen, ents, n + x->n - hi)) return false;
+    if (!pm__trie_line_replace(cx, slot, pm__line_heap(x), plen, ents, n + x->n - hi)) return false;
     pm__loot_release(cx, &loot);
     return true;
 }
@@ -7867,7 +7867,7 @@ static bool pm__assign_pair(const pm__cx *cx, pm__ref *root, const uint8_t *s, s
         return true;
     }
     if (pm__trie_graft(cx, root, s, len - 1, pair)) return true;
-    pm__chain_undo(pair, 1);
+    pm__any_chain_undo(pair, 1);
     return false;
 }
 
@@ -9128,7 +9128,7 @@ static pm__ref pm__select_line(pm__merge_run *q, const pm__select_kept *s, const
         q->status = PM_NOMEM;
         return 0;
     }
-    pm__count_init(&y->rc);
+    pm__ref_count_init(&y->rc);
     y->flags = (uint8_t)(PM__LINE | (q->cx->unit ? PM__LINE_UNIT : 0));
     y->n = (uint8_t)n;
     y->plen = (uint8_t)(plen + lcp);
@@ -10593,7 +10593,7 @@ static void pm__pairs_abandon(pm__merge_run *q) {
 /* What shrinks leaves no chains of small nodes behind. A new map goes on to share what did not change, unless it is
    tiny; in place, what was the left side's alone is copied if it is small. */
 static void pm__pairs_gather_small(pm__merge_run *q, pm__ref *r) {
-    while (pm__any_gather(q->cx, r, q->in_place ? PM__GATHER_SHARED : PM__GATHER_TINY)) {}
+    while (pm__build_gather(q->cx, r, q->in_place ? PM__GATHER_SHARED : PM__GATHER_TINY)) {}
 }
 
 /* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */
@@ -12058,7 +12058,7 @@ static unsigned pm__equal_blocks(pm__equal *q, const pm__byte *x, const pm__byte
         if (!k || !l) continue;
         if (k == l) {
             known |= 1u << i;
-        } else if (!pm__count_is_one(&k->rc) && !pm__count_is_one(&l->rc)) {
+        } else if (!pm__ref_count_is_one(&k->rc) && !pm__ref_count_is_one(&l->rc)) {
             if (pm__memo_get(&q->seen, x->slot[i], y->slot[i])) known |= 1u << i;
             else *ok = pm__memo_put(&q->seen, x->slot[i], y->slot[i], 1);
         }
@@ -12150,7 +12150,7 @@ PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map
 }
 
 /* The first eight bytes as a number that orders like them; of keys that differ in it no more need be read. */
-static PM__INLINE uint64_t pm__key_head(const pm_key *k) {
+static PM__INLINE uint64_t pm__map_key_head(const pm_key *k) {
     return pm__bswap64(pm__load_upto8(k->data, k->len));
 }
 
@@ -12158,7 +12158,7 @@ static PM__INLINE uint64_t pm__key_head(const pm_key *k) {
 static bool pm__map_list_keys(const pm_key *keys, const pm_val *vals, size_t n, pm__ent *out) {
     uint64_t last = 0;
     for (size_t i = 0; i < n; i++) {
-        uint64_t head = pm__key_head(&keys[i]);
+        uint64_t head = pm__map_key_head(&keys[i]);
         if (PM__UNLIKELY(i && last >= head)) {
             size_t a = keys[i - 1].len, b = keys[i].len, min = a < b ? a : b;
             int c = last > head ? 1 : min ? memcmp(keys[i - 1].data, keys[i].data, min) : 0;
@@ -12358,7 +12358,7 @@ static bool pm__few_byte(pm__few *f, pm__few_frame *t, pm__ref *child, size_t *l
     f->path[t->base] = b;
     *len = t->base + 1;
     bool kid = pm__byte_has_child(x, b);
-    if (kid && pm__byte_is_wide(x) && !pm__count_is_one(&pm__byte_block(x, b >> 4)->rc)) return false;
+    if (kid && pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc)) return false;
     if (pm__byte_has_val(x, b) && !pm__few_note(f, *len, pm__byte_val(x, b))) return false;
     if (kid) *child = *pm__byte_child(x, b);
     return !kid || *child || pm__few_note(f, *len, NULL);
@@ -12521,7 +12521,7 @@ static PM__INLINE bool pm__few_look_on(pm__few_sight *v, const uint8_t *s, size_
         const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
         uint8_t b = s[v->used++];
         bool kid = pm__byte_has_child(x, b);
-        if (kid && pm__byte_is_wide(x)) v->mine = v->mine && pm__count_is_one(&pm__byte_block(x, b >> 4)->rc);
+        if (kid && pm__byte_is_wide(x)) v->mine = v->mine && pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc);
         if (kid) r = *pm__byte_child(x, b);
         if (rest == 1 && pm__byte_has_val(x, b)) v->kind = PM__FEW_VALUE, v->val = *pm__byte_val(x, b);
         else if (kid && !r) v->kind = PM__FEW_DANGLING;
@@ -12995,7 +12995,7 @@ static bool pm__compact_weigh_node(pm__compact *c, pm__ref r, uint64_t *bytes) {
         if (!pm__byte_is_wide(x)) memcpy(kids, x->slot, 8u * x->nc), n = x->nc;
         for (unsigned i = 0; i < PM__WIDE_BLOCKS && pm__byte_is_wide(x); i++) {
             const pm__block *k = pm__byte_block(x, i);
-            if (!k || !pm__count_is_one(&k->rc)) continue;
+            if (!k || !pm__ref_count_is_one(&k->rc)) continue;
             unsigned more = pm__popcount32(pm__byte_block_bits(x, i));
             memcpy(kids + n, k->slot, 8u * more), n += more;
             *bytes += pm__block_size(k->cap);
@@ -13055,7 +13055,7 @@ static bool pm__compact_byte(pm__compact *c, pm__compact_frame *f) {
     c->path[f->base] = b;
     if (!child) return !pm__byte_has_val(x, b) || pm__compact_note(c, len, false, *pm__byte_val(x, b), false);
     if (!pm__byte_has_child(x, b)) return true;
-    bool shared = pm__byte_is_wide(x) && !pm__count_is_one(&pm__byte_block(x, b >> 4)->rc);
+    bool shared = pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc);
     return pm__compact_child(c, *pm__byte_child(x, b), len, shared);
 }
 
@@ -13836,7 +13836,7 @@ PM_API unsigned pm_rz_child_count(const pm_rz *z) {
 }
 
 /* Values strictly below a place. */
-static pm_status pm__place_val_count(const pm_place *at, uint64_t *out) {
+static pm_status pm__rz_place_val_count(const pm_place *at, uint64_t *out) {
     pm_place p = *at;
     *out = 0;
     if (!pm__place_enter(&p)) return PM_OK;
@@ -13859,7 +13859,7 @@ PM_API pm_status pm_rz_val_count(const pm_rz *z, uint64_t *out) {
     if (pm__rz_is_view(z)) return pm__vz_val_count(pm__vz_of(z), out);
     if (pm__rz_on_trie(z)) {
         pm_place p = pm__rz_place(z);
-        pm_status s = pm__place_val_count(&p, &n);
+        pm_status s = pm__rz_place_val_count(&p, &n);
         if (s != PM_OK) return s;
     }
     *out = pm__sat_add(n, pm_rz_is_val(z));
@@ -13924,7 +13924,7 @@ static size_t pm__rz_up_in_node(const pm_rz *z) {
     if (!pm__place_in_line(p)) return f->base;
     const pm__line *x = pm__place_line(p);
     if (p->depth <= x->plen) return f->base;
-    size_t agree = pm__line_neighbours(x, p->lo, p->hi, z->path + f->base + x->plen, pm__place_suffix(p, x));
+    size_t agree = pm__trie_line_neighbours(x, p->lo, p->hi, z->path + f->base + x->plen, pm__place_suffix(p, x));
     return agree == SIZE_MAX ? f->base : f->base + x->plen + agree;
 }
 
@@ -14057,7 +14057,7 @@ PM_API bool pm_rz_descend_last_byte(pm_rz *z) {
 }
 
 /* The bytes below a place, entered, up to the first value or fork, as far as its node shows them. */
-static size_t pm__place_run(const pm_place *p, const uint8_t **s, uint8_t *one) {
+static size_t pm__rz_place_run(const pm_place *p, const uint8_t **s, uint8_t *one) {
     if (!pm__place_in_line(p)) {
         pm_mask m = pm__byte_mask(pm__place_byte(p));
         if (pm_mask_count(&m) != 1) return 0;
@@ -14090,7 +14090,7 @@ PM_API bool pm_rz_descend_until_max(pm_rz *z, size_t max) {
         pm_place p = pm__rz_place(z);
         const uint8_t *s;
         uint8_t one;
-        size_t n = pm__place_enter(&p) ? pm__place_run(&p, &s, &one) : 0;
+        size_t n = pm__place_enter(&p) ? pm__rz_place_run(&p, &s, &one) : 0;
         if (n > max) n = max;
         if (!n || !pm__rz_append(z, s, n)) break;
         moved = true;
@@ -14129,7 +14129,7 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
 
 /* ---- trie references ----------------------------------------------------------------------------------------- */
 
-static pm_ref pm__ref_at(pm_ref r, const void *key, size_t len) {
+static pm_ref pm__rz_ref_at(pm_ref r, const void *key, size_t len) {
     if (len == 0) return r;
     r.val = NULL;
     if (!key || len > PM__LEN_MAX) r.exists = false;
@@ -14142,7 +14142,7 @@ PM_API pm_ref pm_ref_of_map(const pm_map *m, const void *key, size_t len) {
     static const pm_map empty = {0, 0, NULL, NULL, false, 0, 0};
     if (!m) m = &empty;
     pm_ref r = {pm_map_ops(m), m->pool, pm__place_root(m->root), m->has_value ? &m->value : NULL, true};
-    return pm__ref_at(r, key, len);
+    return pm__rz_ref_at(r, key, len);
 }
 
 PM_API pm_ref pm_ref_of_rz(const pm_rz *z) {
@@ -14155,7 +14155,7 @@ PM_API pm_ref pm_ref_of_rz(const pm_rz *z) {
 }
 
 PM_API pm_ref pm_ref_at(const pm_ref *r, const void *key, size_t len) {
-    return r ? pm__ref_at(*r, key, len) : pm_ref_of_map(NULL, "", 1);
+    return r ? pm__rz_ref_at(*r, key, len) : pm_ref_of_map(NULL, "", 1);
 }
 PM_API bool pm_ref_exists(const pm_ref *r) {
     if (!r) return false;
@@ -14165,7 +14165,7 @@ PM_API const pm_val *pm_ref_val(const pm_ref *r) { return r ? r->val : NULL; }
 
 PM_API const pm_val *pm_ref_val_at(const pm_ref *r, const void *key, size_t len) {
     if (!r) return NULL;
-    return pm__ref_at(*r, key, len).val;
+    return pm__rz_ref_at(*r, key, len).val;
 }
 
 PM_API pm_mask pm_ref_child_mask(const pm_ref *r) {
@@ -14372,7 +14372,7 @@ PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
    a full fence at each end would cost more than it is worth: there, who waits looks again after a millisecond. */
 
 /* False: a change may not begin now. */
-static PM__INLINE bool pm__claim_try_enter(struct pm_claim *c) {
+static PM__INLINE bool pm__wz_claim_try_enter(struct pm_claim *c) {
     uint32_t depth = pm__load_relaxed(&c->in_call); /* nobody else stores it */
     if (depth) {
         pm__store_relaxed(&c->in_call, depth + 1);
@@ -14394,7 +14394,7 @@ static PM__INLINE bool pm__claim_try_enter(struct pm_claim *c) {
 static PM__INLINE void pm__wz_enter(pm_wz *w) {
     struct pm_claim *c = w->cursor.claim;
     if (!c) pm__map_lend(w->map, PM__LENT_NOT); /* the writer itself may */
-    if (c && !pm__claim_try_enter(c)) c->wait(c);
+    if (c && !pm__wz_claim_try_enter(c)) c->wait(c);
 }
 
 static PM__INLINE void pm__wz_leave(pm_wz *w) {
@@ -14414,7 +14414,7 @@ static PM__INLINE void pm__wz_leave(pm_wz *w) {
 PM__UNUSED static void pm__wz_enter_both(pm_wz *w, pm_wz *v) {
     for (;;) {
         pm__wz_enter(w);
-        if (!v->cursor.claim || pm__claim_try_enter(v->cursor.claim)) return;
+        if (!v->cursor.claim || pm__wz_claim_try_enter(v->cursor.claim)) return;
         pm__wz_leave(w);
         pm__wz_enter(v);
         pm__wz_leave(v);
@@ -14560,7 +14560,7 @@ static pm_val *pm__wz_slot(const pm_wz *w) {
         const pm_place *p = &z->frames[i].place;
         if (!pm__ref_is_unique(p->node)) return NULL;
         if (i + 1 == z->nframes || pm__ref_kind(p->node) != PM__WIDE) continue;
-        if (!pm__count_is_one(&pm__byte_block(pm__place_byte(p), p->lo >> 4)->rc)) return NULL;
+        if (!pm__ref_count_is_one(&pm__byte_block(pm__place_byte(p), p->lo >> 4)->rc)) return NULL;
     }
     return (pm_val *)(uintptr_t)v;
 }
@@ -14789,7 +14789,7 @@ static pm_status pm__wz_insert_prefix(pm_wz *w, const uint8_t *path, size_t len,
     *done = !pm_mask_is_empty(&kids);
     if (!*done || !len) return PM_OK;
     if (!pm__place_share(&cx, &focus.place, &below)) return PM_NOMEM;
-    chain = pm__chain(&cx, path, len, true, below);
+    chain = pm__any_chain(&cx, path, len, true, below);
     if (!chain) {
         pm__any_release(&cx, below);
         return PM_NOMEM;
@@ -14881,7 +14881,7 @@ PM_API pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed) {
 /* ---- moving on ----------------------------------------------------------------------------------------------- */
 
 /* The children of the location above the focus. */
-static pm_mask pm__rz_parent_mask(const pm_rz *z) {
+static pm_mask pm__iter_parent_mask(const pm_rz *z) {
     pm_mask none = {{0, 0, 0, 0}};
     if (z->len - 1 > z->exist_len) return none;
     pm_place p = pm__rz_place(z);
@@ -14894,13 +14894,13 @@ static pm_mask pm__rz_parent_mask(const pm_rz *z) {
 }
 
 /* Makes sure that going one byte down, or to a sibling, cannot run out of memory. */
-static bool pm__rz_spare(pm_rz *z) {
+static bool pm__iter_spare(pm_rz *z) {
     if (pm__rz_is_view(z)) return true;
     if (!pm__rz_begin(z) || !pm__rz_room(z, z->len + 1)) return false;
     return z->nframes < z->frame_cap || pm__rz_grow_frames(z, z->nframes + 1);
 }
 
-static bool pm__vz_prev_sibling(pm_rz *z, uint8_t b) {
+static bool pm__iter_vz_prev_sibling(pm_rz *z, uint8_t b) {
     z->len--;
     pm_mask m = pm__vz_mask(z);
     int c = pm_mask_prev(&m, b - 1);
@@ -14910,11 +14910,11 @@ static bool pm__vz_prev_sibling(pm_rz *z, uint8_t b) {
 }
 
 /* Replaces the last byte by its neighbour among the children of the parent. Needs no memory: what it frees suffices. */
-static bool pm__rz_sibling(pm_rz *z, bool next) {
+static bool pm__iter_sibling(pm_rz *z, bool next) {
     if (pm_rz_at_root(z)) return false;
     uint8_t b = z->path[z->len - 1];
-    if (pm__rz_is_view(z)) return next ? pm__vz_step_beside(z, z->len - 1) : pm__vz_prev_sibling(z, b);
-    pm_mask m = pm__rz_parent_mask(z);
+    if (pm__rz_is_view(z)) return next ? pm__vz_step_beside(z, z->len - 1) : pm__iter_vz_prev_sibling(z, b);
+    pm_mask m = pm__iter_parent_mask(z);
     int c = next ? pm_mask_next(&m, b + 1) : pm_mask_prev(&m, b - 1);
     if (c < 0) return false;
     pm__rz_cut_to(z, z->len - 1);
@@ -14923,7 +14923,7 @@ static bool pm__rz_sibling(pm_rz *z, bool next) {
 
 /* To the next sibling of the focus or of the nearest place above it that has one, staying below `base` bytes; else to
    `base`. Places off the trie have none. */
-static bool pm__rz_next_beside(pm_rz *z, size_t base) {
+static bool pm__iter_next_beside(pm_rz *z, size_t base) {
     if (pm__rz_is_view(z)) {
         if (pm__vz_step_beside(z, base)) return true;
         pm__rz_cut_to(z, base);
@@ -14932,7 +14932,7 @@ static bool pm__rz_next_beside(pm_rz *z, size_t base) {
     size_t on = z->exist_len + 1 > base ? z->exist_len + 1 : base;
     if (z->len > on) pm__rz_cut_to(z, on);
     while (z->len > base) {
-        if (pm__rz_sibling(z, true)) return true;
+        if (pm__iter_sibling(z, true)) return true;
         pm__rz_cut_to(z, z->len - 1);
     }
     return false;
@@ -14940,15 +14940,15 @@ static bool pm__rz_next_beside(pm_rz *z, size_t base) {
 
 PM_API bool pm_rz_to_next_sibling(pm_rz *z) {
     if (!z) return false;
-    return pm__rz_spare(z) && pm__rz_sibling(z, true);
+    return pm__iter_spare(z) && pm__iter_sibling(z, true);
 }
 PM_API bool pm_rz_to_prev_sibling(pm_rz *z) {
     if (!z) return false;
-    return pm__rz_spare(z) && pm__rz_sibling(z, false);
+    return pm__iter_spare(z) && pm__iter_sibling(z, false);
 }
 
 /* The smallest byte from `from` on (0..256) that has a child or a value, or -1. */
-static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
+static PM__INLINE int pm__iter_byte_next(const pm__byte *x, unsigned from) {
     if (from > 255) return -1;
     unsigned w = from >> 6;
     uint64_t bits = (x->mask[w].child | x->mask[w].val) >> (from & 63) << (from & 63);
@@ -14957,13 +14957,13 @@ static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
 }
 
 /* The entries of the top frame, a line, that lie below the zipper's root. */
-static unsigned pm__rz_line_end(const pm_rz *z, const pm_frame *f, const pm__line *x) {
+static unsigned pm__iter_line_end(const pm_rz *z, const pm_frame *f, const pm__line *x) {
     if (PM__LIKELY(f->base >= z->root_len || z->root_len - f->base <= x->plen)) return x->n;
     return pm__line_find(x, z->path + f->base + x->plen, z->root_len - f->base - x->plen).hi;
 }
 
 /* Stands d + 1 bytes down the suffix of entry i, the first of those up to `end`, which have d bytes in common. */
-static void pm__rz_stand_below(pm_rz *z, pm_frame *f, const pm__line *x, unsigned i, unsigned d, unsigned end) {
+static void pm__iter_stand_below(pm_rz *z, pm_frame *f, const pm__line *x, unsigned i, unsigned d, unsigned end) {
     const uint8_t *lens = pm__line_lens(x), *h = d ? pm__line_heap(x) + pm__line_off(x, i) + d - 1 : x->body + i;
     uint8_t c = *h;
     f->place.lo = (uint8_t)i;
@@ -14974,14 +14974,14 @@ static void pm__rz_stand_below(pm_rz *z, pm_frame *f, const pm__line *x, unsigne
     z->path[z->len - 1] = c;
 }
 
-static void pm__rz_stand_on_byte(pm_rz *z, pm_frame *f, int b) {
+static void pm__iter_stand_on_byte(pm_rz *z, pm_frame *f, int b) {
     f->place.lo = (uint8_t)b, f->place.hi = 0, f->place.depth = 1;
     z->path[f->base] = (uint8_t)b;
     z->len = z->exist_len = f->base + 1;
 }
 
-/* One byte down from a place on the trie, to the first child; pm__rz_spare has made room. */
-static bool pm__rz_step_down(pm_rz *z) {
+/* One byte down from a place on the trie, to the first child; pm__iter_spare has made room. */
+static bool pm__iter_step_down(pm_rz *z) {
     pm_frame *f = &z->frames[z->nframes - 1];
     pm__ref child;
     if (f->place.node == 0) return false;
@@ -14993,7 +14993,7 @@ static bool pm__rz_step_down(pm_rz *z) {
     }
     pm_place *p = &f->place;
     if (!pm__place_in_line(p)) {
-        pm__rz_stand_on_byte(z, f, pm__byte_next(pm__place_byte(p), 0));
+        pm__iter_stand_on_byte(z, f, pm__iter_byte_next(pm__place_byte(p), 0));
         return true;
     }
     const pm__line *x = pm__place_line(p);
@@ -15004,31 +15004,31 @@ static bool pm__rz_step_down(pm_rz *z) {
     }
     unsigned i = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
     if (i == p->hi) return false;
-    pm__rz_stand_below(z, f, x, i, pm__place_suffix(p, x), p->hi);
+    pm__iter_stand_below(z, f, x, i, pm__place_suffix(p, x), p->hi);
     return true;
 }
 
 /* From a place on the trie to the next one that is not below it: the entry after those that agree with the path leaves
    it where it differs from the entry before. */
-static bool pm__rz_step_beside(pm_rz *z) {
+static bool pm__iter_step_beside(pm_rz *z) {
     for (;; z->nframes--) {
         pm_frame *f = &z->frames[z->nframes - 1];
         pm_place *p = &f->place;
         if (p->depth && !pm__place_in_line(p)) {
-            int b = f->base < z->root_len ? -1 : pm__byte_next(pm__place_byte(p), p->lo + 1u);
+            int b = f->base < z->root_len ? -1 : pm__iter_byte_next(pm__place_byte(p), p->lo + 1u);
             if (b >= 0) {
-                pm__rz_stand_on_byte(z, f, b);
+                pm__iter_stand_on_byte(z, f, b);
                 return true;
             }
         } else if (p->depth) {
             const pm__line *x = pm__place_line(p);
-            unsigned end = pm__rz_line_end(z, f, x), i = p->hi;
+            unsigned end = pm__iter_line_end(z, f, x), i = p->hi;
             if (i < end) {
                 unsigned off = pm__line_off(x, i), j = i + 1;
-                size_t shared = pm__line_shared_before(x, i, off);
+                size_t shared = pm__tally_line_shared_before(x, i, off);
                 for (off += pm__line_lens(x)[i]; shared && j < end; off += pm__line_lens(x)[j], j++)
-                    if (pm__line_shared_before(x, j, off) < shared) break;
-                pm__rz_stand_below(z, f, x, i, (unsigned)shared, shared ? j : end);
+                    if (pm__tally_line_shared_before(x, j, off) < shared) break;
+                pm__iter_stand_below(z, f, x, i, (unsigned)shared, shared ? j : end);
                 return true;
             }
         }
@@ -15036,46 +15036,46 @@ static bool pm__rz_step_beside(pm_rz *z) {
     }
 }
 
-static bool pm__rz_next_step(pm_rz *z) {
-    if (!pm__rz_spare(z)) return false;
-    if (!pm__rz_on_trie(z)) return pm__rz_next_beside(z, z->root_len);
+static bool pm__iter_next_step(pm_rz *z) {
+    if (!pm__iter_spare(z)) return false;
+    if (!pm__rz_on_trie(z)) return pm__iter_next_beside(z, z->root_len);
     z->run = 0;
-    return pm__rz_step_down(z) || pm__rz_step_beside(z);
+    return pm__iter_step_down(z) || pm__iter_step_beside(z);
 }
 
 /* Back to the root after the last place. A child entered at the root may have left its frame. */
-static void pm__rz_rewind(pm_rz *z) {
+static void pm__iter_rewind(pm_rz *z) {
     while (z->nframes > 1 && z->frames[z->nframes - 1].base >= z->root_len) z->nframes--;
     pm__rz_cut_to(z, z->root_len);
 }
 
 /* To the next location that begins with the first `base` bytes of the path; else to that place. */
-static bool pm__rz_step(pm_rz *z, size_t base) {
+static bool pm__iter_step(pm_rz *z, size_t base) {
     size_t root_len = z->root_len;
     bool over_view = pm__rz_is_view(z);
     z->root_len = base;
-    bool found = over_view ? pm__vz_step(z, base) : pm__rz_next_step(z);
-    if (!found) pm__rz_rewind(z);
+    bool found = over_view ? pm__vz_step(z, base) : pm__iter_next_step(z);
+    if (!found) pm__iter_rewind(z);
     z->root_len = root_len;
     return found;
 }
 
 PM_API bool pm_rz_to_next_step(pm_rz *z) {
     if (!z) return false;
-    return pm__rz_step(z, z->root_len);
+    return pm__iter_step(z, z->root_len);
 }
 
 /* From where the zipper stands, k bytes or fewer below `base`: to the next place just k below it, or to `base`. */
-static bool pm__rz_next_at_depth(pm_rz *z, size_t base, size_t k) {
+static bool pm__iter_next_at_depth(pm_rz *z, size_t base, size_t k) {
     while (z->len < base + k)
-        if (!pm__rz_step(z, base)) return false;
+        if (!pm__iter_step(z, base)) return false;
     return true;
 }
 
 PM_API bool pm_rz_descend_first_k_path(pm_rz *z, size_t k) {
     if (!z) return false;
     if (!pm__rz_on_trie(z)) return false;
-    return k <= SIZE_MAX - z->len && pm__rz_next_at_depth(z, z->len, k);
+    return k <= SIZE_MAX - z->len && pm__iter_next_at_depth(z, z->len, k);
 }
 
 PM_API bool pm_rz_to_next_k_path(pm_rz *z, size_t k) {
@@ -15087,16 +15087,16 @@ PM_API bool pm_rz_to_next_k_path(pm_rz *z, size_t k) {
         return false;
     }
     size_t base = z->len - k;
-    if (!pm__rz_spare(z)) {
+    if (!pm__iter_spare(z)) {
         pm__rz_cut_to(z, base);
         return false;
     }
-    return pm__rz_next_beside(z, base) && pm__rz_next_at_depth(z, base, k);
+    return pm__iter_next_beside(z, base) && pm__iter_next_at_depth(z, base, k);
 }
 
 /* A copy of at most PM__SUFFIX_MAX bytes. Both sides have 8 bytes of room behind: lines keep payloads behind their
    heaps, paths keep slack. */
-static PM__INLINE void pm__copy_suffix(uint8_t *d, const uint8_t *s, size_t n) {
+static PM__INLINE void pm__iter_copy_suffix(uint8_t *d, const uint8_t *s, size_t n) {
     if (PM__LIKELY(n <= 8)) {
         memcpy(d, s, 8);
     } else if (n <= 16) {
@@ -15111,7 +15111,7 @@ static PM__INLINE void pm__copy_suffix(uint8_t *d, const uint8_t *s, size_t n) {
 }
 
 /* Stands on entry i of the line in the top frame: writes its path and says which entries agree. */
-static PM__INLINE bool pm__rz_stand(pm_rz *z, pm_frame *f, const pm__line *x, unsigned i) {
+static PM__INLINE bool pm__iter_stand(pm_rz *z, pm_frame *f, const pm__line *x, unsigned i) {
     unsigned off = pm__line_off(x, i), len = pm__line_suffix(x, i), rest = pm__line_lens(x)[i];
     const uint8_t *h = pm__line_heap(x) + off;
     size_t at = f->base + x->plen;
@@ -15119,7 +15119,7 @@ static PM__INLINE bool pm__rz_stand(pm_rz *z, pm_frame *f, const pm__line *x, un
     if (x->plen && f->place.depth < x->plen) memcpy(z->path + f->base, pm__line_heap(x), x->plen);
     if (len) {
         z->path[at] = x->body[i];
-        pm__copy_suffix(z->path + at + 1, h, rest);
+        pm__iter_copy_suffix(z->path + at + 1, h, rest);
     }
     unsigned lo = i, hi = i + 1;
     if (pm__line_is_child(x, i)) lo = pm__line_agree_begin(x, i, h);
@@ -15131,7 +15131,7 @@ static PM__INLINE bool pm__rz_stand(pm_rz *z, pm_frame *f, const pm__line *x, un
 }
 
 /* Enters the child at the place of the top frame. */
-static PM__INLINE bool pm__rz_enter(pm_rz *z, pm__ref child) {
+static PM__INLINE bool pm__iter_enter(pm_rz *z, pm__ref child) {
     pm__ref_prefetch(child);
     return pm__rz_push(z, pm__place_root(child), z->exist_len);
 }
@@ -15140,33 +15140,33 @@ enum { PM__NEXT_FOUND, PM__NEXT_DOWN, PM__NEXT_UP, PM__NEXT_NOMEM };
 
 /* Goes on from entry i of the line in the top frame: to a value, into a child, or through. `ends`: dangling places
    count, too. */
-static PM__INLINE int pm__rz_next_in_line(pm_rz *z, pm_frame *f, unsigned i, bool ends) {
+static PM__INLINE int pm__iter_next_in_line(pm_rz *z, pm_frame *f, unsigned i, bool ends) {
     const pm__line *x = pm__place_line(&f->place);
-    for (unsigned end = pm__rz_line_end(z, f, x); i < end; i++) {
+    for (unsigned end = pm__iter_line_end(z, f, x); i < end; i++) {
         bool leads = pm__line_is_child(x, i);
         pm__ref child = leads ? *pm__line_child(x, i) : 0;
         if (leads && !child && !ends) continue;
-        if (!pm__rz_stand(z, f, x, i)) return PM__NEXT_NOMEM;
+        if (!pm__iter_stand(z, f, x, i)) return PM__NEXT_NOMEM;
         if (!child) return PM__NEXT_FOUND;
         uint32_t later = x->cmask >> i >> 1; /* by the time this child is done, the next one has arrived */
         if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
-        return pm__rz_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
+        return pm__iter_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
     }
     return PM__NEXT_UP;
 }
 
 /* Asks for the child after the one at byte b. */
-static PM__INLINE void pm__byte_prefetch_after(const pm__byte *x, uint8_t b) {
+static PM__INLINE void pm__iter_byte_prefetch_after(const pm__byte *x, uint8_t b) {
     unsigned r = pm__byte_is_wide(x) ? pm__byte_block_rank(x, b) : pm__byte_child_rank(x, b);
     unsigned n = pm__byte_is_wide(x) ? pm__popcount32(pm__byte_block_bits(x, b >> 4)) : x->nc;
     if (r + 1 < n && *(pm__byte_child(x, b) + 1)) pm__ref_prefetch(*(pm__byte_child(x, b) + 1));
 }
 
 /* The same in a byte node, from byte b; `value_done`: the value at b has been visited. */
-static PM__INLINE int pm__rz_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, bool value_done, bool ends) {
+static PM__INLINE int pm__iter_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, bool value_done, bool ends) {
     const pm__byte *x = pm__place_byte(&f->place);
     if (!pm__rz_room(z, f->base + 1)) return PM__NEXT_NOMEM;
-    for (int b = pm__byte_next(x, from); b >= 0; b = pm__byte_next(x, (unsigned)b + 1), value_done = false) {
+    for (int b = pm__iter_byte_next(x, from); b >= 0; b = pm__iter_byte_next(x, (unsigned)b + 1), value_done = false) {
         uint8_t c = (uint8_t)b;
         if (PM__UNLIKELY(f->base < z->root_len) && c != z->path[f->base]) return PM__NEXT_UP;
         bool val = !value_done && pm__byte_has_val(x, c);
@@ -15176,28 +15176,28 @@ static PM__INLINE int pm__rz_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, 
         f->place.lo = c, f->place.depth = 1;
         z->len = z->exist_len = f->base + 1;
         if (!child) return PM__NEXT_FOUND;
-        pm__byte_prefetch_after(x, c);
-        return pm__rz_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
+        pm__iter_byte_prefetch_after(x, c);
+        return pm__iter_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
     }
     return PM__NEXT_UP;
 }
 
 /* Continues in the top frame after what its place has shown. `done`: what lies below the place as well. */
-static PM__INLINE int pm__rz_next_in_frame(pm_rz *z, bool done, bool ends) {
+static PM__INLINE int pm__iter_next_in_frame(pm_rz *z, bool done, bool ends) {
     pm_frame *f = &z->frames[z->nframes - 1];
     pm_place *p = &f->place;
     if (p->node == 0) return PM__NEXT_UP;
     if (PM__LIKELY(pm__place_in_line(p))) {
         unsigned i = done ? p->hi : p->lo;
         if (!done && p->depth) i += pm__place_val_entry(p, pm__place_line(p));
-        return pm__rz_next_in_line(z, f, i, ends);
+        return pm__iter_next_in_line(z, f, i, ends);
     }
-    if (p->depth == 0) return pm__rz_next_in_byte(z, f, 0, false, ends);
-    return done ? pm__rz_next_in_byte(z, f, p->lo + 1u, false, ends) : pm__rz_next_in_byte(z, f, p->lo, true, ends);
+    if (p->depth == 0) return pm__iter_next_in_byte(z, f, 0, false, ends);
+    return done ? pm__iter_next_in_byte(z, f, p->lo + 1u, false, ends) : pm__iter_next_in_byte(z, f, p->lo, true, ends);
 }
 
 /* Entries that the one after them may extend, as bits: same first byte, and not shorter. */
-static PM__INLINE uint32_t pm__line_maybe_extended(const pm__line *x) {
+static PM__INLINE uint32_t pm__iter_line_maybe_extended(const pm__line *x) {
     const uint8_t *lens = pm__line_lens(x);
     uint32_t same = 0;
 #if PM__SSE2
@@ -15215,30 +15215,30 @@ static PM__INLINE uint32_t pm__line_maybe_extended(const pm__line *x) {
 }
 
 /* The focus stands on a value in a line: notes what it takes to step along the following values of that line. */
-static void pm__rz_start_run(pm_rz *z) {
+static void pm__iter_start_run(pm_rz *z) {
     const pm_frame *f = &z->frames[z->nframes - 1];
     if (!pm__place_in_line(&f->place)) return;
     const pm__line *x = pm__place_line(&f->place);
     unsigned i = f->place.lo;
-    uint32_t e = pm__line_has_e(x), end = pm__low_bits(pm__rz_line_end(z, f, x));
+    uint32_t e = pm__line_has_e(x), end = pm__low_bits(pm__iter_line_end(z, f, x));
     if (pm__line_is_child(x, i) || !pm__rz_room(z, f->base + x->plen + PM__SUFFIX_MAX)) return;
     z->run = (uint8_t)(i + 1);
     z->run_mask = end & ~(x->cmask | e);
-    z->run_longer = pm__line_maybe_extended(x);
+    z->run_longer = pm__iter_line_maybe_extended(x);
     z->run_at = f->base + x->plen;
     z->run_heap = pm__line_heap(x) + pm__line_off(x, i + 1);
     z->run_val = pm__line_val(x, i);
 }
 
 /* To the next entry of the run. */
-static PM__INLINE void pm__rz_step_run(pm_rz *z) {
+static PM__INLINE void pm__iter_step_run(pm_rz *z) {
     pm_frame *f = &z->frames[z->nframes - 1];
     const pm__line *x = pm__place_line(&f->place);
     unsigned i = z->run, rest = pm__line_lens(x)[i], end = i + 1;
     uint8_t *d = z->path + z->run_at;
     if (z->run_longer >> i & 1) end = pm__line_agree_end(x, i, z->run_heap);
     d[0] = x->body[i];
-    pm__copy_suffix(d + 1, z->run_heap, rest);
+    pm__iter_copy_suffix(d + 1, z->run_heap, rest);
     z->run_heap += rest;
     z->run_val = pm__line_val(x, i);
     z->run = (uint8_t)(i + 1);
@@ -15248,33 +15248,33 @@ static PM__INLINE void pm__rz_step_run(pm_rz *z) {
 }
 
 /* The focus is off the trie: goes on in order from there, starting in the node that shows that it is. */
-static int pm__rz_next_from_off(pm_rz *z, bool ends) {
+static int pm__iter_next_from_off(pm_rz *z, bool ends) {
     size_t len = z->len;
     if (z->exist_len < z->root_len) return PM__NEXT_UP;
     z->len = z->exist_len;
     pm_frame *f = &z->frames[z->nframes - 1];
     pm__ref child;
     if (pm__place_child(&f->place, &child)) {
-        if (!child) return pm__rz_next_in_frame(z, true, ends);
-        if (!pm__rz_enter(z, child)) return PM__NEXT_NOMEM;
+        if (!child) return pm__iter_next_in_frame(z, true, ends);
+        if (!pm__iter_enter(z, child)) return PM__NEXT_NOMEM;
         f = &z->frames[z->nframes - 1];
     }
     const pm_place *p = &f->place;
     const uint8_t *s = z->path + z->len;
     if (p->node == 0) return PM__NEXT_UP;
     if (!pm__place_in_line(p))
-        return p->depth ? pm__rz_next_in_frame(z, true, ends) : pm__rz_next_in_byte(z, f, *s, false, ends);
+        return p->depth ? pm__iter_next_in_frame(z, true, ends) : pm__iter_next_in_byte(z, f, *s, false, ends);
     const pm__line *x = pm__place_line(p);
-    if (p->depth < x->plen) return pm__line_heap(x)[p->depth] > *s ? pm__rz_next_in_line(z, f, 0, ends) : PM__NEXT_UP;
+    if (p->depth < x->plen) return pm__line_heap(x)[p->depth] > *s ? pm__iter_next_in_line(z, f, 0, ends) : PM__NEXT_UP;
     size_t above = f->base + x->plen;
-    return pm__rz_next_in_line(z, f, pm__line_find(x, z->path + above, len - above).lo, ends);
+    return pm__iter_next_in_line(z, f, pm__line_find(x, z->path + above, len - above).lo, ends);
 }
 
 /* On from what a frame has answered. */
-static bool pm__rz_go_on(pm_rz *z, int r, bool ends) {
+static bool pm__iter_go_on(pm_rz *z, int r, bool ends) {
     for (;;) {
         if (r == PM__NEXT_FOUND) {
-            pm__rz_start_run(z);
+            pm__iter_start_run(z);
             return true;
         }
         if (r == PM__NEXT_UP) {
@@ -15283,14 +15283,14 @@ static bool pm__rz_go_on(pm_rz *z, int r, bool ends) {
         } else if (r == PM__NEXT_NOMEM) {
             break;
         }
-        r = pm__rz_next_in_frame(z, r == PM__NEXT_UP, ends);
+        r = pm__iter_next_in_frame(z, r == PM__NEXT_UP, ends);
     }
-    pm__rz_rewind(z);
+    pm__iter_rewind(z);
     return false;
 }
 
 /* Whether something lies below the focus. */
-static PM__INLINE bool pm__rz_has_children(const pm_rz *z) {
+static PM__INLINE bool pm__iter_has_children(const pm_rz *z) {
     if (pm__rz_is_view(z)) return pm__vz_child(pm__vz_of(z), 0) >= 0;
     if (!pm__rz_on_trie(z)) return false;
     pm_place p = pm__rz_place(z);
@@ -15298,21 +15298,21 @@ static PM__INLINE bool pm__rz_has_children(const pm_rz *z) {
 }
 
 /* Without a run to step along. */
-static PM__NOINLINE bool pm__rz_next_val(pm_rz *z, bool ends) {
-    if (PM__UNLIKELY(!pm__rz_spare(z))) {
+static PM__NOINLINE bool pm__iter_next_val(pm_rz *z, bool ends) {
+    if (PM__UNLIKELY(!pm__iter_spare(z))) {
         pm__rz_cut_to(z, z->root_len);
         return false;
     }
     z->run = 0;
-    if (PM__UNLIKELY(z->len != z->exist_len)) return pm__rz_go_on(z, pm__rz_next_from_off(z, ends), ends);
+    if (PM__UNLIKELY(z->len != z->exist_len)) return pm__iter_go_on(z, pm__iter_next_from_off(z, ends), ends);
     pm__ref child = 0;
     const pm_place *p = &z->frames[z->nframes - 1].place;
     bool dangles = ends && p->node && pm__place_child(p, &child) && !child;
-    return pm__rz_go_on(z, pm__rz_next_in_frame(z, dangles, ends), ends);
+    return pm__iter_go_on(z, pm__iter_next_in_frame(z, dangles, ends), ends);
 }
 
 /* To the next value of a view. */
-static bool pm__vz_next_val(pm_rz *z) {
+static bool pm__iter_vz_next_val(pm_rz *z) {
     while (pm__vz_next_terminal(z, z->root_len))
         if (z->run_val) return true;
     z->len = z->root_len;
@@ -15323,10 +15323,10 @@ PM_API bool pm_rz_to_next_val(pm_rz *z) {
     if (!z) return false;
     pm__rz_use(z);
     if (PM__LIKELY(z->run && z->run < 32 && z->run_mask >> z->run & 1)) {
-        pm__rz_step_run(z);
+        pm__iter_step_run(z);
         return true;
     }
-    return pm__rz_is_view(z) ? pm__vz_next_val(z) : pm__rz_next_val(z, false);
+    return pm__rz_is_view(z) ? pm__iter_vz_next_val(z) : pm__iter_next_val(z, false);
 }
 
 /* ---- terminals ----------------------------------------------------------------------------------------------- */
@@ -15335,30 +15335,30 @@ PM_API bool pm_rz_to_next_val(pm_rz *z) {
    their prefixes. What is here stays below `floor` bytes of path from the root; when there is no terminal, the focus is
    anywhere that is not above these. */
 
-static PM__INLINE bool pm__rz_step_terminal(pm_rz *z) {
-    if (PM__UNLIKELY(!(z->run && z->run < 32 && z->run_mask >> z->run & 1))) return pm__rz_next_val(z, true);
-    pm__rz_step_run(z);
+static PM__INLINE bool pm__iter_step_terminal(pm_rz *z) {
+    if (PM__UNLIKELY(!(z->run && z->run < 32 && z->run_mask >> z->run & 1))) return pm__iter_next_val(z, true);
+    pm__iter_step_run(z);
     return true;
 }
 
 /* Makes a place below the root the root for a while. */
-static void pm__rz_lower_root(pm_rz *z, size_t floor) {
+static void pm__iter_lower_root(pm_rz *z, size_t floor) {
     z->root_len += floor;
     if (z->run && z->run_at < z->root_len) z->run = 0; /* it may lead to places beside */
 }
 
 /* To the next terminal. */
-static PM__INLINE bool pm__rz_next_terminal(pm_rz *z, size_t floor) {
+static PM__INLINE bool pm__iter_next_terminal(pm_rz *z, size_t floor) {
     if (PM__UNLIKELY(z->view != NULL)) return pm__vz_next_terminal(z, z->root_len + floor);
-    if (PM__LIKELY(!floor)) return pm__rz_step_terminal(z);
-    pm__rz_lower_root(z, floor);
-    bool found = pm__rz_step_terminal(z);
+    if (PM__LIKELY(!floor)) return pm__iter_step_terminal(z);
+    pm__iter_lower_root(z, floor);
+    bool found = pm__iter_step_terminal(z);
     z->root_len -= floor;
     return found;
 }
 
 /* To the place `key` below the root, wherever the focus is; `key` is not bytes of the zipper's own path. */
-static bool pm__rz_go(pm_rz *z, const uint8_t *key, size_t n) {
+static bool pm__iter_go(pm_rz *z, const uint8_t *key, size_t n) {
     size_t have = z->len - z->root_len, min = have < n ? have : n;
     size_t same = min ? pm__lcp(z->path + z->root_len, key, min) : 0;
     if (same < have) pm__rz_cut_to(z, z->root_len + same);
@@ -15367,18 +15367,18 @@ static bool pm__rz_go(pm_rz *z, const uint8_t *key, size_t n) {
 
 /* To the first terminal at or after the place `key` below the root, the first `floor` bytes of which are not left; else
    anywhere. */
-static bool pm__rz_seek_terminal(pm_rz *z, size_t floor, const uint8_t *key, size_t n) {
-    if (!pm__rz_go(z, key, n)) return false;
+static bool pm__iter_seek_terminal(pm_rz *z, size_t floor, const uint8_t *key, size_t n) {
+    if (!pm__iter_go(z, key, n)) return false;
     if (z->view) return pm__vz_seek_terminal(z, z->root_len + floor);
-    if (!pm__rz_spare(z)) return false;
+    if (!pm__iter_spare(z)) return false;
     if (pm__rz_on_trie(z)) {
-        bool found = pm_rz_is_val(z) || !pm__rz_has_children(z);
-        if (found && z->len > z->root_len && !z->run && pm_rz_is_val(z)) pm__rz_start_run(z);
-        return found || pm__rz_next_terminal(z, floor);
+        bool found = pm_rz_is_val(z) || !pm__iter_has_children(z);
+        if (found && z->len > z->root_len && !z->run && pm_rz_is_val(z)) pm__iter_start_run(z);
+        return found || pm__iter_next_terminal(z, floor);
     }
     z->run = 0;
-    pm__rz_lower_root(z, floor);
-    bool found = pm__rz_go_on(z, pm__rz_next_from_off(z, true), true);
+    pm__iter_lower_root(z, floor);
+    bool found = pm__iter_go_on(z, pm__iter_next_from_off(z, true), true);
     z->root_len -= floor;
     return found;
 }
@@ -15394,7 +15394,7 @@ PM_API pm_status pm_rz_make_map(const pm_rz *z, pm_map *out) {
 }
 
 /* Makes a map of what is at and below the focus by sharing, if that can be. */
-static bool pm__rz_share(const pm_rz *z, pm_pool *pool, pm_map *out, pm_status *s) {
+static bool pm__iter_share(const pm_rz *z, pm_pool *pool, pm_map *out, pm_status *s) {
     const uint8_t *path = z->path ? z->path : (const uint8_t *)"";
     if (pm__rz_is_view(z)) {
         pm__vz_of(z)->known = false; /* sharing moves what the view stands on */
@@ -15406,7 +15406,7 @@ static bool pm__rz_share(const pm_rz *z, pm_pool *pool, pm_map *out, pm_status *
 }
 
 /* Puts the location under the focus, and its value, into `m`, at its path below `base`. */
-static pm_status pm__rz_copy_place(const pm_rz *z, size_t base, pm_map *m) {
+static pm_status pm__iter_copy_place(const pm_rz *z, size_t base, pm_map *m) {
     const pm_ops *ops = pm_map_ops(m);
     const pm_val *v = pm_rz_val(z);
     const uint8_t *path = z->path ? z->path + base : (const uint8_t *)"";
@@ -15420,11 +15420,11 @@ static pm_status pm__rz_copy_place(const pm_rz *z, size_t base, pm_map *m) {
 }
 
 /* Copies all that is at and below the focus. */
-static pm_status pm__rz_copy(pm_rz *z, pm_map *m) {
+static pm_status pm__iter_copy(pm_rz *z, pm_map *m) {
     pm_status before = pm__vz_worked(z, PM_OK);
     size_t base = z->len;
-    pm_status s = pm__rz_copy_place(z, base, m);
-    while (s == PM_OK && pm__rz_next_terminal(z, base - z->root_len)) s = pm__rz_copy_place(z, base, m);
+    pm_status s = pm__iter_copy_place(z, base, m);
+    while (s == PM_OK && pm__iter_next_terminal(z, base - z->root_len)) s = pm__iter_copy_place(z, base, m);
     pm__rz_cut_to(z, base);
     pm_status moving = pm__vz_worked(z, before);
     return s != PM_OK ? s : moving;
@@ -15438,9 +15438,9 @@ PM_API pm_status pm_rz_make_map_in(const pm_rz *view, const pm_ops *ops, pm_pool
     ops = pm__ops_taken(ops ? ops : own);
     if (pm__ops_is_refused(ops)) return PM_BADHOOK;
     if (own && own != ops && !pm__ops_is_unit(ops)) return PM_MISMATCH;
-    if (own == ops && pm__rz_share(z, pool, out, &s)) return s;
+    if (own == ops && pm__iter_share(z, pool, out, &s)) return s;
     pm_map m = pm_new(ops, pool);
-    s = pm__rz_copy(z, &m);
+    s = pm__iter_copy(z, &m);
     if (s == PM_OK) *out = m;
     else pm_drop(&m);
     return s;
@@ -15544,7 +15544,7 @@ enum { PM__EACH_UP, PM__EACH_DOWN, PM__EACH_STOP, PM__EACH_NOMEM };
 /* Copies the n bytes at s; `safe`: the last place from which a step stays inside the block. */
 static PM__INLINE void pm__each_copy(uint8_t *d, const uint8_t *s, size_t n, const uint8_t *safe) {
     if (PM__UNLIKELY(s > safe)) {
-        pm__copy_suffix(d, s, n);
+        pm__iter_copy_suffix(d, s, n);
         return;
     }
     memcpy(d, s, PM__EACH_STEP);
@@ -15635,14 +15635,14 @@ static int pm__each_line(pm__each *e, pm__each_frame *f) {
 
 static int pm__each_byte(pm__each *e, pm__each_frame *f) {
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
-    for (int b = pm__byte_next(x, f->next); b >= 0; b = pm__byte_next(x, (unsigned)b + 1)) {
+    for (int b = pm__iter_byte_next(x, f->next); b >= 0; b = pm__iter_byte_next(x, (unsigned)b + 1)) {
         uint8_t c = (uint8_t)b;
         e->path.path[f->base] = c;
         if (pm__byte_has_val(x, c) && !e->fn(e->ctx, e->path.path, f->base + 1, *pm__byte_val(x, c)))
             return PM__EACH_STOP;
         pm__ref child = pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
         if (!child) continue;
-        pm__byte_prefetch_after(x, c);
+        pm__iter_byte_prefetch_after(x, c);
         pm__ref_prefetch(child);
         if (pm__each_is_leaf(child)) {
             if (!pm__each_leaf(e, child, f->base + 1)) return PM__EACH_STOP;
@@ -15678,13 +15678,13 @@ PM_API pm_status pm_each(const pm_map *m, bool (*fn)(void *ctx, const uint8_t *k
    same; a source that is small beside it goes key by key (44_map_few.c). Nothing is written before all is known that is
    to be written: so a failure changes nothing, and an identity un-shares nothing. */
 
-static pm__operand pm__operand_at(const pm_ref *r) {
+static pm__operand pm__walg_operand_at(const pm_ref *r) {
     pm__operand o = {r->place, r->val};
     return o;
 }
 
 /* Writes an outcome, which is consumed, to the focus. */
-static pm_status pm__wz_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, pm_prune prune, pm_alg *alg) {
+static pm_status pm__walg_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, pm_prune prune, pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm_status s = PM_OK;
     bool empty = !o->root && !o->val.some, exists = focus->exists;
@@ -15698,7 +15698,7 @@ static pm_status pm__wz_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, pm
 }
 
 /* Whether the nodes on the way to the focus have no other owner. What lies below is looked at on the way there. */
-static bool pm__wz_is_mine(const pm_wz *w) {
+static bool pm__walg_is_mine(const pm_wz *w) {
     const pm_rz *z = &w->cursor;
     pm_place p = pm__place_root(w->map->root);
     for (size_t used = 0; used < z->len;) {
@@ -15706,7 +15706,7 @@ static bool pm__wz_is_mine(const pm_wz *w) {
         size_t n = pm__place_down(&p, z->path + used, z->len - used);
         if (!n) return false;
         if (pm__ref_kind(p.node) == PM__WIDE && pm__byte_has_child(pm__place_byte(&p), p.lo) &&
-            !pm__count_is_one(&pm__byte_block(pm__place_byte(&p), p.lo >> 4)->rc))
+            !pm__ref_count_is_one(&pm__byte_block(pm__place_byte(&p), p.lo >> 4)->rc))
             return false;
         used += n;
     }
@@ -15714,7 +15714,7 @@ static bool pm__wz_is_mine(const pm_wz *w) {
 }
 
 /* True if an operation cannot change the value at the focus. */
-static bool pm__wz_value_stays(pm__merge_op op, const pm_ref *focus, const pm_ref *src) {
+static bool pm__walg_value_stays(pm__merge_op op, const pm_ref *focus, const pm_ref *src) {
     switch (op) {
     case PM__MERGE_JOIN:
     case PM__MERGE_DIFFER: return !src->val;
@@ -15727,7 +15727,7 @@ static bool pm__wz_value_stays(pm__merge_op op, const pm_ref *focus, const pm_re
 
 /* Joins or subtracts a source that is small against the focus, which may be edited. *done: false, and nothing changed,
    if that is for the walk. */
-static pm_status pm__wz_combine_few(pm_wz *w, pm__merge_op op, const pm__operand *a, const pm__operand *b, bool *done,
+static pm_status pm__walg_combine_few(pm_wz *w, pm__merge_op op, const pm__operand *a, const pm__operand *b, bool *done,
                                     pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm__few f;
@@ -15760,20 +15760,20 @@ static pm_status pm__wz_combine_few(pm_wz *w, pm__merge_op op, const pm__operand
 }
 
 /* Combines the focus with a source. `alias`: the source is, or may be, a part of the writer's own map. */
-static pm_status pm__wz_combine_with(pm_wz *w, pm__merge_op op, const pm_ref *src, bool alias, pm_prune prune,
+static pm_status pm__walg_combine_with(pm_wz *w, pm__merge_op op, const pm_ref *src, bool alias, pm_prune prune,
                                      pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
-    pm__operand a = pm__operand_at(&focus), b = pm__operand_at(src);
+    pm__operand a = pm__walg_operand_at(&focus), b = pm__walg_operand_at(src);
     pm__outcome o;
     if (src->ops != cx.ops) return PM_MISMATCH;
     pm_status s;
-    if (!alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w)) {
+    if (!alias && (w->cursor.len == 0 || pm__walg_value_stays(op, &focus, src)) && pm__walg_is_mine(w)) {
         bool done;
-        s = pm__wz_combine_few(w, op, &a, &b, &done, alg);
+        s = pm__walg_combine_few(w, op, &a, &b, &done, alg);
         if (s != PM_OK || done) return s;
         focus = pm__wz_focus(w); /* its nodes may be others now */
-        a = pm__operand_at(&focus);
+        a = pm__walg_operand_at(&focus);
     }
     s = op == PM__MERGE_RESTRICT ? pm__operands_restrict(&cx, &a, &b, false, &o)
                                : pm__operands_combine(&cx, op, &a, &b, false, &o);
@@ -15785,30 +15785,31 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__merge_op op, const pm_ref *sr
         return PM_OK;
     }
     if (!pm__outcome_share(&cx, &a, &b, &o)) s = PM_NOMEM;
-    return s == PM_OK ? pm__wz_settle(w, &focus, &o, prune, alg) : s;
+    return s == PM_OK ? pm__walg_settle(w, &focus, &o, prune, alg) : s;
 }
 
 /* The same; nobody may begin to share the map's nodes between the look at them and the changes. */
-static pm_status pm__wz_combine(pm_wz *w, pm__merge_op op, const pm_ref *src, bool alias, pm_prune prune, pm_alg *alg) {
+static pm_status pm__walg_combine(pm_wz *w, pm__merge_op op, const pm_ref *src, bool alias, pm_prune prune,
+                                  pm_alg *alg) {
     pm__wz_enter(w);
-    return pm__wz_left(w, pm__wz_combine_with(w, op, src, alias, prune, alg));
+    return pm__wz_left(w, pm__walg_combine_with(w, op, src, alias, prune, alg));
 }
 
 /* A source that is a zipper may stand on the writer's map. */
-static pm_status pm__wz_combine_rz(pm_wz *w, pm__merge_op op, const pm_rz *src, pm_prune prune, pm_alg *alg) {
+static pm_status pm__walg_combine_rz(pm_wz *w, pm__merge_op op, const pm_rz *src, pm_prune prune, pm_alg *alg) {
     if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     pm_ref r = pm_ref_of_rz(src);
-    return pm__wz_combine(w, op, &r, src->top == w->map->root, prune, alg);
+    return pm__walg_combine(w, op, &r, src->top == w->map->root, prune, alg);
 }
 
 PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    return pm__wz_combine_rz(w, PM__MERGE_JOIN, src, PM_KEEP, alg);
+    return pm__walg_combine_rz(w, PM__MERGE_JOIN, src, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
     if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     pm_ref r = pm_ref_of_map(src, NULL, 0);
-    return pm__wz_combine(w, PM__MERGE_JOIN, &r, src->root == w->map->root, PM_KEEP, alg);
+    return pm__walg_combine(w, PM__MERGE_JOIN, &r, src->root == w->map->root, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
@@ -15833,7 +15834,7 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, pm_prune prune, pm_alg *
     pm_alg told;
     bool any = src.exists;
     pm__wz_enter_both(w, from); /* no reader may see what is in both, or in neither */
-    pm_status s = pm__wz_combine(w, PM__MERGE_JOIN, &src, from->map->root == w->map->root, PM_KEEP, &told);
+    pm_status s = pm__walg_combine(w, PM__MERGE_JOIN, &src, from->map->root == w->map->root, PM_KEEP, &told);
     if (s == PM_OK) {
         if (from->map == w->map) pm__wz_forget(from); /* what it knows of the map has changed under it */
         if (any) s = pm__wz_done(w, pm__wz_done(from, pm__wz_empty(from, prune)));
@@ -15846,19 +15847,19 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, pm_prune prune, pm_alg *
 }
 
 PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
-    return pm__wz_combine_rz(w, PM__MERGE_MEET, src, prune, alg);
+    return pm__walg_combine_rz(w, PM__MERGE_MEET, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
-    return pm__wz_combine_rz(w, PM__MERGE_SUB, src, prune, alg);
+    return pm__walg_combine_rz(w, PM__MERGE_SUB, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    return pm__wz_combine_rz(w, PM__MERGE_RESTRICT, src, PM_KEEP, alg);
+    return pm__walg_combine_rz(w, PM__MERGE_RESTRICT, src, PM_KEEP, alg);
 }
 
 /* Makes maps of what is at and below the focus of the writer, which exists or not, and of a source. */
-static pm_status pm__wz_operands(pm_wz *w, const pm_ref *focus, const pm_rz *src, pm_map *own, pm_map *theirs) {
+static pm_status pm__walg_operands(pm_wz *w, const pm_ref *focus, const pm_rz *src, pm_map *own, pm_map *theirs) {
     pm__cx cx = pm__wz_cx(w);
     pm_status s = pm_rz_make_map(src, theirs);
     if (s != PM_OK) return s;
@@ -15868,9 +15869,9 @@ static pm_status pm__wz_operands(pm_wz *w, const pm_ref *focus, const pm_rz *src
 }
 
 /* Puts the content of a map, which is moved, in the place of the focus. `same`: it is what is there. */
-static pm_status pm__wz_put(pm_wz *w, const pm_ref *focus, const pm_map *m, bool same, pm_alg *alg) {
+static pm_status pm__walg_put(pm_wz *w, const pm_ref *focus, const pm_map *m, bool same, pm_alg *alg) {
     pm__outcome o = {.root = m->root, .val = {m->value, m->has_value}, .alg = same ? PM_ALG_LEFT : PM_ALG_NONE};
-    return pm__wz_settle(w, focus, &o, PM_KEEP, alg);
+    return pm__walg_settle(w, focus, &o, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *alg) {
@@ -15878,7 +15879,7 @@ PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *
     pm_ref focus = pm__wz_focus(w);
     pm_map old, x, y = pm_new(NULL, NULL), both = y;
     bool same = false;
-    pm_status s = pm__wz_operands(w, &focus, a, &old, &x);
+    pm_status s = pm__walg_operands(w, &focus, a, &old, &x);
     if (s != PM_OK) return pm__wz_done(w, s);
     s = pm_rz_make_map(b, &y);
     if (s == PM_OK) s = pm_meet(&x, &y, &both, NULL);
@@ -15886,7 +15887,7 @@ PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *
     pm_drop(&y);
     pm_drop(&x);
     pm_drop(&old);
-    if (s == PM_OK) return pm__wz_put(w, &focus, &both, same, alg);
+    if (s == PM_OK) return pm__walg_put(w, &focus, &both, same, alg);
     pm_drop(&both);
     return pm__wz_done(w, s);
 }
@@ -15896,12 +15897,12 @@ PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *found) {
     pm_ref focus = pm__wz_focus(w);
     pm_map old, theirs, made = pm_new(NULL, NULL);
     bool both = focus.exists && pm_rz_exists(src);
-    pm_status s = pm__wz_operands(w, &focus, src, &old, &theirs);
+    pm_status s = pm__walg_operands(w, &focus, src, &old, &theirs);
     if (s != PM_OK) return pm__wz_done(w, s);
     if (both) s = pm_restrict(&theirs, &old, &made, NULL);
     pm_drop(&theirs);
     pm_drop(&old);
-    if (both && s == PM_OK) s = pm__wz_put(w, &focus, &made, false, NULL);
+    if (both && s == PM_OK) s = pm__walg_put(w, &focus, &made, false, NULL);
     if (s == PM_OK && found) *found = both;
     return pm__wz_done(w, s);
 }
@@ -16003,7 +16004,7 @@ static pm_status pm__drop_run(pm__drop *d, pm_place p, size_t k) {
     return s;
 }
 
-static pm_status pm__wz_drop_bytes(pm_wz *w, pm__merge_op op, size_t k, pm_prune prune, bool *found) {
+static pm_status pm__walg_drop_bytes(pm_wz *w, pm__merge_op op, size_t k, pm_prune prune, bool *found) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__drop d;
@@ -16033,12 +16034,12 @@ static pm_status pm__wz_drop_bytes(pm_wz *w, pm__merge_op op, size_t k, pm_prune
 
 PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__MERGE_JOIN, k, prune, found);
+    return pm__walg_drop_bytes(w, PM__MERGE_JOIN, k, prune, found);
 }
 
 PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__MERGE_MEET, k, prune, found);
+    return pm__walg_drop_bytes(w, PM__MERGE_MEET, k, prune, found);
 }
 
 /* ---- src/pathmap/57_views.c ---------------------------------------------------------------------------- */
@@ -16083,7 +16084,7 @@ static PM__INLINE bool pm__view_asked(pm_rz *factor, bool found, pm_terminal *t)
 
 /* Queries of a factor, which may fail as moves do. */
 static bool pm__view_leads_on(pm_rz *factor, pm_terminal *t) {
-    return pm__view_asked(factor, pm__rz_has_children(factor), t);
+    return pm__view_asked(factor, pm__iter_has_children(factor), t);
 }
 static bool pm__view_exists(pm_rz *factor, pm_terminal *t) {
     return pm__view_asked(factor, pm__rz_on_trie(factor), t);
@@ -16168,13 +16169,13 @@ static bool pm__view_pre_seek(void *state, const uint8_t *key, size_t len, size_
         len = same, within = same;
     }
     size_t skip = len < p->n ? len : p->n;
-    bool found = pm__rz_seek_terminal(&p->src, pm__view_floor(within, p->n), key + skip, len - skip);
+    bool found = pm__iter_seek_terminal(&p->src, pm__view_floor(within, p->n), key + skip, len - skip);
     return pm__view_asked(&p->src, found, t) && pm__view_show(&p->path, p->n, &p->src, t);
 }
 
 static bool pm__view_pre_next(void *state, size_t within, pm_terminal *t) {
     pm__view_pre *p = (pm__view_pre *)state;
-    bool found = pm__rz_next_terminal(&p->src, pm__view_floor(within, p->n));
+    bool found = pm__iter_next_terminal(&p->src, pm__view_floor(within, p->n));
     t->same = p->n;
     return pm__view_asked(&p->src, found, t) && pm__view_show(&p->path, p->n, &p->src, t);
 }
@@ -16348,7 +16349,7 @@ static bool pm__chain_go_on(pm__view_chain *c, size_t within, pm_terminal *t) {
     for (;;) {
         pm_rz *f = pm__chain_focus(c);
         size_t seam = c->links[c->active].seam;
-        if (pm__view_asked(f, pm__rz_next_terminal(f, pm__view_floor(within, seam)), t)) {
+        if (pm__view_asked(f, pm__iter_next_terminal(f, pm__view_floor(within, seam)), t)) {
             if (!pm__view_show(&c->path, seam, f, t)) return false;
             if (seam < t->same) t->same = seam;
             pm__chain_forget(c, SIZE_MAX);
@@ -16571,11 +16572,11 @@ static bool pm__pair_show(pm__pair *p, const pm_val *l, const pm_val *r, pm_term
 /* ---- from terminal to terminal --------------------------------------------------------------------------------- */
 
 static PM__INLINE void pm__pair_pull_left(pm__pair *p, pm_terminal *t) {
-    p->left_on = pm__view_asked(&p->left, pm__rz_next_terminal(&p->left, p->floor), t);
+    p->left_on = pm__view_asked(&p->left, pm__iter_next_terminal(&p->left, p->floor), t);
 }
 
 static PM__INLINE void pm__pair_pull_right(pm__pair *p, pm_terminal *t) {
-    p->right_on = pm__view_asked(&p->right, pm__rz_next_terminal(&p->right, p->floor), t);
+    p->right_on = pm__view_asked(&p->right, pm__iter_next_terminal(&p->right, p->floor), t);
 }
 
 /* Which of two focuses comes first; *prefix: whether it lies above the other. */
@@ -16593,10 +16594,10 @@ enum { PM__LEAP_STEPS = 3 }; /* terminals that are passed one by one before it p
 /* Brings a factor to the first terminal at or after that of the other one. *order, *prefix: as of pm__pair_order. */
 static bool pm__pair_chase(pm_rz *z, const pm_rz *other, size_t floor, int *order, bool *prefix) {
     for (int i = 0; i < PM__LEAP_STEPS; i++) {
-        if (!pm__rz_next_terminal(z, floor)) return false;
+        if (!pm__iter_next_terminal(z, floor)) return false;
         if ((*order = pm__pair_order(z, other, prefix)) >= 0) return true;
     }
-    if (!pm__rz_seek_terminal(z, floor, other->path + other->root_len, other->len - other->root_len)) return false;
+    if (!pm__iter_seek_terminal(z, floor, other->path + other->root_len, other->len - other->root_len)) return false;
     *order = pm__pair_order(z, other, prefix);
     return true;
 }
@@ -16688,9 +16689,9 @@ static bool pm__pair_seek(void *state, const uint8_t *key, size_t len, size_t wi
     pm__pair *p = (pm__pair *)state;
     p->floor = within;
     p->right_on = false;
-    p->left_on = pm__view_asked(&p->left, pm__rz_seek_terminal(&p->left, within, key, len), t);
+    p->left_on = pm__view_asked(&p->left, pm__iter_seek_terminal(&p->left, within, key, len), t);
     if (p->left_on || p->kind == PM__OVERLAY)
-        p->right_on = pm__view_asked(&p->right, pm__rz_seek_terminal(&p->right, within, key, len), t);
+        p->right_on = pm__view_asked(&p->right, pm__iter_seek_terminal(&p->right, within, key, len), t);
     if (pm__pair_go_on(p, t)) return true;
     return len == 0 && t->status == PM_OK && pm__pair_at_origin(p, t);
 }
@@ -16702,8 +16703,8 @@ static bool pm__pair_share(void *state, const uint8_t *key, size_t len, pm_pool 
     unsigned n = 0;
     bool can = p->kind != PM__OVERLAY;
     for (*s = PM_OK; can && *s == PM_OK && n < 2; n++) {
-        if (!pm__rz_go(factors[n], key, len)) *s = factors[n]->status;
-        else can = pm__rz_share(factors[n], pool, &maps[n], s);
+        if (!pm__iter_go(factors[n], key, len)) *s = factors[n]->status;
+        else can = pm__iter_share(factors[n], pool, &maps[n], s);
         factors[n]->status = PM_OK;
         if (!can || *s != PM_OK) break;
     }
@@ -16952,7 +16953,7 @@ static bool pm__fold_segment(pm__fold *w, const pm__fold_spot *s, unsigned *next
     uint8_t b = (uint8_t)(*next)++;
     bool child = pm__byte_has_child(x, b);
     *out = pm__fold_root(child ? *pm__byte_child(x, b) : 0, pm__byte_has_val(x, b) ? pm__byte_val(x, b) : NULL);
-    if (child && pm__byte_is_wide(x) && !pm__count_is_one(&pm__byte_block(x, b >> 4)->rc)) out->shared = true;
+    if (child && pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc)) out->shared = true;
     return pm__fold_append(&w->path, &b, 1);
 }
 
@@ -17557,12 +17558,12 @@ static void pm__sow_drop(void *ctx, void *result) {
     if (k->val.some) pm__pay_release(cx, false, k->val.val);
 }
 
-/* Leads along s[0..len) to a value or child, as pm__chain does; a line at its end is extended if it can be. It takes
+/* Leads along s[0..len) to a value or child, as pm__any_chain does; a line at its end is extended if it can be. Takes
    over what `pay` holds. 0: no memory, nothing changed. */
 static pm__ref pm__sow_above(const pm__cx *cx, const uint8_t *s, size_t len, bool child, uint64_t pay) {
     if (!len) return pay;
-    pm__ref r = pm__chain(cx, s, len, child, pay);
-    if (r && child && pay && len < PM__SUFFIX_MAX) (void)pm__any_gather(cx, &r, 0);
+    pm__ref r = pm__any_chain(cx, s, len, child, pay);
+    if (r && child && pay && len < PM__SUFFIX_MAX) (void)pm__build_gather(cx, &r, 0);
     return r;
 }
 
@@ -17832,8 +17833,8 @@ static unsigned pm__merkle_stale(const pm__merkle *k, pm__ref r) {
 /* A copy of a node that leads to what stands for its children. 0: no memory. */
 static pm__ref pm__merkle_copy(const pm__merkle *k, pm__ref r, unsigned stale) {
     pm__ref c;
-    if (pm__ref_kind(r) == PM__LINE) c = pm__line_copy(&k->cx, (const pm__line *)pm__ref_ptr(r));
-    else c = pm__byte_copy(&k->cx, (const pm__byte *)pm__ref_ptr(r));
+    if (pm__ref_kind(r) == PM__LINE) c = pm__any_line_copy(&k->cx, (const pm__line *)pm__ref_ptr(r));
+    else c = pm__any_byte_copy(&k->cx, (const pm__byte *)pm__ref_ptr(r));
     for (unsigned b = 0; c && b < pm__merkle_blocks(c); b++) {
         pm__ref *slots[PM__WIDE_FROM];
         if (!(stale >> b & 1)) continue;
@@ -18084,7 +18085,7 @@ static int pm__aim_line(pm_sampler *s, pm__sample_aim *a, const pm__line *x, pm_
     if (paths && pm__aim_at(a, x->plen, &i)) return pm__list_put(&s->path, heap, (size_t)i + 1) ? 1 : -1;
     if (!pm__list_put(&s->path, heap, x->plen)) return -1;
     for (unsigned k = 0, off = x->plen; k < x->n; off += pm__line_lens(x)[k], k++) {
-        size_t len = pm__line_suffix(x, k), before = paths ? pm__line_shared_before(x, k, off) : 0, upto = len;
+        size_t len = pm__line_suffix(x, k), before = paths ? pm__tally_line_shared_before(x, k, off) : 0, upto = len;
         bool leads = pm__line_is_child(x, k), found = pm__aim_at(a, paths ? len - before : !leads, &i);
         if (!found && !(leads && pm__aim_in(a, pm__weight_of(s, *pm__line_child(x, k))))) continue;
         if (found && paths) upto = before + (size_t)i + 1;
@@ -18185,7 +18186,7 @@ typedef struct pm__fold_view {
 } pm__fold_view;
 
 /* Opens a stop at the end of the path. */
-static int pm__fold_stop_open(pm__fold_view *g, size_t len, const pm_val *val) {
+static int pm__stop_open(pm__fold_view *g, size_t len, const pm_val *val) {
     pm__fold_stop s = {{{0, 0, 0, 0}}, len, 0, {val ? *val : 0, val != NULL}};
     if (!pm__list_put(&g->stops, &s, 1)) return PM_NOMEM;
     if (val) pm__val_retain(g->ops, *val);
@@ -18194,12 +18195,12 @@ static int pm__fold_stop_open(pm__fold_view *g, size_t len, const pm_val *val) {
 
 /* Ends the lowest stop. What it is a child of is the stop above, or, if that is not as low as `fork`, a new one there;
    or nothing: then it was the last, and its run goes all the way up. */
-static int pm__fold_stop_end(pm__fold_view *g, size_t fork, bool last) {
+static int pm__stop_end(pm__fold_view *g, size_t fork, bool last) {
     pm__fold_stop s = *(pm__fold_stop *)pm__list_at(&g->stops, --g->stops.used);
     pm__fold_stop *up = g->stops.used ? (pm__fold_stop *)pm__list_at(&g->stops, g->stops.used - 1) : NULL;
     int st = PM_OK;
     if (!last && (!up || up->len < fork)) {
-        st = pm__fold_stop_open(g, fork, NULL); /* in the place of the one that ends: no memory is needed */
+        st = pm__stop_open(g, fork, NULL); /* in the place of the one that ends: no memory is needed */
         up = (pm__fold_stop *)pm__list_at(&g->stops, g->stops.used - 1);
     }
     if (st == PM_OK)
@@ -18213,36 +18214,36 @@ static int pm__fold_stop_end(pm__fold_view *g, size_t fork, bool last) {
 }
 
 /* Ends the stops that the way down to a place, `same` bytes of it being those of the path, leaves. */
-static int pm__fold_stops_end(pm__fold_view *g, size_t same) {
+static int pm__stop_all_end(pm__fold_view *g, size_t same) {
     int st = PM_OK;
     while (st == PM_OK && g->stops.used) {
         const pm__fold_stop *s = (const pm__fold_stop *)pm__list_at(&g->stops, g->stops.used - 1);
         if (s->len <= same) break;
-        st = pm__fold_stop_end(g, same, false);
+        st = pm__stop_end(g, same, false);
     }
     return st;
 }
 
 /* Comes to the next terminal, at `s`. */
-static int pm__fold_terminal(pm__fold_view *g, const uint8_t *s, size_t len, const pm_val *val) {
+static int pm__stop_terminal(pm__fold_view *g, const uint8_t *s, size_t len, const pm_val *val) {
     pm__list *path = &g->w.path;
     size_t min = path->used < len ? path->used : len, same = min ? pm__lcp(path->data, s, min) : 0;
-    int st = pm__fold_stops_end(g, same);
+    int st = pm__stop_all_end(g, same);
     if (st != PM_OK) return st;
     path->used = same;
     if (!pm__list_put(path, s + same, len - same)) return PM_NOMEM;
-    return pm__fold_stop_open(g, len, val);
+    return pm__stop_open(g, len, val);
 }
 
-static int pm__fold_terminals(pm__fold_view *g, pm_rz *z, size_t base) {
+static int pm__stop_terminals(pm__fold_view *g, pm_rz *z, size_t base) {
     const pm_val *v = pm_rz_val(z);
-    int st = v ? pm__fold_stop_open(g, 0, v) : PM_OK;
-    while (st == PM_OK && pm__rz_next_terminal(z, base - z->root_len))
-        st = pm__fold_terminal(g, z->path + base, z->len - base, pm_rz_val(z));
-    if (st == PM_OK && !g->stops.used) st = pm__fold_stop_open(g, 0, NULL);
+    int st = v ? pm__stop_open(g, 0, v) : PM_OK;
+    while (st == PM_OK && pm__iter_next_terminal(z, base - z->root_len))
+        st = pm__stop_terminal(g, z->path + base, z->len - base, pm_rz_val(z));
+    if (st == PM_OK && !g->stops.used) st = pm__stop_open(g, 0, NULL);
     while (st == PM_OK && g->stops.used) {
         bool last = g->stops.used == 1;
-        st = pm__fold_stop_end(g, 0, last);
+        st = pm__stop_end(g, 0, last);
     }
     return st;
 }
@@ -18257,7 +18258,7 @@ PM_API int pm_fold_rz(const pm_rz *at, const pm_fold *f, void *out) {
     pm__fold_view g = {pm__fold_begin(f), pm__list_of(sizeof(pm__fold_stop)), z->ops};
     pm_status before = pm__vz_worked(z, PM_OK);
     size_t base = z->len;
-    int st = pm__fold_terminals(&g, z, base);
+    int st = pm__stop_terminals(&g, z, base);
     pm__rz_cut_to(z, base);
     pm_status moving = pm__vz_worked(z, before);
     while (g.stops.used) {
@@ -18567,7 +18568,7 @@ static const pm_map *pm__writer_visible(const pm__writer *w) {
 
 /* Says what the writer has to do before its next change. With the lock held. */
 static void pm__writer_set_hold(pm__writer *w) {
-    /* Release: pairs with the acquire load in pm__claim_try_enter; who goes on then, finds counts of shared nodes
+    /* Release: pairs with the acquire load in pm__wz_claim_try_enter; who goes on then, finds counts of shared nodes
        raised. */
     pm__store_release(&w->claim.zipper.hold,
                       (w->waiting ? (uint32_t)PM__HOLD_WAIT : 0) | (w->clean ? (uint32_t)PM__HOLD_CLEAN : 0));
@@ -18600,7 +18601,7 @@ static void pm__writer_publish(pm__writer *w) {
 }
 
 /* Puts what is at and below a claim's root in one map there in another. */
-static bool pm__claim_transfer(const pm__claim *c, const pm_map *from, pm_map *to) {
+static bool pm__head_claim_transfer(const pm__claim *c, const pm_map *from, pm_map *to) {
     pm__cx cx = pm__map_cx(to);
     const uint8_t *path = c->path - c->head->prefix_len;
     size_t len = c->len + c->head->prefix_len;
@@ -18623,7 +18624,7 @@ static bool pm__claim_transfer(const pm__claim *c, const pm_map *from, pm_map *t
 static bool pm__writer_clean(pm__writer *w) {
     pm_head *h = w->claim.head;
     if (w->clean) return true;
-    if (!pm__claim_transfer(&w->claim, pm__writer_visible(w), &h->base)) return false;
+    if (!pm__head_claim_transfer(&w->claim, pm__writer_visible(w), &h->base)) return false;
     w->clean = true;
     h->ndirty--;
     *w->link_dirty = w->next_dirty;
@@ -18709,7 +18710,7 @@ static void pm__writer_free(pm__writer *w) {
 }
 
 /* Does what is left to do of a claim whose zipper has ended. False: no memory. */
-static bool pm__claim_settle(pm__claim *c) {
+static bool pm__head_claim_settle(pm__claim *c) {
     pm__writer *w = c->kind == PM_CLAIM_WRITER ? (pm__writer *)(void *)c : NULL;
     if (w && !pm__writer_clean(w)) return false;
     if (c->entered && !pm__claims_remove(&c->head->claims, c)) return false;
@@ -18719,8 +18720,8 @@ static bool pm__claim_settle(pm__claim *c) {
     return true;
 }
 
-static void pm__claim_end(pm__claim *c) {
-    if (pm__claim_settle(c)) return;
+static void pm__head_claim_end(pm__claim *c) {
+    if (pm__head_claim_settle(c)) return;
     c->unsettled = c->head->unsettled;
     c->head->unsettled = c;
 }
@@ -18729,7 +18730,7 @@ static void pm__claim_end(pm__claim *c) {
 static bool pm__head_settle(pm_head *h) {
     for (pm__claim **link = &h->unsettled; *link;) {
         pm__claim *c = *link, *next = c->unsettled;
-        if (pm__claim_settle(c)) *link = next;
+        if (pm__head_claim_settle(c)) *link = next;
         else link = &c->unsettled;
     }
     return h->unsettled == NULL;
@@ -18850,7 +18851,7 @@ static pm_map pm__writer_finish(pm__writer *w) {
     w->claim.zipper.group = pm__txn_none;
     pm__writer_publish(w);
     pm__writer_set_hold(w);
-    pm__claim_end(&w->claim);
+    pm__head_claim_end(&w->claim);
     return group.saved;
 }
 
@@ -18877,10 +18878,10 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     w->claim.zipper.left = pm__writer_left;
     w->clean = true;
     w->map = pm_new(h->base.ops, h->base.pool);
-    pm_status s = pm__claim_transfer(&w->claim, &h->base, &w->map) ? PM_OK : PM_NOMEM;
+    pm_status s = pm__head_claim_transfer(&w->claim, &h->base, &w->map) ? PM_OK : PM_NOMEM;
     if (s == PM_OK) s = pm_wz_open(out, &w->map, w->claim.path - h->prefix_len, len + h->prefix_len);
     if (s != PM_OK) {
-        pm__claim_end(&w->claim);
+        pm__head_claim_end(&w->claim);
         return s;
     }
     pm__writer_set_hold(w);
@@ -18947,7 +18948,7 @@ static void pm__snap_hold(pm_head *h, pm__snap *p) {
         pm__piece_link(&p->pieces[i]);
         w->users++;
         w->fencing += p->fence;
-        /* Before the load of `in_call`: see pm__claim_try_enter. */
+        /* Before the load of `in_call`: see pm__wz_claim_try_enter. */
         pm__store_seq_cst(&w->claim.zipper.hold, (uint32_t)PM__HOLD_WAIT);
         if (!w->claim.zipper.fenced) fence = true;
     }
@@ -19005,7 +19006,7 @@ static bool pm__snap_is_quiet(const pm__snap *p) {
 
 /* Waits until all writers concerned are outside of changes, and none of them can begin one, nor any clean one become
    dirty. With the lock held; as long as it is not given up afterwards, this stays so. */
-static void pm__fence_wait(pm_head *h, pm__snap *p) {
+static void pm__head_fence_wait(pm_head *h, pm__snap *p) {
     p->next = h->fences;
     p->link = &h->fences;
     if (p->next) p->next->link = &p->next;
@@ -19023,7 +19024,7 @@ static void pm__fence_wait(pm_head *h, pm__snap *p) {
 /* Collects the parts of a snapshot, with the lock held. */
 static pm_status pm__snap_gather(pm_head *h, pm__snap *p) {
     pm__snap_hold(h, p);
-    if (p->fence) pm__fence_wait(h, p);
+    if (p->fence) pm__head_fence_wait(h, p);
     if (!pm__snap_settle(p)) return PM_NOMEM;
     p->map = pm_clone(&h->base);
     for (;;) {
@@ -19048,7 +19049,7 @@ static pm_status pm__snap_make(pm_head *h, pm__snap *p) {
     pm__head_unlock(h);
     for (size_t i = 0; s == PM_OK && i < p->n; i++) {
         pm__piece *q = &p->pieces[i];
-        if (q->alone && !pm__claim_transfer(&q->w->claim, &q->map, &p->map)) s = PM_NOMEM;
+        if (q->alone && !pm__head_claim_transfer(&q->w->claim, &q->map, &p->map)) s = PM_NOMEM;
     }
     return s;
 }
@@ -19070,7 +19071,7 @@ static void pm__snap_free(pm_head *h, pm__snap *p) {
 
 /* Makes an open reader the owner of the map that it looks at, which becomes empty. All readers of a head count at one
    node: a reference that is handed over need not be counted up and down there. */
-static void pm__rz_adopt(pm_rz *z, pm_map *m) {
+static void pm__head_adopt(pm_rz *z, pm_map *m) {
     z->held_some = m->has_value;
     z->held = m->value;
     z->top_val = NULL;
@@ -19084,7 +19085,7 @@ static pm_status pm__head_open(const pm_head *h, pm_map *m, const void *path, si
     if (s != PM_OK) return s;
     if (pm__rz_append(out, (const uint8_t *)path, len)) {
         out->root_len = out->len;
-        pm__rz_adopt(out, m);
+        pm__head_adopt(out, m);
         return PM_OK;
     }
     pm_rz_drop(out);
@@ -19122,7 +19123,7 @@ static void pm__pin_end(struct pm_claim *c) {
     pm__claim *k = (pm__claim *)(void *)c;
     pm_head *h = k->head;
     pm__lock_acquire(&h->lock);
-    pm__claim_end(k);
+    pm__head_claim_end(k);
     pm__head_unlock(h);
     pm__head_leave(h);
 }

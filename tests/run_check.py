@@ -23,6 +23,9 @@ import tempfile
 import threading
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import amalgamate  # noqa: E402
+
 SUMMARY = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
 CC = shlex.split(os.environ.get("CC", "cc"))
 CLANG = os.environ.get("CLANG", "clang")
@@ -270,6 +273,36 @@ def style_job():
                      "tab": "\t" in line, "unfinished mark": marks.search(line)}
             faults += [f"{name}:{number}: {what}" for what, is_so in wrong.items() if is_so]
     return bad(f"{len(faults)} faults", "\n".join(faults)) if faults else good(f"{len(names)} files")
+
+
+# The first lines of function definitions and declarations, at the left margin.
+FUNCTION = re.compile(r"^(?!#|typedef|return|else)[A-Za-z_][^;{}()#=]*?\b(pm__([a-z0-9]+)[a-z0-9_]*)\(", re.M)
+
+
+def defined(text):
+    """Internal functions that a part defines, as (name, prefix)."""
+    text = amalgamate.without_comments(text)
+    for found in FUNCTION.finditer(text):
+        at, depth = found.end(), 1
+        while depth and at < len(text):
+            depth += (text[at] == "(") - (text[at] == ")")
+            at += 1
+        if re.match(r"\s*\{", text[at:]):
+            yield found.groups()
+
+
+def prefix_job():
+    """A prefix of internal names, the word after pm__, is that of one part: it tells where a function is."""
+    parts = {}
+    for path in sorted(glob.glob("src/pathmap/*.c")):
+        with open(path, encoding="utf-8") as file:
+            for name, prefix in defined(file.read()):
+                parts.setdefault(prefix, {}).setdefault(os.path.basename(path), []).append(name)
+    faults = [f"prefix {prefix}: " + "; ".join(f"{part}: {', '.join(names[:3])}" for part, names in by_part.items())
+              for prefix, by_part in sorted(parts.items()) if len(by_part) > 1]
+    if faults:
+        return bad(f"{len(faults)} prefixes in several parts", "\n".join(faults))
+    return good(f"{len(parts)} prefixes")
 
 
 # Groups: lists of (name, job). The longest jobs stand first, so that two workers end together.
@@ -690,7 +723,8 @@ def group_bench():
 
 def group_rules():
     return [(f"tests/{name}", counting_job([sys.executable, f"tests/{name}"]))
-            for name in ("test_amalgamate.py", "test_frame.py", "test_packages.py")] + [("style", style_job)]
+            for name in ("test_amalgamate.py", "test_frame.py", "test_packages.py")] + [
+                ("style", style_job), ("prefixes", prefix_job)]
 
 
 def group_headers():

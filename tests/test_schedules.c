@@ -23,7 +23,7 @@ static struct {
 } node;
 
 static void give_up_node(void) {
-    if (!pm__count_release(&node.rc)) return;
+    if (!pm__ref_count_release(&node.rc)) return;
     write_cell(&node.content); /* to free is to write */
     node.content.gone = true;
 }
@@ -31,9 +31,9 @@ static void give_up_node(void) {
 static void prepare_node(void) {
     know(&node.rc, COUNT);
     memset(&node.content, 0, sizeof node.content);
-    pm__count_init(&node.rc);
-    pm__count_retain(&node.rc);
-    pm__count_retain(&node.rc);
+    pm__ref_count_init(&node.rc);
+    pm__ref_count_retain(&node.rc);
+    pm__ref_count_retain(&node.rc);
     write_cell(&node.content);
 }
 
@@ -48,13 +48,13 @@ static void read_and_drop(void) {
 
 /* Changes in place what is its alone, else reads it as who copies does. */
 static void write_and_drop(void) {
-    if (pm__count_is_one(&node.rc)) write_cell(&node.content);
+    if (pm__ref_count_is_one(&node.rc)) write_cell(&node.content);
     else read_cell(&node.content);
     give_up_node();
 }
 
 static void clone_read_and_drop(void) {
-    pm__count_retain(&node.rc);
+    pm__ref_count_retain(&node.rc);
     read_cell(&node.content);
     give_up_node();
     read_cell(&node.content);
@@ -92,14 +92,14 @@ static void finish_limit(void) {
 }
 
 static void clone_once(void) {
-    pm__count_retain(&node.rc);
-    if (pm__count_release(&node.rc)) fail("freed");
+    pm__ref_count_retain(&node.rc);
+    if (pm__ref_count_release(&node.rc)) fail("freed");
 }
 
 static void clone_twice(void) {
-    pm__count_retain(&node.rc);
+    pm__ref_count_retain(&node.rc);
     clone_once();
-    if (pm__count_release(&node.rc)) fail("freed");
+    if (pm__ref_count_release(&node.rc)) fail("freed");
 }
 
 static const scenario limit = {
@@ -168,12 +168,12 @@ static pm__count held[VERSIONS];
 static void hold_version(void *ctx, pm_val v) {
     (void)ctx;
     if (version[v].gone) fail("a version that is gone was loaded");
-    pm__count_retain(&held[v]);
+    pm__ref_count_retain(&held[v]);
 }
 
 static void drop_version(void *ctx, pm_val v) {
     (void)ctx;
-    if (!pm__count_release(&held[v])) return;
+    if (!pm__ref_count_release(&held[v])) return;
     write_cell(&version[v]);
     version[v].gone = true;
 }
@@ -183,7 +183,7 @@ static const pm_ops version_ops = {
 
 static pm_map version_map(pm_val v) {
     pm_map m = {0, v, &version_ops, NULL, true, 0, 0};
-    pm__count_init(&held[v]);
+    pm__ref_count_init(&held[v]);
     write_cell(&version[v]);
     return m;
 }

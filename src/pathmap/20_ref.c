@@ -27,9 +27,9 @@ enum { PM__LINE = 0, PM__BYTE = 1, PM__WIDE = 2 };
 #define PM__ADDR_MASK (((uint64_t)1 << 58) - 1)
 #endif
 
-static PM__INLINE void pm__count_init(pm__count *c) { pm__count_store(c, 1); }
+static PM__INLINE void pm__ref_count_init(pm__count *c) { pm__count_store(c, 1); }
 
-static PM__INLINE void pm__count_retain(pm__count *c) {
+static PM__INLINE void pm__ref_count_retain(pm__count *c) {
 #if PATHMAP_SLIM_PTRS
     if (PM__UNLIKELY(pm__count_fetch_add(c) >= PM__COUNT_MAX - 1)) pm__count_store(c, PM__COUNT_PARKED);
 #else
@@ -38,7 +38,7 @@ static PM__INLINE void pm__count_retain(pm__count *c) {
 }
 
 /* True if the caller held the last reference: it now owns the memory. A sole owner needs no read-modify-write. */
-static PM__INLINE bool pm__count_release(pm__count *c) {
+static PM__INLINE bool pm__ref_count_release(pm__count *c) {
     pm__count_word now = pm__count_load_acquire(c);
     if (now == 1) return true;
 #if PATHMAP_SLIM_PTRS
@@ -49,7 +49,7 @@ static PM__INLINE bool pm__count_release(pm__count *c) {
     return true;
 }
 
-static PM__INLINE bool pm__count_is_one(const pm__count *c) { return pm__count_load_acquire(c) == 1; }
+static PM__INLINE bool pm__ref_count_is_one(const pm__count *c) { return pm__count_load_acquire(c) == 1; }
 
 static PM__INLINE void *pm__ref_ptr(pm__ref r) {
 #if PATHMAP_SLIM_PTRS
@@ -125,7 +125,7 @@ static PM__INLINE void pm__ref_prefetch_early(pm__ref r) { pm__ref_prefetch(r); 
 #endif
 
 static PM__INLINE void pm__ref_retain(pm__ref r) {
-    if (r) pm__count_retain(&((pm__head *)pm__ref_ptr(r))->rc);
+    if (r) pm__ref_count_retain(&((pm__head *)pm__ref_ptr(r))->rc);
 }
 
-static PM__INLINE bool pm__ref_is_unique(pm__ref r) { return pm__count_is_one(&((pm__head *)pm__ref_ptr(r))->rc); }
+static PM__INLINE bool pm__ref_is_unique(pm__ref r) { return pm__ref_count_is_one(&((pm__head *)pm__ref_ptr(r))->rc); }

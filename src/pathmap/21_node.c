@@ -129,7 +129,7 @@ static PM__INLINE uint64_t pm__first_bytes(size_t n) {
 /* The bytes of a key from s on, as by pm__load64le, with zeros where the key has ended; s <= end. Nothing is read from
    `end` on, and no branch is taken on how much is left: 8 bytes are loaded from s or, where fewer are left, from
    end - 8, which must be readable. */
-static PM__INLINE uint64_t pm__key_word(const uint8_t *s, const uint8_t *end) {
+static PM__INLINE uint64_t pm__ent_key_word(const uint8_t *s, const uint8_t *end) {
     size_t left = (size_t)(end - s), back = (8 - left) & (0 - (size_t)(left < 8));
     return pm__load64le(s - back) >> 4 * back >> 4 * back; /* 64 at once would be one shift too far */
 }
@@ -139,8 +139,8 @@ typedef struct pm__key_room {
     uint64_t word[2];
 } pm__key_room;
 
-/* Where to read the key s[0..len) with pm__key_word: where it is, or in `room`. */
-static PM__INLINE const uint8_t *pm__key_start(const uint8_t *s, size_t len, pm__key_room *room) {
+/* Where to read the key s[0..len) with pm__ent_key_word: where it is, or in `room`. */
+static PM__INLINE const uint8_t *pm__ent_key_start(const uint8_t *s, size_t len, pm__key_room *room) {
     if (PM__LIKELY(len >= 8)) return s;
     uint64_t w = pm__load_upto8(s, len);
     room->word[0] = 0;

@@ -162,7 +162,7 @@ static PM__INLINE uint32_t pm__line_candidates(const pm__line *x, uint8_t c, siz
 
 /* Compares n bytes of two heap positions, or of one and a copy with as much room behind: 8 bytes may be read from
    either, since payloads follow the heap. */
-static PM__INLINE bool pm__heap_equal(const uint8_t *a, const uint8_t *b, size_t n) {
+static PM__INLINE bool pm__line_heap_equal(const uint8_t *a, const uint8_t *b, size_t n) {
     uint64_t diff = pm__load64(a) ^ pm__load64(b);
     if (n > 8) return !diff && memcmp(a + 8, b + 8, n - 8) == 0;
     if (n < 8) diff = PM__BIG_ENDIAN ? diff >> (63 - 8 * n) >> 1 : diff & (((uint64_t)1 << 8 * n) - 1);
@@ -275,7 +275,7 @@ static PM__INLINE int pm__line_probe(const pm__line *x, const uint8_t *s, size_t
 static PM__INLINE unsigned pm__line_agree_end(const pm__line *x, unsigned i, const uint8_t *h) {
     const uint8_t *lens = pm__line_lens(x), *next = h + lens[i];
     unsigned j = i + 1;
-    while (j < x->n && x->body[j] == x->body[i] && lens[j] >= lens[i] && pm__heap_equal(h, next, lens[i]))
+    while (j < x->n && x->body[j] == x->body[i] && lens[j] >= lens[i] && pm__line_heap_equal(h, next, lens[i]))
         next += lens[j++];
     return j;
 }
@@ -286,7 +286,7 @@ static PM__INLINE unsigned pm__line_agree_begin(const pm__line *x, unsigned i, c
     const uint8_t *lens = pm__line_lens(x);
     if (i == 0 || x->body[i - 1] != x->body[i] || lens[i - 1] != lens[i] || pm__line_is_child(x, i - 1)) return i;
     if (i == 1 && pm__line_has_e(x)) return i;
-    return i - pm__heap_equal(h - lens[i], h, lens[i]);
+    return i - pm__line_heap_equal(h - lens[i], h, lens[i]);
 }
 
 /* True if the rest begins with the line's prefix. */
@@ -408,7 +408,7 @@ static PM__INLINE bool pm__pen_open(pm__pen *w, uint64_t *pays, const pm__cx *cx
     pm__line *x = (pm__line *)pm__mem_alloc(cx->pool, size);
     w->x = x;
     if (!x) return false;
-    pm__count_init(&x->rc);
+    pm__ref_count_init(&x->rc);
     x->n = (uint8_t)n;
     x->plen = (uint8_t)(plen + more);
     x->size8 = (uint8_t)(size / 8);

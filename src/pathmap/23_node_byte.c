@@ -153,7 +153,7 @@ static pm__block *pm__block_new(const pm__cx *cx, unsigned n) {
     size_t size = pm__block_size(n);
     pm__block *k = (pm__block *)pm__mem_alloc(cx->pool, size);
     if (!k) return NULL;
-    pm__count_init(&k->rc);
+    pm__ref_count_init(&k->rc);
     size_t room = (size - offsetof(pm__block, slot)) / 8;
     k->cap = (uint16_t)(room > 16 ? 16 : room);
     return k;
@@ -167,7 +167,7 @@ PM__UNUSED static pm__byte *pm__byte_make(const pm__cx *cx, const pm_mask *cm, c
     size_t cap = pm__byte_cap(pm__byte_slots(nc, nv, wide, cx->unit));
     pm__byte *x = (pm__byte *)pm__mem_alloc(cx->pool, pm__mem_round(pm__byte_bytes(cap)));
     if (!x) return NULL;
-    pm__count_init(&x->rc);
+    pm__ref_count_init(&x->rc);
     x->flags = (uint8_t)((wide ? PM__WIDE : PM__BYTE) | (cx->unit ? PM__BYTE_UNIT : 0));
     x->unused = 0;
     x->cap = (uint16_t)cap;
@@ -243,7 +243,7 @@ static pm__byte *pm__byte_resize(const pm__cx *cx, pm__byte *x, size_t cap) {
     if (!y) return NULL;
     size_t front = pm__byte_is_wide(x) ? (size_t)PM__WIDE_BLOCKS : x->nc, back = cx->unit ? 0 : x->nv;
     memcpy(y, x, offsetof(pm__byte, slot) + 8 * front);
-    pm__count_init(&y->rc);
+    pm__ref_count_init(&y->rc);
     y->cap = (uint16_t)cap;
     memcpy(y->slot + cap - back, x->slot + x->cap - back, 8 * back);
     pm__byte_free_shell(x);
@@ -315,18 +315,18 @@ PM__UNUSED static void pm__byte_del_val(const pm__cx *cx, pm__byte **px, uint8_t
 static pm__block *pm__byte_own_block(const pm__cx *cx, pm__byte *x, uint8_t b, unsigned more) {
     pm__block *k = pm__byte_block(x, b >> 4);
     unsigned n = pm__popcount32(pm__byte_block_bits(x, b >> 4));
-    if (k && n + more <= k->cap && pm__count_is_one(&k->rc)) return k;
+    if (k && n + more <= k->cap && pm__ref_count_is_one(&k->rc)) return k;
     pm__block *y = pm__block_new(cx, n + more);
     if (!y) return NULL;
     if (k) {
         memcpy(y->slot, k->slot, 8u * n);
-        if (pm__count_is_one(&k->rc)) {
+        if (pm__ref_count_is_one(&k->rc)) {
             pm__mem_free(k, pm__block_size(k->cap));
         } else {
             for (unsigned i = 0; i < n; i++) pm__ref_retain(k->slot[i]);
-            if (pm__count_release(&k->rc)) { /* the others let go meanwhile; our references keep the children alive */
+            if (pm__ref_count_release(&k->rc)) { /* others let go meanwhile; our references keep the children alive */
                 for (unsigned i = 0; i < n; i++)
-                    if (k->slot[i]) (void)pm__count_release(&((pm__head *)pm__ref_ptr(k->slot[i]))->rc);
+                    if (k->slot[i]) (void)pm__ref_count_release(&((pm__head *)pm__ref_ptr(k->slot[i]))->rc);
                 pm__mem_free(k, pm__block_size(k->cap));
             }
         }
@@ -339,7 +339,7 @@ static pm__block *pm__byte_own_block(const pm__cx *cx, pm__byte *x, uint8_t b, u
 static PM__INLINE pm__ref *pm__byte_child_mut(const pm__cx *cx, pm__byte *x, uint8_t b) {
     if (!pm__byte_is_wide(x)) return &x->slot[pm__byte_child_rank(x, b)];
     pm__block *k = pm__byte_block(x, b >> 4);
-    if (PM__UNLIKELY(!pm__count_is_one(&k->rc))) k = pm__byte_own_block(cx, x, b, 0);
+    if (PM__UNLIKELY(!pm__ref_count_is_one(&k->rc))) k = pm__byte_own_block(cx, x, b, 0);
     return k ? &k->slot[pm__byte_block_rank(x, b)] : NULL;
 }
 
@@ -379,7 +379,7 @@ static void pm__byte_flatten(const pm__cx *cx, pm__byte **px) {
     pm__ref kids[PM__WIDE_FROM];
     if (!pm__byte_is_wide(x) || x->nc >= PM__WIDE_UNTIL) return;
     for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++)
-        if (x->slot[i] && !pm__count_is_one(&pm__byte_block(x, i)->rc)) return;
+        if (x->slot[i] && !pm__ref_count_is_one(&pm__byte_block(x, i)->rc)) return;
     pm_mask cm = pm__byte_children(x);
     pm__byte_kids(x, kids);
     (void)pm__byte_rebuild(cx, px, &cm, kids);

@@ -46,7 +46,7 @@ static pm__ref pm__dead_children(const pm__cx *cx, const pm__ref *kids, unsigned
     for (unsigned i = 0; i < n; i++)
         if (kids[i]) PM__PREFETCH(pm__ref_ptr(kids[i]));
     for (unsigned i = 0; i < n; i++) {
-        if (!kids[i] || !pm__count_release(&((pm__head *)pm__ref_ptr(kids[i]))->rc)) continue;
+        if (!kids[i] || !pm__ref_count_release(&((pm__head *)pm__ref_ptr(kids[i]))->rc)) continue;
         if (pm__dead_leaf(cx, kids[i])) continue;
         if (last) pm__dead_link(last, kids[i]);
         else first = kids[i];
@@ -75,7 +75,7 @@ static pm__ref pm__dead_byte(const pm__cx *cx, pm__byte *x, pm__ref list) {
     if (!pm__byte_is_wide(x)) list = pm__dead_children(cx, x->slot, x->nc, list);
     for (unsigned i = 0; i < PM__WIDE_BLOCKS && pm__byte_is_wide(x); i++) {
         pm__block *k = pm__byte_block(x, i);
-        if (!k || !pm__count_release(&k->rc)) continue;
+        if (!k || !pm__ref_count_release(&k->rc)) continue;
         list = pm__dead_children(cx, k->slot, pm__popcount32(pm__byte_block_bits(x, i)), list);
         pm__mem_free(k, pm__block_size(k->cap));
     }
@@ -95,7 +95,7 @@ static PM__NOINLINE void pm__any_destroy(const pm__cx *cx, pm__ref r) {
 
 /* Gives up one reference; 0 is allowed. */
 static PM__INLINE void pm__any_release(const pm__cx *cx, pm__ref r) {
-    if (r && pm__count_release(&((pm__head *)pm__ref_ptr(r))->rc)) pm__any_destroy(cx, r);
+    if (r && pm__ref_count_release(&((pm__head *)pm__ref_ptr(r))->rc)) pm__any_destroy(cx, r);
 }
 
 /* Gives up a payload. */
@@ -112,7 +112,7 @@ static void pm__pay_retain(const pm__cx *cx, bool child, uint64_t pay) {
 /* ---- copy-on-write ------------------------------------------------------------------------------------------- */
 
 /* Takes one more reference of everything that a line holds. */
-static void pm__line_retain_pays(const pm__cx *cx, const pm__line *x) {
+static void pm__any_line_retain_pays(const pm__cx *cx, const pm__line *x) {
     for (uint32_t m = x->cmask; m; m &= m - 1) PM__PREFETCH(pm__ref_ptr(*pm__line_child(x, pm__ctz32(m))));
     for (uint32_t m = x->cmask; m; m &= m - 1) pm__ref_retain(*pm__line_child(x, pm__ctz32(m)));
     if (cx->plain || cx->unit) return;
@@ -120,26 +120,26 @@ static void pm__line_retain_pays(const pm__cx *cx, const pm__line *x) {
         pm__val_retain(cx->ops, *pm__line_val(x, pm__ctz32(m)));
 }
 
-static pm__ref pm__line_copy(const pm__cx *cx, const pm__line *x) {
+static pm__ref pm__any_line_copy(const pm__cx *cx, const pm__line *x) {
     size_t size = pm__line_size(x);
     pm__line *y = (pm__line *)pm__mem_alloc(cx->pool, size);
     if (!y) return 0;
     memcpy((char *)y + sizeof(pm__count), (const char *)x + sizeof(pm__count), size - sizeof(pm__count));
-    pm__count_init(&y->rc);
-    pm__line_retain_pays(cx, y);
+    pm__ref_count_init(&y->rc);
+    pm__any_line_retain_pays(cx, y);
     return pm__ref_make(y, PM__LINE, size);
 }
 
-static pm__ref pm__byte_copy(const pm__cx *cx, const pm__byte *x) {
+static pm__ref pm__any_byte_copy(const pm__cx *cx, const pm__byte *x) {
     size_t size = pm__byte_size(x);
     pm__byte *y = (pm__byte *)pm__mem_alloc(cx->pool, size);
     if (!y) return 0;
     memcpy((char *)y + sizeof(pm__count), (const char *)x + sizeof(pm__count),
            pm__byte_bytes(x->cap) - sizeof(pm__count));
-    pm__count_init(&y->rc);
+    pm__ref_count_init(&y->rc);
     if (pm__byte_is_wide(y)) {
         for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++)
-            if (y->slot[i]) pm__count_retain(&pm__byte_block(y, i)->rc);
+            if (y->slot[i]) pm__ref_count_retain(&pm__byte_block(y, i)->rc);
     } else {
         for (unsigned i = 0; i < y->nc; i++) PM__PREFETCH(pm__ref_ptr(y->slot[i]));
         for (unsigned i = 0; i < y->nc; i++) pm__ref_retain(y->slot[i]);
@@ -151,8 +151,8 @@ static pm__ref pm__byte_copy(const pm__cx *cx, const pm__byte *x) {
 
 static PM__NOINLINE bool pm__any_unshare(const pm__cx *cx, pm__ref *slot) {
     pm__ref old = *slot, copy;
-    if (pm__ref_kind(old) == PM__LINE) copy = pm__line_copy(cx, (const pm__line *)pm__ref_ptr(old));
-    else copy = pm__byte_copy(cx, (const pm__byte *)pm__ref_ptr(old));
+    if (pm__ref_kind(old) == PM__LINE) copy = pm__any_line_copy(cx, (const pm__line *)pm__ref_ptr(old));
+    else copy = pm__any_byte_copy(cx, (const pm__byte *)pm__ref_ptr(old));
     if (!copy) return false;
     *slot = copy;
     pm__any_release(cx, old);
@@ -167,14 +167,14 @@ static PM__INLINE bool pm__any_own(const pm__cx *cx, pm__ref *slot) {
 /* ---- chains -------------------------------------------------------------------------------------------------- */
 
 /* A line of one entry. 0: no memory. */
-static pm__ref pm__line_single(const pm__cx *cx, const uint8_t *s, size_t len, bool child, uint64_t pay) {
+static pm__ref pm__any_line_single(const pm__cx *cx, const uint8_t *s, size_t len, bool child, uint64_t pay) {
     pm__ent e = pm__ent_make(s, len, child, pay);
     size_t size = pm__line_need(1, len - 1, child || !cx->unit);
     return pm__line_encode(cx, size, NULL, 0, &e, 1, 0, 0);
 }
 
 /* Frees the first `n` nodes of a chain, but not what it leads to. */
-static void pm__chain_undo(pm__ref r, size_t n) {
+static void pm__any_chain_undo(pm__ref r, size_t n) {
     while (n--) {
         pm__line *x = (pm__line *)pm__ref_ptr(r);
         pm__ref next = n ? *pm__line_child(x, 0) : 0;
@@ -183,18 +183,18 @@ static void pm__chain_undo(pm__ref r, size_t n) {
     }
 }
 
-static size_t pm__chain_nodes(size_t len) { return (len + PM__SUFFIX_MAX - 1) / PM__SUFFIX_MAX; }
+static size_t pm__any_chain_nodes(size_t len) { return (len + PM__SUFFIX_MAX - 1) / PM__SUFFIX_MAX; }
 
 /* Builds what leads along s[0..len), len > 0, to a value or child. Built from the far end. 0: no memory. */
-static pm__ref pm__chain(const pm__cx *cx, const uint8_t *s, size_t len, bool child, uint64_t pay) {
+static pm__ref pm__any_chain(const pm__cx *cx, const uint8_t *s, size_t len, bool child, uint64_t pay) {
     size_t at = (len - 1) / PM__SUFFIX_MAX * PM__SUFFIX_MAX, built = 0;
-    pm__ref r = pm__line_single(cx, s + at, len - at, child, pay);
+    pm__ref r = pm__any_line_single(cx, s + at, len - at, child, pay);
     if (!r) return 0;
     for (built = 1; at > 0; built++) {
         at -= PM__SUFFIX_MAX;
-        pm__ref up = pm__line_single(cx, s + at, PM__SUFFIX_MAX, true, r);
+        pm__ref up = pm__any_line_single(cx, s + at, PM__SUFFIX_MAX, true, r);
         if (!up) {
-            pm__chain_undo(r, built);
+            pm__any_chain_undo(r, built);
             return 0;
         }
         r = up;

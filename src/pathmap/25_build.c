@@ -319,7 +319,7 @@ static bool pm__build_run(pm__build *b, const pm__build_job *j) {
     pm__ent *ents = b->ents + j->lo;
     const size_t n = j->hi - j->lo;
     if (n == 1 && ents->len - j->skip > PM__SUFFIX_MAX) { /* long suffixes are in one piece */
-        *j->slot = pm__chain(b->cx, ents->rest + j->skip - 1, ents->len - j->skip, ents->child, ents->pay);
+        *j->slot = pm__any_chain(b->cx, ents->rest + j->skip - 1, ents->len - j->skip, ents->child, ents->pay);
         ents->placed = *j->slot != 0;
         return ents->placed;
     }
@@ -521,7 +521,7 @@ static void pm__gather_give_up(const pm__cx *cx, pm__ref r) {
     if (pm__ref_is_unique(r)) {
         pm__mem_free(k, pm__line_size(k));
     } else {
-        pm__line_retain_pays(cx, k);
+        pm__any_line_retain_pays(cx, k);
         pm__any_release(cx, r);
     }
 }
@@ -590,7 +590,7 @@ static bool pm__gather_chain(const pm__cx *cx, pm__ref *slot, unsigned shared) {
 
 /* Takes into the node in *slot, which is the caller's alone, what may be taken in from right below; of shared lines
    copies of at most `shared` entries. False: nothing changed, there being nothing to gather, or no memory. */
-static PM__NOINLINE bool pm__any_gather(const pm__cx *cx, pm__ref *slot, unsigned shared) {
+static PM__NOINLINE bool pm__build_gather(const pm__cx *cx, pm__ref *slot, unsigned shared) {
     pm__gather g;
     if (pm__ref_kind(*slot) == PM__LINE) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);

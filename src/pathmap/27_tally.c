@@ -19,7 +19,7 @@ typedef struct pm__tally_frame {
 static uint64_t pm__sat_add(uint64_t a, uint64_t b) { return a + b < a ? UINT64_MAX : a + b; }
 
 /* Of entry i of a line: how many bytes its suffix shares with the entry before. */
-static size_t pm__line_shared_before(const pm__line *x, unsigned i, unsigned off) {
+static size_t pm__tally_line_shared_before(const pm__line *x, unsigned i, unsigned off) {
     if (i == 0 || pm__line_suffix(x, i - 1) == 0 || x->body[i] != x->body[i - 1]) return 0;
     const uint8_t *h = pm__line_heap(x) + off, *before = h - pm__line_lens(x)[i - 1];
     size_t a = pm__line_lens(x)[i - 1], b = pm__line_lens(x)[i];
@@ -27,13 +27,13 @@ static size_t pm__line_shared_before(const pm__line *x, unsigned i, unsigned off
 }
 
 /* Locations in a line, its root excluded; of just that depth, or all of them when depth is 0. */
-static uint64_t pm__line_locations(const pm__line *x, size_t depth) {
+static uint64_t pm__tally_line_locations(const pm__line *x, size_t depth) {
     uint64_t n = depth ? 0 : x->plen;
     unsigned off = x->plen;
     if (depth && depth <= x->plen) return 1;
     size_t want = depth - x->plen;
     for (unsigned i = 0; i < x->n; off += pm__line_lens(x)[i], i++) {
-        size_t len = pm__line_suffix(x, i), shared = pm__line_shared_before(x, i, off);
+        size_t len = pm__line_suffix(x, i), shared = pm__tally_line_shared_before(x, i, off);
         if (depth) n += len >= want && shared < want;
         else n += len - shared;
     }
@@ -45,7 +45,7 @@ static uint64_t pm__tally_own(pm__tally_kind kind, pm__ref r, size_t depth) {
     if (pm__ref_kind(r) == PM__LINE) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
         if (kind == PM__TALLY_VALS) return x->n - pm__popcount32(x->cmask);
-        return pm__line_locations(x, depth);
+        return pm__tally_line_locations(x, depth);
     }
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
     if (kind == PM__TALLY_VALS) return x->nv;
@@ -82,7 +82,7 @@ static pm__ref pm__tally_child(pm__tally_kind kind, pm__tally_frame *f, size_t *
             unsigned in = f->next & 15;
             if (in >= pm__popcount32(pm__byte_block_bits(x, f->next >> 4))) continue;
             c = pm__byte_block(x, f->next >> 4)->slot[in];
-            *shared = !pm__count_is_one(&pm__byte_block(x, f->next >> 4)->rc);
+            *shared = !pm__ref_count_is_one(&pm__byte_block(x, f->next >> 4)->rc);
         } else {
             c = x->slot[f->next];
         }

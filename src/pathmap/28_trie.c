@@ -13,7 +13,7 @@
 /* Puts what `ents` say in the place of the line in *slot. Payloads that are not fresh come from that line: they move if
    it was the caller's alone, else they gain a reference. Payloads of the line that `ents` leave out are the caller's
    to release if it owned the line alone. False: no memory, nothing changed. */
-static bool pm__line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p, size_t plen, pm__ent *ents,
+static bool pm__trie_line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p, size_t plen, pm__ent *ents,
                              unsigned n) {
     pm__ref old = *slot, r = pm__build_nodes(cx, p, plen, ents, n, 0);
     pm__line *x = (pm__line *)pm__ref_ptr(old);
@@ -53,8 +53,8 @@ typedef struct pm__merge {
 
 /* Adds an entry that has the bytes of c and those of the line's prefix in front of `len` bytes of e's suffix. False: no
    room. */
-static bool pm__merge_add(pm__merge *g, unsigned at, const pm__ent *c, const pm__line *x, const pm__ent *e, size_t len,
-                          bool child) {
+static bool pm__trie_merge_add(pm__merge *g, unsigned at, const pm__ent *c, const pm__line *x, const pm__ent *e,
+                               size_t len, bool child) {
     const size_t all = c->len + x->plen + len;
     uint8_t *to = g->bytes + g->used;
     pm__ent head = *e;
@@ -71,7 +71,7 @@ static bool pm__merge_add(pm__merge *g, unsigned at, const pm__ent *c, const pm_
 
 /* Lists what the line above would be: in the place of entry i, an entry for each group of the full line, or for each
    member of a small one. False: no room. */
-static bool pm__merge_plan(pm__merge *g, const pm__line *u, unsigned i, const pm__line *x) {
+static bool pm__trie_merge_plan(pm__merge *g, const pm__line *u, unsigned i, const pm__line *x) {
     const pm__ent *ents = g->ents;
     pm__ent above[PM__LINE_ENTRIES];
     unsigned at = i;
@@ -79,20 +79,20 @@ static bool pm__merge_plan(pm__merge *g, const pm__line *u, unsigned i, const pm
     memcpy(g->all, above, i * sizeof *above);
     g->total = u->n - 1u, g->used = 0, g->nbelow = 0;
     unsigned lo = ents[0].len == 0;
-    if (lo && !pm__merge_add(g, at++, &above[i], x, &ents[0], 0, false)) return false;
+    if (lo && !pm__trie_merge_add(g, at++, &above[i], x, &ents[0], 0, false)) return false;
     for (unsigned hi; lo < g->n; lo = hi) {
         hi = (unsigned)pm__build_group_end(ents, g->n, lo, 0);
         if (hi - lo <= PM__MERGE_SINGLES) {
             for (unsigned k = lo; k < hi; k++)
-                if (!pm__merge_add(g, at++, &above[i], x, &ents[k], ents[k].len, ents[k].child)) return false;
+                if (!pm__trie_merge_add(g, at++, &above[i], x, &ents[k], ents[k].len, ents[k].child)) return false;
             continue;
         }
         size_t q = pm__ent_lcp(&ents[lo], &ents[hi - 1], 0, ents[lo].len);
         bool here = ents[lo].len == q;
-        if (here && !pm__merge_add(g, at++, &above[i], x, &ents[lo], q, false)) return false;
+        if (here && !pm__trie_merge_add(g, at++, &above[i], x, &ents[lo], q, false)) return false;
         g->below[g->nbelow].at = at, g->below[g->nbelow].q = q;
         g->below[g->nbelow].lo = lo + here, g->below[g->nbelow++].hi = hi;
-        if (!pm__merge_add(g, at++, &above[i], x, &ents[lo], q, true)) return false;
+        if (!pm__trie_merge_add(g, at++, &above[i], x, &ents[lo], q, true)) return false;
     }
     memcpy(g->all + at, above + i + 1, (u->n - i - 1u) * sizeof *above);
     return true;
@@ -102,7 +102,7 @@ static bool pm__merge_plan(pm__merge *g, const pm__line *u, unsigned i, const pm
    the line is gone; so a trie stays shallow. `ents` are the line's n entries, one more than it can hold. Returns 1 if
    done, 0 if not to be done, -1 without memory.
    Measured: without it lookups among nested expressions take a third more instructions. */
-static PM__NOINLINE int pm__line_merge_up(const pm__cx *cx, const pm__above *up, pm__line *x, pm__ent *ents,
+static PM__NOINLINE int pm__trie_line_merge_up(const pm__cx *cx, const pm__above *up, pm__line *x, pm__ent *ents,
                                           unsigned n) {
     pm__line *u = (pm__line *)pm__ref_ptr(*up->slot);
     unsigned groups = 0, most = PM__LINE_ENTRIES + 1u - u->n;
@@ -111,7 +111,7 @@ static PM__NOINLINE int pm__line_merge_up(const pm__cx *cx, const pm__above *up,
         if (++groups > most) return 0;
     pm__merge g;
     g.ents = ents, g.n = n;
-    if (!pm__merge_plan(&g, u, up->i, x)) return 0;
+    if (!pm__trie_merge_plan(&g, u, up->i, x)) return 0;
     size_t size = pm__build_fits(cx, g.all, g.total, u->plen, 0);
     if (!size) return 0;
     unsigned k = 0;
@@ -135,7 +135,7 @@ static PM__NOINLINE int pm__line_merge_up(const pm__cx *cx, const pm__above *up,
 
 /* Inserts an entry before `pos` into the line in *slot, which may be shared; `kw` holds bytes 1..8 of its suffix. If
    the line is full and not shared, the one above may change in its place. False: no memory, nothing changed. */
-static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e, uint64_t kw,
+static bool pm__trie_line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e, uint64_t kw,
                             const pm__above *up) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     unsigned stored = e->child || !cx->unit;
@@ -148,10 +148,10 @@ static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const
         memmove(ents + pos + 1, ents + pos, (x->n - pos) * sizeof *ents);
         ents[pos] = *e;
         if (unique && up->slot && pos < x->n) { /* at the end the order may be sorted: dividing costs less then */
-            int done = pm__line_merge_up(cx, up, x, ents, x->n + 1u);
+            int done = pm__trie_line_merge_up(cx, up, x, ents, x->n + 1u);
             if (done) return done > 0;
         }
-        return pm__line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
+        return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
     }
     if (unique && size <= pm__line_size(x)) {
         pm__line_write_insert(x, pm__line_size(x), x, pos, e, kw);
@@ -159,12 +159,12 @@ static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const
     }
     pm__line *y = (pm__line *)pm__mem_alloc(cx->pool, size);
     if (!y) return false;
-    pm__count_init(&y->rc);
+    pm__ref_count_init(&y->rc);
     pm__line_write_insert(y, size, x, pos, e, kw);
     if (unique) {
         pm__mem_free(x, pm__line_size(x));
     } else {
-        pm__line_retain_pays(cx, x);
+        pm__any_line_retain_pays(cx, x);
         pm__any_release(cx, *slot);
     }
     *slot = pm__ref_make(y, PM__LINE, size);
@@ -173,7 +173,7 @@ static bool pm__line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const
 
 /* Takes entries [a, b) out of the line in *slot, which is the caller's alone and keeps at least one entry. Their
    payloads are the caller's. Gives memory back when much is free; having none for that is no failure. */
-static void pm__line_erase(const pm__cx *cx, pm__ref *slot, unsigned a, unsigned b) {
+static void pm__trie_line_erase(const pm__cx *cx, pm__ref *slot, unsigned a, unsigned b) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     size_t heap = pm__line_heap_len(x) - (pm__line_off(x, b) - pm__line_off(x, a));
     unsigned out = pm__line_pay_count(x);
@@ -186,14 +186,14 @@ static void pm__line_erase(const pm__cx *cx, pm__ref *slot, unsigned a, unsigned
         pm__line_write_erase(x, old, x, a, b);
         return;
     }
-    pm__count_init(&y->rc);
+    pm__ref_count_init(&y->rc);
     pm__line_write_erase(y, size, x, a, b);
     pm__mem_free(x, old);
     *slot = pm__ref_make(y, PM__LINE, size);
 }
 
 /* Turns a byte node with at most four members, uniquely owned, into a line. Having no memory is no failure. */
-static void pm__byte_settle(const pm__cx *cx, pm__ref *slot) {
+static void pm__trie_byte_settle(const pm__cx *cx, pm__ref *slot) {
     pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
     pm__ent ents[4];
     unsigned n = 0;
@@ -246,7 +246,7 @@ static PM__INLINE const pm_val *pm__trie_get_from(pm__ref r, const uint8_t *s, c
    read, so that the walk needs no careful case. */
 static PM__INLINE const pm_val *pm__trie_get(pm__ref r, const uint8_t *s, size_t len) {
     pm__key_room room;
-    s = pm__key_start(s, len, &room);
+    s = pm__ent_key_start(s, len, &room);
     return pm__trie_get_from(r, s, s + len);
 }
 
@@ -269,7 +269,7 @@ static void pm__survey_line(const pm__line *x, const pm__line_seek *k, size_t re
 
 /* The longest common prefix that the entries before lo and from hi on share with s[0..len); SIZE_MAX if there are
    none. */
-static size_t pm__line_neighbours(const pm__line *x, unsigned lo, unsigned hi, const uint8_t *s, size_t len) {
+static size_t pm__trie_line_neighbours(const pm__line *x, unsigned lo, unsigned hi, const uint8_t *s, size_t len) {
     size_t best = SIZE_MAX;
     bool less;
     if (lo > 0) best = pm__line_compare(x, lo - 1, pm__line_off(x, lo - 1), s, len, &less);
@@ -323,7 +323,7 @@ static pm__survey pm__trie_survey(pm__ref r, const uint8_t *s, size_t len) {
             lo = (unsigned)k.child, hi = lo + 1;
         }
         size_t upto = k.lo == k.hi ? pm__line_suffix(x, lo) : rest; /* a value beside the child counts as neighbour */
-        size_t agree = pm__line_neighbours(x, lo, hi, t, upto);
+        size_t agree = pm__trie_line_neighbours(x, lo, hi, t, upto);
         if (agree != SIZE_MAX) v.keep = base + x->plen + agree;
         if (k.lo != k.hi) {
             v.exists = true;
@@ -353,8 +353,8 @@ static bool pm__add_make(const pm__cx *cx, pm__add *a, const uint8_t *s, size_t 
     a->len = len < PM__SUFFIX_MAX ? len : PM__SUFFIX_MAX;
     a->chained = 0;
     if (len > PM__SUFFIX_MAX) {
-        a->chained = pm__chain_nodes(len - PM__SUFFIX_MAX);
-        pay = pm__chain(cx, s + PM__SUFFIX_MAX, len - PM__SUFFIX_MAX, child, pay);
+        a->chained = pm__any_chain_nodes(len - PM__SUFFIX_MAX);
+        pay = pm__any_chain(cx, s + PM__SUFFIX_MAX, len - PM__SUFFIX_MAX, child, pay);
         if (!pay) return false;
         child = true;
     }
@@ -363,16 +363,16 @@ static bool pm__add_make(const pm__cx *cx, pm__add *a, const uint8_t *s, size_t 
 }
 
 static void pm__add_undo(const pm__add *a) {
-    if (a->chained) pm__chain_undo(a->e.pay, a->chained);
+    if (a->chained) pm__any_chain_undo(a->e.pay, a->chained);
 }
 
 /* Swaps the line in *slot for a node that took over all its payloads. */
-static void pm__line_supersede(const pm__cx *cx, pm__ref *slot, pm__ref r) {
+static void pm__trie_line_supersede(const pm__cx *cx, pm__ref *slot, pm__ref r) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     if (pm__ref_is_unique(*slot)) {
         pm__mem_free(x, pm__line_size(x));
     } else {
-        pm__line_retain_pays(cx, x);
+        pm__any_line_retain_pays(cx, x);
         pm__any_release(cx, *slot);
     }
     *slot = r;
@@ -418,7 +418,7 @@ static pm__ref pm__split_lift(const pm__cx *cx, const pm__line *x, size_t m, con
 }
 
 /* Adds an entry that leaves the prefix of the line in *slot after m < plen bytes, or ends there. */
-static bool pm__line_split(const pm__cx *cx, pm__ref *slot, size_t m, const pm__add *a) {
+static bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const pm__add *a) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
     pm__ent e = a->e;
     size_t more = x->plen - m;
@@ -426,32 +426,32 @@ static bool pm__line_split(const pm__cx *cx, pm__ref *slot, size_t m, const pm__
     for (unsigned i = 0; room && i < x->n; i++) room = pm__line_suffix(x, i) + more <= PM__SUFFIX_MAX;
     if (m) e = pm__ent_make(a->s + m, a->len - m, e.child, e.pay);
     pm__ref r = room ? pm__split_push(cx, x, m, &e) : pm__split_lift(cx, x, m, &e);
-    if (r) pm__line_supersede(cx, slot, r);
+    if (r) pm__trie_line_supersede(cx, slot, r);
     return r != 0;
 }
 
 /* Adds an entry to the line in *slot, which may be shared. There is no entry for it yet, nor a child to go down to;
    a value may be asked for where a child is. */
-static bool pm__line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
+static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
     size_t m = pm__lcp(pm__line_heap(x), a->s, a->len < x->plen ? a->len : x->plen), rest = a->len - m;
     pm__ent e = a->e, ents[PM__LINE_ENTRIES];
-    if (m < x->plen) return pm__line_split(cx, slot, m, a);
+    if (m < x->plen) return pm__trie_line_split(cx, slot, m, a);
     if (m) e = pm__ent_make(a->s + m, rest, e.child, e.pay);
-    if (rest == 0) return pm__line_insert(cx, slot, 0, &e, 0, &a->up);
-    uint64_t kw = pm__key_word(a->s + m + 1, a->s + a->len);
+    if (rest == 0) return pm__trie_line_insert(cx, slot, 0, &e, 0, &a->up);
+    uint64_t kw = pm__ent_key_word(a->s + m + 1, a->s + a->len);
     pm__line_seek k = pm__line_find_word(x, a->s + m, rest, kw);
     bool at = k.lo < k.hi && pm__line_suffix(x, k.lo) == rest, child = at && pm__line_is_child(x, k.lo);
     bool here = child && !*pm__line_child(x, k.lo);
     if (k.child < 0 && !here) /* a value stands before the child of the same suffix */
-        return pm__line_insert(cx, slot, k.lo + (at && !child), &e, kw, &a->up);
+        return pm__trie_line_insert(cx, slot, k.lo + (at && !child), &e, kw, &a->up);
     pm__line_decode(x, ents); /* a dangling location gives way to what now lies at or below it */
     ents[k.child < 0 ? k.lo : (unsigned)k.child] = e;
-    return pm__line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
+    return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
 }
 
 /* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. */
-static bool pm__byte_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay) {
+static bool pm__trie_byte_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay) {
     pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
     bool dangling = pm__byte_has_child(x, s[0]) && !*pm__byte_child(x, s[0]), ok;
     if (len == 1 && !child) {
@@ -459,18 +459,18 @@ static bool pm__byte_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
         ok = pm__byte_add_val(cx, &x, s[0], pay);
         if (ok && dangling) (void)pm__byte_del_child(cx, &x, s[0]); /* its block is ours: cannot fail */
     } else {
-        if (len > 1 && !(pay = pm__chain(cx, s + 1, len - 1, child, pay))) return false;
+        if (len > 1 && !(pay = pm__any_chain(cx, s + 1, len - 1, child, pay))) return false;
         pm__ref *c = dangling ? pm__byte_child_mut(cx, x, s[0]) : NULL;
         if (c) *c = pay;
         ok = dangling ? c != NULL : pm__byte_add_child(cx, &x, s[0], pay);
-        if (!ok && len > 1) pm__chain_undo(pay, pm__chain_nodes(len - 1));
+        if (!ok && len > 1) pm__any_chain_undo(pay, pm__any_chain_nodes(len - 1));
     }
     *slot = pm__byte_ref(x);
     return ok;
 }
 
 /* The child through which a path that exists goes on, for changing it. NULL: no memory. */
-static pm__ref *pm__any_step(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, size_t *used) {
+static pm__ref *pm__trie_step(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, size_t *used) {
     if (pm__ref_kind(*slot) != PM__LINE) {
         *used = 1;
         return pm__byte_child_mut(cx, (pm__byte *)pm__ref_ptr(*slot), s[0]);
@@ -487,7 +487,7 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
                          pm_opt *old) {
     pm__add a;
     pm__key_room room;
-    s = pm__key_start(s, len, &room);
+    s = pm__ent_key_start(s, len, &room);
     a.up.slot = NULL, a.up.i = 0;
     while (*slot) {
         pm__ref r = *slot;
@@ -502,7 +502,7 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
                 return true;
             }
             if (len == 1 || !pm__byte_has_child(x, *s) || !*pm__byte_child(x, *s))
-                return pm__byte_put(cx, slot, s, len, child, pay);
+                return pm__trie_byte_put(cx, slot, s, len, child, pay);
             if (!(slot = pm__byte_child_mut(cx, x, *s))) return false;
             s++, len--;
             a.up.slot = NULL;
@@ -513,13 +513,13 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
         if (pm__line_in_prefix(x, s, len)) {
             const uint8_t *t = s + x->plen;
             size_t rest = len - x->plen;
-            if (rest) i = pm__line_probe(x, t, rest, pm__key_word(t + 1, t + rest));
+            if (rest) i = pm__line_probe(x, t, rest, pm__ent_key_word(t + 1, t + rest));
             else if (pm__line_has_e(x)) i = 0;
         }
         bool leads = i >= 0 && pm__line_is_child(x, (unsigned)i);
         if (i < 0 || (leads && !*pm__line_child(x, (unsigned)i))) {
             if (!pm__add_make(cx, &a, s, len, child, pay)) return false;
-            if (pm__line_add(cx, slot, &a)) return true;
+            if (pm__trie_line_add(cx, slot, &a)) return true;
             pm__add_undo(&a);
             return false;
         }
@@ -535,7 +535,7 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
         slot = pm__line_child(x, (unsigned)i);
         s += used, len -= used;
     }
-    *slot = pm__chain(cx, s, len, child, pay);
+    *slot = pm__any_chain(cx, s, len, child, pay);
     return *slot != 0;
 }
 
@@ -562,7 +562,7 @@ static pm__spot pm__trie_reach(const pm__cx *cx, pm__ref *slot, const uint8_t *s
         }
         at.parent = at.slot;
         at.parent_base = at.base;
-        if (!(at.slot = pm__any_step(cx, at.parent, t, rest, &used))) break;
+        if (!(at.slot = pm__trie_step(cx, at.parent, t, rest, &used))) break;
         at.base += used;
     }
     at.slot = NULL;
@@ -591,12 +591,12 @@ static void pm__trie_hollow(const pm__cx *cx, const pm__spot *at, const uint8_t 
         if (!pm__byte_has_val(x, *t)) return;
         (void)pm__byte_del_child(cx, &x, *t); /* its block is ours since the way down: cannot fail */
         *at->parent = pm__byte_ref(x);
-        pm__byte_settle(cx, at->parent);
+        pm__trie_byte_settle(cx, at->parent);
         return;
     }
     const pm__line *x = (const pm__line *)pm__ref_ptr(*at->parent);
     pm__line_seek k = pm__line_find(x, t + x->plen, at->base - at->parent_base - x->plen);
-    if (k.hi - k.lo == 2) pm__line_erase(cx, at->parent, k.lo + 1, k.hi);
+    if (k.hi - k.lo == 2) pm__trie_line_erase(cx, at->parent, k.lo + 1, k.hi);
 }
 
 /* Payloads taken out of a line, to be released once the change has succeeded. */
@@ -636,7 +636,7 @@ static bool pm__cut_byte(const pm__cx *cx, const pm__spot *at, const uint8_t *s)
         pm__byte_discard(x);
         pm__trie_hollow(cx, at, s);
     } else {
-        pm__byte_settle(cx, at->slot);
+        pm__trie_byte_settle(cx, at->slot);
     }
     return true;
 }
@@ -653,21 +653,21 @@ static bool pm__cut_line(const pm__cx *cx, const pm__spot *at, const uint8_t *s,
     pm__loot loot;
     if (hi - lo == x->n) { /* all of it */
         pm__ref stub = 0, old = *at->slot;
-        if (d > 0 && !(stub = pm__line_single(cx, s + at->base, d, true, 0))) return false;
+        if (d > 0 && !(stub = pm__any_line_single(cx, s + at->base, d, true, 0))) return false;
         if (stub) *at->slot = stub;
         else pm__trie_hollow(cx, at, s);
         pm__any_release(cx, old);
         return true;
     }
     pm__loot_take(&loot, x, lo, hi);
-    if (d <= x->plen || pm__line_neighbours(x, lo, hi, t, rest - x->plen) >= d - x->plen) {
-        pm__line_erase(cx, at->slot, lo, hi);
+    if (d <= x->plen || pm__trie_line_neighbours(x, lo, hi, t, rest - x->plen) >= d - x->plen) {
+        pm__trie_line_erase(cx, at->slot, lo, hi);
     } else { /* nothing else holds the place that must stay */
         pm__ent ents[PM__LINE_ENTRIES];
         pm__line_decode(x, ents);
         ents[lo] = pm__ent_make(t, d - x->plen, true, 0);
         memmove(ents + lo + 1, ents + hi, (x->n - hi) * sizeof *ents);
-        if (!pm__line_replace(cx, at->slot, pm__line_heap(x), x->plen, ents, x->n - (hi - lo) + 1)) return false;
+        if (!pm__trie_line_replace(cx, at->slot, pm__line_heap(x), x->plen, ents, x->n - (hi - lo) + 1)) return false;
     }
     pm__loot_release(cx, &loot);
     return true;
@@ -689,7 +689,7 @@ static PM__NOINLINE void pm__way_gather(const pm__cx *cx, const pm__way *w) {
     for (unsigned up = 0; up < w->n && up < PM__WAY; up++) {
         pm__ref *slot = w->slot[(w->n - 1 - up) % PM__WAY];
         bool changed = up == 0;
-        while (pm__any_gather(cx, slot, PM__GATHER_SHARED)) changed = true;
+        while (pm__build_gather(cx, slot, PM__GATHER_SHARED)) changed = true;
         if (!changed || up + 1 == w->n || up + 1 == PM__WAY) return;
         if (!pm__gather_fits(*w->slot[(w->n - 2 - up) % PM__WAY], *slot)) return;
     }
@@ -704,7 +704,7 @@ static void pm__trie_gather(const pm__cx *cx, pm__ref *slot, const uint8_t *s, s
         if (pm__ref_kind(*slot) != PM__LINE) {
             pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
             if (!pm__byte_has_child(x, *s)) break;
-            if (pm__byte_is_wide(x) && !pm__count_is_one(&pm__byte_block(x, *s >> 4)->rc)) break;
+            if (pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, *s >> 4)->rc)) break;
             slot = pm__byte_child(x, *s);
             s++, len--;
             continue;
@@ -745,7 +745,7 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
             uint8_t b = *s;
             if (len > 1) {
                 if (!pm__byte_has_child(x, b)) return false;
-                if (pm__byte_is_wide(x) && !pm__count_is_one(&pm__byte_block(x, b >> 4)->rc)) return false;
+                if (pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc)) return false;
                 slot = pm__byte_child(x, b);
                 s++, len--;
                 continue;
@@ -771,7 +771,7 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
         if (x->n < 2 || pm__line_agree_end(x, (unsigned)i, h) > (unsigned)i + 1) return false;
         old->val = *pm__line_val(x, (unsigned)i), old->some = true;
         unsigned left = x->n - 1u;
-        pm__line_erase(cx, slot, (unsigned)i, (unsigned)i + 1);
+        pm__trie_line_erase(cx, slot, (unsigned)i, (unsigned)i + 1);
         if (pm__gather_is_due(left, true)) pm__way_gather(cx, &way);
         return true;
     }
@@ -796,7 +796,7 @@ static bool pm__trie_unset(const pm__cx *cx, pm__ref *root, const uint8_t *s, si
     pm__line_seek k = pm__line_find(x, t + x->plen, rest);
     if (k.hi - k.lo > 1) {
         bool due = pm__gather_is_due(x->n - 1u, true);
-        pm__line_erase(cx, at.slot, k.lo, k.lo + 1);
+        pm__trie_line_erase(cx, at.slot, k.lo, k.lo + 1);
         if (due) pm__trie_gather(cx, root, s, len);
         return true;
     }
@@ -809,10 +809,10 @@ static bool pm__trie_unset(const pm__cx *cx, pm__ref *root, const uint8_t *s, si
     pm__line_decode(x, ents);
     if (rest == 0) { /* the value at the end of the prefix, and nothing else: the prefix becomes the suffix */
         ents[0] = pm__ent_make(t, x->plen, true, 0);
-        return pm__line_replace(cx, at.slot, NULL, 0, ents, 1);
+        return pm__trie_line_replace(cx, at.slot, NULL, 0, ents, 1);
     }
     ents[k.lo].child = true, ents[k.lo].pay = 0;
-    return pm__line_replace(cx, at.slot, pm__line_heap(x), x->plen, ents, x->n);
+    return pm__trie_line_replace(cx, at.slot, pm__line_heap(x), x->plen, ents, x->n);
 }
 
 /* ---- value and branches of a location ------------------------------------------------------------------------ */
@@ -840,7 +840,7 @@ static bool pm__edit_byte(const pm__cx *cx, pm__ref *slot, uint8_t b, const pm_o
     *slot = pm__byte_ref(x);
     if (!ok) return false;
     pm__any_release(cx, old);
-    pm__byte_settle(cx, slot);
+    pm__trie_byte_settle(cx, slot);
     return true;
 }
 
@@ -875,7 +875,7 @@ static bool pm__edit_line(const pm__cx *cx, pm__ref *slot, const uint8_t *t, siz
     }
     if (child || n == lo) ents[n++] = pm__ent_make(t + plen, rest - plen, true, child);
     memcpy(ents + n, all + hi, (x->n - hi) * sizeof *all);
-    if (!pm__line_replace(cx, slot, pm__line_heap(x), plen, ents, n + x->n - hi)) return false;
+    if (!pm__trie_line_replace(cx, slot, pm__line_heap(x), plen, ents, n + x->n - hi)) return false;
     pm__loot_release(cx, &loot);
     return true;
 }
@@ -924,7 +924,7 @@ static bool pm__assign_pair(const pm__cx *cx, pm__ref *root, const uint8_t *s, s
         return true;
     }
     if (pm__trie_graft(cx, root, s, len - 1, pair)) return true;
-    pm__chain_undo(pair, 1);
+    pm__any_chain_undo(pair, 1);
     return false;
 }
 

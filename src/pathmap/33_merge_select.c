@@ -521,7 +521,7 @@ static pm__ref pm__select_line(pm__merge_run *q, const pm__select_kept *s, const
         q->status = PM_NOMEM;
         return 0;
     }
-    pm__count_init(&y->rc);
+    pm__ref_count_init(&y->rc);
     y->flags = (uint8_t)(PM__LINE | (q->cx->unit ? PM__LINE_UNIT : 0));
     y->n = (uint8_t)n;
     y->plen = (uint8_t)(plen + lcp);

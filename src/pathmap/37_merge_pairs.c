@@ -143,7 +143,7 @@ static void pm__pairs_abandon(pm__merge_run *q) {
 /* What shrinks leaves no chains of small nodes behind. A new map goes on to share what did not change, unless it is
    tiny; in place, what was the left side's alone is copied if it is small. */
 static void pm__pairs_gather_small(pm__merge_run *q, pm__ref *r) {
-    while (pm__any_gather(q->cx, r, q->in_place ? PM__GATHER_SHARED : PM__GATHER_TINY)) {}
+    while (pm__build_gather(q->cx, r, q->in_place ? PM__GATHER_SHARED : PM__GATHER_TINY)) {}
 }
 
 /* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */

@@ -532,7 +532,7 @@ static unsigned pm__equal_blocks(pm__equal *q, const pm__byte *x, const pm__byte
         if (!k || !l) continue;
         if (k == l) {
             known |= 1u << i;
-        } else if (!pm__count_is_one(&k->rc) && !pm__count_is_one(&l->rc)) {
+        } else if (!pm__ref_count_is_one(&k->rc) && !pm__ref_count_is_one(&l->rc)) {
             if (pm__memo_get(&q->seen, x->slot[i], y->slot[i])) known |= 1u << i;
             else *ok = pm__memo_put(&q->seen, x->slot[i], y->slot[i], 1);
         }
@@ -624,7 +624,7 @@ PM_API pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map
 }
 
 /* The first eight bytes as a number that orders like them; of keys that differ in it no more need be read. */
-static PM__INLINE uint64_t pm__key_head(const pm_key *k) {
+static PM__INLINE uint64_t pm__map_key_head(const pm_key *k) {
     return pm__bswap64(pm__load_upto8(k->data, k->len));
 }
 
@@ -632,7 +632,7 @@ static PM__INLINE uint64_t pm__key_head(const pm_key *k) {
 static bool pm__map_list_keys(const pm_key *keys, const pm_val *vals, size_t n, pm__ent *out) {
     uint64_t last = 0;
     for (size_t i = 0; i < n; i++) {
-        uint64_t head = pm__key_head(&keys[i]);
+        uint64_t head = pm__map_key_head(&keys[i]);
         if (PM__UNLIKELY(i && last >= head)) {
             size_t a = keys[i - 1].len, b = keys[i].len, min = a < b ? a : b;
             int c = last > head ? 1 : min ? memcmp(keys[i - 1].data, keys[i].data, min) : 0;

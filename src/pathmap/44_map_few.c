@@ -106,7 +106,7 @@ static bool pm__few_byte(pm__few *f, pm__few_frame *t, pm__ref *child, size_t *l
     f->path[t->base] = b;
     *len = t->base + 1;
     bool kid = pm__byte_has_child(x, b);
-    if (kid && pm__byte_is_wide(x) && !pm__count_is_one(&pm__byte_block(x, b >> 4)->rc)) return false;
+    if (kid && pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc)) return false;
     if (pm__byte_has_val(x, b) && !pm__few_note(f, *len, pm__byte_val(x, b))) return false;
     if (kid) *child = *pm__byte_child(x, b);
     return !kid || *child || pm__few_note(f, *len, NULL);
@@ -269,7 +269,7 @@ static PM__INLINE bool pm__few_look_on(pm__few_sight *v, const uint8_t *s, size_
         const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
         uint8_t b = s[v->used++];
         bool kid = pm__byte_has_child(x, b);
-        if (kid && pm__byte_is_wide(x)) v->mine = v->mine && pm__count_is_one(&pm__byte_block(x, b >> 4)->rc);
+        if (kid && pm__byte_is_wide(x)) v->mine = v->mine && pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc);
         if (kid) r = *pm__byte_child(x, b);
         if (rest == 1 && pm__byte_has_val(x, b)) v->kind = PM__FEW_VALUE, v->val = *pm__byte_val(x, b);
         else if (kid && !r) v->kind = PM__FEW_DANGLING;

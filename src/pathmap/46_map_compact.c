@@ -49,7 +49,7 @@ static bool pm__compact_weigh_node(pm__compact *c, pm__ref r, uint64_t *bytes) {
         if (!pm__byte_is_wide(x)) memcpy(kids, x->slot, 8u * x->nc), n = x->nc;
         for (unsigned i = 0; i < PM__WIDE_BLOCKS && pm__byte_is_wide(x); i++) {
             const pm__block *k = pm__byte_block(x, i);
-            if (!k || !pm__count_is_one(&k->rc)) continue;
+            if (!k || !pm__ref_count_is_one(&k->rc)) continue;
             unsigned more = pm__popcount32(pm__byte_block_bits(x, i));
             memcpy(kids + n, k->slot, 8u * more), n += more;
             *bytes += pm__block_size(k->cap);
@@ -109,7 +109,7 @@ static bool pm__compact_byte(pm__compact *c, pm__compact_frame *f) {
     c->path[f->base] = b;
     if (!child) return !pm__byte_has_val(x, b) || pm__compact_note(c, len, false, *pm__byte_val(x, b), false);
     if (!pm__byte_has_child(x, b)) return true;
-    bool shared = pm__byte_is_wide(x) && !pm__count_is_one(&pm__byte_block(x, b >> 4)->rc);
+    bool shared = pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc);
     return pm__compact_child(c, *pm__byte_child(x, b), len, shared);
 }
 

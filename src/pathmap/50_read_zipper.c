@@ -692,7 +692,7 @@ PM_API unsigned pm_rz_child_count(const pm_rz *z) {
 }
 
 /* Values strictly below a place. */
-static pm_status pm__place_val_count(const pm_place *at, uint64_t *out) {
+static pm_status pm__rz_place_val_count(const pm_place *at, uint64_t *out) {
     pm_place p = *at;
     *out = 0;
     if (!pm__place_enter(&p)) return PM_OK;
@@ -715,7 +715,7 @@ PM_API pm_status pm_rz_val_count(const pm_rz *z, uint64_t *out) {
     if (pm__rz_is_view(z)) return pm__vz_val_count(pm__vz_of(z), out);
     if (pm__rz_on_trie(z)) {
         pm_place p = pm__rz_place(z);
-        pm_status s = pm__place_val_count(&p, &n);
+        pm_status s = pm__rz_place_val_count(&p, &n);
         if (s != PM_OK) return s;
     }
     *out = pm__sat_add(n, pm_rz_is_val(z));
@@ -780,7 +780,7 @@ static size_t pm__rz_up_in_node(const pm_rz *z) {
     if (!pm__place_in_line(p)) return f->base;
     const pm__line *x = pm__place_line(p);
     if (p->depth <= x->plen) return f->base;
-    size_t agree = pm__line_neighbours(x, p->lo, p->hi, z->path + f->base + x->plen, pm__place_suffix(p, x));
+    size_t agree = pm__trie_line_neighbours(x, p->lo, p->hi, z->path + f->base + x->plen, pm__place_suffix(p, x));
     return agree == SIZE_MAX ? f->base : f->base + x->plen + agree;
 }
 
@@ -913,7 +913,7 @@ PM_API bool pm_rz_descend_last_byte(pm_rz *z) {
 }
 
 /* The bytes below a place, entered, up to the first value or fork, as far as its node shows them. */
-static size_t pm__place_run(const pm_place *p, const uint8_t **s, uint8_t *one) {
+static size_t pm__rz_place_run(const pm_place *p, const uint8_t **s, uint8_t *one) {
     if (!pm__place_in_line(p)) {
         pm_mask m = pm__byte_mask(pm__place_byte(p));
         if (pm_mask_count(&m) != 1) return 0;
@@ -946,7 +946,7 @@ PM_API bool pm_rz_descend_until_max(pm_rz *z, size_t max) {
         pm_place p = pm__rz_place(z);
         const uint8_t *s;
         uint8_t one;
-        size_t n = pm__place_enter(&p) ? pm__place_run(&p, &s, &one) : 0;
+        size_t n = pm__place_enter(&p) ? pm__rz_place_run(&p, &s, &one) : 0;
         if (n > max) n = max;
         if (!n || !pm__rz_append(z, s, n)) break;
         moved = true;
@@ -985,7 +985,7 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
 
 /* ---- trie references ----------------------------------------------------------------------------------------- */
 
-static pm_ref pm__ref_at(pm_ref r, const void *key, size_t len) {
+static pm_ref pm__rz_ref_at(pm_ref r, const void *key, size_t len) {
     if (len == 0) return r;
     r.val = NULL;
     if (!key || len > PM__LEN_MAX) r.exists = false;
@@ -998,7 +998,7 @@ PM_API pm_ref pm_ref_of_map(const pm_map *m, const void *key, size_t len) {
     static const pm_map empty = {0, 0, NULL, NULL, false, 0, 0};
     if (!m) m = &empty;
     pm_ref r = {pm_map_ops(m), m->pool, pm__place_root(m->root), m->has_value ? &m->value : NULL, true};
-    return pm__ref_at(r, key, len);
+    return pm__rz_ref_at(r, key, len);
 }
 
 PM_API pm_ref pm_ref_of_rz(const pm_rz *z) {
@@ -1011,7 +1011,7 @@ PM_API pm_ref pm_ref_of_rz(const pm_rz *z) {
 }
 
 PM_API pm_ref pm_ref_at(const pm_ref *r, const void *key, size_t len) {
-    return r ? pm__ref_at(*r, key, len) : pm_ref_of_map(NULL, "", 1);
+    return r ? pm__rz_ref_at(*r, key, len) : pm_ref_of_map(NULL, "", 1);
 }
 PM_API bool pm_ref_exists(const pm_ref *r) {
     if (!r) return false;
@@ -1021,7 +1021,7 @@ PM_API const pm_val *pm_ref_val(const pm_ref *r) { return r ? r->val : NULL; }
 
 PM_API const pm_val *pm_ref_val_at(const pm_ref *r, const void *key, size_t len) {
     if (!r) return NULL;
-    return pm__ref_at(*r, key, len).val;
+    return pm__rz_ref_at(*r, key, len).val;
 }
 
 PM_API pm_mask pm_ref_child_mask(const pm_ref *r) {

@@ -150,7 +150,7 @@ PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
    a full fence at each end would cost more than it is worth: there, who waits looks again after a millisecond. */
 
 /* False: a change may not begin now. */
-static PM__INLINE bool pm__claim_try_enter(struct pm_claim *c) {
+static PM__INLINE bool pm__wz_claim_try_enter(struct pm_claim *c) {
     uint32_t depth = pm__load_relaxed(&c->in_call); /* nobody else stores it */
     if (depth) {
         pm__store_relaxed(&c->in_call, depth + 1);
@@ -172,7 +172,7 @@ static PM__INLINE bool pm__claim_try_enter(struct pm_claim *c) {
 static PM__INLINE void pm__wz_enter(pm_wz *w) {
     struct pm_claim *c = w->cursor.claim;
     if (!c) pm__map_lend(w->map, PM__LENT_NOT); /* the writer itself may */
-    if (c && !pm__claim_try_enter(c)) c->wait(c);
+    if (c && !pm__wz_claim_try_enter(c)) c->wait(c);
 }
 
 static PM__INLINE void pm__wz_leave(pm_wz *w) {
@@ -192,7 +192,7 @@ static PM__INLINE void pm__wz_leave(pm_wz *w) {
 PM__UNUSED static void pm__wz_enter_both(pm_wz *w, pm_wz *v) {
     for (;;) {
         pm__wz_enter(w);
-        if (!v->cursor.claim || pm__claim_try_enter(v->cursor.claim)) return;
+        if (!v->cursor.claim || pm__wz_claim_try_enter(v->cursor.claim)) return;
         pm__wz_leave(w);
         pm__wz_enter(v);
         pm__wz_leave(v);
@@ -338,7 +338,7 @@ static pm_val *pm__wz_slot(const pm_wz *w) {
         const pm_place *p = &z->frames[i].place;
         if (!pm__ref_is_unique(p->node)) return NULL;
         if (i + 1 == z->nframes || pm__ref_kind(p->node) != PM__WIDE) continue;
-        if (!pm__count_is_one(&pm__byte_block(pm__place_byte(p), p->lo >> 4)->rc)) return NULL;
+        if (!pm__ref_count_is_one(&pm__byte_block(pm__place_byte(p), p->lo >> 4)->rc)) return NULL;
     }
     return (pm_val *)(uintptr_t)v;
 }
@@ -567,7 +567,7 @@ static pm_status pm__wz_insert_prefix(pm_wz *w, const uint8_t *path, size_t len,
     *done = !pm_mask_is_empty(&kids);
     if (!*done || !len) return PM_OK;
     if (!pm__place_share(&cx, &focus.place, &below)) return PM_NOMEM;
-    chain = pm__chain(&cx, path, len, true, below);
+    chain = pm__any_chain(&cx, path, len, true, below);
     if (!chain) {
         pm__any_release(&cx, below);
         return PM_NOMEM;

@@ -8,7 +8,7 @@
 /* ---- moving on ----------------------------------------------------------------------------------------------- */
 
 /* The children of the location above the focus. */
-static pm_mask pm__rz_parent_mask(const pm_rz *z) {
+static pm_mask pm__iter_parent_mask(const pm_rz *z) {
     pm_mask none = {{0, 0, 0, 0}};
     if (z->len - 1 > z->exist_len) return none;
     pm_place p = pm__rz_place(z);
@@ -21,13 +21,13 @@ static pm_mask pm__rz_parent_mask(const pm_rz *z) {
 }
 
 /* Makes sure that going one byte down, or to a sibling, cannot run out of memory. */
-static bool pm__rz_spare(pm_rz *z) {
+static bool pm__iter_spare(pm_rz *z) {
     if (pm__rz_is_view(z)) return true;
     if (!pm__rz_begin(z) || !pm__rz_room(z, z->len + 1)) return false;
     return z->nframes < z->frame_cap || pm__rz_grow_frames(z, z->nframes + 1);
 }
 
-static bool pm__vz_prev_sibling(pm_rz *z, uint8_t b) {
+static bool pm__iter_vz_prev_sibling(pm_rz *z, uint8_t b) {
     z->len--;
     pm_mask m = pm__vz_mask(z);
     int c = pm_mask_prev(&m, b - 1);
@@ -37,11 +37,11 @@ static bool pm__vz_prev_sibling(pm_rz *z, uint8_t b) {
 }
 
 /* Replaces the last byte by its neighbour among the children of the parent. Needs no memory: what it frees suffices. */
-static bool pm__rz_sibling(pm_rz *z, bool next) {
+static bool pm__iter_sibling(pm_rz *z, bool next) {
     if (pm_rz_at_root(z)) return false;
     uint8_t b = z->path[z->len - 1];
-    if (pm__rz_is_view(z)) return next ? pm__vz_step_beside(z, z->len - 1) : pm__vz_prev_sibling(z, b);
-    pm_mask m = pm__rz_parent_mask(z);
+    if (pm__rz_is_view(z)) return next ? pm__vz_step_beside(z, z->len - 1) : pm__iter_vz_prev_sibling(z, b);
+    pm_mask m = pm__iter_parent_mask(z);
     int c = next ? pm_mask_next(&m, b + 1) : pm_mask_prev(&m, b - 1);
     if (c < 0) return false;
     pm__rz_cut_to(z, z->len - 1);
@@ -50,7 +50,7 @@ static bool pm__rz_sibling(pm_rz *z, bool next) {
 
 /* To the next sibling of the focus or of the nearest place above it that has one, staying below `base` bytes; else to
    `base`. Places off the trie have none. */
-static bool pm__rz_next_beside(pm_rz *z, size_t base) {
+static bool pm__iter_next_beside(pm_rz *z, size_t base) {
     if (pm__rz_is_view(z)) {
         if (pm__vz_step_beside(z, base)) return true;
         pm__rz_cut_to(z, base);
@@ -59,7 +59,7 @@ static bool pm__rz_next_beside(pm_rz *z, size_t base) {
     size_t on = z->exist_len + 1 > base ? z->exist_len + 1 : base;
     if (z->len > on) pm__rz_cut_to(z, on);
     while (z->len > base) {
-        if (pm__rz_sibling(z, true)) return true;
+        if (pm__iter_sibling(z, true)) return true;
         pm__rz_cut_to(z, z->len - 1);
     }
     return false;
@@ -67,15 +67,15 @@ static bool pm__rz_next_beside(pm_rz *z, size_t base) {
 
 PM_API bool pm_rz_to_next_sibling(pm_rz *z) {
     if (!z) return false;
-    return pm__rz_spare(z) && pm__rz_sibling(z, true);
+    return pm__iter_spare(z) && pm__iter_sibling(z, true);
 }
 PM_API bool pm_rz_to_prev_sibling(pm_rz *z) {
     if (!z) return false;
-    return pm__rz_spare(z) && pm__rz_sibling(z, false);
+    return pm__iter_spare(z) && pm__iter_sibling(z, false);
 }
 
 /* The smallest byte from `from` on (0..256) that has a child or a value, or -1. */
-static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
+static PM__INLINE int pm__iter_byte_next(const pm__byte *x, unsigned from) {
     if (from > 255) return -1;
     unsigned w = from >> 6;
     uint64_t bits = (x->mask[w].child | x->mask[w].val) >> (from & 63) << (from & 63);
@@ -84,13 +84,13 @@ static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
 }
 
 /* The entries of the top frame, a line, that lie below the zipper's root. */
-static unsigned pm__rz_line_end(const pm_rz *z, const pm_frame *f, const pm__line *x) {
+static unsigned pm__iter_line_end(const pm_rz *z, const pm_frame *f, const pm__line *x) {
     if (PM__LIKELY(f->base >= z->root_len || z->root_len - f->base <= x->plen)) return x->n;
     return pm__line_find(x, z->path + f->base + x->plen, z->root_len - f->base - x->plen).hi;
 }
 
 /* Stands d + 1 bytes down the suffix of entry i, the first of those up to `end`, which have d bytes in common. */
-static void pm__rz_stand_below(pm_rz *z, pm_frame *f, const pm__line *x, unsigned i, unsigned d, unsigned end) {
+static void pm__iter_stand_below(pm_rz *z, pm_frame *f, const pm__line *x, unsigned i, unsigned d, unsigned end) {
     const uint8_t *lens = pm__line_lens(x), *h = d ? pm__line_heap(x) + pm__line_off(x, i) + d - 1 : x->body + i;
     uint8_t c = *h;
     f->place.lo = (uint8_t)i;
@@ -101,14 +101,14 @@ static void pm__rz_stand_below(pm_rz *z, pm_frame *f, const pm__line *x, unsigne
     z->path[z->len - 1] = c;
 }
 
-static void pm__rz_stand_on_byte(pm_rz *z, pm_frame *f, int b) {
+static void pm__iter_stand_on_byte(pm_rz *z, pm_frame *f, int b) {
     f->place.lo = (uint8_t)b, f->place.hi = 0, f->place.depth = 1;
     z->path[f->base] = (uint8_t)b;
     z->len = z->exist_len = f->base + 1;
 }
 
-/* One byte down from a place on the trie, to the first child; pm__rz_spare has made room. */
-static bool pm__rz_step_down(pm_rz *z) {
+/* One byte down from a place on the trie, to the first child; pm__iter_spare has made room. */
+static bool pm__iter_step_down(pm_rz *z) {
     pm_frame *f = &z->frames[z->nframes - 1];
     pm__ref child;
     if (f->place.node == 0) return false;
@@ -120,7 +120,7 @@ static bool pm__rz_step_down(pm_rz *z) {
     }
     pm_place *p = &f->place;
     if (!pm__place_in_line(p)) {
-        pm__rz_stand_on_byte(z, f, pm__byte_next(pm__place_byte(p), 0));
+        pm__iter_stand_on_byte(z, f, pm__iter_byte_next(pm__place_byte(p), 0));
         return true;
     }
     const pm__line *x = pm__place_line(p);
@@ -131,31 +131,31 @@ static bool pm__rz_step_down(pm_rz *z) {
     }
     unsigned i = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
     if (i == p->hi) return false;
-    pm__rz_stand_below(z, f, x, i, pm__place_suffix(p, x), p->hi);
+    pm__iter_stand_below(z, f, x, i, pm__place_suffix(p, x), p->hi);
     return true;
 }
 
 /* From a place on the trie to the next one that is not below it: the entry after those that agree with the path leaves
    it where it differs from the entry before. */
-static bool pm__rz_step_beside(pm_rz *z) {
+static bool pm__iter_step_beside(pm_rz *z) {
     for (;; z->nframes--) {
         pm_frame *f = &z->frames[z->nframes - 1];
         pm_place *p = &f->place;
         if (p->depth && !pm__place_in_line(p)) {
-            int b = f->base < z->root_len ? -1 : pm__byte_next(pm__place_byte(p), p->lo + 1u);
+            int b = f->base < z->root_len ? -1 : pm__iter_byte_next(pm__place_byte(p), p->lo + 1u);
             if (b >= 0) {
-                pm__rz_stand_on_byte(z, f, b);
+                pm__iter_stand_on_byte(z, f, b);
                 return true;
             }
         } else if (p->depth) {
             const pm__line *x = pm__place_line(p);
-            unsigned end = pm__rz_line_end(z, f, x), i = p->hi;
+            unsigned end = pm__iter_line_end(z, f, x), i = p->hi;
             if (i < end) {
                 unsigned off = pm__line_off(x, i), j = i + 1;
-                size_t shared = pm__line_shared_before(x, i, off);
+                size_t shared = pm__tally_line_shared_before(x, i, off);
                 for (off += pm__line_lens(x)[i]; shared && j < end; off += pm__line_lens(x)[j], j++)
-                    if (pm__line_shared_before(x, j, off) < shared) break;
-                pm__rz_stand_below(z, f, x, i, (unsigned)shared, shared ? j : end);
+                    if (pm__tally_line_shared_before(x, j, off) < shared) break;
+                pm__iter_stand_below(z, f, x, i, (unsigned)shared, shared ? j : end);
                 return true;
             }
         }
@@ -163,46 +163,46 @@ static bool pm__rz_step_beside(pm_rz *z) {
     }
 }
 
-static bool pm__rz_next_step(pm_rz *z) {
-    if (!pm__rz_spare(z)) return false;
-    if (!pm__rz_on_trie(z)) return pm__rz_next_beside(z, z->root_len);
+static bool pm__iter_next_step(pm_rz *z) {
+    if (!pm__iter_spare(z)) return false;
+    if (!pm__rz_on_trie(z)) return pm__iter_next_beside(z, z->root_len);
     z->run = 0;
-    return pm__rz_step_down(z) || pm__rz_step_beside(z);
+    return pm__iter_step_down(z) || pm__iter_step_beside(z);
 }
 
 /* Back to the root after the last place. A child entered at the root may have left its frame. */
-static void pm__rz_rewind(pm_rz *z) {
+static void pm__iter_rewind(pm_rz *z) {
     while (z->nframes > 1 && z->frames[z->nframes - 1].base >= z->root_len) z->nframes--;
     pm__rz_cut_to(z, z->root_len);
 }
 
 /* To the next location that begins with the first `base` bytes of the path; else to that place. */
-static bool pm__rz_step(pm_rz *z, size_t base) {
+static bool pm__iter_step(pm_rz *z, size_t base) {
     size_t root_len = z->root_len;
     bool over_view = pm__rz_is_view(z);
     z->root_len = base;
-    bool found = over_view ? pm__vz_step(z, base) : pm__rz_next_step(z);
-    if (!found) pm__rz_rewind(z);
+    bool found = over_view ? pm__vz_step(z, base) : pm__iter_next_step(z);
+    if (!found) pm__iter_rewind(z);
     z->root_len = root_len;
     return found;
 }
 
 PM_API bool pm_rz_to_next_step(pm_rz *z) {
     if (!z) return false;
-    return pm__rz_step(z, z->root_len);
+    return pm__iter_step(z, z->root_len);
 }
 
 /* From where the zipper stands, k bytes or fewer below `base`: to the next place just k below it, or to `base`. */
-static bool pm__rz_next_at_depth(pm_rz *z, size_t base, size_t k) {
+static bool pm__iter_next_at_depth(pm_rz *z, size_t base, size_t k) {
     while (z->len < base + k)
-        if (!pm__rz_step(z, base)) return false;
+        if (!pm__iter_step(z, base)) return false;
     return true;
 }
 
 PM_API bool pm_rz_descend_first_k_path(pm_rz *z, size_t k) {
     if (!z) return false;
     if (!pm__rz_on_trie(z)) return false;
-    return k <= SIZE_MAX - z->len && pm__rz_next_at_depth(z, z->len, k);
+    return k <= SIZE_MAX - z->len && pm__iter_next_at_depth(z, z->len, k);
 }
 
 PM_API bool pm_rz_to_next_k_path(pm_rz *z, size_t k) {
@@ -214,16 +214,16 @@ PM_API bool pm_rz_to_next_k_path(pm_rz *z, size_t k) {
         return false;
     }
     size_t base = z->len - k;
-    if (!pm__rz_spare(z)) {
+    if (!pm__iter_spare(z)) {
         pm__rz_cut_to(z, base);
         return false;
     }
-    return pm__rz_next_beside(z, base) && pm__rz_next_at_depth(z, base, k);
+    return pm__iter_next_beside(z, base) && pm__iter_next_at_depth(z, base, k);
 }
 
 /* A copy of at most PM__SUFFIX_MAX bytes. Both sides have 8 bytes of room behind: lines keep payloads behind their
    heaps, paths keep slack. */
-static PM__INLINE void pm__copy_suffix(uint8_t *d, const uint8_t *s, size_t n) {
+static PM__INLINE void pm__iter_copy_suffix(uint8_t *d, const uint8_t *s, size_t n) {
     if (PM__LIKELY(n <= 8)) {
         memcpy(d, s, 8);
     } else if (n <= 16) {
@@ -238,7 +238,7 @@ static PM__INLINE void pm__copy_suffix(uint8_t *d, const uint8_t *s, size_t n) {
 }
 
 /* Stands on entry i of the line in the top frame: writes its path and says which entries agree. */
-static PM__INLINE bool pm__rz_stand(pm_rz *z, pm_frame *f, const pm__line *x, unsigned i) {
+static PM__INLINE bool pm__iter_stand(pm_rz *z, pm_frame *f, const pm__line *x, unsigned i) {
     unsigned off = pm__line_off(x, i), len = pm__line_suffix(x, i), rest = pm__line_lens(x)[i];
     const uint8_t *h = pm__line_heap(x) + off;
     size_t at = f->base + x->plen;
@@ -246,7 +246,7 @@ static PM__INLINE bool pm__rz_stand(pm_rz *z, pm_frame *f, const pm__line *x, un
     if (x->plen && f->place.depth < x->plen) memcpy(z->path + f->base, pm__line_heap(x), x->plen);
     if (len) {
         z->path[at] = x->body[i];
-        pm__copy_suffix(z->path + at + 1, h, rest);
+        pm__iter_copy_suffix(z->path + at + 1, h, rest);
     }
     unsigned lo = i, hi = i + 1;
     if (pm__line_is_child(x, i)) lo = pm__line_agree_begin(x, i, h);
@@ -258,7 +258,7 @@ static PM__INLINE bool pm__rz_stand(pm_rz *z, pm_frame *f, const pm__line *x, un
 }
 
 /* Enters the child at the place of the top frame. */
-static PM__INLINE bool pm__rz_enter(pm_rz *z, pm__ref child) {
+static PM__INLINE bool pm__iter_enter(pm_rz *z, pm__ref child) {
     pm__ref_prefetch(child);
     return pm__rz_push(z, pm__place_root(child), z->exist_len);
 }
@@ -267,33 +267,33 @@ enum { PM__NEXT_FOUND, PM__NEXT_DOWN, PM__NEXT_UP, PM__NEXT_NOMEM };
 
 /* Goes on from entry i of the line in the top frame: to a value, into a child, or through. `ends`: dangling places
    count, too. */
-static PM__INLINE int pm__rz_next_in_line(pm_rz *z, pm_frame *f, unsigned i, bool ends) {
+static PM__INLINE int pm__iter_next_in_line(pm_rz *z, pm_frame *f, unsigned i, bool ends) {
     const pm__line *x = pm__place_line(&f->place);
-    for (unsigned end = pm__rz_line_end(z, f, x); i < end; i++) {
+    for (unsigned end = pm__iter_line_end(z, f, x); i < end; i++) {
         bool leads = pm__line_is_child(x, i);
         pm__ref child = leads ? *pm__line_child(x, i) : 0;
         if (leads && !child && !ends) continue;
-        if (!pm__rz_stand(z, f, x, i)) return PM__NEXT_NOMEM;
+        if (!pm__iter_stand(z, f, x, i)) return PM__NEXT_NOMEM;
         if (!child) return PM__NEXT_FOUND;
         uint32_t later = x->cmask >> i >> 1; /* by the time this child is done, the next one has arrived */
         if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
-        return pm__rz_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
+        return pm__iter_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
     }
     return PM__NEXT_UP;
 }
 
 /* Asks for the child after the one at byte b. */
-static PM__INLINE void pm__byte_prefetch_after(const pm__byte *x, uint8_t b) {
+static PM__INLINE void pm__iter_byte_prefetch_after(const pm__byte *x, uint8_t b) {
     unsigned r = pm__byte_is_wide(x) ? pm__byte_block_rank(x, b) : pm__byte_child_rank(x, b);
     unsigned n = pm__byte_is_wide(x) ? pm__popcount32(pm__byte_block_bits(x, b >> 4)) : x->nc;
     if (r + 1 < n && *(pm__byte_child(x, b) + 1)) pm__ref_prefetch(*(pm__byte_child(x, b) + 1));
 }
 
 /* The same in a byte node, from byte b; `value_done`: the value at b has been visited. */
-static PM__INLINE int pm__rz_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, bool value_done, bool ends) {
+static PM__INLINE int pm__iter_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, bool value_done, bool ends) {
     const pm__byte *x = pm__place_byte(&f->place);
     if (!pm__rz_room(z, f->base + 1)) return PM__NEXT_NOMEM;
-    for (int b = pm__byte_next(x, from); b >= 0; b = pm__byte_next(x, (unsigned)b + 1), value_done = false) {
+    for (int b = pm__iter_byte_next(x, from); b >= 0; b = pm__iter_byte_next(x, (unsigned)b + 1), value_done = false) {
         uint8_t c = (uint8_t)b;
         if (PM__UNLIKELY(f->base < z->root_len) && c != z->path[f->base]) return PM__NEXT_UP;
         bool val = !value_done && pm__byte_has_val(x, c);
@@ -303,28 +303,28 @@ static PM__INLINE int pm__rz_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, 
         f->place.lo = c, f->place.depth = 1;
         z->len = z->exist_len = f->base + 1;
         if (!child) return PM__NEXT_FOUND;
-        pm__byte_prefetch_after(x, c);
-        return pm__rz_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
+        pm__iter_byte_prefetch_after(x, c);
+        return pm__iter_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
     }
     return PM__NEXT_UP;
 }
 
 /* Continues in the top frame after what its place has shown. `done`: what lies below the place as well. */
-static PM__INLINE int pm__rz_next_in_frame(pm_rz *z, bool done, bool ends) {
+static PM__INLINE int pm__iter_next_in_frame(pm_rz *z, bool done, bool ends) {
     pm_frame *f = &z->frames[z->nframes - 1];
     pm_place *p = &f->place;
     if (p->node == 0) return PM__NEXT_UP;
     if (PM__LIKELY(pm__place_in_line(p))) {
         unsigned i = done ? p->hi : p->lo;
         if (!done && p->depth) i += pm__place_val_entry(p, pm__place_line(p));
-        return pm__rz_next_in_line(z, f, i, ends);
+        return pm__iter_next_in_line(z, f, i, ends);
     }
-    if (p->depth == 0) return pm__rz_next_in_byte(z, f, 0, false, ends);
-    return done ? pm__rz_next_in_byte(z, f, p->lo + 1u, false, ends) : pm__rz_next_in_byte(z, f, p->lo, true, ends);
+    if (p->depth == 0) return pm__iter_next_in_byte(z, f, 0, false, ends);
+    return done ? pm__iter_next_in_byte(z, f, p->lo + 1u, false, ends) : pm__iter_next_in_byte(z, f, p->lo, true, ends);
 }
 
 /* Entries that the one after them may extend, as bits: same first byte, and not shorter. */
-static PM__INLINE uint32_t pm__line_maybe_extended(const pm__line *x) {
+static PM__INLINE uint32_t pm__iter_line_maybe_extended(const pm__line *x) {
     const uint8_t *lens = pm__line_lens(x);
     uint32_t same = 0;
 #if PM__SSE2
@@ -342,30 +342,30 @@ static PM__INLINE uint32_t pm__line_maybe_extended(const pm__line *x) {
 }
 
 /* The focus stands on a value in a line: notes what it takes to step along the following values of that line. */
-static void pm__rz_start_run(pm_rz *z) {
+static void pm__iter_start_run(pm_rz *z) {
     const pm_frame *f = &z->frames[z->nframes - 1];
     if (!pm__place_in_line(&f->place)) return;
     const pm__line *x = pm__place_line(&f->place);
     unsigned i = f->place.lo;
-    uint32_t e = pm__line_has_e(x), end = pm__low_bits(pm__rz_line_end(z, f, x));
+    uint32_t e = pm__line_has_e(x), end = pm__low_bits(pm__iter_line_end(z, f, x));
     if (pm__line_is_child(x, i) || !pm__rz_room(z, f->base + x->plen + PM__SUFFIX_MAX)) return;
     z->run = (uint8_t)(i + 1);
     z->run_mask = end & ~(x->cmask | e);
-    z->run_longer = pm__line_maybe_extended(x);
+    z->run_longer = pm__iter_line_maybe_extended(x);
     z->run_at = f->base + x->plen;
     z->run_heap = pm__line_heap(x) + pm__line_off(x, i + 1);
     z->run_val = pm__line_val(x, i);
 }
 
 /* To the next entry of the run. */
-static PM__INLINE void pm__rz_step_run(pm_rz *z) {
+static PM__INLINE void pm__iter_step_run(pm_rz *z) {
     pm_frame *f = &z->frames[z->nframes - 1];
     const pm__line *x = pm__place_line(&f->place);
     unsigned i = z->run, rest = pm__line_lens(x)[i], end = i + 1;
     uint8_t *d = z->path + z->run_at;
     if (z->run_longer >> i & 1) end = pm__line_agree_end(x, i, z->run_heap);
     d[0] = x->body[i];
-    pm__copy_suffix(d + 1, z->run_heap, rest);
+    pm__iter_copy_suffix(d + 1, z->run_heap, rest);
     z->run_heap += rest;
     z->run_val = pm__line_val(x, i);
     z->run = (uint8_t)(i + 1);
@@ -375,33 +375,33 @@ static PM__INLINE void pm__rz_step_run(pm_rz *z) {
 }
 
 /* The focus is off the trie: goes on in order from there, starting in the node that shows that it is. */
-static int pm__rz_next_from_off(pm_rz *z, bool ends) {
+static int pm__iter_next_from_off(pm_rz *z, bool ends) {
     size_t len = z->len;
     if (z->exist_len < z->root_len) return PM__NEXT_UP;
     z->len = z->exist_len;
     pm_frame *f = &z->frames[z->nframes - 1];
     pm__ref child;
     if (pm__place_child(&f->place, &child)) {
-        if (!child) return pm__rz_next_in_frame(z, true, ends);
-        if (!pm__rz_enter(z, child)) return PM__NEXT_NOMEM;
+        if (!child) return pm__iter_next_in_frame(z, true, ends);
+        if (!pm__iter_enter(z, child)) return PM__NEXT_NOMEM;
         f = &z->frames[z->nframes - 1];
     }
     const pm_place *p = &f->place;
     const uint8_t *s = z->path + z->len;
     if (p->node == 0) return PM__NEXT_UP;
     if (!pm__place_in_line(p))
-        return p->depth ? pm__rz_next_in_frame(z, true, ends) : pm__rz_next_in_byte(z, f, *s, false, ends);
+        return p->depth ? pm__iter_next_in_frame(z, true, ends) : pm__iter_next_in_byte(z, f, *s, false, ends);
     const pm__line *x = pm__place_line(p);
-    if (p->depth < x->plen) return pm__line_heap(x)[p->depth] > *s ? pm__rz_next_in_line(z, f, 0, ends) : PM__NEXT_UP;
+    if (p->depth < x->plen) return pm__line_heap(x)[p->depth] > *s ? pm__iter_next_in_line(z, f, 0, ends) : PM__NEXT_UP;
     size_t above = f->base + x->plen;
-    return pm__rz_next_in_line(z, f, pm__line_find(x, z->path + above, len - above).lo, ends);
+    return pm__iter_next_in_line(z, f, pm__line_find(x, z->path + above, len - above).lo, ends);
 }
 
 /* On from what a frame has answered. */
-static bool pm__rz_go_on(pm_rz *z, int r, bool ends) {
+static bool pm__iter_go_on(pm_rz *z, int r, bool ends) {
     for (;;) {
         if (r == PM__NEXT_FOUND) {
-            pm__rz_start_run(z);
+            pm__iter_start_run(z);
             return true;
         }
         if (r == PM__NEXT_UP) {
@@ -410,14 +410,14 @@ static bool pm__rz_go_on(pm_rz *z, int r, bool ends) {
         } else if (r == PM__NEXT_NOMEM) {
             break;
         }
-        r = pm__rz_next_in_frame(z, r == PM__NEXT_UP, ends);
+        r = pm__iter_next_in_frame(z, r == PM__NEXT_UP, ends);
     }
-    pm__rz_rewind(z);
+    pm__iter_rewind(z);
     return false;
 }
 
 /* Whether something lies below the focus. */
-static PM__INLINE bool pm__rz_has_children(const pm_rz *z) {
+static PM__INLINE bool pm__iter_has_children(const pm_rz *z) {
     if (pm__rz_is_view(z)) return pm__vz_child(pm__vz_of(z), 0) >= 0;
     if (!pm__rz_on_trie(z)) return false;
     pm_place p = pm__rz_place(z);
@@ -425,21 +425,21 @@ static PM__INLINE bool pm__rz_has_children(const pm_rz *z) {
 }
 
 /* Without a run to step along. */
-static PM__NOINLINE bool pm__rz_next_val(pm_rz *z, bool ends) {
-    if (PM__UNLIKELY(!pm__rz_spare(z))) {
+static PM__NOINLINE bool pm__iter_next_val(pm_rz *z, bool ends) {
+    if (PM__UNLIKELY(!pm__iter_spare(z))) {
         pm__rz_cut_to(z, z->root_len);
         return false;
     }
     z->run = 0;
-    if (PM__UNLIKELY(z->len != z->exist_len)) return pm__rz_go_on(z, pm__rz_next_from_off(z, ends), ends);
+    if (PM__UNLIKELY(z->len != z->exist_len)) return pm__iter_go_on(z, pm__iter_next_from_off(z, ends), ends);
     pm__ref child = 0;
     const pm_place *p = &z->frames[z->nframes - 1].place;
     bool dangles = ends && p->node && pm__place_child(p, &child) && !child;
-    return pm__rz_go_on(z, pm__rz_next_in_frame(z, dangles, ends), ends);
+    return pm__iter_go_on(z, pm__iter_next_in_frame(z, dangles, ends), ends);
 }
 
 /* To the next value of a view. */
-static bool pm__vz_next_val(pm_rz *z) {
+static bool pm__iter_vz_next_val(pm_rz *z) {
     while (pm__vz_next_terminal(z, z->root_len))
         if (z->run_val) return true;
     z->len = z->root_len;
@@ -450,10 +450,10 @@ PM_API bool pm_rz_to_next_val(pm_rz *z) {
     if (!z) return false;
     pm__rz_use(z);
     if (PM__LIKELY(z->run && z->run < 32 && z->run_mask >> z->run & 1)) {
-        pm__rz_step_run(z);
+        pm__iter_step_run(z);
         return true;
     }
-    return pm__rz_is_view(z) ? pm__vz_next_val(z) : pm__rz_next_val(z, false);
+    return pm__rz_is_view(z) ? pm__iter_vz_next_val(z) : pm__iter_next_val(z, false);
 }
 
 /* ---- terminals ----------------------------------------------------------------------------------------------- */
@@ -462,30 +462,30 @@ PM_API bool pm_rz_to_next_val(pm_rz *z) {
    their prefixes. What is here stays below `floor` bytes of path from the root; when there is no terminal, the focus is
    anywhere that is not above these. */
 
-static PM__INLINE bool pm__rz_step_terminal(pm_rz *z) {
-    if (PM__UNLIKELY(!(z->run && z->run < 32 && z->run_mask >> z->run & 1))) return pm__rz_next_val(z, true);
-    pm__rz_step_run(z);
+static PM__INLINE bool pm__iter_step_terminal(pm_rz *z) {
+    if (PM__UNLIKELY(!(z->run && z->run < 32 && z->run_mask >> z->run & 1))) return pm__iter_next_val(z, true);
+    pm__iter_step_run(z);
     return true;
 }
 
 /* Makes a place below the root the root for a while. */
-static void pm__rz_lower_root(pm_rz *z, size_t floor) {
+static void pm__iter_lower_root(pm_rz *z, size_t floor) {
     z->root_len += floor;
     if (z->run && z->run_at < z->root_len) z->run = 0; /* it may lead to places beside */
 }
 
 /* To the next terminal. */
-static PM__INLINE bool pm__rz_next_terminal(pm_rz *z, size_t floor) {
+static PM__INLINE bool pm__iter_next_terminal(pm_rz *z, size_t floor) {
     if (PM__UNLIKELY(z->view != NULL)) return pm__vz_next_terminal(z, z->root_len + floor);
-    if (PM__LIKELY(!floor)) return pm__rz_step_terminal(z);
-    pm__rz_lower_root(z, floor);
-    bool found = pm__rz_step_terminal(z);
+    if (PM__LIKELY(!floor)) return pm__iter_step_terminal(z);
+    pm__iter_lower_root(z, floor);
+    bool found = pm__iter_step_terminal(z);
     z->root_len -= floor;
     return found;
 }
 
 /* To the place `key` below the root, wherever the focus is; `key` is not bytes of the zipper's own path. */
-static bool pm__rz_go(pm_rz *z, const uint8_t *key, size_t n) {
+static bool pm__iter_go(pm_rz *z, const uint8_t *key, size_t n) {
     size_t have = z->len - z->root_len, min = have < n ? have : n;
     size_t same = min ? pm__lcp(z->path + z->root_len, key, min) : 0;
     if (same < have) pm__rz_cut_to(z, z->root_len + same);
@@ -494,18 +494,18 @@ static bool pm__rz_go(pm_rz *z, const uint8_t *key, size_t n) {
 
 /* To the first terminal at or after the place `key` below the root, the first `floor` bytes of which are not left; else
    anywhere. */
-static bool pm__rz_seek_terminal(pm_rz *z, size_t floor, const uint8_t *key, size_t n) {
-    if (!pm__rz_go(z, key, n)) return false;
+static bool pm__iter_seek_terminal(pm_rz *z, size_t floor, const uint8_t *key, size_t n) {
+    if (!pm__iter_go(z, key, n)) return false;
     if (z->view) return pm__vz_seek_terminal(z, z->root_len + floor);
-    if (!pm__rz_spare(z)) return false;
+    if (!pm__iter_spare(z)) return false;
     if (pm__rz_on_trie(z)) {
-        bool found = pm_rz_is_val(z) || !pm__rz_has_children(z);
-        if (found && z->len > z->root_len && !z->run && pm_rz_is_val(z)) pm__rz_start_run(z);
-        return found || pm__rz_next_terminal(z, floor);
+        bool found = pm_rz_is_val(z) || !pm__iter_has_children(z);
+        if (found && z->len > z->root_len && !z->run && pm_rz_is_val(z)) pm__iter_start_run(z);
+        return found || pm__iter_next_terminal(z, floor);
     }
     z->run = 0;
-    pm__rz_lower_root(z, floor);
-    bool found = pm__rz_go_on(z, pm__rz_next_from_off(z, true), true);
+    pm__iter_lower_root(z, floor);
+    bool found = pm__iter_go_on(z, pm__iter_next_from_off(z, true), true);
     z->root_len -= floor;
     return found;
 }
@@ -521,7 +521,7 @@ PM_API pm_status pm_rz_make_map(const pm_rz *z, pm_map *out) {
 }
 
 /* Makes a map of what is at and below the focus by sharing, if that can be. */
-static bool pm__rz_share(const pm_rz *z, pm_pool *pool, pm_map *out, pm_status *s) {
+static bool pm__iter_share(const pm_rz *z, pm_pool *pool, pm_map *out, pm_status *s) {
     const uint8_t *path = z->path ? z->path : (const uint8_t *)"";
     if (pm__rz_is_view(z)) {
         pm__vz_of(z)->known = false; /* sharing moves what the view stands on */
@@ -533,7 +533,7 @@ static bool pm__rz_share(const pm_rz *z, pm_pool *pool, pm_map *out, pm_status *
 }
 
 /* Puts the location under the focus, and its value, into `m`, at its path below `base`. */
-static pm_status pm__rz_copy_place(const pm_rz *z, size_t base, pm_map *m) {
+static pm_status pm__iter_copy_place(const pm_rz *z, size_t base, pm_map *m) {
     const pm_ops *ops = pm_map_ops(m);
     const pm_val *v = pm_rz_val(z);
     const uint8_t *path = z->path ? z->path + base : (const uint8_t *)"";
@@ -547,11 +547,11 @@ static pm_status pm__rz_copy_place(const pm_rz *z, size_t base, pm_map *m) {
 }
 
 /* Copies all that is at and below the focus. */
-static pm_status pm__rz_copy(pm_rz *z, pm_map *m) {
+static pm_status pm__iter_copy(pm_rz *z, pm_map *m) {
     pm_status before = pm__vz_worked(z, PM_OK);
     size_t base = z->len;
-    pm_status s = pm__rz_copy_place(z, base, m);
-    while (s == PM_OK && pm__rz_next_terminal(z, base - z->root_len)) s = pm__rz_copy_place(z, base, m);
+    pm_status s = pm__iter_copy_place(z, base, m);
+    while (s == PM_OK && pm__iter_next_terminal(z, base - z->root_len)) s = pm__iter_copy_place(z, base, m);
     pm__rz_cut_to(z, base);
     pm_status moving = pm__vz_worked(z, before);
     return s != PM_OK ? s : moving;
@@ -565,9 +565,9 @@ PM_API pm_status pm_rz_make_map_in(const pm_rz *view, const pm_ops *ops, pm_pool
     ops = pm__ops_taken(ops ? ops : own);
     if (pm__ops_is_refused(ops)) return PM_BADHOOK;
     if (own && own != ops && !pm__ops_is_unit(ops)) return PM_MISMATCH;
-    if (own == ops && pm__rz_share(z, pool, out, &s)) return s;
+    if (own == ops && pm__iter_share(z, pool, out, &s)) return s;
     pm_map m = pm_new(ops, pool);
-    s = pm__rz_copy(z, &m);
+    s = pm__iter_copy(z, &m);
     if (s == PM_OK) *out = m;
     else pm_drop(&m);
     return s;
@@ -671,7 +671,7 @@ enum { PM__EACH_UP, PM__EACH_DOWN, PM__EACH_STOP, PM__EACH_NOMEM };
 /* Copies the n bytes at s; `safe`: the last place from which a step stays inside the block. */
 static PM__INLINE void pm__each_copy(uint8_t *d, const uint8_t *s, size_t n, const uint8_t *safe) {
     if (PM__UNLIKELY(s > safe)) {
-        pm__copy_suffix(d, s, n);
+        pm__iter_copy_suffix(d, s, n);
         return;
     }
     memcpy(d, s, PM__EACH_STEP);
@@ -762,14 +762,14 @@ static int pm__each_line(pm__each *e, pm__each_frame *f) {
 
 static int pm__each_byte(pm__each *e, pm__each_frame *f) {
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
-    for (int b = pm__byte_next(x, f->next); b >= 0; b = pm__byte_next(x, (unsigned)b + 1)) {
+    for (int b = pm__iter_byte_next(x, f->next); b >= 0; b = pm__iter_byte_next(x, (unsigned)b + 1)) {
         uint8_t c = (uint8_t)b;
         e->path.path[f->base] = c;
         if (pm__byte_has_val(x, c) && !e->fn(e->ctx, e->path.path, f->base + 1, *pm__byte_val(x, c)))
             return PM__EACH_STOP;
         pm__ref child = pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
         if (!child) continue;
-        pm__byte_prefetch_after(x, c);
+        pm__iter_byte_prefetch_after(x, c);
         pm__ref_prefetch(child);
         if (pm__each_is_leaf(child)) {
             if (!pm__each_leaf(e, child, f->base + 1)) return PM__EACH_STOP;

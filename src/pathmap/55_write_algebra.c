@@ -7,13 +7,13 @@
 #include "54_iterate.c"
 #include "55_write_algebra.h"
 
-static pm__operand pm__operand_at(const pm_ref *r) {
+static pm__operand pm__walg_operand_at(const pm_ref *r) {
     pm__operand o = {r->place, r->val};
     return o;
 }
 
 /* Writes an outcome, which is consumed, to the focus. */
-static pm_status pm__wz_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, pm_prune prune, pm_alg *alg) {
+static pm_status pm__walg_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, pm_prune prune, pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm_status s = PM_OK;
     bool empty = !o->root && !o->val.some, exists = focus->exists;
@@ -27,7 +27,7 @@ static pm_status pm__wz_settle(pm_wz *w, const pm_ref *focus, pm__outcome *o, pm
 }
 
 /* Whether the nodes on the way to the focus have no other owner. What lies below is looked at on the way there. */
-static bool pm__wz_is_mine(const pm_wz *w) {
+static bool pm__walg_is_mine(const pm_wz *w) {
     const pm_rz *z = &w->cursor;
     pm_place p = pm__place_root(w->map->root);
     for (size_t used = 0; used < z->len;) {
@@ -35,7 +35,7 @@ static bool pm__wz_is_mine(const pm_wz *w) {
         size_t n = pm__place_down(&p, z->path + used, z->len - used);
         if (!n) return false;
         if (pm__ref_kind(p.node) == PM__WIDE && pm__byte_has_child(pm__place_byte(&p), p.lo) &&
-            !pm__count_is_one(&pm__byte_block(pm__place_byte(&p), p.lo >> 4)->rc))
+            !pm__ref_count_is_one(&pm__byte_block(pm__place_byte(&p), p.lo >> 4)->rc))
             return false;
         used += n;
     }
@@ -43,7 +43,7 @@ static bool pm__wz_is_mine(const pm_wz *w) {
 }
 
 /* True if an operation cannot change the value at the focus. */
-static bool pm__wz_value_stays(pm__merge_op op, const pm_ref *focus, const pm_ref *src) {
+static bool pm__walg_value_stays(pm__merge_op op, const pm_ref *focus, const pm_ref *src) {
     switch (op) {
     case PM__MERGE_JOIN:
     case PM__MERGE_DIFFER: return !src->val;
@@ -56,7 +56,7 @@ static bool pm__wz_value_stays(pm__merge_op op, const pm_ref *focus, const pm_re
 
 /* Joins or subtracts a source that is small against the focus, which may be edited. *done: false, and nothing changed,
    if that is for the walk. */
-static pm_status pm__wz_combine_few(pm_wz *w, pm__merge_op op, const pm__operand *a, const pm__operand *b, bool *done,
+static pm_status pm__walg_combine_few(pm_wz *w, pm__merge_op op, const pm__operand *a, const pm__operand *b, bool *done,
                                     pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm__few f;
@@ -89,20 +89,20 @@ static pm_status pm__wz_combine_few(pm_wz *w, pm__merge_op op, const pm__operand
 }
 
 /* Combines the focus with a source. `alias`: the source is, or may be, a part of the writer's own map. */
-static pm_status pm__wz_combine_with(pm_wz *w, pm__merge_op op, const pm_ref *src, bool alias, pm_prune prune,
+static pm_status pm__walg_combine_with(pm_wz *w, pm__merge_op op, const pm_ref *src, bool alias, pm_prune prune,
                                      pm_alg *alg) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
-    pm__operand a = pm__operand_at(&focus), b = pm__operand_at(src);
+    pm__operand a = pm__walg_operand_at(&focus), b = pm__walg_operand_at(src);
     pm__outcome o;
     if (src->ops != cx.ops) return PM_MISMATCH;
     pm_status s;
-    if (!alias && (w->cursor.len == 0 || pm__wz_value_stays(op, &focus, src)) && pm__wz_is_mine(w)) {
+    if (!alias && (w->cursor.len == 0 || pm__walg_value_stays(op, &focus, src)) && pm__walg_is_mine(w)) {
         bool done;
-        s = pm__wz_combine_few(w, op, &a, &b, &done, alg);
+        s = pm__walg_combine_few(w, op, &a, &b, &done, alg);
         if (s != PM_OK || done) return s;
         focus = pm__wz_focus(w); /* its nodes may be others now */
-        a = pm__operand_at(&focus);
+        a = pm__walg_operand_at(&focus);
     }
     s = op == PM__MERGE_RESTRICT ? pm__operands_restrict(&cx, &a, &b, false, &o)
                                : pm__operands_combine(&cx, op, &a, &b, false, &o);
@@ -114,30 +114,31 @@ static pm_status pm__wz_combine_with(pm_wz *w, pm__merge_op op, const pm_ref *sr
         return PM_OK;
     }
     if (!pm__outcome_share(&cx, &a, &b, &o)) s = PM_NOMEM;
-    return s == PM_OK ? pm__wz_settle(w, &focus, &o, prune, alg) : s;
+    return s == PM_OK ? pm__walg_settle(w, &focus, &o, prune, alg) : s;
 }
 
 /* The same; nobody may begin to share the map's nodes between the look at them and the changes. */
-static pm_status pm__wz_combine(pm_wz *w, pm__merge_op op, const pm_ref *src, bool alias, pm_prune prune, pm_alg *alg) {
+static pm_status pm__walg_combine(pm_wz *w, pm__merge_op op, const pm_ref *src, bool alias, pm_prune prune,
+                                  pm_alg *alg) {
     pm__wz_enter(w);
-    return pm__wz_left(w, pm__wz_combine_with(w, op, src, alias, prune, alg));
+    return pm__wz_left(w, pm__walg_combine_with(w, op, src, alias, prune, alg));
 }
 
 /* A source that is a zipper may stand on the writer's map. */
-static pm_status pm__wz_combine_rz(pm_wz *w, pm__merge_op op, const pm_rz *src, pm_prune prune, pm_alg *alg) {
+static pm_status pm__walg_combine_rz(pm_wz *w, pm__merge_op op, const pm_rz *src, pm_prune prune, pm_alg *alg) {
     if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     pm_ref r = pm_ref_of_rz(src);
-    return pm__wz_combine(w, op, &r, src->top == w->map->root, prune, alg);
+    return pm__walg_combine(w, op, &r, src->top == w->map->root, prune, alg);
 }
 
 PM_API pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    return pm__wz_combine_rz(w, PM__MERGE_JOIN, src, PM_KEEP, alg);
+    return pm__walg_combine_rz(w, PM__MERGE_JOIN, src, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg) {
     if (pm__wz_refuses(w) || !src) return pm__wz_refusal(w);
     pm_ref r = pm_ref_of_map(src, NULL, 0);
-    return pm__wz_combine(w, PM__MERGE_JOIN, &r, src->root == w->map->root, PM_KEEP, alg);
+    return pm__walg_combine(w, PM__MERGE_JOIN, &r, src->root == w->map->root, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg) {
@@ -162,7 +163,7 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, pm_prune prune, pm_alg *
     pm_alg told;
     bool any = src.exists;
     pm__wz_enter_both(w, from); /* no reader may see what is in both, or in neither */
-    pm_status s = pm__wz_combine(w, PM__MERGE_JOIN, &src, from->map->root == w->map->root, PM_KEEP, &told);
+    pm_status s = pm__walg_combine(w, PM__MERGE_JOIN, &src, from->map->root == w->map->root, PM_KEEP, &told);
     if (s == PM_OK) {
         if (from->map == w->map) pm__wz_forget(from); /* what it knows of the map has changed under it */
         if (any) s = pm__wz_done(w, pm__wz_done(from, pm__wz_empty(from, prune)));
@@ -175,19 +176,19 @@ PM_API pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, pm_prune prune, pm_alg *
 }
 
 PM_API pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
-    return pm__wz_combine_rz(w, PM__MERGE_MEET, src, prune, alg);
+    return pm__walg_combine_rz(w, PM__MERGE_MEET, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg) {
-    return pm__wz_combine_rz(w, PM__MERGE_SUB, src, prune, alg);
+    return pm__walg_combine_rz(w, PM__MERGE_SUB, src, prune, alg);
 }
 
 PM_API pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg) {
-    return pm__wz_combine_rz(w, PM__MERGE_RESTRICT, src, PM_KEEP, alg);
+    return pm__walg_combine_rz(w, PM__MERGE_RESTRICT, src, PM_KEEP, alg);
 }
 
 /* Makes maps of what is at and below the focus of the writer, which exists or not, and of a source. */
-static pm_status pm__wz_operands(pm_wz *w, const pm_ref *focus, const pm_rz *src, pm_map *own, pm_map *theirs) {
+static pm_status pm__walg_operands(pm_wz *w, const pm_ref *focus, const pm_rz *src, pm_map *own, pm_map *theirs) {
     pm__cx cx = pm__wz_cx(w);
     pm_status s = pm_rz_make_map(src, theirs);
     if (s != PM_OK) return s;
@@ -197,9 +198,9 @@ static pm_status pm__wz_operands(pm_wz *w, const pm_ref *focus, const pm_rz *src
 }
 
 /* Puts the content of a map, which is moved, in the place of the focus. `same`: it is what is there. */
-static pm_status pm__wz_put(pm_wz *w, const pm_ref *focus, const pm_map *m, bool same, pm_alg *alg) {
+static pm_status pm__walg_put(pm_wz *w, const pm_ref *focus, const pm_map *m, bool same, pm_alg *alg) {
     pm__outcome o = {.root = m->root, .val = {m->value, m->has_value}, .alg = same ? PM_ALG_LEFT : PM_ALG_NONE};
-    return pm__wz_settle(w, focus, &o, PM_KEEP, alg);
+    return pm__walg_settle(w, focus, &o, PM_KEEP, alg);
 }
 
 PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *alg) {
@@ -207,7 +208,7 @@ PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *
     pm_ref focus = pm__wz_focus(w);
     pm_map old, x, y = pm_new(NULL, NULL), both = y;
     bool same = false;
-    pm_status s = pm__wz_operands(w, &focus, a, &old, &x);
+    pm_status s = pm__walg_operands(w, &focus, a, &old, &x);
     if (s != PM_OK) return pm__wz_done(w, s);
     s = pm_rz_make_map(b, &y);
     if (s == PM_OK) s = pm_meet(&x, &y, &both, NULL);
@@ -215,7 +216,7 @@ PM_API pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *
     pm_drop(&y);
     pm_drop(&x);
     pm_drop(&old);
-    if (s == PM_OK) return pm__wz_put(w, &focus, &both, same, alg);
+    if (s == PM_OK) return pm__walg_put(w, &focus, &both, same, alg);
     pm_drop(&both);
     return pm__wz_done(w, s);
 }
@@ -225,12 +226,12 @@ PM_API pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *found) {
     pm_ref focus = pm__wz_focus(w);
     pm_map old, theirs, made = pm_new(NULL, NULL);
     bool both = focus.exists && pm_rz_exists(src);
-    pm_status s = pm__wz_operands(w, &focus, src, &old, &theirs);
+    pm_status s = pm__walg_operands(w, &focus, src, &old, &theirs);
     if (s != PM_OK) return pm__wz_done(w, s);
     if (both) s = pm_restrict(&theirs, &old, &made, NULL);
     pm_drop(&theirs);
     pm_drop(&old);
-    if (both && s == PM_OK) s = pm__wz_put(w, &focus, &made, false, NULL);
+    if (both && s == PM_OK) s = pm__walg_put(w, &focus, &made, false, NULL);
     if (s == PM_OK && found) *found = both;
     return pm__wz_done(w, s);
 }
@@ -332,7 +333,7 @@ static pm_status pm__drop_run(pm__drop *d, pm_place p, size_t k) {
     return s;
 }
 
-static pm_status pm__wz_drop_bytes(pm_wz *w, pm__merge_op op, size_t k, pm_prune prune, bool *found) {
+static pm_status pm__walg_drop_bytes(pm_wz *w, pm__merge_op op, size_t k, pm_prune prune, bool *found) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__drop d;
@@ -362,10 +363,10 @@ static pm_status pm__wz_drop_bytes(pm_wz *w, pm__merge_op op, size_t k, pm_prune
 
 PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__MERGE_JOIN, k, prune, found);
+    return pm__walg_drop_bytes(w, PM__MERGE_JOIN, k, prune, found);
 }
 
 PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
-    return pm__wz_drop_bytes(w, PM__MERGE_MEET, k, prune, found);
+    return pm__walg_drop_bytes(w, PM__MERGE_MEET, k, prune, found);
 }

@@ -40,7 +40,7 @@ static PM__INLINE bool pm__view_asked(pm_rz *factor, bool found, pm_terminal *t)
 
 /* Queries of a factor, which may fail as moves do. */
 static bool pm__view_leads_on(pm_rz *factor, pm_terminal *t) {
-    return pm__view_asked(factor, pm__rz_has_children(factor), t);
+    return pm__view_asked(factor, pm__iter_has_children(factor), t);
 }
 static bool pm__view_exists(pm_rz *factor, pm_terminal *t) {
     return pm__view_asked(factor, pm__rz_on_trie(factor), t);
@@ -125,13 +125,13 @@ static bool pm__view_pre_seek(void *state, const uint8_t *key, size_t len, size_
         len = same, within = same;
     }
     size_t skip = len < p->n ? len : p->n;
-    bool found = pm__rz_seek_terminal(&p->src, pm__view_floor(within, p->n), key + skip, len - skip);
+    bool found = pm__iter_seek_terminal(&p->src, pm__view_floor(within, p->n), key + skip, len - skip);
     return pm__view_asked(&p->src, found, t) && pm__view_show(&p->path, p->n, &p->src, t);
 }
 
 static bool pm__view_pre_next(void *state, size_t within, pm_terminal *t) {
     pm__view_pre *p = (pm__view_pre *)state;
-    bool found = pm__rz_next_terminal(&p->src, pm__view_floor(within, p->n));
+    bool found = pm__iter_next_terminal(&p->src, pm__view_floor(within, p->n));
     t->same = p->n;
     return pm__view_asked(&p->src, found, t) && pm__view_show(&p->path, p->n, &p->src, t);
 }
@@ -305,7 +305,7 @@ static bool pm__chain_go_on(pm__view_chain *c, size_t within, pm_terminal *t) {
     for (;;) {
         pm_rz *f = pm__chain_focus(c);
         size_t seam = c->links[c->active].seam;
-        if (pm__view_asked(f, pm__rz_next_terminal(f, pm__view_floor(within, seam)), t)) {
+        if (pm__view_asked(f, pm__iter_next_terminal(f, pm__view_floor(within, seam)), t)) {
             if (!pm__view_show(&c->path, seam, f, t)) return false;
             if (seam < t->same) t->same = seam;
             pm__chain_forget(c, SIZE_MAX);

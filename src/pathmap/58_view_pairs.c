@@ -63,11 +63,11 @@ static bool pm__pair_show(pm__pair *p, const pm_val *l, const pm_val *r, pm_term
 /* ---- from terminal to terminal --------------------------------------------------------------------------------- */
 
 static PM__INLINE void pm__pair_pull_left(pm__pair *p, pm_terminal *t) {
-    p->left_on = pm__view_asked(&p->left, pm__rz_next_terminal(&p->left, p->floor), t);
+    p->left_on = pm__view_asked(&p->left, pm__iter_next_terminal(&p->left, p->floor), t);
 }
 
 static PM__INLINE void pm__pair_pull_right(pm__pair *p, pm_terminal *t) {
-    p->right_on = pm__view_asked(&p->right, pm__rz_next_terminal(&p->right, p->floor), t);
+    p->right_on = pm__view_asked(&p->right, pm__iter_next_terminal(&p->right, p->floor), t);
 }
 
 /* Which of two focuses comes first; *prefix: whether it lies above the other. */
@@ -85,10 +85,10 @@ enum { PM__LEAP_STEPS = 3 }; /* terminals that are passed one by one before it p
 /* Brings a factor to the first terminal at or after that of the other one. *order, *prefix: as of pm__pair_order. */
 static bool pm__pair_chase(pm_rz *z, const pm_rz *other, size_t floor, int *order, bool *prefix) {
     for (int i = 0; i < PM__LEAP_STEPS; i++) {
-        if (!pm__rz_next_terminal(z, floor)) return false;
+        if (!pm__iter_next_terminal(z, floor)) return false;
         if ((*order = pm__pair_order(z, other, prefix)) >= 0) return true;
     }
-    if (!pm__rz_seek_terminal(z, floor, other->path + other->root_len, other->len - other->root_len)) return false;
+    if (!pm__iter_seek_terminal(z, floor, other->path + other->root_len, other->len - other->root_len)) return false;
     *order = pm__pair_order(z, other, prefix);
     return true;
 }
@@ -180,9 +180,9 @@ static bool pm__pair_seek(void *state, const uint8_t *key, size_t len, size_t wi
     pm__pair *p = (pm__pair *)state;
     p->floor = within;
     p->right_on = false;
-    p->left_on = pm__view_asked(&p->left, pm__rz_seek_terminal(&p->left, within, key, len), t);
+    p->left_on = pm__view_asked(&p->left, pm__iter_seek_terminal(&p->left, within, key, len), t);
     if (p->left_on || p->kind == PM__OVERLAY)
-        p->right_on = pm__view_asked(&p->right, pm__rz_seek_terminal(&p->right, within, key, len), t);
+        p->right_on = pm__view_asked(&p->right, pm__iter_seek_terminal(&p->right, within, key, len), t);
     if (pm__pair_go_on(p, t)) return true;
     return len == 0 && t->status == PM_OK && pm__pair_at_origin(p, t);
 }
@@ -194,8 +194,8 @@ static bool pm__pair_share(void *state, const uint8_t *key, size_t len, pm_pool 
     unsigned n = 0;
     bool can = p->kind != PM__OVERLAY;
     for (*s = PM_OK; can && *s == PM_OK && n < 2; n++) {
-        if (!pm__rz_go(factors[n], key, len)) *s = factors[n]->status;
-        else can = pm__rz_share(factors[n], pool, &maps[n], s);
+        if (!pm__iter_go(factors[n], key, len)) *s = factors[n]->status;
+        else can = pm__iter_share(factors[n], pool, &maps[n], s);
         factors[n]->status = PM_OK;
         if (!can || *s != PM_OK) break;
     }

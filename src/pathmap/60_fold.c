@@ -175,7 +175,7 @@ static bool pm__fold_segment(pm__fold *w, const pm__fold_spot *s, unsigned *next
     uint8_t b = (uint8_t)(*next)++;
     bool child = pm__byte_has_child(x, b);
     *out = pm__fold_root(child ? *pm__byte_child(x, b) : 0, pm__byte_has_val(x, b) ? pm__byte_val(x, b) : NULL);
-    if (child && pm__byte_is_wide(x) && !pm__count_is_one(&pm__byte_block(x, b >> 4)->rc)) out->shared = true;
+    if (child && pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc)) out->shared = true;
     return pm__fold_append(&w->path, &b, 1);
 }
 

@@ -261,12 +261,12 @@ static void pm__sow_drop(void *ctx, void *result) {
     if (k->val.some) pm__pay_release(cx, false, k->val.val);
 }
 
-/* Leads along s[0..len) to a value or child, as pm__chain does; a line at its end is extended if it can be. It takes
+/* Leads along s[0..len) to a value or child, as pm__any_chain does; a line at its end is extended if it can be. Takes
    over what `pay` holds. 0: no memory, nothing changed. */
 static pm__ref pm__sow_above(const pm__cx *cx, const uint8_t *s, size_t len, bool child, uint64_t pay) {
     if (!len) return pay;
-    pm__ref r = pm__chain(cx, s, len, child, pay);
-    if (r && child && pay && len < PM__SUFFIX_MAX) (void)pm__any_gather(cx, &r, 0);
+    pm__ref r = pm__any_chain(cx, s, len, child, pay);
+    if (r && child && pay && len < PM__SUFFIX_MAX) (void)pm__build_gather(cx, &r, 0);
     return r;
 }
 

@@ -181,8 +181,8 @@ static unsigned pm__merkle_stale(const pm__merkle *k, pm__ref r) {
 /* A copy of a node that leads to what stands for its children. 0: no memory. */
 static pm__ref pm__merkle_copy(const pm__merkle *k, pm__ref r, unsigned stale) {
     pm__ref c;
-    if (pm__ref_kind(r) == PM__LINE) c = pm__line_copy(&k->cx, (const pm__line *)pm__ref_ptr(r));
-    else c = pm__byte_copy(&k->cx, (const pm__byte *)pm__ref_ptr(r));
+    if (pm__ref_kind(r) == PM__LINE) c = pm__any_line_copy(&k->cx, (const pm__line *)pm__ref_ptr(r));
+    else c = pm__any_byte_copy(&k->cx, (const pm__byte *)pm__ref_ptr(r));
     for (unsigned b = 0; c && b < pm__merkle_blocks(c); b++) {
         pm__ref *slots[PM__WIDE_FROM];
         if (!(stale >> b & 1)) continue;

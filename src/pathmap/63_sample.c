@@ -153,7 +153,7 @@ static int pm__aim_line(pm_sampler *s, pm__sample_aim *a, const pm__line *x, pm_
     if (paths && pm__aim_at(a, x->plen, &i)) return pm__list_put(&s->path, heap, (size_t)i + 1) ? 1 : -1;
     if (!pm__list_put(&s->path, heap, x->plen)) return -1;
     for (unsigned k = 0, off = x->plen; k < x->n; off += pm__line_lens(x)[k], k++) {
-        size_t len = pm__line_suffix(x, k), before = paths ? pm__line_shared_before(x, k, off) : 0, upto = len;
+        size_t len = pm__line_suffix(x, k), before = paths ? pm__tally_line_shared_before(x, k, off) : 0, upto = len;
         bool leads = pm__line_is_child(x, k), found = pm__aim_at(a, paths ? len - before : !leads, &i);
         if (!found && !(leads && pm__aim_in(a, pm__weight_of(s, *pm__line_child(x, k))))) continue;
         if (found && paths) upto = before + (size_t)i + 1;

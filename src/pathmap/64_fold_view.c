@@ -23,7 +23,7 @@ typedef struct pm__fold_view {
 } pm__fold_view;
 
 /* Opens a stop at the end of the path. */
-static int pm__fold_stop_open(pm__fold_view *g, size_t len, const pm_val *val) {
+static int pm__stop_open(pm__fold_view *g, size_t len, const pm_val *val) {
     pm__fold_stop s = {{{0, 0, 0, 0}}, len, 0, {val ? *val : 0, val != NULL}};
     if (!pm__list_put(&g->stops, &s, 1)) return PM_NOMEM;
     if (val) pm__val_retain(g->ops, *val);
@@ -32,12 +32,12 @@ static int pm__fold_stop_open(pm__fold_view *g, size_t len, const pm_val *val) {
 
 /* Ends the lowest stop. What it is a child of is the stop above, or, if that is not as low as `fork`, a new one there;
    or nothing: then it was the last, and its run goes all the way up. */
-static int pm__fold_stop_end(pm__fold_view *g, size_t fork, bool last) {
+static int pm__stop_end(pm__fold_view *g, size_t fork, bool last) {
     pm__fold_stop s = *(pm__fold_stop *)pm__list_at(&g->stops, --g->stops.used);
     pm__fold_stop *up = g->stops.used ? (pm__fold_stop *)pm__list_at(&g->stops, g->stops.used - 1) : NULL;
     int st = PM_OK;
     if (!last && (!up || up->len < fork)) {
-        st = pm__fold_stop_open(g, fork, NULL); /* in the place of the one that ends: no memory is needed */
+        st = pm__stop_open(g, fork, NULL); /* in the place of the one that ends: no memory is needed */
         up = (pm__fold_stop *)pm__list_at(&g->stops, g->stops.used - 1);
     }
     if (st == PM_OK)
@@ -51,36 +51,36 @@ static int pm__fold_stop_end(pm__fold_view *g, size_t fork, bool last) {
 }
 
 /* Ends the stops that the way down to a place, `same` bytes of it being those of the path, leaves. */
-static int pm__fold_stops_end(pm__fold_view *g, size_t same) {
+static int pm__stop_all_end(pm__fold_view *g, size_t same) {
     int st = PM_OK;
     while (st == PM_OK && g->stops.used) {
         const pm__fold_stop *s = (const pm__fold_stop *)pm__list_at(&g->stops, g->stops.used - 1);
         if (s->len <= same) break;
-        st = pm__fold_stop_end(g, same, false);
+        st = pm__stop_end(g, same, false);
     }
     return st;
 }
 
 /* Comes to the next terminal, at `s`. */
-static int pm__fold_terminal(pm__fold_view *g, const uint8_t *s, size_t len, const pm_val *val) {
+static int pm__stop_terminal(pm__fold_view *g, const uint8_t *s, size_t len, const pm_val *val) {
     pm__list *path = &g->w.path;
     size_t min = path->used < len ? path->used : len, same = min ? pm__lcp(path->data, s, min) : 0;
-    int st = pm__fold_stops_end(g, same);
+    int st = pm__stop_all_end(g, same);
     if (st != PM_OK) return st;
     path->used = same;
     if (!pm__list_put(path, s + same, len - same)) return PM_NOMEM;
-    return pm__fold_stop_open(g, len, val);
+    return pm__stop_open(g, len, val);
 }
 
-static int pm__fold_terminals(pm__fold_view *g, pm_rz *z, size_t base) {
+static int pm__stop_terminals(pm__fold_view *g, pm_rz *z, size_t base) {
     const pm_val *v = pm_rz_val(z);
-    int st = v ? pm__fold_stop_open(g, 0, v) : PM_OK;
-    while (st == PM_OK && pm__rz_next_terminal(z, base - z->root_len))
-        st = pm__fold_terminal(g, z->path + base, z->len - base, pm_rz_val(z));
-    if (st == PM_OK && !g->stops.used) st = pm__fold_stop_open(g, 0, NULL);
+    int st = v ? pm__stop_open(g, 0, v) : PM_OK;
+    while (st == PM_OK && pm__iter_next_terminal(z, base - z->root_len))
+        st = pm__stop_terminal(g, z->path + base, z->len - base, pm_rz_val(z));
+    if (st == PM_OK && !g->stops.used) st = pm__stop_open(g, 0, NULL);
     while (st == PM_OK && g->stops.used) {
         bool last = g->stops.used == 1;
-        st = pm__fold_stop_end(g, 0, last);
+        st = pm__stop_end(g, 0, last);
     }
     return st;
 }
@@ -95,7 +95,7 @@ PM_API int pm_fold_rz(const pm_rz *at, const pm_fold *f, void *out) {
     pm__fold_view g = {pm__fold_begin(f), pm__list_of(sizeof(pm__fold_stop)), z->ops};
     pm_status before = pm__vz_worked(z, PM_OK);
     size_t base = z->len;
-    int st = pm__fold_terminals(&g, z, base);
+    int st = pm__stop_terminals(&g, z, base);
     pm__rz_cut_to(z, base);
     pm_status moving = pm__vz_worked(z, before);
     while (g.stops.used) {

@@ -131,7 +131,7 @@ static const pm_map *pm__writer_visible(const pm__writer *w) {
 
 /* Says what the writer has to do before its next change. With the lock held. */
 static void pm__writer_set_hold(pm__writer *w) {
-    /* Release: pairs with the acquire load in pm__claim_try_enter; who goes on then, finds counts of shared nodes
+    /* Release: pairs with the acquire load in pm__wz_claim_try_enter; who goes on then, finds counts of shared nodes
        raised. */
     pm__store_release(&w->claim.zipper.hold,
                       (w->waiting ? (uint32_t)PM__HOLD_WAIT : 0) | (w->clean ? (uint32_t)PM__HOLD_CLEAN : 0));
@@ -164,7 +164,7 @@ static void pm__writer_publish(pm__writer *w) {
 }
 
 /* Puts what is at and below a claim's root in one map there in another. */
-static bool pm__claim_transfer(const pm__claim *c, const pm_map *from, pm_map *to) {
+static bool pm__head_claim_transfer(const pm__claim *c, const pm_map *from, pm_map *to) {
     pm__cx cx = pm__map_cx(to);
     const uint8_t *path = c->path - c->head->prefix_len;
     size_t len = c->len + c->head->prefix_len;
@@ -187,7 +187,7 @@ static bool pm__claim_transfer(const pm__claim *c, const pm_map *from, pm_map *t
 static bool pm__writer_clean(pm__writer *w) {
     pm_head *h = w->claim.head;
     if (w->clean) return true;
-    if (!pm__claim_transfer(&w->claim, pm__writer_visible(w), &h->base)) return false;
+    if (!pm__head_claim_transfer(&w->claim, pm__writer_visible(w), &h->base)) return false;
     w->clean = true;
     h->ndirty--;
     *w->link_dirty = w->next_dirty;
@@ -273,7 +273,7 @@ static void pm__writer_free(pm__writer *w) {
 }
 
 /* Does what is left to do of a claim whose zipper has ended. False: no memory. */
-static bool pm__claim_settle(pm__claim *c) {
+static bool pm__head_claim_settle(pm__claim *c) {
     pm__writer *w = c->kind == PM_CLAIM_WRITER ? (pm__writer *)(void *)c : NULL;
     if (w && !pm__writer_clean(w)) return false;
     if (c->entered && !pm__claims_remove(&c->head->claims, c)) return false;
@@ -283,8 +283,8 @@ static bool pm__claim_settle(pm__claim *c) {
     return true;
 }
 
-static void pm__claim_end(pm__claim *c) {
-    if (pm__claim_settle(c)) return;
+static void pm__head_claim_end(pm__claim *c) {
+    if (pm__head_claim_settle(c)) return;
     c->unsettled = c->head->unsettled;
     c->head->unsettled = c;
 }
@@ -293,7 +293,7 @@ static void pm__claim_end(pm__claim *c) {
 static bool pm__head_settle(pm_head *h) {
     for (pm__claim **link = &h->unsettled; *link;) {
         pm__claim *c = *link, *next = c->unsettled;
-        if (pm__claim_settle(c)) *link = next;
+        if (pm__head_claim_settle(c)) *link = next;
         else link = &c->unsettled;
     }
     return h->unsettled == NULL;
@@ -414,7 +414,7 @@ static pm_map pm__writer_finish(pm__writer *w) {
     w->claim.zipper.group = pm__txn_none;
     pm__writer_publish(w);
     pm__writer_set_hold(w);
-    pm__claim_end(&w->claim);
+    pm__head_claim_end(&w->claim);
     return group.saved;
 }
 
@@ -441,10 +441,10 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     w->claim.zipper.left = pm__writer_left;
     w->clean = true;
     w->map = pm_new(h->base.ops, h->base.pool);
-    pm_status s = pm__claim_transfer(&w->claim, &h->base, &w->map) ? PM_OK : PM_NOMEM;
+    pm_status s = pm__head_claim_transfer(&w->claim, &h->base, &w->map) ? PM_OK : PM_NOMEM;
     if (s == PM_OK) s = pm_wz_open(out, &w->map, w->claim.path - h->prefix_len, len + h->prefix_len);
     if (s != PM_OK) {
-        pm__claim_end(&w->claim);
+        pm__head_claim_end(&w->claim);
         return s;
     }
     pm__writer_set_hold(w);
@@ -511,7 +511,7 @@ static void pm__snap_hold(pm_head *h, pm__snap *p) {
         pm__piece_link(&p->pieces[i]);
         w->users++;
         w->fencing += p->fence;
-        /* Before the load of `in_call`: see pm__claim_try_enter. */
+        /* Before the load of `in_call`: see pm__wz_claim_try_enter. */
         pm__store_seq_cst(&w->claim.zipper.hold, (uint32_t)PM__HOLD_WAIT);
         if (!w->claim.zipper.fenced) fence = true;
     }
@@ -569,7 +569,7 @@ static bool pm__snap_is_quiet(const pm__snap *p) {
 
 /* Waits until all writers concerned are outside of changes, and none of them can begin one, nor any clean one become
    dirty. With the lock held; as long as it is not given up afterwards, this stays so. */
-static void pm__fence_wait(pm_head *h, pm__snap *p) {
+static void pm__head_fence_wait(pm_head *h, pm__snap *p) {
     p->next = h->fences;
     p->link = &h->fences;
     if (p->next) p->next->link = &p->next;
@@ -587,7 +587,7 @@ static void pm__fence_wait(pm_head *h, pm__snap *p) {
 /* Collects the parts of a snapshot, with the lock held. */
 static pm_status pm__snap_gather(pm_head *h, pm__snap *p) {
     pm__snap_hold(h, p);
-    if (p->fence) pm__fence_wait(h, p);
+    if (p->fence) pm__head_fence_wait(h, p);
     if (!pm__snap_settle(p)) return PM_NOMEM;
     p->map = pm_clone(&h->base);
     for (;;) {
@@ -612,7 +612,7 @@ static pm_status pm__snap_make(pm_head *h, pm__snap *p) {
     pm__head_unlock(h);
     for (size_t i = 0; s == PM_OK && i < p->n; i++) {
         pm__piece *q = &p->pieces[i];
-        if (q->alone && !pm__claim_transfer(&q->w->claim, &q->map, &p->map)) s = PM_NOMEM;
+        if (q->alone && !pm__head_claim_transfer(&q->w->claim, &q->map, &p->map)) s = PM_NOMEM;
     }
     return s;
 }
@@ -634,7 +634,7 @@ static void pm__snap_free(pm_head *h, pm__snap *p) {
 
 /* Makes an open reader the owner of the map that it looks at, which becomes empty. All readers of a head count at one
    node: a reference that is handed over need not be counted up and down there. */
-static void pm__rz_adopt(pm_rz *z, pm_map *m) {
+static void pm__head_adopt(pm_rz *z, pm_map *m) {
     z->held_some = m->has_value;
     z->held = m->value;
     z->top_val = NULL;
@@ -648,7 +648,7 @@ static pm_status pm__head_open(const pm_head *h, pm_map *m, const void *path, si
     if (s != PM_OK) return s;
     if (pm__rz_append(out, (const uint8_t *)path, len)) {
         out->root_len = out->len;
-        pm__rz_adopt(out, m);
+        pm__head_adopt(out, m);
         return PM_OK;
     }
     pm_rz_drop(out);
@@ -686,7 +686,7 @@ static void pm__pin_end(struct pm_claim *c) {
     pm__claim *k = (pm__claim *)(void *)c;
     pm_head *h = k->head;
     pm__lock_acquire(&h->lock);
-    pm__claim_end(k);
+    pm__head_claim_end(k);
     pm__head_unlock(h);
     pm__head_leave(h);
 }
