@@ -599,29 +599,22 @@ PM__UNUSED static bool pm__key_make(pm__key *k, void (*end)(void *)) { return ts
 PM__UNUSED static bool pm__key_set(pm__key k, void *p) { return tss_set(k, p) == thrd_success; }
 PM__UNUSED static void pm__key_drop(pm__key k) { tss_delete(k); }
 #elif PM__THREADS == PM__THREADS_WINDOWS
-/* Fiber-local storage calls back at a thread's end, but also for every living thread when the key is given up. One key
-   is all that this library makes. */
-typedef DWORD pm__key;
-static void (*pm__key_end)(void *);
-static pm__a32 pm__key_lives;
-
-static VOID NTAPI pm__key_call(PVOID p) {
-    if (p && pm__load_acquire(&pm__key_lives)) pm__key_end(p);
-}
-
+/* Callbacks of fiber-local storage may come when a thread's variables are gone already (those that gcc emulates), and
+   come for living threads when the key is given up. So ends go unnoticed. */
+typedef int pm__key;
 PM__UNUSED static bool pm__key_make(pm__key *k, void (*end)(void *)) {
-    pm__key_end = end;
-    pm__store_release(&pm__key_lives, 1);
-    *k = FlsAlloc(pm__key_call);
-    return *k != FLS_OUT_OF_INDEXES;
+    (void)end;
+    *k = 0;
+    return false;
 }
 
-PM__UNUSED static bool pm__key_set(pm__key k, void *p) { return FlsSetValue(k, p) != 0; }
-
-PM__UNUSED static void pm__key_drop(pm__key k) {
-    pm__store_release(&pm__key_lives, 0);
-    (void)FlsFree(k);
+PM__UNUSED static bool pm__key_set(pm__key k, void *p) {
+    (void)k;
+    (void)p;
+    return false;
 }
+
+PM__UNUSED static void pm__key_drop(pm__key k) { (void)k; }
 #endif
 
 /* ---- lock ---------------------------------------------------------------------------------------------------- */
