@@ -242,8 +242,8 @@ static bool pm__build_line(pm__build *b, const pm__build_job *j, const pm__build
     pm__ent line[PM__LINE_ENTRIES];
     const size_t from = j->skip + lcp;
     const bool e = b->ents[j->lo].len == from;
-    unsigned n = 0;
-    if (e) line[n++] = b->ents[j->lo];
+    unsigned n = e;
+    line[0] = b->ents[j->lo]; /* written over if the key does not end here */
     for (unsigned i = 0; i < groups; i++) {
         size_t hi = g[i].fold ? g[i].lo + g[i].here : g[i].hi;
         for (size_t k = g[i].lo; k < hi; k++) line[n++] = b->ents[k];
