@@ -6448,35 +6448,44 @@ PM__UNUSED static bool pm__place_enter(pm_place *p) {
     return (unsigned)(p->hi - p->lo) > pm__place_val_entry(p, pm__place_line(p));
 }
 
-/* Which bytes lead on. The place is entered. */
-static pm_mask pm__place_mask_entered(const pm_place *p) {
-    pm_mask m = {{0, 0, 0, 0}};
-    if (!pm__place_in_line(p)) return pm__byte_mask(pm__place_byte(p));
+/* Which bytes lead on, written where they are to be: a mask that is copied soon after its words were stored waits for
+   them. The place is entered. Measured: a walk by masks takes 0.82 of the time. */
+static void pm__place_mask_to(const pm_place *p, pm_mask *m) {
+    m->w[0] = m->w[1] = m->w[2] = m->w[3] = 0;
+    if (!pm__place_in_line(p)) {
+        *m = pm__byte_mask(pm__place_byte(p));
+        return;
+    }
     const pm__line *x = pm__place_line(p);
     if (p->depth < x->plen) {
-        pm_mask_set(&m, pm__line_heap(x)[p->depth]);
-        return m;
+        pm_mask_set(m, pm__line_heap(x)[p->depth]);
+        return;
     }
     unsigned d = pm__place_suffix(p, x), i = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
     if (d == 0) {
-        for (; i < p->hi; i++) pm_mask_set(&m, x->body[i]);
-        return m;
+        for (; i < p->hi; i++) pm_mask_set(m, x->body[i]);
+        return;
     }
     const uint8_t *h = pm__line_heap(x) + pm__line_off(x, i) + d - 1;
     for (; i < p->hi; i++) {
-        pm_mask_set(&m, *h);
+        pm_mask_set(m, *h);
         h += pm__line_lens(x)[i];
     }
+}
+
+static PM__INLINE pm_mask pm__place_mask_entered(const pm_place *p) {
+    pm_mask m;
+    pm__place_mask_to(p, &m);
     return m;
 }
 
-PM__UNUSED static pm_mask pm__place_mask(const pm_place *p) {
-    static const pm_mask none = {{0, 0, 0, 0}};
+PM__UNUSED static PM__INLINE pm_mask pm__place_mask(const pm_place *p) {
+    pm_mask m = {{0, 0, 0, 0}};
     pm_place q;
     pm__ref child = 0;
     if (pm__place_child(p, &child)) p = &q, q = pm__place_root(child);
-    if (!p->node) return none;
-    return pm__place_mask_entered(p); /* not of a copy: its fields may just have been written */
+    if (p->node) pm__place_mask_to(p, &m); /* not of a copy: its fields may just have been written */
+    return m;
 }
 
 /* From the end of a line's prefix, one byte down. False: no entry begins with it. */
