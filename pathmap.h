@@ -23,7 +23,7 @@
 
            for (pm_iter i = pm_iter_vals(&before); pm_iter_next(&i);)
                printf("%.*s %d\n", (int)i.len, (const char *)i.key, (int)*i.val);
-           pm_drop(&before);                                      // prints apple 3, pear 5
+           pm_drop(&before);                                      // prints fruit/apple 3, fruit/pear 5
            pm_drop(&m);
        }
 
@@ -53,8 +53,9 @@
                assigning a struct moves it
 
    Contents: 01 switches, 02 types and values, 11 pools, 12 byte sets, 13 strings in pools, 15 pools over a region,
-   40 maps, 45 algebra of maps, 50 read zippers, 51 write zippers, 54 views, 55 algebra through writers, 60 folds,
-   61 unfolds, 62 hashing, 63 sampling, 66 many writers on one map, 67 maps replaced under their readers, 80 inspection;
+   40 maps, 45 algebra of maps, 50 read zippers, 51 write zippers, 54 iterators, 55 algebra through writers, 57 views,
+   60 folds, 61 unfolds, 62 hashing, 63 sampling, 66 many writers on one map, 67 maps replaced under their readers,
+   80 inspection;
    then the implementation, part by part, lowest layer first. */
 
 #ifndef PATHMAP_H
