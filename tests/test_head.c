@@ -1836,7 +1836,7 @@ TEST(head_writer_that_ends_without_memory_is_settled_later) {
         pm_head *h = head_over(&m);
         pm_wz w[40], v;
         pm_rz z;
-        char key[8];
+        char key[16];
         for (unsigned i = 0; i < keys; i++) open_writer(h, (sprintf(key, "k%02u", i), key), &w[i]);
         for (unsigned i = 0; i < keys; i++) write_at(&w[i], i % 2 ? "" : "/a/longer/way", i);
         check_fail_allocs_from(1);
