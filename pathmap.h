@@ -7989,7 +7989,6 @@ typedef struct pm__merge_run {
     const pm__cx *cx;
     pm__merge_op op;
     bool idempotent;
-    bool in_place; /* the result takes the place of the left side, which nobody else has */
     pm_status status;
     pm__merge_frame *top;
     pm__merge_chunk *chunk, *spare;
@@ -10593,10 +10592,10 @@ static void pm__pairs_abandon(pm__merge_run *q) {
     pm__merge_pop(q);
 }
 
-/* What shrinks leaves no chains of small nodes behind. A new map goes on to share what did not change, unless it is
-   tiny; in place, what was the left side's alone is copied if it is small. */
+/* What shrinks leaves no chains of small nodes behind. A result goes on to share what did not change, unless it is
+   tiny. */
 static void pm__pairs_gather_small(pm__merge_run *q, pm__ref *r) {
-    while (pm__build_gather(q->cx, r, q->in_place ? PM__GATHER_SHARED : PM__GATHER_TINY)) {}
+    while (pm__build_gather(q->cx, r, PM__GATHER_TINY)) {}
 }
 
 /* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */
@@ -10662,16 +10661,14 @@ static void pm__pairs_forget(pm__merge_run *q) {
 
 /* Combines what lies strictly below two places. *out: which sides the result equals, or PM_ALG_NONE (nothing is left,
    and neither side is empty), or PM_ALG_ELEMENT with a reference that the caller then owns.
-   in_place  the result takes the place of what lies below the left one, which nobody else has
    PM_NOMEM, PM_BADHOOK: nothing happened. */
 PM__UNUSED static pm_status pm__pairs_run(const pm__cx *cx, pm__merge_op op, const pm_place *a, const pm_place *b,
-                                          bool in_place, pm__merge_answer *out) {
+                                          pm__merge_answer *out) {
     pm__merge_run q;
     memset(&q, 0, sizeof q);
     q.cx = cx;
     q.op = op;
     q.idempotent = cx->unit || (cx->ops->flags & PM_OPS_IDEMPOTENT) != 0;
-    q.in_place = in_place;
     q.status = PM_OK;
     bool ok = pm__pairs_walk(&q, a, b, out);
     pm__pairs_forget(&q);
@@ -12754,9 +12751,9 @@ static bool pm__outcome_share(const pm__cx *cx, const pm__operand *a, const pm__
 }
 
 /* Join, meet and subtract at and below two places. On success the caller owns what `out` names; what equals an operand
-   below is not shared yet. in_place: as for pm__pairs_run. */
+   below is not shared yet. */
 static pm_status pm__operands_combine(const pm__cx *cx, pm__merge_op op, const pm__operand *a, const pm__operand *b,
-                                      bool in_place, pm__outcome *out) {
+                                      pm__outcome *out) {
     pm__merge_run q;
     pm__merge_val v;
     pm__merge_answer below;
@@ -12764,7 +12761,7 @@ static pm_status pm__operands_combine(const pm__cx *cx, pm__merge_op op, const p
     q.cx = cx;
     q.op = op;
     if (!pm__merge_value(&q, a->val, b->val, &v)) return PM_BADHOOK;
-    pm_status s = pm__pairs_run(cx, op, &a->place, &b->place, in_place, &below);
+    pm_status s = pm__pairs_run(cx, op, &a->place, &b->place, &below);
     if (s != PM_OK) {
         if (v.fresh) pm__pay_release(cx, false, v.val);
         return s;
@@ -12788,9 +12785,9 @@ static pm_map pm__outcome_map(const pm__cx *cx, const pm__outcome *o) {
 /* Restriction: a value at the right root keeps the left as it is. Whether the result equals the right as well is asked
    for last, as values on the right count for nothing before. */
 static pm_status pm__operands_restrict(const pm__cx *cx, const pm__operand *a, const pm__operand *b,
-                                       bool in_place, pm__outcome *out) {
+                                       pm__outcome *out) {
     pm__merge_answer below = {PM_ALG_LEFT, 0};
-    pm_status s = b->val ? PM_OK : pm__pairs_run(cx, PM__MERGE_RESTRICT, &a->place, &b->place, in_place, &below);
+    pm_status s = b->val ? PM_OK : pm__pairs_run(cx, PM__MERGE_RESTRICT, &a->place, &b->place, &below);
     if (s != PM_OK) return s;
     out->root = below.alg == PM_ALG_ELEMENT ? below.ref : 0;
     out->below = below.alg;
@@ -12812,7 +12809,7 @@ static pm_status pm__maps_combine(pm__merge_op op, const pm_map *a, const pm_map
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
     pm__outcome o;
     if (pm_map_ops(b) != cx.ops) return PM_MISMATCH;
-    pm_status s = pm__operands_combine(&cx, op, &x, &y, false, &o);
+    pm_status s = pm__operands_combine(&cx, op, &x, &y, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return s;
     pm_map m = pm__outcome_map(&cx, &o);
@@ -12857,7 +12854,7 @@ PM_API pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_a
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
     pm__outcome o;
     if (pm_map_ops(b) != cx.ops) return PM_MISMATCH;
-    pm_status s = pm__operands_restrict(&cx, &x, &y, false, &o);
+    pm_status s = pm__operands_restrict(&cx, &x, &y, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return s;
     pm_map m = pm__outcome_map(&cx, &o);
@@ -15778,8 +15775,7 @@ static pm_status pm__walg_combine_with(pm_wz *w, pm__merge_op op, const pm_ref *
         focus = pm__wz_focus(w); /* its nodes may be others now */
         a = pm__walg_operand_at(&focus);
     }
-    s = op == PM__MERGE_RESTRICT ? pm__operands_restrict(&cx, &a, &b, false, &o)
-                               : pm__operands_combine(&cx, op, &a, &b, false, &o);
+    s = op == PM__MERGE_RESTRICT ? pm__operands_restrict(&cx, &a, &b, &o) : pm__operands_combine(&cx, op, &a, &b, &o);
     if (s != PM_OK) return s;
     bool below = pm__place_enter(&a.place);
     if ((o.alg & PM_ALG_LEFT) && (below || a.val)) { /* what the focus has is not touched */

@@ -104,7 +104,6 @@ typedef struct pm__merge_run {
     const pm__cx *cx;
     pm__merge_op op;
     bool idempotent;
-    bool in_place; /* the result takes the place of the left side, which nobody else has */
     pm_status status;
     pm__merge_frame *top;
     pm__merge_chunk *chunk, *spare;

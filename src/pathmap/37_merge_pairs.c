@@ -140,10 +140,10 @@ static void pm__pairs_abandon(pm__merge_run *q) {
     pm__merge_pop(q);
 }
 
-/* What shrinks leaves no chains of small nodes behind. A new map goes on to share what did not change, unless it is
-   tiny; in place, what was the left side's alone is copied if it is small. */
+/* What shrinks leaves no chains of small nodes behind. A result goes on to share what did not change, unless it is
+   tiny. */
 static void pm__pairs_gather_small(pm__merge_run *q, pm__ref *r) {
-    while (pm__build_gather(q->cx, r, q->in_place ? PM__GATHER_SHARED : PM__GATHER_TINY)) {}
+    while (pm__build_gather(q->cx, r, PM__GATHER_TINY)) {}
 }
 
 /* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */
@@ -209,16 +209,14 @@ static void pm__pairs_forget(pm__merge_run *q) {
 
 /* Combines what lies strictly below two places. *out: which sides the result equals, or PM_ALG_NONE (nothing is left,
    and neither side is empty), or PM_ALG_ELEMENT with a reference that the caller then owns.
-   in_place  the result takes the place of what lies below the left one, which nobody else has
    PM_NOMEM, PM_BADHOOK: nothing happened. */
 PM__UNUSED static pm_status pm__pairs_run(const pm__cx *cx, pm__merge_op op, const pm_place *a, const pm_place *b,
-                                          bool in_place, pm__merge_answer *out) {
+                                          pm__merge_answer *out) {
     pm__merge_run q;
     memset(&q, 0, sizeof q);
     q.cx = cx;
     q.op = op;
     q.idempotent = cx->unit || (cx->ops->flags & PM_OPS_IDEMPOTENT) != 0;
-    q.in_place = in_place;
     q.status = PM_OK;
     bool ok = pm__pairs_walk(&q, a, b, out);
     pm__pairs_forget(&q);

@@ -37,9 +37,9 @@ static bool pm__outcome_share(const pm__cx *cx, const pm__operand *a, const pm__
 }
 
 /* Join, meet and subtract at and below two places. On success the caller owns what `out` names; what equals an operand
-   below is not shared yet. in_place: as for pm__pairs_run. */
+   below is not shared yet. */
 static pm_status pm__operands_combine(const pm__cx *cx, pm__merge_op op, const pm__operand *a, const pm__operand *b,
-                                      bool in_place, pm__outcome *out) {
+                                      pm__outcome *out) {
     pm__merge_run q;
     pm__merge_val v;
     pm__merge_answer below;
@@ -47,7 +47,7 @@ static pm_status pm__operands_combine(const pm__cx *cx, pm__merge_op op, const p
     q.cx = cx;
     q.op = op;
     if (!pm__merge_value(&q, a->val, b->val, &v)) return PM_BADHOOK;
-    pm_status s = pm__pairs_run(cx, op, &a->place, &b->place, in_place, &below);
+    pm_status s = pm__pairs_run(cx, op, &a->place, &b->place, &below);
     if (s != PM_OK) {
         if (v.fresh) pm__pay_release(cx, false, v.val);
         return s;
@@ -71,9 +71,9 @@ static pm_map pm__outcome_map(const pm__cx *cx, const pm__outcome *o) {
 /* Restriction: a value at the right root keeps the left as it is. Whether the result equals the right as well is asked
    for last, as values on the right count for nothing before. */
 static pm_status pm__operands_restrict(const pm__cx *cx, const pm__operand *a, const pm__operand *b,
-                                       bool in_place, pm__outcome *out) {
+                                       pm__outcome *out) {
     pm__merge_answer below = {PM_ALG_LEFT, 0};
-    pm_status s = b->val ? PM_OK : pm__pairs_run(cx, PM__MERGE_RESTRICT, &a->place, &b->place, in_place, &below);
+    pm_status s = b->val ? PM_OK : pm__pairs_run(cx, PM__MERGE_RESTRICT, &a->place, &b->place, &below);
     if (s != PM_OK) return s;
     out->root = below.alg == PM_ALG_ELEMENT ? below.ref : 0;
     out->below = below.alg;
@@ -95,7 +95,7 @@ static pm_status pm__maps_combine(pm__merge_op op, const pm_map *a, const pm_map
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
     pm__outcome o;
     if (pm_map_ops(b) != cx.ops) return PM_MISMATCH;
-    pm_status s = pm__operands_combine(&cx, op, &x, &y, false, &o);
+    pm_status s = pm__operands_combine(&cx, op, &x, &y, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return s;
     pm_map m = pm__outcome_map(&cx, &o);
@@ -140,7 +140,7 @@ PM_API pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_a
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
     pm__outcome o;
     if (pm_map_ops(b) != cx.ops) return PM_MISMATCH;
-    pm_status s = pm__operands_restrict(&cx, &x, &y, false, &o);
+    pm_status s = pm__operands_restrict(&cx, &x, &y, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
     if (s != PM_OK) return s;
     pm_map m = pm__outcome_map(&cx, &o);

@@ -104,8 +104,7 @@ static pm_status pm__walg_combine_with(pm_wz *w, pm__merge_op op, const pm_ref *
         focus = pm__wz_focus(w); /* its nodes may be others now */
         a = pm__walg_operand_at(&focus);
     }
-    s = op == PM__MERGE_RESTRICT ? pm__operands_restrict(&cx, &a, &b, false, &o)
-                               : pm__operands_combine(&cx, op, &a, &b, false, &o);
+    s = op == PM__MERGE_RESTRICT ? pm__operands_restrict(&cx, &a, &b, &o) : pm__operands_combine(&cx, op, &a, &b, &o);
     if (s != PM_OK) return s;
     bool below = pm__place_enter(&a.place);
     if ((o.alg & PM_ALG_LEFT) && (below || a.val)) { /* what the focus has is not touched */
