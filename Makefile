@@ -28,8 +28,8 @@ CHECK := $(PYTHON) tests/run_check.py --jobs $(JOBS)
 DEP = -MMD -MP -MF $@.d -MT $@
 C11 = -std=c11 $(WARNINGS) $(CFLAGS) -I. -Itests
 
-.PHONY: all help check test matrix asan tsan valgrind drd models faults uses machines portability rules headers \
-        generated headers-check layers fuzz examples replay replay-check run install uninstall clean
+.PHONY: all help check test matrix asan tsan valgrind drd models faults uses packages machines portability rules \
+        headers generated headers-check layers fuzz examples replay replay-check run install uninstall clean
 
 all: test
 
@@ -42,6 +42,7 @@ help:
 	@echo 'make layers        compile each part with only what it declares to use'
 	@echo 'make matrix        the tests under every switch and compiler'
 	@echo 'make asan tsan valgrind drd                                     the tests under a checker'
+	@echo 'make packages      build a consumer in each way to install the headers'
 	@echo 'make portability   tests on other machines (cross compilers, qemu-user, wine)   machines: a few of them'
 	@echo 'make models        check the models of tests/models (spin), and that they find seeded faults'
 	@echo 'make faults        schedules of a copy of pathmap.h with seeded faults, each of which must be found'
@@ -54,8 +55,8 @@ help:
 
 check:
 	@$(CHECK) all
-test matrix asan tsan valgrind drd models faults uses machines portability rules headers-check layers examples \
-replay-check:
+test matrix asan tsan valgrind drd models faults uses packages machines portability rules headers-check layers \
+examples replay-check:
 	@$(CHECK) $@
 
 # The headers that ship. The folder is a prerequisite too, so that removing a part counts as a change.

@@ -723,8 +723,11 @@ def group_bench():
 
 def group_rules():
     return [(f"tests/{name}", counting_job([sys.executable, f"tests/{name}"]))
-            for name in ("test_amalgamate.py", "test_frame.py", "test_packages.py")] + [
-                ("style", style_job), ("prefixes", prefix_job)]
+            for name in ("test_amalgamate.py", "test_frame.py")] + [("style", style_job), ("prefixes", prefix_job)]
+
+
+def group_packages():
+    return [("tests/test_packages.py", counting_job([sys.executable, "tests/test_packages.py"]))]
 
 
 def group_headers():
@@ -737,6 +740,7 @@ GROUPS = {
     "layers": group_layers,
     "units": group_units,
     "uses": group_uses,
+    "packages": group_packages,
     "machines": group_machines,
     "replay-check": group_replay,
     "models": group_models,
@@ -830,7 +834,8 @@ def main(arguments):
         for name, job in group_headers():
             run_job(report, name, job)
     jobs = [job for name in names if name != "headers-check" for job in GROUPS[name]()]
-    log = prepare([name for name, _ in jobs]) if names.keys() - {"headers-check", "rules", "layers", "models"} else None
+    alone = {"headers-check", "rules", "layers", "models", "packages"}
+    log = prepare([name for name, _ in jobs]) if names.keys() - alone else None
     if log is not None:
         # Every further job would say the same.
         report.add("preparation", bad("what the tests share does not build", log), time.monotonic() - start)
