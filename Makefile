@@ -29,7 +29,7 @@ DEP = -MMD -MP -MF $@.d -MT $@
 C11 = -std=c11 $(WARNINGS) $(CFLAGS) -I. -Itests
 
 .PHONY: all help check test matrix asan tsan valgrind drd models faults uses packages machines portability rules \
-        headers generated headers-check layers fuzz examples replay replay-check run install uninstall clean
+        coverage mutants headers generated headers-check layers fuzz examples replay replay-check run install uninstall clean
 
 all: test
 
@@ -44,6 +44,7 @@ help:
 	@echo 'make asan tsan valgrind drd                                     the tests under a checker'
 	@echo 'make packages      build a consumer in each way to install the headers'
 	@echo 'make portability   tests on other machines (cross compilers, qemu-user, wine)   machines: a few of them'
+	@echo 'make coverage mutants   what the tests run (gcov), and how many small faults they notice'
 	@echo 'make models        check the models of tests/models (spin), and that they find seeded faults'
 	@echo 'make faults        schedules of a copy of pathmap.h with seeded faults, each of which must be found'
 	@echo 'make replay        build/replay and build/replay-slim           replay-check: run the operation scripts'
@@ -83,6 +84,7 @@ FLAGS_tsan := -O1 -fsanitize=thread
 FLAGS_nofutex := -O1 -DPM__FUTEX=0 -DINTERN__FUTEX=0
 FLAGS_c11threads := -O1 -DPM__THREADS=PM__THREADS_C11 -DPM__FUTEX=0
 FLAGS_drd := -O1 -Wno-shadow -include tests/annotate.h
+FLAGS_coverage := -O1 --coverage
 
 # A copy of pathmap.h with faults for tests/test_head_schedules.c to find.
 FLAGS_faulty := -O1 -DSEEDED_FAULTS='<faulty_pathmap.h>' -Ibuild/faulty
@@ -94,7 +96,7 @@ build/slim-faulty/test_head_schedules build/standard-faulty/test_head_schedules:
 FLAGS_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
 COUNTS := slim standard
-VARIANTS := nothreads check3 nosimd nopool asan nopool-asan tsan drd faulty nofutex c11threads
+VARIANTS := nothreads check3 nosimd nopool asan nopool-asan tsan drd faulty nofutex c11threads coverage
 CONFIGS := $(foreach c,$(COUNTS),$(c) $(VARIANTS:%=$(c)-%))
 CONFIGS += $(CONFIGS:%=clang-%) clang-slim-fuzz
 
@@ -136,6 +138,15 @@ build/$(1)/use_cplusplus: tests/use_cplusplus.cc build/$(1)/use_two_units_a.o | 
 .PRECIOUS: build/$(1)/%.o
 endef
 $(foreach c,$(CONFIGS),$(eval $(call CONFIG_RULES,$(c))))
+
+# How good the tests are: the lines and branches that they run, and the small faults that they notice.
+
+coverage: generated
+	$(PYTHON) tests/coverage.py --jobs $(JOBS)
+mutants: generated build/coverage/lines.json.gz
+	$(PYTHON) tests/mutants.py --jobs $(JOBS) $(MUTANTS)
+build/coverage/lines.json.gz:
+	$(PYTHON) tests/coverage.py --jobs $(JOBS)
 
 # The operation scripts: build/replay has standard counts, build/replay-slim slim ones.
 
