@@ -410,10 +410,11 @@ INTERN_API INTERN_NODISCARD intern_status intern_save(intern_table *t, const cha
    numbers, slots go on where they stopped, new symbols may be added as ever. The file is mapped privately and never
    written to; while the table lives nobody may change or shorten it in place (intern_save does not: it puts another
    file there), or calls read what is there then, or beyond it. With INTERN_LOAD_COPY or INTERN_LOAD_VERIFY it is read
-   instead, and may be changed afterwards. A table that was given a seed keeps it; others take over the file's. `error`
+   instead, and may be changed afterwards; so it is on big-endian machines, which turn the numbers of buckets and index
+   (docs/interning.md says what that costs). A table that was given a seed keeps it; others take over the file's. `error`
    may be NULL; on failure it says where and why.
    Fails    INTERN_CORRUPT, INTERN_IO, INTERN_NOMEM, INTERN_BUSY (not empty, or in use), INTERN_INVALID (also unknown
-            flags, and every file on a big-endian machine): the table is as it was
+            flags): the table is as it was
    Cost     one pass over the file's bytes at the speed of memory for the checksum, nothing per symbol; with
             INTERN_LOAD_VERIFY about one lookup per symbol; one insertion per symbol where the table keeps a seed that
             is not the file's */
@@ -423,7 +424,7 @@ INTERN_API INTERN_NODISCARD intern_status intern_load(intern_table *t, const cha
 #endif
 
 /* Does intern_save into a callback, which must take all `len` bytes and answer true, or false to stop.
-   Fails    INTERN_NOMEM; INTERN_IO when the callback answers false; INTERN_INVALID (also on a big-endian machine) */
+   Fails    INTERN_NOMEM; INTERN_IO when the callback answers false; INTERN_INVALID (no table, no callback) */
 INTERN_API INTERN_NODISCARD intern_status intern_save_to(intern_table *t,
                                                          bool (*put)(void *ctx, const void *data, size_t len),
                                                          void *ctx);
@@ -2561,7 +2562,9 @@ INTERN_API intern_status intern_each_prefix(intern_table *t, const void *prefix,
      trailer    64 bytes: checksum of everything from the arrays on, these eight bytes taken as zero; zeros
 
    No offset is stored: each follows from the counts before it, so there is none that can be wrong. Arrays, pages and
-   slabs hold numbers and places, never addresses; mapping the file is all it takes to use them. */
+   slabs hold numbers and places, never addresses; mapping the file is all it takes to use them. Its numbers are
+   little-endian: other machines read the file instead, and turn the numbers of arrays and pages (those of slabs are
+   read byte by byte everywhere). */
 
 #define INTERN__IMAGE_VERSION 2u
 #define INTERN__HEADER 128u
@@ -2582,6 +2585,23 @@ enum {
     INTERN__AT_PAGES = 48,    /* u64: of all slots */
     INTERN__AT_CHECKSUM = 120 /* u64: of the head, these eight bytes taken as zero */
 };
+
+/* Turns `n` bytes of numbers, each `width` bytes, from this machine's order to that of files, or back. */
+static void intern__turn(uint8_t *p, size_t n, size_t width) {
+    if (!INTERN__BIG_ENDIAN) return;
+    for (const uint8_t *end = p + n; p != end; p += width)
+        for (size_t i = 0; i < width / 2; i++) {
+            uint8_t b = p[i];
+            p[i] = p[width - 1 - i];
+            p[width - 1 - i] = b;
+        }
+}
+
+static void intern__turn_group(uint8_t *group) {
+    intern__turn(group + offsetof(intern__group, prints), 2 * sizeof(uint64_t), sizeof(uint64_t));
+    intern__turn(group + offsetof(intern__group, low), INTERN__GROUP * sizeof(uint32_t), sizeof(uint32_t));
+    intern__turn(group + offsetof(intern__group, high), INTERN__GROUP * sizeof(uint16_t), sizeof(uint16_t));
+}
 
 INTERN__INLINE uint64_t intern__line_up(uint64_t n) { return (n + INTERN__LINE - 1) & ~(uint64_t)(INTERN__LINE - 1); }
 
@@ -2775,6 +2795,7 @@ static void intern__save_array(const intern__saving *s, intern__out *o, uintptr_
             if (e->slabs && (where & INTERN__PLACE_MASK) <= e->last_place)
                 intern__group_put(&g, i, intern__group_print(from, i), where);
         }
+        intern__turn_group((uint8_t *)&g);
         intern__out_put(o, (const uint8_t *)&g, sizeof g);
     }
 }
@@ -2818,7 +2839,7 @@ static intern_status intern__save_body(const intern__saving *s, intern__out *o) 
 
 INTERN_API intern_status intern_save_to(intern_table *t, bool (*put)(void *ctx, const void *data, size_t len),
                                         void *ctx) {
-    if (!t || !put || INTERN__BIG_ENDIAN) return INTERN_INVALID;
+    if (!t || !put) return INTERN_INVALID;
     intern__saving *s = (intern__saving *)INTERN_MALLOC(sizeof *s);
     if (!s) return INTERN_NOMEM;
     intern__save_survey(t, s);
@@ -2936,6 +2957,14 @@ static bool intern__load_checksum(intern__loading *l) {
     const uint8_t *trailer = l->data + l->len - INTERN__LINE;
     if (intern__body_sum(s, trailer + 8) == intern__load64(trailer)) return true;
     return intern__refuse(l, INTERN_CORRUPT, l->len - INTERN__LINE, "checksum of the body does not fit");
+}
+
+/* Arrays and pages become this machine's; the image is a copy where that changes anything. */
+static void intern__load_turn(intern__loading *l) {
+    uint8_t *at = l->t->image + l->head, *pages = l->t->image + l->arrays;
+    if (!INTERN__BIG_ENDIAN) return;
+    for (; at != pages; at += INTERN__LINE) intern__turn_group(at);
+    intern__turn(pages, (size_t)(l->pages * INTERN__PAGE_SIZE), sizeof(uint32_t));
 }
 
 /* Points the slots' directories into the file. */
@@ -3087,6 +3116,7 @@ static bool intern__verify_buckets(intern__loading *l) {
 static bool intern__load_all(intern__loading *l) {
     bool verify = l->flags & INTERN_LOAD_VERIFY;
     if (!intern__load_header(l) || !intern__load_extent(l) || !intern__load_checksum(l)) return false;
+    intern__load_turn(l);
     uint64_t seed = intern__load64(l->data + INTERN__AT_SEED);
     bool rebuild = l->t->seed_given && l->t->seed != seed;
     if (!rebuild) intern__table_seed(l->t, seed);
@@ -3150,9 +3180,8 @@ static intern_status intern__load_image(intern_table *t, uint8_t *image, size_t 
     return s;
 }
 
-/* Files have the numbers of little-endian machines, where they are mapped. */
 static bool intern__load_possible(unsigned flags) {
-    return !INTERN__BIG_ENDIAN && flags <= (INTERN_LOAD_VERIFY | INTERN_LOAD_UNCHECKED | INTERN_LOAD_COPY);
+    return flags <= (INTERN_LOAD_VERIFY | INTERN_LOAD_UNCHECKED | INTERN_LOAD_COPY);
 }
 
 static intern_status intern__load_fail(intern_error *error, intern_status s, const char *msg) {
@@ -3165,7 +3194,7 @@ static intern_status intern__load_fail(intern_error *error, intern_status s, con
 INTERN_API intern_status intern_load_memory(intern_table *t, const void *data, size_t len, unsigned flags,
                                             intern_error *error) {
     if (!t || !intern__key_valid(data, len) || !intern__load_possible(flags))
-        return intern__load_fail(error, INTERN_INVALID, "invalid argument, or big-endian machine");
+        return intern__load_fail(error, INTERN_INVALID, "invalid argument");
     if (!intern__table_idle(t)) return intern__load_fail(error, INTERN_BUSY, "table in use or not empty");
     uint8_t *copy = (uint8_t *)intern__line_alloc(len);
     if (!copy) return intern__load_fail(error, INTERN_NOMEM, "out of memory");
@@ -3178,9 +3207,9 @@ INTERN_API intern_status intern_load(intern_table *t, const char *path, unsigned
     uint8_t *at = NULL;
     size_t len = 0;
     if (!t || !path || !intern__load_possible(flags))
-        return intern__load_fail(error, INTERN_INVALID, "invalid argument, or big-endian machine");
+        return intern__load_fail(error, INTERN_INVALID, "invalid argument");
     if (!intern__table_idle(t)) return intern__load_fail(error, INTERN_BUSY, "table in use or not empty");
-    bool copy = (flags & (INTERN_LOAD_VERIFY | INTERN_LOAD_COPY)) != 0;
+    bool copy = INTERN__BIG_ENDIAN || (flags & (INTERN_LOAD_VERIFY | INTERN_LOAD_COPY)) != 0;
     bool mapped = false;
     intern_status s = intern__file_read(path, copy ? NULL : &mapped, &at, &len);
     if (s != INTERN_OK) return intern__load_fail(error, s, "cannot open, map or read the file");

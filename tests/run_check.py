@@ -689,7 +689,7 @@ def machine_jobs(names, tests_of):
 
 def group_machines():
     """A few tests on a few other machines; group_portability is all of them."""
-    return machine_jobs(SHORT_MACHINES, lambda name: SHORT_TESTS)
+    return machine_jobs(SHORT_MACHINES, lambda name: SHORT_TESTS + (("test_interning",) if "endian" in name else ()))
 
 
 def group_portability():

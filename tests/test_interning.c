@@ -86,10 +86,6 @@ static intern_table *table_seeded(uint64_t seed) {
 /* All with one seed, so that a run can be repeated, and files are not rebuilt. */
 static intern_table *table_new(void) { return table_seeded(0x5eed + check__seed); }
 
-static void little_endian_only(void) {
-    if (INTERN__BIG_ENDIAN) SKIP("files are for little-endian machines");
-}
-
 static intern_permit permit_new(intern_table *t) {
     intern_permit p;
     memset(&p, 0, sizeof p);
@@ -267,7 +263,7 @@ static unsigned misuse_files(intern_table *t) {
     MISUSE(intern_save(t, NULL), INTERN_INVALID);
     MISUSE(intern_save(NULL, "build/x"), INTERN_INVALID);
     MISUSE(intern_save(NULL, NULL), INTERN_INVALID);
-    MISUSE(intern_save(t, ""), INTERN__BIG_ENDIAN ? INTERN_INVALID : INTERN_IO);
+    MISUSE(intern_save(t, ""), INTERN_IO);
     MISUSE(intern_save_to(t, NULL, NULL), INTERN_INVALID);
     MISUSE(intern_save_to(NULL, never, NULL), INTERN_INVALID);
     MISUSE(intern_load(t, NULL, 0, NULL), INTERN_INVALID);
@@ -909,7 +905,6 @@ static bool sink_write(void *ctx, const void *data, size_t len) {
 
 static sink save_to_sink(intern_table *t) {
     sink s = {NULL, 0, 0, 0, 0};
-    little_endian_only();
     CHECK_OK(intern_save_to(t, sink_write, &s));
     return s;
 }
@@ -1275,14 +1270,36 @@ static unsigned files_like(const char *path) {
     return n;
 }
 
+/* One content, one file, whatever the machine: so what one has saved any other can load. */
+TEST(files_have_the_same_bytes_on_every_machine) {
+    intern_table *t = table_seeded(7), *u = table_seeded(7);
+    intern_permit p = permit_new(t);
+    for (unsigned i = 0; i < 3000; i++) {
+        uint8_t key[300] = {0};
+        size_t len = i % 97 == 0 ? 299 : (size_t)sprintf((char *)key, "key number %u", i * i);
+        add(t, &p, key, len - i % 7 * (i % 97 == 0));
+    }
+    CHECK_OK(intern_permit_release(&p));
+    sink s = save_to_sink(t);
+    uint64_t sum = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < s.len; i++) sum = (sum ^ s.data[i]) * 0x100000001b3u;
+    CHECK_EQ(s.len, 126464);
+    CHECK_EQ(sum, 0x8c690f2aa5b5a96eu);
+    CHECK_OK(intern_load_memory(u, s.data, s.len, INTERN_LOAD_VERIFY, NULL));
+    CHECK_EQ(intern_count(u), intern_count(t));
+    free(s.data);
+    intern_table_free(t);
+    intern_table_free(u);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
 TEST(files_are_mapped_and_never_written_to) {
     const char *path = scratch_file();
-    little_endian_only();
     intern_table *t = table_of_random_keys(), *u = table_new();
     intern_error error = {INTERN_OK, 0, NULL};
     CHECK_OK(intern_save(t, path));
     CHECK_OK(intern_load(u, path, 0, &error));
-    CHECK(u->image_mapped);
+    CHECK_EQ(u->image_mapped, !INTERN__BIG_ENDIAN); /* elsewhere numbers are turned, in a copy */
     model_compare(u);
     exercise(u);
     intern_table *v = table_new();
@@ -1298,7 +1315,6 @@ TEST(files_are_mapped_and_never_written_to) {
 TEST(known_fault_41_short_writes_are_completed_and_failed_ones_leave_the_old_file) {
     const char *path = scratch_file();
     intern_table *t = table_of_random_keys(), *u = table_new();
-    little_endian_only();
     write_most = 1000;
     CHECK_OK(intern_save(t, path));
     write_most = SIZE_MAX;
@@ -1357,13 +1373,13 @@ TEST(seeds_change_places_not_answers) {
 /* Somebody overwrites a file, and shortens it, while a table lives that was loaded from it. */
 TEST(copied_and_verified_files_may_change_afterwards) {
     const char *path = scratch_file();
-    little_endian_only();
     for (unsigned flags = 0; flags <= 7; flags++) {
         intern_table *t = table_of_random_keys(), *u = table_seeded(0);
         struct stat st;
         CHECK_OK(intern_save(t, path));
         CHECK_OK(intern_load(u, path, flags, NULL));
-        CHECK_EQ(u->image_mapped, (flags & (INTERN_LOAD_VERIFY | INTERN_LOAD_COPY)) == 0);
+        bool copied = INTERN__BIG_ENDIAN || (flags & (INTERN_LOAD_VERIFY | INTERN_LOAD_COPY));
+        CHECK_EQ(u->image_mapped, !copied);
         if (!u->image_mapped) {
             int fd = open(path, O_RDWR);
             unsigned char rubbish[4096];
@@ -1409,7 +1425,6 @@ static bool is_link(const char *path) {
 TEST(save_neither_follows_nor_destroys_a_link) {
     const char *path = scratch_file();
     char part[320], precious[320];
-    little_endian_only();
     snprintf(part, sizeof part, "%s.part", path);
     snprintf(precious, sizeof precious, "%s.precious", path);
     intern_table *t = table_of_random_keys();
@@ -1440,7 +1455,6 @@ TEST(save_leaves_leftovers_of_a_crash_alone_and_keeps_the_mode) {
     const char *path = scratch_file();
     struct stat st;
     static const mode_t modes[] = {0600, 0640, 0444, 0755};
-    little_endian_only();
     intern_table *t = table_of_random_keys();
     mode_t mask = umask(027);
     CHECK_OK(intern_save(t, path)); /* a new file: the mode that others get */

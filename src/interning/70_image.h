@@ -29,10 +29,11 @@ INTERN_API INTERN_NODISCARD intern_status intern_save(intern_table *t, const cha
    numbers, slots go on where they stopped, new symbols may be added as ever. The file is mapped privately and never
    written to; while the table lives nobody may change or shorten it in place (intern_save does not: it puts another
    file there), or calls read what is there then, or beyond it. With INTERN_LOAD_COPY or INTERN_LOAD_VERIFY it is read
-   instead, and may be changed afterwards. A table that was given a seed keeps it; others take over the file's. `error`
+   instead, and may be changed afterwards; so it is on big-endian machines, which turn the numbers of buckets and index
+   (docs/interning.md says what that costs). A table that was given a seed keeps it; others take over the file's. `error`
    may be NULL; on failure it says where and why.
    Fails    INTERN_CORRUPT, INTERN_IO, INTERN_NOMEM, INTERN_BUSY (not empty, or in use), INTERN_INVALID (also unknown
-            flags, and every file on a big-endian machine): the table is as it was
+            flags): the table is as it was
    Cost     one pass over the file's bytes at the speed of memory for the checksum, nothing per symbol; with
             INTERN_LOAD_VERIFY about one lookup per symbol; one insertion per symbol where the table keeps a seed that
             is not the file's */
@@ -42,7 +43,7 @@ INTERN_API INTERN_NODISCARD intern_status intern_load(intern_table *t, const cha
 #endif
 
 /* Does intern_save into a callback, which must take all `len` bytes and answer true, or false to stop.
-   Fails    INTERN_NOMEM; INTERN_IO when the callback answers false; INTERN_INVALID (also on a big-endian machine) */
+   Fails    INTERN_NOMEM; INTERN_IO when the callback answers false; INTERN_INVALID (no table, no callback) */
 INTERN_API INTERN_NODISCARD intern_status intern_save_to(intern_table *t,
                                                          bool (*put)(void *ctx, const void *data, size_t len),
                                                          void *ctx);
