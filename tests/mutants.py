@@ -4,11 +4,11 @@
 usage: mutants.py [--seed N] [--count N] [--minutes N] [--jobs N] [--header NAME] [--part WORD]
                                                                  (through make: `make mutants`)
 
-Draws places in the code that some test runs (build/coverage/lines.json.gz, by `make coverage`), changes each in one small
-way (an operator, a constant, a condition, a call left out, a failure told as success), and runs the programs that reach
-the line, the quickest first, until one fails, crashes, or takes too long: the mutant is killed. One that all of them
-pass survived, and is printed as a difference. A mutant that does not compile, or that compiles to the same code as the
-original, is drawn anew. The last line is the score."""
+Draws places in the code that some test runs (build/coverage/lines.json.gz, by `make coverage`), changes each in one
+small way (an operator, a constant, a condition, a call left out, a failure told as success), and runs the programs
+that reach the line, the quickest first, until one fails, crashes, or takes too long: the mutant is killed. One that
+all of them pass survived, and is printed as a difference. A mutant that does not compile, or that compiles to the
+same code as the original, is drawn anew. The last line is the score."""
 import argparse
 import concurrent.futures
 import glob
@@ -121,8 +121,8 @@ def main():
     except OSError:
         sys.exit("what the tests run is not known yet: `make coverage`")
     os.makedirs("build/mutants", exist_ok=True)
-    subprocess.run([*CC, "-I.", "-Itests", "-DPATHMAP_SLIM_PTRS=1", "-c", "tests/model.c", "-o", "build/mutants/model.o"],
-                   check=True)
+    model = ["-c", "tests/model.c", "-o", "build/mutants/model.o"]
+    subprocess.run([*CC, "-I.", "-Itests", "-DPATHMAP_SLIM_PTRS=1", *model], check=True)
     if os.path.exists(f"build/mutants/{options.header}.s"):
         os.remove(f"build/mutants/{options.header}.s")
     with open(options.header, encoding="utf-8") as file:

@@ -30,8 +30,8 @@ INTERN_API INTERN_NODISCARD intern_status intern_save(intern_table *t, const cha
    written to; while the table lives nobody may change or shorten it in place (intern_save does not: it puts another
    file there), or calls read what is there then, or beyond it. With INTERN_LOAD_COPY or INTERN_LOAD_VERIFY it is read
    instead, and may be changed afterwards; so it is on big-endian machines, which turn the numbers of buckets and index
-   (docs/interning.md says what that costs). A table that was given a seed keeps it; others take over the file's. `error`
-   may be NULL; on failure it says where and why.
+   (docs/interning.md says what that costs). A table that was given a seed keeps it; others take over the file's.
+   `error` may be NULL; on failure it says where and why.
    Fails    INTERN_CORRUPT, INTERN_IO, INTERN_NOMEM, INTERN_BUSY (not empty, or in use), INTERN_INVALID (also unknown
             flags): the table is as it was
    Cost     one pass over the file's bytes at the speed of memory for the checksum, nothing per symbol; with
