@@ -29,7 +29,7 @@ DEP = -MMD -MP -MF $@.d -MT $@
 C11 = -std=c11 $(WARNINGS) $(CFLAGS) -I. -Itests
 
 .PHONY: all help check test matrix asan tsan valgrind drd models faults uses packages machines portability rules \
-        coverage mutants headers generated headers-check layers fuzz examples replay replay-check run install uninstall clean
+        coverage mutants stack headers generated headers-check layers fuzz examples replay replay-check run install uninstall clean
 
 all: test
 
@@ -45,6 +45,7 @@ help:
 	@echo 'make packages      build a consumer in each way to install the headers'
 	@echo 'make portability   tests on other machines (cross compilers, qemu-user, wine)   machines: a few of them'
 	@echo 'make coverage mutants   what the tests run (gcov), and how many small faults they notice'
+	@echo 'make stack          how deep the stack gets below each public function'
 	@echo 'make models        check the models of tests/models (spin), and that they find seeded faults'
 	@echo 'make faults        schedules of a copy of pathmap.h with seeded faults, each of which must be found'
 	@echo 'make replay        build/replay and build/replay-slim           replay-check: run the operation scripts'
@@ -147,6 +148,9 @@ mutants: generated build/coverage/lines.json.gz
 	$(PYTHON) tests/mutants.py --jobs $(JOBS) $(MUTANTS)
 build/coverage/lines.json.gz:
 	$(PYTHON) tests/coverage.py --jobs $(JOBS)
+
+stack: generated
+	$(PYTHON) tests/stack_use.py
 
 # The operation scripts: build/replay has standard counts, build/replay-slim slim ones.
 
