@@ -36,8 +36,10 @@
    Contract, unless a comment says otherwise:
      keys      are borrowed for the call, may contain any bytes, and have any length; length 0 is the root
      objects   one writer or many readers at a time; distinct maps are independent, however much they share
-     failure   pm_status, 0 is success; results go through last parameters, which failure leaves untouched;
-               out of memory is an answer, nothing is lost or leaked; nothing prints, aborts or sets errno
+     failure   pm_status, 0 is success; a failure leaves the places of results untouched; out of memory is a status
+               like any other, nothing is lost or leaked; nothing prints, aborts or sets errno
+     order     what a call works on comes first, what it is given next, places for results last, an object that it
+               opens or makes among them (`out`): pm_wz_open(&m, path, len, &w). Flags stand behind all other results
      misuse    a NULL object, no place for a result, a NULL key with a length, a key or an array of more than
                SIZE_MAX / 4 bytes: PM_INVALID, or "nothing" where there is no status (NULL, false, 0, empty). What may
                be NULL says so. Nothing happens
@@ -914,16 +916,16 @@ typedef struct pm_wz {
     pm_txn group;     /* of a writer that no head gave out */
 } pm_wz;
 
-/* Opens a writer over `m`, its root at `path`, which need not exist. The caller need not initialise *w before.
+/* Opens a writer over `m`, its root at `path`, which need not exist. The caller need not initialise *out before.
    Owns     pm_wz_drop
    Valid    while `m` stays in place and nobody else touches it
    Fails    PM_NOMEM */
-PM_API PM_NODISCARD pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len);
+PM_API PM_NODISCARD pm_status pm_wz_open(pm_map *m, const void *path, size_t len, pm_wz *out);
 
 /* Opens a writer that owns its map; *m becomes empty. The writer must not be moved in memory by assignment.
    Owns     pm_wz_drop drops the map, pm_wz_into_map gives it back
    Fails    PM_NOMEM: *m is unchanged; PM_INVALID: *m is what the writer owns already */
-PM_API PM_NODISCARD pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len);
+PM_API PM_NODISCARD pm_status pm_wz_open_move(pm_map *m, const void *path, size_t len, pm_wz *out);
 
 /* Ends a writer.  Returns the first failure of any of its writes, or PM_OK. Closing twice, or closing zero, is
    harmless. */
@@ -1138,9 +1140,9 @@ PM_API size_t pm_view_factor_count(const pm_rz *z);
 /* The factor that the focus lies in; a seam belongs to the earlier one. */
 PM_API size_t pm_view_focus_factor(const pm_rz *z);
 /* Where on the way to the focus a factor ended, as lengths of origin path, one for each factor but that of the focus.
-   Writes at most `cap` of them.
+   Writes at most `cap` of them to out[0..cap).
    Returns  how many there are: pm_view_focus_factor(z) */
-PM_API size_t pm_view_path_indices(const pm_rz *z, size_t *out, size_t cap);
+PM_API size_t pm_view_path_indices(const pm_rz *z, size_t cap, size_t *out);
 
 /* ---- src/pathmap/58_view_pairs.h ----------------------------------------------------------------------- */
 
@@ -14251,31 +14253,31 @@ static void pm__wz_clear(pm_wz *w) {
 /* A writer that is not open. */
 static PM__INLINE bool pm__wz_shut(const pm_wz *w) { return PM__UNLIKELY(!w || !w->map); }
 
-PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
-    if (!w) return PM_INVALID;
-    pm__wz_clear(w);
+PM_API pm_status pm_wz_open(pm_map *m, const void *path, size_t len, pm_wz *out) {
+    if (!out) return PM_INVALID;
+    pm__wz_clear(out);
     pm__map_may_lend(m);
-    pm_status s = pm_rz_open(m, path, len, &w->cursor);
+    pm_status s = pm_rz_open(m, path, len, &out->cursor);
     if (s != PM_OK) return s;
-    pm__rz_watch(&w->cursor, NULL);
+    pm__rz_watch(&out->cursor, NULL);
     pm__map_lend(m, PM__LENT_WRITER);
-    w->map = m;
+    out->map = m;
     return PM_OK;
 }
 
-PM_API pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len) {
-    if (!w || !m || m == &w->own) return PM_INVALID;
-    pm__wz_clear(w);
+PM_API pm_status pm_wz_open_move(pm_map *m, const void *path, size_t len, pm_wz *out) {
+    if (!out || !m || m == &out->own) return PM_INVALID;
+    pm__wz_clear(out);
     pm__map_own(m);
-    w->own = *m;
-    pm_status s = pm_rz_open(&w->own, path, len, &w->cursor);
+    out->own = *m;
+    pm_status s = pm_rz_open(&out->own, path, len, &out->cursor);
     if (s != PM_OK) {
-        pm__wz_clear(w);
+        pm__wz_clear(out);
         return s;
     }
-    pm__rz_watch(&w->cursor, NULL);
-    w->map = &w->own;
-    w->owned = true;
+    pm__rz_watch(&out->cursor, NULL);
+    out->map = &out->own;
+    out->owned = true;
     *m = pm_new(m->ops, m->pool);
     return PM_OK;
 }
@@ -16499,7 +16501,7 @@ PM_API size_t pm_view_factor_count(const pm_rz *z) {
     return c->fn ? pm_view_focus_factor(z) + 1 : c->n;
 }
 
-PM_API size_t pm_view_path_indices(const pm_rz *z, size_t *out, size_t cap) {
+PM_API size_t pm_view_path_indices(const pm_rz *z, size_t cap, size_t *out) {
     if (!z) return 0;
     const pm__view_chain *c = pm__chain_of(z);
     size_t n = pm_view_focus_factor(z);
@@ -18878,7 +18880,7 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     w->clean = true;
     w->map = pm_new(h->base.ops, h->base.pool);
     pm_status s = pm__head_claim_transfer(&w->claim, &h->base, &w->map) ? PM_OK : PM_NOMEM;
-    if (s == PM_OK) s = pm_wz_open(out, &w->map, w->claim.path - h->prefix_len, len + h->prefix_len);
+    if (s == PM_OK) s = pm_wz_open(&w->map, w->claim.path - h->prefix_len, len + h->prefix_len, out);
     if (s != PM_OK) {
         pm__head_claim_end(&w->claim);
         return s;

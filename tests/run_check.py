@@ -25,6 +25,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import amalgamate  # noqa: E402
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import rules  # noqa: E402
 
 SUMMARY = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
 CC = shlex.split(os.environ.get("CC", "cc"))
@@ -303,6 +305,12 @@ def prefix_job():
     if faults:
         return bad(f"{len(faults)} prefixes in several parts", "\n".join(faults))
     return good(f"{len(parts)} prefixes")
+
+
+def results_job():
+    """Results come last in every public function."""
+    faults, n = rules.misplaced_results()
+    return bad(f"{len(faults)} faults", "\n".join(faults)) if faults or not n else good(f"{n} functions")
 
 
 # Groups: lists of (name, job). The longest jobs stand first, so that two workers end together.
@@ -723,7 +731,8 @@ def group_bench():
 
 def group_rules():
     return [(f"tests/{name}", counting_job([sys.executable, f"tests/{name}"]))
-            for name in ("test_amalgamate.py", "test_frame.py")] + [("style", style_job), ("prefixes", prefix_job)]
+            for name in ("test_amalgamate.py", "test_frame.py")] + [
+                ("style", style_job), ("prefixes", prefix_job), ("results last", results_job)]
 
 
 def group_packages():

@@ -253,7 +253,7 @@ static void write_zipper(void) {
     size_t gone = 0;
     CHECK_OK(pm_set(&piece, "x", 1, 5, NULL));
     pm_map before = pm_clone(&m);
-    CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
+    CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
     pm_rz_descend_to(pm_wz_cursor(&w), deep, DEEP);
     CHECK_OK(pm_wz_set(&w, 4, NULL));
     CHECK_OK(pm_wz_graft_map(&w, &piece)); /* takes the value too: piece has none */

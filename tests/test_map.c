@@ -1302,7 +1302,7 @@ static pm_map doubled(unsigned times) {
     for (unsigned i = 0; i < times; i++) {
         pm_map next = {0};
         pm_wz w;
-        CHECK_OK(pm_wz_open(&w, &next, NULL, 0));
+        CHECK_OK(pm_wz_open(&next, NULL, 0, &w));
         pm_rz_descend_to_byte(pm_wz_cursor(&w), 'a');
         CHECK_OK(pm_wz_graft_map(&w, &m));
         (void)pm_rz_ascend(pm_wz_cursor(&w), 1);

@@ -31,7 +31,7 @@ static void share(pm_map *m, const key *k) {
     pm_wz w;
     pm_map c = pm_clone(m);
     CHECK_OK(pm_rz_open(&c, NULL, 0, &z));
-    CHECK_OK(pm_wz_open(&w, m, k->data, k->len));
+    CHECK_OK(pm_wz_open(m, k->data, k->len, &w));
     CHECK_OK(pm_wz_graft(&w, &z));
     CHECK_OK(pm_wz_drop(&w));
     pm_rz_drop(&z);
@@ -103,7 +103,7 @@ static pm_map doubled(unsigned levels, bool valued) {
         pm_map up = {0};
         pm_wz w;
         for (unsigned side = 0; side < 2; side++) {
-            CHECK_OK(pm_wz_open(&w, &up, side ? "right" : "left", side ? 5 : 4));
+            CHECK_OK(pm_wz_open(&up, side ? "right" : "left", side ? 5 : 4, &w));
             CHECK_OK(pm_wz_graft_map(&w, &m));
             if (valued) CHECK_OK(pm_wz_set(&w, side, NULL));
             CHECK_OK(pm_wz_drop(&w));
@@ -319,7 +319,7 @@ TEST(cached_folds_know_what_a_shared_run_leads_to) {
         pm_wz w;
         for (unsigned side = 0; side < 2; side++) {
             way[700] = (uint8_t)side;
-            CHECK_OK(pm_wz_open(&w, &up, way, sizeof way));
+            CHECK_OK(pm_wz_open(&up, way, sizeof way, &w));
             CHECK_OK(pm_wz_graft_map(&w, &m));
             CHECK_OK(pm_wz_drop(&w));
         }
@@ -353,13 +353,13 @@ TEST(cached_folds_know_shared_blocks) {
         pm_map up = {0};
         for (unsigned side = 0; side < 2; side++) {
             uint8_t name = (uint8_t)('0' + side);
-            CHECK_OK(pm_wz_open(&w, &up, &name, 1));
+            CHECK_OK(pm_wz_open(&up, &name, 1, &w));
             CHECK_OK(pm_wz_graft_map(&w, side ? &c : &m));
             CHECK_OK(pm_wz_drop(&w));
         }
         for (unsigned b = 0; b < 200; b++) {
             uint8_t name = (uint8_t)(b + 50);
-            CHECK_OK(pm_wz_open(&w, &up, &name, 1));
+            CHECK_OK(pm_wz_open(&up, &name, 1, &w));
             CHECK_OK(pm_wz_graft_map(&w, b % 2 ? &c : &m));
             CHECK_OK(pm_wz_drop(&w));
         }
@@ -779,7 +779,7 @@ static int fleeting_at(void *ctx, void *seed, pm_sprout *here, const uint8_t *pa
                 pm_map twice = {0};
                 pm_wz w;
                 for (unsigned side = 0; s == PM_OK && side < 2; side++) {
-                    s = pm_wz_open(&w, &twice, side ? "l" : "r", 1);
+                    s = pm_wz_open(&twice, side ? "l" : "r", 1, &w);
                     if (s == PM_OK) s = pm_wz_graft_map(&w, &m);
                     (void)pm_wz_drop(&w);
                 }

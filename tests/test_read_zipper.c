@@ -449,7 +449,7 @@ TEST(reader_makes_maps_of_subtries) {
 TEST(reader_names_shared_nodes) {
     pm_map m = letters(), twice = pm_new(NULL, NULL);
     pm_wz w;
-    CHECK_OK(pm_wz_open(&w, &twice, "", 0));
+    CHECK_OK(pm_wz_open(&twice, "", 0, &w));
     pm_rz_descend_to(pm_wz_cursor(&w), "one", 3);
     CHECK_OK(pm_remove(&m, "", 0, PM_KEEP, NULL));
     CHECK_OK(pm_wz_graft_map(&w, &m));

@@ -32,8 +32,10 @@
    Contract, unless a comment says otherwise:
      keys      are borrowed for the call, may contain any bytes, and have any length; length 0 is the root
      objects   one writer or many readers at a time; distinct maps are independent, however much they share
-     failure   pm_status, 0 is success; results go through last parameters, which failure leaves untouched;
-               out of memory is an answer, nothing is lost or leaked; nothing prints, aborts or sets errno
+     failure   pm_status, 0 is success; a failure leaves the places of results untouched; out of memory is a status
+               like any other, nothing is lost or leaked; nothing prints, aborts or sets errno
+     order     what a call works on comes first, what it is given next, places for results last, an object that it
+               opens or makes among them (`out`): pm_wz_open(&m, path, len, &w). Flags stand behind all other results
      misuse    a NULL object, no place for a result, a NULL key with a length, a key or an array of more than
                SIZE_MAX / 4 bytes: PM_INVALID, or "nothing" where there is no status (NULL, false, 0, empty). What may
                be NULL says so. Nothing happens
