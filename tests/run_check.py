@@ -319,18 +319,18 @@ def tests():
     return sorted(os.path.basename(path)[:-2] for path in glob.glob("tests/test_*.c"))
 
 
-def mentioning(word, names):
+def mentioning(pattern, names):
     found = []
     for name in names:
         with open(f"tests/{name}.c", encoding="utf-8") as file:
-            if word in file.read():
+            if re.search(pattern, file.read()):
                 found.append(name)
     return found
 
 
 def switched(names):
     """Those on which the switches of pathmap.h have a bearing."""
-    return mentioning("pathmap.h", names)
+    return mentioning(r'pathmap\.h"|"library\.h"', names)
 
 
 def has_clang():
@@ -353,7 +353,7 @@ def group_units():
 
 
 def without_interning():
-    return [name for name in switched(tests()) if name not in mentioning("interning.h", tests())]
+    return [name for name in switched(tests()) if name not in mentioning(r"interning\.h", tests())]
 
 
 def group_matrix():
@@ -362,6 +362,8 @@ def group_matrix():
         names = [name for name in without_interning() if switch != "nothreads" or "threads" not in name]
         jobs += unit_jobs([f"slim-{switch}"], [name for name in names if name in SWITCH_TESTS])
         jobs += unit_jobs([f"standard-{switch}"], [name for name in names if name in CORE_TESTS])
+    # Plain tests are compiled by $(CC) -O2 with slim counts, and -O1 with standard ones.
+    jobs += unit_jobs(["standard-o2"], CORE_TESTS)
     # Other ways to wait and to notice a thread's end than this machine's own.
     jobs += unit_jobs(["slim-nofutex"], ["test_head", "test_interning_threads", "test_process", "test_shared"])
     jobs += unit_jobs(["slim-c11threads"], ["test_memory", "test_threads"])
@@ -669,13 +671,18 @@ def machine_tools(name):
     return (compiler, flags, runner), None
 
 
+def code_of(test):
+    """Tests that know the public functions only are linked with the implementation."""
+    return ["tests/library.c"] if mentioning('"library.h"', [test]) else []
+
+
 def machine_job(compiler, flags, runner, test, slim):
     """Builds a test for another machine, and runs it."""
     def job():
         with tempfile.TemporaryDirectory() as folder:
             program = f"{folder}/{test}.exe"
             command = [*compiler, "-std=c11", "-O1", *flags, f"-DPATHMAP_SLIM_PTRS={slim}", "-I.", "-Itests",
-                       f"tests/{test}.c", "tests/model.c", "-o", program]
+                       f"tests/{test}.c", "tests/model.c", *code_of(test), "-o", program]
             status, _, log = execute(command, BUILD_SECONDS)
             return run_program([*runner, program]) if status == 0 else bad("does not build", log)
     return job

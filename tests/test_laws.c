@@ -2,10 +2,7 @@
    sharing, snapshots that stay, and in-place operations that agree with the ones that make new maps. */
 #include "check.h"
 
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #include "counted.h"
 

@@ -3,14 +3,11 @@
 #include "check.h"
 #include "model.h"
 
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 #include "counted.h"
 
 /* Whole-trie checks after each write are slow; the random tests take fewer steps then. */
-#if defined(PM_CHECK) && PM_CHECK >= 3
+#if PM_CHECK >= 3
 enum { STEPS = 1500 };
 #else
 enum { STEPS = 12000 };

@@ -6,10 +6,7 @@
 
 #include <limits.h>
 
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #include "both.h"
 #include "counted.h"
@@ -36,6 +33,10 @@ static void share(pm_map *m, const key *k) {
     CHECK_OK(pm_wz_drop(&w));
     pm_rz_drop(&z);
     pm_drop(&c);
+}
+
+static void retain(const pm_ops *ops, pm_val v) {
+    if (ops->retain) ops->retain(ops->ctx, v);
 }
 
 static pm_val value_of(const pm_ops *ops) { return ops == counted_ops() ? counted_new() : check_below(5); }
@@ -86,7 +87,7 @@ static pm_map rebuilt(const pm_map *m) {
     CHECK_OK(pm_rz_open(m, NULL, 0, &z));
     while (used-- > 0) {
         const pm_val *v = pm_get(m, keys[used].data, keys[used].len);
-        if (v) pm__val_retain(pm_map_ops(m), *v);
+        if (v) retain(pm_map_ops(m), *v);
         if (v) CHECK_OK(pm_set(&out, keys[used].data, keys[used].len, *v, NULL));
         else CHECK_OK(pm_create_path(&out, keys[used].data, keys[used].len, NULL));
     }
@@ -664,7 +665,7 @@ static int regrow_at(void *ctx, void *seed, pm_sprout *here, const uint8_t *path
     if (++g->turn == g->fail) return 77;
     if (pm_ref_val(&r)) {
         pm_val v = *pm_ref_val(&r);
-        pm__val_retain(pm_map_ops(g->from), v);
+        retain(pm_map_ops(g->from), v);
         if (pm_sprout_val(here, v) != PM_OK) return 79;
     }
     for (int b = pm_mask_next(&mask, 0); b >= 0; b = pm_mask_next(&mask, b + 1)) {

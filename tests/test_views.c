@@ -3,13 +3,7 @@
 #include "check.h"
 #include "model.h"
 
-static _Thread_local uint64_t rmws;
-
-#define PATHMAP_STATIC
-#define PM_ON_ATOMIC_RMW() ((void)rmws++)
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #include "counted.h"
 
@@ -585,11 +579,11 @@ TEST(views_walk_without_cost_beside_the_moves) {
         CHECK_OK(pm_rz_val_count(&z[i], &n));
         while (pm_rz_to_next_step(&z[i])) continue;
         check_fail_alloc(0);
-        rmws = 0;
+        library_rmws = 0;
         while (pm_rz_to_next_val(&z[i])) n--;
         while (pm_rz_to_next_step(&z[i])) continue;
         CHECK_EQ(n, 0);
-        CHECK_EQ(rmws, 0);
+        CHECK_EQ(library_rmws, 0);
         CHECK_EQ(check_allocs(), 0);
         pm_rz_drop(&z[i]);
     }
