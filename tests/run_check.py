@@ -259,6 +259,36 @@ def check_readme(printed):
     return good("the README's program and output")
 
 
+def head_program(path):
+    """The program at the head of a header, and what it prints: the indented blocks from an #include or #define on, and
+    behind the words "which prints"."""
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    text = text[:text.index("*/")]
+    program = re.search(r"^ {7}#define \w+_IMPLEMENTATION.*?^ {7}\}\n", text, re.S | re.M)
+    printed = re.search(r"which prints\n\n((?: {7}.*\n)+)", text)
+    return tuple(re.sub(r"^ {7}", "", found.group(found.lastindex or 0), flags=re.M) for found in (program, printed))
+
+
+def head_job(library):
+    """The program at the head of a header must do what is said there."""
+    def job():
+        program, expected = head_program(f"src/{library}/00_intro.h")
+        with tempfile.TemporaryDirectory() as folder:
+            with open(f"{folder}/head.c", "w", encoding="utf-8") as file:
+                file.write(program)
+            warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
+            command = [*CC, "-std=c11", *warnings, "-O1", "-I.", "-pthread", f"{folder}/head.c", "-o", f"{folder}/head"]
+            status, _, log = execute(command, BUILD_SECONDS)
+            if status != 0:
+                return bad("does not build", log)
+            status, out, log = execute([f"{folder}/head"])
+        if status != 0:
+            return bad(f"exit {status}", log)
+        return good() if out == expected else bad("other output", difference(expected, out, ("said", "printed")))
+    return job
+
+
 def style_job():
     """Plain rules of form, on every source file."""
     faults = []
@@ -729,7 +759,8 @@ def group_fuzz():
 
 def group_examples():
     names = sorted(os.path.basename(path)[:-2] for path in glob.glob("examples/*.c"))
-    return [(f"examples/{name}", example_job(name)) for name in names]
+    return ([(f"head of {library}.h", head_job(library)) for library in amalgamate.LIBRARIES] +
+            [(f"examples/{name}", example_job(name)) for name in names])
 
 
 def group_bench():
