@@ -8,6 +8,8 @@ another one: it is dropped from the output, and refused unless it points down:
     NN_x.h may use .h parts with a smaller number
     NN_x.c may use .c parts with a smaller number, and .h parts up to its own number
 
+Declarations that everybody needs (FIRST) stand first in the output, with what they use; all others follow by number.
+
 System includes stand in 01_config.h (stddef.h, stdint.h, stdbool.h) and 10_platform.c only. Implementation parts of
 interning may include "pathmap.h"; that line is kept. The output depends on the parts alone: no clock, no environment,
 LF line ends, trailing blanks trimmed.
@@ -29,6 +31,8 @@ import tempfile
 
 LIBRARIES = ("pathmap", "interning")
 CONFIG_INCLUDES = {"stddef.h", "stdint.h", "stdbool.h"}
+# Declarations that stand first: the first hour of a reader.
+FIRST = {"pathmap": ("40_map.h", "45_map_algebra.h", "54_iterate.h"), "interning": ()}
 # Public headers that implementation parts of a library may include.
 OTHER_HEADERS = {"pathmap": set(), "interning": {"pathmap.h"}}
 BANNER_WIDTH = 110
@@ -148,6 +152,16 @@ def banner(path):
     return start + "-" * (BANNER_WIDTH - len(start) - 3) + " */"
 
 
+def in_reading_order(library, declarations):
+    """Those of FIRST, each behind what it uses, then the others by number."""
+    by_name = {part.name: part for part in declarations}
+    first = {}
+    for name in FIRST[library]:
+        if name in by_name:
+            first.update((part.name, part) for part in closure(by_name[name], by_name) + [by_name[name]])
+    return list({**first, **by_name}.values())
+
+
 def amalgamate(library, parts):
     """The header's text."""
     upper = library.upper()
@@ -157,7 +171,7 @@ def amalgamate(library, parts):
     def add(part):
         out.extend(["", banner(part.path), "", *part.output_lines()])
 
-    declarations = [part for part in parts if part.kind == "h"]
+    declarations = in_reading_order(library, [part for part in parts if part.kind == "h"])
     for part in declarations:
         if part.number == 0:
             add(part)

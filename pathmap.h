@@ -4,28 +4,62 @@
 
 /* pathmap - persistent path-trie. Single header, C11, no dependency but libc. MIT licence (end of file).
 
-   In ONE source file:                         everywhere else:
-       #define PATHMAP_IMPLEMENTATION              #include "pathmap.h"
-       #include "pathmap.h"
-
    A map from byte paths to 64-bit values. Keys are kept in order and share their prefixes; clones are O(1) and share
-   everything until one of them is written (copy-on-write); reading takes no lock.
+   everything until one of them is written (copy-on-write); reading takes no lock. A whole program:
 
+       #define PATHMAP_IMPLEMENTATION                             // in one file of a program; the others only include
+       #include "pathmap.h"
        #include <stdio.h>
 
        int main(void) {
-           pm_map m = {0};                                        // zero is an empty map
-           if (pm_set(&m, "fruit/apple", 11, 3, NULL) != PM_OK) return 1;
-           if (pm_set(&m, "fruit/pear", 10, 5, NULL) != PM_OK) return 1;
+           pm_map shop = {0}, all;                                // zero is an empty map
+           if (pm_set(&shop, "fruit/apple", 11, 3, NULL)) return 1;
+           if (pm_set(&shop, "fruit/pear", 10, 5, NULL)) return 1;
+           if (pm_set(&shop, "nut/hazel", 9, 7, NULL)) return 1;
 
-           pm_map before = pm_clone(&m);                          // O(1) snapshot
-           if (pm_remove(&m, "fruit/pear", 10, PM_PRUNE, NULL) != PM_OK) return 1;
+           const pm_val *pears = pm_get(&shop, "fruit/pear", 10); // NULL: there are none
+           if (pears) printf("%d pears\n", (int)*pears);
 
-           for (pm_iter i = pm_iter_vals(&before); pm_iter_next(&i);)
+           pm_map before = pm_clone(&shop);                       // a snapshot: O(1), shares every node
+           if (pm_remove(&shop, "fruit/pear", 10, PM_PRUNE, NULL)) return 1;
+           if (pm_set(&shop, "fruit/plum", 10, 9, NULL)) return 1;
+
+           pm_rz fruit;                                           // all that begins with "fruit/", as it was
+           if (pm_rz_open(&before, "fruit/", 6, &fruit)) return 1;
+           for (pm_iter i = pm_iter_vals_of_rz(&fruit); pm_iter_next(&i);)
                printf("%.*s %d\n", (int)i.len, (const char *)i.key, (int)*i.val);
-           pm_drop(&before);                                      // prints fruit/apple 3, fruit/pear 5
-           pm_drop(&m);
+           pm_rz_drop(&fruit);
+
+           pm_status s = pm_join(&before, &shop, &all, NULL);     // looks only at what the two do not share
+           if (s != PM_OK) return printf("%s\n", pm_status_text(s)), 1;
+           for (pm_iter i = pm_iter_vals(&all); pm_iter_next(&i);) printf("%.*s\n", (int)i.len, (const char *)i.key);
+           pm_drop(&shop), pm_drop(&before), pm_drop(&all);
        }
+
+   which prints
+
+       5 pears
+       apple 3
+       pear 5
+       fruit/apple
+       fruit/pear
+       fruit/plum
+       nut/hazel
+
+   The first hour. Most programs need no more than this; it stands first below.
+
+     pm_map m = {0}  pm_new  pm_drop  pm_clone             make, end, snapshot
+     pm_get  pm_contains  pm_set  pm_remove                one key
+     pm_is_empty  pm_val_count  pm_equal  pm_subtrie       whole maps
+     pm_build  pm_each                                     all keys at once
+     pm_join  pm_meet  pm_subtract                         two maps
+     pm_iter_vals  pm_iter_vals_of_rz  pm_iter_next        loops in key order
+     pm_iter_status  pm_iter_drop                          loops that end early
+     pm_rz_open  pm_rz_open_owned  pm_rz_drop              zippers: cursors over a map, or over a snapshot
+     pm_rz_descend_to  pm_rz_ascend  pm_rz_reset           moving one
+     pm_rz_exists  pm_rz_val  pm_rz_child_mask  pm_rz_path what is there
+     pm_wz_open  pm_wz_cursor  pm_wz_set  pm_wz_graft  pm_wz_drop   zippers that write
+     pm_status_text                                        failures in words
 
    The picture. Nodes are blocks of at most a few cache lines; most keys live in line nodes, which hold several
    compressed branches each; where a byte fans out widely, a byte node takes over. A value sits in the node above its
@@ -35,9 +69,12 @@
 
    Contract, unless a comment says otherwise:
      keys      are borrowed for the call, may contain any bytes, and have any length; length 0 is the root
-     objects   one writer or many readers at a time; distinct maps are independent, however much they share
-     failure   pm_status, 0 is success; results go through last parameters, which failure leaves untouched;
-               out of memory is an answer, nothing is lost or leaked; nothing prints, aborts or sets errno
+     threads   one writer or many readers of an object at a time, on any thread; distinct maps are independent, however
+               much they share
+     failure   pm_status, 0 is success; a failure leaves the places of results untouched; out of memory is a status
+               like any other, nothing is lost or leaked; nothing prints, aborts or sets errno
+     order     what a call works on comes first, what it is given next, places for results last, an object that it
+               opens or makes among them (`out`): pm_wz_open(&m, path, len, &w). Flags stand behind all other results
      misuse    a NULL object, no place for a result, a NULL key with a length, a key or an array of more than
                SIZE_MAX / 4 bytes: PM_INVALID, or "nothing" where there is no status (NULL, false, 0, empty). What may
                be NULL says so. Nothing happens
@@ -46,17 +83,21 @@
                zipper, an iterator or a head is over: nothing but its writer, or head, may write to that
      flags     `changed` tells whether the call changed anything, `found` whether what it is about was there; they come
                last, may be NULL, and are set by success only
+     outcomes  `alg` tells what an operation made, compared with its operands; see pm_alg
+     pointers  that a call lends (values, paths) are valid until the next write to the map; those of a zipper or an
+               iterator to its own path, until its next move
      ends      _drop ends an object in the caller's storage, _free one on the heap
      zero      a zero map, reader, iterator or witness is one of an empty map, a zero reference a place that does not
                exist; a zero writer or transaction is not open: PM_INVALID, or nothing where there is no status
      owners    who opened, made or cloned an object ends it; dropping twice or dropping zero is harmless;
                assigning a struct moves it
+     cost      of a call at a path is O(its length), without allocation where nothing is written. "Distinct nodes" are
+               those of a map, each counted once however often it is shared
 
-   Contents: 01 switches, 02 types and values, 11 pools, 12 byte sets, 13 strings in pools, 15 pools over a region,
-   40 maps, 45 algebra of maps, 50 read zippers, 51 write zippers, 54 iterators, 55 algebra through writers, 57 views,
-   60 folds, 61 unfolds, 62 hashing, 63 sampling, 66 many writers on one map, 67 maps replaced under their readers,
-   80 inspection;
-   then the implementation, part by part, lowest layer first. */
+   Contents: 01 switches, 02 types and values; first 40 maps, 45 algebra of maps, 50 read zippers, 54 iterators; then by
+   number 11 pools, 12 byte sets, 13 strings in pools, 15 pools over a region, 46 compacting, 51 write zippers, 55
+   algebra through writers, 57 views, 60 folds, 61 unfolds, 62 hashing, 63 sampling, 66 many writers on one map, 67 maps
+   replaced under their readers, 80 inspection; then the implementation, part by part, lowest layer first. */
 
 #ifndef PATHMAP_H
 #define PATHMAP_H
@@ -190,6 +231,9 @@ typedef struct pm_key {
     size_t len;
 } pm_key;
 
+/* Where nodes live (11_memory.h). NULL names the default pool, which is all that most programs need. */
+typedef struct pm_pool pm_pool;
+
 /* What a removal does with a place that it leaves without value and branch: with PM_PRUNE it goes, and so do its
    prefixes up to the nearest one that has a value or another branch (pm_prune_path). */
 typedef enum pm_prune { PM_KEEP = 0, PM_PRUNE = 1 } pm_prune;
@@ -267,149 +311,16 @@ PM_API pm_val pm_bytes_retain(pm_val v);
 /* Gives up one reference. */
 PM_API void pm_bytes_release(pm_val v);
 
-/* ---- src/pathmap/11_memory.h --------------------------------------------------------------------------- */
-
-/* Pools: where nodes live. NULL names the program's default pool, which has no limit. */
-
-typedef struct pm_pool pm_pool;
-
-/* Settings of a pool; zero everywhere is the default. */
-typedef struct pm_pool_options {
-    uint64_t budget; /* bytes that the pool may take from PM_MALLOC; 0: no limit */
-} pm_pool_options;
-
-typedef struct pm_pool_stats {
-    uint64_t reserved;    /* bytes taken from PM_MALLOC */
-    uint64_t in_slabs;    /* of these, in slabs that hold at least one node (partly filled slabs count whole) */
-    uint64_t live;        /* bytes of live nodes, size-class rounding included */
-    uint64_t nodes;       /* live nodes */
-    uint64_t budget;      /* 0: none */
-} pm_pool_stats;
-
-/* Makes a pool. `options` may be NULL.
-   Owns     pm_pool_free, after every map that uses it is dropped
-   Fails    PM_NOMEM; PM_INVALID: NULL `out` */
-PM_API PM_NODISCARD pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out);
-
-/* Frees a pool and all its memory. NULL is allowed; the default pool cannot be freed.
-   Fails    PM_BUSY while nodes are alive; the pool stays usable
-   Cost     looks at every slab twice
-   Threads  any thread. Others may go on with maps of the pool that are not empty, and drop them: it may be asked until
-            it is no longer PM_BUSY. Once it is PM_OK, no thread uses the pool's memory any more, even one that has yet
-            to come out of the call which dropped the last node. Nobody may write to an empty map of the pool meanwhile.
-            A pool over a region: others may only drop meanwhile */
-PM_API PM_NODISCARD pm_status pm_pool_free(pm_pool *pool);
-
-/* Reports on a pool (NULL: the default one). Exact when no other thread allocates or drops meanwhile. NULL `out`: does
-   nothing.
-   Threads  any thread, any time */
-PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out);
-
-/* Gives unused memory of a pool (NULL: the default one) back to PM_FREE: each chunk in which all slabs are unused. A
-   slab is unused if it holds no live node, whoever made and dropped its nodes; but not those slabs from which another
-   running thread takes its nodes, one for each size (at most 36, of 16 KB). These it gives back the next time it needs
-   a slab, by trimming itself, or when it ends. What is left of chunks around slabs in use (256 KB to 4 MB each) serves
-   all threads. A pool over a region has nothing to give back.
-   Cost     looks at every chunk, and at the slabs in which other threads have freed nodes
-   Threads  any thread, any time; allocation waits meanwhile where it needs the pool's lists */
-PM_API void pm_pool_trim(pm_pool *pool);
-
-/* ---- src/pathmap/12_bytemask.h ------------------------------------------------------------------------- */
-
-/* A set of bytes: which children a location has. */
-
-typedef struct pm_mask {
-    uint64_t w[4]; /* byte b is bit b%64 of w[b/64] */
-} pm_mask;
-
-static inline bool pm_mask_test(const pm_mask *m, uint8_t b) { return (m->w[b >> 6] >> (b & 63)) & 1; }
-static inline void pm_mask_set(pm_mask *m, uint8_t b) { m->w[b >> 6] |= UINT64_C(1) << (b & 63); }
-static inline void pm_mask_clear(pm_mask *m, uint8_t b) { m->w[b >> 6] &= ~(UINT64_C(1) << (b & 63)); }
-static inline bool pm_mask_is_empty(const pm_mask *m) { return !(m->w[0] | m->w[1] | m->w[2] | m->w[3]); }
-
-/* How many bytes are in the set. */
-PM_API unsigned pm_mask_count(const pm_mask *m);
-/* How many bytes of the set are smaller than `b`. */
-PM_API unsigned pm_mask_rank(const pm_mask *m, uint8_t b);
-/* The i-th smallest byte of the set (from 0), or -1. */
-PM_API int pm_mask_select(const pm_mask *m, unsigned i);
-/* The smallest byte of the set that is at least `from` (0..256), or -1. */
-PM_API int pm_mask_next(const pm_mask *m, int from);
-/* The largest byte of the set that is at most `from` (-1..255), or -1. */
-PM_API int pm_mask_prev(const pm_mask *m, int from);
-/* The set of all bytes in `bytes`. */
-PM_API pm_mask pm_mask_of(const void *bytes, size_t n);
-PM_API pm_mask pm_mask_or(pm_mask a, pm_mask b);
-PM_API pm_mask pm_mask_and(pm_mask a, pm_mask b);
-PM_API pm_mask pm_mask_andnot(pm_mask a, pm_mask b);
-PM_API bool pm_mask_equal(const pm_mask *a, const pm_mask *b);
-
-/* ---- src/pathmap/13_values.h --------------------------------------------------------------------------- */
-
-/* Counted byte strings that live in a pool. */
-
-enum { PM_REGION_BYTES_MAX = 16288 }; /* the longest string in a pool over a region (pm_pool_new_in) */
-
-/* Like pm_bytes_new, with the string in a pool (NULL: the default one), so that it counts towards the pool's budget
-   and, in a pool over a region, is seen by whoever shares the region.
-   Owns     the caller owns one reference: give it to a map, or drop it with pm_bytes_release
-   Fails    PM_NOMEM; PM_INVALID for more than PM_REGION_BYTES_MAX bytes in a pool over a region. A string too long for
-            the largest node's block (5,424 bytes) is a PM_MALLOC of its own in other pools
-   Cost     one allocation, O(len) */
-PM_API PM_NODISCARD pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm_val *out);
-
-/* ---- src/pathmap/15_region.h --------------------------------------------------------------------------- */
-
-/* Pools over a region of memory that the caller gives: bounded, and shared between processes if the region is.
-
-   Everything that maps allocate for their nodes lives in the region, with the pool itself and the counted byte strings
-   of pm_bytes_new_in; nothing of it comes from PM_MALLOC. What a call needs only for itself, or for a cursor (paths,
-   stacks, memos, zippers, heads, pm_shared), still does, and belongs to the process that made the call.
-
-   Processes. A mapping made with MAP_SHARED before fork() has the same address in the children, so nodes, which refer
-   to each other by address, mean the same to all of them. Any of them may allocate, and free what another has
-   allocated; maps of one process may share nodes with maps of another. What is passed from one to another is a pm_map,
-   stored somewhere in shared memory, under whatever synchronisation its program has, such as waiting for the child's
-   end; the same as between threads. All that is put into such a map must be of the same region: a part joined or
-   grafted from a map of another pool stays where it was.
-
-   Killed processes. The pool has no lock. A process killed at any instruction leaves the pool usable by all others;
-   what it held is lost to them: the nodes that only it could reach, and at most one block more, in the middle of a call
-   (its slab then stays with its size class). A map that it was changing must not be touched any more; clones of it may.
-   docs/memory.md says more. */
-
-enum { PM_REGION_MIN = 40 * 1024 }; /* a region of so many bytes has room for a map, wherever it starts */
-
-/* Makes a pool over `bytes` bytes at `region`, which may start anywhere and hold anything. A budget below `bytes`
-   leaves the rest of the region alone. The size is hard: what does not fit is PM_NOMEM, and what was there stays.
-   Owns     the region is the caller's, and must stay until the last map of the pool is dropped or given up.
-            pm_pool_free ends the pool; as nothing has to be given back, unmapping a region that no process uses any
-            more does as well, also when a killed process has left nodes behind
-   Fails    PM_NOMEM: no room for a single slab (never from PM_REGION_MIN on); PM_INVALID: NULL region or `out`, or
-            more bytes than there are addresses behind `region`
-   Cost     writes 0.5% of the region; the rest is touched as it is used
-   Threads  the pool: any thread, of any process that has inherited the mapping; with PM_NO_THREADS one at a time
-   Source   slabs whose state is one word, changed by compare-and-swap: M. Michael, "Scalable lock-free dynamic memory
-            allocation", PLDI 2004; there blocks are linked, here they are bits */
-PM_API PM_NODISCARD pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_options *options,
-                                             pm_pool **out);
-
-/* ---- src/pathmap/26_place.h ---------------------------------------------------------------------------- */
-
-/* Where in a node a location lies: what zippers and trie references keep. Its fields are private. */
-
-typedef struct pm_place {
-    uint64_t node;  /* reference of the node, 0: no branch below */
-    uint16_t depth; /* bytes of path matched inside the node */
-    uint8_t lo, hi; /* line nodes: the entries that agree with the path; byte nodes: the byte */
-} pm_place;
-
 /* ---- src/pathmap/40_map.h ------------------------------------------------------------------------------ */
 
 /* Maps: byte paths to values.
 
    A map is a set of locations closed under prefix, some of which carry a value. The empty path always exists. A
-   location without value and without extension ("dangling") is legal and lasts until pruned. Keys are any bytes. */
+   location without value and without extension ("dangling") is legal and lasts until pruned. Keys are any bytes.
+
+   What is said here once: a read needs no lock beside other reads; a write is for one thread alone, and a write that
+   fails has changed nothing. A write ends the validity of all pointers that the map lent. Costs are of a key of `len`
+   bytes; O(len) is a handful of cache lines, not one a byte. NULL: see "misuse" at the head of this file. */
 
 /* A map. Zero is a valid empty map of plain words in the default pool. Assigning the struct moves it; only pm_clone
    makes a second owner. Fields are private. */
@@ -425,20 +336,21 @@ typedef struct pm_map {
 
 /* Makes an empty map. `ops` NULL: pm_ops_left(); `pool` NULL: the default pool. A table that is refused (02_types.h)
    shows when a value is to be stored: PM_BADHOOK.
+   Returns  the map; the caller drops it
+   Valid    while `ops` and `pool` are: a map names them
    Cost     no allocation */
 PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool);
 
-/* Empties a map; its value operations and pool stay. Dropping twice, or dropping zero, is harmless.
-   Cost     O(nodes that no other owner holds); never allocates, never fails, no recursion */
+/* Empties a map; its value operations and pool stay. Dropping twice, or dropping zero or NULL, is harmless.
+   Cost     O(nodes that no other owner holds); never allocates, never fails, no recursion
+   Threads  a write. Clones are other maps: any thread may drop its own, at any time */
 PM_API void pm_drop(pm_map *m);
 
-/* Makes a second owner of the same content; from then on the two are independent.
-   Owns     the caller drops the result
-   Cost     O(1): one atomic increment, no allocation */
+/* Makes a second owner of the same content: a snapshot. From then on the two are independent.
+   Returns  the clone, which the caller drops; an empty map of NULL
+   Cost     O(1): one atomic increment, no allocation
+   Threads  a read; the clone may be used and dropped by any thread */
 PM_API pm_map pm_clone(const pm_map *m);
-
-/* True if there is no value, and no location but the empty path. */
-PM_API bool pm_is_empty(const pm_map *m);
 
 /* Finds the value stored at exactly `key`.
    Returns  the value, or NULL when the path is absent or carries none
@@ -446,16 +358,10 @@ PM_API bool pm_is_empty(const pm_map *m);
    Cost     O(len); no allocation */
 PM_API const pm_val *pm_get(const pm_map *m, const void *key, size_t len);
 
-/* Looks up `n` keys at once, their memory accesses overlapped: faster than `n` calls on maps larger than the cache.
-   out[i] is what pm_get would answer for keys[i].
-   Returns  how many were found */
-PM_API size_t pm_get_many(const pm_map *m, const pm_key *keys, size_t n, const pm_val **out);
-
-/* True if `key` carries a value. */
+/* Tells whether `key` carries a value.
+   Returns  true if so
+   Cost     as pm_get */
 PM_API bool pm_contains(const pm_map *m, const void *key, size_t len);
-
-/* True if the location exists, with or without a value. */
-PM_API bool pm_path_exists(const pm_map *m, const void *key, size_t len);
 
 /* Stores a value at `key`, with all its prefixes as locations.
    Owns     the map takes over the caller's reference to `val`; the replaced value goes to *old (then the caller's),
@@ -463,24 +369,6 @@ PM_API bool pm_path_exists(const pm_map *m, const void *key, size_t len);
    Fails    PM_NOMEM; PM_BADHOOK: the map's table is refused (pm_ops). Nothing changed, `val` stays the caller's
    Cost     O(len); at most one node copied per level of shared structure */
 PM_API PM_NODISCARD pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_opt *old);
-
-/* Finds the value at `key` for changing it in place; un-shares the path to it.
-   *slot is NULL when there is none (then nothing was un-shared), and in unit maps, which store no payload.
-   Valid    until the next write to `m`, or pm_drop(m)
-   Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slot);
-
-/* Stores `val` at `key` if there is no value yet. `slot` and `changed` may be NULL; *slot is as for pm_get_mut.
-   Owns     `val` is the map's if inserted, else it stays the caller's
-   Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_get_or_set(pm_map *m, const void *key, size_t len, pm_val val, pm_val **slot,
-                                            bool *changed);
-
-/* Like pm_get_or_set, with the value made by make(ctx, &val) only when it is needed.
-   Fails    PM_NOMEM, or what `make` answered: nothing changed */
-PM_API PM_NODISCARD pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
-                                                 pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
-                                                 bool *changed);
 
 /* Removes the value at `key`. With PM_KEEP the location stays (dangling if it has no extension); with
    PM_PRUNE, pm_prune_path(m, key, len) follows, whatever the outcome.
@@ -490,24 +378,58 @@ PM_API PM_NODISCARD pm_status pm_get_or_set_with(pm_map *m, const void *key, siz
             that a map does not keep the shape of what it once held. Without memory for that they stay as they are */
 PM_API PM_NODISCARD pm_status pm_remove(pm_map *m, const void *key, size_t len, pm_prune prune, pm_opt *old);
 
-/* Makes the location and its prefixes exist. *changed (may be NULL): whether anything was.
-   Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *changed);
-
-/* If the location exists, has no value and no extension: removes it, and its prefixes up to the nearest one that has
-   a value or another extension. *removed (may be NULL): how many bytes of path vanished.
-   Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *removed);
-
-/* Removes everything strictly below the location; its own value stays. With PM_PRUNE, pm_prune_path follows.
-   *changed (may be NULL): whether a strict extension went.
-   Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, pm_prune prune, bool *changed);
+/* Tells whether a map has no value, and no location but the empty path.
+   Returns  true if so, and for NULL
+   Cost     O(1) */
+PM_API bool pm_is_empty(const pm_map *m);
 
 /* Counts values; saturates at UINT64_MAX. Shared structure is counted once per occurrence and visited once.
    Fails    PM_NOMEM (the memo of shared nodes)
    Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_val_count(const pm_map *m, uint64_t *out);
+
+/* Tells in *out whether two maps hold the same locations and values.
+   Fails    PM_NOMEM; PM_MISMATCH when the value operations differ
+   Cost     O(nodes that they do not share), less where they differ early */
+PM_API PM_NODISCARD pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out);
+
+/* Makes a map of what lies at and below `key`: paths lose that prefix, the value at `key` becomes the root value.
+   *found (may be NULL): whether the location exists; if not, *out is an empty map.
+   Owns     the caller drops *out, which may be *m: that is dropped then
+   Fails    PM_NOMEM
+   Cost     O(len); shares the subtrie, builds at most one node
+   Threads  a read of `m`, unless `out` is `m` */
+PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *found);
+
+/* Calls fn for each value in key order, the empty path first. Stops when fn returns false.
+   `key` is valid during the call; fn must not write to `m`.
+   Fails    PM_NOMEM (path buffer)
+   Cost     O(nodes); the fastest way to see every value */
+PM_API PM_NODISCARD pm_status pm_each(const pm_map *m,
+                                      bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val), void *ctx);
+
+/* Builds a map from keys and values, in any order; the last of equal keys wins. `vals` NULL: every value is 0.
+   Strictly ascending input is noticed and built top-down, each node once, several times faster.
+   Owns     the map takes over one reference of each value, those of losing duplicates are released; on failure all
+            stay the caller's. The caller drops *out
+   Fails    PM_NOMEM; PM_BADHOOK: `ops` is refused
+   Cost     takes 24 bytes a key from PM_MALLOC until it returns
+   Threads  any number of builds at once */
+PM_API PM_NODISCARD pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, const pm_val *vals,
+                                       size_t n, pm_map *out);
+
+/* ---- Further reads ---- */
+
+/* Looks up `n` keys at once, their memory accesses overlapped: faster than `n` calls on maps larger than the cache.
+   out[i] is what pm_get would return for keys[i], and valid as long.
+   Returns  how many were found
+   Cost     as n calls of pm_get, at most; no allocation */
+PM_API size_t pm_get_many(const pm_map *m, const pm_key *keys, size_t n, const pm_val **out);
+
+/* Tells whether a location exists, with or without a value.
+   Returns  true if so
+   Cost     as pm_get */
+PM_API bool pm_path_exists(const pm_map *m, const void *key, size_t len);
 
 /* Counts locations, the empty path included; otherwise like pm_val_count. */
 PM_API PM_NODISCARD pm_status pm_location_count(const pm_map *m, uint64_t *out);
@@ -516,47 +438,74 @@ PM_API PM_NODISCARD pm_status pm_location_count(const pm_map *m, uint64_t *out);
    Cost     O(distinct nodes above that depth, per depth at which they occur) */
 PM_API PM_NODISCARD pm_status pm_depth_count(const pm_map *m, size_t depth, uint64_t *out);
 
-/* True in *out if both hold the same locations and values. Shared subtries are not visited.
-   Fails    PM_NOMEM; PM_MISMATCH when the value operations differ */
-PM_API PM_NODISCARD pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out);
-
-/* Makes a map of what lies at and below `key`: paths lose that prefix, the value at `key` becomes the root value.
-   *found (may be NULL): whether the location exists; if not, *out is an empty map.
-   Owns     the caller drops *out, which may be *m: that is dropped then
-   Fails    PM_NOMEM
-   Cost     O(len); shares the subtrie, builds at most one node */
-PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *found);
-
-/* Builds a map from keys and values, in any order; the last of equal keys wins. `vals` NULL: every value is 0.
-   Strictly ascending input is noticed and built top-down, each node once, several times faster.
-   Owns     the map takes over one reference of each value, those of losing duplicates are released; on failure all
-            stay the caller's. The caller drops *out
-   Fails    PM_NOMEM; PM_BADHOOK: `ops` is refused
-   Cost     takes 24 bytes a key from PM_MALLOC until it returns */
-PM_API PM_NODISCARD pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, const pm_val *vals,
-                                       size_t n, pm_map *out);
-
-/* Calls fn for each value in key order, the empty path first. Stops when fn answers false.
-   `key` is valid during the call; fn must not write to `m`.
-   Fails    PM_NOMEM (path buffer) */
-PM_API PM_NODISCARD pm_status pm_each(const pm_map *m,
-                                      bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val), void *ctx);
-
-/* The value operations of a map, never NULL. */
+/* Tells what the values of a map mean.
+   Returns  its value operations, never NULL: pm_ops_left() for a zero map, and for NULL
+   Cost     O(1) */
 PM_API const pm_ops *pm_map_ops(const pm_map *m);
 
-/* A point to come back to. Zero is "none open". */
+/* ---- Further writes ---- */
+
+/* Finds the value at `key` for changing it in place; un-shares the path to it.
+   *slot is NULL when there is none (then nothing was un-shared), and in unit maps, which store no payload.
+   Owns     what is written to the slot is the map's; the word that was there is nobody's: release it before
+   Valid    until the next write to `m`, or pm_drop(m); also no longer than until `m` is cloned
+   Fails    PM_NOMEM: nothing changed
+   Cost     as pm_set */
+PM_API PM_NODISCARD pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slot);
+
+/* Stores `val` at `key` if there is no value yet. `slot` and `changed` may be NULL; *slot is as for pm_get_mut.
+   Owns     `val` is the map's if inserted, else it stays the caller's
+   Fails    PM_NOMEM: nothing changed
+   Cost     as pm_set, one descent */
+PM_API PM_NODISCARD pm_status pm_get_or_set(pm_map *m, const void *key, size_t len, pm_val val, pm_val **slot,
+                                            bool *changed);
+
+/* Like pm_get_or_set, with the value made by make(ctx, &val) only when it is needed.
+   Fails    PM_NOMEM, or what `make` returned: nothing changed */
+PM_API PM_NODISCARD pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
+                                                 pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
+                                                 bool *changed);
+
+/* Makes the location and its prefixes exist. *changed (may be NULL): whether anything was made.
+   Fails    PM_NOMEM: nothing changed
+   Cost     as pm_set */
+PM_API PM_NODISCARD pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *changed);
+
+/* If the location exists, has no value and no extension: removes it, and its prefixes up to the nearest one that has
+   a value or another extension. *removed (may be NULL): how many bytes of path vanished.
+   Fails    PM_NOMEM: nothing changed
+   Cost     as pm_remove */
+PM_API PM_NODISCARD pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *removed);
+
+/* Removes everything strictly below the location; its own value stays. With PM_PRUNE, pm_prune_path follows.
+   *changed (may be NULL): whether a strict extension was removed.
+   Fails    PM_NOMEM: nothing changed
+   Cost     as pm_remove, and dropping what no other map holds */
+PM_API PM_NODISCARD pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, pm_prune prune, bool *changed);
+
+/* A point to come back to. Zero is "none open". It holds a clone: whoever gives it up commits or rolls back. */
 typedef struct pm_txn {
     pm_map saved;
     bool open;
 } pm_txn;
 
-/* Remembers the map's present content.  Cost O(1). Fails PM_INVALID if `t` is open already. */
+/* Remembers the map's present content in *t, which is zero, or was ended.
+   Owns     pm_txn_commit or pm_txn_rollback
+   Fails    PM_INVALID: `t` is open already
+   Cost     O(1) */
 PM_API PM_NODISCARD pm_status pm_txn_begin(pm_txn *t, const pm_map *m);
-/* Forgets the remembered content; the map is not touched.  Fails PM_INVALID if `t` is not open. */
+
+/* Forgets the remembered content; the map is not touched.
+   Fails    PM_INVALID: `t` is not open
+   Cost     dropping what only the remembered content holds */
 PM_API PM_NODISCARD pm_status pm_txn_commit(pm_txn *t);
-/* Gives the map back the remembered content.  Cost O(1) plus dropping what was new. Fails PM_INVALID if not open. */
+
+/* Gives the map back the remembered content.
+   Fails    PM_INVALID: `t` is not open
+   Cost     dropping what is new */
 PM_API PM_NODISCARD pm_status pm_txn_rollback(pm_txn *t, pm_map *m);
+
+/* ---- Typed maps ---- */
 
 /* Defines `name`, a map with values of type T, and name_new, name_drop, name_clone, name_get, name_set, name_remove.
    T must fit 8 bytes; `ops` is a `const pm_ops *` expression. Hold larger values by pointer, with retain and release.
@@ -641,22 +590,45 @@ PM_API PM_NODISCARD pm_status pm_join_many(const pm_map *const *maps, size_t n, 
 PM_API PM_NODISCARD pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
                                            size_t *which);
 
-/* ---- src/pathmap/46_map_compact.h ---------------------------------------------------------------------- */
+/* ---- src/pathmap/12_bytemask.h ------------------------------------------------------------------------- */
 
-/* Compact maps: the shape that the keys alone decide. */
+/* A set of bytes: which children a location has. */
 
-/* Lays a map out anew, as pm_build would from its sorted keys. Removals keep a map within about twice that by
-   themselves; this is for maps that are read long after they were last written, and for measuring.
-   What other owners hold too (clones, snapshots, subtries grafted from elsewhere or more than once) stays as it is,
-   at its address, and is shared as before: nothing is un-shared. Nothing below such a node is looked at; so to compact
-   a map whole, drop its clones first. Locations without value stay. If the new nodes would not take less memory than
-   the old ones, the map keeps the old ones.
-   Valid    slots and values that were lent (pm_get, pm_get_mut) end, as after any write
-   Fails    PM_NOMEM: nothing changed. PM_INVALID: `m` is NULL
-   Cost     O(keys and their bytes), as far as the map alone holds them; meanwhile the old nodes and the new ones, and
-            a list of the keys below one place (of each key at most the 1 KB that follow that place)
-   Threads  as any write */
-PM_API PM_NODISCARD pm_status pm_compact(pm_map *m);
+typedef struct pm_mask {
+    uint64_t w[4]; /* byte b is bit b%64 of w[b/64] */
+} pm_mask;
+
+static inline bool pm_mask_test(const pm_mask *m, uint8_t b) { return (m->w[b >> 6] >> (b & 63)) & 1; }
+static inline void pm_mask_set(pm_mask *m, uint8_t b) { m->w[b >> 6] |= UINT64_C(1) << (b & 63); }
+static inline void pm_mask_clear(pm_mask *m, uint8_t b) { m->w[b >> 6] &= ~(UINT64_C(1) << (b & 63)); }
+static inline bool pm_mask_is_empty(const pm_mask *m) { return !(m->w[0] | m->w[1] | m->w[2] | m->w[3]); }
+
+/* How many bytes are in the set. */
+PM_API unsigned pm_mask_count(const pm_mask *m);
+/* How many bytes of the set are smaller than `b`. */
+PM_API unsigned pm_mask_rank(const pm_mask *m, uint8_t b);
+/* The i-th smallest byte of the set (from 0), or -1. */
+PM_API int pm_mask_select(const pm_mask *m, unsigned i);
+/* The smallest byte of the set that is at least `from` (0..256), or -1. */
+PM_API int pm_mask_next(const pm_mask *m, int from);
+/* The largest byte of the set that is at most `from` (-1..255), or -1. */
+PM_API int pm_mask_prev(const pm_mask *m, int from);
+/* The set of all bytes in `bytes`. */
+PM_API pm_mask pm_mask_of(const void *bytes, size_t n);
+PM_API pm_mask pm_mask_or(pm_mask a, pm_mask b);
+PM_API pm_mask pm_mask_and(pm_mask a, pm_mask b);
+PM_API pm_mask pm_mask_andnot(pm_mask a, pm_mask b);
+PM_API bool pm_mask_equal(const pm_mask *a, const pm_mask *b);
+
+/* ---- src/pathmap/26_place.h ---------------------------------------------------------------------------- */
+
+/* Where in a node a location lies: what zippers and trie references keep. Its fields are private. */
+
+typedef struct pm_place {
+    uint64_t node;  /* reference of the node, 0: no branch below */
+    uint16_t depth; /* bytes of path matched inside the node */
+    uint8_t lo, hi; /* line nodes: the entries that agree with the path; byte nodes: the byte */
+} pm_place;
 
 /* ---- src/pathmap/50_read_zipper.h ---------------------------------------------------------------------- */
 
@@ -894,6 +866,144 @@ PM_API pm_witness pm_rz_witness(const pm_rz *z);
 PM_API PM_NODISCARD pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const pm_val **out);
 PM_API void pm_witness_drop(pm_witness *w);
 
+/* ---- src/pathmap/54_iterate.h -------------------------------------------------------------------------- */
+
+/* Iterators over values and locations in key order. */
+
+/* Iterators: `for (pm_iter i = pm_iter_vals(&m); pm_iter_next(&i);) …`
+   `key` and `len` are the current path, `val` its value (NULL at a location without one).
+   Owns     an iterator that has answered false holds nothing; one left earlier needs pm_iter_drop */
+typedef struct pm_iter {
+    const uint8_t *key;
+    size_t len;
+    const pm_val *val;
+    pm_rz z;
+    uint8_t state, paths;
+} pm_iter;
+
+/* Every value in key order, the empty path first.  Valid until the next write to `m`. */
+PM_API pm_iter pm_iter_vals(const pm_map *m);
+/* Every location in key order, the empty path first. */
+PM_API pm_iter pm_iter_paths(const pm_map *m);
+/* Every value at and below the focus of `z`; keys are relative to that focus. */
+PM_API pm_iter pm_iter_vals_of_rz(const pm_rz *z);
+/* Steps on. False after the last, and when memory for the path ran out (pm_iter_status tells). */
+PM_API bool pm_iter_next(pm_iter *i);
+PM_API pm_status pm_iter_status(const pm_iter *i);
+PM_API void pm_iter_drop(pm_iter *i);
+
+/* ---- src/pathmap/11_memory.h --------------------------------------------------------------------------- */
+
+/* Pools: where nodes live. NULL names the program's default pool, which has no limit. */
+
+/* Settings of a pool; zero everywhere is the default. */
+typedef struct pm_pool_options {
+    uint64_t budget; /* bytes that the pool may take from PM_MALLOC; 0: no limit */
+} pm_pool_options;
+
+typedef struct pm_pool_stats {
+    uint64_t reserved;    /* bytes taken from PM_MALLOC */
+    uint64_t in_slabs;    /* of these, in slabs that hold at least one node (partly filled slabs count whole) */
+    uint64_t live;        /* bytes of live nodes, size-class rounding included */
+    uint64_t nodes;       /* live nodes */
+    uint64_t budget;      /* 0: none */
+} pm_pool_stats;
+
+/* Makes a pool. `options` may be NULL.
+   Owns     pm_pool_free, after every map that uses it is dropped
+   Fails    PM_NOMEM; PM_INVALID: NULL `out` */
+PM_API PM_NODISCARD pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out);
+
+/* Frees a pool and all its memory. NULL is allowed; the default pool cannot be freed.
+   Fails    PM_BUSY while nodes are alive; the pool stays usable
+   Cost     looks at every slab twice
+   Threads  any thread. Others may go on with maps of the pool that are not empty, and drop them: it may be asked until
+            it is no longer PM_BUSY. Once it is PM_OK, no thread uses the pool's memory any more, even one that has yet
+            to come out of the call which dropped the last node. Nobody may write to an empty map of the pool meanwhile.
+            A pool over a region: others may only drop meanwhile */
+PM_API PM_NODISCARD pm_status pm_pool_free(pm_pool *pool);
+
+/* Reports on a pool (NULL: the default one). Exact when no other thread allocates or drops meanwhile. NULL `out`: does
+   nothing.
+   Threads  any thread, any time */
+PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out);
+
+/* Gives unused memory of a pool (NULL: the default one) back to PM_FREE: each chunk in which all slabs are unused. A
+   slab is unused if it holds no live node, whoever made and dropped its nodes; but not those slabs from which another
+   running thread takes its nodes, one for each size (at most 36, of 16 KB). These it gives back the next time it needs
+   a slab, by trimming itself, or when it ends. What is left of chunks around slabs in use (256 KB to 4 MB each) serves
+   all threads. A pool over a region has nothing to give back.
+   Cost     looks at every chunk, and at the slabs in which other threads have freed nodes
+   Threads  any thread, any time; allocation waits meanwhile where it needs the pool's lists */
+PM_API void pm_pool_trim(pm_pool *pool);
+
+/* ---- src/pathmap/13_values.h --------------------------------------------------------------------------- */
+
+/* Counted byte strings that live in a pool. */
+
+enum { PM_REGION_BYTES_MAX = 16288 }; /* the longest string in a pool over a region (pm_pool_new_in) */
+
+/* Like pm_bytes_new, with the string in a pool (NULL: the default one), so that it counts towards the pool's budget
+   and, in a pool over a region, is seen by whoever shares the region.
+   Owns     the caller owns one reference: give it to a map, or drop it with pm_bytes_release
+   Fails    PM_NOMEM; PM_INVALID for more than PM_REGION_BYTES_MAX bytes in a pool over a region. A string too long for
+            the largest node's block (5,424 bytes) is a PM_MALLOC of its own in other pools
+   Cost     one allocation, O(len) */
+PM_API PM_NODISCARD pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm_val *out);
+
+/* ---- src/pathmap/15_region.h --------------------------------------------------------------------------- */
+
+/* Pools over a region of memory that the caller gives: bounded, and shared between processes if the region is.
+
+   Everything that maps allocate for their nodes lives in the region, with the pool itself and the counted byte strings
+   of pm_bytes_new_in; nothing of it comes from PM_MALLOC. What a call needs only for itself, or for a cursor (paths,
+   stacks, memos, zippers, heads, pm_shared), still does, and belongs to the process that made the call.
+
+   Processes. A mapping made with MAP_SHARED before fork() has the same address in the children, so nodes, which refer
+   to each other by address, mean the same to all of them. Any of them may allocate, and free what another has
+   allocated; maps of one process may share nodes with maps of another. What is passed from one to another is a pm_map,
+   stored somewhere in shared memory, under whatever synchronisation its program has, such as waiting for the child's
+   end; the same as between threads. All that is put into such a map must be of the same region: a part joined or
+   grafted from a map of another pool stays where it was.
+
+   Killed processes. The pool has no lock. A process killed at any instruction leaves the pool usable by all others;
+   what it held is lost to them: the nodes that only it could reach, and at most one block more, in the middle of a call
+   (its slab then stays with its size class). A map that it was changing must not be touched any more; clones of it may.
+   docs/memory.md says more. */
+
+enum { PM_REGION_MIN = 40 * 1024 }; /* a region of so many bytes has room for a map, wherever it starts */
+
+/* Makes a pool over `bytes` bytes at `region`, which may start anywhere and hold anything. A budget below `bytes`
+   leaves the rest of the region alone. The size is hard: what does not fit is PM_NOMEM, and what was there stays.
+   Owns     the region is the caller's, and must stay until the last map of the pool is dropped or given up.
+            pm_pool_free ends the pool; as nothing has to be given back, unmapping a region that no process uses any
+            more does as well, also when a killed process has left nodes behind
+   Fails    PM_NOMEM: no room for a single slab (never from PM_REGION_MIN on); PM_INVALID: NULL region or `out`, or
+            more bytes than there are addresses behind `region`
+   Cost     writes 0.5% of the region; the rest is touched as it is used
+   Threads  the pool: any thread, of any process that has inherited the mapping; with PM_NO_THREADS one at a time
+   Source   slabs whose state is one word, changed by compare-and-swap: M. Michael, "Scalable lock-free dynamic memory
+            allocation", PLDI 2004; there blocks are linked, here they are bits */
+PM_API PM_NODISCARD pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_options *options,
+                                             pm_pool **out);
+
+/* ---- src/pathmap/46_map_compact.h ---------------------------------------------------------------------- */
+
+/* Compact maps: the shape that the keys alone decide. */
+
+/* Lays a map out anew, as pm_build would from its sorted keys. Removals keep a map within about twice that by
+   themselves; this is for maps that are read long after they were last written, and for measuring.
+   What other owners hold too (clones, snapshots, subtries grafted from elsewhere or more than once) stays as it is,
+   at its address, and is shared as before: nothing is un-shared. Nothing below such a node is looked at; so to compact
+   a map whole, drop its clones first. Locations without value stay. If the new nodes would not take less memory than
+   the old ones, the map keeps the old ones.
+   Valid    slots and values that were lent (pm_get, pm_get_mut) end, as after any write
+   Fails    PM_NOMEM: nothing changed. PM_INVALID: `m` is NULL
+   Cost     O(keys and their bytes), as far as the map alone holds them; meanwhile the old nodes and the new ones, and
+            a list of the keys below one place (of each key at most the 1 KB that follow that place)
+   Threads  as any write */
+PM_API PM_NODISCARD pm_status pm_compact(pm_map *m);
+
 /* ---- src/pathmap/51_write_zipper.h --------------------------------------------------------------------- */
 
 /* Write zippers: cursors that edit.
@@ -914,16 +1024,16 @@ typedef struct pm_wz {
     pm_txn group;     /* of a writer that no head gave out */
 } pm_wz;
 
-/* Opens a writer over `m`, its root at `path`, which need not exist. The caller need not initialise *w before.
+/* Opens a writer over `m`, its root at `path`, which need not exist. The caller need not initialise *out before.
    Owns     pm_wz_drop
    Valid    while `m` stays in place and nobody else touches it
    Fails    PM_NOMEM */
-PM_API PM_NODISCARD pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len);
+PM_API PM_NODISCARD pm_status pm_wz_open(pm_map *m, const void *path, size_t len, pm_wz *out);
 
 /* Opens a writer that owns its map; *m becomes empty. The writer must not be moved in memory by assignment.
    Owns     pm_wz_drop drops the map, pm_wz_into_map gives it back
    Fails    PM_NOMEM: *m is unchanged; PM_INVALID: *m is what the writer owns already */
-PM_API PM_NODISCARD pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len);
+PM_API PM_NODISCARD pm_status pm_wz_open_move(pm_map *m, const void *path, size_t len, pm_wz *out);
 
 /* Ends a writer.  Returns the first failure of any of its writes, or PM_OK. Closing twice, or closing zero, is
    harmless. */
@@ -1012,32 +1122,6 @@ PM_API PM_NODISCARD pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed);
 PM_API PM_NODISCARD pm_status pm_wz_begin(pm_wz *w);
 PM_API PM_NODISCARD pm_status pm_wz_commit(pm_wz *w);
 PM_API PM_NODISCARD pm_status pm_wz_rollback(pm_wz *w);
-
-/* ---- src/pathmap/54_iterate.h -------------------------------------------------------------------------- */
-
-/* Iterators over values and locations in key order. */
-
-/* Iterators: `for (pm_iter i = pm_iter_vals(&m); pm_iter_next(&i);) …`
-   `key` and `len` are the current path, `val` its value (NULL at a location without one).
-   Owns     an iterator that has answered false holds nothing; one left earlier needs pm_iter_drop */
-typedef struct pm_iter {
-    const uint8_t *key;
-    size_t len;
-    const pm_val *val;
-    pm_rz z;
-    uint8_t state, paths;
-} pm_iter;
-
-/* Every value in key order, the empty path first.  Valid until the next write to `m`. */
-PM_API pm_iter pm_iter_vals(const pm_map *m);
-/* Every location in key order, the empty path first. */
-PM_API pm_iter pm_iter_paths(const pm_map *m);
-/* Every value at and below the focus of `z`; keys are relative to that focus. */
-PM_API pm_iter pm_iter_vals_of_rz(const pm_rz *z);
-/* Steps on. False after the last, and when memory for the path ran out (pm_iter_status tells). */
-PM_API bool pm_iter_next(pm_iter *i);
-PM_API pm_status pm_iter_status(const pm_iter *i);
-PM_API void pm_iter_drop(pm_iter *i);
 
 /* ---- src/pathmap/55_write_algebra.h -------------------------------------------------------------------- */
 
@@ -1138,9 +1222,9 @@ PM_API size_t pm_view_factor_count(const pm_rz *z);
 /* The factor that the focus lies in; a seam belongs to the earlier one. */
 PM_API size_t pm_view_focus_factor(const pm_rz *z);
 /* Where on the way to the focus a factor ended, as lengths of origin path, one for each factor but that of the focus.
-   Writes at most `cap` of them.
+   Writes at most `cap` of them to out[0..cap).
    Returns  how many there are: pm_view_focus_factor(z) */
-PM_API size_t pm_view_path_indices(const pm_rz *z, size_t *out, size_t cap);
+PM_API size_t pm_view_path_indices(const pm_rz *z, size_t cap, size_t *out);
 
 /* ---- src/pathmap/58_view_pairs.h ----------------------------------------------------------------------- */
 
@@ -14251,31 +14335,31 @@ static void pm__wz_clear(pm_wz *w) {
 /* A writer that is not open. */
 static PM__INLINE bool pm__wz_shut(const pm_wz *w) { return PM__UNLIKELY(!w || !w->map); }
 
-PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
-    if (!w) return PM_INVALID;
-    pm__wz_clear(w);
+PM_API pm_status pm_wz_open(pm_map *m, const void *path, size_t len, pm_wz *out) {
+    if (!out) return PM_INVALID;
+    pm__wz_clear(out);
     pm__map_may_lend(m);
-    pm_status s = pm_rz_open(m, path, len, &w->cursor);
+    pm_status s = pm_rz_open(m, path, len, &out->cursor);
     if (s != PM_OK) return s;
-    pm__rz_watch(&w->cursor, NULL);
+    pm__rz_watch(&out->cursor, NULL);
     pm__map_lend(m, PM__LENT_WRITER);
-    w->map = m;
+    out->map = m;
     return PM_OK;
 }
 
-PM_API pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len) {
-    if (!w || !m || m == &w->own) return PM_INVALID;
-    pm__wz_clear(w);
+PM_API pm_status pm_wz_open_move(pm_map *m, const void *path, size_t len, pm_wz *out) {
+    if (!out || !m || m == &out->own) return PM_INVALID;
+    pm__wz_clear(out);
     pm__map_own(m);
-    w->own = *m;
-    pm_status s = pm_rz_open(&w->own, path, len, &w->cursor);
+    out->own = *m;
+    pm_status s = pm_rz_open(&out->own, path, len, &out->cursor);
     if (s != PM_OK) {
-        pm__wz_clear(w);
+        pm__wz_clear(out);
         return s;
     }
-    pm__rz_watch(&w->cursor, NULL);
-    w->map = &w->own;
-    w->owned = true;
+    pm__rz_watch(&out->cursor, NULL);
+    out->map = &out->own;
+    out->owned = true;
     *m = pm_new(m->ops, m->pool);
     return PM_OK;
 }
@@ -16499,7 +16583,7 @@ PM_API size_t pm_view_factor_count(const pm_rz *z) {
     return c->fn ? pm_view_focus_factor(z) + 1 : c->n;
 }
 
-PM_API size_t pm_view_path_indices(const pm_rz *z, size_t *out, size_t cap) {
+PM_API size_t pm_view_path_indices(const pm_rz *z, size_t cap, size_t *out) {
     if (!z) return 0;
     const pm__view_chain *c = pm__chain_of(z);
     size_t n = pm_view_focus_factor(z);
@@ -18878,7 +18962,7 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     w->clean = true;
     w->map = pm_new(h->base.ops, h->base.pool);
     pm_status s = pm__head_claim_transfer(&w->claim, &h->base, &w->map) ? PM_OK : PM_NOMEM;
-    if (s == PM_OK) s = pm_wz_open(out, &w->map, w->claim.path - h->prefix_len, len + h->prefix_len);
+    if (s == PM_OK) s = pm_wz_open(&w->map, w->claim.path - h->prefix_len, len + h->prefix_len, out);
     if (s != PM_OK) {
         pm__head_claim_end(&w->claim);
         return s;

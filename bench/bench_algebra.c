@@ -94,7 +94,7 @@ static pm_map doubled(pm_val x, pm_val y) {
     for (unsigned level = 1; level < LEVELS; level++) {
         pm_map up = pm_new(pm_ops_lattice(), NULL);
         pm_wz w;
-        need(pm_wz_open(&w, &up, NULL, 0));
+        need(pm_wz_open(&up, NULL, 0, &w));
         for (unsigned i = 0; i < 2; i++) {
             (void)pm_rz_move_to(pm_wz_cursor(&w), i ? "right" : "left", i ? 5 : 4);
             need(pm_wz_graft_map(&w, &m));
@@ -388,7 +388,7 @@ static bool wanted(const char *list, const char *op) {
 
 static pm_status join_map(pm_map *to, const pm_map *few) {
     pm_wz w;
-    need(pm_wz_open(&w, to, NULL, 0));
+    need(pm_wz_open(to, NULL, 0, &w));
     need(pm_wz_join_map(&w, few, NULL));
     return pm_wz_drop(&w);
 }
@@ -396,7 +396,7 @@ static pm_status join_map(pm_map *to, const pm_map *few) {
 static pm_status subtract_map(pm_map *from, const pm_map *few) {
     pm_wz w;
     pm_rz r;
-    need(pm_wz_open(&w, from, NULL, 0));
+    need(pm_wz_open(from, NULL, 0, &w));
     need(pm_rz_open(few, NULL, 0, &r));
     need(pm_wz_subtract(&w, &r, PM_KEEP, NULL));
     pm_rz_drop(&r);

@@ -23,7 +23,7 @@ static void check_all(const char *op, pm_map *m) {
 static double write_plain(void) {
     pm_map m = pm_new(NULL, NULL);
     pm_wz w;
-    must(pm_wz_open(&w, &m, "part/0/", 7));
+    must(pm_wz_open(&m, "part/0/", 7, &w));
     double ns = insert_all(&w);
     must(pm_wz_drop(&w));
     check_all("plain_write", &m);

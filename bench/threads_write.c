@@ -175,7 +175,7 @@ static pm_map own[THREADS_MAX];
 static void own_write(worker *w) {
     FOR_PARTS(k, w) {
         pm_wz z;
-        must(pm_wz_open(&z, &own[k], NULL, 0));
+        must(pm_wz_open(&own[k], NULL, 0, &z));
         insert(&z, &in_order, slice_of(in_order.n, k, w->parts), 0);
         must(pm_wz_drop(&z));
     }

@@ -29,7 +29,7 @@ int main(void) {
     /* A copy of src/ as backup/: graft shares the subtrie of one place at another. */
     pm_map before = pm_clone(&tree);
     pm_rz src;
-    if (pm_rz_open(&before, "src/", 4, &src) != PM_OK || pm_wz_open(&w, &tree, NULL, 0) != PM_OK) return 1;
+    if (pm_rz_open(&before, "src/", 4, &src) != PM_OK || pm_wz_open(&tree, NULL, 0, &w) != PM_OK) return 1;
     pm_rz_descend_to(pm_wz_cursor(&w), "backup/", 7);
     if (pm_wz_graft(&w, &src) != PM_OK) return 1;
     pm_rz_drop(&src);

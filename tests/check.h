@@ -1,6 +1,8 @@
 /* The test frame: one program per test file, which includes this header once, before the library.
 
        #include "check.h"
+       #include "library.h"                     (pathmap.h, compiled once for all tests; or a copy of the test's own:)
+
        #define PATHMAP_STATIC
        #define PM_MALLOC(n) check_malloc(n)     (optional: counts, can fail, checks sizes at free)
        #define PM_FREE(p, n) check_free(p, n)

@@ -558,7 +558,7 @@ static pm_status open_source(world *w, pm_rz *src, const void *key, size_t len) 
 /* Its root lies half-way, so that it must never change what is above. */
 static pm_status write_with(world *w, writer_operation f) {
     pm_wz z;
-    pm_status s = pm_wz_open(&z, &w->m, w->key, w->len / 2);
+    pm_status s = pm_wz_open(&w->m, w->key, w->len / 2, &z);
     if (s != PM_OK) return s;
     pm_rz_descend_to(pm_wz_cursor(&z), w->key + w->len / 2, w->len - w->len / 2);
     s = pm_rz_status(pm_wz_cursor(&z));
@@ -732,7 +732,7 @@ static pm_status op_wz_open_move(world *w) {
     pm_wz z;
     pm_val v = value(w->kind);
     pm_map mark = w->m, back = {0};
-    pm_status s = pm_wz_open_move(&z, &w->m, w->key, w->len);
+    pm_status s = pm_wz_open_move(&w->m, w->key, w->len, &z);
     if (s != PM_OK) {
         CHECK(memcmp(&mark, &w->m, sizeof mark) == 0);
         return keep_value(w->kind, s, v);
@@ -747,7 +747,7 @@ static pm_status op_wz_open_move(world *w) {
 static pm_status op_wz_into_reader(world *w) {
     pm_wz z;
     pm_rz r;
-    pm_status s = pm_wz_open(&z, &w->m, w->key, w->len / 2);
+    pm_status s = pm_wz_open(&w->m, w->key, w->len / 2, &z);
     if (s != PM_OK) return s;
     pm_rz_descend_to(pm_wz_cursor(&z), w->key + w->len / 2, w->len - w->len / 2);
     s = pm_rz_status(pm_wz_cursor(&z));

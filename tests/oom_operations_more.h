@@ -22,9 +22,9 @@ static pm_status op_meet_many(world *w) { return combine_many(w, pm_meet_many); 
 /* Two writers. The one that gives may keep what the other has got already. */
 static pm_status op_wz_join_take(world *w) {
     pm_wz to, from;
-    pm_status s = pm_wz_open(&to, &w->m, NULL, 0);
+    pm_status s = pm_wz_open(&w->m, NULL, 0, &to);
     if (s != PM_OK) return s;
-    s = pm_wz_open(&from, &w->other, w->key, w->len / 2);
+    s = pm_wz_open(&w->other, w->key, w->len / 2, &from);
     if (s == PM_OK) {
         w->consumes = w->may_change = true;
         s = pm_wz_join_take(&to, &from, PM_PRUNE, NULL);

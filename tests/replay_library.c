@@ -394,8 +394,8 @@ ON(rfork) {
 ON(wopen) {
     pm_wz *w = writer_of(s, a);
     s->writer_map[a->writer[0]] = a->map[0];
-    return fine(out, a->variant % 3 == 0 ? pm_wz_open_move(w, map_of(s, a, 0), PATH(a, 0))
-                                         : pm_wz_open(w, map_of(s, a, 0), PATH(a, 0))) &&
+    return fine(out, a->variant % 3 == 0 ? pm_wz_open_move(map_of(s, a, 0), PATH(a, 0), w)
+                                         : pm_wz_open(map_of(s, a, 0), PATH(a, 0), w)) &&
            say_ok(out);
 }
 
@@ -663,7 +663,7 @@ ON(hopen) {
     s->head_map = a->map[0];
     if (a->variant % 3 == 0) return fine(out, pm_head_new(m, &s->head)) && say_ok(out);
     if (a->variant % 3 == 1) return fine(out, pm_head_new_move(m, &s->head)) && say_ok(out);
-    return fine(out, pm_wz_open(&s->host, m, NULL, 0)) && fine(out, pm_head_new_at(&s->host, &s->head)) && say_ok(out);
+    return fine(out, pm_wz_open(m, NULL, 0, &s->host)) && fine(out, pm_head_new_at(&s->host, &s->head)) && say_ok(out);
 }
 
 ON(hclose) {

@@ -25,6 +25,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import amalgamate  # noqa: E402
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import rules  # noqa: E402
 
 SUMMARY = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
 CC = shlex.split(os.environ.get("CC", "cc"))
@@ -257,6 +259,36 @@ def check_readme(printed):
     return good("the README's program and output")
 
 
+def head_program(path):
+    """The program at the head of a header, and what it prints: the indented blocks from an #include or #define on, and
+    behind the words "which prints"."""
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    text = text[:text.index("*/")]
+    program = re.search(r"^ {7}#define \w+_IMPLEMENTATION.*?^ {7}\}\n", text, re.S | re.M)
+    printed = re.search(r"which prints\n\n((?: {7}.*\n)+)", text)
+    return tuple(re.sub(r"^ {7}", "", found.group(found.lastindex or 0), flags=re.M) for found in (program, printed))
+
+
+def head_job(library):
+    """The program at the head of a header must do what is said there."""
+    def job():
+        program, expected = head_program(f"src/{library}/00_intro.h")
+        with tempfile.TemporaryDirectory() as folder:
+            with open(f"{folder}/head.c", "w", encoding="utf-8") as file:
+                file.write(program)
+            warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
+            command = [*CC, "-std=c11", *warnings, "-O1", "-I.", "-pthread", f"{folder}/head.c", "-o", f"{folder}/head"]
+            status, _, log = execute(command, BUILD_SECONDS)
+            if status != 0:
+                return bad("does not build", log)
+            status, out, log = execute([f"{folder}/head"])
+        if status != 0:
+            return bad(f"exit {status}", log)
+        return good() if out == expected else bad("other output", difference(expected, out, ("said", "printed")))
+    return job
+
+
 def style_job():
     """Plain rules of form, on every source file."""
     faults = []
@@ -305,24 +337,30 @@ def prefix_job():
     return good(f"{len(parts)} prefixes")
 
 
+def results_job():
+    """Results come last in every public function."""
+    faults, n = rules.misplaced_results()
+    return bad(f"{len(faults)} faults", "\n".join(faults)) if faults or not n else good(f"{n} functions")
+
+
 # Groups: lists of (name, job). The longest jobs stand first, so that two workers end together.
 
 def tests():
     return sorted(os.path.basename(path)[:-2] for path in glob.glob("tests/test_*.c"))
 
 
-def mentioning(word, names):
+def mentioning(pattern, names):
     found = []
     for name in names:
         with open(f"tests/{name}.c", encoding="utf-8") as file:
-            if word in file.read():
+            if re.search(pattern, file.read()):
                 found.append(name)
     return found
 
 
 def switched(names):
     """Those on which the switches of pathmap.h have a bearing."""
-    return mentioning("pathmap.h", names)
+    return mentioning(r'pathmap\.h"|"library\.h"', names)
 
 
 def has_clang():
@@ -345,7 +383,7 @@ def group_units():
 
 
 def without_interning():
-    return [name for name in switched(tests()) if name not in mentioning("interning.h", tests())]
+    return [name for name in switched(tests()) if name not in mentioning(r"interning\.h", tests())]
 
 
 def group_matrix():
@@ -354,6 +392,8 @@ def group_matrix():
         names = [name for name in without_interning() if switch != "nothreads" or "threads" not in name]
         jobs += unit_jobs([f"slim-{switch}"], [name for name in names if name in SWITCH_TESTS])
         jobs += unit_jobs([f"standard-{switch}"], [name for name in names if name in CORE_TESTS])
+    # Plain tests are compiled by $(CC) -O2 with slim counts, and -O1 with standard ones.
+    jobs += unit_jobs(["standard-o2"], CORE_TESTS)
     # Other ways to wait and to notice a thread's end than this machine's own.
     jobs += unit_jobs(["slim-nofutex"], ["test_head", "test_interning_threads", "test_process", "test_shared"])
     jobs += unit_jobs(["slim-c11threads"], ["test_memory", "test_threads"])
@@ -666,13 +706,18 @@ def machine_tools(name):
     return (compiler, flags, runner), None
 
 
+def code_of(test):
+    """Tests that know the public functions only are linked with the implementation."""
+    return ["tests/library.c"] if mentioning('"library.h"', [test]) else []
+
+
 def machine_job(compiler, flags, runner, test, slim):
     """Builds a test for another machine, and runs it."""
     def job():
         with tempfile.TemporaryDirectory() as folder:
             program = f"{folder}/{test}.exe"
             command = [*compiler, "-std=c11", "-O1", *flags, f"-DPATHMAP_SLIM_PTRS={slim}", "-I.", "-Itests",
-                       f"tests/{test}.c", "tests/model.c", "-o", program]
+                       f"tests/{test}.c", "tests/model.c", *code_of(test), "-o", program]
             status, _, log = execute(command, BUILD_SECONDS)
             return run_program([*runner, program]) if status == 0 else bad("does not build", log)
     return job
@@ -719,7 +764,8 @@ def group_fuzz():
 
 def group_examples():
     names = sorted(os.path.basename(path)[:-2] for path in glob.glob("examples/*.c"))
-    return [(f"examples/{name}", example_job(name)) for name in names]
+    return ([(f"head of {library}.h", head_job(library)) for library in amalgamate.LIBRARIES] +
+            [(f"examples/{name}", example_job(name)) for name in names])
 
 
 def group_bench():
@@ -728,7 +774,8 @@ def group_bench():
 
 def group_rules():
     return [(f"tests/{name}", counting_job([sys.executable, f"tests/{name}"]))
-            for name in ("test_amalgamate.py", "test_frame.py")] + [("style", style_job), ("prefixes", prefix_job)]
+            for name in ("test_amalgamate.py", "test_frame.py")] + [
+                ("style", style_job), ("prefixes", prefix_job), ("results last", results_job)]
 
 
 def group_packages():

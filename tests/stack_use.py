@@ -6,9 +6,8 @@ usage: stack_use.py [--all] [--limit BYTES] [--path NAME] [COMPILER FLAG..]     
 The compiler says what each function takes and whom it calls (gcc, -fcallgraph-info=su); the deepest path from each
 public function is added up. Nothing recurses, and no frame depends on the arguments: either would be reported, and is
 an error. What a hook of the caller's takes comes on top, and what libc takes (malloc, waiting) is not known to the
-compiler of this code.
-Prints the deepest functions, or all; --path prints the path of one. The last line counts functions, and
-says the deepest; above the limit that is a failure."""
+compiler of this code. Prints the deepest functions, or all; --path prints the path of one. The last line counts
+functions, and says the deepest; above the limit that is a failure."""
 import argparse
 import os
 import re

@@ -568,7 +568,7 @@ static pm_status write_algebra(unsigned op, pm_wz *w, const pm_rz *src, pm_alg *
 static pm_status write_algebra_at(unsigned op, pm_map *m, const key *at, const pm_map *src, pm_alg *alg) {
     pm_wz w;
     pm_rz r;
-    CHECK_OK(pm_wz_open(&w, m, at->data, at->len));
+    CHECK_OK(pm_wz_open(m, at->data, at->len, &w));
     CHECK_OK(pm_rz_open(src, NULL, 0, &r));
     pm_status s = write_algebra(op, &w, &r, alg);
     pm_rz_drop(&r);
@@ -767,12 +767,12 @@ TEST(algebra_in_place_with_a_source_in_the_same_map_follows_a_source_that_is_not
         fill(&m, 0, 3000, 7);
         fill(&n, 0, 3000, 7);
         pm_map other = pm_clone(&n);
-        CHECK_OK(pm_wz_open(&w, &m, at, strlen(at)));
+        CHECK_OK(pm_wz_open(&m, at, strlen(at), &w));
         CHECK_OK(pm_rz_open(&m, from, strlen(from), &r));
         CHECK_OK(write_algebra(op, &w, &r, &one));
         pm_rz_drop(&r);
         CHECK_OK(pm_wz_drop(&w));
-        CHECK_OK(pm_wz_open(&w, &n, at, strlen(at)));
+        CHECK_OK(pm_wz_open(&n, at, strlen(at), &w));
         CHECK_OK(pm_rz_open(&other, from, strlen(from), &r));
         CHECK_OK(write_algebra(op, &w, &r, &two));
         pm_rz_drop(&r);

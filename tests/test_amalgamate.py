@@ -81,6 +81,15 @@ class Output(Toy):
         places = [text.index(mark) for mark in marks]
         self.assertEqual(places, sorted(places))
 
+    def test_declarations_that_everybody_needs_stand_first_with_what_they_use(self):
+        self.write("src/pathmap/12_mask.h", '#include "01_config.h"\nextern int pm_mask;\n')
+        self.write("src/pathmap/11_memory.h", '#include "02_types.h"\nextern int pm_pool;\n')
+        self.write("src/pathmap/54_iterate.h", '#include "12_mask.h"\n#include "40_map.h"\nextern int pm_iter;\n')
+        text = self.generate()
+        order = ["01_config.h", "02_types.h", "40_map.h", "12_mask.h", "54_iterate.h", "11_memory.h", "10_platform.c"]
+        places = [text.index(f"/* ---- src/pathmap/{name}") for name in order]
+        self.assertEqual(places, sorted(places))
+
     def test_dependencies_are_dropped_and_system_includes_kept(self):
         text = self.generate()
         code = text[text.index("#ifndef PATHMAP_H"):]

@@ -96,7 +96,7 @@ static void read_fork_after_writer(void) {
     pm_wz w;
     open_reader("");
     right(pm_rz_fork(&reader, &twig));
-    right(pm_wz_open(&w, &reader_map, "ab", 2));
+    right(pm_wz_open(&reader_map, "ab", 2, &w));
     right(pm_wz_remove_branches(&w, PM_PRUNE, NULL));
     right(pm_wz_drop(&w));
     (void)pm_rz_to_next_step(&twig);
@@ -105,7 +105,7 @@ static void read_fork_after_writer(void) {
 static void read_after_value_by_writer(void) {
     pm_wz w;
     open_reader("");
-    right(pm_wz_open(&w, &reader_map, "ab", 2));
+    right(pm_wz_open(&reader_map, "ab", 2, &w));
     right(pm_wz_set(&w, 7, NULL));
     (void)pm_rz_to_next_val(&reader);
 }
@@ -198,7 +198,7 @@ TEST(cursors_of_writers_may_go_on) {
     pm_map m = some_map();
     pm_wz w;
     pm_rz z;
-    CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
+    CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
     for (int i = 0; i < 3; i++) {
         pm_rz_descend_to(pm_wz_cursor(&w), "c", 1);
         CHECK_OK(pm_wz_set(&w, 5, NULL));
@@ -211,7 +211,7 @@ TEST(cursors_of_writers_may_go_on) {
     CHECK_EQ(*pm_rz_val(&z), 5);
     pm_rz_drop(&z);
     CHECK_OK(pm_set(&m, "q", 1, 1, NULL));
-    CHECK_OK(pm_wz_open_move(&w, &m, "ab", 2));
+    CHECK_OK(pm_wz_open_move(&m, "ab", 2, &w));
     CHECK_OK(pm_wz_set(&w, 8, NULL));
     CHECK_OK(pm_set(&m, "another", 7, 1, NULL)); /* *m is the caller's again */
     CHECK(pm_rz_descend_first_byte(pm_wz_cursor(&w)));
@@ -226,22 +226,22 @@ TEST(cursors_of_writers_may_go_on) {
 static void open_two_writers(void) {
     pm_map m = some_map();
     pm_wz w, v;
-    right(pm_wz_open(&w, &m, "a", 1));
+    right(pm_wz_open(&m, "a", 1, &w));
     right(pm_wz_set(&w, 3, NULL));
-    right(pm_wz_open(&v, &m, "b", 1));
+    right(pm_wz_open(&m, "b", 1, &v));
 }
 
 static void set_under_writer(void) {
     pm_map m = {0};
     pm_wz w;
-    right(pm_wz_open(&w, &m, "a", 1));
+    right(pm_wz_open(&m, "a", 1, &w));
     right(pm_set(&m, "b", 1, 1, NULL));
 }
 
 static void drop_under_writer(void) {
     pm_map m = some_map();
     pm_wz w;
-    right(pm_wz_open(&w, &m, "a", 1));
+    right(pm_wz_open(&m, "a", 1, &w));
     right(pm_wz_create_path(&w, NULL));
     pm_drop(&m);
 }
@@ -250,7 +250,7 @@ static void head_over_writer(void) {
     pm_map m = some_map();
     pm_wz w;
     pm_head *h;
-    right(pm_wz_open(&w, &m, "a", 1));
+    right(pm_wz_open(&m, "a", 1, &w));
     right(pm_head_new(&m, &h));
 }
 
@@ -266,7 +266,7 @@ static void write_under_head(void) {
     pm_head *h;
     pm_wz w;
     right(pm_head_new(&m, &h));
-    right(pm_wz_open(&w, &m, NULL, 0));
+    right(pm_wz_open(&m, NULL, 0, &w));
 }
 
 static void two_heads(void) {
@@ -291,9 +291,9 @@ TEST(what_a_map_was_lent_to_gives_it_back) {
     pm_wz w, v;
     pm_head *h, *k;
     pm_rz z;
-    CHECK_OK(pm_wz_open(&w, &m, "a", 1));
+    CHECK_OK(pm_wz_open(&m, "a", 1, &w));
     CHECK_OK(pm_wz_drop(&w));
-    CHECK_OK(pm_wz_open(&w, &m, "a", 1));
+    CHECK_OK(pm_wz_open(&m, "a", 1, &w));
     CHECK_OK(pm_head_new_at(&w, &h));
     CHECK_OK(pm_head_write(h, "b", 1, &v, NULL));
     CHECK_OK(pm_wz_set(&v, 4, NULL));
@@ -349,7 +349,7 @@ static void clone_after_drop(void) {
 static void drop_after_it_was_moved_into_a_writer(void) {
     pm_map m = some_map(), copy = m;
     pm_wz w;
-    right(pm_wz_open_move(&w, &m, NULL, 0));
+    right(pm_wz_open_move(&m, NULL, 0, &w));
     right(pm_wz_drop(&w));
     pm_drop(&copy);
 }

@@ -3,10 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #include "small_stack.h"
 
@@ -253,7 +250,7 @@ static void write_zipper(void) {
     size_t gone = 0;
     CHECK_OK(pm_set(&piece, "x", 1, 5, NULL));
     pm_map before = pm_clone(&m);
-    CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
+    CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
     pm_rz_descend_to(pm_wz_cursor(&w), deep, DEEP);
     CHECK_OK(pm_wz_set(&w, 4, NULL));
     CHECK_OK(pm_wz_graft_map(&w, &piece)); /* takes the value too: piece has none */
@@ -291,7 +288,7 @@ static void write_zipper(void) {
 
 /* ---- forks at every level ------------------------------------------------------------------------------------ */
 
-#if defined(WITH_TSAN) || (defined(PM_CHECK) && PM_CHECK >= 3)
+#if defined(WITH_TSAN) || PM_CHECK >= 3
 enum { LEVELS = 600, TEETH = 60 };
 #else
 enum { LEVELS = 3000, TEETH = 60 };

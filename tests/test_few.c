@@ -102,7 +102,7 @@ static pm_status write_algebra(bool join, pm_wz *w, const pm_rz *src, pm_alg *al
 static pm_status write_at(bool join, pm_map *m, const uint8_t *at, size_t len, const pm_map *src, pm_alg *alg) {
     pm_wz w;
     pm_rz r;
-    CHECK_OK(pm_wz_open(&w, m, at, len));
+    CHECK_OK(pm_wz_open(m, at, len, &w));
     CHECK_OK(pm_rz_open(src, NULL, 0, &r));
     pm_status s = write_algebra(join, &w, &r, alg);
     pm_rz_drop(&r);
@@ -132,7 +132,7 @@ static void check_step(bool join, both *a, const both *b, const uint8_t *at, siz
     model_cursor_close(&c);
     pm_wz w;
     pm_rz r;
-    CHECK_OK(pm_wz_open(&w, &a->map, at, len));
+    CHECK_OK(pm_wz_open(&a->map, at, len, &w));
     CHECK_OK(pm_rz_open(&b->map, NULL, 0, &r));
     CHECK_OK(join ? pm_wz_join(&w, &r, &alg) : pm_wz_subtract(&w, &r, PM_KEEP, &alg));
     pm_rz_drop(&r);

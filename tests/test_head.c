@@ -510,7 +510,7 @@ TEST(head_over_a_writers_focus_stays_below_it) {
     pm_head *h = NULL;
     pm_rz z;
     size_t len;
-    CHECK_OK(pm_wz_open(&host, &m, "a", 1));
+    CHECK_OK(pm_wz_open(&m, "a", 1, &host));
     pm_rz_descend_to(pm_wz_cursor(&host), "b", 1);
     CHECK_OK(pm_head_new_at(&host, &h));
     open_writer(h, "c", &w);
@@ -661,7 +661,7 @@ TEST(head_group_rollback_undoes_what_was_done) {
     CHECK_OK(pm_wz_drop(&w));
     close_head(h, &m, "=0,ab=1,abc=2,abd=3,qd=11,x=4");
     m = letters(); /* and with a writer that no head gave out */
-    CHECK_OK(pm_wz_open(&w, &m, "ab", 2));
+    CHECK_OK(pm_wz_open(&m, "ab", 2, &w));
     CHECK_OK(pm_wz_begin(&w));
     write_at(&w, "e", 1);
     CHECK_OK(pm_wz_rollback(&w));
@@ -1192,8 +1192,8 @@ TEST(head_take_between_plain_writers_needs_groups_on_both_or_none) {
     for (int same = 0; same < (PM_CHECK >= 1 ? 1 : 2); same++) {
         pm_map m = letters(), other = letters();
         pm_wz w, from;
-        CHECK_OK(pm_wz_open(&w, &m, "ab", 2));
-        CHECK_OK(pm_wz_open(&from, same ? &m : &other, "x", 1));
+        CHECK_OK(pm_wz_open(&m, "ab", 2, &w));
+        CHECK_OK(pm_wz_open(same ? &m : &other, "x", 1, &from));
         CHECK_OK(pm_wz_begin(&w));
         CHECK_EQ(pm_wz_join_take(&w, &from, PM_KEEP, NULL), same ? PM_OK : PM_INVALID);
         CHECK_OK(pm_wz_rollback(&w));

@@ -7,10 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 enum { LONGEST = 300 };
 

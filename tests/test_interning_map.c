@@ -1,10 +1,7 @@
 /* The interner in the order of its bytes: snapshots as maps, and prefix search. */
 #include "check.h"
 
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #define INTERNING_STATIC
 #define INTERN_PATHMAP 1

@@ -9,10 +9,7 @@
 #include "model.h"
 
 
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #include "both.h"
 #include "small_stack.h"
@@ -170,7 +167,7 @@ static both host(const both *b, const char *at) {
     model_cursor c;
     pm_wz w;
     put_text(&h, "", "qa=2 qp qr! r");
-    CHECK_OK(pm_wz_open(&w, &h.map, at, strlen(at)));
+    CHECK_OK(pm_wz_open(&h.map, at, strlen(at), &w));
     CHECK_OK(pm_wz_graft_map(&w, &b->map));
     CHECK_OK(pm_wz_drop(&w));
     model_cursor_open(&c, h.m, at, strlen(at));
@@ -191,9 +188,9 @@ static void in_place(model_op op, unsigned way, both *h, const char *at, size_t 
     both source = way == BY_ITSELF ? both_clone(h) : host(b, "s");
     const char *source_at = way == BY_ITSELF ? at : "s";
     bool done = false, swapped = way == BY_BOTH && op == MODEL_RESTRICT;
-    CHECK_OK(pm_wz_open(&w, &h->map, at, root));
+    CHECK_OK(pm_wz_open(&h->map, at, root, &w));
     (void)pm_rz_move_to(pm_wz_cursor(&w), at + root, len - root);
-    if (way == BY_TAKE) CHECK_OK(pm_wz_open(&from, &moved, NULL, 0));
+    if (way == BY_TAKE) CHECK_OK(pm_wz_open(&moved, NULL, 0, &from));
     CHECK_OK(pm_rz_open(&a->map, NULL, 0, &left));
     CHECK_OK(pm_rz_open(way == BY_ITSELF ? &h->map : &source.map, source_at, strlen(source_at), &right));
     switch (way) {
@@ -455,7 +452,7 @@ static void edit(both *b, char what, const uint8_t *key, size_t len, unsigned vi
                                     : pm_remove(&b->map, key, len, what == '~', NULL);
         CHECK_OK(s);
     } else {
-        CHECK_OK(pm_wz_open(&w, &b->map, key, root));
+        CHECK_OK(pm_wz_open(&b->map, key, root, &w));
         (void)pm_rz_move_to(pm_wz_cursor(&w), key + root, len - root);
         pm_status s = what == '+'   ? pm_wz_set(&w, 0, NULL)
                       : what == '!' ? pm_wz_create_path(&w, NULL)
@@ -530,7 +527,7 @@ TEST(known_fault_07_writer_restrict_ignores_the_value_at_the_source) {
         pm_wz w;
         pm_rz r;
         pm_alg alg = PM_ALG_ELEMENT;
-        CHECK_OK(pm_wz_open(&w, &m.map, NULL, 0));
+        CHECK_OK(pm_wz_open(&m.map, NULL, 0, &w));
         CHECK_OK(pm_rz_open(&src.map, "sx", i ? 2 : 1, &r));
         CHECK_OK(pm_wz_restrict(&w, &r, &alg));
         CHECK_OK(pm_wz_drop(&w));
@@ -552,7 +549,7 @@ TEST(known_fault_08_meet_keeps_the_value_at_the_focus) {
     pm_wz w;
     pm_rz r;
     pm_alg alg = PM_ALG_LEFT;
-    CHECK_OK(pm_wz_open(&w, &b.map, NULL, 0));
+    CHECK_OK(pm_wz_open(&b.map, NULL, 0, &w));
     (void)pm_rz_move_to(pm_wz_cursor(&w), "f", 1);
     CHECK_OK(pm_rz_open(&src.map, "f", 1, &r));
     CHECK_OK(pm_wz_meet(&w, &r, PM_KEEP, &alg));
@@ -574,8 +571,8 @@ TEST(known_fault_09_joining_a_map_of_a_root_value_says_none) {
         pm_wz w, from = {0};
         put_text(&b, "", "f!");
         put_text(&src, "", "-=9");
-        CHECK_OK(pm_wz_open(&w, &b.map, "f", 1));
-        if (i == 2) CHECK_OK(pm_wz_open(&from, &src.map, NULL, 0));
+        CHECK_OK(pm_wz_open(&b.map, "f", 1, &w));
+        if (i == 2) CHECK_OK(pm_wz_open(&src.map, NULL, 0, &from));
         if (i == 2) CHECK_OK(pm_wz_join_take(&w, &from, PM_KEEP, &alg));
         else CHECK_OK(i ? pm_wz_join_map_move(&w, &src.map, &alg) : pm_wz_join_map(&w, &src.map, &alg));
         CHECK_EQ(alg, PM_ALG_ELEMENT);
@@ -611,7 +608,7 @@ static void graft_children(both *b, const char *at, const char *bytes, const cha
     model_cursor_open(&c, b->m, at, strlen(at));
     if (clear) model_cursor_keep_children(&c, keep, false);
     model_cursor_close(&c);
-    CHECK_OK(pm_wz_open(&w, &b->map, at, strlen(at)));
+    CHECK_OK(pm_wz_open(&b->map, at, strlen(at), &w));
     CHECK_OK(pm_wz_graft_children(&w, &mask, maps, n, clear));
     CHECK_OK(pm_wz_drop(&w));
     for (size_t i = 0; i < n; i++) CHECK(pm_is_empty(&maps[i]));
@@ -642,7 +639,7 @@ TEST(known_fault_10_grafting_child_maps) {
     pm_mask mask = pm_mask_of("abc", 3);
     pm_wz w;
     put_text(&b, "", "a b");
-    CHECK_OK(pm_wz_open(&w, &b.map, NULL, 0));
+    CHECK_OK(pm_wz_open(&b.map, NULL, 0, &w));
     CHECK_EQ(pm_wz_graft_children(&w, &mask, none, 2, PM_CLEAR_OTHERS), PM_INVALID);
     (void)pm_wz_drop(&w);
     check_is(&b, "", "a b");
@@ -659,7 +656,7 @@ TEST(known_fault_11_dropping_bytes_of_a_focus_without_children) {
         pm_wz w;
         put_text(&b, "", before[i % 4]);
         put_crowd(&b, "", crowds[i / 32].left);
-        CHECK_OK(pm_wz_open(&w, &b.map, NULL, 0));
+        CHECK_OK(pm_wz_open(&b.map, NULL, 0, &w));
         (void)pm_rz_move_to(pm_wz_cursor(&w), "a", 1);
         CHECK_OK(i / 16 % 2 ? pm_wz_meet_k_path(&w, bytes[i / 4 % 4], PM_KEEP, &left)
                             : pm_wz_join_k_path(&w, bytes[i / 4 % 4], PM_KEEP, &left));
@@ -673,7 +670,7 @@ TEST(known_fault_11_dropping_bytes_of_a_focus_without_children) {
     pm_map empty = {0};
     pm_wz w;
     bool left = true;
-    CHECK_OK(pm_wz_open(&w, &empty, NULL, 0));
+    CHECK_OK(pm_wz_open(&empty, NULL, 0, &w));
     CHECK_OK(pm_wz_meet_k_path(&w, 3, PM_PRUNE, &left));
     CHECK(!left);
     CHECK_OK(pm_wz_drop(&w));
@@ -689,8 +686,8 @@ static void prune_by(unsigned how, pm_map *m) {
     pm_map empty = {0}, self = pm_clone(m), taken = {0}, other = {0};
     pm_wz w, by;
     pm_rz r, same;
-    CHECK_OK(pm_wz_open(&w, m, "ab", 2));
-    CHECK_OK(pm_wz_open(&by, &other, NULL, 0));
+    CHECK_OK(pm_wz_open(m, "ab", 2, &w));
+    CHECK_OK(pm_wz_open(&other, NULL, 0, &by));
     CHECK_OK(pm_rz_open(&empty, NULL, 0, &r));
     CHECK_OK(pm_rz_open(&self, "abcd", 2 + strlen(to), &same));
     (void)pm_rz_move_to(pm_wz_cursor(&w), to, strlen(to));
@@ -753,7 +750,7 @@ static pm_map doubled(const pm_ops *ops, unsigned levels) {
     while (levels--) {
         pm_map up = pm_new(ops, NULL);
         pm_wz w;
-        CHECK_OK(pm_wz_open(&w, &up, NULL, 0));
+        CHECK_OK(pm_wz_open(&up, NULL, 0, &w));
         for (unsigned i = 0; i < 2; i++) {
             (void)pm_rz_move_to(pm_wz_cursor(&w), i ? "b" : "a", 1);
             CHECK_OK(pm_wz_graft_map(&w, &m));
@@ -855,7 +852,7 @@ TEST(known_fault_16_restricting_by_a_source_that_does_not_exist) {
         put_text(&src, "", "sa sb t!");
         put_crowd(&b, "", crowds[i / 6].left);
         put_crowd(&src, "", crowds[i / 6].right);
-        CHECK_OK(pm_wz_open(&w, &b.map, NULL, 0));
+        CHECK_OK(pm_wz_open(&b.map, NULL, 0, &w));
         (void)pm_rz_move_to(pm_wz_cursor(&w), cases[i % 6].focus, strlen(cases[i % 6].focus));
         CHECK_OK(pm_rz_open(&src.map, cases[i % 6].source, strlen(cases[i % 6].source), &r));
         CHECK_OK(pm_wz_restricting(&w, &r, &done));
@@ -1017,7 +1014,7 @@ static void *walk_deep(void *unused) {
     CHECK_OK(pm_hash(&r, &hash));
     CHECK_OK(pm_merkleize(&r, NULL));
     CHECK_OK(pm_check(&r, NULL));
-    CHECK_OK(pm_wz_open(&w, &r, NULL, 0));
+    CHECK_OK(pm_wz_open(&r, NULL, 0, &w));
     CHECK_OK(pm_wz_join_k_path(&w, LONG / 2, PM_KEEP, &left));
     CHECK(left);
     CHECK_OK(pm_wz_drop(&w));

@@ -2,10 +2,7 @@
    sharing, snapshots that stay, and in-place operations that agree with the ones that make new maps. */
 #include "check.h"
 
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #include "counted.h"
 
@@ -249,7 +246,7 @@ TEST(law_in_place_operations_agree_with_those_on_maps) {
             pm_rz src;
             pm_alg alg;
             CHECK_OK(ops[op](&t.a, &t.b, &want, &alg));
-            CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
+            CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
             CHECK_OK(pm_rz_open(&t.b, NULL, 0, &src));
             pm_alg told = in_place(op, &w, &src);
             CHECK_OK(pm_wz_drop(&w));
@@ -275,7 +272,7 @@ TEST(law_dropping_an_inserted_prefix_gives_the_branches_back) {
         bool done, left;
         size_t k = 1 + check_below(300);
         uint8_t prefix[300] = {7};
-        CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
+        CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
         CHECK_OK(pm_wz_insert_prefix(&w, prefix, k, &done));
         CHECK_OK(i % 2 ? pm_wz_join_k_path(&w, k, PM_KEEP, &left) : pm_wz_meet_k_path(&w, k, PM_KEEP, &left));
         CHECK_OK(pm_wz_drop(&w));
@@ -325,8 +322,8 @@ static void starve(unsigned op, unsigned letters) {
         pm_map m = pm_clone(&a), other = pm_clone(&b);
         pm_wz w, from;
         pm_rz src;
-        CHECK_OK(pm_wz_open(&w, &m, "\1", 1));
-        CHECK_OK(pm_wz_open(&from, &other, NULL, 0));
+        CHECK_OK(pm_wz_open(&m, "\1", 1, &w));
+        CHECK_OK(pm_wz_open(&other, NULL, 0, &from));
         CHECK_OK(pm_rz_open(&b, NULL, 0, &src));
         pm_pool_trim(NULL);
         check_fail_allocs_from(n);
@@ -371,7 +368,7 @@ TEST(in_place_join_reports_a_wrong_hook_and_changes_nothing) {
     }
     b = pm_clone(&a);
     before = pm_clone(&a);
-    CHECK_OK(pm_wz_open(&w, &a, NULL, 0));
+    CHECK_OK(pm_wz_open(&a, NULL, 0, &w));
     CHECK_OK(pm_rz_open(&b, NULL, 0, &src));
     CHECK_EQ(pm_wz_join(&w, &src, NULL), PM_BADHOOK);
     CHECK_EQ(pm_wz_join_map(&w, &b, NULL), PM_BADHOOK);
@@ -394,7 +391,7 @@ static pm_map doubled(const pm_ops *ops, unsigned levels) {
     while (levels--) {
         pm_map up = pm_new(ops, NULL);
         pm_wz w;
-        CHECK_OK(pm_wz_open(&w, &up, NULL, 0));
+        CHECK_OK(pm_wz_open(&up, NULL, 0, &w));
         for (unsigned i = 0; i < 2; i++) {
             (void)pm_rz_move_to(pm_wz_cursor(&w), i ? "b" : "a", 1);
             CHECK_OK(pm_wz_graft_map(&w, &m));
@@ -412,7 +409,7 @@ TEST(dropping_bytes_of_2_to_the_60_values_visits_each_node_once) {
         uint64_t n;
         bool left;
         pm_wz w;
-        CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
+        CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
         CHECK_OK(t % 2 ? pm_wz_join_k_path(&w, 60, PM_KEEP, &left) : pm_wz_meet_k_path(&w, 60, PM_KEEP, &left));
         CHECK(left);
         CHECK_OK(pm_wz_drop(&w));

@@ -3,10 +3,7 @@
 #include "check.h"
 #include "model.h"
 
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #include "both.h"
 #include "counted.h"
@@ -27,7 +24,7 @@ static void both_graft(both *b, const shape *s, const both *from) {
     model_cursor c;
     do next_key(s, &k);
     while (k.len == 0);
-    CHECK_OK(pm_wz_open(&w, &b->map, NULL, 0));
+    CHECK_OK(pm_wz_open(&b->map, NULL, 0, &w));
     (void)pm_rz_move_to(pm_wz_cursor(&w), k.data, k.len);
     CHECK_OK(pm_wz_graft_map(&w, &from->map));
     CHECK_OK(pm_wz_drop(&w));
@@ -168,7 +165,7 @@ static pm_map doubled(const pm_ops *ops, pm_val x, unsigned levels) {
     while (levels--) {
         pm_map up = pm_new(ops, NULL);
         pm_wz w;
-        CHECK_OK(pm_wz_open(&w, &up, NULL, 0));
+        CHECK_OK(pm_wz_open(&up, NULL, 0, &w));
         for (unsigned i = 0; i < 2; i++) {
             (void)pm_rz_move_to(pm_wz_cursor(&w), i ? "right" : "left", i ? 5 : 4);
             CHECK_OK(pm_wz_graft_map(&w, &m));

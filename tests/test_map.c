@@ -3,14 +3,11 @@
 #include "check.h"
 #include "model.h"
 
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 #include "counted.h"
 
 /* Whole-trie checks after each write are slow; the random tests take fewer steps then. */
-#if defined(PM_CHECK) && PM_CHECK >= 3
+#if PM_CHECK >= 3
 enum { STEPS = 1500 };
 #else
 enum { STEPS = 12000 };
@@ -1302,7 +1299,7 @@ static pm_map doubled(unsigned times) {
     for (unsigned i = 0; i < times; i++) {
         pm_map next = {0};
         pm_wz w;
-        CHECK_OK(pm_wz_open(&w, &next, NULL, 0));
+        CHECK_OK(pm_wz_open(&next, NULL, 0, &w));
         pm_rz_descend_to_byte(pm_wz_cursor(&w), 'a');
         CHECK_OK(pm_wz_graft_map(&w, &m));
         (void)pm_rz_ascend(pm_wz_cursor(&w), 1);

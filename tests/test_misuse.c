@@ -204,9 +204,9 @@ TEST(reader_cannot_leave_its_root) {
 TEST(writer_that_is_closed_refuses) {
     pm_map m = some_map(), out = {0};
     pm_wz w;
-    CHECK_EQ(pm_wz_open(&w, NULL, "a", 1), PM_INVALID);
-    CHECK_EQ(pm_wz_open(&w, &m, NULL, 1), PM_INVALID);
-    CHECK_OK(pm_wz_open(&w, &m, "ab", 2));
+    CHECK_EQ(pm_wz_open(NULL, "a", 1, &w), PM_INVALID);
+    CHECK_EQ(pm_wz_open(&m, NULL, 1, &w), PM_INVALID);
+    CHECK_OK(pm_wz_open(&m, "ab", 2, &w));
     CHECK_EQ(pm_wz_into_map(&w, &out), PM_INVALID);
     CHECK_OK(pm_wz_drop(&w));
     CHECK_OK(pm_wz_drop(&w));
@@ -232,7 +232,7 @@ TEST(writer_that_is_closed_has_no_groups_and_gives_nothing) {
     CHECK_EQ(pm_wz_begin(&zero), PM_INVALID);
     CHECK_EQ(pm_wz_commit(&zero), PM_INVALID);
     CHECK_EQ(pm_wz_rollback(&zero), PM_INVALID);
-    CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
+    CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
     CHECK_EQ(pm_wz_join_take(&w, &zero, PM_PRUNE, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_drop(&w), PM_INVALID);
     check_some_map(&m);
@@ -243,7 +243,7 @@ TEST(writer_refuses_sources_of_other_values) {
     pm_map m = some_map(), other = pm_new(pm_ops_unit(), NULL);
     CHECK_OK(pm_set(&other, "x", 1, 0, NULL));
     pm_wz w;
-    CHECK_OK(pm_wz_open(&w, &m, "ab", 2));
+    CHECK_OK(pm_wz_open(&m, "ab", 2, &w));
     CHECK_EQ(pm_wz_graft_map(&w, &other), PM_MISMATCH);
     CHECK_EQ(pm_wz_drop(&w), PM_MISMATCH);
     check_some_map(&m);
@@ -502,7 +502,7 @@ TEST(writer_and_its_own_map_as_what_is_moved) {
     pm_wz w, v;
     pm_alg alg = PM_ALG_BOTH;
     pm_mask mask = pm_mask_of("xy", 2);
-    CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
+    CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
     CHECK_OK(pm_wz_join_map_move(&w, &m, &alg)); /* out, and in again */
     CHECK_EQ(alg, PM_ALG_LEFT);
     check_some_map(&m);
@@ -517,14 +517,14 @@ TEST(writer_and_its_own_map_as_what_is_moved) {
     CHECK_EQ(alg, PM_ALG_NONE);
     CHECK(pm_is_empty(&m));
     CHECK_EQ(pm_wz_drop(&w), PM_INVALID);
-    CHECK_OK(pm_wz_open(&w, &maps[1], "z", 1));
+    CHECK_OK(pm_wz_open(&maps[1], "z", 1, &w));
     CHECK_EQ(pm_wz_graft_children(&w, &mask, maps, 2, PM_KEEP_OTHERS), PM_INVALID);
     CHECK_EQ(pm_wz_join_take(&w, &w, PM_PRUNE, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_drop(&w), PM_INVALID);
     check_some_map(&maps[0]);
     check_some_map(&maps[1]);
-    CHECK_OK(pm_wz_open_move(&v, &maps[0], NULL, 0));
-    CHECK_EQ(pm_wz_open_move(&v, &v.own, NULL, 0), PM_INVALID);
+    CHECK_OK(pm_wz_open_move(&maps[0], NULL, 0, &v));
+    CHECK_EQ(pm_wz_open_move(&v.own, NULL, 0, &v), PM_INVALID);
     CHECK_OK(pm_wz_into_map(&v, &maps[0]));
     check_some_map(&maps[0]);
     pm_drop(&maps[0]);
@@ -596,7 +596,7 @@ TEST(writer_with_its_own_map_as_source_does_as_with_a_copy) {
         for (int k = 0; k < 2; k++) {
             pm_wz w;
             pm_rz src;
-            CHECK_OK(pm_wz_open(&w, maps[k], NULL, 0));
+            CHECK_OK(pm_wz_open(maps[k], NULL, 0, &w));
             pm_rz_descend_to(pm_wz_cursor(&w), to.data, to.len);
             CHECK_OK(pm_rz_open(k ? &source : maps[k], NULL, 0, &src));
             pm_rz_descend_to(&src, from.data, from.len);
@@ -701,7 +701,7 @@ TEST(zero_writer_refuses) {
     CHECK_EQ(pm_wz_into_reader(&w, &reader), PM_INVALID);
     CHECK_EQ(pm_head_new_at(&w, &h), PM_INVALID);
     CHECK(h == NULL && slot == NULL);
-    CHECK_OK(pm_wz_open(&other, &m, NULL, 0));
+    CHECK_OK(pm_wz_open(&m, NULL, 0, &other));
     CHECK_EQ(pm_wz_join_take(&other, &w, PM_PRUNE, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_join_take(&w, &other, PM_PRUNE, NULL), PM_INVALID);
     CHECK_EQ(pm_wz_drop(&other), PM_INVALID);
@@ -714,8 +714,8 @@ TEST(zero_writer_refuses) {
 TEST(writer_whose_move_failed_gives_nothing) {
     pm_map m = some_map(), to = pm_new(NULL, NULL);
     pm_wz w, from;
-    CHECK_OK(pm_wz_open(&w, &to, NULL, 0));
-    CHECK_OK(pm_wz_open(&from, &m, NULL, 0));
+    CHECK_OK(pm_wz_open(&to, NULL, 0, &w));
+    CHECK_OK(pm_wz_open(&m, NULL, 0, &from));
     pm_rz_descend_to(pm_wz_cursor(&from), NULL, 3);
     CHECK_EQ(pm_wz_join_take(&w, &from, PM_PRUNE, NULL), PM_INVALID);
     CHECK_EQ(pm_rz_status(pm_wz_cursor(&from)), PM_INVALID);

@@ -6,10 +6,7 @@
 
 #include <limits.h>
 
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #include "both.h"
 #include "counted.h"
@@ -31,11 +28,15 @@ static void share(pm_map *m, const key *k) {
     pm_wz w;
     pm_map c = pm_clone(m);
     CHECK_OK(pm_rz_open(&c, NULL, 0, &z));
-    CHECK_OK(pm_wz_open(&w, m, k->data, k->len));
+    CHECK_OK(pm_wz_open(m, k->data, k->len, &w));
     CHECK_OK(pm_wz_graft(&w, &z));
     CHECK_OK(pm_wz_drop(&w));
     pm_rz_drop(&z);
     pm_drop(&c);
+}
+
+static void retain(const pm_ops *ops, pm_val v) {
+    if (ops->retain) ops->retain(ops->ctx, v);
 }
 
 static pm_val value_of(const pm_ops *ops) { return ops == counted_ops() ? counted_new() : check_below(5); }
@@ -86,7 +87,7 @@ static pm_map rebuilt(const pm_map *m) {
     CHECK_OK(pm_rz_open(m, NULL, 0, &z));
     while (used-- > 0) {
         const pm_val *v = pm_get(m, keys[used].data, keys[used].len);
-        if (v) pm__val_retain(pm_map_ops(m), *v);
+        if (v) retain(pm_map_ops(m), *v);
         if (v) CHECK_OK(pm_set(&out, keys[used].data, keys[used].len, *v, NULL));
         else CHECK_OK(pm_create_path(&out, keys[used].data, keys[used].len, NULL));
     }
@@ -103,7 +104,7 @@ static pm_map doubled(unsigned levels, bool valued) {
         pm_map up = {0};
         pm_wz w;
         for (unsigned side = 0; side < 2; side++) {
-            CHECK_OK(pm_wz_open(&w, &up, side ? "right" : "left", side ? 5 : 4));
+            CHECK_OK(pm_wz_open(&up, side ? "right" : "left", side ? 5 : 4, &w));
             CHECK_OK(pm_wz_graft_map(&w, &m));
             if (valued) CHECK_OK(pm_wz_set(&w, side, NULL));
             CHECK_OK(pm_wz_drop(&w));
@@ -319,7 +320,7 @@ TEST(cached_folds_know_what_a_shared_run_leads_to) {
         pm_wz w;
         for (unsigned side = 0; side < 2; side++) {
             way[700] = (uint8_t)side;
-            CHECK_OK(pm_wz_open(&w, &up, way, sizeof way));
+            CHECK_OK(pm_wz_open(&up, way, sizeof way, &w));
             CHECK_OK(pm_wz_graft_map(&w, &m));
             CHECK_OK(pm_wz_drop(&w));
         }
@@ -353,13 +354,13 @@ TEST(cached_folds_know_shared_blocks) {
         pm_map up = {0};
         for (unsigned side = 0; side < 2; side++) {
             uint8_t name = (uint8_t)('0' + side);
-            CHECK_OK(pm_wz_open(&w, &up, &name, 1));
+            CHECK_OK(pm_wz_open(&up, &name, 1, &w));
             CHECK_OK(pm_wz_graft_map(&w, side ? &c : &m));
             CHECK_OK(pm_wz_drop(&w));
         }
         for (unsigned b = 0; b < 200; b++) {
             uint8_t name = (uint8_t)(b + 50);
-            CHECK_OK(pm_wz_open(&w, &up, &name, 1));
+            CHECK_OK(pm_wz_open(&up, &name, 1, &w));
             CHECK_OK(pm_wz_graft_map(&w, b % 2 ? &c : &m));
             CHECK_OK(pm_wz_drop(&w));
         }
@@ -664,7 +665,7 @@ static int regrow_at(void *ctx, void *seed, pm_sprout *here, const uint8_t *path
     if (++g->turn == g->fail) return 77;
     if (pm_ref_val(&r)) {
         pm_val v = *pm_ref_val(&r);
-        pm__val_retain(pm_map_ops(g->from), v);
+        retain(pm_map_ops(g->from), v);
         if (pm_sprout_val(here, v) != PM_OK) return 79;
     }
     for (int b = pm_mask_next(&mask, 0); b >= 0; b = pm_mask_next(&mask, b + 1)) {
@@ -779,7 +780,7 @@ static int fleeting_at(void *ctx, void *seed, pm_sprout *here, const uint8_t *pa
                 pm_map twice = {0};
                 pm_wz w;
                 for (unsigned side = 0; s == PM_OK && side < 2; side++) {
-                    s = pm_wz_open(&w, &twice, side ? "l" : "r", 1);
+                    s = pm_wz_open(&twice, side ? "l" : "r", 1, &w);
                     if (s == PM_OK) s = pm_wz_graft_map(&w, &m);
                     (void)pm_wz_drop(&w);
                 }

@@ -3,10 +3,7 @@
 #include "check.h"
 #include "model.h"
 
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #include "counted.h"
 
@@ -449,7 +446,7 @@ TEST(reader_makes_maps_of_subtries) {
 TEST(reader_names_shared_nodes) {
     pm_map m = letters(), twice = pm_new(NULL, NULL);
     pm_wz w;
-    CHECK_OK(pm_wz_open(&w, &twice, "", 0));
+    CHECK_OK(pm_wz_open(&twice, "", 0, &w));
     pm_rz_descend_to(pm_wz_cursor(&w), "one", 3);
     CHECK_OK(pm_remove(&m, "", 0, PM_KEEP, NULL));
     CHECK_OK(pm_wz_graft_map(&w, &m));

@@ -380,7 +380,7 @@ static pm_status op_write(operands *o, pm_map *out) {
 static pm_status op_zipper(operands *o, pm_map *out) {
     *out = pm_clone(&o->a);
     pm_wz z;
-    pm_status s = pm_wz_open(&z, out, "a/long/way", 10);
+    pm_status s = pm_wz_open(out, "a/long/way", 10, &z);
     if (s != PM_OK) return s;
     s = pm_wz_set(&z, 7, NULL);
     if (s == PM_OK) s = pm_wz_graft_map(&z, &o->b);

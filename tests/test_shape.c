@@ -197,7 +197,7 @@ static void churn(pm_map *m, const keys *s) {
 
 static void write_away(pm_map *m, const keys *s, const size_t *at) {
     pm_wz w;
-    CHECK_OK(pm_wz_open(&w, m, NULL, 0));
+    CHECK_OK(pm_wz_open(m, NULL, 0, &w));
     for (size_t i = 0; i < s->n; i++) {
         if (s->kept[at[i]]) continue;
         pm_rz_reset(pm_wz_cursor(&w));
@@ -231,7 +231,7 @@ static void cut_branches(pm_map *m, const keys *s, const size_t *at) {
 static void in_place(pm_map *m, const pm_map *other, history h) {
     pm_wz w;
     pm_rz z;
-    CHECK_OK(pm_wz_open(&w, m, NULL, 0));
+    CHECK_OK(pm_wz_open(m, NULL, 0, &w));
     CHECK_OK(pm_rz_open(other, NULL, 0, &z));
     if (h == SUBTRACT_PLACE || h == SUBTRACT_PIECES) CHECK_OK(pm_wz_subtract(&w, &z, PM_PRUNE, NULL));
     else if (h == MEET_PLACE) CHECK_OK(pm_wz_meet(&w, &z, PM_PRUNE, NULL));
@@ -278,7 +278,7 @@ static pm_map headless(const pm_ops *ops, const keys *s, const size_t *at) {
             if (!rest) CHECK_OK(pm_set(&m, buf, len + 2, i, NULL));
             else if (!s->kept[i]) CHECK_OK(pm_remove(&m, buf, len + 2, PM_PRUNE, NULL));
         }
-    CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
+    CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
     CHECK_OK(pm_wz_join_k_path(&w, 2, PM_PRUNE, NULL));
     CHECK_OK(pm_wz_drop(&w));
     return m;
@@ -435,7 +435,7 @@ TEST(compact_leaves_shared_nodes_alone) {
     CHECK(built.root == root && copy.root == root);
     for (char c = 'a'; c < 'e'; c++) { /* four times the same below different places */
         pm_wz w;
-        CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
+        CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
         pm_rz_descend_to(pm_wz_cursor(&w), &c, 1);
         CHECK_OK(pm_wz_graft_map(&w, &copy));
         CHECK_OK(pm_wz_drop(&w));

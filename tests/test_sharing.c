@@ -218,7 +218,7 @@ TEST(algebra_in_place_costs_what_differs) {
         pm_map m = pm_clone(&a);
         pm_wz w;
         pm_rz z;
-        CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
+        CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
         CHECK_OK(pm_rz_open(src, NULL, 0, &z));
         cost c = begin();
         CHECK_OK(in_place(i % 4, &w, &z));
@@ -244,7 +244,7 @@ static pm_map doubled(const pm_ops *ops, pm_val x, pm_val y) {
     for (unsigned level = 1; level < LEVELS; level++) {
         pm_map up = pm_new(ops, NULL);
         pm_wz w;
-        CHECK_OK(pm_wz_open(&w, &up, NULL, 0));
+        CHECK_OK(pm_wz_open(&up, NULL, 0, &w));
         for (unsigned i = 0; i < 2; i++) {
             (void)pm_rz_move_to(pm_wz_cursor(&w), i ? "right" : "left", i ? 5 : 4);
             CHECK_OK(pm_wz_graft_map(&w, &m));

@@ -214,7 +214,7 @@ static void *read_parts(void *arg) {
             CHECK_OK(pm_rz_make_map(&z, &m));
             pm_map at = pm_new(NULL, NULL);
             pm_wz graft;
-            CHECK_OK(pm_wz_open(&graft, &at, path, len));
+            CHECK_OK(pm_wz_open(&at, path, len, &graft));
             CHECK_OK(pm_wz_graft_map(&graft, &m));
             CHECK_OK(pm_wz_drop(&graft));
             CHECK_OK(pm_rz_open_owned(&at, NULL, 0, &all));

@@ -323,7 +323,7 @@ TEST(half_table_takes_no_value) {
             CHECK_EQ(pm_set(&m, "ab", len, 7, &old), PM_BADHOOK);
             CHECK_EQ(pm_get_or_set(&m, "ab", len, 7, &slot, &is), PM_BADHOOK);
             CHECK_EQ(pm_get_or_set_with(&m, "ab", len, make_one, NULL, &slot, &is), PM_BADHOOK);
-            CHECK_OK(pm_wz_open(&w, &m, "ab", len));
+            CHECK_OK(pm_wz_open(&m, "ab", len, &w));
             CHECK_EQ(pm_wz_set(&w, 7, &old), PM_BADHOOK);
             CHECK_EQ(pm_wz_get_or_set(&w, 7, &slot, &is), PM_BADHOOK);
             CHECK_EQ(pm_wz_get_or_set_with(&w, make_one, NULL, &slot, &is), PM_BADHOOK);

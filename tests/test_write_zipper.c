@@ -84,7 +84,7 @@ static const char *listed(const pm_map *m) {
 }
 
 static void open_at(pm_wz *w, pm_map *m, const char *root, const char *path) {
-    CHECK_OK(pm_wz_open(w, m, root, strlen(root)));
+    CHECK_OK(pm_wz_open(m, root, strlen(root), w));
     pm_rz_descend_to(pm_wz_cursor(w), path, strlen(path));
 }
 
@@ -182,7 +182,7 @@ TEST(writer_overwrites_below_shared_blocks) {
     const uint8_t a[3] = {7, 1, 1}, b[3] = {200, 2, 1};
     CHECK_OK(pm_set(&m, a, 3, 1000, NULL)); /* the wide node is m's alone now, the block of 200 is not */
     pm_wz w;
-    CHECK_OK(pm_wz_open(&w, &m, b, 3));
+    CHECK_OK(pm_wz_open(&m, b, 3, &w));
     CHECK_OK(pm_wz_set(&w, 2000, NULL));
     CHECK_EQ(*pm_rz_val(pm_wz_cursor(&w)), 2000);
     CHECK_OK(pm_wz_drop(&w));
@@ -498,18 +498,18 @@ TEST(writer_remove_unmasked_keeps_the_named) {
 TEST(writer_owning_gives_the_map_back) {
     pm_map m = letters(), out;
     pm_wz w;
-    CHECK_OK(pm_wz_open_move(&w, &m, "ab", 2));
+    CHECK_OK(pm_wz_open_move(&m, "ab", 2, &w));
     CHECK(pm_is_empty(&m));
     pm_rz_descend_to_byte(pm_wz_cursor(&w), 'e');
     CHECK_OK(pm_wz_set(&w, 8, NULL));
     CHECK_OK(pm_wz_into_map(&w, &out));
     CHECK_STR_EQ(listed(&out), "=0,ab=1,abc=2,abd=3,abe=8,x=4");
     CHECK_OK(pm_wz_drop(&w));
-    CHECK_OK(pm_wz_open(&w, &out, "", 0));
+    CHECK_OK(pm_wz_open(&out, "", 0, &w));
     CHECK_EQ(pm_wz_into_map(&w, &m), PM_INVALID);
     CHECK_OK(pm_wz_set(&w, 1, NULL));
     CHECK_OK(pm_wz_drop(&w));
-    CHECK_OK(pm_wz_open_move(&w, &out, "", 0)); /* closing drops the map */
+    CHECK_OK(pm_wz_open_move(&out, "", 0, &w)); /* closing drops the map */
     CHECK_OK(pm_wz_drop(&w));
     pm_drop(&out);
 }
@@ -520,8 +520,8 @@ TEST(writer_becomes_a_reader_at_the_same_place) {
     pm_rz z;
     size_t len;
     for (int owned = 0; owned < 2; owned++) {
-        if (owned) CHECK_OK(pm_wz_open_move(&w, &m, "a", 1));
-        else CHECK_OK(pm_wz_open(&w, &m, "a", 1));
+        if (owned) CHECK_OK(pm_wz_open_move(&m, "a", 1, &w));
+        else CHECK_OK(pm_wz_open(&m, "a", 1, &w));
         pm_rz_descend_to_byte(pm_wz_cursor(&w), 'b');
         CHECK_OK(pm_wz_set(&w, 7, NULL));
         CHECK_OK(pm_wz_into_reader(&w, &z));
@@ -565,7 +565,7 @@ TEST(writer_refuses_to_write_where_its_cursor_failed_to_go) {
     pm_wz w;
     bool done;
     memset(remote, 'f', sizeof remote);
-    CHECK_OK(pm_wz_open(&w, &m, "ab", 2));
+    CHECK_OK(pm_wz_open(&m, "ab", 2, &w));
     check_fail_allocs_from(1);
     pm_rz_descend_to(pm_wz_cursor(&w), remote, sizeof remote);
     check_fail_alloc(0);
@@ -594,7 +594,7 @@ TEST(writer_cursor_survives_lack_of_memory) {
     pm_wz w;
     size_t len;
     memset(key, 'k', sizeof key);
-    CHECK_OK(pm_wz_open(&w, &m, "", 0));
+    CHECK_OK(pm_wz_open(&m, "", 0, &w));
     pm_rz_descend_to(pm_wz_cursor(&w), key, sizeof key);
     CHECK_OK(pm_wz_set(&w, 7, NULL));
     pm_rz *z = pm_wz_cursor(&w), reader;
@@ -617,9 +617,9 @@ TEST(writer_cursor_survives_lack_of_memory) {
     CHECK_EQ(pm_wz_drop(&w), PM_NOMEM);
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,abd=3,x=4");
     check_fail_allocs_from(1);
-    CHECK_EQ(pm_wz_open(&w, &m, key, sizeof key), PM_NOMEM);
+    CHECK_EQ(pm_wz_open(&m, key, sizeof key, &w), PM_NOMEM);
     CHECK_OK(pm_wz_drop(&w));
-    CHECK_EQ(pm_wz_open_move(&w, &m, key, sizeof key), PM_NOMEM);
+    CHECK_EQ(pm_wz_open_move(&m, key, sizeof key, &w), PM_NOMEM);
     CHECK_OK(pm_wz_drop(&w));
     check_fail_alloc(0);
     CHECK_STR_EQ(listed(&m), "=0,ab=1,abc=2,abd=3,x=4");
@@ -638,7 +638,7 @@ TEST(writer_graft_below_shared_blocks_is_whole_or_nothing) {
     pm_wz w;
     pm_status s = PM_NOMEM;
     bool equal = false;
-    CHECK_OK(pm_wz_open(&w, &m, "q", 1));
+    CHECK_OK(pm_wz_open(&m, "q", 1, &w));
     for (uint64_t n = 1; s != PM_OK; n++) {
         CHECK_OK(pm_equal(&m, &before, &equal));
         CHECK(equal);
@@ -674,7 +674,7 @@ TEST(writer_graft_masked_mixes_nodes_of_all_kinds) {
     pm_wz w;
     pm_status s = PM_NOMEM;
     CHECK_OK(pm_rz_open(&src, "", 0, &z));
-    CHECK_OK(pm_wz_open(&w, &m, "m", 1));
+    CHECK_OK(pm_wz_open(&m, "m", 1, &w));
     for (uint64_t n = 1; s != PM_OK; n++) {
         CHECK_EQ(pm_rz_child_count(pm_wz_cursor(&w)), 120);
         check_fail_alloc(n);
@@ -815,7 +815,7 @@ static void make_world(world *g, bool sweep) {
     size_t n = check_below(2) ? 0 : some_path(g, &top, root);
     model_cursor_close(&top);
     model_cursor_open(&g->c, g->want[0], root, n);
-    CHECK_OK(pm_wz_open(&g->w, &g->map[0], root, n));
+    CHECK_OK(pm_wz_open(&g->map[0], root, n, &g->w));
 }
 
 static void end_world(world *g) {

@@ -1,13 +1,9 @@
 /* interning.h: byte strings to 64-bit symbols and back, from many threads at once. C11, one file, MIT licence.
 
-   In one C file of your program:          In all others:
-       #define INTERNING_IMPLEMENTATION        #include "interning.h"
-       #include "interning.h"
-
    Interning gives each distinct byte string one number, so that strings can be compared, hashed and stored as words.
-   This is a whole program:
+   A whole program:
 
-       #define INTERNING_IMPLEMENTATION
+       #define INTERNING_IMPLEMENTATION       // in one file of a program; the others only include
        #include "interning.h"
        #include <stdio.h>
 
@@ -19,13 +15,17 @@
            if (intern_table_new(NULL, &t) || intern_permit_acquire(t, &p)) return 1;
            if (intern_get_or_insert(t, &p, "apple", 5, &a, NULL)) return 1;
            if (intern_get_or_insert(t, &p, "pear", 4, &b, NULL)) return 1;
-           printf("%d %d\n", a == b, a == intern_get(t, "apple", 5));            prints  0 1
+           printf("%d %d\n", a == b, a == intern_get(t, "apple", 5));
            const char *bytes = intern_bytes(t, b, &len);
-           printf("%.*s\n", (int)len, bytes);                                    prints  pear
+           printf("%.*s\n", (int)len, bytes);
            if (intern_permit_release(&p)) return 1;
            intern_table_free(t);
-           return 0;
        }
+
+   which prints
+
+       0 1
+       pear
 
    How it works. A table is 128 buckets and 128 writer slots.
 

@@ -52,6 +52,9 @@ typedef struct pm_key {
     size_t len;
 } pm_key;
 
+/* Where nodes live (11_memory.h). NULL names the default pool, which is all that most programs need. */
+typedef struct pm_pool pm_pool;
+
 /* What a removal does with a place that it leaves without value and branch: with PM_PRUNE it goes, and so do its
    prefixes up to the nearest one that has a value or another branch (pm_prune_path). */
 typedef enum pm_prune { PM_KEEP = 0, PM_PRUNE = 1 } pm_prune;

@@ -2,8 +2,6 @@
 
 #include "02_types.h"
 
-typedef struct pm_pool pm_pool;
-
 /* Settings of a pool; zero everywhere is the default. */
 typedef struct pm_pool_options {
     uint64_t budget; /* bytes that the pool may take from PM_MALLOC; 0: no limit */

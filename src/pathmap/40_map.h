@@ -1,10 +1,13 @@
 /* Maps: byte paths to values.
 
    A map is a set of locations closed under prefix, some of which carry a value. The empty path always exists. A
-   location without value and without extension ("dangling") is legal and lasts until pruned. Keys are any bytes. */
+   location without value and without extension ("dangling") is legal and lasts until pruned. Keys are any bytes.
+
+   What is said here once: a read needs no lock beside other reads; a write is for one thread alone, and a write that
+   fails has changed nothing. A write ends the validity of all pointers that the map lent. Costs are of a key of `len`
+   bytes; O(len) is a handful of cache lines, not one a byte. NULL: see "misuse" at the head of this file. */
 
 #include "02_types.h"
-#include "11_memory.h"
 
 /* A map. Zero is a valid empty map of plain words in the default pool. Assigning the struct moves it; only pm_clone
    makes a second owner. Fields are private. */
@@ -20,20 +23,21 @@ typedef struct pm_map {
 
 /* Makes an empty map. `ops` NULL: pm_ops_left(); `pool` NULL: the default pool. A table that is refused (02_types.h)
    shows when a value is to be stored: PM_BADHOOK.
+   Returns  the map; the caller drops it
+   Valid    while `ops` and `pool` are: a map names them
    Cost     no allocation */
 PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool);
 
-/* Empties a map; its value operations and pool stay. Dropping twice, or dropping zero, is harmless.
-   Cost     O(nodes that no other owner holds); never allocates, never fails, no recursion */
+/* Empties a map; its value operations and pool stay. Dropping twice, or dropping zero or NULL, is harmless.
+   Cost     O(nodes that no other owner holds); never allocates, never fails, no recursion
+   Threads  a write. Clones are other maps: any thread may drop its own, at any time */
 PM_API void pm_drop(pm_map *m);
 
-/* Makes a second owner of the same content; from then on the two are independent.
-   Owns     the caller drops the result
-   Cost     O(1): one atomic increment, no allocation */
+/* Makes a second owner of the same content: a snapshot. From then on the two are independent.
+   Returns  the clone, which the caller drops; an empty map of NULL
+   Cost     O(1): one atomic increment, no allocation
+   Threads  a read; the clone may be used and dropped by any thread */
 PM_API pm_map pm_clone(const pm_map *m);
-
-/* True if there is no value, and no location but the empty path. */
-PM_API bool pm_is_empty(const pm_map *m);
 
 /* Finds the value stored at exactly `key`.
    Returns  the value, or NULL when the path is absent or carries none
@@ -41,16 +45,10 @@ PM_API bool pm_is_empty(const pm_map *m);
    Cost     O(len); no allocation */
 PM_API const pm_val *pm_get(const pm_map *m, const void *key, size_t len);
 
-/* Looks up `n` keys at once, their memory accesses overlapped: faster than `n` calls on maps larger than the cache.
-   out[i] is what pm_get would answer for keys[i].
-   Returns  how many were found */
-PM_API size_t pm_get_many(const pm_map *m, const pm_key *keys, size_t n, const pm_val **out);
-
-/* True if `key` carries a value. */
+/* Tells whether `key` carries a value.
+   Returns  true if so
+   Cost     as pm_get */
 PM_API bool pm_contains(const pm_map *m, const void *key, size_t len);
-
-/* True if the location exists, with or without a value. */
-PM_API bool pm_path_exists(const pm_map *m, const void *key, size_t len);
 
 /* Stores a value at `key`, with all its prefixes as locations.
    Owns     the map takes over the caller's reference to `val`; the replaced value goes to *old (then the caller's),
@@ -58,24 +56,6 @@ PM_API bool pm_path_exists(const pm_map *m, const void *key, size_t len);
    Fails    PM_NOMEM; PM_BADHOOK: the map's table is refused (pm_ops). Nothing changed, `val` stays the caller's
    Cost     O(len); at most one node copied per level of shared structure */
 PM_API PM_NODISCARD pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_opt *old);
-
-/* Finds the value at `key` for changing it in place; un-shares the path to it.
-   *slot is NULL when there is none (then nothing was un-shared), and in unit maps, which store no payload.
-   Valid    until the next write to `m`, or pm_drop(m)
-   Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slot);
-
-/* Stores `val` at `key` if there is no value yet. `slot` and `changed` may be NULL; *slot is as for pm_get_mut.
-   Owns     `val` is the map's if inserted, else it stays the caller's
-   Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_get_or_set(pm_map *m, const void *key, size_t len, pm_val val, pm_val **slot,
-                                            bool *changed);
-
-/* Like pm_get_or_set, with the value made by make(ctx, &val) only when it is needed.
-   Fails    PM_NOMEM, or what `make` answered: nothing changed */
-PM_API PM_NODISCARD pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
-                                                 pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
-                                                 bool *changed);
 
 /* Removes the value at `key`. With PM_KEEP the location stays (dangling if it has no extension); with
    PM_PRUNE, pm_prune_path(m, key, len) follows, whatever the outcome.
@@ -85,24 +65,58 @@ PM_API PM_NODISCARD pm_status pm_get_or_set_with(pm_map *m, const void *key, siz
             that a map does not keep the shape of what it once held. Without memory for that they stay as they are */
 PM_API PM_NODISCARD pm_status pm_remove(pm_map *m, const void *key, size_t len, pm_prune prune, pm_opt *old);
 
-/* Makes the location and its prefixes exist. *changed (may be NULL): whether anything was.
-   Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *changed);
-
-/* If the location exists, has no value and no extension: removes it, and its prefixes up to the nearest one that has
-   a value or another extension. *removed (may be NULL): how many bytes of path vanished.
-   Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *removed);
-
-/* Removes everything strictly below the location; its own value stays. With PM_PRUNE, pm_prune_path follows.
-   *changed (may be NULL): whether a strict extension went.
-   Fails    PM_NOMEM: nothing changed */
-PM_API PM_NODISCARD pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, pm_prune prune, bool *changed);
+/* Tells whether a map has no value, and no location but the empty path.
+   Returns  true if so, and for NULL
+   Cost     O(1) */
+PM_API bool pm_is_empty(const pm_map *m);
 
 /* Counts values; saturates at UINT64_MAX. Shared structure is counted once per occurrence and visited once.
    Fails    PM_NOMEM (the memo of shared nodes)
    Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_val_count(const pm_map *m, uint64_t *out);
+
+/* Tells in *out whether two maps hold the same locations and values.
+   Fails    PM_NOMEM; PM_MISMATCH when the value operations differ
+   Cost     O(nodes that they do not share), less where they differ early */
+PM_API PM_NODISCARD pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out);
+
+/* Makes a map of what lies at and below `key`: paths lose that prefix, the value at `key` becomes the root value.
+   *found (may be NULL): whether the location exists; if not, *out is an empty map.
+   Owns     the caller drops *out, which may be *m: that is dropped then
+   Fails    PM_NOMEM
+   Cost     O(len); shares the subtrie, builds at most one node
+   Threads  a read of `m`, unless `out` is `m` */
+PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *found);
+
+/* Calls fn for each value in key order, the empty path first. Stops when fn returns false.
+   `key` is valid during the call; fn must not write to `m`.
+   Fails    PM_NOMEM (path buffer)
+   Cost     O(nodes); the fastest way to see every value */
+PM_API PM_NODISCARD pm_status pm_each(const pm_map *m,
+                                      bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val), void *ctx);
+
+/* Builds a map from keys and values, in any order; the last of equal keys wins. `vals` NULL: every value is 0.
+   Strictly ascending input is noticed and built top-down, each node once, several times faster.
+   Owns     the map takes over one reference of each value, those of losing duplicates are released; on failure all
+            stay the caller's. The caller drops *out
+   Fails    PM_NOMEM; PM_BADHOOK: `ops` is refused
+   Cost     takes 24 bytes a key from PM_MALLOC until it returns
+   Threads  any number of builds at once */
+PM_API PM_NODISCARD pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, const pm_val *vals,
+                                       size_t n, pm_map *out);
+
+/* ---- Further reads ---- */
+
+/* Looks up `n` keys at once, their memory accesses overlapped: faster than `n` calls on maps larger than the cache.
+   out[i] is what pm_get would return for keys[i], and valid as long.
+   Returns  how many were found
+   Cost     as n calls of pm_get, at most; no allocation */
+PM_API size_t pm_get_many(const pm_map *m, const pm_key *keys, size_t n, const pm_val **out);
+
+/* Tells whether a location exists, with or without a value.
+   Returns  true if so
+   Cost     as pm_get */
+PM_API bool pm_path_exists(const pm_map *m, const void *key, size_t len);
 
 /* Counts locations, the empty path included; otherwise like pm_val_count. */
 PM_API PM_NODISCARD pm_status pm_location_count(const pm_map *m, uint64_t *out);
@@ -111,47 +125,74 @@ PM_API PM_NODISCARD pm_status pm_location_count(const pm_map *m, uint64_t *out);
    Cost     O(distinct nodes above that depth, per depth at which they occur) */
 PM_API PM_NODISCARD pm_status pm_depth_count(const pm_map *m, size_t depth, uint64_t *out);
 
-/* True in *out if both hold the same locations and values. Shared subtries are not visited.
-   Fails    PM_NOMEM; PM_MISMATCH when the value operations differ */
-PM_API PM_NODISCARD pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out);
-
-/* Makes a map of what lies at and below `key`: paths lose that prefix, the value at `key` becomes the root value.
-   *found (may be NULL): whether the location exists; if not, *out is an empty map.
-   Owns     the caller drops *out, which may be *m: that is dropped then
-   Fails    PM_NOMEM
-   Cost     O(len); shares the subtrie, builds at most one node */
-PM_API PM_NODISCARD pm_status pm_subtrie(const pm_map *m, const void *key, size_t len, pm_map *out, bool *found);
-
-/* Builds a map from keys and values, in any order; the last of equal keys wins. `vals` NULL: every value is 0.
-   Strictly ascending input is noticed and built top-down, each node once, several times faster.
-   Owns     the map takes over one reference of each value, those of losing duplicates are released; on failure all
-            stay the caller's. The caller drops *out
-   Fails    PM_NOMEM; PM_BADHOOK: `ops` is refused
-   Cost     takes 24 bytes a key from PM_MALLOC until it returns */
-PM_API PM_NODISCARD pm_status pm_build(const pm_ops *ops, pm_pool *pool, const pm_key *keys, const pm_val *vals,
-                                       size_t n, pm_map *out);
-
-/* Calls fn for each value in key order, the empty path first. Stops when fn answers false.
-   `key` is valid during the call; fn must not write to `m`.
-   Fails    PM_NOMEM (path buffer) */
-PM_API PM_NODISCARD pm_status pm_each(const pm_map *m,
-                                      bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val), void *ctx);
-
-/* The value operations of a map, never NULL. */
+/* Tells what the values of a map mean.
+   Returns  its value operations, never NULL: pm_ops_left() for a zero map, and for NULL
+   Cost     O(1) */
 PM_API const pm_ops *pm_map_ops(const pm_map *m);
 
-/* A point to come back to. Zero is "none open". */
+/* ---- Further writes ---- */
+
+/* Finds the value at `key` for changing it in place; un-shares the path to it.
+   *slot is NULL when there is none (then nothing was un-shared), and in unit maps, which store no payload.
+   Owns     what is written to the slot is the map's; the word that was there is nobody's: release it before
+   Valid    until the next write to `m`, or pm_drop(m); also no longer than until `m` is cloned
+   Fails    PM_NOMEM: nothing changed
+   Cost     as pm_set */
+PM_API PM_NODISCARD pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slot);
+
+/* Stores `val` at `key` if there is no value yet. `slot` and `changed` may be NULL; *slot is as for pm_get_mut.
+   Owns     `val` is the map's if inserted, else it stays the caller's
+   Fails    PM_NOMEM: nothing changed
+   Cost     as pm_set, one descent */
+PM_API PM_NODISCARD pm_status pm_get_or_set(pm_map *m, const void *key, size_t len, pm_val val, pm_val **slot,
+                                            bool *changed);
+
+/* Like pm_get_or_set, with the value made by make(ctx, &val) only when it is needed.
+   Fails    PM_NOMEM, or what `make` returned: nothing changed */
+PM_API PM_NODISCARD pm_status pm_get_or_set_with(pm_map *m, const void *key, size_t len,
+                                                 pm_status (*make)(void *ctx, pm_val *val), void *ctx, pm_val **slot,
+                                                 bool *changed);
+
+/* Makes the location and its prefixes exist. *changed (may be NULL): whether anything was made.
+   Fails    PM_NOMEM: nothing changed
+   Cost     as pm_set */
+PM_API PM_NODISCARD pm_status pm_create_path(pm_map *m, const void *key, size_t len, bool *changed);
+
+/* If the location exists, has no value and no extension: removes it, and its prefixes up to the nearest one that has
+   a value or another extension. *removed (may be NULL): how many bytes of path vanished.
+   Fails    PM_NOMEM: nothing changed
+   Cost     as pm_remove */
+PM_API PM_NODISCARD pm_status pm_prune_path(pm_map *m, const void *key, size_t len, size_t *removed);
+
+/* Removes everything strictly below the location; its own value stays. With PM_PRUNE, pm_prune_path follows.
+   *changed (may be NULL): whether a strict extension was removed.
+   Fails    PM_NOMEM: nothing changed
+   Cost     as pm_remove, and dropping what no other map holds */
+PM_API PM_NODISCARD pm_status pm_remove_branches(pm_map *m, const void *key, size_t len, pm_prune prune, bool *changed);
+
+/* A point to come back to. Zero is "none open". It holds a clone: whoever gives it up commits or rolls back. */
 typedef struct pm_txn {
     pm_map saved;
     bool open;
 } pm_txn;
 
-/* Remembers the map's present content.  Cost O(1). Fails PM_INVALID if `t` is open already. */
+/* Remembers the map's present content in *t, which is zero, or was ended.
+   Owns     pm_txn_commit or pm_txn_rollback
+   Fails    PM_INVALID: `t` is open already
+   Cost     O(1) */
 PM_API PM_NODISCARD pm_status pm_txn_begin(pm_txn *t, const pm_map *m);
-/* Forgets the remembered content; the map is not touched.  Fails PM_INVALID if `t` is not open. */
+
+/* Forgets the remembered content; the map is not touched.
+   Fails    PM_INVALID: `t` is not open
+   Cost     dropping what only the remembered content holds */
 PM_API PM_NODISCARD pm_status pm_txn_commit(pm_txn *t);
-/* Gives the map back the remembered content.  Cost O(1) plus dropping what was new. Fails PM_INVALID if not open. */
+
+/* Gives the map back the remembered content.
+   Fails    PM_INVALID: `t` is not open
+   Cost     dropping what is new */
 PM_API PM_NODISCARD pm_status pm_txn_rollback(pm_txn *t, pm_map *m);
+
+/* ---- Typed maps ---- */
 
 /* Defines `name`, a map with values of type T, and name_new, name_drop, name_clone, name_get, name_set, name_remove.
    T must fit 8 bytes; `ops` is a `const pm_ops *` expression. Hold larger values by pointer, with retain and release.

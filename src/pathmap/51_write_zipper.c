@@ -29,31 +29,31 @@ static void pm__wz_clear(pm_wz *w) {
 /* A writer that is not open. */
 static PM__INLINE bool pm__wz_shut(const pm_wz *w) { return PM__UNLIKELY(!w || !w->map); }
 
-PM_API pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len) {
-    if (!w) return PM_INVALID;
-    pm__wz_clear(w);
+PM_API pm_status pm_wz_open(pm_map *m, const void *path, size_t len, pm_wz *out) {
+    if (!out) return PM_INVALID;
+    pm__wz_clear(out);
     pm__map_may_lend(m);
-    pm_status s = pm_rz_open(m, path, len, &w->cursor);
+    pm_status s = pm_rz_open(m, path, len, &out->cursor);
     if (s != PM_OK) return s;
-    pm__rz_watch(&w->cursor, NULL);
+    pm__rz_watch(&out->cursor, NULL);
     pm__map_lend(m, PM__LENT_WRITER);
-    w->map = m;
+    out->map = m;
     return PM_OK;
 }
 
-PM_API pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len) {
-    if (!w || !m || m == &w->own) return PM_INVALID;
-    pm__wz_clear(w);
+PM_API pm_status pm_wz_open_move(pm_map *m, const void *path, size_t len, pm_wz *out) {
+    if (!out || !m || m == &out->own) return PM_INVALID;
+    pm__wz_clear(out);
     pm__map_own(m);
-    w->own = *m;
-    pm_status s = pm_rz_open(&w->own, path, len, &w->cursor);
+    out->own = *m;
+    pm_status s = pm_rz_open(&out->own, path, len, &out->cursor);
     if (s != PM_OK) {
-        pm__wz_clear(w);
+        pm__wz_clear(out);
         return s;
     }
-    pm__rz_watch(&w->cursor, NULL);
-    w->map = &w->own;
-    w->owned = true;
+    pm__rz_watch(&out->cursor, NULL);
+    out->map = &out->own;
+    out->owned = true;
     *m = pm_new(m->ops, m->pool);
     return PM_OK;
 }

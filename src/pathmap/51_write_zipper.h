@@ -18,16 +18,16 @@ typedef struct pm_wz {
     pm_txn group;     /* of a writer that no head gave out */
 } pm_wz;
 
-/* Opens a writer over `m`, its root at `path`, which need not exist. The caller need not initialise *w before.
+/* Opens a writer over `m`, its root at `path`, which need not exist. The caller need not initialise *out before.
    Owns     pm_wz_drop
    Valid    while `m` stays in place and nobody else touches it
    Fails    PM_NOMEM */
-PM_API PM_NODISCARD pm_status pm_wz_open(pm_wz *w, pm_map *m, const void *path, size_t len);
+PM_API PM_NODISCARD pm_status pm_wz_open(pm_map *m, const void *path, size_t len, pm_wz *out);
 
 /* Opens a writer that owns its map; *m becomes empty. The writer must not be moved in memory by assignment.
    Owns     pm_wz_drop drops the map, pm_wz_into_map gives it back
    Fails    PM_NOMEM: *m is unchanged; PM_INVALID: *m is what the writer owns already */
-PM_API PM_NODISCARD pm_status pm_wz_open_move(pm_wz *w, pm_map *m, const void *path, size_t len);
+PM_API PM_NODISCARD pm_status pm_wz_open_move(pm_map *m, const void *path, size_t len, pm_wz *out);
 
 /* Ends a writer.  Returns the first failure of any of its writes, or PM_OK. Closing twice, or closing zero, is
    harmless. */

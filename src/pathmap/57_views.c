@@ -456,7 +456,7 @@ PM_API size_t pm_view_factor_count(const pm_rz *z) {
     return c->fn ? pm_view_focus_factor(z) + 1 : c->n;
 }
 
-PM_API size_t pm_view_path_indices(const pm_rz *z, size_t *out, size_t cap) {
+PM_API size_t pm_view_path_indices(const pm_rz *z, size_t cap, size_t *out) {
     if (!z) return 0;
     const pm__view_chain *c = pm__chain_of(z);
     size_t n = pm_view_focus_factor(z);

@@ -46,6 +46,6 @@ PM_API size_t pm_view_factor_count(const pm_rz *z);
 /* The factor that the focus lies in; a seam belongs to the earlier one. */
 PM_API size_t pm_view_focus_factor(const pm_rz *z);
 /* Where on the way to the focus a factor ended, as lengths of origin path, one for each factor but that of the focus.
-   Writes at most `cap` of them.
+   Writes at most `cap` of them to out[0..cap).
    Returns  how many there are: pm_view_focus_factor(z) */
-PM_API size_t pm_view_path_indices(const pm_rz *z, size_t *out, size_t cap);
+PM_API size_t pm_view_path_indices(const pm_rz *z, size_t cap, size_t *out);

@@ -442,7 +442,7 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     w->clean = true;
     w->map = pm_new(h->base.ops, h->base.pool);
     pm_status s = pm__head_claim_transfer(&w->claim, &h->base, &w->map) ? PM_OK : PM_NOMEM;
-    if (s == PM_OK) s = pm_wz_open(out, &w->map, w->claim.path - h->prefix_len, len + h->prefix_len);
+    if (s == PM_OK) s = pm_wz_open(&w->map, w->claim.path - h->prefix_len, len + h->prefix_len, out);
     if (s != PM_OK) {
         pm__head_claim_end(&w->claim);
         return s;

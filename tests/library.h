@@ -1,0 +1,24 @@
+/* pathmap.h for tests that know its public functions only: its implementation is compiled once per configuration
+   (library.c) and linked to them. It allocates by check_malloc, and counts atomic read-modify-writes. Include after
+   check.h, in place of the header. What needs internal functions, or switches of its own, includes the header with
+   PATHMAP_STATIC. */
+#ifndef LIBRARY_H
+#define LIBRARY_H
+
+#include "../pathmap.h"
+
+#ifndef PM_CHECK
+#define PM_CHECK 0
+#endif
+
+extern _Thread_local uint64_t library_rmws; /* of the calling thread */
+void *library_malloc(size_t n);
+void library_free(void *p, size_t n);
+
+#ifndef LIBRARY_CODE
+_Thread_local uint64_t library_rmws;
+void *library_malloc(size_t n) { return check_malloc(n); }
+void library_free(void *p, size_t n) { check_free(p, n); }
+#endif
+
+#endif

@@ -1,0 +1,64 @@
+"""Rules that the public prototypes keep, checked on the .h parts by `make rules`.
+
+- Results come last: a parameter through which a call returns something has none behind it that is given to the call.
+  Flags (bool *) stand behind all other results.
+- What opens or makes an object and returns a status has a parameter `out` for it."""
+import glob
+import re
+
+PROTOTYPE = re.compile(r"^(?:PM|INTERN)_API\s+(?:(?:PM|INTERN)_NODISCARD\s+)?"
+                       r"([^;{}]*?)\b((?:pm|intern)_\w+)\(([^;{}]*)\);", re.M)
+# Results by name, where the type alone does not tell: it is that of an object which a call may also work on.
+RESULTS = {"out", "old", "why", "stats", "error"}
+# Types that a call gets by value: a pointer to one of them is a place for a result.
+PLAIN = {"bool", "size_t", "uint64_t", "pm_alg", "pm_val", "pm_opt", "intern_symbol"}
+MAKES = re.compile(r"_(open|new|fork)(_[a-z]+)*$|_make_map|"
+                   r"^pm_view_(empty|prefix|product|overlay|meet|subtract|dependent)$")
+
+
+def split(text):
+    """Parameters, of which some are pointers to functions."""
+    parts, depth, start = [], 0, 0
+    for i, c in enumerate(text):
+        depth += (c == "(") - (c == ")")
+        if c == "," and depth == 0:
+            parts.append(text[start:i].strip())
+            start = i + 1
+    return parts + [text[start:].strip()]
+
+
+def is_result(parameter):
+    found = re.fullmatch(r"(.*?)([*\s]+)(\w+)(\[\d*\])?", " ".join(parameter.split()))
+    if not found or "(" in parameter or not ("*" in found.group(2) or found.group(4)):
+        return False
+    base, stars, name = found.group(1), found.group(2).count("*"), found.group(3)
+    constant = base.startswith("const ") and stars == 1
+    return not constant and "const" not in base.split()[1:] and (name in RESULTS or stars == 2 or base in PLAIN)
+
+
+def prototypes():
+    """(part, line, what is returned, name, parameters) of every public function."""
+    for path in sorted(glob.glob("src/*/*.h")):
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        for found in PROTOTYPE.finditer(text):
+            returned, name, rest = (" ".join(part.split()) for part in found.groups())
+            yield path, text.count("\n", 0, found.start()) + 1, returned, name, [] if rest == "void" else split(rest)
+
+
+def misplaced_results():
+    """Returns what breaks the rules, a line each, and how many functions there are."""
+    faults, n = [], 0
+    for path, line, returned, name, parameters in prototypes():
+        n += 1
+        results = [is_result(parameter) for parameter in parameters]
+        first = results.index(True) if True in results else len(results)
+        if not all(results[first:]):
+            faults.append(f"{path}:{line}: {name}: `{parameters[first]}` is a result, and not behind what is given")
+        flags = ["bool *" in parameter and result for parameter, result in zip(parameters, results)]
+        if True in flags and not all(flags[flags.index(True):]):
+            faults.append(f"{path}:{line}: {name}: a flag is not last")
+        named = [re.search(r"(\w+)(\[\d*\])?$", each).group(1) for each in parameters if "(*" not in each]
+        if returned.endswith("_status") and MAKES.search(name) and "out" not in named:
+            faults.append(f"{path}:{line}: {name}: makes an object, and has no `out`")
+    return faults, n
