@@ -714,6 +714,8 @@ ON(hwrite) {
     return say_granted(st, &why, out);
 }
 
+#include "replay_order_library.h"
+
 /* ---- the engine ---- */
 
 /* ---- algebra in place ---- */
