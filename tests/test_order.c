@@ -318,7 +318,8 @@ TEST(nth_and_rank_undo_each_other) {
     for (; pm_iter_next(&it); n++) {
         if (n % 17) continue;
         CHECK_OK(pm_nth(&m, n, &i));
-        CHECK(i.found && i.len == it.len && memcmp(i.key, it.key, i.len) == 0 && i.val == *it.val);
+        CHECK(i.found && i.val == *it.val);
+        CHECK_MEM_EQ(i.key, i.len, it.key, it.len);
         CHECK_OK(pm_rank(&m, i.key, i.len, &rank));
         CHECK_EQ(rank, n);
     }

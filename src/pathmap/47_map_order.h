@@ -12,7 +12,7 @@ typedef enum pm_rel { PM_LT, PM_LE, PM_GE, PM_GT } pm_rel;
 /* A key with its value, as the calls below hand it out. Zero is a valid one that holds nothing. The buffer belongs to
    the item, grows as needed, and is used again by the next call; a key that is passed to a call may lie in it. */
 typedef struct pm_item {
-    uint8_t *key; /* valid until the item is passed to a call again */
+    uint8_t *key; /* valid until the item is passed to a call again; may be NULL where len is 0 */
     size_t len;
     pm_val val;   /* the map's, as long as it carries it; of what was popped the caller's */
     bool found;   /* false: there is no such key, and the rest means nothing */
