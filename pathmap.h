@@ -786,6 +786,33 @@ PM_API PM_NODISCARD pm_status pm_split(pm_map *m, const void *key, size_t len, p
    Threads  reads `a` and `b` */
 PM_API PM_NODISCARD pm_status pm_concat(const pm_map *a, const pm_map *b, pm_map *out);
 
+/* ---- src/pathmap/49_map_update.h ----------------------------------------------------------------------- */
+
+/* Changes that look at what is there. */
+
+/* Changes the value at `key` by fn, which finds it in *val (some = false: there is none) and leaves there what shall
+   stand afterwards: another value, the same one, or none (some = false), which removes it and the prefixes that then
+   lead nowhere. fn must not touch the map.
+   Returns  what fn returned; if that is not PM_OK, nothing changed
+   Owns     the map's reference to the old value stays the map's, which releases it if another value or none is left;
+            another value's reference goes over to the map
+   Fails    PM_NOMEM: nothing changed, a new value is released; PM_BADHOOK: the map's table is refused (pm_ops)
+   Cost     as pm_get and pm_set
+   Threads  a write
+   NULL     `m` or `fn`: PM_INVALID */
+PM_API PM_NODISCARD pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val),
+                                        void *ctx);
+
+/* Compares and swaps: where the value at `key` is `expected`, by the table's `equal`, `val` takes its place. Either may
+   be none (some = false): expecting none sets only what is absent, and without a value the key is removed, with the
+   prefixes that then lead nowhere. *changed (may be NULL): whether it was as expected.
+   Owns     `val` is the map's if *changed, else it stays the caller's; `expected` stays the caller's
+   Fails    PM_NOMEM, PM_BADHOOK: nothing changed
+   Cost     as pm_get and pm_set
+   Threads  a write */
+PM_API PM_NODISCARD pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val,
+                                        bool *changed);
+
 /* ---- src/pathmap/50_read_zipper.h ---------------------------------------------------------------------- */
 
 /* Read zippers: cursors over a trie, which is a map's or a view: a trie that is not stored anywhere (57_views.h,
@@ -1217,6 +1244,18 @@ PM_API PM_NODISCARD pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool
 PM_API PM_NODISCARD pm_status pm_wz_join_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found);
 /* The same, keeping only what is found below every place k bytes down. */
 PM_API PM_NODISCARD pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found);
+
+/* ---- src/pathmap/56_write_at.h ------------------------------------------------------------------------- */
+
+/* Writes below a writer's focus, which does not move: cheaper than going there and back, since nothing is looked for on
+   the way. Else as pm_wz_set, pm_wz_get_mut and pm_wz_remove at the place `key` below the focus.
+   Valid    *slot until the next write
+   Fails    PM_NOMEM: nothing changed; PM_INVALID
+   Cost     as the same calls of the map, and O(length of the focus' path)
+   Threads  as the writer */
+
+PM_API PM_NODISCARD pm_status pm_wz_set_at(pm_wz *w, const void *key, size_t len, pm_val val, pm_opt *old);
+PM_API PM_NODISCARD pm_status pm_wz_remove_at(pm_wz *w, const void *key, size_t len, pm_prune prune, pm_opt *old);
 
 /* ---- src/pathmap/57_views.h ---------------------------------------------------------------------------- */
 
@@ -13952,6 +13991,44 @@ PM_API pm_status pm_rank(const pm_map *m, const void *key, size_t len, uint64_t 
     return pm_range_count(m, NULL, &to, out);
 }
 
+/* ---- src/pathmap/49_map_update.c ----------------------------------------------------------------------- */
+
+/* Changes that look at what is there. The way to a value is made the map's alone before the caller's function runs, so
+   that afterwards nothing can fail where a value stays. */
+
+PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val), void *ctx) {
+    if (pm__map_refuses(m, key, len) || !fn) return PM_INVALID;
+    pm__cx cx = pm__map_cx(m);
+    pm_val *slot;
+    if (pm__ops_is_refused(cx.ops)) return PM_BADHOOK; /* before there is a value to be lost */
+    pm_status s = pm_get_mut(m, key, len, &slot);
+    if (s != PM_OK) return s;
+    const pm_val *v = slot ? slot : pm_get(m, key, len); /* unit maps have no slots */
+    pm_opt was = {v ? *v : 0, v != NULL}, now = was;
+    s = fn(ctx, &now);
+    if (s != PM_OK) return s;
+    if (!now.some) return was.some ? pm_remove(m, key, len, PM_PRUNE, NULL) : PM_OK;
+    if (was.some) {
+        if (!slot || now.val == was.val) return PM_OK;
+        *slot = now.val;
+        pm__pay_release(&cx, false, was.val);
+        return pm__map_done(m, PM_OK);
+    }
+    s = pm_set(m, key, len, now.val, NULL);
+    if (s != PM_OK) pm__pay_release(&cx, false, now.val);
+    return s;
+}
+
+PM_API pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val, bool *changed) {
+    if (pm__map_refuses(m, key, len)) return PM_INVALID;
+    pm_status s = PM_OK;
+    bool is = pm__equal_vals(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
+    if (is && val.some) s = pm_set(m, key, len, val.val, NULL);
+    else if (is && expected.some) s = pm_remove(m, key, len, PM_PRUNE, NULL);
+    if (s == PM_OK && changed) *changed = is;
+    return s;
+}
+
 /* ---- src/pathmap/50_read_zipper.c ---------------------------------------------------------------------- */
 
 /* Read zippers.
@@ -16849,6 +16926,39 @@ PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, pm_prune prune, bool *fou
 PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     return pm__walg_drop_bytes(w, PM__MERGE_MEET, k, prune, found);
+}
+
+/* ---- src/pathmap/56_write_at.c ------------------------------------------------------------------------- */
+
+/* Writes below a writer's focus: the key is put behind the cursor's path for the call, and the map is written by the
+   whole path, as always. */
+
+/* Puts the key behind the path. PM_OK: it is there, and the change may be made. */
+static pm_status pm__below_enter(pm_wz *w, const void *key, size_t len) {
+    pm_rz *z = &w->cursor;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if ((!key && len) || len > PM__LEN_MAX) return pm__wz_done(w, PM_INVALID);
+    if (!pm__rz_room(z, z->len + len)) {
+        z->status = PM_OK; /* the cursor stands where it stood */
+        return pm__wz_done(w, PM_NOMEM);
+    }
+    if (len) memcpy(z->path + z->len, key, len);
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    return PM_OK;
+}
+
+PM_API pm_status pm_wz_set_at(pm_wz *w, const void *key, size_t len, pm_val val, pm_opt *old) {
+    pm_status s = pm__below_enter(w, key, len);
+    if (s != PM_OK) return s;
+    return pm__wz_left(w, pm_set(w->map, w->cursor.path, w->cursor.len + len, val, old));
+}
+
+PM_API pm_status pm_wz_remove_at(pm_wz *w, const void *key, size_t len, pm_prune prune, pm_opt *old) {
+    pm_status s = pm__below_enter(w, key, len);
+    const pm_rz *z = &w->cursor;
+    if (s != PM_OK) return s;
+    return pm__wz_left(w, pm__map_remove(w->map, z->path, z->len + len, prune, z->root_len, old));
 }
 
 /* ---- src/pathmap/57_views.c ---------------------------------------------------------------------------- */

@@ -44,6 +44,53 @@ static pm_status op_common_prefix(world *w) {
     return end_item(w, pm_common_prefix(&w->m, w->key, w->len / 2, &i), &i, false);
 }
 
+/* ---- changes that look at what is there ---- */
+
+static pm_status make_other(void *ctx, pm_opt *val) {
+    val->val = value(*(const kind *)ctx);
+    val->some = true;
+    return PM_OK;
+}
+
+static pm_status make_none(void *ctx, pm_opt *val) {
+    (void)ctx;
+    val->some = false;
+    return PM_OK;
+}
+
+static pm_status op_update(world *w) { return pm_update(&w->m, w->key, w->len, make_other, &w->kind); }
+static pm_status op_update_away(world *w) { return pm_update(&w->m, w->key, w->len, make_none, NULL); }
+
+static pm_status op_set_if(world *w) {
+    const pm_val *now = pm_get(&w->m, w->key, w->len);
+    bool changed = false;
+    pm_opt was = {now ? *now : 0, now != NULL}, v = {value(w->kind), true};
+    pm_status s = pm_set_if(&w->m, w->key, w->len, was, v, &changed);
+    CHECK(changed == (s == PM_OK));
+    return keep_value(w->kind, s, v.val);
+}
+
+static pm_status op_wz_write_at(world *w) {
+    pm_wz z;
+    pm_opt old = {77, true};
+    size_t up = w->len / 3;
+    pm_status s = pm_wz_open(&z, &w->m, w->key, up);
+    if (s != PM_OK) return s;
+    if (w->shared) {
+        pm_val v = value(w->kind);
+        s = keep_value(w->kind, pm_wz_set_at(&z, w->key + up, w->len - up, v, NULL), v);
+    } else {
+        s = pm_wz_remove_at(&z, w->key + up, w->len - up, PM_PRUNE, &old);
+        if (s != PM_OK) CHECK(old.some && old.val == 77);
+        else if (old.some && w->kind == COUNTED) counted_release(old.val);
+    }
+    CHECK_EQ(pm_rz_status(pm_wz_cursor(&z)), PM_OK);
+    CHECK_EQ(pm_wz_drop(&z), s);
+    return s;
+}
+
+/* ---- ranges ---- */
+
 /* A range around, or up to, the place. */
 typedef struct range {
     pm_key from, to;

@@ -54,7 +54,7 @@ SAMPLES = {
 }
 NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2"}
 FUNCTIONS = {
-    "fn": {"pm_each": "visit", "pm_shared_update": "change", "pm_each_prefix": "see_prefix"},
+    "fn": {"pm_each": "visit", "pm_shared_update": "change", "pm_each_prefix": "see_prefix", "pm_update": "update"},
     "make": "make_value", "sink": "sink", "random": "draw", "next": "no_next", "choose": "choose",
 }
 
@@ -64,6 +64,7 @@ FRAME = r"""
 #include <unistd.h>
 static bool visit(void *c, const uint8_t *k, size_t n, pm_val v) { (void)c, (void)k, (void)n, (void)v; return true; }
 static bool see_prefix(void *c, size_t n, pm_val v) { (void)c, (void)n, (void)v; return true; }
+static pm_status update(void *c, pm_opt *v) { (void)c; v->some = true; return PM_OK; }
 static pm_status change(void *c, pm_map *m) { (void)c, (void)m; return PM_OK; }
 static pm_status make_value(void *c, pm_val *v) { (void)c; *v = 1; return PM_OK; }
 static bool sink(void *c, const char *t, size_t n) { (void)c, (void)t, (void)n; return true; }
@@ -244,7 +245,8 @@ class Parameter:
             found = FUNCTIONS.get(self.name)
             return found.get(self.function) if isinstance(found, dict) else found
         if not self.pointer:
-            by_type = {"size_t": "2", "pm_mask": "mask", "pm_status": "PM_OK"}
+            by_type = {"size_t": "2", "pm_mask": "mask", "pm_status": "PM_OK",
+                       "pm_opt": "(pm_opt){0, true}"}
             return NUMBERS.get(self.name) or by_type.get(self.base, "1")
         if self.stars == 1:
             for key in (f"{self.base} {self.name}", self.base):
