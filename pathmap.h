@@ -1004,6 +1004,161 @@ PM_API PM_NODISCARD pm_status pm_pool_new_in(void *region, size_t bytes, const p
    Threads  as any write */
 PM_API PM_NODISCARD pm_status pm_compact(pm_map *m);
 
+/* ---- src/pathmap/47_map_order.h ------------------------------------------------------------------------ */
+
+/* Order: prefixes of a key, nearest keys, first and last, ranks.
+
+   Keys compare as byte strings, a prefix before what extends it; the empty key comes first. Dangling locations are no
+   keys. All of this reads the map as pm_get does: any number of threads at once, as long as nobody writes. */
+
+/* How the key that is looked for stands to a given one. */
+typedef enum pm_rel { PM_LT, PM_LE, PM_GE, PM_GT } pm_rel;
+
+/* A key with its value, as the calls below hand it out. Zero is a valid one that holds nothing. The buffer belongs to
+   the item, grows as needed, and is used again by the next call; a key that is passed to a call may lie in it. */
+typedef struct pm_item {
+    uint8_t *key; /* valid until the item is passed to a call again; may be NULL where len is 0 */
+    size_t len;
+    pm_val val;   /* the map's, as long as it carries it; of what was popped the caller's */
+    bool found;   /* false: there is no such key, and the rest means nothing */
+    size_t cap;   /* private: size of the buffer */
+} pm_item;
+
+/* Frees an item's buffer. Dropping twice, dropping zero, or NULL, is harmless.
+   Threads  any; one at a time per item */
+PM_API void pm_item_drop(pm_item *item);
+
+/* Finds the longest prefix of `key`, `key` itself and the empty one included, that has a value: the route of an
+   address, the handler of a path.
+   Returns  its value, and its length in *found (NULL: not wanted); or NULL, *found untouched: there is none
+   Valid    as pm_get
+   Cost     one descent, O(len); no allocation
+   NULL     `m` or `key` NULL with a length: as if there was none */
+PM_API const pm_val *pm_longest_prefix(const pm_map *m, const void *key, size_t len, size_t *found);
+
+/* The same for the shortest one. */
+PM_API const pm_val *pm_shortest_prefix(const pm_map *m, const void *key, size_t len, size_t *found);
+
+/* Calls fn for each prefix of `key` that has a value, the shortest first, with its length. Stops when fn returns false;
+   fn must not write to `m`.
+   Fails    PM_INVALID: no map, key or fn
+   Cost     one descent, O(len); no allocation */
+PM_API PM_NODISCARD pm_status pm_each_prefix(const pm_map *m, const void *key, size_t len,
+                                             bool (*fn)(void *ctx, size_t len, pm_val val), void *ctx);
+
+/* Finds the longest path with which all values and dangling locations at and below `key` begin: what a completion may
+   add without a choice. item->val is 0; item->found: whether the location `key` exists.
+   Owns     pm_item_drop
+   Fails    PM_NOMEM (the item's buffer): the item holds nothing
+   Cost     O(length of the result) */
+PM_API PM_NODISCARD pm_status pm_common_prefix(const pm_map *m, const void *key, size_t len, pm_item *item);
+
+/* Finds the nearest key with a value that stands so to `key`, which need not exist: PM_GE the first at or after it,
+   PM_GT after, PM_LE the last at or before it, PM_LT before. Calling it again with the key that was found goes through
+   the map, also where keys have come or gone meanwhile.
+   Returns  in *item; item->found is false if there is none
+   Owns     pm_item_drop; the value stays the map's
+   Fails    PM_NOMEM (the item's buffer): the item holds nothing; PM_INVALID
+   Cost     O(length of both keys), and as much for each dangling location that is passed over; no allocation if the
+            buffer will do */
+PM_API PM_NODISCARD pm_status pm_nearest(const pm_map *m, pm_rel rel, const void *key, size_t len, pm_item *item);
+
+/* The first and the last key with a value. Else as pm_nearest. */
+PM_API PM_NODISCARD pm_status pm_first(const pm_map *m, pm_item *item);
+PM_API PM_NODISCARD pm_status pm_last(const pm_map *m, pm_item *item);
+
+/* Take the first, or the last, key with a value out of the map, with the prefixes that then lead nowhere.
+   Owns     the value becomes the caller's if one was found
+   Fails    PM_NOMEM: the map did not change, the item holds nothing; PM_INVALID
+   Cost     as pm_first and pm_remove
+   Threads  a write */
+PM_API PM_NODISCARD pm_status pm_pop_first(pm_map *m, pm_item *item);
+PM_API PM_NODISCARD pm_status pm_pop_last(pm_map *m, pm_item *item);
+
+/* Finds the key with a value that has n others before it; the first is number 0. Of many questions to one content a
+   sampler (63_sample.h) answers each in one descent.
+   Fails    PM_NOMEM: the item holds nothing; PM_INVALID
+   Cost     that of counting the nodes before it, level by level; nothing is kept for it in the map */
+PM_API PM_NODISCARD pm_status pm_nth(const pm_map *m, uint64_t n, pm_item *item);
+
+/* ---- src/pathmap/48_map_range.h ------------------------------------------------------------------------ */
+
+/* Ranges of keys: counting, removing, keeping, dividing and putting together.
+
+   A range goes from `from` (included; NULL: from the first key) to `to` (not included; NULL: to the last one); where
+   `to` is not greater, it is empty. What is kept or removed are values and dangling locations; of the other locations
+   those stay that lead to something which does. Whole subtries are shared or dropped, never looked at key by key: only
+   the nodes on the ways to the two bounds are written anew. */
+
+/* Counts the values in a range; saturates at UINT64_MAX.
+   Fails    PM_NOMEM; PM_INVALID
+   Cost     O(length of the bounds), and that of counting the nodes in the range; shared nodes are visited once
+   Threads  any number at once, as long as nobody writes */
+PM_API PM_NODISCARD pm_status pm_range_count(const pm_map *m, const pm_key *from, const pm_key *to, uint64_t *out);
+
+/* Counts the values at and below `key`. Else as pm_range_count. */
+PM_API PM_NODISCARD pm_status pm_prefix_count(const pm_map *m, const void *key, size_t len, uint64_t *out);
+
+/* Counts the keys with a value less than `key`, which need not exist: pm_nth's number of the first one at or after it.
+   Fails    PM_NOMEM; PM_INVALID
+   Cost     O(len), and that of counting the nodes before */
+PM_API PM_NODISCARD pm_status pm_rank(const pm_map *m, const void *key, size_t len, uint64_t *out);
+
+/* Makes a map of a range. *out may be *m, which then keeps only that.
+   Owns     the caller drops *out
+   Fails    PM_NOMEM; PM_INVALID. *out is untouched
+   Cost     O(length of the bounds): at most two nodes on each level are built, all else is shared */
+PM_API PM_NODISCARD pm_status pm_subrange(const pm_map *m, const pm_key *from, const pm_key *to, pm_map *out);
+
+/* Removes a range, or all but a range, in place.
+   Fails    PM_NOMEM: nothing changed; PM_INVALID
+   Cost     as pm_subrange, and dropping what no other map holds
+   Threads  a write */
+PM_API PM_NODISCARD pm_status pm_remove_range(pm_map *m, const pm_key *from, const pm_key *to);
+PM_API PM_NODISCARD pm_status pm_keep_range(pm_map *m, const pm_key *from, const pm_key *to);
+
+/* Divides a map: *out becomes what lies at and after `key`, `m` keeps what lies before.
+   Owns     the caller drops *out, which is not `m`
+   Fails    PM_NOMEM; PM_INVALID, also if `out` is `m`. Nothing changed
+   Cost     as pm_subrange
+   Threads  a write */
+PM_API PM_NODISCARD pm_status pm_split(pm_map *m, const void *key, size_t len, pm_map *out);
+
+/* Puts two maps together of which all of `a` comes before all of `b`: undoes pm_split. They stay as they are.
+   Owns     the caller drops *out, which may be one of the two: that is dropped then
+   Fails    PM_INVALID: something of `a` is not less than something of `b`; PM_MISMATCH: their value operations differ;
+            PM_NOMEM. *out is untouched
+   Cost     O(length of the last path of `a` and the first one of `b`): their nodes are built anew, all else is shared
+   Threads  reads `a` and `b` */
+PM_API PM_NODISCARD pm_status pm_concat(const pm_map *a, const pm_map *b, pm_map *out);
+
+/* ---- src/pathmap/49_map_update.h ----------------------------------------------------------------------- */
+
+/* Changes that look at what is there. */
+
+/* Changes the value at `key` by fn, which finds it in *val (some = false: there is none) and leaves there what shall
+   stand afterwards: another value, the same one, or none (some = false), which removes it and the prefixes that then
+   lead nowhere. fn must not touch the map.
+   Returns  what fn returned; if that is not PM_OK, nothing changed
+   Owns     the map's reference to the old value stays the map's, which releases it if another value or none is left;
+            another value's reference goes over to the map
+   Fails    PM_NOMEM: nothing changed, a new value is released; PM_BADHOOK: the map's table is refused (pm_ops)
+   Cost     as pm_get and pm_set
+   Threads  a write
+   NULL     `m` or `fn`: PM_INVALID */
+PM_API PM_NODISCARD pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val),
+                                        void *ctx);
+
+/* Compares and swaps: where the value at `key` is `expected`, by the table's `equal`, `val` takes its place. Either may
+   be none (some = false): expecting none sets only what is absent, and without a value the key is removed, with the
+   prefixes that then lead nowhere. *changed (may be NULL): whether it was as expected.
+   Owns     `val` is the map's if *changed, else it stays the caller's; `expected` stays the caller's
+   Fails    PM_NOMEM, PM_BADHOOK: nothing changed
+   Cost     as pm_get and pm_set
+   Threads  a write */
+PM_API PM_NODISCARD pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val,
+                                        bool *changed);
+
 /* ---- src/pathmap/51_write_zipper.h --------------------------------------------------------------------- */
 
 /* Write zippers: cursors that edit.
@@ -1173,6 +1328,18 @@ PM_API PM_NODISCARD pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool
 PM_API PM_NODISCARD pm_status pm_wz_join_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found);
 /* The same, keeping only what is found below every place k bytes down. */
 PM_API PM_NODISCARD pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found);
+
+/* ---- src/pathmap/56_write_at.h ------------------------------------------------------------------------- */
+
+/* Writes below a writer's focus, which does not move: cheaper than going there and back, since nothing is looked for on
+   the way. Else as pm_wz_set, pm_wz_get_mut and pm_wz_remove at the place `key` below the focus.
+   Valid    *slot until the next write
+   Fails    PM_NOMEM: nothing changed; PM_INVALID
+   Cost     as the same calls of the map, and O(length of the focus' path)
+   Threads  as the writer */
+
+PM_API PM_NODISCARD pm_status pm_wz_set_at(pm_wz *w, const void *key, size_t len, pm_val val, pm_opt *old);
+PM_API PM_NODISCARD pm_status pm_wz_remove_at(pm_wz *w, const void *key, size_t len, pm_prune prune, pm_opt *old);
 
 /* ---- src/pathmap/57_views.h ---------------------------------------------------------------------------- */
 
@@ -13226,6 +13393,726 @@ PM_API pm_status pm_compact(pm_map *m) {
     return ok ? pm__map_done(m, PM_OK) : PM_NOMEM;
 }
 
+/* ---- src/pathmap/47_map_order.c ------------------------------------------------------------------------ */
+
+/* Order on maps.
+
+   A node is a row of *positions* in key order, each a value or a child: of a line its entries, of a byte node two for
+   each byte, the value before the child. A *terminal* is a position without anything below: a value or a dangling
+   location. Every subtrie has one, so the nearest terminal is found by one way down that remembers only the last node
+   with something on the side that is asked for. A search for values goes on from a dangling location that it comes
+   upon. */
+
+/* ---- positions of a node ------------------------------------------------------------------------------------- */
+
+static PM__INLINE bool pm__order_line(pm__ref r) { return pm__ref_kind(r) == PM__LINE; }
+
+/* Behind the last position. */
+static PM__INLINE unsigned pm__order_end(pm__ref r) {
+    return pm__order_line(r) ? ((const pm__line *)pm__ref_ptr(r))->n : 512u;
+}
+
+/* The first position from `at` on, or -1. */
+static int pm__order_next(pm__ref r, unsigned at) {
+    if (pm__order_line(r)) return at < pm__order_end(r) ? (int)at : -1;
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
+    pm_mask m = pm__byte_mask(x);
+    for (int b = pm__mask_next(&m, (int)(at >> 1)); b >= 0; b = pm__mask_next(&m, b + 1)) {
+        unsigned val = 2u * (unsigned)b;
+        if (val >= at && pm__byte_has_val(x, (uint8_t)b)) return (int)val;
+        if (val + 1 >= at && pm__byte_has_child(x, (uint8_t)b)) return (int)val + 1;
+    }
+    return -1;
+}
+
+/* The last position before `at`, or -1. */
+static int pm__order_prev(pm__ref r, unsigned at) {
+    if (pm__order_line(r) || !at) return (int)at - 1;
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
+    pm_mask m = pm__byte_mask(x);
+    for (int b = pm__mask_prev(&m, (int)((at - 1) >> 1)); b >= 0; b = pm__mask_prev(&m, b - 1)) {
+        unsigned val = 2u * (unsigned)b;
+        if (val + 1 < at && pm__byte_has_child(x, (uint8_t)b)) return (int)val + 1;
+        if (val < at && pm__byte_has_val(x, (uint8_t)b)) return (int)val;
+    }
+    return -1;
+}
+
+static PM__INLINE int pm__order_last(pm__ref r) { return pm__order_prev(r, pm__order_end(r)); }
+
+/* What is at a position: *below the child, 0 if it is dangling. Returns the value, NULL if it is a child. */
+static const pm_val *pm__order_look(pm__ref r, unsigned at, pm__ref *below) {
+    *below = 0;
+    if (pm__order_line(r)) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+        if (!pm__line_is_child(x, at)) return pm__line_val(x, at);
+        *below = *pm__line_child(x, at);
+        return NULL;
+    }
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
+    if (!(at & 1)) return pm__byte_val(x, (uint8_t)(at >> 1));
+    *below = *pm__byte_child(x, (uint8_t)(at >> 1));
+    return NULL;
+}
+
+/* Appends the bytes that lead to a position. False: no memory. */
+static bool pm__order_spell(pm__list *path, pm__ref r, unsigned at) {
+    if (!pm__order_line(r)) {
+        uint8_t b = (uint8_t)(at >> 1);
+        return pm__list_put(path, &b, 1);
+    }
+    const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+    const uint8_t *heap = pm__line_heap(x);
+    unsigned len = pm__line_suffix(x, at);
+    if (!pm__list_put(path, heap, x->plen)) return false;
+    return !len || (pm__list_put(path, &x->body[at], 1) && pm__list_put(path, heap + pm__line_off(x, at), len - 1));
+}
+
+/* ---- a key among the positions of a node --------------------------------------------------------------------- */
+
+typedef struct pm__order_seek {
+    pm__ref on;  /* the key goes on in this child, at position `at`, behind `used` bytes; 0: it does not, */
+    unsigned at; /* and this is where the positions begin that are not less than it */
+    size_t used;
+    bool equal; /* the terminal at `at` is the key */
+} pm__order_seek;
+
+static pm__order_seek pm__order_seek_line(const pm__line *x, const uint8_t *s, size_t len) {
+    pm__order_seek k = {0, 0, 0, false};
+    size_t n = len < x->plen ? len : x->plen, m = pm__lcp(pm__line_heap(x), s, n);
+    if (m < n) {
+        k.at = pm__line_heap(x)[m] < s[m] ? x->n : 0u;
+    } else if (len <= x->plen) {
+        k.equal = len == x->plen && pm__line_has_e(x);
+    } else {
+        pm__line_seek f = pm__line_find(x, s + x->plen, len - x->plen);
+        k.at = f.lo;
+        if (f.child >= 0) {
+            k.on = *pm__line_child(x, (unsigned)f.child);
+            k.used = x->plen + (size_t)pm__line_suffix(x, (unsigned)f.child);
+            k.at = (unsigned)f.child + (k.on == 0); /* a dangling prefix is less */
+        } else if (f.lo < f.hi && pm__line_suffix(x, f.lo) == len - x->plen) {
+            k.equal = !pm__line_is_child(x, f.lo) || *pm__line_child(x, f.lo) == 0;
+        }
+    }
+    return k;
+}
+
+static pm__order_seek pm__order_seek_byte(const pm__byte *x, const uint8_t *s, size_t len) {
+    pm__order_seek k = {0, 0, 0, false};
+    if (!len) return k;
+    bool child = pm__byte_has_child(x, *s);
+    pm__ref below = child ? *pm__byte_child(x, *s) : 0;
+    k.at = 2u * *s;
+    if (len == 1) {
+        bool dangling = child && !below;
+        k.equal = dangling || pm__byte_has_val(x, *s);
+        k.at += dangling;
+    } else {
+        k.on = below;
+        k.used = 1;
+        k.at += below ? 1 : 2;
+    }
+    return k;
+}
+
+static PM__INLINE pm__order_seek pm__order_seek_in(pm__ref r, const uint8_t *s, size_t len) {
+    pm__ref_prefetch(r);
+    if (pm__order_line(r)) return pm__order_seek_line((const pm__line *)pm__ref_ptr(r), s, len);
+    return pm__order_seek_byte((const pm__byte *)pm__ref_ptr(r), s, len);
+}
+
+/* ---- nearest ------------------------------------------------------------------------------------------------- */
+
+/* A position on which a search goes down: the node's path is the first `base` bytes of the key. */
+typedef struct pm__order_spot {
+    pm__ref node; /* 0: none */
+    unsigned at;
+    size_t base;
+} pm__order_spot;
+
+static PM__INLINE bool pm__order_is_after(pm_rel rel) { return rel == PM_GE || rel == PM_GT; }
+
+/* The position below which the nearest terminal is, its first if it is after the key, else its last. */
+static pm__order_spot pm__order_find(pm__ref r, pm_rel rel, const uint8_t *s, size_t len) {
+    pm__order_spot spot = {0, 0, 0};
+    size_t base = 0;
+    while (r) {
+        pm__order_seek k = pm__order_seek_in(r, s + base, len - base);
+        int at;
+        if (pm__order_is_after(rel)) at = pm__order_next(r, k.at + (k.on || (rel == PM_GT && k.equal)));
+        else at = rel == PM_LE && k.equal ? (int)k.at : pm__order_prev(r, k.at);
+        if (at >= 0) spot.node = r, spot.at = (unsigned)at, spot.base = base;
+        base += k.used;
+        r = k.on;
+    }
+    return spot;
+}
+
+/* Goes down from a position to its first or last terminal, the path following. *val: its value, or NULL. False: no
+   memory. */
+static bool pm__order_reach(pm__list *path, pm__ref r, unsigned at, bool last, const pm_val **val) {
+    for (;;) {
+        pm__ref below;
+        if (!pm__order_spell(path, r, at)) return false;
+        *val = pm__order_look(r, at, &below);
+        if (!below) return true;
+        r = below;
+        pm__ref_prefetch(r);
+        at = (unsigned)(last ? pm__order_last(r) : pm__order_next(r, 0));
+    }
+}
+
+static pm__list pm__item_begin(pm_item *item) {
+    pm__list path = pm__list_of(1);
+    path.data = item->key, path.cap = item->cap;
+    item->found = false;
+    item->val = 0;
+    item->len = 0;
+    return path;
+}
+
+/* The path goes back into the item. `val` NULL: nothing was found. */
+static pm_status pm__item_end(pm_item *item, const pm__list *path, bool ok, const pm_val *val) {
+    item->key = path->data, item->cap = path->cap;
+    if (!ok) return PM_NOMEM;
+    if (!val) return PM_OK;
+    item->len = path->used;
+    item->val = *val;
+    item->found = true;
+    return PM_OK;
+}
+
+PM_API void pm_item_drop(pm_item *item) {
+    if (!item) return;
+    pm__list path = pm__item_begin(item);
+    pm__list_free(&path);
+    item->key = NULL, item->cap = 0;
+}
+
+/* From a position on in the given direction, until there is a value. The path is the node's. */
+static pm_status pm__order_go(const pm_map *m, pm__order_spot spot, bool last, pm__list *path, pm_item *item) {
+    const pm_val *val = NULL;
+    bool ok = true;
+    while (ok && spot.node) {
+        path->used = spot.base;
+        ok = pm__order_reach(path, spot.node, spot.at, last, &val);
+        if (!ok || val) break;
+        spot = pm__order_find(m->root, last ? PM_LT : PM_GT, path->data, path->used); /* past a dangling location */
+    }
+    if (ok && !val && last && m->has_value) path->used = 0, val = &m->value;
+    return pm__item_end(item, path, ok, val);
+}
+
+PM_API pm_status pm_nearest(const pm_map *m, pm_rel rel, const void *key, size_t len, pm_item *item) {
+    if (pm__map_bad(m, key, len) || !item || (unsigned)rel > PM_GT) return PM_INVALID;
+    const uint8_t *s = (const uint8_t *)key;
+    bool last = !pm__order_is_after(rel);
+    pm__order_spot spot = pm__order_find(m->root, rel, s, len);
+    pm__list path = pm__item_begin(item);
+    if (!len && rel == PM_LT) return pm__item_end(item, &path, true, NULL);
+    if (!len && rel == PM_GE && m->has_value) return pm__item_end(item, &path, true, &m->value);
+    if (!pm__list_room(&path, spot.base)) return pm__item_end(item, &path, false, NULL);
+    if (spot.base) memmove(path.data, s, spot.base); /* the key may be the item's */
+    return pm__order_go(m, spot, last, &path, item);
+}
+
+PM_API pm_status pm_first(const pm_map *m, pm_item *item) { return pm_nearest(m, PM_GE, NULL, 0, item); }
+
+PM_API pm_status pm_last(const pm_map *m, pm_item *item) {
+    if (pm__map_bad(m, NULL, 0) || !item) return PM_INVALID;
+    pm__order_spot spot = {m->root, m->root ? (unsigned)pm__order_last(m->root) : 0, 0};
+    pm__list path = pm__item_begin(item);
+    return pm__order_go(m, spot, true, &path, item);
+}
+
+static pm_status pm__order_pop(pm_map *m, bool last, pm_item *item) {
+    if (pm__map_refuses(m, NULL, 0) || !item) return PM_INVALID;
+    pm_opt old;
+    pm_status s = last ? pm_last(m, item) : pm_first(m, item);
+    if (s == PM_OK && item->found) s = pm__map_remove(m, item->key, item->len, PM_PRUNE, 0, &old);
+    if (s != PM_OK) item->found = false;
+    return s;
+}
+
+PM_API pm_status pm_pop_first(pm_map *m, pm_item *item) { return pm__order_pop(m, false, item); }
+PM_API pm_status pm_pop_last(pm_map *m, pm_item *item) { return pm__order_pop(m, true, item); }
+
+/* ---- prefixes ------------------------------------------------------------------------------------------------ */
+
+/* What is done at a prefix that has a value. Returns whether to go on. */
+typedef bool (*pm__prefix_fn)(void *ctx, size_t len, const pm_val *val);
+
+/* In a line, s[0..len), len > 0, being the rest of the key behind the line's prefix. Returns the child in which it goes
+   on, behind *used bytes; 0: nowhere, or fn has returned false. */
+static PM__INLINE pm__ref pm__prefix_line(const pm__line *x, const uint8_t *s, size_t len, size_t base, size_t *used,
+                                          pm__prefix_fn fn, void *ctx) {
+    uint32_t run = pm__line_match_first(x, s[0]);
+    if (!run) return 0;
+    unsigned i = pm__ctz32(run), end = i + pm__popcount32(run);
+    const uint8_t *h = pm__line_heap(x) + pm__line_off(x, i), *lens = pm__line_lens(x);
+    for (; i < end; h += lens[i++]) {
+        size_t n = lens[i] + (size_t)1;
+        if (n > len || (n > 1 && memcmp(h, s + 1, n - 1) != 0)) continue;
+        if (pm__line_is_child(x, i)) { /* nothing else can agree from here on */
+            *used = n;
+            return *pm__line_child(x, i);
+        }
+        if (!fn(ctx, base + n, pm__line_val(x, i))) return 0;
+    }
+    return 0;
+}
+
+/* Goes down along s[0..len) and calls fn for each value on the way, the root's not included. */
+static PM__INLINE void pm__prefix_walk(pm__ref r, const uint8_t *s, size_t len, pm__prefix_fn fn, void *ctx) {
+    size_t base = 0;
+    while (r && base < len) {
+        pm__ref_prefetch(r);
+        size_t used = 1;
+        if (!pm__order_line(r)) {
+            const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
+            uint8_t b = s[base++];
+            if (pm__byte_has_val(x, b) && !fn(ctx, base, pm__byte_val(x, b))) return;
+            r = pm__byte_has_child(x, b) ? *pm__byte_child(x, b) : 0;
+            continue;
+        }
+        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+        if (!pm__line_in_prefix(x, s + base, len - base)) return;
+        base += x->plen;
+        if (pm__line_has_e(x) && !fn(ctx, base, pm__line_val(x, 0))) return;
+        if (base == len) return;
+        r = pm__prefix_line(x, s + base, len - base, base, &used, fn, ctx);
+        base += used;
+    }
+}
+
+typedef struct pm__prefix_found {
+    const pm_val *val;
+    size_t len;
+} pm__prefix_found;
+
+static PM__INLINE bool pm__prefix_keep(void *ctx, size_t len, const pm_val *val) {
+    pm__prefix_found *f = (pm__prefix_found *)ctx;
+    f->val = val, f->len = len;
+    return true;
+}
+
+static PM__INLINE bool pm__prefix_stop(void *ctx, size_t len, const pm_val *val) {
+    (void)pm__prefix_keep(ctx, len, val);
+    return false;
+}
+
+static PM__INLINE const pm_val *pm__prefix_tell(const pm__prefix_found *f, size_t *found) {
+    if (f->val && found) *found = f->len;
+    return f->val;
+}
+
+PM_API const pm_val *pm_longest_prefix(const pm_map *m, const void *key, size_t len, size_t *found) {
+    if (pm__map_bad(m, key, len)) return NULL;
+    pm__prefix_found f = {m->has_value ? &m->value : NULL, 0};
+    pm__prefix_walk(m->root, (const uint8_t *)key, len, pm__prefix_keep, &f);
+    return pm__prefix_tell(&f, found);
+}
+
+PM_API const pm_val *pm_shortest_prefix(const pm_map *m, const void *key, size_t len, size_t *found) {
+    if (pm__map_bad(m, key, len)) return NULL;
+    pm__prefix_found f = {m->has_value ? &m->value : NULL, 0};
+    if (!f.val) pm__prefix_walk(m->root, (const uint8_t *)key, len, pm__prefix_stop, &f);
+    return pm__prefix_tell(&f, found);
+}
+
+typedef struct pm__prefix_call {
+    bool (*fn)(void *ctx, size_t len, pm_val val);
+    void *ctx;
+} pm__prefix_call;
+
+static bool pm__prefix_tells(void *ctx, size_t len, const pm_val *val) {
+    const pm__prefix_call *c = (const pm__prefix_call *)ctx;
+    return c->fn(c->ctx, len, *val);
+}
+
+PM_API pm_status pm_each_prefix(const pm_map *m, const void *key, size_t len,
+                                bool (*fn)(void *ctx, size_t len, pm_val val), void *ctx) {
+    if (pm__map_bad(m, key, len) || !fn) return PM_INVALID;
+    pm__prefix_call c = {fn, ctx};
+    if (!m->has_value || fn(ctx, 0, m->value))
+        pm__prefix_walk(m->root, (const uint8_t *)key, len, pm__prefix_tells, &c);
+    return PM_OK;
+}
+
+/* Appends what the first and the last terminal below a node begin with. False: no memory. */
+static bool pm__prefix_common(pm__list *path, pm__ref r) {
+    while (r) {
+        size_t len = path->used;
+        unsigned at = (unsigned)pm__order_next(r, 0), z = (unsigned)pm__order_last(r);
+        pm__ref below = 0;
+        if (!pm__order_spell(path, r, at)) return false;
+        if (at == z) {
+            (void)pm__order_look(r, at, &below);
+        } else {
+            size_t end = path->used;
+            if (!pm__order_spell(path, r, z)) return false;
+            size_t a = end - len, b = path->used - end;
+            path->used = len + pm__lcp(path->data + len, path->data + end, a < b ? a : b);
+        }
+        r = below;
+    }
+    return true;
+}
+
+PM_API pm_status pm_common_prefix(const pm_map *m, const void *key, size_t len, pm_item *item) {
+    if (pm__map_bad(m, key, len) || !item) return PM_INVALID;
+    const pm_val *val = m->has_value ? &m->value : NULL, none = 0;
+    pm__cx cx = pm__map_cx(m);
+    pm__ref below = 0;
+    pm_place p = pm__place_root(m->root);
+    bool there = pm__place_walk(&p, (const uint8_t *)key, len, &val) == len;
+    pm__list path = pm__item_begin(item);
+    if (!there) return pm__item_end(item, &path, true, NULL);
+    bool ok = pm__list_room(&path, len) && pm__place_share(&cx, &p, &below);
+    if (ok && len) memmove(path.data, key, len);
+    if (ok) path.used = len;
+    if (ok && !val) ok = pm__prefix_common(&path, below);
+    pm__any_release(&cx, below);
+    return pm__item_end(item, &path, ok, &none);
+}
+
+/* ---- by number ----------------------------------------------------------------------------------------------- */
+
+PM_API pm_status pm_nth(const pm_map *m, uint64_t n, pm_item *item) {
+    if (pm__map_bad(m, NULL, 0) || !item) return PM_INVALID;
+    pm__list path = pm__item_begin(item);
+    if (m->has_value && n-- == 0) return pm__item_end(item, &path, true, &m->value);
+    for (pm__ref r = m->root, on; r; r = on) {
+        on = 0;
+        for (int at = pm__order_next(r, 0); at >= 0 && !on; at = pm__order_next(r, (unsigned)at + 1)) {
+            pm__ref below;
+            const pm_val *val = pm__order_look(r, (unsigned)at, &below);
+            uint64_t has = 1;
+            if (!val && pm__tally_below(PM__TALLY_VALS, below, 0, &has) != PM_OK)
+                return pm__item_end(item, &path, false, NULL);
+            if (n >= has) {
+                n -= has;
+                continue;
+            }
+            if (!pm__order_spell(&path, r, (unsigned)at)) return pm__item_end(item, &path, false, NULL);
+            if (val) return pm__item_end(item, &path, true, val);
+            on = below;
+        }
+    }
+    return pm__item_end(item, &path, true, NULL);
+}
+
+/* ---- src/pathmap/48_map_range.c ------------------------------------------------------------------------ */
+
+/* Ranges of maps. All of it is made of one step: what of a trie comes before a key, or from it on. The nodes on the way
+   to the key are built anew, from the last one up, with what else they hold of that side shared. What is to be put
+   together is joined: sides that have only their borders in common are soon joined. */
+
+/* A node on the way to a bound, which leads on at a position. */
+typedef struct pm__range_step {
+    pm__ref node;
+    unsigned at;
+} pm__range_step;
+
+/* What is taken of a node: the positions in [lo, hi), of which `at` leads to `child` instead, or goes if that is 0. */
+typedef struct pm__range_part {
+    unsigned lo, hi, at;
+    pm__ref child;
+} pm__range_part;
+
+enum { PM__RANGE_NOWHERE = 1000 }; /* no position */
+
+/* Lists the positions of a part. Returns how many there are. */
+static unsigned pm__range_list(pm__ref r, const pm__range_part *p, pm__ent *ents) {
+    pm__ent all[PM__LINE_ENTRIES];
+    unsigned n = 0;
+    const bool line = pm__order_line(r);
+    if (line) pm__line_decode((const pm__line *)pm__ref_ptr(r), all);
+    for (int at = pm__order_next(r, p->lo); at >= 0 && (unsigned)at < p->hi; at = pm__order_next(r, (unsigned)at + 1)) {
+        pm__ref below;
+        const pm_val *val = line ? NULL : pm__order_look(r, (unsigned)at, &below);
+        uint8_t b = (uint8_t)(at >> 1);
+        pm__ent e = line ? all[at] : pm__ent_make(&b, 1, !val, val ? *val : below);
+        e.fresh = (unsigned)at == p->at;
+        if (e.fresh && !p->child) continue;
+        if (e.fresh) e.pay = p->child;
+        ents[n++] = e;
+    }
+    return n;
+}
+
+/* Makes a node of a part of one, in *out; 0: nothing is in it. Takes over the reference to p->child. False: no
+   memory. */
+static bool pm__range_build(const pm__cx *cx, pm__ref r, const pm__range_part *p, pm__ref *out) {
+    pm__ent ents[512];
+    pm__ref below = 0;
+    if (p->at != PM__RANGE_NOWHERE) (void)pm__order_look(r, p->at, &below);
+    bool all = pm__order_prev(r, p->lo) < 0 && pm__order_next(r, p->hi) < 0;
+    *out = r;
+    if (all && (p->at == PM__RANGE_NOWHERE || below == p->child)) { /* as it is */
+        pm__ref_retain(r);
+        pm__any_release(cx, p->child);
+        return true;
+    }
+    unsigned n = pm__range_list(r, p, ents);
+    *out = 0;
+    if (!n) return true;
+    const pm__line *x = pm__order_line(r) ? (const pm__line *)pm__ref_ptr(r) : NULL;
+    *out = pm__build_nodes(cx, x ? pm__line_heap(x) : NULL, x ? x->plen : 0, ents, n, 0);
+    if (!*out) {
+        pm__any_release(cx, p->child);
+        return false;
+    }
+    for (unsigned i = 0; i < n; i++)
+        if (!ents[i].fresh) pm__pay_retain(cx, ents[i].child, ents[i].pay);
+    (void)pm__build_gather(cx, out, PM__GATHER_TINY);
+    return true;
+}
+
+/* What of a trie comes from a key on, or before it: a reference of its own in *out; 0: nothing. False: no memory. */
+static bool pm__range_half(const pm__cx *cx, pm__ref r, const uint8_t *s, size_t len, bool from, pm__ref *out) {
+    pm__list way = pm__list_of(sizeof(pm__range_step));
+    pm__ref made = 0;
+    bool ok = true, bottom = false;
+    while (ok && r && !bottom) {
+        pm__order_seek k = pm__order_seek_in(r, s, len);
+        pm__range_step step = {r, k.at};
+        bottom = !k.on;
+        if (bottom) {
+            pm__range_part p = {from ? k.at : 0, from ? pm__order_end(r) : k.at, PM__RANGE_NOWHERE, 0};
+            ok = pm__range_build(cx, r, &p, &made);
+        } else {
+            ok = pm__list_put(&way, &step, 1);
+            s += k.used, len -= k.used;
+            r = k.on;
+        }
+    }
+    while (way.used) {
+        const pm__range_step *step = (const pm__range_step *)pm__list_pop(&way);
+        pm__range_part p = {from ? step->at : 0, from ? pm__order_end(step->node) : step->at + 1, step->at, made};
+        if (ok) ok = pm__range_build(cx, step->node, &p, &made);
+    }
+    pm__list_free(&way);
+    *out = made;
+    return ok;
+}
+
+/* A map that holds what of a trie is in a range, and no value at the root. */
+static pm_status pm__range_of(const pm__cx *cx, pm__ref r, const pm_key *from, const pm_key *to, pm_map *out) {
+    pm_map m = pm_new(NULL, NULL);
+    m.ops = cx->ops, m.pool = cx->pool;
+    bool ok = true;
+    pm__ref_retain(r);
+    for (int side = 0; ok && side < 2; side++) {
+        const pm_key *k = side ? to : from;
+        pm__ref half;
+        if (!k) continue;
+        ok = pm__range_half(cx, r, (const uint8_t *)k->data, k->len, k == from && !side, &half);
+        pm__any_release(cx, r);
+        r = ok ? half : 0;
+    }
+    m.root = r;
+    *out = m;
+    return ok ? PM_OK : PM_NOMEM;
+}
+
+static PM__INLINE bool pm__range_bad(const pm_key *k) { return k && ((k->len && !k->data) || k->len > PM__LEN_MAX); }
+
+/* Whether the empty key is in a range. */
+static PM__INLINE bool pm__range_has_root(const pm_key *from, const pm_key *to) {
+    return (!from || !from->len) && (!to || to->len);
+}
+
+PM_API pm_status pm_subrange(const pm_map *m, const pm_key *from, const pm_key *to, pm_map *out) {
+    if (pm__map_bad(m, NULL, 0) || pm__range_bad(from) || pm__range_bad(to) || !out) return PM_INVALID;
+    pm__cx cx = pm__map_cx(m);
+    pm_map made;
+    if (out == m) pm__map_own(m);
+    pm_status s = pm__range_of(&cx, m->root, from, to, &made);
+    if (s != PM_OK) return s;
+    made.has_value = m->has_value && pm__range_has_root(from, to);
+    if (made.has_value) {
+        made.value = m->value;
+        pm__pay_retain(&cx, false, made.value);
+    }
+    pm__map_give(out, &made, out == m);
+    return pm__map_done(out, PM_OK);
+}
+
+PM_API pm_status pm_keep_range(pm_map *m, const pm_key *from, const pm_key *to) {
+    if (pm__map_refuses(m, NULL, 0)) return PM_INVALID;
+    return pm_subrange(m, from, to, m);
+}
+
+/* ---- removing ------------------------------------------------------------------------------------------------ */
+
+/* What remains of a trie without a range whose bounds have no byte in common, the empty key not looked at. */
+static pm_status pm__range_without(const pm__cx *cx, pm__ref r, const pm_key *from, const pm_key *to, pm_map *out) {
+    const pm_key first = {NULL, 0};
+    pm_map before, after;
+    pm_status s = pm__range_of(cx, r, NULL, from ? from : &first, &before);
+    if (s != PM_OK) return s;
+    *out = before;
+    if (!to) return s;
+    s = pm__range_of(cx, r, to, NULL, &after);
+    if (s == PM_OK) s = pm_join(&before, &after, out, NULL);
+    pm_drop(&before);
+    pm_drop(&after);
+    return s;
+}
+
+/* Puts `below` in the place of what lies below s[0..len), which exists; `takes`: the value there goes. */
+static bool pm__range_put(const pm__cx *cx, pm_map *m, const uint8_t *s, size_t len, bool takes, pm__ref below) {
+    const pm_opt none = {0, false};
+    if (!len) {
+        pm__any_release(cx, m->root);
+        m->root = below;
+        if (takes && m->has_value) {
+            pm__pay_release(cx, false, m->value);
+            m->has_value = false, m->value = 0;
+        }
+        return true;
+    }
+    pm__survey v = pm__trie_survey(m->root, s, len);
+    if (!below && (takes || !v.val)) return pm__trie_cut(cx, &m->root, s, v.keep);
+    return pm__trie_edit(cx, &m->root, s, len, takes ? &none : NULL, below);
+}
+
+PM_API pm_status pm_remove_range(pm_map *m, const pm_key *from, const pm_key *to) {
+    if (pm__map_refuses(m, NULL, 0) || pm__range_bad(from) || pm__range_bad(to)) return PM_INVALID;
+    pm__cx cx = pm__map_cx(m);
+    const uint8_t *s = to ? (const uint8_t *)to->data : NULL;
+    size_t flen = from ? from->len : 0, tlen = to ? to->len : 0, both = flen < tlen ? flen : tlen;
+    size_t same = both ? pm__lcp((const uint8_t *)from->data, s, both) : 0;
+    if (to && (same == tlen || (same < flen && ((const uint8_t *)from->data)[same] > s[same])))
+        return PM_OK;
+    pm_key a = {flen > same ? (const uint8_t *)from->data + same : NULL, flen - same};
+    pm_key b = {tlen > same ? s + same : NULL, tlen - same};
+    const pm_val *val = m->has_value ? &m->value : NULL;
+    pm_place p = pm__place_root(m->root);
+    pm__ref sub;
+    pm_map left;
+    bool takes = flen == same; /* the place at which the bounds part is in the range itself */
+    if (pm__place_walk(&p, s, same, &val) < same) return PM_OK;
+    if (!pm__place_share(&cx, &p, &sub)) return PM_NOMEM;
+    if (!sub && !takes) return PM_OK; /* a dangling location before the range */
+    pm_status st = pm__range_without(&cx, sub, &a, to ? &b : NULL, &left);
+    pm__any_release(&cx, sub);
+    if (st == PM_OK && !pm__range_put(&cx, m, s, same, takes, left.root)) {
+        pm_drop(&left);
+        st = PM_NOMEM;
+    }
+    return st == PM_OK ? pm__map_done(m, PM_OK) : st;
+}
+
+/* ---- dividing and putting together --------------------------------------------------------------------------- */
+
+PM_API pm_status pm_split(pm_map *m, const void *key, size_t len, pm_map *out) {
+    if (pm__map_refuses(m, key, len) || !out || out == m) return PM_INVALID;
+    const pm_key at = {key, len};
+    pm_map before, after;
+    pm_status s = pm_subrange(m, NULL, &at, &before);
+    if (s != PM_OK) return s;
+    s = pm_subrange(m, &at, NULL, &after);
+    if (s != PM_OK) {
+        pm_drop(&before);
+        return s;
+    }
+    pm__map_give(m, &before, true);
+    *out = after;
+    return pm__map_done(m, pm__map_checked(out, PM_OK));
+}
+
+/* Whether the last path of a trie is less than the first one of another. *less is untouched without memory. */
+static bool pm__range_in_order(pm__ref a, pm__ref b, bool *less) {
+    pm__list x = pm__list_of(1), y = pm__list_of(1);
+    const pm_val *val;
+    bool ok = pm__order_reach(&x, a, (unsigned)pm__order_last(a), true, &val) &&
+              pm__order_reach(&y, b, (unsigned)pm__order_next(b, 0), false, &val);
+    if (ok) {
+        size_t min = x.used < y.used ? x.used : y.used;
+        int c = min ? memcmp(x.data, y.data, min) : 0;
+        *less = c < 0 || (c == 0 && x.used < y.used);
+    }
+    pm__list_free(&x);
+    pm__list_free(&y);
+    return ok;
+}
+
+PM_API pm_status pm_concat(const pm_map *a, const pm_map *b, pm_map *out) {
+    if (pm__map_bad(a, NULL, 0) || pm__map_bad(b, NULL, 0) || !out) return PM_INVALID;
+    bool less = !b->has_value || pm_is_empty(a); /* the empty key is the first of all */
+    if (pm_map_ops(a) != pm_map_ops(b)) return PM_MISMATCH;
+    if (less && a->root && b->root && !pm__range_in_order(a->root, b->root, &less)) return PM_NOMEM;
+    return less ? pm_join(a, b, out, NULL) : PM_INVALID;
+}
+
+/* ---- counting ------------------------------------------------------------------------------------------------ */
+
+PM_API pm_status pm_range_count(const pm_map *m, const pm_key *from, const pm_key *to, uint64_t *out) {
+    pm_map range;
+    if (!out) return PM_INVALID;
+    pm_status s = pm_subrange(m, from, to, &range);
+    if (s != PM_OK) return s;
+    s = pm_val_count(&range, out);
+    pm_drop(&range);
+    return s;
+}
+
+PM_API pm_status pm_prefix_count(const pm_map *m, const void *key, size_t len, uint64_t *out) {
+    pm_map sub;
+    if (!out) return PM_INVALID;
+    pm_status s = pm_subtrie(m, key, len, &sub, NULL);
+    if (s != PM_OK) return s;
+    s = pm_val_count(&sub, out);
+    pm_drop(&sub);
+    return s;
+}
+
+PM_API pm_status pm_rank(const pm_map *m, const void *key, size_t len, uint64_t *out) {
+    const pm_key to = {key, len};
+    return pm_range_count(m, NULL, &to, out);
+}
+
+/* ---- src/pathmap/49_map_update.c ----------------------------------------------------------------------- */
+
+/* Changes that look at what is there. The way to a value is made the map's alone before the caller's function runs, so
+   that afterwards nothing can fail where a value stays. */
+
+PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val), void *ctx) {
+    if (pm__map_refuses(m, key, len) || !fn) return PM_INVALID;
+    pm__cx cx = pm__map_cx(m);
+    pm_val *slot;
+    if (pm__ops_is_refused(cx.ops)) return PM_BADHOOK; /* before there is a value to be lost */
+    pm_status s = pm_get_mut(m, key, len, &slot);
+    if (s != PM_OK) return s;
+    const pm_val *v = slot ? slot : pm_get(m, key, len); /* unit maps have no slots */
+    pm_opt was = {v ? *v : 0, v != NULL}, now = was;
+    s = fn(ctx, &now);
+    if (s != PM_OK) return s;
+    if (!now.some) return was.some ? pm_remove(m, key, len, PM_PRUNE, NULL) : PM_OK;
+    if (was.some) {
+        if (!slot || now.val == was.val) return PM_OK;
+        *slot = now.val;
+        pm__pay_release(&cx, false, was.val);
+        return pm__map_done(m, PM_OK);
+    }
+    s = pm_set(m, key, len, now.val, NULL);
+    if (s != PM_OK) pm__pay_release(&cx, false, now.val);
+    return s;
+}
+
+PM_API pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val, bool *changed) {
+    if (pm__map_refuses(m, key, len)) return PM_INVALID;
+    pm_status s = PM_OK;
+    bool is = pm__equal_vals(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
+    if (is && val.some) s = pm_set(m, key, len, val.val, NULL);
+    else if (is && expected.some) s = pm_remove(m, key, len, PM_PRUNE, NULL);
+    if (s == PM_OK && changed) *changed = is;
+    return s;
+}
+
 /* ---- src/pathmap/50_read_zipper.c ---------------------------------------------------------------------- */
 
 /* Read zippers.
@@ -16123,6 +17010,39 @@ PM_API pm_status pm_wz_join_k_path(pm_wz *w, size_t k, pm_prune prune, bool *fou
 PM_API pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     return pm__walg_drop_bytes(w, PM__MERGE_MEET, k, prune, found);
+}
+
+/* ---- src/pathmap/56_write_at.c ------------------------------------------------------------------------- */
+
+/* Writes below a writer's focus: the key is put behind the cursor's path for the call, and the map is written by the
+   whole path, as always. */
+
+/* Puts the key behind the path. PM_OK: it is there, and the change may be made. */
+static pm_status pm__below_enter(pm_wz *w, const void *key, size_t len) {
+    pm_rz *z = &w->cursor;
+    if (pm__wz_refuses(w)) return pm__wz_refusal(w);
+    if ((!key && len) || len > PM__LEN_MAX) return pm__wz_done(w, PM_INVALID);
+    if (!pm__rz_room(z, z->len + len)) {
+        z->status = PM_OK; /* the cursor stands where it stood */
+        return pm__wz_done(w, PM_NOMEM);
+    }
+    if (len) memcpy(z->path + z->len, key, len);
+    pm__wz_forget(w);
+    pm__wz_enter(w);
+    return PM_OK;
+}
+
+PM_API pm_status pm_wz_set_at(pm_wz *w, const void *key, size_t len, pm_val val, pm_opt *old) {
+    pm_status s = pm__below_enter(w, key, len);
+    if (s != PM_OK) return s;
+    return pm__wz_left(w, pm_set(w->map, w->cursor.path, w->cursor.len + len, val, old));
+}
+
+PM_API pm_status pm_wz_remove_at(pm_wz *w, const void *key, size_t len, pm_prune prune, pm_opt *old) {
+    pm_status s = pm__below_enter(w, key, len);
+    const pm_rz *z = &w->cursor;
+    if (s != PM_OK) return s;
+    return pm__wz_left(w, pm__map_remove(w->map, z->path, z->len + len, prune, z->root_len, old));
 }
 
 /* ---- src/pathmap/57_views.c ---------------------------------------------------------------------------- */

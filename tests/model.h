@@ -141,6 +141,33 @@ bool model_cursor_create(model_cursor *c);
 size_t model_cursor_prune(model_cursor *c);
 size_t model_cursor_prune_ascend(model_cursor *c);
 
+/* Order and ranges (model_order.c). Keys compare as byte strings. A range is from <= key < to; `to` NULL: no end. */
+typedef enum model_rel { MODEL_LT, MODEL_LE, MODEL_GE, MODEL_GT } model_rel;
+typedef struct model_range {
+    model_key from;
+    const model_key *to;
+} model_range;
+
+/* Each appends the item `path=value`, or `none`. */
+void model_first(const model *m, model_bytes *out);
+void model_last(const model *m, model_bytes *out);
+void model_nearest(const model *m, model_rel rel, model_key key, model_bytes *out);
+void model_nth(const model *m, uint64_t n, model_bytes *out);
+/* Each appends items joined by commas, or `none`. */
+void model_prefixes(const model *m, model_key key, bool only_longest, model_bytes *out);
+void model_scan(const model *m, model_range range, uint64_t n, bool backwards, model_bytes *out);
+uint64_t model_range_count(const model *m, model_range range);
+uint64_t model_rank(const model *m, model_key key);
+uint64_t model_prefix_count(const model *m, model_key key);
+/* Appends the longest path with which all terminals at and below `key` begin; false: no such location. */
+bool model_common_prefix(const model *m, model_key key, model_bytes *out);
+/* Removes the terminals in the range, or outside of it. */
+void model_remove_range(model *m, model_range range, bool inside);
+/* Takes what comes from `key` on into a trie of its own. */
+model *model_split(model *m, model_key key);
+/* NULL: something of `a` is not less than something of `b`. */
+model *model_concat(const model *a, const model *b);
+
 /* Claims on paths of one map, as a head keeps them. */
 typedef enum model_claim_kind { MODEL_SNAPSHOT, MODEL_PINNED, MODEL_WRITER } model_claim_kind;
 

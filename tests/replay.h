@@ -14,6 +14,7 @@ typedef struct replay_args {
     int map[3], reader[2], writer[2], txn;
     int maps, readers, writers, paths, flags; /* how many are filled in */
     model_key path[2];
+    bool endless; /* the range that path[0] begins has no end */
     uint64_t num;
     bool flag[2];
     bool mask[256];
@@ -99,7 +100,8 @@ enum {
     REPLAY_GROUP_ALGEBRA = 16,
     REPLAY_GROUP_HEAD = 32,
     REPLAY_GROUP_TXN = 64,
-    REPLAY_GROUP_ALL = 127
+    REPLAY_GROUP_ORDER = 128,
+    REPLAY_GROUP_ALL = 255
 };
 
 /* Receives each line of a random script before it is run. */

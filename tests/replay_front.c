@@ -17,7 +17,7 @@ typedef struct row {
 
 #define ROW(name, spec, props, fn) {name, spec, props, {model_on_##fn, library_on_##fn}},
 
-static const row ops[] = {REPLAY_OPS(ROW) REPLAY_WRITES(ROW)};
+static const row ops[] = {REPLAY_OPS(ROW) REPLAY_ORDER(ROW) REPLAY_WRITES(ROW)};
 static const row moves[] = {REPLAY_MOVES(ROW)};
 
 static const replay_engine *const engines[2] = {&replay_model, &replay_library};
@@ -145,6 +145,9 @@ static const char *parse_plain(char kind, word w, replay_args *a, model_bytes *s
     model_key bytes;
     switch (kind) {
     case 'p': return parse_path(w, store, &a->path[a->paths++]) ? NULL : "path";
+    case 'e':
+        a->endless = word_is(w, "+");
+        return a->endless || parse_path(w, store, &a->path[a->paths++]) ? NULL : "path";
     case 'n': return parse_number(w, &a->num) ? NULL : "number";
     case 'a': return parse_algebra(w, &a->alg);
     case 'f':
@@ -307,6 +310,7 @@ static const char *parse_line(const replay_run *s, word line, const row **r, boo
     if (((*r)->props & OP_TXN_MAP) && replay_map_is_busy(s, s->txn_map[a->txn])) return "busy";
     if (((*r)->props & OP_HEAD_OPENS) && s->head_map >= 0) return "open";
     if (((*r)->props & OP_DISTINCT) && a->writer[0] == a->writer[1]) return "same";
+    if (((*r)->props & OP_TWO_MAPS) && a->map[0] == a->map[1]) return "same";
     *zipper = kind || strncmp((*r)->name, "w.", 2) == 0;
     return NULL;
 }

@@ -101,12 +101,45 @@ ON(mode) {
     return say_ok(out);
 }
 
+/* For pm_update: what comes, and where to note what was there. */
+typedef struct swapped {
+    pm_val now;
+    pm_opt *was;
+} swapped;
+
+static pm_status swap_value(void *ctx, pm_opt *val) {
+    const swapped *s = ctx;
+    *s->was = *val;
+    *val = (pm_opt){s->now, true};
+    return PM_OK;
+}
+
+static pm_status clear_value(void *ctx, pm_opt *val) {
+    *(pm_opt *)ctx = *val;
+    val->some = false;
+    return PM_OK;
+}
+
 ON(set) {
     pm_map *m = map_of(s, a, 0);
     pm_opt old = {0, false};
     pm_val *slot = NULL;
     bool inserted = false;
-    switch (a->variant % 4) {
+    switch (a->variant % 6) {
+    case 1:
+        if (!fine(out, pm_update(m, PATH(a, 0), swap_value, &(swapped){a->num, &old}))) return false;
+        break;
+    case 2: {
+        const pm_val *v = pm_get(m, PATH(a, 0));
+        bool changed = false;
+        old = (pm_opt){v ? *v : 0, v != NULL};
+        pm_opt other = {old.val + 1, true};
+        if (!fine(out, pm_set_if(m, PATH(a, 0), other, (pm_opt){0, true}, &changed))) return false;
+        must_agree(out, !changed, "pm_set_if sets where it must not");
+        if (!fine(out, pm_set_if(m, PATH(a, 0), old, (pm_opt){a->num, true}, &changed))) return false;
+        must_agree(out, changed, "pm_set_if does not set");
+        break;
+    }
     case 0:
         if (!fine(out, pm_get_mut(m, PATH(a, 0), &slot))) return false;
         if (slot) {
@@ -139,7 +172,17 @@ ON(get) {
 
 ON(del) {
     pm_opt old = {0, false};
-    return fine(out, pm_remove(map_of(s, a, 0), PATH(a, 0), a->flag[0], &old)) && say_value(out, old.some, old.val);
+    pm_map *m = map_of(s, a, 0);
+    const pm_val *v = pm_get(m, PATH(a, 0));
+    bool changed = false;
+    if (v && a->flag[0] && a->variant % 4 < 2) {
+        old = (pm_opt){*v, true};
+        if (a->variant % 2) return fine(out, pm_update(m, PATH(a, 0), clear_value, &old)) && say(out, old.val);
+        if (!fine(out, pm_set_if(m, PATH(a, 0), old, (pm_opt){0, false}, &changed))) return false;
+        must_agree(out, changed, "pm_set_if does not remove");
+        return say(out, old.val);
+    }
+    return fine(out, pm_remove(m, PATH(a, 0), a->flag[0], &old)) && say_value(out, old.some, old.val);
 }
 
 ON(has) { return say(out, pm_path_exists(map_of(s, a, 0), PATH(a, 0))); }
@@ -506,10 +549,26 @@ ON(atroot) { return say(out, pm_rz_at_root(zipper_of(s, a))); }
 static bool begin_lending(pm_wz *w, model_bytes *out) { return !w->cursor.claim || fine(out, pm_wz_begin(w)); }
 static bool end_lending(pm_wz *w, model_bytes *out) { return !w->cursor.claim || fine(out, pm_wz_commit(w)); }
 
+/* Sets (*val) or removes (val NULL) at the focus from a place above, and comes back. */
+static pm_status write_from_above(pm_wz *w, const replay_args *a, const pm_val *val, pm_opt *old) {
+    size_t len;
+    const uint8_t *path = pm_rz_path(pm_wz_cursor(w), &len);
+    model_bytes tail = {0};
+    size_t up = (size_t)(a->variant / 8 % (len + 1));
+    model_bytes_append(&tail, path + (len - up), up);
+    bool ok = pm_rz_ascend(pm_wz_cursor(w), up);
+    pm_status st = val ? pm_wz_set_at(w, tail.data, up, *val, old) : pm_wz_remove_at(w, tail.data, up, a->flag[0], old);
+    pm_rz_descend_to(pm_wz_cursor(w), tail.data, up);
+    model_bytes_free(&tail);
+    return ok ? st : PM_CORRUPT;
+}
+
 ON(w_set) {
     pm_wz *w = writer_of(s, a);
     pm_opt old = {0, false};
     pm_val *slot = NULL;
+    if (a->variant % 3 == 1)
+        return fine(out, write_from_above(w, a, &a->num, &old)) && say_value(out, old.some, old.val);
     if (a->variant % 3 == 0) {
         if (!begin_lending(w, out) || !fine(out, pm_wz_get_mut(w, &slot))) return false;
         if (slot) {
@@ -524,6 +583,8 @@ ON(w_set) {
 
 ON(w_del) {
     pm_opt old = {0, false};
+    if (a->variant % 3 == 1)
+        return fine(out, write_from_above(writer_of(s, a), a, NULL, &old)) && say_value(out, old.some, old.val);
     return fine(out, pm_wz_remove(writer_of(s, a), a->flag[0], &old)) && say_value(out, old.some, old.val);
 }
 
@@ -713,6 +774,8 @@ ON(hwrite) {
     pm_status st = pm_head_write(s->head, PATH(a, 0), writer_of(s, a), &why);
     return say_granted(st, &why, out);
 }
+
+#include "replay_order_library.h"
 
 /* ---- the engine ---- */
 

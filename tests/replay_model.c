@@ -401,6 +401,8 @@ ON(hclose) {
     return false;
 }
 
+#include "replay_order_model.h"
+
 /* ---- the engine ---- */
 
 static void *open_model(void) {

@@ -1,6 +1,6 @@
 /* The operations of the script, one row each: name, arguments, properties, function.
 
-   Arguments: M map (not busy), p path, n number or value, f flag, b byte, B bytes, a value algebra,
+   Arguments: M map (not busy), p path, e end of a range, n number or value, f flag, b byte, B bytes, a value algebra,
    R open reader, r reader to be opened, W open writer, w writer to be opened, T open transaction, t one to be opened.
    The function of row `x` is model_on_x in replay_model.c and library_on_x in replay_library.c. */
 #ifndef REPLAY_OPS_H
@@ -13,7 +13,8 @@ enum {
     OP_HEAD = 4,        /* needs a head */
     OP_HEAD_OPENS = 8,  /* makes one */
     OP_HEAD_CLOSES = 16,
-    OP_DISTINCT = 32    /* its two writers must differ */
+    OP_DISTINCT = 32,   /* its two writers must differ */
+    OP_TWO_MAPS = 64    /* its first two maps must */
 };
 
 #define REPLAY_OPS(X)                                             \
@@ -53,6 +54,28 @@ enum {
     X("hpin", "rp", OP_HEAD, hpin)                                \
     X("hwrite", "wp", OP_HEAD, hwrite)                            \
     X("hclose", "", OP_HEAD | OP_HEAD_CLOSES, hclose)
+
+/* Order and ranges. */
+#define REPLAY_ORDER(X)                                           \
+    X("firstval", "M", OP_PLAIN, firstval)                        \
+    X("lastval", "M", OP_PLAIN, lastval)                          \
+    X("ge", "Mp", OP_PLAIN, ge)                                   \
+    X("gt", "Mp", OP_PLAIN, gt)                                   \
+    X("le", "Mp", OP_PLAIN, le)                                   \
+    X("lt", "Mp", OP_PLAIN, lt)                                   \
+    X("longest", "Mp", OP_PLAIN, longest)                         \
+    X("prefixes", "Mp", OP_PLAIN, prefixes)                       \
+    X("common", "Mp", OP_PLAIN, common)                           \
+    X("scan", "Mpen", OP_PLAIN, scan)                             \
+    X("rscan", "Mpen", OP_PLAIN, rscan)                           \
+    X("rcount", "Mpe", OP_PLAIN, rcount)                          \
+    X("rdel", "Mpe", OP_PLAIN, rdel)                              \
+    X("rkeep", "Mpe", OP_PLAIN, rkeep)                            \
+    X("rank", "Mp", OP_PLAIN, rank)                               \
+    X("nth", "Mn", OP_PLAIN, nth)                                 \
+    X("psize", "Mp", OP_PLAIN, psize)                             \
+    X("split", "MMp", OP_TWO_MAPS, split)                         \
+    X("concat", "MMM", OP_PLAIN, concat)
 
 /* Each exists as r.NAME on a reader and as w.NAME on a writer, which is the argument before those listed. */
 #define REPLAY_MOVES(X)                                           \
@@ -110,6 +133,7 @@ enum {
     bool model_on_##fn(void *state, const replay_args *a, model_bytes *out); \
     bool library_on_##fn(void *state, const replay_args *a, model_bytes *out);
 REPLAY_OPS(REPLAY_DECLARE)
+REPLAY_ORDER(REPLAY_DECLARE)
 REPLAY_MOVES(REPLAY_DECLARE)
 REPLAY_WRITES(REPLAY_DECLARE)
 

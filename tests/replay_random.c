@@ -25,6 +25,7 @@ typedef struct generator {
     model_bytes line, *out;
     model_bytes recent[8]; /* paths used before */
     int result_map;        /* first map of the last line, or -1 */
+    int last_map;          /* and the last one named before its paths */
     bool differs;
 } generator;
 
@@ -308,6 +309,24 @@ static bool say_same_path(generator *g, const char *name, int writer) {
     return true;
 }
 
+/* The two ends of a range, almost always in order; sometimes it has no end. */
+static void say_range(generator *g, const place *at) {
+    model_bytes ends[2] = {{0}, {0}};
+    for (int i = 0; i < 2; i++) {
+        place p = *at;
+        if (chance(g, 50)) p.want = LEAF;
+        add_path(g, &ends[i], p.m, p.root, p.want);
+    }
+    size_t min = ends[0].len < ends[1].len ? ends[0].len : ends[1].len;
+    int c = min ? memcmp(ends[0].data, ends[1].data, min) : 0;
+    bool swap = (c ? c > 0 : ends[0].len > ends[1].len) && !chance(g, 4);
+    say_path(g, &ends[swap]);
+    if (chance(g, 8)) replay_print(&g->line, " +");
+    else say_path(g, &ends[!swap]);
+    model_bytes_free(&ends[0]);
+    model_bytes_free(&ends[1]);
+}
+
 static bool say_argument(generator *g, char kind, const char *name, place *at, int *zipper, int *map) {
     bool writes_value = strcmp(name, "set") == 0 || strcmp(name, "w.set") == 0 || strcmp(name, "w.orset") == 0;
     switch (kind) {
@@ -316,7 +335,7 @@ static bool say_argument(generator *g, char kind, const char *name, place *at, i
         for (int tries = 0; tries < 3 && m == *map; tries++) m = choose_map(g); /* rather two different ones */
         if (m < 0) return false;
         if (*map < 0) g->result_map = m;
-        *map = m;
+        *map = g->last_map = m;
         replay_print(&g->line, " m%d", m);
         *at = (place){replay_model_map(g->s.state[0], m), {NULL, 0}, wish_of(g, name)};
         return true;
@@ -387,7 +406,9 @@ static bool try_operation(generator *g, const char *name) {
     if (strncmp(name, "r.", 2) == 0) fits = fits && say_zipper(g, 'R', &at, &zipper);
     if (strncmp(name, "w.", 2) == 0 && spec[0] != 'W') fits = fits && say_zipper(g, 'W', &at, &zipper);
     for (; *spec && fits; spec++) {
-        if (*spec == 'B')
+        if (spec[0] == 'p' && spec[1] == 'e')
+            say_range(g, &at), spec++;
+        else if (*spec == 'B')
             say_mask(g, replay_model_cursor(g->s.state[0], true, zipper));
         else if (*spec == 'p' && is_opening(name) && chance(g, 40))
             replay_print(&g->line, " -");
@@ -449,6 +470,13 @@ static const weight weights[] = {
     {"restrict", REPLAY_GROUP_ALGEBRA, 14},
     {"hopen", REPLAY_GROUP_HEAD, 14},     {"hread", REPLAY_GROUP_HEAD, 14},    {"hpin", REPLAY_GROUP_HEAD, 12},
     {"hwrite", REPLAY_GROUP_HEAD, 20},    {"hclose", REPLAY_GROUP_HEAD, 6},
+    {"firstval", REPLAY_GROUP_ORDER, 3},  {"lastval", REPLAY_GROUP_ORDER, 3},  {"ge", REPLAY_GROUP_ORDER, 6},
+    {"gt", REPLAY_GROUP_ORDER, 6},        {"le", REPLAY_GROUP_ORDER, 6},       {"lt", REPLAY_GROUP_ORDER, 6},
+    {"longest", REPLAY_GROUP_ORDER, 6},   {"prefixes", REPLAY_GROUP_ORDER, 4}, {"common", REPLAY_GROUP_ORDER, 4},
+    {"scan", REPLAY_GROUP_ORDER, 4},      {"rscan", REPLAY_GROUP_ORDER, 4},    {"rcount", REPLAY_GROUP_ORDER, 6},
+    {"rdel", REPLAY_GROUP_ORDER, 14},     {"rkeep", REPLAY_GROUP_ORDER, 8},    {"rank", REPLAY_GROUP_ORDER, 5},
+    {"nth", REPLAY_GROUP_ORDER, 5},       {"psize", REPLAY_GROUP_ORDER, 5},    {"split", REPLAY_GROUP_ORDER, 10},
+    {"concat", REPLAY_GROUP_ORDER, 6},
     {"tbegin", REPLAY_GROUP_TXN, 8},      {"tcommit", REPLAY_GROUP_TXN, 4},    {"troll", REPLAY_GROUP_TXN, 6},
 };
 
@@ -483,12 +511,19 @@ static void repeat_move(generator *g, const char *name) {
 
 /* What algebra made is shown at once: later operations may hide a fault. */
 static void show_result(generator *g, const char *name) {
-    static const char *const makers[] = {"join", "meet", "sub", "restrict", "sub1"};
-    for (unsigned i = 0; i < 5; i++) {
+    static const char *const makers[] = {"join", "meet", "sub", "restrict", "sub1", "rdel", "rkeep", "split", "concat"};
+    for (unsigned i = 0; i < sizeof makers / sizeof *makers; i++) {
         if (strcmp(name, makers[i]) != 0 || g->result_map < 0 || replay_map_is_busy(&g->s, g->result_map)) continue;
         replay_print(&g->line, "%s m%d", chance(g, 80) ? "hash" : "list", g->result_map);
         run_line(g);
     }
+}
+
+/* What was divided is mostly put together again: of other maps few come one after the other. */
+static void rejoin(generator *g, const char *name) {
+    if (strcmp(name, "split") != 0 || g->result_map < 0 || !chance(g, 60)) return;
+    replay_print(&g->line, "concat m%u m%d m%d", below(g, g->p.map_count), g->last_map, g->result_map);
+    run_line(g);
 }
 
 /* All locations of one depth, by the k-path moves, and a little beyond. */
@@ -631,6 +666,7 @@ static void step(generator *g) {
         if (!try_operation(g, name)) continue;
         repeat_move(g, name);
         show_result(g, name);
+        rejoin(g, name);
         return;
     }
 }

@@ -491,7 +491,7 @@ def group_drd():
 
 # Operation groups and value algebra of random scripts, and how many scripts of how many operations.
 RANDOM_KINDS = (("map", "lattice"), ("map,read", "lattice"), ("map,read,write", "lattice"), ("map,algebra", "sum"),
-                ("all", "lattice"), ("all", "sum"))
+                ("map,order", "lattice"), ("map,algebra,order", "sum"), ("all", "lattice"), ("all", "sum"))
 RANDOM_SIZE = ("1500", "200")
 
 

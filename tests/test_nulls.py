@@ -22,6 +22,8 @@ import run_check  # noqa: E402
 OPTIONAL = {
     "old", "alg", "which", "why", "busy", "changed", "found", "removed",
     "ctx", "pool", "ops", "options", "stats", "expected", "choose", "vals",
+    "pm_range_count.from", "pm_range_count.to", "pm_subrange.from", "pm_subrange.to", "pm_remove_range.from",
+    "pm_remove_range.to", "pm_keep_range.from", "pm_keep_range.to",
     "slot", "pm_head_free.h", "pm_head_free.out", "pm_view_prefix.root",
 }
 REQUIRED = {"pm_get_mut.slot", "pm_wz_get_mut.slot"}
@@ -30,7 +32,7 @@ NOTHING = re.compile(r"_(free|drop|close|release|retain)$")
 
 # Objects of which a zero one is valid, or is nothing: no status need be PM_INVALID.
 ZERO_VALID = {"pm_map", "pm_rz", "pm_ref", "pm_iter", "pm_mask", "pm_witness", "pm_pool_options",
-              "pm_ops", "pm_merkle_stats", "pm_stats", "pm_pool_stats"}
+              "pm_ops", "pm_item", "pm_merkle_stats", "pm_stats", "pm_pool_stats"}
 ZERO_REFUSED = {"pm_wz", "pm_fold", "pm_unfold", "pm_txn"}
 # Functions that open a zero object, end it, or only tell of it.
 ZERO_FINE = {"pm_txn_begin", "pm_wz_status", "pm_wz_drop"}
@@ -44,7 +46,7 @@ ABSURD = ("SIZE_MAX", "SIZE_MAX - 2", "SIZE_MAX / 2", "SIZE_MAX / 4 + 1")
 SAMPLES = {
     "pm_map out": "&map_out", "pm_rz out": "&rz_out", "pm_wz out": "&wz_out",
     "pm_wz from": "&from", "pm_map maps": "child_maps", "pm_rz factors": "two_readers",
-    "pm_map": "&map", "pm_rz": "&rz", "pm_wz": "&wz", "pm_ref": "&ref", "pm_iter": "&iter",
+    "pm_item": "&item", "pm_map": "&map", "pm_rz": "&rz", "pm_wz": "&wz", "pm_ref": "&ref", "pm_iter": "&iter",
     "pm_head": "head", "pm_shared": "shared", "pm_pool": "pool", "pm_sampler": "sampler", "pm_txn": "&txn",
     "pm_witness": "&witness", "pm_fold": "&fold", "pm_unfold": "&unfold", "pm_sprout": "sprout", "pm_mask": "&mask",
     "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_map why": "&report", "pm_opt": "(pm_opt *)slots",
@@ -52,7 +54,7 @@ SAMPLES = {
 }
 NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2"}
 FUNCTIONS = {
-    "fn": {"pm_each": "visit", "pm_shared_update": "change"},
+    "fn": {"pm_each": "visit", "pm_shared_update": "change", "pm_each_prefix": "see_prefix", "pm_update": "update"},
     "make": "make_value", "sink": "sink", "random": "draw", "next": "no_next", "choose": "choose",
 }
 
@@ -61,6 +63,8 @@ FRAME = r"""
 #include <sys/wait.h>
 #include <unistd.h>
 static bool visit(void *c, const uint8_t *k, size_t n, pm_val v) { (void)c, (void)k, (void)n, (void)v; return true; }
+static bool see_prefix(void *c, size_t n, pm_val v) { (void)c, (void)n, (void)v; return true; }
+static pm_status update(void *c, pm_opt *v) { (void)c; v->some = true; return PM_OK; }
 static pm_status change(void *c, pm_map *m) { (void)c, (void)m; return PM_OK; }
 static pm_status make_value(void *c, pm_val *v) { (void)c; *v = 1; return PM_OK; }
 static bool sink(void *c, const char *t, size_t n) { (void)c, (void)t, (void)n; return true; }
@@ -94,6 +98,7 @@ static pm_shared *shared;
 static pm_pool *pool;
 static pm_sampler *sampler;
 static pm_txn txn;
+static pm_item item;
 static pm_witness witness;
 static pm_mask mask;
 static pm_key keys[2] = {{"ab", 2}, {"cd", 2}};
@@ -154,6 +159,7 @@ static struct {
     uint64_t blocks, filler, slots[64];
     pm_val words[2];
     pm_map map, map_out, child_maps[4];
+    pm_item item;
     pm_rz rz_out;
     pm_wz wz_out;
 } before, after;
@@ -165,6 +171,7 @@ static void note(void) {
     memcpy(&after.map, &map, sizeof map);
     memcpy(&after.map_out, &map_out, sizeof map_out);
     memcpy(after.child_maps, child_maps, sizeof child_maps);
+    memcpy(&after.item, &item, sizeof item);
     memcpy(&after.rz_out, &rz_out, sizeof rz_out);
     memcpy(&after.wz_out, &wz_out, sizeof wz_out);
     must(pm_hash(&map, &after.hash));
@@ -238,7 +245,8 @@ class Parameter:
             found = FUNCTIONS.get(self.name)
             return found.get(self.function) if isinstance(found, dict) else found
         if not self.pointer:
-            by_type = {"size_t": "2", "pm_mask": "mask", "pm_status": "PM_OK"}
+            by_type = {"size_t": "2", "pm_mask": "mask", "pm_status": "PM_OK",
+                       "pm_opt": "(pm_opt){0, true}"}
             return NUMBERS.get(self.name) or by_type.get(self.base, "1")
         if self.stars == 1:
             for key in (f"{self.base} {self.name}", self.base):

@@ -21,7 +21,7 @@ static pm_pool *oom_pool;
 #define OOM_POOL oom_pool
 #endif
 #include "oom_operations.h"
-#include "oom_operations_more.h"
+#include "oom_operations_order.h"
 
 /* ---- the sweep ------------------------------------------------------------------------------------------------- */
 
@@ -52,7 +52,10 @@ static const entry operations[] = {
     OP_ANYWHERE(fold_cached), OP_ANYWHERE(unfold), OP_ANYWHERE(hylo), OP_ANYWHERE(hash), OP_ANYWHERE(merkleize),
     OP_ANYWHERE(sampler), OP_ANYWHERE(view_meet_map), OP_ANYWHERE(view_subtract_map), OP_ANYWHERE(view_overlay_map),
     OP_ANYWHERE(view_prefix_map), OP(wz_join_take), OP(head_write), OP(head_conflict), OP(head_read), OP(head_fence),
-    OP(head_pin), OP(shared), OP(view_product), OP(view_overlay), OP(view_prefix), OP(view_meet), OP(view_subtract)
+    OP(head_pin), OP(shared), OP(view_product), OP(view_overlay), OP(view_prefix), OP(view_meet), OP(view_subtract),
+    OP(nearest), OP_ANYWHERE(first_last), OP_ANYWHERE(pop_first), OP_ANYWHERE(pop_last), OP(nth), OP(common_prefix),
+    OP(range_count), OP(prefix_count), OP(rank), OP(subrange), OP(remove_range), OP(keep_range), OP(split), OP(concat),
+    OP(update), OP(update_away), OP(set_if), OP(wz_write_at)
 };
 enum { OPERATIONS = sizeof operations / sizeof *operations };
 

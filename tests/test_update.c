@@ -1,0 +1,160 @@
+/* Changes that look at what is there, and writes below a writer's focus. */
+#include "check.h"
+#include "model.h"
+
+#define PATHMAP_STATIC
+#define PM_MALLOC(n) check_malloc(n)
+#define PM_FREE(p, n) check_free(p, n)
+#include "../pathmap.h"
+
+#include "both.h"
+#include "counted.h"
+#include "shapes.h"
+
+static pm_status add(void *ctx, pm_opt *val) {
+    val->val = (val->some ? val->val : 100) + *(const pm_val *)ctx;
+    val->some = val->val != 0;
+    return PM_OK;
+}
+
+static pm_status refuse(void *ctx, pm_opt *val) {
+    (void)ctx;
+    *val = (pm_opt){5, true};
+    return PM_IO;
+}
+
+TEST(update_changes_makes_and_removes) {
+    pm_map m = {0};
+    pm_val by = 7;
+    CHECK_OK(pm_update(&m, "abc", 3, add, &by));
+    CHECK_EQ(*pm_get(&m, "abc", 3), 107);
+    pm_map c = pm_clone(&m);
+    CHECK_OK(pm_update(&m, "abc", 3, add, &by));
+    CHECK_EQ(*pm_get(&m, "abc", 3), 114);
+    CHECK_EQ(*pm_get(&c, "abc", 3), 107); /* a clone is another map */
+    CHECK_EQ(pm_update(&m, "abc", 3, refuse, NULL), PM_IO);
+    CHECK_EQ(pm_update(&m, "x", 1, refuse, NULL), PM_IO);
+    CHECK(*pm_get(&m, "abc", 3) == 114 && !pm_path_exists(&m, "x", 1));
+    by = (pm_val)0 - 114;
+    CHECK_OK(pm_update(&m, "abc", 3, add, &by));
+    CHECK(pm_is_empty(&m) && !pm_is_empty(&c)); /* with the prefixes that led there */
+    pm_drop(&c);
+}
+
+static pm_status other(void *ctx, pm_opt *val) {
+    *(pm_opt *)ctx = *val;
+    *val = (pm_opt){counted_new(), true};
+    return PM_OK;
+}
+
+static pm_status same(void *ctx, pm_opt *val) {
+    *(pm_opt *)ctx = *val;
+    return PM_OK;
+}
+
+static pm_status none(void *ctx, pm_opt *val) {
+    *(pm_opt *)ctx = *val;
+    val->some = false;
+    return PM_OK;
+}
+
+TEST(update_keeps_the_counts_of_values) {
+    pm_map m = pm_new(counted_ops(), NULL), c = pm_new(NULL, NULL);
+    pm_opt was;
+    for (unsigned i = 0; i < 2000; i++) {
+        uint64_t r = check_rand();
+        size_t len = r % 3;
+        if (i % 100 == 0) pm_drop(&c), c = pm_clone(&m);
+        CHECK_OK(pm_update(&m, &r, len, i % 4 == 3 ? none : i % 4 == 2 ? same : other, &was));
+        const pm_val *v = pm_get(&m, &r, len);
+        if (i % 4 == 3) CHECK(!v);
+        if (i % 4 == 2) CHECK((v != NULL) == was.some && (!v || *v == was.val));
+        if (i % 4 < 2) CHECK(v && (!was.some || *v != was.val));
+    }
+    pm_drop(&m);
+    pm_drop(&c);
+    CHECK(counted_held() == 0 && counted_is_sound());
+}
+
+TEST(update_of_unit_maps_sets_and_removes) {
+    pm_map m = pm_new(pm_ops_unit(), NULL);
+    pm_val by = 1;
+    CHECK_OK(pm_update(&m, "a", 1, add, &by));
+    CHECK(pm_contains(&m, "a", 1));
+    by = 0;
+    CHECK_OK(pm_update(&m, "a", 1, add, &by));
+    CHECK(pm_is_empty(&m));
+}
+
+TEST(set_if_compares_by_content) {
+    pm_map m = pm_new(pm_ops_bytes(), NULL);
+    pm_val a, b, c;
+    bool changed = true;
+    const pm_opt absent = {0, false};
+    CHECK_OK(pm_bytes_new("one", 3, &a));
+    CHECK_OK(pm_bytes_new("one", 3, &b));
+    CHECK_OK(pm_bytes_new("two", 3, &c));
+    CHECK_OK(pm_set_if(&m, "k", 1, (pm_opt){b, true}, (pm_opt){a, true}, &changed));
+    CHECK(!changed && pm_is_empty(&m));
+    CHECK_OK(pm_set_if(&m, "k", 1, absent, (pm_opt){a, true}, &changed));
+    CHECK(changed && *pm_get(&m, "k", 1) == a);
+    CHECK_OK(pm_set_if(&m, "k", 1, absent, (pm_opt){c, true}, &changed));
+    CHECK(!changed);
+    CHECK_OK(pm_set_if(&m, "k", 1, (pm_opt){b, true}, (pm_opt){c, true}, &changed));
+    CHECK(changed && *pm_get(&m, "k", 1) == c);
+    CHECK_OK(pm_set_if(&m, "k", 1, (pm_opt){b, true}, absent, &changed));
+    CHECK(!changed);
+    CHECK_OK(pm_set_if(&m, "k", 1, (pm_opt){c, true}, absent, NULL));
+    CHECK(pm_is_empty(&m));
+    pm_bytes_release(b);
+}
+
+/* Writes from random places above a key, and looks from there. */
+TEST(writes_below_a_focus_leave_it_where_it_is) {
+    for (unsigned round = 0; round < 40; round++) {
+        const shape s = {round % 5 ? 3 : 200, 5, 12, 60};
+        both b = both_new(table(round));
+        key k = {0, {0}};
+        pm_wz w;
+        CHECK_OK(pm_wz_open(&w, &b.map, NULL, 0));
+        for (unsigned i = 0; i < 200; i++) {
+            pm_opt old = {0, false};
+            next_key(&s, &k);
+            size_t up = check_below(k.len + 1), len;
+            pm_rz_reset(pm_wz_cursor(&w));
+            pm_rz_descend_to(pm_wz_cursor(&w), k.data, up);
+            pm_val v = some_value(pm_map_ops(&b.map));
+            uint64_t was = 0;
+            bool had, sets = check_below(3) > 0, prune = check_below(2) > 0;
+            if (sets) {
+                had = model_set(b.m, k.data, k.len, v, &was);
+                CHECK_OK(pm_wz_set_at(&w, k.data + up, k.len - up, v, &old));
+            } else {
+                had = model_remove(b.m, k.data, k.len, prune, &was);
+                CHECK_OK(pm_wz_remove_at(&w, k.data + up, k.len - up, prune ? PM_PRUNE : PM_KEEP, &old));
+            }
+            CHECK(old.some == had && (!had || old.val == was));
+            const uint8_t *path = pm_rz_path(pm_wz_cursor(&w), &len);
+            CHECK_MEM_EQ(path, len, k.data, up);
+            CHECK_EQ(pm_rz_exists(pm_wz_cursor(&w)), model_exists(b.m, k.data, up));
+            const pm_val *at = pm_rz_val_at(pm_wz_cursor(&w), k.data + up, k.len - up);
+            CHECK_EQ(at != NULL, model_get(b.m, k.data, k.len, NULL));
+        }
+        CHECK_OK(pm_wz_drop(&w));
+        CHECK(same_content(&b.map, b.m));
+        check_sound(&b.map);
+        both_drop(&b);
+    }
+}
+
+TEST(removals_below_a_focus_spare_what_is_above_its_root) {
+    pm_map m = {0};
+    pm_wz w;
+    CHECK_OK(pm_set(&m, "abcdef", 6, 1, NULL));
+    CHECK_OK(pm_wz_open(&w, &m, "ab", 2));
+    CHECK_EQ(pm_wz_set_at(&w, NULL, 1, 1, NULL), PM_INVALID);
+    CHECK_OK(pm_wz_remove_at(&w, "cdef", 4, PM_PRUNE, NULL));
+    CHECK_EQ(pm_wz_drop(&w), PM_INVALID); /* the first failure is remembered */
+    CHECK(pm_path_exists(&m, "ab", 2) && !pm_path_exists(&m, "abc", 3));
+    pm_drop(&m);
+}
