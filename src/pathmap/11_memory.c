@@ -1,10 +1,14 @@
 /* Where nodes live: size classes, slabs, per-thread heaps, pools with budgets; and plain buffers.
 
      pool    chunks (256 KB to 4 MB, from PM_MALLOC), cut into slabs of 16 KB, aligned to their size
-     slab    64 bytes of header, then blocks of one size class
+     slab    64 bytes of header, then blocks of one size class; or divided into 16 small slabs of 1 KB
      heap    one per thread and pool: the slab in use and the slabs with room, for each class
 
        slab   heap | free | next prev | notified | chunk | used | remote | fresh class | block block block ...
+
+   The first slabs of a class in a heap are small: a small map has nodes of a dozen classes, and would hold 16 KB for
+   each. A divided slab names a heap that is nobody's; so who frees a block of it comes to the slow path, and finds the
+   small slab there. All else treats both alike.
 
    A thread allocates from its own heap and gives blocks back to it without any atomic read-modify-write. A block of
    another thread's slab is pushed on that slab's `remote` list, after the slab has been put on the owner heap's
@@ -44,7 +48,12 @@ enum {
     PM__MEM_CLASSES = 36,
     PM__MEM_MAX = 5440, /* the largest node */
     PM__SLAB_BYTES = 16384,
-    PM__SLAB_HEADER = 64 /* blocks whose size is a multiple of 64 start on cache lines */
+    PM__SLAB_HEADER = 64, /* blocks whose size is a multiple of 64 start on cache lines */
+    PM__SMALL_BYTES = 1024,
+    PM__SMALL_PARTS = PM__SLAB_BYTES / PM__SMALL_BYTES,
+    PM__SMALL_ALL = (1 << PM__SMALL_PARTS) - 1,
+    PM__SMALL_BLOCK = 512, /* the largest block in a small slab */
+    PM__SMALL_MOST = 16    /* small slabs of one class that a heap has before it takes large ones */
 };
 
 /* Up to 512 bytes the steps that keep rounding below an eighth or so; above, the sizes that divide a slab evenly. */
@@ -220,8 +229,9 @@ typedef struct pm__slab {
     pm__asize used; /* only the owner writes it. Below PM__USED_TAKEN: blocks handed out, those in `remote` included;
                        above: how often one was, so that who looks twice sees what came and went meanwhile */
     pm__a32 remote; /* blocks freed by other threads: PM__REMOTE_TOLD, offset of the top one / 16, their number */
-    uint16_t fresh; /* offset / 16 of the first block never handed out */
+    uint16_t fresh; /* offset / 16 of the first block never handed out; divided: bit i: part i is free */
     uint8_t cls;
+    bool small;
 } pm__slab;
 
 #define PM__USED_TAKEN ((size_t)1 << 16)
@@ -243,6 +253,7 @@ struct pm__heap {
     pm__heap *next_detached;
     pm__heap *next_of_thread, **link_of_thread;
     uint64_t sticky; /* bit c: class c keeps its current slab even when it is empty */
+    uint32_t small[PM__MEM_CLASSES]; /* how many small slabs; guarded by the pool's lock */
     pm__slab *partial[PM__MEM_CLASSES];
     pm__slab *current[PM__MEM_CLASSES];
 };
@@ -269,6 +280,7 @@ struct pm_pool {
     uint64_t reserved;
     unsigned empty_chunks;
     pm__chunk *open, *full; /* chunks with and without a free slab */
+    pm__slab *divided;      /* slabs that have a free part */
     pm__heap *heaps, *detached;
     pm_pool *next, **link; /* in the registry's list, guarded by its lock */
 };
@@ -385,6 +397,71 @@ static pm__slab *pm__pool_take_slab(pm_pool *pool) {
     return s;
 }
 
+/* What divided slabs name as their heap. It has nothing. */
+static pm__heap pm__heap_divided;
+
+/* The first part starts behind the header of the divided slab. */
+static pm__slab *pm__slab_part(void *whole, size_t i) {
+    return (pm__slab *)(void *)((unsigned char *)whole + (i ? i * PM__SMALL_BYTES : PM__SLAB_HEADER));
+}
+
+static PM__INLINE void *pm__slab_whole(const void *p) {
+    return (void *)((uintptr_t)p & ~(uintptr_t)(PM__SLAB_BYTES - 1));
+}
+
+static PM__INLINE size_t pm__slab_part_index(const void *p) {
+    return ((uintptr_t)p & (PM__SLAB_BYTES - 1)) / PM__SMALL_BYTES;
+}
+
+/* Bytes from the slab's header to its end. */
+static PM__INLINE uint32_t pm__slab_bytes(const pm__slab *s) {
+    if (!s->small) return PM__SLAB_BYTES;
+    return PM__SMALL_BYTES - (uint32_t)((uintptr_t)s & (PM__SMALL_BYTES - 1));
+}
+
+static void pm__pool_list_divided(pm_pool *pool, pm__slab *whole) {
+    whole->prev = NULL;
+    whole->next = pool->divided;
+    if (whole->next) whole->next->prev = whole;
+    pool->divided = whole;
+}
+
+static void pm__pool_unlist_divided(pm_pool *pool, pm__slab *whole) {
+    if (whole->prev) whole->prev->next = whole->next;
+    else pool->divided = whole->next;
+    if (whole->next) whole->next->prev = whole->prev;
+}
+
+static pm__slab *pm__pool_take_small(pm_pool *pool) {
+    pm__slab *whole = pool->divided;
+    if (!whole) {
+        whole = pm__pool_take_slab(pool);
+        if (!whole) return NULL;
+        whole->free = NULL;
+        pm__store_relaxed(&whole->used, 0);
+        whole->fresh = PM__SMALL_ALL;
+        pm__store_release(&whole->heap, (void *)&pm__heap_divided); /* pairs with the load in pm__mem_free_slow */
+        pm__pool_list_divided(pool, whole);
+    }
+    unsigned i = pm__ctz64(whole->fresh);
+    whole->fresh &= (uint16_t)(whole->fresh - 1);
+    if (!whole->fresh) pm__pool_unlist_divided(pool, whole);
+    pm__slab *s = pm__slab_part(whole, i);
+    s->chunk = whole->chunk;
+    return s;
+}
+
+/* Takes a small slab back. Returns the divided one if that was its last part in use. */
+static pm__slab *pm__pool_put_small(pm_pool *pool, pm__slab *s) {
+    pm__slab *whole = (pm__slab *)pm__slab_whole(s);
+    ((pm__heap *)pm__load_relaxed(&s->heap))->small[s->cls]--;
+    if (!whole->fresh) pm__pool_list_divided(pool, whole);
+    whole->fresh |= (uint16_t)(1u << pm__slab_part_index(s));
+    if (whole->fresh != PM__SMALL_ALL) return NULL;
+    pm__pool_unlist_divided(pool, whole);
+    return whole;
+}
+
 /* Behind all others, so that it is used last and can be given back. */
 static void pm__pool_move_last(pm_pool *pool, pm__chunk *c) {
     pm__chunk_unlink(c);
@@ -395,6 +472,7 @@ static void pm__pool_move_last(pm_pool *pool, pm__chunk *c) {
 
 /* One empty chunk is kept against allocation that swings around a boundary; a second one goes to `dead`. */
 static void pm__pool_put_slab(pm_pool *pool, pm__slab *s, pm__chunk **dead) {
+    if (s->small && !(s = pm__pool_put_small(pool, s))) return;
     pm__chunk *c = s->chunk;
     size_t i = (size_t)((unsigned char *)s - c->base) / PM__SLAB_BYTES;
     c->free[i / 64] |= (uint64_t)1 << (i % 64);
@@ -447,7 +525,7 @@ static void pm__pool_return(pm_pool *pool, pm__slab *chain) {
 
 /* Makes blocks of the part never used; a few kilobytes at a time, so that a small map touches little memory. */
 static bool pm__slab_extend(pm__slab *s) {
-    uint32_t size = pm__mem_class_bytes[s->cls], limit = PM__SLAB_BYTES - size;
+    uint32_t size = pm__mem_class_bytes[s->cls], limit = pm__slab_bytes(s) - size;
     uint32_t at = (uint32_t)s->fresh * PM__MEM_UNIT;
     if (at > limit) return false;
     uint32_t stop = at + 2048 < limit ? at + 2048 : limit;
@@ -473,8 +551,10 @@ static void pm__slab_unlist(pm__heap *heap, pm__slab *s) {
     if (s->next) s->next->prev = s->prev;
 }
 
-static void pm__slab_init(pm__heap *heap, pm__slab *s, unsigned cls) {
+static void pm__slab_init(pm__heap *heap, pm__slab *s, unsigned cls, bool small) {
     s->free = NULL;
+    s->small = small;
+    heap->small[cls] += small;
     pm__store_relaxed(&s->used, 0);
     pm__store_relaxed(&s->remote, 0);
     s->fresh = PM__SLAB_HEADER / PM__MEM_UNIT;
@@ -499,14 +579,23 @@ static PM__INLINE void pm__slab_push(pm__slab *s, void *p, size_t used) {
     pm__store_release(&s->used, used);
 }
 
+#if PM_NO_THREADS
+static void pm__slab_put(pm__slab *s, void *p);
+#endif
+
 /* Gives a block back to a slab that had none ready, or of which it is the last one. */
 static PM__NOINLINE void pm__slab_put_slow(pm__slab *s, void *p) {
     pm__heap *heap = (pm__heap *)pm__load_relaxed(&s->heap);
     pm_pool *pool = heap->pool;
 #if PM_NO_THREADS
-    /* Without threads nothing is asked before this. The list of a kept slab is always empty, so it comes here. */
+    /* Without threads nothing is asked before this. The list of a kept or divided slab is always empty, so it comes
+       here. */
     if (pm__load_relaxed(&heap->owner) == PM__HEAP_KEPT) {
         pool->backend->give(pool, p);
+        return;
+    }
+    if (heap == &pm__heap_divided) {
+        pm__slab_put(pm__slab_part(s, pm__slab_part_index(p)), p);
         return;
     }
 #endif
@@ -709,11 +798,13 @@ static pm__slab *pm__pool_pick_slab(pm_pool *pool, pm__heap *heap, unsigned cls,
         s = pm__heap_lend_slab(h, cls);
     }
     if (s) {
+        if (s->small) ((pm__heap *)pm__load_relaxed(&s->heap))->small[cls]--, heap->small[cls]++;
         pm__store_release(&s->heap, heap); /* pairs with the acquire load in pm__slab_tell */
     } else {
-        s = pm__pool_take_slab(pool);
+        bool small = heap->small[cls] < PM__SMALL_MOST && pm__mem_class_bytes[cls] <= PM__SMALL_BLOCK;
+        s = small ? pm__pool_take_small(pool) : pm__pool_take_slab(pool);
         if (!s) return NULL;
-        pm__slab_init(heap, s, cls);
+        pm__slab_init(heap, s, cls, small);
         pm__slab_extend(s);
     }
     heap->current[cls] = s;
@@ -1038,6 +1129,10 @@ static PM__INLINE void *pm__mem_alloc(pm_pool *pool, size_t size) {
    address in `owner`, so reading it there is proof. */
 static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
     pm__heap *heap = (pm__heap *)pm__load_acquire(&s->heap);
+    if (heap == &pm__heap_divided) {
+        s = pm__slab_part(s, pm__slab_part_index(p));
+        heap = (pm__heap *)pm__load_acquire(&s->heap);
+    }
     void *owner = pm__load_relaxed(&heap->owner);
     if (owner == (void *)&pm__mem_self) pm__slab_put(s, p);
     else if (owner == PM__HEAP_KEPT) heap->pool->backend->give(heap->pool, p);
@@ -1045,10 +1140,22 @@ static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
 }
 #endif
 
+/* The slab that a block lies in. */
+static PM__UNUSED pm__slab *pm__slab_of(const void *p) {
+    pm__slab *s = (pm__slab *)pm__slab_whole(p);
+    return pm__load_acquire(&s->heap) == (void *)&pm__heap_divided ? pm__slab_part(s, pm__slab_part_index(p)) : s;
+}
+
+/* Whether a block has the size that is said. */
+static PM__UNUSED bool pm__mem_fits(const void *p, size_t size) {
+    const pm__slab *s = pm__slab_of(p);
+    return ((pm__heap *)pm__load_relaxed(&s->heap))->pool->backend || pm__mem_class_bytes[s->cls] == size;
+}
+
 /* Gives a block back, on any thread. */
 static PM__INLINE void pm__mem_free(void *p, size_t size) {
-    pm__slab *s = (pm__slab *)((uintptr_t)p & ~(uintptr_t)(PM__SLAB_BYTES - 1));
-    PM__CHECK2(((pm__heap *)pm__load_relaxed(&s->heap))->pool->backend || pm__mem_class_bytes[s->cls] == size);
+    pm__slab *s = (pm__slab *)pm__slab_whole(p);
+    PM__CHECK2(pm__mem_fits(p, size));
     (void)size;
 #if PM_NO_THREADS
     pm__slab_put(s, p);
@@ -1089,20 +1196,29 @@ PM_API pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out) {
     return PM_OK;
 }
 
-/* Adds up the slabs in use of a list of chunks; returns how many blocks have been taken. With the pool's lock. */
+/* Adds up one slab; returns how many blocks have been taken. With the pool's lock. */
+static uint64_t pm__slab_count(const pm__slab *s, pm_pool_stats *out) {
+    size_t used;
+    int32_t live = (int32_t)pm__slab_live(s, &used);
+    if (live > 0) { /* less: the owner has just absorbed some */
+        out->in_slabs += s->small ? PM__SMALL_BYTES : PM__SLAB_BYTES;
+        out->nodes += (uint32_t)live;
+        out->live += (uint64_t)live * pm__mem_class_bytes[s->cls];
+    }
+    return used / PM__USED_TAKEN;
+}
+
+/* The same for the slabs in use of a list of chunks. */
 static uint64_t pm__chunks_count(const pm__chunk *c, pm_pool_stats *out) {
     uint64_t taken = 0;
     for (; c; c = c->next) {
         for (unsigned i = 0; i < c->slabs; i++) {
             if (c->free[i / 64] >> (i % 64) & 1) continue;
-            const pm__slab *s = (const pm__slab *)(const void *)(c->base + (size_t)i * PM__SLAB_BYTES);
-            size_t used;
-            int32_t live = (int32_t)pm__slab_live(s, &used);
-            taken += used / PM__USED_TAKEN;
-            if (live <= 0) continue; /* less: the owner has just absorbed some */
-            out->in_slabs += PM__SLAB_BYTES;
-            out->nodes += (uint32_t)live;
-            out->live += (uint64_t)live * pm__mem_class_bytes[s->cls];
+            pm__slab *s = (pm__slab *)(void *)(c->base + (size_t)i * PM__SLAB_BYTES);
+            bool divided = pm__load_relaxed(&s->heap) == (void *)&pm__heap_divided;
+            if (!divided) taken += pm__slab_count(s, out);
+            for (unsigned k = 0; divided && k < PM__SMALL_PARTS; k++)
+                if (!(s->fresh >> k & 1)) taken += pm__slab_count(pm__slab_part(s, k), out);
         }
     }
     return taken;
