@@ -245,9 +245,9 @@ PM_API bool pm_rz_to_next_k_path(pm_rz *z, size_t k) {
 /* ---- to the next value, and to the one before ----------------------------------------------------------------- */
 
 /* A slot is a place in the order of a node's members: of a line, an entry; of a byte node, 2 b is the value at byte b,
-   2 b + 1 the child there. What goes on in order goes from slot to slot, and with the stack of frames from node to node:
-   from a slot that leads down to the child's first or last slot, from a node's end to the slot after, or before, the
-   one that led there. Backwards it comes to a child before the value at the same place. */
+   2 b + 1 the child there. What goes on in order goes from slot to slot, and by the stack of frames from node to
+   node: from a slot that leads down to the child's first or last slot, from a node's end to the slot after, or before,
+   the one that led there. Backwards it comes to a child before the value at the same place. */
 
 enum { PM__ITER_LAST = 511, PM__ITER_PAST = 512 }; /* a slot that none lies behind; one that is behind all */
 
