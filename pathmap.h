@@ -878,7 +878,8 @@ typedef struct pm_iter {
     size_t len;
     const pm_val *val;
     pm_rz z;
-    uint8_t state, paths;
+    bool (*next)(struct pm_iter *i);
+    uint8_t state;
 } pm_iter;
 
 /* Every value in key order, the empty path first.  Valid until the next write to `m`. */
@@ -14380,6 +14381,7 @@ static void pm__rz_free_buffers(pm_rz *z) {
     z->path = NULL;
     z->frames = NULL;
     z->len = z->cap = z->root_len = z->exist_len = z->nframes = z->frame_cap = 0;
+    z->run = 0;
 }
 
 /* Follows the path from exist_len on as far as it exists. On failure exist_len is where it got to. */
@@ -15962,8 +15964,8 @@ PM_API pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed) {
 
 /* Going on in order: siblings, locations, values, and what visits all of them.
 
-   Values have a fast path. A run of values within one line is stepped through without looking for the next one; only
-   the place in the top frame follows. */
+   One walk goes from value to value, in either direction (pm__iter_walk). It has a fast path: a run of values within
+   one line is stepped through without looking for the next one; only the place in the top frame follows. */
 
 /* ---- moving on ----------------------------------------------------------------------------------------------- */
 
@@ -15981,11 +15983,12 @@ static pm_mask pm__iter_parent_mask(const pm_rz *z) {
 }
 
 /* Makes sure that going one byte down, or to a sibling, cannot run out of memory. */
-static bool pm__iter_spare(pm_rz *z) {
-    if (pm__rz_is_view(z)) return true;
+static bool pm__iter_spare_map(pm_rz *z) {
     if (!pm__rz_begin(z) || !pm__rz_room(z, z->len + 1)) return false;
     return z->nframes < z->frame_cap || pm__rz_grow_frames(z, z->nframes + 1);
 }
+
+static bool pm__iter_spare(pm_rz *z) { return pm__rz_is_view(z) || pm__iter_spare_map(z); }
 
 static bool pm__iter_vz_prev_sibling(pm_rz *z, uint8_t b) {
     z->len--;
@@ -16043,10 +16046,22 @@ static PM__INLINE int pm__iter_byte_next(const pm__byte *x, unsigned from) {
     return bits ? (int)(w * 64 + pm__ctz64(bits)) : -1;
 }
 
-/* The entries of the top frame, a line, that lie below the zipper's root. */
-static unsigned pm__iter_line_end(const pm_rz *z, const pm_frame *f, const pm__line *x) {
-    if (PM__LIKELY(f->base >= z->root_len || z->root_len - f->base <= x->plen)) return x->n;
-    return pm__line_find(x, z->path + f->base + x->plen, z->root_len - f->base - x->plen).hi;
+/* The entries [*begin, *end) of the top frame, a line, that lie below the zipper's root, which lies in it. */
+static PM__NOINLINE void pm__iter_below_root(const pm_rz *z, const pm_frame *f, const pm__line *x, int *begin,
+                                             int *end) {
+    size_t d = z->root_len - f->base;
+    if (d < x->plen) return;
+    if (d > x->plen) {
+        pm__line_seek k = pm__line_find(x, z->path + f->base + x->plen, d - x->plen);
+        *begin = (int)k.lo, *end = (int)k.hi;
+    }
+    while (*begin < *end && pm__line_suffix(x, (unsigned)*begin) == d - x->plen) ++*begin;
+}
+
+/* The same wherever the root lies. */
+static PM__INLINE void pm__iter_bounds(const pm_rz *z, const pm_frame *f, const pm__line *x, int *begin, int *end) {
+    *begin = 0, *end = x->n;
+    if (PM__UNLIKELY(f->base < z->root_len)) pm__iter_below_root(z, f, x, begin, end);
 }
 
 /* Stands d + 1 bytes down the suffix of entry i, the first of those up to `end`, which have d bytes in common. */
@@ -16109,13 +16124,15 @@ static bool pm__iter_step_beside(pm_rz *z) {
             }
         } else if (p->depth) {
             const pm__line *x = pm__place_line(p);
-            unsigned end = pm__iter_line_end(z, f, x), i = p->hi;
-            if (i < end) {
+            int begin, end;
+            unsigned i = p->hi;
+            pm__iter_bounds(z, f, x, &begin, &end);
+            if ((int)i < end) {
                 unsigned off = pm__line_off(x, i), j = i + 1;
                 size_t shared = pm__tally_line_shared_before(x, i, off);
-                for (off += pm__line_lens(x)[i]; shared && j < end; off += pm__line_lens(x)[j], j++)
+                for (off += pm__line_lens(x)[i]; shared && (int)j < end; off += pm__line_lens(x)[j], j++)
                     if (pm__tally_line_shared_before(x, j, off) < shared) break;
-                pm__iter_stand_below(z, f, x, i, (unsigned)shared, shared ? j : end);
+                pm__iter_stand_below(z, f, x, i, (unsigned)shared, shared ? j : (unsigned)end);
                 return true;
             }
         }
@@ -16134,6 +16151,12 @@ static bool pm__iter_next_step(pm_rz *z) {
 static void pm__iter_rewind(pm_rz *z) {
     while (z->nframes > 1 && z->frames[z->nframes - 1].base >= z->root_len) z->nframes--;
     pm__rz_cut_to(z, z->root_len);
+}
+
+/* To the next location of a map from one that exists. */
+static bool pm__iter_step_map(pm_rz *z) {
+    z->run = 0;
+    return pm__iter_spare_map(z) && (pm__iter_step_down(z) || pm__iter_step_beside(z));
 }
 
 /* To the next location that begins with the first `base` bytes of the path; else to that place. */
@@ -16181,6 +16204,34 @@ PM_API bool pm_rz_to_next_k_path(pm_rz *z, size_t k) {
     return pm__iter_next_beside(z, base) && pm__iter_next_at_depth(z, base, k);
 }
 
+/* ---- to the next value, and to the one before ----------------------------------------------------------------- */
+
+/* A slot is a place in the order of a node's members: of a line, an entry; of a byte node, 2 b is the value at byte b,
+   2 b + 1 the child there. What goes on in order goes from slot to slot, and by the stack of frames from node to
+   node: from a slot that leads down to the child's first or last slot, from a node's end to the slot after, or before,
+   the one that led there. Backwards it comes to a child before the value at the same place. */
+
+enum { PM__ITER_LAST = 511, PM__ITER_PAST = 512 }; /* a slot that none lies behind; one that is behind all */
+
+typedef enum pm__iter_from {
+    PM__ITER_AT,     /* the place itself has been passed, but nothing below it; backwards: all that is below it */
+    PM__ITER_BELOW,  /* all below it has been passed; backwards: what its child holds */
+    PM__ITER_BEHIND, /* backwards: nothing of that */
+} pm__iter_from;
+
+/* The slot with which to go on from a place in the top frame. */
+static PM__INLINE int pm__iter_slot_of(const pm_place *p, pm__iter_from from, bool back) {
+    if (p->node == 0) return back ? -1 : PM__ITER_PAST;
+    if (PM__LIKELY(pm__place_in_line(p))) {
+        if (back) return from == PM__ITER_AT ? p->lo - 1 : p->hi - (from == PM__ITER_BELOW ? 2 : 1);
+        if (from == PM__ITER_BELOW) return p->hi;
+        return p->depth ? p->lo + (int)pm__place_val_entry(p, pm__place_line(p)) : 0;
+    }
+    if (p->depth == 0) return back ? (from == PM__ITER_BEHIND ? PM__ITER_LAST : -1) : 0;
+    if (back) return 2 * p->lo + (int)from - 1;
+    return 2 * p->lo + 1 + (from == PM__ITER_BELOW);
+}
+
 /* A copy of at most PM__SUFFIX_MAX bytes. Both sides have 8 bytes of room behind: lines keep payloads behind their
    heaps, paths keep slack. */
 static PM__INLINE void pm__iter_copy_suffix(uint8_t *d, const uint8_t *s, size_t n) {
@@ -16223,64 +16274,86 @@ static PM__INLINE bool pm__iter_enter(pm_rz *z, pm__ref child) {
     return pm__rz_push(z, pm__place_root(child), z->exist_len);
 }
 
-enum { PM__NEXT_FOUND, PM__NEXT_DOWN, PM__NEXT_UP, PM__NEXT_NOMEM };
+enum { PM__ITER_FOUND, PM__ITER_DOWN, PM__ITER_UP, PM__ITER_NOMEM };
 
-/* Goes on from entry i of the line in the top frame: to a value, into a child, or through. `ends`: dangling places
+/* Goes on from an entry of the line in the top frame: to a value, into a child, or through. `ends`: dangling places
    count, too. */
-static PM__INLINE int pm__iter_next_in_line(pm_rz *z, pm_frame *f, unsigned i, bool ends) {
+static PM__INLINE int pm__iter_line(pm_rz *z, pm_frame *f, int slot, bool ends, bool back) {
     const pm__line *x = pm__place_line(&f->place);
-    for (unsigned end = pm__iter_line_end(z, f, x); i < end; i++) {
+    int begin, end;
+    pm__iter_bounds(z, f, x, &begin, &end);
+    for (; back ? slot >= begin : slot < end; slot += back ? -1 : 1) {
+        unsigned i = (unsigned)slot;
         bool leads = pm__line_is_child(x, i);
         pm__ref child = leads ? *pm__line_child(x, i) : 0;
         if (leads && !child && !ends) continue;
-        if (!pm__iter_stand(z, f, x, i)) return PM__NEXT_NOMEM;
-        if (!child) return PM__NEXT_FOUND;
-        uint32_t later = x->cmask >> i >> 1; /* by the time this child is done, the next one has arrived */
-        if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
-        return pm__iter_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
+        if (PM__UNLIKELY(!pm__iter_stand(z, f, x, i))) return PM__ITER_NOMEM;
+        if (!child) {
+            z->run_val = leads ? NULL : pm__line_val(x, i);
+            return PM__ITER_FOUND;
+        }
+        uint32_t later = back ? x->cmask & pm__low_bits(i) : x->cmask >> i >> 1;
+        if (later) /* by the time this child is done, the next one has arrived */
+            pm__ref_prefetch(*pm__line_child(x, back ? 63 - pm__clz64(later) : i + 1 + pm__ctz32(later)));
+        return pm__iter_enter(z, child) ? PM__ITER_DOWN : PM__ITER_NOMEM;
     }
-    return PM__NEXT_UP;
+    return PM__ITER_UP;
 }
 
-/* Asks for the child after the one at byte b. */
-static PM__INLINE void pm__iter_byte_prefetch_after(const pm__byte *x, uint8_t b) {
+/* The greatest byte up to `from` (-1..255) that has a child or a value, or -1. */
+static PM__INLINE int pm__iter_byte_prev(const pm__byte *x, int from) {
+    if (from < 0) return -1;
+    unsigned w = (unsigned)from >> 6;
+    uint64_t bits = (x->mask[w].child | x->mask[w].val) << (63 - (from & 63)) >> (63 - (from & 63));
+    while (!bits && w-- > 0) bits = x->mask[w].child | x->mask[w].val;
+    return bits ? (int)(w * 64 + 63 - pm__clz64(bits)) : -1;
+}
+
+/* The nearest slot from `slot` on, or back, that has something; -1: none. */
+static PM__INLINE int pm__iter_byte_slot(const pm__byte *x, int slot, bool back) {
+    if (slot < 0 || slot > PM__ITER_LAST) return -1;
+    if (((slot & 1) != 0) != back) { /* the byte has been passed by half */
+        uint8_t b = (uint8_t)(slot >> 1);
+        if (back ? pm__byte_has_val(x, b) : pm__byte_has_child(x, b)) return slot;
+        slot += back ? -1 : 1;
+    }
+    int b = back ? pm__iter_byte_prev(x, slot >> 1) : pm__iter_byte_next(x, (unsigned)slot >> 1);
+    if (b < 0) return -1;
+    return 2 * b + (back ? pm__byte_has_child(x, (uint8_t)b) : !pm__byte_has_val(x, (uint8_t)b));
+}
+
+/* Asks for the child after the one at byte b, or before it. */
+static PM__INLINE void pm__iter_byte_prefetch(const pm__byte *x, uint8_t b, bool back) {
     unsigned r = pm__byte_is_wide(x) ? pm__byte_block_rank(x, b) : pm__byte_child_rank(x, b);
     unsigned n = pm__byte_is_wide(x) ? pm__popcount32(pm__byte_block_bits(x, b >> 4)) : x->nc;
-    if (r + 1 < n && *(pm__byte_child(x, b) + 1)) pm__ref_prefetch(*(pm__byte_child(x, b) + 1));
+    if (back ? r == 0 : r + 1 >= n) return;
+    pm__ref next = *(pm__byte_child(x, b) + (back ? -1 : 1));
+    if (next) pm__ref_prefetch(next);
 }
 
-/* The same in a byte node, from byte b; `value_done`: the value at b has been visited. */
-static PM__INLINE int pm__iter_next_in_byte(pm_rz *z, pm_frame *f, unsigned from, bool value_done, bool ends) {
+/* The same as for lines in a byte node. */
+static PM__INLINE int pm__iter_byte(pm_rz *z, pm_frame *f, int slot, bool ends, bool back) {
     const pm__byte *x = pm__place_byte(&f->place);
-    if (!pm__rz_room(z, f->base + 1)) return PM__NEXT_NOMEM;
-    for (int b = pm__iter_byte_next(x, from); b >= 0; b = pm__iter_byte_next(x, (unsigned)b + 1), value_done = false) {
-        uint8_t c = (uint8_t)b;
-        if (PM__UNLIKELY(f->base < z->root_len) && c != z->path[f->base]) return PM__NEXT_UP;
-        bool val = !value_done && pm__byte_has_val(x, c);
-        pm__ref child = !val && pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
-        if (!val && !child && !(ends && pm__byte_has_child(x, c))) continue;
+    if (!pm__rz_room(z, f->base + 1)) return PM__ITER_NOMEM;
+    while ((slot = pm__iter_byte_slot(x, slot, back)) >= 0) {
+        uint8_t c = (uint8_t)(slot >> 1);
+        if (PM__UNLIKELY(f->base < z->root_len) && slot != 2 * z->path[f->base] + 1) return PM__ITER_UP;
+        pm__ref child = slot & 1 ? *pm__byte_child(x, c) : 0;
+        if (slot & 1 && !child && !ends) {
+            slot += back ? -1 : 1;
+            continue;
+        }
         z->path[f->base] = c;
         f->place.lo = c, f->place.depth = 1;
         z->len = z->exist_len = f->base + 1;
-        if (!child) return PM__NEXT_FOUND;
-        pm__iter_byte_prefetch_after(x, c);
-        return pm__iter_enter(z, child) ? PM__NEXT_DOWN : PM__NEXT_NOMEM;
+        if (!child) {
+            z->run_val = slot & 1 ? NULL : pm__byte_val(x, c);
+            return PM__ITER_FOUND;
+        }
+        pm__iter_byte_prefetch(x, c, back);
+        return pm__iter_enter(z, child) ? PM__ITER_DOWN : PM__ITER_NOMEM;
     }
-    return PM__NEXT_UP;
-}
-
-/* Continues in the top frame after what its place has shown. `done`: what lies below the place as well. */
-static PM__INLINE int pm__iter_next_in_frame(pm_rz *z, bool done, bool ends) {
-    pm_frame *f = &z->frames[z->nframes - 1];
-    pm_place *p = &f->place;
-    if (p->node == 0) return PM__NEXT_UP;
-    if (PM__LIKELY(pm__place_in_line(p))) {
-        unsigned i = done ? p->hi : p->lo;
-        if (!done && p->depth) i += pm__place_val_entry(p, pm__place_line(p));
-        return pm__iter_next_in_line(z, f, i, ends);
-    }
-    if (p->depth == 0) return pm__iter_next_in_byte(z, f, 0, false, ends);
-    return done ? pm__iter_next_in_byte(z, f, p->lo + 1u, false, ends) : pm__iter_next_in_byte(z, f, p->lo, true, ends);
+    return PM__ITER_UP;
 }
 
 /* Entries that the one after them may extend, as bits: same first byte, and not shorter. */
@@ -16301,32 +16374,40 @@ static PM__INLINE uint32_t pm__iter_line_maybe_extended(const pm__line *x) {
     return same & pm__low_bits(x->n - 1u);
 }
 
-/* The focus stands on a value in a line: notes what it takes to step along the following values of that line. */
-static void pm__iter_start_run(pm_rz *z) {
+/* The focus stands on a value in a line: notes what it takes to step along the other values of that line. */
+static PM__INLINE void pm__iter_start_run(pm_rz *z) {
     const pm_frame *f = &z->frames[z->nframes - 1];
     if (!pm__place_in_line(&f->place)) return;
     const pm__line *x = pm__place_line(&f->place);
     unsigned i = f->place.lo;
-    uint32_t e = pm__line_has_e(x), end = pm__low_bits(pm__iter_line_end(z, f, x));
+    int begin, end;
+    pm__iter_bounds(z, f, x, &begin, &end);
     if (pm__line_is_child(x, i) || !pm__rz_room(z, f->base + x->plen + PM__SUFFIX_MAX)) return;
     z->run = (uint8_t)(i + 1);
-    z->run_mask = end & ~(x->cmask | e);
+    z->run_mask = pm__low_bits((unsigned)end) & ~(x->cmask | pm__line_has_e(x) | pm__low_bits((unsigned)begin));
     z->run_longer = pm__iter_line_maybe_extended(x);
     z->run_at = f->base + x->plen;
     z->run_heap = pm__line_heap(x) + pm__line_off(x, i + 1);
     z->run_val = pm__line_val(x, i);
 }
 
-/* To the next entry of the run. */
-static PM__INLINE void pm__iter_step_run(pm_rz *z) {
+/* Whether the entry after, or before, the one under the focus belongs to the run. */
+static PM__INLINE bool pm__iter_runs(const pm_rz *z, bool back) {
+    return back ? z->run > 1 && z->run_mask >> (z->run - 2) & 1 : z->run && z->run < 32 && z->run_mask >> z->run & 1;
+}
+
+/* To that entry. */
+static PM__INLINE void pm__iter_step_run(pm_rz *z, bool back) {
     pm_frame *f = &z->frames[z->nframes - 1];
     const pm__line *x = pm__place_line(&f->place);
-    unsigned i = z->run, rest = pm__line_lens(x)[i], end = i + 1;
+    const uint8_t *lens = pm__line_lens(x);
+    unsigned i = back ? z->run - 2u : z->run, rest = lens[i], end = i + 1;
+    const uint8_t *h = back ? z->run_heap - lens[i + 1] - rest : z->run_heap;
     uint8_t *d = z->path + z->run_at;
-    if (z->run_longer >> i & 1) end = pm__line_agree_end(x, i, z->run_heap);
+    if (z->run_longer >> i & 1) end = pm__line_agree_end(x, i, h);
     d[0] = x->body[i];
-    pm__iter_copy_suffix(d + 1, z->run_heap, rest);
-    z->run_heap += rest;
+    pm__iter_copy_suffix(d + 1, h, rest);
+    z->run_heap = h + rest;
     z->run_val = pm__line_val(x, i);
     z->run = (uint8_t)(i + 1);
     f->place.lo = (uint8_t)i, f->place.hi = (uint8_t)end;
@@ -16334,68 +16415,83 @@ static PM__INLINE void pm__iter_step_run(pm_rz *z) {
     z->len = z->exist_len = z->run_at + rest + 1;
 }
 
-/* The focus is off the trie: goes on in order from there, starting in the node that shows that it is. */
-static int pm__iter_next_from_off(pm_rz *z, bool ends) {
+/* On from a slot of the top frame to the next value, or, with `ends`, dangling place below the zipper's root. If there
+   is none, or no memory, the zipper is good for pm__iter_rewind alone. */
+static PM__INLINE bool pm__iter_walk(pm_rz *z, int slot, bool ends, bool back) {
+    z->run = 0;
+    for (;;) {
+        pm_frame *f = &z->frames[z->nframes - 1];
+        int r = PM__ITER_UP;
+        if (PM__LIKELY(f->place.node != 0))
+            r = pm__place_in_line(&f->place) ? pm__iter_line(z, f, slot, ends, back)
+                                             : pm__iter_byte(z, f, slot, ends, back);
+        if (r == PM__ITER_FOUND) break;
+        if (r == PM__ITER_DOWN) {
+            slot = back ? pm__iter_slot_of(&z->frames[z->nframes - 1].place, PM__ITER_BEHIND, true) : 0;
+        } else {
+            if (r == PM__ITER_NOMEM || f->base <= z->root_len || z->nframes == 1) return false;
+            slot = pm__iter_slot_of(&z->frames[--z->nframes - 1].place, PM__ITER_BELOW, back);
+        }
+    }
+    if (z->run_val) pm__iter_start_run(z);
+    return true;
+}
+
+static PM__NOINLINE bool pm__iter_forth(pm_rz *z, int slot, bool ends) { return pm__iter_walk(z, slot, ends, false); }
+static PM__NOINLINE bool pm__iter_back(pm_rz *z, int slot, bool ends) { return pm__iter_walk(z, slot, ends, true); }
+
+/* The focus is off the trie. Brings the frames to where that shows. Returns the slot with which to go on. */
+static int pm__iter_gap(pm_rz *z, bool back) {
     size_t len = z->len;
-    if (z->exist_len < z->root_len) return PM__NEXT_UP;
+    int none = back ? -1 : PM__ITER_PAST;
+    if (z->exist_len < z->root_len) return none;
     z->len = z->exist_len;
     pm_frame *f = &z->frames[z->nframes - 1];
     pm__ref child;
     if (pm__place_child(&f->place, &child)) {
-        if (!child) return pm__iter_next_in_frame(z, true, ends);
-        if (!pm__iter_enter(z, child)) return PM__NEXT_NOMEM;
+        if (!child) return pm__iter_slot_of(&f->place, back ? PM__ITER_BEHIND : PM__ITER_BELOW, back);
+        (void)pm__iter_enter(z, child); /* there is room */
         f = &z->frames[z->nframes - 1];
     }
     const pm_place *p = &f->place;
     const uint8_t *s = z->path + z->len;
-    if (p->node == 0) return PM__NEXT_UP;
+    if (p->node == 0) return none;
     if (!pm__place_in_line(p))
-        return p->depth ? pm__iter_next_in_frame(z, true, ends) : pm__iter_next_in_byte(z, f, *s, false, ends);
+        return p->depth ? pm__iter_slot_of(p, PM__ITER_BELOW, back) : 2 * *s - (back ? 1 : 0);
     const pm__line *x = pm__place_line(p);
-    if (p->depth < x->plen) return pm__line_heap(x)[p->depth] > *s ? pm__iter_next_in_line(z, f, 0, ends) : PM__NEXT_UP;
+    if (p->depth < x->plen) {
+        if ((pm__line_heap(x)[p->depth] < *s) != back) return none;
+        return back ? x->n - 1 : 0;
+    }
     size_t above = f->base + x->plen;
-    return pm__iter_next_in_line(z, f, pm__line_find(x, z->path + above, len - above).lo, ends);
+    return (int)pm__line_find(x, z->path + above, len - above).lo - (back ? 1 : 0);
 }
 
-/* On from what a frame has answered. */
-static bool pm__iter_go_on(pm_rz *z, int r, bool ends) {
-    for (;;) {
-        if (r == PM__NEXT_FOUND) {
-            pm__iter_start_run(z);
-            return true;
-        }
-        if (r == PM__NEXT_UP) {
-            if (z->frames[z->nframes - 1].base <= z->root_len || z->nframes == 1) break;
-            z->nframes--;
-        } else if (r == PM__NEXT_NOMEM) {
-            break;
-        }
-        r = pm__iter_next_in_frame(z, r == PM__NEXT_UP, ends);
+/* The slot with which to go on from the focus, wherever that is. */
+static int pm__iter_slot_here(pm_rz *z, pm__iter_from from, bool back) {
+    if (PM__UNLIKELY(z->len != z->exist_len)) return pm__iter_gap(z, back);
+    return pm__iter_slot_of(&z->frames[z->nframes - 1].place, from, back);
+}
+
+/* From the focus to the next value or end; else to the root. Off a run. */
+static PM__NOINLINE bool pm__iter_next_val(pm_rz *z, bool ends) {
+    pm__ref child;
+    if (PM__LIKELY(pm__iter_spare(z))) {
+        const pm_place *p = &z->frames[z->nframes - 1].place;
+        bool dangles = ends && z->len == z->exist_len && p->node && pm__place_child(p, &child) && !child;
+        if (pm__iter_forth(z, pm__iter_slot_here(z, dangles ? PM__ITER_BELOW : PM__ITER_AT, false), ends)) return true;
     }
     pm__iter_rewind(z);
     return false;
 }
 
-/* Whether something lies below the focus. */
-static PM__INLINE bool pm__iter_has_children(const pm_rz *z) {
-    if (pm__rz_is_view(z)) return pm__vz_child(pm__vz_of(z), 0) >= 0;
-    if (!pm__rz_on_trie(z)) return false;
-    pm_place p = pm__rz_place(z);
-    return pm__place_enter(&p);
-}
-
-/* Without a run to step along. */
-static PM__NOINLINE bool pm__iter_next_val(pm_rz *z, bool ends) {
-    if (PM__UNLIKELY(!pm__iter_spare(z))) {
-        pm__rz_cut_to(z, z->root_len);
-        return false;
-    }
-    z->run = 0;
-    if (PM__UNLIKELY(z->len != z->exist_len)) return pm__iter_go_on(z, pm__iter_next_from_off(z, ends), ends);
-    pm__ref child = 0;
-    const pm_place *p = &z->frames[z->nframes - 1].place;
-    bool dangles = ends && p->node && pm__place_child(p, &child) && !child;
-    return pm__iter_go_on(z, pm__iter_next_in_frame(z, dangles, ends), ends);
+/* The same for the one before. `behind`: what is at and below the focus comes before it, too. */
+static PM__NOINLINE bool pm__iter_prev_val(pm_rz *z, bool ends, bool behind) {
+    if (PM__LIKELY(pm__iter_spare(z)) &&
+        pm__iter_back(z, pm__iter_slot_here(z, behind ? PM__ITER_BEHIND : PM__ITER_AT, true), ends))
+        return true;
+    pm__iter_rewind(z);
+    return false;
 }
 
 /* To the next value of a view. */
@@ -16409,11 +16505,19 @@ static bool pm__iter_vz_next_val(pm_rz *z) {
 PM_API bool pm_rz_to_next_val(pm_rz *z) {
     if (!z) return false;
     pm__rz_use(z);
-    if (PM__LIKELY(z->run && z->run < 32 && z->run_mask >> z->run & 1)) {
-        pm__iter_step_run(z);
+    if (PM__LIKELY(pm__iter_runs(z, false))) {
+        pm__iter_step_run(z, false);
         return true;
     }
     return pm__rz_is_view(z) ? pm__iter_vz_next_val(z) : pm__iter_next_val(z, false);
+}
+
+/* Whether something lies below the focus. */
+static PM__INLINE bool pm__iter_has_children(const pm_rz *z) {
+    if (pm__rz_is_view(z)) return pm__vz_child(pm__vz_of(z), 0) >= 0;
+    if (!pm__rz_on_trie(z)) return false;
+    pm_place p = pm__rz_place(z);
+    return pm__place_enter(&p);
 }
 
 /* ---- terminals ----------------------------------------------------------------------------------------------- */
@@ -16423,8 +16527,8 @@ PM_API bool pm_rz_to_next_val(pm_rz *z) {
    anywhere that is not above these. */
 
 static PM__INLINE bool pm__iter_step_terminal(pm_rz *z) {
-    if (PM__UNLIKELY(!(z->run && z->run < 32 && z->run_mask >> z->run & 1))) return pm__iter_next_val(z, true);
-    pm__iter_step_run(z);
+    if (PM__UNLIKELY(!pm__iter_runs(z, false))) return pm__iter_next_val(z, true);
+    pm__iter_step_run(z, false);
     return true;
 }
 
@@ -16457,17 +16561,12 @@ static bool pm__iter_go(pm_rz *z, const uint8_t *key, size_t n) {
 static bool pm__iter_seek_terminal(pm_rz *z, size_t floor, const uint8_t *key, size_t n) {
     if (!pm__iter_go(z, key, n)) return false;
     if (z->view) return pm__vz_seek_terminal(z, z->root_len + floor);
-    if (!pm__iter_spare(z)) return false;
     if (pm__rz_on_trie(z)) {
         bool found = pm_rz_is_val(z) || !pm__iter_has_children(z);
         if (found && z->len > z->root_len && !z->run && pm_rz_is_val(z)) pm__iter_start_run(z);
         return found || pm__iter_next_terminal(z, floor);
     }
-    z->run = 0;
-    pm__iter_lower_root(z, floor);
-    bool found = pm__iter_go_on(z, pm__iter_next_from_off(z, true), true);
-    z->root_len -= floor;
-    return found;
+    return pm__iter_next_terminal(z, floor);
 }
 
 /* ---- maps of parts --------------------------------------------------------------------------------------------- */
@@ -16535,52 +16634,87 @@ PM_API pm_status pm_rz_make_map_in(const pm_rz *view, const pm_ops *ops, pm_pool
 
 /* ---- iterators ----------------------------------------------------------------------------------------------- */
 
-enum { PM__ITER_FIRST, PM__ITER_ON, PM__ITER_END };
+/* How an iterator goes on is a function that it carries: what goes over a map needs nothing of what views do, and a
+   program without these gets none of it. The functions set `val`. */
 
-static pm_iter pm__iter_over(pm_rz z, bool paths) {
-    pm_iter i = {NULL, 0, NULL, z, PM__ITER_FIRST, paths};
+enum { PM__ITER_FRESH, PM__ITER_ON, PM__ITER_END };
+
+/* Over a map, from its origin. */
+static bool pm__iter_map_vals(pm_iter *i) {
+    pm_rz *z = &i->z;
+    bool fresh = i->state == PM__ITER_FRESH;
+    i->state = PM__ITER_ON;
+    z->run_val = z->top_val;
+    if (!fresh || !z->run_val) {
+        if (!pm__rz_begin(z)) return false;
+        const pm_place *p = &z->frames[z->nframes - 1].place;
+        if (!pm__iter_forth(z, pm__iter_slot_of(p, PM__ITER_AT, false), false)) return false;
+    }
+    i->val = z->run_val;
+    return true;
+}
+
+static bool pm__iter_map_paths(pm_iter *i) {
+    bool fresh = i->state == PM__ITER_FRESH;
+    i->state = PM__ITER_ON;
+    if (!fresh && !pm__iter_step_map(&i->z)) return false;
+    i->val = fresh ? i->z.top_val : pm__place_val(&i->z.frames[i->z.nframes - 1].place);
+    return true;
+}
+
+/* Over whatever a zipper stands on. */
+static bool pm__iter_rz_vals(pm_iter *i) {
+    bool fresh = i->state == PM__ITER_FRESH;
+    i->state = PM__ITER_ON;
+    if (!(fresh && pm_rz_is_val(&i->z)) && !pm_rz_to_next_val(&i->z)) return false;
+    i->val = pm_rz_val(&i->z);
+    return true;
+}
+
+static pm_iter pm__iter_of_map(const pm_map *m, bool (*next)(pm_iter *i)) {
+    static const pm_map empty = {0, 0, NULL, NULL, false, 0, 0};
+    pm_iter i;
+    memset(&i, 0, sizeof i);
+    if (!m) m = &empty;
+    pm__rz_over(&i.z, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
+    pm__rz_watch(&i.z, m);
+    i.next = next;
     return i;
 }
 
-static pm_iter pm__iter_of_map(const pm_map *m, bool paths) {
-    static const pm_map empty = {0, 0, NULL, NULL, false, 0, 0};
-    pm_rz z;
-    if (!m) m = &empty;
-    pm__rz_over(&z, m->ops, m->pool, m->root, m->has_value ? &m->value : NULL);
-    pm__rz_watch(&z, m);
-    return pm__iter_over(z, paths);
-}
-
-PM_API pm_iter pm_iter_vals(const pm_map *m) { return pm__iter_of_map(m, false); }
-PM_API pm_iter pm_iter_paths(const pm_map *m) { return pm__iter_of_map(m, true); }
+PM_API pm_iter pm_iter_vals(const pm_map *m) { return pm__iter_of_map(m, pm__iter_map_vals); }
+PM_API pm_iter pm_iter_paths(const pm_map *m) { return pm__iter_of_map(m, pm__iter_map_paths); }
 
 PM_API pm_iter pm_iter_vals_of_rz(const pm_rz *z) {
-    pm_rz f = pm__rz_none;
-    pm_status s = z ? pm_rz_fork(z, &f) : PM_OK;
-    pm_iter i = pm__iter_over(f, false);
+    pm_iter i = pm__iter_of_map(NULL, pm__iter_rz_vals);
+    pm_status s = z ? pm_rz_fork(z, &i.z) : PM_OK;
     if (s != PM_OK) i.state = PM__ITER_END, i.z.status = s;
     return i;
 }
 
+/* Ends an iteration: false, with what the iterator held given up. */
+static PM__NOINLINE bool pm__iter_end(pm_iter *i) {
+    pm_status status = i->z.status;
+    pm_rz_drop(&i->z);
+    i->z.status = status;
+    i->state = PM__ITER_END;
+    i->key = NULL, i->len = 0, i->val = NULL;
+    return false;
+}
+
 PM_API bool pm_iter_next(pm_iter *i) {
-    bool here = false;
     if (PM__UNLIKELY(!i)) return false;
-    if (PM__UNLIKELY(i->state != PM__ITER_ON)) {
-        if (i->state == PM__ITER_END) return false;
-        i->state = PM__ITER_ON;
-        here = i->paths ? pm_rz_exists(&i->z) : pm_rz_is_val(&i->z);
+    pm_rz *z = &i->z;
+    pm__rz_use(z);
+    if (PM__LIKELY(pm__iter_runs(z, false))) {
+        pm__iter_step_run(z, false);
+        i->val = z->run_val;
+    } else {
+        if (PM__UNLIKELY(i->state == PM__ITER_END || !i->next)) return false;
+        if (PM__UNLIKELY(!i->next(i))) return pm__iter_end(i);
     }
-    if (!here) here = i->paths ? pm_rz_to_next_step(&i->z) : pm_rz_to_next_val(&i->z);
-    if (!here) {
-        pm_status status = i->z.status;
-        pm_rz_drop(&i->z);
-        i->z.status = status;
-        i->state = PM__ITER_END;
-        i->key = NULL, i->len = 0, i->val = NULL;
-        return false;
-    }
-    i->key = pm_rz_path(&i->z, &i->len);
-    i->val = pm_rz_val(&i->z);
+    i->key = z->len > z->root_len ? z->path + z->root_len : (const uint8_t *)"";
+    i->len = z->len - z->root_len;
     return true;
 }
 
@@ -16729,7 +16863,7 @@ static int pm__each_byte(pm__each *e, pm__each_frame *f) {
             return PM__EACH_STOP;
         pm__ref child = pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
         if (!child) continue;
-        pm__iter_byte_prefetch_after(x, c);
+        pm__iter_byte_prefetch(x, c, false);
         pm__ref_prefetch(child);
         if (pm__each_is_leaf(child)) {
             if (!pm__each_leaf(e, child, f->base + 1)) return PM__EACH_STOP;

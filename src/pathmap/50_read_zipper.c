@@ -149,6 +149,7 @@ static void pm__rz_free_buffers(pm_rz *z) {
     z->path = NULL;
     z->frames = NULL;
     z->len = z->cap = z->root_len = z->exist_len = z->nframes = z->frame_cap = 0;
+    z->run = 0;
 }
 
 /* Follows the path from exist_len on as far as it exists. On failure exist_len is where it got to. */

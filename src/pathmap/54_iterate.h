@@ -10,7 +10,8 @@ typedef struct pm_iter {
     size_t len;
     const pm_val *val;
     pm_rz z;
-    uint8_t state, paths;
+    bool (*next)(struct pm_iter *i);
+    uint8_t state;
 } pm_iter;
 
 /* Every value in key order, the empty path first.  Valid until the next write to `m`. */
