@@ -3,6 +3,7 @@
 #include "17_list.c"
 #include "27_tally.c"
 #include "28_trie.c"
+#include "29_compare.c"
 #include "31_check.c"
 #include "40_map.h"
 
@@ -476,120 +477,12 @@ PM_API pm_status pm_depth_count(const pm_map *m, size_t depth, uint64_t *out) {
 
 /* ---- comparing ----------------------------------------------------------------------------------------------- */
 
-/* Pairs of places that remain to be compared. */
-typedef struct pm__equal_job {
-    pm_place a, b;
-} pm__equal_job;
-
-typedef struct pm__equal {
-    const pm_ops *ops;
-    pm__equal_job *jobs;
-    size_t used, cap;
-    pm__memo seen;
-} pm__equal;
-
-static bool pm__equal_push(pm__equal *q, pm_place a, pm_place b) {
-    if (q->used == q->cap) {
-        void *grown = pm__mem_grow_list(q->jobs, &q->cap, sizeof *q->jobs, 64);
-        if (!grown) return false;
-        q->jobs = (pm__equal_job *)grown;
-    }
-    q->jobs[q->used].a = a;
-    q->jobs[q->used++].b = b;
-    return true;
-}
-
-static bool pm__equal_vals(const pm_ops *ops, const pm_val *a, const pm_val *b) {
-    if (!a || !b) return a == b;
-    return (ops->flags & PM_OPS_UNIT) != 0 || pm__val_equal(ops, *a, *b);
-}
-
-/* Two lines laid out alike: compares them byte by byte. Answers 1 equal so far (children pushed), 0 different values,
-   -1 no memory, 2 laid out differently. */
-static int pm__equal_lines(pm__equal *q, const pm__line *x, const pm__line *y) {
-    if (x->n != y->n || x->plen != y->plen || x->cmask != y->cmask || x->flags != y->flags) return 2;
-    size_t heap = pm__line_heap_len(x);
-    if (heap != pm__line_heap_len(y) || memcmp(x->body, y->body, 2u * x->n + heap) != 0) return 2;
-    for (unsigned i = 0; i < x->n; i++) {
-        if (!pm__line_is_child(x, i)) {
-            if (!pm__equal_vals(q->ops, pm__line_val(x, i), pm__line_val(y, i))) return 0;
-            continue;
-        }
-        pm__ref c = *pm__line_child(x, i), d = *pm__line_child(y, i);
-        if (c == d) continue;
-        if (!c || !d) return 0;
-        if (!pm__equal_push(q, pm__place_root(c), pm__place_root(d))) return -1;
-    }
-    return 1;
-}
-
-/* Bit i: what is in the blocks i of two wide nodes need not be compared (again): they are one block, or blocks that
-   others have too and whose children were pushed before. *ok: whether there was memory. */
-static unsigned pm__equal_blocks(pm__equal *q, const pm__byte *x, const pm__byte *y, bool *ok) {
-    unsigned known = 0;
-    for (unsigned i = 0; *ok && i < PM__WIDE_BLOCKS; i++) {
-        const pm__block *k = pm__byte_block(x, i), *l = pm__byte_block(y, i);
-        if (!k || !l) continue;
-        if (k == l) {
-            known |= 1u << i;
-        } else if (!pm__ref_count_is_one(&k->rc) && !pm__ref_count_is_one(&l->rc)) {
-            if (pm__memo_get(&q->seen, x->slot[i], y->slot[i])) known |= 1u << i;
-            else *ok = pm__memo_put(&q->seen, x->slot[i], y->slot[i], 1);
-        }
-    }
-    return known;
-}
-
-/* Compares what lies below two places, one byte down; deeper pairs are pushed. Answers as pm__equal_lines, never 2. */
-static int pm__equal_step(pm__equal *q, pm_place a, pm_place b) {
-    bool below_a = pm__place_enter(&a), below_b = pm__place_enter(&b);
-    if (!below_a || !below_b) return below_a == below_b;
-    if (a.depth == 0 && b.depth == 0) {
-        if (a.node == b.node) return 1;
-        bool lines = pm__place_in_line(&a) && pm__place_in_line(&b);
-        bool leaves = lines && !pm__place_line(&a)->cmask && !pm__place_line(&b)->cmask;
-        /* Leaves are sooner compared than noted. */
-        if (!leaves && !pm__ref_is_unique(a.node) && !pm__ref_is_unique(b.node)) {
-            if (pm__memo_get(&q->seen, a.node, b.node)) return 1;
-            if (!pm__memo_put(&q->seen, a.node, b.node, 1)) return -1;
-        }
-        if (lines) {
-            int r = pm__equal_lines(q, pm__place_line(&a), pm__place_line(&b));
-            if (r != 2) return r;
-        }
-    }
-    pm_mask ma = pm__place_mask_entered(&a), mb = pm__place_mask_entered(&b);
-    if (!pm_mask_equal(&ma, &mb)) return 0;
-    unsigned known = 0;
-    bool ok = true;
-    if (a.depth == 0 && b.depth == 0 && pm__ref_kind(a.node) == PM__WIDE && pm__ref_kind(b.node) == PM__WIDE)
-        known = pm__equal_blocks(q, pm__place_byte(&a), pm__place_byte(&b), &ok);
-    if (!ok) return -1;
-    for (int c = pm_mask_next(&ma, 0); c >= 0; c = pm_mask_next(&ma, c + 1)) {
-        uint8_t byte = (uint8_t)c;
-        pm_place na = a, nb = b;
-        (void)pm__place_down(&na, &byte, 1);
-        (void)pm__place_down(&nb, &byte, 1);
-        if (!pm__equal_vals(q->ops, pm__place_val(&na), pm__place_val(&nb))) return 0;
-        if (!(known >> (byte >> 4) & 1) && !pm__equal_push(q, na, nb)) return -1;
-    }
-    return 1;
-}
-
 PM_API pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out) {
-    if (!out) return PM_INVALID;
-    pm__equal q = {pm_map_ops(a), NULL, 0, 0, {NULL, 0, 0}};
-    int r = 1;
-    if (!a || !b) return PM_INVALID;
-    if (pm_map_ops(b) != q.ops) return PM_MISMATCH;
-    if (!pm__equal_vals(q.ops, a->has_value ? &a->value : NULL, b->has_value ? &b->value : NULL)) r = 0;
-    else if (!pm__equal_push(&q, pm__place_root(a->root), pm__place_root(b->root))) r = -1;
-    while (r == 1 && q.used) {
-        q.used--;
-        r = pm__equal_step(&q, q.jobs[q.used].a, q.jobs[q.used].b);
-    }
-    if (q.jobs) pm__mem_free_big(q.jobs, q.cap * sizeof *q.jobs);
-    pm__memo_free(&q.seen);
+    if (!out || !a || !b) return PM_INVALID;
+    const pm_ops *ops = pm_map_ops(a);
+    if (pm_map_ops(b) != ops) return PM_MISMATCH;
+    int r = pm__compare_vals(ops, a->has_value ? &a->value : NULL, b->has_value ? &b->value : NULL);
+    if (r) r = pm__compare_equal(ops, a->root, b->root);
     if (r < 0) return PM_NOMEM;
     *out = r == 1;
     return PM_OK;

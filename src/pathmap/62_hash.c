@@ -121,19 +121,6 @@ static pm_hash128 pm__merkle_hash(const pm__merkle *k, pm__ref r) {
     return *(const pm_hash128 *)pm__list_at(&k->hashes.kept, known->at);
 }
 
-/* Compares what lies below two nodes' roots. 1 equal, 0 not, -1 no memory. */
-static int pm__merkle_equal(const pm__merkle *k, pm__ref a, pm__ref b) {
-    pm__equal q = {k->cx.ops, NULL, 0, 0, {NULL, 0, 0}};
-    int r = pm__equal_push(&q, pm__place_root(a), pm__place_root(b)) ? 1 : -1;
-    while (r == 1 && q.used) {
-        q.used--;
-        r = pm__equal_step(&q, q.jobs[q.used].a, q.jobs[q.used].b);
-    }
-    if (q.jobs) pm__mem_free_big(q.jobs, q.cap * sizeof *q.jobs);
-    pm__memo_free(&q.seen);
-    return r;
-}
-
 static pm__ref pm__merkle_instead(const pm__merkle *k, pm__ref r) {
     const uint64_t *known = r ? pm__memo_get(&k->instead, r, 0) : NULL;
     return known ? *known : r;
@@ -210,7 +197,7 @@ static bool pm__merkle_decide(pm__merkle *k, pm__ref r) {
         pm__list_put(&k->made, &now, 1);
     }
     for (; (other = pm__memo_get(&k->first, a, h.hi)) != NULL; h.hi++) { /* one hash, other content: the next place */
-        int equal = pm__merkle_equal(k, *other, now);
+        int equal = pm__compare_equal(k->cx.ops, *other, now);
         if (equal < 0) return false;
         if (!equal) continue;
         k->stats.replaced++;
