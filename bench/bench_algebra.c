@@ -469,6 +469,9 @@ static uint64_t fold_map(const pm_map *m, unsigned flags) {
 static uint64_t fold_jumping(const set *s) { return fold_map(&s->all, PM_FOLD_JUMPING); }
 static uint64_t fold_unshared(const set *s) { return fold_map(&s->rebuilt, PM_FOLD_JUMPING); }
 static uint64_t fold_cached(const set *s) { return fold_map(&s->all, PM_FOLD_JUMPING | PM_FOLD_CACHED); }
+static uint64_t fold_cached_unshared(const set *s) { return fold_map(&s->rebuilt, PM_FOLD_JUMPING | PM_FOLD_CACHED); }
+static uint64_t fold_steps(const set *s) { return fold_map(&s->all, 0); }
+static uint64_t fold_steps_unshared(const set *s) { return fold_map(&s->rebuilt, 0); }
 
 static uint64_t sum_by_loop(const set *s) {
     uint64_t sum = 0;
@@ -669,7 +672,10 @@ static void run_all(set *s, int runs, const char *ops) {
         {"fold_jumping", us, fold_jumping, all, s->sum},
         {"fold_jumping", unshared, fold_unshared, all, s->sum},
         {"fold_jumping", loop, sum_by_loop, all, s->sum},
+        {"fold_steps", us, fold_steps, all, s->sum},
+        {"fold_steps", unshared, fold_steps_unshared, all, s->sum},
         {"fold_cached", us, fold_cached, all, s->sum},
+        {"fold_cached", unshared, fold_cached_unshared, all, s->sum},
         {"hash", us, hash_all, all, hash},
         {"hash", unshared, hash_unshared, all, hash},
         {"equal", us, equal_all, all, 1},
@@ -816,9 +822,9 @@ static void usage(FILE *f) {
           "  operations: join_halves join_overlap meet_overlap subtract_overlap differ_overlap restrict_prefixes\n"
           "              join_16 meet_16 join_clone_1pct meet_clone_1pct subtract_clone_1pct join_rebuilt\n"
           "              meet_rebuilt subtract_rebuilt join_self join_into_1pct join_into_1permille\n"
-          "              subtract_from_1pct subtract_from_1permille count_all fold_jumping fold_cached hash equal\n"
-          "              merkleize walk_by_mask walk_meet_view join_2e80 meet_2e80 subtract_2e80 count_2e80 hash_2e80\n"
-          "              fold_2e80\n", f);
+          "              subtract_from_1pct subtract_from_1permille count_all fold_jumping fold_steps fold_cached\n"
+          "              hash equal merkleize walk_by_mask walk_meet_view join_2e80 meet_2e80 subtract_2e80\n"
+          "              count_2e80 hash_2e80 fold_2e80\n", f);
 }
 
 int main(int argc, char **argv) {

@@ -170,6 +170,40 @@ TEST(counts_a_sole_owner_writes_no_count) {
 #endif
 }
 
+/* What a clone shares is added up where it is met, not remembered; what is met often inside of one map is. */
+TEST(counts_beside_a_clone_allocate_no_more_than_without) {
+    pm_map m = sample(NULL), alone = sample(NULL), c = pm_clone(&m), part;
+    uint64_t n = 0, want = 0, locations = 0;
+    for (unsigned i = 0; i < KEYS; i += 100) CHECK_OK(pm_set(&c, text[i], keys[i].len, 5, NULL));
+    CHECK_OK(pm_val_count(&alone, &want));
+    uint64_t allocs = ALLOCS(CHECK_OK(pm_val_count(&alone, &n)));
+    CHECK_NOTE(ALLOCS(CHECK_OK(pm_val_count(&m, &n))) <= allocs + 3, "%" PRIu64, check_allocs());
+    CHECK_EQ(n, want);
+    CHECK_OK(pm_location_count(&alone, &locations));
+    CHECK_OK(pm_location_count(&m, &n));
+    CHECK_EQ(n, locations);
+    for (size_t depth = 1; depth < 8; depth++) {
+        CHECK_OK(pm_depth_count(&alone, depth, &want));
+        CHECK_OK(pm_depth_count(&m, depth, &n));
+        CHECK_EQ(n, want);
+    }
+    for (unsigned i = 0; i < 30; i++) { /* in the place of the grafts before come what there was, twice */
+        pm_wz w;
+        CHECK_OK(pm_val_count(&m, &want));
+        part = pm_clone(&m);
+        CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
+        CHECK(pm_rz_move_to(pm_wz_cursor(&w), "\xff\xfe", 2) <= 2);
+        CHECK_OK(pm_wz_graft_map(&w, &part));
+        CHECK(pm_rz_move_to(pm_wz_cursor(&w), "\xff\xff", 2) <= 2);
+        CHECK_OK(pm_wz_graft_map(&w, &part));
+        CHECK_OK(pm_wz_drop(&w));
+        pm_drop(&part);
+        CHECK_OK(pm_val_count(&m, &n));
+        CHECK_EQ(n, KEYS + 1 + 2 * want);
+    }
+    pm_drop(&m), pm_drop(&alone), pm_drop(&c);
+}
+
 /* A write into a shared map copies the nodes on its way and no others: it costs a few counts a level. */
 TEST(counts_a_write_to_a_clone_copies_one_path) {
     pm_map m = sample(NULL);

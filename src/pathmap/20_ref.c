@@ -129,3 +129,8 @@ static PM__INLINE void pm__ref_retain(pm__ref r) {
 }
 
 static PM__INLINE bool pm__ref_is_unique(pm__ref r) { return pm__ref_count_is_one(&((pm__head *)pm__ref_ptr(r))->rc); }
+
+/* True if a node has at most so many owners. */
+PM__UNUSED static PM__INLINE bool pm__ref_has_few(pm__ref r, unsigned most) {
+    return pm__count_load_acquire(&((pm__head *)pm__ref_ptr(r))->rc) <= most;
+}

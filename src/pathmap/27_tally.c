@@ -1,8 +1,15 @@
-/* Tallies: counting what a trie holds. What hangs from one node by nodes that have one owner each is a *region*: its
-   nodes are added up in any order, so they can be asked for long before they are looked at. Nodes with several owners
-   are regions of their own, worked out once and remembered, so that 2^80 values in a kilobyte of nodes are counted in
-   microseconds; but for leaves, which cost less to add up than to remember. Counts saturate. */
+/* Tallies: counting what a trie holds. What hangs from one node by nodes that have one owner each is a *region*. Nodes
+   with several owners are roots of regions of their own, so that 2^80 values in a kilobyte of nodes are counted in
+   microseconds. All regions are gone through at once, each node of them once and in any order, so that nodes are
+   prefetched long before they are looked at; what leads from region to region is noted, and how often each is met
+   follows from that at the end. Counts saturate.
+
+   Two kinds of shared nodes begin no region, since to remember them costs more than to add them up: leaves; and, while
+   few nodes are shared, those with few owners, below which all others do. A clone makes nearly all shared nodes such.
+   Measured, beside a clone with 1 % of the keys changed: 1.03 times what the same content costs that shares nothing;
+   with regions there, 1.65. */
 #include "14_memo.c"
+#include "17_list.c"
 #include "26_place.c"
 
 typedef enum pm__tally_kind { PM__TALLY_VALS, PM__TALLY_LOCS, PM__TALLY_DEPTH } pm__tally_kind;
@@ -16,7 +23,10 @@ typedef struct pm__tally_frame {
     bool shared;   /* may be met again */
 } pm__tally_frame;
 
-static uint64_t pm__sat_add(uint64_t a, uint64_t b) { return a + b < a ? UINT64_MAX : a + b; }
+static PM__INLINE uint64_t pm__sat_add(uint64_t a, uint64_t b) { return a + b < a ? UINT64_MAX : a + b; }
+static PM__INLINE uint64_t pm__sat_mul(uint64_t a, uint64_t b) {
+    return b > 1 && a > UINT64_MAX / b ? UINT64_MAX : a * b;
+}
 
 /* Of entry i of a line: how many bytes its suffix shares with the entry before. */
 static size_t pm__tally_line_shared_before(const pm__line *x, unsigned i, unsigned off) {
@@ -91,7 +101,7 @@ static pm__ref pm__tally_child(pm__tally_kind kind, pm__tally_frame *f, size_t *
     return c;
 }
 
-/* Asks for the nodes that a frame will visit soon. */
+/* Prefetches the nodes that a frame will visit soon. */
 static void pm__tally_prefetch(pm__ref r) {
     if (pm__ref_kind(r) == PM__LINE) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
@@ -108,52 +118,49 @@ static void pm__tally_prefetch(pm__ref r) {
 typedef struct pm__tally_item {
     pm__ref node;
     size_t depth;
-    bool shared; /* its parents have the block in common that it stands in */
+    size_t home; /* flags; and, times PM__TALLY_FLAGS, the region of the node above */
 } pm__tally_item;
 
-typedef struct pm__tally_list {
-    pm__tally_item *items;
-    size_t used, cap;
-} pm__tally_list;
-
-/* A region that waits for those below it. */
+/* What hangs from one root. */
 typedef struct pm__tally_region {
-    pm__tally_item root;
-    uint64_t sum;
-    size_t met; /* the regions below it are those in `met` from here on */
+    uint64_t sum, times; /* how often it is met, as far as that is known */
+    size_t waits;        /* ways to it that have not been counted; once there are none: 1 + the next to be looked at */
+    size_t ways;         /* out of it: 1 + the last of them */
 } pm__tally_region;
 
-enum { PM__TALLY_AHEAD = 16, PM__TALLY_SOON = 4 };
+/* From a region to another one, whose root was met in it. */
+typedef struct pm__tally_way {
+    size_t to, before; /* 1 + the way noted before it, from the same region */
+} pm__tally_way;
+
+enum {
+    PM__TALLY_AHEAD = 16,
+    PM__TALLY_FEW = 4,   /* owners of a node that may be added up once for each */
+    PM__TALLY_RARE = 4,  /* while fewer than one node in so many is shared */
+    PM__TALLY_BLOCK = 1, /* flags: parents have the block in common that it stands in */
+    PM__TALLY_AGAIN = 2, /*        a node between it and its region's root may be added up again */
+    PM__TALLY_FLAGS = 4
+};
 
 typedef struct pm__tally {
     pm__tally_kind kind;
-    pm__memo memo;
-    pm__tally_list todo; /* nodes of this region that have not been asked for */
-    pm__tally_list met;  /* roots of other regions */
-    pm__tally_region *regions;
-    size_t used, cap;
+    pm__memo memo; /* of a root: its region */
+    pm__list todo; /* nodes that have not been prefetched */
+    pm__list regions, ways;
+    size_t first, last; /* the ring's ends, counted on */
+    size_t shared;      /* shared nodes met so far */
     struct {
         pm__tally_item item;
-        bool again; /* its children have been asked for */
-    } asked[PM__TALLY_AHEAD]; /* a ring */
+        bool again; /* its references to children have been prefetched */
+    } ahead[PM__TALLY_AHEAD]; /* a ring */
 } pm__tally;
-
-static bool pm__tally_note(pm__tally_list *l, pm__tally_item item) {
-    if (PM__UNLIKELY(l->used == l->cap)) {
-        void *grown = pm__mem_grow_list(l->items, &l->cap, sizeof *l->items, 64);
-        if (!grown) return false;
-        l->items = (pm__tally_item *)grown;
-    }
-    l->items[l->used++] = item;
-    return true;
-}
 
 static PM__INLINE bool pm__tally_is_leaf(pm__ref r) {
     return pm__ref_kind(r) == PM__LINE && !((const pm__line *)pm__ref_ptr(r))->cmask;
 }
 
-/* Asks for the references to children of a node that has some, whose head has come. False: no need to wait for them. */
-static PM__INLINE bool pm__tally_ask(pm__ref r) {
+/* Prefetches the references to children of a node whose head has come. False: no need to wait for them. */
+static PM__INLINE bool pm__tally_prefetch_refs(pm__ref r) {
     if (pm__ref_kind(r) != PM__LINE) return false;
     const pm__line *x = (const pm__line *)pm__ref_ptr(r);
     size_t size = pm__line_size(x), pays = 8u * pm__line_pay_count(x);
@@ -161,100 +168,128 @@ static PM__INLINE bool pm__tally_ask(pm__ref r) {
     return true;
 }
 
+static PM__INLINE pm__tally_region *pm__tally_region_at(const pm__tally *t, size_t i) {
+    return (pm__tally_region *)(void *)t->regions.data + i;
+}
+
+/* Puts a node into the ring. */
+static PM__INLINE void pm__tally_await(pm__tally *t, const pm__tally_item *i, bool again) {
+    size_t at = t->last++ % PM__TALLY_AHEAD;
+    t->ahead[at].item = *i;
+    t->ahead[at].again = again;
+}
+
 /* Notes the children of a node. False: no memory. */
 static bool pm__tally_open(pm__tally *t, const pm__tally_item *i) {
     pm__tally_frame f = {i->node, 0, i->depth, 0, false};
-    size_t depth;
-    bool shared, ok = true;
-    for (pm__ref c; ok && (c = pm__tally_child(t->kind, &f, &depth, &shared)) != 0;)
-        ok = pm__tally_note(&t->todo, (pm__tally_item){c, depth, shared});
-    return ok;
-}
-
-/* Adds up a region. False: no memory. */
-static bool pm__tally_walk(pm__tally *t, const pm__tally_item *root, uint64_t *sum) {
-    size_t first = 0, last = 0; /* the ring's ends, counted on */
-    t->asked[last++ % PM__TALLY_AHEAD].item = *root;
-    t->asked[0].again = false;
-    *sum = 0;
-    for (bool top = true; first < last; top = false) {
-        pm__tally_item i = t->asked[first % PM__TALLY_AHEAD].item;
-        bool again = t->asked[first++ % PM__TALLY_AHEAD].again;
-        bool leaf = pm__tally_is_leaf(i.node);
-        if (!again && !top && !leaf && (i.shared || !pm__ref_is_unique(i.node))) {
-            if (!pm__tally_note(&t->met, i)) return false;
-        } else if (!again && !leaf && pm__tally_ask(i.node)) {
-            t->asked[last % PM__TALLY_AHEAD].item = i;
-            t->asked[last++ % PM__TALLY_AHEAD].again = true;
-        } else {
-            *sum = pm__sat_add(*sum, pm__tally_own(t->kind, i.node, i.depth));
-            if (!leaf && !pm__tally_open(t, &i)) return false;
-        }
-        while (last - first < PM__TALLY_AHEAD && t->todo.used) {
-            i = t->todo.items[--t->todo.used];
-            PM__PREFETCH(pm__ref_ptr(i.node));
-            if (t->kind != PM__TALLY_VALS) pm__ref_prefetch(i.node);
-            t->asked[last % PM__TALLY_AHEAD].item = i;
-            t->asked[last++ % PM__TALLY_AHEAD].again = false;
-        }
+    size_t depth, home = i->home & ~(size_t)PM__TALLY_BLOCK;
+    bool shared;
+    for (pm__ref c; (c = pm__tally_child(t->kind, &f, &depth, &shared)) != 0;) {
+        pm__tally_item child = {c, depth, home + shared};
+        if (!pm__list_room(&t->todo, 1)) return false;
+        ((pm__tally_item *)(void *)t->todo.data)[t->todo.used++] = child;
     }
     return true;
 }
 
-/* Adds up a region and has it wait for those below. False: no memory. */
-static bool pm__tally_enter(pm__tally *t, pm__tally_item root) {
-    if (t->used == t->cap) {
-        void *grown = pm__mem_grow_list(t->regions, &t->cap, sizeof *t->regions, 16);
-        if (!grown) return false;
-        t->regions = (pm__tally_region *)grown;
-    }
-    pm__tally_region *r = &t->regions[t->used++];
-    r->root = root;
-    r->met = t->met.used;
-    return pm__tally_walk(t, &root, &r->sum);
+/* Adds up a node, and notes its children. False: no memory. */
+static PM__INLINE bool pm__tally_add(pm__tally *t, const pm__tally_item *i, bool leaf) {
+    pm__tally_region *r = pm__tally_region_at(t, i->home / PM__TALLY_FLAGS);
+    r->sum = pm__sat_add(r->sum, pm__tally_own(t->kind, i->node, i->depth));
+    return leaf || pm__tally_open(t, i);
 }
 
-/* Adds up what lies below a root. */
-static pm_status pm__tally_run(pm__tally *t, pm__tally_item root, uint64_t *out) {
-    if (!pm__tally_enter(t, root)) return PM_NOMEM;
+/* Goes from the region in which a root was met into its own. *known: that has been looked at. False: no memory. */
+static PM__NOINLINE bool pm__tally_enter(pm__tally *t, pm__tally_item *i, bool *known) {
+    const uint64_t *at = pm__memo_get(&t->memo, i->node, i->depth);
+    pm__tally_region *from = pm__tally_region_at(t, i->home / PM__TALLY_FLAGS), fresh = {0, 0, 0, 0};
+    pm__tally_way w = {at ? (size_t)*at : t->regions.used, from->ways};
+    from->ways = t->ways.used + 1;
+    *known = at != NULL;
+    i->home = w.to * PM__TALLY_FLAGS;
+    if (!pm__list_room(&t->ways, 1) || !pm__list_room(&t->regions, 1)) return false;
+    ((pm__tally_way *)(void *)t->ways.data)[t->ways.used++] = w;
+    if (!at) *pm__tally_region_at(t, t->regions.used++) = fresh;
+    pm__tally_region_at(t, w.to)->waits++;
+    return at || pm__memo_put(&t->memo, i->node, i->depth, w.to);
+}
+
+/* Whether a shared node may be added up as often as it is met, without being remembered. */
+static PM__INLINE bool pm__tally_may_repeat(const pm__tally *t, const pm__tally_item *i) {
+    return i->home % PM__TALLY_FLAGS == 0 && t->last > PM__TALLY_RARE * t->shared &&
+           pm__ref_has_few(i->node, PM__TALLY_FEW);
+}
+
+/* Looks at the first node of the ring. False: no memory. */
+static PM__INLINE bool pm__tally_step(pm__tally *t) {
+    size_t at = t->first++ % PM__TALLY_AHEAD;
+    pm__tally_item i = t->ahead[at].item;
+    bool leaf = pm__tally_is_leaf(i.node);
+    if (!leaf && !t->ahead[at].again) {
+        bool known = false, shared = (i.home & PM__TALLY_BLOCK) || !pm__ref_is_unique(i.node);
+        t->shared += shared;
+        if (shared && pm__tally_may_repeat(t, &i)) i.home |= PM__TALLY_AGAIN;
+        else if (shared && !pm__tally_enter(t, &i, &known)) return false;
+        if (known) return true;
+        if (pm__tally_prefetch_refs(i.node)) {
+            pm__tally_await(t, &i, true);
+            return true;
+        }
+    }
+    return pm__tally_add(t, &i, leaf);
+}
+
+/* Adds up all regions, the first of which begins at a root. False: no memory. */
+static bool pm__tally_walk(pm__tally *t, pm__tally_item root) {
+    pm__tally_region top = {0, 1, 0, 0};
+    if (!pm__list_put(&t->regions, &top, 1) || !pm__tally_add(t, &root, pm__tally_is_leaf(root.node))) return false;
     for (;;) {
-        pm__tally_region *r = &t->regions[t->used - 1];
-        if (t->met.used > r->met) {
-            pm__tally_item i = t->met.items[--t->met.used];
-            if (t->met.used > PM__TALLY_SOON) pm__ref_prefetch(t->met.items[t->met.used - PM__TALLY_SOON].node);
-            const uint64_t *known = pm__memo_get(&t->memo, i.node, i.depth);
-            if (known) r->sum = pm__sat_add(r->sum, *known);
-            else if (!pm__tally_enter(t, i)) return PM_NOMEM;
-            continue;
+        while (t->last - t->first < PM__TALLY_AHEAD && t->todo.used) {
+            pm__tally_item i = *(const pm__tally_item *)pm__list_pop(&t->todo);
+            PM__PREFETCH(pm__ref_ptr(i.node));
+            if (t->kind != PM__TALLY_VALS) pm__ref_prefetch(i.node);
+            pm__tally_await(t, &i, false);
         }
-        uint64_t sum = r->sum;
-        if (--t->used == 0) {
-            *out = sum;
-            return PM_OK;
-        }
-        if (!pm__memo_put(&t->memo, r->root.node, r->root.depth, sum)) return PM_NOMEM;
-        r[-1].sum = pm__sat_add(r[-1].sum, sum);
+        if (t->first == t->last) return true;
+        if (!pm__tally_step(t)) return false;
     }
 }
 
-static void pm__tally_list_free(pm__tally_list *l) {
-    if (l->items) pm__mem_free_big(l->items, l->cap * sizeof *l->items);
+/* The sum of all regions, each as often as it is met: it is looked at once all ways to it have been counted. */
+static uint64_t pm__tally_total(pm__tally *t) {
+    uint64_t total = 0;
+    for (size_t next = 1; next;) {
+        const pm__tally_region *r = pm__tally_region_at(t, next - 1);
+        next = r->waits;
+        total = pm__sat_add(total, pm__sat_mul(r->sum, r->times));
+        for (size_t k = r->ways; k;) {
+            const pm__tally_way *w = (const pm__tally_way *)(const void *)t->ways.data + (k - 1);
+            pm__tally_region *to = pm__tally_region_at(t, w->to);
+            k = w->before;
+            to->times = pm__sat_add(to->times, r->times);
+            if (--to->waits == 0) to->waits = next, next = w->to + 1;
+        }
+    }
+    return total;
 }
 
 /* Counts below (strictly) the root reference r, which may be 0. */
 PM__UNUSED static pm_status pm__tally_below(pm__tally_kind kind, pm__ref r, size_t depth, uint64_t *out) {
     pm__tally t;
-    pm__tally_item root = {r, depth, false};
     *out = 0;
     if (!r) return PM_OK;
-    memset(&t, 0, offsetof(pm__tally, asked));
+    memset(&t, 0, offsetof(pm__tally, ahead));
     t.kind = kind;
-    pm_status s = pm__tally_run(&t, root, out);
-    pm__tally_list_free(&t.todo);
-    pm__tally_list_free(&t.met);
-    if (t.regions) pm__mem_free_big(t.regions, t.cap * sizeof *t.regions);
+    t.todo = pm__list_of(sizeof(pm__tally_item));
+    t.regions = pm__list_of(sizeof(pm__tally_region));
+    t.ways = pm__list_of(sizeof(pm__tally_way));
+    bool ok = pm__tally_walk(&t, (pm__tally_item){r, depth, 0});
+    if (ok) *out = pm__tally_total(&t);
+    pm__list_free(&t.todo);
+    pm__list_free(&t.regions);
+    pm__list_free(&t.ways);
     pm__memo_free(&t.memo);
-    return s;
+    return ok ? PM_OK : PM_NOMEM;
 }
 
 /* ---- no more than asked for ---------------------------------------------------------------------------------- */
