@@ -8693,8 +8693,10 @@ PM__UNUSED static int pm__compare_equal(const pm_ops *ops, pm__ref a, pm__ref b)
    they give depends on their contents only, so this is right for any values, and a trie of 2^80 paths in a kilobyte is
    combined in microseconds.
 
-   This part has the frames and the values; 32 makes nodes of lists; 33 to 36 have the frames of each kind, 37 the walk
-   that ties them together, 38 and 39 joins and meets of many; 44 goes another way where the right side is small.
+   Joins and meets of n maps are the same: a pair may have more than two places (36_merge_unite.c, 37_merge_masks.c).
+
+   This part has the frames and the values; 32 makes nodes of lists; 33 to 37 have the frames of each kind, 38 the walk
+   that ties them together; 44 goes another way where the right side is small.
 
    Operands are only read.
 
@@ -8723,27 +8725,33 @@ enum {
     PM__MERGE_CHUNK = 1 << 16
 };
 
-/* A pair: a location of both sides (or, with the answer given beforehand, of one). The answer is LEFT and RIGHT bits,
-   or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__MERGE_PICK. */
+/* A pair: a location of both sides (or, with the answer given beforehand, of one), or of more than two. The answer is
+   LEFT and RIGHT bits, or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__MERGE_PICK. */
 typedef struct pm__merge_pair {
     pm_place a, b;
+    pm_place *many;  /* n > 2, in place of a and b: where the sides have anything there, in their order */
     pm__ref ref;
+    unsigned n;
+    uint16_t at;     /* lists: first entry that stands for the pair; bytes: the byte */
+    uint16_t len;    /* not of bytes: suffix length of the location */
     uint8_t alg;
-    uint8_t at;      /* lists: first entry that stands for the pair; bytes: the byte */
     uint8_t count;   /* lists: how many entries do; select: how many of A's */
     uint8_t spelled; /* lists: whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
     uint8_t from_a;  /* select: A's first entry */
-    uint16_t len;    /* not of bytes: suffix length of the location */
     bool dangles;    /* bytes: the location stays even with nothing below and no value */
 } pm__merge_pair;
 
 typedef struct pm__merge_frame {
     struct pm__merge_frame *up;
+    void *base;            /* where what goes with the frame begins on the stack */
+    const pm_place *sides; /* of more than two sides: their places, entered */
+    size_t nsides;
     pm__merge_pair *pairs;
     unsigned npairs, next;
     bool same_a, same_b;     /* so far the result equals that side */
     bool shared_a, shared_b; /* this node, or one above it on that side, has several owners */
     bool remember, bytes;
+    bool as_list; /* bytes: what stays was in a line, and is to be in one */
     uint64_t id_a, id_b;
     /* lists: entries that stay, and stand-ins of pairs, under a common prefix */
     pm__ent *ents;
@@ -8786,7 +8794,12 @@ typedef struct pm__merge_answer {
     pm__ref ref;
 } pm__merge_answer;
 
-typedef enum pm__merge_step { PM__MERGE_DONE, PM__MERGE_OPENED, PM__MERGE_FAILED } pm__merge_step;
+typedef enum pm__merge_step {
+    PM__MERGE_DONE,
+    PM__MERGE_OPENED,
+    PM__MERGE_FAILED,
+    PM__MERGE_NARROWED /* no more than two places are left */
+} pm__merge_step;
 
 /* ---- memory of frames ---------------------------------------------------------------------------------------- */
 
@@ -8839,7 +8852,7 @@ static void pm__merge_rewind(pm__merge_run *q, const void *to) {
 static void pm__merge_pop(pm__merge_run *q) {
     pm__merge_frame *f = q->top;
     q->top = f->up;
-    pm__merge_rewind(q, f);
+    pm__merge_rewind(q, f->base);
 }
 
 /* A frame with room for so many pairs, entries or values, and bytes; all in one piece, so that popping is simple. */
@@ -8850,13 +8863,16 @@ static pm__merge_frame *pm__merge_push(pm__merge_run *q, unsigned npairs, unsign
     pm__merge_frame *f = (pm__merge_frame *)pm__merge_alloc(q, size);
     if (!f) return NULL;
     f->up = q->top;
+    f->base = f;
+    f->sides = NULL;
+    f->nsides = 2;
     f->pairs = (pm__merge_pair *)(void *)(f + 1);
     f->ents = (pm__ent *)(void *)(f->pairs + npairs);
     f->vals = (pm_val *)(void *)(f->ents + nents);
     f->npairs = f->next = f->nents = 0;
     f->same_a = true;
     f->same_b = q->op != PM__MERGE_RESTRICT; /* the right side's values do not show in the result */
-    f->remember = f->bytes = false;
+    f->remember = f->bytes = f->as_list = false;
     f->shared_a = f->shared_b = false;
     f->prefix = NULL;
     f->select = NULL;
@@ -8864,6 +8880,17 @@ static pm__merge_frame *pm__merge_push(pm__merge_run *q, unsigned npairs, unsign
     f->plen = 0;
     q->top = f;
     return f;
+}
+
+/* Adds a pair to the top frame, which has room for it. */
+static PM__INLINE pm__merge_pair *pm__merge_pair_add(pm__merge_frame *f, pm_place a, pm_place b) {
+    pm__merge_pair *p = &f->pairs[f->npairs++];
+    p->a = a;
+    p->b = b;
+    p->ref = 0;
+    p->n = 2;
+    p->alg = PM__MERGE_WAITS;
+    return p;
 }
 
 /* ---- values -------------------------------------------------------------------------------------------------- */
@@ -8968,6 +8995,24 @@ PM__UNUSED static bool pm__merge_value(pm__merge_run *q, const pm_val *a, const 
     r->some = (q->op != PM__MERGE_MEET && a) || (pm__merge_unites(q->op) && b);
     r->val = r->some ? a ? *a : *b : 0;
     return true;
+}
+
+/* What the values of some sides come to. */
+typedef struct pm__merge_sum {
+    pm_val val;
+    bool some, fresh;
+} pm__merge_sum;
+
+/* Adds the next side's value to what there is. False: a hook is wrong, and nothing is left. */
+PM__UNUSED static bool pm__merge_sum_add(pm__merge_run *q, pm__merge_sum *sum, pm_val w) {
+    pm__merge_val r;
+    if (sum->val == w && q->idempotent) return true;
+    bool ok = pm__merge_value(q, &sum->val, &w, &r), stays = ok && r.some && !r.fresh && (r.alg & PM_ALG_LEFT);
+    if (sum->fresh && !stays) pm__pay_release(q->cx, false, sum->val);
+    sum->some = ok && r.some;
+    sum->fresh = ok && (r.fresh || (sum->fresh && stays));
+    if (ok) sum->val = r.val;
+    return ok;
 }
 
 /* ---- src/pathmap/31_check.c ---------------------------------------------------------------------------- */
@@ -9370,25 +9415,30 @@ static pm_alg pm__result_kept(const pm__merge_pair *p, pm_place *at) {
     return PM_ALG_NONE;
 }
 
-/* Spells small new lines out in the list, where there is room. */
-static void pm__result_condense(pm__result_final *t, size_t plen) {
-    pm__ent from[PM__BUILD_ENTS];
-    unsigned n = t->n, i = 0;
-    while (i < n && !pm__result_may_absorb(&t->e[i])) i++;
-    if (i == n) return;
-    t->cost = PM__LINE_HDR + plen;
-    for (unsigned k = 0; k < n; k++) t->cost += pm__result_cost(&t->e[k]);
-    memcpy(from + i, t->e + i, (n - i) * sizeof *from);
-    for (t->n = i; i < n; i++) {
-        if (pm__result_may_absorb(&from[i])) {
-            pm__result_pick k = pm__result_pick_all((const pm__line *)pm__ref_ptr(from[i].pay));
-            if (pm__result_absorb(t, &from[i], plen, &k, n - i - 1, true)) {
-                t->shells[t->nshells++] = from[i].pay;
+/* Builds a list as pm__result_build does; small new lines are spelled out in it, where there is room. */
+static pm__ref pm__result_build_condensed(pm__merge_run *q, pm__ent *ents, unsigned n, const uint8_t *prefix,
+                                          size_t plen) {
+    pm__result_final t;
+    pm__ref r;
+    unsigned i = 0;
+    while (i < n && !pm__result_may_absorb(&ents[i])) i++;
+    if (i == n || n > PM__BUILD_ENTS) return pm__result_build(q, ents, n, prefix, plen);
+    t.nshells = 0;
+    t.nbytes = 0;
+    t.cost = PM__LINE_HDR + plen;
+    for (unsigned k = 0; k < n; k++) t.cost += pm__result_cost(&ents[k]);
+    memcpy(t.e, ents, i * sizeof *t.e);
+    for (t.n = i; i < n; i++) {
+        if (pm__result_may_absorb(&ents[i])) {
+            pm__result_pick k = pm__result_pick_all((const pm__line *)pm__ref_ptr(ents[i].pay));
+            if (pm__result_absorb(&t, &ents[i], plen, &k, n - i - 1, true)) {
+                t.shells[t.nshells++] = ents[i].pay;
                 continue;
             }
         }
-        t->e[t->n++] = from[i];
+        t.e[t.n++] = ents[i];
     }
+    return pm__result_build_final(q, &t, prefix, plen, &r) ? r : 0;
 }
 
 /* ---- src/pathmap/33_merge_select.c --------------------------------------------------------------------- */
@@ -9719,15 +9769,11 @@ static void pm__select_runs(pm__select_work *g, uint32_t run_a, uint32_t run_b, 
         if (meet) s->keep |= run_a;
         else g->same_a = g->same_b = false;
     } else {
-        pm__merge_pair *p = &g->f->pairs[g->f->npairs];
-        if (g->f->npairs++ < PM__MERGE_AHEAD) {
+        if (g->f->npairs < PM__MERGE_AHEAD) {
             if (a.node != s->a.node) pm__ref_prefetch(a.node);
             if (b.node != g->b.node) pm__ref_prefetch(b.node);
         }
-        p->a = a;
-        p->b = b;
-        p->ref = 0;
-        p->alg = PM__MERGE_WAITS;
+        pm__merge_pair *p = pm__merge_pair_add(g->f, a, b);
         p->from_a = (uint8_t)i;
         p->count = (uint8_t)pm__popcount32(run_a);
         p->len = (uint16_t)len;
@@ -10441,14 +10487,11 @@ typedef struct pm__lists_two {
 static void pm__lists_keep(pm__lists_two *g, const pm__lists_side *s, unsigned i) {
     pm__merge_frame *f = g->f;
     if (s->folded == (int)i) {
-        pm__merge_pair *p = &f->pairs[f->npairs++];
-        pm_place none = {0, 0, 0, 0};
+        const pm_place none = {0, 0, 0, 0};
         bool left = s == &g->a;
-        p->a = left ? s->behind : none;
-        p->b = left ? none : s->behind;
-        p->ref = 0;
+        pm__merge_pair *p = pm__merge_pair_add(f, left ? s->behind : none, left ? none : s->behind);
         p->alg = left ? PM_ALG_LEFT : PM_ALG_RIGHT;
-        p->at = (uint8_t)f->nents;
+        p->at = (uint16_t)f->nents;
         p->count = 1;
         p->spelled = 0;
         p->len = (uint16_t)s->e[i].len;
@@ -10528,16 +10571,13 @@ static void pm__lists_meet_runs(pm__lists_two *g, unsigned i, unsigned iend, uns
         }
         return;
     }
-    pm__merge_pair *p = &f->pairs[f->npairs++];
     bool run_a = g->a.e[i].len != len, run_b = g->b.e[j].len != len;
     bool spell_a = run_a || (!run_b && g->a.folded != (int)i);
     const pm__lists_side *s = spell_a ? &g->a : &g->b;
     unsigned from = spell_a ? i : j, end = spell_a ? iend : jend;
-    p->a = pm__lists_place_of(&g->a, i, iend, len);
-    p->b = pm__lists_place_of(&g->b, j, jend, len);
-    p->ref = 0;
-    p->alg = PM__MERGE_WAITS;
-    p->at = (uint8_t)f->nents;
+    pm__merge_pair *p = pm__merge_pair_add(f, pm__lists_place_of(&g->a, i, iend, len),
+                                           pm__lists_place_of(&g->b, j, jend, len));
+    p->at = (uint16_t)f->nents;
     p->count = (uint8_t)(end - from);
     p->spelled = s->folded >= (int)from && s->folded < (int)end ? 0 : spell_a ? PM_ALG_LEFT : PM_ALG_RIGHT;
     p->len = (uint16_t)len;
@@ -10712,12 +10752,8 @@ static bool pm__lists_merge(pm__lists_two *g) {
 
 /* Notes a pair of children that are twins, for which entry `at` of the list stands. */
 static void pm__lists_twin_pair(pm__merge_frame *f, pm__ref a, pm__ref b, unsigned at, unsigned len) {
-    pm__merge_pair *p = &f->pairs[f->npairs++];
-    p->a = pm__merge_root(a);
-    p->b = pm__merge_root(b);
-    p->ref = 0;
-    p->alg = PM__MERGE_WAITS;
-    p->at = (uint8_t)at;
+    pm__merge_pair *p = pm__merge_pair_add(f, pm__merge_root(a), pm__merge_root(b));
+    p->at = (uint16_t)at;
     p->count = 1;
     p->spelled = PM_ALG_LEFT;
     p->len = (uint16_t)len;
@@ -10833,51 +10869,72 @@ static PM__NOINLINE bool pm__lists_open(pm__merge_run *q, const pm_place *pa, co
 
 /* ---- closing a list ------------------------------------------------------------------------------------------ */
 
-/* Writes what a pair came to into the final list. False: no memory. */
-static bool pm__lists_resolve(pm__merge_run *q, pm__merge_frame *f, pm__merge_pair *p, pm__result_final *t) {
-    pm_place at = {0, 0, 0, 0};
-    pm_alg kept = pm__result_kept(p, &at);
-    if (kept == PM_ALG_NONE) return true;
-    if (p->alg != PM_ALG_ELEMENT && (p->alg & p->spelled)) {
-        memcpy(t->e + t->n, f->ents + p->at, p->count * sizeof(pm__ent));
-        t->n += p->count;
-        return true;
-    }
-    if (kept != PM_ALG_ELEMENT && !pm__result_own(q, p, &at)) return false;
-    pm__ent *e = &t->e[t->n++];
-    *e = f->ents[p->at];
-    e->len = p->len;
-    e->child = true;
-    e->fresh = p->alg == PM_ALG_ELEMENT;
-    e->pay = e->fresh ? p->ref : at.node;
-    return true;
-}
-
-/* What entries of the frame are not pairs' stand-ins, and what the pairs came to, in order. */
-static bool pm__lists_gather(pm__merge_run *q, pm__merge_frame *f, pm__result_final *t) {
-    unsigned from = 0;
-    t->n = t->nshells = 0;
-    t->nbytes = 0;
+/* Makes nodes of their own of what pairs keep, where that is not to be spelled out. False: no memory. */
+static bool pm__lists_own(pm__merge_run *q, pm__merge_frame *f) {
     for (unsigned i = 0; i < f->npairs; i++) {
         pm__merge_pair *p = &f->pairs[i];
-        memcpy(t->e + t->n, f->ents + from, (p->at - from) * sizeof(pm__ent));
-        t->n += p->at - from;
-        from = (unsigned)p->at + p->count;
-        if (!pm__lists_resolve(q, f, p, t)) return false;
+        pm_place at;
+        if (p->alg == PM_ALG_ELEMENT || (p->alg & p->spelled) || pm__result_kept(p, &at) == PM_ALG_NONE) continue;
+        if (!pm__result_own(q, p, &at)) return false;
     }
-    memcpy(t->e + t->n, f->ents + from, (f->nents - from) * sizeof(pm__ent));
-    t->n += f->nents - from;
     return true;
 }
 
-/* A list with pairs. */
-static PM__NOINLINE bool pm__lists_close_mixed(pm__merge_run *q, pm__merge_frame *f, bool made, pm__merge_answer *out) {
-    pm__result_final t;
-    if (!pm__lists_gather(q, f, &t)) return false;
-    if (t.n == 0) return true;
-    if (made) pm__result_condense(&t, f->plen);
+/* Puts what pairs came to in the place of the entries that stand for them; the list takes it over. */
+static void pm__lists_gather(pm__merge_frame *f) {
+    unsigned n = 0, from = 0;
+    for (unsigned i = 0; i < f->npairs; i++) {
+        pm__merge_pair *p = &f->pairs[i];
+        pm_place at = {0, 0, 0, 0};
+        memmove(f->ents + n, f->ents + from, (p->at - from) * sizeof(pm__ent));
+        n += p->at - from;
+        from = (unsigned)p->at + p->count;
+        pm_alg kept = pm__result_kept(p, &at);
+        if (kept == PM_ALG_NONE) continue;
+        if (kept != PM_ALG_ELEMENT && (p->alg & p->spelled)) {
+            memmove(f->ents + n, f->ents + p->at, p->count * sizeof(pm__ent));
+            n += p->count;
+            continue;
+        }
+        pm__ent *e = &f->ents[n++];
+        *e = f->ents[p->at];
+        e->len = p->len;
+        e->child = true;
+        e->fresh = kept == PM_ALG_ELEMENT;
+        e->pay = e->fresh ? p->ref : at.node;
+        p->alg = PM_ALG_NONE;
+    }
+    memmove(f->ents + n, f->ents + from, (f->nents - from) * sizeof(pm__ent));
+    f->nents = n + f->nents - from;
+}
+
+/* Which of more than two sides a join equals: all that a side has is in the list, so only payloads can differ. */
+static const pm_place *pm__lists_equal_side(const pm__merge_frame *f) {
+    for (size_t i = 0; i < f->nsides; i++) {
+        const pm__line *x = pm__place_line(&f->sides[i]);
+        unsigned k = 0;
+        if (f->sides[i].depth || x->n != f->nents) continue;
+        for (; k < x->n && f->ents[k].child == pm__line_is_child(x, k); k++)
+            if (f->ents[k].pay != (f->ents[k].child ? *pm__line_child(x, k) : *pm__line_val(x, k))) break;
+        if (k == x->n) return &f->sides[i];
+    }
+    return NULL;
+}
+
+/* Makes nodes of the list, or shares a side that it equals. False: no memory. */
+static PM__NOINLINE bool pm__lists_build(pm__merge_run *q, pm__merge_frame *f, bool made, pm__merge_answer *out) {
+    const pm_place *same = f->sides ? pm__lists_equal_side(f) : NULL;
     out->alg = PM_ALG_ELEMENT;
-    return pm__result_build_final(q, &t, f->prefix, f->plen, &out->ref);
+    if (!same) {
+        out->ref = made ? pm__result_build_condensed(q, f->ents, f->nents, f->prefix, f->plen)
+                        : pm__result_build(q, f->ents, f->nents, f->prefix, f->plen);
+        return out->ref != 0;
+    }
+    out->ref = same->node;
+    pm__ref_retain(same->node);
+    for (unsigned i = 0; i < f->nents; i++)
+        if (f->ents[i].fresh) pm__pay_release(q->cx, f->ents[i].child, f->ents[i].pay);
+    return true;
 }
 
 static bool pm__lists_close(pm__merge_run *q, pm__merge_frame *f, pm__merge_answer *out) {
@@ -10892,14 +10949,303 @@ static bool pm__lists_close(pm__merge_run *q, pm__merge_frame *f, pm__merge_answ
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
     if (f->twin) pm__lists_twin(f);
-    if (f->nents == 0 && f->npairs == 0) return true;
-    if (f->npairs) return pm__lists_close_mixed(q, f, made, out);
-    out->alg = PM_ALG_ELEMENT;
-    out->ref = pm__result_build(q, f->ents, f->nents, f->prefix, f->plen);
-    return out->ref != 0;
+    if (f->npairs && !pm__lists_own(q, f)) return false;
+    if (f->npairs) pm__lists_gather(f);
+    return !f->nents || pm__lists_build(q, f, made, out);
 }
 
-/* ---- src/pathmap/36_merge_masks.c ---------------------------------------------------------------------- */
+/* ---- src/pathmap/36_merge_unite.c ---------------------------------------------------------------------- */
+
+/* A join of more than two lines at one place, as one list: entries that stay, and pairs, which are locations at which
+   several sides have something below.
+
+   The entries of all sides are listed, without the bytes of prefix that all have ahead of them, and sorted
+   into one list; equal suffixes combine in the order of the sides. A child at suffix s meets what all other sides have
+   at and below s, children or runs of entries: a pair, of as many places. Where only one side has anything, it stays as
+   it is.
+
+   An entry's key is one word that sorts as its suffix does: six bytes, the length up to 7, whether it is a child, and
+   its number, so that keys differ and equal suffixes stay in order. Suffixes of seven bytes or more with the same six
+   in front are sorted once more, by what follows. Each side is sorted already, so sorting is merging in rounds. */
+
+enum {
+    PM__UNITE_MAX = 512,  /* entries of all sides */
+    PM__UNITE_NUMBER = 12 /* bits of a key for its number */
+};
+
+typedef struct pm__unite {
+    pm__merge_run *q;
+    pm__merge_frame *f;
+    pm__lists_side *side;
+    pm__ent *raw; /* the entries of all sides, one side behind the other */
+    uint16_t *side_of;
+    uint64_t *item;   /* their keys, sorted */
+    pm_place *places; /* room for those of pairs to come */
+    uint16_t *of;     /* whose places they are, for the pair under way */
+    unsigned n;
+} pm__unite;
+
+/* ---- sorting ----------------------------------------------------------------------------------------------------- */
+
+static PM__INLINE uint64_t pm__unite_key(const pm__ent *e, unsigned number) {
+    unsigned len = e->len < 7 ? e->len : 7u, in = len < 6 ? len : 6u;
+    uint64_t k = ((uint64_t)e->first << 56 | pm__load64be(e->rest) >> 8) & ~(UINT64_MAX >> 8 * in);
+    return k | (uint64_t)len << (PM__UNITE_NUMBER + 1) | (uint64_t)(e->child && len < 7) << PM__UNITE_NUMBER | number;
+}
+
+static PM__INLINE unsigned pm__unite_number(uint64_t key) { return (unsigned)key & ((1u << PM__UNITE_NUMBER) - 1); }
+
+/* Whether two keys have the same bytes and length; with seven bytes or more (*more) that does not say all. */
+static PM__INLINE bool pm__unite_alike(uint64_t x, uint64_t y, bool *more) {
+    *more = (x >> (PM__UNITE_NUMBER + 1) & 7) == 7;
+    return (x ^ y) >> (PM__UNITE_NUMBER + 1) == 0;
+}
+
+/* Whether one of two entries, alike, with seven bytes or more, sorts before the other or is its equal. Eight bytes
+   behind an entry's bytes can be read. */
+static bool pm__unite_before(const pm__ent *a, const pm__ent *b) {
+    size_t min = (size_t)(a->len < b->len ? a->len : b->len) - 6;
+    const uint8_t *p = a->rest + 5, *q = b->rest + 5;
+    uint64_t x = pm__load64be(p), y = pm__load64be(q);
+    if (min < 8) {
+        x >>= 8 * (8 - min), y >>= 8 * (8 - min);
+    } else if (x == y) {
+        int c = memcmp(p + 8, q + 8, min - 8);
+        if (c) return c < 0;
+    }
+    if (x != y) return x < y;
+    return a->len != b->len ? a->len < b->len : b->child || !a->child;
+}
+
+/* Merges a[i..mid) and a[mid..end) into b[i..end). */
+static PM__INLINE void pm__unite_merge_two(const pm__ent *raw, const uint64_t *a, uint64_t *b, unsigned i, unsigned mid,
+                                           unsigned end, bool careful) {
+    unsigned j = mid, to = i;
+    while (i < mid && j < end) {
+        uint64_t x = a[i], y = a[j];
+        unsigned left = careful ? pm__unite_before(&raw[pm__unite_number(x)], &raw[pm__unite_number(y)]) : x < y;
+        b[to++] = y ^ ((x ^ y) & (0 - (uint64_t)left)); /* no branch */
+        i += left;
+        j += !left;
+    }
+    memcpy(b + to, a + i, (mid - i) * sizeof *b);
+    memcpy(b + to + (mid - i), a + j, (end - j) * sizeof *b);
+}
+
+/* Sorts a[0..bound[runs]), made of sorted runs; answers where the result is, in a or b. Spoils `bound`. */
+static PM__INLINE uint64_t *pm__unite_two(const pm__ent *raw, uint64_t *a, uint64_t *b, uint16_t *bound, unsigned runs,
+                                          bool careful) {
+    while (runs > 1) {
+        unsigned k = 0, r = 0;
+        for (; r + 1 < runs; r += 2) {
+            pm__unite_merge_two(raw, a, b, bound[r], bound[r + 1], bound[r + 2], careful);
+            bound[k++] = bound[r];
+        }
+        if (r < runs) {
+            memcpy(b + bound[r], a + bound[r], (size_t)(bound[runs] - bound[r]) * sizeof *b);
+            bound[k++] = bound[r];
+        }
+        bound[k] = bound[runs];
+        runs = k;
+        uint64_t *other = a;
+        a = b;
+        b = other;
+    }
+    return a;
+}
+
+/* Sorts the keys; those that are alike once more. */
+static void pm__unite_sort(pm__unite *g, uint64_t *other, uint16_t *bound) {
+    uint64_t *a = pm__unite_two(g->raw, g->item, other, bound, (unsigned)g->f->nsides, false);
+    uint64_t *b = a == g->item ? other : g->item;
+    bool more = false;
+    g->item = a;
+    for (unsigned i = 0, j; i < g->n; i = j) {
+        j = i + 1;
+        if (j == g->n || !pm__unite_alike(a[i], a[j], &more) || !more) continue;
+        unsigned runs = 0;
+        bound[runs++] = 0;
+        for (; j < g->n && pm__unite_alike(a[i], a[j], &more); j++)
+            if (g->side_of[pm__unite_number(a[j])] != g->side_of[pm__unite_number(a[j - 1])])
+                bound[runs++] = (uint16_t)(j - i);
+        bound[runs] = (uint16_t)(j - i);
+        const uint64_t *r = pm__unite_two(g->raw, a + i, b + i, bound, runs, true);
+        if (r != a + i) memcpy(a + i, r, (j - i) * sizeof *a);
+    }
+}
+
+/* ---- merging ----------------------------------------------------------------------------------------------------- */
+
+static PM__INLINE pm__ent *pm__unite_ent(const pm__unite *g, unsigned i) {
+    return &g->raw[pm__unite_number(g->item[i])];
+}
+static PM__INLINE unsigned pm__unite_side_of(const pm__unite *g, unsigned i) {
+    return g->side_of[pm__unite_number(g->item[i])];
+}
+
+static PM__INLINE bool pm__unite_equal(const pm__unite *g, unsigned i, unsigned j) {
+    bool more;
+    if (!pm__unite_alike(g->item[i], g->item[j], &more)) return false;
+    const pm__ent *a = pm__unite_ent(g, i), *b = pm__unite_ent(g, j);
+    return !more || (a->len == b->len && memcmp(a->rest + 5, b->rest + 5, (size_t)a->len - 6) == 0);
+}
+
+/* The values at one suffix, of entries from i on; returns where they end. 0: a hook is wrong. */
+static unsigned pm__unite_values(pm__unite *g, unsigned i) {
+    unsigned end = i + 1;
+    while (end < g->n && !pm__unite_ent(g, end)->child && pm__unite_equal(g, i, end)) end++;
+    pm__ent *e = &g->f->ents[g->f->nents];
+    *e = *pm__unite_ent(g, i);
+    pm__merge_sum sum = {e->pay, true, false};
+    for (unsigned k = i + 1; k < end && sum.some; k++)
+        if (!pm__merge_sum_add(g->q, &sum, pm__unite_ent(g, k)->pay)) return 0;
+    e->pay = sum.val;
+    e->fresh = sum.fresh;
+    g->f->nents += sum.some;
+    return end;
+}
+
+/* Adds entry i to the places of a location at suffix length len, of which there are n; returns how many now. */
+static unsigned pm__unite_place(pm__unite *g, unsigned i, unsigned len, unsigned n) {
+    pm_place *p = g->places;
+    uint16_t *of = g->of;
+    unsigned side = pm__unite_side_of(g, i), k = n;
+    const pm__lists_side *x = &g->side[side];
+    while (k && of[k - 1] > side) k--;
+    if (k && of[k - 1] == side) { /* the run goes on */
+        if (x->folded < 0) p[k - 1].hi++;
+        return n;
+    }
+    memmove(p + k + 1, p + k, (n - k) * sizeof *p);
+    memmove(of + k + 1, of + k, (n - k) * sizeof *of);
+    unsigned at = (unsigned)(pm__unite_ent(g, i) - x->e);
+    p[k] = pm__lists_place_of(x, at, at + 1, len);
+    of[k] = (uint16_t)side;
+    return n + 1;
+}
+
+/* Whether a dangling entry is beside a value that keeps its location. */
+static bool pm__unite_valued(const pm__merge_frame *f, const pm__ent *e) {
+    const pm__ent *v = f->ents + f->nents;
+    return f->nents && !(--v)->child && v->len == e->len && pm__lists_common(v, e) == e->len;
+}
+
+/* Whether entry i is a child that leads nowhere. */
+static bool pm__unite_is_stub(const pm__unite *g, unsigned i) {
+    const pm__ent *e = pm__unite_ent(g, i);
+    return e->child && !e->pay && g->side[pm__unite_side_of(g, i)].folded < 0;
+}
+
+/* A child, and what other sides have at and below its suffix; returns where that ends. */
+static unsigned pm__unite_child(pm__unite *g, unsigned i) {
+    pm__merge_frame *f = g->f;
+    const pm__ent *e = pm__unite_ent(g, i);
+    unsigned len = e->len, end = i, n = 0, last = i;
+    do {
+        if (pm__unite_ent(g, end)->len != len || !pm__unite_is_stub(g, end)) n = pm__unite_place(g, last = end, len, n);
+    } while (++end < g->n && pm__lists_common(pm__unite_ent(g, end), e) == len);
+    if (n == 1 && g->side[pm__unite_side_of(g, last)].folded < 0) {
+        for (; i < end; i++)
+            if (pm__unite_ent(g, i)->len > len || !pm__unite_is_stub(g, i)) f->ents[f->nents++] = *pm__unite_ent(g, i);
+        return end;
+    }
+    if (n == 0 && pm__unite_valued(f, e)) return end;
+    if (n) {
+        pm__merge_pair *p = pm__merge_pair_add(f, g->places[0], g->places[n > 1]);
+        p->n = n;
+        p->many = g->places;
+        if (n == 1) p->alg = PM_ALG_LEFT;
+        p->at = (uint16_t)f->nents;
+        p->len = (uint16_t)len;
+        p->count = 1;
+        p->spelled = 0;
+        g->places += n;
+    }
+    f->ents[f->nents++] = *e;
+    return end;
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+/* The bytes of prefix that all sides have ahead. */
+static size_t pm__unite_ahead(const pm_place *sides, size_t n, const uint8_t **prefix) {
+    size_t plen = pm__result_ahead(&sides[0], prefix);
+    for (size_t i = 1; i < n && plen; i++) {
+        const uint8_t *bytes = NULL;
+        size_t len = pm__result_ahead(&sides[i], &bytes);
+        plen = pm__lcp(*prefix, bytes, plen < len ? plen : len);
+    }
+    return plen;
+}
+
+/* Lists the entries of all sides, with their keys. */
+static void pm__unite_list(pm__unite *g, uint8_t *bytes, uint16_t *bound) {
+    unsigned n = 0;
+    for (size_t i = 0; i < g->f->nsides; i++) {
+        pm__lists_side *x = &g->side[i];
+        const uint8_t *ahead;
+        x->e = g->raw + n;
+        pm__lists_line(x, &g->f->sides[i], g->f->plen, bytes);
+        if (pm__result_ahead(&g->f->sides[i], &ahead) > g->f->plen) bytes += PM__LINE_BYTES + 8;
+        bound[i] = (uint16_t)n;
+        for (unsigned k = 0; k < x->n; k++, n++) {
+            g->side_of[n] = (uint16_t)i;
+            g->item[n] = pm__unite_key(&g->raw[n], n);
+        }
+    }
+    bound[g->f->nsides] = (uint16_t)n;
+    g->n = n;
+}
+
+/* Opens n places in lines, which have at most PM__UNITE_MAX entries. The frame is left on the stack, whatever it still
+   waits for. False: see q->status. */
+static PM__NOINLINE bool pm__unite_open(pm__merge_run *q, const pm_place *sides, size_t n) {
+    pm__unite g;
+    const uint8_t *prefix = NULL;
+    const size_t plen = pm__unite_ahead(sides, n, &prefix);
+    unsigned total = 0, kids = 0, uneven = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *ahead;
+        bool more = pm__result_ahead(&sides[i], &ahead) > plen;
+        total += (unsigned)sides[i].hi - sides[i].lo;
+        kids += pm__popcount32(pm__place_line(&sides[i])->cmask) + more;
+        uneven += more;
+    }
+    const size_t nplaces = kids ? total : 0, spelled = uneven * (PM__LINE_BYTES + (size_t)8);
+    if (kids > total) kids = total;
+    pm__merge_frame *f = pm__merge_push(q, kids, total, 0, nplaces * sizeof *g.places + spelled);
+    const size_t work = total * (sizeof *g.raw + 2 * sizeof *g.item + sizeof *g.side_of) + n * sizeof *g.side +
+                        (nplaces + n + 1) * sizeof *g.of;
+    pm__ent *raw = f ? (pm__ent *)pm__merge_alloc(q, work) : NULL;
+    if (!raw) {
+        q->status = PM_NOMEM;
+        return false;
+    }
+    f->sides = sides;
+    f->nsides = n;
+    f->same_a = f->same_b = false;
+    f->prefix = prefix;
+    f->plen = plen;
+    g.q = q;
+    g.f = f;
+    g.raw = raw;
+    g.places = (pm_place *)(void *)f->vals;
+    g.side = (pm__lists_side *)(void *)(raw + total);
+    g.item = (uint64_t *)(void *)(g.side + n);
+    g.side_of = (uint16_t *)(void *)(g.item + 2 * total);
+    g.of = g.side_of + total;
+    uint16_t *bound = g.of + nplaces;
+    pm__unite_list(&g, (uint8_t *)(g.places + nplaces), bound);
+    pm__unite_sort(&g, g.item + total, bound);
+    for (unsigned i = 0; i < g.n;) {
+        i = pm__unite_ent(&g, i)->child ? pm__unite_child(&g, i) : pm__unite_values(&g, i);
+        if (!i) return false;
+    }
+    pm__merge_rewind(q, raw);
+    return true;
+}
+
+/* ---- src/pathmap/37_merge_masks.c ---------------------------------------------------------------------- */
 
 /* Pairs as bytes: masks of children and values combined word by word. A line shows the first bytes of its entries. */
 
@@ -10914,31 +11260,45 @@ typedef struct pm__masks_view {
     pm_val vals[PM__LINE_ENTRIES];
 } pm__masks_view;
 
+/* Notes what entries [i, end) of a line, which begin with byte c behind the place, have there: a value, something
+   below. */
+static void pm__masks_view_add(pm__masks_view *v, const pm_place *p, uint8_t c, unsigned i, unsigned end) {
+    pm_place at = {p->node, (uint16_t)(p->depth + 1), (uint8_t)i, (uint8_t)end};
+    pm__ref child;
+    const pm_val *val = pm__place_val(&at);
+    if (val) pm_mask_set(&v->val, c), v->vals[v->nv++] = *val;
+    if (pm__place_child(&at, &child)) at = pm__merge_root(child);
+    else if (end - i == (val != NULL)) return;
+    pm_mask_set(&v->child, c);
+    v->kids[v->nc++] = at;
+}
+
 static void pm__masks_view_of(pm__masks_view *v, const pm_place *p) {
-    pm_mask none = {{0, 0, 0, 0}};
+    const pm_mask none = {{0, 0, 0, 0}};
     if (!pm__place_in_line(p)) {
         v->x = pm__place_byte(p);
         v->child = pm__byte_children(v->x);
         v->val = pm__byte_values(v->x);
         return;
     }
-    pm_mask m = pm__place_mask_entered(p);
+    const pm__line *x = pm__place_line(p);
+    const uint8_t *lens = pm__line_lens(x), *heap = pm__line_heap(x);
     v->x = NULL;
     v->nc = v->nv = 0;
     v->child = v->val = none;
-    for (int c = pm_mask_next(&m, 0); c >= 0; c = pm_mask_next(&m, c + 1)) {
-        uint8_t b = (uint8_t)c;
-        pm_place at = *p, below;
-        (void)pm__place_down(&at, &b, 1);
-        const pm_val *val = pm__place_val(&at);
-        below = at;
-        if (val) pm_mask_set(&v->val, b), v->vals[v->nv++] = *val;
-        if (!pm__place_enter(&below)) {
-            if (val) continue;
-            at = pm__place_root(0);
-        }
-        pm_mask_set(&v->child, b);
-        v->kids[v->nc++] = at;
+    if (p->depth < x->plen) {
+        pm__masks_view_add(v, p, heap[p->depth], p->lo, p->hi);
+        return;
+    }
+    const unsigned d = pm__place_suffix(p, x);
+    unsigned i = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0), off = pm__line_off(x, i);
+    while (i < p->hi) {
+        unsigned end = i;
+        uint8_t c = d ? heap[off + d - 1] : x->body[i];
+        do off += lens[end++];
+        while (end < p->hi && (d ? heap[off + d - 1] : x->body[end]) == c);
+        pm__masks_view_add(v, p, c, i, end);
+        i = end;
     }
 }
 
@@ -11079,12 +11439,8 @@ static void pm__masks_pair(pm__merge_run *q, pm__merge_frame *f, const pm__masks
                            uint8_t c, const pm_place *pa, const pm_place *pb) {
     bool ca = pm_mask_test(&a->child, c), cb = pm_mask_test(&b->child, c);
     bool va = pm_mask_test(&a->val, c), vb = pm_mask_test(&b->val, c);
-    pm__merge_pair *p = &f->pairs[f->npairs++];
-    p->a = *pa;
-    p->b = *pb;
-    p->ref = 0;
+    pm__merge_pair *p = pm__merge_pair_add(f, *pa, *pb);
     p->at = c;
-    p->alg = PM__MERGE_WAITS;
     p->dangles = false;
     switch (q->op) {
     case PM__MERGE_JOIN:
@@ -11139,12 +11495,113 @@ static PM__NOINLINE bool pm__masks_open(pm__merge_run *q, const pm_place *pa, co
     return true;
 }
 
+/* ---- more than two sides ----------------------------------------------------------------------------------------- */
+
+/* What all sides have. */
+typedef struct pm__masks_all {
+    pm__masks_view *view;
+    pm__masks_vals *vals; /* of those not combined yet */
+    uint16_t *kids;       /* children of each side listed so far */
+    size_t n;
+    bool meet;
+} pm__masks_all;
+
+/* Combines the values that sides have at byte c, in their order. False: a hook is wrong. */
+static bool pm__masks_sum(pm__merge_run *q, pm__merge_frame *f, pm__masks_all *m, uint8_t c, pm_val *out) {
+    pm__merge_sum sum = {0, false, false};
+    size_t have = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        if (!pm_mask_test(&m->view[i].val, c)) continue;
+        pm_val val = *m->vals[i].at;
+        m->vals[i].at += m->vals[i].step;
+        if (m->meet && have < i) continue;
+        if (!have++) sum.val = val, sum.some = true;
+        else if (sum.some && !pm__merge_sum_add(q, &sum, val)) return false;
+    }
+    if (m->meet && have < m->n && sum.some) {
+        if (sum.fresh) pm__pay_release(q->cx, false, sum.val);
+        sum.some = false;
+    }
+    if (!sum.some) return true;
+    *out = sum.val;
+    pm_mask_set(&f->vm, c);
+    if (sum.fresh) pm_mask_set(&f->fresh, c);
+    return true;
+}
+
+/* Lists what sides have below byte c, and makes the pair. Returns how many they are. */
+static size_t pm__masks_gather(pm__merge_frame *f, pm__masks_all *m, uint8_t c, pm_place *places) {
+    const pm_place none = {0, 0, 0, 0};
+    size_t n = 0, stubs = 0, some = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        bool kid = pm_mask_test(&m->view[i].child, c);
+        some += kid || pm_mask_test(&m->view[i].val, c);
+        if (!kid) continue;
+        places[n] = pm__masks_view_kid(&m->view[i], c, m->kids[i]++);
+        if (places[n].node) n++;
+        else stubs += !pm_mask_test(&m->view[i].val, c);
+    }
+    if (m->meet && (some < m->n || (n < m->n && stubs < m->n))) return 0;
+    if (m->meet && n < m->n) n = 0;
+    pm__merge_pair *p = pm__merge_pair_add(f, n ? places[0] : none, n > 1 ? places[1] : none);
+    p->n = (unsigned)n;
+    p->many = places;
+    if (n < 2) p->alg = PM_ALG_LEFT;
+    p->at = c;
+    p->dangles = !m->meet || n == 0;
+    return n;
+}
+
+/* The same as pm__masks_open for n > 2 sides, which are entered; join and meet only. */
+static PM__NOINLINE bool pm__masks_open_many(pm__merge_run *q, const pm_place *sides, size_t n) {
+    pm__masks_all m = {NULL, NULL, NULL, n, q->op == PM__MERGE_MEET};
+    pm_mask kids = {{0, 0, 0, 0}}, vals = kids, look = kids;
+    size_t places = 0;
+    q->status = PM_NOMEM; /* hooks say so themselves */
+    m.view = (pm__masks_view *)pm__merge_alloc(q, n * (sizeof *m.view + sizeof *m.vals + sizeof *m.kids));
+    if (!m.view) return false;
+    m.vals = (pm__masks_vals *)(void *)(m.view + n);
+    m.kids = (uint16_t *)(void *)(m.vals + n);
+    bool line = false;
+    for (size_t i = 0; i < n; i++) {
+        pm__masks_view *v = &m.view[i];
+        pm__masks_view_of(v, &sides[i]);
+        m.vals[i] = pm__masks_view_vals(v);
+        m.kids[i] = 0;
+        line = line || !v->x;
+        kids = pm_mask_or(kids, v->child);
+        vals = pm_mask_or(vals, v->val);
+        places += pm_mask_count(&v->child);
+    }
+    unsigned nkids = pm_mask_count(&kids);
+    pm__merge_frame *f = pm__merge_push(q, nkids, 0, pm_mask_count(&vals), places * sizeof(pm_place));
+    if (!f) return false;
+    pm_place *to = (pm_place *)(void *)(f->vals + pm_mask_count(&vals));
+    f->base = m.view;
+    f->sides = sides;
+    f->nsides = n;
+    f->same_a = f->same_b = false;
+    f->bytes = true;
+    f->as_list = m.meet && line;
+    f->vm = f->fresh = look;
+    look = pm_mask_or(kids, vals);
+    unsigned nv = 0;
+    for (int c = pm_mask_next(&look, 0); c >= 0; c = pm_mask_next(&look, c + 1)) {
+        uint8_t b = (uint8_t)c;
+        if (pm_mask_test(&vals, b) && !pm__masks_sum(q, f, &m, b, &f->vals[nv])) return false;
+        nv += pm_mask_test(&f->vm, b);
+        if (pm_mask_test(&kids, b)) to += pm__masks_gather(f, &m, b, to);
+    }
+    return true;
+}
+
 /* ---- closing masks ------------------------------------------------------------------------------------------- */
 
 /* Few members make a line. Answers whether they do, for new children spelled out. */
 static bool pm__masks_few(const pm__merge_frame *f, unsigned nc, unsigned nv) {
     unsigned n = nv + nc;
     if (n <= 4) return true;
+    if (f->as_list) return n <= 2 * PM__LINE_ENTRIES;
     if (n > 16) return false;
     for (unsigned i = 0; i < f->npairs; i++) {
         const pm__merge_pair *p = &f->pairs[i];
@@ -11159,26 +11616,24 @@ static bool pm__masks_few(const pm__merge_frame *f, unsigned nc, unsigned nv) {
 /* The result of a byte frame as a list; kids[] are what is left at the bytes of cm, fresh where fk says so. */
 static bool pm__masks_line(pm__merge_run *q, const pm__merge_frame *f, const pm_mask *cm, const pm__ref *kids,
                            const bool *fk, pm__ref *out) {
-    pm__result_final t;
+    pm__ent ents[2 * PM__LINE_ENTRIES];
     pm_mask m = pm_mask_or(*cm, f->vm);
     uint8_t spell[16] = {0};
-    unsigned nv = 0, nc = 0;
-    t.n = t.nshells = 0;
-    t.nbytes = 0;
+    unsigned n = 0, nv = 0, nc = 0;
     for (int c = pm_mask_next(&m, 0); c >= 0; c = pm_mask_next(&m, c + 1)) {
         uint8_t b = (uint8_t)c;
         spell[0] = b;
         if (pm_mask_test(&f->vm, b)) {
-            t.e[t.n] = pm__ent_make(spell, 1, false, f->vals[nv++]);
-            t.e[t.n++].fresh = pm_mask_test(&f->fresh, b);
+            ents[n] = pm__ent_make(spell, 1, false, f->vals[nv++]);
+            ents[n++].fresh = pm_mask_test(&f->fresh, b);
         }
         if (pm_mask_test(cm, b)) {
-            t.e[t.n] = pm__ent_make(spell, 1, true, kids[nc]);
-            t.e[t.n++].fresh = fk[nc++];
+            ents[n] = pm__ent_make(spell, 1, true, kids[nc]);
+            ents[n++].fresh = fk[nc++];
         }
     }
-    pm__result_condense(&t, 0);
-    return pm__result_build_final(q, &t, NULL, 0, out);
+    *out = pm__result_build_condensed(q, ents, n, NULL, 0);
+    return *out != 0;
 }
 
 static bool pm__masks_node(pm__merge_run *q, const pm__merge_frame *f, const pm_mask *cm, const pm__ref *kids,
@@ -11209,7 +11664,7 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
         pm_place at;
         const pm__merge_pair *p = &f->pairs[i];
         unsigned same = p->alg < PM_ALG_ELEMENT ? p->alg : 0u;
-        if (!p->dangles && !pm_mask_test(&f->vm, p->at) && pm__result_kept(p, &at) == PM_ALG_NONE) same = 0;
+        if (!p->dangles && !pm_mask_test(&f->vm, (uint8_t)p->at) && pm__result_kept(p, &at) == PM_ALG_NONE) same = 0;
         pm__result_differ(f, same);
     }
     out->ref = 0;
@@ -11219,9 +11674,9 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
         pm_place at = {0, 0, 0, 0};
         pm__merge_pair *p = &f->pairs[i];
         pm_alg kept = pm__result_kept(p, &at);
-        if (kept == PM_ALG_NONE && (!p->dangles || pm_mask_test(&f->vm, p->at))) continue;
+        if (kept == PM_ALG_NONE && (!p->dangles || pm_mask_test(&f->vm, (uint8_t)p->at))) continue;
         if (kept != PM_ALG_NONE && kept != PM_ALG_ELEMENT && !pm__result_own(q, p, &at)) return false;
-        pm_mask_set(&cm, p->at);
+        pm_mask_set(&cm, (uint8_t)p->at);
         fk[nc] = p->alg == PM_ALG_ELEMENT;
         kids[nc] = fk[nc] ? p->ref : at.node;
         nc++;
@@ -11234,12 +11689,17 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
     return pm__masks_node(q, f, &cm, kids, fk, nc, &out->ref);
 }
 
-/* ---- src/pathmap/37_merge_pairs.c ---------------------------------------------------------------------- */
+/* ---- src/pathmap/38_merge_walk.c ----------------------------------------------------------------------- */
 
-/* The walk over pairs: answers those that need no look inside, remembers those of shared nodes, opens and closes
-   frames. */
+/* The walk: answers pairs that need no look inside, remembers those of shared nodes, opens and closes frames.
 
-/* ---- the walk ------------------------------------------------------------------------------------------------ */
+   A pair of more than two places is opened into one frame, too: a join of lines that have few entries together as one
+   list (36_merge_unite.c), anything else by masks. Sides that are one place count once if values are idempotent. Lines
+   without children are met at once, without a frame. Other lines that are met, and shared nodes below the root, are
+   combined two by two: the first since little is soon left, the latter since pairs are remembered. A join takes them in
+   rounds; hooks are taken to be associative. */
+
+/* ---- pairs ------------------------------------------------------------------------------------------------------- */
 
 /* A number for a place, equal only for equal places. 0: no memory. */
 static uint64_t pm__pairs_place_id(pm__merge_run *q, const pm_place *p) {
@@ -11361,6 +11821,192 @@ static pm__merge_step pm__pairs_visit(pm__merge_run *q, const pm_place *pa, cons
     return PM__MERGE_OPENED;
 }
 
+/* ---- more than two sides ----------------------------------------------------------------------------------------- */
+
+static pm_status pm__pairs_run_with(pm__merge_run *q, const pm_place *a, const pm_place *b, pm__merge_answer *out);
+
+/* Answers with what lies below a place, as a reference of its own. */
+static pm__merge_step pm__many_share(pm__merge_run *q, const pm_place *p, pm__merge_answer *out) {
+    if (!pm__place_share(q->cx, p, &out->ref)) {
+        q->status = PM_NOMEM;
+        return PM__MERGE_FAILED;
+    }
+    out->alg = out->ref ? PM_ALG_ELEMENT : PM_ALG_NONE;
+    return PM__MERGE_DONE;
+}
+
+/* Combines the two places on top of a stack of k; those in `owned` are results, and given up. False: see q->status. */
+static bool pm__many_fold(pm__merge_run *q, pm_place *p, size_t k, uint64_t *owned) {
+    pm__merge_answer r;
+    pm__merge_run own; /* what it remembers are nodes that may go */
+    memset(&own, 0, sizeof own);
+    own.cx = q->cx;
+    own.op = q->op;
+    own.idempotent = q->idempotent;
+    own.spare = q->spare;
+    q->status = pm__pairs_run_with(&own, &p[k - 2], &p[k - 1], &r);
+    q->spare = own.spare;
+    if (q->status != PM_OK) return false;
+    const pm_place *same = &p[k - ((r.alg & PM_ALG_LEFT) ? 2 : 1)];
+    if (r.alg && r.alg < PM_ALG_ELEMENT && pm__many_share(q, same, &r) != PM__MERGE_DONE) return false;
+    for (size_t i = k - 2; i < k; i++)
+        if (*owned >> i & 1) pm__any_release(q->cx, p[i].node);
+    p[k - 2] = pm__place_root(r.ref);
+    *owned = (*owned & ~((uint64_t)3 << (k - 2))) | (uint64_t)1 << (k - 2);
+    return true;
+}
+
+/* Combines n > 1 places two by two: as in rounds, or, in a meet, what is left with the next. Overwrites the list. */
+static pm__merge_step pm__many_pairs(pm__merge_run *q, pm_place *p, size_t n, pm__merge_answer *out) {
+    bool ok = true;
+    uint64_t owned = 0;
+    size_t k = 0;
+    for (size_t i = 0; i < n && ok; i++) {
+        p[k++] = p[i];
+        bool rounds = q->op != PM__MERGE_MEET && i + 1 < n;
+        size_t end = k - (rounds ? pm__ctz64(i + 1) : k - 1);
+        for (; k > end && ok; k -= ok) ok = pm__many_fold(q, p, k, &owned);
+        if (!rounds && k == 1 && i && !p[0].node) break;
+    }
+    out->ref = p[0].node;
+    out->alg = out->ref ? PM_ALG_ELEMENT : PM_ALG_NONE;
+    while (!ok && k--)
+        if (owned >> k & 1) pm__any_release(q->cx, p[k].node);
+    return ok ? PM__MERGE_DONE : PM__MERGE_FAILED;
+}
+
+/* ---- more than two sides: leaves --------------------------------------------------------------------------------- */
+
+/* What is left of the first side's entries. */
+typedef struct pm__many_leaves {
+    pm__select_kept s; /* s.keep: those that all sides so far have; s.val: what their values come to */
+    pm__select_index index;
+} pm__many_leaves;
+
+/* Meets what is left with the next side. False: a hook is wrong. */
+static bool pm__many_leaves_next(pm__merge_run *q, pm__many_leaves *l, const pm_place *p) {
+    pm__select_kept *s = &l->s;
+    pm__select_row b;
+    pm__merge_val r;
+    uint32_t got = 0;
+    unsigned off = pm__select_row_begin(&b, p);
+    for (unsigned j = 0; j < b.n; off += b.lens[j++]) {
+        uint8_t c = b.cut ? (b.cut_first[j] = b.heap[off - 1]) : b.first[j];
+        uint32_t some = s->keep & ~got;
+        b.off[j] = (uint16_t)off;
+        if (j == 0 && b.e) some &= (uint32_t)s->a.e;
+        else
+            some &= ~(uint32_t)s->a.e &
+                    pm__select_index_find(&l->index, pm__select_hash(c, b.heap + off, b.lens[j] - b.cut));
+        while (some && !(j == 0 && b.e) && !pm__select_row_same(&s->a, pm__ctz32(some), &b, j)) some &= some - 1;
+        if (!some) continue;
+        unsigned i = pm__ctz32(some);
+        uint32_t bit = some & (0 - some);
+        pm_val x = s->val[i], y = pm__select_row_val(&b, j);
+        got |= bit;
+        if (x == y && q->idempotent) continue;
+        bool ok = pm__merge_value(q, &x, &y, &r), stays = ok && r.some && !r.fresh && (r.alg & PM_ALG_LEFT);
+        if (stays) continue;
+        if (s->fresh & bit) pm__pay_release(q->cx, false, x);
+        s->fresh &= ~bit;
+        if (!ok) return false;
+        if (!r.some) got &= ~bit, s->keep &= ~bit;
+        s->val[i] = r.val;
+        s->over |= bit;
+        if (r.fresh) s->fresh |= bit;
+    }
+    for (uint32_t gone = s->fresh & ~got; gone; gone &= gone - 1)
+        pm__pay_release(q->cx, false, s->val[pm__ctz32(gone)]);
+    s->keep = got;
+    s->fresh &= got;
+    s->over &= got;
+    return true;
+}
+
+/* Whether what is left is all that a side has. */
+static bool pm__many_leaves_equal(const pm__many_leaves *l, const pm_place *p) {
+    pm__select_row r;
+    unsigned j = 0;
+    if ((unsigned)(p->hi - p->lo) != pm__popcount32(l->s.keep)) return false;
+    pm__select_row_fill(&r, p);
+    for (uint32_t k = l->s.keep; k; k &= k - 1, j++)
+        if (l->s.val[pm__ctz32(k)] != pm__select_row_val(&r, j)) return false;
+    return r.n == j;
+}
+
+/* Meets lines that lead nowhere and have the same bytes ahead: the first is held against each other one. */
+static pm__merge_step pm__many_meet_leaves(pm__merge_run *q, const pm_place *p, size_t n, pm__merge_answer *out) {
+    pm__many_leaves l;
+    pm__select_hashes h;
+    const uint8_t *prefix = NULL;
+    bool ok = true;
+    size_t plen = pm__result_ahead(&p[0], &prefix);
+    pm__select_row_fill_hashed(&l.s.a, &p[0], &h);
+    pm__select_index_make(&l.index, &h);
+    l.s.keep = pm__low_bits(l.s.a.n);
+    l.s.over = l.s.fresh = 0;
+    for (unsigned i = 0; i < l.s.a.n; i++) l.s.val[i] = pm__select_row_val(&l.s.a, i);
+    for (size_t i = 1; i < n && ok && l.s.keep; i++) ok = pm__many_leaves_next(q, &l, &p[i]);
+    bool all = ok && l.s.keep != 0;
+    for (size_t i = 0; i < n && all && !l.s.fresh; i++)
+        if (pm__many_leaves_equal(&l, &p[i])) return pm__many_share(q, &p[i], out);
+    out->alg = PM_ALG_NONE;
+    out->ref = 0;
+    if (all && (out->ref = pm__select_line(q, &l.s, prefix, plen, l.s.keep)) != 0) {
+        out->alg = PM_ALG_ELEMENT;
+        return PM__MERGE_DONE;
+    }
+    for (uint32_t k = l.s.fresh; k; k &= k - 1) pm__pay_release(q->cx, false, l.s.val[pm__ctz32(k)]);
+    return ok && !all ? PM__MERGE_DONE : PM__MERGE_FAILED;
+}
+
+/* Whether places, entered, are lines that pm__many_meet_leaves can meet. */
+static bool pm__many_are_leaves(const pm_place *p, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!pm__select_is_leaf(&p[i]) || pm__pairs_compare_ahead(&p[0], &p[i]) != PM__PAIRS_ABREAST) return false;
+    return true;
+}
+
+/* Equal places are kept once, the first of them. Where no node is shared there are none. */
+static size_t pm__many_distinct(pm_place *p, size_t n) {
+    size_t k = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool seen = false;
+        for (size_t j = k; j-- > 0 && !seen && k - j <= 64;) /* the latest will do */
+            seen = p[j].node == p[i].node && p[j].depth == p[i].depth && p[j].lo == p[i].lo;
+        if (!seen) p[k++] = p[i];
+    }
+    return k;
+}
+
+/* Answers a pair of more than two places at once, or opens a frame for it. The list is overwritten. */
+static PM__NOINLINE pm__merge_step pm__many_visit(pm__merge_run *q, pm__merge_pair *pair, pm__merge_answer *out) {
+    pm_place *p = pair->many;
+    size_t n = pair->n, entries = 0;
+    bool lines = true, shared = !q->top;
+    for (size_t i = 0; i < n && !shared; i++) shared = !pm__ref_is_unique(p[i].node);
+    if (shared && q->idempotent) n = pm__many_distinct(p, n);
+    pair->n = (unsigned)n;
+    pair->a = p[0];
+    pair->b = p[1];
+    if (n == 1) return pm__many_share(q, p, out);
+    if (n == 2) return PM__MERGE_NARROWED;
+    if (shared && q->top) return pm__many_pairs(q, p, n, out);
+    for (size_t i = 0; i < n; i++) {
+        pm__result_look(&p[i]);
+        lines = lines && pm__place_in_line(&p[i]);
+        entries += (size_t)p[i].hi - p[i].lo;
+    }
+    if (lines && q->op == PM__MERGE_MEET)
+        return pm__many_are_leaves(p, n) ? pm__many_meet_leaves(q, p, n, out) : pm__many_pairs(q, p, n, out);
+    bool unite = lines && entries <= PM__UNITE_MAX;
+    if (!(unite ? pm__unite_open(q, p, n) : pm__masks_open_many(q, p, n))) return PM__MERGE_FAILED;
+    q->top->shared_a = q->top->shared_b = shared;
+    return PM__MERGE_OPENED;
+}
+
+/* ---- the walk ---------------------------------------------------------------------------------------------------- */
+
 /* Gives up what an unfinished frame had made. */
 static void pm__pairs_abandon(pm__merge_run *q) {
     pm__merge_frame *f = q->top;
@@ -11407,12 +12053,24 @@ static bool pm__pairs_close(pm__merge_run *q, pm__merge_answer *out) {
 /* Asks for the nodes of a pair that comes up. */
 static PM__INLINE void pm__pairs_ask(const pm__merge_frame *f, unsigned i) {
     if (i >= f->npairs || f->pairs[i].alg != PM__MERGE_WAITS) return;
-    if (f->pairs[i].a.node) pm__ref_prefetch(f->pairs[i].a.node);
-    if (f->pairs[i].b.node) pm__ref_prefetch(f->pairs[i].b.node);
+    const pm__merge_pair *p = &f->pairs[i];
+    if (p->n > 2) {
+        for (unsigned k = 0; k < p->n; k++)
+            if (p->many[k].depth == 0) pm__ref_prefetch(p->many[k].node);
+        return;
+    }
+    if (p->a.node) pm__ref_prefetch(p->a.node);
+    if (p->b.node) pm__ref_prefetch(p->b.node);
 }
 
-static bool pm__pairs_walk(pm__merge_run *q, const pm_place *a, const pm_place *b, pm__merge_answer *out) {
-    pm__merge_step step = pm__pairs_visit(q, a, b, out);
+static PM__INLINE pm__merge_step pm__pairs_start(pm__merge_run *q, pm__merge_pair *p, pm__merge_answer *out) {
+    pm__merge_step step = PM__MERGE_NARROWED;
+    if (PM__UNLIKELY(p->n > 2)) step = pm__many_visit(q, p, out);
+    return step == PM__MERGE_NARROWED ? pm__pairs_visit(q, &p->a, &p->b, out) : step;
+}
+
+static bool pm__pairs_walk(pm__merge_run *q, pm__merge_pair *root, pm__merge_answer *out) {
+    pm__merge_step step = pm__pairs_start(q, root, out);
     while (step != PM__MERGE_FAILED && q->top) {
         pm__merge_frame *f = q->top;
         if (step == PM__MERGE_DONE && f->next < f->npairs) { /* an answer for this frame */
@@ -11425,8 +12083,7 @@ static bool pm__pairs_walk(pm__merge_run *q, const pm_place *a, const pm_place *
             if (step == PM__MERGE_OPENED && !asked)
                 for (unsigned i = 0; i + 1 < PM__MERGE_AHEAD; i++) pm__pairs_ask(f, f->next + i);
             if (step != PM__MERGE_OPENED || !asked) pm__pairs_ask(f, f->next + PM__MERGE_AHEAD - 1);
-            const pm__merge_pair *p = &f->pairs[f->next];
-            step = pm__pairs_visit(q, &p->a, &p->b, out);
+            step = pm__pairs_start(q, &f->pairs[f->next], out);
         } else {
             step = pm__pairs_close(q, out) ? PM__MERGE_DONE : PM__MERGE_FAILED;
         }
@@ -11444,873 +12101,64 @@ static void pm__pairs_forget(pm__merge_run *q) {
     pm__memo_free(&q->ids);
 }
 
+static pm_status pm__pairs_run_with(pm__merge_run *q, const pm_place *a, const pm_place *b, pm__merge_answer *out) {
+    pm__merge_pair root;
+    memset(&root, 0, sizeof root);
+    root.a = *a;
+    root.b = *b;
+    root.n = 2;
+    bool ok = pm__pairs_walk(q, &root, out);
+    pm__pairs_forget(q);
+    return ok ? PM_OK : q->status;
+}
+
+static void pm__pairs_begin(pm__merge_run *q, const pm__cx *cx, pm__merge_op op) {
+    memset(q, 0, sizeof *q);
+    q->cx = cx;
+    q->op = op;
+    q->idempotent = cx->unit || (cx->ops->flags & PM_OPS_IDEMPOTENT) != 0;
+}
+
 /* Combines what lies strictly below two places. *out: which sides the result equals, or PM_ALG_NONE (nothing is left,
    and neither side is empty), or PM_ALG_ELEMENT with a reference that the caller then owns.
    PM_NOMEM, PM_BADHOOK: nothing happened. */
 PM__UNUSED static pm_status pm__pairs_run(const pm__cx *cx, pm__merge_op op, const pm_place *a, const pm_place *b,
                                           pm__merge_answer *out) {
     pm__merge_run q;
-    memset(&q, 0, sizeof q);
-    q.cx = cx;
-    q.op = op;
-    q.idempotent = cx->unit || (cx->ops->flags & PM_OPS_IDEMPOTENT) != 0;
-    q.status = PM_OK;
-    bool ok = pm__pairs_walk(&q, a, b, out);
-    pm__pairs_forget(&q);
+    pm__pairs_begin(&q, cx, op);
+    pm_status s = pm__pairs_run_with(&q, a, b, out);
     pm__merge_chunk_free(q.spare);
-    return ok ? PM_OK : q.status;
-}
-
-/* ---- src/pathmap/38_merge_unite.c ---------------------------------------------------------------------- */
-
-/* Joins of several lines at once. A united list is what the lines of three or more sides have at one place, that is
-   not yet all known: entries that stay, and groups, which are locations at which several sides have something below.
-   Each group is a job for the walk over many places (39_merge_many.c); when all are answered, nodes are made of the
-   list (25_build.c).
-
-   The entries of all sides are listed, without the bytes of prefix that all have ahead of them, and sorted
-   into one list; equal suffixes combine in the order of the sides. A child at suffix s meets what all other sides have
-   at and below s, children or runs of entries: a group. Where only one side has anything, it stays as it is.
-
-   An entry's key is one word that sorts as its suffix does: six bytes, the length up to 7, whether it is a child, and
-   its number, so that keys differ and equal suffixes stay in order. Suffixes of seven bytes or more with the same six
-   in front are sorted once more, by what follows. Each side is sorted already, so sorting is merging in rounds. */
-
-enum {
-    PM__UNITE_MAX = 512,  /* entries of all sides */
-    PM__UNITE_NUMBER = 12 /* bits of a key for its number */
-};
-
-/* A location at which several sides have something: its entry in the list, and their places. */
-typedef struct pm__unite_group {
-    uint16_t at, from, n;
-} pm__unite_group;
-
-typedef struct pm__unite {
-    size_t sides;
-    pm__ent *ents;    /* what stays; groups have an entry each */
-    unsigned n, gone; /* entries; that are to go */
-    const uint8_t *prefix;
-    size_t plen;
-    pm__unite_group *groups;
-    unsigned ngroups, next;
-    pm_place *places;
-    uint16_t *of;   /* whose places they are */
-    uint16_t *size; /* entries of each side, and how many of them are in the list as they are */
-    uint16_t *same;
-} pm__unite;
-
-/* What is needed while merging only. */
-typedef struct pm__unite_work {
-    pm__merge_run *q;
-    pm__unite *s;
-    pm__lists_side *side;
-    pm__ent *raw; /* the entries of all sides, one side behind the other */
-    uint16_t *side_of;
-    uint64_t *item; /* their keys, sorted */
-    unsigned n, nplaces;
-} pm__unite_work;
-
-/* ---- values of many sides ---------------------------------------------------------------------------------------- */
-
-/* What the values of some sides come to. */
-typedef struct pm__unite_sum {
-    pm_val val;
-    bool some, fresh;
-} pm__unite_sum;
-
-/* Adds the next side's value to what there is. False: a hook is wrong, and nothing is left. */
-static bool pm__unite_sum_add(pm__merge_run *q, pm__unite_sum *sum, pm_val w) {
-    pm__merge_val r;
-    if (sum->val == w && q->idempotent) return true;
-    bool ok = pm__merge_value(q, &sum->val, &w, &r), stays = ok && r.some && !r.fresh && (r.alg & PM_ALG_LEFT);
-    if (sum->fresh && !stays) pm__pay_release(q->cx, false, sum->val);
-    sum->some = ok && r.some;
-    sum->fresh = ok && (r.fresh || (sum->fresh && stays));
-    if (ok) sum->val = r.val;
-    return ok;
-}
-
-/* ---- sorting ----------------------------------------------------------------------------------------------------- */
-
-static PM__INLINE uint64_t pm__unite_key(const pm__ent *e, unsigned number) {
-    unsigned len = e->len < 7 ? e->len : 7u, in = len < 6 ? len : 6u;
-    uint64_t k = ((uint64_t)e->first << 56 | pm__load64be(e->rest) >> 8) & ~(UINT64_MAX >> 8 * in);
-    return k | (uint64_t)len << (PM__UNITE_NUMBER + 1) | (uint64_t)(e->child && len < 7) << PM__UNITE_NUMBER | number;
-}
-
-static PM__INLINE unsigned pm__unite_number(uint64_t key) { return (unsigned)key & ((1u << PM__UNITE_NUMBER) - 1); }
-
-/* Whether two keys have the same bytes and length; with seven bytes or more (*more) that does not say all. */
-static PM__INLINE bool pm__unite_alike(uint64_t x, uint64_t y, bool *more) {
-    *more = (x >> (PM__UNITE_NUMBER + 1) & 7) == 7;
-    return (x ^ y) >> (PM__UNITE_NUMBER + 1) == 0;
-}
-
-/* Whether one of two entries, alike, with seven bytes or more, sorts before the other or is its equal. Eight bytes
-   behind an entry's bytes can be read. */
-static bool pm__unite_before(const pm__ent *a, const pm__ent *b) {
-    size_t min = (size_t)(a->len < b->len ? a->len : b->len) - 6;
-    const uint8_t *p = a->rest + 5, *q = b->rest + 5;
-    uint64_t x = pm__load64be(p), y = pm__load64be(q);
-    if (min < 8) {
-        x >>= 8 * (8 - min), y >>= 8 * (8 - min);
-    } else if (x == y) {
-        int c = memcmp(p + 8, q + 8, min - 8);
-        if (c) return c < 0;
-    }
-    if (x != y) return x < y;
-    return a->len != b->len ? a->len < b->len : b->child || !a->child;
-}
-
-/* Merges a[i..mid) and a[mid..end) into b[i..end). */
-static PM__INLINE void pm__unite_merge_two(const pm__ent *raw, const uint64_t *a, uint64_t *b, unsigned i, unsigned mid,
-                                           unsigned end, bool careful) {
-    unsigned j = mid, to = i;
-    while (i < mid && j < end) {
-        uint64_t x = a[i], y = a[j];
-        unsigned left = careful ? pm__unite_before(&raw[pm__unite_number(x)], &raw[pm__unite_number(y)]) : x < y;
-        b[to++] = y ^ ((x ^ y) & (0 - (uint64_t)left)); /* no branch */
-        i += left;
-        j += !left;
-    }
-    memcpy(b + to, a + i, (mid - i) * sizeof *b);
-    memcpy(b + to + (mid - i), a + j, (end - j) * sizeof *b);
-}
-
-/* Sorts a[0..bound[runs]), made of sorted runs; answers where the result is, in a or b. Spoils `bound`. */
-static PM__INLINE uint64_t *pm__unite_two(const pm__ent *raw, uint64_t *a, uint64_t *b, uint16_t *bound, unsigned runs,
-                                          bool careful) {
-    while (runs > 1) {
-        unsigned k = 0, r = 0;
-        for (; r + 1 < runs; r += 2) {
-            pm__unite_merge_two(raw, a, b, bound[r], bound[r + 1], bound[r + 2], careful);
-            bound[k++] = bound[r];
-        }
-        if (r < runs) {
-            memcpy(b + bound[r], a + bound[r], (size_t)(bound[runs] - bound[r]) * sizeof *b);
-            bound[k++] = bound[r];
-        }
-        bound[k] = bound[runs];
-        runs = k;
-        uint64_t *other = a;
-        a = b;
-        b = other;
-    }
-    return a;
-}
-
-/* Sorts the keys; those that are alike once more. */
-static void pm__unite_sort(pm__unite_work *g, uint64_t *other, uint16_t *bound) {
-    uint64_t *a = pm__unite_two(g->raw, g->item, other, bound, (unsigned)g->s->sides, false);
-    uint64_t *b = a == g->item ? other : g->item;
-    bool more = false;
-    g->item = a;
-    for (unsigned i = 0, j; i < g->n; i = j) {
-        j = i + 1;
-        if (j == g->n || !pm__unite_alike(a[i], a[j], &more) || !more) continue;
-        unsigned runs = 0;
-        bound[runs++] = 0;
-        for (; j < g->n && pm__unite_alike(a[i], a[j], &more); j++)
-            if (g->side_of[pm__unite_number(a[j])] != g->side_of[pm__unite_number(a[j - 1])])
-                bound[runs++] = (uint16_t)(j - i);
-        bound[runs] = (uint16_t)(j - i);
-        const uint64_t *r = pm__unite_two(g->raw, a + i, b + i, bound, runs, true);
-        if (r != a + i) memcpy(a + i, r, (j - i) * sizeof *a);
-    }
-}
-
-/* ---- merging ----------------------------------------------------------------------------------------------------- */
-
-static PM__INLINE pm__ent *pm__unite_ent(const pm__unite_work *g, unsigned i) {
-    return &g->raw[pm__unite_number(g->item[i])];
-}
-static PM__INLINE unsigned pm__unite_side_of(const pm__unite_work *g, unsigned i) {
-    return g->side_of[pm__unite_number(g->item[i])];
-}
-
-/* Takes an entry of one side as it is. */
-static PM__INLINE void pm__unite_stay(pm__unite_work *g, unsigned i) {
-    g->s->ents[g->s->n++] = *pm__unite_ent(g, i);
-    g->s->same[pm__unite_side_of(g, i)]++;
-}
-
-static PM__INLINE bool pm__unite_equal(const pm__unite_work *g, unsigned i, unsigned j) {
-    bool more;
-    if (!pm__unite_alike(g->item[i], g->item[j], &more)) return false;
-    const pm__ent *a = pm__unite_ent(g, i), *b = pm__unite_ent(g, j);
-    return !more || (a->len == b->len && memcmp(a->rest + 5, b->rest + 5, (size_t)a->len - 6) == 0);
-}
-
-/* The values at one suffix, of entries from i on; answers where they end. 0: a hook is wrong. */
-static unsigned pm__unite_values(pm__unite_work *g, unsigned i) {
-    unsigned end = i + 1;
-    while (end < g->n && !pm__unite_ent(g, end)->child && pm__unite_equal(g, i, end)) end++;
-    if (end == i + 1) {
-        pm__unite_stay(g, i);
-        return end;
-    }
-    pm__ent e = *pm__unite_ent(g, i);
-    pm__unite_sum sum = {e.pay, true, false};
-    for (unsigned k = i + 1; k < end && sum.some; k++)
-        if (!pm__unite_sum_add(g->q, &sum, pm__unite_ent(g, k)->pay)) return 0;
-    if (!sum.some) return end;
-    e.pay = sum.val;
-    e.fresh = sum.fresh;
-    g->s->ents[g->s->n++] = e;
-    for (unsigned k = i; k < end && !sum.fresh; k++)
-        if (pm__unite_ent(g, k)->pay == sum.val) g->s->same[pm__unite_side_of(g, k)]++;
-    return end;
-}
-
-/* Adds entry i to the places of a location at suffix length len, of which there are n; answers how many now. */
-static unsigned pm__unite_place(pm__unite_work *g, unsigned i, unsigned len, unsigned n) {
-    pm_place *p = g->s->places + g->nplaces;
-    uint16_t *of = g->s->of + g->nplaces;
-    unsigned side = pm__unite_side_of(g, i), k = n;
-    const pm__lists_side *x = &g->side[side];
-    while (k && of[k - 1] > side) k--;
-    if (k && of[k - 1] == side) { /* the run goes on */
-        if (x->folded < 0) p[k - 1].hi++;
-        return n;
-    }
-    memmove(p + k + 1, p + k, (n - k) * sizeof *p);
-    memmove(of + k + 1, of + k, (n - k) * sizeof *of);
-    unsigned at = (unsigned)(pm__unite_ent(g, i) - x->e);
-    p[k] = pm__lists_place_of(x, at, at + 1, len);
-    of[k] = (uint16_t)side;
-    return n + 1;
-}
-
-/* Whether a dangling entry is beside a value that keeps its location. */
-static bool pm__unite_valued(const pm__unite *s, const pm__ent *e) {
-    const pm__ent *v = s->ents + s->n;
-    return s->n && !(--v)->child && v->len == e->len && pm__lists_common(v, e) == e->len;
-}
-
-/* Whether entry i is a child that leads nowhere. */
-static bool pm__unite_is_stub(const pm__unite_work *g, unsigned i) {
-    const pm__ent *e = pm__unite_ent(g, i);
-    return e->child && !e->pay && g->side[pm__unite_side_of(g, i)].folded < 0;
-}
-
-/* A child, and what other sides have at and below its suffix; answers where that ends. */
-static unsigned pm__unite_child(pm__unite_work *g, unsigned i) {
-    pm__unite *s = g->s;
-    const pm__ent *e = pm__unite_ent(g, i);
-    unsigned len = e->len, end = i, n = 0, last = i;
-    do {
-        if (pm__unite_ent(g, end)->len != len || !pm__unite_is_stub(g, end)) n = pm__unite_place(g, last = end, len, n);
-    } while (++end < g->n && pm__lists_common(pm__unite_ent(g, end), e) == len);
-    if (n == 0) {
-        if (pm__unite_valued(s, e)) return end;
-        for (unsigned k = i; k < end; k++) s->same[pm__unite_side_of(g, k)]++;
-        s->ents[s->n++] = *e;
-        return end;
-    }
-    if (n == 1 && g->side[pm__unite_side_of(g, last)].folded < 0) {
-        for (; i < end; i++)
-            if (pm__unite_ent(g, i)->len > len || !pm__unite_is_stub(g, i)) pm__unite_stay(g, i);
-        return end;
-    }
-    pm__unite_group *k = &s->groups[s->ngroups++];
-    k->at = (uint16_t)s->n;
-    k->from = (uint16_t)g->nplaces;
-    k->n = (uint16_t)n;
-    g->nplaces += n;
-    s->ents[s->n] = *e;
-    s->ents[s->n].pay = 0;
-    s->n++;
-    return end;
-}
-
-/* ---- opening a united list --------------------------------------------------------------------------------------- */
-
-/* The bytes of prefix that all sides have ahead. */
-static void pm__unite_ahead(pm__unite *s, const pm_place *sides) {
-    s->plen = pm__result_ahead(&sides[0], &s->prefix);
-    for (size_t i = 1; i < s->sides && s->plen; i++) {
-        const uint8_t *bytes = NULL;
-        size_t len = pm__result_ahead(&sides[i], &bytes);
-        s->plen = pm__lcp(s->prefix, bytes, s->plen < len ? s->plen : len);
-    }
-}
-
-/* Lists the entries of all sides, with their keys. */
-static void pm__unite_list(pm__unite_work *g, const pm_place *sides, uint8_t *bytes, uint16_t *bound) {
-    unsigned n = 0;
-    for (size_t i = 0; i < g->s->sides; i++) {
-        pm__lists_side *x = &g->side[i];
-        const uint8_t *ahead;
-        x->e = g->raw + n;
-        pm__lists_line(x, &sides[i], g->s->plen, bytes);
-        if (pm__result_ahead(&sides[i], &ahead) > g->s->plen) bytes += PM__LINE_BYTES + 8;
-        bound[i] = (uint16_t)n;
-        g->s->size[i] = (uint16_t)x->n;
-        g->s->same[i] = 0;
-        for (unsigned k = 0; k < x->n; k++, n++) {
-            g->side_of[n] = (uint16_t)i;
-            g->item[n] = pm__unite_key(&g->raw[n], n);
-        }
-    }
-    bound[g->s->sides] = (uint16_t)n;
-    g->n = n;
-}
-
-/* Merges the entries of places in lines, which have at most PM__UNITE_MAX. What it makes lies on the frame
-   stack. False: see q->status; s->ents[0..s->n) may have fresh ones. */
-static PM__NOINLINE bool pm__unite_open(pm__merge_run *q, pm__unite *s, const pm_place *sides, size_t n) {
-    pm__unite_work g;
-    unsigned total = 0, kids = 0, uneven = 0;
-    memset(s, 0, sizeof *s);
-    s->sides = n;
-    pm__unite_ahead(s, sides);
-    for (size_t i = 0; i < n; i++) {
-        const uint8_t *ahead;
-        bool more = pm__result_ahead(&sides[i], &ahead) > s->plen;
-        total += (unsigned)sides[i].hi - sides[i].lo;
-        kids += pm__popcount32(pm__place_line(&sides[i])->cmask) + more;
-        uneven += more;
-    }
-    q->status = PM_NOMEM;
-    const unsigned nplaces = kids ? total : 0;
-    if (kids > total) kids = total;
-    pm__ent *ents = (pm__ent *)pm__merge_alloc(q, total * sizeof *ents + nplaces * sizeof *s->places +
-                                                      (nplaces + 2 * n) * sizeof *s->of + kids * sizeof *s->groups);
-    if (!ents) return false;
-    s->ents = ents;
-    s->places = (pm_place *)(void *)(ents + total);
-    s->of = (uint16_t *)(void *)(s->places + nplaces);
-    s->size = s->of + nplaces;
-    s->same = s->size + n;
-    s->groups = (pm__unite_group *)(void *)(s->same + n);
-    uint8_t *bytes = uneven ? (uint8_t *)pm__merge_alloc(q, uneven * (PM__LINE_BYTES + 8u)) : NULL;
-    if (uneven && !bytes) return false;
-    pm__ent *raw = (pm__ent *)pm__merge_alloc(q, total * (sizeof *raw + 2 * sizeof *g.item + sizeof *g.side_of) +
-                                                     n * sizeof *g.side + (n + 1) * sizeof(uint16_t));
-    if (!raw) return false;
-    g.q = q;
-    g.s = s;
-    g.raw = raw;
-    g.side = (pm__lists_side *)(void *)(raw + total);
-    g.item = (uint64_t *)(void *)(g.side + n);
-    g.side_of = (uint16_t *)(void *)(g.item + 2 * total);
-    g.nplaces = 0;
-    uint16_t *bound = g.side_of + total;
-    pm__unite_list(&g, sides, bytes, bound);
-    pm__unite_sort(&g, g.item + total, bound);
-    q->status = PM_OK;
-    for (unsigned i = 0; i < g.n;) {
-        i = pm__unite_ent(&g, i)->child ? pm__unite_child(&g, i) : pm__unite_values(&g, i);
-        if (!i) return false;
-    }
-    pm__merge_rewind(q, raw);
-    return true;
-}
-
-/* Asks for the nodes of a group. */
-static PM__INLINE void pm__unite_ask(const pm__unite *s, unsigned i) {
-    if (i >= s->ngroups) return;
-    const pm__unite_group *k = &s->groups[i];
-    for (unsigned j = k->from; j < (unsigned)k->from + k->n; j++)
-        if (s->places[j].depth == 0) pm__ref_prefetch(s->places[j].node);
-}
-
-/* ---- closing a united list --------------------------------------------------------------------------------------- */
-
-/* The answer to the next group, owned; 0: nothing is left there. */
-static void pm__unite_answer(pm__unite *s, pm__ref r) {
-    const pm__unite_group *k = &s->groups[s->next++];
-    pm__ent *e = &s->ents[k->at];
-    e->pay = r;
-    e->fresh = true;
-    if (r) {
-        for (unsigned i = k->from; i < (unsigned)k->from + k->n; i++)
-            if (s->places[i].node == r && s->places[i].depth == 0) s->same[s->of[i]]++;
-    } else {
-        e->fresh = false;
-        e->len = UINT16_MAX;
-        s->gone++;
-    }
-}
-
-/* Makes nodes of a united list whose groups are all answered, or shares a side that the result equals; it takes over
-   what the list owns. False: no memory. */
-static bool pm__unite_close(pm__merge_run *q, pm__unite *s, const pm_place *sides, pm__ref *out) {
-    unsigned n = 0;
-    *out = 0;
-    for (unsigned i = 0; s->gone && i < s->n; i++)
-        if (s->ents[i].len != UINT16_MAX) s->ents[n++] = s->ents[i];
-    if (s->gone) s->n = n, s->gone = 0;
-    if (s->n == 0) return true;
-    for (size_t i = 0; i < s->sides; i++)
-        if (s->same[i] == s->n && s->size[i] == s->n && sides[i].depth == 0) {
-            pm__ref_retain(sides[i].node);
-            *out = sides[i].node;
-            for (unsigned k = 0; k < s->n; k++)
-                if (s->ents[k].fresh) pm__pay_release(q->cx, s->ents[k].child, s->ents[k].pay);
-            return true;
-        }
-    q->status = PM_NOMEM;
-    if (!s->ngroups || s->n > PM__BUILD_ENTS) {
-        *out = pm__result_build(q, s->ents, s->n, s->prefix, s->plen);
-        return *out != 0;
-    }
-    pm__result_final t;
-    memcpy(t.e, s->ents, s->n * sizeof *t.e);
-    t.n = s->n;
-    t.nshells = 0;
-    t.nbytes = 0;
-    pm__result_condense(&t, s->plen);
-    return pm__result_build_final(q, &t, s->prefix, s->plen, out);
-}
-
-/* Gives up what an unfinished list had made. */
-static void pm__unite_abandon(pm__merge_run *q, const pm__unite *s) {
-    for (unsigned i = 0; i < s->n; i++)
-        if (s->ents[i].fresh) pm__pay_release(q->cx, s->ents[i].child, s->ents[i].pay);
-}
-
-/* ---- src/pathmap/39_merge_many.c ----------------------------------------------------------------------- */
-
-/* Join and meet of any number of tries in one pass, without tries in between.
-
-   A job is a set of places, one of each side that has anything below it, in the sides' order. Sides that are one place
-   count once if values are idempotent. One place is shared; two are a pair (37_merge_pairs.c). Three or more are
-   opened into a frame, which waits for the jobs below it:
-
-     unite   a join of lines that have few entries together (38_merge_unite.c)
-     bytes   anything else, byte nodes and lines: the masks of what leads on are united or intersected, and byte by byte
-             values are combined, and what all sides have below makes a job
-
-   Lines without children are met at once, without a frame. Other lines that are met, and shared nodes below the root,
-   go to the pairwise algebra: the first since little is soon left, the latter since it remembers what it has seen. A
-   join takes them two by two in rounds; hooks are taken to be associative. Frames, and what waits with them, lie on one
-   stack of our own. */
-
-/* ---- frames ------------------------------------------------------------------------------------------------------ */
-
-enum { PM__MANY_END = 256 };
-
-typedef struct pm__many_frame {
-    struct pm__many_frame *up;
-    size_t n;
-    pm_place *sides;      /* entered */
-    bool unites, as_list; /* as_list: what stays was in a line, and is to be in one */
-    pm__unite unite;
-    /* bytes: what leads on; values and children of the result so far */
-    pm_mask look, vm, fresh, cm;
-    int at, next; /* the byte whose job is under way, and the one after it; PM__MANY_END: none */
-    unsigned turn, nc, nv;
-    pm_val *vals;
-    pm__ref *kids;      /* owned */
-    uint16_t *off;      /* where lines have got to */
-    pm_place *below[2]; /* what the sides have below these bytes; [turn] is of `next` */
-    size_t nbelow[2];
-    bool dangles[2]; /* the location stays with nothing below */
-} pm__many_frame;
-
-typedef struct pm__many {
-    pm__merge_run q;
-    pm__many_frame *top;
-} pm__many;
-
-/* ---- pairs ------------------------------------------------------------------------------------------------------- */
-
-/* Combines two places; *out is owned. */
-static pm_status pm__many_two(pm__many *m, const pm_place *a, const pm_place *b, pm__ref *out) {
-    pm__merge_answer r;
-    m->q.status = PM_OK;
-    bool ok = pm__pairs_walk(&m->q, a, b, &r);
-    pm__pairs_forget(&m->q);
-    if (!ok) return m->q.status;
-    *out = r.ref;
-    if (r.alg == PM_ALG_ELEMENT) return PM_OK;
-    *out = 0;
-    if (r.alg == PM_ALG_NONE) return PM_OK;
-    return pm__place_share(m->q.cx, (r.alg & PM_ALG_LEFT) ? a : b, out) ? PM_OK : PM_NOMEM;
-}
-
-/* Combines the two places on top of a stack of k; those in `owned` are results, and given up. */
-static pm_status pm__many_fold(pm__many *m, pm_place *p, size_t k, uint64_t *owned) {
-    pm__ref r = 0;
-    pm_status s = pm__many_two(m, &p[k - 2], &p[k - 1], &r);
-    if (s != PM_OK) return s;
-    for (size_t i = k - 2; i < k; i++)
-        if (*owned >> i & 1) pm__any_release(m->q.cx, p[i].node);
-    p[k - 2] = pm__place_root(r);
-    *owned = (*owned & ~((uint64_t)3 << (k - 2))) | (uint64_t)1 << (k - 2);
-    return PM_OK;
-}
-
-/* Combines n > 1 places two by two: as in rounds, or, in a meet, what is left with the next. Overwrites the list. */
-static pm_status pm__many_pairs(pm__many *m, pm_place *p, size_t n, pm__ref *out) {
-    pm_status s = PM_OK;
-    uint64_t owned = 0;
-    size_t k = 0;
-    for (size_t i = 0; i < n && s == PM_OK; i++) {
-        p[k++] = p[i];
-        bool rounds = m->q.op != PM__MERGE_MEET && i + 1 < n;
-        size_t end = k - (rounds ? pm__ctz64(i + 1) : k - 1);
-        for (; k > end && s == PM_OK; k -= s == PM_OK) s = pm__many_fold(m, p, k, &owned);
-        if (!rounds && k == 1 && i && !p[0].node) break;
-    }
-    *out = p[0].node;
-    while (s != PM_OK && k--)
-        if (owned >> k & 1) pm__any_release(m->q.cx, p[k].node);
     return s;
-}
-
-/* ---- leaves ------------------------------------------------------------------------------------------------------ */
-
-/* What is left of the first side's entries. */
-typedef struct pm__many_leaves {
-    pm__select_kept s; /* s.keep: those that all sides so far have; s.val: what their values come to */
-    pm__select_index index;
-} pm__many_leaves;
-
-/* Meets what is left with the next side. False: a hook is wrong. */
-static bool pm__many_leaves_next(pm__many *m, pm__many_leaves *l, const pm_place *p) {
-    pm__select_kept *s = &l->s;
-    pm__select_row b;
-    pm__merge_val r;
-    uint32_t got = 0;
-    unsigned off = pm__select_row_begin(&b, p);
-    for (unsigned j = 0; j < b.n; off += b.lens[j++]) {
-        uint8_t c = b.cut ? (b.cut_first[j] = b.heap[off - 1]) : b.first[j];
-        uint32_t some = s->keep & ~got;
-        b.off[j] = (uint16_t)off;
-        if (j == 0 && b.e) some &= (uint32_t)s->a.e;
-        else
-            some &= ~(uint32_t)s->a.e &
-                    pm__select_index_find(&l->index, pm__select_hash(c, b.heap + off, b.lens[j] - b.cut));
-        while (some && !(j == 0 && b.e) && !pm__select_row_same(&s->a, pm__ctz32(some), &b, j)) some &= some - 1;
-        if (!some) continue;
-        unsigned i = pm__ctz32(some);
-        uint32_t bit = some & (0 - some);
-        pm_val x = s->val[i], y = pm__select_row_val(&b, j);
-        got |= bit;
-        if (x == y && m->q.idempotent) continue;
-        bool ok = pm__merge_value(&m->q, &x, &y, &r), stays = ok && r.some && !r.fresh && (r.alg & PM_ALG_LEFT);
-        if (stays) continue;
-        if (s->fresh & bit) pm__pay_release(m->q.cx, false, x);
-        s->fresh &= ~bit;
-        if (!ok) return false;
-        if (!r.some) got &= ~bit, s->keep &= ~bit;
-        s->val[i] = r.val;
-        s->over |= bit;
-        if (r.fresh) s->fresh |= bit;
-    }
-    for (uint32_t gone = s->fresh & ~got; gone; gone &= gone - 1)
-        pm__pay_release(m->q.cx, false, s->val[pm__ctz32(gone)]);
-    s->keep = got;
-    s->fresh &= got;
-    s->over &= got;
-    return true;
-}
-
-/* Whether what is left is all that a side has. */
-static bool pm__many_leaves_equal(const pm__many_leaves *l, const pm_place *p) {
-    pm__select_row r;
-    unsigned j = 0;
-    if ((unsigned)(p->hi - p->lo) != pm__popcount32(l->s.keep)) return false;
-    pm__select_row_fill(&r, p);
-    for (uint32_t k = l->s.keep; k; k &= k - 1, j++)
-        if (l->s.val[pm__ctz32(k)] != pm__select_row_val(&r, j)) return false;
-    return r.n == j;
-}
-
-/* Meets lines that lead nowhere and have the same bytes ahead: the first is held against each other one. */
-static pm_status pm__many_meet_leaves(pm__many *m, const pm_place *p, size_t n, pm__ref *out) {
-    pm__many_leaves l;
-    pm__select_hashes h;
-    const uint8_t *prefix = NULL;
-    bool ok = true;
-    size_t plen = pm__result_ahead(&p[0], &prefix);
-    pm__select_row_fill_hashed(&l.s.a, &p[0], &h);
-    pm__select_index_make(&l.index, &h);
-    l.s.keep = pm__low_bits(l.s.a.n);
-    l.s.over = l.s.fresh = 0;
-    for (unsigned i = 0; i < l.s.a.n; i++) l.s.val[i] = pm__select_row_val(&l.s.a, i);
-    for (size_t i = 1; i < n && ok && l.s.keep; i++) ok = pm__many_leaves_next(m, &l, &p[i]);
-    bool all = ok && l.s.keep != 0;
-    for (size_t i = 0; i < n && all && !l.s.fresh; i++)
-        if (pm__many_leaves_equal(&l, &p[i])) return pm__place_share(m->q.cx, &p[i], out) ? PM_OK : PM_NOMEM;
-    if (all && (*out = pm__select_line(&m->q, &l.s, prefix, plen, l.s.keep)) != 0) return PM_OK;
-    for (uint32_t k = l.s.fresh; k; k &= k - 1) pm__pay_release(m->q.cx, false, l.s.val[pm__ctz32(k)]);
-    return !ok ? PM_BADHOOK : all ? PM_NOMEM : PM_OK;
-}
-
-/* Whether places, entered, are lines that pm__many_meet_leaves can meet. */
-static bool pm__many_are_leaves(const pm_place *p, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (!pm__select_is_leaf(&p[i]) || pm__pairs_compare_ahead(&p[0], &p[i]) != PM__PAIRS_ABREAST) return false;
-    return true;
-}
-
-/* ---- bytes ------------------------------------------------------------------------------------------------------- */
-
-/* What a line has at byte c: as pm__many_look. Bytes come in order: side->lo goes along, and *off, where in the heap
-   its entry's bytes begin. */
-static bool pm__many_look_line(pm_place *side, uint16_t *off, uint8_t c, const pm_val **val, pm_place *below) {
-    const pm__line *x = pm__place_line(side);
-    const uint8_t *heap = pm__line_heap(x), *lens = pm__line_lens(x);
-    pm__ref child;
-    *below = *side;
-    below->depth++;
-    if (side->depth < x->plen) {
-        if (heap[side->depth] != c) return false;
-    } else {
-        const unsigned d = pm__place_suffix(side, x);
-        unsigned i = side->lo, at = *off;
-        while (i < side->hi && (d ? heap[at + d - 1] : x->body[i]) < c) at += lens[i++];
-        unsigned end = i;
-        while (end < side->hi && (d ? heap[at + d - 1] : x->body[end]) == c) at += lens[end++];
-        side->lo = (uint8_t)end;
-        *off = (uint16_t)at;
-        if (i == end) return false;
-        below->lo = (uint8_t)i;
-        below->hi = (uint8_t)end;
-    }
-    *val = pm__place_val(below);
-    if (pm__place_child(below, &child)) *below = pm__merge_root(child);
-    else if (below->hi - below->lo == (*val != NULL)) *below = pm__merge_root(0);
-    return true;
-}
-
-/* What a side has at byte c of the masks: its value, or NULL, and the place of what lies below. False: nothing. */
-static PM__INLINE bool pm__many_look(pm_place *side, uint16_t *off, uint8_t c, const pm_val **val, pm_place *below) {
-    if (pm__place_in_line(side)) return pm__many_look_line(side, off, c, val, below);
-    const pm__byte *x = pm__place_byte(side);
-    bool kid = pm__byte_has_child(x, c), has = pm__byte_has_val(x, c);
-    *val = has ? pm__byte_val(x, c) : NULL;
-    *below = pm__merge_root(kid ? *pm__byte_child(x, c) : 0);
-    return kid || has;
-}
-
-/* Goes on to the next byte, and looks at the one after it: combines the values there, and lists what lies below, which
-   is asked for. False: see q->status. */
-static bool pm__many_next(pm__many *m, pm__many_frame *f) {
-    int next = pm_mask_next(&f->look, f->next + 1);
-    f->at = f->next;
-    f->next = next < 0 ? PM__MANY_END : next;
-    f->turn ^= 1;
-    if (next < 0) return true;
-    uint8_t c = (uint8_t)next;
-    pm_place *to = f->below[f->turn];
-    size_t k = 0, vals = 0;
-    const bool meet = m->q.op == PM__MERGE_MEET;
-    bool dangles = true;
-    pm__unite_sum sum = {0, false, false};
-    for (size_t i = 0; i < f->n; i++) {
-        const pm_val *val;
-        pm_place at;
-        if (!pm__many_look(&f->sides[i], &f->off[i], c, &val, &at)) continue;
-        if (val || at.node) dangles = false;
-        if (at.node) to[k++] = at;
-        if (at.node && at.depth == 0) pm__ref_prefetch(at.node);
-        if (!val || (meet && vals < i)) continue;
-        if (!vals++) sum.val = *val, sum.some = true;
-        else if (sum.some && !pm__unite_sum_add(&m->q, &sum, *val)) return false;
-    }
-    if (meet && vals < f->n && sum.some) {
-        if (sum.fresh) pm__pay_release(m->q.cx, false, sum.val);
-        sum.some = false;
-    }
-    if (sum.some) {
-        f->vals[f->nv++] = sum.val;
-        pm_mask_set(&f->vm, c);
-        if (sum.fresh) pm_mask_set(&f->fresh, c);
-    }
-    f->nbelow[f->turn] = meet && k < f->n ? 0 : k;
-    f->dangles[f->turn] = !meet || dangles;
-    return true;
-}
-
-static bool pm__many_open_masks(pm__many *m, pm__many_frame *f) {
-    for (size_t i = 0; i < f->n; i++) {
-        pm_mask all = pm__place_mask_entered(&f->sides[i]);
-        f->look = i == 0 ? all : m->q.op == PM__MERGE_JOIN ? pm_mask_or(f->look, all) : pm_mask_and(f->look, all);
-    }
-    unsigned w = pm_mask_count(&f->look);
-    m->q.status = PM_NOMEM;
-    f->below[0] = (pm_place *)pm__merge_alloc(&m->q, 2 * f->n * sizeof *f->below[0] + 2 * w * sizeof *f->vals +
-                                                         f->n * sizeof *f->off);
-    if (!f->below[0]) return false;
-    f->below[1] = f->below[0] + f->n;
-    f->vals = (pm_val *)(void *)(f->below[1] + f->n);
-    f->kids = (pm__ref *)(f->vals + w);
-    f->off = (uint16_t *)(void *)(f->kids + w);
-    for (size_t i = 0; i < f->n; i++) {
-        pm_place *p = &f->sides[i];
-        if (!pm__place_in_line(p)) continue;
-        const pm__line *x = pm__place_line(p);
-        if (p->depth) p->lo = (uint8_t)(p->lo + pm__place_val_entry(p, x));
-        f->off[i] = (uint16_t)pm__line_off(x, p->lo);
-    }
-    f->at = f->next = -1;
-    return pm__many_next(m, f);
-}
-
-/* Notes what lies below the byte under way in the result (owned); 0: nothing. */
-static void pm__many_note(pm__many_frame *f, pm__ref r) {
-    uint8_t c = (uint8_t)f->at;
-    if (!r && (!f->dangles[f->turn ^ 1] || pm_mask_test(&f->vm, c))) return;
-    pm_mask_set(&f->cm, c);
-    f->kids[f->nc++] = r;
-}
-
-/* Makes the node of a frame that is through; it takes over what the frame owns. */
-static bool pm__many_close_masks(pm__many *m, const pm__many_frame *f, pm__ref *out) {
-    bool owned[256];
-    pm__merge_frame as;
-    *out = 0;
-    if (f->nc + f->nv == 0) return true;
-    memset(&as, 0, sizeof as);
-    memset(owned, 1, sizeof owned);
-    as.vm = f->vm;
-    as.fresh = f->fresh;
-    as.vals = f->vals;
-    if (f->nc + f->nv <= (f->as_list ? 2u * PM__LINE_ENTRIES : 4u))
-        return pm__masks_line(&m->q, &as, &f->cm, f->kids, owned, out);
-    return pm__masks_node(&m->q, &as, &f->cm, f->kids, owned, f->nc, out);
-}
-
-/* ---- the walk ---------------------------------------------------------------------------------------------------- */
-
-static void pm__many_pop(pm__many *m) {
-    pm__many_frame *f = m->top;
-    m->top = f->up;
-    pm__merge_rewind(&m->q, f);
-}
-
-/* Gives up what the top frame had made. */
-static void pm__many_abandon(pm__many *m) {
-    const pm__many_frame *f = m->top;
-    unsigned k = 0;
-    if (f->unites) pm__unite_abandon(&m->q, &f->unite);
-    for (unsigned i = 0; i < f->nc; i++) pm__any_release(m->q.cx, f->kids[i]);
-    for (int c = pm_mask_next(&f->vm, 0); c >= 0; c = pm_mask_next(&f->vm, c + 1), k++)
-        if (pm_mask_test(&f->fresh, (uint8_t)c)) pm__pay_release(m->q.cx, false, f->vals[k]);
-    pm__many_pop(m);
-}
-
-/* Equal places are kept once, the first of them. Where no node is shared there are none. */
-static size_t pm__many_distinct(const pm__many *m, pm_place *p, size_t n) {
-    size_t k = 0;
-    if (!m->q.idempotent) return n;
-    for (size_t i = 0; i < n; i++) {
-        bool seen = false;
-        for (size_t j = k; j-- > 0 && !seen && k - j <= 64;) /* the latest will do */
-            seen = p[j].node == p[i].node && p[j].depth == p[i].depth && p[j].lo == p[i].lo;
-        if (!seen) p[k++] = p[i];
-    }
-    return k;
-}
-
-/* Starts on a job: answers it at once (*done, *out), or pushes a frame. The list is overwritten. `top`: roots. */
-static pm_status pm__many_start(pm__many *m, pm_place *p, size_t n, bool top, bool *done, pm__ref *out) {
-    size_t entries = 0;
-    bool lines = true, some = false;
-    *done = true;
-    *out = 0;
-    bool shared = top;
-    for (size_t i = 0; n > 2 && i < n && !shared; i++) shared = !pm__ref_is_unique(p[i].node);
-    if (shared) n = pm__many_distinct(m, p, n);
-    if (n == 0) return PM_OK;
-    if (n == 1) return pm__place_share(m->q.cx, p, out) ? PM_OK : PM_NOMEM;
-    if (n == 2) return pm__many_two(m, p, p + 1, out);
-    if (shared && !top) return pm__many_pairs(m, p, n, out);
-    for (size_t i = 0; i < n; i++) {
-        pm__result_look(&p[i]);
-        lines = lines && pm__place_in_line(&p[i]);
-        some = some || pm__place_in_line(&p[i]);
-        entries += (size_t)p[i].hi - p[i].lo;
-    }
-    const bool meet = m->q.op == PM__MERGE_MEET;
-    if (lines && meet)
-        return pm__many_are_leaves(p, n) ? pm__many_meet_leaves(m, p, n, out) : pm__many_pairs(m, p, n, out);
-    *done = false;
-    pm__many_frame *f = (pm__many_frame *)pm__merge_alloc(&m->q, sizeof *f);
-    if (!f) return PM_NOMEM;
-    memset(f, 0, sizeof *f);
-    f->up = m->top;
-    f->n = n;
-    f->sides = p;
-    f->unites = lines && entries <= PM__UNITE_MAX;
-    f->as_list = meet && some;
-    m->top = f;
-    bool ok = f->unites ? pm__unite_open(&m->q, &f->unite, p, n) : pm__many_open_masks(m, f);
-    return ok ? PM_OK : m->q.status;
-}
-
-static void pm__many_answer(pm__many_frame *f, pm__ref r) {
-    if (f->unites) pm__unite_answer(&f->unite, r);
-    else pm__many_note(f, r);
-}
-
-/* The next job of the top frame. False: it has none any more. */
-static bool pm__many_job(pm__many *m, pm__many_frame *f, pm_place **p, size_t *n, pm_status *s) {
-    *s = PM_OK;
-    if (!f->unites) {
-        if (!pm__many_next(m, f)) *s = m->q.status;
-        *p = f->below[f->turn ^ 1];
-        *n = f->nbelow[f->turn ^ 1];
-        return f->at != PM__MANY_END;
-    }
-    if (f->unite.next == f->unite.ngroups) return false;
-    const pm__unite_group *k = &f->unite.groups[f->unite.next];
-    if (f->unite.next == 0) pm__unite_ask(&f->unite, 0);
-    pm__unite_ask(&f->unite, f->unite.next + 1);
-    *n = k->n;
-    *p = (pm_place *)pm__merge_alloc(&m->q, *n * sizeof **p); /* the list's own are asked for once more */
-    if (!*p) *s = PM_NOMEM;
-    else memcpy(*p, f->unite.places + k->from, *n * sizeof **p);
-    return true;
-}
-
-/* Closes the top frame. */
-static pm_status pm__many_close(pm__many *m, pm__many_frame *f, pm__ref *out) {
-    bool ok = f->unites ? pm__unite_close(&m->q, &f->unite, f->sides, out) : pm__many_close_masks(m, f, out);
-    if (!ok) return PM_NOMEM;
-    pm__many_pop(m);
-    return PM_OK;
 }
 
 /* Joins or meets what lies below n > 0 roots (0: nothing lies there). *out is owned. */
 PM__UNUSED static pm_status pm__many_run(const pm__cx *cx, pm__merge_op op, const pm__ref *roots, size_t n,
                                          pm__ref *out) {
-    pm__many m;
+    pm__merge_run q;
+    pm__merge_pair root;
+    pm__merge_answer r = {PM_ALG_NONE, 0};
     size_t k = 0;
-    bool done;
-    pm__ref r = 0;
-    memset(&m, 0, sizeof m);
-    m.q.cx = cx;
-    m.q.op = op;
-    m.q.idempotent = cx->unit || (cx->ops->flags & PM_OPS_IDEMPOTENT) != 0;
-    if (n > SIZE_MAX / 64) return PM_NOMEM;
-    pm_place *p = (pm_place *)pm__merge_alloc(&m.q, n * sizeof *p);
-    if (!p) return PM_NOMEM;
+    bool ok = true;
+    pm__pairs_begin(&q, cx, op);
+    memset(&root, 0, sizeof root);
+    if (n > UINT_MAX / 64) return PM_NOMEM;
+    root.many = (pm_place *)pm__merge_alloc(&q, n * sizeof *root.many);
+    if (!root.many) return PM_NOMEM;
     for (size_t i = 0; i < n; i++)
-        if (roots[i]) p[k++] = pm__merge_root(roots[i]);
+        if (roots[i]) root.many[k++] = pm__merge_root(roots[i]);
     if (op == PM__MERGE_MEET && k < n) k = 0;
-    pm_status s = pm__many_start(&m, p, k, true, &done, &r);
-    while (s == PM_OK && m.top) {
-        pm__many_frame *f = m.top;
-        pm_place *job = NULL;
-        if (pm__many_job(&m, f, &job, &k, &s)) {
-            if (s == PM_OK) s = pm__many_start(&m, job, k, false, &done, &r);
-        } else {
-            done = true;
-            s = pm__many_close(&m, f, &r);
-        }
-        if (s == PM_OK && done && m.top) pm__many_answer(m.top, r);
-    }
-    while (m.top) pm__many_abandon(&m);
-    pm__merge_rewind(&m.q, p);
-    pm__merge_chunk_free(m.q.spare);
-    if (s == PM_OK) *out = r;
-    return s;
+    root.n = (unsigned)k;
+    root.a = k ? root.many[0] : pm__place_root(0);
+    if (k == 2) root.b = root.many[1];
+    if (k > 1) ok = pm__pairs_walk(&q, &root, &r);
+    else if (k) r.alg = PM_ALG_LEFT;
+    const pm_place *same = (r.alg & PM_ALG_LEFT) ? &root.a : &root.b;
+    if (ok && r.alg && r.alg < PM_ALG_ELEMENT) ok = pm__many_share(&q, same, &r) == PM__MERGE_DONE;
+    pm__pairs_forget(&q);
+    pm__merge_rewind(&q, root.many);
+    pm__merge_chunk_free(q.spare);
+    if (ok) *out = r.ref;
+    return ok ? PM_OK : q.status;
 }
 
 /* ---- src/pathmap/40_map.c ------------------------------------------------------------------------------ */
@@ -12931,7 +12779,7 @@ PM_API pm_status pm_txn_rollback(pm_txn *t, pm_map *m) {
 /* ---- src/pathmap/44_map_few.c -------------------------------------------------------------------------- */
 
 /* Algebra in place where the right side is small: what it has is listed, and the left side is changed key by key, as by
-   so many calls that set and remove. The walk over pairs (37_merge_pairs.c) opens a frame for every node that both
+   so many calls that set and remove. The walk over pairs (38_merge_walk.c) opens a frame for every node that both
    sides have in common, which costs more than to find a key by itself, unless there are several keys to a node.
 
    Nothing may be half done. A subtraction first looks up all keys, asks the hooks, and makes the nodes on the way to
@@ -13392,7 +13240,7 @@ PM__UNUSED static pm_status pm__few_run(pm__few *f, pm__merge_op op, bool *fits,
 
 /* ---- src/pathmap/45_map_algebra.c ---------------------------------------------------------------------- */
 
-/* Algebra on maps: the root values, which live in the handles, and what lies below them (37_merge_pairs.c). */
+/* Algebra on maps: the root values, which live in the handles, and what lies below them (38_merge_walk.c). */
 
 /* A map seen as an operand: what lies strictly below a place, and the value at it. */
 typedef struct pm__operand {

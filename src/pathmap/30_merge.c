@@ -21,8 +21,10 @@
    they give depends on their contents only, so this is right for any values, and a trie of 2^80 paths in a kilobyte is
    combined in microseconds.
 
-   This part has the frames and the values; 32 makes nodes of lists; 33 to 36 have the frames of each kind, 37 the walk
-   that ties them together, 38 and 39 joins and meets of many; 44 goes another way where the right side is small.
+   Joins and meets of n maps are the same: a pair may have more than two places (36_merge_unite.c, 37_merge_masks.c).
+
+   This part has the frames and the values; 32 makes nodes of lists; 33 to 37 have the frames of each kind, 38 the walk
+   that ties them together; 44 goes another way where the right side is small.
 
    Operands are only read.
 
@@ -53,27 +55,33 @@ enum {
     PM__MERGE_CHUNK = 1 << 16
 };
 
-/* A pair: a location of both sides (or, with the answer given beforehand, of one). The answer is LEFT and RIGHT bits,
-   or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__MERGE_PICK. */
+/* A pair: a location of both sides (or, with the answer given beforehand, of one), or of more than two. The answer is
+   LEFT and RIGHT bits, or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__MERGE_PICK. */
 typedef struct pm__merge_pair {
     pm_place a, b;
+    pm_place *many;  /* n > 2, in place of a and b: where the sides have anything there, in their order */
     pm__ref ref;
+    unsigned n;
+    uint16_t at;     /* lists: first entry that stands for the pair; bytes: the byte */
+    uint16_t len;    /* not of bytes: suffix length of the location */
     uint8_t alg;
-    uint8_t at;      /* lists: first entry that stands for the pair; bytes: the byte */
     uint8_t count;   /* lists: how many entries do; select: how many of A's */
     uint8_t spelled; /* lists: whose entries they are, PM_ALG_LEFT or PM_ALG_RIGHT; 0: a stand-in */
     uint8_t from_a;  /* select: A's first entry */
-    uint16_t len;    /* not of bytes: suffix length of the location */
     bool dangles;    /* bytes: the location stays even with nothing below and no value */
 } pm__merge_pair;
 
 typedef struct pm__merge_frame {
     struct pm__merge_frame *up;
+    void *base;            /* where what goes with the frame begins on the stack */
+    const pm_place *sides; /* of more than two sides: their places, entered */
+    size_t nsides;
     pm__merge_pair *pairs;
     unsigned npairs, next;
     bool same_a, same_b;     /* so far the result equals that side */
     bool shared_a, shared_b; /* this node, or one above it on that side, has several owners */
     bool remember, bytes;
+    bool as_list; /* bytes: what stays was in a line, and is to be in one */
     uint64_t id_a, id_b;
     /* lists: entries that stay, and stand-ins of pairs, under a common prefix */
     pm__ent *ents;
@@ -116,7 +124,12 @@ typedef struct pm__merge_answer {
     pm__ref ref;
 } pm__merge_answer;
 
-typedef enum pm__merge_step { PM__MERGE_DONE, PM__MERGE_OPENED, PM__MERGE_FAILED } pm__merge_step;
+typedef enum pm__merge_step {
+    PM__MERGE_DONE,
+    PM__MERGE_OPENED,
+    PM__MERGE_FAILED,
+    PM__MERGE_NARROWED /* no more than two places are left */
+} pm__merge_step;
 
 /* ---- memory of frames ---------------------------------------------------------------------------------------- */
 
@@ -169,7 +182,7 @@ static void pm__merge_rewind(pm__merge_run *q, const void *to) {
 static void pm__merge_pop(pm__merge_run *q) {
     pm__merge_frame *f = q->top;
     q->top = f->up;
-    pm__merge_rewind(q, f);
+    pm__merge_rewind(q, f->base);
 }
 
 /* A frame with room for so many pairs, entries or values, and bytes; all in one piece, so that popping is simple. */
@@ -180,13 +193,16 @@ static pm__merge_frame *pm__merge_push(pm__merge_run *q, unsigned npairs, unsign
     pm__merge_frame *f = (pm__merge_frame *)pm__merge_alloc(q, size);
     if (!f) return NULL;
     f->up = q->top;
+    f->base = f;
+    f->sides = NULL;
+    f->nsides = 2;
     f->pairs = (pm__merge_pair *)(void *)(f + 1);
     f->ents = (pm__ent *)(void *)(f->pairs + npairs);
     f->vals = (pm_val *)(void *)(f->ents + nents);
     f->npairs = f->next = f->nents = 0;
     f->same_a = true;
     f->same_b = q->op != PM__MERGE_RESTRICT; /* the right side's values do not show in the result */
-    f->remember = f->bytes = false;
+    f->remember = f->bytes = f->as_list = false;
     f->shared_a = f->shared_b = false;
     f->prefix = NULL;
     f->select = NULL;
@@ -194,6 +210,17 @@ static pm__merge_frame *pm__merge_push(pm__merge_run *q, unsigned npairs, unsign
     f->plen = 0;
     q->top = f;
     return f;
+}
+
+/* Adds a pair to the top frame, which has room for it. */
+static PM__INLINE pm__merge_pair *pm__merge_pair_add(pm__merge_frame *f, pm_place a, pm_place b) {
+    pm__merge_pair *p = &f->pairs[f->npairs++];
+    p->a = a;
+    p->b = b;
+    p->ref = 0;
+    p->n = 2;
+    p->alg = PM__MERGE_WAITS;
+    return p;
 }
 
 /* ---- values -------------------------------------------------------------------------------------------------- */
@@ -298,4 +325,22 @@ PM__UNUSED static bool pm__merge_value(pm__merge_run *q, const pm_val *a, const 
     r->some = (q->op != PM__MERGE_MEET && a) || (pm__merge_unites(q->op) && b);
     r->val = r->some ? a ? *a : *b : 0;
     return true;
+}
+
+/* What the values of some sides come to. */
+typedef struct pm__merge_sum {
+    pm_val val;
+    bool some, fresh;
+} pm__merge_sum;
+
+/* Adds the next side's value to what there is. False: a hook is wrong, and nothing is left. */
+PM__UNUSED static bool pm__merge_sum_add(pm__merge_run *q, pm__merge_sum *sum, pm_val w) {
+    pm__merge_val r;
+    if (sum->val == w && q->idempotent) return true;
+    bool ok = pm__merge_value(q, &sum->val, &w, &r), stays = ok && r.some && !r.fresh && (r.alg & PM_ALG_LEFT);
+    if (sum->fresh && !stays) pm__pay_release(q->cx, false, sum->val);
+    sum->some = ok && r.some;
+    sum->fresh = ok && (r.fresh || (sum->fresh && stays));
+    if (ok) sum->val = r.val;
+    return ok;
 }

@@ -183,23 +183,28 @@ static pm_alg pm__result_kept(const pm__merge_pair *p, pm_place *at) {
     return PM_ALG_NONE;
 }
 
-/* Spells small new lines out in the list, where there is room. */
-static void pm__result_condense(pm__result_final *t, size_t plen) {
-    pm__ent from[PM__BUILD_ENTS];
-    unsigned n = t->n, i = 0;
-    while (i < n && !pm__result_may_absorb(&t->e[i])) i++;
-    if (i == n) return;
-    t->cost = PM__LINE_HDR + plen;
-    for (unsigned k = 0; k < n; k++) t->cost += pm__result_cost(&t->e[k]);
-    memcpy(from + i, t->e + i, (n - i) * sizeof *from);
-    for (t->n = i; i < n; i++) {
-        if (pm__result_may_absorb(&from[i])) {
-            pm__result_pick k = pm__result_pick_all((const pm__line *)pm__ref_ptr(from[i].pay));
-            if (pm__result_absorb(t, &from[i], plen, &k, n - i - 1, true)) {
-                t->shells[t->nshells++] = from[i].pay;
+/* Builds a list as pm__result_build does; small new lines are spelled out in it, where there is room. */
+static pm__ref pm__result_build_condensed(pm__merge_run *q, pm__ent *ents, unsigned n, const uint8_t *prefix,
+                                          size_t plen) {
+    pm__result_final t;
+    pm__ref r;
+    unsigned i = 0;
+    while (i < n && !pm__result_may_absorb(&ents[i])) i++;
+    if (i == n || n > PM__BUILD_ENTS) return pm__result_build(q, ents, n, prefix, plen);
+    t.nshells = 0;
+    t.nbytes = 0;
+    t.cost = PM__LINE_HDR + plen;
+    for (unsigned k = 0; k < n; k++) t.cost += pm__result_cost(&ents[k]);
+    memcpy(t.e, ents, i * sizeof *t.e);
+    for (t.n = i; i < n; i++) {
+        if (pm__result_may_absorb(&ents[i])) {
+            pm__result_pick k = pm__result_pick_all((const pm__line *)pm__ref_ptr(ents[i].pay));
+            if (pm__result_absorb(&t, &ents[i], plen, &k, n - i - 1, true)) {
+                t.shells[t.nshells++] = ents[i].pay;
                 continue;
             }
         }
-        t->e[t->n++] = from[i];
+        t.e[t.n++] = ents[i];
     }
+    return pm__result_build_final(q, &t, prefix, plen, &r) ? r : 0;
 }

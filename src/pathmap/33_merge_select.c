@@ -325,15 +325,11 @@ static void pm__select_runs(pm__select_work *g, uint32_t run_a, uint32_t run_b, 
         if (meet) s->keep |= run_a;
         else g->same_a = g->same_b = false;
     } else {
-        pm__merge_pair *p = &g->f->pairs[g->f->npairs];
-        if (g->f->npairs++ < PM__MERGE_AHEAD) {
+        if (g->f->npairs < PM__MERGE_AHEAD) {
             if (a.node != s->a.node) pm__ref_prefetch(a.node);
             if (b.node != g->b.node) pm__ref_prefetch(b.node);
         }
-        p->a = a;
-        p->b = b;
-        p->ref = 0;
-        p->alg = PM__MERGE_WAITS;
+        pm__merge_pair *p = pm__merge_pair_add(g->f, a, b);
         p->from_a = (uint8_t)i;
         p->count = (uint8_t)pm__popcount32(run_a);
         p->len = (uint16_t)len;

@@ -127,14 +127,11 @@ typedef struct pm__lists_two {
 static void pm__lists_keep(pm__lists_two *g, const pm__lists_side *s, unsigned i) {
     pm__merge_frame *f = g->f;
     if (s->folded == (int)i) {
-        pm__merge_pair *p = &f->pairs[f->npairs++];
-        pm_place none = {0, 0, 0, 0};
+        const pm_place none = {0, 0, 0, 0};
         bool left = s == &g->a;
-        p->a = left ? s->behind : none;
-        p->b = left ? none : s->behind;
-        p->ref = 0;
+        pm__merge_pair *p = pm__merge_pair_add(f, left ? s->behind : none, left ? none : s->behind);
         p->alg = left ? PM_ALG_LEFT : PM_ALG_RIGHT;
-        p->at = (uint8_t)f->nents;
+        p->at = (uint16_t)f->nents;
         p->count = 1;
         p->spelled = 0;
         p->len = (uint16_t)s->e[i].len;
@@ -214,16 +211,13 @@ static void pm__lists_meet_runs(pm__lists_two *g, unsigned i, unsigned iend, uns
         }
         return;
     }
-    pm__merge_pair *p = &f->pairs[f->npairs++];
     bool run_a = g->a.e[i].len != len, run_b = g->b.e[j].len != len;
     bool spell_a = run_a || (!run_b && g->a.folded != (int)i);
     const pm__lists_side *s = spell_a ? &g->a : &g->b;
     unsigned from = spell_a ? i : j, end = spell_a ? iend : jend;
-    p->a = pm__lists_place_of(&g->a, i, iend, len);
-    p->b = pm__lists_place_of(&g->b, j, jend, len);
-    p->ref = 0;
-    p->alg = PM__MERGE_WAITS;
-    p->at = (uint8_t)f->nents;
+    pm__merge_pair *p = pm__merge_pair_add(f, pm__lists_place_of(&g->a, i, iend, len),
+                                           pm__lists_place_of(&g->b, j, jend, len));
+    p->at = (uint16_t)f->nents;
     p->count = (uint8_t)(end - from);
     p->spelled = s->folded >= (int)from && s->folded < (int)end ? 0 : spell_a ? PM_ALG_LEFT : PM_ALG_RIGHT;
     p->len = (uint16_t)len;
@@ -398,12 +392,8 @@ static bool pm__lists_merge(pm__lists_two *g) {
 
 /* Notes a pair of children that are twins, for which entry `at` of the list stands. */
 static void pm__lists_twin_pair(pm__merge_frame *f, pm__ref a, pm__ref b, unsigned at, unsigned len) {
-    pm__merge_pair *p = &f->pairs[f->npairs++];
-    p->a = pm__merge_root(a);
-    p->b = pm__merge_root(b);
-    p->ref = 0;
-    p->alg = PM__MERGE_WAITS;
-    p->at = (uint8_t)at;
+    pm__merge_pair *p = pm__merge_pair_add(f, pm__merge_root(a), pm__merge_root(b));
+    p->at = (uint16_t)at;
     p->count = 1;
     p->spelled = PM_ALG_LEFT;
     p->len = (uint16_t)len;
@@ -519,51 +509,72 @@ static PM__NOINLINE bool pm__lists_open(pm__merge_run *q, const pm_place *pa, co
 
 /* ---- closing a list ------------------------------------------------------------------------------------------ */
 
-/* Writes what a pair came to into the final list. False: no memory. */
-static bool pm__lists_resolve(pm__merge_run *q, pm__merge_frame *f, pm__merge_pair *p, pm__result_final *t) {
-    pm_place at = {0, 0, 0, 0};
-    pm_alg kept = pm__result_kept(p, &at);
-    if (kept == PM_ALG_NONE) return true;
-    if (p->alg != PM_ALG_ELEMENT && (p->alg & p->spelled)) {
-        memcpy(t->e + t->n, f->ents + p->at, p->count * sizeof(pm__ent));
-        t->n += p->count;
-        return true;
-    }
-    if (kept != PM_ALG_ELEMENT && !pm__result_own(q, p, &at)) return false;
-    pm__ent *e = &t->e[t->n++];
-    *e = f->ents[p->at];
-    e->len = p->len;
-    e->child = true;
-    e->fresh = p->alg == PM_ALG_ELEMENT;
-    e->pay = e->fresh ? p->ref : at.node;
-    return true;
-}
-
-/* What entries of the frame are not pairs' stand-ins, and what the pairs came to, in order. */
-static bool pm__lists_gather(pm__merge_run *q, pm__merge_frame *f, pm__result_final *t) {
-    unsigned from = 0;
-    t->n = t->nshells = 0;
-    t->nbytes = 0;
+/* Makes nodes of their own of what pairs keep, where that is not to be spelled out. False: no memory. */
+static bool pm__lists_own(pm__merge_run *q, pm__merge_frame *f) {
     for (unsigned i = 0; i < f->npairs; i++) {
         pm__merge_pair *p = &f->pairs[i];
-        memcpy(t->e + t->n, f->ents + from, (p->at - from) * sizeof(pm__ent));
-        t->n += p->at - from;
-        from = (unsigned)p->at + p->count;
-        if (!pm__lists_resolve(q, f, p, t)) return false;
+        pm_place at;
+        if (p->alg == PM_ALG_ELEMENT || (p->alg & p->spelled) || pm__result_kept(p, &at) == PM_ALG_NONE) continue;
+        if (!pm__result_own(q, p, &at)) return false;
     }
-    memcpy(t->e + t->n, f->ents + from, (f->nents - from) * sizeof(pm__ent));
-    t->n += f->nents - from;
     return true;
 }
 
-/* A list with pairs. */
-static PM__NOINLINE bool pm__lists_close_mixed(pm__merge_run *q, pm__merge_frame *f, bool made, pm__merge_answer *out) {
-    pm__result_final t;
-    if (!pm__lists_gather(q, f, &t)) return false;
-    if (t.n == 0) return true;
-    if (made) pm__result_condense(&t, f->plen);
+/* Puts what pairs came to in the place of the entries that stand for them; the list takes it over. */
+static void pm__lists_gather(pm__merge_frame *f) {
+    unsigned n = 0, from = 0;
+    for (unsigned i = 0; i < f->npairs; i++) {
+        pm__merge_pair *p = &f->pairs[i];
+        pm_place at = {0, 0, 0, 0};
+        memmove(f->ents + n, f->ents + from, (p->at - from) * sizeof(pm__ent));
+        n += p->at - from;
+        from = (unsigned)p->at + p->count;
+        pm_alg kept = pm__result_kept(p, &at);
+        if (kept == PM_ALG_NONE) continue;
+        if (kept != PM_ALG_ELEMENT && (p->alg & p->spelled)) {
+            memmove(f->ents + n, f->ents + p->at, p->count * sizeof(pm__ent));
+            n += p->count;
+            continue;
+        }
+        pm__ent *e = &f->ents[n++];
+        *e = f->ents[p->at];
+        e->len = p->len;
+        e->child = true;
+        e->fresh = kept == PM_ALG_ELEMENT;
+        e->pay = e->fresh ? p->ref : at.node;
+        p->alg = PM_ALG_NONE;
+    }
+    memmove(f->ents + n, f->ents + from, (f->nents - from) * sizeof(pm__ent));
+    f->nents = n + f->nents - from;
+}
+
+/* Which of more than two sides a join equals: all that a side has is in the list, so only payloads can differ. */
+static const pm_place *pm__lists_equal_side(const pm__merge_frame *f) {
+    for (size_t i = 0; i < f->nsides; i++) {
+        const pm__line *x = pm__place_line(&f->sides[i]);
+        unsigned k = 0;
+        if (f->sides[i].depth || x->n != f->nents) continue;
+        for (; k < x->n && f->ents[k].child == pm__line_is_child(x, k); k++)
+            if (f->ents[k].pay != (f->ents[k].child ? *pm__line_child(x, k) : *pm__line_val(x, k))) break;
+        if (k == x->n) return &f->sides[i];
+    }
+    return NULL;
+}
+
+/* Makes nodes of the list, or shares a side that it equals. False: no memory. */
+static PM__NOINLINE bool pm__lists_build(pm__merge_run *q, pm__merge_frame *f, bool made, pm__merge_answer *out) {
+    const pm_place *same = f->sides ? pm__lists_equal_side(f) : NULL;
     out->alg = PM_ALG_ELEMENT;
-    return pm__result_build_final(q, &t, f->prefix, f->plen, &out->ref);
+    if (!same) {
+        out->ref = made ? pm__result_build_condensed(q, f->ents, f->nents, f->prefix, f->plen)
+                        : pm__result_build(q, f->ents, f->nents, f->prefix, f->plen);
+        return out->ref != 0;
+    }
+    out->ref = same->node;
+    pm__ref_retain(same->node);
+    for (unsigned i = 0; i < f->nents; i++)
+        if (f->ents[i].fresh) pm__pay_release(q->cx, f->ents[i].child, f->ents[i].pay);
+    return true;
 }
 
 static bool pm__lists_close(pm__merge_run *q, pm__merge_frame *f, pm__merge_answer *out) {
@@ -578,9 +589,7 @@ static bool pm__lists_close(pm__merge_run *q, pm__merge_frame *f, pm__merge_answ
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
     if (f->twin) pm__lists_twin(f);
-    if (f->nents == 0 && f->npairs == 0) return true;
-    if (f->npairs) return pm__lists_close_mixed(q, f, made, out);
-    out->alg = PM_ALG_ELEMENT;
-    out->ref = pm__result_build(q, f->ents, f->nents, f->prefix, f->plen);
-    return out->ref != 0;
+    if (f->npairs && !pm__lists_own(q, f)) return false;
+    if (f->npairs) pm__lists_gather(f);
+    return !f->nents || pm__lists_build(q, f, made, out);
 }

@@ -1,5 +1,5 @@
 /* Algebra in place where the right side is small: what it has is listed, and the left side is changed key by key, as by
-   so many calls that set and remove. The walk over pairs (37_merge_pairs.c) opens a frame for every node that both
+   so many calls that set and remove. The walk over pairs (38_merge_walk.c) opens a frame for every node that both
    sides have in common, which costs more than to find a key by itself, unless there are several keys to a node.
 
    Nothing may be half done. A subtraction first looks up all keys, asks the hooks, and makes the nodes on the way to

@@ -1,5 +1,5 @@
-/* Algebra on maps: the root values, which live in the handles, and what lies below them (37_merge_pairs.c). */
-#include "39_merge_many.c"
+/* Algebra on maps: the root values, which live in the handles, and what lies below them (38_merge_walk.c). */
+#include "38_merge_walk.c"
 #include "40_map.c"
 #include "45_map_algebra.h"
 

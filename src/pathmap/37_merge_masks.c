@@ -1,5 +1,5 @@
 /* Pairs as bytes: masks of children and values combined word by word. A line shows the first bytes of its entries. */
-#include "35_merge_lists.c"
+#include "36_merge_unite.c"
 
 /* ---- masks --------------------------------------------------------------------------------------------------- */
 
@@ -12,31 +12,45 @@ typedef struct pm__masks_view {
     pm_val vals[PM__LINE_ENTRIES];
 } pm__masks_view;
 
+/* Notes what entries [i, end) of a line, which begin with byte c behind the place, have there: a value, something
+   below. */
+static void pm__masks_view_add(pm__masks_view *v, const pm_place *p, uint8_t c, unsigned i, unsigned end) {
+    pm_place at = {p->node, (uint16_t)(p->depth + 1), (uint8_t)i, (uint8_t)end};
+    pm__ref child;
+    const pm_val *val = pm__place_val(&at);
+    if (val) pm_mask_set(&v->val, c), v->vals[v->nv++] = *val;
+    if (pm__place_child(&at, &child)) at = pm__merge_root(child);
+    else if (end - i == (val != NULL)) return;
+    pm_mask_set(&v->child, c);
+    v->kids[v->nc++] = at;
+}
+
 static void pm__masks_view_of(pm__masks_view *v, const pm_place *p) {
-    pm_mask none = {{0, 0, 0, 0}};
+    const pm_mask none = {{0, 0, 0, 0}};
     if (!pm__place_in_line(p)) {
         v->x = pm__place_byte(p);
         v->child = pm__byte_children(v->x);
         v->val = pm__byte_values(v->x);
         return;
     }
-    pm_mask m = pm__place_mask_entered(p);
+    const pm__line *x = pm__place_line(p);
+    const uint8_t *lens = pm__line_lens(x), *heap = pm__line_heap(x);
     v->x = NULL;
     v->nc = v->nv = 0;
     v->child = v->val = none;
-    for (int c = pm_mask_next(&m, 0); c >= 0; c = pm_mask_next(&m, c + 1)) {
-        uint8_t b = (uint8_t)c;
-        pm_place at = *p, below;
-        (void)pm__place_down(&at, &b, 1);
-        const pm_val *val = pm__place_val(&at);
-        below = at;
-        if (val) pm_mask_set(&v->val, b), v->vals[v->nv++] = *val;
-        if (!pm__place_enter(&below)) {
-            if (val) continue;
-            at = pm__place_root(0);
-        }
-        pm_mask_set(&v->child, b);
-        v->kids[v->nc++] = at;
+    if (p->depth < x->plen) {
+        pm__masks_view_add(v, p, heap[p->depth], p->lo, p->hi);
+        return;
+    }
+    const unsigned d = pm__place_suffix(p, x);
+    unsigned i = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0), off = pm__line_off(x, i);
+    while (i < p->hi) {
+        unsigned end = i;
+        uint8_t c = d ? heap[off + d - 1] : x->body[i];
+        do off += lens[end++];
+        while (end < p->hi && (d ? heap[off + d - 1] : x->body[end]) == c);
+        pm__masks_view_add(v, p, c, i, end);
+        i = end;
     }
 }
 
@@ -177,12 +191,8 @@ static void pm__masks_pair(pm__merge_run *q, pm__merge_frame *f, const pm__masks
                            uint8_t c, const pm_place *pa, const pm_place *pb) {
     bool ca = pm_mask_test(&a->child, c), cb = pm_mask_test(&b->child, c);
     bool va = pm_mask_test(&a->val, c), vb = pm_mask_test(&b->val, c);
-    pm__merge_pair *p = &f->pairs[f->npairs++];
-    p->a = *pa;
-    p->b = *pb;
-    p->ref = 0;
+    pm__merge_pair *p = pm__merge_pair_add(f, *pa, *pb);
     p->at = c;
-    p->alg = PM__MERGE_WAITS;
     p->dangles = false;
     switch (q->op) {
     case PM__MERGE_JOIN:
@@ -237,12 +247,113 @@ static PM__NOINLINE bool pm__masks_open(pm__merge_run *q, const pm_place *pa, co
     return true;
 }
 
+/* ---- more than two sides ----------------------------------------------------------------------------------------- */
+
+/* What all sides have. */
+typedef struct pm__masks_all {
+    pm__masks_view *view;
+    pm__masks_vals *vals; /* of those not combined yet */
+    uint16_t *kids;       /* children of each side listed so far */
+    size_t n;
+    bool meet;
+} pm__masks_all;
+
+/* Combines the values that sides have at byte c, in their order. False: a hook is wrong. */
+static bool pm__masks_sum(pm__merge_run *q, pm__merge_frame *f, pm__masks_all *m, uint8_t c, pm_val *out) {
+    pm__merge_sum sum = {0, false, false};
+    size_t have = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        if (!pm_mask_test(&m->view[i].val, c)) continue;
+        pm_val val = *m->vals[i].at;
+        m->vals[i].at += m->vals[i].step;
+        if (m->meet && have < i) continue;
+        if (!have++) sum.val = val, sum.some = true;
+        else if (sum.some && !pm__merge_sum_add(q, &sum, val)) return false;
+    }
+    if (m->meet && have < m->n && sum.some) {
+        if (sum.fresh) pm__pay_release(q->cx, false, sum.val);
+        sum.some = false;
+    }
+    if (!sum.some) return true;
+    *out = sum.val;
+    pm_mask_set(&f->vm, c);
+    if (sum.fresh) pm_mask_set(&f->fresh, c);
+    return true;
+}
+
+/* Lists what sides have below byte c, and makes the pair. Returns how many they are. */
+static size_t pm__masks_gather(pm__merge_frame *f, pm__masks_all *m, uint8_t c, pm_place *places) {
+    const pm_place none = {0, 0, 0, 0};
+    size_t n = 0, stubs = 0, some = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        bool kid = pm_mask_test(&m->view[i].child, c);
+        some += kid || pm_mask_test(&m->view[i].val, c);
+        if (!kid) continue;
+        places[n] = pm__masks_view_kid(&m->view[i], c, m->kids[i]++);
+        if (places[n].node) n++;
+        else stubs += !pm_mask_test(&m->view[i].val, c);
+    }
+    if (m->meet && (some < m->n || (n < m->n && stubs < m->n))) return 0;
+    if (m->meet && n < m->n) n = 0;
+    pm__merge_pair *p = pm__merge_pair_add(f, n ? places[0] : none, n > 1 ? places[1] : none);
+    p->n = (unsigned)n;
+    p->many = places;
+    if (n < 2) p->alg = PM_ALG_LEFT;
+    p->at = c;
+    p->dangles = !m->meet || n == 0;
+    return n;
+}
+
+/* The same as pm__masks_open for n > 2 sides, which are entered; join and meet only. */
+static PM__NOINLINE bool pm__masks_open_many(pm__merge_run *q, const pm_place *sides, size_t n) {
+    pm__masks_all m = {NULL, NULL, NULL, n, q->op == PM__MERGE_MEET};
+    pm_mask kids = {{0, 0, 0, 0}}, vals = kids, look = kids;
+    size_t places = 0;
+    q->status = PM_NOMEM; /* hooks say so themselves */
+    m.view = (pm__masks_view *)pm__merge_alloc(q, n * (sizeof *m.view + sizeof *m.vals + sizeof *m.kids));
+    if (!m.view) return false;
+    m.vals = (pm__masks_vals *)(void *)(m.view + n);
+    m.kids = (uint16_t *)(void *)(m.vals + n);
+    bool line = false;
+    for (size_t i = 0; i < n; i++) {
+        pm__masks_view *v = &m.view[i];
+        pm__masks_view_of(v, &sides[i]);
+        m.vals[i] = pm__masks_view_vals(v);
+        m.kids[i] = 0;
+        line = line || !v->x;
+        kids = pm_mask_or(kids, v->child);
+        vals = pm_mask_or(vals, v->val);
+        places += pm_mask_count(&v->child);
+    }
+    unsigned nkids = pm_mask_count(&kids);
+    pm__merge_frame *f = pm__merge_push(q, nkids, 0, pm_mask_count(&vals), places * sizeof(pm_place));
+    if (!f) return false;
+    pm_place *to = (pm_place *)(void *)(f->vals + pm_mask_count(&vals));
+    f->base = m.view;
+    f->sides = sides;
+    f->nsides = n;
+    f->same_a = f->same_b = false;
+    f->bytes = true;
+    f->as_list = m.meet && line;
+    f->vm = f->fresh = look;
+    look = pm_mask_or(kids, vals);
+    unsigned nv = 0;
+    for (int c = pm_mask_next(&look, 0); c >= 0; c = pm_mask_next(&look, c + 1)) {
+        uint8_t b = (uint8_t)c;
+        if (pm_mask_test(&vals, b) && !pm__masks_sum(q, f, &m, b, &f->vals[nv])) return false;
+        nv += pm_mask_test(&f->vm, b);
+        if (pm_mask_test(&kids, b)) to += pm__masks_gather(f, &m, b, to);
+    }
+    return true;
+}
+
 /* ---- closing masks ------------------------------------------------------------------------------------------- */
 
 /* Few members make a line. Answers whether they do, for new children spelled out. */
 static bool pm__masks_few(const pm__merge_frame *f, unsigned nc, unsigned nv) {
     unsigned n = nv + nc;
     if (n <= 4) return true;
+    if (f->as_list) return n <= 2 * PM__LINE_ENTRIES;
     if (n > 16) return false;
     for (unsigned i = 0; i < f->npairs; i++) {
         const pm__merge_pair *p = &f->pairs[i];
@@ -257,26 +368,24 @@ static bool pm__masks_few(const pm__merge_frame *f, unsigned nc, unsigned nv) {
 /* The result of a byte frame as a list; kids[] are what is left at the bytes of cm, fresh where fk says so. */
 static bool pm__masks_line(pm__merge_run *q, const pm__merge_frame *f, const pm_mask *cm, const pm__ref *kids,
                            const bool *fk, pm__ref *out) {
-    pm__result_final t;
+    pm__ent ents[2 * PM__LINE_ENTRIES];
     pm_mask m = pm_mask_or(*cm, f->vm);
     uint8_t spell[16] = {0};
-    unsigned nv = 0, nc = 0;
-    t.n = t.nshells = 0;
-    t.nbytes = 0;
+    unsigned n = 0, nv = 0, nc = 0;
     for (int c = pm_mask_next(&m, 0); c >= 0; c = pm_mask_next(&m, c + 1)) {
         uint8_t b = (uint8_t)c;
         spell[0] = b;
         if (pm_mask_test(&f->vm, b)) {
-            t.e[t.n] = pm__ent_make(spell, 1, false, f->vals[nv++]);
-            t.e[t.n++].fresh = pm_mask_test(&f->fresh, b);
+            ents[n] = pm__ent_make(spell, 1, false, f->vals[nv++]);
+            ents[n++].fresh = pm_mask_test(&f->fresh, b);
         }
         if (pm_mask_test(cm, b)) {
-            t.e[t.n] = pm__ent_make(spell, 1, true, kids[nc]);
-            t.e[t.n++].fresh = fk[nc++];
+            ents[n] = pm__ent_make(spell, 1, true, kids[nc]);
+            ents[n++].fresh = fk[nc++];
         }
     }
-    pm__result_condense(&t, 0);
-    return pm__result_build_final(q, &t, NULL, 0, out);
+    *out = pm__result_build_condensed(q, ents, n, NULL, 0);
+    return *out != 0;
 }
 
 static bool pm__masks_node(pm__merge_run *q, const pm__merge_frame *f, const pm_mask *cm, const pm__ref *kids,
@@ -307,7 +416,7 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
         pm_place at;
         const pm__merge_pair *p = &f->pairs[i];
         unsigned same = p->alg < PM_ALG_ELEMENT ? p->alg : 0u;
-        if (!p->dangles && !pm_mask_test(&f->vm, p->at) && pm__result_kept(p, &at) == PM_ALG_NONE) same = 0;
+        if (!p->dangles && !pm_mask_test(&f->vm, (uint8_t)p->at) && pm__result_kept(p, &at) == PM_ALG_NONE) same = 0;
         pm__result_differ(f, same);
     }
     out->ref = 0;
@@ -317,9 +426,9 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
         pm_place at = {0, 0, 0, 0};
         pm__merge_pair *p = &f->pairs[i];
         pm_alg kept = pm__result_kept(p, &at);
-        if (kept == PM_ALG_NONE && (!p->dangles || pm_mask_test(&f->vm, p->at))) continue;
+        if (kept == PM_ALG_NONE && (!p->dangles || pm_mask_test(&f->vm, (uint8_t)p->at))) continue;
         if (kept != PM_ALG_NONE && kept != PM_ALG_ELEMENT && !pm__result_own(q, p, &at)) return false;
-        pm_mask_set(&cm, p->at);
+        pm_mask_set(&cm, (uint8_t)p->at);
         fk[nc] = p->alg == PM_ALG_ELEMENT;
         kids[nc] = fk[nc] ? p->ref : at.node;
         nc++;
