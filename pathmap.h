@@ -13891,7 +13891,7 @@ PM_API pm_status pm_nearest(const pm_map *m, pm_rel rel, const void *key, size_t
     return pm__order_go(m, spot, last, &path, item);
 }
 
-PM_API pm_status pm_first(const pm_map *m, pm_item *item) { return pm_nearest(m, PM_GE, NULL, 0, item); }
+PM_API pm_status pm_first(const pm_map *m, pm_item *item) { return pm_nearest(m, PM_GE, "", 0, item); }
 
 PM_API pm_status pm_last(const pm_map *m, pm_item *item) {
     if (pm__map_bad(m, NULL, 0) || !item) return PM_INVALID;
@@ -14380,7 +14380,7 @@ PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*f
 PM_API pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val, bool *changed) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
     pm_status s = PM_OK;
-    bool is = pm__equal_vals(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
+    bool is = pm__compare_vals(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
     if (is && val.some) s = pm_set(m, key, len, val.val, NULL);
     else if (is && expected.some) s = pm_remove(m, key, len, PM_PRUNE, NULL);
     if (s == PM_OK && changed) *changed = is;

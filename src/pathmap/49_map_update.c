@@ -1,5 +1,6 @@
 /* Changes that look at what is there. The way to a value is made the map's alone before the caller's function runs, so
    that afterwards nothing can fail where a value stays. */
+#include "29_compare.c"
 #include "40_map.c"
 #include "49_map_update.h"
 
@@ -29,7 +30,7 @@ PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*f
 PM_API pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val, bool *changed) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
     pm_status s = PM_OK;
-    bool is = pm__equal_vals(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
+    bool is = pm__compare_vals(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
     if (is && val.some) s = pm_set(m, key, len, val.val, NULL);
     else if (is && expected.some) s = pm_remove(m, key, len, PM_PRUNE, NULL);
     if (s == PM_OK && changed) *changed = is;
