@@ -74,7 +74,7 @@ static pm_status op_wz_write_at(world *w) {
     pm_wz z;
     pm_opt old = {77, true};
     size_t up = w->len / 3;
-    pm_status s = pm_wz_open(&z, &w->m, w->key, up);
+    pm_status s = pm_wz_open(&w->m, w->key, up, &z);
     if (s != PM_OK) return s;
     if (w->shared) {
         pm_val v = value(w->kind);

@@ -191,7 +191,7 @@ TEST(counts_beside_a_clone_allocate_no_more_than_without) {
         pm_wz w;
         CHECK_OK(pm_val_count(&m, &want));
         part = pm_clone(&m);
-        CHECK_OK(pm_wz_open(&w, &m, NULL, 0));
+        CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
         CHECK(pm_rz_move_to(pm_wz_cursor(&w), "\xff\xfe", 2) <= 2);
         CHECK_OK(pm_wz_graft_map(&w, &part));
         CHECK(pm_rz_move_to(pm_wz_cursor(&w), "\xff\xff", 2) <= 2);

@@ -337,7 +337,7 @@ static pm_map doubled(unsigned levels) {
     for (unsigned i = 0; i < levels; i++) {
         pm_map up = pm_new(pm_ops_unit(), NULL);
         pm_wz w;
-        CHECK_OK(pm_wz_open(&w, &up, NULL, 0));
+        CHECK_OK(pm_wz_open(&up, NULL, 0, &w));
         for (unsigned b = 0; b < 2; b++) {
             pm_rz_reset(pm_wz_cursor(&w));
             pm_rz_descend_to_byte(pm_wz_cursor(&w), (uint8_t)('a' + b));

@@ -116,7 +116,7 @@ TEST(writes_below_a_focus_leave_it_where_it_is) {
         both b = both_new(table(round));
         key k = {0, {0}};
         pm_wz w;
-        CHECK_OK(pm_wz_open(&w, &b.map, NULL, 0));
+        CHECK_OK(pm_wz_open(&b.map, NULL, 0, &w));
         for (unsigned i = 0; i < 200; i++) {
             pm_opt old = {0, false};
             next_key(&s, &k);
@@ -151,7 +151,7 @@ TEST(removals_below_a_focus_spare_what_is_above_its_root) {
     pm_map m = {0};
     pm_wz w;
     CHECK_OK(pm_set(&m, "abcdef", 6, 1, NULL));
-    CHECK_OK(pm_wz_open(&w, &m, "ab", 2));
+    CHECK_OK(pm_wz_open(&m, "ab", 2, &w));
     CHECK_EQ(pm_wz_set_at(&w, NULL, 1, 1, NULL), PM_INVALID);
     CHECK_OK(pm_wz_remove_at(&w, "cdef", 4, PM_PRUNE, NULL));
     CHECK_EQ(pm_wz_drop(&w), PM_INVALID); /* the first failure is remembered */
