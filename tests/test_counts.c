@@ -151,13 +151,13 @@ TEST(counts_a_sole_owner_writes_no_count) {
     CHECK_EQ(rmws, 0);
 #if PM_POOL
     pm_pool_get_stats(NULL, &stats);
-    /* When a slab becomes empty, which is once for many nodes, its heap's lock is taken and the pool's, with two
-       read-modify-writes each; counts are not written. */
+    /* When a slab has room again and when it becomes empty, a lock is taken, with two read-modify-writes each; a small
+       slab has few nodes. Written counts would be one and more for each node. */
     rmws = 0;
     for (unsigned i = 0; i < KEYS; i += 2) CHECK_OK(pm_remove(&m, text[i], keys[i].len, PM_PRUNE, NULL));
-    CHECK_NOTE(rmws <= stats.nodes / 8, "%" PRIu64 " for %" PRIu64 " nodes", rmws, stats.nodes);
+    CHECK_NOTE(rmws < stats.nodes, "%" PRIu64 " for %" PRIu64 " nodes", rmws, stats.nodes);
     pm_pool_get_stats(NULL, &stats);
-    CHECK_NOTE(RMWS(pm_drop(&m)) <= stats.nodes / 8, "%" PRIu64 " for %" PRIu64 " nodes", rmws, stats.nodes);
+    CHECK_NOTE(RMWS(pm_drop(&m)) < stats.nodes, "%" PRIu64 " for %" PRIu64 " nodes", rmws, stats.nodes);
     pm_map one = {0};
     for (unsigned i = 0; i < 100; i++) {
         CHECK_OK(pm_set(&one, "a", 1, 1, NULL));
