@@ -241,14 +241,17 @@ typedef enum pm_prune { PM_KEEP = 0, PM_PRUNE = 1 } pm_prune;
 /* What becomes of the children that a call does not name. */
 typedef enum pm_others { PM_KEEP_OTHERS = 0, PM_CLEAR_OTHERS = 1 } pm_others;
 
-/* The outcome of an algebraic operation. The two identity bits say which operand the result equals;
-   a value hook may leave a bit out, whole-map operations never do. */
+/* How the result of an operation stands to its operands: there is none (no value, an empty map, an empty place), or the
+   two bits say which operands it equals. That is what it means everywhere: for value hooks, for what a view shows, for
+   operations on maps and in place. In place (pm_wz_) the left operand is what was there before, so PM_ALG_LEFT means
+   that nothing changed; the right one is not compared with. A value hook, too, may leave a bit out: that costs sharing.
+   Operations that make a map leave none out. */
 typedef enum pm_alg {
-    PM_ALG_NONE = 0,  /* nothing is left */
-    PM_ALG_LEFT = 1,  /* equals the left operand */
-    PM_ALG_RIGHT = 2, /* equals the right operand */
-    PM_ALG_BOTH = 3,  /* equals both */
-    PM_ALG_ELEMENT = 4 /* something new */
+    PM_ALG_NONE = 0,   /* nothing */
+    PM_ALG_LEFT = 1,   /* equals the left operand */
+    PM_ALG_RIGHT = 2,  /* equals the right operand */
+    PM_ALG_BOTH = 3,   /* equals both */
+    PM_ALG_ELEMENT = 4 /* something else */
 } pm_alg;
 
 enum {
@@ -566,29 +569,35 @@ PM_API PM_NODISCARD pm_status pm_txn_rollback(pm_txn *t, pm_map *m);
      symmetric difference   (left subtract right) join (right subtract left)
    and the prefixes of all that. A result shares with the operands every subtrie that did not change. */
 
-/* Make a new map of two, which stay as they are. The operands may be one and the same map.
-   *alg (may be NULL): PM_ALG_NONE if the result is the empty map, else exactly which operands it equals, else
-   PM_ALG_ELEMENT.
+/* Each of these makes a new map of two, which stay as they are and may be one and the same map. What holds for all:
+   *alg (may be NULL): PM_ALG_NONE if the result is the empty map, else exactly which operands it equals.
    Owns     the caller drops *out. It may be one of the operands, which is dropped once the result is made; else what it
             holds is not looked at
-   Fails    PM_NOMEM; PM_MISMATCH: the operands' value operations differ; PM_BADHOOK: a hook answered what it must not.
+   Fails    PM_NOMEM; PM_MISMATCH: the operands' value operations differ; PM_BADHOOK: a hook returned what it must not.
             *out and *alg are untouched, nothing is lost
-   Cost     O(nodes that differ); subtries that the operands share are not visited if values are idempotent */
+   Cost     O(nodes that differ); subtries that the operands share are not visited if values are idempotent
+   Threads  reads of both operands, but of one that `out` is */
+
+/* Makes the union: all locations of both. */
 PM_API PM_NODISCARD pm_status pm_join(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg);
+/* Makes the intersection: what both have. */
 PM_API PM_NODISCARD pm_status pm_meet(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg);
+/* Makes the difference: what `a` has and `b` has not, or has with a smaller value, as the hook says. */
 PM_API PM_NODISCARD pm_status pm_subtract(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg);
+/* Makes a map of what of `a` lies at or below a value of `b`. The values of `b` themselves do not matter. */
 PM_API PM_NODISCARD pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg);
+/* Makes a map of what only one of the two has. */
 PM_API PM_NODISCARD pm_status pm_symmetric_difference(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg);
 
-/* Join and meet n maps at once, n > 0; the hooks are taken to be associative.
-   *alg (may be NULL): PM_ALG_NONE if the result is the empty map, PM_ALG_LEFT if it equals an operand, the first of
-   which is *which (may be NULL), else PM_ALG_ELEMENT.
-   Fails    PM_INVALID if n is 0; else as pm_join
-   Cost     one pass over byte nodes that several operands have at one place; see pm_join */
-PM_API PM_NODISCARD pm_status pm_join_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
-                                           size_t *which);
-PM_API PM_NODISCARD pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
-                                           size_t *which);
+/* Joins n maps at once, n > 0; the hooks are taken to be associative. The operands stay as they are.
+   *which (may be NULL): the first operand that the result equals; n: none.
+   Owns     as pm_join
+   Fails    PM_INVALID if n is 0; else as pm_join. With `which` also PM_NOMEM of pm_equal
+   Cost     one pass over byte nodes that several operands have at one place; see pm_join. With `which`, that of pm_equal
+            for each operand */
+PM_API PM_NODISCARD pm_status pm_join_many(const pm_map *const *maps, size_t n, pm_map *out, size_t *which);
+/* Meets n maps at once; otherwise like pm_join_many. */
+PM_API PM_NODISCARD pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, size_t *which);
 
 /* ---- src/pathmap/12_bytemask.h ------------------------------------------------------------------------- */
 
@@ -1128,9 +1137,9 @@ PM_API PM_NODISCARD pm_status pm_wz_rollback(pm_wz *w);
 /* Algebra in place, through write zippers: see 45_map_algebra.h for what the operations mean.
 
    The left operand is what is at and below the writer's focus, value included; a place that does not exist counts as
-   the empty trie, on either side. *alg (may be NULL) tells what became of it: PM_ALG_NONE, it is empty now;
-   PM_ALG_LEFT, it did not change (and was not empty); PM_ALG_ELEMENT, it changed. An empty result does not make the
-   focus exist, nor does it remove it, except with PM_PRUNE: then pm_wz_prune_path follows.
+   the empty trie, on either side. *alg (may be NULL) compares the result with what was there (pm_alg): PM_ALG_NONE, it
+   is empty now; PM_ALG_LEFT, nothing changed; PM_ALG_ELEMENT, something did. An empty result does not make the focus
+   exist, nor does it remove it, except with PM_PRUNE: then pm_wz_prune_path follows.
 
    A source may be a zipper over the writer's own map. Sources are kept, and shared with.
    Fails    PM_NOMEM, PM_MISMATCH, PM_BADHOOK: nothing changed, unless said otherwise
@@ -1233,8 +1242,9 @@ PM_API size_t pm_view_path_indices(const pm_rz *z, size_t cap, size_t *out);
      overlay          what is in either of two
      meet, subtract   as pm_meet and pm_subtract would make, without making it */
 
-/* Returns which value to show at a location, or PM_ALG_NONE; PM_ALG_ELEMENT after storing a value in *out, whose
-   reference then belongs to the view. `left` or `right` is NULL where there is none, never both. */
+/* Returns which value to show at a location, in the words of pm_alg: that of either side, none, or PM_ALG_ELEMENT after
+   storing another value in *out, whose reference then belongs to the view. `left` or `right` is NULL where there is
+   none, never both. */
 typedef pm_alg (*pm_view_choose_fn)(void *ctx, const pm_val *left, const pm_val *right, pm_val *out);
 
 /* The locations of both. `choose` NULL: the left value, else the right. A choice of an absent value shows none. */
@@ -12985,8 +12995,7 @@ static pm_status pm__maps_which(const pm_map *m, const pm_map *const *maps, size
     return PM_OK;
 }
 
-static pm_status pm__maps_many(pm__merge_op op, const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
-                               size_t *which) {
+static pm_status pm__maps_many(pm__merge_op op, const pm_map *const *maps, size_t n, pm_map *out, size_t *which) {
     pm__outcome o = {0, {0, false}, PM_ALG_ELEMENT, 0};
     if (n == 0 || n > PM__LEN_MAX / sizeof *maps || !maps || !out) return PM_INVALID;
     for (size_t i = 0; i < n; i++)
@@ -13007,7 +13016,7 @@ static pm_status pm__maps_many(pm__merge_op op, const pm_map *const *maps, size_
     if (s != PM_OK) return s;
     pm_map m = pm__outcome_map(&cx, &o);
     size_t first = n;
-    if (alg || which) s = pm__maps_which(&m, maps, n, &first);
+    if (which) s = pm__maps_which(&m, maps, n, &first);
     if (s != PM_OK) {
         pm_drop(&m);
         return s;
@@ -13015,17 +13024,16 @@ static pm_status pm__maps_many(pm__merge_op op, const pm_map *const *maps, size_
     bool operand = false;
     for (size_t i = 0; i < n; i++) operand = operand || out == maps[i];
     pm__map_give(out, &m, operand);
-    if (alg) *alg = pm_is_empty(&m) ? PM_ALG_NONE : first < n ? PM_ALG_LEFT : PM_ALG_ELEMENT;
-    if (which && first < n) *which = first;
+    if (which) *which = first;
     return pm__map_done(out, PM_OK);
 }
 
-PM_API pm_status pm_join_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg, size_t *which) {
-    return pm__maps_many(PM__MERGE_JOIN, maps, n, out, alg, which);
+PM_API pm_status pm_join_many(const pm_map *const *maps, size_t n, pm_map *out, size_t *which) {
+    return pm__maps_many(PM__MERGE_JOIN, maps, n, out, which);
 }
 
-PM_API pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg, size_t *which) {
-    return pm__maps_many(PM__MERGE_MEET, maps, n, out, alg, which);
+PM_API pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, size_t *which) {
+    return pm__maps_many(PM__MERGE_MEET, maps, n, out, which);
 }
 
 /* ---- src/pathmap/46_map_compact.c ---------------------------------------------------------------------- */

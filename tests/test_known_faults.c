@@ -135,7 +135,7 @@ static void check_maps(model_op op, const both *a, const both *b, const char *wa
     pm_drop(&r.map);
     const pm_map *maps[] = {&a->map, &b->map};
     if (op <= MODEL_MEET) {
-        CHECK_OK((op == MODEL_JOIN ? pm_join_many : pm_meet_many)(maps, 2, &r.map, NULL, NULL));
+        CHECK_OK((op == MODEL_JOIN ? pm_join_many : pm_meet_many)(maps, 2, &r.map, NULL));
         check_both(&r);
         pm_drop(&r.map);
     }

@@ -175,7 +175,7 @@ TEST(comparing_and_many_operands_cost_what_differs) {
     bool same = true;
     for (unsigned i = 0; i < 2; i++) {
         cost c = begin();
-        CHECK_OK((i ? pm_meet_many : pm_join_many)(maps, 5, &r, NULL, NULL));
+        CHECK_OK((i ? pm_meet_many : pm_join_many)(maps, 5, &r, NULL));
         check_cost(end(c), differ, 4 * edits(1000), i ? "meet of many" : "join of many");
         pm_drop(&r);
     }
@@ -285,7 +285,7 @@ TEST(algebra_of_2_to_the_80_values_looks_at_each_node_once) {
         const pm_map *maps[] = {&a, &b, &a};
         for (unsigned i = 0; i < 2; i++) {
             cost c = begin();
-            CHECK_OK((i ? pm_meet_many : pm_join_many)(maps, 3, &r, NULL, NULL));
+            CHECK_OK((i ? pm_meet_many : pm_join_many)(maps, 3, &r, NULL));
             check_once(end(c), i ? "meet of many" : "join of many");
             pm_drop(&r);
         }

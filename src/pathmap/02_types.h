@@ -62,14 +62,17 @@ typedef enum pm_prune { PM_KEEP = 0, PM_PRUNE = 1 } pm_prune;
 /* What becomes of the children that a call does not name. */
 typedef enum pm_others { PM_KEEP_OTHERS = 0, PM_CLEAR_OTHERS = 1 } pm_others;
 
-/* The outcome of an algebraic operation. The two identity bits say which operand the result equals;
-   a value hook may leave a bit out, whole-map operations never do. */
+/* How the result of an operation stands to its operands: there is none (no value, an empty map, an empty place), or the
+   two bits say which operands it equals. That is what it means everywhere: for value hooks, for what a view shows, for
+   operations on maps and in place. In place (pm_wz_) the left operand is what was there before, so PM_ALG_LEFT means
+   that nothing changed; the right one is not compared with. A value hook, too, may leave a bit out: that costs sharing.
+   Operations that make a map leave none out. */
 typedef enum pm_alg {
-    PM_ALG_NONE = 0,  /* nothing is left */
-    PM_ALG_LEFT = 1,  /* equals the left operand */
-    PM_ALG_RIGHT = 2, /* equals the right operand */
-    PM_ALG_BOTH = 3,  /* equals both */
-    PM_ALG_ELEMENT = 4 /* something new */
+    PM_ALG_NONE = 0,   /* nothing */
+    PM_ALG_LEFT = 1,   /* equals the left operand */
+    PM_ALG_RIGHT = 2,  /* equals the right operand */
+    PM_ALG_BOTH = 3,   /* equals both */
+    PM_ALG_ELEMENT = 4 /* something else */
 } pm_alg;
 
 enum {

@@ -1,9 +1,9 @@
 /* Algebra in place, through write zippers: see 45_map_algebra.h for what the operations mean.
 
    The left operand is what is at and below the writer's focus, value included; a place that does not exist counts as
-   the empty trie, on either side. *alg (may be NULL) tells what became of it: PM_ALG_NONE, it is empty now;
-   PM_ALG_LEFT, it did not change (and was not empty); PM_ALG_ELEMENT, it changed. An empty result does not make the
-   focus exist, nor does it remove it, except with PM_PRUNE: then pm_wz_prune_path follows.
+   the empty trie, on either side. *alg (may be NULL) compares the result with what was there (pm_alg): PM_ALG_NONE, it
+   is empty now; PM_ALG_LEFT, nothing changed; PM_ALG_ELEMENT, something did. An empty result does not make the focus
+   exist, nor does it remove it, except with PM_PRUNE: then pm_wz_prune_path follows.
 
    A source may be a zipper over the writer's own map. Sources are kept, and shared with.
    Fails    PM_NOMEM, PM_MISMATCH, PM_BADHOOK: nothing changed, unless said otherwise

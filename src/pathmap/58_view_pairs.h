@@ -5,8 +5,9 @@
 
 #include "57_views.h"
 
-/* Returns which value to show at a location, or PM_ALG_NONE; PM_ALG_ELEMENT after storing a value in *out, whose
-   reference then belongs to the view. `left` or `right` is NULL where there is none, never both. */
+/* Returns which value to show at a location, in the words of pm_alg: that of either side, none, or PM_ALG_ELEMENT after
+   storing another value in *out, whose reference then belongs to the view. `left` or `right` is NULL where there is
+   none, never both. */
 typedef pm_alg (*pm_view_choose_fn)(void *ctx, const pm_val *left, const pm_val *right, pm_val *out);
 
 /* The locations of both. `choose` NULL: the left value, else the right. A choice of an absent value shows none. */
