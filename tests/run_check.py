@@ -337,9 +337,10 @@ def prefix_job():
     return good(f"{len(parts)} prefixes")
 
 
-def results_job():
-    """Results come last in every public function."""
+def prototypes_job():
+    """Public functions are declared as tests/rules.py says."""
     faults, n = rules.misplaced_results()
+    faults += rules.uncommented()[0] + rules.unknown_first()
     return bad(f"{len(faults)} faults", "\n".join(faults)) if faults or not n else good(f"{n} functions")
 
 
@@ -770,7 +771,7 @@ def group_bench():
 def group_rules():
     return [(f"tests/{name}", counting_job([sys.executable, f"tests/{name}"]))
             for name in ("test_amalgamate.py", "test_frame.py")] + [
-                ("style", style_job), ("prefixes", prefix_job), ("results last", results_job)]
+                ("style", style_job), ("prefixes", prefix_job), ("prototypes", prototypes_job)]
 
 
 def group_packages():

@@ -36,8 +36,8 @@ PM_API PM_NODISCARD pm_status pm_symmetric_difference(const pm_map *a, const pm_
    *which (may be NULL): the first operand that the result equals; n: none.
    Owns     as pm_join
    Fails    PM_INVALID if n is 0; else as pm_join. With `which` also PM_NOMEM of pm_equal
-   Cost     one pass over byte nodes that several operands have at one place; see pm_join. With `which`, that of pm_equal
-            for each operand */
+   Cost     one pass over byte nodes that several operands have at one place; see pm_join. With `which`, also that of
+            pm_equal for each operand */
 PM_API PM_NODISCARD pm_status pm_join_many(const pm_map *const *maps, size_t n, pm_map *out, size_t *which);
 /* Meets n maps at once; otherwise like pm_join_many. */
 PM_API PM_NODISCARD pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, size_t *which);
