@@ -11,6 +11,7 @@
 #include "../pathmap.h"
 
 #include "both.h"
+#include "doubled.h"
 #include "counted.h"
 #include "shapes.h"
 #include "small_stack.h"
@@ -227,26 +228,15 @@ TEST(algebra_of_idempotent_values_shares_and_does_not_visit_equal_subtries) {
 }
 
 /* A map of 2^levels values below each of its two leaves. */
-static pm_map doubled(const pm_ops *ops, unsigned levels, pm_val x, pm_val y) {
-    pm_map m = pm_new(ops, NULL);
-    pm__cx cx = pm__map_cx(&m);
-    CHECK_OK(pm_set(&m, "x", 1, x, NULL));
+static pm_map doubled_pair(const pm_ops *ops, unsigned levels, pm_val x, pm_val y) {
+    pm_map m = single(ops, "x", x);
     CHECK_OK(pm_set(&m, "y", 1, y, NULL));
-    for (unsigned i = 0; i < levels; i++) {
-        pm_map up = pm_new(ops, NULL);
-        pm__ref_retain(m.root);
-        pm__ref_retain(m.root);
-        CHECK(pm__trie_graft(&cx, &up.root, (const uint8_t *)"left", 4, m.root));
-        CHECK(pm__trie_graft(&cx, &up.root, (const uint8_t *)"right", 5, m.root));
-        pm_drop(&m);
-        m = up;
-    }
-    return m;
+    return doubled(m, levels, "left", "right");
 }
 
 TEST(algebra_of_2_to_the_80_values_visits_each_node_once) {
     for (unsigned t = 0; t < 5; t++) {
-        pm_map a = doubled(table(t), 80, 7, 2), b = doubled(table(t), 80, 3, 2), r[OPERATIONS];
+        pm_map a = doubled_pair(table(t), 80, 7, 2), b = doubled_pair(table(t), 80, 3, 2), r[OPERATIONS];
         pm_alg alg;
         uint64_t n;
         for (unsigned op = 0; op < OPERATIONS; op++) {

@@ -7,6 +7,7 @@
 
 #include "both.h"
 #include "counted.h"
+#include "doubled.h"
 #include "shapes.h"
 
 /* ---- random operands ---- */
@@ -156,32 +157,16 @@ TEST(many_hundreds_of_lines_are_combined_as_well) {
 
 /* ---- what is shared ---- */
 
-/* Each level has the one below it twice. */
-static pm_map doubled(const pm_ops *ops, pm_val x, unsigned levels) {
-    pm_map m = pm_new(ops, NULL);
-    CHECK_OK(pm_set(&m, "end", 3, x, NULL));
-    while (levels--) {
-        pm_map up = pm_new(ops, NULL);
-        pm_wz w;
-        CHECK_OK(pm_wz_open(&up, NULL, 0, &w));
-        for (unsigned i = 0; i < 2; i++) {
-            (void)pm_rz_move_to(pm_wz_cursor(&w), i ? "right" : "left", i ? 5 : 4);
-            CHECK_OK(pm_wz_graft_map(&w, &m));
-        }
-        CHECK_OK(pm_wz_drop(&w));
-        pm_drop(&m);
-        m = up;
-    }
-    return m;
-}
-
 TEST(many_maps_of_2_to_the_60_values_take_no_time) {
     enum { N = 5, LEVELS = 60 };
     for (unsigned i = 0; i < 4; i++) {
         const pm_ops *ops = i % 2 ? pm_ops_sum() : pm_ops_lattice();
         pm_map m[N], out;
         const pm_map *maps[N];
-        for (unsigned k = 0; k < N; k++) m[k] = doubled(ops, k + 1, LEVELS), maps[k] = &m[k];
+        for (unsigned k = 0; k < N; k++) {
+            m[k] = doubled(single(ops, "end", k + 1), LEVELS, "left", "right");
+            maps[k] = &m[k];
+        }
         uint64_t before = live_nodes(), count;
         CHECK_OK((i < 2 ? pm_join_many : pm_meet_many)(maps, N, &out, NULL));
         CHECK_NOTE(live_nodes() - before < 4 * LEVELS, "%u nodes made", (unsigned)(live_nodes() - before));
