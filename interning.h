@@ -43,7 +43,7 @@
      Readers take no lock, need no permit and perform no atomic read-modify-write: an entry of a bucket is written once,
      after the record that it leads to; an outgrown array is kept until nobody can be looking. So intern_get and
      intern_bytes finish in a bounded number of steps whatever writers do.
-     Nothing is ever deleted. Bytes never move: pointers that intern_bytes answers are good as long as the table is.
+     Nothing is ever deleted. Bytes never move: pointers that intern_bytes returns are good as long as the table is.
 
    What a symbol looks like, high byte first:
 
@@ -54,12 +54,12 @@
 
    Held everywhere unless a comment says otherwise:
      Keys are borrowed for the call, may contain zero bytes, and may be empty. Keys are told apart by all their bytes.
-     Functions answer intern_status: 0 is good, negative is a reason; results go through the last parameters, which a
+     Functions return intern_status: 0 is good, negative is a reason; results go through the last parameters, which a
      failure leaves untouched. Nothing prints, aborts, or touches errno on purpose. Out of memory is a status like
      any other: nothing is lost, and the same call may be made again.
      An argument that no caller should pass (NULL for a table, permit, function, result that is not called optional, or
-     bytes of a length other than 0; a length above PTRDIFF_MAX) is answered by INTERN_INVALID, and by nothing, zero or
-     false where no status is answered.
+     bytes of a length other than 0; a length above PTRDIFF_MAX) is refused with INTERN_INVALID, and with nothing, zero
+     or false where no status is returned. What may be NULL says so.
      Locks are held for moments, waited for in the kernel, and no call is a cancellation point while it holds or waits
      for one; intern_save and intern_load are none at all. After fork, the child uses every table that it could reach
      as if the parent's other threads had ended: their permits come back, what they had added is there whole or not at
@@ -91,8 +91,8 @@ extern "C" {
      INTERNING_STATIC          emit a private static copy for this file (implies INTERNING_IMPLEMENTATION); a table
                                must not be handed from one copy to another
      INTERN_API                linkage of public functions, default `extern` (or `static` with INTERNING_STATIC)
-     INTERN_MALLOC(n) INTERN_FREE(p,n)  allocation of everything; both or neither. INTERN_MALLOC answers NULL when it
-                               has none; INTERN_FREE gets the size that was asked for
+     INTERN_MALLOC(n) INTERN_FREE(p,n)  allocation of everything; both or neither. INTERN_MALLOC returns NULL when it
+                               has none; INTERN_FREE gets the size that was allocated
      INTERN_PATHMAP            1: emit intern_snapshot and intern_each_prefix, which need pathmap.h on the include path
                                and its implementation in the program; default 0, so that this header works alone
      INTERN_NO_FILES           1: leave out intern_save and intern_load, which make system calls on files;
@@ -157,12 +157,14 @@ typedef enum intern_status {
     INTERN_BUSY = -5,      /* the table is in use, or holds symbols already */
     INTERN_CORRUPT = -6,   /* damaged or foreign data */
     INTERN_IO = -8,        /* reading or writing failed */
-    INTERN_EXHAUSTED = -9, /* every write permit is out; ask again later */
+    INTERN_EXHAUSTED = -9, /* every write permit is out; try again later */
     INTERN_REFUSED = -10,  /* the permit belongs to another table or thread, or was released */
     INTERN_FULL = -11      /* the permit's slot has issued all its serials; another slot still works */
 } intern_status;
 
-/* Names a status for people. Never NULL; static text. */
+/* Says what a status means, in English.
+   Returns  static text, never NULL; of a number that is no status, that it is unknown
+   Threads  any */
 INTERN_API const char *intern_status_text(intern_status s);
 
 /* Where and why input data were refused. */
@@ -188,10 +190,10 @@ typedef struct intern_key {
     size_t len;
 } intern_key;
 
-/* Writes a symbol as eight bytes, big-endian: in that form memcmp gives the order of symbols. */
+/* Writes a symbol, tags and all, as eight bytes, big-endian: in that form memcmp gives the order of symbols. */
 INTERN_API void intern_symbol_encode(intern_symbol s, uint8_t out[8]);
 
-/* Reads a symbol that intern_symbol_encode wrote. */
+/* Returns the symbol that intern_symbol_encode wrote; INTERN_NONE if `in` is NULL. */
 INTERN_API intern_symbol intern_symbol_decode(const uint8_t in[8]);
 
 /* ---- src/interning/40_table.h -------------------------------------------------------------------------- */
@@ -206,7 +208,7 @@ typedef struct intern_options {
     uint64_t seed;   /* of the hash of keys, kept also by a load; 0: a random one is drawn. What keys cost cannot be
                         told from outside without it: keep it secret, and files too, which carry it */
     bool keep_bytes; /* the last intern_table_free leaves the bytes of symbols (and a loaded file's mapping) in memory
-                        for the rest of the program, so that what intern_bytes answered stays valid; all else is
+                        for the rest of the program, so that what intern_bytes returned stays valid; all else is
                         freed */
 } intern_options;
 
@@ -223,7 +225,8 @@ INTERN_API INTERN_NODISCARD intern_status intern_table_new(const intern_options 
 INTERN_API intern_table *intern_table_clone(intern_table *t);
 
 /* Gives up one ownership; the last one, handles and permits counted together, frees the table. NULL is allowed.
-   Cost     the last one: O(slabs and index pages), nothing per symbol */
+   Cost     the last one: O(slabs and index pages), nothing per symbol
+   Threads  any thread that holds the handle which it gives up */
 INTERN_API void intern_table_free(intern_table *t);
 
 /* Write permits: the right to add symbols. A permit is bound to one table and to the thread that acquired it. */
@@ -245,7 +248,9 @@ typedef struct intern_permit {
 INTERN_API INTERN_NODISCARD intern_status intern_permit_acquire(intern_table *t, intern_permit *out);
 
 /* Releases a permit and clears it.
-   Fails    INTERN_REFUSED from a thread that does not own it, or when it is cleared or released: nothing changed */
+   Fails    INTERN_REFUSED from a thread that does not own it, or when it is cleared or released: nothing changed
+   Cost     a short lock
+   Threads  the permit's owner */
 INTERN_API INTERN_NODISCARD intern_status intern_permit_release(intern_permit *p);
 
 /* Finds the symbol of `len` bytes, issuing one if there is none. Its bytes can be got back before any thread can see
@@ -273,6 +278,7 @@ INTERN_API intern_symbol intern_get(const intern_table *t, const void *bytes, si
 INTERN_API const void *intern_bytes(const intern_table *t, intern_symbol s, size_t *len);
 
 /* Counts the symbols.
+   Returns  how many have been issued; 0 of NULL
    Cost     128 loads
    Threads  any thread, any time; exact when nobody inserts meanwhile */
 INTERN_API uint64_t intern_count(const intern_table *t);
@@ -289,16 +295,18 @@ typedef struct intern_iter {
     uint32_t slot;
 } intern_iter;
 
-/* Every symbol in the order of symbols. Symbols issued before the iterator was made are all seen; those issued
-   meanwhile may or may not be.
+/* Returns an iterator over every symbol in the order of symbols. Symbols issued before the iterator was made are all
+   seen; those issued meanwhile may or may not be.
    Valid    as long as the table; nothing to drop
    Threads  one thread per iterator, writers may go on */
 INTERN_API intern_iter intern_iter_all(const intern_table *t);
 
-/* Steps on. False after the last. */
+/* Steps on.
+   Returns  whether there is another symbol, in the iterator's fields
+   Cost     O(1); no lock, no allocation */
 INTERN_API bool intern_iter_next(intern_iter *i);
 
-/* What a table holds, in bytes asked of INTERN_MALLOC; a loaded file's mapping counts apart. */
+/* What a table holds, in bytes from INTERN_MALLOC; a loaded file's mapping counts apart. */
 typedef struct intern_stats {
     uint64_t symbols;
     uint64_t slab_bytes;    /* keys, their prefixes, and room at the ends of slabs */
@@ -311,10 +319,12 @@ typedef struct intern_stats {
 } intern_stats;
 
 /* Reports on a table. Takes each bucket's lock in turn.
+   Cost     O(buckets, slabs and index pages)
    Threads  any thread, any time */
 INTERN_API void intern_get_stats(intern_table *t, intern_stats *out);
 
 /* Frees what growth has left behind for readers that may still have been looking.
+   Cost     O(what is freed), and each bucket's lock
    Threads  the caller vouches that no other thread is inside a call on this table, a save included */
 INTERN_API void intern_trim(intern_table *t);
 
@@ -326,7 +336,7 @@ INTERN_API void intern_trim(intern_table *t);
 /* Does intern_get_or_insert for n keys. Which of several new keys gets the smaller serial is not said. *done (may be
    NULL): how many of the leading keys have their symbol in `out`; n on success.
    Fails    INTERN_REFUSED, INTERN_NOMEM, INTERN_FULL, INTERN_INVALID (a key is none): keys behind *done may or may not
-            have been added; asking again is harmless
+            have been added; the same call may be made again
    Threads  the permit's owner */
 INTERN_API INTERN_NODISCARD intern_status intern_get_or_insert_many(intern_table *t, const intern_permit *p,
                                                                     const intern_key *keys, size_t n,
@@ -347,9 +357,9 @@ INTERN_API size_t intern_bytes_many(const intern_table *t, const intern_symbol *
 /* The table in the order of its bytes, as a map of pathmap.h. The file that carries the implementation must define
    INTERN_PATHMAP as 1 for these two; without it, using them fails at link.
 
-   The table keeps one pm_map of its own, bytes to symbol, which is brought up to date when somebody asks: symbols
-   issued since the last time are added, then the map is cloned, which is O(1). So a table that nobody asks for a
-   snapshot pays nothing for the possibility. */
+   The table keeps one pm_map of its own, bytes to symbol, which a snapshot brings up to date: symbols issued since
+   the last one are added, then the map is cloned, which is O(1). So a table of which no snapshot is taken pays nothing
+   for the possibility. */
 
 struct pm_map;
 
@@ -367,7 +377,7 @@ struct pm_map;
 INTERN_API INTERN_NODISCARD intern_status intern_snapshot(intern_table *t, struct pm_map *out);
 
 /* Calls fn for each symbol whose bytes begin with `prefix`, in the order of bytes, the prefix itself first. Stops when
-   fn answers false. `data` is the table's own copy, valid as from intern_bytes. fn may use the table in any way; what
+   fn returns false. `data` is the table's own copy, valid as from intern_bytes. fn may use the table in any way; what
    it adds is not visited.
    Fails    INTERN_NOMEM: before the first call, or between two
    Cost     a snapshot, then O(prefix + symbols visited)
@@ -423,8 +433,13 @@ INTERN_API INTERN_NODISCARD intern_status intern_load(intern_table *t, const cha
 
 #endif
 
+<<<<<<< HEAD
 /* Does intern_save into a callback, which must take all `len` bytes and answer true, or false to stop.
    Fails    INTERN_NOMEM; INTERN_IO when the callback answers false; INTERN_INVALID (no table, no callback) */
+=======
+/* Does intern_save into a callback, which must take all `len` bytes and return true, or false to stop.
+   Fails    INTERN_NOMEM; INTERN_IO when the callback returns false; INTERN_INVALID (also on a big-endian machine) */
+>>>>>>> public
 INTERN_API INTERN_NODISCARD intern_status intern_save_to(intern_table *t,
                                                          bool (*put)(void *ctx, const void *data, size_t len),
                                                          void *ctx);

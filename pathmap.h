@@ -118,7 +118,7 @@ extern "C" {
      PATHMAP_IMPLEMENTATION   emit the code in this file; exactly one file of a program does
      PATHMAP_STATIC           emit a private static copy for this file (implies PATHMAP_IMPLEMENTATION)
      PM_API                   linkage of public functions, default `extern` (or `static` with PATHMAP_STATIC)
-     PM_MALLOC(n) PM_FREE(p,n)  allocation of everything; both or neither. PM_MALLOC answers NULL when it has none.
+     PM_MALLOC(n) PM_FREE(p,n)  allocation of everything; both or neither. PM_MALLOC returns NULL when it has none.
                               Neither is called by the destructor that runs at the program's end (docs/memory.md)
      PATHMAP_JEMALLOC         1: allocate with jemalloc's sized calls (link with -ljemalloc); default 0
      PATHMAP_SLIM_PTRS        1: 64-bit tagged node references and 32-bit saturating counts; 0: plain pointers and
@@ -130,7 +130,7 @@ extern "C" {
      PM_CHECK                 0 no checks; 1 what a map is used for: tells (stderr) of readers used after their map was
                               written, of two writers on one map, of writes to a map that a writer or a head has, of
                               structs copied and dropped twice; 2 local invariants too; 3 the whole trie after each
-                              write too; default 0. Arguments are answered alike at all levels
+                              write too; default 0. Wrong arguments are refused alike at all levels
      PM_ASSERT(c)             what a failed check does; default assert(c)
      PM_ON_ATOMIC_RMW()       statement run before each atomic read-modify-write (instrumentation); default nothing */
 
@@ -202,11 +202,13 @@ typedef enum pm_status {
     PM_CONFLICT = -4, /* another zipper claims an overlapping path */
     PM_BUSY = -5,     /* the object is in use */
     PM_CORRUPT = -6,  /* damaged data or structure */
-    PM_BADHOOK = -7,  /* a value hook answered what it must not, or a table has one of retain and release only */
+    PM_BADHOOK = -7,  /* a value hook returned what it must not, or a table has one of retain and release only */
     PM_IO = -8        /* reading or writing failed */
 } pm_status;
 
-/* Names a status for people. Never NULL; static text. */
+/* Says what a status means, in English.
+   Returns  static text, never NULL; of a number that is no status, that it is unknown
+   Threads  any */
 PM_API const char *pm_status_text(pm_status s);
 
 /* Where and why input data were refused. */
@@ -234,21 +236,24 @@ typedef struct pm_key {
 /* Where nodes live (11_memory.h). NULL names the default pool, which is all that most programs need. */
 typedef struct pm_pool pm_pool;
 
-/* What a removal does with a place that it leaves without value and branch: with PM_PRUNE it goes, and so do its
-   prefixes up to the nearest one that has a value or another branch (pm_prune_path). */
+/* What a removal does with a place that it leaves without value and branch. PM_KEEP keeps it; PM_PRUNE removes it, and
+   its prefixes up to the nearest one that has a value or another branch (pm_prune_path). */
 typedef enum pm_prune { PM_KEEP = 0, PM_PRUNE = 1 } pm_prune;
 
 /* What becomes of the children that a call does not name. */
 typedef enum pm_others { PM_KEEP_OTHERS = 0, PM_CLEAR_OTHERS = 1 } pm_others;
 
-/* The outcome of an algebraic operation. The two identity bits say which operand the result equals;
-   a value hook may leave a bit out, whole-map operations never do. */
+/* How the result of an operation stands to its operands: there is none (no value, an empty map, an empty place), or the
+   two bits say which operands it equals. That is what it means everywhere: for value hooks, for what a view shows, for
+   operations on maps and in place. In place (pm_wz_) the left operand is what was there before, so PM_ALG_LEFT means
+   that nothing changed; the right one is not compared with. A value hook, too, may leave a bit out: that costs sharing.
+   Operations that make a map leave none out. */
 typedef enum pm_alg {
-    PM_ALG_NONE = 0,  /* nothing is left */
-    PM_ALG_LEFT = 1,  /* equals the left operand */
-    PM_ALG_RIGHT = 2, /* equals the right operand */
-    PM_ALG_BOTH = 3,  /* equals both */
-    PM_ALG_ELEMENT = 4 /* something new */
+    PM_ALG_NONE = 0,   /* nothing */
+    PM_ALG_LEFT = 1,   /* equals the left operand */
+    PM_ALG_RIGHT = 2,  /* equals the right operand */
+    PM_ALG_BOTH = 3,   /* equals both */
+    PM_ALG_ELEMENT = 4 /* something else */
 } pm_alg;
 
 enum {
@@ -262,10 +267,10 @@ enum {
    that called them, and never fail.
    retain and release come together or not at all: every clone, copied node and result shares values. Values that
    cannot be shared (a plain malloc'ed string) need a count, or an owner beside the map. A table with one of the two is
-   refused: pm_new answers a map under the table "refused", which takes no values; all that would store one, or that
-   takes the table and can fail (pm_build, pm_unfold_map, pm_rz_make_map_in), says PM_BADHOOK.
-   join, meet and subtract answer which operand the result equals, or PM_ALG_ELEMENT after storing a value the
-   caller then owns in *out. join must not answer PM_ALG_NONE. */
+   refused: pm_new returns a map under the table "refused", which takes no values; all that would store one, or that
+   takes the table and can fail (pm_build, pm_unfold_map, pm_rz_make_map_in), returns PM_BADHOOK.
+   join, meet and subtract return which operand the result equals, or PM_ALG_ELEMENT after storing a value the
+   caller then owns in *out. join must not return PM_ALG_NONE. */
 typedef struct pm_ops {
     const char *name;
     unsigned flags;
@@ -279,36 +284,51 @@ typedef struct pm_ops {
     uint64_t (*hash)(void *ctx, pm_val v); /* NULL: the word itself is hashed */
 } pm_ops;
 
-/* The built-in tables, as functions so that no data symbol is needed. */
-PM_API const pm_ops *pm_ops_unit(void);    /* sets: no payload */
-/* The default: join and meet keep the left value; subtract removes a key that both sides have, whatever the values. */
+/* The built-in tables: functions, so that no data symbol is needed. Each returns the same table every time, which lives
+   as long as the program; maps under one of them combine with each other. Any thread may call them. */
+
+/* For sets of paths: the only value is 0, and no payload is stored. */
+PM_API const pm_ops *pm_ops_unit(void);
+/* The default, for plain words: join and meet keep the left value; subtract removes a key that both sides have,
+   whatever the values. */
 PM_API const pm_ops *pm_ops_left(void);
-PM_API const pm_ops *pm_ops_lattice(void); /* join max, meet min, subtract cancels equals */
-PM_API const pm_ops *pm_ops_sum(void);     /* join adds (wrapping), meet min, subtract keeps a positive difference */
-/* join or, meet and, subtract and-not; a zero result vanishes, but not in a join, nor where a zero meets itself */
+/* For numbers in order: join is the greater, meet the smaller one; subtract removes equal values. */
+PM_API const pm_ops *pm_ops_lattice(void);
+/* For amounts: join adds (wrapping), meet is the smaller one, subtract keeps a positive difference. */
+PM_API const pm_ops *pm_ops_sum(void);
+/* For sets of 64: join is or, meet is and, subtract is and-not. A zero result is removed, but not in a join, nor where
+   a zero meets itself. */
 PM_API const pm_ops *pm_ops_bits(void);
-/* Counted byte strings made by pm_bytes_new; left wins, as in pm_ops_left. SUBTRACTION DOES NOT LOOK AT THE STRINGS: a
-   key that both sides have goes, be they equal or not. pm_equal, pm_hash and the answers which operand a result equals
-   compare them by content. */
+/* For counted byte strings, made by pm_bytes_new; left wins, as in pm_ops_left. SUBTRACTION DOES NOT LOOK AT THE
+   STRINGS: it removes a key that both sides have, be they equal or not. pm_equal, pm_hash and pm_alg compare them by
+   content. */
 PM_API const pm_ops *pm_ops_bytes(void);
 
-/* Makes a counted byte string to be used as a value under pm_ops_bytes().
+/* Makes a counted byte string to be used as a value under pm_ops_bytes(). The bytes are copied; `data` may be NULL if
+   `len` is 0.
    Owns     the caller owns one reference: give it to a map, or drop it with pm_bytes_release
    Fails    PM_NOMEM
-   Cost     one allocation, O(len) */
+   Cost     one allocation, O(len)
+   Threads  any */
 PM_API PM_NODISCARD pm_status pm_bytes_new(const void *data, size_t len, pm_val *out);
 
 /* Reads a counted byte string.
-   Returns  its bytes; the length in *len
-   Valid    while a reference is held (a map that carries the value holds one) */
+   Returns  its bytes; the length in *len (NULL: not wanted)
+   Valid    while a reference is held (a map that carries the value holds one)
+   Cost     O(1)
+   Threads  any thread that may read the map, or holds a reference */
 PM_API const void *pm_bytes_get(pm_val v, size_t *len);
 
 /* Takes one more reference, for another map that is to carry the same string, or to keep it past the map.
    Returns  v
+   Owns     the caller owns the reference: pm_bytes_release, or give it to a map
+   Cost     one atomic increment
    Threads  any thread that may read the map, or holds a reference */
 PM_API pm_val pm_bytes_retain(pm_val v);
 
-/* Gives up one reference. */
+/* Gives up one reference; the last one frees the string.
+   Cost     one atomic decrement
+   Threads  any thread that holds a reference */
 PM_API void pm_bytes_release(pm_val v);
 
 /* ---- src/pathmap/40_map.h ------------------------------------------------------------------------------ */
@@ -566,58 +586,75 @@ PM_API PM_NODISCARD pm_status pm_txn_rollback(pm_txn *t, pm_map *m);
      symmetric difference   (left subtract right) join (right subtract left)
    and the prefixes of all that. A result shares with the operands every subtrie that did not change. */
 
-/* Make a new map of two, which stay as they are. The operands may be one and the same map.
-   *alg (may be NULL): PM_ALG_NONE if the result is the empty map, else exactly which operands it equals, else
-   PM_ALG_ELEMENT.
+/* Each of these makes a new map of two, which stay as they are and may be one and the same map. What holds for all:
+   *alg (may be NULL): PM_ALG_NONE if the result is the empty map, else exactly which operands it equals.
    Owns     the caller drops *out. It may be one of the operands, which is dropped once the result is made; else what it
             holds is not looked at
-   Fails    PM_NOMEM; PM_MISMATCH: the operands' value operations differ; PM_BADHOOK: a hook answered what it must not.
+   Fails    PM_NOMEM; PM_MISMATCH: the operands' value operations differ; PM_BADHOOK: a hook returned what it must not.
             *out and *alg are untouched, nothing is lost
-   Cost     O(nodes that differ); subtries that the operands share are not visited if values are idempotent */
+   Cost     O(nodes that differ); subtries that the operands share are not visited if values are idempotent
+   Threads  reads of both operands, but of one that `out` is */
+
+/* Makes the union: all locations of both. */
 PM_API PM_NODISCARD pm_status pm_join(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg);
+/* Makes the intersection: what both have. */
 PM_API PM_NODISCARD pm_status pm_meet(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg);
+/* Makes the difference: what `a` has and `b` has not, or has with a smaller value, as the hook says. */
 PM_API PM_NODISCARD pm_status pm_subtract(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg);
+/* Makes a map of what of `a` lies at or below a value of `b`. The values of `b` themselves do not matter. */
 PM_API PM_NODISCARD pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg);
+/* Makes a map of what only one of the two has. */
 PM_API PM_NODISCARD pm_status pm_symmetric_difference(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg);
 
-/* Join and meet n maps at once, n > 0; the hooks are taken to be associative.
-   *alg (may be NULL): PM_ALG_NONE if the result is the empty map, PM_ALG_LEFT if it equals an operand, the first of
-   which is *which (may be NULL), else PM_ALG_ELEMENT.
-   Fails    PM_INVALID if n is 0; else as pm_join
-   Cost     one pass over byte nodes that several operands have at one place; see pm_join */
-PM_API PM_NODISCARD pm_status pm_join_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
-                                           size_t *which);
-PM_API PM_NODISCARD pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
-                                           size_t *which);
+/* Joins n maps at once, n > 0; the hooks are taken to be associative. The operands stay as they are.
+   *which (may be NULL): the first operand that the result equals; n: none.
+   Owns     as pm_join
+   Fails    PM_INVALID if n is 0; else as pm_join. With `which` also PM_NOMEM of pm_equal
+   Cost     one pass over byte nodes that several operands have at one place; see pm_join. With `which`, also that of
+            pm_equal for each operand */
+PM_API PM_NODISCARD pm_status pm_join_many(const pm_map *const *maps, size_t n, pm_map *out, size_t *which);
+/* Meets n maps at once; otherwise like pm_join_many. */
+PM_API PM_NODISCARD pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, size_t *which);
 
 /* ---- src/pathmap/12_bytemask.h ------------------------------------------------------------------------- */
 
 /* A set of bytes: which children a location has. */
 
+/* A set of bytes. Zero is the empty one; it is copied by assignment. Nothing here allocates, and each call costs a few
+   instructions. NULL in place of a set counts as the empty one, and equals none. */
 typedef struct pm_mask {
     uint64_t w[4]; /* byte b is bit b%64 of w[b/64] */
 } pm_mask;
 
+/* Returns whether `b` is in the set. `m` must not be NULL. */
 static inline bool pm_mask_test(const pm_mask *m, uint8_t b) { return (m->w[b >> 6] >> (b & 63)) & 1; }
+/* Adds `b`. `m` must not be NULL. */
 static inline void pm_mask_set(pm_mask *m, uint8_t b) { m->w[b >> 6] |= UINT64_C(1) << (b & 63); }
+/* Removes `b`. `m` must not be NULL. */
 static inline void pm_mask_clear(pm_mask *m, uint8_t b) { m->w[b >> 6] &= ~(UINT64_C(1) << (b & 63)); }
+/* Returns whether nothing is in the set. `m` must not be NULL. */
 static inline bool pm_mask_is_empty(const pm_mask *m) { return !(m->w[0] | m->w[1] | m->w[2] | m->w[3]); }
 
-/* How many bytes are in the set. */
+/* Returns how many bytes are in the set. */
 PM_API unsigned pm_mask_count(const pm_mask *m);
-/* How many bytes of the set are smaller than `b`. */
+/* Returns how many bytes of the set are smaller than `b`. */
 PM_API unsigned pm_mask_rank(const pm_mask *m, uint8_t b);
-/* The i-th smallest byte of the set (from 0), or -1. */
+/* Returns the i-th smallest byte of the set (from 0), or -1 if there are not so many. */
 PM_API int pm_mask_select(const pm_mask *m, unsigned i);
-/* The smallest byte of the set that is at least `from` (0..256), or -1. */
+/* Returns the smallest byte of the set that is at least `from` (0..256), or -1. */
 PM_API int pm_mask_next(const pm_mask *m, int from);
-/* The largest byte of the set that is at most `from` (-1..255), or -1. */
+/* Returns the largest byte of the set that is at most `from` (-1..255), or -1. */
 PM_API int pm_mask_prev(const pm_mask *m, int from);
-/* The set of all bytes in `bytes`. */
+/* Returns the set of all n bytes at `bytes`; the empty set if that is NULL.
+   Cost     O(n) */
 PM_API pm_mask pm_mask_of(const void *bytes, size_t n);
+/* Returns the union of two sets. */
 PM_API pm_mask pm_mask_or(pm_mask a, pm_mask b);
+/* Returns what is in both sets. */
 PM_API pm_mask pm_mask_and(pm_mask a, pm_mask b);
+/* Returns what is in `a`, and not in `b`. */
 PM_API pm_mask pm_mask_andnot(pm_mask a, pm_mask b);
+/* Returns whether two sets have the same bytes. */
 PM_API bool pm_mask_equal(const pm_mask *a, const pm_mask *b);
 
 /* ---- src/pathmap/26_place.h ---------------------------------------------------------------------------- */
@@ -639,7 +676,7 @@ typedef struct pm_place {
    location that does not exist: every query then returns "nothing", moves down extend the path, moves up come back.
    Moves do no atomic read-modify-write. A move that fails returns false or 0 and stays where it was (those that go to
    a next place in order go back to the root); the first failure is the zipper's status until pm_rz_reset.
-   Over a view a query may have to look ahead, which needs memory and may fail as a move does.
+   Over a view, a query may have to look ahead, which needs memory and may fail as a move does.
    Threads  one thread per zipper, queries included; any number of zippers per map */
 
 /* A place of a view that has a value, or neither value nor child. */
@@ -720,46 +757,64 @@ PM_API PM_NODISCARD pm_status pm_rz_open_view(const pm_view_ops *view, void *sta
    owned, becomes a second owner.
    Owns     pm_rz_drop. *out may be *z, which is dropped then
    Valid    as `z`
-   Fails    PM_NOMEM; or what a view's fork returned */
+   Fails    PM_NOMEM; or what a view's fork returned
+   Cost     O(length of the path); of an owned zipper also one atomic increment */
 PM_API PM_NODISCARD pm_status pm_rz_fork(const pm_rz *z, pm_rz *out);
 
-/* Like pm_rz_fork, but *out always owns. */
+/* Like pm_rz_fork, but *out always owns what it looks at, whatever happens to the map later.
+   Cost     as pm_rz_open_owned; of a view what its fork costs
+   Threads  *out may be used and dropped by another thread */
 PM_API PM_NODISCARD pm_status pm_rz_fork_owned(const pm_rz *z, pm_rz *out);
 
-/* Ends a zipper. Dropping twice, or dropping zero, is harmless. */
+/* Ends a zipper. Dropping twice, or dropping zero or NULL, is harmless.
+   Cost     O(1); of an owned one dropping what nobody else holds
+   Threads  of an owned zipper, or one of a head: any */
 PM_API void pm_rz_drop(pm_rz *z);
 
-/* PM_OK, or the first failure of a move or query since the zipper was opened or last reset. */
+/* Tells of failures that a move or a query could not return.
+   Returns  PM_OK, or the first failure since the zipper was opened or last reset */
 PM_API pm_status pm_rz_status(const pm_rz *z);
 
-/* What values mean; NULL: it is a view without values. */
+/* Tells what values mean.
+   Returns  the operations; NULL for a view without values
+   Valid    as long as the map's are */
 PM_API const pm_ops *pm_rz_ops(const pm_rz *z);
 
 /* Makes room for paths of `path_bytes` in all and `nodes` nodes on the way, so that moves within that cannot fail.
    Over a view, room for the path alone.
-   Fails    PM_NOMEM */
+   Fails    PM_NOMEM
+   Cost     two allocations at most */
 PM_API PM_NODISCARD pm_status pm_rz_reserve(pm_rz *z, size_t path_bytes, size_t nodes);
 
-/* Queries at the focus */
+/* Queries at the focus. Over a map they cost O(1) and do not allocate, unless something else is said; over a view they
+   may look ahead. */
 
-/* The path from the root to the focus.  Valid until the zipper moves or is dropped. */
+/* Returns the path from the root to the focus; its length in *len.
+   Valid    until the zipper moves or is dropped */
 PM_API const uint8_t *pm_rz_path(const pm_rz *z, size_t *len);
-/* The path from the origin to the focus.  Valid likewise. */
+/* Returns the path from the origin to the focus; its length in *len.  Valid likewise. */
 PM_API const uint8_t *pm_rz_origin_path(const pm_rz *z, size_t *len);
-/* The path from the origin to the root.  Valid likewise. */
+/* Returns the path from the origin to the root; its length in *len.  Valid likewise. */
 PM_API const uint8_t *pm_rz_root_prefix(const pm_rz *z, size_t *len);
+/* Returns whether the focus is the root. */
 PM_API bool pm_rz_at_root(const pm_rz *z);
+/* Returns whether the focus is a location of the trie. */
 PM_API bool pm_rz_exists(const pm_rz *z);
-/* The value at the focus, or NULL.  Valid as long as the map (or the owner) is; over a view, until the next call. */
+/* Returns the value at the focus, or NULL.
+   Valid    as long as the map (or the owner) is; over a view, until the next call */
 PM_API const pm_val *pm_rz_val(const pm_rz *z);
+/* Returns whether the focus has a value. */
 PM_API bool pm_rz_is_val(const pm_rz *z);
-/* The value at `key` below the focus, or NULL.  Valid likewise. */
+/* Returns the value at `key` below the focus, or NULL.  Valid as that of pm_rz_val.
+   Cost     O(len) */
 PM_API const pm_val *pm_rz_val_at(const pm_rz *z, const void *key, size_t len);
+/* Returns the set of bytes that lead on from the focus; empty if it does not exist. */
 PM_API pm_mask pm_rz_child_mask(const pm_rz *z);
+/* Returns how many bytes lead on from the focus. */
 PM_API unsigned pm_rz_child_count(const pm_rz *z);
 /* Counts values at and below the focus; like pm_val_count.
    Fails    PM_NOMEM, or what a view's function returned
-   Cost     over a view that of going from value to value */
+   Cost     O(distinct nodes); over a view that of going from value to value */
 PM_API PM_NODISCARD pm_status pm_rz_val_count(const pm_rz *z, uint64_t *out);
 /* Makes a map of the focus subtrie, focus value included: see pm_subtrie. *out is not the map that `z` is over: to keep
    a part of a map only, pm_subtrie(&m, key, len, &m, NULL).
@@ -768,68 +823,83 @@ PM_API PM_NODISCARD pm_status pm_rz_val_count(const pm_rz *z, uint64_t *out);
    everything else is copied value by value.
    Owns     the caller drops *out
    Fails    PM_NOMEM; PM_BADHOOK: `ops` are refused; PM_MISMATCH: they are others; what a view's function returned.
-            *out is untouched */
+            *out is untouched
+   Cost     where it shares O(1), at most one node is built; else O(values and their bytes) */
 PM_API PM_NODISCARD pm_status pm_rz_make_map_in(const pm_rz *z, const pm_ops *ops, pm_pool *pool, pm_map *out);
 /* The same with the zipper's own operations, in the pool of its map (of a view: of its first factor). */
 PM_API PM_NODISCARD pm_status pm_rz_make_map(const pm_rz *z, pm_map *out);
-/* A number that names the node under the focus, or 0: only where the focus lies on a node that is referenced at least
-   twice and no value sits at the focus. Equal numbers mean equal subtries. Not stable across edits. 0 over a view. */
+/* Returns a number that names the node under the focus, or 0: only where the focus lies on a node that is referenced at
+   least twice and no value sits at the focus. Equal numbers mean equal subtries. 0 over a view.
+   Valid    until the next write to the map */
 PM_API uint64_t pm_rz_shared_node_id(const pm_rz *z);
-/* A hint: the node under the focus is referenced at least twice. False at the root, and over a view. */
+/* Returns whether the node under the focus is referenced at least twice: a hint, which other threads' clones and drops
+   make old. False at the root, and over a view. */
 PM_API bool pm_rz_is_shared(const pm_rz *z);
 
 /* Moves. Those that return size_t return a number of bytes; those that return bool, whether the focus moved as asked
-   (if not, it stays unless said otherwise). */
+   (if not, it stays unless said otherwise). A move costs O(bytes moved over), whatever the size of the map; it
+   allocates only where the path or the stack grows beyond what it has been (pm_rz_reserve). One that fails for want of
+   memory does not move, and pm_rz_status tells. */
 
-/* Back to the root; the status is PM_OK again. */
+/* Goes back to the root; the status is PM_OK again. Cannot fail. */
 PM_API void pm_rz_reset(pm_rz *z);
-/* To the place `key` below the root, cheap where the old path shares a prefix.
+/* Goes to the place `key` below the root, which need not exist; cheap where the old path shares a prefix.
    Returns  the length of the longest prefix of `key` that exists below the root */
 PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len);
-/* Down by `key`, whether that exists or not. */
+/* Goes down by `key`, whether that exists or not. */
 PM_API void pm_rz_descend_to(pm_rz *z, const void *key, size_t len);
-/* The same; returns whether the new focus exists. */
+/* Goes down by `key`; returns whether the new focus exists. */
 PM_API bool pm_rz_descend_to_check(pm_rz *z, const void *key, size_t len);
-/* Down by the longest prefix of `key` that exists; returns its length. */
+/* Goes down by the longest prefix of `key` that exists; returns its length. */
 PM_API size_t pm_rz_descend_to_existing(pm_rz *z, const void *key, size_t len);
-/* The same, but stops at the first value met after at least one byte. */
+/* Goes down by `key` as far as that exists, at most to the first value met after at least one byte; returns how far it
+   went. */
 PM_API size_t pm_rz_descend_to_val(pm_rz *z, const void *key, size_t len);
-/* Down by one byte, whether that exists or not. */
+/* Goes down by one byte, whether that exists or not. */
 PM_API void pm_rz_descend_to_byte(pm_rz *z, uint8_t b);
-/* Down by one byte if that child exists. */
+/* Goes down by one byte if that child exists; returns whether it does. */
 PM_API bool pm_rz_descend_to_existing_byte(pm_rz *z, uint8_t b);
-/* Down to the i-th child (from 0). */
+/* Goes down to the i-th child (from 0); returns whether there are so many. */
 PM_API bool pm_rz_descend_indexed_byte(pm_rz *z, unsigned i);
+/* Goes down to the smallest child; returns whether there is any. */
 PM_API bool pm_rz_descend_first_byte(pm_rz *z);
+/* Goes down to the greatest child; returns whether there is any. */
 PM_API bool pm_rz_descend_last_byte(pm_rz *z);
-/* Down while there is exactly one child, stopping after a step that lands on a value. */
+/* Goes down while there is exactly one child, stopping after a step that lands on a value; returns whether it
+   moved. */
 PM_API bool pm_rz_descend_until(pm_rz *z);
-/* The same, at most `max` bytes. */
+/* Goes down like pm_rz_descend_until, but at most `max` bytes; returns whether it moved. */
 PM_API bool pm_rz_descend_until_max(pm_rz *z, size_t max);
-/* Down to the greatest child until there is none. */
+/* Goes down to the greatest child until there is none: to the last location below. Returns whether it moved. */
 PM_API bool pm_rz_descend_last_path(pm_rz *z);
-/* Up by min(n, depth); returns whether n bytes were available. */
+/* Goes up by n bytes, at most to the root; returns whether n bytes were available. Cannot fail. */
 PM_API bool pm_rz_ascend(pm_rz *z, size_t n);
-/* Up at least one byte, on to the nearest place that has a value or two children, or the root. */
+/* Goes up at least one byte, on to the nearest place that has a value or two children, or the root; returns how far it
+   went. */
 PM_API size_t pm_rz_ascend_until(pm_rz *z);
-/* The same without regard to values. */
+/* Goes up like pm_rz_ascend_until, past values: to the nearest place that has two children; returns how far it went. */
 PM_API size_t pm_rz_ascend_until_branch(pm_rz *z);
-/* To the nearest larger child of the parent; works from a byte that does not exist. */
+/* Goes to the nearest larger child of the parent; works from a byte that does not exist. False, unmoved: there is
+   none. */
 PM_API bool pm_rz_to_next_sibling(pm_rz *z);
-/* To the nearest smaller child of the parent. */
+/* Goes to the nearest smaller child of the parent. False, unmoved: there is none. */
 PM_API bool pm_rz_to_prev_sibling(pm_rz *z);
-/* To the next location, depth first, root excluded. False after the last, with the focus at the root. */
+/* Goes to the next location, depth first, root excluded. False after the last, with the focus at the root. */
 PM_API bool pm_rz_to_next_step(pm_rz *z);
-/* To the next location that has a value, depth first, root excluded. False after the last, focus at the root. */
+/* Goes to the next location that has a value, depth first, root excluded. False after the last, with the focus at the
+   root. Most steps cost a few nanoseconds; none does an atomic read-modify-write. */
 PM_API bool pm_rz_to_next_val(pm_rz *z);
-/* To the first location exactly k bytes below the focus. k = 0: whether the focus exists. */
+/* Goes to the first location exactly k bytes below the focus. False, unmoved: there is none. k = 0: returns whether the
+   focus exists. */
 PM_API bool pm_rz_descend_first_k_path(pm_rz *z, size_t k);
-/* To the next location k bytes below the base, the base being k bytes above the focus. False, with the focus at the
-   base, when there is none (k = 0: stays; k larger than the depth: the root). */
+/* Goes to the next location k bytes below the base, the base being k bytes above the focus. False, with the focus at
+   the base, when there is none (k = 0: stays; k larger than the depth: the root). */
 PM_API bool pm_rz_to_next_k_path(pm_rz *z, size_t k);
 
-/* Trie references: a fixed focus without a path buffer, no allocation, copied by assignment.
-   Valid    as the zipper or map that it came from */
+/* Trie references: a fixed focus without a path buffer, no allocation, copied by assignment; nothing to drop.
+   Valid    as the zipper or map that it came from
+   Cost     O(1), or O(len) where a key is given
+   Threads  any number, of one reference too */
 typedef struct pm_ref {
     const pm_ops *ops;
     pm_pool *pool;
@@ -838,16 +908,26 @@ typedef struct pm_ref {
     bool exists;
 } pm_ref;
 
+/* Returns the place `key` of a map, which need not exist; of NULL one that does not. */
 PM_API pm_ref pm_ref_of_map(const pm_map *m, const void *key, size_t len);
-/* Of a view: a place that does not exist. */
+/* Returns the focus of a zipper; of a view, a place that does not exist. */
 PM_API pm_ref pm_ref_of_rz(const pm_rz *z);
-/* The place `key` below. */
+/* Returns the place `key` below another. */
 PM_API pm_ref pm_ref_at(const pm_ref *r, const void *key, size_t len);
+/* Returns whether the place is a location of the trie. */
 PM_API bool pm_ref_exists(const pm_ref *r);
+/* Returns the value at the place, or NULL.  Valid as the reference. */
 PM_API const pm_val *pm_ref_val(const pm_ref *r);
+/* Returns the value at `key` below the place, or NULL.  Valid as the reference. */
 PM_API const pm_val *pm_ref_val_at(const pm_ref *r, const void *key, size_t len);
+/* Returns the set of bytes that lead on; empty if the place does not exist. */
 PM_API pm_mask pm_ref_child_mask(const pm_ref *r);
+/* Returns how many bytes lead on. */
 PM_API unsigned pm_ref_child_count(const pm_ref *r);
+/* Makes a map of what is at and below the place: see pm_subtrie. *out is not the map that the reference is into.
+   Owns     the caller drops *out
+   Fails    PM_NOMEM
+   Cost     O(1), at most one node is built */
 PM_API PM_NODISCARD pm_status pm_ref_make_map(const pm_ref *r, pm_map *out);
 
 /* Witnesses: keep a zipper's content alive after the zipper has moved, or the map has changed or gone. */
@@ -861,9 +941,12 @@ typedef struct pm_witness {
    Owns     pm_witness_drop
    Cost     O(1) */
 PM_API pm_witness pm_rz_witness(const pm_rz *z);
-/* The value at the focus, whose validity is that of the witness.
+/* Stores the value at the focus in *out, or NULL if there is none; it is valid as long as the witness.
    Fails    PM_INVALID if `w` witnesses other content than `z` looks at */
 PM_API PM_NODISCARD pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const pm_val **out);
+/* Ends a witness; dropping twice, or dropping zero or NULL, is harmless.
+   Cost     dropping what nobody else holds
+   Threads  any */
 PM_API void pm_witness_drop(pm_witness *w);
 
 /* ---- src/pathmap/54_iterate.h -------------------------------------------------------------------------- */
@@ -871,8 +954,12 @@ PM_API void pm_witness_drop(pm_witness *w);
 /* Iterators over values and locations in key order. */
 
 /* Iterators: `for (pm_iter i = pm_iter_vals(&m); pm_iter_next(&i);) …`
-   `key` and `len` are the current path, `val` its value (NULL at a location without one).
-   Owns     an iterator that has answered false holds nothing; one left earlier needs pm_iter_drop */
+   `key` and `len` are the current path, `val` its value (NULL at a location without one); both are valid until the next
+   step. The other fields are private.
+   Owns     an iterator that has returned false holds nothing; one left earlier needs pm_iter_drop
+   Valid    until the next write to the map that it is over
+   Cost     a few nanoseconds a step; memory only for the path and the stack
+   Threads  one thread per iterator; any number of iterators per map */
 typedef struct pm_iter {
     const uint8_t *key;
     size_t len;
@@ -882,15 +969,21 @@ typedef struct pm_iter {
     uint8_t state;
 } pm_iter;
 
-/* Every value in key order, the empty path first.  Valid until the next write to `m`. */
+/* Returns an iterator over every value in key order, the empty path first. It is not begun: pm_iter_next goes to the
+   first. */
 PM_API pm_iter pm_iter_vals(const pm_map *m);
-/* Every location in key order, the empty path first. */
+/* Returns an iterator over every location in key order, the empty path first. */
 PM_API pm_iter pm_iter_paths(const pm_map *m);
-/* Every value at and below the focus of `z`; keys are relative to that focus. */
+/* Returns an iterator over every value at and below the focus of `z`; keys are relative to that focus. It is valid as
+   long as `z` would be, which may be dropped at once. Lack of memory ends the first step. */
 PM_API pm_iter pm_iter_vals_of_rz(const pm_rz *z);
-/* Steps on. False after the last, and when memory for the path ran out (pm_iter_status tells). */
+/* Steps on.
+   Returns  false after the last, and when memory for the path ran out (pm_iter_status tells) */
 PM_API bool pm_iter_next(pm_iter *i);
+/* Tells why an iterator has ended.
+   Returns  PM_OK: there is no more; PM_NOMEM; of a view, what its function returned */
 PM_API pm_status pm_iter_status(const pm_iter *i);
+/* Ends an iterator before its end; afterwards, or twice, or of zero or NULL, it does nothing. */
 PM_API void pm_iter_drop(pm_iter *i);
 
 /* ---- src/pathmap/11_memory.h --------------------------------------------------------------------------- */
@@ -902,6 +995,7 @@ typedef struct pm_pool_options {
     uint64_t budget; /* bytes that the pool may take from PM_MALLOC; 0: no limit */
 } pm_pool_options;
 
+/* What a pool has taken, and what it is used for. */
 typedef struct pm_pool_stats {
     uint64_t reserved;    /* bytes taken from PM_MALLOC */
     uint64_t in_slabs;    /* of these, in slabs that hold at least one node (partly filled slabs count whole) */
@@ -912,20 +1006,23 @@ typedef struct pm_pool_stats {
 
 /* Makes a pool. `options` may be NULL.
    Owns     pm_pool_free, after every map that uses it is dropped
-   Fails    PM_NOMEM; PM_INVALID: NULL `out` */
+   Fails    PM_NOMEM
+   Cost     one allocation; chunks follow as nodes are made
+   Threads  any; the pool too may be used by any number at once */
 PM_API PM_NODISCARD pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out);
 
 /* Frees a pool and all its memory. NULL is allowed; the default pool cannot be freed.
    Fails    PM_BUSY while nodes are alive; the pool stays usable
    Cost     looks at every slab twice
-   Threads  any thread. Others may go on with maps of the pool that are not empty, and drop them: it may be asked until
-            it is no longer PM_BUSY. Once it is PM_OK, no thread uses the pool's memory any more, even one that has yet
-            to come out of the call which dropped the last node. Nobody may write to an empty map of the pool meanwhile.
-            A pool over a region: others may only drop meanwhile */
+   Threads  any thread. Others may go on with maps of the pool that are not empty, and drop them: call this again
+            until it is no longer PM_BUSY. Once it is PM_OK, no thread uses the pool's memory any more, even one that
+            has yet to come out of the call which dropped the last node. Nobody may write to an empty map of the pool
+            meanwhile. A pool over a region: others may only drop meanwhile */
 PM_API PM_NODISCARD pm_status pm_pool_free(pm_pool *pool);
 
-/* Reports on a pool (NULL: the default one). Exact when no other thread allocates or drops meanwhile. NULL `out`: does
-   nothing.
+/* Reports on a pool (NULL: the default one) in *out. Exact when no other thread allocates or drops meanwhile. NULL
+   `out`: does nothing.
+   Cost     looks at every slab
    Threads  any thread, any time */
 PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out);
 
@@ -949,7 +1046,8 @@ enum { PM_REGION_BYTES_MAX = 16288 }; /* the longest string in a pool over a reg
    Owns     the caller owns one reference: give it to a map, or drop it with pm_bytes_release
    Fails    PM_NOMEM; PM_INVALID for more than PM_REGION_BYTES_MAX bytes in a pool over a region. A string too long for
             the largest node's block (5,424 bytes) is a PM_MALLOC of its own in other pools
-   Cost     one allocation, O(len) */
+   Cost     one allocation, O(len)
+   Threads  any */
 PM_API PM_NODISCARD pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm_val *out);
 
 /* ---- src/pathmap/15_region.h --------------------------------------------------------------------------- */
@@ -1168,8 +1266,12 @@ PM_API PM_NODISCARD pm_status pm_set_if(pm_map *m, const void *key, size_t len, 
    pm_wz_cursor lends: every move and query of pm_rz_ applies to it. Moving never changes the map; writes un-share only
    what they change. Nothing above the zipper's root is ever changed, but a root that does not exist is made, with its
    prefixes, by the first write that puts something there.
-   A move that fails leaves the cursor elsewhere than it was sent: until pm_rz_reset, all writes are
-   refused with that failure (PM_NOMEM), which pm_wz_status and pm_wz_drop tell too. */
+   A move that fails leaves the cursor elsewhere than it was sent: until pm_rz_reset, all writes are refused with that
+   failure (PM_NOMEM), which pm_wz_status and pm_wz_drop tell too.
+   What holds for every write: it is made at the focus; PM_NOMEM: nothing changed; PM_INVALID: the writer is not open;
+   its cost is that of the same call on a map (40_map.h), without the way down where the cursor stands already; it ends
+   the validity of all that the map or the cursor has lent, but for the cursor itself.
+   Threads  one thread per writer, and nobody else at its map; through a head see 66_head.h */
 
 typedef struct pm_wz {
     pm_map *map;
@@ -1183,100 +1285,135 @@ typedef struct pm_wz {
 /* Opens a writer over `m`, its root at `path`, which need not exist. The caller need not initialise *out before.
    Owns     pm_wz_drop
    Valid    while `m` stays in place and nobody else touches it
-   Fails    PM_NOMEM */
+   Fails    PM_NOMEM
+   Cost     O(len); nothing is copied or made yet */
 PM_API PM_NODISCARD pm_status pm_wz_open(pm_map *m, const void *path, size_t len, pm_wz *out);
 
 /* Opens a writer that owns its map; *m becomes empty. The writer must not be moved in memory by assignment.
    Owns     pm_wz_drop drops the map, pm_wz_into_map gives it back
-   Fails    PM_NOMEM: *m is unchanged; PM_INVALID: *m is what the writer owns already */
+   Fails    PM_NOMEM: *m is unchanged; PM_INVALID: *m is what the writer owns already
+   Cost     as pm_wz_open */
 PM_API PM_NODISCARD pm_status pm_wz_open_move(pm_map *m, const void *path, size_t len, pm_wz *out);
 
-/* Ends a writer.  Returns the first failure of any of its writes, or PM_OK. Closing twice, or closing zero, is
-   harmless. */
+/* Ends a writer; a group that is open is committed. Dropping twice, or dropping zero or NULL, is harmless.
+   Returns  the first failure of any of its writes, or PM_OK
+   Cost     O(1); of one that owns its map, that of pm_drop */
 PM_API pm_status pm_wz_drop(pm_wz *w);
 
-/* Ends an owning writer and gives the map to *out.  Fails PM_INVALID if it does not own one: it stays open. */
+/* Ends an owning writer and gives the map to *out.
+   Owns     the caller drops *out
+   Fails    PM_INVALID: it does not own one; it stays open
+   Cost     O(1) */
 PM_API PM_NODISCARD pm_status pm_wz_into_map(pm_wz *w, pm_map *out);
 
 /* Ends a writer and opens in *out a reader with the same root and focus: owned if the writer owned its map, else
-   borrowing it.  Fails PM_NOMEM: the writer stays open. */
+   borrowing it.
+   Owns     pm_rz_drop
+   Fails    PM_NOMEM: the writer stays open
+   Cost     O(length of the path) */
 PM_API PM_NODISCARD pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out);
 
-/* The cursor: use pm_rz_ moves and queries on it. Not to be dropped.
+/* Returns the cursor: use pm_rz_ moves and queries on it. Not to be dropped. NULL if `w` is.
    Valid    as long as `w` is open: it keeps its focus when `w` writes */
 PM_API pm_rz *pm_wz_cursor(pm_wz *w);
 
-/* The first failure of a write so far, or PM_OK. */
+/* Returns the first failure of a write, or of a move that a write was refused for, so far, or PM_OK. It stays. */
 PM_API pm_status pm_wz_status(const pm_wz *w);
 
-/* Value at the focus: as pm_set, pm_get_mut, pm_get_or_set, pm_remove. */
+/* Stores a value at the focus: as pm_set. */
 PM_API PM_NODISCARD pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old);
-/* Through a head's writer the last three lend a slot only inside a group (pm_wz_begin), since readers do not notice
-   what is written to it: else PM_INVALID, unless `slot` is NULL. */
+/* Finds the value at the focus for changing it in place: as pm_get_mut. Through a head's writer this and the next two
+   lend a slot only inside a group (pm_wz_begin), since readers do not notice what is written to it: else PM_INVALID,
+   unless `slot` is NULL. */
 PM_API PM_NODISCARD pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot);
+/* Stores `val` at the focus if there is no value: as pm_get_or_set. */
 PM_API PM_NODISCARD pm_status pm_wz_get_or_set(pm_wz *w, pm_val val, pm_val **slot, bool *changed);
+/* Stores what `make` makes at the focus if there is no value: as pm_get_or_set_with. */
 PM_API PM_NODISCARD pm_status pm_wz_get_or_set_with(pm_wz *w, pm_status (*make)(void *ctx, pm_val *val), void *ctx,
                                                     pm_val **slot, bool *changed);
+/* Removes the value at the focus: as pm_remove, never above the root. The focus does not move. */
 PM_API PM_NODISCARD pm_status pm_wz_remove(pm_wz *w, pm_prune prune, pm_opt *old);
 
 /* Replaces what is at and below the focus, value included, by a share of what is at and below the focus of `src`.
-   A source that does not exist: branches and value go, the focus itself stays (and is made if missing).
+   A source that does not exist: branches and value are removed, the focus itself stays (and is made if missing).
+   Owns     `src` and what it is over stay as they are
    Fails    PM_NOMEM: nothing changed. PM_MISMATCH: other value operations
    Cost     O(path); builds at most one node for the source and one per shared level of the target */
 PM_API PM_NODISCARD pm_status pm_wz_graft(pm_wz *w, const pm_rz *src);
-/* The same from the place `key` below the focus of `src`. */
+/* Grafts like pm_wz_graft, from the place `key` below the focus of `src`. */
 PM_API PM_NODISCARD pm_status pm_wz_graft_at(pm_wz *w, const pm_rz *src, const void *key, size_t len);
-/* The same from a whole map, which is kept. */
+/* Grafts like pm_wz_graft, from a whole map, which is kept. */
 PM_API PM_NODISCARD pm_status pm_wz_graft_map(pm_wz *w, const pm_map *src);
-/* The same; *src becomes empty, and does so first: the writer's own map then has nothing but what is grafted. */
+/* Grafts like pm_wz_graft_map, without sharing: *src becomes empty, and does so first. If it is the writer's own map,
+   that then has nothing but what is grafted. */
 PM_API PM_NODISCARD pm_status pm_wz_graft_map_move(pm_wz *w, pm_map *src);
 /* For each byte of `mask`, replaces the child by the source's (removed where the source has none). With
-   PM_CLEAR_OTHERS, all other children go. The focus value stays; the focus is made if missing.
-   Fails    PM_NOMEM: nothing changed */
+   PM_CLEAR_OTHERS, all other children are removed. The focus value stays; the focus is made if missing.
+   Fails    PM_NOMEM: nothing changed. PM_MISMATCH: other value operations
+   Cost     O(path and children) */
 PM_API PM_NODISCARD pm_status pm_wz_graft_masked(pm_wz *w, const pm_rz *src, const pm_mask *mask, pm_others others);
 /* Replaces the child at each byte of `mask` by the map of the same rank in maps[0..n), consumed; an empty map leaves a
-   child without value and branches. With PM_CLEAR_OTHERS, all other children go. The focus value stays.
-   Fails    PM_INVALID if n is not the number of bytes in `mask`, or a map is the writer's own; PM_NOMEM. Nothing
-            changed, no map consumed */
+   child without value and branches. With PM_CLEAR_OTHERS, all other children are removed. The focus value stays.
+   Owns     the writer takes the maps over, which are empty then
+   Fails    PM_INVALID if n is not the number of bytes in `mask`, or a map is the writer's own; PM_MISMATCH; PM_NOMEM.
+            Nothing changed, no map consumed
+   Cost     O(path and children) */
 PM_API PM_NODISCARD pm_status pm_wz_graft_children(pm_wz *w, const pm_mask *mask, pm_map *maps, size_t n,
                                                    pm_others others);
 
 /* Cuts branches and value at the focus out into *out. The focus stays, unless pruned.
    *found (may be NULL): whether there was a value or a branch.
-   Fails    PM_NOMEM; PM_INVALID: `out` is the writer's own map. Nothing changed */
+   Owns     the caller drops *out
+   Fails    PM_NOMEM; PM_INVALID: `out` is the writer's own map. Nothing changed
+   Cost     O(path): the subtrie is handed over, not copied */
 PM_API PM_NODISCARD pm_status pm_wz_take(pm_wz *w, pm_prune prune, pm_map *out, bool *found);
 
 /* Moves all branches below the focus under `path`; the focus value stays.
-   *found (may be NULL): false on a childless focus.  Fails PM_NOMEM: nothing changed */
+   *found (may be NULL): false on a childless focus.
+   Fails    PM_NOMEM: nothing changed
+   Cost     O(len), and one or two nodes built */
 PM_API PM_NODISCARD pm_status pm_wz_insert_prefix(pm_wz *w, const void *path, size_t len, bool *found);
 
 /* Goes up n bytes (to the root at most) and replaces everything below there by the old focus's branches. The value
    there stays, the old focus's own value is lost.
-   *found (may be NULL): whether n bytes were available.  Fails PM_NOMEM: nothing changed, focus unmoved */
+   *found (may be NULL): whether n bytes were available.
+   Fails    PM_NOMEM: nothing changed, focus unmoved
+   Cost     O(path), and dropping what nobody else holds */
 PM_API PM_NODISCARD pm_status pm_wz_remove_prefix(pm_wz *w, size_t n, bool *found);
 
 /* Removes everything below the focus; its value stays. With PM_PRUNE, pm_wz_prune_path follows.
-   *changed (may be NULL): whether something went.  Fails PM_NOMEM: nothing changed */
+   *changed (may be NULL): whether something was removed.
+   Fails    PM_NOMEM: nothing changed
+   Cost     O(path), and dropping what nobody else holds */
 PM_API PM_NODISCARD pm_status pm_wz_remove_branches(pm_wz *w, pm_prune prune, bool *changed);
 
-/* Removes the children whose byte is not in `mask`.  Fails PM_NOMEM: nothing changed */
+/* Removes the children whose byte is not in `mask`. With PM_PRUNE, pm_wz_prune_path follows if none is
+   left.
+   Fails    PM_NOMEM: nothing changed
+   Cost     O(path and children), and dropping what nobody else holds */
 PM_API PM_NODISCARD pm_status pm_wz_remove_unmasked(pm_wz *w, const pm_mask *mask, pm_prune prune);
 
-/* Makes the focus exist. *changed (may be NULL): whether it did not.  Fails PM_NOMEM: nothing changed */
+/* Makes the focus exist: as pm_create_path. *changed (may be NULL): whether it did not.
+   Fails    PM_NOMEM: nothing changed */
 PM_API PM_NODISCARD pm_status pm_wz_create_path(pm_wz *w, bool *changed);
 
-/* As pm_prune_path, never above the root. The focus does not move.  Fails PM_NOMEM: nothing changed */
+/* Prunes at the focus: as pm_prune_path, never above the root. The focus does not move.
+   Fails    PM_NOMEM: nothing changed */
 PM_API PM_NODISCARD pm_status pm_wz_prune_path(pm_wz *w, size_t *removed);
 
-/* The same, then goes up by what vanished. */
+/* Prunes like pm_wz_prune_path, then goes up by what vanished. */
 PM_API PM_NODISCARD pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed);
 
 /* Groups of writes: what is done between begin and commit becomes visible at once; rollback undoes it. They work on any
    writer; one that ends inside a group commits it.
    Fails    PM_INVALID: begin inside a group, the others outside, any on a closed writer; not remembered by pm_wz_status
-   Cost     O(1); rollback also drops what was new */
+   Cost     O(1) */
+
+/* Opens a group: remembers the map's content as it is now. */
 PM_API PM_NODISCARD pm_status pm_wz_begin(pm_wz *w);
+/* Ends a group: what was written is visible to others. */
 PM_API PM_NODISCARD pm_status pm_wz_commit(pm_wz *w);
+/* Ends a group: the map is as it was when the group was opened. Also drops what was new. */
 PM_API PM_NODISCARD pm_status pm_wz_rollback(pm_wz *w);
 
 /* ---- src/pathmap/55_write_algebra.h -------------------------------------------------------------------- */
@@ -1284,50 +1421,52 @@ PM_API PM_NODISCARD pm_status pm_wz_rollback(pm_wz *w);
 /* Algebra in place, through write zippers: see 45_map_algebra.h for what the operations mean.
 
    The left operand is what is at and below the writer's focus, value included; a place that does not exist counts as
-   the empty trie, on either side. *alg (may be NULL) tells what became of it: PM_ALG_NONE, it is empty now;
-   PM_ALG_LEFT, it did not change (and was not empty); PM_ALG_ELEMENT, it changed. An empty result does not make the
-   focus exist, nor does it remove it, except with PM_PRUNE: then pm_wz_prune_path follows.
+   the empty trie, on either side. *alg (may be NULL) compares the result with what was there (pm_alg): PM_ALG_NONE, it
+   is empty now; PM_ALG_LEFT, nothing changed; PM_ALG_ELEMENT, something did. An empty result does not make the focus
+   exist, nor does it remove it, except with PM_PRUNE: then pm_wz_prune_path follows.
 
    A source may be a zipper over the writer's own map. Sources are kept, and shared with.
    Fails    PM_NOMEM, PM_MISMATCH, PM_BADHOOK: nothing changed, unless said otherwise
    Cost     O(nodes that differ); nothing is un-shared that does not change. A source that is small against a focus
             whose nodes are the map's alone is joined or subtracted key by key: a descent for each key. Not so if the
-            source is a zipper over the writer's own map */
+            source is a zipper over the writer's own map
+   Threads  as any write; sources are read */
 
-/* Unites the focus with what is at and below the focus of `src`. */
+/* Joins what is at and below the focus of `src` to the focus. */
 PM_API PM_NODISCARD pm_status pm_wz_join(pm_wz *w, const pm_rz *src, pm_alg *alg);
-/* The same with a whole map. */
+/* Joins a whole map to the focus. */
 PM_API PM_NODISCARD pm_status pm_wz_join_map(pm_wz *w, const pm_map *src, pm_alg *alg);
-/* The same; *src becomes empty, and does so first: the writer's own map then has nothing but what is joined. */
+/* Joins a whole map, which is consumed: *src becomes empty, and does so first. If it is the writer's own map, that then
+   has nothing but what is joined. If the call fails, *src is as it was. */
 PM_API PM_NODISCARD pm_status pm_wz_join_map_move(pm_wz *w, pm_map *src, pm_alg *alg);
-/* The same with what is at and below another writer's focus, which is then taken away there; PM_PRUNE prunes it. For
-   the readers of a head that gave both out, this is one call. Inside groups of both, each group is committed, or
+/* Joins what is at and below another writer's focus, which is then taken away there; PM_PRUNE prunes it. For the
+   readers of a head that gave both out, this is one call. Inside groups of both, each group is committed, or
    undone, by itself.
    Fails    PM_INVALID: both are one writer, `from` is closed, or a group (pm_wz_begin) is open on one of them alone,
             unless they write to one map; nothing changed. If memory runs out, `from` may have kept what `w` got
             already */
 PM_API PM_NODISCARD pm_status pm_wz_join_take(pm_wz *w, pm_wz *from, pm_prune prune, pm_alg *alg);
 
-/* Keeps what both have. */
+/* Keeps what the focus and the source both have. */
 PM_API PM_NODISCARD pm_status pm_wz_meet(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg);
-/* Replaces the focus by what `a` and `b` both have; the status compares with what was there before. */
+/* Replaces the focus by what `a` and `b` both have; *alg compares with what was there before. */
 PM_API PM_NODISCARD pm_status pm_wz_meet_2(pm_wz *w, const pm_rz *a, const pm_rz *b, pm_alg *alg);
-/* Takes away what the source has. */
+/* Removes what the source has. */
 PM_API PM_NODISCARD pm_status pm_wz_subtract(pm_wz *w, const pm_rz *src, pm_prune prune, pm_alg *alg);
 
-/* Keeps what has a prefix, below the focus, with a value in the source. */
+/* Keeps what has a prefix, below the focus, with a value in the source: see pm_restrict. */
 PM_API PM_NODISCARD pm_status pm_wz_restrict(pm_wz *w, const pm_rz *src, pm_alg *alg);
 /* Replaces the focus by what of the source has a prefix with a value in the old focus.
    *found (may be NULL): false, and no change, if either place does not exist */
 PM_API PM_NODISCARD pm_status pm_wz_restricting(pm_wz *w, const pm_rz *src, bool *found);
 
-/* Drops the first k bytes of everything below the focus and unites what then falls together; values fewer than k + 1
-   bytes below vanish, as do places fewer than k below. The focus value stays. k = 0 moves nothing. With PM_PRUNE,
+/* Drops the first k bytes of everything below the focus and joins what then falls together; values fewer than k + 1
+   bytes below are removed, as are places fewer than k below. The focus value stays. k = 0 moves nothing. With PM_PRUNE,
    pm_wz_prune_path follows. Values are combined in the order of paths; the hooks are taken to be associative.
    *found (may be NULL): whether a value or a branch is left at the focus
    Cost     O(nodes down to that depth, each once), and that of the joins */
 PM_API PM_NODISCARD pm_status pm_wz_join_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found);
-/* The same, keeping only what is found below every place k bytes down. */
+/* Drops k bytes like pm_wz_join_k_path, but keeps only what is found below every place k bytes down. */
 PM_API PM_NODISCARD pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune prune, bool *found);
 
 /* ---- src/pathmap/56_write_at.h ------------------------------------------------------------------------- */
@@ -1358,17 +1497,20 @@ PM_API PM_NODISCARD pm_status pm_wz_remove_at(pm_wz *w, const void *key, size_t 
 
    Opening: *out may be a factor, which is dropped once the view is open; else what it holds is not looked at.
    Owns     pm_rz_drop
+   Cost     a fork of each factor; nothing is built
    Fails    PM_NOMEM; PM_INVALID: an argument is NULL; PM_MISMATCH: the factors' value operations differ; PM_BADHOOK:
             they are refused (pm_ops). *out is untouched */
 
-/* Nothing, at `path`, which is the root prefix. */
+/* Opens a view of nothing, at `path`, which is the root prefix. */
 PM_API PM_NODISCARD pm_status pm_view_empty(const void *path, size_t len, pm_rz *out);
-/* `prefix`, then the source. The leading bytes `root` of it are the root prefix.
+/* Opens a view of all paths of the source behind `prefix`. The leading bytes `root` of that are the root prefix; `root`
+   may be NULL: there is none.
    Fails    also PM_INVALID if `prefix` does not begin with `root` */
 PM_API PM_NODISCARD pm_status pm_view_prefix(const pm_rz *src, const void *prefix, size_t len, const void *root,
                                              size_t root_len, pm_rz *out);
-/* All paths p0 p1 p2 .. of `n` factors, n >= 1. Where a factor comes to a location without child, the next one that
-   has any begins; the value there is the earlier factor's, the root values of later factors are hidden. */
+/* Opens a view of all paths p0 p1 p2 .. of `n` factors, n >= 1. Where a factor comes to a location without child, the
+   next one that has any begins; the value there is the earlier factor's, the root values of later factors are hidden.
+   */
 PM_API PM_NODISCARD pm_status pm_view_product(const pm_rz *factors, size_t n, pm_rz *out);
 
 /* Supplies a factor: the `factors` ones so far have led to `path`, from the origin, which has no child yet.
@@ -1378,19 +1520,19 @@ PM_API PM_NODISCARD pm_status pm_view_product(const pm_rz *factors, size_t n, pm
 typedef pm_status (*pm_view_next_fn)(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t factors,
                                      pm_rz *next);
 
-/* The product of `first` and of what `next` supplies, again and again. A function that keeps supplying factors
-   without any child at one place is stopped, with PM_INVALID as status. */
+/* Opens a view of the product of `first` and of what `next` supplies, again and again. A function that keeps supplying
+   factors without any child at one place is stopped, with PM_INVALID as status. `ctx` may be NULL. */
 PM_API PM_NODISCARD pm_status pm_view_dependent(const pm_rz *first, pm_view_next_fn next, void *ctx, uint64_t payload,
                                                 pm_rz *out);
 
 /* Products. Any other zipper is a product of one factor: count 1, focus 0, no seams. */
 
-/* How many factors there are; of a dependent product, those between the origin and the focus. */
+/* Returns how many factors there are; of a dependent product, those between the origin and the focus. */
 PM_API size_t pm_view_factor_count(const pm_rz *z);
-/* The factor that the focus lies in; a seam belongs to the earlier one. */
+/* Returns the number (from 0) of the factor that the focus lies in; a seam belongs to the earlier one. */
 PM_API size_t pm_view_focus_factor(const pm_rz *z);
-/* Where on the way to the focus a factor ended, as lengths of origin path, one for each factor but that of the focus.
-   Writes at most `cap` of them to out[0..cap).
+/* Tells where on the way to the focus a factor ended, as lengths of origin path, one for each factor but that of the
+   focus. Writes at most `cap` of them to out[0..cap).
    Returns  how many there are: pm_view_focus_factor(z) */
 PM_API size_t pm_view_path_indices(const pm_rz *z, size_t cap, size_t *out);
 
@@ -1401,26 +1543,29 @@ PM_API size_t pm_view_path_indices(const pm_rz *z, size_t cap, size_t *out);
      overlay          what is in either of two
      meet, subtract   as pm_meet and pm_subtract would make, without making it */
 
-/* Returns which value to show at a location, or PM_ALG_NONE; PM_ALG_ELEMENT after storing a value in *out, whose
-   reference then belongs to the view. `left` or `right` is NULL where there is none, never both. */
+/* Returns which value to show at a location, in the words of pm_alg: that of either side, none, or PM_ALG_ELEMENT after
+   storing another value in *out, whose reference then belongs to the view. `left` or `right` is NULL where there is
+   none, never both. */
 typedef pm_alg (*pm_view_choose_fn)(void *ctx, const pm_val *left, const pm_val *right, pm_val *out);
 
-/* The locations of both. `choose` NULL: the left value, else the right. A choice of an absent value shows none. */
+/* Opens a view of the locations of both. `choose` NULL: the left value, else the right. A choice of an absent value
+   shows none. */
 PM_API PM_NODISCARD pm_status pm_view_overlay(const pm_rz *left, const pm_rz *right, pm_view_choose_fn choose,
                                               void *ctx, pm_rz *out);
-/* What pm_meet and pm_subtract make: see 45_map_algebra.h.
+/* Opens a view of what pm_meet makes: see 45_map_algebra.h. PM_BADHOOK is told by pm_rz_status.
    Cost     a location exists only if something remains at or below it, so the child mask and existence look ahead
-            to the first such place; going from value to value does not. PM_BADHOOK is told by pm_rz_status */
+            to the first such place; going from value to value does not */
 PM_API PM_NODISCARD pm_status pm_view_meet(const pm_rz *left, const pm_rz *right, pm_rz *out);
+/* Opens a view of what pm_subtract makes. Else as pm_view_meet. */
 PM_API PM_NODISCARD pm_status pm_view_subtract(const pm_rz *left, const pm_rz *right, pm_rz *out);
 
 /* ---- src/pathmap/60_fold.h ----------------------------------------------------------------------------- */
 
 /* Folds: working out one result for a whole trie from the results of its parts (catamorphisms).
 
-   The callback is asked once for each location, children before parents and in byte order, the place where the fold
-   began last. It gets the results of the children and makes that of the location. What it answers does not depend on
-   how the trie is cut into nodes, nor on what is shared.
+   The callback is called once for each location, children before parents and in byte order, the place where the fold
+   began last. It gets the results of the children and makes that of the location. What it gets does not depend on how
+   the trie is cut into nodes, nor on what is shared.
 
        static int sum(void *ctx, const pm_fold_at *here, void *out) {      // adds up all values
            uint64_t n = here->val ? *here->val : 0;
@@ -1436,8 +1581,8 @@ PM_API PM_NODISCARD pm_status pm_view_subtract(const pm_rz *left, const pm_rz *r
    the byte that this one's mask shows; if there is none, up to where the fold began. For combo, comet and comfort the
    fold stops at "combo" (jump "o"), "comet" ("t"), "comfort" ("ort") and "com" ("com").
 
-   Cached folds ask once for what several parents share, so that 2^80 values in a kilobyte take microseconds. Their
-   callback must be pure: its answer depends on nothing but what it gets, and it gets no path. */
+   Cached folds call it once for what several parents share, so that 2^80 values in a kilobyte take microseconds. Their
+   callback must be pure: its result depends on nothing but what it gets, and it gets no path. */
 
 /* A location, as the callback sees it. All pointers are valid during the call only. */
 typedef struct pm_fold_at {
@@ -1462,33 +1607,34 @@ typedef struct pm_fold {
     size_t size;
     unsigned flags;
     void *ctx;
-    /* Makes *out. Answers PM_OK; or anything else, which ends the fold with that answer and leaves *out unmade.
+    /* Makes *out. Returns PM_OK; or anything else, which ends the fold, is its result, and leaves *out unmade.
        Children's results stay the fold's, which drops them after the call; to keep one, move it out and leave in its
        place something that `drop` takes for empty. Must not write to the map. */
     int (*at)(void *ctx, const pm_fold_at *here, void *out);
     /* Ends a result; NULL: nothing to be done. */
     void (*drop)(void *ctx, void *result);
-    /* Cached folds with `drop`: makes *out a second one of *result. Answers like `at`. NULL: the bytes are copied. */
+    /* Cached folds with `drop`: makes *out a second one of *result. Returns like `at`. NULL: the bytes are copied. */
     int (*copy)(void *ctx, const void *result, void *out);
 } pm_fold;
 
-/* Folds a whole map, or what is at and below a place; a place that does not exist is folded like an empty map. The
-   empty map is one location.
-   Returns  PM_OK; PM_NOMEM; PM_INVALID: a cached fold with `drop` but no `copy`; or what a callback answered. Then *out
-            is untouched, and every result was dropped
+/* Folds a whole map. The empty map is one location.
+   Returns  PM_OK; PM_NOMEM; PM_INVALID: a cached fold with `drop` but no `copy`; or what a callback returned (let that
+            be positive, to tell it from a pm_status). Then *out is untouched, and every result was dropped
    Owns     *out is the caller's
    Cost     one call per location; jumping: per location that is not skipped; cached: per location of a distinct node,
-            and at most once more for each reference to a shared node */
+            and at most once more for each reference to a shared node
+   Threads  a read of the map; several folds may run at once, each with a `ctx` of its own */
 PM_API PM_NODISCARD int pm_fold_map(const pm_map *m, const pm_fold *f, void *out);
+/* Folds what is at and below a place; one that does not exist is folded like an empty map. Else as pm_fold_map. */
 PM_API PM_NODISCARD int pm_fold_ref(const pm_ref *r, const pm_fold *f, void *out);
 
 /* ---- src/pathmap/61_unfold.h --------------------------------------------------------------------------- */
 
 /* Unfolds: growing a trie from a seed (anamorphisms), and folding what grows without building it (hylomorphisms).
 
-   The callback gets the seed of a location, and says through the sprout what is there: a value, and children, each with
-   a seed of its own, in strictly increasing order of their first bytes. A child may be several bytes away, and may be a
-   map that is grafted. A location with neither value nor children dangles.
+   The callback gets the seed of a location, and tells through the sprout what is there: a value, and children, each
+   with a seed of its own, in strictly increasing order of their first bytes. A child may be several bytes away, and may
+   be a map that is grafted. A location with neither value nor children dangles.
 
        static int below(void *ctx, void *seed, pm_sprout *sp, const uint8_t *path, size_t len) {
            uint64_t n = *(uint64_t *)seed, next;                           // the divisors of n, largest first
@@ -1502,6 +1648,7 @@ PM_API PM_NODISCARD int pm_fold_ref(const pm_ref *r, const pm_fold *f, void *out
 
    Depth costs no stack; a location with a single child and no value costs nothing but its byte of path. */
 
+/* The location that a callback is called for. Valid during the call. */
 typedef struct pm_sprout pm_sprout;
 
 /* How to unfold. Seeds are `seed_size` bytes each (0: there are none), may be moved in memory, and are aligned as by
@@ -1509,7 +1656,7 @@ typedef struct pm_sprout pm_sprout;
 typedef struct pm_unfold {
     size_t seed_size;
     void *ctx;
-    /* Says what is at `path`. Answers PM_OK; or anything else, which ends the unfold with that answer. The seed stays
+    /* Tells what is at `path`. Returns PM_OK; or anything else, which ends the unfold and is its result. The seed stays
        the unfold's, which drops it after the call; to keep it, move it out and leave in its place something that `drop`
        takes for empty. */
     int (*at)(void *ctx, void *seed, pm_sprout *here, const uint8_t *path, size_t len);
@@ -1517,38 +1664,44 @@ typedef struct pm_unfold {
     void (*drop)(void *ctx, void *seed);
 } pm_unfold;
 
-/* The location has a value.
+/* Gives the location a value.
    Owns     the unfold takes over the caller's reference to `val`
    Fails    PM_INVALID: it has one already, `val` stays the caller's. The unfold will fail too */
 PM_API PM_NODISCARD pm_status pm_sprout_val(pm_sprout *here, pm_val val);
 
-/* There is a location at `path` from here, to be unfolded from a seed, whose bytes are copied.
+/* Gives it a location at `path` from here, to be unfolded from a seed, whose bytes are copied.
    Owns     the unfold takes over the seed, in case of success
    Fails    PM_NOMEM; PM_INVALID: `path` is empty, or its first byte is not above that of the child before. The unfold
             will fail too */
 PM_API PM_NODISCARD pm_status pm_sprout_child(pm_sprout *here, const void *path, size_t len, const void *seed);
 
-/* There is a location at `path` from here, and a clone of `src` at and below it.
+/* Gives it a location at `path` from here, with a clone of `src` at and below it.
+   Owns     `src` stays the caller's
    Fails    like pm_sprout_child; PM_MISMATCH: its value operations are not those of the map that grows
    Cost     the subtrie is shared */
 PM_API PM_NODISCARD pm_status pm_sprout_graft(pm_sprout *here, const void *path, size_t len, const pm_map *src);
 
 /* Builds a map from a seed, whose bytes are copied; `ops` and `pool` as for pm_new.
    Returns  PM_OK; PM_NOMEM, PM_INVALID or PM_MISMATCH as above; PM_BADHOOK: `ops` is refused; or what the callback
-            answered. Then *out is untouched
-   Owns     the caller drops *out. The seed is dropped by the unfold, in any case */
+            returned. Then *out is untouched
+   Owns     the caller drops *out. The seed is dropped by the unfold, in any case
+   Cost     one call per location told; each node is built once, top-down
+   Threads  any number of unfolds at once, each with a `ctx` of its own */
 PM_API PM_NODISCARD int pm_unfold_map(const pm_unfold *u, const void *seed, const pm_ops *ops, pm_pool *pool,
                                       pm_map *out);
 
-/* Folds the trie that an unfold would build, without building it: what pm_fold_map would answer for it. Values are
-   plain words here: nobody retains or releases them. Of cached folds, grafted maps are what is asked for once.
-   Returns  and owns like pm_unfold_map and pm_fold_map */
+/* Folds the trie that an unfold would build, without building it: what pm_fold_map would make of it. Values are plain
+   words here: nobody retains or releases them. In cached folds, only what grafted maps share is folded once.
+   Returns  as pm_unfold_map and pm_fold_map
+   Owns     *out is the caller's; the seed is dropped in any case
+   Cost     that of both without the map; memory for the results and seeds on one way down */
 PM_API PM_NODISCARD int pm_hylo(const pm_unfold *u, const void *seed, const pm_fold *f, void *out);
 
 /* ---- src/pathmap/62_hash.h ----------------------------------------------------------------------------- */
 
 /* Hashes of content, and sharing by content. */
 
+/* A hash of content. Two maps with equal ones are taken to be equal. */
 typedef struct pm_hash128 {
     uint64_t lo, hi;
 } pm_hash128;
@@ -1557,12 +1710,14 @@ typedef struct pm_hash128 {
    word itself). docs/formats.md defines the function: it depends neither on how the trie is cut into nodes, nor on
    machine, switches or count mode. Not meant to withstand an adversary.
    Fails    PM_NOMEM
-   Cost     O(bytes of path in distinct nodes) */
+   Cost     O(bytes of path in distinct nodes)
+   Threads  a read; `hash` hooks run on the calling thread */
 PM_API PM_NODISCARD pm_status pm_hash(const pm_map *m, pm_hash128 *out);
 
-/* The same of what is at and below a place, as if it were a map of its own. */
+/* Hashes what is at and below a place, as if it were a map of its own. Else as pm_hash. */
 PM_API PM_NODISCARD pm_status pm_hash_ref(const pm_ref *r, pm_hash128 *out);
 
+/* What pm_merkleize did. */
 typedef struct pm_merkle_stats {
     pm_hash128 hash;   /* of the map */
     uint64_t nodes;    /* distinct nodes before */
@@ -1574,7 +1729,8 @@ typedef struct pm_merkle_stats {
    taken from the hash. The content does not change; a second run changes nothing. `stats` may be NULL.
    Fails    PM_NOMEM: nothing changed
    Cost     O(distinct nodes), and until it returns the memory of those that change twice. Equal subtries that are cut
-            into nodes differently cost a comparison each */
+            into nodes differently cost a comparison each
+   Threads  a write */
 PM_API PM_NODISCARD pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats);
 
 /* ---- src/pathmap/63_sample.h --------------------------------------------------------------------------- */
@@ -1584,6 +1740,7 @@ PM_API PM_NODISCARD pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats);
    A sampler holds a map's content as it was, and knows for each node how much lies below it; so every question is
    answered in one walk down, also where sharing makes more values than 64 bits can count. */
 
+/* A sampler. */
 typedef struct pm_sampler pm_sampler;
 
 /* What is counted and drawn. */
@@ -1598,13 +1755,15 @@ typedef uint64_t (*pm_random)(void *ctx);
 /* Prepares sampling of what `m` holds now.
    Owns     pm_sampler_free
    Fails    PM_NOMEM
-   Cost     O(distinct nodes) */
+   Cost     O(distinct nodes)
+   Threads  a read of `m`; the sampler is for one thread at a time, whatever happens to `m` */
 PM_API PM_NODISCARD pm_status pm_sampler_new(const pm_map *m, pm_sample what, pm_sampler **out);
 
-/* NULL is allowed. */
+/* Ends a sampler, and the zipper that it has lent. NULL is allowed. */
 PM_API void pm_sampler_free(pm_sampler *s);
 
-/* How many there are; UINT64_MAX if there are that many or more. */
+/* Returns how many there are; UINT64_MAX if there are that many or more.
+   Cost     O(1) */
 PM_API uint64_t pm_sampler_count(const pm_sampler *s);
 
 /* Finds the i-th (from 0) in order: *at stands there.
@@ -1614,12 +1773,13 @@ PM_API uint64_t pm_sampler_count(const pm_sampler *s);
 PM_API PM_NODISCARD pm_status pm_sampler_at(pm_sampler *s, uint64_t i, const pm_rz **at);
 
 /* Draws one, all being equally likely (within 2^-60 where there are more than 2^64): *at stands there.
-   Valid    likewise
-   Fails    PM_INVALID: there is none; PM_NOMEM */
+   Valid    as pm_sampler_at
+   Fails    PM_INVALID: there is none; PM_NOMEM
+   Cost     O(length of the path), a random word or two a node */
 PM_API PM_NODISCARD pm_status pm_sampler_draw(pm_sampler *s, pm_random random, void *ctx, const pm_rz **at);
 
-/* Down to a random child, again and again, until there is none. Each child is as likely as its siblings, so paths are
-   not equally likely; nothing has to be counted for it.
+/* Goes down to a random child, again and again, until there is none. Each child is as likely as its siblings, so paths
+   are not equally likely; nothing has to be counted for it.
    Returns  whether the focus moved */
 PM_API bool pm_rz_descend_random(pm_rz *z, pm_random random, void *ctx);
 
@@ -1628,8 +1788,9 @@ PM_API bool pm_rz_descend_random(pm_rz *z, pm_random random, void *ctx);
 /* Folds over what a zipper stands on. */
 
 /* Folds what is at and below the focus: see pm_fold_map. Over a map, that is pm_fold_ref; views are walked, and nothing
-   is remembered of them, so that a cached fold asks at every location.
-   Fails    also with what a view's function returned
+   is remembered of them, so that a cached fold calls at every location.
+   Returns  as pm_fold_map, or what a view's function returned
+   Owns     *out is the caller's; the zipper stays where it is
    Cost     of a view, that of going from value to value, and one call per location that is not skipped */
 PM_API PM_NODISCARD int pm_fold_rz(const pm_rz *z, const pm_fold *f, void *out);
 
@@ -1646,10 +1807,10 @@ enum { PM_CLAIM_WRITER = 1, PM_CLAIM_PINNED = 2 };
 
 /* Heads: many writers and many readers on one map, at the same time.
 
-   A head takes the content of a map over and gives zippers out. A head may be asked by any thread at any time; each
-   zipper is used by one thread at a time, and may be handed on and dropped by any (pm_rz_drop, pm_wz_drop).
+   A head takes the content of a map over and gives zippers out. Any thread may ask a head at any time; each zipper is
+   used by one thread at a time, and may be handed on and dropped by any (pm_rz_drop, pm_wz_drop).
 
-       asks for            while this is out                                        answer
+       requested           while this is out                                        outcome
        writer at P         writer at Q, P and Q equal or one a prefix of the other  PM_CONFLICT
        writer at P         pinned reader at such a Q                                PM_CONFLICT
        pinned reader at P  writer at such a Q                                       PM_CONFLICT
@@ -1660,37 +1821,44 @@ enum { PM_CLAIM_WRITER = 1, PM_CLAIM_PINNED = 2 };
    A snapshot reader sees, of each writer, every call that had returned before the reader was asked for, and none that
    began after it was given; each call whole or not at all; and nothing of what comes later. Across two writers there is
    no common instant, unless pm_head_fence makes one. A pinned reader keeps writers away from its place instead.
-   Making a reader waits for a writer's call in flight, never for one that is between calls; its cost grows with the
-   number of writers under its path, not with the map. Reading is then as with any zipper that owns its content.
+   Making a reader waits for a writer's call in flight, never for a writer that is between calls; its cost grows with
+   the number of writers under its path, not with the map. Reading is then as with any zipper that owns its content.
 
-   Who waits uses no processor, and is woken when what it waits for is over. No call is a place where a thread is
-   cancelled. After fork the child may use a head that no other thread was inside of.
+   A thread that waits uses no processor, and is woken when what it waits for is over. No call is a cancellation point.
+   After fork the child may use a head that no other thread was inside of.
    Hooks of values, and PM_MALLOC, may run while the head is locked, or inside a call that others wait for: they must
    not use the same head.
    With PM_NO_THREADS a head, like all else, is for one thread.
    NULL in place of a head, a map, a writer or a required result, or of a path that is not empty, and paths longer than
    any object can be: PM_INVALID. */
 
+/* A head. */
 typedef struct pm_head pm_head;
 
 /* Makes a head over a map: *m is empty until pm_head_free gives the content back to it, and must stay in place.
    Owns     pm_head_free
-   Fails    PM_NOMEM: *m is unchanged */
+   Fails    PM_NOMEM: *m is unchanged
+   Cost     O(1), one allocation; on Linux up to two system calls
+   Threads  a write to `m` */
 PM_API PM_NODISCARD pm_status pm_head_new(pm_map *m, pm_head **out);
-/* The same, but the head owns the content: *m becomes empty for good. */
+/* Makes a head that owns the content: *m becomes empty for good. Else as pm_head_new. */
 PM_API PM_NODISCARD pm_status pm_head_new_move(pm_map *m, pm_head **out);
 /* Makes a head rooted at the focus of a writer, which must stay in place and not be used until the head is closed;
    paths are relative to that focus. If the writer comes from a head itself, readers of that head see what happens in
    this one when it is closed, all at once.
-   Fails    PM_NOMEM; PM_INVALID: the writer is closed */
+   Owns     pm_head_free, before the writer is used or ended
+   Fails    PM_NOMEM; PM_INVALID: the writer is closed
+   Cost     as pm_head_new */
 PM_API PM_NODISCARD pm_status pm_head_new_at(pm_wz *w, pm_head **out);
 
 /* Ends a head. An owning head gives its map to *out, or drops it if `out` is NULL; the others give the content back to
-   where it was from, and `out` must be NULL. Closing NULL does nothing.
-   A zipper is out until the call that ends it has done all that it does, hooks of values included. But whoever closes a
-   head sees to it that no other thread is still asking it for something: nor may such a thread be about to.
-   Fails    PM_BUSY while zippers are out, *busy (may be NULL) tells how many; PM_NOMEM; PM_INVALID: the head stays
-   usable */
+   where it was from, and `out` must be NULL. Freeing NULL does nothing.
+   A zipper is out until the call that ends it has done all that it does, hooks of values included. But whoever frees a
+   head sees to it that no other thread is inside another call on it, nor about to make one.
+   Owns     the caller drops *out
+   Fails    PM_BUSY while zippers are out, *busy (may be NULL) tells how many; PM_NOMEM; PM_INVALID. The head stays
+            usable
+   Threads  any, when no other uses the head */
 PM_API PM_NODISCARD pm_status pm_head_free(pm_head *h, pm_map *out, uint64_t *busy);
 
 /* Gives out a writer whose root is at `path`, which need not exist: as for any writer it is made by the first write
@@ -1699,9 +1867,10 @@ PM_API PM_NODISCARD pm_status pm_head_free(pm_head *h, pm_map *out, uint64_t *bu
    the caller drops.
    Owns     pm_wz_drop, on any thread. pm_wz_into_reader leaves a pinned reader, without a gap in the claim
    Fails    PM_CONFLICT; PM_NOMEM: nothing changed
-   Cost     O(len), however many zippers are out */
+   Cost     O(len), however many zippers are out
+   Threads  any */
 PM_API PM_NODISCARD pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_map *why);
-/* The same without looking for claims in the way: the caller knows that there are none. PM_CHECK >= 1 looks
+/* Gives out a writer without looking for claims in the way: the caller knows that there are none. PM_CHECK >= 1 looks
    nevertheless, and names both paths before it fails PM_ASSERT. */
 PM_API PM_NODISCARD pm_status pm_head_write_unchecked(pm_head *h, const void *path, size_t len, pm_wz *out);
 
@@ -1709,20 +1878,23 @@ PM_API PM_NODISCARD pm_status pm_head_write_unchecked(pm_head *h, const void *pa
    head.
    Owns     pm_rz_drop, on any thread
    Fails    PM_NOMEM
+   Threads  any
    Cost     O(len + writers at, above and below `path`). On Linux one call of membarrier, if a writer there has changed
             something since the last snapshot. If the system refuses that later than when the head was made: up to
             10 ms instead, once for each writer given out before */
 PM_API PM_NODISCARD pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *out);
-/* The same at an instant that all writers under `path` have in common, between question and answer: none of them is
-   inside a call then. It waits for the calls in flight; writers that want to begin a call meanwhile wait, also those
-   that have been given out in between. */
+/* Gives out a snapshot reader of an instant that all writers under `path` have in common, between the beginning of the
+   call and its end: none of them is inside a call then. It waits for the calls in flight; writers that want to begin a
+   call meanwhile wait, also those that have been given out in between. Else as pm_head_read. */
 PM_API PM_NODISCARD pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *out);
 
 /* Gives out a pinned reader: while it is out, nothing changes at or below its root.
    Owns     pm_rz_drop, on any thread
-   Fails    PM_CONFLICT, `why` as above; PM_NOMEM */
+   Fails    PM_CONFLICT, `why` as for pm_head_write; PM_NOMEM
+   Cost     as pm_head_read
+   Threads  any */
 PM_API PM_NODISCARD pm_status pm_head_pin(pm_head *h, const void *path, size_t len, pm_rz *out, pm_map *why);
-/* The same without looking for writers in the way, as pm_head_write_unchecked. */
+/* Gives out a pinned reader without looking for writers in the way, as pm_head_write_unchecked. */
 PM_API PM_NODISCARD pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len, pm_rz *out);
 
 /* ---- src/pathmap/67_shared.h --------------------------------------------------------------------------- */
@@ -1730,45 +1902,51 @@ PM_API PM_NODISCARD pm_status pm_head_pin_unchecked(pm_head *h, const void *path
 /* A map that is replaced under readers.
 
    A pm_shared holds one version of a map at a time. Any thread may load it, which makes a clone, and any thread may put
-   another version in its place; what was loaded stays as it was. Loading never waits for anybody, and nobody waits for
-   who loads.
+   another version in its place; what was loaded stays as it was. Loading never waits, and nothing waits for a load.
 
-   Those who put a version in place, by pm_shared_store, pm_shared_compare_and_swap or pm_shared_update, take turns, in
-   the order in which they asked. A store or a swap is over at once; an update has its turn until its function returns.
-   So each of them is done once, all as if one after the other, and none is put off for ever by others.
+   Threads that put a version in place, by pm_shared_store, pm_shared_compare_and_swap or pm_shared_update, take turns,
+   in the order of their calls. A store or a swap is over at once; an update has its turn until its function returns. So
+   each of them is done once, all as if one after the other, and none is put off for ever by others.
    Threads  any number, in every call but pm_shared_free
    NULL     in place of the object, of a map or of fn: PM_INVALID; pm_shared_load gives an empty map then */
 
+/* A map that is replaced under its readers. */
 typedef struct pm_shared pm_shared;
 
 /* Makes a shared map that holds a clone of `m`.
    Owns     pm_shared_free
-   Fails    PM_NOMEM */
+   Fails    PM_NOMEM
+   Cost     O(1) */
 PM_API PM_NODISCARD pm_status pm_shared_new(const pm_map *m, pm_shared **out);
 
-/* Gives it up, when no thread uses it any more; what was loaded from it stays. NULL is allowed. */
+/* Ends it, when no thread uses it any more; what was loaded from it stays. NULL is allowed.
+   Threads  any, when no other uses it */
 PM_API void pm_shared_free(pm_shared *s);
 
-/* A clone of the present version, also while an update is being made.
-   Owns     the caller drops the result
+/* Loads the present version, also while an update is being made.
+   Returns  a clone of it, which the caller drops
    Cost     three atomic read-modify-writes; no allocation, no lock, no loop */
 PM_API pm_map pm_shared_load(pm_shared *s);
 
-/* Puts a clone of `m` in place of the present version. Waits for updates that asked before.
-   Fails    PM_NOMEM: nothing changed; PM_INVALID from within an update of the same object */
+/* Puts a clone of `m` in place of the present version. Waits for updates that were called before.
+   Owns     `m` stays the caller's
+   Fails    PM_NOMEM: nothing changed; PM_INVALID from within an update of the same object
+   Cost     O(1), and dropping what nobody else holds of the version before */
 PM_API PM_NODISCARD pm_status pm_shared_store(pm_shared *s, const pm_map *m);
 
-/* The same, if the present version is `expected`: a map that was loaded and not written since. NULL expects nothing.
-   *changed (may be NULL): whether it was
-   Fails    as pm_shared_store */
+/* Puts a clone of `desired` in place of the present version, if that is `expected`: a map that was loaded and not
+   written since. `expected` NULL: whatever the present version is.
+   *changed (may be NULL): whether it did.
+   Fails    as pm_shared_store
+   Cost     as pm_shared_store */
 PM_API PM_NODISCARD pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_map *expected, const pm_map *desired,
                                                          bool *changed);
 
 /* Changes the present version by fn, which writes to a clone and is run once, on the calling thread. Others that store
    or update wait for it, so it should be short; it may load, but its stores, swaps and updates of the same object are
    refused. It must return: not leave by longjmp, nor its thread be cancelled in it.
-   Fails    what fn answers, which leaves all as it was; PM_NOMEM; PM_INVALID from within an update of the same
-            object */
+   Fails    what fn returns, which leaves all as it was; PM_NOMEM; PM_INVALID from within an update of the same object
+   Cost     that of fn, whose first writes copy nodes on their way, and of a store */
 PM_API PM_NODISCARD pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx);
 
 /* ---- src/pathmap/80_inspect.h -------------------------------------------------------------------------- */
@@ -1777,11 +1955,13 @@ PM_API PM_NODISCARD pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(voi
 
 /* Checks every structural invariant of a map (docs/architecture.md lists them).
    Returns  PM_OK, or PM_CORRUPT with the broken invariant in *why (may be NULL; static text), or PM_NOMEM
-   Cost     O(distinct nodes) */
+   Cost     O(distinct nodes)
+   Threads  a read */
 PM_API PM_NODISCARD pm_status pm_check(const pm_map *m, const char **why);
 
 enum { PM_STATS_DEPTHS = 32 };
 
+/* What a map is made of. */
 typedef struct pm_stats {
     uint64_t values, locations;       /* saturating, shared structure counted once per occurrence */
     uint64_t nodes;                   /* distinct nodes */
@@ -1796,22 +1976,30 @@ typedef struct pm_stats {
     size_t max_depth;                 /* nodes on the longest way down */
 } pm_stats;
 
-/* Fails    PM_NOMEM */
+/* Says what a map is made of.
+   Fails    PM_NOMEM
+   Cost     O(distinct nodes)
+   Threads  a read */
 PM_API PM_NODISCARD pm_status pm_get_stats(const pm_map *m, pm_stats *out);
 
-/* Receives text; answers false to stop. */
+/* Receives text, which is valid during the call; returns false to stop. */
 typedef bool (*pm_sink)(void *ctx, const char *text, size_t len);
 
 /* Writes one line per value (`path=value`) and dangling location (`path!`), in order; bytes outside printable ASCII,
-   and \ = !, as \xNN.  Fails PM_NOMEM; PM_IO if the sink stopped */
+   and \ = !, as \xNN.
+   Fails    PM_NOMEM; PM_IO if the sink stopped
+   Cost     O(values and their bytes)
+   Threads  a read */
 PM_API PM_NODISCARD pm_status pm_dump(const pm_map *m, pm_sink sink, void *ctx);
 
 /* Writes the nodes, with their entries and sharing, as text for people: one paragraph per distinct node.
-   Fails    like pm_dump */
+   Fails    as pm_dump
+   Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx);
 
 /* Writes a Graphviz drawing of the nodes of n maps; a node that several share is drawn once.
-   Fails    like pm_dump */
+   Fails    as pm_dump
+   Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx);
 
 #ifdef __cplusplus
@@ -13426,8 +13614,7 @@ static pm_status pm__maps_which(const pm_map *m, const pm_map *const *maps, size
     return PM_OK;
 }
 
-static pm_status pm__maps_many(pm__merge_op op, const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
-                               size_t *which) {
+static pm_status pm__maps_many(pm__merge_op op, const pm_map *const *maps, size_t n, pm_map *out, size_t *which) {
     pm__outcome o = {0, {0, false}, PM_ALG_ELEMENT, 0};
     if (n == 0 || n > PM__LEN_MAX / sizeof *maps || !maps || !out) return PM_INVALID;
     for (size_t i = 0; i < n; i++)
@@ -13448,7 +13635,7 @@ static pm_status pm__maps_many(pm__merge_op op, const pm_map *const *maps, size_
     if (s != PM_OK) return s;
     pm_map m = pm__outcome_map(&cx, &o);
     size_t first = n;
-    if (alg || which) s = pm__maps_which(&m, maps, n, &first);
+    if (which) s = pm__maps_which(&m, maps, n, &first);
     if (s != PM_OK) {
         pm_drop(&m);
         return s;
@@ -13456,17 +13643,16 @@ static pm_status pm__maps_many(pm__merge_op op, const pm_map *const *maps, size_
     bool operand = false;
     for (size_t i = 0; i < n; i++) operand = operand || out == maps[i];
     pm__map_give(out, &m, operand);
-    if (alg) *alg = pm_is_empty(&m) ? PM_ALG_NONE : first < n ? PM_ALG_LEFT : PM_ALG_ELEMENT;
-    if (which && first < n) *which = first;
+    if (which) *which = first;
     return pm__map_done(out, PM_OK);
 }
 
-PM_API pm_status pm_join_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg, size_t *which) {
-    return pm__maps_many(PM__MERGE_JOIN, maps, n, out, alg, which);
+PM_API pm_status pm_join_many(const pm_map *const *maps, size_t n, pm_map *out, size_t *which) {
+    return pm__maps_many(PM__MERGE_JOIN, maps, n, out, which);
 }
 
-PM_API pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg, size_t *which) {
-    return pm__maps_many(PM__MERGE_MEET, maps, n, out, alg, which);
+PM_API pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, size_t *which) {
+    return pm__maps_many(PM__MERGE_MEET, maps, n, out, which);
 }
 
 /* ---- src/pathmap/46_map_compact.c ---------------------------------------------------------------------- */

@@ -220,11 +220,14 @@ static pm_status insert_restricted(const pm_map *a, const pm_map *b, pm_map *out
 }
 
 /* The first of PARTS maps, which lie one behind the other; the second operand only stands for the others. */
-static pm_status by_parts(pm_status (*run)(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
-                                           size_t *which), const pm_map *a, pm_map *out, pm_alg *alg) {
+static pm_status by_parts(pm_status (*run)(const pm_map *const *maps, size_t n, pm_map *out, size_t *which),
+                          const pm_map *a, pm_map *out, pm_alg *alg) {
+    size_t which;
     const pm_map *maps[PARTS];
     for (size_t i = 0; i < PARTS; i++) maps[i] = a + i;
-    return run(maps, PARTS, out, alg, NULL);
+    pm_status s = run(maps, PARTS, out, &which);
+    if (s == PM_OK) *alg = pm_is_empty(out) ? PM_ALG_NONE : which < PARTS ? PM_ALG_LEFT : PM_ALG_ELEMENT;
+    return s;
 }
 
 static pm_status join_parts(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {

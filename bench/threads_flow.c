@@ -143,7 +143,7 @@ static double time_workers(const row *r, int threads, int parts) {
     tasks.next = 0;
     double ns = run_workers(threads, parts, r->fn, true);
     double start = clock_ns();
-    must(pm_join_many(all, (size_t)threads, &total, NULL, NULL));
+    must(pm_join_many(all, (size_t)threads, &total, NULL));
     ns += clock_ns() - start;
     pm_iter i = pm_iter_vals(&total);
     while (pm_iter_next(&i)) sum += *i.val;

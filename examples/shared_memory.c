@@ -69,7 +69,7 @@ static int try_region(size_t bytes, unsigned limit) {
     if (done) {
         const pm_map *parts[CHILDREN] = {&b->part[0], &b->part[1], &b->part[2], &b->part[3]};
         pm_map all = pm_new(pm_ops_sum(), pool);
-        if (pm_join_many(parts, CHILDREN, &all, NULL, NULL) != PM_OK) return 1;
+        if (pm_join_many(parts, CHILDREN, &all, NULL) != PM_OK) return 1;
         const pm_val *v = pm_get(&all, "number/000210", 13);
         printf("joined: 210 is a multiple of %u of their primes\n", v ? (unsigned)*v : 0);
         pm_drop(&all);

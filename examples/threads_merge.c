@@ -75,7 +75,7 @@ static pm_map merge_at_once(const pm_map *maps, size_t n) {
     const pm_map *operands[THREADS];
     pm_map all;
     for (size_t i = 0; i < n; i++) operands[i] = &maps[i];
-    must(pm_join_many(operands, n, &all, NULL, NULL));
+    must(pm_join_many(operands, n, &all, NULL));
     return all;
 }
 

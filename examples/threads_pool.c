@@ -90,7 +90,7 @@ static void pool_collect(pool *p, pm_map *total) {
     while (p->done != p->put) pthread_cond_wait(&p->idle, &p->lock);
     parts[0] = total;
     for (int i = 0; i < WORKERS; i++) parts[i + 1] = &p->worker[i].counts;
-    must(pm_join_many(parts, WORKERS + 1, &sum, NULL, NULL));
+    must(pm_join_many(parts, WORKERS + 1, &sum, NULL));
     for (int i = 0; i < WORKERS; i++) pm_drop(&p->worker[i].counts);
     pthread_mutex_unlock(&p->lock);
     pm_drop(total);

@@ -50,7 +50,7 @@ static pm_map count_in_maps_of_threads(void) {
         each[i] = &workers[i].counts;
     }
     run_each(count_own, workers, sizeof workers[0], THREADS);
-    must(pm_join_many(each, THREADS, &sum, NULL, NULL));
+    must(pm_join_many(each, THREADS, &sum, NULL));
     for (unsigned i = 0; i < THREADS; i++) pm_drop(&workers[i].counts);
     return sum;
 }
@@ -100,7 +100,7 @@ static pm_map shards_snapshot(shards *s) {
     for (int i = 0; i < SHARDS; i++) clones[i] = pm_clone(&s->shard[i].map);
     for (int i = 0; i < SHARDS; i++) pthread_mutex_unlock(&s->shard[i].lock);
     for (int i = 0; i < SHARDS; i++) each[i] = &clones[i];
-    must(pm_join_many(each, SHARDS, &all, NULL, NULL));
+    must(pm_join_many(each, SHARDS, &all, NULL));
     for (int i = 0; i < SHARDS; i++) pm_drop(&clones[i]);
     return all;
 }

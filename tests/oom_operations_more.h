@@ -6,12 +6,12 @@
 
 /* ---- algebra of many ------------------------------------------------------------------------------------------- */
 
-static pm_status combine_many(world *w, pm_status (*f)(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
+static pm_status combine_many(world *w, pm_status (*f)(const pm_map *const *maps, size_t n, pm_map *out,
                                                        size_t *which)) {
     const pm_map *maps[4] = {&w->other, &w->m, &w->clone, &w->m};
     pm_map mark = w->out;
     size_t which = 77;
-    pm_status s = f(maps, w->shared ? 4 : 2, &w->out, NULL, &which);
+    pm_status s = f(maps, w->shared ? 4 : 2, &w->out, &which);
     if (s != PM_OK) CHECK(which == 77 && memcmp(&mark, &w->out, sizeof mark) == 0);
     return s;
 }

@@ -2,7 +2,9 @@
 
 - Results come last: a parameter through which a call returns something has none behind it that is given to the call.
   Flags (bool *) stand behind all other results.
-- What opens or makes an object and returns a status has a parameter `out` for it."""
+- What opens or makes an object and returns a status has a parameter `out` for it.
+- Every function has a comment of its own directly above.
+- What the head of pathmap.h names for the first hour is declared."""
 import glob
 import re
 
@@ -62,3 +64,26 @@ def misplaced_results():
         if returned.endswith("_status") and MAKES.search(name) and "out" not in named:
             faults.append(f"{path}:{line}: {name}: makes an object, and has no `out`")
     return faults, n
+
+
+def uncommented():
+    """Returns the public functions without a comment directly above, a line each, and how many functions there are."""
+    faults, n = [], 0
+    for path, line, _, name, _ in prototypes():
+        n += 1
+        with open(path, encoding="utf-8") as file:
+            above = "\n".join(file.read().split("\n")[:line - 1])
+        start = above.rfind("/*")
+        if not above.endswith("*/") or above[start - 1] != "\n" or "*/" in above[start:-2]:
+            faults.append(f"{path}:{line}: {name}: no comment directly above")
+    return faults, n
+
+
+def unknown_first():
+    """Returns the names of the first hour that are no functions."""
+    with open("src/pathmap/00_intro.h", encoding="utf-8") as file:
+        text = file.read()
+    block = text[text.index("The first hour."):text.index("The picture.")]
+    declared = {name for _, _, _, name, _ in prototypes()}
+    return [f"first hour: no function {name}" for name in re.findall(r"\bpm_\w+", block)
+            if name not in declared and name != "pm_map"]

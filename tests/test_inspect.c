@@ -7,6 +7,7 @@
 #define PM_MALLOC(n) check_malloc(n)
 #define PM_FREE(p, n) check_free(p, n)
 #include "../pathmap.h"
+#include "doubled.h"
 
 #include "small_stack.h"
 
@@ -138,17 +139,10 @@ static pm_map common_blocks(pm_pool *pool) {
 }
 
 /* 2^levels values: each level leads twice to the one below. */
-static pm_map doubled(unsigned levels, pm_pool *pool) {
+static pm_map doubled_key(unsigned levels, pm_pool *pool) {
     pm_map m = pm_new(NULL, pool);
     put(&m, "k", 7);
-    for (unsigned i = 0; i < levels; i++) {
-        pm_map up = pm_new(NULL, pool);
-        hang(&up, "0", &m);
-        hang(&up, "1", &m);
-        pm_drop(&m);
-        m = up;
-    }
-    return m;
+    return doubled(m, levels, "0", "1");
 }
 
 static pm_pool *own_pool(void) {
@@ -174,7 +168,7 @@ TEST(check_accepts_maps_of_all_shapes) {
     m = common_blocks(NULL);
     check_sound(&m);
     pm_drop(&m);
-    m = doubled(80, NULL);
+    m = doubled_key(80, NULL);
     check_sound(&m);
     pm_drop(&m);
 }
@@ -295,7 +289,7 @@ TEST(check_names_what_is_wrong_with_a_wide_node) {
 }
 
 TEST(check_compares_counts_with_the_references_it_meets) {
-    pm_map m = doubled(3, NULL);
+    pm_map m = doubled_key(3, NULL);
     pm__line *x = line_at(m.root), *below = line_at(*pm__line_child(x, 0));
     patient p = admit(&m, below, pm__line_size(below));
     BREAK(p, pm__count_store(&below->rc, 1), "node: more references than its count");
@@ -407,7 +401,7 @@ TEST(stats_of_byte_and_wide_nodes) {
 
 TEST(stats_count_shared_nodes_once_and_occurrences_all) {
     pm_pool *pool = own_pool();
-    pm_map m = doubled(10, pool);
+    pm_map m = doubled_key(10, pool);
     pm_stats s = stats_of(&m);
     CHECK_EQ(s.values, 1024);
     CHECK_EQ(s.nodes, 11);
@@ -419,7 +413,7 @@ TEST(stats_count_shared_nodes_once_and_occurrences_all) {
     CHECK_EQ(stats_of(&m).shared_nodes, 11);
     pm_drop(&c);
     pm_drop(&m);
-    m = doubled(80, pool);
+    m = doubled_key(80, pool);
     s = stats_of(&m);
     CHECK_EQ(s.values, UINT64_MAX);
     CHECK_EQ(s.unshared_nodes, UINT64_MAX);
@@ -489,7 +483,7 @@ TEST(dump_of_units_byte_strings_and_shared_nodes) {
     CHECK_OK(pm_dump(&m, take, &t));
     check_text(&t, "k=one\\x0a\n");
     pm_drop(&m);
-    m = doubled(2, NULL);
+    m = doubled_key(2, NULL);
     CHECK_OK(pm_dump(&m, take, &t));
     check_text(&t, "00k=7\n01k=7\n10k=7\n11k=7\n");
     pm_drop(&m);
@@ -532,7 +526,7 @@ TEST(dump_of_random_maps_is_sorted_and_whole) {
 }
 
 TEST(dumps_stop_when_the_sink_says_no) {
-    pm_map m = doubled(80, NULL);
+    pm_map m = doubled_key(80, NULL);
     const pm_map *one = &m;
     text t = {.limit = 3};
     CHECK_EQ(pm_dump(&m, take, &t), PM_IO);

@@ -5,6 +5,7 @@
 #include "library.h"
 
 #include "counted.h"
+#include "doubled.h"
 
 enum { ROUNDS = 150 };
 
@@ -384,28 +385,9 @@ TEST(in_place_join_reports_a_wrong_hook_and_changes_nothing) {
     pm_drop(&before);
 }
 
-/* A map of 2^levels values: each level has the one below it twice. */
-static pm_map doubled(const pm_ops *ops, unsigned levels) {
-    pm_map m = pm_new(ops, NULL);
-    CHECK_OK(pm_set(&m, "zz", 2, 3, NULL));
-    while (levels--) {
-        pm_map up = pm_new(ops, NULL);
-        pm_wz w;
-        CHECK_OK(pm_wz_open(&up, NULL, 0, &w));
-        for (unsigned i = 0; i < 2; i++) {
-            (void)pm_rz_move_to(pm_wz_cursor(&w), i ? "b" : "a", 1);
-            CHECK_OK(pm_wz_graft_map(&w, &m));
-        }
-        CHECK_OK(pm_wz_drop(&w));
-        pm_drop(&m);
-        m = up;
-    }
-    return m;
-}
-
 TEST(dropping_bytes_of_2_to_the_60_values_visits_each_node_once) {
     for (unsigned t = 0; t < 5; t++) {
-        pm_map m = doubled(table(t), 60);
+        pm_map m = doubled(single(table(t), "zz", 3), 60, "a", "b");
         uint64_t n;
         bool left;
         pm_wz w;

@@ -5,6 +5,7 @@
 
 #include "library.h"
 #include "counted.h"
+#include "doubled.h"
 
 /* Whole-trie checks after each write are slow; the random tests take fewer steps then. */
 #if PM_CHECK >= 3
@@ -1292,36 +1293,16 @@ TEST(map_equality_does_not_depend_on_history) {
 
 /* ---- sharing ------------------------------------------------------------------------------------------------- */
 
-/* A map whose subtries below `a` and below `b` are one and the same, 80 times over. */
-static pm_map doubled(unsigned times) {
-    pm_map m = {0};
-    CHECK_OK(pm_set(&m, NULL, 0, 1, NULL));
-    for (unsigned i = 0; i < times; i++) {
-        pm_map next = {0};
-        pm_wz w;
-        CHECK_OK(pm_wz_open(&next, NULL, 0, &w));
-        pm_rz_descend_to_byte(pm_wz_cursor(&w), 'a');
-        CHECK_OK(pm_wz_graft_map(&w, &m));
-        (void)pm_rz_ascend(pm_wz_cursor(&w), 1);
-        pm_rz_descend_to_byte(pm_wz_cursor(&w), 'b');
-        CHECK_OK(pm_wz_graft_map(&w, &m));
-        CHECK_OK(pm_wz_drop(&w));
-        pm_drop(&m);
-        m = next;
-    }
-    return m;
-}
-
 TEST(map_counts_saturate_over_shared_structure) {
     uint64_t n = 0;
     watch_leaks();
-    pm_map m = doubled(20);
+    pm_map m = doubled(single(NULL, "", 1), 20, "a", "b");
     CHECK_EQ(vals(&m), 1 << 20);
     CHECK_EQ(locations(&m), (2u << 20) - 1);
     CHECK_OK(pm_depth_count(&m, 13, &n));
     CHECK_EQ(n, 1 << 13);
     pm_drop(&m);
-    m = doubled(80);
+    m = doubled(single(NULL, "", 1), 80, "a", "b");
     CHECK_EQ(vals(&m), UINT64_MAX);
     CHECK_EQ(locations(&m), UINT64_MAX);
     CHECK_OK(pm_depth_count(&m, 40, &n));
@@ -1331,7 +1312,7 @@ TEST(map_counts_saturate_over_shared_structure) {
     CHECK_OK(pm_depth_count(&m, 81, &n));
     CHECK_EQ(n, 0);
     sound(&m);
-    pm_map other = doubled(80);
+    pm_map other = doubled(single(NULL, "", 1), 80, "a", "b");
     CHECK(equal(&m, &other));
     char key[80];
     for (unsigned i = 0; i < 80; i++) key[i] = "ab"[check_below(2)];

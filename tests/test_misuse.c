@@ -331,7 +331,7 @@ TEST(algebra_of_many_may_put_its_result_over_an_operand) {
             model_free(want);
             want = next;
         }
-        CHECK_OK((join ? pm_join_many : pm_meet_many)(maps, 4, &all[at].map, NULL, NULL));
+        CHECK_OK((join ? pm_join_many : pm_meet_many)(maps, 4, &all[at].map, NULL));
         CHECK(same_content(&all[at].map, want));
         for (unsigned k = 0; k < 3; k++) {
             CHECK(k == at || same_content(&all[k].map, all[k].m));
@@ -357,8 +357,8 @@ TEST(results_over_operands_keep_count_of_values) {
         const pm_map *const all[] = {&b, &a};
         bool there;
         CHECK_OK(op < 5    ? operations[op](&a, &b, &a, NULL)
-                 : op == 5 ? pm_join_many(all, 2, &a, NULL, NULL)
-                 : op == 6 ? pm_meet_many(all, 2, &a, NULL, NULL)
+                 : op == 5 ? pm_join_many(all, 2, &a, NULL)
+                 : op == 6 ? pm_meet_many(all, 2, &a, NULL)
                            : pm_subtrie(&a, "\7\0", op == 7 ? 2 : 1, &a, &there));
         CHECK_OK(pm_check(&a, NULL));
         pm_drop(&a);
@@ -385,8 +385,8 @@ TEST(results_over_operands_that_fail_change_nothing) {
             const pm_map *const all[] = {&a, &b, &a};
             check_fail_alloc(n);
             pm_status s = op < 5    ? operations[op](&a, &b, &a, NULL)
-                          : op == 5 ? pm_join_many(all, 3, &a, NULL, NULL)
-                          : op == 6 ? pm_meet_many(all, 3, &a, NULL, NULL)
+                          : op == 5 ? pm_join_many(all, 3, &a, NULL)
+                          : op == 6 ? pm_meet_many(all, 3, &a, NULL)
                                     : pm_subtrie(&a, "\7", 1, &a, NULL);
             check_fail_alloc(0);
             done = s == PM_OK;

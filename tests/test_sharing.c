@@ -13,6 +13,7 @@
 #define PM_MALLOC(n) check_malloc(n)
 #define PM_FREE(p, n) check_free(p, n)
 #include "../pathmap.h"
+#include "doubled.h"
 
 /* ---- a table of values that counts what it is asked ---- */
 
@@ -175,7 +176,7 @@ TEST(comparing_and_many_operands_cost_what_differs) {
     bool same = true;
     for (unsigned i = 0; i < 2; i++) {
         cost c = begin();
-        CHECK_OK((i ? pm_meet_many : pm_join_many)(maps, 5, &r, NULL, NULL));
+        CHECK_OK((i ? pm_meet_many : pm_join_many)(maps, 5, &r, NULL));
         check_cost(end(c), differ, 4 * edits(1000), i ? "meet of many" : "join of many");
         pm_drop(&r);
     }
@@ -236,24 +237,11 @@ TEST(algebra_in_place_costs_what_differs) {
 
 enum { LEVELS = 80 };
 
-/* Each level has the one below it twice. */
-static pm_map doubled(const pm_ops *ops, pm_val x, pm_val y) {
-    pm_map m = pm_new(ops, NULL);
-    CHECK_OK(pm_set(&m, "x", 1, x, NULL));
+/* A map of 2^79 values below each of its two leaves. */
+static pm_map doubled_pair(const pm_ops *ops, pm_val x, pm_val y) {
+    pm_map m = single(ops, "x", x);
     CHECK_OK(pm_set(&m, "y", 1, y, NULL));
-    for (unsigned level = 1; level < LEVELS; level++) {
-        pm_map up = pm_new(ops, NULL);
-        pm_wz w;
-        CHECK_OK(pm_wz_open(&up, NULL, 0, &w));
-        for (unsigned i = 0; i < 2; i++) {
-            (void)pm_rz_move_to(pm_wz_cursor(&w), i ? "right" : "left", i ? 5 : 4);
-            CHECK_OK(pm_wz_graft_map(&w, &m));
-        }
-        CHECK_OK(pm_wz_drop(&w));
-        pm_drop(&m);
-        m = up;
-    }
-    return m;
+    return doubled(m, LEVELS - 1, "left", "right");
 }
 
 /* A few blocks and values for each level, and no more. */
@@ -271,7 +259,7 @@ static uint64_t values_of(const pm_map *m) {
 
 TEST(algebra_of_2_to_the_80_values_looks_at_each_node_once) {
     for (unsigned idempotent = 0; idempotent < 2; idempotent++) {
-        pm_map a = doubled(counting(idempotent), 7, 2), b = doubled(counting(idempotent), 3, 2), r;
+        pm_map a = doubled_pair(counting(idempotent), 7, 2), b = doubled_pair(counting(idempotent), 3, 2), r;
         for (unsigned i = 0; i < 10; i++) {
             const pm_map *right = i % 2 ? &a : &b;
             cost c = begin();
@@ -285,7 +273,7 @@ TEST(algebra_of_2_to_the_80_values_looks_at_each_node_once) {
         const pm_map *maps[] = {&a, &b, &a};
         for (unsigned i = 0; i < 2; i++) {
             cost c = begin();
-            CHECK_OK((i ? pm_meet_many : pm_join_many)(maps, 3, &r, NULL, NULL));
+            CHECK_OK((i ? pm_meet_many : pm_join_many)(maps, 3, &r, NULL));
             check_once(end(c), i ? "meet of many" : "join of many");
             pm_drop(&r);
         }
@@ -306,7 +294,7 @@ static int sum_values(void *ctx, const pm_fold_at *here, void *out) {
 }
 
 TEST(walks_of_2_to_the_80_values_look_at_each_node_once) {
-    pm_map a = doubled(counting(true), 7, 2), b = doubled(counting(true), 7, 2);
+    pm_map a = doubled_pair(counting(true), 7, 2), b = doubled_pair(counting(true), 7, 2);
     uint64_t n = 0;
     bool same = false;
     pm_hash128 hash;
@@ -343,7 +331,7 @@ TEST(walks_of_2_to_the_80_values_look_at_each_node_once) {
 }
 
 TEST(writing_in_2_to_the_80_values_copies_one_way_down) {
-    pm_map a = doubled(counting(true), 7, 2), b = pm_clone(&a);
+    pm_map a = doubled_pair(counting(true), 7, 2), b = pm_clone(&a);
     char key[5 * LEVELS];
     size_t len = 0;
     for (unsigned i = 1; i < LEVELS; i++) len += (size_t)sprintf(key + len, "%s", i % 3 ? "left" : "right");

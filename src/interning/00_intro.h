@@ -39,7 +39,7 @@
      Readers take no lock, need no permit and perform no atomic read-modify-write: an entry of a bucket is written once,
      after the record that it leads to; an outgrown array is kept until nobody can be looking. So intern_get and
      intern_bytes finish in a bounded number of steps whatever writers do.
-     Nothing is ever deleted. Bytes never move: pointers that intern_bytes answers are good as long as the table is.
+     Nothing is ever deleted. Bytes never move: pointers that intern_bytes returns are good as long as the table is.
 
    What a symbol looks like, high byte first:
 
@@ -50,12 +50,12 @@
 
    Held everywhere unless a comment says otherwise:
      Keys are borrowed for the call, may contain zero bytes, and may be empty. Keys are told apart by all their bytes.
-     Functions answer intern_status: 0 is good, negative is a reason; results go through the last parameters, which a
+     Functions return intern_status: 0 is good, negative is a reason; results go through the last parameters, which a
      failure leaves untouched. Nothing prints, aborts, or touches errno on purpose. Out of memory is a status like
      any other: nothing is lost, and the same call may be made again.
      An argument that no caller should pass (NULL for a table, permit, function, result that is not called optional, or
-     bytes of a length other than 0; a length above PTRDIFF_MAX) is answered by INTERN_INVALID, and by nothing, zero or
-     false where no status is answered.
+     bytes of a length other than 0; a length above PTRDIFF_MAX) is refused with INTERN_INVALID, and with nothing, zero
+     or false where no status is returned. What may be NULL says so.
      Locks are held for moments, waited for in the kernel, and no call is a cancellation point while it holds or waits
      for one; intern_save and intern_load are none at all. After fork, the child uses every table that it could reach
      as if the parent's other threads had ended: their permits come back, what they had added is there whole or not at

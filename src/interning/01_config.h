@@ -5,8 +5,8 @@
      INTERNING_STATIC          emit a private static copy for this file (implies INTERNING_IMPLEMENTATION); a table
                                must not be handed from one copy to another
      INTERN_API                linkage of public functions, default `extern` (or `static` with INTERNING_STATIC)
-     INTERN_MALLOC(n) INTERN_FREE(p,n)  allocation of everything; both or neither. INTERN_MALLOC answers NULL when it
-                               has none; INTERN_FREE gets the size that was asked for
+     INTERN_MALLOC(n) INTERN_FREE(p,n)  allocation of everything; both or neither. INTERN_MALLOC returns NULL when it
+                               has none; INTERN_FREE gets the size that was allocated
      INTERN_PATHMAP            1: emit intern_snapshot and intern_each_prefix, which need pathmap.h on the include path
                                and its implementation in the program; default 0, so that this header works alone
      INTERN_NO_FILES           1: leave out intern_save and intern_load, which make system calls on files;

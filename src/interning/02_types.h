@@ -23,12 +23,14 @@ typedef enum intern_status {
     INTERN_BUSY = -5,      /* the table is in use, or holds symbols already */
     INTERN_CORRUPT = -6,   /* damaged or foreign data */
     INTERN_IO = -8,        /* reading or writing failed */
-    INTERN_EXHAUSTED = -9, /* every write permit is out; ask again later */
+    INTERN_EXHAUSTED = -9, /* every write permit is out; try again later */
     INTERN_REFUSED = -10,  /* the permit belongs to another table or thread, or was released */
     INTERN_FULL = -11      /* the permit's slot has issued all its serials; another slot still works */
 } intern_status;
 
-/* Names a status for people. Never NULL; static text. */
+/* Says what a status means, in English.
+   Returns  static text, never NULL; of a number that is no status, that it is unknown
+   Threads  any */
 INTERN_API const char *intern_status_text(intern_status s);
 
 /* Where and why input data were refused. */
@@ -54,8 +56,8 @@ typedef struct intern_key {
     size_t len;
 } intern_key;
 
-/* Writes a symbol as eight bytes, big-endian: in that form memcmp gives the order of symbols. */
+/* Writes a symbol, tags and all, as eight bytes, big-endian: in that form memcmp gives the order of symbols. */
 INTERN_API void intern_symbol_encode(intern_symbol s, uint8_t out[8]);
 
-/* Reads a symbol that intern_symbol_encode wrote. */
+/* Returns the symbol that intern_symbol_encode wrote; INTERN_NONE if `in` is NULL. */
 INTERN_API intern_symbol intern_symbol_decode(const uint8_t in[8]);

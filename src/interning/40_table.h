@@ -10,7 +10,7 @@ typedef struct intern_options {
     uint64_t seed;   /* of the hash of keys, kept also by a load; 0: a random one is drawn. What keys cost cannot be
                         told from outside without it: keep it secret, and files too, which carry it */
     bool keep_bytes; /* the last intern_table_free leaves the bytes of symbols (and a loaded file's mapping) in memory
-                        for the rest of the program, so that what intern_bytes answered stays valid; all else is
+                        for the rest of the program, so that what intern_bytes returned stays valid; all else is
                         freed */
 } intern_options;
 
@@ -27,7 +27,8 @@ INTERN_API INTERN_NODISCARD intern_status intern_table_new(const intern_options 
 INTERN_API intern_table *intern_table_clone(intern_table *t);
 
 /* Gives up one ownership; the last one, handles and permits counted together, frees the table. NULL is allowed.
-   Cost     the last one: O(slabs and index pages), nothing per symbol */
+   Cost     the last one: O(slabs and index pages), nothing per symbol
+   Threads  any thread that holds the handle which it gives up */
 INTERN_API void intern_table_free(intern_table *t);
 
 /* Write permits: the right to add symbols. A permit is bound to one table and to the thread that acquired it. */
@@ -49,7 +50,9 @@ typedef struct intern_permit {
 INTERN_API INTERN_NODISCARD intern_status intern_permit_acquire(intern_table *t, intern_permit *out);
 
 /* Releases a permit and clears it.
-   Fails    INTERN_REFUSED from a thread that does not own it, or when it is cleared or released: nothing changed */
+   Fails    INTERN_REFUSED from a thread that does not own it, or when it is cleared or released: nothing changed
+   Cost     a short lock
+   Threads  the permit's owner */
 INTERN_API INTERN_NODISCARD intern_status intern_permit_release(intern_permit *p);
 
 /* Finds the symbol of `len` bytes, issuing one if there is none. Its bytes can be got back before any thread can see
@@ -77,6 +80,7 @@ INTERN_API intern_symbol intern_get(const intern_table *t, const void *bytes, si
 INTERN_API const void *intern_bytes(const intern_table *t, intern_symbol s, size_t *len);
 
 /* Counts the symbols.
+   Returns  how many have been issued; 0 of NULL
    Cost     128 loads
    Threads  any thread, any time; exact when nobody inserts meanwhile */
 INTERN_API uint64_t intern_count(const intern_table *t);
@@ -93,16 +97,18 @@ typedef struct intern_iter {
     uint32_t slot;
 } intern_iter;
 
-/* Every symbol in the order of symbols. Symbols issued before the iterator was made are all seen; those issued
-   meanwhile may or may not be.
+/* Returns an iterator over every symbol in the order of symbols. Symbols issued before the iterator was made are all
+   seen; those issued meanwhile may or may not be.
    Valid    as long as the table; nothing to drop
    Threads  one thread per iterator, writers may go on */
 INTERN_API intern_iter intern_iter_all(const intern_table *t);
 
-/* Steps on. False after the last. */
+/* Steps on.
+   Returns  whether there is another symbol, in the iterator's fields
+   Cost     O(1); no lock, no allocation */
 INTERN_API bool intern_iter_next(intern_iter *i);
 
-/* What a table holds, in bytes asked of INTERN_MALLOC; a loaded file's mapping counts apart. */
+/* What a table holds, in bytes from INTERN_MALLOC; a loaded file's mapping counts apart. */
 typedef struct intern_stats {
     uint64_t symbols;
     uint64_t slab_bytes;    /* keys, their prefixes, and room at the ends of slabs */
@@ -115,9 +121,11 @@ typedef struct intern_stats {
 } intern_stats;
 
 /* Reports on a table. Takes each bucket's lock in turn.
+   Cost     O(buckets, slabs and index pages)
    Threads  any thread, any time */
 INTERN_API void intern_get_stats(intern_table *t, intern_stats *out);
 
 /* Frees what growth has left behind for readers that may still have been looking.
+   Cost     O(what is freed), and each bucket's lock
    Threads  the caller vouches that no other thread is inside a call on this table, a save included */
 INTERN_API void intern_trim(intern_table *t);

@@ -6,7 +6,7 @@
 /* Does intern_get_or_insert for n keys. Which of several new keys gets the smaller serial is not said. *done (may be
    NULL): how many of the leading keys have their symbol in `out`; n on success.
    Fails    INTERN_REFUSED, INTERN_NOMEM, INTERN_FULL, INTERN_INVALID (a key is none): keys behind *done may or may not
-            have been added; asking again is harmless
+            have been added; the same call may be made again
    Threads  the permit's owner */
 INTERN_API INTERN_NODISCARD intern_status intern_get_or_insert_many(intern_table *t, const intern_permit *p,
                                                                     const intern_key *keys, size_t n,

@@ -1,9 +1,9 @@
 /* The table in the order of its bytes, as a map of pathmap.h. The file that carries the implementation must define
    INTERN_PATHMAP as 1 for these two; without it, using them fails at link.
 
-   The table keeps one pm_map of its own, bytes to symbol, which is brought up to date when somebody asks: symbols
-   issued since the last time are added, then the map is cloned, which is O(1). So a table that nobody asks for a
-   snapshot pays nothing for the possibility. */
+   The table keeps one pm_map of its own, bytes to symbol, which a snapshot brings up to date: symbols issued since
+   the last one are added, then the map is cloned, which is O(1). So a table of which no snapshot is taken pays nothing
+   for the possibility. */
 
 #include "40_table.h"
 
@@ -23,7 +23,7 @@ struct pm_map;
 INTERN_API INTERN_NODISCARD intern_status intern_snapshot(intern_table *t, struct pm_map *out);
 
 /* Calls fn for each symbol whose bytes begin with `prefix`, in the order of bytes, the prefix itself first. Stops when
-   fn answers false. `data` is the table's own copy, valid as from intern_bytes. fn may use the table in any way; what
+   fn returns false. `data` is the table's own copy, valid as from intern_bytes. fn may use the table in any way; what
    it adds is not visited.
    Fails    INTERN_NOMEM: before the first call, or between two
    Cost     a snapshot, then O(prefix + symbols visited)

@@ -4,7 +4,7 @@
      PATHMAP_IMPLEMENTATION   emit the code in this file; exactly one file of a program does
      PATHMAP_STATIC           emit a private static copy for this file (implies PATHMAP_IMPLEMENTATION)
      PM_API                   linkage of public functions, default `extern` (or `static` with PATHMAP_STATIC)
-     PM_MALLOC(n) PM_FREE(p,n)  allocation of everything; both or neither. PM_MALLOC answers NULL when it has none.
+     PM_MALLOC(n) PM_FREE(p,n)  allocation of everything; both or neither. PM_MALLOC returns NULL when it has none.
                               Neither is called by the destructor that runs at the program's end (docs/memory.md)
      PATHMAP_JEMALLOC         1: allocate with jemalloc's sized calls (link with -ljemalloc); default 0
      PATHMAP_SLIM_PTRS        1: 64-bit tagged node references and 32-bit saturating counts; 0: plain pointers and
@@ -16,7 +16,7 @@
      PM_CHECK                 0 no checks; 1 what a map is used for: tells (stderr) of readers used after their map was
                               written, of two writers on one map, of writes to a map that a writer or a head has, of
                               structs copied and dropped twice; 2 local invariants too; 3 the whole trie after each
-                              write too; default 0. Arguments are answered alike at all levels
+                              write too; default 0. Wrong arguments are refused alike at all levels
      PM_ASSERT(c)             what a failed check does; default assert(c)
      PM_ON_ATOMIC_RMW()       statement run before each atomic read-modify-write (instrumentation); default nothing */
 

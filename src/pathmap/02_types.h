@@ -23,11 +23,13 @@ typedef enum pm_status {
     PM_CONFLICT = -4, /* another zipper claims an overlapping path */
     PM_BUSY = -5,     /* the object is in use */
     PM_CORRUPT = -6,  /* damaged data or structure */
-    PM_BADHOOK = -7,  /* a value hook answered what it must not, or a table has one of retain and release only */
+    PM_BADHOOK = -7,  /* a value hook returned what it must not, or a table has one of retain and release only */
     PM_IO = -8        /* reading or writing failed */
 } pm_status;
 
-/* Names a status for people. Never NULL; static text. */
+/* Says what a status means, in English.
+   Returns  static text, never NULL; of a number that is no status, that it is unknown
+   Threads  any */
 PM_API const char *pm_status_text(pm_status s);
 
 /* Where and why input data were refused. */
@@ -55,21 +57,24 @@ typedef struct pm_key {
 /* Where nodes live (11_memory.h). NULL names the default pool, which is all that most programs need. */
 typedef struct pm_pool pm_pool;
 
-/* What a removal does with a place that it leaves without value and branch: with PM_PRUNE it goes, and so do its
-   prefixes up to the nearest one that has a value or another branch (pm_prune_path). */
+/* What a removal does with a place that it leaves without value and branch. PM_KEEP keeps it; PM_PRUNE removes it, and
+   its prefixes up to the nearest one that has a value or another branch (pm_prune_path). */
 typedef enum pm_prune { PM_KEEP = 0, PM_PRUNE = 1 } pm_prune;
 
 /* What becomes of the children that a call does not name. */
 typedef enum pm_others { PM_KEEP_OTHERS = 0, PM_CLEAR_OTHERS = 1 } pm_others;
 
-/* The outcome of an algebraic operation. The two identity bits say which operand the result equals;
-   a value hook may leave a bit out, whole-map operations never do. */
+/* How the result of an operation stands to its operands: there is none (no value, an empty map, an empty place), or the
+   two bits say which operands it equals. That is what it means everywhere: for value hooks, for what a view shows, for
+   operations on maps and in place. In place (pm_wz_) the left operand is what was there before, so PM_ALG_LEFT means
+   that nothing changed; the right one is not compared with. A value hook, too, may leave a bit out: that costs sharing.
+   Operations that make a map leave none out. */
 typedef enum pm_alg {
-    PM_ALG_NONE = 0,  /* nothing is left */
-    PM_ALG_LEFT = 1,  /* equals the left operand */
-    PM_ALG_RIGHT = 2, /* equals the right operand */
-    PM_ALG_BOTH = 3,  /* equals both */
-    PM_ALG_ELEMENT = 4 /* something new */
+    PM_ALG_NONE = 0,   /* nothing */
+    PM_ALG_LEFT = 1,   /* equals the left operand */
+    PM_ALG_RIGHT = 2,  /* equals the right operand */
+    PM_ALG_BOTH = 3,   /* equals both */
+    PM_ALG_ELEMENT = 4 /* something else */
 } pm_alg;
 
 enum {
@@ -83,10 +88,10 @@ enum {
    that called them, and never fail.
    retain and release come together or not at all: every clone, copied node and result shares values. Values that
    cannot be shared (a plain malloc'ed string) need a count, or an owner beside the map. A table with one of the two is
-   refused: pm_new answers a map under the table "refused", which takes no values; all that would store one, or that
-   takes the table and can fail (pm_build, pm_unfold_map, pm_rz_make_map_in), says PM_BADHOOK.
-   join, meet and subtract answer which operand the result equals, or PM_ALG_ELEMENT after storing a value the
-   caller then owns in *out. join must not answer PM_ALG_NONE. */
+   refused: pm_new returns a map under the table "refused", which takes no values; all that would store one, or that
+   takes the table and can fail (pm_build, pm_unfold_map, pm_rz_make_map_in), returns PM_BADHOOK.
+   join, meet and subtract return which operand the result equals, or PM_ALG_ELEMENT after storing a value the
+   caller then owns in *out. join must not return PM_ALG_NONE. */
 typedef struct pm_ops {
     const char *name;
     unsigned flags;
@@ -100,34 +105,49 @@ typedef struct pm_ops {
     uint64_t (*hash)(void *ctx, pm_val v); /* NULL: the word itself is hashed */
 } pm_ops;
 
-/* The built-in tables, as functions so that no data symbol is needed. */
-PM_API const pm_ops *pm_ops_unit(void);    /* sets: no payload */
-/* The default: join and meet keep the left value; subtract removes a key that both sides have, whatever the values. */
+/* The built-in tables: functions, so that no data symbol is needed. Each returns the same table every time, which lives
+   as long as the program; maps under one of them combine with each other. Any thread may call them. */
+
+/* For sets of paths: the only value is 0, and no payload is stored. */
+PM_API const pm_ops *pm_ops_unit(void);
+/* The default, for plain words: join and meet keep the left value; subtract removes a key that both sides have,
+   whatever the values. */
 PM_API const pm_ops *pm_ops_left(void);
-PM_API const pm_ops *pm_ops_lattice(void); /* join max, meet min, subtract cancels equals */
-PM_API const pm_ops *pm_ops_sum(void);     /* join adds (wrapping), meet min, subtract keeps a positive difference */
-/* join or, meet and, subtract and-not; a zero result vanishes, but not in a join, nor where a zero meets itself */
+/* For numbers in order: join is the greater, meet the smaller one; subtract removes equal values. */
+PM_API const pm_ops *pm_ops_lattice(void);
+/* For amounts: join adds (wrapping), meet is the smaller one, subtract keeps a positive difference. */
+PM_API const pm_ops *pm_ops_sum(void);
+/* For sets of 64: join is or, meet is and, subtract is and-not. A zero result is removed, but not in a join, nor where
+   a zero meets itself. */
 PM_API const pm_ops *pm_ops_bits(void);
-/* Counted byte strings made by pm_bytes_new; left wins, as in pm_ops_left. SUBTRACTION DOES NOT LOOK AT THE STRINGS: a
-   key that both sides have goes, be they equal or not. pm_equal, pm_hash and the answers which operand a result equals
-   compare them by content. */
+/* For counted byte strings, made by pm_bytes_new; left wins, as in pm_ops_left. SUBTRACTION DOES NOT LOOK AT THE
+   STRINGS: it removes a key that both sides have, be they equal or not. pm_equal, pm_hash and pm_alg compare them by
+   content. */
 PM_API const pm_ops *pm_ops_bytes(void);
 
-/* Makes a counted byte string to be used as a value under pm_ops_bytes().
+/* Makes a counted byte string to be used as a value under pm_ops_bytes(). The bytes are copied; `data` may be NULL if
+   `len` is 0.
    Owns     the caller owns one reference: give it to a map, or drop it with pm_bytes_release
    Fails    PM_NOMEM
-   Cost     one allocation, O(len) */
+   Cost     one allocation, O(len)
+   Threads  any */
 PM_API PM_NODISCARD pm_status pm_bytes_new(const void *data, size_t len, pm_val *out);
 
 /* Reads a counted byte string.
-   Returns  its bytes; the length in *len
-   Valid    while a reference is held (a map that carries the value holds one) */
+   Returns  its bytes; the length in *len (NULL: not wanted)
+   Valid    while a reference is held (a map that carries the value holds one)
+   Cost     O(1)
+   Threads  any thread that may read the map, or holds a reference */
 PM_API const void *pm_bytes_get(pm_val v, size_t *len);
 
 /* Takes one more reference, for another map that is to carry the same string, or to keep it past the map.
    Returns  v
+   Owns     the caller owns the reference: pm_bytes_release, or give it to a map
+   Cost     one atomic increment
    Threads  any thread that may read the map, or holds a reference */
 PM_API pm_val pm_bytes_retain(pm_val v);
 
-/* Gives up one reference. */
+/* Gives up one reference; the last one frees the string.
+   Cost     one atomic decrement
+   Threads  any thread that holds a reference */
 PM_API void pm_bytes_release(pm_val v);

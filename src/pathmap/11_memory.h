@@ -7,6 +7,7 @@ typedef struct pm_pool_options {
     uint64_t budget; /* bytes that the pool may take from PM_MALLOC; 0: no limit */
 } pm_pool_options;
 
+/* What a pool has taken, and what it is used for. */
 typedef struct pm_pool_stats {
     uint64_t reserved;    /* bytes taken from PM_MALLOC */
     uint64_t in_slabs;    /* of these, in slabs that hold at least one node (partly filled slabs count whole) */
@@ -17,20 +18,23 @@ typedef struct pm_pool_stats {
 
 /* Makes a pool. `options` may be NULL.
    Owns     pm_pool_free, after every map that uses it is dropped
-   Fails    PM_NOMEM; PM_INVALID: NULL `out` */
+   Fails    PM_NOMEM
+   Cost     one allocation; chunks follow as nodes are made
+   Threads  any; the pool too may be used by any number at once */
 PM_API PM_NODISCARD pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out);
 
 /* Frees a pool and all its memory. NULL is allowed; the default pool cannot be freed.
    Fails    PM_BUSY while nodes are alive; the pool stays usable
    Cost     looks at every slab twice
-   Threads  any thread. Others may go on with maps of the pool that are not empty, and drop them: it may be asked until
-            it is no longer PM_BUSY. Once it is PM_OK, no thread uses the pool's memory any more, even one that has yet
-            to come out of the call which dropped the last node. Nobody may write to an empty map of the pool meanwhile.
-            A pool over a region: others may only drop meanwhile */
+   Threads  any thread. Others may go on with maps of the pool that are not empty, and drop them: call this again
+            until it is no longer PM_BUSY. Once it is PM_OK, no thread uses the pool's memory any more, even one that
+            has yet to come out of the call which dropped the last node. Nobody may write to an empty map of the pool
+            meanwhile. A pool over a region: others may only drop meanwhile */
 PM_API PM_NODISCARD pm_status pm_pool_free(pm_pool *pool);
 
-/* Reports on a pool (NULL: the default one). Exact when no other thread allocates or drops meanwhile. NULL `out`: does
-   nothing.
+/* Reports on a pool (NULL: the default one) in *out. Exact when no other thread allocates or drops meanwhile. NULL
+   `out`: does nothing.
+   Cost     looks at every slab
    Threads  any thread, any time */
 PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out);
 

@@ -10,5 +10,6 @@ enum { PM_REGION_BYTES_MAX = 16288 }; /* the longest string in a pool over a reg
    Owns     the caller owns one reference: give it to a map, or drop it with pm_bytes_release
    Fails    PM_NOMEM; PM_INVALID for more than PM_REGION_BYTES_MAX bytes in a pool over a region. A string too long for
             the largest node's block (5,424 bytes) is a PM_MALLOC of its own in other pools
-   Cost     one allocation, O(len) */
+   Cost     one allocation, O(len)
+   Threads  any */
 PM_API PM_NODISCARD pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm_val *out);

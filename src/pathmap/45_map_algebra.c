@@ -187,8 +187,7 @@ static pm_status pm__maps_which(const pm_map *m, const pm_map *const *maps, size
     return PM_OK;
 }
 
-static pm_status pm__maps_many(pm__merge_op op, const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg,
-                               size_t *which) {
+static pm_status pm__maps_many(pm__merge_op op, const pm_map *const *maps, size_t n, pm_map *out, size_t *which) {
     pm__outcome o = {0, {0, false}, PM_ALG_ELEMENT, 0};
     if (n == 0 || n > PM__LEN_MAX / sizeof *maps || !maps || !out) return PM_INVALID;
     for (size_t i = 0; i < n; i++)
@@ -209,7 +208,7 @@ static pm_status pm__maps_many(pm__merge_op op, const pm_map *const *maps, size_
     if (s != PM_OK) return s;
     pm_map m = pm__outcome_map(&cx, &o);
     size_t first = n;
-    if (alg || which) s = pm__maps_which(&m, maps, n, &first);
+    if (which) s = pm__maps_which(&m, maps, n, &first);
     if (s != PM_OK) {
         pm_drop(&m);
         return s;
@@ -217,15 +216,14 @@ static pm_status pm__maps_many(pm__merge_op op, const pm_map *const *maps, size_
     bool operand = false;
     for (size_t i = 0; i < n; i++) operand = operand || out == maps[i];
     pm__map_give(out, &m, operand);
-    if (alg) *alg = pm_is_empty(&m) ? PM_ALG_NONE : first < n ? PM_ALG_LEFT : PM_ALG_ELEMENT;
-    if (which && first < n) *which = first;
+    if (which) *which = first;
     return pm__map_done(out, PM_OK);
 }
 
-PM_API pm_status pm_join_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg, size_t *which) {
-    return pm__maps_many(PM__MERGE_JOIN, maps, n, out, alg, which);
+PM_API pm_status pm_join_many(const pm_map *const *maps, size_t n, pm_map *out, size_t *which) {
+    return pm__maps_many(PM__MERGE_JOIN, maps, n, out, which);
 }
 
-PM_API pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, pm_alg *alg, size_t *which) {
-    return pm__maps_many(PM__MERGE_MEET, maps, n, out, alg, which);
+PM_API pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, size_t *which) {
+    return pm__maps_many(PM__MERGE_MEET, maps, n, out, which);
 }

@@ -12,19 +12,22 @@
 
    Opening: *out may be a factor, which is dropped once the view is open; else what it holds is not looked at.
    Owns     pm_rz_drop
+   Cost     a fork of each factor; nothing is built
    Fails    PM_NOMEM; PM_INVALID: an argument is NULL; PM_MISMATCH: the factors' value operations differ; PM_BADHOOK:
             they are refused (pm_ops). *out is untouched */
 
 #include "50_read_zipper.h"
 
-/* Nothing, at `path`, which is the root prefix. */
+/* Opens a view of nothing, at `path`, which is the root prefix. */
 PM_API PM_NODISCARD pm_status pm_view_empty(const void *path, size_t len, pm_rz *out);
-/* `prefix`, then the source. The leading bytes `root` of it are the root prefix.
+/* Opens a view of all paths of the source behind `prefix`. The leading bytes `root` of that are the root prefix; `root`
+   may be NULL: there is none.
    Fails    also PM_INVALID if `prefix` does not begin with `root` */
 PM_API PM_NODISCARD pm_status pm_view_prefix(const pm_rz *src, const void *prefix, size_t len, const void *root,
                                              size_t root_len, pm_rz *out);
-/* All paths p0 p1 p2 .. of `n` factors, n >= 1. Where a factor comes to a location without child, the next one that
-   has any begins; the value there is the earlier factor's, the root values of later factors are hidden. */
+/* Opens a view of all paths p0 p1 p2 .. of `n` factors, n >= 1. Where a factor comes to a location without child, the
+   next one that has any begins; the value there is the earlier factor's, the root values of later factors are hidden.
+   */
 PM_API PM_NODISCARD pm_status pm_view_product(const pm_rz *factors, size_t n, pm_rz *out);
 
 /* Supplies a factor: the `factors` ones so far have led to `path`, from the origin, which has no child yet.
@@ -34,18 +37,18 @@ PM_API PM_NODISCARD pm_status pm_view_product(const pm_rz *factors, size_t n, pm
 typedef pm_status (*pm_view_next_fn)(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t factors,
                                      pm_rz *next);
 
-/* The product of `first` and of what `next` supplies, again and again. A function that keeps supplying factors
-   without any child at one place is stopped, with PM_INVALID as status. */
+/* Opens a view of the product of `first` and of what `next` supplies, again and again. A function that keeps supplying
+   factors without any child at one place is stopped, with PM_INVALID as status. `ctx` may be NULL. */
 PM_API PM_NODISCARD pm_status pm_view_dependent(const pm_rz *first, pm_view_next_fn next, void *ctx, uint64_t payload,
                                                 pm_rz *out);
 
 /* Products. Any other zipper is a product of one factor: count 1, focus 0, no seams. */
 
-/* How many factors there are; of a dependent product, those between the origin and the focus. */
+/* Returns how many factors there are; of a dependent product, those between the origin and the focus. */
 PM_API size_t pm_view_factor_count(const pm_rz *z);
-/* The factor that the focus lies in; a seam belongs to the earlier one. */
+/* Returns the number (from 0) of the factor that the focus lies in; a seam belongs to the earlier one. */
 PM_API size_t pm_view_focus_factor(const pm_rz *z);
-/* Where on the way to the focus a factor ended, as lengths of origin path, one for each factor but that of the focus.
-   Writes at most `cap` of them to out[0..cap).
+/* Tells where on the way to the focus a factor ended, as lengths of origin path, one for each factor but that of the
+   focus. Writes at most `cap` of them to out[0..cap).
    Returns  how many there are: pm_view_focus_factor(z) */
 PM_API size_t pm_view_path_indices(const pm_rz *z, size_t cap, size_t *out);

@@ -6,6 +6,7 @@
 #include "40_map.h"
 #include "50_read_zipper.h"
 
+/* A sampler. */
 typedef struct pm_sampler pm_sampler;
 
 /* What is counted and drawn. */
@@ -20,13 +21,15 @@ typedef uint64_t (*pm_random)(void *ctx);
 /* Prepares sampling of what `m` holds now.
    Owns     pm_sampler_free
    Fails    PM_NOMEM
-   Cost     O(distinct nodes) */
+   Cost     O(distinct nodes)
+   Threads  a read of `m`; the sampler is for one thread at a time, whatever happens to `m` */
 PM_API PM_NODISCARD pm_status pm_sampler_new(const pm_map *m, pm_sample what, pm_sampler **out);
 
-/* NULL is allowed. */
+/* Ends a sampler, and the zipper that it has lent. NULL is allowed. */
 PM_API void pm_sampler_free(pm_sampler *s);
 
-/* How many there are; UINT64_MAX if there are that many or more. */
+/* Returns how many there are; UINT64_MAX if there are that many or more.
+   Cost     O(1) */
 PM_API uint64_t pm_sampler_count(const pm_sampler *s);
 
 /* Finds the i-th (from 0) in order: *at stands there.
@@ -36,11 +39,12 @@ PM_API uint64_t pm_sampler_count(const pm_sampler *s);
 PM_API PM_NODISCARD pm_status pm_sampler_at(pm_sampler *s, uint64_t i, const pm_rz **at);
 
 /* Draws one, all being equally likely (within 2^-60 where there are more than 2^64): *at stands there.
-   Valid    likewise
-   Fails    PM_INVALID: there is none; PM_NOMEM */
+   Valid    as pm_sampler_at
+   Fails    PM_INVALID: there is none; PM_NOMEM
+   Cost     O(length of the path), a random word or two a node */
 PM_API PM_NODISCARD pm_status pm_sampler_draw(pm_sampler *s, pm_random random, void *ctx, const pm_rz **at);
 
-/* Down to a random child, again and again, until there is none. Each child is as likely as its siblings, so paths are
-   not equally likely; nothing has to be counted for it.
+/* Goes down to a random child, again and again, until there is none. Each child is as likely as its siblings, so paths
+   are not equally likely; nothing has to be counted for it.
    Returns  whether the focus moved */
 PM_API bool pm_rz_descend_random(pm_rz *z, pm_random random, void *ctx);

@@ -4,11 +4,13 @@
 
 /* Checks every structural invariant of a map (docs/architecture.md lists them).
    Returns  PM_OK, or PM_CORRUPT with the broken invariant in *why (may be NULL; static text), or PM_NOMEM
-   Cost     O(distinct nodes) */
+   Cost     O(distinct nodes)
+   Threads  a read */
 PM_API PM_NODISCARD pm_status pm_check(const pm_map *m, const char **why);
 
 enum { PM_STATS_DEPTHS = 32 };
 
+/* What a map is made of. */
 typedef struct pm_stats {
     uint64_t values, locations;       /* saturating, shared structure counted once per occurrence */
     uint64_t nodes;                   /* distinct nodes */
@@ -23,20 +25,28 @@ typedef struct pm_stats {
     size_t max_depth;                 /* nodes on the longest way down */
 } pm_stats;
 
-/* Fails    PM_NOMEM */
+/* Says what a map is made of.
+   Fails    PM_NOMEM
+   Cost     O(distinct nodes)
+   Threads  a read */
 PM_API PM_NODISCARD pm_status pm_get_stats(const pm_map *m, pm_stats *out);
 
-/* Receives text; answers false to stop. */
+/* Receives text, which is valid during the call; returns false to stop. */
 typedef bool (*pm_sink)(void *ctx, const char *text, size_t len);
 
 /* Writes one line per value (`path=value`) and dangling location (`path!`), in order; bytes outside printable ASCII,
-   and \ = !, as \xNN.  Fails PM_NOMEM; PM_IO if the sink stopped */
+   and \ = !, as \xNN.
+   Fails    PM_NOMEM; PM_IO if the sink stopped
+   Cost     O(values and their bytes)
+   Threads  a read */
 PM_API PM_NODISCARD pm_status pm_dump(const pm_map *m, pm_sink sink, void *ctx);
 
 /* Writes the nodes, with their entries and sharing, as text for people: one paragraph per distinct node.
-   Fails    like pm_dump */
+   Fails    as pm_dump
+   Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx);
 
 /* Writes a Graphviz drawing of the nodes of n maps; a node that several share is drawn once.
-   Fails    like pm_dump */
+   Fails    as pm_dump
+   Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx);

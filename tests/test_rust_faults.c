@@ -12,6 +12,7 @@
 #include "library.h"
 
 #include "both.h"
+#include "doubled.h"
 #include "small_stack.h"
 
 enum { PAIRS = STACK_IS_CHECKED ? 6000 : 60000 };
@@ -135,7 +136,7 @@ static void check_maps(model_op op, const both *a, const both *b, const char *wa
     pm_drop(&r.map);
     const pm_map *maps[] = {&a->map, &b->map};
     if (op <= MODEL_MEET) {
-        CHECK_OK((op == MODEL_JOIN ? pm_join_many : pm_meet_many)(maps, 2, &r.map, NULL, NULL));
+        CHECK_OK((op == MODEL_JOIN ? pm_join_many : pm_meet_many)(maps, 2, &r.map, NULL));
         check_both(&r);
         pm_drop(&r.map);
     }
@@ -743,25 +744,6 @@ TEST(known_fault_13_meet_of_locations_without_value_is_one_sided) {
     check_pair(MODEL_MEET, "abc! abd", "abc abd!", "", "");
 }
 
-/* 2^levels values: each level has the one below it twice. */
-static pm_map doubled(const pm_ops *ops, unsigned levels) {
-    pm_map m = pm_new(ops, NULL);
-    CHECK_OK(pm_set(&m, "z", 1, 0, NULL));
-    while (levels--) {
-        pm_map up = pm_new(ops, NULL);
-        pm_wz w;
-        CHECK_OK(pm_wz_open(&up, NULL, 0, &w));
-        for (unsigned i = 0; i < 2; i++) {
-            (void)pm_rz_move_to(pm_wz_cursor(&w), i ? "b" : "a", 1);
-            CHECK_OK(pm_wz_graft_map(&w, &m));
-        }
-        CHECK_OK(pm_wz_drop(&w));
-        pm_drop(&m);
-        m = up;
-    }
-    return m;
-}
-
 static void check_counts(const pm_map *m, unsigned levels, uint64_t want) {
     const uint64_t half = want == UINT64_MAX && levels > 64 ? UINT64_MAX : (uint64_t)1 << (levels - 1);
     uint64_t n = 0;
@@ -785,12 +767,12 @@ TEST(known_fault_14_counts_wrap_around) {
     for (unsigned t = 0; t < 2; t++) {
         static const unsigned levels[] = {10, 40, 63, 64, 65, 80, 200};
         for (unsigned i = 0; i < sizeof levels / sizeof *levels; i++) {
-            pm_map m = doubled(table(t), levels[i]);
+            pm_map m = doubled(single(table(t), "z", 0), levels[i], "a", "b");
             check_counts(&m, levels[i], levels[i] < 64 ? (uint64_t)1 << levels[i] : UINT64_MAX);
             pm_drop(&m);
         }
     }
-    pm_map m = doubled(NULL, 64), r;
+    pm_map m = doubled(single(NULL, "z", 0), 64, "a", "b"), r;
     uint64_t n = 0;
     CHECK_OK(pm_set(&m, NULL, 0, 1, NULL)); /* one more than the largest count */
     CHECK_OK(pm_val_count(&m, &n));
@@ -921,7 +903,7 @@ TEST(known_fault_28_merkleize_depends_on_nodes_and_never_ends) {
     CHECK_EQ(m.root, root);
     pm_drop(&before);
     pm_drop(&m);
-    m = doubled(NULL, 2000); /* walks every shared node once */
+    m = doubled(single(NULL, "z", 0), 2000, "a", "b"); /* walks every shared node once */
     CHECK_OK(pm_merkleize(&m, &first));
     CHECK_EQ(first.nodes, nodes_of(&m));
     pm_drop(&m);

@@ -7,6 +7,7 @@
 
 #include "both.h"
 #include "counted.h"
+#include "doubled.h"
 #include "shapes.h"
 
 /* ---- random operands ---- */
@@ -53,8 +54,7 @@ static void check_many(bool join, const both *all, size_t n) {
     const pm_ops *ops = pm_map_ops(&all[0].map);
     const pm_map *maps[MANY];
     pm_map out;
-    pm_alg alg;
-    size_t which = n, want = 0;
+    size_t which = n + 1, want = 0;
     model *m = model_copy(all[0].m);
     for (size_t i = 0; i < n; i++) maps[i] = &all[i].map;
     for (size_t i = 1; i < n; i++) {
@@ -62,12 +62,11 @@ static void check_many(bool join, const both *all, size_t n) {
         model_free(m);
         m = next;
     }
-    CHECK_OK((join ? pm_join_many : pm_meet_many)(maps, n, &out, &alg, &which));
+    CHECK_OK((join ? pm_join_many : pm_meet_many)(maps, n, &out, &which));
     check_sound(&out);
     CHECK_NOTE(same_content(&out, m), "%s of %zu under %s", join ? "join" : "meet", n, ops->name);
     while (want < n && !model_equal(m, all[want].m)) want++;
-    CHECK_EQ(alg, model_is_empty(m) ? PM_ALG_NONE : want < n ? PM_ALG_LEFT : PM_ALG_ELEMENT);
-    if (alg == PM_ALG_LEFT) CHECK_EQ(which, want);
+    CHECK_EQ(which, want);
     model_free(m);
     pm_drop(&out);
     for (size_t i = 0; i < n; i++) CHECK(same_content(&all[i].map, all[i].m));
@@ -143,7 +142,7 @@ TEST(many_hundreds_of_lines_are_combined_as_well) {
             CHECK_OK(pm_set(&m[k], join ? own : (const uint8_t *)"abz", 3, 2, NULL));
             CHECK_OK(pm_set(&m[k], (const uint8_t[]){'a', 'b', (uint8_t)(k % 50), 'y'}, 4, 3, NULL));
         }
-        CHECK_OK((join ? pm_join_many : pm_meet_many)(maps, N, &out, NULL, NULL));
+        CHECK_OK((join ? pm_join_many : pm_meet_many)(maps, N, &out, NULL));
         check_sound(&out);
         CHECK_OK(pm_val_count(&out, &count));
         CHECK_EQ(count, want);
@@ -158,34 +157,18 @@ TEST(many_hundreds_of_lines_are_combined_as_well) {
 
 /* ---- what is shared ---- */
 
-/* Each level has the one below it twice. */
-static pm_map doubled(const pm_ops *ops, pm_val x, unsigned levels) {
-    pm_map m = pm_new(ops, NULL);
-    CHECK_OK(pm_set(&m, "end", 3, x, NULL));
-    while (levels--) {
-        pm_map up = pm_new(ops, NULL);
-        pm_wz w;
-        CHECK_OK(pm_wz_open(&up, NULL, 0, &w));
-        for (unsigned i = 0; i < 2; i++) {
-            (void)pm_rz_move_to(pm_wz_cursor(&w), i ? "right" : "left", i ? 5 : 4);
-            CHECK_OK(pm_wz_graft_map(&w, &m));
-        }
-        CHECK_OK(pm_wz_drop(&w));
-        pm_drop(&m);
-        m = up;
-    }
-    return m;
-}
-
 TEST(many_maps_of_2_to_the_60_values_take_no_time) {
     enum { N = 5, LEVELS = 60 };
     for (unsigned i = 0; i < 4; i++) {
         const pm_ops *ops = i % 2 ? pm_ops_sum() : pm_ops_lattice();
         pm_map m[N], out;
         const pm_map *maps[N];
-        for (unsigned k = 0; k < N; k++) m[k] = doubled(ops, k + 1, LEVELS), maps[k] = &m[k];
+        for (unsigned k = 0; k < N; k++) {
+            m[k] = doubled(single(ops, "end", k + 1), LEVELS, "left", "right");
+            maps[k] = &m[k];
+        }
         uint64_t before = live_nodes(), count;
-        CHECK_OK((i < 2 ? pm_join_many : pm_meet_many)(maps, N, &out, NULL, NULL));
+        CHECK_OK((i < 2 ? pm_join_many : pm_meet_many)(maps, N, &out, NULL));
         CHECK_NOTE(live_nodes() - before < 4 * LEVELS, "%u nodes made", (unsigned)(live_nodes() - before));
         CHECK_OK(pm_val_count(&out, &count));
         CHECK_EQ(count, (uint64_t)1 << LEVELS);
@@ -210,10 +193,8 @@ TEST(many_lines_that_come_to_one_of_them_share_it) {
         }
         uint64_t before = live_nodes();
         size_t which = 0;
-        pm_alg alg;
-        CHECK_OK((join ? pm_join_many : pm_meet_many)(maps, N, &out, &alg, &which));
+        CHECK_OK((join ? pm_join_many : pm_meet_many)(maps, N, &out, &which));
         CHECK_EQ(live_nodes(), before);
-        CHECK_EQ(alg, PM_ALG_LEFT);
         CHECK_EQ(which, 2);
         pm_drop(&out);
         for (unsigned k = 0; k < N; k++) pm_drop(&m[k]);
@@ -250,7 +231,7 @@ TEST(many_values_combine_in_the_order_of_their_maps) {
             for (size_t j = 0; j < n; j++)
                 if (all || check_below(2)) CHECK_OK(pm_set(&m[j], k.data, k.len, check_rand(), NULL));
         }
-        CHECK_OK((join ? pm_join_many : pm_meet_many)(maps, n, &out, NULL, NULL));
+        CHECK_OK((join ? pm_join_many : pm_meet_many)(maps, n, &out, NULL));
         check_sound(&out);
         uint64_t found = 0, count;
         for (size_t j = 0; j < n; j++)
@@ -316,7 +297,7 @@ static void starve(bool join, bool fails, const pm_map *const *maps, size_t n) {
         pm_pool_trim(NULL);
         if (fails) hooks.calls = 0, hooks.wrong = k;
         else check_fail_allocs_from(k);
-        s = (join ? pm_join_many : pm_meet_many)(maps, n, &out, NULL, NULL);
+        s = (join ? pm_join_many : pm_meet_many)(maps, n, &out, NULL);
         check_fail_alloc(0);
         hooks.wrong = 0;
         if (s == PM_OK) break;

@@ -272,11 +272,11 @@ TEST(bytes_in_maps_compare_by_content_but_subtract_by_key) {
         CHECK_OK(pm_restrict(&m[0], &m[i], &out, &alg));
         CHECK_EQ(alg, equal ? PM_ALG_BOTH : PM_ALG_LEFT);
         pm_drop(&out);
-        CHECK_OK(pm_join_many(both, 2, &out, &alg, &which));
-        CHECK(alg == PM_ALG_LEFT && which == 0);
+        CHECK_OK(pm_join_many(both, 2, &out, &which));
+        CHECK_EQ(which, 0);
         pm_drop(&out);
-        CHECK_OK(pm_meet_many(turned, 2, &out, &alg, &which));
-        CHECK(alg == PM_ALG_LEFT && which == 0);
+        CHECK_OK(pm_meet_many(turned, 2, &out, &which));
+        CHECK_EQ(which, 0);
         pm_drop(&out);
         CHECK_OK(pm_subtract(&m[0], &m[i], &out, &alg));
         CHECK(alg == PM_ALG_NONE && pm_is_empty(&out));

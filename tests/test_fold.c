@@ -10,6 +10,7 @@
 
 #include "both.h"
 #include "counted.h"
+#include "doubled.h"
 #include "shapes.h"
 #include "small_stack.h"
 
@@ -97,20 +98,12 @@ static pm_map rebuilt(const pm_map *m) {
 }
 
 /* Doubles itself `levels` times, with a value at each level if `valued`. */
-static pm_map doubled(unsigned levels, bool valued) {
-    pm_map m = {0};
-    CHECK_OK(pm_set(&m, K("end"), 1, NULL));
+static pm_map doubled_end(unsigned levels, bool valued) {
+    pm_map m = single(NULL, "end", 1);
     for (unsigned i = 0; i < levels; i++) {
-        pm_map up = {0};
-        pm_wz w;
-        for (unsigned side = 0; side < 2; side++) {
-            CHECK_OK(pm_wz_open(&up, side ? "right" : "left", side ? 5 : 4, &w));
-            CHECK_OK(pm_wz_graft_map(&w, &m));
-            if (valued) CHECK_OK(pm_wz_set(&w, side, NULL));
-            CHECK_OK(pm_wz_drop(&w));
-        }
-        pm_drop(&m);
-        m = up;
+        m = doubled(m, 1, "left", "right");
+        if (valued) CHECK_OK(pm_set(&m, K("left"), 0, NULL));
+        if (valued) CHECK_OK(pm_set(&m, K("right"), 1, NULL));
     }
     return m;
 }
@@ -294,7 +287,7 @@ static int sat_at(void *ctx, const pm_fold_at *here, void *out) {
 TEST(cached_folds_ask_once_for_what_is_shared) {
     for (unsigned valued = 0; valued < 2; valued++)
         for (unsigned jumping = 0; jumping < 2; jumping++) {
-            pm_map m = doubled(80, valued), small = doubled(10, valued);
+            pm_map m = doubled_end(80, valued), small = doubled_end(10, valued);
             uint64_t calls = 0, n = 0, want = 0;
             pm_fold f = {.size = 8, .flags = PM_FOLD_CACHED, .ctx = &calls, .at = sat_at};
             if (jumping) f.flags |= PM_FOLD_JUMPING;
@@ -420,7 +413,7 @@ static int careful_copy(void *ctx, const void *result, void *out) {
 TEST(fold_drops_every_result_whatever_fails) {
     int64_t before = counted_held();
     for (unsigned i = 0; i < 24; i++) {
-        pm_map m = i % 6 == 5 ? doubled(5, i & 8) : random_map(&shapes[i % 4], 30, 2, NULL);
+        pm_map m = i % 6 == 5 ? doubled_end(5, i & 8) : random_map(&shapes[i % 4], 30, 2, NULL);
         careful c = {0, 0, i & 4};
         pm_fold f = {sizeof(pm_val), i % 4, &c, careful_at, careful_drop, careful_copy};
         for (;;) {
@@ -603,7 +596,7 @@ TEST(merkleize_finds_copies) {
     pm_drop(&one);
     pm_drop(&m);
     check_merkle(&m);
-    m = doubled(80, true);
+    m = doubled_end(80, true);
     check_merkle(&m);
     pm_drop(&m);
 }
@@ -774,7 +767,7 @@ static int fleeting_at(void *ctx, void *seed, pm_sprout *here, const uint8_t *pa
         if (len == 0) {
             s = pm_sprout_child(here, &b, 1, &i);
         } else if (i == 0) {
-            pm_map m = doubled(3, true);
+            pm_map m = doubled_end(3, true);
             s = pm_set(&m, "more", 4, *(unsigned *)seed, NULL);
             for (unsigned k = 0; s == PM_OK && k < 4; k++) { /* changes what the branches share, one for all */
                 pm_map twice = {0};
@@ -993,7 +986,7 @@ TEST(sampler_draws_evenly) {
 }
 
 TEST(sampler_copes_with_more_values_than_can_be_counted) {
-    pm_map m = doubled(80, false), valued = doubled(80, true), empty = {0};
+    pm_map m = doubled_end(80, false), valued = doubled_end(80, true), empty = {0};
     pm_sampler *p;
     const pm_rz *at = NULL;
     uint64_t state = 7, left = 0, total = 0;
