@@ -604,6 +604,33 @@ PM_API PM_NODISCARD pm_status pm_txn_rollback(pm_txn *t, pm_map *m);
         return pm_remove(&m->map, key, len, PM_PRUNE, NULL);                                                           \
     }
 
+/* ---- src/pathmap/43_map_update.h ----------------------------------------------------------------------- */
+
+/* Changes that look at what is there. */
+
+/* Changes the value at `key` by fn, which finds it in *val (some = false: there is none) and leaves there what shall
+   stand afterwards: another value, the same one, or none (some = false), which removes it and the prefixes that then
+   lead nowhere. fn must not touch the map.
+   Returns  what fn returned; if that is not PM_OK, nothing changed
+   Owns     the map's reference to the old value stays the map's, which releases it if another value or none is left;
+            another value's reference goes over to the map
+   Fails    PM_NOMEM: nothing changed, a new value is released; PM_BADHOOK: the map's table is refused (pm_ops)
+   Cost     as pm_get and pm_set
+   Threads  a write
+   NULL     `m` or `fn`: PM_INVALID */
+PM_API PM_NODISCARD pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val),
+                                        void *ctx);
+
+/* Compares and swaps: where the value at `key` is `expected`, by the table's `equal`, `val` takes its place. Either may
+   be none (some = false): expecting none sets only what is absent, and without a value the key is removed, with the
+   prefixes that then lead nowhere. *changed (may be NULL): whether it was as expected.
+   Owns     `val` is the map's if *changed, else it stays the caller's; `expected` stays the caller's
+   Fails    PM_NOMEM, PM_BADHOOK: nothing changed
+   Cost     as pm_get and pm_set
+   Threads  a write */
+PM_API PM_NODISCARD pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val,
+                                        bool *changed);
+
 /* ---- src/pathmap/45_map_algebra.h ---------------------------------------------------------------------- */
 
 /* Algebra on maps.
@@ -786,32 +813,27 @@ PM_API PM_NODISCARD pm_status pm_split(pm_map *m, const void *key, size_t len, p
    Threads  reads `a` and `b` */
 PM_API PM_NODISCARD pm_status pm_concat(const pm_map *a, const pm_map *b, pm_map *out);
 
-/* ---- src/pathmap/49_map_update.h ----------------------------------------------------------------------- */
+/* ---- src/pathmap/49_map_batch.h ------------------------------------------------------------------------ */
 
-/* Changes that look at what is there. */
+/* Many changes at once. */
 
-/* Changes the value at `key` by fn, which finds it in *val (some = false: there is none) and leaves there what shall
-   stand afterwards: another value, the same one, or none (some = false), which removes it and the prefixes that then
-   lead nowhere. fn must not touch the map.
-   Returns  what fn returned; if that is not PM_OK, nothing changed
-   Owns     the map's reference to the old value stays the map's, which releases it if another value or none is left;
-            another value's reference goes over to the map
-   Fails    PM_NOMEM: nothing changed, a new value is released; PM_BADHOOK: the map's table is refused (pm_ops)
-   Cost     as pm_get and pm_set
+/* One of many changes. */
+typedef struct pm_edit {
+    pm_key key;
+    pm_opt val; /* what is set; some = false: the key is removed */
+} pm_edit;
+
+/* Makes n changes, all or none: as so many calls of pm_set and of pm_remove with PM_PRUNE. Of edits of one key the last
+   counts, and the others are as if they were not there; otherwise their order does not matter. Keys in ascending order
+   spare a sort.
+   Owns     the map takes over one reference of each value, also of those that do not count; on failure all stay the
+            caller's. Replaced and removed values are released
+   Fails    PM_NOMEM, PM_BADHOOK (the map's table is refused): nothing changed; PM_INVALID: so is a key
+   Cost     that of looking up all keys side by side, as pm_get_many does, and of a change each where it was found;
+            takes about 60 bytes a key, and the keys, from PM_MALLOC until it returns
    Threads  a write
-   NULL     `m` or `fn`: PM_INVALID */
-PM_API PM_NODISCARD pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val),
-                                        void *ctx);
-
-/* Compares and swaps: where the value at `key` is `expected`, by the table's `equal`, `val` takes its place. Either may
-   be none (some = false): expecting none sets only what is absent, and without a value the key is removed, with the
-   prefixes that then lead nowhere. *changed (may be NULL): whether it was as expected.
-   Owns     `val` is the map's if *changed, else it stays the caller's; `expected` stays the caller's
-   Fails    PM_NOMEM, PM_BADHOOK: nothing changed
-   Cost     as pm_get and pm_set
-   Threads  a write */
-PM_API PM_NODISCARD pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val,
-                                        bool *changed);
+   NULL     `m`: PM_INVALID; `edits` only where n is 0 */
+PM_API PM_NODISCARD pm_status pm_apply(pm_map *m, const pm_edit *edits, size_t n);
 
 /* ---- src/pathmap/50_read_zipper.h ---------------------------------------------------------------------- */
 
@@ -12418,6 +12440,44 @@ PM_API pm_status pm_txn_rollback(pm_txn *t, pm_map *m) {
     return PM_OK;
 }
 
+/* ---- src/pathmap/43_map_update.c ----------------------------------------------------------------------- */
+
+/* Changes that look at what is there. The way to a value is made the map's alone before the caller's function runs, so
+   that afterwards nothing can fail where a value stays. */
+
+PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val), void *ctx) {
+    if (pm__map_refuses(m, key, len) || !fn) return PM_INVALID;
+    pm__cx cx = pm__map_cx(m);
+    pm_val *slot;
+    if (pm__ops_is_refused(cx.ops)) return PM_BADHOOK; /* before there is a value to be lost */
+    pm_status s = pm_get_mut(m, key, len, &slot);
+    if (s != PM_OK) return s;
+    const pm_val *v = slot ? slot : pm_get(m, key, len); /* unit maps have no slots */
+    pm_opt was = {v ? *v : 0, v != NULL}, now = was;
+    s = fn(ctx, &now);
+    if (s != PM_OK) return s;
+    if (!now.some) return was.some ? pm_remove(m, key, len, PM_PRUNE, NULL) : PM_OK;
+    if (was.some) {
+        if (!slot || now.val == was.val) return PM_OK;
+        *slot = now.val;
+        pm__pay_release(&cx, false, was.val);
+        return pm__map_done(m, PM_OK);
+    }
+    s = pm_set(m, key, len, now.val, NULL);
+    if (s != PM_OK) pm__pay_release(&cx, false, now.val);
+    return s;
+}
+
+PM_API pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val, bool *changed) {
+    if (pm__map_refuses(m, key, len)) return PM_INVALID;
+    pm_status s = PM_OK;
+    bool is = pm__equal_vals(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
+    if (is && val.some) s = pm_set(m, key, len, val.val, NULL);
+    else if (is && expected.some) s = pm_remove(m, key, len, PM_PRUNE, NULL);
+    if (s == PM_OK && changed) *changed = is;
+    return s;
+}
+
 /* ---- src/pathmap/44_map_few.c -------------------------------------------------------------------------- */
 
 /* Algebra in place where the right side is small: what it has is listed, and the left side is changed key by key, as by
@@ -14034,42 +14094,213 @@ PM_API pm_status pm_rank(const pm_map *m, const void *key, size_t len, uint64_t 
     return pm_range_count(m, NULL, &to, out);
 }
 
-/* ---- src/pathmap/49_map_update.c ----------------------------------------------------------------------- */
+/* ---- src/pathmap/49_map_batch.c ------------------------------------------------------------------------ */
 
-/* Changes that look at what is there. The way to a value is made the map's alone before the caller's function runs, so
-   that afterwards nothing can fail where a value stays. */
+/* Many changes at once, as a join and a subtraction key by key (44_map_few.c): keys are looked up side by side, and
+   what has been set can be taken back without memory.
 
-PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val), void *ctx) {
-    if (pm__map_refuses(m, key, len) || !fn) return PM_INVALID;
-    pm__cx cx = pm__map_cx(m);
-    pm_val *slot;
-    if (pm__ops_is_refused(cx.ops)) return PM_BADHOOK; /* before there is a value to be lost */
-    pm_status s = pm_get_mut(m, key, len, &slot);
-    if (s != PM_OK) return s;
-    const pm_val *v = slot ? slot : pm_get(m, key, len); /* unit maps have no slots */
-    pm_opt was = {v ? *v : 0, v != NULL}, now = was;
-    s = fn(ctx, &now);
-    if (s != PM_OK) return s;
-    if (!now.some) return was.some ? pm_remove(m, key, len, PM_PRUNE, NULL) : PM_OK;
-    if (was.some) {
-        if (!slot || now.val == was.val) return PM_OK;
-        *slot = now.val;
-        pm__pay_release(&cx, false, was.val);
-        return pm__map_done(m, PM_OK);
+   First the ways to what is to be removed are made the map's alone, which changes nothing that can be seen. Then all is
+   set; this can fail, and is taken back. Then follow the removals, which cannot fail any more. Where a key comes upon
+   a dangling location, taking back might need memory: a clone is changed instead, call by call, and takes the map's
+   place. */
+
+/* ---- order --------------------------------------------------------------------------------------------------- */
+
+/* An edit in its place in order. */
+typedef struct pm__batch_item {
+    uint64_t head; /* the first eight bytes of the key */
+    size_t i;
+} pm__batch_item;
+
+static int pm__batch_compare(const pm_edit *edits, const pm__batch_item *a, const pm__batch_item *b) {
+    if (a->head != b->head) return a->head < b->head ? -1 : 1;
+    const pm_key *x = &edits[a->i].key, *y = &edits[b->i].key;
+    size_t min = x->len < y->len ? x->len : y->len;
+    int c = min ? memcmp(x->data, y->data, min) : 0;
+    return c ? c : (x->len > y->len) - (x->len < y->len);
+}
+
+/* Sorts items stably; `room` is for as many more. Returns where they end up: in `items` or in `room`. */
+static pm__batch_item *pm__batch_sort(const pm_edit *edits, pm__batch_item *items, pm__batch_item *room, size_t n) {
+    bool sorted = true;
+    for (size_t i = 1; sorted && i < n; i++) sorted = pm__batch_compare(edits, &items[i - 1], &items[i]) <= 0;
+    for (size_t run = 1; !sorted && run < n; run *= 2) {
+        for (size_t lo = 0; lo < n; lo += 2 * run) {
+            size_t mid = n - lo < run ? n : lo + run, hi = n - lo < 2 * run ? n : lo + 2 * run, a = lo, b = mid;
+            for (size_t to = lo; to < hi; to++) {
+                bool left = b == hi || (a < mid && pm__batch_compare(edits, &items[a], &items[b]) <= 0);
+                room[to] = left ? items[a++] : items[b++];
+            }
+        }
+        pm__batch_item *swap = items;
+        items = room;
+        room = swap;
     }
-    s = pm_set(m, key, len, now.val, NULL);
-    if (s != PM_OK) pm__pay_release(&cx, false, now.val);
+    return items;
+}
+
+/* Notes the edits that count in `order`: of each key the last one, in order of the keys. *n: how many. False: no
+   memory. */
+static bool pm__batch_order(const pm_edit *edits, size_t *n, size_t *order) {
+    const size_t bytes = 2 * *n * sizeof(pm__batch_item);
+    pm__batch_item *items = (pm__batch_item *)pm__mem_alloc_big(bytes);
+    size_t kept = 0;
+    if (!items) return false;
+    for (size_t i = 0; i < *n; i++) {
+        const pm_key *k = &edits[i].key;
+        items[i].head = pm__bswap64(pm__load_upto8(k->data, k->len));
+        items[i].i = i;
+    }
+    const pm__batch_item *sorted = pm__batch_sort(edits, items, items + *n, *n);
+    for (size_t i = 0; i < *n; i++)
+        if (i + 1 == *n || pm__batch_compare(edits, &sorted[i], &sorted[i + 1]) != 0) order[kept++] = sorted[i].i;
+    pm__mem_free_big(items, bytes);
+    *n = kept;
+    return true;
+}
+
+/* ---- all at once --------------------------------------------------------------------------------------------- */
+
+/* The new value stands. */
+static pm_alg pm__batch_right(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx, (void)a, (void)b, (void)out;
+    return PM_ALG_RIGHT;
+}
+
+/* The map's table, but that a join sets and a subtraction removes. */
+static pm_ops pm__batch_ops(const pm_ops *ops) {
+    pm_ops o = *ops;
+    o.equal = NULL;
+    o.join = pm__batch_right;
+    o.subtract = NULL;
+    return o;
+}
+
+static void pm__batch_open(pm__few *f, const pm__cx *cx, pm_map *m) {
+    memset(f, 0, offsetof(pm__few, path));
+    f->cx = cx;
+    f->root = &m->root;
+}
+
+/* Notes an edit. False: no memory. */
+static bool pm__batch_note(pm__few *f, const pm_edit *e, bool unit) {
+    if (f->n == f->cap) {
+        void *grown = pm__mem_grow_list(f->keys, &f->cap, sizeof *f->keys, 32);
+        if (!grown) return false;
+        f->keys = (pm__few_key *)grown;
+    }
+    while (f->bytes_cap - f->nbytes < e->key.len) {
+        void *grown = pm__mem_grow_list(f->bytes, &f->bytes_cap, 1, PM__FEW_KEY_MAX);
+        if (!grown) return false;
+        f->bytes = (uint8_t *)grown;
+    }
+    memcpy(f->bytes + f->nbytes, e->key.data, e->key.len);
+    pm__few_key k = {f->nbytes, (uint16_t)e->key.len, true, PM__FEW_STAYS, unit ? 0 : e->val.val};
+    f->keys[f->n++] = k;
+    f->nbytes += e->key.len;
+    return true;
+}
+
+/* Marks what goes, and makes the ways there the map's alone. False: no memory. */
+static bool pm__batch_look(pm__few *f) {
+    pm__few_sight v[PM__FEW_LANES];
+    for (size_t i = 0, n; i < f->n; i += n) {
+        n = pm__few_look(f, i, v);
+        for (size_t j = 0; j < n; j++) {
+            pm__few_key *k = &f->keys[i + j];
+            if (v[j].kind != PM__FEW_VALUE && (v[j].kind != PM__FEW_DANGLING || v[j].used < k->len)) continue;
+            k->state = PM__FEW_GOES;
+            if (!v[j].mine && !pm__few_own(f, f->bytes + k->at, k->len)) return false;
+        }
+    }
+    return true;
+}
+
+/* Makes the changes. *fits: false, and nothing changed, if they are not to be made so. */
+static pm_status pm__batch_make(pm__few *sets, pm__few *goes, bool *fits) {
+    pm__merge_run q;
+    bool changed;
+    memset(&q, 0, sizeof q);
+    q.cx = sets->cx;
+    q.op = PM__MERGE_JOIN;
+    if (!pm__batch_look(goes)) return PM_NOMEM;
+    pm_status s = pm__few_join(sets, &q, fits, &changed);
+    for (size_t i = 0; s == PM_OK && *fits && i < goes->n; i++)
+        if (goes->keys[i].state == PM__FEW_GOES) pm__few_take(goes, goes->bytes + goes->keys[i].at, goes->keys[i].len);
     return s;
 }
 
-PM_API pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val, bool *changed) {
-    if (pm__map_refuses(m, key, len)) return PM_INVALID;
-    pm_status s = PM_OK;
-    bool is = pm__equal_vals(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
-    if (is && val.some) s = pm_set(m, key, len, val.val, NULL);
-    else if (is && expected.some) s = pm_remove(m, key, len, PM_PRUNE, NULL);
-    if (s == PM_OK && changed) *changed = is;
+/* The same of the edits that `order` names, none of which is of the empty key. */
+static pm_status pm__batch_run(pm_map *m, const pm_edit *edits, const size_t *order, size_t n, bool *fits) {
+    const pm_ops ops = pm__batch_ops(pm_map_ops(m));
+    const pm__cx cx = pm__cx_of(&ops, m->pool);
+    pm__few sets, goes;
+    bool ok = true;
+    pm_status s = PM_NOMEM;
+    pm__batch_open(&sets, &cx, m);
+    pm__batch_open(&goes, &cx, m);
+    *fits = true;
+    for (size_t i = 0; ok && *fits && i < n; i++) {
+        const pm_edit *e = &edits[order[i]];
+        *fits = e->key.len <= UINT16_MAX;
+        ok = !*fits || pm__batch_note(e->val.some ? &sets : &goes, e, cx.unit);
+    }
+    if (ok) s = *fits ? pm__batch_make(&sets, &goes, fits) : PM_OK;
+    pm__few_free(&sets);
+    pm__few_free(&goes);
     return s;
+}
+
+/* ---- one by one ---------------------------------------------------------------------------------------------- */
+
+static pm_status pm__batch_each(pm_map *m, const pm_edit *edits, const size_t *order, size_t n) {
+    pm__cx cx = pm__map_cx(m);
+    pm_map c = pm_clone(m);
+    pm_status s = PM_OK;
+    for (size_t i = 0; s == PM_OK && i < n; i++) {
+        const pm_edit *e = &edits[order[i]];
+        if (!e->val.some) {
+            s = pm_remove(&c, e->key.data, e->key.len, PM_PRUNE, NULL);
+            continue;
+        }
+        pm__pay_retain(&cx, false, e->val.val);
+        s = pm_set(&c, e->key.data, e->key.len, e->val.val, NULL);
+        if (s != PM_OK) pm__pay_release(&cx, false, e->val.val);
+    }
+    if (s == PM_OK) pm__map_give(m, &c, true);
+    else pm_drop(&c);
+    return s;
+}
+
+/* ---- the call ------------------------------------------------------------------------------------------------ */
+
+/* Sets or removes the root's value, which cannot fail. */
+static void pm__batch_root(const pm__cx *cx, pm_map *m, pm_opt val) {
+    if (val.some) pm__pay_retain(cx, false, val.val);
+    if (m->has_value) pm__pay_release(cx, false, m->value);
+    m->has_value = val.some;
+    m->value = val.some && !cx->unit ? val.val : 0;
+}
+
+PM_API pm_status pm_apply(pm_map *m, const pm_edit *edits, size_t n) {
+    if (pm__map_refuses(m, NULL, 0) || (n && !edits) || n > PM__LEN_MAX / (8 * sizeof *edits)) return PM_INVALID;
+    pm__cx cx = pm__map_cx(m);
+    if (n && pm__ops_is_refused(cx.ops)) return PM_BADHOOK;
+    for (size_t i = 0; i < n; i++)
+        if ((edits[i].key.len && !edits[i].key.data) || edits[i].key.len > PM__LEN_MAX) return PM_INVALID;
+    if (!n) return PM_OK;
+    size_t count = n, *order = (size_t *)pm__mem_alloc_big(n * sizeof *order);
+    if (!order) return PM_NOMEM;
+    bool fits = true;
+    pm_status s = pm__batch_order(edits, &count, order) ? PM_OK : PM_NOMEM;
+    size_t root = s == PM_OK && !edits[order[0]].key.len;
+    if (s == PM_OK) s = pm__batch_run(m, edits, order + root, count - root, &fits);
+    if (s == PM_OK && !fits) s = pm__batch_each(m, edits, order + root, count - root);
+    if (s == PM_OK && root) pm__batch_root(&cx, m, edits[order[0]].val);
+    pm__mem_free_big(order, n * sizeof *order);
+    for (size_t i = 0; s == PM_OK && i < n; i++)
+        if (edits[i].val.some) pm__pay_release(&cx, false, edits[i].val.val); /* the map has references of its own */
+    return s == PM_OK ? pm__map_done(m, PM_OK) : s;
 }
 
 /* ---- src/pathmap/50_read_zipper.c ---------------------------------------------------------------------- */

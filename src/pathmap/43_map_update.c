@@ -1,7 +1,7 @@
 /* Changes that look at what is there. The way to a value is made the map's alone before the caller's function runs, so
    that afterwards nothing can fail where a value stays. */
 #include "40_map.c"
-#include "49_map_update.h"
+#include "43_map_update.h"
 
 PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val), void *ctx) {
     if (pm__map_refuses(m, key, len) || !fn) return PM_INVALID;
