@@ -1086,6 +1086,33 @@ enum { PM_REGION_MIN = 40 * 1024 }; /* a region of so many bytes has room for a 
 PM_API PM_NODISCARD pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_options *options,
                                              pm_pool **out);
 
+/* ---- src/pathmap/43_map_update.h ----------------------------------------------------------------------- */
+
+/* Changes that look at what is there. */
+
+/* Changes the value at `key` by fn, which finds it in *val (some = false: there is none) and leaves there what shall
+   stand afterwards: another value, the same one, or none (some = false), which removes it and the prefixes that then
+   lead nowhere. fn must not touch the map.
+   Returns  what fn returned; if that is not PM_OK, nothing changed
+   Owns     the map's reference to the old value stays the map's, which releases it if another value or none is left;
+            another value's reference goes over to the map
+   Fails    PM_NOMEM: nothing changed, a new value is released; PM_BADHOOK: the map's table is refused (pm_ops)
+   Cost     as pm_get and pm_set
+   Threads  a write
+   NULL     `m` or `fn`: PM_INVALID */
+PM_API PM_NODISCARD pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val),
+                                        void *ctx);
+
+/* Compares and swaps: where the value at `key` is `expected`, by the table's `equal`, `val` takes its place. Either may
+   be none (some = false): expecting none sets only what is absent, and without a value the key is removed, with the
+   prefixes that then lead nowhere. *changed (may be NULL): whether it was as expected.
+   Owns     `val` is the map's if *changed, else it stays the caller's; `expected` stays the caller's
+   Fails    PM_NOMEM, PM_BADHOOK: nothing changed
+   Cost     as pm_get and pm_set
+   Threads  a write */
+PM_API PM_NODISCARD pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val,
+                                        bool *changed);
+
 /* ---- src/pathmap/46_map_compact.h ---------------------------------------------------------------------- */
 
 /* Compact maps: the shape that the keys alone decide. */
@@ -1231,32 +1258,27 @@ PM_API PM_NODISCARD pm_status pm_split(pm_map *m, const void *key, size_t len, p
    Threads  reads `a` and `b` */
 PM_API PM_NODISCARD pm_status pm_concat(const pm_map *a, const pm_map *b, pm_map *out);
 
-/* ---- src/pathmap/49_map_update.h ----------------------------------------------------------------------- */
+/* ---- src/pathmap/49_map_batch.h ------------------------------------------------------------------------ */
 
-/* Changes that look at what is there. */
+/* Many changes at once. */
 
-/* Changes the value at `key` by fn, which finds it in *val (some = false: there is none) and leaves there what shall
-   stand afterwards: another value, the same one, or none (some = false), which removes it and the prefixes that then
-   lead nowhere. fn must not touch the map.
-   Returns  what fn returned; if that is not PM_OK, nothing changed
-   Owns     the map's reference to the old value stays the map's, which releases it if another value or none is left;
-            another value's reference goes over to the map
-   Fails    PM_NOMEM: nothing changed, a new value is released; PM_BADHOOK: the map's table is refused (pm_ops)
-   Cost     as pm_get and pm_set
+/* One of many changes. */
+typedef struct pm_edit {
+    pm_key key;
+    pm_opt val; /* what is set; some = false: the key is removed */
+} pm_edit;
+
+/* Makes n changes, all or none: as so many calls of pm_set and of pm_remove with PM_PRUNE. Of edits of one key the last
+   counts, and the others are as if they were not there; otherwise their order does not matter. Keys in ascending order
+   spare a sort.
+   Owns     the map takes over one reference of each value, also of those that do not count; on failure all stay the
+            caller's. Replaced and removed values are released
+   Fails    PM_NOMEM, PM_BADHOOK (the map's table is refused): nothing changed; PM_INVALID: so is a key
+   Cost     that of looking up all keys side by side, as pm_get_many does, and of a change each where it was found;
+            takes about 60 bytes a key, and the keys, from PM_MALLOC until it returns
    Threads  a write
-   NULL     `m` or `fn`: PM_INVALID */
-PM_API PM_NODISCARD pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val),
-                                        void *ctx);
-
-/* Compares and swaps: where the value at `key` is `expected`, by the table's `equal`, `val` takes its place. Either may
-   be none (some = false): expecting none sets only what is absent, and without a value the key is removed, with the
-   prefixes that then lead nowhere. *changed (may be NULL): whether it was as expected.
-   Owns     `val` is the map's if *changed, else it stays the caller's; `expected` stays the caller's
-   Fails    PM_NOMEM, PM_BADHOOK: nothing changed
-   Cost     as pm_get and pm_set
-   Threads  a write */
-PM_API PM_NODISCARD pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val,
-                                        bool *changed);
+   NULL     `m`: PM_INVALID; `edits` only where n is 0 */
+PM_API PM_NODISCARD pm_status pm_apply(pm_map *m, const pm_edit *edits, size_t n);
 
 /* ---- src/pathmap/51_write_zipper.h --------------------------------------------------------------------- */
 
@@ -12964,6 +12986,44 @@ PM_API pm_status pm_txn_rollback(pm_txn *t, pm_map *m) {
     return PM_OK;
 }
 
+/* ---- src/pathmap/43_map_update.c ----------------------------------------------------------------------- */
+
+/* Changes that look at what is there. The way to a value is made the map's alone before the caller's function runs, so
+   that afterwards nothing can fail where a value stays. */
+
+PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val), void *ctx) {
+    if (pm__map_refuses(m, key, len) || !fn) return PM_INVALID;
+    pm__cx cx = pm__map_cx(m);
+    pm_val *slot;
+    if (pm__ops_is_refused(cx.ops)) return PM_BADHOOK; /* before there is a value to be lost */
+    pm_status s = pm_get_mut(m, key, len, &slot);
+    if (s != PM_OK) return s;
+    const pm_val *v = slot ? slot : pm_get(m, key, len); /* unit maps have no slots */
+    pm_opt was = {v ? *v : 0, v != NULL}, now = was;
+    s = fn(ctx, &now);
+    if (s != PM_OK) return s;
+    if (!now.some) return was.some ? pm_remove(m, key, len, PM_PRUNE, NULL) : PM_OK;
+    if (was.some) {
+        if (!slot || now.val == was.val) return PM_OK;
+        *slot = now.val;
+        pm__pay_release(&cx, false, was.val);
+        return pm__map_done(m, PM_OK);
+    }
+    s = pm_set(m, key, len, now.val, NULL);
+    if (s != PM_OK) pm__pay_release(&cx, false, now.val);
+    return s;
+}
+
+PM_API pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val, bool *changed) {
+    if (pm__map_refuses(m, key, len)) return PM_INVALID;
+    pm_status s = PM_OK;
+    bool is = pm__compare_vals(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
+    if (is && val.some) s = pm_set(m, key, len, val.val, NULL);
+    else if (is && expected.some) s = pm_remove(m, key, len, PM_PRUNE, NULL);
+    if (s == PM_OK && changed) *changed = is;
+    return s;
+}
+
 /* ---- src/pathmap/44_map_few.c -------------------------------------------------------------------------- */
 
 /* Algebra in place where the right side is small: what it has is listed, and the left side is changed key by key, as by
@@ -14266,8 +14326,8 @@ PM_API pm_status pm_nth(const pm_map *m, uint64_t n, pm_item *item) {
 /* ---- src/pathmap/48_map_range.c ------------------------------------------------------------------------ */
 
 /* Ranges of maps. All of it is made of one step: what of a trie comes before a key, or from it on. The nodes on the way
-   to the key are built anew, from the last one up, with what else they hold of that side shared. What is to be put
-   together is joined: sides that have only their borders in common are soon joined. */
+   to the key are built anew, from the last one up, with what else they hold of that side shared. Maps are put together
+   by a join: sides that have only their borders in common are soon joined. */
 
 /* A node on the way to a bound, which leads on at a position. */
 typedef struct pm__range_step {
@@ -14275,109 +14335,169 @@ typedef struct pm__range_step {
     unsigned at;
 } pm__range_step;
 
-/* What is taken of a node: the positions in [lo, hi), of which `at` leads to `child` instead, or goes if that is 0. */
+/* What is taken of a node: the positions in [lo, hi), or all others. Those in `at` lead to `child` instead, or go if
+   that is 0. */
 typedef struct pm__range_part {
-    unsigned lo, hi, at;
-    pm__ref child;
+    unsigned lo, hi;
+    bool others;
+    unsigned at[2];
+    pm__ref child[2];
 } pm__range_part;
 
 enum { PM__RANGE_NOWHERE = 1000 }; /* no position */
 
-/* Lists the positions of a part. Returns how many there are. */
-static unsigned pm__range_list(pm__ref r, const pm__range_part *p, pm__ent *ents) {
+/* 0 or 1 for a position that leads elsewhere, else 2. */
+static PM__INLINE unsigned pm__range_which(const pm__range_part *p, unsigned at) {
+    return at == p->at[0] ? 0 : at == p->at[1] ? 1 : 2;
+}
+
+/* Lists the positions of a part. Returns how many there are; *same: those are all, and lead where they did. */
+static unsigned pm__range_list(pm__ref r, const pm__range_part *p, pm__ent *ents, bool *same) {
     pm__ent all[PM__LINE_ENTRIES];
     unsigned n = 0;
     const bool line = pm__order_line(r);
+    *same = true;
     if (line) pm__line_decode((const pm__line *)pm__ref_ptr(r), all);
-    for (int at = pm__order_next(r, p->lo); at >= 0 && (unsigned)at < p->hi; at = pm__order_next(r, (unsigned)at + 1)) {
+    for (int at = pm__order_next(r, 0); at >= 0; at = pm__order_next(r, (unsigned)at + 1)) {
+        unsigned k = pm__range_which(p, (unsigned)at);
+        bool in = (unsigned)at >= p->lo && (unsigned)at < p->hi, kept = k < 2 ? p->child[k] != 0 : in != p->others;
         pm__ref below;
         const pm_val *val = line ? NULL : pm__order_look(r, (unsigned)at, &below);
         uint8_t b = (uint8_t)(at >> 1);
         pm__ent e = line ? all[at] : pm__ent_make(&b, 1, !val, val ? *val : below);
-        e.fresh = (unsigned)at == p->at;
-        if (e.fresh && !p->child) continue;
-        if (e.fresh) e.pay = p->child;
+        *same = *same && kept && (k == 2 || e.pay == p->child[k]);
+        if (!kept) continue;
+        e.fresh = k < 2;
+        if (e.fresh) e.pay = p->child[k];
         ents[n++] = e;
     }
     return n;
 }
 
-/* Makes a node of a part of one, in *out; 0: nothing is in it. Takes over the reference to p->child. False: no
+/* Makes a node of a part of one, in *out; 0: nothing is in it. Takes over the references to p->child. False: no
    memory. */
 static bool pm__range_build(const pm__cx *cx, pm__ref r, const pm__range_part *p, pm__ref *out) {
     pm__ent ents[512];
-    pm__ref below = 0;
-    if (p->at != PM__RANGE_NOWHERE) (void)pm__order_look(r, p->at, &below);
-    bool all = pm__order_prev(r, p->lo) < 0 && pm__order_next(r, p->hi) < 0;
-    *out = r;
-    if (all && (p->at == PM__RANGE_NOWHERE || below == p->child)) { /* as it is */
-        pm__ref_retain(r);
-        pm__any_release(cx, p->child);
-        return true;
-    }
-    unsigned n = pm__range_list(r, p, ents);
-    *out = 0;
-    if (!n) return true;
+    bool same;
+    unsigned n = pm__range_list(r, p, ents, &same);
     const pm__line *x = pm__order_line(r) ? (const pm__line *)pm__ref_ptr(r) : NULL;
-    *out = pm__build_nodes(cx, x ? pm__line_heap(x) : NULL, x ? x->plen : 0, ents, n, 0);
-    if (!*out) {
-        pm__any_release(cx, p->child);
-        return false;
+    pm__ref made = same ? r : 0;
+    if (!same && n) made = pm__build_nodes(cx, x ? pm__line_heap(x) : NULL, x ? x->plen : 0, ents, n, 0);
+    bool ok = made || !n;
+    if (same) pm__ref_retain(r);
+    if (same || !ok) {
+        pm__any_release(cx, p->child[0]);
+        pm__any_release(cx, p->child[1]);
     }
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; !same && ok && i < n; i++)
         if (!ents[i].fresh) pm__pay_retain(cx, ents[i].child, ents[i].pay);
-    (void)pm__build_gather(cx, out, PM__GATHER_TINY);
-    return true;
+    if (!same && made) (void)pm__build_gather(cx, &made, PM__GATHER_TINY);
+    *out = made;
+    return ok;
+}
+
+/* The same of the last node on the way to a key: the positions from `at` on, or those before. */
+static bool pm__range_end(const pm__cx *cx, pm__ref r, unsigned at, bool from, pm__ref *out) {
+    pm__range_part p = {at, pm__order_end(r), !from, {PM__RANGE_NOWHERE, PM__RANGE_NOWHERE}, {0, 0}};
+    return pm__range_build(cx, r, &p, out);
 }
 
 /* What of a trie comes from a key on, or before it: a reference of its own in *out; 0: nothing. False: no memory. */
 static bool pm__range_half(const pm__cx *cx, pm__ref r, const uint8_t *s, size_t len, bool from, pm__ref *out) {
     pm__list way = pm__list_of(sizeof(pm__range_step));
-    pm__ref made = 0;
-    bool ok = true, bottom = false;
-    while (ok && r && !bottom) {
+    bool ok = true;
+    *out = 0;
+    while (ok && r) {
         pm__order_seek k = pm__order_seek_in(r, s, len);
         pm__range_step step = {r, k.at};
-        bottom = !k.on;
-        if (bottom) {
-            pm__range_part p = {from ? k.at : 0, from ? pm__order_end(r) : k.at, PM__RANGE_NOWHERE, 0};
-            ok = pm__range_build(cx, r, &p, &made);
+        if (k.on) ok = pm__list_put(&way, &step, 1);
+        else ok = pm__range_end(cx, r, k.at, from, out);
+        s += k.used, len -= k.used;
+        r = k.on;
+    }
+    while (way.used) {
+        const pm__range_step *step = (const pm__range_step *)pm__list_pop(&way);
+        pm__range_part p = {step->at, pm__order_end(step->node), !from, {step->at, PM__RANGE_NOWHERE}, {*out, 0}};
+        if (ok) ok = pm__range_build(cx, step->node, &p, out);
+    }
+    pm__list_free(&way);
+    return ok;
+}
+
+/* What of the node at which the ways to two keys part lies between them, or the rest; `a` and `b` are where they go on
+   in it. */
+static bool pm__range_parted(const pm__cx *cx, pm__ref r, const pm__order_seek *a, const pm_key *from,
+                             const pm__order_seek *b, const pm_key *to, bool inside, pm__ref *out) {
+    const uint8_t *s = (const uint8_t *)from->data, *z = (const uint8_t *)to->data;
+    pm__range_part p = {a->at, b->at, !inside, {PM__RANGE_NOWHERE, PM__RANGE_NOWHERE}, {0, 0}};
+    *out = 0;
+    if (a->on) {
+        p.at[0] = a->at;
+        if (!pm__range_half(cx, a->on, s + a->used, from->len - a->used, inside, &p.child[0])) return false;
+    }
+    if (b->on) {
+        p.at[1] = b->at;
+        if (!pm__range_half(cx, b->on, z + b->used, to->len - b->used, !inside, &p.child[1])) {
+            pm__any_release(cx, p.child[0]);
+            return false;
+        }
+    }
+    return pm__range_build(cx, r, &p, out);
+}
+
+/* What of a trie lies between two keys, the first of which is less, or the rest; as pm__range_half. */
+static bool pm__range_between(const pm__cx *cx, pm__ref r, pm_key from, pm_key to, bool inside, pm__ref *out) {
+    pm__list way = pm__list_of(sizeof(pm__range_step));
+    bool ok = true, parted = false;
+    *out = 0;
+    while (ok && r && !parted) {
+        const uint8_t *s = (const uint8_t *)from.data, *z = (const uint8_t *)to.data;
+        pm__order_seek a = pm__order_seek_in(r, s, from.len), b = pm__order_seek_in(r, z, to.len);
+        pm__range_step step = {r, a.at};
+        parted = !a.on || a.on != b.on || a.at != b.at;
+        if (parted) {
+            ok = pm__range_parted(cx, r, &a, &from, &b, &to, inside, out);
         } else {
             ok = pm__list_put(&way, &step, 1);
-            s += k.used, len -= k.used;
-            r = k.on;
+            from.data = s + a.used, from.len -= a.used;
+            to.data = z + a.used, to.len -= a.used;
+            r = a.on;
         }
     }
     while (way.used) {
         const pm__range_step *step = (const pm__range_step *)pm__list_pop(&way);
-        pm__range_part p = {from ? step->at : 0, from ? pm__order_end(step->node) : step->at + 1, step->at, made};
-        if (ok) ok = pm__range_build(cx, step->node, &p, &made);
+        pm__range_part p = {step->at, step->at + 1, !inside, {step->at, PM__RANGE_NOWHERE}, {*out, 0}};
+        if (ok) ok = pm__range_build(cx, step->node, &p, out);
     }
     pm__list_free(&way);
-    *out = made;
     return ok;
 }
 
-/* A map that holds what of a trie is in a range, and no value at the root. */
-static pm_status pm__range_of(const pm__cx *cx, pm__ref r, const pm_key *from, const pm_key *to, pm_map *out) {
-    pm_map m = pm_new(NULL, NULL);
-    m.ops = cx->ops, m.pool = cx->pool;
-    bool ok = true;
-    pm__ref_retain(r);
-    for (int side = 0; ok && side < 2; side++) {
-        const pm_key *k = side ? to : from;
-        pm__ref half;
-        if (!k) continue;
-        ok = pm__range_half(cx, r, (const uint8_t *)k->data, k->len, k == from && !side, &half);
-        pm__any_release(cx, r);
-        r = ok ? half : 0;
-    }
-    m.root = r;
-    *out = m;
-    return ok ? PM_OK : PM_NOMEM;
+/* What of a trie is in a range, or the rest, the empty key not looked at; as pm__range_half. */
+static bool pm__range_take(const pm__cx *cx, pm__ref r, const pm_key *from, const pm_key *to, bool inside,
+                           pm__ref *out) {
+    if (from && to) return pm__range_between(cx, r, *from, *to, inside, out);
+    const pm_key *k = from ? from : to;
+    if (k) return pm__range_half(cx, r, (const uint8_t *)k->data, k->len, (k == from) == inside, out);
+    *out = inside ? r : 0;
+    pm__ref_retain(*out);
+    return true;
 }
 
 static PM__INLINE bool pm__range_bad(const pm_key *k) { return k && ((k->len && !k->data) || k->len > PM__LEN_MAX); }
+
+/* How many bytes the bounds of a range have in common. */
+static size_t pm__range_same(const pm_key *from, const pm_key *to) {
+    size_t min = from && to ? (from->len < to->len ? from->len : to->len) : 0;
+    return min ? pm__lcp((const uint8_t *)from->data, (const uint8_t *)to->data, min) : 0;
+}
+
+/* Whether nothing can be in a range. */
+static bool pm__range_is_empty(const pm_key *from, const pm_key *to) {
+    size_t same = pm__range_same(from, to);
+    if (!to || same == to->len) return to != NULL;
+    return from && same < from->len && ((const uint8_t *)from->data)[same] > ((const uint8_t *)to->data)[same];
+}
 
 /* Whether the empty key is in a range. */
 static PM__INLINE bool pm__range_has_root(const pm_key *from, const pm_key *to) {
@@ -14387,10 +14507,10 @@ static PM__INLINE bool pm__range_has_root(const pm_key *from, const pm_key *to) 
 PM_API pm_status pm_subrange(const pm_map *m, const pm_key *from, const pm_key *to, pm_map *out) {
     if (pm__map_bad(m, NULL, 0) || pm__range_bad(from) || pm__range_bad(to) || !out) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
-    pm_map made;
+    pm_map made = pm_new(NULL, NULL);
+    made.ops = m->ops, made.pool = m->pool;
     if (out == m) pm__map_own(m);
-    pm_status s = pm__range_of(&cx, m->root, from, to, &made);
-    if (s != PM_OK) return s;
+    if (!pm__range_is_empty(from, to) && !pm__range_take(&cx, m->root, from, to, true, &made.root)) return PM_NOMEM;
     made.has_value = m->has_value && pm__range_has_root(from, to);
     if (made.has_value) {
         made.value = m->value;
@@ -14406,21 +14526,6 @@ PM_API pm_status pm_keep_range(pm_map *m, const pm_key *from, const pm_key *to) 
 }
 
 /* ---- removing ------------------------------------------------------------------------------------------------ */
-
-/* What remains of a trie without a range whose bounds have no byte in common, the empty key not looked at. */
-static pm_status pm__range_without(const pm__cx *cx, pm__ref r, const pm_key *from, const pm_key *to, pm_map *out) {
-    const pm_key first = {NULL, 0};
-    pm_map before, after;
-    pm_status s = pm__range_of(cx, r, NULL, from ? from : &first, &before);
-    if (s != PM_OK) return s;
-    *out = before;
-    if (!to) return s;
-    s = pm__range_of(cx, r, to, NULL, &after);
-    if (s == PM_OK) s = pm_join(&before, &after, out, NULL);
-    pm_drop(&before);
-    pm_drop(&after);
-    return s;
-}
 
 /* Puts `below` in the place of what lies below s[0..len), which exists; `takes`: the value there goes. */
 static bool pm__range_put(const pm__cx *cx, pm_map *m, const uint8_t *s, size_t len, bool takes, pm__ref below) {
@@ -14441,29 +14546,27 @@ static bool pm__range_put(const pm__cx *cx, pm_map *m, const uint8_t *s, size_t 
 
 PM_API pm_status pm_remove_range(pm_map *m, const pm_key *from, const pm_key *to) {
     if (pm__map_refuses(m, NULL, 0) || pm__range_bad(from) || pm__range_bad(to)) return PM_INVALID;
+    if (pm__range_is_empty(from, to)) return PM_OK;
     pm__cx cx = pm__map_cx(m);
-    const uint8_t *s = to ? (const uint8_t *)to->data : NULL;
-    size_t flen = from ? from->len : 0, tlen = to ? to->len : 0, both = flen < tlen ? flen : tlen;
-    size_t same = both ? pm__lcp((const uint8_t *)from->data, s, both) : 0;
-    if (to && (same == tlen || (same < flen && ((const uint8_t *)from->data)[same] > s[same])))
-        return PM_OK;
-    pm_key a = {flen > same ? (const uint8_t *)from->data + same : NULL, flen - same};
-    pm_key b = {tlen > same ? s + same : NULL, tlen - same};
+    const size_t same = pm__range_same(from, to);
+    pm_key a = {NULL, 0}, b = {NULL, 0};
+    if (from) a.data = (const uint8_t *)from->data + same, a.len = from->len - same;
+    if (to) b.data = (const uint8_t *)to->data + same, b.len = to->len - same;
     const pm_val *val = m->has_value ? &m->value : NULL;
+    const uint8_t *s = same ? (const uint8_t *)from->data : NULL;
     pm_place p = pm__place_root(m->root);
-    pm__ref sub;
-    pm_map left;
-    bool takes = flen == same; /* the place at which the bounds part is in the range itself */
+    pm__ref sub, left;
+    bool takes = !a.len; /* the place at which the bounds part is in the range itself */
     if (pm__place_walk(&p, s, same, &val) < same) return PM_OK;
     if (!pm__place_share(&cx, &p, &sub)) return PM_NOMEM;
     if (!sub && !takes) return PM_OK; /* a dangling location before the range */
-    pm_status st = pm__range_without(&cx, sub, &a, to ? &b : NULL, &left);
+    bool ok = pm__range_take(&cx, sub, from ? &a : NULL, to ? &b : NULL, false, &left);
     pm__any_release(&cx, sub);
-    if (st == PM_OK && !pm__range_put(&cx, m, s, same, takes, left.root)) {
-        pm_drop(&left);
-        st = PM_NOMEM;
+    if (ok && !pm__range_put(&cx, m, s, same, takes, left)) {
+        pm__any_release(&cx, left);
+        ok = false;
     }
-    return st == PM_OK ? pm__map_done(m, PM_OK) : st;
+    return ok ? pm__map_done(m, PM_OK) : PM_NOMEM;
 }
 
 /* ---- dividing and putting together --------------------------------------------------------------------------- */
@@ -14535,42 +14638,213 @@ PM_API pm_status pm_rank(const pm_map *m, const void *key, size_t len, uint64_t 
     return pm_range_count(m, NULL, &to, out);
 }
 
-/* ---- src/pathmap/49_map_update.c ----------------------------------------------------------------------- */
+/* ---- src/pathmap/49_map_batch.c ------------------------------------------------------------------------ */
 
-/* Changes that look at what is there. The way to a value is made the map's alone before the caller's function runs, so
-   that afterwards nothing can fail where a value stays. */
+/* Many changes at once, as a join and a subtraction key by key (44_map_few.c): keys are looked up side by side, and
+   what has been set can be taken back without memory.
 
-PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val), void *ctx) {
-    if (pm__map_refuses(m, key, len) || !fn) return PM_INVALID;
-    pm__cx cx = pm__map_cx(m);
-    pm_val *slot;
-    if (pm__ops_is_refused(cx.ops)) return PM_BADHOOK; /* before there is a value to be lost */
-    pm_status s = pm_get_mut(m, key, len, &slot);
-    if (s != PM_OK) return s;
-    const pm_val *v = slot ? slot : pm_get(m, key, len); /* unit maps have no slots */
-    pm_opt was = {v ? *v : 0, v != NULL}, now = was;
-    s = fn(ctx, &now);
-    if (s != PM_OK) return s;
-    if (!now.some) return was.some ? pm_remove(m, key, len, PM_PRUNE, NULL) : PM_OK;
-    if (was.some) {
-        if (!slot || now.val == was.val) return PM_OK;
-        *slot = now.val;
-        pm__pay_release(&cx, false, was.val);
-        return pm__map_done(m, PM_OK);
+   First the ways to what is to be removed are made the map's alone, which changes nothing that can be seen. Then all is
+   set; this can fail, and is taken back. Then follow the removals, which cannot fail any more. Where a key comes upon
+   a dangling location, taking back might need memory: a clone is changed instead, call by call, and takes the map's
+   place. */
+
+/* ---- order --------------------------------------------------------------------------------------------------- */
+
+/* An edit in its place in order. */
+typedef struct pm__batch_item {
+    uint64_t head; /* the first eight bytes of the key */
+    size_t i;
+} pm__batch_item;
+
+static int pm__batch_compare(const pm_edit *edits, const pm__batch_item *a, const pm__batch_item *b) {
+    if (a->head != b->head) return a->head < b->head ? -1 : 1;
+    const pm_key *x = &edits[a->i].key, *y = &edits[b->i].key;
+    size_t min = x->len < y->len ? x->len : y->len;
+    int c = min ? memcmp(x->data, y->data, min) : 0;
+    return c ? c : (x->len > y->len) - (x->len < y->len);
+}
+
+/* Sorts items stably; `room` is for as many more. Returns where they end up: in `items` or in `room`. */
+static pm__batch_item *pm__batch_sort(const pm_edit *edits, pm__batch_item *items, pm__batch_item *room, size_t n) {
+    bool sorted = true;
+    for (size_t i = 1; sorted && i < n; i++) sorted = pm__batch_compare(edits, &items[i - 1], &items[i]) <= 0;
+    for (size_t run = 1; !sorted && run < n; run *= 2) {
+        for (size_t lo = 0; lo < n; lo += 2 * run) {
+            size_t mid = n - lo < run ? n : lo + run, hi = n - lo < 2 * run ? n : lo + 2 * run, a = lo, b = mid;
+            for (size_t to = lo; to < hi; to++) {
+                bool left = b == hi || (a < mid && pm__batch_compare(edits, &items[a], &items[b]) <= 0);
+                room[to] = left ? items[a++] : items[b++];
+            }
+        }
+        pm__batch_item *swap = items;
+        items = room;
+        room = swap;
     }
-    s = pm_set(m, key, len, now.val, NULL);
-    if (s != PM_OK) pm__pay_release(&cx, false, now.val);
+    return items;
+}
+
+/* Notes the edits that count in `order`: of each key the last one, in order of the keys. *n: how many. False: no
+   memory. */
+static bool pm__batch_order(const pm_edit *edits, size_t *n, size_t *order) {
+    const size_t bytes = 2 * *n * sizeof(pm__batch_item);
+    pm__batch_item *items = (pm__batch_item *)pm__mem_alloc_big(bytes);
+    size_t kept = 0;
+    if (!items) return false;
+    for (size_t i = 0; i < *n; i++) {
+        const pm_key *k = &edits[i].key;
+        items[i].head = pm__bswap64(pm__load_upto8(k->data, k->len));
+        items[i].i = i;
+    }
+    const pm__batch_item *sorted = pm__batch_sort(edits, items, items + *n, *n);
+    for (size_t i = 0; i < *n; i++)
+        if (i + 1 == *n || pm__batch_compare(edits, &sorted[i], &sorted[i + 1]) != 0) order[kept++] = sorted[i].i;
+    pm__mem_free_big(items, bytes);
+    *n = kept;
+    return true;
+}
+
+/* ---- all at once --------------------------------------------------------------------------------------------- */
+
+/* The new value stands. */
+static pm_alg pm__batch_right(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx, (void)a, (void)b, (void)out;
+    return PM_ALG_RIGHT;
+}
+
+/* The map's table, but that a join sets and a subtraction removes. */
+static pm_ops pm__batch_ops(const pm_ops *ops) {
+    pm_ops o = *ops;
+    o.equal = NULL;
+    o.join = pm__batch_right;
+    o.subtract = NULL;
+    return o;
+}
+
+static void pm__batch_open(pm__few *f, const pm__cx *cx, pm_map *m) {
+    memset(f, 0, offsetof(pm__few, path));
+    f->cx = cx;
+    f->root = &m->root;
+}
+
+/* Notes an edit. False: no memory. */
+static bool pm__batch_note(pm__few *f, const pm_edit *e, bool unit) {
+    if (f->n == f->cap) {
+        void *grown = pm__mem_grow_list(f->keys, &f->cap, sizeof *f->keys, 32);
+        if (!grown) return false;
+        f->keys = (pm__few_key *)grown;
+    }
+    while (f->bytes_cap - f->nbytes < e->key.len) {
+        void *grown = pm__mem_grow_list(f->bytes, &f->bytes_cap, 1, PM__FEW_KEY_MAX);
+        if (!grown) return false;
+        f->bytes = (uint8_t *)grown;
+    }
+    memcpy(f->bytes + f->nbytes, e->key.data, e->key.len);
+    pm__few_key k = {f->nbytes, (uint16_t)e->key.len, true, PM__FEW_STAYS, unit ? 0 : e->val.val};
+    f->keys[f->n++] = k;
+    f->nbytes += e->key.len;
+    return true;
+}
+
+/* Marks what goes, and makes the ways there the map's alone. False: no memory. */
+static bool pm__batch_look(pm__few *f) {
+    pm__few_sight v[PM__FEW_LANES];
+    for (size_t i = 0, n; i < f->n; i += n) {
+        n = pm__few_look(f, i, v);
+        for (size_t j = 0; j < n; j++) {
+            pm__few_key *k = &f->keys[i + j];
+            if (v[j].kind != PM__FEW_VALUE && (v[j].kind != PM__FEW_DANGLING || v[j].used < k->len)) continue;
+            k->state = PM__FEW_GOES;
+            if (!v[j].mine && !pm__few_own(f, f->bytes + k->at, k->len)) return false;
+        }
+    }
+    return true;
+}
+
+/* Makes the changes. *fits: false, and nothing changed, if they are not to be made so. */
+static pm_status pm__batch_make(pm__few *sets, pm__few *goes, bool *fits) {
+    pm__merge_run q;
+    bool changed;
+    memset(&q, 0, sizeof q);
+    q.cx = sets->cx;
+    q.op = PM__MERGE_JOIN;
+    if (!pm__batch_look(goes)) return PM_NOMEM;
+    pm_status s = pm__few_join(sets, &q, fits, &changed);
+    for (size_t i = 0; s == PM_OK && *fits && i < goes->n; i++)
+        if (goes->keys[i].state == PM__FEW_GOES) pm__few_take(goes, goes->bytes + goes->keys[i].at, goes->keys[i].len);
     return s;
 }
 
-PM_API pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val, bool *changed) {
-    if (pm__map_refuses(m, key, len)) return PM_INVALID;
-    pm_status s = PM_OK;
-    bool is = pm__compare_vals(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
-    if (is && val.some) s = pm_set(m, key, len, val.val, NULL);
-    else if (is && expected.some) s = pm_remove(m, key, len, PM_PRUNE, NULL);
-    if (s == PM_OK && changed) *changed = is;
+/* The same of the edits that `order` names, none of which is of the empty key. */
+static pm_status pm__batch_run(pm_map *m, const pm_edit *edits, const size_t *order, size_t n, bool *fits) {
+    const pm_ops ops = pm__batch_ops(pm_map_ops(m));
+    const pm__cx cx = pm__cx_of(&ops, m->pool);
+    pm__few sets, goes;
+    bool ok = true;
+    pm_status s = PM_NOMEM;
+    pm__batch_open(&sets, &cx, m);
+    pm__batch_open(&goes, &cx, m);
+    *fits = true;
+    for (size_t i = 0; ok && *fits && i < n; i++) {
+        const pm_edit *e = &edits[order[i]];
+        *fits = e->key.len <= UINT16_MAX;
+        ok = !*fits || pm__batch_note(e->val.some ? &sets : &goes, e, cx.unit);
+    }
+    if (ok) s = *fits ? pm__batch_make(&sets, &goes, fits) : PM_OK;
+    pm__few_free(&sets);
+    pm__few_free(&goes);
     return s;
+}
+
+/* ---- one by one ---------------------------------------------------------------------------------------------- */
+
+static pm_status pm__batch_each(pm_map *m, const pm_edit *edits, const size_t *order, size_t n) {
+    pm__cx cx = pm__map_cx(m);
+    pm_map c = pm_clone(m);
+    pm_status s = PM_OK;
+    for (size_t i = 0; s == PM_OK && i < n; i++) {
+        const pm_edit *e = &edits[order[i]];
+        if (!e->val.some) {
+            s = pm_remove(&c, e->key.data, e->key.len, PM_PRUNE, NULL);
+            continue;
+        }
+        pm__pay_retain(&cx, false, e->val.val);
+        s = pm_set(&c, e->key.data, e->key.len, e->val.val, NULL);
+        if (s != PM_OK) pm__pay_release(&cx, false, e->val.val);
+    }
+    if (s == PM_OK) pm__map_give(m, &c, true);
+    else pm_drop(&c);
+    return s;
+}
+
+/* ---- the call ------------------------------------------------------------------------------------------------ */
+
+/* Sets or removes the root's value, which cannot fail. */
+static void pm__batch_root(const pm__cx *cx, pm_map *m, pm_opt val) {
+    if (val.some) pm__pay_retain(cx, false, val.val);
+    if (m->has_value) pm__pay_release(cx, false, m->value);
+    m->has_value = val.some;
+    m->value = val.some && !cx->unit ? val.val : 0;
+}
+
+PM_API pm_status pm_apply(pm_map *m, const pm_edit *edits, size_t n) {
+    if (pm__map_refuses(m, NULL, 0) || (n && !edits) || n > PM__LEN_MAX / (8 * sizeof *edits)) return PM_INVALID;
+    pm__cx cx = pm__map_cx(m);
+    if (n && pm__ops_is_refused(cx.ops)) return PM_BADHOOK;
+    for (size_t i = 0; i < n; i++)
+        if ((edits[i].key.len && !edits[i].key.data) || edits[i].key.len > PM__LEN_MAX) return PM_INVALID;
+    if (!n) return PM_OK;
+    size_t count = n, *order = (size_t *)pm__mem_alloc_big(n * sizeof *order);
+    if (!order) return PM_NOMEM;
+    bool fits = true;
+    pm_status s = pm__batch_order(edits, &count, order) ? PM_OK : PM_NOMEM;
+    size_t root = s == PM_OK && !edits[order[0]].key.len;
+    if (s == PM_OK) s = pm__batch_run(m, edits, order + root, count - root, &fits);
+    if (s == PM_OK && !fits) s = pm__batch_each(m, edits, order + root, count - root);
+    if (s == PM_OK && root) pm__batch_root(&cx, m, edits[order[0]].val);
+    pm__mem_free_big(order, n * sizeof *order);
+    for (size_t i = 0; s == PM_OK && i < n; i++)
+        if (edits[i].val.some) pm__pay_release(&cx, false, edits[i].val.val); /* the map has references of its own */
+    return s == PM_OK ? pm__map_done(m, PM_OK) : s;
 }
 
 /* ---- src/pathmap/50_read_zipper.c ---------------------------------------------------------------------- */

@@ -89,6 +89,24 @@ static pm_status op_wz_write_at(world *w) {
     return s;
 }
 
+/* All places at once: every third goes, all others are set; the one in question twice. */
+static pm_status op_apply(world *w) {
+    pm_edit e[PLACES + 1];
+    pm_val v[PLACES + 1];
+    const size_t n = PLACES + 1;
+    for (size_t i = 0; i < n; i++) {
+        pm_key k = {w->key, w->len};
+        if (i < PLACES) k = (pm_key){places[i].data, places[i].len};
+        v[i] = value(w->kind);
+        e[i] = (pm_edit){k, {v[i], (i + w->len) % 3 != 0}};
+        if (!e[i].val.some && w->kind == COUNTED) counted_release(v[i]);
+    }
+    pm_status s = pm_apply(&w->m, e, n);
+    for (size_t i = 0; i < n; i++)
+        if (e[i].val.some) (void)keep_value(w->kind, s, v[i]);
+    return s;
+}
+
 /* ---- ranges ---- */
 
 /* A range around, or up to, the place. */

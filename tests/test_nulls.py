@@ -37,7 +37,7 @@ ZERO_REFUSED = {"pm_wz", "pm_fold", "pm_unfold", "pm_txn"}
 # Functions that open a zero object, end it, or only tell of it.
 ZERO_FINE = {"pm_txn_begin", "pm_wz_status", "pm_wz_drop"}
 # Counts that say how much there is at a pointer.
-COUNTS = {"pm_get_many", "pm_build", "pm_join_many", "pm_meet_many", "pm_mask_of", "pm_wz_graft_children",
+COUNTS = {"pm_apply", "pm_get_many", "pm_build", "pm_join_many", "pm_meet_many", "pm_mask_of", "pm_wz_graft_children",
           "pm_view_product", "pm_dot"}
 
 ABSURD = ("SIZE_MAX", "SIZE_MAX - 2", "SIZE_MAX / 2", "SIZE_MAX / 4 + 1")
@@ -49,7 +49,8 @@ SAMPLES = {
     "pm_item": "&item", "pm_map": "&map", "pm_rz": "&rz", "pm_wz": "&wz", "pm_ref": "&ref", "pm_iter": "&iter",
     "pm_head": "head", "pm_shared": "shared", "pm_pool": "pool", "pm_sampler": "sampler", "pm_txn": "&txn",
     "pm_witness": "&witness", "pm_fold": "&fold", "pm_unfold": "&unfold", "pm_sprout": "sprout", "pm_mask": "&mask",
-    "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_map why": "&report", "pm_opt": "(pm_opt *)slots",
+    "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_edit": "edits", "pm_map why": "&report",
+    "pm_opt": "(pm_opt *)slots",
     "void region": "region", "void seed": "&seed", "void out": "slots", "void": "buffer", "pm_val vals": "words",
 }
 NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2"}
@@ -101,6 +102,7 @@ static pm_txn txn;
 static pm_item item;
 static pm_witness witness;
 static pm_mask mask;
+static pm_edit edits[2] = {{{"ab", 2}, {7, true}}, {{"cd", 2}, {0, false}}};
 static pm_key keys[2] = {{"ab", 2}, {"cd", 2}};
 static pm_map report;
 static pm_val words[2];

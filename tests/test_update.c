@@ -158,3 +158,96 @@ TEST(removals_below_a_focus_spare_what_is_above_its_root) {
     CHECK(pm_path_exists(&m, "ab", 2) && !pm_path_exists(&m, "abc", 3));
     pm_drop(&m);
 }
+
+/* ---- many at once ---- */
+
+enum { EDITS = 400 };
+
+/* What a batch means: the last edit of a key counts. */
+static void model_apply(model *m, const pm_edit *e, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        bool counts = true;
+        for (size_t j = i + 1; counts && j < n; j++) {
+            size_t len = e[j].key.len;
+            counts = len != e[i].key.len || (len && memcmp(e[j].key.data, e[i].key.data, len) != 0);
+        }
+        if (counts && e[i].val.some) (void)model_set(m, e[i].key.data, e[i].key.len, e[i].val.val, NULL);
+        if (counts && !e[i].val.some) (void)model_remove(m, e[i].key.data, e[i].key.len, true, NULL);
+    }
+}
+
+static size_t some_edits(pm_edit *e, key *keys, const shape *s, const pm_ops *ops, unsigned removed) {
+    size_t n = check_below(4) ? check_below(EDITS) : check_below(4);
+    key k = {0, {0}};
+    for (size_t i = 0; i < n; i++) {
+        next_key(s, &k);
+        keys[i] = k;
+        e[i].key = (pm_key){keys[i].data, k.len};
+        e[i].val.some = check_below(10) >= removed;
+        e[i].val.val = ops == counted_ops() ? (e[i].val.some ? counted_new() : 0) : some_value(ops);
+    }
+    return n;
+}
+
+TEST(apply_agrees_with_single_calls) {
+    static const shape shapes[] = {{2, 3, 8, 60}, {26, 5, 12, 300}, {256, 2, 3, 900}, {3, 100, 90, 40},
+                                   {2, 6, 16, 200}};
+    static key keys[EDITS];
+    pm_edit e[EDITS];
+    uint64_t nodes = live_nodes();
+    for (unsigned round = 0; round < 120; round++) {
+        const shape *s = &shapes[round % 5];
+        both b = both_new(table(round / 5));
+        if (round % 3) both_edit(&b, s, s->keys);
+        for (unsigned n = 0; n < 10; n++) {
+            both c = both_clone(&b);
+            if (n % 2) pm_drop(&c.map); /* nothing is shared then */
+            size_t count = some_edits(e, keys, s, pm_map_ops(&b.map), n % 4 * 3);
+            CHECK_OK(pm_apply(&b.map, e, count));
+            model_apply(b.m, e, count);
+            CHECK(same_content(&b.map, b.m));
+            check_sound(&b.map);
+            if (n % 2 == 0) CHECK(same_content(&c.map, c.m));
+            both_drop(&c);
+        }
+        both_drop(&b);
+    }
+    CHECK_EQ(live_nodes(), nodes);
+}
+
+TEST(apply_keeps_the_counts_of_values) {
+    static const shape s = {4, 4, 10, 300};
+    static key keys[EDITS];
+    pm_edit e[EDITS];
+    pm_map m = pm_new(counted_ops(), NULL), c = pm_new(NULL, NULL);
+    for (unsigned round = 0; round < 60; round++) {
+        size_t n = some_edits(e, keys, &s, counted_ops(), round % 7);
+        if (round % 4 == 0) pm_drop(&c), c = pm_clone(&m);
+        if (round % 5 == 0) CHECK_OK(pm_create_path(&m, keys[0].data, keys[0].len / 2, NULL));
+        CHECK_OK(pm_apply(&m, e, n));
+        check_sound(&m);
+    }
+    pm_drop(&m);
+    pm_drop(&c);
+    CHECK(counted_held() == 0 && counted_is_sound());
+}
+
+TEST(apply_empties_a_map) {
+    pm_map m = {0};
+    pm_edit e[300];
+    uint16_t keys[300];
+    for (unsigned i = 0; i < 300; i++) {
+        keys[i] = (uint16_t)(i * 77);
+        e[i] = (pm_edit){{&keys[i], i ? 2 : 0}, {i, true}};
+    }
+    CHECK_OK(pm_apply(&m, e, 300));
+    uint64_t n = 0;
+    CHECK_OK(pm_val_count(&m, &n));
+    CHECK_EQ(n, 300);
+    for (unsigned i = 0; i < 300; i++) e[i].val.some = false;
+    CHECK_OK(pm_apply(&m, e, 300));
+    CHECK(pm_is_empty(&m));
+    CHECK_OK(pm_apply(&m, NULL, 0));
+    e[0].key.data = NULL, e[0].key.len = 1;
+    CHECK_EQ(pm_apply(&m, e, 1), PM_INVALID);
+}

@@ -1,6 +1,6 @@
 /* Ranges of maps. All of it is made of one step: what of a trie comes before a key, or from it on. The nodes on the way
-   to the key are built anew, from the last one up, with what else they hold of that side shared. What is to be put
-   together is joined: sides that have only their borders in common are soon joined. */
+   to the key are built anew, from the last one up, with what else they hold of that side shared. Maps are put together
+   by a join: sides that have only their borders in common are soon joined. */
 #include "45_map_algebra.c"
 #include "47_map_order.c"
 #include "48_map_range.h"
@@ -11,109 +11,169 @@ typedef struct pm__range_step {
     unsigned at;
 } pm__range_step;
 
-/* What is taken of a node: the positions in [lo, hi), of which `at` leads to `child` instead, or goes if that is 0. */
+/* What is taken of a node: the positions in [lo, hi), or all others. Those in `at` lead to `child` instead, or go if
+   that is 0. */
 typedef struct pm__range_part {
-    unsigned lo, hi, at;
-    pm__ref child;
+    unsigned lo, hi;
+    bool others;
+    unsigned at[2];
+    pm__ref child[2];
 } pm__range_part;
 
 enum { PM__RANGE_NOWHERE = 1000 }; /* no position */
 
-/* Lists the positions of a part. Returns how many there are. */
-static unsigned pm__range_list(pm__ref r, const pm__range_part *p, pm__ent *ents) {
+/* 0 or 1 for a position that leads elsewhere, else 2. */
+static PM__INLINE unsigned pm__range_which(const pm__range_part *p, unsigned at) {
+    return at == p->at[0] ? 0 : at == p->at[1] ? 1 : 2;
+}
+
+/* Lists the positions of a part. Returns how many there are; *same: those are all, and lead where they did. */
+static unsigned pm__range_list(pm__ref r, const pm__range_part *p, pm__ent *ents, bool *same) {
     pm__ent all[PM__LINE_ENTRIES];
     unsigned n = 0;
     const bool line = pm__order_line(r);
+    *same = true;
     if (line) pm__line_decode((const pm__line *)pm__ref_ptr(r), all);
-    for (int at = pm__order_next(r, p->lo); at >= 0 && (unsigned)at < p->hi; at = pm__order_next(r, (unsigned)at + 1)) {
+    for (int at = pm__order_next(r, 0); at >= 0; at = pm__order_next(r, (unsigned)at + 1)) {
+        unsigned k = pm__range_which(p, (unsigned)at);
+        bool in = (unsigned)at >= p->lo && (unsigned)at < p->hi, kept = k < 2 ? p->child[k] != 0 : in != p->others;
         pm__ref below;
         const pm_val *val = line ? NULL : pm__order_look(r, (unsigned)at, &below);
         uint8_t b = (uint8_t)(at >> 1);
         pm__ent e = line ? all[at] : pm__ent_make(&b, 1, !val, val ? *val : below);
-        e.fresh = (unsigned)at == p->at;
-        if (e.fresh && !p->child) continue;
-        if (e.fresh) e.pay = p->child;
+        *same = *same && kept && (k == 2 || e.pay == p->child[k]);
+        if (!kept) continue;
+        e.fresh = k < 2;
+        if (e.fresh) e.pay = p->child[k];
         ents[n++] = e;
     }
     return n;
 }
 
-/* Makes a node of a part of one, in *out; 0: nothing is in it. Takes over the reference to p->child. False: no
+/* Makes a node of a part of one, in *out; 0: nothing is in it. Takes over the references to p->child. False: no
    memory. */
 static bool pm__range_build(const pm__cx *cx, pm__ref r, const pm__range_part *p, pm__ref *out) {
     pm__ent ents[512];
-    pm__ref below = 0;
-    if (p->at != PM__RANGE_NOWHERE) (void)pm__order_look(r, p->at, &below);
-    bool all = pm__order_prev(r, p->lo) < 0 && pm__order_next(r, p->hi) < 0;
-    *out = r;
-    if (all && (p->at == PM__RANGE_NOWHERE || below == p->child)) { /* as it is */
-        pm__ref_retain(r);
-        pm__any_release(cx, p->child);
-        return true;
-    }
-    unsigned n = pm__range_list(r, p, ents);
-    *out = 0;
-    if (!n) return true;
+    bool same;
+    unsigned n = pm__range_list(r, p, ents, &same);
     const pm__line *x = pm__order_line(r) ? (const pm__line *)pm__ref_ptr(r) : NULL;
-    *out = pm__build_nodes(cx, x ? pm__line_heap(x) : NULL, x ? x->plen : 0, ents, n, 0);
-    if (!*out) {
-        pm__any_release(cx, p->child);
-        return false;
+    pm__ref made = same ? r : 0;
+    if (!same && n) made = pm__build_nodes(cx, x ? pm__line_heap(x) : NULL, x ? x->plen : 0, ents, n, 0);
+    bool ok = made || !n;
+    if (same) pm__ref_retain(r);
+    if (same || !ok) {
+        pm__any_release(cx, p->child[0]);
+        pm__any_release(cx, p->child[1]);
     }
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; !same && ok && i < n; i++)
         if (!ents[i].fresh) pm__pay_retain(cx, ents[i].child, ents[i].pay);
-    (void)pm__build_gather(cx, out, PM__GATHER_TINY);
-    return true;
+    if (!same && made) (void)pm__build_gather(cx, &made, PM__GATHER_TINY);
+    *out = made;
+    return ok;
+}
+
+/* The same of the last node on the way to a key: the positions from `at` on, or those before. */
+static bool pm__range_end(const pm__cx *cx, pm__ref r, unsigned at, bool from, pm__ref *out) {
+    pm__range_part p = {at, pm__order_end(r), !from, {PM__RANGE_NOWHERE, PM__RANGE_NOWHERE}, {0, 0}};
+    return pm__range_build(cx, r, &p, out);
 }
 
 /* What of a trie comes from a key on, or before it: a reference of its own in *out; 0: nothing. False: no memory. */
 static bool pm__range_half(const pm__cx *cx, pm__ref r, const uint8_t *s, size_t len, bool from, pm__ref *out) {
     pm__list way = pm__list_of(sizeof(pm__range_step));
-    pm__ref made = 0;
-    bool ok = true, bottom = false;
-    while (ok && r && !bottom) {
+    bool ok = true;
+    *out = 0;
+    while (ok && r) {
         pm__order_seek k = pm__order_seek_in(r, s, len);
         pm__range_step step = {r, k.at};
-        bottom = !k.on;
-        if (bottom) {
-            pm__range_part p = {from ? k.at : 0, from ? pm__order_end(r) : k.at, PM__RANGE_NOWHERE, 0};
-            ok = pm__range_build(cx, r, &p, &made);
+        if (k.on) ok = pm__list_put(&way, &step, 1);
+        else ok = pm__range_end(cx, r, k.at, from, out);
+        s += k.used, len -= k.used;
+        r = k.on;
+    }
+    while (way.used) {
+        const pm__range_step *step = (const pm__range_step *)pm__list_pop(&way);
+        pm__range_part p = {step->at, pm__order_end(step->node), !from, {step->at, PM__RANGE_NOWHERE}, {*out, 0}};
+        if (ok) ok = pm__range_build(cx, step->node, &p, out);
+    }
+    pm__list_free(&way);
+    return ok;
+}
+
+/* What of the node at which the ways to two keys part lies between them, or the rest; `a` and `b` are where they go on
+   in it. */
+static bool pm__range_parted(const pm__cx *cx, pm__ref r, const pm__order_seek *a, const pm_key *from,
+                             const pm__order_seek *b, const pm_key *to, bool inside, pm__ref *out) {
+    const uint8_t *s = (const uint8_t *)from->data, *z = (const uint8_t *)to->data;
+    pm__range_part p = {a->at, b->at, !inside, {PM__RANGE_NOWHERE, PM__RANGE_NOWHERE}, {0, 0}};
+    *out = 0;
+    if (a->on) {
+        p.at[0] = a->at;
+        if (!pm__range_half(cx, a->on, s + a->used, from->len - a->used, inside, &p.child[0])) return false;
+    }
+    if (b->on) {
+        p.at[1] = b->at;
+        if (!pm__range_half(cx, b->on, z + b->used, to->len - b->used, !inside, &p.child[1])) {
+            pm__any_release(cx, p.child[0]);
+            return false;
+        }
+    }
+    return pm__range_build(cx, r, &p, out);
+}
+
+/* What of a trie lies between two keys, the first of which is less, or the rest; as pm__range_half. */
+static bool pm__range_between(const pm__cx *cx, pm__ref r, pm_key from, pm_key to, bool inside, pm__ref *out) {
+    pm__list way = pm__list_of(sizeof(pm__range_step));
+    bool ok = true, parted = false;
+    *out = 0;
+    while (ok && r && !parted) {
+        const uint8_t *s = (const uint8_t *)from.data, *z = (const uint8_t *)to.data;
+        pm__order_seek a = pm__order_seek_in(r, s, from.len), b = pm__order_seek_in(r, z, to.len);
+        pm__range_step step = {r, a.at};
+        parted = !a.on || a.on != b.on || a.at != b.at;
+        if (parted) {
+            ok = pm__range_parted(cx, r, &a, &from, &b, &to, inside, out);
         } else {
             ok = pm__list_put(&way, &step, 1);
-            s += k.used, len -= k.used;
-            r = k.on;
+            from.data = s + a.used, from.len -= a.used;
+            to.data = z + a.used, to.len -= a.used;
+            r = a.on;
         }
     }
     while (way.used) {
         const pm__range_step *step = (const pm__range_step *)pm__list_pop(&way);
-        pm__range_part p = {from ? step->at : 0, from ? pm__order_end(step->node) : step->at + 1, step->at, made};
-        if (ok) ok = pm__range_build(cx, step->node, &p, &made);
+        pm__range_part p = {step->at, step->at + 1, !inside, {step->at, PM__RANGE_NOWHERE}, {*out, 0}};
+        if (ok) ok = pm__range_build(cx, step->node, &p, out);
     }
     pm__list_free(&way);
-    *out = made;
     return ok;
 }
 
-/* A map that holds what of a trie is in a range, and no value at the root. */
-static pm_status pm__range_of(const pm__cx *cx, pm__ref r, const pm_key *from, const pm_key *to, pm_map *out) {
-    pm_map m = pm_new(NULL, NULL);
-    m.ops = cx->ops, m.pool = cx->pool;
-    bool ok = true;
-    pm__ref_retain(r);
-    for (int side = 0; ok && side < 2; side++) {
-        const pm_key *k = side ? to : from;
-        pm__ref half;
-        if (!k) continue;
-        ok = pm__range_half(cx, r, (const uint8_t *)k->data, k->len, k == from && !side, &half);
-        pm__any_release(cx, r);
-        r = ok ? half : 0;
-    }
-    m.root = r;
-    *out = m;
-    return ok ? PM_OK : PM_NOMEM;
+/* What of a trie is in a range, or the rest, the empty key not looked at; as pm__range_half. */
+static bool pm__range_take(const pm__cx *cx, pm__ref r, const pm_key *from, const pm_key *to, bool inside,
+                           pm__ref *out) {
+    if (from && to) return pm__range_between(cx, r, *from, *to, inside, out);
+    const pm_key *k = from ? from : to;
+    if (k) return pm__range_half(cx, r, (const uint8_t *)k->data, k->len, (k == from) == inside, out);
+    *out = inside ? r : 0;
+    pm__ref_retain(*out);
+    return true;
 }
 
 static PM__INLINE bool pm__range_bad(const pm_key *k) { return k && ((k->len && !k->data) || k->len > PM__LEN_MAX); }
+
+/* How many bytes the bounds of a range have in common. */
+static size_t pm__range_same(const pm_key *from, const pm_key *to) {
+    size_t min = from && to ? (from->len < to->len ? from->len : to->len) : 0;
+    return min ? pm__lcp((const uint8_t *)from->data, (const uint8_t *)to->data, min) : 0;
+}
+
+/* Whether nothing can be in a range. */
+static bool pm__range_is_empty(const pm_key *from, const pm_key *to) {
+    size_t same = pm__range_same(from, to);
+    if (!to || same == to->len) return to != NULL;
+    return from && same < from->len && ((const uint8_t *)from->data)[same] > ((const uint8_t *)to->data)[same];
+}
 
 /* Whether the empty key is in a range. */
 static PM__INLINE bool pm__range_has_root(const pm_key *from, const pm_key *to) {
@@ -123,10 +183,10 @@ static PM__INLINE bool pm__range_has_root(const pm_key *from, const pm_key *to) 
 PM_API pm_status pm_subrange(const pm_map *m, const pm_key *from, const pm_key *to, pm_map *out) {
     if (pm__map_bad(m, NULL, 0) || pm__range_bad(from) || pm__range_bad(to) || !out) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
-    pm_map made;
+    pm_map made = pm_new(NULL, NULL);
+    made.ops = m->ops, made.pool = m->pool;
     if (out == m) pm__map_own(m);
-    pm_status s = pm__range_of(&cx, m->root, from, to, &made);
-    if (s != PM_OK) return s;
+    if (!pm__range_is_empty(from, to) && !pm__range_take(&cx, m->root, from, to, true, &made.root)) return PM_NOMEM;
     made.has_value = m->has_value && pm__range_has_root(from, to);
     if (made.has_value) {
         made.value = m->value;
@@ -142,21 +202,6 @@ PM_API pm_status pm_keep_range(pm_map *m, const pm_key *from, const pm_key *to) 
 }
 
 /* ---- removing ------------------------------------------------------------------------------------------------ */
-
-/* What remains of a trie without a range whose bounds have no byte in common, the empty key not looked at. */
-static pm_status pm__range_without(const pm__cx *cx, pm__ref r, const pm_key *from, const pm_key *to, pm_map *out) {
-    const pm_key first = {NULL, 0};
-    pm_map before, after;
-    pm_status s = pm__range_of(cx, r, NULL, from ? from : &first, &before);
-    if (s != PM_OK) return s;
-    *out = before;
-    if (!to) return s;
-    s = pm__range_of(cx, r, to, NULL, &after);
-    if (s == PM_OK) s = pm_join(&before, &after, out, NULL);
-    pm_drop(&before);
-    pm_drop(&after);
-    return s;
-}
 
 /* Puts `below` in the place of what lies below s[0..len), which exists; `takes`: the value there goes. */
 static bool pm__range_put(const pm__cx *cx, pm_map *m, const uint8_t *s, size_t len, bool takes, pm__ref below) {
@@ -177,29 +222,27 @@ static bool pm__range_put(const pm__cx *cx, pm_map *m, const uint8_t *s, size_t 
 
 PM_API pm_status pm_remove_range(pm_map *m, const pm_key *from, const pm_key *to) {
     if (pm__map_refuses(m, NULL, 0) || pm__range_bad(from) || pm__range_bad(to)) return PM_INVALID;
+    if (pm__range_is_empty(from, to)) return PM_OK;
     pm__cx cx = pm__map_cx(m);
-    const uint8_t *s = to ? (const uint8_t *)to->data : NULL;
-    size_t flen = from ? from->len : 0, tlen = to ? to->len : 0, both = flen < tlen ? flen : tlen;
-    size_t same = both ? pm__lcp((const uint8_t *)from->data, s, both) : 0;
-    if (to && (same == tlen || (same < flen && ((const uint8_t *)from->data)[same] > s[same])))
-        return PM_OK;
-    pm_key a = {flen > same ? (const uint8_t *)from->data + same : NULL, flen - same};
-    pm_key b = {tlen > same ? s + same : NULL, tlen - same};
+    const size_t same = pm__range_same(from, to);
+    pm_key a = {NULL, 0}, b = {NULL, 0};
+    if (from) a.data = (const uint8_t *)from->data + same, a.len = from->len - same;
+    if (to) b.data = (const uint8_t *)to->data + same, b.len = to->len - same;
     const pm_val *val = m->has_value ? &m->value : NULL;
+    const uint8_t *s = same ? (const uint8_t *)from->data : NULL;
     pm_place p = pm__place_root(m->root);
-    pm__ref sub;
-    pm_map left;
-    bool takes = flen == same; /* the place at which the bounds part is in the range itself */
+    pm__ref sub, left;
+    bool takes = !a.len; /* the place at which the bounds part is in the range itself */
     if (pm__place_walk(&p, s, same, &val) < same) return PM_OK;
     if (!pm__place_share(&cx, &p, &sub)) return PM_NOMEM;
     if (!sub && !takes) return PM_OK; /* a dangling location before the range */
-    pm_status st = pm__range_without(&cx, sub, &a, to ? &b : NULL, &left);
+    bool ok = pm__range_take(&cx, sub, from ? &a : NULL, to ? &b : NULL, false, &left);
     pm__any_release(&cx, sub);
-    if (st == PM_OK && !pm__range_put(&cx, m, s, same, takes, left.root)) {
-        pm_drop(&left);
-        st = PM_NOMEM;
+    if (ok && !pm__range_put(&cx, m, s, same, takes, left)) {
+        pm__any_release(&cx, left);
+        ok = false;
     }
-    return st == PM_OK ? pm__map_done(m, PM_OK) : st;
+    return ok ? pm__map_done(m, PM_OK) : PM_NOMEM;
 }
 
 /* ---- dividing and putting together --------------------------------------------------------------------------- */

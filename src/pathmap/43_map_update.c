@@ -2,7 +2,7 @@
    that afterwards nothing can fail where a value stays. */
 #include "29_compare.c"
 #include "40_map.c"
-#include "49_map_update.h"
+#include "43_map_update.h"
 
 PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val), void *ctx) {
     if (pm__map_refuses(m, key, len) || !fn) return PM_INVALID;

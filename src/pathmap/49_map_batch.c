@@ -1,0 +1,209 @@
+/* Many changes at once, as a join and a subtraction key by key (44_map_few.c): keys are looked up side by side, and
+   what has been set can be taken back without memory.
+
+   First the ways to what is to be removed are made the map's alone, which changes nothing that can be seen. Then all is
+   set; this can fail, and is taken back. Then follow the removals, which cannot fail any more. Where a key comes upon
+   a dangling location, taking back might need memory: a clone is changed instead, call by call, and takes the map's
+   place. */
+#include "44_map_few.c"
+#include "40_map.c"
+#include "49_map_batch.h"
+
+/* ---- order --------------------------------------------------------------------------------------------------- */
+
+/* An edit in its place in order. */
+typedef struct pm__batch_item {
+    uint64_t head; /* the first eight bytes of the key */
+    size_t i;
+} pm__batch_item;
+
+static int pm__batch_compare(const pm_edit *edits, const pm__batch_item *a, const pm__batch_item *b) {
+    if (a->head != b->head) return a->head < b->head ? -1 : 1;
+    const pm_key *x = &edits[a->i].key, *y = &edits[b->i].key;
+    size_t min = x->len < y->len ? x->len : y->len;
+    int c = min ? memcmp(x->data, y->data, min) : 0;
+    return c ? c : (x->len > y->len) - (x->len < y->len);
+}
+
+/* Sorts items stably; `room` is for as many more. Returns where they end up: in `items` or in `room`. */
+static pm__batch_item *pm__batch_sort(const pm_edit *edits, pm__batch_item *items, pm__batch_item *room, size_t n) {
+    bool sorted = true;
+    for (size_t i = 1; sorted && i < n; i++) sorted = pm__batch_compare(edits, &items[i - 1], &items[i]) <= 0;
+    for (size_t run = 1; !sorted && run < n; run *= 2) {
+        for (size_t lo = 0; lo < n; lo += 2 * run) {
+            size_t mid = n - lo < run ? n : lo + run, hi = n - lo < 2 * run ? n : lo + 2 * run, a = lo, b = mid;
+            for (size_t to = lo; to < hi; to++) {
+                bool left = b == hi || (a < mid && pm__batch_compare(edits, &items[a], &items[b]) <= 0);
+                room[to] = left ? items[a++] : items[b++];
+            }
+        }
+        pm__batch_item *swap = items;
+        items = room;
+        room = swap;
+    }
+    return items;
+}
+
+/* Notes the edits that count in `order`: of each key the last one, in order of the keys. *n: how many. False: no
+   memory. */
+static bool pm__batch_order(const pm_edit *edits, size_t *n, size_t *order) {
+    const size_t bytes = 2 * *n * sizeof(pm__batch_item);
+    pm__batch_item *items = (pm__batch_item *)pm__mem_alloc_big(bytes);
+    size_t kept = 0;
+    if (!items) return false;
+    for (size_t i = 0; i < *n; i++) {
+        const pm_key *k = &edits[i].key;
+        items[i].head = pm__bswap64(pm__load_upto8(k->data, k->len));
+        items[i].i = i;
+    }
+    const pm__batch_item *sorted = pm__batch_sort(edits, items, items + *n, *n);
+    for (size_t i = 0; i < *n; i++)
+        if (i + 1 == *n || pm__batch_compare(edits, &sorted[i], &sorted[i + 1]) != 0) order[kept++] = sorted[i].i;
+    pm__mem_free_big(items, bytes);
+    *n = kept;
+    return true;
+}
+
+/* ---- all at once --------------------------------------------------------------------------------------------- */
+
+/* The new value stands. */
+static pm_alg pm__batch_right(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx, (void)a, (void)b, (void)out;
+    return PM_ALG_RIGHT;
+}
+
+/* The map's table, but that a join sets and a subtraction removes. */
+static pm_ops pm__batch_ops(const pm_ops *ops) {
+    pm_ops o = *ops;
+    o.equal = NULL;
+    o.join = pm__batch_right;
+    o.subtract = NULL;
+    return o;
+}
+
+static void pm__batch_open(pm__few *f, const pm__cx *cx, pm_map *m) {
+    memset(f, 0, offsetof(pm__few, path));
+    f->cx = cx;
+    f->root = &m->root;
+}
+
+/* Notes an edit. False: no memory. */
+static bool pm__batch_note(pm__few *f, const pm_edit *e, bool unit) {
+    if (f->n == f->cap) {
+        void *grown = pm__mem_grow_list(f->keys, &f->cap, sizeof *f->keys, 32);
+        if (!grown) return false;
+        f->keys = (pm__few_key *)grown;
+    }
+    while (f->bytes_cap - f->nbytes < e->key.len) {
+        void *grown = pm__mem_grow_list(f->bytes, &f->bytes_cap, 1, PM__FEW_KEY_MAX);
+        if (!grown) return false;
+        f->bytes = (uint8_t *)grown;
+    }
+    memcpy(f->bytes + f->nbytes, e->key.data, e->key.len);
+    pm__few_key k = {f->nbytes, (uint16_t)e->key.len, true, PM__FEW_STAYS, unit ? 0 : e->val.val};
+    f->keys[f->n++] = k;
+    f->nbytes += e->key.len;
+    return true;
+}
+
+/* Marks what goes, and makes the ways there the map's alone. False: no memory. */
+static bool pm__batch_look(pm__few *f) {
+    pm__few_sight v[PM__FEW_LANES];
+    for (size_t i = 0, n; i < f->n; i += n) {
+        n = pm__few_look(f, i, v);
+        for (size_t j = 0; j < n; j++) {
+            pm__few_key *k = &f->keys[i + j];
+            if (v[j].kind != PM__FEW_VALUE && (v[j].kind != PM__FEW_DANGLING || v[j].used < k->len)) continue;
+            k->state = PM__FEW_GOES;
+            if (!v[j].mine && !pm__few_own(f, f->bytes + k->at, k->len)) return false;
+        }
+    }
+    return true;
+}
+
+/* Makes the changes. *fits: false, and nothing changed, if they are not to be made so. */
+static pm_status pm__batch_make(pm__few *sets, pm__few *goes, bool *fits) {
+    pm__merge_run q;
+    bool changed;
+    memset(&q, 0, sizeof q);
+    q.cx = sets->cx;
+    q.op = PM__MERGE_JOIN;
+    if (!pm__batch_look(goes)) return PM_NOMEM;
+    pm_status s = pm__few_join(sets, &q, fits, &changed);
+    for (size_t i = 0; s == PM_OK && *fits && i < goes->n; i++)
+        if (goes->keys[i].state == PM__FEW_GOES) pm__few_take(goes, goes->bytes + goes->keys[i].at, goes->keys[i].len);
+    return s;
+}
+
+/* The same of the edits that `order` names, none of which is of the empty key. */
+static pm_status pm__batch_run(pm_map *m, const pm_edit *edits, const size_t *order, size_t n, bool *fits) {
+    const pm_ops ops = pm__batch_ops(pm_map_ops(m));
+    const pm__cx cx = pm__cx_of(&ops, m->pool);
+    pm__few sets, goes;
+    bool ok = true;
+    pm_status s = PM_NOMEM;
+    pm__batch_open(&sets, &cx, m);
+    pm__batch_open(&goes, &cx, m);
+    *fits = true;
+    for (size_t i = 0; ok && *fits && i < n; i++) {
+        const pm_edit *e = &edits[order[i]];
+        *fits = e->key.len <= UINT16_MAX;
+        ok = !*fits || pm__batch_note(e->val.some ? &sets : &goes, e, cx.unit);
+    }
+    if (ok) s = *fits ? pm__batch_make(&sets, &goes, fits) : PM_OK;
+    pm__few_free(&sets);
+    pm__few_free(&goes);
+    return s;
+}
+
+/* ---- one by one ---------------------------------------------------------------------------------------------- */
+
+static pm_status pm__batch_each(pm_map *m, const pm_edit *edits, const size_t *order, size_t n) {
+    pm__cx cx = pm__map_cx(m);
+    pm_map c = pm_clone(m);
+    pm_status s = PM_OK;
+    for (size_t i = 0; s == PM_OK && i < n; i++) {
+        const pm_edit *e = &edits[order[i]];
+        if (!e->val.some) {
+            s = pm_remove(&c, e->key.data, e->key.len, PM_PRUNE, NULL);
+            continue;
+        }
+        pm__pay_retain(&cx, false, e->val.val);
+        s = pm_set(&c, e->key.data, e->key.len, e->val.val, NULL);
+        if (s != PM_OK) pm__pay_release(&cx, false, e->val.val);
+    }
+    if (s == PM_OK) pm__map_give(m, &c, true);
+    else pm_drop(&c);
+    return s;
+}
+
+/* ---- the call ------------------------------------------------------------------------------------------------ */
+
+/* Sets or removes the root's value, which cannot fail. */
+static void pm__batch_root(const pm__cx *cx, pm_map *m, pm_opt val) {
+    if (val.some) pm__pay_retain(cx, false, val.val);
+    if (m->has_value) pm__pay_release(cx, false, m->value);
+    m->has_value = val.some;
+    m->value = val.some && !cx->unit ? val.val : 0;
+}
+
+PM_API pm_status pm_apply(pm_map *m, const pm_edit *edits, size_t n) {
+    if (pm__map_refuses(m, NULL, 0) || (n && !edits) || n > PM__LEN_MAX / (8 * sizeof *edits)) return PM_INVALID;
+    pm__cx cx = pm__map_cx(m);
+    if (n && pm__ops_is_refused(cx.ops)) return PM_BADHOOK;
+    for (size_t i = 0; i < n; i++)
+        if ((edits[i].key.len && !edits[i].key.data) || edits[i].key.len > PM__LEN_MAX) return PM_INVALID;
+    if (!n) return PM_OK;
+    size_t count = n, *order = (size_t *)pm__mem_alloc_big(n * sizeof *order);
+    if (!order) return PM_NOMEM;
+    bool fits = true;
+    pm_status s = pm__batch_order(edits, &count, order) ? PM_OK : PM_NOMEM;
+    size_t root = s == PM_OK && !edits[order[0]].key.len;
+    if (s == PM_OK) s = pm__batch_run(m, edits, order + root, count - root, &fits);
+    if (s == PM_OK && !fits) s = pm__batch_each(m, edits, order + root, count - root);
+    if (s == PM_OK && root) pm__batch_root(&cx, m, edits[order[0]].val);
+    pm__mem_free_big(order, n * sizeof *order);
+    for (size_t i = 0; s == PM_OK && i < n; i++)
+        if (edits[i].val.some) pm__pay_release(&cx, false, edits[i].val.val); /* the map has references of its own */
+    return s == PM_OK ? pm__map_done(m, PM_OK) : s;
+}
