@@ -433,13 +433,8 @@ INTERN_API INTERN_NODISCARD intern_status intern_load(intern_table *t, const cha
 
 #endif
 
-<<<<<<< HEAD
-/* Does intern_save into a callback, which must take all `len` bytes and answer true, or false to stop.
-   Fails    INTERN_NOMEM; INTERN_IO when the callback answers false; INTERN_INVALID (no table, no callback) */
-=======
 /* Does intern_save into a callback, which must take all `len` bytes and return true, or false to stop.
-   Fails    INTERN_NOMEM; INTERN_IO when the callback returns false; INTERN_INVALID (also on a big-endian machine) */
->>>>>>> public
+   Fails    INTERN_NOMEM; INTERN_IO when the callback returns false; INTERN_INVALID (no table, no callback) */
 INTERN_API INTERN_NODISCARD intern_status intern_save_to(intern_table *t,
                                                          bool (*put)(void *ctx, const void *data, size_t len),
                                                          void *ctx);
