@@ -27,6 +27,13 @@ PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool);
    Cost     O(nodes that no other owner holds); never allocates, never fails, no recursion */
 PM_API void pm_drop(pm_map *m);
 
+/* Drops a map in pieces: takes at most `budget` nodes apart, each with the leaves right below it, so that dropping many
+   keys holds nothing up for long. Call it until it returns false. From the first call on, *m may only be given to
+   pm_drop_some and pm_drop; afterwards it is empty, as after pm_drop.
+   Returns  whether more is left; false if `m` is NULL
+   Cost     O(nodes that were taken apart and their children); never allocates, never fails */
+PM_API bool pm_drop_some(pm_map *m, size_t budget);
+
 /* Makes a second owner of the same content; from then on the two are independent.
    Owns     the caller drops the result
    Cost     O(1): one atomic increment, no allocation */
