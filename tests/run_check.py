@@ -635,7 +635,8 @@ MACHINES = {
     "the newest clang": ([], ["-pthread"], []),
 }
 PORTABLE_TESTS = ("test_algebra", "test_counts", "test_inspect", "test_interning", "test_many", "test_map",
-                  "test_morphism", "test_read_zipper", "test_threads", "test_types", "test_views", "test_write_zipper")
+                  "test_morphism", "test_order", "test_read_zipper", "test_threads", "test_types", "test_update",
+                  "test_views", "test_write_zipper")
 WINDOWS_TESTS = ("test_counts", "test_inspect", "test_many", "test_map", "test_morphism", "test_read_zipper",
                  "test_types", "test_views", "test_write_zipper")
 SHORT_MACHINES = ("x86 of 32 bits", "s390x, big endian", "aarch64", "the newest clang")
