@@ -366,10 +366,23 @@ PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool);
    Threads  a write. Clones are other maps: any thread may drop its own, at any time */
 PM_API void pm_drop(pm_map *m);
 
+<<<<<<< HEAD
 /* Makes a second owner of the same content: a snapshot. From then on the two are independent.
    Returns  the clone, which the caller drops; an empty map of NULL
    Cost     O(1): one atomic increment, no allocation
    Threads  a read; the clone may be used and dropped by any thread */
+=======
+/* Drops a map in pieces: takes at most `budget` nodes apart, each with the leaves right below it, so that dropping many
+   keys holds nothing up for long. Call it until it returns false. From the first call on, *m may only be given to
+   pm_drop_some and pm_drop; afterwards it is empty, as after pm_drop.
+   Returns  whether more is left; false if `m` is NULL
+   Cost     O(nodes that were taken apart and their children); never allocates, never fails */
+PM_API bool pm_drop_some(pm_map *m, size_t budget);
+
+/* Makes a second owner of the same content; from then on the two are independent.
+   Owns     the caller drops the result
+   Cost     O(1): one atomic increment, no allocation */
+>>>>>>> order
 PM_API pm_map pm_clone(const pm_map *m);
 
 /* Finds the value stored at exactly `key`.
@@ -6206,14 +6219,20 @@ static pm__ref pm__dead_byte(const pm__cx *cx, pm__byte *x, pm__ref list) {
     return list;
 }
 
-static PM__NOINLINE void pm__any_destroy(const pm__cx *cx, pm__ref r) {
-    pm__dead_link(r, 0);
-    while (r) {
+/* Takes at most n nodes of a list apart. Returns what is left of it. */
+static pm__ref pm__dead_take(const pm__cx *cx, pm__ref r, size_t n) {
+    while (r && n--) {
         pm__ref rest = pm__dead_next(r);
         void *p = pm__ref_ptr(r);
         if (pm__ref_kind(r) == PM__LINE) r = pm__dead_line(cx, (pm__line *)p, rest);
         else r = pm__dead_byte(cx, (pm__byte *)p, rest);
     }
+    return r;
+}
+
+static PM__NOINLINE void pm__any_destroy(const pm__cx *cx, pm__ref r) {
+    pm__dead_link(r, 0);
+    (void)pm__dead_take(cx, r, SIZE_MAX);
 }
 
 /* Gives up one reference; 0 is allowed. */
@@ -12377,13 +12396,14 @@ PM__UNUSED static pm_status pm__many_run(const pm__cx *cx, pm__merge_op op, cons
 
 /* ---- what checked builds know of a map ----------------------------------------------------------------------- */
 
-enum { PM__LENT_NOT, PM__LENT_WRITER, PM__LENT_HEAD };
+enum { PM__LENT_NOT, PM__LENT_WRITER, PM__LENT_HEAD, PM__LENT_DYING }; /* the last one in all builds */
 
 /* A structure that was moved, and whose content has changed or gone since, is not to be used. */
 static PM__INLINE void pm__map_use(const pm_map *m) {
 #if PM_CHECK >= 1
     if (m && (m->root || m->has_value) && pm__stamp_is(m->stamp, PM__STAMP_OVER))
         pm__accuse("a map was used, or dropped twice, through a copy of its struct (pm_map: assigning moves it)");
+    if (m && m->lent == PM__LENT_DYING) pm__accuse("a map was used that is being dropped (pm_drop_some)");
 #endif
     (void)m;
 }
@@ -12484,6 +12504,10 @@ PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
 
 PM_API void pm_drop(pm_map *m) {
     if (!m) return;
+    if (PM__UNLIKELY(m->lent == PM__LENT_DYING)) {
+        (void)pm_drop_some(m, SIZE_MAX);
+        return;
+    }
     pm__map_own(m);
     pm__map_gone(m);
     pm__cx cx = pm__map_cx(m);
@@ -12492,6 +12516,25 @@ PM_API void pm_drop(pm_map *m) {
     m->root = 0;
     m->value = 0;
     m->has_value = false;
+}
+
+/* A map that is being dropped has, in the place of its root, the list of the nodes that are to be freed. */
+PM_API bool pm_drop_some(pm_map *m, size_t budget) {
+    if (!m) return false;
+    pm__cx cx = pm__map_cx(m);
+    if (m->lent != PM__LENT_DYING) {
+        pm__ref r = m->root;
+        pm__map_own(m);
+        m->root = 0;
+        pm_drop(m);
+        if (!r || !pm__ref_count_release(&((pm__head *)pm__ref_ptr(r))->rc)) return false;
+        pm__dead_link(r, 0);
+        m->root = r;
+        m->lent = PM__LENT_DYING;
+    }
+    m->root = pm__dead_take(&cx, m->root, budget);
+    if (!m->root) m->lent = PM__LENT_NOT;
+    return m->root != 0;
 }
 
 PM_API pm_map pm_clone(const pm_map *m) {

@@ -251,3 +251,31 @@ TEST(apply_empties_a_map) {
     e[0].key.data = NULL, e[0].key.len = 1;
     CHECK_EQ(pm_apply(&m, e, 1), PM_INVALID);
 }
+
+/* ---- dropping in pieces ---- */
+
+TEST(drop_some_frees_in_pieces_what_nobody_else_holds) {
+    pm_map m = pm_new(counted_ops(), NULL), c;
+    uint64_t nodes = live_nodes();
+    for (unsigned i = 0; i < 30000; i++) {
+        uint64_t r = check_rand();
+        CHECK_OK(pm_set(&m, &r, i ? 3 + i % 6 : 0, counted_new(), NULL));
+    }
+    c = pm_clone(&m);
+    uint64_t all = live_nodes() - nodes, before, calls = 1;
+    CHECK(!pm_drop_some(&c, 10)); /* another one holds all of it */
+    CHECK(pm_is_empty(&c));
+    for (before = live_nodes(); pm_drop_some(&m, 10); calls++) {
+        CHECK(before - live_nodes() <= 10 * 257);
+        before = live_nodes();
+    }
+    CHECK(pm_is_empty(&m) && live_nodes() == nodes && calls > all / (10 * 257) && calls > 10);
+    CHECK(counted_held() == 0 && counted_is_sound());
+    CHECK_OK(pm_set(&m, "again", 5, counted_new(), NULL)); /* it is a map as before */
+    for (unsigned i = 0; i < 1000; i++) CHECK_OK(pm_set(&m, &i, 4, counted_new(), NULL));
+    CHECK(pm_drop_some(&m, 1));
+    pm_drop(&m); /* the rest at once */
+    pm_drop(&m);
+    CHECK(!pm_drop_some(&m, 1) && !pm_drop_some(NULL, 1));
+    CHECK(live_nodes() == nodes && counted_held() == 0 && counted_is_sound());
+}

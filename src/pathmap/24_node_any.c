@@ -83,14 +83,20 @@ static pm__ref pm__dead_byte(const pm__cx *cx, pm__byte *x, pm__ref list) {
     return list;
 }
 
-static PM__NOINLINE void pm__any_destroy(const pm__cx *cx, pm__ref r) {
-    pm__dead_link(r, 0);
-    while (r) {
+/* Takes at most n nodes of a list apart. Returns what is left of it. */
+static pm__ref pm__dead_take(const pm__cx *cx, pm__ref r, size_t n) {
+    while (r && n--) {
         pm__ref rest = pm__dead_next(r);
         void *p = pm__ref_ptr(r);
         if (pm__ref_kind(r) == PM__LINE) r = pm__dead_line(cx, (pm__line *)p, rest);
         else r = pm__dead_byte(cx, (pm__byte *)p, rest);
     }
+    return r;
+}
+
+static PM__NOINLINE void pm__any_destroy(const pm__cx *cx, pm__ref r) {
+    pm__dead_link(r, 0);
+    (void)pm__dead_take(cx, r, SIZE_MAX);
 }
 
 /* Gives up one reference; 0 is allowed. */

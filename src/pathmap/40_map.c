@@ -9,13 +9,14 @@
 
 /* ---- what checked builds know of a map ----------------------------------------------------------------------- */
 
-enum { PM__LENT_NOT, PM__LENT_WRITER, PM__LENT_HEAD };
+enum { PM__LENT_NOT, PM__LENT_WRITER, PM__LENT_HEAD, PM__LENT_DYING }; /* the last one in all builds */
 
 /* A structure that was moved, and whose content has changed or gone since, is not to be used. */
 static PM__INLINE void pm__map_use(const pm_map *m) {
 #if PM_CHECK >= 1
     if (m && (m->root || m->has_value) && pm__stamp_is(m->stamp, PM__STAMP_OVER))
         pm__accuse("a map was used, or dropped twice, through a copy of its struct (pm_map: assigning moves it)");
+    if (m && m->lent == PM__LENT_DYING) pm__accuse("a map was used that is being dropped (pm_drop_some)");
 #endif
     (void)m;
 }
@@ -116,6 +117,10 @@ PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
 
 PM_API void pm_drop(pm_map *m) {
     if (!m) return;
+    if (PM__UNLIKELY(m->lent == PM__LENT_DYING)) {
+        (void)pm_drop_some(m, SIZE_MAX);
+        return;
+    }
     pm__map_own(m);
     pm__map_gone(m);
     pm__cx cx = pm__map_cx(m);
@@ -124,6 +129,25 @@ PM_API void pm_drop(pm_map *m) {
     m->root = 0;
     m->value = 0;
     m->has_value = false;
+}
+
+/* A map that is being dropped has, in the place of its root, the list of the nodes that are to be freed. */
+PM_API bool pm_drop_some(pm_map *m, size_t budget) {
+    if (!m) return false;
+    pm__cx cx = pm__map_cx(m);
+    if (m->lent != PM__LENT_DYING) {
+        pm__ref r = m->root;
+        pm__map_own(m);
+        m->root = 0;
+        pm_drop(m);
+        if (!r || !pm__ref_count_release(&((pm__head *)pm__ref_ptr(r))->rc)) return false;
+        pm__dead_link(r, 0);
+        m->root = r;
+        m->lent = PM__LENT_DYING;
+    }
+    m->root = pm__dead_take(&cx, m->root, budget);
+    if (!m->root) m->lent = PM__LENT_NOT;
+    return m->root != 0;
 }
 
 PM_API pm_map pm_clone(const pm_map *m) {
