@@ -1202,16 +1202,18 @@ PM_API PM_NODISCARD pm_status pm_common_prefix(const pm_map *m, const void *key,
             buffer will do */
 PM_API PM_NODISCARD pm_status pm_nearest(const pm_map *m, pm_rel rel, const void *key, size_t len, pm_item *item);
 
-/* The first and the last key with a value. Else as pm_nearest. */
+/* Finds the first key with a value. Else as pm_nearest. */
 PM_API PM_NODISCARD pm_status pm_first(const pm_map *m, pm_item *item);
+/* Finds the last key with a value. Else as pm_nearest. */
 PM_API PM_NODISCARD pm_status pm_last(const pm_map *m, pm_item *item);
 
-/* Take the first, or the last, key with a value out of the map, with the prefixes that then lead nowhere.
+/* Takes the first key with a value out of the map, with the prefixes that then lead nowhere.
    Owns     the value becomes the caller's if one was found
    Fails    PM_NOMEM: the map did not change, the item holds nothing; PM_INVALID
    Cost     as pm_first and pm_remove
    Threads  a write */
 PM_API PM_NODISCARD pm_status pm_pop_first(pm_map *m, pm_item *item);
+/* Takes the last key with a value out of the map. Else as pm_pop_first. */
 PM_API PM_NODISCARD pm_status pm_pop_last(pm_map *m, pm_item *item);
 
 /* Finds the key with a value that has n others before it; the first is number 0. Of many questions to one content a
@@ -1249,11 +1251,12 @@ PM_API PM_NODISCARD pm_status pm_rank(const pm_map *m, const void *key, size_t l
    Cost     O(length of the bounds): at most two nodes on each level are built, all else is shared */
 PM_API PM_NODISCARD pm_status pm_subrange(const pm_map *m, const pm_key *from, const pm_key *to, pm_map *out);
 
-/* Removes a range, or all but a range, in place.
+/* Removes a range in place.
    Fails    PM_NOMEM: nothing changed; PM_INVALID
    Cost     as pm_subrange, and dropping what no other map holds
    Threads  a write */
 PM_API PM_NODISCARD pm_status pm_remove_range(pm_map *m, const pm_key *from, const pm_key *to);
+/* Removes all but a range in place. Else as pm_remove_range. */
 PM_API PM_NODISCARD pm_status pm_keep_range(pm_map *m, const pm_key *from, const pm_key *to);
 
 /* Divides a map: *out becomes what lies at and after `key`, `m` keeps what lies before.
@@ -1513,7 +1516,9 @@ PM_API PM_NODISCARD pm_status pm_wz_meet_k_path(pm_wz *w, size_t k, pm_prune pru
    Cost     as the same calls of the map, and O(length of the focus' path)
    Threads  as the writer */
 
+/* Sets the value at `key` below the focus, as pm_wz_set would there. */
 PM_API PM_NODISCARD pm_status pm_wz_set_at(pm_wz *w, const void *key, size_t len, pm_val val, pm_opt *old);
+/* Removes the value at `key` below the focus, as pm_wz_remove would there. */
 PM_API PM_NODISCARD pm_status pm_wz_remove_at(pm_wz *w, const void *key, size_t len, pm_prune prune, pm_opt *old);
 
 /* ---- src/pathmap/57_views.h ---------------------------------------------------------------------------- */

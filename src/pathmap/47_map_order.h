@@ -58,16 +58,18 @@ PM_API PM_NODISCARD pm_status pm_common_prefix(const pm_map *m, const void *key,
             buffer will do */
 PM_API PM_NODISCARD pm_status pm_nearest(const pm_map *m, pm_rel rel, const void *key, size_t len, pm_item *item);
 
-/* The first and the last key with a value. Else as pm_nearest. */
+/* Finds the first key with a value. Else as pm_nearest. */
 PM_API PM_NODISCARD pm_status pm_first(const pm_map *m, pm_item *item);
+/* Finds the last key with a value. Else as pm_nearest. */
 PM_API PM_NODISCARD pm_status pm_last(const pm_map *m, pm_item *item);
 
-/* Take the first, or the last, key with a value out of the map, with the prefixes that then lead nowhere.
+/* Takes the first key with a value out of the map, with the prefixes that then lead nowhere.
    Owns     the value becomes the caller's if one was found
    Fails    PM_NOMEM: the map did not change, the item holds nothing; PM_INVALID
    Cost     as pm_first and pm_remove
    Threads  a write */
 PM_API PM_NODISCARD pm_status pm_pop_first(pm_map *m, pm_item *item);
+/* Takes the last key with a value out of the map. Else as pm_pop_first. */
 PM_API PM_NODISCARD pm_status pm_pop_last(pm_map *m, pm_item *item);
 
 /* Finds the key with a value that has n others before it; the first is number 0. Of many questions to one content a

@@ -27,11 +27,12 @@ PM_API PM_NODISCARD pm_status pm_rank(const pm_map *m, const void *key, size_t l
    Cost     O(length of the bounds): at most two nodes on each level are built, all else is shared */
 PM_API PM_NODISCARD pm_status pm_subrange(const pm_map *m, const pm_key *from, const pm_key *to, pm_map *out);
 
-/* Removes a range, or all but a range, in place.
+/* Removes a range in place.
    Fails    PM_NOMEM: nothing changed; PM_INVALID
    Cost     as pm_subrange, and dropping what no other map holds
    Threads  a write */
 PM_API PM_NODISCARD pm_status pm_remove_range(pm_map *m, const pm_key *from, const pm_key *to);
+/* Removes all but a range in place. Else as pm_remove_range. */
 PM_API PM_NODISCARD pm_status pm_keep_range(pm_map *m, const pm_key *from, const pm_key *to);
 
 /* Divides a map: *out becomes what lies at and after `key`, `m` keeps what lies before.

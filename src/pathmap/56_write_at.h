@@ -7,5 +7,7 @@
 
 #include "51_write_zipper.h"
 
+/* Sets the value at `key` below the focus, as pm_wz_set would there. */
 PM_API PM_NODISCARD pm_status pm_wz_set_at(pm_wz *w, const void *key, size_t len, pm_val val, pm_opt *old);
+/* Removes the value at `key` below the focus, as pm_wz_remove would there. */
 PM_API PM_NODISCARD pm_status pm_wz_remove_at(pm_wz *w, const void *key, size_t len, pm_prune prune, pm_opt *old);
