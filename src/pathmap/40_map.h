@@ -33,12 +33,6 @@ PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool);
    Threads  a write. Clones are other maps: any thread may drop its own, at any time */
 PM_API void pm_drop(pm_map *m);
 
-<<<<<<< HEAD
-/* Makes a second owner of the same content: a snapshot. From then on the two are independent.
-   Returns  the clone, which the caller drops; an empty map of NULL
-   Cost     O(1): one atomic increment, no allocation
-   Threads  a read; the clone may be used and dropped by any thread */
-=======
 /* Drops a map in pieces: takes at most `budget` nodes apart, each with the leaves right below it, so that dropping many
    keys holds nothing up for long. Call it until it returns false. From the first call on, *m may only be given to
    pm_drop_some and pm_drop; afterwards it is empty, as after pm_drop.
@@ -46,10 +40,10 @@ PM_API void pm_drop(pm_map *m);
    Cost     O(nodes that were taken apart and their children); never allocates, never fails */
 PM_API bool pm_drop_some(pm_map *m, size_t budget);
 
-/* Makes a second owner of the same content; from then on the two are independent.
-   Owns     the caller drops the result
-   Cost     O(1): one atomic increment, no allocation */
->>>>>>> order
+/* Makes a second owner of the same content: a snapshot. From then on the two are independent.
+   Returns  the clone, which the caller drops; an empty map of NULL
+   Cost     O(1): one atomic increment, no allocation
+   Threads  a read; the clone may be used and dropped by any thread */
 PM_API pm_map pm_clone(const pm_map *m);
 
 /* Finds the value stored at exactly `key`.
