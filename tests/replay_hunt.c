@@ -128,12 +128,14 @@ int replay_minimise_main(int argc, char **argv) {
 /* ---- hunting ---- */
 
 static bool parse_groups(const char *text, unsigned *out) {
-    static const char *const names[] = {"map", "read", "write", "writealg", "algebra", "head", "txn"};
+    static const char *const names[] = {"map", "read", "write", "writealg", "algebra", "head", "txn",
+                                        "diff"};
+    enum { NAMES = sizeof names / sizeof *names };
     *out = strcmp(text, "all") == 0 ? REPLAY_GROUP_ALL : 0;
     while (*text && *out != REPLAY_GROUP_ALL) {
         size_t len = strcspn(text, ","), i = 0;
-        while (i < 7 && !(strlen(names[i]) == len && memcmp(names[i], text, len) == 0)) i++;
-        if (i == 7) return false;
+        while (i < NAMES && !(strlen(names[i]) == len && memcmp(names[i], text, len) == 0)) i++;
+        if (i == NAMES) return false;
         *out |= 1u << i;
         text += len + (text[len] == ',');
     }

@@ -52,7 +52,9 @@ static const entry operations[] = {
     OP_ANYWHERE(fold_cached), OP_ANYWHERE(unfold), OP_ANYWHERE(hylo), OP_ANYWHERE(hash), OP_ANYWHERE(merkleize),
     OP_ANYWHERE(sampler), OP_ANYWHERE(view_meet_map), OP_ANYWHERE(view_subtract_map), OP_ANYWHERE(view_overlay_map),
     OP_ANYWHERE(view_prefix_map), OP(wz_join_take), OP(head_write), OP(head_conflict), OP(head_read), OP(head_fence),
-    OP(head_pin), OP(shared), OP(view_product), OP(view_overlay), OP(view_prefix), OP(view_meet), OP(view_subtract)
+    OP(head_pin), OP(shared), OP(view_product), OP(view_overlay), OP(view_prefix), OP(view_meet), OP(view_subtract),
+    OP_ANYWHERE(diff), OP_ANYWHERE(diff_iter), OP_ANYWHERE(patch), OP_ANYWHERE(merge3), OP_ANYWHERE(merge3_graft),
+    OP(merge3_close)
 };
 enum { OPERATIONS = sizeof operations / sizeof *operations };
 

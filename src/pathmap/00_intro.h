@@ -49,7 +49,8 @@
                assigning a struct moves it
 
    Contents: 01 switches, 02 types and values, 11 pools, 12 byte sets, 13 strings in pools, 15 pools over a region,
-   40 maps, 45 algebra of maps, 50 read zippers, 51 write zippers, 54 iterators, 55 algebra through writers, 57 views,
+   40 maps, 45 algebra of maps, 47 differences, 48 patches, 49 merges, 50 read zippers,
+   51 write zippers, 54 iterators, 55 algebra through writers, 57 views,
    60 folds, 61 unfolds, 62 hashing, 63 sampling, 66 many writers on one map, 67 maps replaced under their readers,
    80 inspection;
    then the implementation, part by part, lowest layer first. */
