@@ -95,7 +95,7 @@
                those of a map, each counted once however often it is shared
 
    Contents: 01 switches, 02 types and values; first 40 maps, 45 algebra of maps, 50 read zippers, 54 iterators; then by
-   number 11 pools, 12 byte sets, 13 strings in pools, 15 pools over a region, 46 compacting, 51 write zippers, 55
+   number 11 pools, 12 byte sets, 13 strings in pools, 15 pools over a region, 41 differences, 42 patches, 43 merges, 46 compacting, 47 order, 48 ranges, 49 updates, 51 write zippers, 55
    algebra through writers, 57 views, 60 folds, 61 unfolds, 62 hashing, 63 sampling, 66 many writers on one map, 67 maps
    replaced under their readers, 80 inspection; then the implementation, part by part, lowest layer first. */
 
@@ -199,7 +199,7 @@ typedef enum pm_status {
     PM_NOMEM = -1,    /* no memory, or the pool's budget is reached; nothing changed unless the call says so */
     PM_INVALID = -2,  /* an argument that no caller should pass; nothing changed */
     PM_MISMATCH = -3, /* operands whose value operations differ */
-    PM_CONFLICT = -4, /* another zipper claims an overlapping path */
+    PM_CONFLICT = -4, /* another zipper claims an overlapping path; a merge was not to settle a conflict */
     PM_BUSY = -5,     /* the object is in use */
     PM_CORRUPT = -6,  /* damaged data or structure */
     PM_BADHOOK = -7,  /* a value hook returned what it must not, or a table has one of retain and release only */
@@ -1093,32 +1093,145 @@ enum { PM_REGION_MIN = 40 * 1024 }; /* a region of so many bytes has room for a 
 PM_API PM_NODISCARD pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_options *options,
                                              pm_pool **out);
 
-/* ---- src/pathmap/43_map_update.h ----------------------------------------------------------------------- */
+/* ---- src/pathmap/41_diff.h ----------------------------------------------------------------------------- */
 
-/* Changes that look at what is there. */
+/* Differences: what makes one map of another.
 
-/* Changes the value at `key` by fn, which finds it in *val (some = false: there is none) and leaves there what shall
-   stand afterwards: another value, the same one, or none (some = false), which removes it and the prefixes that then
-   lead nowhere. fn must not touch the map.
-   Returns  what fn returned; if that is not PM_OK, nothing changed
-   Owns     the map's reference to the old value stays the map's, which releases it if another value or none is left;
-            another value's reference goes over to the map
-   Fails    PM_NOMEM: nothing changed, a new value is released; PM_BADHOOK: the map's table is refused (pm_ops)
-   Cost     as pm_get and pm_set
-   Threads  a write
-   NULL     `m` or `fn`: PM_INVALID */
-PM_API PM_NODISCARD pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val),
-                                        void *ctx);
+   A *terminal* of a map is a key with a value, or a dangling leaf: a location, other than the empty path, without value
+   and without extension. The terminals say all about a map. A difference tells of every key at which two maps have not
+   the same: in key order, and without visiting what the maps share. */
 
-/* Compares and swaps: where the value at `key` is `expected`, by the table's `equal`, `val` takes its place. Either may
-   be none (some = false): expecting none sets only what is absent, and without a value the key is removed, with the
-   prefixes that then lead nowhere. *changed (may be NULL): whether it was as expected.
-   Owns     `val` is the map's if *changed, else it stays the caller's; `expected` stays the caller's
-   Fails    PM_NOMEM, PM_BADHOOK: nothing changed
-   Cost     as pm_get and pm_set
-   Threads  a write */
-PM_API PM_NODISCARD pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val,
-                                        bool *changed);
+typedef enum pm_change_kind {
+    PM_ADDED = 1,   /* no terminal before */
+    PM_REMOVED = 2, /* none after */
+    PM_CHANGED = 3  /* a terminal before and after: another value, or a dangling leaf for a value or the reverse */
+} pm_change_kind;
+
+/* What happened to a key. Values are borrowed from the maps, or from the patch, that it comes from. */
+typedef struct pm_change {
+    const uint8_t *key;
+    size_t len;
+    pm_change_kind kind;
+    bool dangled, dangles; /* whether it is a dangling leaf before, and after; it has no value then */
+    pm_opt before, after;  /* its value */
+} pm_change;
+
+/* Calls fn for each change that makes `now` of `old`, in key order. Stops when fn returns false. Values are compared by
+   the `equal` hook of the maps' value operations, without one as words.
+   Valid    the change, and its key, during the call; fn must not write to the maps
+   Fails    PM_NOMEM; PM_MISMATCH: the value operations differ. fn may have been called before
+   Cost     O(nodes that differ): changes times depth at most where the maps share what is equal. Subtries that they
+            share are not visited. Memory for the path, and for as many branches as there are on the way to it
+   Threads  reads both maps */
+PM_API PM_NODISCARD pm_status pm_diff(const pm_map *old, const pm_map *now,
+                                      bool (*fn)(void *ctx, const pm_change *change), void *ctx);
+
+/* The same step by step: for (pm_diff_iter i = pm_diff_iter_over(&old, &now); pm_diff_iter_next(&i);) use(&i.change);
+   Owns     an iterator that has returned false holds nothing; one left earlier needs pm_diff_iter_drop
+   Valid    until the next write to either map */
+typedef struct pm_diff_iter {
+    pm_change change; /* the present one, valid until the next step */
+    pm_map old, now;  /* not owned; private, as is what follows */
+    void *run;
+    pm_status status;
+    bool over;
+} pm_diff_iter;
+
+/* Begins before the first change. A map that is NULL is taken for an empty one. Allocates nothing. */
+PM_API pm_diff_iter pm_diff_iter_over(const pm_map *old, const pm_map *now);
+/* Steps on. False after the last change, and when it failed (pm_diff_iter_status tells).
+   Cost     see pm_diff */
+PM_API bool pm_diff_iter_next(pm_diff_iter *i);
+/* PM_OK, or what pm_diff would return. */
+PM_API pm_status pm_diff_iter_status(const pm_diff_iter *i);
+/* Ends an iterator early. NULL is allowed. */
+PM_API void pm_diff_iter_drop(pm_diff_iter *i);
+
+/* ---- src/pathmap/42_patch.h ---------------------------------------------------------------------------- */
+
+/* Patches: differences as values of their own, which outlive the maps that they come from. */
+
+/* A list of changes, ordered by key. Zero is an empty one. Assigning the struct moves it. Fields are private. */
+typedef struct pm_patch {
+    const pm_ops *ops;
+    void *changes;
+    uint8_t *keys;
+    size_t count, room, keys_len, keys_room;
+} pm_patch;
+
+/* Makes the patch of what pm_diff tells of two maps.
+   Owns     the caller drops *out, which need not be initialised. The patch has a reference of each value that it names
+   Fails    PM_NOMEM; PM_MISMATCH: the value operations differ. *out is untouched
+   Cost     see pm_diff; 40 bytes and its key for each change */
+PM_API PM_NODISCARD pm_status pm_patch_make(const pm_map *old, const pm_map *now, pm_patch *out);
+
+/* Drops a patch, which is an empty one then. NULL, and dropping twice, are allowed.  Cost O(changes) */
+PM_API void pm_patch_drop(pm_patch *p);
+
+/* How many keys it changes. NULL: 0.  Cost O(1) */
+PM_API size_t pm_patch_count(const pm_patch *p);
+
+/* Finds the i-th change (from 0) in key order.
+   Returns  false if there are not so many; *out is untouched then
+   Valid    the key and the values, until the patch is changed or dropped
+   Cost     O(1) */
+PM_API bool pm_patch_at(const pm_patch *p, size_t i, pm_change *out);
+
+/* Applies a patch to a map, whatever that holds: where a change has a value after it, the key gets that; where it has
+   one before it only, the key loses its value; a leaf that is to dangle is made, and one that no longer does is removed
+   if it dangles. Locations that lead nowhere then go. So the patch of two maps makes the second of the first.
+   Fails    PM_NOMEM; PM_MISMATCH: the value operations differ; PM_BADHOOK: those of the map are refused. The map is
+            untouched
+   Cost     O(changes * depth). The map that it becomes is made beside it, with a node copied for each that changes */
+PM_API PM_NODISCARD pm_status pm_patch_apply(const pm_patch *p, pm_map *m);
+
+/* Turns a patch round: what was before comes after. NULL is allowed.  Cost O(changes); allocates nothing */
+PM_API void pm_patch_invert(pm_patch *p);
+
+/* Makes the patch that does what `first` does, and then `then`: of those from A to B and from B to C, that from A to C.
+   Keys that come back to what they were are left out.
+   Owns     the caller drops *out. It may be one of the two, which is dropped once the result is made
+   Fails    PM_NOMEM; PM_MISMATCH: the value operations differ. *out is untouched
+   Cost     O(changes of both) */
+PM_API PM_NODISCARD pm_status pm_patch_compose(const pm_patch *first, const pm_patch *then, pm_patch *out);
+
+/* ---- src/pathmap/43_merge3.h --------------------------------------------------------------------------- */
+
+/* Three-way merges: two maps that come from a third, put together. */
+
+/* A key that both sides changed, and not to the same. Values are borrowed from the maps; none: the side has none. */
+typedef struct pm_merge_conflict {
+    const uint8_t *key;
+    size_t len;
+    pm_opt base, ours, theirs;
+} pm_merge_conflict;
+
+/* What a key gets. */
+typedef enum pm_merge_pick {
+    PM_PICK_BASE,
+    PM_PICK_OURS,
+    PM_PICK_THEIRS,
+    PM_PICK_NONE,  /* no value */
+    PM_PICK_VALUE, /* the one in *val; the result takes over the reference */
+    PM_PICK_FAIL   /* the merge returns PM_CONFLICT, and makes nothing */
+} pm_merge_pick;
+
+/* Merges what became of `base` on two sides. A key that one side left as it was in `base` gets the other side's value,
+   or has none if that has none; if both have the same, that. Else `pick` says what it gets, in key order; NULL: a
+   conflict fails the merge. Leaves that dangle go the same way, and are never in conflict. Locations that lead nowhere
+   then go. The three maps may be one and the same; they stay as they are. *conflicts (may be NULL): how many keys were
+   in conflict.
+   Owns     the caller drops *out. It may be one of the maps, which is dropped once the result is made; else what it
+            holds is not looked at
+   Valid    the conflict, during the call of `pick`, which must not write to the maps
+   Fails    PM_NOMEM; PM_MISMATCH: the value operations differ; PM_CONFLICT: see pm_merge_pick; PM_BADHOOK: `pick`
+            returned something else, or the value operations are refused. *out and *conflicts are untouched
+   Cost     O(changes from `base` to `theirs` * depth). The result shares with `ours` what `theirs` left alone, with
+            `theirs` whole subtries that `ours` left alone, and what all three share is not visited
+   Threads  reads the three maps */
+PM_API PM_NODISCARD pm_status pm_merge3(const pm_map *base, const pm_map *ours, const pm_map *theirs,
+                                        pm_merge_pick (*pick)(void *ctx, const pm_merge_conflict *c, pm_val *val),
+                                        void *ctx, pm_map *out, size_t *conflicts);
 
 /* ---- src/pathmap/46_map_compact.h ---------------------------------------------------------------------- */
 
@@ -1268,9 +1381,32 @@ PM_API PM_NODISCARD pm_status pm_split(pm_map *m, const void *key, size_t len, p
    Threads  reads `a` and `b` */
 PM_API PM_NODISCARD pm_status pm_concat(const pm_map *a, const pm_map *b, pm_map *out);
 
-/* ---- src/pathmap/49_map_batch.h ------------------------------------------------------------------------ */
+/* ---- src/pathmap/49_map_update.h ----------------------------------------------------------------------- */
 
-/* Many changes at once. */
+/* Changes that look at what is there, and many changes at once. */
+
+/* Changes the value at `key` by fn, which finds it in *val (some = false: there is none) and leaves there what shall
+   stand afterwards: another value, the same one, or none (some = false), which removes it and the prefixes that then
+   lead nowhere. fn must not touch the map.
+   Returns  what fn returned; if that is not PM_OK, nothing changed
+   Owns     the map's reference to the old value stays the map's, which releases it if another value or none is left;
+            another value's reference goes over to the map
+   Fails    PM_NOMEM: nothing changed, a new value is released; PM_BADHOOK: the map's table is refused (pm_ops)
+   Cost     as pm_get and pm_set
+   Threads  a write
+   NULL     `m` or `fn`: PM_INVALID */
+PM_API PM_NODISCARD pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val),
+                                        void *ctx);
+
+/* Compares and swaps: where the value at `key` is `expected`, by the table's `equal`, `val` takes its place. Either may
+   be none (some = false): expecting none sets only what is absent, and without a value the key is removed, with the
+   prefixes that then lead nowhere. *changed (may be NULL): whether it was as expected.
+   Owns     `val` is the map's if *changed, else it stays the caller's; `expected` stays the caller's
+   Fails    PM_NOMEM, PM_BADHOOK: nothing changed
+   Cost     as pm_get and pm_set
+   Threads  a write */
+PM_API PM_NODISCARD pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val,
+                                        bool *changed);
 
 /* One of many changes. */
 typedef struct pm_edit {
@@ -4207,7 +4343,7 @@ PM_API const char *pm_status_text(pm_status s) {
     case PM_NOMEM: return "out of memory";
     case PM_INVALID: return "invalid argument";
     case PM_MISMATCH: return "operands have different value operations";
-    case PM_CONFLICT: return "another zipper claims an overlapping path";
+    case PM_CONFLICT: return "a conflict: another zipper claims the path, or both sides of a merge changed it";
     case PM_BUSY: return "the object is in use";
     case PM_CORRUPT: return "damaged data or structure";
     case PM_BADHOOK: return "a value hook gave a forbidden answer, or is missing";
@@ -13028,42 +13164,521 @@ PM_API pm_status pm_txn_rollback(pm_txn *t, pm_map *m) {
     return PM_OK;
 }
 
-/* ---- src/pathmap/43_map_update.c ----------------------------------------------------------------------- */
+/* ---- src/pathmap/41_diff.c ----------------------------------------------------------------------------- */
 
-/* Changes that look at what is there. The way to a value is made the map's alone before the caller's function runs, so
-   that afterwards nothing can fail where a value stays. */
+/* Differences: a visitor of the walk over pairs (29_compare.c) that goes in order.
 
-PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val), void *ctx) {
-    if (pm__map_refuses(m, key, len) || !fn) return PM_INVALID;
-    pm__cx cx = pm__map_cx(m);
-    pm_val *slot;
-    if (pm__ops_is_refused(cx.ops)) return PM_BADHOOK; /* before there is a value to be lost */
-    pm_status s = pm_get_mut(m, key, len, &slot);
-    if (s != PM_OK) return s;
-    const pm_val *v = slot ? slot : pm_get(m, key, len); /* unit maps have no slots */
-    pm_opt was = {v ? *v : 0, v != NULL}, now = was;
-    s = fn(ctx, &now);
-    if (s != PM_OK) return s;
-    if (!now.some) return was.some ? pm_remove(m, key, len, PM_PRUNE, NULL) : PM_OK;
-    if (was.some) {
-        if (!slot || now.val == was.val) return PM_OK;
-        *slot = now.val;
-        pm__pay_release(&cx, false, was.val);
-        return pm__map_done(m, PM_OK);
+   What differs below a pair comes on a stack, last first, so that the first is on top: each item is an end of edges,
+   with its label, the length of the path above, and the pair below it. The label points into a node; nothing is copied
+   before the item's turn. An item is taken off, its label put behind the path, its change told, and the pair below it
+   opened, which puts further items on top.
+
+   A pair of shared nodes that turns out to be the same in other nodes is remembered: a note that lies below its items
+   on the stack comes up when all of them are done.
+
+   A third trie may go along: its place at each item's end. A three-way merge looks there (43_merge3.c). */
+
+typedef struct pm__diff_item {
+    pm__contrast c;
+    size_t above;   /* bytes of path above the label; a note: how many items with changes had been taken before */
+    pm_place third; /* of the third trie, where the label begins */
+    bool note;
+} pm__diff_item;
+
+typedef struct pm__diff {
+    const pm_ops *ops;
+    pm__list items, path;
+    pm__memo equal; /* pairs of nodes known to hold the same */
+    uint64_t changes;
+    size_t above;   /* of the pair being opened */
+    pm_place third; /* at the end of the item taken last, or of the pair being opened */
+    bool follows;   /* there is a third trie */
+    bool memory;
+} pm__diff;
+
+/* ---- the walk ------------------------------------------------------------------------------------------------ */
+
+/* Takes the third trie's place along s[0..len). */
+static void pm__diff_follow(pm__diff *d, const uint8_t *s, size_t len) {
+    const pm_val *val;
+    if (!d->follows || !len) return;
+    if (pm__place_walk(&d->third, s, len, &val) < len) d->third = pm__compare_root(0);
+}
+
+static bool pm__diff_prefix(void *ctx, const uint8_t *s, size_t len) {
+    pm__diff *d = (pm__diff *)ctx;
+    d->memory = pm__list_put(&d->path, s, len);
+    d->above += len;
+    pm__diff_follow(d, s, len);
+    return d->memory;
+}
+
+static PM__INLINE bool pm__diff_differ(void *ctx, const pm__contrast *c) {
+    pm__diff *d = (pm__diff *)ctx;
+    pm__diff_item *i;
+    if (!pm__list_room(&d->items, 1)) return d->memory = false;
+    i = (pm__diff_item *)pm__list_at(&d->items, d->items.used++);
+    i->c = *c;
+    i->above = d->above;
+    i->third = d->third;
+    i->note = false;
+    if (c->a.node) PM__PREFETCH(pm__ref_ptr(c->a.node));
+    if (c->b.node) PM__PREFETCH(pm__ref_ptr(c->b.node));
+    return true;
+}
+
+/* Begins with two maps. */
+static void pm__diff_begin(pm__diff *d, const pm_map *old, const pm_map *now) {
+    const pm__compare q = {pm_map_ops(old), NULL, pm__diff_differ};
+    memset(d, 0, sizeof *d);
+    d->ops = q.ops;
+    d->items = pm__list_of(sizeof(pm__diff_item));
+    d->path = pm__list_of(1);
+    d->memory = true;
+    pm__contrast c = {NULL, pm__compare_root(old->root), pm__compare_root(now->root), NULL, NULL, 0, 0, false, false,
+                      false};
+    if (old->has_value) c.val_a = &old->value;
+    if (now->has_value) c.val_b = &now->value;
+    (void)pm__compare_end(&q, d, &c);
+}
+
+static void pm__diff_end(pm__diff *d) {
+    pm__list_free(&d->items);
+    pm__list_free(&d->path);
+    pm__memo_free(&d->equal);
+}
+
+static PM__INLINE bool pm__diff_changes(const pm__contrast *c) {
+    return c->val_a || c->val_b || c->dangles_a != c->dangles_b;
+}
+
+/* Takes the next item off; its end is where the path ends then. False: there is none, or no memory. */
+static bool pm__diff_take(pm__diff *d, pm__diff_item *i) {
+    while (d->memory && d->items.used) {
+        *i = *(const pm__diff_item *)pm__list_pop(&d->items);
+        const pm__contrast *c = &i->c;
+        if (i->note) {
+            if (d->changes == i->above) d->memory = pm__memo_put(&d->equal, c->a.node, c->b.node, 1);
+            continue;
+        }
+        d->path.used = i->above;
+        d->third = i->third;
+        if (c->len) d->memory = pm__list_put(&d->path, &c->first, 1) && pm__list_put(&d->path, c->rest, c->len - 1);
+        if (d->memory) pm__diff_follow(d, d->path.data + i->above, c->len);
+        d->changes += pm__diff_changes(c);
+        return d->memory;
     }
-    s = pm_set(m, key, len, now.val, NULL);
-    if (s != PM_OK) pm__pay_release(&cx, false, now.val);
+    return false;
+}
+
+/* Opens the pair below the item taken last. False: no memory. */
+static bool pm__diff_open(pm__diff *d, const pm__diff_item *i) {
+    const pm__compare q = {d->ops, pm__diff_prefix, pm__diff_differ};
+    const pm__contrast *c = &i->c;
+    if (!c->a.node && !c->b.node) return true;
+    if (pm__compare_recurs(&c->a, &c->b, c->shared)) {
+        if (pm__memo_get(&d->equal, c->a.node, c->b.node)) return true;
+        pm__diff_item note = *i;
+        note.note = true, note.above = (size_t)d->changes;
+        d->memory = pm__list_put(&d->items, &note, 1);
+    }
+    size_t first = d->items.used, last;
+    d->above = d->path.used;
+    if (d->memory) (void)pm__compare_open(&q, d, &c->a, &c->b);
+    for (last = d->items.used; first + 1 < last; first++, last--) {
+        pm__diff_item *x = (pm__diff_item *)pm__list_at(&d->items, first), y = *x;
+        pm__diff_item *z = (pm__diff_item *)pm__list_at(&d->items, last - 1);
+        *x = *z, *z = y;
+    }
+    return d->memory;
+}
+
+/* Finds the next change. False: there is none, or no memory. */
+static bool pm__diff_next(pm__diff *d, pm_change *out) {
+    pm__diff_item i;
+    while (pm__diff_take(d, &i)) {
+        const pm__contrast *c = &i.c;
+        out->len = d->path.used;
+        if (!pm__diff_open(d, &i)) return false;
+        if (!pm__diff_changes(c)) continue;
+        bool had = c->val_a || c->dangles_a, has = c->val_b || c->dangles_b;
+        out->key = out->len ? d->path.data : (const uint8_t *)""; /* opening may have put more behind it */
+        out->kind = had && has ? PM_CHANGED : had ? PM_REMOVED : PM_ADDED;
+        out->before.some = c->val_a != NULL, out->before.val = c->val_a ? *c->val_a : 0;
+        out->after.some = c->val_b != NULL, out->after.val = c->val_b ? *c->val_b : 0;
+        out->dangled = c->dangles_a, out->dangles = c->dangles_b;
+        return true;
+    }
+    return false;
+}
+
+/* ---- two maps ------------------------------------------------------------------------------------------------ */
+
+PM_API pm_status pm_diff(const pm_map *old, const pm_map *now, bool (*fn)(void *ctx, const pm_change *change),
+                         void *ctx) {
+    if (pm__map_bad(old, NULL, 0) || pm__map_bad(now, NULL, 0) || !fn) return PM_INVALID;
+    if (pm_map_ops(old) != pm_map_ops(now)) return PM_MISMATCH;
+    pm__diff d;
+    pm_change change;
+    pm__diff_begin(&d, old, now);
+    while (pm__diff_next(&d, &change) && fn(ctx, &change)) {}
+    bool memory = d.memory;
+    pm__diff_end(&d);
+    return memory ? PM_OK : PM_NOMEM;
+}
+
+PM_API pm_diff_iter pm_diff_iter_over(const pm_map *old, const pm_map *now) {
+    pm_diff_iter i;
+    memset(&i, 0, sizeof i);
+    pm__map_use(old), pm__map_use(now);
+    i.old = pm_new(pm_map_ops(old ? old : now), NULL);
+    i.now = pm_new(pm_map_ops(now ? now : old), NULL);
+    if (old) i.old = *old;
+    if (now) i.now = *now;
+    if (pm_map_ops(&i.old) != pm_map_ops(&i.now)) i.status = PM_MISMATCH, i.over = true;
+    return i;
+}
+
+PM_API bool pm_diff_iter_next(pm_diff_iter *i) {
+    if (!i || i->over) return false;
+    pm__diff *d = (pm__diff *)i->run;
+    if (!d) {
+        i->run = d = (pm__diff *)pm__mem_alloc_big(sizeof *d);
+        if (d) pm__diff_begin(d, &i->old, &i->now);
+    }
+    if (d && pm__diff_next(d, &i->change)) return true;
+    if (!d || !d->memory) i->status = PM_NOMEM;
+    pm_diff_iter_drop(i);
+    return false;
+}
+
+PM_API pm_status pm_diff_iter_status(const pm_diff_iter *i) { return i ? i->status : PM_INVALID; }
+
+PM_API void pm_diff_iter_drop(pm_diff_iter *i) {
+    if (!i) return;
+    pm__diff *d = (pm__diff *)i->run;
+    if (d) {
+        pm__diff_end(d);
+        pm__mem_free_big(d, sizeof *d);
+    }
+    i->run = NULL;
+    i->over = true;
+}
+
+/* ---- src/pathmap/42_patch.c ---------------------------------------------------------------------------- */
+
+/* Patches: changes as a list ordered by key, with all keys in one string.
+
+   A key's state is nothing, a value, or a dangling leaf, and a change is a pair of states. So inverting swaps the two,
+   and composing keeps the first state of one and the last of the other. */
+
+typedef struct pm__patched {
+    size_t at, len; /* the key, in `keys` */
+    pm_val before, after;
+    bool had, has; /* values */
+    bool dangled, dangles;
+} pm__patched;
+
+/* ---- building ------------------------------------------------------------------------------------------------ */
+
+typedef struct pm__patch {
+    const pm_ops *ops;
+    pm__list changes, keys;
+} pm__patch;
+
+static pm__patch pm__patch_open(const pm_ops *ops) {
+    pm__patch w = {ops, pm__list_of(sizeof(pm__patched)), pm__list_of(1)};
+    return w;
+}
+
+static const pm__patched *pm__patch_item(const pm_patch *p, size_t i) { return (const pm__patched *)p->changes + i; }
+
+static pm_patch pm__patch_close(const pm__patch *w) {
+    pm_patch p = {w->ops, w->changes.data, w->keys.data, w->changes.used, w->changes.cap, w->keys.used, w->keys.cap};
+    return p;
+}
+
+/* Appends a change, whose values gain a reference. False: no memory. */
+static bool pm__patch_add(pm__patch *w, const pm_change *c) {
+    pm__patched i = {w->keys.used,   c->len,        c->before.val, c->after.val,
+                     c->before.some, c->after.some, c->dangled,    c->dangles};
+    if (!pm__list_put(&w->keys, c->key, c->len) || !pm__list_put(&w->changes, &i, 1)) return false;
+    if (i.had) pm__val_retain(w->ops, i.before);
+    if (i.has) pm__val_retain(w->ops, i.after);
+    return true;
+}
+
+static pm_change pm__patch_change(const pm_patch *p, size_t at) {
+    const pm__patched *i = pm__patch_item(p, at);
+    pm_change c = {p->keys, i->len, PM_CHANGED, i->dangled, i->dangles, {i->before, i->had}, {i->after, i->has}};
+    if (i->len) c.key += i->at;
+    else c.key = (const uint8_t *)"";
+    if (!i->had && !i->dangled) c.kind = PM_ADDED;
+    if (!i->has && !i->dangles) c.kind = PM_REMOVED;
+    return c;
+}
+
+PM_API void pm_patch_drop(pm_patch *p) {
+    if (!p) return;
+    for (size_t i = 0; i < p->count; i++) {
+        const pm__patched *c = pm__patch_item(p, i);
+        if (c->had) pm__val_release(p->ops, c->before);
+        if (c->has) pm__val_release(p->ops, c->after);
+    }
+    if (p->changes) pm__mem_free_big(p->changes, p->room * sizeof(pm__patched));
+    if (p->keys) pm__mem_free_big(p->keys, p->keys_room);
+    memset(p, 0, sizeof *p);
+}
+
+/* Hands out what was built, or drops it. */
+static pm_status pm__patch_done(const pm__patch *w, bool memory, pm_patch *out, bool operand) {
+    pm_patch made = pm__patch_close(w);
+    if (!memory) {
+        pm_patch_drop(&made);
+        return PM_NOMEM;
+    }
+    pm_patch old;
+    memset(&old, 0, sizeof old);
+    if (operand) old = *out;
+    *out = made;
+    pm_patch_drop(&old);
+    return PM_OK;
+}
+
+PM_API pm_status pm_patch_make(const pm_map *old, const pm_map *now, pm_patch *out) {
+    if (pm__map_bad(old, NULL, 0) || pm__map_bad(now, NULL, 0) || !out) return PM_INVALID;
+    if (pm_map_ops(old) != pm_map_ops(now)) return PM_MISMATCH;
+    pm__patch w = pm__patch_open(pm_map_ops(old));
+    pm__diff d;
+    pm_change c;
+    bool ok = true;
+    pm__diff_begin(&d, old, now);
+    while (ok && pm__diff_next(&d, &c)) ok = pm__patch_add(&w, &c);
+    ok = ok && d.memory;
+    pm__diff_end(&d);
+    return pm__patch_done(&w, ok, out, false);
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------- */
+
+PM_API size_t pm_patch_count(const pm_patch *p) { return p ? p->count : 0; }
+
+PM_API bool pm_patch_at(const pm_patch *p, size_t i, pm_change *out) {
+    if (!p || !out || i >= p->count) return false;
+    *out = pm__patch_change(p, i);
+    return true;
+}
+
+/* ---- algebra of patches -------------------------------------------------------------------------------------- */
+
+PM_API void pm_patch_invert(pm_patch *p) {
+    for (size_t i = 0; p && i < p->count; i++) {
+        pm__patched *c = (pm__patched *)p->changes + i, was = *c;
+        c->before = was.after, c->had = was.has, c->dangled = was.dangles;
+        c->after = was.before, c->has = was.had, c->dangles = was.dangled;
+    }
+}
+
+static int pm__patch_order(const pm_change *a, const pm_change *b) {
+    size_t min = a->len < b->len ? a->len : b->len;
+    int c = memcmp(a->key, b->key, min);
+    return c ? c : (a->len > b->len) - (a->len < b->len);
+}
+
+/* A key that both change. */
+static bool pm__patch_add_both(pm__patch *w, const pm_change *first, const pm_change *then) {
+    pm_change c = *first;
+    c.after = then->after, c.dangles = then->dangles;
+    bool same = c.dangled == c.dangles &&
+                pm__compare_vals(w->ops, c.before.some ? &c.before.val : NULL, c.after.some ? &c.after.val : NULL);
+    return same || pm__patch_add(w, &c);
+}
+
+PM_API pm_status pm_patch_compose(const pm_patch *first, const pm_patch *then, pm_patch *out) {
+    if (!first || !then || !out) return PM_INVALID;
+    if (first->count && then->count && first->ops != then->ops) return PM_MISMATCH;
+    pm__patch w = pm__patch_open(first->count ? first->ops : then->ops);
+    bool ok = true;
+    for (size_t i = 0, j = 0; ok && (i < first->count || j < then->count);) {
+        pm_change a, b;
+        bool left = pm_patch_at(first, i, &a), right = pm_patch_at(then, j, &b);
+        int order = !left ? 1 : !right ? -1 : pm__patch_order(&a, &b);
+        ok = order < 0 ? pm__patch_add(&w, &a) : order > 0 ? pm__patch_add(&w, &b) : pm__patch_add_both(&w, &a, &b);
+        i += order <= 0, j += order >= 0;
+    }
+    return pm__patch_done(&w, ok, out, out == first || out == then);
+}
+
+/* ---- applying ------------------------------------------------------------------------------------------------ */
+
+/* Stores a value that is not the map's yet. */
+static pm_status pm__patch_store(pm_map *m, const uint8_t *key, size_t len, pm_val val) {
+    const pm_ops *ops = pm_map_ops(m);
+    pm__val_retain(ops, val);
+    pm_status s = pm_set(m, key, len, val, NULL);
+    if (s != PM_OK) pm__val_release(ops, val);
     return s;
 }
 
-PM_API pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val, bool *changed) {
-    if (pm__map_refuses(m, key, len)) return PM_INVALID;
+/* Gives a key its value, or takes away the one that it has, and what then leads nowhere; not where it dangles. */
+static pm_status pm__patch_put(pm_map *m, const uint8_t *key, size_t len, pm_opt val) {
+    if (val.some) return pm__patch_store(m, key, len, val.val);
+    return pm_contains(m, key, len) ? pm_remove(m, key, len, PM_PRUNE, NULL) : PM_OK;
+}
+
+/* What a change says of a key, but for a leaf that is to dangle: such are made last, since what goes later may take
+   with it what leads to them. */
+static pm_status pm__patch_change_key(pm_map *m, const pm_change *c) {
+    if (c->before.some || c->after.some) return pm__patch_put(m, c->key, c->len, c->after);
+    return c->dangled ? pm_prune_path(m, c->key, c->len, NULL) : PM_OK;
+}
+
+PM_API pm_status pm_patch_apply(const pm_patch *p, pm_map *m) {
+    if (!p || pm__map_refuses(m, NULL, 0)) return PM_INVALID;
+    if (p->count && p->ops != pm_map_ops(m)) return PM_MISMATCH;
+    pm_map made = pm_clone(m);
     pm_status s = PM_OK;
-    bool is = pm__compare_vals(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
-    if (is && val.some) s = pm_set(m, key, len, val.val, NULL);
-    else if (is && expected.some) s = pm_remove(m, key, len, PM_PRUNE, NULL);
-    if (s == PM_OK && changed) *changed = is;
+    for (size_t i = 0; s == PM_OK && i < p->count; i++) {
+        pm_change c = pm__patch_change(p, i);
+        s = pm__patch_change_key(&made, &c);
+    }
+    for (size_t i = 0; s == PM_OK && i < p->count; i++) {
+        pm_change c = pm__patch_change(p, i);
+        if (c.dangles) s = pm_create_path(&made, c.key, c.len, NULL);
+    }
+    if (s == PM_OK) pm__map_give(m, &made, true);
+    else pm_drop(&made);
     return s;
+}
+
+/* ---- src/pathmap/43_merge3.c --------------------------------------------------------------------------- */
+
+/* Three-way merges: the walk from base to theirs (41_diff.c), with ours alongside. The result begins as a clone of
+   ours, and is changed where theirs differs from base. Where ours has below a place just what base has, theirs is
+   grafted as it is, and nothing below is looked at. */
+
+typedef struct pm__merge3 {
+    pm__diff walk;
+    const pm_map *ours;
+    pm_map made;
+    pm__list late, lens; /* leaves that are to dangle: they are made last */
+    pm_merge_pick (*pick)(void *ctx, const pm_merge_conflict *c, pm_val *val);
+    void *ctx;
+    size_t conflicts;
+} pm__merge3;
+
+static pm_opt pm__merge3_opt(const pm_val *v) {
+    pm_opt o = {v ? *v : 0, v != NULL};
+    return o;
+}
+
+/* Settles a key at which all three differ. */
+static pm_status pm__merge3_settle(pm__merge3 *w, const pm_merge_conflict *c) {
+    pm_val val = 0;
+    pm_opt none = {0, false};
+    w->conflicts++;
+    switch (w->pick ? w->pick(w->ctx, c, &val) : PM_PICK_FAIL) {
+    case PM_PICK_OURS: return PM_OK;
+    case PM_PICK_BASE: return pm__patch_put(&w->made, c->key, c->len, c->base);
+    case PM_PICK_THEIRS: return pm__patch_put(&w->made, c->key, c->len, c->theirs);
+    case PM_PICK_NONE: return pm__patch_put(&w->made, c->key, c->len, none);
+    case PM_PICK_FAIL: return PM_CONFLICT;
+    case PM_PICK_VALUE: {
+        pm_status s = pm_set(&w->made, c->key, c->len, val, NULL);
+        if (s != PM_OK) pm__val_release(w->walk.ops, val);
+        return s;
+    }
+    }
+    return PM_BADHOOK;
+}
+
+/* The key at which the walk stands, where theirs has another value than base, or dangles other than it. */
+static pm_status pm__merge3_key(pm__merge3 *w, const pm__contrast *c) {
+    const size_t len = w->walk.path.used;
+    const uint8_t *key = len ? w->walk.path.data : (const uint8_t *)"";
+    const pm_val *ours = pm__place_val(&w->walk.third);
+    pm_status s = PM_OK;
+    if (!len) ours = w->ours->has_value ? &w->ours->value : NULL;
+    if (c->dangles_b && !c->dangles_a && (!pm__list_put(&w->late, key, len) || !pm__list_put(&w->lens, &len, 1)))
+        return PM_NOMEM;
+    if (c->dangles_a && !c->dangles_b) s = pm_prune_path(&w->made, key, len, NULL);
+    if (s != PM_OK || (!c->val_a && !c->val_b) || pm__compare_vals(w->walk.ops, ours, c->val_b)) return s;
+    if (pm__compare_vals(w->walk.ops, ours, c->val_a))
+        return pm__patch_put(&w->made, key, len, pm__merge3_opt(c->val_b));
+    pm_merge_conflict conflict = {key, len, pm__merge3_opt(c->val_a), pm__merge3_opt(ours), pm__merge3_opt(c->val_b)};
+    return pm__merge3_settle(w, &conflict);
+}
+
+/* Puts what theirs has below the place where the walk stands in the place of what ours, and base, have there. */
+static pm_status pm__merge3_graft(pm__merge3 *w, const pm_place *from) {
+    pm__cx cx = pm__map_cx(&w->made);
+    const size_t len = w->walk.path.used;
+    pm_place p = from->depth ? *from : pm__place_root(from->node);
+    pm__ref below;
+    if (!pm__place_share(&cx, &p, &below)) return PM_NOMEM;
+    if (!len) {
+        pm__any_release(&cx, w->made.root);
+        w->made.root = below;
+    } else if (!pm__trie_graft(&cx, &w->made.root, w->walk.path.data, len, below)) {
+        pm__any_release(&cx, below);
+        return PM_NOMEM;
+    }
+    return below ? PM_OK : pm_prune_path(&w->made, w->walk.path.data, len, NULL);
+}
+
+/* What lies below the end of an item. */
+static pm_status pm__merge3_below(pm__merge3 *w, const pm__diff_item *i) {
+    const pm__contrast *c = &i->c;
+    pm_place ours = w->walk.third;
+    if (!pm__place_enter(&ours)) ours = pm__compare_root(0);
+    else if (!ours.depth) ours = pm__compare_root(ours.node);
+    if (pm__compare_is_same(&ours, &c->b)) return PM_OK;
+    if (pm__compare_is_same(&ours, &c->a)) return pm__merge3_graft(w, &c->b);
+    return pm__diff_open(&w->walk, i) ? PM_OK : PM_NOMEM;
+}
+
+static pm_status pm__merge3_run(pm__merge3 *w) {
+    pm_status s = PM_OK;
+    pm__diff_item i;
+    while (s == PM_OK && pm__diff_take(&w->walk, &i)) {
+        if (pm__diff_changes(&i.c)) s = pm__merge3_key(w, &i.c);
+        if (s == PM_OK && (i.c.a.node || i.c.b.node)) s = pm__merge3_below(w, &i);
+    }
+    if (!w->walk.memory) s = PM_NOMEM;
+    for (size_t k = 0, at = 0; s == PM_OK && k < w->lens.used; k++) {
+        size_t len = *(const size_t *)pm__list_at(&w->lens, k);
+        s = pm_create_path(&w->made, pm__list_at(&w->late, at), len, NULL);
+        at += len;
+    }
+    return s;
+}
+
+PM_API pm_status pm_merge3(const pm_map *base, const pm_map *ours, const pm_map *theirs,
+                           pm_merge_pick (*pick)(void *ctx, const pm_merge_conflict *c, pm_val *val), void *ctx,
+                           pm_map *out, size_t *conflicts) {
+    if (pm__map_bad(base, NULL, 0) || pm__map_bad(ours, NULL, 0) || pm__map_bad(theirs, NULL, 0) || !out)
+        return PM_INVALID;
+    const pm_ops *ops = pm_map_ops(ours);
+    if (pm_map_ops(base) != ops || pm_map_ops(theirs) != ops) return PM_MISMATCH;
+    pm__merge3 w;
+    w.ours = ours;
+    w.made = pm_clone(ours);
+    w.late = pm__list_of(1), w.lens = pm__list_of(sizeof(size_t));
+    w.pick = pick, w.ctx = ctx, w.conflicts = 0;
+    pm__diff_begin(&w.walk, base, theirs);
+    w.walk.follows = true;
+    if (w.walk.items.used) ((pm__diff_item *)pm__list_at(&w.walk.items, 0))->third = pm__place_root(ours->root);
+    pm_status s = pm__merge3_run(&w);
+    pm__diff_end(&w.walk);
+    pm__list_free(&w.late);
+    pm__list_free(&w.lens);
+    if (s != PM_OK) {
+        pm_drop(&w.made);
+        return s;
+    }
+    pm__map_give(out, &w.made, out == base || out == ours || out == theirs);
+    if (conflicts) *conflicts = w.conflicts;
+    return pm__map_done(out, PM_OK);
 }
 
 /* ---- src/pathmap/44_map_few.c -------------------------------------------------------------------------- */
@@ -14680,15 +15295,51 @@ PM_API pm_status pm_rank(const pm_map *m, const void *key, size_t len, uint64_t 
     return pm_range_count(m, NULL, &to, out);
 }
 
-/* ---- src/pathmap/49_map_batch.c ------------------------------------------------------------------------ */
+/* ---- src/pathmap/49_map_update.c ----------------------------------------------------------------------- */
 
-/* Many changes at once, as a join and a subtraction key by key (44_map_few.c): keys are looked up side by side, and
-   what has been set can be taken back without memory.
+/* Changes that look at what is there, and many changes at once.
 
-   First the ways to what is to be removed are made the map's alone, which changes nothing that can be seen. Then all is
+   pm_update: the way to a value is made the map's alone before the caller's function runs, so that afterwards nothing
+   can fail where a value stays.
+
+   pm_apply: as a join and a subtraction key by key (44_map_few.c): keys are looked up side by side, and what has been
+   set can be taken back without memory. First the ways to what is to be removed are made the map's alone, which changes nothing that can be seen. Then all is
    set; this can fail, and is taken back. Then follow the removals, which cannot fail any more. Where a key comes upon
    a dangling location, taking back might need memory: a clone is changed instead, call by call, and takes the map's
    place. */
+
+PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val), void *ctx) {
+    if (pm__map_refuses(m, key, len) || !fn) return PM_INVALID;
+    pm__cx cx = pm__map_cx(m);
+    pm_val *slot;
+    if (pm__ops_is_refused(cx.ops)) return PM_BADHOOK; /* before there is a value to be lost */
+    pm_status s = pm_get_mut(m, key, len, &slot);
+    if (s != PM_OK) return s;
+    const pm_val *v = slot ? slot : pm_get(m, key, len); /* unit maps have no slots */
+    pm_opt was = {v ? *v : 0, v != NULL}, now = was;
+    s = fn(ctx, &now);
+    if (s != PM_OK) return s;
+    if (!now.some) return was.some ? pm_remove(m, key, len, PM_PRUNE, NULL) : PM_OK;
+    if (was.some) {
+        if (!slot || now.val == was.val) return PM_OK;
+        *slot = now.val;
+        pm__pay_release(&cx, false, was.val);
+        return pm__map_done(m, PM_OK);
+    }
+    s = pm_set(m, key, len, now.val, NULL);
+    if (s != PM_OK) pm__pay_release(&cx, false, now.val);
+    return s;
+}
+
+PM_API pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val, bool *changed) {
+    if (pm__map_refuses(m, key, len)) return PM_INVALID;
+    pm_status s = PM_OK;
+    bool is = pm__compare_vals(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
+    if (is && val.some) s = pm_set(m, key, len, val.val, NULL);
+    else if (is && expected.some) s = pm_remove(m, key, len, PM_PRUNE, NULL);
+    if (s == PM_OK && changed) *changed = is;
+    return s;
+}
 
 /* ---- order --------------------------------------------------------------------------------------------------- */
 

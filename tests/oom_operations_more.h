@@ -297,6 +297,80 @@ static pm_status op_hylo(world *w) {
     return (pm_status)s;
 }
 
+/* ---- differences ------------------------------------------------------------------------------------------------- */
+
+static bool see_change(void *ctx, const pm_change *c) {
+    *(size_t *)ctx += c->len + 1;
+    return true;
+}
+
+static pm_status op_diff(world *w) {
+    size_t n = 0;
+    return pm_diff(&w->m, &w->other, see_change, &n);
+}
+
+static pm_status op_diff_iter(world *w) {
+    pm_diff_iter i = pm_diff_iter_over(&w->other, &w->m);
+    while (pm_diff_iter_next(&i)) {}
+    return pm_diff_iter_status(&i);
+}
+
+static pm_status op_patch(world *w) {
+    pm_patch p, q, mark;
+    memset(&mark, 7, sizeof mark);
+    p = q = mark;
+    pm_status s = pm_patch_make(&w->m, &w->other, &p);
+    if (s != PM_OK) {
+        CHECK(memcmp(&p, &mark, sizeof p) == 0);
+        return s;
+    }
+    s = pm_patch_make(&w->other, &w->clone, &q);
+    if (s == PM_OK) {
+        pm_patch_invert(&q);
+        mark = q;
+        s = pm_patch_compose(&p, &q, &q);
+        if (s != PM_OK) CHECK(memcmp(&q, &mark, sizeof q) == 0);
+        pm_patch_drop(&q);
+    }
+    if (s == PM_OK) s = pm_patch_apply(&p, &w->m);
+    pm_patch_drop(&p);
+    return s;
+}
+
+/* Three of four conflicts are left to one of the maps. */
+static pm_merge_pick pick_in_turn(void *ctx, const pm_merge_conflict *c, pm_val *val) {
+    world *w = ctx;
+    pm_merge_pick pick = (pm_merge_pick)(c->len % 4);
+    if (pick != PM_PICK_NONE) return pick;
+    *val = value(w->kind);
+    return PM_PICK_VALUE;
+}
+
+static pm_status merge3_of(world *w, const pm_map *base, const pm_map *ours, const pm_map *theirs) {
+    pm_map mark = w->out;
+    size_t conflicts = 77;
+    pm_status s = pm_merge3(base, ours, theirs, pick_in_turn, w, &w->out, &conflicts);
+    if (s != PM_OK) CHECK(conflicts == 77 && memcmp(&mark, &w->out, sizeof mark) == 0);
+    return s;
+}
+
+static pm_status op_merge3(world *w) { return merge3_of(w, &w->clone, &w->m, &w->other); }
+static pm_status op_merge3_graft(world *w) { return merge3_of(w, &w->m, &w->clone, &w->other); }
+
+/* Both sides are close to what they come from. */
+static pm_status op_merge3_close(world *w) {
+    pm_map ours = pm_clone(&w->m), theirs = pm_clone(&w->m);
+    pm_status s = pm_create_path(&ours, "alpha/beta/!", 12, NULL);
+    pm_val v = value(w->kind);
+    if (s == PM_OK) s = pm_create_path(&theirs, "w?", 2, NULL);
+    if (s == PM_OK) s = pm_set(&theirs, w->key, w->len, v, NULL);
+    (void)keep_value(w->kind, s, v);
+    if (s == PM_OK) s = merge3_of(w, &w->m, &ours, &theirs);
+    pm_drop(&ours);
+    pm_drop(&theirs);
+    return s;
+}
+
 /* ---- hashes and samples ------------------------------------------------------------------------------------------ */
 
 static pm_status op_hash(world *w) {

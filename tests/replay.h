@@ -11,7 +11,7 @@ enum { REPLAY_MAPS = 16, REPLAY_ZIPPERS = 8, REPLAY_TXNS = 4 };
 /* The arguments of one line, as its table row asks for them; `map[i]` is the i-th map named, and so on. */
 typedef struct replay_args {
     uint64_t variant; /* a hash of the line: picks among calls that do the same */
-    int map[3], reader[2], writer[2], txn;
+    int map[4], reader[2], writer[2], txn;
     int maps, readers, writers, paths, flags; /* how many are filled in */
     model_key path[2];
     bool endless; /* the range that path[0] begins has no end */
@@ -20,6 +20,7 @@ typedef struct replay_args {
     bool mask[256];
     uint8_t byte;
     model_algebra alg;
+    unsigned rule; /* of a three-way merge: 0 base, 1 ours, 2 theirs */
 } replay_args;
 
 /* Runs an operation and appends its result. True if it took effect: what it opens is open, what it closes closed. */
@@ -101,7 +102,8 @@ enum {
     REPLAY_GROUP_HEAD = 32,
     REPLAY_GROUP_TXN = 64,
     REPLAY_GROUP_ORDER = 128,
-    REPLAY_GROUP_ALL = 255
+    REPLAY_GROUP_DIFF = 256,
+    REPLAY_GROUP_ALL = 511
 };
 
 /* Receives each line of a random script before it is run. */

@@ -127,6 +127,13 @@ static const char *parse_algebra(word w, model_algebra *out) {
     return NULL;
 }
 
+static const char *parse_rule(word w, unsigned *out) {
+    static const char *const rules[] = {"base", "ours", "theirs"};
+    for (*out = 0; *out < 3; ++*out)
+        if (word_is(w, rules[*out])) return NULL;
+    return "mode";
+}
+
 bool replay_map_is_busy(const replay_run *s, int map) {
     if (s->head_map == map) return true;
     for (int i = 0; i < REPLAY_ZIPPERS; i++)
@@ -150,6 +157,7 @@ static const char *parse_plain(char kind, word w, replay_args *a, model_bytes *s
         return a->endless || parse_path(w, store, &a->path[a->paths++]) ? NULL : "path";
     case 'n': return parse_number(w, &a->num) ? NULL : "number";
     case 'a': return parse_algebra(w, &a->alg);
+    case 'c': return parse_rule(w, &a->rule);
     case 'f':
         if (w.len != 1 || (w.s[0] != '0' && w.s[0] != '1')) return "number";
         a->flag[a->flags++] = w.s[0] == '1';

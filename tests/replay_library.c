@@ -881,6 +881,8 @@ static void close_library(void *state, model_bytes *complaint) {
     free(s);
 }
 
+#include "replay_diff_library.h"
+
 static const char *find_flaw(pm_rz *z, const replay_place *p) {
     pm_mask mask = pm_rz_child_mask(z);
     pm_ref ref = pm_ref_of_rz(z);

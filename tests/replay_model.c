@@ -405,6 +405,8 @@ ON(hclose) {
 
 /* ---- the engine ---- */
 
+#include "replay_diff_model.h"
+
 static void *open_model(void) {
     on_model *s = calloc(1, sizeof *s);
     if (!s) {

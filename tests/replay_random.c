@@ -328,6 +328,7 @@ static void say_range(generator *g, const place *at) {
 }
 
 static bool say_argument(generator *g, char kind, const char *name, place *at, int *zipper, int *map) {
+    static const char *const rules[] = {"base", "ours", "theirs"};
     bool writes_value = strcmp(name, "set") == 0 || strcmp(name, "w.set") == 0 || strcmp(name, "w.orset") == 0;
     switch (kind) {
     case 'M': {
@@ -354,6 +355,7 @@ static bool say_argument(generator *g, char kind, const char *name, place *at, i
     case 'n': say_number(g, writes_value ? value(g) : small_number(g)); return true;
     case 'f': say_number(g, below(g, 2)); return true;
     case 'b': replay_print(&g->line, " %02x", letter(g)); return true;
+    case 'c': replay_print(&g->line, " %s", rules[below(g, 3)]); return true;
     }
     return false;
 }
@@ -468,6 +470,7 @@ static const weight weights[] = {
     {"w.meetk", REPLAY_GROUP_WRITEALG, 10},
     {"join", REPLAY_GROUP_ALGEBRA, 16},   {"meet", REPLAY_GROUP_ALGEBRA, 16},  {"sub", REPLAY_GROUP_ALGEBRA, 16},
     {"restrict", REPLAY_GROUP_ALGEBRA, 14},
+    {"diff", REPLAY_GROUP_DIFF, 14},      {"patch", REPLAY_GROUP_DIFF, 12},    {"merge3", REPLAY_GROUP_DIFF, 16},
     {"hopen", REPLAY_GROUP_HEAD, 14},     {"hread", REPLAY_GROUP_HEAD, 14},    {"hpin", REPLAY_GROUP_HEAD, 12},
     {"hwrite", REPLAY_GROUP_HEAD, 20},    {"hclose", REPLAY_GROUP_HEAD, 6},
     {"firstval", REPLAY_GROUP_ORDER, 3},  {"lastval", REPLAY_GROUP_ORDER, 3},  {"ge", REPLAY_GROUP_ORDER, 6},
@@ -511,7 +514,8 @@ static void repeat_move(generator *g, const char *name) {
 
 /* What algebra made is shown at once: later operations may hide a fault. */
 static void show_result(generator *g, const char *name) {
-    static const char *const makers[] = {"join", "meet", "sub", "restrict", "sub1", "rdel", "rkeep", "split", "concat"};
+    static const char *const makers[] = {"join", "meet", "sub", "restrict", "sub1", "rdel", "rkeep", "split", "concat",
+                                         "patch", "merge3"};
     for (unsigned i = 0; i < sizeof makers / sizeof *makers; i++) {
         if (strcmp(name, makers[i]) != 0 || g->result_map < 0 || replay_map_is_busy(&g->s, g->result_map)) continue;
         replay_print(&g->line, "%s m%d", chance(g, 80) ? "hash" : "list", g->result_map);

@@ -24,15 +24,16 @@ OPTIONAL = {
     "ctx", "pool", "ops", "options", "stats", "expected", "choose", "vals",
     "pm_range_count.from", "pm_range_count.to", "pm_subrange.from", "pm_subrange.to", "pm_remove_range.from",
     "pm_remove_range.to", "pm_keep_range.from", "pm_keep_range.to",
-    "slot", "pm_head_free.h", "pm_head_free.out", "pm_view_prefix.root",
+    "slot", "pick", "conflicts", "pm_head_free.h", "pm_head_free.out", "pm_view_prefix.root",
 }
-REQUIRED = {"pm_get_mut.slot", "pm_wz_get_mut.slot"}
+REQUIRED = {"pm_get_mut.slot", "pm_wz_get_mut.slot", "pm_diff.old", "pm_patch_make.old"}
 # Calls whose status is that of another thing: freeing, dropping and the like take NULL for "nothing to do".
 NOTHING = re.compile(r"_(free|drop|close|release|retain)$")
 
 # Objects of which a zero one is valid, or is nothing: no status need be PM_INVALID.
 ZERO_VALID = {"pm_map", "pm_rz", "pm_ref", "pm_iter", "pm_mask", "pm_witness", "pm_pool_options",
-              "pm_ops", "pm_item", "pm_merkle_stats", "pm_stats", "pm_pool_stats"}
+              "pm_ops", "pm_item", "pm_merkle_stats", "pm_stats", "pm_pool_stats", "pm_patch",
+              "pm_diff_iter"}
 ZERO_REFUSED = {"pm_wz", "pm_fold", "pm_unfold", "pm_txn"}
 # Functions that open a zero object, end it, or only tell of it.
 ZERO_FINE = {"pm_txn_begin", "pm_wz_status", "pm_wz_drop"}
@@ -51,12 +52,14 @@ SAMPLES = {
     "pm_witness": "&witness", "pm_fold": "&fold", "pm_unfold": "&unfold", "pm_sprout": "sprout", "pm_mask": "&mask",
     "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_edit": "edits", "pm_map why": "&report",
     "pm_opt": "(pm_opt *)slots",
+    "pm_patch out": "&patch_out", "pm_patch": "&patch", "pm_diff_iter": "&diff",
     "void region": "region", "void seed": "&seed", "void out": "slots", "void": "buffer", "pm_val vals": "words",
 }
 NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2"}
 FUNCTIONS = {
-    "fn": {"pm_each": "visit", "pm_shared_update": "change", "pm_each_prefix": "see_prefix", "pm_update": "update"},
-    "make": "make_value", "sink": "sink", "random": "draw", "next": "no_next", "choose": "choose",
+    "fn": {"pm_each": "visit", "pm_shared_update": "change", "pm_each_prefix": "see_prefix", "pm_update": "update",
+           "pm_diff": "see"},
+    "make": "make_value", "sink": "sink", "random": "draw", "next": "no_next", "choose": "choose", "pick": "pick",
 }
 
 FRAME = r"""
@@ -66,6 +69,11 @@ FRAME = r"""
 static bool visit(void *c, const uint8_t *k, size_t n, pm_val v) { (void)c, (void)k, (void)n, (void)v; return true; }
 static bool see_prefix(void *c, size_t n, pm_val v) { (void)c, (void)n, (void)v; return true; }
 static pm_status update(void *c, pm_opt *v) { (void)c; v->some = true; return PM_OK; }
+static bool see(void *c, const pm_change *d) { (void)c, (void)d; return true; }
+static pm_merge_pick pick(void *c, const pm_merge_conflict *d, pm_val *v) {
+    (void)c, (void)d, (void)v;
+    return PM_PICK_OURS;
+}
 static pm_status change(void *c, pm_map *m) { (void)c, (void)m; return PM_OK; }
 static pm_status make_value(void *c, pm_val *v) { (void)c; *v = 1; return PM_OK; }
 static bool sink(void *c, const char *t, size_t n) { (void)c, (void)t, (void)n; return true; }
@@ -94,6 +102,8 @@ static pm_wz wz, wz_out, from;
 static pm_rz view, two_readers[2];
 static pm_ref ref;
 static pm_iter iter;
+static pm_patch patch, patch_out;
+static pm_diff_iter diff;
 static pm_head *head;
 static pm_shared *shared;
 static pm_pool *pool;
@@ -145,6 +155,8 @@ static void prepare(void) {
     rz_out = (pm_rz){0};
     ref = pm_ref_of_map(&map, "a", 1);
     iter = pm_iter_vals(&map);
+    diff = pm_diff_iter_over(&map, &other);
+    must(pm_patch_make(&map, &other, &patch));
     m = pm_clone(&map);
     must(pm_head_new_move(&m, &head));
     must(pm_shared_new(&map, &shared));

@@ -55,7 +55,9 @@ static const entry operations[] = {
     OP(head_pin), OP(shared), OP(view_product), OP(view_overlay), OP(view_prefix), OP(view_meet), OP(view_subtract),
     OP(nearest), OP_ANYWHERE(first_last), OP_ANYWHERE(pop_first), OP_ANYWHERE(pop_last), OP(nth), OP(common_prefix),
     OP(range_count), OP(prefix_count), OP(rank), OP(subrange), OP(remove_range), OP(keep_range), OP(split), OP(concat),
-    OP(update), OP(update_away), OP(set_if), OP(wz_write_at), OP(apply)
+    OP(update), OP(update_away), OP(set_if), OP(wz_write_at), OP(apply),
+    OP_ANYWHERE(diff), OP_ANYWHERE(diff_iter), OP_ANYWHERE(patch), OP_ANYWHERE(merge3), OP_ANYWHERE(merge3_graft),
+    OP(merge3_close)
 };
 enum { OPERATIONS = sizeof operations / sizeof *operations };
 

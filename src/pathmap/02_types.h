@@ -20,7 +20,7 @@ typedef enum pm_status {
     PM_NOMEM = -1,    /* no memory, or the pool's budget is reached; nothing changed unless the call says so */
     PM_INVALID = -2,  /* an argument that no caller should pass; nothing changed */
     PM_MISMATCH = -3, /* operands whose value operations differ */
-    PM_CONFLICT = -4, /* another zipper claims an overlapping path */
+    PM_CONFLICT = -4, /* another zipper claims an overlapping path; a merge was not to settle a conflict */
     PM_BUSY = -5,     /* the object is in use */
     PM_CORRUPT = -6,  /* damaged data or structure */
     PM_BADHOOK = -7,  /* a value hook returned what it must not, or a table has one of retain and release only */

@@ -16,7 +16,7 @@ PM_API const char *pm_status_text(pm_status s) {
     case PM_NOMEM: return "out of memory";
     case PM_INVALID: return "invalid argument";
     case PM_MISMATCH: return "operands have different value operations";
-    case PM_CONFLICT: return "another zipper claims an overlapping path";
+    case PM_CONFLICT: return "a conflict: another zipper claims the path, or both sides of a merge changed it";
     case PM_BUSY: return "the object is in use";
     case PM_CORRUPT: return "damaged data or structure";
     case PM_BADHOOK: return "a value hook gave a forbidden answer, or is missing";
