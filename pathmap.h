@@ -94,10 +94,11 @@
      cost      of a call at a path is O(its length), without allocation where nothing is written. "Distinct nodes" are
                those of a map, each counted once however often it is shared
 
-   Contents: 01 switches, 02 types and values; first 40 maps, 45 algebra of maps, 50 read zippers, 54 iterators; then by
-   number 11 pools, 12 byte sets, 13 strings in pools, 15 pools over a region, 41 differences, 42 patches, 43 merges, 46 compacting, 47 order, 48 ranges, 49 updates, 51 write zippers, 55
-   algebra through writers, 57 views, 60 folds, 61 unfolds, 62 hashing, 63 sampling, 66 many writers on one map, 67 maps
-   replaced under their readers, 80 inspection; then the implementation, part by part, lowest layer first. */
+   Contents: 01 switches, 02 types and values; first 40 maps, 45 algebra of maps, 50 read zippers, 54 iterators; then
+   by number 11 pools, 12 byte sets, 13 strings in pools, 15 pools over a region, 41 differences, 42 patches, 43
+   merges, 46 compacting, 47 order, 48 ranges, 49 updates, 51 write zippers, 55 algebra through writers, 57 views, 60
+   folds, 61 unfolds, 62 hashing, 63 sampling, 66 many writers on one map, 67 maps replaced under their readers, 80
+   inspection; then the implementation, part by part, lowest layer first. */
 
 #ifndef PATHMAP_H
 #define PATHMAP_H
@@ -8916,12 +8917,21 @@ static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const 
     return ok;
 }
 
-/* Bytes of child bits that two wide nodes have in blocks of their own. */
-static uint64_t pm__compare_blocks(const pm__byte *x, const pm__byte *y, unsigned word) {
-    uint64_t apart = ~(uint64_t)0;
-    for (unsigned i = 0; i < 4; i++)
-        if (x->slot[4 * word + i] == y->slot[4 * word + i]) apart &= ~((uint64_t)0xFFFF << 16 * i);
-    return apart;
+/* Of the children of 16 neighbouring bytes, as bits: at which the two nodes have not the same. Found without a branch
+   on them; *i and *j: children of either node before these. */
+static PM__INLINE uint32_t pm__compare_block(const pm__byte *x, const pm__byte *y, unsigned block, unsigned *i,
+                                             unsigned *j) {
+    uint32_t bx = pm__byte_block_bits(x, block), by = pm__byte_block_bits(y, block), differ = 0;
+    const pm__ref *sx = x->slot + *i, *sy = y->slot + *j;
+    *i += pm__popcount32(bx), *j += pm__popcount32(by);
+    if (pm__byte_is_wide(x)) sx = bx ? pm__byte_block(x, block)->slot : NULL;
+    if (pm__byte_is_wide(y)) sy = by ? pm__byte_block(y, block)->slot : NULL;
+    if (sx == sy) return 0; /* a block that both have */
+    for (uint32_t m = bx & by; m; m &= m - 1) {
+        uint32_t bit = m & (0 - m);
+        differ |= bit * (sx[pm__popcount32(bx & (bit - 1))] != sy[pm__popcount32(by & (bit - 1))]);
+    }
+    return differ | (bx ^ by);
 }
 
 static PM__INLINE void pm__compare_byte(const pm__byte *x, uint8_t b, pm_place *below, const pm_val **val,
@@ -8935,12 +8945,11 @@ static PM__INLINE void pm__compare_byte(const pm__byte *x, uint8_t b, pm_place *
 
 /* Two byte nodes. */
 static PM__INLINE bool pm__compare_bytes(const pm__compare *q, void *ctx, const pm__byte *x, const pm__byte *y) {
-    bool wide = pm__byte_is_wide(x) && pm__byte_is_wide(y), ok = true;
-    for (unsigned w = 0; ok && w < 4; w++) {
-        uint64_t m = x->mask[w].child | y->mask[w].child;
-        if (wide) m &= pm__compare_blocks(x, y, w);
-        for (m |= x->mask[w].val | y->mask[w].val; ok && m; m &= m - 1) {
-            uint8_t b = (uint8_t)(w * 64 + pm__ctz64(m));
+    bool ok = true;
+    for (unsigned k = 0, i = 0, j = 0; ok && k < PM__WIDE_BLOCKS; k++) {
+        uint32_t m = (uint32_t)((x->mask[k >> 2].val | y->mask[k >> 2].val) >> (k & 3) * 16) & 0xFFFFu;
+        for (m |= pm__compare_block(x, y, k, &i, &j); ok && m; m &= m - 1) {
+            uint8_t b = (uint8_t)(k * 16 + pm__ctz32(m));
             bool shared_a = false, shared_b = false;
             pm__contrast c = {NULL, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
             pm__compare_byte(x, b, &c.a, &c.val_a, &c.dangles_a, &shared_a);
@@ -15302,11 +15311,11 @@ PM_API pm_status pm_rank(const pm_map *m, const void *key, size_t len, uint64_t 
    pm_update: the way to a value is made the map's alone before the caller's function runs, so that afterwards nothing
    can fail where a value stays.
 
-   pm_apply: as a join and a subtraction key by key (44_map_few.c): keys are looked up side by side, and what has been
-   set can be taken back without memory. First the ways to what is to be removed are made the map's alone, which changes nothing that can be seen. Then all is
-   set; this can fail, and is taken back. Then follow the removals, which cannot fail any more. Where a key comes upon
-   a dangling location, taking back might need memory: a clone is changed instead, call by call, and takes the map's
-   place. */
+   pm_apply: as a join and a subtraction key by key (44_map_few.c): keys are looked up side by side, and what has
+   been set can be taken back without memory. First the ways to what is to be removed are made the map's alone, which
+   changes nothing that can be seen. Then all is set; this can fail, and is taken back. Then follow the removals,
+   which cannot fail any more. Where a key comes upon a dangling location, taking back might need memory: a clone is
+   changed instead, call by call, and takes the map's place. */
 
 PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val), void *ctx) {
     if (pm__map_refuses(m, key, len) || !fn) return PM_INVALID;

@@ -261,12 +261,21 @@ static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const 
     return ok;
 }
 
-/* Bytes of child bits that two wide nodes have in blocks of their own. */
-static uint64_t pm__compare_blocks(const pm__byte *x, const pm__byte *y, unsigned word) {
-    uint64_t apart = ~(uint64_t)0;
-    for (unsigned i = 0; i < 4; i++)
-        if (x->slot[4 * word + i] == y->slot[4 * word + i]) apart &= ~((uint64_t)0xFFFF << 16 * i);
-    return apart;
+/* Of the children of 16 neighbouring bytes, as bits: at which the two nodes have not the same. Found without a branch
+   on them; *i and *j: children of either node before these. */
+static PM__INLINE uint32_t pm__compare_block(const pm__byte *x, const pm__byte *y, unsigned block, unsigned *i,
+                                             unsigned *j) {
+    uint32_t bx = pm__byte_block_bits(x, block), by = pm__byte_block_bits(y, block), differ = 0;
+    const pm__ref *sx = x->slot + *i, *sy = y->slot + *j;
+    *i += pm__popcount32(bx), *j += pm__popcount32(by);
+    if (pm__byte_is_wide(x)) sx = bx ? pm__byte_block(x, block)->slot : NULL;
+    if (pm__byte_is_wide(y)) sy = by ? pm__byte_block(y, block)->slot : NULL;
+    if (sx == sy) return 0; /* a block that both have */
+    for (uint32_t m = bx & by; m; m &= m - 1) {
+        uint32_t bit = m & (0 - m);
+        differ |= bit * (sx[pm__popcount32(bx & (bit - 1))] != sy[pm__popcount32(by & (bit - 1))]);
+    }
+    return differ | (bx ^ by);
 }
 
 static PM__INLINE void pm__compare_byte(const pm__byte *x, uint8_t b, pm_place *below, const pm_val **val,
@@ -280,12 +289,11 @@ static PM__INLINE void pm__compare_byte(const pm__byte *x, uint8_t b, pm_place *
 
 /* Two byte nodes. */
 static PM__INLINE bool pm__compare_bytes(const pm__compare *q, void *ctx, const pm__byte *x, const pm__byte *y) {
-    bool wide = pm__byte_is_wide(x) && pm__byte_is_wide(y), ok = true;
-    for (unsigned w = 0; ok && w < 4; w++) {
-        uint64_t m = x->mask[w].child | y->mask[w].child;
-        if (wide) m &= pm__compare_blocks(x, y, w);
-        for (m |= x->mask[w].val | y->mask[w].val; ok && m; m &= m - 1) {
-            uint8_t b = (uint8_t)(w * 64 + pm__ctz64(m));
+    bool ok = true;
+    for (unsigned k = 0, i = 0, j = 0; ok && k < PM__WIDE_BLOCKS; k++) {
+        uint32_t m = (uint32_t)((x->mask[k >> 2].val | y->mask[k >> 2].val) >> (k & 3) * 16) & 0xFFFFu;
+        for (m |= pm__compare_block(x, y, k, &i, &j); ok && m; m &= m - 1) {
+            uint8_t b = (uint8_t)(k * 16 + pm__ctz32(m));
             bool shared_a = false, shared_b = false;
             pm__contrast c = {NULL, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
             pm__compare_byte(x, b, &c.a, &c.val_a, &c.dangles_a, &shared_a);

@@ -3,11 +3,11 @@
    pm_update: the way to a value is made the map's alone before the caller's function runs, so that afterwards nothing
    can fail where a value stays.
 
-   pm_apply: as a join and a subtraction key by key (44_map_few.c): keys are looked up side by side, and what has been
-   set can be taken back without memory. First the ways to what is to be removed are made the map's alone, which changes nothing that can be seen. Then all is
-   set; this can fail, and is taken back. Then follow the removals, which cannot fail any more. Where a key comes upon
-   a dangling location, taking back might need memory: a clone is changed instead, call by call, and takes the map's
-   place. */
+   pm_apply: as a join and a subtraction key by key (44_map_few.c): keys are looked up side by side, and what has
+   been set can be taken back without memory. First the ways to what is to be removed are made the map's alone, which
+   changes nothing that can be seen. Then all is set; this can fail, and is taken back. Then follow the removals,
+   which cannot fail any more. Where a key comes upon a dangling location, taking back might need memory: a clone is
+   changed instead, call by call, and takes the map's place. */
 #include "29_compare.c"
 #include "40_map.c"
 #include "44_map_few.c"
