@@ -76,8 +76,8 @@ PM_API PM_NODISCARD pm_status pm_wz_remove(pm_wz *w, pm_prune prune, pm_opt *old
 
 /* Replaces what is at and below the focus, value included, by a share of what is at and below the focus of `src`.
    A source that does not exist: branches and value are removed, the focus itself stays (and is made if missing).
-   Owns     `src` and what it is over stay as they are
-   Fails    PM_NOMEM: nothing changed. PM_MISMATCH: other value operations
+   Owns     `src` and what it is over stay as they are; it must be over a map: of a view make one (pm_rz_make_map)
+   Fails    PM_NOMEM: nothing changed. PM_MISMATCH: other value operations, or `src` is over a view
    Cost     O(path); builds at most one node for the source and one per shared level of the target */
 PM_API PM_NODISCARD pm_status pm_wz_graft(pm_wz *w, const pm_rz *src);
 /* Grafts like pm_wz_graft, from the place `key` below the focus of `src`. */

@@ -5,7 +5,8 @@
    is empty now; PM_ALG_LEFT, nothing changed; PM_ALG_ELEMENT, something did. An empty result does not make the focus
    exist, nor does it remove it, except with PM_PRUNE: then pm_wz_prune_path follows.
 
-   A source may be a zipper over the writer's own map. Sources are kept, and shared with.
+   A source may be a zipper over the writer's own map, but not over a view (PM_MISMATCH). Sources are kept, and shared
+   with.
    Fails    PM_NOMEM, PM_MISMATCH, PM_BADHOOK: nothing changed, unless said otherwise
    Cost     O(nodes that differ); nothing is un-shared that does not change. A source that is small against a focus
             whose nodes are the map's alone is joined or subtracted key by key: a descent for each key. Not so if the
