@@ -1,5 +1,5 @@
 /* Tallies: counting what a trie holds. What hangs from one node by nodes that have one owner each is a *region*: its
-   nodes are added up in any order, so they can be asked for long before they are looked at. Nodes with several owners
+   nodes are added up in any order, so they can be prefetched long before they are looked at. Nodes with several owners
    are regions of their own, worked out once and remembered, so that 2^80 values in a kilobyte of nodes are counted in
    microseconds; but for leaves, which cost less to add up than to remember. Counts saturate. */
 #include "14_memo.c"
@@ -128,13 +128,13 @@ enum { PM__TALLY_AHEAD = 16, PM__TALLY_SOON = 4 };
 typedef struct pm__tally {
     pm__tally_kind kind;
     pm__memo memo;
-    pm__tally_list todo; /* nodes of this region that have not been asked for */
+    pm__tally_list todo; /* nodes of this region that have not been prefetched */
     pm__tally_list met;  /* roots of other regions */
     pm__tally_region *regions;
     size_t used, cap;
     struct {
         pm__tally_item item;
-        bool again; /* its children have been asked for */
+        bool again; /* its children have been prefetched */
     } asked[PM__TALLY_AHEAD]; /* a ring */
 } pm__tally;
 

@@ -1,6 +1,6 @@
 /* Joins of several lines at once. A united list is what the lines of three or more sides have at one place, that is
    not yet all known: entries that stay, and groups, which are locations at which several sides have something below.
-   Each group is a job for the walk over many places (39_merge_many.c); when all are answered, nodes are made of the
+   Each group is a job for the walk over many places (39_merge_many.c); when all are decided, nodes are made of the
    list (25_build.c).
 
    The entries of all sides are listed, without the bytes of prefix that all have ahead of them, and sorted
@@ -114,7 +114,7 @@ static PM__INLINE void pm__unite_merge_two(const pm__ent *raw, const uint64_t *a
     memcpy(b + to + (mid - i), a + j, (end - j) * sizeof *b);
 }
 
-/* Sorts a[0..bound[runs]), made of sorted runs; answers where the result is, in a or b. Spoils `bound`. */
+/* Sorts a[0..bound[runs]), made of sorted runs; returns where the result is, in a or b. Spoils `bound`. */
 static PM__INLINE uint64_t *pm__unite_two(const pm__ent *raw, uint64_t *a, uint64_t *b, uint16_t *bound, unsigned runs,
                                           bool careful) {
     while (runs > 1) {
@@ -178,7 +178,7 @@ static PM__INLINE bool pm__unite_equal(const pm__unite_work *g, unsigned i, unsi
     return !more || (a->len == b->len && memcmp(a->rest + 5, b->rest + 5, (size_t)a->len - 6) == 0);
 }
 
-/* The values at one suffix, of entries from i on; answers where they end. 0: a hook is wrong. */
+/* The values at one suffix, of entries from i on; returns where they end. 0: a hook is wrong. */
 static unsigned pm__unite_values(pm__unite_work *g, unsigned i) {
     unsigned end = i + 1;
     while (end < g->n && !pm__unite_ent(g, end)->child && pm__unite_equal(g, i, end)) end++;
@@ -199,7 +199,7 @@ static unsigned pm__unite_values(pm__unite_work *g, unsigned i) {
     return end;
 }
 
-/* Adds entry i to the places of a location at suffix length len, of which there are n; answers how many now. */
+/* Adds entry i to the places of a location at suffix length len, of which there are n; returns how many now. */
 static unsigned pm__unite_place(pm__unite_work *g, unsigned i, unsigned len, unsigned n) {
     pm_place *p = g->s->places + g->nplaces;
     uint16_t *of = g->s->of + g->nplaces;
@@ -230,7 +230,7 @@ static bool pm__unite_is_stub(const pm__unite_work *g, unsigned i) {
     return e->child && !e->pay && g->side[pm__unite_side_of(g, i)].folded < 0;
 }
 
-/* A child, and what other sides have at and below its suffix; answers where that ends. */
+/* A child, and what other sides have at and below its suffix; returns where that ends. */
 static unsigned pm__unite_child(pm__unite_work *g, unsigned i) {
     pm__unite *s = g->s;
     const pm__ent *e = pm__unite_ent(g, i);
@@ -354,7 +354,7 @@ static PM__INLINE void pm__unite_ask(const pm__unite *s, unsigned i) {
 
 /* ---- closing a united list --------------------------------------------------------------------------------------- */
 
-/* The answer to the next group, owned; 0: nothing is left there. */
+/* The result to the next group, owned; 0: nothing is left there. */
 static void pm__unite_answer(pm__unite *s, pm__ref r) {
     const pm__unite_group *k = &s->groups[s->next++];
     pm__ent *e = &s->ents[k->at];
@@ -370,7 +370,7 @@ static void pm__unite_answer(pm__unite *s, pm__ref r) {
     }
 }
 
-/* Makes nodes of a united list whose groups are all answered, or shares a side that the result equals; it takes over
+/* Makes nodes of a united list whose groups are all decided, or shares a side that the result equals; it takes over
    what the list owns. False: no memory. */
 static bool pm__unite_close(pm__merge_run *q, pm__unite *s, const pm_place *sides, pm__ref *out) {
     unsigned n = 0;

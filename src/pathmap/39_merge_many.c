@@ -215,7 +215,7 @@ static PM__INLINE bool pm__many_look(pm_place *side, uint16_t *off, uint8_t c, c
 }
 
 /* Goes on to the next byte, and looks at the one after it: combines the values there, and lists what lies below, which
-   is asked for. False: see q->status. */
+   is prefetched. False: see q->status. */
 static bool pm__many_next(pm__many *m, pm__many_frame *f) {
     int next = pm_mask_next(&f->look, f->next + 1);
     f->at = f->next;
@@ -334,7 +334,7 @@ static size_t pm__many_distinct(const pm__many *m, pm_place *p, size_t n) {
     return k;
 }
 
-/* Starts on a job: answers it at once (*done, *out), or pushes a frame. The list is overwritten. `top`: roots. */
+/* Starts on a job: decides it at once (*done, *out), or pushes a frame. The list is overwritten. `top`: roots. */
 static pm_status pm__many_start(pm__many *m, pm_place *p, size_t n, bool top, bool *done, pm__ref *out) {
     size_t entries = 0;
     bool lines = true, some = false;

@@ -397,7 +397,7 @@ static int pm__iter_next_from_off(pm_rz *z, bool ends) {
     return pm__iter_next_in_line(z, f, pm__line_find(x, z->path + above, len - above).lo, ends);
 }
 
-/* On from what a frame has answered. */
+/* On from what a frame has given. */
 static bool pm__iter_go_on(pm_rz *z, int r, bool ends) {
     for (;;) {
         if (r == PM__NEXT_FOUND) {
@@ -651,7 +651,7 @@ typedef struct pm__each {
     size_t used, cap;
 } pm__each;
 
-/* Suffixes are copied so many bytes at a time: nearly all of them at once, without a branch that is hard to foresee. */
+/* Suffixes are copied so many bytes at a time: nearly all of them at once, without an unpredictable branch. */
 enum { PM__EACH_STEP = 48 };
 
 /* Enters a node. There is room for what it holds, and for what a line below it does. */
