@@ -94,8 +94,8 @@
      cost      of a call at a path is O(its length), without allocation where nothing is written. "Distinct nodes" are
                those of a map, each counted once however often it is shared
 
-   Contents: 01 switches, 02 types and values; first 40 maps, 45 algebra of maps, 50 read zippers, 54 iterators; then by
-   number 11 pools, 12 byte sets, 13 strings in pools, 15 pools over a region, 46 compacting, 51 write zippers, 55
+   Contents: 01 switches, 02 types and values; first 40 maps, 45 algebra of maps, 12 byte sets, 50 read zippers, 54
+   iterators, 51 write zippers; then by number 11 pools, 13 strings in pools, 15 pools over a region, 46 compacting, 55
    algebra through writers, 57 views, 60 folds, 61 unfolds, 62 hashing, 63 sampling, 66 many writers on one map, 67 maps
    replaced under their readers, 80 inspection; then the implementation, part by part, lowest layer first. */
 
@@ -886,8 +886,9 @@ PM_API bool pm_rz_to_next_sibling(pm_rz *z);
 PM_API bool pm_rz_to_prev_sibling(pm_rz *z);
 /* Goes to the next location, depth first, root excluded. False after the last, with the focus at the root. */
 PM_API bool pm_rz_to_next_step(pm_rz *z);
-/* Goes to the next location that has a value, depth first, root excluded. False after the last, with the focus at the
-   root. Most steps cost a few nanoseconds; none does an atomic read-modify-write. */
+/* Goes to the next location that has a value, depth first, root excluded: look at pm_rz_val before the first step, or
+   take an iterator. False after the last, with the focus at the root. Most steps cost a few nanoseconds; none does an
+   atomic read-modify-write. */
 PM_API bool pm_rz_to_next_val(pm_rz *z);
 /* Goes to the first location exactly k bytes below the focus. False, unmoved: there is none. k = 0: returns whether the
    focus exists. */
@@ -984,123 +985,6 @@ PM_API bool pm_iter_next(pm_iter *i);
 PM_API pm_status pm_iter_status(const pm_iter *i);
 /* Ends an iterator before its end; afterwards, or twice, or of zero or NULL, it does nothing. */
 PM_API void pm_iter_drop(pm_iter *i);
-
-/* ---- src/pathmap/11_memory.h --------------------------------------------------------------------------- */
-
-/* Pools: where nodes live. NULL names the program's default pool, which has no limit. */
-
-/* Settings of a pool; zero everywhere is the default. */
-typedef struct pm_pool_options {
-    uint64_t budget; /* bytes that the pool may take from PM_MALLOC; 0: no limit */
-} pm_pool_options;
-
-/* What a pool has taken, and what it is used for. */
-typedef struct pm_pool_stats {
-    uint64_t reserved;    /* bytes taken from PM_MALLOC */
-    uint64_t in_slabs;    /* of these, in slabs that hold at least one node (partly filled slabs count whole) */
-    uint64_t live;        /* bytes of live nodes, size-class rounding included */
-    uint64_t nodes;       /* live nodes */
-    uint64_t budget;      /* 0: none */
-} pm_pool_stats;
-
-/* Makes a pool. `options` may be NULL.
-   Owns     pm_pool_free, after every map that uses it is dropped
-   Fails    PM_NOMEM
-   Cost     one allocation; chunks follow as nodes are made
-   Threads  any; the pool too may be used by any number at once */
-PM_API PM_NODISCARD pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out);
-
-/* Frees a pool and all its memory. NULL is allowed; the default pool cannot be freed.
-   Fails    PM_BUSY while nodes are alive; the pool stays usable
-   Cost     looks at every slab twice
-   Threads  any thread. Others may go on with maps of the pool that are not empty, and drop them: call this again
-            until it is no longer PM_BUSY. Once it is PM_OK, no thread uses the pool's memory any more, even one that
-            has yet to come out of the call which dropped the last node. Nobody may write to an empty map of the pool
-            meanwhile. A pool over a region: others may only drop meanwhile */
-PM_API PM_NODISCARD pm_status pm_pool_free(pm_pool *pool);
-
-/* Reports on a pool (NULL: the default one) in *out. Exact when no other thread allocates or drops meanwhile. NULL
-   `out`: does nothing.
-   Cost     looks at every slab
-   Threads  any thread, any time */
-PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out);
-
-/* Gives unused memory of a pool (NULL: the default one) back to PM_FREE: each chunk in which all slabs are unused. A
-   slab is unused if it holds no live node, whoever made and dropped its nodes; but not those slabs from which another
-   running thread takes its nodes, one for each size (at most 36, of 16 KB). These it gives back the next time it needs
-   a slab, by trimming itself, or when it ends. What is left of chunks around slabs in use (256 KB to 4 MB each) serves
-   all threads. A pool over a region has nothing to give back.
-   Cost     looks at every chunk, and at the slabs in which other threads have freed nodes
-   Threads  any thread, any time; allocation waits meanwhile where it needs the pool's lists */
-PM_API void pm_pool_trim(pm_pool *pool);
-
-/* ---- src/pathmap/13_values.h --------------------------------------------------------------------------- */
-
-/* Counted byte strings that live in a pool. */
-
-enum { PM_REGION_BYTES_MAX = 16288 }; /* the longest string in a pool over a region (pm_pool_new_in) */
-
-/* Like pm_bytes_new, with the string in a pool (NULL: the default one), so that it counts towards the pool's budget
-   and, in a pool over a region, is seen by whoever shares the region.
-   Owns     the caller owns one reference: give it to a map, or drop it with pm_bytes_release
-   Fails    PM_NOMEM; PM_INVALID for more than PM_REGION_BYTES_MAX bytes in a pool over a region. A string too long for
-            the largest node's block (5,424 bytes) is a PM_MALLOC of its own in other pools
-   Cost     one allocation, O(len)
-   Threads  any */
-PM_API PM_NODISCARD pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm_val *out);
-
-/* ---- src/pathmap/15_region.h --------------------------------------------------------------------------- */
-
-/* Pools over a region of memory that the caller gives: bounded, and shared between processes if the region is.
-
-   Everything that maps allocate for their nodes lives in the region, with the pool itself and the counted byte strings
-   of pm_bytes_new_in; nothing of it comes from PM_MALLOC. What a call needs only for itself, or for a cursor (paths,
-   stacks, memos, zippers, heads, pm_shared), still does, and belongs to the process that made the call.
-
-   Processes. A mapping made with MAP_SHARED before fork() has the same address in the children, so nodes, which refer
-   to each other by address, mean the same to all of them. Any of them may allocate, and free what another has
-   allocated; maps of one process may share nodes with maps of another. What is passed from one to another is a pm_map,
-   stored somewhere in shared memory, under whatever synchronisation its program has, such as waiting for the child's
-   end; the same as between threads. All that is put into such a map must be of the same region: a part joined or
-   grafted from a map of another pool stays where it was.
-
-   Killed processes. The pool has no lock. A process killed at any instruction leaves the pool usable by all others;
-   what it held is lost to them: the nodes that only it could reach, and at most one block more, in the middle of a call
-   (its slab then stays with its size class). A map that it was changing must not be touched any more; clones of it may.
-   docs/memory.md says more. */
-
-enum { PM_REGION_MIN = 40 * 1024 }; /* a region of so many bytes has room for a map, wherever it starts */
-
-/* Makes a pool over `bytes` bytes at `region`, which may start anywhere and hold anything. A budget below `bytes`
-   leaves the rest of the region alone. The size is hard: what does not fit is PM_NOMEM, and what was there stays.
-   Owns     the region is the caller's, and must stay until the last map of the pool is dropped or given up.
-            pm_pool_free ends the pool; as nothing has to be given back, unmapping a region that no process uses any
-            more does as well, also when a killed process has left nodes behind
-   Fails    PM_NOMEM: no room for a single slab (never from PM_REGION_MIN on); PM_INVALID: NULL region or `out`, or
-            more bytes than there are addresses behind `region`
-   Cost     writes 0.5% of the region; the rest is touched as it is used
-   Threads  the pool: any thread, of any process that has inherited the mapping; with PM_NO_THREADS one at a time
-   Source   slabs whose state is one word, changed by compare-and-swap: M. Michael, "Scalable lock-free dynamic memory
-            allocation", PLDI 2004; there blocks are linked, here they are bits */
-PM_API PM_NODISCARD pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_options *options,
-                                             pm_pool **out);
-
-/* ---- src/pathmap/46_map_compact.h ---------------------------------------------------------------------- */
-
-/* Compact maps: the shape that the keys alone decide. */
-
-/* Lays a map out anew, as pm_build would from its sorted keys. Removals keep a map within about twice that by
-   themselves; this is for maps that are read long after they were last written, and for measuring.
-   What other owners hold too (clones, snapshots, subtries grafted from elsewhere or more than once) stays as it is,
-   at its address, and is shared as before: nothing is un-shared. Nothing below such a node is looked at; so to compact
-   a map whole, drop its clones first. Locations without value stay. If the new nodes would not take less memory than
-   the old ones, the map keeps the old ones.
-   Valid    slots and values that were lent (pm_get, pm_get_mut) end, as after any write
-   Fails    PM_NOMEM: nothing changed. PM_INVALID: `m` is NULL
-   Cost     O(keys and their bytes), as far as the map alone holds them; meanwhile the old nodes and the new ones, and
-            a list of the keys below one place (of each key at most the 1 KB that follow that place)
-   Threads  as any write */
-PM_API PM_NODISCARD pm_status pm_compact(pm_map *m);
 
 /* ---- src/pathmap/51_write_zipper.h --------------------------------------------------------------------- */
 
@@ -1259,6 +1143,123 @@ PM_API PM_NODISCARD pm_status pm_wz_begin(pm_wz *w);
 PM_API PM_NODISCARD pm_status pm_wz_commit(pm_wz *w);
 /* Ends a group: the map is as it was when the group was opened. Also drops what was new. */
 PM_API PM_NODISCARD pm_status pm_wz_rollback(pm_wz *w);
+
+/* ---- src/pathmap/11_memory.h --------------------------------------------------------------------------- */
+
+/* Pools: where nodes live. NULL names the program's default pool, which has no limit. */
+
+/* Settings of a pool; zero everywhere is the default. */
+typedef struct pm_pool_options {
+    uint64_t budget; /* bytes that the pool may take from PM_MALLOC; 0: no limit */
+} pm_pool_options;
+
+/* What a pool has taken, and what it is used for. */
+typedef struct pm_pool_stats {
+    uint64_t reserved;    /* bytes taken from PM_MALLOC */
+    uint64_t in_slabs;    /* of these, in slabs that hold at least one node (partly filled slabs count whole) */
+    uint64_t live;        /* bytes of live nodes, size-class rounding included */
+    uint64_t nodes;       /* live nodes */
+    uint64_t budget;      /* 0: none */
+} pm_pool_stats;
+
+/* Makes a pool. `options` may be NULL.
+   Owns     pm_pool_free, after every map that uses it is dropped
+   Fails    PM_NOMEM
+   Cost     one allocation; chunks follow as nodes are made
+   Threads  any; the pool too may be used by any number at once */
+PM_API PM_NODISCARD pm_status pm_pool_new(const pm_pool_options *options, pm_pool **out);
+
+/* Frees a pool and all its memory. NULL is allowed; the default pool cannot be freed.
+   Fails    PM_BUSY while nodes are alive; the pool stays usable
+   Cost     looks at every slab twice
+   Threads  any thread. Others may go on with maps of the pool that are not empty, and drop them: call this again
+            until it is no longer PM_BUSY. Once it is PM_OK, no thread uses the pool's memory any more, even one that
+            has yet to come out of the call which dropped the last node. Nobody may write to an empty map of the pool
+            meanwhile. A pool over a region: others may only drop meanwhile */
+PM_API PM_NODISCARD pm_status pm_pool_free(pm_pool *pool);
+
+/* Reports on a pool (NULL: the default one) in *out. Exact when no other thread allocates or drops meanwhile. NULL
+   `out`: does nothing.
+   Cost     looks at every slab
+   Threads  any thread, any time */
+PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out);
+
+/* Gives unused memory of a pool (NULL: the default one) back to PM_FREE: each chunk in which all slabs are unused. A
+   slab is unused if it holds no live node, whoever made and dropped its nodes; but not those slabs from which another
+   running thread takes its nodes, one for each size (at most 36, of 16 KB). These it gives back the next time it needs
+   a slab, by trimming itself, or when it ends. What is left of chunks around slabs in use (256 KB to 4 MB each) serves
+   all threads. A pool over a region has nothing to give back.
+   Cost     looks at every chunk, and at the slabs in which other threads have freed nodes
+   Threads  any thread, any time; allocation waits meanwhile where it needs the pool's lists */
+PM_API void pm_pool_trim(pm_pool *pool);
+
+/* ---- src/pathmap/13_values.h --------------------------------------------------------------------------- */
+
+/* Counted byte strings that live in a pool. */
+
+enum { PM_REGION_BYTES_MAX = 16288 }; /* the longest string in a pool over a region (pm_pool_new_in) */
+
+/* Like pm_bytes_new, with the string in a pool (NULL: the default one), so that it counts towards the pool's budget
+   and, in a pool over a region, is seen by whoever shares the region.
+   Owns     the caller owns one reference: give it to a map, or drop it with pm_bytes_release
+   Fails    PM_NOMEM; PM_INVALID for more than PM_REGION_BYTES_MAX bytes in a pool over a region. A string too long for
+            the largest node's block (5,424 bytes) is a PM_MALLOC of its own in other pools
+   Cost     one allocation, O(len)
+   Threads  any */
+PM_API PM_NODISCARD pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm_val *out);
+
+/* ---- src/pathmap/15_region.h --------------------------------------------------------------------------- */
+
+/* Pools over a region of memory that the caller gives: bounded, and shared between processes if the region is.
+
+   Everything that maps allocate for their nodes lives in the region, with the pool itself and the counted byte strings
+   of pm_bytes_new_in; nothing of it comes from PM_MALLOC. What a call needs only for itself, or for a cursor (paths,
+   stacks, memos, zippers, heads, pm_shared), still does, and belongs to the process that made the call.
+
+   Processes. A mapping made with MAP_SHARED before fork() has the same address in the children, so nodes, which refer
+   to each other by address, mean the same to all of them. Any of them may allocate, and free what another has
+   allocated; maps of one process may share nodes with maps of another. What is passed from one to another is a pm_map,
+   stored somewhere in shared memory, under whatever synchronisation its program has, such as waiting for the child's
+   end; the same as between threads. All that is put into such a map must be of the same region: a part joined or
+   grafted from a map of another pool stays where it was.
+
+   Killed processes. The pool has no lock. A process killed at any instruction leaves the pool usable by all others;
+   what it held is lost to them: the nodes that only it could reach, and at most one block more, in the middle of a call
+   (its slab then stays with its size class). A map that it was changing must not be touched any more; clones of it may.
+   docs/memory.md says more. */
+
+enum { PM_REGION_MIN = 40 * 1024 }; /* a region of so many bytes has room for a map, wherever it starts */
+
+/* Makes a pool over `bytes` bytes at `region`, which may start anywhere and hold anything. A budget below `bytes`
+   leaves the rest of the region alone. The size is hard: what does not fit is PM_NOMEM, and what was there stays.
+   Owns     the region is the caller's, and must stay until the last map of the pool is dropped or given up.
+            pm_pool_free ends the pool; as nothing has to be given back, unmapping a region that no process uses any
+            more does as well, also when a killed process has left nodes behind
+   Fails    PM_NOMEM: no room for a single slab (never from PM_REGION_MIN on); PM_INVALID: NULL region or `out`, or
+            more bytes than there are addresses behind `region`
+   Cost     writes 0.5% of the region; the rest is touched as it is used
+   Threads  the pool: any thread, of any process that has inherited the mapping; with PM_NO_THREADS one at a time
+   Source   slabs whose state is one word, changed by compare-and-swap: M. Michael, "Scalable lock-free dynamic memory
+            allocation", PLDI 2004; there blocks are linked, here they are bits */
+PM_API PM_NODISCARD pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_options *options,
+                                             pm_pool **out);
+
+/* ---- src/pathmap/46_map_compact.h ---------------------------------------------------------------------- */
+
+/* Compact maps: the shape that the keys alone decide. */
+
+/* Lays a map out anew, as pm_build would from its sorted keys. Removals keep a map within about twice that by
+   themselves; this is for maps that are read long after they were last written, and for measuring.
+   What other owners hold too (clones, snapshots, subtries grafted from elsewhere or more than once) stays as it is,
+   at its address, and is shared as before: nothing is un-shared. Nothing below such a node is looked at; so to compact
+   a map whole, drop its clones first. Locations without value stay. If the new nodes would not take less memory than
+   the old ones, the map keeps the old ones.
+   Valid    slots and values that were lent (pm_get, pm_get_mut) end, as after any write
+   Fails    PM_NOMEM: nothing changed. PM_INVALID: `m` is NULL
+   Cost     O(keys and their bytes), as far as the map alone holds them; meanwhile the old nodes and the new ones, and
+            a list of the keys below one place (of each key at most the 1 KB that follow that place)
+   Threads  as any write */
+PM_API PM_NODISCARD pm_status pm_compact(pm_map *m);
 
 /* ---- src/pathmap/55_write_algebra.h -------------------------------------------------------------------- */
 
