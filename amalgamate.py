@@ -32,7 +32,7 @@ import tempfile
 LIBRARIES = ("pathmap", "interning")
 CONFIG_INCLUDES = {"stddef.h", "stdint.h", "stdbool.h"}
 # Declarations that stand first: the first hour of a reader.
-FIRST = {"pathmap": ("40_map.h", "45_map_algebra.h", "54_iterate.h"), "interning": ()}
+FIRST = {"pathmap": ("40_map.h", "45_map_algebra.h", "54_iterate.h", "51_write_zipper.h"), "interning": ()}
 # Public headers that implementation parts of a library may include.
 OTHER_HEADERS = {"pathmap": set(), "interning": {"pathmap.h"}}
 BANNER_WIDTH = 110

@@ -90,8 +90,8 @@
      cost      of a call at a path is O(its length), without allocation where nothing is written. "Distinct nodes" are
                those of a map, each counted once however often it is shared
 
-   Contents: 01 switches, 02 types and values; first 40 maps, 45 algebra of maps, 50 read zippers, 54 iterators; then
-   by number 11 pools, 12 byte sets, 13 strings in pools, 15 pools over a region, 41 differences, 42 patches, 43
-   merges, 46 compacting, 47 order, 48 ranges, 49 updates, 51 write zippers, 55 algebra through writers, 57 views, 60
-   folds, 61 unfolds, 62 hashing, 63 sampling, 66 many writers on one map, 67 maps replaced under their readers, 80
-   inspection; then the implementation, part by part, lowest layer first. */
+   Contents: 01 switches, 02 types and values; first 40 maps, 45 algebra of maps, 12 byte sets, 50 read zippers, 54
+   iterators, 51 write zippers; then by number 11 pools, 13 strings in pools, 15 pools over a region, 41 differences, 42
+   patches, 43 merges, 46 compacting, 47 order, 48 ranges, 49 updates, 55 algebra through writers, 56 writes below a
+   focus, 57 views, 60 folds, 61 unfolds, 62 hashing, 63 sampling, 66 many writers on one map, 67 maps replaced under
+   their readers, 80 inspection; then the implementation, part by part, lowest layer first. */

@@ -219,8 +219,9 @@ PM_API bool pm_rz_to_next_sibling(pm_rz *z);
 PM_API bool pm_rz_to_prev_sibling(pm_rz *z);
 /* Goes to the next location, depth first, root excluded. False after the last, with the focus at the root. */
 PM_API bool pm_rz_to_next_step(pm_rz *z);
-/* Goes to the next location that has a value, depth first, root excluded. False after the last, with the focus at the
-   root. Most steps cost a few nanoseconds; none does an atomic read-modify-write. */
+/* Goes to the next location that has a value, depth first, root excluded: look at pm_rz_val before the first step, or
+   take an iterator. False after the last, with the focus at the root. Most steps cost a few nanoseconds; none does an
+   atomic read-modify-write. */
 PM_API bool pm_rz_to_next_val(pm_rz *z);
 /* Goes to the first location exactly k bytes below the focus. False, unmoved: there is none. k = 0: returns whether the
    focus exists. */
