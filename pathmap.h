@@ -13630,7 +13630,7 @@ PM_API pm_status pm_nearest(const pm_map *m, pm_rel rel, const void *key, size_t
     return pm__order_go(m, spot, last, &path, item);
 }
 
-PM_API pm_status pm_first(const pm_map *m, pm_item *item) { return pm_nearest(m, PM_GE, NULL, 0, item); }
+PM_API pm_status pm_first(const pm_map *m, pm_item *item) { return pm_nearest(m, PM_GE, "", 0, item); }
 
 PM_API pm_status pm_last(const pm_map *m, pm_item *item) {
     if (pm__map_bad(m, NULL, 0) || !item) return PM_INVALID;
