@@ -1,7 +1,8 @@
 # Benchmarks of maps. Included by the Makefile; also works alone: `make -f bench/bench.mk bench`.
 #
 #   make bench-data   makes the key files in build/data
-#   make bench        builds build/bench_map with every rival whose package is installed, and build/bench_views
+#   make bench        builds build/bench_map with every rival whose package is installed, build/bench_views,
+#                     and build/bench_order
 #   make bench-run    runs it on every key file, writes build/bench/DATASET.tsv
 #   make bench-report prints the tables, writes them into bench/RESULTS.md, and draws build/bench/DATASET-threads.svg
 #   make bench-smoke  builds all measuring programs without optimisation and runs them on a few keys
@@ -29,6 +30,8 @@ bench_c = -std=c11 $(BENCH_OPT) $(BENCH_WARN) -I. -pthread
 bench_cxx = -std=c++20 $(BENCH_OPT) $(BENCH_WARN) -pthread
 bench_objects := $(bench_dir)/bench_map.o $(BENCH_OURS:%=$(bench_dir)/%.o)
 bench_libs :=
+bench_order_objects := $(bench_dir)/bench_order.o
+bench_order_libs :=
 bench_link = $(BENCH_CC)
 
 bench_installed = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo yes)
@@ -47,10 +50,13 @@ bench_libs += -lhat-trie
 endif
 ifneq ($(shell command -v $(firstword $(BENCH_CXX)) 2>/dev/null),)
 bench_objects += $(bench_dir)/std_maps.o
+bench_order_objects += $(bench_dir)/order_std.o
 bench_link = $(BENCH_CXX)
 ifeq ($(call bench_installed,absl_btree),yes)
 bench_objects += $(bench_dir)/absl_btree.o
 bench_libs += $(shell $(PKG_CONFIG) --libs absl_btree)
+bench_order_libs += $(shell $(PKG_CONFIG) --libs absl_btree)
+bench_order_flags := -DORDER_ABSL
 endif
 endif
 
@@ -79,7 +85,7 @@ bench_headers := bench/bench.h bench/engine.h
 
 .PHONY: bench bench-data bench-growth bench-run bench-report bench-smoke
 
-bench: $(BUILD)/bench_map $(BUILD)/bench_views
+bench: $(BUILD)/bench_map $(BUILD)/bench_views $(BUILD)/bench_order
 
 $(BUILD)/bench_map: $(bench_objects) $(BENCH_EXTRA)
 	$(bench_link) $(BENCH_OPT) -pthread -o $@ $^ $(bench_libs) $(BENCH_LIBS)
@@ -91,6 +97,13 @@ $(BUILD)/bench_views: $(bench_dir)/bench_views.o
 	$(BENCH_CC) $(BENCH_OPT) -pthread -o $@ $^
 $(bench_dir)/bench_views.o: bench/bench_views.c bench/bench.h pathmap.h | $(bench_dir)
 	$(BENCH_CC) $(bench_c) -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<
+
+$(BUILD)/bench_order: $(bench_order_objects)
+	$(bench_link) $(BENCH_OPT) -pthread -o $@ $^ $(bench_order_libs)
+$(bench_dir)/bench_order.o: bench/bench_order.c bench/order.h bench/bench.h pathmap.h | $(bench_dir)
+	$(BENCH_CC) $(bench_c) -DPATHMAP_SLIM_PTRS=1 -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<
+$(bench_dir)/order_std.o: bench/rivals/order_std.cc bench/order.h bench/bench.h | $(bench_dir)
+	$(BENCH_CXX) $(bench_cxx) $(bench_order_flags) -c -o $@ $<
 
 $(bench_dir)/bench_map.o: bench/bench_map.c $(bench_headers) | $(bench_dir)
 	$(BENCH_CC) $(bench_c) -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<

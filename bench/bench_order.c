@@ -1,0 +1,329 @@
+/* Measures what ordered maps are asked for: the nearest key, the longest prefix, ranges counted and removed, dividing
+   and putting together, taking the first out; beside std::map and absl::btree_map where they are. Counting and removing
+   are per range, of as many keys as the name says. Of pathmap alone: writing below a writer's focus against pm_set, and
+   batches of changes (a third of them of keys that are there), per key.
+
+   Every answer is added up and compared between the engines. */
+#define _GNU_SOURCE
+#define PATHMAP_STATIC
+#include "pathmap.h"
+
+#include "order.h"
+
+enum { QUESTIONS = 100000, RANGES = 1000, POPS = 20000, SPLITS = 20, ENGINES = 4 };
+
+static const order_engine *engines[ENGINES];
+static int nengines;
+static bool failed;
+
+void order_register(const order_engine *e) {
+    if (nengines == ENGINES) bench_die("too many engines", e->name);
+    engines[nengines++] = e;
+}
+
+static void need(pm_status s) {
+    if (s != PM_OK) bench_die("pathmap", pm_status_text(s));
+}
+
+/* ---- pathmap --------------------------------------------------------------------------------------------------- */
+
+static void fill(pm_map *m, const bench_list *l, size_t from, size_t to) {
+    for (size_t i = from; i < to; i++) need(pm_set(m, l->key[i].data, l->key[i].len, l->val[i], NULL));
+}
+
+static void *make(const bench_list *l) {
+    pm_map *m = bench_alloc(sizeof *m);
+    *m = pm_new(NULL, NULL);
+    fill(m, l, 0, l->n);
+    return m;
+}
+
+static void drop(void *m) {
+    pm_drop(m);
+    free(m);
+}
+
+static pm_item found;
+
+static uint64_t at_or_after(void *m, bench_key k) {
+    need(pm_nearest(m, PM_GE, k.data, k.len, &found));
+    return found.found ? found.val : 0;
+}
+
+static uint64_t before(void *m, bench_key k) {
+    need(pm_nearest(m, PM_LT, k.data, k.len, &found));
+    return found.found ? found.val : 0;
+}
+
+static uint64_t longest(void *m, bench_key k) {
+    const pm_val *v = pm_longest_prefix(m, k.data, k.len, NULL);
+    return v ? *v : 0;
+}
+
+static pm_key key_of(bench_key k) { return (pm_key){k.data, k.len}; }
+
+static uint64_t count(void *m, bench_key from, bench_key to) {
+    pm_key a = key_of(from), b = key_of(to);
+    uint64_t n = 0;
+    need(pm_range_count(m, &a, &b, &n));
+    return n;
+}
+
+static void erase(void *m, bench_key from, bench_key to) {
+    pm_key a = key_of(from), b = key_of(to);
+    need(pm_remove_range(m, &a, &b));
+}
+
+static uint64_t pop(void *m) {
+    need(pm_pop_first(m, &found));
+    return found.val;
+}
+
+static void split_and_concat(void *m, bench_key k) {
+    pm_map rest;
+    need(pm_split(m, k.data, k.len, &rest));
+    need(pm_concat(m, &rest, m));
+    pm_drop(&rest);
+}
+
+static uint64_t size(void *m) {
+    uint64_t n = 0;
+    need(pm_val_count(m, &n));
+    return n;
+}
+
+static const order_engine pathmap = {"pathmap", make,  drop, at_or_after,      before, longest,
+                                     count,     erase, pop,  split_and_concat, size};
+
+/* ---- operations of every engine -------------------------------------------------------------------------------- */
+
+/* What is asked: keys in the file's order, and in bytewise order. */
+typedef struct work {
+    const char *name, *ops;
+    bench_list file, sorted;
+    size_t asked; /* questions */
+} work;
+
+typedef struct operation {
+    const char *name;
+    size_t width; /* keys in a range */
+    double (*run)(const work *w, const order_engine *e, size_t width, uint64_t *sum);
+} operation;
+
+static uint64_t started;
+static void start(void) { started = bench_cpu(); }
+static double taken(size_t n) { return (double)(bench_cpu() - started) / (double)(n ? n : 1); }
+
+/* One question per key, to a map that stays as it is. */
+static double ask(const work *w, const order_engine *e, uint64_t (*fn)(void *m, bench_key k), bool cut, uint64_t *sum) {
+    void *m = e->make(&w->file);
+    start();
+    for (size_t i = 0; i < w->asked; i++) {
+        bench_key k = w->file.key[i];
+        if (cut) k.len -= k.len > 1;
+        *sum += fn(m, k);
+    }
+    double t = taken(w->asked);
+    e->drop(m);
+    return t;
+}
+
+static double run_after(const work *w, const order_engine *e, size_t width, uint64_t *sum) {
+    (void)width;
+    return ask(w, e, e->at_or_after, true, sum);
+}
+
+static double run_before(const work *w, const order_engine *e, size_t width, uint64_t *sum) {
+    (void)width;
+    return ask(w, e, e->before, false, sum);
+}
+
+static double run_longest(const work *w, const order_engine *e, size_t width, uint64_t *sum) {
+    (void)width;
+    return ask(w, e, e->longest, true, sum);
+}
+
+/* How many ranges of that width there is room for. */
+static size_t ranges(const work *w, size_t width) {
+    size_t n = w->sorted.n / (2 * width);
+    return n < RANGES ? n : RANGES;
+}
+
+static double run_count(const work *w, const order_engine *e, size_t width, uint64_t *sum) {
+    void *m = e->make(&w->file);
+    size_t n = ranges(w, width), step = n ? w->sorted.n / n : 0;
+    start();
+    for (size_t i = 0; i < n; i++) *sum += e->count(m, w->sorted.key[i * step], w->sorted.key[i * step + width]);
+    double t = taken(n);
+    e->drop(m);
+    return t;
+}
+
+static double run_erase(const work *w, const order_engine *e, size_t width, uint64_t *sum) {
+    void *m = e->make(&w->file);
+    size_t n = ranges(w, width), step = n ? w->sorted.n / n : 0;
+    start();
+    for (size_t i = 0; i < n; i++) e->erase(m, w->sorted.key[i * step], w->sorted.key[i * step + width]);
+    double t = taken(n);
+    *sum = e->size(m);
+    e->drop(m);
+    return t;
+}
+
+static double run_pop(const work *w, const order_engine *e, size_t width, uint64_t *sum) {
+    void *m = e->make(&w->file);
+    size_t n = w->file.n / 2 < POPS ? w->file.n / 2 : POPS;
+    (void)width;
+    start();
+    for (size_t i = 0; i < n; i++) *sum += e->pop(m);
+    double t = taken(n);
+    e->drop(m);
+    return t;
+}
+
+static double run_split(const work *w, const order_engine *e, size_t width, uint64_t *sum) {
+    void *m = e->make(&w->file);
+    (void)width;
+    start();
+    for (size_t i = 0; i < SPLITS; i++) e->split_and_concat(m, w->file.key[i % w->file.n]);
+    double t = taken(SPLITS);
+    *sum = e->size(m);
+    e->drop(m);
+    return t;
+}
+
+static const operation operations[] = {{"lower_bound", 0, run_after},          {"before", 0, run_before},
+                                       {"longest_prefix", 0, run_longest},     {"range_count_10", 10, run_count},
+                                       {"range_count_1000", 1000, run_count},  {"range_delete_10", 10, run_erase},
+                                       {"range_delete_1000", 1000, run_erase}, {"pop_first", 0, run_pop},
+                                       {"split_concat", 0, run_split}};
+
+/* ---- of pathmap alone ------------------------------------------------------------------------------------------ */
+
+static double run_set(const work *w, size_t width) {
+    pm_map m = {0};
+    (void)width;
+    start();
+    fill(&m, &w->file, 0, w->file.n);
+    double t = taken(w->file.n);
+    pm_drop(&m);
+    return t;
+}
+
+static double run_set_at(const work *w, size_t width) {
+    pm_map m = {0};
+    pm_wz z;
+    (void)width;
+    need(pm_wz_open(&z, &m, NULL, 0));
+    start();
+    for (size_t i = 0; i < w->file.n; i++)
+        need(pm_wz_set_at(&z, w->file.key[i].data, w->file.key[i].len, w->file.val[i], NULL));
+    double t = taken(w->file.n);
+    need(pm_wz_drop(&z));
+    pm_drop(&m);
+    return t;
+}
+
+/* Changes a map of the first half of the keys: in batches of `width`, or (0) one by one. */
+static double changes(const work *w, size_t width, bool sorted) {
+    size_t half = w->file.n / 2, n = half < QUESTIONS ? half : QUESTIONS, each = width ? width : 1000;
+    pm_edit *e = bench_alloc(each * sizeof *e);
+    bench_sort_item *order = bench_alloc(each * sizeof *order);
+    pm_map m = {0};
+    double t = 0;
+    fill(&m, &w->file, 0, half);
+    for (size_t from = 0; from < n; from += each) {
+        size_t some = n - from < each ? n - from : each;
+        for (size_t i = 0; i < some; i++) order[i].key = w->file.key[(i % 3 ? half : 0) + from + i], order[i].index = i;
+        if (sorted) qsort(order, some, sizeof *order, bench_sort_compare);
+        for (size_t i = 0; i < some; i++) e[i] = (pm_edit){key_of(order[i].key), {i, true}};
+        start();
+        if (width) need(pm_apply(&m, e, some));
+        else
+            for (size_t i = 0; i < some; i++) need(pm_set(&m, e[i].key.data, e[i].key.len, i, NULL));
+        t += taken(1);
+    }
+    pm_drop(&m);
+    free(order);
+    free(e);
+    return t / (double)n;
+}
+
+static double run_singly(const work *w, size_t width) { return changes(w, width, false); }
+static double run_batch(const work *w, size_t width) { return changes(w, width, false); }
+static double run_batch_sorted(const work *w, size_t width) { return changes(w, width, true); }
+
+static const struct {
+    const char *name;
+    size_t width;
+    double (*run)(const work *w, size_t width);
+} own[] = {{"set", 0, run_set},
+           {"set_at", 0, run_set_at},
+           {"change_singly", 0, run_singly},
+           {"change_singly_sorted", 0, run_batch_sorted},
+           {"apply_1000", 1000, run_batch},
+           {"apply_1000_sorted", 1000, run_batch_sorted},
+           {"apply_100000_sorted", 100000, run_batch_sorted}};
+
+/* ---- runs ------------------------------------------------------------------------------------------------------ */
+
+static bool is_wanted(const work *w, const char *name) { return !w->ops || strstr(w->ops, name); }
+
+static void measure(const work *w, const operation *o, int runs) {
+    uint64_t want = 0;
+    if (o->width && !ranges(w, o->width)) return;
+    for (int i = 0; i < nengines; i++) {
+        bench_samples samples = {0};
+        for (int run = 0; run < runs; run++) {
+            uint64_t sum = 0;
+            double t = o->run(w, engines[i], o->width, &sum);
+            if (!i) want = sum;
+            if (sum != want) {
+                bench_bad(engines[i]->name, w->name, o->name, "another answer");
+                failed = true;
+            }
+            bench_sample(&samples, t);
+        }
+        bench_emit_samples(engines[i]->name, w->name, o->name, "ns_per_op", &samples);
+    }
+}
+
+int main(int argc, char **argv) {
+    work w = {0};
+    const char *keys = NULL;
+    int runs = 3;
+    for (int i = 1; i < argc; i += 2) {
+        const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
+        if (!v) bench_die("usage: bench_order --keys FILE --name DATASET [--ops a,b] [--runs N]", a);
+        if (strcmp(a, "--keys") == 0) keys = v;
+        else if (strcmp(a, "--name") == 0) w.name = v;
+        else if (strcmp(a, "--ops") == 0) w.ops = v;
+        else if (strcmp(a, "--runs") == 0) runs = atoi(v);
+        else bench_die("unknown option", a);
+    }
+    if (!keys || !w.name) bench_die("--keys and --name are needed", NULL);
+    if (runs < 1 || runs > BENCH_SAMPLES) bench_die("--runs is out of range", NULL);
+    bench_describe("bench_order");
+    w.file = bench_load(keys);
+    if (w.file.n < 3) bench_die("too few keys", keys);
+    w.sorted = bench_list_sort(&w.file);
+    w.asked = w.file.n < QUESTIONS ? w.file.n : QUESTIONS;
+    order_register(&pathmap);
+    for (int i = nengines - 1; i > 0; i--) { /* ours first */
+        const order_engine *e = engines[i];
+        engines[i] = engines[i - 1];
+        engines[i - 1] = e;
+    }
+    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
+        if (is_wanted(&w, operations[i].name)) measure(&w, &operations[i], runs);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        bench_samples samples = {0};
+        if (!is_wanted(&w, own[i].name)) continue;
+        for (int run = 0; run < runs; run++) bench_sample(&samples, own[i].run(&w, own[i].width));
+        bench_emit_samples("pathmap", w.name, own[i].name, "ns_per_key", &samples);
+    }
+    pm_item_drop(&found);
+    bench_list_free(&w.file);
+    bench_list_free(&w.sorted);
+    return failed;
+}
