@@ -18,6 +18,7 @@ typedef struct replay_args {
     bool flag[2];
     bool mask[256];
     uint8_t byte;
+    int rel; /* lt, le, ge, gt */
     model_algebra alg;
 } replay_args;
 

@@ -127,6 +127,16 @@ static const char *parse_algebra(word w, model_algebra *out) {
     return NULL;
 }
 
+static const char *parse_relation(word w, int *out) {
+    static const char *const names[] = {"lt", "le", "ge", "gt"};
+    for (int i = 0; i < 4; i++) {
+        if (!word_is(w, names[i])) continue;
+        *out = i;
+        return NULL;
+    }
+    return "mode";
+}
+
 bool replay_map_is_busy(const replay_run *s, int map) {
     if (s->head_map == map) return true;
     for (int i = 0; i < REPLAY_ZIPPERS; i++)
@@ -147,6 +157,7 @@ static const char *parse_plain(char kind, word w, replay_args *a, model_bytes *s
     case 'p': return parse_path(w, store, &a->path[a->paths++]) ? NULL : "path";
     case 'n': return parse_number(w, &a->num) ? NULL : "number";
     case 'a': return parse_algebra(w, &a->alg);
+    case 'l': return parse_relation(w, &a->rel);
     case 'f':
         if (w.len != 1 || (w.s[0] != '0' && w.s[0] != '1')) return "number";
         a->flag[a->flags++] = w.s[0] == '1';

@@ -59,6 +59,9 @@ typedef enum pm_prune { PM_KEEP = 0, PM_PRUNE = 1 } pm_prune;
 /* What becomes of the children that a call does not name. */
 typedef enum pm_others { PM_KEEP_OTHERS = 0, PM_CLEAR_OTHERS = 1 } pm_others;
 
+/* How the key that is looked for stands to a given one. */
+typedef enum pm_rel { PM_LT, PM_LE, PM_GE, PM_GT } pm_rel;
+
 /* The outcome of an algebraic operation. The two identity bits say which operand the result equals;
    a value hook may leave a bit out, whole-map operations never do. */
 typedef enum pm_alg {
