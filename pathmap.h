@@ -244,6 +244,9 @@ typedef enum pm_prune { PM_KEEP = 0, PM_PRUNE = 1 } pm_prune;
 /* What becomes of the children that a call does not name. */
 typedef enum pm_others { PM_KEEP_OTHERS = 0, PM_CLEAR_OTHERS = 1 } pm_others;
 
+/* How the key that is looked for stands to a given one. */
+typedef enum pm_rel { PM_LT, PM_LE, PM_GE, PM_GT } pm_rel;
+
 /* How the result of an operation stands to its operands: there is none (no value, an empty map, an empty place), or the
    two bits say which operands it equals. That is what it means everywhere: for value hooks, for what a view shows, for
    operations on maps and in place. In place (pm_wz_) the left operand is what was there before, so PM_ALG_LEFT means
@@ -701,8 +704,15 @@ typedef struct pm_view_ops {
     /* Finds the first terminal at or after `key` in byte order that begins with the first `within` bytes of it.
        Returns  whether there is one, in *t */
     bool (*seek)(void *state, const uint8_t *key, size_t len, size_t within, pm_terminal *t);
-    /* The same for the first one after the terminal that was found last, with the same `within`. NULL: seek does. */
+    /* The same for the first one after the terminal that seek or next has just found, with the same `within`.
+       NULL: seek does. */
     bool (*next)(void *state, size_t within, pm_terminal *t);
+    /* Finds the last terminal before `key` that begins with the first `within` bytes of it; what begins with all of
+       `key` comes before it if `below` is set, else after. */
+    bool (*seek_back)(void *state, const uint8_t *key, size_t len, size_t within, bool below, pm_terminal *t);
+    /* The same for the last one before the terminal that seek_back or prev has just found, with the same `within`.
+       NULL: seek_back does. */
+    bool (*prev)(void *state, size_t within, pm_terminal *t);
     /* Makes another state like this one, which finds the same; `own`: whatever happens to the maps underneath. */
     pm_status (*fork)(const void *state, bool own, void **out);
     void (*drop)(void *state);
@@ -736,7 +746,7 @@ typedef struct pm_rz {
     const pm_view_ops *view; /* NULL: over a map */
     void *state;             /* the view's */
     size_t first, bare, within;
-    bool known;
+    bool known, back;
     struct pm_claim *claim;   /* of a zipper that a head gave out */
 } pm_rz;
 
@@ -757,7 +767,8 @@ PM_API PM_NODISCARD pm_status pm_rz_open_owned(const pm_map *m, const void *path
    there are none. `pool` is where pm_rz_make_map makes maps.
    Owns     pm_rz_drop; `state` becomes the zipper's, which ends it with view->drop
    Valid    as long as the view is
-   Fails    PM_NOMEM; PM_BADHOOK: `ops` are refused; PM_INVALID: `view` lacks seek, fork or drop. `state` stays yours */
+   Fails    PM_NOMEM; PM_BADHOOK: `ops` are refused; PM_INVALID: `view` lacks seek, seek_back, fork or drop. `state`
+            stays yours */
 PM_API PM_NODISCARD pm_status pm_rz_open_view(const pm_view_ops *view, void *state, const pm_ops *ops, pm_pool *pool,
                                               const void *path, size_t len, pm_rz *out);
 
@@ -898,6 +909,21 @@ PM_API bool pm_rz_to_next_step(pm_rz *z);
    take an iterator. False after the last, with the focus at the root. Most steps cost a few nanoseconds; none does an
    atomic read-modify-write. */
 PM_API bool pm_rz_to_next_val(pm_rz *z);
+/* Goes to the location before the focus, depth first, root excluded. False before the first, with the focus at the
+   root. */
+PM_API bool pm_rz_to_prev_step(pm_rz *z);
+/* Goes to the greatest value before the focus, root excluded. False before the first, focus at the root. What goes on
+   may turn round at any place, on the trie or off it. */
+PM_API bool pm_rz_to_prev_val(pm_rz *z);
+/* Goes to the first value at or below the root. False, with the focus at the root, if there is none. */
+PM_API bool pm_rz_to_first_val(pm_rz *z);
+/* Goes to the last value at or below the root. False, with the focus at the root, if there is none. */
+PM_API bool pm_rz_to_last_val(pm_rz *z);
+/* Goes to the value nearest to the place `key` below the root, which need not exist: PM_GE the first at or after it,
+   PM_GT after it, PM_LE the last at or before it, PM_LT before it. The root's own value counts. False, with the focus
+   at the root, if there is none; also if `rel` is none of these, or `key` is no key (PM_INVALID is the status then).
+   Cost     O(len), cheap where the old path shares a prefix */
+PM_API bool pm_rz_seek(pm_rz *z, pm_rel rel, const void *key, size_t len);
 /* Goes to the first location exactly k bytes below the focus. False, unmoved: there is none. k = 0: returns whether the
    focus exists. */
 PM_API bool pm_rz_descend_first_k_path(pm_rz *z, size_t k);
@@ -964,31 +990,54 @@ PM_API void pm_witness_drop(pm_witness *w);
 
 /* Iterators: `for (pm_iter i = pm_iter_vals(&m); pm_iter_next(&i);) …`
    `key` and `len` are the current path, `val` its value (NULL at a location without one); both are valid until the next
-   step. The other fields are private.
-   Owns     an iterator that has returned false holds nothing; one left earlier needs pm_iter_drop
-   Valid    until the next write to the map that it is over
+   step. Assigning moves. A new iterator stands outside: pm_iter_next goes to the first place, pm_iter_prev to the last
+   one; after that either may follow the other. So the same loop with pm_iter_prev goes backwards.
+   Owns     an iterator that has returned false holds nothing, and stays at its end; one left earlier needs pm_iter_drop
+   Valid    over a map until the next write to it, which leaves nothing but pm_iter_drop; over a zipper that owns what
+            it reads, always: iterate a clone, or resume after the last key (pm_iter_after), to write meanwhile
    Cost     a few nanoseconds a step; memory only for the path and the stack
    Threads  one thread per iterator; any number of iterators per map */
 typedef struct pm_iter {
     const uint8_t *key;
     size_t len;
     const pm_val *val;
-    pm_rz z;
+    pm_rz z; /* from here on private */
     bool (*next)(struct pm_iter *i);
+    const uint8_t *from, *to;
+    size_t from_len, to_len;
     uint8_t state;
+    bool paths, after, within;
 } pm_iter;
 
 /* Returns an iterator over every value in key order, the empty path first. It is not begun: pm_iter_next goes to the
-   first. */
+   first.  NULL: there are none. */
 PM_API pm_iter pm_iter_vals(const pm_map *m);
-/* Returns an iterator over every location in key order, the empty path first. */
+/* Returns an iterator over every location in key order, the empty path first.  NULL: that of an empty map. */
 PM_API pm_iter pm_iter_paths(const pm_map *m);
-/* Returns an iterator over every value at and below the focus of `z`; keys are relative to that focus. It is valid as
-   long as `z` would be, which may be dropped at once. Lack of memory ends the first step. */
+/* Returns an iterator over every value at and below the focus of `z`; keys are relative to that focus.
+   Valid    as a fork of `z`, which may be dropped at once.  NULL: there are none
+   Fails    PM_NOMEM, or what a view's fork returned: pm_iter_status tells, there is nothing to visit */
 PM_API pm_iter pm_iter_vals_of_rz(const pm_rz *z);
+
+/* These take an iterator that has not been used yet, and give it back with bounds, which stay the caller's and must
+   last as long as it does: `pm_iter i = pm_iter_prefix(pm_iter_vals(&m), "ab", 2)`. No memory is needed.
+   A key of NULL and a length that is not 0 are refused: nothing is visited, the status is PM_INVALID. */
+
+/* Returns `all` within what begins with `key`, in place of earlier bounds. */
+PM_API pm_iter pm_iter_prefix(pm_iter all, const void *key, size_t len);
+/* Returns `all` within what is at or after `from` and before `to`, in place of earlier bounds. NULL: no bound. */
+PM_API pm_iter pm_iter_range(pm_iter all, const void *from, size_t from_len, const void *to, size_t to_len);
+/* Returns `all` after `key`, which need not exist, and within earlier bounds: the next page after the last key of
+   one. */
+PM_API pm_iter pm_iter_after(pm_iter all, const void *key, size_t len);
+
 /* Steps on.
-   Returns  false after the last, and when memory for the path ran out (pm_iter_status tells) */
+   Returns  false after the last, and when memory for the path ran out (pm_iter_status tells)
+   Cost     amortised O(bytes that differ from the path before) */
 PM_API bool pm_iter_next(pm_iter *i);
+/* Steps back.
+   Returns  false before the first, and likewise */
+PM_API bool pm_iter_prev(pm_iter *i);
 /* Tells why an iterator has ended.
    Returns  PM_OK: there is no more; PM_NOMEM; of a view, what its function returned */
 PM_API pm_status pm_iter_status(const pm_iter *i);
@@ -1416,9 +1465,6 @@ PM_API PM_NODISCARD pm_status pm_compact(pm_map *m);
 
    Keys compare as byte strings, a prefix before what extends it; the empty key comes first. Dangling locations are no
    keys. All of this reads the map as pm_get does: any number of threads at once, as long as nobody writes. */
-
-/* How the key that is looked for stands to a given one. */
-typedef enum pm_rel { PM_LT, PM_LE, PM_GE, PM_GT } pm_rel;
 
 /* A key with its value, as the calls below hand it out. Zero is a valid one that holds nothing. The buffer belongs to
    the item, grows as needed, and is used again by the next call; a key that is passed to a call may lie in it. */
@@ -15662,7 +15708,7 @@ static PM__INLINE void pm__rz_use(const pm_rz *z) {
 }
 
 /* What the cursor of a writer is over while it has no nodes: a write may have freed those that its frames named. */
-static const pm_view_ops pm__rz_forgotten = {NULL, NULL, NULL, NULL, NULL};
+static const pm_view_ops pm__rz_forgotten = {NULL, NULL, NULL, NULL, NULL, NULL, NULL};
 
 static PM__NOINLINE bool pm__rz_find(const pm_rz *z);
 static bool pm__vz_exists(const pm_rz *z);
@@ -15801,7 +15847,7 @@ static pm_status pm__rz_over_view(pm_rz *z, const pm_view_ops *view, void *state
 
 PM_API pm_status pm_rz_open_view(const pm_view_ops *view, void *state, const pm_ops *ops, pm_pool *pool,
                                  const void *path, size_t len, pm_rz *out) {
-    if (!out || !view || !view->seek || !view->fork || !view->drop) return PM_INVALID;
+    if (!out || !view || !view->seek || !view->seek_back || !view->fork || !view->drop) return PM_INVALID;
     const pm_ops *taken = ops ? pm__ops_taken(ops) : NULL;
     pm_rz z;
     if (taken && pm__ops_is_refused(taken)) return PM_BADHOOK;
@@ -15914,9 +15960,25 @@ static PM__INLINE bool pm__vz_asked(pm_rz *z, bool found, const pm_terminal *t) 
 static bool pm__vz_seek(pm_rz *z, size_t n, size_t within, pm_terminal *t) {
     static const pm_terminal none = {NULL, 0, 0, NULL, PM_OK};
     *t = none;
-    z->known = false;
+    z->known = z->back = false;
     z->within = within;
     bool found = z->view->seek(z->state, z->path ? z->path : (const uint8_t *)"", n, within, t);
+    t->same = 0;
+    return pm__vz_asked(z, found, t);
+}
+
+/* The last terminal before the first n bytes of the path that begins with `within` of them. `below`: what begins with
+   all n comes before them. */
+static bool pm__vz_seek_back(pm_rz *z, size_t n, size_t within, bool below, pm_terminal *t) {
+    static const pm_terminal none = {NULL, 0, 0, NULL, PM_OK};
+    *t = none;
+    if (n <= within && !below) return false;
+    bool at = z->known && z->back && !below && n + 1 == z->exist_len && z->within == within && z->view->prev;
+    z->known = false;
+    z->back = true;
+    z->within = within;
+    if (at) return pm__vz_asked(z, z->view->prev(z->state, within, t), t);
+    bool found = z->view->seek_back(z->state, z->path ? z->path : (const uint8_t *)"", n, within, below, t);
     t->same = 0;
     return pm__vz_asked(z, found, t);
 }
@@ -15943,7 +16005,7 @@ static bool pm__vz_seek_beyond(pm_rz *z, size_t n, size_t within, pm_terminal *t
 
 /* The same for the first one after the focus. */
 static PM__INLINE bool pm__vz_seek_next(pm_rz *z, size_t within, pm_terminal *t) {
-    if (z->known && z->len + 1 == z->exist_len && z->within == within && z->view->next) {
+    if (z->known && !z->back && z->len + 1 == z->exist_len && z->within == within && z->view->next) {
         t->status = PM_OK;
         t->same = 0;
         z->known = false;
@@ -16076,6 +16138,12 @@ static bool pm__vz_seek_terminal(pm_rz *z, size_t within) {
     return true;
 }
 
+/* To the last terminal before the focus; `below`: or at or below it. */
+static PM__INLINE bool pm__vz_prev_terminal(pm_rz *z, size_t within, bool below) {
+    pm_terminal t;
+    return pm__vz_seek_back(z, z->len, within, below, &t) && pm__vz_go(z, &t);
+}
+
 /* The largest n in lo..hi that something holds for which holds of all that are smaller, lo included. */
 static size_t pm__vz_last(pm_rz *z, size_t lo, size_t hi, bool (*holds)(pm_rz *z, size_t n)) {
     size_t step = 1, no = hi + 1;
@@ -16091,6 +16159,22 @@ static size_t pm__vz_last(pm_rz *z, size_t lo, size_t hi, bool (*holds)(pm_rz *z
 static size_t pm__vz_existing(pm_rz *z) {
     size_t known = z->exist_len ? z->exist_len - 1 : 0, lo = known < z->len ? known : z->len;
     return pm__vz_last(z, lo > z->root_len ? lo : z->root_len, z->len, pm__vz_exists_at);
+}
+
+/* To the location before the focus that begins with more than `within` bytes of the path: what leads to the focus comes
+   behind the terminal before it where it leaves that one's path. */
+static bool pm__vz_step_back(pm_rz *z, size_t within) {
+    pm_terminal t;
+    if (z->len <= within) return false;
+    size_t up = pm__vz_exists(z) ? z->len - 1 : pm__vz_existing(z), min, same = within;
+    bool found = pm__vz_seek_back(z, z->len, within, false, &t);
+    if (t.status != PM_OK) return false;
+    min = found ? (t.len < z->len ? t.len : z->len) : 0;
+    if (min) same = pm__lcp(z->path, t.path, min);
+    if (found && up <= same && t.len > within) return pm__vz_go(z, &t);
+    if (up <= within) return false;
+    z->len = up;
+    return true;
 }
 
 /* Whether below the first n bytes of the path something comes before the focus, and what leads there. */
@@ -17311,8 +17395,9 @@ static bool pm__iter_spare_map(pm_rz *z) {
 
 static bool pm__iter_spare(pm_rz *z) { return pm__rz_is_view(z) || pm__iter_spare_map(z); }
 
-static bool pm__iter_vz_prev_sibling(pm_rz *z, uint8_t b) {
-    z->len--;
+/* By the children there are: what lies at the end of what is below them need not be looked at. */
+static bool pm__iter_vz_prev_sibling(pm_rz *z) {
+    uint8_t b = z->path[--z->len];
     pm_mask m = pm__vz_mask(z);
     int c = pm_mask_prev(&m, b - 1);
     if (c >= 0) b = (uint8_t)c;
@@ -17323,8 +17408,8 @@ static bool pm__iter_vz_prev_sibling(pm_rz *z, uint8_t b) {
 /* Replaces the last byte by its neighbour among the children of the parent. Needs no memory: what it frees suffices. */
 static bool pm__iter_sibling(pm_rz *z, bool next) {
     if (pm_rz_at_root(z)) return false;
+    if (pm__rz_is_view(z)) return next ? pm__vz_step_beside(z, z->len - 1) : pm__iter_vz_prev_sibling(z);
     uint8_t b = z->path[z->len - 1];
-    if (pm__rz_is_view(z)) return next ? pm__vz_step_beside(z, z->len - 1) : pm__iter_vz_prev_sibling(z, b);
     pm_mask m = pm__iter_parent_mask(z);
     int c = next ? pm_mask_next(&m, b + 1) : pm_mask_prev(&m, b - 1);
     if (c < 0) return false;
@@ -17376,7 +17461,10 @@ static PM__NOINLINE void pm__iter_below_root(const pm_rz *z, const pm_frame *f, 
         pm__line_seek k = pm__line_find(x, z->path + f->base + x->plen, d - x->plen);
         *begin = (int)k.lo, *end = (int)k.hi;
     }
-    while (*begin < *end && pm__line_suffix(x, (unsigned)*begin) == d - x->plen) ++*begin;
+    while (*begin < *end && pm__line_suffix(x, (unsigned)*begin) == d - x->plen) {
+        if (pm__line_is_child(x, (unsigned)*begin) && *pm__line_child(x, (unsigned)*begin)) break; /* leads below it */
+        ++*begin;
+    }
 }
 
 /* The same wherever the root lies. */
@@ -17385,144 +17473,10 @@ static PM__INLINE void pm__iter_bounds(const pm_rz *z, const pm_frame *f, const 
     if (PM__UNLIKELY(f->base < z->root_len)) pm__iter_below_root(z, f, x, begin, end);
 }
 
-/* Stands d + 1 bytes down the suffix of entry i, the first of those up to `end`, which have d bytes in common. */
-static void pm__iter_stand_below(pm_rz *z, pm_frame *f, const pm__line *x, unsigned i, unsigned d, unsigned end) {
-    const uint8_t *lens = pm__line_lens(x), *h = d ? pm__line_heap(x) + pm__line_off(x, i) + d - 1 : x->body + i;
-    uint8_t c = *h;
-    f->place.lo = (uint8_t)i;
-    for (h += d ? lens[i] : 1, i++; i < end && *h == c; i++) h += d ? lens[i] : 1;
-    f->place.hi = (uint8_t)i;
-    f->place.depth = (uint16_t)(x->plen + d + 1);
-    z->len = z->exist_len = f->base + f->place.depth;
-    z->path[z->len - 1] = c;
-}
-
-static void pm__iter_stand_on_byte(pm_rz *z, pm_frame *f, int b) {
-    f->place.lo = (uint8_t)b, f->place.hi = 0, f->place.depth = 1;
-    z->path[f->base] = (uint8_t)b;
-    z->len = z->exist_len = f->base + 1;
-}
-
-/* One byte down from a place on the trie, to the first child; pm__iter_spare has made room. */
-static bool pm__iter_step_down(pm_rz *z) {
-    pm_frame *f = &z->frames[z->nframes - 1];
-    pm__ref child;
-    if (f->place.node == 0) return false;
-    if (pm__place_child(&f->place, &child)) {
-        if (!child) return false;
-        pm__ref_prefetch(child);
-        (void)pm__rz_push(z, pm__place_root(child), z->len);
-        f = &z->frames[z->nframes - 1];
-    }
-    pm_place *p = &f->place;
-    if (!pm__place_in_line(p)) {
-        pm__iter_stand_on_byte(z, f, pm__iter_byte_next(pm__place_byte(p), 0));
-        return true;
-    }
-    const pm__line *x = pm__place_line(p);
-    if (p->depth < x->plen) {
-        z->path[z->len++] = pm__line_heap(x)[p->depth++];
-        z->exist_len = z->len;
-        return true;
-    }
-    unsigned i = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
-    if (i == p->hi) return false;
-    pm__iter_stand_below(z, f, x, i, pm__place_suffix(p, x), p->hi);
-    return true;
-}
-
-/* From a place on the trie to the next one that is not below it: the entry after those that agree with the path leaves
-   it where it differs from the entry before. */
-static bool pm__iter_step_beside(pm_rz *z) {
-    for (;; z->nframes--) {
-        pm_frame *f = &z->frames[z->nframes - 1];
-        pm_place *p = &f->place;
-        if (p->depth && !pm__place_in_line(p)) {
-            int b = f->base < z->root_len ? -1 : pm__iter_byte_next(pm__place_byte(p), p->lo + 1u);
-            if (b >= 0) {
-                pm__iter_stand_on_byte(z, f, b);
-                return true;
-            }
-        } else if (p->depth) {
-            const pm__line *x = pm__place_line(p);
-            int begin, end;
-            unsigned i = p->hi;
-            pm__iter_bounds(z, f, x, &begin, &end);
-            if ((int)i < end) {
-                unsigned off = pm__line_off(x, i), j = i + 1;
-                size_t shared = pm__tally_line_shared_before(x, i, off);
-                for (off += pm__line_lens(x)[i]; shared && (int)j < end; off += pm__line_lens(x)[j], j++)
-                    if (pm__tally_line_shared_before(x, j, off) < shared) break;
-                pm__iter_stand_below(z, f, x, i, (unsigned)shared, shared ? j : (unsigned)end);
-                return true;
-            }
-        }
-        if (f->base <= z->root_len || z->nframes == 1) return false;
-    }
-}
-
-static bool pm__iter_next_step(pm_rz *z) {
-    if (!pm__iter_spare(z)) return false;
-    if (!pm__rz_on_trie(z)) return pm__iter_next_beside(z, z->root_len);
-    z->run = 0;
-    return pm__iter_step_down(z) || pm__iter_step_beside(z);
-}
-
 /* Back to the root after the last place. A child entered at the root may have left its frame. */
 static void pm__iter_rewind(pm_rz *z) {
     while (z->nframes > 1 && z->frames[z->nframes - 1].base >= z->root_len) z->nframes--;
     pm__rz_cut_to(z, z->root_len);
-}
-
-/* To the next location of a map from one that exists. */
-static bool pm__iter_step_map(pm_rz *z) {
-    z->run = 0;
-    return pm__iter_spare_map(z) && (pm__iter_step_down(z) || pm__iter_step_beside(z));
-}
-
-/* To the next location that begins with the first `base` bytes of the path; else to that place. */
-static bool pm__iter_step(pm_rz *z, size_t base) {
-    size_t root_len = z->root_len;
-    bool over_view = pm__rz_is_view(z);
-    z->root_len = base;
-    bool found = over_view ? pm__vz_step(z, base) : pm__iter_next_step(z);
-    if (!found) pm__iter_rewind(z);
-    z->root_len = root_len;
-    return found;
-}
-
-PM_API bool pm_rz_to_next_step(pm_rz *z) {
-    if (!z) return false;
-    return pm__iter_step(z, z->root_len);
-}
-
-/* From where the zipper stands, k bytes or fewer below `base`: to the next place just k below it, or to `base`. */
-static bool pm__iter_next_at_depth(pm_rz *z, size_t base, size_t k) {
-    while (z->len < base + k)
-        if (!pm__iter_step(z, base)) return false;
-    return true;
-}
-
-PM_API bool pm_rz_descend_first_k_path(pm_rz *z, size_t k) {
-    if (!z) return false;
-    if (!pm__rz_on_trie(z)) return false;
-    return k <= SIZE_MAX - z->len && pm__iter_next_at_depth(z, z->len, k);
-}
-
-PM_API bool pm_rz_to_next_k_path(pm_rz *z, size_t k) {
-    if (!z) return false;
-    size_t depth = z->len - z->root_len;
-    if (k == 0) return false;
-    if (k > depth) {
-        pm_rz_reset(z);
-        return false;
-    }
-    size_t base = z->len - k;
-    if (!pm__iter_spare(z)) {
-        pm__rz_cut_to(z, base);
-        return false;
-    }
-    return pm__iter_next_beside(z, base) && pm__iter_next_at_depth(z, base, k);
 }
 
 /* ---- to the next value, and to the one before ----------------------------------------------------------------- */
@@ -17833,6 +17787,246 @@ PM_API bool pm_rz_to_next_val(pm_rz *z) {
     return pm__rz_is_view(z) ? pm__iter_vz_next_val(z) : pm__iter_next_val(z, false);
 }
 
+/* To the value of a view before the focus; `behind`: or at or below it. */
+static bool pm__iter_vz_prev_val(pm_rz *z, bool behind) {
+    for (; pm__vz_prev_terminal(z, z->root_len, behind) && z->len > z->root_len; behind = false)
+        if (z->run_val) return true;
+    z->len = z->root_len;
+    return false;
+}
+
+static PM__INLINE bool pm__iter_prev(pm_rz *z, bool behind) {
+    pm__rz_use(z);
+    if (PM__LIKELY(!behind && pm__iter_runs(z, true))) {
+        pm__iter_step_run(z, true);
+        return true;
+    }
+    return pm__rz_is_view(z) ? pm__iter_vz_prev_val(z, behind) : pm__iter_prev_val(z, false, behind);
+}
+
+PM_API bool pm_rz_to_prev_val(pm_rz *z) {
+    if (!z) return false;
+    return pm__iter_prev(z, false);
+}
+
+/* The same, the root's own value being one, too. */
+static bool pm__iter_prev_or_root(pm_rz *z, bool behind) {
+    pm_status before = pm__vz_worked(z, PM_OK);
+    bool found = behind || z->len > z->root_len;
+    if (found) found = pm__iter_prev(z, behind) || (z->status == PM_OK && pm_rz_is_val(z));
+    if (before != PM_OK) z->status = before;
+    return found;
+}
+
+PM_API bool pm_rz_to_first_val(pm_rz *z) {
+    if (!z) return false;
+    pm__rz_cut_to(z, z->root_len);
+    return pm_rz_is_val(z) || pm_rz_to_next_val(z);
+}
+
+PM_API bool pm_rz_to_last_val(pm_rz *z) {
+    if (!z) return false;
+    pm__rz_cut_to(z, z->root_len);
+    return pm__iter_prev_or_root(z, true);
+}
+
+/* ---- locations ------------------------------------------------------------------------------------------------- */
+
+/* Stands d + 1 bytes down the suffix of entry i, the first of those up to `end`, which have d bytes in common. */
+static void pm__iter_stand_below(pm_rz *z, pm_frame *f, const pm__line *x, unsigned i, unsigned d, unsigned end) {
+    const uint8_t *lens = pm__line_lens(x), *h = d ? pm__line_heap(x) + pm__line_off(x, i) + d - 1 : x->body + i;
+    uint8_t c = *h;
+    f->place.lo = (uint8_t)i;
+    for (h += d ? lens[i] : 1, i++; i < end && *h == c; i++) h += d ? lens[i] : 1;
+    f->place.hi = (uint8_t)i;
+    f->place.depth = (uint16_t)(x->plen + d + 1);
+    z->len = z->exist_len = f->base + f->place.depth;
+    z->path[z->len - 1] = c;
+}
+
+static void pm__iter_stand_on_byte(pm_rz *z, pm_frame *f, int b) {
+    f->place.lo = (uint8_t)b, f->place.hi = 0, f->place.depth = 1;
+    z->path[f->base] = (uint8_t)b;
+    z->len = z->exist_len = f->base + 1;
+}
+
+/* One byte down from a place on the trie, to the first child; pm__iter_spare has made room. */
+static bool pm__iter_step_down(pm_rz *z) {
+    pm_frame *f = &z->frames[z->nframes - 1];
+    pm__ref child;
+    if (f->place.node == 0) return false;
+    if (pm__place_child(&f->place, &child)) {
+        if (!child) return false;
+        pm__ref_prefetch(child);
+        (void)pm__rz_push(z, pm__place_root(child), z->len);
+        f = &z->frames[z->nframes - 1];
+    }
+    pm_place *p = &f->place;
+    if (!pm__place_in_line(p)) {
+        pm__iter_stand_on_byte(z, f, pm__iter_byte_next(pm__place_byte(p), 0));
+        return true;
+    }
+    const pm__line *x = pm__place_line(p);
+    if (p->depth < x->plen) {
+        z->path[z->len++] = pm__line_heap(x)[p->depth++];
+        z->exist_len = z->len;
+        return true;
+    }
+    unsigned i = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
+    if (i == p->hi) return false;
+    pm__iter_stand_below(z, f, x, i, pm__place_suffix(p, x), p->hi);
+    return true;
+}
+
+/* From a place on the trie to the next one that is not below it: the entry after those that agree with the path leaves
+   it where it differs from the entry before. */
+static bool pm__iter_step_beside(pm_rz *z) {
+    for (;; z->nframes--) {
+        pm_frame *f = &z->frames[z->nframes - 1];
+        pm_place *p = &f->place;
+        if (p->depth && !pm__place_in_line(p)) {
+            int b = f->base < z->root_len ? -1 : pm__iter_byte_next(pm__place_byte(p), p->lo + 1u);
+            if (b >= 0) {
+                pm__iter_stand_on_byte(z, f, b);
+                return true;
+            }
+        } else if (p->depth) {
+            const pm__line *x = pm__place_line(p);
+            int begin, end;
+            unsigned i = p->hi;
+            pm__iter_bounds(z, f, x, &begin, &end);
+            if ((int)i < end) {
+                unsigned off = pm__line_off(x, i), j = i + 1;
+                size_t shared = pm__tally_line_shared_before(x, i, off);
+                for (off += pm__line_lens(x)[i]; shared && (int)j < end; off += pm__line_lens(x)[j], j++)
+                    if (pm__tally_line_shared_before(x, j, off) < shared) break;
+                pm__iter_stand_below(z, f, x, i, (unsigned)shared, shared ? j : (unsigned)end);
+                return true;
+            }
+        }
+        if (f->base <= z->root_len || z->nframes == 1) return false;
+    }
+}
+
+static bool pm__iter_next_step(pm_rz *z) {
+    if (!pm__iter_spare(z)) return false;
+    if (!pm__rz_on_trie(z)) return pm__iter_next_beside(z, z->root_len);
+    z->run = 0;
+    return pm__iter_step_down(z) || pm__iter_step_beside(z);
+}
+
+/* From a place on the trie, in a line, to the one a byte above, or to the end before it. Mostly the entries beside
+   share so little with those here that the same ones agree with the place above. */
+static bool pm__iter_line_step_back(pm_rz *z, pm_frame *f) {
+    const pm__line *x = pm__place_line(&f->place);
+    unsigned i = f->place.lo, end = f->place.hi, d = f->place.depth - 1u, plen = x->plen;
+    bool same = d && d < plen;
+    if (d == plen && i && pm__line_suffix(x, i - 1)) return pm__iter_back(z, (int)i - 1, true);
+    if (d > plen) {
+        size_t up = d - plen, before = 0, after = 0;
+        unsigned off = i || end < x->n ? pm__line_off(x, i) : 0;
+        if (i && x->body[i - 1] == x->body[i]) {
+            before = pm__tally_line_shared_before(x, i, off);
+            if (before == up && pm__line_suffix(x, i - 1) > up) return pm__iter_back(z, (int)i - 1, true);
+        }
+        if (end < x->n && x->body[end] == x->body[i]) {
+            for (; i < end; i++) off += pm__line_lens(x)[i];
+            after = pm__tally_line_shared_before(x, end, off);
+        }
+        same = before < up && after < up;
+    }
+    if (same) {
+        f->place.depth = (uint16_t)d;
+        z->exist_len = --z->len;
+    } else {
+        pm__rz_cut_to(z, z->len - 1);
+    }
+    return true;
+}
+
+/* To the location before the focus, which is below the root: the last one of the sibling before, else the parent. */
+static bool pm__iter_step_back(pm_rz *z) {
+    if (z->len == z->root_len || !pm__iter_spare(z)) return false;
+    if (z->len != z->exist_len) { /* what lies before the gap in its node, or where the trie ends */
+        size_t at = z->exist_len;
+        uint8_t b = z->path[at];
+        if (at < z->root_len) return false;
+        pm__rz_cut_to(z, at);
+        pm_mask m = pm__place_mask(&z->frames[z->nframes - 1].place);
+        int c = pm_mask_prev(&m, b - 1);
+        if (c < 0) return at > z->root_len;
+        return pm__rz_append_byte(z, (uint8_t)c) && pm__iter_prev_val(z, true, true);
+    }
+    pm_frame *f = &z->frames[z->nframes - 1];
+    z->run = 0;
+    if (pm__place_in_line(&f->place)) {
+        if (!pm__iter_line_step_back(z, f)) return false;
+    } else if (pm__iter_byte_prev(pm__place_byte(&f->place), f->place.lo - 1) >= 0) {
+        return pm__iter_back(z, 2 * f->place.lo - 1, true);
+    } else {
+        pm__rz_cut_to(z, z->len - 1);
+    }
+    return z->len > z->root_len;
+}
+
+/* To the next location of a map from one that exists. */
+static bool pm__iter_step_map(pm_rz *z) {
+    z->run = 0;
+    return pm__iter_spare_map(z) && (pm__iter_step_down(z) || pm__iter_step_beside(z));
+}
+
+/* To the next location that begins with the first `base` bytes of the path; else to that place. */
+static bool pm__iter_step(pm_rz *z, size_t base) {
+    size_t root_len = z->root_len;
+    bool over_view = pm__rz_is_view(z);
+    z->root_len = base;
+    bool found = over_view ? pm__vz_step(z, base) : pm__iter_next_step(z);
+    if (!found) pm__iter_rewind(z);
+    z->root_len = root_len;
+    return found;
+}
+
+PM_API bool pm_rz_to_next_step(pm_rz *z) {
+    if (!z) return false;
+    return pm__iter_step(z, z->root_len);
+}
+
+PM_API bool pm_rz_to_prev_step(pm_rz *z) {
+    if (!z) return false;
+    if (pm__rz_is_view(z) ? pm__vz_step_back(z, z->root_len) : pm__iter_step_back(z)) return true;
+    pm__iter_rewind(z);
+    return false;
+}
+
+/* From where the zipper stands, k bytes or fewer below `base`: to the next place just k below it, or to `base`. */
+static bool pm__iter_next_at_depth(pm_rz *z, size_t base, size_t k) {
+    while (z->len < base + k)
+        if (!pm__iter_step(z, base)) return false;
+    return true;
+}
+
+PM_API bool pm_rz_descend_first_k_path(pm_rz *z, size_t k) {
+    if (!z) return false;
+    if (!pm__rz_on_trie(z)) return false;
+    return k <= SIZE_MAX - z->len && pm__iter_next_at_depth(z, z->len, k);
+}
+
+PM_API bool pm_rz_to_next_k_path(pm_rz *z, size_t k) {
+    if (!z) return false;
+    size_t depth = z->len - z->root_len;
+    if (k == 0) return false;
+    if (k > depth) {
+        pm_rz_reset(z);
+        return false;
+    }
+    size_t base = z->len - k;
+    if (!pm__iter_spare(z)) {
+        pm__rz_cut_to(z, base);
+        return false;
+    }
+    return pm__iter_next_beside(z, base) && pm__iter_next_at_depth(z, base, k);
+}
+
 /* Whether something lies below the focus. */
 static PM__INLINE bool pm__iter_has_children(const pm_rz *z) {
     if (pm__rz_is_view(z)) return pm__vz_child(pm__vz_of(z), 0) >= 0;
@@ -17869,6 +18063,28 @@ static PM__INLINE bool pm__iter_next_terminal(pm_rz *z, size_t floor) {
     return found;
 }
 
+/* Whether the focus is one. */
+static bool pm__iter_is_terminal(pm_rz *z) {
+    return pm__rz_on_trie(z) && (pm_rz_is_val(z) || !pm__iter_has_children(z));
+}
+
+/* To the terminal before the focus; `behind`: or at or below it. */
+static bool pm__iter_prev_terminal(pm_rz *z, size_t floor, bool behind) {
+    size_t root_len = z->root_len, base = root_len + floor;
+    if (z->len <= base && !behind) return false;
+    if (PM__UNLIKELY(z->view != NULL)) return pm__vz_prev_terminal(z, base, behind);
+    if (PM__LIKELY(!behind && pm__iter_runs(z, true) && z->run_at >= base)) {
+        pm__iter_step_run(z, true);
+        return true;
+    }
+    pm__iter_lower_root(z, floor);
+    bool found = pm__iter_prev_val(z, true, behind);
+    z->root_len = root_len;
+    if (found || z->status != PM_OK) return found;
+    z->run_val = pm_rz_val(z);
+    return pm__iter_is_terminal(z);
+}
+
 /* To the place `key` below the root, wherever the focus is; `key` is not bytes of the zipper's own path. */
 static bool pm__iter_go(pm_rz *z, const uint8_t *key, size_t n) {
     size_t have = z->len - z->root_len, min = have < n ? have : n;
@@ -17888,6 +18104,31 @@ static bool pm__iter_seek_terminal(pm_rz *z, size_t floor, const uint8_t *key, s
         return found || pm__iter_next_terminal(z, floor);
     }
     return pm__iter_next_terminal(z, floor);
+}
+
+/* To the last terminal before the place `key` below the root; as pm_view_ops.seek_back. */
+static bool pm__iter_seek_back(pm_rz *z, size_t floor, const uint8_t *key, size_t n, bool below) {
+    return pm__iter_go(z, key, n) && pm__iter_prev_terminal(z, floor, below);
+}
+
+/* ---- seeking ----------------------------------------------------------------------------------------------------- */
+
+static bool pm__iter_seek(pm_rz *z, pm_rel rel, const uint8_t *key, size_t len) {
+    bool on = rel == PM_GE || rel == PM_GT;
+    if (!pm__iter_go(z, key, len)) return false;
+    if ((rel == PM_GE || rel == PM_LE) && pm_rz_is_val(z)) return true;
+    return on ? pm_rz_to_next_val(z) : pm__iter_prev_or_root(z, false);
+}
+
+PM_API bool pm_rz_seek(pm_rz *z, pm_rel rel, const void *key, size_t len) {
+    if (!z) return false;
+    if ((unsigned)rel > PM_GT || (len && !key) || len > PM__LEN_MAX) {
+        if (z->status == PM_OK) z->status = PM_INVALID;
+    } else if (pm__iter_seek(z, rel, (const uint8_t *)key, len)) {
+        return true;
+    }
+    pm__rz_cut_to(z, z->root_len);
+    return false;
 }
 
 /* ---- maps of parts --------------------------------------------------------------------------------------------- */
@@ -17958,13 +18199,13 @@ PM_API pm_status pm_rz_make_map_in(const pm_rz *view, const pm_ops *ops, pm_pool
 /* How an iterator goes on is a function that it carries: what goes over a map needs nothing of what views do, and a
    program without these gets none of it. The functions set `val`. */
 
-enum { PM__ITER_FRESH, PM__ITER_ON, PM__ITER_END };
+enum { PM__ITER_FRESH, PM__ITER_RUNS, PM__ITER_ON, PM__ITER_END }; /* runs: it may step along a zipper's run */
 
 /* Over a map, from its origin. */
 static bool pm__iter_map_vals(pm_iter *i) {
     pm_rz *z = &i->z;
     bool fresh = i->state == PM__ITER_FRESH;
-    i->state = PM__ITER_ON;
+    i->state = PM__ITER_RUNS;
     z->run_val = z->top_val;
     if (!fresh || !z->run_val) {
         if (!pm__rz_begin(z)) return false;
@@ -17986,7 +18227,7 @@ static bool pm__iter_map_paths(pm_iter *i) {
 /* Over whatever a zipper stands on. */
 static bool pm__iter_rz_vals(pm_iter *i) {
     bool fresh = i->state == PM__ITER_FRESH;
-    i->state = PM__ITER_ON;
+    i->state = PM__ITER_RUNS;
     if (!(fresh && pm_rz_is_val(&i->z)) && !pm_rz_to_next_val(&i->z)) return false;
     i->val = pm_rz_val(&i->z);
     return true;
@@ -18004,7 +18245,11 @@ static pm_iter pm__iter_of_map(const pm_map *m, bool (*next)(pm_iter *i)) {
 }
 
 PM_API pm_iter pm_iter_vals(const pm_map *m) { return pm__iter_of_map(m, pm__iter_map_vals); }
-PM_API pm_iter pm_iter_paths(const pm_map *m) { return pm__iter_of_map(m, pm__iter_map_paths); }
+PM_API pm_iter pm_iter_paths(const pm_map *m) {
+    pm_iter i = pm__iter_of_map(m, pm__iter_map_paths);
+    i.paths = true;
+    return i;
+}
 
 PM_API pm_iter pm_iter_vals_of_rz(const pm_rz *z) {
     pm_iter i = pm__iter_of_map(NULL, pm__iter_rz_vals);
@@ -18023,20 +18268,24 @@ static PM__NOINLINE bool pm__iter_end(pm_iter *i) {
     return false;
 }
 
+/* Shows where the iterator has come to. */
+static PM__INLINE bool pm__iter_show(pm_iter *i, const pm_val *val) {
+    const pm_rz *z = &i->z;
+    i->val = val;
+    i->len = z->len - z->root_len;
+    i->key = i->len ? z->path + z->root_len : (const uint8_t *)"";
+    return true;
+}
+
 PM_API bool pm_iter_next(pm_iter *i) {
     if (PM__UNLIKELY(!i)) return false;
-    pm_rz *z = &i->z;
-    pm__rz_use(z);
-    if (PM__LIKELY(pm__iter_runs(z, false))) {
-        pm__iter_step_run(z, false);
-        i->val = z->run_val;
-    } else {
-        if (PM__UNLIKELY(i->state == PM__ITER_END || !i->next)) return false;
-        if (PM__UNLIKELY(!i->next(i))) return pm__iter_end(i);
+    pm__rz_use(&i->z);
+    if (PM__LIKELY(pm__iter_runs(&i->z, false) && i->state == PM__ITER_RUNS)) {
+        pm__iter_step_run(&i->z, false);
+        return pm__iter_show(i, i->z.run_val);
     }
-    i->key = z->len > z->root_len ? z->path + z->root_len : (const uint8_t *)"";
-    i->len = z->len - z->root_len;
-    return true;
+    if (PM__UNLIKELY(i->state == PM__ITER_END || !i->next)) return false;
+    return PM__LIKELY(i->next(i)) ? pm__iter_show(i, i->val) : pm__iter_end(i);
 }
 
 PM_API pm_status pm_iter_status(const pm_iter *i) {
@@ -18046,6 +18295,96 @@ PM_API pm_status pm_iter_status(const pm_iter *i) {
 PM_API void pm_iter_drop(pm_iter *i) {
     if (!i) return;
     pm_rz_drop(&i->z);
+}
+
+/* ---- iterators within bounds, and backwards -------------------------------------------------------------------- */
+
+static int pm__iter_compare(const pm_rz *z, const uint8_t *key, size_t len) {
+    size_t n = z->len - z->root_len, min = n < len ? n : len;
+    int c = min ? memcmp(z->path + z->root_len, key, min) : 0;
+    return c ? c : (n > len) - (n < len);
+}
+
+/* Whether the focus lies behind what is asked for, or before it. */
+static bool pm__iter_is_past(const pm_iter *i) {
+    const pm_rz *z = &i->z;
+    if (!i->to) return false;
+    if (!i->within) return pm__iter_compare(z, i->to, i->to_len) >= 0;
+    if (z->len - z->root_len < i->to_len) return true;
+    return i->to_len && memcmp(z->path + z->root_len, i->to, i->to_len) != 0;
+}
+static bool pm__iter_is_early(const pm_iter *i) {
+    return i->from && pm__iter_compare(&i->z, i->from, i->from_len) < (int)i->after;
+}
+
+/* From the first place within the bounds, or the one after the focus. */
+static bool pm__iter_bounded(pm_iter *i) {
+    pm_rz *z = &i->z;
+    bool here = i->state == PM__ITER_FRESH;
+    i->state = PM__ITER_ON;
+    if (here) {
+        if (!pm__iter_go(z, i->from, i->from_len)) return false;
+        here = !i->after && (i->paths ? pm_rz_exists(z) : pm_rz_is_val(z));
+    }
+    if (!here && !(i->paths ? pm_rz_to_next_step(z) : pm_rz_to_next_val(z))) return false;
+    i->val = pm_rz_val(z);
+    return !pm__iter_is_past(i);
+}
+
+PM_API pm_iter pm_iter_range(pm_iter all, const void *from, size_t from_len, const void *to, size_t to_len) {
+    all.from = (const uint8_t *)from, all.from_len = from_len;
+    all.to = (const uint8_t *)to, all.to_len = to_len;
+    all.within = all.after = false;
+    if (all.next) all.next = pm__iter_bounded;
+    if ((!from && from_len) || (!to && to_len) || from_len > PM__LEN_MAX || to_len > PM__LEN_MAX) {
+        (void)pm__iter_end(&all);
+        all.z.status = PM_INVALID;
+    }
+    return all;
+}
+
+PM_API pm_iter pm_iter_prefix(pm_iter all, const void *key, size_t len) {
+    all = pm_iter_range(all, key, len, key, len);
+    all.within = true;
+    return all;
+}
+
+PM_API pm_iter pm_iter_after(pm_iter all, const void *key, size_t len) {
+    const uint8_t *from = all.from, *to = all.to;
+    size_t from_len = all.from_len, to_len = all.to_len;
+    bool within = all.within, after = all.after;
+    size_t min = from_len < len ? from_len : len;
+    int c = from && key && min ? memcmp(from, key, min) : 0;
+    bool later = !from || c < 0 || (c == 0 && from_len <= len);
+    all = pm_iter_range(all, key, len, to, to_len);
+    all.within = within;
+    all.after = key && later ? true : after;
+    if (!later) all.from = from, all.from_len = from_len;
+    return all;
+}
+
+/* To the place before the focus; `behind`: or at or below it. */
+static bool pm__iter_before(pm_iter *i, bool behind) {
+    pm_rz *z = &i->z;
+    if (!i->paths) return pm__iter_prev_or_root(z, behind);
+    if (behind && pm_rz_exists(z)) return (void)pm_rz_descend_last_path(z), z->status == PM_OK;
+    return z->len > z->root_len && (pm_rz_to_prev_step(z) || (z->status == PM_OK && pm_rz_exists(z)));
+}
+
+PM_API bool pm_iter_prev(pm_iter *i) {
+    if (!i) return false;
+    pm_rz *z = &i->z;
+    pm__rz_use(z);
+    if (PM__LIKELY(pm__iter_runs(z, true) && i->state == PM__ITER_RUNS)) {
+        pm__iter_step_run(z, true);
+        return pm__iter_show(i, z->run_val);
+    }
+    if (i->state == PM__ITER_END || !i->next) return false;
+    bool fresh = i->state == PM__ITER_FRESH;
+    i->state = i->from || i->to || i->paths ? PM__ITER_ON : PM__ITER_RUNS;
+    bool found = !fresh || pm__iter_go(z, i->to, i->to_len);
+    if (!found || !pm__iter_before(i, fresh && (!i->to || i->within)) || pm__iter_is_early(i)) return pm__iter_end(i);
+    return pm__iter_show(i, pm_rz_val(z));
 }
 
 /* ---- visiting every value -------------------------------------------------------------------------------------- */
@@ -18712,6 +19051,11 @@ static bool pm__view_none_seek(void *state, const uint8_t *key, size_t len, size
     return false;
 }
 
+static bool pm__view_none_back(void *state, const uint8_t *key, size_t len, size_t within, bool below, pm_terminal *t) {
+    (void)below;
+    return pm__view_none_seek(state, key, len, within, t);
+}
+
 static pm_status pm__view_none_fork(const void *state, bool own, void **out) {
     (void)state, (void)own;
     *out = NULL;
@@ -18721,7 +19065,10 @@ static pm_status pm__view_none_fork(const void *state, bool own, void **out) {
 static void pm__view_none_drop(void *state) { (void)state; }
 
 static const pm_view_ops pm__view_none = {
-    .seek = pm__view_none_seek, .fork = pm__view_none_fork, .drop = pm__view_none_drop};
+    .seek = pm__view_none_seek,
+    .seek_back = pm__view_none_back,
+    .fork = pm__view_none_fork,
+    .drop = pm__view_none_drop};
 
 PM_API pm_status pm_view_empty(const void *path, size_t len, pm_rz *out) {
     return pm_rz_open_view(&pm__view_none, NULL, NULL, NULL, path, len, out);
@@ -18750,6 +19097,25 @@ static bool pm__view_pre_seek(void *state, const uint8_t *key, size_t len, size_
 static bool pm__view_pre_next(void *state, size_t within, pm_terminal *t) {
     pm__view_pre *p = (pm__view_pre *)state;
     bool found = pm__iter_next_terminal(&p->src, pm__view_floor(within, p->n));
+    t->same = p->n;
+    return pm__view_asked(&p->src, found, t) && pm__view_show(&p->path, p->n, &p->src, t);
+}
+
+static bool pm__view_pre_back(void *state, const uint8_t *key, size_t len, size_t within, bool below, pm_terminal *t) {
+    pm__view_pre *p = (pm__view_pre *)state;
+    size_t min = len < p->n ? len : p->n, same = min ? pm__lcp(p->path.at, key, min) : 0;
+    if (same < p->n) { /* after all of the source, or before it */
+        if (same < within || !(same == len ? below : key[same] > p->path.at[same])) return false;
+        len = within = p->n;
+        below = true;
+    }
+    bool found = pm__iter_seek_back(&p->src, pm__view_floor(within, p->n), key + p->n, len - p->n, below);
+    return pm__view_asked(&p->src, found, t) && pm__view_show(&p->path, p->n, &p->src, t);
+}
+
+static bool pm__view_pre_prev(void *state, size_t within, pm_terminal *t) {
+    pm__view_pre *p = (pm__view_pre *)state;
+    bool found = pm__iter_prev_terminal(&p->src, pm__view_floor(within, p->n), false);
     t->same = p->n;
     return pm__view_asked(&p->src, found, t) && pm__view_show(&p->path, p->n, &p->src, t);
 }
@@ -18787,7 +19153,8 @@ static pm_status pm__view_pre_fork(const void *state, bool own, void **out) {
 }
 
 static const pm_view_ops pm__view_prefix = {
-    pm__view_pre_seek, pm__view_pre_next, pm__view_pre_fork, pm__view_pre_drop, NULL};
+    .seek = pm__view_pre_seek, .next = pm__view_pre_next, .seek_back = pm__view_pre_back, .prev = pm__view_pre_prev,
+    .fork = pm__view_pre_fork, .drop = pm__view_pre_drop};
 
 PM_API pm_status pm_view_prefix(const pm_rz *src, const void *prefix, size_t len, const void *root, size_t root_len,
                                 pm_rz *out) {
@@ -18981,6 +19348,38 @@ static bool pm__chain_next(void *state, size_t within, pm_terminal *t) {
     return pm__chain_go_on(c, within, t);
 }
 
+/* Back in order to the terminal before the place, `below`: or at or below it. What a link's end leads to comes behind
+   that end; the roots of links but the first are hidden. */
+static bool pm__chain_go_back(pm__view_chain *c, size_t within, bool below, pm_terminal *t) {
+    for (;;) {
+        pm_rz *f = pm__chain_focus(c);
+        size_t seam = c->links[c->active].seam;
+        bool found = pm__view_asked(f, pm__iter_prev_terminal(f, pm__view_floor(within, seam), below), t);
+        bool shown = found && (!c->active || f->len > f->root_len);
+        below = false;
+        if (!shown) {
+            if (!pm__chain_back(c, within, t)) return false;
+            f = pm__chain_focus(c);
+            if (!pm__view_asked(f, pm_rz_val(f) != NULL, t)) continue;
+        }
+        if (!pm__view_show(&c->path, c->links[c->active].seam, f, t)) return false;
+        if (!shown) return true;
+        pm__chain_forget(c, SIZE_MAX);
+        below = pm__chain_onward(c, t);
+        if (t->status != PM_OK || !below) return t->status == PM_OK;
+    }
+}
+
+static bool pm__chain_seek_back(void *state, const uint8_t *key, size_t len, size_t within, bool below,
+                                pm_terminal *t) {
+    pm__view_chain *c = (pm__view_chain *)state;
+    return pm__chain_go(c, key, len, t) && pm__chain_go_back(c, within, below, t);
+}
+
+static bool pm__chain_prev(void *state, size_t within, pm_terminal *t) {
+    return pm__chain_go_back((pm__view_chain *)state, within, false, t);
+}
+
 static void pm__chain_drop(void *state) {
     pm__view_chain *c = (pm__view_chain *)state;
     pm__chain_cut(c, 0);
@@ -19014,7 +19413,9 @@ static pm_status pm__chain_fork(const void *state, bool own, void **out) {
     return s;
 }
 
-static const pm_view_ops pm__view_of_chain = {pm__chain_seek, pm__chain_next, pm__chain_fork, pm__chain_drop, NULL};
+static const pm_view_ops pm__view_of_chain = {
+    .seek = pm__chain_seek, .next = pm__chain_next, .seek_back = pm__chain_seek_back, .prev = pm__chain_prev,
+    .fork = pm__chain_fork, .drop = pm__chain_drop};
 
 static pm_status pm__chain_open(const pm_rz *factors, size_t n, pm_view_next_fn fn, void *ctx, uint64_t payload,
                                 pm_rz *out) {
@@ -19221,6 +19622,13 @@ static bool pm__subtract_here(pm__pair *p, bool prefix, pm_terminal *t) {
     return false;
 }
 
+/* Where the terminal is that is shown. */
+static PM__INLINE void pm__pair_tell(const pm__pair *p, pm_terminal *t) {
+    const pm_rz *at = p->order <= 0 ? &p->left : &p->right;
+    t->path = at->path + at->root_len;
+    t->len = at->len - at->root_len;
+}
+
 /* From where the factors stand on to the first terminal of the view. A value that a bad hook was to make is none. */
 static bool pm__pair_go_on(pm__pair *p, pm_terminal *t) {
     for (bool found = false; !found;) {
@@ -19232,9 +19640,7 @@ static bool pm__pair_go_on(pm__pair *p, pm_terminal *t) {
         if (p->kind == PM__OVERLAY) found = pm__overlay_here(p, prefix, t);
         else found = p->kind == PM__MEET ? pm__meet_here(p, prefix, t) : pm__subtract_here(p, prefix, t);
     }
-    const pm_rz *at = p->order <= 0 ? &p->left : &p->right;
-    t->path = at->path + at->root_len;
-    t->len = at->len - at->root_len;
+    pm__pair_tell(p, t);
     return true;
 }
 
@@ -19268,6 +19674,110 @@ static bool pm__pair_seek(void *state, const uint8_t *key, size_t len, size_t wi
         p->right_on = pm__view_asked(&p->right, pm__iter_seek_terminal(&p->right, within, key, len), t);
     if (pm__pair_go_on(p, t)) return true;
     return len == 0 && t->status == PM_OK && pm__pair_at_origin(p, t);
+}
+
+/* ---- back from terminal to terminal ---------------------------------------------------------------------------- */
+
+/* Each factor stands on its last terminal before where the pair has come to; the later one is looked at first. What a
+   terminal's factor has below it has been passed, so it must be looked for. */
+
+static void pm__pair_pull_back(pm_rz *z, size_t floor, bool *on, pm_terminal *t) {
+    *on = pm__view_asked(z, pm__iter_prev_terminal(z, floor, false), t);
+}
+
+/* Brings a factor to its last terminal at or before that of the other one. *order: as of pm__pair_order. */
+static bool pm__pair_chase_back(pm_rz *z, const pm_rz *other, size_t floor, int *order) {
+    bool prefix;
+    for (int i = 0; i < PM__LEAP_STEPS; i++) {
+        if (!pm__iter_prev_terminal(z, floor, false)) return false;
+        if ((*order = pm__pair_order(z, other, &prefix)) <= 0) return true;
+    }
+    if (!pm__iter_go(z, other->path + other->root_len, other->len - other->root_len)) return false;
+    *order = pm__iter_is_terminal(z) ? 0 : -1;
+    return z->status == PM_OK && (*order == 0 || pm__iter_prev_terminal(z, floor, false));
+}
+
+/* Whether a factor has something below the other one's focus, or, with `at`, there. It stays before that. */
+static bool pm__pair_has(pm_rz *z, const pm_rz *other, bool at, size_t floor, bool *on, pm_terminal *t) {
+    bool has = pm__view_asked(z, pm__iter_go(z, other->path + other->root_len, other->len - other->root_len), t) &&
+               (at ? pm__view_exists(z, t) : pm__view_leads_on(z, t));
+    pm__pair_pull_back(z, floor, on, t);
+    return has;
+}
+
+static bool pm__overlay_back(pm__pair *p, pm_terminal *t) {
+    const pm_val *l = p->order <= 0 ? pm_rz_val(&p->left) : NULL, *r = p->order >= 0 ? pm_rz_val(&p->right) : NULL;
+    if (pm__pair_show(p, l, r, t)) return true;
+    bool below = p->order <= 0 ? !pm__pair_is_end(&p->left, l, t)
+                               : pm__pair_has(&p->left, &p->right, false, p->floor, &p->left_on, t);
+    below |= p->order >= 0 ? !pm__pair_is_end(&p->right, r, t)
+                           : pm__pair_has(&p->right, &p->left, false, p->floor, &p->right_on, t);
+    if (!below) return true;
+    if (p->order <= 0) pm__pair_pull_back(&p->left, p->floor, &p->left_on, t);
+    if (p->order >= 0) pm__pair_pull_back(&p->right, p->floor, &p->right_on, t);
+    return false;
+}
+
+static bool pm__meet_back(pm__pair *p, pm_terminal *t) {
+    while (p->order) {
+        bool left = p->order < 0;
+        pm_rz *z = left ? &p->left : &p->right;
+        bool on = pm__pair_chase_back(z, left ? &p->right : &p->left, p->floor, &p->order);
+        *(left ? &p->left_on : &p->right_on) = pm__view_asked(z, on, t);
+        if (!on) return false;
+        if (left) p->order = -p->order;
+    }
+    const pm_val *l = pm_rz_val(&p->left), *r = pm_rz_val(&p->right);
+    if (pm__pair_show(p, l, r, t) || (!l && !r)) return true;
+    pm__pair_pull_back(&p->left, p->floor, &p->left_on, t);
+    pm__pair_pull_back(&p->right, p->floor, &p->right_on, t);
+    return false;
+}
+
+static bool pm__subtract_back(pm__pair *p, pm_terminal *t) {
+    if (p->order > 0) {
+        p->right_on = pm__pair_chase_back(&p->right, &p->left, p->floor, &p->order);
+        if (!pm__view_asked(&p->right, p->right_on, t)) p->order = -1;
+        if (t->status != PM_OK) return false;
+    }
+    const pm_val *l = pm_rz_val(&p->left);
+    if (pm__pair_show(p, l, p->order ? NULL : pm_rz_val(&p->right), t)) return true;
+    if (!l && p->order && !pm__pair_has(&p->right, &p->left, true, p->floor, &p->right_on, t)) return true;
+    pm__pair_pull_back(&p->left, p->floor, &p->left_on, t);
+    return false;
+}
+
+static bool pm__pair_go_back(pm__pair *p, pm_terminal *t) {
+    for (bool found = false; !found;) {
+        bool prefix, more = p->kind == PM__MEET ? p->left_on && p->right_on : p->left_on;
+        if (p->kind == PM__OVERLAY) more = p->left_on || p->right_on;
+        if (!more || (t->status != PM_OK && t->status != PM_BADHOOK)) return false;
+        if (p->left_on && p->right_on) p->order = -pm__pair_order(&p->left, &p->right, &prefix);
+        else p->order = p->left_on ? -1 : 1;
+        if (p->kind == PM__OVERLAY) found = pm__overlay_back(p, t);
+        else found = p->kind == PM__MEET ? pm__meet_back(p, t) : pm__subtract_back(p, t);
+    }
+    pm__pair_tell(p, t);
+    return true;
+}
+
+static bool pm__pair_prev(void *state, size_t within, pm_terminal *t) {
+    pm__pair *p = (pm__pair *)state;
+    (void)within;
+    if (p->order <= 0 && p->left_on) pm__pair_pull_back(&p->left, p->floor, &p->left_on, t);
+    if (p->order >= 0 && p->right_on) pm__pair_pull_back(&p->right, p->floor, &p->right_on, t);
+    return pm__pair_go_back(p, t);
+}
+
+static bool pm__pair_seek_back(void *state, const uint8_t *key, size_t len, size_t within, bool below,
+                               pm_terminal *t) {
+    pm__pair *p = (pm__pair *)state;
+    p->floor = within;
+    p->left_on = pm__view_asked(&p->left, pm__iter_seek_back(&p->left, within, key, len, below), t);
+    p->right_on = pm__view_asked(&p->right, pm__iter_seek_back(&p->right, within, key, len, below), t);
+    if (pm__pair_go_back(p, t)) return true;
+    if (within || t->status != PM_OK) return false;
+    return pm__pair_seek(p, (const uint8_t *)"", 0, 0, t) && t->len == 0; /* the origin, if there is nothing else */
 }
 
 static bool pm__pair_share(void *state, const uint8_t *key, size_t len, pm_pool *pool, pm_map *out, pm_status *s) {
@@ -19314,7 +19824,7 @@ static pm_status pm__pair_fork(const void *state, bool own, void **out) {
 }
 
 static const pm_view_ops pm__view_pair = {
-    pm__pair_seek, pm__pair_next, pm__pair_fork, pm__pair_drop, pm__pair_share};
+    pm__pair_seek, pm__pair_next, pm__pair_seek_back, pm__pair_prev, pm__pair_fork, pm__pair_drop, pm__pair_share};
 
 static pm_status pm__pair_open(pm__pair_kind kind, const pm_rz *left, const pm_rz *right, pm_view_choose_fn choose,
                                void *ctx, pm_rz *out) {

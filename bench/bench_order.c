@@ -214,7 +214,7 @@ static double run_set_at(const work *w, size_t width) {
     pm_map m = {0};
     pm_wz z;
     (void)width;
-    need(pm_wz_open(&z, &m, NULL, 0));
+    need(pm_wz_open(&m, NULL, 0, &z));
     start();
     for (size_t i = 0; i < w->file.n; i++)
         need(pm_wz_set_at(&z, w->file.key[i].data, w->file.key[i].len, w->file.val[i], NULL));

@@ -676,6 +676,32 @@ bool model_cursor_next_val(model_cursor *c) {
     return false;
 }
 
+bool model_cursor_prev_step(model_cursor *c) {
+    while (depth_of(c)) {
+        if (model_cursor_sibling(c, false)) {
+            model_cursor_last_path(c);
+            return true;
+        }
+        c->path.len--;
+        if (focus(c)) return depth_of(c) > 0;
+    }
+    return false;
+}
+
+bool model_cursor_prev_val(model_cursor *c) {
+    while (model_cursor_prev_step(c))
+        if (model_cursor_val(c, NULL)) return true;
+    model_cursor_reset(c);
+    return false;
+}
+
+bool model_cursor_seek(model_cursor *c, bool after, bool here, const void *key, size_t len) {
+    model_cursor_move_to(c, key, len);
+    if (here && model_cursor_val(c, NULL)) return true;
+    if (after) return model_cursor_next_val(c);
+    return model_cursor_prev_val(c) || (len && model_cursor_val(c, NULL));
+}
+
 static bool next_at_depth(model_cursor *c, size_t base, uint64_t k) {
     if (k > SIZE_MAX - base) k = SIZE_MAX - base;
     while (step_within(c, base, base + (size_t)k))

@@ -118,6 +118,10 @@ size_t model_cursor_ascend_until(model_cursor *c, bool stop_at_val);
 bool model_cursor_sibling(model_cursor *c, bool forward);
 bool model_cursor_next_step(model_cursor *c);
 bool model_cursor_next_val(model_cursor *c);
+bool model_cursor_prev_step(model_cursor *c);
+bool model_cursor_prev_val(model_cursor *c);
+/* To the value nearest to a path below the root: before it, or after; `here`: or at it. */
+bool model_cursor_seek(model_cursor *c, bool after, bool here, const void *key, size_t len);
 bool model_cursor_first_k(model_cursor *c, uint64_t k);
 bool model_cursor_next_k(model_cursor *c, uint64_t k);
 

@@ -422,6 +422,10 @@ static pm_status moves(world *w, pm_rz *z) {
     pm_rz_reset(z);
     while (pm_rz_to_next_val(z)) {}
     while (pm_rz_to_next_step(z)) {}
+    (void)pm_rz_to_last_val(z);
+    while (pm_rz_to_prev_val(z)) {}
+    (void)pm_rz_seek(z, PM_LE, w->key, w->len);
+    while (pm_rz_to_prev_step(z)) {}
     (void)pm_rz_descend_first_k_path(z, 2);
     while (pm_rz_to_next_k_path(z, 2)) {}
     (void)pm_rz_descend_to_existing(z, w->key, w->len);
@@ -531,6 +535,17 @@ static pm_status op_iter(world *w) {
     pm_status s = pm_iter_status(&i);
     pm_iter_drop(&i);
     return s;
+}
+
+static pm_status op_iter_back(world *w) {
+    pm_iter i = pm_iter_prefix(pm_iter_vals(&w->m), w->key, w->len / 2);
+    while (pm_iter_prev(&i)) {}
+    pm_status s = pm_iter_status(&i);
+    if (s != PM_OK) return s;
+    i = pm_iter_after(pm_iter_range(pm_iter_paths(&w->m), NULL, 0, w->key, w->len), "a", 1);
+    for (bool more = pm_iter_prev(&i), back = false; more; back = !back)
+        more = back ? pm_iter_next(&i) && pm_iter_prev(&i) && pm_iter_prev(&i) : pm_iter_prev(&i);
+    return pm_iter_status(&i);
 }
 
 static pm_status op_iter_below(world *w) {

@@ -19,6 +19,7 @@ typedef struct replay_args {
     bool flag[2];
     bool mask[256];
     uint8_t byte;
+    int rel; /* lt, le, ge, gt */
     model_algebra alg;
     unsigned rule; /* of a three-way merge: 0 base, 1 ours, 2 theirs */
 } replay_args;

@@ -134,6 +134,16 @@ static const char *parse_rule(word w, unsigned *out) {
     return "mode";
 }
 
+static const char *parse_relation(word w, int *out) {
+    static const char *const names[] = {"lt", "le", "ge", "gt"};
+    for (int i = 0; i < 4; i++) {
+        if (!word_is(w, names[i])) continue;
+        *out = i;
+        return NULL;
+    }
+    return "mode";
+}
+
 bool replay_map_is_busy(const replay_run *s, int map) {
     if (s->head_map == map) return true;
     for (int i = 0; i < REPLAY_ZIPPERS; i++)
@@ -158,6 +168,7 @@ static const char *parse_plain(char kind, word w, replay_args *a, model_bytes *s
     case 'n': return parse_number(w, &a->num) ? NULL : "number";
     case 'a': return parse_algebra(w, &a->alg);
     case 'c': return parse_rule(w, &a->rule);
+    case 'l': return parse_relation(w, &a->rel);
     case 'f':
         if (w.len != 1 || (w.s[0] != '0' && w.s[0] != '1')) return "number";
         a->flag[a->flags++] = w.s[0] == '1';

@@ -494,6 +494,14 @@ ON(next) { return say(out, pm_rz_to_next_sibling(zipper_of(s, a))); }
 ON(prev) { return say(out, pm_rz_to_prev_sibling(zipper_of(s, a))); }
 ON(val) { return say(out, pm_rz_to_next_val(zipper_of(s, a))); }
 ON(step) { return say(out, pm_rz_to_next_step(zipper_of(s, a))); }
+ON(pval) { return say(out, pm_rz_to_prev_val(zipper_of(s, a))); }
+ON(pstep) { return say(out, pm_rz_to_prev_step(zipper_of(s, a))); }
+ON(seek) {
+    static const pm_rel rels[] = {PM_LT, PM_LE, PM_GE, PM_GT};
+    pm_rz *z = zipper_of(s, a);
+    if (a->path[0].len == 0 && a->rel == 2 && a->variant % 2) return say(out, pm_rz_to_first_val(z));
+    return say(out, pm_rz_seek(z, rels[a->rel], PATH(a, 0)));
+}
 ON(firstk) { return say(out, pm_rz_descend_first_k_path(zipper_of(s, a), clamp(a->num))); }
 ON(nextk) { return say(out, pm_rz_to_next_k_path(zipper_of(s, a), clamp(a->num))); }
 ON(lastpath) { return say(out, pm_rz_descend_last_path(zipper_of(s, a))); }

@@ -217,6 +217,9 @@ ON(next) { return say(out, model_cursor_sibling(zipper_of(s, a), true)); }
 ON(prev) { return say(out, model_cursor_sibling(zipper_of(s, a), false)); }
 ON(val) { return say(out, model_cursor_next_val(zipper_of(s, a))); }
 ON(step) { return say(out, model_cursor_next_step(zipper_of(s, a))); }
+ON(pval) { return say(out, model_cursor_prev_val(zipper_of(s, a))); }
+ON(pstep) { return say(out, model_cursor_prev_step(zipper_of(s, a))); }
+ON(seek) { return say(out, model_cursor_seek(zipper_of(s, a), a->rel > 1, a->rel == 1 || a->rel == 2, PATH(a, 0))); }
 ON(firstk) { return say(out, model_cursor_first_k(zipper_of(s, a), a->num)); }
 ON(nextk) { return say(out, model_cursor_next_k(zipper_of(s, a), a->num)); }
 ON(lastpath) { return say(out, model_cursor_last_path(zipper_of(s, a))); }

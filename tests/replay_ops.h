@@ -1,9 +1,9 @@
 /* The operations of the script, one row each: name, arguments, properties, function.
 
    Arguments: M map (not busy), p path, e end of a range, n number or value, f flag, b byte, B bytes, a value
-   algebra, c rule for conflicts, R open reader, r reader to be opened, W open writer, w writer to be opened, T open
-   transaction, t one to be opened. The function of row `x` is model_on_x in replay_model.c and library_on_x in
-   replay_library.c. */
+   algebra, c rule for conflicts, l how a key stands to another, R open reader, r reader to be opened, W open writer, w
+   writer to be opened, T open transaction, t one to be opened. The function of row `x` is model_on_x in replay_model.c
+   and library_on_x in replay_library.c. */
 #ifndef REPLAY_OPS_H
 #define REPLAY_OPS_H
 
@@ -100,6 +100,9 @@ enum {
     X("prev", "", OP_PLAIN, prev)                                 \
     X("val", "", OP_PLAIN, val)                                   \
     X("step", "", OP_PLAIN, step)                                 \
+    X("pval", "", OP_PLAIN, pval)                                 \
+    X("pstep", "", OP_PLAIN, pstep)                               \
+    X("seek", "lp", OP_PLAIN, seek)                               \
     X("firstk", "n", OP_PLAIN, firstk)                            \
     X("nextk", "n", OP_PLAIN, nextk)                              \
     X("lastpath", "", OP_PLAIN, lastpath)                         \

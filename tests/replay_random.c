@@ -356,6 +356,11 @@ static bool say_argument(generator *g, char kind, const char *name, place *at, i
     case 'f': say_number(g, below(g, 2)); return true;
     case 'b': replay_print(&g->line, " %02x", letter(g)); return true;
     case 'c': replay_print(&g->line, " %s", rules[below(g, 3)]); return true;
+    case 'l': {
+        static const char *const names[] = {"lt", "le", "ge", "gt"};
+        replay_print(&g->line, " %s", names[below(g, 4)]);
+        return true;
+    }
     }
     return false;
 }
@@ -448,6 +453,7 @@ static const weight weights[] = {
     {"r.nextk", REPLAY_GROUP_READ, 10},   {"r.lastpath", REPLAY_GROUP_READ, 4}, {"r.mask", REPLAY_GROUP_READ, 4},
     {"r.valcount", REPLAY_GROUP_READ, 4}, {"r.origin", REPLAY_GROUP_READ, 2},  {"r.reset", REPLAY_GROUP_READ, 5},
     {"r.atroot", REPLAY_GROUP_READ, 1},
+    {"r.pval", REPLAY_GROUP_READ, 10},    {"r.pstep", REPLAY_GROUP_READ, 12},  {"r.seek", REPLAY_GROUP_READ, 14},
     {"wopen", REPLAY_GROUP_WRITE, 22},    {"wclose", REPLAY_GROUP_WRITE, 14},  {"w.set", REPLAY_GROUP_WRITE, 22},
     {"w.del", REPLAY_GROUP_WRITE, 14},    {"w.orset", REPLAY_GROUP_WRITE, 6},  {"w.graft", REPLAY_GROUP_WRITE, 14},
     {"w.graftmask", REPLAY_GROUP_WRITE, 10}, {"w.insprefix", REPLAY_GROUP_WRITE, 7},
@@ -462,6 +468,7 @@ static const weight weights[] = {
     {"w.firstk", REPLAY_GROUP_WRITE, 3},  {"w.nextk", REPLAY_GROUP_WRITE, 3},  {"w.lastpath", REPLAY_GROUP_WRITE, 3},
     {"w.mask", REPLAY_GROUP_WRITE, 2},    {"w.valcount", REPLAY_GROUP_WRITE, 2}, {"w.origin", REPLAY_GROUP_WRITE, 1},
     {"w.reset", REPLAY_GROUP_WRITE, 6},   {"w.atroot", REPLAY_GROUP_WRITE, 1},
+    {"w.pval", REPLAY_GROUP_WRITE, 4},    {"w.pstep", REPLAY_GROUP_WRITE, 4},  {"w.seek", REPLAY_GROUP_WRITE, 6},
     {"wopen", REPLAY_GROUP_WRITEALG, 16}, {"wclose", REPLAY_GROUP_WRITEALG, 10}, {"w.to", REPLAY_GROUP_WRITEALG, 16},
     {"w.reset", REPLAY_GROUP_WRITEALG, 6}, {"w.join", REPLAY_GROUP_WRITEALG, 14}, {"w.meet", REPLAY_GROUP_WRITEALG, 12},
     {"w.sub", REPLAY_GROUP_WRITEALG, 12}, {"w.meet2", REPLAY_GROUP_WRITEALG, 10},
@@ -500,9 +507,11 @@ static const char *choose_operation(generator *g) {
 
 /* Iteration is only tested by going on. */
 static void repeat_move(generator *g, const char *name) {
-    static const char *const repeatable[] = {"r.step", "r.val", "r.next", "r.prev", "w.step", "w.val"};
+    static const char *const repeatable[] = {"r.step", "r.val",  "r.next", "r.prev", "w.step",
+                                             "w.val",  "r.pval", "r.pstep", "w.pval", "w.pstep"};
     bool fits = false;
-    for (unsigned i = 0; i < 6; i++) fits = fits || strcmp(name, repeatable[i]) == 0;
+    for (unsigned i = 0; i < sizeof repeatable / sizeof *repeatable; i++)
+        fits = fits || strcmp(name, repeatable[i]) == 0;
     if (!fits || !chance(g, 25)) return;
     bool writer = name[0] == 'w';
     int reg = choose_register(g, writer ? g->s.writer : g->s.reader, REPLAY_ZIPPERS, true);

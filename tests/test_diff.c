@@ -171,7 +171,7 @@ static pm_map doubled(pm_val v) {
     for (int i = 0; i < 40; i++) {
         pm_wz w;
         pm_map up = {0};
-        CHECK_OK(pm_wz_open(&w, &up, NULL, 0));
+        CHECK_OK(pm_wz_open(&up, NULL, 0, &w));
         for (const char *c = "ab"; *c; c++) {
             (void)pm_rz_move_to(pm_wz_cursor(&w), c, 1);
             CHECK_OK(pm_wz_graft_map(&w, &m));

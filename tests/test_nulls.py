@@ -259,7 +259,7 @@ class Parameter:
             found = FUNCTIONS.get(self.name)
             return found.get(self.function) if isinstance(found, dict) else found
         if not self.pointer:
-            by_type = {"size_t": "2", "pm_mask": "mask", "pm_status": "PM_OK",
+            by_type = {"size_t": "2", "pm_mask": "mask", "pm_status": "PM_OK", "pm_iter": "iter",
                        "pm_opt": "(pm_opt){0, true}"}
             return NUMBERS.get(self.name) or by_type.get(self.base, "1")
         if self.stars == 1:

@@ -569,6 +569,46 @@ TEST(iterators_visit_values_and_locations) {
     pm_iter_drop(&i);
 }
 
+static const char *keys_of(pm_iter i, bool back) {
+    static char text[200];
+    size_t n = 0;
+    while (back ? pm_iter_prev(&i) : pm_iter_next(&i)) n += (size_t)sprintf(text + n, "%.*s,", (int)i.len, i.key);
+    CHECK_OK(pm_iter_status(&i));
+    text[n] = 0;
+    return text;
+}
+
+TEST(iterators_stay_within_bounds) {
+    pm_map m = letters(); /* "", ab, abc, abde; dangling: xy */
+    CHECK_STR_EQ(keys_of(pm_iter_vals(&m), false), ",ab,abc,abde,");
+    CHECK_STR_EQ(keys_of(pm_iter_vals(&m), true), "abde,abc,ab,,");
+    CHECK_STR_EQ(keys_of(pm_iter_paths(&m), true), "xy,x,abde,abd,abc,ab,a,,");
+    CHECK_STR_EQ(keys_of(pm_iter_prefix(pm_iter_vals(&m), "abd", 3), false), "abde,");
+    CHECK_STR_EQ(keys_of(pm_iter_prefix(pm_iter_paths(&m), "ab", 2), true), "abde,abd,abc,ab,");
+    CHECK_STR_EQ(keys_of(pm_iter_prefix(pm_iter_vals(&m), "b", 1), true), "");
+    CHECK_STR_EQ(keys_of(pm_iter_prefix(pm_iter_vals(&m), NULL, 0), true), "abde,abc,ab,,");
+    CHECK_STR_EQ(keys_of(pm_iter_range(pm_iter_vals(&m), "a", 1, "abd", 3), false), "ab,abc,");
+    CHECK_STR_EQ(keys_of(pm_iter_range(pm_iter_vals(&m), "a", 1, "abd", 3), true), "abc,ab,");
+    CHECK_STR_EQ(keys_of(pm_iter_range(pm_iter_paths(&m), "abc", 3, NULL, 0), true), "xy,x,abde,abd,abc,");
+    CHECK_STR_EQ(keys_of(pm_iter_range(pm_iter_vals(&m), NULL, 0, "ab", 2), false), ",");
+    CHECK_STR_EQ(keys_of(pm_iter_range(pm_iter_vals(&m), "x", 1, "a", 1), false), "");
+    CHECK_STR_EQ(keys_of(pm_iter_range(pm_iter_vals(&m), "x", 1, "a", 1), true), "");
+    /* Pages: the key of the last one may be gone. */
+    CHECK_STR_EQ(keys_of(pm_iter_after(pm_iter_vals(&m), "abc", 3), false), "abde,");
+    CHECK_STR_EQ(keys_of(pm_iter_after(pm_iter_vals(&m), "aa", 2), false), "ab,abc,abde,");
+    CHECK_STR_EQ(keys_of(pm_iter_after(pm_iter_vals(&m), "", 0), true), "abde,abc,ab,");
+    CHECK_STR_EQ(keys_of(pm_iter_after(pm_iter_prefix(pm_iter_vals(&m), "abc", 3), "a", 1), false), "abc,");
+    CHECK_STR_EQ(keys_of(pm_iter_after(pm_iter_range(pm_iter_vals(&m), "a", 1, "abd", 3), "ab", 2), false), "abc,");
+    pm_iter i = pm_iter_range(pm_iter_vals(&m), NULL, 1, NULL, 0);
+    CHECK(!pm_iter_next(&i) && pm_iter_status(&i) == PM_INVALID);
+    pm_rz z = open_at(&m, "a", "");
+    CHECK(!pm_rz_seek(&z, (pm_rel)7, "b", 1) && pm_rz_status(&z) == PM_INVALID && pm_rz_at_root(&z));
+    pm_rz_reset(&z);
+    CHECK(!pm_rz_seek(&z, PM_GE, NULL, 1) && pm_rz_status(&z) == PM_INVALID);
+    pm_rz_drop(&z);
+    pm_drop(&m);
+}
+
 TEST(reader_without_memory_stays_where_it_is) {
     static char key[3000];
     pm_map m = letters();
@@ -744,11 +784,41 @@ static void down(world *g) {
     }
 }
 
+/* To the value before the focus, or to the last one, the root's own included. */
+static bool model_cursor_prev_or_root(model_cursor *c, bool last) {
+    bool below = last || !model_cursor_at_root(c);
+    if (last) {
+        model_cursor_reset(c);
+        model_cursor_last_path(c);
+        if (model_cursor_val(c, NULL)) return true;
+    }
+    return model_cursor_prev_val(c) || (below && model_cursor_val(c, NULL));
+}
+
 static void go(world *g) {
     pm_rz *z = &g->z;
     model_cursor *c = &g->c;
     size_t k = check_below(5);
-    switch (check_below(19)) {
+    switch (check_below(26)) {
+    case 19:
+    case 20: CHECK_EQ(pm_rz_to_prev_val(z), model_cursor_prev_val(c)); break;
+    case 21:
+    case 22: CHECK_EQ(pm_rz_to_prev_step(z), model_cursor_prev_step(c)); break;
+    case 23: CHECK_EQ(pm_rz_to_first_val(z), model_cursor_seek(c, true, true, "", 0)); break;
+    case 24: {
+        bool last = model_cursor_prev_or_root(c, true);
+        CHECK_EQ(pm_rz_to_last_val(z), last);
+        break;
+    }
+    case 25: {
+        uint8_t p[LONGEST];
+        pm_rel rel = (pm_rel)check_below(4);
+        if (check_below(2)) model_cursor_reset(c);
+        size_t n = some_way(g, p);
+        bool found = model_cursor_seek(c, rel >= PM_GE, rel == PM_GE || rel == PM_LE, p, n);
+        CHECK_EQ(pm_rz_seek(z, rel, p, n), found);
+        break;
+    }
     case 0: CHECK_EQ(pm_rz_descend_first_byte(z), model_cursor_descend_index(c, 0)); break;
     case 1: CHECK_EQ(pm_rz_descend_last_byte(z), model_cursor_descend_last(c)); break;
     case 2: CHECK_EQ(pm_rz_descend_indexed_byte(z, (unsigned)k), model_cursor_descend_index(c, k)); break;
@@ -801,6 +871,56 @@ TEST(reader_iterates_from_anywhere_as_the_model_does) {
                 check_focus(&g);
             }
         }
+        end_world(&g);
+    }
+}
+
+/* And back to all that lies before. */
+TEST(reader_goes_back_from_anywhere_as_the_model_does) {
+    for (unsigned i = 0; i < 120; i++) {
+        world g;
+        make_world(&g);
+        for (unsigned k = 0; k < 4; k++) {
+            bool more = true, vals = check_below(2);
+            if (check_below(2)) CHECK_EQ(pm_rz_descend_last_path(&g.z), model_cursor_last_path(&g.c));
+            down(&g);
+            for (unsigned n = 0; more && n < 400; n++) {
+                more = vals ? model_cursor_prev_val(&g.c) : model_cursor_prev_step(&g.c);
+                CHECK_EQ(vals ? pm_rz_to_prev_val(&g.z) : pm_rz_to_prev_step(&g.z), more);
+                check_focus(&g);
+            }
+        }
+        end_world(&g);
+    }
+}
+
+/* Iterators over values and over locations of a map, turning round now and then. */
+TEST(iterators_turn_round_as_the_model_does) {
+    for (unsigned i = 0; i < 400; i++) {
+        world g;
+        make_world(&g);
+        model_cursor c;
+        model_cursor_open(&c, g.want, NULL, 0);
+        bool vals = check_below(2), back = check_below(2), more = true;
+        pm_iter it = vals ? pm_iter_vals(&g.map) : pm_iter_paths(&g.map);
+        if (back) more = vals ? model_cursor_prev_or_root(&c, true) : model_cursor_last_path(&c) || true;
+        else if (vals) more = model_cursor_seek(&c, true, true, "", 0);
+        for (unsigned n = 0; n < 300; n++) {
+            CHECK_EQ(back ? pm_iter_prev(&it) : pm_iter_next(&it), more);
+            if (!more) break;
+            model_key want = model_cursor_path(&c);
+            uint64_t val;
+            CHECK_MEM_EQ(it.key, it.len, want.data, want.len);
+            CHECK_EQ(it.val != NULL, model_cursor_val(&c, &val));
+            if (it.val) CHECK_EQ(*it.val, val);
+            if (check_below(10) == 0) back = !back;
+            bool below = !model_cursor_at_root(&c);
+            if (vals) more = back ? model_cursor_prev_or_root(&c, false) : model_cursor_next_val(&c);
+            else more = back ? model_cursor_prev_step(&c) || below : model_cursor_next_step(&c);
+        }
+        CHECK_OK(pm_iter_status(&it));
+        pm_iter_drop(&it);
+        model_cursor_close(&c);
         end_world(&g);
     }
 }

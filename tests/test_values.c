@@ -357,13 +357,17 @@ static void count_drop(void *ctx, void *seed) {
 static bool seek_nothing(void *state, const uint8_t *key, size_t len, size_t within, pm_terminal *t) {
     return (void)state, (void)key, (void)len, (void)within, (void)t, false;
 }
+static bool seek_nothing_back(void *state, const uint8_t *key, size_t len, size_t within, bool below, pm_terminal *t) {
+    return (void)below, seek_nothing(state, key, len, within, t);
+}
 static pm_status fork_nothing(const void *state, bool own, void **out) {
     return (void)state, (void)own, *out = NULL, PM_OK;
 }
 static void drop_nothing(void *state) { (void)state; }
 /* Whoever else takes a table, from a caller or from a view, refuses it at once. */
 TEST(half_table_is_refused_by_all_that_take_one) {
-    const pm_view_ops kind = {seek_nothing, NULL, fork_nothing, drop_nothing, NULL};
+    const pm_view_ops kind = {
+        .seek = seek_nothing, .seek_back = seek_nothing_back, .fork = fork_nothing, .drop = drop_nothing};
     const pm_key key = {"a", 1};
     const pm_val val = 3;
     const pm_unfold u = {.at = say_nothing, .drop = count_drop};

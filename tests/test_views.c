@@ -529,6 +529,19 @@ static bool cube_seek(void *state, const uint8_t *key, size_t len, size_t within
     return false;
 }
 
+static bool cube_seek_back(void *state, const uint8_t *key, size_t len, size_t within, bool below, pm_terminal *t) {
+    cube *c = state;
+    for (unsigned i = 8; i-- > 0;) {
+        for (unsigned k = 0; k < 3; k++) c->path[k] = i >> (2 - k) & 1 ? 'b' : 'a';
+        int order = memcmp(c->path, key, len < 3 ? len : 3);
+        if (order > 0 || (order == 0 && len <= 3 && !below)) continue;
+        if (within > 3 || memcmp(c->path, key, within) != 0) return false;
+        t->path = c->path, t->len = 3, t->val = &c->val;
+        return true;
+    }
+    return false;
+}
+
 static pm_status cube_fork(const void *state, bool own, void **out) {
     cube *c = malloc(sizeof *c);
     (void)own;
@@ -539,7 +552,8 @@ static pm_status cube_fork(const void *state, bool own, void **out) {
 }
 
 TEST(views_take_kinds_of_ones_own) {
-    static const pm_view_ops kind = {.seek = cube_seek, .fork = cube_fork, .drop = free};
+    static const pm_view_ops kind = {
+        .seek = cube_seek, .seek_back = cube_seek_back, .fork = cube_fork, .drop = free};
     static const cube at_first = {"aaa", 7};
     void *state;
     pm_rz own, two[2], z;
@@ -1087,12 +1101,40 @@ static void go(world *g) {
     }
 }
 
+static void go_in_order(world *g) {
+    pm_rz *z = &g->z;
+    model_cursor *c = &g->c;
+    uint8_t p[LONGEST];
+    pm_rel rel = (pm_rel)check_below(4);
+    switch (check_below(7)) {
+    case 0:
+    case 1: CHECK_EQ(pm_rz_to_prev_val(z), model_cursor_prev_val(c)); break;
+    case 2:
+    case 3: CHECK_EQ(pm_rz_to_prev_step(z), model_cursor_prev_step(c)); break;
+    case 4: CHECK_EQ(pm_rz_to_first_val(z), model_cursor_seek(c, true, true, "", 0)); break;
+    case 5: {
+        memset(p, 255, sizeof p); /* no path of these tests comes behind it */
+        bool found = model_cursor_seek(c, false, true, p, sizeof p);
+        CHECK_EQ(pm_rz_to_last_val(z), found);
+        break;
+    }
+    default: {
+        model_cursor_reset(c);
+        size_t n = some_way(g, p);
+        if (check_below(2)) pm_rz_reset(z);
+        bool found = model_cursor_seek(c, rel >= PM_GE, rel == PM_GE || rel == PM_LE, p, n);
+        CHECK_EQ(pm_rz_seek(z, rel, p, n), found);
+    }
+    }
+}
+
 TEST(views_walk_as_the_model_does) {
     for (unsigned i = 0; i < 600; i++) {
         world g;
         make_world(&g);
         for (unsigned k = 0; k < 80; k++) {
-            go(&g);
+            if (check_below(3)) go(&g);
+            else go_in_order(&g);
             check_focus(&g);
             CHECK_OK(pm_rz_status(&g.z));
         }
@@ -1112,6 +1154,98 @@ TEST(views_step_through_everything_as_the_model_does) {
             CHECK_EQ(more, want);
             check_focus(&g);
         }
+        end_world(&g);
+    }
+}
+
+TEST(views_step_back_through_everything_as_the_model_does) {
+    for (unsigned i = 0; i < 300; i++) {
+        world g;
+        bool vals = check_below(2);
+        make_world(&g);
+        CHECK_EQ(pm_rz_descend_last_path(&g.z), model_cursor_last_path(&g.c));
+        if (check_below(2)) down(&g);
+        bool more = true;
+        for (unsigned n = 0; more && n < 500; n++) {
+            more = vals ? model_cursor_prev_val(&g.c) : model_cursor_prev_step(&g.c);
+            CHECK_EQ(vals ? pm_rz_to_prev_val(&g.z) : pm_rz_to_prev_step(&g.z), more);
+            if (check_below(4) == 0) check_focus(&g);
+        }
+        check_focus(&g);
+        end_world(&g);
+    }
+}
+
+/* Whether a key lies within the bounds of an iterator: a prefix, or from..to; and after another key. */
+typedef struct bounds {
+    int kind; /* 0: none; 1: prefix; 2: range */
+    uint8_t from[LONGEST], to[LONGEST], past[LONGEST];
+    size_t from_len, to_len, past_len;
+    bool start, end, after;
+} bounds;
+
+static int order_of(const uint8_t *a, size_t n, const uint8_t *b, size_t m) {
+    int c = memcmp(a, b, n < m ? n : m);
+    return c ? c : (n > m) - (n < m);
+}
+
+static bool is_within(const bounds *b, model_key k) {
+    static const uint8_t none[1] = {0};
+    const uint8_t *s = k.len ? k.data : none;
+    if (b->after && order_of(s, k.len, b->past, b->past_len) <= 0) return false;
+    if (b->kind == 1) return k.len >= b->from_len && memcmp(s, b->from, b->from_len) == 0;
+    if (b->start && order_of(s, k.len, b->from, b->from_len) < 0) return false;
+    return !b->end || order_of(s, k.len, b->to, b->to_len) < 0;
+}
+
+static pm_iter bounded(const world *g, bounds *b) {
+    pm_iter i = pm_iter_vals_of_rz(&g->z);
+    memset(b, 0, sizeof *b);
+    b->kind = (int)check_below(3);
+    b->from_len = some_way(g, b->from), b->to_len = some_way(g, b->to), b->past_len = some_way(g, b->past);
+    b->start = b->kind == 2 && check_below(4), b->end = b->kind == 2 && check_below(4);
+    b->after = check_below(3) == 0;
+    if (b->kind == 1) i = pm_iter_prefix(i, b->from, b->from_len);
+    if (b->kind == 2)
+        i = pm_iter_range(i, b->start ? b->from : NULL, b->start ? b->from_len : 0, b->end ? b->to : NULL,
+                          b->end ? b->to_len : 0);
+    return b->after ? pm_iter_after(i, b->past, b->past_len) : i;
+}
+
+/* Steps of an iterator in both directions, beside a cursor of the model that passes what is out of bounds. */
+TEST(iterators_within_bounds_agree_with_the_model) {
+    for (unsigned i = 0; i < 1500; i++) {
+        world g;
+        bounds b;
+        make_world(&g);
+        pm_rz_reset(&g.z);
+        model_cursor_reset(&g.c);
+        pm_iter it = bounded(&g, &b);
+        bool back = check_below(2), fresh = true, more = true;
+        uint8_t last[LONGEST];
+        memset(last, 255, sizeof last);
+        for (unsigned n = 0; more && n < 200; n++, fresh = false) {
+            if (!fresh && check_below(8) == 0) back = !back;
+            do {
+                if (fresh && back) more = model_cursor_seek(&g.c, false, true, last, sizeof last);
+                else if (fresh) more = model_cursor_seek(&g.c, true, true, "", 0);
+                else if (!back) more = model_cursor_next_val(&g.c);
+                else {
+                    bool root = model_cursor_at_root(&g.c);
+                    more = model_cursor_prev_val(&g.c) || (!root && model_cursor_val(&g.c, NULL));
+                }
+                fresh = false;
+            } while (more && !is_within(&b, model_cursor_path(&g.c)));
+            CHECK_EQ(back ? pm_iter_prev(&it) : pm_iter_next(&it), more);
+            if (!more) break;
+            model_key want = model_cursor_path(&g.c);
+            uint64_t val = 0;
+            CHECK_MEM_EQ(it.key, it.len, want.data, want.len);
+            CHECK(model_cursor_val(&g.c, &val) && it.val && *it.val == val);
+        }
+        CHECK_OK(pm_iter_status(&it));
+        CHECK(more || (!pm_iter_next(&it) && !pm_iter_prev(&it)));
+        pm_iter_drop(&it);
         end_world(&g);
     }
 }
@@ -1246,6 +1380,10 @@ static pm_status use_view(const view *v, const uint8_t *way, size_t n, pm_map *o
         CHECK_EQ(moved, !pm_rz_at_root(&z));
         (void)pm_rz_to_next_k_path(&z, 2);
         (void)pm_rz_to_next_sibling(&z);
+        (void)pm_rz_to_last_val(&z);
+        for (int i = 0; i < 5 && pm_rz_to_prev_val(&z); i++) continue;
+        (void)pm_rz_seek(&z, PM_LT, way, n);
+        for (int i = 0; i < 5 && pm_rz_to_prev_step(&z); i++) continue;
         s = pm_rz_status(&z);
     }
     pm_rz_reset(&z);

@@ -64,6 +64,9 @@ typedef enum pm_prune { PM_KEEP = 0, PM_PRUNE = 1 } pm_prune;
 /* What becomes of the children that a call does not name. */
 typedef enum pm_others { PM_KEEP_OTHERS = 0, PM_CLEAR_OTHERS = 1 } pm_others;
 
+/* How the key that is looked for stands to a given one. */
+typedef enum pm_rel { PM_LT, PM_LE, PM_GE, PM_GT } pm_rel;
+
 /* How the result of an operation stands to its operands: there is none (no value, an empty map, an empty place), or the
    two bits say which operands it equals. That is what it means everywhere: for value hooks, for what a view shows, for
    operations on maps and in place. In place (pm_wz_) the left operand is what was there before, so PM_ALG_LEFT means

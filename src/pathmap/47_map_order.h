@@ -6,9 +6,6 @@
 #include "02_types.h"
 #include "40_map.h"
 
-/* How the key that is looked for stands to a given one. */
-typedef enum pm_rel { PM_LT, PM_LE, PM_GE, PM_GT } pm_rel;
-
 /* A key with its value, as the calls below hand it out. Zero is a valid one that holds nothing. The buffer belongs to
    the item, grows as needed, and is used again by the next call; a key that is passed to a call may lie in it. */
 typedef struct pm_item {

@@ -109,7 +109,7 @@ static PM__INLINE void pm__rz_use(const pm_rz *z) {
 }
 
 /* What the cursor of a writer is over while it has no nodes: a write may have freed those that its frames named. */
-static const pm_view_ops pm__rz_forgotten = {NULL, NULL, NULL, NULL, NULL};
+static const pm_view_ops pm__rz_forgotten = {NULL, NULL, NULL, NULL, NULL, NULL, NULL};
 
 static PM__NOINLINE bool pm__rz_find(const pm_rz *z);
 static bool pm__vz_exists(const pm_rz *z);
@@ -248,7 +248,7 @@ static pm_status pm__rz_over_view(pm_rz *z, const pm_view_ops *view, void *state
 
 PM_API pm_status pm_rz_open_view(const pm_view_ops *view, void *state, const pm_ops *ops, pm_pool *pool,
                                  const void *path, size_t len, pm_rz *out) {
-    if (!out || !view || !view->seek || !view->fork || !view->drop) return PM_INVALID;
+    if (!out || !view || !view->seek || !view->seek_back || !view->fork || !view->drop) return PM_INVALID;
     const pm_ops *taken = ops ? pm__ops_taken(ops) : NULL;
     pm_rz z;
     if (taken && pm__ops_is_refused(taken)) return PM_BADHOOK;
@@ -361,9 +361,25 @@ static PM__INLINE bool pm__vz_asked(pm_rz *z, bool found, const pm_terminal *t) 
 static bool pm__vz_seek(pm_rz *z, size_t n, size_t within, pm_terminal *t) {
     static const pm_terminal none = {NULL, 0, 0, NULL, PM_OK};
     *t = none;
-    z->known = false;
+    z->known = z->back = false;
     z->within = within;
     bool found = z->view->seek(z->state, z->path ? z->path : (const uint8_t *)"", n, within, t);
+    t->same = 0;
+    return pm__vz_asked(z, found, t);
+}
+
+/* The last terminal before the first n bytes of the path that begins with `within` of them. `below`: what begins with
+   all n comes before them. */
+static bool pm__vz_seek_back(pm_rz *z, size_t n, size_t within, bool below, pm_terminal *t) {
+    static const pm_terminal none = {NULL, 0, 0, NULL, PM_OK};
+    *t = none;
+    if (n <= within && !below) return false;
+    bool at = z->known && z->back && !below && n + 1 == z->exist_len && z->within == within && z->view->prev;
+    z->known = false;
+    z->back = true;
+    z->within = within;
+    if (at) return pm__vz_asked(z, z->view->prev(z->state, within, t), t);
+    bool found = z->view->seek_back(z->state, z->path ? z->path : (const uint8_t *)"", n, within, below, t);
     t->same = 0;
     return pm__vz_asked(z, found, t);
 }
@@ -390,7 +406,7 @@ static bool pm__vz_seek_beyond(pm_rz *z, size_t n, size_t within, pm_terminal *t
 
 /* The same for the first one after the focus. */
 static PM__INLINE bool pm__vz_seek_next(pm_rz *z, size_t within, pm_terminal *t) {
-    if (z->known && z->len + 1 == z->exist_len && z->within == within && z->view->next) {
+    if (z->known && !z->back && z->len + 1 == z->exist_len && z->within == within && z->view->next) {
         t->status = PM_OK;
         t->same = 0;
         z->known = false;
@@ -523,6 +539,12 @@ static bool pm__vz_seek_terminal(pm_rz *z, size_t within) {
     return true;
 }
 
+/* To the last terminal before the focus; `below`: or at or below it. */
+static PM__INLINE bool pm__vz_prev_terminal(pm_rz *z, size_t within, bool below) {
+    pm_terminal t;
+    return pm__vz_seek_back(z, z->len, within, below, &t) && pm__vz_go(z, &t);
+}
+
 /* The largest n in lo..hi that something holds for which holds of all that are smaller, lo included. */
 static size_t pm__vz_last(pm_rz *z, size_t lo, size_t hi, bool (*holds)(pm_rz *z, size_t n)) {
     size_t step = 1, no = hi + 1;
@@ -538,6 +560,22 @@ static size_t pm__vz_last(pm_rz *z, size_t lo, size_t hi, bool (*holds)(pm_rz *z
 static size_t pm__vz_existing(pm_rz *z) {
     size_t known = z->exist_len ? z->exist_len - 1 : 0, lo = known < z->len ? known : z->len;
     return pm__vz_last(z, lo > z->root_len ? lo : z->root_len, z->len, pm__vz_exists_at);
+}
+
+/* To the location before the focus that begins with more than `within` bytes of the path: what leads to the focus comes
+   behind the terminal before it where it leaves that one's path. */
+static bool pm__vz_step_back(pm_rz *z, size_t within) {
+    pm_terminal t;
+    if (z->len <= within) return false;
+    size_t up = pm__vz_exists(z) ? z->len - 1 : pm__vz_existing(z), min, same = within;
+    bool found = pm__vz_seek_back(z, z->len, within, false, &t);
+    if (t.status != PM_OK) return false;
+    min = found ? (t.len < z->len ? t.len : z->len) : 0;
+    if (min) same = pm__lcp(z->path, t.path, min);
+    if (found && up <= same && t.len > within) return pm__vz_go(z, &t);
+    if (up <= within) return false;
+    z->len = up;
+    return true;
 }
 
 /* Whether below the first n bytes of the path something comes before the focus, and what leads there. */

@@ -26,8 +26,15 @@ typedef struct pm_view_ops {
     /* Finds the first terminal at or after `key` in byte order that begins with the first `within` bytes of it.
        Returns  whether there is one, in *t */
     bool (*seek)(void *state, const uint8_t *key, size_t len, size_t within, pm_terminal *t);
-    /* The same for the first one after the terminal that was found last, with the same `within`. NULL: seek does. */
+    /* The same for the first one after the terminal that seek or next has just found, with the same `within`.
+       NULL: seek does. */
     bool (*next)(void *state, size_t within, pm_terminal *t);
+    /* Finds the last terminal before `key` that begins with the first `within` bytes of it; what begins with all of
+       `key` comes before it if `below` is set, else after. */
+    bool (*seek_back)(void *state, const uint8_t *key, size_t len, size_t within, bool below, pm_terminal *t);
+    /* The same for the last one before the terminal that seek_back or prev has just found, with the same `within`.
+       NULL: seek_back does. */
+    bool (*prev)(void *state, size_t within, pm_terminal *t);
     /* Makes another state like this one, which finds the same; `own`: whatever happens to the maps underneath. */
     pm_status (*fork)(const void *state, bool own, void **out);
     void (*drop)(void *state);
@@ -61,7 +68,7 @@ typedef struct pm_rz {
     const pm_view_ops *view; /* NULL: over a map */
     void *state;             /* the view's */
     size_t first, bare, within;
-    bool known;
+    bool known, back;
     struct pm_claim *claim;   /* of a zipper that a head gave out */
 } pm_rz;
 
@@ -82,7 +89,8 @@ PM_API PM_NODISCARD pm_status pm_rz_open_owned(const pm_map *m, const void *path
    there are none. `pool` is where pm_rz_make_map makes maps.
    Owns     pm_rz_drop; `state` becomes the zipper's, which ends it with view->drop
    Valid    as long as the view is
-   Fails    PM_NOMEM; PM_BADHOOK: `ops` are refused; PM_INVALID: `view` lacks seek, fork or drop. `state` stays yours */
+   Fails    PM_NOMEM; PM_BADHOOK: `ops` are refused; PM_INVALID: `view` lacks seek, seek_back, fork or drop. `state`
+            stays yours */
 PM_API PM_NODISCARD pm_status pm_rz_open_view(const pm_view_ops *view, void *state, const pm_ops *ops, pm_pool *pool,
                                               const void *path, size_t len, pm_rz *out);
 
@@ -223,6 +231,21 @@ PM_API bool pm_rz_to_next_step(pm_rz *z);
    take an iterator. False after the last, with the focus at the root. Most steps cost a few nanoseconds; none does an
    atomic read-modify-write. */
 PM_API bool pm_rz_to_next_val(pm_rz *z);
+/* Goes to the location before the focus, depth first, root excluded. False before the first, with the focus at the
+   root. */
+PM_API bool pm_rz_to_prev_step(pm_rz *z);
+/* Goes to the greatest value before the focus, root excluded. False before the first, focus at the root. What goes on
+   may turn round at any place, on the trie or off it. */
+PM_API bool pm_rz_to_prev_val(pm_rz *z);
+/* Goes to the first value at or below the root. False, with the focus at the root, if there is none. */
+PM_API bool pm_rz_to_first_val(pm_rz *z);
+/* Goes to the last value at or below the root. False, with the focus at the root, if there is none. */
+PM_API bool pm_rz_to_last_val(pm_rz *z);
+/* Goes to the value nearest to the place `key` below the root, which need not exist: PM_GE the first at or after it,
+   PM_GT after it, PM_LE the last at or before it, PM_LT before it. The root's own value counts. False, with the focus
+   at the root, if there is none; also if `rel` is none of these, or `key` is no key (PM_INVALID is the status then).
+   Cost     O(len), cheap where the old path shares a prefix */
+PM_API bool pm_rz_seek(pm_rz *z, pm_rel rel, const void *key, size_t len);
 /* Goes to the first location exactly k bytes below the focus. False, unmoved: there is none. k = 0: returns whether the
    focus exists. */
 PM_API bool pm_rz_descend_first_k_path(pm_rz *z, size_t k);

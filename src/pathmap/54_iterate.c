@@ -28,8 +28,9 @@ static bool pm__iter_spare_map(pm_rz *z) {
 
 static bool pm__iter_spare(pm_rz *z) { return pm__rz_is_view(z) || pm__iter_spare_map(z); }
 
-static bool pm__iter_vz_prev_sibling(pm_rz *z, uint8_t b) {
-    z->len--;
+/* By the children there are: what lies at the end of what is below them need not be looked at. */
+static bool pm__iter_vz_prev_sibling(pm_rz *z) {
+    uint8_t b = z->path[--z->len];
     pm_mask m = pm__vz_mask(z);
     int c = pm_mask_prev(&m, b - 1);
     if (c >= 0) b = (uint8_t)c;
@@ -40,8 +41,8 @@ static bool pm__iter_vz_prev_sibling(pm_rz *z, uint8_t b) {
 /* Replaces the last byte by its neighbour among the children of the parent. Needs no memory: what it frees suffices. */
 static bool pm__iter_sibling(pm_rz *z, bool next) {
     if (pm_rz_at_root(z)) return false;
+    if (pm__rz_is_view(z)) return next ? pm__vz_step_beside(z, z->len - 1) : pm__iter_vz_prev_sibling(z);
     uint8_t b = z->path[z->len - 1];
-    if (pm__rz_is_view(z)) return next ? pm__vz_step_beside(z, z->len - 1) : pm__iter_vz_prev_sibling(z, b);
     pm_mask m = pm__iter_parent_mask(z);
     int c = next ? pm_mask_next(&m, b + 1) : pm_mask_prev(&m, b - 1);
     if (c < 0) return false;
@@ -93,7 +94,10 @@ static PM__NOINLINE void pm__iter_below_root(const pm_rz *z, const pm_frame *f, 
         pm__line_seek k = pm__line_find(x, z->path + f->base + x->plen, d - x->plen);
         *begin = (int)k.lo, *end = (int)k.hi;
     }
-    while (*begin < *end && pm__line_suffix(x, (unsigned)*begin) == d - x->plen) ++*begin;
+    while (*begin < *end && pm__line_suffix(x, (unsigned)*begin) == d - x->plen) {
+        if (pm__line_is_child(x, (unsigned)*begin) && *pm__line_child(x, (unsigned)*begin)) break; /* leads below it */
+        ++*begin;
+    }
 }
 
 /* The same wherever the root lies. */
@@ -102,144 +106,10 @@ static PM__INLINE void pm__iter_bounds(const pm_rz *z, const pm_frame *f, const 
     if (PM__UNLIKELY(f->base < z->root_len)) pm__iter_below_root(z, f, x, begin, end);
 }
 
-/* Stands d + 1 bytes down the suffix of entry i, the first of those up to `end`, which have d bytes in common. */
-static void pm__iter_stand_below(pm_rz *z, pm_frame *f, const pm__line *x, unsigned i, unsigned d, unsigned end) {
-    const uint8_t *lens = pm__line_lens(x), *h = d ? pm__line_heap(x) + pm__line_off(x, i) + d - 1 : x->body + i;
-    uint8_t c = *h;
-    f->place.lo = (uint8_t)i;
-    for (h += d ? lens[i] : 1, i++; i < end && *h == c; i++) h += d ? lens[i] : 1;
-    f->place.hi = (uint8_t)i;
-    f->place.depth = (uint16_t)(x->plen + d + 1);
-    z->len = z->exist_len = f->base + f->place.depth;
-    z->path[z->len - 1] = c;
-}
-
-static void pm__iter_stand_on_byte(pm_rz *z, pm_frame *f, int b) {
-    f->place.lo = (uint8_t)b, f->place.hi = 0, f->place.depth = 1;
-    z->path[f->base] = (uint8_t)b;
-    z->len = z->exist_len = f->base + 1;
-}
-
-/* One byte down from a place on the trie, to the first child; pm__iter_spare has made room. */
-static bool pm__iter_step_down(pm_rz *z) {
-    pm_frame *f = &z->frames[z->nframes - 1];
-    pm__ref child;
-    if (f->place.node == 0) return false;
-    if (pm__place_child(&f->place, &child)) {
-        if (!child) return false;
-        pm__ref_prefetch(child);
-        (void)pm__rz_push(z, pm__place_root(child), z->len);
-        f = &z->frames[z->nframes - 1];
-    }
-    pm_place *p = &f->place;
-    if (!pm__place_in_line(p)) {
-        pm__iter_stand_on_byte(z, f, pm__iter_byte_next(pm__place_byte(p), 0));
-        return true;
-    }
-    const pm__line *x = pm__place_line(p);
-    if (p->depth < x->plen) {
-        z->path[z->len++] = pm__line_heap(x)[p->depth++];
-        z->exist_len = z->len;
-        return true;
-    }
-    unsigned i = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
-    if (i == p->hi) return false;
-    pm__iter_stand_below(z, f, x, i, pm__place_suffix(p, x), p->hi);
-    return true;
-}
-
-/* From a place on the trie to the next one that is not below it: the entry after those that agree with the path leaves
-   it where it differs from the entry before. */
-static bool pm__iter_step_beside(pm_rz *z) {
-    for (;; z->nframes--) {
-        pm_frame *f = &z->frames[z->nframes - 1];
-        pm_place *p = &f->place;
-        if (p->depth && !pm__place_in_line(p)) {
-            int b = f->base < z->root_len ? -1 : pm__iter_byte_next(pm__place_byte(p), p->lo + 1u);
-            if (b >= 0) {
-                pm__iter_stand_on_byte(z, f, b);
-                return true;
-            }
-        } else if (p->depth) {
-            const pm__line *x = pm__place_line(p);
-            int begin, end;
-            unsigned i = p->hi;
-            pm__iter_bounds(z, f, x, &begin, &end);
-            if ((int)i < end) {
-                unsigned off = pm__line_off(x, i), j = i + 1;
-                size_t shared = pm__tally_line_shared_before(x, i, off);
-                for (off += pm__line_lens(x)[i]; shared && (int)j < end; off += pm__line_lens(x)[j], j++)
-                    if (pm__tally_line_shared_before(x, j, off) < shared) break;
-                pm__iter_stand_below(z, f, x, i, (unsigned)shared, shared ? j : (unsigned)end);
-                return true;
-            }
-        }
-        if (f->base <= z->root_len || z->nframes == 1) return false;
-    }
-}
-
-static bool pm__iter_next_step(pm_rz *z) {
-    if (!pm__iter_spare(z)) return false;
-    if (!pm__rz_on_trie(z)) return pm__iter_next_beside(z, z->root_len);
-    z->run = 0;
-    return pm__iter_step_down(z) || pm__iter_step_beside(z);
-}
-
 /* Back to the root after the last place. A child entered at the root may have left its frame. */
 static void pm__iter_rewind(pm_rz *z) {
     while (z->nframes > 1 && z->frames[z->nframes - 1].base >= z->root_len) z->nframes--;
     pm__rz_cut_to(z, z->root_len);
-}
-
-/* To the next location of a map from one that exists. */
-static bool pm__iter_step_map(pm_rz *z) {
-    z->run = 0;
-    return pm__iter_spare_map(z) && (pm__iter_step_down(z) || pm__iter_step_beside(z));
-}
-
-/* To the next location that begins with the first `base` bytes of the path; else to that place. */
-static bool pm__iter_step(pm_rz *z, size_t base) {
-    size_t root_len = z->root_len;
-    bool over_view = pm__rz_is_view(z);
-    z->root_len = base;
-    bool found = over_view ? pm__vz_step(z, base) : pm__iter_next_step(z);
-    if (!found) pm__iter_rewind(z);
-    z->root_len = root_len;
-    return found;
-}
-
-PM_API bool pm_rz_to_next_step(pm_rz *z) {
-    if (!z) return false;
-    return pm__iter_step(z, z->root_len);
-}
-
-/* From where the zipper stands, k bytes or fewer below `base`: to the next place just k below it, or to `base`. */
-static bool pm__iter_next_at_depth(pm_rz *z, size_t base, size_t k) {
-    while (z->len < base + k)
-        if (!pm__iter_step(z, base)) return false;
-    return true;
-}
-
-PM_API bool pm_rz_descend_first_k_path(pm_rz *z, size_t k) {
-    if (!z) return false;
-    if (!pm__rz_on_trie(z)) return false;
-    return k <= SIZE_MAX - z->len && pm__iter_next_at_depth(z, z->len, k);
-}
-
-PM_API bool pm_rz_to_next_k_path(pm_rz *z, size_t k) {
-    if (!z) return false;
-    size_t depth = z->len - z->root_len;
-    if (k == 0) return false;
-    if (k > depth) {
-        pm_rz_reset(z);
-        return false;
-    }
-    size_t base = z->len - k;
-    if (!pm__iter_spare(z)) {
-        pm__rz_cut_to(z, base);
-        return false;
-    }
-    return pm__iter_next_beside(z, base) && pm__iter_next_at_depth(z, base, k);
 }
 
 /* ---- to the next value, and to the one before ----------------------------------------------------------------- */
@@ -550,6 +420,246 @@ PM_API bool pm_rz_to_next_val(pm_rz *z) {
     return pm__rz_is_view(z) ? pm__iter_vz_next_val(z) : pm__iter_next_val(z, false);
 }
 
+/* To the value of a view before the focus; `behind`: or at or below it. */
+static bool pm__iter_vz_prev_val(pm_rz *z, bool behind) {
+    for (; pm__vz_prev_terminal(z, z->root_len, behind) && z->len > z->root_len; behind = false)
+        if (z->run_val) return true;
+    z->len = z->root_len;
+    return false;
+}
+
+static PM__INLINE bool pm__iter_prev(pm_rz *z, bool behind) {
+    pm__rz_use(z);
+    if (PM__LIKELY(!behind && pm__iter_runs(z, true))) {
+        pm__iter_step_run(z, true);
+        return true;
+    }
+    return pm__rz_is_view(z) ? pm__iter_vz_prev_val(z, behind) : pm__iter_prev_val(z, false, behind);
+}
+
+PM_API bool pm_rz_to_prev_val(pm_rz *z) {
+    if (!z) return false;
+    return pm__iter_prev(z, false);
+}
+
+/* The same, the root's own value being one, too. */
+static bool pm__iter_prev_or_root(pm_rz *z, bool behind) {
+    pm_status before = pm__vz_worked(z, PM_OK);
+    bool found = behind || z->len > z->root_len;
+    if (found) found = pm__iter_prev(z, behind) || (z->status == PM_OK && pm_rz_is_val(z));
+    if (before != PM_OK) z->status = before;
+    return found;
+}
+
+PM_API bool pm_rz_to_first_val(pm_rz *z) {
+    if (!z) return false;
+    pm__rz_cut_to(z, z->root_len);
+    return pm_rz_is_val(z) || pm_rz_to_next_val(z);
+}
+
+PM_API bool pm_rz_to_last_val(pm_rz *z) {
+    if (!z) return false;
+    pm__rz_cut_to(z, z->root_len);
+    return pm__iter_prev_or_root(z, true);
+}
+
+/* ---- locations ------------------------------------------------------------------------------------------------- */
+
+/* Stands d + 1 bytes down the suffix of entry i, the first of those up to `end`, which have d bytes in common. */
+static void pm__iter_stand_below(pm_rz *z, pm_frame *f, const pm__line *x, unsigned i, unsigned d, unsigned end) {
+    const uint8_t *lens = pm__line_lens(x), *h = d ? pm__line_heap(x) + pm__line_off(x, i) + d - 1 : x->body + i;
+    uint8_t c = *h;
+    f->place.lo = (uint8_t)i;
+    for (h += d ? lens[i] : 1, i++; i < end && *h == c; i++) h += d ? lens[i] : 1;
+    f->place.hi = (uint8_t)i;
+    f->place.depth = (uint16_t)(x->plen + d + 1);
+    z->len = z->exist_len = f->base + f->place.depth;
+    z->path[z->len - 1] = c;
+}
+
+static void pm__iter_stand_on_byte(pm_rz *z, pm_frame *f, int b) {
+    f->place.lo = (uint8_t)b, f->place.hi = 0, f->place.depth = 1;
+    z->path[f->base] = (uint8_t)b;
+    z->len = z->exist_len = f->base + 1;
+}
+
+/* One byte down from a place on the trie, to the first child; pm__iter_spare has made room. */
+static bool pm__iter_step_down(pm_rz *z) {
+    pm_frame *f = &z->frames[z->nframes - 1];
+    pm__ref child;
+    if (f->place.node == 0) return false;
+    if (pm__place_child(&f->place, &child)) {
+        if (!child) return false;
+        pm__ref_prefetch(child);
+        (void)pm__rz_push(z, pm__place_root(child), z->len);
+        f = &z->frames[z->nframes - 1];
+    }
+    pm_place *p = &f->place;
+    if (!pm__place_in_line(p)) {
+        pm__iter_stand_on_byte(z, f, pm__iter_byte_next(pm__place_byte(p), 0));
+        return true;
+    }
+    const pm__line *x = pm__place_line(p);
+    if (p->depth < x->plen) {
+        z->path[z->len++] = pm__line_heap(x)[p->depth++];
+        z->exist_len = z->len;
+        return true;
+    }
+    unsigned i = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
+    if (i == p->hi) return false;
+    pm__iter_stand_below(z, f, x, i, pm__place_suffix(p, x), p->hi);
+    return true;
+}
+
+/* From a place on the trie to the next one that is not below it: the entry after those that agree with the path leaves
+   it where it differs from the entry before. */
+static bool pm__iter_step_beside(pm_rz *z) {
+    for (;; z->nframes--) {
+        pm_frame *f = &z->frames[z->nframes - 1];
+        pm_place *p = &f->place;
+        if (p->depth && !pm__place_in_line(p)) {
+            int b = f->base < z->root_len ? -1 : pm__iter_byte_next(pm__place_byte(p), p->lo + 1u);
+            if (b >= 0) {
+                pm__iter_stand_on_byte(z, f, b);
+                return true;
+            }
+        } else if (p->depth) {
+            const pm__line *x = pm__place_line(p);
+            int begin, end;
+            unsigned i = p->hi;
+            pm__iter_bounds(z, f, x, &begin, &end);
+            if ((int)i < end) {
+                unsigned off = pm__line_off(x, i), j = i + 1;
+                size_t shared = pm__tally_line_shared_before(x, i, off);
+                for (off += pm__line_lens(x)[i]; shared && (int)j < end; off += pm__line_lens(x)[j], j++)
+                    if (pm__tally_line_shared_before(x, j, off) < shared) break;
+                pm__iter_stand_below(z, f, x, i, (unsigned)shared, shared ? j : (unsigned)end);
+                return true;
+            }
+        }
+        if (f->base <= z->root_len || z->nframes == 1) return false;
+    }
+}
+
+static bool pm__iter_next_step(pm_rz *z) {
+    if (!pm__iter_spare(z)) return false;
+    if (!pm__rz_on_trie(z)) return pm__iter_next_beside(z, z->root_len);
+    z->run = 0;
+    return pm__iter_step_down(z) || pm__iter_step_beside(z);
+}
+
+/* From a place on the trie, in a line, to the one a byte above, or to the end before it. Mostly the entries beside
+   share so little with those here that the same ones agree with the place above. */
+static bool pm__iter_line_step_back(pm_rz *z, pm_frame *f) {
+    const pm__line *x = pm__place_line(&f->place);
+    unsigned i = f->place.lo, end = f->place.hi, d = f->place.depth - 1u, plen = x->plen;
+    bool same = d && d < plen;
+    if (d == plen && i && pm__line_suffix(x, i - 1)) return pm__iter_back(z, (int)i - 1, true);
+    if (d > plen) {
+        size_t up = d - plen, before = 0, after = 0;
+        unsigned off = i || end < x->n ? pm__line_off(x, i) : 0;
+        if (i && x->body[i - 1] == x->body[i]) {
+            before = pm__tally_line_shared_before(x, i, off);
+            if (before == up && pm__line_suffix(x, i - 1) > up) return pm__iter_back(z, (int)i - 1, true);
+        }
+        if (end < x->n && x->body[end] == x->body[i]) {
+            for (; i < end; i++) off += pm__line_lens(x)[i];
+            after = pm__tally_line_shared_before(x, end, off);
+        }
+        same = before < up && after < up;
+    }
+    if (same) {
+        f->place.depth = (uint16_t)d;
+        z->exist_len = --z->len;
+    } else {
+        pm__rz_cut_to(z, z->len - 1);
+    }
+    return true;
+}
+
+/* To the location before the focus, which is below the root: the last one of the sibling before, else the parent. */
+static bool pm__iter_step_back(pm_rz *z) {
+    if (z->len == z->root_len || !pm__iter_spare(z)) return false;
+    if (z->len != z->exist_len) { /* what lies before the gap in its node, or where the trie ends */
+        size_t at = z->exist_len;
+        uint8_t b = z->path[at];
+        if (at < z->root_len) return false;
+        pm__rz_cut_to(z, at);
+        pm_mask m = pm__place_mask(&z->frames[z->nframes - 1].place);
+        int c = pm_mask_prev(&m, b - 1);
+        if (c < 0) return at > z->root_len;
+        return pm__rz_append_byte(z, (uint8_t)c) && pm__iter_prev_val(z, true, true);
+    }
+    pm_frame *f = &z->frames[z->nframes - 1];
+    z->run = 0;
+    if (pm__place_in_line(&f->place)) {
+        if (!pm__iter_line_step_back(z, f)) return false;
+    } else if (pm__iter_byte_prev(pm__place_byte(&f->place), f->place.lo - 1) >= 0) {
+        return pm__iter_back(z, 2 * f->place.lo - 1, true);
+    } else {
+        pm__rz_cut_to(z, z->len - 1);
+    }
+    return z->len > z->root_len;
+}
+
+/* To the next location of a map from one that exists. */
+static bool pm__iter_step_map(pm_rz *z) {
+    z->run = 0;
+    return pm__iter_spare_map(z) && (pm__iter_step_down(z) || pm__iter_step_beside(z));
+}
+
+/* To the next location that begins with the first `base` bytes of the path; else to that place. */
+static bool pm__iter_step(pm_rz *z, size_t base) {
+    size_t root_len = z->root_len;
+    bool over_view = pm__rz_is_view(z);
+    z->root_len = base;
+    bool found = over_view ? pm__vz_step(z, base) : pm__iter_next_step(z);
+    if (!found) pm__iter_rewind(z);
+    z->root_len = root_len;
+    return found;
+}
+
+PM_API bool pm_rz_to_next_step(pm_rz *z) {
+    if (!z) return false;
+    return pm__iter_step(z, z->root_len);
+}
+
+PM_API bool pm_rz_to_prev_step(pm_rz *z) {
+    if (!z) return false;
+    if (pm__rz_is_view(z) ? pm__vz_step_back(z, z->root_len) : pm__iter_step_back(z)) return true;
+    pm__iter_rewind(z);
+    return false;
+}
+
+/* From where the zipper stands, k bytes or fewer below `base`: to the next place just k below it, or to `base`. */
+static bool pm__iter_next_at_depth(pm_rz *z, size_t base, size_t k) {
+    while (z->len < base + k)
+        if (!pm__iter_step(z, base)) return false;
+    return true;
+}
+
+PM_API bool pm_rz_descend_first_k_path(pm_rz *z, size_t k) {
+    if (!z) return false;
+    if (!pm__rz_on_trie(z)) return false;
+    return k <= SIZE_MAX - z->len && pm__iter_next_at_depth(z, z->len, k);
+}
+
+PM_API bool pm_rz_to_next_k_path(pm_rz *z, size_t k) {
+    if (!z) return false;
+    size_t depth = z->len - z->root_len;
+    if (k == 0) return false;
+    if (k > depth) {
+        pm_rz_reset(z);
+        return false;
+    }
+    size_t base = z->len - k;
+    if (!pm__iter_spare(z)) {
+        pm__rz_cut_to(z, base);
+        return false;
+    }
+    return pm__iter_next_beside(z, base) && pm__iter_next_at_depth(z, base, k);
+}
+
 /* Whether something lies below the focus. */
 static PM__INLINE bool pm__iter_has_children(const pm_rz *z) {
     if (pm__rz_is_view(z)) return pm__vz_child(pm__vz_of(z), 0) >= 0;
@@ -586,6 +696,28 @@ static PM__INLINE bool pm__iter_next_terminal(pm_rz *z, size_t floor) {
     return found;
 }
 
+/* Whether the focus is one. */
+static bool pm__iter_is_terminal(pm_rz *z) {
+    return pm__rz_on_trie(z) && (pm_rz_is_val(z) || !pm__iter_has_children(z));
+}
+
+/* To the terminal before the focus; `behind`: or at or below it. */
+static bool pm__iter_prev_terminal(pm_rz *z, size_t floor, bool behind) {
+    size_t root_len = z->root_len, base = root_len + floor;
+    if (z->len <= base && !behind) return false;
+    if (PM__UNLIKELY(z->view != NULL)) return pm__vz_prev_terminal(z, base, behind);
+    if (PM__LIKELY(!behind && pm__iter_runs(z, true) && z->run_at >= base)) {
+        pm__iter_step_run(z, true);
+        return true;
+    }
+    pm__iter_lower_root(z, floor);
+    bool found = pm__iter_prev_val(z, true, behind);
+    z->root_len = root_len;
+    if (found || z->status != PM_OK) return found;
+    z->run_val = pm_rz_val(z);
+    return pm__iter_is_terminal(z);
+}
+
 /* To the place `key` below the root, wherever the focus is; `key` is not bytes of the zipper's own path. */
 static bool pm__iter_go(pm_rz *z, const uint8_t *key, size_t n) {
     size_t have = z->len - z->root_len, min = have < n ? have : n;
@@ -605,6 +737,31 @@ static bool pm__iter_seek_terminal(pm_rz *z, size_t floor, const uint8_t *key, s
         return found || pm__iter_next_terminal(z, floor);
     }
     return pm__iter_next_terminal(z, floor);
+}
+
+/* To the last terminal before the place `key` below the root; as pm_view_ops.seek_back. */
+static bool pm__iter_seek_back(pm_rz *z, size_t floor, const uint8_t *key, size_t n, bool below) {
+    return pm__iter_go(z, key, n) && pm__iter_prev_terminal(z, floor, below);
+}
+
+/* ---- seeking ----------------------------------------------------------------------------------------------------- */
+
+static bool pm__iter_seek(pm_rz *z, pm_rel rel, const uint8_t *key, size_t len) {
+    bool on = rel == PM_GE || rel == PM_GT;
+    if (!pm__iter_go(z, key, len)) return false;
+    if ((rel == PM_GE || rel == PM_LE) && pm_rz_is_val(z)) return true;
+    return on ? pm_rz_to_next_val(z) : pm__iter_prev_or_root(z, false);
+}
+
+PM_API bool pm_rz_seek(pm_rz *z, pm_rel rel, const void *key, size_t len) {
+    if (!z) return false;
+    if ((unsigned)rel > PM_GT || (len && !key) || len > PM__LEN_MAX) {
+        if (z->status == PM_OK) z->status = PM_INVALID;
+    } else if (pm__iter_seek(z, rel, (const uint8_t *)key, len)) {
+        return true;
+    }
+    pm__rz_cut_to(z, z->root_len);
+    return false;
 }
 
 /* ---- maps of parts --------------------------------------------------------------------------------------------- */
@@ -675,13 +832,13 @@ PM_API pm_status pm_rz_make_map_in(const pm_rz *view, const pm_ops *ops, pm_pool
 /* How an iterator goes on is a function that it carries: what goes over a map needs nothing of what views do, and a
    program without these gets none of it. The functions set `val`. */
 
-enum { PM__ITER_FRESH, PM__ITER_ON, PM__ITER_END };
+enum { PM__ITER_FRESH, PM__ITER_RUNS, PM__ITER_ON, PM__ITER_END }; /* runs: it may step along a zipper's run */
 
 /* Over a map, from its origin. */
 static bool pm__iter_map_vals(pm_iter *i) {
     pm_rz *z = &i->z;
     bool fresh = i->state == PM__ITER_FRESH;
-    i->state = PM__ITER_ON;
+    i->state = PM__ITER_RUNS;
     z->run_val = z->top_val;
     if (!fresh || !z->run_val) {
         if (!pm__rz_begin(z)) return false;
@@ -703,7 +860,7 @@ static bool pm__iter_map_paths(pm_iter *i) {
 /* Over whatever a zipper stands on. */
 static bool pm__iter_rz_vals(pm_iter *i) {
     bool fresh = i->state == PM__ITER_FRESH;
-    i->state = PM__ITER_ON;
+    i->state = PM__ITER_RUNS;
     if (!(fresh && pm_rz_is_val(&i->z)) && !pm_rz_to_next_val(&i->z)) return false;
     i->val = pm_rz_val(&i->z);
     return true;
@@ -721,7 +878,11 @@ static pm_iter pm__iter_of_map(const pm_map *m, bool (*next)(pm_iter *i)) {
 }
 
 PM_API pm_iter pm_iter_vals(const pm_map *m) { return pm__iter_of_map(m, pm__iter_map_vals); }
-PM_API pm_iter pm_iter_paths(const pm_map *m) { return pm__iter_of_map(m, pm__iter_map_paths); }
+PM_API pm_iter pm_iter_paths(const pm_map *m) {
+    pm_iter i = pm__iter_of_map(m, pm__iter_map_paths);
+    i.paths = true;
+    return i;
+}
 
 PM_API pm_iter pm_iter_vals_of_rz(const pm_rz *z) {
     pm_iter i = pm__iter_of_map(NULL, pm__iter_rz_vals);
@@ -740,20 +901,24 @@ static PM__NOINLINE bool pm__iter_end(pm_iter *i) {
     return false;
 }
 
+/* Shows where the iterator has come to. */
+static PM__INLINE bool pm__iter_show(pm_iter *i, const pm_val *val) {
+    const pm_rz *z = &i->z;
+    i->val = val;
+    i->len = z->len - z->root_len;
+    i->key = i->len ? z->path + z->root_len : (const uint8_t *)"";
+    return true;
+}
+
 PM_API bool pm_iter_next(pm_iter *i) {
     if (PM__UNLIKELY(!i)) return false;
-    pm_rz *z = &i->z;
-    pm__rz_use(z);
-    if (PM__LIKELY(pm__iter_runs(z, false))) {
-        pm__iter_step_run(z, false);
-        i->val = z->run_val;
-    } else {
-        if (PM__UNLIKELY(i->state == PM__ITER_END || !i->next)) return false;
-        if (PM__UNLIKELY(!i->next(i))) return pm__iter_end(i);
+    pm__rz_use(&i->z);
+    if (PM__LIKELY(pm__iter_runs(&i->z, false) && i->state == PM__ITER_RUNS)) {
+        pm__iter_step_run(&i->z, false);
+        return pm__iter_show(i, i->z.run_val);
     }
-    i->key = z->len > z->root_len ? z->path + z->root_len : (const uint8_t *)"";
-    i->len = z->len - z->root_len;
-    return true;
+    if (PM__UNLIKELY(i->state == PM__ITER_END || !i->next)) return false;
+    return PM__LIKELY(i->next(i)) ? pm__iter_show(i, i->val) : pm__iter_end(i);
 }
 
 PM_API pm_status pm_iter_status(const pm_iter *i) {
@@ -763,6 +928,96 @@ PM_API pm_status pm_iter_status(const pm_iter *i) {
 PM_API void pm_iter_drop(pm_iter *i) {
     if (!i) return;
     pm_rz_drop(&i->z);
+}
+
+/* ---- iterators within bounds, and backwards -------------------------------------------------------------------- */
+
+static int pm__iter_compare(const pm_rz *z, const uint8_t *key, size_t len) {
+    size_t n = z->len - z->root_len, min = n < len ? n : len;
+    int c = min ? memcmp(z->path + z->root_len, key, min) : 0;
+    return c ? c : (n > len) - (n < len);
+}
+
+/* Whether the focus lies behind what is asked for, or before it. */
+static bool pm__iter_is_past(const pm_iter *i) {
+    const pm_rz *z = &i->z;
+    if (!i->to) return false;
+    if (!i->within) return pm__iter_compare(z, i->to, i->to_len) >= 0;
+    if (z->len - z->root_len < i->to_len) return true;
+    return i->to_len && memcmp(z->path + z->root_len, i->to, i->to_len) != 0;
+}
+static bool pm__iter_is_early(const pm_iter *i) {
+    return i->from && pm__iter_compare(&i->z, i->from, i->from_len) < (int)i->after;
+}
+
+/* From the first place within the bounds, or the one after the focus. */
+static bool pm__iter_bounded(pm_iter *i) {
+    pm_rz *z = &i->z;
+    bool here = i->state == PM__ITER_FRESH;
+    i->state = PM__ITER_ON;
+    if (here) {
+        if (!pm__iter_go(z, i->from, i->from_len)) return false;
+        here = !i->after && (i->paths ? pm_rz_exists(z) : pm_rz_is_val(z));
+    }
+    if (!here && !(i->paths ? pm_rz_to_next_step(z) : pm_rz_to_next_val(z))) return false;
+    i->val = pm_rz_val(z);
+    return !pm__iter_is_past(i);
+}
+
+PM_API pm_iter pm_iter_range(pm_iter all, const void *from, size_t from_len, const void *to, size_t to_len) {
+    all.from = (const uint8_t *)from, all.from_len = from_len;
+    all.to = (const uint8_t *)to, all.to_len = to_len;
+    all.within = all.after = false;
+    if (all.next) all.next = pm__iter_bounded;
+    if ((!from && from_len) || (!to && to_len) || from_len > PM__LEN_MAX || to_len > PM__LEN_MAX) {
+        (void)pm__iter_end(&all);
+        all.z.status = PM_INVALID;
+    }
+    return all;
+}
+
+PM_API pm_iter pm_iter_prefix(pm_iter all, const void *key, size_t len) {
+    all = pm_iter_range(all, key, len, key, len);
+    all.within = true;
+    return all;
+}
+
+PM_API pm_iter pm_iter_after(pm_iter all, const void *key, size_t len) {
+    const uint8_t *from = all.from, *to = all.to;
+    size_t from_len = all.from_len, to_len = all.to_len;
+    bool within = all.within, after = all.after;
+    size_t min = from_len < len ? from_len : len;
+    int c = from && key && min ? memcmp(from, key, min) : 0;
+    bool later = !from || c < 0 || (c == 0 && from_len <= len);
+    all = pm_iter_range(all, key, len, to, to_len);
+    all.within = within;
+    all.after = key && later ? true : after;
+    if (!later) all.from = from, all.from_len = from_len;
+    return all;
+}
+
+/* To the place before the focus; `behind`: or at or below it. */
+static bool pm__iter_before(pm_iter *i, bool behind) {
+    pm_rz *z = &i->z;
+    if (!i->paths) return pm__iter_prev_or_root(z, behind);
+    if (behind && pm_rz_exists(z)) return (void)pm_rz_descend_last_path(z), z->status == PM_OK;
+    return z->len > z->root_len && (pm_rz_to_prev_step(z) || (z->status == PM_OK && pm_rz_exists(z)));
+}
+
+PM_API bool pm_iter_prev(pm_iter *i) {
+    if (!i) return false;
+    pm_rz *z = &i->z;
+    pm__rz_use(z);
+    if (PM__LIKELY(pm__iter_runs(z, true) && i->state == PM__ITER_RUNS)) {
+        pm__iter_step_run(z, true);
+        return pm__iter_show(i, z->run_val);
+    }
+    if (i->state == PM__ITER_END || !i->next) return false;
+    bool fresh = i->state == PM__ITER_FRESH;
+    i->state = i->from || i->to || i->paths ? PM__ITER_ON : PM__ITER_RUNS;
+    bool found = !fresh || pm__iter_go(z, i->to, i->to_len);
+    if (!found || !pm__iter_before(i, fresh && (!i->to || i->within)) || pm__iter_is_early(i)) return pm__iter_end(i);
+    return pm__iter_show(i, pm_rz_val(z));
 }
 
 /* ---- visiting every value -------------------------------------------------------------------------------------- */

@@ -94,6 +94,11 @@ static bool pm__view_none_seek(void *state, const uint8_t *key, size_t len, size
     return false;
 }
 
+static bool pm__view_none_back(void *state, const uint8_t *key, size_t len, size_t within, bool below, pm_terminal *t) {
+    (void)below;
+    return pm__view_none_seek(state, key, len, within, t);
+}
+
 static pm_status pm__view_none_fork(const void *state, bool own, void **out) {
     (void)state, (void)own;
     *out = NULL;
@@ -103,7 +108,10 @@ static pm_status pm__view_none_fork(const void *state, bool own, void **out) {
 static void pm__view_none_drop(void *state) { (void)state; }
 
 static const pm_view_ops pm__view_none = {
-    .seek = pm__view_none_seek, .fork = pm__view_none_fork, .drop = pm__view_none_drop};
+    .seek = pm__view_none_seek,
+    .seek_back = pm__view_none_back,
+    .fork = pm__view_none_fork,
+    .drop = pm__view_none_drop};
 
 PM_API pm_status pm_view_empty(const void *path, size_t len, pm_rz *out) {
     return pm_rz_open_view(&pm__view_none, NULL, NULL, NULL, path, len, out);
@@ -132,6 +140,25 @@ static bool pm__view_pre_seek(void *state, const uint8_t *key, size_t len, size_
 static bool pm__view_pre_next(void *state, size_t within, pm_terminal *t) {
     pm__view_pre *p = (pm__view_pre *)state;
     bool found = pm__iter_next_terminal(&p->src, pm__view_floor(within, p->n));
+    t->same = p->n;
+    return pm__view_asked(&p->src, found, t) && pm__view_show(&p->path, p->n, &p->src, t);
+}
+
+static bool pm__view_pre_back(void *state, const uint8_t *key, size_t len, size_t within, bool below, pm_terminal *t) {
+    pm__view_pre *p = (pm__view_pre *)state;
+    size_t min = len < p->n ? len : p->n, same = min ? pm__lcp(p->path.at, key, min) : 0;
+    if (same < p->n) { /* after all of the source, or before it */
+        if (same < within || !(same == len ? below : key[same] > p->path.at[same])) return false;
+        len = within = p->n;
+        below = true;
+    }
+    bool found = pm__iter_seek_back(&p->src, pm__view_floor(within, p->n), key + p->n, len - p->n, below);
+    return pm__view_asked(&p->src, found, t) && pm__view_show(&p->path, p->n, &p->src, t);
+}
+
+static bool pm__view_pre_prev(void *state, size_t within, pm_terminal *t) {
+    pm__view_pre *p = (pm__view_pre *)state;
+    bool found = pm__iter_prev_terminal(&p->src, pm__view_floor(within, p->n), false);
     t->same = p->n;
     return pm__view_asked(&p->src, found, t) && pm__view_show(&p->path, p->n, &p->src, t);
 }
@@ -169,7 +196,8 @@ static pm_status pm__view_pre_fork(const void *state, bool own, void **out) {
 }
 
 static const pm_view_ops pm__view_prefix = {
-    pm__view_pre_seek, pm__view_pre_next, pm__view_pre_fork, pm__view_pre_drop, NULL};
+    .seek = pm__view_pre_seek, .next = pm__view_pre_next, .seek_back = pm__view_pre_back, .prev = pm__view_pre_prev,
+    .fork = pm__view_pre_fork, .drop = pm__view_pre_drop};
 
 PM_API pm_status pm_view_prefix(const pm_rz *src, const void *prefix, size_t len, const void *root, size_t root_len,
                                 pm_rz *out) {
@@ -363,6 +391,38 @@ static bool pm__chain_next(void *state, size_t within, pm_terminal *t) {
     return pm__chain_go_on(c, within, t);
 }
 
+/* Back in order to the terminal before the place, `below`: or at or below it. What a link's end leads to comes behind
+   that end; the roots of links but the first are hidden. */
+static bool pm__chain_go_back(pm__view_chain *c, size_t within, bool below, pm_terminal *t) {
+    for (;;) {
+        pm_rz *f = pm__chain_focus(c);
+        size_t seam = c->links[c->active].seam;
+        bool found = pm__view_asked(f, pm__iter_prev_terminal(f, pm__view_floor(within, seam), below), t);
+        bool shown = found && (!c->active || f->len > f->root_len);
+        below = false;
+        if (!shown) {
+            if (!pm__chain_back(c, within, t)) return false;
+            f = pm__chain_focus(c);
+            if (!pm__view_asked(f, pm_rz_val(f) != NULL, t)) continue;
+        }
+        if (!pm__view_show(&c->path, c->links[c->active].seam, f, t)) return false;
+        if (!shown) return true;
+        pm__chain_forget(c, SIZE_MAX);
+        below = pm__chain_onward(c, t);
+        if (t->status != PM_OK || !below) return t->status == PM_OK;
+    }
+}
+
+static bool pm__chain_seek_back(void *state, const uint8_t *key, size_t len, size_t within, bool below,
+                                pm_terminal *t) {
+    pm__view_chain *c = (pm__view_chain *)state;
+    return pm__chain_go(c, key, len, t) && pm__chain_go_back(c, within, below, t);
+}
+
+static bool pm__chain_prev(void *state, size_t within, pm_terminal *t) {
+    return pm__chain_go_back((pm__view_chain *)state, within, false, t);
+}
+
 static void pm__chain_drop(void *state) {
     pm__view_chain *c = (pm__view_chain *)state;
     pm__chain_cut(c, 0);
@@ -396,7 +456,9 @@ static pm_status pm__chain_fork(const void *state, bool own, void **out) {
     return s;
 }
 
-static const pm_view_ops pm__view_of_chain = {pm__chain_seek, pm__chain_next, pm__chain_fork, pm__chain_drop, NULL};
+static const pm_view_ops pm__view_of_chain = {
+    .seek = pm__chain_seek, .next = pm__chain_next, .seek_back = pm__chain_seek_back, .prev = pm__chain_prev,
+    .fork = pm__chain_fork, .drop = pm__chain_drop};
 
 static pm_status pm__chain_open(const pm_rz *factors, size_t n, pm_view_next_fn fn, void *ctx, uint64_t payload,
                                 pm_rz *out) {

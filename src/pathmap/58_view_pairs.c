@@ -138,6 +138,13 @@ static bool pm__subtract_here(pm__pair *p, bool prefix, pm_terminal *t) {
     return false;
 }
 
+/* Where the terminal is that is shown. */
+static PM__INLINE void pm__pair_tell(const pm__pair *p, pm_terminal *t) {
+    const pm_rz *at = p->order <= 0 ? &p->left : &p->right;
+    t->path = at->path + at->root_len;
+    t->len = at->len - at->root_len;
+}
+
 /* From where the factors stand on to the first terminal of the view. A value that a bad hook was to make is none. */
 static bool pm__pair_go_on(pm__pair *p, pm_terminal *t) {
     for (bool found = false; !found;) {
@@ -149,9 +156,7 @@ static bool pm__pair_go_on(pm__pair *p, pm_terminal *t) {
         if (p->kind == PM__OVERLAY) found = pm__overlay_here(p, prefix, t);
         else found = p->kind == PM__MEET ? pm__meet_here(p, prefix, t) : pm__subtract_here(p, prefix, t);
     }
-    const pm_rz *at = p->order <= 0 ? &p->left : &p->right;
-    t->path = at->path + at->root_len;
-    t->len = at->len - at->root_len;
+    pm__pair_tell(p, t);
     return true;
 }
 
@@ -185,6 +190,110 @@ static bool pm__pair_seek(void *state, const uint8_t *key, size_t len, size_t wi
         p->right_on = pm__view_asked(&p->right, pm__iter_seek_terminal(&p->right, within, key, len), t);
     if (pm__pair_go_on(p, t)) return true;
     return len == 0 && t->status == PM_OK && pm__pair_at_origin(p, t);
+}
+
+/* ---- back from terminal to terminal ---------------------------------------------------------------------------- */
+
+/* Each factor stands on its last terminal before where the pair has come to; the later one is looked at first. What a
+   terminal's factor has below it has been passed, so it must be looked for. */
+
+static void pm__pair_pull_back(pm_rz *z, size_t floor, bool *on, pm_terminal *t) {
+    *on = pm__view_asked(z, pm__iter_prev_terminal(z, floor, false), t);
+}
+
+/* Brings a factor to its last terminal at or before that of the other one. *order: as of pm__pair_order. */
+static bool pm__pair_chase_back(pm_rz *z, const pm_rz *other, size_t floor, int *order) {
+    bool prefix;
+    for (int i = 0; i < PM__LEAP_STEPS; i++) {
+        if (!pm__iter_prev_terminal(z, floor, false)) return false;
+        if ((*order = pm__pair_order(z, other, &prefix)) <= 0) return true;
+    }
+    if (!pm__iter_go(z, other->path + other->root_len, other->len - other->root_len)) return false;
+    *order = pm__iter_is_terminal(z) ? 0 : -1;
+    return z->status == PM_OK && (*order == 0 || pm__iter_prev_terminal(z, floor, false));
+}
+
+/* Whether a factor has something below the other one's focus, or, with `at`, there. It stays before that. */
+static bool pm__pair_has(pm_rz *z, const pm_rz *other, bool at, size_t floor, bool *on, pm_terminal *t) {
+    bool has = pm__view_asked(z, pm__iter_go(z, other->path + other->root_len, other->len - other->root_len), t) &&
+               (at ? pm__view_exists(z, t) : pm__view_leads_on(z, t));
+    pm__pair_pull_back(z, floor, on, t);
+    return has;
+}
+
+static bool pm__overlay_back(pm__pair *p, pm_terminal *t) {
+    const pm_val *l = p->order <= 0 ? pm_rz_val(&p->left) : NULL, *r = p->order >= 0 ? pm_rz_val(&p->right) : NULL;
+    if (pm__pair_show(p, l, r, t)) return true;
+    bool below = p->order <= 0 ? !pm__pair_is_end(&p->left, l, t)
+                               : pm__pair_has(&p->left, &p->right, false, p->floor, &p->left_on, t);
+    below |= p->order >= 0 ? !pm__pair_is_end(&p->right, r, t)
+                           : pm__pair_has(&p->right, &p->left, false, p->floor, &p->right_on, t);
+    if (!below) return true;
+    if (p->order <= 0) pm__pair_pull_back(&p->left, p->floor, &p->left_on, t);
+    if (p->order >= 0) pm__pair_pull_back(&p->right, p->floor, &p->right_on, t);
+    return false;
+}
+
+static bool pm__meet_back(pm__pair *p, pm_terminal *t) {
+    while (p->order) {
+        bool left = p->order < 0;
+        pm_rz *z = left ? &p->left : &p->right;
+        bool on = pm__pair_chase_back(z, left ? &p->right : &p->left, p->floor, &p->order);
+        *(left ? &p->left_on : &p->right_on) = pm__view_asked(z, on, t);
+        if (!on) return false;
+        if (left) p->order = -p->order;
+    }
+    const pm_val *l = pm_rz_val(&p->left), *r = pm_rz_val(&p->right);
+    if (pm__pair_show(p, l, r, t) || (!l && !r)) return true;
+    pm__pair_pull_back(&p->left, p->floor, &p->left_on, t);
+    pm__pair_pull_back(&p->right, p->floor, &p->right_on, t);
+    return false;
+}
+
+static bool pm__subtract_back(pm__pair *p, pm_terminal *t) {
+    if (p->order > 0) {
+        p->right_on = pm__pair_chase_back(&p->right, &p->left, p->floor, &p->order);
+        if (!pm__view_asked(&p->right, p->right_on, t)) p->order = -1;
+        if (t->status != PM_OK) return false;
+    }
+    const pm_val *l = pm_rz_val(&p->left);
+    if (pm__pair_show(p, l, p->order ? NULL : pm_rz_val(&p->right), t)) return true;
+    if (!l && p->order && !pm__pair_has(&p->right, &p->left, true, p->floor, &p->right_on, t)) return true;
+    pm__pair_pull_back(&p->left, p->floor, &p->left_on, t);
+    return false;
+}
+
+static bool pm__pair_go_back(pm__pair *p, pm_terminal *t) {
+    for (bool found = false; !found;) {
+        bool prefix, more = p->kind == PM__MEET ? p->left_on && p->right_on : p->left_on;
+        if (p->kind == PM__OVERLAY) more = p->left_on || p->right_on;
+        if (!more || (t->status != PM_OK && t->status != PM_BADHOOK)) return false;
+        if (p->left_on && p->right_on) p->order = -pm__pair_order(&p->left, &p->right, &prefix);
+        else p->order = p->left_on ? -1 : 1;
+        if (p->kind == PM__OVERLAY) found = pm__overlay_back(p, t);
+        else found = p->kind == PM__MEET ? pm__meet_back(p, t) : pm__subtract_back(p, t);
+    }
+    pm__pair_tell(p, t);
+    return true;
+}
+
+static bool pm__pair_prev(void *state, size_t within, pm_terminal *t) {
+    pm__pair *p = (pm__pair *)state;
+    (void)within;
+    if (p->order <= 0 && p->left_on) pm__pair_pull_back(&p->left, p->floor, &p->left_on, t);
+    if (p->order >= 0 && p->right_on) pm__pair_pull_back(&p->right, p->floor, &p->right_on, t);
+    return pm__pair_go_back(p, t);
+}
+
+static bool pm__pair_seek_back(void *state, const uint8_t *key, size_t len, size_t within, bool below,
+                               pm_terminal *t) {
+    pm__pair *p = (pm__pair *)state;
+    p->floor = within;
+    p->left_on = pm__view_asked(&p->left, pm__iter_seek_back(&p->left, within, key, len, below), t);
+    p->right_on = pm__view_asked(&p->right, pm__iter_seek_back(&p->right, within, key, len, below), t);
+    if (pm__pair_go_back(p, t)) return true;
+    if (within || t->status != PM_OK) return false;
+    return pm__pair_seek(p, (const uint8_t *)"", 0, 0, t) && t->len == 0; /* the origin, if there is nothing else */
 }
 
 static bool pm__pair_share(void *state, const uint8_t *key, size_t len, pm_pool *pool, pm_map *out, pm_status *s) {
@@ -231,7 +340,7 @@ static pm_status pm__pair_fork(const void *state, bool own, void **out) {
 }
 
 static const pm_view_ops pm__view_pair = {
-    pm__pair_seek, pm__pair_next, pm__pair_fork, pm__pair_drop, pm__pair_share};
+    pm__pair_seek, pm__pair_next, pm__pair_seek_back, pm__pair_prev, pm__pair_fork, pm__pair_drop, pm__pair_share};
 
 static pm_status pm__pair_open(pm__pair_kind kind, const pm_rz *left, const pm_rz *right, pm_view_choose_fn choose,
                                void *ctx, pm_rz *out) {
