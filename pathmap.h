@@ -83,6 +83,8 @@
                zipper, an iterator or a head is over: nothing but its writer, or head, may write to that
      flags     `changed` tells whether the call changed anything, `found` whether what it is about was there; they come
                last, may be NULL, and are set by success only
+     statuses  that an object keeps (pm_rz_status, pm_iter_status, pm_wz_status) are its first failure; asking for one
+               does not clear it
      outcomes  `alg` tells what an operation made, compared with its operands; see pm_alg
      pointers  that a call lends (values, paths) are valid until the next write to the map; those of a zipper or an
                iterator to its own path, until its next move
@@ -538,9 +540,17 @@ PM_API PM_NODISCARD pm_status pm_txn_rollback(pm_txn *t, pm_map *m);
 
 /* ---- Typed maps ---- */
 
-/* Defines `name`, a map with values of type T, and name_new, name_drop, name_clone, name_get, name_set, name_remove.
-   T must fit 8 bytes; `ops` is a `const pm_ops *` expression. Hold larger values by pointer, with retain and release.
-   */
+/* Defines `name`, a map with values of type T, which must fit 8 bytes, and functions on it. `ops_` is a
+   `const pm_ops *` expression. Hold larger values by pointer, with retain and release.
+
+     name name_new(void)                         an empty map in the default pool (pm_new); the caller drops it
+     void name_drop(name *m)                     empties it (pm_drop)
+     name name_clone(const name *m)              a second owner of the same content (pm_clone)
+     bool name_get(m, key, len, T *out)          copies the value to *out; false, and *out untouched: there is none
+     pm_status name_set(m, key, len, T val)      pm_set; the value that was there is released
+     pm_status name_remove(m, key, len)          pm_remove with PM_PRUNE; the value is released
+
+   m.map is the map itself, for everything else. */
 #define PM_DEFINE_MAP(name, T, ops_)                                                                                   \
     typedef struct name {                                                                                              \
         pm_map map;                                                                                                    \

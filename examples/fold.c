@@ -10,8 +10,11 @@
 static const struct {
     const char *path;
     pm_val bytes;
-} files[] = {{"src/main.c", 4100},      {"src/util/list.c", 900}, {"src/util/list.h", 200},
-             {"doc/manual.txt", 15000}, {"doc/old/manual.txt", 12000}};
+} files[] = {{"src/main.c", 4100},
+             {"src/util/list.c", 900},
+             {"src/util/list.h", 200},
+             {"doc/manual.txt", 15000},
+             {"doc/old/manual.txt", 12000}};
 
 /* Adds up what lies below, and prints it at each folder: where the path ends with a slash. */
 static int size_at(void *ctx, const pm_fold_at *here, void *out) {

@@ -20,7 +20,7 @@ enum { LINE_MAX_BYTES = 4096, KEY_MAX_BYTES = 2 * LINE_MAX_BYTES, TOP = 8, SHOWN
 
 static struct {
     pm_map map;
-    size_t folder_len;                /* of the folder's name, which keys leave out */
+    size_t folder_len; /* of the folder's name, which keys leave out */
     unsigned long files, mentions, key_bytes;
 } idx;
 
@@ -110,9 +110,7 @@ static void rank_word(const char *word, size_t len, uint64_t n) {
     snprintf(top[i].word, sizeof top[i].word, "%.*s", (int)len, word);
 }
 
-static void print_word(const char *word, size_t len, uint64_t n) {
-    printf("  %.*s %" PRIu64 "\n", (int)len, word, n);
-}
+static void print_word(const char *word, size_t len, uint64_t n) { printf("  %.*s %" PRIu64 "\n", (int)len, word, n); }
 
 /* Keys below "word/" are `file/line`; in order, so that the lines of a file stand together. */
 static void print_files(const char *key) {

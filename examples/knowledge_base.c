@@ -139,8 +139,8 @@ static void print_answers(const char *when, knowledge *kb) {
 
 int main(void) {
     static const char *const known[] = {
-        "is/robin/bird", "is/penguin/bird", "is/whale/fish", "is/bird/animal", "is/fish/animal", "is/mammal/animal",
-        "can/bird/fly", "can/fish/swim", "can/whale/swim", "cannot/penguin/fly",
+        "is/robin/bird",    "is/penguin/bird", "is/whale/fish", "is/bird/animal", "is/fish/animal",
+        "is/mammal/animal", "can/bird/fly",    "can/fish/swim", "can/whale/swim", "cannot/penguin/fly",
     };
     knowledge kb = {.facts = pm_new(pm_ops_unit(), NULL), .revising = 2};
     asking asked[ASKING];

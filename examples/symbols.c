@@ -185,8 +185,7 @@ static void print_most_frequent(const intern_table *t, intern_symbol *seen, size
     }
     qsort(all, m, sizeof *all, by_count);
     printf("%zu identifiers, %zu distinct\n", n, m);
-    for (size_t i = 0; i < m && i < PRINTED; i++)
-        printf("%8zu  %.*s\n", all[i].count, (int)all[i].len, all[i].bytes);
+    for (size_t i = 0; i < m && i < PRINTED; i++) printf("%8zu  %.*s\n", all[i].count, (int)all[i].len, all[i].bytes);
     free(all);
 }
 

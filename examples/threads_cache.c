@@ -132,7 +132,8 @@ static void *ask_for_all(void *arg) {
 }
 
 int main(void) {
-    cache c = {.answers = pm_new(pm_ops_bytes(), NULL), .ends = pm_new(pm_ops_unit(), NULL),
+    cache c = {.answers = pm_new(pm_ops_bytes(), NULL),
+               .ends = pm_new(pm_ops_unit(), NULL),
                .lock = PTHREAD_RWLOCK_INITIALIZER};
     user users[THREADS];
     pm_val kept = 0;

@@ -14,8 +14,8 @@
 
 enum { THREADS = 8 };
 
-static const char *const words[] = {"act", "box", "call", "cook", "farm", "help", "jump", "paint", "play", "print",
-                                    "read", "walk"};
+static const char *const words[] = {"act",  "box",   "call", "cook",  "farm", "help",
+                                    "jump", "paint", "play", "print", "read", "walk"};
 static const char *const endings[THREADS] = {"s", "ed", "ing", "er", "ers", "er's", "ings", "able"};
 
 enum { WORDS = sizeof words / sizeof words[0] };

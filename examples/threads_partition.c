@@ -20,10 +20,12 @@
 enum { THREADS = 4, PARTS_MAX = 32, KEY = 64 };
 
 static const char *const facts[] = {
-    "logic/and", "logic/implies", "logic/modus ponens", "logic/not", "logic/or", "logic/syllogism",
-    "math/addition", "math/angle", "math/area", "math/circle", "math/cube", "math/pi", "math/prime",
-    "physics/acceleration", "physics/atom", "physics/current", "physics/mass", "physics/momentum", "physics/photon",
-    "physics/power", "physics/pressure",
+    "logic/and",        "logic/implies",        "logic/modus ponens", "logic/not",
+    "logic/or",         "logic/syllogism",      "math/addition",      "math/angle",
+    "math/area",        "math/circle",          "math/cube",          "math/pi",
+    "math/prime",       "physics/acceleration", "physics/atom",       "physics/current",
+    "physics/mass",     "physics/momentum",     "physics/photon",     "physics/power",
+    "physics/pressure",
 };
 enum { FACTS = sizeof facts / sizeof facts[0] };
 

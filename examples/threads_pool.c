@@ -113,11 +113,14 @@ static void pool_free(pool *p) {
 }
 
 static const char *const rain[] = {
-    "It rained on the hill, and it rained on the mill,", "it rained on the roof and it rained on the sill;",
-    "the hill let it run and the mill let it turn,",     "the roof let it drip on the moss and the fern.",
+    "It rained on the hill, and it rained on the mill,",
+    "it rained on the roof and it rained on the sill;",
+    "the hill let it run and the mill let it turn,",
+    "the roof let it drip on the moss and the fern.",
 };
 static const char *const sun[] = {
-    "Then sun on the hill and then sun on the mill,", "and moss on the roof, and a cat on the sill.",
+    "Then sun on the hill and then sun on the mill,",
+    "and moss on the roof, and a cat on the sill.",
 };
 
 static void print_frequent(const char *when, const pm_map *total, pm_val least) {

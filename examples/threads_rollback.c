@@ -20,8 +20,8 @@ static const pm_val amount_of[] = {3, 4, 3, 3};
 
 /* What an order takes one of, each. */
 static const char *const orders[ORDERS][ITEMS_MAX] = {
-    {"apple", "cheese"}, {"apple", "bread", "cheese", "date"}, {"date", "date", "date"}, {"cheese", "fig"},
-    {"apple", "bread", "cheese", "apple"},
+    {"apple", "cheese"}, {"apple", "bread", "cheese", "date"},  {"date", "date", "date"},
+    {"cheese", "fig"},   {"apple", "bread", "cheese", "apple"},
 };
 
 /* ---- on clones ---- */

@@ -19,9 +19,9 @@ enum { THREADS = 3, KEPT_MAX = 16 };
 static const struct {
     const char *shelf, *title;
 } books[] = {
-    {"a1", "Algebra for Beavers"}, {"a2", "Atlas of Puddles"},        {"b1", "Bees and their Bookkeeping"},
-    {"b2", "Birds by Weight"},     {"c1", "Clouds, a Field Guide"},   {"c2", "Cooking without Pots"},
-    {"d1", "Dust in Literature"},  {"e1", "Echoes, Collected"},       {"f1", "Fog Signals of the North"},
+    {"a1", "Algebra for Beavers"},   {"a2", "Atlas of Puddles"},      {"b1", "Bees and their Bookkeeping"},
+    {"b2", "Birds by Weight"},       {"c1", "Clouds, a Field Guide"}, {"c2", "Cooking without Pots"},
+    {"d1", "Dust in Literature"},    {"e1", "Echoes, Collected"},     {"f1", "Fog Signals of the North"},
     {"g1", "Gloves Left and Right"}, {"h1", "Hedges and Edges"},      {"i1", "Ink from Oak"},
 };
 enum { BOOKS = sizeof books / sizeof books[0] };

@@ -51,6 +51,9 @@ SWITCH_TESTS = CORE_TESTS + ("test_memory", "test_region", "test_counts", "test_
 # What threads share, under ThreadSanitizer with standard counts too.
 SHARING_TESTS = ("test_histories", "test_shared", "test_memory", "test_process")
 
+# The longest, whose subject is not the kind of counts: `make test` runs them with slim counts only.
+LONG_TESTS = ("test_head_schedules", "test_oom")
+
 BUILD_SECONDS = 300
 RUN_SECONDS = 400
 
@@ -378,7 +381,8 @@ def unit_jobs(configs, names, words=()):
 
 def group_units():
     nulls = [sys.executable, "tests/test_nulls.py"]
-    return (unit_jobs(["slim"], tests()) + unit_jobs(["standard"], switched(tests())) +
+    standard = [name for name in switched(tests()) if name not in LONG_TESTS]
+    return (unit_jobs(["slim"], tests()) + unit_jobs(["standard"], standard) +
             [(f"{counts}, NULL in each argument", counting_job([*nulls, f"-DPATHMAP_SLIM_PTRS={slim}"]))
              for counts, slim in (("slim", 1), ("standard", 0))])
 
@@ -394,7 +398,7 @@ def group_matrix():
         jobs += unit_jobs([f"slim-{switch}"], [name for name in names if name in SWITCH_TESTS])
         jobs += unit_jobs([f"standard-{switch}"], [name for name in names if name in CORE_TESTS])
     # Plain tests are compiled by $(CC) -O2 with slim counts, and -O1 with standard ones.
-    jobs += unit_jobs(["standard-o2"], CORE_TESTS)
+    jobs += unit_jobs(["standard"], LONG_TESTS) + unit_jobs(["standard-o2"], CORE_TESTS)
     # Other ways to wait and to notice a thread's end than this machine's own.
     jobs += unit_jobs(["slim-nofutex"], ["test_head", "test_interning_threads", "test_process", "test_shared"])
     jobs += unit_jobs(["slim-c11threads"], ["test_memory", "test_threads"])

@@ -79,6 +79,8 @@
                zipper, an iterator or a head is over: nothing but its writer, or head, may write to that
      flags     `changed` tells whether the call changed anything, `found` whether what it is about was there; they come
                last, may be NULL, and are set by success only
+     statuses  that an object keeps (pm_rz_status, pm_iter_status, pm_wz_status) are its first failure; asking for one
+               does not clear it
      outcomes  `alg` tells what an operation made, compared with its operands; see pm_alg
      pointers  that a call lends (values, paths) are valid until the next write to the map; those of a zipper or an
                iterator to its own path, until its next move
