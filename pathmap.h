@@ -15337,24 +15337,94 @@ PM_API pm_status pm_concat(const pm_map *a, const pm_map *b, pm_map *out) {
 
 /* ---- counting ------------------------------------------------------------------------------------------------ */
 
+/* Adds the values at and below the positions [lo, hi) of a node. False: no memory. */
+static bool pm__range_add(pm__tally *t, pm__ref r, unsigned lo, unsigned hi, uint64_t *n) {
+    for (int at = pm__order_next(r, lo); at >= 0 && (unsigned)at < hi; at = pm__order_next(r, (unsigned)at + 1)) {
+        pm__ref below;
+        uint64_t sum = pm__order_look(r, (unsigned)at, &below) != NULL;
+        if (below && pm__tally_is_leaf(below)) {
+            sum = pm__tally_own(PM__TALLY_VALS, below, 0);
+        } else if (below) {
+            const uint64_t *known = pm__memo_get(&t->memo, below, 0);
+            const pm__tally_item item = {below, 0, false};
+            if (known) sum = *known;
+            else if (pm__tally_run(t, item, &sum) != PM_OK) return false;
+            if (!known && !pm__ref_is_unique(below) && !pm__memo_put(&t->memo, below, 0, sum)) return false;
+        }
+        *n = pm__sat_add(*n, sum);
+    }
+    return true;
+}
+
+/* Adds the values from a key on, or those before it. */
+static bool pm__range_add_half(pm__tally *t, pm__ref r, const uint8_t *s, size_t len, bool from, uint64_t *n) {
+    while (r) {
+        pm__order_seek k = pm__order_seek_in(r, s, len);
+        const unsigned lo = from ? k.at + (k.on != 0) : 0, hi = from ? pm__order_end(r) : k.at;
+        if (!pm__range_add(t, r, lo, hi, n)) return false;
+        s += k.used, len -= k.used;
+        r = k.on;
+    }
+    return true;
+}
+
+/* Adds the values between two keys, the first of which is less. */
+static bool pm__range_add_between(pm__tally *t, pm__ref r, pm_key from, pm_key to, uint64_t *n) {
+    while (r) {
+        const uint8_t *s = (const uint8_t *)from.data, *z = (const uint8_t *)to.data;
+        pm__order_seek a = pm__order_seek_in(r, s, from.len), b = pm__order_seek_in(r, z, to.len);
+        from.data = s + a.used, from.len -= a.used;
+        to.data = z + b.used, to.len -= b.used;
+        if (!a.on || a.on != b.on || a.at != b.at)
+            return pm__range_add(t, r, a.at + (a.on != 0), b.at, n) &&
+                   pm__range_add_half(t, a.on, (const uint8_t *)from.data, from.len, true, n) &&
+                   pm__range_add_half(t, b.on, (const uint8_t *)to.data, to.len, false, n);
+        r = a.on;
+    }
+    return true;
+}
+
+static void pm__range_tally(pm__tally *t) {
+    memset(t, 0, offsetof(pm__tally, asked));
+    t->kind = PM__TALLY_VALS;
+}
+
+static pm_status pm__range_counted(pm__tally *t, bool ok, uint64_t n, uint64_t *out) {
+    pm__tally_list_free(&t->todo);
+    pm__tally_list_free(&t->met);
+    if (t->regions) pm__mem_free_big(t->regions, t->cap * sizeof *t->regions);
+    pm__memo_free(&t->memo);
+    if (ok) *out = n;
+    return ok ? PM_OK : PM_NOMEM;
+}
+
 PM_API pm_status pm_range_count(const pm_map *m, const pm_key *from, const pm_key *to, uint64_t *out) {
-    pm_map range;
-    if (!out) return PM_INVALID;
-    pm_status s = pm_subrange(m, from, to, &range);
-    if (s != PM_OK) return s;
-    s = pm_val_count(&range, out);
-    pm_drop(&range);
-    return s;
+    if (pm__map_bad(m, NULL, 0) || pm__range_bad(from) || pm__range_bad(to) || !out) return PM_INVALID;
+    if (!from && !to) return pm_val_count(m, out);
+    const pm_key *k = from ? from : to;
+    uint64_t n = m->has_value && pm__range_has_root(from, to);
+    pm__tally t;
+    bool ok = true;
+    pm__range_tally(&t);
+    if (!from || !to) ok = pm__range_add_half(&t, m->root, (const uint8_t *)k->data, k->len, k == from, &n);
+    else if (!pm__range_is_empty(from, to)) ok = pm__range_add_between(&t, m->root, *from, *to, &n);
+    return pm__range_counted(&t, ok, n, out);
 }
 
 PM_API pm_status pm_prefix_count(const pm_map *m, const void *key, size_t len, uint64_t *out) {
-    pm_map sub;
-    if (!out) return PM_INVALID;
-    pm_status s = pm_subtrie(m, key, len, &sub, NULL);
-    if (s != PM_OK) return s;
-    s = pm_val_count(&sub, out);
-    pm_drop(&sub);
-    return s;
+    if (pm__map_bad(m, key, len) || !out) return PM_INVALID;
+    const pm_val *val = m->has_value ? &m->value : NULL;
+    pm_place p = pm__place_root(m->root);
+    bool there = pm__place_walk(&p, (const uint8_t *)key, len, &val) == len, ok = true;
+    uint64_t n = there && val;
+    pm__tally t;
+    pm__range_tally(&t);
+    if (there && pm__place_enter(&p)) {
+        const bool inside = p.depth > 0; /* then the positions are entries of a line */
+        unsigned lo = inside ? p.lo + pm__place_val_entry(&p, pm__place_line(&p)) : 0;
+        ok = pm__range_add(&t, p.node, lo, inside ? p.hi : pm__order_end(p.node), &n);
+    }
+    return pm__range_counted(&t, ok, n, out);
 }
 
 PM_API pm_status pm_rank(const pm_map *m, const void *key, size_t len, uint64_t *out) {

@@ -56,6 +56,8 @@ static void right(pm_status s) {
 #define HEAD "pathmap: a map was written or dropped while a head governed it (pm_head_new)"
 #define COPY "pathmap: a map was used, or dropped twice, through a copy of its struct (pm_map: assigning moves it)"
 
+#define DYING "pathmap: a map was used that is being dropped (pm_drop_some)"
+
 /* ---- readers ---- */
 
 static pm_map reader_map;
@@ -360,6 +362,32 @@ TEST(copies_of_a_struct_are_found) {
     CHECK(found(get_after_drop, COPY));
     CHECK(found(clone_after_drop, COPY));
     CHECK(found(drop_after_it_was_moved_into_a_writer, COPY));
+}
+
+static pm_map dying_map(void) {
+    pm_map m = some_map();
+    for (unsigned i = 0; i < 10000; i++) right(pm_set(&m, &i, sizeof i, 1, NULL));
+    if (!pm_drop_some(&m, 1)) _exit(1);
+    return m;
+}
+
+static void get_while_dropping(void) {
+    pm_map m = dying_map();
+    (void)pm_get(&m, "ab", 2);
+}
+
+static void set_while_dropping(void) {
+    pm_map m = dying_map();
+    right(pm_set(&m, "ab", 2, 1, NULL));
+}
+
+TEST(uses_of_a_map_that_is_being_dropped_are_found) {
+    CHECK(found(get_while_dropping, DYING));
+    CHECK(found(set_while_dropping, DYING));
+    pm_map m = dying_map();
+    while (pm_drop_some(&m, 100)) {}
+    CHECK_OK(pm_set(&m, "ab", 2, 1, NULL));
+    pm_drop(&m);
 }
 
 TEST(maps_may_move_and_be_dropped_twice) {
