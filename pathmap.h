@@ -7050,6 +7050,10 @@ static void pm__gather_take(pm__gather *g, unsigned i) {
 /* Decides which lines are taken in: the smallest first. */
 static void pm__gather_plan(pm__gather *g) {
     uint32_t sizes = 0; /* bit n - 1: there is one of n entries */
+    if (g->lines && !(g->lines & (g->lines - 1))) {
+        pm__gather_take(g, pm__ctz32(g->lines));
+        return;
+    }
     for (uint32_t m = g->lines; m; m &= m - 1) sizes |= (uint32_t)1 << (pm__gather_below(g, pm__ctz32(m))->n - 1u);
     for (; sizes; sizes &= sizes - 1)
         for (uint32_t m = g->lines; m; m &= m - 1)
@@ -7067,10 +7071,10 @@ static void pm__gather_give_up(const pm__cx *cx, pm__ref r) {
     }
 }
 
-/* Makes the planned line, under a prefix of g->plen bytes. What is taken in goes. 0: no memory, nothing changed. */
-static pm__ref pm__gather_write(const pm__cx *cx, const pm__gather *g, const uint8_t *prefix) {
-    pm__ent all[PM__LINE_ENTRIES];
-    uint8_t bytes[PM__LINE_ENTRIES * PM__SUFFIX_MAX], *at = bytes;
+enum { PM__GATHER_SPELLED = PM__LINE_ENTRIES * PM__SUFFIX_MAX + 8 }; /* eight bytes behind each piece can be read */
+
+/* Lists the entries of the planned line; what is taken in is spelled out in `at`. Returns how many they are. */
+static unsigned pm__gather_list(const pm__gather *g, pm__ent *all, uint8_t *at) {
     unsigned n = 0;
     for (unsigned i = 0; i < g->n; i++) {
         const pm__ent *e = &g->ents[i];
@@ -7088,8 +7092,21 @@ static pm__ref pm__gather_write(const pm__cx *cx, const pm__gather *g, const uin
             all[n] = pm__ent_make(start, (size_t)(at - start), all[n].child, all[n].pay);
         }
     }
+    return n;
+}
+
+/* The lines taken in go. */
+static void pm__gather_end(const pm__cx *cx, const pm__gather *g) {
+    for (uint32_t m = g->taken; m; m &= m - 1) pm__gather_give_up(cx, g->ents[pm__ctz32(m)].pay);
+}
+
+/* Makes the planned line, under a prefix of g->plen bytes. What is taken in goes. 0: no memory, nothing changed. */
+static pm__ref pm__gather_write(const pm__cx *cx, const pm__gather *g, const uint8_t *prefix) {
+    pm__ent all[PM__LINE_ENTRIES];
+    uint8_t bytes[PM__GATHER_SPELLED];
+    unsigned n = pm__gather_list(g, all, bytes);
     pm__ref r = pm__build_nodes(cx, prefix, g->plen, all, n, 0); /* they fit one line */
-    for (uint32_t m = r ? g->taken : 0; m; m &= m - 1) pm__gather_give_up(cx, g->ents[pm__ctz32(m)].pay);
+    if (r) pm__gather_end(cx, g);
     return r;
 }
 
@@ -7162,18 +7179,29 @@ static bool pm__gather_fits(pm__ref above, pm__ref r) {
     return size && (size <= PM__GATHER_BYTES || size <= pm__line_size(x));
 }
 
-/* Builds nodes as pm__build_nodes does for entries of one byte each; lines below them that nobody else holds are taken
-   in as long as one line has room for all. */
+/* Plans a line of entries into which lines of at most `most` entries below fresh ones, which nobody else holds, are
+   taken as long as it has room for all. False: none is. */
+static bool pm__gather_new(const pm__cx *cx, pm__gather *g, size_t plen, const pm__ent *ents, unsigned n,
+                           unsigned most) {
+    g->lines = 0;
+    for (unsigned i = 0; i < n && n <= PM__LINE_ENTRIES; i++)
+        if (ents[i].fresh && ents[i].child && pm__gather_may_take(ents[i].pay, 1, most, 0))
+            g->lines |= (uint32_t)1 << i;
+    if (!g->lines) return false;
+    memcpy(g->ents, ents, n * sizeof *ents);
+    g->n = n, g->plen = plen, g->lcp = pm__build_lcp(ents, n, 0, plen), g->old = 0;
+    g->most = PM__LINE_ENTRIES, g->room = PM__LINE_BYTES;
+    pm__gather_sum(cx, g);
+    pm__gather_plan(g);
+    return g->taken != 0;
+}
+
+/* Builds nodes as pm__build_nodes does for fresh entries of one byte each; lines below them that nobody else holds are
+   taken in as long as one line has room for all. */
 PM__UNUSED static pm__ref pm__build_gathered(const pm__cx *cx, pm__ent *ents, unsigned n) {
     pm__gather g;
-    if (n > PM__LINE_ENTRIES) return pm__build_nodes(cx, NULL, 0, ents, n, 0);
-    memcpy(g.ents, ents, n * sizeof *ents);
-    g.n = n, g.plen = g.lcp = 0, g.old = 0;
-    g.most = PM__LINE_ENTRIES, g.room = PM__LINE_BYTES;
-    pm__gather_look(&g, 0);
-    pm__gather_sum(cx, &g);
-    pm__gather_plan(&g);
-    return pm__gather_write(cx, &g, NULL);
+    if (pm__gather_new(cx, &g, 0, ents, n, PM__LINE_ENTRIES)) return pm__gather_write(cx, &g, NULL);
+    return pm__build_nodes(cx, NULL, 0, ents, n, 0);
 }
 
 /* ---- src/pathmap/26_place.c ---------------------------------------------------------------------------- */
@@ -9696,92 +9724,7 @@ static void pm__result_differ_by(pm__merge_frame *f, uint8_t alg) {
     pm__result_differ(f, alg < PM_ALG_ELEMENT ? alg : 0u);
 }
 
-enum { PM__RESULT_ABSORB = 8 }; /* a new line of at most so many entries is spelled out in the list above it */
-
-/* The final list, with what it takes over from the nodes absorbed. */
-typedef struct pm__result_final {
-    pm__ent e[PM__BUILD_ENTS];
-    unsigned n, nshells;
-    size_t cost; /* bytes of line that the list takes */
-    size_t nbytes;
-    pm__ref shells[PM__MERGE_LIST];
-    uint8_t bytes[PM__LINE_BYTES + 2 * PM__SUFFIX_MAX + 8];
-} pm__result_final;
-
-static size_t pm__result_cost(const pm__ent *e) { return 9u + e->len; }
-
-/* Some entries of a line: of those from `lo` on the ones whose bit is set, without `cut` bytes of suffix, and the
-   prefix that they are under. */
-typedef struct pm__result_pick {
-    const pm__line *x;
-    const uint8_t *prefix;
-    size_t plen;
-    unsigned lo, cut;
-    uint32_t mask;
-} pm__result_pick;
-
-static pm__result_pick pm__result_pick_all(const pm__line *x) {
-    pm__result_pick k = {x, pm__line_heap(x), x->plen, 0, 0, pm__low_bits(x->n)};
-    return k;
-}
-
-/* Lists them. */
-static unsigned pm__result_pick_list(const pm__result_pick *k, pm__ent *out) {
-    const pm__line *x = k->x;
-    const uint8_t *lens = pm__line_lens(x) + k->lo, *h = pm__line_heap(x) + pm__line_off(x, k->lo) + k->cut;
-    unsigned n = 0, at = 0;
-    for (uint32_t m = k->mask; m; m &= m - 1) {
-        unsigned to = pm__ctz32(m), i = k->lo + to;
-        for (; at < to; at++) h += lens[at];
-        pm__ent *e = &out[n++];
-        e->rest = h;
-        e->first = k->cut ? h[-1] : x->body[i];
-        e->len = (uint16_t)(i == 0 && pm__line_has_e(x) ? 0 : lens[at] + 1u - k->cut);
-        e->child = pm__line_is_child(x, i);
-        e->pay = e->child ? *pm__line_child(x, i) : *pm__line_val(x, i);
-        e->fresh = false;
-    }
-    return n;
-}
-
-/* Spells out a few entries under suffix s[0..len) and `above` bytes of prefix, if there is room beside `after` more
-   entries that the list will get. */
-static bool pm__result_absorb(pm__result_final *t, const pm__ent *s, size_t above, const pm__result_pick *k,
-                              unsigned after, bool fresh) {
-    pm__ent ents[PM__RESULT_ABSORB];
-    unsigned n = pm__popcount32(k->mask);
-    size_t each = (size_t)s->len + k->plen, need = n * each;
-    if (n > PM__RESULT_ABSORB || t->n + n + after > PM__LINE_ENTRIES) return false;
-    (void)pm__result_pick_list(k, ents);
-    for (unsigned i = 0; i < n; i++) {
-        need += ents[i].len;
-        if (above + each + ents[i].len > PM__SUFFIX_MAX) return false;
-    }
-    size_t cost = t->cost - pm__result_cost(s) + need + 9u * n;
-    if (cost > PM__LINE_BYTES - 32 || t->nbytes + need > PM__LINE_BYTES) return false;
-    for (unsigned i = 0; i < n; i++) {
-        uint8_t *to = t->bytes + t->nbytes;
-        pm__ent *e = &ents[i];
-        to[0] = s->first;
-        memcpy(to + 1, s->rest, s->len - 1u);
-        if (k->plen) memcpy(to + s->len, k->prefix, k->plen);
-        if (e->len) {
-            to[each] = e->first;
-            memcpy(to + each + 1, e->rest, e->len - 1u);
-        }
-        t->nbytes += each + e->len;
-        t->e[t->n] = pm__ent_make(to, each + e->len, e->child, e->pay);
-        t->e[t->n++].fresh = fresh;
-    }
-    t->cost = cost;
-    return true;
-}
-
-/* Whether an entry is a new child, and that a line of few entries. */
-static bool pm__result_may_absorb(const pm__ent *s) {
-    return s->child && s->fresh && s->pay && pm__ref_kind(s->pay) == PM__LINE && pm__ref_is_unique(s->pay) &&
-           ((const pm__line *)pm__ref_ptr(s->pay))->n <= PM__RESULT_ABSORB;
-}
+enum { PM__RESULT_TAKES = 8 }; /* a new line of at most so many entries is taken into the one above it */
 
 /* Builds a list; what is not fresh gains a reference. Eight bytes behind an entry's bytes can be read. 0: no memory. */
 static pm__ref pm__result_build(pm__merge_run *q, pm__ent *e, unsigned n, const uint8_t *prefix, size_t plen) {
@@ -9798,22 +9741,6 @@ static pm__ref pm__result_build(pm__merge_run *q, pm__ent *e, unsigned n, const 
     for (unsigned i = 0; i < n; i++)
         if (!e[i].fresh) pm__pay_retain(q->cx, e[i].child, e[i].pay);
     return r;
-}
-
-/* Frees the lines whose entries have moved. */
-static void pm__result_shells_free(pm__result_final *t) {
-    while (t->nshells) {
-        pm__line *y = (pm__line *)pm__ref_ptr(t->shells[--t->nshells]);
-        pm__mem_free(y, pm__line_size(y));
-    }
-}
-
-/* Builds the final list; what was absorbed has moved. False: no memory. */
-static bool pm__result_build_final(pm__merge_run *q, pm__result_final *t, const uint8_t *prefix, size_t plen,
-                                   pm__ref *out) {
-    *out = pm__result_build(q, t->e, t->n, prefix, plen);
-    if (*out) pm__result_shells_free(t);
-    return *out != 0;
 }
 
 /* Makes a node of its own of what a pair keeps of one side, where that is not on a node's root. False: no memory. */
@@ -9846,30 +9773,17 @@ static pm_alg pm__result_kept(const pm__merge_pair *p, pm_place *at) {
     return PM_ALG_NONE;
 }
 
-/* Builds a list as pm__result_build does; small new lines are spelled out in it, where there is room. */
-static pm__ref pm__result_build_condensed(pm__merge_run *q, pm__ent *ents, unsigned n, const uint8_t *prefix,
-                                          size_t plen) {
-    pm__result_final t;
-    pm__ref r;
-    unsigned i = 0;
-    while (i < n && !pm__result_may_absorb(&ents[i])) i++;
-    if (i == n || n > PM__BUILD_ENTS) return pm__result_build(q, ents, n, prefix, plen);
-    t.nshells = 0;
-    t.nbytes = 0;
-    t.cost = PM__LINE_HDR + plen;
-    for (unsigned k = 0; k < n; k++) t.cost += pm__result_cost(&ents[k]);
-    memcpy(t.e, ents, i * sizeof *t.e);
-    for (t.n = i; i < n; i++) {
-        if (pm__result_may_absorb(&ents[i])) {
-            pm__result_pick k = pm__result_pick_all((const pm__line *)pm__ref_ptr(ents[i].pay));
-            if (pm__result_absorb(&t, &ents[i], plen, &k, n - i - 1, true)) {
-                t.shells[t.nshells++] = ents[i].pay;
-                continue;
-            }
-        }
-        t.e[t.n++] = ents[i];
-    }
-    return pm__result_build_final(q, &t, prefix, plen, &r) ? r : 0;
+/* The same, where new lines of few entries below the list are taken into it, if there is room. */
+static PM__NOINLINE pm__ref pm__result_build_condensed(pm__merge_run *q, pm__ent *ents, unsigned n,
+                                                       const uint8_t *prefix, size_t plen) {
+    pm__gather g;
+    pm__ent all[PM__LINE_ENTRIES];
+    uint8_t bytes[PM__GATHER_SPELLED];
+    if (!pm__gather_new(q->cx, &g, plen, ents, n, PM__RESULT_TAKES)) return pm__result_build(q, ents, n, prefix, plen);
+    n = pm__gather_list(&g, all, bytes);
+    pm__ref r = pm__result_build(q, all, n, prefix, plen);
+    if (r) pm__gather_end(q->cx, &g);
+    return r;
 }
 
 /* ---- src/pathmap/33_merge_select.c --------------------------------------------------------------------- */
@@ -10426,7 +10340,7 @@ static PM__INLINE bool pm__select_answer(pm__merge_run *q, const pm__select_kept
     out->alg = PM_ALG_NONE;
     if (!mask) return true;
     out->alg = PM__MERGE_PICK;
-    if (to->pick && !s->over && (to->run || n <= PM__RESULT_ABSORB)) return true;
+    if (to->pick && !s->over && (to->run || n <= PM__RESULT_TAKES)) return true;
     out->alg = PM_ALG_ELEMENT;
     out->ref = pm__select_line(q, s, to->prefix, to->plen, mask);
     return out->ref != 0;
@@ -10491,10 +10405,25 @@ static void pm__select_gather(pm__merge_frame *f, pm__select_answers *y) {
     }
 }
 
+/* Some entries of a line: of those from `lo` on the ones whose bit is set, without `cut` bytes of suffix, and the
+   prefix that they are under. */
+typedef struct pm__select_pick {
+    const pm__line *x;
+    const uint8_t *prefix;
+    size_t plen;
+    unsigned lo, cut;
+    uint32_t mask;
+} pm__select_pick;
+
+static pm__select_pick pm__select_pick_all(const pm__line *x) {
+    pm__select_pick k = {x, pm__line_heap(x), x->plen, 0, 0, pm__low_bits(x->n)};
+    return k;
+}
+
 /* All entries below a place, entered, in a line. */
-static pm__result_pick pm__select_pick_place(const pm_place *p) {
+static pm__select_pick pm__select_pick_place(const pm_place *p) {
     const pm__line *x = pm__place_line(p);
-    pm__result_pick k = {x, NULL, 0, 0, 0, 0};
+    pm__select_pick k = {x, NULL, 0, 0, 0, 0};
     k.plen = pm__result_ahead(p, &k.prefix);
     k.lo = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
     k.cut = p->depth > x->plen ? (unsigned)p->depth - x->plen : 0u;
@@ -10502,14 +10431,23 @@ static pm__result_pick pm__select_pick_place(const pm_place *p) {
     return k;
 }
 
-/* Makes a node of the entries that a pair keeps of a line, as its answer. False: no memory. */
-static bool pm__select_pair_build(pm__merge_run *q, pm__merge_pair *p, const pm_place *at, uint32_t mask) {
+/* Makes a node of some entries of a line, behind `above` bytes of prefix and what is ahead. 0: no memory, no room. */
+static pm__ref pm__select_build_at(pm__merge_run *q, const pm_place *at, uint32_t mask, uint8_t *prefix,
+                                   size_t above) {
     pm__select_kept s;
-    const uint8_t *prefix = NULL;
-    size_t plen = pm__result_ahead(at, &prefix);
+    const uint8_t *ahead = NULL;
+    size_t len = pm__result_ahead(at, &ahead);
     s.over = s.fresh = 0;
     pm__select_row_fill(&s.a, at);
-    pm__ref r = pm__select_line(q, &s, prefix, plen, mask);
+    if (!above) return pm__select_line(q, &s, ahead, len, mask);
+    if (above + len + pm__line_heap_len(s.a.x) + pm__place_line(at)->n > PM__LINE_BYTES / 2) return 0;
+    if (len) memcpy(prefix + above, ahead, len);
+    return pm__select_line(q, &s, prefix, above + len, mask);
+}
+
+/* Makes a node of the entries that a pair keeps of a line, as its answer. False: no memory. */
+static bool pm__select_pair_build(pm__merge_run *q, pm__merge_pair *p, const pm_place *at, uint32_t mask) {
+    pm__ref r = pm__select_build_at(q, at, mask, NULL, 0);
     if (!r) return false;
     p->ref = r;
     p->alg = PM_ALG_ELEMENT;
@@ -10519,7 +10457,7 @@ static bool pm__select_pair_build(pm__merge_run *q, pm__merge_pair *p, const pm_
 /* What comes in the place of an entry of A, or of a run. */
 typedef struct pm__select_source {
     pm_place at;          /* where entries are taken from */
-    pm__result_pick pick; /* and which; none: a child comes */
+    pm__select_pick pick; /* and which; none: a child comes */
     pm__ref child;
     bool fresh; /* it, or they, have been counted */
 } pm__select_source;
@@ -10532,7 +10470,7 @@ static void pm__select_source_find(const pm__merge_pair *p, pm__select_source *c
     if (c->fresh) {
         if (pm__ref_kind(p->ref) != PM__LINE || !pm__ref_is_unique(p->ref)) return;
         const pm__line *x = (const pm__line *)pm__ref_ptr(p->ref);
-        if (x->n <= PM__RESULT_ABSORB) c->pick = pm__result_pick_all(x);
+        if (x->n <= PM__RESULT_TAKES) c->pick = pm__select_pick_all(x);
         return;
     }
     bool picked = p->alg == PM__MERGE_PICK;
@@ -10545,31 +10483,6 @@ static void pm__select_source_find(const pm__merge_pair *p, pm__select_source *c
     if (picked) c->pick.mask = (uint32_t)p->ref;
 }
 
-/* Writes what comes in the place of A's entries into the list, beside `after` more entries. False: no memory. */
-static bool pm__select_spell(pm__merge_run *q, const pm__merge_frame *f, pm__merge_pair *p, pm__result_final *t,
-                             unsigned after) {
-    pm__ent e = pm__select_row_ent(&f->select->a, p->from_a);
-    pm__select_source c;
-    pm__select_source_find(p, &c);
-    e.len = p->len;
-    e.child = true;
-    e.fresh = c.fresh;
-    e.pay = c.child;
-    if (c.pick.mask) {
-        if (pm__result_absorb(t, &e, f->plen, &c.pick, after, c.fresh)) {
-            if (c.fresh) t->shells[t->nshells++] = p->ref;
-            return true;
-        }
-        if (!c.fresh) {
-            if (!pm__select_pair_build(q, p, &c.at, c.pick.mask)) return false;
-            e.pay = p->ref;
-            e.fresh = true;
-        }
-    }
-    t->e[t->n++] = e;
-    return true;
-}
-
 /* ---- blending ------------------------------------------------------------------------------------------------ */
 
 /* A line that is put together of entries that stay, and of what comes in other places, without a list in between. */
@@ -10580,12 +10493,12 @@ typedef struct pm__select_blend {
 } pm__select_blend;
 
 /* Takes entries in, beside `after` more pairs, if there is room. */
-static bool pm__select_blend_take(const pm__merge_frame *f, pm__select_blend *l, const pm__result_pick *k, size_t len,
+static bool pm__select_blend_take(const pm__merge_frame *f, pm__select_blend *l, const pm__select_pick *k, size_t len,
                                   unsigned after) {
     const uint8_t *lens = pm__line_lens(k->x) + k->lo;
     unsigned n = pm__popcount32(k->mask), most = 0;
     size_t each = len + k->plen - k->cut, rest = n * each; /* modulo the word: `cut` is less than any of the lengths */
-    if (n > PM__RESULT_ABSORB || l->n + n + after > PM__LINE_ENTRIES) return false;
+    if (n > PM__RESULT_TAKES || l->n + n + after > PM__LINE_ENTRIES) return false;
     for (uint32_t m = k->mask; m; m &= m - 1) {
         unsigned have = lens[pm__ctz32(m)];
         rest += have;
@@ -10637,7 +10550,7 @@ static int pm__select_blend_plan(pm__merge_run *q, const pm__merge_frame *f, con
 
 /* Writes the entries that are taken from another line, behind A's suffix up to there. */
 static PM__INLINE void pm__select_pen_pick(pm__pen *w, const pm__select_row *r, unsigned i, size_t len,
-                                           const pm__result_pick *k, bool roomy) {
+                                           const pm__select_pick *k, bool roomy) {
     const pm__line *x = k->x;
     const uint8_t *heap = pm__line_heap(x), *lens = pm__line_lens(x), *lead = w->heap;
     const size_t nlead = len - 1 + k->plen;
@@ -10662,7 +10575,7 @@ static PM__INLINE void pm__select_pen_pick(pm__pen *w, const pm__select_row *r, 
 
 /* Counts what is taken over from elsewhere, and frees lines whose entries have moved. */
 static void pm__select_blend_settle(const pm__cx *cx, const pm__select_source *c) {
-    const pm__result_pick *k = &c->pick;
+    const pm__select_pick *k = &c->pick;
     if (!k->mask) {
         if (!c->fresh) pm__ref_retain(c->child);
         return;
@@ -10725,31 +10638,49 @@ static PM__NOINLINE int pm__select_blended(pm__merge_run *q, const pm__merge_fra
     out->alg = PM_ALG_ELEMENT;
     return out->ref != 0;
 }
-/* Spells out what stays and what comes in other places, and makes a node of it. False: no memory. */
+
+/* Makes the result of entries that one pair keeps of another line, nothing else being left. 0: no memory, or they do
+   not fit a line. */
+static pm__ref pm__select_build_only(pm__merge_run *q, const pm__merge_frame *f, unsigned i, const pm__merge_pair *p) {
+    const pm__ent e = pm__select_row_ent(&f->select->a, i);
+    uint8_t prefix[PM__LINE_BYTES];
+    pm__select_source c;
+    pm__select_source_find(p, &c);
+    if (!c.pick.mask || c.fresh) return 0;
+    if (f->plen) memcpy(prefix, f->prefix, f->plen);
+    prefix[f->plen] = e.first;
+    memcpy(prefix + f->plen + 1, e.rest, p->len - 1u);
+    return pm__select_build_at(q, &c.at, c.pick.mask, prefix, f->plen + p->len);
+}
+
+/* Lists what stays and what comes in other places, and makes a node of it. False: no memory. */
 static PM__NOINLINE bool pm__select_build(pm__merge_run *q, pm__merge_frame *f, const pm__select_answers *y,
                                           pm__merge_answer *out) {
-    pm__select_kept *s = f->select;
-    pm__result_final t;
-    uint32_t all = y->stay | y->other;
-    unsigned left = pm__popcount32(all);
-    t.n = t.nshells = 0;
-    t.nbytes = 0;
-    t.cost = PM__LINE_HDR + f->plen;
-    for (uint32_t m = y->stay; m; m &= m - 1) t.cost += 9u + pm__select_row_len(&s->a, pm__ctz32(m));
-    for (uint32_t m = y->other; m; m &= m - 1) t.cost += 9u + f->pairs[y->pair[pm__ctz32(m)]].len;
-    for (uint32_t m = all; m; m &= m - 1) {
-        unsigned i = pm__ctz32(m);
-        left--;
-        if (y->other >> i & 1) {
-            if (!pm__select_spell(q, f, &f->pairs[y->pair[i]], &t, left)) return false;
-            continue;
-        }
-        pm__ent e = pm__select_row_ent(&s->a, i);
-        if (s->over >> i & 1) e.pay = s->val[i], e.fresh = s->fresh >> i & 1;
-        t.e[t.n++] = e;
-    }
+    const pm__select_kept *s = f->select;
+    pm__ent ents[PM__LINE_ENTRIES];
+    unsigned n = 0, only = pm__ctz32(y->other);
     out->alg = PM_ALG_ELEMENT;
-    return pm__result_build_final(q, &t, f->prefix, f->plen, &out->ref);
+    if (!y->stay && y->other == (uint32_t)1 << only) {
+        out->ref = pm__select_build_only(q, f, only, &f->pairs[y->pair[only]]);
+        if (out->ref) return true;
+    }
+    for (uint32_t m = y->stay | y->other; m; m &= m - 1) {
+        unsigned i = pm__ctz32(m);
+        pm__ent *e = &ents[n++];
+        *e = pm__select_row_ent(&s->a, i);
+        if (s->over >> i & 1) e->pay = s->val[i], e->fresh = s->fresh >> i & 1;
+        if (!(y->other >> i & 1)) continue;
+        pm__merge_pair *p = &f->pairs[y->pair[i]];
+        pm__select_source c;
+        pm__select_source_find(p, &c);
+        if (c.pick.mask && !c.fresh && !pm__select_pair_build(q, p, &c.at, c.pick.mask)) return false;
+        e->len = p->len;
+        e->child = true;
+        e->fresh = p->alg == PM_ALG_ELEMENT;
+        e->pay = e->fresh ? p->ref : c.child;
+    }
+    out->ref = pm__result_build_condensed(q, ents, n, f->prefix, f->plen);
+    return out->ref != 0;
 }
 
 /* Closes a frame that selects. `pick`: whether the list above can take entries. False: no memory. */
@@ -12028,22 +11959,6 @@ static PM__NOINLINE bool pm__masks_open_many(pm__merge_run *q, const pm_place *s
 
 /* ---- closing masks ------------------------------------------------------------------------------------------- */
 
-/* Few members make a line. Answers whether they do, for new children spelled out. */
-static bool pm__masks_few(const pm__merge_frame *f, unsigned nc, unsigned nv) {
-    unsigned n = nv + nc;
-    if (n <= 4) return true;
-    if (f->as_list) return n <= 2 * PM__LINE_ENTRIES;
-    if (n > 16) return false;
-    for (unsigned i = 0; i < f->npairs; i++) {
-        const pm__merge_pair *p = &f->pairs[i];
-        if (p->alg != PM_ALG_ELEMENT || pm__ref_kind(p->ref) != PM__LINE) continue;
-        unsigned k = ((const pm__line *)pm__ref_ptr(p->ref))->n;
-        n += k <= PM__RESULT_ABSORB ? k - 1 : 0;
-        nc -= k <= PM__RESULT_ABSORB;
-    }
-    return nc == 0 && n <= 24;
-}
-
 /* The result of a byte frame as a list; kids[] are what is left at the bytes of cm, fresh where fk says so. */
 static bool pm__masks_line(pm__merge_run *q, const pm__merge_frame *f, const pm_mask *cm, const pm__ref *kids,
                            const bool *fk, pm__ref *out) {
@@ -12114,9 +12029,8 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
     }
     unsigned nv = pm_mask_count(&f->vm);
     if (nc + nv == 0) return true;
-    bool few = pm__masks_few(f, nc, nv);
     out->alg = PM_ALG_ELEMENT;
-    if (few) return pm__masks_line(q, f, &cm, kids, fk, &out->ref);
+    if (nc + nv <= (f->as_list ? 2u * PM__LINE_ENTRIES : 4u)) return pm__masks_line(q, f, &cm, kids, fk, &out->ref);
     return pm__masks_node(q, f, &cm, kids, fk, nc, &out->ref);
 }
 

@@ -509,6 +509,10 @@ static void pm__gather_take(pm__gather *g, unsigned i) {
 /* Decides which lines are taken in: the smallest first. */
 static void pm__gather_plan(pm__gather *g) {
     uint32_t sizes = 0; /* bit n - 1: there is one of n entries */
+    if (g->lines && !(g->lines & (g->lines - 1))) {
+        pm__gather_take(g, pm__ctz32(g->lines));
+        return;
+    }
     for (uint32_t m = g->lines; m; m &= m - 1) sizes |= (uint32_t)1 << (pm__gather_below(g, pm__ctz32(m))->n - 1u);
     for (; sizes; sizes &= sizes - 1)
         for (uint32_t m = g->lines; m; m &= m - 1)
@@ -526,10 +530,10 @@ static void pm__gather_give_up(const pm__cx *cx, pm__ref r) {
     }
 }
 
-/* Makes the planned line, under a prefix of g->plen bytes. What is taken in goes. 0: no memory, nothing changed. */
-static pm__ref pm__gather_write(const pm__cx *cx, const pm__gather *g, const uint8_t *prefix) {
-    pm__ent all[PM__LINE_ENTRIES];
-    uint8_t bytes[PM__LINE_ENTRIES * PM__SUFFIX_MAX], *at = bytes;
+enum { PM__GATHER_SPELLED = PM__LINE_ENTRIES * PM__SUFFIX_MAX + 8 }; /* eight bytes behind each piece can be read */
+
+/* Lists the entries of the planned line; what is taken in is spelled out in `at`. Returns how many they are. */
+static unsigned pm__gather_list(const pm__gather *g, pm__ent *all, uint8_t *at) {
     unsigned n = 0;
     for (unsigned i = 0; i < g->n; i++) {
         const pm__ent *e = &g->ents[i];
@@ -547,8 +551,21 @@ static pm__ref pm__gather_write(const pm__cx *cx, const pm__gather *g, const uin
             all[n] = pm__ent_make(start, (size_t)(at - start), all[n].child, all[n].pay);
         }
     }
+    return n;
+}
+
+/* The lines taken in go. */
+static void pm__gather_end(const pm__cx *cx, const pm__gather *g) {
+    for (uint32_t m = g->taken; m; m &= m - 1) pm__gather_give_up(cx, g->ents[pm__ctz32(m)].pay);
+}
+
+/* Makes the planned line, under a prefix of g->plen bytes. What is taken in goes. 0: no memory, nothing changed. */
+static pm__ref pm__gather_write(const pm__cx *cx, const pm__gather *g, const uint8_t *prefix) {
+    pm__ent all[PM__LINE_ENTRIES];
+    uint8_t bytes[PM__GATHER_SPELLED];
+    unsigned n = pm__gather_list(g, all, bytes);
     pm__ref r = pm__build_nodes(cx, prefix, g->plen, all, n, 0); /* they fit one line */
-    for (uint32_t m = r ? g->taken : 0; m; m &= m - 1) pm__gather_give_up(cx, g->ents[pm__ctz32(m)].pay);
+    if (r) pm__gather_end(cx, g);
     return r;
 }
 
@@ -621,16 +638,27 @@ static bool pm__gather_fits(pm__ref above, pm__ref r) {
     return size && (size <= PM__GATHER_BYTES || size <= pm__line_size(x));
 }
 
-/* Builds nodes as pm__build_nodes does for entries of one byte each; lines below them that nobody else holds are taken
-   in as long as one line has room for all. */
+/* Plans a line of entries into which lines of at most `most` entries below fresh ones, which nobody else holds, are
+   taken as long as it has room for all. False: none is. */
+static bool pm__gather_new(const pm__cx *cx, pm__gather *g, size_t plen, const pm__ent *ents, unsigned n,
+                           unsigned most) {
+    g->lines = 0;
+    for (unsigned i = 0; i < n && n <= PM__LINE_ENTRIES; i++)
+        if (ents[i].fresh && ents[i].child && pm__gather_may_take(ents[i].pay, 1, most, 0))
+            g->lines |= (uint32_t)1 << i;
+    if (!g->lines) return false;
+    memcpy(g->ents, ents, n * sizeof *ents);
+    g->n = n, g->plen = plen, g->lcp = pm__build_lcp(ents, n, 0, plen), g->old = 0;
+    g->most = PM__LINE_ENTRIES, g->room = PM__LINE_BYTES;
+    pm__gather_sum(cx, g);
+    pm__gather_plan(g);
+    return g->taken != 0;
+}
+
+/* Builds nodes as pm__build_nodes does for fresh entries of one byte each; lines below them that nobody else holds are
+   taken in as long as one line has room for all. */
 PM__UNUSED static pm__ref pm__build_gathered(const pm__cx *cx, pm__ent *ents, unsigned n) {
     pm__gather g;
-    if (n > PM__LINE_ENTRIES) return pm__build_nodes(cx, NULL, 0, ents, n, 0);
-    memcpy(g.ents, ents, n * sizeof *ents);
-    g.n = n, g.plen = g.lcp = 0, g.old = 0;
-    g.most = PM__LINE_ENTRIES, g.room = PM__LINE_BYTES;
-    pm__gather_look(&g, 0);
-    pm__gather_sum(cx, &g);
-    pm__gather_plan(&g);
-    return pm__gather_write(cx, &g, NULL);
+    if (pm__gather_new(cx, &g, 0, ents, n, PM__LINE_ENTRIES)) return pm__gather_write(cx, &g, NULL);
+    return pm__build_nodes(cx, NULL, 0, ents, n, 0);
 }

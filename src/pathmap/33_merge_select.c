@@ -551,7 +551,7 @@ static PM__INLINE bool pm__select_answer(pm__merge_run *q, const pm__select_kept
     out->alg = PM_ALG_NONE;
     if (!mask) return true;
     out->alg = PM__MERGE_PICK;
-    if (to->pick && !s->over && (to->run || n <= PM__RESULT_ABSORB)) return true;
+    if (to->pick && !s->over && (to->run || n <= PM__RESULT_TAKES)) return true;
     out->alg = PM_ALG_ELEMENT;
     out->ref = pm__select_line(q, s, to->prefix, to->plen, mask);
     return out->ref != 0;
@@ -616,10 +616,25 @@ static void pm__select_gather(pm__merge_frame *f, pm__select_answers *y) {
     }
 }
 
+/* Some entries of a line: of those from `lo` on the ones whose bit is set, without `cut` bytes of suffix, and the
+   prefix that they are under. */
+typedef struct pm__select_pick {
+    const pm__line *x;
+    const uint8_t *prefix;
+    size_t plen;
+    unsigned lo, cut;
+    uint32_t mask;
+} pm__select_pick;
+
+static pm__select_pick pm__select_pick_all(const pm__line *x) {
+    pm__select_pick k = {x, pm__line_heap(x), x->plen, 0, 0, pm__low_bits(x->n)};
+    return k;
+}
+
 /* All entries below a place, entered, in a line. */
-static pm__result_pick pm__select_pick_place(const pm_place *p) {
+static pm__select_pick pm__select_pick_place(const pm_place *p) {
     const pm__line *x = pm__place_line(p);
-    pm__result_pick k = {x, NULL, 0, 0, 0, 0};
+    pm__select_pick k = {x, NULL, 0, 0, 0, 0};
     k.plen = pm__result_ahead(p, &k.prefix);
     k.lo = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
     k.cut = p->depth > x->plen ? (unsigned)p->depth - x->plen : 0u;
@@ -627,14 +642,23 @@ static pm__result_pick pm__select_pick_place(const pm_place *p) {
     return k;
 }
 
-/* Makes a node of the entries that a pair keeps of a line, as its answer. False: no memory. */
-static bool pm__select_pair_build(pm__merge_run *q, pm__merge_pair *p, const pm_place *at, uint32_t mask) {
+/* Makes a node of some entries of a line, behind `above` bytes of prefix and what is ahead. 0: no memory, no room. */
+static pm__ref pm__select_build_at(pm__merge_run *q, const pm_place *at, uint32_t mask, uint8_t *prefix,
+                                   size_t above) {
     pm__select_kept s;
-    const uint8_t *prefix = NULL;
-    size_t plen = pm__result_ahead(at, &prefix);
+    const uint8_t *ahead = NULL;
+    size_t len = pm__result_ahead(at, &ahead);
     s.over = s.fresh = 0;
     pm__select_row_fill(&s.a, at);
-    pm__ref r = pm__select_line(q, &s, prefix, plen, mask);
+    if (!above) return pm__select_line(q, &s, ahead, len, mask);
+    if (above + len + pm__line_heap_len(s.a.x) + pm__place_line(at)->n > PM__LINE_BYTES / 2) return 0;
+    if (len) memcpy(prefix + above, ahead, len);
+    return pm__select_line(q, &s, prefix, above + len, mask);
+}
+
+/* Makes a node of the entries that a pair keeps of a line, as its answer. False: no memory. */
+static bool pm__select_pair_build(pm__merge_run *q, pm__merge_pair *p, const pm_place *at, uint32_t mask) {
+    pm__ref r = pm__select_build_at(q, at, mask, NULL, 0);
     if (!r) return false;
     p->ref = r;
     p->alg = PM_ALG_ELEMENT;
@@ -644,7 +668,7 @@ static bool pm__select_pair_build(pm__merge_run *q, pm__merge_pair *p, const pm_
 /* What comes in the place of an entry of A, or of a run. */
 typedef struct pm__select_source {
     pm_place at;          /* where entries are taken from */
-    pm__result_pick pick; /* and which; none: a child comes */
+    pm__select_pick pick; /* and which; none: a child comes */
     pm__ref child;
     bool fresh; /* it, or they, have been counted */
 } pm__select_source;
@@ -657,7 +681,7 @@ static void pm__select_source_find(const pm__merge_pair *p, pm__select_source *c
     if (c->fresh) {
         if (pm__ref_kind(p->ref) != PM__LINE || !pm__ref_is_unique(p->ref)) return;
         const pm__line *x = (const pm__line *)pm__ref_ptr(p->ref);
-        if (x->n <= PM__RESULT_ABSORB) c->pick = pm__result_pick_all(x);
+        if (x->n <= PM__RESULT_TAKES) c->pick = pm__select_pick_all(x);
         return;
     }
     bool picked = p->alg == PM__MERGE_PICK;
@@ -670,31 +694,6 @@ static void pm__select_source_find(const pm__merge_pair *p, pm__select_source *c
     if (picked) c->pick.mask = (uint32_t)p->ref;
 }
 
-/* Writes what comes in the place of A's entries into the list, beside `after` more entries. False: no memory. */
-static bool pm__select_spell(pm__merge_run *q, const pm__merge_frame *f, pm__merge_pair *p, pm__result_final *t,
-                             unsigned after) {
-    pm__ent e = pm__select_row_ent(&f->select->a, p->from_a);
-    pm__select_source c;
-    pm__select_source_find(p, &c);
-    e.len = p->len;
-    e.child = true;
-    e.fresh = c.fresh;
-    e.pay = c.child;
-    if (c.pick.mask) {
-        if (pm__result_absorb(t, &e, f->plen, &c.pick, after, c.fresh)) {
-            if (c.fresh) t->shells[t->nshells++] = p->ref;
-            return true;
-        }
-        if (!c.fresh) {
-            if (!pm__select_pair_build(q, p, &c.at, c.pick.mask)) return false;
-            e.pay = p->ref;
-            e.fresh = true;
-        }
-    }
-    t->e[t->n++] = e;
-    return true;
-}
-
 /* ---- blending ------------------------------------------------------------------------------------------------ */
 
 /* A line that is put together of entries that stay, and of what comes in other places, without a list in between. */
@@ -705,12 +704,12 @@ typedef struct pm__select_blend {
 } pm__select_blend;
 
 /* Takes entries in, beside `after` more pairs, if there is room. */
-static bool pm__select_blend_take(const pm__merge_frame *f, pm__select_blend *l, const pm__result_pick *k, size_t len,
+static bool pm__select_blend_take(const pm__merge_frame *f, pm__select_blend *l, const pm__select_pick *k, size_t len,
                                   unsigned after) {
     const uint8_t *lens = pm__line_lens(k->x) + k->lo;
     unsigned n = pm__popcount32(k->mask), most = 0;
     size_t each = len + k->plen - k->cut, rest = n * each; /* modulo the word: `cut` is less than any of the lengths */
-    if (n > PM__RESULT_ABSORB || l->n + n + after > PM__LINE_ENTRIES) return false;
+    if (n > PM__RESULT_TAKES || l->n + n + after > PM__LINE_ENTRIES) return false;
     for (uint32_t m = k->mask; m; m &= m - 1) {
         unsigned have = lens[pm__ctz32(m)];
         rest += have;
@@ -762,7 +761,7 @@ static int pm__select_blend_plan(pm__merge_run *q, const pm__merge_frame *f, con
 
 /* Writes the entries that are taken from another line, behind A's suffix up to there. */
 static PM__INLINE void pm__select_pen_pick(pm__pen *w, const pm__select_row *r, unsigned i, size_t len,
-                                           const pm__result_pick *k, bool roomy) {
+                                           const pm__select_pick *k, bool roomy) {
     const pm__line *x = k->x;
     const uint8_t *heap = pm__line_heap(x), *lens = pm__line_lens(x), *lead = w->heap;
     const size_t nlead = len - 1 + k->plen;
@@ -787,7 +786,7 @@ static PM__INLINE void pm__select_pen_pick(pm__pen *w, const pm__select_row *r, 
 
 /* Counts what is taken over from elsewhere, and frees lines whose entries have moved. */
 static void pm__select_blend_settle(const pm__cx *cx, const pm__select_source *c) {
-    const pm__result_pick *k = &c->pick;
+    const pm__select_pick *k = &c->pick;
     if (!k->mask) {
         if (!c->fresh) pm__ref_retain(c->child);
         return;
@@ -850,31 +849,49 @@ static PM__NOINLINE int pm__select_blended(pm__merge_run *q, const pm__merge_fra
     out->alg = PM_ALG_ELEMENT;
     return out->ref != 0;
 }
-/* Spells out what stays and what comes in other places, and makes a node of it. False: no memory. */
+
+/* Makes the result of entries that one pair keeps of another line, nothing else being left. 0: no memory, or they do
+   not fit a line. */
+static pm__ref pm__select_build_only(pm__merge_run *q, const pm__merge_frame *f, unsigned i, const pm__merge_pair *p) {
+    const pm__ent e = pm__select_row_ent(&f->select->a, i);
+    uint8_t prefix[PM__LINE_BYTES];
+    pm__select_source c;
+    pm__select_source_find(p, &c);
+    if (!c.pick.mask || c.fresh) return 0;
+    if (f->plen) memcpy(prefix, f->prefix, f->plen);
+    prefix[f->plen] = e.first;
+    memcpy(prefix + f->plen + 1, e.rest, p->len - 1u);
+    return pm__select_build_at(q, &c.at, c.pick.mask, prefix, f->plen + p->len);
+}
+
+/* Lists what stays and what comes in other places, and makes a node of it. False: no memory. */
 static PM__NOINLINE bool pm__select_build(pm__merge_run *q, pm__merge_frame *f, const pm__select_answers *y,
                                           pm__merge_answer *out) {
-    pm__select_kept *s = f->select;
-    pm__result_final t;
-    uint32_t all = y->stay | y->other;
-    unsigned left = pm__popcount32(all);
-    t.n = t.nshells = 0;
-    t.nbytes = 0;
-    t.cost = PM__LINE_HDR + f->plen;
-    for (uint32_t m = y->stay; m; m &= m - 1) t.cost += 9u + pm__select_row_len(&s->a, pm__ctz32(m));
-    for (uint32_t m = y->other; m; m &= m - 1) t.cost += 9u + f->pairs[y->pair[pm__ctz32(m)]].len;
-    for (uint32_t m = all; m; m &= m - 1) {
-        unsigned i = pm__ctz32(m);
-        left--;
-        if (y->other >> i & 1) {
-            if (!pm__select_spell(q, f, &f->pairs[y->pair[i]], &t, left)) return false;
-            continue;
-        }
-        pm__ent e = pm__select_row_ent(&s->a, i);
-        if (s->over >> i & 1) e.pay = s->val[i], e.fresh = s->fresh >> i & 1;
-        t.e[t.n++] = e;
-    }
+    const pm__select_kept *s = f->select;
+    pm__ent ents[PM__LINE_ENTRIES];
+    unsigned n = 0, only = pm__ctz32(y->other);
     out->alg = PM_ALG_ELEMENT;
-    return pm__result_build_final(q, &t, f->prefix, f->plen, &out->ref);
+    if (!y->stay && y->other == (uint32_t)1 << only) {
+        out->ref = pm__select_build_only(q, f, only, &f->pairs[y->pair[only]]);
+        if (out->ref) return true;
+    }
+    for (uint32_t m = y->stay | y->other; m; m &= m - 1) {
+        unsigned i = pm__ctz32(m);
+        pm__ent *e = &ents[n++];
+        *e = pm__select_row_ent(&s->a, i);
+        if (s->over >> i & 1) e->pay = s->val[i], e->fresh = s->fresh >> i & 1;
+        if (!(y->other >> i & 1)) continue;
+        pm__merge_pair *p = &f->pairs[y->pair[i]];
+        pm__select_source c;
+        pm__select_source_find(p, &c);
+        if (c.pick.mask && !c.fresh && !pm__select_pair_build(q, p, &c.at, c.pick.mask)) return false;
+        e->len = p->len;
+        e->child = true;
+        e->fresh = p->alg == PM_ALG_ELEMENT;
+        e->pay = e->fresh ? p->ref : c.child;
+    }
+    out->ref = pm__result_build_condensed(q, ents, n, f->prefix, f->plen);
+    return out->ref != 0;
 }
 
 /* Closes a frame that selects. `pick`: whether the list above can take entries. False: no memory. */

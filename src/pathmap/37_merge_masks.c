@@ -349,22 +349,6 @@ static PM__NOINLINE bool pm__masks_open_many(pm__merge_run *q, const pm_place *s
 
 /* ---- closing masks ------------------------------------------------------------------------------------------- */
 
-/* Few members make a line. Answers whether they do, for new children spelled out. */
-static bool pm__masks_few(const pm__merge_frame *f, unsigned nc, unsigned nv) {
-    unsigned n = nv + nc;
-    if (n <= 4) return true;
-    if (f->as_list) return n <= 2 * PM__LINE_ENTRIES;
-    if (n > 16) return false;
-    for (unsigned i = 0; i < f->npairs; i++) {
-        const pm__merge_pair *p = &f->pairs[i];
-        if (p->alg != PM_ALG_ELEMENT || pm__ref_kind(p->ref) != PM__LINE) continue;
-        unsigned k = ((const pm__line *)pm__ref_ptr(p->ref))->n;
-        n += k <= PM__RESULT_ABSORB ? k - 1 : 0;
-        nc -= k <= PM__RESULT_ABSORB;
-    }
-    return nc == 0 && n <= 24;
-}
-
 /* The result of a byte frame as a list; kids[] are what is left at the bytes of cm, fresh where fk says so. */
 static bool pm__masks_line(pm__merge_run *q, const pm__merge_frame *f, const pm_mask *cm, const pm__ref *kids,
                            const bool *fk, pm__ref *out) {
@@ -435,8 +419,7 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
     }
     unsigned nv = pm_mask_count(&f->vm);
     if (nc + nv == 0) return true;
-    bool few = pm__masks_few(f, nc, nv);
     out->alg = PM_ALG_ELEMENT;
-    if (few) return pm__masks_line(q, f, &cm, kids, fk, &out->ref);
+    if (nc + nv <= (f->as_list ? 2u * PM__LINE_ENTRIES : 4u)) return pm__masks_line(q, f, &cm, kids, fk, &out->ref);
     return pm__masks_node(q, f, &cm, kids, fk, nc, &out->ref);
 }
