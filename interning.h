@@ -808,7 +808,7 @@ static uint64_t intern__random(void) {
 
 #define INTERN__LINE 64u /* bytes of a cache line, and alignment of what readers look at */
 
-/* A block that starts on a cache line. The address that INTERN_MALLOC answered stands in the word before it. */
+/* A block that starts on a cache line. The address that INTERN_MALLOC returned stands in the word before it. */
 static void *intern__line_alloc(size_t n) {
     if (n > SIZE_MAX - INTERN__LINE) return NULL;
     uint8_t *raw = (uint8_t *)INTERN_MALLOC(n + INTERN__LINE);
@@ -1578,7 +1578,7 @@ INTERN__INLINE uint64_t intern__writer_commit(intern__writer *w, size_t len, uin
 /* The serial that a slot issues first: slot 0 leaves out the all-zero symbol. */
 INTERN__INLINE uint64_t intern__first_serial(unsigned slot) { return slot == 0; }
 
-/* Serials below the answer are issued, and their bytes acquired. */
+/* Serials below the result are issued, and their bytes acquired. */
 INTERN__INLINE uint64_t intern__writer_next(const intern__writer *w) { return INTERN__LOAD(&w->next, INTERN__ACQUIRE); }
 
 /* ---- src/interning/30_bucket.c ------------------------------------------------------------------------- */
@@ -1649,7 +1649,7 @@ static uintptr_t intern__array_older(uintptr_t array) {
     return older;
 }
 
-/* Frees an array and answers the one that it replaced. */
+/* Frees an array and returns the one that it replaced. */
 static uintptr_t intern__array_free(uintptr_t array) {
     uintptr_t older = intern__array_older(array);
     intern__line_free(intern__array_at(array), intern__array_size(array));
@@ -2281,7 +2281,7 @@ static void intern__fork_parent(void) {
 }
 
 /* Of all threads only the caller is left. Locks may be marked by others that were about to wait. A map that somebody
-   was bringing up to date is forgotten, and made anew when it is asked for. */
+   was bringing up to date is forgotten, and made anew when it is needed. */
 static void intern__fork_child(void) {
     const uint64_t self = intern__self()->number;
     intern__lock_forked();
@@ -2372,7 +2372,7 @@ typedef struct intern__flight {
     intern__spot spot;
     uint64_t where, first;
     const uint8_t *record; /* of the home group's first match, or NULL */
-    bool valid;            /* else the key is taken for the empty one, and the answer thrown away */
+    bool valid;            /* else the key is taken for the empty one, and the result thrown away */
 } intern__flight;
 
 /* Stage 1. */
@@ -2408,7 +2408,7 @@ INTERN__INLINE intern_symbol intern__flight_land(const intern_table *t, intern__
     return intern__array_find(t->writer, f->spot.array, &f->key, &f->spot.group);
 }
 
-/* Stages 1 and 2 for up to 16 keys; answers how many. */
+/* Stages 1 and 2 for up to 16 keys; returns how many. */
 INTERN__INLINE size_t intern__flight_board(const intern_table *t, const intern_key *keys, size_t n,
                                            intern__flight *f) {
     size_t m = n < INTERN__FLIGHT ? n : INTERN__FLIGHT;
@@ -2754,7 +2754,7 @@ static size_t intern__head_size(uint64_t slabs, uint64_t pages) {
     return (size_t)intern__line_up(INTERN__TABLES + slabs * INTERN__SLAB_ENTRY + pages * INTERN__PAGE_ENTRY);
 }
 
-/* Fills the head but for header and checksum; answers the bytes of the body. */
+/* Fills the head but for header and checksum; returns the bytes of the body. */
 static uint64_t intern__save_tables(const intern__saving *s, uint8_t *head) {
     uint8_t *slot = head + INTERN__HEADER, *bucket = slot + INTERN_WRITERS * INTERN__SLOT_ENTRY;
     uint8_t *slab = head + INTERN__TABLES, *page = slab + s->slabs * INTERN__SLAB_ENTRY;

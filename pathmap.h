@@ -2338,7 +2338,7 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
 /* No key, byte string or array is longer, in bytes: a length above is the caller's mistake. */
 #define PM__LEN_MAX (SIZE_MAX / 4)
 
-/* Our own invariants. Arguments are answered, not asserted; what level 1 finds is told by pm__accuse (16_guard.c). */
+/* Our own invariants. Arguments are refused, not asserted; what level 1 finds is told by pm__accuse (16_guard.c). */
 #if PM_CHECK >= 2
 #define PM__CHECK2(c) PM_ASSERT(c)
 #else
@@ -2625,7 +2625,7 @@ static PM__INLINE pm__count_word pm__count_fetch_sub(pm__count *c) {
 
 /* A thread that has nothing to do until another has changed a word waits in the kernel. pm__wait returns when the word
    is not `seen`, at once if that is so already; when pm__wake is called for the word; when `us` microseconds have
-   passed (0: no limit), which is answered by true; or for no reason, so the caller looks again. pm__wake uses the
+   passed (0: no limit), for which it returns true; or for no reason, so the caller looks again. pm__wake uses the
    address only: the word's memory may have been freed. Neither is a place where a thread can be cancelled. */
 #ifndef PM__SPINS
 #define PM__SPINS 64 /* looks at a word before the kernel is asked; tests make this small */
@@ -2838,7 +2838,7 @@ PM__UNUSED static void pm__fence_by_time(void) {
 
 /* ---- ends of threads ----------------------------------------------------------------------------------------- */
 
-/* A key under which each thread can keep a pointer; `end` is called with it when the thread ends. All answer whether
+/* A key under which each thread can keep a pointer; `end` is called with it when the thread ends. All return whether
    that could be done. pm__key_drop: no thread's end is noticed from then on. */
 #if PM__THREADS == PM__THREADS_POSIX
 typedef pthread_key_t pm__key;
@@ -3727,7 +3727,7 @@ static pm__slab *pm__pool_find_slab(pm_pool *pool, pm__heap *heap, unsigned cls)
     return s;
 }
 
-/* Takes in whatever is empty, in all heaps; what only another thread can give, it is asked for. With the pool's lock.
+/* Takes in whatever is empty, in all heaps; what only another thread can give is requested of it. With the pool's lock.
    */
 static void pm__pool_collect(pm_pool *pool, pm__chunk **dead) {
     for (pm__heap *h = pool->heaps; h; h = h->next_in_pool) {
@@ -3759,7 +3759,7 @@ static void pm__pool_collect_now(pm_pool *pool) {
     pm__chunks_give(dead);
 }
 
-/* A slab of the heap's own: with what others have freed, and what has been asked for given away. */
+/* A slab of the heap's own: with what others have freed, and what was requested given away. */
 static pm__slab *pm__heap_tidy(pm__heap *heap, unsigned cls) {
     pm__slab *empties = NULL;
     pm__lock_acquire(&heap->lock);
@@ -4452,7 +4452,7 @@ static pm_alg pm__val_or(void *ctx, pm_val a, pm_val b, pm_val *out) {
     return pm__val_answer(a, b, a | b, out);
 }
 
-/* Equal operands answer themselves even when they are 0: the table is idempotent, and a zero that met itself must not
+/* Equal operands give themselves even when they are 0: the table is idempotent, and a zero that met itself must not
    fare differently depending on whether the two sides happen to share a node. */
 static pm_alg pm__val_and(void *ctx, pm_val a, pm_val b, pm_val *out) {
     (void)ctx;
@@ -4641,7 +4641,7 @@ static PM__INLINE pm_alg pm__val_keep_left(const pm_ops *ops, pm_val a, pm_val b
     return pm__val_equal(ops, a, b) ? PM_ALG_BOTH : PM_ALG_LEFT;
 }
 
-/* The caller checks a custom hook's answer: PM_ALG_NONE from join is PM_BADHOOK. */
+/* The caller checks a custom hook's result: PM_ALG_NONE from join is PM_BADHOOK. */
 static PM__INLINE pm_alg pm__val_join(const pm_ops *ops, pm_val a, pm_val b, pm_val *out) {
     return ops->join ? ops->join(ops->ctx, a, b, out) : pm__val_keep_left(ops, a, b);
 }
@@ -4733,7 +4733,7 @@ PM__UNUSED static bool pm__memo_put(pm__memo *m, uint64_t a, uint64_t b, uint64_
    - `hint`: slabs that may have room and are nobody's last one, and slabs that may be empty. It is given before the
      block is, and may have been tried in vain by then; a search finds the slab.
 
-   Before the pool answers that it has no room, it has looked at every word, and taken a larger block if that is all
+   Before the pool returns that it has no room, it has looked at every word, and taken a larger block if that is all
    there is. Nothing needs a tag against values that come back: words and bits say all there is to know.
 
    Orderings. Clearing a bit releases the block, setting it acquires; where a slab changes its class, so do the changes
@@ -5211,7 +5211,7 @@ static PM__INLINE void pm__ref_prefetch(pm__ref r) {
 
 /* The same where other work comes before the visit. In slim mode the number of lines is known, and as good as random
    from node to node: a branch on it is guessed wrong about every second time, which costs nothing while memory is
-   waited for, but does here. So eight lines are always asked for; those beyond the node become a word that is in the
+   waited for, but does here. So eight lines are always prefetched; those beyond the node become a word that is in the
    cache. */
 #if PATHMAP_SLIM_PTRS
 static const uint64_t pm__ref_warm = 0;
@@ -5265,7 +5265,7 @@ static PM__INLINE unsigned pm__ctz32(uint32_t x) { return pm__ctz64(x); }
 /* The n lowest bits, n up to 32. */
 static PM__INLINE uint32_t pm__low_bits(unsigned n) { return (uint32_t)(((uint64_t)1 << n) - 1); }
 
-/* The word that unit maps answer for every value. */
+/* The word that unit maps return for every value. */
 static const pm_val pm__unit_val = 0;
 
 /* What an operation needs to know of the map it works for. */
@@ -5937,7 +5937,7 @@ static pm__ref pm__line_encode(const pm__cx *cx, size_t size, const uint8_t *p, 
    A location with a value and nothing below has no child bit; a child bit with a 0 child is a dangling location.
    Unit maps keep the value bits only.
 
-   Local operations only. The ones that change a node expect it to be uniquely owned, and answer false when there is no
+   Local operations only. The ones that change a node expect it to be uniquely owned, and return false when there is no
    memory, the node unchanged. */
 
 typedef struct pm__byte_masks {
@@ -6355,7 +6355,7 @@ static pm__ref pm__dead_next(pm__ref r) {
 #endif
 }
 
-/* A line that holds nothing to give up is freed at once, its payloads unseen; of another one they are asked for. */
+/* A line that holds nothing to give up is freed at once, its payloads unseen; of another one they are prefetched. */
 static PM__INLINE bool pm__dead_leaf(const pm__cx *cx, pm__ref r) {
     if (pm__ref_kind(r) != PM__LINE) return false;
     pm__line *x = (pm__line *)pm__ref_ptr(r);
@@ -6370,7 +6370,7 @@ static PM__INLINE bool pm__dead_leaf(const pm__cx *cx, pm__ref r) {
 }
 
 /* Gives up `n` references; nodes of which they were the last join the list, in front and in their order, so that what
-   was asked for first is needed first. */
+   was prefetched first is needed first. */
 static pm__ref pm__dead_children(const pm__cx *cx, const pm__ref *kids, unsigned n, pm__ref list) {
     pm__ref first = 0, last = 0;
     for (unsigned i = 0; i < n; i++)
@@ -6495,7 +6495,7 @@ static PM__NOINLINE bool pm__any_unshare(const pm__cx *cx, pm__ref *slot) {
     return true;
 }
 
-/* Makes the node in *slot the caller's alone. The content does not change, whatever the answer. False: no memory. */
+/* Makes the node in *slot unshared. The content does not change, whatever it returns. False: no memory. */
 static PM__INLINE bool pm__any_own(const pm__cx *cx, pm__ref *slot) {
     return PM__LIKELY(pm__ref_is_unique(*slot)) || pm__any_unshare(cx, slot);
 }
@@ -7146,7 +7146,7 @@ static bool pm__gather_chain(const pm__cx *cx, pm__ref *slot, unsigned shared) {
     return true;
 }
 
-/* Takes into the node in *slot, which is the caller's alone, what may be taken in from right below; of shared lines
+/* Takes into the node in *slot, which is unshared, what may be taken in from right below; of shared lines
    copies of at most `shared` entries. False: nothing changed, there being nothing to gather, or no memory. */
 static PM__NOINLINE bool pm__build_gather(const pm__cx *cx, pm__ref *slot, unsigned shared) {
     pm__gather g;
@@ -7809,13 +7809,13 @@ PM__UNUSED static bool pm__tally_exceeds(pm__ref r, uint64_t n) {
    len bytes lies in the node where the path's rest, after all children passed on the way, is not longer than the
    suffix that leads on; a child's own root belongs to the entry above it. The root location (len 0) is the caller's.
 
-   Copy-on-write: a writing walk makes each node on its way the caller's alone. That changes no content, so running out
+   Copy-on-write: a writing walk makes each node on its way unshared. That changes no content, so running out
    of memory half-way loses nothing. Walks that might find nothing to do look first. */
 
 /* ---- changing a line ----------------------------------------------------------------------------------------- */
 
 /* Puts what `ents` say in the place of the line in *slot. Payloads that are not fresh come from that line: they move if
-   it was the caller's alone, else they gain a reference. Payloads of the line that `ents` leave out are the caller's
+   it was unshared, else they gain a reference. Payloads of the line that `ents` leave out are the caller's
    to release if it owned the line alone. False: no memory, nothing changed. */
 static bool pm__trie_line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p, size_t plen, pm__ent *ents,
                              unsigned n) {
@@ -7835,7 +7835,7 @@ static bool pm__trie_line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t
 
 /* The entry of a line through which a walk came to the line below. */
 typedef struct pm__above {
-    pm__ref *slot; /* the line above, the caller's alone; NULL: the walk came from elsewhere */
+    pm__ref *slot; /* the line above, unshared; NULL: the walk came from elsewhere */
     unsigned i;
 } pm__above;
 
@@ -7902,7 +7902,7 @@ static bool pm__trie_merge_plan(pm__merge *g, const pm__line *u, unsigned i, con
     return true;
 }
 
-/* Where the line above has room, the groups of a full line, which is the caller's alone, move up as entries there, and
+/* Where the line above has room, the groups of a full line, which is unshared, move up as entries there, and
    the line is gone; so a trie stays shallow. `ents` are the line's n entries, one more than it can hold. Returns 1 if
    done, 0 if not to be done, -1 without memory.
    Measured: without it lookups among nested expressions take a third more instructions. */
@@ -7975,7 +7975,7 @@ static bool pm__trie_line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, 
     return true;
 }
 
-/* Takes entries [a, b) out of the line in *slot, which is the caller's alone and keeps at least one entry. Their
+/* Takes entries [a, b) out of the line in *slot, which is unshared and keeps at least one entry. Their
    payloads are the caller's. Gives memory back when much is free; having none for that is no failure. */
 static void pm__trie_line_erase(const pm__cx *cx, pm__ref *slot, unsigned a, unsigned b) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
@@ -8235,7 +8235,7 @@ static bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const
 }
 
 /* Adds an entry to the line in *slot, which may be shared. There is no entry for it yet, nor a child to go down to;
-   a value may be asked for where a child is. */
+   a value may be looked up where a child is. */
 static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
     size_t m = pm__lcp(pm__line_heap(x), a->s, a->len < x->plen ? a->len : x->plen), rest = a->len - m;
@@ -8345,7 +8345,7 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
 
 /* ---- changing what exists ------------------------------------------------------------------------------------ */
 
-/* The node in which an existing location lies, all nodes from the root to it being the caller's alone. */
+/* The node in which an existing location lies, all nodes from the root to it being unshared. */
 typedef struct pm__spot {
     pm__ref *slot;   /* NULL: no memory */
     pm__ref *parent; /* slot of the node above, or NULL */
@@ -8477,7 +8477,7 @@ static bool pm__cut_line(const pm__cx *cx, const pm__spot *at, const uint8_t *s,
     return true;
 }
 
-/* The last nodes of a way down, by their slots; all are the caller's alone. */
+/* The last nodes of a way down, by their slots; all are unshared. */
 enum { PM__WAY = 4 };
 
 typedef struct pm__way {
@@ -8536,7 +8536,7 @@ static bool pm__trie_cut(const pm__cx *cx, pm__ref *root, const uint8_t *s, size
 }
 
 /* The simple removal with pruning, in one walk: a value with nothing below, in a node that keeps other entries, all
-   nodes above being the caller's alone. Pruning then ends inside the node by itself. False, and nothing changed, where
+   nodes above being unshared. Pruning then ends inside the node by itself. False, and nothing changed, where
    it is not as simple as that. */
 static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, pm_opt *old) {
     pm__way way;
@@ -8902,7 +8902,7 @@ typedef struct pm__contrast {
     bool shared; /* both may be met again, by the blocks that they stand in */
 } pm__contrast;
 
-/* Who hears of what differs. What it answers goes on to whoever opened the pair. */
+/* Who hears of what differs. What it returns goes on to whoever opened the pair. */
 typedef struct pm__compare {
     const pm_ops *ops;
     bool (*prefix)(void *ctx, const uint8_t *s,
@@ -9132,7 +9132,7 @@ PM__UNUSED static int pm__compare_equal(const pm_ops *ops, pm__ref a, pm__ref b)
 /* Algebra of two tries: join, meet, subtract, restrict and symmetric difference, on what lies below two places.
 
    The two sides are walked together, a pair of places at a time: a place that both have, and what lies below it on
-   either side. The answer for a pair says which sides the result equals, and only if neither, the node made for it. So
+   either side. The result for a pair says which sides the result equals, and only if neither, the node made for it. So
    whatever did not change is shared, and a result that equals an operand is that operand.
 
    A pair whose sides are nodes (or runs of entries of a line) is opened into a frame on a stack of our own; frames wait
@@ -9159,7 +9159,7 @@ PM__UNUSED static int pm__compare_equal(const pm_ops *ops, pm__ref a, pm__ref b)
 
    Operands are only read.
 
-   Failure (no memory, or a value hook that answers what it must not) takes the frames down and gives back whatever they
+   Failure (no memory, or a value hook that returns what it must not) takes the frames down and gives back whatever they
    had made. */
 
 typedef enum pm__merge_op {
@@ -9177,14 +9177,14 @@ static PM__INLINE bool pm__merge_unites(pm__merge_op op) { return op == PM__MERG
 static PM__INLINE bool pm__merge_cancels(pm__merge_op op) { return op == PM__MERGE_SUB || op == PM__MERGE_DIFFER; }
 
 enum {
-    PM__MERGE_WAITS = 8, /* beside the values of pm_alg: the answer of a pair is not known yet */
+    PM__MERGE_WAITS = 8, /* beside the values of pm_alg: the result of a pair is not known yet */
     PM__MERGE_PICK = 12, /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
     PM__MERGE_LIST = 2 * PM__LINE_ENTRIES,
-    PM__MERGE_AHEAD = 4, /* pairs whose nodes are asked for before their turn */
+    PM__MERGE_AHEAD = 4, /* pairs whose nodes are prefetched before their turn */
     PM__MERGE_CHUNK = 1 << 16
 };
 
-/* A pair: a location of both sides (or, with the answer given beforehand, of one), or of more than two. The answer is
+/* A pair: a location of both sides (or, with the result given beforehand, of one), or of more than two. The result is
    LEFT and RIGHT bits, or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__MERGE_PICK. */
 typedef struct pm__merge_pair {
     pm_place a, b;
@@ -9244,7 +9244,7 @@ typedef struct pm__merge_run {
     pm_status status;
     pm__merge_frame *top;
     pm__merge_chunk *chunk, *spare;
-    pm__memo known; /* (place, place) to answer */
+    pm__memo known; /* (place, place) to result */
     pm__memo ids;   /* (node, position) to a number that stands for a place inside a node */
 } pm__merge_run;
 
@@ -9360,7 +9360,7 @@ typedef struct pm__merge_val {
     bool some, fresh;
 } pm__merge_val;
 
-/* Completes the answer of a hook: hooks may leave identity bits out, results never do. */
+/* Completes the result of a hook: hooks may leave identity bits out, results never do. */
 static void pm__merge_settle(const pm__cx *cx, pm_val a, pm_val b, pm__merge_val *r) {
     const pm_ops *ops = cx->ops;
     if (r->alg == PM_ALG_ELEMENT) {
@@ -9719,7 +9719,7 @@ static size_t pm__result_ahead(const pm_place *p, const uint8_t **bytes) {
     return (size_t)x->plen - p->depth;
 }
 
-/* The same for the answer of a pair. */
+/* The same for the result of a pair. */
 static void pm__result_differ_by(pm__merge_frame *f, uint8_t alg) {
     pm__result_differ(f, alg < PM_ALG_ELEMENT ? alg : 0u);
 }
@@ -9794,7 +9794,7 @@ static PM__NOINLINE pm__ref pm__result_build_condensed(pm__merge_run *q, pm__ent
    Each side is a row: consecutive entries of a line, less the bytes that are behind the place. A hash of 16 bits is
    made of each suffix; for each value of A, those of B with its hash are found at once, by their numbers, and then
    looked at. A child at suffix s, on either side, meets the other row's entries that go on from s, or the child there:
-   a pair, which is answered later. What a pair keeps of a run of A's own entries is answered as bits, too
+   a pair, which is decided later. What a pair keeps of a run of A's own entries is decided as bits, too
    (PM__MERGE_PICK), so most results are known without a list having been written.
 
    Twins, lines of the same suffixes, need no search: entry i of one is entry i of the other.
@@ -9827,7 +9827,7 @@ typedef struct pm__select_kept {
 
 /* ---- rows ---------------------------------------------------------------------------------------------------- */
 
-/* All but where the entries' bytes are; answers where those of the first begin. */
+/* All but where the entries' bytes are; returns where those of the first begin. */
 static PM__INLINE unsigned pm__select_row_begin(pm__select_row *r, const pm_place *p) {
     const pm__line *x = pm__place_line(p);
     unsigned lo = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0), n = p->hi - lo;
@@ -10009,7 +10009,7 @@ static PM__INLINE void pm__select_row_fill_hashed(pm__select_row *r, const pm_pl
     }
 }
 
-/* Fills a row, and notes for each entry which of the others it may be like; answers which it may be like any of. */
+/* Fills a row, and notes for each entry which of the others it may be like; returns which it may be like any of. */
 static PM__INLINE uint32_t pm__select_row_fill_found(pm__select_row *r, const pm_place *p, const pm__select_index *k,
                                                      uint32_t others, uint32_t *some) {
     unsigned off = pm__select_row_begin(r, p);
@@ -10379,7 +10379,7 @@ static PM__NOINLINE bool pm__select_leaves(pm__merge_run *q, const pm_place *a, 
 typedef struct pm__select_answers {
     uint32_t stay;  /* entries that stay as they are */
     uint32_t other; /* entries in whose place, or as the first of a run in whose place, something else comes */
-    uint8_t pair[PM__LINE_ENTRIES]; /* of which pair that is the answer */
+    uint8_t pair[PM__LINE_ENTRIES]; /* of which pair that is the result */
 } pm__select_answers;
 
 /* True if a pair's A is a run of the frame's own line. */
@@ -10445,7 +10445,7 @@ static pm__ref pm__select_build_at(pm__merge_run *q, const pm_place *at, uint32_
     return pm__select_line(q, &s, prefix, above + len, mask);
 }
 
-/* Makes a node of the entries that a pair keeps of a line, as its answer. False: no memory. */
+/* Makes a node of the entries that a pair keeps of a line, as its result. False: no memory. */
 static bool pm__select_pair_build(pm__merge_run *q, pm__merge_pair *p, const pm_place *at, uint32_t mask) {
     pm__ref r = pm__select_build_at(q, at, mask, NULL, 0);
     if (!r) return false;
@@ -10845,7 +10845,7 @@ typedef struct pm__lists_two {
     pm__lists_side a, b;
 } pm__lists_two;
 
-/* Keeps entry i of a side as it is. A folded one is a pair with its answer known. */
+/* Keeps entry i of a side as it is. A folded one is a pair with its result known. */
 static void pm__lists_keep(pm__lists_two *g, const pm__lists_side *s, unsigned i) {
     pm__merge_frame *f = g->f;
     if (s->folded == (int)i) {
@@ -11394,7 +11394,7 @@ static PM__INLINE void pm__unite_merge_two(const pm__ent *raw, const uint64_t *a
     memcpy(b + to + (mid - i), a + j, (end - j) * sizeof *b);
 }
 
-/* Sorts a[0..bound[runs]), made of sorted runs; answers where the result is, in a or b. Spoils `bound`. */
+/* Sorts a[0..bound[runs]), made of sorted runs; returns where the result is, in a or b. Spoils `bound`. */
 static PM__INLINE uint64_t *pm__unite_two(const pm__ent *raw, uint64_t *a, uint64_t *b, uint16_t *bound, unsigned runs,
                                           bool careful) {
     while (runs > 1) {
@@ -12036,7 +12036,7 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
 
 /* ---- src/pathmap/38_merge_walk.c ----------------------------------------------------------------------- */
 
-/* The walk: answers pairs that need no look inside, remembers those of shared nodes, opens and closes frames.
+/* The walk: decides pairs that need no look inside, remembers those of shared nodes, opens and closes frames.
 
    A pair of more than two places is opened into one frame, too: a join of lines that have few entries together as one
    list (36_merge_unite.c), anything else by masks. Sides that are one place count once if values are idempotent. Lines
@@ -12056,7 +12056,7 @@ static uint64_t pm__pairs_place_id(pm__merge_run *q, const pm_place *p) {
     return pm__memo_put(&q->ids, p->node, position, id) ? id : 0;
 }
 
-/* The answers that need no look inside. True if it is one. Both places are entered; `some` says where anything lies. */
+/* The results that need no look inside. True if it is one. Both places are entered; `some` says where anything lies. */
 static bool pm__pairs_plain(const pm__merge_run *q, const pm_place *a, bool some_a, const pm_place *b, bool some_b,
                             pm__merge_answer *out) {
     out->ref = 0;
@@ -12374,7 +12374,7 @@ static void pm__pairs_gather_small(pm__merge_run *q, pm__ref *r) {
     while (pm__build_gather(q->cx, r, PM__GATHER_TINY)) {}
 }
 
-/* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */
+/* Closes the top frame, all its pairs being decided. False: see q->status; the frame stays. */
 static bool pm__pairs_close(pm__merge_run *q, pm__merge_answer *out) {
     pm__merge_frame *f = q->top;
     bool remember = f->remember, pick = !remember && f->up && f->up->select;
@@ -12418,7 +12418,7 @@ static bool pm__pairs_walk(pm__merge_run *q, pm__merge_pair *root, pm__merge_ans
     pm__merge_step step = pm__pairs_start(q, root, out);
     while (step != PM__MERGE_FAILED && q->top) {
         pm__merge_frame *f = q->top;
-        if (step == PM__MERGE_DONE && f->next < f->npairs) { /* an answer for this frame */
+        if (step == PM__MERGE_DONE && f->next < f->npairs) { /* a result for this frame */
             f->pairs[f->next].alg = out->alg;
             f->pairs[f->next].ref = out->ref;
         }
@@ -12694,7 +12694,7 @@ typedef struct pm__probe {
 
 enum { PM__MANY = 16 };
 
-/* Takes a lookup one node further. True if it is decided, the answer in *out. */
+/* Takes a lookup one node further. True if it is decided, the result in *out. */
 static PM__INLINE bool pm__probe_step(pm__probe *p, const pm_val **out) {
     *out = NULL;
     if (pm__ref_kind(p->node) != PM__LINE) {
@@ -12729,7 +12729,7 @@ static PM__INLINE bool pm__probe_step(pm__probe *p, const pm_val **out) {
     return p->node == 0;
 }
 
-/* Starts the next lookup that needs a walk; those that do not are answered on the way. False: none is left. */
+/* Starts the next lookup that needs a walk; those that do not are decided on the way. False: none is left. */
 static bool pm__probe_start(pm__probe *p, const pm_map *m, const pm_key *keys, size_t n, size_t *next,
                             const pm_val **out) {
     while (*next < n) {
@@ -13983,7 +13983,7 @@ static size_t pm__few_look(const pm__few *f, size_t first, pm__few_sight *v) {
 }
 
 /* Takes away the location s[0..len), if it exists, or its value, if something lies below; prunes. What is on the way,
-   and at the place where that ends, is the caller's alone, and there is a value or another child there: so this cannot
+   and at the place where that ends, is unshared, and there is a value or another child there: so this cannot
    fail. The value is released. */
 static void pm__few_take(const pm__few *f, const uint8_t *s, size_t len) {
     pm_opt old = {0, false};
@@ -14000,7 +14000,7 @@ static void pm__few_take(const pm__few *f, const uint8_t *s, size_t len) {
     if (old.some) pm__pay_release(f->cx, false, old.val);
 }
 
-/* Swaps the value at the location of a key, all nodes on the way being the caller's alone, with that of the key. */
+/* Swaps the value at the location of a key, all nodes on the way being unshared, with that of the key. */
 static void pm__few_swap(const pm__few *f, pm__few_key *k) {
     pm_val *slot = pm__trie_val_mut(f->cx, f->root, f->bytes + k->at, k->len), old = *slot;
     *slot = k->val;
@@ -14068,7 +14068,7 @@ static pm_status pm__few_join(pm__few *f, pm__merge_run *q, bool *fits, bool *ch
 
 /* ---- subtract ------------------------------------------------------------------------------------------------ */
 
-/* Makes the nodes on the way to a location that exists, and at it, the caller's alone. False: no memory. */
+/* Makes the nodes on the way to a location that exists, and at it, unshared. False: no memory. */
 static bool pm__few_own(const pm__few *f, const uint8_t *s, size_t len) {
     pm__spot at = pm__trie_reach(f->cx, f->root, s, len);
     if (!at.slot) return false;
@@ -14143,7 +14143,7 @@ static pm__operand pm__operand_of(const pm_map *m) {
 typedef struct pm__outcome {
     pm__ref root;  /* made anew, or shared (pm__outcome_share) */
     pm_opt val;
-    uint8_t below; /* the answer for what lies below */
+    uint8_t below; /* the result for what lies below */
     unsigned alg;  /* LEFT and RIGHT bits */
 } pm__outcome;
 
@@ -15627,7 +15627,7 @@ struct pm_claim {
     pm_txn group;    /* when it is open, this is what readers see */
 };
 
-/* What `hold` asks for before the next call: to see to who waits, and to take the content out of the head's map. */
+/* What `hold` requests before the next call: to see to who waits, and to take the content out of the head's map. */
 enum pm__hold { PM__HOLD_WAIT = 1, PM__HOLD_CLEAN = 2 };
 
 enum { PM__PATH_SLACK = 16 }; /* short copies may write this far beyond the path */
@@ -18399,7 +18399,7 @@ typedef struct pm__each {
     size_t used, cap;
 } pm__each;
 
-/* Suffixes are copied so many bytes at a time: nearly all of them at once, without a branch that is hard to foresee. */
+/* Suffixes are copied so many bytes at a time: nearly all of them at once, without an unpredictable branch. */
 enum { PM__EACH_STEP = 48 };
 
 /* Enters a node. There is room for what it holds, and for what a line below it does. */
@@ -19859,7 +19859,7 @@ PM_API pm_status pm_view_subtract(const pm_rz *left, const pm_rz *right, pm_rz *
 
 /* Folds.
 
-   The walk goes from stop to stop. A stop is a location that a jumping fold asks for: a fork, a value, the end of a
+   The walk goes from stop to stop. A stop is a location that a jumping fold calls for: a fork, a value, the end of a
    path. Between two stops lies a run of bytes, however many nodes it leads through. Only stops that have children get a
    frame; so a run costs no memory but that of the path.
 
@@ -20405,7 +20405,7 @@ struct pm_sprout {
     const pm_ops *ops; /* of the map that grows; NULL: none does */
     pm__list frames, items, seeds, bytes; /* one seed for each item */
     pm__list held; /* maps that a cached fold has met: what is remembered of their nodes must stay true */
-    pm_opt val;     /* of the location being asked for */
+    pm_opt val;     /* of the location being unfolded */
     size_t first;   /* its first item */
     int last;       /* the last child's first byte */
     pm_status status;
@@ -21821,7 +21821,7 @@ static void pm__head_leave(pm_head *h) {
 
 static void pm__reader_end(struct pm_claim *c) { pm__head_leave((pm_head *)(void *)c); }
 
-/* A request without a head, without a place for the answer, or with a path that cannot be one. */
+/* A request without a head, without a place for the result, or with a path that cannot be one. */
 static bool pm__head_refuses(const pm_head *h, const void *path, size_t len, const void *out) {
     return !h || !out || (!path && len) || len > PM__LEN_MAX;
 }
@@ -22359,7 +22359,7 @@ static void pm__shared_retire(pm_shared *s, uint64_t word) {
 
 /* ---- turns --------------------------------------------------------------------------------------------------- */
 
-/* False: asked for by the function of an update, whose turn it is. */
+/* False: called by the function of an update, whose turn it is. */
 static bool pm__shared_begin(pm_shared *s) {
     if (pm__load_relaxed(&s->updating) == PM__SHARED_SELF()) return false;
     uint32_t mine = pm__a32_fetch_add_seq_cst(&s->next, 1);
@@ -22652,7 +22652,7 @@ static bool pm__inspect_weigh(pm__inspect_list *l, pm__ref root, pm_stats *s) {
     bool ok = !root || pm__inspect_push(l, root, false);
     while (ok && l->used) {
         pm__inspect_item it = l->items[--l->used];
-        if (pm__memo_get(&l->seen, it.node, PM__INSPECT_SIZE)) continue; /* several nodes had asked for it */
+        if (pm__memo_get(&l->seen, it.node, PM__INSPECT_SIZE)) continue; /* several nodes had pushed it */
         if (it.tag) {
             ok = pm__inspect_weigh_node(l, it.node);
             continue;

@@ -5,7 +5,7 @@
 
 #define INTERN__LINE 64u /* bytes of a cache line, and alignment of what readers look at */
 
-/* A block that starts on a cache line. The address that INTERN_MALLOC answered stands in the word before it. */
+/* A block that starts on a cache line. The address that INTERN_MALLOC returned stands in the word before it. */
 static void *intern__line_alloc(size_t n) {
     if (n > SIZE_MAX - INTERN__LINE) return NULL;
     uint8_t *raw = (uint8_t *)INTERN_MALLOC(n + INTERN__LINE);

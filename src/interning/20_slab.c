@@ -303,5 +303,5 @@ INTERN__INLINE uint64_t intern__writer_commit(intern__writer *w, size_t len, uin
 /* The serial that a slot issues first: slot 0 leaves out the all-zero symbol. */
 INTERN__INLINE uint64_t intern__first_serial(unsigned slot) { return slot == 0; }
 
-/* Serials below the answer are issued, and their bytes acquired. */
+/* Serials below the result are issued, and their bytes acquired. */
 INTERN__INLINE uint64_t intern__writer_next(const intern__writer *w) { return INTERN__LOAD(&w->next, INTERN__ACQUIRE); }

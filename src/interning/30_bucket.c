@@ -66,7 +66,7 @@ static uintptr_t intern__array_older(uintptr_t array) {
     return older;
 }
 
-/* Frees an array and answers the one that it replaced. */
+/* Frees an array and returns the one that it replaced. */
 static uintptr_t intern__array_free(uintptr_t array) {
     uintptr_t older = intern__array_older(array);
     intern__line_free(intern__array_at(array), intern__array_size(array));

@@ -433,7 +433,7 @@ static void intern__fork_parent(void) {
 }
 
 /* Of all threads only the caller is left. Locks may be marked by others that were about to wait. A map that somebody
-   was bringing up to date is forgotten, and made anew when it is asked for. */
+   was bringing up to date is forgotten, and made anew when it is needed. */
 static void intern__fork_child(void) {
     const uint64_t self = intern__self()->number;
     intern__lock_forked();

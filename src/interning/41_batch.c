@@ -11,7 +11,7 @@ typedef struct intern__flight {
     intern__spot spot;
     uint64_t where, first;
     const uint8_t *record; /* of the home group's first match, or NULL */
-    bool valid;            /* else the key is taken for the empty one, and the answer thrown away */
+    bool valid;            /* else the key is taken for the empty one, and the result thrown away */
 } intern__flight;
 
 /* Stage 1. */
@@ -47,7 +47,7 @@ INTERN__INLINE intern_symbol intern__flight_land(const intern_table *t, intern__
     return intern__array_find(t->writer, f->spot.array, &f->key, &f->spot.group);
 }
 
-/* Stages 1 and 2 for up to 16 keys; answers how many. */
+/* Stages 1 and 2 for up to 16 keys; returns how many. */
 INTERN__INLINE size_t intern__flight_board(const intern_table *t, const intern_key *keys, size_t n,
                                            intern__flight *f) {
     size_t m = n < INTERN__FLIGHT ? n : INTERN__FLIGHT;

@@ -196,7 +196,7 @@ static size_t intern__head_size(uint64_t slabs, uint64_t pages) {
     return (size_t)intern__line_up(INTERN__TABLES + slabs * INTERN__SLAB_ENTRY + pages * INTERN__PAGE_ENTRY);
 }
 
-/* Fills the head but for header and checksum; answers the bytes of the body. */
+/* Fills the head but for header and checksum; returns the bytes of the body. */
 static uint64_t intern__save_tables(const intern__saving *s, uint8_t *head) {
     uint8_t *slot = head + INTERN__HEADER, *bucket = slot + INTERN_WRITERS * INTERN__SLOT_ENTRY;
     uint8_t *slab = head + INTERN__TABLES, *page = slab + s->slabs * INTERN__SLAB_ENTRY;

@@ -86,7 +86,7 @@
 /* No key, byte string or array is longer, in bytes: a length above is the caller's mistake. */
 #define PM__LEN_MAX (SIZE_MAX / 4)
 
-/* Our own invariants. Arguments are answered, not asserted; what level 1 finds is told by pm__accuse (16_guard.c). */
+/* Our own invariants. Arguments are refused, not asserted; what level 1 finds is told by pm__accuse (16_guard.c). */
 #if PM_CHECK >= 2
 #define PM__CHECK2(c) PM_ASSERT(c)
 #else
@@ -373,7 +373,7 @@ static PM__INLINE pm__count_word pm__count_fetch_sub(pm__count *c) {
 
 /* A thread that has nothing to do until another has changed a word waits in the kernel. pm__wait returns when the word
    is not `seen`, at once if that is so already; when pm__wake is called for the word; when `us` microseconds have
-   passed (0: no limit), which is answered by true; or for no reason, so the caller looks again. pm__wake uses the
+   passed (0: no limit), for which it returns true; or for no reason, so the caller looks again. pm__wake uses the
    address only: the word's memory may have been freed. Neither is a place where a thread can be cancelled. */
 #ifndef PM__SPINS
 #define PM__SPINS 64 /* looks at a word before the kernel is asked; tests make this small */
@@ -586,7 +586,7 @@ PM__UNUSED static void pm__fence_by_time(void) {
 
 /* ---- ends of threads ----------------------------------------------------------------------------------------- */
 
-/* A key under which each thread can keep a pointer; `end` is called with it when the thread ends. All answer whether
+/* A key under which each thread can keep a pointer; `end` is called with it when the thread ends. All return whether
    that could be done. pm__key_drop: no thread's end is noticed from then on. */
 #if PM__THREADS == PM__THREADS_POSIX
 typedef pthread_key_t pm__key;

@@ -820,7 +820,7 @@ static pm__slab *pm__pool_find_slab(pm_pool *pool, pm__heap *heap, unsigned cls)
     return s;
 }
 
-/* Takes in whatever is empty, in all heaps; what only another thread can give, it is asked for. With the pool's lock.
+/* Takes in whatever is empty, in all heaps; what only another thread can give is requested of it. With the pool's lock.
    */
 static void pm__pool_collect(pm_pool *pool, pm__chunk **dead) {
     for (pm__heap *h = pool->heaps; h; h = h->next_in_pool) {
@@ -852,7 +852,7 @@ static void pm__pool_collect_now(pm_pool *pool) {
     pm__chunks_give(dead);
 }
 
-/* A slab of the heap's own: with what others have freed, and what has been asked for given away. */
+/* A slab of the heap's own: with what others have freed, and what was requested given away. */
 static pm__slab *pm__heap_tidy(pm__heap *heap, unsigned cls) {
     pm__slab *empties = NULL;
     pm__lock_acquire(&heap->lock);

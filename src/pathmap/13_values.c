@@ -66,7 +66,7 @@ static pm_alg pm__val_or(void *ctx, pm_val a, pm_val b, pm_val *out) {
     return pm__val_answer(a, b, a | b, out);
 }
 
-/* Equal operands answer themselves even when they are 0: the table is idempotent, and a zero that met itself must not
+/* Equal operands give themselves even when they are 0: the table is idempotent, and a zero that met itself must not
    fare differently depending on whether the two sides happen to share a node. */
 static pm_alg pm__val_and(void *ctx, pm_val a, pm_val b, pm_val *out) {
     (void)ctx;
@@ -255,7 +255,7 @@ static PM__INLINE pm_alg pm__val_keep_left(const pm_ops *ops, pm_val a, pm_val b
     return pm__val_equal(ops, a, b) ? PM_ALG_BOTH : PM_ALG_LEFT;
 }
 
-/* The caller checks a custom hook's answer: PM_ALG_NONE from join is PM_BADHOOK. */
+/* The caller checks a custom hook's result: PM_ALG_NONE from join is PM_BADHOOK. */
 static PM__INLINE pm_alg pm__val_join(const pm_ops *ops, pm_val a, pm_val b, pm_val *out) {
     return ops->join ? ops->join(ops->ctx, a, b, out) : pm__val_keep_left(ops, a, b);
 }

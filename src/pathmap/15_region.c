@@ -20,7 +20,7 @@
    - `hint`: slabs that may have room and are nobody's last one, and slabs that may be empty. It is given before the
      block is, and may have been tried in vain by then; a search finds the slab.
 
-   Before the pool answers that it has no room, it has looked at every word, and taken a larger block if that is all
+   Before the pool returns that it has no room, it has looked at every word, and taken a larger block if that is all
    there is. Nothing needs a tag against values that come back: words and bits say all there is to know.
 
    Orderings. Clearing a bit releases the block, setting it acquires; where a slab changes its class, so do the changes

@@ -105,7 +105,7 @@ static PM__INLINE void pm__ref_prefetch(pm__ref r) {
 
 /* The same where other work comes before the visit. In slim mode the number of lines is known, and as good as random
    from node to node: a branch on it is guessed wrong about every second time, which costs nothing while memory is
-   waited for, but does here. So eight lines are always asked for; those beyond the node become a word that is in the
+   waited for, but does here. So eight lines are always prefetched; those beyond the node become a word that is in the
    cache. */
 #if PATHMAP_SLIM_PTRS
 static const uint64_t pm__ref_warm = 0;

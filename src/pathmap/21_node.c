@@ -23,7 +23,7 @@ static PM__INLINE unsigned pm__ctz32(uint32_t x) { return pm__ctz64(x); }
 /* The n lowest bits, n up to 32. */
 static PM__INLINE uint32_t pm__low_bits(unsigned n) { return (uint32_t)(((uint64_t)1 << n) - 1); }
 
-/* The word that unit maps answer for every value. */
+/* The word that unit maps return for every value. */
 static const pm_val pm__unit_val = 0;
 
 /* What an operation needs to know of the map it works for. */

@@ -17,7 +17,7 @@
    A location with a value and nothing below has no child bit; a child bit with a 0 child is a dangling location.
    Unit maps keep the value bits only.
 
-   Local operations only. The ones that change a node expect it to be uniquely owned, and answer false when there is no
+   Local operations only. The ones that change a node expect it to be uniquely owned, and return false when there is no
    memory, the node unchanged. */
 #include "21_node.c"
 

@@ -25,7 +25,7 @@ static pm__ref pm__dead_next(pm__ref r) {
 #endif
 }
 
-/* A line that holds nothing to give up is freed at once, its payloads unseen; of another one they are asked for. */
+/* A line that holds nothing to give up is freed at once, its payloads unseen; of another one they are prefetched. */
 static PM__INLINE bool pm__dead_leaf(const pm__cx *cx, pm__ref r) {
     if (pm__ref_kind(r) != PM__LINE) return false;
     pm__line *x = (pm__line *)pm__ref_ptr(r);
@@ -40,7 +40,7 @@ static PM__INLINE bool pm__dead_leaf(const pm__cx *cx, pm__ref r) {
 }
 
 /* Gives up `n` references; nodes of which they were the last join the list, in front and in their order, so that what
-   was asked for first is needed first. */
+   was prefetched first is needed first. */
 static pm__ref pm__dead_children(const pm__cx *cx, const pm__ref *kids, unsigned n, pm__ref list) {
     pm__ref first = 0, last = 0;
     for (unsigned i = 0; i < n; i++)
@@ -165,7 +165,7 @@ static PM__NOINLINE bool pm__any_unshare(const pm__cx *cx, pm__ref *slot) {
     return true;
 }
 
-/* Makes the node in *slot the caller's alone. The content does not change, whatever the answer. False: no memory. */
+/* Makes the node in *slot unshared. The content does not change, whatever it returns. False: no memory. */
 static PM__INLINE bool pm__any_own(const pm__cx *cx, pm__ref *slot) {
     return PM__LIKELY(pm__ref_is_unique(*slot)) || pm__any_unshare(cx, slot);
 }

@@ -605,7 +605,7 @@ static bool pm__gather_chain(const pm__cx *cx, pm__ref *slot, unsigned shared) {
     return true;
 }
 
-/* Takes into the node in *slot, which is the caller's alone, what may be taken in from right below; of shared lines
+/* Takes into the node in *slot, which is unshared, what may be taken in from right below; of shared lines
    copies of at most `shared` entries. False: nothing changed, there being nothing to gather, or no memory. */
 static PM__NOINLINE bool pm__build_gather(const pm__cx *cx, pm__ref *slot, unsigned shared) {
     pm__gather g;

@@ -4,14 +4,14 @@
    len bytes lies in the node where the path's rest, after all children passed on the way, is not longer than the
    suffix that leads on; a child's own root belongs to the entry above it. The root location (len 0) is the caller's.
 
-   Copy-on-write: a writing walk makes each node on its way the caller's alone. That changes no content, so running out
+   Copy-on-write: a writing walk makes each node on its way unshared. That changes no content, so running out
    of memory half-way loses nothing. Walks that might find nothing to do look first. */
 #include "26_place.c"
 
 /* ---- changing a line ----------------------------------------------------------------------------------------- */
 
 /* Puts what `ents` say in the place of the line in *slot. Payloads that are not fresh come from that line: they move if
-   it was the caller's alone, else they gain a reference. Payloads of the line that `ents` leave out are the caller's
+   it was unshared, else they gain a reference. Payloads of the line that `ents` leave out are the caller's
    to release if it owned the line alone. False: no memory, nothing changed. */
 static bool pm__trie_line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p, size_t plen, pm__ent *ents,
                              unsigned n) {
@@ -31,7 +31,7 @@ static bool pm__trie_line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t
 
 /* The entry of a line through which a walk came to the line below. */
 typedef struct pm__above {
-    pm__ref *slot; /* the line above, the caller's alone; NULL: the walk came from elsewhere */
+    pm__ref *slot; /* the line above, unshared; NULL: the walk came from elsewhere */
     unsigned i;
 } pm__above;
 
@@ -98,7 +98,7 @@ static bool pm__trie_merge_plan(pm__merge *g, const pm__line *u, unsigned i, con
     return true;
 }
 
-/* Where the line above has room, the groups of a full line, which is the caller's alone, move up as entries there, and
+/* Where the line above has room, the groups of a full line, which is unshared, move up as entries there, and
    the line is gone; so a trie stays shallow. `ents` are the line's n entries, one more than it can hold. Returns 1 if
    done, 0 if not to be done, -1 without memory.
    Measured: without it lookups among nested expressions take a third more instructions. */
@@ -171,7 +171,7 @@ static bool pm__trie_line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, 
     return true;
 }
 
-/* Takes entries [a, b) out of the line in *slot, which is the caller's alone and keeps at least one entry. Their
+/* Takes entries [a, b) out of the line in *slot, which is unshared and keeps at least one entry. Their
    payloads are the caller's. Gives memory back when much is free; having none for that is no failure. */
 static void pm__trie_line_erase(const pm__cx *cx, pm__ref *slot, unsigned a, unsigned b) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
@@ -431,7 +431,7 @@ static bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const
 }
 
 /* Adds an entry to the line in *slot, which may be shared. There is no entry for it yet, nor a child to go down to;
-   a value may be asked for where a child is. */
+   a value may be looked up where a child is. */
 static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
     size_t m = pm__lcp(pm__line_heap(x), a->s, a->len < x->plen ? a->len : x->plen), rest = a->len - m;
@@ -541,7 +541,7 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
 
 /* ---- changing what exists ------------------------------------------------------------------------------------ */
 
-/* The node in which an existing location lies, all nodes from the root to it being the caller's alone. */
+/* The node in which an existing location lies, all nodes from the root to it being unshared. */
 typedef struct pm__spot {
     pm__ref *slot;   /* NULL: no memory */
     pm__ref *parent; /* slot of the node above, or NULL */
@@ -673,7 +673,7 @@ static bool pm__cut_line(const pm__cx *cx, const pm__spot *at, const uint8_t *s,
     return true;
 }
 
-/* The last nodes of a way down, by their slots; all are the caller's alone. */
+/* The last nodes of a way down, by their slots; all are unshared. */
 enum { PM__WAY = 4 };
 
 typedef struct pm__way {
@@ -732,7 +732,7 @@ static bool pm__trie_cut(const pm__cx *cx, pm__ref *root, const uint8_t *s, size
 }
 
 /* The simple removal with pruning, in one walk: a value with nothing below, in a node that keeps other entries, all
-   nodes above being the caller's alone. Pruning then ends inside the node by itself. False, and nothing changed, where
+   nodes above being unshared. Pruning then ends inside the node by itself. False, and nothing changed, where
    it is not as simple as that. */
 static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, pm_opt *old) {
     pm__way way;

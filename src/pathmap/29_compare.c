@@ -160,7 +160,7 @@ typedef struct pm__contrast {
     bool shared; /* both may be met again, by the blocks that they stand in */
 } pm__contrast;
 
-/* Who hears of what differs. What it answers goes on to whoever opened the pair. */
+/* Who hears of what differs. What it returns goes on to whoever opened the pair. */
 typedef struct pm__compare {
     const pm_ops *ops;
     bool (*prefix)(void *ctx, const uint8_t *s,

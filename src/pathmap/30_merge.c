@@ -1,7 +1,7 @@
 /* Algebra of two tries: join, meet, subtract, restrict and symmetric difference, on what lies below two places.
 
    The two sides are walked together, a pair of places at a time: a place that both have, and what lies below it on
-   either side. The answer for a pair says which sides the result equals, and only if neither, the node made for it. So
+   either side. The result for a pair says which sides the result equals, and only if neither, the node made for it. So
    whatever did not change is shared, and a result that equals an operand is that operand.
 
    A pair whose sides are nodes (or runs of entries of a line) is opened into a frame on a stack of our own; frames wait
@@ -28,7 +28,7 @@
 
    Operands are only read.
 
-   Failure (no memory, or a value hook that answers what it must not) takes the frames down and gives back whatever they
+   Failure (no memory, or a value hook that returns what it must not) takes the frames down and gives back whatever they
    had made. */
 #include "14_memo.c"
 #include "26_place.c"
@@ -48,14 +48,14 @@ static PM__INLINE bool pm__merge_unites(pm__merge_op op) { return op == PM__MERG
 static PM__INLINE bool pm__merge_cancels(pm__merge_op op) { return op == PM__MERGE_SUB || op == PM__MERGE_DIFFER; }
 
 enum {
-    PM__MERGE_WAITS = 8, /* beside the values of pm_alg: the answer of a pair is not known yet */
+    PM__MERGE_WAITS = 8, /* beside the values of pm_alg: the result of a pair is not known yet */
     PM__MERGE_PICK = 12, /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
     PM__MERGE_LIST = 2 * PM__LINE_ENTRIES,
-    PM__MERGE_AHEAD = 4, /* pairs whose nodes are asked for before their turn */
+    PM__MERGE_AHEAD = 4, /* pairs whose nodes are prefetched before their turn */
     PM__MERGE_CHUNK = 1 << 16
 };
 
-/* A pair: a location of both sides (or, with the answer given beforehand, of one), or of more than two. The answer is
+/* A pair: a location of both sides (or, with the result given beforehand, of one), or of more than two. The result is
    LEFT and RIGHT bits, or PM_ALG_NONE for nothing, or PM_ALG_ELEMENT for `ref`, owned; or PM__MERGE_PICK. */
 typedef struct pm__merge_pair {
     pm_place a, b;
@@ -115,7 +115,7 @@ typedef struct pm__merge_run {
     pm_status status;
     pm__merge_frame *top;
     pm__merge_chunk *chunk, *spare;
-    pm__memo known; /* (place, place) to answer */
+    pm__memo known; /* (place, place) to result */
     pm__memo ids;   /* (node, position) to a number that stands for a place inside a node */
 } pm__merge_run;
 
@@ -231,7 +231,7 @@ typedef struct pm__merge_val {
     bool some, fresh;
 } pm__merge_val;
 
-/* Completes the answer of a hook: hooks may leave identity bits out, results never do. */
+/* Completes the result of a hook: hooks may leave identity bits out, results never do. */
 static void pm__merge_settle(const pm__cx *cx, pm_val a, pm_val b, pm__merge_val *r) {
     const pm_ops *ops = cx->ops;
     if (r->alg == PM_ALG_ELEMENT) {

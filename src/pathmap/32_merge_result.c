@@ -28,7 +28,7 @@ static size_t pm__result_ahead(const pm_place *p, const uint8_t **bytes) {
     return (size_t)x->plen - p->depth;
 }
 
-/* The same for the answer of a pair. */
+/* The same for the result of a pair. */
 static void pm__result_differ_by(pm__merge_frame *f, uint8_t alg) {
     pm__result_differ(f, alg < PM_ALG_ELEMENT ? alg : 0u);
 }

@@ -4,7 +4,7 @@
    Each side is a row: consecutive entries of a line, less the bytes that are behind the place. A hash of 16 bits is
    made of each suffix; for each value of A, those of B with its hash are found at once, by their numbers, and then
    looked at. A child at suffix s, on either side, meets the other row's entries that go on from s, or the child there:
-   a pair, which is answered later. What a pair keeps of a run of A's own entries is answered as bits, too
+   a pair, which is decided later. What a pair keeps of a run of A's own entries is decided as bits, too
    (PM__MERGE_PICK), so most results are known without a list having been written.
 
    Twins, lines of the same suffixes, need no search: entry i of one is entry i of the other.
@@ -38,7 +38,7 @@ typedef struct pm__select_kept {
 
 /* ---- rows ---------------------------------------------------------------------------------------------------- */
 
-/* All but where the entries' bytes are; answers where those of the first begin. */
+/* All but where the entries' bytes are; returns where those of the first begin. */
 static PM__INLINE unsigned pm__select_row_begin(pm__select_row *r, const pm_place *p) {
     const pm__line *x = pm__place_line(p);
     unsigned lo = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0), n = p->hi - lo;
@@ -220,7 +220,7 @@ static PM__INLINE void pm__select_row_fill_hashed(pm__select_row *r, const pm_pl
     }
 }
 
-/* Fills a row, and notes for each entry which of the others it may be like; answers which it may be like any of. */
+/* Fills a row, and notes for each entry which of the others it may be like; returns which it may be like any of. */
 static PM__INLINE uint32_t pm__select_row_fill_found(pm__select_row *r, const pm_place *p, const pm__select_index *k,
                                                      uint32_t others, uint32_t *some) {
     unsigned off = pm__select_row_begin(r, p);
@@ -590,7 +590,7 @@ static PM__NOINLINE bool pm__select_leaves(pm__merge_run *q, const pm_place *a, 
 typedef struct pm__select_answers {
     uint32_t stay;  /* entries that stay as they are */
     uint32_t other; /* entries in whose place, or as the first of a run in whose place, something else comes */
-    uint8_t pair[PM__LINE_ENTRIES]; /* of which pair that is the answer */
+    uint8_t pair[PM__LINE_ENTRIES]; /* of which pair that is the result */
 } pm__select_answers;
 
 /* True if a pair's A is a run of the frame's own line. */
@@ -656,7 +656,7 @@ static pm__ref pm__select_build_at(pm__merge_run *q, const pm_place *at, uint32_
     return pm__select_line(q, &s, prefix, above + len, mask);
 }
 
-/* Makes a node of the entries that a pair keeps of a line, as its answer. False: no memory. */
+/* Makes a node of the entries that a pair keeps of a line, as its result. False: no memory. */
 static bool pm__select_pair_build(pm__merge_run *q, pm__merge_pair *p, const pm_place *at, uint32_t mask) {
     pm__ref r = pm__select_build_at(q, at, mask, NULL, 0);
     if (!r) return false;

@@ -123,7 +123,7 @@ typedef struct pm__lists_two {
     pm__lists_side a, b;
 } pm__lists_two;
 
-/* Keeps entry i of a side as it is. A folded one is a pair with its answer known. */
+/* Keeps entry i of a side as it is. A folded one is a pair with its result known. */
 static void pm__lists_keep(pm__lists_two *g, const pm__lists_side *s, unsigned i) {
     pm__merge_frame *f = g->f;
     if (s->folded == (int)i) {

@@ -75,7 +75,7 @@ static PM__INLINE void pm__unite_merge_two(const pm__ent *raw, const uint64_t *a
     memcpy(b + to + (mid - i), a + j, (end - j) * sizeof *b);
 }
 
-/* Sorts a[0..bound[runs]), made of sorted runs; answers where the result is, in a or b. Spoils `bound`. */
+/* Sorts a[0..bound[runs]), made of sorted runs; returns where the result is, in a or b. Spoils `bound`. */
 static PM__INLINE uint64_t *pm__unite_two(const pm__ent *raw, uint64_t *a, uint64_t *b, uint16_t *bound, unsigned runs,
                                           bool careful) {
     while (runs > 1) {

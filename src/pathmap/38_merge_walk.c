@@ -1,4 +1,4 @@
-/* The walk: answers pairs that need no look inside, remembers those of shared nodes, opens and closes frames.
+/* The walk: decides pairs that need no look inside, remembers those of shared nodes, opens and closes frames.
 
    A pair of more than two places is opened into one frame, too: a join of lines that have few entries together as one
    list (36_merge_unite.c), anything else by masks. Sides that are one place count once if values are idempotent. Lines
@@ -19,7 +19,7 @@ static uint64_t pm__pairs_place_id(pm__merge_run *q, const pm_place *p) {
     return pm__memo_put(&q->ids, p->node, position, id) ? id : 0;
 }
 
-/* The answers that need no look inside. True if it is one. Both places are entered; `some` says where anything lies. */
+/* The results that need no look inside. True if it is one. Both places are entered; `some` says where anything lies. */
 static bool pm__pairs_plain(const pm__merge_run *q, const pm_place *a, bool some_a, const pm_place *b, bool some_b,
                             pm__merge_answer *out) {
     out->ref = 0;
@@ -337,7 +337,7 @@ static void pm__pairs_gather_small(pm__merge_run *q, pm__ref *r) {
     while (pm__build_gather(q->cx, r, PM__GATHER_TINY)) {}
 }
 
-/* Closes the top frame, all its pairs being answered. False: see q->status; the frame stays. */
+/* Closes the top frame, all its pairs being decided. False: see q->status; the frame stays. */
 static bool pm__pairs_close(pm__merge_run *q, pm__merge_answer *out) {
     pm__merge_frame *f = q->top;
     bool remember = f->remember, pick = !remember && f->up && f->up->select;
@@ -381,7 +381,7 @@ static bool pm__pairs_walk(pm__merge_run *q, pm__merge_pair *root, pm__merge_ans
     pm__merge_step step = pm__pairs_start(q, root, out);
     while (step != PM__MERGE_FAILED && q->top) {
         pm__merge_frame *f = q->top;
-        if (step == PM__MERGE_DONE && f->next < f->npairs) { /* an answer for this frame */
+        if (step == PM__MERGE_DONE && f->next < f->npairs) { /* a result for this frame */
             f->pairs[f->next].alg = out->alg;
             f->pairs[f->next].ref = out->ref;
         }

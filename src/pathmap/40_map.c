@@ -191,7 +191,7 @@ typedef struct pm__probe {
 
 enum { PM__MANY = 16 };
 
-/* Takes a lookup one node further. True if it is decided, the answer in *out. */
+/* Takes a lookup one node further. True if it is decided, the result in *out. */
 static PM__INLINE bool pm__probe_step(pm__probe *p, const pm_val **out) {
     *out = NULL;
     if (pm__ref_kind(p->node) != PM__LINE) {
@@ -226,7 +226,7 @@ static PM__INLINE bool pm__probe_step(pm__probe *p, const pm_val **out) {
     return p->node == 0;
 }
 
-/* Starts the next lookup that needs a walk; those that do not are answered on the way. False: none is left. */
+/* Starts the next lookup that needs a walk; those that do not are decided on the way. False: none is left. */
 static bool pm__probe_start(pm__probe *p, const pm_map *m, const pm_key *keys, size_t n, size_t *next,
                             const pm_val **out) {
     while (*next < n) {

@@ -320,7 +320,7 @@ static size_t pm__few_look(const pm__few *f, size_t first, pm__few_sight *v) {
 }
 
 /* Takes away the location s[0..len), if it exists, or its value, if something lies below; prunes. What is on the way,
-   and at the place where that ends, is the caller's alone, and there is a value or another child there: so this cannot
+   and at the place where that ends, is unshared, and there is a value or another child there: so this cannot
    fail. The value is released. */
 static void pm__few_take(const pm__few *f, const uint8_t *s, size_t len) {
     pm_opt old = {0, false};
@@ -337,7 +337,7 @@ static void pm__few_take(const pm__few *f, const uint8_t *s, size_t len) {
     if (old.some) pm__pay_release(f->cx, false, old.val);
 }
 
-/* Swaps the value at the location of a key, all nodes on the way being the caller's alone, with that of the key. */
+/* Swaps the value at the location of a key, all nodes on the way being unshared, with that of the key. */
 static void pm__few_swap(const pm__few *f, pm__few_key *k) {
     pm_val *slot = pm__trie_val_mut(f->cx, f->root, f->bytes + k->at, k->len), old = *slot;
     *slot = k->val;
@@ -405,7 +405,7 @@ static pm_status pm__few_join(pm__few *f, pm__merge_run *q, bool *fits, bool *ch
 
 /* ---- subtract ------------------------------------------------------------------------------------------------ */
 
-/* Makes the nodes on the way to a location that exists, and at it, the caller's alone. False: no memory. */
+/* Makes the nodes on the way to a location that exists, and at it, unshared. False: no memory. */
 static bool pm__few_own(const pm__few *f, const uint8_t *s, size_t len) {
     pm__spot at = pm__trie_reach(f->cx, f->root, s, len);
     if (!at.slot) return false;

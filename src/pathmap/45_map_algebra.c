@@ -18,7 +18,7 @@ static pm__operand pm__operand_of(const pm_map *m) {
 typedef struct pm__outcome {
     pm__ref root;  /* made anew, or shared (pm__outcome_share) */
     pm_opt val;
-    uint8_t below; /* the answer for what lies below */
+    uint8_t below; /* the result for what lies below */
     unsigned alg;  /* LEFT and RIGHT bits */
 } pm__outcome;
 

@@ -34,7 +34,7 @@ struct pm_claim {
     pm_txn group;    /* when it is open, this is what readers see */
 };
 
-/* What `hold` asks for before the next call: to see to who waits, and to take the content out of the head's map. */
+/* What `hold` requests before the next call: to see to who waits, and to take the content out of the head's map. */
 enum pm__hold { PM__HOLD_WAIT = 1, PM__HOLD_CLEAN = 2 };
 
 enum { PM__PATH_SLACK = 16 }; /* short copies may write this far beyond the path */

@@ -1038,7 +1038,7 @@ typedef struct pm__each {
     size_t used, cap;
 } pm__each;
 
-/* Suffixes are copied so many bytes at a time: nearly all of them at once, without a branch that is hard to foresee. */
+/* Suffixes are copied so many bytes at a time: nearly all of them at once, without an unpredictable branch. */
 enum { PM__EACH_STEP = 48 };
 
 /* Enters a node. There is room for what it holds, and for what a line below it does. */

@@ -1,6 +1,6 @@
 /* Folds.
 
-   The walk goes from stop to stop. A stop is a location that a jumping fold asks for: a fork, a value, the end of a
+   The walk goes from stop to stop. A stop is a location that a jumping fold calls for: a fork, a value, the end of a
    path. Between two stops lies a run of bytes, however many nodes it leads through. Only stops that have children get a
    frame; so a run costs no memory but that of the path.
 

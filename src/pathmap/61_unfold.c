@@ -30,7 +30,7 @@ struct pm_sprout {
     const pm_ops *ops; /* of the map that grows; NULL: none does */
     pm__list frames, items, seeds, bytes; /* one seed for each item */
     pm__list held; /* maps that a cached fold has met: what is remembered of their nodes must stay true */
-    pm_opt val;     /* of the location being asked for */
+    pm_opt val;     /* of the location being unfolded */
     size_t first;   /* its first item */
     int last;       /* the last child's first byte */
     pm_status status;

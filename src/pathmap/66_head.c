@@ -319,7 +319,7 @@ static void pm__head_leave(pm_head *h) {
 
 static void pm__reader_end(struct pm_claim *c) { pm__head_leave((pm_head *)(void *)c); }
 
-/* A request without a head, without a place for the answer, or with a path that cannot be one. */
+/* A request without a head, without a place for the result, or with a path that cannot be one. */
 static bool pm__head_refuses(const pm_head *h, const void *path, size_t len, const void *out) {
     return !h || !out || (!path && len) || len > PM__LEN_MAX;
 }

@@ -111,7 +111,7 @@ static void pm__shared_retire(pm_shared *s, uint64_t word) {
 
 /* ---- turns --------------------------------------------------------------------------------------------------- */
 
-/* False: asked for by the function of an update, whose turn it is. */
+/* False: called by the function of an update, whose turn it is. */
 static bool pm__shared_begin(pm_shared *s) {
     if (pm__load_relaxed(&s->updating) == PM__SHARED_SELF()) return false;
     uint32_t mine = pm__a32_fetch_add_seq_cst(&s->next, 1);

@@ -178,7 +178,7 @@ static bool pm__inspect_weigh(pm__inspect_list *l, pm__ref root, pm_stats *s) {
     bool ok = !root || pm__inspect_push(l, root, false);
     while (ok && l->used) {
         pm__inspect_item it = l->items[--l->used];
-        if (pm__memo_get(&l->seen, it.node, PM__INSPECT_SIZE)) continue; /* several nodes had asked for it */
+        if (pm__memo_get(&l->seen, it.node, PM__INSPECT_SIZE)) continue; /* several nodes had pushed it */
         if (it.tag) {
             ok = pm__inspect_weigh_node(l, it.node);
             continue;
