@@ -79,7 +79,7 @@ bench_headers := bench/bench.h bench/engine.h
 
 .PHONY: bench bench-data bench-growth bench-run bench-report bench-smoke
 
-bench: $(BUILD)/bench_map $(BUILD)/bench_views
+bench: $(BUILD)/bench_map $(BUILD)/bench_views $(BUILD)/bench_diff
 
 $(BUILD)/bench_map: $(bench_objects) $(BENCH_EXTRA)
 	$(bench_link) $(BENCH_OPT) -pthread -o $@ $^ $(bench_libs) $(BENCH_LIBS)
@@ -90,6 +90,11 @@ $(bench_dir):
 $(BUILD)/bench_views: $(bench_dir)/bench_views.o
 	$(BENCH_CC) $(BENCH_OPT) -pthread -o $@ $^
 $(bench_dir)/bench_views.o: bench/bench_views.c bench/bench.h pathmap.h | $(bench_dir)
+	$(BENCH_CC) $(bench_c) -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<
+
+$(BUILD)/bench_diff: $(bench_dir)/bench_diff.o
+	$(BENCH_CC) $(BENCH_OPT) -pthread -o $@ $^
+$(bench_dir)/bench_diff.o: bench/bench_diff.c bench/bench.h pathmap.h | $(bench_dir)
 	$(BENCH_CC) $(bench_c) -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<
 
 $(bench_dir)/bench_map.o: bench/bench_map.c $(bench_headers) | $(bench_dir)
