@@ -8766,6 +8766,11 @@ static PM__INLINE pm_place pm__compare_root(pm__ref r) {
     return p;
 }
 
+/* Field by field: what was stored so just before would have to be waited for as a whole. */
+static PM__INLINE void pm__compare_copy(pm_place *to, const pm_place *from) {
+    to->node = from->node, to->depth = from->depth, to->lo = from->lo, to->hi = from->hi;
+}
+
 static PM__INLINE bool pm__compare_is_same(const pm_place *a, const pm_place *b) {
     return a->node == b->node && a->depth == b->depth && a->lo == b->lo && a->hi == b->hi;
 }
@@ -8786,9 +8791,9 @@ typedef struct pm__edge {
 typedef struct pm__edges {
     pm_place p;
     pm__edge now;
-    const uint8_t *heap; /* line: further bytes of the entry `next` */
-    unsigned from, next; /* the entry or byte of `now`, and the one behind it */
-    bool some;           /* `now` is one: not yet behind the last */
+    const uint8_t *at, *heap; /* line: further bytes of the entries `from` and `next` */
+    unsigned from, next;      /* the entry or byte of `now`, and the one behind it */
+    bool some;                /* `now` is one: not yet behind the last */
 } pm__edges;
 
 /* Inside a line's prefix there is one edge, the rest of it. */
@@ -8816,7 +8821,7 @@ static bool pm__edges_in_line(pm__edges *e) {
     if (i >= e->p.hi) return false;
     bool child = pm__line_is_child(x, i);
     unsigned l = lens[i];
-    e->from = i++;
+    e->at = h, e->from = i++;
     n->first = d ? h[d - 1] : x->body[i - 1], n->rest = h + d, n->len = l + 1 - d;
     n->val = child ? NULL : pm__line_val(x, i - 1);
     h += l;
@@ -8933,13 +8938,40 @@ static PM__INLINE bool pm__compare_edges(const pm__compare *q, void *ctx, const 
     return pm__compare_end(q, ctx, &c);
 }
 
+/* Whether a place is the end of a line's prefix. */
+static PM__INLINE bool pm__compare_at_end(const pm_place *p) {
+    return p->node && pm__place_in_line(p) && p->depth == pm__place_line(p)->plen;
+}
+
+/* Goes past entries that two lines have in common. Entries are taken one by one here: if one side's values have a child
+   beside them, it comes next. Both stand at the end of the prefix. */
+static PM__INLINE void pm__edges_skip(pm__edges *a, pm__edges *b) {
+    const pm__line *x = pm__place_line(&a->p), *y = pm__place_line(&b->p);
+    const uint8_t *lx = pm__line_lens(x), *ly = pm__line_lens(y), *h = a->at, *g = b->at;
+    unsigned i = a->from, j = b->from;
+    for (; i < a->p.hi && j < b->p.hi; h += lx[i], g += ly[j], i++, j++) {
+        if (x->body[i] != y->body[j] || lx[i] != ly[j] || !pm__line_heap_equal(h, g, lx[i])) break;
+        bool child = pm__line_is_child(x, i);
+        if (child != pm__line_is_child(y, j)) break;
+        if (child ? *pm__line_child(x, i) != *pm__line_child(y, j) : *pm__line_val(x, i) != *pm__line_val(y, j)) break;
+    }
+    if (i == a->from) return;
+    a->next = i, a->heap = h, b->next = j, b->heap = g;
+    pm__edges_next(a);
+    pm__edges_next(b);
+}
+
 /* Any two places, whose prefixes have nothing in common. */
 static PM__INLINE bool pm__compare_merge(const pm__compare *q, void *ctx, const pm_place *a, const pm_place *b) {
     pm__edges ea, eb;
-    bool ok = true;
+    bool ok = true, lines = pm__compare_at_end(a) && pm__compare_at_end(b);
     pm__edges_open(&ea, a);
     pm__edges_open(&eb, b);
     while (ok && ea.some && eb.some) {
+        if (lines) {
+            pm__edges_skip(&ea, &eb);
+            if (!ea.some || !eb.some) break;
+        }
         const pm__edge *x = &ea.now, *y = &eb.now;
         uint32_t min = x->len < y->len ? x->len : y->len, m = 0;
         if (x->first == y->first) m = 1 + (uint32_t)pm__lcp(x->rest, y->rest, min - 1);
@@ -9093,10 +9125,13 @@ typedef struct pm__equal {
 static PM__INLINE bool pm__equal_differ(void *ctx, const pm__contrast *c) {
     pm__equal *e = (pm__equal *)ctx;
     if (c->val_a || c->val_b || c->dangles_a != c->dangles_b || !c->a.node || !c->b.node) return false;
-    pm__equal_pair p = {c->a, c->b, c->shared};
     PM__PREFETCH(pm__ref_ptr(c->a.node));
     PM__PREFETCH(pm__ref_ptr(c->b.node));
-    return e->memory = pm__list_put(&e->pairs, &p, 1);
+    if (!pm__list_room(&e->pairs, 1)) return e->memory = false;
+    pm__equal_pair *p = (pm__equal_pair *)pm__list_at(&e->pairs, e->pairs.used++);
+    pm__compare_copy(&p->a, &c->a), pm__compare_copy(&p->b, &c->b);
+    p->shared = c->shared;
+    return true;
 }
 
 /* Compares a pair, one node down. False: they differ, or there is no memory. */
