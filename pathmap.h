@@ -7727,10 +7727,25 @@ static PM__INLINE bool pm__tally_step(pm__tally *t) {
     return pm__tally_add(t, &i, leaf);
 }
 
-/* Adds up all regions, the first of which begins at a root. False: no memory. */
-static bool pm__tally_walk(pm__tally *t, pm__tally_item root) {
+/* Begins to count: nothing has been met yet. False: no memory. */
+static bool pm__tally_begin(pm__tally *t, pm__tally_kind kind) {
     pm__tally_region top = {0, 1, 0, 0};
-    if (!pm__list_put(&t->regions, &top, 1) || !pm__tally_add(t, &root, pm__tally_is_leaf(root.node))) return false;
+    memset(t, 0, offsetof(pm__tally, ahead));
+    t->kind = kind;
+    t->todo = pm__list_of(sizeof(pm__tally_item));
+    t->regions = pm__list_of(sizeof(pm__tally_region));
+    t->ways = pm__list_of(sizeof(pm__tally_way));
+    return pm__list_put(&t->regions, &top, 1);
+}
+
+/* Notes a node that is to be added up, with all below it. False: no memory. */
+PM__UNUSED static bool pm__tally_note(pm__tally *t, pm__ref r) {
+    const pm__tally_item i = {r, 0, 0};
+    return pm__list_put(&t->todo, &i, 1);
+}
+
+/* Adds up all that has been noted, region by region. False: no memory. */
+static bool pm__tally_walk(pm__tally *t) {
     for (;;) {
         while (t->last - t->first < PM__TALLY_AHEAD && t->todo.used) {
             pm__tally_item i = *(const pm__tally_item *)pm__list_pop(&t->todo);
@@ -7761,23 +7776,25 @@ static uint64_t pm__tally_total(pm__tally *t) {
     return total;
 }
 
+/* Ends a count that is `ok` so far: *out is the sum, or untouched. */
+static pm_status pm__tally_end(pm__tally *t, bool ok, uint64_t *out) {
+    ok = ok && pm__tally_walk(t);
+    if (ok) *out = pm__tally_total(t);
+    pm__list_free(&t->todo);
+    pm__list_free(&t->regions);
+    pm__list_free(&t->ways);
+    pm__memo_free(&t->memo);
+    return ok ? PM_OK : PM_NOMEM;
+}
+
 /* Counts below (strictly) the root reference r, which may be 0. */
 PM__UNUSED static pm_status pm__tally_below(pm__tally_kind kind, pm__ref r, size_t depth, uint64_t *out) {
     pm__tally t;
+    const pm__tally_item root = {r, depth, 0};
     *out = 0;
     if (!r) return PM_OK;
-    memset(&t, 0, offsetof(pm__tally, ahead));
-    t.kind = kind;
-    t.todo = pm__list_of(sizeof(pm__tally_item));
-    t.regions = pm__list_of(sizeof(pm__tally_region));
-    t.ways = pm__list_of(sizeof(pm__tally_way));
-    bool ok = pm__tally_walk(&t, (pm__tally_item){r, depth, 0});
-    if (ok) *out = pm__tally_total(&t);
-    pm__list_free(&t.todo);
-    pm__list_free(&t.regions);
-    pm__list_free(&t.ways);
-    pm__memo_free(&t.memo);
-    return ok ? PM_OK : PM_NOMEM;
+    bool ok = pm__tally_begin(&t, kind) && pm__tally_add(&t, &root, pm__tally_is_leaf(r));
+    return pm__tally_end(&t, ok, out);
 }
 
 /* ---- no more than asked for ---------------------------------------------------------------------------------- */
@@ -15286,21 +15303,12 @@ PM_API pm_status pm_concat(const pm_map *a, const pm_map *b, pm_map *out) {
 
 /* ---- counting ------------------------------------------------------------------------------------------------ */
 
-/* Adds the values at and below the positions [lo, hi) of a node. False: no memory. */
+/* Notes what is below the positions [lo, hi) of a node, and adds the values there. False: no memory. */
 static bool pm__range_add(pm__tally *t, pm__ref r, unsigned lo, unsigned hi, uint64_t *n) {
     for (int at = pm__order_next(r, lo); at >= 0 && (unsigned)at < hi; at = pm__order_next(r, (unsigned)at + 1)) {
         pm__ref below;
-        uint64_t sum = pm__order_look(r, (unsigned)at, &below) != NULL;
-        if (below && pm__tally_is_leaf(below)) {
-            sum = pm__tally_own(PM__TALLY_VALS, below, 0);
-        } else if (below) {
-            const uint64_t *known = pm__memo_get(&t->memo, below, 0);
-            const pm__tally_item item = {below, 0, false};
-            if (known) sum = *known;
-            else if (pm__tally_run(t, item, &sum) != PM_OK) return false;
-            if (!known && !pm__ref_is_unique(below) && !pm__memo_put(&t->memo, below, 0, sum)) return false;
-        }
-        *n = pm__sat_add(*n, sum);
+        *n += pm__order_look(r, (unsigned)at, &below) != NULL;
+        if (below && !pm__tally_note(t, below)) return false;
     }
     return true;
 }
@@ -15333,18 +15341,12 @@ static bool pm__range_add_between(pm__tally *t, pm__ref r, pm_key from, pm_key t
     return true;
 }
 
-static void pm__range_tally(pm__tally *t) {
-    memset(t, 0, offsetof(pm__tally, asked));
-    t->kind = PM__TALLY_VALS;
-}
-
+/* Counts what has been noted, and the values met on the way. */
 static pm_status pm__range_counted(pm__tally *t, bool ok, uint64_t n, uint64_t *out) {
-    pm__tally_list_free(&t->todo);
-    pm__tally_list_free(&t->met);
-    if (t->regions) pm__mem_free_big(t->regions, t->cap * sizeof *t->regions);
-    pm__memo_free(&t->memo);
-    if (ok) *out = n;
-    return ok ? PM_OK : PM_NOMEM;
+    uint64_t below;
+    pm_status s = pm__tally_end(t, ok, &below);
+    if (s == PM_OK) *out = pm__sat_add(n, below);
+    return s;
 }
 
 PM_API pm_status pm_range_count(const pm_map *m, const pm_key *from, const pm_key *to, uint64_t *out) {
@@ -15353,8 +15355,8 @@ PM_API pm_status pm_range_count(const pm_map *m, const pm_key *from, const pm_ke
     const pm_key *k = from ? from : to;
     uint64_t n = m->has_value && pm__range_has_root(from, to);
     pm__tally t;
-    bool ok = true;
-    pm__range_tally(&t);
+    bool ok = pm__tally_begin(&t, PM__TALLY_VALS);
+    if (!ok) return pm__range_counted(&t, ok, n, out);
     if (!from || !to) ok = pm__range_add_half(&t, m->root, (const uint8_t *)k->data, k->len, k == from, &n);
     else if (!pm__range_is_empty(from, to)) ok = pm__range_add_between(&t, m->root, *from, *to, &n);
     return pm__range_counted(&t, ok, n, out);
@@ -15364,11 +15366,11 @@ PM_API pm_status pm_prefix_count(const pm_map *m, const void *key, size_t len, u
     if (pm__map_bad(m, key, len) || !out) return PM_INVALID;
     const pm_val *val = m->has_value ? &m->value : NULL;
     pm_place p = pm__place_root(m->root);
-    bool there = pm__place_walk(&p, (const uint8_t *)key, len, &val) == len, ok = true;
+    bool there = pm__place_walk(&p, (const uint8_t *)key, len, &val) == len;
     uint64_t n = there && val;
     pm__tally t;
-    pm__range_tally(&t);
-    if (there && pm__place_enter(&p)) {
+    bool ok = pm__tally_begin(&t, PM__TALLY_VALS);
+    if (ok && there && pm__place_enter(&p)) {
         const bool inside = p.depth > 0; /* then the positions are entries of a line */
         unsigned lo = inside ? p.lo + pm__place_val_entry(&p, pm__place_line(&p)) : 0;
         ok = pm__range_add(&t, p.node, lo, inside ? p.hi : pm__order_end(p.node), &n);

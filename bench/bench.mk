@@ -85,11 +85,7 @@ bench_headers := bench/bench.h bench/engine.h
 
 .PHONY: bench bench-data bench-growth bench-run bench-report bench-smoke
 
-<<<<<<< HEAD
-bench: $(BUILD)/bench_map $(BUILD)/bench_views $(BUILD)/bench_order
-=======
-bench: $(BUILD)/bench_map $(BUILD)/bench_views $(BUILD)/bench_diff
->>>>>>> compare
+bench: $(BUILD)/bench_map $(BUILD)/bench_views $(BUILD)/bench_order $(BUILD)/bench_diff
 
 $(BUILD)/bench_map: $(bench_objects) $(BENCH_EXTRA)
 	$(bench_link) $(BENCH_OPT) -pthread -o $@ $^ $(bench_libs) $(BENCH_LIBS)
@@ -102,19 +98,17 @@ $(BUILD)/bench_views: $(bench_dir)/bench_views.o
 $(bench_dir)/bench_views.o: bench/bench_views.c bench/bench.h pathmap.h | $(bench_dir)
 	$(BENCH_CC) $(bench_c) -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<
 
-<<<<<<< HEAD
 $(BUILD)/bench_order: $(bench_order_objects)
 	$(bench_link) $(BENCH_OPT) -pthread -o $@ $^ $(bench_order_libs)
 $(bench_dir)/bench_order.o: bench/bench_order.c bench/order.h bench/bench.h pathmap.h | $(bench_dir)
 	$(BENCH_CC) $(bench_c) -DPATHMAP_SLIM_PTRS=1 -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<
 $(bench_dir)/order_std.o: bench/rivals/order_std.cc bench/order.h bench/bench.h | $(bench_dir)
 	$(BENCH_CXX) $(bench_cxx) $(bench_order_flags) -c -o $@ $<
-=======
+
 $(BUILD)/bench_diff: $(bench_dir)/bench_diff.o
 	$(BENCH_CC) $(BENCH_OPT) -pthread -o $@ $^
 $(bench_dir)/bench_diff.o: bench/bench_diff.c bench/bench.h pathmap.h | $(bench_dir)
 	$(BENCH_CC) $(bench_c) -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<
->>>>>>> compare
 
 $(bench_dir)/bench_map.o: bench/bench_map.c $(bench_headers) | $(bench_dir)
 	$(BENCH_CC) $(bench_c) -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<

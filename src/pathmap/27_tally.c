@@ -239,10 +239,25 @@ static PM__INLINE bool pm__tally_step(pm__tally *t) {
     return pm__tally_add(t, &i, leaf);
 }
 
-/* Adds up all regions, the first of which begins at a root. False: no memory. */
-static bool pm__tally_walk(pm__tally *t, pm__tally_item root) {
+/* Begins to count: nothing has been met yet. False: no memory. */
+static bool pm__tally_begin(pm__tally *t, pm__tally_kind kind) {
     pm__tally_region top = {0, 1, 0, 0};
-    if (!pm__list_put(&t->regions, &top, 1) || !pm__tally_add(t, &root, pm__tally_is_leaf(root.node))) return false;
+    memset(t, 0, offsetof(pm__tally, ahead));
+    t->kind = kind;
+    t->todo = pm__list_of(sizeof(pm__tally_item));
+    t->regions = pm__list_of(sizeof(pm__tally_region));
+    t->ways = pm__list_of(sizeof(pm__tally_way));
+    return pm__list_put(&t->regions, &top, 1);
+}
+
+/* Notes a node that is to be added up, with all below it. False: no memory. */
+PM__UNUSED static bool pm__tally_note(pm__tally *t, pm__ref r) {
+    const pm__tally_item i = {r, 0, 0};
+    return pm__list_put(&t->todo, &i, 1);
+}
+
+/* Adds up all that has been noted, region by region. False: no memory. */
+static bool pm__tally_walk(pm__tally *t) {
     for (;;) {
         while (t->last - t->first < PM__TALLY_AHEAD && t->todo.used) {
             pm__tally_item i = *(const pm__tally_item *)pm__list_pop(&t->todo);
@@ -273,23 +288,25 @@ static uint64_t pm__tally_total(pm__tally *t) {
     return total;
 }
 
+/* Ends a count that is `ok` so far: *out is the sum, or untouched. */
+static pm_status pm__tally_end(pm__tally *t, bool ok, uint64_t *out) {
+    ok = ok && pm__tally_walk(t);
+    if (ok) *out = pm__tally_total(t);
+    pm__list_free(&t->todo);
+    pm__list_free(&t->regions);
+    pm__list_free(&t->ways);
+    pm__memo_free(&t->memo);
+    return ok ? PM_OK : PM_NOMEM;
+}
+
 /* Counts below (strictly) the root reference r, which may be 0. */
 PM__UNUSED static pm_status pm__tally_below(pm__tally_kind kind, pm__ref r, size_t depth, uint64_t *out) {
     pm__tally t;
+    const pm__tally_item root = {r, depth, 0};
     *out = 0;
     if (!r) return PM_OK;
-    memset(&t, 0, offsetof(pm__tally, ahead));
-    t.kind = kind;
-    t.todo = pm__list_of(sizeof(pm__tally_item));
-    t.regions = pm__list_of(sizeof(pm__tally_region));
-    t.ways = pm__list_of(sizeof(pm__tally_way));
-    bool ok = pm__tally_walk(&t, (pm__tally_item){r, depth, 0});
-    if (ok) *out = pm__tally_total(&t);
-    pm__list_free(&t.todo);
-    pm__list_free(&t.regions);
-    pm__list_free(&t.ways);
-    pm__memo_free(&t.memo);
-    return ok ? PM_OK : PM_NOMEM;
+    bool ok = pm__tally_begin(&t, kind) && pm__tally_add(&t, &root, pm__tally_is_leaf(r));
+    return pm__tally_end(&t, ok, out);
 }
 
 /* ---- no more than asked for ---------------------------------------------------------------------------------- */
