@@ -12,6 +12,9 @@
 #include "counted.h"
 #include "shapes.h"
 
+/* Builds that check the whole map after each write get smaller ones. */
+#define MANY(n) ((uint64_t)(PM_CHECK >= 3 ? (n) / 100 : (n)))
+
 static void set(pm_map *m, const char *s, pm_val v) { CHECK_OK(pm_set(m, s, strlen(s), v, NULL)); }
 static void unset(pm_map *m, const char *s) { CHECK_OK(pm_remove(m, s, strlen(s), PM_PRUNE, NULL)); }
 static void make(pm_map *m, const char *s) { CHECK_OK(pm_create_path(m, s, strlen(s), NULL)); }
@@ -146,13 +149,13 @@ static uint64_t pairs_opened(const pm_map *a, const pm_map *b, uint64_t *changes
 TEST(diff_visits_only_what_differs) {
     pm_map a = {0}, b;
     uint64_t changes;
-    for (uint64_t i = 0; i < 200000; i++) {
+    for (uint64_t i = 0; i < MANY(200000); i++) {
         uint64_t k = i * 0x9e3779b97f4a7c15u;
         CHECK_OK(pm_set(&a, &k, sizeof k, i, NULL));
     }
     b = pm_clone(&a);
     CHECK_EQ(pairs_opened(&a, &b, &changes), 0);
-    for (uint64_t n = 1; n <= 1000; n *= 10) {
+    for (uint64_t n = 1; n <= MANY(1000); n *= 10) {
         for (uint64_t i = 0; i < n; i++) {
             uint64_t k = i * 187 * 0x9e3779b97f4a7c15u;
             CHECK_OK(pm_set(&b, &k, sizeof k, i * 187 + n, NULL));
@@ -331,7 +334,7 @@ TEST(patches_and_merges_of_random_maps) {
     static const shape shapes[] = {
         {2, 3, 8, 30}, {3, 12, 30, 60}, {60, 2, 3, 300}, {2, 300, 700, 10}, {250, 2, 2, 400}};
     uint64_t nodes = live_nodes();
-    for (unsigned round = 0; round < 300; round++) {
+    for (unsigned round = 0; round < (PM_CHECK >= 3 ? 30u : 300u); round++) {
         const shape *s = &shapes[round % 5];
         both base = both_new(table(round / 5));
         both_edit(&base, s, s->keys);
@@ -357,13 +360,13 @@ TEST(patches_and_merges_of_random_maps) {
 
 TEST(merge_shares_with_all_three) {
     pm_map base = {0}, ours, theirs, m;
-    for (uint64_t i = 0; i < 20000; i++) {
+    for (uint64_t i = 0; i < MANY(20000); i++) {
         char k[24];
         snprintf(k, sizeof k, "%c/%" PRIu64, (int)('a' + i % 4), i);
         set(&base, k, i);
     }
     ours = pm_clone(&base), theirs = pm_clone(&base);
-    for (uint64_t i = 0; i < 2000; i++) {
+    for (uint64_t i = 0; i < MANY(2000); i++) {
         char k[24];
         snprintf(k, sizeof k, "b/%" PRIu64, i * 4 + 1);
         set(&ours, k, i + 1);
