@@ -538,6 +538,19 @@ static uint64_t walk_by_steps(const set *s) {
     return n;
 }
 
+/* All values from the last to the first, and the other way. */
+static uint64_t walk_back(const set *s) {
+    uint64_t n = 0;
+    for (pm_iter i = pm_iter_vals(&s->all); pm_iter_prev(&i);) n++;
+    return n;
+}
+
+static uint64_t walk_forth(const set *s) {
+    uint64_t n = 0;
+    for (pm_iter i = pm_iter_vals(&s->all); pm_iter_next(&i);) n++;
+    return n;
+}
+
 static bool count_one(void *ctx, const uint8_t *key, size_t len, pm_val val) {
     (void)key;
     (void)len;
@@ -686,6 +699,8 @@ static void run_all(set *s, int runs, const char *ops) {
         {"merkleize", us, merkleize, all, hash},
         {"walk_by_mask", us, walk_by_mask, (double)locations, locations},
         {"walk_by_mask", ENGINE_NAME "+steps", walk_by_steps, (double)locations, locations},
+        {"walk_back", us, walk_back, all, n},
+        {"walk_back", ENGINE_NAME "+steps", walk_forth, all, n},
         {"walk_meet_view", us, walk_meet_view, few, mid},
         {"walk_meet_view", ENGINE_NAME "+made", walk_made_meet, few, mid},
     };
@@ -826,8 +841,8 @@ static void usage(FILE *f) {
           "              join_16 meet_16 join_clone_1pct meet_clone_1pct subtract_clone_1pct join_rebuilt\n"
           "              meet_rebuilt subtract_rebuilt join_self join_into_1pct join_into_1permille\n"
           "              subtract_from_1pct subtract_from_1permille count_all fold_jumping fold_steps fold_cached\n"
-          "              hash equal merkleize walk_by_mask walk_meet_view join_2e80 meet_2e80 subtract_2e80\n"
-          "              count_2e80 hash_2e80 fold_2e80\n", f);
+          "              hash equal merkleize walk_by_mask walk_back walk_meet_view join_2e80 meet_2e80\n"
+          "              subtract_2e80 count_2e80 hash_2e80 fold_2e80\n", f);
 }
 
 int main(int argc, char **argv) {

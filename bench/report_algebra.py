@@ -65,6 +65,8 @@ TABLES = [
     ("merkleize", "Share by content, ns per key", [], []),
     ("walk_by_mask", "Walk a zipper by mask, byte and back, ns per location (other: to_next_step)", [STEPS],
      [(3.0, STEPS)]),
+    ("walk_back", "Iterate over all values from the last to the first, ns per key (other: pm_iter_next)", [STEPS],
+     [(1.3, STEPS)]),
     ("walk_meet_view", "Walk the meet of two maps as a view, ns per key of the result (other: make it, walk it)",
      [MADE], []),
 ]
