@@ -56,6 +56,12 @@ int main(void) {
     for (int pages = 1; page(&m, "ma", &last, 5); pages++)
         if (pages == 2 && pm_remove(&m, last.key, last.len, PM_PRUNE, NULL) != PM_OK) return 1;
 
+    /* Backwards: the last words of a prefix first. */
+    pm_iter i = pm_iter_prefix(pm_iter_vals(&m), "mark", 4);
+    printf("mark, from the end:");
+    while (pm_iter_prev(&i)) printf(" %.*s", (int)i.len, (const char *)i.key);
+    printf("\n");
+
     /* Or by number: how many words come before the prefix, and so many further. */
     uint64_t before = 0;
     if (pm_rank(&m, "mas", 3, &before) != PM_OK || pm_nth(&m, before + 2, &last) != PM_OK) return 1;
