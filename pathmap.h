@@ -13305,7 +13305,7 @@ static bool pm__diff_take(pm__diff *d, pm__diff_item *i) {
         d->path.used = i->above;
         d->third = i->third;
         if (c->len) d->memory = pm__list_put(&d->path, &c->first, 1) && pm__list_put(&d->path, c->rest, c->len - 1);
-        if (d->memory) pm__diff_follow(d, d->path.data + i->above, c->len);
+        if (d->memory && c->len) pm__diff_follow(d, d->path.data + i->above, c->len);
         d->changes += pm__diff_changes(c);
         return d->memory;
     }
@@ -14749,6 +14749,11 @@ typedef struct pm__order_spot {
     size_t base;
 } pm__order_spot;
 
+/* The bytes of a key; the empty one may have none. */
+static PM__INLINE const uint8_t *pm__order_bytes(const void *key) {
+    return key ? (const uint8_t *)key : (const uint8_t *)"";
+}
+
 static PM__INLINE bool pm__order_is_after(pm_rel rel) { return rel == PM_GE || rel == PM_GT; }
 
 /* The position below which the nearest terminal is, its first if it is after the key, else its last. */
@@ -14824,7 +14829,7 @@ static pm_status pm__order_go(const pm_map *m, pm__order_spot spot, bool last, p
 
 PM_API pm_status pm_nearest(const pm_map *m, pm_rel rel, const void *key, size_t len, pm_item *item) {
     if (pm__map_bad(m, key, len) || !item || (unsigned)rel > PM_GT) return PM_INVALID;
-    const uint8_t *s = (const uint8_t *)key;
+    const uint8_t *s = pm__order_bytes(key);
     bool last = !pm__order_is_after(rel);
     pm__order_spot spot = pm__order_find(m->root, rel, s, len);
     pm__list path = pm__item_begin(item);
@@ -14928,14 +14933,14 @@ static PM__INLINE const pm_val *pm__prefix_tell(const pm__prefix_found *f, size_
 PM_API const pm_val *pm_longest_prefix(const pm_map *m, const void *key, size_t len, size_t *found) {
     if (pm__map_bad(m, key, len)) return NULL;
     pm__prefix_found f = {m->has_value ? &m->value : NULL, 0};
-    pm__prefix_walk(m->root, (const uint8_t *)key, len, pm__prefix_keep, &f);
+    pm__prefix_walk(m->root, pm__order_bytes(key), len, pm__prefix_keep, &f);
     return pm__prefix_tell(&f, found);
 }
 
 PM_API const pm_val *pm_shortest_prefix(const pm_map *m, const void *key, size_t len, size_t *found) {
     if (pm__map_bad(m, key, len)) return NULL;
     pm__prefix_found f = {m->has_value ? &m->value : NULL, 0};
-    if (!f.val) pm__prefix_walk(m->root, (const uint8_t *)key, len, pm__prefix_stop, &f);
+    if (!f.val) pm__prefix_walk(m->root, pm__order_bytes(key), len, pm__prefix_stop, &f);
     return pm__prefix_tell(&f, found);
 }
 
@@ -14954,7 +14959,7 @@ PM_API pm_status pm_each_prefix(const pm_map *m, const void *key, size_t len,
     if (pm__map_bad(m, key, len) || !fn) return PM_INVALID;
     pm__prefix_call c = {fn, ctx};
     if (!m->has_value || fn(ctx, 0, m->value))
-        pm__prefix_walk(m->root, (const uint8_t *)key, len, pm__prefix_tells, &c);
+        pm__prefix_walk(m->root, pm__order_bytes(key), len, pm__prefix_tells, &c);
     return PM_OK;
 }
 
@@ -15126,7 +15131,7 @@ static bool pm__range_half(const pm__cx *cx, pm__ref r, const uint8_t *s, size_t
    in it. */
 static bool pm__range_parted(const pm__cx *cx, pm__ref r, const pm__order_seek *a, const pm_key *from,
                              const pm__order_seek *b, const pm_key *to, bool inside, pm__ref *out) {
-    const uint8_t *s = (const uint8_t *)from->data, *z = (const uint8_t *)to->data;
+    const uint8_t *s = pm__order_bytes(from->data), *z = pm__order_bytes(to->data);
     pm__range_part p = {a->at, b->at, !inside, {PM__RANGE_NOWHERE, PM__RANGE_NOWHERE}, {0, 0}};
     *out = 0;
     if (a->on) {
@@ -15149,7 +15154,7 @@ static bool pm__range_between(const pm__cx *cx, pm__ref r, pm_key from, pm_key t
     bool ok = true, parted = false;
     *out = 0;
     while (ok && r && !parted) {
-        const uint8_t *s = (const uint8_t *)from.data, *z = (const uint8_t *)to.data;
+        const uint8_t *s = pm__order_bytes(from.data), *z = pm__order_bytes(to.data);
         pm__order_seek a = pm__order_seek_in(r, s, from.len), b = pm__order_seek_in(r, z, to.len);
         pm__range_step step = {r, a.at};
         parted = !a.on || a.on != b.on || a.at != b.at;
@@ -15176,7 +15181,7 @@ static bool pm__range_take(const pm__cx *cx, pm__ref r, const pm_key *from, cons
                            pm__ref *out) {
     if (from && to) return pm__range_between(cx, r, *from, *to, inside, out);
     const pm_key *k = from ? from : to;
-    if (k) return pm__range_half(cx, r, (const uint8_t *)k->data, k->len, (k == from) == inside, out);
+    if (k) return pm__range_half(cx, r, pm__order_bytes(k->data), k->len, (k == from) == inside, out);
     *out = inside ? r : 0;
     pm__ref_retain(*out);
     return true;
@@ -15187,14 +15192,14 @@ static PM__INLINE bool pm__range_bad(const pm_key *k) { return k && ((k->len && 
 /* How many bytes the bounds of a range have in common. */
 static size_t pm__range_same(const pm_key *from, const pm_key *to) {
     size_t min = from && to ? (from->len < to->len ? from->len : to->len) : 0;
-    return min ? pm__lcp((const uint8_t *)from->data, (const uint8_t *)to->data, min) : 0;
+    return min ? pm__lcp(pm__order_bytes(from->data), pm__order_bytes(to->data), min) : 0;
 }
 
 /* Whether nothing can be in a range. */
 static bool pm__range_is_empty(const pm_key *from, const pm_key *to) {
     size_t same = pm__range_same(from, to);
     if (!to || same == to->len) return to != NULL;
-    return from && same < from->len && ((const uint8_t *)from->data)[same] > ((const uint8_t *)to->data)[same];
+    return from && same < from->len && (pm__order_bytes(from->data))[same] > (pm__order_bytes(to->data))[same];
 }
 
 /* Whether the empty key is in a range. */
@@ -15248,10 +15253,10 @@ PM_API pm_status pm_remove_range(pm_map *m, const pm_key *from, const pm_key *to
     pm__cx cx = pm__map_cx(m);
     const size_t same = pm__range_same(from, to);
     pm_key a = {NULL, 0}, b = {NULL, 0};
-    if (from) a.data = (const uint8_t *)from->data + same, a.len = from->len - same;
-    if (to) b.data = (const uint8_t *)to->data + same, b.len = to->len - same;
+    if (from) a.data = pm__order_bytes(from->data) + same, a.len = from->len - same;
+    if (to) b.data = pm__order_bytes(to->data) + same, b.len = to->len - same;
     const pm_val *val = m->has_value ? &m->value : NULL;
-    const uint8_t *s = same ? (const uint8_t *)from->data : NULL;
+    const uint8_t *s = same ? pm__order_bytes(from->data) : NULL;
     pm_place p = pm__place_root(m->root);
     pm__ref sub, left;
     bool takes = !a.len; /* the place at which the bounds part is in the range itself */
@@ -15336,14 +15341,14 @@ static bool pm__range_add_half(pm__tally *t, pm__ref r, const uint8_t *s, size_t
 /* Adds the values between two keys, the first of which is less. */
 static bool pm__range_add_between(pm__tally *t, pm__ref r, pm_key from, pm_key to, uint64_t *n) {
     while (r) {
-        const uint8_t *s = (const uint8_t *)from.data, *z = (const uint8_t *)to.data;
+        const uint8_t *s = pm__order_bytes(from.data), *z = pm__order_bytes(to.data);
         pm__order_seek a = pm__order_seek_in(r, s, from.len), b = pm__order_seek_in(r, z, to.len);
         from.data = s + a.used, from.len -= a.used;
         to.data = z + b.used, to.len -= b.used;
         if (!a.on || a.on != b.on || a.at != b.at)
             return pm__range_add(t, r, a.at + (a.on != 0), b.at, n) &&
-                   pm__range_add_half(t, a.on, (const uint8_t *)from.data, from.len, true, n) &&
-                   pm__range_add_half(t, b.on, (const uint8_t *)to.data, to.len, false, n);
+                   pm__range_add_half(t, a.on, pm__order_bytes(from.data), from.len, true, n) &&
+                   pm__range_add_half(t, b.on, pm__order_bytes(to.data), to.len, false, n);
         r = a.on;
     }
     return true;
@@ -15365,7 +15370,7 @@ PM_API pm_status pm_range_count(const pm_map *m, const pm_key *from, const pm_ke
     pm__tally t;
     bool ok = pm__tally_begin(&t, PM__TALLY_VALS);
     if (!ok) return pm__range_counted(&t, ok, n, out);
-    if (!from || !to) ok = pm__range_add_half(&t, m->root, (const uint8_t *)k->data, k->len, k == from, &n);
+    if (!from || !to) ok = pm__range_add_half(&t, m->root, pm__order_bytes(k->data), k->len, k == from, &n);
     else if (!pm__range_is_empty(from, to)) ok = pm__range_add_between(&t, m->root, *from, *to, &n);
     return pm__range_counted(&t, ok, n, out);
 }

@@ -99,7 +99,7 @@ static bool pm__diff_take(pm__diff *d, pm__diff_item *i) {
         d->path.used = i->above;
         d->third = i->third;
         if (c->len) d->memory = pm__list_put(&d->path, &c->first, 1) && pm__list_put(&d->path, c->rest, c->len - 1);
-        if (d->memory) pm__diff_follow(d, d->path.data + i->above, c->len);
+        if (d->memory && c->len) pm__diff_follow(d, d->path.data + i->above, c->len);
         d->changes += pm__diff_changes(c);
         return d->memory;
     }

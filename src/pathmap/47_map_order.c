@@ -138,6 +138,11 @@ typedef struct pm__order_spot {
     size_t base;
 } pm__order_spot;
 
+/* The bytes of a key; the empty one may have none. */
+static PM__INLINE const uint8_t *pm__order_bytes(const void *key) {
+    return key ? (const uint8_t *)key : (const uint8_t *)"";
+}
+
 static PM__INLINE bool pm__order_is_after(pm_rel rel) { return rel == PM_GE || rel == PM_GT; }
 
 /* The position below which the nearest terminal is, its first if it is after the key, else its last. */
@@ -213,7 +218,7 @@ static pm_status pm__order_go(const pm_map *m, pm__order_spot spot, bool last, p
 
 PM_API pm_status pm_nearest(const pm_map *m, pm_rel rel, const void *key, size_t len, pm_item *item) {
     if (pm__map_bad(m, key, len) || !item || (unsigned)rel > PM_GT) return PM_INVALID;
-    const uint8_t *s = (const uint8_t *)key;
+    const uint8_t *s = pm__order_bytes(key);
     bool last = !pm__order_is_after(rel);
     pm__order_spot spot = pm__order_find(m->root, rel, s, len);
     pm__list path = pm__item_begin(item);
@@ -317,14 +322,14 @@ static PM__INLINE const pm_val *pm__prefix_tell(const pm__prefix_found *f, size_
 PM_API const pm_val *pm_longest_prefix(const pm_map *m, const void *key, size_t len, size_t *found) {
     if (pm__map_bad(m, key, len)) return NULL;
     pm__prefix_found f = {m->has_value ? &m->value : NULL, 0};
-    pm__prefix_walk(m->root, (const uint8_t *)key, len, pm__prefix_keep, &f);
+    pm__prefix_walk(m->root, pm__order_bytes(key), len, pm__prefix_keep, &f);
     return pm__prefix_tell(&f, found);
 }
 
 PM_API const pm_val *pm_shortest_prefix(const pm_map *m, const void *key, size_t len, size_t *found) {
     if (pm__map_bad(m, key, len)) return NULL;
     pm__prefix_found f = {m->has_value ? &m->value : NULL, 0};
-    if (!f.val) pm__prefix_walk(m->root, (const uint8_t *)key, len, pm__prefix_stop, &f);
+    if (!f.val) pm__prefix_walk(m->root, pm__order_bytes(key), len, pm__prefix_stop, &f);
     return pm__prefix_tell(&f, found);
 }
 
@@ -343,7 +348,7 @@ PM_API pm_status pm_each_prefix(const pm_map *m, const void *key, size_t len,
     if (pm__map_bad(m, key, len) || !fn) return PM_INVALID;
     pm__prefix_call c = {fn, ctx};
     if (!m->has_value || fn(ctx, 0, m->value))
-        pm__prefix_walk(m->root, (const uint8_t *)key, len, pm__prefix_tells, &c);
+        pm__prefix_walk(m->root, pm__order_bytes(key), len, pm__prefix_tells, &c);
     return PM_OK;
 }
 

@@ -104,7 +104,7 @@ static bool pm__range_half(const pm__cx *cx, pm__ref r, const uint8_t *s, size_t
    in it. */
 static bool pm__range_parted(const pm__cx *cx, pm__ref r, const pm__order_seek *a, const pm_key *from,
                              const pm__order_seek *b, const pm_key *to, bool inside, pm__ref *out) {
-    const uint8_t *s = (const uint8_t *)from->data, *z = (const uint8_t *)to->data;
+    const uint8_t *s = pm__order_bytes(from->data), *z = pm__order_bytes(to->data);
     pm__range_part p = {a->at, b->at, !inside, {PM__RANGE_NOWHERE, PM__RANGE_NOWHERE}, {0, 0}};
     *out = 0;
     if (a->on) {
@@ -127,7 +127,7 @@ static bool pm__range_between(const pm__cx *cx, pm__ref r, pm_key from, pm_key t
     bool ok = true, parted = false;
     *out = 0;
     while (ok && r && !parted) {
-        const uint8_t *s = (const uint8_t *)from.data, *z = (const uint8_t *)to.data;
+        const uint8_t *s = pm__order_bytes(from.data), *z = pm__order_bytes(to.data);
         pm__order_seek a = pm__order_seek_in(r, s, from.len), b = pm__order_seek_in(r, z, to.len);
         pm__range_step step = {r, a.at};
         parted = !a.on || a.on != b.on || a.at != b.at;
@@ -154,7 +154,7 @@ static bool pm__range_take(const pm__cx *cx, pm__ref r, const pm_key *from, cons
                            pm__ref *out) {
     if (from && to) return pm__range_between(cx, r, *from, *to, inside, out);
     const pm_key *k = from ? from : to;
-    if (k) return pm__range_half(cx, r, (const uint8_t *)k->data, k->len, (k == from) == inside, out);
+    if (k) return pm__range_half(cx, r, pm__order_bytes(k->data), k->len, (k == from) == inside, out);
     *out = inside ? r : 0;
     pm__ref_retain(*out);
     return true;
@@ -165,14 +165,14 @@ static PM__INLINE bool pm__range_bad(const pm_key *k) { return k && ((k->len && 
 /* How many bytes the bounds of a range have in common. */
 static size_t pm__range_same(const pm_key *from, const pm_key *to) {
     size_t min = from && to ? (from->len < to->len ? from->len : to->len) : 0;
-    return min ? pm__lcp((const uint8_t *)from->data, (const uint8_t *)to->data, min) : 0;
+    return min ? pm__lcp(pm__order_bytes(from->data), pm__order_bytes(to->data), min) : 0;
 }
 
 /* Whether nothing can be in a range. */
 static bool pm__range_is_empty(const pm_key *from, const pm_key *to) {
     size_t same = pm__range_same(from, to);
     if (!to || same == to->len) return to != NULL;
-    return from && same < from->len && ((const uint8_t *)from->data)[same] > ((const uint8_t *)to->data)[same];
+    return from && same < from->len && (pm__order_bytes(from->data))[same] > (pm__order_bytes(to->data))[same];
 }
 
 /* Whether the empty key is in a range. */
@@ -226,10 +226,10 @@ PM_API pm_status pm_remove_range(pm_map *m, const pm_key *from, const pm_key *to
     pm__cx cx = pm__map_cx(m);
     const size_t same = pm__range_same(from, to);
     pm_key a = {NULL, 0}, b = {NULL, 0};
-    if (from) a.data = (const uint8_t *)from->data + same, a.len = from->len - same;
-    if (to) b.data = (const uint8_t *)to->data + same, b.len = to->len - same;
+    if (from) a.data = pm__order_bytes(from->data) + same, a.len = from->len - same;
+    if (to) b.data = pm__order_bytes(to->data) + same, b.len = to->len - same;
     const pm_val *val = m->has_value ? &m->value : NULL;
-    const uint8_t *s = same ? (const uint8_t *)from->data : NULL;
+    const uint8_t *s = same ? pm__order_bytes(from->data) : NULL;
     pm_place p = pm__place_root(m->root);
     pm__ref sub, left;
     bool takes = !a.len; /* the place at which the bounds part is in the range itself */
@@ -314,14 +314,14 @@ static bool pm__range_add_half(pm__tally *t, pm__ref r, const uint8_t *s, size_t
 /* Adds the values between two keys, the first of which is less. */
 static bool pm__range_add_between(pm__tally *t, pm__ref r, pm_key from, pm_key to, uint64_t *n) {
     while (r) {
-        const uint8_t *s = (const uint8_t *)from.data, *z = (const uint8_t *)to.data;
+        const uint8_t *s = pm__order_bytes(from.data), *z = pm__order_bytes(to.data);
         pm__order_seek a = pm__order_seek_in(r, s, from.len), b = pm__order_seek_in(r, z, to.len);
         from.data = s + a.used, from.len -= a.used;
         to.data = z + b.used, to.len -= b.used;
         if (!a.on || a.on != b.on || a.at != b.at)
             return pm__range_add(t, r, a.at + (a.on != 0), b.at, n) &&
-                   pm__range_add_half(t, a.on, (const uint8_t *)from.data, from.len, true, n) &&
-                   pm__range_add_half(t, b.on, (const uint8_t *)to.data, to.len, false, n);
+                   pm__range_add_half(t, a.on, pm__order_bytes(from.data), from.len, true, n) &&
+                   pm__range_add_half(t, b.on, pm__order_bytes(to.data), to.len, false, n);
         r = a.on;
     }
     return true;
@@ -343,7 +343,7 @@ PM_API pm_status pm_range_count(const pm_map *m, const pm_key *from, const pm_ke
     pm__tally t;
     bool ok = pm__tally_begin(&t, PM__TALLY_VALS);
     if (!ok) return pm__range_counted(&t, ok, n, out);
-    if (!from || !to) ok = pm__range_add_half(&t, m->root, (const uint8_t *)k->data, k->len, k == from, &n);
+    if (!from || !to) ok = pm__range_add_half(&t, m->root, pm__order_bytes(k->data), k->len, k == from, &n);
     else if (!pm__range_is_empty(from, to)) ok = pm__range_add_between(&t, m->root, *from, *to, &n);
     return pm__range_counted(&t, ok, n, out);
 }
