@@ -29,7 +29,8 @@ DEP = -MMD -MP -MF $@.d -MT $@
 C11 = -std=c11 $(WARNINGS) $(CFLAGS) -I. -Itests
 
 .PHONY: all help check test matrix asan tsan valgrind drd models faults uses packages machines portability rules \
-        coverage mutants stack headers generated headers-check layers fuzz examples replay replay-check run install uninstall clean
+        coverage mutants stack headers generated headers-check layers fuzz examples replay replay-check run install \
+        uninstall clean
 
 all: test
 

@@ -4635,6 +4635,12 @@ static PM__INLINE bool pm__val_equal(const pm_ops *ops, pm_val a, pm_val b) {
     return ops->equal ? ops->equal(ops->ctx, a, b) : a == b;
 }
 
+/* Whether two places have the same, each a value or none. One word is one value, whatever the table says. */
+static PM__INLINE bool pm__val_same(const pm_ops *ops, const pm_val *a, const pm_val *b) {
+    if (!a || !b) return a == b;
+    return *a == *b || (ops->flags & PM_OPS_UNIT) || (ops->equal && ops->equal(ops->ctx, *a, *b));
+}
+
 static PM__INLINE uint64_t pm__val_hash(const pm_ops *ops, pm_val v) { return ops->hash ? ops->hash(ops->ctx, v) : v; }
 
 static PM__INLINE pm_alg pm__val_keep_left(const pm_ops *ops, pm_val a, pm_val b) {
@@ -5191,7 +5197,7 @@ static PM__INLINE unsigned pm__ref_kind(pm__ref r) {
 #endif
 }
 
-/* Asks for the memory that a visit to the node will touch, just before it. Must be inlined: compilers drop calls of
+/* Prefetches the memory that a visit to the node will touch, just before it. Must be inlined: compilers drop calls of
    functions that only prefetch. Prefetching past the end of an allocation is harmless, but not free: it takes the place
    of lines that are wanted. */
 static PM__INLINE void pm__ref_prefetch(pm__ref r) {
@@ -5614,7 +5620,7 @@ typedef struct pm__line_seek {
     size_t matched;   /* bytes of the rest that exist in this node (all of it when lo < hi) */
 } pm__line_seek;
 
-/* Compares entry i, whose heap bytes begin at off, with the rest s[0..len). Answers the common length; *less whether
+/* Compares entry i, whose heap bytes begin at off, with the rest s[0..len). Returns the common length; *less whether
    the entry sorts before the rest. */
 static PM__INLINE size_t pm__line_compare(const pm__line *x, unsigned i, unsigned off, const uint8_t *s, size_t len,
                                           bool *less) {
@@ -7260,7 +7266,7 @@ static PM__INLINE bool pm__place_child(const pm_place *p, pm__ref *child) {
     return true;
 }
 
-/* Normal form for going down: the end of an entry becomes the root of the node there. Answers false if nothing lies
+/* Normal form for going down: the end of an entry becomes the root of the node there. Returns false if nothing lies
    below the place. */
 PM__UNUSED static bool pm__place_enter(pm_place *p) {
     pm__ref child;
@@ -7373,7 +7379,7 @@ static PM__INLINE bool pm__place_step_line(pm_place *p, uint8_t c) {
     return true;
 }
 
-/* Narrows a line place, entered, by s[0..len) as far as that stays inside the node. Answers the bytes that exist. */
+/* Narrows a line place, entered, by s[0..len) as far as that stays inside the node. Returns the bytes that exist. */
 static size_t pm__place_down_line(pm_place *p, const uint8_t *s, size_t len) {
     const pm__line *x = pm__place_line(p);
     size_t used = 0;
@@ -7402,7 +7408,7 @@ static size_t pm__place_down_line(pm_place *p, const uint8_t *s, size_t len) {
     return used;
 }
 
-/* Moves a place down along s[0..len) inside its node, after entering it. Answers how many bytes exist: less than len
+/* Moves a place down along s[0..len) inside its node, after entering it. Returns how many bytes exist: less than len
    means that the rest lies in the child at the new place, or nowhere. */
 static PM__INLINE size_t pm__place_down(pm_place *p, const uint8_t *s, size_t len) {
     if (pm__place_in_line(p)) return pm__place_down_line(p, s, len);
@@ -7419,7 +7425,7 @@ static PM__INLINE bool pm__place_step(pm_place *p, uint8_t c) {
     return pm__place_in_line(p) ? pm__place_step_line(p, c) : pm__place_down(p, &c, 1) != 0;
 }
 
-/* Goes down along s[0..len) through as many nodes as it takes. Answers how many bytes exist; *val is the value at the
+/* Goes down along s[0..len) through as many nodes as it takes. Returns how many bytes exist; *val is the value at the
    place reached if at least one byte was, else unchanged. */
 PM__UNUSED static size_t pm__place_walk(pm_place *p, const uint8_t *s, size_t len, const pm_val **val) {
     size_t used = 0;
@@ -8940,14 +8946,9 @@ typedef struct pm__compare {
     bool (*differ)(void *ctx, const pm__contrast *c); /* false: no more, for want of memory or interest */
 } pm__compare;
 
-static PM__INLINE bool pm__compare_vals(const pm_ops *ops, const pm_val *a, const pm_val *b) {
-    if (!a || !b) return a == b;
-    return *a == *b || (ops->flags & PM_OPS_UNIT) || (ops->equal && ops->equal(ops->ctx, *a, *b));
-}
-
 /* An end of which all but the difference is known. */
 static PM__INLINE bool pm__compare_end(const pm__compare *q, void *ctx, pm__contrast *c) {
-    if (pm__compare_vals(q->ops, c->val_a, c->val_b)) c->val_a = c->val_b = NULL;
+    if (pm__val_same(q->ops, c->val_a, c->val_b)) c->val_a = c->val_b = NULL;
     if (pm__compare_is_same(&c->a, &c->b)) c->a.node = c->b.node = 0;
     if (!c->val_a && !c->val_b && !c->a.node && !c->b.node && c->dangles_a == c->dangles_b) return true;
     return q->differ(ctx, c);
@@ -10392,7 +10393,7 @@ typedef struct pm__select_target {
     bool run;  /* and they are entries of its own line */
 } pm__select_target;
 
-/* Answers with some of A's entries. False: no memory. */
+/* Gives some of A's entries. False: no memory. */
 static PM__INLINE bool pm__select_answer(pm__merge_run *q, const pm__select_kept *s, const pm__select_target *to,
                                          uint32_t mask, pm__merge_answer *out) {
     unsigned n = pm__popcount32(mask);
@@ -10413,7 +10414,7 @@ static PM__INLINE bool pm__select_is_leaf(const pm_place *p) {
     return !((uint32_t)((uint64_t)pm__place_line(p)->cmask >> p->lo) & pm__low_bits((unsigned)p->hi - p->lo));
 }
 
-/* Answers a pair of such places. False: see q->status. */
+/* Decides a pair of such places. False: see q->status. */
 static PM__NOINLINE bool pm__select_leaves(pm__merge_run *q, const pm_place *a, const pm_place *b,
                                            pm__select_target *to, pm__merge_answer *out) {
     pm__select_kept s;
@@ -10688,7 +10689,7 @@ static pm__ref pm__select_blend_write(pm__merge_run *q, const pm__merge_frame *f
     return pm__pen_close(&w, room, size);
 }
 
-/* Answers with such a line. 1: done; 0: it is not to be had this way; -1: no memory. */
+/* Gives such a line. 1: done; 0: it is not to be had this way; -1: no memory. */
 static PM__NOINLINE int pm__select_blended(pm__merge_run *q, const pm__merge_frame *f, const pm__select_answers *y,
                                            pm__merge_answer *out) {
     pm__select_blend l;
@@ -10862,7 +10863,7 @@ static void pm__lists_line(pm__lists_side *s, const pm_place *p, size_t skip, ui
     }
 }
 
-/* Lists the values and children of a byte node at the bytes that a list begins with. Answers false if it has others. */
+/* Lists the values and children of a byte node at the bytes that a list begins with. Returns false if it has others. */
 static bool pm__lists_byte(pm__lists_side *s, const pm_place *p, const pm__lists_side *by) {
     const pm__byte *x = pm__place_byte(p);
     unsigned took = 0;
@@ -12170,7 +12171,7 @@ static PM__INLINE bool pm__pairs_leaves_equal(const pm_place *a, const pm_place 
     return !n || memcmp(pm__line_pay_at(x, n - 1), pm__line_pay_at(y, n - 1), 8u * n) == 0;
 }
 
-/* Answers a pair of lines abreast without children, of meet or subtract. */
+/* Decides a pair of lines abreast without children, of meet or subtract. */
 static pm__merge_step pm__pairs_visit_leaves(pm__merge_run *q, const pm_place *a, const pm_place *b,
                                              pm__merge_answer *out) {
     const pm__merge_frame *up = q->top && q->top->select ? q->top : NULL;
@@ -12178,7 +12179,7 @@ static pm__merge_step pm__pairs_visit_leaves(pm__merge_run *q, const pm_place *a
     return pm__select_leaves(q, a, b, &to, out) ? PM__MERGE_DONE : PM__MERGE_FAILED;
 }
 
-/* Answers a pair at once, or opens a frame for it. */
+/* Decides a pair at once, or opens a frame for it. */
 static pm__merge_step pm__pairs_visit(pm__merge_run *q, const pm_place *pa, const pm_place *pb, pm__merge_answer *out) {
     pm_place a = *pa, b = *pb;
     bool some_a = pm__result_enter(&a), some_b = pm__result_enter(&b);
@@ -12230,7 +12231,7 @@ static pm__merge_step pm__pairs_visit(pm__merge_run *q, const pm_place *pa, cons
 
 static pm_status pm__pairs_run_with(pm__merge_run *q, const pm_place *a, const pm_place *b, pm__merge_answer *out);
 
-/* Answers with what lies below a place, as a reference of its own. */
+/* Gives what lies below a place, as a reference of its own. */
 static pm__merge_step pm__many_share(pm__merge_run *q, const pm_place *p, pm__merge_answer *out) {
     if (!pm__place_share(q->cx, p, &out->ref)) {
         q->status = PM_NOMEM;
@@ -12240,7 +12241,8 @@ static pm__merge_step pm__many_share(pm__merge_run *q, const pm_place *p, pm__me
     return PM__MERGE_DONE;
 }
 
-/* Combines the two places on top of a stack of k; those in `owned` are results, and given up. False: see q->status. */
+/* Combines the two places on top of a stack of k, by a walk of its own, in which no pair has more than two places: so
+   this is never inside itself. Those in `owned` are results, and given up. False: see q->status. */
 static bool pm__many_fold(pm__merge_run *q, pm_place *p, size_t k, uint64_t *owned) {
     pm__merge_answer r;
     pm__merge_run own; /* what it remembers are nodes that may go */
@@ -12384,7 +12386,7 @@ static size_t pm__many_distinct(pm_place *p, size_t n) {
     return k;
 }
 
-/* Answers a pair of more than two places at once, or opens a frame for it. The list is overwritten. */
+/* Decides a pair of more than two places at once, or opens a frame for it. The list is overwritten. */
 static PM__NOINLINE pm__merge_step pm__many_visit(pm__merge_run *q, pm__merge_pair *pair, pm__merge_answer *out) {
     pm_place *p = pair->many;
     size_t n = pair->n, entries = 0;
@@ -12455,7 +12457,7 @@ static bool pm__pairs_close(pm__merge_run *q, pm__merge_answer *out) {
     return true;
 }
 
-/* Asks for the nodes of a pair that comes up. */
+/* Prefetches the nodes of a pair that comes up. */
 static PM__INLINE void pm__pairs_ask(const pm__merge_frame *f, unsigned i) {
     if (i >= f->npairs || f->pairs[i].alg != PM__MERGE_WAITS) return;
     const pm__merge_pair *p = &f->pairs[i];
@@ -12678,15 +12680,23 @@ PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
     return m;
 }
 
+/* Takes at most so many nodes apart of a map that is being dropped: in the place of its root it has the list of those
+   that are to be freed. Returns whether more is left. */
+static bool pm__map_die(const pm__cx *cx, pm_map *m, size_t budget) {
+    m->root = pm__dead_take(cx, m->root, budget);
+    if (!m->root) m->lent = PM__LENT_NOT;
+    return m->root != 0;
+}
+
 PM_API void pm_drop(pm_map *m) {
     if (!m) return;
+    pm__cx cx = pm__map_cx(m);
     if (PM__UNLIKELY(m->lent == PM__LENT_DYING)) {
-        (void)pm_drop_some(m, SIZE_MAX);
+        (void)pm__map_die(&cx, m, SIZE_MAX);
         return;
     }
     pm__map_own(m);
     pm__map_gone(m);
-    pm__cx cx = pm__map_cx(m);
     pm__any_release(&cx, m->root);
     if (m->has_value) pm__pay_release(&cx, false, m->value);
     m->root = 0;
@@ -12694,7 +12704,6 @@ PM_API void pm_drop(pm_map *m) {
     m->has_value = false;
 }
 
-/* A map that is being dropped has, in the place of its root, the list of the nodes that are to be freed. */
 PM_API bool pm_drop_some(pm_map *m, size_t budget) {
     if (!m) return false;
     pm__cx cx = pm__map_cx(m);
@@ -12708,9 +12717,7 @@ PM_API bool pm_drop_some(pm_map *m, size_t budget) {
         m->root = r;
         m->lent = PM__LENT_DYING;
     }
-    m->root = pm__dead_take(&cx, m->root, budget);
-    if (!m->root) m->lent = PM__LENT_NOT;
-    return m->root != 0;
+    return pm__map_die(&cx, m, budget);
 }
 
 PM_API pm_map pm_clone(const pm_map *m) {
@@ -13068,7 +13075,7 @@ PM_API pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out) {
     if (!out || !a || !b) return PM_INVALID;
     const pm_ops *ops = pm_map_ops(a);
     if (pm_map_ops(b) != ops) return PM_MISMATCH;
-    int r = pm__compare_vals(ops, a->has_value ? &a->value : NULL, b->has_value ? &b->value : NULL);
+    int r = pm__val_same(ops, a->has_value ? &a->value : NULL, b->has_value ? &b->value : NULL);
     if (r) r = pm__compare_equal(ops, a->root, b->root);
     if (r < 0) return PM_NOMEM;
     *out = r == 1;
@@ -13242,7 +13249,7 @@ typedef struct pm__diff {
 /* Takes the third trie's place along s[0..len). */
 static void pm__diff_follow(pm__diff *d, const uint8_t *s, size_t len) {
     const pm_val *val;
-    if (!d->follows || !len) return;
+    if (!d->follows) return;
     if (pm__place_walk(&d->third, s, len, &val) < len) d->third = pm__compare_root(0);
 }
 
@@ -13304,8 +13311,10 @@ static bool pm__diff_take(pm__diff *d, pm__diff_item *i) {
         }
         d->path.used = i->above;
         d->third = i->third;
-        if (c->len) d->memory = pm__list_put(&d->path, &c->first, 1) && pm__list_put(&d->path, c->rest, c->len - 1);
-        if (d->memory && c->len) pm__diff_follow(d, d->path.data + i->above, c->len);
+        if (c->len) {
+            d->memory = pm__list_put(&d->path, &c->first, 1) && pm__list_put(&d->path, c->rest, c->len - 1);
+            if (d->memory) pm__diff_follow(d, d->path.data + i->above, c->len);
+        }
         d->changes += pm__diff_changes(c);
         return d->memory;
     }
@@ -13531,7 +13540,7 @@ static bool pm__patch_add_both(pm__patch *w, const pm_change *first, const pm_ch
     pm_change c = *first;
     c.after = then->after, c.dangles = then->dangles;
     bool same = c.dangled == c.dangles &&
-                pm__compare_vals(w->ops, c.before.some ? &c.before.val : NULL, c.after.some ? &c.after.val : NULL);
+                pm__val_same(w->ops, c.before.some ? &c.before.val : NULL, c.after.some ? &c.after.val : NULL);
     return same || pm__patch_add(w, &c);
 }
 
@@ -13643,8 +13652,8 @@ static pm_status pm__merge3_key(pm__merge3 *w, const pm__contrast *c) {
     if (c->dangles_b && !c->dangles_a && (!pm__list_put(&w->late, key, len) || !pm__list_put(&w->lens, &len, 1)))
         return PM_NOMEM;
     if (c->dangles_a && !c->dangles_b) s = pm_prune_path(&w->made, key, len, NULL);
-    if (s != PM_OK || (!c->val_a && !c->val_b) || pm__compare_vals(w->walk.ops, ours, c->val_b)) return s;
-    if (pm__compare_vals(w->walk.ops, ours, c->val_a))
+    if (s != PM_OK || (!c->val_a && !c->val_b) || pm__val_same(w->walk.ops, ours, c->val_b)) return s;
+    if (pm__val_same(w->walk.ops, ours, c->val_a))
         return pm__patch_put(&w->made, key, len, pm__merge3_opt(c->val_b));
     pm_merge_conflict conflict = {key, len, pm__merge3_opt(c->val_a), pm__merge3_opt(ours), pm__merge3_opt(c->val_b)};
     return pm__merge3_settle(w, &conflict);
@@ -13869,7 +13878,7 @@ static unsigned pm__few_fan(const pm_place *p) {
 }
 
 /* Goes down from a place of the right side, entered, by a way taken at random, which is left in f->path from `len` on.
-   Answers where it ends; *bits: the length of the product of what the nodes on it fan out to. */
+   Returns where it ends; *bits: the length of the product of what the nodes on it fan out to. */
 static size_t pm__few_stroll(pm__few *f, pm_place p, size_t len, uint64_t dice, unsigned *bits) {
     uint64_t weight = 1;
     for (unsigned depth = 0; p.node && depth < PM__FEW_DEPTH && weight < (uint64_t)1 << 48; depth++) {
@@ -14025,7 +14034,7 @@ static PM__INLINE bool pm__few_look_on(pm__few_sight *v, const uint8_t *s, size_
     return v->next != 0;
 }
 
-/* Looks at the locations of up to PM__FEW_LANES keys from the first on, in turn, a node each. Answers how many. */
+/* Looks at the locations of up to PM__FEW_LANES keys from the first on, in turn, a node each. Returns how many. */
 static size_t pm__few_look(const pm__few *f, size_t first, pm__few_sight *v) {
     size_t n = f->n - first < PM__FEW_LANES ? f->n - first : PM__FEW_LANES;
     const pm__few_key *k = f->keys + first;
@@ -15199,7 +15208,7 @@ static size_t pm__range_same(const pm_key *from, const pm_key *to) {
 static bool pm__range_is_empty(const pm_key *from, const pm_key *to) {
     size_t same = pm__range_same(from, to);
     if (!to || same == to->len) return to != NULL;
-    return from && same < from->len && (pm__order_bytes(from->data))[same] > (pm__order_bytes(to->data))[same];
+    return from && same < from->len && pm__order_bytes(from->data)[same] > pm__order_bytes(to->data)[same];
 }
 
 /* Whether the empty key is in a range. */
@@ -15369,9 +15378,8 @@ PM_API pm_status pm_range_count(const pm_map *m, const pm_key *from, const pm_ke
     uint64_t n = m->has_value && pm__range_has_root(from, to);
     pm__tally t;
     bool ok = pm__tally_begin(&t, PM__TALLY_VALS);
-    if (!ok) return pm__range_counted(&t, ok, n, out);
-    if (!from || !to) ok = pm__range_add_half(&t, m->root, pm__order_bytes(k->data), k->len, k == from, &n);
-    else if (!pm__range_is_empty(from, to)) ok = pm__range_add_between(&t, m->root, *from, *to, &n);
+    if (ok && (!from || !to)) ok = pm__range_add_half(&t, m->root, pm__order_bytes(k->data), k->len, k == from, &n);
+    else if (ok && !pm__range_is_empty(from, to)) ok = pm__range_add_between(&t, m->root, *from, *to, &n);
     return pm__range_counted(&t, ok, n, out);
 }
 
@@ -15403,11 +15411,11 @@ PM_API pm_status pm_rank(const pm_map *m, const void *key, size_t len, uint64_t 
    pm_update: the way to a value is made the map's alone before the caller's function runs, so that afterwards nothing
    can fail where a value stays.
 
-   pm_apply: as a join and a subtraction key by key (44_map_few.c): keys are looked up side by side, and what has
-   been set can be taken back without memory. First the ways to what is to be removed are made the map's alone, which
-   changes nothing that can be seen. Then all is set; this can fail, and is taken back. Then follow the removals,
-   which cannot fail any more. Where a key comes upon a dangling location, taking back might need memory: a clone is
-   changed instead, call by call, and takes the map's place. */
+   pm_apply: as a join and a subtraction key by key (44_map_few.c): keys are looked up side by side, and what has been
+   set can be taken back without memory. First the ways to what is to be removed are made the map's alone, which changes
+   nothing that can be seen. Then all is set; this can fail, and is taken back. Then follow the removals, which cannot
+   fail any more. Where a key comes upon a dangling location, taking back might need memory: a clone is changed instead,
+   call by call, and takes the map's place. */
 
 PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val), void *ctx) {
     if (pm__map_refuses(m, key, len) || !fn) return PM_INVALID;
@@ -15435,7 +15443,7 @@ PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*f
 PM_API pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val, bool *changed) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
     pm_status s = PM_OK;
-    bool is = pm__compare_vals(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
+    bool is = pm__val_same(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
     if (is && val.some) s = pm_set(m, key, len, val.val, NULL);
     else if (is && expected.some) s = pm_remove(m, key, len, PM_PRUNE, NULL);
     if (s == PM_OK && changed) *changed = is;
@@ -17641,7 +17649,7 @@ static PM__INLINE int pm__iter_byte_slot(const pm__byte *x, int slot, bool back)
     return 2 * b + (back ? pm__byte_has_child(x, (uint8_t)b) : !pm__byte_has_val(x, (uint8_t)b));
 }
 
-/* Asks for the child after the one at byte b, or before it. */
+/* Prefetches the child after the one at byte b, or before it. */
 static PM__INLINE void pm__iter_byte_prefetch(const pm__byte *x, uint8_t b, bool back) {
     unsigned r = pm__byte_is_wide(x) ? pm__byte_block_rank(x, b) : pm__byte_child_rank(x, b);
     unsigned n = pm__byte_is_wide(x) ? pm__popcount32(pm__byte_block_bits(x, b >> 4)) : x->nc;
@@ -19276,7 +19284,7 @@ static pm_status pm__chain_add(pm__view_chain *c, pm_rz *z, uint64_t payload) {
     return s;
 }
 
-/* Asks for a further link. */
+/* Requests a further link. */
 static pm_status pm__chain_ask(pm__view_chain *c) {
     pm_rz next = pm__rz_none;
     uint64_t payload = c->links[c->n - 1].payload;
@@ -20107,7 +20115,7 @@ static int pm__fold_copy(pm__fold *w, const pm__list *from, size_t at, unsigned 
     return PM_OK;
 }
 
-/* Asks for a location of len bytes; the results of its n children, at the end of the list, give way to its own. */
+/* Calls for a location of len bytes; the results of its n children, at the end of the list, give way to its own. */
 static int pm__fold_ask(pm__fold *w, const pm_mask *mask, unsigned n, const pm_val *val, size_t len, size_t jump) {
     if (!pm__list_room(&w->results, 1)) return PM_NOMEM;
     size_t first = w->results.used - n;

@@ -24,7 +24,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from coverage import HEADERS, parts_of  # noqa: E402
-from run_check import execute  # noqa: E402
+from run_check import code_of, execute  # noqa: E402
 
 # What is replaced, and by what. A match is of the text outside strings and comments.
 RULES = [(re.compile(pattern), becomes) for pattern, becomes in (
@@ -56,8 +56,9 @@ def candidates(text, covered):
 
 def compile_mutant(folder, program):
     """Builds a test program with the changed header: tests include ../pathmap.h, so they stand below it as links."""
-    return subprocess.run([*CC, "-DPATHMAP_SLIM_PTRS=1", f"-I{folder}/tests", f"{folder}/tests/{program}.c",
-                           "build/mutants/model.o", "-ldl", "-o", f"{folder}/{program}"],
+    code = [f"{folder}/{source}" for source in code_of(program)]
+    return subprocess.run([*CC, "-DPATHMAP_SLIM_PTRS=1", f"-I{folder}/tests", f"{folder}/tests/{program}.c", *code,
+                           *glob.glob("build/mutants/model*.o"), "-ldl", "-o", f"{folder}/{program}"],
                           capture_output=True).returncode == 0
 
 
@@ -81,7 +82,8 @@ def same_code(folder, header):
 
 
 def judge(number, header, text, mutant):
-    """Returns how a mutant ended: killed (by whom), survived, or None if it is to be drawn anew."""
+    """Returns how a mutant ended: killed (by whom), survived, or None if it is to be drawn anew: also where no program
+    that reaches it was run."""
     n, start, end, becomes, programs = mutant
     folder = f"build/mutants/{number}"
     os.makedirs(f"{folder}/tests", exist_ok=True)
@@ -96,12 +98,14 @@ def judge(number, header, text, mutant):
     try:
         if same_code(folder, header) is not False:
             return None
-        for program in programs[:PROGRAMS]:
-            if program == "replay" or not compile_mutant(folder, program):
+        ran = 0
+        for program in [each for each in programs if each != "replay"][:PROGRAMS]:
+            if not compile_mutant(folder, program):
                 continue
+            ran += 1
             if execute([f"{folder}/{program}"], RUN_SECONDS)[0] != 0:
                 return f"killed by {program}"
-        return "SURVIVED"
+        return "SURVIVED" if ran else None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -121,8 +125,9 @@ def main():
     except OSError:
         sys.exit("what the tests run is not known yet: `make coverage`")
     os.makedirs("build/mutants", exist_ok=True)
-    model = ["-c", "tests/model.c", "-o", "build/mutants/model.o"]
-    subprocess.run([*CC, "-I.", "-Itests", "-DPATHMAP_SLIM_PTRS=1", *model], check=True)
+    for model in glob.glob("tests/model*.c"):
+        compiled = ["-c", model, "-o", f"build/mutants/{os.path.basename(model)[:-2]}.o"]
+        subprocess.run([*CC, "-I.", "-Itests", "-DPATHMAP_SLIM_PTRS=1", *compiled], check=True)
     if os.path.exists(f"build/mutants/{options.header}.s"):
         os.remove(f"build/mutants/{options.header}.s")
     with open(options.header, encoding="utf-8") as file:
@@ -156,7 +161,7 @@ def main():
                     print(f"    - {text[n - 1].strip()}\n    + {(text[n - 1][:a] + becomes + text[n - 1][b:]).strip()}")
                 sys.stdout.flush()
     print(f"{killed} of {killed + survived} mutants killed ({100 * killed / max(killed + survived, 1):.1f} %), "
-          f"{anew} drawn anew (not compiling, or the same code)")
+          f"{anew} drawn anew (not compiling, the same code, or run by none)")
 
 
 if __name__ == "__main__":

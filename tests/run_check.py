@@ -723,7 +723,7 @@ def machine_job(compiler, flags, runner, test, slim):
         with tempfile.TemporaryDirectory() as folder:
             program = f"{folder}/{test}.exe"
             command = [*compiler, "-std=c11", "-O1", *flags, f"-DPATHMAP_SLIM_PTRS={slim}", "-I.", "-Itests",
-                       f"tests/{test}.c", "tests/model.c", *code_of(test), "-o", program]
+                       f"tests/{test}.c", *sorted(glob.glob("tests/model*.c")), *code_of(test), "-o", program]
             status, _, log = execute(command, BUILD_SECONDS)
             return run_program([*runner, program]) if status == 0 else bad("does not build", log)
     return job

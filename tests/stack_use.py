@@ -4,10 +4,10 @@
 usage: stack_use.py [--all] [--limit BYTES] [--path NAME] [COMPILER FLAG..]         (through make: `make stack`)
 
 The compiler says what each function takes and whom it calls (gcc, -fcallgraph-info=su); the deepest path from each
-public function is added up. Nothing recurses, and no frame depends on the arguments: either would be reported, and is
-an error. What a hook of the caller's takes comes on top, and what libc takes (malloc, waiting) is not known to the
-compiler of this code. Prints the deepest functions, or all; --path prints the path of one. The last line counts
-functions, and says the deepest; above the limit that is a failure."""
+public function is added up. Nothing recurses, but for circles that are entered once (ONCE), and no frame depends on
+the arguments: either would be reported, and is an error. What a hook of the caller's takes comes on top, and what
+libc takes (malloc, waiting) is not known to the compiler of this code. Prints the deepest functions, or all; --path
+prints the path of one. The last line counts functions, and says the deepest; above the limit that is a failure."""
 import argparse
 import os
 import re
@@ -18,8 +18,9 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 NODE = re.compile(r'node: \{ title: "([^"]+)" label: "([^"]+)"')
 EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
-# Calls that close a circle on paper only: what is asked here is a map, and asks nobody further.
-NEVER = {("pm__iter_share", "pm_rz_make_map"): "of a zipper over a map"}
+# Calls that close a circle, but are not made again inside themselves. Their callee counts as deep as it gets without.
+ONCE = {("pm__iter_share", "pm_rz_make_map"): "that of a zipper over a map",
+        ("pm__many_pairs", "pm__pairs_walk"): "over pairs of two, which never become more"}
 SIZE = re.compile(r"(\d+) bytes \(([^)]+)\)")
 
 
@@ -41,19 +42,20 @@ def graph(header, macro, compiler):
                             dynamic.append(name)
                 elif edge := EDGE.match(line):
                     ends = edge.group(1).split(":")[-1], edge.group(2).split(":")[-1]
-                    if ends not in NEVER:
-                        calls.setdefault(ends[0], set()).add(ends[1])
+                    calls.setdefault(ends[0], set()).add(ends[1])
     return size, calls, dynamic
 
 
-def deepest(name, size, calls, known, open_calls):
-    """(bytes, path) of the deepest way down; a function that calls itself, by whatever way, ends the program."""
+def deepest(name, size, calls, known, open_calls, once):
+    """(bytes, path) of the deepest way down; a function that calls itself, by whatever way, ends the program. `once`:
+    what is known of the callees of ONCE; None: those calls are left out."""
     if name in known:
         return known[name]
     if name in open_calls:
         sys.exit("recursion: " + " ".join([*open_calls[open_calls.index(name):], name]))
-    below = max((deepest(to, size, calls, known, [*open_calls, name]) for to in sorted(calls.get(name, ()))
-                 if to in size), default=(0, []))
+    ways = [once[to] if (name, to) in ONCE else deepest(to, size, calls, known, [*open_calls, name], once)
+            for to in sorted(calls.get(name, ())) if to in size and (once is not None or (name, to) not in ONCE)]
+    below = max(ways, default=(0, []))
     known[name] = (size[name] + below[0], [name, *below[1]])
     return known[name]
 
@@ -71,9 +73,10 @@ def main():
         size, calls, dynamic = graph(header, macro, compiler)
         if dynamic:
             sys.exit("frames without a fixed size: " + " ".join(dynamic))
-        known = {}
+        known, without = {}, {}
+        once = {to: deepest(to, size, calls, without, [], None) for _, to in ONCE if to in size}
         sizes.update(size)
-        rows += [(*deepest(name, size, calls, known, []), name) for name in size
+        rows += [(*deepest(name, size, calls, known, [], once), name) for name in size
                  if re.match(r"(pm|intern)_[a-z]", name)]
     rows.sort(reverse=True)
     for total, path, name in rows if options.all else rows[:12]:

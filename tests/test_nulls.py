@@ -16,7 +16,8 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-import run_check  # noqa: E402
+import run_check  # noqa: E402  (finds amalgamate.py, which rules uses)
+import rules  # noqa: E402
 
 # Pointers that may be NULL: by parameter name, by function and parameter, or by function (all of them).
 OPTIONAL = {
@@ -221,18 +222,7 @@ def prototypes(header):
     text = re.sub(r"/\*.*?\*/", "", text[:text.index("IMPLEMENTATION", 30000)], flags=re.S)
     for found in re.finditer(r"PM_API\s+(?:PM_NODISCARD\s+)?([^;{}]*?)\b(pm_\w+)\(([^;{}]*)\);", text):
         result, name, rest = (" ".join(part.split()) for part in found.groups())
-        yield result, name, [] if rest == "void" else split(rest)
-
-
-def split(text):
-    """Parameters, of which some are pointers to functions."""
-    parts, depth, start = [], 0, 0
-    for i, c in enumerate(text):
-        depth += (c == "(") - (c == ")")
-        if c == "," and depth == 0:
-            parts.append(text[start:i].strip())
-            start = i + 1
-    return parts + [text[start:].strip()]
+        yield result, name, [] if rest == "void" else rules.split(rest)
 
 
 class Parameter:

@@ -111,7 +111,7 @@ static uint32_t intern__thread_id(void) {
 #endif
 }
 
-/* The thread has one slot more. Answers 0 when its end will be noticed, else a number to ask the kernel about. */
+/* The thread has one slot more. Returns 0 when its end will be noticed, else a number to ask the kernel about. */
 static uint32_t intern__thread_got(intern__thread *self) {
     self->slots++;
     return intern__thread_note(&intern__thread_first) ? 0 : intern__thread_id();

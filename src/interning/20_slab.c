@@ -289,7 +289,7 @@ INTERN__INLINE void intern__writer_stage(intern__writer *w, const intern__key *k
 }
 
 /* Issues the next serial for the record that was staged. From here on intern_bytes finds it.
-   Answers its place. */
+   Returns its place. */
 INTERN__INLINE uint64_t intern__writer_commit(intern__writer *w, size_t len, uint64_t *serial) {
     uint64_t place = intern__writer_place(w), next = INTERN__LOAD(&w->next, INTERN__RELAXED), base = 0;
     _Atomic uint32_t *entry = (_Atomic uint32_t *)intern__index_at(w, next, &base);

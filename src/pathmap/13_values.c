@@ -249,6 +249,12 @@ static PM__INLINE bool pm__val_equal(const pm_ops *ops, pm_val a, pm_val b) {
     return ops->equal ? ops->equal(ops->ctx, a, b) : a == b;
 }
 
+/* Whether two places have the same, each a value or none. One word is one value, whatever the table says. */
+static PM__INLINE bool pm__val_same(const pm_ops *ops, const pm_val *a, const pm_val *b) {
+    if (!a || !b) return a == b;
+    return *a == *b || (ops->flags & PM_OPS_UNIT) || (ops->equal && ops->equal(ops->ctx, *a, *b));
+}
+
 static PM__INLINE uint64_t pm__val_hash(const pm_ops *ops, pm_val v) { return ops->hash ? ops->hash(ops->ctx, v) : v; }
 
 static PM__INLINE pm_alg pm__val_keep_left(const pm_ops *ops, pm_val a, pm_val b) {

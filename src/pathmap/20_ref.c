@@ -85,7 +85,7 @@ static PM__INLINE unsigned pm__ref_kind(pm__ref r) {
 #endif
 }
 
-/* Asks for the memory that a visit to the node will touch, just before it. Must be inlined: compilers drop calls of
+/* Prefetches the memory that a visit to the node will touch, just before it. Must be inlined: compilers drop calls of
    functions that only prefetch. Prefetching past the end of an allocation is harmless, but not free: it takes the place
    of lines that are wanted. */
 static PM__INLINE void pm__ref_prefetch(pm__ref r) {

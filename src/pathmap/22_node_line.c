@@ -178,7 +178,7 @@ typedef struct pm__line_seek {
     size_t matched;   /* bytes of the rest that exist in this node (all of it when lo < hi) */
 } pm__line_seek;
 
-/* Compares entry i, whose heap bytes begin at off, with the rest s[0..len). Answers the common length; *less whether
+/* Compares entry i, whose heap bytes begin at off, with the rest s[0..len). Returns the common length; *less whether
    the entry sorts before the rest. */
 static PM__INLINE size_t pm__line_compare(const pm__line *x, unsigned i, unsigned off, const uint8_t *s, size_t len,
                                           bool *less) {

@@ -54,7 +54,7 @@ static PM__INLINE bool pm__place_child(const pm_place *p, pm__ref *child) {
     return true;
 }
 
-/* Normal form for going down: the end of an entry becomes the root of the node there. Answers false if nothing lies
+/* Normal form for going down: the end of an entry becomes the root of the node there. Returns false if nothing lies
    below the place. */
 PM__UNUSED static bool pm__place_enter(pm_place *p) {
     pm__ref child;
@@ -167,7 +167,7 @@ static PM__INLINE bool pm__place_step_line(pm_place *p, uint8_t c) {
     return true;
 }
 
-/* Narrows a line place, entered, by s[0..len) as far as that stays inside the node. Answers the bytes that exist. */
+/* Narrows a line place, entered, by s[0..len) as far as that stays inside the node. Returns the bytes that exist. */
 static size_t pm__place_down_line(pm_place *p, const uint8_t *s, size_t len) {
     const pm__line *x = pm__place_line(p);
     size_t used = 0;
@@ -196,7 +196,7 @@ static size_t pm__place_down_line(pm_place *p, const uint8_t *s, size_t len) {
     return used;
 }
 
-/* Moves a place down along s[0..len) inside its node, after entering it. Answers how many bytes exist: less than len
+/* Moves a place down along s[0..len) inside its node, after entering it. Returns how many bytes exist: less than len
    means that the rest lies in the child at the new place, or nowhere. */
 static PM__INLINE size_t pm__place_down(pm_place *p, const uint8_t *s, size_t len) {
     if (pm__place_in_line(p)) return pm__place_down_line(p, s, len);
@@ -213,7 +213,7 @@ static PM__INLINE bool pm__place_step(pm_place *p, uint8_t c) {
     return pm__place_in_line(p) ? pm__place_step_line(p, c) : pm__place_down(p, &c, 1) != 0;
 }
 
-/* Goes down along s[0..len) through as many nodes as it takes. Answers how many bytes exist; *val is the value at the
+/* Goes down along s[0..len) through as many nodes as it takes. Returns how many bytes exist; *val is the value at the
    place reached if at least one byte was, else unchanged. */
 PM__UNUSED static size_t pm__place_walk(pm_place *p, const uint8_t *s, size_t len, const pm_val **val) {
     size_t used = 0;

@@ -173,14 +173,9 @@ typedef struct pm__compare {
     bool (*differ)(void *ctx, const pm__contrast *c); /* false: no more, for want of memory or interest */
 } pm__compare;
 
-static PM__INLINE bool pm__compare_vals(const pm_ops *ops, const pm_val *a, const pm_val *b) {
-    if (!a || !b) return a == b;
-    return *a == *b || (ops->flags & PM_OPS_UNIT) || (ops->equal && ops->equal(ops->ctx, *a, *b));
-}
-
 /* An end of which all but the difference is known. */
 static PM__INLINE bool pm__compare_end(const pm__compare *q, void *ctx, pm__contrast *c) {
-    if (pm__compare_vals(q->ops, c->val_a, c->val_b)) c->val_a = c->val_b = NULL;
+    if (pm__val_same(q->ops, c->val_a, c->val_b)) c->val_a = c->val_b = NULL;
     if (pm__compare_is_same(&c->a, &c->b)) c->a.node = c->b.node = 0;
     if (!c->val_a && !c->val_b && !c->a.node && !c->b.node && c->dangles_a == c->dangles_b) return true;
     return q->differ(ctx, c);

@@ -543,7 +543,7 @@ typedef struct pm__select_target {
     bool run;  /* and they are entries of its own line */
 } pm__select_target;
 
-/* Answers with some of A's entries. False: no memory. */
+/* Gives some of A's entries. False: no memory. */
 static PM__INLINE bool pm__select_answer(pm__merge_run *q, const pm__select_kept *s, const pm__select_target *to,
                                          uint32_t mask, pm__merge_answer *out) {
     unsigned n = pm__popcount32(mask);
@@ -564,7 +564,7 @@ static PM__INLINE bool pm__select_is_leaf(const pm_place *p) {
     return !((uint32_t)((uint64_t)pm__place_line(p)->cmask >> p->lo) & pm__low_bits((unsigned)p->hi - p->lo));
 }
 
-/* Answers a pair of such places. False: see q->status. */
+/* Decides a pair of such places. False: see q->status. */
 static PM__NOINLINE bool pm__select_leaves(pm__merge_run *q, const pm_place *a, const pm_place *b,
                                            pm__select_target *to, pm__merge_answer *out) {
     pm__select_kept s;
@@ -839,7 +839,7 @@ static pm__ref pm__select_blend_write(pm__merge_run *q, const pm__merge_frame *f
     return pm__pen_close(&w, room, size);
 }
 
-/* Answers with such a line. 1: done; 0: it is not to be had this way; -1: no memory. */
+/* Gives such a line. 1: done; 0: it is not to be had this way; -1: no memory. */
 static PM__NOINLINE int pm__select_blended(pm__merge_run *q, const pm__merge_frame *f, const pm__select_answers *y,
                                            pm__merge_answer *out) {
     pm__select_blend l;

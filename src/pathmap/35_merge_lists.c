@@ -80,7 +80,7 @@ static void pm__lists_line(pm__lists_side *s, const pm_place *p, size_t skip, ui
     }
 }
 
-/* Lists the values and children of a byte node at the bytes that a list begins with. Answers false if it has others. */
+/* Lists the values and children of a byte node at the bytes that a list begins with. Returns false if it has others. */
 static bool pm__lists_byte(pm__lists_side *s, const pm_place *p, const pm__lists_side *by) {
     const pm__byte *x = pm__place_byte(p);
     unsigned took = 0;

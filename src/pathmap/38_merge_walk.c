@@ -73,7 +73,7 @@ static PM__INLINE bool pm__pairs_leaves_equal(const pm_place *a, const pm_place 
     return !n || memcmp(pm__line_pay_at(x, n - 1), pm__line_pay_at(y, n - 1), 8u * n) == 0;
 }
 
-/* Answers a pair of lines abreast without children, of meet or subtract. */
+/* Decides a pair of lines abreast without children, of meet or subtract. */
 static pm__merge_step pm__pairs_visit_leaves(pm__merge_run *q, const pm_place *a, const pm_place *b,
                                              pm__merge_answer *out) {
     const pm__merge_frame *up = q->top && q->top->select ? q->top : NULL;
@@ -81,7 +81,7 @@ static pm__merge_step pm__pairs_visit_leaves(pm__merge_run *q, const pm_place *a
     return pm__select_leaves(q, a, b, &to, out) ? PM__MERGE_DONE : PM__MERGE_FAILED;
 }
 
-/* Answers a pair at once, or opens a frame for it. */
+/* Decides a pair at once, or opens a frame for it. */
 static pm__merge_step pm__pairs_visit(pm__merge_run *q, const pm_place *pa, const pm_place *pb, pm__merge_answer *out) {
     pm_place a = *pa, b = *pb;
     bool some_a = pm__result_enter(&a), some_b = pm__result_enter(&b);
@@ -133,7 +133,7 @@ static pm__merge_step pm__pairs_visit(pm__merge_run *q, const pm_place *pa, cons
 
 static pm_status pm__pairs_run_with(pm__merge_run *q, const pm_place *a, const pm_place *b, pm__merge_answer *out);
 
-/* Answers with what lies below a place, as a reference of its own. */
+/* Gives what lies below a place, as a reference of its own. */
 static pm__merge_step pm__many_share(pm__merge_run *q, const pm_place *p, pm__merge_answer *out) {
     if (!pm__place_share(q->cx, p, &out->ref)) {
         q->status = PM_NOMEM;
@@ -143,7 +143,8 @@ static pm__merge_step pm__many_share(pm__merge_run *q, const pm_place *p, pm__me
     return PM__MERGE_DONE;
 }
 
-/* Combines the two places on top of a stack of k; those in `owned` are results, and given up. False: see q->status. */
+/* Combines the two places on top of a stack of k, by a walk of its own, in which no pair has more than two places: so
+   this is never inside itself. Those in `owned` are results, and given up. False: see q->status. */
 static bool pm__many_fold(pm__merge_run *q, pm_place *p, size_t k, uint64_t *owned) {
     pm__merge_answer r;
     pm__merge_run own; /* what it remembers are nodes that may go */
@@ -287,7 +288,7 @@ static size_t pm__many_distinct(pm_place *p, size_t n) {
     return k;
 }
 
-/* Answers a pair of more than two places at once, or opens a frame for it. The list is overwritten. */
+/* Decides a pair of more than two places at once, or opens a frame for it. The list is overwritten. */
 static PM__NOINLINE pm__merge_step pm__many_visit(pm__merge_run *q, pm__merge_pair *pair, pm__merge_answer *out) {
     pm_place *p = pair->many;
     size_t n = pair->n, entries = 0;
@@ -358,7 +359,7 @@ static bool pm__pairs_close(pm__merge_run *q, pm__merge_answer *out) {
     return true;
 }
 
-/* Asks for the nodes of a pair that comes up. */
+/* Prefetches the nodes of a pair that comes up. */
 static PM__INLINE void pm__pairs_ask(const pm__merge_frame *f, unsigned i) {
     if (i >= f->npairs || f->pairs[i].alg != PM__MERGE_WAITS) return;
     const pm__merge_pair *p = &f->pairs[i];

@@ -115,15 +115,23 @@ PM_API pm_map pm_new(const pm_ops *ops, pm_pool *pool) {
     return m;
 }
 
+/* Takes at most so many nodes apart of a map that is being dropped: in the place of its root it has the list of those
+   that are to be freed. Returns whether more is left. */
+static bool pm__map_die(const pm__cx *cx, pm_map *m, size_t budget) {
+    m->root = pm__dead_take(cx, m->root, budget);
+    if (!m->root) m->lent = PM__LENT_NOT;
+    return m->root != 0;
+}
+
 PM_API void pm_drop(pm_map *m) {
     if (!m) return;
+    pm__cx cx = pm__map_cx(m);
     if (PM__UNLIKELY(m->lent == PM__LENT_DYING)) {
-        (void)pm_drop_some(m, SIZE_MAX);
+        (void)pm__map_die(&cx, m, SIZE_MAX);
         return;
     }
     pm__map_own(m);
     pm__map_gone(m);
-    pm__cx cx = pm__map_cx(m);
     pm__any_release(&cx, m->root);
     if (m->has_value) pm__pay_release(&cx, false, m->value);
     m->root = 0;
@@ -131,7 +139,6 @@ PM_API void pm_drop(pm_map *m) {
     m->has_value = false;
 }
 
-/* A map that is being dropped has, in the place of its root, the list of the nodes that are to be freed. */
 PM_API bool pm_drop_some(pm_map *m, size_t budget) {
     if (!m) return false;
     pm__cx cx = pm__map_cx(m);
@@ -145,9 +152,7 @@ PM_API bool pm_drop_some(pm_map *m, size_t budget) {
         m->root = r;
         m->lent = PM__LENT_DYING;
     }
-    m->root = pm__dead_take(&cx, m->root, budget);
-    if (!m->root) m->lent = PM__LENT_NOT;
-    return m->root != 0;
+    return pm__map_die(&cx, m, budget);
 }
 
 PM_API pm_map pm_clone(const pm_map *m) {
@@ -505,7 +510,7 @@ PM_API pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out) {
     if (!out || !a || !b) return PM_INVALID;
     const pm_ops *ops = pm_map_ops(a);
     if (pm_map_ops(b) != ops) return PM_MISMATCH;
-    int r = pm__compare_vals(ops, a->has_value ? &a->value : NULL, b->has_value ? &b->value : NULL);
+    int r = pm__val_same(ops, a->has_value ? &a->value : NULL, b->has_value ? &b->value : NULL);
     if (r) r = pm__compare_equal(ops, a->root, b->root);
     if (r < 0) return PM_NOMEM;
     *out = r == 1;

@@ -36,7 +36,7 @@ typedef struct pm__diff {
 /* Takes the third trie's place along s[0..len). */
 static void pm__diff_follow(pm__diff *d, const uint8_t *s, size_t len) {
     const pm_val *val;
-    if (!d->follows || !len) return;
+    if (!d->follows) return;
     if (pm__place_walk(&d->third, s, len, &val) < len) d->third = pm__compare_root(0);
 }
 
@@ -98,8 +98,10 @@ static bool pm__diff_take(pm__diff *d, pm__diff_item *i) {
         }
         d->path.used = i->above;
         d->third = i->third;
-        if (c->len) d->memory = pm__list_put(&d->path, &c->first, 1) && pm__list_put(&d->path, c->rest, c->len - 1);
-        if (d->memory && c->len) pm__diff_follow(d, d->path.data + i->above, c->len);
+        if (c->len) {
+            d->memory = pm__list_put(&d->path, &c->first, 1) && pm__list_put(&d->path, c->rest, c->len - 1);
+            if (d->memory) pm__diff_follow(d, d->path.data + i->above, c->len);
+        }
         d->changes += pm__diff_changes(c);
         return d->memory;
     }

@@ -123,7 +123,7 @@ static bool pm__patch_add_both(pm__patch *w, const pm_change *first, const pm_ch
     pm_change c = *first;
     c.after = then->after, c.dangles = then->dangles;
     bool same = c.dangled == c.dangles &&
-                pm__compare_vals(w->ops, c.before.some ? &c.before.val : NULL, c.after.some ? &c.after.val : NULL);
+                pm__val_same(w->ops, c.before.some ? &c.before.val : NULL, c.after.some ? &c.after.val : NULL);
     return same || pm__patch_add(w, &c);
 }
 

@@ -49,8 +49,8 @@ static pm_status pm__merge3_key(pm__merge3 *w, const pm__contrast *c) {
     if (c->dangles_b && !c->dangles_a && (!pm__list_put(&w->late, key, len) || !pm__list_put(&w->lens, &len, 1)))
         return PM_NOMEM;
     if (c->dangles_a && !c->dangles_b) s = pm_prune_path(&w->made, key, len, NULL);
-    if (s != PM_OK || (!c->val_a && !c->val_b) || pm__compare_vals(w->walk.ops, ours, c->val_b)) return s;
-    if (pm__compare_vals(w->walk.ops, ours, c->val_a))
+    if (s != PM_OK || (!c->val_a && !c->val_b) || pm__val_same(w->walk.ops, ours, c->val_b)) return s;
+    if (pm__val_same(w->walk.ops, ours, c->val_a))
         return pm__patch_put(&w->made, key, len, pm__merge3_opt(c->val_b));
     pm_merge_conflict conflict = {key, len, pm__merge3_opt(c->val_a), pm__merge3_opt(ours), pm__merge3_opt(c->val_b)};
     return pm__merge3_settle(w, &conflict);

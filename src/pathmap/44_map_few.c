@@ -146,7 +146,7 @@ static unsigned pm__few_fan(const pm_place *p) {
 }
 
 /* Goes down from a place of the right side, entered, by a way taken at random, which is left in f->path from `len` on.
-   Answers where it ends; *bits: the length of the product of what the nodes on it fan out to. */
+   Returns where it ends; *bits: the length of the product of what the nodes on it fan out to. */
 static size_t pm__few_stroll(pm__few *f, pm_place p, size_t len, uint64_t dice, unsigned *bits) {
     uint64_t weight = 1;
     for (unsigned depth = 0; p.node && depth < PM__FEW_DEPTH && weight < (uint64_t)1 << 48; depth++) {
@@ -302,7 +302,7 @@ static PM__INLINE bool pm__few_look_on(pm__few_sight *v, const uint8_t *s, size_
     return v->next != 0;
 }
 
-/* Looks at the locations of up to PM__FEW_LANES keys from the first on, in turn, a node each. Answers how many. */
+/* Looks at the locations of up to PM__FEW_LANES keys from the first on, in turn, a node each. Returns how many. */
 static size_t pm__few_look(const pm__few *f, size_t first, pm__few_sight *v) {
     size_t n = f->n - first < PM__FEW_LANES ? f->n - first : PM__FEW_LANES;
     const pm__few_key *k = f->keys + first;

@@ -172,7 +172,7 @@ static size_t pm__range_same(const pm_key *from, const pm_key *to) {
 static bool pm__range_is_empty(const pm_key *from, const pm_key *to) {
     size_t same = pm__range_same(from, to);
     if (!to || same == to->len) return to != NULL;
-    return from && same < from->len && (pm__order_bytes(from->data))[same] > (pm__order_bytes(to->data))[same];
+    return from && same < from->len && pm__order_bytes(from->data)[same] > pm__order_bytes(to->data)[same];
 }
 
 /* Whether the empty key is in a range. */
@@ -342,9 +342,8 @@ PM_API pm_status pm_range_count(const pm_map *m, const pm_key *from, const pm_ke
     uint64_t n = m->has_value && pm__range_has_root(from, to);
     pm__tally t;
     bool ok = pm__tally_begin(&t, PM__TALLY_VALS);
-    if (!ok) return pm__range_counted(&t, ok, n, out);
-    if (!from || !to) ok = pm__range_add_half(&t, m->root, pm__order_bytes(k->data), k->len, k == from, &n);
-    else if (!pm__range_is_empty(from, to)) ok = pm__range_add_between(&t, m->root, *from, *to, &n);
+    if (ok && (!from || !to)) ok = pm__range_add_half(&t, m->root, pm__order_bytes(k->data), k->len, k == from, &n);
+    else if (ok && !pm__range_is_empty(from, to)) ok = pm__range_add_between(&t, m->root, *from, *to, &n);
     return pm__range_counted(&t, ok, n, out);
 }
 

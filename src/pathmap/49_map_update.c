@@ -3,12 +3,11 @@
    pm_update: the way to a value is made the map's alone before the caller's function runs, so that afterwards nothing
    can fail where a value stays.
 
-   pm_apply: as a join and a subtraction key by key (44_map_few.c): keys are looked up side by side, and what has
-   been set can be taken back without memory. First the ways to what is to be removed are made the map's alone, which
-   changes nothing that can be seen. Then all is set; this can fail, and is taken back. Then follow the removals,
-   which cannot fail any more. Where a key comes upon a dangling location, taking back might need memory: a clone is
-   changed instead, call by call, and takes the map's place. */
-#include "29_compare.c"
+   pm_apply: as a join and a subtraction key by key (44_map_few.c): keys are looked up side by side, and what has been
+   set can be taken back without memory. First the ways to what is to be removed are made the map's alone, which changes
+   nothing that can be seen. Then all is set; this can fail, and is taken back. Then follow the removals, which cannot
+   fail any more. Where a key comes upon a dangling location, taking back might need memory: a clone is changed instead,
+   call by call, and takes the map's place. */
 #include "40_map.c"
 #include "44_map_few.c"
 #include "49_map_update.h"
@@ -39,7 +38,7 @@ PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*f
 PM_API pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val, bool *changed) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
     pm_status s = PM_OK;
-    bool is = pm__compare_vals(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
+    bool is = pm__val_same(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
     if (is && val.some) s = pm_set(m, key, len, val.val, NULL);
     else if (is && expected.some) s = pm_remove(m, key, len, PM_PRUNE, NULL);
     if (s == PM_OK && changed) *changed = is;

@@ -230,7 +230,7 @@ static PM__INLINE int pm__iter_byte_slot(const pm__byte *x, int slot, bool back)
     return 2 * b + (back ? pm__byte_has_child(x, (uint8_t)b) : !pm__byte_has_val(x, (uint8_t)b));
 }
 
-/* Asks for the child after the one at byte b, or before it. */
+/* Prefetches the child after the one at byte b, or before it. */
 static PM__INLINE void pm__iter_byte_prefetch(const pm__byte *x, uint8_t b, bool back) {
     unsigned r = pm__byte_is_wide(x) ? pm__byte_block_rank(x, b) : pm__byte_child_rank(x, b);
     unsigned n = pm__byte_is_wide(x) ? pm__popcount32(pm__byte_block_bits(x, b >> 4)) : x->nc;

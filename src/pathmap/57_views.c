@@ -275,7 +275,7 @@ static pm_status pm__chain_add(pm__view_chain *c, pm_rz *z, uint64_t payload) {
     return s;
 }
 
-/* Asks for a further link. */
+/* Requests a further link. */
 static pm_status pm__chain_ask(pm__view_chain *c) {
     pm_rz next = pm__rz_none;
     uint64_t payload = c->links[c->n - 1].payload;

@@ -201,7 +201,7 @@ static int pm__fold_copy(pm__fold *w, const pm__list *from, size_t at, unsigned 
     return PM_OK;
 }
 
-/* Asks for a location of len bytes; the results of its n children, at the end of the list, give way to its own. */
+/* Calls for a location of len bytes; the results of its n children, at the end of the list, give way to its own. */
 static int pm__fold_ask(pm__fold *w, const pm_mask *mask, unsigned n, const pm_val *val, size_t len, size_t jump) {
     if (!pm__list_room(&w->results, 1)) return PM_NOMEM;
     size_t first = w->results.used - n;
