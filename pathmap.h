@@ -12897,6 +12897,15 @@ PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_o
     return pm__map_done(m, PM_OK);
 }
 
+/* Stores a value that stays its owner's: the map gets a reference of its own. */
+PM__UNUSED static pm_status pm__map_set_shared(pm_map *m, const void *key, size_t len, pm_val val) {
+    const pm_ops *ops = pm_map_ops(m);
+    pm__val_retain(ops, val);
+    pm_status s = pm_set(m, key, len, val, NULL);
+    if (s != PM_OK) pm__val_release(ops, val);
+    return s;
+}
+
 PM_API pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slot) {
     if (pm__map_refuses(m, key, len) || !slot) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
@@ -13561,18 +13570,9 @@ PM_API pm_status pm_patch_compose(const pm_patch *first, const pm_patch *then, p
 
 /* ---- applying ------------------------------------------------------------------------------------------------ */
 
-/* Stores a value that is not the map's yet. */
-static pm_status pm__patch_store(pm_map *m, const uint8_t *key, size_t len, pm_val val) {
-    const pm_ops *ops = pm_map_ops(m);
-    pm__val_retain(ops, val);
-    pm_status s = pm_set(m, key, len, val, NULL);
-    if (s != PM_OK) pm__val_release(ops, val);
-    return s;
-}
-
 /* Gives a key its value, or takes away the one that it has, and what then leads nowhere; not where it dangles. */
 static pm_status pm__patch_put(pm_map *m, const uint8_t *key, size_t len, pm_opt val) {
-    if (val.some) return pm__patch_store(m, key, len, val.val);
+    if (val.some) return pm__map_set_shared(m, key, len, val.val);
     return pm_contains(m, key, len) ? pm_remove(m, key, len, PM_PRUNE, NULL) : PM_OK;
 }
 
@@ -15600,18 +15600,12 @@ static pm_status pm__batch_run(pm_map *m, const pm_edit *edits, const size_t *or
 /* ---- one by one ---------------------------------------------------------------------------------------------- */
 
 static pm_status pm__batch_each(pm_map *m, const pm_edit *edits, const size_t *order, size_t n) {
-    pm__cx cx = pm__map_cx(m);
     pm_map c = pm_clone(m);
     pm_status s = PM_OK;
     for (size_t i = 0; s == PM_OK && i < n; i++) {
         const pm_edit *e = &edits[order[i]];
-        if (!e->val.some) {
-            s = pm_remove(&c, e->key.data, e->key.len, PM_PRUNE, NULL);
-            continue;
-        }
-        pm__pay_retain(&cx, false, e->val.val);
-        s = pm_set(&c, e->key.data, e->key.len, e->val.val, NULL);
-        if (s != PM_OK) pm__pay_release(&cx, false, e->val.val);
+        if (e->val.some) s = pm__map_set_shared(&c, e->key.data, e->key.len, e->val.val);
+        else s = pm_remove(&c, e->key.data, e->key.len, PM_PRUNE, NULL);
     }
     if (s == PM_OK) pm__map_give(m, &c, true);
     else pm_drop(&c);
@@ -18207,16 +18201,10 @@ static bool pm__iter_share(const pm_rz *z, pm_pool *pool, pm_map *out, pm_status
 
 /* Puts the location under the focus, and its value, into `m`, at its path below `base`. */
 static pm_status pm__iter_copy_place(const pm_rz *z, size_t base, pm_map *m) {
-    const pm_ops *ops = pm_map_ops(m);
     const pm_val *v = pm_rz_val(z);
     const uint8_t *path = z->path ? z->path + base : (const uint8_t *)"";
     if (!v) return z->len > base ? pm_create_path(m, path, z->len - base, NULL) : PM_OK;
-    if (pm__ops_is_unit(ops)) return pm_set(m, path, z->len - base, 0, NULL);
-    pm_val val = *v;
-    pm__val_retain(ops, val);
-    pm_status s = pm_set(m, path, z->len - base, val, NULL);
-    if (s != PM_OK) pm__val_release(ops, val);
-    return s;
+    return pm__map_set_shared(m, path, z->len - base, *v);
 }
 
 /* Copies all that is at and below the focus. */

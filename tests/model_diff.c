@@ -1,82 +1,47 @@
 /* Differences of naive tries. The terminals of up to three tries are listed, and each key is settled by itself. */
 #include "model_diff.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "model_terminals.h"
 
-typedef struct terminal {
-    uint8_t *key;
-    size_t len;
-    model_state state;
-} terminal;
+/* The lists of up to three tries, and how far each has been read. */
+typedef struct side {
+    terminals list;
+    size_t next;
+} side;
 
-typedef struct terminals {
-    terminal *items;
-    size_t n, next;
-} terminals;
+static side side_of(const model *m) { return (side){terminals_of(m), 0}; }
 
-static void *must(void *p) {
-    if (p) return p;
-    fputs("model: no memory\n", stderr);
-    exit(3);
-}
-
-static bool note(void *ctx, const uint8_t *key, size_t len, const uint64_t *val, unsigned children) {
-    terminals *t = ctx;
-    if (!val && (children || !len)) return true;
-    t->items = must(realloc(t->items, (t->n + 1) * sizeof *t->items));
-    terminal *i = &t->items[t->n++];
-    *i = (terminal){must(malloc(len + 1)), len, {val != NULL, !val, val ? *val : 0}};
-    if (len) memcpy(i->key, key, len);
-    return true;
-}
-
-static terminals terminals_of(const model *m) {
-    terminals t = {0};
-    model_each(m, note, &t);
-    return t;
-}
-
-static void terminals_free(terminals *t) {
-    for (size_t i = 0; i < t->n; i++) free(t->items[i].key);
-    free(t->items);
-}
-
-static int order(const terminal *a, const terminal *b) {
-    size_t min = a->len < b->len ? a->len : b->len;
-    int c = min ? memcmp(a->key, b->key, min) : 0;
-    return c ? c : (a->len > b->len) - (a->len < b->len);
+static void sides_free(side *s, unsigned n) {
+    for (unsigned i = 0; i < n; i++) terminals_free(&s[i].list);
 }
 
 /* The next key that any of the lists has, and what each has there. False: there is none. */
-static bool next_key(terminals *t, unsigned lists, model_key *key, model_state *at) {
-    const terminal *least = NULL;
-    for (unsigned i = 0; i < lists; i++) {
-        const terminal *x = t[i].next < t[i].n ? &t[i].items[t[i].next] : NULL;
-        if (x && (!least || order(x, least) < 0)) least = x;
+static bool next_key(side *s, unsigned sides, model_key *key, model_state *at) {
+    bool found = false;
+    for (unsigned i = 0; i < sides; i++) {
+        if (s[i].next == s[i].list.n) continue;
+        model_key k = key_of(&s[i].list, s[i].next);
+        if (!found || compare(k, *key) < 0) *key = k;
+        found = true;
     }
-    if (!least) return false;
-    *key = (model_key){least->key, least->len};
-    for (unsigned i = 0; i < lists; i++) {
-        const terminal *x = t[i].next < t[i].n ? &t[i].items[t[i].next] : NULL;
-        bool here = x && order(x, least) == 0;
-        at[i] = here ? x->state : (model_state){0};
-        t[i].next += here;
+    for (unsigned i = 0; found && i < sides; i++) {
+        at[i] = (model_state){0};
+        if (s[i].next == s[i].list.n || compare(key_of(&s[i].list, s[i].next), *key) != 0) continue;
+        const terminal *x = &s[i].list.items[s[i].next++];
+        at[i] = (model_state){x->some, !x->some, x->val};
     }
-    return true;
+    return found;
 }
 
 static bool same_value(model_state a, model_state b) { return a.some == b.some && (!a.some || a.val == b.val); }
 
 void model_diff(const model *a, const model *b, model_diff_visit fn, void *ctx) {
-    terminals t[2] = {terminals_of(a), terminals_of(b)};
+    side t[2] = {side_of(a), side_of(b)};
     model_key key;
     model_state at[2];
     while (next_key(t, 2, &key, at))
         if (!same_value(at[0], at[1]) || at[0].dangles != at[1].dangles) fn(ctx, key, at[0], at[1]);
-    terminals_free(&t[0]);
-    terminals_free(&t[1]);
+    sides_free(t, 2);
 }
 
 static void put(model *m, model_key key, bool dangles, bool some, uint64_t val) {
@@ -85,7 +50,7 @@ static void put(model *m, model_key key, bool dangles, bool some, uint64_t val) 
 }
 
 model *model_patch(const model *m, const model *a, const model *b, size_t *items) {
-    terminals t[3] = {terminals_of(m), terminals_of(a), terminals_of(b)};
+    side t[3] = {side_of(m), side_of(a), side_of(b)};
     model *made = model_new();
     model_key key;
     model_state at[3];
@@ -96,12 +61,12 @@ model *model_patch(const model *m, const model *a, const model *b, size_t *items
         put(made, key, dangle ? at[2].dangles : at[0].dangles, v.some, v.val);
         *items += (size_t)value + dangle;
     }
-    for (int i = 0; i < 3; i++) terminals_free(&t[i]);
+    sides_free(t, 3);
     return made;
 }
 
 model *model_merge3(const model *base, const model *ours, const model *theirs, model_rule rule, size_t *conflicts) {
-    terminals t[3] = {terminals_of(base), terminals_of(ours), terminals_of(theirs)};
+    side t[3] = {side_of(base), side_of(ours), side_of(theirs)};
     model *made = model_new();
     model_key key;
     model_state at[3];
@@ -116,6 +81,6 @@ model *model_merge3(const model *base, const model *ours, const model *theirs, m
         }
         put(made, key, at[0].dangles == at[1].dangles ? at[2].dangles : at[1].dangles, v.some, v.val);
     }
-    for (int i = 0; i < 3; i++) terminals_free(&t[i]);
+    sides_free(t, 3);
     return made;
 }

@@ -332,6 +332,15 @@ PM_API pm_status pm_set(pm_map *m, const void *key, size_t len, pm_val val, pm_o
     return pm__map_done(m, PM_OK);
 }
 
+/* Stores a value that stays its owner's: the map gets a reference of its own. */
+PM__UNUSED static pm_status pm__map_set_shared(pm_map *m, const void *key, size_t len, pm_val val) {
+    const pm_ops *ops = pm_map_ops(m);
+    pm__val_retain(ops, val);
+    pm_status s = pm_set(m, key, len, val, NULL);
+    if (s != PM_OK) pm__val_release(ops, val);
+    return s;
+}
+
 PM_API pm_status pm_get_mut(pm_map *m, const void *key, size_t len, pm_val **slot) {
     if (pm__map_refuses(m, key, len) || !slot) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);

@@ -144,18 +144,9 @@ PM_API pm_status pm_patch_compose(const pm_patch *first, const pm_patch *then, p
 
 /* ---- applying ------------------------------------------------------------------------------------------------ */
 
-/* Stores a value that is not the map's yet. */
-static pm_status pm__patch_store(pm_map *m, const uint8_t *key, size_t len, pm_val val) {
-    const pm_ops *ops = pm_map_ops(m);
-    pm__val_retain(ops, val);
-    pm_status s = pm_set(m, key, len, val, NULL);
-    if (s != PM_OK) pm__val_release(ops, val);
-    return s;
-}
-
 /* Gives a key its value, or takes away the one that it has, and what then leads nowhere; not where it dangles. */
 static pm_status pm__patch_put(pm_map *m, const uint8_t *key, size_t len, pm_opt val) {
-    if (val.some) return pm__patch_store(m, key, len, val.val);
+    if (val.some) return pm__map_set_shared(m, key, len, val.val);
     return pm_contains(m, key, len) ? pm_remove(m, key, len, PM_PRUNE, NULL) : PM_OK;
 }
 

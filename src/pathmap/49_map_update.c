@@ -195,18 +195,12 @@ static pm_status pm__batch_run(pm_map *m, const pm_edit *edits, const size_t *or
 /* ---- one by one ---------------------------------------------------------------------------------------------- */
 
 static pm_status pm__batch_each(pm_map *m, const pm_edit *edits, const size_t *order, size_t n) {
-    pm__cx cx = pm__map_cx(m);
     pm_map c = pm_clone(m);
     pm_status s = PM_OK;
     for (size_t i = 0; s == PM_OK && i < n; i++) {
         const pm_edit *e = &edits[order[i]];
-        if (!e->val.some) {
-            s = pm_remove(&c, e->key.data, e->key.len, PM_PRUNE, NULL);
-            continue;
-        }
-        pm__pay_retain(&cx, false, e->val.val);
-        s = pm_set(&c, e->key.data, e->key.len, e->val.val, NULL);
-        if (s != PM_OK) pm__pay_release(&cx, false, e->val.val);
+        if (e->val.some) s = pm__map_set_shared(&c, e->key.data, e->key.len, e->val.val);
+        else s = pm_remove(&c, e->key.data, e->key.len, PM_PRUNE, NULL);
     }
     if (s == PM_OK) pm__map_give(m, &c, true);
     else pm_drop(&c);

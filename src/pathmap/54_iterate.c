@@ -788,16 +788,10 @@ static bool pm__iter_share(const pm_rz *z, pm_pool *pool, pm_map *out, pm_status
 
 /* Puts the location under the focus, and its value, into `m`, at its path below `base`. */
 static pm_status pm__iter_copy_place(const pm_rz *z, size_t base, pm_map *m) {
-    const pm_ops *ops = pm_map_ops(m);
     const pm_val *v = pm_rz_val(z);
     const uint8_t *path = z->path ? z->path + base : (const uint8_t *)"";
     if (!v) return z->len > base ? pm_create_path(m, path, z->len - base, NULL) : PM_OK;
-    if (pm__ops_is_unit(ops)) return pm_set(m, path, z->len - base, 0, NULL);
-    pm_val val = *v;
-    pm__val_retain(ops, val);
-    pm_status s = pm_set(m, path, z->len - base, val, NULL);
-    if (s != PM_OK) pm__val_release(ops, val);
-    return s;
+    return pm__map_set_shared(m, path, z->len - base, *v);
 }
 
 /* Copies all that is at and below the focus. */
