@@ -30,7 +30,7 @@ C11 = -std=c11 $(WARNINGS) $(CFLAGS) -I. -Itests
 
 .PHONY: all help check test matrix asan tsan valgrind drd models faults uses packages machines portability rules \
         coverage mutants stack headers generated headers-check layers fuzz examples replay replay-check run install \
-        uninstall clean
+        uninstall clean costs costs-baseline
 
 all: test
 
@@ -53,13 +53,15 @@ help:
 	@echo 'make fuzz          fuzz for FUZZ_SECONDS each (clang)'
 	@echo 'make examples      build and run the examples'
 	@echo 'make run DIR=..    index the headers below a folder (/usr/include)'
+	@echo 'make costs         instructions, allocations, bytes a key of a fixed workload, against the committed baseline'
+	@echo 'make costs-baseline   measure them anew and write bench/costs.tsv'
 	@echo 'make bench         build the measuring programs                 bench-smoke: run them on a few keys'
 	@echo 'make bench-algebra-report   measure algebra on every key file, with tables of goals met and missed'
 
 check:
 	@$(CHECK) all
 test matrix asan tsan valgrind drd models faults uses packages machines portability rules headers-check layers \
-examples replay-check:
+examples replay-check costs:
 	@$(CHECK) $@
 
 # The headers that ship. The folder is a prerequisite too, so that removing a part counts as a change.
@@ -155,6 +157,9 @@ build/coverage/lines.json.gz:
 
 stack: generated
 	$(PYTHON) tests/stack_use.py
+
+costs-baseline: generated
+	$(PYTHON) bench/costs.py --move
 
 # The operation scripts: build/replay has standard counts, build/replay-slim slim ones.
 

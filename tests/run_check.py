@@ -778,6 +778,10 @@ def group_bench():
     return [("bench-smoke", counting_job(["make", "--no-print-directory", "-s", "bench-smoke"]))]
 
 
+def group_costs():
+    return [("costs against the baseline", counting_job([sys.executable, "bench/costs.py"]))]
+
+
 def group_rules():
     return [(f"tests/{name}", counting_job([sys.executable, f"tests/{name}"]))
             for name in ("test_amalgamate.py", "test_frame.py")] + [
@@ -810,6 +814,7 @@ GROUPS = {
     "matrix": group_matrix,
     "examples": group_examples,
     "bench-smoke": group_bench,
+    "costs": group_costs,
     "fuzz": group_fuzz,
     "portability": group_portability,
 }
@@ -892,7 +897,7 @@ def main(arguments):
         for name, job in group_headers():
             run_job(report, name, job)
     jobs = [job for name in names if name != "headers-check" for job in GROUPS[name]()]
-    alone = {"headers-check", "rules", "layers", "models", "packages"}
+    alone = {"headers-check", "rules", "layers", "models", "packages", "costs"}
     log = prepare([name for name, _ in jobs]) if names.keys() - alone else None
     if log is not None:
         # Every further job would say the same.
