@@ -1,6 +1,5 @@
 /* A fixed workload whose costs can be counted: instructions (under callgrind, by bench/costs.py), allocations, and bytes
-   a key. Each function do_NAME is one row; what comes before and after it is not counted. The keys are made here, so
-   that they are the same everywhere. */
+   a key. What is not in a row is not counted. The keys are made here, so that they are the same everywhere. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

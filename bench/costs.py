@@ -64,7 +64,8 @@ def measure():
     for counts, slim in (("slim", 1), ("standard", 0)):
         with tempfile.TemporaryDirectory() as folder:
             program = f"{folder}/costs"
-            subprocess.run([*CC, *FLAGS, f"-DPATHMAP_SLIM_PTRS={slim}", "-I.", "bench/costs.c", "-o", program], check=True)
+            kind = f"-DPATHMAP_SLIM_PTRS={slim}"
+            subprocess.run([*CC, *FLAGS, kind, "-I.", "bench/costs.c", "-o", program], check=True)
             lines = subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()
             fields = [line.split("\t") for line in lines]
             for name, row, figure in (field for field in fields if field[0] != "row"):
