@@ -1,4 +1,4 @@
-/* A fixed workload whose costs can be counted: instructions (under callgrind, by bench/costs.py), allocations, and bytes
+/* A fixed workload whose costs can be counted: instructions (under callgrind, by bench/costs.py), allocations, bytes
    a key. What is not in a row is not counted. The keys are made here, so that they are the same everywhere. */
 #include <stdint.h>
 #include <stdio.h>
