@@ -2178,7 +2178,7 @@ PM_API PM_NODISCARD pm_status pm_shared_compare_and_swap(pm_shared *s, const pm_
    Cost     that of fn, whose first writes copy nodes on their way, and of a store */
 PM_API PM_NODISCARD pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_map *m), void *ctx);
 
-/* ---- src/pathmap/69_parallel.h ------------------------------------------------------------------------- */
+/* ---- src/pathmap/77_parallel.h ------------------------------------------------------------------------- */
 
 /* Operations on whole maps in several threads, which the caller has: the library starts none.
 
@@ -22580,7 +22580,7 @@ PM_API pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_ma
     return st;
 }
 
-/* ---- src/pathmap/69_parallel.c ------------------------------------------------------------------------- */
+/* ---- src/pathmap/77_parallel.c ------------------------------------------------------------------------- */
 
 /* Whole maps in pieces, for several threads.
 

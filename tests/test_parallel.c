@@ -1,4 +1,4 @@
-/* Operations in pieces (69_parallel): the same as by one call, whoever runs the pieces and in whatever order. */
+/* Operations in pieces (77_parallel): the same as by one call, whoever runs the pieces and in whatever order. */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 

@@ -13,7 +13,7 @@
    small map, whose fold finds these results where they belong. */
 #include "48_map_range.h"
 #include "62_hash.c"
-#include "69_parallel.h"
+#include "77_parallel.h"
 
 /* Pieces for each worker; random ways down at a place; length at which places are no longer divided; keys drawn for a
    piece of a build. */
