@@ -1,7 +1,9 @@
 /* Measures what ordered maps are asked for: the nearest key, the longest prefix, ranges counted and removed, dividing
    and putting together, taking the first out; beside std::map and absl::btree_map where they are. Counting and removing
    are per range, of as many keys as the name says. Of pathmap alone: writing below a writer's focus against pm_set, and
-   batches of changes (a third of them of keys that are there), per key.
+   batches of changes (a third of them of keys that are there), per key; and summaries: ranks, the n-th, the size of a
+   prefix, the best ten of one, random keys, beside the same by counting (1,000 questions of these); what a summary takes
+   to make, in memory, and to refresh; inserting the second half of the keys beside one that is refreshed each so many.
 
    Every answer is added up and compared between the engines. */
 #define _GNU_SOURCE
@@ -253,6 +255,155 @@ static double run_singly(const work *w, size_t width) { return changes(w, width,
 static double run_batch(const work *w, size_t width) { return changes(w, width, false); }
 static double run_batch_sorted(const work *w, size_t width) { return changes(w, width, true); }
 
+/* ---- summaries ------------------------------------------------------------------------------------------------- */
+
+static void greatest_of(void *ctx, pm_val v, void *out) { (void)ctx, memcpy(out, &v, sizeof v); }
+static void greatest_add(void *ctx, void *left, const void *right) {
+    (void)ctx;
+    if (*(const uint64_t *)right > *(uint64_t *)left) memcpy(left, right, sizeof(uint64_t));
+}
+static int greatest_compare(void *ctx, const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    (void)ctx;
+    return (x > y) - (x < y);
+}
+static const pm_monoid greatest = {sizeof(uint64_t), NULL, greatest_of, greatest_add, greatest_compare};
+
+enum { COUNTED = 1000, PREFIX = 3, BEST = 10, PLAIN = 0, HASHED = 1, SCORED = 2 };
+static uint64_t answers; /* so that none is left out */
+
+static pm_summary *summary_of(const pm_map *m, unsigned kind) {
+    pm_summary *s;
+    need(pm_summary_new(m, kind & HASHED ? PM_SUMMARY_HASH : 0, kind & SCORED ? &greatest : NULL, &s));
+    return s;
+}
+
+/* Values in no order of the keys, so that they can be scores. */
+static pm_map scored(const work *w, size_t n) {
+    pm_map m = {0};
+    for (size_t i = 0; i < n; i++)
+        need(pm_set(&m, w->file.key[i].data, w->file.key[i].len, (i * 0x9E3779B97F4A7C15u) >> 8, NULL));
+    return m;
+}
+
+static bool see_best(void *ctx, const uint8_t *key, size_t len, pm_val val) {
+    (void)ctx, (void)key;
+    answers += val + len;
+    return true;
+}
+
+typedef enum question { RANK, NTH, SIZE, SAMPLE, TOP } question;
+
+static void ask_summary(const pm_summary *s, question q, bench_key k, size_t i) {
+    uint64_t n = 0, r = (i + 1) * 0x9E3779B97F4A7C15u;
+    size_t some = k.len < PREFIX ? k.len : PREFIX;
+    if (q == RANK) need(pm_summary_rank(s, k.data, k.len, &n));
+    else if (q == NTH) need(pm_summary_nth(s, r % pm_summary_count(s), &found));
+    else if (q == SIZE) need(pm_summary_prefix_count(s, k.data, some, &n));
+    else if (q == SAMPLE) need(pm_summary_sample(s, r, &found));
+    else need(pm_summary_best(s, k.data, some, BEST, see_best, NULL));
+    answers += n + found.len;
+}
+
+/* The same of a map that nothing is known of; the best ones by looking at all. */
+static void ask_map(const pm_map *m, question q, bench_key k, size_t i, uint64_t count) {
+    uint64_t n = 0, r = (i + 1) * 0x9E3779B97F4A7C15u, best[BEST] = {0};
+    size_t some = k.len < PREFIX ? k.len : PREFIX;
+    if (q == RANK) need(pm_rank(m, k.data, k.len, &n));
+    else if (q == NTH || q == SAMPLE) need(pm_nth(m, r % count, &found));
+    else if (q == SIZE) need(pm_prefix_count(m, k.data, some, &n));
+    if (q == TOP) {
+        pm_iter it = pm_iter_prefix(pm_iter_vals(m), k.data, some);
+        while (pm_iter_next(&it)) {
+            uint64_t v = *it.val;
+            for (unsigned j = 0; j < BEST && v; j++)
+                if (v > best[j]) {
+                    uint64_t t = best[j];
+                    best[j] = v, v = t;
+                }
+        }
+        pm_iter_drop(&it);
+    }
+    answers += n + found.len + best[0];
+}
+
+static double run_summary(const work *w, size_t q) {
+    pm_map m = scored(w, w->file.n);
+    pm_summary *s = summary_of(&m, q == TOP ? SCORED : PLAIN);
+    start();
+    for (size_t i = 0; i < w->asked; i++) ask_summary(s, (question)q, w->file.key[i], i);
+    double t = taken(w->asked);
+    pm_summary_free(s);
+    pm_drop(&m);
+    return t;
+}
+
+static double run_counting(const work *w, size_t q) {
+    pm_map m = scored(w, w->file.n);
+    size_t asked = w->asked < COUNTED ? w->asked : COUNTED;
+    uint64_t count = 0;
+    need(pm_val_count(&m, &count));
+    start();
+    for (size_t i = 0; i < asked; i++) ask_map(&m, (question)q, w->file.key[i], i, count);
+    double t = taken(asked);
+    pm_drop(&m);
+    return t;
+}
+
+static double run_summary_new(const work *w, size_t kind) {
+    pm_map m = scored(w, w->file.n);
+    start();
+    pm_summary *s = summary_of(&m, (unsigned)kind);
+    double t = taken(w->file.n);
+    pm_summary_free(s);
+    pm_drop(&m);
+    return t;
+}
+
+/* Bytes a key. */
+static double run_summary_bytes(const work *w, size_t kind) {
+    pm_map m = scored(w, w->file.n);
+    pm_summary *s = summary_of(&m, (unsigned)kind);
+    double bytes = (double)pm_summary_bytes(s) / (double)w->file.n;
+    pm_summary_free(s);
+    pm_drop(&m);
+    return bytes;
+}
+
+/* A write and a refresh; without the write, which is measured by itself. */
+static double run_summary_refresh(const work *w, size_t kind) {
+    pm_map m = scored(w, w->file.n);
+    pm_summary *s = summary_of(&m, (unsigned)kind);
+    const size_t n = w->asked / 10;
+    double t = 0;
+    for (size_t i = 0; i < n; i++) {
+        bench_key k = w->file.key[(i * 7919) % w->file.n];
+        need(pm_set(&m, k.data, k.len, i, NULL));
+        start();
+        need(pm_summary_refresh(s, &m));
+        t += taken(1);
+    }
+    pm_summary_free(s);
+    pm_drop(&m);
+    return t / (double)(n ? n : 1);
+}
+
+/* Inserting the second half of the keys, with a refresh each `every` keys; 0: without a summary. */
+static double run_insert(const work *w, size_t every) {
+    const size_t half = w->file.n / 2;
+    pm_map m = scored(w, half);
+    pm_summary *s = every ? summary_of(&m, PLAIN) : NULL;
+    start();
+    for (size_t i = half; i < w->file.n; i++) {
+        need(pm_set(&m, w->file.key[i].data, w->file.key[i].len, i, NULL));
+        if (s && (i - half + 1) % every == 0) need(pm_summary_refresh(s, &m));
+    }
+    double t = taken(w->file.n - half);
+    pm_summary_free(s);
+    pm_drop(&m);
+    return t;
+}
+
 static const struct {
     const char *name;
     size_t width;
@@ -263,7 +414,29 @@ static const struct {
            {"change_singly_sorted", 0, run_batch_sorted},
            {"apply_1000", 1000, run_batch},
            {"apply_1000_sorted", 1000, run_batch_sorted},
-           {"apply_100000_sorted", 100000, run_batch_sorted}};
+           {"apply_100000_sorted", 100000, run_batch_sorted},
+           {"summary_rank", RANK, run_summary},
+           {"summary_nth", NTH, run_summary},
+           {"summary_prefix_count", SIZE, run_summary},
+           {"summary_sample", SAMPLE, run_summary},
+           {"summary_best_10", TOP, run_summary},
+           {"counting_rank", RANK, run_counting},
+           {"counting_nth", NTH, run_counting},
+           {"counting_prefix_count", SIZE, run_counting},
+           {"scanning_best_10", TOP, run_counting},
+           {"summary_new", PLAIN, run_summary_new},
+           {"summary_new_hash", HASHED, run_summary_new},
+           {"summary_bytes", PLAIN, run_summary_bytes},
+           {"summary_bytes_hash", HASHED, run_summary_bytes},
+           {"summary_bytes_best", SCORED, run_summary_bytes},
+           {"summary_refresh", PLAIN, run_summary_refresh},
+           {"summary_refresh_hash", HASHED, run_summary_refresh},
+           {"summary_insert_none", 0, run_insert},
+           {"summary_insert_each_1", 1, run_insert},
+           {"summary_insert_each_100", 100, run_insert},
+           {"summary_insert_each_10000", 10000, run_insert},
+           {"summary_insert_each_100000", 100000, run_insert},
+           {"summary_insert_each_1000000", 1000000, run_insert}};
 
 /* ---- runs ------------------------------------------------------------------------------------------------------ */
 

@@ -25,7 +25,8 @@ OPTIONAL = {
     "ctx", "pool", "ops", "options", "stats", "expected", "choose", "vals",
     "pm_range_count.from", "pm_range_count.to", "pm_subrange.from", "pm_subrange.to", "pm_remove_range.from",
     "pm_remove_range.to", "pm_keep_range.from", "pm_keep_range.to",
-    "slot", "pick", "conflicts", "pm_head_free.h", "pm_head_free.out", "pm_view_prefix.root",
+    "pm_summary_new.monoid", "pm_summary_range_count.from", "pm_summary_range_count.to", "pm_summary_reduce.from",
+    "pm_summary_reduce.to", "slot", "pick", "conflicts", "pm_head_free.h", "pm_head_free.out", "pm_view_prefix.root",
 }
 REQUIRED = {"pm_get_mut.slot", "pm_wz_get_mut.slot", "pm_diff.old", "pm_patch_make.old"}
 # Calls whose status is that of another thing: freeing, dropping and the like take NULL for "nothing to do".
@@ -35,7 +36,7 @@ NOTHING = re.compile(r"_(free|drop|close|release|retain)$")
 ZERO_VALID = {"pm_map", "pm_rz", "pm_ref", "pm_iter", "pm_mask", "pm_witness", "pm_pool_options",
               "pm_ops", "pm_item", "pm_merkle_stats", "pm_stats", "pm_pool_stats", "pm_patch",
               "pm_diff_iter"}
-ZERO_REFUSED = {"pm_wz", "pm_fold", "pm_unfold", "pm_txn"}
+ZERO_REFUSED = {"pm_wz", "pm_fold", "pm_unfold", "pm_txn", "pm_monoid"}
 # Functions that open a zero object, end it, or only tell of it.
 ZERO_FINE = {"pm_txn_begin", "pm_wz_status", "pm_wz_drop"}
 # Counts that say how much there is at a pointer.
@@ -50,6 +51,7 @@ SAMPLES = {
     "pm_wz from": "&from", "pm_map maps": "child_maps", "pm_rz factors": "two_readers",
     "pm_item": "&item", "pm_map": "&map", "pm_rz": "&rz", "pm_wz": "&wz", "pm_ref": "&ref", "pm_iter": "&iter",
     "pm_head": "head", "pm_shared": "shared", "pm_pool": "pool", "pm_sampler": "sampler", "pm_txn": "&txn",
+    "pm_summary": "summary", "pm_monoid": "&monoid",
     "pm_witness": "&witness", "pm_fold": "&fold", "pm_unfold": "&unfold", "pm_sprout": "sprout", "pm_mask": "&mask",
     "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_edit": "edits", "pm_map why": "&report",
     "pm_opt": "(pm_opt *)slots",
@@ -59,6 +61,7 @@ SAMPLES = {
 NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2"}
 FUNCTIONS = {
     "fn": {"pm_each": "visit", "pm_shared_update": "change", "pm_each_prefix": "see_prefix", "pm_update": "update",
+           "pm_summary_best": "visit",
            "pm_diff": "see"},
     "make": "make_value", "sink": "sink", "random": "draw", "next": "no_next", "choose": "choose", "pick": "pick",
 }
@@ -109,6 +112,11 @@ static pm_head *head;
 static pm_shared *shared;
 static pm_pool *pool;
 static pm_sampler *sampler;
+static pm_summary *summary;
+static void element_of(void *c, pm_val v, void *out) { (void)c, memcpy(out, &v, 8); }
+static void element_add(void *c, void *l, const void *r) { (void)c, (void)l, (void)r; }
+static int element_compare(void *c, const void *a, const void *b) { (void)c; return memcmp(a, b, 8); }
+static const pm_monoid monoid = {8, NULL, element_of, element_add, element_compare};
 static pm_txn txn;
 static pm_item item;
 static pm_witness witness;
@@ -163,6 +171,7 @@ static void prepare(void) {
     must(pm_shared_new(&map, &shared));
     must(pm_pool_new(NULL, &pool));
     must(pm_sampler_new(&map, (pm_sample)0, &sampler));
+    must(pm_summary_new(&map, PM_SUMMARY_HASH, &monoid, &summary));
     must(pm_txn_begin(&txn, &map));
     witness = pm_rz_witness(&rz);
     mask = pm_mask_of("x", 1);
