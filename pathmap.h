@@ -1785,7 +1785,9 @@ PM_API PM_NODISCARD pm_status pm_view_overlay(const pm_rz *left, const pm_rz *ri
    Cost     a location exists only if something remains at or below it, so the child mask and existence look ahead
             to the first such place; going from value to value does not */
 PM_API PM_NODISCARD pm_status pm_view_meet(const pm_rz *left, const pm_rz *right, pm_rz *out);
-/* Opens a view of what pm_subtract makes. Else as pm_view_meet. */
+/* Opens a view of what pm_subtract makes. Else as pm_view_meet.
+   Cost     subtries that two maps share are not visited if values are idempotent: a version without an older one costs
+            what differs, not what there is */
 PM_API PM_NODISCARD pm_status pm_view_subtract(const pm_rz *left, const pm_rz *right, pm_rz *out);
 
 /* ---- src/pathmap/60_fold.h ----------------------------------------------------------------------------- */
@@ -18343,6 +18345,87 @@ static bool pm__iter_seek_back(pm_rz *z, size_t floor, const uint8_t *key, size_
     return pm__iter_go(z, key, n) && pm__iter_prev_terminal(z, floor, below);
 }
 
+/* ---- what two zippers share ------------------------------------------------------------------------------------ */
+
+/* Two zippers over maps that stand on the same path below their roots, on the trie: whether they are in one and the
+   same node there, so that all is the same that begins with the first *at bytes of that path and is longer. */
+static PM__INLINE bool pm__iter_in_shared(const pm_rz *a, const pm_rz *b, size_t *at) {
+    size_t i = a->nframes, j = b->nframes;
+    if (!i || !j || PM__LIKELY(a->frames[i - 1].place.node != b->frames[j - 1].place.node)) return false;
+    *at = a->len - a->root_len;
+    for (; i && j; i--, j--) {
+        const pm_frame *f = &a->frames[i - 1], *g = &b->frames[j - 1];
+        if (f->place.node != g->place.node || f->base + b->root_len != g->base + a->root_len) break;
+        size_t above = f->base < a->root_len ? a->root_len - f->base : 0;
+        if (above && memcmp(a->path + f->base, b->path + g->base, above) != 0) break;
+        *at = f->base + above - a->root_len;
+    }
+    return *at < a->len - a->root_len;
+}
+
+/* From two places in lines, at the same path, past entries that both lines have from slots *i and *j on. */
+static void pm__iter_pass_in_lines(const pm_place *p, const pm_place *q, int *i, int *j, bool back) {
+    const pm__line *x = pm__place_line(p), *y = pm__place_line(q);
+    if (x->plen != y->plen) return;
+    for (; *i >= 0 && *j >= 0 && *i < x->n && *j < y->n; *i += back ? -1 : 1, *j += back ? -1 : 1) {
+        unsigned k = (unsigned)*i, l = (unsigned)*j, len = pm__line_lens(x)[k];
+        bool child = pm__line_is_child(x, k);
+        if (x->body[k] != y->body[l] || pm__line_lens(y)[l] != len || pm__line_is_child(y, l) != child) return;
+        if (child ? *pm__line_child(x, k) != *pm__line_child(y, l) : *pm__line_val(x, k) != *pm__line_val(y, l)) return;
+        const uint8_t *h = pm__line_heap(x) + pm__line_off(x, k), *g = pm__line_heap(y) + pm__line_off(y, l);
+        if (!pm__line_heap_equal(h, g, len)) return;
+    }
+}
+
+/* The same in byte nodes. */
+static void pm__iter_pass_in_bytes(const pm_place *p, const pm_place *q, int *i, int *j, bool back) {
+    const pm__byte *x = pm__place_byte(p), *y = pm__place_byte(q);
+    for (;;) {
+        int s = pm__iter_byte_slot(x, *i, back), t = pm__iter_byte_slot(y, *j, back);
+        uint8_t c = (uint8_t)((unsigned)s >> 1);
+        if (s < 0 || s != t) return;
+        if (s & 1 ? *pm__byte_child(x, c) != *pm__byte_child(y, c) : *pm__byte_val(x, c) != *pm__byte_val(y, c)) return;
+        *i = *j = s + (back ? -1 : 1);
+    }
+}
+
+/* On from a slot of the top frame to the next terminal, or the one before, that begins with `floor` bytes. */
+static bool pm__iter_walk_beyond(pm_rz *z, int slot, size_t floor, bool back) {
+    size_t root_len = z->root_len;
+    z->root_len += floor;
+    bool found = back ? pm__iter_back(z, slot, true) : pm__iter_forth(z, slot, true);
+    if (!found) pm__iter_rewind(z);
+    z->root_len = root_len;
+    if (found || !back || z->status != PM_OK) return found;
+    z->run_val = pm_rz_val(z);
+    return pm__iter_is_terminal(z);
+}
+
+/* Takes two zippers, of which pm__iter_in_shared has said where, on past what they share there; `all`: and past what
+   else they have in common beside it, as far as that is seen in the nodes above. Each goes to its next terminal, or the
+   one before, within the first `floor` bytes. Tells whether there is one. */
+static void pm__iter_pass_shared(pm_rz *a, pm_rz *b, size_t at, size_t floor, bool back, bool all, bool *a_on,
+                                 bool *b_on) {
+    *a_on = *b_on = false;
+    if (at < floor || (at == floor && !back)) return;
+    pm__rz_cut_to(a, a->root_len + at);
+    pm__rz_cut_to(b, b->root_len + at);
+    if (at == floor) {
+        a->run_val = pm_rz_val(a), b->run_val = pm_rz_val(b);
+        *a_on = pm__iter_is_terminal(a), *b_on = pm__iter_is_terminal(b);
+        return;
+    }
+    const pm_frame *f = &a->frames[a->nframes - 1], *g = &b->frames[b->nframes - 1];
+    int i = pm__iter_slot_of(&f->place, PM__ITER_BELOW, back), j = pm__iter_slot_of(&g->place, PM__ITER_BELOW, back);
+    if (all && f->base + b->root_len == g->base + a->root_len) {
+        bool line = pm__place_in_line(&f->place);
+        if (line == pm__place_in_line(&g->place))
+            (line ? pm__iter_pass_in_lines : pm__iter_pass_in_bytes)(&f->place, &g->place, &i, &j, back);
+    }
+    *a_on = pm__iter_spare_map(a) && pm__iter_walk_beyond(a, i, floor, back);
+    *b_on = pm__iter_spare_map(b) && pm__iter_walk_beyond(b, j, floor, back);
+}
+
 /* ---- seeking ----------------------------------------------------------------------------------------------------- */
 
 static bool pm__iter_seek(pm_rz *z, pm_rel rel, const uint8_t *key, size_t len) {
@@ -19714,7 +19797,10 @@ PM_API size_t pm_view_path_indices(const pm_rz *z, size_t cap, size_t *out) {
 /* Views of two zippers side by side: overlay, meet, subtract.
 
    A pair goes from terminal to terminal: its factors go ahead to theirs, each on its own, and the smaller one is looked
-   at first; where only one factor's terminals count, the other one leaps to them. */
+   at first; where only one factor's terminals count, the other one leaps to them.
+
+   Where both factors stand in one and the same node, all that is below is the same. A subtraction goes past that, and
+   past what else both have in common beside it; a meet and an overlay go through it with the left factor alone. */
 
 typedef enum pm__pair_kind { PM__OVERLAY, PM__MEET, PM__SUBTRACT } pm__pair_kind;
 
@@ -19728,6 +19814,9 @@ typedef struct pm__pair {
     bool kept;   /* `made` holds a reference */
     size_t floor;
     bool left_on, right_on; /* it stands on a terminal */
+    bool shares; /* what both share needs no look at both: x meet x = x, and so on */
+    bool alone;  /* the left one goes through what both share, which begins behind `alone_at` bytes */
+    size_t alone_at;
     int order;   /* < 0: the left one is on the terminal shown; > 0: the right one; 0: both */
 } pm__pair;
 
@@ -19780,10 +19869,15 @@ static PM__INLINE void pm__pair_pull_right(pm__pair *p, pm_terminal *t) {
     p->right_on = pm__view_asked(&p->right, pm__iter_next_terminal(&p->right, p->floor), t);
 }
 
+/* The path of a factor, which has no buffer before its first move. */
+static PM__INLINE const uint8_t *pm__pair_path(const pm_rz *z) {
+    return z->path ? z->path + z->root_len : (const uint8_t *)"";
+}
+
 /* Which of two focuses comes first; *prefix: whether it lies above the other. */
 static PM__INLINE int pm__pair_order(const pm_rz *a, const pm_rz *b, bool *prefix) {
     size_t an = a->len - a->root_len, bn = b->len - b->root_len, min = an < bn ? an : bn;
-    const uint8_t *as = a->path + a->root_len, *bs = b->path + b->root_len;
+    const uint8_t *as = pm__pair_path(a), *bs = pm__pair_path(b);
     size_t same = min ? pm__lcp(as, bs, min) : 0;
     *prefix = same == min;
     if (same < min) return as[same] < bs[same] ? -1 : 1;
@@ -19798,7 +19892,7 @@ static bool pm__pair_chase(pm_rz *z, const pm_rz *other, size_t floor, int *orde
         if (!pm__iter_next_terminal(z, floor)) return false;
         if ((*order = pm__pair_order(z, other, prefix)) >= 0) return true;
     }
-    if (!pm__iter_seek_terminal(z, floor, other->path + other->root_len, other->len - other->root_len)) return false;
+    if (!pm__iter_seek_terminal(z, floor, pm__pair_path(other), other->len - other->root_len)) return false;
     *order = pm__pair_order(z, other, prefix);
     return true;
 }
@@ -19817,8 +19911,54 @@ static bool pm__pair_chase_right(pm__pair *p, bool *prefix, pm_terminal *t) {
 /* Whether a factor that is on a terminal has nothing below it. */
 static bool pm__pair_is_end(pm_rz *z, const pm_val *v, pm_terminal *t) { return !v || !pm__view_leads_on(z, t); }
 
+/* Whether both factors, on terminals, stand in what they share. */
+static PM__INLINE bool pm__pair_in_shared(const pm__pair *p, size_t *at) {
+    return p->order == 0 && p->shares && pm__iter_in_shared(&p->left, &p->right, at);
+}
+
+static void pm__pair_pass(pm__pair *p, size_t at, bool back, pm_terminal *t) {
+    pm__iter_pass_shared(&p->left, &p->right, at, p->floor, back, p->kind == PM__SUBTRACT, &p->left_on, &p->right_on);
+    (void)pm__view_asked(&p->left, false, t);
+    (void)pm__view_asked(&p->right, false, t);
+}
+
+/* Shows the left factor's terminal, which lies in what both share. */
+static bool pm__pair_show_alone(pm__pair *p, pm_terminal *t) {
+    pm__pair_forget(p);
+    t->val = pm_rz_val(&p->left);
+    return true;
+}
+
+/* The left factor goes on, or back, in what both share. At its end both go past it: false. */
+static bool pm__pair_go_alone(pm__pair *p, bool back, pm_terminal *t) {
+    pm_rz *z = &p->left;
+    bool found = back ? pm__iter_prev_terminal(z, p->alone_at, false) && z->len > z->root_len + p->alone_at
+                      : pm__iter_next_terminal(z, p->alone_at);
+    if (pm__view_asked(z, found, t)) return pm__pair_show_alone(p, t);
+    p->alone = false;
+    p->left_on = p->right_on = false;
+    if (t->status == PM_OK) pm__pair_pass(p, p->alone_at, back, t);
+    return false;
+}
+
+/* Begins that where the factors stand, if that is in what both share. */
+static PM__INLINE bool pm__pair_begin_alone(pm__pair *p, pm_terminal *t) {
+    p->alone = pm__pair_in_shared(p, &p->alone_at);
+    if (p->alone && p->alone_at < p->floor) p->alone_at = p->floor;
+    return p->alone && pm__pair_show_alone(p, t);
+}
+
+/* The factors of a subtraction go past what both share, if they stand there. */
+static PM__INLINE bool pm__pair_cancels(pm__pair *p, bool back, pm_terminal *t) {
+    size_t at;
+    if (!pm__pair_in_shared(p, &at)) return false;
+    pm__pair_pass(p, at, back, t);
+    return true;
+}
+
 /* Whether the factors' terminals, as they stand, make one of the view. If not, those that come first go on. */
 static bool pm__overlay_here(pm__pair *p, bool prefix, pm_terminal *t) {
+    if (pm__pair_begin_alone(p, t)) return true;
     const pm_val *l = p->order <= 0 ? pm_rz_val(&p->left) : NULL, *r = p->order >= 0 ? pm_rz_val(&p->right) : NULL;
     if (pm__pair_show(p, l, r, t)) return true;
     bool l_end = p->order <= 0 ? pm__pair_is_end(&p->left, l, t) : !(prefix && p->left_on);
@@ -19832,6 +19972,7 @@ static bool pm__overlay_here(pm__pair *p, bool prefix, pm_terminal *t) {
 static bool pm__meet_here(pm__pair *p, bool prefix, pm_terminal *t) {
     while (p->order)
         if (!(p->order < 0 ? pm__pair_chase_left(p, &prefix, t) : pm__pair_chase_right(p, &prefix, t))) return false;
+    if (pm__pair_begin_alone(p, t)) return true;
     const pm_val *l = pm_rz_val(&p->left), *r = pm_rz_val(&p->right);
     if (pm__pair_show(p, l, r, t) || (!l && !r)) return true;
     pm__pair_pull_left(p, t);
@@ -19841,6 +19982,7 @@ static bool pm__meet_here(pm__pair *p, bool prefix, pm_terminal *t) {
 
 static bool pm__subtract_here(pm__pair *p, bool prefix, pm_terminal *t) {
     if (p->order > 0 && !pm__pair_chase_right(p, &prefix, t) && t->status != PM_OK) return false;
+    if (pm__pair_cancels(p, false, t)) return false;
     const pm_val *l = pm_rz_val(&p->left);
     if (pm__pair_show(p, l, p->order ? NULL : pm_rz_val(&p->right), t)) return true;
     if (!l && p->order && !(prefix && p->right_on)) return true;
@@ -19851,7 +19993,7 @@ static bool pm__subtract_here(pm__pair *p, bool prefix, pm_terminal *t) {
 /* Where the terminal is that is shown. */
 static PM__INLINE void pm__pair_tell(const pm__pair *p, pm_terminal *t) {
     const pm_rz *at = p->order <= 0 ? &p->left : &p->right;
-    t->path = at->path + at->root_len;
+    t->path = pm__pair_path(at);
     t->len = at->len - at->root_len;
 }
 
@@ -19873,6 +20015,11 @@ static bool pm__pair_go_on(pm__pair *p, pm_terminal *t) {
 static bool pm__pair_next(void *state, size_t within, pm_terminal *t) {
     pm__pair *p = (pm__pair *)state;
     (void)within;
+    if (p->alone) {
+        if (!pm__pair_go_alone(p, false, t)) return pm__pair_go_on(p, t);
+        pm__pair_tell(p, t);
+        return true;
+    }
     if (p->order <= 0 && p->left_on) pm__pair_pull_left(p, t);
     if (p->order >= 0 && p->right_on) pm__pair_pull_right(p, t);
     return pm__pair_go_on(p, t);
@@ -19894,6 +20041,7 @@ static bool pm__pair_at_origin(pm__pair *p, pm_terminal *t) {
 static bool pm__pair_seek(void *state, const uint8_t *key, size_t len, size_t within, pm_terminal *t) {
     pm__pair *p = (pm__pair *)state;
     p->floor = within;
+    p->alone = false;
     p->right_on = false;
     p->left_on = pm__view_asked(&p->left, pm__iter_seek_terminal(&p->left, within, key, len), t);
     if (p->left_on || p->kind == PM__OVERLAY)
@@ -19918,20 +20066,21 @@ static bool pm__pair_chase_back(pm_rz *z, const pm_rz *other, size_t floor, int 
         if (!pm__iter_prev_terminal(z, floor, false)) return false;
         if ((*order = pm__pair_order(z, other, &prefix)) <= 0) return true;
     }
-    if (!pm__iter_go(z, other->path + other->root_len, other->len - other->root_len)) return false;
+    if (!pm__iter_go(z, pm__pair_path(other), other->len - other->root_len)) return false;
     *order = pm__iter_is_terminal(z) ? 0 : -1;
     return z->status == PM_OK && (*order == 0 || pm__iter_prev_terminal(z, floor, false));
 }
 
 /* Whether a factor has something below the other one's focus, or, with `at`, there. It stays before that. */
 static bool pm__pair_has(pm_rz *z, const pm_rz *other, bool at, size_t floor, bool *on, pm_terminal *t) {
-    bool has = pm__view_asked(z, pm__iter_go(z, other->path + other->root_len, other->len - other->root_len), t) &&
+    bool has = pm__view_asked(z, pm__iter_go(z, pm__pair_path(other), other->len - other->root_len), t) &&
                (at ? pm__view_exists(z, t) : pm__view_leads_on(z, t));
     pm__pair_pull_back(z, floor, on, t);
     return has;
 }
 
 static bool pm__overlay_back(pm__pair *p, pm_terminal *t) {
+    if (pm__pair_begin_alone(p, t)) return true;
     const pm_val *l = p->order <= 0 ? pm_rz_val(&p->left) : NULL, *r = p->order >= 0 ? pm_rz_val(&p->right) : NULL;
     if (pm__pair_show(p, l, r, t)) return true;
     bool below = p->order <= 0 ? !pm__pair_is_end(&p->left, l, t)
@@ -19953,6 +20102,7 @@ static bool pm__meet_back(pm__pair *p, pm_terminal *t) {
         if (!on) return false;
         if (left) p->order = -p->order;
     }
+    if (pm__pair_begin_alone(p, t)) return true;
     const pm_val *l = pm_rz_val(&p->left), *r = pm_rz_val(&p->right);
     if (pm__pair_show(p, l, r, t) || (!l && !r)) return true;
     pm__pair_pull_back(&p->left, p->floor, &p->left_on, t);
@@ -19966,6 +20116,7 @@ static bool pm__subtract_back(pm__pair *p, pm_terminal *t) {
         if (!pm__view_asked(&p->right, p->right_on, t)) p->order = -1;
         if (t->status != PM_OK) return false;
     }
+    if (pm__pair_cancels(p, true, t)) return false;
     const pm_val *l = pm_rz_val(&p->left);
     if (pm__pair_show(p, l, p->order ? NULL : pm_rz_val(&p->right), t)) return true;
     if (!l && p->order && !pm__pair_has(&p->right, &p->left, true, p->floor, &p->right_on, t)) return true;
@@ -19990,6 +20141,11 @@ static bool pm__pair_go_back(pm__pair *p, pm_terminal *t) {
 static bool pm__pair_prev(void *state, size_t within, pm_terminal *t) {
     pm__pair *p = (pm__pair *)state;
     (void)within;
+    if (p->alone) {
+        if (!pm__pair_go_alone(p, true, t)) return pm__pair_go_back(p, t);
+        pm__pair_tell(p, t);
+        return true;
+    }
     if (p->order <= 0 && p->left_on) pm__pair_pull_back(&p->left, p->floor, &p->left_on, t);
     if (p->order >= 0 && p->right_on) pm__pair_pull_back(&p->right, p->floor, &p->right_on, t);
     return pm__pair_go_back(p, t);
@@ -19999,6 +20155,7 @@ static bool pm__pair_seek_back(void *state, const uint8_t *key, size_t len, size
                                pm_terminal *t) {
     pm__pair *p = (pm__pair *)state;
     p->floor = within;
+    p->alone = false;
     p->left_on = pm__view_asked(&p->left, pm__iter_seek_back(&p->left, within, key, len, below), t);
     p->right_on = pm__view_asked(&p->right, pm__iter_seek_back(&p->right, within, key, len, below), t);
     if (pm__pair_go_back(p, t)) return true;
@@ -20064,6 +20221,7 @@ static pm_status pm__pair_open(pm__pair_kind kind, const pm_rz *left, const pm_r
     memset(p, 0, sizeof *p);
     p->kind = kind;
     p->ops = agreed.ops;
+    p->shares = kind == PM__OVERLAY ? !choose : agreed.ops && (agreed.ops->flags & (PM_OPS_IDEMPOTENT | PM_OPS_UNIT));
     p->choose = choose;
     p->ctx = ctx;
     s = pm_rz_fork(left, &p->left);
@@ -20433,17 +20591,17 @@ static int pm__fold_flat_line(pm__fold *w, const pm__fold_spot *s, uint64_t key,
     pm__fold_open open[PM__LINE_ENTRIES + 1];
     const pm__line *x = (const pm__line *)pm__ref_ptr(s->node);
     const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, s->lo);
-    size_t len = w->path.used, base = len - s->d; /* where suffixes begin in the path */
+    size_t len = w->path.used, base = len - s->d; /* where suffixes begin in the path, or, of the root's, before it */
     unsigned have = s->d, hi = s->hi;
     pm__fold_open *top = open;
     pm__fold_open_stop(top, s->val, s->d);
     if (!pm__list_room(&w->path, PM__SUFFIX_MAX) || !pm__list_room(&w->results, hi - s->lo + 1u)) return PM_NOMEM;
-    uint8_t *suffix = w->path.data + base;
+    uint8_t *path = w->path.data;
     for (unsigned i = s->lo; i < hi; i++) {
         unsigned l = lens[i], common = i + 1 < hi ? pm__fold_common(x, i, h, l) : s->d;
         const pm_val *val = pm__line_val(x, i);
-        if (!have) suffix[0] = x->body[i], have = 1;
-        pm__copy_short(suffix + have, h + have - 1, l + 1 - have);
+        if (!have) path[base] = x->body[i], have = 1;
+        pm__copy_short(path + (base + have), h + have - 1, l + 1 - have);
         h += l;
         have = common;
         if (common == l + 1) {
@@ -20453,7 +20611,7 @@ static int pm__fold_flat_line(pm__fold *w, const pm__fold_spot *s, uint64_t key,
         if (common > top->d) pm__fold_open_stop(++top, NULL, common);
         int st = pm__fold_leaf_end(w, val, base + l + 1, base + top->d + 1);
         if (st != PM_OK) return st;
-        pm_mask_set(&top->mask, suffix[top->d]);
+        pm_mask_set(&top->mask, path[base + top->d]);
         top->n++;
         while (top->d > common) { /* ends; what it hangs from is the stop above it, or one that begins here */
             pm__fold_open o = *top;
@@ -20462,7 +20620,7 @@ static int pm__fold_flat_line(pm__fold *w, const pm__fold_spot *s, uint64_t key,
             if (st != PM_OK) return st;
             if (top[-1].d < common) pm__fold_open_stop(top, NULL, common);
             else top--;
-            pm_mask_set(&top->mask, suffix[top->d]);
+            pm_mask_set(&top->mask, path[base + top->d]);
             top->n++;
         }
     }

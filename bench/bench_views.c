@@ -5,6 +5,9 @@
    product is that of two maps of some hundred keys each. Times are per value of the view; "map" is low alone, through
    the same interface. By hand the values of an overlay do not come in order.
 
+   The rows "NAME of a clone" have the first 10^4, 10^5, .. keys as low, and as high a clone without 11 of them. Their
+   times are of a whole walk.
+
    Every walk's values are counted and added up, outside the time taken, against what the maps of the algebra say. */
 #define _GNU_SOURCE
 #define PATHMAP_STATIC
@@ -12,7 +15,10 @@
 
 #include "bench.h"
 
-enum { FACTOR = 300 }; /* keys in a factor of the product */
+enum {
+    FACTOR = 300, /* keys in a factor of the product */
+    GONE = 11     /* keys that a clone lacks */
+};
 
 typedef struct set {
     const char *name;
@@ -148,8 +154,11 @@ static tally expected(const set *s, view_kind kind) {
     return t;
 }
 
-static void measure(const set *s, view_kind kind, int runs) {
+/* `clone`: of a set whose high is a clone of low. */
+static void measure(const set *s, view_kind kind, int runs, bool clone) {
+    char name[64];
     tally want = expected(s, kind);
+    snprintf(name, sizeof name, "%s%s", view_names[kind], clone ? " of a clone" : "");
     for (int how = 0; how < WAYS; how++) {
         bench_samples samples = {{0}, 0};
         for (int r = 0; r < runs; r++) {
@@ -157,13 +166,13 @@ static void measure(const set *s, view_kind kind, int runs) {
             double ns = walk(s, kind, (way)how, &t);
             if (ns < 0 || !t.count) break;
             if (how != STEPS && (t.count != want.count || t.sum != want.sum || t.bytes != want.bytes)) {
-                bench_bad(way_names[how], s->name, view_names[kind], "other values");
+                bench_bad(way_names[how], s->name, name, "other values");
                 failed = true;
                 break;
             }
-            bench_sample(&samples, ns / (double)t.count);
+            bench_sample(&samples, clone ? ns : ns / (double)t.count);
         }
-        bench_emit_samples(way_names[how], s->name, view_names[kind], "ns_per_key", &samples);
+        bench_emit_samples(way_names[how], s->name, name, clone ? "ns" : "ns_per_key", &samples);
     }
 }
 
@@ -175,13 +184,34 @@ static void run_all(const bench_list *l, const char *name, const char *ops, int 
     for (int i = 0; i < 2; i++) need(pm_rz_open(&s.few[i], NULL, 0, &s.over_few[i]));
     for (int kind = 0; kind < VIEW_KINDS; kind++) {
         const char *found = ops ? strstr(ops, view_names[kind]) : view_names[kind];
-        if (found) measure(&s, (view_kind)kind, runs);
+        if (found) measure(&s, (view_kind)kind, runs, false);
     }
     pm_rz *zips[] = {&s.over_low, &s.over_high, &s.over_few[0], &s.over_few[1]};
     pm_map *maps[] = {&s.low, &s.high, &s.few[0], &s.few[1]};
     for (int i = 0; i < 4; i++) {
         pm_rz_drop(zips[i]);
         pm_drop(maps[i]);
+    }
+}
+
+static void run_clones(const bench_list *l, const char *name, const char *ops, int runs) {
+    for (size_t n = 10000; n <= l->n; n *= 10) {
+        char dataset[64];
+        snprintf(dataset, sizeof dataset, "%s/%zu", name, n);
+        set s = {dataset, fill(l, 0, n), {0}, {{0}}, {0}, {0}, {{0}}};
+        s.high = pm_clone(&s.low);
+        for (size_t i = 0; i < GONE; i++) {
+            const bench_key *k = &l->key[i * (n / GONE)];
+            need(pm_remove(&s.high, k->data, k->len, PM_PRUNE, NULL));
+        }
+        need(pm_rz_open(&s.low, NULL, 0, &s.over_low));
+        need(pm_rz_open(&s.high, NULL, 0, &s.over_high));
+        for (int kind = OVERLAY; kind <= SUBTRACT; kind++)
+            if (!ops || strstr(ops, view_names[kind])) measure(&s, (view_kind)kind, runs, true);
+        pm_rz_drop(&s.over_low);
+        pm_rz_drop(&s.over_high);
+        pm_drop(&s.low);
+        pm_drop(&s.high);
     }
 }
 
@@ -213,6 +243,7 @@ int main(int argc, char **argv) {
     bench_list l = bench_load(keys);
     if (l.n < 3) bench_die("too few keys", keys);
     run_all(&l, name, ops, runs);
+    run_clones(&l, name, ops, runs);
     bench_list_free(&l);
     return failed;
 }

@@ -862,22 +862,72 @@ static pm_alg choose_randomly(void *ctx, const pm_val *l, const pm_val *r, pm_va
     return h % 7 == 0 ? PM_ALG_NONE : (pm_alg)(h % 5);
 }
 
-static void leaf(view *v) {
+/* What leaves of an expression may share: all that say so begin as clones of one map. NULL: none do. */
+static struct {
+    const pm_ops *ops;
+    pm_map map;
+    model *want;
+} stock;
+
+static void random_change(pm_map *m, model *want, bool wide) {
     uint8_t key[8];
-    v->map = pm_new(v->ops, NULL);
-    model *all = model_new();
-    for (unsigned n = (unsigned)check_below(9); n; n--) {
-        size_t len = random_path(key, 5);
-        if (check_below(4) == 0) {
-            CHECK_OK(pm_create_path(&v->map, key, len, NULL));
-            model_create(all, key, len);
-        } else {
-            pm_val val = 1 + check_below(6);
-            CHECK_OK(pm_set(&v->map, key, len, val, NULL));
-            model_set(all, key, len, val, NULL);
-        }
+    size_t len = random_path(key, 6);
+    if (wide && len && check_below(2)) key[0] = (uint8_t)check_below(256);
+    if (check_below(5) == 0) {
+        CHECK_OK(pm_create_path(m, key, len, NULL));
+        model_create(want, key, len);
+    } else {
+        pm_val val = 1 + check_below(6);
+        CHECK_OK(pm_set(m, key, len, val, NULL));
+        model_set(want, key, len, val, NULL);
     }
+}
+
+/* Puts what the stock has below one place below another, too: there its nodes are met twice. */
+static void repeat_below(void) {
+    uint8_t from[8], to[8];
+    size_t n = random_path(from, 2), len = random_path(to, 3);
     bool exists;
+    pm_rz src;
+    pm_wz w;
+    model *below = model_subtrie(stock.want, from, n, &exists);
+    if (!exists || len == 0) {
+        model_free(below);
+        return;
+    }
+    CHECK_OK(pm_rz_open_owned(&stock.map, from, n, &src));
+    CHECK_OK(pm_wz_open(&stock.map, to, len, &w));
+    CHECK_OK(pm_wz_graft(&w, &src));
+    pm_wz_drop(&w);
+    pm_rz_drop(&src);
+    model_cursor c;
+    model_cursor_open(&c, stock.want, to, len);
+    model_cursor_graft(&c, below);
+    model_cursor_close(&c);
+    model_free(below);
+}
+
+static void fill_stock(const pm_ops *ops) {
+    unsigned n = check_below(2) ? (unsigned)check_below(200) : (unsigned)check_below(40);
+    stock.ops = ops;
+    stock.map = pm_new(ops, NULL);
+    stock.want = model_new();
+    while (n--) random_change(&stock.map, stock.want, true);
+    if (check_below(2)) repeat_below();
+}
+
+static void drop_stock(void) {
+    if (!stock.ops) return;
+    pm_drop(&stock.map);
+    model_free(stock.want);
+    stock.ops = NULL;
+}
+
+static void leaf(view *v) {
+    bool exists, common = stock.ops && check_below(4);
+    v->map = common ? pm_clone(&stock.map) : pm_new(v->ops, NULL);
+    model *all = common ? model_copy(stock.want) : model_new();
+    for (unsigned n = (unsigned)check_below(common ? 4 : 9); n; n--) random_change(&v->map, all, common);
     v->len = check_below(3) ? 0 : random_path(v->path, 2);
     v->want = model_subtrie(all, v->path, v->len, &exists);
     if (!exists) {
@@ -998,7 +1048,10 @@ static void make_world(world *g) {
     uint8_t root[LONGEST];
     size_t n = 0;
     for (;;) {
-        g->v = random_view(1 + (unsigned)check_below(3), algebras[check_below(4)].ops());
+        const pm_ops *ops = algebras[check_below(4)].ops();
+        drop_stock();
+        if (check_below(2)) fill_stock(ops);
+        g->v = random_view(1 + (unsigned)check_below(3), ops);
         CHECK_OK(open_view(g->v, &g->z));
         CHECK_EQ(pm_rz_exists(&g->z), g->v->want != NULL);
         if (g->v->want) break;
@@ -1021,6 +1074,7 @@ static void end_world(world *g) {
     pm_rz_drop(&g->z);
     model_cursor_close(&g->c);
     free_view(g->v);
+    drop_stock();
 }
 
 static void check_focus(world *g) {

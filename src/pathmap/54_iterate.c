@@ -744,6 +744,87 @@ static bool pm__iter_seek_back(pm_rz *z, size_t floor, const uint8_t *key, size_
     return pm__iter_go(z, key, n) && pm__iter_prev_terminal(z, floor, below);
 }
 
+/* ---- what two zippers share ------------------------------------------------------------------------------------ */
+
+/* Two zippers over maps that stand on the same path below their roots, on the trie: whether they are in one and the
+   same node there, so that all is the same that begins with the first *at bytes of that path and is longer. */
+static PM__INLINE bool pm__iter_in_shared(const pm_rz *a, const pm_rz *b, size_t *at) {
+    size_t i = a->nframes, j = b->nframes;
+    if (!i || !j || PM__LIKELY(a->frames[i - 1].place.node != b->frames[j - 1].place.node)) return false;
+    *at = a->len - a->root_len;
+    for (; i && j; i--, j--) {
+        const pm_frame *f = &a->frames[i - 1], *g = &b->frames[j - 1];
+        if (f->place.node != g->place.node || f->base + b->root_len != g->base + a->root_len) break;
+        size_t above = f->base < a->root_len ? a->root_len - f->base : 0;
+        if (above && memcmp(a->path + f->base, b->path + g->base, above) != 0) break;
+        *at = f->base + above - a->root_len;
+    }
+    return *at < a->len - a->root_len;
+}
+
+/* From two places in lines, at the same path, past entries that both lines have from slots *i and *j on. */
+static void pm__iter_pass_in_lines(const pm_place *p, const pm_place *q, int *i, int *j, bool back) {
+    const pm__line *x = pm__place_line(p), *y = pm__place_line(q);
+    if (x->plen != y->plen) return;
+    for (; *i >= 0 && *j >= 0 && *i < x->n && *j < y->n; *i += back ? -1 : 1, *j += back ? -1 : 1) {
+        unsigned k = (unsigned)*i, l = (unsigned)*j, len = pm__line_lens(x)[k];
+        bool child = pm__line_is_child(x, k);
+        if (x->body[k] != y->body[l] || pm__line_lens(y)[l] != len || pm__line_is_child(y, l) != child) return;
+        if (child ? *pm__line_child(x, k) != *pm__line_child(y, l) : *pm__line_val(x, k) != *pm__line_val(y, l)) return;
+        const uint8_t *h = pm__line_heap(x) + pm__line_off(x, k), *g = pm__line_heap(y) + pm__line_off(y, l);
+        if (!pm__line_heap_equal(h, g, len)) return;
+    }
+}
+
+/* The same in byte nodes. */
+static void pm__iter_pass_in_bytes(const pm_place *p, const pm_place *q, int *i, int *j, bool back) {
+    const pm__byte *x = pm__place_byte(p), *y = pm__place_byte(q);
+    for (;;) {
+        int s = pm__iter_byte_slot(x, *i, back), t = pm__iter_byte_slot(y, *j, back);
+        uint8_t c = (uint8_t)((unsigned)s >> 1);
+        if (s < 0 || s != t) return;
+        if (s & 1 ? *pm__byte_child(x, c) != *pm__byte_child(y, c) : *pm__byte_val(x, c) != *pm__byte_val(y, c)) return;
+        *i = *j = s + (back ? -1 : 1);
+    }
+}
+
+/* On from a slot of the top frame to the next terminal, or the one before, that begins with `floor` bytes. */
+static bool pm__iter_walk_beyond(pm_rz *z, int slot, size_t floor, bool back) {
+    size_t root_len = z->root_len;
+    z->root_len += floor;
+    bool found = back ? pm__iter_back(z, slot, true) : pm__iter_forth(z, slot, true);
+    if (!found) pm__iter_rewind(z);
+    z->root_len = root_len;
+    if (found || !back || z->status != PM_OK) return found;
+    z->run_val = pm_rz_val(z);
+    return pm__iter_is_terminal(z);
+}
+
+/* Takes two zippers, of which pm__iter_in_shared has said where, on past what they share there; `all`: and past what
+   else they have in common beside it, as far as that is seen in the nodes above. Each goes to its next terminal, or the
+   one before, within the first `floor` bytes. Tells whether there is one. */
+static void pm__iter_pass_shared(pm_rz *a, pm_rz *b, size_t at, size_t floor, bool back, bool all, bool *a_on,
+                                 bool *b_on) {
+    *a_on = *b_on = false;
+    if (at < floor || (at == floor && !back)) return;
+    pm__rz_cut_to(a, a->root_len + at);
+    pm__rz_cut_to(b, b->root_len + at);
+    if (at == floor) {
+        a->run_val = pm_rz_val(a), b->run_val = pm_rz_val(b);
+        *a_on = pm__iter_is_terminal(a), *b_on = pm__iter_is_terminal(b);
+        return;
+    }
+    const pm_frame *f = &a->frames[a->nframes - 1], *g = &b->frames[b->nframes - 1];
+    int i = pm__iter_slot_of(&f->place, PM__ITER_BELOW, back), j = pm__iter_slot_of(&g->place, PM__ITER_BELOW, back);
+    if (all && f->base + b->root_len == g->base + a->root_len) {
+        bool line = pm__place_in_line(&f->place);
+        if (line == pm__place_in_line(&g->place))
+            (line ? pm__iter_pass_in_lines : pm__iter_pass_in_bytes)(&f->place, &g->place, &i, &j, back);
+    }
+    *a_on = pm__iter_spare_map(a) && pm__iter_walk_beyond(a, i, floor, back);
+    *b_on = pm__iter_spare_map(b) && pm__iter_walk_beyond(b, j, floor, back);
+}
+
 /* ---- seeking ----------------------------------------------------------------------------------------------------- */
 
 static bool pm__iter_seek(pm_rz *z, pm_rel rel, const uint8_t *key, size_t len) {

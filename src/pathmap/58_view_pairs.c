@@ -1,7 +1,10 @@
 /* Views of two zippers side by side: overlay, meet, subtract.
 
    A pair goes from terminal to terminal: its factors go ahead to theirs, each on its own, and the smaller one is looked
-   at first; where only one factor's terminals count, the other one leaps to them. */
+   at first; where only one factor's terminals count, the other one leaps to them.
+
+   Where both factors stand in one and the same node, all that is below is the same. A subtraction goes past that, and
+   past what else both have in common beside it; a meet and an overlay go through it with the left factor alone. */
 #include "45_map_algebra.c"
 #include "57_views.c"
 #include "58_view_pairs.h"
@@ -18,6 +21,9 @@ typedef struct pm__pair {
     bool kept;   /* `made` holds a reference */
     size_t floor;
     bool left_on, right_on; /* it stands on a terminal */
+    bool shares; /* what both share needs no look at both: x meet x = x, and so on */
+    bool alone;  /* the left one goes through what both share, which begins behind `alone_at` bytes */
+    size_t alone_at;
     int order;   /* < 0: the left one is on the terminal shown; > 0: the right one; 0: both */
 } pm__pair;
 
@@ -70,10 +76,15 @@ static PM__INLINE void pm__pair_pull_right(pm__pair *p, pm_terminal *t) {
     p->right_on = pm__view_asked(&p->right, pm__iter_next_terminal(&p->right, p->floor), t);
 }
 
+/* The path of a factor, which has no buffer before its first move. */
+static PM__INLINE const uint8_t *pm__pair_path(const pm_rz *z) {
+    return z->path ? z->path + z->root_len : (const uint8_t *)"";
+}
+
 /* Which of two focuses comes first; *prefix: whether it lies above the other. */
 static PM__INLINE int pm__pair_order(const pm_rz *a, const pm_rz *b, bool *prefix) {
     size_t an = a->len - a->root_len, bn = b->len - b->root_len, min = an < bn ? an : bn;
-    const uint8_t *as = a->path + a->root_len, *bs = b->path + b->root_len;
+    const uint8_t *as = pm__pair_path(a), *bs = pm__pair_path(b);
     size_t same = min ? pm__lcp(as, bs, min) : 0;
     *prefix = same == min;
     if (same < min) return as[same] < bs[same] ? -1 : 1;
@@ -88,7 +99,7 @@ static bool pm__pair_chase(pm_rz *z, const pm_rz *other, size_t floor, int *orde
         if (!pm__iter_next_terminal(z, floor)) return false;
         if ((*order = pm__pair_order(z, other, prefix)) >= 0) return true;
     }
-    if (!pm__iter_seek_terminal(z, floor, other->path + other->root_len, other->len - other->root_len)) return false;
+    if (!pm__iter_seek_terminal(z, floor, pm__pair_path(other), other->len - other->root_len)) return false;
     *order = pm__pair_order(z, other, prefix);
     return true;
 }
@@ -107,8 +118,54 @@ static bool pm__pair_chase_right(pm__pair *p, bool *prefix, pm_terminal *t) {
 /* Whether a factor that is on a terminal has nothing below it. */
 static bool pm__pair_is_end(pm_rz *z, const pm_val *v, pm_terminal *t) { return !v || !pm__view_leads_on(z, t); }
 
+/* Whether both factors, on terminals, stand in what they share. */
+static PM__INLINE bool pm__pair_in_shared(const pm__pair *p, size_t *at) {
+    return p->order == 0 && p->shares && pm__iter_in_shared(&p->left, &p->right, at);
+}
+
+static void pm__pair_pass(pm__pair *p, size_t at, bool back, pm_terminal *t) {
+    pm__iter_pass_shared(&p->left, &p->right, at, p->floor, back, p->kind == PM__SUBTRACT, &p->left_on, &p->right_on);
+    (void)pm__view_asked(&p->left, false, t);
+    (void)pm__view_asked(&p->right, false, t);
+}
+
+/* Shows the left factor's terminal, which lies in what both share. */
+static bool pm__pair_show_alone(pm__pair *p, pm_terminal *t) {
+    pm__pair_forget(p);
+    t->val = pm_rz_val(&p->left);
+    return true;
+}
+
+/* The left factor goes on, or back, in what both share. At its end both go past it: false. */
+static bool pm__pair_go_alone(pm__pair *p, bool back, pm_terminal *t) {
+    pm_rz *z = &p->left;
+    bool found = back ? pm__iter_prev_terminal(z, p->alone_at, false) && z->len > z->root_len + p->alone_at
+                      : pm__iter_next_terminal(z, p->alone_at);
+    if (pm__view_asked(z, found, t)) return pm__pair_show_alone(p, t);
+    p->alone = false;
+    p->left_on = p->right_on = false;
+    if (t->status == PM_OK) pm__pair_pass(p, p->alone_at, back, t);
+    return false;
+}
+
+/* Begins that where the factors stand, if that is in what both share. */
+static PM__INLINE bool pm__pair_begin_alone(pm__pair *p, pm_terminal *t) {
+    p->alone = pm__pair_in_shared(p, &p->alone_at);
+    if (p->alone && p->alone_at < p->floor) p->alone_at = p->floor;
+    return p->alone && pm__pair_show_alone(p, t);
+}
+
+/* The factors of a subtraction go past what both share, if they stand there. */
+static PM__INLINE bool pm__pair_cancels(pm__pair *p, bool back, pm_terminal *t) {
+    size_t at;
+    if (!pm__pair_in_shared(p, &at)) return false;
+    pm__pair_pass(p, at, back, t);
+    return true;
+}
+
 /* Whether the factors' terminals, as they stand, make one of the view. If not, those that come first go on. */
 static bool pm__overlay_here(pm__pair *p, bool prefix, pm_terminal *t) {
+    if (pm__pair_begin_alone(p, t)) return true;
     const pm_val *l = p->order <= 0 ? pm_rz_val(&p->left) : NULL, *r = p->order >= 0 ? pm_rz_val(&p->right) : NULL;
     if (pm__pair_show(p, l, r, t)) return true;
     bool l_end = p->order <= 0 ? pm__pair_is_end(&p->left, l, t) : !(prefix && p->left_on);
@@ -122,6 +179,7 @@ static bool pm__overlay_here(pm__pair *p, bool prefix, pm_terminal *t) {
 static bool pm__meet_here(pm__pair *p, bool prefix, pm_terminal *t) {
     while (p->order)
         if (!(p->order < 0 ? pm__pair_chase_left(p, &prefix, t) : pm__pair_chase_right(p, &prefix, t))) return false;
+    if (pm__pair_begin_alone(p, t)) return true;
     const pm_val *l = pm_rz_val(&p->left), *r = pm_rz_val(&p->right);
     if (pm__pair_show(p, l, r, t) || (!l && !r)) return true;
     pm__pair_pull_left(p, t);
@@ -131,6 +189,7 @@ static bool pm__meet_here(pm__pair *p, bool prefix, pm_terminal *t) {
 
 static bool pm__subtract_here(pm__pair *p, bool prefix, pm_terminal *t) {
     if (p->order > 0 && !pm__pair_chase_right(p, &prefix, t) && t->status != PM_OK) return false;
+    if (pm__pair_cancels(p, false, t)) return false;
     const pm_val *l = pm_rz_val(&p->left);
     if (pm__pair_show(p, l, p->order ? NULL : pm_rz_val(&p->right), t)) return true;
     if (!l && p->order && !(prefix && p->right_on)) return true;
@@ -141,7 +200,7 @@ static bool pm__subtract_here(pm__pair *p, bool prefix, pm_terminal *t) {
 /* Where the terminal is that is shown. */
 static PM__INLINE void pm__pair_tell(const pm__pair *p, pm_terminal *t) {
     const pm_rz *at = p->order <= 0 ? &p->left : &p->right;
-    t->path = at->path + at->root_len;
+    t->path = pm__pair_path(at);
     t->len = at->len - at->root_len;
 }
 
@@ -163,6 +222,11 @@ static bool pm__pair_go_on(pm__pair *p, pm_terminal *t) {
 static bool pm__pair_next(void *state, size_t within, pm_terminal *t) {
     pm__pair *p = (pm__pair *)state;
     (void)within;
+    if (p->alone) {
+        if (!pm__pair_go_alone(p, false, t)) return pm__pair_go_on(p, t);
+        pm__pair_tell(p, t);
+        return true;
+    }
     if (p->order <= 0 && p->left_on) pm__pair_pull_left(p, t);
     if (p->order >= 0 && p->right_on) pm__pair_pull_right(p, t);
     return pm__pair_go_on(p, t);
@@ -184,6 +248,7 @@ static bool pm__pair_at_origin(pm__pair *p, pm_terminal *t) {
 static bool pm__pair_seek(void *state, const uint8_t *key, size_t len, size_t within, pm_terminal *t) {
     pm__pair *p = (pm__pair *)state;
     p->floor = within;
+    p->alone = false;
     p->right_on = false;
     p->left_on = pm__view_asked(&p->left, pm__iter_seek_terminal(&p->left, within, key, len), t);
     if (p->left_on || p->kind == PM__OVERLAY)
@@ -208,20 +273,21 @@ static bool pm__pair_chase_back(pm_rz *z, const pm_rz *other, size_t floor, int 
         if (!pm__iter_prev_terminal(z, floor, false)) return false;
         if ((*order = pm__pair_order(z, other, &prefix)) <= 0) return true;
     }
-    if (!pm__iter_go(z, other->path + other->root_len, other->len - other->root_len)) return false;
+    if (!pm__iter_go(z, pm__pair_path(other), other->len - other->root_len)) return false;
     *order = pm__iter_is_terminal(z) ? 0 : -1;
     return z->status == PM_OK && (*order == 0 || pm__iter_prev_terminal(z, floor, false));
 }
 
 /* Whether a factor has something below the other one's focus, or, with `at`, there. It stays before that. */
 static bool pm__pair_has(pm_rz *z, const pm_rz *other, bool at, size_t floor, bool *on, pm_terminal *t) {
-    bool has = pm__view_asked(z, pm__iter_go(z, other->path + other->root_len, other->len - other->root_len), t) &&
+    bool has = pm__view_asked(z, pm__iter_go(z, pm__pair_path(other), other->len - other->root_len), t) &&
                (at ? pm__view_exists(z, t) : pm__view_leads_on(z, t));
     pm__pair_pull_back(z, floor, on, t);
     return has;
 }
 
 static bool pm__overlay_back(pm__pair *p, pm_terminal *t) {
+    if (pm__pair_begin_alone(p, t)) return true;
     const pm_val *l = p->order <= 0 ? pm_rz_val(&p->left) : NULL, *r = p->order >= 0 ? pm_rz_val(&p->right) : NULL;
     if (pm__pair_show(p, l, r, t)) return true;
     bool below = p->order <= 0 ? !pm__pair_is_end(&p->left, l, t)
@@ -243,6 +309,7 @@ static bool pm__meet_back(pm__pair *p, pm_terminal *t) {
         if (!on) return false;
         if (left) p->order = -p->order;
     }
+    if (pm__pair_begin_alone(p, t)) return true;
     const pm_val *l = pm_rz_val(&p->left), *r = pm_rz_val(&p->right);
     if (pm__pair_show(p, l, r, t) || (!l && !r)) return true;
     pm__pair_pull_back(&p->left, p->floor, &p->left_on, t);
@@ -256,6 +323,7 @@ static bool pm__subtract_back(pm__pair *p, pm_terminal *t) {
         if (!pm__view_asked(&p->right, p->right_on, t)) p->order = -1;
         if (t->status != PM_OK) return false;
     }
+    if (pm__pair_cancels(p, true, t)) return false;
     const pm_val *l = pm_rz_val(&p->left);
     if (pm__pair_show(p, l, p->order ? NULL : pm_rz_val(&p->right), t)) return true;
     if (!l && p->order && !pm__pair_has(&p->right, &p->left, true, p->floor, &p->right_on, t)) return true;
@@ -280,6 +348,11 @@ static bool pm__pair_go_back(pm__pair *p, pm_terminal *t) {
 static bool pm__pair_prev(void *state, size_t within, pm_terminal *t) {
     pm__pair *p = (pm__pair *)state;
     (void)within;
+    if (p->alone) {
+        if (!pm__pair_go_alone(p, true, t)) return pm__pair_go_back(p, t);
+        pm__pair_tell(p, t);
+        return true;
+    }
     if (p->order <= 0 && p->left_on) pm__pair_pull_back(&p->left, p->floor, &p->left_on, t);
     if (p->order >= 0 && p->right_on) pm__pair_pull_back(&p->right, p->floor, &p->right_on, t);
     return pm__pair_go_back(p, t);
@@ -289,6 +362,7 @@ static bool pm__pair_seek_back(void *state, const uint8_t *key, size_t len, size
                                pm_terminal *t) {
     pm__pair *p = (pm__pair *)state;
     p->floor = within;
+    p->alone = false;
     p->left_on = pm__view_asked(&p->left, pm__iter_seek_back(&p->left, within, key, len, below), t);
     p->right_on = pm__view_asked(&p->right, pm__iter_seek_back(&p->right, within, key, len, below), t);
     if (pm__pair_go_back(p, t)) return true;
@@ -354,6 +428,7 @@ static pm_status pm__pair_open(pm__pair_kind kind, const pm_rz *left, const pm_r
     memset(p, 0, sizeof *p);
     p->kind = kind;
     p->ops = agreed.ops;
+    p->shares = kind == PM__OVERLAY ? !choose : agreed.ops && (agreed.ops->flags & (PM_OPS_IDEMPOTENT | PM_OPS_UNIT));
     p->choose = choose;
     p->ctx = ctx;
     s = pm_rz_fork(left, &p->left);

@@ -18,5 +18,7 @@ PM_API PM_NODISCARD pm_status pm_view_overlay(const pm_rz *left, const pm_rz *ri
    Cost     a location exists only if something remains at or below it, so the child mask and existence look ahead
             to the first such place; going from value to value does not */
 PM_API PM_NODISCARD pm_status pm_view_meet(const pm_rz *left, const pm_rz *right, pm_rz *out);
-/* Opens a view of what pm_subtract makes. Else as pm_view_meet. */
+/* Opens a view of what pm_subtract makes. Else as pm_view_meet.
+   Cost     subtries that two maps share are not visited if values are idempotent: a version without an older one costs
+            what differs, not what there is */
 PM_API PM_NODISCARD pm_status pm_view_subtract(const pm_rz *left, const pm_rz *right, pm_rz *out);

@@ -345,17 +345,17 @@ static int pm__fold_flat_line(pm__fold *w, const pm__fold_spot *s, uint64_t key,
     pm__fold_open open[PM__LINE_ENTRIES + 1];
     const pm__line *x = (const pm__line *)pm__ref_ptr(s->node);
     const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, s->lo);
-    size_t len = w->path.used, base = len - s->d; /* where suffixes begin in the path */
+    size_t len = w->path.used, base = len - s->d; /* where suffixes begin in the path, or, of the root's, before it */
     unsigned have = s->d, hi = s->hi;
     pm__fold_open *top = open;
     pm__fold_open_stop(top, s->val, s->d);
     if (!pm__list_room(&w->path, PM__SUFFIX_MAX) || !pm__list_room(&w->results, hi - s->lo + 1u)) return PM_NOMEM;
-    uint8_t *suffix = w->path.data + base;
+    uint8_t *path = w->path.data;
     for (unsigned i = s->lo; i < hi; i++) {
         unsigned l = lens[i], common = i + 1 < hi ? pm__fold_common(x, i, h, l) : s->d;
         const pm_val *val = pm__line_val(x, i);
-        if (!have) suffix[0] = x->body[i], have = 1;
-        pm__copy_short(suffix + have, h + have - 1, l + 1 - have);
+        if (!have) path[base] = x->body[i], have = 1;
+        pm__copy_short(path + (base + have), h + have - 1, l + 1 - have);
         h += l;
         have = common;
         if (common == l + 1) {
@@ -365,7 +365,7 @@ static int pm__fold_flat_line(pm__fold *w, const pm__fold_spot *s, uint64_t key,
         if (common > top->d) pm__fold_open_stop(++top, NULL, common);
         int st = pm__fold_leaf_end(w, val, base + l + 1, base + top->d + 1);
         if (st != PM_OK) return st;
-        pm_mask_set(&top->mask, suffix[top->d]);
+        pm_mask_set(&top->mask, path[base + top->d]);
         top->n++;
         while (top->d > common) { /* ends; what it hangs from is the stop above it, or one that begins here */
             pm__fold_open o = *top;
@@ -374,7 +374,7 @@ static int pm__fold_flat_line(pm__fold *w, const pm__fold_spot *s, uint64_t key,
             if (st != PM_OK) return st;
             if (top[-1].d < common) pm__fold_open_stop(top, NULL, common);
             else top--;
-            pm_mask_set(&top->mask, suffix[top->d]);
+            pm_mask_set(&top->mask, path[base + top->d]);
             top->n++;
         }
     }
