@@ -172,8 +172,10 @@ extern "C" {
 #endif
 #ifdef __cplusplus
 #define PM_CAST(type, p) reinterpret_cast<type>(p)
+#define PM_ALIGNOF(type) alignof(type)
 #else
 #define PM_CAST(type, p) ((type)(p))
+#define PM_ALIGNOF(type) _Alignof(type)
 #endif
 
 #if defined(PM_MALLOC) != defined(PM_FREE)
@@ -264,13 +266,14 @@ typedef enum pm_alg {
 
 enum {
     PM_OPS_UNIT = 1,      /* the only value is 0 and no payload is stored: a set of paths */
-    PM_OPS_IDEMPOTENT = 2 /* a join a = a, a meet a = a, a subtract a = nothing: lets shared subtries be skipped */
+    PM_OPS_IDEMPOTENT = 2, /* a join a = a, a meet a = a, a subtract a = nothing: lets shared subtries be skipped */
+    PM_OPS_FALLIBLE = 4    /* hooks may call pm_hook_fail */
 };
 
 /* What values of a map mean. A table lives as long as any map that names it; maps combine only under one table.
    NULL hooks mean plain words: retain and release do nothing, equal compares words, join and meet keep the left
-   value, subtract leaves nothing, whatever the two values are. Hooks may run on any thread, must not re-enter the map
-   that called them, and never fail.
+   value, subtract leaves nothing, whatever the two values are. Hooks may run on any thread, and must not re-enter the
+   map that called them. Of a table with PM_OPS_FALLIBLE all but retain and release may fail (pm_hook_fail); no others.
    retain and release come together or not at all: every clone, copied node and result shares values. Values that
    cannot be shared (a plain malloc'ed string) need a count, or an owner beside the map. A table with one of the two is
    refused: pm_new returns a map under the table "refused", which takes no values; all that would store one, or that
@@ -305,10 +308,15 @@ PM_API const pm_ops *pm_ops_sum(void);
 /* For sets of 64: join is or, meet is and, subtract is and-not. A zero result is removed, but not in a join, nor where
    a zero meets itself. */
 PM_API const pm_ops *pm_ops_bits(void);
-/* For counted byte strings, made by pm_bytes_new; left wins, as in pm_ops_left. SUBTRACTION DOES NOT LOOK AT THE
-   STRINGS: it removes a key that both sides have, be they equal or not. pm_equal, pm_hash and pm_alg compare them by
-   content. */
+/* For counted byte strings, made by pm_bytes_new, which compare by content everywhere: join and meet keep the left
+   string, subtract removes equal ones and keeps the left one of others. */
 PM_API const pm_ops *pm_ops_bytes(void);
+
+/* Says, from a hook of a table with PM_OPS_FALLIBLE, that it could not do its work; what the hook then returns does not
+   matter (PM_ALG_LEFT and false will do). The call that ran it fails with `s`, as it would for lack of memory of its
+   own. Of several failures the first counts.
+   Threads  any: it is the calling thread's operation that fails */
+PM_API void pm_hook_fail(pm_status s);
 
 /* Makes a counted byte string to be used as a value under pm_ops_bytes(). The bytes are copied; `data` may be NULL if
    `len` is 0.
@@ -537,62 +545,6 @@ PM_API PM_NODISCARD pm_status pm_txn_commit(pm_txn *t);
    Fails    PM_INVALID: `t` is not open
    Cost     dropping what is new */
 PM_API PM_NODISCARD pm_status pm_txn_rollback(pm_txn *t, pm_map *m);
-
-/* ---- Typed maps ---- */
-
-/* Defines `name`, a map with values of type T, which must fit 8 bytes, and functions on it. `ops_` is a
-   `const pm_ops *` expression. Hold larger values by pointer, with retain and release.
-
-     name name_new(void)                         an empty map in the default pool (pm_new); the caller drops it
-     void name_drop(name *m)                     empties it (pm_drop)
-     name name_clone(const name *m)              a second owner of the same content (pm_clone)
-     bool name_get(m, key, len, T *out)          copies the value to *out; false, and *out untouched: there is none
-     pm_status name_set(m, key, len, T val)      pm_set; the value that was there is released
-     pm_status name_remove(m, key, len)          pm_remove with PM_PRUNE; the value is released
-
-   m.map is the map itself, for everything else. */
-#define PM_DEFINE_MAP(name, T, ops_)                                                                                   \
-    typedef struct name {                                                                                              \
-        pm_map map;                                                                                                    \
-    } name;                                                                                                            \
-    typedef char name##_value_fits_a_word[sizeof(T) <= sizeof(pm_val) ? 1 : -1];                                       \
-    PM_INLINE pm_val name##_to_word(T v) {                                                                             \
-        pm_val w = 0;                                                                                                  \
-        const unsigned char *s = PM_CAST(const unsigned char *, &v);                                                   \
-        unsigned char *d = PM_CAST(unsigned char *, &w);                                                               \
-        for (size_t i = 0; i < sizeof(T); i++) d[i] = s[i];                                                            \
-        return w;                                                                                                      \
-    }                                                                                                                  \
-    PM_INLINE T name##_from_word(pm_val w) {                                                                           \
-        T v;                                                                                                           \
-        const unsigned char *s = PM_CAST(const unsigned char *, &w);                                                   \
-        unsigned char *d = PM_CAST(unsigned char *, &v);                                                               \
-        for (size_t i = 0; i < sizeof(T); i++) d[i] = s[i];                                                            \
-        return v;                                                                                                      \
-    }                                                                                                                  \
-    PM_INLINE name name##_new(void) {                                                                                  \
-        name m;                                                                                                        \
-        m.map = pm_new((ops_), NULL);                                                                                  \
-        return m;                                                                                                      \
-    }                                                                                                                  \
-    PM_INLINE void name##_drop(name *m) { pm_drop(&m->map); }                                                          \
-    PM_INLINE name name##_clone(const name *m) {                                                                       \
-        name c;                                                                                                        \
-        c.map = pm_clone(&m->map);                                                                                     \
-        return c;                                                                                                      \
-    }                                                                                                                  \
-    PM_INLINE bool name##_get(const name *m, const void *key, size_t len, T *out) {                                    \
-        const pm_val *v = pm_get(&m->map, key, len);                                                                   \
-        if (!v) return false;                                                                                          \
-        *out = name##_from_word(*v);                                                                                   \
-        return true;                                                                                                   \
-    }                                                                                                                  \
-    PM_NODISCARD PM_INLINE pm_status name##_set(name *m, const void *key, size_t len, T val) {                         \
-        return pm_set(&m->map, key, len, name##_to_word(val), NULL);                                                   \
-    }                                                                                                                  \
-    PM_NODISCARD PM_INLINE pm_status name##_remove(name *m, const void *key, size_t len) {                             \
-        return pm_remove(&m->map, key, len, PM_PRUNE, NULL);                                                           \
-    }
 
 /* ---- src/pathmap/45_map_algebra.h ---------------------------------------------------------------------- */
 
@@ -1263,7 +1215,7 @@ PM_API void pm_pool_trim(pm_pool *pool);
 
 /* ---- src/pathmap/13_values.h --------------------------------------------------------------------------- */
 
-/* Counted byte strings that live in a pool. */
+/* Counted byte strings that live in a pool, and those that own something. */
 
 enum { PM_REGION_BYTES_MAX = 16288 }; /* the longest string in a pool over a region (pm_pool_new_in) */
 
@@ -1275,6 +1227,19 @@ enum { PM_REGION_BYTES_MAX = 16288 }; /* the longest string in a pool over a reg
    Cost     one allocation, O(len)
    Threads  any */
 PM_API PM_NODISCARD pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm_val *out);
+
+/* Gives write access to a string that is not in use yet: one that pm_bytes_new has made, before anything else is given
+   it or a reference to it.
+   Returns  its bytes
+   Valid    while the reference is held
+   Cost     O(1) */
+PM_API void *pm_bytes_fill(pm_val v);
+
+/* Like pm_bytes_release, but the last one first gives the bytes, which may be changed then, to `drop` (NULL: nothing is
+   done), so that what they own goes with them: for the `release` hook of values that are structs (PM_DEFINE_BLOB_OPS).
+   Cost     one atomic decrement
+   Threads  any thread that holds a reference */
+PM_API void pm_bytes_release_with(pm_val v, void (*drop)(void *data));
 
 /* ---- src/pathmap/15_region.h --------------------------------------------------------------------------- */
 
@@ -2365,6 +2330,287 @@ PM_API PM_NODISCARD int pm_par_fold_map(const pm_team *team, const pm_map *m, co
 
 /* pm_drop. Where there is no memory for dividing, the calling thread does it all. */
 PM_API void pm_par_drop(const pm_team *team, pm_map *m);
+
+/* ---- src/pathmap/79_typed.h ---------------------------------------------------------------------------- */
+
+/* Typed maps: values that are a type of yours. Each macro defines a map type and inline functions on it, at file scope
+   in C or C++; use it once for each type. What holds for all, `name` being the first argument:
+
+     name name_new(void)                    an empty map in the default pool (pm_new); the caller drops it
+     void name_drop(name *m)                empties it (pm_drop)
+     name name_clone(const name *m)         a second owner of the same content (pm_clone)
+     pm_status name_remove(m, key, len)     pm_remove with PM_PRUNE; the value is released
+     pm_iter name_iter(const name *m)       pm_iter_vals, which takes bounds and goes both ways like any
+     .. name_iter_val(const pm_iter *i)     the value where the iterator stands, as name_get gives it
+
+   m.map is the map itself, for everything else. Functions cost what those of pm_ do that they call, fail as these do,
+   and are as safe beside other threads. */
+
+/* A word: T fits 8 bytes and lies in the trie. `ops_` is a `const pm_ops *` expression.
+
+     bool name_get(m, key, len, T *out)     copies the value to *out; false, and *out untouched: there is none
+     pm_status name_set(m, key, len, T val) pm_set; the value that was there is released
+     pm_status name_get_or_set(m, key, len, T val, T *out, bool *changed)
+                                            stores `val` if there is no value; *out: the one there is then. `out` and
+                                            `changed` may be NULL. Not changed: `val` stays the caller's
+     pm_status name_update(m, key, len, fn, ctx)
+                                            pm_update by bool fn(void *ctx, T const *was, T *now): `was` is NULL if
+                                            there is no value; *now begins as it, or as zero, and is stored if fn
+                                            returns true; false removes the key */
+#define PM_DEFINE_MAP(name, T, ops_)                                                                                   \
+    PM_DEFINE_MAP_TYPE_(name, ops_)                                                                                    \
+    typedef char name##_value_fits_a_word[sizeof(T) <= sizeof(pm_val) ? 1 : -1];                                       \
+    PM_INLINE pm_val name##_to_word(T v) {                                                                             \
+        pm_val w = 0;                                                                                                  \
+        const unsigned char *s = PM_CAST(const unsigned char *, &v);                                                   \
+        unsigned char *d = PM_CAST(unsigned char *, &w);                                                               \
+        for (size_t i = 0; i < sizeof(T); i++) d[i] = s[i];                                                            \
+        return w;                                                                                                      \
+    }                                                                                                                  \
+    PM_INLINE T name##_from_word(pm_val w) {                                                                           \
+        T v;                                                                                                           \
+        const unsigned char *s = PM_CAST(const unsigned char *, &w);                                                   \
+        unsigned char *d = PM_CAST(unsigned char *, &v);                                                               \
+        for (size_t i = 0; i < sizeof(T); i++) d[i] = s[i];                                                            \
+        return v;                                                                                                      \
+    }                                                                                                                  \
+    PM_INLINE T name##_iter_val(const pm_iter *i) { return name##_from_word(*i->val); }                                \
+    PM_INLINE bool name##_get(const name *m, const void *key, size_t len, T *out) {                                    \
+        const pm_val *v = pm_get(&m->map, key, len);                                                                   \
+        if (!v) return false;                                                                                          \
+        *out = name##_from_word(*v);                                                                                   \
+        return true;                                                                                                   \
+    }                                                                                                                  \
+    PM_NODISCARD PM_INLINE pm_status name##_set(name *m, const void *key, size_t len, T val) {                         \
+        return pm_set(&m->map, key, len, name##_to_word(val), NULL);                                                   \
+    }                                                                                                                  \
+    PM_NODISCARD PM_INLINE pm_status name##_get_or_set(name *m, const void *key, size_t len, T val, T *out,            \
+                                                       bool *changed) {                                                \
+        pm_val *slot = NULL;                                                                                           \
+        pm_status s = pm_get_or_set(&m->map, key, len, name##_to_word(val), &slot, changed);                           \
+        if (s == PM_OK && out) *out = slot ? name##_from_word(*slot) : val;                                            \
+        return s;                                                                                                      \
+    }                                                                                                                  \
+    typedef struct name##_change {                                                                                     \
+        bool (*fn)(void *ctx, T const *was, T *now);                                                                   \
+        void *ctx;                                                                                                     \
+    } name##_change;                                                                                                   \
+    PM_INLINE pm_status name##_change_make(void *ctx, pm_opt *val) {                                                   \
+        const name##_change *c = PM_CAST(const name##_change *, ctx);                                                  \
+        T was = name##_from_word(val->some ? val->val : 0);                                                            \
+        T now = was;                                                                                                   \
+        val->some = c->fn(c->ctx, val->some ? &was : NULL, &now);                                                      \
+        val->val = name##_to_word(now);                                                                                \
+        return PM_OK;                                                                                                  \
+    }                                                                                                                  \
+    PM_NODISCARD PM_INLINE pm_status name##_update(name *m, const void *key, size_t len,                               \
+                                                   bool (*fn)(void *ctx, T const *was, T *now), void *ctx) {           \
+        name##_change c = {fn, ctx};                                                                                   \
+        return fn ? pm_update(&m->map, key, len, name##_change_make, &c) : PM_INVALID;                                 \
+    }
+
+/* Text: strings that end with a zero byte, copied in. Values are those of pm_ops_bytes.
+
+     const char *name_get(m, key, len)      the text; NULL: there is none. Valid as the pointer that pm_get returns
+     pm_status name_set(m, key, len, const char *text)
+     pm_status name_get_or_set(m, key, len, const char *text, const char **out)
+                                            stores the text if there is none; *out (NULL: not wanted): the one there is
+                                            then, valid as of name_get
+     pm_status name_update(m, key, len, fn, ctx)
+                                            by const char *fn(void *ctx, const char *was): `was` is NULL if there is no
+                                            text; what fn returns is copied in; NULL removes the key */
+#define PM_DEFINE_TEXT_MAP(name)                                                                                       \
+    PM_DEFINE_MAP_TYPE_(name, pm_ops_bytes())                                                                          \
+    PM_INLINE const char *name##_from_word(pm_val w) { return PM_CAST(const char *, pm_bytes_get(w, NULL)); }          \
+    PM_INLINE const char *name##_iter_val(const pm_iter *i) { return name##_from_word(*i->val); }                      \
+    PM_NODISCARD PM_INLINE pm_status name##_make(const char *text, pm_val *out) {                                      \
+        size_t n = 0;                                                                                                  \
+        while (text && text[n]) n++;                                                                                   \
+        return pm_bytes_new(text, n + 1, out);                                                                         \
+    }                                                                                                                  \
+    PM_INLINE const char *name##_get(const name *m, const void *key, size_t len) {                                     \
+        const pm_val *v = pm_get(&m->map, key, len);                                                                   \
+        return v ? name##_from_word(*v) : NULL;                                                                        \
+    }                                                                                                                  \
+    PM_NODISCARD PM_INLINE pm_status name##_set(name *m, const void *key, size_t len, const char *text) {              \
+        pm_val v = 0;                                                                                                  \
+        pm_status s = name##_make(text, &v);                                                                           \
+        if (s != PM_OK) return s;                                                                                      \
+        s = pm_set(&m->map, key, len, v, NULL);                                                                        \
+        if (s != PM_OK) pm_bytes_release(v);                                                                           \
+        return s;                                                                                                      \
+    }                                                                                                                  \
+    PM_NODISCARD PM_INLINE pm_status name##_get_or_set(name *m, const void *key, size_t len, const char *text,         \
+                                                       const char **out) {                                             \
+        pm_status s = pm_contains(&m->map, key, len) ? PM_OK : name##_set(m, key, len, text);                          \
+        if (s == PM_OK && out) *out = name##_get(m, key, len);                                                         \
+        return s;                                                                                                      \
+    }                                                                                                                  \
+    typedef struct name##_change {                                                                                     \
+        const char *(*fn)(void *ctx, const char *was);                                                                 \
+        void *ctx;                                                                                                     \
+    } name##_change;                                                                                                   \
+    PM_INLINE pm_status name##_change_make(void *ctx, pm_opt *val) {                                                   \
+        const name##_change *c = PM_CAST(const name##_change *, ctx);                                                  \
+        const char *text = c->fn(c->ctx, val->some ? name##_from_word(val->val) : NULL);                               \
+        val->some = text != NULL;                                                                                      \
+        return text ? name##_make(text, &val->val) : PM_OK;                                                            \
+    }                                                                                                                  \
+    PM_NODISCARD PM_INLINE pm_status name##_update(name *m, const void *key, size_t len,                               \
+                                                   const char *(*fn)(void *ctx, const char *was), void *ctx) {         \
+        name##_change c = {fn, ctx};                                                                                   \
+        return fn ? pm_update(&m->map, key, len, name##_change_make, &c) : PM_INVALID;                                 \
+    }
+
+/* A struct, or anything of any size: each value is a counted block, copied in byte by byte and shared by clones. `ops_`
+   is pm_ops_bytes() where a value owns nothing (values are equal if all their bytes are, padding included), or a table
+   of PM_DEFINE_BLOB_OPS. In C++ T is trivially copyable.
+
+     T const *name_get(m, key, len)         the value; NULL: there is none. Valid as the pointer that pm_get returns
+     pm_status name_set(m, key, len, T const *val)
+                                            what *val owns is the map's then; on failure it stays the caller's
+     pm_status name_get_or_set(m, key, len, T const *val, T const **out, bool *changed)
+                                            stores *val if there is no value; *out: the one there is then, valid as of
+                                            name_get. `out` and `changed` may be NULL. Not changed: what *val owns stays
+                                            the caller's
+     pm_status name_update(m, key, len, fn, ctx)
+                                            by bool fn(void *ctx, T const *was, T *now): `was` is NULL if there is no
+                                            value; *now begins as a copy of it byte by byte, or as zero bytes, and is
+                                            stored if fn returns true; false removes the key, and what *now owns is
+                                            nobody's. The old value is dropped when its last owner lets go of it: what
+                                            both own, fn has to copy. If the map lacks memory for *now, it drops it */
+#define PM_DEFINE_BLOB_MAP(name, T, ops_)                                                                              \
+    PM_DEFINE_MAP_TYPE_(name, ops_)                                                                                    \
+    typedef char name##_value_is_aligned[PM_ALIGNOF(T) <= 8 ? 1 : -1];                                                 \
+    PM_INLINE T const *name##_from_word(pm_val w) { return PM_CAST(T const *, pm_bytes_get(w, NULL)); }                \
+    PM_INLINE T const *name##_iter_val(const pm_iter *i) { return name##_from_word(*i->val); }                         \
+    PM_INLINE T const *name##_get(const name *m, const void *key, size_t len) {                                        \
+        const pm_val *v = pm_get(&m->map, key, len);                                                                   \
+        return v ? name##_from_word(*v) : NULL;                                                                        \
+    }                                                                                                                  \
+    PM_NODISCARD PM_INLINE pm_status name##_set(name *m, const void *key, size_t len, T const *val) {                  \
+        pm_val v = 0;                                                                                                  \
+        pm_status s = pm_bytes_new(val, sizeof(T), &v);                                                                \
+        if (s != PM_OK) return s;                                                                                      \
+        s = pm_set(&m->map, key, len, v, NULL);                                                                        \
+        if (s != PM_OK) pm_bytes_release(v);                                                                           \
+        return s;                                                                                                      \
+    }                                                                                                                  \
+    PM_NODISCARD PM_INLINE pm_status name##_get_or_set(name *m, const void *key, size_t len, T const *val,             \
+                                                       T const **out, bool *changed) {                                 \
+        bool absent = !pm_contains(&m->map, key, len);                                                                 \
+        pm_status s = absent ? name##_set(m, key, len, val) : PM_OK;                                                   \
+        if (s == PM_OK && out) *out = name##_get(m, key, len);                                                         \
+        if (s == PM_OK && changed) *changed = absent;                                                                  \
+        return s;                                                                                                      \
+    }                                                                                                                  \
+    typedef struct name##_change {                                                                                     \
+        bool (*fn)(void *ctx, T const *was, T *now);                                                                   \
+        void *ctx;                                                                                                     \
+    } name##_change;                                                                                                   \
+    PM_INLINE pm_status name##_change_make(void *ctx, pm_opt *val) {                                                   \
+        static const unsigned char zero[sizeof(T)] = {0};                                                              \
+        const name##_change *c = PM_CAST(const name##_change *, ctx);                                                  \
+        T const *was = val->some ? name##_from_word(val->val) : NULL;                                                  \
+        pm_val made = 0;                                                                                               \
+        pm_status s = was ? pm_bytes_new(was, sizeof(T), &made) : pm_bytes_new(zero, sizeof(T), &made);                \
+        if (s != PM_OK) return s;                                                                                      \
+        val->some = c->fn(c->ctx, was, PM_CAST(T *, pm_bytes_fill(made)));                                             \
+        if (val->some) val->val = made;                                                                                \
+        else pm_bytes_release(made);                                                                                   \
+        return PM_OK;                                                                                                  \
+    }                                                                                                                  \
+    PM_NODISCARD PM_INLINE pm_status name##_update(name *m, const void *key, size_t len,                               \
+                                                   bool (*fn)(void *ctx, T const *was, T *now), void *ctx) {           \
+        name##_change c = {fn, ctx};                                                                                   \
+        return fn ? pm_update(&m->map, key, len, name##_change_make, &c) : PM_INVALID;                                 \
+    }
+
+/* Defines `const pm_ops *fn(void)`, the table of blob maps whose values are a T. Each of the last four may be NULL:
+
+     void drop(T *val)                      gives up what a value owns, when its last owner lets go of it. NULL: nothing
+     bool equal(T const *a, T const *b)     NULL: if all bytes are equal
+     uint64_t hash(T const *val)            of equal values the same. NULL: of all bytes; `equal` needs one of its own
+     bool join(T const *a, T const *b, T *out)
+                                            makes the value of a key that both operands have: false leaves a's. *out
+                                            begins as a copy of *a byte by byte, and owns what is its own. Joining equal
+                                            values makes an equal one. NULL: a's stays
+
+   A meet keeps the left value, a subtraction removes equal ones. A join that has no memory says so by
+   pm_hook_fail(PM_NOMEM). Maps combine under one table only, which is another one in each file that uses the macro: of
+   several files let one have it, and give it to the others by a function. */
+#define PM_DEFINE_BLOB_OPS(fn, T, drop_, equal_, hash_, join_)                                                         \
+    PM_INLINE T const *fn##_of(pm_val v) { return PM_CAST(T const *, pm_bytes_get(v, NULL)); }                         \
+    PM_INLINE void fn##_drop(void *data) {                                                                             \
+        void (*drop)(T *) = drop_;                                                                                     \
+        if (drop) drop(PM_CAST(T *, data));                                                                            \
+    }                                                                                                                  \
+    PM_INLINE void fn##_retain(void *ctx, pm_val v) {                                                                  \
+        (void)ctx;                                                                                                     \
+        (void)pm_bytes_retain(v);                                                                                      \
+    }                                                                                                                  \
+    PM_INLINE void fn##_release(void *ctx, pm_val v) {                                                                 \
+        (void)ctx;                                                                                                     \
+        pm_bytes_release_with(v, fn##_drop);                                                                           \
+    }                                                                                                                  \
+    PM_INLINE bool fn##_equal(void *ctx, pm_val a, pm_val b) {                                                         \
+        bool (*equal)(T const *, T const *) = equal_;                                                                  \
+        if (a == b) return true;                                                                                       \
+        return equal ? equal(fn##_of(a), fn##_of(b)) : pm_ops_bytes()->equal(ctx, a, b);                               \
+    }                                                                                                                  \
+    PM_INLINE uint64_t fn##_hash(void *ctx, pm_val v) {                                                                \
+        uint64_t (*hash)(T const *) = hash_;                                                                           \
+        return hash ? hash(fn##_of(v)) : pm_ops_bytes()->hash(ctx, v);                                                 \
+    }                                                                                                                  \
+    PM_INLINE pm_alg fn##_join(void *ctx, pm_val a, pm_val b, pm_val *out) {                                           \
+        bool (*join)(T const *, T const *, T *) = join_;                                                               \
+        pm_val made = 0;                                                                                               \
+        (void)ctx;                                                                                                     \
+        if (!join) return PM_ALG_LEFT;                                                                                 \
+        if (pm_bytes_new(fn##_of(a), sizeof(T), &made) != PM_OK) {                                                     \
+            pm_hook_fail(PM_NOMEM);                                                                                    \
+            return PM_ALG_LEFT;                                                                                        \
+        }                                                                                                              \
+        if (!join(fn##_of(a), fn##_of(b), PM_CAST(T *, pm_bytes_fill(made)))) {                                        \
+            pm_bytes_release(made);                                                                                    \
+            return PM_ALG_LEFT;                                                                                        \
+        }                                                                                                              \
+        *out = made;                                                                                                   \
+        return PM_ALG_ELEMENT;                                                                                         \
+    }                                                                                                                  \
+    PM_INLINE pm_alg fn##_subtract(void *ctx, pm_val a, pm_val b, pm_val *out) {                                       \
+        (void)out;                                                                                                     \
+        return fn##_equal(ctx, a, b) ? PM_ALG_NONE : PM_ALG_LEFT;                                                      \
+    }                                                                                                                  \
+    PM_INLINE const pm_ops *fn(void) {                                                                                 \
+        static const pm_ops ops = {#fn,        PM_OPS_IDEMPOTENT | PM_OPS_FALLIBLE,                                    \
+                                   NULL,       fn##_retain,                                                            \
+                                   fn##_release, fn##_equal,                                                           \
+                                   fn##_join,  NULL,                                                                   \
+                                   fn##_subtract, fn##_hash};                                                          \
+        return &ops;                                                                                                   \
+    }
+
+/* What all of these begin with. */
+#define PM_DEFINE_MAP_TYPE_(name, ops_)                                                                                \
+    typedef struct name {                                                                                              \
+        pm_map map;                                                                                                    \
+    } name;                                                                                                            \
+    PM_INLINE name name##_new(void) {                                                                                  \
+        name m;                                                                                                        \
+        m.map = pm_new((ops_), NULL);                                                                                  \
+        return m;                                                                                                      \
+    }                                                                                                                  \
+    PM_INLINE void name##_drop(name *m) { pm_drop(&m->map); }                                                          \
+    PM_INLINE name name##_clone(const name *m) {                                                                       \
+        name c;                                                                                                        \
+        c.map = pm_clone(&m->map);                                                                                     \
+        return c;                                                                                                      \
+    }                                                                                                                  \
+    PM_NODISCARD PM_INLINE pm_status name##_remove(name *m, const void *key, size_t len) {                             \
+        return pm_remove(&m->map, key, len, PM_PRUNE, NULL);                                                           \
+    }                                                                                                                  \
+    PM_INLINE pm_iter name##_iter(const name *m) { return pm_iter_vals(&m->map); }
 
 /* ---- src/pathmap/80_inspect.h -------------------------------------------------------------------------- */
 
@@ -4656,10 +4902,10 @@ static pm_alg pm__val_andnot(void *ctx, pm_val a, pm_val b, pm_val *out) {
 /* ---- counted byte strings ------------------------------------------------------------------------------------ */
 
 /* The word of such a value is the address of this block. 32-bit counts would do for nodes only: a count of references
-   to a value grows by one per copied slot, which 64 bits cannot exhaust. */
+   to a value grows by one per copied slot, which 64 bits cannot exhaust. `len` is wide so that structs are aligned. */
 typedef struct pm__bytes {
     pm__a64 rc; /* plus PM__BYTES_POOLED in a pool's block */
-    size_t len;
+    uint64_t len;
     unsigned char data[];
 } pm__bytes;
 
@@ -4695,22 +4941,29 @@ PM_API pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm
 
 PM_API const void *pm_bytes_get(pm_val v, size_t *len) {
     const pm__bytes *b = pm__bytes_of(v);
-    if (len) *len = b->len;
+    if (len) *len = (size_t)b->len;
     return b->data;
 }
+
+PM_API void *pm_bytes_fill(pm_val v) { return pm__bytes_of(v)->data; }
 
 PM_API pm_val pm_bytes_retain(pm_val v) {
     pm__a64_fetch_add_relaxed(&pm__bytes_of(v)->rc, 1);
     return v;
 }
 
-PM_API void pm_bytes_release(pm_val v) {
+PM_API void pm_bytes_release_with(pm_val v, void (*drop)(void *data)) {
     pm__bytes *b = pm__bytes_of(v);
     /* Acquire and release: the last owner must see every other owner's reads as done before it frees. */
     uint64_t before = pm__a64_fetch_sub_acq_rel(&b->rc, 1);
-    if (before == 1) PM_FREE(b, sizeof(pm__bytes) + b->len);
-    else if (before == PM__BYTES_POOLED + 1) pm__mem_free_any(b, sizeof(pm__bytes) + b->len);
+    if ((before & ~PM__BYTES_POOLED) != 1) return;
+    if (drop) drop(b->data);
+    size_t size = sizeof(pm__bytes) + (size_t)b->len;
+    if (before == 1) PM_FREE(b, size);
+    else pm__mem_free_any(b, size);
 }
+
+PM_API void pm_bytes_release(pm_val v) { pm_bytes_release_with(v, NULL); }
 
 static void pm__bytes_retain_hook(void *ctx, pm_val v) {
     (void)ctx;
@@ -4726,17 +4979,23 @@ static bool pm__bytes_equal_hook(void *ctx, pm_val a, pm_val b) {
     (void)ctx;
     if (a == b) return true;
     const pm__bytes *x = pm__bytes_of(a), *y = pm__bytes_of(b);
-    return x->len == y->len && memcmp(x->data, y->data, x->len) == 0;
+    return x->len == y->len && memcmp(x->data, y->data, (size_t)x->len) == 0;
+}
+
+static pm_alg pm__bytes_cancel_hook(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)out;
+    return pm__bytes_equal_hook(ctx, a, b) ? PM_ALG_NONE : PM_ALG_LEFT;
 }
 
 /* Equal strings in different blocks must hash alike, so the bytes are hashed and not the word. */
 static uint64_t pm__bytes_hash_hook(void *ctx, pm_val v) {
     (void)ctx;
     const pm__bytes *b = pm__bytes_of(v);
-    uint64_t h = (0x9e3779b97f4a7c15u ^ (uint64_t)b->len) * 0xd6e8feb86659fd93u; /* "a" and "a\0" differ from here on */
+    const size_t len = (size_t)b->len;
+    uint64_t h = (0x9e3779b97f4a7c15u ^ b->len) * 0xd6e8feb86659fd93u; /* "a" and "a\0" differ from here on */
     h ^= h >> 32;
-    for (size_t at = 0; at < b->len; at += 8) {
-        h = (h ^ pm__load_upto8(b->data + at, b->len - at)) * 0xd6e8feb86659fd93u;
+    for (size_t at = 0; at < len; at += 8) {
+        h = (h ^ pm__load_upto8(b->data + at, len - at)) * 0xd6e8feb86659fd93u;
         h ^= h >> 32;
     }
     h *= 0xd6e8feb86659fd93u;
@@ -4785,6 +5044,7 @@ PM_API const pm_ops *pm_ops_bytes(void) {
                                .retain = pm__bytes_retain_hook,
                                .release = pm__bytes_release_hook,
                                .equal = pm__bytes_equal_hook,
+                               .subtract = pm__bytes_cancel_hook,
                                .hash = pm__bytes_hash_hook};
     return &ops;
 }
@@ -4793,6 +5053,21 @@ PM_API const pm_ops *pm_ops_bytes(void) {
    retained, or keep for ever what they retain. It looks like that of a unit map, so no hook is ever called; calls that
    store a value find out where they look for unit maps anyway, and refuse. */
 static const pm_ops pm__ops_refused = {.name = "refused", .flags = PM_OPS_UNIT | PM_OPS_IDEMPOTENT};
+
+/* ---- failures of hooks --------------------------------------------------------------------------------------- */
+
+static PM__THREAD_LOCAL pm_status pm__val_failure; /* what a hook has told of, and no call has returned yet */
+
+PM_API void pm_hook_fail(pm_status s) {
+    if (pm__val_failure == PM_OK) pm__val_failure = s;
+}
+
+/* What a call that has run hooks of this table is to return. */
+static PM__INLINE pm_status pm__val_failed(const pm_ops *ops) {
+    pm_status s = PM_OK;
+    if (PM__UNLIKELY(ops->flags & PM_OPS_FALLIBLE)) s = pm__val_failure, pm__val_failure = PM_OK;
+    return s;
+}
 
 /* ---- dispatch ------------------------------------------------------------------------------------------------ */
 
@@ -9689,11 +9964,14 @@ static bool pm__merge_combine(pm__merge_run *q, pm_val a, pm_val b, pm__merge_va
     return true;
 }
 
-/* The value at a location; NULL where a side has none. False: the hook is wrong. */
+/* The value at a location; NULL where a side has none. False: the hook is wrong, or failed; q->status tells. */
 PM__UNUSED static bool pm__merge_value(pm__merge_run *q, const pm_val *a, const pm_val *b, pm__merge_val *r) {
     if (a && b) {
-        if (pm__merge_combine(q, *a, *b, r)) return true;
-        q->status = PM_BADHOOK;
+        bool ok = pm__merge_combine(q, *a, *b, r);
+        pm_status s = pm__val_failed(q->cx->ops);
+        if (ok && s == PM_OK) return true;
+        if (ok) pm__merge_val_drop(q->cx, r);
+        q->status = s == PM_OK ? PM_BADHOOK : s;
         return false;
     }
     r->fresh = false;
@@ -13274,9 +13552,10 @@ PM_API pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out) {
     if (pm_map_ops(b) != ops) return PM_MISMATCH;
     int r = pm__val_same(ops, a->has_value ? &a->value : NULL, b->has_value ? &b->value : NULL);
     if (r) r = pm__compare_equal(ops, a->root, b->root);
-    if (r < 0) return PM_NOMEM;
-    *out = r == 1;
-    return PM_OK;
+    pm_status s = r < 0 ? PM_NOMEM : PM_OK, failed = pm__val_failed(ops);
+    if (failed != PM_OK) s = failed;
+    if (s == PM_OK) *out = r == 1;
+    return s;
 }
 
 /* ---- whole maps ---------------------------------------------------------------------------------------------- */
@@ -13559,6 +13838,12 @@ static bool pm__diff_next(pm__diff *d, pm_change *out) {
     return false;
 }
 
+/* What the walk comes to so far. */
+static pm_status pm__diff_status(const pm__diff *d) {
+    pm_status s = pm__val_failed(d->ops);
+    return d->memory ? s : PM_NOMEM;
+}
+
 /* ---- two maps ------------------------------------------------------------------------------------------------ */
 
 PM_API pm_status pm_diff(const pm_map *old, const pm_map *now, bool (*fn)(void *ctx, const pm_change *change),
@@ -13569,9 +13854,9 @@ PM_API pm_status pm_diff(const pm_map *old, const pm_map *now, bool (*fn)(void *
     pm_change change;
     pm__diff_begin(&d, old, now);
     while (pm__diff_next(&d, &change) && fn(ctx, &change)) {}
-    bool memory = d.memory;
+    pm_status s = pm__diff_status(&d);
     pm__diff_end(&d);
-    return memory ? PM_OK : PM_NOMEM;
+    return s;
 }
 
 PM_API pm_diff_iter pm_diff_iter_over(const pm_map *old, const pm_map *now) {
@@ -13593,8 +13878,9 @@ PM_API bool pm_diff_iter_next(pm_diff_iter *i) {
         i->run = d = (pm__diff *)pm__mem_alloc_big(sizeof *d);
         if (d) pm__diff_begin(d, &i->old, &i->now);
     }
-    if (d && pm__diff_next(d, &i->change)) return true;
-    if (!d || !d->memory) i->status = PM_NOMEM;
+    bool found = d && pm__diff_next(d, &i->change);
+    i->status = d ? pm__diff_status(d) : PM_NOMEM;
+    if (found && i->status == PM_OK) return true;
     pm_diff_iter_drop(i);
     return false;
 }
@@ -13680,9 +13966,11 @@ PM_API void pm_patch_drop(pm_patch *p) {
 /* Hands out what was built, or drops it. */
 static pm_status pm__patch_done(const pm__patch *w, bool memory, pm_patch *out, bool operand) {
     pm_patch made = pm__patch_close(w);
-    if (!memory) {
+    pm_status s = w->ops ? pm__val_failed(w->ops) : PM_OK;
+    if (!memory) s = PM_NOMEM;
+    if (s != PM_OK) {
         pm_patch_drop(&made);
-        return PM_NOMEM;
+        return s;
     }
     pm_patch old;
     memset(&old, 0, sizeof old);
@@ -13882,7 +14170,7 @@ static pm_status pm__merge3_run(pm__merge3 *w) {
         if (pm__diff_changes(&i.c)) s = pm__merge3_key(w, &i.c);
         if (s == PM_OK && (i.c.a.node || i.c.b.node)) s = pm__merge3_below(w, &i);
     }
-    if (!w->walk.memory) s = PM_NOMEM;
+    if (s == PM_OK) s = pm__diff_status(&w->walk);
     for (size_t k = 0, at = 0; s == PM_OK && k < w->lens.used; k++) {
         size_t len = *(const size_t *)pm__list_at(&w->lens, k);
         s = pm_create_path(&w->made, pm__list_at(&w->late, at), len, NULL);
@@ -14291,7 +14579,7 @@ static pm_status pm__few_join_key(pm__few *f, pm__merge_run *q, pm__few_key *k, 
         k->state = PM__FEW_ADDED;
         return PM_OK;
     }
-    if (!pm__merge_value(q, v->kind == PM__FEW_VALUE ? &v->val : NULL, &k->val, &r)) return PM_BADHOOK;
+    if (!pm__merge_value(q, v->kind == PM__FEW_VALUE ? &v->val : NULL, &k->val, &r)) return q->status;
     if (r.alg & PM_ALG_LEFT) return PM_OK;
     if (!r.fresh) pm__pay_retain(f->cx, false, r.val);
     if (!pm__trie_put(f->cx, f->root, s, k->len, false, r.val, &old)) {
@@ -14342,7 +14630,7 @@ static pm_status pm__few_sub_key(pm__few *f, pm__merge_run *q, pm__few_key *k, c
     } else {
         pm__merge_val r;
         if (v->kind != PM__FEW_VALUE || !k->some) return PM_OK;
-        if (!pm__merge_value(q, &v->val, &k->val, &r)) return PM_BADHOOK;
+        if (!pm__merge_value(q, &v->val, &k->val, &r)) return q->status;
         if (r.some && (r.alg & PM_ALG_LEFT)) return PM_OK;
         k->state = r.some ? PM__FEW_CHANGES : PM__FEW_GOES;
         if (r.some && !r.fresh) pm__pay_retain(f->cx, false, r.val);
@@ -14428,7 +14716,7 @@ static pm_status pm__operands_combine(const pm__cx *cx, pm__merge_op op, const p
     memset(&q, 0, sizeof q);
     q.cx = cx;
     q.op = op;
-    if (!pm__merge_value(&q, a->val, b->val, &v)) return PM_BADHOOK;
+    if (!pm__merge_value(&q, a->val, b->val, &v)) return q.status;
     pm_status s = pm__pairs_run(cx, op, &a->place, &b->place, &below);
     if (s != PM_OK) {
         if (v.fresh) pm__pay_release(cx, false, v.val);
@@ -14549,7 +14837,7 @@ static pm_status pm__maps_values(const pm__cx *cx, pm__merge_op op, const pm_map
         bool ok = pm__merge_value(&q, v.some ? &v.val : NULL, maps[i]->has_value ? &maps[i]->value : NULL, &r);
         if (ok && r.some && !r.fresh) pm__pay_retain(cx, false, r.val);
         if (v.some) pm__pay_release(cx, false, v.val);
-        if (!ok) return PM_BADHOOK;
+        if (!ok) return q.status;
         v.val = r.val, v.some = r.some;
     }
     *out = v;
@@ -15630,8 +15918,9 @@ PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*f
 
 PM_API pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val, bool *changed) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
-    pm_status s = PM_OK;
     bool is = pm__val_same(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
+    pm_status s = pm__val_failed(pm_map_ops(m));
+    if (s != PM_OK) return s;
     if (is && val.some) s = pm_set(m, key, len, val.val, NULL);
     else if (is && expected.some) s = pm_remove(m, key, len, PM_PRUNE, NULL);
     if (s == PM_OK && changed) *changed = is;
@@ -18933,7 +19222,7 @@ static pm_status pm__walg_combine_few(pm_wz *w, pm__merge_op op, const pm__opera
     bool ok = pm__merge_value(&q, a->val, b->val, &v);
     bool same = ok && (v.alg & PM_ALG_LEFT) && v.some == (a->val != NULL);
     pm__wz_forget(w);
-    pm_status s = ok ? pm__few_run(&f, op, done, &below) : PM_BADHOOK;
+    pm_status s = ok ? pm__few_run(&f, op, done, &below) : q.status;
     pm__few_free(&f);
     if (s != PM_OK || !*done) {
         if (ok && v.fresh) pm__pay_release(&cx, false, v.val);
@@ -19842,8 +20131,14 @@ static void pm__pair_forget(pm__pair *p) {
 static bool pm__pair_show(pm__pair *p, const pm_val *l, const pm_val *r, pm_terminal *t) {
     pm_val made = 0;
     pm_alg a = pm__pair_combine(p, l, r, &made);
+    pm_status s = p->ops ? pm__val_failed(p->ops) : PM_OK;
     pm__pair_forget(p);
     t->val = NULL;
+    if (s != PM_OK) {
+        if (a == PM_ALG_ELEMENT) pm__val_release(p->ops, made);
+        t->status = s;
+        return false;
+    }
     switch (a) {
     case PM_ALG_NONE: break;
     case PM_ALG_LEFT:
@@ -21214,7 +21509,12 @@ PM_API pm_status pm_hash_ref(const pm_ref *r, pm_hash128 *out) {
     if (!r || !out) return PM_INVALID;
     const pm_ops *ops = r->ops;
     pm__fold w = pm__hash_fold(&ops);
-    return (pm_status)pm__fold_end(&w, pm__fold_walk(&w, pm__fold_spot_of(&r->place, r->val), 0), out);
+    pm_hash128 made;
+    pm_status s = (pm_status)pm__fold_end(&w, pm__fold_walk(&w, pm__fold_spot_of(&r->place, r->val), 0), &made);
+    pm_status failed = pm__val_failed(ops ? ops : pm_ops_left());
+    if (failed != PM_OK) s = failed;
+    if (s == PM_OK) *out = made;
+    return s;
 }
 
 PM_API pm_status pm_hash(const pm_map *m, pm_hash128 *out) {
@@ -21368,6 +21668,8 @@ PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
     k.stack = pm__list_of(sizeof(pm__tally_frame));
     k.made = pm__list_of(sizeof(pm__ref));
     bool ok = pm__merkle_run(&k, m);
+    pm_status failed = pm__val_failed(ops);
+    ok = ok && failed == PM_OK;
     pm__ref old = m->root, now = pm__merkle_instead(&k, old);
     if (ok && now != old) {
         pm__ref_retain(now);
@@ -21380,7 +21682,7 @@ PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
     pm__list_free(&k.made);
     pm__memo_free(&k.instead);
     pm__memo_free(&k.first);
-    if (!ok) return PM_NOMEM;
+    if (!ok) return failed == PM_OK ? PM_NOMEM : failed;
     if (stats) *stats = k.stats;
     return pm__map_done(m, PM_OK);
 }

@@ -30,7 +30,7 @@ OPTIONAL = {
 }
 REQUIRED = {"pm_get_mut.slot", "pm_wz_get_mut.slot", "pm_diff.old", "pm_patch_make.old"}
 # Calls whose status is that of another thing: freeing, dropping and the like take NULL for "nothing to do".
-NOTHING = re.compile(r"_(free|drop|close|release|retain)$")
+NOTHING = re.compile(r"_(free|drop|close|release|retain|release_with)$")
 
 # Objects of which a zero one is valid, or is nothing: no status need be PM_INVALID.
 ZERO_VALID = {"pm_map", "pm_rz", "pm_ref", "pm_iter", "pm_mask", "pm_witness", "pm_pool_options",
@@ -58,12 +58,14 @@ SAMPLES = {
     "pm_patch out": "&patch_out", "pm_patch": "&patch", "pm_diff_iter": "&diff",
     "void region": "region", "void seed": "&seed", "void out": "slots", "void": "buffer", "pm_val vals": "words",
 }
-NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2"}
+NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2",
+           "pm_bytes_release_with.v": "a_string()"}
 FUNCTIONS = {
     "fn": {"pm_each": "visit", "pm_shared_update": "change", "pm_each_prefix": "see_prefix", "pm_update": "update",
            "pm_summary_best": "visit",
            "pm_diff": "see"},
     "make": "make_value", "sink": "sink", "random": "draw", "next": "no_next", "choose": "choose", "pick": "pick",
+    "drop": "end",
 }
 
 FRAME = r"""
@@ -73,6 +75,11 @@ FRAME = r"""
 static bool visit(void *c, const uint8_t *k, size_t n, pm_val v) { (void)c, (void)k, (void)n, (void)v; return true; }
 static bool see_prefix(void *c, size_t n, pm_val v) { (void)c, (void)n, (void)v; return true; }
 static pm_status update(void *c, pm_opt *v) { (void)c; v->some = true; return PM_OK; }
+static void end(void *data) { (void)data; }
+static pm_val a_string(void) {
+    pm_val v = 0;
+    return pm_bytes_new("a", 1, &v) == PM_OK ? v : 0;
+}
 static bool see(void *c, const pm_change *d) { (void)c, (void)d; return true; }
 static pm_merge_pick pick(void *c, const pm_merge_conflict *d, pm_val *v) {
     (void)c, (void)d, (void)v;
@@ -260,7 +267,7 @@ class Parameter:
         if not self.pointer:
             by_type = {"size_t": "2", "pm_mask": "mask", "pm_status": "PM_OK", "pm_iter": "iter",
                        "pm_opt": "(pm_opt){0, true}"}
-            return NUMBERS.get(self.name) or by_type.get(self.base, "1")
+            return NUMBERS.get(f"{self.function}.{self.name}") or NUMBERS.get(self.name) or by_type.get(self.base, "1")
         if self.stars == 1:
             for key in (f"{self.base} {self.name}", self.base):
                 if key in SAMPLES:

@@ -55,8 +55,10 @@
 #endif
 #ifdef __cplusplus
 #define PM_CAST(type, p) reinterpret_cast<type>(p)
+#define PM_ALIGNOF(type) alignof(type)
 #else
 #define PM_CAST(type, p) ((type)(p))
+#define PM_ALIGNOF(type) _Alignof(type)
 #endif
 
 #if defined(PM_MALLOC) != defined(PM_FREE)

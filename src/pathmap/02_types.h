@@ -82,13 +82,14 @@ typedef enum pm_alg {
 
 enum {
     PM_OPS_UNIT = 1,      /* the only value is 0 and no payload is stored: a set of paths */
-    PM_OPS_IDEMPOTENT = 2 /* a join a = a, a meet a = a, a subtract a = nothing: lets shared subtries be skipped */
+    PM_OPS_IDEMPOTENT = 2, /* a join a = a, a meet a = a, a subtract a = nothing: lets shared subtries be skipped */
+    PM_OPS_FALLIBLE = 4    /* hooks may call pm_hook_fail */
 };
 
 /* What values of a map mean. A table lives as long as any map that names it; maps combine only under one table.
    NULL hooks mean plain words: retain and release do nothing, equal compares words, join and meet keep the left
-   value, subtract leaves nothing, whatever the two values are. Hooks may run on any thread, must not re-enter the map
-   that called them, and never fail.
+   value, subtract leaves nothing, whatever the two values are. Hooks may run on any thread, and must not re-enter the
+   map that called them. Of a table with PM_OPS_FALLIBLE all but retain and release may fail (pm_hook_fail); no others.
    retain and release come together or not at all: every clone, copied node and result shares values. Values that
    cannot be shared (a plain malloc'ed string) need a count, or an owner beside the map. A table with one of the two is
    refused: pm_new returns a map under the table "refused", which takes no values; all that would store one, or that
@@ -123,10 +124,15 @@ PM_API const pm_ops *pm_ops_sum(void);
 /* For sets of 64: join is or, meet is and, subtract is and-not. A zero result is removed, but not in a join, nor where
    a zero meets itself. */
 PM_API const pm_ops *pm_ops_bits(void);
-/* For counted byte strings, made by pm_bytes_new; left wins, as in pm_ops_left. SUBTRACTION DOES NOT LOOK AT THE
-   STRINGS: it removes a key that both sides have, be they equal or not. pm_equal, pm_hash and pm_alg compare them by
-   content. */
+/* For counted byte strings, made by pm_bytes_new, which compare by content everywhere: join and meet keep the left
+   string, subtract removes equal ones and keeps the left one of others. */
 PM_API const pm_ops *pm_ops_bytes(void);
+
+/* Says, from a hook of a table with PM_OPS_FALLIBLE, that it could not do its work; what the hook then returns does not
+   matter (PM_ALG_LEFT and false will do). The call that ran it fails with `s`, as it would for lack of memory of its
+   own. Of several failures the first counts.
+   Threads  any: it is the calling thread's operation that fails */
+PM_API void pm_hook_fail(pm_status s);
 
 /* Makes a counted byte string to be used as a value under pm_ops_bytes(). The bytes are copied; `data` may be NULL if
    `len` is 0.

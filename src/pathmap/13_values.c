@@ -82,10 +82,10 @@ static pm_alg pm__val_andnot(void *ctx, pm_val a, pm_val b, pm_val *out) {
 /* ---- counted byte strings ------------------------------------------------------------------------------------ */
 
 /* The word of such a value is the address of this block. 32-bit counts would do for nodes only: a count of references
-   to a value grows by one per copied slot, which 64 bits cannot exhaust. */
+   to a value grows by one per copied slot, which 64 bits cannot exhaust. `len` is wide so that structs are aligned. */
 typedef struct pm__bytes {
     pm__a64 rc; /* plus PM__BYTES_POOLED in a pool's block */
-    size_t len;
+    uint64_t len;
     unsigned char data[];
 } pm__bytes;
 
@@ -121,22 +121,29 @@ PM_API pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm
 
 PM_API const void *pm_bytes_get(pm_val v, size_t *len) {
     const pm__bytes *b = pm__bytes_of(v);
-    if (len) *len = b->len;
+    if (len) *len = (size_t)b->len;
     return b->data;
 }
+
+PM_API void *pm_bytes_fill(pm_val v) { return pm__bytes_of(v)->data; }
 
 PM_API pm_val pm_bytes_retain(pm_val v) {
     pm__a64_fetch_add_relaxed(&pm__bytes_of(v)->rc, 1);
     return v;
 }
 
-PM_API void pm_bytes_release(pm_val v) {
+PM_API void pm_bytes_release_with(pm_val v, void (*drop)(void *data)) {
     pm__bytes *b = pm__bytes_of(v);
     /* Acquire and release: the last owner must see every other owner's reads as done before it frees. */
     uint64_t before = pm__a64_fetch_sub_acq_rel(&b->rc, 1);
-    if (before == 1) PM_FREE(b, sizeof(pm__bytes) + b->len);
-    else if (before == PM__BYTES_POOLED + 1) pm__mem_free_any(b, sizeof(pm__bytes) + b->len);
+    if ((before & ~PM__BYTES_POOLED) != 1) return;
+    if (drop) drop(b->data);
+    size_t size = sizeof(pm__bytes) + (size_t)b->len;
+    if (before == 1) PM_FREE(b, size);
+    else pm__mem_free_any(b, size);
 }
+
+PM_API void pm_bytes_release(pm_val v) { pm_bytes_release_with(v, NULL); }
 
 static void pm__bytes_retain_hook(void *ctx, pm_val v) {
     (void)ctx;
@@ -152,17 +159,23 @@ static bool pm__bytes_equal_hook(void *ctx, pm_val a, pm_val b) {
     (void)ctx;
     if (a == b) return true;
     const pm__bytes *x = pm__bytes_of(a), *y = pm__bytes_of(b);
-    return x->len == y->len && memcmp(x->data, y->data, x->len) == 0;
+    return x->len == y->len && memcmp(x->data, y->data, (size_t)x->len) == 0;
+}
+
+static pm_alg pm__bytes_cancel_hook(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)out;
+    return pm__bytes_equal_hook(ctx, a, b) ? PM_ALG_NONE : PM_ALG_LEFT;
 }
 
 /* Equal strings in different blocks must hash alike, so the bytes are hashed and not the word. */
 static uint64_t pm__bytes_hash_hook(void *ctx, pm_val v) {
     (void)ctx;
     const pm__bytes *b = pm__bytes_of(v);
-    uint64_t h = (0x9e3779b97f4a7c15u ^ (uint64_t)b->len) * 0xd6e8feb86659fd93u; /* "a" and "a\0" differ from here on */
+    const size_t len = (size_t)b->len;
+    uint64_t h = (0x9e3779b97f4a7c15u ^ b->len) * 0xd6e8feb86659fd93u; /* "a" and "a\0" differ from here on */
     h ^= h >> 32;
-    for (size_t at = 0; at < b->len; at += 8) {
-        h = (h ^ pm__load_upto8(b->data + at, b->len - at)) * 0xd6e8feb86659fd93u;
+    for (size_t at = 0; at < len; at += 8) {
+        h = (h ^ pm__load_upto8(b->data + at, len - at)) * 0xd6e8feb86659fd93u;
         h ^= h >> 32;
     }
     h *= 0xd6e8feb86659fd93u;
@@ -211,6 +224,7 @@ PM_API const pm_ops *pm_ops_bytes(void) {
                                .retain = pm__bytes_retain_hook,
                                .release = pm__bytes_release_hook,
                                .equal = pm__bytes_equal_hook,
+                               .subtract = pm__bytes_cancel_hook,
                                .hash = pm__bytes_hash_hook};
     return &ops;
 }
@@ -219,6 +233,21 @@ PM_API const pm_ops *pm_ops_bytes(void) {
    retained, or keep for ever what they retain. It looks like that of a unit map, so no hook is ever called; calls that
    store a value find out where they look for unit maps anyway, and refuse. */
 static const pm_ops pm__ops_refused = {.name = "refused", .flags = PM_OPS_UNIT | PM_OPS_IDEMPOTENT};
+
+/* ---- failures of hooks --------------------------------------------------------------------------------------- */
+
+static PM__THREAD_LOCAL pm_status pm__val_failure; /* what a hook has told of, and no call has returned yet */
+
+PM_API void pm_hook_fail(pm_status s) {
+    if (pm__val_failure == PM_OK) pm__val_failure = s;
+}
+
+/* What a call that has run hooks of this table is to return. */
+static PM__INLINE pm_status pm__val_failed(const pm_ops *ops) {
+    pm_status s = PM_OK;
+    if (PM__UNLIKELY(ops->flags & PM_OPS_FALLIBLE)) s = pm__val_failure, pm__val_failure = PM_OK;
+    return s;
+}
 
 /* ---- dispatch ------------------------------------------------------------------------------------------------ */
 

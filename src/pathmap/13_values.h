@@ -1,4 +1,4 @@
-/* Counted byte strings that live in a pool. */
+/* Counted byte strings that live in a pool, and those that own something. */
 
 #include "02_types.h"
 #include "11_memory.h"
@@ -13,3 +13,16 @@ enum { PM_REGION_BYTES_MAX = 16288 }; /* the longest string in a pool over a reg
    Cost     one allocation, O(len)
    Threads  any */
 PM_API PM_NODISCARD pm_status pm_bytes_new_in(pm_pool *pool, const void *data, size_t len, pm_val *out);
+
+/* Gives write access to a string that is not in use yet: one that pm_bytes_new has made, before anything else is given
+   it or a reference to it.
+   Returns  its bytes
+   Valid    while the reference is held
+   Cost     O(1) */
+PM_API void *pm_bytes_fill(pm_val v);
+
+/* Like pm_bytes_release, but the last one first gives the bytes, which may be changed then, to `drop` (NULL: nothing is
+   done), so that what they own goes with them: for the `release` hook of values that are structs (PM_DEFINE_BLOB_OPS).
+   Cost     one atomic decrement
+   Threads  any thread that holds a reference */
+PM_API void pm_bytes_release_with(pm_val v, void (*drop)(void *data));

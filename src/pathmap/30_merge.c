@@ -311,11 +311,14 @@ static bool pm__merge_combine(pm__merge_run *q, pm_val a, pm_val b, pm__merge_va
     return true;
 }
 
-/* The value at a location; NULL where a side has none. False: the hook is wrong. */
+/* The value at a location; NULL where a side has none. False: the hook is wrong, or failed; q->status tells. */
 PM__UNUSED static bool pm__merge_value(pm__merge_run *q, const pm_val *a, const pm_val *b, pm__merge_val *r) {
     if (a && b) {
-        if (pm__merge_combine(q, *a, *b, r)) return true;
-        q->status = PM_BADHOOK;
+        bool ok = pm__merge_combine(q, *a, *b, r);
+        pm_status s = pm__val_failed(q->cx->ops);
+        if (ok && s == PM_OK) return true;
+        if (ok) pm__merge_val_drop(q->cx, r);
+        q->status = s == PM_OK ? PM_BADHOOK : s;
         return false;
     }
     r->fresh = false;

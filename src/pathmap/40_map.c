@@ -521,9 +521,10 @@ PM_API pm_status pm_equal(const pm_map *a, const pm_map *b, bool *out) {
     if (pm_map_ops(b) != ops) return PM_MISMATCH;
     int r = pm__val_same(ops, a->has_value ? &a->value : NULL, b->has_value ? &b->value : NULL);
     if (r) r = pm__compare_equal(ops, a->root, b->root);
-    if (r < 0) return PM_NOMEM;
-    *out = r == 1;
-    return PM_OK;
+    pm_status s = r < 0 ? PM_NOMEM : PM_OK, failed = pm__val_failed(ops);
+    if (failed != PM_OK) s = failed;
+    if (s == PM_OK) *out = r == 1;
+    return s;
 }
 
 /* ---- whole maps ---------------------------------------------------------------------------------------------- */

@@ -149,6 +149,12 @@ static bool pm__diff_next(pm__diff *d, pm_change *out) {
     return false;
 }
 
+/* What the walk comes to so far. */
+static pm_status pm__diff_status(const pm__diff *d) {
+    pm_status s = pm__val_failed(d->ops);
+    return d->memory ? s : PM_NOMEM;
+}
+
 /* ---- two maps ------------------------------------------------------------------------------------------------ */
 
 PM_API pm_status pm_diff(const pm_map *old, const pm_map *now, bool (*fn)(void *ctx, const pm_change *change),
@@ -159,9 +165,9 @@ PM_API pm_status pm_diff(const pm_map *old, const pm_map *now, bool (*fn)(void *
     pm_change change;
     pm__diff_begin(&d, old, now);
     while (pm__diff_next(&d, &change) && fn(ctx, &change)) {}
-    bool memory = d.memory;
+    pm_status s = pm__diff_status(&d);
     pm__diff_end(&d);
-    return memory ? PM_OK : PM_NOMEM;
+    return s;
 }
 
 PM_API pm_diff_iter pm_diff_iter_over(const pm_map *old, const pm_map *now) {
@@ -183,8 +189,9 @@ PM_API bool pm_diff_iter_next(pm_diff_iter *i) {
         i->run = d = (pm__diff *)pm__mem_alloc_big(sizeof *d);
         if (d) pm__diff_begin(d, &i->old, &i->now);
     }
-    if (d && pm__diff_next(d, &i->change)) return true;
-    if (!d || !d->memory) i->status = PM_NOMEM;
+    bool found = d && pm__diff_next(d, &i->change);
+    i->status = d ? pm__diff_status(d) : PM_NOMEM;
+    if (found && i->status == PM_OK) return true;
     pm_diff_iter_drop(i);
     return false;
 }

@@ -66,9 +66,11 @@ PM_API void pm_patch_drop(pm_patch *p) {
 /* Hands out what was built, or drops it. */
 static pm_status pm__patch_done(const pm__patch *w, bool memory, pm_patch *out, bool operand) {
     pm_patch made = pm__patch_close(w);
-    if (!memory) {
+    pm_status s = w->ops ? pm__val_failed(w->ops) : PM_OK;
+    if (!memory) s = PM_NOMEM;
+    if (s != PM_OK) {
         pm_patch_drop(&made);
-        return PM_NOMEM;
+        return s;
     }
     pm_patch old;
     memset(&old, 0, sizeof old);

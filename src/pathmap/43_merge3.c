@@ -91,7 +91,7 @@ static pm_status pm__merge3_run(pm__merge3 *w) {
         if (pm__diff_changes(&i.c)) s = pm__merge3_key(w, &i.c);
         if (s == PM_OK && (i.c.a.node || i.c.b.node)) s = pm__merge3_below(w, &i);
     }
-    if (!w->walk.memory) s = PM_NOMEM;
+    if (s == PM_OK) s = pm__diff_status(&w->walk);
     for (size_t k = 0, at = 0; s == PM_OK && k < w->lens.used; k++) {
         size_t len = *(const size_t *)pm__list_at(&w->lens, k);
         s = pm_create_path(&w->made, pm__list_at(&w->late, at), len, NULL);

@@ -371,7 +371,7 @@ static pm_status pm__few_join_key(pm__few *f, pm__merge_run *q, pm__few_key *k, 
         k->state = PM__FEW_ADDED;
         return PM_OK;
     }
-    if (!pm__merge_value(q, v->kind == PM__FEW_VALUE ? &v->val : NULL, &k->val, &r)) return PM_BADHOOK;
+    if (!pm__merge_value(q, v->kind == PM__FEW_VALUE ? &v->val : NULL, &k->val, &r)) return q->status;
     if (r.alg & PM_ALG_LEFT) return PM_OK;
     if (!r.fresh) pm__pay_retain(f->cx, false, r.val);
     if (!pm__trie_put(f->cx, f->root, s, k->len, false, r.val, &old)) {
@@ -422,7 +422,7 @@ static pm_status pm__few_sub_key(pm__few *f, pm__merge_run *q, pm__few_key *k, c
     } else {
         pm__merge_val r;
         if (v->kind != PM__FEW_VALUE || !k->some) return PM_OK;
-        if (!pm__merge_value(q, &v->val, &k->val, &r)) return PM_BADHOOK;
+        if (!pm__merge_value(q, &v->val, &k->val, &r)) return q->status;
         if (r.some && (r.alg & PM_ALG_LEFT)) return PM_OK;
         k->state = r.some ? PM__FEW_CHANGES : PM__FEW_GOES;
         if (r.some && !r.fresh) pm__pay_retain(f->cx, false, r.val);

@@ -46,7 +46,7 @@ static pm_status pm__operands_combine(const pm__cx *cx, pm__merge_op op, const p
     memset(&q, 0, sizeof q);
     q.cx = cx;
     q.op = op;
-    if (!pm__merge_value(&q, a->val, b->val, &v)) return PM_BADHOOK;
+    if (!pm__merge_value(&q, a->val, b->val, &v)) return q.status;
     pm_status s = pm__pairs_run(cx, op, &a->place, &b->place, &below);
     if (s != PM_OK) {
         if (v.fresh) pm__pay_release(cx, false, v.val);
@@ -167,7 +167,7 @@ static pm_status pm__maps_values(const pm__cx *cx, pm__merge_op op, const pm_map
         bool ok = pm__merge_value(&q, v.some ? &v.val : NULL, maps[i]->has_value ? &maps[i]->value : NULL, &r);
         if (ok && r.some && !r.fresh) pm__pay_retain(cx, false, r.val);
         if (v.some) pm__pay_release(cx, false, v.val);
-        if (!ok) return PM_BADHOOK;
+        if (!ok) return q.status;
         v.val = r.val, v.some = r.some;
     }
     *out = v;

@@ -37,8 +37,9 @@ PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*f
 
 PM_API pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val, bool *changed) {
     if (pm__map_refuses(m, key, len)) return PM_INVALID;
-    pm_status s = PM_OK;
     bool is = pm__val_same(pm_map_ops(m), pm_get(m, key, len), expected.some ? &expected.val : NULL);
+    pm_status s = pm__val_failed(pm_map_ops(m));
+    if (s != PM_OK) return s;
     if (is && val.some) s = pm_set(m, key, len, val.val, NULL);
     else if (is && expected.some) s = pm_remove(m, key, len, PM_PRUNE, NULL);
     if (s == PM_OK && changed) *changed = is;

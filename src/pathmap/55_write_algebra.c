@@ -72,7 +72,7 @@ static pm_status pm__walg_combine_few(pm_wz *w, pm__merge_op op, const pm__opera
     bool ok = pm__merge_value(&q, a->val, b->val, &v);
     bool same = ok && (v.alg & PM_ALG_LEFT) && v.some == (a->val != NULL);
     pm__wz_forget(w);
-    pm_status s = ok ? pm__few_run(&f, op, done, &below) : PM_BADHOOK;
+    pm_status s = ok ? pm__few_run(&f, op, done, &below) : q.status;
     pm__few_free(&f);
     if (s != PM_OK || !*done) {
         if (ok && v.fresh) pm__pay_release(&cx, false, v.val);

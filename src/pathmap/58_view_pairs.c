@@ -49,8 +49,14 @@ static void pm__pair_forget(pm__pair *p) {
 static bool pm__pair_show(pm__pair *p, const pm_val *l, const pm_val *r, pm_terminal *t) {
     pm_val made = 0;
     pm_alg a = pm__pair_combine(p, l, r, &made);
+    pm_status s = p->ops ? pm__val_failed(p->ops) : PM_OK;
     pm__pair_forget(p);
     t->val = NULL;
+    if (s != PM_OK) {
+        if (a == PM_ALG_ELEMENT) pm__val_release(p->ops, made);
+        t->status = s;
+        return false;
+    }
     switch (a) {
     case PM_ALG_NONE: break;
     case PM_ALG_LEFT:

@@ -94,7 +94,12 @@ PM_API pm_status pm_hash_ref(const pm_ref *r, pm_hash128 *out) {
     if (!r || !out) return PM_INVALID;
     const pm_ops *ops = r->ops;
     pm__fold w = pm__hash_fold(&ops);
-    return (pm_status)pm__fold_end(&w, pm__fold_walk(&w, pm__fold_spot_of(&r->place, r->val), 0), out);
+    pm_hash128 made;
+    pm_status s = (pm_status)pm__fold_end(&w, pm__fold_walk(&w, pm__fold_spot_of(&r->place, r->val), 0), &made);
+    pm_status failed = pm__val_failed(ops ? ops : pm_ops_left());
+    if (failed != PM_OK) s = failed;
+    if (s == PM_OK) *out = made;
+    return s;
 }
 
 PM_API pm_status pm_hash(const pm_map *m, pm_hash128 *out) {
@@ -248,6 +253,8 @@ PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
     k.stack = pm__list_of(sizeof(pm__tally_frame));
     k.made = pm__list_of(sizeof(pm__ref));
     bool ok = pm__merkle_run(&k, m);
+    pm_status failed = pm__val_failed(ops);
+    ok = ok && failed == PM_OK;
     pm__ref old = m->root, now = pm__merkle_instead(&k, old);
     if (ok && now != old) {
         pm__ref_retain(now);
@@ -260,7 +267,7 @@ PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
     pm__list_free(&k.made);
     pm__memo_free(&k.instead);
     pm__memo_free(&k.first);
-    if (!ok) return PM_NOMEM;
+    if (!ok) return failed == PM_OK ? PM_NOMEM : failed;
     if (stats) *stats = k.stats;
     return pm__map_done(m, PM_OK);
 }

@@ -1,0 +1,399 @@
+/* Typed maps, values of any size, and maps as values. */
+#define _POSIX_C_SOURCE 200809L
+#include "check.h"
+
+#define PATHMAP_STATIC
+#define PM_MALLOC(n) check_malloc(n)
+#define PM_FREE(p, n) check_free(p, n)
+#include "../pathmap.h"
+
+#define K(s) (s), sizeof(s) - 1
+
+/* ---- a struct that owns something ---------------------------------------------------------------------------- */
+
+typedef struct person {
+    char *name;
+    int age;
+} person;
+
+static int persons; /* alive */
+
+static uint64_t blocks_held(void) {
+    pm_pool_trim(NULL);
+    return check_live_blocks();
+}
+
+static char *copy_of(const char *s) {
+    char *c = malloc(strlen(s) + 1);
+    if (!c) abort();
+    return strcpy(c, s);
+}
+
+static person person_of(const char *name, int age) {
+    person p = {copy_of(name), age};
+    persons++;
+    return p;
+}
+
+static void person_drop(person *p) {
+    free(p->name);
+    p->name = NULL;
+    persons--;
+}
+
+static bool person_equal(const person *a, const person *b) { return a->age == b->age && strcmp(a->name, b->name) == 0; }
+
+static uint64_t person_hash(const person *p) {
+    uint64_t h = (uint64_t)p->age;
+    for (const char *c = p->name; *c; c++) h = h * 31 + (unsigned char)*c;
+    return h;
+}
+
+/* The older one stays. */
+static bool person_join(const person *a, const person *b, person *out) {
+    if (b->age <= a->age) return false;
+    *out = person_of(b->name, b->age);
+    return true;
+}
+
+PM_DEFINE_BLOB_OPS(person_ops, person, person_drop, person_equal, person_hash, person_join)
+PM_DEFINE_BLOB_MAP(people, person, person_ops())
+
+typedef struct triple {
+    uint64_t x[3];
+} triple;
+PM_DEFINE_BLOB_MAP(triples, triple, pm_ops_bytes())
+PM_DEFINE_TEXT_MAP(texts)
+PM_DEFINE_MAP(counts, int, NULL)
+
+static void put(people *m, const char *key, const char *name, int age) {
+    person p = person_of(name, age);
+    CHECK_OK(people_set(m, key, strlen(key), &p));
+}
+
+static int age_at(const people *m, const char *key) {
+    const person *p = people_get(m, key, strlen(key));
+    return p ? p->age : -1;
+}
+
+/* Sets *now to one year older; a child leaves. */
+static bool ages(void *ctx, const person *was, person *now) {
+    if (!was) return false;
+    *now = person_of(was->name, was->age + *(const int *)ctx);
+    if (now->age >= 18) return true;
+    person_drop(now);
+    return false;
+}
+
+static bool equal_maps(const pm_map *a, const pm_map *b) {
+    bool same = false;
+    CHECK_OK(pm_equal(a, b, &same));
+    return same;
+}
+
+/* ---- words and text ------------------------------------------------------------------------------------------- */
+
+static bool count_to_three(void *ctx, const int *was, int *now) {
+    (void)ctx;
+    CHECK(was ? *now == *was : *now == 0);
+    *now += 1;
+    return *now <= 3;
+}
+
+TEST(typed_words_are_updated_and_iterated) {
+    uint64_t blocks = blocks_held();
+    counts m = counts_new();
+    int v = 0;
+    bool changed = false;
+    CHECK_OK(counts_get_or_set(&m, K("b"), 7, &v, &changed));
+    CHECK(changed && v == 7);
+    CHECK_OK(counts_get_or_set(&m, K("b"), 8, &v, &changed));
+    CHECK(!changed && v == 7);
+    CHECK_OK(counts_get_or_set(&m, K("c"), -1, NULL, NULL));
+    for (int i = 1; i <= 3; i++) {
+        CHECK_OK(counts_update(&m, K("a"), count_to_three, NULL));
+        CHECK(counts_get(&m, K("a"), &v) && v == i);
+    }
+    pm_iter i = counts_iter(&m);
+    CHECK(pm_iter_next(&i) && counts_iter_val(&i) == 3);
+    CHECK(pm_iter_next(&i) && counts_iter_val(&i) == 7);
+    CHECK(pm_iter_next(&i) && counts_iter_val(&i) == -1);
+    CHECK(!pm_iter_next(&i));
+    CHECK_OK(counts_update(&m, K("a"), count_to_three, NULL));
+    CHECK(!counts_get(&m, K("a"), &v));
+    CHECK_EQ(counts_update(&m, K("a"), NULL, NULL), PM_INVALID);
+    counts_drop(&m);
+    CHECK_EQ(blocks_held(), blocks);
+}
+
+static const char *twice(void *ctx, const char *was) {
+    char *buffer = ctx;
+    if (!was) return "x";
+    size_t n = strlen(was);
+    if (n > 3) return NULL;
+    memcpy(buffer, was, n), memcpy(buffer + n, was, n + 1);
+    return buffer;
+}
+
+TEST(typed_text_is_copied_in) {
+    uint64_t blocks = blocks_held();
+    texts m = texts_new();
+    char word[16] = "hello", buffer[16];
+    const char *out = NULL;
+    CHECK_OK(texts_set(&m, K("k"), word));
+    word[0] = 'j';
+    CHECK_STR_EQ(texts_get(&m, K("k")), "hello");
+    CHECK(!texts_get(&m, K("l")));
+    texts old = texts_clone(&m);
+    CHECK_OK(texts_set(&m, K("k"), word));
+    CHECK_STR_EQ(texts_get(&old, K("k")), "hello");
+    CHECK_OK(texts_get_or_set(&m, K("k"), "other", &out));
+    CHECK_STR_EQ(out, "jello");
+    CHECK_OK(texts_get_or_set(&m, K(""), "", &out));
+    CHECK_STR_EQ(out, "");
+    CHECK_EQ(texts_set(&m, K("k"), NULL), PM_INVALID);
+    const char *stages[] = {"x", "xx", "xxxx", NULL};
+    for (int i = 0; i < 4; i++) {
+        CHECK_OK(texts_update(&m, K("u"), twice, buffer));
+        if (stages[i]) CHECK_STR_EQ(texts_get(&m, K("u")), stages[i]);
+        else CHECK(!texts_get(&m, K("u")));
+    }
+    pm_iter i = texts_iter(&m);
+    CHECK(pm_iter_prev(&i));
+    CHECK_STR_EQ(texts_iter_val(&i), "jello");
+    pm_iter_drop(&i);
+    CHECK_OK(texts_remove(&m, K("k")));
+    texts_drop(&m);
+    texts_drop(&old);
+    CHECK_EQ(blocks_held(), blocks);
+}
+
+/* ---- strings by content ---------------------------------------------------------------------------------------- */
+
+static pm_merge_pick no_conflict(void *ctx, const pm_merge_conflict *c, pm_val *val) {
+    (void)c, (void)val;
+    ++*(int *)ctx;
+    return PM_PICK_OURS;
+}
+
+static bool count_change(void *ctx, const pm_change *c) {
+    (void)c;
+    ++*(int *)ctx;
+    return true;
+}
+
+TEST(typed_text_compares_by_content_everywhere) {
+    texts a = texts_new(), b = texts_new(), base = texts_new();
+    pm_map out = {0};
+    pm_alg alg = PM_ALG_NONE;
+    char key[8], text[24];
+    int calls = 0;
+    for (int i = 0; i < 200; i++) { /* every seventh differs; all are blocks of their own */
+        size_t n = (size_t)snprintf(key, sizeof key, "%d", i * 37 % 1000);
+        snprintf(text, sizeof text, "text %d", i);
+        CHECK_OK(texts_set(&a, key, n, text));
+        CHECK_OK(texts_set(&base, key, n, text));
+        if (i % 7 == 0) text[0] = 'T';
+        CHECK_OK(texts_set(&b, key, n, text));
+    }
+    CHECK(equal_maps(&a.map, &base.map));
+    CHECK(!equal_maps(&a.map, &b.map));
+    CHECK_OK(pm_diff(&a.map, &b.map, count_change, &calls));
+    CHECK_EQ(calls, 29);
+    uint64_t count = 0;
+    CHECK_OK(pm_subtract(&a.map, &b.map, &out, &alg)); /* what is not the same in b */
+    CHECK_OK(pm_val_count(&out, &count));
+    CHECK_EQ(count, 29);
+    CHECK_STR_EQ((const char *)pm_bytes_get(*pm_get(&out, K("0")), NULL), "text 0");
+    pm_drop(&out);
+    CHECK_OK(pm_subtract(&a.map, &base.map, &out, &alg));
+    CHECK(pm_is_empty(&out) && alg == PM_ALG_NONE);
+    pm_drop(&out);
+    CHECK_OK(pm_meet(&a.map, &base.map, &out, &alg));
+    CHECK_EQ(alg, PM_ALG_BOTH);
+    pm_drop(&out);
+    CHECK_OK(pm_join(&a.map, &b.map, &out, &alg));
+    CHECK_EQ(alg, PM_ALG_LEFT);
+    pm_drop(&out);
+    CHECK_OK(pm_symmetric_difference(&a.map, &b.map, &out, NULL));
+    CHECK_OK(pm_val_count(&out, &count));
+    CHECK_EQ(count, 29);
+    pm_drop(&out);
+    calls = 0;
+    CHECK_OK(pm_merge3(&base.map, &a.map, &b.map, no_conflict, &calls, &out, NULL)); /* ours only made equal copies */
+    CHECK_EQ(calls, 0);
+    CHECK(equal_maps(&out, &b.map));
+    pm_drop(&out);
+    texts_drop(&a);
+    texts_drop(&b);
+    texts_drop(&base);
+}
+
+/* Also in place, with a small and with a large right side. */
+TEST(typed_text_is_subtracted_in_place_by_content) {
+    for (int small = 0; small < 2; small++) {
+        texts a = texts_new(), b = texts_new();
+        pm_map want = {0};
+        pm_wz w;
+        for (int i = 0; i < 900; i++) {
+            char key[8], text[24];
+            size_t n = (size_t)snprintf(key, sizeof key, "%d", i * 37 % 1000);
+            snprintf(text, sizeof text, "%d", i);
+            CHECK_OK(texts_set(&a, key, n, text));
+            if (small && i % 100) continue;
+            CHECK_OK(texts_set(&b, key, n, i % 2 ? text : "other"));
+        }
+        CHECK_OK(pm_subtract(&a.map, &b.map, &want, NULL));
+        CHECK_OK(pm_wz_open(&a.map, NULL, 0, &w));
+        pm_rz z;
+        CHECK_OK(pm_rz_open(&b.map, NULL, 0, &z));
+        CHECK_OK(pm_wz_subtract(&w, &z, PM_KEEP, NULL));
+        pm_rz_drop(&z);
+        CHECK_OK(pm_wz_drop(&w));
+        CHECK(equal_maps(&a.map, &want));
+        pm_drop(&want);
+        texts_drop(&a);
+        texts_drop(&b);
+    }
+}
+
+/* ---- blobs ----------------------------------------------------------------------------------------------------- */
+
+TEST(typed_blobs_are_copied_in_and_aligned) {
+    triples m = triples_new();
+    const triple *out = NULL;
+    bool changed = false;
+    for (uint64_t i = 0; i < 300; i++) {
+        triple t = {{i, i + 1, i + 2}};
+        CHECK_OK(triples_set(&m, &i, sizeof i, &t));
+        t.x[0] = 999;
+        CHECK_OK(triples_get_or_set(&m, &i, sizeof i, &t, &out, &changed));
+        CHECK(!changed && out->x[0] == i && out->x[2] == i + 2);
+        CHECK_EQ((uintptr_t)out % _Alignof(triple), 0);
+    }
+    triple t = {{1, 2, 3}};
+    CHECK_OK(triples_get_or_set(&m, K("new"), &t, &out, &changed));
+    CHECK(changed && out->x[1] == 2);
+    CHECK_EQ(triples_set(&m, K("new"), NULL), PM_INVALID);
+    triples_drop(&m);
+}
+
+TEST(typed_blobs_drop_what_they_own) {
+    uint64_t blocks = blocks_held();
+    int years = 1;
+    people m = people_new();
+    put(&m, "ann", "Ann", 30);
+    put(&m, "bob", "Bob", 16);
+    people old = people_clone(&m);
+    CHECK_EQ(persons, 2);
+    put(&m, "ann", "Anne", 31);
+    CHECK_EQ(persons, 3);
+    CHECK_OK(people_update(&m, K("ann"), ages, &years));
+    CHECK_EQ(persons, 3);
+    CHECK_OK(people_update(&m, K("bob"), ages, &years)); /* a child: leaves */
+    CHECK_OK(people_update(&m, K("eve"), ages, &years)); /* none: stays away */
+    CHECK_EQ(age_at(&m, "ann"), 32);
+    CHECK_EQ(age_at(&m, "bob"), -1);
+    CHECK_EQ(age_at(&old, "ann"), 30);
+    int sum = 0;
+    for (pm_iter i = people_iter(&old); pm_iter_next(&i);) sum += people_iter_val(&i)->age;
+    CHECK_EQ(sum, 46);
+    people_drop(&old);
+    CHECK_EQ(persons, 1);
+    CHECK_OK(people_remove(&m, K("ann")));
+    CHECK_EQ(persons, 0);
+    people_drop(&m);
+    CHECK_EQ(blocks_held(), blocks);
+}
+
+/* Two maps of 60 people; every third is older in the second. */
+static void two_maps(people *a, people *b) {
+    *a = people_new(), *b = people_new();
+    for (int i = 0; i < 60; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "%d", i * 7);
+        put(a, key, key, 20 + i);
+        put(b, key, key, 20 + i + (i % 3 == 0));
+    }
+}
+
+TEST(typed_blobs_combine_by_their_own_functions) {
+    people a, b, other, same;
+    pm_map out = {0};
+    uint64_t count = 0;
+    pm_hash128 x, y;
+    two_maps(&a, &b);
+    two_maps(&other, &same);
+    CHECK(equal_maps(&b.map, &same.map) && !equal_maps(&a.map, &same.map));
+    CHECK_OK(pm_hash(&b.map, &x));
+    CHECK_OK(pm_hash(&same.map, &y));
+    CHECK(x.lo == y.lo && x.hi == y.hi);
+    CHECK_OK(pm_join(&a.map, &b.map, &out, NULL));
+    CHECK(equal_maps(&out, &b.map));
+    pm_drop(&out);
+    CHECK_OK(pm_subtract(&b.map, &a.map, &out, NULL));
+    CHECK_OK(pm_val_count(&out, &count));
+    CHECK_EQ(count, 20);
+    pm_drop(&out);
+    people_drop(&a);
+    people_drop(&b);
+    people_drop(&other);
+    people_drop(&same);
+}
+
+/* ---- lack of memory -------------------------------------------------------------------------------------------- */
+
+/* Runs one call with ever more memory, until it has enough. Nothing may change or be lost before. */
+static void sweep(pm_status (*run)(people *a, people *b)) {
+    for (uint64_t n = 1;; n++) {
+        uint64_t blocks = blocks_held();
+        int alive = persons;
+        people a, b;
+        two_maps(&a, &b);
+        people before = people_clone(&a);
+        int made = persons;
+        check_fail_allocs_from(n);
+        pm_status s = run(&a, &b);
+        uint64_t fails = check_alloc_fails();
+        check_fail_alloc(0);
+        if (s != PM_OK) {
+            CHECK_EQ(s, PM_NOMEM);
+            CHECK_EQ(persons, made);
+            CHECK(equal_maps(&a.map, &before.map));
+        }
+        people_drop(&a);
+        people_drop(&b);
+        people_drop(&before);
+        CHECK_EQ(persons, alive);
+        CHECK_EQ(blocks_held(), blocks);
+        if (!fails) break;
+        CHECK_NE(s, PM_OK);
+    }
+}
+
+static pm_status run_set(people *a, people *b) {
+    person p = person_of("new", 1);
+    pm_status s = people_set(a, K("a new key that is long enough"), &p);
+    (void)b;
+    if (s != PM_OK) person_drop(&p);
+    return s;
+}
+
+static pm_status run_update(people *a, people *b) {
+    int years = 5;
+    (void)b;
+    return people_update(a, K("7"), ages, &years);
+}
+
+static pm_status run_join(people *a, people *b) {
+    pm_map out = {0};
+    pm_status s = pm_join(&a->map, &b->map, &out, NULL);
+    if (s == PM_OK) CHECK(equal_maps(&out, &b->map));
+    pm_drop(&out);
+    return s;
+}
+
+TEST(typed_blobs_survive_lack_of_memory) {
+    pm_status (*runs[])(people *, people *) = {run_set, run_update, run_join};
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) sweep(runs[i]);
+}
