@@ -1597,12 +1597,13 @@ typedef struct pm_edit {
 
 /* Makes n changes, all or none: as so many calls of pm_set and of pm_remove with PM_PRUNE. Of edits of one key the last
    counts, and the others are as if they were not there; otherwise their order does not matter. Keys in ascending order
-   spare a sort.
+   cost least: neighbours share their way down, and a rewriting of the node they go into.
    Owns     the map takes over one reference of each value, also of those that do not count; on failure all stay the
             caller's. Replaced and removed values are released
    Fails    PM_NOMEM, PM_BADHOOK (the map's table is refused): nothing changed; PM_INVALID: so is a key
    Cost     that of looking up all keys side by side, as pm_get_many does, and of a change each where it was found;
-            takes about 60 bytes a key, and the keys, from PM_MALLOC until it returns
+            removals are looked up first. Takes 16 bytes an edit from PM_MALLOC until it returns, and where keys are
+            removed 40 bytes more, and those keys
    Threads  a write
    NULL     `m`: PM_INVALID; `edits` only where n is 0 */
 PM_API PM_NODISCARD pm_status pm_apply(pm_map *m, const pm_edit *edits, size_t n);
@@ -8644,6 +8645,7 @@ typedef struct pm__add {
     pm__ent e;      /* suffix of at most PM__SUFFIX_MAX bytes */
     size_t chained; /* nodes of the chain made for it */
     pm__above up;   /* how the walk came to the node */
+    bool *dangles;  /* a dangling location is to stay, and to be told of; NULL: it gives way */
 } pm__add;
 
 static bool pm__add_make(const pm__cx *cx, pm__add *a, const uint8_t *s, size_t len, bool child, uint64_t pay) {
@@ -8743,9 +8745,49 @@ static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a)
     bool here = child && !*pm__line_child(x, k.lo);
     if (k.child < 0 && !here) /* a value stands before the child of the same suffix */
         return pm__trie_line_insert(cx, slot, k.lo + (at && !child), &e, kw, &a->up);
+    if (a->dangles) {
+        *a->dangles = true;
+        return false;
+    }
     pm__line_decode(x, ents); /* a dangling location gives way to what now lies at or below it */
     ents[k.child < 0 ? k.lo : (unsigned)k.child] = e;
     return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
+}
+
+enum { PM__ADD_MOST = PM__LINE_ENTRIES }; /* entries added at once */
+
+/* The entries of a line with `add`, all in order, in `out`. Returns how many, or 0 where one of those added takes a
+   dangling location's place. */
+static unsigned pm__trie_line_weave(const pm__line *x, const pm__ent *add, unsigned k, pm__ent *out) {
+    pm__ent old[PM__LINE_ENTRIES];
+    unsigned n = 0, j = 0;
+    pm__line_decode(x, old);
+    for (unsigned i = 0; i < x->n; i++) {
+        for (; j < k; out[n++] = add[j++]) {
+            const pm__ent *a = &old[i], *b = &add[j];
+            size_t min = a->len < b->len ? a->len : b->len, m = min ? pm__ent_lcp(a, b, 0, min) : 0;
+            if (m < min ? pm__ent_at(a, m) < pm__ent_at(b, m) : a->len < b->len) break;
+            if (m == a->len && m == b->len && !a->pay) return 0; /* a child: the line has no such value */
+        }
+        out[n++] = old[i];
+    }
+    while (j < k) out[n++] = add[j++];
+    return n;
+}
+
+/* Adds k entries, at most PM__ADD_MOST, to the line in *slot, behind its prefix and in order. None of them is there,
+   nor does a child lead on to one. 1: done. 0: they are to be added singly. -1: no memory, nothing changed. */
+PM__UNUSED static int pm__trie_line_add_all(const pm__cx *cx, pm__ref *slot, const pm__ent *add, unsigned k,
+                                            const pm__above *up) {
+    pm__ent ents[PM__LINE_ENTRIES + PM__ADD_MOST];
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    const unsigned n = pm__trie_line_weave(x, add, k, ents);
+    if (!n) return 0;
+    if (up->slot && pm__ref_is_unique(*slot) && !pm__build_fits(cx, ents, n, x->plen, 0)) {
+        int done = pm__trie_line_merge_up(cx, up, x, ents, n);
+        if (done) return done;
+    }
+    return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, n) ? 1 : -1;
 }
 
 /* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. */
@@ -8779,62 +8821,115 @@ static pm__ref *pm__trie_step(const pm__cx *cx, pm__ref *slot, const uint8_t *s,
     return pm__line_child(x, (unsigned)k.child);
 }
 
+/* A walk down to where a payload goes, a node at a time, so that several can go side by side. Nodes on the way are made
+   unshared; nothing else changes before pm__put_end. */
+typedef struct pm__put {
+    pm__ref *slot;         /* of the node to look at, from which the rest of the key leads on */
+    const uint8_t *s;      /* the rest; eight bytes before s + len are readable */
+    size_t len;            /* > 0 */
+    pm__above up;
+    const void *in, *over; /* the nodes that `slot` and `up.slot` lie in; NULL: outside all */
+    int at;                /* at the end: the entry of a line that has a value for the key, or -1 */
+    bool over_value;       /* at the end: the key has a value */
+    bool dangles;          /* at the end: a dangling location is on the way */
+    bool memory;           /* false at the end: there was none */
+} pm__put;
+
+/* `s` as pm__ent_key_start gives it. */
+static PM__INLINE pm__put pm__put_begin(pm__ref *root, const uint8_t *s, size_t len) {
+    pm__put p = {root, s, len, {NULL, 0}, NULL, NULL, -1, false, false, true};
+    return p;
+}
+
+/* Whether what a line says of a key is the last word: a value, or nothing that leads on. */
+static PM__INLINE bool pm__put_stops(pm__put *p, const pm__line *x) {
+    p->at = -1;
+    if (pm__line_in_prefix(x, p->s, p->len)) {
+        const uint8_t *t = p->s + x->plen;
+        size_t rest = p->len - x->plen;
+        if (rest) p->at = pm__line_probe(x, t, rest, pm__ent_key_word(t + 1, t + rest));
+        else if (pm__line_has_e(x)) p->at = 0;
+    }
+    if (p->at < 0) return true;
+    p->over_value = !pm__line_is_child(x, (unsigned)p->at);
+    p->dangles = !p->over_value && !*pm__line_child(x, (unsigned)p->at);
+    return p->over_value || p->dangles;
+}
+
+/* Goes one node further. False: the end is reached. */
+static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
+    pm__ref r = *p->slot, *next;
+    p->over_value = p->dangles = false;
+    if (!r) return false;
+    const bool line = pm__ref_kind(r) == PM__LINE;
+    if (line && pm__put_stops(p, (const pm__line *)pm__ref_ptr(r))) return false;
+    if (!pm__any_own(cx, p->slot)) return p->memory = false;
+    void *node = pm__ref_ptr(*p->slot);
+    if (line) {
+        pm__line *x = (pm__line *)node;
+        size_t used = x->plen + pm__line_suffix(x, (unsigned)p->at);
+        p->up.slot = p->slot, p->up.i = (unsigned)p->at;
+        next = pm__line_child(x, (unsigned)p->at);
+        p->s += used, p->len -= used;
+    } else {
+        pm__byte *x = (pm__byte *)node;
+        uint8_t b = *p->s;
+        const bool has = pm__byte_has_child(x, b);
+        p->dangles = has && !*pm__byte_child(x, b);
+        p->over_value = p->len == 1 && !child && pm__byte_has_val(x, b);
+        if (p->len == 1 || !has || p->dangles) return false;
+        if (!(next = pm__byte_child_mut(cx, x, b))) return p->memory = false;
+        p->up.slot = NULL;
+        p->s++, p->len--;
+    }
+    p->over = p->in, p->in = node;
+    p->slot = next;
+    return true;
+}
+
+/* Puts another value where there is one. */
+static PM__INLINE bool pm__put_over(const pm__cx *cx, pm__put *p, uint64_t pay, pm_opt *old) {
+    if (!pm__any_own(cx, p->slot)) return false;
+    void *node = pm__ref_ptr(*p->slot);
+    bool line = pm__ref_kind(*p->slot) == PM__LINE;
+    pm_val *v = line ? pm__line_pay_at((pm__line *)node, (unsigned)p->at) : pm__byte_val((pm__byte *)node, *p->s);
+    old->some = true;
+    old->val = cx->unit ? pm__unit_val : *v;
+    if (!cx->unit) *v = pay;
+    return true;
+}
+
+/* Stores the payload where the walk has ended: a value (the replaced one goes to *old), or a child at a location that
+   does not exist. `dangles` is NULL, or a dangling location stays and is told of there. False: nothing changed, for
+   want of memory or because of that. */
+static PM__INLINE bool pm__put_end(const pm__cx *cx, pm__put *p, bool child, uint64_t pay, pm_opt *old,
+                                   bool *dangles) {
+    if (!p->memory) return false;
+    if (p->over_value) return pm__put_over(cx, p, pay, old);
+    if (dangles && p->dangles) {
+        *dangles = true;
+        return false;
+    }
+    if (!*p->slot) return (*p->slot = pm__any_chain(cx, p->s, p->len, child, pay)) != 0;
+    if (pm__ref_kind(*p->slot) != PM__LINE) return pm__trie_byte_put(cx, p->slot, p->s, p->len, child, pay);
+    pm__add a;
+    a.up = p->up;
+    a.dangles = dangles;
+    if (!pm__add_make(cx, &a, p->s, p->len, child, pay)) return false;
+    if (pm__trie_line_add(cx, p->slot, &a)) return true;
+    pm__add_undo(&a);
+    return false;
+}
+
 /* Stores a payload at s[0..len), len > 0: a value (the replaced one goes to *old), or a child at a location that does
    not exist. False: no memory, nothing changed. */
 static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay,
                          pm_opt *old) {
-    pm__add a;
     pm__key_room room;
-    s = pm__ent_key_start(s, len, &room);
-    a.up.slot = NULL, a.up.i = 0;
-    while (*slot) {
-        pm__ref r = *slot;
-        pm__ref_prefetch(r);
-        if (pm__ref_kind(r) != PM__LINE) {
-            if (!pm__any_own(cx, slot)) return false;
-            pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
-            if (len == 1 && !child && pm__byte_has_val(x, *s)) {
-                pm_val *v = pm__byte_val(x, *s);
-                old->some = true, old->val = *v;
-                if (!cx->unit) *v = pay;
-                return true;
-            }
-            if (len == 1 || !pm__byte_has_child(x, *s) || !*pm__byte_child(x, *s))
-                return pm__trie_byte_put(cx, slot, s, len, child, pay);
-            if (!(slot = pm__byte_child_mut(cx, x, *s))) return false;
-            s++, len--;
-            a.up.slot = NULL;
-            continue;
-        }
-        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-        int i = -1;
-        if (pm__line_in_prefix(x, s, len)) {
-            const uint8_t *t = s + x->plen;
-            size_t rest = len - x->plen;
-            if (rest) i = pm__line_probe(x, t, rest, pm__ent_key_word(t + 1, t + rest));
-            else if (pm__line_has_e(x)) i = 0;
-        }
-        bool leads = i >= 0 && pm__line_is_child(x, (unsigned)i);
-        if (i < 0 || (leads && !*pm__line_child(x, (unsigned)i))) {
-            if (!pm__add_make(cx, &a, s, len, child, pay)) return false;
-            if (pm__trie_line_add(cx, slot, &a)) return true;
-            pm__add_undo(&a);
-            return false;
-        }
-        if (!pm__any_own(cx, slot)) return false;
-        x = (const pm__line *)pm__ref_ptr(*slot);
-        if (!leads) {
-            old->some = true, old->val = *pm__line_val(x, (unsigned)i);
-            if (!cx->unit) *pm__line_pay_at(x, (unsigned)i) = pay;
-            return true;
-        }
-        size_t used = x->plen + pm__line_suffix(x, (unsigned)i);
-        a.up.slot = slot, a.up.i = (unsigned)i;
-        slot = pm__line_child(x, (unsigned)i);
-        s += used, len -= used;
-    }
-    *slot = pm__any_chain(cx, s, len, child, pay);
-    return *slot != 0;
+    pm__put p = pm__put_begin(slot, pm__ent_key_start(s, len, &room), len);
+    do pm__ref_prefetch(*p.slot);
+    while (pm__put_step(cx, &p, child));
+    return pm__put_end(cx, &p, child, pay, old, NULL);
 }
 
 /* ---- changing what exists ------------------------------------------------------------------------------------ */
@@ -15887,11 +15982,15 @@ PM_API pm_status pm_rank(const pm_map *m, const void *key, size_t len, uint64_t 
    pm_update: the way to a value is made the map's alone before the caller's function runs, so that afterwards nothing
    can fail where a value stays.
 
-   pm_apply: as a join and a subtraction key by key (44_map_few.c): keys are looked up side by side, and what has been
-   set can be taken back without memory. First the ways to what is to be removed are made the map's alone, which changes
-   nothing that can be seen. Then all is set; this can fail, and is taken back. Then follow the removals, which cannot
-   fail any more. Where a key comes upon a dangling location, taking back might need memory: a clone is changed instead,
-   call by call, and takes the map's place. */
+   pm_apply: first the ways to what is to be removed are made the map's alone, which changes nothing that can be seen.
+   Then all is set; this can fail, and is taken back, which needs no memory. Then follow the removals, which cannot fail
+   any more. Where a key comes upon a dangling location, taking back might need memory: a clone is changed instead, call
+   by call, and takes the map's place.
+
+   Keys are set some at a time: their walks down go side by side, a node each in turn, and stop where something is to
+   change. Keys in order share a walk as far as their bytes are the same. Then the changes are made, in the order of the
+   edits; new neighbours go into a line together. A walk that stands at a node that changes, or just below, goes on from
+   there. */
 
 PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val), void *ctx) {
     if (pm__map_refuses(m, key, len) || !fn) return PM_INVALID;
@@ -15982,45 +16081,73 @@ static bool pm__batch_order(const pm_edit *edits, size_t *n, size_t *order) {
     return true;
 }
 
-/* ---- all at once --------------------------------------------------------------------------------------------- */
+/* ---- the edits of one call ----------------------------------------------------------------------------------- */
 
-/* The new value stands. */
-static pm_alg pm__batch_right(void *ctx, pm_val a, pm_val b, pm_val *out) {
-    (void)ctx, (void)a, (void)b, (void)out;
-    return PM_ALG_RIGHT;
+typedef enum pm__batch_state { PM__BATCH_STAYS, PM__BATCH_ADDED, PM__BATCH_CHANGED } pm__batch_state;
+
+/* What has been done for an edit. */
+typedef struct pm__batch_mark {
+    pm_val was; /* PM__BATCH_CHANGED */
+    uint8_t state;
+} pm__batch_mark;
+
+typedef struct pm__batch {
+    const pm__cx *cx;
+    pm_map *m;
+    const pm_edit *edits;
+    size_t *order, n;      /* the edits that count; NULL: all, one after the other */
+    size_t count;          /* all */
+    pm__batch_mark *marks; /* n of them */
+    bool removes, ascends; /* there are removals; keys come in order, each once */
+} pm__batch;
+
+static const pm_edit *pm__batch_edit(const pm__batch *b, size_t i) { return &b->edits[b->order ? b->order[i] : i]; }
+
+static bool pm__batch_ascends(const pm_edit *edits, size_t n) {
+    bool yes = true;
+    for (size_t i = 1; yes && i < n; i++) {
+        const pm_key *a = &edits[i - 1].key, *b = &edits[i].key;
+        size_t min = a->len < b->len ? a->len : b->len;
+        int c = min ? memcmp(a->data, b->data, min) : 0;
+        yes = c < 0 || (!c && a->len < b->len);
+    }
+    return yes;
 }
 
-/* The map's table, but that a join sets and a subtraction removes. */
-static pm_ops pm__batch_ops(const pm_ops *ops) {
-    pm_ops o = *ops;
-    o.equal = NULL;
-    o.join = pm__batch_right;
-    o.subtract = NULL;
-    return o;
+/* Notes what counts. Where nothing is removed all edits do, in their order: the last one of a key stands. False: no
+   memory. */
+static bool pm__batch_open(pm__batch *b) {
+    b->n = b->count;
+    b->ascends = b->removes || pm__batch_ascends(b->edits, b->count);
+    b->marks = (pm__batch_mark *)pm__mem_alloc_big(b->count * sizeof *b->marks);
+    if (b->removes) b->order = (size_t *)pm__mem_alloc_big(b->count * sizeof *b->order);
+    if (!b->marks || (b->removes && !b->order)) return false;
+    return !b->removes || pm__batch_order(b->edits, &b->n, b->order);
 }
 
-static void pm__batch_open(pm__few *f, const pm__cx *cx, pm_map *m) {
-    memset(f, 0, offsetof(pm__few, path));
-    f->cx = cx;
-    f->root = &m->root;
+static void pm__batch_close(pm__batch *b) {
+    if (b->marks) pm__mem_free_big(b->marks, b->count * sizeof *b->marks);
+    if (b->order) pm__mem_free_big(b->order, b->count * sizeof *b->order);
 }
 
-/* Notes an edit. False: no memory. */
-static bool pm__batch_note(pm__few *f, const pm_edit *e, bool unit) {
+/* ---- removing ------------------------------------------------------------------------------------------------ */
+
+/* Notes a removal. False: no memory. */
+static bool pm__batch_note(pm__few *f, const pm_key *key) {
     if (f->n == f->cap) {
         void *grown = pm__mem_grow_list(f->keys, &f->cap, sizeof *f->keys, 32);
         if (!grown) return false;
         f->keys = (pm__few_key *)grown;
     }
-    while (f->bytes_cap - f->nbytes < e->key.len) {
+    while (f->bytes_cap - f->nbytes < key->len) {
         void *grown = pm__mem_grow_list(f->bytes, &f->bytes_cap, 1, PM__FEW_KEY_MAX);
         if (!grown) return false;
         f->bytes = (uint8_t *)grown;
     }
-    memcpy(f->bytes + f->nbytes, e->key.data, e->key.len);
-    pm__few_key k = {f->nbytes, (uint16_t)e->key.len, true, PM__FEW_STAYS, unit ? 0 : e->val.val};
+    memcpy(f->bytes + f->nbytes, key->data, key->len);
+    pm__few_key k = {f->nbytes, (uint16_t)key->len, true, PM__FEW_STAYS, 0};
     f->keys[f->n++] = k;
-    f->nbytes += e->key.len;
+    f->nbytes += key->len;
     return true;
 }
 
@@ -16039,52 +16166,258 @@ static bool pm__batch_look(pm__few *f) {
     return true;
 }
 
-/* Makes the changes. *fits: false, and nothing changed, if they are not to be made so. */
-static pm_status pm__batch_make(pm__few *sets, pm__few *goes, bool *fits) {
-    pm__merge_run q;
-    bool changed;
-    memset(&q, 0, sizeof q);
-    q.cx = sets->cx;
-    q.op = PM__MERGE_JOIN;
-    if (!pm__batch_look(goes)) return PM_NOMEM;
-    pm_status s = pm__few_join(sets, &q, fits, &changed);
-    for (size_t i = 0; s == PM_OK && *fits && i < goes->n; i++)
-        if (goes->keys[i].state == PM__FEW_GOES) pm__few_take(goes, goes->bytes + goes->keys[i].at, goes->keys[i].len);
+/* Prepares the removals. *fits: false if they are not to be made so. False: no memory. */
+static bool pm__batch_list(const pm__batch *b, pm__few *goes, bool *fits) {
+    for (size_t i = 0; b->removes && i < b->n; i++) {
+        const pm_edit *e = pm__batch_edit(b, i);
+        if (e->val.some || !e->key.len) continue;
+        *fits = *fits && e->key.len <= UINT16_MAX;
+        if (*fits && !pm__batch_note(goes, &e->key)) return false;
+    }
+    return !*fits || pm__batch_look(goes);
+}
+
+/* ---- setting ------------------------------------------------------------------------------------------------- */
+
+/* Keys in order have walks in common; others are held up by as many walks as the nearest cache has room for. */
+enum { PM__BATCH_LANES = 32, PM__BATCH_LOOSE = 16 };
+
+/* A key that is set, and its walk. */
+typedef struct pm__batch_lane {
+    pm__put put;
+    const uint8_t *s; /* the key */
+    size_t len, same; /* bytes that it shares with the one before */
+    size_t i;         /* the edit */
+    unsigned end;     /* the walk is also that of the lanes before this one */
+    bool on;          /* it has to go on */
+    pm__key_room room;
+} pm__batch_lane;
+
+static PM__INLINE size_t pm__batch_depth(const pm__batch_lane *l) { return l->len - l->put.len; }
+
+/* Places a walk where another one is, or was: both share the bytes above. */
+static PM__INLINE void pm__batch_place(pm__batch_lane *l, const pm__put *at, size_t depth) {
+    l->put = *at;
+    l->put.s = l->s + depth, l->put.len = l->len - depth;
+}
+
+static PM__INLINE void pm__batch_begin(const pm__batch *b, pm__batch_lane *l) {
+    l->put = pm__put_begin(&b->m->root, l->s, l->len);
+}
+
+/* Takes the next keys that are set. Returns how many; *next: the edit behind them. */
+static unsigned pm__batch_fill(const pm__batch *b, pm__batch_lane *lane, size_t *next) {
+    const unsigned most = b->ascends ? PM__BATCH_LANES : PM__BATCH_LOOSE;
+    unsigned n = 0;
+    for (; *next < b->n && n < most; ++*next) {
+        const pm_edit *e = pm__batch_edit(b, *next);
+        b->marks[*next].state = PM__BATCH_STAYS;
+        if (!e->val.some || !e->key.len) continue;
+        pm__batch_lane *l = &lane[n], *last = &lane[n ? n - 1 : 0];
+        l->i = *next, l->len = e->key.len, l->on = false;
+        l->s = pm__ent_key_start((const uint8_t *)e->key.data, e->key.len, &l->room);
+        l->end = ++n;
+        l->same = b->ascends && n > 1 ? pm__lcp(last->s, l->s, last->len < l->len ? last->len : l->len) : 0;
+        pm__batch_begin(b, l);
+    }
+    if (b->ascends && n) lane[0].end = n;
+    return n;
+}
+
+/* Goes a node further on the walk of lane j and those that share it. Those that do not share the step get a walk of
+   their own, whose lane is returned (0: none). *on: false if lane j is where it ends. */
+static PM__INLINE unsigned pm__batch_step(const pm__batch *b, pm__batch_lane *lane, unsigned j, bool *on) {
+    pm__batch_lane *l = &lane[j];
+    const unsigned end = l->end;
+    unsigned k = j + 1;
+    if (k == end) {
+        *on = pm__put_step(b->cx, &l->put, false);
+        return 0;
+    }
+    const pm__put before = l->put;
+    const size_t depth = pm__batch_depth(l);
+    *on = pm__put_step(b->cx, &l->put, false);
+    for (size_t now = pm__batch_depth(l); *on && k < end && lane[k].same >= now;) k++;
+    l->end = k;
+    if (k == end) return 0;
+    pm__batch_place(&lane[k], &before, depth);
+    lane[k].end = end;
+    return k;
+}
+
+/* Takes all n walks to their ends. */
+static void pm__batch_descend(const pm__batch *b, pm__batch_lane *lane, unsigned n) {
+    uint64_t walks = 0;
+    for (unsigned j = 0; j < n; j = lane[j].end) walks |= (uint64_t)1 << j;
+    while (walks) {
+        for (uint64_t m = walks; m; m &= m - 1) {
+            unsigned j = pm__ctz64(m);
+            bool on;
+            unsigned other = pm__batch_step(b, lane, j, &on);
+            if (other) walks |= (uint64_t)1 << other;
+            if (on) pm__ref_prefetch_early(*lane[j].put.slot);
+            else walks &= ~((uint64_t)1 << j);
+        }
+    }
+}
+
+/* Where a key is about to be set. */
+typedef struct pm__batch_spot {
+    pm__put put;
+    size_t depth;
+    const void *node, *above; /* the node there, and the one whose entry leads to it */
+} pm__batch_spot;
+
+/* The nodes at a spot have changed: tells lanes [j, n) that stand there or below. What
+   shares fewer bytes does not. */
+static void pm__batch_tell(const pm__batch *b, pm__batch_lane *lane, unsigned j, unsigned n, const pm__batch_spot *at) {
+    const pm__put *was = &at->put;
+    const bool up = at->above && pm__ref_ptr(*was->up.slot) != at->above;
+    for (; j < n && (!b->ascends || up || lane[j].same >= at->depth); j++) {
+        const pm__put *p = &lane[j].put;
+        bool hit = p->slot == was->slot || p->in == at->node || p->over == at->node;
+        if (up && (p->slot == was->up.slot || p->in == at->above || p->over == at->above)) hit = true;
+        if (!hit) continue;
+        if (up) pm__batch_begin(b, &lane[j]);
+        else pm__batch_place(&lane[j], was, at->depth);
+        lane[j].on = true;
+    }
+}
+
+static PM__INLINE bool pm__batch_adds(const pm__batch_lane *l) {
+    return l->put.memory && !l->put.over_value && !l->put.dangles;
+}
+
+/* Lists the new entries of lanes from j on, up to *last, in the line that all of them stand at. Returns how many. */
+static unsigned pm__batch_gather(const pm__batch *b, const pm__batch_lane *lane, unsigned j, unsigned n, unsigned *last,
+                                 pm__ent *add) {
+    const pm__put *p = &lane[j].put;
+    unsigned k = 0;
+    if (!b->ascends || !*p->slot || pm__ref_kind(*p->slot) != PM__LINE) return 0;
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*p->slot);
+    for (; j < n && lane[j].put.slot == p->slot; j++) {
+        const pm__put *q = &lane[j].put;
+        if (b->marks[lane[j].i].state != PM__BATCH_STAYS) continue;
+        if (lane[j].on || !pm__batch_adds(&lane[j])) break;
+        if (q->len <= x->plen || q->len > PM__SUFFIX_MAX || !pm__line_in_prefix(x, q->s, q->len)) break;
+        const pm_val val = b->cx->unit ? 0 : pm__batch_edit(b, lane[j].i)->val.val;
+        *last = j;
+        add[k++] = pm__ent_make(q->s + x->plen, q->len - x->plen, false, val);
+    }
+    return k;
+}
+
+/* Sets the key of a lane that stands where it ends. *dangles: true, and nothing done, if that could not be taken
+   back. */
+static pm_status pm__batch_set(const pm__batch *b, pm__batch_lane *l, bool *dangles) {
+    const pm_val val = b->cx->unit ? 0 : pm__batch_edit(b, l->i)->val.val;
+    pm__batch_mark *mark = &b->marks[l->i];
+    pm_opt was = {0, false};
+    if (!pm__put_end(b->cx, &l->put, false, val, &was, dangles)) return *dangles ? PM_OK : PM_NOMEM;
+    pm__pay_retain(b->cx, false, val);
+    mark->was = was.val;
+    mark->state = was.some ? PM__BATCH_CHANGED : PM__BATCH_ADDED;
+    return PM_OK;
+}
+
+/* Notes that lanes [j, last] have become entries of a line. */
+static void pm__batch_added(const pm__batch *b, const pm__batch_lane *lane, unsigned j, unsigned last) {
+    for (; j <= last; j++) {
+        pm__batch_mark *mark = &b->marks[lane[j].i];
+        if (mark->state != PM__BATCH_STAYS) continue;
+        mark->state = PM__BATCH_ADDED;
+        pm__pay_retain(b->cx, false, pm__batch_edit(b, lane[j].i)->val.val);
+    }
+}
+
+/* Sets the key of lane j of n, and of those behind it that go into the same line. */
+static pm_status pm__batch_next(const pm__batch *b, pm__batch_lane *lane, unsigned j, unsigned n, bool *dangles) {
+    pm__ent add[PM__BATCH_LANES];
+    pm__batch_lane *l = &lane[j];
+    pm__put *p = &l->put;
+    while (l->on) l->on = pm__put_step(b->cx, p, false);
+    if (!pm__batch_adds(l)) return pm__batch_set(b, l, dangles);
+    pm__batch_spot at = {*p, pm__batch_depth(l), pm__ref_ptr(*p->slot), p->up.slot ? pm__ref_ptr(*p->up.slot) : NULL};
+    unsigned last = j, k = pm__batch_gather(b, lane, j, n, &last, add);
+    const int done = k > 1 ? pm__trie_line_add_all(b->cx, p->slot, add, k, &p->up) : 0;
+    pm_status s = done < 0 ? PM_NOMEM : PM_OK;
+    if (done > 0) pm__batch_added(b, lane, j, last);
+    if (done == 0) s = pm__batch_set(b, l, dangles);
+    if (s == PM_OK && !*dangles) pm__batch_tell(b, lane, j + 1, n, &at);
     return s;
 }
 
-/* The same of the edits that `order` names, none of which is of the empty key. */
-static pm_status pm__batch_run(pm_map *m, const pm_edit *edits, const size_t *order, size_t n, bool *fits) {
-    const pm_ops ops = pm__batch_ops(pm_map_ops(m));
-    const pm__cx cx = pm__cx_of(&ops, m->pool);
-    pm__few sets, goes;
-    bool ok = true;
-    pm_status s = PM_NOMEM;
-    pm__batch_open(&sets, &cx, m);
-    pm__batch_open(&goes, &cx, m);
-    *fits = true;
-    for (size_t i = 0; ok && *fits && i < n; i++) {
-        const pm_edit *e = &edits[order[i]];
-        *fits = e->key.len <= UINT16_MAX;
-        ok = !*fits || pm__batch_note(e->val.some ? &sets : &goes, e, cx.unit);
+/* Sets the keys of n lanes. Values that take the place of others come first where the order does not matter: they
+   would stand between new entries of a line. */
+static pm_status pm__batch_wave(const pm__batch *b, pm__batch_lane *lane, unsigned n, bool *dangles) {
+    pm_status s = PM_OK;
+    pm__batch_descend(b, lane, n);
+    for (unsigned j = 0; b->ascends && j < n && s == PM_OK; j++)
+        if (lane[j].put.over_value) s = pm__batch_set(b, &lane[j], dangles);
+    for (unsigned j = 0; j < n && s == PM_OK && !*dangles; j++)
+        if (b->marks[lane[j].i].state == PM__BATCH_STAYS) s = pm__batch_next(b, lane, j, n, dangles);
+    return s;
+}
+
+/* Takes back what has been done for the edits before the n-th. */
+static void pm__batch_undo(const pm__batch *b, size_t n) {
+    pm__few f = {0};
+    f.cx = b->cx;
+    f.root = &b->m->root;
+    while (n-- > 0) {
+        const pm_key *k = &pm__batch_edit(b, n)->key;
+        const uint8_t *s = (const uint8_t *)k->data;
+        if (b->marks[n].state == PM__BATCH_ADDED) pm__few_take(&f, s, k->len);
+        if (b->marks[n].state != PM__BATCH_CHANGED || b->cx->unit) continue;
+        pm_val *v = pm__trie_val_mut(b->cx, f.root, s, k->len);
+        pm__pay_release(b->cx, false, *v);
+        *v = b->marks[n].was;
     }
-    if (ok) s = *fits ? pm__batch_make(&sets, &goes, fits) : PM_OK;
-    pm__few_free(&sets);
+}
+
+/* Sets all that is to be set. *dangles: true, and nothing changed, if that could not be taken back. */
+static pm_status pm__batch_sets(const pm__batch *b, bool *dangles) {
+    pm__batch_lane lane[PM__BATCH_LANES];
+    pm_status s = PM_OK;
+    for (size_t next = 0; next < b->n;) {
+        unsigned n = pm__batch_fill(b, lane, &next);
+        s = pm__batch_wave(b, lane, n, dangles);
+        if (s == PM_OK && !*dangles) continue;
+        pm__batch_undo(b, next);
+        return s;
+    }
+    for (size_t i = 0; i < b->n; i++)
+        if (b->marks[i].state == PM__BATCH_CHANGED) pm__pay_release(b->cx, false, b->marks[i].was);
+    return PM_OK;
+}
+
+/* Makes the changes below the root. *fits: false, and nothing changed, if they are not to be made so. */
+static pm_status pm__batch_make(const pm__batch *b, bool *fits) {
+    pm__few goes = {0};
+    goes.cx = b->cx;
+    goes.root = &b->m->root;
+    bool dangles = false;
+    pm_status s = pm__batch_list(b, &goes, fits) ? PM_OK : PM_NOMEM;
+    if (s == PM_OK && *fits) s = pm__batch_sets(b, &dangles);
+    *fits = *fits && !dangles;
+    for (size_t i = 0; s == PM_OK && *fits && i < goes.n; i++)
+        if (goes.keys[i].state == PM__FEW_GOES) pm__few_take(&goes, goes.bytes + goes.keys[i].at, goes.keys[i].len);
     pm__few_free(&goes);
     return s;
 }
 
 /* ---- one by one ---------------------------------------------------------------------------------------------- */
 
-static pm_status pm__batch_each(pm_map *m, const pm_edit *edits, const size_t *order, size_t n) {
-    pm_map c = pm_clone(m);
+static pm_status pm__batch_each(const pm__batch *b) {
+    pm_map c = pm_clone(b->m);
     pm_status s = PM_OK;
-    for (size_t i = 0; s == PM_OK && i < n; i++) {
-        const pm_edit *e = &edits[order[i]];
+    for (size_t i = 0; s == PM_OK && i < b->n; i++) {
+        const pm_edit *e = pm__batch_edit(b, i);
+        if (!e->key.len) continue;
         if (e->val.some) s = pm__map_set_shared(&c, e->key.data, e->key.len, e->val.val);
         else s = pm_remove(&c, e->key.data, e->key.len, PM_PRUNE, NULL);
     }
-    if (s == PM_OK) pm__map_give(m, &c, true);
+    if (s == PM_OK) pm__map_give(b->m, &c, true);
     else pm_drop(&c);
     return s;
 }
@@ -16103,18 +16436,20 @@ PM_API pm_status pm_apply(pm_map *m, const pm_edit *edits, size_t n) {
     if (pm__map_refuses(m, NULL, 0) || (n && !edits) || n > PM__LEN_MAX / (8 * sizeof *edits)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     if (n && pm__ops_is_refused(cx.ops)) return PM_BADHOOK;
-    for (size_t i = 0; i < n; i++)
+    const pm_opt *root = NULL;
+    pm__batch b = {&cx, m, edits, NULL, 0, n, NULL, false, false};
+    for (size_t i = 0; i < n; i++) {
         if ((edits[i].key.len && !edits[i].key.data) || edits[i].key.len > PM__LEN_MAX) return PM_INVALID;
+        b.removes = b.removes || !edits[i].val.some;
+        if (!edits[i].key.len) root = &edits[i].val;
+    }
     if (!n) return PM_OK;
-    size_t count = n, *order = (size_t *)pm__mem_alloc_big(n * sizeof *order);
-    if (!order) return PM_NOMEM;
     bool fits = true;
-    pm_status s = pm__batch_order(edits, &count, order) ? PM_OK : PM_NOMEM;
-    size_t root = s == PM_OK && !edits[order[0]].key.len;
-    if (s == PM_OK) s = pm__batch_run(m, edits, order + root, count - root, &fits);
-    if (s == PM_OK && !fits) s = pm__batch_each(m, edits, order + root, count - root);
-    if (s == PM_OK && root) pm__batch_root(&cx, m, edits[order[0]].val);
-    pm__mem_free_big(order, n * sizeof *order);
+    pm_status s = pm__batch_open(&b) ? PM_OK : PM_NOMEM;
+    if (s == PM_OK) s = pm__batch_make(&b, &fits);
+    if (s == PM_OK && !fits) s = pm__batch_each(&b);
+    if (s == PM_OK && root) pm__batch_root(&cx, m, *root);
+    pm__batch_close(&b);
     for (size_t i = 0; s == PM_OK && i < n; i++)
         if (edits[i].val.some) pm__pay_release(&cx, false, edits[i].val.val); /* the map has references of its own */
     return s == PM_OK ? pm__map_done(m, PM_OK) : s;

@@ -346,6 +346,7 @@ typedef struct pm__add {
     pm__ent e;      /* suffix of at most PM__SUFFIX_MAX bytes */
     size_t chained; /* nodes of the chain made for it */
     pm__above up;   /* how the walk came to the node */
+    bool *dangles;  /* a dangling location is to stay, and to be told of; NULL: it gives way */
 } pm__add;
 
 static bool pm__add_make(const pm__cx *cx, pm__add *a, const uint8_t *s, size_t len, bool child, uint64_t pay) {
@@ -445,9 +446,49 @@ static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a)
     bool here = child && !*pm__line_child(x, k.lo);
     if (k.child < 0 && !here) /* a value stands before the child of the same suffix */
         return pm__trie_line_insert(cx, slot, k.lo + (at && !child), &e, kw, &a->up);
+    if (a->dangles) {
+        *a->dangles = true;
+        return false;
+    }
     pm__line_decode(x, ents); /* a dangling location gives way to what now lies at or below it */
     ents[k.child < 0 ? k.lo : (unsigned)k.child] = e;
     return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
+}
+
+enum { PM__ADD_MOST = PM__LINE_ENTRIES }; /* entries added at once */
+
+/* The entries of a line with `add`, all in order, in `out`. Returns how many, or 0 where one of those added takes a
+   dangling location's place. */
+static unsigned pm__trie_line_weave(const pm__line *x, const pm__ent *add, unsigned k, pm__ent *out) {
+    pm__ent old[PM__LINE_ENTRIES];
+    unsigned n = 0, j = 0;
+    pm__line_decode(x, old);
+    for (unsigned i = 0; i < x->n; i++) {
+        for (; j < k; out[n++] = add[j++]) {
+            const pm__ent *a = &old[i], *b = &add[j];
+            size_t min = a->len < b->len ? a->len : b->len, m = min ? pm__ent_lcp(a, b, 0, min) : 0;
+            if (m < min ? pm__ent_at(a, m) < pm__ent_at(b, m) : a->len < b->len) break;
+            if (m == a->len && m == b->len && !a->pay) return 0; /* a child: the line has no such value */
+        }
+        out[n++] = old[i];
+    }
+    while (j < k) out[n++] = add[j++];
+    return n;
+}
+
+/* Adds k entries, at most PM__ADD_MOST, to the line in *slot, behind its prefix and in order. None of them is there,
+   nor does a child lead on to one. 1: done. 0: they are to be added singly. -1: no memory, nothing changed. */
+PM__UNUSED static int pm__trie_line_add_all(const pm__cx *cx, pm__ref *slot, const pm__ent *add, unsigned k,
+                                            const pm__above *up) {
+    pm__ent ents[PM__LINE_ENTRIES + PM__ADD_MOST];
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    const unsigned n = pm__trie_line_weave(x, add, k, ents);
+    if (!n) return 0;
+    if (up->slot && pm__ref_is_unique(*slot) && !pm__build_fits(cx, ents, n, x->plen, 0)) {
+        int done = pm__trie_line_merge_up(cx, up, x, ents, n);
+        if (done) return done;
+    }
+    return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, n) ? 1 : -1;
 }
 
 /* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. */
@@ -481,62 +522,115 @@ static pm__ref *pm__trie_step(const pm__cx *cx, pm__ref *slot, const uint8_t *s,
     return pm__line_child(x, (unsigned)k.child);
 }
 
+/* A walk down to where a payload goes, a node at a time, so that several can go side by side. Nodes on the way are made
+   unshared; nothing else changes before pm__put_end. */
+typedef struct pm__put {
+    pm__ref *slot;         /* of the node to look at, from which the rest of the key leads on */
+    const uint8_t *s;      /* the rest; eight bytes before s + len are readable */
+    size_t len;            /* > 0 */
+    pm__above up;
+    const void *in, *over; /* the nodes that `slot` and `up.slot` lie in; NULL: outside all */
+    int at;                /* at the end: the entry of a line that has a value for the key, or -1 */
+    bool over_value;       /* at the end: the key has a value */
+    bool dangles;          /* at the end: a dangling location is on the way */
+    bool memory;           /* false at the end: there was none */
+} pm__put;
+
+/* `s` as pm__ent_key_start gives it. */
+static PM__INLINE pm__put pm__put_begin(pm__ref *root, const uint8_t *s, size_t len) {
+    pm__put p = {root, s, len, {NULL, 0}, NULL, NULL, -1, false, false, true};
+    return p;
+}
+
+/* Whether what a line says of a key is the last word: a value, or nothing that leads on. */
+static PM__INLINE bool pm__put_stops(pm__put *p, const pm__line *x) {
+    p->at = -1;
+    if (pm__line_in_prefix(x, p->s, p->len)) {
+        const uint8_t *t = p->s + x->plen;
+        size_t rest = p->len - x->plen;
+        if (rest) p->at = pm__line_probe(x, t, rest, pm__ent_key_word(t + 1, t + rest));
+        else if (pm__line_has_e(x)) p->at = 0;
+    }
+    if (p->at < 0) return true;
+    p->over_value = !pm__line_is_child(x, (unsigned)p->at);
+    p->dangles = !p->over_value && !*pm__line_child(x, (unsigned)p->at);
+    return p->over_value || p->dangles;
+}
+
+/* Goes one node further. False: the end is reached. */
+static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
+    pm__ref r = *p->slot, *next;
+    p->over_value = p->dangles = false;
+    if (!r) return false;
+    const bool line = pm__ref_kind(r) == PM__LINE;
+    if (line && pm__put_stops(p, (const pm__line *)pm__ref_ptr(r))) return false;
+    if (!pm__any_own(cx, p->slot)) return p->memory = false;
+    void *node = pm__ref_ptr(*p->slot);
+    if (line) {
+        pm__line *x = (pm__line *)node;
+        size_t used = x->plen + pm__line_suffix(x, (unsigned)p->at);
+        p->up.slot = p->slot, p->up.i = (unsigned)p->at;
+        next = pm__line_child(x, (unsigned)p->at);
+        p->s += used, p->len -= used;
+    } else {
+        pm__byte *x = (pm__byte *)node;
+        uint8_t b = *p->s;
+        const bool has = pm__byte_has_child(x, b);
+        p->dangles = has && !*pm__byte_child(x, b);
+        p->over_value = p->len == 1 && !child && pm__byte_has_val(x, b);
+        if (p->len == 1 || !has || p->dangles) return false;
+        if (!(next = pm__byte_child_mut(cx, x, b))) return p->memory = false;
+        p->up.slot = NULL;
+        p->s++, p->len--;
+    }
+    p->over = p->in, p->in = node;
+    p->slot = next;
+    return true;
+}
+
+/* Puts another value where there is one. */
+static PM__INLINE bool pm__put_over(const pm__cx *cx, pm__put *p, uint64_t pay, pm_opt *old) {
+    if (!pm__any_own(cx, p->slot)) return false;
+    void *node = pm__ref_ptr(*p->slot);
+    bool line = pm__ref_kind(*p->slot) == PM__LINE;
+    pm_val *v = line ? pm__line_pay_at((pm__line *)node, (unsigned)p->at) : pm__byte_val((pm__byte *)node, *p->s);
+    old->some = true;
+    old->val = cx->unit ? pm__unit_val : *v;
+    if (!cx->unit) *v = pay;
+    return true;
+}
+
+/* Stores the payload where the walk has ended: a value (the replaced one goes to *old), or a child at a location that
+   does not exist. `dangles` is NULL, or a dangling location stays and is told of there. False: nothing changed, for
+   want of memory or because of that. */
+static PM__INLINE bool pm__put_end(const pm__cx *cx, pm__put *p, bool child, uint64_t pay, pm_opt *old,
+                                   bool *dangles) {
+    if (!p->memory) return false;
+    if (p->over_value) return pm__put_over(cx, p, pay, old);
+    if (dangles && p->dangles) {
+        *dangles = true;
+        return false;
+    }
+    if (!*p->slot) return (*p->slot = pm__any_chain(cx, p->s, p->len, child, pay)) != 0;
+    if (pm__ref_kind(*p->slot) != PM__LINE) return pm__trie_byte_put(cx, p->slot, p->s, p->len, child, pay);
+    pm__add a;
+    a.up = p->up;
+    a.dangles = dangles;
+    if (!pm__add_make(cx, &a, p->s, p->len, child, pay)) return false;
+    if (pm__trie_line_add(cx, p->slot, &a)) return true;
+    pm__add_undo(&a);
+    return false;
+}
+
 /* Stores a payload at s[0..len), len > 0: a value (the replaced one goes to *old), or a child at a location that does
    not exist. False: no memory, nothing changed. */
 static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay,
                          pm_opt *old) {
-    pm__add a;
     pm__key_room room;
-    s = pm__ent_key_start(s, len, &room);
-    a.up.slot = NULL, a.up.i = 0;
-    while (*slot) {
-        pm__ref r = *slot;
-        pm__ref_prefetch(r);
-        if (pm__ref_kind(r) != PM__LINE) {
-            if (!pm__any_own(cx, slot)) return false;
-            pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
-            if (len == 1 && !child && pm__byte_has_val(x, *s)) {
-                pm_val *v = pm__byte_val(x, *s);
-                old->some = true, old->val = *v;
-                if (!cx->unit) *v = pay;
-                return true;
-            }
-            if (len == 1 || !pm__byte_has_child(x, *s) || !*pm__byte_child(x, *s))
-                return pm__trie_byte_put(cx, slot, s, len, child, pay);
-            if (!(slot = pm__byte_child_mut(cx, x, *s))) return false;
-            s++, len--;
-            a.up.slot = NULL;
-            continue;
-        }
-        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-        int i = -1;
-        if (pm__line_in_prefix(x, s, len)) {
-            const uint8_t *t = s + x->plen;
-            size_t rest = len - x->plen;
-            if (rest) i = pm__line_probe(x, t, rest, pm__ent_key_word(t + 1, t + rest));
-            else if (pm__line_has_e(x)) i = 0;
-        }
-        bool leads = i >= 0 && pm__line_is_child(x, (unsigned)i);
-        if (i < 0 || (leads && !*pm__line_child(x, (unsigned)i))) {
-            if (!pm__add_make(cx, &a, s, len, child, pay)) return false;
-            if (pm__trie_line_add(cx, slot, &a)) return true;
-            pm__add_undo(&a);
-            return false;
-        }
-        if (!pm__any_own(cx, slot)) return false;
-        x = (const pm__line *)pm__ref_ptr(*slot);
-        if (!leads) {
-            old->some = true, old->val = *pm__line_val(x, (unsigned)i);
-            if (!cx->unit) *pm__line_pay_at(x, (unsigned)i) = pay;
-            return true;
-        }
-        size_t used = x->plen + pm__line_suffix(x, (unsigned)i);
-        a.up.slot = slot, a.up.i = (unsigned)i;
-        slot = pm__line_child(x, (unsigned)i);
-        s += used, len -= used;
-    }
-    *slot = pm__any_chain(cx, s, len, child, pay);
-    return *slot != 0;
+    pm__put p = pm__put_begin(slot, pm__ent_key_start(s, len, &room), len);
+    do pm__ref_prefetch(*p.slot);
+    while (pm__put_step(cx, &p, child));
+    return pm__put_end(cx, &p, child, pay, old, NULL);
 }
 
 /* ---- changing what exists ------------------------------------------------------------------------------------ */

@@ -3,11 +3,15 @@
    pm_update: the way to a value is made the map's alone before the caller's function runs, so that afterwards nothing
    can fail where a value stays.
 
-   pm_apply: as a join and a subtraction key by key (44_map_few.c): keys are looked up side by side, and what has been
-   set can be taken back without memory. First the ways to what is to be removed are made the map's alone, which changes
-   nothing that can be seen. Then all is set; this can fail, and is taken back. Then follow the removals, which cannot
-   fail any more. Where a key comes upon a dangling location, taking back might need memory: a clone is changed instead,
-   call by call, and takes the map's place. */
+   pm_apply: first the ways to what is to be removed are made the map's alone, which changes nothing that can be seen.
+   Then all is set; this can fail, and is taken back, which needs no memory. Then follow the removals, which cannot fail
+   any more. Where a key comes upon a dangling location, taking back might need memory: a clone is changed instead, call
+   by call, and takes the map's place.
+
+   Keys are set some at a time: their walks down go side by side, a node each in turn, and stop where something is to
+   change. Keys in order share a walk as far as their bytes are the same. Then the changes are made, in the order of the
+   edits; new neighbours go into a line together. A walk that stands at a node that changes, or just below, goes on from
+   there. */
 #include "40_map.c"
 #include "44_map_few.c"
 #include "49_map_update.h"
@@ -101,45 +105,73 @@ static bool pm__batch_order(const pm_edit *edits, size_t *n, size_t *order) {
     return true;
 }
 
-/* ---- all at once --------------------------------------------------------------------------------------------- */
+/* ---- the edits of one call ----------------------------------------------------------------------------------- */
 
-/* The new value stands. */
-static pm_alg pm__batch_right(void *ctx, pm_val a, pm_val b, pm_val *out) {
-    (void)ctx, (void)a, (void)b, (void)out;
-    return PM_ALG_RIGHT;
+typedef enum pm__batch_state { PM__BATCH_STAYS, PM__BATCH_ADDED, PM__BATCH_CHANGED } pm__batch_state;
+
+/* What has been done for an edit. */
+typedef struct pm__batch_mark {
+    pm_val was; /* PM__BATCH_CHANGED */
+    uint8_t state;
+} pm__batch_mark;
+
+typedef struct pm__batch {
+    const pm__cx *cx;
+    pm_map *m;
+    const pm_edit *edits;
+    size_t *order, n;      /* the edits that count; NULL: all, one after the other */
+    size_t count;          /* all */
+    pm__batch_mark *marks; /* n of them */
+    bool removes, ascends; /* there are removals; keys come in order, each once */
+} pm__batch;
+
+static const pm_edit *pm__batch_edit(const pm__batch *b, size_t i) { return &b->edits[b->order ? b->order[i] : i]; }
+
+static bool pm__batch_ascends(const pm_edit *edits, size_t n) {
+    bool yes = true;
+    for (size_t i = 1; yes && i < n; i++) {
+        const pm_key *a = &edits[i - 1].key, *b = &edits[i].key;
+        size_t min = a->len < b->len ? a->len : b->len;
+        int c = min ? memcmp(a->data, b->data, min) : 0;
+        yes = c < 0 || (!c && a->len < b->len);
+    }
+    return yes;
 }
 
-/* The map's table, but that a join sets and a subtraction removes. */
-static pm_ops pm__batch_ops(const pm_ops *ops) {
-    pm_ops o = *ops;
-    o.equal = NULL;
-    o.join = pm__batch_right;
-    o.subtract = NULL;
-    return o;
+/* Notes what counts. Where nothing is removed all edits do, in their order: the last one of a key stands. False: no
+   memory. */
+static bool pm__batch_open(pm__batch *b) {
+    b->n = b->count;
+    b->ascends = b->removes || pm__batch_ascends(b->edits, b->count);
+    b->marks = (pm__batch_mark *)pm__mem_alloc_big(b->count * sizeof *b->marks);
+    if (b->removes) b->order = (size_t *)pm__mem_alloc_big(b->count * sizeof *b->order);
+    if (!b->marks || (b->removes && !b->order)) return false;
+    return !b->removes || pm__batch_order(b->edits, &b->n, b->order);
 }
 
-static void pm__batch_open(pm__few *f, const pm__cx *cx, pm_map *m) {
-    memset(f, 0, offsetof(pm__few, path));
-    f->cx = cx;
-    f->root = &m->root;
+static void pm__batch_close(pm__batch *b) {
+    if (b->marks) pm__mem_free_big(b->marks, b->count * sizeof *b->marks);
+    if (b->order) pm__mem_free_big(b->order, b->count * sizeof *b->order);
 }
 
-/* Notes an edit. False: no memory. */
-static bool pm__batch_note(pm__few *f, const pm_edit *e, bool unit) {
+/* ---- removing ------------------------------------------------------------------------------------------------ */
+
+/* Notes a removal. False: no memory. */
+static bool pm__batch_note(pm__few *f, const pm_key *key) {
     if (f->n == f->cap) {
         void *grown = pm__mem_grow_list(f->keys, &f->cap, sizeof *f->keys, 32);
         if (!grown) return false;
         f->keys = (pm__few_key *)grown;
     }
-    while (f->bytes_cap - f->nbytes < e->key.len) {
+    while (f->bytes_cap - f->nbytes < key->len) {
         void *grown = pm__mem_grow_list(f->bytes, &f->bytes_cap, 1, PM__FEW_KEY_MAX);
         if (!grown) return false;
         f->bytes = (uint8_t *)grown;
     }
-    memcpy(f->bytes + f->nbytes, e->key.data, e->key.len);
-    pm__few_key k = {f->nbytes, (uint16_t)e->key.len, true, PM__FEW_STAYS, unit ? 0 : e->val.val};
+    memcpy(f->bytes + f->nbytes, key->data, key->len);
+    pm__few_key k = {f->nbytes, (uint16_t)key->len, true, PM__FEW_STAYS, 0};
     f->keys[f->n++] = k;
-    f->nbytes += e->key.len;
+    f->nbytes += key->len;
     return true;
 }
 
@@ -158,52 +190,258 @@ static bool pm__batch_look(pm__few *f) {
     return true;
 }
 
-/* Makes the changes. *fits: false, and nothing changed, if they are not to be made so. */
-static pm_status pm__batch_make(pm__few *sets, pm__few *goes, bool *fits) {
-    pm__merge_run q;
-    bool changed;
-    memset(&q, 0, sizeof q);
-    q.cx = sets->cx;
-    q.op = PM__MERGE_JOIN;
-    if (!pm__batch_look(goes)) return PM_NOMEM;
-    pm_status s = pm__few_join(sets, &q, fits, &changed);
-    for (size_t i = 0; s == PM_OK && *fits && i < goes->n; i++)
-        if (goes->keys[i].state == PM__FEW_GOES) pm__few_take(goes, goes->bytes + goes->keys[i].at, goes->keys[i].len);
+/* Prepares the removals. *fits: false if they are not to be made so. False: no memory. */
+static bool pm__batch_list(const pm__batch *b, pm__few *goes, bool *fits) {
+    for (size_t i = 0; b->removes && i < b->n; i++) {
+        const pm_edit *e = pm__batch_edit(b, i);
+        if (e->val.some || !e->key.len) continue;
+        *fits = *fits && e->key.len <= UINT16_MAX;
+        if (*fits && !pm__batch_note(goes, &e->key)) return false;
+    }
+    return !*fits || pm__batch_look(goes);
+}
+
+/* ---- setting ------------------------------------------------------------------------------------------------- */
+
+/* Keys in order have walks in common; others are held up by as many walks as the nearest cache has room for. */
+enum { PM__BATCH_LANES = 32, PM__BATCH_LOOSE = 16 };
+
+/* A key that is set, and its walk. */
+typedef struct pm__batch_lane {
+    pm__put put;
+    const uint8_t *s; /* the key */
+    size_t len, same; /* bytes that it shares with the one before */
+    size_t i;         /* the edit */
+    unsigned end;     /* the walk is also that of the lanes before this one */
+    bool on;          /* it has to go on */
+    pm__key_room room;
+} pm__batch_lane;
+
+static PM__INLINE size_t pm__batch_depth(const pm__batch_lane *l) { return l->len - l->put.len; }
+
+/* Places a walk where another one is, or was: both share the bytes above. */
+static PM__INLINE void pm__batch_place(pm__batch_lane *l, const pm__put *at, size_t depth) {
+    l->put = *at;
+    l->put.s = l->s + depth, l->put.len = l->len - depth;
+}
+
+static PM__INLINE void pm__batch_begin(const pm__batch *b, pm__batch_lane *l) {
+    l->put = pm__put_begin(&b->m->root, l->s, l->len);
+}
+
+/* Takes the next keys that are set. Returns how many; *next: the edit behind them. */
+static unsigned pm__batch_fill(const pm__batch *b, pm__batch_lane *lane, size_t *next) {
+    const unsigned most = b->ascends ? PM__BATCH_LANES : PM__BATCH_LOOSE;
+    unsigned n = 0;
+    for (; *next < b->n && n < most; ++*next) {
+        const pm_edit *e = pm__batch_edit(b, *next);
+        b->marks[*next].state = PM__BATCH_STAYS;
+        if (!e->val.some || !e->key.len) continue;
+        pm__batch_lane *l = &lane[n], *last = &lane[n ? n - 1 : 0];
+        l->i = *next, l->len = e->key.len, l->on = false;
+        l->s = pm__ent_key_start((const uint8_t *)e->key.data, e->key.len, &l->room);
+        l->end = ++n;
+        l->same = b->ascends && n > 1 ? pm__lcp(last->s, l->s, last->len < l->len ? last->len : l->len) : 0;
+        pm__batch_begin(b, l);
+    }
+    if (b->ascends && n) lane[0].end = n;
+    return n;
+}
+
+/* Goes a node further on the walk of lane j and those that share it. Those that do not share the step get a walk of
+   their own, whose lane is returned (0: none). *on: false if lane j is where it ends. */
+static PM__INLINE unsigned pm__batch_step(const pm__batch *b, pm__batch_lane *lane, unsigned j, bool *on) {
+    pm__batch_lane *l = &lane[j];
+    const unsigned end = l->end;
+    unsigned k = j + 1;
+    if (k == end) {
+        *on = pm__put_step(b->cx, &l->put, false);
+        return 0;
+    }
+    const pm__put before = l->put;
+    const size_t depth = pm__batch_depth(l);
+    *on = pm__put_step(b->cx, &l->put, false);
+    for (size_t now = pm__batch_depth(l); *on && k < end && lane[k].same >= now;) k++;
+    l->end = k;
+    if (k == end) return 0;
+    pm__batch_place(&lane[k], &before, depth);
+    lane[k].end = end;
+    return k;
+}
+
+/* Takes all n walks to their ends. */
+static void pm__batch_descend(const pm__batch *b, pm__batch_lane *lane, unsigned n) {
+    uint64_t walks = 0;
+    for (unsigned j = 0; j < n; j = lane[j].end) walks |= (uint64_t)1 << j;
+    while (walks) {
+        for (uint64_t m = walks; m; m &= m - 1) {
+            unsigned j = pm__ctz64(m);
+            bool on;
+            unsigned other = pm__batch_step(b, lane, j, &on);
+            if (other) walks |= (uint64_t)1 << other;
+            if (on) pm__ref_prefetch_early(*lane[j].put.slot);
+            else walks &= ~((uint64_t)1 << j);
+        }
+    }
+}
+
+/* Where a key is about to be set. */
+typedef struct pm__batch_spot {
+    pm__put put;
+    size_t depth;
+    const void *node, *above; /* the node there, and the one whose entry leads to it */
+} pm__batch_spot;
+
+/* The nodes at a spot have changed: tells lanes [j, n) that stand there or below. What
+   shares fewer bytes does not. */
+static void pm__batch_tell(const pm__batch *b, pm__batch_lane *lane, unsigned j, unsigned n, const pm__batch_spot *at) {
+    const pm__put *was = &at->put;
+    const bool up = at->above && pm__ref_ptr(*was->up.slot) != at->above;
+    for (; j < n && (!b->ascends || up || lane[j].same >= at->depth); j++) {
+        const pm__put *p = &lane[j].put;
+        bool hit = p->slot == was->slot || p->in == at->node || p->over == at->node;
+        if (up && (p->slot == was->up.slot || p->in == at->above || p->over == at->above)) hit = true;
+        if (!hit) continue;
+        if (up) pm__batch_begin(b, &lane[j]);
+        else pm__batch_place(&lane[j], was, at->depth);
+        lane[j].on = true;
+    }
+}
+
+static PM__INLINE bool pm__batch_adds(const pm__batch_lane *l) {
+    return l->put.memory && !l->put.over_value && !l->put.dangles;
+}
+
+/* Lists the new entries of lanes from j on, up to *last, in the line that all of them stand at. Returns how many. */
+static unsigned pm__batch_gather(const pm__batch *b, const pm__batch_lane *lane, unsigned j, unsigned n, unsigned *last,
+                                 pm__ent *add) {
+    const pm__put *p = &lane[j].put;
+    unsigned k = 0;
+    if (!b->ascends || !*p->slot || pm__ref_kind(*p->slot) != PM__LINE) return 0;
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*p->slot);
+    for (; j < n && lane[j].put.slot == p->slot; j++) {
+        const pm__put *q = &lane[j].put;
+        if (b->marks[lane[j].i].state != PM__BATCH_STAYS) continue;
+        if (lane[j].on || !pm__batch_adds(&lane[j])) break;
+        if (q->len <= x->plen || q->len > PM__SUFFIX_MAX || !pm__line_in_prefix(x, q->s, q->len)) break;
+        const pm_val val = b->cx->unit ? 0 : pm__batch_edit(b, lane[j].i)->val.val;
+        *last = j;
+        add[k++] = pm__ent_make(q->s + x->plen, q->len - x->plen, false, val);
+    }
+    return k;
+}
+
+/* Sets the key of a lane that stands where it ends. *dangles: true, and nothing done, if that could not be taken
+   back. */
+static pm_status pm__batch_set(const pm__batch *b, pm__batch_lane *l, bool *dangles) {
+    const pm_val val = b->cx->unit ? 0 : pm__batch_edit(b, l->i)->val.val;
+    pm__batch_mark *mark = &b->marks[l->i];
+    pm_opt was = {0, false};
+    if (!pm__put_end(b->cx, &l->put, false, val, &was, dangles)) return *dangles ? PM_OK : PM_NOMEM;
+    pm__pay_retain(b->cx, false, val);
+    mark->was = was.val;
+    mark->state = was.some ? PM__BATCH_CHANGED : PM__BATCH_ADDED;
+    return PM_OK;
+}
+
+/* Notes that lanes [j, last] have become entries of a line. */
+static void pm__batch_added(const pm__batch *b, const pm__batch_lane *lane, unsigned j, unsigned last) {
+    for (; j <= last; j++) {
+        pm__batch_mark *mark = &b->marks[lane[j].i];
+        if (mark->state != PM__BATCH_STAYS) continue;
+        mark->state = PM__BATCH_ADDED;
+        pm__pay_retain(b->cx, false, pm__batch_edit(b, lane[j].i)->val.val);
+    }
+}
+
+/* Sets the key of lane j of n, and of those behind it that go into the same line. */
+static pm_status pm__batch_next(const pm__batch *b, pm__batch_lane *lane, unsigned j, unsigned n, bool *dangles) {
+    pm__ent add[PM__BATCH_LANES];
+    pm__batch_lane *l = &lane[j];
+    pm__put *p = &l->put;
+    while (l->on) l->on = pm__put_step(b->cx, p, false);
+    if (!pm__batch_adds(l)) return pm__batch_set(b, l, dangles);
+    pm__batch_spot at = {*p, pm__batch_depth(l), pm__ref_ptr(*p->slot), p->up.slot ? pm__ref_ptr(*p->up.slot) : NULL};
+    unsigned last = j, k = pm__batch_gather(b, lane, j, n, &last, add);
+    const int done = k > 1 ? pm__trie_line_add_all(b->cx, p->slot, add, k, &p->up) : 0;
+    pm_status s = done < 0 ? PM_NOMEM : PM_OK;
+    if (done > 0) pm__batch_added(b, lane, j, last);
+    if (done == 0) s = pm__batch_set(b, l, dangles);
+    if (s == PM_OK && !*dangles) pm__batch_tell(b, lane, j + 1, n, &at);
     return s;
 }
 
-/* The same of the edits that `order` names, none of which is of the empty key. */
-static pm_status pm__batch_run(pm_map *m, const pm_edit *edits, const size_t *order, size_t n, bool *fits) {
-    const pm_ops ops = pm__batch_ops(pm_map_ops(m));
-    const pm__cx cx = pm__cx_of(&ops, m->pool);
-    pm__few sets, goes;
-    bool ok = true;
-    pm_status s = PM_NOMEM;
-    pm__batch_open(&sets, &cx, m);
-    pm__batch_open(&goes, &cx, m);
-    *fits = true;
-    for (size_t i = 0; ok && *fits && i < n; i++) {
-        const pm_edit *e = &edits[order[i]];
-        *fits = e->key.len <= UINT16_MAX;
-        ok = !*fits || pm__batch_note(e->val.some ? &sets : &goes, e, cx.unit);
+/* Sets the keys of n lanes. Values that take the place of others come first where the order does not matter: they
+   would stand between new entries of a line. */
+static pm_status pm__batch_wave(const pm__batch *b, pm__batch_lane *lane, unsigned n, bool *dangles) {
+    pm_status s = PM_OK;
+    pm__batch_descend(b, lane, n);
+    for (unsigned j = 0; b->ascends && j < n && s == PM_OK; j++)
+        if (lane[j].put.over_value) s = pm__batch_set(b, &lane[j], dangles);
+    for (unsigned j = 0; j < n && s == PM_OK && !*dangles; j++)
+        if (b->marks[lane[j].i].state == PM__BATCH_STAYS) s = pm__batch_next(b, lane, j, n, dangles);
+    return s;
+}
+
+/* Takes back what has been done for the edits before the n-th. */
+static void pm__batch_undo(const pm__batch *b, size_t n) {
+    pm__few f = {0};
+    f.cx = b->cx;
+    f.root = &b->m->root;
+    while (n-- > 0) {
+        const pm_key *k = &pm__batch_edit(b, n)->key;
+        const uint8_t *s = (const uint8_t *)k->data;
+        if (b->marks[n].state == PM__BATCH_ADDED) pm__few_take(&f, s, k->len);
+        if (b->marks[n].state != PM__BATCH_CHANGED || b->cx->unit) continue;
+        pm_val *v = pm__trie_val_mut(b->cx, f.root, s, k->len);
+        pm__pay_release(b->cx, false, *v);
+        *v = b->marks[n].was;
     }
-    if (ok) s = *fits ? pm__batch_make(&sets, &goes, fits) : PM_OK;
-    pm__few_free(&sets);
+}
+
+/* Sets all that is to be set. *dangles: true, and nothing changed, if that could not be taken back. */
+static pm_status pm__batch_sets(const pm__batch *b, bool *dangles) {
+    pm__batch_lane lane[PM__BATCH_LANES];
+    pm_status s = PM_OK;
+    for (size_t next = 0; next < b->n;) {
+        unsigned n = pm__batch_fill(b, lane, &next);
+        s = pm__batch_wave(b, lane, n, dangles);
+        if (s == PM_OK && !*dangles) continue;
+        pm__batch_undo(b, next);
+        return s;
+    }
+    for (size_t i = 0; i < b->n; i++)
+        if (b->marks[i].state == PM__BATCH_CHANGED) pm__pay_release(b->cx, false, b->marks[i].was);
+    return PM_OK;
+}
+
+/* Makes the changes below the root. *fits: false, and nothing changed, if they are not to be made so. */
+static pm_status pm__batch_make(const pm__batch *b, bool *fits) {
+    pm__few goes = {0};
+    goes.cx = b->cx;
+    goes.root = &b->m->root;
+    bool dangles = false;
+    pm_status s = pm__batch_list(b, &goes, fits) ? PM_OK : PM_NOMEM;
+    if (s == PM_OK && *fits) s = pm__batch_sets(b, &dangles);
+    *fits = *fits && !dangles;
+    for (size_t i = 0; s == PM_OK && *fits && i < goes.n; i++)
+        if (goes.keys[i].state == PM__FEW_GOES) pm__few_take(&goes, goes.bytes + goes.keys[i].at, goes.keys[i].len);
     pm__few_free(&goes);
     return s;
 }
 
 /* ---- one by one ---------------------------------------------------------------------------------------------- */
 
-static pm_status pm__batch_each(pm_map *m, const pm_edit *edits, const size_t *order, size_t n) {
-    pm_map c = pm_clone(m);
+static pm_status pm__batch_each(const pm__batch *b) {
+    pm_map c = pm_clone(b->m);
     pm_status s = PM_OK;
-    for (size_t i = 0; s == PM_OK && i < n; i++) {
-        const pm_edit *e = &edits[order[i]];
+    for (size_t i = 0; s == PM_OK && i < b->n; i++) {
+        const pm_edit *e = pm__batch_edit(b, i);
+        if (!e->key.len) continue;
         if (e->val.some) s = pm__map_set_shared(&c, e->key.data, e->key.len, e->val.val);
         else s = pm_remove(&c, e->key.data, e->key.len, PM_PRUNE, NULL);
     }
-    if (s == PM_OK) pm__map_give(m, &c, true);
+    if (s == PM_OK) pm__map_give(b->m, &c, true);
     else pm_drop(&c);
     return s;
 }
@@ -222,18 +460,20 @@ PM_API pm_status pm_apply(pm_map *m, const pm_edit *edits, size_t n) {
     if (pm__map_refuses(m, NULL, 0) || (n && !edits) || n > PM__LEN_MAX / (8 * sizeof *edits)) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
     if (n && pm__ops_is_refused(cx.ops)) return PM_BADHOOK;
-    for (size_t i = 0; i < n; i++)
+    const pm_opt *root = NULL;
+    pm__batch b = {&cx, m, edits, NULL, 0, n, NULL, false, false};
+    for (size_t i = 0; i < n; i++) {
         if ((edits[i].key.len && !edits[i].key.data) || edits[i].key.len > PM__LEN_MAX) return PM_INVALID;
+        b.removes = b.removes || !edits[i].val.some;
+        if (!edits[i].key.len) root = &edits[i].val;
+    }
     if (!n) return PM_OK;
-    size_t count = n, *order = (size_t *)pm__mem_alloc_big(n * sizeof *order);
-    if (!order) return PM_NOMEM;
     bool fits = true;
-    pm_status s = pm__batch_order(edits, &count, order) ? PM_OK : PM_NOMEM;
-    size_t root = s == PM_OK && !edits[order[0]].key.len;
-    if (s == PM_OK) s = pm__batch_run(m, edits, order + root, count - root, &fits);
-    if (s == PM_OK && !fits) s = pm__batch_each(m, edits, order + root, count - root);
-    if (s == PM_OK && root) pm__batch_root(&cx, m, edits[order[0]].val);
-    pm__mem_free_big(order, n * sizeof *order);
+    pm_status s = pm__batch_open(&b) ? PM_OK : PM_NOMEM;
+    if (s == PM_OK) s = pm__batch_make(&b, &fits);
+    if (s == PM_OK && !fits) s = pm__batch_each(&b);
+    if (s == PM_OK && root) pm__batch_root(&cx, m, *root);
+    pm__batch_close(&b);
     for (size_t i = 0; s == PM_OK && i < n; i++)
         if (edits[i].val.some) pm__pay_release(&cx, false, edits[i].val.val); /* the map has references of its own */
     return s == PM_OK ? pm__map_done(m, PM_OK) : s;
