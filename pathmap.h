@@ -1756,6 +1756,54 @@ PM_API PM_NODISCARD pm_status pm_view_meet(const pm_rz *left, const pm_rz *right
             what differs, not what there is */
 PM_API PM_NODISCARD pm_status pm_view_subtract(const pm_rz *left, const pm_rz *right, pm_rz *out);
 
+/* ---- src/pathmap/59_integers.h ------------------------------------------------------------------------- */
+
+/* Integers as keys: ranges of them as maps, and several numbers in one key.
+
+   Keys are big-endian and of one width, so that keys sort as numbers do. Signed numbers sort rightly with their sign
+   bit inverted: (uint64_t)n ^ (uint64_t)1 << 63 in keys of 8 bytes.
+
+   Weaving puts several numbers into one key so that the first bytes of the key tell a little of each number. Numbers
+   that are close in all dimensions then share a prefix: what lies below it is a box, and pm_subtrie, pm_prefix_count
+   or a zipper at it are a query for that box. Woven by bits, a byte of the key is one step of a quadtree (n = 2), an
+   octree (n = 3), and so on up to 8 dimensions: this is Morton's order. */
+
+/* Makes the map of the integers from, from + step, from + 2 * step, .. up to `last` and it included, as big-endian
+   keys of `width` bytes (1 to 8), each with the value `val`. None if from > last.
+   Owns     the map takes over the caller's reference to `val`; on failure that stays the caller's. The caller drops
+            *out
+   Fails    PM_NOMEM; PM_BADHOOK: `ops` is refused; PM_INVALID: a step of 0, a width that is not 1 to 8, or numbers that
+            do not fit it
+   Cost     equal subtries are made once and shared. Of step 1, or a power of two, there are at most 3 a byte of
+            key: the whole range of 8 bytes has 8 nodes. Of other steps there are at most as many at each byte as there
+            are remainders by the step, and as the keys have prefixes of that length
+   Threads  any number of calls at once */
+PM_API PM_NODISCARD pm_status pm_int_range(const pm_ops *ops, pm_pool *pool, uint64_t from, uint64_t last,
+                                           uint64_t step, unsigned width, pm_val val, pm_map *out);
+
+/* Writes n numbers of `width` bytes each (1 to 8) into out[0..n * width): the first byte of each, then the second of
+   each, and so on, big-endian. With n = 1 it is a number as a key of pm_int_range. Higher bytes of a number are
+   ignored.
+   Returns  the bytes written; 0 if `width` is none of these, or an argument is NULL
+   Cost     O(n * width), no allocation */
+PM_API size_t pm_weave_bytes(const uint64_t *numbers, size_t n, unsigned width, uint8_t *out);
+
+/* Takes n numbers out of n * width bytes that pm_weave_bytes wrote.
+   Returns  the bytes read; 0, and nothing is written, in the same cases
+   Cost     as pm_weave_bytes */
+PM_API size_t pm_unweave_bytes(const uint8_t *path, size_t n, unsigned width, uint64_t *out);
+
+/* Writes the lowest `bits` bits (1 to 64) of up to 8 numbers into out[0..bits): a byte for each bit, the highest bits
+   first, in which bit i is that of the i-th number. Such keys have at most 2^n branches a byte.
+   Returns  the bytes written, which is `bits`; 0 if n or `bits` is out of range, or an argument is NULL
+   Cost     O(n * bits), no allocation */
+PM_API size_t pm_weave_bits(const uint64_t *numbers, size_t n, unsigned bits, uint8_t *out);
+
+/* Takes n numbers out of `bits` bytes that pm_weave_bits wrote.
+   Returns  the bytes read; 0, and nothing is written, in the same cases
+   Cost     as pm_weave_bits */
+PM_API size_t pm_unweave_bits(const uint8_t *path, size_t n, unsigned bits, uint64_t *out);
+
 /* ---- src/pathmap/60_fold.h ----------------------------------------------------------------------------- */
 
 /* Folds: working out one result for a whole trie from the results of its parts (catamorphisms).
@@ -2615,7 +2663,7 @@ PM_API void pm_par_drop(const pm_team *team, pm_map *m);
 
 /* ---- src/pathmap/80_inspect.h -------------------------------------------------------------------------- */
 
-/* Looking inside: validation, statistics, dumps, drawings. */
+/* Looking inside: validation, statistics, dumps. */
 
 /* Checks every structural invariant of a map (docs/architecture.md lists them).
    Returns  PM_OK, or PM_CORRUPT with the broken invariant in *why (may be NULL; static text), or PM_NOMEM
@@ -2661,7 +2709,38 @@ PM_API PM_NODISCARD pm_status pm_dump(const pm_map *m, pm_sink sink, void *ctx);
    Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx);
 
-/* Writes a Graphviz drawing of the nodes of n maps; a node that several share is drawn once.
+/* ---- src/pathmap/81_draw.h ----------------------------------------------------------------------------- */
+
+/* Drawings, as text: for a terminal, for Graphviz (`dot -Tsvg`), for Mermaid. */
+
+/* What is drawn, and as what: one of the first three, and any of the others added. */
+typedef enum pm_draw_how {
+    PM_DRAW_TREE = 0,      /* a line for each value, fork and end, indented below what leads to it */
+    PM_DRAW_DOT = 1,       /* for Graphviz */
+    PM_DRAW_MERMAID = 2,   /* for Mermaid, which many wikis and forges draw where they find it */
+    PM_DRAW_NODES = 4,     /* nodes as they are stored, with their kinds; not as a tree */
+    PM_DRAW_NO_VALUES = 8  /* values as a bare = */
+} pm_draw_how;
+
+/* Draws n maps in one picture. Without PM_DRAW_NODES it shows the content, runs of bytes without a value or a fork in
+   one piece: equal maps are drawn alike, however they are laid out, except for what they share. What is reached more
+   than once, within a map or from several, is drawn once: a tree numbers it (#1) and refers to the number then
+   (-> #1), the others have several arrows to one box, in grey. Bytes are written as by pm_dump, values behind =, and !
+   is a dangling location.
+
+       pm_draw(&(const pm_map *){&m}, 1, PM_DRAW_TREE, sink, ctx):        map 0
+                                                                          |-- ab=1
+                                                                          |   |-- c=2
+                                                                          |   `-- d=3
+                                                                          `-- x=4
+
+   Fails    as pm_dump; PM_INVALID: an unknown `how`
+   Cost     O(distinct nodes and the bytes in them); of a tree also what is written, which indents by depth
+   Threads  a read of each map */
+PM_API PM_NODISCARD pm_status pm_draw(const pm_map *const *maps, size_t n, unsigned how, pm_sink sink, void *ctx);
+
+/* Writes a Graphviz drawing of the nodes of n maps, to see how they share memory: pm_draw with PM_DRAW_DOT and
+   PM_DRAW_NODES. Grey nodes are shared: a write copies them.
    Fails    as pm_dump
    Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx);
@@ -20875,6 +20954,174 @@ PM_API pm_status pm_view_subtract(const pm_rz *left, const pm_rz *right, pm_rz *
     return pm__pair_open(PM__SUBTRACT, left, right, NULL, NULL, out);
 }
 
+/* ---- src/pathmap/59_integers.c ------------------------------------------------------------------------- */
+
+/* Ranges of integers, and numbers woven into keys.
+
+   A block is all keys of some prefix: with `height` bytes left, the numbers 0 to 256^height - 1 counted from its start.
+   What a range has in a block depends on the first and the last number in it alone; so a node is made once for each
+   height, first and last, found again in a memo, and shared. Inside a range of step 1 all blocks are full, and the same
+   node.
+
+   Blocks are made from below: a frame is a block whose children are being listed, at most 8 at a time. Each node made
+   is held in a list until the end, and holds a reference of its own to whatever it leads to: so giving up is releasing
+   that list. At the end the map is laid out anew, which puts runs of nodes with one child each into lines. */
+
+/* ---- ranges -------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__int_frame {
+    uint64_t first, last; /* of the range, counted from the start of the block */
+    uint64_t next;        /* the first number that is not yet in a child; not read when `over` */
+    size_t ents;          /* where its entries begin */
+    unsigned height;
+    bool over;
+} pm__int_frame;
+
+typedef struct pm__int_range {
+    const pm__cx *cx;
+    uint64_t step;
+    pm_val val;
+    pm__memo known;
+    pm__list frames, ents, held;
+} pm__int_range;
+
+/* The last number of a range that begins at `first` and goes no further than `most`. */
+static uint64_t pm__int_last(const pm__int_range *r, uint64_t first, uint64_t most) {
+    return most - (most - first) % r->step;
+}
+
+static bool pm__int_open(pm__int_range *r, uint64_t first, uint64_t last, unsigned height) {
+    pm__int_frame f = {first, last, first, r->ents.used, height, false};
+    return pm__list_put(&r->frames, &f, 1);
+}
+
+/* Blocks by height and first number, which is below 2^56 where there are blocks above, and by last number. */
+static uint64_t pm__int_name(const pm__int_frame *f) { return (uint64_t)f->height << 56 | f->first; }
+
+/* Goes past the numbers up to `last`, from the block's start. */
+static void pm__int_pass(const pm__int_range *r, pm__int_frame *f, uint64_t last) {
+    f->over = f->last - last < r->step;
+    f->next = last + r->step;
+}
+
+static bool pm__int_list(pm__int_range *r, uint8_t byte, bool child, uint64_t pay) {
+    pm__ent e = pm__ent_make(&byte, 1, child, pay);
+    return pm__list_put(&r->ents, &e, 1);
+}
+
+/* Lists the next child of a block of two bytes or more, or opens a frame for it first. False: no memory. */
+static bool pm__int_child(pm__int_range *r, pm__int_frame *f) {
+    const unsigned shift = 8 * (f->height - 1);
+    const uint64_t start = f->next >> shift << shift, end = start + (((uint64_t)1 << shift) - 1);
+    const uint64_t last = pm__int_last(r, f->next, end < f->last ? end : f->last);
+    pm__int_frame below = {f->next - start, last - start, 0, 0, f->height - 1, false};
+    const uint64_t *known = pm__memo_get(&r->known, pm__int_name(&below), below.last);
+    if (!known) return pm__int_open(r, below.first, below.last, below.height);
+    pm__int_pass(r, f, last);
+    return pm__int_list(r, (uint8_t)(start >> shift), true, *known);
+}
+
+/* Makes a block's node of the entries that it has listed. False: no memory. */
+static bool pm__int_close(pm__int_range *r, const pm__int_frame *f) {
+    pm__ent *ents = (pm__ent *)pm__list_at(&r->ents, f->ents);
+    const size_t n = r->ents.used - f->ents;
+    if (!pm__list_room(&r->held, 1)) return false;
+    pm__ref made = pm__build_nodes(r->cx, NULL, 0, ents, n, 0);
+    if (!made) return false;
+    for (size_t i = 0; i < n; i++) pm__pay_retain(r->cx, ents[i].child, ents[i].pay);
+    (void)pm__list_put(&r->held, &made, 1);
+    r->ents.used = f->ents;
+    r->frames.used--;
+    return pm__memo_put(&r->known, pm__int_name(f), f->last, made);
+}
+
+/* One step at the top frame. False: no memory. */
+static bool pm__int_step(pm__int_range *r) {
+    pm__int_frame *f = (pm__int_frame *)pm__list_at(&r->frames, r->frames.used - 1);
+    if (f->over) return pm__int_close(r, f);
+    if (f->height > 1) return pm__int_child(r, f);
+    uint8_t byte = (uint8_t)f->next;
+    pm__int_pass(r, f, f->next);
+    return pm__int_list(r, byte, false, r->val);
+}
+
+/* Puts the node of the whole range into *root, with a reference of its own. False: no memory. */
+static bool pm__int_make(pm__int_range *r, uint64_t from, uint64_t last, unsigned width, pm__ref *root) {
+    r->frames = pm__list_of(sizeof(pm__int_frame));
+    r->ents = pm__list_of(sizeof(pm__ent));
+    r->held = pm__list_of(sizeof(pm__ref));
+    bool ok = pm__int_open(r, from, pm__int_last(r, from, last), width);
+    while (ok && r->frames.used) ok = pm__int_step(r);
+    for (size_t i = 0; i < r->held.used; i++) {
+        *root = *(pm__ref *)pm__list_at(&r->held, i);
+        if (ok && i + 1 == r->held.used) break; /* the last is that of the whole */
+        pm__any_release(r->cx, *root);
+    }
+    pm__memo_free(&r->known);
+    pm__list_free(&r->frames);
+    pm__list_free(&r->ents);
+    pm__list_free(&r->held);
+    return ok;
+}
+
+PM_API pm_status pm_int_range(const pm_ops *ops, pm_pool *pool, uint64_t from, uint64_t last, uint64_t step,
+                              unsigned width, pm_val val, pm_map *out) {
+    if (!out || step == 0 || width - 1u > 7) return PM_INVALID;
+    if (width < 8 && (from > last ? from : last) >> 8 * width) return PM_INVALID;
+    pm_map m = pm_new(ops, pool);
+    pm__cx cx = pm__map_cx(&m);
+    if (pm__ops_is_refused(cx.ops)) return PM_BADHOOK;
+    if (from <= last) {
+        pm__int_range r = {.cx = &cx, .step = step, .val = cx.unit ? 0 : val};
+        if (!pm__int_make(&r, from, last, width, &m.root)) return PM_NOMEM;
+        if (pm_compact(&m) != PM_OK) {
+            pm_drop(&m);
+            return PM_NOMEM;
+        }
+    }
+    pm__val_release(cx.ops, val);
+    *out = m;
+    return pm__map_done(out, PM_OK);
+}
+
+/* ---- weaving ------------------------------------------------------------------------------------------------- */
+
+static bool pm__weave_refuses(const void *from, size_t n, unsigned each, unsigned most, const void *out) {
+    return !from || !out || n > PM__LEN_MAX / 64 || each - 1u >= most;
+}
+
+PM_API size_t pm_weave_bytes(const uint64_t *numbers, size_t n, unsigned width, uint8_t *out) {
+    if (pm__weave_refuses(numbers, n, width, 8, out)) return 0;
+    for (unsigned b = width; b-- > 0;)
+        for (size_t i = 0; i < n; i++) *out++ = (uint8_t)(numbers[i] >> 8 * b);
+    return n * width;
+}
+
+PM_API size_t pm_unweave_bytes(const uint8_t *path, size_t n, unsigned width, uint64_t *out) {
+    if (pm__weave_refuses(path, n, width, 8, out)) return 0;
+    for (size_t i = 0; i < n; i++) out[i] = 0;
+    for (unsigned b = width; b-- > 0;)
+        for (size_t i = 0; i < n; i++) out[i] = out[i] << 8 | *path++;
+    return n * width;
+}
+
+PM_API size_t pm_weave_bits(const uint64_t *numbers, size_t n, unsigned bits, uint8_t *out) {
+    if (n - 1 > 7 || pm__weave_refuses(numbers, n, bits, 64, out)) return 0;
+    for (unsigned b = bits; b-- > 0; out++) {
+        *out = 0;
+        for (size_t i = 0; i < n; i++) *out = (uint8_t)(*out | (numbers[i] >> b & 1) << i);
+    }
+    return bits;
+}
+
+PM_API size_t pm_unweave_bits(const uint8_t *path, size_t n, unsigned bits, uint64_t *out) {
+    if (n - 1 > 7 || pm__weave_refuses(path, n, bits, 64, out)) return 0;
+    for (size_t i = 0; i < n; i++) out[i] = 0;
+    for (unsigned b = 0; b < bits; b++)
+        for (size_t i = 0; i < n; i++) out[i] = out[i] << 1 | (path[b] >> i & 1);
+    return bits;
+}
+
 /* ---- src/pathmap/60_fold.c ----------------------------------------------------------------------------- */
 
 /* Folds.
@@ -25056,7 +25303,7 @@ PM_API pm_status pm_par_build(const pm_team *team, const pm_ops *ops, pm_pool *p
      check        breadth first; a node is judged before anything that it points to is touched
      statistics   breadth first for what nodes are, depth first for what their occurrences add up to
      dump         entry by entry, in the order of paths
-     node dump, drawing   breadth first; nodes are numbered in the order in which they are met */
+     node dump    breadth first; nodes are numbered in the order in which they are met */
 
 /* ---- nodes, each once ---------------------------------------------------------------------------------------- */
 
@@ -25275,7 +25522,7 @@ typedef struct pm__inspect_text {
     void *ctx;
     size_t used;
     bool stopped;
-    bool quoted; /* inside a Graphviz string: " and \ need a backslash */
+    const char *(*escape)(char c); /* NULL, or says what is written in place of a character; NULL: that itself */
     char buf[512];
 } pm__inspect_text;
 
@@ -25285,9 +25532,12 @@ static void pm__inspect_flush(pm__inspect_text *t) {
 }
 
 static void pm__inspect_char(pm__inspect_text *t, char c) {
-    if (t->used + 2 > sizeof t->buf) pm__inspect_flush(t);
-    if (t->quoted && (c == '"' || c == '\\')) t->buf[t->used++] = '\\';
-    t->buf[t->used++] = c;
+    const char *instead = t->escape ? t->escape(c) : NULL;
+    char itself[2] = {c, '\0'};
+    for (const char *s = instead ? instead : itself; *s; s++) {
+        if (t->used == sizeof t->buf) pm__inspect_flush(t);
+        t->buf[t->used++] = *s;
+    }
 }
 
 static void pm__inspect_say(pm__inspect_text *t, const char *s) {
@@ -25528,124 +25778,379 @@ PM_API pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx) {
     return pm__inspect_done(&t, memory);
 }
 
-/* ---- drawing ------------------------------------------------------------------------------------------------- */
+/* ---- src/pathmap/81_draw.c ----------------------------------------------------------------------------- */
 
-/* A drawing in progress. Maps may differ in their value operations, but a node is met through one of them only: nodes
-   are shared between maps of the same operations. */
-typedef struct pm__inspect_dot {
+/* Drawings. A picture is made of boxes and rows: a box is a place from which something leads on, a row is a run of
+   bytes from there to the next place that shows something, with the value at its end and the box below. What a box is
+   differs:
+
+     nodes as stored    the root of a node; a row is an entry
+     content            a place with a value above it, or a fork; a row passes through as many nodes as it takes
+
+   In both, a node that is reached more than once must be one box, even in the middle of a run. So the ways to each node
+   are counted first. Boxes wait on a list, and of trees on a stack; depth costs no stack of the machine's. */
+
+/* A box whose rows are being gone through. */
+typedef struct pm__draw_box {
+    pm_place place; /* entered */
+    uint64_t id;
+    unsigned next; /* byte or entry */
+    bool last;     /* tree: the row drawn last was the last one */
+} pm__draw_box;
+
+/* What leads on from a box; its bytes are in pm__draw.run. */
+typedef struct pm__draw_row {
+    pm_opt val;
+    pm_place below; /* entered; node 0: nothing */
+    bool some, dangles;
+} pm__draw_row;
+
+typedef struct pm__draw {
     pm__inspect_text text;
-    pm__inspect_list list;
-    uint64_t stubs; /* dangling locations drawn so far */
-} pm__inspect_dot;
+    pm__memo ways, ids; /* of nodes: how many lead there; the numbers of those drawn */
+    pm__list boxes, run;
+    size_t done;    /* boxes drawn */
+    uint64_t count; /* numbers given */
+    const pm_ops *ops;
+    unsigned form;
+    bool nodes, values;
+} pm__draw;
+
+/* ---- what there is to draw ----------------------------------------------------------------------------------- */
+
+static bool pm__draw_push(pm__draw *d, const pm_place *p, uint64_t id) {
+    pm__draw_box b = {*p, id, 0, false};
+    return pm__list_put(&d->boxes, &b, 1);
+}
+
+static bool pm__draw_count_way(pm__draw *d, pm__ref r) {
+    const uint64_t *known = pm__memo_get(&d->ways, r, 0);
+    uint64_t n = known ? *known : 0;
+    const pm_place root = pm__place_root(r);
+    return pm__memo_put(&d->ways, r, 0, n + 1) && (n || pm__draw_push(d, &root, 0));
+}
+
+/* Counts the ways to each node of a map. */
+static bool pm__draw_count(pm__draw *d, const pm_map *m) {
+    bool ok = !m->root || pm__draw_count_way(d, m->root);
+    while (ok && d->boxes.used) {
+        pm__ref r = ((pm__draw_box *)pm__list_pop(&d->boxes))->place.node;
+        unsigned at = 0;
+        for (pm__ent e; ok && pm__inspect_next(r, &at, &e);)
+            if (e.child && e.pay) ok = pm__draw_count_way(d, e.pay);
+    }
+    return ok;
+}
+
+/* Whether a place is the root of a node that is one box however often it is met. */
+static bool pm__draw_is_common(const pm__draw *d, const pm_place *p) {
+    return p->depth == 0 && (d->nodes || *pm__memo_get(&d->ways, p->node, 0) > 1);
+}
+
+static bool pm__draw_is_grey(const pm__draw *d, const pm_place *p) {
+    return p->depth == 0 && (*pm__memo_get(&d->ways, p->node, 0) > 1 || (d->nodes && !pm__ref_is_unique(p->node)));
+}
+
+/* The next entry of a node. */
+static bool pm__draw_entry(pm__draw *d, pm__draw_box *b, pm__draw_row *row) {
+    pm__ent e;
+    row->some = pm__inspect_next(b->place.node, &b->next, &e);
+    if (!row->some) return true;
+    row->val.val = e.pay, row->val.some = !e.child;
+    row->dangles = e.child && !e.pay;
+    if (e.child && e.pay) row->below = pm__place_root(e.pay);
+    if (e.len && !pm__list_put(&d->run, &e.first, 1)) return false;
+    return e.len < 2 || pm__list_put(&d->run, e.rest, e.len - 1u);
+}
+
+/* The next run that leads on from a place. */
+static bool pm__draw_way(pm__draw *d, pm__draw_box *b, pm__draw_row *row) {
+    pm_mask m = pm__place_mask_entered(&b->place);
+    pm_place q = b->place;
+    int c = pm__mask_next(&m, (int)b->next);
+    row->some = c >= 0;
+    b->next = (unsigned)c + 1;
+    while (c >= 0) {
+        uint8_t byte = (uint8_t)c;
+        if (!pm__list_put(&d->run, &byte, 1)) return false;
+        (void)pm__place_step(&q, byte);
+        const pm_val *val = pm__place_val(&q);
+        if (val) row->val.val = *val, row->val.some = true;
+        if (!pm__place_enter(&q)) {
+            row->dangles = !val;
+            break;
+        }
+        m = pm__place_mask_entered(&q);
+        c = pm_mask_count(&m) > 1 || val || pm__draw_is_common(d, &q) ? -1 : pm__mask_next(&m, 0);
+        if (c < 0) row->below = q;
+    }
+    return true;
+}
+
+/* Goes to the next row, if there is some. False: no memory. */
+static bool pm__draw_next(pm__draw *d, pm__draw_box *b, pm__draw_row *row) {
+    memset(row, 0, sizeof *row);
+    d->run.used = 0;
+    return d->nodes ? pm__draw_entry(d, b, row) : pm__draw_way(d, b, row);
+}
+
+/* The number of what lies at a place; *again: it had one. False: no memory. */
+static bool pm__draw_number(pm__draw *d, const pm_place *p, uint64_t *id, bool *again) {
+    const uint64_t *known = pm__draw_is_common(d, p) ? pm__memo_get(&d->ids, p->node, 0) : NULL;
+    *again = known != NULL;
+    *id = known ? *known : ++d->count;
+    return *again || !pm__draw_is_common(d, p) || pm__memo_put(&d->ids, p->node, 0, *id);
+}
+
+/* ---- words --------------------------------------------------------------------------------------------------- */
+
+static void pm__draw_value(pm__draw *d, pm_opt val) {
+    if (val.some) pm__inspect_char(&d->text, '=');
+    if (val.some && d->values) pm__inspect_value(&d->text, d->ops, val.val);
+}
+
+/* The bytes of a row and what is at their end. */
+static void pm__draw_label(pm__draw *d, const pm__draw_row *row) {
+    pm__inspect_path(&d->text, d->run.data, d->run.used);
+    pm__draw_value(d, row->val);
+    if (row->dangles) pm__inspect_char(&d->text, '!');
+}
 
 /* A name such as n12. */
-static void pm__inspect_dot_name(pm__inspect_text *t, char kind, uint64_t id) {
+static void pm__draw_name(pm__inspect_text *t, char kind, uint64_t id) {
     pm__inspect_char(t, kind);
     pm__inspect_number(t, id);
 }
 
-static void pm__inspect_dot_edge(pm__inspect_dot *d, uint64_t from, char kind, uint64_t to, const pm__ent *e) {
-    pm__inspect_text *t = &d->text;
-    pm__inspect_say(t, "  ");
-    pm__inspect_dot_name(t, 'n', from);
-    pm__inspect_say(t, " -> ");
-    pm__inspect_dot_name(t, kind, to);
-    pm__inspect_say(t, " [label=\"");
-    t->quoted = true;
-    pm__inspect_suffix(t, e);
-    t->quoted = false;
-    pm__inspect_say(t, "\"];\n");
+static void pm__draw_map_name(pm__draw *d, const pm_map *m, size_t index) {
+    pm__inspect_say(&d->text, "map ");
+    pm__inspect_number(&d->text, index);
+    const pm_opt val = {m->value, m->has_value};
+    pm__draw_value(d, val);
 }
 
-/* The box: kind, prefix, and one line for each value. */
-static void pm__inspect_dot_box(pm__inspect_dot *d, pm__ref r, uint64_t id, const pm_ops *ops) {
+/* ---- trees --------------------------------------------------------------------------------------------------- */
+
+/* What lies below a line of text: its number, if it is met several times, and the rows that are to follow. */
+static bool pm__draw_under(pm__draw *d, const pm_place *p) {
+    uint64_t id = 0;
+    bool again = false;
+    if (pm__draw_is_common(d, p)) {
+        if (!pm__draw_number(d, p, &id, &again)) return false;
+        pm__inspect_say(&d->text, again ? " -> #" : " #");
+        pm__inspect_number(&d->text, id);
+    }
+    return again || pm__draw_push(d, p, id);
+}
+
+static bool pm__draw_tree_row(pm__draw *d) {
+    pm__draw_box *top = (pm__draw_box *)pm__list_at(&d->boxes, d->boxes.used - 1);
+    pm__draw_row row;
+    if (!pm__draw_next(d, top, &row)) return false;
+    if (!row.some) {
+        d->boxes.used--;
+        return true;
+    }
+    pm_mask m = pm__place_mask_entered(&top->place);
+    top->last = pm__mask_next(&m, (int)top->next) < 0;
+    for (size_t i = 0; i + 1 < d->boxes.used; i++)
+        pm__inspect_say(&d->text, ((pm__draw_box *)pm__list_at(&d->boxes, i))->last ? "    " : "|   ");
+    pm__inspect_say(&d->text, top->last ? "`-- " : "|-- ");
+    pm__draw_label(d, &row);
+    bool ok = !row.below.node || pm__draw_under(d, &row.below);
+    pm__inspect_char(&d->text, '\n');
+    return ok;
+}
+
+static bool pm__draw_tree(pm__draw *d, const pm_map *m, size_t index) {
+    const pm_place root = pm__place_root(m->root);
+    pm__draw_map_name(d, m, index);
+    bool ok = !m->root || pm__draw_under(d, &root);
+    pm__inspect_char(&d->text, '\n');
+    while (ok && d->boxes.used && !d->text.stopped) ok = pm__draw_tree_row(d);
+    return ok;
+}
+
+/* ---- boxes and arrows ---------------------------------------------------------------------------------------- */
+
+static const char *pm__draw_escape_dot(char c) {
+    static const char *const with[] = {"\\\"", "\\\\", "\\{", "\\}", "\\|", "\\<", "\\>", "\\ "};
+    const char *at = c ? strchr("\"\\{}|<> ", c) : NULL;
+    return at ? with[at - "\"\\{}|<> "] : NULL;
+}
+
+static const char *pm__draw_escape_mermaid(char c) {
+    switch (c) {
+    case '"': return "#quot;";
+    case '#': return "#35;";
+    case '&': return "#amp;";
+    case '<': return "#lt;";
+    case '>': return "#gt;";
+    case '`': return "#96;";
+    default: return NULL;
+    }
+}
+
+/* Text of a box: what kind of node it is, and the rows; where arrows leave from rows, all of them, else those that end
+   here. */
+static bool pm__draw_rows(pm__draw *d, const pm__draw_box *box, const char *between) {
     static const char *const kinds[] = {"line", "byte", "wide"};
+    const bool ports = d->form == PM_DRAW_DOT;
+    const char *(*const escape)(char c) = ports ? pm__draw_escape_dot : pm__draw_escape_mermaid;
     pm__inspect_text *t = &d->text;
-    unsigned at = 0;
-    pm__inspect_say(t, "  ");
-    pm__inspect_dot_name(t, 'n', id);
-    pm__inspect_say(t, pm__ref_is_unique(r) ? " [label=\"" : " [style=filled, label=\"");
-    pm__inspect_say(t, kinds[pm__ref_kind(r)]);
-    if (pm__ref_kind(r) == PM__LINE) {
-        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-        t->quoted = true;
-        if (x->plen) pm__inspect_char(t, ' '), pm__inspect_path(t, pm__line_heap(x), x->plen);
-        t->quoted = false;
-    }
-    pm__inspect_say(t, "\\l");
-    for (pm__ent e; pm__inspect_next(r, &at, &e);) {
-        if (e.child) continue;
-        t->quoted = true;
-        pm__inspect_suffix(t, &e);
-        pm__inspect_char(t, '=');
-        pm__inspect_value(t, ops, e.pay);
-        t->quoted = false;
-        pm__inspect_say(t, "\\l");
-    }
-    pm__inspect_say(t, "\"];\n");
-}
-
-static bool pm__inspect_dot_node(pm__inspect_dot *d, pm__ref r, uint64_t id, const pm_ops *ops) {
-    unsigned at = 0;
-    pm__inspect_dot_box(d, r, id, ops);
-    for (pm__ent e; pm__inspect_next(r, &at, &e);) {
-        uint64_t below;
-        if (!e.child) continue;
-        if (!e.pay) {
-            pm__inspect_say(&d->text, "  ");
-            pm__inspect_dot_name(&d->text, 'd', ++d->stubs);
-            pm__inspect_say(&d->text, " [shape=point];\n");
-            pm__inspect_dot_edge(d, id, 'd', d->stubs, &e);
-            continue;
+    pm__draw_box b = *box;
+    bool some = d->nodes;
+    if (d->nodes) {
+        const unsigned kind = pm__ref_kind(b.place.node);
+        pm__inspect_say(t, kinds[kind]);
+        const pm__line *x = kind == PM__LINE ? pm__place_line(&b.place) : NULL;
+        if (x && x->plen) {
+            pm__inspect_say(t, ports ? "\\ " : " ");
+            t->escape = escape;
+            pm__inspect_path(t, pm__line_heap(x), x->plen);
+            t->escape = NULL;
         }
-        if (!pm__inspect_meet(&d->list, e.pay, 0, &below)) return false;
-        pm__inspect_dot_edge(d, id, 'n', below, &e);
+    }
+    for (unsigned i = 0;; i++) {
+        pm__draw_row row;
+        if (!pm__draw_next(d, &b, &row)) return false;
+        if (!row.some) break;
+        if (row.below.node && !ports) continue;
+        if (some) pm__inspect_say(t, between);
+        some = true;
+        if (row.below.node) {
+            pm__inspect_char(t, '<');
+            pm__draw_name(t, 'p', i);
+            pm__inspect_char(t, '>');
+        }
+        t->escape = escape;
+        pm__draw_label(d, &row);
+        t->escape = NULL;
+    }
+    if (!some) pm__inspect_char(t, '.');
+    return true;
+}
+
+/* One arrow, from the i-th row of a box; its bytes are in `run`. */
+static void pm__draw_arrow(pm__draw *d, uint64_t from, unsigned i, const pm__draw_row *row, uint64_t to) {
+    pm__inspect_text *t = &d->text;
+    pm__inspect_say(t, "  ");
+    pm__draw_name(t, 'n', from);
+    if (d->form == PM_DRAW_DOT) {
+        pm__inspect_char(t, ':');
+        pm__draw_name(t, 'p', i);
+        pm__inspect_say(t, ":e -> ");
+    } else {
+        pm__inspect_say(t, " -->|\"");
+        t->escape = pm__draw_escape_mermaid;
+        pm__draw_label(d, row);
+        t->escape = NULL;
+        pm__inspect_say(t, "\"| ");
+    }
+    pm__draw_name(t, 'n', to);
+    pm__inspect_say(t, d->form == PM_DRAW_DOT ? ":w;\n" : "\n");
+}
+
+/* The arrows of a box; boxes that they are the first to reach wait from then on. */
+static bool pm__draw_arrows(pm__draw *d, const pm__draw_box *box) {
+    pm__draw_box b = *box; /* the list may move */
+    for (unsigned i = 0;; i++) {
+        pm__draw_row row;
+        uint64_t to;
+        bool again;
+        if (!pm__draw_next(d, &b, &row)) return false;
+        if (!row.some) return true;
+        if (!row.below.node) continue;
+        if (!pm__draw_number(d, &row.below, &to, &again)) return false;
+        pm__draw_arrow(d, b.id, i, &row, to);
+        if (!again && !pm__draw_push(d, &row.below, to)) return false;
+    }
+}
+
+static bool pm__draw_one(pm__draw *d, const pm__draw_box *b) {
+    pm__inspect_text *t = &d->text;
+    const bool dot = d->form == PM_DRAW_DOT, grey = pm__draw_is_grey(d, &b->place);
+    pm__inspect_say(t, "  ");
+    pm__draw_name(t, 'n', b->id);
+    pm__inspect_say(t, !dot ? "[\"" : grey ? " [style=filled, label=\"" : " [label=\"");
+    if (!pm__draw_rows(d, b, dot ? "\\l|" : "<br>")) return false;
+    pm__inspect_say(t, dot ? "\\l\"];\n" : "\"]\n");
+    if (grey && !dot) {
+        pm__inspect_say(t, "  style ");
+        pm__draw_name(t, 'n', b->id);
+        pm__inspect_say(t, " fill:#ccc\n");
+    }
+    return pm__draw_arrows(d, b);
+}
+
+/* A map's handle, and all boxes that it is the first to reach. */
+static bool pm__draw_boxes(pm__draw *d, const pm_map *m, size_t index) {
+    const bool dot = d->form == PM_DRAW_DOT;
+    pm__inspect_text *t = &d->text;
+    pm__inspect_say(t, "  ");
+    pm__draw_name(t, 'm', index);
+    pm__inspect_say(t, dot ? " [shape=plaintext, label=\"" : "([\"");
+    t->escape = dot ? pm__draw_escape_dot : pm__draw_escape_mermaid;
+    pm__draw_map_name(d, m, index);
+    t->escape = NULL;
+    pm__inspect_say(t, dot ? "\"];\n" : "\"])\n");
+    if (m->root) {
+        const pm_place root = pm__place_root(m->root);
+        uint64_t id;
+        bool again;
+        if (!pm__draw_number(d, &root, &id, &again) || (!again && !pm__draw_push(d, &root, id))) return false;
+        pm__inspect_say(t, "  ");
+        pm__draw_name(t, 'm', index);
+        pm__inspect_say(t, dot ? " -> " : " --> ");
+        pm__draw_name(t, 'n', id);
+        pm__inspect_say(t, dot ? ";\n" : "\n");
+    }
+    while (!t->stopped && d->done < d->boxes.used) {
+        const pm__draw_box b = *(pm__draw_box *)pm__list_at(&d->boxes, d->done++);
+        if (!pm__draw_one(d, &b)) return false;
     }
     return true;
 }
 
-/* A map's handle, and all nodes that it is the first to reach. */
-static bool pm__inspect_dot_map(pm__inspect_dot *d, const pm_map *m, size_t index, uint64_t *drawn) {
-    pm__inspect_text *t = &d->text;
-    const pm_ops *ops = pm_map_ops(m);
-    pm__inspect_item it;
-    uint64_t root = 0;
-    pm__inspect_say(t, "  ");
-    pm__inspect_dot_name(t, 'm', index);
-    pm__inspect_say(t, " [shape=plaintext, label=\"map ");
-    pm__inspect_number(t, index);
-    if (m->has_value) {
-        pm__inspect_say(t, "\\n=");
-        t->quoted = true;
-        pm__inspect_value(t, ops, m->value);
-        t->quoted = false;
+static void pm__draw_head(pm__draw *d) {
+    static const char legend[] = "= value, ! dangling, grey: shared";
+    if (d->form == PM_DRAW_TREE) return;
+    if (d->form == PM_DRAW_DOT)
+        pm__inspect_say(&d->text, "digraph pathmap {\n  rankdir=LR;\n  node [shape=record, fontname=\"monospace\", "
+                                  "height=0.2];\n  legend [shape=plaintext, label=\"");
+    else pm__inspect_say(&d->text, "flowchart LR\n  legend([\"");
+    pm__inspect_say(&d->text, legend);
+    pm__inspect_say(&d->text, d->form == PM_DRAW_DOT ? "\"];\n" : "\"])\n");
+}
+
+PM_API pm_status pm_draw(const pm_map *const *maps, size_t n, unsigned how, pm_sink sink, void *ctx) {
+    const unsigned form = how & 3u, extra = how & (PM_DRAW_NODES | PM_DRAW_NO_VALUES);
+    if ((!maps && n) || n > PM__LEN_MAX / sizeof *maps || !sink) return PM_INVALID;
+    if ((form | extra) != how || form > PM_DRAW_MERMAID || how == PM_DRAW_NODES ||
+        how == (PM_DRAW_NODES | PM_DRAW_NO_VALUES))
+        return PM_INVALID;
+    for (size_t i = 0; i < n; i++)
+        if (!maps[i]) return PM_INVALID;
+    pm__draw d = {.text = {.sink = sink, .ctx = ctx}, .form = form};
+    bool memory = true;
+    d.nodes = (how & PM_DRAW_NODES) != 0, d.values = !(how & PM_DRAW_NO_VALUES);
+    d.boxes = pm__list_of(sizeof(pm__draw_box)), d.run = pm__list_of(1);
+    for (size_t i = 0; memory && i < n; i++) memory = pm__draw_count(&d, maps[i]);
+    pm__draw_head(&d);
+    for (size_t i = 0; memory && i < n; i++) {
+        d.ops = pm_map_ops(maps[i]);
+        memory = form == PM_DRAW_TREE ? pm__draw_tree(&d, maps[i], i) : pm__draw_boxes(&d, maps[i], i);
     }
-    pm__inspect_say(t, "\"];\n");
-    if (m->root) {
-        if (!pm__inspect_meet(&d->list, m->root, 0, &root)) return false;
-        pm__inspect_say(t, "  ");
-        pm__inspect_dot_name(t, 'm', index);
-        pm__inspect_say(t, " -> ");
-        pm__inspect_dot_name(t, 'n', root);
-        pm__inspect_say(t, ";\n");
-    }
-    while (!t->stopped && pm__inspect_take(&d->list, &it))
-        if (!pm__inspect_dot_node(d, it.node, ++*drawn, ops)) return false;
-    return true;
+    if (form == PM_DRAW_DOT) pm__inspect_say(&d.text, "}\n");
+    pm__memo_free(&d.ways);
+    pm__memo_free(&d.ids);
+    pm__list_free(&d.boxes);
+    pm__list_free(&d.run);
+    return pm__inspect_done(&d.text, memory);
 }
 
 PM_API pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx) {
-    if ((!maps && n) || n > PM__LEN_MAX / sizeof *maps || !sink) return PM_INVALID;
-    for (size_t i = 0; i < n; i++)
-        if (!maps[i]) return PM_INVALID;
-    pm__inspect_dot d = {.text = {.sink = sink, .ctx = ctx}};
-    uint64_t drawn = 0;
-    bool memory = true;
-    pm__inspect_say(&d.text, "digraph pathmap {\n  node [shape=box, fontname=\"monospace\"];\n");
-    for (size_t i = 0; memory && i < n; i++) memory = pm__inspect_dot_map(&d, maps[i], i, &drawn);
-    pm__inspect_say(&d.text, "}\n");
-    pm__inspect_close(&d.list);
-    return pm__inspect_done(&d.text, memory);
+    return pm_draw(maps, n, PM_DRAW_DOT | PM_DRAW_NODES, sink, ctx);
 }
 
 /* ---- src/pathmap/99_licence.c -------------------------------------------------------------------------- */

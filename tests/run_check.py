@@ -684,11 +684,11 @@ MACHINES = {
     "-O3 -march=native": ([*CC, "-march=native"], ["-O3", "-pthread"], []),
     "the newest clang": ([], ["-pthread"], []),
 }
-PORTABLE_TESTS = ("test_algebra", "test_counts", "test_inspect", "test_interning", "test_algebra_many", "test_map",
-                  "test_fold", "test_order", "test_read_zipper", "test_threads", "test_update", "test_values",
-                  "test_views", "test_write_zipper")
-WINDOWS_TESTS = ("test_counts", "test_inspect", "test_algebra_many", "test_map", "test_fold", "test_read_zipper",
-                 "test_values", "test_views", "test_write_zipper")
+PORTABLE_TESTS = ("test_algebra", "test_counts", "test_draw", "test_inspect", "test_int_range", "test_interning",
+                  "test_algebra_many", "test_map", "test_fold", "test_order", "test_read_zipper", "test_threads",
+                  "test_update", "test_values", "test_views", "test_write_zipper")
+WINDOWS_TESTS = ("test_counts", "test_inspect", "test_int_range", "test_algebra_many", "test_map", "test_fold",
+                 "test_read_zipper", "test_values", "test_views", "test_write_zipper")
 SHORT_MACHINES = ("x86 of 32 bits", "s390x, big endian", "aarch64", "the newest clang")
 SHORT_TESTS = ("test_algebra", "test_map", "test_views")
 

@@ -1,4 +1,4 @@
-/* pm_check names what is broken, one invariant at a time; statistics, dumps and drawings of known shapes. */
+/* pm_check names what is broken, one invariant at a time; statistics, dumps of known shapes. */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 
@@ -527,15 +527,11 @@ TEST(dump_of_random_maps_is_sorted_and_whole) {
 
 TEST(dumps_stop_when_the_sink_says_no) {
     pm_map m = doubled_key(80, NULL);
-    const pm_map *one = &m;
     text t = {.limit = 3};
     CHECK_EQ(pm_dump(&m, take, &t), PM_IO);
     CHECK_EQ(t.pieces, 3);
     t.pieces = 0;
     CHECK_EQ(pm_dump_nodes(&m, take, &t), PM_IO);
-    CHECK_EQ(t.pieces, 3);
-    t.pieces = 0;
-    CHECK_EQ(pm_dot(&one, 1, take, &t), PM_IO);
     CHECK_EQ(t.pieces, 3);
     free(t.data);
     pm_drop(&m);
@@ -589,39 +585,6 @@ TEST(dump_nodes_shows_byte_nodes_and_blocks) {
     pm_drop(&m);
 }
 
-TEST(dot_draws_shared_nodes_once) {
-    pm_map a = {0}, b = prefixed(), sub = {0};
-    const pm_map *maps[] = {&a, &b};
-    text t = {0};
-    put(&sub, "\"\n", 7);
-    hang(&a, "s", &sub);
-    CHECK_OK(pm_create_path(&a, "t", 1, NULL));
-    hang(&b, "preb", &sub);
-    hang(&b, "prec", &sub);
-    put(&b, "", 3);
-    pm_drop(&sub);
-    CHECK_OK(pm_dot(maps, 2, take, &t));
-    check_text(&t, "digraph pathmap {\n"
-                   "  node [shape=box, fontname=\"monospace\"];\n"
-                   "  m0 [shape=plaintext, label=\"map 0\"];\n"
-                   "  m0 -> n1;\n"
-                   "  n1 [label=\"line\\l\"];\n"
-                   "  n1 -> n2 [label=\"s\"];\n"
-                   "  d1 [shape=point];\n"
-                   "  n1 -> d1 [label=\"t\"];\n"
-                   "  n2 [style=filled, label=\"line\\l\\\"\\\\x0a=7\\l\"];\n"
-                   "  m1 [shape=plaintext, label=\"map 1\\n=3\"];\n"
-                   "  m1 -> n3;\n"
-                   "  n3 [label=\"line pre\\l=1\\la=2\\lb=3\\l\"];\n"
-                   "  n3 -> n2 [label=\"b\"];\n"
-                   "  n3 -> n2 [label=\"c\"];\n"
-                   "}\n");
-    pm_drop(&a);
-    pm_drop(&b);
-    CHECK_OK(pm_dot(NULL, 0, take, &t));
-    check_text(&t, "digraph pathmap {\n  node [shape=box, fontname=\"monospace\"];\n}\n");
-}
-
 /* ---- limits -------------------------------------------------------------------------------------------------- */
 
 static pm_status run_check(const pm_map *m) {
@@ -650,14 +613,8 @@ static pm_status run_dump_nodes(const pm_map *m) {
     return pm_dump_nodes(m, count_lines, &lines);
 }
 
-static pm_status run_dot(const pm_map *m) {
-    size_t lines = 0;
-    const pm_map *both[] = {m, m};
-    return pm_dot(both, 2, count_lines, &lines);
-}
-
 TEST(running_out_of_memory_is_answered_and_leaks_nothing) {
-    pm_status (*const run[])(const pm_map *) = {run_check, run_stats, run_dump, run_dump_nodes, run_dot};
+    pm_status (*const run[])(const pm_map *) = {run_check, run_stats, run_dump, run_dump_nodes};
     pm_map m = common_blocks(NULL);
     static uint8_t key[20000];
     CHECK_OK(pm_set(&m, key, sizeof key, 1, NULL));
@@ -682,16 +639,14 @@ TEST(running_out_of_memory_is_answered_and_leaks_nothing) {
 
 static void *inspect_deep(void *arg) {
     const pm_map *m = arg;
-    const pm_map *both[] = {m, m};
-    size_t lines = 0, node_lines = 0, dot_lines = 0;
+    size_t lines = 0, node_lines = 0;
     pm_stats s = {0};
     bool ok = pm_check(m, NULL) == PM_OK && pm_get_stats(m, &s) == PM_OK && pm_dump(m, count_lines, &lines) == PM_OK &&
-              pm_dump_nodes(m, count_lines, &node_lines) == PM_OK && pm_dot(both, 2, count_lines, &dot_lines) == PM_OK;
+              pm_dump_nodes(m, count_lines, &node_lines) == PM_OK;
     CHECK(ok);
     CHECK_EQ(lines, 2);
     CHECK_EQ(s.max_depth, s.nodes);
     CHECK(node_lines >= 1 + 2 * s.nodes + s.line_entries);
-    CHECK_EQ(dot_lines, 2 + 4 + s.nodes + s.references);
     return NULL;
 }
 

@@ -41,7 +41,7 @@ ZERO_REFUSED = {"pm_wz", "pm_fold", "pm_unfold", "pm_txn", "pm_monoid"}
 ZERO_FINE = {"pm_txn_begin", "pm_wz_status", "pm_wz_drop"}
 # Counts that say how much there is at a pointer.
 COUNTS = {"pm_apply", "pm_get_many", "pm_build", "pm_join_many", "pm_meet_many", "pm_mask_of", "pm_wz_graft_children",
-          "pm_view_product", "pm_dot"}
+          "pm_view_product", "pm_dot", "pm_draw"}
 
 ABSURD = ("SIZE_MAX", "SIZE_MAX - 2", "SIZE_MAX / 2", "SIZE_MAX / 4 + 1")
 

@@ -6,7 +6,7 @@
      check        breadth first; a node is judged before anything that it points to is touched
      statistics   breadth first for what nodes are, depth first for what their occurrences add up to
      dump         entry by entry, in the order of paths
-     node dump, drawing   breadth first; nodes are numbered in the order in which they are met */
+     node dump    breadth first; nodes are numbered in the order in which they are met */
 #include "40_map.c"
 #include "80_inspect.h"
 
@@ -227,7 +227,7 @@ typedef struct pm__inspect_text {
     void *ctx;
     size_t used;
     bool stopped;
-    bool quoted; /* inside a Graphviz string: " and \ need a backslash */
+    const char *(*escape)(char c); /* NULL, or says what is written in place of a character; NULL: that itself */
     char buf[512];
 } pm__inspect_text;
 
@@ -237,9 +237,12 @@ static void pm__inspect_flush(pm__inspect_text *t) {
 }
 
 static void pm__inspect_char(pm__inspect_text *t, char c) {
-    if (t->used + 2 > sizeof t->buf) pm__inspect_flush(t);
-    if (t->quoted && (c == '"' || c == '\\')) t->buf[t->used++] = '\\';
-    t->buf[t->used++] = c;
+    const char *instead = t->escape ? t->escape(c) : NULL;
+    char itself[2] = {c, '\0'};
+    for (const char *s = instead ? instead : itself; *s; s++) {
+        if (t->used == sizeof t->buf) pm__inspect_flush(t);
+        t->buf[t->used++] = *s;
+    }
 }
 
 static void pm__inspect_say(pm__inspect_text *t, const char *s) {
@@ -478,124 +481,4 @@ PM_API pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx) {
         memory = pm__inspect_paragraph(&t, &l, it.node, ++id, ops);
     pm__inspect_close(&l);
     return pm__inspect_done(&t, memory);
-}
-
-/* ---- drawing ------------------------------------------------------------------------------------------------- */
-
-/* A drawing in progress. Maps may differ in their value operations, but a node is met through one of them only: nodes
-   are shared between maps of the same operations. */
-typedef struct pm__inspect_dot {
-    pm__inspect_text text;
-    pm__inspect_list list;
-    uint64_t stubs; /* dangling locations drawn so far */
-} pm__inspect_dot;
-
-/* A name such as n12. */
-static void pm__inspect_dot_name(pm__inspect_text *t, char kind, uint64_t id) {
-    pm__inspect_char(t, kind);
-    pm__inspect_number(t, id);
-}
-
-static void pm__inspect_dot_edge(pm__inspect_dot *d, uint64_t from, char kind, uint64_t to, const pm__ent *e) {
-    pm__inspect_text *t = &d->text;
-    pm__inspect_say(t, "  ");
-    pm__inspect_dot_name(t, 'n', from);
-    pm__inspect_say(t, " -> ");
-    pm__inspect_dot_name(t, kind, to);
-    pm__inspect_say(t, " [label=\"");
-    t->quoted = true;
-    pm__inspect_suffix(t, e);
-    t->quoted = false;
-    pm__inspect_say(t, "\"];\n");
-}
-
-/* The box: kind, prefix, and one line for each value. */
-static void pm__inspect_dot_box(pm__inspect_dot *d, pm__ref r, uint64_t id, const pm_ops *ops) {
-    static const char *const kinds[] = {"line", "byte", "wide"};
-    pm__inspect_text *t = &d->text;
-    unsigned at = 0;
-    pm__inspect_say(t, "  ");
-    pm__inspect_dot_name(t, 'n', id);
-    pm__inspect_say(t, pm__ref_is_unique(r) ? " [label=\"" : " [style=filled, label=\"");
-    pm__inspect_say(t, kinds[pm__ref_kind(r)]);
-    if (pm__ref_kind(r) == PM__LINE) {
-        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-        t->quoted = true;
-        if (x->plen) pm__inspect_char(t, ' '), pm__inspect_path(t, pm__line_heap(x), x->plen);
-        t->quoted = false;
-    }
-    pm__inspect_say(t, "\\l");
-    for (pm__ent e; pm__inspect_next(r, &at, &e);) {
-        if (e.child) continue;
-        t->quoted = true;
-        pm__inspect_suffix(t, &e);
-        pm__inspect_char(t, '=');
-        pm__inspect_value(t, ops, e.pay);
-        t->quoted = false;
-        pm__inspect_say(t, "\\l");
-    }
-    pm__inspect_say(t, "\"];\n");
-}
-
-static bool pm__inspect_dot_node(pm__inspect_dot *d, pm__ref r, uint64_t id, const pm_ops *ops) {
-    unsigned at = 0;
-    pm__inspect_dot_box(d, r, id, ops);
-    for (pm__ent e; pm__inspect_next(r, &at, &e);) {
-        uint64_t below;
-        if (!e.child) continue;
-        if (!e.pay) {
-            pm__inspect_say(&d->text, "  ");
-            pm__inspect_dot_name(&d->text, 'd', ++d->stubs);
-            pm__inspect_say(&d->text, " [shape=point];\n");
-            pm__inspect_dot_edge(d, id, 'd', d->stubs, &e);
-            continue;
-        }
-        if (!pm__inspect_meet(&d->list, e.pay, 0, &below)) return false;
-        pm__inspect_dot_edge(d, id, 'n', below, &e);
-    }
-    return true;
-}
-
-/* A map's handle, and all nodes that it is the first to reach. */
-static bool pm__inspect_dot_map(pm__inspect_dot *d, const pm_map *m, size_t index, uint64_t *drawn) {
-    pm__inspect_text *t = &d->text;
-    const pm_ops *ops = pm_map_ops(m);
-    pm__inspect_item it;
-    uint64_t root = 0;
-    pm__inspect_say(t, "  ");
-    pm__inspect_dot_name(t, 'm', index);
-    pm__inspect_say(t, " [shape=plaintext, label=\"map ");
-    pm__inspect_number(t, index);
-    if (m->has_value) {
-        pm__inspect_say(t, "\\n=");
-        t->quoted = true;
-        pm__inspect_value(t, ops, m->value);
-        t->quoted = false;
-    }
-    pm__inspect_say(t, "\"];\n");
-    if (m->root) {
-        if (!pm__inspect_meet(&d->list, m->root, 0, &root)) return false;
-        pm__inspect_say(t, "  ");
-        pm__inspect_dot_name(t, 'm', index);
-        pm__inspect_say(t, " -> ");
-        pm__inspect_dot_name(t, 'n', root);
-        pm__inspect_say(t, ";\n");
-    }
-    while (!t->stopped && pm__inspect_take(&d->list, &it))
-        if (!pm__inspect_dot_node(d, it.node, ++*drawn, ops)) return false;
-    return true;
-}
-
-PM_API pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx) {
-    if ((!maps && n) || n > PM__LEN_MAX / sizeof *maps || !sink) return PM_INVALID;
-    for (size_t i = 0; i < n; i++)
-        if (!maps[i]) return PM_INVALID;
-    pm__inspect_dot d = {.text = {.sink = sink, .ctx = ctx}};
-    uint64_t drawn = 0;
-    bool memory = true;
-    pm__inspect_say(&d.text, "digraph pathmap {\n  node [shape=box, fontname=\"monospace\"];\n");
-    for (size_t i = 0; memory && i < n; i++) memory = pm__inspect_dot_map(&d, maps[i], i, &drawn);
-    pm__inspect_say(&d.text, "}\n");
-    pm__inspect_close(&d.list);
-    return pm__inspect_done(&d.text, memory);
 }

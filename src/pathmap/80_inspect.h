@@ -1,4 +1,4 @@
-/* Looking inside: validation, statistics, dumps, drawings. */
+/* Looking inside: validation, statistics, dumps. */
 
 #include "40_map.h"
 
@@ -45,8 +45,3 @@ PM_API PM_NODISCARD pm_status pm_dump(const pm_map *m, pm_sink sink, void *ctx);
    Fails    as pm_dump
    Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx);
-
-/* Writes a Graphviz drawing of the nodes of n maps; a node that several share is drawn once.
-   Fails    as pm_dump
-   Cost     O(distinct nodes) */
-PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx);
