@@ -9,7 +9,7 @@ static pm_status pm__stream_fail(pm_error *error, pm_status code, uint64_t offse
     return code;
 }
 
-enum { PM__STREAM_BUFFER = 1 << 14 };
+enum { PM__STREAM_BUFFER = 1 << 14, PM__STREAM_PIECE = 1 << 16 };
 
 /* Output on its way to the caller's function. */
 typedef struct pm__stream_out {
