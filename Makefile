@@ -107,6 +107,9 @@ CONFIGS := $(foreach c,$(COUNTS),$(c) $(VARIANTS:%=$(c)-%))
 CONFIGS += $(CONFIGS:%=clang-%) clang-slim-fuzz
 
 OS_NAME := $(shell uname -s)
+# Where the compiler has zlib: compressed path files.
+ZLIB = $(shell printf '\043include <zlib.h>\nint main(void) { return !zlibVersion(); }\n' | \
+    $(CC) -x c - -o /dev/null -lz 2> /dev/null && echo -DPATHMAP_ZLIB=1 -lz)
 words_of = $(subst -, ,$(1))
 c_compiler = $(if $(filter clang,$(call words_of,$(1))),$(CLANG),$(CC))
 cxx_compiler = $(if $(filter clang,$(call words_of,$(1))),$(CLANGXX),$(CXX))
@@ -125,6 +128,7 @@ build/$(1)/test_%: tests/test_%.c build/$(1)/helpers.a | $(HEADERS)
 	$(call c_compiler,$(1)) $$(C11) $(call flags_of,$(1)) -pthread $$(DEP) $$< \
 	    build/$(1)/helpers.a $$(EXTRA) $$(LDLIBS) -o $$@
 build/$(1)/test_oom build/$(1)/test_oom_pool build/$(1)/test_oom_region: EXTRA = -O1
+build/$(1)/test_paths: EXTRA = $$(ZLIB)
 build/$(1)/plugin.so: tests/use_plugin.c | $(HEADERS)
 	@mkdir -p $$(@D); rm -f $$@
 	$(call c_compiler,$(1)) $$(C11) $(call flags_of,$(1)) -fPIC -shared -pthread $$(DEP) $$< $$(LDLIBS) -o $$@
@@ -189,6 +193,7 @@ fuzz-%: build/clang-slim-fuzz/fuzz_%
 build/examples/%: examples/%.c | $(HEADERS)
 	@mkdir -p $(@D); rm -f $@
 	$(CC) $(C11) -pthread $(DEP) $< $(LDLIBS) -o $@
+build/examples/convert: LDLIBS += $(ZLIB)
 run: build/examples/index_headers
 	build/examples/index_headers $(DIR)
 

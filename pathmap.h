@@ -100,7 +100,8 @@
    iterators, 51 write zippers; then by number 11 pools, 13 strings in pools, 15 pools over a region, 41 differences, 42
    patches, 43 merges, 46 compacting, 47 order, 48 ranges, 49 updates, 55 algebra through writers, 56 writes below a
    focus, 57 views, 60 folds, 61 unfolds, 62 hashing, 63 sampling, 66 many writers on one map, 67 maps replaced under
-   their readers, 80 inspection; then the implementation, part by part, lowest layer first. */
+   their readers, 70 streams, 71 path files, 72 trie images, 73 writing and 74 reading them, 80 inspection; then the
+   implementation, part by part, lowest layer first. */
 
 #ifndef PATHMAP_H
 #define PATHMAP_H
@@ -129,6 +130,7 @@ extern "C" {
      PM_POOL                  1: nodes come from the built-in pool; 0: each node is one PM_MALLOC; default 1
      PM_NO_THREADS            1: counts without atomics; maps of the program live in one thread
      PM_NO_STDIO              1: leave out everything that needs <stdio.h>
+     PATHMAP_ZLIB             1: compressed path files (71_paths.h), by <zlib.h> (link with -lz); default 0
      PM_NO_SIMD               1: portable C only
      PM_CHECK                 0 no checks; 1 what a map is used for: tells (stderr) of readers used after their map was
                               written, of two writers on one map, of writes to a map that a writer or a head has, of
@@ -2318,6 +2320,224 @@ PM_API PM_NODISCARD pm_status pm_summary_hash(const pm_summary *s, pm_hash128 *o
    Cost     O(1) */
 PM_API PM_NODISCARD pm_status pm_summary_equal(const pm_summary *a, const pm_summary *b, bool *out);
 
+/* ---- src/pathmap/70_stream.h --------------------------------------------------------------------------- */
+
+/* Streams: where files are read from and written to, by functions of the caller's. Calls that take a file by its name
+   use <stdio.h>; without it (PM_NO_STDIO) they return PM_IO. */
+
+/* Reads at most n bytes, n > 0, to `to`, and stores in *got how many: fewer than n will do, 0 says that there are no
+   more. Anything but PM_OK ends the call that reads, which returns it. */
+typedef pm_status (*pm_read_fn)(void *ctx, void *to, size_t n, size_t *got);
+
+/* Takes all of n bytes, n > 0. Anything but PM_OK ends the call that writes, which returns it. */
+typedef pm_status (*pm_write_fn)(void *ctx, const void *from, size_t n);
+
+/* ---- src/pathmap/71_paths.h ---------------------------------------------------------------------------- */
+
+/* Path files (`.paths`), as the Rust PathMap writes and reads them: the paths of a trie that have a value, in order,
+   without the values. docs/formats.md says what stands in a file.
+
+       pm_rz all;                                                       // all of a map, or what is below a place
+       if (pm_rz_open(&m, NULL, 0, &all) == PM_OK) status = pm_paths_write_file(&all, "all.paths", NULL, NULL, NULL);
+
+   Such files are compressed with zlib if they are to be exchanged with the Rust library. Define PATHMAP_ZLIB as 1 and
+   link with -lz for that; without it only plain files can be written and read.
+
+   What goes wrong is told in *error (may be NULL; untouched by success): the status again, text, and an offset. It is
+   that of the path at fault, counted in the plain bytes; if the compressed data are at fault or end early ("zlib: .."),
+   the number of compressed bytes that were read. */
+
+/* Settings; zero everywhere is the default. */
+typedef struct pm_paths_options {
+    bool plain; /* not compressed */
+    void *ctx;  /* given to `val` and `seen` */
+    /* Reading: makes the value of the index-th path, the first being 0. NULL: values are 0. What it makes becomes the
+       map's. Anything but PM_OK ends the reading, which returns it. */
+    pm_status (*val)(void *ctx, uint64_t index, const uint8_t *path, size_t len, pm_val *val);
+    /* Writing: is told each value, which the file does not hold. NULL: nobody is. */
+    pm_status (*seen)(void *ctx, uint64_t index, const uint8_t *path, size_t len, pm_val val);
+} pm_paths_options;
+
+/* What was written or read. */
+typedef struct pm_paths_stats {
+    uint64_t paths;
+    uint64_t path_bytes; /* in all paths together */
+    uint64_t file_bytes; /* compressed, if they are */
+} pm_paths_stats;
+
+/* Writes the paths below the focus of `z` that have a value, relative to it. Locations without value get lost, as there
+   is no place for them. `z` is not moved. `options`, `stats` and `error` may be NULL.
+   Fails    PM_INVALID: the focus has a value, for which the format has no place, or a path has more than 2^32 - 1
+            bytes; or zlib is asked for and not there. PM_NOMEM; what `write` or `seen` returned; of a view, what its
+            function returned. What was written up to then is of no use
+   Cost     that of an iteration; memory for a few buffers, whatever the size of the trie
+   Threads  a read of the map */
+PM_API PM_NODISCARD pm_status pm_paths_write(const pm_rz *z, pm_write_fn write, void *ctx,
+                                             const pm_paths_options *options, pm_paths_stats *stats, pm_error *error);
+
+/* The same to the file `name`. It is written as NAME.part, which then takes the place of what had the name, or is
+   removed after a failure. It is not synced to the disk.
+   Fails    also PM_IO */
+PM_API PM_NODISCARD pm_status pm_paths_write_file(const pm_rz *z, const char *name, const pm_paths_options *options,
+                                                  pm_paths_stats *stats, pm_error *error);
+
+/* Makes a map of a stream's paths, which may come in any order; of equal ones the last one's value stays. `ops` and
+   `pool` as for pm_new; `options`, `stats` and `error` may be NULL.
+   Owns     the caller drops *out
+   Fails    PM_CORRUPT: the stream ends within a path, has an empty path, is not what zlib has written, or goes on
+            behind its end; PM_INVALID: zlib is asked for and not there; PM_NOMEM; PM_BADHOOK: `ops` are refused, or
+            `read` told of more bytes than it was to read; what `read` or `val` returned. *out is untouched
+   Cost     that of setting all; memory for a few buffers and the longest path beside the map
+   Threads  any */
+PM_API PM_NODISCARD pm_status pm_paths_read(const pm_ops *ops, pm_pool *pool, pm_read_fn read, void *ctx,
+                                            const pm_paths_options *options, pm_map *out, pm_paths_stats *stats,
+                                            pm_error *error);
+
+/* The same from the file `name`.
+   Fails    also PM_IO */
+PM_API PM_NODISCARD pm_status pm_paths_read_file(const pm_ops *ops, pm_pool *pool, const char *name,
+                                                 const pm_paths_options *options, pm_map *out, pm_paths_stats *stats,
+                                                 pm_error *error);
+
+/* ---- src/pathmap/72_image.h ---------------------------------------------------------------------------- */
+
+/* Trie images: maps as one block of bytes, to be kept in a file, sent, or read where it lies.
+
+   An image holds one or several maps, for example versions of one. Subtries of equal content are stored once, whether
+   the maps share them or not, so the bytes depend on nothing but the content: not on machine, switches, history or
+   sharing. An image written anywhere can be read anywhere; nothing in it is swapped or changed for that, so the block
+   may be a mapping of a file that is read-only and shared by processes. docs/formats.md says what stands in it.
+
+       if (pm_image_write_file(&m, 1, "shop.image", NULL, NULL, NULL)) ..
+       ..                                                        // in another process: map the file, or read it
+       pm_image shop;
+       pm_rz all;
+       if (pm_image_open(block, size, &shop, NULL) == PM_OK && pm_image_rz(&shop, 0, NULL, &all) == PM_OK) {
+           for (pm_iter i = pm_iter_vals_of_rz(&all); pm_iter_next(&i);) ..
+           pm_rz_drop(&all);
+       }
+
+   What is trusted. Opening looks at the header alone. Reading checks each reference, length and count on its way, so
+   that no block whatever makes it read elsewhere, or never end; but what a damaged block says may be wrong before that
+   shows. pm_image_verify finds any damage: call it once where a file comes from elsewhere. A block must not change
+   while it is read. */
+
+/* What the values of an image are. */
+typedef enum pm_image_kind {
+    PM_IMAGE_UNIT = 0,  /* none: sets of paths */
+    PM_IMAGE_WORDS = 1, /* words */
+    PM_IMAGE_BYTES = 2  /* byte strings */
+} pm_image_kind;
+
+/* An open image. Copied by assignment; nothing to drop. Fields are private. */
+typedef struct pm_image {
+    const uint8_t *data;
+    size_t size, maps;
+    pm_image_kind kind;
+} pm_image;
+
+/* Opens an image that lies at block[0..size), at any address, and to the byte of that size.
+   Valid    as long as the block is there and does not change
+   Fails    PM_CORRUPT: this is no image, it was cut, or more follows; PM_INVALID: of a later version, or more than this
+            machine can address. *error (may be NULL; untouched by success) says so in text, with the place. *out is
+            untouched
+   Cost     O(1)
+   Threads  any number may open and read one block */
+PM_API PM_NODISCARD pm_status pm_image_open(const void *block, size_t size, pm_image *out, pm_error *error);
+
+/* Checks all of an image: its checksum, and that everything in it is as it would have been written.
+   Fails    PM_CORRUPT, and *error (may be NULL) says what is wrong where; PM_NOMEM
+   Cost     reads the block twice; takes an eighth of its size in memory until it returns
+   Threads  any number */
+PM_API PM_NODISCARD pm_status pm_image_verify(const pm_image *image, pm_error *error);
+
+/* Returns how many maps an image holds; 0 of NULL. */
+PM_API size_t pm_image_count(const pm_image *image);
+/* Returns what its values are; PM_IMAGE_UNIT of NULL. */
+PM_API pm_image_kind pm_image_values(const pm_image *image);
+
+/* Finds the bytes of a value of an image of byte strings, a word that a zipper opened without `ops` (pm_image_rz) has
+   shown. The length goes to *len.
+   Returns  the bytes, in the image; NULL: this is no such word, or NULL was given
+   Valid    as the image
+   Cost     O(1) */
+PM_API const void *pm_image_bytes(const pm_image *image, pm_val val, size_t *len);
+
+/* ---- src/pathmap/73_image_write.h ---------------------------------------------------------------------- */
+
+/* Writing trie images. */
+
+/* Settings; zero everywhere is the default. */
+typedef struct pm_image_options {
+    void *ctx; /* given to `bytes` */
+    /* Tells the bytes that a value stands for, valid until the next call; the image is one of byte strings then. NULL:
+       strings of maps under pm_ops_bytes() are written as such, values of other maps as words. Anything but PM_OK ends
+       the writing, which returns it. */
+    pm_status (*bytes)(void *ctx, pm_val val, const void **data, size_t *len);
+} pm_image_options;
+
+/* What was written. */
+typedef struct pm_image_stats {
+    uint64_t bytes;   /* of the image */
+    uint64_t records; /* what lies below a location, each stored once: subtries, and pieces of long paths */
+    uint64_t reused;  /* records that were not stored, since an equal one was there */
+    uint64_t strings; /* values stored as strings, equal ones once */
+} pm_image_stats;
+
+/* Writes maps[0..n) as one image: all their locations, dangling ones included, and their values. What they share, and
+   what is equal, is stored once. The maps' value operations are the same. Without values that are shared or dropped
+   (retain, release) words mean what they meant; values that are addresses need `bytes`. `options`, `stats` and `error`
+   may be NULL; error->offset is what was made of the image until then.
+   Fails    PM_NOMEM; PM_MISMATCH: the maps' value operations differ; what `bytes` or `write` returned. Without memory
+            nothing has been written
+   Cost     O(bytes of path in distinct nodes); makes the image in memory, and takes some 30 bytes more a record, until
+            it returns
+   Threads  a read of the maps */
+PM_API PM_NODISCARD pm_status pm_image_write(const pm_map *maps, size_t n, pm_write_fn write, void *ctx,
+                                             const pm_image_options *options, pm_image_stats *stats, pm_error *error);
+
+/* The same to the file `name`, as pm_paths_write_file does.
+   Fails    also PM_IO */
+PM_API PM_NODISCARD pm_status pm_image_write_file(const pm_map *maps, size_t n, const char *name,
+                                                  const pm_image_options *options, pm_image_stats *stats,
+                                                  pm_error *error);
+
+/* ---- src/pathmap/74_image_view.h ----------------------------------------------------------------------- */
+
+/* Reading trie images where they lie: through zippers, as of maps. All that takes a zipper works on an image: moves,
+   iterators, folds, views and algebra of views, pm_paths_write, pm_rz_make_map. Nothing is built or copied for it. */
+
+/* How values come out of an image; zero everywhere is the default. */
+typedef struct pm_image_reading {
+    /* What they mean. NULL: of a set of paths pm_ops_unit(), else pm_ops_left(). The values of an image of strings are
+       then words that pm_image_bytes takes; under pm_ops_bytes() they are strings made by pm_bytes_new. */
+    const pm_ops *ops;
+    pm_pool *pool; /* for maps made of it; NULL: the default pool */
+    void *ctx;     /* given to `make` */
+    /* Of strings: makes the value that stands for these bytes, which belongs to the zipper as long as it shows it.
+       NULL: as said above. Anything but PM_OK becomes the zipper's status. */
+    pm_status (*make)(void *ctx, const void *data, size_t len, pm_val *val);
+} pm_image_reading;
+
+/* Opens a zipper over the i-th map of an image, the first being 0, its root and focus at the empty path. `reading` may
+   be NULL. A place that is damaged, as far as that shows, is taken for the end, and pm_rz_status says PM_CORRUPT.
+   Owns     pm_rz_drop
+   Valid    as long as the image's block. Forks that own what they read (pm_rz_fork_owned) do not own that
+   Fails    PM_INVALID: there are not so many maps; PM_CORRUPT: the map's root is damaged; PM_NOMEM; PM_BADHOOK: the
+            operations are refused
+   Cost     one allocation; moves take memory for one way down
+   Threads  one thread per zipper; any number of zippers per image */
+PM_API PM_NODISCARD pm_status pm_image_rz(const pm_image *image, size_t i, const pm_image_reading *reading,
+                                          pm_rz *out);
+
+/* Finds the value at `key` in the i-th map of an image. Of an image of strings it is a word for pm_image_bytes; of a
+   set of paths 0.
+   Returns  PM_OK, and in *out the value or that there is none
+   Fails    PM_INVALID: there are not so many maps; PM_CORRUPT: something on the way is damaged
+   Cost     O(len); no allocation
+   Threads  any number */
+PM_API PM_NODISCARD pm_status pm_image_get(const pm_image *image, size_t i, const void *key, size_t len, pm_opt *out);
+
 /* ---- src/pathmap/77_parallel.h ------------------------------------------------------------------------- */
 
 /* Operations on whole maps in several threads, which the caller has: the library starts none.
@@ -2790,6 +3010,9 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
 #ifndef PM_NO_SIMD
 #define PM_NO_SIMD 0
 #endif
+#ifndef PATHMAP_ZLIB
+#define PATHMAP_ZLIB 0
+#endif
 #ifndef PM_CHECK
 #define PM_CHECK 0
 #endif
@@ -2802,6 +3025,12 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
 #endif
 #if !PM_NO_STDIO
 #include <stdio.h>
+#endif
+#if PATHMAP_ZLIB
+#ifndef ZLIB_CONST
+#define ZLIB_CONST /* what it reads from is const */
+#endif
+#include <zlib.h>
 #endif
 
 /* Whose threads: PM__THREADS is one of these. <threads.h> is optional in C11 and missing from many systems, so it comes
@@ -24667,6 +24896,1524 @@ PM_API pm_status pm_summary_best(const pm_summary *s, const void *key, size_t le
     pm__list_free(&w.path);
     pm__list_free(&w.ups);
     return ok ? PM_OK : PM_NOMEM;
+}
+
+/* ---- src/pathmap/70_stream.c --------------------------------------------------------------------------- */
+
+/* Streams: what writers and readers of files share. Output is gathered in a buffer; a file by name is written beside
+   the old one, which it replaces when all of it is written. */
+
+/* Tells of a failure, the first one being the cause. Returns the status. */
+static pm_status pm__stream_fail(pm_error *error, pm_status code, uint64_t offset, const char *msg) {
+    if (error) error->code = code, error->offset = offset, error->msg = msg;
+    return code;
+}
+
+enum { PM__STREAM_BUFFER = 1 << 14, PM__STREAM_PIECE = 1 << 16 };
+
+/* Output on its way to the caller's function. */
+typedef struct pm__stream_out {
+    pm_write_fn write;
+    void *ctx;
+    uint64_t offset; /* bytes that came in */
+    size_t used;
+    uint8_t buffer[PM__STREAM_BUFFER];
+} pm__stream_out;
+
+static void pm__stream_begin(pm__stream_out *o, pm_write_fn write, void *ctx) {
+    o->write = write;
+    o->ctx = ctx;
+    o->offset = 0;
+    o->used = 0;
+}
+
+static pm_status pm__stream_flush(pm__stream_out *o) {
+    size_t n = o->used;
+    o->used = 0;
+    return n ? o->write(o->ctx, o->buffer, n) : PM_OK;
+}
+
+static pm_status pm__stream_put(pm__stream_out *o, const void *from, size_t n) {
+    const uint8_t *s = (const uint8_t *)from;
+    o->offset += n;
+    while (n) {
+        size_t room = PM__STREAM_BUFFER - o->used, part = n < room ? n : room;
+        memcpy(o->buffer + o->used, s, part);
+        o->used += part;
+        s += part;
+        n -= part;
+        pm_status status = o->used == PM__STREAM_BUFFER ? pm__stream_flush(o) : PM_OK;
+        if (status != PM_OK) return status;
+    }
+    return PM_OK;
+}
+
+/* ---- files by name --------------------------------------------------------------------------------------------- */
+
+typedef struct pm__file {
+    void *file;
+    char *part; /* the name that is written to, until all is written */
+    size_t part_size;
+} pm__file;
+
+#if PM_NO_STDIO
+
+static pm_status pm__file_open(const char *name, pm__file *f) {
+    (void)name, (void)f;
+    return PM_IO;
+}
+static pm_status pm__file_create(const char *name, pm__file *f) { return pm__file_open(name, f); }
+static pm_status pm__file_read(void *ctx, void *to, size_t n, size_t *got) {
+    (void)ctx, (void)to, (void)n, (void)got;
+    return PM_IO;
+}
+static pm_status pm__file_write(void *ctx, const void *from, size_t n) {
+    (void)ctx, (void)from, (void)n;
+    return PM_IO;
+}
+static void pm__file_close(pm__file *f) { (void)f; }
+static pm_status pm__file_commit(pm__file *f, const char *name, pm_status s) {
+    (void)f, (void)name;
+    return s;
+}
+
+#else
+
+static pm_status pm__file_open(const char *name, pm__file *f) {
+    f->part = NULL;
+    f->file = fopen(name, "rb");
+    return f->file ? PM_OK : PM_IO;
+}
+
+static pm_status pm__file_read(void *ctx, void *to, size_t n, size_t *got) {
+    FILE *file = (FILE *)((pm__file *)ctx)->file;
+    *got = fread(to, 1, n, file);
+    return *got == 0 && ferror(file) ? PM_IO : PM_OK;
+}
+
+static void pm__file_close(pm__file *f) { (void)fclose((FILE *)f->file); }
+
+/* Opens NAME.part for writing. */
+static pm_status pm__file_create(const char *name, pm__file *f) {
+    static const char end[] = ".part";
+    size_t n = strlen(name);
+    f->part_size = n + sizeof end;
+    f->part = (char *)pm__mem_alloc_big(f->part_size);
+    if (!f->part) return PM_NOMEM;
+    memcpy(f->part, name, n);
+    memcpy(f->part + n, end, sizeof end);
+    f->file = fopen(f->part, "wb");
+    if (f->file) return PM_OK;
+    pm__mem_free_big(f->part, f->part_size);
+    return PM_IO;
+}
+
+static pm_status pm__file_write(void *ctx, const void *from, size_t n) {
+    return fwrite(from, 1, n, (FILE *)((pm__file *)ctx)->file) == n ? PM_OK : PM_IO;
+}
+
+/* Ends writing: with `s` PM_OK the file takes its name, else it goes. Returns `s`, or PM_IO. */
+static pm_status pm__file_commit(pm__file *f, const char *name, pm_status s) {
+    if (fclose((FILE *)f->file) != 0 && s == PM_OK) s = PM_IO;
+#if defined(_WIN32)
+    if (s == PM_OK) (void)remove(name); /* here rename does not replace */
+#endif
+    if (s == PM_OK && rename(f->part, name) != 0) s = PM_IO;
+    if (s != PM_OK) (void)remove(f->part);
+    pm__mem_free_big(f->part, f->part_size);
+    return s;
+}
+
+#endif
+
+/* ---- src/pathmap/71_paths.c ---------------------------------------------------------------------------- */
+
+/* Path files: for each path a length of four bytes, little-endian, and its bytes; all of it compressed, or plain. */
+
+#ifndef PM__PATHS_LEN_MAX
+#define PM__PATHS_LEN_MAX UINT32_MAX
+#endif
+
+enum { PM__PATHS_STEP = 1 << 16 }; /* a path's buffer grows by no more than twice this before its bytes are there */
+
+static const pm_paths_options pm__pathfile_zipped = {false, NULL, NULL, NULL};
+
+/* The default form, or what the caller says. */
+static pm_status pm__pathfile_settle(const pm_paths_options **options, pm_error *error) {
+    if (!*options) *options = &pm__pathfile_zipped;
+    if ((*options)->plain || PATHMAP_ZLIB) return PM_OK;
+    return pm__stream_fail(error, PM_INVALID, 0, "zlib: the library was built without PATHMAP_ZLIB");
+}
+
+/* ---- zlib ------------------------------------------------------------------------------------------------------ */
+
+#if PATHMAP_ZLIB
+
+enum { PM__ZIP_LEVEL = 7, PM__ZIP_MOST = 1 << 30 };
+
+/* Its memory comes from PM_MALLOC; blocks know their size, for PM_FREE. */
+typedef union pm__zip_block {
+    size_t size;
+    uint64_t align[2];
+} pm__zip_block;
+
+static voidpf pm__zip_alloc(voidpf ctx, uInt n, uInt each) {
+    (void)ctx;
+    if (each && n > (PM__LEN_MAX - sizeof(pm__zip_block)) / each) return Z_NULL;
+    size_t size = (size_t)n * each + sizeof(pm__zip_block);
+    pm__zip_block *b = (pm__zip_block *)pm__mem_alloc_big(size);
+    if (!b) return Z_NULL;
+    memset(b, 0, size); /* deflate looks at what it has not written, though nothing comes of it */
+    b->size = size;
+    return b + 1;
+}
+
+static void pm__zip_free(voidpf ctx, voidpf p) {
+    pm__zip_block *b = (pm__zip_block *)p;
+    (void)ctx;
+    if (b) pm__mem_free_big(b - 1, b[-1].size);
+}
+
+static void pm__zip_begin(z_stream *z) {
+    memset(z, 0, sizeof *z);
+    z->zalloc = pm__zip_alloc;
+    z->zfree = pm__zip_free;
+}
+
+#endif
+
+/* ---- writing --------------------------------------------------------------------------------------------------- */
+
+/* `out` holds what goes to the caller; its offset counts that, `offset` the plain bytes. */
+typedef struct pm__pathfile_out {
+    const pm_paths_options *options;
+    pm_error *error;
+    uint64_t offset;
+#if PATHMAP_ZLIB
+    z_stream z;
+#endif
+    pm__stream_out out;
+} pm__pathfile_out;
+
+static pm_status pm__pathfile_failed_to_write(const pm__pathfile_out *w, pm_status s) {
+    return s == PM_OK ? s : pm__stream_fail(w->error, s, w->offset, "the write function failed");
+}
+
+#if PATHMAP_ZLIB
+
+/* Compresses n bytes; `last`: to the end of the stream. */
+static pm_status pm__pathfile_deflate(pm__pathfile_out *w, const void *from, size_t n, bool last) {
+    uint8_t room[1024];
+    w->z.next_in = (const Bytef *)from;
+    w->z.avail_in = 0;
+    do {
+        uInt part = (uInt)(n < PM__ZIP_MOST ? n : PM__ZIP_MOST);
+        if (w->z.avail_in == 0) w->z.avail_in = part, n -= part;
+        w->z.next_out = room;
+        w->z.avail_out = sizeof room;
+        (void)deflate(&w->z, last ? Z_FINISH : Z_NO_FLUSH);
+        pm_status s = pm__stream_put(&w->out, room, sizeof room - w->z.avail_out);
+        if (s != PM_OK) return pm__pathfile_failed_to_write(w, s);
+    } while (w->z.avail_out == 0 || w->z.avail_in || n);
+    return PM_OK;
+}
+
+static pm_status pm__pathfile_put(pm__pathfile_out *w, const void *from, size_t n) {
+    if (!w->options->plain) return n ? pm__pathfile_deflate(w, from, n, false) : PM_OK;
+    return pm__pathfile_failed_to_write(w, pm__stream_put(&w->out, from, n));
+}
+
+static pm_status pm__pathfile_out_begin(pm__pathfile_out *w) {
+    if (w->options->plain) return PM_OK;
+    pm__zip_begin(&w->z);
+    if (deflateInit(&w->z, PM__ZIP_LEVEL) == Z_OK) return PM_OK;
+    return pm__stream_fail(w->error, PM_NOMEM, 0, "no memory");
+}
+
+static pm_status pm__pathfile_out_end(pm__pathfile_out *w, pm_status s) {
+    if (!w->options->plain) {
+        if (s == PM_OK) s = pm__pathfile_deflate(w, "", 0, true);
+        (void)deflateEnd(&w->z);
+    }
+    return s == PM_OK ? pm__pathfile_failed_to_write(w, pm__stream_flush(&w->out)) : s;
+}
+
+#else
+
+static pm_status pm__pathfile_put(pm__pathfile_out *w, const void *from, size_t n) {
+    return pm__pathfile_failed_to_write(w, pm__stream_put(&w->out, from, n));
+}
+static pm_status pm__pathfile_out_begin(pm__pathfile_out *w) {
+    (void)w;
+    return PM_OK;
+}
+static pm_status pm__pathfile_out_end(pm__pathfile_out *w, pm_status s) {
+    return s == PM_OK ? pm__pathfile_failed_to_write(w, pm__stream_flush(&w->out)) : s;
+}
+
+#endif
+
+/* Writes one path. */
+static pm_status pm__pathfile_put_path(pm__pathfile_out *w, const pm_iter *i, pm_paths_stats *stats) {
+    uint8_t head[4];
+    if (!i->len) return pm__stream_fail(w->error, PM_INVALID, w->offset, "a value at the empty path");
+    if (i->len > PM__PATHS_LEN_MAX)
+        return pm__stream_fail(w->error, PM_INVALID, w->offset, "a path of more than 2^32 - 1 bytes");
+    for (unsigned k = 0; k < 4; k++) head[k] = (uint8_t)((uint64_t)i->len >> (8 * k));
+    pm_status s = PM_OK;
+    if (w->options->seen) {
+        s = w->options->seen(w->options->ctx, stats->paths, i->key, i->len, *i->val);
+        if (s != PM_OK) return pm__stream_fail(w->error, s, w->offset, "the function that is told values failed");
+    }
+    s = pm__pathfile_put(w, head, sizeof head);
+    if (s == PM_OK) s = pm__pathfile_put(w, i->key, i->len);
+    stats->paths++;
+    stats->path_bytes += i->len;
+    w->offset += sizeof head + (uint64_t)i->len;
+    return s;
+}
+
+static pm_status pm__pathfile_put_all(pm__pathfile_out *w, const pm_rz *z, pm_paths_stats *stats) {
+    pm_iter i = pm_iter_vals_of_rz(z);
+    pm_status s = PM_OK;
+    while (s == PM_OK && pm_iter_next(&i)) s = pm__pathfile_put_path(w, &i, stats);
+    if (s == PM_OK && (s = pm_iter_status(&i)) != PM_OK)
+        (void)pm__stream_fail(w->error, s, w->offset, "the paths could not be visited");
+    pm_iter_drop(&i);
+    return s;
+}
+
+PM_API pm_status pm_paths_write(const pm_rz *z, pm_write_fn write, void *ctx, const pm_paths_options *options,
+                                pm_paths_stats *stats, pm_error *error) {
+    static const pm_paths_stats none = {0, 0, 0};
+    pm_paths_stats done = none;
+    if (!z || !write) return PM_INVALID;
+    pm_status s = pm__pathfile_settle(&options, error);
+    if (s != PM_OK) return s;
+    pm__pathfile_out *w = (pm__pathfile_out *)pm__mem_alloc_big(sizeof *w);
+    if (!w) return pm__stream_fail(error, PM_NOMEM, 0, "no memory");
+    w->options = options;
+    w->error = error;
+    w->offset = 0;
+    pm__stream_begin(&w->out, write, ctx);
+    s = pm__pathfile_out_begin(w);
+    if (s == PM_OK) s = pm__pathfile_out_end(w, pm__pathfile_put_all(w, z, &done));
+    done.file_bytes = w->out.offset;
+    pm__mem_free_big(w, sizeof *w);
+    if (s == PM_OK && stats) *stats = done;
+    return s;
+}
+
+PM_API pm_status pm_paths_write_file(const pm_rz *z, const char *name, const pm_paths_options *options,
+                                     pm_paths_stats *stats, pm_error *error) {
+    pm__file f;
+    pm_paths_stats done;
+    if (!z || !name) return PM_INVALID;
+    pm_status s = pm__file_create(name, &f);
+    if (s != PM_OK) return pm__stream_fail(error, s, 0, "the file cannot be written");
+    s = pm_paths_write(z, pm__file_write, &f, options, &done, error);
+    bool written = s == PM_OK;
+    s = pm__file_commit(&f, name, s);
+    if (written && s != PM_OK) return pm__stream_fail(error, s, done.file_bytes, "the file could not be completed");
+    if (s == PM_OK && stats) *stats = done;
+    return s;
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__pathfile_in {
+    const pm_paths_options *options;
+    pm_error *error;
+    pm_read_fn read;
+    void *ctx;
+    uint64_t offset;     /* plain bytes up to the path that is being read */
+    uint64_t file_bytes; /* what `read` has given */
+    size_t at, end;      /* of these, in the buffer and not yet used */
+    bool done;           /* `read` has no more */
+    bool ended;          /* the compressed stream has ended */
+#if PATHMAP_ZLIB
+    z_stream z;
+#endif
+    uint8_t buffer[PM__STREAM_BUFFER];
+} pm__pathfile_in;
+
+/* Fills the buffer, which is empty. */
+static pm_status pm__pathfile_fill(pm__pathfile_in *r) {
+    size_t got = 0;
+    if (r->done) return PM_OK;
+    pm_status s = r->read(r->ctx, r->buffer, sizeof r->buffer, &got);
+    if (s != PM_OK) return pm__stream_fail(r->error, s, r->file_bytes, "the read function failed");
+    if (got > sizeof r->buffer)
+        return pm__stream_fail(r->error, PM_BADHOOK, r->file_bytes, "the read function told of too many bytes");
+    r->done = got == 0;
+    r->at = 0;
+    r->end = got;
+    r->file_bytes += got;
+    return PM_OK;
+}
+
+/* Takes the next n bytes of the file, fewer at its end only. */
+static pm_status pm__pathfile_take_plain(pm__pathfile_in *r, uint8_t *to, size_t n, size_t *got) {
+    for (*got = 0; *got < n;) {
+        pm_status s = r->at == r->end ? pm__pathfile_fill(r) : PM_OK;
+        if (s != PM_OK || r->at == r->end) return s;
+        size_t here = r->end - r->at, part = here < n - *got ? here : n - *got;
+        memcpy(to + *got, r->buffer + r->at, part);
+        r->at += part;
+        *got += part;
+    }
+    return PM_OK;
+}
+
+#if PATHMAP_ZLIB
+
+/* Behind the end of the compressed stream nothing may follow. */
+static pm_status pm__pathfile_zip_end(pm__pathfile_in *r) {
+    pm_status s = r->at == r->end ? pm__pathfile_fill(r) : PM_OK;
+    r->ended = true;
+    if (s != PM_OK || r->at == r->end) return s;
+    uint64_t used = r->file_bytes - (r->end - r->at);
+    return pm__stream_fail(r->error, PM_CORRUPT, used, "zlib: bytes behind the end of the stream");
+}
+
+/* What a call of inflate has come to. */
+static pm_status pm__pathfile_zip_came_to(pm__pathfile_in *r, int z) {
+    uint64_t used = r->file_bytes - (r->end - r->at);
+    switch (z) {
+    case Z_OK: return PM_OK;
+    case Z_STREAM_END: return pm__pathfile_zip_end(r);
+    case Z_MEM_ERROR: return pm__stream_fail(r->error, PM_NOMEM, used, "no memory");
+    case Z_BUF_ERROR:
+        if (r->at == r->end && !r->done) return PM_OK;
+        return pm__stream_fail(r->error, PM_CORRUPT, used, "zlib: the stream ends early");
+    default: return pm__stream_fail(r->error, PM_CORRUPT, used, "zlib: damaged, or not a compressed stream");
+    }
+}
+
+static pm_status pm__pathfile_take_zipped(pm__pathfile_in *r, uint8_t *to, size_t n, size_t *got) {
+    for (*got = 0; *got < n && !r->ended;) {
+        pm_status s = r->at == r->end ? pm__pathfile_fill(r) : PM_OK;
+        if (s != PM_OK) return s;
+        uInt room = (uInt)(n - *got < PM__ZIP_MOST ? n - *got : PM__ZIP_MOST);
+        r->z.next_in = r->buffer + r->at;
+        r->z.avail_in = (uInt)(r->end - r->at);
+        r->z.next_out = to + *got;
+        r->z.avail_out = room;
+        int z = inflate(&r->z, Z_NO_FLUSH);
+        r->at = r->end - r->z.avail_in;
+        *got += room - r->z.avail_out;
+        s = pm__pathfile_zip_came_to(r, z);
+        if (s != PM_OK) return s;
+    }
+    return PM_OK;
+}
+
+static pm_status pm__pathfile_take(pm__pathfile_in *r, uint8_t *to, size_t n, size_t *got) {
+    return r->options->plain ? pm__pathfile_take_plain(r, to, n, got) : pm__pathfile_take_zipped(r, to, n, got);
+}
+
+static pm_status pm__pathfile_in_begin(pm__pathfile_in *r) {
+    if (r->options->plain) return PM_OK;
+    pm__zip_begin(&r->z);
+    return inflateInit(&r->z) == Z_OK ? PM_OK : pm__stream_fail(r->error, PM_NOMEM, 0, "no memory");
+}
+
+static void pm__pathfile_in_end(pm__pathfile_in *r) {
+    if (!r->options->plain) (void)inflateEnd(&r->z);
+}
+
+#else
+
+static pm_status pm__pathfile_take(pm__pathfile_in *r, uint8_t *to, size_t n, size_t *got) {
+    return pm__pathfile_take_plain(r, to, n, got);
+}
+static pm_status pm__pathfile_in_begin(pm__pathfile_in *r) {
+    (void)r;
+    return PM_OK;
+}
+static void pm__pathfile_in_end(pm__pathfile_in *r) { (void)r; }
+
+#endif
+
+/* Takes the next path; without bytes: there is none. What a length promises need not come, so the buffer grows with
+   what does. */
+static pm_status pm__pathfile_take_path(pm__pathfile_in *r, pm__list *path) {
+    static const char cut[] = "the data end within a path";
+    uint8_t head[4];
+    size_t got, len;
+    path->used = 0;
+    pm_status s = pm__pathfile_take(r, head, sizeof head, &got);
+    if (s != PM_OK || got == 0) return s;
+    if (got < sizeof head) return pm__stream_fail(r->error, PM_CORRUPT, r->offset, cut);
+    len = pm__load32le(head);
+    if (len == 0) return pm__stream_fail(r->error, PM_CORRUPT, r->offset, "an empty path");
+    if (len > PM__LEN_MAX) return pm__stream_fail(r->error, PM_NOMEM, r->offset, "a path longer than memory");
+    while (path->used < len) {
+        size_t part = len - path->used < PM__PATHS_STEP ? len - path->used : PM__PATHS_STEP;
+        if (!pm__list_room(path, part)) return pm__stream_fail(r->error, PM_NOMEM, r->offset, "no memory");
+        s = pm__pathfile_take(r, path->data + path->used, part, &got);
+        if (s != PM_OK) return s;
+        path->used += got;
+        if (got < part) return pm__stream_fail(r->error, PM_CORRUPT, r->offset, cut);
+    }
+    return PM_OK;
+}
+
+/* Makes the value of a path, and stores it. */
+static pm_status pm__pathfile_set(const pm__pathfile_in *r, pm_map *m, const pm__list *path, uint64_t index) {
+    pm_val v = 0;
+    pm_status s = PM_OK;
+    if (r->options->val) s = r->options->val(r->options->ctx, index, path->data, path->used, &v);
+    if (s != PM_OK) return pm__stream_fail(r->error, s, r->offset, "the function that makes values failed");
+    s = pm_set(m, path->data, path->used, v, NULL);
+    if (s == PM_OK) return s;
+    if (r->options->val) pm__val_release(pm__ops_of(m->ops), v);
+    return pm__stream_fail(r->error, s, r->offset, "the path could not be stored");
+}
+
+static pm_status pm__pathfile_take_all(pm__pathfile_in *r, pm_map *m, pm_paths_stats *stats) {
+    pm__list path = pm__list_of(1);
+    pm_status s;
+    while ((s = pm__pathfile_take_path(r, &path)) == PM_OK && path.used) {
+        s = pm__pathfile_set(r, m, &path, stats->paths);
+        if (s != PM_OK) break;
+        stats->paths++;
+        stats->path_bytes += path.used;
+        r->offset += 4 + (uint64_t)path.used;
+    }
+    pm__list_free(&path);
+    stats->file_bytes = r->file_bytes;
+    return s;
+}
+
+PM_API pm_status pm_paths_read(const pm_ops *ops, pm_pool *pool, pm_read_fn read, void *ctx,
+                               const pm_paths_options *options, pm_map *out, pm_paths_stats *stats, pm_error *error) {
+    static const pm_paths_stats none = {0, 0, 0};
+    pm_paths_stats done = none;
+    pm_map m = pm_new(ops, pool);
+    if (!read || !out) return PM_INVALID;
+    pm_status s = pm__pathfile_settle(&options, error);
+    if (s != PM_OK) return s;
+    if (pm__ops_is_refused(pm__ops_of(m.ops))) return pm__stream_fail(error, PM_BADHOOK, 0, "the table is refused");
+    pm__pathfile_in *r = (pm__pathfile_in *)pm__mem_alloc_big(sizeof *r);
+    if (!r) return pm__stream_fail(error, PM_NOMEM, 0, "no memory");
+    memset(r, 0, offsetof(pm__pathfile_in, buffer));
+    r->options = options;
+    r->error = error;
+    r->read = read;
+    r->ctx = ctx;
+    s = pm__pathfile_in_begin(r);
+    if (s == PM_OK) {
+        s = pm__pathfile_take_all(r, &m, &done);
+        pm__pathfile_in_end(r);
+    }
+    pm__mem_free_big(r, sizeof *r);
+    if (s == PM_OK) *out = m;
+    else pm_drop(&m);
+    if (s == PM_OK && stats) *stats = done;
+    return s;
+}
+
+PM_API pm_status pm_paths_read_file(const pm_ops *ops, pm_pool *pool, const char *name, const pm_paths_options *options,
+                                    pm_map *out, pm_paths_stats *stats, pm_error *error) {
+    pm__file f;
+    if (!name || !out) return PM_INVALID;
+    pm_status s = pm__file_open(name, &f);
+    if (s != PM_OK) return pm__stream_fail(error, s, 0, "the file cannot be opened");
+    s = pm_paths_read(ops, pool, pm__file_read, &f, options, out, stats, error);
+    pm__file_close(&f);
+    return s;
+}
+
+/* ---- src/pathmap/72_image.c ---------------------------------------------------------------------------- */
+
+/* Trie images: what stands where, the checks on the way, and the check of all.
+
+   Behind the header and the list of maps lie records and strings. A record is what lies below a location, as nodes are:
+   its entries are the bytes that lead on, each with a run of further bytes and, at the end of that, a value, a record
+   below, both, or neither (a dangling location). All that a record refers to lies before it: so there are no circles,
+   and whoever goes through a block from its end meets each record after all that refer to it. */
+
+/* The header: magic, version, kind, size, number of maps, checksum. Then for each map: record, value, what there is. */
+enum {
+    PM__IMAGE_VERSION = 1,
+    PM__IMAGE_SUM = 48, /* where the checksum stands, 16 bytes */
+    PM__IMAGE_HEADER = 64,
+    PM__IMAGE_MAP = 32,
+    PM__IMAGE_RUN = 64,  /* bytes of run behind an entry's first byte, at most */
+    PM__IMAGE_GROUP = 8, /* entries, of which the first one's place is told */
+    PM__IMAGE_VARINT = 10
+};
+static const uint8_t pm__image_magic[8] = {'p', 'm', 'i', 'm', 'a', 'g', 'e', 0x1a};
+
+/* An entry's first byte: a length of run, 15 for "15 and what the next byte says", and these. */
+enum { PM__IMAGE_LONG = 15, PM__IMAGE_HAS_VAL = 16, PM__IMAGE_HAS_CHILD = 32 };
+
+typedef struct pm__image_record {
+    size_t at, index, first; /* of the record, of the places of its groups, of its first entry */
+    const uint8_t *bytes;
+    unsigned n;
+} pm__image_record;
+
+typedef struct pm__image_entry {
+    const uint8_t *run;
+    pm_val val;   /* a word; of a string its place, see pm__image_string */
+    size_t child; /* the record below; 0: none */
+    size_t end;   /* where the next entry begins */
+    uint8_t run_len;
+    bool has_val;
+} pm__image_entry;
+
+static PM__INLINE size_t pm__image_start(const pm_image *m) { return PM__IMAGE_HEADER + m->maps * PM__IMAGE_MAP; }
+
+/* Reads a number from *at on. False: it does not end within the block, or 64 bits do not hold it. */
+static PM__INLINE bool pm__image_number(const pm_image *m, size_t *at, uint64_t *out) {
+    uint64_t v = 0;
+    size_t i = *at;
+    for (unsigned shift = 0; i < m->size && shift < 64; shift += 7) {
+        uint8_t b = m->data[i++];
+        if (shift == 63 && b > 1) return false;
+        v |= (uint64_t)(b & 127) << shift;
+        if (b < 128) {
+            *at = i;
+            *out = v;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Reads how far back something lies from `from`. */
+static PM__INLINE bool pm__image_back(const pm_image *m, size_t *at, size_t from, size_t *out) {
+    uint64_t d;
+    if (!pm__image_number(m, at, &d) || d == 0 || d > from - pm__image_start(m)) return false;
+    *out = from - (size_t)d;
+    return true;
+}
+
+/* Looks at the record at `at`. False: this is none. */
+static bool pm__image_record_at(const pm_image *m, size_t at, pm__image_record *r) {
+    if (at < pm__image_start(m) || at >= m->size) return false;
+    size_t n = (size_t)m->data[at] + 1, groups = (n - 1) / PM__IMAGE_GROUP;
+    if (m->size - at <= 1 + n + 2 * groups) return false;
+    r->at = at;
+    r->n = (unsigned)n;
+    r->bytes = m->data + at + 1;
+    r->index = at + 1 + n;
+    r->first = r->index + 2 * groups;
+    return true;
+}
+
+/* Finds the first entry whose byte is b or greater; its number may be r->n. False: the bytes are out of order there.
+   What is found is where it is said to be even if they are out of order elsewhere, so that going on always ends. */
+static PM__INLINE bool pm__image_find(const pm__image_record *r, uint8_t b, unsigned *i) {
+    unsigned lo = 0, n = r->n;
+    while (n) {
+        unsigned half = n / 2;
+        bool right = r->bytes[lo + half] < b;
+        lo = right ? lo + half + 1 : lo;
+        n = right ? n - half - 1 : half;
+    }
+    *i = lo;
+    return (lo == r->n || r->bytes[lo] >= b) && (lo == 0 || r->bytes[lo - 1] < b);
+}
+
+/* A string as a value is the place where its length stands, and behind that, if it is not empty, how far before this
+   place its bytes lie. So the place alone will do to find them. */
+static bool pm__image_string(const pm_image *m, size_t at, size_t *where, size_t *len, size_t *end) {
+    size_t from = at;
+    uint64_t n;
+    if (!pm__image_number(m, &at, &n)) return false;
+    *where = from;
+    if (n && (!pm__image_back(m, &at, from, where) || n > from - *where)) return false;
+    *len = (size_t)n;
+    *end = at;
+    return true;
+}
+
+/* Looks at the entry of a record that begins at `at`. False: this is none. */
+static bool pm__image_entry_at(const pm_image *m, const pm__image_record *r, size_t at, pm__image_entry *e) {
+    if (at >= m->size) return false;
+    uint8_t head = m->data[at++];
+    size_t run = head & PM__IMAGE_LONG, where, len;
+    if (head & ~(PM__IMAGE_LONG | PM__IMAGE_HAS_VAL | PM__IMAGE_HAS_CHILD)) return false;
+    if (run == PM__IMAGE_LONG) {
+        if (at >= m->size) return false;
+        run += m->data[at++];
+        if (run > PM__IMAGE_RUN) return false;
+    }
+    if (m->size - at < run) return false;
+    e->run = m->data + at;
+    e->run_len = (uint8_t)run;
+    at += run;
+    e->val = 0;
+    e->child = 0;
+    e->has_val = (head & PM__IMAGE_HAS_VAL) != 0;
+    if (e->has_val && m->kind == PM_IMAGE_WORDS && !pm__image_number(m, &at, &e->val)) return false;
+    if (e->has_val && m->kind == PM_IMAGE_BYTES) {
+        e->val = at;
+        if (!pm__image_string(m, at, &where, &len, &at)) return false;
+    }
+    if (head & PM__IMAGE_HAS_CHILD && !pm__image_back(m, &at, r->at, &e->child)) return false;
+    e->end = at;
+    return true;
+}
+
+/* Where the group of entry i begins, as the record says. */
+static PM__INLINE size_t pm__image_group(const pm_image *m, const pm__image_record *r, unsigned i) {
+    unsigned group = i / PM__IMAGE_GROUP;
+    if (!group) return r->first;
+    const uint8_t *s = m->data + r->index + 2 * (group - 1);
+    return r->first + s[0] + ((size_t)s[1] << 8);
+}
+
+/* Looks at entry i. */
+static bool pm__image_entry_nth(const pm_image *m, const pm__image_record *r, unsigned i, pm__image_entry *e) {
+    size_t at = pm__image_group(m, r, i);
+    for (unsigned k = i % PM__IMAGE_GROUP;; k--, at = e->end) {
+        if (!pm__image_entry_at(m, r, at, e)) return false;
+        if (!k) return true;
+    }
+}
+
+/* A map's root: what is below (0: nothing), and the value there. False: it is not as it should be. */
+static bool pm__image_root(const pm_image *m, size_t i, pm__image_entry *e) {
+    const uint8_t *s = m->data + PM__IMAGE_HEADER + i * PM__IMAGE_MAP;
+    uint64_t root = pm__load64le(s), has = pm__load64le(s + 16);
+    size_t where, len;
+    e->run = s;
+    e->run_len = 0;
+    e->end = 0;
+    e->val = pm__load64le(s + 8);
+    e->child = (size_t)root;
+    e->has_val = has == 1;
+    if (has > 1 || (root && (root < pm__image_start(m) || root >= m->size)) || pm__load64le(s + 24)) return false;
+    if (!has || m->kind == PM_IMAGE_UNIT) return e->val == 0;
+    if (m->kind == PM_IMAGE_WORDS) return true;
+    return e->val >= pm__image_start(m) && e->val < m->size &&
+           pm__image_string(m, (size_t)e->val, &where, &len, &e->end);
+}
+
+/* ---- opening --------------------------------------------------------------------------------------------------- */
+
+static pm_status pm__image_bad(pm_error *error, uint64_t at, const char *msg) {
+    return pm__stream_fail(error, PM_CORRUPT, at, msg);
+}
+
+PM_API pm_status pm_image_open(const void *block, size_t size, pm_image *out, pm_error *error) {
+    const uint8_t *s = (const uint8_t *)block;
+    if (!block || !out || size > PM__LEN_MAX) return PM_INVALID;
+    if (size < PM__IMAGE_HEADER) return pm__image_bad(error, size, "the image ends within its header");
+    if (memcmp(s, pm__image_magic, sizeof pm__image_magic) != 0) return pm__image_bad(error, 0, "this is no image");
+    if (pm__load32le(s + 8) != PM__IMAGE_VERSION)
+        return pm__stream_fail(error, PM_INVALID, 8, "an image of another version");
+    uint64_t kind = pm__load32le(s + 12), whole = pm__load64le(s + 16), maps = pm__load64le(s + 24);
+    if (kind > PM_IMAGE_BYTES) return pm__image_bad(error, 12, "values of an unknown kind");
+    if (whole < size) return pm__image_bad(error, whole, "more follows than the image has");
+    if (whole > size) return pm__image_bad(error, size, "the image ends early");
+    if (pm__load64le(s + 32) || pm__load64le(s + 40)) return pm__image_bad(error, 32, "a damaged header");
+    if (maps > (size - PM__IMAGE_HEADER) / PM__IMAGE_MAP) return pm__image_bad(error, 24, "more maps than have room");
+    out->data = s;
+    out->size = size;
+    out->maps = (size_t)maps;
+    out->kind = (pm_image_kind)kind;
+    return PM_OK;
+}
+
+PM_API size_t pm_image_count(const pm_image *image) { return image ? image->maps : 0; }
+PM_API pm_image_kind pm_image_values(const pm_image *image) { return image ? image->kind : PM_IMAGE_UNIT; }
+
+PM_API const void *pm_image_bytes(const pm_image *image, pm_val val, size_t *len) {
+    size_t where, n, end;
+    if (!image || !len || image->kind != PM_IMAGE_BYTES) return NULL;
+    if (val < pm__image_start(image) || val >= image->size) return NULL;
+    if (!pm__image_string(image, (size_t)val, &where, &n, &end)) return NULL;
+    *len = n;
+    return image->data + where;
+}
+
+/* ---- checksum -------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__sum {
+    uint64_t a, b;
+} pm__sum;
+
+/* Takes in a word; each step can be undone, so a change of one word is never lost. */
+static PM__INLINE void pm__sum_word(pm__sum *s, uint64_t w) {
+    s->a = (s->a ^ w) * 0x9FB21C651E98DF25u;
+    s->a ^= s->a >> 29;
+    s->b = (s->b + s->a) * 0xD6E8FEB86659FD93u;
+    s->b ^= s->b >> 32;
+}
+
+/* Of all of a block but the place of the sum itself: words in turn, the last one filled up with zeros, the size. */
+static pm__sum pm__sum_of(const uint8_t *data, size_t size) {
+    pm__sum s = {0x243F6A8885A308D3u, 0x13198A2E03707344u};
+    for (size_t i = 0; i < PM__IMAGE_SUM; i += 8) pm__sum_word(&s, pm__load64le(data + i));
+    size_t i = PM__IMAGE_HEADER;
+    for (; size - i >= 8; i += 8) pm__sum_word(&s, pm__load64le(data + i));
+    uint64_t last = 0;
+    for (size_t k = 0; i + k < size; k++) last |= (uint64_t)data[i + k] << (8 * k);
+    pm__sum_word(&s, last);
+    pm__sum_word(&s, size);
+    return s;
+}
+
+/* ---- verifying ------------------------------------------------------------------------------------------------- */
+
+/* A bit for each byte of a block. */
+typedef struct pm__marks {
+    uint64_t *bits;
+    size_t words;
+} pm__marks;
+
+static bool pm__marks_new(const pm_image *m, pm__marks *out) {
+    out->words = m->size / 64 + 1;
+    out->bits = (uint64_t *)pm__mem_alloc_big(out->words * sizeof *out->bits);
+    if (out->bits) memset(out->bits, 0, out->words * sizeof *out->bits);
+    return out->bits != NULL;
+}
+static void pm__marks_free(pm__marks *k) {
+    if (k->bits) pm__mem_free_big(k->bits, k->words * sizeof *k->bits);
+}
+static PM__INLINE bool pm__marks_has(const pm__marks *k, size_t at) { return k->bits[at / 64] >> (at % 64) & 1; }
+static PM__INLINE void pm__marks_set(pm__marks *k, size_t at) { k->bits[at / 64] |= (uint64_t)1 << (at % 64); }
+
+/* The last marked place before `at`; false: there is none. */
+static bool pm__marks_prev(const pm__marks *k, size_t at, size_t *out) {
+    size_t w = at / 64;
+    uint64_t bits = at % 64 ? k->bits[w] & (((uint64_t)1 << (at % 64)) - 1) : 0;
+    while (!bits) {
+        if (!w) return false;
+        bits = k->bits[--w];
+    }
+    unsigned top = 63;
+    while (!(bits >> top)) top--;
+    *out = w * 64 + top;
+    return true;
+}
+
+/* The first one at or after `at`. */
+PM__UNUSED static bool pm__marks_next(const pm__marks *k, size_t at, size_t *out) {
+    size_t w = at / 64;
+    if (w >= k->words) return false;
+    uint64_t bits = k->bits[w] & ~(((uint64_t)1 << (at % 64)) - 1);
+    while (!bits) {
+        if (++w == k->words) return false;
+        bits = k->bits[w];
+    }
+    *out = w * 64 + pm__ctz64(bits);
+    return true;
+}
+
+/* Checks a record, and marks those below it. */
+static bool pm__image_check_record(const pm_image *m, size_t at, pm__marks *marks) {
+    pm__image_record r;
+    pm__image_entry e;
+    if (!pm__image_record_at(m, at, &r)) return false;
+    size_t next = r.first;
+    for (unsigned i = 0; i < r.n; i++, next = e.end) {
+        if (i && r.bytes[i - 1] >= r.bytes[i]) return false;
+        if (i % PM__IMAGE_GROUP == 0 && pm__image_group(m, &r, i) != next) return false;
+        if (!pm__image_entry_at(m, &r, next, &e)) return false;
+        if (e.child) pm__marks_set(marks, e.child);
+    }
+    return true;
+}
+
+static pm_status pm__image_check_all(const pm_image *m, pm__marks *marks, pm_error *error) {
+    pm__image_entry e;
+    size_t at = m->size;
+    for (size_t i = 0; i < m->maps; i++) {
+        if (!pm__image_root(m, i, &e))
+            return pm__image_bad(error, PM__IMAGE_HEADER + i * PM__IMAGE_MAP, "a map's root is damaged");
+        if (e.child) pm__marks_set(marks, e.child);
+    }
+    while (pm__marks_prev(marks, at, &at))
+        if (!pm__image_check_record(m, at, marks)) return pm__image_bad(error, at, "a record is damaged");
+    return PM_OK;
+}
+
+PM_API pm_status pm_image_verify(const pm_image *image, pm_error *error) {
+    pm__marks marks;
+    pm_image again;
+    if (!image || !image->data) return PM_INVALID;
+    pm_status s = pm_image_open(image->data, image->size, &again, error);
+    if (s != PM_OK) return s;
+    pm__sum sum = pm__sum_of(image->data, image->size);
+    if (pm__load64le(image->data + PM__IMAGE_SUM) != sum.a || pm__load64le(image->data + PM__IMAGE_SUM + 8) != sum.b)
+        return pm__image_bad(error, PM__IMAGE_SUM, "the checksum does not agree");
+    if (!pm__marks_new(image, &marks)) return pm__stream_fail(error, PM_NOMEM, 0, "no memory");
+    s = pm__image_check_all(image, &marks, error);
+    pm__marks_free(&marks);
+    return s;
+}
+
+/* ---- src/pathmap/73_image_write.c ---------------------------------------------------------------------- */
+
+/* Writing trie images: a fold that jumps from fork to fork, remembering what several parents share.
+
+   A result is an edge: what a record's entry will say of the location, without its first byte, which the fold tells by
+   its mask. Where the location leads on, the edges below it become a record, unless an equal one is there. A run that
+   is too long for an entry is cut into records of one entry from its lower end, 64 bytes each, so that long paths share
+   their ends wherever they part above. All this depends on content alone, and so does the order in which records come:
+   that in which a walk through all maps, deepest first, comes to each content first. */
+
+typedef struct pm__imgout_edge {
+    pm_val val;   /* a word, or where a string lies */
+    uint64_t len; /* of the string */
+    size_t child;
+    bool has_val;
+    uint8_t run_len, run[PM__IMAGE_RUN];
+} pm__imgout_edge;
+
+typedef struct pm__imgout {
+    pm_image image; /* what is there already, as if it were open */
+    pm__list out;
+    pm__memo records, strings; /* by hash, to where they lie */
+    const pm_image_options *options;
+    pm_image_stats stats;
+} pm__imgout;
+
+/* ---- bytes ----------------------------------------------------------------------------------------------------- */
+
+/* Appends; the image may have moved then. */
+static bool pm__imgout_put(pm__imgout *w, const void *from, size_t n) {
+    if (!pm__list_put(&w->out, from, n)) return false;
+    w->image.data = w->out.data;
+    w->image.size = w->out.used;
+    return true;
+}
+
+static size_t pm__imgout_number_of(uint8_t *to, uint64_t v) {
+    size_t n = 0;
+    for (; v >= 128; v >>= 7) to[n++] = (uint8_t)(v | 128);
+    to[n++] = (uint8_t)v;
+    return n;
+}
+
+static bool pm__imgout_number(pm__imgout *w, uint64_t v) {
+    uint8_t s[PM__IMAGE_VARINT];
+    return pm__imgout_put(w, s, pm__imgout_number_of(s, v));
+}
+
+/* Appends a string's length, and where it is. */
+static bool pm__imgout_string_at(pm__imgout *w, size_t where, uint64_t len) {
+    size_t from = w->out.used;
+    return pm__imgout_number(w, len) && (!len || pm__imgout_number(w, from - where));
+}
+
+static uint64_t pm__imgout_mix(uint64_t h, uint64_t v) {
+    h = (h ^ v) * 0x9FB21C651E98DF25u;
+    return h ^ h >> 29;
+}
+
+static uint64_t pm__imgout_mix_bytes(uint64_t h, const uint8_t *s, size_t n) {
+    for (; n >= 8; s += 8, n -= 8) h = pm__imgout_mix(h, pm__load64le(s));
+    uint64_t last = n;
+    for (size_t i = 0; i < n; i++) last = last << 8 | s[i];
+    return pm__imgout_mix(h, last);
+}
+
+/* Stores a string, if it is not there yet. */
+static bool pm__imgout_string(pm__imgout *w, const void *data, size_t len, size_t *where) {
+    uint64_t h = pm__imgout_mix_bytes(len, (const uint8_t *)data, len) | 1;
+    const uint64_t *known;
+    uint64_t turn = 0;
+    *where = 0;
+    if (!len) return true;
+    for (; (known = pm__memo_get(&w->strings, h, turn + len)) != NULL; turn++) {
+        *where = (size_t)*known;
+        if (memcmp(w->out.data + *where, data, len) == 0) return true;
+    }
+    *where = w->out.used;
+    w->stats.strings++;
+    return pm__imgout_put(w, data, len) && pm__memo_put(&w->strings, h, turn + len, *where);
+}
+
+/* ---- records --------------------------------------------------------------------------------------------------- */
+
+static uint64_t pm__imgout_hash(const uint8_t *bytes, const pm__imgout_edge *edges, unsigned n) {
+    uint64_t h = n;
+    for (unsigned i = 0; i < n; i++) {
+        const pm__imgout_edge *e = &edges[i];
+        h = pm__imgout_mix(h, (uint64_t)bytes[i] << 16 | (uint64_t)e->run_len << 8 | e->has_val);
+        h = pm__imgout_mix_bytes(h, e->run, e->run_len);
+        h = pm__imgout_mix(pm__imgout_mix(h, e->val ^ e->len << 40), e->child);
+    }
+    return h;
+}
+
+/* Whether a record that is there has these entries. */
+static bool pm__imgout_is(const pm__imgout *w, size_t at, const uint8_t *bytes, const pm__imgout_edge *edges,
+                          unsigned n) {
+    pm__image_record r;
+    pm__image_entry e;
+    if (!pm__image_record_at(&w->image, at, &r) || r.n != n || memcmp(r.bytes, bytes, n) != 0) return false;
+    for (size_t i = 0, next = r.first; i < n; i++, next = e.end) {
+        const pm__imgout_edge *x = &edges[i];
+        if (!pm__image_entry_at(&w->image, &r, next, &e) || e.run_len != x->run_len || e.has_val != x->has_val ||
+            e.child != x->child || (e.run_len && memcmp(e.run, x->run, e.run_len) != 0))
+            return false;
+        if (e.has_val && w->image.kind == PM_IMAGE_BYTES) {
+            size_t where, len, end;
+            if (!pm__image_string(&w->image, (size_t)e.val, &where, &len, &end)) return false;
+            if (len != x->len || (len && where != x->val)) return false;
+        } else if (e.val != x->val) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Appends an entry of the record at `at`. */
+static bool pm__imgout_entry(pm__imgout *w, size_t at, const pm__imgout_edge *e) {
+    uint8_t head[2] = {e->run_len < PM__IMAGE_LONG ? e->run_len : PM__IMAGE_LONG, 0};
+    size_t n = e->run_len < PM__IMAGE_LONG ? 1 : 2;
+    head[1] = (uint8_t)(e->run_len - PM__IMAGE_LONG);
+    if (e->has_val) head[0] |= PM__IMAGE_HAS_VAL;
+    if (e->child) head[0] |= PM__IMAGE_HAS_CHILD;
+    if (!pm__imgout_put(w, head, n) || !pm__imgout_put(w, e->run, e->run_len)) return false;
+    if (e->has_val && w->image.kind == PM_IMAGE_WORDS && !pm__imgout_number(w, e->val)) return false;
+    if (e->has_val && w->image.kind == PM_IMAGE_BYTES && !pm__imgout_string_at(w, (size_t)e->val, e->len)) return false;
+    return !e->child || pm__imgout_number(w, at - e->child);
+}
+
+/* Appends a record. */
+static bool pm__imgout_append(pm__imgout *w, const uint8_t *bytes, const pm__imgout_edge *edges, unsigned n) {
+    static const uint8_t zeros[2 * (256 / PM__IMAGE_GROUP)];
+    size_t at = w->out.used, groups = (n - 1) / PM__IMAGE_GROUP, first;
+    uint8_t count = (uint8_t)(n - 1);
+    if (!pm__imgout_put(w, &count, 1) || !pm__imgout_put(w, bytes, n) || !pm__imgout_put(w, zeros, 2 * groups))
+        return false;
+    first = w->out.used;
+    for (unsigned i = 0; i < n; i++) {
+        if (i && i % PM__IMAGE_GROUP == 0) {
+            uint8_t *to = w->out.data + at + 1 + n + 2 * (i / PM__IMAGE_GROUP - 1);
+            to[0] = (uint8_t)(w->out.used - first); /* an entry has at most 96 bytes, so two do */
+            to[1] = (uint8_t)((w->out.used - first) >> 8);
+        }
+        if (!pm__imgout_entry(w, at, &edges[i])) return false;
+    }
+    w->stats.records++;
+    return true;
+}
+
+/* The record of these entries: one that is there, or a new one. False: no memory. */
+static bool pm__imgout_record(pm__imgout *w, const uint8_t *bytes, const pm__imgout_edge *edges, unsigned n,
+                              size_t *at) {
+    uint64_t h = pm__imgout_hash(bytes, edges, n) | 1, turn = 0;
+    const uint64_t *known;
+    for (; (known = pm__memo_get(&w->records, h, turn)) != NULL; turn++) {
+        *at = (size_t)*known;
+        if (!pm__imgout_is(w, *at, bytes, edges, n)) continue;
+        w->stats.reused++;
+        return true;
+    }
+    *at = w->out.used;
+    return pm__imgout_append(w, bytes, edges, n) && pm__memo_put(&w->records, h, turn, *at);
+}
+
+/* ---- the fold -------------------------------------------------------------------------------------------------- */
+
+static pm_status pm__imgout_value(pm__imgout *w, pm_val v, pm__imgout_edge *e) {
+    const void *data;
+    size_t len, where;
+    e->has_val = true;
+    if (w->image.kind == PM_IMAGE_WORDS) e->val = v;
+    if (w->image.kind != PM_IMAGE_BYTES) return PM_OK;
+    if (w->options && w->options->bytes) {
+        pm_status s = w->options->bytes(w->options->ctx, v, &data, &len);
+        if (s != PM_OK) return s;
+        if (len > PM__LEN_MAX || (len && !data)) return PM_BADHOOK;
+    } else {
+        data = pm_bytes_get(v, &len);
+    }
+    if (!pm__imgout_string(w, data, len, &where)) return PM_NOMEM;
+    e->val = where;
+    e->len = len;
+    return PM_OK;
+}
+
+/* Puts a run above an edge: what does not fit goes into records of its own. */
+static bool pm__imgout_run(pm__imgout *w, const uint8_t *run, size_t n, pm__imgout_edge *e) {
+    while (n > PM__IMAGE_RUN) {
+        const uint8_t *piece = run + n - PM__IMAGE_RUN;
+        pm__imgout_edge above;
+        e->run_len = PM__IMAGE_RUN - 1;
+        memcpy(e->run, piece + 1, PM__IMAGE_RUN - 1);
+        memset(&above, 0, sizeof above);
+        if (!pm__imgout_record(w, piece, e, 1, &above.child)) return false;
+        *e = above;
+        n -= PM__IMAGE_RUN;
+    }
+    e->run_len = (uint8_t)n;
+    if (n) memcpy(e->run, run, n);
+    return true;
+}
+
+static int pm__imgout_at(void *ctx, const pm_fold_at *here, void *out) {
+    pm__imgout *w = (pm__imgout *)ctx;
+    const pm__imgout_edge *edges = (const pm__imgout_edge *)here->results;
+    uint8_t bytes[256];
+    pm__imgout_edge e;
+    memset(&e, 0, sizeof e);
+    int b = -1;
+    for (unsigned i = 0; i < here->n; i++) bytes[i] = (uint8_t)(b = pm__mask_next(here->mask, b + 1));
+    if (here->n && !pm__imgout_record(w, bytes, edges, here->n, &e.child)) return PM_NOMEM;
+    pm_status s = here->val ? pm__imgout_value(w, *here->val, &e) : PM_OK;
+    if (s == PM_OK && !pm__imgout_run(w, here->jump, here->jump_len, &e)) s = PM_NOMEM;
+    if (s == PM_OK) memcpy(out, &e, sizeof e);
+    return s;
+}
+
+/* Writes where a map begins; its run, if it has one, ends in a record. */
+static pm_status pm__imgout_root(pm__imgout *w, size_t map, pm__imgout_edge *e) {
+    pm__imgout_edge below = *e;
+    size_t at = PM__IMAGE_HEADER + map * PM__IMAGE_MAP, text = 0;
+    if (e->run_len) {
+        below.run_len--;
+        memmove(below.run, e->run + 1, below.run_len);
+        size_t child;
+        if (!pm__imgout_record(w, e->run, &below, 1, &child)) return PM_NOMEM;
+        memset(e, 0, sizeof *e);
+        e->child = child;
+    }
+    if (e->has_val && w->image.kind == PM_IMAGE_BYTES) {
+        text = w->out.used;
+        if (!pm__imgout_string_at(w, (size_t)e->val, e->len)) return PM_NOMEM;
+        e->val = text;
+    }
+    pm__store64le(w->out.data + at, e->child);
+    pm__store64le(w->out.data + at + 8, e->val);
+    pm__store64le(w->out.data + at + 16, e->has_val);
+    return PM_OK;
+}
+
+/* One fold goes through all maps, so that what they share is looked at once. */
+static pm_status pm__imgout_maps(pm__imgout *w, const pm_map *maps, size_t n) {
+    pm_fold f = {sizeof(pm__imgout_edge), PM_FOLD_JUMPING | PM_FOLD_CACHED, w, pm__imgout_at, NULL, NULL};
+    pm__fold walk = pm__fold_begin(&f);
+    pm__imgout_edge e, none;
+    int s = PM_OK;
+    for (size_t i = 0; s == PM_OK && i < n; i++) {
+        s = pm__fold_walk(&walk, pm__fold_root(maps[i].root, maps[i].has_value ? &maps[i].value : NULL), 0);
+        if (s != PM_OK) break;
+        memcpy(&e, pm__list_at(&walk.results, 0), sizeof e);
+        walk.results.used = 0;
+        walk.path.used = 0;
+        s = pm__imgout_root(w, i, &e);
+    }
+    memset(&none, 0, sizeof none);
+    if (s == PM_OK && !pm__list_put(&walk.results, &none, 1)) s = PM_NOMEM;
+    return (pm_status)pm__fold_end(&walk, s, &e);
+}
+
+static bool pm__imgout_begin(pm__imgout *w, size_t n) {
+    static const uint8_t zeros[PM__IMAGE_MAP];
+    uint8_t head[PM__IMAGE_HEADER];
+    memset(head, 0, sizeof head);
+    memcpy(head, pm__image_magic, sizeof pm__image_magic);
+    head[8] = PM__IMAGE_VERSION;
+    head[12] = (uint8_t)w->image.kind;
+    pm__store64le(head + 24, n);
+    if (!pm__imgout_put(w, head, sizeof head)) return false;
+    for (size_t i = 0; i < n; i++)
+        if (!pm__imgout_put(w, zeros, sizeof zeros)) return false;
+    return true;
+}
+
+/* Makes the image in memory. */
+static pm_status pm__imgout_make(pm__imgout *w, const pm_map *maps, size_t n) {
+    const pm_ops *ops = n ? pm__ops_of(maps[0].ops) : pm_ops_unit();
+    for (size_t i = 1; i < n; i++)
+        if (pm__ops_of(maps[i].ops) != ops) return PM_MISMATCH;
+    w->image.kind = PM_IMAGE_WORDS;
+    if (ops == pm_ops_bytes() || (w->options && w->options->bytes)) w->image.kind = PM_IMAGE_BYTES;
+    if (pm__ops_is_unit(ops)) w->image.kind = PM_IMAGE_UNIT;
+    w->image.maps = n;
+    w->out = pm__list_of(1);
+    if (n > PM__LEN_MAX / PM__IMAGE_MAP || !pm__imgout_begin(w, n)) return PM_NOMEM;
+    pm_status s = pm__imgout_maps(w, maps, n);
+    if (s != PM_OK) return s;
+    pm__store64le(w->out.data + 16, w->out.used);
+    pm__sum sum = pm__sum_of(w->out.data, w->out.used);
+    pm__store64le(w->out.data + PM__IMAGE_SUM, sum.a);
+    pm__store64le(w->out.data + PM__IMAGE_SUM + 8, sum.b);
+    return PM_OK;
+}
+
+PM_API pm_status pm_image_write(const pm_map *maps, size_t n, pm_write_fn write, void *ctx,
+                                const pm_image_options *options, pm_image_stats *stats, pm_error *error) {
+    if ((n && !maps) || n > PM__LEN_MAX / sizeof *maps || !write) return PM_INVALID;
+    pm__imgout w;
+    memset(&w, 0, sizeof w);
+    w.options = options;
+    pm_status s = pm__imgout_make(&w, maps, n);
+    const char *why = s == PM_NOMEM ? "no memory" : s == PM_MISMATCH ? "maps of other values" : "a value was refused";
+    w.stats.bytes = w.out.used;
+    for (size_t at = 0; s == PM_OK && at < w.out.used;) { /* in pieces, that a file's buffer likes */
+        size_t part = w.out.used - at < PM__STREAM_PIECE ? w.out.used - at : PM__STREAM_PIECE;
+        s = write(ctx, w.out.data + at, part);
+        if (s != PM_OK) why = "the write function failed";
+        at += part;
+    }
+    size_t made = w.out.used;
+    pm__list_free(&w.out);
+    pm__memo_free(&w.records);
+    pm__memo_free(&w.strings);
+    if (s != PM_OK) return pm__stream_fail(error, s, made, why);
+    if (stats) *stats = w.stats;
+    return PM_OK;
+}
+
+PM_API pm_status pm_image_write_file(const pm_map *maps, size_t n, const char *name, const pm_image_options *options,
+                                     pm_image_stats *stats, pm_error *error) {
+    pm__file f;
+    pm_image_stats done;
+    if (!name || (n && !maps) || n > PM__LEN_MAX / sizeof *maps) return PM_INVALID;
+    pm_status s = pm__file_create(name, &f);
+    if (s != PM_OK) return pm__stream_fail(error, s, 0, "the file cannot be written");
+    s = pm_image_write(maps, n, pm__file_write, &f, options, &done, error);
+    bool written = s == PM_OK;
+    s = pm__file_commit(&f, name, s);
+    if (written && s != PM_OK) return pm__stream_fail(error, s, done.bytes, "the file could not be completed");
+    if (s == PM_OK && stats) *stats = done;
+    return s;
+}
+
+/* ---- src/pathmap/74_image_view.c ----------------------------------------------------------------------- */
+
+/* Images as views. The state stands on a location: a stack of frames, one for each record on the way, each on one of
+   its entries, and the path to there. What a call is about is reached from the deepest frame that is on its way.
+
+       path   c o m b o         frame 0: base 0, entry "com"   frame 1: base 3, entry "bo"; end 5 */
+
+typedef struct pm__imgview_frame {
+    pm__image_record r;
+    pm__image_entry e;
+    unsigned i;
+    size_t base, end; /* bytes of path above the entry, and with it */
+} pm__imgview_frame;
+
+typedef struct pm__imgview {
+    pm_image image;
+    pm_image_reading reading;
+    pm__image_entry root;
+    pm__list frames, path;
+    size_t low; /* the shortest that the path has been since a call began */
+    pm_val val;
+    bool held; /* it must be released */
+    pm_status status;
+} pm__imgview;
+
+static bool pm__imgview_fail(pm__imgview *v, pm_status s) {
+    if (v->status == PM_OK) v->status = s;
+    return false;
+}
+
+static PM__INLINE pm__imgview_frame *pm__imgview_top(const pm__imgview *v) {
+    return (pm__imgview_frame *)pm__list_at(&v->frames, v->frames.used - 1);
+}
+
+/* The location that the state stands on, and whether it is a terminal. */
+static PM__INLINE const pm__image_entry *pm__imgview_here(const pm__imgview *v) {
+    return v->frames.used ? &pm__imgview_top(v)->e : &v->root;
+}
+static PM__INLINE bool pm__imgview_is_terminal(const pm__imgview *v) {
+    const pm__image_entry *e = pm__imgview_here(v);
+    return e->has_val || !e->child;
+}
+
+static PM__INLINE void pm__imgview_cut(pm__imgview *v, size_t len) {
+    v->path.used = len;
+    if (len < v->low) v->low = len;
+}
+
+static PM__INLINE void pm__imgview_pop(pm__imgview *v) {
+    pm__imgview_cut(v, pm__imgview_top(v)->base);
+    v->frames.used--;
+}
+
+/* Stands the top frame on entry i. If that fails the frame is gone. */
+static bool pm__imgview_turn(pm__imgview *v, unsigned i) {
+    pm__imgview_frame *f = pm__imgview_top(v);
+    bool next = i == f->i + 1 && i % PM__IMAGE_GROUP != 0;
+    bool ordered =
+        (i == 0 || f->r.bytes[i - 1] < f->r.bytes[i]) && (i + 1 == f->r.n || f->r.bytes[i] < f->r.bytes[i + 1]);
+    pm_status s = PM_CORRUPT;
+    f->i = i;
+    pm__imgview_cut(v, f->base);
+    if (!ordered) {
+        pm__imgview_pop(v);
+        return pm__imgview_fail(v, s);
+    }
+    if (next ? pm__image_entry_at(&v->image, &f->r, f->e.end, &f->e)
+             : pm__image_entry_nth(&v->image, &f->r, i, &f->e)) {
+        if (pm__list_put(&v->path, &f->r.bytes[i], 1) && pm__list_put(&v->path, f->e.run, f->e.run_len)) {
+            f->end = v->path.used;
+            return true;
+        }
+        s = PM_NOMEM;
+    }
+    pm__imgview_pop(v);
+    return pm__imgview_fail(v, s);
+}
+
+/* Goes into the record below, whose entries are `r`'s, to entry i. */
+static bool pm__imgview_push(pm__imgview *v, const pm__image_record *r, unsigned i) {
+    if (!pm__list_room(&v->frames, 1)) return pm__imgview_fail(v, PM_NOMEM);
+    pm__imgview_frame *f = (pm__imgview_frame *)pm__list_at(&v->frames, v->frames.used++);
+    f->r = *r;
+    f->base = v->path.used;
+    f->i = UINT_MAX - 1; /* not before any entry */
+    return pm__imgview_turn(v, i);
+}
+
+/* Goes into the record below, to its first entry or its last one. */
+static bool pm__imgview_enter(pm__imgview *v, bool last) {
+    pm__image_record r;
+    if (!pm__image_record_at(&v->image, pm__imgview_here(v)->child, &r)) return pm__imgview_fail(v, PM_CORRUPT);
+    return pm__imgview_push(v, &r, last ? r.n - 1 : 0);
+}
+
+/* To the first terminal at or below. */
+static bool pm__imgview_first(pm__imgview *v) {
+    while (!pm__imgview_is_terminal(v))
+        if (!pm__imgview_enter(v, false)) return false;
+    return true;
+}
+
+/* To the last one. */
+static bool pm__imgview_last(pm__imgview *v) {
+    while (pm__imgview_here(v)->child)
+        if (!pm__imgview_enter(v, true)) return false;
+    return true;
+}
+
+/* To the first terminal behind all that is below, as long as `within` bytes of the path stay. */
+static bool pm__imgview_beside(pm__imgview *v, size_t within) {
+    for (; v->frames.used; pm__imgview_pop(v)) {
+        const pm__imgview_frame *f = pm__imgview_top(v);
+        if (f->base < within) return false;
+        if (f->i + 1 < f->r.n) return pm__imgview_turn(v, f->i + 1) && pm__imgview_first(v);
+    }
+    return false;
+}
+
+/* To the last terminal before the location. */
+static bool pm__imgview_before(pm__imgview *v, size_t within) {
+    while (v->frames.used) {
+        const pm__imgview_frame *f = pm__imgview_top(v);
+        if (f->base < within) return false;
+        if (f->i) return pm__imgview_turn(v, f->i - 1) && pm__imgview_last(v);
+        pm__imgview_pop(v);
+        if (pm__imgview_here(v)->has_val) return true;
+    }
+    return false;
+}
+
+/* How far the location agrees with a key. */
+typedef enum pm__imgview_found {
+    PM__IMGVIEW_AT,     /* it is the key, or begins with it */
+    PM__IMGVIEW_ABOVE,  /* the key leads on from it where nothing does, or between two entries: at byte `end` */
+    PM__IMGVIEW_BEFORE, /* they part within the last entry, where the location's byte is the smaller one */
+    PM__IMGVIEW_AFTER,  /* or the greater */
+    PM__IMGVIEW_FAILED
+} pm__imgview_found;
+
+/* Goes down along a key; *parted: how many bytes agree. Above, *r and *i are the record below, if there is one, and its
+   first entry behind the key. */
+static pm__imgview_found pm__imgview_go(pm__imgview *v, const uint8_t *key, size_t len, size_t *parted,
+                                        pm__image_record *r, unsigned *i) {
+    size_t min = len < v->path.used ? len : v->path.used, same = min ? pm__lcp(v->path.data, key, min) : 0;
+    while (v->frames.used && pm__imgview_top(v)->end > same) pm__imgview_pop(v);
+    for (;;) {
+        size_t at = *parted = v->path.used, left = len - at;
+        const pm__image_entry *e = pm__imgview_here(v);
+        if (!left) return PM__IMGVIEW_AT;
+        if (!e->child) {
+            r->n = *i = 0;
+            return PM__IMGVIEW_ABOVE;
+        }
+        if (!pm__image_record_at(&v->image, e->child, r) || !pm__image_find(r, key[at], i)) {
+            (void)pm__imgview_fail(v, PM_CORRUPT);
+            return PM__IMGVIEW_FAILED;
+        }
+        if (*i == r->n || r->bytes[*i] != key[at]) return PM__IMGVIEW_ABOVE;
+        if (!pm__imgview_push(v, r, *i)) return PM__IMGVIEW_FAILED;
+        e = &pm__imgview_top(v)->e;
+        size_t most = e->run_len < left - 1 ? e->run_len : left - 1;
+        size_t fits = most ? pm__lcp(e->run, key + at + 1, most) : 0;
+        *parted = at + 1 + fits;
+        if (fits == e->run_len) continue;
+        if (fits == left - 1) return PM__IMGVIEW_AT;
+        return e->run[fits] < key[*parted] ? PM__IMGVIEW_BEFORE : PM__IMGVIEW_AFTER;
+    }
+}
+
+/* ---- as pm_view_ops asks for it -------------------------------------------------------------------------------- */
+
+static void pm__imgview_forget(pm__imgview *v) {
+    if (v->held) pm__val_release(v->reading.ops, v->val);
+    v->held = false;
+}
+
+/* Makes the value of the location, if it is not a word. */
+static bool pm__imgview_value(pm__imgview *v, const pm__image_entry *e) {
+    size_t len, where, end;
+    pm__imgview_forget(v);
+    v->val = e->val;
+    bool counted = v->reading.ops == pm_ops_bytes();
+    if (v->image.kind != PM_IMAGE_BYTES || (!v->reading.make && !counted)) return true;
+    if (!pm__image_string(&v->image, (size_t)e->val, &where, &len, &end)) return pm__imgview_fail(v, PM_CORRUPT);
+    const uint8_t *s = v->image.data + where;
+    pm_status status =
+        v->reading.make ? v->reading.make(v->reading.ctx, s, len, &v->val) : pm_bytes_new(s, len, &v->val);
+    v->held = status == PM_OK;
+    return v->held || pm__imgview_fail(v, status);
+}
+
+/* Ends a call: shows the terminal, if one was found. */
+static bool pm__imgview_show(pm__imgview *v, bool found, pm_terminal *t) {
+    const pm__image_entry *e = pm__imgview_here(v);
+    if (found && e->has_val) found = pm__imgview_value(v, e);
+    if (v->status != PM_OK && t->status == PM_OK) t->status = v->status;
+    v->status = PM_OK;
+    if (!found) return false;
+    t->path = v->path.used ? v->path.data : (const uint8_t *)"";
+    t->len = v->path.used;
+    t->val = e->has_val ? &v->val : NULL;
+    return true;
+}
+
+static bool pm__imgview_seek(void *state, const uint8_t *key, size_t len, size_t within, pm_terminal *t) {
+    pm__imgview *v = (pm__imgview *)state;
+    pm__image_record r;
+    size_t parted;
+    unsigned i;
+    bool found = false;
+    switch (pm__imgview_go(v, key, len, &parted, &r, &i)) {
+    case PM__IMGVIEW_AT: found = pm__imgview_first(v); break;
+    case PM__IMGVIEW_AFTER: found = parted >= within && pm__imgview_first(v); break;
+    case PM__IMGVIEW_BEFORE: found = pm__imgview_beside(v, within); break;
+    case PM__IMGVIEW_ABOVE:
+        if (i < r.n) found = parted >= within && pm__imgview_push(v, &r, i) && pm__imgview_first(v);
+        else found = pm__imgview_beside(v, within);
+        break;
+    case PM__IMGVIEW_FAILED: break;
+    }
+    return pm__imgview_show(v, found, t);
+}
+
+static bool pm__imgview_next(void *state, size_t within, pm_terminal *t) {
+    pm__imgview *v = (pm__imgview *)state;
+    v->low = v->path.used;
+    bool found;
+    if (pm__imgview_here(v)->child) found = pm__imgview_enter(v, false) && pm__imgview_first(v);
+    else found = pm__imgview_beside(v, within);
+    t->same = v->low;
+    return pm__imgview_show(v, found, t);
+}
+
+static bool pm__imgview_seek_back(void *state, const uint8_t *key, size_t len, size_t within, bool below,
+                                  pm_terminal *t) {
+    pm__imgview *v = (pm__imgview *)state;
+    pm__image_record r;
+    size_t parted;
+    unsigned i;
+    bool found = false;
+    switch (pm__imgview_go(v, key, len, &parted, &r, &i)) {
+    case PM__IMGVIEW_AT: found = below ? pm__imgview_last(v) : pm__imgview_before(v, within); break;
+    case PM__IMGVIEW_AFTER: found = pm__imgview_before(v, within); break;
+    case PM__IMGVIEW_BEFORE: found = parted >= within && pm__imgview_last(v); break;
+    case PM__IMGVIEW_ABOVE:
+        if (parted < within) break;
+        if (i) found = pm__imgview_push(v, &r, i - 1) && pm__imgview_last(v);
+        else found = pm__imgview_is_terminal(v) || pm__imgview_before(v, within);
+        break;
+    case PM__IMGVIEW_FAILED: break;
+    }
+    return pm__imgview_show(v, found, t);
+}
+
+static bool pm__imgview_prev(void *state, size_t within, pm_terminal *t) {
+    pm__imgview *v = (pm__imgview *)state;
+    v->low = v->path.used;
+    bool found = pm__imgview_before(v, within);
+    t->same = v->low;
+    return pm__imgview_show(v, found, t);
+}
+
+static void pm__imgview_drop(void *state) {
+    pm__imgview *v = (pm__imgview *)state;
+    pm__imgview_forget(v);
+    pm__list_free(&v->frames);
+    pm__list_free(&v->path);
+    pm__mem_free_big(v, sizeof *v);
+}
+
+static pm_status pm__imgview_new(const pm__imgview *as, void **out) {
+    pm__imgview *v = (pm__imgview *)pm__mem_alloc_big(sizeof *v);
+    if (!v) return PM_NOMEM;
+    *v = *as;
+    v->frames = pm__list_of(sizeof(pm__imgview_frame));
+    v->path = pm__list_of(1);
+    v->held = false;
+    v->low = 0;
+    v->status = PM_OK;
+    *out = v;
+    return PM_OK;
+}
+
+static pm_status pm__imgview_fork(const void *state, bool own, void **out) {
+    (void)own;
+    return pm__imgview_new((const pm__imgview *)state, out);
+}
+
+static const pm_view_ops pm__imgview_ops = {.seek = pm__imgview_seek,
+                                            .next = pm__imgview_next,
+                                            .seek_back = pm__imgview_seek_back,
+                                            .prev = pm__imgview_prev,
+                                            .fork = pm__imgview_fork,
+                                            .drop = pm__imgview_drop};
+
+PM_API pm_status pm_image_rz(const pm_image *image, size_t i, const pm_image_reading *reading, pm_rz *out) {
+    pm__imgview as;
+    void *state;
+    if (!image || !out || !image->data || i >= image->maps) return PM_INVALID;
+    memset(&as, 0, sizeof as);
+    as.image = *image;
+    if (reading) as.reading = *reading;
+    if (!as.reading.ops) as.reading.ops = image->kind == PM_IMAGE_UNIT ? pm_ops_unit() : pm_ops_left();
+    as.reading.ops = pm__ops_taken(as.reading.ops);
+    if (!pm__image_root(image, i, &as.root)) return PM_CORRUPT;
+    pm_status s = pm__imgview_new(&as, &state);
+    if (s != PM_OK) return s;
+    s = pm_rz_open_view(&pm__imgview_ops, state, as.reading.ops, as.reading.pool, NULL, 0, out);
+    if (s != PM_OK) pm__imgview_drop(state);
+    return s;
+}
+
+PM_API pm_status pm_image_get(const pm_image *image, size_t i, const void *key, size_t len, pm_opt *out) {
+    const uint8_t *s = (const uint8_t *)key;
+    pm__image_record r;
+    pm__image_entry e;
+    pm_opt found = {0, false};
+    if (!image || !out || !image->data || (len && !key) || len > PM__LEN_MAX || i >= image->maps) return PM_INVALID;
+    if (!pm__image_root(image, i, &e)) return PM_CORRUPT;
+    while (len && e.child) {
+        unsigned k;
+        if (!pm__image_record_at(image, e.child, &r) || !pm__image_find(&r, *s, &k)) return PM_CORRUPT;
+        if (k == r.n || r.bytes[k] != *s) break;
+        if (!pm__image_entry_nth(image, &r, k, &e)) return PM_CORRUPT;
+        if (len - 1 < e.run_len || (e.run_len && memcmp(e.run, s + 1, e.run_len) != 0)) break;
+        s += 1 + e.run_len;
+        len -= 1 + (size_t)e.run_len;
+    }
+    if (!len && e.has_val) found.val = e.val, found.some = true;
+    *out = found;
+    return PM_OK;
 }
 
 /* ---- src/pathmap/77_parallel.c ------------------------------------------------------------------------- */

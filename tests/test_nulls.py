@@ -26,7 +26,8 @@ OPTIONAL = {
     "pm_range_count.from", "pm_range_count.to", "pm_subrange.from", "pm_subrange.to", "pm_remove_range.from",
     "pm_remove_range.to", "pm_keep_range.from", "pm_keep_range.to",
     "pm_summary_new.monoid", "pm_summary_range_count.from", "pm_summary_range_count.to", "pm_summary_reduce.from",
-    "pm_summary_reduce.to", "slot", "pick", "conflicts", "pm_head_free.h", "pm_head_free.out", "pm_view_prefix.root",
+    "pm_summary_reduce.to", "error", "reading", "slot", "pick", "conflicts", "pm_head_free.h", "pm_head_free.out",
+    "pm_view_prefix.root",
 }
 REQUIRED = {"pm_get_mut.slot", "pm_wz_get_mut.slot", "pm_diff.old", "pm_patch_make.old"}
 # Calls whose status is that of another thing: freeing, dropping and the like take NULL for "nothing to do".
@@ -35,7 +36,7 @@ NOTHING = re.compile(r"_(free|drop|close|release|retain|release_with)$")
 # Objects of which a zero one is valid, or is nothing: no status need be PM_INVALID.
 ZERO_VALID = {"pm_map", "pm_rz", "pm_ref", "pm_iter", "pm_mask", "pm_witness", "pm_pool_options",
               "pm_ops", "pm_item", "pm_merkle_stats", "pm_stats", "pm_pool_stats", "pm_patch",
-              "pm_diff_iter"}
+              "pm_diff_iter", "pm_paths_options", "pm_image_options", "pm_image_reading"}
 ZERO_REFUSED = {"pm_wz", "pm_fold", "pm_unfold", "pm_txn", "pm_monoid"}
 # Functions that open a zero object, end it, or only tell of it.
 ZERO_FINE = {"pm_txn_begin", "pm_wz_status", "pm_wz_drop"}
@@ -56,6 +57,9 @@ SAMPLES = {
     "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_edit": "edits", "pm_map why": "&report",
     "pm_opt": "(pm_opt *)slots",
     "pm_patch out": "&patch_out", "pm_patch": "&patch", "pm_diff_iter": "&diff",
+    "pm_image out": "(pm_image *)slots", "pm_image": "&image", "pm_image_options": "(const pm_image_options *)zero",
+    "pm_image_reading": "(const pm_image_reading *)zero", "void block": "image_bytes",
+    "pm_paths_options": "&plain", "pm_error": "&error", "char name": '"/no/such/folder"',
     "void region": "region", "void seed": "&seed", "void out": "slots", "void": "buffer", "pm_val vals": "words",
 }
 NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2",
@@ -64,6 +68,7 @@ FUNCTIONS = {
     "fn": {"pm_each": "visit", "pm_shared_update": "change", "pm_each_prefix": "see_prefix", "pm_update": "update",
            "pm_summary_best": "visit",
            "pm_diff": "see"},
+    "read": "read_none", "write": "write_all",
     "make": "make_value", "sink": "sink", "random": "draw", "next": "no_next", "choose": "choose", "pick": "pick",
     "drop": "end",
 }
@@ -91,6 +96,19 @@ static bool sink(void *c, const char *t, size_t n) { (void)c, (void)t, (void)n; 
 static uint64_t draw(void *c) { (void)c; return 7; }
 static pm_status no_next(void *c, uint64_t *p, const uint8_t *k, size_t n, size_t f, pm_rz *z) {
     (void)c, (void)p, (void)k, (void)n, (void)f, (void)z;
+    return PM_OK;
+}
+static pm_status read_none(void *c, void *t, size_t n, size_t *g) { (void)c, (void)t, (void)n; *g = 0; return PM_OK; }
+static pm_status write_all(void *c, const void *f, size_t n) { (void)c, (void)f, (void)n; return PM_OK; }
+static const pm_paths_options plain = {.plain = true};
+static pm_error error;
+static uint8_t image_bytes[4096];
+static size_t image_size;
+static pm_image image;
+static pm_status write_image(void *c, const void *f, size_t n) {
+    (void)c;
+    memcpy(image_bytes + image_size, f, n);
+    image_size += n;
     return PM_OK;
 }
 static pm_alg choose(void *c, const pm_val *l, const pm_val *r, pm_val *o) {
@@ -182,6 +200,8 @@ static void prepare(void) {
     must(pm_txn_begin(&txn, &map));
     witness = pm_rz_witness(&rz);
     mask = pm_mask_of("x", 1);
+    must(pm_image_write(&map, 1, write_image, NULL, NULL, NULL, NULL));
+    must(pm_image_open(image_bytes, image_size, &image, NULL));
 }
 enum { INVALID = PM_INVALID & 0x7f, OTHER = 90, CHANGED = 91, CRASHED = 1000 };
 /* What a call that is refused must leave alone. */
@@ -246,7 +266,7 @@ class Parameter:
         called = re.match(r".*\(\*(\w+)\)\(", text)
         self.name = called.group(1) if called else re.search(r"(\w+)$", text).group(1)
         self.type = text[:-len(self.name)].strip() if not called else "function"
-        functions = ("pm_sink", "pm_random", "pm_view_next_fn", "pm_view_choose_fn")
+        functions = ("pm_sink", "pm_random", "pm_view_next_fn", "pm_view_choose_fn", "pm_read_fn", "pm_write_fn")
         self.called = called is not None or self.type in functions
         self.pointer = self.called or self.type.endswith("*")
         self.const = self.type.startswith("const ")

@@ -12,6 +12,7 @@
      PM_POOL                  1: nodes come from the built-in pool; 0: each node is one PM_MALLOC; default 1
      PM_NO_THREADS            1: counts without atomics; maps of the program live in one thread
      PM_NO_STDIO              1: leave out everything that needs <stdio.h>
+     PATHMAP_ZLIB             1: compressed path files (71_paths.h), by <zlib.h> (link with -lz); default 0
      PM_NO_SIMD               1: portable C only
      PM_CHECK                 0 no checks; 1 what a map is used for: tells (stderr) of readers used after their map was
                               written, of two writers on one map, of writes to a map that a writer or a head has, of

@@ -24,6 +24,9 @@
 #ifndef PM_NO_SIMD
 #define PM_NO_SIMD 0
 #endif
+#ifndef PATHMAP_ZLIB
+#define PATHMAP_ZLIB 0
+#endif
 #ifndef PM_CHECK
 #define PM_CHECK 0
 #endif
@@ -36,6 +39,12 @@
 #endif
 #if !PM_NO_STDIO
 #include <stdio.h>
+#endif
+#if PATHMAP_ZLIB
+#ifndef ZLIB_CONST
+#define ZLIB_CONST /* what it reads from is const */
+#endif
+#include <zlib.h>
 #endif
 
 /* Whose threads: PM__THREADS is one of these. <threads.h> is optional in C11 and missing from many systems, so it comes
