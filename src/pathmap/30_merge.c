@@ -41,6 +41,11 @@ typedef enum pm__merge_op {
     PM__MERGE_DIFFER
 } pm__merge_op;
 
+/* Whether what only the left side has stays. */
+static PM__INLINE bool pm__merge_keeps_left(pm__merge_op op) {
+    return op != PM__MERGE_MEET && op != PM__MERGE_RESTRICT;
+}
+
 /* Whether what only one side has stays, whichever that is. */
 static PM__INLINE bool pm__merge_unites(pm__merge_op op) { return op == PM__MERGE_JOIN || op == PM__MERGE_DIFFER; }
 

@@ -154,7 +154,7 @@ static void pm__lists_only_a(pm__lists_two *g, unsigned i, unsigned j) {
     pm__merge_op op = g->q->op;
     bool beside = pm__lists_is_stub(&g->a, i) && pm__lists_valued(&g->b, j, &g->a.e[i]);
     if (pm__merge_unites(op) && beside) return; /* B's value keeps the location, and B has nothing else to say of it */
-    if (op == PM__MERGE_MEET || op == PM__MERGE_RESTRICT || beside) {
+    if (!pm__merge_keeps_left(op) || beside) {
         g->f->same_a = false;
         return;
     }

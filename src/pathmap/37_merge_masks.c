@@ -113,7 +113,7 @@ static PM__INLINE void pm__masks_word_plain(pm__merge_run *q, pm__merge_frame *f
 static bool pm__masks_word_vals(pm__merge_run *q, pm__merge_frame *f, unsigned w, uint64_t va, uint64_t vb,
                                 pm__masks_vals *a, pm__masks_vals *b, pm_val **out) {
     pm__merge_op op = q->op;
-    bool keep_a = pm__merge_unites(op) || op == PM__MERGE_SUB, keep_b = pm__merge_unites(op);
+    bool keep_a = pm__merge_keeps_left(op), keep_b = pm__merge_unites(op);
     if (va & ~vb) *(keep_a ? &f->same_b : &f->same_a) = false;
     if (vb & ~va) *(keep_b ? &f->same_a : &f->same_b) = false;
     f->vm.w[w] = (va & vb) | (keep_a ? va : 0) | (keep_b ? vb : 0);
@@ -162,26 +162,13 @@ static bool pm__masks_combine(pm__merge_run *q, pm__merge_frame *f, const pm__ma
 
 /* Which bytes with a child on either side matter, and what is said of the others. */
 static pm_mask pm__masks_kids(pm__merge_run *q, pm__merge_frame *f, const pm__masks_view *a, const pm__masks_view *b) {
+    const bool keep_a = pm__merge_keeps_left(q->op), keep_b = pm__merge_unites(q->op), meet = q->op == PM__MERGE_MEET;
     pm_mask look;
     for (unsigned w = 0; w < 4; w++) {
         uint64_t ca = a->child.w[w], cb = b->child.w[w], ma = ca | a->val.w[w], mb = cb | b->val.w[w];
-        switch (q->op) {
-        case PM__MERGE_JOIN:
-        case PM__MERGE_DIFFER: look.w[w] = ca | cb; break;
-        case PM__MERGE_MEET:
-            look.w[w] = (ca | cb) & ma & mb;
-            if (ma & ~mb) f->same_a = false;
-            if (mb & ~ma) f->same_b = false;
-            break;
-        case PM__MERGE_SUB:
-            look.w[w] = ca;
-            if (cb & ~ca) f->same_b = false;
-            break;
-        case PM__MERGE_RESTRICT:
-            look.w[w] = ca & mb;
-            if (ma & ~mb) f->same_a = false;
-            break;
-        }
+        look.w[w] = (keep_a ? ca : ca & mb) | (keep_b ? cb : meet ? cb & ma : 0);
+        if (ca & ~look.w[w]) f->same_a = false;
+        if (cb & ~look.w[w]) f->same_b = false;
     }
     return look;
 }
@@ -189,28 +176,15 @@ static pm_mask pm__masks_kids(pm__merge_run *q, pm__merge_frame *f, const pm__ma
 /* Makes the pair for byte c. */
 static void pm__masks_pair(pm__merge_run *q, pm__merge_frame *f, const pm__masks_view *a, const pm__masks_view *b,
                            uint8_t c, const pm_place *pa, const pm_place *pb) {
-    bool ca = pm_mask_test(&a->child, c), cb = pm_mask_test(&b->child, c);
+    const pm__merge_op op = q->op;
     bool va = pm_mask_test(&a->val, c), vb = pm_mask_test(&b->val, c);
+    bool has_a = va || pm_mask_test(&a->child, c), has_b = vb || pm_mask_test(&b->child, c);
+    bool dangle = op == PM__MERGE_MEET && !va && !vb && pa->node == 0 && pb->node == 0;
     pm__merge_pair *p = pm__merge_pair_add(f, *pa, *pb);
+    if ((!has_b && pm__merge_keeps_left(op)) || (vb && op == PM__MERGE_RESTRICT)) p->alg = PM_ALG_LEFT;
+    if (!has_a && pm__merge_unites(op)) p->alg = PM_ALG_RIGHT;
     p->at = c;
-    p->dangles = false;
-    switch (q->op) {
-    case PM__MERGE_JOIN:
-    case PM__MERGE_DIFFER:
-        if (!cb && !vb) p->alg = PM_ALG_LEFT;
-        if (!ca && !va) p->alg = PM_ALG_RIGHT;
-        p->dangles = q->op == PM__MERGE_JOIN || p->alg != PM__MERGE_WAITS;
-        break;
-    case PM__MERGE_MEET: p->dangles = !va && !vb && pa->node == 0 && pb->node == 0; break;
-    case PM__MERGE_SUB:
-        p->dangles = !cb && !vb;
-        if (p->dangles) p->alg = PM_ALG_LEFT;
-        break;
-    case PM__MERGE_RESTRICT:
-        p->dangles = vb;
-        if (vb) p->alg = PM_ALG_LEFT;
-        break;
-    }
+    p->dangles = dangle || op == PM__MERGE_JOIN || p->alg != PM__MERGE_WAITS;
 }
 
 /* Opens a pair by its masks; as pm__lists_open. */
