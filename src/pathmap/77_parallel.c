@@ -11,7 +11,7 @@
 
    Folds take the cut as it is. Each place that was not divided further is folded by itself; the places above are a
    small map, whose fold finds these results where they belong. */
-#include "48_map_range.h"
+#include "48_map_range.c"
 #include "62_hash.c"
 #include "77_parallel.h"
 
