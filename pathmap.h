@@ -15145,7 +15145,7 @@ static pm_alg pm__alg_named(const pm_map *m, unsigned same) {
 static pm_status pm__maps_combine(pm__merge_op op, const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
     pm__cx cx = pm__map_cx(a);
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
-    pm__outcome o;
+    pm__outcome o = {0, {0, false}, 0, 0};
     if (pm_map_ops(b) != cx.ops) return PM_MISMATCH;
     pm_status s = pm__operands_combine(&cx, op, &x, &y, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
@@ -15190,7 +15190,7 @@ PM_API pm_status pm_restrict(const pm_map *a, const pm_map *b, pm_map *out, pm_a
     if (!a || !b || !out) return PM_INVALID;
     pm__cx cx = pm__map_cx(a);
     pm__operand x = pm__operand_of(a), y = pm__operand_of(b);
-    pm__outcome o;
+    pm__outcome o = {0, {0, false}, 0, 0};
     if (pm_map_ops(b) != cx.ops) return PM_MISMATCH;
     pm_status s = pm__operands_restrict(&cx, &x, &y, &o);
     if (s == PM_OK && !pm__outcome_share(&cx, &x, &y, &o)) s = PM_NOMEM;
@@ -19866,7 +19866,7 @@ static pm_status pm__walg_combine_with(pm_wz *w, pm__merge_op op, const pm_ref *
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__operand a = pm__walg_operand_at(&focus), b = pm__walg_operand_at(src);
-    pm__outcome o;
+    pm__outcome o = {0, {0, false}, 0, 0};
     if (src->ops != cx.ops) return PM_MISMATCH;
     pm_status s;
     if (!alias && (w->cursor.len == 0 || pm__walg_value_stays(op, &focus, src)) && pm__walg_is_mine(w)) {

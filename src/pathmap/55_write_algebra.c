@@ -94,7 +94,7 @@ static pm_status pm__walg_combine_with(pm_wz *w, pm__merge_op op, const pm_ref *
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
     pm__operand a = pm__walg_operand_at(&focus), b = pm__walg_operand_at(src);
-    pm__outcome o;
+    pm__outcome o = {0, {0, false}, 0, 0};
     if (src->ops != cx.ops) return PM_MISMATCH;
     pm_status s;
     if (!alias && (w->cursor.len == 0 || pm__walg_value_stays(op, &focus, src)) && pm__walg_is_mine(w)) {
