@@ -2243,8 +2243,8 @@ enum { PM_MONOID_MAX = 64 };
 /* Makes a summary of what `m` holds now. `flags`: 0 or PM_SUMMARY_HASH. `monoid` NULL: none; it is copied.
    Owns     pm_summary_free
    Fails    PM_NOMEM; PM_INVALID: unknown flags; a monoid without `of` or `add`, or of a size that is 0 or too large
-   Cost     O(distinct nodes). For each node that leads to others it takes about 50 bytes, and for each of its children
-            4, with hashes 16 more, with a monoid `size` more, rounded up to 8
+   Cost     O(distinct nodes). For each node that leads to others it takes about 40 bytes, and for each of its children
+            16, with hashes 16 more, with a monoid `size` more, rounded up to 8: 1 to 5 bytes a key
    Threads  a read of `m` */
 PM_API PM_NODISCARD pm_status pm_summary_new(const pm_map *m, unsigned flags, const pm_monoid *monoid,
                                              pm_summary **out);
@@ -23964,30 +23964,42 @@ PM_API pm_status pm_shared_update(pm_shared *s, pm_status (*fn)(void *ctx, pm_ma
    memory that is used again cannot be taken for the node that was there.
 
    A *record* is counted like a node: by the records of the nodes above, and once for the root. It holds, for the node's
-   children in order, what is asked for soonest: running sums of their sizes, so that what lies before any of them is
-   one subtraction; and a copy of their hashes and elements, so that a node of which one child is new is made good
-   without looking at the others. Nodes without children (nine in ten) have no record: what they hold is read off their
-   heads. Measured, for words: 10,000 of 44,000 nodes have one, at 1.3 bytes a key. */
+   children in order, their records; running sums of their sizes, so that what lies before any of them is one
+   subtraction; and a copy of their hashes and elements. So a node of which one child is new is made good without
+   looking at the others. Nodes without children have no record: what they hold is read off their heads. Measured, for
+   words: 10,000 of 44,000 nodes have one, at 1.6 bytes a key. Without the children's records, which are then looked up
+   in the table, a refresh after one write takes 1.7 times as long. */
 
-/* Behind it, aligned by 8: hash of the node's content, hashes of its children; the element of the node, elements of its
-   children; sums. What was not asked for is not there. */
+/* A child of a node that is known. Both words are at a place that does not depend on how many there are, so that they
+   come at once with the record's head. */
+typedef struct pm__record_kid {
+    union {
+        struct pm__record *rec; /* NULL: it has none */
+        uint64_t word;          /* of 8 bytes on any machine */
+    } u;
+    uint64_t sum; /* values below this child and those before it; in a wide record, below this one alone */
+} pm__record_kid;
+
+/* Behind it: hash of the node's content, hashes of its children; the element of the node, elements of its children.
+   What was not asked for is not there. */
 typedef struct pm__record {
-    size_t refs;
+    pm__ref node;
+    union {
+        size_t refs;
+        struct pm__record *next; /* of those that are given up */
+    } u;
     uint16_t n; /* children, dangling ones included */
-    bool wide;  /* instead of 32-bit running sums the sizes themselves, saturating */
+    bool wide;  /* sums would not fit; sizes saturate */
+    pm__record_kid kid[];
 } pm__record;
 
-enum { PM__RECORD_HEAD = (sizeof(pm__record) + 7) & ~7u, PM__RECORD_KIDS = 256 };
-
-typedef struct pm__record_slot {
-    pm__ref node; /* 0: free */
-    pm__record *rec;
-} pm__record_slot;
+enum { PM__RECORD_KIDS = 256 };
 
 struct pm_summary {
     pm_map map;
-    pm__record_slot *slots; /* open addressing */
-    size_t used, cap;       /* cap is 0 or a power of two */
+    pm__record *root;   /* NULL: the top node has no children, or there is none */
+    pm__record **slots; /* open addressing */
+    size_t used, cap;   /* cap is 0 or a power of two */
     pm_monoid monoid;
     size_t element; /* bytes kept for one, or 0 */
     bool hashed;
@@ -24005,14 +24017,12 @@ static PM__INLINE size_t pm__record_home(const pm_summary *s, pm__ref r) {
 /* The slot of a node, or the free one where it would be. The table is not empty. */
 static PM__INLINE size_t pm__record_slot_of(const pm_summary *s, pm__ref r) {
     size_t i = pm__record_home(s, r);
-    while (s->slots[i].node && s->slots[i].node != r) i = (i + 1) & (s->cap - 1);
+    while (s->slots[i] && s->slots[i]->node != r) i = (i + 1) & (s->cap - 1);
     return i;
 }
 
 static PM__INLINE pm__record *pm__record_of(const pm_summary *s, pm__ref r) {
-    if (!s->cap || !r) return NULL;
-    const pm__record_slot *at = &s->slots[pm__record_slot_of(s, r)];
-    return at->node ? at->rec : NULL;
+    return s->cap ? s->slots[pm__record_slot_of(s, r)] : NULL;
 }
 
 /* Makes room for one more. False: no memory. */
@@ -24020,11 +24030,11 @@ static bool pm__record_room(pm_summary *s) {
     if ((s->used + 1) * 4 <= s->cap * 3) return true;
     pm_summary big = *s;
     big.cap = s->cap ? s->cap * 2 : 16;
-    big.slots = (pm__record_slot *)pm__mem_alloc_big(big.cap * sizeof *big.slots);
+    big.slots = (pm__record **)pm__mem_alloc_big(big.cap * sizeof *big.slots);
     if (!big.slots) return false;
-    memset(big.slots, 0, big.cap * sizeof *big.slots);
+    for (size_t i = 0; i < big.cap; i++) big.slots[i] = NULL;
     for (size_t i = 0; i < s->cap; i++)
-        if (s->slots[i].node) big.slots[pm__record_slot_of(&big, s->slots[i].node)] = s->slots[i];
+        if (s->slots[i]) big.slots[pm__record_slot_of(&big, s->slots[i]->node)] = s->slots[i];
     if (s->slots) pm__mem_free_big(s->slots, s->cap * sizeof *s->slots);
     big.bytes += (big.cap - s->cap) * sizeof *s->slots;
     *s = big;
@@ -24033,55 +24043,41 @@ static bool pm__record_room(pm_summary *s) {
 
 static size_t pm__record_size(const pm_summary *s, const pm__record *x) {
     size_t each = (s->hashed ? sizeof(pm_hash128) : 0) + s->element;
-    size_t size = PM__RECORD_HEAD + ((size_t)x->n + 1) * each + (size_t)x->n * (x->wide ? 8 : 4);
-    return size < PM__RECORD_HEAD + 8 ? (size_t)PM__RECORD_HEAD + 8 : size; /* room for a link */
+    return sizeof *x + (size_t)x->n * sizeof x->kid[0] + ((size_t)x->n + 1) * each;
 }
 
 /* Forgets a node: later slots of the same run move up. */
-static void pm__record_forget(pm_summary *s, pm__ref r) {
-    const size_t mask = s->cap - 1;
-    size_t hole = pm__record_slot_of(s, r);
-    size_t size = pm__record_size(s, s->slots[hole].rec);
-    pm__mem_free_big(s->slots[hole].rec, size);
-    s->bytes -= size;
-    s->used--;
-    for (size_t i = (hole + 1) & mask; s->slots[i].node; i = (i + 1) & mask) {
-        if (((i - pm__record_home(s, s->slots[i].node)) & mask) < ((i - hole) & mask)) continue;
+static void pm__record_forget(pm_summary *s, pm__record *x) {
+    const size_t mask = s->cap - 1, size = pm__record_size(s, x);
+    size_t hole = pm__record_slot_of(s, x->node);
+    for (size_t i = (hole + 1) & mask; s->slots[i]; i = (i + 1) & mask) {
+        if (((i - pm__record_home(s, s->slots[i]->node)) & mask) < ((i - hole) & mask)) continue;
         s->slots[hole] = s->slots[i];
         hole = i;
     }
-    s->slots[hole].node = 0;
+    s->slots[hole] = NULL;
+    pm__mem_free_big(x, size);
+    s->bytes -= size;
+    s->used--;
 }
 
 /* ---- what a record holds ------------------------------------------------------------------------------------- */
 
-static PM__INLINE char *pm__record_data(const pm__record *x) { return (char *)(uintptr_t)x + PM__RECORD_HEAD; }
-
 /* Of the node itself if `i` is 0, else of child i - 1. */
 static PM__INLINE pm_hash128 *pm__record_hash(const pm__record *x, size_t i) {
-    return (pm_hash128 *)(void *)pm__record_data(x) + i;
-}
-
-static PM__INLINE char *pm__record_elements(const pm_summary *s, const pm__record *x) {
-    return pm__record_data(x) + (s->hashed ? ((size_t)x->n + 1) * sizeof(pm_hash128) : 0);
+    return (pm_hash128 *)(uintptr_t)(const void *)&x->kid[x->n] + i;
 }
 
 static PM__INLINE void *pm__record_element(const pm_summary *s, const pm__record *x, size_t i) {
-    return pm__record_elements(s, x) + i * s->element;
-}
-
-static PM__INLINE void *pm__record_sums(const pm_summary *s, const pm__record *x) {
-    return pm__record_elements(s, x) + ((size_t)x->n + 1) * s->element;
+    char *first = (char *)pm__record_hash(x, s->hashed ? (size_t)x->n + 1 : 0);
+    return first + i * s->element;
 }
 
 /* Values below the children [lo, hi). */
-static PM__INLINE uint64_t pm__record_between(const pm_summary *s, const pm__record *x, unsigned lo, unsigned hi) {
-    if (PM__LIKELY(!x->wide)) {
-        const uint32_t *sums = (const uint32_t *)pm__record_sums(s, x);
-        return (hi ? sums[hi - 1] : 0u) - (lo ? sums[lo - 1] : 0u);
-    }
+static PM__INLINE uint64_t pm__record_between(const pm__record *x, unsigned lo, unsigned hi) {
+    if (PM__LIKELY(!x->wide)) return (hi ? x->kid[hi - 1].sum : 0) - (lo ? x->kid[lo - 1].sum : 0);
     uint64_t sum = 0;
-    for (; lo < hi; lo++) sum = pm__sat_add(sum, ((const uint64_t *)pm__record_sums(s, x))[lo]);
+    for (; lo < hi; lo++) sum = pm__sat_add(sum, x->kid[lo].sum);
     return sum;
 }
 
@@ -24105,29 +24101,43 @@ static PM__INLINE unsigned pm__summary_rank_at(pm__ref r, unsigned at, unsigned 
 }
 
 /* Values at and below the positions [lo, hi) of a node. */
-static PM__INLINE uint64_t pm__summary_span(const pm_summary *s, pm__ref r, const pm__record *x, unsigned lo,
-                                            unsigned hi) {
+static PM__INLINE uint64_t pm__summary_span(pm__ref r, const pm__record *x, unsigned lo, unsigned hi) {
     unsigned from, to, a = pm__summary_rank_at(r, lo, &from), b = pm__summary_rank_at(r, hi, &to);
     uint64_t own = to - from;
-    return x ? pm__sat_add(own, pm__record_between(s, x, a, b)) : own;
+    return x ? pm__sat_add(own, pm__record_between(x, a, b)) : own;
 }
 
-/* How many children a node has, dangling ones included; they are written to `out` if that is not NULL. */
-static unsigned pm__summary_kids(pm__ref r, pm__ref *out) {
+/* Values before a position of a node. */
+static PM__INLINE uint64_t pm__summary_before(pm__ref r, const pm__record *x, unsigned at) {
+    unsigned vals, kids = pm__summary_rank_at(r, at, &vals);
+    return x ? pm__sat_add(vals, pm__record_between(x, 0, kids)) : vals;
+}
+
+/* The children of a node in order, dangling ones included, where they are or in `room`; *n: how many. */
+static const pm__ref *pm__summary_kids(pm__ref r, pm__ref *room, unsigned *n) {
     if (!pm__order_line(r)) {
         const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
-        if (out) pm__byte_kids(x, out);
-        return x->nc;
+        *n = x->nc;
+        if (!pm__byte_is_wide(x)) return x->slot;
+        pm__byte_kids(x, room);
+        return room;
     }
     const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-    unsigned n = 0;
-    for (uint32_t m = x->cmask; m; m &= m - 1, n++)
-        if (out) out[n] = *pm__line_child(x, pm__ctz32(m));
-    return n;
+    unsigned k = 0;
+    for (uint32_t m = x->cmask; m; m &= m - 1) room[k++] = *pm__line_child(x, pm__ctz32(m));
+    *n = k;
+    return room;
 }
 
-static uint64_t pm__summary_size(const pm_summary *s, pm__ref r) {
-    return r ? pm__summary_span(s, r, pm__record_of(s, r), 0, pm__order_end(r)) : 0;
+/* True if a node has no children and so no record. */
+static PM__INLINE bool pm__summary_is_leaf(pm__ref r) {
+    if (pm__order_line(r)) return !((const pm__line *)pm__ref_ptr(r))->cmask;
+    return !((const pm__byte *)pm__ref_ptr(r))->nc;
+}
+
+/* Values below a node, which may be 0, with its record. */
+static uint64_t pm__summary_size(pm__ref r, const pm__record *x) {
+    return r ? pm__summary_span(r, x, 0, pm__order_end(r)) : 0;
 }
 
 /* ---- hashes of nodes ------------------------------------------------------------------------------------------- */
@@ -24262,7 +24272,7 @@ static void pm__summary_add_span(const pm_summary *s, pm__ref r, const pm__recor
             pm__summary_add_val(s, sum, some, *val);
         } else if (x && below) {
             unsigned k = pm__summary_rank_at(r, (unsigned)at, &vals);
-            if (pm__record_between(s, x, k, k + 1))
+            if (pm__record_between(x, k, k + 1))
                 pm__summary_add(s, sum, some, pm__record_element(s, x, (size_t)k + 1));
         }
     }
@@ -24273,130 +24283,142 @@ static void pm__summary_add_span(const pm_summary *s, pm__ref r, const pm__recor
 /* A node whose children are to be known before it. */
 typedef struct pm__summary_frame {
     pm__ref node;
-    pm__ref was; /* a node that is known and may be an earlier state of it, or 0 */
-    bool open;   /* its children have been put on the stack */
+    const pm__record *was; /* of what may be an earlier state of it, or NULL */
+    bool open;             /* its children have been put on the stack */
 } pm__summary_frame;
 
 /* The children of a node, and of its earlier state. */
 typedef struct pm__summary_pair {
-    pm__ref now[PM__RECORD_KIDS], was[PM__RECORD_KIDS];
+    const pm__ref *now, *was;
     unsigned n, m;
     int16_t same[PM__RECORD_KIDS]; /* where the child is in the earlier state, or -1 */
     int16_t near[PM__RECORD_KIDS]; /* if not: what may be its earlier state, or -1 */
+    pm__ref room[2][PM__RECORD_KIDS];
 } pm__summary_pair;
 
 enum { PM__SUMMARY_LOOK = 4 };
 
 /* Lists children, and finds those that have been there. What is overlooked costs time only. */
-static void pm__summary_match(pm__summary_pair *p, pm__ref node, pm__ref was) {
+static void pm__summary_match(pm__summary_pair *p, const pm__summary_frame *f) {
     unsigned j = 0;
-    p->n = pm__summary_kids(node, p->now);
-    p->m = was ? pm__summary_kids(was, p->was) : 0;
+    p->now = pm__summary_kids(f->node, p->room[0], &p->n);
+    p->was = p->room[1], p->m = 0;
+    if (f->was) p->was = pm__summary_kids(f->was->node, p->room[1], &p->m);
     for (unsigned i = 0; i < p->n; i++) {
+        if (PM__LIKELY(j < p->m && p->was[j] == p->now[i])) {
+            p->near[i] = -1;
+            p->same[i] = (int16_t)j++;
+            continue;
+        }
         unsigned end = p->m - j < PM__SUMMARY_LOOK ? p->m : j + PM__SUMMARY_LOOK, at = j;
         while (at < end && p->was[at] != p->now[i]) at++;
         p->same[i] = (int16_t)(at < end ? (int)at : -1);
-        p->near[i] = (int16_t)(j < p->m ? (int)j : -1);
+        p->near[i] = (int16_t)(at == end && j < p->m ? (int)j : -1);
         if (at < end) j = at + 1;
         else if (p->m - j >= p->n - i) j++;
     }
 }
 
-/* True if a node has no children and so no record. */
-static bool pm__summary_is_leaf(pm__ref r) { return pm__summary_kids(r, NULL) == 0; }
-
-/* Values below a child, which is number `at` of the earlier state, or (-1) in none. */
-static uint64_t pm__summary_child_size(const pm_summary *s, pm__ref c, const pm__record *was, int at) {
-    if (at >= 0) return pm__record_between(s, was, (unsigned)at, (unsigned)at + 1);
-    return pm__summary_size(s, c);
-}
-
-/* Hash and element of child k, which is not dangling, of a record in the making. */
-static void pm__summary_fill_child(const pm_summary *s, const pm__record *x, pm__ref c, size_t k, const pm__record *was,
-                                   int at) {
-    const pm__record *known = at < 0 ? pm__record_of(s, c) : was;
-    const size_t from = at < 0 ? 0 : (size_t)at + 1;
-    if (s->hashed)
-        *pm__record_hash(x, k + 1) = known ? *pm__record_hash(known, from) : pm__summary_hash_node(s, c, NULL);
-    if (!s->element) return;
-    void *to = pm__record_element(s, x, k + 1);
-    bool some = false;
-    if (known) memcpy(to, pm__record_element(s, known, from), s->element);
-    else pm__summary_add_span(s, c, NULL, 0, pm__order_end(c), to, &some);
-}
-
-/* Fills a record. */
-static void pm__summary_fill(const pm_summary *s, pm__record *x, pm__ref node, const pm__summary_pair *p,
-                             const pm__record *was, const uint64_t *sizes) {
-    uint32_t *sums = (uint32_t *)pm__record_sums(s, x), sum = 0;
-    for (unsigned i = 0; i < x->n; i++) {
-        if (x->wide) ((uint64_t *)(void *)sums)[i] = sizes[i];
-        else sums[i] = sum += (uint32_t)sizes[i];
-        if (p->now[i]) pm__summary_fill_child(s, x, p->now[i], i, was, p->same[i]);
-        else if (s->hashed) *pm__record_hash(x, (size_t)i + 1) = pm__summary_hash_none();
-        pm__record *below = pm__record_of(s, p->now[i]);
-        if (below) below->refs++;
+/* Child i of a record in the making. Returns how many values are below it. */
+static uint64_t pm__summary_child(const pm_summary *s, const pm__summary_pair *p, unsigned i, const pm__record *was,
+                                  pm__record **below) {
+    const pm__ref c = p->now[i];
+    *below = NULL;
+    if (!c) return 0;
+    if (p->same[i] >= 0) {
+        const unsigned at = (unsigned)p->same[i];
+        *below = was->kid[at].u.rec;
+        return pm__record_between(was, at, at + 1);
     }
-    if (s->hashed) *pm__record_hash(x, 0) = pm__summary_hash_node(s, node, pm__record_hash(x, 1));
+    if (!pm__summary_is_leaf(c)) *below = pm__record_of(s, c);
+    return pm__summary_size(c, *below);
+}
+
+/* Fills in hash and element of child i. */
+static void pm__summary_fill_child(const pm_summary *s, const pm__record *x, const pm__summary_pair *p, unsigned i,
+                                   const pm__record *was) {
+    const pm__ref c = p->now[i];
+    const pm__record *known = p->same[i] >= 0 ? was : x->kid[i].u.rec;
+    const size_t to = (size_t)i + 1, from = p->same[i] >= 0 ? (size_t)p->same[i] + 1 : 0;
+    if (s->hashed) {
+        if (!c) *pm__record_hash(x, to) = pm__summary_hash_none();
+        else *pm__record_hash(x, to) = known ? *pm__record_hash(known, from) : pm__summary_hash_node(s, c, NULL);
+    }
+    if (!s->element || !c) return;
     bool some = false;
-    if (s->element) pm__summary_add_span(s, node, x, 0, pm__order_end(node), pm__record_element(s, x, 0), &some);
+    if (known) memcpy(pm__record_element(s, x, to), pm__record_element(s, known, from), s->element);
+    else pm__summary_add_span(s, c, NULL, 0, pm__order_end(c), pm__record_element(s, x, to), &some);
+}
+
+/* Fills a record: head and children are there. */
+static void pm__summary_fill(const pm_summary *s, pm__record *x, const pm__summary_pair *p, const pm__record *was) {
+    for (unsigned i = 0; i < x->n; i++)
+        if (x->kid[i].u.rec) x->kid[i].u.rec->u.refs++;
+    if (!s->hashed && !s->element) return;
+    for (unsigned i = 0; i < x->n; i++) pm__summary_fill_child(s, x, p, i, was);
+    if (s->hashed) *pm__record_hash(x, 0) = pm__summary_hash_node(s, x->node, pm__record_hash(x, 1));
+    if (!s->element) return;
+    bool some = false;
+    pm__summary_add_span(s, x->node, x, 0, pm__order_end(x->node), pm__record_element(s, x, 0), &some);
 }
 
 /* Makes the record of a node whose children are known. False: no memory. */
-static bool pm__summary_make(pm_summary *s, const pm__summary_frame *f, pm__list *made, pm__summary_pair *p) {
-    uint64_t sizes[PM__RECORD_KIDS], sum = 0;
-    const pm__record *was = pm__record_of(s, f->was);
-    pm__summary_match(p, f->node, was ? f->was : 0);
-    for (unsigned i = 0; i < p->n; i++) {
-        sizes[i] = pm__summary_child_size(s, p->now[i], was, p->same[i]);
-        sum = pm__sat_add(sum, sizes[i]);
-    }
-    const pm__record head = {0, (uint16_t)p->n, sum > UINT32_MAX};
+static bool pm__summary_make(pm_summary *s, const pm__summary_frame *f, pm__list *made, const pm__summary_pair *p) {
+    const pm__record head = {f->node, {0}, (uint16_t)p->n, false};
     const size_t size = pm__record_size(s, &head);
-    if (!pm__record_room(s) || !pm__list_put(made, &f->node, 1)) return false;
+    if (!pm__record_room(s) || !pm__list_room(made, 1)) return false;
     pm__record *x = (pm__record *)pm__mem_alloc_big(size);
-    if (!x) {
-        made->used--;
-        return false;
-    }
-    memset(x, 0, size);
+    if (!x) return false;
+    if (s->element) memset(x, 0, size);
     *x = head;
-    pm__summary_fill(s, x, f->node, p, was, sizes);
-    pm__record_slot *at = &s->slots[pm__record_slot_of(s, f->node)];
-    at->node = f->node;
-    at->rec = x;
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < p->n; i++) {
+        x->kid[i].u.word = 0;
+        x->kid[i].sum = pm__summary_child(s, p, i, f->was, &x->kid[i].u.rec);
+        sum = pm__sat_add(sum, x->kid[i].sum);
+    }
+    x->wide = sum == UINT64_MAX;
+    for (unsigned i = 1; i < p->n && !x->wide; i++) x->kid[i].sum += x->kid[i - 1].sum;
+    pm__summary_fill(s, x, p, f->was);
+    s->slots[pm__record_slot_of(s, f->node)] = x;
     s->used++;
     s->bytes += size;
-    return true;
+    return pm__list_put(made, &x, 1);
 }
 
 /* Puts the children of a node on the stack that have no record and are to have one. False: no memory. */
 static bool pm__summary_descend(const pm_summary *s, const pm__summary_frame *f, pm__list *stack,
-                                pm__summary_pair *p) {
-    pm__summary_match(p, f->node, pm__record_of(s, f->was) ? f->was : 0);
+                                const pm__summary_pair *p) {
     for (unsigned i = 0; i < p->n; i++) {
         const pm__ref c = p->now[i];
-        if (!c || p->same[i] >= 0 || pm__record_of(s, c) || pm__summary_is_leaf(c)) continue;
-        pm__summary_frame below = {c, p->near[i] >= 0 ? p->was[p->near[i]] : 0, false};
+        if (!c || p->same[i] >= 0 || pm__summary_is_leaf(c) || pm__record_of(s, c)) continue;
+        const pm__record *was = p->near[i] >= 0 ? f->was->kid[p->near[i]].u.rec : NULL;
+        pm__summary_frame below = {c, was, false};
         if (!pm__list_put(stack, &below, 1)) return false;
     }
     return true;
 }
 
-/* Makes all records below a root that there are not, deepest first, and lists their nodes. False: no memory. */
-static bool pm__summary_build(pm_summary *s, pm__ref root, pm__ref was, pm__list *made) {
+/* Makes all records below a root that there are not, deepest first, and lists them. False: no memory. */
+static bool pm__summary_build(pm_summary *s, pm__ref root, pm__list *made) {
     pm__summary_pair pair;
     pm__list stack = pm__list_of(sizeof(pm__summary_frame));
-    const pm__summary_frame first = {root, was, false};
-    bool ok = !root || pm__record_of(s, root) || pm__summary_is_leaf(root) || pm__list_put(&stack, &first, 1);
+    const pm__summary_frame first = {root, s->root, false};
+    bool ok = !root || pm__summary_is_leaf(root) || pm__record_of(s, root) || pm__list_put(&stack, &first, 1);
     while (ok && stack.used) {
-        pm__summary_frame *top = (pm__summary_frame *)pm__list_at(&stack, stack.used - 1), f = *top;
-        if (!f.open && !pm__record_of(s, f.node)) {
-            top->open = true;
-            ok = pm__summary_descend(s, &f, &stack, &pair);
+        const size_t top = stack.used;
+        pm__summary_frame f = *(pm__summary_frame *)pm__list_at(&stack, top - 1);
+        if (!f.open && pm__record_of(s, f.node)) { /* by another way */
+            stack.used--;
             continue;
         }
-        if (f.open) ok = pm__summary_make(s, &f, made, &pair);
+        pm__summary_match(&pair, &f);
+        if (!f.open) {
+            ((pm__summary_frame *)pm__list_at(&stack, top - 1))->open = true;
+            ok = pm__summary_descend(s, &f, &stack, &pair);
+            if (!ok || stack.used > top) continue;
+        }
+        ok = pm__summary_make(s, &f, made, &pair);
         stack.used--;
     }
     pm__list_free(&stack);
@@ -24405,58 +24427,49 @@ static bool pm__summary_build(pm_summary *s, pm__ref root, pm__ref was, pm__list
 
 /* ---- giving records up ------------------------------------------------------------------------------------------ */
 
-/* Takes one reference from each child's record. Those that have none left join the list, which leads through what
-   records hold. Returns its new head. */
-static pm__ref pm__summary_unlink(const pm_summary *s, pm__ref node, pm__ref list) {
-    pm__ref kids[PM__RECORD_KIDS];
-    unsigned n = pm__summary_kids(node, kids);
-    for (unsigned i = 0; i < n; i++) {
-        pm__record *x = pm__record_of(s, kids[i]);
-        if (!x || --x->refs) continue;
-        pm__store64(pm__record_data(x), list);
-        list = kids[i];
-    }
-    return list;
-}
-
-/* Gives up the reference of a root. Its nodes are still there. */
-static void pm__summary_release(pm_summary *s, pm__ref root) {
-    pm__record *x = pm__record_of(s, root);
-    pm__ref list = 0;
-    if (!x || --x->refs) return;
-    pm__store64(pm__record_data(x), 0);
-    for (pm__ref r = root; r; r = list) {
-        list = pm__summary_unlink(s, r, pm__load64(pm__record_data(pm__record_of(s, r))));
-        pm__record_forget(s, r);
+/* Gives up one reference to a record, and all that only it leads to. NULL is allowed. */
+static void pm__summary_release(pm_summary *s, pm__record *x) {
+    if (!x || --x->u.refs) return;
+    x->u.next = NULL;
+    while (x) {
+        pm__record *list = x->u.next;
+        for (unsigned i = 0; i < x->n; i++) {
+            pm__record *below = x->kid[i].u.rec;
+            if (!below || --below->u.refs) continue;
+            below->u.next = list;
+            list = below;
+        }
+        pm__record_forget(s, x);
+        x = list;
     }
 }
 
 /* Undoes what was made, latest first. */
 static void pm__summary_undo(pm_summary *s, const pm__list *made) {
     for (size_t i = made->used; i--;) {
-        const pm__ref node = *(const pm__ref *)pm__list_at(made, i);
-        pm__ref kids[PM__RECORD_KIDS];
-        for (unsigned k = pm__summary_kids(node, kids); k--;) {
-            pm__record *x = pm__record_of(s, kids[k]);
-            if (x) x->refs--;
+        pm__record *x = *(pm__record **)pm__list_at(made, i);
+        for (unsigned k = 0; k < x->n; k++) {
+            pm__record *below = x->kid[k].u.rec;
+            if (below) below->u.refs--;
         }
-        pm__record_forget(s, node);
+        pm__record_forget(s, x);
     }
 }
 
 /* Goes over to a map, which becomes the summary's. False: no memory, and nothing has changed. */
 static bool pm__summary_take(pm_summary *s, const pm_map *now) {
-    pm__list made = pm__list_of(sizeof(pm__ref));
-    const bool ok = pm__summary_build(s, now->root, s->map.root, &made);
+    pm__list made = pm__list_of(sizeof(pm__record *));
+    const bool ok = pm__summary_build(s, now->root, &made);
     pm_map old = s->map;
     if (!ok) pm__summary_undo(s, &made);
     pm__list_free(&made);
     if (!ok) return false;
-    pm__record *root = pm__record_of(s, now->root);
-    if (root) root->refs++;
-    pm__summary_release(s, old.root);
+    pm__record *root = now->root ? pm__record_of(s, now->root) : NULL;
+    if (root) root->u.refs++;
+    pm__summary_release(s, s->root);
+    s->root = root;
     s->map = *now;
-    s->count = pm__sat_add(now->has_value, pm__summary_size(s, now->root));
+    s->count = pm__sat_add(now->has_value, pm__summary_size(now->root, root));
     if (s->hashed) {
         s->hash = pm__summary_hash_none();
         if (root) s->hash = *pm__record_hash(root, 0);
@@ -24496,7 +24509,7 @@ PM_API pm_status pm_summary_new(const pm_map *m, unsigned flags, const pm_monoid
 PM_API void pm_summary_free(pm_summary *s) {
     if (!s) return;
     for (size_t i = 0; i < s->cap; i++)
-        if (s->slots[i].node) pm__mem_free_big(s->slots[i].rec, pm__record_size(s, s->slots[i].rec));
+        if (s->slots[i]) pm__mem_free_big(s->slots[i], pm__record_size(s, s->slots[i]));
     if (s->slots) pm__mem_free_big(s->slots, s->cap * sizeof *s->slots);
     pm_drop(&s->map);
     pm__mem_free_big(s, sizeof *s);
@@ -24535,21 +24548,21 @@ PM_API pm_status pm_summary_equal(const pm_summary *a, const pm_summary *b, bool
 
 /* ---- counts ---------------------------------------------------------------------------------------------------- */
 
-/* The record of a node that is about to be looked at. Both are fetched at once. */
-static PM__INLINE const pm__record *pm__ask_record(const pm_summary *s, pm__ref r) {
-    pm__ref_prefetch(r);
-    return pm__record_of(s, r);
+/* The record of the child at a position of a node; NULL: it has none. */
+static PM__INLINE const pm__record *pm__ask_below(pm__ref r, const pm__record *x, unsigned at) {
+    unsigned vals;
+    return x ? x->kid[pm__summary_rank_at(r, at, &vals)].u.rec : NULL;
 }
 
-/* Counts the values of a trie from a key on, or those before it. */
-static uint64_t pm__ask_half(const pm_summary *s, pm__ref r, const uint8_t *key, size_t len, bool from) {
+/* Counts the values of a trie, whose record is x, from a key on, or those before it. */
+static PM__INLINE uint64_t pm__ask_half(pm__ref r, const pm__record *x, const uint8_t *key, size_t len, bool from) {
     uint64_t n = 0;
     while (r) {
-        const pm__record *x = pm__ask_record(s, r);
         const pm__order_seek k = pm__order_seek_in(r, key, len);
-        const unsigned lo = from ? k.at + (k.on != 0) : 0, hi = from ? pm__order_end(r) : k.at;
-        n = pm__sat_add(n, pm__summary_span(s, r, x, lo, hi));
+        if (from) n = pm__sat_add(n, pm__summary_span(r, x, k.at + (k.on != 0), pm__order_end(r)));
+        else n = pm__sat_add(n, pm__summary_before(r, x, k.at));
         if (!k.on) break;
+        x = pm__ask_below(r, x, k.at);
         key += k.used, len -= k.used;
         r = k.on;
     }
@@ -24558,17 +24571,20 @@ static uint64_t pm__ask_half(const pm_summary *s, pm__ref r, const uint8_t *key,
 
 /* Counts those between two keys, the first of which is less. */
 static uint64_t pm__ask_between(const pm_summary *s, pm_key from, pm_key to) {
+    const pm__record *x = s->root;
     for (pm__ref r = s->map.root; r;) {
         const uint8_t *a = pm__order_bytes(from.data), *b = pm__order_bytes(to.data);
-        const pm__record *x = pm__ask_record(s, r);
         const pm__order_seek i = pm__order_seek_in(r, a, from.len), k = pm__order_seek_in(r, b, to.len);
         from.data = a + i.used, from.len -= i.used;
         to.data = b + k.used, to.len -= k.used;
         if (!i.on || i.on != k.on || i.at != k.at) {
-            const uint64_t first = pm__ask_half(s, i.on, pm__order_bytes(from.data), from.len, true);
-            const uint64_t last = pm__ask_half(s, k.on, pm__order_bytes(to.data), to.len, false);
-            return pm__sat_add(pm__summary_span(s, r, x, i.at + (i.on != 0), k.at), pm__sat_add(first, last));
+            const pm__record *y = i.on ? pm__ask_below(r, x, i.at) : NULL;
+            const pm__record *z = k.on ? pm__ask_below(r, x, k.at) : NULL;
+            const uint64_t first = pm__ask_half(i.on, y, pm__order_bytes(from.data), from.len, true);
+            const uint64_t last = pm__ask_half(k.on, z, pm__order_bytes(to.data), to.len, false);
+            return pm__sat_add(pm__summary_span(r, x, i.at + (i.on != 0), k.at), pm__sat_add(first, last));
         }
+        x = pm__ask_below(r, x, i.at);
         r = i.on;
     }
     return 0;
@@ -24577,7 +24593,7 @@ static uint64_t pm__ask_between(const pm_summary *s, pm_key from, pm_key to) {
 PM_API pm_status pm_summary_rank(const pm_summary *s, const void *key, size_t len, uint64_t *out) {
     if (!s || pm__map_bad(&s->map, key, len) || !out) return PM_INVALID;
     const uint64_t root = s->map.has_value && len;
-    *out = pm__sat_add(root, pm__ask_half(s, s->map.root, pm__order_bytes(key), len, false));
+    *out = pm__sat_add(root, pm__ask_half(s->map.root, s->root, pm__order_bytes(key), len, false));
     return PM_OK;
 }
 
@@ -24588,9 +24604,9 @@ PM_API pm_status pm_summary_range_count(const pm_summary *s, const pm_key *from,
     uint64_t n = 0;
     if (pm__range_is_empty(from, to)) n = 0;
     else if (from && to) n = pm__ask_between(s, *from, *to);
-    else if (from) n = pm__ask_half(s, m->root, pm__order_bytes(from->data), from->len, true);
-    else if (to) n = pm__ask_half(s, m->root, pm__order_bytes(to->data), to->len, false);
-    else n = pm__summary_size(s, m->root);
+    else if (from) n = pm__ask_half(m->root, s->root, pm__order_bytes(from->data), from->len, true);
+    else if (to) n = pm__ask_half(m->root, s->root, pm__order_bytes(to->data), to->len, false);
+    else n = pm__summary_size(m->root, s->root);
     *out = pm__sat_add(n, root);
     return PM_OK;
 }
@@ -24622,7 +24638,7 @@ PM_API pm_status pm_summary_prefix_count(const pm_summary *s, const void *key, s
     if (!s || pm__map_bad(&s->map, key, len) || !out) return PM_INVALID;
     const pm__ask_span k = pm__ask_prefix(&s->map, (const uint8_t *)key, len);
     uint64_t n = k.val != NULL;
-    if (k.node) n = pm__sat_add(n, pm__summary_span(s, k.node, pm__record_of(s, k.node), k.lo, k.hi));
+    if (k.node) n = pm__sat_add(n, pm__summary_span(k.node, pm__record_of(s, k.node), k.lo, k.hi));
     *out = n;
     return PM_OK;
 }
@@ -24630,14 +24646,15 @@ PM_API pm_status pm_summary_prefix_count(const pm_summary *s, const void *key, s
 /* ---- by number -------------------------------------------------------------------------------------------------- */
 
 /* The position of a node at or below which value n is; *n: its number there. There are more than n. */
-static unsigned pm__ask_position(const pm_summary *s, pm__ref r, const pm__record *x, uint64_t *n) {
+static unsigned pm__ask_position(pm__ref r, const pm__record *x, uint64_t *n) {
     unsigned lo = 0, hi = pm__order_end(r);
+    if (!x && pm__order_line(r)) return (unsigned)*n; /* there are values only */
     while (hi - lo > 1) { /* what lies before `lo` is not more than n, what lies before `hi` is */
         unsigned mid = (lo + hi) / 2;
-        if (pm__summary_span(s, r, x, 0, mid) <= *n) lo = mid;
+        if (pm__summary_before(r, x, mid) <= *n) lo = mid;
         else hi = mid;
     }
-    *n -= pm__summary_span(s, r, x, 0, lo);
+    *n -= pm__summary_before(r, x, lo);
     return lo;
 }
 
@@ -24647,10 +24664,14 @@ PM_API pm_status pm_summary_nth(const pm_summary *s, uint64_t n, pm_item *item) 
     const pm_val *val = NULL;
     if (n >= s->count) return pm__item_end(item, &path, true, NULL);
     if (s->map.has_value && n-- == 0) val = &s->map.value;
+    const pm__record *x = s->root;
     for (pm__ref r = s->map.root, below; !val; r = below) {
-        const unsigned at = pm__ask_position(s, r, pm__ask_record(s, r), &n);
+        const unsigned at = pm__ask_position(r, x, &n);
         if (!pm__order_spell(&path, r, at)) return pm__item_end(item, &path, false, NULL);
         val = pm__order_look(r, at, &below);
+        if (val) break;
+        pm__ref_prefetch(below);
+        x = pm__ask_below(r, x, at);
     }
     return pm__item_end(item, &path, true, val);
 }
@@ -24684,10 +24705,9 @@ static void pm__ask_prepend(const pm_summary *s, const pm__ask_sum *before, pm__
 }
 
 /* Adds the values from a key on before a sum, or those before the key behind it. */
-static void pm__ask_add_half(const pm_summary *s, pm__ref r, const uint8_t *key, size_t len, bool from,
-                             pm__ask_sum *sum) {
+static void pm__ask_add_half(const pm_summary *s, pm__ref r, const pm__record *x, const uint8_t *key, size_t len,
+                             bool from, pm__ask_sum *sum) {
     while (r) {
-        const pm__record *x = pm__ask_record(s, r);
         const pm__order_seek k = pm__order_seek_in(r, key, len);
         pm__ask_sum part;
         part.some = false;
@@ -24698,6 +24718,7 @@ static void pm__ask_add_half(const pm_summary *s, pm__ref r, const uint8_t *key,
             pm__summary_add_span(s, r, x, 0, k.at, &sum->sum, &sum->some);
         }
         if (!k.on) break;
+        x = pm__ask_below(r, x, k.at);
         key += k.used, len -= k.used;
         r = k.on;
     }
@@ -24705,17 +24726,21 @@ static void pm__ask_add_half(const pm_summary *s, pm__ref r, const uint8_t *key,
 
 /* Adds the values between two keys, the first of which is less. */
 static void pm__ask_add_between(const pm_summary *s, pm_key from, pm_key to, pm__ask_sum *sum) {
+    const pm__record *x = s->root;
     for (pm__ref r = s->map.root; r;) {
         const uint8_t *a = pm__order_bytes(from.data), *b = pm__order_bytes(to.data);
         const pm__order_seek i = pm__order_seek_in(r, a, from.len), k = pm__order_seek_in(r, b, to.len);
         from.data = a + i.used, from.len -= i.used;
         to.data = b + k.used, to.len -= k.used;
         if (!i.on || i.on != k.on || i.at != k.at) {
-            pm__ask_add_half(s, i.on, pm__order_bytes(from.data), from.len, true, sum);
-            pm__summary_add_span(s, r, pm__record_of(s, r), i.at + (i.on != 0), k.at, &sum->sum, &sum->some);
-            pm__ask_add_half(s, k.on, pm__order_bytes(to.data), to.len, false, sum);
+            const pm__record *y = i.on ? pm__ask_below(r, x, i.at) : NULL;
+            const pm__record *z = k.on ? pm__ask_below(r, x, k.at) : NULL;
+            pm__ask_add_half(s, i.on, y, pm__order_bytes(from.data), from.len, true, sum);
+            pm__summary_add_span(s, r, x, i.at + (i.on != 0), k.at, &sum->sum, &sum->some);
+            pm__ask_add_half(s, k.on, z, pm__order_bytes(to.data), to.len, false, sum);
             return;
         }
+        x = pm__ask_below(r, x, i.at);
         r = i.on;
     }
 }
@@ -24727,10 +24752,10 @@ PM_API pm_status pm_summary_reduce(const pm_summary *s, const pm_key *from, cons
     sum.some = root.some = false;
     if (pm__range_is_empty(from, to)) sum.some = false;
     else if (from && to) pm__ask_add_between(s, *from, *to, &sum);
-    else if (from) pm__ask_add_half(s, m->root, pm__order_bytes(from->data), from->len, true, &sum);
-    else if (to) pm__ask_add_half(s, m->root, pm__order_bytes(to->data), to->len, false, &sum);
+    else if (from) pm__ask_add_half(s, m->root, s->root, pm__order_bytes(from->data), from->len, true, &sum);
+    else if (to) pm__ask_add_half(s, m->root, s->root, pm__order_bytes(to->data), to->len, false, &sum);
     else if (m->root)
-        pm__summary_add_span(s, m->root, pm__record_of(s, m->root), 0, pm__order_end(m->root), &sum.sum, &sum.some);
+        pm__summary_add_span(s, m->root, s->root, 0, pm__order_end(m->root), &sum.sum, &sum.some);
     if (m->has_value && pm__range_has_root(from, to)) pm__summary_add_val(s, &root.sum, &root.some, m->value);
     pm__ask_prepend(s, &root, &sum);
     if (sum.some) memcpy(out, &sum.sum, s->monoid.size);
@@ -24807,14 +24832,14 @@ static pm__best_item pm__best_take(pm__best *w) {
 /* Puts the positions [lo, hi) of a node on the heap, the first of which has that rank. False: no memory. */
 static bool pm__best_open(pm__best *w, const pm__best_way *way, unsigned lo, unsigned hi, uint64_t rank) {
     const pm__ref r = way->node;
-    const pm__record *x = pm__ask_record(w->s, r);
+    const pm__record *x = pm__record_of(w->s, r);
     pm__best_item item = {rank, 0, 0, w->ways.used, 0};
     unsigned vals;
     if (!pm__list_put(&w->ways, way, 1)) return false;
     for (int at = pm__order_next(r, lo); at >= 0 && (unsigned)at < hi; at = pm__order_next(r, (unsigned)at + 1)) {
         const pm_val *val = pm__order_look(r, (unsigned)at, &item.below);
         const unsigned k = val ? 0 : pm__summary_rank_at(r, (unsigned)at, &vals);
-        const uint64_t has = val ? 1 : item.below ? pm__record_between(w->s, x, k, k + 1) : 0;
+        const uint64_t has = val ? 1 : item.below ? pm__record_between(x, k, k + 1) : 0;
         item.at = (size_t)at;
         if (val) item.val = *val;
         if (has && !pm__best_put(w, &item, val ? NULL : pm__record_element(w->s, x, (size_t)k + 1))) return false;

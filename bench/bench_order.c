@@ -2,11 +2,10 @@
    and putting together, taking the first out; beside std::map and absl::btree_map where they are. Counting and removing
    are per range, of as many keys as the name says. Of pathmap alone: writing below a writer's focus against pm_set, and
    batches of changes (a third of them of keys that are there), per key; and summaries: ranks, the n-th, the size of a
-   prefix, the best ten of one, random keys, beside the same by counting (1,000 questions of these); what a summary
-   takes to make, in memory, and to refresh; inserting the second half of the keys beside one that is refreshed each so
-   many.
+   prefix, the best ten of one, random keys, beside the same by counting; what a summary takes to make, to hold and to
+   refresh; inserting the second half of the keys beside one that is refreshed each so many.
 
-   Every answer is added up and compared between the engines. */
+   Every answer of the engines is added up and compared between them. */
 #define _GNU_SOURCE
 #define PATHMAP_STATIC
 #include "pathmap.h"

@@ -1,5 +1,6 @@
 /* Autocomplete: what begins with what was typed, a page at a time. A page is asked for with the last key of the one
-   before, so nothing is kept between two requests, and keys may come and go meanwhile. */
+   before, so nothing is kept between two requests, and keys may come and go meanwhile. The words that are
+   typed most come from a summary, which knows the greatest score below each node. */
 #include <stdio.h>
 #include <string.h>
 
@@ -40,6 +41,49 @@ static void complete(const pm_map *m, const char *typed) {
     pm_item_drop(&item);
 }
 
+/* The greatest score of many: a monoid for the summary. */
+static void score_of(void *ctx, pm_val v, void *out) {
+    (void)ctx;
+    memcpy(out, &v, sizeof v);
+}
+static int compare_scores(void *ctx, const void *a, const void *b) {
+    pm_val x, y;
+    (void)ctx;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return (x > y) - (x < y);
+}
+static void keep_greater(void *ctx, void *left, const void *right) {
+    if (compare_scores(ctx, right, left) > 0) memcpy(left, right, sizeof(pm_val));
+}
+
+static bool show(void *ctx, const uint8_t *key, size_t len, pm_val val) {
+    (void)ctx;
+    printf(" %.*s (%u)", (int)len, (const char *)key, (unsigned)val);
+    return true;
+}
+
+/* Prints the three words of a prefix that are typed most; then types one of them, and prints them again. */
+static pm_status most_typed(void) {
+    const pm_monoid greatest = {sizeof(pm_val), NULL, score_of, keep_greater, compare_scores};
+    pm_map typed = {0};
+    pm_summary *s = NULL;
+    pm_status status = PM_OK;
+    for (size_t i = 0; i < sizeof words / sizeof *words && status == PM_OK; i++)
+        status = pm_set(&typed, words[i], strlen(words[i]), i * 37 % 50, NULL);
+    if (status == PM_OK) status = pm_summary_new(&typed, 0, &greatest, &s);
+    for (int i = 0; i < 2 && status == PM_OK; i++) {
+        printf("mar, typed most:");
+        status = pm_summary_best(s, "mar", 3, 3, show, NULL);
+        printf("\n");
+        if (status == PM_OK) status = pm_set(&typed, "market", 6, 99, NULL);
+        if (status == PM_OK) status = pm_summary_refresh(s, &typed);
+    }
+    pm_summary_free(s);
+    pm_drop(&typed);
+    return status;
+}
+
 int main(void) {
     pm_map m = {0};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -68,5 +112,5 @@ int main(void) {
     printf("the third word from mas on: %.*s\n", (int)last.len, (const char *)last.key);
     pm_item_drop(&last);
     pm_drop(&m);
-    return 0;
+    return most_typed() != PM_OK;
 }

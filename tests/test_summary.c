@@ -5,6 +5,8 @@
 #include "check.h"
 #include "model.h"
 
+#include <limits.h>
+
 #define PATHMAP_STATIC
 #define PM_MALLOC(n) check_malloc(n)
 #define PM_FREE(p, n) check_free(p, n)
@@ -34,29 +36,32 @@ static model *model_of(const pm_map *m) {
 
 /* ---- what the table holds ---- */
 
-static size_t child_count(const pm_summary *s, pm__ref r) {
-    size_t n = 0;
-    pm__ref kids[256];
-    for (unsigned k = pm__summary_kids(r, kids); k--;) n += pm__record_of(s, kids[k]) != NULL;
-    return n;
-}
-
 /* Each node below the root that has children is known, no other one is, and counts are right. */
 static void check_table(const pm_summary *s) {
     uint64_t bytes = sizeof *s + s->cap * sizeof *s->slots;
-    size_t used = 0, refs = pm__record_of(s, s->map.root) != NULL, owed = 0;
+    size_t used = 0, refs = s->root != NULL, owed = 0;
     for (size_t i = 0; i < s->cap; i++) {
-        if (!s->slots[i].node) continue;
-        CHECK(s->slots[i].rec->refs > 0 && pm__record_of(s, s->slots[i].node) == s->slots[i].rec);
-        refs += child_count(s, s->slots[i].node);
-        owed += s->slots[i].rec->refs;
-        bytes += pm__record_size(s, s->slots[i].rec);
+        const pm__record *x = s->slots[i];
+        if (!x) continue;
+        pm__ref room[256];
+        unsigned n = 0;
+        const pm__ref *kids = pm__summary_kids(x->node, room, &n);
+        CHECK(x->n == n && x->u.refs > 0 && pm__record_of(s, x->node) == x);
+        for (unsigned k = 0; k < n; k++) {
+            const pm__record *below = x->kid[k].u.rec;
+            bool leads = kids[k] && !pm__summary_is_leaf(kids[k]);
+            CHECK(below == (leads ? pm__record_of(s, kids[k]) : NULL) && leads == (below != NULL));
+            refs += leads;
+        }
+        owed += x->u.refs;
+        bytes += pm__record_size(s, x);
         used++;
     }
     CHECK_EQ(owed, refs);
     CHECK_EQ(bytes, pm_summary_bytes(s));
     CHECK_EQ(used, s->used);
-    if (s->map.root) CHECK_EQ(pm__record_of(s, s->map.root) == NULL, pm__summary_is_leaf(s->map.root));
+    bool leads = s->map.root && !pm__summary_is_leaf(s->map.root);
+    CHECK(s->root == (leads ? pm__record_of(s, s->map.root) : NULL) && leads == (s->root != NULL));
 }
 
 /* ---- answers ---- */
@@ -509,6 +514,44 @@ TEST(a_refresh_without_memory_leaves_the_summary_as_it_was) {
         pm_drop(&m);
         pm_drop(&other);
     }
+}
+
+static bool count_one(void *ctx, const uint8_t *k, size_t len, pm_val val) {
+    (void)k, (void)len, (void)val;
+    return ++*(unsigned *)ctx < UINT_MAX;
+}
+
+TEST(questions_without_memory_find_nothing) {
+    pm_map m = {0};
+    pm_summary *x = NULL;
+    pm_item i = {0};
+    unsigned shown = 0;
+    for (unsigned k = 0; k < 500; k++) {
+        uint64_t word = check_rand();
+        CHECK_OK(pm_set(&m, &word, k % 9, k, NULL));
+    }
+    CHECK_OK(pm_summary_new(&m, 0, &greatest, &x));
+    for (uint64_t n = 1, fails = 1; fails; n++) {
+        shown = 0;
+        check_fail_allocs_from(n);
+        pm_status st = pm_summary_best(x, NULL, 0, 20, count_one, &shown);
+        fails = check_alloc_fails();
+        check_fail_alloc(0);
+        CHECK_EQ(st, fails ? PM_NOMEM : PM_OK);
+    }
+    CHECK_EQ(shown, 20);
+    check_fail_alloc(1);
+    CHECK_EQ(pm_summary_nth(x, 300, &i), PM_NOMEM);
+    CHECK(!i.found);
+    check_fail_alloc(0);
+    CHECK_OK(pm_summary_nth(x, 300, &i));
+    check_fail_alloc(1);
+    CHECK_OK(pm_summary_nth(x, 299, &i)); /* the buffer will do */
+    CHECK(i.found);
+    check_fail_alloc(0);
+    pm_item_drop(&i);
+    pm_summary_free(x);
+    pm_drop(&m);
 }
 
 TEST(values_are_held_as_long_as_the_summary) {

@@ -47,8 +47,8 @@ enum { PM_MONOID_MAX = 64 };
 /* Makes a summary of what `m` holds now. `flags`: 0 or PM_SUMMARY_HASH. `monoid` NULL: none; it is copied.
    Owns     pm_summary_free
    Fails    PM_NOMEM; PM_INVALID: unknown flags; a monoid without `of` or `add`, or of a size that is 0 or too large
-   Cost     O(distinct nodes). For each node that leads to others it takes about 50 bytes, and for each of its children
-            4, with hashes 16 more, with a monoid `size` more, rounded up to 8
+   Cost     O(distinct nodes). For each node that leads to others it takes about 40 bytes, and for each of its children
+            16, with hashes 16 more, with a monoid `size` more, rounded up to 8: 1 to 5 bytes a key
    Threads  a read of `m` */
 PM_API PM_NODISCARD pm_status pm_summary_new(const pm_map *m, unsigned flags, const pm_monoid *monoid,
                                              pm_summary **out);

@@ -5,21 +5,21 @@
 
 /* ---- counts ---------------------------------------------------------------------------------------------------- */
 
-/* The record of a node that is about to be looked at. Both are fetched at once. */
-static PM__INLINE const pm__record *pm__ask_record(const pm_summary *s, pm__ref r) {
-    pm__ref_prefetch(r);
-    return pm__record_of(s, r);
+/* The record of the child at a position of a node; NULL: it has none. */
+static PM__INLINE const pm__record *pm__ask_below(pm__ref r, const pm__record *x, unsigned at) {
+    unsigned vals;
+    return x ? x->kid[pm__summary_rank_at(r, at, &vals)].u.rec : NULL;
 }
 
-/* Counts the values of a trie from a key on, or those before it. */
-static uint64_t pm__ask_half(const pm_summary *s, pm__ref r, const uint8_t *key, size_t len, bool from) {
+/* Counts the values of a trie, whose record is x, from a key on, or those before it. */
+static PM__INLINE uint64_t pm__ask_half(pm__ref r, const pm__record *x, const uint8_t *key, size_t len, bool from) {
     uint64_t n = 0;
     while (r) {
-        const pm__record *x = pm__ask_record(s, r);
         const pm__order_seek k = pm__order_seek_in(r, key, len);
-        const unsigned lo = from ? k.at + (k.on != 0) : 0, hi = from ? pm__order_end(r) : k.at;
-        n = pm__sat_add(n, pm__summary_span(s, r, x, lo, hi));
+        if (from) n = pm__sat_add(n, pm__summary_span(r, x, k.at + (k.on != 0), pm__order_end(r)));
+        else n = pm__sat_add(n, pm__summary_before(r, x, k.at));
         if (!k.on) break;
+        x = pm__ask_below(r, x, k.at);
         key += k.used, len -= k.used;
         r = k.on;
     }
@@ -28,17 +28,20 @@ static uint64_t pm__ask_half(const pm_summary *s, pm__ref r, const uint8_t *key,
 
 /* Counts those between two keys, the first of which is less. */
 static uint64_t pm__ask_between(const pm_summary *s, pm_key from, pm_key to) {
+    const pm__record *x = s->root;
     for (pm__ref r = s->map.root; r;) {
         const uint8_t *a = pm__order_bytes(from.data), *b = pm__order_bytes(to.data);
-        const pm__record *x = pm__ask_record(s, r);
         const pm__order_seek i = pm__order_seek_in(r, a, from.len), k = pm__order_seek_in(r, b, to.len);
         from.data = a + i.used, from.len -= i.used;
         to.data = b + k.used, to.len -= k.used;
         if (!i.on || i.on != k.on || i.at != k.at) {
-            const uint64_t first = pm__ask_half(s, i.on, pm__order_bytes(from.data), from.len, true);
-            const uint64_t last = pm__ask_half(s, k.on, pm__order_bytes(to.data), to.len, false);
-            return pm__sat_add(pm__summary_span(s, r, x, i.at + (i.on != 0), k.at), pm__sat_add(first, last));
+            const pm__record *y = i.on ? pm__ask_below(r, x, i.at) : NULL;
+            const pm__record *z = k.on ? pm__ask_below(r, x, k.at) : NULL;
+            const uint64_t first = pm__ask_half(i.on, y, pm__order_bytes(from.data), from.len, true);
+            const uint64_t last = pm__ask_half(k.on, z, pm__order_bytes(to.data), to.len, false);
+            return pm__sat_add(pm__summary_span(r, x, i.at + (i.on != 0), k.at), pm__sat_add(first, last));
         }
+        x = pm__ask_below(r, x, i.at);
         r = i.on;
     }
     return 0;
@@ -47,7 +50,7 @@ static uint64_t pm__ask_between(const pm_summary *s, pm_key from, pm_key to) {
 PM_API pm_status pm_summary_rank(const pm_summary *s, const void *key, size_t len, uint64_t *out) {
     if (!s || pm__map_bad(&s->map, key, len) || !out) return PM_INVALID;
     const uint64_t root = s->map.has_value && len;
-    *out = pm__sat_add(root, pm__ask_half(s, s->map.root, pm__order_bytes(key), len, false));
+    *out = pm__sat_add(root, pm__ask_half(s->map.root, s->root, pm__order_bytes(key), len, false));
     return PM_OK;
 }
 
@@ -58,9 +61,9 @@ PM_API pm_status pm_summary_range_count(const pm_summary *s, const pm_key *from,
     uint64_t n = 0;
     if (pm__range_is_empty(from, to)) n = 0;
     else if (from && to) n = pm__ask_between(s, *from, *to);
-    else if (from) n = pm__ask_half(s, m->root, pm__order_bytes(from->data), from->len, true);
-    else if (to) n = pm__ask_half(s, m->root, pm__order_bytes(to->data), to->len, false);
-    else n = pm__summary_size(s, m->root);
+    else if (from) n = pm__ask_half(m->root, s->root, pm__order_bytes(from->data), from->len, true);
+    else if (to) n = pm__ask_half(m->root, s->root, pm__order_bytes(to->data), to->len, false);
+    else n = pm__summary_size(m->root, s->root);
     *out = pm__sat_add(n, root);
     return PM_OK;
 }
@@ -92,7 +95,7 @@ PM_API pm_status pm_summary_prefix_count(const pm_summary *s, const void *key, s
     if (!s || pm__map_bad(&s->map, key, len) || !out) return PM_INVALID;
     const pm__ask_span k = pm__ask_prefix(&s->map, (const uint8_t *)key, len);
     uint64_t n = k.val != NULL;
-    if (k.node) n = pm__sat_add(n, pm__summary_span(s, k.node, pm__record_of(s, k.node), k.lo, k.hi));
+    if (k.node) n = pm__sat_add(n, pm__summary_span(k.node, pm__record_of(s, k.node), k.lo, k.hi));
     *out = n;
     return PM_OK;
 }
@@ -100,14 +103,15 @@ PM_API pm_status pm_summary_prefix_count(const pm_summary *s, const void *key, s
 /* ---- by number -------------------------------------------------------------------------------------------------- */
 
 /* The position of a node at or below which value n is; *n: its number there. There are more than n. */
-static unsigned pm__ask_position(const pm_summary *s, pm__ref r, const pm__record *x, uint64_t *n) {
+static unsigned pm__ask_position(pm__ref r, const pm__record *x, uint64_t *n) {
     unsigned lo = 0, hi = pm__order_end(r);
+    if (!x && pm__order_line(r)) return (unsigned)*n; /* there are values only */
     while (hi - lo > 1) { /* what lies before `lo` is not more than n, what lies before `hi` is */
         unsigned mid = (lo + hi) / 2;
-        if (pm__summary_span(s, r, x, 0, mid) <= *n) lo = mid;
+        if (pm__summary_before(r, x, mid) <= *n) lo = mid;
         else hi = mid;
     }
-    *n -= pm__summary_span(s, r, x, 0, lo);
+    *n -= pm__summary_before(r, x, lo);
     return lo;
 }
 
@@ -117,10 +121,14 @@ PM_API pm_status pm_summary_nth(const pm_summary *s, uint64_t n, pm_item *item) 
     const pm_val *val = NULL;
     if (n >= s->count) return pm__item_end(item, &path, true, NULL);
     if (s->map.has_value && n-- == 0) val = &s->map.value;
+    const pm__record *x = s->root;
     for (pm__ref r = s->map.root, below; !val; r = below) {
-        const unsigned at = pm__ask_position(s, r, pm__ask_record(s, r), &n);
+        const unsigned at = pm__ask_position(r, x, &n);
         if (!pm__order_spell(&path, r, at)) return pm__item_end(item, &path, false, NULL);
         val = pm__order_look(r, at, &below);
+        if (val) break;
+        pm__ref_prefetch(below);
+        x = pm__ask_below(r, x, at);
     }
     return pm__item_end(item, &path, true, val);
 }
@@ -154,10 +162,9 @@ static void pm__ask_prepend(const pm_summary *s, const pm__ask_sum *before, pm__
 }
 
 /* Adds the values from a key on before a sum, or those before the key behind it. */
-static void pm__ask_add_half(const pm_summary *s, pm__ref r, const uint8_t *key, size_t len, bool from,
-                             pm__ask_sum *sum) {
+static void pm__ask_add_half(const pm_summary *s, pm__ref r, const pm__record *x, const uint8_t *key, size_t len,
+                             bool from, pm__ask_sum *sum) {
     while (r) {
-        const pm__record *x = pm__ask_record(s, r);
         const pm__order_seek k = pm__order_seek_in(r, key, len);
         pm__ask_sum part;
         part.some = false;
@@ -168,6 +175,7 @@ static void pm__ask_add_half(const pm_summary *s, pm__ref r, const uint8_t *key,
             pm__summary_add_span(s, r, x, 0, k.at, &sum->sum, &sum->some);
         }
         if (!k.on) break;
+        x = pm__ask_below(r, x, k.at);
         key += k.used, len -= k.used;
         r = k.on;
     }
@@ -175,17 +183,21 @@ static void pm__ask_add_half(const pm_summary *s, pm__ref r, const uint8_t *key,
 
 /* Adds the values between two keys, the first of which is less. */
 static void pm__ask_add_between(const pm_summary *s, pm_key from, pm_key to, pm__ask_sum *sum) {
+    const pm__record *x = s->root;
     for (pm__ref r = s->map.root; r;) {
         const uint8_t *a = pm__order_bytes(from.data), *b = pm__order_bytes(to.data);
         const pm__order_seek i = pm__order_seek_in(r, a, from.len), k = pm__order_seek_in(r, b, to.len);
         from.data = a + i.used, from.len -= i.used;
         to.data = b + k.used, to.len -= k.used;
         if (!i.on || i.on != k.on || i.at != k.at) {
-            pm__ask_add_half(s, i.on, pm__order_bytes(from.data), from.len, true, sum);
-            pm__summary_add_span(s, r, pm__record_of(s, r), i.at + (i.on != 0), k.at, &sum->sum, &sum->some);
-            pm__ask_add_half(s, k.on, pm__order_bytes(to.data), to.len, false, sum);
+            const pm__record *y = i.on ? pm__ask_below(r, x, i.at) : NULL;
+            const pm__record *z = k.on ? pm__ask_below(r, x, k.at) : NULL;
+            pm__ask_add_half(s, i.on, y, pm__order_bytes(from.data), from.len, true, sum);
+            pm__summary_add_span(s, r, x, i.at + (i.on != 0), k.at, &sum->sum, &sum->some);
+            pm__ask_add_half(s, k.on, z, pm__order_bytes(to.data), to.len, false, sum);
             return;
         }
+        x = pm__ask_below(r, x, i.at);
         r = i.on;
     }
 }
@@ -197,10 +209,10 @@ PM_API pm_status pm_summary_reduce(const pm_summary *s, const pm_key *from, cons
     sum.some = root.some = false;
     if (pm__range_is_empty(from, to)) sum.some = false;
     else if (from && to) pm__ask_add_between(s, *from, *to, &sum);
-    else if (from) pm__ask_add_half(s, m->root, pm__order_bytes(from->data), from->len, true, &sum);
-    else if (to) pm__ask_add_half(s, m->root, pm__order_bytes(to->data), to->len, false, &sum);
+    else if (from) pm__ask_add_half(s, m->root, s->root, pm__order_bytes(from->data), from->len, true, &sum);
+    else if (to) pm__ask_add_half(s, m->root, s->root, pm__order_bytes(to->data), to->len, false, &sum);
     else if (m->root)
-        pm__summary_add_span(s, m->root, pm__record_of(s, m->root), 0, pm__order_end(m->root), &sum.sum, &sum.some);
+        pm__summary_add_span(s, m->root, s->root, 0, pm__order_end(m->root), &sum.sum, &sum.some);
     if (m->has_value && pm__range_has_root(from, to)) pm__summary_add_val(s, &root.sum, &root.some, m->value);
     pm__ask_prepend(s, &root, &sum);
     if (sum.some) memcpy(out, &sum.sum, s->monoid.size);
@@ -277,14 +289,14 @@ static pm__best_item pm__best_take(pm__best *w) {
 /* Puts the positions [lo, hi) of a node on the heap, the first of which has that rank. False: no memory. */
 static bool pm__best_open(pm__best *w, const pm__best_way *way, unsigned lo, unsigned hi, uint64_t rank) {
     const pm__ref r = way->node;
-    const pm__record *x = pm__ask_record(w->s, r);
+    const pm__record *x = pm__record_of(w->s, r);
     pm__best_item item = {rank, 0, 0, w->ways.used, 0};
     unsigned vals;
     if (!pm__list_put(&w->ways, way, 1)) return false;
     for (int at = pm__order_next(r, lo); at >= 0 && (unsigned)at < hi; at = pm__order_next(r, (unsigned)at + 1)) {
         const pm_val *val = pm__order_look(r, (unsigned)at, &item.below);
         const unsigned k = val ? 0 : pm__summary_rank_at(r, (unsigned)at, &vals);
-        const uint64_t has = val ? 1 : item.below ? pm__record_between(w->s, x, k, k + 1) : 0;
+        const uint64_t has = val ? 1 : item.below ? pm__record_between(x, k, k + 1) : 0;
         item.at = (size_t)at;
         if (val) item.val = *val;
         if (has && !pm__best_put(w, &item, val ? NULL : pm__record_element(w->s, x, (size_t)k + 1))) return false;
