@@ -897,8 +897,8 @@ static void usage(FILE *f) {
     fputs("usage: bench_algebra --keys FILE --name DATASET [--ops a,b] [--runs N]\n"
           "  operations: join_halves join_overlap meet_overlap subtract_overlap differ_overlap restrict_prefixes\n"
           "              join_16 meet_16 joined_meets_16 majority_16 join_clone_1pct meet_clone_1pct\n"
-          "              subtract_clone_1pct join_rebuilt meet_rebuilt subtract_rebuilt join_self join_into_1pct join_into_1permille\n"
-          "              subtract_from_1pct subtract_from_1permille count_all fold_jumping fold_steps fold_cached\n"
+          "              subtract_clone_1pct join_rebuilt meet_rebuilt subtract_rebuilt join_self join_into_1pct\n"
+          "              join_into_1permille subtract_from_1pct subtract_from_1permille count_all fold_jumping fold_steps fold_cached\n"
           "              hash equal merkleize walk_by_mask walk_back walk_meet_view join_2e80 meet_2e80\n"
           "              subtract_2e80 count_2e80 hash_2e80 fold_2e80\n", f);
 }

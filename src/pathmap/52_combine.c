@@ -18,7 +18,6 @@
 
 typedef struct pm__combine_side {
     pm__edges edges;
-    uint64_t word; /* the first 8 bytes of the present edge */
     unsigned map;
 } pm__combine_side;
 
@@ -53,6 +52,7 @@ typedef struct pm__combine {
     const pm_formula *formula;
     pm__merge_run values; /* as far as values are combined */
     pm__list frames, sides, ents;
+    pm__list words; /* of each side, the first 8 bytes of its edge; all ones if there is none */
     pm__list known, nodes;
     pm__memo memo;
     bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val); /* NULL: a map is made */
@@ -228,10 +228,8 @@ static PM__INLINE uint64_t pm__combine_word(const pm__edge *e) {
     return e->len < 8 ? w & ~(UINT64_MAX >> 8 * e->len) : w;
 }
 
-/* Whether an edge comes before another one; one that begins with it comes behind it. */
-static PM__INLINE bool pm__combine_before(const pm__combine_side *x, const pm__combine_side *y) {
-    if (PM__LIKELY(x->word != y->word)) return x->word < y->word;
-    const pm__edge *a = &x->edges.now, *b = &y->edges.now;
+/* Whether an edge comes before another one with the same first 8 bytes; one that begins with it comes behind it. */
+static PM__INLINE bool pm__combine_before(const pm__edge *a, const pm__edge *b) {
     if (a->len > 8 && b->len > 8) {
         int c = memcmp(a->rest + 7, b->rest + 7, (a->len < b->len ? a->len : b->len) - 8);
         if (c) return c < 0;
@@ -239,8 +237,12 @@ static PM__INLINE bool pm__combine_before(const pm__combine_side *x, const pm__c
     return a->len < b->len;
 }
 
-static void pm__combine_next(pm__combine_side *x) {
-    if (x->edges.some) x->word = pm__combine_word(&x->edges.now);
+/* The word of a side that has gone on. Prefetches what is below the edge, which comes after what is below the one
+   before. */
+static PM__INLINE uint64_t pm__combine_word_of(const pm__combine_side *x) {
+    if (!x->edges.some) return UINT64_MAX;
+    if (x->edges.now.below.node) pm__ref_prefetch(x->edges.now.below.node);
+    return pm__combine_word(&x->edges.now);
 }
 
 /* Opens a frame with the places of some maps. */
@@ -249,7 +251,8 @@ static bool pm__combine_push(pm__combine *c, const pm__combine_spot *s, uint64_t
     pm__combine_frame *f = (pm__combine_frame *)pm__list_at(&c->frames, c->frames.used - 1);
     f->sides = c->sides.used, f->ents = c->ents.used;
     f->path = c->path.used, f->told = c->told;
-    if (!pm__list_room(&c->sides, pm__popcount64(maps))) return pm__combine_fail(c, PM_NOMEM);
+    const size_t n = pm__popcount64(maps);
+    if (!pm__list_room(&c->sides, n) || !pm__list_room(&c->words, n)) return pm__combine_fail(c, PM_NOMEM);
     for (uint64_t m = maps; m; m &= m - 1) pm__ref_prefetch(s->place[pm__ctz64(m)].node);
     for (; maps; maps &= maps - 1) {
         pm__combine_side *x = (pm__combine_side *)pm__list_at(&c->sides, c->sides.used++);
@@ -257,7 +260,7 @@ static bool pm__combine_push(pm__combine *c, const pm__combine_spot *s, uint64_t
         pm_place p = s->place[x->map];
         if (!p.depth) p = pm__place_root(p.node);
         pm__edges_open(&x->edges, &p);
-        pm__combine_next(x);
+        *(uint64_t *)pm__list_at(&c->words, c->words.used++) = pm__combine_word_of(x);
     }
     return true;
 }
@@ -352,30 +355,46 @@ static bool pm__combine_below(pm__combine *c, const pm__combine_spot *s, bool wh
 
 /* ---- the walk ---------------------------------------------------------------------------------------------------- */
 
+/* Which of n words are the same in the bits that matter, as bits. No branch on them. */
+static PM__INLINE uint64_t pm__combine_same(const uint64_t *words, size_t n, uint64_t word, uint64_t cares) {
+    uint64_t same = 0;
+    for (size_t i = 0; i < n; i++) same |= (uint64_t)(((words[i] ^ word) & cares) == 0) << i;
+    return same;
+}
+
 /* Which side of the top frame has the first edge; NULL: none has any. */
 static pm__combine_side *pm__combine_first(const pm__combine *c, const pm__combine_frame *f) {
     pm__combine_side *x = (pm__combine_side *)pm__list_at(&c->sides, f->sides), *min = NULL;
-    for (size_t n = c->sides.used - f->sides; n; n--, x++)
-        if (x->edges.some && (!min || pm__combine_before(x, min))) min = x;
+    const uint64_t *words = (const uint64_t *)pm__list_at(&c->words, f->sides);
+    const size_t n = c->sides.used - f->sides;
+    uint64_t word = UINT64_MAX;
+    for (size_t i = 0; i < n; i++) word = words[i] < word ? words[i] : word;
+    for (uint64_t m = pm__combine_same(words, n, word, UINT64_MAX); m; m &= m - 1) {
+        pm__combine_side *y = x + pm__ctz64(m);
+        if (y->edges.some && (!min || pm__combine_before(&y->edges.now, &min->edges.now))) min = y;
+    }
     return min;
 }
 
 /* Takes the edges of all sides that begin with the first one. *s: what they have at its end. */
 static void pm__combine_take(const pm__combine *c, const pm__combine_frame *f, const pm__combine_side *min,
                              pm__combine_spot *s, pm__ent *label) {
-    pm__combine_side *x = (pm__combine_side *)pm__list_at(&c->sides, f->sides);
+    pm__combine_side *sides = (pm__combine_side *)pm__list_at(&c->sides, f->sides);
+    uint64_t *words = (uint64_t *)pm__list_at(&c->words, f->sides);
     const pm__edge e = min->edges.now;
-    const uint64_t word = min->word, cares = e.len < 8 ? ~(UINT64_MAX >> 8 * e.len) : UINT64_MAX;
+    const uint64_t cares = e.len < 8 ? ~(UINT64_MAX >> 8 * e.len) : UINT64_MAX;
+    uint64_t m = pm__combine_same(words, c->sides.used - f->sides, words[min - sides], cares);
     s->here = s->vals = s->below = s->dangles = s->shared = 0;
     label->first = e.first, label->rest = e.rest, label->len = e.len;
-    for (size_t n = c->sides.used - f->sides; n; n--, x++) {
+    for (; m; m &= m - 1) {
+        pm__combine_side *x = sides + pm__ctz64(m);
         const uint64_t bit = (uint64_t)1 << x->map;
         const pm__edge *y = &x->edges.now;
         pm__edge got;
-        if (!x->edges.some || ((x->word ^ word) & cares) || y->len < e.len) continue;
+        if (!x->edges.some || y->len < e.len) continue;
         if (e.len > 8 && memcmp(y->rest + 7, e.rest + 7, e.len - 8) != 0) continue;
         pm__edges_take(&x->edges, e.len, &got);
-        pm__combine_next(x);
+        words[x - sides] = pm__combine_word_of(x);
         s->here |= bit;
         if ((s->val[x->map] = got.val) != NULL) s->vals |= bit;
         else if (got.dangles) s->dangles |= bit;
@@ -431,7 +450,7 @@ static bool pm__combine_close(pm__combine *c, pm__ref *out, pm__combine_frame *f
         while (pm__build_gather(c->cx, out, PM__GATHER_TINY)) {}
     }
     c->ents.used = f->ents;
-    c->sides.used = f->sides;
+    c->sides.used = c->words.used = f->sides;
     c->frames.used--;
     if (!f->known) return true;
     pm__combine_known *k = (pm__combine_known *)pm__list_at(&c->known, f->known - 1);
@@ -466,7 +485,7 @@ static void pm__combine_end(pm__combine *c) {
     }
     for (size_t i = 0; i < c->known.used; i++)
         pm__any_release(c->cx, ((const pm__combine_known *)pm__list_at(&c->known, i))->made);
-    pm__list *lists[] = {&c->frames, &c->sides, &c->ents, &c->known, &c->nodes, &c->path};
+    pm__list *lists[] = {&c->frames, &c->sides, &c->words, &c->ents, &c->known, &c->nodes, &c->path};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) pm__list_free(lists[i]);
     pm__memo_free(&c->memo);
 }
@@ -529,6 +548,7 @@ static pm_status pm__combine_maps(const pm_map *const *maps, size_t n, const pm_
     c->formula = formula;
     c->frames = pm__list_of(sizeof(pm__combine_frame));
     c->sides = pm__list_of(sizeof(pm__combine_side));
+    c->words = pm__list_of(sizeof(uint64_t));
     c->ents = pm__list_of(sizeof(pm__ent));
     c->known = pm__list_of(sizeof(pm__combine_known));
     c->nodes = pm__list_of(sizeof(uint64_t));

@@ -6,10 +6,10 @@
    all that have one, joined in the order of the maps. Locations that dangle: in a clause those that dangle in all of
    `with`, where none of `without` has a location; with at_least, those that dangle in at least so many.
 
-   The result is that of the operations one by one; but all maps are gone through together, once. A subtrie that no
-   clause can be true of any more, for want of maps that have anything there, is not visited, and one for which the
-   formula has come to a single map is shared, as are those that all maps share if values are idempotent. Hooks are taken
-   to be associative. */
+   The result is that of the operations one by one; but all maps are gone through together, once. A subtrie of which no
+   clause can be true any more, for want of maps that have anything there, is not visited, and one for which the formula
+   has come to a single map is shared, as are those that all maps share if values are idempotent. Hooks are taken to be
+   associative. */
 
 #include "02_types.h"
 #include "40_map.h"
@@ -42,8 +42,8 @@ PM_API PM_NODISCARD pm_status pm_combine(const pm_map *const *maps, size_t n, co
 /* Calls fn for each key that pm_combine would make, in order, without making it. Stops when fn returns false.
    Valid    the key and the value during the call; fn must not write to the maps
    Fails    as pm_combine; fn may have been called before
-   Cost     as pm_combine, and every key of the result is visited; memory for the path, and for what is on the way to it.
-            Nodes that several places share are passed over at once only where nothing comes of them */
+   Cost     as pm_combine, and every key of the result is visited; memory for the path, and for what is on the way to
+            it. Nodes that several places share are passed over at once only where nothing comes of them */
 PM_API PM_NODISCARD pm_status pm_combine_each(const pm_map *const *maps, size_t n, const pm_formula *formula,
                                               bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val),
                                               void *ctx);
