@@ -291,6 +291,61 @@ static pm_status insert_met_parts(const pm_map *a, const pm_map *b, pm_map *out,
     return s;
 }
 
+/* A formula over PARTS maps. */
+static pm_status combine(const pm_map *a, const pm_formula *f, pm_map *out, pm_alg *alg) {
+    const pm_map *maps[PARTS];
+    for (size_t i = 0; i < PARTS; i++) maps[i] = a + i;
+    *alg = PM_ALG_ELEMENT;
+    return pm_combine(maps, PARTS, f, out);
+}
+
+static pm_status two_of_eight(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    pm_clause clauses[8 * 7 / 2];
+    pm_formula f = {clauses, 0, 0};
+    (void)b;
+    for (size_t i = 1; i < 8; i++)
+        for (size_t k = 0; k < i; k++) clauses[f.n++] = (pm_clause){(uint64_t)1 << i | (uint64_t)1 << k, 0};
+    return combine(a, &f, out, alg);
+}
+
+static pm_status two_of_eight_by_pairs(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    (void)b;
+    *alg = PM_ALG_ELEMENT;
+    *out = pm_new(pm_map_ops(a), NULL);
+    for (size_t i = 1; i < 8; i++)
+        for (size_t k = 0; k < i; k++) {
+            pm_map met;
+            need(pm_meet(a + i, a + k, &met, NULL));
+            need(pm_join(out, &met, out, NULL));
+            pm_drop(&met);
+        }
+    return PM_OK;
+}
+
+/* What more than half of PARTS maps have. */
+static pm_status majority(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    pm_formula f = {NULL, 0, PARTS / 2 + 1};
+    (void)b;
+    return combine(a, &f, out, alg);
+}
+
+static pm_status look_for_majority(const pm_map *a, const pm_map *b, pm_map *out, pm_alg *alg) {
+    pm_map all;
+    pm_status s = PM_OK;
+    need(join_parts(a, b, &all, alg));
+    *alg = PM_ALG_ELEMENT;
+    *out = pm_new(pm_map_ops(a), NULL);
+    pm_iter i = pm_iter_vals(&all);
+    while (s == PM_OK && pm_iter_next(&i)) {
+        size_t have = 0;
+        for (size_t k = 0; k < PARTS; k++) have += pm_contains(a + k, i.key, i.len);
+        if (have > PARTS / 2) s = pm_set(out, i.key, i.len, *i.val, NULL);
+    }
+    pm_iter_drop(&i);
+    pm_drop(&all);
+    return s;
+}
+
 /* What an operation must come to: values in all, and which keys of the file are among them. */
 typedef struct expectation {
     size_t count;
@@ -671,6 +726,11 @@ static void run_all(set *s, int runs, const char *ops) {
         {"meet_16", us, "ns_per_key", meet_parts, s->quarter, s->quarter, all / 4, quarter},
         {"meet_16", ENGINE_NAME "+pairs", "ns_per_key", meet_parts_by_pairs, s->quarter, s->quarter, all / 4, quarter},
         {"meet_16", loop, "ns_per_key", insert_met_parts, s->quarter, s->quarter, all / 4, quarter},
+        {"two_of_8", us, "ns_per_key", two_of_eight, s->quarter, s->quarter, all / 4, quarter},
+        {"two_of_8", ENGINE_NAME "+pairs", "ns_per_key", two_of_eight_by_pairs, s->quarter, s->quarter, all / 4,
+         quarter},
+        {"majority_16", us, "ns_per_key", majority, s->quarter, s->quarter, all / 4, quarter},
+        {"majority_16", loop, "ns_per_key", look_for_majority, s->quarter, s->quarter, all / 4, quarter},
         {"join_clone_1pct", us, "ms_per_op", pm_join, &s->all, &s->changed, 0, everything},
         {"join_clone_1pct", loop, "ms_per_op", insert_join, &s->all, &s->changed, 0, everything},
         {"meet_clone_1pct", us, "ms_per_op", pm_meet, &s->all, &s->changed, 0, kept},
@@ -838,10 +898,11 @@ static void run_std(const set *s, int runs, const char *ops) {
 static void usage(FILE *f) {
     fputs("usage: bench_algebra --keys FILE --name DATASET [--ops a,b] [--runs N]\n"
           "  operations: join_halves join_overlap meet_overlap subtract_overlap differ_overlap restrict_prefixes\n"
-          "              join_16 meet_16 join_clone_1pct meet_clone_1pct subtract_clone_1pct join_rebuilt\n"
-          "              meet_rebuilt subtract_rebuilt join_self join_into_1pct join_into_1permille\n"
-          "              subtract_from_1pct subtract_from_1permille count_all fold_jumping fold_steps fold_cached\n"
-          "              hash equal merkleize walk_by_mask walk_back walk_meet_view join_2e80 meet_2e80\n"
+          "              join_16 meet_16 two_of_8 majority_16 join_clone_1pct meet_clone_1pct\n"
+          "              subtract_clone_1pct join_rebuilt meet_rebuilt subtract_rebuilt join_self join_into_1pct\n"
+          "              join_into_1permille subtract_from_1pct subtract_from_1permille count_all fold_jumping\n"
+          "              fold_steps fold_cached hash equal merkleize walk_by_mask walk_back walk_meet_view\n"
+          "              join_2e80 meet_2e80\n"
           "              subtract_2e80 count_2e80 hash_2e80 fold_2e80\n", f);
 }
 

@@ -41,6 +41,8 @@ TABLES = [
     ("join_16", "Join of 16 parts, ns per key", [PAIRS, LOOP, *RIVALS], [(1.0, PAIRS)]),
     ("meet_16", "Meet of 16 maps that have a quarter of the keys in common, ns per key of the result",
      [PAIRS, LOOP, *RIVALS], [(1.0, PAIRS)]),
+    ("two_of_8", "Join of the 28 meets of two of 8 such maps, ns per key of the result", [PAIRS], [(0.5, PAIRS)]),
+    ("majority_16", "What 9 of 16 such maps have, ns per key of the result", [LOOP], [(0.5, LOOP)]),
     ("join_into_1pct", "Join of a small map into a hundred times larger one in place, ns per key of the small one",
      [LOOP, "std::map"], []),
     ("join_into_1permille", "The same into a thousand times larger one", [LOOP, "std::map"], []),
