@@ -1607,8 +1607,9 @@ PM_API PM_NODISCARD pm_status pm_concat(const pm_map *a, const pm_map *b, pm_map
    Returns  what fn returned; if that is not PM_OK, nothing changed
    Owns     the map's reference to the old value stays the map's, which releases it if another value or none is left;
             another value's reference goes over to the map
-   Fails    PM_NOMEM: nothing changed, a new value is released; PM_BADHOOK: the map's table is refused (pm_ops)
-   Cost     as pm_get and pm_set
+   Fails    PM_NOMEM: nothing changed, fn was not asked or its new value is released; PM_BADHOOK: the map's table is
+            refused (pm_ops)
+   Cost     as pm_set: one walk. Nodes on the way that are shared are copied, even if fn leaves all as it is
    Threads  a write
    NULL     `m` or `fn`: PM_INVALID */
 PM_API PM_NODISCARD pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val),
@@ -8424,16 +8425,12 @@ static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
     return true;
 }
 
-/* Puts another value where there is one. */
-static PM__INLINE bool pm__put_over(const pm__cx *cx, pm__put *p, uint64_t pay, pm_opt *old) {
-    if (!pm__any_own(cx, p->slot)) return false;
+/* The value that the walk has come upon, for changing it; in unit maps only for reading. NULL: no memory. */
+static PM__INLINE pm_val *pm__put_val(const pm__cx *cx, pm__put *p) {
+    if (!pm__any_own(cx, p->slot)) return NULL;
     void *node = pm__ref_ptr(*p->slot);
-    bool line = pm__ref_kind(*p->slot) == PM__LINE;
-    pm_val *v = line ? pm__line_pay_at((pm__line *)node, (unsigned)p->at) : pm__byte_val((pm__byte *)node, *p->s);
-    old->some = true;
-    old->val = cx->unit ? pm__unit_val : *v;
-    if (!cx->unit) *v = pay;
-    return true;
+    if (pm__ref_kind(*p->slot) != PM__LINE) return pm__byte_val((pm__byte *)node, *p->s);
+    return (pm_val *)(uintptr_t)pm__line_val((pm__line *)node, (unsigned)p->at);
 }
 
 /* Stores the payload where the walk has ended: a value (the replaced one goes to *old), or a child at a location that
@@ -8442,7 +8439,13 @@ static PM__INLINE bool pm__put_over(const pm__cx *cx, pm__put *p, uint64_t pay, 
 static PM__INLINE bool pm__put_end(const pm__cx *cx, pm__put *p, bool child, uint64_t pay, pm_opt *old,
                                    bool *dangles) {
     if (!p->memory) return false;
-    if (p->over_value) return pm__put_over(cx, p, pay, old);
+    if (p->over_value) {
+        pm_val *v = pm__put_val(cx, p);
+        if (!v) return false;
+        old->some = true, old->val = *v;
+        if (!cx->unit) *v = pay;
+        return true;
+    }
     if (dangles && p->dangles) {
         *dangles = true;
         return false;
@@ -15542,8 +15545,8 @@ PM_API pm_status pm_rank(const pm_map *m, const void *key, size_t len, uint64_t 
 
 /* Changes that look at what is there, and many changes at once.
 
-   pm_update: the way to a value is made the map's alone before the caller's function runs, so that afterwards nothing
-   can fail where a value stays.
+   pm_update: one walk, which stops while the caller's function runs. The way to a value is the map's alone by then, so
+   that nothing can fail where a value stays.
 
    pm_apply: first the ways to what is to be removed are made the map's alone, which changes nothing that can be seen.
    Then all is set; this can fail, and is taken back, which needs no memory. Then follow the removals, which cannot fail
@@ -15555,27 +15558,45 @@ PM_API pm_status pm_rank(const pm_map *m, const void *key, size_t len, uint64_t 
    edits; new neighbours go into a line together. A walk that stands at a node that changes, or just below, goes on from
    there. */
 
+/* Asks fn what becomes of a value. *stands: what is to stand now has to be stored; else all is done. */
+static pm_status pm__update_ask(const pm__cx *cx, pm_opt was, pm_opt *now, pm_status (*fn)(void *ctx, pm_opt *val),
+                                void *ctx, bool *stands) {
+    *now = was;
+    pm_status s = fn(ctx, now);
+    if (cx->unit) now->val = 0;
+    *stands = s == PM_OK && now->some && !(was.some && (cx->unit || now->val == was.val));
+    return s;
+}
+
 PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val), void *ctx) {
     if (pm__map_refuses(m, key, len) || !fn) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
-    pm_val *slot;
     if (pm__ops_is_refused(cx.ops)) return PM_BADHOOK; /* before there is a value to be lost */
-    pm_status s = pm_get_mut(m, key, len, &slot);
-    if (s != PM_OK) return s;
-    const pm_val *v = slot ? slot : pm_get(m, key, len); /* unit maps have no slots */
-    pm_opt was = {v ? *v : 0, v != NULL}, now = was;
-    s = fn(ctx, &now);
-    if (s != PM_OK) return s;
-    if (!now.some) return was.some ? pm_remove(m, key, len, PM_PRUNE, NULL) : PM_OK;
+    pm__key_room room;
+    pm_opt was = {m->value, m->has_value}, now;
+    pm_val *slot = &m->value;
+    pm__put p = pm__put_begin(&m->root, len ? pm__ent_key_start((const uint8_t *)key, len, &room) : NULL, len);
+    if (len) {
+        do pm__ref_prefetch(*p.slot);
+        while (pm__put_step(&cx, &p, false));
+        if (!p.memory || (p.over_value && !(slot = pm__put_val(&cx, &p)))) return PM_NOMEM;
+        was.some = p.over_value, was.val = was.some ? *slot : 0;
+        pm__map_written(m); /* nodes may be others now */
+    }
+    bool stands;
+    pm_status s = pm__update_ask(&cx, was, &now, fn, ctx, &stands);
+    if (s == PM_OK && was.some && !now.some) return pm_remove(m, key, len, PM_PRUNE, NULL);
+    if (!stands) return s;
     if (was.some) {
-        if (!slot || now.val == was.val) return PM_OK;
         *slot = now.val;
         pm__pay_release(&cx, false, was.val);
-        return pm__map_done(m, PM_OK);
+    } else if (!len) {
+        m->value = now.val, m->has_value = true;
+    } else if (!pm__put_end(&cx, &p, false, now.val, &was, NULL)) {
+        pm__pay_release(&cx, false, now.val);
+        return PM_NOMEM;
     }
-    s = pm_set(m, key, len, now.val, NULL);
-    if (s != PM_OK) pm__pay_release(&cx, false, now.val);
-    return s;
+    return pm__map_done(m, PM_OK);
 }
 
 PM_API pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val, bool *changed) {
