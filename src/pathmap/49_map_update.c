@@ -292,12 +292,13 @@ static void pm__batch_descend(const pm__batch *b, pm__batch_lane *lane, unsigned
     for (unsigned j = 0; j < n; j = lane[j].end) walks |= (uint64_t)1 << j;
     while (walks) {
         for (uint64_t m = walks; m; m &= m - 1) {
-            unsigned j = pm__ctz64(m);
-            bool on;
-            unsigned other = pm__batch_step(b, lane, j, &on);
-            if (other) walks |= (uint64_t)1 << other;
-            if (on) pm__ref_prefetch_early(*lane[j].put.slot);
-            else walks &= ~((uint64_t)1 << j);
+            for (unsigned j = pm__ctz64(m), other = 1; other; j = other) { /* all that part at one node */
+                bool on;
+                other = pm__batch_step(b, lane, j, &on);
+                if (on) pm__ref_prefetch_early(*lane[j].put.slot);
+                if (on) walks |= (uint64_t)1 << j;
+                else walks &= ~((uint64_t)1 << j);
+            }
         }
     }
 }
