@@ -67,44 +67,40 @@ PM__UNUSED static bool pm__place_enter(pm_place *p) {
     return (unsigned)(p->hi - p->lo) > pm__place_val_entry(p, pm__place_line(p));
 }
 
-/* Which bytes lead on, written where they are to be: a mask that is copied soon after its words were stored waits for
-   them. The place is entered. Measured: a walk by masks takes 0.82 of the time. */
-static void pm__place_mask_to(const pm_place *p, pm_mask *m) {
-    m->w[0] = m->w[1] = m->w[2] = m->w[3] = 0;
-    if (!pm__place_in_line(p)) {
-        *m = pm__byte_mask(pm__place_byte(p));
-        return;
-    }
-    const pm__line *x = pm__place_line(p);
-    if (p->depth < x->plen) {
-        pm_mask_set(m, pm__line_heap(x)[p->depth]);
-        return;
-    }
-    unsigned d = pm__place_suffix(p, x), i = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
-    if (d == 0) {
-        for (; i < p->hi; i++) pm_mask_set(m, x->body[i]);
-        return;
-    }
-    const uint8_t *h = pm__line_heap(x) + pm__line_off(x, i) + d - 1;
-    for (; i < p->hi; i++) {
-        pm_mask_set(m, *h);
-        h += pm__line_lens(x)[i];
-    }
-}
-
-static PM__INLINE pm_mask pm__place_mask_entered(const pm_place *p) {
-    pm_mask m;
-    pm__place_mask_to(p, &m);
+/* A mask of one byte, out of registers. */
+static PM__INLINE pm_mask pm__place_mask_one(uint8_t b) {
+    const uint64_t bit = (uint64_t)1 << (b & 63);
+    const unsigned k = b >> 6;
+    pm_mask m = {{k == 0 ? bit : 0, k == 1 ? bit : 0, k == 2 ? bit : 0, k == 3 ? bit : 0}};
     return m;
 }
 
-PM__UNUSED static PM__INLINE pm_mask pm__place_mask(const pm_place *p) {
+/* Which bytes lead on from a place, entered. Mostly there is one: then nothing is read that was just stored, as a mask
+   would be that is copied as a whole after its words were set. Measured: a walk by masks takes 0.85 of the time. */
+static PM__NOINLINE pm_mask pm__place_mask_entered(const pm_place *p) {
     pm_mask m = {{0, 0, 0, 0}};
+    if (!pm__place_in_line(p)) return pm__byte_mask(pm__place_byte(p));
+    const pm__line *x = pm__place_line(p);
+    if (p->depth < x->plen) return pm__place_mask_one(pm__line_heap(x)[p->depth]);
+    unsigned d = pm__place_suffix(p, x), i = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
+    if (d == 0) {
+        for (; i < p->hi; i++) pm_mask_set(&m, x->body[i]);
+        return m;
+    }
+    const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, i) + d - 1;
+    if (i + 1 == p->hi) return pm__place_mask_one(*h);
+    for (; i < p->hi; h += lens[i++]) pm_mask_set(&m, *h);
+    return m;
+}
+
+/* The same of a place that is not. */
+PM__UNUSED static PM__INLINE pm_mask pm__place_mask(const pm_place *p) {
+    static const pm_mask none = {{0, 0, 0, 0}};
     pm_place q;
     pm__ref child = 0;
     if (pm__place_child(p, &child)) p = &q, q = pm__place_root(child);
-    if (p->node) pm__place_mask_to(p, &m); /* not of a copy: its fields may just have been written */
-    return m;
+    if (!p->node) return none;
+    return pm__place_mask_entered(p);
 }
 
 /* From the end of a line's prefix, one byte down. False: no entry begins with it. */

@@ -588,16 +588,12 @@ static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
     return true;
 }
 
-/* Puts another value where there is one. */
-static PM__INLINE bool pm__put_over(const pm__cx *cx, pm__put *p, uint64_t pay, pm_opt *old) {
-    if (!pm__any_own(cx, p->slot)) return false;
+/* The value that the walk has come upon, for changing it; in unit maps only for reading. NULL: no memory. */
+static PM__INLINE pm_val *pm__put_val(const pm__cx *cx, pm__put *p) {
+    if (!pm__any_own(cx, p->slot)) return NULL;
     void *node = pm__ref_ptr(*p->slot);
-    bool line = pm__ref_kind(*p->slot) == PM__LINE;
-    pm_val *v = line ? pm__line_pay_at((pm__line *)node, (unsigned)p->at) : pm__byte_val((pm__byte *)node, *p->s);
-    old->some = true;
-    old->val = cx->unit ? pm__unit_val : *v;
-    if (!cx->unit) *v = pay;
-    return true;
+    if (pm__ref_kind(*p->slot) != PM__LINE) return pm__byte_val((pm__byte *)node, *p->s);
+    return (pm_val *)(uintptr_t)pm__line_val((pm__line *)node, (unsigned)p->at);
 }
 
 /* Stores the payload where the walk has ended: a value (the replaced one goes to *old), or a child at a location that
@@ -606,7 +602,13 @@ static PM__INLINE bool pm__put_over(const pm__cx *cx, pm__put *p, uint64_t pay, 
 static PM__INLINE bool pm__put_end(const pm__cx *cx, pm__put *p, bool child, uint64_t pay, pm_opt *old,
                                    bool *dangles) {
     if (!p->memory) return false;
-    if (p->over_value) return pm__put_over(cx, p, pay, old);
+    if (p->over_value) {
+        pm_val *v = pm__put_val(cx, p);
+        if (!v) return false;
+        old->some = true, old->val = *v;
+        if (!cx->unit) *v = pay;
+        return true;
+    }
     if (dangles && p->dangles) {
         *dangles = true;
         return false;

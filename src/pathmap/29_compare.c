@@ -268,21 +268,29 @@ static PM__INLINE bool pm__compare_is_alike(const pm__line *x, const pm__line *y
     return heap == pm__line_heap_len(y) && memcmp(x->body, y->body, 2u * x->n + heap) == 0;
 }
 
+/* The first index from i on at which two runs of n words differ; n if none. */
+static PM__INLINE unsigned pm__compare_words(const uint64_t *x, const uint64_t *y, unsigned i, unsigned n) {
+    for (; i + 4 <= n; i += 4)
+        if ((x[i] ^ y[i]) | (x[i + 1] ^ y[i + 1]) | (x[i + 2] ^ y[i + 2]) | (x[i + 3] ^ y[i + 3])) break;
+    while (i < n && x[i] == y[i]) i++;
+    return i;
+}
+
 /* Two lines laid out alike: only what they lead to can differ, which their payloads tell. */
 static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const pm__line *x, const pm__line *y) {
     const uint8_t *h = pm__line_heap(x);
-    const uint64_t *px = pm__line_pay_at(x, 0), *py = pm__line_pay_at(y, 0);
+    const unsigned n = pm__line_pay_count(x);
+    const uint64_t *px = pm__line_pay_at(x, 0) + 1 - n, *py = pm__line_pay_at(y, 0) + 1 - n;
+    uint32_t differ = 0; /* payloads: they stand in the opposite order */
     bool ok = !x->plen || !q->prefix || q->prefix(ctx, h, x->plen);
-    h += x->plen;
-    for (unsigned i = 0; ok && i < x->n; h += pm__line_lens(x)[i], i++) {
-        bool child = pm__line_is_child(x, i);
-        if (!child && (x->flags & PM__LINE_UNIT)) continue;
-        uint64_t u = *px--, v = *py--;
-        if (u == v) continue;
-        pm__contrast c = {h,          {0, 0, 0, 0}, {0, 0, 0, 0}, NULL, NULL, pm__line_suffix(x, i),
-                          x->body[i], false,        false,        false};
-        if (child) c.a.node = u, c.b.node = v, c.dangles_a = !u, c.dangles_b = !v;
-        else c.val_a = px + 1, c.val_b = py + 1;
+    for (unsigned k = 0; (k = pm__compare_words(px, py, k, n)) < n; k++) differ |= (uint32_t)1 << (n - 1 - k);
+    for (; ok && differ; differ &= differ - 1) {
+        unsigned p = pm__ctz32(differ), i = (x->flags & PM__LINE_UNIT) ? pm__word_select(x->cmask, p) : p;
+        const pm_val *u = px + (n - 1 - p), *v = py + (n - 1 - p);
+        pm__contrast c = {h + pm__line_off(x, i), {0, 0, 0, 0}, {0, 0, 0, 0}, NULL,  NULL,
+                          pm__line_suffix(x, i),  x->body[i],   false,        false, false};
+        if (pm__line_is_child(x, i)) c.a.node = *u, c.b.node = *v, c.dangles_a = !*u, c.dangles_b = !*v;
+        else c.val_a = u, c.val_b = v;
         ok = pm__compare_end(q, ctx, &c);
     }
     return ok;
@@ -314,20 +322,51 @@ static PM__INLINE void pm__compare_byte(const pm__byte *x, uint8_t b, pm_place *
     *shared = pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc);
 }
 
+/* At which bytes children or values are not the same. */
+static pm_mask pm__compare_members(const pm__byte *x, const pm__byte *y) {
+    pm_mask m;
+    for (unsigned k = 0; k < 4; k++) m.w[k] = x->mask[k].val | y->mask[k].val;
+    for (unsigned k = 0, i = 0, j = 0; k < PM__WIDE_BLOCKS; k++)
+        m.w[k >> 2] |= (uint64_t)pm__compare_block(x, y, k, &i, &j) << (k & 3) * 16;
+    return m;
+}
+
+/* The same of two nodes that have members at the same bytes, and hold them in the same way: word by word. */
+static pm_mask pm__compare_members_alike(const pm__byte *x, const pm__byte *y) {
+    const pm_mask kids = pm__byte_children(x), vals = pm__byte_values(x);
+    const unsigned blocks = pm__byte_is_wide(x) ? PM__WIDE_BLOCKS : 0, nk = blocks ? blocks : x->nc;
+    pm_mask m = {{0, 0, 0, 0}};
+    for (unsigned k = 0; (k = pm__compare_words(x->slot, y->slot, k, nk)) < nk; k++) {
+        if (!blocks) {
+            pm_mask_set(&m, (uint8_t)pm__mask_select(&kids, k));
+            continue;
+        }
+        const uint32_t bits = pm__byte_block_bits(x, k);
+        const unsigned n = pm__popcount32(bits);
+        const pm__ref *s = pm__byte_block(x, k)->slot, *t = pm__byte_block(y, k)->slot;
+        for (unsigned i = 0; (i = pm__compare_words(s, t, i, n)) < n; i++)
+            pm_mask_set(&m, (uint8_t)(k * 16 + pm__word_select(bits, i)));
+    }
+    const unsigned nv = pm__byte_is_unit(x) ? 0 : x->nv; /* the last is the first one's */
+    const pm_val *u = x->slot + x->cap - nv, *v = y->slot + y->cap - nv;
+    for (unsigned k = 0; (k = pm__compare_words(u, v, k, nv)) < nv; k++)
+        pm_mask_set(&m, (uint8_t)pm__mask_select(&vals, nv - 1 - k));
+    return m;
+}
+
 /* Two byte nodes. */
 static PM__INLINE bool pm__compare_bytes(const pm__compare *q, void *ctx, const pm__byte *x, const pm__byte *y) {
+    const bool alike = pm__byte_is_wide(x) == pm__byte_is_wide(y) && memcmp(x->mask, y->mask, sizeof x->mask) == 0;
+    const pm_mask m = alike ? pm__compare_members_alike(x, y) : pm__compare_members(x, y);
     bool ok = true;
-    for (unsigned k = 0, i = 0, j = 0; ok && k < PM__WIDE_BLOCKS; k++) {
-        uint32_t m = (uint32_t)((x->mask[k >> 2].val | y->mask[k >> 2].val) >> (k & 3) * 16) & 0xFFFFu;
-        for (m |= pm__compare_block(x, y, k, &i, &j); ok && m; m &= m - 1) {
-            uint8_t b = (uint8_t)(k * 16 + pm__ctz32(m));
-            bool shared_a = false, shared_b = false;
-            pm__contrast c = {NULL, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
-            pm__compare_byte(x, b, &c.a, &c.val_a, &c.dangles_a, &shared_a);
-            pm__compare_byte(y, b, &c.b, &c.val_b, &c.dangles_b, &shared_b);
-            c.shared = shared_a && shared_b;
-            ok = pm__compare_end(q, ctx, &c);
-        }
+    for (int k = pm__mask_next(&m, 0); ok && k >= 0; k = pm__mask_next(&m, k + 1)) {
+        const uint8_t b = (uint8_t)k;
+        bool shared_a = false, shared_b = false;
+        pm__contrast c = {NULL, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
+        pm__compare_byte(x, b, &c.a, &c.val_a, &c.dangles_a, &shared_a);
+        pm__compare_byte(y, b, &c.b, &c.val_b, &c.dangles_b, &shared_b);
+        c.shared = shared_a && shared_b;
+        ok = pm__compare_end(q, ctx, &c);
     }
     return ok;
 }

@@ -1,7 +1,7 @@
 /* Changes that look at what is there, and many changes at once.
 
-   pm_update: the way to a value is made the map's alone before the caller's function runs, so that afterwards nothing
-   can fail where a value stays.
+   pm_update: one walk, which stops while the caller's function runs. The way to a value is the map's alone by then, so
+   that nothing can fail where a value stays.
 
    pm_apply: first the ways to what is to be removed are made the map's alone, which changes nothing that can be seen.
    Then all is set; this can fail, and is taken back, which needs no memory. Then follow the removals, which cannot fail
@@ -16,27 +16,45 @@
 #include "44_map_few.c"
 #include "49_map_update.h"
 
+/* Asks fn what becomes of a value. *stands: what is to stand now has to be stored; else all is done. */
+static pm_status pm__update_ask(const pm__cx *cx, pm_opt was, pm_opt *now, pm_status (*fn)(void *ctx, pm_opt *val),
+                                void *ctx, bool *stands) {
+    *now = was;
+    pm_status s = fn(ctx, now);
+    if (cx->unit) now->val = 0;
+    *stands = s == PM_OK && now->some && !(was.some && (cx->unit || now->val == was.val));
+    return s;
+}
+
 PM_API pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val), void *ctx) {
     if (pm__map_refuses(m, key, len) || !fn) return PM_INVALID;
     pm__cx cx = pm__map_cx(m);
-    pm_val *slot;
     if (pm__ops_is_refused(cx.ops)) return PM_BADHOOK; /* before there is a value to be lost */
-    pm_status s = pm_get_mut(m, key, len, &slot);
-    if (s != PM_OK) return s;
-    const pm_val *v = slot ? slot : pm_get(m, key, len); /* unit maps have no slots */
-    pm_opt was = {v ? *v : 0, v != NULL}, now = was;
-    s = fn(ctx, &now);
-    if (s != PM_OK) return s;
-    if (!now.some) return was.some ? pm_remove(m, key, len, PM_PRUNE, NULL) : PM_OK;
+    pm__key_room room;
+    pm_opt was = {m->value, m->has_value}, now;
+    pm_val *slot = &m->value;
+    pm__put p = pm__put_begin(&m->root, len ? pm__ent_key_start((const uint8_t *)key, len, &room) : NULL, len);
+    if (len) {
+        do pm__ref_prefetch(*p.slot);
+        while (pm__put_step(&cx, &p, false));
+        if (!p.memory || (p.over_value && !(slot = pm__put_val(&cx, &p)))) return PM_NOMEM;
+        was.some = p.over_value, was.val = was.some ? *slot : 0;
+        pm__map_written(m); /* nodes may be others now */
+    }
+    bool stands;
+    pm_status s = pm__update_ask(&cx, was, &now, fn, ctx, &stands);
+    if (s == PM_OK && was.some && !now.some) return pm_remove(m, key, len, PM_PRUNE, NULL);
+    if (!stands) return s;
     if (was.some) {
-        if (!slot || now.val == was.val) return PM_OK;
         *slot = now.val;
         pm__pay_release(&cx, false, was.val);
-        return pm__map_done(m, PM_OK);
+    } else if (!len) {
+        m->value = now.val, m->has_value = true;
+    } else if (!pm__put_end(&cx, &p, false, now.val, &was, NULL)) {
+        pm__pay_release(&cx, false, now.val);
+        return PM_NOMEM;
     }
-    s = pm_set(m, key, len, now.val, NULL);
-    if (s != PM_OK) pm__pay_release(&cx, false, now.val);
-    return s;
+    return pm__map_done(m, PM_OK);
 }
 
 PM_API pm_status pm_set_if(pm_map *m, const void *key, size_t len, pm_opt expected, pm_opt val, bool *changed) {
@@ -275,12 +293,13 @@ static void pm__batch_descend(const pm__batch *b, pm__batch_lane *lane, unsigned
     for (unsigned j = 0; j < n; j = lane[j].end) walks |= (uint64_t)1 << j;
     while (walks) {
         for (uint64_t m = walks; m; m &= m - 1) {
-            unsigned j = pm__ctz64(m);
-            bool on;
-            unsigned other = pm__batch_step(b, lane, j, &on);
-            if (other) walks |= (uint64_t)1 << other;
-            if (on) pm__ref_prefetch_early(*lane[j].put.slot);
-            else walks &= ~((uint64_t)1 << j);
+            for (unsigned j = pm__ctz64(m), other = 1; other; j = other) { /* all that part at one node */
+                bool on;
+                other = pm__batch_step(b, lane, j, &on);
+                if (on) pm__ref_prefetch_early(*lane[j].put.slot);
+                if (on) walks |= (uint64_t)1 << j;
+                else walks &= ~((uint64_t)1 << j);
+            }
         }
     }
 }

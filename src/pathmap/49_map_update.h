@@ -9,8 +9,9 @@
    Returns  what fn returned; if that is not PM_OK, nothing changed
    Owns     the map's reference to the old value stays the map's, which releases it if another value or none is left;
             another value's reference goes over to the map
-   Fails    PM_NOMEM: nothing changed, a new value is released; PM_BADHOOK: the map's table is refused (pm_ops)
-   Cost     as pm_get and pm_set
+   Fails    PM_NOMEM: nothing changed, fn was not asked or its new value is released; PM_BADHOOK: the map's table is
+            refused (pm_ops)
+   Cost     as pm_set: one walk. Nodes on the way that are shared are copied, even if fn leaves all as it is
    Threads  a write
    NULL     `m` or `fn`: PM_INVALID */
 PM_API PM_NODISCARD pm_status pm_update(pm_map *m, const void *key, size_t len, pm_status (*fn)(void *ctx, pm_opt *val),
