@@ -343,7 +343,7 @@ def prefix_job():
 def prototypes_job():
     """Public functions are declared as tests/rules.py says."""
     faults, n = rules.misplaced_results()
-    faults += rules.uncommented()[0] + rules.unknown_first()
+    faults += rules.uncommented()[0] + rules.unknown_first() + rules.unshown()
     return bad(f"{len(faults)} faults", "\n".join(faults)) if faults or not n else good(f"{n} functions")
 
 
