@@ -179,7 +179,7 @@ typedef struct intern_error {
    within one table. Order as numbers is order of the big-endian bytes. */
 typedef uint64_t intern_symbol;
 
-#define INTERN_NONE ((intern_symbol)0) /* never issued */
+#define INTERN_NONE UINT64_C(0)        /* never issued */
 #define INTERN_WRITERS 128             /* write permits, and buckets, of a table */
 #define INTERN_SERIAL_BITS 40
 #define INTERN_TAG_SHIFT 48            /* bits 48 to 63 are the user's */

@@ -4,7 +4,8 @@
   Flags (bool *) stand behind all other results.
 - What opens or makes an object and returns a status has a parameter `out` for it.
 - Every function has a comment of its own directly above.
-- What the head of pathmap.h names for the first hour is declared."""
+- What the head of pathmap.h names for the first hour is declared.
+- Every function occurs in an example, or on a page of docs/."""
 import glob
 import os
 import re
@@ -91,3 +92,18 @@ def unknown_first():
     first = ("02_types.h", "50_read_zipper.h", *amalgamate.FIRST["pathmap"])
     declared = {name for path, _, _, name, _ in prototypes() if os.path.basename(path) in first}
     return [f"first hour: no function {name} among {', '.join(first)}" for name in names if name not in declared]
+
+
+# Where a function is shown, or said when to use it.
+PAGES = ("examples/*.[ch]", "docs/*.md", "README.md")
+
+
+def unshown():
+    """Returns the public functions that occur in no example and on no page, a line each."""
+    text = ""
+    for path in sorted(path for pattern in PAGES for path in glob.glob(pattern)):
+        with open(path, encoding="utf-8") as file:
+            text += file.read()
+    words = set(re.findall(r"\b(?:pm|intern)_\w+", text))
+    return [f"{path}:{line}: {name}: in no example, and on no page of docs/ (see docs/reference.md)"
+            for path, line, _, name, _ in prototypes() if name not in words]

@@ -343,7 +343,7 @@ def prefix_job():
 def prototypes_job():
     """Public functions are declared as tests/rules.py says."""
     faults, n = rules.misplaced_results()
-    faults += rules.uncommented()[0] + rules.unknown_first()
+    faults += rules.uncommented()[0] + rules.unknown_first() + rules.unshown()
     return bad(f"{len(faults)} faults", "\n".join(faults)) if faults or not n else good(f"{n} functions")
 
 
@@ -652,6 +652,39 @@ def typed_jobs():
     return jobs
 
 
+CXX_STANDARDS = ("c++11", "c++14", "c++17", "c++20", "c++2b")
+
+
+def declarations_job(compiler):
+    """The declarations under every C++ standard that the compiler knows, which must be C++17 at least."""
+    def job():
+        warnings = ["-Wall", "-Wextra", "-Wold-style-cast", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
+        with tempfile.NamedTemporaryFile("w", suffix=".cc") as empty:
+            known = [standard for standard in CXX_STANDARDS
+                     if execute([*compiler, f"-std={standard}", "-fsyntax-only", empty.name])[0] == 0]
+        for standard in known:
+            command = [*compiler, f"-std={standard}", *warnings, "-I.", "-fsyntax-only", "tests/use_cplusplus.cc"]
+            status, _, log = execute(command, BUILD_SECONDS)
+            if status != 0:
+                return bad(f"{standard}: exit {status}", log)
+        left = [standard for standard in CXX_STANDARDS if standard not in known]
+        if "c++17" in left:
+            return bad("knows no C++17")
+        return Result(passed=len(known), skipped=len(left), note=f"{' '.join(known)}" +
+                      (f"; unknown to it: {' '.join(left)}" if left else ""))
+    return job
+
+
+def declarations_jobs():
+    cxx, clangxx = shlex.split(os.environ.get("CXX", "g++")), os.environ.get("CLANGXX", "clang++")
+    jobs = []
+    for compiler in (cxx, [clangxx]):
+        name = f"declarations, {' '.join(compiler)}"
+        jobs += ([(name, declarations_job(compiler))] if shutil.which(compiler[0])
+                 else missing(name, f"no {compiler[0]}"))
+    return jobs
+
+
 def group_uses():
     programs = ["use_two_units", "use_static"]
     jobs = []
@@ -665,7 +698,7 @@ def group_uses():
                 ["-std=c11", "-O2", "-DPATHMAP_SLIM_PTRS=0", "-DPM_POOL=0", "-DPM_NO_THREADS=1"])
     compilers = [CC] + ([[CLANG]] if has_clang() else [])
     jobs += [(" ".join(compiler + flags), compile_job(compiler, flags)) for compiler in compilers for flags in variants]
-    jobs += typed_jobs() + foreign_jobs()
+    jobs += typed_jobs() + declarations_jobs() + foreign_jobs()
     return jobs + [("a static copy exports nothing", symbols_job)]
 
 

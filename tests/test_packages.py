@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds and runs a consumer of the headers in each way that a project may come by them: a copy, `make install` with
-pkg-config or CMake, CMake's own install, add_subdirectory and FetchContent, a Meson subproject and Meson's install.
-What needs a tool that is not here is skipped. The last line counts."""
+pkg-config (C, and C++ beside C) or CMake, CMake's own install, add_subdirectory and FetchContent, a Meson subproject
+and Meson's install. What needs a tool that is not here is skipped. The last line counts."""
 import os
 import shutil
 import subprocess
@@ -29,6 +29,25 @@ int main(void) {
     printf("%d.%d.%d\n", PM_VERSION_MAJOR, PM_VERSION_MINOR, PM_VERSION_PATCH);
     return 0;
 }
+"""
+# A C++ program uses the declarations, a C file is the implementation.
+PLUS = r"""
+#include <interning.h>
+#include <pathmap.h>
+#include <cstdio>
+
+int main() {
+    pm_map m = pm_new(nullptr, nullptr);
+    if (pm_version() != PM_VERSION || intern_version() != INTERN_VERSION) return 1;
+    if (pm_set(&m, "key", 3, INTERN_NONE, nullptr) != PM_OK || !pm_contains(&m, "key", 3)) return 2;
+    pm_drop(&m);
+    std::printf("%d.%d.%d\n", PM_VERSION_MAJOR, PM_VERSION_MINOR, PM_VERSION_PATCH);
+}
+"""
+PLUS_CODE = """#define PATHMAP_IMPLEMENTATION
+#include <pathmap.h>
+#define INTERNING_IMPLEMENTATION
+#include <interning.h>
 """
 CMAKE = """cmake_minimum_required(VERSION 3.14)
 project(consumer C)
@@ -134,6 +153,20 @@ class Consumers(unittest.TestCase):
         version = self.run_in(self.folder, "pkg-config", "--modversion", "pathmap", PKG_CONFIG_PATH=path)
         self.assertEqual(version.strip(), self.version)
         self.run_in(self.folder, "cc", "-std=c11", "consumer.c", *flags, "-o", "consumer")
+        self.assert_runs("./consumer")
+
+    @needs("pkg-config", "c++")
+    def test_cplusplus_from_an_installed_tree(self):
+        self.install()
+        self.write("plus.cc", PLUS)
+        self.write("code.c", PLUS_CODE)
+        flags = self.run_in(self.folder, "pkg-config", "--cflags", "--libs", "pathmap", "interning",
+                            PKG_CONFIG_PATH=os.path.join(self.prefix, "share", "pkgconfig")).split()
+        self.run_in(self.folder, "cc", "-std=c11", "-c", "code.c", *flags)
+        # The headers as the project's own, not as the system's: there warnings would be silent.
+        own = [flag.replace("-isystem", "-I") for flag in flags]
+        self.run_in(self.folder, "c++", "-std=c++17", "-Wall", "-Wextra", "-Wold-style-cast", "-Wpedantic", "-Werror",
+                    "plus.cc", "code.o", *own, "-o", "consumer")
         self.assert_runs("./consumer")
 
     def build_by_cmake(self, lines, *options):
