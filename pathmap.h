@@ -100,8 +100,8 @@
    iterators, 51 write zippers; then by number 11 pools, 13 strings in pools, 15 pools over a region, 41 differences, 42
    patches, 43 merges, 46 compacting, 47 order, 48 ranges, 49 updates, 55 algebra through writers, 56 writes below a
    focus, 57 views, 60 folds, 61 unfolds, 62 hashing, 63 sampling, 66 many writers on one map, 67 maps replaced under
-   their readers, 70 streams, 71 path files, 72 trie images, 73 writing and 74 reading them, 80 inspection; then the
-   implementation, part by part, lowest layer first. */
+   their readers, 70 streams, 71 path files, 72 trie images, 73 writing, 74 reading, and 75 loading them, 80 inspection;
+   then the implementation, part by part, lowest layer first. */
 
 #ifndef PATHMAP_H
 #define PATHMAP_H
@@ -2587,6 +2587,24 @@ PM_API PM_NODISCARD pm_status pm_image_rz(const pm_image *image, size_t i, const
    Cost     O(len); no allocation
    Threads  any number */
 PM_API PM_NODISCARD pm_status pm_image_get(const pm_image *image, size_t i, const void *key, size_t len, pm_opt *out);
+
+/* ---- src/pathmap/75_image_load.h ----------------------------------------------------------------------- */
+
+/* Taking trie images into memory. */
+
+/* Makes maps of all that an image holds, in out[0..pm_image_count(image)). What was stored once is shared again, within
+   a map and between maps, but for a few values that take less room where they stand. `reading` is as for pm_image_rz,
+   and may be NULL: without `make`, values of an image of strings are words for pm_image_bytes, or under pm_ops_bytes()
+   strings of their own. The maps refer to nothing in the image. For one map of many, or a part of one, there is
+   pm_rz_make_map of a zipper over it, which copies what is shared.
+   Owns     the caller drops each map
+   Fails    PM_CORRUPT, and *error (may be NULL; untouched by success) says where; PM_NOMEM; PM_BADHOOK: the operations
+            are refused; what `make` returned. *out is untouched
+   Cost     O(size of the image), and the values of what is small as often as it occurs; a quarter of the image's size
+            in memory until it returns
+   Threads  any number */
+PM_API PM_NODISCARD pm_status pm_image_load(const pm_image *image, const pm_image_reading *reading, pm_map *out,
+                                            pm_error *error);
 
 /* ---- src/pathmap/77_parallel.h ------------------------------------------------------------------------- */
 
@@ -21861,6 +21879,9 @@ static void pm__pair_drop(void *state) {
     pm__mem_free_big(p, sizeof *p);
 }
 
+/* A zipper that has not moved may have no path, whose bytes are added to and compared here. */
+static bool pm__pair_room(pm__pair *p) { return pm__rz_room(&p->left, 1) && pm__rz_room(&p->right, 1); }
+
 static pm_status pm__pair_fork(const void *state, bool own, void **out) {
     const pm__pair *as = (const pm__pair *)state;
     pm__pair *p = (pm__pair *)pm__mem_alloc_big(sizeof *p);
@@ -21870,6 +21891,7 @@ static pm_status pm__pair_fork(const void *state, bool own, void **out) {
     p->left = p->right = pm__rz_none;
     pm_status s = pm__view_fork_factor(&as->left, own, &p->left);
     if (s == PM_OK) s = pm__view_fork_factor(&as->right, own, &p->right);
+    if (s == PM_OK && !pm__pair_room(p)) s = PM_NOMEM;
     if (s == PM_OK) *out = p;
     else pm__pair_drop(p);
     return s;
@@ -21895,6 +21917,7 @@ static pm_status pm__pair_open(pm__pair_kind kind, const pm_rz *left, const pm_r
     p->ctx = ctx;
     s = pm_rz_fork(left, &p->left);
     if (s == PM_OK) s = pm_rz_fork(right, &p->right);
+    if (s == PM_OK && !pm__pair_room(p)) s = PM_NOMEM;
     if (s == PM_OK) s = pm_rz_open_view(&pm__view_pair, p, agreed.ops, agreed.pool, NULL, 0, &made);
     if (s == PM_OK) pm__view_opened(out, &made, out == left || out == right);
     else pm__pair_drop(p);
@@ -26432,8 +26455,14 @@ static bool pm__marks_new(const pm_image *m, pm__marks *out) {
 static void pm__marks_free(pm__marks *k) {
     if (k->bits) pm__mem_free_big(k->bits, k->words * sizeof *k->bits);
 }
-static PM__INLINE bool pm__marks_has(const pm__marks *k, size_t at) { return k->bits[at / 64] >> (at % 64) & 1; }
 static PM__INLINE void pm__marks_set(pm__marks *k, size_t at) { k->bits[at / 64] |= (uint64_t)1 << (at % 64); }
+
+PM__UNUSED static PM__INLINE void pm__marks_clear(pm__marks *k, size_t at) {
+    k->bits[at / 64] &= ~((uint64_t)1 << (at % 64));
+}
+PM__UNUSED static PM__INLINE bool pm__marks_has(const pm__marks *k, size_t at) {
+    return k->bits[at / 64] >> (at % 64) & 1;
+}
 
 /* The last marked place before `at`; false: there is none. */
 static bool pm__marks_prev(const pm__marks *k, size_t at, size_t *out) {
@@ -27015,19 +27044,25 @@ static void pm__imgview_forget(pm__imgview *v) {
     v->held = false;
 }
 
-/* Makes the value of the location, if it is not a word. */
-static bool pm__imgview_value(pm__imgview *v, const pm__image_entry *e) {
+/* Makes the value of an entry; *made: it must be released. */
+static pm_status pm__imgview_make(const pm_image *m, const pm_image_reading *reading, const pm__image_entry *e,
+                                  pm_val *val, bool *made) {
     size_t len, where, end;
+    pm_status s = PM_OK;
+    *made = m->kind == PM_IMAGE_BYTES && (reading->make || reading->ops == pm_ops_bytes());
+    *val = e->val;
+    if (!*made) return PM_OK;
+    if (!pm__image_string(m, (size_t)e->val, &where, &len, &end)) s = PM_CORRUPT;
+    else if (reading->make) s = reading->make(reading->ctx, m->data + where, len, val);
+    else s = pm_bytes_new(m->data + where, len, val);
+    *made = s == PM_OK;
+    return s;
+}
+
+static bool pm__imgview_value(pm__imgview *v, const pm__image_entry *e) {
     pm__imgview_forget(v);
-    v->val = e->val;
-    bool counted = v->reading.ops == pm_ops_bytes();
-    if (v->image.kind != PM_IMAGE_BYTES || (!v->reading.make && !counted)) return true;
-    if (!pm__image_string(&v->image, (size_t)e->val, &where, &len, &end)) return pm__imgview_fail(v, PM_CORRUPT);
-    const uint8_t *s = v->image.data + where;
-    pm_status status =
-        v->reading.make ? v->reading.make(v->reading.ctx, s, len, &v->val) : pm_bytes_new(s, len, &v->val);
-    v->held = status == PM_OK;
-    return v->held || pm__imgview_fail(v, status);
+    pm_status s = pm__imgview_make(&v->image, &v->reading, e, &v->val, &v->held);
+    return s == PM_OK || pm__imgview_fail(v, s);
 }
 
 /* Ends a call: shows the terminal, if one was found. */
@@ -27134,15 +27169,22 @@ static const pm_view_ops pm__imgview_ops = {.seek = pm__imgview_seek,
                                             .fork = pm__imgview_fork,
                                             .drop = pm__imgview_drop};
 
+/* What the caller says, or the default. */
+static pm_image_reading pm__imgview_reading(const pm_image *m, const pm_image_reading *reading) {
+    static const pm_image_reading none = {NULL, NULL, NULL, NULL};
+    pm_image_reading r = reading ? *reading : none;
+    if (!r.ops) r.ops = m->kind == PM_IMAGE_UNIT ? pm_ops_unit() : pm_ops_left();
+    r.ops = pm__ops_taken(r.ops);
+    return r;
+}
+
 PM_API pm_status pm_image_rz(const pm_image *image, size_t i, const pm_image_reading *reading, pm_rz *out) {
     pm__imgview as;
     void *state;
     if (!image || !out || !image->data || i >= image->maps) return PM_INVALID;
     memset(&as, 0, sizeof as);
     as.image = *image;
-    if (reading) as.reading = *reading;
-    if (!as.reading.ops) as.reading.ops = image->kind == PM_IMAGE_UNIT ? pm_ops_unit() : pm_ops_left();
-    as.reading.ops = pm__ops_taken(as.reading.ops);
+    as.reading = pm__imgview_reading(image, reading);
     if (!pm__image_root(image, i, &as.root)) return PM_CORRUPT;
     pm_status s = pm__imgview_new(&as, &state);
     if (s != PM_OK) return s;
@@ -27170,6 +27212,192 @@ PM_API pm_status pm_image_get(const pm_image *image, size_t i, const void *key, 
     if (!len && e.has_val) found.val = e.val, found.some = true;
     *out = found;
     return PM_OK;
+}
+
+/* ---- src/pathmap/75_image_load.c ----------------------------------------------------------------------- */
+
+/* Taking trie images into memory. One pass from the end marks which records there are, and which of them are met more
+   than once. Of those, the lowest first, each becomes a map of its own, if it is worth a node; then the image's maps
+   are grown as unfolds, into which these are grafted. */
+
+enum { PM__IMGLOAD_SMALL = 8 }; /* entries that are not worth a node of their own */
+
+typedef struct pm__imgload {
+    const pm_image *image;
+    pm_image_reading reading;
+    pm__marks seen, twice;
+    pm__memo made; /* record, to the number of its map */
+    pm__list maps; /* of what is shared, then the results */
+    pm_error *error;
+} pm__imgload;
+
+/* A location: the record below, and its value. */
+typedef struct pm__imgload_seed {
+    size_t record;
+    pm_opt val;
+} pm__imgload_seed;
+
+static void pm__imgload_drop_seed(void *ctx, void *seed) {
+    const pm__imgload *w = (const pm__imgload *)ctx;
+    pm__imgload_seed *s = (pm__imgload_seed *)seed;
+    if (s->val.some) pm__val_release(w->reading.ops, s->val.val);
+    s->val.some = false;
+}
+
+/* Makes an entry's value, which is the caller's then. */
+static pm_status pm__imgload_value(const pm__imgload *w, const pm__image_entry *e, pm_opt *out) {
+    bool made;
+    out->some = false;
+    if (!e->has_val) return PM_OK;
+    pm_status s = pm__imgview_make(w->image, &w->reading, e, &out->val, &made);
+    out->some = s == PM_OK;
+    return s;
+}
+
+/* A clone of what a record has become, with a value on top, which it takes over in any case. False: it is not shared,
+   and nothing was done. */
+static bool pm__imgload_shared(const pm__imgload *w, const pm__imgload_seed *seed, pm_map *out, pm_status *s) {
+    const uint64_t *i = seed->record ? pm__memo_get(&w->made, seed->record, 0) : NULL;
+    if (!i) return false;
+    *out = pm_clone((const pm_map *)pm__list_at(&w->maps, (size_t)*i));
+    *s = seed->val.some ? pm_set(out, NULL, 0, seed->val.val, NULL) : PM_OK;
+    return true;
+}
+
+/* One child of the location that is being unfolded. */
+static int pm__imgload_child(const pm__imgload *w, pm_sprout *here, uint8_t first, const pm__image_entry *e) {
+    uint8_t way[1 + PM__IMAGE_RUN];
+    pm__imgload_seed seed = {e->child, {0, false}};
+    pm_map shared;
+    pm_status s = pm__imgload_value(w, e, &seed.val);
+    if (s != PM_OK) return s;
+    way[0] = first;
+    if (e->run_len) memcpy(way + 1, e->run, e->run_len);
+    if (pm__imgload_shared(w, &seed, &shared, &s)) {
+        if (s == PM_OK) s = pm_sprout_graft(here, way, 1 + (size_t)e->run_len, &shared);
+        pm_drop(&shared);
+        return s;
+    }
+    s = pm_sprout_child(here, way, 1 + (size_t)e->run_len, &seed);
+    if (s != PM_OK && seed.val.some) pm__val_release(w->reading.ops, seed.val.val);
+    return s;
+}
+
+static int pm__imgload_at(void *ctx, void *seed, pm_sprout *here, const uint8_t *path, size_t len) {
+    const pm__imgload *w = (const pm__imgload *)ctx;
+    pm__imgload_seed *at = (pm__imgload_seed *)seed;
+    pm__image_record r;
+    pm__image_entry e;
+    (void)path, (void)len;
+    if (at->val.some) {
+        int s = pm_sprout_val(here, at->val.val);
+        if (s != PM_OK) return s;
+        at->val.some = false;
+    }
+    if (!at->record) return PM_OK;
+    if (!pm__image_record_at(w->image, at->record, &r)) return PM_CORRUPT;
+    size_t next = r.first;
+    for (unsigned i = 0; i < r.n; i++, next = e.end) {
+        if (!pm__image_entry_at(w->image, &r, next, &e)) return PM_CORRUPT;
+        int s = pm__imgload_child(w, here, r.bytes[i], &e);
+        if (s != PM_OK) return s;
+    }
+    return PM_OK;
+}
+
+/* Makes a map of what is below and at a location, and puts it on the list. The value is used up. */
+static pm_status pm__imgload_grow(pm__imgload *w, pm__imgload_seed *seed) {
+    pm_unfold u = {sizeof *seed, w, pm__imgload_at, pm__imgload_drop_seed};
+    pm_map m;
+    pm_status s = PM_NOMEM;
+    if (!pm__list_room(&w->maps, 1)) {
+        pm__imgload_drop_seed(w, seed);
+        return s;
+    }
+    if (pm__imgload_shared(w, seed, &m, &s)) {
+        if (s != PM_OK) pm_drop(&m);
+    } else {
+        s = (pm_status)pm_unfold_map(&u, seed, w->reading.ops, w->reading.pool, &m);
+    }
+    if (s == PM_OK) (void)pm__list_put(&w->maps, &m, 1);
+    return s;
+}
+
+static void pm__imgload_mark(pm__imgload *w, size_t record) {
+    if (!record) return;
+    if (pm__marks_has(&w->seen, record)) pm__marks_set(&w->twice, record);
+    pm__marks_set(&w->seen, record);
+}
+
+/* Checks and marks all records. */
+static pm_status pm__imgload_look(pm__imgload *w) {
+    pm__image_record r;
+    pm__image_entry e;
+    size_t at = w->image->size;
+    for (size_t i = 0; i < w->image->maps; i++) {
+        if (!pm__image_root(w->image, i, &e))
+            return pm__image_bad(w->error, PM__IMAGE_HEADER + i * PM__IMAGE_MAP, "a map's root is damaged");
+        pm__imgload_mark(w, e.child);
+    }
+    while (pm__marks_prev(&w->seen, at, &at)) {
+        bool deep = false;
+        if (!pm__image_record_at(w->image, at, &r)) return pm__image_bad(w->error, at, "a record is damaged");
+        size_t next = r.first;
+        for (unsigned i = 0; i < r.n; i++, next = e.end) {
+            if ((i && r.bytes[i - 1] >= r.bytes[i]) || !pm__image_entry_at(w->image, &r, next, &e))
+                return pm__image_bad(w->error, at, "a record is damaged");
+            pm__imgload_mark(w, e.child);
+            deep |= e.child != 0;
+        }
+        if (!deep && r.n < PM__IMGLOAD_SMALL) pm__marks_clear(&w->twice, at);
+    }
+    return PM_OK;
+}
+
+/* Makes maps of what is shared, from the start on, so that what is below is there; then the image's. */
+static pm_status pm__imgload_all(pm__imgload *w) {
+    pm__image_entry e;
+    pm_status s = PM_OK;
+    for (size_t at = 0; s == PM_OK && pm__marks_next(&w->twice, at, &at); at++) {
+        pm__imgload_seed seed = {at, {0, false}};
+        s = pm__imgload_grow(w, &seed);
+        if (s == PM_OK && !pm__memo_put(&w->made, at, 0, w->maps.used - 1)) s = PM_NOMEM;
+    }
+    for (size_t i = 0; s == PM_OK && i < w->image->maps; i++) {
+        pm__imgload_seed seed;
+        if (!pm__image_root(w->image, i, &e)) return PM_CORRUPT;
+        seed.record = e.child;
+        s = pm__imgload_value(w, &e, &seed.val);
+        if (s == PM_OK) s = pm__imgload_grow(w, &seed);
+    }
+    return s;
+}
+
+PM_API pm_status pm_image_load(const pm_image *image, const pm_image_reading *reading, pm_map *out, pm_error *error) {
+    if (!image || !image->data || !out) return PM_INVALID;
+    pm__imgload w;
+    memset(&w, 0, sizeof w);
+    w.image = image;
+    w.error = error;
+    w.maps = pm__list_of(sizeof(pm_map));
+    w.reading = pm__imgview_reading(image, reading);
+    if (pm__ops_is_refused(w.reading.ops)) return pm__stream_fail(error, PM_BADHOOK, 0, "the table is refused");
+    bool room = pm__marks_new(image, &w.seen) && pm__marks_new(image, &w.twice);
+    pm_status s = room ? pm__imgload_look(&w) : PM_NOMEM;
+    bool sound = s != PM_CORRUPT;
+    if (s == PM_OK) s = pm__imgload_all(&w);
+    if (s != PM_OK && sound) (void)pm__stream_fail(error, s, 0, s == PM_NOMEM ? "no memory" : "a value was refused");
+    size_t keep = s == PM_OK ? image->maps : 0; /* the last ones */
+    while (w.maps.used) {
+        pm_map *m = (pm_map *)pm__list_pop(&w.maps);
+        if (keep) out[--keep] = *m;
+        else pm_drop(m);
+    }
+    pm__list_free(&w.maps);
+    pm__memo_free(&w.made);
+    pm__marks_free(&w.seen);
+    pm__marks_free(&w.twice);
+    return s;
 }
 
 /* ---- src/pathmap/77_parallel.c ------------------------------------------------------------------------- */

@@ -359,6 +359,114 @@ TEST(images_of_nothing_and_of_others) {
     stream_free(&s);
 }
 
+/* ---- loading ---- */
+
+/* Loads an image, whose maps must be those it was written of. */
+static void check_load(const pm_image *image, const pm_map *maps, size_t n) {
+    pm_map back[8];
+    pm_image_reading reading = {.ops = n ? maps[0].ops : NULL};
+    CHECK(n <= 8);
+    CHECK_OK(pm_image_load(image, &reading, back, NULL));
+    for (size_t i = 0; i < n; i++) {
+        bool same = false;
+        check_sound(&back[i]);
+        CHECK_OK(pm_equal(&maps[i], &back[i], &same));
+        CHECK(same);
+    }
+    stream a = image_of(maps, n, NULL), b = image_of(back, n, NULL);
+    CHECK_MEM_EQ(a.data, a.len, b.data, b.len);
+    stream_free(&a);
+    stream_free(&b);
+    for (size_t i = 0; i < n; i++) pm_drop(&back[i]);
+}
+
+TEST(images_of_random_versions_load) {
+    for (unsigned i = 0; i < 60; i++) {
+        both b = both_new(table(i));
+        pm_map versions[3];
+        for (unsigned v = 0; v < 3; v++) {
+            if (v < 2 || i % 3) both_edit(&b, &image_shapes[i % 4], (unsigned)check_below(v ? 20 : 200));
+            versions[v] = pm_clone(&b.map);
+        }
+        stream s = image_of(versions, 3, NULL);
+        pm_image image = open_image(&s);
+        check_load(&image, versions, 3);
+        stream_free(&s);
+        for (unsigned v = 0; v < 3; v++) pm_drop(&versions[v]);
+        both_drop(&b);
+    }
+}
+
+TEST(images_load_with_what_is_shared) {
+    pm_map m = doubled(single(NULL, "x", 7), 80, "left", "right"), back;
+    uint64_t before = live_nodes();
+    stream s = image_of(&m, 1, NULL);
+    pm_image image = open_image(&s);
+    CHECK_OK(pm_image_load(&image, NULL, &back, NULL));
+    CHECK(live_nodes() - before <= 2 * before);
+    check_sound(&back);
+    bool same = false;
+    CHECK_OK(pm_equal(&m, &back, &same));
+    CHECK(same);
+    pm_drop(&back);
+    pm_drop(&m);
+    stream_free(&s);
+}
+
+TEST(images_load_strings) {
+    pm_map m[2] = {pm_new(pm_ops_bytes(), NULL)};
+    for (unsigned i = 0; i < 200; i++) {
+        pm_val v;
+        uint8_t at[2] = {(uint8_t)(i % 7), (uint8_t)(i / 7)};
+        CHECK_OK(pm_bytes_new("0123456789", i % 7 ? i / 7 % 10 : i % 10, &v));
+        CHECK_OK(pm_set(&m[0], at, i ? 2 : 0, v, NULL));
+    }
+    m[1] = pm_clone(&m[0]);
+    CHECK_OK(pm_remove(&m[1], NULL, 0, PM_KEEP, NULL));
+    stream s = image_of(m, 2, NULL);
+    pm_image image = open_image(&s);
+    check_load(&image, m, 2);
+    stream_free(&s);
+    pm_drop(&m[0]);
+    pm_drop(&m[1]);
+}
+
+TEST(images_load_all_or_nothing) {
+    uint64_t fail = 0;
+    pm_map m[2] = {pm_new(NULL, NULL)};
+    for (unsigned i = 0; i < 120; i++) {
+        uint8_t at[3] = {(uint8_t)(i % 4), (uint8_t)(i / 4 % 10), (uint8_t)i};
+        CHECK_OK(pm_set(&m[0], at, i % 5 ? 3 : 2, i / 4 % 3, NULL));
+    }
+    m[1] = pm_clone(&m[0]);
+    CHECK_OK(pm_set(&m[1], NULL, 0, 3, NULL));
+    pm_image_options o = {.ctx = &fail, .bytes = spell};
+    pm_image_reading reading = {.ops = counted_ops(), .ctx = &fail, .make = make_counted};
+    stream s = {0};
+    CHECK_OK(pm_image_write(m, 2, stream_write, &s, &o, NULL, NULL));
+    pm_image image = open_image(&s);
+    for (uint64_t n = 1, failed = 1; failed; n++) {
+        pm_map back[2] = {{.value = 77}, {.value = 78}};
+        pm_error why = {PM_OK, 0, NULL};
+        check_fail_alloc(n);
+        pm_status st = pm_image_load(&image, &reading, back, &why);
+        failed = check_alloc_fails();
+        check_fail_alloc(0);
+        CHECK_EQ(st, why.code);
+        CHECK(st == PM_OK || (st == PM_NOMEM && failed && back[0].value == 77 && back[1].value == 78));
+        if (st == PM_OK) pm_drop(&back[0]), pm_drop(&back[1]);
+        CHECK(counted_held() == 0 && counted_is_sound());
+    }
+    pm_map back[2];
+    pm_error why;
+    fail = 3;
+    CHECK_EQ(pm_image_load(&image, &reading, back, &why), PM_CONFLICT);
+    CHECK(why.code == PM_CONFLICT && counted_held() == 0 && counted_is_sound());
+    stream_free(&s);
+    pm_drop(&m[0]);
+    pm_drop(&m[1]);
+}
+
 /* ---- through views ---- */
 
 static int count_values(void *ctx, const pm_fold_at *here, void *out) {
@@ -483,6 +591,14 @@ static void read_damaged(uint8_t *data, size_t len) {
     pm__store64le(data + PM__IMAGE_SUM + 8, sum.b);
     s = pm_image_verify(&image, NULL);
     CHECK(s == PM_OK || s == PM_CORRUPT);
+    pm_map maps[2];
+    pm_image_reading reading = {.ops = image.kind == PM_IMAGE_BYTES ? pm_ops_bytes() : NULL};
+    pm_status loaded = image.maps <= 2 ? pm_image_load(&image, &reading, maps, NULL) : PM_CORRUPT;
+    CHECK(loaded == PM_OK || (loaded == PM_CORRUPT && (s == PM_CORRUPT || image.maps > 2)));
+    for (size_t i = 0; loaded == PM_OK && i < image.maps; i++) {
+        check_sound(&maps[i]);
+        pm_drop(&maps[i]);
+    }
     if (s == PM_OK) { /* then all of it can be read */
         for (size_t i = 0; i < pm_image_count(&image); i++) {
             pm_rz z;

@@ -96,5 +96,5 @@
    iterators, 51 write zippers; then by number 11 pools, 13 strings in pools, 15 pools over a region, 41 differences, 42
    patches, 43 merges, 46 compacting, 47 order, 48 ranges, 49 updates, 55 algebra through writers, 56 writes below a
    focus, 57 views, 60 folds, 61 unfolds, 62 hashing, 63 sampling, 66 many writers on one map, 67 maps replaced under
-   their readers, 70 streams, 71 path files, 72 trie images, 73 writing and 74 reading them, 80 inspection; then the
-   implementation, part by part, lowest layer first. */
+   their readers, 70 streams, 71 path files, 72 trie images, 73 writing, 74 reading, and 75 loading them, 80 inspection;
+   then the implementation, part by part, lowest layer first. */

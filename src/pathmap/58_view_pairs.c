@@ -405,6 +405,9 @@ static void pm__pair_drop(void *state) {
     pm__mem_free_big(p, sizeof *p);
 }
 
+/* A zipper that has not moved may have no path, whose bytes are added to and compared here. */
+static bool pm__pair_room(pm__pair *p) { return pm__rz_room(&p->left, 1) && pm__rz_room(&p->right, 1); }
+
 static pm_status pm__pair_fork(const void *state, bool own, void **out) {
     const pm__pair *as = (const pm__pair *)state;
     pm__pair *p = (pm__pair *)pm__mem_alloc_big(sizeof *p);
@@ -414,6 +417,7 @@ static pm_status pm__pair_fork(const void *state, bool own, void **out) {
     p->left = p->right = pm__rz_none;
     pm_status s = pm__view_fork_factor(&as->left, own, &p->left);
     if (s == PM_OK) s = pm__view_fork_factor(&as->right, own, &p->right);
+    if (s == PM_OK && !pm__pair_room(p)) s = PM_NOMEM;
     if (s == PM_OK) *out = p;
     else pm__pair_drop(p);
     return s;
@@ -439,6 +443,7 @@ static pm_status pm__pair_open(pm__pair_kind kind, const pm_rz *left, const pm_r
     p->ctx = ctx;
     s = pm_rz_fork(left, &p->left);
     if (s == PM_OK) s = pm_rz_fork(right, &p->right);
+    if (s == PM_OK && !pm__pair_room(p)) s = PM_NOMEM;
     if (s == PM_OK) s = pm_rz_open_view(&pm__view_pair, p, agreed.ops, agreed.pool, NULL, 0, &made);
     if (s == PM_OK) pm__view_opened(out, &made, out == left || out == right);
     else pm__pair_drop(p);

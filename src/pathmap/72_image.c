@@ -251,8 +251,14 @@ static bool pm__marks_new(const pm_image *m, pm__marks *out) {
 static void pm__marks_free(pm__marks *k) {
     if (k->bits) pm__mem_free_big(k->bits, k->words * sizeof *k->bits);
 }
-static PM__INLINE bool pm__marks_has(const pm__marks *k, size_t at) { return k->bits[at / 64] >> (at % 64) & 1; }
 static PM__INLINE void pm__marks_set(pm__marks *k, size_t at) { k->bits[at / 64] |= (uint64_t)1 << (at % 64); }
+
+PM__UNUSED static PM__INLINE void pm__marks_clear(pm__marks *k, size_t at) {
+    k->bits[at / 64] &= ~((uint64_t)1 << (at % 64));
+}
+PM__UNUSED static PM__INLINE bool pm__marks_has(const pm__marks *k, size_t at) {
+    return k->bits[at / 64] >> (at % 64) & 1;
+}
 
 /* The last marked place before `at`; false: there is none. */
 static bool pm__marks_prev(const pm__marks *k, size_t at, size_t *out) {

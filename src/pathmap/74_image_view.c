@@ -176,19 +176,25 @@ static void pm__imgview_forget(pm__imgview *v) {
     v->held = false;
 }
 
-/* Makes the value of the location, if it is not a word. */
-static bool pm__imgview_value(pm__imgview *v, const pm__image_entry *e) {
+/* Makes the value of an entry; *made: it must be released. */
+static pm_status pm__imgview_make(const pm_image *m, const pm_image_reading *reading, const pm__image_entry *e,
+                                  pm_val *val, bool *made) {
     size_t len, where, end;
+    pm_status s = PM_OK;
+    *made = m->kind == PM_IMAGE_BYTES && (reading->make || reading->ops == pm_ops_bytes());
+    *val = e->val;
+    if (!*made) return PM_OK;
+    if (!pm__image_string(m, (size_t)e->val, &where, &len, &end)) s = PM_CORRUPT;
+    else if (reading->make) s = reading->make(reading->ctx, m->data + where, len, val);
+    else s = pm_bytes_new(m->data + where, len, val);
+    *made = s == PM_OK;
+    return s;
+}
+
+static bool pm__imgview_value(pm__imgview *v, const pm__image_entry *e) {
     pm__imgview_forget(v);
-    v->val = e->val;
-    bool counted = v->reading.ops == pm_ops_bytes();
-    if (v->image.kind != PM_IMAGE_BYTES || (!v->reading.make && !counted)) return true;
-    if (!pm__image_string(&v->image, (size_t)e->val, &where, &len, &end)) return pm__imgview_fail(v, PM_CORRUPT);
-    const uint8_t *s = v->image.data + where;
-    pm_status status =
-        v->reading.make ? v->reading.make(v->reading.ctx, s, len, &v->val) : pm_bytes_new(s, len, &v->val);
-    v->held = status == PM_OK;
-    return v->held || pm__imgview_fail(v, status);
+    pm_status s = pm__imgview_make(&v->image, &v->reading, e, &v->val, &v->held);
+    return s == PM_OK || pm__imgview_fail(v, s);
 }
 
 /* Ends a call: shows the terminal, if one was found. */
@@ -295,15 +301,22 @@ static const pm_view_ops pm__imgview_ops = {.seek = pm__imgview_seek,
                                             .fork = pm__imgview_fork,
                                             .drop = pm__imgview_drop};
 
+/* What the caller says, or the default. */
+static pm_image_reading pm__imgview_reading(const pm_image *m, const pm_image_reading *reading) {
+    static const pm_image_reading none = {NULL, NULL, NULL, NULL};
+    pm_image_reading r = reading ? *reading : none;
+    if (!r.ops) r.ops = m->kind == PM_IMAGE_UNIT ? pm_ops_unit() : pm_ops_left();
+    r.ops = pm__ops_taken(r.ops);
+    return r;
+}
+
 PM_API pm_status pm_image_rz(const pm_image *image, size_t i, const pm_image_reading *reading, pm_rz *out) {
     pm__imgview as;
     void *state;
     if (!image || !out || !image->data || i >= image->maps) return PM_INVALID;
     memset(&as, 0, sizeof as);
     as.image = *image;
-    if (reading) as.reading = *reading;
-    if (!as.reading.ops) as.reading.ops = image->kind == PM_IMAGE_UNIT ? pm_ops_unit() : pm_ops_left();
-    as.reading.ops = pm__ops_taken(as.reading.ops);
+    as.reading = pm__imgview_reading(image, reading);
     if (!pm__image_root(image, i, &as.root)) return PM_CORRUPT;
     pm_status s = pm__imgview_new(&as, &state);
     if (s != PM_OK) return s;
