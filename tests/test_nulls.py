@@ -60,8 +60,8 @@ NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "siz
            "pm_bytes_release_with.v": "a_string()", "pm_nested_retain.v": "a_map()", "pm_nested_release.v": "a_map()",
            "pm_nested_map.v": "a_map()"}
 FUNCTIONS = {
-    "fn": {"pm_each": "visit", "pm_shared_update": "change", "pm_each_prefix": "see_prefix", "pm_update": "update",
-           "pm_diff": "see"},
+    "fn": {"pm_each": "visit", "pm_shared_update": "change", "pm_each_prefix": "see_prefix",
+           "pm_rz_each_prefix": "see_prefix", "pm_update": "update", "pm_diff": "see"},
     "make": "make_value", "sink": "sink", "random": "draw", "next": "no_next", "choose": "choose", "pick": "pick",
     "drop": "end",
 }

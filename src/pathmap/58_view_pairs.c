@@ -79,7 +79,7 @@ static PM__INLINE void pm__pair_pull_right(pm__pair *p, pm_terminal *t) {
 /* Which of two focuses comes first; *prefix: whether it lies above the other. */
 static PM__INLINE int pm__pair_order(const pm_rz *a, const pm_rz *b, bool *prefix) {
     size_t an = a->len - a->root_len, bn = b->len - b->root_len, min = an < bn ? an : bn;
-    const uint8_t *as = a->path + a->root_len, *bs = b->path + b->root_len;
+    const uint8_t *as = min ? a->path + a->root_len : NULL, *bs = min ? b->path + b->root_len : NULL;
     size_t same = min ? pm__lcp(as, bs, min) : 0;
     *prefix = same == min;
     if (same < min) return as[same] < bs[same] ? -1 : 1;
