@@ -19978,10 +19978,13 @@ static PM__INLINE void pm__pair_pull_right(pm__pair *p, pm_terminal *t) {
     p->right_on = pm__view_asked(&p->right, pm__iter_next_terminal(&p->right, p->floor), t);
 }
 
+/* The path of a factor; an empty one may have no bytes. */
+static PM__INLINE const uint8_t *pm__pair_path(const pm_rz *z) { return z->path ? z->path + z->root_len : NULL; }
+
 /* Which of two focuses comes first; *prefix: whether it lies above the other. */
 static PM__INLINE int pm__pair_order(const pm_rz *a, const pm_rz *b, bool *prefix) {
     size_t an = a->len - a->root_len, bn = b->len - b->root_len, min = an < bn ? an : bn;
-    const uint8_t *as = min ? a->path + a->root_len : NULL, *bs = min ? b->path + b->root_len : NULL;
+    const uint8_t *as = pm__pair_path(a), *bs = pm__pair_path(b);
     size_t same = min ? pm__lcp(as, bs, min) : 0;
     *prefix = same == min;
     if (same < min) return as[same] < bs[same] ? -1 : 1;
@@ -19996,7 +19999,7 @@ static bool pm__pair_chase(pm_rz *z, const pm_rz *other, size_t floor, int *orde
         if (!pm__iter_next_terminal(z, floor)) return false;
         if ((*order = pm__pair_order(z, other, prefix)) >= 0) return true;
     }
-    if (!pm__iter_seek_terminal(z, floor, other->path + other->root_len, other->len - other->root_len)) return false;
+    if (!pm__iter_seek_terminal(z, floor, pm__pair_path(other), other->len - other->root_len)) return false;
     *order = pm__pair_order(z, other, prefix);
     return true;
 }
@@ -20049,7 +20052,7 @@ static bool pm__subtract_here(pm__pair *p, bool prefix, pm_terminal *t) {
 /* Where the terminal is that is shown. */
 static PM__INLINE void pm__pair_tell(const pm__pair *p, pm_terminal *t) {
     const pm_rz *at = p->order <= 0 ? &p->left : &p->right;
-    t->path = at->path + at->root_len;
+    t->path = pm__pair_path(at);
     t->len = at->len - at->root_len;
 }
 
@@ -20116,14 +20119,14 @@ static bool pm__pair_chase_back(pm_rz *z, const pm_rz *other, size_t floor, int 
         if (!pm__iter_prev_terminal(z, floor, false)) return false;
         if ((*order = pm__pair_order(z, other, &prefix)) <= 0) return true;
     }
-    if (!pm__iter_go(z, other->path + other->root_len, other->len - other->root_len)) return false;
+    if (!pm__iter_go(z, pm__pair_path(other), other->len - other->root_len)) return false;
     *order = pm__iter_is_terminal(z) ? 0 : -1;
     return z->status == PM_OK && (*order == 0 || pm__iter_prev_terminal(z, floor, false));
 }
 
 /* Whether a factor has something below the other one's focus, or, with `at`, there. It stays before that. */
 static bool pm__pair_has(pm_rz *z, const pm_rz *other, bool at, size_t floor, bool *on, pm_terminal *t) {
-    bool has = pm__view_asked(z, pm__iter_go(z, other->path + other->root_len, other->len - other->root_len), t) &&
+    bool has = pm__view_asked(z, pm__iter_go(z, pm__pair_path(other), other->len - other->root_len), t) &&
                (at ? pm__view_exists(z, t) : pm__view_leads_on(z, t));
     pm__pair_pull_back(z, floor, on, t);
     return has;
