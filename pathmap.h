@@ -1607,6 +1607,30 @@ typedef struct pm_edit {
    NULL     `m`: PM_INVALID; `edits` only where n is 0 */
 PM_API PM_NODISCARD pm_status pm_apply(pm_map *m, const pm_edit *edits, size_t n);
 
+/* ---- src/pathmap/53_zipper_order.h --------------------------------------------------------------------- */
+
+/* Prefixes of a key on read zippers, over a map or a view: what pm_longest_prefix, pm_each_prefix and pm_common_prefix
+   (47_map_order.h) are on maps, from the focus on. pm_rz_descend_to_val goes to the shortest one. */
+
+/* Goes down to the longest prefix of `key`, `key` itself and the empty one included, that has a value.
+   Returns  whether there is one; it is the focus then, with *found (NULL: not wanted) the bytes moved. False, unmoved:
+            there is none, or no memory (pm_rz_status)
+   Cost     one descent, O(len) */
+PM_API bool pm_rz_descend_longest_prefix(pm_rz *z, const void *key, size_t len, size_t *found);
+
+/* Calls fn for each prefix of `key` that has a value, the shortest first, with its length. Stops when fn returns false.
+   The focus is the same afterwards; fn must not use `z`.
+   Fails    PM_NOMEM, or what a view's function returned: fn may have been called before; PM_INVALID: no zipper, key or
+            fn
+   Cost     one descent, O(len) */
+PM_API PM_NODISCARD pm_status pm_rz_each_prefix(pm_rz *z, const void *key, size_t len,
+                                                bool (*fn)(void *ctx, size_t len, pm_val val), void *ctx);
+
+/* Goes down to the end of what all values and dangling locations at and below the focus begin with.
+   Returns  how many bytes it went
+   Cost     O(bytes moved over) */
+PM_API size_t pm_rz_descend_common_prefix(pm_rz *z);
+
 /* ---- src/pathmap/55_write_algebra.h -------------------------------------------------------------------- */
 
 /* Algebra in place, through write zippers: see 45_map_algebra.h for what the operations mean.
@@ -1752,30 +1776,6 @@ PM_API PM_NODISCARD pm_status pm_view_overlay(const pm_rz *left, const pm_rz *ri
 PM_API PM_NODISCARD pm_status pm_view_meet(const pm_rz *left, const pm_rz *right, pm_rz *out);
 /* Opens a view of what pm_subtract makes. Else as pm_view_meet. */
 PM_API PM_NODISCARD pm_status pm_view_subtract(const pm_rz *left, const pm_rz *right, pm_rz *out);
-
-/* ---- src/pathmap/59_zipper_order.h --------------------------------------------------------------------- */
-
-/* Prefixes of a key on read zippers, over a map or a view: what pm_longest_prefix, pm_each_prefix and pm_common_prefix
-   (47_map_order.h) are on maps, from the focus on. pm_rz_descend_to_val goes to the shortest one. */
-
-/* Goes down to the longest prefix of `key`, `key` itself and the empty one included, that has a value.
-   Returns  whether there is one; it is the focus then, with *found (NULL: not wanted) the bytes moved. False, unmoved:
-            there is none, or no memory (pm_rz_status)
-   Cost     one descent, O(len) */
-PM_API bool pm_rz_descend_longest_prefix(pm_rz *z, const void *key, size_t len, size_t *found);
-
-/* Calls fn for each prefix of `key` that has a value, the shortest first, with its length. Stops when fn returns false.
-   The focus is the same afterwards; fn must not use `z`.
-   Fails    PM_NOMEM, or what a view's function returned: fn may have been called before; PM_INVALID: no zipper, key or
-            fn
-   Cost     one descent, O(len) */
-PM_API PM_NODISCARD pm_status pm_rz_each_prefix(pm_rz *z, const void *key, size_t len,
-                                                bool (*fn)(void *ctx, size_t len, pm_val val), void *ctx);
-
-/* Goes down to the end of what all values and dangling locations at and below the focus begin with.
-   Returns  how many bytes it went
-   Cost     O(bytes moved over) */
-PM_API size_t pm_rz_descend_common_prefix(pm_rz *z);
 
 /* ---- src/pathmap/60_fold.h ----------------------------------------------------------------------------- */
 
@@ -17789,6 +17789,56 @@ PM_API pm_status pm_wz_prune_ascend(pm_wz *w, size_t *removed) {
     return PM_OK;
 }
 
+/* ---- src/pathmap/53_zipper_order.c --------------------------------------------------------------------- */
+
+/* Prefixes of a key on read zippers: moves from value to value, which any trie can do. */
+
+/* Goes on along s[0..len) from `*at` bytes below where that began to the next value. False: there is none. */
+static bool pm__ahead_next(pm_rz *z, const uint8_t *s, size_t len, size_t *at) {
+    if (*at == len) return false;
+    *at += pm_rz_descend_to_val(z, s + *at, len - *at);
+    return pm_rz_is_val(z);
+}
+
+PM_API bool pm_rz_descend_longest_prefix(pm_rz *z, const void *key, size_t len, size_t *found) {
+    if (!z || (len && !key) || len > PM__LEN_MAX) return false;
+    bool some = pm_rz_is_val(z);
+    size_t at = 0, best = 0, last;
+    do {
+        last = at;
+        if (!pm__ahead_next(z, (const uint8_t *)key, len, &at) || at == last) break;
+        best = at, some = true;
+    } while (pm_rz_status(z) == PM_OK);
+    bool failed = pm_rz_status(z) != PM_OK;
+    (void)pm_rz_ascend(z, at - (failed ? 0 : best));
+    if (failed || !some) return false;
+    if (found) *found = best;
+    return true;
+}
+
+PM_API pm_status pm_rz_each_prefix(pm_rz *z, const void *key, size_t len, bool (*fn)(void *ctx, size_t len, pm_val val),
+                                   void *ctx) {
+    if (!z || (len && !key) || len > PM__LEN_MAX || !fn) return PM_INVALID;
+    const pm_val *val = pm_rz_val(z);
+    size_t at = 0, last;
+    bool on = true;
+    do {
+        if (val) on = fn(ctx, at, *val);
+        last = at;
+        if (!on || !pm__ahead_next(z, (const uint8_t *)key, len, &at)) break;
+        val = pm_rz_val(z);
+    } while (at > last);
+    (void)pm_rz_ascend(z, at);
+    return pm_rz_status(z);
+}
+
+PM_API size_t pm_rz_descend_common_prefix(pm_rz *z) {
+    if (!z || pm_rz_is_val(z)) return 0;
+    size_t before = z->len;
+    (void)pm_rz_descend_until(z);
+    return z->len - before;
+}
+
 /* ---- src/pathmap/54_iterate.c -------------------------------------------------------------------------- */
 
 /* Going on in order: siblings, locations, values, and what visits all of them.
@@ -20286,56 +20336,6 @@ PM_API pm_status pm_view_meet(const pm_rz *left, const pm_rz *right, pm_rz *out)
 
 PM_API pm_status pm_view_subtract(const pm_rz *left, const pm_rz *right, pm_rz *out) {
     return pm__pair_open(PM__SUBTRACT, left, right, NULL, NULL, out);
-}
-
-/* ---- src/pathmap/59_zipper_order.c --------------------------------------------------------------------- */
-
-/* Prefixes of a key on read zippers: moves from value to value, which any trie can do. */
-
-/* Goes on along s[0..len) from `*at` bytes below where that began to the next value. False: there is none. */
-static bool pm__ahead_next(pm_rz *z, const uint8_t *s, size_t len, size_t *at) {
-    if (*at == len) return false;
-    *at += pm_rz_descend_to_val(z, s + *at, len - *at);
-    return pm_rz_is_val(z);
-}
-
-PM_API bool pm_rz_descend_longest_prefix(pm_rz *z, const void *key, size_t len, size_t *found) {
-    if (!z || (len && !key) || len > PM__LEN_MAX) return false;
-    bool some = pm_rz_is_val(z);
-    size_t at = 0, best = 0, last;
-    do {
-        last = at;
-        if (!pm__ahead_next(z, (const uint8_t *)key, len, &at) || at == last) break;
-        best = at, some = true;
-    } while (pm_rz_status(z) == PM_OK);
-    bool failed = pm_rz_status(z) != PM_OK;
-    (void)pm_rz_ascend(z, at - (failed ? 0 : best));
-    if (failed || !some) return false;
-    if (found) *found = best;
-    return true;
-}
-
-PM_API pm_status pm_rz_each_prefix(pm_rz *z, const void *key, size_t len, bool (*fn)(void *ctx, size_t len, pm_val val),
-                                   void *ctx) {
-    if (!z || (len && !key) || len > PM__LEN_MAX || !fn) return PM_INVALID;
-    const pm_val *val = pm_rz_val(z);
-    size_t at = 0, last;
-    bool on = true;
-    do {
-        if (val) on = fn(ctx, at, *val);
-        last = at;
-        if (!on || !pm__ahead_next(z, (const uint8_t *)key, len, &at)) break;
-        val = pm_rz_val(z);
-    } while (at > last);
-    (void)pm_rz_ascend(z, at);
-    return pm_rz_status(z);
-}
-
-PM_API size_t pm_rz_descend_common_prefix(pm_rz *z) {
-    if (!z || pm_rz_is_val(z)) return 0;
-    size_t before = z->len;
-    (void)pm_rz_descend_until(z);
-    return z->len - before;
 }
 
 /* ---- src/pathmap/60_fold.c ----------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* Prefixes of a key on read zippers: moves from value to value, which any trie can do. */
 #include "50_read_zipper.c"
-#include "59_zipper_order.h"
+#include "53_zipper_order.h"
 
 /* Goes on along s[0..len) from `*at` bytes below where that began to the next value. False: there is none. */
 static bool pm__ahead_next(pm_rz *z, const uint8_t *s, size_t len, size_t *at) {
