@@ -63,11 +63,11 @@ SAMPLES = {
     "void region": "region", "void seed": "&seed", "void out": "slots", "void": "buffer", "pm_val vals": "words",
 }
 NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2",
-           "pm_bytes_release_with.v": "a_string()"}
+           "pm_bytes_release_with.v": "a_string()", "pm_nested_retain.v": "a_map()", "pm_nested_release.v": "a_map()",
+           "pm_nested_map.v": "a_map()"}
 FUNCTIONS = {
-    "fn": {"pm_each": "visit", "pm_shared_update": "change", "pm_each_prefix": "see_prefix", "pm_update": "update",
-           "pm_summary_best": "visit",
-           "pm_diff": "see"},
+    "fn": {"pm_each": "visit", "pm_shared_update": "change", "pm_each_prefix": "see_prefix",
+           "pm_rz_each_prefix": "see_prefix", "pm_update": "update", "pm_summary_best": "visit", "pm_diff": "see"},
     "read": "read_none", "write": "write_all",
     "make": "make_value", "sink": "sink", "random": "draw", "next": "no_next", "choose": "choose", "pick": "pick",
     "drop": "end",
@@ -84,6 +84,11 @@ static void end(void *data) { (void)data; }
 static pm_val a_string(void) {
     pm_val v = 0;
     return pm_bytes_new("a", 1, &v) == PM_OK ? v : 0;
+}
+static pm_val a_map(void) {
+    pm_map m = {0};
+    pm_val v = 0;
+    return pm_nested_new(&m, &v) == PM_OK ? v : 0;
 }
 static bool see(void *c, const pm_change *d) { (void)c, (void)d; return true; }
 static pm_merge_pick pick(void *c, const pm_merge_conflict *d, pm_val *v) {

@@ -1,6 +1,7 @@
 /* Typed maps, values of any size, and maps as values. */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
+#include "small_stack.h"
 
 #define PATHMAP_STATIC
 #define PM_MALLOC(n) check_malloc(n)
@@ -396,4 +397,317 @@ static pm_status run_join(people *a, people *b) {
 TEST(typed_blobs_survive_lack_of_memory) {
     pm_status (*runs[])(people *, people *) = {run_set, run_update, run_join};
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) sweep(runs[i]);
+}
+
+/* ---- maps as values -------------------------------------------------------------------------------------------- */
+
+/* The naive twin: documents by name, each absent or with some fields. */
+enum { DOCS = 6, FIELDS = 5 };
+typedef struct twin {
+    bool there[DOCS];
+    uint8_t field[DOCS][FIELDS]; /* 0: none */
+} twin;
+
+static bool twin_is_blank(const uint8_t *fields) {
+    for (int f = 0; f < FIELDS; f++)
+        if (fields[f]) return false;
+    return true;
+}
+
+static const char *const doc_names[DOCS] = {"", "a", "ab", "abc/long enough to be in a line of its own", "b", "x"};
+static const char *const field_names[FIELDS] = {"", "f", "fa", "fab", "z"};
+
+/* The map that a twin tells of, all in new boxes. */
+static pm_map nest(const twin *t) {
+    pm_map m = pm_new(pm_ops_map(), NULL);
+    for (int d = 0; d < DOCS; d++) {
+        pm_map doc = pm_new(pm_ops_lattice(), NULL);
+        for (int f = 0; f < FIELDS; f++)
+            if (t->field[d][f]) CHECK_OK(pm_set(&doc, field_names[f], strlen(field_names[f]), t->field[d][f], NULL));
+        if (t->there[d]) CHECK_OK(pm_nested_set(&m, doc_names[d], strlen(doc_names[d]), &doc));
+        else pm_drop(&doc);
+    }
+    return m;
+}
+
+static twin random_twin(const twin *like) {
+    twin t = *like;
+    for (int d = 0; d < DOCS; d++) {
+        if (check_below(3) == 0) t.there[d] = check_below(4) != 0;
+        for (int f = 0; f < FIELDS; f++)
+            if (!t.there[d] || check_below(4) == 0) t.field[d][f] = (uint8_t)(t.there[d] ? check_below(4) : 0);
+    }
+    return t;
+}
+
+/* What the fields of two documents come to, by the rules of a lattice. */
+static uint8_t twin_field(char op, uint8_t a, uint8_t b) {
+    if (op == '|') return a > b ? a : b;
+    if (op == '&') return a < b ? a : b;
+    return a == b ? 0 : a;
+}
+
+static twin twin_combine(char op, const twin *a, const twin *b) {
+    twin t;
+    memset(&t, 0, sizeof t);
+    for (int d = 0; d < DOCS; d++) {
+        const bool both = a->there[d] && b->there[d];
+        for (int f = 0; f < FIELDS; f++) t.field[d][f] = twin_field(op, a->field[d][f], b->field[d][f]);
+        t.there[d] = op == '|' ? a->there[d] || b->there[d] : op == '&' ? both : a->there[d];
+        bool blanks = twin_is_blank(a->field[d]) && twin_is_blank(b->field[d]) && op != '-';
+        if (both && twin_is_blank(t.field[d]) && !blanks) t.there[d] = false;
+        if (!t.there[d]) memset(t.field[d], 0, FIELDS);
+    }
+    return t;
+}
+
+static void is_twin(const pm_map *m, const twin *t) {
+    pm_map want = nest(t);
+    pm_hash128 x, y;
+    CHECK(equal_maps(m, &want));
+    CHECK_OK(pm_hash(m, &x));
+    CHECK_OK(pm_hash(&want, &y));
+    CHECK(x.lo == y.lo && x.hi == y.hi);
+    for (int d = 0; d < DOCS; d++) {
+        const pm_map *doc = pm_nested_get(m, doc_names[d], strlen(doc_names[d]));
+        CHECK_EQ(doc != NULL, t->there[d]);
+        for (int f = 0; doc && f < FIELDS; f++) {
+            const pm_val *v = pm_get(doc, field_names[f], strlen(field_names[f]));
+            CHECK_EQ(v ? *v : 0, t->field[d][f]);
+        }
+    }
+    pm_drop(&want);
+}
+
+static bool twins_differ(const twin *a, const twin *b, int d) {
+    return a->there[d] != b->there[d] || memcmp(a->field[d], b->field[d], FIELDS) != 0;
+}
+
+static void twins_combine(const pm_map *m, const pm_map *n, const twin *t, const twin *u) {
+    pm_status (*calls[])(const pm_map *, const pm_map *, pm_map *, pm_alg *) = {pm_join, pm_meet, pm_subtract};
+    for (int i = 0; i < 3; i++) {
+        pm_map out = {0};
+        pm_alg alg = PM_ALG_NONE;
+        twin want = twin_combine("|&-"[i], t, u), none;
+        memset(&none, 0, sizeof none);
+        CHECK_OK(calls[i](m, n, &out, &alg));
+        is_twin(&out, &want);
+        unsigned same = (memcmp(&want, t, sizeof want) ? 0 : 1u) | (memcmp(&want, u, sizeof want) ? 0 : 2u);
+        if (!memcmp(&want, &none, sizeof want)) CHECK_EQ(alg, PM_ALG_NONE);
+        else CHECK_EQ(alg, same ? same : PM_ALG_ELEMENT);
+        pm_drop(&out);
+    }
+}
+
+TEST(nested_maps_do_what_their_twins_do) {
+    uint64_t blocks = blocks_held();
+    for (int round = 0; round < 400; round++) {
+        twin blank, t, u;
+        memset(&blank, 0, sizeof blank);
+        t = random_twin(&blank);
+        u = random_twin(&t);
+        pm_map m = nest(&t), n = nest(&u), patched = pm_clone(&m);
+        pm_patch p = {0};
+        size_t changes = 0;
+        is_twin(&m, &t);
+        twins_combine(&m, &n, &t, &u);
+        for (int d = 0; d < DOCS; d++) changes += twins_differ(&t, &u, d);
+        CHECK_OK(pm_patch_make(&m, &n, &p));
+        CHECK_EQ(pm_patch_count(&p), changes);
+        CHECK_OK(pm_patch_apply(&p, &patched));
+        is_twin(&patched, &u);
+        pm_patch_drop(&p);
+        pm_drop(&m);
+        pm_drop(&n);
+        pm_drop(&patched);
+    }
+    CHECK_EQ(blocks_held(), blocks);
+}
+
+/* Writes one field of one document in a clone; the map it came from does not notice. */
+TEST(nested_maps_are_copied_when_written) {
+    uint64_t blocks = blocks_held();
+    twin blank, t, u;
+    memset(&blank, 0, sizeof blank);
+    t = random_twin(&blank);
+    pm_map m = nest(&t), old = pm_new(pm_ops_map(), NULL);
+    for (int round = 0; round < 500; round++) {
+        int d = (int)check_below(DOCS), f = (int)check_below(FIELDS);
+        if (check_below(4) == 0) {
+            pm_drop(&old);
+            old = pm_clone(&m);
+            u = t;
+        }
+        pm_map *doc = NULL, fresh = pm_new(pm_ops_lattice(), NULL);
+        uint8_t v = (uint8_t)(1 + check_below(9));
+        CHECK_OK(pm_nested_mut(&m, doc_names[d], strlen(doc_names[d]), &doc));
+        CHECK_EQ(doc != NULL, t.there[d]);
+        CHECK_OK(pm_set(doc ? doc : &fresh, field_names[f], strlen(field_names[f]), v, NULL));
+        if (!doc) CHECK_OK(pm_nested_set(&m, doc_names[d], strlen(doc_names[d]), &fresh));
+        CHECK(pm_is_empty(&fresh));
+        t.there[d] = true, t.field[d][f] = v;
+        is_twin(&m, &t);
+        if (!pm_is_empty(&old)) is_twin(&old, &u);
+    }
+    pm_drop(&m);
+    pm_drop(&old);
+    CHECK_EQ(blocks_held(), blocks);
+}
+
+/* `levels` maps, each the only value of the next. */
+static pm_map tower(unsigned levels, pm_val top) {
+    pm_map m = pm_new(pm_ops_left(), NULL);
+    CHECK_OK(pm_set(&m, K("leaf"), top, NULL));
+    while (levels--) {
+        pm_map up = pm_new(pm_ops_map(), NULL);
+        CHECK_OK(pm_nested_set(&up, K("down"), &m));
+        m = up;
+    }
+    return m;
+}
+
+/* Drops do not recurse. */
+static void *drop_deep(void *unused) {
+    pm_map deep = tower(20000, 1), copy = pm_clone(&deep);
+    pm_drop(&deep);
+    pm_drop(&copy);
+    return unused;
+}
+
+TEST(nested_maps_go_as_deep_as_they_may) {
+    uint64_t blocks = blocks_held();
+    for (unsigned levels = PM_NESTED_MAX - 1; levels <= PM_NESTED_MAX + 1; levels++) {
+        pm_map a = tower(levels, 1), b = tower(levels, 2), c = tower(levels, 1), out = {0};
+        pm_status want = levels > PM_NESTED_MAX ? PM_INVALID : PM_OK;
+        bool same = true;
+        pm_hash128 h;
+        pm_alg alg = PM_ALG_NONE;
+        CHECK_EQ(pm_equal(&a, &b, &same), want);
+        if (want == PM_OK) CHECK(!same && equal_maps(&a, &c));
+        CHECK_EQ(pm_hash(&a, &h), want);
+        CHECK_EQ(pm_join(&a, &b, &out, &alg), want);
+        if (want == PM_OK) CHECK_EQ(alg, PM_ALG_LEFT);
+        pm_drop(&out);
+        pm_drop(&a);
+        pm_drop(&b);
+        pm_drop(&c);
+    }
+    run_on_small_stack(drop_deep, NULL);
+    CHECK_EQ(blocks_held(), blocks);
+}
+
+TEST(nested_maps_refuse_what_they_cannot_hold) {
+    pm_map m = pm_new(pm_ops_map(), NULL), sums = pm_new(pm_ops_sum(), NULL), words = {0}, other = {0}, *out = NULL;
+    pm_map n = pm_new(pm_ops_map(), NULL), units = pm_new(pm_ops_unit(), NULL), made = {0};
+    pm_val v = 0;
+    bool same = true;
+    CHECK_OK(pm_set(&sums, K("s"), 1, NULL));
+    CHECK_EQ(pm_nested_new(&sums, &v), PM_MISMATCH);
+    CHECK_EQ(pm_nested_set(&m, K("s"), &sums), PM_MISMATCH);
+    CHECK_EQ(pm_nested_set(&words, K("s"), &other), PM_MISMATCH);
+    CHECK_EQ(pm_nested_mut(&words, K("s"), &out), PM_MISMATCH);
+    CHECK(!pm_nested_get(&words, K("s")) && !pm_nested_get(NULL, K("s")));
+    CHECK_EQ(pm_nested_set(&m, K("s"), &m), PM_INVALID);
+    CHECK_EQ(*pm_get(&sums, K("s")), 1);
+    CHECK_OK(pm_nested_set(&m, K("s"), &words)); /* other tables: not equal, and they do not combine */
+    CHECK_OK(pm_nested_set(&n, K("s"), &units));
+    CHECK_OK(pm_equal(&m, &n, &same));
+    CHECK(!same);
+    CHECK_EQ(pm_join(&m, &n, &made, NULL), PM_MISMATCH);
+    pm_wz w;
+    pm_rz z;
+    CHECK_OK(pm_wz_open(&m, NULL, 0, &w)); /* in place too */
+    CHECK_OK(pm_rz_open(&n, NULL, 0, &z));
+    CHECK_EQ(pm_wz_join(&w, &z, NULL), PM_MISMATCH);
+    pm_rz_drop(&z);
+    (void)pm_wz_drop(&w);
+    pm_drop(&m);
+    pm_drop(&n);
+    pm_drop(&sums);
+}
+
+/* Values outlive the map that carried them; a view combines nested maps as algebra does. */
+TEST(nested_maps_are_seen_by_views_and_kept_by_references) {
+    uint64_t blocks = blocks_held();
+    twin t, u, blank, want;
+    memset(&blank, 0, sizeof blank);
+    t = random_twin(&blank);
+    t.there[1] = true, t.field[1][1] = 3;
+    u = random_twin(&t);
+    u.there[1] = true, u.field[1][1] = 2;
+    pm_map m = nest(&t), n = nest(&u), made = {0};
+    pm_rz a, b, meet;
+    CHECK_OK(pm_rz_open(&m, NULL, 0, &a));
+    CHECK_OK(pm_rz_open(&n, NULL, 0, &b));
+    CHECK_OK(pm_view_meet(&a, &b, &meet));
+    CHECK_OK(pm_rz_make_map(&meet, &made));
+    want = twin_combine('&', &t, &u);
+    is_twin(&made, &want);
+    pm_rz_drop(&meet);
+    pm_rz_drop(&a);
+    pm_rz_drop(&b);
+    pm_val v = pm_nested_retain(*pm_get(&m, K("a")));
+    pm_drop(&made);
+    pm_drop(&m);
+    pm_drop(&n);
+    CHECK_EQ(*pm_get(pm_nested_map(v), K("f")), 3);
+    pm_nested_release(v);
+    CHECK_EQ(blocks_held(), blocks);
+}
+
+/* ---- maps as values, without memory ------------------------------------------------------------------------------ */
+
+static bool ignore_change(void *ctx, const pm_change *c) {
+    (void)ctx, (void)c;
+    return true;
+}
+
+static pm_status nested_call(unsigned which, pm_map *m, pm_map *n, pm_map *out) {
+    bool same;
+    pm_hash128 h;
+    pm_map *doc = NULL;
+    switch (which) {
+    case 0: return pm_join(m, n, out, NULL);
+    case 1: return pm_meet(m, n, out, NULL);
+    case 2: return pm_subtract(m, n, out, NULL);
+    case 3: return pm_symmetric_difference(m, n, out, NULL);
+    case 4: return pm_equal(m, n, &same);
+    case 5: return pm_hash(m, &h);
+    case 6: return pm_diff(m, n, ignore_change, NULL);
+    case 7: return pm_nested_mut(m, K("a"), &doc);
+    case 8: return pm_nested_set(m, K("another key"), n);
+    default: return pm_merge3(out, m, n, no_conflict, &(int){0}, out, NULL);
+    }
+}
+
+TEST(nested_maps_survive_lack_of_memory) {
+    uint64_t failed = 0;
+    for (unsigned which = 0; which < 10; which++) {
+        for (uint64_t n = 1;; n++) {
+            uint64_t blocks = blocks_held();
+            twin blank, t, u;
+            memset(&blank, 0, sizeof blank);
+            t = random_twin(&blank), u = random_twin(&t);
+            t.there[1] = u.there[1] = true, t.field[1][1] = 3, u.field[1][2] = 2;
+            pm_map a = nest(&t), b = nest(&u), held = pm_clone(&a), out = pm_new(pm_ops_map(), NULL);
+            check_fail_allocs_from(n);
+            pm_status s = nested_call(which, &a, &b, &out);
+            uint64_t fails = check_alloc_fails();
+            check_fail_alloc(0);
+            failed += fails;
+            if (s != PM_OK) {
+                CHECK_EQ(s, PM_NOMEM);
+                is_twin(&a, &t);
+                is_twin(&b, &u);
+            }
+            is_twin(&held, &t);
+            pm_drop(&a);
+            pm_drop(&b);
+            pm_drop(&held);
+            pm_drop(&out);
+            CHECK_EQ(blocks_held(), blocks);
+            if (!fails) break;
+        }
+    }
+    CHECK(failed > 10);
 }
