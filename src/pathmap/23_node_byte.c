@@ -113,6 +113,15 @@ PM__UNUSED static pm_mask pm__byte_mask(const pm__byte *x) {
     return m;
 }
 
+/* The smallest byte from `from` on (0..256) that has a child or a value, or -1. */
+static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
+    if (from > 255) return -1;
+    unsigned w = from >> 6;
+    uint64_t bits = (x->mask[w].child | x->mask[w].val) >> (from & 63) << (from & 63);
+    while (!bits && ++w < 4) bits = x->mask[w].child | x->mask[w].val;
+    return bits ? (int)(w * 64 + pm__ctz64(bits)) : -1;
+}
+
 /* Slots that a node needs for so many children and values. */
 static size_t pm__byte_slots(size_t nc, size_t nv, bool wide, bool unit) {
     return (wide ? (size_t)PM__WIDE_BLOCKS : nc) + (unit ? 0 : nv);

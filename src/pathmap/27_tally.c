@@ -101,17 +101,6 @@ static pm__ref pm__tally_child(pm__tally_kind kind, pm__tally_frame *f, size_t *
     return c;
 }
 
-/* Prefetches the nodes that a frame will visit soon. */
-static void pm__tally_prefetch(pm__ref r) {
-    if (pm__ref_kind(r) == PM__LINE) {
-        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-        for (uint32_t m = x->cmask; m; m &= m - 1) PM__PREFETCH(pm__ref_ptr(*pm__line_child(x, pm__ctz32(m))));
-        return;
-    }
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
-    for (unsigned i = 0; !pm__byte_is_wide(x) && i < x->nc; i++) PM__PREFETCH(pm__ref_ptr(x->slot[i]));
-}
-
 /* ---- regions ------------------------------------------------------------------------------------------------- */
 
 /* A node that is to be added up. */
