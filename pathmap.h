@@ -6047,6 +6047,31 @@ static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
     return bits ? (int)(w * 64 + pm__ctz64(bits)) : -1;
 }
 
+/* The greatest byte up to `from` (-1..255) that has a child or a value, or -1. */
+static PM__INLINE int pm__byte_prev(const pm__byte *x, int from) {
+    if (from < 0) return -1;
+    unsigned w = (unsigned)from >> 6;
+    uint64_t bits = (x->mask[w].child | x->mask[w].val) << (63 - (from & 63)) >> (63 - (from & 63));
+    while (!bits && w-- > 0) bits = x->mask[w].child | x->mask[w].val;
+    return bits ? (int)(w * 64 + 63 - pm__clz64(bits)) : -1;
+}
+
+/* The positions of a byte node in key order: 2 b is the value at byte b, 2 b + 1 the child there. */
+enum { PM__BYTE_END = 512 };
+
+/* The nearest position from `at` on, or back, that has something; -1: none. */
+static PM__INLINE int pm__byte_position(const pm__byte *x, int at, bool back) {
+    if (at < 0 || at >= PM__BYTE_END) return -1;
+    if (((at & 1) != 0) != back) { /* the byte has been passed by half */
+        uint8_t b = (uint8_t)(at >> 1);
+        if (back ? pm__byte_has_val(x, b) : pm__byte_has_child(x, b)) return at;
+        at += back ? -1 : 1;
+    }
+    int b = back ? pm__byte_prev(x, at >> 1) : pm__byte_next(x, (unsigned)at >> 1);
+    if (b < 0) return -1;
+    return 2 * b + (back ? pm__byte_has_child(x, (uint8_t)b) : !pm__byte_has_val(x, (uint8_t)b));
+}
+
 /* Slots that a node needs for so many children and values. */
 static size_t pm__byte_slots(size_t nc, size_t nv, bool wide, bool unit) {
     return (wide ? (size_t)PM__WIDE_BLOCKS : nc) + (unit ? 0 : nv);
@@ -7610,6 +7635,29 @@ static pm__ref pm__tally_child(pm__tally_kind kind, pm__tally_frame *f, size_t *
     }
     if (kind == PM__TALLY_DEPTH) *depth = f->depth - 1;
     return c;
+}
+
+/* Visits the distinct nodes from a root on, each behind all that it leads to. A visit notes the node in *met, as
+   (node, 0); it returns false to end the walk. False: that, or no memory. */
+PM__UNUSED static bool pm__tally_upwards(pm__ref root, const pm__memo *met, bool (*visit)(void *ctx, pm__ref r),
+                                         void *ctx) {
+    pm__list stack = pm__list_of(sizeof(pm__tally_frame));
+    pm__tally_frame f = {root, 0, 0, 0, false};
+    bool ok = pm__list_put(&stack, &f, 1);
+    while (ok && stack.used) {
+        pm__tally_frame *top = (pm__tally_frame *)pm__list_at(&stack, stack.used - 1);
+        size_t depth;
+        bool shared;
+        f.node = pm__tally_child(PM__TALLY_VALS, top, &depth, &shared);
+        if (!f.node) {
+            ok = visit(ctx, top->node);
+            stack.used--;
+        } else if (!pm__memo_get(met, f.node, 0)) {
+            ok = pm__list_put(&stack, &f, 1);
+        }
+    }
+    pm__list_free(&stack);
+    return ok;
 }
 
 /* ---- regions ------------------------------------------------------------------------------------------------- */
@@ -9670,22 +9718,11 @@ static const char *pm__check_byte(pm__ref r) {
 /* A check in progress: the first thing found wrong, or that memory ran out. */
 typedef struct pm__check {
     const pm__cx *cx;
-    pm__memo met; /* how often, by address */
-    pm__ref *todo; /* judged, but not what they point to */
-    size_t used, cap;
+    pm__memo met;  /* how often, by address */
+    pm__list todo; /* judged, but not what they point to */
     const char *why;
     bool no_memory;
 } pm__check;
-
-static bool pm__check_push(pm__check *k, pm__ref r) {
-    if (k->used == k->cap) {
-        void *grown = pm__mem_grow_list(k->todo, &k->cap, sizeof *k->todo, 64);
-        if (!grown) return false;
-        k->todo = (pm__ref *)grown;
-    }
-    k->todo[k->used++] = r;
-    return true;
-}
 
 /* Counts one more meeting with what lies at an address. 0: no memory. */
 static uint64_t pm__check_times(pm__check *k, const void *p) {
@@ -9706,7 +9743,7 @@ static bool pm__check_ref(pm__check *k, pm__ref r) {
         k->why = "node: more references than its count";
     if (times != 1) return !k->no_memory && !k->why;
     k->why = pm__ref_kind(r) == PM__LINE ? pm__check_line(r) : pm__check_byte(r);
-    if (!k->why && !pm__check_push(k, r)) k->no_memory = true;
+    if (!k->why && !pm__list_put(&k->todo, &r, 1)) k->no_memory = true;
     return !k->no_memory && !k->why;
 }
 
@@ -9742,10 +9779,10 @@ static bool pm__check_below(pm__check *k, pm__ref r) {
 
 /* PM_CORRUPT: what is wrong first is in *why. */
 static pm_status pm__check_trie(const pm__cx *cx, pm__ref root, const char **why) {
-    pm__check k = {cx, {NULL, 0, 0}, NULL, 0, 0, NULL, false};
+    pm__check k = {cx, {NULL, 0, 0}, pm__list_of(sizeof(pm__ref)), NULL, false};
     bool on = pm__check_ref(&k, root);
-    while (on && k.used) on = pm__check_below(&k, k.todo[--k.used]);
-    if (k.todo) pm__mem_free_big(k.todo, k.cap * sizeof *k.todo);
+    while (on && k.todo.used) on = pm__check_below(&k, *(const pm__ref *)pm__list_pop(&k.todo));
+    pm__list_free(&k.todo);
     pm__memo_free(&k.met);
     if (k.no_memory) return PM_NOMEM;
     *why = k.why;
@@ -11096,6 +11133,13 @@ static PM__INLINE int pm__walk_below(pm__walk *w, const pm__walker *v, void *ctx
         s = pm__ref_kind(top->node) == PM__LINE ? pm__walk_line(w, v, ctx, top) : pm__walk_byte(w, v, ctx, top);
     }
     return s;
+}
+
+/* Goes through all that lies below a root, which may be 0. */
+static PM__INLINE int pm__walk_all(pm__walk *w, const pm__walker *v, void *ctx, pm__ref root) {
+    const pm_place p = pm__place_root(root);
+    const pm__walk_after none = {0, 0};
+    return root ? pm__walk_below(w, v, ctx, &p, none) : PM_OK;
 }
 
 /* ---- src/pathmap/35_merge_lists.c ---------------------------------------------------------------------- */
@@ -13398,9 +13442,7 @@ PM_API pm_status pm_each(const pm_map *m, bool (*fn)(void *ctx, const uint8_t *k
     /* An empty key needs an address, no bytes; one that compilers know nothing of spares callers their warnings. */
     if (m->has_value && !fn(ctx, (const uint8_t *)m, 0, m->value)) return PM_OK;
     pm__map_each e = {fn, ctx, pm__walk_begin()};
-    pm_place p = pm__place_root(m->root);
-    pm__walk_after none = {0, 0};
-    int s = m->root ? pm__walk_below(&e.walk, &pm__map_walker, &e, &p, none) : PM_OK;
+    int s = pm__walk_all(&e.walk, &pm__map_walker, &e, m->root);
     pm__walk_end(&e.walk);
     return s == PM_NOMEM ? PM_NOMEM : PM_OK;
 }
@@ -14093,38 +14135,40 @@ typedef struct pm__few_key {
 
 typedef struct pm__few {
     const pm__cx *cx;
-    pm__ref *root;       /* of the map */
-    pm__few_key *keys;
-    uint8_t *bytes;
-    size_t n, cap, nbytes, bytes_cap, limit;
+    pm__ref *root;        /* of the map */
+    pm__list keys, bytes; /* of pm__few_key; their paths */
+    size_t limit;         /* of keys */
     uint8_t path[PM__FEW_KEY_MAX];
 } pm__few;
 
 /* ---- listing the right side ---------------------------------------------------------------------------------- */
 
+static void pm__few_begin(pm__few *f, const pm__cx *cx, pm__ref *root) {
+    f->cx = cx;
+    f->root = root;
+    f->keys = pm__list_of(sizeof(pm__few_key));
+    f->bytes = pm__list_of(1);
+}
+
 static void pm__few_free(pm__few *f) {
-    if (f->keys) pm__mem_free_big(f->keys, f->cap * sizeof *f->keys);
-    if (f->bytes) pm__mem_free_big(f->bytes, f->bytes_cap);
+    pm__list_free(&f->keys);
+    pm__list_free(&f->bytes);
+}
+
+static PM__INLINE pm__few_key *pm__few_at(const pm__few *f, size_t i) {
+    return (pm__few_key *)pm__list_at(&f->keys, i);
+}
+static PM__INLINE const uint8_t *pm__few_path(const pm__few *f, const pm__few_key *k) { return f->bytes.data + k->at; }
+
+/* Appends a key, with the right side's value, if it has one. False: no memory. */
+static bool pm__few_put(pm__few *f, const void *s, size_t len, const pm_val *val) {
+    pm__few_key k = {f->bytes.used, (uint16_t)len, val != NULL, PM__FEW_STAYS, val ? *val : 0};
+    return pm__list_put(&f->bytes, s, len) && pm__list_put(&f->keys, &k, 1);
 }
 
 /* Notes the location path[0..len). False: no memory, or too many. */
 static bool pm__few_note(pm__few *f, size_t len, const pm_val *val) {
-    if (f->n == f->limit) return false;
-    if (f->n == f->cap) {
-        void *grown = pm__mem_grow_list(f->keys, &f->cap, sizeof *f->keys, 32);
-        if (!grown) return false;
-        f->keys = (pm__few_key *)grown;
-    }
-    while (f->bytes_cap - f->nbytes < len) {
-        void *grown = pm__mem_grow_list(f->bytes, &f->bytes_cap, 1, PM__FEW_KEY_MAX);
-        if (!grown) return false;
-        f->bytes = (uint8_t *)grown;
-    }
-    memcpy(f->bytes + f->nbytes, f->path, len);
-    pm__few_key k = {f->nbytes, (uint16_t)len, val != NULL, PM__FEW_STAYS, val ? *val : 0};
-    f->keys[f->n++] = k;
-    f->nbytes += len;
-    return true;
+    return f->keys.used < f->limit && pm__few_put(f, f->path, len, val);
 }
 
 /* A place of the right side, entered, from which the listing goes on. */
@@ -14274,11 +14318,7 @@ static bool pm__few_exceeds(pm_place p, size_t n) {
    left side's map, *root. False: it is for the walk. */
 PM__UNUSED static bool pm__few_open(pm__few *f, const pm__cx *cx, pm__merge_op op, pm__ref *root, const uint8_t *path,
                                     size_t len, const pm_place *a, const pm_place *b) {
-    f->cx = cx;
-    f->root = root;
-    f->keys = NULL;
-    f->bytes = NULL;
-    f->n = f->cap = f->nbytes = f->bytes_cap = 0;
+    pm__few_begin(f, cx, root);
     pm_place to = *a, from = *b;
     if (!pm__place_enter(&to) || !pm__place_enter(&from) || len > sizeof f->path / 2) return false;
     if (pm__place_in_line(&to) && !pm__place_line(&to)->cmask) return false; /* one node is soon walked */
@@ -14286,7 +14326,7 @@ PM__UNUSED static bool pm__few_open(pm__few *f, const pm__cx *cx, pm__merge_op o
     if (!pm__few_is_handful(&from) && !pm__few_is_few(f, to, from, len)) return false;
     f->limit = PM__FEW_MAX;
     /* Something must be left: an empty result is more than a change of nodes. */
-    if (pm__few_list(f, from, len) && (op == PM__MERGE_JOIN || pm__few_exceeds(*a, f->n))) return true;
+    if (pm__few_list(f, from, len) && (op == PM__MERGE_JOIN || pm__few_exceeds(*a, f->keys.used))) return true;
     pm__few_free(f);
     return false;
 }
@@ -14363,14 +14403,14 @@ static PM__INLINE bool pm__few_look_on(pm__few_sight *v, const uint8_t *s, size_
 
 /* Looks at the locations of up to PM__FEW_LANES keys from the first on, in turn, a node each. Returns how many. */
 static size_t pm__few_look(const pm__few *f, size_t first, pm__few_sight *v) {
-    size_t n = f->n - first < PM__FEW_LANES ? f->n - first : PM__FEW_LANES;
-    const pm__few_key *k = f->keys + first;
+    size_t left = f->keys.used - first, n = left < PM__FEW_LANES ? left : PM__FEW_LANES;
+    const pm__few_key *k = pm__few_at(f, first);
     const pm__few_sight start = {PM__FEW_ABSENT, true, 0, 0, *f->root};
     for (size_t i = 0; i < n; i++) v[i] = start;
     for (bool more = true; more;) {
         more = false;
         for (size_t i = 0; i < n; i++) {
-            if (!v[i].next || !pm__few_look_on(&v[i], f->bytes + k[i].at, k[i].len)) continue;
+            if (!v[i].next || !pm__few_look_on(&v[i], pm__few_path(f, &k[i]), k[i].len)) continue;
             pm__ref_prefetch(v[i].next);
             more = true;
         }
@@ -14398,7 +14438,7 @@ static void pm__few_take(const pm__few *f, const uint8_t *s, size_t len) {
 
 /* Swaps the value at the location of a key, all nodes on the way being unshared, with that of the key. */
 static void pm__few_swap(const pm__few *f, pm__few_key *k) {
-    pm_val *slot = pm__trie_val_mut(f->cx, f->root, f->bytes + k->at, k->len), old = *slot;
+    pm_val *slot = pm__trie_val_mut(f->cx, f->root, pm__few_path(f, k), k->len), old = *slot;
     *slot = k->val;
     k->val = old;
 }
@@ -14408,9 +14448,9 @@ static void pm__few_swap(const pm__few *f, pm__few_key *k) {
 /* Takes back what has been done for the first n keys. */
 static void pm__few_undo(pm__few *f, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        pm__few_key *k = &f->keys[i];
+        pm__few_key *k = pm__few_at(f, i);
         if (k->state == PM__FEW_ADDED) {
-            pm__few_take(f, f->bytes + k->at, k->len);
+            pm__few_take(f, pm__few_path(f, k), k->len);
         } else if (k->state == PM__FEW_CHANGES) {
             pm__few_swap(f, k);
             pm__pay_release(f->cx, false, k->val);
@@ -14420,7 +14460,7 @@ static void pm__few_undo(pm__few *f, size_t n) {
 
 /* Joins one key. *fits: false, and nothing done, if that could not be taken back. */
 static pm_status pm__few_join_key(pm__few *f, pm__merge_run *q, pm__few_key *k, const pm__few_sight *v, bool *fits) {
-    const uint8_t *s = f->bytes + k->at;
+    const uint8_t *s = pm__few_path(f, k);
     pm__merge_val r;
     pm_opt old = {0, false};
     *fits = v->kind != PM__FEW_DANGLING || (!k->some && v->used == k->len);
@@ -14448,17 +14488,17 @@ static pm_status pm__few_join(pm__few *f, pm__merge_run *q, bool *fits, bool *ch
     *fits = true;
     *changed = false;
     size_t n = 0, seen = 0, from = 0;
-    while (n < f->n) {
+    while (n < f->keys.used) {
         if (n == seen) from = n, seen = n + pm__few_look(f, n, v);
-        s = pm__few_join_key(f, q, &f->keys[n], &v[n - from], fits);
+        s = pm__few_join_key(f, q, pm__few_at(f, n), &v[n - from], fits);
         if (s != PM_OK || !*fits) break;
-        *changed = *changed || f->keys[n].state != PM__FEW_STAYS;
+        *changed = *changed || pm__few_at(f, n)->state != PM__FEW_STAYS;
         n++;
     }
-    if (n < f->n) pm__few_undo(f, n);
+    if (n < f->keys.used) pm__few_undo(f, n);
     else
         for (size_t i = 0; i < n; i++)
-            if (f->keys[i].state == PM__FEW_CHANGES) pm__pay_release(f->cx, false, f->keys[i].val);
+            if (pm__few_at(f, i)->state == PM__FEW_CHANGES) pm__pay_release(f->cx, false, pm__few_at(f, i)->val);
     return s;
 }
 
@@ -14487,21 +14527,21 @@ static pm_status pm__few_sub_key(pm__few *f, pm__merge_run *q, pm__few_key *k, c
         if (r.some && !r.fresh) pm__pay_retain(f->cx, false, r.val);
         if (r.some) k->val = r.val;
     }
-    return v->mine || pm__few_own(f, f->bytes + k->at, k->len) ? PM_OK : PM_NOMEM;
+    return v->mine || pm__few_own(f, pm__few_path(f, k), k->len) ? PM_OK : PM_NOMEM;
 }
 
 static pm_status pm__few_sub(pm__few *f, pm__merge_run *q, bool *changed) {
     pm_status s = PM_OK;
     pm__few_sight v[PM__FEW_LANES];
     *changed = false;
-    for (size_t i = 0, seen = 0, from = 0; i < f->n && s == PM_OK; i++) {
+    for (size_t i = 0, seen = 0, from = 0; i < f->keys.used && s == PM_OK; i++) {
         if (i == seen) from = i, seen = i + pm__few_look(f, i, v);
-        s = pm__few_sub_key(f, q, &f->keys[i], &v[i - from]);
-        *changed = *changed || f->keys[i].state != PM__FEW_STAYS;
+        s = pm__few_sub_key(f, q, pm__few_at(f, i), &v[i - from]);
+        *changed = *changed || pm__few_at(f, i)->state != PM__FEW_STAYS;
     }
-    for (size_t i = 0; i < f->n && *changed; i++) {
-        pm__few_key *k = &f->keys[i];
-        if (k->state == PM__FEW_GOES && s == PM_OK) pm__few_take(f, f->bytes + k->at, k->len);
+    for (size_t i = 0; i < f->keys.used && *changed; i++) {
+        pm__few_key *k = pm__few_at(f, i);
+        if (k->state == PM__FEW_GOES && s == PM_OK) pm__few_take(f, pm__few_path(f, k), k->len);
         if (k->state != PM__FEW_CHANGES) continue;
         if (s == PM_OK) pm__few_swap(f, k);
         pm__pay_release(f->cx, false, k->val);
@@ -14761,28 +14801,15 @@ PM_API pm_status pm_meet_many(const pm_map *const *maps, size_t n, pm_map *out, 
 
    New nodes retain what they hold as soon as they are made, so at any moment the new trie can be given up like any. */
 
-enum { PM__COMPACT_REACH = 768, PM__COMPACT_PATH = PM__COMPACT_REACH + 512 };
-
-/* A node that is being listed. */
-typedef struct pm__compact_frame {
-    pm__ref node;
-    unsigned next; /* entry; byte nodes: byte, times two, and one more behind its value */
-    size_t base;   /* bytes of path above */
-} pm__compact_frame;
+enum { PM__COMPACT_REACH = 768 };
 
 typedef struct pm__compact {
     const pm__cx *cx;
     pm__list ents, bytes; /* the list; an entry is fresh if its child is to be laid out anew */
-    pm__list frames;
-    pm__list jobs; /* slots of such children */
-    uint8_t path[PM__COMPACT_PATH];
+    pm__list nodes;       /* to be weighed */
+    pm__list jobs;        /* slots of fresh children */
+    pm__walk walk;
 } pm__compact;
-
-/* Goes on with a node whose path has `base` bytes. */
-static bool pm__compact_enter(pm__compact *c, pm__ref r, size_t base) {
-    pm__compact_frame f = {r, 0, base};
-    return pm__list_put(&c->frames, &f, 1);
-}
 
 /* ---- the memory of what a map alone holds -------------------------------------------------------------------- */
 
@@ -14807,72 +14834,55 @@ static bool pm__compact_weigh_node(pm__compact *c, pm__ref r, uint64_t *bytes) {
         }
     }
     for (unsigned i = 0; i < n; i++)
-        if (kids[i] && pm__ref_is_unique(kids[i]) && !pm__compact_enter(c, kids[i], 0)) return false;
+        if (kids[i] && pm__ref_is_unique(kids[i]) && !pm__list_put(&c->nodes, &kids[i], 1)) return false;
     return true;
 }
 
 static bool pm__compact_weigh(pm__compact *c, pm__ref root, uint64_t *bytes) {
     *bytes = 0;
-    c->frames.used = 0;
+    c->nodes.used = 0;
     bool ok = pm__compact_weigh_node(c, root, bytes);
-    while (ok && c->frames.used)
-        ok = pm__compact_weigh_node(c, ((pm__compact_frame *)pm__list_pop(&c->frames))->node, bytes);
+    while (ok && c->nodes.used) ok = pm__compact_weigh_node(c, *(const pm__ref *)pm__list_pop(&c->nodes), bytes);
     return ok;
 }
 
 /* ---- listing ------------------------------------------------------------------------------------------------- */
 
-/* Notes the key path[0..len). False: no memory. */
-static bool pm__compact_note(pm__compact *c, size_t len, bool child, uint64_t pay, bool more) {
-    pm__ent e = pm__ent_make(c->path, len, child, pay);
+/* Notes the key that is the first `len` bytes of the path. */
+static int pm__compact_note(pm__compact *c, size_t len, bool child, uint64_t pay, bool more) {
+    pm__ent e = pm__ent_make(c->walk.path.data, len, child, pay);
     e.fresh = more;
-    return pm__list_put(&c->bytes, c->path, len) && pm__list_put(&c->ents, &e, 1);
+    return pm__list_put(&c->bytes, c->walk.path.data, len) && pm__list_put(&c->ents, &e, 1) ? PM_OK : PM_NOMEM;
 }
 
-/* A child at path[0..len). */
-static bool pm__compact_child(pm__compact *c, pm__ref r, size_t len, bool shared) {
-    shared = !r || shared || !pm__ref_is_unique(r);
-    if (shared || len >= PM__COMPACT_REACH) return pm__compact_note(c, len, true, r, !shared);
-    pm__ref_prefetch(r);
-    return pm__compact_enter(c, r, len);
+static int pm__compact_value(void *ctx, const pm_val *val, size_t len, size_t low) {
+    (void)low;
+    return pm__compact_note((pm__compact *)ctx, len, false, *val, false);
 }
 
-/* One entry of the top node, or what there is at one byte. */
-static bool pm__compact_line(pm__compact *c, pm__compact_frame *f) {
-    const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
-    unsigned i = f->next++;
-    size_t suffix = pm__line_suffix(x, i), len = f->base + x->plen + suffix;
-    uint8_t *to = c->path + f->base;
-    memcpy(to, pm__line_heap(x), x->plen);
-    if (suffix) {
-        to[x->plen] = x->body[i];
-        memcpy(to + x->plen + 1, pm__line_heap(x) + pm__line_off(x, i), suffix - 1);
-    }
-    if (pm__line_is_child(x, i)) return pm__compact_child(c, *pm__line_child(x, i), len, false);
-    return pm__compact_note(c, len, false, *pm__line_val(x, i), false);
+static int pm__compact_dangling(void *ctx, size_t len, size_t low) {
+    (void)low;
+    return pm__compact_note((pm__compact *)ctx, len, true, 0, false);
 }
 
-static bool pm__compact_byte(pm__compact *c, pm__compact_frame *f) {
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
-    uint8_t b = (uint8_t)(f->next / 2);
-    bool child = f->next++ & 1;
-    size_t len = f->base + 1;
-    c->path[f->base] = b;
-    if (!child) return !pm__byte_has_val(x, b) || pm__compact_note(c, len, false, *pm__byte_val(x, b), false);
-    if (!pm__byte_has_child(x, b)) return true;
-    bool shared = pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc);
-    return pm__compact_child(c, *pm__byte_child(x, b), len, shared);
+/* Whether to list a child itself or what is in it. */
+static int pm__compact_child(void *ctx, pm__walk_frame *f, bool shared, bool *skip) {
+    shared = shared || !pm__ref_is_unique(f->node);
+    *skip = shared || f->base >= PM__COMPACT_REACH;
+    return *skip ? pm__compact_note((pm__compact *)ctx, f->base, true, f->node, !shared) : PM_OK;
 }
 
+static int pm__compact_line(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after);
+static const pm__walker pm__compact_walker = {
+    .leaf = pm__compact_line, .mark = pm__compact_value, .end = pm__compact_dangling, .enter = pm__compact_child};
+static int pm__compact_line(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after) {
+    return pm__walk_leaf(w, &pm__compact_walker, ctx, x, base, after);
+}
+
+/* Lists what is in and below a node that has one owner. False: no memory. */
 static bool pm__compact_list(pm__compact *c, pm__ref root) {
-    c->ents.used = c->bytes.used = c->frames.used = 0;
-    bool ok = pm__compact_enter(c, root, 0);
-    while (ok && c->frames.used) {
-        pm__compact_frame *f = (pm__compact_frame *)pm__list_at(&c->frames, c->frames.used - 1);
-        bool line = pm__ref_kind(f->node) == PM__LINE;
-        if (f->next == (line ? ((const pm__line *)pm__ref_ptr(f->node))->n : 512u)) c->frames.used--;
-        else ok = line ? pm__compact_line(c, f) : pm__compact_byte(c, f);
-    }
+    c->ents.used = c->bytes.used = c->walk.frames.used = 0;
+    bool ok = pm__walk_all(&c->walk, &pm__compact_walker, c, root) == PM_OK;
     const uint8_t *at = c->bytes.data; /* they move no more */
     for (size_t i = 0; ok && i < c->ents.used; i++) {
         pm__ent *e = (pm__ent *)pm__list_at(&c->ents, i);
@@ -14931,12 +14941,14 @@ PM_API pm_status pm_compact(pm_map *m) {
     uint64_t was, now = 0;
     c.cx = &cx;
     c.ents = pm__list_of(sizeof(pm__ent)), c.bytes = pm__list_of(1);
-    c.frames = pm__list_of(sizeof(pm__compact_frame)), c.jobs = pm__list_of(sizeof(pm__ref *));
+    c.nodes = pm__list_of(sizeof(pm__ref)), c.jobs = pm__list_of(sizeof(pm__ref *));
+    c.walk = pm__walk_begin();
     pm__ref out = pm__compact_weigh(&c, m->root, &was) ? pm__compact_build(&c, m->root) : 0;
     bool ok = out && pm__compact_weigh(&c, out, &now), less = ok && now < was;
     pm__list_free(&c.ents);
     pm__list_free(&c.bytes);
-    pm__list_free(&c.frames);
+    pm__list_free(&c.nodes);
+    pm__walk_end(&c.walk);
     pm__list_free(&c.jobs);
     if (less) {
         pm__ref old = m->root;
@@ -14951,11 +14963,10 @@ PM_API pm_status pm_compact(pm_map *m) {
 
 /* Order on maps.
 
-   A node is a row of *positions* in key order, each a value or a child: of a line its entries, of a byte node two for
-   each byte, the value before the child. A *terminal* is a position without anything below: a value or a dangling
-   location. Every subtrie has one, so the nearest terminal is found by one way down that remembers only the last node
-   with something on the side that is asked for. A search for values goes on from a dangling location that it comes
-   upon. */
+   A node is a row of *positions* in key order, each a value or a child: of a line its entries. A *terminal* is a
+   position without anything below: a value or a dangling location. Every subtrie has one, so the nearest terminal is
+   found by one way down that remembers only the last node with something on the side that is asked for. A search for
+   values goes on from a dangling location that it comes upon. */
 
 /* ---- positions of a node ------------------------------------------------------------------------------------- */
 
@@ -14963,33 +14974,18 @@ static PM__INLINE bool pm__order_line(pm__ref r) { return pm__ref_kind(r) == PM_
 
 /* Behind the last position. */
 static PM__INLINE unsigned pm__order_end(pm__ref r) {
-    return pm__order_line(r) ? ((const pm__line *)pm__ref_ptr(r))->n : 512u;
+    return pm__order_line(r) ? ((const pm__line *)pm__ref_ptr(r))->n : (unsigned)PM__BYTE_END;
 }
 
 /* The first position from `at` on, or -1. */
 static int pm__order_next(pm__ref r, unsigned at) {
     if (pm__order_line(r)) return at < pm__order_end(r) ? (int)at : -1;
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
-    pm_mask m = pm__byte_mask(x);
-    for (int b = pm__mask_next(&m, (int)(at >> 1)); b >= 0; b = pm__mask_next(&m, b + 1)) {
-        unsigned val = 2u * (unsigned)b;
-        if (val >= at && pm__byte_has_val(x, (uint8_t)b)) return (int)val;
-        if (val + 1 >= at && pm__byte_has_child(x, (uint8_t)b)) return (int)val + 1;
-    }
-    return -1;
+    return pm__byte_position((const pm__byte *)pm__ref_ptr(r), (int)at, false);
 }
 
 /* The last position before `at`, or -1. */
 static int pm__order_prev(pm__ref r, unsigned at) {
-    if (pm__order_line(r) || !at) return (int)at - 1;
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
-    pm_mask m = pm__byte_mask(x);
-    for (int b = pm__mask_prev(&m, (int)((at - 1) >> 1)); b >= 0; b = pm__mask_prev(&m, b - 1)) {
-        unsigned val = 2u * (unsigned)b;
-        if (val + 1 < at && pm__byte_has_child(x, (uint8_t)b)) return (int)val + 1;
-        if (val < at && pm__byte_has_val(x, (uint8_t)b)) return (int)val;
-    }
-    return -1;
+    return pm__order_line(r) ? (int)at - 1 : pm__byte_position((const pm__byte *)pm__ref_ptr(r), (int)at - 1, true);
 }
 
 static PM__INLINE int pm__order_last(pm__ref r) { return pm__order_prev(r, pm__order_end(r)); }
@@ -15849,41 +15845,16 @@ static pm_ops pm__batch_ops(const pm_ops *ops) {
     return o;
 }
 
-static void pm__batch_open(pm__few *f, const pm__cx *cx, pm_map *m) {
-    memset(f, 0, offsetof(pm__few, path));
-    f->cx = cx;
-    f->root = &m->root;
-}
-
-/* Notes an edit. False: no memory. */
-static bool pm__batch_note(pm__few *f, const pm_edit *e, bool unit) {
-    if (f->n == f->cap) {
-        void *grown = pm__mem_grow_list(f->keys, &f->cap, sizeof *f->keys, 32);
-        if (!grown) return false;
-        f->keys = (pm__few_key *)grown;
-    }
-    while (f->bytes_cap - f->nbytes < e->key.len) {
-        void *grown = pm__mem_grow_list(f->bytes, &f->bytes_cap, 1, PM__FEW_KEY_MAX);
-        if (!grown) return false;
-        f->bytes = (uint8_t *)grown;
-    }
-    memcpy(f->bytes + f->nbytes, e->key.data, e->key.len);
-    pm__few_key k = {f->nbytes, (uint16_t)e->key.len, true, PM__FEW_STAYS, unit ? 0 : e->val.val};
-    f->keys[f->n++] = k;
-    f->nbytes += e->key.len;
-    return true;
-}
-
 /* Marks what goes, and makes the ways there the map's alone. False: no memory. */
 static bool pm__batch_look(pm__few *f) {
     pm__few_sight v[PM__FEW_LANES];
-    for (size_t i = 0, n; i < f->n; i += n) {
+    for (size_t i = 0, n; i < f->keys.used; i += n) {
         n = pm__few_look(f, i, v);
         for (size_t j = 0; j < n; j++) {
-            pm__few_key *k = &f->keys[i + j];
+            pm__few_key *k = pm__few_at(f, i + j);
             if (v[j].kind != PM__FEW_VALUE && (v[j].kind != PM__FEW_DANGLING || v[j].used < k->len)) continue;
             k->state = PM__FEW_GOES;
-            if (!v[j].mine && !pm__few_own(f, f->bytes + k->at, k->len)) return false;
+            if (!v[j].mine && !pm__few_own(f, pm__few_path(f, k), k->len)) return false;
         }
     }
     return true;
@@ -15898,8 +15869,10 @@ static pm_status pm__batch_make(pm__few *sets, pm__few *goes, bool *fits) {
     q.op = PM__MERGE_JOIN;
     if (!pm__batch_look(goes)) return PM_NOMEM;
     pm_status s = pm__few_join(sets, &q, fits, &changed);
-    for (size_t i = 0; s == PM_OK && *fits && i < goes->n; i++)
-        if (goes->keys[i].state == PM__FEW_GOES) pm__few_take(goes, goes->bytes + goes->keys[i].at, goes->keys[i].len);
+    for (size_t i = 0; s == PM_OK && *fits && i < goes->keys.used; i++) {
+        const pm__few_key *k = pm__few_at(goes, i);
+        if (k->state == PM__FEW_GOES) pm__few_take(goes, pm__few_path(goes, k), k->len);
+    }
     return s;
 }
 
@@ -15909,14 +15882,16 @@ static pm_status pm__batch_run(pm_map *m, const pm_edit *edits, const size_t *or
     const pm__cx cx = pm__cx_of(&ops, m->pool);
     pm__few sets, goes;
     bool ok = true;
+    pm_val val;
     pm_status s = PM_NOMEM;
-    pm__batch_open(&sets, &cx, m);
-    pm__batch_open(&goes, &cx, m);
+    pm__few_begin(&sets, &cx, &m->root);
+    pm__few_begin(&goes, &cx, &m->root);
     *fits = true;
     for (size_t i = 0; ok && *fits && i < n; i++) {
         const pm_edit *e = &edits[order[i]];
         *fits = e->key.len <= UINT16_MAX;
-        ok = !*fits || pm__batch_note(e->val.some ? &sets : &goes, e, cx.unit);
+        val = cx.unit ? 0 : e->val.val;
+        ok = !*fits || pm__few_put(e->val.some ? &sets : &goes, e->key.data, e->key.len, &val);
     }
     if (ok) s = *fits ? pm__batch_make(&sets, &goes, fits) : PM_OK;
     pm__few_free(&sets);
@@ -17845,12 +17820,12 @@ static void pm__iter_rewind(pm_rz *z) {
 
 /* ---- to the next value, and to the one before ----------------------------------------------------------------- */
 
-/* A slot is a place in the order of a node's members: of a line, an entry; of a byte node, 2 b is the value at byte b,
-   2 b + 1 the child there. What goes on in order goes from slot to slot, and by the stack of frames from node to
-   node: from a slot that leads down to the child's first or last slot, from a node's end to the slot after, or before,
-   the one that led there. Backwards it comes to a child before the value at the same place. */
+/* A slot is a place in the order of a node's members: of a line, an entry; of a byte node, a position. What goes on in
+   order goes from slot to slot, and by the stack of frames from node to node: from a slot that leads down to the
+   child's first or last slot, from a node's end to the slot after, or before, the one that led there. Backwards it
+   comes to a child before the value at the same place. */
 
-enum { PM__ITER_LAST = 511, PM__ITER_PAST = 512 }; /* a slot that none lies behind; one that is behind all */
+enum { PM__ITER_LAST = PM__BYTE_END - 1, PM__ITER_PAST = PM__BYTE_END };
 
 typedef enum pm__iter_from {
     PM__ITER_AT,     /* the place itself has been passed, but nothing below it; backwards: all that is below it */
@@ -17939,28 +17914,6 @@ static PM__INLINE int pm__iter_line(pm_rz *z, pm_frame *f, int slot, bool ends, 
     return PM__ITER_UP;
 }
 
-/* The greatest byte up to `from` (-1..255) that has a child or a value, or -1. */
-static PM__INLINE int pm__iter_byte_prev(const pm__byte *x, int from) {
-    if (from < 0) return -1;
-    unsigned w = (unsigned)from >> 6;
-    uint64_t bits = (x->mask[w].child | x->mask[w].val) << (63 - (from & 63)) >> (63 - (from & 63));
-    while (!bits && w-- > 0) bits = x->mask[w].child | x->mask[w].val;
-    return bits ? (int)(w * 64 + 63 - pm__clz64(bits)) : -1;
-}
-
-/* The nearest slot from `slot` on, or back, that has something; -1: none. */
-static PM__INLINE int pm__iter_byte_slot(const pm__byte *x, int slot, bool back) {
-    if (slot < 0 || slot > PM__ITER_LAST) return -1;
-    if (((slot & 1) != 0) != back) { /* the byte has been passed by half */
-        uint8_t b = (uint8_t)(slot >> 1);
-        if (back ? pm__byte_has_val(x, b) : pm__byte_has_child(x, b)) return slot;
-        slot += back ? -1 : 1;
-    }
-    int b = back ? pm__iter_byte_prev(x, slot >> 1) : pm__byte_next(x, (unsigned)slot >> 1);
-    if (b < 0) return -1;
-    return 2 * b + (back ? pm__byte_has_child(x, (uint8_t)b) : !pm__byte_has_val(x, (uint8_t)b));
-}
-
 /* Prefetches the child after the one at byte b, or before it. */
 static PM__INLINE void pm__iter_byte_prefetch(const pm__byte *x, uint8_t b, bool back) {
     unsigned r = pm__byte_is_wide(x) ? pm__byte_block_rank(x, b) : pm__byte_child_rank(x, b);
@@ -17974,7 +17927,7 @@ static PM__INLINE void pm__iter_byte_prefetch(const pm__byte *x, uint8_t b, bool
 static PM__INLINE int pm__iter_byte(pm_rz *z, pm_frame *f, int slot, bool ends, bool back) {
     const pm__byte *x = pm__place_byte(&f->place);
     if (!pm__rz_room(z, f->base + 1)) return PM__ITER_NOMEM;
-    while ((slot = pm__iter_byte_slot(x, slot, back)) >= 0) {
+    while ((slot = pm__byte_position(x, slot, back)) >= 0) {
         uint8_t c = (uint8_t)(slot >> 1);
         if (PM__UNLIKELY(f->base < z->root_len) && slot != 2 * z->path[f->base] + 1) return PM__ITER_UP;
         pm__ref child = slot & 1 ? *pm__byte_child(x, c) : 0;
@@ -18325,7 +18278,7 @@ static bool pm__iter_step_back(pm_rz *z) {
     z->run = 0;
     if (pm__place_in_line(&f->place)) {
         if (!pm__iter_line_step_back(z, f)) return false;
-    } else if (pm__iter_byte_prev(pm__place_byte(&f->place), f->place.lo - 1) >= 0) {
+    } else if (pm__byte_prev(pm__place_byte(&f->place), f->place.lo - 1) >= 0) {
         return pm__iter_back(z, 2 * f->place.lo - 1, true);
     } else {
         pm__rz_cut_to(z, z->len - 1);
@@ -18992,24 +18945,15 @@ typedef struct pm__drop_frame {
 typedef struct pm__drop {
     const pm__cx *cx;
     pm__merge_op op;
-    pm__drop_frame *frames;
-    pm__ref *found; /* tries; 0: a place without a branch */
-    size_t nframes, frame_cap, nfound, found_cap;
-    pm__memo known; /* (node, bytes left) to what was found, one more than the reference; 0: nothing */
+    pm__list frames, found; /* found: tries; 0: a place without a branch */
+    pm__memo known;         /* (node, bytes left) to what was found, one more than the reference; 0: nothing */
 } pm__drop;
 
 /* The reference is consumed. */
 static pm_status pm__drop_found(pm__drop *d, pm__ref r) {
-    if (d->nfound == d->found_cap) {
-        void *grown = pm__mem_grow_list(d->found, &d->found_cap, sizeof *d->found, 32);
-        if (!grown) {
-            pm__any_release(d->cx, r);
-            return PM_NOMEM;
-        }
-        d->found = (pm__ref *)grown;
-    }
-    d->found[d->nfound++] = r;
-    return PM_OK;
+    if (pm__list_put(&d->found, &r, 1)) return PM_OK;
+    pm__any_release(d->cx, r);
+    return PM_NOMEM;
 }
 
 /* Goes down from a place, `left` bytes, as long as there is one way only; then it has a finding, or a new frame. */
@@ -19030,26 +18974,21 @@ static pm_status pm__drop_enter(pm__drop *d, pm_place p, size_t left) {
         pm__ref_retain(*known - 1);
         return pm__drop_found(d, *known - 1);
     }
-    if (d->nframes == d->frame_cap) {
-        void *grown = pm__mem_grow_list(d->frames, &d->frame_cap, sizeof *d->frames, 16);
-        if (!grown) return PM_NOMEM;
-        d->frames = (pm__drop_frame *)grown;
-    }
-    pm__drop_frame f = {p, m, left, d->nfound};
-    d->frames[d->nframes++] = f;
-    return PM_OK;
+    pm__drop_frame f = {p, m, left, d->found.used};
+    return pm__list_put(&d->frames, &f, 1) ? PM_OK : PM_NOMEM;
 }
 
 /* Ends the top frame: all that was found below it becomes one. */
 static pm_status pm__drop_end(pm__drop *d) {
-    pm__drop_frame *f = &d->frames[--d->nframes];
-    size_t n = d->nfound - f->base;
-    pm__ref r = n ? d->found[f->base] : 0;
+    const pm__drop_frame *f = (const pm__drop_frame *)pm__list_pop(&d->frames);
+    size_t n = d->found.used - f->base;
+    pm__ref *found = (pm__ref *)pm__list_at(&d->found, f->base), r = n ? found[0] : 0;
     if (n > 1) {
-        pm_status s = pm__many_run(d->cx, d->op, d->found + f->base, n, &r);
+        pm_status s = pm__many_run(d->cx, d->op, found, n, &r);
         if (s != PM_OK) return s;
-        for (; d->nfound > f->base; d->nfound--) pm__any_release(d->cx, d->found[d->nfound - 1]);
-        d->found[d->nfound++] = r;
+        for (size_t i = 0; i < n; i++) pm__any_release(d->cx, found[i]);
+        found[0] = r;
+        d->found.used = f->base + 1;
     }
     if (f->place.depth || pm__ref_is_unique(f->place.node)) return PM_OK;
     if (!pm__memo_put(&d->known, f->place.node, f->left, n ? r + 1 : 0)) return PM_NOMEM;
@@ -19060,8 +18999,8 @@ static pm_status pm__drop_end(pm__drop *d) {
 /* Finds what lies k > 0 bytes below a place, folded into one. */
 static pm_status pm__drop_run(pm__drop *d, pm_place p, size_t k) {
     pm_status s = pm__drop_enter(d, p, k);
-    while (s == PM_OK && d->nframes) {
-        pm__drop_frame *f = &d->frames[d->nframes - 1];
+    while (s == PM_OK && d->frames.used) {
+        pm__drop_frame *f = (pm__drop_frame *)pm__list_at(&d->frames, d->frames.used - 1);
         int c = pm_mask_next(&f->mask, 0);
         if (c < 0) {
             s = pm__drop_end(d);
@@ -19079,21 +19018,19 @@ static pm_status pm__drop_run(pm__drop *d, pm_place p, size_t k) {
 static pm_status pm__walg_drop_bytes(pm_wz *w, pm__merge_op op, size_t k, pm_prune prune, bool *found) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
-    pm__drop d;
-    memset(&d, 0, sizeof d);
-    d.cx = &cx;
-    d.op = op;
+    pm__drop d = {&cx, op, pm__list_of(sizeof(pm__drop_frame)), pm__list_of(sizeof(pm__ref)), {NULL, 0, 0}};
     pm_mask kids = pm_ref_child_mask(&focus);
     bool had = !pm_mask_is_empty(&kids), some = focus.val != NULL;
     pm_status s = k ? pm__drop_run(&d, focus.place, k) : PM_OK;
-    pm__ref root = s == PM_OK && d.nfound ? d.found[0] : 0;
+    const pm__ref *found_at = (const pm__ref *)(const void *)d.found.data;
+    pm__ref root = s == PM_OK && d.found.used ? found_at[0] : 0;
     if (s == PM_OK) some = some || (k ? root != 0 : had);
-    for (size_t i = root ? 1 : 0; i < d.nfound; i++) pm__any_release(&cx, d.found[i]);
+    for (size_t i = root ? 1 : 0; i < d.found.used; i++) pm__any_release(&cx, found_at[i]);
     for (size_t i = 0; i < d.known.cap; i++)
         if (d.known.slots[i].a && d.known.slots[i].val) pm__any_release(&cx, d.known.slots[i].val - 1);
     pm__memo_free(&d.known);
-    if (d.found) pm__mem_free_big(d.found, d.found_cap * sizeof *d.found);
-    if (d.frames) pm__mem_free_big(d.frames, d.frame_cap * sizeof *d.frames);
+    pm__list_free(&d.found);
+    pm__list_free(&d.frames);
     if (s == PM_OK && k && had) {
         if (some) s = pm__wz_give_below(w, w->cursor.len, root);
         else s = pm__wz_empty(w, prune);
@@ -20940,7 +20877,7 @@ typedef struct pm__merkle {
     pm__fold hashes;  /* knows below() of every node's root */
     pm__memo instead; /* (node, 0): the node that stands for it */
     pm__memo first;   /* below() of a content to the node that stands for it */
-    pm__list stack, made;
+    pm__list made;
     pm_merkle_stats stats;
 } pm__merkle;
 
@@ -21015,7 +20952,8 @@ static pm__ref pm__merkle_copy(const pm__merkle *k, pm__ref r, unsigned stale) {
 }
 
 /* Decides what stands for a node, all below it being decided. False: no memory. */
-static bool pm__merkle_decide(pm__merkle *k, pm__ref r) {
+static bool pm__merkle_decide(void *ctx, pm__ref r) {
+    pm__merkle *k = (pm__merkle *)ctx;
     pm_hash128 h = pm__merkle_hash(k, r);
     unsigned stale = pm__merkle_stale(k, r);
     pm__ref now = r;
@@ -21041,32 +20979,13 @@ static bool pm__merkle_decide(pm__merkle *k, pm__ref r) {
     return pm__memo_put(&k->first, a, h.hi, now) && pm__memo_put(&k->instead, r, 0, now);
 }
 
-/* Goes over the distinct nodes below a root, deepest first. False: no memory. */
-static bool pm__merkle_walk(pm__merkle *k, pm__ref root) {
-    pm__tally_frame f = {root, 0, 0, 0, false};
-    bool ok = pm__list_put(&k->stack, &f, 1);
-    while (ok && k->stack.used) {
-        pm__tally_frame *top = (pm__tally_frame *)pm__list_at(&k->stack, k->stack.used - 1);
-        size_t depth;
-        bool shared;
-        f.node = pm__tally_child(PM__TALLY_VALS, top, &depth, &shared);
-        if (!f.node) {
-            ok = pm__merkle_decide(k, top->node);
-            k->stack.used--;
-        } else if (!pm__memo_get(&k->instead, f.node, 0)) {
-            ok = pm__list_put(&k->stack, &f, 1);
-        }
-    }
-    return ok;
-}
-
 /* True if the map was hashed and its nodes decided. */
 static bool pm__merkle_run(pm__merkle *k, const pm_map *m) {
     pm__fold *w = &k->hashes;
     w->every = true;
     if (pm__fold_walk(w, pm__fold_root(m->root, m->has_value ? &m->value : NULL), 0) != PM_OK) return false;
     k->stats.hash = *(const pm_hash128 *)pm__list_at(&w->results, 0);
-    return !m->root || pm__merkle_walk(k, m->root);
+    return !m->root || pm__tally_upwards(m->root, &k->instead, pm__merkle_decide, k);
 }
 
 PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
@@ -21075,7 +20994,6 @@ PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
     pm__map_own(m);
     pm__merkle k = {.cx = pm__map_cx(m), .hashes = pm__hash_fold(&ops)};
     pm_hash128 unused;
-    k.stack = pm__list_of(sizeof(pm__tally_frame));
     k.made = pm__list_of(sizeof(pm__ref));
     bool ok = pm__merkle_run(&k, m);
     pm__ref old = m->root, now = pm__merkle_instead(&k, old);
@@ -21086,7 +21004,6 @@ PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
     }
     for (size_t i = 0; i < k.made.used; i++) pm__any_release(&k.cx, *(pm__ref *)pm__list_at(&k.made, i));
     (void)pm__fold_end(&k.hashes, ok ? PM_OK : PM_NOMEM, &unused);
-    pm__list_free(&k.stack);
     pm__list_free(&k.made);
     pm__memo_free(&k.instead);
     pm__memo_free(&k.first);
@@ -21150,26 +21067,11 @@ static pm__weight pm__weight_sum(const pm_sampler *s, pm__ref r) {
     return w;
 }
 
-/* Weighs all nodes below a root, deepest first. False: no memory. */
-static bool pm__sampler_weigh(pm_sampler *s, pm__ref root) {
-    pm__list stack = pm__list_of(sizeof(pm__tally_frame));
-    pm__tally_frame f = {root, 0, 0, 0, false};
-    bool ok = pm__list_put(&stack, &f, 1);
-    while (ok && stack.used) {
-        pm__tally_frame *top = (pm__tally_frame *)pm__list_at(&stack, stack.used - 1);
-        size_t depth;
-        bool shared;
-        f.node = pm__tally_child(PM__TALLY_VALS, top, &depth, &shared);
-        if (!f.node) {
-            pm__weight w = pm__weight_sum(s, top->node);
-            ok = pm__memo_put(&s->index, top->node, 0, s->weights.used) && pm__list_put(&s->weights, &w, 1);
-            stack.used--;
-        } else if (!pm__memo_get(&s->index, f.node, 0)) {
-            ok = pm__list_put(&stack, &f, 1);
-        }
-    }
-    pm__list_free(&stack);
-    return ok;
+/* Weighs a node. False: no memory. */
+static bool pm__sampler_weigh(void *ctx, pm__ref r) {
+    pm_sampler *s = (pm_sampler *)ctx;
+    pm__weight w = pm__weight_sum(s, r);
+    return pm__memo_put(&s->index, r, 0, s->weights.used) && pm__list_put(&s->weights, &w, 1);
 }
 
 PM_API pm_status pm_sampler_new(const pm_map *m, pm_sample what, pm_sampler **out) {
@@ -21182,7 +21084,7 @@ PM_API pm_status pm_sampler_new(const pm_map *m, pm_sample what, pm_sampler **ou
     s->weights = pm__list_of(sizeof(pm__weight));
     s->path = pm__list_of(1);
     s->total.m = what == PM_SAMPLE_PATHS || m->has_value;
-    bool ok = !m->root || pm__sampler_weigh(s, m->root);
+    bool ok = !m->root || pm__tally_upwards(m->root, &s->index, pm__sampler_weigh, s);
     if (!ok || pm_rz_open(&s->map, NULL, 0, &s->at) != PM_OK) {
         pm_sampler_free(s);
         return PM_NOMEM;
@@ -22614,20 +22516,15 @@ static bool pm__inspect_next(pm__ref r, unsigned *at, pm__ent *e) {
         return true;
     }
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
-    pm_mask m = pm__byte_mask(x);
-    for (int b; (b = pm_mask_next(&m, (int)(*at / 2))) >= 0;) { /* two positions a byte: its value, its child */
-        uint8_t c = (uint8_t)b;
-        if ((unsigned)b * 2 > *at) *at = (unsigned)b * 2;
-        bool child = (*at)++ & 1;
-        if (child ? !pm__byte_has_child(x, c) : !pm__byte_has_val(x, c)) continue;
-        e->first = c;
-        e->len = 1;
-        e->rest = NULL;
-        e->child = child;
-        e->pay = child ? *pm__byte_child(x, c) : *pm__byte_val(x, c);
-        return true;
-    }
-    return false;
+    int i = pm__byte_position(x, (int)*at, false);
+    if (i < 0) return false;
+    *at = (unsigned)i + 1;
+    e->first = (uint8_t)(i >> 1);
+    e->len = 1;
+    e->rest = NULL;
+    e->child = i & 1;
+    e->pay = e->child ? *pm__byte_child(x, e->first) : *pm__byte_val(x, e->first);
+    return true;
 }
 
 /* ---- check --------------------------------------------------------------------------------------------------- */
@@ -22822,88 +22719,39 @@ static pm_status pm__inspect_done(pm__inspect_text *t, bool memory) {
 
 /* ---- dump ---------------------------------------------------------------------------------------------------- */
 
-/* A node on the way to the current entry. */
-typedef struct pm__inspect_frame {
-    pm__ref node;
-    size_t len; /* of the path to its root */
-    unsigned at;
-} pm__inspect_frame;
-
 typedef struct pm__inspect_dump {
     pm__inspect_text text;
     const pm_ops *ops;
-    pm__inspect_frame *stack;
-    size_t depth, stack_cap;
-    uint8_t *path;
-    size_t path_cap;
+    pm__walk walk;
 } pm__inspect_dump;
 
-static bool pm__inspect_descend(pm__inspect_dump *d, pm__ref r, size_t len) {
-    if (d->depth == d->stack_cap) {
-        size_t cap = d->stack_cap ? d->stack_cap * 2 : 32;
-        void *grown = pm__mem_grow(d->stack, d->stack_cap * sizeof *d->stack, cap * sizeof *d->stack);
-        if (!grown) return false;
-        d->stack = (pm__inspect_frame *)grown;
-        d->stack_cap = cap;
-    }
-    pm__inspect_frame f = {r, len, 0};
-    d->stack[d->depth++] = f;
-    return true;
-}
-
-/* Puts an entry's bytes behind the path to its node; *len grows by them. False: no memory. */
-static bool pm__inspect_append(pm__inspect_dump *d, pm__ref node, const pm__ent *e, size_t *len) {
-    size_t plen = 0, most = *len + 255 + PM__SUFFIX_MAX;
-    if (most > d->path_cap) {
-        size_t cap = most + most / 2;
-        void *grown = pm__mem_grow(d->path, d->path_cap, cap);
-        if (!grown) return false;
-        d->path = (uint8_t *)grown;
-        d->path_cap = cap;
-    }
-    if (pm__ref_kind(node) == PM__LINE) {
-        const pm__line *x = (const pm__line *)pm__ref_ptr(node);
-        plen = x->plen;
-        memcpy(d->path + *len, pm__line_heap(x), plen);
-    }
-    uint8_t *end = d->path + *len + plen;
-    if (e->len) end[0] = e->first;
-    if (e->len > 1) memcpy(end + 1, e->rest, e->len - 1u);
-    *len += plen + e->len;
-    return true;
-}
-
-/* Takes one step. False: no memory. */
-static bool pm__inspect_dump_step(pm__inspect_dump *d) {
-    pm__inspect_frame *f = &d->stack[d->depth - 1];
-    size_t len = f->len;
-    pm__ent e;
-    if (!pm__inspect_next(f->node, &f->at, &e)) {
-        d->depth--;
-        return true;
-    }
-    if (!pm__inspect_append(d, f->node, &e, &len)) return false;
-    if (e.child && e.pay) return pm__inspect_descend(d, e.pay, len);
-    pm__inspect_path(&d->text, d->path, len);
-    pm__inspect_char(&d->text, e.child ? '!' : '=');
-    if (!e.child) pm__inspect_value(&d->text, d->ops, e.pay);
+/* Says a terminal. Not PM_OK: the sink has had enough. */
+static int pm__inspect_terminal(void *ctx, const pm_val *val, size_t len, size_t low) {
+    pm__inspect_dump *d = (pm__inspect_dump *)ctx;
+    (void)low;
+    pm__inspect_path(&d->text, d->walk.path.data, len);
+    pm__inspect_char(&d->text, val ? '=' : '!');
+    if (val) pm__inspect_value(&d->text, d->ops, *val);
     pm__inspect_char(&d->text, '\n');
-    return true;
+    return d->text.stopped ? PM_IO : PM_OK;
+}
+
+static int pm__inspect_dangling(void *ctx, size_t len, size_t low) { return pm__inspect_terminal(ctx, NULL, len, low); }
+
+static int pm__inspect_line(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after);
+static const pm__walker pm__inspect_walker = {
+    .leaf = pm__inspect_line, .mark = pm__inspect_terminal, .end = pm__inspect_dangling};
+static int pm__inspect_line(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after) {
+    return pm__walk_leaf(w, &pm__inspect_walker, ctx, x, base, after);
 }
 
 PM_API pm_status pm_dump(const pm_map *m, pm_sink sink, void *ctx) {
     if (!m || !sink) return PM_INVALID;
-    pm__inspect_dump d = {.text = {.sink = sink, .ctx = ctx}, .ops = pm_map_ops(m)};
-    if (m->has_value) {
-        pm__inspect_char(&d.text, '=');
-        pm__inspect_value(&d.text, d.ops, m->value);
-        pm__inspect_char(&d.text, '\n');
-    }
-    bool memory = !m->root || pm__inspect_descend(&d, m->root, 0);
-    while (memory && d.depth && !d.text.stopped) memory = pm__inspect_dump_step(&d);
-    if (d.stack) pm__mem_free_big(d.stack, d.stack_cap * sizeof *d.stack);
-    if (d.path) pm__mem_free_big(d.path, d.path_cap);
-    return pm__inspect_done(&d.text, memory);
+    pm__inspect_dump d = {.text = {.sink = sink, .ctx = ctx}, .ops = pm_map_ops(m), .walk = pm__walk_begin()};
+    int s = m->has_value ? pm__inspect_terminal(&d, &m->value, 0, 0) : PM_OK;
+    if (s == PM_OK) s = pm__walk_all(&d.walk, &pm__inspect_walker, &d, m->root);
+    pm__walk_end(&d.walk);
+    return pm__inspect_done(&d.text, s != PM_NOMEM);
 }
 
 /* ---- nodes as text ------------------------------------------------------------------------------------------- */

@@ -101,6 +101,29 @@ static pm__ref pm__tally_child(pm__tally_kind kind, pm__tally_frame *f, size_t *
     return c;
 }
 
+/* Visits the distinct nodes from a root on, each behind all that it leads to. A visit notes the node in *met, as
+   (node, 0); it returns false to end the walk. False: that, or no memory. */
+PM__UNUSED static bool pm__tally_upwards(pm__ref root, const pm__memo *met, bool (*visit)(void *ctx, pm__ref r),
+                                         void *ctx) {
+    pm__list stack = pm__list_of(sizeof(pm__tally_frame));
+    pm__tally_frame f = {root, 0, 0, 0, false};
+    bool ok = pm__list_put(&stack, &f, 1);
+    while (ok && stack.used) {
+        pm__tally_frame *top = (pm__tally_frame *)pm__list_at(&stack, stack.used - 1);
+        size_t depth;
+        bool shared;
+        f.node = pm__tally_child(PM__TALLY_VALS, top, &depth, &shared);
+        if (!f.node) {
+            ok = visit(ctx, top->node);
+            stack.used--;
+        } else if (!pm__memo_get(met, f.node, 0)) {
+            ok = pm__list_put(&stack, &f, 1);
+        }
+    }
+    pm__list_free(&stack);
+    return ok;
+}
+
 /* ---- regions ------------------------------------------------------------------------------------------------- */
 
 /* A node that is to be added up. */

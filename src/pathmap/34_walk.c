@@ -312,3 +312,10 @@ static PM__INLINE int pm__walk_below(pm__walk *w, const pm__walker *v, void *ctx
     }
     return s;
 }
+
+/* Goes through all that lies below a root, which may be 0. */
+static PM__INLINE int pm__walk_all(pm__walk *w, const pm__walker *v, void *ctx, pm__ref root) {
+    const pm_place p = pm__place_root(root);
+    const pm__walk_after none = {0, 0};
+    return root ? pm__walk_below(w, v, ctx, &p, none) : PM_OK;
+}

@@ -542,9 +542,7 @@ PM_API pm_status pm_each(const pm_map *m, bool (*fn)(void *ctx, const uint8_t *k
     /* An empty key needs an address, no bytes; one that compilers know nothing of spares callers their warnings. */
     if (m->has_value && !fn(ctx, (const uint8_t *)m, 0, m->value)) return PM_OK;
     pm__map_each e = {fn, ctx, pm__walk_begin()};
-    pm_place p = pm__place_root(m->root);
-    pm__walk_after none = {0, 0};
-    int s = m->root ? pm__walk_below(&e.walk, &pm__map_walker, &e, &p, none) : PM_OK;
+    int s = pm__walk_all(&e.walk, &pm__map_walker, &e, m->root);
     pm__walk_end(&e.walk);
     return s == PM_NOMEM ? PM_NOMEM : PM_OK;
 }

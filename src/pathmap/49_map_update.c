@@ -117,41 +117,16 @@ static pm_ops pm__batch_ops(const pm_ops *ops) {
     return o;
 }
 
-static void pm__batch_open(pm__few *f, const pm__cx *cx, pm_map *m) {
-    memset(f, 0, offsetof(pm__few, path));
-    f->cx = cx;
-    f->root = &m->root;
-}
-
-/* Notes an edit. False: no memory. */
-static bool pm__batch_note(pm__few *f, const pm_edit *e, bool unit) {
-    if (f->n == f->cap) {
-        void *grown = pm__mem_grow_list(f->keys, &f->cap, sizeof *f->keys, 32);
-        if (!grown) return false;
-        f->keys = (pm__few_key *)grown;
-    }
-    while (f->bytes_cap - f->nbytes < e->key.len) {
-        void *grown = pm__mem_grow_list(f->bytes, &f->bytes_cap, 1, PM__FEW_KEY_MAX);
-        if (!grown) return false;
-        f->bytes = (uint8_t *)grown;
-    }
-    memcpy(f->bytes + f->nbytes, e->key.data, e->key.len);
-    pm__few_key k = {f->nbytes, (uint16_t)e->key.len, true, PM__FEW_STAYS, unit ? 0 : e->val.val};
-    f->keys[f->n++] = k;
-    f->nbytes += e->key.len;
-    return true;
-}
-
 /* Marks what goes, and makes the ways there the map's alone. False: no memory. */
 static bool pm__batch_look(pm__few *f) {
     pm__few_sight v[PM__FEW_LANES];
-    for (size_t i = 0, n; i < f->n; i += n) {
+    for (size_t i = 0, n; i < f->keys.used; i += n) {
         n = pm__few_look(f, i, v);
         for (size_t j = 0; j < n; j++) {
-            pm__few_key *k = &f->keys[i + j];
+            pm__few_key *k = pm__few_at(f, i + j);
             if (v[j].kind != PM__FEW_VALUE && (v[j].kind != PM__FEW_DANGLING || v[j].used < k->len)) continue;
             k->state = PM__FEW_GOES;
-            if (!v[j].mine && !pm__few_own(f, f->bytes + k->at, k->len)) return false;
+            if (!v[j].mine && !pm__few_own(f, pm__few_path(f, k), k->len)) return false;
         }
     }
     return true;
@@ -166,8 +141,10 @@ static pm_status pm__batch_make(pm__few *sets, pm__few *goes, bool *fits) {
     q.op = PM__MERGE_JOIN;
     if (!pm__batch_look(goes)) return PM_NOMEM;
     pm_status s = pm__few_join(sets, &q, fits, &changed);
-    for (size_t i = 0; s == PM_OK && *fits && i < goes->n; i++)
-        if (goes->keys[i].state == PM__FEW_GOES) pm__few_take(goes, goes->bytes + goes->keys[i].at, goes->keys[i].len);
+    for (size_t i = 0; s == PM_OK && *fits && i < goes->keys.used; i++) {
+        const pm__few_key *k = pm__few_at(goes, i);
+        if (k->state == PM__FEW_GOES) pm__few_take(goes, pm__few_path(goes, k), k->len);
+    }
     return s;
 }
 
@@ -177,14 +154,16 @@ static pm_status pm__batch_run(pm_map *m, const pm_edit *edits, const size_t *or
     const pm__cx cx = pm__cx_of(&ops, m->pool);
     pm__few sets, goes;
     bool ok = true;
+    pm_val val;
     pm_status s = PM_NOMEM;
-    pm__batch_open(&sets, &cx, m);
-    pm__batch_open(&goes, &cx, m);
+    pm__few_begin(&sets, &cx, &m->root);
+    pm__few_begin(&goes, &cx, &m->root);
     *fits = true;
     for (size_t i = 0; ok && *fits && i < n; i++) {
         const pm_edit *e = &edits[order[i]];
         *fits = e->key.len <= UINT16_MAX;
-        ok = !*fits || pm__batch_note(e->val.some ? &sets : &goes, e, cx.unit);
+        val = cx.unit ? 0 : e->val.val;
+        ok = !*fits || pm__few_put(e->val.some ? &sets : &goes, e->key.data, e->key.len, &val);
     }
     if (ok) s = *fits ? pm__batch_make(&sets, &goes, fits) : PM_OK;
     pm__few_free(&sets);

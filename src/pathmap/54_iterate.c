@@ -105,12 +105,12 @@ static void pm__iter_rewind(pm_rz *z) {
 
 /* ---- to the next value, and to the one before ----------------------------------------------------------------- */
 
-/* A slot is a place in the order of a node's members: of a line, an entry; of a byte node, 2 b is the value at byte b,
-   2 b + 1 the child there. What goes on in order goes from slot to slot, and by the stack of frames from node to
-   node: from a slot that leads down to the child's first or last slot, from a node's end to the slot after, or before,
-   the one that led there. Backwards it comes to a child before the value at the same place. */
+/* A slot is a place in the order of a node's members: of a line, an entry; of a byte node, a position. What goes on in
+   order goes from slot to slot, and by the stack of frames from node to node: from a slot that leads down to the
+   child's first or last slot, from a node's end to the slot after, or before, the one that led there. Backwards it
+   comes to a child before the value at the same place. */
 
-enum { PM__ITER_LAST = 511, PM__ITER_PAST = 512 }; /* a slot that none lies behind; one that is behind all */
+enum { PM__ITER_LAST = PM__BYTE_END - 1, PM__ITER_PAST = PM__BYTE_END };
 
 typedef enum pm__iter_from {
     PM__ITER_AT,     /* the place itself has been passed, but nothing below it; backwards: all that is below it */
@@ -199,28 +199,6 @@ static PM__INLINE int pm__iter_line(pm_rz *z, pm_frame *f, int slot, bool ends, 
     return PM__ITER_UP;
 }
 
-/* The greatest byte up to `from` (-1..255) that has a child or a value, or -1. */
-static PM__INLINE int pm__iter_byte_prev(const pm__byte *x, int from) {
-    if (from < 0) return -1;
-    unsigned w = (unsigned)from >> 6;
-    uint64_t bits = (x->mask[w].child | x->mask[w].val) << (63 - (from & 63)) >> (63 - (from & 63));
-    while (!bits && w-- > 0) bits = x->mask[w].child | x->mask[w].val;
-    return bits ? (int)(w * 64 + 63 - pm__clz64(bits)) : -1;
-}
-
-/* The nearest slot from `slot` on, or back, that has something; -1: none. */
-static PM__INLINE int pm__iter_byte_slot(const pm__byte *x, int slot, bool back) {
-    if (slot < 0 || slot > PM__ITER_LAST) return -1;
-    if (((slot & 1) != 0) != back) { /* the byte has been passed by half */
-        uint8_t b = (uint8_t)(slot >> 1);
-        if (back ? pm__byte_has_val(x, b) : pm__byte_has_child(x, b)) return slot;
-        slot += back ? -1 : 1;
-    }
-    int b = back ? pm__iter_byte_prev(x, slot >> 1) : pm__byte_next(x, (unsigned)slot >> 1);
-    if (b < 0) return -1;
-    return 2 * b + (back ? pm__byte_has_child(x, (uint8_t)b) : !pm__byte_has_val(x, (uint8_t)b));
-}
-
 /* Prefetches the child after the one at byte b, or before it. */
 static PM__INLINE void pm__iter_byte_prefetch(const pm__byte *x, uint8_t b, bool back) {
     unsigned r = pm__byte_is_wide(x) ? pm__byte_block_rank(x, b) : pm__byte_child_rank(x, b);
@@ -234,7 +212,7 @@ static PM__INLINE void pm__iter_byte_prefetch(const pm__byte *x, uint8_t b, bool
 static PM__INLINE int pm__iter_byte(pm_rz *z, pm_frame *f, int slot, bool ends, bool back) {
     const pm__byte *x = pm__place_byte(&f->place);
     if (!pm__rz_room(z, f->base + 1)) return PM__ITER_NOMEM;
-    while ((slot = pm__iter_byte_slot(x, slot, back)) >= 0) {
+    while ((slot = pm__byte_position(x, slot, back)) >= 0) {
         uint8_t c = (uint8_t)(slot >> 1);
         if (PM__UNLIKELY(f->base < z->root_len) && slot != 2 * z->path[f->base] + 1) return PM__ITER_UP;
         pm__ref child = slot & 1 ? *pm__byte_child(x, c) : 0;
@@ -585,7 +563,7 @@ static bool pm__iter_step_back(pm_rz *z) {
     z->run = 0;
     if (pm__place_in_line(&f->place)) {
         if (!pm__iter_line_step_back(z, f)) return false;
-    } else if (pm__iter_byte_prev(pm__place_byte(&f->place), f->place.lo - 1) >= 0) {
+    } else if (pm__byte_prev(pm__place_byte(&f->place), f->place.lo - 1) >= 0) {
         return pm__iter_back(z, 2 * f->place.lo - 1, true);
     } else {
         pm__rz_cut_to(z, z->len - 1);
