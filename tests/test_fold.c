@@ -190,6 +190,28 @@ static void check_calls(const pm_map *m, unsigned flags, const char *want) {
     CHECK_STR_EQ(text, want);
 }
 
+/* The line's entries have "prefix" in common, at the end of which is a value; the fold begins inside of it. */
+TEST(fold_begins_inside_a_prefix_that_ends_with_a_value) {
+    static const struct {
+        const char *from, *all, *alone;
+    } rows[] = {{"", "prefixa()= prefixbc()c= prefix(ab)prefix= ", "prefix()prefix= "},
+                {"pre", "fixa()= fixbc()c= fix(ab)fix= ", "fix()fix= "},
+                {"prefix", "a()= bc()c= (ab)= ", "()= "}};
+    static const pm_key keys[] = {{"prefix", 6}, {"prefixa", 7}, {"prefixbc", 8}};
+    pm_map m;
+    CHECK_OK(pm_build(NULL, NULL, keys, NULL, 3, &m));
+    for (unsigned i = 0; i < 6; i++) {
+        char text[512] = "";
+        pm_fold f = {.flags = PM_FOLD_JUMPING, .ctx = text, .at = list_at};
+        pm_ref r = pm_ref_of_map(&m, rows[i % 3].from, strlen(rows[i % 3].from));
+        CHECK_OK(pm_fold_ref(&r, &f, NULL));
+        CHECK_STR_EQ(text, i < 3 ? rows[i].all : rows[i - 3].alone);
+        if (i == 2) CHECK_OK(pm_remove(&m, "prefixa", 7, PM_PRUNE, NULL));
+        if (i == 2) CHECK_OK(pm_remove(&m, "prefixbc", 8, PM_PRUNE, NULL));
+    }
+    pm_drop(&m);
+}
+
 TEST(fold_calls_children_first_and_jumps_from_stop_to_stop) {
     pm_map m = {0};
     check_calls(&m, 0, "() ");

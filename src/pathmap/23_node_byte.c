@@ -113,6 +113,40 @@ PM__UNUSED static pm_mask pm__byte_mask(const pm__byte *x) {
     return m;
 }
 
+/* The smallest byte from `from` on (0..256) that has a child or a value, or -1. */
+static PM__INLINE int pm__byte_next(const pm__byte *x, unsigned from) {
+    if (from > 255) return -1;
+    unsigned w = from >> 6;
+    uint64_t bits = (x->mask[w].child | x->mask[w].val) >> (from & 63) << (from & 63);
+    while (!bits && ++w < 4) bits = x->mask[w].child | x->mask[w].val;
+    return bits ? (int)(w * 64 + pm__ctz64(bits)) : -1;
+}
+
+/* The greatest byte up to `from` (-1..255) that has a child or a value, or -1. */
+static PM__INLINE int pm__byte_prev(const pm__byte *x, int from) {
+    if (from < 0) return -1;
+    unsigned w = (unsigned)from >> 6;
+    uint64_t bits = (x->mask[w].child | x->mask[w].val) << (63 - (from & 63)) >> (63 - (from & 63));
+    while (!bits && w-- > 0) bits = x->mask[w].child | x->mask[w].val;
+    return bits ? (int)(w * 64 + 63 - pm__clz64(bits)) : -1;
+}
+
+/* The positions of a byte node in key order: 2 b is the value at byte b, 2 b + 1 the child there. */
+enum { PM__BYTE_END = 512 };
+
+/* The nearest position from `at` on, or back, that has something; -1: none. */
+static PM__INLINE int pm__byte_position(const pm__byte *x, int at, bool back) {
+    if (at < 0 || at >= PM__BYTE_END) return -1;
+    if (((at & 1) != 0) != back) { /* the byte has been passed by half */
+        uint8_t b = (uint8_t)(at >> 1);
+        if (back ? pm__byte_has_val(x, b) : pm__byte_has_child(x, b)) return at;
+        at += back ? -1 : 1;
+    }
+    int b = back ? pm__byte_prev(x, at >> 1) : pm__byte_next(x, (unsigned)at >> 1);
+    if (b < 0) return -1;
+    return 2 * b + (back ? pm__byte_has_child(x, (uint8_t)b) : !pm__byte_has_val(x, (uint8_t)b));
+}
+
 /* Slots that a node needs for so many children and values. */
 static size_t pm__byte_slots(size_t nc, size_t nv, bool wide, bool unit) {
     return (wide ? (size_t)PM__WIDE_BLOCKS : nc) + (unit ? 0 : nv);

@@ -101,15 +101,27 @@ static pm__ref pm__tally_child(pm__tally_kind kind, pm__tally_frame *f, size_t *
     return c;
 }
 
-/* Prefetches the nodes that a frame will visit soon. */
-static void pm__tally_prefetch(pm__ref r) {
-    if (pm__ref_kind(r) == PM__LINE) {
-        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-        for (uint32_t m = x->cmask; m; m &= m - 1) PM__PREFETCH(pm__ref_ptr(*pm__line_child(x, pm__ctz32(m))));
-        return;
+/* Visits the distinct nodes from a root on, each behind all that it leads to. A visit notes the node in *met, as
+   (node, 0); it returns false to end the walk. False: that, or no memory. */
+PM__UNUSED static bool pm__tally_upwards(pm__ref root, const pm__memo *met, bool (*visit)(void *ctx, pm__ref r),
+                                         void *ctx) {
+    pm__list stack = pm__list_of(sizeof(pm__tally_frame));
+    pm__tally_frame f = {root, 0, 0, 0, false};
+    bool ok = pm__list_put(&stack, &f, 1);
+    while (ok && stack.used) {
+        pm__tally_frame *top = (pm__tally_frame *)pm__list_at(&stack, stack.used - 1);
+        size_t depth;
+        bool shared;
+        f.node = pm__tally_child(PM__TALLY_VALS, top, &depth, &shared);
+        if (!f.node) {
+            ok = visit(ctx, top->node);
+            stack.used--;
+        } else if (!pm__memo_get(met, f.node, 0)) {
+            ok = pm__list_put(&stack, &f, 1);
+        }
     }
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
-    for (unsigned i = 0; !pm__byte_is_wide(x) && i < x->nc; i++) PM__PREFETCH(pm__ref_ptr(x->slot[i]));
+    pm__list_free(&stack);
+    return ok;
 }
 
 /* ---- regions ------------------------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
    length costs none of the program's. A node is judged before anything that it points to is touched.
    For pm_check, and for builds that check each write (PM_CHECK 3). */
 #include "14_memo.c"
+#include "17_list.c"
 #include "24_node_any.c"
 
 /* Counts that can be: those in use, and in slim mode those parked for ever, with room for what threads that raced past
@@ -130,22 +131,11 @@ static const char *pm__check_byte(pm__ref r) {
 /* A check in progress: the first thing found wrong, or that memory ran out. */
 typedef struct pm__check {
     const pm__cx *cx;
-    pm__memo met; /* how often, by address */
-    pm__ref *todo; /* judged, but not what they point to */
-    size_t used, cap;
+    pm__memo met;  /* how often, by address */
+    pm__list todo; /* judged, but not what they point to */
     const char *why;
     bool no_memory;
 } pm__check;
-
-static bool pm__check_push(pm__check *k, pm__ref r) {
-    if (k->used == k->cap) {
-        void *grown = pm__mem_grow_list(k->todo, &k->cap, sizeof *k->todo, 64);
-        if (!grown) return false;
-        k->todo = (pm__ref *)grown;
-    }
-    k->todo[k->used++] = r;
-    return true;
-}
 
 /* Counts one more meeting with what lies at an address. 0: no memory. */
 static uint64_t pm__check_times(pm__check *k, const void *p) {
@@ -166,7 +156,7 @@ static bool pm__check_ref(pm__check *k, pm__ref r) {
         k->why = "node: more references than its count";
     if (times != 1) return !k->no_memory && !k->why;
     k->why = pm__ref_kind(r) == PM__LINE ? pm__check_line(r) : pm__check_byte(r);
-    if (!k->why && !pm__check_push(k, r)) k->no_memory = true;
+    if (!k->why && !pm__list_put(&k->todo, &r, 1)) k->no_memory = true;
     return !k->no_memory && !k->why;
 }
 
@@ -202,10 +192,10 @@ static bool pm__check_below(pm__check *k, pm__ref r) {
 
 /* PM_CORRUPT: what is wrong first is in *why. */
 static pm_status pm__check_trie(const pm__cx *cx, pm__ref root, const char **why) {
-    pm__check k = {cx, {NULL, 0, 0}, NULL, 0, 0, NULL, false};
+    pm__check k = {cx, {NULL, 0, 0}, pm__list_of(sizeof(pm__ref)), NULL, false};
     bool on = pm__check_ref(&k, root);
-    while (on && k.used) on = pm__check_below(&k, k.todo[--k.used]);
-    if (k.todo) pm__mem_free_big(k.todo, k.cap * sizeof *k.todo);
+    while (on && k.todo.used) on = pm__check_below(&k, *(const pm__ref *)pm__list_pop(&k.todo));
+    pm__list_free(&k.todo);
     pm__memo_free(&k.met);
     if (k.no_memory) return PM_NOMEM;
     *why = k.why;

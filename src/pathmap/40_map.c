@@ -5,6 +5,7 @@
 #include "28_trie.c"
 #include "29_compare.c"
 #include "31_check.c"
+#include "34_walk.c"
 #include "40_map.h"
 
 /* ---- what checked builds know of a map ----------------------------------------------------------------------- */
@@ -511,6 +512,39 @@ PM_API pm_status pm_depth_count(const pm_map *m, size_t depth, uint64_t *out) {
     pm_status s = depth ? pm__tally_below(PM__TALLY_DEPTH, m->root, depth, &n) : PM_OK;
     if (s == PM_OK) *out = n;
     return s;
+}
+
+/* ---- visiting every value -------------------------------------------------------------------------------------- */
+
+typedef struct pm__map_each {
+    bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val);
+    void *ctx;
+    pm__walk walk;
+} pm__map_each;
+
+enum { PM__MAP_STOP = 1 };
+
+static PM__INLINE int pm__map_visit(void *ctx, const pm_val *val, size_t len, size_t low) {
+    const pm__map_each *e = (const pm__map_each *)ctx;
+    (void)low;
+    return e->fn(e->ctx, e->walk.path.data, len, *val) ? PM_OK : PM__MAP_STOP;
+}
+
+static int pm__map_leaf(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after);
+static const pm__walker pm__map_walker = {.leaf = pm__map_leaf, .mark = pm__map_visit};
+static int pm__map_leaf(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after) {
+    return pm__walk_leaf(w, &pm__map_walker, ctx, x, base, after);
+}
+
+PM_API pm_status pm_each(const pm_map *m, bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val),
+                         void *ctx) {
+    if (!m || !fn) return PM_INVALID;
+    /* An empty key needs an address, no bytes; one that compilers know nothing of spares callers their warnings. */
+    if (m->has_value && !fn(ctx, (const uint8_t *)m, 0, m->value)) return PM_OK;
+    pm__map_each e = {fn, ctx, pm__walk_begin()};
+    int s = pm__walk_all(&e.walk, &pm__map_walker, &e, m->root);
+    pm__walk_end(&e.walk);
+    return s == PM_NOMEM ? PM_NOMEM : PM_OK;
 }
 
 /* ---- comparing ----------------------------------------------------------------------------------------------- */

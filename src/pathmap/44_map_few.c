@@ -7,6 +7,7 @@
    then what it has done. That needs no memory: a location that it has made is cut off again at a place that has a value
    or another child, so nothing must be built to keep that place. For the same reason keys that come upon a dangling
    location of the left side are left to the walk, as are right sides that share nodes. */
+#include "17_list.c"
 #include "27_tally.c"
 #include "28_trie.c"
 #include "30_merge.c"
@@ -34,38 +35,40 @@ typedef struct pm__few_key {
 
 typedef struct pm__few {
     const pm__cx *cx;
-    pm__ref *root;       /* of the map */
-    pm__few_key *keys;
-    uint8_t *bytes;
-    size_t n, cap, nbytes, bytes_cap, limit;
+    pm__ref *root;        /* of the map */
+    pm__list keys, bytes; /* of pm__few_key; their paths */
+    size_t limit;         /* of keys */
     uint8_t path[PM__FEW_KEY_MAX];
 } pm__few;
 
 /* ---- listing the right side ---------------------------------------------------------------------------------- */
 
+static void pm__few_begin(pm__few *f, const pm__cx *cx, pm__ref *root) {
+    f->cx = cx;
+    f->root = root;
+    f->keys = pm__list_of(sizeof(pm__few_key));
+    f->bytes = pm__list_of(1);
+}
+
 static void pm__few_free(pm__few *f) {
-    if (f->keys) pm__mem_free_big(f->keys, f->cap * sizeof *f->keys);
-    if (f->bytes) pm__mem_free_big(f->bytes, f->bytes_cap);
+    pm__list_free(&f->keys);
+    pm__list_free(&f->bytes);
+}
+
+static PM__INLINE pm__few_key *pm__few_at(const pm__few *f, size_t i) {
+    return (pm__few_key *)pm__list_at(&f->keys, i);
+}
+static PM__INLINE const uint8_t *pm__few_path(const pm__few *f, const pm__few_key *k) { return f->bytes.data + k->at; }
+
+/* Appends a key, with the right side's value, if it has one. False: no memory. */
+static bool pm__few_put(pm__few *f, const void *s, size_t len, const pm_val *val) {
+    pm__few_key k = {f->bytes.used, (uint16_t)len, val != NULL, PM__FEW_STAYS, val ? *val : 0};
+    return pm__list_put(&f->bytes, s, len) && pm__list_put(&f->keys, &k, 1);
 }
 
 /* Notes the location path[0..len). False: no memory, or too many. */
 static bool pm__few_note(pm__few *f, size_t len, const pm_val *val) {
-    if (f->n == f->limit) return false;
-    if (f->n == f->cap) {
-        void *grown = pm__mem_grow_list(f->keys, &f->cap, sizeof *f->keys, 32);
-        if (!grown) return false;
-        f->keys = (pm__few_key *)grown;
-    }
-    while (f->bytes_cap - f->nbytes < len) {
-        void *grown = pm__mem_grow_list(f->bytes, &f->bytes_cap, 1, PM__FEW_KEY_MAX);
-        if (!grown) return false;
-        f->bytes = (uint8_t *)grown;
-    }
-    memcpy(f->bytes + f->nbytes, f->path, len);
-    pm__few_key k = {f->nbytes, (uint16_t)len, val != NULL, PM__FEW_STAYS, val ? *val : 0};
-    f->keys[f->n++] = k;
-    f->nbytes += len;
-    return true;
+    return f->keys.used < f->limit && pm__few_put(f, f->path, len, val);
 }
 
 /* A place of the right side, entered, from which the listing goes on. */
@@ -215,11 +218,7 @@ static bool pm__few_exceeds(pm_place p, size_t n) {
    left side's map, *root. False: it is for the walk. */
 PM__UNUSED static bool pm__few_open(pm__few *f, const pm__cx *cx, pm__merge_op op, pm__ref *root, const uint8_t *path,
                                     size_t len, const pm_place *a, const pm_place *b) {
-    f->cx = cx;
-    f->root = root;
-    f->keys = NULL;
-    f->bytes = NULL;
-    f->n = f->cap = f->nbytes = f->bytes_cap = 0;
+    pm__few_begin(f, cx, root);
     pm_place to = *a, from = *b;
     if (!pm__place_enter(&to) || !pm__place_enter(&from) || len > sizeof f->path / 2) return false;
     if (pm__place_in_line(&to) && !pm__place_line(&to)->cmask) return false; /* one node is soon walked */
@@ -227,7 +226,7 @@ PM__UNUSED static bool pm__few_open(pm__few *f, const pm__cx *cx, pm__merge_op o
     if (!pm__few_is_handful(&from) && !pm__few_is_few(f, to, from, len)) return false;
     f->limit = PM__FEW_MAX;
     /* Something must be left: an empty result is more than a change of nodes. */
-    if (pm__few_list(f, from, len) && (op == PM__MERGE_JOIN || pm__few_exceeds(*a, f->n))) return true;
+    if (pm__few_list(f, from, len) && (op == PM__MERGE_JOIN || pm__few_exceeds(*a, f->keys.used))) return true;
     pm__few_free(f);
     return false;
 }
@@ -304,14 +303,14 @@ static PM__INLINE bool pm__few_look_on(pm__few_sight *v, const uint8_t *s, size_
 
 /* Looks at the locations of up to PM__FEW_LANES keys from the first on, in turn, a node each. Returns how many. */
 static size_t pm__few_look(const pm__few *f, size_t first, pm__few_sight *v) {
-    size_t n = f->n - first < PM__FEW_LANES ? f->n - first : PM__FEW_LANES;
-    const pm__few_key *k = f->keys + first;
+    size_t left = f->keys.used - first, n = left < PM__FEW_LANES ? left : PM__FEW_LANES;
+    const pm__few_key *k = pm__few_at(f, first);
     const pm__few_sight start = {PM__FEW_ABSENT, true, 0, 0, *f->root};
     for (size_t i = 0; i < n; i++) v[i] = start;
     for (bool more = true; more;) {
         more = false;
         for (size_t i = 0; i < n; i++) {
-            if (!v[i].next || !pm__few_look_on(&v[i], f->bytes + k[i].at, k[i].len)) continue;
+            if (!v[i].next || !pm__few_look_on(&v[i], pm__few_path(f, &k[i]), k[i].len)) continue;
             pm__ref_prefetch(v[i].next);
             more = true;
         }
@@ -339,7 +338,7 @@ static void pm__few_take(const pm__few *f, const uint8_t *s, size_t len) {
 
 /* Swaps the value at the location of a key, all nodes on the way being unshared, with that of the key. */
 static void pm__few_swap(const pm__few *f, pm__few_key *k) {
-    pm_val *slot = pm__trie_val_mut(f->cx, f->root, f->bytes + k->at, k->len), old = *slot;
+    pm_val *slot = pm__trie_val_mut(f->cx, f->root, pm__few_path(f, k), k->len), old = *slot;
     *slot = k->val;
     k->val = old;
 }
@@ -349,9 +348,9 @@ static void pm__few_swap(const pm__few *f, pm__few_key *k) {
 /* Takes back what has been done for the first n keys. */
 static void pm__few_undo(pm__few *f, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        pm__few_key *k = &f->keys[i];
+        pm__few_key *k = pm__few_at(f, i);
         if (k->state == PM__FEW_ADDED) {
-            pm__few_take(f, f->bytes + k->at, k->len);
+            pm__few_take(f, pm__few_path(f, k), k->len);
         } else if (k->state == PM__FEW_CHANGES) {
             pm__few_swap(f, k);
             pm__pay_release(f->cx, false, k->val);
@@ -361,7 +360,7 @@ static void pm__few_undo(pm__few *f, size_t n) {
 
 /* Joins one key. *fits: false, and nothing done, if that could not be taken back. */
 static pm_status pm__few_join_key(pm__few *f, pm__merge_run *q, pm__few_key *k, const pm__few_sight *v, bool *fits) {
-    const uint8_t *s = f->bytes + k->at;
+    const uint8_t *s = pm__few_path(f, k);
     pm__merge_val r;
     pm_opt old = {0, false};
     *fits = v->kind != PM__FEW_DANGLING || (!k->some && v->used == k->len);
@@ -389,17 +388,17 @@ static pm_status pm__few_join(pm__few *f, pm__merge_run *q, bool *fits, bool *ch
     *fits = true;
     *changed = false;
     size_t n = 0, seen = 0, from = 0;
-    while (n < f->n) {
+    while (n < f->keys.used) {
         if (n == seen) from = n, seen = n + pm__few_look(f, n, v);
-        s = pm__few_join_key(f, q, &f->keys[n], &v[n - from], fits);
+        s = pm__few_join_key(f, q, pm__few_at(f, n), &v[n - from], fits);
         if (s != PM_OK || !*fits) break;
-        *changed = *changed || f->keys[n].state != PM__FEW_STAYS;
+        *changed = *changed || pm__few_at(f, n)->state != PM__FEW_STAYS;
         n++;
     }
-    if (n < f->n) pm__few_undo(f, n);
+    if (n < f->keys.used) pm__few_undo(f, n);
     else
         for (size_t i = 0; i < n; i++)
-            if (f->keys[i].state == PM__FEW_CHANGES) pm__pay_release(f->cx, false, f->keys[i].val);
+            if (pm__few_at(f, i)->state == PM__FEW_CHANGES) pm__pay_release(f->cx, false, pm__few_at(f, i)->val);
     return s;
 }
 
@@ -428,21 +427,21 @@ static pm_status pm__few_sub_key(pm__few *f, pm__merge_run *q, pm__few_key *k, c
         if (r.some && !r.fresh) pm__pay_retain(f->cx, false, r.val);
         if (r.some) k->val = r.val;
     }
-    return v->mine || pm__few_own(f, f->bytes + k->at, k->len) ? PM_OK : PM_NOMEM;
+    return v->mine || pm__few_own(f, pm__few_path(f, k), k->len) ? PM_OK : PM_NOMEM;
 }
 
 static pm_status pm__few_sub(pm__few *f, pm__merge_run *q, bool *changed) {
     pm_status s = PM_OK;
     pm__few_sight v[PM__FEW_LANES];
     *changed = false;
-    for (size_t i = 0, seen = 0, from = 0; i < f->n && s == PM_OK; i++) {
+    for (size_t i = 0, seen = 0, from = 0; i < f->keys.used && s == PM_OK; i++) {
         if (i == seen) from = i, seen = i + pm__few_look(f, i, v);
-        s = pm__few_sub_key(f, q, &f->keys[i], &v[i - from]);
-        *changed = *changed || f->keys[i].state != PM__FEW_STAYS;
+        s = pm__few_sub_key(f, q, pm__few_at(f, i), &v[i - from]);
+        *changed = *changed || pm__few_at(f, i)->state != PM__FEW_STAYS;
     }
-    for (size_t i = 0; i < f->n && *changed; i++) {
-        pm__few_key *k = &f->keys[i];
-        if (k->state == PM__FEW_GOES && s == PM_OK) pm__few_take(f, f->bytes + k->at, k->len);
+    for (size_t i = 0; i < f->keys.used && *changed; i++) {
+        pm__few_key *k = pm__few_at(f, i);
+        if (k->state == PM__FEW_GOES && s == PM_OK) pm__few_take(f, pm__few_path(f, k), k->len);
         if (k->state != PM__FEW_CHANGES) continue;
         if (s == PM_OK) pm__few_swap(f, k);
         pm__pay_release(f->cx, false, k->val);

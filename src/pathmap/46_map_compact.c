@@ -7,31 +7,19 @@
    beginning of another list. That costs a node at such a place, and keeps the memory for lists small.
 
    New nodes retain what they hold as soon as they are made, so at any moment the new trie can be given up like any. */
+#include "34_walk.c"
 #include "40_map.c"
 #include "46_map_compact.h"
 
-enum { PM__COMPACT_REACH = 768, PM__COMPACT_PATH = PM__COMPACT_REACH + 512 };
-
-/* A node that is being listed. */
-typedef struct pm__compact_frame {
-    pm__ref node;
-    unsigned next; /* entry; byte nodes: byte, times two, and one more behind its value */
-    size_t base;   /* bytes of path above */
-} pm__compact_frame;
+enum { PM__COMPACT_REACH = 768 };
 
 typedef struct pm__compact {
     const pm__cx *cx;
     pm__list ents, bytes; /* the list; an entry is fresh if its child is to be laid out anew */
-    pm__list frames;
-    pm__list jobs; /* slots of such children */
-    uint8_t path[PM__COMPACT_PATH];
+    pm__list nodes;       /* to be weighed */
+    pm__list jobs;        /* slots of fresh children */
+    pm__walk walk;
 } pm__compact;
-
-/* Goes on with a node whose path has `base` bytes. */
-static bool pm__compact_enter(pm__compact *c, pm__ref r, size_t base) {
-    pm__compact_frame f = {r, 0, base};
-    return pm__list_put(&c->frames, &f, 1);
-}
 
 /* ---- the memory of what a map alone holds -------------------------------------------------------------------- */
 
@@ -56,72 +44,55 @@ static bool pm__compact_weigh_node(pm__compact *c, pm__ref r, uint64_t *bytes) {
         }
     }
     for (unsigned i = 0; i < n; i++)
-        if (kids[i] && pm__ref_is_unique(kids[i]) && !pm__compact_enter(c, kids[i], 0)) return false;
+        if (kids[i] && pm__ref_is_unique(kids[i]) && !pm__list_put(&c->nodes, &kids[i], 1)) return false;
     return true;
 }
 
 static bool pm__compact_weigh(pm__compact *c, pm__ref root, uint64_t *bytes) {
     *bytes = 0;
-    c->frames.used = 0;
+    c->nodes.used = 0;
     bool ok = pm__compact_weigh_node(c, root, bytes);
-    while (ok && c->frames.used)
-        ok = pm__compact_weigh_node(c, ((pm__compact_frame *)pm__list_pop(&c->frames))->node, bytes);
+    while (ok && c->nodes.used) ok = pm__compact_weigh_node(c, *(const pm__ref *)pm__list_pop(&c->nodes), bytes);
     return ok;
 }
 
 /* ---- listing ------------------------------------------------------------------------------------------------- */
 
-/* Notes the key path[0..len). False: no memory. */
-static bool pm__compact_note(pm__compact *c, size_t len, bool child, uint64_t pay, bool more) {
-    pm__ent e = pm__ent_make(c->path, len, child, pay);
+/* Notes the key that is the first `len` bytes of the path. */
+static int pm__compact_note(pm__compact *c, size_t len, bool child, uint64_t pay, bool more) {
+    pm__ent e = pm__ent_make(c->walk.path.data, len, child, pay);
     e.fresh = more;
-    return pm__list_put(&c->bytes, c->path, len) && pm__list_put(&c->ents, &e, 1);
+    return pm__list_put(&c->bytes, c->walk.path.data, len) && pm__list_put(&c->ents, &e, 1) ? PM_OK : PM_NOMEM;
 }
 
-/* A child at path[0..len). */
-static bool pm__compact_child(pm__compact *c, pm__ref r, size_t len, bool shared) {
-    shared = !r || shared || !pm__ref_is_unique(r);
-    if (shared || len >= PM__COMPACT_REACH) return pm__compact_note(c, len, true, r, !shared);
-    pm__ref_prefetch(r);
-    return pm__compact_enter(c, r, len);
+static int pm__compact_value(void *ctx, const pm_val *val, size_t len, size_t low) {
+    (void)low;
+    return pm__compact_note((pm__compact *)ctx, len, false, *val, false);
 }
 
-/* One entry of the top node, or what there is at one byte. */
-static bool pm__compact_line(pm__compact *c, pm__compact_frame *f) {
-    const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
-    unsigned i = f->next++;
-    size_t suffix = pm__line_suffix(x, i), len = f->base + x->plen + suffix;
-    uint8_t *to = c->path + f->base;
-    memcpy(to, pm__line_heap(x), x->plen);
-    if (suffix) {
-        to[x->plen] = x->body[i];
-        memcpy(to + x->plen + 1, pm__line_heap(x) + pm__line_off(x, i), suffix - 1);
-    }
-    if (pm__line_is_child(x, i)) return pm__compact_child(c, *pm__line_child(x, i), len, false);
-    return pm__compact_note(c, len, false, *pm__line_val(x, i), false);
+static int pm__compact_dangling(void *ctx, size_t len, size_t low) {
+    (void)low;
+    return pm__compact_note((pm__compact *)ctx, len, true, 0, false);
 }
 
-static bool pm__compact_byte(pm__compact *c, pm__compact_frame *f) {
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
-    uint8_t b = (uint8_t)(f->next / 2);
-    bool child = f->next++ & 1;
-    size_t len = f->base + 1;
-    c->path[f->base] = b;
-    if (!child) return !pm__byte_has_val(x, b) || pm__compact_note(c, len, false, *pm__byte_val(x, b), false);
-    if (!pm__byte_has_child(x, b)) return true;
-    bool shared = pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc);
-    return pm__compact_child(c, *pm__byte_child(x, b), len, shared);
+/* Whether to list a child itself or what is in it. */
+static int pm__compact_child(void *ctx, pm__walk_frame *f, bool shared, bool *skip) {
+    shared = shared || !pm__ref_is_unique(f->node);
+    *skip = shared || f->base >= PM__COMPACT_REACH;
+    return *skip ? pm__compact_note((pm__compact *)ctx, f->base, true, f->node, !shared) : PM_OK;
 }
 
+static int pm__compact_line(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after);
+static const pm__walker pm__compact_walker = {
+    .leaf = pm__compact_line, .mark = pm__compact_value, .end = pm__compact_dangling, .enter = pm__compact_child};
+static int pm__compact_line(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after) {
+    return pm__walk_leaf(w, &pm__compact_walker, ctx, x, base, after);
+}
+
+/* Lists what is in and below a node that has one owner. False: no memory. */
 static bool pm__compact_list(pm__compact *c, pm__ref root) {
-    c->ents.used = c->bytes.used = c->frames.used = 0;
-    bool ok = pm__compact_enter(c, root, 0);
-    while (ok && c->frames.used) {
-        pm__compact_frame *f = (pm__compact_frame *)pm__list_at(&c->frames, c->frames.used - 1);
-        bool line = pm__ref_kind(f->node) == PM__LINE;
-        if (f->next == (line ? ((const pm__line *)pm__ref_ptr(f->node))->n : 512u)) c->frames.used--;
-        else ok = line ? pm__compact_line(c, f) : pm__compact_byte(c, f);
-    }
+    c->ents.used = c->bytes.used = c->walk.frames.used = 0;
+    bool ok = pm__walk_all(&c->walk, &pm__compact_walker, c, root) == PM_OK;
     const uint8_t *at = c->bytes.data; /* they move no more */
     for (size_t i = 0; ok && i < c->ents.used; i++) {
         pm__ent *e = (pm__ent *)pm__list_at(&c->ents, i);
@@ -180,12 +151,14 @@ PM_API pm_status pm_compact(pm_map *m) {
     uint64_t was, now = 0;
     c.cx = &cx;
     c.ents = pm__list_of(sizeof(pm__ent)), c.bytes = pm__list_of(1);
-    c.frames = pm__list_of(sizeof(pm__compact_frame)), c.jobs = pm__list_of(sizeof(pm__ref *));
+    c.nodes = pm__list_of(sizeof(pm__ref)), c.jobs = pm__list_of(sizeof(pm__ref *));
+    c.walk = pm__walk_begin();
     pm__ref out = pm__compact_weigh(&c, m->root, &was) ? pm__compact_build(&c, m->root) : 0;
     bool ok = out && pm__compact_weigh(&c, out, &now), less = ok && now < was;
     pm__list_free(&c.ents);
     pm__list_free(&c.bytes);
-    pm__list_free(&c.frames);
+    pm__list_free(&c.nodes);
+    pm__walk_end(&c.walk);
     pm__list_free(&c.jobs);
     if (less) {
         pm__ref old = m->root;

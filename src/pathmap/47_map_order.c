@@ -1,10 +1,9 @@
 /* Order on maps.
 
-   A node is a row of *positions* in key order, each a value or a child: of a line its entries, of a byte node two for
-   each byte, the value before the child. A *terminal* is a position without anything below: a value or a dangling
-   location. Every subtrie has one, so the nearest terminal is found by one way down that remembers only the last node
-   with something on the side that is asked for. A search for values goes on from a dangling location that it comes
-   upon. */
+   A node is a row of *positions* in key order, each a value or a child: of a line its entries. A *terminal* is a
+   position without anything below: a value or a dangling location. Every subtrie has one, so the nearest terminal is
+   found by one way down that remembers only the last node with something on the side that is asked for. A search for
+   values goes on from a dangling location that it comes upon. */
 #include "17_list.c"
 #include "27_tally.c"
 #include "40_map.c"
@@ -16,33 +15,18 @@ static PM__INLINE bool pm__order_line(pm__ref r) { return pm__ref_kind(r) == PM_
 
 /* Behind the last position. */
 static PM__INLINE unsigned pm__order_end(pm__ref r) {
-    return pm__order_line(r) ? ((const pm__line *)pm__ref_ptr(r))->n : 512u;
+    return pm__order_line(r) ? ((const pm__line *)pm__ref_ptr(r))->n : (unsigned)PM__BYTE_END;
 }
 
 /* The first position from `at` on, or -1. */
 static int pm__order_next(pm__ref r, unsigned at) {
     if (pm__order_line(r)) return at < pm__order_end(r) ? (int)at : -1;
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
-    pm_mask m = pm__byte_mask(x);
-    for (int b = pm__mask_next(&m, (int)(at >> 1)); b >= 0; b = pm__mask_next(&m, b + 1)) {
-        unsigned val = 2u * (unsigned)b;
-        if (val >= at && pm__byte_has_val(x, (uint8_t)b)) return (int)val;
-        if (val + 1 >= at && pm__byte_has_child(x, (uint8_t)b)) return (int)val + 1;
-    }
-    return -1;
+    return pm__byte_position((const pm__byte *)pm__ref_ptr(r), (int)at, false);
 }
 
 /* The last position before `at`, or -1. */
 static int pm__order_prev(pm__ref r, unsigned at) {
-    if (pm__order_line(r) || !at) return (int)at - 1;
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
-    pm_mask m = pm__byte_mask(x);
-    for (int b = pm__mask_prev(&m, (int)((at - 1) >> 1)); b >= 0; b = pm__mask_prev(&m, b - 1)) {
-        unsigned val = 2u * (unsigned)b;
-        if (val + 1 < at && pm__byte_has_child(x, (uint8_t)b)) return (int)val + 1;
-        if (val < at && pm__byte_has_val(x, (uint8_t)b)) return (int)val;
-    }
-    return -1;
+    return pm__order_line(r) ? (int)at - 1 : pm__byte_position((const pm__byte *)pm__ref_ptr(r), (int)at - 1, true);
 }
 
 static PM__INLINE int pm__order_last(pm__ref r) { return pm__order_prev(r, pm__order_end(r)); }

@@ -174,35 +174,16 @@ static void pm__batch_close(pm__batch *b) {
 
 /* ---- removing ------------------------------------------------------------------------------------------------ */
 
-/* Notes a removal. False: no memory. */
-static bool pm__batch_note(pm__few *f, const pm_key *key) {
-    if (f->n == f->cap) {
-        void *grown = pm__mem_grow_list(f->keys, &f->cap, sizeof *f->keys, 32);
-        if (!grown) return false;
-        f->keys = (pm__few_key *)grown;
-    }
-    while (f->bytes_cap - f->nbytes < key->len) {
-        void *grown = pm__mem_grow_list(f->bytes, &f->bytes_cap, 1, PM__FEW_KEY_MAX);
-        if (!grown) return false;
-        f->bytes = (uint8_t *)grown;
-    }
-    memcpy(f->bytes + f->nbytes, key->data, key->len);
-    pm__few_key k = {f->nbytes, (uint16_t)key->len, true, PM__FEW_STAYS, 0};
-    f->keys[f->n++] = k;
-    f->nbytes += key->len;
-    return true;
-}
-
 /* Marks what goes, and makes the ways there the map's alone. False: no memory. */
 static bool pm__batch_look(pm__few *f) {
     pm__few_sight v[PM__FEW_LANES];
-    for (size_t i = 0, n; i < f->n; i += n) {
+    for (size_t i = 0, n; i < f->keys.used; i += n) {
         n = pm__few_look(f, i, v);
         for (size_t j = 0; j < n; j++) {
-            pm__few_key *k = &f->keys[i + j];
+            pm__few_key *k = pm__few_at(f, i + j);
             if (v[j].kind != PM__FEW_VALUE && (v[j].kind != PM__FEW_DANGLING || v[j].used < k->len)) continue;
             k->state = PM__FEW_GOES;
-            if (!v[j].mine && !pm__few_own(f, f->bytes + k->at, k->len)) return false;
+            if (!v[j].mine && !pm__few_own(f, pm__few_path(f, k), k->len)) return false;
         }
     }
     return true;
@@ -214,7 +195,7 @@ static bool pm__batch_list(const pm__batch *b, pm__few *goes, bool *fits) {
         const pm_edit *e = pm__batch_edit(b, i);
         if (e->val.some || !e->key.len) continue;
         *fits = *fits && e->key.len <= UINT16_MAX;
-        if (*fits && !pm__batch_note(goes, &e->key)) return false;
+        if (*fits && !pm__few_put(goes, e->key.data, e->key.len, &e->val.val)) return false;
     }
     return !*fits || pm__batch_look(goes);
 }
@@ -404,9 +385,8 @@ static pm_status pm__batch_wave(const pm__batch *b, pm__batch_lane *lane, unsign
 
 /* Takes back what has been done for the edits before the n-th. */
 static void pm__batch_undo(const pm__batch *b, size_t n) {
-    pm__few f = {0};
-    f.cx = b->cx;
-    f.root = &b->m->root;
+    pm__few f;
+    pm__few_begin(&f, b->cx, &b->m->root);
     while (n-- > 0) {
         const pm_key *k = &pm__batch_edit(b, n)->key;
         const uint8_t *s = (const uint8_t *)k->data;
@@ -436,15 +416,16 @@ static pm_status pm__batch_sets(const pm__batch *b, bool *dangles) {
 
 /* Makes the changes below the root. *fits: false, and nothing changed, if they are not to be made so. */
 static pm_status pm__batch_make(const pm__batch *b, bool *fits) {
-    pm__few goes = {0};
-    goes.cx = b->cx;
-    goes.root = &b->m->root;
+    pm__few goes;
+    pm__few_begin(&goes, b->cx, &b->m->root);
     bool dangles = false;
     pm_status s = pm__batch_list(b, &goes, fits) ? PM_OK : PM_NOMEM;
     if (s == PM_OK && *fits) s = pm__batch_sets(b, &dangles);
     *fits = *fits && !dangles;
-    for (size_t i = 0; s == PM_OK && *fits && i < goes.n; i++)
-        if (goes.keys[i].state == PM__FEW_GOES) pm__few_take(&goes, goes.bytes + goes.keys[i].at, goes.keys[i].len);
+    for (size_t i = 0; s == PM_OK && *fits && i < goes.keys.used; i++) {
+        const pm__few_key *k = pm__few_at(&goes, i);
+        if (k->state == PM__FEW_GOES) pm__few_take(&goes, pm__few_path(&goes, k), k->len);
+    }
     pm__few_free(&goes);
     return s;
 }

@@ -76,15 +76,6 @@ PM_API bool pm_rz_to_prev_sibling(pm_rz *z) {
     return pm__iter_spare(z) && pm__iter_sibling(z, false);
 }
 
-/* The smallest byte from `from` on (0..256) that has a child or a value, or -1. */
-static PM__INLINE int pm__iter_byte_next(const pm__byte *x, unsigned from) {
-    if (from > 255) return -1;
-    unsigned w = from >> 6;
-    uint64_t bits = (x->mask[w].child | x->mask[w].val) >> (from & 63) << (from & 63);
-    while (!bits && ++w < 4) bits = x->mask[w].child | x->mask[w].val;
-    return bits ? (int)(w * 64 + pm__ctz64(bits)) : -1;
-}
-
 /* The entries [*begin, *end) of the top frame, a line, that lie below the zipper's root, which lies in it. */
 static PM__NOINLINE void pm__iter_below_root(const pm_rz *z, const pm_frame *f, const pm__line *x, int *begin,
                                              int *end) {
@@ -114,12 +105,12 @@ static void pm__iter_rewind(pm_rz *z) {
 
 /* ---- to the next value, and to the one before ----------------------------------------------------------------- */
 
-/* A slot is a place in the order of a node's members: of a line, an entry; of a byte node, 2 b is the value at byte b,
-   2 b + 1 the child there. What goes on in order goes from slot to slot, and by the stack of frames from node to
-   node: from a slot that leads down to the child's first or last slot, from a node's end to the slot after, or before,
-   the one that led there. Backwards it comes to a child before the value at the same place. */
+/* A slot is a place in the order of a node's members: of a line, an entry; of a byte node, a position. What goes on in
+   order goes from slot to slot, and by the stack of frames from node to node: from a slot that leads down to the
+   child's first or last slot, from a node's end to the slot after, or before, the one that led there. Backwards it
+   comes to a child before the value at the same place. */
 
-enum { PM__ITER_LAST = 511, PM__ITER_PAST = 512 }; /* a slot that none lies behind; one that is behind all */
+enum { PM__ITER_LAST = PM__BYTE_END - 1, PM__ITER_PAST = PM__BYTE_END };
 
 typedef enum pm__iter_from {
     PM__ITER_AT,     /* the place itself has been passed, but nothing below it; backwards: all that is below it */
@@ -208,28 +199,6 @@ static PM__INLINE int pm__iter_line(pm_rz *z, pm_frame *f, int slot, bool ends, 
     return PM__ITER_UP;
 }
 
-/* The greatest byte up to `from` (-1..255) that has a child or a value, or -1. */
-static PM__INLINE int pm__iter_byte_prev(const pm__byte *x, int from) {
-    if (from < 0) return -1;
-    unsigned w = (unsigned)from >> 6;
-    uint64_t bits = (x->mask[w].child | x->mask[w].val) << (63 - (from & 63)) >> (63 - (from & 63));
-    while (!bits && w-- > 0) bits = x->mask[w].child | x->mask[w].val;
-    return bits ? (int)(w * 64 + 63 - pm__clz64(bits)) : -1;
-}
-
-/* The nearest slot from `slot` on, or back, that has something; -1: none. */
-static PM__INLINE int pm__iter_byte_slot(const pm__byte *x, int slot, bool back) {
-    if (slot < 0 || slot > PM__ITER_LAST) return -1;
-    if (((slot & 1) != 0) != back) { /* the byte has been passed by half */
-        uint8_t b = (uint8_t)(slot >> 1);
-        if (back ? pm__byte_has_val(x, b) : pm__byte_has_child(x, b)) return slot;
-        slot += back ? -1 : 1;
-    }
-    int b = back ? pm__iter_byte_prev(x, slot >> 1) : pm__iter_byte_next(x, (unsigned)slot >> 1);
-    if (b < 0) return -1;
-    return 2 * b + (back ? pm__byte_has_child(x, (uint8_t)b) : !pm__byte_has_val(x, (uint8_t)b));
-}
-
 /* Prefetches the child after the one at byte b, or before it. */
 static PM__INLINE void pm__iter_byte_prefetch(const pm__byte *x, uint8_t b, bool back) {
     unsigned r = pm__byte_is_wide(x) ? pm__byte_block_rank(x, b) : pm__byte_child_rank(x, b);
@@ -243,7 +212,7 @@ static PM__INLINE void pm__iter_byte_prefetch(const pm__byte *x, uint8_t b, bool
 static PM__INLINE int pm__iter_byte(pm_rz *z, pm_frame *f, int slot, bool ends, bool back) {
     const pm__byte *x = pm__place_byte(&f->place);
     if (!pm__rz_room(z, f->base + 1)) return PM__ITER_NOMEM;
-    while ((slot = pm__iter_byte_slot(x, slot, back)) >= 0) {
+    while ((slot = pm__byte_position(x, slot, back)) >= 0) {
         uint8_t c = (uint8_t)(slot >> 1);
         if (PM__UNLIKELY(f->base < z->root_len) && slot != 2 * z->path[f->base] + 1) return PM__ITER_UP;
         pm__ref child = slot & 1 ? *pm__byte_child(x, c) : 0;
@@ -496,7 +465,7 @@ static bool pm__iter_step_down(pm_rz *z) {
     }
     pm_place *p = &f->place;
     if (!pm__place_in_line(p)) {
-        pm__iter_stand_on_byte(z, f, pm__iter_byte_next(pm__place_byte(p), 0));
+        pm__iter_stand_on_byte(z, f, pm__byte_next(pm__place_byte(p), 0));
         return true;
     }
     const pm__line *x = pm__place_line(p);
@@ -518,7 +487,7 @@ static bool pm__iter_step_beside(pm_rz *z) {
         pm_frame *f = &z->frames[z->nframes - 1];
         pm_place *p = &f->place;
         if (p->depth && !pm__place_in_line(p)) {
-            int b = f->base < z->root_len ? -1 : pm__iter_byte_next(pm__place_byte(p), p->lo + 1u);
+            int b = f->base < z->root_len ? -1 : pm__byte_next(pm__place_byte(p), p->lo + 1u);
             if (b >= 0) {
                 pm__iter_stand_on_byte(z, f, b);
                 return true;
@@ -594,7 +563,7 @@ static bool pm__iter_step_back(pm_rz *z) {
     z->run = 0;
     if (pm__place_in_line(&f->place)) {
         if (!pm__iter_line_step_back(z, f)) return false;
-    } else if (pm__iter_byte_prev(pm__place_byte(&f->place), f->place.lo - 1) >= 0) {
+    } else if (pm__byte_prev(pm__place_byte(&f->place), f->place.lo - 1) >= 0) {
         return pm__iter_back(z, 2 * f->place.lo - 1, true);
     } else {
         pm__rz_cut_to(z, z->len - 1);
@@ -780,7 +749,7 @@ static void pm__iter_pass_in_lines(const pm_place *p, const pm_place *q, int *i,
 static void pm__iter_pass_in_bytes(const pm_place *p, const pm_place *q, int *i, int *j, bool back) {
     const pm__byte *x = pm__place_byte(p), *y = pm__place_byte(q);
     for (;;) {
-        int s = pm__iter_byte_slot(x, *i, back), t = pm__iter_byte_slot(y, *j, back);
+        int s = pm__byte_position(x, *i, back), t = pm__byte_position(y, *j, back);
         uint8_t c = (uint8_t)((unsigned)s >> 1);
         if (s < 0 || s != t) return;
         if (s & 1 ? *pm__byte_child(x, c) != *pm__byte_child(y, c) : *pm__byte_val(x, c) != *pm__byte_val(y, c)) return;
@@ -1093,170 +1062,4 @@ PM_API bool pm_iter_prev(pm_iter *i) {
     bool found = !fresh || pm__iter_go(z, i->to, i->to_len);
     if (!found || !pm__iter_before(i, fresh && (!i->to || i->within)) || pm__iter_is_early(i)) return pm__iter_end(i);
     return pm__iter_show(i, pm_rz_val(z));
-}
-
-/* ---- visiting every value -------------------------------------------------------------------------------------- */
-
-/* A node that pm_each is in. */
-typedef struct pm__each_frame {
-    pm__ref node;
-    size_t base;  /* bytes of path above its root */
-    unsigned next; /* the entry, or byte, to go on with */
-    unsigned off;  /* lines: heap bytes before that entry */
-} pm__each_frame;
-
-typedef struct pm__each {
-    bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val);
-    void *ctx;
-    pm_rz path; /* lends its growing buffer */
-    pm__each_frame *frames;
-    size_t used, cap;
-} pm__each;
-
-/* Suffixes are copied so many bytes at a time: nearly all of them at once, without an unpredictable branch. */
-enum { PM__EACH_STEP = 48 };
-
-/* Enters a node. There is room for what it holds, and for what a line below it does. */
-static bool pm__each_push(pm__each *e, pm__ref node, size_t base) {
-    if (e->used == e->cap) {
-        void *grown = pm__mem_grow_list(e->frames, &e->cap, sizeof *e->frames, 16);
-        if (!grown) return false;
-        e->frames = (pm__each_frame *)grown;
-    }
-    pm__each_frame f = {node, base, 0, 0};
-    e->frames[e->used++] = f;
-    return pm__rz_room(&e->path, base + 2u * PM__SUFFIX_MAX + PM__EACH_STEP);
-}
-
-enum { PM__EACH_UP, PM__EACH_DOWN, PM__EACH_STOP, PM__EACH_NOMEM };
-
-/* Copies the n bytes at s; `safe`: the last place from which a step stays inside the block. */
-static PM__INLINE void pm__each_copy(uint8_t *d, const uint8_t *s, size_t n, const uint8_t *safe) {
-    if (PM__UNLIKELY(s > safe)) {
-        pm__iter_copy_suffix(d, s, n);
-        return;
-    }
-    memcpy(d, s, PM__EACH_STEP);
-    if (PM__LIKELY(n <= PM__EACH_STEP)) return;
-    if (n <= 2 * PM__EACH_STEP) memcpy(d + n - PM__EACH_STEP, s + n - PM__EACH_STEP, PM__EACH_STEP);
-    else memcpy(d + PM__EACH_STEP, s + PM__EACH_STEP, n - PM__EACH_STEP);
-}
-
-/* The last place in a line from which a step stays inside its block; or one before all that is copied. */
-static PM__INLINE const uint8_t *pm__each_safe(const pm__line *x) {
-    size_t size = pm__line_size(x);
-    return (const uint8_t *)x + (size < PM__EACH_STEP ? 0 : size - PM__EACH_STEP);
-}
-
-/* Whether a node is a line that leads nowhere. */
-static PM__INLINE bool pm__each_is_leaf(pm__ref r) {
-    return pm__ref_kind(r) == PM__LINE && !((const pm__line *)pm__ref_ptr(r))->cmask;
-}
-
-/* Visits the values of such a line, the root of which is `base` bytes down. */
-static bool pm__each_leaf(pm__each *e, pm__ref node, size_t base) {
-    const pm__line *x = (const pm__line *)pm__ref_ptr(node);
-    const uint8_t *firsts = x->body, *lens = pm__line_lens(x), *h = pm__line_heap(x), *safe = pm__each_safe(x);
-    bool unit = (x->flags & PM__LINE_UNIT) != 0;
-    unsigned n = x->n, i = 0, plen = x->plen;
-    uint8_t *path = e->path.path, *at = path + base + plen;
-    const uint64_t *pay = pm__line_pay_at(x, 0);
-    size_t len = base + plen + 1;
-    pm__each_copy(path + base, h, plen, safe);
-    h += plen;
-    if (pm__line_has_e(x)) {
-        if (!e->fn(e->ctx, path, len - 1, unit ? 0 : *pay--)) return false;
-        i = 1;
-    }
-    for (; i < n; i++) {
-        unsigned rest = lens[i];
-        at[0] = firsts[i];
-        pm__each_copy(at + 1, h, rest, safe);
-        h += rest;
-        if (!e->fn(e->ctx, path, len + rest, unit ? 0 : *pay--)) return false;
-    }
-    return true;
-}
-
-/* Visits the values of a line up to its next child, which is entered; children that lead nowhere are visited on the
-   way. What the caller's function cannot change is read once, before it is called. */
-static int pm__each_line(pm__each *e, pm__each_frame *f) {
-    const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
-    const uint8_t *lens = pm__line_lens(x), *heap = pm__line_heap(x), *safe = pm__each_safe(x);
-    bool unit = (x->flags & PM__LINE_UNIT) != 0;
-    unsigned i = f->next, off = f->off, n = x->n, plen = x->plen;
-    uint32_t cmask = x->cmask;
-    uint8_t *path = e->path.path, *at = path + f->base + plen;
-    size_t len = f->base + plen + 1;
-    if (i == 0) {
-        if (cmask) pm__ref_prefetch(*pm__line_child(x, pm__ctz32(cmask)));
-        memcpy(path + f->base, heap, plen);
-        off = plen;
-        if (pm__line_has_e(x)) {
-            if (!e->fn(e->ctx, path, len - 1, *pm__line_val(x, 0))) return PM__EACH_STOP;
-            i = 1;
-        }
-    }
-    const uint64_t *pay = pm__line_pay_at(x, pm__line_pay_index(x, i));
-    for (; i < n; i++) {
-        unsigned rest = lens[i];
-        at[0] = x->body[i];
-        pm__each_copy(at + 1, heap + off, rest, safe);
-        off += rest;
-        if (!(cmask >> i & 1)) {
-            if (!e->fn(e->ctx, path, len + rest, unit ? 0 : *pay--)) return PM__EACH_STOP;
-            continue;
-        }
-        pm__ref child = *pay--;
-        if (!child) continue;
-        uint32_t later = cmask >> i >> 1; /* by the time this child is done, the next one has arrived */
-        if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
-        if (pm__each_is_leaf(child)) {
-            if (!pm__each_leaf(e, child, len + rest)) return PM__EACH_STOP;
-            continue;
-        }
-        f->next = i + 1;
-        f->off = off;
-        return pm__each_push(e, child, len + rest) ? PM__EACH_DOWN : PM__EACH_NOMEM;
-    }
-    return PM__EACH_UP;
-}
-
-static int pm__each_byte(pm__each *e, pm__each_frame *f) {
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
-    for (int b = pm__iter_byte_next(x, f->next); b >= 0; b = pm__iter_byte_next(x, (unsigned)b + 1)) {
-        uint8_t c = (uint8_t)b;
-        e->path.path[f->base] = c;
-        if (pm__byte_has_val(x, c) && !e->fn(e->ctx, e->path.path, f->base + 1, *pm__byte_val(x, c)))
-            return PM__EACH_STOP;
-        pm__ref child = pm__byte_has_child(x, c) ? *pm__byte_child(x, c) : 0;
-        if (!child) continue;
-        pm__iter_byte_prefetch(x, c, false);
-        pm__ref_prefetch(child);
-        if (pm__each_is_leaf(child)) {
-            if (!pm__each_leaf(e, child, f->base + 1)) return PM__EACH_STOP;
-            continue;
-        }
-        f->next = (unsigned)b + 1;
-        return pm__each_push(e, child, f->base + 1) ? PM__EACH_DOWN : PM__EACH_NOMEM;
-    }
-    return PM__EACH_UP;
-}
-
-PM_API pm_status pm_each(const pm_map *m, bool (*fn)(void *ctx, const uint8_t *key, size_t len, pm_val val),
-                         void *ctx) {
-    pm__each e = {fn, ctx, pm__rz_none, NULL, 0, 0};
-    int r = PM__EACH_DOWN;
-    if (!m || !fn) return PM_INVALID;
-    /* An empty key needs an address, no bytes; one that compilers know nothing of spares callers their warnings. */
-    if (m->has_value && !fn(ctx, (const uint8_t *)m, 0, m->value)) return PM_OK;
-    if (m->root && !pm__each_push(&e, m->root, 0)) r = PM__EACH_NOMEM;
-    while (e.used && r <= PM__EACH_DOWN) {
-        pm__each_frame *f = &e.frames[e.used - 1];
-        r = pm__ref_kind(f->node) == PM__LINE ? pm__each_line(&e, f) : pm__each_byte(&e, f);
-        if (r == PM__EACH_UP) e.used--;
-    }
-    pm__rz_free_buffers(&e.path);
-    if (e.frames) pm__mem_free_big(e.frames, e.cap * sizeof *e.frames);
-    return r == PM__EACH_NOMEM ? PM_NOMEM : PM_OK;
 }

@@ -1,6 +1,7 @@
 /* Algebra in place. What the focus becomes is worked out beside the map, sharing with the old focus whatever stays the
    same; a source that is small beside it goes key by key (44_map_few.c). Nothing is written before all is known that is
    to be written: so a failure changes nothing, and an identity un-shares nothing. */
+#include "17_list.c"
 #include "44_map_few.c"
 #include "45_map_algebra.c"
 #include "51_write_zipper.c"
@@ -248,24 +249,15 @@ typedef struct pm__drop_frame {
 typedef struct pm__drop {
     const pm__cx *cx;
     pm__merge_op op;
-    pm__drop_frame *frames;
-    pm__ref *found; /* tries; 0: a place without a branch */
-    size_t nframes, frame_cap, nfound, found_cap;
-    pm__memo known; /* (node, bytes left) to what was found, one more than the reference; 0: nothing */
+    pm__list frames, found; /* found: tries; 0: a place without a branch */
+    pm__memo known;         /* (node, bytes left) to what was found, one more than the reference; 0: nothing */
 } pm__drop;
 
 /* The reference is consumed. */
 static pm_status pm__drop_found(pm__drop *d, pm__ref r) {
-    if (d->nfound == d->found_cap) {
-        void *grown = pm__mem_grow_list(d->found, &d->found_cap, sizeof *d->found, 32);
-        if (!grown) {
-            pm__any_release(d->cx, r);
-            return PM_NOMEM;
-        }
-        d->found = (pm__ref *)grown;
-    }
-    d->found[d->nfound++] = r;
-    return PM_OK;
+    if (pm__list_put(&d->found, &r, 1)) return PM_OK;
+    pm__any_release(d->cx, r);
+    return PM_NOMEM;
 }
 
 /* Goes down from a place, `left` bytes, as long as there is one way only; then it has a finding, or a new frame. */
@@ -286,26 +278,21 @@ static pm_status pm__drop_enter(pm__drop *d, pm_place p, size_t left) {
         pm__ref_retain(*known - 1);
         return pm__drop_found(d, *known - 1);
     }
-    if (d->nframes == d->frame_cap) {
-        void *grown = pm__mem_grow_list(d->frames, &d->frame_cap, sizeof *d->frames, 16);
-        if (!grown) return PM_NOMEM;
-        d->frames = (pm__drop_frame *)grown;
-    }
-    pm__drop_frame f = {p, m, left, d->nfound};
-    d->frames[d->nframes++] = f;
-    return PM_OK;
+    pm__drop_frame f = {p, m, left, d->found.used};
+    return pm__list_put(&d->frames, &f, 1) ? PM_OK : PM_NOMEM;
 }
 
 /* Ends the top frame: all that was found below it becomes one. */
 static pm_status pm__drop_end(pm__drop *d) {
-    pm__drop_frame *f = &d->frames[--d->nframes];
-    size_t n = d->nfound - f->base;
-    pm__ref r = n ? d->found[f->base] : 0;
+    const pm__drop_frame *f = (const pm__drop_frame *)pm__list_pop(&d->frames);
+    size_t n = d->found.used - f->base;
+    pm__ref *found = (pm__ref *)pm__list_at(&d->found, f->base), r = n ? found[0] : 0;
     if (n > 1) {
-        pm_status s = pm__many_run(d->cx, d->op, d->found + f->base, n, &r);
+        pm_status s = pm__many_run(d->cx, d->op, found, n, &r);
         if (s != PM_OK) return s;
-        for (; d->nfound > f->base; d->nfound--) pm__any_release(d->cx, d->found[d->nfound - 1]);
-        d->found[d->nfound++] = r;
+        for (size_t i = 0; i < n; i++) pm__any_release(d->cx, found[i]);
+        found[0] = r;
+        d->found.used = f->base + 1;
     }
     if (f->place.depth || pm__ref_is_unique(f->place.node)) return PM_OK;
     if (!pm__memo_put(&d->known, f->place.node, f->left, n ? r + 1 : 0)) return PM_NOMEM;
@@ -316,8 +303,8 @@ static pm_status pm__drop_end(pm__drop *d) {
 /* Finds what lies k > 0 bytes below a place, folded into one. */
 static pm_status pm__drop_run(pm__drop *d, pm_place p, size_t k) {
     pm_status s = pm__drop_enter(d, p, k);
-    while (s == PM_OK && d->nframes) {
-        pm__drop_frame *f = &d->frames[d->nframes - 1];
+    while (s == PM_OK && d->frames.used) {
+        pm__drop_frame *f = (pm__drop_frame *)pm__list_at(&d->frames, d->frames.used - 1);
         int c = pm_mask_next(&f->mask, 0);
         if (c < 0) {
             s = pm__drop_end(d);
@@ -335,21 +322,19 @@ static pm_status pm__drop_run(pm__drop *d, pm_place p, size_t k) {
 static pm_status pm__walg_drop_bytes(pm_wz *w, pm__merge_op op, size_t k, pm_prune prune, bool *found) {
     pm__cx cx = pm__wz_cx(w);
     pm_ref focus = pm__wz_focus(w);
-    pm__drop d;
-    memset(&d, 0, sizeof d);
-    d.cx = &cx;
-    d.op = op;
+    pm__drop d = {&cx, op, pm__list_of(sizeof(pm__drop_frame)), pm__list_of(sizeof(pm__ref)), {NULL, 0, 0}};
     pm_mask kids = pm_ref_child_mask(&focus);
     bool had = !pm_mask_is_empty(&kids), some = focus.val != NULL;
     pm_status s = k ? pm__drop_run(&d, focus.place, k) : PM_OK;
-    pm__ref root = s == PM_OK && d.nfound ? d.found[0] : 0;
+    const pm__ref *found_at = (const pm__ref *)(const void *)d.found.data;
+    pm__ref root = s == PM_OK && d.found.used ? found_at[0] : 0;
     if (s == PM_OK) some = some || (k ? root != 0 : had);
-    for (size_t i = root ? 1 : 0; i < d.nfound; i++) pm__any_release(&cx, d.found[i]);
+    for (size_t i = root ? 1 : 0; i < d.found.used; i++) pm__any_release(&cx, found_at[i]);
     for (size_t i = 0; i < d.known.cap; i++)
         if (d.known.slots[i].a && d.known.slots[i].val) pm__any_release(&cx, d.known.slots[i].val - 1);
     pm__memo_free(&d.known);
-    if (d.found) pm__mem_free_big(d.found, d.found_cap * sizeof *d.found);
-    if (d.frames) pm__mem_free_big(d.frames, d.frame_cap * sizeof *d.frames);
+    pm__list_free(&d.found);
+    pm__list_free(&d.frames);
     if (s == PM_OK && k && had) {
         if (some) s = pm__wz_give_below(w, w->cursor.len, root);
         else s = pm__wz_empty(w, prune);

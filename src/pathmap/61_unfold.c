@@ -92,25 +92,25 @@ static void pm__sprout_drop_val(pm_sprout *p, pm_opt val) {
 
 /* Appends the way to an item to the path. */
 static bool pm__sprout_follow(pm_sprout *p, const pm__sprout_item *it) {
-    return pm__list_put(&p->w.path, pm__list_at(&p->bytes, it->path_at), it->path_len);
+    return pm__list_put(&p->w.walk.path, pm__list_at(&p->bytes, it->path_at), it->path_len);
 }
 
 /* Asks what is at the path, `seed` being that of the location; ends the location or opens a frame for it. *on: it was
    skipped, and the seed is now that of its only child. */
 static int pm__sprout_visit(pm_sprout *p, void *seed, size_t low, bool *on) {
     static const pm_mask none = {{0, 0, 0, 0}};
-    size_t len = p->w.path.used;
+    size_t len = p->w.walk.path.used;
     *on = false;
     p->val.some = false;
     p->status = PM_OK;
     p->last = -1;
     p->first = p->items.used;
-    int s = p->u.at(p->u.ctx, seed, p, len ? p->w.path.data : (const uint8_t *)"", len);
+    int s = p->u.at(p->u.ctx, seed, p, len ? p->w.walk.path.data : (const uint8_t *)"", len);
     pm__sprout_drop_seed(p, seed);
     if (s == PM_OK) s = p->status;
     pm__sprout_frame f = {none, p->val, len, low, p->first, p->first, p->items.used};
     if (s == PM_OK && f.first == f.end) {
-        s = pm__fold_finish(&p->w, 0, 0, &none, 0, f.val.some ? &f.val.val : NULL, len, low);
+        s = pm__fold_finish(&p->w, &none, 0, f.val.some ? &f.val.val : NULL, len, low);
     } else if (s == PM_OK && f.end - f.first == 1 && !f.val.some && !pm__sprout_item_at(p, f.first)->is_graft) {
         const pm__sprout_item *it = pm__sprout_item_at(p, f.first);
         if (!pm__sprout_follow(p, it)) return PM_NOMEM;
@@ -140,11 +140,11 @@ static int pm__sow_graft(pm_sprout *p, const pm_map *m, size_t low);
 /* Takes a frame's next item: grafts, or hands out the seed (*on). Ends the frame if there is none. */
 static int pm__sprout_next(pm_sprout *p, void *seed, size_t *low, bool *on) {
     pm__sprout_frame *f = (pm__sprout_frame *)pm__list_at(&p->frames, p->frames.used - 1);
-    p->w.path.used = f->len;
+    p->w.walk.path.used = f->len;
     *on = false;
     if (f->next == f->end) {
         unsigned n = (unsigned)(f->end - f->first);
-        int s = pm__fold_finish(&p->w, 0, 0, &f->mask, n, f->val.some ? &f->val.val : NULL, f->len, f->low);
+        int s = pm__fold_finish(&p->w, &f->mask, n, f->val.some ? &f->val.val : NULL, f->len, f->low);
         if (s != PM_OK) return s; /* the frame stays, and with it the value */
         for (size_t i = f->first; i < f->end; i++)
             if (pm__sprout_item_at(p, i)->is_graft) pm_drop(&pm__sprout_item_at(p, i)->graft);
@@ -155,7 +155,7 @@ static int pm__sprout_next(pm_sprout *p, void *seed, size_t *low, bool *on) {
     }
     pm__sprout_item *it = pm__sprout_item_at(p, f->next);
     if (!pm__sprout_follow(p, it)) return PM_NOMEM;
-    pm_mask_set(&f->mask, p->w.path.data[f->len]);
+    pm_mask_set(&f->mask, p->w.walk.path.data[f->len]);
     *low = f->len + 1;
     f->next++;
     if (it->is_graft) return p->ops ? pm__sow_graft(p, &it->graft, *low) : pm__sprout_fold_graft(p, it, *low);
@@ -330,7 +330,7 @@ static int pm__sow_graft(pm_sprout *p, const pm_map *m, size_t low) {
     pm__sown k = {m->root, {m->value, m->has_value}};
     pm__ref_retain(k.ref);
     if (k.val.some) pm__pay_retain(cx, false, k.val.val);
-    if (pm__sow_run(cx, &k, p->w.path.data + low, p->w.path.used - low) && pm__list_put(&p->w.results, &k, 1))
+    if (pm__sow_run(cx, &k, p->w.walk.path.data + low, p->w.walk.path.used - low) && pm__list_put(&p->w.results, &k, 1))
         return PM_OK;
     pm__sow_drop((void *)(uintptr_t)cx, &k);
     return PM_NOMEM;

@@ -115,7 +115,7 @@ typedef struct pm__merkle {
     pm__fold hashes;  /* knows below() of every node's root */
     pm__memo instead; /* (node, 0): the node that stands for it */
     pm__memo first;   /* below() of a content to the node that stands for it */
-    pm__list stack, made;
+    pm__list made;
     pm_merkle_stats stats;
 } pm__merkle;
 
@@ -190,7 +190,8 @@ static pm__ref pm__merkle_copy(const pm__merkle *k, pm__ref r, unsigned stale) {
 }
 
 /* Decides what stands for a node, all below it being decided. False: no memory. */
-static bool pm__merkle_decide(pm__merkle *k, pm__ref r) {
+static bool pm__merkle_decide(void *ctx, pm__ref r) {
+    pm__merkle *k = (pm__merkle *)ctx;
     pm_hash128 h = pm__merkle_hash(k, r);
     unsigned stale = pm__merkle_stale(k, r);
     pm__ref now = r;
@@ -216,32 +217,13 @@ static bool pm__merkle_decide(pm__merkle *k, pm__ref r) {
     return pm__memo_put(&k->first, a, h.hi, now) && pm__memo_put(&k->instead, r, 0, now);
 }
 
-/* Goes over the distinct nodes below a root, deepest first. False: no memory. */
-static bool pm__merkle_walk(pm__merkle *k, pm__ref root) {
-    pm__tally_frame f = {root, 0, 0, 0, false};
-    bool ok = pm__list_put(&k->stack, &f, 1);
-    while (ok && k->stack.used) {
-        pm__tally_frame *top = (pm__tally_frame *)pm__list_at(&k->stack, k->stack.used - 1);
-        size_t depth;
-        bool shared;
-        f.node = pm__tally_child(PM__TALLY_VALS, top, &depth, &shared);
-        if (!f.node) {
-            ok = pm__merkle_decide(k, top->node);
-            k->stack.used--;
-        } else if (!pm__memo_get(&k->instead, f.node, 0)) {
-            ok = pm__list_put(&k->stack, &f, 1);
-        }
-    }
-    return ok;
-}
-
 /* True if the map was hashed and its nodes decided. */
 static bool pm__merkle_run(pm__merkle *k, const pm_map *m) {
     pm__fold *w = &k->hashes;
     w->every = true;
     if (pm__fold_walk(w, pm__fold_root(m->root, m->has_value ? &m->value : NULL), 0) != PM_OK) return false;
     k->stats.hash = *(const pm_hash128 *)pm__list_at(&w->results, 0);
-    return !m->root || pm__merkle_walk(k, m->root);
+    return !m->root || pm__tally_upwards(m->root, &k->instead, pm__merkle_decide, k);
 }
 
 PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
@@ -250,7 +232,6 @@ PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
     pm__map_own(m);
     pm__merkle k = {.cx = pm__map_cx(m), .hashes = pm__hash_fold(&ops)};
     pm_hash128 unused;
-    k.stack = pm__list_of(sizeof(pm__tally_frame));
     k.made = pm__list_of(sizeof(pm__ref));
     bool ok = pm__merkle_run(&k, m);
     pm_status failed = pm__val_failed(ops);
@@ -263,7 +244,6 @@ PM_API pm_status pm_merkleize(pm_map *m, pm_merkle_stats *stats) {
     }
     for (size_t i = 0; i < k.made.used; i++) pm__any_release(&k.cx, *(pm__ref *)pm__list_at(&k.made, i));
     (void)pm__fold_end(&k.hashes, ok ? PM_OK : PM_NOMEM, &unused);
-    pm__list_free(&k.stack);
     pm__list_free(&k.made);
     pm__memo_free(&k.instead);
     pm__memo_free(&k.first);

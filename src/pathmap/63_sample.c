@@ -53,26 +53,11 @@ static pm__weight pm__weight_sum(const pm_sampler *s, pm__ref r) {
     return w;
 }
 
-/* Weighs all nodes below a root, deepest first. False: no memory. */
-static bool pm__sampler_weigh(pm_sampler *s, pm__ref root) {
-    pm__list stack = pm__list_of(sizeof(pm__tally_frame));
-    pm__tally_frame f = {root, 0, 0, 0, false};
-    bool ok = pm__list_put(&stack, &f, 1);
-    while (ok && stack.used) {
-        pm__tally_frame *top = (pm__tally_frame *)pm__list_at(&stack, stack.used - 1);
-        size_t depth;
-        bool shared;
-        f.node = pm__tally_child(PM__TALLY_VALS, top, &depth, &shared);
-        if (!f.node) {
-            pm__weight w = pm__weight_sum(s, top->node);
-            ok = pm__memo_put(&s->index, top->node, 0, s->weights.used) && pm__list_put(&s->weights, &w, 1);
-            stack.used--;
-        } else if (!pm__memo_get(&s->index, f.node, 0)) {
-            ok = pm__list_put(&stack, &f, 1);
-        }
-    }
-    pm__list_free(&stack);
-    return ok;
+/* Weighs a node. False: no memory. */
+static bool pm__sampler_weigh(void *ctx, pm__ref r) {
+    pm_sampler *s = (pm_sampler *)ctx;
+    pm__weight w = pm__weight_sum(s, r);
+    return pm__memo_put(&s->index, r, 0, s->weights.used) && pm__list_put(&s->weights, &w, 1);
 }
 
 PM_API pm_status pm_sampler_new(const pm_map *m, pm_sample what, pm_sampler **out) {
@@ -85,7 +70,7 @@ PM_API pm_status pm_sampler_new(const pm_map *m, pm_sample what, pm_sampler **ou
     s->weights = pm__list_of(sizeof(pm__weight));
     s->path = pm__list_of(1);
     s->total.m = what == PM_SAMPLE_PATHS || m->has_value;
-    bool ok = !m->root || pm__sampler_weigh(s, m->root);
+    bool ok = !m->root || pm__tally_upwards(m->root, &s->index, pm__sampler_weigh, s);
     if (!ok || pm_rz_open(&s->map, NULL, 0, &s->at) != PM_OK) {
         pm_sampler_free(s);
         return PM_NOMEM;

@@ -251,7 +251,6 @@ static pm_status pm__imgout_maps(pm__imgout *w, const pm_map *maps, size_t n) {
         if (s != PM_OK) break;
         memcpy(&e, pm__list_at(&walk.results, 0), sizeof e);
         walk.results.used = 0;
-        walk.path.used = 0;
         s = pm__imgout_root(w, i, &e);
     }
     memset(&none, 0, sizeof none);

@@ -92,20 +92,15 @@ static bool pm__inspect_next(pm__ref r, unsigned *at, pm__ent *e) {
         return true;
     }
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
-    pm_mask m = pm__byte_mask(x);
-    for (int b; (b = pm_mask_next(&m, (int)(*at / 2))) >= 0;) { /* two positions a byte: its value, its child */
-        uint8_t c = (uint8_t)b;
-        if ((unsigned)b * 2 > *at) *at = (unsigned)b * 2;
-        bool child = (*at)++ & 1;
-        if (child ? !pm__byte_has_child(x, c) : !pm__byte_has_val(x, c)) continue;
-        e->first = c;
-        e->len = 1;
-        e->rest = NULL;
-        e->child = child;
-        e->pay = child ? *pm__byte_child(x, c) : *pm__byte_val(x, c);
-        return true;
-    }
-    return false;
+    int i = pm__byte_position(x, (int)*at, false);
+    if (i < 0) return false;
+    *at = (unsigned)i + 1;
+    e->first = (uint8_t)(i >> 1);
+    e->len = 1;
+    e->rest = NULL;
+    e->child = i & 1;
+    e->pay = e->child ? *pm__byte_child(x, e->first) : *pm__byte_val(x, e->first);
+    return true;
 }
 
 /* ---- check --------------------------------------------------------------------------------------------------- */
@@ -303,88 +298,39 @@ static pm_status pm__inspect_done(pm__inspect_text *t, bool memory) {
 
 /* ---- dump ---------------------------------------------------------------------------------------------------- */
 
-/* A node on the way to the current entry. */
-typedef struct pm__inspect_frame {
-    pm__ref node;
-    size_t len; /* of the path to its root */
-    unsigned at;
-} pm__inspect_frame;
-
 typedef struct pm__inspect_dump {
     pm__inspect_text text;
     const pm_ops *ops;
-    pm__inspect_frame *stack;
-    size_t depth, stack_cap;
-    uint8_t *path;
-    size_t path_cap;
+    pm__walk walk;
 } pm__inspect_dump;
 
-static bool pm__inspect_descend(pm__inspect_dump *d, pm__ref r, size_t len) {
-    if (d->depth == d->stack_cap) {
-        size_t cap = d->stack_cap ? d->stack_cap * 2 : 32;
-        void *grown = pm__mem_grow(d->stack, d->stack_cap * sizeof *d->stack, cap * sizeof *d->stack);
-        if (!grown) return false;
-        d->stack = (pm__inspect_frame *)grown;
-        d->stack_cap = cap;
-    }
-    pm__inspect_frame f = {r, len, 0};
-    d->stack[d->depth++] = f;
-    return true;
-}
-
-/* Puts an entry's bytes behind the path to its node; *len grows by them. False: no memory. */
-static bool pm__inspect_append(pm__inspect_dump *d, pm__ref node, const pm__ent *e, size_t *len) {
-    size_t plen = 0, most = *len + 255 + PM__SUFFIX_MAX;
-    if (most > d->path_cap) {
-        size_t cap = most + most / 2;
-        void *grown = pm__mem_grow(d->path, d->path_cap, cap);
-        if (!grown) return false;
-        d->path = (uint8_t *)grown;
-        d->path_cap = cap;
-    }
-    if (pm__ref_kind(node) == PM__LINE) {
-        const pm__line *x = (const pm__line *)pm__ref_ptr(node);
-        plen = x->plen;
-        memcpy(d->path + *len, pm__line_heap(x), plen);
-    }
-    uint8_t *end = d->path + *len + plen;
-    if (e->len) end[0] = e->first;
-    if (e->len > 1) memcpy(end + 1, e->rest, e->len - 1u);
-    *len += plen + e->len;
-    return true;
-}
-
-/* Takes one step. False: no memory. */
-static bool pm__inspect_dump_step(pm__inspect_dump *d) {
-    pm__inspect_frame *f = &d->stack[d->depth - 1];
-    size_t len = f->len;
-    pm__ent e;
-    if (!pm__inspect_next(f->node, &f->at, &e)) {
-        d->depth--;
-        return true;
-    }
-    if (!pm__inspect_append(d, f->node, &e, &len)) return false;
-    if (e.child && e.pay) return pm__inspect_descend(d, e.pay, len);
-    pm__inspect_path(&d->text, d->path, len);
-    pm__inspect_char(&d->text, e.child ? '!' : '=');
-    if (!e.child) pm__inspect_value(&d->text, d->ops, e.pay);
+/* Says a terminal. Not PM_OK: the sink has had enough. */
+static int pm__inspect_terminal(void *ctx, const pm_val *val, size_t len, size_t low) {
+    pm__inspect_dump *d = (pm__inspect_dump *)ctx;
+    (void)low;
+    pm__inspect_path(&d->text, d->walk.path.data, len);
+    pm__inspect_char(&d->text, val ? '=' : '!');
+    if (val) pm__inspect_value(&d->text, d->ops, *val);
     pm__inspect_char(&d->text, '\n');
-    return true;
+    return d->text.stopped ? PM_IO : PM_OK;
+}
+
+static int pm__inspect_dangling(void *ctx, size_t len, size_t low) { return pm__inspect_terminal(ctx, NULL, len, low); }
+
+static int pm__inspect_line(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after);
+static const pm__walker pm__inspect_walker = {
+    .leaf = pm__inspect_line, .mark = pm__inspect_terminal, .end = pm__inspect_dangling};
+static int pm__inspect_line(pm__walk *w, void *ctx, const pm__line *x, size_t base, pm__walk_after after) {
+    return pm__walk_leaf(w, &pm__inspect_walker, ctx, x, base, after);
 }
 
 PM_API pm_status pm_dump(const pm_map *m, pm_sink sink, void *ctx) {
     if (!m || !sink) return PM_INVALID;
-    pm__inspect_dump d = {.text = {.sink = sink, .ctx = ctx}, .ops = pm_map_ops(m)};
-    if (m->has_value) {
-        pm__inspect_char(&d.text, '=');
-        pm__inspect_value(&d.text, d.ops, m->value);
-        pm__inspect_char(&d.text, '\n');
-    }
-    bool memory = !m->root || pm__inspect_descend(&d, m->root, 0);
-    while (memory && d.depth && !d.text.stopped) memory = pm__inspect_dump_step(&d);
-    if (d.stack) pm__mem_free_big(d.stack, d.stack_cap * sizeof *d.stack);
-    if (d.path) pm__mem_free_big(d.path, d.path_cap);
-    return pm__inspect_done(&d.text, memory);
+    pm__inspect_dump d = {.text = {.sink = sink, .ctx = ctx}, .ops = pm_map_ops(m), .walk = pm__walk_begin()};
+    int s = m->has_value ? pm__inspect_terminal(&d, &m->value, 0, 0) : PM_OK;
+    if (s == PM_OK) s = pm__walk_all(&d.walk, &pm__inspect_walker, &d, m->root);
+    pm__walk_end(&d.walk);
+    return pm__inspect_done(&d.text, s != PM_NOMEM);
 }
 
 /* ---- nodes as text ------------------------------------------------------------------------------------------- */
