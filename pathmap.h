@@ -123,6 +123,8 @@ extern "C" {
      PM_API                   linkage of public functions, default `extern` (or `static` with PATHMAP_STATIC)
      PM_MALLOC(n) PM_FREE(p,n)  allocation of everything; both or neither. PM_MALLOC returns NULL when it has none.
                               Neither is called by the destructor that runs at the program's end (docs/memory.md)
+     PM_NO_MALLOC             1: no allocation of the C library: all memory is what pm_lend is given; goes with
+                              PM_NO_THREADS, and makes PM_POOL 0 by default; default 0 (docs/embedded.md)
      PATHMAP_JEMALLOC         1: allocate with jemalloc's sized calls (link with -ljemalloc); default 0
      PATHMAP_SLIM_PTRS        1: 64-bit tagged node references and 32-bit saturating counts; 0: plain pointers and
                               64-bit counts; default 1
@@ -1230,6 +1232,17 @@ typedef struct pm_pool_stats {
     uint64_t budget;      /* 0: none */
 } pm_pool_stats;
 
+/* Lends memory to a program that has no malloc (PM_NO_MALLOC): all that the library allocates comes from what it has
+   been lent. May be called again with more.
+   Owns     the library has it until the program ends
+   Fails    PM_INVALID for NULL, for less than 64 bytes, and in programs that have malloc
+   Cost     O(holes), like each allocation */
+PM_API PM_NODISCARD pm_status pm_lend(void *memory, size_t bytes);
+
+/* Returns how many bytes of the lent memory are free, and in *least (may be NULL) the smallest number that has been, so
+   that one sees how much a program needs. 0 in programs that have malloc. Cost O(1). */
+PM_API size_t pm_lent_free(size_t *least);
+
 /* Makes a pool. `options` may be NULL.
    Owns     pm_pool_free, after every map that uses it is dropped
    Fails    PM_NOMEM
@@ -2255,7 +2268,6 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
    of the switches, bit tricks, unaligned loads, atomics and a small lock. */
 
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 #ifndef PATHMAP_SLIM_PTRS
@@ -2264,8 +2276,11 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
 #ifndef PATHMAP_JEMALLOC
 #define PATHMAP_JEMALLOC 0
 #endif
+#ifndef PM_NO_MALLOC
+#define PM_NO_MALLOC 0
+#endif
 #ifndef PM_POOL
-#define PM_POOL 1
+#define PM_POOL !PM_NO_MALLOC
 #endif
 #ifndef PM_NO_THREADS
 #define PM_NO_THREADS 0
@@ -2345,7 +2360,15 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
 #define PM__CHECK2(c) ((void)0)
 #endif
 
-#ifndef PM_MALLOC
+#if PM_NO_MALLOC
+#if defined(PM_MALLOC) || !PM_NO_THREADS
+#error "PM_NO_MALLOC has an allocator of its own, for one thread: define PM_NO_THREADS as 1, and no PM_MALLOC"
+#endif
+#define PM__MALLOC_LASTS 0
+#define PM_MALLOC(n) pm__mem_lent_take(n)
+#define PM_FREE(p, n) pm__mem_lent_give((p), (n))
+#elif !defined(PM_MALLOC)
+#include <stdlib.h>
 #define PM__MALLOC_LASTS 1 /* beyond main and all destructors */
 #if PATHMAP_JEMALLOC
 #include <jemalloc/jemalloc.h>
@@ -2990,6 +3013,77 @@ static const uint8_t pm__mem_class_of[PM__MEM_MAX / PM__MEM_UNIT + 1] = {
 static PM__INLINE size_t pm__mem_round(size_t need) {
     PM__CHECK2(need <= PM__MEM_MAX);
     return pm__mem_class_bytes[pm__mem_class_of[(need + PM__MEM_UNIT - 1) / PM__MEM_UNIT]];
+}
+
+/* ---- lent memory --------------------------------------------------------------------------------------------- */
+
+#if PM_NO_MALLOC
+/* Holes in the order of their addresses; none begins where another ends. Who gives a block back knows its size, so that
+   blocks have no headers. */
+typedef struct pm__mem_hole {
+    struct pm__mem_hole *next;
+    size_t bytes;
+} pm__mem_hole;
+
+static pm__mem_hole *pm__mem_holes;
+static size_t pm__mem_lent, pm__mem_least;
+
+static size_t pm__mem_lent_round(size_t n) { return n ? (n + 15) & ~(size_t)15 : 16; }
+
+/* The first hole that is large enough gives what stands at its end. NULL: none is. */
+static void *pm__mem_lent_take(size_t n) {
+    if (n > PM__LEN_MAX) return NULL;
+    n = pm__mem_lent_round(n);
+    for (pm__mem_hole **at = &pm__mem_holes; *at; at = &(*at)->next) {
+        pm__mem_hole *h = *at;
+        if (h->bytes < n) continue;
+        h->bytes -= n;
+        if (!h->bytes) *at = h->next;
+        pm__mem_lent -= n;
+        if (pm__mem_lent < pm__mem_least) pm__mem_least = pm__mem_lent;
+        return (char *)h + h->bytes;
+    }
+    return NULL;
+}
+
+static void pm__mem_lent_give(void *p, size_t n) {
+    pm__mem_hole **at = &pm__mem_holes, *h = (pm__mem_hole *)p, *before = NULL;
+    h->bytes = pm__mem_lent_round(n);
+    pm__mem_lent += h->bytes;
+    for (; *at && (uintptr_t)*at < (uintptr_t)h; at = &(*at)->next) before = *at;
+    h->next = *at;
+    if (h->next && (char *)h + h->bytes == (char *)h->next) {
+        h->bytes += h->next->bytes;
+        h->next = h->next->next;
+    }
+    *at = h;
+    if (before && (char *)before + before->bytes == (char *)h) {
+        before->bytes += h->bytes;
+        before->next = h->next;
+    }
+}
+#endif
+
+PM_API pm_status pm_lend(void *memory, size_t bytes) {
+    if (!memory || bytes < 64 || bytes > PM__LEN_MAX) return PM_INVALID;
+#if PM_NO_MALLOC
+    size_t gap = (size_t)(0 - (uintptr_t)memory) & 15;
+    pm__mem_lent_give((char *)memory + gap, (bytes - gap) & ~(size_t)15);
+    pm__mem_least = pm__mem_lent;
+    return PM_OK;
+#else
+    return PM_INVALID;
+#endif
+}
+
+PM_API size_t pm_lent_free(size_t *least) {
+#if PM_NO_MALLOC
+    if (least) *least = pm__mem_least;
+    return pm__mem_lent;
+#else
+    if (least) *least = 0;
+    return 0;
+#endif
 }
 
 /* ---- buffers: paths, stacks, tables; no pool, no budget ------------------------------------------------------ */
@@ -9322,7 +9416,7 @@ enum {
     PM__MERGE_PICK = 12, /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
     PM__MERGE_LIST = 2 * PM__LINE_ENTRIES,
     PM__MERGE_AHEAD = 4, /* pairs whose nodes are prefetched before their turn */
-    PM__MERGE_CHUNK = 1 << 16
+    PM__MERGE_CHUNK = PM_NO_MALLOC ? 1 << 11 : 1 << 16 /* lent memory is small */
 };
 
 /* A pair: a location of both sides (or, with the result given beforehand, of one), or of more than two. The result is
