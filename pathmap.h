@@ -8427,7 +8427,7 @@ static pm__ref pm__split_lift(const pm__cx *cx, const pm__line *x, size_t m, con
 }
 
 /* Adds an entry that leaves the prefix of the line in *slot after m < plen bytes, or ends there. */
-static bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const pm__add *a) {
+static PM__NOINLINE bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const pm__add *a) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
     pm__ent e = a->e;
     size_t more = x->plen - m;
@@ -8439,12 +8439,21 @@ static bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const
     return r != 0;
 }
 
+/* The dangling location at entry i gives way to e, which now lies at or below it. */
+static PM__NOINLINE bool pm__trie_line_settle(const pm__cx *cx, pm__ref *slot, unsigned i, const pm__ent *e) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+    pm__ent ents[PM__LINE_ENTRIES];
+    pm__line_decode(x, ents);
+    ents[i] = *e;
+    return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
+}
+
 /* Adds an entry to the line in *slot, which may be shared. There is no entry for it yet, nor a child to go down to;
    a value may be looked up where a child is. */
 static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
     size_t m = pm__lcp(pm__line_heap(x), a->s, a->len < x->plen ? a->len : x->plen), rest = a->len - m;
-    pm__ent e = a->e, ents[PM__LINE_ENTRIES];
+    pm__ent e = a->e;
     if (m < x->plen) return pm__trie_line_split(cx, slot, m, a);
     if (m) e = pm__ent_make(a->s + m, rest, e.child, e.pay);
     if (rest == 0) return pm__trie_line_insert(cx, slot, 0, &e, 0, &a->up);
@@ -8454,9 +8463,7 @@ static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a)
     bool here = child && !*pm__line_child(x, k.lo);
     if (k.child < 0 && !here) /* a value stands before the child of the same suffix */
         return pm__trie_line_insert(cx, slot, k.lo + (at && !child), &e, kw, &a->up);
-    pm__line_decode(x, ents); /* a dangling location gives way to what now lies at or below it */
-    ents[k.child < 0 ? k.lo : (unsigned)k.child] = e;
-    return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
+    return pm__trie_line_settle(cx, slot, k.child < 0 ? k.lo : (unsigned)k.child, &e);
 }
 
 /* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. */
@@ -15265,8 +15272,20 @@ static unsigned pm__range_list(pm__ref r, const pm__range_part *p, pm__ent *ents
 /* Makes a node of a part of one, in *out; 0: nothing is in it. Takes over the references to p->child. False: no
    memory. */
 static bool pm__range_build(const pm__cx *cx, pm__ref r, const pm__range_part *p, pm__ref *out) {
-    pm__ent ents[512];
+    pm__ent few[PM__LINE_ENTRIES], *ents = few;
+    size_t room = 0;
     bool same;
+    if (!pm__order_line(r)) {
+        const pm__byte *b = (const pm__byte *)pm__ref_ptr(r);
+        room = (size_t)(b->nc + b->nv) * sizeof *ents;
+        ents = (pm__ent *)pm__mem_alloc_big(room);
+        if (!ents) {
+            pm__any_release(cx, p->child[0]);
+            pm__any_release(cx, p->child[1]);
+            *out = 0;
+            return false;
+        }
+    }
     unsigned n = pm__range_list(r, p, ents, &same);
     const pm__line *x = pm__order_line(r) ? (const pm__line *)pm__ref_ptr(r) : NULL;
     pm__ref made = same ? r : 0;
@@ -15279,6 +15298,7 @@ static bool pm__range_build(const pm__cx *cx, pm__ref r, const pm__range_part *p
     }
     for (unsigned i = 0; !same && ok && i < n; i++)
         if (!ents[i].fresh) pm__pay_retain(cx, ents[i].child, ents[i].pay);
+    if (ents != few) pm__mem_free_big(ents, room);
     if (!same && made) (void)pm__build_gather(cx, &made, PM__GATHER_TINY);
     *out = made;
     return ok;
@@ -20869,7 +20889,9 @@ static pm__ref pm__sow_above(const pm__cx *cx, const uint8_t *s, size_t len, boo
 
 /* Makes a node of a location's children, which are empty then. 0: no memory, nothing changed. */
 static pm__ref pm__sow_node(const pm__cx *cx, const pm_mask *mask, pm__sown *kids, unsigned n) {
-    pm__ent ents[2 * 256];
+    pm__ent few[PM__LINE_ENTRIES], *ents = few;
+    const size_t room = 2 * n * sizeof *ents;
+    if (2 * n > PM__LINE_ENTRIES && !(ents = (pm__ent *)pm__mem_alloc_big(room))) return 0;
     unsigned total = 0;
     int b = -1;
     for (unsigned i = 0; i < n; i++) {
@@ -20880,6 +20902,7 @@ static pm__ref pm__sow_node(const pm__cx *cx, const pm_mask *mask, pm__sown *kid
         if (k->ref || !k->val.some) ents[total++] = pm__ent_make(&c, 1, true, k->ref);
     }
     pm__ref r = pm__build_gathered(cx, ents, total);
+    if (ents != few) pm__mem_free_big(ents, room);
     for (unsigned i = 0; r && i < n; i++) kids[i].ref = 0, kids[i].val.some = false;
     return r;
 }

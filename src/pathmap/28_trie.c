@@ -427,7 +427,7 @@ static pm__ref pm__split_lift(const pm__cx *cx, const pm__line *x, size_t m, con
 }
 
 /* Adds an entry that leaves the prefix of the line in *slot after m < plen bytes, or ends there. */
-static bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const pm__add *a) {
+static PM__NOINLINE bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const pm__add *a) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
     pm__ent e = a->e;
     size_t more = x->plen - m;
@@ -439,12 +439,21 @@ static bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const
     return r != 0;
 }
 
+/* The dangling location at entry i gives way to e, which now lies at or below it. */
+static PM__NOINLINE bool pm__trie_line_settle(const pm__cx *cx, pm__ref *slot, unsigned i, const pm__ent *e) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+    pm__ent ents[PM__LINE_ENTRIES];
+    pm__line_decode(x, ents);
+    ents[i] = *e;
+    return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
+}
+
 /* Adds an entry to the line in *slot, which may be shared. There is no entry for it yet, nor a child to go down to;
    a value may be looked up where a child is. */
 static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
     size_t m = pm__lcp(pm__line_heap(x), a->s, a->len < x->plen ? a->len : x->plen), rest = a->len - m;
-    pm__ent e = a->e, ents[PM__LINE_ENTRIES];
+    pm__ent e = a->e;
     if (m < x->plen) return pm__trie_line_split(cx, slot, m, a);
     if (m) e = pm__ent_make(a->s + m, rest, e.child, e.pay);
     if (rest == 0) return pm__trie_line_insert(cx, slot, 0, &e, 0, &a->up);
@@ -454,9 +463,7 @@ static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a)
     bool here = child && !*pm__line_child(x, k.lo);
     if (k.child < 0 && !here) /* a value stands before the child of the same suffix */
         return pm__trie_line_insert(cx, slot, k.lo + (at && !child), &e, kw, &a->up);
-    pm__line_decode(x, ents); /* a dangling location gives way to what now lies at or below it */
-    ents[k.child < 0 ? k.lo : (unsigned)k.child] = e;
-    return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
+    return pm__trie_line_settle(cx, slot, k.child < 0 ? k.lo : (unsigned)k.child, &e);
 }
 
 /* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. */
