@@ -28,9 +28,9 @@ CHECK := $(PYTHON) tests/run_check.py --jobs $(JOBS)
 DEP = -MMD -MP -MF $@.d -MT $@
 C11 = -std=c11 $(WARNINGS) $(CFLAGS) -I. -Itests
 
-.PHONY: all help check test matrix asan tsan valgrind drd models faults uses packages machines portability rules \
-        coverage mutants stack headers generated headers-check layers fuzz examples replay replay-check run install \
-        uninstall clean costs costs-baseline
+.PHONY: all help check test matrix asan tsan valgrind drd models faults uses packages machines cortex-m portability \
+        rules coverage mutants stack headers generated headers-check layers fuzz examples replay replay-check run \
+        install uninstall clean costs costs-baseline
 
 all: test
 
@@ -46,6 +46,7 @@ help:
 	@echo 'make packages      build a consumer in each way to install the headers'
 	@echo 'make portability   tests on other machines (cross compilers, qemu-user, wine)   machines: a few of them'
 	@echo 'make coverage mutants   what the tests run (gcov), and how many small faults they notice'
+	@echo 'make cortex-m       tests without malloc, stdio and threads, on an emulated Cortex-M3'
 	@echo 'make stack          how deep the stack gets below each public function'
 	@echo 'make models        check the models of tests/models (spin), and that they find seeded faults'
 	@echo 'make faults        schedules of a copy of pathmap.h with seeded faults, each of which must be found'
@@ -60,8 +61,8 @@ help:
 
 check:
 	@$(CHECK) all
-test matrix asan tsan valgrind drd models faults uses packages machines portability rules headers-check layers \
-examples replay-check costs:
+test matrix asan tsan valgrind drd models faults uses packages machines cortex-m portability rules headers-check \
+layers examples replay-check costs:
 	@$(CHECK) $@
 
 # The headers that ship. The folder is a prerequisite too, so that removing a part counts as a change.

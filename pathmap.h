@@ -124,6 +124,8 @@ extern "C" {
      PM_API                   linkage of public functions, default `extern` (or `static` with PATHMAP_STATIC)
      PM_MALLOC(n) PM_FREE(p,n)  allocation of everything; both or neither. PM_MALLOC returns NULL when it has none.
                               Neither is called by the destructor that runs at the program's end (docs/memory.md)
+     PM_NO_MALLOC             1: no allocation of the C library: all memory is what pm_lend is given; goes with
+                              PM_NO_THREADS, and makes PM_POOL 0 by default; default 0 (docs/embedded.md)
      PATHMAP_JEMALLOC         1: allocate with jemalloc's sized calls (link with -ljemalloc); default 0
      PATHMAP_SLIM_PTRS        1: 64-bit tagged node references and 32-bit saturating counts; 0: plain pointers and
                               64-bit counts; default 1
@@ -1183,6 +1185,17 @@ typedef struct pm_pool_stats {
     uint64_t nodes;       /* live nodes */
     uint64_t budget;      /* 0: none */
 } pm_pool_stats;
+
+/* Lends memory to a program that has no malloc (PM_NO_MALLOC): all that the library allocates comes from what it has
+   been lent. May be called again with more.
+   Owns     the library has it until the program ends
+   Fails    PM_INVALID for NULL, for less than 64 bytes, and in programs that have malloc
+   Cost     O(holes), like each allocation */
+PM_API PM_NODISCARD pm_status pm_lend(void *memory, size_t bytes);
+
+/* Returns how many bytes of the lent memory are free, and in *least (may be NULL) the smallest number that has been, so
+   that one sees how much a program needs. 0 in programs that have malloc. Cost O(1). */
+PM_API size_t pm_lent_free(size_t *least);
 
 /* Makes a pool. `options` may be NULL.
    Owns     pm_pool_free, after every map that uses it is dropped
@@ -3146,7 +3159,6 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
    of the switches, bit tricks, unaligned loads, atomics and a small lock. */
 
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 #ifndef PATHMAP_SLIM_PTRS
@@ -3155,8 +3167,11 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
 #ifndef PATHMAP_JEMALLOC
 #define PATHMAP_JEMALLOC 0
 #endif
+#ifndef PM_NO_MALLOC
+#define PM_NO_MALLOC 0
+#endif
 #ifndef PM_POOL
-#define PM_POOL 1
+#define PM_POOL !PM_NO_MALLOC
 #endif
 #ifndef PM_NO_THREADS
 #define PM_NO_THREADS 0
@@ -3245,7 +3260,15 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
 #define PM__CHECK2(c) ((void)0)
 #endif
 
-#ifndef PM_MALLOC
+#if PM_NO_MALLOC
+#if defined(PM_MALLOC) || !PM_NO_THREADS
+#error "PM_NO_MALLOC has an allocator of its own, for one thread: define PM_NO_THREADS as 1, and no PM_MALLOC"
+#endif
+#define PM__MALLOC_LASTS 0
+#define PM_MALLOC(n) pm__mem_lent_take(n)
+#define PM_FREE(p, n) pm__mem_lent_give((p), (n))
+#elif !defined(PM_MALLOC)
+#include <stdlib.h>
 #define PM__MALLOC_LASTS 1 /* beyond main and all destructors */
 #if PATHMAP_JEMALLOC
 #include <jemalloc/jemalloc.h>
@@ -3890,6 +3913,77 @@ static const uint8_t pm__mem_class_of[PM__MEM_MAX / PM__MEM_UNIT + 1] = {
 static PM__INLINE size_t pm__mem_round(size_t need) {
     PM__CHECK2(need <= PM__MEM_MAX);
     return pm__mem_class_bytes[pm__mem_class_of[(need + PM__MEM_UNIT - 1) / PM__MEM_UNIT]];
+}
+
+/* ---- lent memory --------------------------------------------------------------------------------------------- */
+
+#if PM_NO_MALLOC
+/* Holes in the order of their addresses; none begins where another ends. Who gives a block back knows its size, so that
+   blocks have no headers. */
+typedef struct pm__mem_hole {
+    struct pm__mem_hole *next;
+    size_t bytes;
+} pm__mem_hole;
+
+static pm__mem_hole *pm__mem_holes;
+static size_t pm__mem_lent, pm__mem_least;
+
+static size_t pm__mem_lent_round(size_t n) { return n ? (n + 15) & ~(size_t)15 : 16; }
+
+/* The first hole that is large enough gives what stands at its end. NULL: none is. */
+static void *pm__mem_lent_take(size_t n) {
+    if (n > PM__LEN_MAX) return NULL;
+    n = pm__mem_lent_round(n);
+    for (pm__mem_hole **at = &pm__mem_holes; *at; at = &(*at)->next) {
+        pm__mem_hole *h = *at;
+        if (h->bytes < n) continue;
+        h->bytes -= n;
+        if (!h->bytes) *at = h->next;
+        pm__mem_lent -= n;
+        if (pm__mem_lent < pm__mem_least) pm__mem_least = pm__mem_lent;
+        return (char *)h + h->bytes;
+    }
+    return NULL;
+}
+
+static void pm__mem_lent_give(void *p, size_t n) {
+    pm__mem_hole **at = &pm__mem_holes, *h = (pm__mem_hole *)p, *before = NULL;
+    h->bytes = pm__mem_lent_round(n);
+    pm__mem_lent += h->bytes;
+    for (; *at && (uintptr_t)*at < (uintptr_t)h; at = &(*at)->next) before = *at;
+    h->next = *at;
+    if (h->next && (char *)h + h->bytes == (char *)h->next) {
+        h->bytes += h->next->bytes;
+        h->next = h->next->next;
+    }
+    *at = h;
+    if (before && (char *)before + before->bytes == (char *)h) {
+        before->bytes += h->bytes;
+        before->next = h->next;
+    }
+}
+#endif
+
+PM_API pm_status pm_lend(void *memory, size_t bytes) {
+    if (!memory || bytes < 64 || bytes > PM__LEN_MAX) return PM_INVALID;
+#if PM_NO_MALLOC
+    size_t gap = (size_t)(0 - (uintptr_t)memory) & 15;
+    pm__mem_lent_give((char *)memory + gap, (bytes - gap) & ~(size_t)15);
+    pm__mem_least = pm__mem_lent;
+    return PM_OK;
+#else
+    return PM_INVALID;
+#endif
+}
+
+PM_API size_t pm_lent_free(size_t *least) {
+#if PM_NO_MALLOC
+    if (least) *least = pm__mem_least;
+    return pm__mem_lent;
+#else
+    if (least) *least = 0;
+    return 0;
+#endif
 }
 
 /* ---- buffers: paths, stacks, tables; no pool, no budget ------------------------------------------------------ */
@@ -6191,9 +6285,9 @@ PM__UNUSED static PM__INLINE bool pm__ref_has_few(pm__ref r, unsigned most) {
 
      pm__ref   (20) a node, in one word                      pm__cx    (21) the value operations and pool of a map
      pm__ent   (21) one branch, taken out of its node        pm__line  (22) pm__byte, pm__block (23)  the node kinds
-     pm__pen   (22) a line that is being written             pm__fan   (23) a byte node that is being gathered
-     pm__build (25) a list of entries on its way into nodes  pm_place  (26) a location seen from inside its node
-     pm__list  (17) pm__memo (14)  stacks and paths that grow; what is known of shared nodes */
+     pm__pen   (22) a line that is being written             pm__build (25) a list of entries on its way into nodes
+     pm_place  (26) a location seen from inside its node     pm__list  (17) pm__memo (14)  stacks and paths that grow;
+                                                             what is known of shared nodes */
 
 static PM__INLINE unsigned pm__popcount32(uint32_t x) { return pm__popcount64(x); }
 static PM__INLINE unsigned pm__ctz32(uint32_t x) { return pm__ctz64(x); }
@@ -6744,6 +6838,18 @@ static void pm__line_write_erase(pm__line *y, size_t size, const pm__line *x, un
 
 /* ---- taking apart and putting together ------------------------------------------------------------------------- */
 
+/* Entry i, whose heap bytes begin at off: its suffix points into x. */
+static PM__INLINE pm__ent pm__line_ent(const pm__line *x, unsigned i, unsigned off) {
+    pm__ent e;
+    e.rest = pm__line_heap(x) + off;
+    e.len = pm__line_suffix(x, i);
+    e.first = x->body[i];
+    e.child = pm__line_is_child(x, i);
+    e.fresh = e.placed = false;
+    e.pay = e.child ? *pm__line_child(x, i) : *pm__line_val(x, i);
+    return e;
+}
+
 /* Lists the entries, suffixes without the prefix, pointing into x. */
 static void pm__line_decode(const pm__line *x, pm__ent *out) {
     unsigned off = x->plen;
@@ -6807,6 +6913,34 @@ static PM__INLINE void pm__pen_end(pm__pen *w, pm_val val) {
     pm__pen_next(w, 0, 0, false, val);
 }
 
+/* Adds an entry without its first `from` bytes: the value at the end of the prefix if nothing is left. */
+static PM__INLINE void pm__pen_put(pm__pen *w, const pm__ent *e, size_t from) {
+    if (PM__UNLIKELY(e->len == from)) {
+        pm__pen_end(w, e->pay);
+        return;
+    }
+    size_t l = e->len - from - 1;
+    pm__copy_short(w->heap, e->rest + from, l);
+    pm__pen_next(w, pm__ent_at(e, from), l, e->child, e->pay);
+}
+
+/* Adds entries [lo, hi) of a line as they are. */
+static void pm__pen_copy(pm__pen *w, const pm__line *x, unsigned lo, unsigned hi) {
+    unsigned n = hi - lo, off = pm__line_off(x, lo), pi = pm__line_pay_index(x, lo);
+    size_t bytes = pm__line_off(x, hi) - off;
+    unsigned pays = (hi < x->n ? pm__line_pay_index(x, hi) : pm__line_pay_count(x)) - pi;
+    if (!n) return;
+    memcpy(w->first, x->body + lo, n);
+    memcpy(w->len, pm__line_lens(x) + lo, n);
+    memcpy(w->heap, pm__line_heap(x) + off, bytes);
+    w->pay -= pays;
+    memcpy(w->pay, pm__line_pay_at(x, 0) + 1 - pi - pays, 8u * pays);
+    if (lo == 0) w->flags |= x->flags & PM__LINE_E;
+    w->cmask |= (x->cmask >> lo & pm__low_bits(n)) * w->bit;
+    w->bit = (uint32_t)((uint64_t)w->bit << n);
+    w->first += n, w->len += n, w->heap += bytes;
+}
+
 /* Ends the line of `size` bytes. */
 static PM__INLINE pm__ref pm__pen_close(pm__pen *w, const uint64_t *pays, size_t size) {
     uint64_t *to = (uint64_t *)(void *)((char *)w->x + size);
@@ -6834,13 +6968,12 @@ static PM__INLINE pm__ref pm__line_write(const pm__cx *cx, size_t size, const ui
     for (size_t j = skip; j < from; j++) *w.heap++ = pm__ent_at(&ents[0], j);
     for (unsigned i = 0; i < n; i++) {
         const pm__ent *e = &ents[i];
-        if (PM__UNLIKELY(e->len == from)) {
-            pm__pen_end(&w, e->pay);
+        if (!roomy || PM__UNLIKELY(e->len == from)) {
+            pm__pen_put(&w, e, from);
             continue;
         }
         size_t l = e->len - from - 1;
-        if (roomy) pm__copy_steps(w.heap, e->rest + from, l, false);
-        else pm__copy_short(w.heap, e->rest + from, l);
+        pm__copy_steps(w.heap, e->rest + from, l, false);
         pm__pen_next(&w, pm__ent_at(e, from), l, e->child, e->pay);
     }
     return pm__pen_close(&w, pays, size);
@@ -7047,7 +7180,8 @@ static pm__block *pm__block_new(const pm__cx *cx, unsigned n) {
     return k;
 }
 
-/* Makes a node from masks; kids[] and vals[] are packed in byte order (vals may be NULL in unit maps). */
+/* Makes a node from masks; kids[] and vals[] are packed in byte order. NULL: the children are 0, and the values are for
+   the caller to write. */
 PM__UNUSED static pm__byte *pm__byte_make(const pm__cx *cx, const pm_mask *cm, const pm_mask *vm, const pm__ref *kids,
                                           const pm_val *vals) {
     unsigned nc = pm_mask_count(cm), nv = pm_mask_count(vm);
@@ -7061,9 +7195,10 @@ PM__UNUSED static pm__byte *pm__byte_make(const pm__cx *cx, const pm_mask *cm, c
     x->cap = (uint16_t)cap;
     for (unsigned i = 0; i < 4; i++) x->mask[i].child = cm->w[i], x->mask[i].val = vm->w[i];
     pm__byte_ranks(x);
-    for (unsigned i = 0; i < nv && !cx->unit; i++) x->slot[cap - 1 - i] = vals[i];
+    for (unsigned i = 0; vals && i < nv && !cx->unit; i++) x->slot[cap - 1 - i] = vals[i];
     if (!wide) {
-        if (nc) memcpy(x->slot, kids, 8u * nc);
+        if (kids && nc) memcpy(x->slot, kids, 8u * nc);
+        else memset(x->slot, 0, 8u * nc);
         return x;
     }
     memset(x->slot, 0, 8u * PM__WIDE_BLOCKS);
@@ -7075,41 +7210,11 @@ PM__UNUSED static pm__byte *pm__byte_make(const pm__cx *cx, const pm_mask *cm, c
             pm__byte_discard(x);
             return NULL;
         }
-        memcpy(k->slot, kids, 8u * n);
-        kids += n;
+        if (kids) memcpy(k->slot, kids, 8u * n), kids += n;
+        else memset(k->slot, 0, 8u * n);
         x->slot[i] = (uint64_t)(uintptr_t)k;
     }
     return x;
-}
-
-/* The members of a byte node to be, added in byte order. */
-typedef struct pm__fan {
-    pm_mask child, val;
-    unsigned nc, nv;
-    pm__ref kids[256];
-    pm_val vals[256];
-} pm__fan;
-
-static void pm__fan_open(pm__fan *f) {
-    memset(&f->child, 0, sizeof f->child);
-    memset(&f->val, 0, sizeof f->val);
-    f->nc = f->nv = 0;
-}
-
-static PM__INLINE void pm__fan_val(pm__fan *f, uint8_t b, pm_val v) {
-    pm_mask_set(&f->val, b);
-    f->vals[f->nv++] = v;
-}
-
-static PM__INLINE void pm__fan_child(pm__fan *f, uint8_t b, pm__ref r) {
-    pm_mask_set(&f->child, b);
-    f->kids[f->nc++] = r;
-}
-
-/* 0: no memory. */
-static pm__ref pm__fan_close(const pm__cx *cx, const pm__fan *f) {
-    pm__byte *x = pm__byte_make(cx, &f->child, &f->val, f->kids, f->vals);
-    return x ? pm__byte_ref(x) : 0;
 }
 
 /* Copies all child references, in byte order. */
@@ -7162,10 +7267,9 @@ static void pm__byte_tighten(const pm__cx *cx, pm__byte **px) {
 static bool pm__byte_rebuild(const pm__cx *cx, pm__byte **px, const pm_mask *cm, const pm__ref *kids) {
     pm__byte *x = *px;
     pm_mask vm = pm__byte_values(x);
-    pm_val vals[256];
-    for (unsigned i = 0; i < x->nv && !cx->unit; i++) vals[i] = x->slot[x->cap - 1u - i];
-    pm__byte *y = pm__byte_make(cx, cm, &vm, kids, vals);
+    pm__byte *y = pm__byte_make(cx, cm, &vm, kids, NULL);
     if (!y) return false;
+    if (!cx->unit) memcpy(y->slot + y->cap - x->nv, x->slot + x->cap - x->nv, 8u * x->nv);
     pm__byte_discard(x);
     *px = y;
     return true;
@@ -7524,6 +7628,7 @@ static pm__ref pm__any_chain(const pm__cx *cx, const uint8_t *s, size_t len, boo
 /* Measured: with 24 groups and more in a line, words take 0.2 % less memory and a lookup 12 % more instructions. */
 enum {
     PM__BUILD_ENTS = 2 * PM__LINE_ENTRIES + 4, /* most entries of a short list */
+    PM__BUILD_FEW = 12,                        /* jobs that wait without further memory */
     PM__BUILD_GROUPS = 20,                     /* more groups make a byte node */
     PM__BUILD_SINGLE = 24,                     /* bytes that moving a single entry below must free */
     PM__BUILD_TWIGS = 3
@@ -7539,7 +7644,7 @@ typedef struct pm__build {
     pm__ent *ents;
     const uint8_t *prefix; /* of the first job's node */
     size_t plen;           /* 0 for all others */
-    pm__build_job *jobs, few[PM__BUILD_ENTS];
+    pm__build_job *jobs, few[PM__BUILD_FEW];
     size_t used, cap;
     bool strips; /* a long list */
 } pm__build;
@@ -7548,7 +7653,7 @@ typedef struct pm__build {
    out. */
 typedef struct pm__build_group {
     size_t lo, hi;
-    uint32_t q;               /* bytes that all share, as far as one entry takes them */
+    uint16_t q;               /* bytes that all share, as far as one entry takes them */
     uint16_t folded, spelled; /* spelled 0: too many */
     bool here, fold;          /* here: the first is a value at the end of these bytes */
 } pm__build_group;
@@ -7624,9 +7729,9 @@ static pm__build_group pm__build_measure(const pm__build *b, size_t lo, size_t h
         if (!g.fold) g.spelled = (uint16_t)pm__build_cost(b->cx, a->len - from, a->child);
         return g;
     }
-    g.q = (uint32_t)pm__ent_lcp(a, z, from, limit);
+    g.q = (uint16_t)pm__ent_lcp(a, z, from, limit);
     g.here = !a->child && a->len == from + g.q;
-    g.folded = (uint16_t)(g.folded + g.q - 1 + (g.here ? pm__build_cost(b->cx, g.q, false) : 0));
+    g.folded = (uint16_t)(g.folded + g.q - 1u + (g.here ? pm__build_cost(b->cx, g.q, false) : 0));
     if (n > PM__LINE_ENTRIES) return g;
     for (size_t i = lo; i < hi; i++) {
         size_t len = b->ents[i].len - from;
@@ -7678,7 +7783,7 @@ static unsigned pm__build_part(const pm__build *b, const pm__build_group *g, siz
         end = b->ents[i].len == at ? i + 1 : pm__build_group_end(b->ents, g->hi, i, at);
         out[n] = pm__build_measure(b, i, end, from, limit);
         if (out[n].fold && end - i == 1) { /* the bytes that the parts share are not enough to tell it apart */
-            out[n].q = g->q + 1;
+            out[n].q = (uint16_t)(g->q + 1);
             out[n].folded = (uint16_t)pm__build_cost(b->cx, out[n].q, true);
         }
         folds += out[n++].fold;
@@ -7746,30 +7851,42 @@ static PM__INLINE void pm__build_place(pm__build *b, size_t lo, size_t hi) {
     for (size_t i = lo; i < hi; i++) b->ents[i].placed = true;
 }
 
+/* Where those entries of a group end that the line spells out. */
+static PM__INLINE size_t pm__build_spelled(const pm__build_group *g) { return g->fold ? g->lo + g->here : g->hi; }
+
 /* Makes the planned line, and the jobs for its children. */
 static bool pm__build_line(pm__build *b, const pm__build_job *j, const pm__build_group *g, unsigned groups,
                            size_t lcp) {
-    pm__ent line[PM__LINE_ENTRIES];
     const size_t from = j->skip + lcp;
-    const bool e = b->ents[j->lo].len == from;
-    unsigned n = e;
-    line[0] = b->ents[j->lo]; /* written over if the key does not end here */
+    const pm__ent *first = &b->ents[j->lo];
+    const bool e = first->len == from;
+    size_t heap = b->plen + lcp;
+    unsigned n = e, pays = e && !b->cx->unit;
+    pm__pen w;
     for (unsigned i = 0; i < groups; i++) {
-        size_t hi = g[i].fold ? g[i].lo + g[i].here : g[i].hi;
-        for (size_t k = g[i].lo; k < hi; k++) line[n++] = b->ents[k];
-        if (hi == g[i].hi) continue;
-        line[n] = b->ents[hi];
-        line[n].len = (uint32_t)(from + g[i].q);
-        line[n].child = true;
-        line[n++].pay = 0;
+        size_t hi = pm__build_spelled(&g[i]);
+        for (size_t k = g[i].lo; k < hi; k++, n++) {
+            heap += b->ents[k].len - from - 1;
+            pays += b->ents[k].child || !b->cx->unit;
+        }
+        if (hi < g[i].hi) n++, pays++, heap += g[i].q - 1u;
     }
-    size_t size = pm__build_fits(b->cx, line, n, b->plen + lcp, from);
-    *j->slot = pm__line_encode(b->cx, size, b->prefix, b->plen, line, n, j->skip, lcp);
-    if (!*j->slot) return false;
+    size_t size = pm__line_need(n, heap, pays);
+    if (!pm__pen_open(&w, NULL, b->cx, size, n, b->prefix, b->plen, lcp)) return false;
+    for (size_t k = j->skip; k < from; k++) *w.heap++ = pm__ent_at(first, k);
+    if (e) pm__pen_end(&w, first->pay);
+    for (unsigned i = 0; i < groups; i++) {
+        size_t hi = pm__build_spelled(&g[i]);
+        for (size_t k = g[i].lo; k < hi; k++) pm__pen_put(&w, &b->ents[k], from);
+        if (hi == g[i].hi) continue;
+        pm__copy_short(w.heap, b->ents[hi].rest + from, g[i].q - 1u);
+        pm__pen_next(&w, pm__ent_at(&b->ents[hi], from), g[i].q - 1u, true, 0);
+    }
+    *j->slot = pm__pen_close(&w, NULL, size);
     const pm__line *x = (const pm__line *)pm__ref_ptr(*j->slot);
     n = e;
     for (unsigned i = 0; i < groups; i++) {
-        size_t hi = g[i].fold ? g[i].lo + g[i].here : g[i].hi;
+        size_t hi = pm__build_spelled(&g[i]);
         pm__build_place(b, g[i].lo, hi);
         n += (unsigned)(hi - g[i].lo);
         if (hi < g[i].hi && !pm__build_push(b, hi, g[i].hi, from + g[i].q, pm__line_child(x, n++))) return false;
@@ -7779,26 +7896,32 @@ static bool pm__build_line(pm__build *b, const pm__build_job *j, const pm__build
 
 /* Makes a byte node of the groups of entries [lo, hi), and the jobs for its children. */
 static bool pm__build_byte(pm__build *b, size_t lo, size_t hi, size_t from, pm__ref *slot) {
-    pm__fan f;
-    size_t start[256], end[256];
-    pm__fan_open(&f);
+    pm_mask kids = {{0, 0, 0, 0}}, vals = {{0, 0, 0, 0}};
     for (size_t i = lo, z; i < hi; i = z) {
         const pm__ent *e = &b->ents[i];
         uint8_t c = pm__ent_at(e, from);
         z = pm__build_group_end(b->ents, hi, i, from);
         bool here = !e->child && e->len == from + 1;
-        if (here) pm__fan_val(&f, c, e->pay);
-        if (z == i + here) continue;
-        start[f.nc] = i + here, end[f.nc] = z;
-        pm__fan_child(&f, c, e[here].len == from + 1 ? e[here].pay : 0);
+        if (here) pm_mask_set(&vals, c);
+        if (z > i + here) pm_mask_set(&kids, c);
     }
-    *slot = pm__fan_close(b->cx, &f);
-    if (!*slot) return false;
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(*slot);
-    for (unsigned k = 0; k < f.nc; k++) {
-        pm__ent *e = &b->ents[start[k]];
-        if (e->len == from + 1) e->placed = true;
-        else if (!pm__build_push(b, start[k], end[k], from + 1, pm__byte_child(x, pm__ent_at(e, from)))) return false;
+    pm__byte *x = pm__byte_make(b->cx, &kids, &vals, NULL, NULL);
+    if (!x) return false;
+    *slot = pm__byte_ref(x);
+    unsigned nv = 0;
+    for (size_t i = lo, z; i < hi; i = z) {
+        pm__ent *e = &b->ents[i];
+        uint8_t c = pm__ent_at(e, from);
+        if (!e->child && e->len == from + 1) {
+            if (!b->cx->unit) x->slot[x->cap - 1u - nv++] = e->pay;
+            i++, e++;
+            z = i;
+            if (!pm_mask_test(&kids, c)) continue;
+        }
+        z = pm__build_group_end(b->ents, hi, i, from);
+        pm__ref *child = pm__byte_child(x, c);
+        if (e->len == from + 1) *child = e->pay, e->placed = true;
+        else if (!pm__build_push(b, i, z, from + 1, child)) return false;
     }
     return true;
 }
@@ -7873,7 +7996,7 @@ static PM__NOINLINE pm__ref pm__build_jobs(const pm__cx *cx, const uint8_t *p, s
     pm__build b;
     pm__ref root = 0;
     b.cx = cx, b.ents = ents, b.prefix = p, b.plen = plen;
-    b.jobs = b.few, b.used = 0, b.cap = PM__BUILD_ENTS, b.strips = n > PM__BUILD_ENTS;
+    b.jobs = b.few, b.used = 0, b.cap = PM__BUILD_FEW, b.strips = n > PM__BUILD_ENTS;
     for (size_t i = 0; i < n; i++) ents[i].placed = false;
     bool ok = pm__build_push(&b, 0, n, skip, &root);
     for (; ok && b.used; b.plen = 0) {
@@ -8040,47 +8163,89 @@ static void pm__gather_give_up(const pm__cx *cx, pm__ref r) {
     }
 }
 
-enum { PM__GATHER_SPELLED = PM__LINE_ENTRIES * PM__SUFFIX_MAX + 8 }; /* eight bytes behind each piece can be read */
-
-/* Lists the entries of the planned line; what is taken in is spelled out in `at`. Returns how many they are. */
-static unsigned pm__gather_list(const pm__gather *g, pm__ent *all, uint8_t *at) {
-    unsigned n = 0;
-    for (unsigned i = 0; i < g->n; i++) {
-        const pm__ent *e = &g->ents[i];
-        if (!(g->taken >> i & 1)) {
-            all[n++] = *e;
-            continue;
-        }
-        const pm__line *k = pm__gather_below(g, i);
-        pm__line_decode(k, all + n);
-        for (unsigned end = n + k->n; n < end; n++) {
-            uint8_t *start = at;
-            at = pm__ent_spell(at, e);
-            pm__copy_short(at, pm__line_heap(k), k->plen);
-            at = pm__ent_spell(at + k->plen, &all[n]);
-            all[n] = pm__ent_make(start, (size_t)(at - start), all[n].child, all[n].pay);
-        }
-    }
-    return n;
+/* Writes the bytes of e, of the prefix of the line below it, and of that line's entry u. Returns how many. */
+static size_t pm__gather_spell(uint8_t *to, const pm__ent *e, const pm__line *k, const pm__ent *u) {
+    uint8_t *at = pm__ent_spell(to, e);
+    memcpy(at, pm__line_heap(k), k->plen);
+    return (size_t)(pm__ent_spell(at + k->plen, u) - to);
 }
 
-/* The lines taken in go. */
-static void pm__gather_end(const pm__cx *cx, const pm__gather *g) {
-    for (uint32_t m = g->taken; m; m &= m - 1) pm__gather_give_up(cx, g->ents[pm__ctz32(m)].pay);
+/* Writes the first or the last entry of the planned line. Its bytes go to `to`. */
+static pm__ent pm__gather_outer(const pm__gather *g, uint8_t *to, bool last) {
+    const unsigned i = last ? g->n - 1 : 0;
+    const pm__ent *e = &g->ents[i];
+    if (!(g->taken >> i & 1)) return *e;
+    const pm__line *k = pm__gather_below(g, i);
+    const unsigned at = last ? k->n - 1u : 0u;
+    const pm__ent u = pm__line_ent(k, at, pm__line_off(k, at));
+    return pm__ent_make(to, pm__gather_spell(to, e, k, &u), u.child, 0);
+}
+
+enum { PM__GATHER_SPELLED = PM__SUFFIX_MAX + 8 }; /* eight bytes behind a piece may be read */
+
+/* Of one entry or two, what is taken in may have more in common than the entries had: extends the prefix. */
+static PM__NOINLINE void pm__gather_extend(pm__gather *g) {
+    uint8_t bytes[2][PM__GATHER_SPELLED];
+    pm__ent ends[2];
+    ends[0] = pm__gather_outer(g, bytes[0], false), ends[1] = pm__gather_outer(g, bytes[1], true);
+    if (g->total < 2) return;
+    size_t more = pm__build_lcp(ends, 2, 0, g->plen) - g->lcp;
+    if (!more) return;
+    g->lcp += more;
+    g->heap = g->heap + more - more * g->total + (ends[0].len == g->lcp);
+    g->size = pm__line_need(g->total, g->heap, g->pays);
+}
+
+/* Adds the first bytes of all entries to the prefix. */
+static PM__NOINLINE void pm__gather_lead(const pm__gather *g, pm__pen *w) {
+    uint8_t bytes[PM__GATHER_SPELLED];
+    const pm__ent e = pm__gather_outer(g, bytes, false);
+    for (size_t i = 0; i < g->lcp; i++) *w->heap++ = pm__ent_at(&e, i);
+}
+
+/* Adds entry u of the line below e where the prefix has all bytes of e, and more. */
+static PM__NOINLINE void pm__gather_put_short(pm__pen *w, const pm__ent *e, const pm__line *k, const pm__ent *u,
+                                              size_t lcp) {
+    uint8_t bytes[PM__GATHER_SPELLED];
+    const pm__ent all = pm__ent_make(bytes, pm__gather_spell(bytes, e, k, u), u->child, u->pay);
+    pm__pen_put(w, &all, lcp);
+}
+
+/* Adds the entries of the line below e. */
+static void pm__gather_put(pm__pen *w, const pm__ent *e, const pm__line *k, size_t lcp) {
+    unsigned off = k->plen;
+    for (unsigned i = 0; i < k->n; i++) {
+        const pm__ent u = pm__line_ent(k, i, off);
+        off += pm__line_lens(k)[i];
+        if (PM__UNLIKELY(e->len <= lcp)) {
+            pm__gather_put_short(w, e, k, &u, lcp);
+            continue;
+        }
+        uint8_t *to = w->heap;
+        pm__copy_short(to, e->rest + lcp, e->len - lcp - 1);
+        to += e->len - lcp - 1;
+        pm__copy_short(to, pm__line_heap(k), k->plen);
+        to = pm__ent_spell(to + k->plen, &u);
+        pm__pen_next(w, pm__ent_at(e, lcp), (size_t)(to - w->heap), u.child, u.pay);
+    }
 }
 
 /* Makes the planned line, under a prefix of g->plen bytes. What is taken in goes. 0: no memory, nothing changed. */
-static pm__ref pm__gather_write(const pm__cx *cx, const pm__gather *g, const uint8_t *prefix) {
-    pm__ent all[PM__LINE_ENTRIES];
-    uint8_t bytes[PM__GATHER_SPELLED];
-    unsigned n = pm__gather_list(g, all, bytes);
-    pm__ref r = pm__build_nodes(cx, prefix, g->plen, all, n, 0); /* they fit one line */
-    if (r) pm__gather_end(cx, g);
-    return r;
+static PM__NOINLINE pm__ref pm__gather_write(const pm__cx *cx, pm__gather *g, const uint8_t *prefix) {
+    pm__pen w;
+    if (g->n <= 2 && g->taken) pm__gather_extend(g);
+    if (!pm__pen_open(&w, NULL, cx, g->size, g->total, prefix, g->plen, g->lcp)) return 0;
+    if (g->lcp) pm__gather_lead(g, &w);
+    for (unsigned i = 0; i < g->n; i++) {
+        if (g->taken >> i & 1) pm__gather_put(&w, &g->ents[i], pm__gather_below(g, i), g->lcp);
+        else pm__pen_put(&w, &g->ents[i], g->lcp);
+    }
+    for (uint32_t m = g->taken; m; m &= m - 1) pm__gather_give_up(cx, g->ents[pm__ctz32(m)].pay);
+    return pm__pen_close(&w, NULL, g->size);
 }
 
 /* Puts the planned line in the place of the node. False: no memory, nothing changed. */
-static bool pm__gather_commit(const pm__cx *cx, const pm__gather *g, pm__ref *slot) {
+static bool pm__gather_commit(const pm__cx *cx, pm__gather *g, pm__ref *slot) {
     const bool line = pm__ref_kind(*slot) == PM__LINE;
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     pm__ref r = pm__gather_write(cx, g, line ? pm__line_heap(x) : NULL);
@@ -8095,20 +8260,20 @@ static bool pm__gather_commit(const pm__cx *cx, const pm__gather *g, pm__ref *sl
 static bool pm__gather_chain(const pm__cx *cx, pm__ref *slot, unsigned shared) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     pm__ref r = *pm__line_child(x, 0);
-    pm__ent ents[PM__LINE_ENTRIES];
-    uint8_t prefix[2 * PM__SUFFIX_MAX];
+    pm__pen w;
     if (!pm__gather_may_take(r, 1, PM__LINE_ENTRIES, shared)) return false;
     const pm__line *k = (const pm__line *)pm__ref_ptr(r);
     size_t own = x->plen + pm__line_suffix(x, 0), plen = own + k->plen;
     size_t size = pm__line_need(k->n, pm__line_heap_len(k) + own, pm__line_pay_count(k));
     if (!size || plen > 255 || !pm__gather_has_reach(k, plen)) return false;
-    memcpy(prefix, pm__line_heap(x), x->plen);
-    prefix[x->plen] = x->body[0];
-    memcpy(prefix + x->plen + 1, pm__line_heap(x) + x->plen, own - x->plen - 1);
-    memcpy(prefix + own, pm__line_heap(k), k->plen);
-    pm__line_decode(k, ents);
-    pm__ref y = pm__line_encode(cx, size, prefix, plen, ents, k->n, 0, 0);
-    if (!y) return false;
+    if (!pm__pen_open(&w, NULL, cx, size, k->n, pm__line_heap(x), x->plen, plen - x->plen)) return false;
+    *w.heap++ = x->body[0];
+    memcpy(w.heap, pm__line_heap(x) + x->plen, own - x->plen - 1);
+    w.heap += own - x->plen - 1;
+    memcpy(w.heap, pm__line_heap(k), k->plen);
+    w.heap += k->plen;
+    pm__pen_copy(&w, k, 0, k->n);
+    pm__ref y = pm__pen_close(&w, NULL, size);
     pm__gather_give_up(cx, r);
     pm__mem_free(x, pm__line_size(x));
     *slot = y;
@@ -8847,20 +9012,21 @@ enum { PM__MERGE_GROUPS = 6, PM__MERGE_SINGLES = 2 };
 typedef struct pm__merge {
     const pm__ent *ents; /* of the full line, one more than it can hold */
     unsigned n, total;   /* entries of it, of the line above anew */
-    pm__ent all[2 * PM__LINE_ENTRIES];
+    unsigned nup, pays;
+    size_t used, heap, longest;
+    pm__ent up[2 * PM__MERGE_GROUPS + 1]; /* in the place of the entry that leads to the full line; */
     struct {
-        unsigned at, lo, hi; /* entry `at` leads to entries [lo, hi) of the full line, without q bytes of suffix */
+        unsigned at, lo, hi; /* up[at] leads to entries [lo, hi) of the full line, without q bytes of suffix */
         size_t q;
     } below[PM__MERGE_GROUPS];
     unsigned nbelow;
-    size_t used;
     uint8_t bytes[PM__LINE_BYTES];
 } pm__merge;
 
 /* Adds an entry that has the bytes of c and those of the line's prefix in front of `len` bytes of e's suffix. False: no
    room. */
-static bool pm__trie_merge_add(pm__merge *g, unsigned at, const pm__ent *c, const pm__line *x, const pm__ent *e,
-                               size_t len, bool child) {
+static bool pm__trie_merge_add(pm__merge *g, const pm__ent *c, const pm__line *x, const pm__ent *e, size_t len,
+                               bool child) {
     const size_t all = c->len + x->plen + len;
     uint8_t *to = g->bytes + g->used;
     pm__ent head = *e;
@@ -8869,39 +9035,47 @@ static bool pm__trie_merge_add(pm__merge *g, unsigned at, const pm__ent *c, cons
     uint8_t *mid = pm__ent_spell(to, c);
     memcpy(mid, pm__line_heap(x), x->plen);
     (void)pm__ent_spell(mid + x->plen, &head);
-    g->all[at] = pm__ent_make(to, all, child, e->pay);
-    g->used += all;
+    g->up[g->nup++] = pm__ent_make(to, all, child, e->pay);
+    g->used += all, g->heap += all - 1;
+    if (all > g->longest) g->longest = all;
+    g->pays += child || !(x->flags & PM__LINE_UNIT);
     g->total++;
     return true;
 }
 
-/* Lists what the line above would be: in the place of entry i, an entry for each group of the full line, or for each
+/* Lists what takes the place of entry i of the line above: an entry for each group of the full line, or for each
    member of a small one. False: no room. */
 static bool pm__trie_merge_plan(pm__merge *g, const pm__line *u, unsigned i, const pm__line *x) {
-    const pm__ent *ents = g->ents;
-    pm__ent above[PM__LINE_ENTRIES];
-    unsigned at = i;
-    pm__line_decode(u, above);
-    memcpy(g->all, above, i * sizeof *above);
-    g->total = u->n - 1u, g->used = 0, g->nbelow = 0;
+    const pm__ent *ents = g->ents, above = pm__line_ent(u, i, pm__line_off(u, i));
+    g->total = u->n - 1u, g->pays = pm__line_pay_count(u) - 1u, g->heap = pm__line_heap_len(u) - (above.len - 1u);
+    g->used = g->longest = 0, g->nbelow = g->nup = 0;
     unsigned lo = ents[0].len == 0;
-    if (lo && !pm__trie_merge_add(g, at++, &above[i], x, &ents[0], 0, false)) return false;
+    if (lo && !pm__trie_merge_add(g, &above, x, &ents[0], 0, false)) return false;
     for (unsigned hi; lo < g->n; lo = hi) {
         hi = (unsigned)pm__build_group_end(ents, g->n, lo, 0);
         if (hi - lo <= PM__MERGE_SINGLES) {
             for (unsigned k = lo; k < hi; k++)
-                if (!pm__trie_merge_add(g, at++, &above[i], x, &ents[k], ents[k].len, ents[k].child)) return false;
+                if (!pm__trie_merge_add(g, &above, x, &ents[k], ents[k].len, ents[k].child)) return false;
             continue;
         }
         size_t q = pm__ent_lcp(&ents[lo], &ents[hi - 1], 0, ents[lo].len);
         bool here = ents[lo].len == q;
-        if (here && !pm__trie_merge_add(g, at++, &above[i], x, &ents[lo], q, false)) return false;
-        g->below[g->nbelow].at = at, g->below[g->nbelow].q = q;
+        if (here && !pm__trie_merge_add(g, &above, x, &ents[lo], q, false)) return false;
+        g->below[g->nbelow].at = g->nup, g->below[g->nbelow].q = q;
         g->below[g->nbelow].lo = lo + here, g->below[g->nbelow++].hi = hi;
-        if (!pm__trie_merge_add(g, at++, &above[i], x, &ents[lo], q, true)) return false;
+        if (!pm__trie_merge_add(g, &above, x, &ents[lo], q, true)) return false;
     }
-    memcpy(g->all + at, above + i + 1, (u->n - i - 1u) * sizeof *above);
-    return true;
+    return u->plen + g->longest <= PM__SUFFIX_MAX;
+}
+
+/* Makes the line above anew. 0: no memory. */
+static pm__ref pm__trie_merge_write(const pm__cx *cx, const pm__merge *g, const pm__line *u, unsigned i, size_t size) {
+    pm__pen w;
+    if (!pm__pen_open(&w, NULL, cx, size, g->total, pm__line_heap(u), u->plen, 0)) return 0;
+    pm__pen_copy(&w, u, 0, i);
+    for (unsigned k = 0; k < g->nup; k++) pm__pen_put(&w, &g->up[k], 0);
+    pm__pen_copy(&w, u, i + 1, u->n);
+    return pm__pen_close(&w, NULL, size);
 }
 
 /* Where the line above has room, the groups of a full line, which is unshared, move up as entries there, and
@@ -8918,19 +9092,19 @@ static PM__NOINLINE int pm__trie_line_merge_up(const pm__cx *cx, const pm__above
     pm__merge g;
     g.ents = ents, g.n = n;
     if (!pm__trie_merge_plan(&g, u, up->i, x)) return 0;
-    size_t size = pm__build_fits(cx, g.all, g.total, u->plen, 0);
+    size_t size = pm__line_need(g.total, g.heap, g.pays);
     if (!size) return 0;
     unsigned k = 0;
     pm__ref r = 0, *below = NULL;
     for (; k < g.nbelow; k++) {
-        below = &g.all[g.below[k].at].pay;
+        below = &g.up[g.below[k].at].pay;
         *below = pm__build_nodes(cx, NULL, 0, ents + g.below[k].lo, g.below[k].hi - g.below[k].lo, g.below[k].q);
         if (!*below) break;
     }
-    if (k == g.nbelow) r = pm__line_encode(cx, size, pm__line_heap(u), u->plen, g.all, g.total, 0, 0);
+    if (k == g.nbelow) r = pm__trie_merge_write(cx, &g, u, up->i, size);
     if (!r) {
         while (k-- > 0)
-            pm__build_undo(cx, ents + g.below[k].lo, g.below[k].hi - g.below[k].lo, g.all[g.below[k].at].pay);
+            pm__build_undo(cx, ents + g.below[k].lo, g.below[k].hi - g.below[k].lo, g.up[g.below[k].at].pay);
         return -1;
     }
     pm__mem_free(x, pm__line_size(x));
@@ -9225,7 +9399,7 @@ static pm__ref pm__split_lift(const pm__cx *cx, const pm__line *x, size_t m, con
 }
 
 /* Adds an entry that leaves the prefix of the line in *slot after m < plen bytes, or ends there. */
-static bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const pm__add *a) {
+static PM__NOINLINE bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const pm__add *a) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
     pm__ent e = a->e;
     size_t more = x->plen - m;
@@ -9237,12 +9411,21 @@ static bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const
     return r != 0;
 }
 
+/* The dangling location at entry i gives way to e, which now lies at or below it. */
+static PM__NOINLINE bool pm__trie_line_settle(const pm__cx *cx, pm__ref *slot, unsigned i, const pm__ent *e) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+    pm__ent ents[PM__LINE_ENTRIES];
+    pm__line_decode(x, ents);
+    ents[i] = *e;
+    return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
+}
+
 /* Adds an entry to the line in *slot, which may be shared. There is no entry for it yet, nor a child to go down to;
    a value may be looked up where a child is. */
 static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
     size_t m = pm__lcp(pm__line_heap(x), a->s, a->len < x->plen ? a->len : x->plen), rest = a->len - m;
-    pm__ent e = a->e, ents[PM__LINE_ENTRIES];
+    pm__ent e = a->e;
     if (m < x->plen) return pm__trie_line_split(cx, slot, m, a);
     if (m) e = pm__ent_make(a->s + m, rest, e.child, e.pay);
     if (rest == 0) return pm__trie_line_insert(cx, slot, 0, &e, 0, &a->up);
@@ -9256,9 +9439,7 @@ static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a)
         *a->dangles = true;
         return false;
     }
-    pm__line_decode(x, ents); /* a dangling location gives way to what now lies at or below it */
-    ents[k.child < 0 ? k.lo : (unsigned)k.child] = e;
-    return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
+    return pm__trie_line_settle(cx, slot, k.child < 0 ? k.lo : (unsigned)k.child, &e);
 }
 
 enum { PM__ADD_MOST = PM__LINE_ENTRIES }; /* entries added at once */
@@ -10353,7 +10534,7 @@ enum {
     PM__MERGE_PICK = 12, /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
     PM__MERGE_LIST = 2 * PM__LINE_ENTRIES,
     PM__MERGE_AHEAD = 4, /* pairs whose nodes are prefetched before their turn */
-    PM__MERGE_CHUNK = 1 << 16
+    PM__MERGE_CHUNK = PM_NO_MALLOC ? 1 << 11 : 1 << 16 /* lent memory is small */
 };
 
 /* A pair: a location of both sides (or, with the result given beforehand, of one), or of more than two. The result is
@@ -10941,12 +11122,14 @@ static pm_alg pm__result_kept(const pm__merge_pair *p, pm_place *at) {
 static PM__NOINLINE pm__ref pm__result_build_condensed(pm__merge_run *q, pm__ent *ents, unsigned n,
                                                        const uint8_t *prefix, size_t plen) {
     pm__gather g;
-    pm__ent all[PM__LINE_ENTRIES];
-    uint8_t bytes[PM__GATHER_SPELLED];
     if (!pm__gather_new(q->cx, &g, plen, ents, n, PM__RESULT_TAKES)) return pm__result_build(q, ents, n, prefix, plen);
-    n = pm__gather_list(&g, all, bytes);
-    pm__ref r = pm__result_build(q, all, n, prefix, plen);
-    if (r) pm__gather_end(q->cx, &g);
+    pm__ref r = pm__gather_write(q->cx, &g, prefix);
+    if (!r) {
+        q->status = PM_NOMEM;
+        return 0;
+    }
+    for (unsigned i = 0; i < n; i++)
+        if (!ents[i].fresh) pm__pay_retain(q->cx, ents[i].child, ents[i].pay);
     return r;
 }
 
@@ -16485,8 +16668,20 @@ static unsigned pm__range_list(pm__ref r, const pm__range_part *p, pm__ent *ents
 /* Makes a node of a part of one, in *out; 0: nothing is in it. Takes over the references to p->child. False: no
    memory. */
 static bool pm__range_build(const pm__cx *cx, pm__ref r, const pm__range_part *p, pm__ref *out) {
-    pm__ent ents[512];
+    pm__ent few[PM__LINE_ENTRIES], *ents = few;
+    size_t room = 0;
     bool same;
+    if (!pm__order_line(r)) {
+        const pm__byte *b = (const pm__byte *)pm__ref_ptr(r);
+        room = (size_t)(b->nc + b->nv) * sizeof *ents;
+        ents = (pm__ent *)pm__mem_alloc_big(room);
+        if (!ents) {
+            pm__any_release(cx, p->child[0]);
+            pm__any_release(cx, p->child[1]);
+            *out = 0;
+            return false;
+        }
+    }
     unsigned n = pm__range_list(r, p, ents, &same);
     const pm__line *x = pm__order_line(r) ? (const pm__line *)pm__ref_ptr(r) : NULL;
     pm__ref made = same ? r : 0;
@@ -16499,6 +16694,7 @@ static bool pm__range_build(const pm__cx *cx, pm__ref r, const pm__range_part *p
     }
     for (unsigned i = 0; !same && ok && i < n; i++)
         if (!ents[i].fresh) pm__pay_retain(cx, ents[i].child, ents[i].pay);
+    if (ents != few) pm__mem_free_big(ents, room);
     if (!same && made) (void)pm__build_gather(cx, &made, PM__GATHER_TINY);
     *out = made;
     return ok;
@@ -23050,7 +23246,9 @@ static pm__ref pm__sow_above(const pm__cx *cx, const uint8_t *s, size_t len, boo
 
 /* Makes a node of a location's children, which are empty then. 0: no memory, nothing changed. */
 static pm__ref pm__sow_node(const pm__cx *cx, const pm_mask *mask, pm__sown *kids, unsigned n) {
-    pm__ent ents[2 * 256];
+    pm__ent few[PM__LINE_ENTRIES], *ents = few;
+    const size_t room = 2 * n * sizeof *ents;
+    if (2 * n > PM__LINE_ENTRIES && !(ents = (pm__ent *)pm__mem_alloc_big(room))) return 0;
     unsigned total = 0;
     int b = -1;
     for (unsigned i = 0; i < n; i++) {
@@ -23061,6 +23259,7 @@ static pm__ref pm__sow_node(const pm__cx *cx, const pm_mask *mask, pm__sown *kid
         if (k->ref || !k->val.some) ents[total++] = pm__ent_make(&c, 1, true, k->ref);
     }
     pm__ref r = pm__build_gathered(cx, ents, total);
+    if (ents != few) pm__mem_free_big(ents, room);
     for (unsigned i = 0; r && i < n; i++) kids[i].ref = 0, kids[i].val.some = false;
     return r;
 }

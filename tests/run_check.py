@@ -771,13 +771,49 @@ def machine_jobs(names, tests_of):
     return jobs
 
 
+CORTEX_M = ["arm-none-eabi-gcc", "-std=gnu11", "-mcpu=cortex-m3", "-mthumb", "-Os", "-Wall", "-Wextra", "-Werror",
+            "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections", "-nostartfiles", "--specs=nano.specs",
+            "--specs=nosys.specs", "-T", "tests/cortex_m/mps2.ld", "tests/cortex_m/start.c"]
+CORTEX_M_RUN = ["qemu-system-arm", "-M", "mps2-an385", "-display", "none", "-serial", "none", "-monitor", "none",
+                "-semihosting-config", "enable=on,target=native", "-kernel"]
+
+
+def cortex_m_job(name):
+    """Builds a program for a machine without an operating system, runs it there, and says how large it is."""
+    def job():
+        with tempfile.TemporaryDirectory() as folder:
+            program = f"{folder}/{name}.elf"
+            status, _, log = execute([*CORTEX_M, f"tests/cortex_m/{name}.c", "-o", program], BUILD_SECONDS)
+            if status != 0:
+                return bad("does not build", log)
+            _, sizes, _ = execute(["arm-none-eabi-size", program])
+            status, out, log = execute([*CORTEX_M_RUN, program])
+            if status != 0:
+                return bad(f"exit {status}", out + log)
+            text, data, bss = sizes.split("\n")[1].split()[:3]
+            said = [f"flash {text} bytes, data and bss {int(data) + int(bss)}"]
+            return good("; ".join(said + [line for line in (out + log).splitlines() if "bytes" in line]))
+    return job
+
+
+def group_cortex_m():
+    """Without malloc, stdio, threads and an operating system."""
+    for tool in (CORTEX_M[0], CORTEX_M_RUN[0]):
+        if not shutil.which(tool):
+            return missing("Cortex-M", f"no {tool}")
+    if execute([CORTEX_M[0], "-print-file-name=libc_nano.a"])[1].strip() == "libc_nano.a":
+        return missing("Cortex-M", "no newlib for arm-none-eabi")
+    return [(f"Cortex-M/{name}", cortex_m_job(name)) for name in ("small", "test")]
+
+
 def group_machines():
     """A few tests on a few other machines; group_portability is all of them."""
     return machine_jobs(SHORT_MACHINES, lambda name: SHORT_TESTS + (("test_interning",) if "endian" in name else ()))
 
 
 def group_portability():
-    return machine_jobs(MACHINES, lambda name: WINDOWS_TESTS if name == "Windows" else PORTABLE_TESTS)
+    return group_cortex_m() + machine_jobs(MACHINES,
+                                           lambda name: WINDOWS_TESTS if name == "Windows" else PORTABLE_TESTS)
 
 
 def group_layers():
@@ -837,6 +873,7 @@ GROUPS = {
     "uses": group_uses,
     "packages": group_packages,
     "machines": group_machines,
+    "cortex-m": group_cortex_m,
     "replay-check": group_replay,
     "models": group_models,
     "faults": group_faults,

@@ -6,6 +6,8 @@
      PM_API                   linkage of public functions, default `extern` (or `static` with PATHMAP_STATIC)
      PM_MALLOC(n) PM_FREE(p,n)  allocation of everything; both or neither. PM_MALLOC returns NULL when it has none.
                               Neither is called by the destructor that runs at the program's end (docs/memory.md)
+     PM_NO_MALLOC             1: no allocation of the C library: all memory is what pm_lend is given; goes with
+                              PM_NO_THREADS, and makes PM_POOL 0 by default; default 0 (docs/embedded.md)
      PATHMAP_JEMALLOC         1: allocate with jemalloc's sized calls (link with -ljemalloc); default 0
      PATHMAP_SLIM_PTRS        1: 64-bit tagged node references and 32-bit saturating counts; 0: plain pointers and
                               64-bit counts; default 1

@@ -3,7 +3,6 @@
 #include "01_config.h"
 
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 #ifndef PATHMAP_SLIM_PTRS
@@ -12,8 +11,11 @@
 #ifndef PATHMAP_JEMALLOC
 #define PATHMAP_JEMALLOC 0
 #endif
+#ifndef PM_NO_MALLOC
+#define PM_NO_MALLOC 0
+#endif
 #ifndef PM_POOL
-#define PM_POOL 1
+#define PM_POOL !PM_NO_MALLOC
 #endif
 #ifndef PM_NO_THREADS
 #define PM_NO_THREADS 0
@@ -102,7 +104,15 @@
 #define PM__CHECK2(c) ((void)0)
 #endif
 
-#ifndef PM_MALLOC
+#if PM_NO_MALLOC
+#if defined(PM_MALLOC) || !PM_NO_THREADS
+#error "PM_NO_MALLOC has an allocator of its own, for one thread: define PM_NO_THREADS as 1, and no PM_MALLOC"
+#endif
+#define PM__MALLOC_LASTS 0
+#define PM_MALLOC(n) pm__mem_lent_take(n)
+#define PM_FREE(p, n) pm__mem_lent_give((p), (n))
+#elif !defined(PM_MALLOC)
+#include <stdlib.h>
 #define PM__MALLOC_LASTS 1 /* beyond main and all destructors */
 #if PATHMAP_JEMALLOC
 #include <jemalloc/jemalloc.h>

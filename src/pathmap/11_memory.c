@@ -85,6 +85,77 @@ static PM__INLINE size_t pm__mem_round(size_t need) {
     return pm__mem_class_bytes[pm__mem_class_of[(need + PM__MEM_UNIT - 1) / PM__MEM_UNIT]];
 }
 
+/* ---- lent memory --------------------------------------------------------------------------------------------- */
+
+#if PM_NO_MALLOC
+/* Holes in the order of their addresses; none begins where another ends. Who gives a block back knows its size, so that
+   blocks have no headers. */
+typedef struct pm__mem_hole {
+    struct pm__mem_hole *next;
+    size_t bytes;
+} pm__mem_hole;
+
+static pm__mem_hole *pm__mem_holes;
+static size_t pm__mem_lent, pm__mem_least;
+
+static size_t pm__mem_lent_round(size_t n) { return n ? (n + 15) & ~(size_t)15 : 16; }
+
+/* The first hole that is large enough gives what stands at its end. NULL: none is. */
+static void *pm__mem_lent_take(size_t n) {
+    if (n > PM__LEN_MAX) return NULL;
+    n = pm__mem_lent_round(n);
+    for (pm__mem_hole **at = &pm__mem_holes; *at; at = &(*at)->next) {
+        pm__mem_hole *h = *at;
+        if (h->bytes < n) continue;
+        h->bytes -= n;
+        if (!h->bytes) *at = h->next;
+        pm__mem_lent -= n;
+        if (pm__mem_lent < pm__mem_least) pm__mem_least = pm__mem_lent;
+        return (char *)h + h->bytes;
+    }
+    return NULL;
+}
+
+static void pm__mem_lent_give(void *p, size_t n) {
+    pm__mem_hole **at = &pm__mem_holes, *h = (pm__mem_hole *)p, *before = NULL;
+    h->bytes = pm__mem_lent_round(n);
+    pm__mem_lent += h->bytes;
+    for (; *at && (uintptr_t)*at < (uintptr_t)h; at = &(*at)->next) before = *at;
+    h->next = *at;
+    if (h->next && (char *)h + h->bytes == (char *)h->next) {
+        h->bytes += h->next->bytes;
+        h->next = h->next->next;
+    }
+    *at = h;
+    if (before && (char *)before + before->bytes == (char *)h) {
+        before->bytes += h->bytes;
+        before->next = h->next;
+    }
+}
+#endif
+
+PM_API pm_status pm_lend(void *memory, size_t bytes) {
+    if (!memory || bytes < 64 || bytes > PM__LEN_MAX) return PM_INVALID;
+#if PM_NO_MALLOC
+    size_t gap = (size_t)(0 - (uintptr_t)memory) & 15;
+    pm__mem_lent_give((char *)memory + gap, (bytes - gap) & ~(size_t)15);
+    pm__mem_least = pm__mem_lent;
+    return PM_OK;
+#else
+    return PM_INVALID;
+#endif
+}
+
+PM_API size_t pm_lent_free(size_t *least) {
+#if PM_NO_MALLOC
+    if (least) *least = pm__mem_least;
+    return pm__mem_lent;
+#else
+    if (least) *least = 0;
+    return 0;
+#endif
+}
+
 /* ---- buffers: paths, stacks, tables; no pool, no budget ------------------------------------------------------ */
 
 static PM__INLINE void *pm__mem_alloc_big(size_t n) { return PM_MALLOC(n); }

@@ -16,6 +16,17 @@ typedef struct pm_pool_stats {
     uint64_t budget;      /* 0: none */
 } pm_pool_stats;
 
+/* Lends memory to a program that has no malloc (PM_NO_MALLOC): all that the library allocates comes from what it has
+   been lent. May be called again with more.
+   Owns     the library has it until the program ends
+   Fails    PM_INVALID for NULL, for less than 64 bytes, and in programs that have malloc
+   Cost     O(holes), like each allocation */
+PM_API PM_NODISCARD pm_status pm_lend(void *memory, size_t bytes);
+
+/* Returns how many bytes of the lent memory are free, and in *least (may be NULL) the smallest number that has been, so
+   that one sees how much a program needs. 0 in programs that have malloc. Cost O(1). */
+PM_API size_t pm_lent_free(size_t *least);
+
 /* Makes a pool. `options` may be NULL.
    Owns     pm_pool_free, after every map that uses it is dropped
    Fails    PM_NOMEM

@@ -11,9 +11,9 @@
 
      pm__ref   (20) a node, in one word                      pm__cx    (21) the value operations and pool of a map
      pm__ent   (21) one branch, taken out of its node        pm__line  (22) pm__byte, pm__block (23)  the node kinds
-     pm__pen   (22) a line that is being written             pm__fan   (23) a byte node that is being gathered
-     pm__build (25) a list of entries on its way into nodes  pm_place  (26) a location seen from inside its node
-     pm__list  (17) pm__memo (14)  stacks and paths that grow; what is known of shared nodes */
+     pm__pen   (22) a line that is being written             pm__build (25) a list of entries on its way into nodes
+     pm_place  (26) a location seen from inside its node     pm__list  (17) pm__memo (14)  stacks and paths that grow;
+                                                             what is known of shared nodes */
 #include "20_ref.c"
 #include "11_memory.c"
 #include "13_values.c"

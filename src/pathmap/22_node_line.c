@@ -373,6 +373,18 @@ static void pm__line_write_erase(pm__line *y, size_t size, const pm__line *x, un
 
 /* ---- taking apart and putting together ------------------------------------------------------------------------- */
 
+/* Entry i, whose heap bytes begin at off: its suffix points into x. */
+static PM__INLINE pm__ent pm__line_ent(const pm__line *x, unsigned i, unsigned off) {
+    pm__ent e;
+    e.rest = pm__line_heap(x) + off;
+    e.len = pm__line_suffix(x, i);
+    e.first = x->body[i];
+    e.child = pm__line_is_child(x, i);
+    e.fresh = e.placed = false;
+    e.pay = e.child ? *pm__line_child(x, i) : *pm__line_val(x, i);
+    return e;
+}
+
 /* Lists the entries, suffixes without the prefix, pointing into x. */
 static void pm__line_decode(const pm__line *x, pm__ent *out) {
     unsigned off = x->plen;
@@ -436,6 +448,34 @@ static PM__INLINE void pm__pen_end(pm__pen *w, pm_val val) {
     pm__pen_next(w, 0, 0, false, val);
 }
 
+/* Adds an entry without its first `from` bytes: the value at the end of the prefix if nothing is left. */
+static PM__INLINE void pm__pen_put(pm__pen *w, const pm__ent *e, size_t from) {
+    if (PM__UNLIKELY(e->len == from)) {
+        pm__pen_end(w, e->pay);
+        return;
+    }
+    size_t l = e->len - from - 1;
+    pm__copy_short(w->heap, e->rest + from, l);
+    pm__pen_next(w, pm__ent_at(e, from), l, e->child, e->pay);
+}
+
+/* Adds entries [lo, hi) of a line as they are. */
+static void pm__pen_copy(pm__pen *w, const pm__line *x, unsigned lo, unsigned hi) {
+    unsigned n = hi - lo, off = pm__line_off(x, lo), pi = pm__line_pay_index(x, lo);
+    size_t bytes = pm__line_off(x, hi) - off;
+    unsigned pays = (hi < x->n ? pm__line_pay_index(x, hi) : pm__line_pay_count(x)) - pi;
+    if (!n) return;
+    memcpy(w->first, x->body + lo, n);
+    memcpy(w->len, pm__line_lens(x) + lo, n);
+    memcpy(w->heap, pm__line_heap(x) + off, bytes);
+    w->pay -= pays;
+    memcpy(w->pay, pm__line_pay_at(x, 0) + 1 - pi - pays, 8u * pays);
+    if (lo == 0) w->flags |= x->flags & PM__LINE_E;
+    w->cmask |= (x->cmask >> lo & pm__low_bits(n)) * w->bit;
+    w->bit = (uint32_t)((uint64_t)w->bit << n);
+    w->first += n, w->len += n, w->heap += bytes;
+}
+
 /* Ends the line of `size` bytes. */
 static PM__INLINE pm__ref pm__pen_close(pm__pen *w, const uint64_t *pays, size_t size) {
     uint64_t *to = (uint64_t *)(void *)((char *)w->x + size);
@@ -463,13 +503,12 @@ static PM__INLINE pm__ref pm__line_write(const pm__cx *cx, size_t size, const ui
     for (size_t j = skip; j < from; j++) *w.heap++ = pm__ent_at(&ents[0], j);
     for (unsigned i = 0; i < n; i++) {
         const pm__ent *e = &ents[i];
-        if (PM__UNLIKELY(e->len == from)) {
-            pm__pen_end(&w, e->pay);
+        if (!roomy || PM__UNLIKELY(e->len == from)) {
+            pm__pen_put(&w, e, from);
             continue;
         }
         size_t l = e->len - from - 1;
-        if (roomy) pm__copy_steps(w.heap, e->rest + from, l, false);
-        else pm__copy_short(w.heap, e->rest + from, l);
+        pm__copy_steps(w.heap, e->rest + from, l, false);
         pm__pen_next(&w, pm__ent_at(e, from), l, e->child, e->pay);
     }
     return pm__pen_close(&w, pays, size);

@@ -193,7 +193,8 @@ static pm__block *pm__block_new(const pm__cx *cx, unsigned n) {
     return k;
 }
 
-/* Makes a node from masks; kids[] and vals[] are packed in byte order (vals may be NULL in unit maps). */
+/* Makes a node from masks; kids[] and vals[] are packed in byte order. NULL: the children are 0, and the values are for
+   the caller to write. */
 PM__UNUSED static pm__byte *pm__byte_make(const pm__cx *cx, const pm_mask *cm, const pm_mask *vm, const pm__ref *kids,
                                           const pm_val *vals) {
     unsigned nc = pm_mask_count(cm), nv = pm_mask_count(vm);
@@ -207,9 +208,10 @@ PM__UNUSED static pm__byte *pm__byte_make(const pm__cx *cx, const pm_mask *cm, c
     x->cap = (uint16_t)cap;
     for (unsigned i = 0; i < 4; i++) x->mask[i].child = cm->w[i], x->mask[i].val = vm->w[i];
     pm__byte_ranks(x);
-    for (unsigned i = 0; i < nv && !cx->unit; i++) x->slot[cap - 1 - i] = vals[i];
+    for (unsigned i = 0; vals && i < nv && !cx->unit; i++) x->slot[cap - 1 - i] = vals[i];
     if (!wide) {
-        if (nc) memcpy(x->slot, kids, 8u * nc);
+        if (kids && nc) memcpy(x->slot, kids, 8u * nc);
+        else memset(x->slot, 0, 8u * nc);
         return x;
     }
     memset(x->slot, 0, 8u * PM__WIDE_BLOCKS);
@@ -221,41 +223,11 @@ PM__UNUSED static pm__byte *pm__byte_make(const pm__cx *cx, const pm_mask *cm, c
             pm__byte_discard(x);
             return NULL;
         }
-        memcpy(k->slot, kids, 8u * n);
-        kids += n;
+        if (kids) memcpy(k->slot, kids, 8u * n), kids += n;
+        else memset(k->slot, 0, 8u * n);
         x->slot[i] = (uint64_t)(uintptr_t)k;
     }
     return x;
-}
-
-/* The members of a byte node to be, added in byte order. */
-typedef struct pm__fan {
-    pm_mask child, val;
-    unsigned nc, nv;
-    pm__ref kids[256];
-    pm_val vals[256];
-} pm__fan;
-
-static void pm__fan_open(pm__fan *f) {
-    memset(&f->child, 0, sizeof f->child);
-    memset(&f->val, 0, sizeof f->val);
-    f->nc = f->nv = 0;
-}
-
-static PM__INLINE void pm__fan_val(pm__fan *f, uint8_t b, pm_val v) {
-    pm_mask_set(&f->val, b);
-    f->vals[f->nv++] = v;
-}
-
-static PM__INLINE void pm__fan_child(pm__fan *f, uint8_t b, pm__ref r) {
-    pm_mask_set(&f->child, b);
-    f->kids[f->nc++] = r;
-}
-
-/* 0: no memory. */
-static pm__ref pm__fan_close(const pm__cx *cx, const pm__fan *f) {
-    pm__byte *x = pm__byte_make(cx, &f->child, &f->val, f->kids, f->vals);
-    return x ? pm__byte_ref(x) : 0;
 }
 
 /* Copies all child references, in byte order. */
@@ -308,10 +280,9 @@ static void pm__byte_tighten(const pm__cx *cx, pm__byte **px) {
 static bool pm__byte_rebuild(const pm__cx *cx, pm__byte **px, const pm_mask *cm, const pm__ref *kids) {
     pm__byte *x = *px;
     pm_mask vm = pm__byte_values(x);
-    pm_val vals[256];
-    for (unsigned i = 0; i < x->nv && !cx->unit; i++) vals[i] = x->slot[x->cap - 1u - i];
-    pm__byte *y = pm__byte_make(cx, cm, &vm, kids, vals);
+    pm__byte *y = pm__byte_make(cx, cm, &vm, kids, NULL);
     if (!y) return false;
+    if (!cx->unit) memcpy(y->slot + y->cap - x->nv, x->slot + x->cap - x->nv, 8u * x->nv);
     pm__byte_discard(x);
     *px = y;
     return true;

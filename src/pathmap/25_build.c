@@ -14,6 +14,7 @@
 /* Measured: with 24 groups and more in a line, words take 0.2 % less memory and a lookup 12 % more instructions. */
 enum {
     PM__BUILD_ENTS = 2 * PM__LINE_ENTRIES + 4, /* most entries of a short list */
+    PM__BUILD_FEW = 12,                        /* jobs that wait without further memory */
     PM__BUILD_GROUPS = 20,                     /* more groups make a byte node */
     PM__BUILD_SINGLE = 24,                     /* bytes that moving a single entry below must free */
     PM__BUILD_TWIGS = 3
@@ -29,7 +30,7 @@ typedef struct pm__build {
     pm__ent *ents;
     const uint8_t *prefix; /* of the first job's node */
     size_t plen;           /* 0 for all others */
-    pm__build_job *jobs, few[PM__BUILD_ENTS];
+    pm__build_job *jobs, few[PM__BUILD_FEW];
     size_t used, cap;
     bool strips; /* a long list */
 } pm__build;
@@ -38,7 +39,7 @@ typedef struct pm__build {
    out. */
 typedef struct pm__build_group {
     size_t lo, hi;
-    uint32_t q;               /* bytes that all share, as far as one entry takes them */
+    uint16_t q;               /* bytes that all share, as far as one entry takes them */
     uint16_t folded, spelled; /* spelled 0: too many */
     bool here, fold;          /* here: the first is a value at the end of these bytes */
 } pm__build_group;
@@ -114,9 +115,9 @@ static pm__build_group pm__build_measure(const pm__build *b, size_t lo, size_t h
         if (!g.fold) g.spelled = (uint16_t)pm__build_cost(b->cx, a->len - from, a->child);
         return g;
     }
-    g.q = (uint32_t)pm__ent_lcp(a, z, from, limit);
+    g.q = (uint16_t)pm__ent_lcp(a, z, from, limit);
     g.here = !a->child && a->len == from + g.q;
-    g.folded = (uint16_t)(g.folded + g.q - 1 + (g.here ? pm__build_cost(b->cx, g.q, false) : 0));
+    g.folded = (uint16_t)(g.folded + g.q - 1u + (g.here ? pm__build_cost(b->cx, g.q, false) : 0));
     if (n > PM__LINE_ENTRIES) return g;
     for (size_t i = lo; i < hi; i++) {
         size_t len = b->ents[i].len - from;
@@ -168,7 +169,7 @@ static unsigned pm__build_part(const pm__build *b, const pm__build_group *g, siz
         end = b->ents[i].len == at ? i + 1 : pm__build_group_end(b->ents, g->hi, i, at);
         out[n] = pm__build_measure(b, i, end, from, limit);
         if (out[n].fold && end - i == 1) { /* the bytes that the parts share are not enough to tell it apart */
-            out[n].q = g->q + 1;
+            out[n].q = (uint16_t)(g->q + 1);
             out[n].folded = (uint16_t)pm__build_cost(b->cx, out[n].q, true);
         }
         folds += out[n++].fold;
@@ -236,30 +237,42 @@ static PM__INLINE void pm__build_place(pm__build *b, size_t lo, size_t hi) {
     for (size_t i = lo; i < hi; i++) b->ents[i].placed = true;
 }
 
+/* Where those entries of a group end that the line spells out. */
+static PM__INLINE size_t pm__build_spelled(const pm__build_group *g) { return g->fold ? g->lo + g->here : g->hi; }
+
 /* Makes the planned line, and the jobs for its children. */
 static bool pm__build_line(pm__build *b, const pm__build_job *j, const pm__build_group *g, unsigned groups,
                            size_t lcp) {
-    pm__ent line[PM__LINE_ENTRIES];
     const size_t from = j->skip + lcp;
-    const bool e = b->ents[j->lo].len == from;
-    unsigned n = e;
-    line[0] = b->ents[j->lo]; /* written over if the key does not end here */
+    const pm__ent *first = &b->ents[j->lo];
+    const bool e = first->len == from;
+    size_t heap = b->plen + lcp;
+    unsigned n = e, pays = e && !b->cx->unit;
+    pm__pen w;
     for (unsigned i = 0; i < groups; i++) {
-        size_t hi = g[i].fold ? g[i].lo + g[i].here : g[i].hi;
-        for (size_t k = g[i].lo; k < hi; k++) line[n++] = b->ents[k];
-        if (hi == g[i].hi) continue;
-        line[n] = b->ents[hi];
-        line[n].len = (uint32_t)(from + g[i].q);
-        line[n].child = true;
-        line[n++].pay = 0;
+        size_t hi = pm__build_spelled(&g[i]);
+        for (size_t k = g[i].lo; k < hi; k++, n++) {
+            heap += b->ents[k].len - from - 1;
+            pays += b->ents[k].child || !b->cx->unit;
+        }
+        if (hi < g[i].hi) n++, pays++, heap += g[i].q - 1u;
     }
-    size_t size = pm__build_fits(b->cx, line, n, b->plen + lcp, from);
-    *j->slot = pm__line_encode(b->cx, size, b->prefix, b->plen, line, n, j->skip, lcp);
-    if (!*j->slot) return false;
+    size_t size = pm__line_need(n, heap, pays);
+    if (!pm__pen_open(&w, NULL, b->cx, size, n, b->prefix, b->plen, lcp)) return false;
+    for (size_t k = j->skip; k < from; k++) *w.heap++ = pm__ent_at(first, k);
+    if (e) pm__pen_end(&w, first->pay);
+    for (unsigned i = 0; i < groups; i++) {
+        size_t hi = pm__build_spelled(&g[i]);
+        for (size_t k = g[i].lo; k < hi; k++) pm__pen_put(&w, &b->ents[k], from);
+        if (hi == g[i].hi) continue;
+        pm__copy_short(w.heap, b->ents[hi].rest + from, g[i].q - 1u);
+        pm__pen_next(&w, pm__ent_at(&b->ents[hi], from), g[i].q - 1u, true, 0);
+    }
+    *j->slot = pm__pen_close(&w, NULL, size);
     const pm__line *x = (const pm__line *)pm__ref_ptr(*j->slot);
     n = e;
     for (unsigned i = 0; i < groups; i++) {
-        size_t hi = g[i].fold ? g[i].lo + g[i].here : g[i].hi;
+        size_t hi = pm__build_spelled(&g[i]);
         pm__build_place(b, g[i].lo, hi);
         n += (unsigned)(hi - g[i].lo);
         if (hi < g[i].hi && !pm__build_push(b, hi, g[i].hi, from + g[i].q, pm__line_child(x, n++))) return false;
@@ -269,26 +282,32 @@ static bool pm__build_line(pm__build *b, const pm__build_job *j, const pm__build
 
 /* Makes a byte node of the groups of entries [lo, hi), and the jobs for its children. */
 static bool pm__build_byte(pm__build *b, size_t lo, size_t hi, size_t from, pm__ref *slot) {
-    pm__fan f;
-    size_t start[256], end[256];
-    pm__fan_open(&f);
+    pm_mask kids = {{0, 0, 0, 0}}, vals = {{0, 0, 0, 0}};
     for (size_t i = lo, z; i < hi; i = z) {
         const pm__ent *e = &b->ents[i];
         uint8_t c = pm__ent_at(e, from);
         z = pm__build_group_end(b->ents, hi, i, from);
         bool here = !e->child && e->len == from + 1;
-        if (here) pm__fan_val(&f, c, e->pay);
-        if (z == i + here) continue;
-        start[f.nc] = i + here, end[f.nc] = z;
-        pm__fan_child(&f, c, e[here].len == from + 1 ? e[here].pay : 0);
+        if (here) pm_mask_set(&vals, c);
+        if (z > i + here) pm_mask_set(&kids, c);
     }
-    *slot = pm__fan_close(b->cx, &f);
-    if (!*slot) return false;
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(*slot);
-    for (unsigned k = 0; k < f.nc; k++) {
-        pm__ent *e = &b->ents[start[k]];
-        if (e->len == from + 1) e->placed = true;
-        else if (!pm__build_push(b, start[k], end[k], from + 1, pm__byte_child(x, pm__ent_at(e, from)))) return false;
+    pm__byte *x = pm__byte_make(b->cx, &kids, &vals, NULL, NULL);
+    if (!x) return false;
+    *slot = pm__byte_ref(x);
+    unsigned nv = 0;
+    for (size_t i = lo, z; i < hi; i = z) {
+        pm__ent *e = &b->ents[i];
+        uint8_t c = pm__ent_at(e, from);
+        if (!e->child && e->len == from + 1) {
+            if (!b->cx->unit) x->slot[x->cap - 1u - nv++] = e->pay;
+            i++, e++;
+            z = i;
+            if (!pm_mask_test(&kids, c)) continue;
+        }
+        z = pm__build_group_end(b->ents, hi, i, from);
+        pm__ref *child = pm__byte_child(x, c);
+        if (e->len == from + 1) *child = e->pay, e->placed = true;
+        else if (!pm__build_push(b, i, z, from + 1, child)) return false;
     }
     return true;
 }
@@ -363,7 +382,7 @@ static PM__NOINLINE pm__ref pm__build_jobs(const pm__cx *cx, const uint8_t *p, s
     pm__build b;
     pm__ref root = 0;
     b.cx = cx, b.ents = ents, b.prefix = p, b.plen = plen;
-    b.jobs = b.few, b.used = 0, b.cap = PM__BUILD_ENTS, b.strips = n > PM__BUILD_ENTS;
+    b.jobs = b.few, b.used = 0, b.cap = PM__BUILD_FEW, b.strips = n > PM__BUILD_ENTS;
     for (size_t i = 0; i < n; i++) ents[i].placed = false;
     bool ok = pm__build_push(&b, 0, n, skip, &root);
     for (; ok && b.used; b.plen = 0) {
@@ -530,47 +549,89 @@ static void pm__gather_give_up(const pm__cx *cx, pm__ref r) {
     }
 }
 
-enum { PM__GATHER_SPELLED = PM__LINE_ENTRIES * PM__SUFFIX_MAX + 8 }; /* eight bytes behind each piece can be read */
-
-/* Lists the entries of the planned line; what is taken in is spelled out in `at`. Returns how many they are. */
-static unsigned pm__gather_list(const pm__gather *g, pm__ent *all, uint8_t *at) {
-    unsigned n = 0;
-    for (unsigned i = 0; i < g->n; i++) {
-        const pm__ent *e = &g->ents[i];
-        if (!(g->taken >> i & 1)) {
-            all[n++] = *e;
-            continue;
-        }
-        const pm__line *k = pm__gather_below(g, i);
-        pm__line_decode(k, all + n);
-        for (unsigned end = n + k->n; n < end; n++) {
-            uint8_t *start = at;
-            at = pm__ent_spell(at, e);
-            pm__copy_short(at, pm__line_heap(k), k->plen);
-            at = pm__ent_spell(at + k->plen, &all[n]);
-            all[n] = pm__ent_make(start, (size_t)(at - start), all[n].child, all[n].pay);
-        }
-    }
-    return n;
+/* Writes the bytes of e, of the prefix of the line below it, and of that line's entry u. Returns how many. */
+static size_t pm__gather_spell(uint8_t *to, const pm__ent *e, const pm__line *k, const pm__ent *u) {
+    uint8_t *at = pm__ent_spell(to, e);
+    memcpy(at, pm__line_heap(k), k->plen);
+    return (size_t)(pm__ent_spell(at + k->plen, u) - to);
 }
 
-/* The lines taken in go. */
-static void pm__gather_end(const pm__cx *cx, const pm__gather *g) {
-    for (uint32_t m = g->taken; m; m &= m - 1) pm__gather_give_up(cx, g->ents[pm__ctz32(m)].pay);
+/* Writes the first or the last entry of the planned line. Its bytes go to `to`. */
+static pm__ent pm__gather_outer(const pm__gather *g, uint8_t *to, bool last) {
+    const unsigned i = last ? g->n - 1 : 0;
+    const pm__ent *e = &g->ents[i];
+    if (!(g->taken >> i & 1)) return *e;
+    const pm__line *k = pm__gather_below(g, i);
+    const unsigned at = last ? k->n - 1u : 0u;
+    const pm__ent u = pm__line_ent(k, at, pm__line_off(k, at));
+    return pm__ent_make(to, pm__gather_spell(to, e, k, &u), u.child, 0);
+}
+
+enum { PM__GATHER_SPELLED = PM__SUFFIX_MAX + 8 }; /* eight bytes behind a piece may be read */
+
+/* Of one entry or two, what is taken in may have more in common than the entries had: extends the prefix. */
+static PM__NOINLINE void pm__gather_extend(pm__gather *g) {
+    uint8_t bytes[2][PM__GATHER_SPELLED];
+    pm__ent ends[2];
+    ends[0] = pm__gather_outer(g, bytes[0], false), ends[1] = pm__gather_outer(g, bytes[1], true);
+    if (g->total < 2) return;
+    size_t more = pm__build_lcp(ends, 2, 0, g->plen) - g->lcp;
+    if (!more) return;
+    g->lcp += more;
+    g->heap = g->heap + more - more * g->total + (ends[0].len == g->lcp);
+    g->size = pm__line_need(g->total, g->heap, g->pays);
+}
+
+/* Adds the first bytes of all entries to the prefix. */
+static PM__NOINLINE void pm__gather_lead(const pm__gather *g, pm__pen *w) {
+    uint8_t bytes[PM__GATHER_SPELLED];
+    const pm__ent e = pm__gather_outer(g, bytes, false);
+    for (size_t i = 0; i < g->lcp; i++) *w->heap++ = pm__ent_at(&e, i);
+}
+
+/* Adds entry u of the line below e where the prefix has all bytes of e, and more. */
+static PM__NOINLINE void pm__gather_put_short(pm__pen *w, const pm__ent *e, const pm__line *k, const pm__ent *u,
+                                              size_t lcp) {
+    uint8_t bytes[PM__GATHER_SPELLED];
+    const pm__ent all = pm__ent_make(bytes, pm__gather_spell(bytes, e, k, u), u->child, u->pay);
+    pm__pen_put(w, &all, lcp);
+}
+
+/* Adds the entries of the line below e. */
+static void pm__gather_put(pm__pen *w, const pm__ent *e, const pm__line *k, size_t lcp) {
+    unsigned off = k->plen;
+    for (unsigned i = 0; i < k->n; i++) {
+        const pm__ent u = pm__line_ent(k, i, off);
+        off += pm__line_lens(k)[i];
+        if (PM__UNLIKELY(e->len <= lcp)) {
+            pm__gather_put_short(w, e, k, &u, lcp);
+            continue;
+        }
+        uint8_t *to = w->heap;
+        pm__copy_short(to, e->rest + lcp, e->len - lcp - 1);
+        to += e->len - lcp - 1;
+        pm__copy_short(to, pm__line_heap(k), k->plen);
+        to = pm__ent_spell(to + k->plen, &u);
+        pm__pen_next(w, pm__ent_at(e, lcp), (size_t)(to - w->heap), u.child, u.pay);
+    }
 }
 
 /* Makes the planned line, under a prefix of g->plen bytes. What is taken in goes. 0: no memory, nothing changed. */
-static pm__ref pm__gather_write(const pm__cx *cx, const pm__gather *g, const uint8_t *prefix) {
-    pm__ent all[PM__LINE_ENTRIES];
-    uint8_t bytes[PM__GATHER_SPELLED];
-    unsigned n = pm__gather_list(g, all, bytes);
-    pm__ref r = pm__build_nodes(cx, prefix, g->plen, all, n, 0); /* they fit one line */
-    if (r) pm__gather_end(cx, g);
-    return r;
+static PM__NOINLINE pm__ref pm__gather_write(const pm__cx *cx, pm__gather *g, const uint8_t *prefix) {
+    pm__pen w;
+    if (g->n <= 2 && g->taken) pm__gather_extend(g);
+    if (!pm__pen_open(&w, NULL, cx, g->size, g->total, prefix, g->plen, g->lcp)) return 0;
+    if (g->lcp) pm__gather_lead(g, &w);
+    for (unsigned i = 0; i < g->n; i++) {
+        if (g->taken >> i & 1) pm__gather_put(&w, &g->ents[i], pm__gather_below(g, i), g->lcp);
+        else pm__pen_put(&w, &g->ents[i], g->lcp);
+    }
+    for (uint32_t m = g->taken; m; m &= m - 1) pm__gather_give_up(cx, g->ents[pm__ctz32(m)].pay);
+    return pm__pen_close(&w, NULL, g->size);
 }
 
 /* Puts the planned line in the place of the node. False: no memory, nothing changed. */
-static bool pm__gather_commit(const pm__cx *cx, const pm__gather *g, pm__ref *slot) {
+static bool pm__gather_commit(const pm__cx *cx, pm__gather *g, pm__ref *slot) {
     const bool line = pm__ref_kind(*slot) == PM__LINE;
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     pm__ref r = pm__gather_write(cx, g, line ? pm__line_heap(x) : NULL);
@@ -585,20 +646,20 @@ static bool pm__gather_commit(const pm__cx *cx, const pm__gather *g, pm__ref *sl
 static bool pm__gather_chain(const pm__cx *cx, pm__ref *slot, unsigned shared) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     pm__ref r = *pm__line_child(x, 0);
-    pm__ent ents[PM__LINE_ENTRIES];
-    uint8_t prefix[2 * PM__SUFFIX_MAX];
+    pm__pen w;
     if (!pm__gather_may_take(r, 1, PM__LINE_ENTRIES, shared)) return false;
     const pm__line *k = (const pm__line *)pm__ref_ptr(r);
     size_t own = x->plen + pm__line_suffix(x, 0), plen = own + k->plen;
     size_t size = pm__line_need(k->n, pm__line_heap_len(k) + own, pm__line_pay_count(k));
     if (!size || plen > 255 || !pm__gather_has_reach(k, plen)) return false;
-    memcpy(prefix, pm__line_heap(x), x->plen);
-    prefix[x->plen] = x->body[0];
-    memcpy(prefix + x->plen + 1, pm__line_heap(x) + x->plen, own - x->plen - 1);
-    memcpy(prefix + own, pm__line_heap(k), k->plen);
-    pm__line_decode(k, ents);
-    pm__ref y = pm__line_encode(cx, size, prefix, plen, ents, k->n, 0, 0);
-    if (!y) return false;
+    if (!pm__pen_open(&w, NULL, cx, size, k->n, pm__line_heap(x), x->plen, plen - x->plen)) return false;
+    *w.heap++ = x->body[0];
+    memcpy(w.heap, pm__line_heap(x) + x->plen, own - x->plen - 1);
+    w.heap += own - x->plen - 1;
+    memcpy(w.heap, pm__line_heap(k), k->plen);
+    w.heap += k->plen;
+    pm__pen_copy(&w, k, 0, k->n);
+    pm__ref y = pm__pen_close(&w, NULL, size);
     pm__gather_give_up(cx, r);
     pm__mem_free(x, pm__line_size(x));
     *slot = y;

@@ -41,20 +41,21 @@ enum { PM__MERGE_GROUPS = 6, PM__MERGE_SINGLES = 2 };
 typedef struct pm__merge {
     const pm__ent *ents; /* of the full line, one more than it can hold */
     unsigned n, total;   /* entries of it, of the line above anew */
-    pm__ent all[2 * PM__LINE_ENTRIES];
+    unsigned nup, pays;
+    size_t used, heap, longest;
+    pm__ent up[2 * PM__MERGE_GROUPS + 1]; /* in the place of the entry that leads to the full line; */
     struct {
-        unsigned at, lo, hi; /* entry `at` leads to entries [lo, hi) of the full line, without q bytes of suffix */
+        unsigned at, lo, hi; /* up[at] leads to entries [lo, hi) of the full line, without q bytes of suffix */
         size_t q;
     } below[PM__MERGE_GROUPS];
     unsigned nbelow;
-    size_t used;
     uint8_t bytes[PM__LINE_BYTES];
 } pm__merge;
 
 /* Adds an entry that has the bytes of c and those of the line's prefix in front of `len` bytes of e's suffix. False: no
    room. */
-static bool pm__trie_merge_add(pm__merge *g, unsigned at, const pm__ent *c, const pm__line *x, const pm__ent *e,
-                               size_t len, bool child) {
+static bool pm__trie_merge_add(pm__merge *g, const pm__ent *c, const pm__line *x, const pm__ent *e, size_t len,
+                               bool child) {
     const size_t all = c->len + x->plen + len;
     uint8_t *to = g->bytes + g->used;
     pm__ent head = *e;
@@ -63,39 +64,47 @@ static bool pm__trie_merge_add(pm__merge *g, unsigned at, const pm__ent *c, cons
     uint8_t *mid = pm__ent_spell(to, c);
     memcpy(mid, pm__line_heap(x), x->plen);
     (void)pm__ent_spell(mid + x->plen, &head);
-    g->all[at] = pm__ent_make(to, all, child, e->pay);
-    g->used += all;
+    g->up[g->nup++] = pm__ent_make(to, all, child, e->pay);
+    g->used += all, g->heap += all - 1;
+    if (all > g->longest) g->longest = all;
+    g->pays += child || !(x->flags & PM__LINE_UNIT);
     g->total++;
     return true;
 }
 
-/* Lists what the line above would be: in the place of entry i, an entry for each group of the full line, or for each
+/* Lists what takes the place of entry i of the line above: an entry for each group of the full line, or for each
    member of a small one. False: no room. */
 static bool pm__trie_merge_plan(pm__merge *g, const pm__line *u, unsigned i, const pm__line *x) {
-    const pm__ent *ents = g->ents;
-    pm__ent above[PM__LINE_ENTRIES];
-    unsigned at = i;
-    pm__line_decode(u, above);
-    memcpy(g->all, above, i * sizeof *above);
-    g->total = u->n - 1u, g->used = 0, g->nbelow = 0;
+    const pm__ent *ents = g->ents, above = pm__line_ent(u, i, pm__line_off(u, i));
+    g->total = u->n - 1u, g->pays = pm__line_pay_count(u) - 1u, g->heap = pm__line_heap_len(u) - (above.len - 1u);
+    g->used = g->longest = 0, g->nbelow = g->nup = 0;
     unsigned lo = ents[0].len == 0;
-    if (lo && !pm__trie_merge_add(g, at++, &above[i], x, &ents[0], 0, false)) return false;
+    if (lo && !pm__trie_merge_add(g, &above, x, &ents[0], 0, false)) return false;
     for (unsigned hi; lo < g->n; lo = hi) {
         hi = (unsigned)pm__build_group_end(ents, g->n, lo, 0);
         if (hi - lo <= PM__MERGE_SINGLES) {
             for (unsigned k = lo; k < hi; k++)
-                if (!pm__trie_merge_add(g, at++, &above[i], x, &ents[k], ents[k].len, ents[k].child)) return false;
+                if (!pm__trie_merge_add(g, &above, x, &ents[k], ents[k].len, ents[k].child)) return false;
             continue;
         }
         size_t q = pm__ent_lcp(&ents[lo], &ents[hi - 1], 0, ents[lo].len);
         bool here = ents[lo].len == q;
-        if (here && !pm__trie_merge_add(g, at++, &above[i], x, &ents[lo], q, false)) return false;
-        g->below[g->nbelow].at = at, g->below[g->nbelow].q = q;
+        if (here && !pm__trie_merge_add(g, &above, x, &ents[lo], q, false)) return false;
+        g->below[g->nbelow].at = g->nup, g->below[g->nbelow].q = q;
         g->below[g->nbelow].lo = lo + here, g->below[g->nbelow++].hi = hi;
-        if (!pm__trie_merge_add(g, at++, &above[i], x, &ents[lo], q, true)) return false;
+        if (!pm__trie_merge_add(g, &above, x, &ents[lo], q, true)) return false;
     }
-    memcpy(g->all + at, above + i + 1, (u->n - i - 1u) * sizeof *above);
-    return true;
+    return u->plen + g->longest <= PM__SUFFIX_MAX;
+}
+
+/* Makes the line above anew. 0: no memory. */
+static pm__ref pm__trie_merge_write(const pm__cx *cx, const pm__merge *g, const pm__line *u, unsigned i, size_t size) {
+    pm__pen w;
+    if (!pm__pen_open(&w, NULL, cx, size, g->total, pm__line_heap(u), u->plen, 0)) return 0;
+    pm__pen_copy(&w, u, 0, i);
+    for (unsigned k = 0; k < g->nup; k++) pm__pen_put(&w, &g->up[k], 0);
+    pm__pen_copy(&w, u, i + 1, u->n);
+    return pm__pen_close(&w, NULL, size);
 }
 
 /* Where the line above has room, the groups of a full line, which is unshared, move up as entries there, and
@@ -112,19 +121,19 @@ static PM__NOINLINE int pm__trie_line_merge_up(const pm__cx *cx, const pm__above
     pm__merge g;
     g.ents = ents, g.n = n;
     if (!pm__trie_merge_plan(&g, u, up->i, x)) return 0;
-    size_t size = pm__build_fits(cx, g.all, g.total, u->plen, 0);
+    size_t size = pm__line_need(g.total, g.heap, g.pays);
     if (!size) return 0;
     unsigned k = 0;
     pm__ref r = 0, *below = NULL;
     for (; k < g.nbelow; k++) {
-        below = &g.all[g.below[k].at].pay;
+        below = &g.up[g.below[k].at].pay;
         *below = pm__build_nodes(cx, NULL, 0, ents + g.below[k].lo, g.below[k].hi - g.below[k].lo, g.below[k].q);
         if (!*below) break;
     }
-    if (k == g.nbelow) r = pm__line_encode(cx, size, pm__line_heap(u), u->plen, g.all, g.total, 0, 0);
+    if (k == g.nbelow) r = pm__trie_merge_write(cx, &g, u, up->i, size);
     if (!r) {
         while (k-- > 0)
-            pm__build_undo(cx, ents + g.below[k].lo, g.below[k].hi - g.below[k].lo, g.all[g.below[k].at].pay);
+            pm__build_undo(cx, ents + g.below[k].lo, g.below[k].hi - g.below[k].lo, g.up[g.below[k].at].pay);
         return -1;
     }
     pm__mem_free(x, pm__line_size(x));
@@ -419,7 +428,7 @@ static pm__ref pm__split_lift(const pm__cx *cx, const pm__line *x, size_t m, con
 }
 
 /* Adds an entry that leaves the prefix of the line in *slot after m < plen bytes, or ends there. */
-static bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const pm__add *a) {
+static PM__NOINLINE bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const pm__add *a) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
     pm__ent e = a->e;
     size_t more = x->plen - m;
@@ -431,12 +440,21 @@ static bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const
     return r != 0;
 }
 
+/* The dangling location at entry i gives way to e, which now lies at or below it. */
+static PM__NOINLINE bool pm__trie_line_settle(const pm__cx *cx, pm__ref *slot, unsigned i, const pm__ent *e) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+    pm__ent ents[PM__LINE_ENTRIES];
+    pm__line_decode(x, ents);
+    ents[i] = *e;
+    return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
+}
+
 /* Adds an entry to the line in *slot, which may be shared. There is no entry for it yet, nor a child to go down to;
    a value may be looked up where a child is. */
 static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
     size_t m = pm__lcp(pm__line_heap(x), a->s, a->len < x->plen ? a->len : x->plen), rest = a->len - m;
-    pm__ent e = a->e, ents[PM__LINE_ENTRIES];
+    pm__ent e = a->e;
     if (m < x->plen) return pm__trie_line_split(cx, slot, m, a);
     if (m) e = pm__ent_make(a->s + m, rest, e.child, e.pay);
     if (rest == 0) return pm__trie_line_insert(cx, slot, 0, &e, 0, &a->up);
@@ -450,9 +468,7 @@ static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a)
         *a->dangles = true;
         return false;
     }
-    pm__line_decode(x, ents); /* a dangling location gives way to what now lies at or below it */
-    ents[k.child < 0 ? k.lo : (unsigned)k.child] = e;
-    return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
+    return pm__trie_line_settle(cx, slot, k.child < 0 ? k.lo : (unsigned)k.child, &e);
 }
 
 enum { PM__ADD_MOST = PM__LINE_ENTRIES }; /* entries added at once */

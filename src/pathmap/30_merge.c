@@ -57,7 +57,7 @@ enum {
     PM__MERGE_PICK = 12, /* and: a few entries of the left side's line stay, as the bits of `ref` say; no node yet */
     PM__MERGE_LIST = 2 * PM__LINE_ENTRIES,
     PM__MERGE_AHEAD = 4, /* pairs whose nodes are prefetched before their turn */
-    PM__MERGE_CHUNK = 1 << 16
+    PM__MERGE_CHUNK = PM_NO_MALLOC ? 1 << 11 : 1 << 16 /* lent memory is small */
 };
 
 /* A pair: a location of both sides (or, with the result given beforehand, of one), or of more than two. The result is

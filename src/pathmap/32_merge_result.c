@@ -86,11 +86,13 @@ static pm_alg pm__result_kept(const pm__merge_pair *p, pm_place *at) {
 static PM__NOINLINE pm__ref pm__result_build_condensed(pm__merge_run *q, pm__ent *ents, unsigned n,
                                                        const uint8_t *prefix, size_t plen) {
     pm__gather g;
-    pm__ent all[PM__LINE_ENTRIES];
-    uint8_t bytes[PM__GATHER_SPELLED];
     if (!pm__gather_new(q->cx, &g, plen, ents, n, PM__RESULT_TAKES)) return pm__result_build(q, ents, n, prefix, plen);
-    n = pm__gather_list(&g, all, bytes);
-    pm__ref r = pm__result_build(q, all, n, prefix, plen);
-    if (r) pm__gather_end(q->cx, &g);
+    pm__ref r = pm__gather_write(q->cx, &g, prefix);
+    if (!r) {
+        q->status = PM_NOMEM;
+        return 0;
+    }
+    for (unsigned i = 0; i < n; i++)
+        if (!ents[i].fresh) pm__pay_retain(q->cx, ents[i].child, ents[i].pay);
     return r;
 }

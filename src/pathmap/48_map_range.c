@@ -53,8 +53,20 @@ static unsigned pm__range_list(pm__ref r, const pm__range_part *p, pm__ent *ents
 /* Makes a node of a part of one, in *out; 0: nothing is in it. Takes over the references to p->child. False: no
    memory. */
 static bool pm__range_build(const pm__cx *cx, pm__ref r, const pm__range_part *p, pm__ref *out) {
-    pm__ent ents[512];
+    pm__ent few[PM__LINE_ENTRIES], *ents = few;
+    size_t room = 0;
     bool same;
+    if (!pm__order_line(r)) {
+        const pm__byte *b = (const pm__byte *)pm__ref_ptr(r);
+        room = (size_t)(b->nc + b->nv) * sizeof *ents;
+        ents = (pm__ent *)pm__mem_alloc_big(room);
+        if (!ents) {
+            pm__any_release(cx, p->child[0]);
+            pm__any_release(cx, p->child[1]);
+            *out = 0;
+            return false;
+        }
+    }
     unsigned n = pm__range_list(r, p, ents, &same);
     const pm__line *x = pm__order_line(r) ? (const pm__line *)pm__ref_ptr(r) : NULL;
     pm__ref made = same ? r : 0;
@@ -67,6 +79,7 @@ static bool pm__range_build(const pm__cx *cx, pm__ref r, const pm__range_part *p
     }
     for (unsigned i = 0; !same && ok && i < n; i++)
         if (!ents[i].fresh) pm__pay_retain(cx, ents[i].child, ents[i].pay);
+    if (ents != few) pm__mem_free_big(ents, room);
     if (!same && made) (void)pm__build_gather(cx, &made, PM__GATHER_TINY);
     *out = made;
     return ok;

@@ -272,7 +272,9 @@ static pm__ref pm__sow_above(const pm__cx *cx, const uint8_t *s, size_t len, boo
 
 /* Makes a node of a location's children, which are empty then. 0: no memory, nothing changed. */
 static pm__ref pm__sow_node(const pm__cx *cx, const pm_mask *mask, pm__sown *kids, unsigned n) {
-    pm__ent ents[2 * 256];
+    pm__ent few[PM__LINE_ENTRIES], *ents = few;
+    const size_t room = 2 * n * sizeof *ents;
+    if (2 * n > PM__LINE_ENTRIES && !(ents = (pm__ent *)pm__mem_alloc_big(room))) return 0;
     unsigned total = 0;
     int b = -1;
     for (unsigned i = 0; i < n; i++) {
@@ -283,6 +285,7 @@ static pm__ref pm__sow_node(const pm__cx *cx, const pm_mask *mask, pm__sown *kid
         if (k->ref || !k->val.some) ents[total++] = pm__ent_make(&c, 1, true, k->ref);
     }
     pm__ref r = pm__build_gathered(cx, ents, total);
+    if (ents != few) pm__mem_free_big(ents, room);
     for (unsigned i = 0; r && i < n; i++) kids[i].ref = 0, kids[i].val.some = false;
     return r;
 }
