@@ -38,7 +38,8 @@ int main(void) {
     pm_map maps[2], both;
     for (unsigned m = 0; m < 2; m++) {
         for (unsigned i = 0; i < KEYS; i++) {
-            int len = snprintf(text[m][i], sizeof text[m][i], "%u/%u", i % 97, i * 3 + m * KEYS);
+            unsigned number = i * (2 + m); /* even ones, and multiples of three */
+            int len = snprintf(text[m][i], sizeof text[m][i], "%u/%u", number % 97, number);
             keys[m][i] = (pm_key){text[m][i], (size_t)len};
         }
         must(pm_par_build(&team, pm_ops_unit(), NULL, keys[m], NULL, KEYS, &maps[m]));
