@@ -75,8 +75,9 @@ static int pm__compact_dangling(void *ctx, size_t len, size_t low) {
     return pm__compact_note((pm__compact *)ctx, len, true, 0, false);
 }
 
-/* Whether to list a child itself or what is in it. */
+/* Whether to list a child itself or what is in it. The node where the list begins is laid out in any case. */
 static int pm__compact_child(void *ctx, pm__walk_frame *f, bool shared, bool *skip) {
+    if (!f->base) return PM_OK;
     shared = shared || !pm__ref_is_unique(f->node);
     *skip = shared || f->base >= PM__COMPACT_REACH;
     return *skip ? pm__compact_note((pm__compact *)ctx, f->base, true, f->node, !shared) : PM_OK;
