@@ -102,7 +102,8 @@ def compare():
         else:
             was = known.pop(key)
             if abs(figure - was) > TOLERANCE * was:
-                faults.append(f"{counts}, {name}: {row}: {was:.2f} before, {figure:.2f} now ({figure / was - 1:+.1%})")
+                ratio = f" ({figure / was - 1:+.1%})" if was else ""
+                faults.append(f"{counts}, {name}: {row}: {was:.2f} before, {figure:.2f} now{ratio}")
             else:
                 passed += 1
     if not shutil.which("valgrind"):
