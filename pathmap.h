@@ -10352,26 +10352,39 @@ static pm_mask pm__compare_members(const pm__byte *x, const pm__byte *y) {
     return m;
 }
 
+/* The byte of member k of a mask, given that of an earlier one, `at` (byte -1: of none). */
+static PM__INLINE int pm__compare_seek(const pm_mask *mask, unsigned *at, int byte, unsigned k) {
+    if (byte < 0 || k - *at > 8) byte = pm__mask_select(mask, k);
+    else
+        for (; *at < k; ++*at) byte = pm__mask_next(mask, byte + 1);
+    *at = k;
+    return byte;
+}
+
 /* The same of two nodes that have members at the same bytes, and hold them in the same way: word by word. */
 static pm_mask pm__compare_members_alike(const pm__byte *x, const pm__byte *y) {
     const pm_mask kids = pm__byte_children(x), vals = pm__byte_values(x);
     const unsigned blocks = pm__byte_is_wide(x) ? PM__WIDE_BLOCKS : 0, nk = blocks ? blocks : x->nc;
     pm_mask m = {{0, 0, 0, 0}};
+    unsigned at = 0;
+    int byte = -1;
     for (unsigned k = 0; (k = pm__compare_words(x->slot, y->slot, k, nk)) < nk; k++) {
         if (!blocks) {
-            pm_mask_set(&m, (uint8_t)pm__mask_select(&kids, k));
+            pm_mask_set(&m, (uint8_t)(byte = pm__compare_seek(&kids, &at, byte, k)));
             continue;
         }
-        const uint32_t bits = pm__byte_block_bits(x, k);
-        const unsigned n = pm__popcount32(bits);
+        uint64_t bits = pm__byte_block_bits(x, k), differ = 0;
         const pm__ref *s = pm__byte_block(x, k)->slot, *t = pm__byte_block(y, k)->slot;
-        for (unsigned i = 0; (i = pm__compare_words(s, t, i, n)) < n; i++)
-            pm_mask_set(&m, (uint8_t)(k * 16 + pm__word_select(bits, i)));
+        for (; bits; bits &= bits - 1) differ |= *s++ != *t++ ? bits & (0 - bits) : 0;
+        m.w[k >> 2] |= differ << (k & 3) * 16;
     }
-    const unsigned nv = pm__byte_is_unit(x) ? 0 : x->nv; /* the last is the first one's */
+    /* The last value is that of the first byte. */
+    const unsigned nv = pm__byte_is_unit(x) ? 0 : x->nv;
     const pm_val *u = x->slot + x->cap - nv, *v = y->slot + y->cap - nv;
-    for (unsigned k = 0; (k = pm__compare_words(u, v, k, nv)) < nv; k++)
-        pm_mask_set(&m, (uint8_t)pm__mask_select(&vals, nv - 1 - k));
+    if (pm__compare_words(u, v, 0, nv) == nv) return m;
+    for (unsigned w = 0, i = nv; w < 4; w++)
+        for (uint64_t bits = vals.w[w]; bits; bits &= bits - 1)
+            if (i--, u[i] != v[i]) m.w[w] |= bits & (0 - bits);
     return m;
 }
 
