@@ -283,31 +283,34 @@ static bool pm__build_line(pm__build *b, const pm__build_job *j, const pm__build
 /* Makes a byte node of the groups of entries [lo, hi), and the jobs for its children. */
 static bool pm__build_byte(pm__build *b, size_t lo, size_t hi, size_t from, pm__ref *slot) {
     pm_mask kids = {{0, 0, 0, 0}}, vals = {{0, 0, 0, 0}};
+    size_t job = b->used, nv = 0;
     for (size_t i = lo, z; i < hi; i = z) {
         const pm__ent *e = &b->ents[i];
         uint8_t c = pm__ent_at(e, from);
         z = pm__build_group_end(b->ents, hi, i, from);
         bool here = !e->child && e->len == from + 1;
         if (here) pm_mask_set(&vals, c);
-        if (z > i + here) pm_mask_set(&kids, c);
+        if (z == i + here) continue;
+        pm_mask_set(&kids, c);
+        if (e[here].len != from + 1 && !pm__build_push(b, i + here, z, from + 1, NULL)) return false;
     }
     pm__byte *x = pm__byte_make(b->cx, &kids, &vals, NULL, NULL);
     if (!x) return false;
     *slot = pm__byte_ref(x);
-    unsigned nv = 0;
-    for (size_t i = lo, z; i < hi; i = z) {
+    if (!x->nc) { /* only values */
+        for (size_t i = lo; i < hi && !b->cx->unit; i++) x->slot[x->cap - 1u - nv++] = b->ents[i].pay;
+        return true;
+    }
+    for (size_t i = lo; i < hi;) { /* what is no job ends here */
         pm__ent *e = &b->ents[i];
-        uint8_t c = pm__ent_at(e, from);
-        if (!e->child && e->len == from + 1) {
-            if (!b->cx->unit) x->slot[x->cap - 1u - nv++] = e->pay;
-            i++, e++;
-            z = i;
-            if (!pm_mask_test(&kids, c)) continue;
+        if (job < b->used && b->jobs[job].lo == i) {
+            b->jobs[job].slot = pm__byte_child(x, pm__ent_at(e, from));
+            i = b->jobs[job++].hi;
+            continue;
         }
-        z = pm__build_group_end(b->ents, hi, i, from);
-        pm__ref *child = pm__byte_child(x, c);
-        if (e->len == from + 1) *child = e->pay, e->placed = true;
-        else if (!pm__build_push(b, i, z, from + 1, child)) return false;
+        if (e->child) *pm__byte_child(x, pm__ent_at(e, from)) = e->pay, e->placed = true;
+        else if (!b->cx->unit) x->slot[x->cap - 1u - nv++] = e->pay;
+        i++;
     }
     return true;
 }
