@@ -32,6 +32,7 @@ bench_objects := $(bench_dir)/bench_map.o $(BENCH_OURS:%=$(bench_dir)/%.o)
 bench_libs :=
 bench_order_objects := $(bench_dir)/bench_order.o
 bench_order_libs :=
+bench_diff_objects := $(bench_dir)/bench_diff.o
 bench_link = $(BENCH_CC)
 
 bench_installed = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo yes)
@@ -47,6 +48,10 @@ endif
 ifeq ($(call bench_installed,hat-trie-0.1),yes)
 bench_objects += $(bench_dir)/hattrie.o
 bench_libs += -lhat-trie
+endif
+ifneq ($(wildcard /usr/include/lmdb.h /usr/local/include/lmdb.h),)
+bench_order_objects += $(bench_dir)/order_lmdb.o
+bench_order_libs += -llmdb
 endif
 ifneq ($(shell command -v $(firstword $(BENCH_CXX)) 2>/dev/null),)
 bench_objects += $(bench_dir)/std_maps.o
@@ -79,6 +84,7 @@ bench_objects += $(bench_dir)/hot.o
 endif
 ifneq ($(BENCH_IMMER),)
 bench_objects += $(bench_dir)/immer.o
+bench_diff_objects += $(bench_dir)/diff_immer.o
 endif
 
 bench_headers := bench/bench.h bench/engine.h
@@ -105,9 +111,14 @@ $(bench_dir)/bench_order.o: bench/bench_order.c bench/order.h bench/bench.h path
 $(bench_dir)/order_std.o: bench/rivals/order_std.cc bench/order.h bench/bench.h | $(bench_dir)
 	$(BENCH_CXX) $(bench_cxx) $(bench_order_flags) -c -o $@ $<
 
-$(BUILD)/bench_diff: $(bench_dir)/bench_diff.o
-	$(BENCH_CC) $(BENCH_OPT) -pthread -o $@ $^
-$(bench_dir)/bench_diff.o: bench/bench_diff.c bench/bench.h pathmap.h | $(bench_dir)
+$(bench_dir)/order_lmdb.o: bench/rivals/order_lmdb.c bench/order.h bench/bench.h | $(bench_dir)
+	$(BENCH_CC) $(bench_c) -c -o $@ $<
+
+$(BUILD)/bench_diff: $(bench_diff_objects)
+	$(bench_link) $(BENCH_OPT) -pthread -o $@ $^
+$(bench_dir)/diff_immer.o: bench/rivals/diff_immer.cc bench/diff.h bench/rivals/cxx_map.h bench/bench.h | $(bench_dir)
+	$(BENCH_CXX) $(bench_cxx) -isystem $(BENCH_IMMER) -c -o $@ $<
+$(bench_dir)/bench_diff.o: bench/bench_diff.c bench/diff.h bench/bench.h pathmap.h | $(bench_dir)
 	$(BENCH_CC) $(bench_c) -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<
 
 $(bench_dir)/bench_map.o: bench/bench_map.c $(bench_headers) | $(bench_dir)

@@ -8,7 +8,10 @@
 #define PATHMAP_STATIC
 #include "pathmap.h"
 
-#include "bench.h"
+#include "diff.h"
+
+static const diff_engine *rival; /* NULL: none was built */
+void diff_register(const diff_engine *e) { rival = e; }
 
 typedef struct set {
     const char *name;
@@ -16,6 +19,7 @@ typedef struct set {
     pm_map base, ours, theirs, merged;
     size_t changes;
     pm_patch patch;
+    void *rival, *rival_ours;
 } set;
 
 static bool failed;
@@ -72,6 +76,8 @@ static size_t run_walk(set *s) {
     }
     return n;
 }
+
+static size_t run_rival(set *s) { return rival->diff(s->rival, s->rival_ours); }
 
 static size_t run_make(set *s) {
     pm_patch_drop(&s->patch);
@@ -141,6 +147,11 @@ static void run_all(set *s, size_t changes, int runs) {
     measure(s, "diff", "pathmap", run_diff, true, runs);
     measure(s, "diff", "pathmap+subtract", run_subtract, false, runs);
     measure(s, "diff", "pathmap+loop", run_walk, true, runs);
+    if (rival) {
+        s->rival_ours = rival->change(s->rival, l, step, changes);
+        measure(s, "diff", rival->name, run_rival, true, runs);
+        rival->drop(s->rival_ours);
+    }
     measure(s, "patch_make", "pathmap", run_make, true, runs);
     measure(s, "patch_apply", "pathmap", run_apply, true, runs);
     check_merged(s, "patch_apply", &s->ours);
@@ -176,8 +187,10 @@ int main(int argc, char **argv) {
     memset(&s, 0, sizeof s);
     s.name = name, s.keys = &l;
     for (size_t i = 0; i < l.n; i++) need(pm_set(&s.base, l.key[i].data, l.key[i].len, l.val[i], NULL));
+    if (rival) s.rival = rival->make(&l);
     for (size_t changes = 10; changes <= 100000; changes *= 100)
         if (l.n >= 2 * changes) run_all(&s, changes, runs);
+    if (rival) rival->drop(s.rival);
     pm_drop(&s.base);
     bench_list_free(&l);
     return failed;
