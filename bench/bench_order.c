@@ -447,6 +447,7 @@ static void measure(const work *w, const operation *o, int runs) {
     if (o->width && !ranges(w, o->width)) return;
     for (int i = 0; i < nengines; i++) {
         bench_samples samples = {0};
+        if (o->run == run_split && !engines[i]->split_and_concat) continue;
         for (int run = 0; run < runs; run++) {
             uint64_t sum = 0;
             double t = o->run(w, engines[i], o->width, &sum);

@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-/* Sums are of the values found, so that answers can be compared. NULL: it cannot. */
+/* Sums are of the values found, so that answers can be compared. split_and_concat NULL: it cannot. */
 typedef struct order_engine {
     const char *name;
     void *(*make)(const bench_list *l);

@@ -1,5 +1,5 @@
-/* immer::map (BENCH_IMMER=folder of its source), as bench_diff asks for it: a persistent hash map, whose difference is in
-   no order. */
+/* immer::map (BENCH_IMMER=folder of its source), as bench_diff asks for it: a persistent hash map, whose difference is
+   in no order. */
 #include "../diff.h"
 #include "cxx_map.h"
 
