@@ -19530,13 +19530,13 @@ static bool pm__combine_recall(pm__combine *c, const pm__combine_spot *s, uint64
         g ^= g >> 31;
     }
     const uint64_t *at = pm__memo_get(&c->memo, h | 1, g);
-    const pm__combine_known *k = at ? (const pm__combine_known *)pm__list_at(&c->known, *at - 1) : NULL;
+    const pm__combine_known *k = at ? (const pm__combine_known *)pm__list_at(&c->known, (size_t)*at - 1) : NULL;
     if (k) {
         size_t i = k->nodes;
         bool same = k->who == maps;
         for (uint64_t m = maps; same && m; m &= m - 1)
             same = *(const uint64_t *)pm__list_at(&c->nodes, i++) == s->place[pm__ctz64(m)].node;
-        *known = same ? *at : 0;
+        *known = same ? (size_t)*at : 0;
         return true;
     }
     pm__combine_known made = {maps, c->nodes.used, 0, false};
@@ -27747,7 +27747,7 @@ static double pm__par_weigh(pm__par_cut *c, pm_rz *z) {
         (void)pm_rz_path(z, &now);
         pm_rz_ascend(z, now - start);
     }
-    return sum / PM__PAR_WALKS;
+    return sum / (double)PM__PAR_WALKS;
 }
 
 /* Puts places that lead on from place i into its stead, or behind it if it is kept. False: no memory. */

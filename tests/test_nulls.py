@@ -67,7 +67,8 @@ NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "siz
            "pm_nested_map.v": "a_map()"}
 FUNCTIONS = {
     "fn": {"pm_each": "visit", "pm_shared_update": "change", "pm_each_prefix": "see_prefix",
-           "pm_rz_each_prefix": "see_prefix", "pm_update": "update", "pm_summary_best": "visit", "pm_diff": "see"},
+           "pm_rz_each_prefix": "see_prefix", "pm_update": "update", "pm_summary_best": "visit",
+           "pm_combine_each": "visit", "pm_diff": "see"},
     "read": "read_none", "write": "write_all",
     "make": "make_value", "sink": "sink", "random": "draw", "next": "no_next", "choose": "choose", "pick": "pick",
     "drop": "end",

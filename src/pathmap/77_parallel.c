@@ -65,7 +65,7 @@ static double pm__par_weigh(pm__par_cut *c, pm_rz *z) {
         (void)pm_rz_path(z, &now);
         pm_rz_ascend(z, now - start);
     }
-    return sum / PM__PAR_WALKS;
+    return sum / (double)PM__PAR_WALKS;
 }
 
 /* Puts places that lead on from place i into its stead, or behind it if it is kept. False: no memory. */
