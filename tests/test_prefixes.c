@@ -1,10 +1,7 @@
 /* Prefixes of a key on read zippers: over maps, snapshots and views, against the same on a map. */
 #include "check.h"
 
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 enum { KEY = 12 };
 

@@ -3,10 +3,7 @@
 #include "check.h"
 #include "small_stack.h"
 
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #define K(s) (s), sizeof(s) - 1
 
