@@ -54,6 +54,10 @@ SHARING_TESTS = ("test_histories", "test_shared", "test_memory", "test_process")
 # The longest, whose subject is not the kind of counts: `make test` runs them with slim counts only.
 LONG_TESTS = ("test_head_schedules", "test_oom")
 
+# Under AddressSanitizer with standard counts too; all tests are with slim ones.
+COUNTED_TESTS = SWITCH_TESTS + ("test_combine", "test_image", "test_oom", "test_shape", "test_sharing", "test_summary",
+                                "test_typed", "test_update", "test_values")
+
 BUILD_SECONDS = 300
 RUN_SECONDS = 400
 
@@ -397,8 +401,9 @@ def group_matrix():
         names = [name for name in without_interning() if switch != "nothreads" or "threads" not in name]
         jobs += unit_jobs([f"slim-{switch}"], [name for name in names if name in SWITCH_TESTS])
         jobs += unit_jobs([f"standard-{switch}"], [name for name in names if name in CORE_TESTS])
-    # Plain tests are compiled by $(CC) -O2 with slim counts, and -O1 with standard ones.
+    # Plain tests are compiled with -O1.
     jobs += unit_jobs(["standard"], LONG_TESTS) + unit_jobs(["standard-o2"], CORE_TESTS)
+    jobs += unit_jobs(["slim-o2"], SWITCH_TESTS)
     # Other ways to wait and to notice a thread's end than this machine's own.
     jobs += unit_jobs(["slim-nofutex"], ["test_head", "test_interning_threads", "test_process", "test_shared"])
     jobs += unit_jobs(["slim-c11threads"], ["test_memory", "test_threads"])
@@ -434,7 +439,8 @@ def group_asan():
         return missing("asan", "no working AddressSanitizer")
     jobs = []
     # Without the pool each node is an allocation of its own, which the checker then watches by itself.
-    for config, names in (("slim-asan", tests()), ("standard-nopool-asan", without_interning())):
+    counted = [name for name in tests() if name in COUNTED_TESTS]
+    for config, names in (("slim-asan", tests()), ("standard-nopool-asan", counted)):
         jobs += [(f"{config}/{name}", unit_job(config, name, wrapper)) for name in names]
         jobs.append((f"{config}/replay, all scripts", all_scripts_job(config, wrapper)))
     return jobs
