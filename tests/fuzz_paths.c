@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     must(s == PM_OK || (s == PM_CORRUPT && why.code == s && why.offset < size && why.msg), "a failure without a place");
     if (s != PM_OK) return 0;
     pm_rz all;
-    uint64_t bytes = 0, paths;
+    uint64_t bytes = 0, paths = 0;
     must(read.file_bytes == size && read.path_bytes + 4 * read.paths == size, "bytes that got lost");
     must(pm_check(&m, NULL) == PM_OK && pm_val_count(&m, &paths) == PM_OK && paths <= read.paths, "not sound");
     must(pm_rz_open(&m, NULL, 0, &all) == PM_OK, "no memory");

@@ -479,8 +479,15 @@ static int pm__par_compare(const pm_key *a, const pm_key *b) {
     return c ? c : (a->len > b->len) - (a->len < b->len);
 }
 
-static int pm__par_compare_any(const void *a, const void *b) {
-    return pm__par_compare((const pm_key *)a, (const pm_key *)b);
+/* Sorts a sample (Shell's sort: it is short, and libc's needs a header that programs without malloc do not have). */
+static void pm__par_sort_sample(pm_key *keys, size_t n) {
+    for (size_t gap = n / 2; gap; gap /= 2)
+        for (size_t i = gap; i < n; i++) {
+            pm_key k = keys[i];
+            size_t j = i;
+            for (; j >= gap && pm__par_compare(&keys[j - gap], &k) > 0; j -= gap) keys[j] = keys[j - gap];
+            keys[j] = k;
+        }
 }
 
 /* The piece of a key: how many borders are at or before it. */
@@ -549,7 +556,7 @@ static bool pm__par_sort(const pm_team *team, pm__par_build *w) {
     w->val = (pm_val *)pm__mem_alloc_big(w->n * sizeof *w->val);
     if (!w->sample || !w->count || !w->key || !w->val) return false;
     for (size_t i = 0; i < samples; i++) w->sample[i] = w->keys[w->n / samples * i];
-    qsort(w->sample, samples, sizeof *w->sample, pm__par_compare_any);
+    pm__par_sort_sample(w->sample, samples);
     for (size_t i = 1; i < w->pieces; i++) w->sample[i - 1] = w->sample[i * PM__PAR_SAMPLES];
     memset(w->count, 0, w->pieces * w->pieces * sizeof *w->count);
     team->run(team->ctx, pm__par_tell, w, w->pieces);
