@@ -2329,7 +2329,8 @@ enum { PM_MONOID_MAX = 64 };
 
 /* Makes a summary of what `m` holds now. `flags`: 0 or PM_SUMMARY_HASH. `monoid` NULL: none; it is copied.
    Owns     pm_summary_free
-   Fails    PM_NOMEM; PM_INVALID: unknown flags; a monoid without `of` or `add`, or of a size that is 0 or too large
+   Fails    PM_NOMEM; PM_INVALID: unknown flags; a monoid without `of` or `add`, or of a size that is 0 or too large;
+            what a `hash` hook failed with
    Cost     O(distinct nodes). For each node that leads to others it takes about 40 bytes, and for each of its children
             16, with hashes 16 more, with a monoid `size` more, rounded up to 8: 1 to 5 bytes a key
    Threads  a read of `m` */
@@ -2341,7 +2342,8 @@ PM_API PM_NODISCARD pm_status pm_summary_new(const pm_map *m, unsigned flags, co
 PM_API void pm_summary_free(pm_summary *s);
 
 /* Goes over to what `m` holds now: a map with the same value operations, mostly a later state of the same one.
-   Fails    PM_NOMEM: the summary is as it was; PM_MISMATCH: the value operations differ; PM_INVALID
+   Fails    PM_NOMEM, or what a `hash` hook failed with: the summary is as it was; PM_MISMATCH: the value operations
+            differ; PM_INVALID
    Cost     O(nodes that are new to it and their children, and those that are gone): after a few writes as many nodes
             as lie on the way to them
    Threads  a read of `m`, a write of `s` */
@@ -19331,7 +19333,8 @@ static bool pm__combine_fail(pm__combine *c, pm_status s) {
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
-/* Combines *a with b; both are used up. False: a hook is wrong, and nothing is left. */
+/* Combines *a with b; both are used up. False: a hook is wrong or failed, as c->values.status tells, and nothing is
+   left. */
 static bool pm__combine_two(pm__combine *c, pm__merge_op op, pm__merge_sum *a, pm__merge_sum b) {
     pm__merge_val r;
     c->values.op = op;
@@ -19361,7 +19364,7 @@ static bool pm__combine_all(pm__combine *c, pm__merge_op op, const pm__combine_s
     return true;
 }
 
-/* What the formula makes of the values at a location. False: a hook is wrong. */
+/* What the formula makes of the values at a location. False: as above. */
 static bool pm__combine_value(pm__combine *c, const pm__combine_spot *s, bool whole, pm__merge_sum *sum) {
     const pm_formula *f = c->formula;
     sum->val = 0, sum->some = sum->fresh = false;
@@ -19747,7 +19750,7 @@ static bool pm__combine_step(pm__combine *c, const pm__combine_side *min) {
         if (!pm__list_put(&c->path, &label.first, 1) || !pm__list_put(&c->path, label.rest, label.len - 1u))
             return pm__combine_fail(c, PM_NOMEM);
     }
-    if (!pm__combine_value(c, &s, f.whole, &v)) return pm__combine_fail(c, PM_BADHOOK);
+    if (!pm__combine_value(c, &s, f.whole, &v)) return false;
     bool dangles = !v.some && pm__combine_dangles(c, &s, f.whole);
     if (v.some && !pm__combine_emit(c, &label, &v)) return false;
     return pm__combine_below(c, &s, f.whole, &label, dangles);
@@ -19822,7 +19825,7 @@ static bool pm__combine_run(pm__combine *c, const pm_map *const *maps, size_t n,
         if (maps[i]->has_value) s.vals |= bit;
         if (maps[i]->root) s.below |= bit;
     }
-    if (!pm__combine_value(c, &s, false, val)) return pm__combine_fail(c, PM_BADHOOK);
+    if (!pm__combine_value(c, &s, false, val)) return false;
     if (val->some && c->fn) {
         if (!pm__combine_emit(c, &label, val)) return false;
     } else if (val->some && !val->fresh) {
@@ -25513,28 +25516,36 @@ static void pm__summary_undo(pm_summary *s, const pm__list *made) {
     }
 }
 
-/* Goes over to a map, which becomes the summary's. False: no memory, and nothing has changed. */
-static bool pm__summary_take(pm_summary *s, const pm_map *now) {
+static pm_hash128 pm__summary_hash_root(const pm_summary *s, const pm_map *m, const pm__record *root) {
+    pm_hash128 h = pm__summary_hash_none();
+    if (root) h = *pm__record_hash(root, 0);
+    else if (m->root) h = pm__summary_hash_node(s, m->root, NULL);
+    return m->has_value ? pm__summary_hash_val(s, h, m->value) : h;
+}
+
+/* Goes over to a map, which becomes the summary's. Unless that is PM_OK nothing has changed. */
+static pm_status pm__summary_take(pm_summary *s, const pm_map *now) {
     pm__list made = pm__list_of(sizeof(pm__record *));
-    const bool ok = pm__summary_build(s, now->root, &made);
-    pm_map old = s->map;
-    if (!ok) pm__summary_undo(s, &made);
+    pm_status status = pm__summary_build(s, now->root, &made) ? PM_OK : PM_NOMEM;
+    pm__record *root = now->root && status == PM_OK ? pm__record_of(s, now->root) : NULL;
+    pm_hash128 hash = s->hash;
+    if (s->hashed) {
+        if (status == PM_OK) hash = pm__summary_hash_root(s, now, root);
+        const pm_status failed = pm__val_failed(pm_map_ops(now)); /* also what was told before memory ran out */
+        if (failed != PM_OK) status = failed;
+    }
+    if (status != PM_OK) pm__summary_undo(s, &made);
     pm__list_free(&made);
-    if (!ok) return false;
-    pm__record *root = now->root ? pm__record_of(s, now->root) : NULL;
+    if (status != PM_OK) return status;
+    pm_map old = s->map;
     if (root) root->u.refs++;
     pm__summary_release(s, s->root);
     s->root = root;
     s->map = *now;
     s->count = pm__sat_add(now->has_value, pm__summary_size(now->root, root));
-    if (s->hashed) {
-        s->hash = pm__summary_hash_none();
-        if (root) s->hash = *pm__record_hash(root, 0);
-        else if (now->root) s->hash = pm__summary_hash_node(s, now->root, NULL);
-        if (now->has_value) s->hash = pm__summary_hash_val(s, s->hash, now->value);
-    }
+    s->hash = hash;
     pm_drop(&old);
-    return true;
+    return PM_OK;
 }
 
 /* ---- public: life ----------------------------------------------------------------------------------------------- */
@@ -25554,10 +25565,11 @@ PM_API pm_status pm_summary_new(const pm_map *m, unsigned flags, const pm_monoid
     if (monoid) s->monoid = *monoid, s->element = (monoid->size + 7) & ~(size_t)7;
     s->map.ops = m->ops; /* an empty map until it is taken over */
     pm_map now = pm_clone(m);
-    if (!pm__summary_take(s, &now)) {
+    pm_status status = pm__summary_take(s, &now);
+    if (status != PM_OK) {
         pm_drop(&now);
         pm_summary_free(s);
-        return PM_NOMEM;
+        return status;
     }
     *out = s;
     return PM_OK;
@@ -25576,9 +25588,9 @@ PM_API pm_status pm_summary_refresh(pm_summary *s, const pm_map *m) {
     if (!s || pm__map_bad(m, NULL, 0)) return PM_INVALID;
     if (pm_map_ops(m) != pm_map_ops(&s->map)) return PM_MISMATCH;
     pm_map now = pm_clone(m);
-    if (pm__summary_take(s, &now)) return PM_OK;
-    pm_drop(&now);
-    return PM_NOMEM;
+    pm_status status = pm__summary_take(s, &now);
+    if (status != PM_OK) pm_drop(&now);
+    return status;
 }
 
 PM_API const pm_map *pm_summary_map(const pm_summary *s) { return s ? &s->map : NULL; }
@@ -25626,25 +25638,49 @@ static PM__INLINE uint64_t pm__ask_half(pm__ref r, const pm__record *x, const ui
     return n;
 }
 
+/* Where the ways to two keys part: the node, its record, and for each key its way on and what is left of it. */
+typedef struct pm__ask_fork {
+    pm__ref node; /* 0: there is nothing between them */
+    const pm__record *rec;
+    struct {
+        pm__order_seek way;
+        const pm__record *rec; /* of way.on */
+        const uint8_t *key;
+        size_t len;
+    } side[2];
+} pm__ask_fork;
+
+/* The first key is less. */
+static pm__ask_fork pm__ask_part(const pm_summary *s, pm_key from, pm_key to) {
+    pm__ask_fork f = {.node = s->map.root, .rec = s->root};
+    f.side[0].key = pm__order_bytes(from.data), f.side[0].len = from.len;
+    f.side[1].key = pm__order_bytes(to.data), f.side[1].len = to.len;
+    while (f.node) {
+        for (unsigned i = 0; i < 2; i++) {
+            f.side[i].way = pm__order_seek_in(f.node, f.side[i].key, f.side[i].len);
+            f.side[i].key += f.side[i].way.used, f.side[i].len -= f.side[i].way.used;
+        }
+        const pm__order_seek *a = &f.side[0].way, *b = &f.side[1].way;
+        if (!a->on || a->on != b->on || a->at != b->at) break;
+        f.rec = pm__ask_below(f.node, f.rec, a->at);
+        f.node = a->on;
+    }
+    for (unsigned i = 0; f.node && i < 2; i++)
+        f.side[i].rec = f.side[i].way.on ? pm__ask_below(f.node, f.rec, f.side[i].way.at) : NULL;
+    return f;
+}
+
+/* The first position of the fork's node that lies between the two ways. */
+static PM__INLINE unsigned pm__ask_first(const pm__ask_fork *f) { return f->side[0].way.at + (f->side[0].way.on != 0); }
+
 /* Counts those between two keys, the first of which is less. */
 static uint64_t pm__ask_between(const pm_summary *s, pm_key from, pm_key to) {
-    const pm__record *x = s->root;
-    for (pm__ref r = s->map.root; r;) {
-        const uint8_t *a = pm__order_bytes(from.data), *b = pm__order_bytes(to.data);
-        const pm__order_seek i = pm__order_seek_in(r, a, from.len), k = pm__order_seek_in(r, b, to.len);
-        from.data = a + i.used, from.len -= i.used;
-        to.data = b + k.used, to.len -= k.used;
-        if (!i.on || i.on != k.on || i.at != k.at) {
-            const pm__record *y = i.on ? pm__ask_below(r, x, i.at) : NULL;
-            const pm__record *z = k.on ? pm__ask_below(r, x, k.at) : NULL;
-            const uint64_t first = pm__ask_half(i.on, y, pm__order_bytes(from.data), from.len, true);
-            const uint64_t last = pm__ask_half(k.on, z, pm__order_bytes(to.data), to.len, false);
-            return pm__sat_add(pm__summary_span(r, x, i.at + (i.on != 0), k.at), pm__sat_add(first, last));
-        }
-        x = pm__ask_below(r, x, i.at);
-        r = i.on;
-    }
-    return 0;
+    const pm__ask_fork f = pm__ask_part(s, from, to);
+    if (!f.node) return 0;
+    const uint64_t first = pm__ask_half(f.side[0].way.on, f.side[0].rec, f.side[0].key, f.side[0].len, true);
+    const uint64_t last = pm__ask_half(f.side[1].way.on, f.side[1].rec, f.side[1].key, f.side[1].len, false);
+    const uint64_t mid = pm__summary_span(f.node, f.rec, pm__ask_first(&f), f.side[1].way.at);
+    return pm__sat_add(mid, pm__sat_add(first, last));
 }
 
 PM_API pm_status pm_summary_rank(const pm_summary *s, const void *key, size_t len, uint64_t *out) {
@@ -25672,7 +25708,7 @@ PM_API pm_status pm_summary_range_count(const pm_summary *s, const pm_key *from,
 typedef struct pm__ask_span {
     pm__ref node; /* 0: nothing does */
     unsigned lo, hi;
-    size_t base;      /* the node's path is so many bytes of the key */
+    size_t base;       /* the node's path is so many bytes of the key */
     const pm_val *val; /* at the place itself */
 } pm__ask_span;
 
@@ -25783,23 +25819,11 @@ static void pm__ask_add_half(const pm_summary *s, pm__ref r, const pm__record *x
 
 /* Adds the values between two keys, the first of which is less. */
 static void pm__ask_add_between(const pm_summary *s, pm_key from, pm_key to, pm__ask_sum *sum) {
-    const pm__record *x = s->root;
-    for (pm__ref r = s->map.root; r;) {
-        const uint8_t *a = pm__order_bytes(from.data), *b = pm__order_bytes(to.data);
-        const pm__order_seek i = pm__order_seek_in(r, a, from.len), k = pm__order_seek_in(r, b, to.len);
-        from.data = a + i.used, from.len -= i.used;
-        to.data = b + k.used, to.len -= k.used;
-        if (!i.on || i.on != k.on || i.at != k.at) {
-            const pm__record *y = i.on ? pm__ask_below(r, x, i.at) : NULL;
-            const pm__record *z = k.on ? pm__ask_below(r, x, k.at) : NULL;
-            pm__ask_add_half(s, i.on, y, pm__order_bytes(from.data), from.len, true, sum);
-            pm__summary_add_span(s, r, x, i.at + (i.on != 0), k.at, &sum->sum, &sum->some);
-            pm__ask_add_half(s, k.on, z, pm__order_bytes(to.data), to.len, false, sum);
-            return;
-        }
-        x = pm__ask_below(r, x, i.at);
-        r = i.on;
-    }
+    const pm__ask_fork f = pm__ask_part(s, from, to);
+    if (!f.node) return;
+    pm__ask_add_half(s, f.side[0].way.on, f.side[0].rec, f.side[0].key, f.side[0].len, true, sum);
+    pm__summary_add_span(s, f.node, f.rec, pm__ask_first(&f), f.side[1].way.at, &sum->sum, &sum->some);
+    pm__ask_add_half(s, f.side[1].way.on, f.side[1].rec, f.side[1].key, f.side[1].len, false, sum);
 }
 
 PM_API pm_status pm_summary_reduce(const pm_summary *s, const pm_key *from, const pm_key *to, void *out, bool *found) {
@@ -25811,8 +25835,7 @@ PM_API pm_status pm_summary_reduce(const pm_summary *s, const pm_key *from, cons
     else if (from && to) pm__ask_add_between(s, *from, *to, &sum);
     else if (from) pm__ask_add_half(s, m->root, s->root, pm__order_bytes(from->data), from->len, true, &sum);
     else if (to) pm__ask_add_half(s, m->root, s->root, pm__order_bytes(to->data), to->len, false, &sum);
-    else if (m->root)
-        pm__summary_add_span(s, m->root, s->root, 0, pm__order_end(m->root), &sum.sum, &sum.some);
+    else if (m->root) pm__summary_add_span(s, m->root, s->root, 0, pm__order_end(m->root), &sum.sum, &sum.some);
     if (m->has_value && pm__range_has_root(from, to)) pm__summary_add_val(s, &root.sum, &root.some, m->value);
     pm__ask_prepend(s, &root, &sum);
     if (sum.some) memcpy(out, &sum.sum, s->monoid.size);
@@ -25947,8 +25970,8 @@ PM_API pm_status pm_summary_best(const pm_summary *s, const void *key, size_t le
     const pm__ask_span from = pm__ask_prefix(&s->map, pm__order_bytes(key), len);
     const pm__best_item top = {0, from.val ? *from.val : 0, 0, PM__BEST_TOP, 0};
     const pm__best_way first = {from.node, PM__BEST_TOP, 0};
-    pm__best w = {s, pm__list_of(sizeof(pm__best_item) + s->element), pm__list_of(sizeof(pm__best_way)),
-                  pm__list_of(1), pm__list_of(sizeof(size_t))};
+    pm__best w = {s, pm__list_of(sizeof(pm__best_item) + s->element), pm__list_of(sizeof(pm__best_way)), pm__list_of(1),
+                  pm__list_of(sizeof(size_t))};
     bool ok = !from.val || pm__best_put(&w, &top, NULL);
     if (ok && from.node) ok = pm__best_open(&w, &first, from.lo, from.hi, 1);
     if (ok) ok = pm__best_run(&w, &from, pm__order_bytes(key), len, k, fn, ctx);
@@ -28140,7 +28163,11 @@ PM_API pm_status pm_par_hash(const pm_team *team, const pm_map *m, pm_hash128 *o
     if (!pm__par_is_team(team) || !m || !out) return PM_INVALID;
     const pm_ops *ops = pm_map_ops(m);
     pm_fold f = {sizeof(pm_hash128), PM_FOLD_CACHED, (void *)&ops, pm__par_hash_at, NULL, NULL};
-    return (pm_status)pm__par_fold_of(team, m, &f, true, out);
+    pm_hash128 made;
+    pm_status s = (pm_status)pm__par_fold_of(team, m, &f, true, &made), failed = pm__val_failed(ops);
+    if (s == PM_OK) s = failed; /* of a hook above the pieces, which ask for themselves */
+    if (s == PM_OK) *out = made;
+    return s;
 }
 
 /* ---- building ------------------------------------------------------------------------------------------------ */

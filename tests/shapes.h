@@ -69,4 +69,17 @@ CHECK__UNUSED static void both_edit_with(both *b, const shape *s, unsigned edits
 
 CHECK__UNUSED static void both_edit(both *b, const shape *s, unsigned edits) { both_edit_with(b, s, edits, 4); }
 
+/* Hangs a share of the whole map somewhere into it. */
+CHECK__UNUSED static void share_whole(pm_map *m, const key *k) {
+    pm_rz z;
+    pm_wz w;
+    pm_map c = pm_clone(m);
+    CHECK_OK(pm_rz_open(&c, NULL, 0, &z));
+    CHECK_OK(pm_wz_open(m, k->data, k->len, &w));
+    CHECK_OK(pm_wz_graft(&w, &z));
+    CHECK_OK(pm_wz_drop(&w));
+    pm_rz_drop(&z);
+    pm_drop(&c);
+}
+
 #endif

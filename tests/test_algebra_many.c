@@ -8,7 +8,7 @@
 #include "both.h"
 #include "counted.h"
 #include "doubled.h"
-#include "shapes.h"
+#include "operands.h"
 
 /* ---- random operands ---- */
 
@@ -17,36 +17,6 @@ static const shape shapes[] = {{2, 3, 8, 12},     {2, 6, 16, 40},     {3, 4, 10,
                                {256, 2, 3, 200},  {4, 300, 700, 6},   {2, 200, 300, 20}, {26, 40, 120, 30},
                                {1, 9, 30, 15},    {5, 120, 90, 40},   {3, 12, 20, 90}, {30, 14, 9, 25}};
 enum { SHAPES = sizeof shapes / sizeof *shapes, MANY = 20 };
-
-/* Hangs `from` below a path of `b`, where it is shared. */
-static void both_graft(both *b, const shape *s, const both *from) {
-    key k = {0, {0}};
-    pm_wz w;
-    model_cursor c;
-    do next_key(s, &k);
-    while (k.len == 0);
-    CHECK_OK(pm_wz_open(&b->map, NULL, 0, &w));
-    (void)pm_rz_move_to(pm_wz_cursor(&w), k.data, k.len);
-    CHECK_OK(pm_wz_graft_map(&w, &from->map));
-    CHECK_OK(pm_wz_drop(&w));
-    model_cursor_open(&c, b->m, NULL, 0);
-    (void)model_cursor_move_to(&c, k.data, k.len);
-    model_cursor_graft(&c, from->m);
-    model_cursor_close(&c);
-}
-
-static void make_operands(both *all, size_t n, const pm_ops *ops, const shape *s) {
-    const unsigned alike = (unsigned)check_below(4); /* how much they have in common */
-    both grafted = both_new(ops);
-    both_edit_with(&grafted, s, s->keys / 2, 1);
-    for (size_t i = 0; i < n; i++) {
-        bool clone = i && check_below(4) < alike;
-        all[i] = clone ? both_clone(&all[check_below(i)]) : both_new(ops);
-        if (!clone || check_below(3)) both_edit_with(&all[i], s, (unsigned)check_below(s->keys + 1), 1);
-        for (size_t k = check_below(3); alike == 2 && k > 0; k--) both_graft(&all[i], s, &grafted);
-    }
-    both_drop(&grafted);
-}
 
 /* ---- against the model ---- */
 

@@ -9,6 +9,7 @@
 #include "both.h"
 #include "doubled.h"
 #include "shapes.h"
+#include "sink.h"
 #include "small_stack.h"
 
 static void put(pm_map *m, const char *s, pm_val v) { CHECK_OK(pm_set(m, s, strlen(s), v, NULL)); }
@@ -19,27 +20,6 @@ static void hang(pm_map *m, const char *at, size_t len, const pm_map *sub) {
     CHECK_OK(pm_wz_open(m, at, len, &w));
     CHECK_OK(pm_wz_graft_map(&w, sub));
     CHECK_OK(pm_wz_drop(&w));
-}
-
-typedef struct text {
-    char *data;
-    size_t len, cap;
-    unsigned pieces, limit; /* with a limit: how many pieces are taken before it says no */
-} text;
-
-static bool take(void *ctx, const char *s, size_t len) {
-    text *t = ctx;
-    if (t->limit && t->pieces == t->limit) return false;
-    t->pieces++;
-    if (t->len + len + 1 > t->cap) {
-        t->cap = (t->len + len + 1) * 2;
-        t->data = realloc(t->data, t->cap);
-        if (!t->data) abort();
-    }
-    memcpy(t->data + t->len, s, len);
-    t->len += len;
-    t->data[t->len] = '\0';
-    return true;
 }
 
 static void text_free(text *t) {

@@ -23,19 +23,6 @@ static const shape shapes[] = {{2, 3, 8, 12},    {2, 6, 16, 60},   {3, 4, 10, 20
                                {26, 40, 120, 40}, {5, 120, 90, 60}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-/* Hangs a share of the whole map somewhere into it. */
-static void share(pm_map *m, const key *k) {
-    pm_rz z;
-    pm_wz w;
-    pm_map c = pm_clone(m);
-    CHECK_OK(pm_rz_open(&c, NULL, 0, &z));
-    CHECK_OK(pm_wz_open(m, k->data, k->len, &w));
-    CHECK_OK(pm_wz_graft(&w, &z));
-    CHECK_OK(pm_wz_drop(&w));
-    pm_rz_drop(&z);
-    pm_drop(&c);
-}
-
 static void retain(const pm_ops *ops, pm_val v) {
     if (ops->retain) ops->retain(ops->ctx, v);
 }
@@ -49,7 +36,7 @@ static pm_map random_map(const shape *s, unsigned keys, unsigned shares, const p
         next_key(s, &k);
         if (check_below(10) == 0) CHECK_OK(pm_create_path(&m, k.data, k.len, NULL));
         else CHECK_OK(pm_set(&m, k.data, k.len, value_of(ops), NULL));
-        if (shares && check_below(keys / shares + 1) == 0 && k.len < 20) shares--, share(&m, &k);
+        if (shares && check_below(keys / shares + 1) == 0 && k.len < 20) shares--, share_whole(&m, &k);
     }
     return m;
 }

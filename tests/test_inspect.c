@@ -2,13 +2,13 @@
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 
-
 #define PATHMAP_STATIC
 #define PM_MALLOC(n) check_malloc(n)
 #define PM_FREE(p, n) check_free(p, n)
 #include "../pathmap.h"
-#include "doubled.h"
 
+#include "doubled.h"
+#include "sink.h"
 #include "small_stack.h"
 
 /* ---- helpers ------------------------------------------------------------------------------------------------- */
@@ -21,28 +21,6 @@ static void hang(pm_map *m, const char *key, const pm_map *sub) {
     pm__ref_retain(sub->root);
     CHECK(pm__trie_graft(&cx, &m->root, (const uint8_t *)key, strlen(key), sub->root));
     if (sub->has_value) put(m, key, sub->value);
-}
-
-/* Text that a sink has received. */
-typedef struct text {
-    char *data;
-    size_t len, cap;
-    unsigned pieces, limit; /* with a limit: how many pieces are taken before it says no */
-} text;
-
-static bool take(void *ctx, const char *s, size_t len) {
-    text *t = ctx;
-    if (t->limit && t->pieces == t->limit) return false;
-    t->pieces++;
-    if (t->len + len + 1 > t->cap) {
-        t->cap = (t->len + len + 1) * 2;
-        t->data = realloc(t->data, t->cap);
-        if (!t->data) abort();
-    }
-    memcpy(t->data + t->len, s, len);
-    t->len += len;
-    t->data[t->len] = '\0';
-    return true;
 }
 
 /* Counts lines only. */

@@ -287,19 +287,6 @@ static void check_answers(const pm_summary *s, const shape *keys) {
 
 /* ---- histories ---- */
 
-/* Hangs a share of the whole map somewhere into it. */
-static void share(pm_map *m, const key *k) {
-    pm_rz z;
-    pm_wz w;
-    pm_map c = pm_clone(m);
-    CHECK_OK(pm_rz_open(&c, NULL, 0, &z));
-    CHECK_OK(pm_wz_open(m, k->data, k->len, &w));
-    CHECK_OK(pm_wz_graft(&w, &z));
-    CHECK_OK(pm_wz_drop(&w));
-    pm_rz_drop(&z);
-    pm_drop(&c);
-}
-
 static void edit(pm_map *m, const shape *s, unsigned edits) {
     static key k;
     while (edits--) {
@@ -329,7 +316,7 @@ static void step(pm_map *m, pm_map *other, const shape *s) {
     case 2: CHECK_OK(pm_meet(m, other, m, NULL)); break;
     case 3: pm_drop(other), *other = pm_clone(m); break;
     case 4:
-        if (k.len < 20 && size < 1000) share(m, &k);
+        if (k.len < 20 && size < 1000) share_whole(m, &k);
         break;
     case 5: CHECK_OK(pm_merkleize(m, NULL)); break;
     case 6: CHECK_OK(pm_compact(m)); break;

@@ -708,3 +708,87 @@ TEST(nested_maps_survive_lack_of_memory) {
     }
     CHECK(failed > 10);
 }
+
+/* ---- hooks that fail ---- */
+
+static unsigned hooks_left; /* calls of a hook until one fails; 0: none does */
+
+static void count_hook(void) {
+    if (hooks_left && --hooks_left == 0) pm_hook_fail(PM_IO);
+}
+
+static pm_alg failing_join(void *ctx, pm_val a, pm_val b, pm_val *out) {
+    (void)ctx;
+    count_hook();
+    *out = a > b ? a : b;
+    return PM_ALG_ELEMENT;
+}
+
+static uint64_t failing_hash(void *ctx, pm_val v) {
+    (void)ctx;
+    count_hook();
+    return v * 31;
+}
+
+static void run_in_turn(void *ctx, void (*task)(void *arg, size_t i), void *arg, size_t n) {
+    (void)ctx;
+    for (size_t i = 0; i < n; i++) task(arg, i);
+}
+
+/* Some call that hashes or joins all values; the summary is one of `a`. */
+static pm_status call_hooks(unsigned what, const pm_map *a, const pm_map *b, pm_summary *s) {
+    const pm_team team = {run_in_turn, NULL, 2};
+    const pm_map *both[] = {a, b};
+    pm_clause clauses[] = {{1, 0}, {2, 0}};
+    const pm_formula formula = {clauses, 2, 0};
+    pm_map out = pm_new(pm_map_ops(a), NULL);
+    pm_summary *made = NULL;
+    pm_hash128 h;
+    pm_status status = what == 0   ? pm_hash(a, &h)
+                       : what == 1 ? pm_par_hash(&team, a, &h)
+                       : what == 2 ? pm_summary_new(a, PM_SUMMARY_HASH, NULL, &made)
+                       : what == 3 ? pm_summary_refresh(s, b)
+                       : what == 4 ? pm_join(a, b, &out, NULL)
+                       : what == 5 ? pm_par_join(&team, a, b, &out, NULL)
+                                   : pm_combine(both, 2, &formula, &out);
+    CHECK(status == PM_OK || (!made && pm_is_empty(&out)));
+    pm_summary_free(made);
+    pm_drop(&out);
+    return status;
+}
+
+TEST(hooks_that_fail_are_heard_by_every_call) {
+    const pm_ops ops = {.name = "failing",
+                        .flags = PM_OPS_IDEMPOTENT | PM_OPS_FALLIBLE,
+                        .join = failing_join,
+                        .hash = failing_hash};
+    for (unsigned keys = 1; keys < 400; keys = keys * 5 + 2)
+        for (unsigned what = 0; what < 7; what++)
+            for (bool done = false, root = keys % 2; !done;) {
+                pm_map a = pm_new(&ops, NULL), b = pm_new(&ops, NULL);
+                pm_summary *s;
+                hooks_left = 0;
+                for (unsigned i = 0; i < keys; i++) {
+                    const char key[] = {(char)('a' + i % 7), (char)('a' + i / 7 % 7), (char)(i / 49), 'x'};
+                    CHECK_OK(pm_set(&a, key, root && !i ? 0 : sizeof key, i, NULL));
+                    CHECK_OK(pm_set(&b, key, root && !i ? 0 : sizeof key, i + 1, NULL));
+                }
+                CHECK_OK(pm_summary_new(&a, PM_SUMMARY_HASH, NULL, &s));
+                pm_hash128 before, after;
+                CHECK_OK(pm_summary_hash(s, &before));
+                static unsigned fail;
+                hooks_left = ++fail;
+                pm_status status = call_hooks(what, &a, &b, s);
+                done = hooks_left != 0;
+                hooks_left = 0;
+                CHECK_EQ(status, done ? PM_OK : PM_IO);
+                CHECK_OK(pm_summary_hash(s, &after));
+                CHECK(what == 3 && done ? before.lo != after.lo : before.lo == after.lo);
+                CHECK_OK(pm_hash(&a, &before)); /* a failure is told of once */
+                if (done) fail = 0;
+                pm_summary_free(s);
+                pm_drop(&a);
+                pm_drop(&b);
+                if (check_failed()) return;
+            }
+}

@@ -69,7 +69,8 @@ static bool pm__combine_fail(pm__combine *c, pm_status s) {
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
-/* Combines *a with b; both are used up. False: a hook is wrong, and nothing is left. */
+/* Combines *a with b; both are used up. False: a hook is wrong or failed, as c->values.status tells, and nothing is
+   left. */
 static bool pm__combine_two(pm__combine *c, pm__merge_op op, pm__merge_sum *a, pm__merge_sum b) {
     pm__merge_val r;
     c->values.op = op;
@@ -99,7 +100,7 @@ static bool pm__combine_all(pm__combine *c, pm__merge_op op, const pm__combine_s
     return true;
 }
 
-/* What the formula makes of the values at a location. False: a hook is wrong. */
+/* What the formula makes of the values at a location. False: as above. */
 static bool pm__combine_value(pm__combine *c, const pm__combine_spot *s, bool whole, pm__merge_sum *sum) {
     const pm_formula *f = c->formula;
     sum->val = 0, sum->some = sum->fresh = false;
@@ -485,7 +486,7 @@ static bool pm__combine_step(pm__combine *c, const pm__combine_side *min) {
         if (!pm__list_put(&c->path, &label.first, 1) || !pm__list_put(&c->path, label.rest, label.len - 1u))
             return pm__combine_fail(c, PM_NOMEM);
     }
-    if (!pm__combine_value(c, &s, f.whole, &v)) return pm__combine_fail(c, PM_BADHOOK);
+    if (!pm__combine_value(c, &s, f.whole, &v)) return false;
     bool dangles = !v.some && pm__combine_dangles(c, &s, f.whole);
     if (v.some && !pm__combine_emit(c, &label, &v)) return false;
     return pm__combine_below(c, &s, f.whole, &label, dangles);
@@ -560,7 +561,7 @@ static bool pm__combine_run(pm__combine *c, const pm_map *const *maps, size_t n,
         if (maps[i]->has_value) s.vals |= bit;
         if (maps[i]->root) s.below |= bit;
     }
-    if (!pm__combine_value(c, &s, false, val)) return pm__combine_fail(c, PM_BADHOOK);
+    if (!pm__combine_value(c, &s, false, val)) return false;
     if (val->some && c->fn) {
         if (!pm__combine_emit(c, &label, val)) return false;
     } else if (val->some && !val->fresh) {

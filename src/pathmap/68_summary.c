@@ -501,28 +501,36 @@ static void pm__summary_undo(pm_summary *s, const pm__list *made) {
     }
 }
 
-/* Goes over to a map, which becomes the summary's. False: no memory, and nothing has changed. */
-static bool pm__summary_take(pm_summary *s, const pm_map *now) {
+static pm_hash128 pm__summary_hash_root(const pm_summary *s, const pm_map *m, const pm__record *root) {
+    pm_hash128 h = pm__summary_hash_none();
+    if (root) h = *pm__record_hash(root, 0);
+    else if (m->root) h = pm__summary_hash_node(s, m->root, NULL);
+    return m->has_value ? pm__summary_hash_val(s, h, m->value) : h;
+}
+
+/* Goes over to a map, which becomes the summary's. Unless that is PM_OK nothing has changed. */
+static pm_status pm__summary_take(pm_summary *s, const pm_map *now) {
     pm__list made = pm__list_of(sizeof(pm__record *));
-    const bool ok = pm__summary_build(s, now->root, &made);
-    pm_map old = s->map;
-    if (!ok) pm__summary_undo(s, &made);
+    pm_status status = pm__summary_build(s, now->root, &made) ? PM_OK : PM_NOMEM;
+    pm__record *root = now->root && status == PM_OK ? pm__record_of(s, now->root) : NULL;
+    pm_hash128 hash = s->hash;
+    if (s->hashed) {
+        if (status == PM_OK) hash = pm__summary_hash_root(s, now, root);
+        const pm_status failed = pm__val_failed(pm_map_ops(now)); /* also what was told before memory ran out */
+        if (failed != PM_OK) status = failed;
+    }
+    if (status != PM_OK) pm__summary_undo(s, &made);
     pm__list_free(&made);
-    if (!ok) return false;
-    pm__record *root = now->root ? pm__record_of(s, now->root) : NULL;
+    if (status != PM_OK) return status;
+    pm_map old = s->map;
     if (root) root->u.refs++;
     pm__summary_release(s, s->root);
     s->root = root;
     s->map = *now;
     s->count = pm__sat_add(now->has_value, pm__summary_size(now->root, root));
-    if (s->hashed) {
-        s->hash = pm__summary_hash_none();
-        if (root) s->hash = *pm__record_hash(root, 0);
-        else if (now->root) s->hash = pm__summary_hash_node(s, now->root, NULL);
-        if (now->has_value) s->hash = pm__summary_hash_val(s, s->hash, now->value);
-    }
+    s->hash = hash;
     pm_drop(&old);
-    return true;
+    return PM_OK;
 }
 
 /* ---- public: life ----------------------------------------------------------------------------------------------- */
@@ -542,10 +550,11 @@ PM_API pm_status pm_summary_new(const pm_map *m, unsigned flags, const pm_monoid
     if (monoid) s->monoid = *monoid, s->element = (monoid->size + 7) & ~(size_t)7;
     s->map.ops = m->ops; /* an empty map until it is taken over */
     pm_map now = pm_clone(m);
-    if (!pm__summary_take(s, &now)) {
+    pm_status status = pm__summary_take(s, &now);
+    if (status != PM_OK) {
         pm_drop(&now);
         pm_summary_free(s);
-        return PM_NOMEM;
+        return status;
     }
     *out = s;
     return PM_OK;
@@ -564,9 +573,9 @@ PM_API pm_status pm_summary_refresh(pm_summary *s, const pm_map *m) {
     if (!s || pm__map_bad(m, NULL, 0)) return PM_INVALID;
     if (pm_map_ops(m) != pm_map_ops(&s->map)) return PM_MISMATCH;
     pm_map now = pm_clone(m);
-    if (pm__summary_take(s, &now)) return PM_OK;
-    pm_drop(&now);
-    return PM_NOMEM;
+    pm_status status = pm__summary_take(s, &now);
+    if (status != PM_OK) pm_drop(&now);
+    return status;
 }
 
 PM_API const pm_map *pm_summary_map(const pm_summary *s) { return s ? &s->map : NULL; }

@@ -46,7 +46,8 @@ enum { PM_MONOID_MAX = 64 };
 
 /* Makes a summary of what `m` holds now. `flags`: 0 or PM_SUMMARY_HASH. `monoid` NULL: none; it is copied.
    Owns     pm_summary_free
-   Fails    PM_NOMEM; PM_INVALID: unknown flags; a monoid without `of` or `add`, or of a size that is 0 or too large
+   Fails    PM_NOMEM; PM_INVALID: unknown flags; a monoid without `of` or `add`, or of a size that is 0 or too large;
+            what a `hash` hook failed with
    Cost     O(distinct nodes). For each node that leads to others it takes about 40 bytes, and for each of its children
             16, with hashes 16 more, with a monoid `size` more, rounded up to 8: 1 to 5 bytes a key
    Threads  a read of `m` */
@@ -58,7 +59,8 @@ PM_API PM_NODISCARD pm_status pm_summary_new(const pm_map *m, unsigned flags, co
 PM_API void pm_summary_free(pm_summary *s);
 
 /* Goes over to what `m` holds now: a map with the same value operations, mostly a later state of the same one.
-   Fails    PM_NOMEM: the summary is as it was; PM_MISMATCH: the value operations differ; PM_INVALID
+   Fails    PM_NOMEM, or what a `hash` hook failed with: the summary is as it was; PM_MISMATCH: the value operations
+            differ; PM_INVALID
    Cost     O(nodes that are new to it and their children, and those that are gone): after a few writes as many nodes
             as lie on the way to them
    Threads  a read of `m`, a write of `s` */

@@ -26,25 +26,49 @@ static PM__INLINE uint64_t pm__ask_half(pm__ref r, const pm__record *x, const ui
     return n;
 }
 
+/* Where the ways to two keys part: the node, its record, and for each key its way on and what is left of it. */
+typedef struct pm__ask_fork {
+    pm__ref node; /* 0: there is nothing between them */
+    const pm__record *rec;
+    struct {
+        pm__order_seek way;
+        const pm__record *rec; /* of way.on */
+        const uint8_t *key;
+        size_t len;
+    } side[2];
+} pm__ask_fork;
+
+/* The first key is less. */
+static pm__ask_fork pm__ask_part(const pm_summary *s, pm_key from, pm_key to) {
+    pm__ask_fork f = {.node = s->map.root, .rec = s->root};
+    f.side[0].key = pm__order_bytes(from.data), f.side[0].len = from.len;
+    f.side[1].key = pm__order_bytes(to.data), f.side[1].len = to.len;
+    while (f.node) {
+        for (unsigned i = 0; i < 2; i++) {
+            f.side[i].way = pm__order_seek_in(f.node, f.side[i].key, f.side[i].len);
+            f.side[i].key += f.side[i].way.used, f.side[i].len -= f.side[i].way.used;
+        }
+        const pm__order_seek *a = &f.side[0].way, *b = &f.side[1].way;
+        if (!a->on || a->on != b->on || a->at != b->at) break;
+        f.rec = pm__ask_below(f.node, f.rec, a->at);
+        f.node = a->on;
+    }
+    for (unsigned i = 0; f.node && i < 2; i++)
+        f.side[i].rec = f.side[i].way.on ? pm__ask_below(f.node, f.rec, f.side[i].way.at) : NULL;
+    return f;
+}
+
+/* The first position of the fork's node that lies between the two ways. */
+static PM__INLINE unsigned pm__ask_first(const pm__ask_fork *f) { return f->side[0].way.at + (f->side[0].way.on != 0); }
+
 /* Counts those between two keys, the first of which is less. */
 static uint64_t pm__ask_between(const pm_summary *s, pm_key from, pm_key to) {
-    const pm__record *x = s->root;
-    for (pm__ref r = s->map.root; r;) {
-        const uint8_t *a = pm__order_bytes(from.data), *b = pm__order_bytes(to.data);
-        const pm__order_seek i = pm__order_seek_in(r, a, from.len), k = pm__order_seek_in(r, b, to.len);
-        from.data = a + i.used, from.len -= i.used;
-        to.data = b + k.used, to.len -= k.used;
-        if (!i.on || i.on != k.on || i.at != k.at) {
-            const pm__record *y = i.on ? pm__ask_below(r, x, i.at) : NULL;
-            const pm__record *z = k.on ? pm__ask_below(r, x, k.at) : NULL;
-            const uint64_t first = pm__ask_half(i.on, y, pm__order_bytes(from.data), from.len, true);
-            const uint64_t last = pm__ask_half(k.on, z, pm__order_bytes(to.data), to.len, false);
-            return pm__sat_add(pm__summary_span(r, x, i.at + (i.on != 0), k.at), pm__sat_add(first, last));
-        }
-        x = pm__ask_below(r, x, i.at);
-        r = i.on;
-    }
-    return 0;
+    const pm__ask_fork f = pm__ask_part(s, from, to);
+    if (!f.node) return 0;
+    const uint64_t first = pm__ask_half(f.side[0].way.on, f.side[0].rec, f.side[0].key, f.side[0].len, true);
+    const uint64_t last = pm__ask_half(f.side[1].way.on, f.side[1].rec, f.side[1].key, f.side[1].len, false);
+    const uint64_t mid = pm__summary_span(f.node, f.rec, pm__ask_first(&f), f.side[1].way.at);
+    return pm__sat_add(mid, pm__sat_add(first, last));
 }
 
 PM_API pm_status pm_summary_rank(const pm_summary *s, const void *key, size_t len, uint64_t *out) {
@@ -72,7 +96,7 @@ PM_API pm_status pm_summary_range_count(const pm_summary *s, const pm_key *from,
 typedef struct pm__ask_span {
     pm__ref node; /* 0: nothing does */
     unsigned lo, hi;
-    size_t base;      /* the node's path is so many bytes of the key */
+    size_t base;       /* the node's path is so many bytes of the key */
     const pm_val *val; /* at the place itself */
 } pm__ask_span;
 
@@ -183,23 +207,11 @@ static void pm__ask_add_half(const pm_summary *s, pm__ref r, const pm__record *x
 
 /* Adds the values between two keys, the first of which is less. */
 static void pm__ask_add_between(const pm_summary *s, pm_key from, pm_key to, pm__ask_sum *sum) {
-    const pm__record *x = s->root;
-    for (pm__ref r = s->map.root; r;) {
-        const uint8_t *a = pm__order_bytes(from.data), *b = pm__order_bytes(to.data);
-        const pm__order_seek i = pm__order_seek_in(r, a, from.len), k = pm__order_seek_in(r, b, to.len);
-        from.data = a + i.used, from.len -= i.used;
-        to.data = b + k.used, to.len -= k.used;
-        if (!i.on || i.on != k.on || i.at != k.at) {
-            const pm__record *y = i.on ? pm__ask_below(r, x, i.at) : NULL;
-            const pm__record *z = k.on ? pm__ask_below(r, x, k.at) : NULL;
-            pm__ask_add_half(s, i.on, y, pm__order_bytes(from.data), from.len, true, sum);
-            pm__summary_add_span(s, r, x, i.at + (i.on != 0), k.at, &sum->sum, &sum->some);
-            pm__ask_add_half(s, k.on, z, pm__order_bytes(to.data), to.len, false, sum);
-            return;
-        }
-        x = pm__ask_below(r, x, i.at);
-        r = i.on;
-    }
+    const pm__ask_fork f = pm__ask_part(s, from, to);
+    if (!f.node) return;
+    pm__ask_add_half(s, f.side[0].way.on, f.side[0].rec, f.side[0].key, f.side[0].len, true, sum);
+    pm__summary_add_span(s, f.node, f.rec, pm__ask_first(&f), f.side[1].way.at, &sum->sum, &sum->some);
+    pm__ask_add_half(s, f.side[1].way.on, f.side[1].rec, f.side[1].key, f.side[1].len, false, sum);
 }
 
 PM_API pm_status pm_summary_reduce(const pm_summary *s, const pm_key *from, const pm_key *to, void *out, bool *found) {
@@ -211,8 +223,7 @@ PM_API pm_status pm_summary_reduce(const pm_summary *s, const pm_key *from, cons
     else if (from && to) pm__ask_add_between(s, *from, *to, &sum);
     else if (from) pm__ask_add_half(s, m->root, s->root, pm__order_bytes(from->data), from->len, true, &sum);
     else if (to) pm__ask_add_half(s, m->root, s->root, pm__order_bytes(to->data), to->len, false, &sum);
-    else if (m->root)
-        pm__summary_add_span(s, m->root, s->root, 0, pm__order_end(m->root), &sum.sum, &sum.some);
+    else if (m->root) pm__summary_add_span(s, m->root, s->root, 0, pm__order_end(m->root), &sum.sum, &sum.some);
     if (m->has_value && pm__range_has_root(from, to)) pm__summary_add_val(s, &root.sum, &root.some, m->value);
     pm__ask_prepend(s, &root, &sum);
     if (sum.some) memcpy(out, &sum.sum, s->monoid.size);
@@ -347,8 +358,8 @@ PM_API pm_status pm_summary_best(const pm_summary *s, const void *key, size_t le
     const pm__ask_span from = pm__ask_prefix(&s->map, pm__order_bytes(key), len);
     const pm__best_item top = {0, from.val ? *from.val : 0, 0, PM__BEST_TOP, 0};
     const pm__best_way first = {from.node, PM__BEST_TOP, 0};
-    pm__best w = {s, pm__list_of(sizeof(pm__best_item) + s->element), pm__list_of(sizeof(pm__best_way)),
-                  pm__list_of(1), pm__list_of(sizeof(size_t))};
+    pm__best w = {s, pm__list_of(sizeof(pm__best_item) + s->element), pm__list_of(sizeof(pm__best_way)), pm__list_of(1),
+                  pm__list_of(sizeof(size_t))};
     bool ok = !from.val || pm__best_put(&w, &top, NULL);
     if (ok && from.node) ok = pm__best_open(&w, &first, from.lo, from.hi, 1);
     if (ok) ok = pm__best_run(&w, &from, pm__order_bytes(key), len, k, fn, ctx);

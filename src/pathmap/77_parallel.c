@@ -458,7 +458,11 @@ PM_API pm_status pm_par_hash(const pm_team *team, const pm_map *m, pm_hash128 *o
     if (!pm__par_is_team(team) || !m || !out) return PM_INVALID;
     const pm_ops *ops = pm_map_ops(m);
     pm_fold f = {sizeof(pm_hash128), PM_FOLD_CACHED, (void *)&ops, pm__par_hash_at, NULL, NULL};
-    return (pm_status)pm__par_fold_of(team, m, &f, true, out);
+    pm_hash128 made;
+    pm_status s = (pm_status)pm__par_fold_of(team, m, &f, true, &made), failed = pm__val_failed(ops);
+    if (s == PM_OK) s = failed; /* of a hook above the pieces, which ask for themselves */
+    if (s == PM_OK) *out = made;
+    return s;
 }
 
 /* ---- building ------------------------------------------------------------------------------------------------ */
