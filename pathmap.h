@@ -2850,6 +2850,23 @@ PM_API PM_NODISCARD pm_status pm_nested_mut(pm_map *m, const void *key, size_t l
         return fn ? pm_update(&m->map, key, len, name##_change_make, &c) : PM_INVALID;                                 \
     }
 
+/* What text and blob maps have in common: `V` points to a value, name##_make copies one into a counted block. */
+#define PM_DEFINE_COPIED_(name, V)                                                                                     \
+    PM_INLINE V name##_from_word(pm_val w) { return PM_CAST(V, pm_bytes_get(w, NULL)); }                               \
+    PM_INLINE V name##_iter_val(const pm_iter *i) { return name##_from_word(*i->val); }                                \
+    PM_INLINE V name##_get(const name *m, const void *key, size_t len) {                                               \
+        const pm_val *v = pm_get(&m->map, key, len);                                                                   \
+        return v ? name##_from_word(*v) : NULL;                                                                        \
+    }                                                                                                                  \
+    PM_NODISCARD PM_INLINE pm_status name##_set(name *m, const void *key, size_t len, V val) {                         \
+        pm_val v = 0;                                                                                                  \
+        pm_status s = name##_make(val, &v);                                                                            \
+        if (s != PM_OK) return s;                                                                                      \
+        s = pm_set(&m->map, key, len, v, NULL);                                                                        \
+        if (s != PM_OK) pm_bytes_release(v);                                                                           \
+        return s;                                                                                                      \
+    }
+
 /* Text: strings that end with a zero byte, copied in. Values are those of pm_ops_bytes.
 
      const char *name_get(m, key, len)      the text; NULL: there is none. Valid as the pointer that pm_get returns
@@ -2862,25 +2879,12 @@ PM_API PM_NODISCARD pm_status pm_nested_mut(pm_map *m, const void *key, size_t l
                                             text; what fn returns is copied in; NULL removes the key */
 #define PM_DEFINE_TEXT_MAP(name)                                                                                       \
     PM_DEFINE_MAP_TYPE_(name, pm_ops_bytes())                                                                          \
-    PM_INLINE const char *name##_from_word(pm_val w) { return PM_CAST(const char *, pm_bytes_get(w, NULL)); }          \
-    PM_INLINE const char *name##_iter_val(const pm_iter *i) { return name##_from_word(*i->val); }                      \
     PM_NODISCARD PM_INLINE pm_status name##_make(const char *text, pm_val *out) {                                      \
         size_t n = 0;                                                                                                  \
         while (text && text[n]) n++;                                                                                   \
         return pm_bytes_new(text, n + 1, out);                                                                         \
     }                                                                                                                  \
-    PM_INLINE const char *name##_get(const name *m, const void *key, size_t len) {                                     \
-        const pm_val *v = pm_get(&m->map, key, len);                                                                   \
-        return v ? name##_from_word(*v) : NULL;                                                                        \
-    }                                                                                                                  \
-    PM_NODISCARD PM_INLINE pm_status name##_set(name *m, const void *key, size_t len, const char *text) {              \
-        pm_val v = 0;                                                                                                  \
-        pm_status s = name##_make(text, &v);                                                                           \
-        if (s != PM_OK) return s;                                                                                      \
-        s = pm_set(&m->map, key, len, v, NULL);                                                                        \
-        if (s != PM_OK) pm_bytes_release(v);                                                                           \
-        return s;                                                                                                      \
-    }                                                                                                                  \
+    PM_DEFINE_COPIED_(name, const char *)                                                                              \
     PM_NODISCARD PM_INLINE pm_status name##_get_or_set(name *m, const void *key, size_t len, const char *text,         \
                                                        const char **out) {                                             \
         pm_status s = pm_contains(&m->map, key, len) ? PM_OK : name##_set(m, key, len, text);                          \
@@ -2923,20 +2927,10 @@ PM_API PM_NODISCARD pm_status pm_nested_mut(pm_map *m, const void *key, size_t l
 #define PM_DEFINE_BLOB_MAP(name, T, ops_)                                                                              \
     PM_DEFINE_MAP_TYPE_(name, ops_)                                                                                    \
     typedef char name##_value_is_aligned[PM_ALIGNOF(T) <= 8 ? 1 : -1];                                                 \
-    PM_INLINE T const *name##_from_word(pm_val w) { return PM_CAST(T const *, pm_bytes_get(w, NULL)); }                \
-    PM_INLINE T const *name##_iter_val(const pm_iter *i) { return name##_from_word(*i->val); }                         \
-    PM_INLINE T const *name##_get(const name *m, const void *key, size_t len) {                                        \
-        const pm_val *v = pm_get(&m->map, key, len);                                                                   \
-        return v ? name##_from_word(*v) : NULL;                                                                        \
+    PM_NODISCARD PM_INLINE pm_status name##_make(T const *val, pm_val *out) {                                          \
+        return pm_bytes_new(val, sizeof(T), out);                                                                      \
     }                                                                                                                  \
-    PM_NODISCARD PM_INLINE pm_status name##_set(name *m, const void *key, size_t len, T const *val) {                  \
-        pm_val v = 0;                                                                                                  \
-        pm_status s = pm_bytes_new(val, sizeof(T), &v);                                                                \
-        if (s != PM_OK) return s;                                                                                      \
-        s = pm_set(&m->map, key, len, v, NULL);                                                                        \
-        if (s != PM_OK) pm_bytes_release(v);                                                                           \
-        return s;                                                                                                      \
-    }                                                                                                                  \
+    PM_DEFINE_COPIED_(name, T const *)                                                                                 \
     PM_NODISCARD PM_INLINE pm_status name##_get_or_set(name *m, const void *key, size_t len, T const *val,             \
                                                        T const **out, bool *changed) {                                 \
         bool absent = !pm_contains(&m->map, key, len);                                                                 \
