@@ -7699,6 +7699,7 @@ static PM__INLINE size_t pm__build_group_end(const pm__ent *ents, size_t n, size
         while (i < n && pm__ent_at(&ents[i], from) == c);
         return i;
     }
+    if (pm__ent_at(&ents[i + 1], from) != c) return i + 1; /* most groups of dense integers */
     while (good + step < n && pm__ent_at(&ents[good + step], from) == c) good += step, step *= 2;
     size_t bad = good + step < n ? good + step : n;
     while (good + 1 < bad) {
@@ -7967,8 +7968,9 @@ static bool pm__build_run(pm__build *b, const pm__build_job *j) {
     for (size_t i = j->lo + e, end; i < j->hi; i = end) {
         if (groups == PM__BUILD_GROUPS) return pm__build_under(b, j, lcp, e);
         end = pm__build_group_end(b->ents, j->hi, i, from);
-        g[groups++] = pm__build_measure(b, i, end, from, PM__SUFFIX_MAX - plen);
+        g[groups].lo = i, g[groups++].hi = end;
     }
+    for (unsigned i = 0; i < groups; i++) g[i] = pm__build_measure(b, g[i].lo, g[i].hi, from, PM__SUFFIX_MAX - plen);
     size_t used = PM__LINE_HDR + plen + (e ? 10 : 0) + 8; /* unit maps keep 8 bytes behind the heap */
     pm__build_sum sum = {0, PM__LINE_BYTES - used, e};
     if (pm__build_plan(b, g, &groups, from, PM__SUFFIX_MAX - plen, &sum)) return pm__build_line(b, j, g, groups, lcp);
@@ -17924,7 +17926,7 @@ static bool pm__vz_note(pm_rz *z, size_t n, bool at, const pm_terminal *t) {
 /* The same, and goes there. How it lies to the focus is of no interest. */
 static PM__INLINE bool pm__vz_go(pm_rz *z, const pm_terminal *t) {
     if (!pm__rz_room(z, t->len + 1)) return false;
-    if (t->len > t->same) memcpy(z->path + t->same, t->path + t->same, t->len - t->same);
+    if (t->len > t->same) pm__copy_short(z->path + t->same, t->path + t->same, t->len - t->same);
     z->len = z->first = z->bare = t->len;
     z->exist_len = t->len + 1;
     z->run_val = t->val;
@@ -21485,7 +21487,10 @@ static void pm__view_path_free(pm__view_path *p) {
 /* Shows the place of a factor as a terminal of the view, the bytes above the factor's root standing in `p`. */
 static PM__INLINE bool pm__view_show(pm__view_path *p, size_t at, const pm_rz *factor, pm_terminal *t) {
     size_t len = factor->len - factor->root_len;
-    if (PM__UNLIKELY(!pm__view_path_put(p, at, len ? factor->path + factor->root_len : NULL, len))) {
+    if (PM__LIKELY(len && at + len <= p->cap)) {
+        pm__copy_short(p->at + at, factor->path + factor->root_len, len);
+        p->len = at + len;
+    } else if (!pm__view_path_put(p, at, len ? factor->path + factor->root_len : NULL, len)) {
         if (t->status == PM_OK) t->status = PM_NOMEM;
         return false;
     }
