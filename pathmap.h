@@ -2242,7 +2242,8 @@ PM_API PM_NODISCARD pm_status pm_head_pin_unchecked(pm_head *h, const void *path
    in the order of their calls. A store or a swap is over at once; an update has its turn until its function returns. So
    each of them is done once, all as if one after the other, and none is put off for ever by others.
    Threads  any number, in every call but pm_shared_free
-   NULL     in place of the object, of a map or of fn: PM_INVALID; pm_shared_load gives an empty map then */
+   NULL     in place of the object, of a map or of fn: PM_INVALID; pm_shared_load gives an empty map then, and
+            pm_shared_refresh changes nothing */
 
 /* A map that is replaced under its readers. */
 typedef struct pm_shared pm_shared;
@@ -2261,6 +2262,15 @@ PM_API void pm_shared_free(pm_shared *s);
    Returns  a clone of it, which the caller drops
    Cost     three atomic read-modify-writes; no allocation, no lock, no loop */
 PM_API pm_map pm_shared_load(pm_shared *s);
+
+/* Brings a thread's own copy up to date: drops *m and loads the present version, unless that is what was loaded into *m
+   last. `seen` tells: *seen is 0 at first, and then the number of the version in *m; keep the two together.
+   Returns  whether *m was replaced. What the caller has written to *m is lost then, and stays otherwise
+   Owns     as before: the caller drops *m in the end
+   Cost     one load of a word that only stores change, if nothing was stored: readers that refresh before each
+            use share no cache line that any of them writes. Else a load, and a drop
+   Threads  any, each with an *m and *seen of its own. Sees all that any thread has loaded before, or stored */
+PM_API bool pm_shared_refresh(pm_shared *s, pm_map *m, uint64_t *seen);
 
 /* Puts a clone of `m` in place of the present version. Waits for updates that were called before.
    Owns     `m` stays the caller's
@@ -3131,6 +3141,19 @@ PM_API PM_NODISCARD pm_status pm_draw(const pm_map *const *maps, size_t n, unsig
    Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx);
 
+/* ---- src/pathmap/87_clone_apart.h ---------------------------------------------------------------------- */
+
+/* Clones for threads that clone all the time. */
+
+/* Clones a map, with a root node of the clone's own. All clones of one map count at its root node, so threads that
+   clone and drop it all the time hand one cache line to and fro. A thread that does so on a clone that it has made
+   apart writes to a line of its own, and shares all else.
+   Owns     the caller drops *out
+   Fails    PM_NOMEM, PM_INVALID: *out is unchanged
+   Cost     O(entries of the root node): one node, and an atomic increment for each of its children
+   Threads  a read of `m` */
+PM_API PM_NODISCARD pm_status pm_clone_apart(const pm_map *m, pm_map *out);
+
 #ifdef __cplusplus
 }
 #endif
@@ -3330,6 +3353,9 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
 #ifndef PM__TSAN
 #define PM__TSAN 0
 #endif
+
+/* What threads write all the time stands this far from what others read. */
+enum { PM__APART = 64 };
 
 #if PM_NO_THREADS
 #define PM__THREAD_LOCAL
@@ -24807,6 +24833,11 @@ PM_API pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len,
    both in one order with all, or a wake-up could be missed. Nobody but who has the turn takes the present version out
    of the word: it may be read without being loaded.
 
+   Versions are numbered. Who puts one in place tells its number in `latest` before the exchange: who has loaded a
+   version, or knows of one who has, finds no smaller number there; so what a refresh does not load anew is still what
+   was present at some moment since it began. Between the two a refresh may load once in vain. `latest` has a cache line
+   of its own, with what never changes: loads write the word's line all the time.
+
    Pairings. The exchange of the word releases what the writer put into the slot, and the load's addition acquires it.
    The counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that.
    `used` is released when the slot is given up, and acquired by the writer who takes it. */
@@ -24829,12 +24860,15 @@ typedef struct pm__version {
     pm_map map;
     pm__a64 balance;
     pm__a32 used;
+    uint64_t number;
 } pm__version;
 
 struct pm_shared {
     pm__a64 word;
-    pm__a32 next, serving; /* writers' tickets: the turn guards the next two, and the word against other writers */
+    pm__a32 next, serving; /* writers' tickets: the turn guards what is below, and the word against other writers */
     pm__aptr updating;     /* the thread whose function is being run */
+    uint8_t apart[PM__APART];
+    pm__a64 latest; /* the number of the version in the word, or of the one to come */
     unsigned blocks;
     pm__version *block[PM__SHARED_BLOCKS]; /* block i has PM__SHARED_FIRST << i slots */
 };
@@ -24882,8 +24916,9 @@ static void pm__version_add(pm__version *v, uint64_t delta) {
     pm_drop(&map);
 }
 
-static void pm__version_fill(pm__version *v, pm_map map) {
+static void pm__version_fill(pm__version *v, pm_map map, uint64_t number) {
     v->map = map;
+    v->number = number;
     pm__store_relaxed(&v->balance, PM__SHARED_START);
     pm__store_relaxed(&v->used, 1);
 }
@@ -24919,7 +24954,9 @@ static const pm_map *pm__shared_present(const pm_shared *s) {
 static bool pm__shared_put(pm_shared *s, pm_map m, uint64_t *old) {
     uint64_t n;
     if (!pm__shared_find(s, &n)) return false;
-    pm__version_fill(pm__shared_slot(s, n), m);
+    uint64_t number = pm__load_relaxed(&s->latest) + 1;
+    pm__version_fill(pm__shared_slot(s, n), m, number);
+    pm__store_relaxed(&s->latest, number); /* the exchange releases it */
     *old = pm__a64_exchange(&s->word, n);
     return true;
 }
@@ -24935,7 +24972,8 @@ PM_API pm_status pm_shared_new(const pm_map *m, pm_shared **out) {
         pm__mem_free_big(s, sizeof *s);
         return PM_NOMEM;
     }
-    pm__version_fill(&s->block[0][0], pm_clone(m));
+    pm__version_fill(&s->block[0][0], pm_clone(m), 1);
+    pm__store_relaxed(&s->latest, 1);
     pm__store_release(&s->word, 0);
     *out = s;
     return PM_OK;
@@ -24959,14 +24997,29 @@ static PM__NOINLINE void pm__shared_spill(pm_shared *s, uint64_t slot) {
     pm__version_add(v, 0 - part);
 }
 
-PM_API pm_map pm_shared_load(pm_shared *s) {
-    if (!s) return pm_new(NULL, NULL);
+static pm_map pm__shared_take(pm_shared *s, uint64_t *number) {
     uint64_t word = pm__a64_fetch_add_acq_rel(&s->word, (uint64_t)1 << PM__SHARED_SHIFT);
     pm__version *v = pm__shared_slot(s, word);
     pm_map m = pm_clone(&v->map);
+    *number = v->number;
     if (PM__UNLIKELY(word >> PM__SHARED_SHIFT >= PM__SHARED_SPILL)) pm__shared_spill(s, word & 0xFFFF);
     pm__version_add(v, (uint64_t)0 - 1);
     return m;
+}
+
+PM_API pm_map pm_shared_load(pm_shared *s) {
+    uint64_t number;
+    return s ? pm__shared_take(s, &number) : pm_new(NULL, NULL);
+}
+
+PM_API bool pm_shared_refresh(pm_shared *s, pm_map *m, uint64_t *seen) {
+    if (!s || !m || !seen) return false;
+    /* Relaxed: what is in *m is the caller's already, and what is loaded anew is ordered by the word. */
+    if (PM__LIKELY(pm__load_relaxed(&s->latest) == *seen)) return false;
+    pm_map old = *m;
+    *m = pm__shared_take(s, seen);
+    pm_drop(&old);
+    return true;
 }
 
 /* Loaded maps hold their root, so an address says which it is, and what is shared does not change. */
@@ -29329,6 +29382,22 @@ PM_API pm_status pm_draw(const pm_map *const *maps, size_t n, unsigned how, pm_s
 
 PM_API pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx) {
     return pm_draw(maps, n, PM_DRAW_DOT | PM_DRAW_NODES, sink, ctx);
+}
+
+/* ---- src/pathmap/87_clone_apart.c ---------------------------------------------------------------------- */
+
+/* Clones apart. A clone counts at the root node; copied as for a write, that node is the clone's own. */
+
+PM_API pm_status pm_clone_apart(const pm_map *m, pm_map *out) {
+    if (!m || !out) return PM_INVALID;
+    pm_map copy = pm_clone(m);
+    pm__cx cx = pm__map_cx(&copy);
+    if (copy.root && !pm__any_own(&cx, &copy.root)) {
+        pm_drop(&copy);
+        return PM_NOMEM;
+    }
+    *out = copy;
+    return PM_OK;
 }
 
 /* ---- src/pathmap/99_licence.c -------------------------------------------------------------------------- */
