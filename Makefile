@@ -203,6 +203,8 @@ build/examples/%: examples/%.c | $(HEADERS)
 	$(CC) $(C11) $(EXAMPLE_FLAGS) -pthread $(DEP) $< $(LDLIBS) -o $@
 build/examples/convert: LDLIBS += $(ZLIB)
 build/examples/threads_openmp: EXAMPLE_FLAGS := -O1 $(OPENMP)
+# Open MPI, where it is: its headers are the system's, so that they warn nobody.
+build/examples/mpi_build: LDLIBS += $(patsubst -I%,-isystem %,$(shell pkg-config --cflags --libs ompi-c 2> /dev/null))
 run: build/examples/index_headers
 	build/examples/index_headers $(DIR)
 
