@@ -642,6 +642,7 @@ typedef struct pm_place {
     uint64_t node;  /* reference of the node, 0: no branch below */
     uint16_t depth; /* bytes of path matched inside the node */
     uint8_t lo, hi; /* line nodes: the entries that agree with the path; byte nodes: the byte */
+    uint16_t since; /* line nodes: from this depth down to `depth` these same entries do */
 } pm_place;
 
 /* ---- src/pathmap/50_read_zipper.h ---------------------------------------------------------------------- */
@@ -8435,7 +8436,7 @@ PM__UNUSED static pm__ref pm__build_gathered(const pm__cx *cx, pm__ent *ents, un
    in the entry above, with whoever keeps the place above. node 0: nothing below, depth 0. */
 
 static PM__INLINE pm_place pm__place_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0};
     if (r && pm__ref_kind(r) == PM__LINE) p.hi = ((const pm__line *)pm__ref_ptr(r))->n;
     return p;
 }
@@ -8536,7 +8537,7 @@ static PM__INLINE bool pm__place_first(pm_place *p, const pm__line *x, uint8_t c
     if (!run) return false;
     p->lo = (uint8_t)pm__ctz32(run);
     p->hi = (uint8_t)(p->lo + pm__popcount32(run));
-    p->depth++;
+    p->since = ++p->depth;
     return true;
 }
 
@@ -8560,7 +8561,7 @@ static size_t pm__place_seek(pm_place *p, const pm__line *x, const uint8_t *s, s
         }
     }
     p->lo = (uint8_t)k.lo, p->hi = (uint8_t)k.hi;
-    p->depth = (uint16_t)(x->plen + used);
+    p->depth = p->since = (uint16_t)(x->plen + used);
     return used;
 }
 
@@ -8585,8 +8586,10 @@ static PM__INLINE bool pm__place_step_line(pm_place *p, uint8_t c) {
     unsigned first = i;
     while (i < end && *h == c) h += lens[i++];
     if (i == first) return false;
-    p->lo = (uint8_t)first, p->hi = (uint8_t)i;
     p->depth++;
+    if (p->hi - p->lo == (int)(i - first)) return true;
+    p->lo = (uint8_t)first, p->hi = (uint8_t)i;
+    p->since = p->depth;
     return true;
 }
 
@@ -8608,7 +8611,7 @@ static size_t pm__place_down_line(pm_place *p, const uint8_t *s, size_t len) {
             unsigned left = pm__line_suffix(x, i) - d;
             size_t max = len - used, m = pm__lcp(h, s + used, max < left ? max : left);
             if (!m) return used;
-            p->lo = (uint8_t)i;
+            if (p->lo != i) p->lo = (uint8_t)i, p->since = (uint16_t)(p->depth + 1);
             p->depth = (uint16_t)(p->depth + m);
             return used + m;
         }
@@ -8659,6 +8662,8 @@ PM__UNUSED static void pm__place_widen(pm_place *p, const uint8_t *s, size_t dep
         p->lo = p->hi = 0;
         return;
     }
+    if (depth >= p->since) return;
+    p->since = (uint16_t)depth;
     const pm__line *x = pm__place_line(p);
     if (depth <= x->plen) {
         p->lo = 0, p->hi = x->n;
@@ -10128,7 +10133,7 @@ PM__UNUSED static bool pm__trie_assign(const pm__cx *cx, pm__ref *root, const ui
 /* A place here is entered, or the root of a node: then its entries are filled in as it is opened, since that touches
    the node. */
 static PM__INLINE pm_place pm__compare_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0};
     return p;
 }
 
@@ -10290,7 +10295,7 @@ static PM__INLINE bool pm__compare_end(const pm__compare *q, void *ctx, pm__cont
 }
 
 static PM__INLINE bool pm__compare_edges(const pm__compare *q, void *ctx, const pm__edge *a, const pm__edge *b) {
-    static const pm__edge none = {NULL, NULL, {0, 0, 0, 0}, 0, 0, false, false};
+    static const pm__edge none = {NULL, NULL, {0, 0, 0, 0, 0}, 0, 0, false, false};
     const pm__edge *l = a ? a : b;
     if (!a) a = &none;
     if (!b) b = &none;
@@ -10364,7 +10369,7 @@ static PM__INLINE bool pm__compare_prefix(const pm__compare *q, void *ctx, pm_pl
     if (!m) return true;
     if (a->node) a->depth = (uint16_t)(a->depth + m);
     if (b->node) b->depth = (uint16_t)(b->depth + m);
-    pm__contrast c = {s, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL, NULL, 0, 0, false, false, false};
+    pm__contrast c = {s, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL, NULL, 0, 0, false, false, false};
     if (x && m == left_a && pm__line_has_e(x)) c.val_a = pm__line_val(x, 0);
     if (y && m == left_b && pm__line_has_e(y)) c.val_b = pm__line_val(y, 0);
     return (!q->prefix || q->prefix(ctx, s, m)) && pm__compare_end(q, ctx, &c);
@@ -10395,7 +10400,7 @@ static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const 
     for (; ok && differ; differ &= differ - 1) {
         unsigned p = pm__ctz32(differ), i = (x->flags & PM__LINE_UNIT) ? pm__word_select(x->cmask, p) : p;
         const pm_val *u = px + (n - 1 - p), *v = py + (n - 1 - p);
-        pm__contrast c = {h + pm__line_off(x, i), {0, 0, 0, 0}, {0, 0, 0, 0}, NULL,  NULL,
+        pm__contrast c = {h + pm__line_off(x, i), {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL,  NULL,
                           pm__line_suffix(x, i),  x->body[i],   false,        false, false};
         if (pm__line_is_child(x, i)) c.a.node = *u, c.b.node = *v, c.dangles_a = !*u, c.dangles_b = !*v;
         else c.val_a = u, c.val_b = v;
@@ -10483,7 +10488,7 @@ static PM__INLINE bool pm__compare_bytes(const pm__compare *q, void *ctx, const 
     for (int k = pm__mask_next(&m, 0); ok && k >= 0; k = pm__mask_next(&m, k + 1)) {
         const uint8_t b = (uint8_t)k;
         bool shared_a = false, shared_b = false;
-        pm__contrast c = {NULL, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
+        pm__contrast c = {NULL, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
         pm__compare_byte(x, b, &c.a, &c.val_a, &c.dangles_a, &shared_a);
         pm__compare_byte(y, b, &c.b, &c.val_b, &c.dangles_b, &shared_b);
         c.shared = shared_a && shared_b;
@@ -10680,7 +10685,7 @@ typedef struct pm__merge_frame {
 
 /* The root of a node that need not be looked at yet: the visit fills in its entries. */
 static PM__INLINE pm_place pm__merge_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0};
     return p;
 }
 
@@ -11350,7 +11355,7 @@ static pm_place pm__select_row_place(const pm__select_row *r, unsigned i, unsign
     if (pm__select_row_is_child(r, i) && pm__select_row_len(r, i) == len)
         return pm__merge_root(pm__select_row_child(r, i));
     unsigned depth = r->x->plen + r->cut + len;
-    pm_place p = {r->node, (uint16_t)depth, (uint8_t)(r->lo + i), (uint8_t)(r->lo + end)};
+    pm_place p = {r->node, (uint16_t)depth, (uint8_t)(r->lo + i), (uint8_t)(r->lo + end), (uint16_t)depth};
     return p;
 }
 
@@ -12547,7 +12552,7 @@ static void pm__lists_line(pm__lists_side *s, const pm_place *p, size_t skip, ui
         unsigned e = pm__line_has_e(x);
         if (e) s->e[s->n++] = pm__ent_make(ahead, more, false, *pm__line_val(x, 0)), s->e[0].fresh = false;
         if (x->n > e) {
-            pm_place behind = {p->node, x->plen, (uint8_t)e, x->n};
+            pm_place behind = {p->node, x->plen, (uint8_t)e, x->n, x->plen};
             s->behind = behind;
             s->folded = (int)s->n;
             s->e[s->n] = pm__ent_make(ahead, more, true, 0);
@@ -12591,7 +12596,8 @@ static bool pm__lists_byte(pm__lists_side *s, const pm_place *p, const pm__lists
 /* The place at the suffix (of length len) of entries [i, end): a child, or a run that goes on. */
 static pm_place pm__lists_place_of(const pm__lists_side *s, unsigned i, unsigned end, unsigned len) {
     if (s->e[i].child && s->e[i].len == len) return s->folded == (int)i ? s->behind : pm__merge_root(s->e[i].pay);
-    pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end)};
+    pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end), 0};
+    p.since = p.depth;
     if (s->folded >= 0) p.lo = (uint8_t)s->lo, p.hi = s->behind.hi; /* within the prefix: all there is */
     return p;
 }
@@ -12618,7 +12624,7 @@ typedef struct pm__lists_two {
 static void pm__lists_keep(pm__lists_two *g, const pm__lists_side *s, unsigned i) {
     pm__merge_frame *f = g->f;
     if (s->folded == (int)i) {
-        const pm_place none = {0, 0, 0, 0};
+        const pm_place none = {0, 0, 0, 0, 0};
         bool left = s == &g->a;
         pm__merge_pair *p = pm__merge_pair_add(f, left ? s->behind : none, left ? none : s->behind);
         p->alg = left ? PM_ALG_LEFT : PM_ALG_RIGHT;
@@ -13016,7 +13022,7 @@ static void pm__lists_gather(pm__merge_frame *f) {
     unsigned n = 0, from = 0;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm__merge_pair *p = &f->pairs[i];
-        pm_place at = {0, 0, 0, 0};
+        pm_place at = {0, 0, 0, 0, 0};
         memmove(f->ents + n, f->ents + from, (p->at - from) * sizeof(pm__ent));
         n += p->at - from;
         from = (unsigned)p->at + p->count;
@@ -13394,7 +13400,7 @@ typedef struct pm__masks_view {
 /* Notes what entries [i, end) of a line, which begin with byte c behind the place, have there: a value, something
    below. */
 static void pm__masks_view_add(pm__masks_view *v, const pm_place *p, uint8_t c, unsigned i, unsigned end) {
-    pm_place at = {p->node, (uint16_t)(p->depth + 1), (uint8_t)i, (uint8_t)end};
+    pm_place at = {p->node, (uint16_t)(p->depth + 1), (uint8_t)i, (uint8_t)end, (uint16_t)(p->depth + 1)};
     pm__ref child;
     const pm_val *val = pm__place_val(&at);
     if (val) pm_mask_set(&v->val, c), v->vals[v->nv++] = *val;
@@ -13570,7 +13576,7 @@ static void pm__masks_pair(pm__merge_run *q, pm__merge_frame *f, const pm__masks
 static PM__NOINLINE bool pm__masks_open(pm__merge_run *q, const pm_place *pa, const pm_place *pb) {
     pm__masks_view a, b;
     pm_mask none = {{0, 0, 0, 0}};
-    pm_place empty = {0, 0, 0, 0};
+    pm_place empty = {0, 0, 0, 0, 0};
     pm__masks_view_of(&a, pa);
     pm__masks_view_of(&b, pb);
     pm_mask kids = pm_mask_or(a.child, b.child), vals = pm_mask_or(a.val, b.val);
@@ -13636,7 +13642,7 @@ static bool pm__masks_sum(pm__merge_run *q, pm__merge_frame *f, pm__masks_all *m
 
 /* Lists what sides have below byte c, and makes the pair. Returns how many they are. */
 static size_t pm__masks_gather(pm__merge_frame *f, pm__masks_all *m, uint8_t c, pm_place *places) {
-    const pm_place none = {0, 0, 0, 0};
+    const pm_place none = {0, 0, 0, 0, 0};
     size_t n = 0, stubs = 0, some = 0;
     for (size_t i = 0; i < m->n; i++) {
         bool kid = pm_mask_test(&m->view[i].child, c);
@@ -13760,7 +13766,7 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
     for (unsigned i = 0; i < f->npairs; i++) {
-        pm_place at = {0, 0, 0, 0};
+        pm_place at = {0, 0, 0, 0, 0};
         pm__merge_pair *p = &f->pairs[i];
         pm_alg kept = pm__result_kept(p, &at);
         if (kept == PM_ALG_NONE && (!p->dangles || pm_mask_test(&f->vm, (uint8_t)p->at))) continue;
@@ -19701,7 +19707,7 @@ static bool pm__combine_clause(pm__combine *c, const pm__combine_spot *s, uint64
 
 /* What all clauses make of it. */
 static bool pm__combine_by_pairs(pm__combine *c, const pm__combine_spot *s, pm__ref *out) {
-    pm__combine_part part[PM_COMBINE_MAX], sum = {{0, 0, 0, 0}, 0};
+    pm__combine_part part[PM_COMBINE_MAX], sum = {{0, 0, 0, 0, 0}, 0};
     pm_place p[PM_COMBINE_MAX];
     size_t n = 0;
     bool ok = true;
@@ -20206,7 +20212,7 @@ static PM__INLINE bool pm__iter_stand(pm_rz *z, pm_frame *f, const pm__line *x, 
     if (pm__line_is_child(x, i)) lo = pm__line_agree_begin(x, i, h);
     else hi = len ? pm__line_agree_end(x, i, h) : x->n;
     f->place.lo = (uint8_t)lo, f->place.hi = (uint8_t)hi;
-    f->place.depth = (uint16_t)(x->plen + len);
+    f->place.depth = f->place.since = (uint16_t)(x->plen + len);
     z->len = z->exist_len = at + len;
     return true;
 }
@@ -20332,7 +20338,7 @@ static PM__INLINE void pm__iter_step_run(pm_rz *z, bool back) {
     z->run_val = pm__line_val(x, i);
     z->run = (uint8_t)(i + 1);
     f->place.lo = (uint8_t)i, f->place.hi = (uint8_t)end;
-    f->place.depth = (uint16_t)(x->plen + rest + 1);
+    f->place.depth = f->place.since = (uint16_t)(x->plen + rest + 1);
     z->len = z->exist_len = z->run_at + rest + 1;
 }
 
@@ -20485,7 +20491,7 @@ static void pm__iter_stand_below(pm_rz *z, pm_frame *f, const pm__line *x, unsig
     f->place.lo = (uint8_t)i;
     for (h += d ? lens[i] : 1, i++; i < end && *h == c; i++) h += d ? lens[i] : 1;
     f->place.hi = (uint8_t)i;
-    f->place.depth = (uint16_t)(x->plen + d + 1);
+    f->place.depth = f->place.since = (uint16_t)(x->plen + d + 1);
     z->len = z->exist_len = f->base + f->place.depth;
     z->path[z->len - 1] = c;
 }
