@@ -2522,6 +2522,7 @@ typedef enum pm_image_kind {
 typedef struct pm_image {
     const uint8_t *data;
     size_t size, maps;
+    size_t start, list; /* where the first record may lie; where the maps are listed */
     pm_image_kind kind;
 } pm_image;
 
@@ -26542,7 +26543,11 @@ typedef struct pm__image_entry {
     bool has_val;
 } pm__image_entry;
 
-static PM__INLINE size_t pm__image_start(const pm_image *m) { return PM__IMAGE_HEADER + m->maps * PM__IMAGE_MAP; }
+/* An image may be a version in a store, whose map is told elsewhere than in a header. It may also be a window that a
+   writer looks through, where places count from its first byte: what lies before it is at places "below 0", and so is
+   `start`. Distances come out right in any case; places are compared as distances from `start`. */
+static PM__INLINE bool pm__image_has(const pm_image *m, size_t at) { return at - m->start < m->size - m->start; }
+static PM__INLINE bool pm__image_is_version(const pm_image *m) { return m->list != PM__IMAGE_HEADER; }
 
 /* Reads a number from *at on. False: it does not end within the block, or 64 bits do not hold it. */
 static PM__INLINE bool pm__image_number(const pm_image *m, size_t *at, uint64_t *out) {
@@ -26564,14 +26569,14 @@ static PM__INLINE bool pm__image_number(const pm_image *m, size_t *at, uint64_t 
 /* Reads how far back something lies from `from`. */
 static PM__INLINE bool pm__image_back(const pm_image *m, size_t *at, size_t from, size_t *out) {
     uint64_t d;
-    if (!pm__image_number(m, at, &d) || d == 0 || d > from - pm__image_start(m)) return false;
+    if (!pm__image_number(m, at, &d) || d == 0 || d > from - m->start) return false;
     *out = from - (size_t)d;
     return true;
 }
 
 /* Looks at the record at `at`. False: this is none. */
 static bool pm__image_record_at(const pm_image *m, size_t at, pm__image_record *r) {
-    if (at < pm__image_start(m) || at >= m->size) return false;
+    if (!pm__image_has(m, at)) return false;
     size_t n = (size_t)m->data[at] + 1, groups = (n - 1) / PM__IMAGE_GROUP;
     if (m->size - at <= 1 + n + 2 * groups) return false;
     r->at = at;
@@ -26656,7 +26661,7 @@ static bool pm__image_entry_nth(const pm_image *m, const pm__image_record *r, un
 
 /* A map's root: what is below (0: nothing), and the value there. False: it is not as it should be. */
 static bool pm__image_root(const pm_image *m, size_t i, pm__image_entry *e) {
-    const uint8_t *s = m->data + PM__IMAGE_HEADER + i * PM__IMAGE_MAP;
+    const uint8_t *s = m->data + m->list + i * PM__IMAGE_MAP;
     uint64_t root = pm__load64le(s), has = pm__load64le(s + 16);
     size_t where, len;
     e->run = s;
@@ -26665,10 +26670,10 @@ static bool pm__image_root(const pm_image *m, size_t i, pm__image_entry *e) {
     e->val = pm__load64le(s + 8);
     e->child = (size_t)root;
     e->has_val = has == 1;
-    if (has > 1 || (root && (root < pm__image_start(m) || root >= m->size)) || pm__load64le(s + 24)) return false;
+    if (has > 1 || (root && (root > m->size || !pm__image_has(m, (size_t)root))) || pm__load64le(s + 24)) return false;
     if (!has || m->kind == PM_IMAGE_UNIT) return e->val == 0;
     if (m->kind == PM_IMAGE_WORDS) return true;
-    return e->val >= pm__image_start(m) && e->val < m->size &&
+    return e->val < m->size && pm__image_has(m, (size_t)e->val) &&
            pm__image_string(m, (size_t)e->val, &where, &len, &e->end);
 }
 
@@ -26694,6 +26699,8 @@ PM_API pm_status pm_image_open(const void *block, size_t size, pm_image *out, pm
     out->data = s;
     out->size = size;
     out->maps = (size_t)maps;
+    out->start = PM__IMAGE_HEADER + out->maps * PM__IMAGE_MAP;
+    out->list = PM__IMAGE_HEADER;
     out->kind = (pm_image_kind)kind;
     return PM_OK;
 }
@@ -26704,7 +26711,7 @@ PM_API pm_image_kind pm_image_values(const pm_image *image) { return image ? ima
 PM_API const void *pm_image_bytes(const pm_image *image, pm_val val, size_t *len) {
     size_t where, n, end;
     if (!image || !len || image->kind != PM_IMAGE_BYTES) return NULL;
-    if (val < pm__image_start(image) || val >= image->size) return NULL;
+    if (val >= image->size || !pm__image_has(image, (size_t)val)) return NULL;
     if (!pm__image_string(image, (size_t)val, &where, &n, &end)) return NULL;
     *len = n;
     return image->data + where;
@@ -26810,7 +26817,7 @@ static pm_status pm__image_check_all(const pm_image *m, pm__marks *marks, pm_err
     size_t at = m->size;
     for (size_t i = 0; i < m->maps; i++) {
         if (!pm__image_root(m, i, &e))
-            return pm__image_bad(error, PM__IMAGE_HEADER + i * PM__IMAGE_MAP, "a map's root is damaged");
+            return pm__image_bad(error, m->list + i * PM__IMAGE_MAP, "a map's root is damaged");
         if (e.child) pm__marks_set(marks, e.child);
     }
     while (pm__marks_prev(marks, at, &at))
@@ -26818,15 +26825,23 @@ static pm_status pm__image_check_all(const pm_image *m, pm__marks *marks, pm_err
     return PM_OK;
 }
 
-PM_API pm_status pm_image_verify(const pm_image *image, pm_error *error) {
-    pm__marks marks;
+/* Looks at the checksum, which a version has not: its store has those. */
+static pm_status pm__image_check_sum(const pm_image *image, pm_error *error) {
     pm_image again;
-    if (!image || !image->data) return PM_INVALID;
+    if (pm__image_is_version(image)) return PM_OK;
     pm_status s = pm_image_open(image->data, image->size, &again, error);
     if (s != PM_OK) return s;
     pm__sum sum = pm__sum_of(image->data, image->size);
-    if (pm__load64le(image->data + PM__IMAGE_SUM) != sum.a || pm__load64le(image->data + PM__IMAGE_SUM + 8) != sum.b)
-        return pm__image_bad(error, PM__IMAGE_SUM, "the checksum does not agree");
+    const uint8_t *at = image->data + PM__IMAGE_SUM;
+    if (pm__load64le(at) == sum.a && pm__load64le(at + 8) == sum.b) return PM_OK;
+    return pm__image_bad(error, PM__IMAGE_SUM, "the checksum does not agree");
+}
+
+PM_API pm_status pm_image_verify(const pm_image *image, pm_error *error) {
+    pm__marks marks;
+    if (!image || !image->data) return PM_INVALID;
+    pm_status s = pm__image_check_sum(image, error);
+    if (s != PM_OK) return s;
     if (!pm__marks_new(image, &marks)) return pm__stream_fail(error, PM_NOMEM, 0, "no memory");
     s = pm__image_check_all(image, &marks, error);
     pm__marks_free(&marks);
@@ -26852,8 +26867,9 @@ typedef struct pm__imgout_edge {
 } pm__imgout_edge;
 
 typedef struct pm__imgout {
-    pm_image image; /* what is there already, as if it were open */
+    pm_image image; /* what is there already, as if it were open; `start` is told by pm__imgout_window */
     pm__list out;
+    size_t base; /* where the first byte of `out` will lie: places count from `base` before */
     pm__memo records, strings; /* by hash, to where they lie */
     const pm_image_options *options;
     pm_image_stats stats;
@@ -26869,6 +26885,15 @@ static bool pm__imgout_put(pm__imgout *w, const void *from, size_t n) {
     return true;
 }
 
+/* Begins: what is put lies behind `base` bytes, the first `start` of which hold no records. */
+static void pm__imgout_window(pm__imgout *w, size_t base, size_t start) {
+    w->out = pm__list_of(1);
+    w->base = base;
+    w->image.start = start - base; /* may be "below 0" */
+}
+
+static PM__INLINE size_t pm__imgout_here(const pm__imgout *w) { return w->base + w->out.used; }
+
 static size_t pm__imgout_number_of(uint8_t *to, uint64_t v) {
     size_t n = 0;
     for (; v >= 128; v >>= 7) to[n++] = (uint8_t)(v | 128);
@@ -26883,7 +26908,7 @@ static bool pm__imgout_number(pm__imgout *w, uint64_t v) {
 
 /* Appends a string's length, and where it is. */
 static bool pm__imgout_string_at(pm__imgout *w, size_t where, uint64_t len) {
-    size_t from = w->out.used;
+    size_t from = pm__imgout_here(w);
     return pm__imgout_number(w, len) && (!len || pm__imgout_number(w, from - where));
 }
 
@@ -26908,9 +26933,9 @@ static bool pm__imgout_string(pm__imgout *w, const void *data, size_t len, size_
     if (!len) return true;
     for (; (known = pm__memo_get(&w->strings, h, turn + len)) != NULL; turn++) {
         *where = (size_t)*known;
-        if (memcmp(w->out.data + *where, data, len) == 0) return true;
+        if (memcmp(w->out.data + (*where - w->base), data, len) == 0) return true;
     }
-    *where = w->out.used;
+    *where = pm__imgout_here(w);
     w->stats.strings++;
     return pm__imgout_put(w, data, len) && pm__memo_put(&w->strings, h, turn + len, *where);
 }
@@ -26933,16 +26958,16 @@ static bool pm__imgout_is(const pm__imgout *w, size_t at, const uint8_t *bytes, 
                           unsigned n) {
     pm__image_record r;
     pm__image_entry e;
-    if (!pm__image_record_at(&w->image, at, &r) || r.n != n || memcmp(r.bytes, bytes, n) != 0) return false;
+    if (!pm__image_record_at(&w->image, at - w->base, &r) || r.n != n || memcmp(r.bytes, bytes, n) != 0) return false;
     for (size_t i = 0, next = r.first; i < n; i++, next = e.end) {
         const pm__imgout_edge *x = &edges[i];
         if (!pm__image_entry_at(&w->image, &r, next, &e) || e.run_len != x->run_len || e.has_val != x->has_val ||
-            e.child != x->child || (e.run_len && memcmp(e.run, x->run, e.run_len) != 0))
+            (e.child ? e.child + w->base : 0) != x->child || (e.run_len && memcmp(e.run, x->run, e.run_len) != 0))
             return false;
         if (e.has_val && w->image.kind == PM_IMAGE_BYTES) {
             size_t where, len, end;
             if (!pm__image_string(&w->image, (size_t)e.val, &where, &len, &end)) return false;
-            if (len != x->len || (len && where != x->val)) return false;
+            if (len != x->len || (len && where + w->base != x->val)) return false;
         } else if (e.val != x->val) {
             return false;
         }
@@ -26966,14 +26991,14 @@ static bool pm__imgout_entry(pm__imgout *w, size_t at, const pm__imgout_edge *e)
 /* Appends a record. */
 static bool pm__imgout_append(pm__imgout *w, const uint8_t *bytes, const pm__imgout_edge *edges, unsigned n) {
     static const uint8_t zeros[2 * (256 / PM__IMAGE_GROUP)];
-    size_t at = w->out.used, groups = (n - 1) / PM__IMAGE_GROUP, first;
+    size_t begin = w->out.used, at = pm__imgout_here(w), groups = (n - 1) / PM__IMAGE_GROUP, first;
     uint8_t count = (uint8_t)(n - 1);
     if (!pm__imgout_put(w, &count, 1) || !pm__imgout_put(w, bytes, n) || !pm__imgout_put(w, zeros, 2 * groups))
         return false;
     first = w->out.used;
     for (unsigned i = 0; i < n; i++) {
         if (i && i % PM__IMAGE_GROUP == 0) {
-            uint8_t *to = w->out.data + at + 1 + n + 2 * (i / PM__IMAGE_GROUP - 1);
+            uint8_t *to = w->out.data + begin + 1 + n + 2 * (i / PM__IMAGE_GROUP - 1);
             to[0] = (uint8_t)(w->out.used - first); /* an entry has at most 96 bytes, so two do */
             to[1] = (uint8_t)((w->out.used - first) >> 8);
         }
@@ -26994,7 +27019,7 @@ static bool pm__imgout_record(pm__imgout *w, const uint8_t *bytes, const pm__img
         w->stats.reused++;
         return true;
     }
-    *at = w->out.used;
+    *at = pm__imgout_here(w);
     return pm__imgout_append(w, bytes, edges, n) && pm__memo_put(&w->records, h, turn, *at);
 }
 
@@ -27064,7 +27089,7 @@ static pm_status pm__imgout_root(pm__imgout *w, size_t map, pm__imgout_edge *e) 
         e->child = child;
     }
     if (e->has_val && w->image.kind == PM_IMAGE_BYTES) {
-        text = w->out.used;
+        text = pm__imgout_here(w);
         if (!pm__imgout_string_at(w, (size_t)e->val, e->len)) return PM_NOMEM;
         e->val = text;
     }
@@ -27115,8 +27140,10 @@ static pm_status pm__imgout_make(pm__imgout *w, const pm_map *maps, size_t n) {
     if (ops == pm_ops_bytes() || (w->options && w->options->bytes)) w->image.kind = PM_IMAGE_BYTES;
     if (pm__ops_is_unit(ops)) w->image.kind = PM_IMAGE_UNIT;
     w->image.maps = n;
-    w->out = pm__list_of(1);
-    if (n > PM__LEN_MAX / PM__IMAGE_MAP || !pm__imgout_begin(w, n)) return PM_NOMEM;
+    w->image.list = PM__IMAGE_HEADER;
+    if (n > PM__LEN_MAX / PM__IMAGE_MAP) return PM_NOMEM;
+    pm__imgout_window(w, 0, PM__IMAGE_HEADER + n * PM__IMAGE_MAP);
+    if ( !pm__imgout_begin(w, n)) return PM_NOMEM;
     pm_status s = pm__imgout_maps(w, maps, n);
     if (s != PM_OK) return s;
     pm__store64le(w->out.data + 16, w->out.used);
@@ -27634,7 +27661,7 @@ static pm_status pm__imgload_look(pm__imgload *w) {
     size_t at = w->image->size;
     for (size_t i = 0; i < w->image->maps; i++) {
         if (!pm__image_root(w->image, i, &e))
-            return pm__image_bad(w->error, PM__IMAGE_HEADER + i * PM__IMAGE_MAP, "a map's root is damaged");
+            return pm__image_bad(w->error, w->image->list + i * PM__IMAGE_MAP, "a map's root is damaged");
         pm__imgload_mark(w, e.child);
     }
     while (pm__marks_prev(&w->seen, at, &at)) {
