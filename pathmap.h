@@ -2646,6 +2646,204 @@ PM_API PM_NODISCARD pm_status pm_image_get(const pm_image *image, size_t i, cons
 PM_API PM_NODISCARD pm_status pm_image_load(const pm_image *image, const pm_image_reading *reading, pm_map *out,
                                             pm_error *error);
 
+/* ---- src/pathmap/76_store.h ---------------------------------------------------------------------------- */
+
+/* Stores: files that hold versions of maps, safe against crashes.
+
+   A commit appends what is new since the commit before, and then a record that vouches for all of it. Nothing that was
+   committed is ever written again: so a crash at any time, of the program or the machine, leaves the newest commit that
+   is whole, and every version stays what it was. A version is read where it lies, as an image (72_image.h): nothing is
+   loaded for that, and processes share the pages. docs/formats.md says what stands in the file.
+
+       pm_store *s;
+       pm_map m;
+       if (pm_store_open("shop.store", &(pm_store_options){.create = true}, &s, NULL) != PM_OK) ..
+       if (pm_store_load(s, NULL, NULL, &m, NULL) != PM_OK) ..     // the newest version as a map; empty at first
+       ..                                                          // change the map
+       if (pm_store_commit(s, &m, NULL, NULL) != PM_OK) ..         // appends what has changed, and waits for the disk
+       pm_commit v;
+       for (pm_status st = pm_store_newest(s, NULL, &v); st == PM_OK; st = pm_commit_before(&v, &v))
+           .. pm_image_get(&v.image, 0, "milk", 4, &price) ..      // time travel
+       pm_store_close(s);
+
+   Roots. A commit may have a name; each name is a root with versions of its own, and no name is one too. So a store can
+   hold several maps, or branches of one.
+
+   Who may do what. One process has a store open for writing, and opens it once: others get PM_BUSY. Any number of
+   processes have it open for reading at the same time, and see new commits when they call pm_store_refresh. Within a
+   process any number of threads may use one pm_store, for all calls but pm_store_close. Commits go one after the other;
+   threads that wait for the disk at the same time share one sync.
+
+   What is safe when. When pm_store_commit has returned PM_OK the version is on the disk, and is found there after any
+   crash. Until then a crash leaves either the version before or the new one, whole. Stores that are `unsynced` do not
+   wait for the disk: there a crash of the program loses nothing, a crash of the machine the versions since the last
+   pm_store_sync, from some version on. Other processes may see a version shortly before it is safe.
+
+   What is trusted. Opening checks the header, and all bytes of the commits since the last sync; the commit records are
+   checked as they are met. Reading an older version checks each reference on its way, so that no file whatever makes it
+   read elsewhere, or never end. pm_store_verify finds any damage. A file that is cut while it is open for reading takes
+   its readers down (SIGBUS): nobody but the store may write it. */
+
+/* What a store asks of the system; all of them return PM_OK, PM_IO, or what the call is said to return. They may be
+   called by several threads at once. Tests put functions here that fail, or that lose what was not synced. */
+typedef struct pm_files {
+    void *ctx; /* given to all of them */
+    /* Opens the file `name` for reading, and for writing too if `write`; makes it if `make`, empties it if `empty`. */
+    pm_status (*open)(void *ctx, const char *name, bool write, bool make, bool empty, void **file);
+    void (*close)(void *ctx, void *file);
+    pm_status (*size)(void *ctx, void *file, uint64_t *size);
+    /* Reads n bytes from place `at`; fewer, *got, only at the end of the file. */
+    pm_status (*read)(void *ctx, void *file, uint64_t at, void *to, size_t n, size_t *got);
+    /* Writes n bytes; after a failure any part of them may be written. */
+    pm_status (*write)(void *ctx, void *file, uint64_t at, const void *from, size_t n);
+    /* Returns when all that was written before is on the disk, and the file's size. */
+    pm_status (*sync)(void *ctx, void *file);
+    pm_status (*cut)(void *ctx, void *file, uint64_t size);
+    /* Maps bytes [0, len) of the file, for reading. What lies beyond the end of the file, and what is written later,
+       must show when it is there. NULL: files are read into memory. */
+    pm_status (*map)(void *ctx, void *file, size_t len, const void **at);
+    void (*unmap)(void *ctx, const void *at, size_t len);
+    /* Takes the file for this process, until it is closed. PM_BUSY: another one has it. */
+    pm_status (*lock)(void *ctx, void *file);
+    /* Tells whether `name` leads to this file. */
+    pm_status (*named)(void *ctx, void *file, const char *name, bool *same);
+    /* Gives the file `from` the name `to`, at once, in the place of the file that had it. */
+    pm_status (*rename)(void *ctx, const char *from, const char *to);
+    /* Returns when what `name` leads to is on the disk: syncs its directory. */
+    pm_status (*sync_name)(void *ctx, const char *name);
+} pm_files;
+
+/* Returns the functions of this system: POSIX files, else those of <stdio.h>, which have no locks, cannot sync, read
+   files into memory, and cannot compact; NULL where there are no files (PM_NO_STDIO). */
+PM_API const pm_files *pm_files_default(void);
+
+/* How to open a store; zero everywhere is the default: an existing file, for writing, with syncs. */
+typedef struct pm_store_options {
+    bool create;           /* makes the file if there is none */
+    bool read_only;        /* for reading; needs no right to write */
+    bool unsynced;         /* commits do not wait for the disk: pm_store_sync does */
+    const pm_files *files; /* NULL: pm_files_default() */
+    uint64_t identity[2];  /* of a new store; zero: random words, as far as the system has some */
+} pm_store_options;
+
+typedef struct pm_store pm_store;
+
+/* Opens a store.
+   Owns     *out: pm_store_close
+   Fails    PM_IO: there is no such file, or what reading, writing or syncing met; PM_BUSY: another process writes it
+            (not of `read_only`); PM_CORRUPT: this is no store; PM_INVALID: of a later version, or more than this
+            machine can address; PM_NOMEM. *error (may be NULL; untouched by success) says so in text, with the place.
+            *out is untouched
+   Cost     reads what the last commit appended, and what a crash left behind it; if the last commits were not synced,
+            what these appended */
+PM_API PM_NODISCARD pm_status pm_store_open(const char *name, const pm_store_options *options, pm_store **out,
+                                            pm_error *error);
+
+/* Closes a store. Versions that are open stay so. What was not synced is not synced now. NULL is allowed. */
+PM_API void pm_store_close(pm_store *s);
+
+/* What a commit says beside its map; zero everywhere is the default. */
+typedef struct pm_commit_options {
+    const char *name;  /* of the root; NULL: the one without a name */
+    uint64_t time;     /* the caller's, for example nanoseconds since 1970 */
+    uint64_t label[2]; /* the caller's, for example pm_hash of the map */
+    /* Tells the bytes that a value stands for, as of pm_image_options. */
+    void *ctx;
+    pm_status (*bytes)(void *ctx, pm_val val, const void **data, size_t *len);
+} pm_commit_options;
+
+/* Appends a version of a root: the map as it is. `how` may be NULL. Only what is new is written if the map comes from
+   the one that was loaded (pm_store_load) or committed last under this name, by changes to it or to clones; else all of
+   it. A map that has not changed makes a version as well, of 160 bytes.
+   Fails    PM_INVALID: the store is open for reading, the name is longer than 65,535 bytes; PM_NOMEM; PM_IO: the disk
+            is full, or failed; what `bytes` returned. Nothing has been committed, and the store can be used, but for
+            this: when syncing has failed, what is on the disk cannot be known before the store is opened again; the
+            version may be there then. All commits fail until then. *error (may be NULL) says so in text
+   Cost     O(changes * depth), and a sync. Keeps a clone of the map until the next commit
+   Threads  a read of the map; any number may commit */
+PM_API PM_NODISCARD pm_status pm_store_commit(pm_store *s, const pm_map *m, const pm_commit_options *how,
+                                              pm_error *error);
+
+/* Returns when all versions that are there are on the disk; of a store that is not `unsynced` they are.
+   Fails    PM_IO, as pm_store_commit */
+PM_API PM_NODISCARD pm_status pm_store_sync(pm_store *s);
+
+/* Looks for versions that another process has committed, in the same file or in a new one that took its name
+   (pm_store_compact). *changed (may be NULL): whether there are any.
+   Fails    PM_IO, PM_CORRUPT, PM_NOMEM: what was known before stays */
+PM_API PM_NODISCARD pm_status pm_store_refresh(pm_store *s, bool *changed);
+
+/* A version. Fields are to be read only. */
+typedef struct pm_commit {
+    pm_image image;    /* its map is number 0 */
+    uint64_t sequence; /* 1 of the first commit, of whatever name, and one more of each */
+    uint64_t time, label[2];
+    pm_key name;    /* of the root; no bytes: the one without a name. Valid as the version */
+    uint64_t size;  /* bytes that the commit appended */
+    uint64_t place; /* private, as is what follows */
+    void *block;
+} pm_commit;
+
+/* Finds the newest version of a root; `name` NULL: the one without a name.
+   Owns     *out: pm_commit_drop. It may outlive the store
+   Fails    PM_INVALID: there is none; PM_CORRUPT; PM_NOMEM. *out is untouched
+   Cost     O(commits of other names since)
+   Threads  any */
+PM_API PM_NODISCARD pm_status pm_store_newest(pm_store *s, const char *name, pm_commit *out);
+/* The newest version of all, of whatever name. */
+PM_API PM_NODISCARD pm_status pm_store_last(pm_store *s, pm_commit *out);
+/* Finds the version with a sequence number. Cost: O(commits since). */
+PM_API PM_NODISCARD pm_status pm_store_at(pm_store *s, uint64_t sequence, pm_commit *out);
+
+/* Goes from a version to the one of the same root before it. *out may be *v: that is dropped then.
+   Owns     *out: pm_commit_drop
+   Fails    PM_INVALID: it is the first, or the first that was kept; PM_CORRUPT. Nothing has changed, *v is still owned
+   Cost     O(1) */
+PM_API PM_NODISCARD pm_status pm_commit_before(const pm_commit *v, pm_commit *out);
+/* The same to the commit before, of whatever name. */
+PM_API PM_NODISCARD pm_status pm_commit_earlier(const pm_commit *v, pm_commit *out);
+/* Makes *out a second owner of what *v reads. */
+PM_API void pm_commit_share(const pm_commit *v, pm_commit *out);
+/* Gives up a version. Dropping twice, or dropping zero or NULL, is harmless. */
+PM_API void pm_commit_drop(pm_commit *v);
+
+/* Loads the newest version of a root into memory, as pm_image_load does, from which commits under this name go on; an
+   empty map if there is none. `name` and `reading` may be NULL.
+   Owns     the caller drops *out
+   Fails    PM_CORRUPT, PM_NOMEM, PM_BADHOOK, what `reading->make` returned. *out is untouched */
+PM_API PM_NODISCARD pm_status pm_store_load(pm_store *s, const char *name, const pm_image_reading *reading, pm_map *out,
+                                            pm_error *error);
+
+/* Checks all of a store, as it is known now: all checksums, and that everything in every version is as it would have
+   been written.
+   Fails    PM_CORRUPT, and *error (may be NULL) says what is wrong where; PM_IO; PM_NOMEM
+   Cost     reads the file twice; takes an eighth of its size in memory until it returns */
+PM_API PM_NODISCARD pm_status pm_store_verify(pm_store *s, pm_error *error);
+
+/* Keeps only some versions: writes them to a new file beside this one, NAME.part, which then takes its name. Versions
+   that are open, here and in other processes, stay what they are: the old file goes when the last of them is dropped.
+   keep: tells whether to keep a version, of which the newest of each root are kept in any case; called from the newest
+   version to the oldest. NULL: only these are kept.
+   Fails    PM_INVALID: the store is open for reading; PM_IO, PM_NOMEM, PM_CORRUPT: the old file is as it was, and stays
+            in use; what remains of NAME.part is written over the next time
+   Cost     reads and writes what is kept; takes an eighth of the file's size in memory, and 32 bytes for each record
+            that is kept, until it returns. Commits wait meanwhile; readers do not */
+PM_API PM_NODISCARD pm_status pm_store_compact(pm_store *s, bool (*keep)(void *ctx, const pm_commit *v), void *ctx,
+                                               pm_error *error);
+
+/* What is known of a store. */
+typedef struct pm_store_info {
+    uint64_t identity[2];
+    uint64_t sequence; /* of the newest version; 0: there is none */
+    uint64_t size;     /* of the file, up to the end of that */
+    uint64_t synced;   /* how much of it is known to be on the disk; reading only: to have been */
+    uint64_t lost;     /* bytes behind the newest whole commit that opening has found, and cut off if for writing */
+    bool failed;       /* syncing has failed: nothing is committed any more */
+} pm_store_info;
+
+/* Tells what is known of a store. */
+PM_API void pm_store_get_info(const pm_store *s, pm_store_info *out);
+
 /* ---- src/pathmap/77_parallel.h ------------------------------------------------------------------------- */
 
 /* Operations on whole maps in several threads, which the caller has: the library starts none.
@@ -3243,6 +3441,42 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
 #if PM__THREADS && defined(__linux__)
 #include <errno.h>
 #include <sys/syscall.h>
+#endif
+/* Files that can be synced, locked and mapped. */
+#ifndef PM__FILES
+#if PM_NO_STDIO
+#define PM__FILES 0
+#elif defined(__linux__) || defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__)
+#define PM__FILES 1
+#else
+#define PM__FILES 0
+#endif
+#endif
+#if PM__FILES
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+#if defined(__GLIBC__)
+/* Strict C11 hides these. With 64 in their names their offsets have one size, whatever macros say. */
+extern ssize_t pread64(int fd, void *to, size_t n, __off64_t at);
+extern ssize_t pwrite64(int fd, const void *from, size_t n, __off64_t at);
+extern int ftruncate64(int fd, __off64_t len);
+extern int fsync(int fd);
+extern int fdatasync(int fd);
+#define pm__pread pread64
+#define pm__pwrite pwrite64
+#define pm__ftruncate ftruncate64
+typedef __off64_t pm__off;
+#else
+#define pm__pread pread
+#define pm__pwrite pwrite
+#define pm__ftruncate ftruncate
+typedef off_t pm__off;
+#endif
 #endif
 /* A process can fork while other threads are at work, and pthread_atfork tells of it. */
 #define PM__FORKS (PM__THREADS == PM__THREADS_POSIX)
@@ -27143,7 +27377,7 @@ static pm_status pm__imgout_make(pm__imgout *w, const pm_map *maps, size_t n) {
     w->image.list = PM__IMAGE_HEADER;
     if (n > PM__LEN_MAX / PM__IMAGE_MAP) return PM_NOMEM;
     pm__imgout_window(w, 0, PM__IMAGE_HEADER + n * PM__IMAGE_MAP);
-    if ( !pm__imgout_begin(w, n)) return PM_NOMEM;
+    if (!pm__imgout_begin(w, n)) return PM_NOMEM;
     pm_status s = pm__imgout_maps(w, maps, n);
     if (s != PM_OK) return s;
     pm__store64le(w->out.data + 16, w->out.used);
@@ -27723,6 +27957,889 @@ PM_API pm_status pm_image_load(const pm_image *image, const pm_image_reading *re
     pm__marks_free(&w.seen);
     pm__marks_free(&w.twice);
     return s;
+}
+
+/* ---- src/pathmap/76_store.c ---------------------------------------------------------------------------- */
+
+/* Stores: files, what stands where in them, finding the newest commit that is whole, versions.
+
+   A store is a header and commits, one behind the other. A commit is records and strings, as in images, the name of its
+   root, and the commit record: so of whatever the record's checksum covers, the record is written last. What is behind
+   the last commit that is whole was never committed. */
+
+/* ---- files of the system ----------------------------------------------------------------------------------------- */
+
+#if PM__FILES
+
+typedef struct pm__disk_file {
+    int fd;
+} pm__disk_file;
+
+static int pm__disk_fd(const void *file) { return ((const pm__disk_file *)file)->fd; }
+
+static pm_status pm__disk_open(void *ctx, const char *name, bool write, bool make, bool empty, void **file) {
+    pm__disk_file *f = (pm__disk_file *)pm__mem_alloc_big(sizeof *f);
+    (void)ctx;
+    if (!f) return PM_NOMEM;
+    int how = (write ? O_RDWR : O_RDONLY) | (make ? O_CREAT : 0) | (empty ? O_TRUNC : 0);
+    do f->fd = open(name, how, 0666);
+    while (f->fd < 0 && errno == EINTR);
+    if (f->fd >= 0) {
+        (void)fcntl(f->fd, F_SETFD, FD_CLOEXEC);
+        *file = f;
+        return PM_OK;
+    }
+    pm__mem_free_big(f, sizeof *f);
+    return PM_IO;
+}
+
+static void pm__disk_close(void *ctx, void *file) {
+    (void)ctx;
+    (void)close(pm__disk_fd(file)); /* after EINTR the descriptor is gone, or in other hands */
+    pm__mem_free_big(file, sizeof(pm__disk_file));
+}
+
+static pm_status pm__disk_size(void *ctx, void *file, uint64_t *size) {
+    struct stat st;
+    (void)ctx;
+    if (fstat(pm__disk_fd(file), &st) != 0 || st.st_size < 0) return PM_IO;
+    *size = (uint64_t)st.st_size;
+    return PM_OK;
+}
+
+static pm_status pm__disk_read(void *ctx, void *file, uint64_t at, void *to, size_t n, size_t *got) {
+    (void)ctx;
+    for (*got = 0; *got < n;) {
+        ssize_t k = pm__pread(pm__disk_fd(file), (uint8_t *)to + *got, n - *got, (pm__off)(at + *got));
+        if (k < 0 && errno == EINTR) continue;
+        if (k < 0) return PM_IO;
+        if (k == 0) break;
+        *got += (size_t)k;
+    }
+    return PM_OK;
+}
+
+static pm_status pm__disk_write(void *ctx, void *file, uint64_t at, const void *from, size_t n) {
+    (void)ctx;
+    for (size_t done = 0; done < n;) {
+        ssize_t k = pm__pwrite(pm__disk_fd(file), (const uint8_t *)from + done, n - done, (pm__off)(at + done));
+        if (k < 0 && errno == EINTR) continue;
+        if (k <= 0) return PM_IO;
+        done += (size_t)k;
+    }
+    return PM_OK;
+}
+
+static pm_status pm__disk_sync(void *ctx, void *file) {
+    int r;
+    (void)ctx;
+    do {
+#if defined(__APPLE__) && defined(F_FULLFSYNC)
+        r = fcntl(pm__disk_fd(file), F_FULLFSYNC);
+        if (r != 0 && errno != EINTR) r = fsync(pm__disk_fd(file));
+#elif defined(__linux__)
+        r = fdatasync(pm__disk_fd(file));
+#else
+        r = fsync(pm__disk_fd(file));
+#endif
+    } while (r != 0 && errno == EINTR);
+    return r == 0 ? PM_OK : PM_IO;
+}
+
+static pm_status pm__disk_cut(void *ctx, void *file, uint64_t size) {
+    int r;
+    (void)ctx;
+    do r = pm__ftruncate(pm__disk_fd(file), (pm__off)size);
+    while (r != 0 && errno == EINTR);
+    return r == 0 ? PM_OK : PM_IO;
+}
+
+static pm_status pm__disk_map(void *ctx, void *file, size_t len, const void **at) {
+    (void)ctx;
+    void *p = mmap(NULL, len, PROT_READ, MAP_SHARED, pm__disk_fd(file), 0);
+    if (p == MAP_FAILED) return PM_IO;
+    *at = p;
+    return PM_OK;
+}
+
+static void pm__disk_unmap(void *ctx, const void *at, size_t len) {
+    (void)ctx;
+    (void)munmap((void *)(uintptr_t)at, len);
+}
+
+/* A lock of the open file, not of the process: so another pm_store of the same process is kept out too, and closing one
+   that reads gives nothing up. */
+static pm_status pm__disk_lock(void *ctx, void *file) {
+    int r;
+    (void)ctx;
+    do r = flock(pm__disk_fd(file), LOCK_EX | LOCK_NB);
+    while (r != 0 && errno == EINTR);
+    return r == 0 ? PM_OK : errno == EWOULDBLOCK ? PM_BUSY : PM_IO;
+}
+
+static pm_status pm__disk_named(void *ctx, void *file, const char *name, bool *same) {
+    struct stat a, b;
+    (void)ctx;
+    if (fstat(pm__disk_fd(file), &a) != 0) return PM_IO;
+    if (stat(name, &b) != 0) return PM_IO;
+    *same = a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return PM_OK;
+}
+
+static pm_status pm__disk_rename(void *ctx, const char *from, const char *to) {
+    (void)ctx;
+    return rename(from, to) == 0 ? PM_OK : PM_IO;
+}
+
+static pm_status pm__disk_sync_name(void *ctx, const char *name) {
+    size_t n = strlen(name);
+    (void)ctx;
+    while (n && name[n - 1] != '/') n--;
+    char *dir = (char *)pm__mem_alloc_big(n + 2);
+    if (!dir) return PM_NOMEM;
+    if (n) memcpy(dir, name, n);
+    dir[n] = '.', dir[n + 1] = 0;
+    int fd = open(dir, O_RDONLY), r = -1;
+    pm__mem_free_big(dir, n + 2);
+    if (fd < 0) return PM_IO;
+    do r = fsync(fd);
+    while (r != 0 && errno == EINTR);
+    bool none = r != 0 && errno == EINVAL; /* a file system that knows no such thing */
+    (void)close(fd);
+    return r == 0 || none ? PM_OK : PM_IO;
+}
+
+/* Random words, as far as the system has some. */
+static void pm__disk_random(uint64_t out[2]) {
+    int fd = open("/dev/urandom", O_RDONLY);
+    uint64_t w[2];
+    if (fd < 0) return;
+    if (read(fd, w, sizeof w) == (ssize_t)sizeof w) out[0] ^= w[0], out[1] ^= w[1];
+    (void)close(fd);
+}
+
+static const pm_files pm__disk_files = {
+    NULL,         pm__disk_open, pm__disk_close, pm__disk_size, pm__disk_read,  pm__disk_write,  pm__disk_sync,
+    pm__disk_cut, pm__disk_map,  pm__disk_unmap, pm__disk_lock, pm__disk_named, pm__disk_rename, pm__disk_sync_name};
+
+#elif !PM_NO_STDIO
+
+/* Files of <stdio.h>: for one process, one thread at a time, and without any word on what is on the disk. */
+static pm_status pm__disk_open(void *ctx, const char *name, bool write, bool make, bool empty, void **file) {
+    (void)ctx;
+    FILE *f = empty ? NULL : fopen(name, write ? "r+b" : "rb");
+    if (!f && make && write) f = fopen(name, "w+b");
+    *file = f;
+    return f ? PM_OK : PM_IO;
+}
+
+static void pm__disk_close(void *ctx, void *file) {
+    (void)ctx;
+    (void)fclose((FILE *)file);
+}
+
+static pm_status pm__disk_size(void *ctx, void *file, uint64_t *size) {
+    (void)ctx;
+    long n = fseek((FILE *)file, 0, SEEK_END) == 0 ? ftell((FILE *)file) : -1;
+    *size = n < 0 ? 0 : (uint64_t)n;
+    return n < 0 ? PM_IO : PM_OK;
+}
+
+static pm_status pm__disk_read(void *ctx, void *file, uint64_t at, void *to, size_t n, size_t *got) {
+    (void)ctx;
+    if (at > LONG_MAX || fseek((FILE *)file, (long)at, SEEK_SET) != 0) return PM_IO;
+    *got = fread(to, 1, n, (FILE *)file);
+    return *got < n && ferror((FILE *)file) ? PM_IO : PM_OK;
+}
+
+static pm_status pm__disk_write(void *ctx, void *file, uint64_t at, const void *from, size_t n) {
+    (void)ctx;
+    if (at > LONG_MAX || fseek((FILE *)file, (long)at, SEEK_SET) != 0) return PM_IO;
+    return fwrite(from, 1, n, (FILE *)file) == n && fflush((FILE *)file) == 0 ? PM_OK : PM_IO;
+}
+
+static pm_status pm__disk_sync(void *ctx, void *file) {
+    (void)ctx, (void)file;
+    return PM_IO; /* there is no way: stores must be `unsynced` here */
+}
+
+/* Cannot cut: what is behind the last commit is written over, and its checksum keeps it from being taken for one. */
+static pm_status pm__disk_cut(void *ctx, void *file, uint64_t size) {
+    (void)ctx, (void)file, (void)size;
+    return PM_OK;
+}
+
+static pm_status pm__disk_lock(void *ctx, void *file) {
+    (void)ctx, (void)file;
+    return PM_OK;
+}
+
+static pm_status pm__disk_named(void *ctx, void *file, const char *name, bool *same) {
+    (void)ctx, (void)file, (void)name;
+    *same = true;
+    return PM_OK;
+}
+
+static pm_status pm__disk_rename(void *ctx, const char *from, const char *to) {
+    (void)ctx, (void)from, (void)to;
+    return PM_IO;
+}
+
+static pm_status pm__disk_sync_name(void *ctx, const char *name) {
+    (void)ctx, (void)name;
+    return PM_OK;
+}
+
+static void pm__disk_random(uint64_t out[2]) { (void)out; }
+
+static const pm_files pm__disk_files = {
+    NULL,         pm__disk_open, pm__disk_close, pm__disk_size, pm__disk_read,  pm__disk_write,  pm__disk_sync,
+    pm__disk_cut, NULL,          NULL,           pm__disk_lock, pm__disk_named, pm__disk_rename, pm__disk_sync_name};
+
+#else
+
+static void pm__disk_random(uint64_t out[2]) { (void)out; }
+
+#endif
+
+PM_API const pm_files *pm_files_default(void) {
+#if PM_NO_STDIO
+    return NULL;
+#else
+    return &pm__disk_files;
+#endif
+}
+
+/* ---- what stands where ------------------------------------------------------------------------------------------- */
+
+/* The header: magic, version, identity, checksum. */
+enum {
+    PM__DURABLE_VERSION = 1,
+    PM__DURABLE_HEADER = 64,
+    PM__DURABLE_ID = 16,
+    PM__DURABLE_HEADER_SUM = 48,
+    PM__DURABLE_RECORD = 160, /* bytes of a commit record */
+    PM__DURABLE_MAP = 48,     /* in it: the map, as images list theirs */
+    PM__DURABLE_DATA_SUM = 128,
+    PM__DURABLE_RECORD_SUM = 144,
+    PM__DURABLE_NAME = 65535, /* bytes of a name, at most */
+    PM__DURABLE_PIECE = 1 << 16
+};
+static const uint8_t pm__durable_magic[8] = {'p', 'm', 's', 't', 'o', 'r', 'e', 0x1a};
+static const uint8_t pm__durable_commit_magic[8] = {0x1a, 'c', 'o', 'm', 'm', 'i', 't', 0xe5};
+
+/* What a commit record says. */
+typedef struct pm__durable_record {
+    uint64_t sequence, place;
+    uint64_t before, same; /* places of the records before, of any root and of this one; 0: none */
+    uint64_t synced;       /* place of the newest that was known to be on the disk; 0: none */
+    uint64_t begin;        /* where what the commit appended begins */
+    uint64_t time, label[2];
+    uint32_t kind, name_len;
+} pm__durable_record;
+
+/* Names are filled up with zeros. */
+static uint64_t pm__durable_name_room(uint64_t len) { return (len + 7) / 8 * 8; }
+
+/* Checksums begin with the store's identity, so that no bytes of a value are taken for a commit but by who knows it. */
+static pm__sum pm__durable_sum(const uint64_t id[2]) {
+    pm__sum s = {0x243F6A8885A308D3u ^ id[0], 0x13198A2E03707344u ^ id[1]};
+    return s;
+}
+
+/* Takes in a multiple of 8 bytes. */
+static void pm__durable_sum_in(pm__sum *s, const uint8_t *data, size_t n) {
+    for (size_t i = 0; i < n; i += 8) pm__sum_word(s, pm__load64le(data + i));
+}
+
+static bool pm__durable_sum_is(const pm__sum *s, const uint8_t *at) {
+    return pm__load64le(at) == s->a && pm__load64le(at + 8) == s->b;
+}
+
+static void pm__durable_sum_put(const pm__sum *s, uint8_t *at) {
+    pm__store64le(at, s->a);
+    pm__store64le(at + 8, s->b);
+}
+
+/* Reads the commit record that should stand at `place`. False: this is none. */
+static bool pm__durable_parse(const uint8_t *s, uint64_t place, const uint64_t id[2], pm__durable_record *r) {
+    if (memcmp(s, pm__durable_commit_magic, 8) != 0 || pm__load64le(s + 16) != place) return false;
+    pm__sum sum = pm__durable_sum(id);
+    pm__durable_sum_in(&sum, s, PM__DURABLE_RECORD_SUM);
+    if (!pm__durable_sum_is(&sum, s + PM__DURABLE_RECORD_SUM)) return false;
+    r->sequence = pm__load64le(s + 8);
+    r->place = place;
+    r->before = pm__load64le(s + 24);
+    r->same = pm__load64le(s + 32);
+    r->synced = pm__load64le(s + 40);
+    r->kind = pm__load32le(s + 80);
+    r->name_len = pm__load32le(s + 84);
+    r->time = pm__load64le(s + 88);
+    r->label[0] = pm__load64le(s + 96);
+    r->label[1] = pm__load64le(s + 104);
+    if (r->before > place || pm__load64le(s + 112) || pm__load64le(s + 120)) return false;
+    r->begin = r->before ? r->before + PM__DURABLE_RECORD : PM__DURABLE_HEADER;
+    if (r->kind > PM_IMAGE_BYTES || r->name_len > PM__DURABLE_NAME || r->begin > place) return false;
+    if (r->before && r->before < PM__DURABLE_HEADER) return false;
+    return r->same <= r->before && r->synced <= r->before && place - r->begin >= pm__durable_name_room(r->name_len);
+}
+
+/* Makes a commit record, but for the checksums. */
+static void pm__durable_spell(const pm__durable_record *r, uint8_t *s) {
+    memset(s, 0, PM__DURABLE_RECORD);
+    memcpy(s, pm__durable_commit_magic, 8);
+    pm__store64le(s + 8, r->sequence);
+    pm__store64le(s + 16, r->place);
+    pm__store64le(s + 24, r->before);
+    pm__store64le(s + 32, r->same);
+    pm__store64le(s + 40, r->synced);
+    pm__store64le(s + 80, (uint64_t)r->kind | (uint64_t)r->name_len << 32);
+    pm__store64le(s + 88, r->time);
+    pm__store64le(s + 96, r->label[0]);
+    pm__store64le(s + 104, r->label[1]);
+}
+
+/* Puts a record's checksums in: of what the commit appends before it, and of itself. */
+static void pm__durable_seal(const uint64_t id[2], const pm__sum *data, uint8_t *s) {
+    pm__sum sum = pm__durable_sum(id);
+    pm__durable_sum_put(data, s + PM__DURABLE_DATA_SUM);
+    pm__durable_sum_in(&sum, s, PM__DURABLE_RECORD_SUM);
+    pm__durable_sum_put(&sum, s + PM__DURABLE_RECORD_SUM);
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
+
+/* A mapping of a file, or what was read of it. It grows beyond what there is at first, so that not every commit needs a
+   new one; those who read a version hold the one that they read in. */
+typedef struct pm__durable_block {
+    pm__a64 refs;
+    pm_files files;
+    uint64_t id[2];
+    const uint8_t *data;
+    size_t len;    /* bytes that it has room for */
+    size_t filled; /* in memory: bytes that were read */
+} pm__durable_block;
+
+static void pm__durable_block_drop(pm__durable_block *b) {
+    if (!b || pm__a64_fetch_sub_acq_rel(&b->refs, 1) != 1) return;
+    if (b->files.map) b->files.unmap(b->files.ctx, b->data, b->len);
+    else pm__mem_free_big((void *)(uintptr_t)b->data, b->len);
+    pm__mem_free_big(b, sizeof *b);
+}
+
+static pm__durable_block *pm__durable_block_hold(pm__durable_block *b) {
+    (void)pm__a64_fetch_add_relaxed(&b->refs, 1);
+    return b;
+}
+
+/* Reads exactly n bytes. */
+static pm_status pm__durable_read(const pm_files *files, void *file, uint64_t at, void *to, size_t n) {
+    size_t got = 0;
+    pm_status s = files->read(files->ctx, file, at, to, n, &got);
+    return s == PM_OK && got != n ? PM_IO : s;
+}
+
+static pm_status pm__durable_fill(pm__durable_block *b, void *file, size_t need) {
+    if (b->files.map || b->filled >= need) return PM_OK;
+    uint8_t *to = (uint8_t *)(uintptr_t)b->data + b->filled; /* nobody reads there yet */
+    pm_status s = pm__durable_read(&b->files, file, b->filled, to, need - b->filled);
+    if (s == PM_OK) b->filled = need;
+    return s;
+}
+
+static pm_status pm__durable_block_new(const pm_files *files, void *file, const uint64_t id[2], size_t need,
+                                       pm__durable_block **out) {
+    const void *at = NULL;
+    size_t len = need + need / 2 < PM__DURABLE_PIECE ? PM__DURABLE_PIECE : need + need / 2;
+    pm__durable_block *b = (pm__durable_block *)pm__mem_alloc_big(sizeof *b);
+    if (!b) return PM_NOMEM;
+    pm_status s = PM_OK;
+    if (!files->map) at = pm__mem_alloc_big(len), s = at ? PM_OK : PM_NOMEM;
+    else s = files->map(files->ctx, file, len, &at);
+    if (s != PM_OK) {
+        pm__mem_free_big(b, sizeof *b);
+        return s;
+    }
+    memset(b, 0, sizeof *b);
+    pm__store_relaxed(&b->refs, 1);
+    b->files = *files;
+    b->id[0] = id[0], b->id[1] = id[1];
+    b->data = (const uint8_t *)at;
+    b->len = len;
+    s = pm__durable_fill(b, file, need);
+    if (s != PM_OK) pm__durable_block_drop(b);
+    else *out = b;
+    return s;
+}
+
+/* ---- stores ------------------------------------------------------------------------------------------------------ */
+
+/* A root that was loaded or committed: what it was then. */
+typedef struct pm__durable_head {
+    char *name;
+    size_t name_size;
+    uint64_t place; /* its newest commit record; 0: none */
+    bool known;     /* `map` is what stands there */
+    pm_map map;
+} pm__durable_head;
+
+struct pm_store {
+    pm_files files;
+    pm_store_options options;
+    uint64_t id[2];
+    char *name;
+    size_t name_size;
+    pm__lock writing; /* the file's end, and who changes what is known of it; taken before the others */
+    pm__lock syncing;
+    pm__lock state; /* what follows, but for the heads; held for moments */
+    void *file;
+    pm__durable_block *block;
+    uint64_t newest, sequence, end, synced, lost; /* places of records; 0: none. end: bytes */
+    bool failed;
+    pm__list heads; /* under `writing` */
+};
+
+static pm_status pm__durable_fail(pm_error *error, pm_status s, uint64_t at, const char *msg) {
+    return pm__stream_fail(error, s, at, s == PM_NOMEM ? "no memory" : msg);
+}
+
+/* ---- the newest whole commit ------------------------------------------------------------------------------------- */
+
+/* A window on the file, which goes down. */
+typedef struct pm__durable_scan {
+    const pm_files *files;
+    void *file;
+    const uint64_t *id;
+    uint8_t *piece;      /* two pieces: for records, and for data to be checked */
+    uint64_t from, upto; /* what the first one holds */
+    uint64_t work;       /* bytes that may be looked at yet: a file that was made to cost more is refused */
+} pm__durable_scan;
+
+/* Brings the record at `place` in. */
+static pm_status pm__durable_scan_at(pm__durable_scan *w, uint64_t place, const uint8_t **out) {
+    if (place < w->from || place + PM__DURABLE_RECORD > w->upto) {
+        uint64_t upto = place + PM__DURABLE_RECORD;
+        w->from = upto > PM__DURABLE_PIECE ? upto - PM__DURABLE_PIECE : 0;
+        w->upto = 0;
+        pm_status s = pm__durable_read(w->files, w->file, w->from, w->piece, (size_t)(upto - w->from));
+        if (s != PM_OK) return s;
+        w->upto = upto;
+    }
+    *out = w->piece + (place - w->from);
+    return PM_OK;
+}
+
+/* Checks what a commit appended. */
+static pm_status pm__durable_scan_data(pm__durable_scan *w, const pm__durable_record *r, const uint8_t sum_is[16],
+                                       bool *ok) {
+    uint8_t *piece = w->piece + PM__DURABLE_PIECE;
+    pm__sum sum = pm__durable_sum(w->id);
+    if (r->place - r->begin > w->work) return PM_CORRUPT;
+    w->work -= r->place - r->begin;
+    for (uint64_t at = r->begin; at < r->place;) {
+        size_t n = r->place - at < PM__DURABLE_PIECE ? (size_t)(r->place - at) : PM__DURABLE_PIECE;
+        pm_status s = pm__durable_read(w->files, w->file, at, piece, n);
+        if (s != PM_OK) return s;
+        pm__durable_sum_in(&sum, piece, n);
+        at += n;
+    }
+    *ok = pm__durable_sum_is(&sum, sum_is);
+    return PM_OK;
+}
+
+/* Goes from a commit record back to one that was on the disk before it was written, or before `low`. *bad: the place of
+   the first that is not whole on this way; 0: all of them are. What depends on it is not whole either. */
+static pm_status pm__durable_scan_chain(pm__durable_scan *w, const pm__durable_record *top, uint64_t low,
+                                        uint64_t *bad) {
+    pm__durable_record r = *top;
+    const uint8_t *s;
+    for (*bad = 0;;) {
+        uint8_t sum[16];
+        bool whole = false;
+        pm_status st = pm__durable_scan_at(w, r.place, &s);
+        if (st != PM_OK) return st;
+        memcpy(sum, s + PM__DURABLE_DATA_SUM, sizeof sum);
+        st = pm__durable_scan_data(w, &r, sum, &whole);
+        *bad = r.place;
+        if (st != PM_OK || !whole) return st;
+        *bad = 0;
+        if (!r.before || r.before <= top->synced || r.before < low) return PM_OK;
+        st = pm__durable_scan_at(w, r.before, &s);
+        if (st != PM_OK) return st;
+        *bad = r.before;
+        if (!pm__durable_parse(s, r.before, w->id, &r)) return PM_OK;
+    }
+}
+
+/* Looks from the end of the file for a commit record at or behind `low`. *found: there is one. */
+static pm_status pm__durable_scan_down(pm__durable_scan *w, uint64_t size, uint64_t low, pm__durable_record *r,
+                                       bool *found) {
+    const uint8_t *s;
+    uint64_t bad;
+    *found = false;
+    w->work = 8 * size;
+    for (uint64_t at = size / 8 * 8; at >= low + PM__DURABLE_RECORD;) {
+        uint64_t place = at - PM__DURABLE_RECORD;
+        at -= 8;
+        pm_status st = pm__durable_scan_at(w, place, &s);
+        if (st != PM_OK) return st;
+        if (*s != pm__durable_commit_magic[0] || !pm__durable_parse(s, place, w->id, r)) continue;
+        st = pm__durable_scan_chain(w, r, low, &bad);
+        if (st != PM_OK) return st;
+        *found = !bad;
+        if (*found) return PM_OK;
+        at = bad + PM__DURABLE_RECORD - 8;
+    }
+    return PM_OK;
+}
+
+/* Finds the newest whole commit of a file, at or behind `low`; *size is the file's. */
+static pm_status pm__durable_find(const pm_files *files, void *file, const uint64_t id[2], uint64_t low, uint64_t *size,
+                                  pm__durable_record *r, bool *found) {
+    pm__durable_scan w = {files, file, id, NULL, 0, 0, 0};
+    *found = false;
+    pm_status s = files->size(files->ctx, file, size);
+    if (s != PM_OK || *size < low + PM__DURABLE_RECORD) return s;
+    if (*size > PM__LEN_MAX) return PM_INVALID;
+    w.piece = (uint8_t *)pm__mem_alloc_big(2 * PM__DURABLE_PIECE);
+    if (!w.piece) return PM_NOMEM;
+    s = pm__durable_scan_down(&w, *size, low, r, found);
+    pm__mem_free_big(w.piece, 2 * PM__DURABLE_PIECE);
+    return s;
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+static void pm__durable_header(const uint64_t id[2], uint8_t *s) {
+    static const uint64_t none[2] = {0, 0};
+    memset(s, 0, PM__DURABLE_HEADER);
+    memcpy(s, pm__durable_magic, 8);
+    s[8] = PM__DURABLE_VERSION;
+    pm__store64le(s + PM__DURABLE_ID, id[0]);
+    pm__store64le(s + PM__DURABLE_ID + 8, id[1]);
+    pm__sum sum = pm__durable_sum(none);
+    pm__durable_sum_in(&sum, s, PM__DURABLE_HEADER_SUM);
+    pm__durable_sum_put(&sum, s + PM__DURABLE_HEADER_SUM);
+}
+
+/* Reads the header; *torn: it was never whole, and nothing follows. */
+static pm_status pm__durable_look(const pm_files *files, void *file, uint64_t id[2], bool *torn, pm_error *error) {
+    uint8_t s[PM__DURABLE_HEADER], want[PM__DURABLE_HEADER];
+    uint64_t size = 0;
+    pm_status st = files->size(files->ctx, file, &size);
+    if (st != PM_OK) return pm__durable_fail(error, st, 0, "the file's size cannot be read");
+    *torn = size <= PM__DURABLE_HEADER;
+    if (size < PM__DURABLE_HEADER) return pm__durable_fail(error, PM_CORRUPT, size, "the store ends within its header");
+    st = pm__durable_read(files, file, 0, s, sizeof s);
+    if (st != PM_OK) return pm__durable_fail(error, st, 0, "the file cannot be read");
+    if (memcmp(s, pm__durable_magic, 8) != 0) return pm__durable_fail(error, PM_CORRUPT, 0, "this is no store");
+    if (pm__load32le(s + 8) != PM__DURABLE_VERSION)
+        return pm__durable_fail(error, PM_INVALID, 8, "a store of another version");
+    id[0] = pm__load64le(s + PM__DURABLE_ID), id[1] = pm__load64le(s + PM__DURABLE_ID + 8);
+    pm__durable_header(id, want);
+    if (memcmp(s, want, sizeof s) != 0) return pm__durable_fail(error, PM_CORRUPT, 8, "a damaged header");
+    *torn = false;
+    return PM_OK;
+}
+
+/* Makes a new store of an empty file, or of one whose header was never whole. */
+static pm_status pm__durable_make(pm_store *s, pm_error *error) {
+    static pm__a64 made;
+    uint8_t head[PM__DURABLE_HEADER];
+    s->id[0] = s->options.identity[0], s->id[1] = s->options.identity[1];
+    if (!s->id[0] && !s->id[1]) {
+        s->id[0] = (uint64_t)(uintptr_t)s * 0x9E3779B97F4A7C15u;
+        s->id[1] = (uint64_t)(uintptr_t)head + pm__a64_fetch_add_relaxed(&made, 1);
+        pm__disk_random(s->id);
+    }
+    pm__durable_header(s->id, head);
+    pm_status st = s->files.write(s->files.ctx, s->file, 0, head, sizeof head);
+    if (st == PM_OK) st = s->files.cut(s->files.ctx, s->file, sizeof head);
+    if (st != PM_OK) return pm__durable_fail(error, st, 0, "the header cannot be written");
+    st = s->files.sync(s->files.ctx, s->file);
+    if (st == PM_OK) st = s->files.sync_name(s->files.ctx, s->name);
+    return st == PM_OK || s->options.unsynced ? PM_OK : pm__durable_fail(error, st, 0, "the new file cannot be synced");
+}
+
+/* Opens the file that has the name now, and for writing takes it. */
+static pm_status pm__durable_take(const pm_store *s, void **file, pm_error *error) {
+    const bool write = !s->options.read_only;
+    for (;;) {
+        bool same = true;
+        pm_status st = s->files.open(s->files.ctx, s->name, write, write && s->options.create, false, file);
+        if (st != PM_OK) return pm__durable_fail(error, st, 0, "the file cannot be opened");
+        if (!write) return PM_OK;
+        st = s->files.lock(s->files.ctx, *file);
+        if (st == PM_OK) st = s->files.named(s->files.ctx, *file, s->name, &same);
+        if (st == PM_OK && same) return PM_OK;
+        s->files.close(s->files.ctx, *file);
+        if (st != PM_OK)
+            return pm__durable_fail(error, st, 0, st == PM_BUSY ? "another process writes it" : "it cannot be locked");
+    }
+}
+
+/* Takes over what a record says as the newest version; the block has it. */
+static void pm__durable_publish(pm_store *s, const pm__durable_record *r) {
+    s->newest = r->place;
+    s->sequence = r->sequence;
+    s->end = r->place + PM__DURABLE_RECORD;
+}
+
+/* Makes the block have `need` bytes. Under `writing`, or before there is anybody else. */
+static pm_status pm__durable_reach(pm_store *s, void *file, uint64_t need) {
+    pm__durable_block *b = NULL, *old = s->block;
+    if (need > PM__LEN_MAX / 2) return PM_INVALID;
+    if (old && old->len >= need) return pm__durable_fill(old, file, (size_t)need);
+    pm_status st = pm__durable_block_new(&s->files, file, s->id, (size_t)need, &b);
+    if (st != PM_OK) return st;
+    pm__lock_acquire(&s->state);
+    s->block = b;
+    pm__lock_release(&s->state);
+    pm__durable_block_drop(old);
+    return PM_OK;
+}
+
+/* Reads the newest version's record, and brings its bytes in. */
+static pm_status pm__durable_begin(pm_store *s, pm_error *error) {
+    pm__durable_record r = {0};
+    uint64_t size = 0;
+    bool found = false;
+    pm_status st = pm__durable_find(&s->files, s->file, s->id, PM__DURABLE_HEADER, &size, &r, &found);
+    if (st != PM_OK) return pm__durable_fail(error, st, size, "the commits cannot be read");
+    s->end = PM__DURABLE_HEADER;
+    if (found) pm__durable_publish(s, &r), s->synced = r.synced;
+    s->lost = size - s->end;
+    st = pm__durable_reach(s, s->file, s->end);
+    if (st != PM_OK) return pm__durable_fail(error, st, s->end, "the file cannot be mapped");
+    if (s->options.read_only) return PM_OK;
+    if (s->lost) st = s->files.cut(s->files.ctx, s->file, s->end);
+    if (st != PM_OK) return pm__durable_fail(error, st, s->end, "what a crash left cannot be cut off");
+    if (s->options.unsynced) return PM_OK;
+    st = s->files.sync(s->files.ctx, s->file);
+    if (st != PM_OK) return pm__durable_fail(error, st, s->end, "the file cannot be synced");
+    s->synced = s->newest;
+    return PM_OK;
+}
+
+static pm_status pm__durable_start(pm_store *s, pm_error *error) {
+    bool torn = false;
+    pm_error why = {PM_OK, 0, ""};
+    pm_status st = pm__durable_take(s, &s->file, error);
+    if (st != PM_OK) {
+        s->file = NULL;
+        return st;
+    }
+    st = pm__durable_look(&s->files, s->file, s->id, &torn, &why);
+    if (st != PM_OK && torn && s->options.create && !s->options.read_only) st = pm__durable_make(s, error);
+    else if (st != PM_OK) return pm__durable_fail(error, why.code, why.offset, why.msg);
+    return st == PM_OK ? pm__durable_begin(s, error) : st;
+}
+
+PM_API pm_status pm_store_open(const char *name, const pm_store_options *options, pm_store **out, pm_error *error) {
+    const pm_files *files = options && options->files ? options->files : pm_files_default();
+    if (!name || !out) return PM_INVALID;
+    if (!files) return pm__durable_fail(error, PM_IO, 0, "there are no files here");
+    size_t size = strlen(name) + 1;
+    pm_store *s = (pm_store *)pm__mem_alloc_big(sizeof *s);
+    if (s) memset(s, 0, sizeof *s), s->name = (char *)pm__mem_alloc_big(size);
+    if (!s || !s->name) {
+        if (s) pm__mem_free_big(s, sizeof *s);
+        return pm__durable_fail(error, PM_NOMEM, 0, "");
+    }
+    memcpy(s->name, name, size);
+    s->name_size = size;
+    s->files = *files;
+    if (options) s->options = *options;
+    s->heads = pm__list_of(sizeof(pm__durable_head));
+    pm_status st = pm__durable_start(s, error);
+    if (st != PM_OK) pm_store_close(s);
+    else *out = s;
+    return st;
+}
+
+static void pm__durable_forget(pm_store *s) {
+    while (s->heads.used) {
+        pm__durable_head *h = (pm__durable_head *)pm__list_pop(&s->heads);
+        pm_drop(&h->map);
+        pm__mem_free_big(h->name, h->name_size);
+    }
+    pm__list_free(&s->heads);
+}
+
+PM_API void pm_store_close(pm_store *s) {
+    if (!s) return;
+    pm__durable_forget(s);
+    pm__durable_block_drop(s->block);
+    if (s->file) s->files.close(s->files.ctx, s->file);
+    pm__mem_free_big(s->name, s->name_size);
+    pm__mem_free_big(s, sizeof *s);
+}
+
+PM_API void pm_store_get_info(const pm_store *s, pm_store_info *out) {
+    if (!s || !out) return;
+    pm__lock *lock = (pm__lock *)(uintptr_t)&s->state;
+    pm__lock_acquire(lock);
+    out->identity[0] = s->id[0], out->identity[1] = s->id[1];
+    out->sequence = s->sequence;
+    out->size = s->end;
+    out->synced = s->synced ? s->synced + PM__DURABLE_RECORD : PM__DURABLE_HEADER;
+    out->lost = s->lost;
+    out->failed = s->failed;
+    pm__lock_release(lock);
+}
+
+/* ---- versions ---------------------------------------------------------------------------------------------------- */
+
+/* Makes a version of the record at `place`, or PM_CORRUPT. The block stays the caller's. */
+static pm_status pm__durable_version(pm__durable_block *b, uint64_t place, pm_commit *out) {
+    pm__durable_record r;
+    if (!pm__durable_parse(b->data + place, place, b->id, &r)) return PM_CORRUPT;
+    memset(out, 0, sizeof *out);
+    out->image.data = b->data;
+    out->image.size = (size_t)place;
+    out->image.maps = 1;
+    out->image.start = PM__DURABLE_HEADER;
+    out->image.list = (size_t)place + PM__DURABLE_MAP;
+    out->image.kind = (pm_image_kind)r.kind;
+    out->sequence = r.sequence;
+    out->time = r.time;
+    out->label[0] = r.label[0], out->label[1] = r.label[1];
+    out->name.len = r.name_len;
+    out->name.data = b->data + (place - pm__durable_name_room(r.name_len));
+    out->size = place + PM__DURABLE_RECORD - r.begin;
+    out->place = place;
+    out->block = b;
+    return PM_OK;
+}
+
+PM_API void pm_commit_drop(pm_commit *v) {
+    if (!v) return;
+    pm__durable_block_drop((pm__durable_block *)v->block);
+    memset(v, 0, sizeof *v);
+}
+
+PM_API void pm_commit_share(const pm_commit *v, pm_commit *out) {
+    if (!v || !out || v == out) return;
+    *out = *v;
+    if (v->block) (void)pm__durable_block_hold((pm__durable_block *)v->block);
+}
+
+/* Where the record before one stands, of its root or of any; 0: none. Its record is sound. */
+static uint64_t pm__durable_step(const pm__durable_block *b, uint64_t place, bool same) {
+    return pm__load64le(b->data + place + (same ? 32 : 24));
+}
+
+static pm_status pm__durable_back(const pm_commit *v, bool same, pm_commit *out) {
+    pm_commit found;
+    if (!v || !v->block || !out) return PM_INVALID;
+    pm__durable_block *b = (pm__durable_block *)v->block;
+    uint64_t place = pm__durable_step(b, v->place, same);
+    if (!place) return PM_INVALID;
+    pm_status s = place < v->place ? pm__durable_version(b, place, &found) : PM_CORRUPT;
+    if (s != PM_OK) return s;
+    (void)pm__durable_block_hold(b);
+    if (out == v) pm_commit_drop(out);
+    *out = found;
+    return PM_OK;
+}
+
+PM_API pm_status pm_commit_before(const pm_commit *v, pm_commit *out) { return pm__durable_back(v, true, out); }
+PM_API pm_status pm_commit_earlier(const pm_commit *v, pm_commit *out) { return pm__durable_back(v, false, out); }
+
+PM_API pm_status pm_store_last(pm_store *s, pm_commit *out) {
+    if (!s || !out) return PM_INVALID;
+    pm__lock_acquire(&s->state);
+    uint64_t place = s->newest;
+    pm__durable_block *b = place ? pm__durable_block_hold(s->block) : NULL;
+    pm__lock_release(&s->state);
+    if (!b) return PM_INVALID;
+    pm_status st = pm__durable_version(b, place, out);
+    if (st != PM_OK) pm__durable_block_drop(b);
+    return st;
+}
+
+/* Goes down from the newest version to one of a name, or, without one, of a sequence number. */
+static pm_status pm__durable_seek(pm_store *s, const char *name, uint64_t sequence, pm_commit *out) {
+    pm_commit v;
+    size_t len = name ? strlen(name) : 0;
+    pm_status st = pm_store_last(s, &v);
+    while (st == PM_OK) {
+        bool found = v.sequence == sequence;
+        if (name) found = v.name.len == len && (!len || memcmp(v.name.data, name, len) == 0);
+        if (found) {
+            *out = v;
+            return PM_OK;
+        }
+        st = !name && v.sequence < sequence ? PM_INVALID : pm_commit_earlier(&v, &v);
+        if (st != PM_OK) pm_commit_drop(&v);
+    }
+    return st;
+}
+
+PM_API pm_status pm_store_newest(pm_store *s, const char *name, pm_commit *out) {
+    return s && out ? pm__durable_seek(s, name ? name : "", 0, out) : PM_INVALID;
+}
+
+PM_API pm_status pm_store_at(pm_store *s, uint64_t sequence, pm_commit *out) {
+    return s && out ? pm__durable_seek(s, NULL, sequence, out) : PM_INVALID;
+}
+
+/* ---- refreshing -------------------------------------------------------------------------------------------------- */
+
+/* Opens the file that has taken the name. */
+static pm_status pm__durable_reopen(pm_store *s, void **file) {
+    uint64_t id[2];
+    bool torn;
+    pm_status st = s->files.open(s->files.ctx, s->name, false, false, false, file);
+    if (st != PM_OK) return st;
+    st = pm__durable_look(&s->files, *file, id, &torn, NULL);
+    if (st == PM_OK && (id[0] != s->id[0] || id[1] != s->id[1])) st = PM_CORRUPT;
+    if (st != PM_OK) s->files.close(s->files.ctx, *file);
+    return st;
+}
+
+/* Looks for newer versions in a file that is known up to `low`, and takes it over. */
+static pm_status pm__durable_advance(pm_store *s, void *file, uint64_t low, bool *changed) {
+    pm__durable_record r;
+    uint64_t size;
+    bool found, other = file != s->file;
+    pm_status st = pm__durable_find(&s->files, file, s->id, low, &size, &r, &found);
+    if (st != PM_OK || (!found && !other)) return st;
+    pm__durable_block *b = NULL;
+    uint64_t need = found ? r.place + PM__DURABLE_RECORD : PM__DURABLE_HEADER;
+    if (other)
+        st = need > PM__LEN_MAX / 2 ? PM_INVALID : pm__durable_block_new(&s->files, file, s->id, (size_t)need, &b);
+    else st = pm__durable_reach(s, file, need);
+    if (st != PM_OK) return st;
+    *changed = found && r.sequence != s->sequence;
+    pm__lock_acquire(&s->state);
+    void *old_file = s->file;
+    pm__durable_block *old = s->block;
+    if (other) s->file = file, s->block = b;
+    if (found) pm__durable_publish(s, &r), s->synced = r.synced;
+    pm__lock_release(&s->state);
+    if (!other) return PM_OK;
+    pm__durable_block_drop(old);
+    s->files.close(s->files.ctx, old_file);
+    return PM_OK;
+}
+
+PM_API pm_status pm_store_refresh(pm_store *s, bool *changed) {
+    bool same = true, any = false;
+    if (!s) return PM_INVALID;
+    if (changed) *changed = false;
+    if (!s->options.read_only) return PM_OK; /* nobody else commits */
+    pm__lock_acquire(&s->writing);
+    pm_status st = s->files.named(s->files.ctx, s->file, s->name, &same);
+    void *file = s->file;
+    if (st == PM_OK && !same) st = pm__durable_reopen(s, &file);
+    if (st == PM_OK) {
+        st = pm__durable_advance(s, file, same ? s->end : PM__DURABLE_HEADER, &any);
+        if (st != PM_OK && !same) s->files.close(s->files.ctx, file);
+    }
+    pm__lock_release(&s->writing);
+    if (st == PM_OK && changed) *changed = any;
+    return st;
 }
 
 /* ---- src/pathmap/77_parallel.c ------------------------------------------------------------------------- */
@@ -29356,6 +30473,930 @@ PM_API pm_status pm_draw(const pm_map *const *maps, size_t n, unsigned how, pm_s
 
 PM_API pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx) {
     return pm_draw(maps, n, PM_DRAW_DOT | PM_DRAW_NODES, sink, ctx);
+}
+
+/* ---- src/pathmap/82_store_commit.c --------------------------------------------------------------------- */
+
+/* Commits: from what differs between two maps to what differs between two versions in a file.
+
+   A record says what lies below a location, and depends on nothing else. So the old map and the old version's records
+   need no table between them: who goes down both along the same path stands on the same content. The difference of the
+   old map and the new one tells, in order, at which ends something differs, without visiting what they share
+   (41_diff.c). Of each such end the records on the way are opened:
+
+       frames    root    "ca"    "cart"      each a location of the new version, with its entries so far
+       entries   b c s   r t     e s
+
+   A change is made in the frame of its location. When the next one lies elsewhere, the frames that are not on its way
+   are closed, deepest first: the entries become a record, or are put into one that is shorter; the entry that leads to
+   that goes into the frame above. What only the new map has is folded as for an image, once for all its parts, so what
+   these share is stored once. What only the old one has is left out.
+
+   Where much is shared, pairs of old and new nodes may be many more than nodes. So if a commit becomes larger than all
+   that the file holds, it begins again as if there were no version before. */
+
+typedef struct pm__commit_frame {
+    size_t depth; /* bytes of path to the location */
+    size_t first; /* of its entries */
+    unsigned n;
+    bool has_val, keep; /* keep: a dangling location */
+    pm_val val;         /* as in an edge */
+    uint64_t len;
+    size_t child; /* the record that holds its entries, as long as there was no need to open it; 0: none */
+} pm__commit_frame;
+
+typedef struct pm__commit_work {
+    pm__imgout out;
+    pm_image_options options;
+    const pm_image *old; /* NULL: nothing */
+    pm__list frames, edges, bytes, path, run;
+    pm__fold fold;
+    bool folds; /* it was begun */
+    pm_status status;
+} pm__commit_work;
+
+enum {
+    PM__COMMIT_BEFORE = 8,     /* the window begins before the commit, so that no record is at its place 0 */
+    PM__COMMIT_SPARE = 1 << 20 /* a commit may be so much larger than all others together */
+};
+
+static bool pm__commit_stop(pm__commit_work *w, pm_status s) {
+    if (w->status == PM_OK) w->status = s;
+    return false;
+}
+
+static bool pm__commit_memory(pm__commit_work *w, bool ok) { return ok || pm__commit_stop(w, PM_NOMEM); }
+
+static PM__INLINE pm__commit_frame *pm__commit_top(const pm__commit_work *w) {
+    return (pm__commit_frame *)pm__list_at(&w->frames, w->frames.used - 1);
+}
+static PM__INLINE pm__imgout_edge *pm__commit_edge(const pm__commit_work *w, size_t i) {
+    return (pm__imgout_edge *)pm__list_at(&w->edges, i);
+}
+
+/* ---- entries ----------------------------------------------------------------------------------------------------- */
+
+/* The first entry of the lowest frame whose byte is b or greater. */
+static PM__INLINE unsigned pm__commit_find(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b) {
+    const uint8_t *bytes = w->bytes.data + f->first;
+    unsigned lo = 0, n = f->n;
+    while (n) {
+        unsigned half = n / 2;
+        bool right = bytes[lo + half] < b;
+        lo = right ? lo + half + 1 : lo;
+        n = right ? n - half - 1 : half;
+    }
+    return lo;
+}
+
+static bool pm__commit_has(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b, unsigned *i) {
+    *i = pm__commit_find(w, f, b);
+    return *i < f->n && w->bytes.data[f->first + *i] == b;
+}
+
+/* Puts an entry into the lowest frame, or in the place of the one that is there. */
+static bool pm__commit_put(pm__commit_work *w, uint8_t b, const pm__imgout_edge *e) {
+    pm__commit_frame *f = pm__commit_top(w);
+    unsigned i;
+    if (!pm__commit_has(w, f, b, &i)) {
+        if (!pm__list_room(&w->edges, 1) || !pm__list_room(&w->bytes, 1)) return pm__commit_stop(w, PM_NOMEM);
+        size_t at = f->first + i, behind = f->n - i;
+        memmove(w->bytes.data + at + 1, w->bytes.data + at, behind);
+        memmove(pm__commit_edge(w, at + 1), pm__commit_edge(w, at), behind * sizeof *e);
+        w->edges.used++, w->bytes.used++, f->n++;
+        w->bytes.data[at] = b;
+    }
+    *pm__commit_edge(w, f->first + i) = *e;
+    return true;
+}
+
+static void pm__commit_remove(pm__commit_work *w, uint8_t b) {
+    pm__commit_frame *f = pm__commit_top(w);
+    unsigned i;
+    if (!pm__commit_has(w, f, b, &i)) return;
+    size_t at = f->first + i, behind = f->n - i - 1;
+    memmove(w->bytes.data + at, w->bytes.data + at + 1, behind);
+    memmove(pm__commit_edge(w, at), pm__commit_edge(w, at + 1), behind * sizeof(pm__imgout_edge));
+    w->edges.used--, w->bytes.used--, f->n--;
+}
+
+static void pm__commit_clear(pm__commit_work *w) {
+    pm__commit_frame *f = pm__commit_top(w);
+    w->edges.used = w->bytes.used = f->first;
+    f->n = 0;
+    f->child = 0;
+}
+
+/* The image that a record stands in: the old version, or what this commit has made, where places count from *base.
+   NULL: none has it. */
+static const pm_image *pm__commit_image(const pm__commit_work *w, size_t record, size_t *base) {
+    bool made = record >= w->out.base + PM__COMMIT_BEFORE;
+    *base = made ? w->out.base : 0;
+    return made ? &w->out.image : w->old;
+}
+
+/* Makes an edge of an entry. */
+static bool pm__commit_decode(pm__commit_work *w, const pm_image *m, size_t base, const pm__image_entry *e,
+                              pm__imgout_edge *out) {
+    size_t where, len, end;
+    out->val = e->val;
+    out->len = 0;
+    if (e->has_val && m->kind == PM_IMAGE_BYTES) {
+        if (!pm__image_string(m, (size_t)e->val, &where, &len, &end)) return pm__commit_stop(w, PM_CORRUPT);
+        out->val = where + base, out->len = len;
+    }
+    out->child = e->child ? e->child + base : 0;
+    out->has_val = e->has_val;
+    out->run_len = e->run_len;
+    if (e->run_len) memcpy(out->run, e->run, e->run_len);
+    return true;
+}
+
+/* Brings the lowest frame's entries in. */
+static bool pm__commit_open(pm__commit_work *w) {
+    pm__commit_frame *f = pm__commit_top(w);
+    pm__image_record r;
+    pm__image_entry e;
+    size_t base;
+    if (!f->child) return true;
+    const pm_image *m = pm__commit_image(w, f->child, &base);
+    if (!m || !pm__image_record_at(m, f->child - base, &r)) return pm__commit_stop(w, PM_CORRUPT);
+    if (!pm__list_room(&w->edges, r.n) || !pm__list_put(&w->bytes, r.bytes, r.n)) return pm__commit_stop(w, PM_NOMEM);
+    size_t next = r.first;
+    for (unsigned i = 0; i < r.n; i++, next = e.end) {
+        if ((i && r.bytes[i - 1] >= r.bytes[i]) || !pm__image_entry_at(m, &r, next, &e))
+            return pm__commit_stop(w, PM_CORRUPT);
+        if (!pm__commit_decode(w, m, base, &e, pm__commit_edge(w, w->edges.used++))) return false;
+    }
+    f->n = r.n;
+    f->child = 0;
+    return true;
+}
+
+/* ---- frames ------------------------------------------------------------------------------------------------------ */
+
+/* Puts bytes above an edge: `above`, `next` (NULL: none), and behind them the edge's own run. */
+static bool pm__commit_lift(pm__commit_work *w, const uint8_t *above, size_t n, const uint8_t *next,
+                            pm__imgout_edge *e) {
+    w->run.used = 0;
+    bool ok = pm__list_put(&w->run, above, n) && pm__list_put(&w->run, next, next != NULL) &&
+              pm__list_put(&w->run, e->run, e->run_len) && pm__imgout_run(&w->out, w->run.data, w->run.used, e);
+    return pm__commit_memory(w, ok);
+}
+
+/* Whether a record has one entry: then the location above it, if it has no value, is none at which a path ends. */
+static bool pm__commit_is_chain(const pm__commit_work *w, size_t record) {
+    pm__image_record r;
+    size_t base;
+    const pm_image *m = record ? pm__commit_image(w, record, &base) : NULL;
+    return m && pm__image_record_at(m, record - base, &r) && r.n == 1;
+}
+
+/* Makes of the lowest frame the edge that leads to it from `above` bytes higher. *some: it is a location at all. */
+static bool pm__commit_seal(pm__commit_work *w, size_t above, pm__imgout_edge *e, bool *some) {
+    pm__commit_frame *f = pm__commit_top(w);
+    const uint8_t *run = w->path.data + (f->depth - above);
+    if (!f->has_val && pm__commit_is_chain(w, f->child) && !pm__commit_open(w)) return false;
+    *some = f->n || f->child || f->has_val || f->keep;
+    memset(e, 0, sizeof *e);
+    if (!*some) return true;
+    if (f->n == 1 && !f->has_val) {
+        *e = *pm__commit_edge(w, f->first);
+        return pm__commit_lift(w, run, above, w->bytes.data + f->first, e);
+    }
+    e->has_val = f->has_val, e->val = f->val, e->len = f->len;
+    e->child = f->child;
+    if (f->n) {
+        e->child = pm__imgout_here(&w->out);
+        bool ok = pm__imgout_append(&w->out, w->bytes.data + f->first, pm__commit_edge(w, f->first), f->n);
+        if (!ok) return pm__commit_stop(w, PM_NOMEM);
+    }
+    return pm__commit_lift(w, run, above, NULL, e);
+}
+
+/* Closes the lowest frame, which is not the root. */
+static bool pm__commit_close(pm__commit_work *w) {
+    pm__imgout_edge e;
+    bool some;
+    const pm__commit_frame *f = pm__commit_top(w);
+    size_t outer = f[-1].depth, first = f->first;
+    if (!pm__commit_seal(w, f->depth - outer - 1, &e, &some)) return false;
+    w->edges.used = w->bytes.used = first;
+    w->frames.used--;
+    uint8_t b = w->path.data[outer];
+    if (some) return pm__commit_put(w, b, &e);
+    pm__commit_remove(w, b);
+    return true;
+}
+
+static bool pm__commit_push(pm__commit_work *w, size_t depth, const pm__imgout_edge *e) {
+    pm__commit_frame f;
+    memset(&f, 0, sizeof f);
+    f.depth = depth;
+    f.first = w->edges.used;
+    if (e) {
+        f.has_val = e->has_val, f.val = e->val, f.len = e->len;
+        f.child = e->child;
+        f.keep = !e->has_val && !e->child;
+    }
+    return pm__commit_memory(w, pm__list_put(&w->frames, &f, 1));
+}
+
+/* Goes on from the lowest frame towards the end of the path, into the next one. */
+static bool pm__commit_down(pm__commit_work *w) {
+    const pm__commit_frame *f = pm__commit_top(w);
+    size_t depth = f->depth, len = w->path.used;
+    const uint8_t *s = w->path.data + depth;
+    unsigned i;
+    if (!pm__commit_open(w)) return false;
+    if (!pm__commit_has(w, f, *s, &i)) return pm__commit_push(w, len, NULL);
+    pm__imgout_edge e = *pm__commit_edge(w, f->first + i), rest = e;
+    size_t left = len - depth - 1, most = e.run_len < left ? e.run_len : left;
+    size_t m = most ? pm__lcp(e.run, s + 1, most) : 0;
+    if (m == e.run_len) return pm__commit_push(w, depth + 1 + m, &e);
+    rest.run_len = (uint8_t)(e.run_len - m - 1);
+    if (rest.run_len) memmove(rest.run, e.run + m + 1, rest.run_len);
+    if (!pm__commit_push(w, depth + 1 + m, NULL)) return false;
+    return pm__commit_put(w, e.run[m], &rest);
+}
+
+/* Makes the lowest frame that of a location. */
+static bool pm__commit_seek(pm__commit_work *w, const uint8_t *path, size_t len) {
+    size_t min = len < w->path.used ? len : w->path.used, same = min ? pm__lcp(w->path.data, path, min) : 0;
+    while (pm__commit_top(w)->depth > same)
+        if (!pm__commit_close(w)) return false;
+    w->path.used = same;
+    if (len > same && !pm__list_put(&w->path, path + same, len - same)) return pm__commit_stop(w, PM_NOMEM);
+    while (pm__commit_top(w)->depth < len)
+        if (!pm__commit_down(w)) return false;
+    return true;
+}
+
+/* ---- changes ----------------------------------------------------------------------------------------------------- */
+
+/* Puts below the lowest frame what lies below a place of the new map. */
+static bool pm__commit_graft(pm__commit_work *w, const pm_place *p) {
+    pm_fold f = {sizeof(pm__imgout_edge), PM_FOLD_JUMPING | PM_FOLD_CACHED, &w->out, pm__imgout_at, NULL, NULL};
+    const pm_place from = p->depth ? *p : pm__place_root(p->node);
+    pm__imgout_edge e;
+    if (!w->folds) w->fold = pm__fold_begin(&f), w->folds = true;
+    int s = pm__fold_walk(&w->fold, pm__fold_spot_of(&from, NULL), 0);
+    if (s != PM_OK) return pm__commit_stop(w, (pm_status)s);
+    memcpy(&e, pm__list_at(&w->fold.results, 0), sizeof e);
+    w->fold.results.used = 0;
+    if (!e.run_len) {
+        pm__commit_top(w)->child = e.child;
+        return true;
+    }
+    uint8_t b = e.run[0];
+    e.run_len--;
+    memmove(e.run, e.run + 1, e.run_len);
+    return pm__commit_put(w, b, &e);
+}
+
+/* Makes the change that an end of edges tells, at the end of the path. What both have below it comes on its own. */
+static bool pm__commit_change(pm__commit_work *w, const pm__contrast *c, const pm__list *path) {
+    bool less = c->a.node && !c->b.node, more = c->b.node && !c->a.node;
+    if (!pm__diff_changes(c) && !less && !more) return true;
+    if (!pm__commit_seek(w, path->used ? path->data : (const uint8_t *)"", path->used)) return false;
+    pm__commit_frame *f = pm__commit_top(w);
+    f->keep = c->dangles_b;
+    if (c->val_a) f->has_val = false;
+    if (c->val_b) {
+        pm__imgout_edge e;
+        memset(&e, 0, sizeof e);
+        pm_status s = pm__imgout_value(&w->out, *c->val_b, &e);
+        if (s != PM_OK) return pm__commit_stop(w, s);
+        f->has_val = true, f->val = e.val, f->len = e.len;
+    }
+    if (less) pm__commit_clear(w);
+    return !more || pm__commit_graft(w, &c->b);
+}
+
+/* Makes all changes. PM_BUSY: they are too many. */
+static pm_status pm__commit_changes(pm__commit_work *w, const pm_map *old, const pm_map *now, size_t most) {
+    pm__diff d;
+    pm__diff_item i;
+    pm__diff_begin(&d, old, now);
+    while (w->status == PM_OK && pm__diff_take(&d, &i)) {
+        const pm__contrast *c = &i.c;
+        if (!pm__commit_change(w, c, &d.path)) break;
+        if (c->a.node && c->b.node && !pm__diff_open(&d, &i)) break;
+        if (w->out.out.used > most) w->status = PM_BUSY;
+    }
+    if (w->status == PM_OK) w->status = pm__diff_status(&d);
+    pm__diff_end(&d);
+    while (w->status == PM_OK && w->frames.used > 1) (void)pm__commit_close(w);
+    return w->status;
+}
+
+/* ---- the whole of a commit --------------------------------------------------------------------------------------- */
+
+static void pm__commit_end(pm__commit_work *w) {
+    pm__imgout_edge e;
+    if (w->folds) (void)pm__fold_end(&w->fold, PM_BUSY, &e);
+    pm__list_free(&w->out.out);
+    pm__memo_free(&w->out.records);
+    pm__memo_free(&w->out.strings);
+    pm__list_free(&w->frames);
+    pm__list_free(&w->edges);
+    pm__list_free(&w->bytes);
+    pm__list_free(&w->path);
+    pm__list_free(&w->run);
+}
+
+/* Begins on a version (NULL: none), with what will lie from `at` on. */
+static bool pm__commit_begin(pm__commit_work *w, const pm_image *old, pm_image_kind kind, size_t at,
+                             const pm_commit_options *how) {
+    static const uint8_t zeros[PM__COMMIT_BEFORE];
+    pm__image_entry root;
+    pm__imgout_edge e;
+    memset(w, 0, sizeof *w);
+    pm__imgout_window(&w->out, at - PM__COMMIT_BEFORE, PM__DURABLE_HEADER);
+    w->out.image.kind = kind;
+    w->options.ctx = how->ctx, w->options.bytes = how->bytes;
+    w->out.options = &w->options;
+    w->old = old;
+    w->frames = pm__list_of(sizeof(pm__commit_frame));
+    w->edges = pm__list_of(sizeof(pm__imgout_edge));
+    w->bytes = w->path = w->run = pm__list_of(1);
+    if (!pm__imgout_put(&w->out, zeros, sizeof zeros)) return pm__commit_stop(w, PM_NOMEM);
+    if (!old) return pm__commit_push(w, 0, NULL);
+    if (!pm__image_root(old, 0, &root)) return pm__commit_stop(w, PM_CORRUPT);
+    return pm__commit_decode(w, old, 0, &root, &e) && pm__commit_push(w, 0, &e);
+}
+
+/* Puts the root's record and value behind all others, and tells in `map` what a commit record says of it. */
+static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map) {
+    pm__commit_frame *f = pm__commit_top(w);
+    size_t child = f->child;
+    pm_val val = f->has_val ? f->val : 0;
+    bool ok = true;
+    if (f->n) {
+        child = pm__imgout_here(&w->out);
+        ok = pm__imgout_append(&w->out, w->bytes.data + f->first, pm__commit_edge(w, f->first), f->n);
+    }
+    if (f->has_val && w->out.image.kind == PM_IMAGE_BYTES) {
+        size_t where = (size_t)f->val;
+        val = pm__imgout_here(&w->out);
+        ok = ok && pm__imgout_string_at(&w->out, where, f->len);
+    }
+    pm__store64le(map, child);
+    pm__store64le(map + 8, val);
+    pm__store64le(map + 16, f->has_val);
+    return ok ? PM_OK : PM_NOMEM;
+}
+
+/* Fills up to a multiple of 8 bytes. */
+static bool pm__commit_pad(pm__commit_work *w) {
+    static const uint8_t zeros[8];
+    return pm__imgout_put(&w->out, zeros, (8 - w->out.out.used % 8) % 8);
+}
+
+/* Puts the name and the commit record behind what was made. */
+static pm_status pm__commit_record(pm__commit_work *w, const uint64_t id[2], const char *name, pm__durable_record *r) {
+    uint8_t map[PM__IMAGE_MAP] = {0}, s[PM__DURABLE_RECORD];
+    pm_status st = pm__commit_root(w, map);
+    if (st != PM_OK) return st;
+    bool ok = pm__commit_pad(w) && pm__imgout_put(&w->out, name, r->name_len) && pm__commit_pad(w);
+    if (!ok) return PM_NOMEM;
+    r->place = pm__imgout_here(&w->out);
+    r->kind = (uint32_t)w->out.image.kind;
+    pm__durable_spell(r, s);
+    memcpy(s + PM__DURABLE_MAP, map, sizeof map);
+    pm__sum sum = pm__durable_sum(id);
+    pm__durable_sum_in(&sum, w->out.out.data + PM__COMMIT_BEFORE, w->out.out.used - PM__COMMIT_BEFORE);
+    pm__durable_seal(id, &sum, s);
+    return pm__imgout_put(&w->out, s, sizeof s) ? PM_OK : PM_NOMEM;
+}
+
+static pm_image_kind pm__commit_kind(const pm_ops *ops, const pm_commit_options *how) {
+    if (pm__ops_is_unit(ops)) return PM_IMAGE_UNIT;
+    return ops == pm_ops_bytes() || how->bytes ? PM_IMAGE_BYTES : PM_IMAGE_WORDS;
+}
+
+/* Makes in *w all that a commit appends. `known` is the map of the version `old`; NULL: there is none. */
+static pm_status pm__commit_make(pm_store *s, pm__commit_work *w, const pm_map *m, const pm_map *known,
+                                 const pm_image *old, const pm_commit_options *how, pm__durable_record *r) {
+    const pm_image_kind kind = pm__commit_kind(pm_map_ops(m), how);
+    const pm_map none = pm_new(pm_map_ops(m), NULL);
+    size_t end = (size_t)s->end;
+    if (known && (pm_map_ops(known) != pm_map_ops(m) || old->kind != kind)) known = NULL;
+    (void)pm__commit_begin(w, known ? old : NULL, kind, end, how);
+    if (w->status == PM_OK)
+        (void)pm__commit_changes(w, known ? known : &none, m, known ? end + PM__COMMIT_SPARE : SIZE_MAX);
+    if (w->status == PM_BUSY && known && w->out.out.used > end + PM__COMMIT_SPARE) {
+        pm__commit_end(w);
+        if (pm__commit_begin(w, NULL, kind, end, how)) (void)pm__commit_changes(w, &none, m, SIZE_MAX);
+    }
+    if (w->status != PM_OK) return w->status;
+    return pm__commit_record(w, s->id, how->name ? how->name : "", r);
+}
+
+/* The head of a root, found or made. NULL: no memory. */
+static pm__durable_head *pm__commit_head(pm_store *s, const char *name, pm_status *st) {
+    for (size_t i = 0; i < s->heads.used; i++) {
+        pm__durable_head *h = (pm__durable_head *)pm__list_at(&s->heads, i);
+        if (strcmp(h->name, name) == 0) return h;
+    }
+    pm__durable_head h;
+    pm_commit v;
+    memset(&h, 0, sizeof h);
+    *st = pm_store_newest(s, name, &v);
+    if (*st != PM_OK && *st != PM_INVALID) return NULL;
+    if (*st == PM_OK) h.place = v.place, pm_commit_drop(&v);
+    *st = PM_NOMEM;
+    h.name_size = strlen(name) + 1;
+    h.name = (char *)pm__mem_alloc_big(h.name_size);
+    if (!h.name) return NULL;
+    memcpy(h.name, name, h.name_size);
+    if (!pm__list_put(&s->heads, &h, 1)) {
+        pm__mem_free_big(h.name, h.name_size);
+        return NULL;
+    }
+    *st = PM_OK;
+    return (pm__durable_head *)pm__list_at(&s->heads, s->heads.used - 1);
+}
+
+/* Writes what was made, and takes it over. */
+static pm_status pm__commit_write(pm_store *s, pm__commit_work *w, const pm__durable_record *r, pm_error *error) {
+    const uint8_t *from = w->out.out.data + PM__COMMIT_BEFORE;
+    size_t n = w->out.out.used - PM__COMMIT_BEFORE;
+    if (r->place + PM__DURABLE_RECORD > PM__LEN_MAX / 2)
+        return pm__durable_fail(error, PM_INVALID, s->end, "the store would be more than this machine can address");
+    pm_status st = s->files.write(s->files.ctx, s->file, s->end, from, n);
+    if (st == PM_OK) st = pm__durable_reach(s, s->file, r->place + PM__DURABLE_RECORD);
+    if (st != PM_OK) { /* what stays there if this fails too is no whole commit, or is written over */
+        (void)s->files.cut(s->files.ctx, s->file, s->end);
+        return pm__durable_fail(error, st, s->end, "the commit cannot be written");
+    }
+    pm__lock_acquire(&s->state);
+    pm__durable_publish(s, r);
+    pm__lock_release(&s->state);
+    return PM_OK;
+}
+
+/* Appends a commit; under `writing`. */
+static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit_options *how, uint64_t *place,
+                                   pm_error *error) {
+    pm_status st = PM_OK;
+    pm__commit_work w;
+    pm_commit old;
+    const char *name = how->name ? how->name : "";
+    if (s->failed) return pm__durable_fail(error, PM_IO, s->end, "syncing has failed before");
+    pm__durable_head *h = pm__commit_head(s, name, &st);
+    if (!h) return pm__durable_fail(error, st, s->end, "a commit record is damaged");
+    bool known = h->known && h->place;
+    if (known) st = pm__durable_version(s->block, h->place, &old);
+    if (st != PM_OK) return pm__durable_fail(error, st, h->place, "a commit record is damaged");
+    pm__durable_record r = {.sequence = s->sequence + 1,
+                            .before = s->newest,
+                            .same = h->place,
+                            .synced = s->synced,
+                            .time = how->time,
+                            .label = {how->label[0], how->label[1]},
+                            .name_len = (uint32_t)(h->name_size - 1)};
+    st = pm__commit_make(s, &w, m, known ? &h->map : NULL, known ? &old.image : NULL, how, &r);
+    if (st == PM_OK) st = pm__commit_write(s, &w, &r, error);
+    else
+        (void)pm__durable_fail(error, st, s->end,
+                               st == PM_CORRUPT ? "the version before is damaged" : "a value was refused");
+    pm__commit_end(&w);
+    if (st != PM_OK) return st;
+    pm_map before = h->map;
+    h->map = pm_clone(m);
+    h->known = true;
+    h->place = *place = r.place;
+    pm_drop(&before);
+    return PM_OK;
+}
+
+/* Waits until the commit at `place` is on the disk. One sync serves all that was written before it began. */
+static pm_status pm__commit_sync(pm_store *s, uint64_t place, pm_error *error) {
+    pm_status st = PM_OK;
+    pm__lock_acquire(&s->syncing);
+    pm__lock_acquire(&s->state);
+    uint64_t upto = s->newest;
+    bool done = s->synced >= place, failed = s->failed;
+    pm__lock_release(&s->state);
+    if (!done) {
+        st = failed ? PM_IO : s->files.sync(s->files.ctx, s->file);
+        pm__lock_acquire(&s->state);
+        if (st == PM_OK && s->synced < upto) s->synced = upto;
+        if (st != PM_OK) s->failed = true;
+        pm__lock_release(&s->state);
+    }
+    pm__lock_release(&s->syncing);
+    return st == PM_OK ? st : pm__durable_fail(error, st, place, "the file cannot be synced");
+}
+
+PM_API pm_status pm_store_commit(pm_store *s, const pm_map *m, const pm_commit_options *how, pm_error *error) {
+    static const pm_commit_options plain;
+    uint64_t place = 0;
+    if (!s || pm__map_bad(m, NULL, 0) || s->options.read_only) return PM_INVALID;
+    if (!how) how = &plain;
+    if (how->name && strlen(how->name) > PM__DURABLE_NAME) return PM_INVALID;
+    pm__lock_acquire(&s->writing);
+    pm_status st = pm__commit_append(s, m, how, &place, error);
+    pm__lock_release(&s->writing);
+    return st == PM_OK && !s->options.unsynced ? pm__commit_sync(s, place, error) : st;
+}
+
+PM_API pm_status pm_store_sync(pm_store *s) {
+    if (!s || s->options.read_only) return PM_INVALID;
+    pm__lock_acquire(&s->state);
+    uint64_t place = s->newest;
+    pm__lock_release(&s->state);
+    return pm__commit_sync(s, place, NULL);
+}
+
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
+
+PM_API pm_status pm_store_load(pm_store *s, const char *name, const pm_image_reading *reading, pm_map *out,
+                               pm_error *error) {
+    pm_commit v;
+    pm_map m;
+    pm_status st = PM_OK;
+    if (!s || !out) return PM_INVALID;
+    if (!name) name = "";
+    pm__lock_acquire(&s->writing);
+    bool some = false;
+    st = pm_store_newest(s, name, &v);
+    some = st == PM_OK;
+    if (some) st = pm_image_load(&v.image, reading, &m, error);
+    else if (st == PM_INVALID) st = PM_OK, m = pm_new(reading ? reading->ops : NULL, reading ? reading->pool : NULL);
+    else (void)pm__durable_fail(error, st, 0, "a commit record is damaged");
+    if (st == PM_OK && some && !s->options.read_only) {
+        pm__durable_head *h = pm__commit_head(s, name, &st);
+        if (h) {
+            pm_drop(&h->map);
+            h->map = pm_clone(&m);
+            h->known = true;
+        } else {
+            pm_drop(&m);
+            (void)pm__durable_fail(error, st, 0, "a commit record is damaged");
+        }
+    }
+    if (some) pm_commit_drop(&v);
+    pm__lock_release(&s->writing);
+    if (st == PM_OK) *out = m;
+    return st;
+}
+
+/* ---- src/pathmap/83_store_keep.c ----------------------------------------------------------------------- */
+
+/* Verifying stores, and keeping only some versions.
+
+   Both go through the commits from the newest to the oldest, and through the records of each from its end: all that
+   refers to a record lies behind it. What is kept is then copied from the start on: a record and the strings of its
+   values, each once; a table tells where it has gone. So versions share in the new file what they share in the old. */
+
+/* ---- verifying --------------------------------------------------------------------------------------------------- */
+
+/* Checks the bytes that a version's commit has appended. */
+static pm_status pm__keep_check_sum(const pm_commit *v, pm_error *error) {
+    const pm__durable_block *b = (const pm__durable_block *)v->block;
+    size_t n = (size_t)v->size - PM__DURABLE_RECORD;
+    pm__sum sum = pm__durable_sum(b->id);
+    pm__durable_sum_in(&sum, b->data + (v->place - n), n);
+    if (pm__durable_sum_is(&sum, b->data + v->place + PM__DURABLE_DATA_SUM)) return PM_OK;
+    return pm__durable_fail(error, PM_CORRUPT, v->place - n, "a commit's checksum does not agree");
+}
+
+/* Checks the records of all versions of one kind. *marks is clear. */
+static pm_status pm__keep_check_kind(const pm_commit *last, pm_image_kind kind, pm__marks *marks, pm_error *error) {
+    pm_commit v;
+    pm_status st = PM_OK;
+    pm_image whole = last->image;
+    pm__image_entry e;
+    whole.maps = 0;
+    whole.kind = kind;
+    pm_commit_share(last, &v);
+    for (; st == PM_OK; st = pm_commit_earlier(&v, &v)) {
+        if (v.image.kind != kind) continue;
+        if (!pm__image_root(&v.image, 0, &e)) st = pm__durable_fail(error, PM_CORRUPT, v.place, "a root is damaged");
+        if (st != PM_OK) break;
+        if (e.child) pm__marks_set(marks, e.child);
+    }
+    if (st == PM_INVALID) st = pm__image_check_all(&whole, marks, error);
+    pm_commit_drop(&v);
+    return st;
+}
+
+PM_API pm_status pm_store_verify(pm_store *s, pm_error *error) {
+    pm_commit last, v;
+    pm__marks marks;
+    pm_status st;
+    unsigned kinds = 0;
+    if (!s) return PM_INVALID;
+    st = pm_store_last(s, &last);
+    if (st == PM_INVALID) return PM_OK;
+    if (st != PM_OK) return pm__durable_fail(error, st, 0, "a commit record is damaged");
+    pm_commit_share(&last, &v);
+    do {
+        kinds |= 1u << v.image.kind;
+        st = pm__keep_check_sum(&v, error);
+    } while (st == PM_OK && (st = pm_commit_earlier(&v, &v)) == PM_OK);
+    if (st == PM_CORRUPT && error && error->code != st)
+        (void)pm__durable_fail(error, st, pm__durable_step((pm__durable_block *)v.block, v.place, false),
+                               "a commit record is damaged");
+    st = st == PM_INVALID ? PM_OK : st;
+    pm_commit_drop(&v);
+    for (unsigned k = 0; st == PM_OK && k < 3; k++) {
+        if (!(kinds >> k & 1)) continue;
+        if (!pm__marks_new(&last.image, &marks)) st = pm__durable_fail(error, PM_NOMEM, 0, "");
+        else st = pm__keep_check_kind(&last, (pm_image_kind)k, &marks, error), pm__marks_free(&marks);
+    }
+    pm_commit_drop(&last);
+    return st;
+}
+
+/* ---- keeping ----------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__keep_commit {
+    pm_commit v; /* not held */
+    bool kept;
+} pm__keep_commit;
+
+typedef struct pm__keep {
+    pm_store *s;
+    void *file;       /* the new one */
+    pm__list commits; /* from the newest */
+    pm__marks marks;
+    pm__imgout out;      /* what was not written yet; `base` is where it will lie */
+    pm__memo gone;       /* (place, 0): where a record has gone; (place, length + 1): a string */
+    pm__memo commits_at; /* place to place */
+    pm_map newest;       /* name to the place of its newest version so far */
+    pm__sum sum;         /* of what the present commit appends */
+    uint64_t before;
+    pm_error *error;
+} pm__keep;
+
+static pm_status pm__keep_fail(pm__keep *w, pm_status st, uint64_t at, const char *msg) {
+    return pm__durable_fail(w->error, st, at, msg);
+}
+
+/* Lists the commits, and which are kept. */
+static pm_status pm__keep_list(pm__keep *w, bool (*keep)(void *ctx, const pm_commit *v), void *ctx) {
+    pm__keep_commit c;
+    pm_status st = pm_store_last(w->s, &c.v);
+    if (st != PM_OK) return st == PM_INVALID ? PM_OK : pm__keep_fail(w, st, 0, "a commit record is damaged");
+    pm_map seen = pm_new(pm_ops_unit(), NULL);
+    do {
+        bool known = pm_contains(&seen, c.v.name.data, c.v.name.len);
+        c.kept = !known || (keep && keep(ctx, &c.v));
+        if (!known) st = pm_set(&seen, c.v.name.data, c.v.name.len, 0, NULL);
+        if (st == PM_OK && !pm__list_put(&w->commits, &c, 1)) st = PM_NOMEM;
+        if (st == PM_OK) st = pm_commit_earlier(&c.v, &c.v);
+    } while (st == PM_OK);
+    uint64_t at = c.v.place;
+    pm_commit_drop(&c.v);
+    pm_drop(&seen);
+    return st == PM_INVALID ? PM_OK : pm__keep_fail(w, st, at, "a commit record is damaged");
+}
+
+/* Marks the records that are needed, of each commit after all that lie behind it. */
+static pm_status pm__keep_mark(pm__keep *w) {
+    pm__image_entry e;
+    for (size_t i = 0; i < w->commits.used; i++) {
+        const pm__keep_commit *c = (const pm__keep_commit *)pm__list_at(&w->commits, i);
+        size_t at = c->v.image.size, begin = at + PM__DURABLE_RECORD - (size_t)c->v.size;
+        if (c->kept && !pm__image_root(&c->v.image, 0, &e)) return pm__keep_fail(w, PM_CORRUPT, at, "a damaged root");
+        if (c->kept && e.child) pm__marks_set(&w->marks, e.child);
+        while (pm__marks_prev(&w->marks, at, &at) && at >= begin)
+            if (!pm__image_check_record(&c->v.image, at, &w->marks))
+                return pm__keep_fail(w, PM_CORRUPT, at, "a record is damaged");
+    }
+    return PM_OK;
+}
+
+/* Writes what was made, but for less than 8 bytes. */
+static pm_status pm__keep_flush(pm__keep *w) {
+    pm__list *l = &w->out.out;
+    size_t n = l->used / 8 * 8;
+    if (!n) return PM_OK;
+    pm__durable_sum_in(&w->sum, l->data, n);
+    pm_status st = w->s->files.write(w->s->files.ctx, w->file, w->out.base, l->data, n);
+    if (st != PM_OK) return pm__keep_fail(w, st, w->out.base, "the new file cannot be written");
+    memmove(l->data, l->data + n, l->used - n);
+    l->used -= n;
+    w->out.base += n;
+    return PM_OK;
+}
+
+/* Copies a string, unless it is there. */
+static bool pm__keep_string(pm__keep *w, const pm_image *m, size_t where, size_t len, size_t *to) {
+    const uint64_t *known = pm__memo_get(&w->gone, where, len + 1);
+    *to = known ? (size_t)*known : pm__imgout_here(&w->out);
+    if (!len || known) return true;
+    return pm__imgout_put(&w->out, m->data + where, len) && pm__memo_put(&w->gone, where, len + 1, *to);
+}
+
+/* The value of an entry, as an edge has it. */
+static pm_status pm__keep_value(pm__keep *w, const pm_image *m, const pm__image_entry *e, pm__imgout_edge *out) {
+    size_t where, len, end, to;
+    out->has_val = e->has_val;
+    out->val = e->val;
+    out->len = 0;
+    if (!e->has_val || m->kind != PM_IMAGE_BYTES) return PM_OK;
+    if (!pm__image_string(m, (size_t)e->val, &where, &len, &end)) return PM_CORRUPT;
+    out->len = len;
+    bool ok = pm__keep_string(w, m, where, len, &to);
+    out->val = to;
+    return ok ? PM_OK : PM_NOMEM;
+}
+
+static pm_status pm__keep_record(pm__keep *w, const pm_image *m, size_t at) {
+    pm__image_record r;
+    pm__image_entry e;
+    pm__imgout_edge edges[256];
+    if (!pm__image_record_at(m, at, &r)) return PM_CORRUPT;
+    size_t next = r.first;
+    for (unsigned i = 0; i < r.n; i++, next = e.end) {
+        pm__imgout_edge *x = &edges[i];
+        if (!pm__image_entry_at(m, &r, next, &e)) return PM_CORRUPT;
+        const uint64_t *child = e.child ? pm__memo_get(&w->gone, e.child, 0) : NULL;
+        if (e.child && !child) return PM_CORRUPT;
+        x->child = child ? (size_t)*child : 0;
+        x->run_len = e.run_len;
+        if (e.run_len) memcpy(x->run, e.run, e.run_len);
+        pm_status st = pm__keep_value(w, m, &e, x);
+        if (st != PM_OK) return st;
+    }
+    size_t to = pm__imgout_here(&w->out);
+    bool ok = pm__imgout_append(&w->out, r.bytes, edges, r.n) && pm__memo_put(&w->gone, at, 0, to);
+    return ok ? PM_OK : PM_NOMEM;
+}
+
+/* Copies the records of a commit that are marked. */
+static pm_status pm__keep_records(pm__keep *w, const pm__keep_commit *c) {
+    size_t end = c->v.image.size, at = end + PM__DURABLE_RECORD - (size_t)c->v.size;
+    w->out.image.kind = c->v.image.kind;
+    for (; pm__marks_next(&w->marks, at, &at) && at < end; at++) {
+        pm_status st = pm__keep_record(w, &c->v.image, at);
+        if (st != PM_OK) return pm__keep_fail(w, st, at, "a record is damaged");
+        if (w->out.out.used >= PM__DURABLE_PIECE) st = pm__keep_flush(w);
+        if (st != PM_OK) return st;
+    }
+    return PM_OK;
+}
+
+/* Finds the record of what stands at a root, with its value as the new file has it. */
+static pm_status pm__keep_root(pm__keep *w, const pm__keep_commit *c, uint8_t map[PM__IMAGE_MAP]) {
+    pm__image_entry e;
+    pm__imgout_edge x;
+    if (!pm__image_root(&c->v.image, 0, &e)) return PM_CORRUPT;
+    const uint64_t *child = e.child ? pm__memo_get(&w->gone, e.child, 0) : NULL;
+    if (e.child && !child) return PM_CORRUPT;
+    pm_status st = pm__keep_value(w, &c->v.image, &e, &x);
+    if (st != PM_OK) return st;
+    pm_val val = x.val;
+    if (e.has_val && c->v.image.kind == PM_IMAGE_BYTES) {
+        val = pm__imgout_here(&w->out);
+        if (!pm__imgout_string_at(&w->out, (size_t)x.val, x.len)) return PM_NOMEM;
+    }
+    memset(map, 0, PM__IMAGE_MAP);
+    pm__store64le(map, child ? *child : 0);
+    pm__store64le(map + 8, e.has_val ? val : 0);
+    pm__store64le(map + 16, e.has_val);
+    return PM_OK;
+}
+
+/* Ends a commit that is kept: its name and record. */
+static pm_status pm__keep_commit_end(pm__keep *w, const pm__keep_commit *c) {
+    uint8_t map[PM__IMAGE_MAP], s[PM__DURABLE_RECORD];
+    static const uint8_t zeros[8];
+    const pm_commit *v = &c->v;
+    const pm_val *same = pm_get(&w->newest, v->name.data, v->name.len);
+    pm__durable_record r = {.sequence = v->sequence,
+                            .before = w->before,
+                            .same = same ? *same : 0,
+                            .synced = w->before,
+                            .time = v->time,
+                            .label = {v->label[0], v->label[1]},
+                            .kind = (uint32_t)v->image.kind,
+                            .name_len = (uint32_t)v->name.len};
+    pm__list *l = &w->out.out;
+    pm_status st = pm__keep_root(w, c, map);
+    if (st != PM_OK) return pm__keep_fail(w, st, v->place, "a damaged root");
+    bool ok = pm__imgout_put(&w->out, zeros, (8 - pm__imgout_here(&w->out) % 8) % 8) &&
+              pm__imgout_put(&w->out, v->name.data, v->name.len) &&
+              pm__imgout_put(&w->out, zeros, (8 - pm__imgout_here(&w->out) % 8) % 8);
+    if (!ok) return pm__keep_fail(w, PM_NOMEM, 0, "");
+    st = pm__keep_flush(w);
+    if (st != PM_OK) return st;
+    r.place = w->out.base;
+    pm__durable_spell(&r, s);
+    memcpy(s + PM__DURABLE_MAP, map, sizeof map);
+    pm__durable_seal(w->s->id, &w->sum, s);
+    ok = pm__imgout_put(&w->out, s, sizeof s) && pm__memo_put(&w->commits_at, v->place, 0, r.place) &&
+         pm_set(&w->newest, v->name.data, v->name.len, r.place, NULL) == PM_OK;
+    if (!ok) return pm__keep_fail(w, PM_NOMEM, 0, "");
+    st = pm__keep_flush(w);
+    w->before = r.place;
+    w->sum = pm__durable_sum(w->s->id);
+    return st == PM_OK && l->used == 0 ? PM_OK : st;
+}
+
+/* Writes the new file. */
+static pm_status pm__keep_write(pm__keep *w) {
+    uint8_t head[PM__DURABLE_HEADER];
+    const pm_files *f = &w->s->files;
+    pm__imgout_window(&w->out, PM__DURABLE_HEADER, PM__DURABLE_HEADER);
+    w->sum = pm__durable_sum(w->s->id);
+    pm__durable_header(w->s->id, head);
+    pm_status st = f->write(f->ctx, w->file, 0, head, sizeof head);
+    if (st != PM_OK) return pm__keep_fail(w, st, 0, "the new file cannot be written");
+    for (size_t i = w->commits.used; st == PM_OK && i--;) {
+        const pm__keep_commit *c = (const pm__keep_commit *)pm__list_at(&w->commits, i);
+        st = pm__keep_records(w, c);
+        if (st == PM_OK && c->kept) st = pm__keep_commit_end(w, c);
+    }
+    if (st != PM_OK) return st;
+    st = f->sync(f->ctx, w->file);
+    return st == PM_OK ? st : pm__keep_fail(w, st, 0, "the new file cannot be synced");
+}
+
+/* Gives the new file the name, and goes on in it. */
+static pm_status pm__keep_swap(pm__keep *w, const char *part) {
+    pm_store *s = w->s;
+    pm__durable_block *b = NULL, *old = s->block;
+    uint64_t end = w->before ? w->before + PM__DURABLE_RECORD : PM__DURABLE_HEADER;
+    pm_status st = pm__durable_block_new(&s->files, w->file, s->id, (size_t)end, &b);
+    if (st != PM_OK) return pm__keep_fail(w, st, 0, "the new file cannot be mapped");
+    pm__lock_acquire(&s->syncing); /* nobody syncs the old file meanwhile */
+    st = s->files.rename(s->files.ctx, part, s->name);
+    if (st != PM_OK) {
+        pm__lock_release(&s->syncing);
+        pm__durable_block_drop(b);
+        return pm__keep_fail(w, st, 0, "the new file cannot take the name");
+    }
+    st = s->files.sync_name(s->files.ctx, s->name);
+    pm__lock_acquire(&s->state);
+    void *old_file = s->file;
+    s->file = w->file, w->file = old_file;
+    s->block = b;
+    s->newest = s->synced = w->before;
+    s->end = end;
+    if (st != PM_OK) s->failed = true; /* which of the two files is there after a crash? */
+    pm__lock_release(&s->state);
+    pm__lock_release(&s->syncing);
+    for (size_t i = 0; i < s->heads.used; i++) {
+        pm__durable_head *h = (pm__durable_head *)pm__list_at(&s->heads, i);
+        const uint64_t *place = h->place ? pm__memo_get(&w->commits_at, h->place, 0) : NULL;
+        h->place = place ? *place : 0;
+    }
+    pm__durable_block_drop(old);
+    return st == PM_OK ? st : pm__keep_fail(w, st, 0, "the new name cannot be synced");
+}
+
+static pm_status pm__keep_all(pm__keep *w, bool (*keep)(void *ctx, const pm_commit *v), void *ctx) {
+    pm_store *s = w->s;
+    char *part = NULL;
+    const size_t size = s->name_size + 5;
+    pm_commit last;
+    pm_status st = pm_store_last(s, &last);
+    if (st != PM_OK) return st == PM_INVALID ? PM_OK : pm__keep_fail(w, st, 0, "a commit record is damaged");
+    if (!pm__marks_new(&last.image, &w->marks) || !(part = (char *)pm__mem_alloc_big(size)))
+        st = pm__keep_fail(w, PM_NOMEM, 0, "");
+    if (part) memcpy(part, s->name, s->name_size - 1), memcpy(part + s->name_size - 1, ".part", 6);
+    if (st == PM_OK) st = pm__keep_list(w, keep, ctx);
+    if (st == PM_OK) st = pm__keep_mark(w);
+    if (st == PM_OK) {
+        st = s->files.open(s->files.ctx, part, true, true, true, &w->file);
+        if (st != PM_OK) w->file = NULL, (void)pm__keep_fail(w, st, 0, "the new file cannot be made");
+    }
+    if (st == PM_OK) {
+        st = s->files.lock(s->files.ctx, w->file);
+        if (st != PM_OK) (void)pm__keep_fail(w, st, 0, "the new file cannot be locked");
+    }
+    if (st == PM_OK) st = pm__keep_write(w);
+    if (st == PM_OK) st = pm__keep_swap(w, part);
+    if (w->file) s->files.close(s->files.ctx, w->file);
+    if (part) pm__mem_free_big(part, size);
+    pm_commit_drop(&last);
+    return st;
+}
+
+PM_API pm_status pm_store_compact(pm_store *s, bool (*keep)(void *ctx, const pm_commit *v), void *ctx,
+                                  pm_error *error) {
+    pm__keep w;
+    if (!s || s->options.read_only) return PM_INVALID;
+    memset(&w, 0, sizeof w);
+    w.s = s;
+    w.error = error;
+    w.commits = pm__list_of(sizeof(pm__keep_commit));
+    w.newest = pm_new(NULL, NULL);
+    pm__lock_acquire(&s->writing);
+    pm_status st = s->failed ? pm__keep_fail(&w, PM_IO, 0, "syncing has failed before") : pm__keep_all(&w, keep, ctx);
+    pm__lock_release(&s->writing);
+    if (w.marks.bits) pm__marks_free(&w.marks);
+    pm__list_free(&w.commits);
+    pm__list_free(&w.out.out);
+    pm__memo_free(&w.gone);
+    pm__memo_free(&w.commits_at);
+    pm_drop(&w.newest);
+    return st;
 }
 
 /* ---- src/pathmap/99_licence.c -------------------------------------------------------------------------- */

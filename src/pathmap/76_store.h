@@ -11,8 +11,8 @@
        if (pm_store_load(s, NULL, NULL, &m, NULL) != PM_OK) ..     // the newest version as a map; empty at first
        ..                                                          // change the map
        if (pm_store_commit(s, &m, NULL, NULL) != PM_OK) ..         // appends what has changed, and waits for the disk
-       pm_version v;
-       for (pm_status st = pm_store_newest(s, NULL, &v); st == PM_OK; st = pm_version_before(&v, &v))
+       pm_commit v;
+       for (pm_status st = pm_store_newest(s, NULL, &v); st == PM_OK; st = pm_commit_before(&v, &v))
            .. pm_image_get(&v.image, 0, "milk", 4, &price) ..      // time travel
        pm_store_close(s);
 
@@ -96,14 +96,14 @@ PM_API PM_NODISCARD pm_status pm_store_open(const char *name, const pm_store_opt
 PM_API void pm_store_close(pm_store *s);
 
 /* What a commit says beside its map; zero everywhere is the default. */
-typedef struct pm_commit {
+typedef struct pm_commit_options {
     const char *name;  /* of the root; NULL: the one without a name */
     uint64_t time;     /* the caller's, for example nanoseconds since 1970 */
     uint64_t label[2]; /* the caller's, for example pm_hash of the map */
     /* Tells the bytes that a value stands for, as of pm_image_options. */
     void *ctx;
     pm_status (*bytes)(void *ctx, pm_val val, const void **data, size_t *len);
-} pm_commit;
+} pm_commit_options;
 
 /* Appends a version of a root: the map as it is. `how` may be NULL. Only what is new is written if the map comes from
    the one that was loaded (pm_store_load) or committed last under this name, by changes to it or to clones; else all of
@@ -114,7 +114,8 @@ typedef struct pm_commit {
             version may be there then. All commits fail until then. *error (may be NULL) says so in text
    Cost     O(changes * depth), and a sync. Keeps a clone of the map until the next commit
    Threads  a read of the map; any number may commit */
-PM_API PM_NODISCARD pm_status pm_store_commit(pm_store *s, const pm_map *m, const pm_commit *how, pm_error *error);
+PM_API PM_NODISCARD pm_status pm_store_commit(pm_store *s, const pm_map *m, const pm_commit_options *how,
+                                              pm_error *error);
 
 /* Returns when all versions that are there are on the disk; of a store that is not `unsynced` they are.
    Fails    PM_IO, as pm_store_commit */
@@ -126,38 +127,38 @@ PM_API PM_NODISCARD pm_status pm_store_sync(pm_store *s);
 PM_API PM_NODISCARD pm_status pm_store_refresh(pm_store *s, bool *changed);
 
 /* A version. Fields are to be read only. */
-typedef struct pm_version {
+typedef struct pm_commit {
     pm_image image;    /* its map is number 0 */
     uint64_t sequence; /* 1 of the first commit, of whatever name, and one more of each */
     uint64_t time, label[2];
-    pm_key name;     /* of the root; no bytes: the one without a name. Valid as the version */
-    uint64_t size;   /* bytes that the commit appended */
-    uint64_t place;  /* private, as is what follows */
+    pm_key name;    /* of the root; no bytes: the one without a name. Valid as the version */
+    uint64_t size;  /* bytes that the commit appended */
+    uint64_t place; /* private, as is what follows */
     void *block;
-} pm_version;
+} pm_commit;
 
 /* Finds the newest version of a root; `name` NULL: the one without a name.
-   Owns     *out: pm_version_drop. It may outlive the store
+   Owns     *out: pm_commit_drop. It may outlive the store
    Fails    PM_INVALID: there is none; PM_CORRUPT; PM_NOMEM. *out is untouched
    Cost     O(commits of other names since)
    Threads  any */
-PM_API PM_NODISCARD pm_status pm_store_newest(pm_store *s, const char *name, pm_version *out);
+PM_API PM_NODISCARD pm_status pm_store_newest(pm_store *s, const char *name, pm_commit *out);
 /* The newest version of all, of whatever name. */
-PM_API PM_NODISCARD pm_status pm_store_last(pm_store *s, pm_version *out);
+PM_API PM_NODISCARD pm_status pm_store_last(pm_store *s, pm_commit *out);
 /* Finds the version with a sequence number. Cost: O(commits since). */
-PM_API PM_NODISCARD pm_status pm_store_at(pm_store *s, uint64_t sequence, pm_version *out);
+PM_API PM_NODISCARD pm_status pm_store_at(pm_store *s, uint64_t sequence, pm_commit *out);
 
 /* Goes from a version to the one of the same root before it. *out may be *v: that is dropped then.
-   Owns     *out: pm_version_drop
+   Owns     *out: pm_commit_drop
    Fails    PM_INVALID: it is the first, or the first that was kept; PM_CORRUPT. Nothing has changed, *v is still owned
    Cost     O(1) */
-PM_API PM_NODISCARD pm_status pm_version_before(const pm_version *v, pm_version *out);
+PM_API PM_NODISCARD pm_status pm_commit_before(const pm_commit *v, pm_commit *out);
 /* The same to the commit before, of whatever name. */
-PM_API PM_NODISCARD pm_status pm_version_earlier(const pm_version *v, pm_version *out);
+PM_API PM_NODISCARD pm_status pm_commit_earlier(const pm_commit *v, pm_commit *out);
 /* Makes *out a second owner of what *v reads. */
-PM_API void pm_version_share(const pm_version *v, pm_version *out);
+PM_API void pm_commit_share(const pm_commit *v, pm_commit *out);
 /* Gives up a version. Dropping twice, or dropping zero or NULL, is harmless. */
-PM_API void pm_version_drop(pm_version *v);
+PM_API void pm_commit_drop(pm_commit *v);
 
 /* Loads the newest version of a root into memory, as pm_image_load does, from which commits under this name go on; an
    empty map if there is none. `name` and `reading` may be NULL.
@@ -180,7 +181,7 @@ PM_API PM_NODISCARD pm_status pm_store_verify(pm_store *s, pm_error *error);
             in use; what remains of NAME.part is written over the next time
    Cost     reads and writes what is kept; takes an eighth of the file's size in memory, and 32 bytes for each record
             that is kept, until it returns. Commits wait meanwhile; readers do not */
-PM_API PM_NODISCARD pm_status pm_store_compact(pm_store *s, bool (*keep)(void *ctx, const pm_version *v), void *ctx,
+PM_API PM_NODISCARD pm_status pm_store_compact(pm_store *s, bool (*keep)(void *ctx, const pm_commit *v), void *ctx,
                                                pm_error *error);
 
 /* What is known of a store. */
