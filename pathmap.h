@@ -31063,24 +31063,39 @@ static pm_status pm__keep_check_sum(const pm_commit *v, pm_error *error) {
     return pm__durable_fail(error, PM_CORRUPT, v->place - n, "a commit's checksum does not agree");
 }
 
+/* Checks the records of a commit that are marked, as ones of a kind. All that refers to them was checked before. `top`:
+   where the newest commit record stands. */
+static bool pm__keep_check_records(const pm_commit *v, pm_image_kind kind, size_t top, pm__marks *marks, size_t *at) {
+    pm_image m = v->image;
+    size_t begin = m.size + PM__DURABLE_RECORD - (size_t)v->size;
+    m.kind = kind;
+    *at = m.size < top ? m.size + PM__DURABLE_RECORD : top; /* none may stand in a commit record */
+    while (pm__marks_prev(marks, *at, at) && *at >= begin)
+        if (!pm__image_check_record(&m, *at, marks)) return false;
+    return true;
+}
+
 /* Checks the records of all versions of one kind. *marks is clear. */
 static pm_status pm__keep_check_kind(const pm_commit *last, pm_image_kind kind, pm__marks *marks, pm_error *error) {
     pm_commit v;
     pm_status st = PM_OK;
-    pm_image whole = last->image;
     pm__image_entry e;
-    whole.maps = 0;
-    whole.kind = kind;
+    size_t at;
     pm_commit_share(last, &v);
     for (; st == PM_OK; st = pm_commit_earlier(&v, &v)) {
-        if (v.image.kind != kind) continue;
-        if (!pm__image_root(&v.image, 0, &e)) st = pm__durable_fail(error, PM_CORRUPT, v.place, "a root is damaged");
-        if (st != PM_OK) break;
-        if (e.child) pm__marks_set(marks, e.child);
+        bool root = v.image.kind == kind;
+        if (root && !pm__image_root(&v.image, 0, &e)) {
+            st = pm__durable_fail(error, PM_CORRUPT, v.place, "a root is damaged");
+            break;
+        }
+        if (root && e.child) pm__marks_set(marks, e.child);
+        if (!pm__keep_check_records(&v, kind, last->image.size, marks, &at)) {
+            st = pm__durable_fail(error, PM_CORRUPT, at, "a record is damaged");
+            break;
+        }
     }
-    if (st == PM_INVALID) st = pm__image_check_all(&whole, marks, error);
     pm_commit_drop(&v);
-    return st;
+    return st == PM_INVALID ? PM_OK : st;
 }
 
 PM_API pm_status pm_store_verify(pm_store *s, pm_error *error) {
@@ -31158,14 +31173,14 @@ static pm_status pm__keep_list(pm__keep *w, bool (*keep)(void *ctx, const pm_com
 /* Marks the records that are needed, of each commit after all that lie behind it. */
 static pm_status pm__keep_mark(pm__keep *w) {
     pm__image_entry e;
+    const size_t top = ((const pm__keep_commit *)pm__list_at(&w->commits, 0))->v.image.size;
     for (size_t i = 0; i < w->commits.used; i++) {
         const pm__keep_commit *c = (const pm__keep_commit *)pm__list_at(&w->commits, i);
-        size_t at = c->v.image.size, begin = at + PM__DURABLE_RECORD - (size_t)c->v.size;
+        size_t at = c->v.image.size;
         if (c->kept && !pm__image_root(&c->v.image, 0, &e)) return pm__keep_fail(w, PM_CORRUPT, at, "a damaged root");
         if (c->kept && e.child) pm__marks_set(&w->marks, e.child);
-        while (pm__marks_prev(&w->marks, at, &at) && at >= begin)
-            if (!pm__image_check_record(&c->v.image, at, &w->marks))
-                return pm__keep_fail(w, PM_CORRUPT, at, "a record is damaged");
+        if (!pm__keep_check_records(&c->v, c->v.image.kind, top, &w->marks, &at))
+            return pm__keep_fail(w, PM_CORRUPT, at, "a record is damaged");
     }
     return PM_OK;
 }
