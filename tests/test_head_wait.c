@@ -1,5 +1,5 @@
-/* Writers of a head by turns: who waits is woken, and gets all it asked for or nothing; the order of requests; limits of
-   time; lack of memory at every allocation; conflicts as text; the fewest writers for a set of prefixes. */
+/* Writers of a head by turns: who waits is woken, and gets all it asked for or nothing; order; limits of time; lack of
+   memory at every allocation. Conflicts as text; the fewest writers for a set of prefixes. */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
 
