@@ -1,7 +1,7 @@
 /* Limits: how many work at a time, how much memory they may take, and what to do when a limit is reached.
 
    When: requests come from outside, and neither their number nor their size is in the program's hand.
-   Cost: a counter under a lock for each request; a pool of its own for what requests may fill, whose budget is looked at
+   Cost: a counter under a lock for each request; a pool of its own for what requests may fill. Its budget is looked at
    when the pool takes another chunk, not at each allocation.
 
    Three limits, each with an answer of its own:

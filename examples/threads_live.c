@@ -1,7 +1,7 @@
 /* A knowledge base that is asked while it is updated: three calls, of which any thread may make any at any time.
 
        live_query                a reader of this moment: it stays as it is, however long it is used
-       live_update               applies changes to one part, all or none; waits for its turn if the part is being updated
+       live_update               applies changes to one part, all or none; waits while somebody else updates it
        live_query_during_update  asks several questions, on a thread each, while a part is updated
 
    When: one store of facts serves queries and updates at the same time, and updates fall into parts.
