@@ -8,8 +8,8 @@
    or not, would be a cache line that every hit of every thread writes to, and more threads would get less done. What
    still meets is who asks for the same answer at the same time, at its count.
 
-   A part is two maps: from names to answers, and an index in order of time, whose keys are the instant at which an entry
-   ends (highest byte first) and the name; so what has expired is always a run at its front. Answers are counted byte
+   A part is two maps: from names to answers, and an index in order of time, whose keys are the instant at which an
+   entry ends (highest byte first) and the name; so what has expired is always a run at its front. Answers are counted byte
    strings and begin with that instant. Who gets one holds a reference, and it outlives its eviction. Whether it has
    expired is decided by the clock, not by whether somebody has swept: a stale answer is never given.
 
