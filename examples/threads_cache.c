@@ -8,10 +8,11 @@
    or not, would be a cache line that every hit of every thread writes to, and more threads would get less done. What
    still meets is who asks for the same answer at the same time, at its count.
 
-   A part is two maps: from names to answers, and an index in order of time, whose keys are the instant at which an
-   entry ends (highest byte first) and the name; so what has expired is always a run at its front. Answers are counted byte
-   strings and begin with that instant. Who gets one holds a reference, and it outlives its eviction. Whether it has
-   expired is decided by the clock, not by whether somebody has swept: a stale answer is never given.
+   A part is two maps: from names to answers, and an index in order of time, whose keys are the instant at which
+   an entry ends (highest byte first) and the name; so what has expired is always a run at its front. Answers
+   are counted byte strings and begin with that instant. Who gets one holds a reference, and it outlives its
+   eviction. Whether it has expired is decided by the clock, not by whether somebody has swept: a stale answer
+   is never given.
 
    The clock is a number that this program sets, so that it prints the same each time; others ask clock_gettime. */
 #define _POSIX_C_SOURCE 200809L
