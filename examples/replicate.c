@@ -1,8 +1,8 @@
 /* A second process that is kept in step, over a socket pair.
 
    The parent has a map that changes. The child has an older copy, from who knows when: it asks for what it lacks by
-   hashes of content (pm_sync), in a few round trips. From then on the parent sends what each commit changed, as a patch.
-   When a patch is lost the two find out by the hash that comes with the next one, and the child asks again. */
+   hashes of content (pm_sync), in a few round trips. From then on the parent sends what each commit changed, as a
+   patch. When a patch is lost the two find out by the hash that comes with the next one, and the child asks again. */
 #define _POSIX_C_SOURCE 200809L
 #define PATHMAP_IMPLEMENTATION
 #include "../pathmap.h"

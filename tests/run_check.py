@@ -557,6 +557,7 @@ MODELS = (
     ("stores and swaps", "shared", "LOADERS=2 STORERS=2", "-O0",
      "SLOT_GIVEN_UP_FIRST LOAD_COUNTED_LATE TICKET_IN_TWO_STEPS"),
     ("spilling", "shared", "LOADERS=2 STORERS=1 CALLS=2 SPILL=2", "-O0", "SPILL_IN_TWO_STEPS NOT_RETIRED"),
+    ("refreshes beside load and stores", "shared", "LOADERS=1 REFRESHERS=1 STORERS=1 CALLS=2", "-O0", "TOLD_LATE"),
     ("updates beside store", "shared", "LOADERS=1 STORERS=1 UPDATERS=2", "-O0", "NO_TURNS UPDATES_OUT_OF_TURN"),
 )
 MODEL_CHECKER = ("-w", "-DSAFETY", "-DCOLLAPSE", "-DVECTORSZ=2048", "-DMEMLIM=2000")

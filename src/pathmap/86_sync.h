@@ -18,8 +18,8 @@
    same path is not asked for. Every answer must have the hash that was announced for its place, so a wrong one is
    refused before it does anything. The hash is no defence against somebody who looks for collisions.
 
-   Nothing is lost with a connection: ask again over the next one. A later session may begin with the map that an earlier
-   one has come to (pm_sync_map): what was received has the right hashes, and is not sent again. */
+   Nothing is lost with a connection: ask again over the next one. A later session may begin with the map that an
+   earlier one has come to (pm_sync_map): what was received has the right hashes, and is not sent again. */
 
 #include "40_map.h"
 #include "62_hash.h"
@@ -54,7 +54,8 @@ PM_API PM_NODISCARD pm_status pm_sync_answer(pm_sync_source *s, const void *msg,
 typedef struct pm_sync pm_sync;
 
 /* Begins receiving, on top of what `have` holds, which may be nothing. `values` (may be NULL) as for pm_patch_read; it
-   is copied. Its `most`, if not 0 at least 512 KiB, bounds what is kept for questions, and
+   is
+   copied. Its `most`, if not 0 at least 512 KiB, bounds what is kept for questions, and
    what an answer to one of them takes.
    Owns     pm_sync_free. It has a clone of `have`
    Fails    PM_NOMEM; PM_BADHOOK: the table is refused
@@ -73,8 +74,8 @@ PM_API void pm_sync_free(pm_sync *s);
 PM_API PM_NODISCARD pm_status pm_sync_ask(pm_sync *s, pm_write_fn write, void *ctx);
 
 /* Takes in the answer to the last message. If the sender has gone over to another map, it begins anew with what it has.
-   Fails    PM_CORRUPT: this is no answer, or not what was announced; PM_INVALID: of a later version; PM_MISMATCH: values
-            of another kind; what `values->make` returned; PM_NOMEM: also for more than `most`. *error (may be NULL;
+   Fails    PM_CORRUPT: this is no answer, or not what was announced; PM_INVALID: of a later version; PM_MISMATCH:
+            values of another kind; what `values->make` returned; PM_NOMEM: also for more than `most`. *error (NULL;
             untouched by success) says where in the message. What was right before that place stays; ask again
    Cost     O(answer), and changes of as many places */
 PM_API PM_NODISCARD pm_status pm_sync_take(pm_sync *s, const void *msg, size_t len, pm_error *error);
