@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Which lines and branches of the headers the tests run.
 
-usage: coverage.py [--tests WORD..] [--lines PART] [--branches PART] [--jobs N]      (through make: `make coverage`)
+usage: coverage.py [--tests WORD..] [--lines PART] [--branches PART] [--kept] [--jobs N]
+                                                                                    (through make: `make coverage`)
 
 Builds the test programs and the replayer without optimisation and with gcc's counters, runs them, and adds up what
 gcov finds: per part of the source, lines and branches run, and how many there are. All programs have slim counts, some
 have standard ones too. What a program found is kept (build/coverage/CONFIGURATION/NAME.json.gz) and measured anew once
 the program has changed. --lines prints the lines of a part that no test reached, --branches those with a branch that
-none took.
+none took. --kept builds and runs nothing: it adds up what is kept.
 
 A line that no test can reach says why, in a comment that begins with "uncovered:". It counts neither as run nor as
 not run, with its branches; if it opens a block, so does the block. One that is run all the same is told of. Writes
@@ -103,13 +104,15 @@ def lines_of(folder):
     return {h: [(n, count, seen.branches[h].get(n, [])) for n, count in seen.lines[h].items()] for h in HEADERS}
 
 
-def measure(config, name):
+def measure(config, name, kept_only):
     """Builds and runs one program, whose counters go to a folder of its own, since programs share objects. Returns
     (seconds, lines by header), or what went wrong as text."""
     target, kept = f"build/{config}/{name}", f"build/coverage/{config}/{name}.json.gz"
-    log = build(target)
+    log = None if kept_only else build(target)
     if log is not None:
         return log
+    if kept_only and not os.path.exists(kept):
+        return f"{kept} is not there"
     if os.path.exists(kept) and os.path.getmtime(kept) > os.path.getmtime(target):
         with gzip.open(kept, "rt", encoding="utf-8") as file:
             return json.load(file)
@@ -171,6 +174,7 @@ def main():
     options.add_argument("--tests", nargs="*", default=[])
     options.add_argument("--lines")
     options.add_argument("--branches")
+    options.add_argument("--kept", action="store_true")
     options.add_argument("--jobs", type=int, default=2)
     options = options.parse_args()
     if not shutil.which("gcov"):
@@ -181,7 +185,8 @@ def main():
     pairs += [("standard-coverage", n) for n in names if n in COUNTED_TESTS + ("replay", "test_interning_map")]
     seen, seconds = Seen(), {}
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        jobs = [(f"{config.split('-')[0]}/{name}", pool.submit(measure, config, name)) for config, name in pairs]
+        jobs = [(f"{config.split('-')[0]}/{name}", pool.submit(measure, config, name, options.kept))
+                for config, name in pairs]
         for program, job in jobs:
             found = job.result()
             if isinstance(found, str):

@@ -1,20 +1,22 @@
 #!/usr/bin/env python3
 """How many small faults in the headers the tests notice.
 
-usage: mutants.py [--seed N] [--count N] [--minutes N] [--jobs N] [--header NAME] [--part WORD] [--only HEADER:LINE]
+usage: mutants.py [--seed N] [--count N] [--minutes N] [--jobs N] [--header NAME] [--part WORD] [--tests WORD..]
                                                        (through make: `make mutants`, `make mutants MUTANTS='--seed 2'`)
 
 Draws places in the code, in each part as many as it has lines; the same seed draws the same. Each is changed in one
 small way: an operator, a constant, a condition, a call left out, a failure told as success. All mutants stand in one
 copy of the headers: a function has a copy with the fault beside it, to which it passes on when the environment says so.
-So each test program is compiled once, and run once to see which mutants it reaches. A mutant runs in those that reach
-it until one fails, crashes, or takes too long: it is killed. One that all of them pass survived, and is printed as a
-difference, except where an optimising compiler makes the same code of it as of the original: that is no fault. --only
-tries every change of one line. The last line is the score."""
+So each test program is compiled once, and each of its tests run once to see which mutants it reaches. A mutant runs in
+the tests that reach it, the quickest first, until one fails, crashes, or takes too long: it is killed. One that all of
+them pass (or as many as there is time for) survived, and is printed as a difference, except where an optimising
+compiler makes the same code of it as of the original: that is no fault. Faults of tests/mutants.txt come before those
+that are drawn. The last line is the score."""
 import argparse
 import collections
 import concurrent.futures
 import glob
+import hashlib
 import os
 import random
 import re
@@ -46,8 +48,12 @@ FOLDER = "build/mutants"
 CC = ["cc", "-std=c11", "-w", "-pthread"]
 PLAIN = [*CC, "-O0", "-g0", "-Dalways_inline=unused"]
 # A mutant that takes so many times the processor time of the original, and some seconds, hangs; so does one that takes
-# so many seconds by the clock. Programs are tried for so many seconds in all, for one mutant.
-TIMES, SECONDS, CLOCK, BUDGET = 4, 3, 60, 240
+# so many seconds by the clock. Tests are tried for so many seconds in all, for one mutant.
+TIMES, SECONDS, CLOCK, BUDGET = 3, 2, 60, 120
+# Tests that take longer than this without a fault are left out.
+LONGEST = 20
+KNOWN = 9000  # the number of the first fault of tests/mutants.txt
+MEMORY = 4 << 30
 Function = collections.namedtuple("Function", "first last name signature arguments")
 Mutant = collections.namedtuple("Mutant", "header line start end becomes")
 PREAMBLE = """#ifndef MUTANT_NOW
@@ -209,101 +215,90 @@ class Source:
 
 
 class Programs:
-    """Test programs with all mutants in them, compiled when they are first wanted."""
+    """Test programs with all mutants in them. A test is (program, words that choose it)."""
 
     def __init__(self):
-        self.lock, self.locks, self.seconds = threading.Lock(), collections.defaultdict(threading.Lock), {}
-        self.killed, self.reached = collections.Counter(), {}
+        self.lock, self.locks = threading.Lock(), collections.defaultdict(threading.Lock)
+        self.seconds, self.reached, self.killed = {}, {}, collections.Counter()
 
-    def built(self, program):
-        """Processor seconds of a run without a fault; None: the program cannot be used."""
+    def once(self, out, command, sources):
+        """Makes a file, if it is not there or older than its sources. False: that failed."""
         with self.lock:
-            lock = self.locks[program]
+            lock = self.locks[out]
         with lock:
-            if program not in self.seconds:
-                self.seconds[program] = self.compile(program)
-        return self.seconds[program]
+            if os.path.exists(out) and os.path.getmtime(out) >= max(os.path.getmtime(source) for source in sources):
+                return True
+            return subprocess.run([*command, "-o", out], capture_output=True).returncode == 0
 
-    def compile(self, program):
+    def prepare(self, program):
+        """Compiles a program and runs its tests without a fault. Returns what is to be said of it."""
         counts, name = program.split("/")
-        tree, flags = f"{FOLDER}/tree/tests", [f"-DPATHMAP_SLIM_PTRS={int(counts == 'slim')}", f"-I{FOLDER}/tree",
-                                               f"-I{FOLDER}/tree/tests"]
-        code = [f"{tree}/{os.path.basename(path)}" for path in code_of(name)] if name != "replay" else [
-            *(f"{tree}/{os.path.basename(path)}" for path in sorted(glob.glob("tests/replay*.c"))), f"{tree}/library.c"]
-        units = [f"{tree}/{name}.c"] * (name != "replay") + code
-        objects = []
+        flags = [f"-DPATHMAP_SLIM_PTRS={int(counts == 'slim')}", f"-I{FOLDER}/tree", f"-I{FOLDER}/tree/tests"]
+        units = [f"tests/{name}.c", *code_of(name)] if name != "replay" else sorted(glob.glob("tests/replay*.c"))
+        models, objects = sorted(glob.glob("tests/model*.c")), []
         os.makedirs(f"{FOLDER}/{counts}", exist_ok=True)
-        for unit in units:
-            out = f"{FOLDER}/{counts}/{os.path.basename(unit)[:-2]}.o"
-            with self.lock:
-                lock = self.locks[out]
-            with lock:
-                if not os.path.exists(out) and subprocess.run([*PLAIN, *flags, "-c", unit, "-o", out],
-                                                              capture_output=True).returncode != 0:
-                    return None
-            objects.append(out)
-        for model in sorted(glob.glob("tests/model*.c")):
-            out = f"{FOLDER}/{counts}/{os.path.basename(model)[:-2]}.o"
-            with self.lock:
-                if not os.path.exists(out):
-                    subprocess.run([*CC, "-O2", *flags, "-c", model, "-o", out], check=True)
-            objects.append(out)
-        if subprocess.run([*CC, *objects, "-ldl", "-o", f"{FOLDER}/{program}"], capture_output=True).returncode != 0:
-            return None
-        reached = f"{FOLDER}/{program}.reached"
-        status, seconds = self.run(program, -1, 600, reached)
-        if status != 0:
-            print(f"not used: {program}: {status}", flush=True)
-            return None
-        with open(reached, encoding="utf-8") as file:
-            self.reached[program] = {int(line) for line in file}
-        return seconds
+        for unit in units + models:
+            objects.append(f"{FOLDER}/{counts}/{os.path.basename(unit)[:-2]}.o")
+            compiler = [*CC, "-O2"] if unit in models else PLAIN
+            if not self.once(objects[-1], [*compiler, *flags, "-c", f"{FOLDER}/tree/{unit}"],
+                             [unit, *glob.glob("tests/*.h")]):
+                return "does not compile"
+        if not self.once(f"{FOLDER}/{program}", [*CC, *objects, "-ldl"], objects):
+            return "cannot be linked"
+        tests, total = self.tests_of(program), 0.0
+        for test in tests:
+            reached = f"{FOLDER}/{counts}/reached.{name}"
+            if os.path.exists(reached):
+                os.remove(reached)
+            status, seconds = self.run(test, -1, LONGEST, reached)
+            if status == 0 and os.path.exists(reached):
+                self.seconds[test] = seconds
+                with open(reached, encoding="utf-8") as file:
+                    self.reached[test] = {int(line) for line in file}
+            total += seconds
+        used = [self.reached[test] for test in tests if test in self.reached]
+        return f"{len(used)} of {len(tests)} tests, {total:.1f} seconds, {len(set().union(*used))} mutants reached"
 
-    def commands(self, program):
-        if not program.endswith("/replay"):
-            return [[f"{FOLDER}/{program}"]]
-        return [[f"{FOLDER}/{program}", "--random", "1", "600", "200", "all", kind] for kind in ("lattice", "sum")] + [
-            [f"{FOLDER}/{program}", "--both", *sorted(glob.glob("tests/scripts/*.txt"))]]
+    def tests_of(self, program):
+        if program.endswith("/replay"):
+            scripts = sorted(glob.glob("tests/scripts/*.txt"))
+            return [(program, ("--random", "1", "200", "200", "all", kind)) for kind in ("lattice", "sum")] + [
+                (program, ("--both", *scripts))]
+        done = subprocess.run([f"{FOLDER}/{program}", "--list"], capture_output=True, text=True, check=False)
+        return [(program, (name,)) for name in done.stdout.split()]
 
-    def run(self, program, number, seconds, reached=""):
-        """(exit status or word, processor seconds) of a program with one mutant switched on."""
-        used = 0.0
-        for command in self.commands(program):
-            limit = int(seconds) + 1
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                env={**os.environ, "MUTANT": str(number), "MUTANTS_SEEN": reached, "STRESS_SECONDS": "0.3"},
-                start_new_session=True,
-                preexec_fn=lambda: (resource.setrlimit(resource.RLIMIT_CPU, (limit, limit)),
-                                    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))))
-            clock = threading.Timer(CLOCK + 10 * seconds, lambda p=process: os.killpg(p.pid, signal.SIGKILL))
-            clock.start()
-            _, status, usage = os.wait4(process.pid, 0)
-            clock.cancel()
-            process.returncode = end = os.waitstatus_to_exitcode(status)
-            used += usage.ru_utime + usage.ru_stime
-            if end != 0:
-                return end, used
-        return 0, used
+    def run(self, test, number, seconds, reached=""):
+        """(exit status, processor seconds) of a test with one mutant switched on."""
+        limit = int(seconds) + 1
+        process = subprocess.Popen(
+            [f"{FOLDER}/{test[0]}", *test[1]], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, start_new_session=True,
+            env={**os.environ, "MUTANT": str(number), "MUTANTS_SEEN": reached, "STRESS_SECONDS": "0.1"},
+            preexec_fn=lambda: (resource.setrlimit(resource.RLIMIT_CPU, (limit, limit)),
+                                resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
+                                resource.setrlimit(resource.RLIMIT_CORE, (0, 0))))
+        clock = threading.Timer(CLOCK + 10 * seconds, lambda: os.killpg(process.pid, signal.SIGKILL))
+        clock.start()
+        _, status, usage = os.wait4(process.pid, 0)
+        clock.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return process.returncode, usage.ru_utime + usage.ru_stime
 
 
-def judge(number, part, names, programs):
-    """Who killed a mutant, or SURVIVED with the number of programs that passed, or None where none could run."""
-    ran, spent, left = 0, 0.0, list(names)
+def judge(number, part, programs):
+    """Who killed a mutant, or SURVIVED with the number of tests that passed, or None where none reaches it."""
+    left, ran, spent = [test for test, reached in programs.reached.items() if number in reached], 0, 0.0
+    total = len(left)
     while left and spent < BUDGET:
-        # The quick ones first, and those that killed others of this part.
-        left.sort(key=lambda n: (programs.seconds.get(n) or 2.0) / (1 + 4 * programs.killed[part, n]))
-        name = left.pop(0)
-        seconds = programs.built(name)
-        if seconds is None:
-            continue
-        ran += 1
-        status, used = programs.run(name, number, TIMES * seconds + SECONDS)
-        spent += used
+        # The quick ones first, and those of programs that killed others of this part.
+        left.sort(key=lambda t: -(programs.seconds[t] + 0.005) / (1 + 4 * programs.killed[part, t[0]]))
+        test = left.pop()
+        status, used = programs.run(test, number, TIMES * programs.seconds[test] + SECONDS)
+        ran, spent = ran + 1, spent + used
         if status != 0:
-            programs.killed[part, name] += 1
-            return f"killed by {name}"
-    return f"SURVIVED {ran} of {len(names)} programs" if ran else None
+            programs.killed[part, test[0]] += 1
+            return f"killed by {test[0]} {test[1][0]}"
+    return f"SURVIVED {ran} of {total} tests" if ran else None
 
 
 def assembly_of(text, name):
@@ -361,6 +356,34 @@ def refused(sources, mutants):
     return found
 
 
+def forget_other_programs():
+    """What was compiled with other headers is of no use; with the same it is kept."""
+    digest = hashlib.sha256()
+    for header in HEADERS:
+        with open(f"{FOLDER}/tree/{header}", "rb") as file:
+            digest.update(file.read())
+    kept = f"{FOLDER}/headers.sha256"
+    if not os.path.exists(kept) or open(kept, encoding="ascii").read() != digest.hexdigest():
+        for counts in ("slim", "standard"):
+            shutil.rmtree(f"{FOLDER}/{counts}", ignore_errors=True)
+    with open(kept, "w", encoding="ascii") as file:
+        file.write(digest.hexdigest())
+
+
+def listed(sources, part):
+    """The faults of tests/mutants.txt, as mutants."""
+    with open("tests/mutants.txt", encoding="utf-8") as file:
+        entries = re.findall(r"^(\S+)\n- (.+)\n\+ (.+)$", file.read(), re.M)
+    for where, old, new in entries:
+        found = [Mutant(header, n, line.index(old), line.index(old) + len(old), new)
+                 for header, source in sources.items() for n, line in enumerate(source.text[:-1], 1)
+                 if source.parts[n] == where and old in line]
+        if not found and any(where in source.parts for source in sources.values()):
+            sys.exit(f"tests/mutants.txt: {where} has no line with {old}")
+        if found and part in where:
+            yield found[0]
+
+
 def draw(sources, options):
     """Mutants by number, as many in each part as it has lines; those that do not compile are drawn anew."""
     waiting, lines = {}, collections.Counter()
@@ -373,15 +396,13 @@ def draw(sources, options):
         for part, those in by_part.items():
             random.Random(f"{options.seed}/{header}/{part}").shuffle(those)
             waiting[header, part] = those
-    if options.only:
-        header, line = options.only.split(":")
-        return {i: m for i, m in enumerate(candidates(header, sources[header].text, int(line)), 1)}
     total = sum(lines[key] for key in waiting)
-    chosen = {key: max(1, round(options.count * lines[key] / total)) for key in waiting}
-    mutants, seen, number = {}, set(), 0
+    chosen = {key: max(options.count > 0, round(options.count * lines[key] / total)) for key in waiting}
+    mutants = dict(enumerate(listed(sources, options.part), KNOWN))
+    seen, number = set(), 0
     while True:
         for key, wanted in chosen.items():
-            have = sum((m.header, sources[m.header].parts[m.line]) == key for m in mutants.values())
+            have = sum(n < KNOWN and (m.header, sources[m.header].parts[m.line]) == key for n, m in mutants.items())
             while have < wanted and waiting[key]:
                 mutant = waiting[key].pop()
                 if mutant[:2] not in seen:  # one of each line
@@ -403,12 +424,12 @@ def main():
     options.add_argument("--jobs", type=int, default=2)
     options.add_argument("--header", choices=HEADERS)
     options.add_argument("--part", default="")
-    options.add_argument("--only")
+    options.add_argument("--tests", nargs="*", default=[""])
     options = options.parse_args()
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    os.makedirs(f"{FOLDER}/tree/tests")
+    os.makedirs(f"{FOLDER}/tree/tests", exist_ok=True)
     for file in glob.glob("tests/*.[ch]"):
-        os.symlink(os.path.abspath(file), f"{FOLDER}/tree/{file}")
+        if not os.path.lexists(f"{FOLDER}/tree/{file}"):
+            os.symlink(os.path.abspath(file), f"{FOLDER}/tree/{file}")
     sources = {h: Source(h) for h in HEADERS}
     mutants = draw({h: s for h, s in sources.items() if options.header in (None, h)}, options)
     for header in HEADERS:
@@ -417,23 +438,25 @@ def main():
     for number in refused(sources, mutants):
         del mutants[number]
     refused(sources, mutants)
+    forget_other_programs()
     programs, killed, survived = Programs(), 0, {}
     names = [f"slim/{os.path.basename(p)[:-2]}" for p in sorted(glob.glob("tests/test_*.c"))] + ["slim/replay"]
     names += ["standard/test_map", "standard/replay"]  # what slim counts do not have
+    names = [name for name in names if any(word in name for word in options.tests)]
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for name, seconds in zip(names, pool.map(programs.built, names)):
-            print(f"{name}: {seconds} seconds, reaches {len(programs.reached.get(name, ()))} mutants", flush=True)
+        for name, said in zip(names, pool.map(programs.prepare, names)):
+            print(f"{name}: {said}", flush=True)
     end = time.monotonic() + 60 * options.minutes
 
     def one(number):
         if time.monotonic() > end:
             return number, None
         mutant = mutants[number]
-        names = [n for n, reached in programs.reached.items() if number in reached]
-        return number, judge(number, sources[mutant.header].parts[mutant.line], names, programs)
+        return number, judge(number, sources[mutant.header].parts[mutant.line], programs)
 
     numbers = sorted(mutants)
     random.Random(options.seed).shuffle(numbers)
+    numbers.sort(key=lambda number: number < KNOWN)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for number, how in pool.map(one, numbers):
             if how is None:
