@@ -113,6 +113,9 @@ OS_NAME := $(shell uname -s)
 # Where the compiler has zlib: compressed path files.
 ZLIB = $(shell printf '\043include <zlib.h>\nint main(void) { return !zlibVersion(); }\n' | \
     $(CC) -x c - -o /dev/null -lz 2> /dev/null && echo -DPATHMAP_ZLIB=1 -lz)
+# Where the compiler has OpenMP: the example of it on several threads.
+OPENMP = $(shell printf '\043include <omp.h>\nint main(void) { return !omp_get_max_threads(); }\n' | \
+    $(CC) -x c - -o /dev/null -fopenmp 2> /dev/null && echo -fopenmp)
 words_of = $(subst -, ,$(1))
 c_compiler = $(if $(filter clang,$(call words_of,$(1))),$(CLANG),$(CC))
 cxx_compiler = $(if $(filter clang,$(call words_of,$(1))),$(CLANGXX),$(CXX))
@@ -199,6 +202,9 @@ build/examples/%: examples/%.c | $(HEADERS)
 	@mkdir -p $(@D); rm -f $@
 	$(CC) $(C11) $(EXAMPLE_FLAGS) -pthread $(DEP) $< $(LDLIBS) -o $@
 build/examples/convert: LDLIBS += $(ZLIB)
+build/examples/threads_openmp: EXAMPLE_FLAGS := -O1 $(OPENMP)
+# Open MPI, where it is: its headers are the system's, so that they warn nobody.
+build/examples/mpi_build: LDLIBS += $(patsubst -I%,-isystem %,$(shell pkg-config --cflags --libs ompi-c 2> /dev/null))
 run: build/examples/index_headers
 	build/examples/index_headers $(DIR)
 

@@ -21,6 +21,8 @@
        shared_get       a load of the replaceable map for every 64 lookups
        snapshot_get     a snapshot reader of a head for every 64 lookups
        clone_drop, shared_load, head_read   making and dropping a clone, a load, a snapshot reader (ns per op)
+       apart_drop       clone_drop on a clone that each thread has made apart
+       shared_refresh   bringing a copy of the replaceable map up to date, when it is so already
    Writing (threads_write.c)
        head_write       inserting through a head: one writer for each part, at a path of its own
        head_hash        the same, keys falling to parts by hash

@@ -85,7 +85,7 @@ typedef enum deed { LOAD = 1, STORE = 2, ADD = 4, SUB = 8, CAS = 16, EXCHANGE = 
     WAKE = 256 } deed;
 
 /* What a word is for; a scenario tells the ones it knows. */
-typedef enum word_kind { ANY_WORD, OF_NO_INTEREST, COUNT, LOCK, VERSION, BALANCE, USED, HOLD, IN_CALL,
+typedef enum word_kind { ANY_WORD, OF_NO_INTEREST, COUNT, LOCK, VERSION, BALANCE, USED, LATEST, HOLD, IN_CALL,
     BELL } word_kind;
 
 typedef enum effect {

@@ -179,6 +179,9 @@
 #define PM__TSAN 0
 #endif
 
+/* What threads write all the time stands this far from what others read. */
+enum { PM__APART = 64 };
+
 #if PM_NO_THREADS
 #define PM__THREAD_LOCAL
 #else

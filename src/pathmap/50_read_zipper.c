@@ -433,7 +433,7 @@ static bool pm__vz_note(pm_rz *z, size_t n, bool at, const pm_terminal *t) {
 /* The same, and goes there. How it lies to the focus is of no interest. */
 static PM__INLINE bool pm__vz_go(pm_rz *z, const pm_terminal *t) {
     if (!pm__rz_room(z, t->len + 1)) return false;
-    if (t->len > t->same) memcpy(z->path + t->same, t->path + t->same, t->len - t->same);
+    if (t->len > t->same) pm__copy_short(z->path + t->same, t->path + t->same, t->len - t->same);
     z->len = z->first = z->bare = t->len;
     z->exist_len = t->len + 1;
     z->run_val = t->val;
