@@ -2242,7 +2242,8 @@ PM_API PM_NODISCARD pm_status pm_head_pin_unchecked(pm_head *h, const void *path
    in the order of their calls. A store or a swap is over at once; an update has its turn until its function returns. So
    each of them is done once, all as if one after the other, and none is put off for ever by others.
    Threads  any number, in every call but pm_shared_free
-   NULL     in place of the object, of a map or of fn: PM_INVALID; pm_shared_load gives an empty map then */
+   NULL     in place of the object, of a map or of fn: PM_INVALID; pm_shared_load gives an empty map then, and
+            pm_shared_refresh changes nothing */
 
 /* A map that is replaced under its readers. */
 typedef struct pm_shared pm_shared;
@@ -2261,6 +2262,15 @@ PM_API void pm_shared_free(pm_shared *s);
    Returns  a clone of it, which the caller drops
    Cost     three atomic read-modify-writes; no allocation, no lock, no loop */
 PM_API pm_map pm_shared_load(pm_shared *s);
+
+/* Brings a thread's own copy up to date: drops *m and loads the present version, unless that is what was loaded into *m
+   last. `seen` tells: *seen is 0 at first, and then the number of the version in *m; keep the two together.
+   Returns  whether *m was replaced. What the caller has written to *m is lost then, and stays otherwise
+   Owns     as before: the caller drops *m in the end
+   Cost     one load of a word that only stores change, if nothing was stored: readers that refresh before each
+            use share no cache line that any of them writes. Else a load, and a drop
+   Threads  any, each with an *m and *seen of its own. Sees all that any thread has loaded before, or stored */
+PM_API bool pm_shared_refresh(pm_shared *s, pm_map *m, uint64_t *seen);
 
 /* Puts a clone of `m` in place of the present version. Waits for updates that were called before.
    Owns     `m` stays the caller's
@@ -3131,6 +3141,79 @@ PM_API PM_NODISCARD pm_status pm_draw(const pm_map *const *maps, size_t n, unsig
    Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx);
 
+/* ---- src/pathmap/85_patch_stream.h --------------------------------------------------------------------- */
+
+/* Patches as streams: written to a file or a connection, and read where the other map is. docs/formats.md says what
+   stands in one. The bytes depend on nothing but the changes: not on machine, switches or count mode.
+
+       if (pm_patch_make(&old, &now, &p) == PM_OK) status = pm_patch_write(&p, send, &connection, NULL, NULL);
+       ..                                                                       // where `old` is, too
+       status = pm_patch_read(ops, receive, &connection, NULL, &p, &error);
+       if (status == PM_OK) status = pm_patch_apply(&p, &old);
+
+   A stream says how long it is, and no byte behind its end is read: several may follow one another. Nothing in it is
+   trusted: what is damaged, cut or made up is refused. The checksum finds damage; it is no defence against somebody who
+   forges. */
+
+/* Settings; zero everywhere is the default. */
+typedef struct pm_patch_options {
+    void *ctx; /* given to `bytes` and `make` */
+    /* Writing: tells the bytes that a value stands for, valid until the next call; the stream holds byte strings then.
+       NULL: strings of patches under pm_ops_bytes() are written as such, other values as words. Anything but PM_OK
+       ends the writing, which returns it. */
+    pm_status (*bytes)(void *ctx, pm_val val, const void **data, size_t *len);
+    /* Reading byte strings: makes the value that stands for them, which becomes the patch's. NULL: pm_bytes_new does,
+       under pm_ops_bytes(). Anything but PM_OK ends the reading, which returns it. */
+    pm_status (*make)(void *ctx, const void *data, size_t len, pm_val *val);
+    /* Reading: the most bytes that the patch, with its keys, may take in memory; keys that have much in common take
+       less in the stream. 0: what there is. */
+    uint64_t most;
+} pm_patch_options;
+
+/* Writes a patch. Without values that are shared or dropped (retain, release) words mean what they meant; values that
+   are addresses need `bytes`. `options` and `error` (untouched by success) may be NULL.
+   Fails    PM_NOMEM; what `bytes` or `write` returned; PM_BADHOOK: `bytes` told of other bytes the second time. What
+            was written up to then is of no use
+   Cost     O(bytes of keys and values), gone over twice; a buffer of memory. `bytes` is called twice for each value
+   Threads  a read of the patch */
+PM_API PM_NODISCARD pm_status pm_patch_write(const pm_patch *p, pm_write_fn write, void *ctx,
+                                             const pm_patch_options *options, pm_error *error);
+
+/* The same to the file `name`, as pm_paths_write_file does.
+   Fails    also PM_IO */
+PM_API PM_NODISCARD pm_status pm_patch_write_file(const pm_patch *p, const char *name, const pm_patch_options *options,
+                                                  pm_error *error);
+
+/* Reads a patch, for maps under `ops` (NULL: pm_ops_left()), up to its end and no further. `options` and `error`
+   (untouched by success) may be NULL; error->offset is where in the stream the fault was seen.
+   Owns     the caller drops *out, which need not be initialised
+   Fails    PM_CORRUPT: this is no patch, or a damaged one; PM_INVALID: of a later version; PM_MISMATCH: its values are
+            of another kind than those of `ops`; PM_NOMEM: also if it takes more than options->most; PM_BADHOOK: `ops`
+            are refused, or `read` told of more bytes than it was to read; what `read` or `make` returned. *out is
+            untouched
+   Cost     O(bytes of the keys); memory grows with what has been read, whatever the stream says is to come
+   Threads  any */
+PM_API PM_NODISCARD pm_status pm_patch_read(const pm_ops *ops, pm_read_fn read, void *ctx,
+                                            const pm_patch_options *options, pm_patch *out, pm_error *error);
+
+/* The same from the file `name`, which must end where the patch does.
+   Fails    also PM_IO */
+PM_API PM_NODISCARD pm_status pm_patch_read_file(const pm_ops *ops, const char *name, const pm_patch_options *options,
+                                                 pm_patch *out, pm_error *error);
+
+/* ---- src/pathmap/87_clone_apart.h ---------------------------------------------------------------------- */
+
+/* Clones for threads that clone all the time. */
+
+/* Clones a map, with a root node of the clone's own. All clones of one map count at its root node, so threads that
+   clone and drop it all the time hand one cache line to and fro. A thread that does so on a clone that it has made
+   apart writes to a line of its own, and shares all else.
+   Owns     the caller drops *out
+   Fails    PM_NOMEM, PM_INVALID: *out is unchanged
+   Cost     O(entries of the root node): one node, and an atomic increment for each of its children
+   Threads  a read of `m` */
+PM_API PM_NODISCARD pm_status pm_clone_apart(const pm_map *m, pm_map *out);
+
 #ifdef __cplusplus
 }
 #endif
@@ -3330,6 +3413,9 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
 #ifndef PM__TSAN
 #define PM__TSAN 0
 #endif
+
+/* What threads write all the time stands this far from what others read. */
+enum { PM__APART = 64 };
 
 #if PM_NO_THREADS
 #define PM__THREAD_LOCAL
@@ -7699,6 +7785,7 @@ static PM__INLINE size_t pm__build_group_end(const pm__ent *ents, size_t n, size
         while (i < n && pm__ent_at(&ents[i], from) == c);
         return i;
     }
+    if (pm__ent_at(&ents[i + 1], from) != c) return i + 1; /* most groups of dense integers */
     while (good + step < n && pm__ent_at(&ents[good + step], from) == c) good += step, step *= 2;
     size_t bad = good + step < n ? good + step : n;
     while (good + 1 < bad) {
@@ -7967,8 +8054,9 @@ static bool pm__build_run(pm__build *b, const pm__build_job *j) {
     for (size_t i = j->lo + e, end; i < j->hi; i = end) {
         if (groups == PM__BUILD_GROUPS) return pm__build_under(b, j, lcp, e);
         end = pm__build_group_end(b->ents, j->hi, i, from);
-        g[groups++] = pm__build_measure(b, i, end, from, PM__SUFFIX_MAX - plen);
+        g[groups].lo = i, g[groups++].hi = end;
     }
+    for (unsigned i = 0; i < groups; i++) g[i] = pm__build_measure(b, g[i].lo, g[i].hi, from, PM__SUFFIX_MAX - plen);
     size_t used = PM__LINE_HDR + plen + (e ? 10 : 0) + 8; /* unit maps keep 8 bytes behind the heap */
     pm__build_sum sum = {0, PM__LINE_BYTES - used, e};
     if (pm__build_plan(b, g, &groups, from, PM__SUFFIX_MAX - plen, &sum)) return pm__build_line(b, j, g, groups, lcp);
@@ -17935,7 +18023,7 @@ static bool pm__vz_note(pm_rz *z, size_t n, bool at, const pm_terminal *t) {
 /* The same, and goes there. How it lies to the focus is of no interest. */
 static PM__INLINE bool pm__vz_go(pm_rz *z, const pm_terminal *t) {
     if (!pm__rz_room(z, t->len + 1)) return false;
-    if (t->len > t->same) memcpy(z->path + t->same, t->path + t->same, t->len - t->same);
+    if (t->len > t->same) pm__copy_short(z->path + t->same, t->path + t->same, t->len - t->same);
     z->len = z->first = z->bare = t->len;
     z->exist_len = t->len + 1;
     z->run_val = t->val;
@@ -21507,7 +21595,10 @@ static void pm__view_path_free(pm__view_path *p) {
 /* Shows the place of a factor as a terminal of the view, the bytes above the factor's root standing in `p`. */
 static PM__INLINE bool pm__view_show(pm__view_path *p, size_t at, const pm_rz *factor, pm_terminal *t) {
     size_t len = factor->len - factor->root_len;
-    if (PM__UNLIKELY(!pm__view_path_put(p, at, len ? factor->path + factor->root_len : NULL, len))) {
+    if (PM__LIKELY(len && at + len <= p->cap)) {
+        pm__copy_short(p->at + at, factor->path + factor->root_len, len);
+        p->len = at + len;
+    } else if (!pm__view_path_put(p, at, len ? factor->path + factor->root_len : NULL, len)) {
         if (t->status == PM_OK) t->status = PM_NOMEM;
         return false;
     }
@@ -24829,6 +24920,11 @@ PM_API pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len,
    both in one order with all, or a wake-up could be missed. Nobody but who has the turn takes the present version out
    of the word: it may be read without being loaded.
 
+   Versions are numbered. Who puts one in place tells its number in `latest` before the exchange: who has loaded a
+   version, or knows of one who has, finds no smaller number there; so what a refresh does not load anew is still what
+   was present at some moment since it began. Between the two a refresh may load once in vain. `latest` has a cache line
+   of its own, with what never changes: loads write the word's line all the time.
+
    Pairings. The exchange of the word releases what the writer put into the slot, and the load's addition acquires it.
    The counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that.
    `used` is released when the slot is given up, and acquired by the writer who takes it. */
@@ -24851,12 +24947,15 @@ typedef struct pm__version {
     pm_map map;
     pm__a64 balance;
     pm__a32 used;
+    uint64_t number;
 } pm__version;
 
 struct pm_shared {
     pm__a64 word;
-    pm__a32 next, serving; /* writers' tickets: the turn guards the next two, and the word against other writers */
+    pm__a32 next, serving; /* writers' tickets: the turn guards what is below, and the word against other writers */
     pm__aptr updating;     /* the thread whose function is being run */
+    uint8_t apart[PM__APART];
+    pm__a64 latest; /* the number of the version in the word, or of the one to come */
     unsigned blocks;
     pm__version *block[PM__SHARED_BLOCKS]; /* block i has PM__SHARED_FIRST << i slots */
 };
@@ -24904,8 +25003,9 @@ static void pm__version_add(pm__version *v, uint64_t delta) {
     pm_drop(&map);
 }
 
-static void pm__version_fill(pm__version *v, pm_map map) {
+static void pm__version_fill(pm__version *v, pm_map map, uint64_t number) {
     v->map = map;
+    v->number = number;
     pm__store_relaxed(&v->balance, PM__SHARED_START);
     pm__store_relaxed(&v->used, 1);
 }
@@ -24941,7 +25041,9 @@ static const pm_map *pm__shared_present(const pm_shared *s) {
 static bool pm__shared_put(pm_shared *s, pm_map m, uint64_t *old) {
     uint64_t n;
     if (!pm__shared_find(s, &n)) return false;
-    pm__version_fill(pm__shared_slot(s, n), m);
+    uint64_t number = pm__load_relaxed(&s->latest) + 1;
+    pm__version_fill(pm__shared_slot(s, n), m, number);
+    pm__store_relaxed(&s->latest, number); /* the exchange releases it */
     *old = pm__a64_exchange(&s->word, n);
     return true;
 }
@@ -24957,7 +25059,8 @@ PM_API pm_status pm_shared_new(const pm_map *m, pm_shared **out) {
         pm__mem_free_big(s, sizeof *s);
         return PM_NOMEM;
     }
-    pm__version_fill(&s->block[0][0], pm_clone(m));
+    pm__version_fill(&s->block[0][0], pm_clone(m), 1);
+    pm__store_relaxed(&s->latest, 1);
     pm__store_release(&s->word, 0);
     *out = s;
     return PM_OK;
@@ -24981,14 +25084,29 @@ static PM__NOINLINE void pm__shared_spill(pm_shared *s, uint64_t slot) {
     pm__version_add(v, 0 - part);
 }
 
-PM_API pm_map pm_shared_load(pm_shared *s) {
-    if (!s) return pm_new(NULL, NULL);
+static pm_map pm__shared_take(pm_shared *s, uint64_t *number) {
     uint64_t word = pm__a64_fetch_add_acq_rel(&s->word, (uint64_t)1 << PM__SHARED_SHIFT);
     pm__version *v = pm__shared_slot(s, word);
     pm_map m = pm_clone(&v->map);
+    *number = v->number;
     if (PM__UNLIKELY(word >> PM__SHARED_SHIFT >= PM__SHARED_SPILL)) pm__shared_spill(s, word & 0xFFFF);
     pm__version_add(v, (uint64_t)0 - 1);
     return m;
+}
+
+PM_API pm_map pm_shared_load(pm_shared *s) {
+    uint64_t number;
+    return s ? pm__shared_take(s, &number) : pm_new(NULL, NULL);
+}
+
+PM_API bool pm_shared_refresh(pm_shared *s, pm_map *m, uint64_t *seen) {
+    if (!s || !m || !seen) return false;
+    /* Relaxed: what is in *m is the caller's already, and what is loaded anew is ordered by the word. */
+    if (PM__LIKELY(pm__load_relaxed(&s->latest) == *seen)) return false;
+    pm_map old = *m;
+    *m = pm__shared_take(s, seen);
+    pm_drop(&old);
+    return true;
 }
 
 /* Loaded maps hold their root, so an address says which it is, and what is shared does not change. */
@@ -29356,6 +29474,451 @@ PM_API pm_status pm_draw(const pm_map *const *maps, size_t n, unsigned how, pm_s
 
 PM_API pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx) {
     return pm_draw(maps, n, PM_DRAW_DOT | PM_DRAW_NODES, sink, ctx);
+}
+
+/* ---- src/pathmap/85_patch_stream.c --------------------------------------------------------------------- */
+
+/* Patches as streams: a header, the changes in key order, a checksum. Each key says how much of the key before it it
+   keeps, and what follows then. The header says how many bytes there are in all, so the patch is gone over twice when
+   it is written: once to count. */
+
+/* Header: magic, version, kind of values (4), bytes in all (8), changes (8). */
+enum {
+    PM__PATCHIO_VERSION = 1,
+    PM__PATCHIO_HEADER = 32,
+    PM__PATCHIO_SUM = 16,
+    PM__PATCHIO_PIECE = 1 << 12 /* of a string, whose memory grows as its bytes come */
+};
+enum { PM__PATCHIO_UNIT, PM__PATCHIO_WORDS, PM__PATCHIO_BYTES };
+static const uint8_t pm__patchio_magic[8] = {'p', 'm', 'p', 'a', 't', 'c', 'h', 0x1a};
+
+/* A change begins with a byte: the state of its key before, in bits 0 and 1, and after it, in bits 2 and 3. */
+enum { PM__PATCHIO_NOTHING, PM__PATCHIO_VALUE, PM__PATCHIO_DANGLING };
+
+/* A checksum that takes in bytes as they come, in words of 8. */
+typedef struct pm__patchio_sum {
+    uint64_t a, b, word;
+    unsigned n;
+} pm__patchio_sum;
+
+static const pm__patchio_sum pm__patchio_sum_none = {0x243F6A8885A308D3u, 0x13198A2E03707344u, 0, 0};
+
+static void pm__patchio_sum_word(pm__patchio_sum *s, uint64_t w) {
+    s->a = (s->a ^ w) * 0x9FB21C651E98DF25u;
+    s->a ^= s->a >> 29;
+    s->b = (s->b + s->a) * 0xD6E8FEB86659FD93u;
+    s->b ^= s->b >> 32;
+}
+
+static void pm__patchio_sum_bytes(pm__patchio_sum *s, const uint8_t *from, size_t n) {
+    while (n--) {
+        s->word |= (uint64_t)*from++ << (8 * s->n);
+        if (++s->n < 8) continue;
+        pm__patchio_sum_word(s, s->word);
+        s->word = 0, s->n = 0;
+    }
+}
+
+/* Ends the sum with what is left of a word, and the size of all. */
+static void pm__patchio_sum_end(pm__patchio_sum *s, uint64_t size, uint8_t *to) {
+    pm__patchio_sum_word(s, s->word);
+    pm__patchio_sum_word(s, size);
+    pm__store64le(to, s->a);
+    pm__store64le(to + 8, s->b);
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__patchout {
+    const pm_patch *p;
+    const pm_patch_options *options;
+    const char *why;
+    unsigned kind;
+    bool counts; /* the first time: nothing is written */
+    uint64_t size;
+    pm__patchio_sum sum;
+    pm__stream_out out;
+} pm__patchout;
+
+static pm_status pm__patchout_put(pm__patchout *w, const void *from, size_t n) {
+    w->size += n;
+    if (w->counts || !n) return PM_OK;
+    pm__patchio_sum_bytes(&w->sum, (const uint8_t *)from, n);
+    w->why = "the write function failed";
+    return pm__stream_put(&w->out, from, n);
+}
+
+static pm_status pm__patchout_number(pm__patchout *w, uint64_t v) {
+    uint8_t s[10];
+    size_t n = 0;
+    for (; v >= 128; v >>= 7) s[n++] = (uint8_t)(v | 128);
+    s[n++] = (uint8_t)v;
+    return pm__patchout_put(w, s, n);
+}
+
+static pm_status pm__patchout_value(pm__patchout *w, const pm_opt *v) {
+    const void *data = NULL;
+    size_t len = 0;
+    if (!v->some || w->kind == PM__PATCHIO_UNIT) return PM_OK;
+    if (w->kind == PM__PATCHIO_WORDS) return pm__patchout_number(w, v->val);
+    if (w->options && w->options->bytes) {
+        w->why = "a value was refused";
+        pm_status s = w->options->bytes(w->options->ctx, v->val, &data, &len);
+        if (s == PM_OK && len && !data) s = PM_BADHOOK;
+        if (s != PM_OK) return s;
+    } else {
+        data = pm_bytes_get(v->val, &len);
+    }
+    pm_status s = pm__patchout_number(w, len);
+    return s == PM_OK ? pm__patchout_put(w, data, len) : s;
+}
+
+static unsigned pm__patchout_state(const pm_opt *v, bool dangles) {
+    return v->some ? PM__PATCHIO_VALUE : dangles ? PM__PATCHIO_DANGLING : PM__PATCHIO_NOTHING;
+}
+
+static pm_status pm__patchout_change(pm__patchout *w, const pm_change *last, const pm_change *c) {
+    unsigned states = pm__patchout_state(&c->before, c->dangled) | pm__patchout_state(&c->after, c->dangles) << 2;
+    uint8_t head = (uint8_t)states;
+    size_t kept = 0;
+    while (kept < last->len && kept < c->len && last->key[kept] == c->key[kept]) kept++;
+    pm_status s = pm__patchout_put(w, &head, 1);
+    if (s == PM_OK) s = pm__patchout_number(w, kept);
+    if (s == PM_OK) s = pm__patchout_number(w, c->len - kept);
+    if (s == PM_OK) s = pm__patchout_put(w, c->key + kept, c->len - kept);
+    if (s == PM_OK) s = pm__patchout_value(w, &c->before);
+    return s == PM_OK ? pm__patchout_value(w, &c->after) : s;
+}
+
+/* Goes over all changes. */
+static pm_status pm__patchout_all(pm__patchout *w, uint64_t size) {
+    uint8_t head[PM__PATCHIO_HEADER];
+    memset(head, 0, sizeof head);
+    memcpy(head, pm__patchio_magic, sizeof pm__patchio_magic);
+    head[8] = PM__PATCHIO_VERSION;
+    head[12] = (uint8_t)w->kind;
+    pm__store64le(head + 16, size);
+    pm__store64le(head + 24, w->p->count);
+    w->size = 0;
+    pm_status s = pm__patchout_put(w, head, sizeof head);
+    pm_change last, c;
+    memset(&last, 0, sizeof last);
+    for (size_t i = 0; s == PM_OK && pm_patch_at(w->p, i, &c); i++, last = c) s = pm__patchout_change(w, &last, &c);
+    return s;
+}
+
+static pm_status pm__patchout_run(pm__patchout *w) {
+    uint8_t sum[PM__PATCHIO_SUM];
+    w->counts = true;
+    pm_status s = pm__patchout_all(w, 0);
+    if (s != PM_OK) return s;
+    uint64_t size = w->size + PM__PATCHIO_SUM;
+    w->counts = false;
+    s = pm__patchout_all(w, size);
+    if (s != PM_OK) return s;
+    w->why = "a value has other bytes the second time";
+    if (w->size + PM__PATCHIO_SUM != size) return PM_BADHOOK;
+    pm__patchio_sum_end(&w->sum, size, sum);
+    w->why = "the write function failed";
+    s = pm__stream_put(&w->out, sum, sizeof sum);
+    return s == PM_OK ? pm__stream_flush(&w->out) : s;
+}
+
+PM_API pm_status pm_patch_write(const pm_patch *p, pm_write_fn write, void *ctx, const pm_patch_options *options,
+                                pm_error *error) {
+    if (!p || !write) return PM_INVALID;
+    const pm_ops *ops = pm__ops_of(p->ops);
+    pm__patchout *w = (pm__patchout *)pm__mem_alloc_big(sizeof *w);
+    if (!w) return pm__stream_fail(error, PM_NOMEM, 0, "no memory");
+    w->p = p;
+    w->options = options;
+    w->why = "";
+    w->kind = PM__PATCHIO_WORDS;
+    if (ops == pm_ops_bytes() || (options && options->bytes)) w->kind = PM__PATCHIO_BYTES;
+    if (pm__ops_is_unit(ops)) w->kind = PM__PATCHIO_UNIT;
+    w->sum = pm__patchio_sum_none;
+    pm__stream_begin(&w->out, write, ctx);
+    pm_status s = pm__patchout_run(w);
+    if (s != PM_OK) (void)pm__stream_fail(error, s, w->size, w->why);
+    pm__mem_free_big(w, sizeof *w);
+    return s;
+}
+
+PM_API pm_status pm_patch_write_file(const pm_patch *p, const char *name, const pm_patch_options *options,
+                                     pm_error *error) {
+    pm__file f;
+    if (!p || !name) return PM_INVALID;
+    pm_status s = pm__file_create(name, &f);
+    if (s != PM_OK) return pm__stream_fail(error, s, 0, "the file cannot be written");
+    s = pm_patch_write(p, pm__file_write, &f, options, error);
+    bool written = s == PM_OK;
+    s = pm__file_commit(&f, name, s);
+    if (written && s != PM_OK) return pm__stream_fail(error, s, 0, "the file could not be completed");
+    return s;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__patchin {
+    pm_read_fn read;
+    void *ctx;
+    const pm_patch_options *options;
+    pm_error *error;
+    pm__patch made;
+    pm__list key, text; /* the last key; the bytes of a value */
+    unsigned kind;
+    uint64_t at, fetched, size; /* bytes used, read, and there in all */
+    size_t next, end;           /* of these, in the buffer and not yet used */
+    pm__patchio_sum sum;
+    uint8_t buffer[PM__STREAM_BUFFER];
+} pm__patchin;
+
+static pm_status pm__patchin_bad(const pm__patchin *r, const char *msg) {
+    return pm__stream_fail(r->error, PM_CORRUPT, r->at, msg);
+}
+
+/* Fills the buffer, which is empty, but with nothing from behind the end. */
+static pm_status pm__patchin_fill(pm__patchin *r) {
+    uint64_t left = r->size - r->fetched;
+    size_t want = left < sizeof r->buffer ? (size_t)left : sizeof r->buffer, got = 0;
+    if (!want) return pm__patchin_bad(r, "it does not end where it says");
+    pm_status s = r->read(r->ctx, r->buffer, want, &got);
+    if (s != PM_OK) return pm__stream_fail(r->error, s, r->at, "the read function failed");
+    if (got > want) return pm__stream_fail(r->error, PM_BADHOOK, r->at, "the read function told of too many bytes");
+    if (!got) return pm__patchin_bad(r, "the patch ends early");
+    r->next = 0;
+    r->end = got;
+    r->fetched += got;
+    return PM_OK;
+}
+
+static pm_status pm__patchin_take(pm__patchin *r, void *to, size_t n) {
+    for (uint8_t *p = (uint8_t *)to; n;) {
+        pm_status s = r->next == r->end ? pm__patchin_fill(r) : PM_OK;
+        if (s != PM_OK) return s;
+        size_t here = r->end - r->next, part = here < n ? here : n;
+        memcpy(p, r->buffer + r->next, part);
+        pm__patchio_sum_bytes(&r->sum, p, part);
+        r->next += part;
+        r->at += part;
+        p += part;
+        n -= part;
+    }
+    return PM_OK;
+}
+
+static pm_status pm__patchin_number(pm__patchin *r, uint64_t *out) {
+    uint64_t v = 0;
+    uint8_t b = 128;
+    for (unsigned shift = 0; b & 128; shift += 7) {
+        pm_status s = pm__patchin_take(r, &b, 1);
+        if (s != PM_OK) return s;
+        if ((shift == 63 && b > 1) || (shift && !b)) return pm__patchin_bad(r, "a number that is no number");
+        v |= (uint64_t)(b & 127) << shift;
+    }
+    *out = v;
+    return PM_OK;
+}
+
+static pm_status pm__patchin_nomem(const pm__patchin *r) {
+    return pm__stream_fail(r->error, PM_NOMEM, r->at, "no memory");
+}
+
+/* Whether the patch may take so many bytes more. */
+static pm_status pm__patchin_room(const pm__patchin *r, uint64_t n) {
+    uint64_t used = (uint64_t)r->made.changes.used * sizeof(pm__patched) + r->made.keys.used;
+    uint64_t most = r->options && r->options->most ? r->options->most : UINT64_MAX;
+    if (used <= most && n <= most - used) return n > PM__LEN_MAX ? pm__patchin_nomem(r) : PM_OK;
+    return pm__stream_fail(r->error, PM_NOMEM, r->at, "the patch takes more memory than it may");
+}
+
+/* Appends n bytes to a list, whose memory grows as they come. */
+static pm_status pm__patchin_bytes(pm__patchin *r, pm__list *to, uint64_t n) {
+    if (n > r->size - r->at) return pm__patchin_bad(r, "a length that leads beyond the end");
+    pm_status s = pm__patchin_room(r, n);
+    while (s == PM_OK && n) {
+        size_t part = n < PM__PATCHIO_PIECE ? (size_t)n : PM__PATCHIO_PIECE;
+        if (!pm__list_room(to, part)) return pm__patchin_nomem(r);
+        s = pm__patchin_take(r, to->data + to->used, part);
+        to->used += part;
+        n -= part;
+    }
+    return s;
+}
+
+/* Reads a value, a reference to which is the caller's. */
+static pm_status pm__patchin_value(pm__patchin *r, unsigned state, pm_opt *out) {
+    uint64_t n;
+    pm_val v = 0;
+    if (state != PM__PATCHIO_VALUE) return PM_OK;
+    pm_status s = PM_OK;
+    if (r->kind == PM__PATCHIO_WORDS) s = pm__patchin_number(r, &v);
+    if (r->kind == PM__PATCHIO_BYTES) {
+        r->text.used = 0;
+        s = pm__patchin_number(r, &n);
+        if (s == PM_OK) s = pm__patchin_bytes(r, &r->text, n);
+        if (s != PM_OK) return s;
+        const void *text = r->text.used ? (const void *)r->text.data : "";
+        if (r->options && r->options->make) s = r->options->make(r->options->ctx, text, r->text.used, &v);
+        else s = pm_bytes_new(text, r->text.used, &v);
+        if (s != PM_OK) return pm__stream_fail(r->error, s, r->at, "a value could not be made");
+    }
+    if (s == PM_OK) out->val = v, out->some = true;
+    return s;
+}
+
+/* Reads a key, which must come behind the last one. */
+static pm_status pm__patchin_key(pm__patchin *r, bool first) {
+    uint64_t kept, more;
+    uint8_t parts = 0;
+    pm_status s = pm__patchin_number(r, &kept);
+    if (s == PM_OK) s = pm__patchin_number(r, &more);
+    if (s != PM_OK) return s;
+    if (kept > r->key.used) return pm__patchin_bad(r, "a key keeps more than there is");
+    if (!more && !first) return pm__patchin_bad(r, "keys out of order");
+    bool middle = kept < r->key.used;
+    if (middle) parts = r->key.data[kept];
+    r->key.used = (size_t)kept;
+    s = pm__patchin_bytes(r, &r->key, more);
+    if (s == PM_OK && middle && r->key.data[kept] <= parts) return pm__patchin_bad(r, "keys out of order");
+    return s;
+}
+
+/* Adds what was read; the patch takes the references. */
+static pm_status pm__patchin_add(pm__patchin *r, const pm_change *c) {
+    pm_status s = pm__patchin_room(r, sizeof(pm__patched) + (uint64_t)c->len);
+    if (s == PM_OK && !pm__list_put(&r->made.keys, c->key, c->len)) s = pm__patchin_nomem(r);
+    pm__patched i = {r->made.keys.used, c->len,        c->before.val, c->after.val,
+                     c->before.some,    c->after.some, c->dangled,    c->dangles};
+    i.at -= s == PM_OK ? c->len : 0;
+    if (s == PM_OK && !pm__list_put(&r->made.changes, &i, 1)) s = pm__patchin_nomem(r);
+    return s;
+}
+
+static pm_status pm__patchin_change(pm__patchin *r, bool first) {
+    uint8_t head;
+    pm_status s = pm__patchin_take(r, &head, 1);
+    if (s != PM_OK) return s;
+    unsigned before = head & 3, after = head >> 2;
+    bool same = before == after && (before != PM__PATCHIO_VALUE || r->kind == PM__PATCHIO_UNIT);
+    if (before > PM__PATCHIO_DANGLING || after > PM__PATCHIO_DANGLING || same)
+        return pm__patchin_bad(r, "a change that is none");
+    if ((s = pm__patchin_key(r, first)) != PM_OK) return s;
+    pm_change c;
+    memset(&c, 0, sizeof c);
+    c.key = r->key.data, c.len = r->key.used;
+    c.dangled = before == PM__PATCHIO_DANGLING, c.dangles = after == PM__PATCHIO_DANGLING;
+    if (!c.len && (c.dangled || c.dangles)) return pm__patchin_bad(r, "the empty path dangles");
+    s = pm__patchin_value(r, before, &c.before);
+    if (s == PM_OK) s = pm__patchin_value(r, after, &c.after);
+    if (s == PM_OK) s = pm__patchin_add(r, &c);
+    if (s != PM_OK && c.before.some) pm__val_release(r->made.ops, c.before.val);
+    if (s != PM_OK && c.after.some) pm__val_release(r->made.ops, c.after.val);
+    return s;
+}
+
+static pm_status pm__patchin_head(pm__patchin *r, uint64_t *count) {
+    uint8_t head[PM__PATCHIO_HEADER];
+    const pm_ops *ops = r->made.ops;
+    r->size = sizeof head;
+    pm_status s = pm__patchin_take(r, head, sizeof head);
+    if (s != PM_OK) return s;
+    if (memcmp(head, pm__patchio_magic, sizeof pm__patchio_magic) != 0)
+        return pm__stream_fail(r->error, PM_CORRUPT, 0, "this is no patch");
+    if (pm__load32le(head + 8) != PM__PATCHIO_VERSION)
+        return pm__stream_fail(r->error, PM_INVALID, 8, "a patch of another version");
+    r->kind = pm__load32le(head + 12);
+    if (r->kind > PM__PATCHIO_BYTES) return pm__stream_fail(r->error, PM_CORRUPT, 12, "values of an unknown kind");
+    r->size = pm__load64le(head + 16);
+    *count = pm__load64le(head + 24);
+    if (r->size < PM__PATCHIO_HEADER + PM__PATCHIO_SUM) {
+        r->size = PM__PATCHIO_HEADER;
+        return pm__stream_fail(r->error, PM_CORRUPT, 16, "a size of less than nothing");
+    }
+    bool strings = ops == pm_ops_bytes() || (r->options && r->options->make);
+    unsigned kind = pm__ops_is_unit(ops) ? PM__PATCHIO_UNIT : strings ? PM__PATCHIO_BYTES : PM__PATCHIO_WORDS;
+    if (r->kind != kind && *count) return pm__stream_fail(r->error, PM_MISMATCH, 12, "values of another kind");
+    return PM_OK;
+}
+
+static pm_status pm__patchin_run(pm__patchin *r) {
+    uint64_t count;
+    uint8_t sum[PM__PATCHIO_SUM], said[PM__PATCHIO_SUM];
+    pm_status s = pm__patchin_head(r, &count);
+    uint64_t whole = r->size;
+    if (s == PM_OK) r->size -= PM__PATCHIO_SUM;
+    for (uint64_t i = 0; s == PM_OK && i < count; i++) s = pm__patchin_change(r, i == 0);
+    if (s == PM_OK && r->at != r->size) s = pm__patchin_bad(r, "there is more than the changes");
+    if (s != PM_OK) return s;
+    r->size = whole;
+    pm__patchio_sum_end(&r->sum, whole, sum);
+    s = pm__patchin_take(r, said, sizeof said);
+    if (s == PM_OK && memcmp(sum, said, sizeof sum) != 0) s = pm__patchin_bad(r, "the checksum does not agree");
+    return s;
+}
+
+PM_API pm_status pm_patch_read(const pm_ops *ops, pm_read_fn read, void *ctx, const pm_patch_options *options,
+                               pm_patch *out, pm_error *error) {
+    if (!read || !out) return PM_INVALID;
+    ops = pm__ops_taken(ops);
+    if (pm__ops_is_refused(ops)) return pm__stream_fail(error, PM_BADHOOK, 0, "the table is refused");
+    pm__patchin *r = (pm__patchin *)pm__mem_alloc_big(sizeof *r);
+    if (!r) return pm__stream_fail(error, PM_NOMEM, 0, "no memory");
+    memset(r, 0, offsetof(pm__patchin, buffer));
+    r->read = read;
+    r->ctx = ctx;
+    r->options = options;
+    r->error = error;
+    r->made = pm__patch_open(ops);
+    r->key = r->text = pm__list_of(1);
+    r->sum = pm__patchio_sum_none;
+    pm_status s = pm__patchin_run(r);
+    pm_patch made = pm__patch_close(&r->made);
+    if (s == PM_OK) *out = made;
+    else pm_patch_drop(&made);
+    pm__list_free(&r->key);
+    pm__list_free(&r->text);
+    pm__mem_free_big(r, sizeof *r);
+    return s;
+}
+
+PM_API pm_status pm_patch_read_file(const pm_ops *ops, const char *name, const pm_patch_options *options, pm_patch *out,
+                                    pm_error *error) {
+    pm__file f;
+    pm_patch made;
+    uint8_t more;
+    size_t got = 0;
+    if (!name || !out) return PM_INVALID;
+    pm_status s = pm__file_open(name, &f);
+    if (s != PM_OK) return pm__stream_fail(error, s, 0, "the file cannot be opened");
+    s = pm_patch_read(ops, pm__file_read, &f, options, &made, error);
+    if (s == PM_OK) {
+        s = pm__file_read(&f, &more, 1, &got);
+        if (s == PM_OK && got) s = PM_CORRUPT;
+        if (s == PM_OK) *out = made;
+        else {
+            (void)pm__stream_fail(error, s, 0, got ? "more follows than the patch has" : "the file cannot be read");
+            pm_patch_drop(&made);
+        }
+    }
+    pm__file_close(&f);
+    return s;
+}
+
+/* ---- src/pathmap/87_clone_apart.c ---------------------------------------------------------------------- */
+
+/* Clones apart. A clone counts at the root node; copied as for a write, that node is the clone's own. */
+
+PM_API pm_status pm_clone_apart(const pm_map *m, pm_map *out) {
+    if (!m || !out) return PM_INVALID;
+    pm_map copy = pm_clone(m);
+    pm__cx cx = pm__map_cx(&copy);
+    if (copy.root && !pm__any_own(&cx, &copy.root)) {
+        pm_drop(&copy);
+        return PM_NOMEM;
+    }
+    *out = copy;
+    return PM_OK;
 }
 
 /* ---- src/pathmap/99_licence.c -------------------------------------------------------------------------- */
