@@ -17,6 +17,7 @@ import collections
 import concurrent.futures
 import glob
 import hashlib
+import json
 import os
 import random
 import re
@@ -245,7 +246,13 @@ class Programs:
                 return "does not compile"
         if not self.once(f"{FOLDER}/{program}", [*CC, *objects, "-ldl"], objects):
             return "cannot be linked"
-        tests, total = self.tests_of(program), 0.0
+        tests, total, kept = self.tests_of(program), 0.0, f"{FOLDER}/{program}.json"
+        if os.path.exists(kept) and os.path.getmtime(kept) > os.path.getmtime(f"{FOLDER}/{program}"):
+            with open(kept, encoding="utf-8") as file:
+                known = json.load(file)
+            for test, (seconds, reached) in zip(tests, known):
+                self.seconds[test], self.reached[test] = seconds, set(reached)
+            return f"{len(known)} tests, known from before"
         for test in tests:
             reached = f"{FOLDER}/{counts}/reached.{name}"
             if os.path.exists(reached):
@@ -257,6 +264,9 @@ class Programs:
                     self.reached[test] = {int(line) for line in file}
             total += seconds
         used = [self.reached[test] for test in tests if test in self.reached]
+        if len(used) == len(tests):
+            with open(kept, "w", encoding="utf-8") as file:
+                json.dump([(self.seconds[test], sorted(self.reached[test])) for test in tests], file)
         return f"{len(used)} of {len(tests)} tests, {total:.1f} seconds, {len(set().union(*used))} mutants reached"
 
     def tests_of(self, program):
