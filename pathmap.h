@@ -654,7 +654,9 @@ typedef struct pm_place {
    Moves do no atomic read-modify-write. A move that fails returns false or 0 and stays where it was (those that go to
    a next place in order go back to the root); the first failure is the zipper's status until pm_rz_reset.
    Over a view, a query may have to look ahead, which needs memory and may fail as a move does.
-   Threads  one thread per zipper, queries included; any number of zippers per map */
+   Threads  any number of zippers per map, and one thread per zipper. While no thread moves or drops it, any number may
+            put queries to a zipper over a map, fork it, and take witnesses and make maps of it: these change nothing in
+            it. Not so over a view, nor with the cursor of a writer: there, queries are for one thread too */
 
 /* A place of a view that has a value, or neither value nor child. */
 typedef struct pm_terminal {
@@ -1007,6 +1009,15 @@ PM_API bool pm_iter_prev(pm_iter *i);
 /* Tells why an iterator has ended.
    Returns  PM_OK: there is no more; PM_NOMEM; of a view, what its function returned */
 PM_API pm_status pm_iter_status(const pm_iter *i);
+/* Takes a witness of what the iterator goes over, as pm_rz_witness does: values that it has shown stay valid until the
+   witness is dropped, whatever happens to the iterator and to the map. Of an iterator that has ended it keeps nothing.
+   Owns     pm_witness_drop
+   Cost     O(1).  NULL: keeps nothing */
+PM_API pm_witness pm_iter_witness(const pm_iter *i);
+/* Stores the value that the iterator shows in *out, or NULL if there is none; it is valid as long as the witness.
+   (i->val is as well, but for the value of the empty path, which stands in the map itself.)
+   Fails    PM_INVALID: `w` witnesses other content, or the iterator has ended */
+PM_API PM_NODISCARD pm_status pm_iter_val_witnessed(const pm_iter *i, const pm_witness *w, const pm_val **out);
 /* Ends an iterator before its end; afterwards, or twice, or of zero or NULL, it does nothing. */
 PM_API void pm_iter_drop(pm_iter *i);
 
@@ -1181,8 +1192,8 @@ typedef struct pm_pool_options {
 typedef struct pm_pool_stats {
     uint64_t reserved;    /* bytes taken from PM_MALLOC */
     uint64_t in_slabs;    /* of these, in slabs that hold at least one node (partly filled slabs count whole) */
-    uint64_t live;        /* bytes of live nodes, size-class rounding included */
-    uint64_t nodes;       /* live nodes */
+    uint64_t live;        /* bytes of live nodes and blocks, size-class rounding included */
+    uint64_t nodes;       /* live nodes, and blocks of pm_pool_alloc */
     uint64_t budget;      /* 0: none */
 } pm_pool_stats;
 
@@ -1227,6 +1238,20 @@ PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out);
    Cost     looks at every chunk, and at the slabs in which other threads have freed nodes
    Threads  any thread, any time; allocation waits meanwhile where it needs the pool's lists */
 PM_API void pm_pool_trim(pm_pool *pool);
+
+/* Allocates a block for the caller's own use, such as a value that a map holds by address: beside the nodes, under the
+   same budget, and in a pool over a region within the region. `pool` NULL: the default one. 0 bytes count as 1.
+   Returns  the block, aligned to 16 bytes; NULL: no memory, the budget is reached, or no block can be so large (in a
+            region, more than PM_REGION_BYTES_MAX bytes)
+   Owns     pm_pool_dealloc; while a block is live, pm_pool_free is PM_BUSY
+   Cost     as a node's; above 5,440 bytes in a pool that is not over a region, one PM_MALLOC under the pool's lock
+   Threads  any */
+PM_API void *pm_pool_alloc(pm_pool *pool, size_t bytes);
+
+/* Gives a block of pm_pool_alloc back to the pool that it is from. `bytes` is what had been asked for. NULL is allowed.
+   Cost     as a node's
+   Threads  any; of a pool over a region, in any process that shares it */
+PM_API void pm_pool_dealloc(void *p, size_t bytes);
 
 /* ---- src/pathmap/13_values.h --------------------------------------------------------------------------- */
 
@@ -3105,6 +3130,11 @@ PM_API PM_NODISCARD pm_status pm_dump(const pm_map *m, pm_sink sink, void *ctx);
    Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx);
 
+/* Writes the report of a conflict (65_claims.h) as text, a line for each path in the way, in order: `writer at b/1`,
+   `pinned reader at b/1`, `writer and pinned reader at b/1`. Paths are below the head's root, escaped as by pm_dump.
+   Fails    as pm_dump; PM_INVALID too for a map whose values are not those of a report */
+PM_API PM_NODISCARD pm_status pm_dump_conflict(const pm_map *why, pm_sink sink, void *ctx);
+
 /* ---- src/pathmap/81_draw.h ----------------------------------------------------------------------------- */
 
 /* Drawings, as text: for a terminal, for Graphviz (`dot -Tsvg`), for Mermaid. */
@@ -3140,6 +3170,24 @@ PM_API PM_NODISCARD pm_status pm_draw(const pm_map *const *maps, size_t n, unsig
    Fails    as pm_dump
    Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx);
+
+/* ---- src/pathmap/82_sharing.h -------------------------------------------------------------------------- */
+
+/* How much maps share. */
+
+/* What several maps are made of, and what they have in common. A map beside its clone: everything is shared. */
+typedef struct pm_sharing {
+    uint64_t nodes, bytes;               /* of all maps together, what they share once */
+    uint64_t apart_nodes, apart_bytes;   /* what they would take if none of them shared anything with another */
+    uint64_t shared_nodes, shared_bytes; /* of `nodes` and `bytes`, what at least two of the maps have */
+} pm_sharing;
+
+/* Says how much n maps share: what a version beside others costs, or what a deep copy would. Bytes are those of nodes,
+   as pm_get_stats counts them; of a wide node whose blocks are shared, the blocks.
+   Fails    PM_NOMEM; PM_INVALID: more than 65,535 maps
+   Cost     O(distinct nodes of each map, added up)
+   Threads  a read of each */
+PM_API PM_NODISCARD pm_status pm_get_sharing(const pm_map *const *maps, size_t n, pm_sharing *out);
 
 /* ---- src/pathmap/85_patch_stream.h --------------------------------------------------------------------- */
 
@@ -3213,6 +3261,46 @@ PM_API PM_NODISCARD pm_status pm_patch_read_file(const pm_ops *ops, const char *
    Cost     O(entries of the root node): one node, and an atomic increment for each of its children
    Threads  a read of `m` */
 PM_API PM_NODISCARD pm_status pm_clone_apart(const pm_map *m, pm_map *out);
+
+/* ---- src/pathmap/88_head_wait.h ------------------------------------------------------------------------ */
+
+/* Writers of a head by turns: to wait until nothing is in the way, and to get several places or none.
+
+   pm_head_write refuses what is in another's way; these wait for it to end. Requests that overlap are served in the
+   order of their calls, so none of them is put off by those that came later. (Calls that do not wait look at claims
+   alone: they may take what a request waits for.) A thread that waits uses no processor.
+
+   A request holds nothing while it waits: it gets all of its places at one moment, or none. So two requests cannot wait
+   for each other, in whatever order they name their places. Two threads still can if each *holds* a zipper and waits
+   for the other's: ask for all that a job needs in one call, or give a limit of time.
+
+   With PM_NO_THREADS nobody could end what is in the way: there is no waiting, and the limit is 0. */
+
+#define PM_FOREVER UINT64_MAX /* no limit of time */
+
+/* Gives out a writer as pm_head_write does, and waits up to `us` microseconds for what is in the way; 0: not at all.
+   Owns     pm_wz_drop
+   Fails    PM_CONFLICT when the time has passed, *why as for pm_head_write (empty as well if only requests that came
+            before are in the way); PM_NOMEM; PM_INVALID
+   Cost     O(len), for each time that what was in the way has ended
+   Threads  any, but one that holds a zipper in the way: it would wait for itself */
+PM_API PM_NODISCARD pm_status pm_head_write_wait(pm_head *h, const void *path, size_t len, uint64_t us, pm_wz *out,
+                                                 pm_map *why);
+
+/* Gives out n writers, out[i] with its root at paths[i], all at one moment or none: else as pm_head_write_wait.
+   pm_keep_outermost makes paths of which none is a prefix of another.
+   Fails    also PM_INVALID: two of the paths would be in each other's way
+   Cost     O(n^2) comparisons of paths, then as n calls of pm_head_write */
+PM_API PM_NODISCARD pm_status pm_head_write_all_wait(pm_head *h, const pm_key *paths, size_t n, uint64_t us, pm_wz *out,
+                                                     pm_map *why);
+
+/* Keeps of a map the values that have no other value on the way to them, and removes what lies below these: of a set of
+   prefixes, the fewest that cover all. {"a/", "a/b", "c"} leaves {"a/", "c"}: the fewest writers that together may
+   write wherever the set says.
+   *changed (may be NULL): whether anything was removed.
+   Fails    PM_NOMEM: the map is as it was
+   Cost     O(values kept and their bytes); nodes of which nothing goes are not copied */
+PM_API PM_NODISCARD pm_status pm_keep_outermost(pm_map *m, bool *changed);
 
 #ifdef __cplusplus
 }
@@ -3776,6 +3864,25 @@ PM__UNUSED static void pm__wake(pm__a32 *word, bool all) {
 }
 #endif
 
+/* Microseconds since some moment: for deadlines. Where there is no clock that nobody sets, the time of day. */
+PM__UNUSED static uint64_t pm__clock_us(void) {
+#if PM_NO_THREADS
+    return 0; /* nobody is waited for */
+#elif PM__FUTEX && defined(__NR_clock_gettime)
+    struct {
+        long s, ns;
+    } now = {0, 0};
+    (void)syscall(__NR_clock_gettime, 1, &now);
+    return (uint64_t)now.s * 1000000 + (uint64_t)now.ns / 1000;
+#elif PM__THREADS == PM__THREADS_WINDOWS
+    return (uint64_t)GetTickCount64() * 1000;
+#else
+    struct timespec now = {0, 0};
+    (void)timespec_get(&now, TIME_UTC);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+#endif
+}
+
 /* In a forked child, whose only thread waits for nobody: who was in a room or waited is gone. */
 PM__UNUSED static void pm__wait_forked(void) {
 #if PM__THREADS == PM__THREADS_POSIX && !PM__FUTEX
@@ -4261,6 +4368,7 @@ struct pm_pool {
     uint64_t budget;
     pm__lock lock; /* guards everything below, and the lists of detached heaps */
     uint64_t reserved;
+    uint64_t large, larges; /* of the caller's blocks that no class has room for: bytes, blocks */
     unsigned empty_chunks;
     pm__chunk *open, *full; /* chunks with and without a free slab */
     pm__slab *divided;      /* slabs that have a free part */
@@ -5208,7 +5316,11 @@ static uint64_t pm__chunks_count(const pm__chunk *c, pm_pool_stats *out) {
 }
 
 static uint64_t pm__pool_count(const pm_pool *pool, pm_pool_stats *out) {
-    *out = (pm_pool_stats){.reserved = pool->reserved, .budget = pool->budget};
+    *out = (pm_pool_stats){.reserved = pool->reserved,
+                           .in_slabs = pool->large,
+                           .live = pool->large,
+                           .nodes = pool->larges,
+                           .budget = pool->budget};
     uint64_t taken = pm__chunks_count(pool->open, out);
     return taken + pm__chunks_count(pool->full, out);
 }
@@ -5329,6 +5441,84 @@ __attribute__((destructor)) static void pm__mem_unload(void) {
 }
 #endif
 #endif
+
+/* ---- blocks for the caller ----------------------------------------------------------------------------------- */
+
+#if PM_POOL
+/* In front of a block that no class has room for: whose it is. */
+typedef union pm__pool_owner {
+    pm_pool *pool;
+    uint64_t align[2];
+} pm__pool_owner;
+
+/* Adds a large block to a pool's accounts. False: the budget is reached. */
+static bool pm__pool_admit_large(pm_pool *pool, size_t bytes) {
+    pm__lock_acquire(&pool->lock);
+    bool granted = pm__pool_reserve(pool, bytes);
+    if (granted) pool->large += bytes, pool->larges++;
+    pm__lock_release(&pool->lock);
+    return granted;
+}
+
+/* Takes it out again: the last thing that is done with the pool. */
+static void pm__pool_forget_large(pm_pool *pool, size_t bytes) {
+    pm__lock_acquire(&pool->lock);
+    pool->reserved -= bytes;
+    pool->large -= bytes;
+    pool->larges--;
+    pm__lock_release(&pool->lock);
+}
+
+static pm__pool_owner *pm__pool_take_large(pm_pool *pool, size_t bytes) {
+    if (pool->backend) return (pm__pool_owner *)pool->backend->take(pool, bytes);
+    if (!pm__pool_admit_large(pool, bytes)) {
+        pm_pool_trim(pool);
+        if (!pm__pool_admit_large(pool, bytes)) return NULL;
+    }
+    void *p = pm__pool_take_bytes(bytes);
+    if (!p) pm__pool_forget_large(pool, bytes);
+    return (pm__pool_owner *)p;
+}
+
+static void *pm__pool_alloc_large(pm_pool *pool, size_t bytes) {
+    pm__pool_owner *o = pm__pool_take_large(pool, bytes + sizeof *o);
+    if (!o) return NULL;
+    o->pool = pool;
+    return o + 1;
+}
+
+static void pm__pool_dealloc_large(void *p, size_t bytes) {
+    pm__pool_owner *o = (pm__pool_owner *)p - 1;
+    pm_pool *pool = o->pool;
+    if (pool->backend) {
+        pool->backend->give(pool, o);
+        return;
+    }
+    pm__pool_give_bytes(o, bytes + sizeof *o);
+    pm__pool_forget_large(pool, bytes + sizeof *o);
+}
+#endif
+
+PM_API void *pm_pool_alloc(pm_pool *pool, size_t bytes) {
+    if (bytes > PM__LEN_MAX) return NULL;
+    if (!bytes) bytes = 1;
+#if PM_POOL
+    if (bytes > PM__MEM_MAX) return pm__pool_alloc_large(pool ? pool : &pm__pool_default, bytes);
+#endif
+    return pm__mem_alloc_any(pool, bytes);
+}
+
+PM_API void pm_pool_dealloc(void *p, size_t bytes) {
+    if (!p || bytes > PM__LEN_MAX) return;
+    if (!bytes) bytes = 1;
+#if PM_POOL
+    if (bytes > PM__MEM_MAX) {
+        pm__pool_dealloc_large(p, bytes);
+        return;
+    }
+#endif
+    pm__mem_free_any(p, bytes);
+}
 
 /* ---- pools, whatever looks after their blocks ---------------------------------------------------------------- */
 
@@ -18690,13 +18880,18 @@ PM_API pm_witness pm_rz_witness(const pm_rz *z) {
     return w;
 }
 
-PM_API pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const pm_val **out) {
-    if (!z || !w || !out || pm__rz_is_view(z)) return PM_INVALID;
-    const pm_val *v = pm_rz_val(z), *origin = pm__rz_origin_val(z);
+/* A value that `z` has shown, from where it stays. */
+static pm_status pm__rz_witnessed(const pm_rz *z, const pm_val *v, const pm_witness *w, const pm_val **out) {
+    const pm_val *origin = pm__rz_origin_val(z);
     if (w->top != z->top || pm_map_ops(&w->hold) != pm__ops_of(z->ops)) return PM_INVALID;
     if (w->hold.has_value != (origin != NULL) || (origin && w->hold.value != *origin)) return PM_INVALID;
     *out = v && v == origin ? &w->hold.value : v;
     return PM_OK;
+}
+
+PM_API pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const pm_val **out) {
+    if (!z || !w || !out || pm__rz_is_view(z)) return PM_INVALID;
+    return pm__rz_witnessed(z, pm_rz_val(z), w, out);
 }
 
 PM_API void pm_witness_drop(pm_witness *w) {
@@ -21038,6 +21233,13 @@ PM_API pm_status pm_iter_status(const pm_iter *i) {
 PM_API void pm_iter_drop(pm_iter *i) {
     if (!i) return;
     pm_rz_drop(&i->z);
+}
+
+PM_API pm_witness pm_iter_witness(const pm_iter *i) { return pm_rz_witness(i ? &i->z : NULL); }
+
+PM_API pm_status pm_iter_val_witnessed(const pm_iter *i, const pm_witness *w, const pm_val **out) {
+    if (!i || !w || !out || i->state == PM__ITER_END || pm__rz_is_view(&i->z)) return PM_INVALID;
+    return pm__rz_witnessed(&i->z, i->val, w, out);
 }
 
 /* ---- iterators within bounds, and backwards -------------------------------------------------------------------- */
@@ -24239,6 +24441,8 @@ struct pm_head {
     pm__claim *unsettled; /* ended, but for lack of memory */
     uint64_t out;     /* zippers given out, and being made, ever; */
     pm__a64 ended;    /* and those that have ended, which takes no lock */
+    struct pm__turn *turns; /* requests that wait for claims to end, in order (88_head_wait.c) */
+    void (*claim_ends)(pm_head *h, const pm__claim *c); /* while there are any */
     pm_map *home;     /* where the content goes back to; NULL: the head owns it */
     pm_wz *host;
     bool grouped_host;
@@ -24435,6 +24639,7 @@ static bool pm__head_claim_settle(pm__claim *c) {
 }
 
 static void pm__head_claim_end(pm__claim *c) {
+    if (c->head->claim_ends) c->head->claim_ends(c->head, c);
     if (pm__head_claim_settle(c)) return;
     c->unsettled = c->head->unsettled;
     c->head->unsettled = c;
@@ -29101,6 +29306,25 @@ PM_API pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx) {
     return pm__inspect_done(&t, memory);
 }
 
+/* ---- conflicts ----------------------------------------------------------------------------------------------- */
+
+static bool pm__inspect_claim(void *ctx, const uint8_t *path, size_t len, pm_val kinds) {
+    pm__inspect_text *t = (pm__inspect_text *)ctx;
+    if (kinds & PM_CLAIM_WRITER) pm__inspect_say(t, "writer ");
+    if (kinds == (PM_CLAIM_WRITER | PM_CLAIM_PINNED)) pm__inspect_say(t, "and ");
+    if (kinds & PM_CLAIM_PINNED) pm__inspect_say(t, "pinned reader ");
+    pm__inspect_say(t, "at ");
+    pm__inspect_path(t, path, len);
+    pm__inspect_char(t, '\n');
+    return !t->stopped;
+}
+
+PM_API pm_status pm_dump_conflict(const pm_map *why, pm_sink sink, void *ctx) {
+    if (!why || !sink || pm_map_ops(why) != pm_ops_bits()) return PM_INVALID;
+    pm__inspect_text t = {.sink = sink, .ctx = ctx};
+    return pm__inspect_done(&t, pm_each(why, pm__inspect_claim, &t) != PM_NOMEM);
+}
+
 /* ---- src/pathmap/81_draw.c ----------------------------------------------------------------------------- */
 
 /* Drawings. A picture is made of boxes and rows: a box is a place from which something leads on, a row is a run of
@@ -29474,6 +29698,80 @@ PM_API pm_status pm_draw(const pm_map *const *maps, size_t n, unsigned how, pm_s
 
 PM_API pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx) {
     return pm_draw(maps, n, PM_DRAW_DOT | PM_DRAW_NODES, sink, ctx);
+}
+
+/* ---- src/pathmap/82_sharing.c -------------------------------------------------------------------------- */
+
+/* How much maps share: each map is gone through on its own, over nodes that it has not shown yet. What is known of a
+   node, or of a block of a wide one, is which map has shown it last, and whether two have. */
+
+enum { PM__SHARING_MAPS = 0xFFFF, PM__SHARING_TWICE = 0x10000 };
+
+typedef struct pm__sharing {
+    pm__inspect_list list;
+    pm_sharing sum;
+    uint64_t map; /* which is being gone through, from 1 */
+} pm__sharing;
+
+/* Notes that the map has what lies at an address. *fresh: it has not shown it before. False: no memory. */
+static bool pm__sharing_meet(pm__sharing *s, const void *p, uint64_t nodes, uint64_t bytes, bool *fresh) {
+    uint64_t a = (uint64_t)(uintptr_t)p;
+    const uint64_t *known = pm__memo_get(&s->list.seen, a, 0);
+    uint64_t was = known ? *known : 0;
+    *fresh = (was & PM__SHARING_MAPS) != s->map;
+    if (!*fresh) return true;
+    s->sum.apart_nodes += nodes, s->sum.apart_bytes += bytes;
+    if (!was) s->sum.nodes += nodes, s->sum.bytes += bytes;
+    else if (!(was & PM__SHARING_TWICE)) s->sum.shared_nodes += nodes, s->sum.shared_bytes += bytes;
+    return pm__memo_put(&s->list.seen, a, 0, s->map | (was ? (uint64_t)PM__SHARING_TWICE : 0));
+}
+
+static bool pm__sharing_blocks(pm__sharing *s, const pm__byte *x) {
+    bool fresh;
+    for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++) {
+        const pm__block *k = pm__byte_block(x, i);
+        if (k && !pm__sharing_meet(s, k, 0, pm__block_size(k->cap), &fresh)) return false;
+    }
+    return true;
+}
+
+/* Notes a node; a fresh one waits for its children to be looked at. */
+static bool pm__sharing_node(pm__sharing *s, pm__ref r) {
+    const void *p = pm__ref_ptr(r);
+    bool line = pm__ref_kind(r) == PM__LINE, fresh;
+    size_t bytes = line ? pm__line_size((const pm__line *)p) : pm__byte_size((const pm__byte *)p);
+    if (!pm__sharing_meet(s, p, 1, bytes, &fresh)) return false;
+    if (!fresh) return true;
+    if (pm__ref_kind(r) == PM__WIDE && !pm__sharing_blocks(s, (const pm__byte *)p)) return false;
+    return pm__inspect_push(&s->list, r, 0);
+}
+
+static bool pm__sharing_map(pm__sharing *s, const pm_map *m) {
+    bool ok = !m->root || pm__sharing_node(s, m->root);
+    while (ok && s->list.next < s->list.used) {
+        pm__ref r = s->list.items[--s->list.used].node;
+        unsigned at = 0;
+        for (pm__ent e; ok && pm__inspect_next(r, &at, &e);)
+            if (e.child && e.pay) ok = pm__sharing_node(s, e.pay);
+    }
+    return ok;
+}
+
+PM_API pm_status pm_get_sharing(const pm_map *const *maps, size_t n, pm_sharing *out) {
+    pm__sharing s;
+    if ((!maps && n) || n > PM__SHARING_MAPS || !out) return PM_INVALID;
+    for (size_t i = 0; i < n; i++)
+        if (!maps[i]) return PM_INVALID;
+    memset(&s, 0, sizeof s);
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++) {
+        s.map = i + 1;
+        ok = pm__sharing_map(&s, maps[i]);
+    }
+    pm__inspect_close(&s.list);
+    if (!ok) return PM_NOMEM;
+    *out = s.sum;
+    return PM_OK;
 }
 
 /* ---- src/pathmap/85_patch_stream.c --------------------------------------------------------------------- */
@@ -29919,6 +30217,195 @@ PM_API pm_status pm_clone_apart(const pm_map *m, pm_map *out) {
     }
     *out = copy;
     return PM_OK;
+}
+
+/* ---- src/pathmap/88_head_wait.c ------------------------------------------------------------------------ */
+
+/* Writers of a head by turns. The protocol of heads is as it was (66_head.c): what is new is a list of requests that
+   wait, in the order of their calls, and a look at it whenever a claim ends.
+
+   A request is granted if no claim is in its way, and no request before it in the list. Who ends a claim wakes those
+   that it was in the way of, unless a request before them is in theirs; who is woken takes the lock and looks again. A
+   request that leaves the list without having been granted does the same for those behind it. One that was granted
+   need not: its claims are in their way now.
+
+   A request lies on the stack of its thread, and is in the list only while that is inside of the call. Its word is
+   changed under the lock, where the thread has read it before it went to sleep: no wake-up is missed. */
+
+typedef struct pm__turn {
+    const pm_key *paths;
+    size_t n;
+    pm__a32 woken; /* changed when it should look again */
+    struct pm__turn *next;
+} pm__turn;
+
+static bool pm__turn_overlaps(const pm__turn *t, const void *path, size_t len) {
+    for (size_t i = 0; i < t->n; i++)
+        if (pm__paths_overlap((const uint8_t *)t->paths[i].data, t->paths[i].len, (const uint8_t *)path, len))
+            return true;
+    return false;
+}
+
+/* Whether a request that came before is in the way. */
+static bool pm__turn_is_behind(const pm_head *h, const pm__turn *t) {
+    for (const pm__turn *u = h->turns; u && u != t; u = u->next)
+        for (size_t i = 0; i < t->n; i++)
+            if (pm__turn_overlaps(u, t->paths[i].data, t->paths[i].len)) return true;
+    return false;
+}
+
+/* Wakes those whom nothing at a path keeps any more. With the lock held. */
+static void pm__turns_wake(pm_head *h, const void *path, size_t len) {
+    for (pm__turn *t = h->turns; t; t = t->next) {
+        if (!pm__turn_overlaps(t, path, len) || pm__turn_is_behind(h, t)) continue;
+        (void)pm__a32_fetch_add_acq_rel(&t->woken, 1);
+        pm__wake(&t->woken, true);
+    }
+}
+
+static void pm__turns_claim_ends(pm_head *h, const pm__claim *c) { pm__turns_wake(h, c->path, c->len); }
+
+static void pm__turn_enter(pm_head *h, pm__turn *t) {
+    pm__turn **link = &h->turns;
+    while (*link) link = &(*link)->next;
+    t->next = NULL;
+    *link = t;
+    h->claim_ends = pm__turns_claim_ends;
+}
+
+static void pm__turn_leave(pm_head *h, pm__turn *t, bool granted) {
+    pm__turn **link = &h->turns;
+    while (*link != t) link = &(*link)->next;
+    *link = t->next;
+    for (size_t i = 0; !granted && i < t->n; i++) pm__turns_wake(h, t->paths[i].data, t->paths[i].len);
+    if (!h->turns) h->claim_ends = NULL;
+}
+
+/* Gives the writers out if nothing is in the way. *made: how many there are, also if they cannot be all. With the lock
+   held. */
+static pm_status pm__turn_try(pm_head *h, const pm__turn *t, pm_wz *out, size_t *made) {
+    if (!pm__head_settle(h)) return PM_NOMEM;
+    if (pm__turn_is_behind(h, t)) return PM_CONFLICT;
+    for (size_t i = 0; i < t->n; i++)
+        if (pm__claims_conflict(&h->claims, PM_CLAIM_WRITER, t->paths[i].data, t->paths[i].len)) return PM_CONFLICT;
+    for (; *made < t->n; ++*made) {
+        const pm_key *k = &t->paths[*made];
+        pm_status s = pm__writer_new(h, k->data, k->len, &out[*made]);
+        if (s != PM_OK) return s;
+    }
+    return PM_OK;
+}
+
+/* Gives up the lock until the request should look again. False: the time has passed. */
+static bool pm__turn_sleep(pm_head *h, pm__turn *t, uint64_t until) {
+    /* What every `long` can say. Where waiting is napping (10_platform.c), a short nap. */
+    const uint64_t most = !PM__FUTEX && PM__THREADS == PM__THREADS_C11 ? 50 : 1000000000;
+    uint64_t left = 0, now = until == PM_FOREVER ? 0 : pm__clock_us();
+    if (until != PM_FOREVER) {
+        if (now >= until) return false;
+        left = until - now;
+    }
+    uint64_t part = left < most ? left : most;
+    uint32_t seen = pm__load_relaxed(&t->woken);
+    pm__head_unlock(h);
+    bool passed = !pm__spin(&t->woken, seen) && pm__wait(&t->woken, seen, (long)part);
+    pm__lock_acquire(&h->lock);
+    return !passed || part != left;
+}
+
+/* Waits for the turn, and takes it. With the lock held. */
+static pm_status pm__turn_take(pm_head *h, pm__turn *t, uint64_t us, pm_wz *out, size_t *made) {
+    pm_status s = pm__turn_try(h, t, out, made);
+    if (s != PM_CONFLICT || !us || PM_NO_THREADS) return s;
+    uint64_t now = us == PM_FOREVER ? 0 : pm__clock_us();
+    uint64_t until = us < PM_FOREVER - now ? now + us : PM_FOREVER;
+    bool time_left = true;
+    pm__turn_enter(h, t);
+    while (s == PM_CONFLICT && time_left) {
+        time_left = pm__turn_sleep(h, t, until);
+        s = pm__turn_try(h, t, out, made);
+    }
+    pm__turn_leave(h, t, s == PM_OK);
+    return s;
+}
+
+/* What is in the way of a request. Without memory for all of it, nothing. With the lock held. */
+static void pm__turn_report(pm_head *h, const pm__turn *t, pm_map *why) {
+    for (size_t i = 0; i < t->n; i++) {
+        const pm_key *k = &t->paths[i];
+        if (!pm__claims_conflict(&h->claims, PM_CLAIM_WRITER, k->data, k->len)) continue;
+        pm__claims_report(&h->claims, PM_CLAIM_WRITER, k->data, k->len, why);
+        if (pm_is_empty(why)) return;
+    }
+}
+
+/* A request that cannot be: places that are no paths, or are in each other's way. */
+static bool pm__turn_refuses(const pm_head *h, const pm__turn *t, const pm_wz *out) {
+    if (!h || (t->n && (!t->paths || !out))) return true;
+    for (size_t i = 0; i < t->n; i++) {
+        const pm__turn before = {.paths = t->paths, .n = i};
+        if (pm__head_refuses(h, t->paths[i].data, t->paths[i].len, out)) return true;
+        if (pm__turn_overlaps(&before, t->paths[i].data, t->paths[i].len)) return true;
+    }
+    return false;
+}
+
+PM_API pm_status pm_head_write_all_wait(pm_head *h, const pm_key *paths, size_t n, uint64_t us, pm_wz *out,
+                                        pm_map *why) {
+    pm__turn t = {.paths = paths, .n = n};
+    size_t made = 0;
+    if (why) *why = pm_new(pm_ops_bits(), NULL);
+    for (size_t i = 0; out && i < n; i++) pm__wz_clear(&out[i]);
+    if (pm__turn_refuses(h, &t, out)) return PM_INVALID;
+    pm__store_relaxed(&t.woken, 0);
+    pm__lock_acquire(&h->lock);
+    pm_status s = pm__turn_take(h, &t, us, out, &made);
+    if (s == PM_CONFLICT && why) pm__turn_report(h, &t, why);
+    pm__head_unlock(h);
+    while (s != PM_OK && made) (void)pm_wz_drop(&out[--made]);
+    return s;
+}
+
+PM_API pm_status pm_head_write_wait(pm_head *h, const void *path, size_t len, uint64_t us, pm_wz *out, pm_map *why) {
+    const pm_key here = {path, len};
+    if (!out) return pm_head_write(h, path, len, out, why); /* refuses it */
+    return pm_head_write_all_wait(h, &here, 1, us, out, why);
+}
+
+/* ---- which writers ------------------------------------------------------------------------------------------- */
+
+/* Removes what lies below each value; so none of that is come to. */
+static pm_status pm__turn_cut(pm_wz *w, bool *changed) {
+    pm_rz *c = pm_wz_cursor(w);
+    for (bool more = pm_rz_is_val(c) || pm_rz_to_next_val(c); more; more = pm_rz_to_next_val(c)) {
+        bool cut = false;
+        pm_status s = pm_rz_child_count(c) ? pm_wz_remove_branches(w, PM_KEEP, &cut) : PM_OK;
+        if (s != PM_OK) return s;
+        *changed |= cut;
+    }
+    return pm_rz_status(c);
+}
+
+PM_API pm_status pm_keep_outermost(pm_map *m, bool *changed) {
+    pm_wz w;
+    bool any = false;
+    if (!m) return PM_INVALID;
+    pm__map_own(m);
+    pm_map kept = pm_clone(m);
+    pm_status s = pm_wz_open(&kept, NULL, 0, &w);
+    if (s == PM_OK) {
+        s = pm__turn_cut(&w, &any);
+        pm_status end = pm_wz_drop(&w);
+        if (s == PM_OK) s = end;
+    }
+    if (s == PM_OK && any) {
+        pm_drop(m);
+        *m = kept;
+    } else {
+        pm_drop(&kept);
+    }
+    if (s == PM_OK && changed) *changed = any;
+    return s;
 }
 
 /* ---- src/pathmap/99_licence.c -------------------------------------------------------------------------- */
