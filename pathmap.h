@@ -14035,8 +14035,6 @@ static bool pm__masks_node(pm__merge_run *q, const pm__merge_frame *f, const pm_
 
 static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, pm__merge_answer *out) {
     pm_mask cm = {{0, 0, 0, 0}};
-    pm__ref kids[256];
-    bool fk[256];
     unsigned nc = 0;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at;
@@ -14048,6 +14046,12 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
+    pm__ref *kids = (pm__ref *)pm__merge_alloc(q, f->npairs * sizeof *kids);
+    bool *fk = (bool *)pm__merge_alloc(q, f->npairs * sizeof *fk);
+    if (!kids || !fk) {
+        q->status = PM_NOMEM;
+        return false;
+    }
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at = {0, 0, 0, 0};
         pm__merge_pair *p = &f->pairs[i];
@@ -17526,8 +17530,9 @@ typedef struct pm__batch {
     const pm_edit *edits;
     size_t *order, n;      /* the edits that count; NULL: all, one after the other */
     size_t count;          /* all */
-    pm__batch_mark *marks; /* n of them */
-    bool removes, ascends; /* there are removals; keys come in order, each once */
+    struct pm__batch_lane *lanes; /* for the walks of one wave */
+    pm__batch_mark *marks;        /* n of them, behind the lanes */
+    bool removes, ascends;        /* there are removals; keys come in order, each once */
 } pm__batch;
 
 static const pm_edit *pm__batch_edit(const pm__batch *b, size_t i) { return &b->edits[b->order ? b->order[i] : i]; }
@@ -17541,22 +17546,6 @@ static bool pm__batch_ascends(const pm_edit *edits, size_t n) {
         yes = c < 0 || (!c && a->len < b->len);
     }
     return yes;
-}
-
-/* Notes what counts. Where nothing is removed all edits do, in their order: the last one of a key stands. False: no
-   memory. */
-static bool pm__batch_open(pm__batch *b) {
-    b->n = b->count;
-    b->ascends = b->removes || pm__batch_ascends(b->edits, b->count);
-    b->marks = (pm__batch_mark *)pm__mem_alloc_big(b->count * sizeof *b->marks);
-    if (b->removes) b->order = (size_t *)pm__mem_alloc_big(b->count * sizeof *b->order);
-    if (!b->marks || (b->removes && !b->order)) return false;
-    return !b->removes || pm__batch_order(b->edits, &b->n, b->order);
-}
-
-static void pm__batch_close(pm__batch *b) {
-    if (b->marks) pm__mem_free_big(b->marks, b->count * sizeof *b->marks);
-    if (b->order) pm__mem_free_big(b->order, b->count * sizeof *b->order);
 }
 
 /* ---- removing ------------------------------------------------------------------------------------------------ */
@@ -17602,6 +17591,29 @@ typedef struct pm__batch_lane {
     bool on;          /* it has to go on */
     pm__key_room room;
 } pm__batch_lane;
+
+static size_t pm__batch_lanes(const pm__batch *b) { return b->count < PM__BATCH_LANES ? b->count : PM__BATCH_LANES; }
+
+static size_t pm__batch_bytes(const pm__batch *b) {
+    return pm__batch_lanes(b) * sizeof *b->lanes + b->count * sizeof *b->marks;
+}
+
+/* Notes what counts. Where nothing is removed all edits do, in their order: the last one of a key stands. False: no
+   memory. */
+static bool pm__batch_open(pm__batch *b) {
+    b->n = b->count;
+    b->ascends = b->removes || pm__batch_ascends(b->edits, b->count);
+    b->lanes = (pm__batch_lane *)pm__mem_alloc_big(pm__batch_bytes(b));
+    if (b->removes) b->order = (size_t *)pm__mem_alloc_big(b->count * sizeof *b->order);
+    if (!b->lanes || (b->removes && !b->order)) return false;
+    b->marks = (pm__batch_mark *)(void *)(b->lanes + pm__batch_lanes(b));
+    return !b->removes || pm__batch_order(b->edits, &b->n, b->order);
+}
+
+static void pm__batch_close(pm__batch *b) {
+    if (b->lanes) pm__mem_free_big(b->lanes, pm__batch_bytes(b));
+    if (b->order) pm__mem_free_big(b->order, b->count * sizeof *b->order);
+}
 
 static PM__INLINE size_t pm__batch_depth(const pm__batch_lane *l) { return l->len - l->put.len; }
 
@@ -17787,11 +17799,10 @@ static void pm__batch_undo(const pm__batch *b, size_t n) {
 
 /* Sets all that is to be set. *dangles: true, and nothing changed, if that could not be taken back. */
 static pm_status pm__batch_sets(const pm__batch *b, bool *dangles) {
-    pm__batch_lane lane[PM__BATCH_LANES];
     pm_status s = PM_OK;
     for (size_t next = 0; next < b->n;) {
-        unsigned n = pm__batch_fill(b, lane, &next);
-        s = pm__batch_wave(b, lane, n, dangles);
+        unsigned n = pm__batch_fill(b, b->lanes, &next);
+        s = pm__batch_wave(b, b->lanes, n, dangles);
         if (s == PM_OK && !*dangles) continue;
         pm__batch_undo(b, next);
         return s;
@@ -17848,7 +17859,7 @@ PM_API pm_status pm_apply(pm_map *m, const pm_edit *edits, size_t n) {
     pm__cx cx = pm__map_cx(m);
     if (n && pm__ops_is_refused(cx.ops)) return PM_BADHOOK;
     const pm_opt *root = NULL;
-    pm__batch b = {&cx, m, edits, NULL, 0, n, NULL, false, false};
+    pm__batch b = {&cx, m, edits, NULL, 0, n, NULL, NULL, false, false};
     for (size_t i = 0; i < n; i++) {
         if ((edits[i].key.len && !edits[i].key.data) || edits[i].key.len > PM__LEN_MAX) return PM_INVALID;
         b.removes = b.removes || !edits[i].val.some;
@@ -19679,6 +19690,12 @@ typedef struct pm__combine_known {
     bool done;
 } pm__combine_known;
 
+/* What an operation on two has made so far: a place, and the reference that holds it; 0: an operand. */
+typedef struct pm__combine_part {
+    pm_place place;
+    pm__ref made;
+} pm__combine_part;
+
 /* What the maps have at a location. */
 typedef struct pm__combine_spot {
     uint64_t here, vals, below, dangles; /* which maps have it, a value there, something below, nothing */
@@ -19687,8 +19704,17 @@ typedef struct pm__combine_spot {
     pm_place place[PM_COMBINE_MAX];
 } pm__combine_spot;
 
+/* What would take too much of the stack. */
+typedef struct pm__combine_room {
+    pm__combine_spot spot;                  /* the location that is looked at */
+    pm__combine_part part[PM_COMBINE_MAX];  /* what each clause has made of it, */
+    pm_place parts[PM_COMBINE_MAX];         /* where it made something */
+    pm_place clause[PM_COMBINE_MAX];        /* of one clause: the places that it meets */
+} pm__combine_room;
+
 typedef struct pm__combine {
     const pm__cx *cx;
+    pm__combine_room *room;
     const pm_formula *formula;
     pm__merge_run values; /* as far as values are combined */
     pm__list frames, sides, ents;
@@ -19945,12 +19971,6 @@ static bool pm__combine_add_child(pm__combine *c, const pm__ent *label, pm__ref 
 
 /* ---- by operations on two ---------------------------------------------------------------------------------------- */
 
-/* What an operation has made so far: a place, and the reference that holds it; 0: an operand. */
-typedef struct pm__combine_part {
-    pm_place place;
-    pm__ref made;
-} pm__combine_part;
-
 /* Joins or meets n > 0 places. Overwrites the list. */
 static bool pm__combine_fold(pm__combine *c, pm__merge_op op, pm_place *p, size_t n, pm__combine_part *out) {
     pm__merge_answer r;
@@ -19980,9 +20000,8 @@ static bool pm__combine_take_off(pm__combine *c, pm__combine_part *part, const p
 /* What a clause makes of what is below a location. On failure nothing is held. */
 static bool pm__combine_clause(pm__combine *c, const pm__combine_spot *s, uint64_t with, uint64_t without,
                                pm__combine_part *out) {
-    pm_place p[PM_COMBINE_MAX];
+    pm_place *p = c->room->clause;
     size_t n = 0;
-    p[0] = pm__place_root(0); /* no clause is without maps; compilers do not know that */
     for (; with; with &= with - 1) p[n++] = s->place[pm__ctz64(with)];
     if (!pm__combine_fold(c, PM__MERGE_MEET, p, n, out)) return false;
     for (; without && out->place.node; without &= without - 1) {
@@ -19995,8 +20014,8 @@ static bool pm__combine_clause(pm__combine *c, const pm__combine_spot *s, uint64
 
 /* What all clauses make of it. */
 static bool pm__combine_by_pairs(pm__combine *c, const pm__combine_spot *s, pm__ref *out) {
-    pm__combine_part part[PM_COMBINE_MAX], sum = {{0, 0, 0, 0}, 0};
-    pm_place p[PM_COMBINE_MAX];
+    pm__combine_part *part = c->room->part, sum = {{0, 0, 0, 0}, 0};
+    pm_place *p = c->room->parts;
     size_t n = 0;
     bool ok = true;
     for (size_t i = 0; ok && i < c->formula->n; i++) {
@@ -20116,20 +20135,20 @@ static bool pm__combine_emit(pm__combine *c, const pm__ent *label, const pm__mer
 /* The next location of the top frame. */
 static bool pm__combine_step(pm__combine *c, const pm__combine_side *min) {
     const pm__combine_frame f = *(const pm__combine_frame *)pm__list_at(&c->frames, c->frames.used - 1);
-    pm__combine_spot s;
+    pm__combine_spot *s = &c->room->spot;
     pm__merge_sum v;
     pm__ent label;
     memset(&label, 0, sizeof label);
-    pm__combine_take(c, &f, min, &s, &label);
+    pm__combine_take(c, &f, min, s, &label);
     if (c->fn) {
         c->path.used = f.path;
         if (!pm__list_put(&c->path, &label.first, 1) || !pm__list_put(&c->path, label.rest, label.len - 1u))
             return pm__combine_fail(c, PM_NOMEM);
     }
-    if (!pm__combine_value(c, &s, f.whole, &v)) return false;
-    bool dangles = !v.some && pm__combine_dangles(c, &s, f.whole);
+    if (!pm__combine_value(c, s, f.whole, &v)) return false;
+    bool dangles = !v.some && pm__combine_dangles(c, s, f.whole);
     if (v.some && !pm__combine_emit(c, &label, &v)) return false;
-    return pm__combine_below(c, &s, f.whole, &label, dangles);
+    return pm__combine_below(c, s, f.whole, &label, dangles);
 }
 
 /* Builds what stays of the top frame's entries, and takes it off. False: no memory. */
@@ -20185,29 +20204,32 @@ static void pm__combine_end(pm__combine *c) {
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) pm__list_free(lists[i]);
     pm__memo_free(&c->memo);
     pm__merge_chunk_free(c->values.spare);
+    if (c->room) pm__mem_free_big(c->room, sizeof *c->room);
 }
 
 /* The root's value, and what lies below: the caller owns what *val and *root name. */
 static bool pm__combine_run(pm__combine *c, const pm_map *const *maps, size_t n, pm__merge_sum *val, pm__ref *root) {
-    pm__combine_spot s;
     pm__ent label;
     memset(&label, 0, sizeof label);
-    s.here = s.vals = s.below = s.dangles = s.shared = 0;
+    c->room = (pm__combine_room *)pm__mem_alloc_big(sizeof *c->room);
+    if (!c->room) return pm__combine_fail(c, PM_NOMEM);
+    pm__combine_spot *s = &c->room->spot;
+    s->here = s->vals = s->below = s->dangles = s->shared = 0;
     for (size_t i = 0; i < n; i++) {
         const uint64_t bit = (uint64_t)1 << i;
-        s.here |= bit;
-        s.val[i] = &maps[i]->value;
-        s.place[i] = pm__compare_root(maps[i]->root);
-        if (maps[i]->has_value) s.vals |= bit;
-        if (maps[i]->root) s.below |= bit;
+        s->here |= bit;
+        s->val[i] = &maps[i]->value;
+        s->place[i] = pm__compare_root(maps[i]->root);
+        if (maps[i]->has_value) s->vals |= bit;
+        if (maps[i]->root) s->below |= bit;
     }
-    if (!pm__combine_value(c, &s, false, val)) return false;
+    if (!pm__combine_value(c, s, false, val)) return false;
     if (val->some && c->fn) {
         if (!pm__combine_emit(c, &label, val)) return false;
     } else if (val->some && !val->fresh) {
         pm__pay_retain(c->cx, false, val->val);
     }
-    bool ok = pm__combine_below(c, &s, false, &label, false);
+    bool ok = pm__combine_below(c, s, false, &label, false);
     if (ok && c->frames.used) {
         ok = pm__combine_walk(c, root);
     } else if (ok && c->ents.used) { /* decided at once */
@@ -25877,10 +25899,14 @@ static bool pm__summary_descend(const pm_summary *s, const pm__summary_frame *f,
 
 /* Makes all records below a root that there are not, deepest first, and lists them. False: no memory. */
 static bool pm__summary_build(pm_summary *s, pm__ref root, pm__list *made) {
-    pm__summary_pair pair;
+    pm__summary_pair *pair = NULL; /* too large for the stack */
     pm__list stack = pm__list_of(sizeof(pm__summary_frame));
     const pm__summary_frame first = {root, s->root, false};
     bool ok = !root || pm__summary_is_leaf(root) || pm__record_of(s, root) || pm__list_put(&stack, &first, 1);
+    if (ok && stack.used) {
+        pair = (pm__summary_pair *)pm__mem_alloc_big(sizeof *pair);
+        ok = pair != NULL;
+    }
     while (ok && stack.used) {
         const size_t top = stack.used;
         pm__summary_frame f = *(pm__summary_frame *)pm__list_at(&stack, top - 1);
@@ -25888,15 +25914,16 @@ static bool pm__summary_build(pm_summary *s, pm__ref root, pm__list *made) {
             stack.used--;
             continue;
         }
-        pm__summary_match(&pair, &f);
+        pm__summary_match(pair, &f);
         if (!f.open) {
             ((pm__summary_frame *)pm__list_at(&stack, top - 1))->open = true;
-            ok = pm__summary_descend(s, &f, &stack, &pair);
+            ok = pm__summary_descend(s, &f, &stack, pair);
             if (!ok || stack.used > top) continue;
         }
-        ok = pm__summary_make(s, &f, made, &pair);
+        ok = pm__summary_make(s, &f, made, pair);
         stack.used--;
     }
+    if (pair) pm__mem_free_big(pair, sizeof *pair);
     pm__list_free(&stack);
     return ok;
 }
