@@ -3,7 +3,7 @@
    Both go through the commits from the newest to the oldest, and through the records of each from its end: all that
    refers to a record lies behind it. What is kept is then copied from the start on: a record and the strings of its
    values, each once; a table tells where it has gone. So versions share in the new file what they share in the old. */
-#include "82_store_commit.c"
+#include "83_store_commit.c"
 
 /* ---- verifying --------------------------------------------------------------------------------------------------- */
 
