@@ -117,7 +117,8 @@ def sizes():
     for line, cell in re.findall(r"^(\| `(pm_\w+)` \| \d+ \|)", page("memory.md"), re.M):
         found += 1
         number = re.search(r"\| (\d+) \|", line).group(1)
-        asserts += f'_Static_assert(sizeof(void *) != 8 || sizeof({cell}) == {number}, "{cell} has not {number} bytes");\n'
+        asserts += (f"_Static_assert(sizeof(void *) != 8 || sizeof({cell}) == {number}, "
+                    f'"{cell} has not {number} bytes");\n')
     done = compiles(FRAME + asserts)
     if done.returncode:
         faults = [f"docs/memory.md: {text}" for text in done.stderr.split("\n") if "error:" in text]
