@@ -3249,6 +3249,105 @@ PM_API PM_NODISCARD pm_status pm_patch_read(const pm_ops *ops, pm_read_fn read, 
 PM_API PM_NODISCARD pm_status pm_patch_read_file(const pm_ops *ops, const char *name, const pm_patch_options *options,
                                                  pm_patch *out, pm_error *error);
 
+/* ---- src/pathmap/86_sync.h ----------------------------------------------------------------------------- */
+
+/* Sending what a peer lacks: one side gets what the other has, by hashes of content, in O(depth) round trips, and
+   without either knowing what the other had before.
+
+   The receiver asks, the sender answers, message by message. The library opens no connection: it makes messages and is
+   fed messages, and the program carries them, whole and in turn.
+
+       receiver: status = pm_sync_new(&have, NULL, &s);
+                 while (status == PM_OK && !pm_sync_done(s)) {
+                     status = pm_sync_ask(s, send_message, &connection);      // one call of send_message
+                     ..receive `msg`..
+                     if (status == PM_OK) status = pm_sync_take(s, msg, len, &error);
+                 }
+                 now = pm_sync_map(s);
+       sender:   for each message: status = pm_sync_answer(source, msg, len, send_message, &connection, &error);
+
+   The receiver begins with the root. An answer about a place says what lies there down to the next fork, and hashes of
+   what is below each child, or all that lies there if that is little; what has the hash of what the receiver has at the
+   same path is not asked for. Every answer must have the hash that was announced for its place, so a wrong one is
+   refused before it does anything. The hash is no defence against somebody who looks for collisions.
+
+   Nothing is lost with a connection: ask again over the next one. A later session may begin with the map that an
+   earlier one has come to (pm_sync_map): what was received has the right hashes, and is not sent again. */
+
+/* What a sender has. */
+typedef struct pm_sync_source pm_sync_source;
+
+/* Makes a source of what `m` holds now. `values` (may be NULL) as for pm_patch_write; it is copied.
+   Owns     pm_sync_source_free. The source has a clone of `m`
+   Fails    PM_NOMEM; what a `hash` hook failed with
+   Cost     that of pm_hash, and some 100 bytes a node
+   Threads  a read of `m` */
+PM_API PM_NODISCARD pm_status pm_sync_source_new(const pm_map *m, const pm_patch_options *values, pm_sync_source **out);
+
+/* Ends a source. NULL is allowed. */
+PM_API void pm_sync_source_free(pm_sync_source *s);
+
+/* Returns the hash of the map; that of an empty one of NULL.  Cost O(1) */
+PM_API pm_hash128 pm_sync_source_hash(const pm_sync_source *s);
+
+/* Answers one message of questions: calls `write` once, with one message. A source remembers no receiver and may answer
+   any number in turn. If it cannot tell all in about a megabyte, it answers the first questions only.
+   Fails    PM_CORRUPT: this is no message of questions; PM_INVALID: of a later version. *error (may be NULL; untouched
+            by success) says where in the message. PM_NOMEM; what `write`, or `values->bytes`, returned. Nothing is lost
+   Cost     O(answer), and memory for it
+   Threads  one call at a time on one source */
+PM_API PM_NODISCARD pm_status pm_sync_answer(pm_sync_source *s, const void *msg, size_t len, pm_write_fn write,
+                                             void *ctx, pm_error *error);
+
+/* What a receiver is doing. */
+typedef struct pm_sync pm_sync;
+
+/* Begins receiving, on top of what `have` holds, which may be nothing. `values` (may be NULL) as for pm_patch_read; it
+   is
+   copied. Its `most`, if not 0 at least 512 KiB, bounds what is kept for questions, and
+   what an answer to one of them takes.
+   Owns     pm_sync_free. It has a clone of `have`
+   Fails    PM_NOMEM; PM_BADHOOK: the table is refused
+   Cost     O(1); the first answer costs that of pm_hash of `have`, and some 100 bytes a node
+   Threads  a read of `have` */
+PM_API PM_NODISCARD pm_status pm_sync_new(const pm_map *have, const pm_patch_options *values, pm_sync **out);
+
+/* Ends it, wherever it is. NULL is allowed. */
+PM_API void pm_sync_free(pm_sync *s);
+
+/* Makes a message of questions: calls `write` once. Asked again before an answer, for one that was lost, it makes the
+   same message. When all is done it asks for the root, to see whether the sender has something new.
+   Fails    PM_NOMEM; what `write` returned. It may be asked again
+   Cost     O(message), at most 1,024 questions
+   Threads  one call at a time, as all that follow */
+PM_API PM_NODISCARD pm_status pm_sync_ask(pm_sync *s, pm_write_fn write, void *ctx);
+
+/* Takes in the answer to the last message. If the sender has gone over to another map, it begins anew with what it has.
+   Fails    PM_CORRUPT: this is no answer, or not what was announced; PM_INVALID: of a later version; PM_MISMATCH:
+            values of another kind; what `values->make` returned; PM_NOMEM: also for more than `most`. *error (NULL;
+            untouched by success) says where in the message. What was right before that place stays; ask again
+   Cost     O(answer), and changes of as many places */
+PM_API PM_NODISCARD pm_status pm_sync_take(pm_sync *s, const void *msg, size_t len, pm_error *error);
+
+/* Returns whether the receiver has all; then the hash of its map is the sender's. False of NULL.  Cost O(1) */
+PM_API bool pm_sync_done(const pm_sync *s);
+
+/* Returns a clone of what the receiver has so far: when all is done, the sender's map; before, what is already received
+   amid what it had. The caller drops it. NULL: an empty map.  Cost O(1) */
+PM_API pm_map pm_sync_map(const pm_sync *s);
+
+/* What it took. */
+typedef struct pm_sync_stats {
+    pm_hash128 hash;              /* the sender's, once an answer has come */
+    uint64_t round_trips;         /* answers taken in */
+    uint64_t bytes_out, bytes_in; /* in messages */
+    uint64_t questions;           /* answered */
+    uint64_t waiting;             /* questions still to be answered */
+} pm_sync_stats;
+
+/* Tells how far it is.  Cost O(1). NULL: zeros */
+PM_API void pm_sync_get_stats(const pm_sync *s, pm_sync_stats *out);
+
 /* ---- src/pathmap/87_clone_apart.h ---------------------------------------------------------------------- */
 
 /* Clones for threads that clone all the time. */
@@ -13936,8 +14035,6 @@ static bool pm__masks_node(pm__merge_run *q, const pm__merge_frame *f, const pm_
 
 static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, pm__merge_answer *out) {
     pm_mask cm = {{0, 0, 0, 0}};
-    pm__ref kids[256];
-    bool fk[256];
     unsigned nc = 0;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at;
@@ -13949,6 +14046,12 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
+    pm__ref *kids = (pm__ref *)pm__merge_alloc(q, f->npairs * sizeof *kids);
+    bool *fk = (bool *)pm__merge_alloc(q, f->npairs * sizeof *fk);
+    if (!kids || !fk) {
+        q->status = PM_NOMEM;
+        return false;
+    }
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at = {0, 0, 0, 0};
         pm__merge_pair *p = &f->pairs[i];
@@ -17427,8 +17530,9 @@ typedef struct pm__batch {
     const pm_edit *edits;
     size_t *order, n;      /* the edits that count; NULL: all, one after the other */
     size_t count;          /* all */
-    pm__batch_mark *marks; /* n of them */
-    bool removes, ascends; /* there are removals; keys come in order, each once */
+    struct pm__batch_lane *lanes; /* for the walks of one wave */
+    pm__batch_mark *marks;        /* n of them, behind the lanes */
+    bool removes, ascends;        /* there are removals; keys come in order, each once */
 } pm__batch;
 
 static const pm_edit *pm__batch_edit(const pm__batch *b, size_t i) { return &b->edits[b->order ? b->order[i] : i]; }
@@ -17442,22 +17546,6 @@ static bool pm__batch_ascends(const pm_edit *edits, size_t n) {
         yes = c < 0 || (!c && a->len < b->len);
     }
     return yes;
-}
-
-/* Notes what counts. Where nothing is removed all edits do, in their order: the last one of a key stands. False: no
-   memory. */
-static bool pm__batch_open(pm__batch *b) {
-    b->n = b->count;
-    b->ascends = b->removes || pm__batch_ascends(b->edits, b->count);
-    b->marks = (pm__batch_mark *)pm__mem_alloc_big(b->count * sizeof *b->marks);
-    if (b->removes) b->order = (size_t *)pm__mem_alloc_big(b->count * sizeof *b->order);
-    if (!b->marks || (b->removes && !b->order)) return false;
-    return !b->removes || pm__batch_order(b->edits, &b->n, b->order);
-}
-
-static void pm__batch_close(pm__batch *b) {
-    if (b->marks) pm__mem_free_big(b->marks, b->count * sizeof *b->marks);
-    if (b->order) pm__mem_free_big(b->order, b->count * sizeof *b->order);
 }
 
 /* ---- removing ------------------------------------------------------------------------------------------------ */
@@ -17503,6 +17591,29 @@ typedef struct pm__batch_lane {
     bool on;          /* it has to go on */
     pm__key_room room;
 } pm__batch_lane;
+
+static size_t pm__batch_lanes(const pm__batch *b) { return b->count < PM__BATCH_LANES ? b->count : PM__BATCH_LANES; }
+
+static size_t pm__batch_bytes(const pm__batch *b) {
+    return pm__batch_lanes(b) * sizeof *b->lanes + b->count * sizeof *b->marks;
+}
+
+/* Notes what counts. Where nothing is removed all edits do, in their order: the last one of a key stands. False: no
+   memory. */
+static bool pm__batch_open(pm__batch *b) {
+    b->n = b->count;
+    b->ascends = b->removes || pm__batch_ascends(b->edits, b->count);
+    b->lanes = (pm__batch_lane *)pm__mem_alloc_big(pm__batch_bytes(b));
+    if (b->removes) b->order = (size_t *)pm__mem_alloc_big(b->count * sizeof *b->order);
+    if (!b->lanes || (b->removes && !b->order)) return false;
+    b->marks = (pm__batch_mark *)(void *)(b->lanes + pm__batch_lanes(b));
+    return !b->removes || pm__batch_order(b->edits, &b->n, b->order);
+}
+
+static void pm__batch_close(pm__batch *b) {
+    if (b->lanes) pm__mem_free_big(b->lanes, pm__batch_bytes(b));
+    if (b->order) pm__mem_free_big(b->order, b->count * sizeof *b->order);
+}
 
 static PM__INLINE size_t pm__batch_depth(const pm__batch_lane *l) { return l->len - l->put.len; }
 
@@ -17688,11 +17799,10 @@ static void pm__batch_undo(const pm__batch *b, size_t n) {
 
 /* Sets all that is to be set. *dangles: true, and nothing changed, if that could not be taken back. */
 static pm_status pm__batch_sets(const pm__batch *b, bool *dangles) {
-    pm__batch_lane lane[PM__BATCH_LANES];
     pm_status s = PM_OK;
     for (size_t next = 0; next < b->n;) {
-        unsigned n = pm__batch_fill(b, lane, &next);
-        s = pm__batch_wave(b, lane, n, dangles);
+        unsigned n = pm__batch_fill(b, b->lanes, &next);
+        s = pm__batch_wave(b, b->lanes, n, dangles);
         if (s == PM_OK && !*dangles) continue;
         pm__batch_undo(b, next);
         return s;
@@ -17749,7 +17859,7 @@ PM_API pm_status pm_apply(pm_map *m, const pm_edit *edits, size_t n) {
     pm__cx cx = pm__map_cx(m);
     if (n && pm__ops_is_refused(cx.ops)) return PM_BADHOOK;
     const pm_opt *root = NULL;
-    pm__batch b = {&cx, m, edits, NULL, 0, n, NULL, false, false};
+    pm__batch b = {&cx, m, edits, NULL, 0, n, NULL, NULL, false, false};
     for (size_t i = 0; i < n; i++) {
         if ((edits[i].key.len && !edits[i].key.data) || edits[i].key.len > PM__LEN_MAX) return PM_INVALID;
         b.removes = b.removes || !edits[i].val.some;
@@ -19580,6 +19690,12 @@ typedef struct pm__combine_known {
     bool done;
 } pm__combine_known;
 
+/* What an operation on two has made so far: a place, and the reference that holds it; 0: an operand. */
+typedef struct pm__combine_part {
+    pm_place place;
+    pm__ref made;
+} pm__combine_part;
+
 /* What the maps have at a location. */
 typedef struct pm__combine_spot {
     uint64_t here, vals, below, dangles; /* which maps have it, a value there, something below, nothing */
@@ -19588,8 +19704,17 @@ typedef struct pm__combine_spot {
     pm_place place[PM_COMBINE_MAX];
 } pm__combine_spot;
 
+/* What would take too much of the stack. */
+typedef struct pm__combine_room {
+    pm__combine_spot spot;                  /* the location that is looked at */
+    pm__combine_part part[PM_COMBINE_MAX];  /* what each clause has made of it, */
+    pm_place parts[PM_COMBINE_MAX];         /* where it made something */
+    pm_place clause[PM_COMBINE_MAX];        /* of one clause: the places that it meets */
+} pm__combine_room;
+
 typedef struct pm__combine {
     const pm__cx *cx;
+    pm__combine_room *room;
     const pm_formula *formula;
     pm__merge_run values; /* as far as values are combined */
     pm__list frames, sides, ents;
@@ -19846,12 +19971,6 @@ static bool pm__combine_add_child(pm__combine *c, const pm__ent *label, pm__ref 
 
 /* ---- by operations on two ---------------------------------------------------------------------------------------- */
 
-/* What an operation has made so far: a place, and the reference that holds it; 0: an operand. */
-typedef struct pm__combine_part {
-    pm_place place;
-    pm__ref made;
-} pm__combine_part;
-
 /* Joins or meets n > 0 places. Overwrites the list. */
 static bool pm__combine_fold(pm__combine *c, pm__merge_op op, pm_place *p, size_t n, pm__combine_part *out) {
     pm__merge_answer r;
@@ -19881,9 +20000,8 @@ static bool pm__combine_take_off(pm__combine *c, pm__combine_part *part, const p
 /* What a clause makes of what is below a location. On failure nothing is held. */
 static bool pm__combine_clause(pm__combine *c, const pm__combine_spot *s, uint64_t with, uint64_t without,
                                pm__combine_part *out) {
-    pm_place p[PM_COMBINE_MAX];
+    pm_place *p = c->room->clause;
     size_t n = 0;
-    p[0] = pm__place_root(0); /* no clause is without maps; compilers do not know that */
     for (; with; with &= with - 1) p[n++] = s->place[pm__ctz64(with)];
     if (!pm__combine_fold(c, PM__MERGE_MEET, p, n, out)) return false;
     for (; without && out->place.node; without &= without - 1) {
@@ -19896,8 +20014,8 @@ static bool pm__combine_clause(pm__combine *c, const pm__combine_spot *s, uint64
 
 /* What all clauses make of it. */
 static bool pm__combine_by_pairs(pm__combine *c, const pm__combine_spot *s, pm__ref *out) {
-    pm__combine_part part[PM_COMBINE_MAX], sum = {{0, 0, 0, 0}, 0};
-    pm_place p[PM_COMBINE_MAX];
+    pm__combine_part *part = c->room->part, sum = {{0, 0, 0, 0}, 0};
+    pm_place *p = c->room->parts;
     size_t n = 0;
     bool ok = true;
     for (size_t i = 0; ok && i < c->formula->n; i++) {
@@ -20017,20 +20135,20 @@ static bool pm__combine_emit(pm__combine *c, const pm__ent *label, const pm__mer
 /* The next location of the top frame. */
 static bool pm__combine_step(pm__combine *c, const pm__combine_side *min) {
     const pm__combine_frame f = *(const pm__combine_frame *)pm__list_at(&c->frames, c->frames.used - 1);
-    pm__combine_spot s;
+    pm__combine_spot *s = &c->room->spot;
     pm__merge_sum v;
     pm__ent label;
     memset(&label, 0, sizeof label);
-    pm__combine_take(c, &f, min, &s, &label);
+    pm__combine_take(c, &f, min, s, &label);
     if (c->fn) {
         c->path.used = f.path;
         if (!pm__list_put(&c->path, &label.first, 1) || !pm__list_put(&c->path, label.rest, label.len - 1u))
             return pm__combine_fail(c, PM_NOMEM);
     }
-    if (!pm__combine_value(c, &s, f.whole, &v)) return false;
-    bool dangles = !v.some && pm__combine_dangles(c, &s, f.whole);
+    if (!pm__combine_value(c, s, f.whole, &v)) return false;
+    bool dangles = !v.some && pm__combine_dangles(c, s, f.whole);
     if (v.some && !pm__combine_emit(c, &label, &v)) return false;
-    return pm__combine_below(c, &s, f.whole, &label, dangles);
+    return pm__combine_below(c, s, f.whole, &label, dangles);
 }
 
 /* Builds what stays of the top frame's entries, and takes it off. False: no memory. */
@@ -20086,29 +20204,32 @@ static void pm__combine_end(pm__combine *c) {
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) pm__list_free(lists[i]);
     pm__memo_free(&c->memo);
     pm__merge_chunk_free(c->values.spare);
+    if (c->room) pm__mem_free_big(c->room, sizeof *c->room);
 }
 
 /* The root's value, and what lies below: the caller owns what *val and *root name. */
 static bool pm__combine_run(pm__combine *c, const pm_map *const *maps, size_t n, pm__merge_sum *val, pm__ref *root) {
-    pm__combine_spot s;
     pm__ent label;
     memset(&label, 0, sizeof label);
-    s.here = s.vals = s.below = s.dangles = s.shared = 0;
+    c->room = (pm__combine_room *)pm__mem_alloc_big(sizeof *c->room);
+    if (!c->room) return pm__combine_fail(c, PM_NOMEM);
+    pm__combine_spot *s = &c->room->spot;
+    s->here = s->vals = s->below = s->dangles = s->shared = 0;
     for (size_t i = 0; i < n; i++) {
         const uint64_t bit = (uint64_t)1 << i;
-        s.here |= bit;
-        s.val[i] = &maps[i]->value;
-        s.place[i] = pm__compare_root(maps[i]->root);
-        if (maps[i]->has_value) s.vals |= bit;
-        if (maps[i]->root) s.below |= bit;
+        s->here |= bit;
+        s->val[i] = &maps[i]->value;
+        s->place[i] = pm__compare_root(maps[i]->root);
+        if (maps[i]->has_value) s->vals |= bit;
+        if (maps[i]->root) s->below |= bit;
     }
-    if (!pm__combine_value(c, &s, false, val)) return false;
+    if (!pm__combine_value(c, s, false, val)) return false;
     if (val->some && c->fn) {
         if (!pm__combine_emit(c, &label, val)) return false;
     } else if (val->some && !val->fresh) {
         pm__pay_retain(c->cx, false, val->val);
     }
-    bool ok = pm__combine_below(c, &s, false, &label, false);
+    bool ok = pm__combine_below(c, s, false, &label, false);
     if (ok && c->frames.used) {
         ok = pm__combine_walk(c, root);
     } else if (ok && c->ents.used) { /* decided at once */
@@ -25778,10 +25899,14 @@ static bool pm__summary_descend(const pm_summary *s, const pm__summary_frame *f,
 
 /* Makes all records below a root that there are not, deepest first, and lists them. False: no memory. */
 static bool pm__summary_build(pm_summary *s, pm__ref root, pm__list *made) {
-    pm__summary_pair pair;
+    pm__summary_pair *pair = NULL; /* too large for the stack */
     pm__list stack = pm__list_of(sizeof(pm__summary_frame));
     const pm__summary_frame first = {root, s->root, false};
     bool ok = !root || pm__summary_is_leaf(root) || pm__record_of(s, root) || pm__list_put(&stack, &first, 1);
+    if (ok && stack.used) {
+        pair = (pm__summary_pair *)pm__mem_alloc_big(sizeof *pair);
+        ok = pair != NULL;
+    }
     while (ok && stack.used) {
         const size_t top = stack.used;
         pm__summary_frame f = *(pm__summary_frame *)pm__list_at(&stack, top - 1);
@@ -25789,15 +25914,16 @@ static bool pm__summary_build(pm_summary *s, pm__ref root, pm__list *made) {
             stack.used--;
             continue;
         }
-        pm__summary_match(&pair, &f);
+        pm__summary_match(pair, &f);
         if (!f.open) {
             ((pm__summary_frame *)pm__list_at(&stack, top - 1))->open = true;
-            ok = pm__summary_descend(s, &f, &stack, &pair);
+            ok = pm__summary_descend(s, &f, &stack, pair);
             if (!ok || stack.used > top) continue;
         }
-        ok = pm__summary_make(s, &f, made, &pair);
+        ok = pm__summary_make(s, &f, made, pair);
         stack.used--;
     }
+    if (pair) pm__mem_free_big(pair, sizeof *pair);
     pm__list_free(&stack);
     return ok;
 }
@@ -30174,6 +30300,712 @@ PM_API pm_status pm_patch_read_file(const pm_ops *ops, const char *name, const p
     }
     pm__file_close(&f);
     return s;
+}
+
+/* ---- src/pathmap/86_sync.c ----------------------------------------------------------------------------- */
+
+/* Sending what a peer lacks. Formats: docs/formats.md.
+
+   The receiver has two maps: `have`, which it began with and whose places it compares by hash, and `made`, a clone in
+   which the answers take their places. What is still to be asked lies on a stack, so that it goes deep before it goes
+   wide and keeps few questions: of each place its path, and the hash that was announced. A message asks the topmost of
+   them, which are then in `asked`; what an answer does not reach goes back on the stack.
+
+   Contents of places, and single values, are patches from nothing (85_patch_stream.c), so all that is said there of
+   damage holds here. */
+
+enum {
+    PM__SYNC_VERSION = 1,
+    PM__SYNC_BATCH = 1024,     /* questions in a message */
+    PM__SYNC_ANSWER = 1 << 20, /* bytes behind which an answer ends */
+    PM__SYNC_FEW = 8,          /* terminals that are told rather than hashes, of a place that the receiver has */
+    PM__SYNC_MANY = 4096,      /* and of one that it has not, */
+    PM__SYNC_KEYS = 1 << 16    /* unless their keys are longer */
+};
+/* What an answer says of a place. */
+enum { PM__SYNC_GONE, PM__SYNC_FORK, PM__SYNC_FORK_VAL, PM__SYNC_ALL };
+
+/* ---- hashes of places ------------------------------------------------------------------------------------------ */
+
+/* A fold that knows the hash of every node it has seen. They belong to maps that are held as long. */
+typedef struct pm__sync_hashes {
+    const pm_ops *ops;
+    pm__fold fold;
+} pm__sync_hashes;
+
+static void pm__sync_hashes_begin(pm__sync_hashes *h) {
+    h->fold = pm__hash_fold(&h->ops);
+    h->fold.every = true;
+}
+
+static void pm__sync_hashes_end(pm__sync_hashes *h) {
+    pm_hash128 unused;
+    (void)pm__fold_end(&h->fold, PM_NOMEM, &unused);
+}
+
+static pm_status pm__sync_hash(pm__sync_hashes *h, const pm_ref *r, pm_hash128 *out) {
+    pm_status s = (pm_status)pm__fold_walk(&h->fold, pm__fold_spot_of(&r->place, r->val), 0);
+    if (s == PM_OK) {
+        *out = *(const pm_hash128 *)pm__list_at(&h->fold.results, 0);
+        h->fold.results.used = 0;
+        s = pm__val_failed(h->ops);
+    }
+    if (s == PM_OK) return s;
+    pm__sync_hashes_end(h); /* what it was in the middle of */
+    pm__sync_hashes_begin(h);
+    return s;
+}
+
+static pm_status pm__sync_hash_map(pm__sync_hashes *h, const pm_map *m, pm_hash128 *out) {
+    pm_ref r = pm_ref_of_map(m, NULL, 0);
+    return pm__sync_hash(h, &r, out);
+}
+
+static bool pm__sync_same(pm_hash128 a, pm_hash128 b) { return a.lo == b.lo && a.hi == b.hi; }
+
+/* ---- messages -------------------------------------------------------------------------------------------------- */
+
+static pm_status pm__sync_put(void *ctx, const void *from, size_t n) {
+    return pm__list_put((pm__list *)ctx, from, n) ? PM_OK : PM_NOMEM;
+}
+
+static pm_status pm__sync_number(pm__list *out, uint64_t v) {
+    uint8_t s[10];
+    size_t n = 0;
+    for (; v >= 128; v >>= 7) s[n++] = (uint8_t)(v | 128);
+    s[n++] = (uint8_t)v;
+    return pm__sync_put(out, s, n);
+}
+
+static pm_status pm__sync_put_hash(pm__list *out, pm_hash128 h) {
+    uint8_t s[16];
+    pm__store64le(s, h.lo);
+    pm__store64le(s + 8, h.hi);
+    return pm__sync_put(out, s, sizeof s);
+}
+
+/* A message that is read. */
+typedef struct pm__sync_in {
+    const uint8_t *data;
+    size_t at, len;
+    pm_error *error;
+} pm__sync_in;
+
+static pm_status pm__sync_bad(const pm__sync_in *in, const char *msg) {
+    return pm__stream_fail(in->error, PM_CORRUPT, in->at, msg);
+}
+
+static pm_status pm__sync_fail(const pm__sync_in *in, pm_status s) {
+    return s == PM_OK ? s : pm__stream_fail(in->error, s, in->at, s == PM_NOMEM ? "no memory" : "a value was refused");
+}
+
+/* Takes n bytes, which stay where they are. */
+static pm_status pm__sync_get(pm__sync_in *in, uint64_t n, const uint8_t **out) {
+    if (n > in->len - in->at) return pm__sync_bad(in, "the message ends early");
+    *out = in->len ? in->data + in->at : (const uint8_t *)"";
+    in->at += (size_t)n;
+    return PM_OK;
+}
+
+static pm_status pm__sync_get_number(pm__sync_in *in, uint64_t *out) {
+    const uint8_t *b;
+    uint64_t v = 0;
+    for (unsigned shift = 0;; shift += 7) {
+        pm_status s = pm__sync_get(in, 1, &b);
+        if (s != PM_OK) return s;
+        if (shift == 63 && *b > 1) return pm__sync_bad(in, "a number that is no number");
+        v |= (uint64_t)(*b & 127) << shift;
+        if (*b < 128) break;
+    }
+    *out = v;
+    return PM_OK;
+}
+
+static pm_status pm__sync_get_hash(pm__sync_in *in, pm_hash128 *out) {
+    const uint8_t *b;
+    pm_status s = pm__sync_get(in, 16, &b);
+    if (s == PM_OK) out->lo = pm__load64le(b), out->hi = pm__load64le(b + 8);
+    return s;
+}
+
+/* The first bytes: what kind of message, and version. */
+static pm_status pm__sync_get_head(pm__sync_in *in, uint8_t kind) {
+    const uint8_t *b;
+    pm_status s = pm__sync_get(in, 2, &b);
+    if (s != PM_OK) return s;
+    if (b[0] != kind) return pm__stream_fail(in->error, PM_CORRUPT, 0, "no message of this kind");
+    return b[1] == PM__SYNC_VERSION ? PM_OK : pm__stream_fail(in->error, PM_INVALID, 1, "a message of another version");
+}
+
+static pm_status pm__sync_get_key(pm__sync_in *in, pm__list *key) {
+    uint64_t kept, more;
+    const uint8_t *b;
+    pm_status s = pm__sync_get_number(in, &kept);
+    if (s == PM_OK) s = pm__sync_get_number(in, &more);
+    if (s == PM_OK && kept > key->used) s = pm__sync_bad(in, "a key keeps more than there is");
+    if (s == PM_OK) s = pm__sync_get(in, more, &b);
+    if (s != PM_OK) return s;
+    key->used = (size_t)kept;
+    return pm__list_put(key, b, (size_t)more) ? PM_OK : pm__sync_fail(in, PM_NOMEM);
+}
+
+/* ---- the sender ------------------------------------------------------------------------------------------------ */
+
+struct pm_sync_source {
+    pm_map map;
+    pm__sync_hashes hashes;
+    pm_hash128 hash;
+    pm_patch_options values;
+    pm__list out;
+};
+
+PM_API pm_status pm_sync_source_new(const pm_map *m, const pm_patch_options *values, pm_sync_source **out) {
+    if (!m || !out) return PM_INVALID;
+    pm_sync_source *s = (pm_sync_source *)pm__mem_alloc_big(sizeof *s);
+    if (!s) return PM_NOMEM;
+    memset(s, 0, sizeof *s);
+    s->map = pm_clone(m);
+    s->hashes.ops = pm_map_ops(m);
+    if (values) s->values = *values;
+    s->out = pm__list_of(1);
+    pm__sync_hashes_begin(&s->hashes);
+    pm_status st = pm__sync_hash_map(&s->hashes, &s->map, &s->hash);
+    if (st == PM_OK) *out = s;
+    else pm_sync_source_free(s);
+    return st;
+}
+
+PM_API void pm_sync_source_free(pm_sync_source *s) {
+    if (!s) return;
+    pm__sync_hashes_end(&s->hashes);
+    pm__list_free(&s->out);
+    pm_drop(&s->map);
+    pm__mem_free_big(s, sizeof *s);
+}
+
+PM_API pm_hash128 pm_sync_source_hash(const pm_sync_source *s) {
+    return s ? s->hash : pm__hash_seal(pm__hash_begin(0));
+}
+
+/* The terminals of a place, if they are few. */
+typedef struct pm__sync_few {
+    pm__patch patch;
+    size_t most;
+    bool memory, over;
+} pm__sync_few;
+
+static bool pm__sync_gather(void *ctx, const pm_change *c) {
+    pm__sync_few *f = (pm__sync_few *)ctx;
+    size_t keys = f->patch.keys.used;
+    f->over = f->patch.changes.used >= f->most || c->len > PM__SYNC_KEYS || keys > PM__SYNC_KEYS - c->len;
+    if (!f->over) f->memory = pm__patch_add(&f->patch, c);
+    return f->memory && !f->over;
+}
+
+/* Tells all that lies at a place, unless it is much. */
+static pm_status pm__sync_answer_all(pm_sync_source *s, const pm_ref *r, size_t most, bool *told) {
+    pm__sync_few f = {pm__patch_open(s->hashes.ops), most, true, false};
+    pm_map all, none = pm_new(s->hashes.ops, NULL);
+    pm_status st = pm_ref_make_map(r, &all);
+    if (st != PM_OK) return st;
+    st = pm_diff(&none, &all, pm__sync_gather, &f);
+    if (st == PM_OK && !f.memory) st = PM_NOMEM;
+    pm_drop(&all);
+    pm_patch p = pm__patch_close(&f.patch);
+    uint8_t form = PM__SYNC_ALL;
+    *told = st == PM_OK && !f.over;
+    if (*told) st = pm__sync_put(&s->out, &form, 1);
+    if (*told && st == PM_OK) st = pm_patch_write(&p, pm__sync_put, &s->out, &s->values, NULL);
+    pm_patch_drop(&p);
+    return st;
+}
+
+/* Tells a value, as a patch of the empty path. */
+static pm_status pm__sync_answer_value(pm_sync_source *s, pm_val v) {
+    pm__patch w = pm__patch_open(s->hashes.ops);
+    pm_change c;
+    memset(&c, 0, sizeof c);
+    c.after.some = true, c.after.val = v;
+    pm_status st = pm__patch_add(&w, &c) ? PM_OK : PM_NOMEM;
+    pm_patch p = pm__patch_close(&w);
+    if (st == PM_OK) st = pm_patch_write(&p, pm__sync_put, &s->out, &s->values, NULL);
+    pm_patch_drop(&p);
+    return st;
+}
+
+/* Tells the bytes that lead on from a place, with the hashes. */
+static pm_status pm__sync_answer_children(pm_sync_source *s, const pm_ref *r) {
+    pm_mask m = pm_ref_child_mask(r);
+    pm_hash128 h;
+    pm_status st = pm__sync_number(&s->out, pm_mask_count(&m));
+    for (int b = pm__mask_next(&m, 0); st == PM_OK && b >= 0; b = pm__mask_next(&m, b + 1)) {
+        uint8_t byte = (uint8_t)b;
+        pm_ref child = pm_ref_at(r, &byte, 1);
+        st = pm__sync_hash(&s->hashes, &child, &h);
+        if (st == PM_OK) st = pm__sync_put(&s->out, &byte, 1);
+        if (st == PM_OK) st = pm__sync_put_hash(&s->out, h);
+    }
+    return st;
+}
+
+static pm_status pm__sync_answer_fork(pm_sync_source *s, pm_ref r) {
+    pm__list run = pm__list_of(1);
+    pm_status st = PM_OK;
+    while (st == PM_OK && !pm_ref_val(&r) && pm_ref_child_count(&r) == 1) {
+        pm_mask m = pm_ref_child_mask(&r);
+        uint8_t byte = (uint8_t)pm__mask_next(&m, 0);
+        st = pm__sync_put(&run, &byte, 1);
+        r = pm_ref_at(&r, &byte, 1);
+    }
+    uint8_t form = pm_ref_val(&r) ? PM__SYNC_FORK_VAL : PM__SYNC_FORK;
+    if (st == PM_OK) st = pm__sync_put(&s->out, &form, 1);
+    if (st == PM_OK) st = pm__sync_number(&s->out, run.used);
+    if (st == PM_OK) st = pm__sync_put(&s->out, run.data, run.used);
+    if (st == PM_OK && pm_ref_val(&r)) st = pm__sync_answer_value(s, *pm_ref_val(&r));
+    if (st == PM_OK) st = pm__sync_answer_children(s, &r);
+    pm__list_free(&run);
+    return st;
+}
+
+static pm_status pm__sync_answer_one(pm_sync_source *s, const pm__list *key, bool has_nothing) {
+    pm_ref r = pm_ref_of_map(&s->map, key->data, key->used);
+    uint8_t gone = PM__SYNC_GONE;
+    bool told = false;
+    if (!pm_ref_exists(&r)) return pm__sync_put(&s->out, &gone, 1);
+    pm_status st = pm__sync_answer_all(s, &r, has_nothing ? PM__SYNC_MANY : PM__SYNC_FEW, &told);
+    return st == PM_OK && !told ? pm__sync_answer_fork(s, r) : st;
+}
+
+static pm_status pm__sync_answer_run(pm_sync_source *s, pm__sync_in *in, pm__list *key) {
+    uint8_t head[2] = {'a', PM__SYNC_VERSION}, count[4] = {0, 0, 0, 0};
+    const uint8_t *b;
+    uint64_t n, i = 0;
+    pm_status st = pm__sync_get_head(in, 'q');
+    if (st == PM_OK) st = pm__sync_get_number(in, &n);
+    if (st != PM_OK) return st;
+    s->out.used = 0;
+    st = pm__sync_put(&s->out, head, sizeof head);
+    if (st == PM_OK) st = pm__sync_put_hash(&s->out, s->hash);
+    size_t at = s->out.used;
+    if (st == PM_OK) st = pm__sync_put(&s->out, count, sizeof count);
+    for (st = pm__sync_fail(in, st); st == PM_OK && i < n && i < UINT32_MAX; i++) {
+        if (i && s->out.used > PM__SYNC_ANSWER) break;
+        st = pm__sync_get(in, 1, &b);
+        if (st == PM_OK && *b > 1) st = pm__sync_bad(in, "no question");
+        if (st == PM_OK) st = pm__sync_get_key(in, key);
+        if (st == PM_OK) st = pm__sync_fail(in, pm__sync_answer_one(s, key, *b != 0));
+    }
+    if (st == PM_OK && i == n && in->at != in->len) st = pm__sync_bad(in, "more than the questions");
+    for (unsigned k = 0; st == PM_OK && k < 4; k++) s->out.data[at + k] = (uint8_t)(i >> (8 * k));
+    return st;
+}
+
+PM_API pm_status pm_sync_answer(pm_sync_source *s, const void *msg, size_t len, pm_write_fn write, void *ctx,
+                                pm_error *error) {
+    if (!s || (!msg && len) || !write) return PM_INVALID;
+    pm__sync_in in = {(const uint8_t *)msg, 0, len, error};
+    pm__list key = pm__list_of(1);
+    pm_status st = pm__sync_answer_run(s, &in, &key);
+    pm__list_free(&key);
+    if (st != PM_OK) return st;
+    st = write(ctx, s->out.data, s->out.used);
+    return st == PM_OK ? st : pm__stream_fail(error, st, 0, "the write function failed");
+}
+
+/* ---- the receiver ---------------------------------------------------------------------------------------------- */
+
+typedef struct pm__sync_item {
+    pm_hash128 hash; /* announced; of the root not known before the first answer */
+    size_t at, len;  /* its path, in `keys` */
+    bool lacks;      /* there is nothing at this path yet */
+} pm__sync_item;
+
+typedef struct pm__sync_items {
+    pm__list items, keys;
+} pm__sync_items;
+
+struct pm_sync {
+    pm_map have, made;
+    pm__sync_hashes hashes;
+    pm__sync_items stack, asked;
+    pm_patch_options values;
+    pm__list out;
+    bool rooted; /* the sender's hash is known */
+    bool again;  /* all was done, and the root is asked for once more */
+    pm_sync_stats stats;
+};
+
+static pm__sync_items pm__sync_items_new(void) {
+    pm__sync_items x = {pm__list_of(sizeof(pm__sync_item)), pm__list_of(1)};
+    return x;
+}
+
+static void pm__sync_items_free(pm__sync_items *x) {
+    pm__list_free(&x->items);
+    pm__list_free(&x->keys);
+}
+
+static pm__sync_item *pm__sync_item_at(const pm__sync_items *x, size_t i) {
+    return (pm__sync_item *)pm__list_at(&x->items, i);
+}
+
+/* Puts a question on top. Its path is that of `a` and `b`. */
+static bool pm__sync_push(pm__sync_items *x, pm_hash128 hash, bool lacks, const pm_key *a, const pm_key *b) {
+    pm__sync_item i = {hash, x->keys.used, a->len + b->len, lacks};
+    if (!pm__list_put(&x->keys, a->data, a->len) || !pm__list_put(&x->keys, b->data, b->len)) return false;
+    return pm__list_put(&x->items, &i, 1);
+}
+
+/* Moves the items from `first` on from the top of one list to that of another. False: no memory, nothing was moved. */
+static bool pm__sync_move(pm__sync_items *from, size_t first, pm__sync_items *to) {
+    size_t n = from->items.used - first, shift = to->keys.used;
+    if (!n) return true;
+    size_t at = pm__sync_item_at(from, first)->at;
+    const uint8_t *keys = from->keys.data ? from->keys.data + at : NULL;
+    if (!pm__list_room(&to->items, n) || !pm__list_put(&to->keys, keys, from->keys.used - at)) return false;
+    for (size_t i = first; i < from->items.used; i++) {
+        pm__sync_item x = *pm__sync_item_at(from, i);
+        x.at = x.at - at + shift;
+        (void)pm__list_put(&to->items, &x, 1);
+    }
+    from->items.used = first;
+    from->keys.used = at;
+    return true;
+}
+
+PM_API pm_status pm_sync_new(const pm_map *have, const pm_patch_options *values, pm_sync **out) {
+    if (!have || !out) return PM_INVALID;
+    if (pm__ops_is_refused(pm_map_ops(have))) return PM_BADHOOK;
+    pm_sync *s = (pm_sync *)pm__mem_alloc_big(sizeof *s);
+    if (!s) return PM_NOMEM;
+    memset(s, 0, sizeof *s);
+    s->have = pm_clone(have);
+    s->made = pm_clone(have);
+    s->hashes.ops = pm_map_ops(have);
+    if (values) s->values = *values;
+    s->stack = pm__sync_items_new();
+    s->asked = pm__sync_items_new();
+    s->out = pm__list_of(1);
+    pm__sync_hashes_begin(&s->hashes);
+    *out = s;
+    return PM_OK;
+}
+
+PM_API void pm_sync_free(pm_sync *s) {
+    if (!s) return;
+    pm__sync_hashes_end(&s->hashes);
+    pm__sync_items_free(&s->stack);
+    pm__sync_items_free(&s->asked);
+    pm__list_free(&s->out);
+    pm_drop(&s->have);
+    pm_drop(&s->made);
+    pm__mem_free_big(s, sizeof *s);
+}
+
+PM_API bool pm_sync_done(const pm_sync *s) { return s && s->rooted && !s->stack.items.used && !s->asked.items.used; }
+
+PM_API pm_map pm_sync_map(const pm_sync *s) { return pm_clone(s ? &s->made : NULL); }
+
+PM_API void pm_sync_get_stats(const pm_sync *s, pm_sync_stats *out) {
+    if (!out) return;
+    memset(out, 0, sizeof *out);
+    if (!s) return;
+    *out = s->stats;
+    out->waiting = s->stack.items.used + s->asked.items.used;
+}
+
+/* Chooses what to ask. */
+static bool pm__sync_choose(pm_sync *s) {
+    static const pm_key root = {NULL, 0};
+    if (s->asked.items.used) return true;
+    size_t n = s->stack.items.used, first = n < PM__SYNC_BATCH ? 0 : n - PM__SYNC_BATCH;
+    if (n) return pm__sync_move(&s->stack, first, &s->asked);
+    s->again = s->rooted;
+    return pm__sync_push(&s->asked, s->stats.hash, pm_is_empty(&s->made), &root, &root);
+}
+
+static pm_status pm__sync_put_question(pm_sync *s, size_t i) {
+    pm__sync_item x = *pm__sync_item_at(&s->asked, i), last = {x.hash, 0, 0, false};
+    if (i) last = *pm__sync_item_at(&s->asked, i - 1);
+    const uint8_t *keys = s->asked.keys.data;
+    size_t kept = 0;
+    uint8_t lacks = x.lacks;
+    while (kept < last.len && kept < x.len && keys[last.at + kept] == keys[x.at + kept]) kept++;
+    pm_status st = pm__sync_put(&s->out, &lacks, 1);
+    if (st == PM_OK) st = pm__sync_number(&s->out, kept);
+    if (st == PM_OK) st = pm__sync_number(&s->out, x.len - kept);
+    return st == PM_OK && x.len > kept ? pm__sync_put(&s->out, keys + x.at + kept, x.len - kept) : st;
+}
+
+PM_API pm_status pm_sync_ask(pm_sync *s, pm_write_fn write, void *ctx) {
+    uint8_t head[2] = {'q', PM__SYNC_VERSION};
+    if (!s || !write) return PM_INVALID;
+    if (!pm__sync_choose(s)) return PM_NOMEM;
+    s->out.used = 0;
+    pm_status st = pm__sync_put(&s->out, head, sizeof head);
+    if (st == PM_OK) st = pm__sync_number(&s->out, s->asked.items.used);
+    for (size_t i = 0; st == PM_OK && i < s->asked.items.used; i++) st = pm__sync_put_question(s, i);
+    if (st == PM_OK) st = write(ctx, s->out.data, s->out.used);
+    if (st == PM_OK) s->stats.bytes_out += s->out.used;
+    return st;
+}
+
+/* An answer, taken apart. */
+typedef struct pm__sync_fork {
+    const uint8_t *run;
+    size_t run_len;
+    unsigned n;
+    uint8_t bytes[256];
+    pm_hash128 hashes[256];
+} pm__sync_fork;
+
+static pm_status pm__sync_read(void *ctx, void *to, size_t n, size_t *got) {
+    pm__sync_in *in = (pm__sync_in *)ctx;
+    if (n > in->len - in->at) n = in->len - in->at;
+    if (n) memcpy(to, in->data + in->at, n);
+    in->at += n;
+    *got = n;
+    return PM_OK;
+}
+
+/* Takes a patch from nothing, and makes the map that it is. */
+static pm_status pm__sync_get_map(pm_sync *s, pm__sync_in *in, pm_map *out) {
+    pm_patch p;
+    size_t from = in->at;
+    pm_error why = {PM_OK, 0, ""};
+    pm_status st = pm_patch_read(s->hashes.ops, pm__sync_read, in, &s->values, &p, &why);
+    if (st != PM_OK) return pm__stream_fail(in->error, st, from + why.offset, why.msg);
+    *out = pm_new(s->hashes.ops, s->have.pool);
+    st = pm__sync_fail(in, pm_patch_apply(&p, out));
+    pm_patch_drop(&p);
+    if (st != PM_OK) pm_drop(out);
+    return st;
+}
+
+/* Takes a fork; its value is what `val` holds at the empty path. */
+static pm_status pm__sync_get_fork(pm_sync *s, pm__sync_in *in, bool has_val, pm__sync_fork *f, pm_map *val) {
+    uint64_t run, n;
+    const uint8_t *b;
+    pm_status st = pm__sync_get_number(in, &run);
+    if (st == PM_OK) st = pm__sync_get(in, run, &f->run);
+    if (st == PM_OK && has_val) st = pm__sync_get_map(s, in, val);
+    if (st == PM_OK) st = pm__sync_get_number(in, &n);
+    if (st != PM_OK) return st;
+    if (n > 256) return pm__sync_bad(in, "more than 256 children");
+    f->run_len = (size_t)run;
+    f->n = (unsigned)n;
+    for (unsigned i = 0; st == PM_OK && i < f->n; i++) {
+        st = pm__sync_get(in, 1, &b);
+        if (st != PM_OK) return st;
+        f->bytes[i] = *b;
+        if (i && f->bytes[i - 1] >= *b) return pm__sync_bad(in, "children out of order");
+        st = pm__sync_get_hash(in, &f->hashes[i]);
+    }
+    return st;
+}
+
+static pm_hash128 pm__sync_fork_hash(const pm_sync *s, const pm__sync_fork *f, const pm_map *val) {
+    pm_hash128 h = pm__hash_begin(f->n);
+    const pm_ops *ops = s->hashes.ops;
+    for (unsigned i = 0; i < f->n; i++) h = pm__hash_child(h, f->bytes[i], f->hashes[i]);
+    h = pm__hash_seal(h);
+    const pm_val *v = pm_get(val, NULL, 0);
+    if (v) pm__hash_add(&ops, *v, &h);
+    pm__hash_run(NULL, f->run, f->run_len, &h);
+    return h;
+}
+
+/* Makes what is to stand at a fork now: what was there, without the children that the fork has not, with its value. */
+static pm_status pm__sync_fork_map(const pm_sync *s, const pm_ref *at, const pm__sync_fork *f, const pm_map *val,
+                                   pm_map *out) {
+    pm_mask mask;
+    pm_wz w;
+    const pm_val *v = pm_get(val, NULL, 0);
+    pm_map m = pm_new(s->hashes.ops, s->have.pool);
+    pm_status st = pm_ref_exists(at) ? pm_ref_make_map(at, &m) : PM_OK;
+    if (st != PM_OK) return st;
+    memset(&mask, 0, sizeof mask);
+    for (unsigned i = 0; i < f->n; i++) pm_mask_set(&mask, f->bytes[i]);
+    st = pm_wz_open(&m, NULL, 0, &w);
+    if (st == PM_OK) {
+        st = pm_wz_remove_unmasked(&w, &mask, PM_KEEP);
+        (void)pm_wz_drop(&w);
+    }
+    if (st == PM_OK) st = v ? pm__map_set_shared(&m, NULL, 0, *v) : pm_remove(&m, NULL, 0, PM_KEEP, NULL);
+    *out = pm_new(s->hashes.ops, s->have.pool);
+    if (st == PM_OK) st = pm_wz_open(out, f->run, f->run_len, &w);
+    if (st == PM_OK) {
+        st = pm_wz_graft_map(&w, &m);
+        (void)pm_wz_drop(&w);
+    }
+    pm_drop(&m);
+    if (st != PM_OK) pm_drop(out);
+    return st;
+}
+
+/* Asks for the children of a fork that are not as they were. */
+static pm_status pm__sync_ask_children(pm_sync *s, const pm__sync_item *x, const pm_ref *at, const pm__sync_fork *f) {
+    pm__list way = pm__list_of(1);
+    pm_status st = PM_OK;
+    bool ok =
+        (!x->len || pm__list_put(&way, s->asked.keys.data + x->at, x->len)) && pm__list_put(&way, f->run, f->run_len);
+    pm_key above = {way.data, way.used};
+    for (unsigned i = 0; ok && st == PM_OK && i < f->n; i++) {
+        pm_ref child = pm_ref_at(at, &f->bytes[i], 1);
+        pm_key last = {&f->bytes[i], 1};
+        bool lacks = !pm_ref_exists(&child);
+        pm_hash128 h;
+        if (!lacks) st = pm__sync_hash(&s->hashes, &child, &h);
+        if (st != PM_OK || (!lacks && pm__sync_same(h, f->hashes[i]))) continue;
+        ok = pm__sync_push(&s->stack, f->hashes[i], lacks, &above, &last);
+        uint64_t used = (uint64_t)s->stack.items.used * sizeof(pm__sync_item) + s->stack.keys.used;
+        if (s->values.most && used > s->values.most) ok = false;
+    }
+    pm__list_free(&way);
+    return ok ? st : PM_NOMEM;
+}
+
+/* Puts a map in the place of what is at a path. */
+static pm_status pm__sync_graft(pm_sync *s, const pm__sync_item *x, const pm_map *m) {
+    pm_wz w;
+    pm_status st = pm_wz_open(&s->made, x->len ? s->asked.keys.data + x->at : NULL, x->len, &w);
+    if (st != PM_OK) return st;
+    st = pm_wz_graft_map(&w, m);
+    (void)pm_wz_drop(&w);
+    return st;
+}
+
+/* Takes one answer; what it asks in turn comes on the stack. */
+static pm_status pm__sync_take_fork(pm_sync *s, pm__sync_in *in, const pm__sync_item *x, bool has_val) {
+    pm_map val = pm_new(s->hashes.ops, NULL), now;
+    size_t items = s->stack.items.used, keys = s->stack.keys.used;
+    pm__sync_fork *f = (pm__sync_fork *)pm__mem_alloc_big(sizeof *f);
+    if (!f) return pm__sync_fail(in, PM_NOMEM);
+    pm_status st = pm__sync_get_fork(s, in, has_val, f, &val);
+    if (st == PM_OK && !pm__sync_same(pm__sync_fork_hash(s, f, &val), x->hash))
+        st = pm__sync_bad(in, "not what was announced");
+    if (st == PM_OK) {
+        pm_ref r = pm_ref_of_map(&s->have, x->len ? s->asked.keys.data + x->at : NULL, x->len);
+        pm_ref at = pm_ref_at(&r, f->run, f->run_len);
+        st = pm__sync_fork_map(s, &at, f, &val, &now);
+        if (st == PM_OK) {
+            st = pm__sync_ask_children(s, x, &at, f);
+            if (st == PM_OK) st = pm__sync_graft(s, x, &now);
+            pm_drop(&now);
+        }
+        if (st != PM_OK) s->stack.items.used = items, s->stack.keys.used = keys;
+        st = pm__sync_fail(in, st);
+    }
+    pm_drop(&val);
+    pm__mem_free_big(f, sizeof *f);
+    return st;
+}
+
+static pm_status pm__sync_take_all(pm_sync *s, pm__sync_in *in, const pm__sync_item *x) {
+    pm_map now;
+    pm_hash128 h;
+    pm_status st = pm__sync_get_map(s, in, &now);
+    if (st != PM_OK) return st;
+    st = pm__sync_fail(in, pm_hash(&now, &h));
+    if (st == PM_OK && !pm__sync_same(h, x->hash)) st = pm__sync_bad(in, "not what was announced");
+    if (st == PM_OK) st = pm__sync_fail(in, pm__sync_graft(s, x, &now));
+    pm_drop(&now);
+    return st;
+}
+
+static pm_status pm__sync_take_one(pm_sync *s, pm__sync_in *in, const pm__sync_item *x) {
+    const uint8_t *form;
+    pm_status st = pm__sync_get(in, 1, &form);
+    if (st != PM_OK) return st;
+    switch (*form) {
+    case PM__SYNC_FORK: return pm__sync_take_fork(s, in, x, false);
+    case PM__SYNC_FORK_VAL: return pm__sync_take_fork(s, in, x, true);
+    case PM__SYNC_ALL: return pm__sync_take_all(s, in, x);
+    default: return pm__sync_bad(in, "no answer");
+    }
+}
+
+/* Begins anew, with what was received. */
+static void pm__sync_rebase(pm_sync *s) {
+    pm__sync_hashes_end(&s->hashes);
+    pm__sync_hashes_begin(&s->hashes);
+    pm_drop(&s->have);
+    s->have = pm_clone(&s->made);
+    s->rooted = false;
+    s->stack.items.used = s->stack.keys.used = 0;
+}
+
+static void pm__sync_asked_nothing(pm_sync *s) {
+    s->asked.items.used = s->asked.keys.used = 0;
+    s->again = false;
+}
+
+/* Looks at the sender's hash. If it is known for the first time, or is another one than before, all questions go but
+   for that about the root. *done: there is nothing to take. */
+static pm_status pm__sync_take_root(pm_sync *s, pm_hash128 root, bool *done) {
+    pm_hash128 own;
+    bool again = s->again, news = !s->rooted || !pm__sync_same(root, s->stats.hash);
+    *done = again && !news;
+    if (*done) pm__sync_asked_nothing(s);
+    if (!news) return PM_OK;
+    if (s->rooted) pm__sync_rebase(s);
+    s->again = false;
+    pm_status st = pm__sync_hash_map(&s->hashes, &s->have, &own);
+    if (st != PM_OK) return st;
+    bool same = pm__sync_same(own, root);
+    s->stats.hash = root;
+    *done = same || s->asked.items.used != 1 || pm__sync_item_at(&s->asked, 0)->len;
+    if (*done) pm__sync_asked_nothing(s); /* the root is asked for next */
+    else pm__sync_item_at(&s->asked, 0)->hash = root;
+    s->rooted = same || !*done;
+    return PM_OK;
+}
+
+/* When all is there: whether it is what the sender has. */
+static pm_status pm__sync_check(pm_sync *s, const pm__sync_in *in) {
+    pm_hash128 own;
+    if (!pm_sync_done(s)) return PM_OK;
+    pm_status st = pm__sync_fail(in, pm__sync_hash_map(&s->hashes, &s->made, &own));
+    if (st == PM_OK && !pm__sync_same(own, s->stats.hash)) st = pm__sync_bad(in, "the maps differ in the end");
+    if (st != PM_OK) pm__sync_rebase(s);
+    return st;
+}
+
+static pm_status pm__sync_take_answers(pm_sync *s, pm__sync_in *in) {
+    const uint8_t *b;
+    pm_hash128 root;
+    bool done = false;
+    pm_status st = pm__sync_get_head(in, 'a');
+    if (st == PM_OK) st = pm__sync_get_hash(in, &root);
+    if (st == PM_OK) st = pm__sync_get(in, 4, &b);
+    if (st != PM_OK) return st;
+    size_t n = pm__load32le(b), i = 0;
+    if (!n || n > s->asked.items.used) return pm__sync_bad(in, "not as many answers as were asked for");
+    st = pm__sync_fail(in, pm__sync_take_root(s, root, &done));
+    if (st != PM_OK || done) return st;
+    for (; st == PM_OK && i < n; i++) {
+        pm__sync_item x = *pm__sync_item_at(&s->asked, i);
+        st = pm__sync_take_one(s, in, &x);
+        if (st != PM_OK) break;
+        s->stats.questions++;
+    }
+    if (!pm__sync_move(&s->asked, i, &s->stack)) {
+        /* The questions that are answered are asked again, and answered by what is there by now. */
+        return st == PM_OK ? pm__sync_fail(in, PM_NOMEM) : st;
+    }
+    pm__sync_asked_nothing(s);
+    if (st == PM_OK && in->at != in->len) st = pm__sync_bad(in, "more than the answers");
+    return st == PM_OK ? pm__sync_check(s, in) : st;
+}
+
+PM_API pm_status pm_sync_take(pm_sync *s, const void *msg, size_t len, pm_error *error) {
+    if (!s || (!msg && len)) return PM_INVALID;
+    pm__sync_in in = {(const uint8_t *)msg, 0, len, error};
+    pm_status st = pm__sync_take_answers(s, &in);
+    if (st != PM_OK) return st;
+    s->stats.round_trips++;
+    s->stats.bytes_in += len;
+    return PM_OK;
 }
 
 /* ---- src/pathmap/87_clone_apart.c ---------------------------------------------------------------------- */
