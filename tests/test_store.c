@@ -1,6 +1,7 @@
 /* Stores. Random versions of several roots are compared with a naive list of them; what a power loss may leave at any
    point must open at the last synced commit or a later whole one; files that are cut or changed are right or refused;
    calls that fail lose nothing; processes are killed as they commit. */
+#define _POSIX_C_SOURCE 200809L
 #include "check.h"
 #include "model.h"
 #define PATHMAP_STATIC
@@ -752,3 +753,216 @@ TEST(stores_lose_nothing_without_memory) {
         for (uint64_t at = 1; fail_once(at, true, way); at++) CHECK(at < 1000);
     CHECK(check_live_blocks() <= before + 64); /* the pool's own */
 }
+
+/* ---- processes and threads, on real files ---- */
+
+#if PM__FILES
+
+#include <sys/wait.h>
+#include <time.h>
+
+static char real_name[64];
+
+static const char *real_file(void) {
+    snprintf(real_name, sizeof real_name, "/tmp/pm_store_%d", (int)getpid());
+    (void)remove(real_name);
+    return real_name;
+}
+
+static void nap(unsigned us) {
+    struct timespec t = {(long)(us / 1000000), (long)(us % 1000000) * 1000};
+    (void)nanosleep(&t, NULL);
+}
+
+/* Version n holds n at "n", and at each of 50 numbers the last version that came to it. */
+static pm_status make_version(pm_store *s, pm_map *m, uint64_t n) {
+    uint8_t turn = (uint8_t)(n % 50);
+    pm_status st = pm_set(m, "n", 1, n, NULL);
+    if (st == PM_OK) st = pm_set(m, (uint8_t[]){'t', turn, 'x'}, 3, n, NULL);
+    if (st == PM_OK) st = pm_store_commit(s, m, &(pm_commit_options){.label = {n, 0}}, NULL);
+    return st;
+}
+
+static void check_version(const pm_commit *v) {
+    pm_opt got;
+    CHECK_EQ(v->label[0], v->sequence);
+    CHECK_OK(pm_image_get(&v->image, 0, "n", 1, &got));
+    CHECK(got.some && got.val == v->sequence);
+    for (uint8_t k = 0; k < 50; k++) {
+        uint64_t last = v->sequence - (v->sequence + 50 - k) % 50;
+        CHECK_OK(pm_image_get(&v->image, 0, (uint8_t[]){'t', k, 'x'}, 3, &got));
+        CHECK_EQ(got.some, v->sequence >= 50 || (k && k <= v->sequence));
+        if (got.some) CHECK_EQ(got.val, last);
+    }
+}
+
+static bool keep_tens(void *ctx, const pm_commit *v) {
+    (void)ctx;
+    return v->sequence % 10 == 0;
+}
+
+/* Commits up to version `most`, compacts now and then, and tells through a pipe what was committed. Never returns. */
+static void commit_and_tell(const char *name, int to, uint64_t most, bool unsynced) {
+    pm_store *s = NULL;
+    pm_map m;
+    pm_commit v;
+    uint64_t n = 0;
+    pm_store_options o = {.create = true, .unsynced = unsynced};
+    if (pm_store_open(name, &o, &s, NULL) != PM_OK || pm_store_load(s, NULL, NULL, &m, NULL) != PM_OK) _exit(1);
+    if (pm_store_last(s, &v) == PM_OK) n = v.sequence, pm_commit_drop(&v);
+    while (++n <= most) {
+        if (make_version(s, &m, n) != PM_OK) _exit(2);
+        if (write(to, &n, sizeof n) != sizeof n) _exit(3);
+        if (n % 23 == 0 && pm_store_compact(s, keep_tens, NULL, NULL) != PM_OK) _exit(4);
+    }
+    pm_store_close(s);
+    _exit(0);
+}
+
+static pid_t begin_committing(const char *name, int *from, uint64_t most, bool unsynced) {
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    fflush(stdout);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        check__escape = NULL;
+        (void)close(ends[0]);
+        commit_and_tell(name, ends[1], most, unsynced);
+    }
+    (void)close(ends[1]);
+    *from = ends[0];
+    return child;
+}
+
+TEST(stores_survive_kills) {
+    const char *name = real_file(), *more = getenv("PM_STORE_KILLS");
+    unsigned kills = more ? (unsigned)strtoul(more, NULL, 10) : 30;
+    uint64_t told = 0, n;
+    for (unsigned i = 0; i < kills; i++) {
+        int from, how;
+        pid_t child = begin_committing(name, &from, UINT64_MAX, i % 4 != 0);
+        while (read(from, &n, sizeof n) != sizeof n) {} /* it is at work */
+        told = n;
+        nap((unsigned)check_below(3000));
+        CHECK(kill(child, SIGKILL) == 0);
+        while (read(from, &n, sizeof n) == sizeof n) told = n;
+        (void)close(from);
+        CHECK(waitpid(child, &how, 0) == child && WIFSIGNALED(how));
+        pm_store *s = NULL;
+        pm_commit v;
+        CHECK_OK(pm_store_open(name, &(pm_store_options){.read_only = i % 2 != 0, .unsynced = true}, &s, NULL));
+        CHECK_OK(pm_store_verify(s, NULL));
+        CHECK_OK(pm_store_last(s, &v));
+        CHECK(v.sequence >= told && v.sequence <= told + 1);
+        check_version(&v);
+        pm_commit_drop(&v);
+        pm_store_close(s);
+    }
+    (void)remove(name);
+}
+
+TEST(stores_are_read_by_processes_beside_commits) {
+    const char *name = real_file();
+    int from, how;
+    uint64_t n;
+    pm_store *s = NULL;
+    pm_commit v, held;
+    pid_t child = begin_committing(name, &from, 400, true);
+    CHECK(read(from, &n, sizeof n) == sizeof n);
+    CHECK_OK(pm_store_open(name, &(pm_store_options){.read_only = true}, &s, NULL));
+    pm_store *writer = NULL;
+    pm_status st = pm_store_open(name, NULL, &writer, NULL);
+    CHECK(st == PM_BUSY || st == PM_OK); /* it may have come to its end */
+    pm_store_close(writer);
+    CHECK_OK(pm_store_last(s, &held));
+    uint64_t seen = held.sequence, first = seen;
+    while (read(from, &n, sizeof n) == sizeof n) {
+        CHECK_OK(pm_store_refresh(s, NULL));
+        CHECK_OK(pm_store_last(s, &v));
+        CHECK(v.sequence >= n && v.sequence >= seen);
+        seen = v.sequence;
+        check_version(&v);
+        pm_commit_drop(&v);
+        if (n % 40 == 0) CHECK_OK(pm_store_verify(s, NULL));
+    }
+    CHECK_EQ(seen, 400);
+    CHECK_EQ(held.sequence, first);
+    check_version(&held);
+    pm_commit_drop(&held);
+    CHECK(waitpid(child, &how, 0) == child && WIFEXITED(how) && WEXITSTATUS(how) == 0);
+    (void)close(from);
+    pm_store_close(s);
+    (void)remove(name);
+}
+
+#if !PM_NO_THREADS
+
+typedef struct together {
+    pm_store *s;
+    const char *name;
+    atomic_bool over;
+    unsigned commits;
+} together;
+
+static void *commit_some(void *arg) {
+    together *t = arg;
+    pm_map m = {0};
+    for (uint64_t n = 1; n <= t->commits; n++) {
+        CHECK_OK(pm_set(&m, &n, sizeof n, n, NULL));
+        CHECK_OK(pm_set(&m, "n", 1, n, NULL));
+        CHECK_OK(pm_store_commit(t->s, &m, &(pm_commit_options){.name = t->name, .label = {n, 0}}, NULL));
+    }
+    pm_drop(&m);
+    return NULL;
+}
+
+static void *read_some(void *arg) {
+    together *t = arg;
+    uint64_t seen = 0;
+    while (!atomic_load(&t->over)) {
+        pm_commit v;
+        pm_opt got;
+        pm_store_info info;
+        pm_status st = pm_store_newest(t->s, t->name, &v);
+        CHECK(st == PM_OK || st == PM_INVALID);
+        pm_store_get_info(t->s, &info);
+        if (st != PM_OK) continue;
+        CHECK(v.label[0] >= seen && info.sequence >= v.sequence);
+        seen = v.label[0];
+        CHECK_OK(pm_image_get(&v.image, 0, "n", 1, &got));
+        CHECK(got.some && got.val == seen);
+        CHECK_OK(pm_image_get(&v.image, 0, &seen, sizeof seen, &got));
+        CHECK(got.some && got.val == seen);
+        pm_commit_drop(&v);
+    }
+    return NULL;
+}
+
+TEST(stores_of_several_threads) {
+    pm_store *s = NULL;
+    pthread_t writers[3], readers[2];
+    together t[3];
+    const char *name = real_file();
+    CHECK_OK(pm_store_open(name, &(pm_store_options){.create = true}, &s, NULL));
+    for (unsigned i = 0; i < 3; i++) {
+        t[i] = (together){.s = s, .name = root_names[i], .commits = 60};
+        CHECK(pthread_create(&writers[i], NULL, commit_some, &t[i]) == 0);
+        if (i < 2) CHECK(pthread_create(&readers[i], NULL, read_some, &t[i]) == 0);
+    }
+    for (unsigned i = 0; i < 5; i++) {
+        nap(2000);
+        CHECK_OK(pm_store_compact(s, keep_tens, NULL, NULL));
+    }
+    for (unsigned i = 0; i < 3; i++) CHECK(pthread_join(writers[i], NULL) == 0);
+    for (unsigned i = 0; i < 2; i++) atomic_store(&t[i].over, true), CHECK(pthread_join(readers[i], NULL) == 0);
+    pm_store_info info;
+    pm_store_get_info(s, &info);
+    CHECK(info.sequence == 180 && info.synced == info.size && !info.failed);
+    CHECK_OK(pm_store_verify(s, NULL));
+    pm_store_close(s);
+    (void)remove(name);
+}
+
+#endif
+#endif

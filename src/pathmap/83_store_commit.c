@@ -460,6 +460,15 @@ static pm_status pm__commit_write(pm_store *s, pm__commit_work *w, const pm__dur
     return PM_OK;
 }
 
+/* Whether syncing has failed, and what is known to be on the disk: another thread may be syncing. */
+static bool pm__commit_failed(pm_store *s, uint64_t *synced) {
+    pm__lock_acquire(&s->state);
+    bool failed = s->failed;
+    *synced = s->synced;
+    pm__lock_release(&s->state);
+    return failed;
+}
+
 /* Appends a commit; under `writing`. */
 static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit_options *how, uint64_t *place,
                                    pm_error *error) {
@@ -467,7 +476,8 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
     pm__commit_work w;
     pm_commit old;
     const char *name = how->name ? how->name : "";
-    if (s->failed) return pm__durable_fail(error, PM_IO, s->end, "syncing has failed before");
+    uint64_t synced;
+    if (pm__commit_failed(s, &synced)) return pm__durable_fail(error, PM_IO, s->end, "syncing has failed before");
     pm__durable_head *h = pm__commit_head(s, name, &st);
     if (!h) return pm__durable_fail(error, st, s->end, "a commit record is damaged");
     bool known = h->known && h->place;
@@ -476,7 +486,7 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
     pm__durable_record r = {.sequence = s->sequence + 1,
                             .before = s->newest,
                             .same = h->place,
-                            .synced = s->synced,
+                            .synced = synced,
                             .time = how->time,
                             .label = {how->label[0], how->label[1]},
                             .name_len = (uint32_t)(h->name_size - 1)};

@@ -357,7 +357,9 @@ PM_API pm_status pm_store_compact(pm_store *s, bool (*keep)(void *ctx, const pm_
     w.commits = pm__list_of(sizeof(pm__keep_commit));
     w.newest = pm_new(NULL, NULL);
     pm__lock_acquire(&s->writing);
-    pm_status st = s->failed ? pm__keep_fail(&w, PM_IO, 0, "syncing has failed before") : pm__keep_all(&w, keep, ctx);
+    uint64_t synced;
+    pm_status st = pm__commit_failed(s, &synced) ? pm__keep_fail(&w, PM_IO, 0, "syncing has failed before")
+                                                 : pm__keep_all(&w, keep, ctx);
     pm__lock_release(&s->writing);
     if (w.marks.bits) pm__marks_free(&w.marks);
     pm__list_free(&w.commits);
