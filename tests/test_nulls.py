@@ -53,7 +53,7 @@ SAMPLES = {
     "pm_wz from": "&from", "pm_map maps": "child_maps", "pm_rz factors": "two_readers",
     "pm_item": "&item", "pm_map": "&map", "pm_rz": "&rz", "pm_wz": "&wz", "pm_ref": "&ref", "pm_iter": "&iter",
     "pm_head": "head", "pm_shared": "shared", "pm_pool": "pool", "pm_sampler": "sampler", "pm_txn": "&txn",
-    "pm_summary": "summary", "pm_monoid": "&monoid", "pm_sync": "sync", "pm_sync_source": "sync_source",
+    "pm_summary": "summary", "pm_monoid": "&monoid", "pm_sync": "syncing", "pm_sync_source": "sync_source",
     "pm_patch_options": "(const pm_patch_options *)zero", "pm_act_options": "(const pm_act_options *)zero",
     "pm_witness": "&witness", "pm_fold": "&fold", "pm_unfold": "&unfold", "pm_sprout": "sprout", "pm_mask": "&mask",
     "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_edit": "edits", "pm_map why": "&report",
@@ -147,7 +147,7 @@ static pm_shared *shared;
 static pm_pool *pool;
 static pm_sampler *sampler;
 static pm_summary *summary;
-static pm_sync *sync;
+static pm_sync *syncing;
 static pm_sync_source *sync_source;
 static void element_of(void *c, pm_val v, void *out) { (void)c, memcpy(out, &v, 8); }
 static void element_add(void *c, void *l, const void *r) { (void)c, (void)l, (void)r; }
@@ -208,7 +208,7 @@ static void prepare(void) {
     must(pm_pool_new(NULL, &pool));
     must(pm_sampler_new(&map, (pm_sample)0, &sampler));
     must(pm_summary_new(&map, PM_SUMMARY_HASH, &monoid, &summary));
-    must(pm_sync_new(&map, NULL, &sync));
+    must(pm_sync_new(&map, NULL, &syncing));
     must(pm_sync_source_new(&map, NULL, &sync_source));
     must(pm_txn_begin(&txn, &map));
     witness = pm_rz_witness(&rz);
