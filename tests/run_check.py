@@ -919,7 +919,7 @@ def group_costs():
 
 def group_rules():
     return [(f"tests/{name}", counting_job([sys.executable, f"tests/{name}"]))
-            for name in ("test_amalgamate.py", "test_frame.py")] + [
+            for name in ("test_amalgamate.py", "test_docs.py", "test_frame.py")] + [
                 ("style", style_job), ("prefixes", prefix_job), ("prototypes", prototypes_job)]
 
 
