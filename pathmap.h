@@ -3388,6 +3388,58 @@ typedef struct pm_sharing {
    Threads  a read of each */
 PM_API PM_NODISCARD pm_status pm_get_sharing(const pm_map *const *maps, size_t n, pm_sharing *out);
 
+/* ---- src/pathmap/84_act.h ------------------------------------------------------------------------------ */
+
+/* ACT files ("ACTree03"): the Rust PathMap's tries in compact form, with a 64-bit word for each value. docs/formats.md
+   says what stands in one. A file is made of a map, and a map of a file; to read where a file lies, there are images
+   (72_image.h), which also know damage by a checksum: an ACT file has none, so what is wrong in it may go unnoticed,
+   but never makes anybody read elsewhere or without end. */
+
+/* Settings; zero everywhere is the default. */
+typedef struct pm_act_options {
+    void *ctx; /* given to `word` and `val` */
+    /* Writing: tells the word that a value is written as. NULL: the value itself. Anything but PM_OK ends the writing,
+       which returns it. */
+    pm_status (*word)(void *ctx, pm_val val, uint64_t *word);
+    /* Reading: makes the value of a word, which becomes the map's. NULL: the word itself. Anything but PM_OK ends the
+       reading, which returns it. */
+    pm_status (*val)(void *ctx, uint64_t word, pm_val *val);
+    /* Reading: the most bytes of path that may be taken from the file, where runs that it stores once count as often as
+       they are used. 0: as many as there are. */
+    uint64_t most;
+} pm_act_options;
+
+/* Writes a map as an ACT file: all locations, dangling ones included, and values as words (of sets of paths 0).
+   Subtries that the map shares are written once, as are equal runs. `options` and `error` (untouched by success) may be
+   NULL.
+   Fails    PM_NOMEM; PM_MISMATCH: values are owned (retain, release), and there is no `word`; what `word` or `write`
+            returned. Without memory nothing has been written
+   Cost     O(bytes of path in distinct nodes); makes the file in memory
+   Threads  a read of the map */
+PM_API PM_NODISCARD pm_status pm_act_write(const pm_map *m, pm_write_fn write, void *ctx, const pm_act_options *options,
+                                           pm_error *error);
+
+/* The same to the file `name`, as pm_paths_write_file does.
+   Fails    also PM_IO */
+PM_API PM_NODISCARD pm_status pm_act_write_file(const pm_map *m, const char *name, const pm_act_options *options,
+                                                pm_error *error);
+
+/* Makes a map of an ACT file that lies at block[0..size). What is stored once and used often is shared again. `ops` and
+   `pool` as for pm_new; `options` and `error` (untouched by success) may be NULL.
+   Owns     the caller drops *out, which refers to nothing in the block
+   Fails    PM_CORRUPT: this is no such file, or a place that is used is damaged (error->offset: where); PM_MISMATCH:
+            values of `ops` are owned, and there is no `val`; PM_NOMEM: also for more than options->most; PM_BADHOOK:
+            `ops` are refused; what `val` returned. *out is untouched
+   Cost     O(nodes, and bytes of their runs); a quarter of the block's size in memory until it returns
+   Threads  any */
+PM_API PM_NODISCARD pm_status pm_act_read(const pm_ops *ops, pm_pool *pool, const void *block, size_t size,
+                                          const pm_act_options *options, pm_map *out, pm_error *error);
+
+/* The same from the file `name`, which is read into memory first.
+   Fails    also PM_IO */
+PM_API PM_NODISCARD pm_status pm_act_read_file(const pm_ops *ops, pm_pool *pool, const char *name,
+                                               const pm_act_options *options, pm_map *out, pm_error *error);
+
 /* ---- src/pathmap/85_patch_stream.h --------------------------------------------------------------------- */
 
 /* Patches as streams: written to a file or a connection, and read where the other map is. docs/formats.md says what
@@ -31595,377 +31647,392 @@ PM_API pm_status pm_store_load(pm_store *s, const char *name, const pm_image_rea
     return st;
 }
 
-/* ---- src/pathmap/84_store_keep.c ----------------------------------------------------------------------- */
+/* ---- src/pathmap/84_act.c ------------------------------------------------------------------------------ */
 
-/* Verifying stores, and keeping only some versions.
+/* ACT files. Writing is a fold that jumps from fork to fork: a result is a node that is not placed yet, as the children
+   of a branch stand side by side, and are placed when all of them are known. Reading is as that of images
+   (75_image_load.c): a pass from the root down to the start marks all nodes and those that are used twice, which then
+   become maps of their own, the first ones first; unfolds graft these. */
 
-   Both go through the commits from the newest to the oldest, and through the records of each from its end: all that
-   refers to a record lies behind it. What is kept is then copied from the start on: a record and the strings of its
-   values, each once; a table tells where it has gone. So versions share in the new file what they share in the old. */
+/* The file: magic, place of the root, then all else, and zeros so that a reader may read on. */
+enum {
+    PM__ACT_START = 16,
+    PM__ACT_TAIL = 8,
+    PM__ACT_MASKED = 32, /* children from which on a mask stands for their bytes */
+    PM__ACT_VARINT = 247 /* the greatest number of one byte */
+};
+enum { PM__ACT_LINE = 128, PM__ACT_HAS_VAL = 64, PM__ACT_HAS_CHILD = 1 };
+static const uint8_t pm__act_magic[8] = {'A', 'C', 'T', 'r', 'e', 'e', '0', '3'};
 
-/* ---- verifying --------------------------------------------------------------------------------------------------- */
+/* A node: a branch, or a run of bytes (a line) with a value or a node at its end. */
+typedef struct pm__act_node {
+    pm_mask mask;
+    uint64_t val;
+    size_t child; /* of a branch, its first one; 0: none */
+    size_t run, run_len;
+    size_t end;
+    bool line, has_val;
+} pm__act_node;
 
-/* Checks the bytes that a version's commit has appended. */
-static pm_status pm__keep_check_sum(const pm_commit *v, pm_error *error) {
-    const pm__durable_block *b = (const pm__durable_block *)v->block;
-    size_t n = (size_t)v->size - PM__DURABLE_RECORD;
-    pm__sum sum = pm__durable_sum(b->id);
-    pm__durable_sum_in(&sum, b->data + (v->place - n), n);
-    if (pm__durable_sum_is(&sum, b->data + v->place + PM__DURABLE_DATA_SUM)) return PM_OK;
-    return pm__durable_fail(error, PM_CORRUPT, v->place - n, "a commit's checksum does not agree");
+static bool pm__act_owns(const pm_ops *ops) { return !pm__ops_is_plain(ops) && !pm__ops_is_unit(ops); }
+
+/* ---- writing ------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__actout {
+    pm__list out;
+    pm__memo runs;
+    const pm_act_options *options;
+    bool unit;
+} pm__actout;
+
+static size_t pm__actout_number(uint8_t *to, uint64_t v) {
+    size_t n = 0;
+    if (v <= PM__ACT_VARINT) {
+        to[0] = (uint8_t)v;
+        return 1;
+    }
+    for (; v; v >>= 8) to[++n] = (uint8_t)v;
+    to[0] = (uint8_t)(PM__ACT_VARINT + n);
+    return n + 1;
 }
 
-/* Checks the records of a commit that are marked, as ones of a kind. All that refers to them was checked before. `top`:
-   where the newest commit record stands. */
-static bool pm__keep_check_records(const pm_commit *v, pm_image_kind kind, size_t top, pm__marks *marks, size_t *at) {
-    pm_image m = v->image;
-    size_t begin = m.size + PM__DURABLE_RECORD - (size_t)v->size;
-    m.kind = kind;
-    *at = m.size < top ? m.size + PM__DURABLE_RECORD : top; /* none may stand in a commit record */
-    while (pm__marks_prev(marks, *at, at) && *at >= begin)
-        if (!pm__image_check_record(&m, *at, marks)) return false;
+/* Places a node. */
+static bool pm__actout_put(pm__actout *w, const pm__act_node *e) {
+    uint8_t s[1 + 3 * 9 + 32];
+    size_t at = w->out.used, n = 1;
+    unsigned kids = e->line ? 0 : pm_mask_count(&e->mask);
+    s[0] = (uint8_t)(kids < PM__ACT_MASKED ? kids : PM__ACT_MASKED);
+    if (e->line) s[0] = (uint8_t)(PM__ACT_LINE | (e->child ? PM__ACT_HAS_CHILD : 0));
+    if (e->has_val) s[0] |= PM__ACT_HAS_VAL, n += pm__actout_number(s + n, e->val);
+    if (e->child) n += pm__actout_number(s + n, at - e->child);
+    if (e->line) n += pm__actout_number(s + n, at - e->run);
+    for (unsigned i = 0; kids >= PM__ACT_MASKED && i < 4; i++, n += 8) pm__store64le(s + n, e->mask.w[i]);
+    if (kids && kids < PM__ACT_MASKED)
+        for (int b = pm__mask_next(&e->mask, 0); b >= 0; b = pm__mask_next(&e->mask, b + 1)) s[n++] = (uint8_t)b;
+    return pm__list_put(&w->out, s, n);
+}
+
+/* Stores a run, if it is not there yet. */
+static bool pm__actout_run(pm__actout *w, const uint8_t *run, size_t len, size_t *at) {
+    uint64_t h = len, turn = 0;
+    const uint64_t *known;
+    uint8_t s[9];
+    for (size_t i = 0; i < len; i++) h = (h ^ run[i]) * 0x9FB21C651E98DF25u, h ^= h >> 29;
+    size_t n = pm__actout_number(s, len);
+    for (h |= 1; (known = pm__memo_get(&w->runs, h, turn)) != NULL; turn++) {
+        const uint8_t *there = w->out.data + *known;
+        *at = (size_t)*known;
+        if (memcmp(there, s, n) == 0 && memcmp(there + n, run, len) == 0) return true;
+    }
+    *at = w->out.used;
+    return pm__list_put(&w->out, s, n) && pm__list_put(&w->out, run, len) && pm__memo_put(&w->runs, h, turn, *at);
+}
+
+static pm_status pm__actout_value(const pm__actout *w, pm_val v, pm__act_node *e) {
+    e->has_val = true;
+    e->val = w->unit ? 0 : v;
+    return w->options && w->options->word ? w->options->word(w->options->ctx, v, &e->val) : PM_OK;
+}
+
+static int pm__actout_at(void *ctx, const pm_fold_at *here, void *out) {
+    pm__actout *w = (pm__actout *)ctx;
+    const pm__act_node *kids = (const pm__act_node *)here->results;
+    pm__act_node e, line;
+    memset(&e, 0, sizeof e);
+    e.mask = *here->mask;
+    if (here->n) e.child = w->out.used;
+    for (unsigned i = 0; i < here->n; i++)
+        if (!pm__actout_put(w, &kids[i])) return PM_NOMEM;
+    pm_status s = here->val ? pm__actout_value(w, *here->val, &e) : PM_OK;
+    if (s == PM_OK && here->jump_len) {
+        memset(&line, 0, sizeof line);
+        line.line = true;
+        if (!pm__actout_run(w, here->jump, here->jump_len, &line.run)) return PM_NOMEM;
+        if (!here->n) line.has_val = e.has_val, line.val = e.val;
+        else line.child = w->out.used;
+        if (here->n && !pm__actout_put(w, &e)) return PM_NOMEM;
+        e = line;
+    }
+    if (s == PM_OK) memcpy(out, &e, sizeof e);
+    return s;
+}
+
+/* Makes the file in memory. */
+static pm_status pm__actout_make(pm__actout *w, const pm_map *m) {
+    static const uint8_t zeros[PM__ACT_TAIL];
+    pm_fold f = {sizeof(pm__act_node), PM_FOLD_JUMPING | PM_FOLD_CACHED, w, pm__actout_at, NULL, NULL};
+    pm__act_node root;
+    if (!pm__list_put(&w->out, pm__act_magic, sizeof pm__act_magic) || !pm__list_put(&w->out, zeros, 8))
+        return PM_NOMEM;
+    pm_status s = (pm_status)pm_fold_map(m, &f, &root);
+    if (s != PM_OK) return s;
+    pm__store64le(w->out.data + 8, w->out.used);
+    return pm__actout_put(w, &root) && pm__list_put(&w->out, zeros, sizeof zeros) ? PM_OK : PM_NOMEM;
+}
+
+PM_API pm_status pm_act_write(const pm_map *m, pm_write_fn write, void *ctx, const pm_act_options *options,
+                              pm_error *error) {
+    if (!m || !write) return PM_INVALID;
+    const pm_ops *ops = pm_map_ops(m);
+    if (pm__act_owns(ops) && !(options && options->word))
+        return pm__stream_fail(error, PM_MISMATCH, 0, "values that are no words");
+    pm__actout w;
+    memset(&w, 0, sizeof w);
+    w.out = pm__list_of(1);
+    w.options = options;
+    w.unit = pm__ops_is_unit(ops);
+    pm_status s = pm__actout_make(&w, m);
+    const char *why = s == PM_NOMEM ? "no memory" : "a value was refused";
+    for (size_t at = 0; s == PM_OK && at < w.out.used;) {
+        size_t part = w.out.used - at < PM__STREAM_PIECE ? w.out.used - at : PM__STREAM_PIECE;
+        s = write(ctx, w.out.data + at, part);
+        if (s != PM_OK) why = "the write function failed";
+        at += part;
+    }
+    if (s != PM_OK) (void)pm__stream_fail(error, s, w.out.used, why);
+    pm__list_free(&w.out);
+    pm__memo_free(&w.runs);
+    return s;
+}
+
+PM_API pm_status pm_act_write_file(const pm_map *m, const char *name, const pm_act_options *options, pm_error *error) {
+    pm__file f;
+    if (!m || !name) return PM_INVALID;
+    pm_status s = pm__file_create(name, &f);
+    if (s != PM_OK) return pm__stream_fail(error, s, 0, "the file cannot be written");
+    s = pm_act_write(m, pm__file_write, &f, options, error);
+    bool written = s == PM_OK;
+    s = pm__file_commit(&f, name, s);
+    if (written && s != PM_OK) return pm__stream_fail(error, s, 0, "the file could not be completed");
+    return s;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__actin {
+    const uint8_t *data;
+    size_t size;
+    const pm_ops *ops;
+    pm_pool *pool;
+    const pm_act_options *options;
+    pm_error *error;
+    pm__marks seen, twice;
+    pm__list maps;
+    pm__memo made; /* place of a node that is used twice, to its map */
+    uint64_t path; /* bytes of runs so far */
+} pm__actin;
+
+static bool pm__actin_number(const pm__actin *r, size_t *at, uint64_t *out) {
+    if (*at >= r->size) return false;
+    uint8_t first = r->data[(*at)++];
+    *out = first;
+    if (first <= PM__ACT_VARINT) return true;
+    size_t n = (size_t)first - PM__ACT_VARINT;
+    if (n > r->size - *at) return false;
+    *out = 0;
+    for (size_t i = 0; i < n; i++) *out |= (uint64_t)r->data[(*at)++] << (8 * i);
     return true;
 }
 
-/* Checks the records of all versions of one kind. *marks is clear. */
-static pm_status pm__keep_check_kind(const pm_commit *last, pm_image_kind kind, pm__marks *marks, pm_error *error) {
-    pm_commit v;
-    pm_status st = PM_OK;
-    pm__image_entry e;
-    size_t at;
-    pm_commit_share(last, &v);
-    for (; st == PM_OK; st = pm_commit_earlier(&v, &v)) {
-        bool root = v.image.kind == kind;
-        if (root && !pm__image_root(&v.image, 0, &e)) {
-            st = pm__durable_fail(error, PM_CORRUPT, v.place, "a root is damaged");
-            break;
-        }
-        if (root && e.child) pm__marks_set(marks, e.child);
-        if (!pm__keep_check_records(&v, kind, last->image.size, marks, &at)) {
-            st = pm__durable_fail(error, PM_CORRUPT, at, "a record is damaged");
-            break;
-        }
+/* Reads how far before `from` something lies. */
+static bool pm__actin_back(const pm__actin *r, size_t *at, size_t from, size_t *out) {
+    uint64_t d;
+    if (!pm__actin_number(r, at, &d) || d == 0 || d > from - PM__ACT_START) return false;
+    *out = from - (size_t)d;
+    return true;
+}
+
+static bool pm__actin_line(const pm__actin *r, size_t at, size_t from, pm__act_node *e) {
+    uint64_t len;
+    if (!pm__actin_back(r, &at, from, &e->run)) return false;
+    e->end = at;
+    at = e->run;
+    if (!pm__actin_number(r, &at, &len) || len == 0 || len > r->size - at) return false;
+    e->run = at;
+    e->run_len = (size_t)len;
+    return true;
+}
+
+/* Looks at the node that begins at `at`. False: this is none. */
+static bool pm__actin_node(const pm__actin *r, size_t at, pm__act_node *e) {
+    size_t from = at;
+    if (at < PM__ACT_START || at >= r->size) return false;
+    memset(e, 0, sizeof *e);
+    uint8_t head = r->data[at++];
+    unsigned kids = head & 63;
+    e->line = (head & PM__ACT_LINE) != 0;
+    e->has_val = (head & PM__ACT_HAS_VAL) != 0;
+    if (e->line ? kids > PM__ACT_HAS_CHILD : kids > PM__ACT_MASKED) return false;
+    if (e->has_val && !pm__actin_number(r, &at, &e->val)) return false;
+    if (kids && !pm__actin_back(r, &at, from, &e->child)) return false;
+    if (e->line) return pm__actin_line(r, at, from, e) && !(e->has_val && e->child);
+    size_t n = kids < PM__ACT_MASKED ? kids : 32;
+    if (n > r->size - at) return false;
+    if (kids == PM__ACT_MASKED)
+        for (unsigned i = 0; i < 4; i++) e->mask.w[i] = pm__load64le(r->data + at + 8 * i);
+    for (unsigned i = 0; kids < PM__ACT_MASKED && i < kids; i++) {
+        if (i && r->data[at + i - 1] >= r->data[at + i]) return false;
+        pm_mask_set(&e->mask, r->data[at + i]);
     }
-    pm_commit_drop(&v);
-    return st == PM_INVALID ? PM_OK : st;
+    e->end = at + n;
+    return kids < PM__ACT_MASKED || pm_mask_count(&e->mask) >= PM__ACT_MASKED;
 }
 
-PM_API pm_status pm_store_verify(pm_store *s, pm_error *error) {
-    pm_commit last, v;
-    pm__marks marks;
-    pm_status st;
-    unsigned kinds = 0;
-    if (!s) return PM_INVALID;
-    st = pm_store_last(s, &last);
-    if (st == PM_INVALID) return PM_OK;
-    if (st != PM_OK) return pm__durable_fail(error, st, 0, "a commit record is damaged");
-    pm_commit_share(&last, &v);
-    do {
-        kinds |= 1u << v.image.kind;
-        st = pm__keep_check_sum(&v, error);
-    } while (st == PM_OK && (st = pm_commit_earlier(&v, &v)) == PM_OK);
-    if (st == PM_CORRUPT && error && error->code != st)
-        (void)pm__durable_fail(error, st, pm__durable_step((pm__durable_block *)v.block, v.place, false),
-                               "a commit record is damaged");
-    st = st == PM_INVALID ? PM_OK : st;
-    pm_commit_drop(&v);
-    for (unsigned k = 0; st == PM_OK && k < 3; k++) {
-        if (!(kinds >> k & 1)) continue;
-        if (!pm__marks_new(&last.image, &marks)) st = pm__durable_fail(error, PM_NOMEM, 0, "");
-        else st = pm__keep_check_kind(&last, (pm_image_kind)k, &marks, error), pm__marks_free(&marks);
+static pm_status pm__actin_bad(const pm__actin *r, size_t at, const char *msg) {
+    return pm__stream_fail(r->error, PM_CORRUPT, at, msg);
+}
+
+static void pm__actin_mark(pm__actin *r, size_t at) {
+    if (pm__marks_has(&r->seen, at)) pm__marks_set(&r->twice, at);
+    pm__marks_set(&r->seen, at);
+}
+
+/* Checks the nodes right below one, all of which must lie before it, and marks them. */
+static bool pm__actin_mark_below(pm__actin *r, size_t at, const pm__act_node *e) {
+    unsigned n = e->line ? e->child != 0 : pm_mask_count(&e->mask);
+    for (size_t next = e->child; n--;) {
+        pm__act_node kid;
+        if (next >= at || !pm__actin_node(r, next, &kid)) return false;
+        pm__actin_mark(r, next);
+        next = kid.end;
     }
-    pm_commit_drop(&last);
-    return st;
+    return true;
 }
 
-/* ---- keeping ----------------------------------------------------------------------------------------------------- */
-
-typedef struct pm__keep_commit {
-    pm_commit v; /* not held */
-    bool kept;
-} pm__keep_commit;
-
-typedef struct pm__keep {
-    pm_store *s;
-    void *file;       /* the new one */
-    pm__list commits; /* from the newest */
-    pm__marks marks;
-    pm__imgout out;      /* what was not written yet; `base` is where it will lie */
-    pm__memo gone;       /* (place, 0): where a record has gone; (place, length + 1): a string */
-    pm__memo commits_at; /* place to place */
-    pm_map newest;       /* name to the place of its newest version so far */
-    pm__sum sum;         /* of what the present commit appends */
-    uint64_t before;
-    pm_error *error;
-} pm__keep;
-
-static pm_status pm__keep_fail(pm__keep *w, pm_status st, uint64_t at, const char *msg) {
-    return pm__durable_fail(w->error, st, at, msg);
-}
-
-/* Lists the commits, and which are kept. */
-static pm_status pm__keep_list(pm__keep *w, bool (*keep)(void *ctx, const pm_commit *v), void *ctx) {
-    pm__keep_commit c;
-    pm_status st = pm_store_last(w->s, &c.v);
-    if (st != PM_OK) return st == PM_INVALID ? PM_OK : pm__keep_fail(w, st, 0, "a commit record is damaged");
-    pm_map seen = pm_new(pm_ops_unit(), NULL);
-    do {
-        bool known = pm_contains(&seen, c.v.name.data, c.v.name.len);
-        c.kept = !known || (keep && keep(ctx, &c.v));
-        if (!known) st = pm_set(&seen, c.v.name.data, c.v.name.len, 0, NULL);
-        if (st == PM_OK && !pm__list_put(&w->commits, &c, 1)) st = PM_NOMEM;
-        if (st == PM_OK) st = pm_commit_earlier(&c.v, &c.v);
-    } while (st == PM_OK);
-    uint64_t at = c.v.place;
-    pm_commit_drop(&c.v);
-    pm_drop(&seen);
-    return st == PM_INVALID ? PM_OK : pm__keep_fail(w, st, at, "a commit record is damaged");
-}
-
-/* Marks the records that are needed, of each commit after all that lie behind it. */
-static pm_status pm__keep_mark(pm__keep *w) {
-    pm__image_entry e;
-    const size_t top = ((const pm__keep_commit *)pm__list_at(&w->commits, 0))->v.image.size;
-    for (size_t i = 0; i < w->commits.used; i++) {
-        const pm__keep_commit *c = (const pm__keep_commit *)pm__list_at(&w->commits, i);
-        size_t at = c->v.image.size;
-        if (c->kept && !pm__image_root(&c->v.image, 0, &e)) return pm__keep_fail(w, PM_CORRUPT, at, "a damaged root");
-        if (c->kept && e.child) pm__marks_set(&w->marks, e.child);
-        if (!pm__keep_check_records(&c->v, c->v.image.kind, top, &w->marks, &at))
-            return pm__keep_fail(w, PM_CORRUPT, at, "a record is damaged");
+/* Checks and marks all nodes. */
+static pm_status pm__actin_look(pm__actin *r, size_t root) {
+    pm__act_node e;
+    pm__actin_mark(r, root);
+    for (size_t at = root + 1; pm__marks_prev(&r->seen, at, &at);) {
+        if (!pm__actin_node(r, at, &e) || !pm__actin_mark_below(r, at, &e))
+            return pm__actin_bad(r, at, "a node is damaged");
+        if (!e.child) pm__marks_clear(&r->twice, at);
     }
     return PM_OK;
 }
 
-/* Writes what was made, but for less than 8 bytes. */
-static pm_status pm__keep_flush(pm__keep *w) {
-    pm__list *l = &w->out.out;
-    size_t n = l->used / 8 * 8;
-    if (!n) return PM_OK;
-    pm__durable_sum_in(&w->sum, l->data, n);
-    pm_status st = w->s->files.write(w->s->files.ctx, w->file, w->out.base, l->data, n);
-    if (st != PM_OK) return pm__keep_fail(w, st, w->out.base, "the new file cannot be written");
-    memmove(l->data, l->data + n, l->used - n);
-    l->used -= n;
-    w->out.base += n;
-    return PM_OK;
-}
+/* A location to be made: what a node says; without one (0), the end of a line. */
+typedef struct pm__actin_seed {
+    size_t node;
+    uint64_t val;
+    bool has_val;
+} pm__actin_seed;
 
-/* Copies a string, unless it is there. */
-static bool pm__keep_string(pm__keep *w, const pm_image *m, size_t where, size_t len, size_t *to) {
-    const uint64_t *known = pm__memo_get(&w->gone, where, len + 1);
-    *to = known ? (size_t)*known : pm__imgout_here(&w->out);
-    if (!len || known) return true;
-    return pm__imgout_put(&w->out, m->data + where, len) && pm__memo_put(&w->gone, where, len + 1, *to);
-}
-
-/* The value of an entry, as an edge has it. */
-static pm_status pm__keep_value(pm__keep *w, const pm_image *m, const pm__image_entry *e, pm__imgout_edge *out) {
-    size_t where, len, end, to;
-    out->has_val = e->has_val;
-    out->val = e->val;
-    out->len = 0;
-    if (!e->has_val || m->kind != PM_IMAGE_BYTES) return PM_OK;
-    if (!pm__image_string(m, (size_t)e->val, &where, &len, &end)) return PM_CORRUPT;
-    out->len = len;
-    bool ok = pm__keep_string(w, m, where, len, &to);
-    out->val = to;
-    return ok ? PM_OK : PM_NOMEM;
-}
-
-static pm_status pm__keep_record(pm__keep *w, const pm_image *m, size_t at) {
-    pm__image_record r;
-    pm__image_entry e;
-    pm__imgout_edge edges[256];
-    if (!pm__image_record_at(m, at, &r)) return PM_CORRUPT;
-    size_t next = r.first;
-    for (unsigned i = 0; i < r.n; i++, next = e.end) {
-        pm__imgout_edge *x = &edges[i];
-        if (!pm__image_entry_at(m, &r, next, &e)) return PM_CORRUPT;
-        const uint64_t *child = e.child ? pm__memo_get(&w->gone, e.child, 0) : NULL;
-        if (e.child && !child) return PM_CORRUPT;
-        x->child = child ? (size_t)*child : 0;
-        x->run_len = e.run_len;
-        if (e.run_len) memcpy(x->run, e.run, e.run_len);
-        pm_status st = pm__keep_value(w, m, &e, x);
-        if (st != PM_OK) return st;
+static int pm__actin_value(const pm__actin *r, pm_sprout *here, uint64_t word) {
+    pm_val v = pm__ops_is_unit(r->ops) ? 0 : word;
+    if (r->options && r->options->val) {
+        pm_status s = r->options->val(r->options->ctx, word, &v);
+        if (s != PM_OK) return s;
     }
-    size_t to = pm__imgout_here(&w->out);
-    bool ok = pm__imgout_append(&w->out, r.bytes, edges, r.n) && pm__memo_put(&w->gone, at, 0, to);
-    return ok ? PM_OK : PM_NOMEM;
+    int s = pm_sprout_val(here, v);
+    if (s != PM_OK) pm__val_release(r->ops, v);
+    return s;
 }
 
-/* Copies the records of a commit that are marked. */
-static pm_status pm__keep_records(pm__keep *w, const pm__keep_commit *c) {
-    size_t end = c->v.image.size, at = end + PM__DURABLE_RECORD - (size_t)c->v.size;
-    w->out.image.kind = c->v.image.kind;
-    for (; pm__marks_next(&w->marks, at, &at) && at < end; at++) {
-        pm_status st = pm__keep_record(w, &c->v.image, at);
-        if (st != PM_OK) return pm__keep_fail(w, st, at, "a record is damaged");
-        if (w->out.out.used >= PM__DURABLE_PIECE) st = pm__keep_flush(w);
-        if (st != PM_OK) return st;
-    }
-    return PM_OK;
+static int pm__actin_below(const pm__actin *r, pm_sprout *here, const uint8_t *way, size_t len,
+                           const pm__actin_seed *seed) {
+    const uint64_t *i = seed->node ? pm__memo_get(&r->made, seed->node, 0) : NULL;
+    if (i) return pm_sprout_graft(here, way, len, (const pm_map *)pm__list_at(&r->maps, (size_t)*i));
+    return pm_sprout_child(here, way, len, seed);
 }
 
-/* Finds the record of what stands at a root, with its value as the new file has it. */
-static pm_status pm__keep_root(pm__keep *w, const pm__keep_commit *c, uint8_t map[PM__IMAGE_MAP]) {
-    pm__image_entry e;
-    pm__imgout_edge x;
-    if (!pm__image_root(&c->v.image, 0, &e)) return PM_CORRUPT;
-    const uint64_t *child = e.child ? pm__memo_get(&w->gone, e.child, 0) : NULL;
-    if (e.child && !child) return PM_CORRUPT;
-    pm_status st = pm__keep_value(w, &c->v.image, &e, &x);
-    if (st != PM_OK) return st;
-    pm_val val = x.val;
-    if (e.has_val && c->v.image.kind == PM_IMAGE_BYTES) {
-        val = pm__imgout_here(&w->out);
-        if (!pm__imgout_string_at(&w->out, (size_t)x.val, x.len)) return PM_NOMEM;
+static int pm__actin_at(void *ctx, void *seed, pm_sprout *here, const uint8_t *path, size_t len) {
+    pm__actin *r = (pm__actin *)ctx;
+    pm__actin_seed at = *(const pm__actin_seed *)seed, below = {0, 0, false};
+    pm__act_node e, kid;
+    (void)path, (void)len;
+    if (!at.node) return at.has_val ? pm__actin_value(r, here, at.val) : PM_OK;
+    if (!pm__actin_node(r, at.node, &e)) return PM_CORRUPT;
+    if (e.line) {
+        r->path += e.run_len;
+        if (r->options && r->options->most && r->path > r->options->most) return PM_NOMEM;
+        below.node = e.child, below.val = e.val, below.has_val = e.has_val;
+        return pm__actin_below(r, here, r->data + e.run, e.run_len, &below);
     }
-    memset(map, 0, PM__IMAGE_MAP);
-    pm__store64le(map, child ? *child : 0);
-    pm__store64le(map + 8, e.has_val ? val : 0);
-    pm__store64le(map + 16, e.has_val);
-    return PM_OK;
+    int s = e.has_val ? pm__actin_value(r, here, e.val) : PM_OK;
+    size_t next = e.child;
+    for (int b = pm__mask_next(&e.mask, 0); s == PM_OK && b >= 0; b = pm__mask_next(&e.mask, b + 1)) {
+        uint8_t byte = (uint8_t)b;
+        below.node = next;
+        if (!pm__actin_node(r, next, &kid)) return PM_CORRUPT;
+        s = pm__actin_below(r, here, &byte, 1, &below);
+        next = kid.end;
+    }
+    return s;
 }
 
-/* Ends a commit that is kept: its name and record. */
-static pm_status pm__keep_commit_end(pm__keep *w, const pm__keep_commit *c) {
-    uint8_t map[PM__IMAGE_MAP], s[PM__DURABLE_RECORD];
-    static const uint8_t zeros[8];
-    const pm_commit *v = &c->v;
-    const pm_val *same = pm_get(&w->newest, v->name.data, v->name.len);
-    pm__durable_record r = {.sequence = v->sequence,
-                            .before = w->before,
-                            .same = same ? *same : 0,
-                            .synced = w->before,
-                            .time = v->time,
-                            .label = {v->label[0], v->label[1]},
-                            .kind = (uint32_t)v->image.kind,
-                            .name_len = (uint32_t)v->name.len};
-    pm__list *l = &w->out.out;
-    pm_status st = pm__keep_root(w, c, map);
-    if (st != PM_OK) return pm__keep_fail(w, st, v->place, "a damaged root");
-    bool ok = pm__imgout_put(&w->out, zeros, (8 - pm__imgout_here(&w->out) % 8) % 8) &&
-              pm__imgout_put(&w->out, v->name.data, v->name.len) &&
-              pm__imgout_put(&w->out, zeros, (8 - pm__imgout_here(&w->out) % 8) % 8);
-    if (!ok) return pm__keep_fail(w, PM_NOMEM, 0, "");
-    st = pm__keep_flush(w);
-    if (st != PM_OK) return st;
-    r.place = w->out.base;
-    pm__durable_spell(&r, s);
-    memcpy(s + PM__DURABLE_MAP, map, sizeof map);
-    pm__durable_seal(w->s->id, &w->sum, s);
-    ok = pm__imgout_put(&w->out, s, sizeof s) && pm__memo_put(&w->commits_at, v->place, 0, r.place) &&
-         pm_set(&w->newest, v->name.data, v->name.len, r.place, NULL) == PM_OK;
-    if (!ok) return pm__keep_fail(w, PM_NOMEM, 0, "");
-    st = pm__keep_flush(w);
-    w->before = r.place;
-    w->sum = pm__durable_sum(w->s->id);
-    return st == PM_OK && l->used == 0 ? PM_OK : st;
+/* Makes the map of a node, and puts it on the list. */
+static pm_status pm__actin_grow(pm__actin *r, size_t node) {
+    pm_unfold u = {sizeof(pm__actin_seed), r, pm__actin_at, NULL};
+    pm__actin_seed seed = {node, 0, false};
+    pm_map m;
+    if (!pm__list_room(&r->maps, 1)) return PM_NOMEM;
+    pm_status s = (pm_status)pm_unfold_map(&u, &seed, r->ops, r->pool, &m);
+    if (s == PM_OK) (void)pm__list_put(&r->maps, &m, 1);
+    return s;
 }
 
-/* Writes the new file. */
-static pm_status pm__keep_write(pm__keep *w) {
-    uint8_t head[PM__DURABLE_HEADER];
-    const pm_files *f = &w->s->files;
-    pm__imgout_window(&w->out, PM__DURABLE_HEADER, PM__DURABLE_HEADER);
-    w->sum = pm__durable_sum(w->s->id);
-    pm__durable_header(w->s->id, head);
-    pm_status st = f->write(f->ctx, w->file, 0, head, sizeof head);
-    if (st != PM_OK) return pm__keep_fail(w, st, 0, "the new file cannot be written");
-    for (size_t i = w->commits.used; st == PM_OK && i--;) {
-        const pm__keep_commit *c = (const pm__keep_commit *)pm__list_at(&w->commits, i);
-        st = pm__keep_records(w, c);
-        if (st == PM_OK && c->kept) st = pm__keep_commit_end(w, c);
+static pm_status pm__actin_run(pm__actin *r) {
+    pm_image block = {r->data, r->size, 0, PM_IMAGE_WORDS}; /* for its size */
+    if (r->size < PM__ACT_START || memcmp(r->data, pm__act_magic, sizeof pm__act_magic) != 0)
+        return pm__actin_bad(r, 0, "this is no ACT file");
+    uint64_t root = pm__load64le(r->data + 8);
+    if (root < PM__ACT_START || root >= r->size) return pm__actin_bad(r, 8, "the root is elsewhere");
+    if (!pm__marks_new(&block, &r->seen) || !pm__marks_new(&block, &r->twice))
+        return pm__stream_fail(r->error, PM_NOMEM, 0, "no memory");
+    pm_status s = pm__actin_look(r, (size_t)root);
+    if (s != PM_OK) return s;
+    for (size_t at = 0; s == PM_OK && pm__marks_next(&r->twice, at, &at); at++) {
+        s = pm__actin_grow(r, at);
+        if (s == PM_OK && !pm__memo_put(&r->made, at, 0, r->maps.used - 1)) s = PM_NOMEM;
     }
-    if (st != PM_OK) return st;
-    st = f->sync(f->ctx, w->file);
-    return st == PM_OK ? st : pm__keep_fail(w, st, 0, "the new file cannot be synced");
+    if (s == PM_OK) s = pm__actin_grow(r, (size_t)root);
+    return s == PM_OK ? s : pm__stream_fail(r->error, s, 0, s == PM_NOMEM ? "no memory" : "a value was refused");
 }
 
-/* Gives the new file the name, and goes on in it. */
-static pm_status pm__keep_swap(pm__keep *w, const char *part) {
-    pm_store *s = w->s;
-    pm__durable_block *b = NULL, *old = s->block;
-    uint64_t end = w->before ? w->before + PM__DURABLE_RECORD : PM__DURABLE_HEADER;
-    pm_status st = pm__durable_block_new(&s->files, w->file, s->id, (size_t)end, &b);
-    if (st != PM_OK) return pm__keep_fail(w, st, 0, "the new file cannot be mapped");
-    pm__lock_acquire(&s->syncing); /* nobody syncs the old file meanwhile */
-    st = s->files.rename(s->files.ctx, part, s->name);
-    if (st != PM_OK) {
-        pm__lock_release(&s->syncing);
-        pm__durable_block_drop(b);
-        return pm__keep_fail(w, st, 0, "the new file cannot take the name");
-    }
-    st = s->files.sync_name(s->files.ctx, s->name);
-    pm__lock_acquire(&s->state);
-    void *old_file = s->file;
-    s->file = w->file, w->file = old_file;
-    s->block = b;
-    s->newest = s->synced = w->before;
-    s->end = end;
-    if (st != PM_OK) s->failed = true; /* which of the two files is there after a crash? */
-    pm__lock_release(&s->state);
-    pm__lock_release(&s->syncing);
-    for (size_t i = 0; i < s->heads.used; i++) {
-        pm__durable_head *h = (pm__durable_head *)pm__list_at(&s->heads, i);
-        const uint64_t *place = h->place ? pm__memo_get(&w->commits_at, h->place, 0) : NULL;
-        h->place = place ? *place : 0;
-    }
-    pm__durable_block_drop(old);
-    return st == PM_OK ? st : pm__keep_fail(w, st, 0, "the new name cannot be synced");
+PM_API pm_status pm_act_read(const pm_ops *ops, pm_pool *pool, const void *block, size_t size,
+                             const pm_act_options *options, pm_map *out, pm_error *error) {
+    if (!block || !out || size > PM__LEN_MAX) return PM_INVALID;
+    pm__actin r;
+    memset(&r, 0, sizeof r);
+    r.data = (const uint8_t *)block;
+    r.size = size;
+    r.ops = pm__ops_taken(ops);
+    r.pool = pool;
+    r.options = options;
+    r.error = error;
+    r.maps = pm__list_of(sizeof(pm_map));
+    if (pm__ops_is_refused(r.ops)) return pm__stream_fail(error, PM_BADHOOK, 0, "the table is refused");
+    if (pm__act_owns(r.ops) && !(options && options->val))
+        return pm__stream_fail(error, PM_MISMATCH, 0, "values that are no words");
+    pm_status s = pm__actin_run(&r);
+    if (s == PM_OK) *out = *(const pm_map *)pm__list_pop(&r.maps);
+    while (r.maps.used) pm_drop((pm_map *)pm__list_pop(&r.maps));
+    pm__list_free(&r.maps);
+    pm__memo_free(&r.made);
+    pm__marks_free(&r.seen);
+    pm__marks_free(&r.twice);
+    return s;
 }
 
-static pm_status pm__keep_all(pm__keep *w, bool (*keep)(void *ctx, const pm_commit *v), void *ctx) {
-    pm_store *s = w->s;
-    char *part = NULL;
-    const size_t size = s->name_size + 5;
-    pm_commit last;
-    pm_status st = pm_store_last(s, &last);
-    if (st != PM_OK) return st == PM_INVALID ? PM_OK : pm__keep_fail(w, st, 0, "a commit record is damaged");
-    if (!pm__marks_new(&last.image, &w->marks) || !(part = (char *)pm__mem_alloc_big(size)))
-        st = pm__keep_fail(w, PM_NOMEM, 0, "");
-    if (part) memcpy(part, s->name, s->name_size - 1), memcpy(part + s->name_size - 1, ".part", 6);
-    if (st == PM_OK) st = pm__keep_list(w, keep, ctx);
-    if (st == PM_OK) st = pm__keep_mark(w);
-    if (st == PM_OK) {
-        st = s->files.open(s->files.ctx, part, true, true, true, &w->file);
-        if (st != PM_OK) w->file = NULL, (void)pm__keep_fail(w, st, 0, "the new file cannot be made");
+PM_API pm_status pm_act_read_file(const pm_ops *ops, pm_pool *pool, const char *name, const pm_act_options *options,
+                                  pm_map *out, pm_error *error) {
+    pm__file f;
+    pm__list block = pm__list_of(1);
+    size_t got = 1;
+    if (!name || !out) return PM_INVALID;
+    pm_status s = pm__file_open(name, &f);
+    if (s != PM_OK) return pm__stream_fail(error, s, 0, "the file cannot be opened");
+    while (s == PM_OK && got) {
+        if (!pm__list_room(&block, PM__STREAM_PIECE)) s = PM_NOMEM;
+        else s = pm__file_read(&f, block.data + block.used, PM__STREAM_PIECE, &got);
+        if (s == PM_OK) block.used += got;
     }
-    if (st == PM_OK) {
-        st = s->files.lock(s->files.ctx, w->file);
-        if (st != PM_OK) (void)pm__keep_fail(w, st, 0, "the new file cannot be locked");
-    }
-    if (st == PM_OK) st = pm__keep_write(w);
-    if (st == PM_OK) st = pm__keep_swap(w, part);
-    if (w->file) s->files.close(s->files.ctx, w->file);
-    if (part) pm__mem_free_big(part, size);
-    pm_commit_drop(&last);
-    return st;
-}
-
-PM_API pm_status pm_store_compact(pm_store *s, bool (*keep)(void *ctx, const pm_commit *v), void *ctx,
-                                  pm_error *error) {
-    pm__keep w;
-    if (!s || s->options.read_only) return PM_INVALID;
-    memset(&w, 0, sizeof w);
-    w.s = s;
-    w.error = error;
-    w.commits = pm__list_of(sizeof(pm__keep_commit));
-    w.newest = pm_new(NULL, NULL);
-    pm__lock_acquire(&s->writing);
-    uint64_t synced;
-    pm_status st = pm__commit_failed(s, &synced) ? pm__keep_fail(&w, PM_IO, 0, "syncing has failed before")
-                                                 : pm__keep_all(&w, keep, ctx);
-    pm__lock_release(&s->writing);
-    if (w.marks.bits) pm__marks_free(&w.marks);
-    pm__list_free(&w.commits);
-    pm__list_free(&w.out.out);
-    pm__memo_free(&w.gone);
-    pm__memo_free(&w.commits_at);
-    pm_drop(&w.newest);
-    return st;
+    pm__file_close(&f);
+    if (s != PM_OK) (void)pm__stream_fail(error, s, block.used, "the file cannot be read");
+    else s = pm_act_read(ops, pool, block.data, block.used, options, out, error);
+    pm__list_free(&block);
+    return s;
 }
 
 /* ---- src/pathmap/85_patch_stream.c --------------------------------------------------------------------- */
@@ -32697,7 +32764,7 @@ static pm_status pm__sync_answer_run(pm_sync_source *s, pm__sync_in *in, pm__lis
 
 PM_API pm_status pm_sync_answer(pm_sync_source *s, const void *msg, size_t len, pm_write_fn write, void *ctx,
                                 pm_error *error) {
-    if (!s || (!msg && len) || !write) return PM_INVALID;
+    if (!s || (!msg && len) || len > PM__LEN_MAX || !write) return PM_INVALID;
     pm__sync_in in = {(const uint8_t *)msg, 0, len, error};
     pm__list key = pm__list_of(1);
     pm_status st = pm__sync_answer_run(s, &in, &key);
@@ -33094,7 +33161,7 @@ static pm_status pm__sync_take_answers(pm_sync *s, pm__sync_in *in) {
 }
 
 PM_API pm_status pm_sync_take(pm_sync *s, const void *msg, size_t len, pm_error *error) {
-    if (!s || (!msg && len)) return PM_INVALID;
+    if (!s || (!msg && len) || len > PM__LEN_MAX) return PM_INVALID;
     pm__sync_in in = {(const uint8_t *)msg, 0, len, error};
     pm_status st = pm__sync_take_answers(s, &in);
     if (st != PM_OK) return st;
@@ -33306,6 +33373,379 @@ PM_API pm_status pm_keep_outermost(pm_map *m, bool *changed) {
     }
     if (s == PM_OK && changed) *changed = any;
     return s;
+}
+
+/* ---- src/pathmap/90_store_keep.c ----------------------------------------------------------------------- */
+
+/* Verifying stores, and keeping only some versions.
+
+   Both go through the commits from the newest to the oldest, and through the records of each from its end: all that
+   refers to a record lies behind it. What is kept is then copied from the start on: a record and the strings of its
+   values, each once; a table tells where it has gone. So versions share in the new file what they share in the old. */
+
+/* ---- verifying --------------------------------------------------------------------------------------------------- */
+
+/* Checks the bytes that a version's commit has appended. */
+static pm_status pm__keep_check_sum(const pm_commit *v, pm_error *error) {
+    const pm__durable_block *b = (const pm__durable_block *)v->block;
+    size_t n = (size_t)v->size - PM__DURABLE_RECORD;
+    pm__sum sum = pm__durable_sum(b->id);
+    pm__durable_sum_in(&sum, b->data + (v->place - n), n);
+    if (pm__durable_sum_is(&sum, b->data + v->place + PM__DURABLE_DATA_SUM)) return PM_OK;
+    return pm__durable_fail(error, PM_CORRUPT, v->place - n, "a commit's checksum does not agree");
+}
+
+/* Checks the records of a commit that are marked, as ones of a kind. All that refers to them was checked before. `top`:
+   where the newest commit record stands. */
+static bool pm__keep_check_records(const pm_commit *v, pm_image_kind kind, size_t top, pm__marks *marks, size_t *at) {
+    pm_image m = v->image;
+    size_t begin = m.size + PM__DURABLE_RECORD - (size_t)v->size;
+    m.kind = kind;
+    *at = m.size < top ? m.size + PM__DURABLE_RECORD : top; /* none may stand in a commit record */
+    while (pm__marks_prev(marks, *at, at) && *at >= begin)
+        if (!pm__image_check_record(&m, *at, marks)) return false;
+    return true;
+}
+
+/* Checks the records of all versions of one kind. *marks is clear. */
+static pm_status pm__keep_check_kind(const pm_commit *last, pm_image_kind kind, pm__marks *marks, pm_error *error) {
+    pm_commit v;
+    pm_status st = PM_OK;
+    pm__image_entry e;
+    size_t at;
+    pm_commit_share(last, &v);
+    for (; st == PM_OK; st = pm_commit_earlier(&v, &v)) {
+        bool root = v.image.kind == kind;
+        if (root && !pm__image_root(&v.image, 0, &e)) {
+            st = pm__durable_fail(error, PM_CORRUPT, v.place, "a root is damaged");
+            break;
+        }
+        if (root && e.child) pm__marks_set(marks, e.child);
+        if (!pm__keep_check_records(&v, kind, last->image.size, marks, &at)) {
+            st = pm__durable_fail(error, PM_CORRUPT, at, "a record is damaged");
+            break;
+        }
+    }
+    pm_commit_drop(&v);
+    return st == PM_INVALID ? PM_OK : st;
+}
+
+PM_API pm_status pm_store_verify(pm_store *s, pm_error *error) {
+    pm_commit last, v;
+    pm__marks marks;
+    pm_status st;
+    unsigned kinds = 0;
+    if (!s) return PM_INVALID;
+    st = pm_store_last(s, &last);
+    if (st == PM_INVALID) return PM_OK;
+    if (st != PM_OK) return pm__durable_fail(error, st, 0, "a commit record is damaged");
+    pm_commit_share(&last, &v);
+    do {
+        kinds |= 1u << v.image.kind;
+        st = pm__keep_check_sum(&v, error);
+    } while (st == PM_OK && (st = pm_commit_earlier(&v, &v)) == PM_OK);
+    if (st == PM_CORRUPT && error && error->code != st)
+        (void)pm__durable_fail(error, st, pm__durable_step((pm__durable_block *)v.block, v.place, false),
+                               "a commit record is damaged");
+    st = st == PM_INVALID ? PM_OK : st;
+    pm_commit_drop(&v);
+    for (unsigned k = 0; st == PM_OK && k < 3; k++) {
+        if (!(kinds >> k & 1)) continue;
+        if (!pm__marks_new(&last.image, &marks)) st = pm__durable_fail(error, PM_NOMEM, 0, "");
+        else st = pm__keep_check_kind(&last, (pm_image_kind)k, &marks, error), pm__marks_free(&marks);
+    }
+    pm_commit_drop(&last);
+    return st;
+}
+
+/* ---- keeping ----------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__keep_commit {
+    pm_commit v; /* not held */
+    bool kept;
+} pm__keep_commit;
+
+typedef struct pm__keep {
+    pm_store *s;
+    void *file;       /* the new one */
+    pm__list commits; /* from the newest */
+    pm__marks marks;
+    pm__imgout out;      /* what was not written yet; `base` is where it will lie */
+    pm__memo gone;       /* (place, 0): where a record has gone; (place, length + 1): a string */
+    pm__memo commits_at; /* place to place */
+    pm_map newest;       /* name to the place of its newest version so far */
+    pm__sum sum;         /* of what the present commit appends */
+    uint64_t before;
+    pm_error *error;
+} pm__keep;
+
+static pm_status pm__keep_fail(pm__keep *w, pm_status st, uint64_t at, const char *msg) {
+    return pm__durable_fail(w->error, st, at, msg);
+}
+
+/* Lists the commits, and which are kept. */
+static pm_status pm__keep_list(pm__keep *w, bool (*keep)(void *ctx, const pm_commit *v), void *ctx) {
+    pm__keep_commit c;
+    pm_status st = pm_store_last(w->s, &c.v);
+    if (st != PM_OK) return st == PM_INVALID ? PM_OK : pm__keep_fail(w, st, 0, "a commit record is damaged");
+    pm_map seen = pm_new(pm_ops_unit(), NULL);
+    do {
+        bool known = pm_contains(&seen, c.v.name.data, c.v.name.len);
+        c.kept = !known || (keep && keep(ctx, &c.v));
+        if (!known) st = pm_set(&seen, c.v.name.data, c.v.name.len, 0, NULL);
+        if (st == PM_OK && !pm__list_put(&w->commits, &c, 1)) st = PM_NOMEM;
+        if (st == PM_OK) st = pm_commit_earlier(&c.v, &c.v);
+    } while (st == PM_OK);
+    uint64_t at = c.v.place;
+    pm_commit_drop(&c.v);
+    pm_drop(&seen);
+    return st == PM_INVALID ? PM_OK : pm__keep_fail(w, st, at, "a commit record is damaged");
+}
+
+/* Marks the records that are needed, of each commit after all that lie behind it. */
+static pm_status pm__keep_mark(pm__keep *w) {
+    pm__image_entry e;
+    const size_t top = ((const pm__keep_commit *)pm__list_at(&w->commits, 0))->v.image.size;
+    for (size_t i = 0; i < w->commits.used; i++) {
+        const pm__keep_commit *c = (const pm__keep_commit *)pm__list_at(&w->commits, i);
+        size_t at = c->v.image.size;
+        if (c->kept && !pm__image_root(&c->v.image, 0, &e)) return pm__keep_fail(w, PM_CORRUPT, at, "a damaged root");
+        if (c->kept && e.child) pm__marks_set(&w->marks, e.child);
+        if (!pm__keep_check_records(&c->v, c->v.image.kind, top, &w->marks, &at))
+            return pm__keep_fail(w, PM_CORRUPT, at, "a record is damaged");
+    }
+    return PM_OK;
+}
+
+/* Writes what was made, but for less than 8 bytes. */
+static pm_status pm__keep_flush(pm__keep *w) {
+    pm__list *l = &w->out.out;
+    size_t n = l->used / 8 * 8;
+    if (!n) return PM_OK;
+    pm__durable_sum_in(&w->sum, l->data, n);
+    pm_status st = w->s->files.write(w->s->files.ctx, w->file, w->out.base, l->data, n);
+    if (st != PM_OK) return pm__keep_fail(w, st, w->out.base, "the new file cannot be written");
+    memmove(l->data, l->data + n, l->used - n);
+    l->used -= n;
+    w->out.base += n;
+    return PM_OK;
+}
+
+/* Copies a string, unless it is there. */
+static bool pm__keep_string(pm__keep *w, const pm_image *m, size_t where, size_t len, size_t *to) {
+    const uint64_t *known = pm__memo_get(&w->gone, where, len + 1);
+    *to = known ? (size_t)*known : pm__imgout_here(&w->out);
+    if (!len || known) return true;
+    return pm__imgout_put(&w->out, m->data + where, len) && pm__memo_put(&w->gone, where, len + 1, *to);
+}
+
+/* The value of an entry, as an edge has it. */
+static pm_status pm__keep_value(pm__keep *w, const pm_image *m, const pm__image_entry *e, pm__imgout_edge *out) {
+    size_t where, len, end, to;
+    out->has_val = e->has_val;
+    out->val = e->val;
+    out->len = 0;
+    if (!e->has_val || m->kind != PM_IMAGE_BYTES) return PM_OK;
+    if (!pm__image_string(m, (size_t)e->val, &where, &len, &end)) return PM_CORRUPT;
+    out->len = len;
+    bool ok = pm__keep_string(w, m, where, len, &to);
+    out->val = to;
+    return ok ? PM_OK : PM_NOMEM;
+}
+
+static pm_status pm__keep_record(pm__keep *w, const pm_image *m, size_t at) {
+    pm__image_record r;
+    pm__image_entry e;
+    pm__imgout_edge edges[256];
+    if (!pm__image_record_at(m, at, &r)) return PM_CORRUPT;
+    size_t next = r.first;
+    for (unsigned i = 0; i < r.n; i++, next = e.end) {
+        pm__imgout_edge *x = &edges[i];
+        if (!pm__image_entry_at(m, &r, next, &e)) return PM_CORRUPT;
+        const uint64_t *child = e.child ? pm__memo_get(&w->gone, e.child, 0) : NULL;
+        if (e.child && !child) return PM_CORRUPT;
+        x->child = child ? (size_t)*child : 0;
+        x->run_len = e.run_len;
+        if (e.run_len) memcpy(x->run, e.run, e.run_len);
+        pm_status st = pm__keep_value(w, m, &e, x);
+        if (st != PM_OK) return st;
+    }
+    size_t to = pm__imgout_here(&w->out);
+    bool ok = pm__imgout_append(&w->out, r.bytes, edges, r.n) && pm__memo_put(&w->gone, at, 0, to);
+    return ok ? PM_OK : PM_NOMEM;
+}
+
+/* Copies the records of a commit that are marked. */
+static pm_status pm__keep_records(pm__keep *w, const pm__keep_commit *c) {
+    size_t end = c->v.image.size, at = end + PM__DURABLE_RECORD - (size_t)c->v.size;
+    w->out.image.kind = c->v.image.kind;
+    for (; pm__marks_next(&w->marks, at, &at) && at < end; at++) {
+        pm_status st = pm__keep_record(w, &c->v.image, at);
+        if (st != PM_OK) return pm__keep_fail(w, st, at, "a record is damaged");
+        if (w->out.out.used >= PM__DURABLE_PIECE) st = pm__keep_flush(w);
+        if (st != PM_OK) return st;
+    }
+    return PM_OK;
+}
+
+/* Finds the record of what stands at a root, with its value as the new file has it. */
+static pm_status pm__keep_root(pm__keep *w, const pm__keep_commit *c, uint8_t map[PM__IMAGE_MAP]) {
+    pm__image_entry e;
+    pm__imgout_edge x;
+    if (!pm__image_root(&c->v.image, 0, &e)) return PM_CORRUPT;
+    const uint64_t *child = e.child ? pm__memo_get(&w->gone, e.child, 0) : NULL;
+    if (e.child && !child) return PM_CORRUPT;
+    pm_status st = pm__keep_value(w, &c->v.image, &e, &x);
+    if (st != PM_OK) return st;
+    pm_val val = x.val;
+    if (e.has_val && c->v.image.kind == PM_IMAGE_BYTES) {
+        val = pm__imgout_here(&w->out);
+        if (!pm__imgout_string_at(&w->out, (size_t)x.val, x.len)) return PM_NOMEM;
+    }
+    memset(map, 0, PM__IMAGE_MAP);
+    pm__store64le(map, child ? *child : 0);
+    pm__store64le(map + 8, e.has_val ? val : 0);
+    pm__store64le(map + 16, e.has_val);
+    return PM_OK;
+}
+
+/* Ends a commit that is kept: its name and record. */
+static pm_status pm__keep_commit_end(pm__keep *w, const pm__keep_commit *c) {
+    uint8_t map[PM__IMAGE_MAP], s[PM__DURABLE_RECORD];
+    static const uint8_t zeros[8];
+    const pm_commit *v = &c->v;
+    const pm_val *same = pm_get(&w->newest, v->name.data, v->name.len);
+    pm__durable_record r = {.sequence = v->sequence,
+                            .before = w->before,
+                            .same = same ? *same : 0,
+                            .synced = w->before,
+                            .time = v->time,
+                            .label = {v->label[0], v->label[1]},
+                            .kind = (uint32_t)v->image.kind,
+                            .name_len = (uint32_t)v->name.len};
+    pm__list *l = &w->out.out;
+    pm_status st = pm__keep_root(w, c, map);
+    if (st != PM_OK) return pm__keep_fail(w, st, v->place, "a damaged root");
+    bool ok = pm__imgout_put(&w->out, zeros, (8 - pm__imgout_here(&w->out) % 8) % 8) &&
+              pm__imgout_put(&w->out, v->name.data, v->name.len) &&
+              pm__imgout_put(&w->out, zeros, (8 - pm__imgout_here(&w->out) % 8) % 8);
+    if (!ok) return pm__keep_fail(w, PM_NOMEM, 0, "");
+    st = pm__keep_flush(w);
+    if (st != PM_OK) return st;
+    r.place = w->out.base;
+    pm__durable_spell(&r, s);
+    memcpy(s + PM__DURABLE_MAP, map, sizeof map);
+    pm__durable_seal(w->s->id, &w->sum, s);
+    ok = pm__imgout_put(&w->out, s, sizeof s) && pm__memo_put(&w->commits_at, v->place, 0, r.place) &&
+         pm_set(&w->newest, v->name.data, v->name.len, r.place, NULL) == PM_OK;
+    if (!ok) return pm__keep_fail(w, PM_NOMEM, 0, "");
+    st = pm__keep_flush(w);
+    w->before = r.place;
+    w->sum = pm__durable_sum(w->s->id);
+    return st == PM_OK && l->used == 0 ? PM_OK : st;
+}
+
+/* Writes the new file. */
+static pm_status pm__keep_write(pm__keep *w) {
+    uint8_t head[PM__DURABLE_HEADER];
+    const pm_files *f = &w->s->files;
+    pm__imgout_window(&w->out, PM__DURABLE_HEADER, PM__DURABLE_HEADER);
+    w->sum = pm__durable_sum(w->s->id);
+    pm__durable_header(w->s->id, head);
+    pm_status st = f->write(f->ctx, w->file, 0, head, sizeof head);
+    if (st != PM_OK) return pm__keep_fail(w, st, 0, "the new file cannot be written");
+    for (size_t i = w->commits.used; st == PM_OK && i--;) {
+        const pm__keep_commit *c = (const pm__keep_commit *)pm__list_at(&w->commits, i);
+        st = pm__keep_records(w, c);
+        if (st == PM_OK && c->kept) st = pm__keep_commit_end(w, c);
+    }
+    if (st != PM_OK) return st;
+    st = f->sync(f->ctx, w->file);
+    return st == PM_OK ? st : pm__keep_fail(w, st, 0, "the new file cannot be synced");
+}
+
+/* Gives the new file the name, and goes on in it. */
+static pm_status pm__keep_swap(pm__keep *w, const char *part) {
+    pm_store *s = w->s;
+    pm__durable_block *b = NULL, *old = s->block;
+    uint64_t end = w->before ? w->before + PM__DURABLE_RECORD : PM__DURABLE_HEADER;
+    pm_status st = pm__durable_block_new(&s->files, w->file, s->id, (size_t)end, &b);
+    if (st != PM_OK) return pm__keep_fail(w, st, 0, "the new file cannot be mapped");
+    pm__lock_acquire(&s->syncing); /* nobody syncs the old file meanwhile */
+    st = s->files.rename(s->files.ctx, part, s->name);
+    if (st != PM_OK) {
+        pm__lock_release(&s->syncing);
+        pm__durable_block_drop(b);
+        return pm__keep_fail(w, st, 0, "the new file cannot take the name");
+    }
+    st = s->files.sync_name(s->files.ctx, s->name);
+    pm__lock_acquire(&s->state);
+    void *old_file = s->file;
+    s->file = w->file, w->file = old_file;
+    s->block = b;
+    s->newest = s->synced = w->before;
+    s->end = end;
+    if (st != PM_OK) s->failed = true; /* which of the two files is there after a crash? */
+    pm__lock_release(&s->state);
+    pm__lock_release(&s->syncing);
+    for (size_t i = 0; i < s->heads.used; i++) {
+        pm__durable_head *h = (pm__durable_head *)pm__list_at(&s->heads, i);
+        const uint64_t *place = h->place ? pm__memo_get(&w->commits_at, h->place, 0) : NULL;
+        h->place = place ? *place : 0;
+    }
+    pm__durable_block_drop(old);
+    return st == PM_OK ? st : pm__keep_fail(w, st, 0, "the new name cannot be synced");
+}
+
+static pm_status pm__keep_all(pm__keep *w, bool (*keep)(void *ctx, const pm_commit *v), void *ctx) {
+    pm_store *s = w->s;
+    char *part = NULL;
+    const size_t size = s->name_size + 5;
+    pm_commit last;
+    pm_status st = pm_store_last(s, &last);
+    if (st != PM_OK) return st == PM_INVALID ? PM_OK : pm__keep_fail(w, st, 0, "a commit record is damaged");
+    if (!pm__marks_new(&last.image, &w->marks) || !(part = (char *)pm__mem_alloc_big(size)))
+        st = pm__keep_fail(w, PM_NOMEM, 0, "");
+    if (part) memcpy(part, s->name, s->name_size - 1), memcpy(part + s->name_size - 1, ".part", 6);
+    if (st == PM_OK) st = pm__keep_list(w, keep, ctx);
+    if (st == PM_OK) st = pm__keep_mark(w);
+    if (st == PM_OK) {
+        st = s->files.open(s->files.ctx, part, true, true, true, &w->file);
+        if (st != PM_OK) w->file = NULL, (void)pm__keep_fail(w, st, 0, "the new file cannot be made");
+    }
+    if (st == PM_OK) {
+        st = s->files.lock(s->files.ctx, w->file);
+        if (st != PM_OK) (void)pm__keep_fail(w, st, 0, "the new file cannot be locked");
+    }
+    if (st == PM_OK) st = pm__keep_write(w);
+    if (st == PM_OK) st = pm__keep_swap(w, part);
+    if (w->file) s->files.close(s->files.ctx, w->file);
+    if (part) pm__mem_free_big(part, size);
+    pm_commit_drop(&last);
+    return st;
+}
+
+PM_API pm_status pm_store_compact(pm_store *s, bool (*keep)(void *ctx, const pm_commit *v), void *ctx,
+                                  pm_error *error) {
+    pm__keep w;
+    if (!s || s->options.read_only) return PM_INVALID;
+    memset(&w, 0, sizeof w);
+    w.s = s;
+    w.error = error;
+    w.commits = pm__list_of(sizeof(pm__keep_commit));
+    w.newest = pm_new(NULL, NULL);
+    pm__lock_acquire(&s->writing);
+    uint64_t synced;
+    pm_status st = pm__commit_failed(s, &synced) ? pm__keep_fail(&w, PM_IO, 0, "syncing has failed before")
+                                                 : pm__keep_all(&w, keep, ctx);
+    pm__lock_release(&s->writing);
+    if (w.marks.bits) pm__marks_free(&w.marks);
+    pm__list_free(&w.commits);
+    pm__list_free(&w.out.out);
+    pm__memo_free(&w.gone);
+    pm__memo_free(&w.commits_at);
+    pm_drop(&w.newest);
+    return st;
 }
 
 /* ---- src/pathmap/99_licence.c -------------------------------------------------------------------------- */
