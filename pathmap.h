@@ -31973,7 +31973,7 @@ static pm_status pm__actin_grow(pm__actin *r, size_t node) {
 }
 
 static pm_status pm__actin_run(pm__actin *r) {
-    pm_image block = {r->data, r->size, 0, PM_IMAGE_WORDS}; /* for its size */
+    pm_image block = {.data = r->data, .size = r->size}; /* for its size */
     if (r->size < PM__ACT_START || memcmp(r->data, pm__act_magic, sizeof pm__act_magic) != 0)
         return pm__actin_bad(r, 0, "this is no ACT file");
     uint64_t root = pm__load64le(r->data + 8);
