@@ -654,7 +654,9 @@ typedef struct pm_place {
    Moves do no atomic read-modify-write. A move that fails returns false or 0 and stays where it was (those that go to
    a next place in order go back to the root); the first failure is the zipper's status until pm_rz_reset.
    Over a view, a query may have to look ahead, which needs memory and may fail as a move does.
-   Threads  one thread per zipper, queries included; any number of zippers per map */
+   Threads  any number of zippers per map, and one thread per zipper. While no thread moves or drops it, any number may
+            put queries to a zipper over a map, fork it, and take witnesses and make maps of it: these change nothing in
+            it. Not so over a view, nor with the cursor of a writer: there, queries are for one thread too */
 
 /* A place of a view that has a value, or neither value nor child. */
 typedef struct pm_terminal {
@@ -1007,6 +1009,15 @@ PM_API bool pm_iter_prev(pm_iter *i);
 /* Tells why an iterator has ended.
    Returns  PM_OK: there is no more; PM_NOMEM; of a view, what its function returned */
 PM_API pm_status pm_iter_status(const pm_iter *i);
+/* Takes a witness of what the iterator goes over, as pm_rz_witness does: values that it has shown stay valid until the
+   witness is dropped, whatever happens to the iterator and to the map. Of an iterator that has ended it keeps nothing.
+   Owns     pm_witness_drop
+   Cost     O(1).  NULL: keeps nothing */
+PM_API pm_witness pm_iter_witness(const pm_iter *i);
+/* Stores the value that the iterator shows in *out, or NULL if there is none; it is valid as long as the witness.
+   (i->val is as well, but for the value of the empty path, which stands in the map itself.)
+   Fails    PM_INVALID: `w` witnesses other content, or the iterator has ended */
+PM_API PM_NODISCARD pm_status pm_iter_val_witnessed(const pm_iter *i, const pm_witness *w, const pm_val **out);
 /* Ends an iterator before its end; afterwards, or twice, or of zero or NULL, it does nothing. */
 PM_API void pm_iter_drop(pm_iter *i);
 
@@ -1181,8 +1192,8 @@ typedef struct pm_pool_options {
 typedef struct pm_pool_stats {
     uint64_t reserved;    /* bytes taken from PM_MALLOC */
     uint64_t in_slabs;    /* of these, in slabs that hold at least one node (partly filled slabs count whole) */
-    uint64_t live;        /* bytes of live nodes, size-class rounding included */
-    uint64_t nodes;       /* live nodes */
+    uint64_t live;        /* bytes of live nodes and blocks, size-class rounding included */
+    uint64_t nodes;       /* live nodes, and blocks of pm_pool_alloc */
     uint64_t budget;      /* 0: none */
 } pm_pool_stats;
 
@@ -1227,6 +1238,20 @@ PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out);
    Cost     looks at every chunk, and at the slabs in which other threads have freed nodes
    Threads  any thread, any time; allocation waits meanwhile where it needs the pool's lists */
 PM_API void pm_pool_trim(pm_pool *pool);
+
+/* Allocates a block for the caller's own use, such as a value that a map holds by address: beside the nodes, under the
+   same budget, and in a pool over a region within the region. `pool` NULL: the default one. 0 bytes count as 1.
+   Returns  the block, aligned to 16 bytes; NULL: no memory, the budget is reached, or no block can be so large (in a
+            region, more than PM_REGION_BYTES_MAX bytes)
+   Owns     pm_pool_dealloc; while a block is live, pm_pool_free is PM_BUSY
+   Cost     as a node's; above 5,440 bytes in a pool that is not over a region, one PM_MALLOC under the pool's lock
+   Threads  any */
+PM_API void *pm_pool_alloc(pm_pool *pool, size_t bytes);
+
+/* Gives a block of pm_pool_alloc back to the pool that it is from. `bytes` is what had been asked for. NULL is allowed.
+   Cost     as a node's
+   Threads  any; of a pool over a region, in any process that shares it */
+PM_API void pm_pool_dealloc(void *p, size_t bytes);
 
 /* ---- src/pathmap/13_values.h --------------------------------------------------------------------------- */
 
@@ -3105,6 +3130,11 @@ PM_API PM_NODISCARD pm_status pm_dump(const pm_map *m, pm_sink sink, void *ctx);
    Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx);
 
+/* Writes the report of a conflict (65_claims.h) as text, a line for each path in the way, in order: `writer at b/1`,
+   `pinned reader at b/1`, `writer and pinned reader at b/1`. Paths are below the head's root, escaped as by pm_dump.
+   Fails    as pm_dump; PM_INVALID too for a map whose values are not those of a report */
+PM_API PM_NODISCARD pm_status pm_dump_conflict(const pm_map *why, pm_sink sink, void *ctx);
+
 /* ---- src/pathmap/81_draw.h ----------------------------------------------------------------------------- */
 
 /* Drawings, as text: for a terminal, for Graphviz (`dot -Tsvg`), for Mermaid. */
@@ -3140,6 +3170,76 @@ PM_API PM_NODISCARD pm_status pm_draw(const pm_map *const *maps, size_t n, unsig
    Fails    as pm_dump
    Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx);
+
+/* ---- src/pathmap/82_sharing.h -------------------------------------------------------------------------- */
+
+/* How much maps share. */
+
+/* What several maps are made of, and what they have in common. A map beside its clone: everything is shared. */
+typedef struct pm_sharing {
+    uint64_t nodes, bytes;               /* of all maps together, what they share once */
+    uint64_t apart_nodes, apart_bytes;   /* what they would take if none of them shared anything with another */
+    uint64_t shared_nodes, shared_bytes; /* of `nodes` and `bytes`, what at least two of the maps have */
+} pm_sharing;
+
+/* Says how much n maps share: what a version beside others costs, or what a deep copy would. Bytes are those of nodes,
+   as pm_get_stats counts them; of a wide node whose blocks are shared, the blocks.
+   Fails    PM_NOMEM; PM_INVALID: more than 65,535 maps
+   Cost     O(distinct nodes of each map, added up)
+   Threads  a read of each */
+PM_API PM_NODISCARD pm_status pm_get_sharing(const pm_map *const *maps, size_t n, pm_sharing *out);
+
+/* ---- src/pathmap/84_act.h ------------------------------------------------------------------------------ */
+
+/* ACT files ("ACTree03"): the Rust PathMap's tries in compact form, with a 64-bit word for each value. docs/formats.md
+   says what stands in one. A file is made of a map, and a map of a file; to read where a file lies, there are images
+   (72_image.h), which also know damage by a checksum: an ACT file has none, so what is wrong in it may go unnoticed,
+   but never makes anybody read elsewhere or without end. */
+
+/* Settings; zero everywhere is the default. */
+typedef struct pm_act_options {
+    void *ctx; /* given to `word` and `val` */
+    /* Writing: tells the word that a value is written as. NULL: the value itself. Anything but PM_OK ends the writing,
+       which returns it. */
+    pm_status (*word)(void *ctx, pm_val val, uint64_t *word);
+    /* Reading: makes the value of a word, which becomes the map's. NULL: the word itself. Anything but PM_OK ends the
+       reading, which returns it. */
+    pm_status (*val)(void *ctx, uint64_t word, pm_val *val);
+    /* Reading: the most bytes of path that may be taken from the file, where runs that it stores once count as often as
+       they are used. 0: as many as there are. */
+    uint64_t most;
+} pm_act_options;
+
+/* Writes a map as an ACT file: all locations, dangling ones included, and values as words (of sets of paths 0).
+   Subtries that the map shares are written once, as are equal runs. `options` and `error` (untouched by success) may be
+   NULL.
+   Fails    PM_NOMEM; PM_MISMATCH: values are owned (retain, release), and there is no `word`; what `word` or `write`
+            returned. Without memory nothing has been written
+   Cost     O(bytes of path in distinct nodes); makes the file in memory
+   Threads  a read of the map */
+PM_API PM_NODISCARD pm_status pm_act_write(const pm_map *m, pm_write_fn write, void *ctx, const pm_act_options *options,
+                                           pm_error *error);
+
+/* The same to the file `name`, as pm_paths_write_file does.
+   Fails    also PM_IO */
+PM_API PM_NODISCARD pm_status pm_act_write_file(const pm_map *m, const char *name, const pm_act_options *options,
+                                                pm_error *error);
+
+/* Makes a map of an ACT file that lies at block[0..size). What is stored once and used often is shared again. `ops` and
+   `pool` as for pm_new; `options` and `error` (untouched by success) may be NULL.
+   Owns     the caller drops *out, which refers to nothing in the block
+   Fails    PM_CORRUPT: this is no such file, or a place that is used is damaged (error->offset: where); PM_MISMATCH:
+            values of `ops` are owned, and there is no `val`; PM_NOMEM: also for more than options->most; PM_BADHOOK:
+            `ops` are refused; what `val` returned. *out is untouched
+   Cost     O(nodes, and bytes of their runs); a quarter of the block's size in memory until it returns
+   Threads  any */
+PM_API PM_NODISCARD pm_status pm_act_read(const pm_ops *ops, pm_pool *pool, const void *block, size_t size,
+                                          const pm_act_options *options, pm_map *out, pm_error *error);
+
+/* The same from the file `name`, which is read into memory first.
+   Fails    also PM_IO */
+PM_API PM_NODISCARD pm_status pm_act_read_file(const pm_ops *ops, pm_pool *pool, const char *name,
+                                               const pm_act_options *options, pm_map *out, pm_error *error);
 
 /* ---- src/pathmap/85_patch_stream.h --------------------------------------------------------------------- */
 
@@ -3201,6 +3301,105 @@ PM_API PM_NODISCARD pm_status pm_patch_read(const pm_ops *ops, pm_read_fn read, 
 PM_API PM_NODISCARD pm_status pm_patch_read_file(const pm_ops *ops, const char *name, const pm_patch_options *options,
                                                  pm_patch *out, pm_error *error);
 
+/* ---- src/pathmap/86_sync.h ----------------------------------------------------------------------------- */
+
+/* Sending what a peer lacks: one side gets what the other has, by hashes of content, in O(depth) round trips, and
+   without either knowing what the other had before.
+
+   The receiver asks, the sender answers, message by message. The library opens no connection: it makes messages and is
+   fed messages, and the program carries them, whole and in turn.
+
+       receiver: status = pm_sync_new(&have, NULL, &s);
+                 while (status == PM_OK && !pm_sync_done(s)) {
+                     status = pm_sync_ask(s, send_message, &connection);      // one call of send_message
+                     ..receive `msg`..
+                     if (status == PM_OK) status = pm_sync_take(s, msg, len, &error);
+                 }
+                 now = pm_sync_map(s);
+       sender:   for each message: status = pm_sync_answer(source, msg, len, send_message, &connection, &error);
+
+   The receiver begins with the root. An answer about a place says what lies there down to the next fork, and hashes of
+   what is below each child, or all that lies there if that is little; what has the hash of what the receiver has at the
+   same path is not asked for. Every answer must have the hash that was announced for its place, so a wrong one is
+   refused before it does anything. The hash is no defence against somebody who looks for collisions.
+
+   Nothing is lost with a connection: ask again over the next one. A later session may begin with the map that an
+   earlier one has come to (pm_sync_map): what was received has the right hashes, and is not sent again. */
+
+/* What a sender has. */
+typedef struct pm_sync_source pm_sync_source;
+
+/* Makes a source of what `m` holds now. `values` (may be NULL) as for pm_patch_write; it is copied.
+   Owns     pm_sync_source_free. The source has a clone of `m`
+   Fails    PM_NOMEM; what a `hash` hook failed with
+   Cost     that of pm_hash, and some 100 bytes a node
+   Threads  a read of `m` */
+PM_API PM_NODISCARD pm_status pm_sync_source_new(const pm_map *m, const pm_patch_options *values, pm_sync_source **out);
+
+/* Ends a source. NULL is allowed. */
+PM_API void pm_sync_source_free(pm_sync_source *s);
+
+/* Returns the hash of the map; that of an empty one of NULL.  Cost O(1) */
+PM_API pm_hash128 pm_sync_source_hash(const pm_sync_source *s);
+
+/* Answers one message of questions: calls `write` once, with one message. A source remembers no receiver and may answer
+   any number in turn. If it cannot tell all in about a megabyte, it answers the first questions only.
+   Fails    PM_CORRUPT: this is no message of questions; PM_INVALID: of a later version. *error (may be NULL; untouched
+            by success) says where in the message. PM_NOMEM; what `write`, or `values->bytes`, returned. Nothing is lost
+   Cost     O(answer), and memory for it
+   Threads  one call at a time on one source */
+PM_API PM_NODISCARD pm_status pm_sync_answer(pm_sync_source *s, const void *msg, size_t len, pm_write_fn write,
+                                             void *ctx, pm_error *error);
+
+/* What a receiver is doing. */
+typedef struct pm_sync pm_sync;
+
+/* Begins receiving, on top of what `have` holds, which may be nothing. `values` (may be NULL) as for pm_patch_read; it
+   is
+   copied. Its `most`, if not 0 at least 512 KiB, bounds what is kept for questions, and
+   what an answer to one of them takes.
+   Owns     pm_sync_free. It has a clone of `have`
+   Fails    PM_NOMEM; PM_BADHOOK: the table is refused
+   Cost     O(1); the first answer costs that of pm_hash of `have`, and some 100 bytes a node
+   Threads  a read of `have` */
+PM_API PM_NODISCARD pm_status pm_sync_new(const pm_map *have, const pm_patch_options *values, pm_sync **out);
+
+/* Ends it, wherever it is. NULL is allowed. */
+PM_API void pm_sync_free(pm_sync *s);
+
+/* Makes a message of questions: calls `write` once. Asked again before an answer, for one that was lost, it makes the
+   same message. When all is done it asks for the root, to see whether the sender has something new.
+   Fails    PM_NOMEM; what `write` returned. It may be asked again
+   Cost     O(message), at most 1,024 questions
+   Threads  one call at a time, as all that follow */
+PM_API PM_NODISCARD pm_status pm_sync_ask(pm_sync *s, pm_write_fn write, void *ctx);
+
+/* Takes in the answer to the last message. If the sender has gone over to another map, it begins anew with what it has.
+   Fails    PM_CORRUPT: this is no answer, or not what was announced; PM_INVALID: of a later version; PM_MISMATCH:
+            values of another kind; what `values->make` returned; PM_NOMEM: also for more than `most`. *error (NULL;
+            untouched by success) says where in the message. What was right before that place stays; ask again
+   Cost     O(answer), and changes of as many places */
+PM_API PM_NODISCARD pm_status pm_sync_take(pm_sync *s, const void *msg, size_t len, pm_error *error);
+
+/* Returns whether the receiver has all; then the hash of its map is the sender's. False of NULL.  Cost O(1) */
+PM_API bool pm_sync_done(const pm_sync *s);
+
+/* Returns a clone of what the receiver has so far: when all is done, the sender's map; before, what is already received
+   amid what it had. The caller drops it. NULL: an empty map.  Cost O(1) */
+PM_API pm_map pm_sync_map(const pm_sync *s);
+
+/* What it took. */
+typedef struct pm_sync_stats {
+    pm_hash128 hash;              /* the sender's, once an answer has come */
+    uint64_t round_trips;         /* answers taken in */
+    uint64_t bytes_out, bytes_in; /* in messages */
+    uint64_t questions;           /* answered */
+    uint64_t waiting;             /* questions still to be answered */
+} pm_sync_stats;
+
+/* Tells how far it is.  Cost O(1). NULL: zeros */
+PM_API void pm_sync_get_stats(const pm_sync *s, pm_sync_stats *out);
+
 /* ---- src/pathmap/87_clone_apart.h ---------------------------------------------------------------------- */
 
 /* Clones for threads that clone all the time. */
@@ -3213,6 +3412,46 @@ PM_API PM_NODISCARD pm_status pm_patch_read_file(const pm_ops *ops, const char *
    Cost     O(entries of the root node): one node, and an atomic increment for each of its children
    Threads  a read of `m` */
 PM_API PM_NODISCARD pm_status pm_clone_apart(const pm_map *m, pm_map *out);
+
+/* ---- src/pathmap/88_head_wait.h ------------------------------------------------------------------------ */
+
+/* Writers of a head by turns: to wait until nothing is in the way, and to get several places or none.
+
+   pm_head_write refuses what is in another's way; these wait for it to end. Requests that overlap are served in the
+   order of their calls, so none of them is put off by those that came later. (Calls that do not wait look at claims
+   alone: they may take what a request waits for.) A thread that waits uses no processor.
+
+   A request holds nothing while it waits: it gets all of its places at one moment, or none. So two requests cannot wait
+   for each other, in whatever order they name their places. Two threads still can if each *holds* a zipper and waits
+   for the other's: ask for all that a job needs in one call, or give a limit of time.
+
+   With PM_NO_THREADS nobody could end what is in the way: there is no waiting, and the limit is 0. */
+
+#define PM_FOREVER UINT64_MAX /* no limit of time */
+
+/* Gives out a writer as pm_head_write does, and waits up to `us` microseconds for what is in the way; 0: not at all.
+   Owns     pm_wz_drop
+   Fails    PM_CONFLICT when the time has passed, *why as for pm_head_write (empty as well if only requests that came
+            before are in the way); PM_NOMEM; PM_INVALID
+   Cost     O(len), for each time that what was in the way has ended
+   Threads  any, but one that holds a zipper in the way: it would wait for itself */
+PM_API PM_NODISCARD pm_status pm_head_write_wait(pm_head *h, const void *path, size_t len, uint64_t us, pm_wz *out,
+                                                 pm_map *why);
+
+/* Gives out n writers, out[i] with its root at paths[i], all at one moment or none: else as pm_head_write_wait.
+   pm_keep_outermost makes paths of which none is a prefix of another.
+   Fails    also PM_INVALID: two of the paths would be in each other's way
+   Cost     O(n^2) comparisons of paths, then as n calls of pm_head_write */
+PM_API PM_NODISCARD pm_status pm_head_write_all_wait(pm_head *h, const pm_key *paths, size_t n, uint64_t us, pm_wz *out,
+                                                     pm_map *why);
+
+/* Keeps of a map the values that have no other value on the way to them, and removes what lies below these: of a set of
+   prefixes, the fewest that cover all. {"a/", "a/b", "c"} leaves {"a/", "c"}: the fewest writers that together may
+   write wherever the set says.
+   *changed (may be NULL): whether anything was removed.
+   Fails    PM_NOMEM: the map is as it was
+   Cost     O(values kept and their bytes); nodes of which nothing goes are not copied */
+PM_API PM_NODISCARD pm_status pm_keep_outermost(pm_map *m, bool *changed);
 
 #ifdef __cplusplus
 }
@@ -3776,6 +4015,25 @@ PM__UNUSED static void pm__wake(pm__a32 *word, bool all) {
 }
 #endif
 
+/* Microseconds since some moment: for deadlines. Where there is no clock that nobody sets, the time of day. */
+PM__UNUSED static uint64_t pm__clock_us(void) {
+#if PM_NO_THREADS
+    return 0; /* nobody is waited for */
+#elif PM__FUTEX && defined(__NR_clock_gettime)
+    struct {
+        long s, ns;
+    } now = {0, 0};
+    (void)syscall(__NR_clock_gettime, 1, &now);
+    return (uint64_t)now.s * 1000000 + (uint64_t)now.ns / 1000;
+#elif PM__THREADS == PM__THREADS_WINDOWS
+    return (uint64_t)GetTickCount64() * 1000;
+#else
+    struct timespec now = {0, 0};
+    (void)timespec_get(&now, TIME_UTC);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+#endif
+}
+
 /* In a forked child, whose only thread waits for nobody: who was in a room or waited is gone. */
 PM__UNUSED static void pm__wait_forked(void) {
 #if PM__THREADS == PM__THREADS_POSIX && !PM__FUTEX
@@ -4261,6 +4519,7 @@ struct pm_pool {
     uint64_t budget;
     pm__lock lock; /* guards everything below, and the lists of detached heaps */
     uint64_t reserved;
+    uint64_t large, larges; /* of the caller's blocks that no class has room for: bytes, blocks */
     unsigned empty_chunks;
     pm__chunk *open, *full; /* chunks with and without a free slab */
     pm__slab *divided;      /* slabs that have a free part */
@@ -5208,7 +5467,11 @@ static uint64_t pm__chunks_count(const pm__chunk *c, pm_pool_stats *out) {
 }
 
 static uint64_t pm__pool_count(const pm_pool *pool, pm_pool_stats *out) {
-    *out = (pm_pool_stats){.reserved = pool->reserved, .budget = pool->budget};
+    *out = (pm_pool_stats){.reserved = pool->reserved,
+                           .in_slabs = pool->large,
+                           .live = pool->large,
+                           .nodes = pool->larges,
+                           .budget = pool->budget};
     uint64_t taken = pm__chunks_count(pool->open, out);
     return taken + pm__chunks_count(pool->full, out);
 }
@@ -5329,6 +5592,84 @@ __attribute__((destructor)) static void pm__mem_unload(void) {
 }
 #endif
 #endif
+
+/* ---- blocks for the caller ----------------------------------------------------------------------------------- */
+
+#if PM_POOL
+/* In front of a block that no class has room for: whose it is. */
+typedef union pm__pool_owner {
+    pm_pool *pool;
+    uint64_t align[2];
+} pm__pool_owner;
+
+/* Adds a large block to a pool's accounts. False: the budget is reached. */
+static bool pm__pool_admit_large(pm_pool *pool, size_t bytes) {
+    pm__lock_acquire(&pool->lock);
+    bool granted = pm__pool_reserve(pool, bytes);
+    if (granted) pool->large += bytes, pool->larges++;
+    pm__lock_release(&pool->lock);
+    return granted;
+}
+
+/* Takes it out again: the last thing that is done with the pool. */
+static void pm__pool_forget_large(pm_pool *pool, size_t bytes) {
+    pm__lock_acquire(&pool->lock);
+    pool->reserved -= bytes;
+    pool->large -= bytes;
+    pool->larges--;
+    pm__lock_release(&pool->lock);
+}
+
+static pm__pool_owner *pm__pool_take_large(pm_pool *pool, size_t bytes) {
+    if (pool->backend) return (pm__pool_owner *)pool->backend->take(pool, bytes);
+    if (!pm__pool_admit_large(pool, bytes)) {
+        pm_pool_trim(pool);
+        if (!pm__pool_admit_large(pool, bytes)) return NULL;
+    }
+    void *p = pm__pool_take_bytes(bytes);
+    if (!p) pm__pool_forget_large(pool, bytes);
+    return (pm__pool_owner *)p;
+}
+
+static void *pm__pool_alloc_large(pm_pool *pool, size_t bytes) {
+    pm__pool_owner *o = pm__pool_take_large(pool, bytes + sizeof *o);
+    if (!o) return NULL;
+    o->pool = pool;
+    return o + 1;
+}
+
+static void pm__pool_dealloc_large(void *p, size_t bytes) {
+    pm__pool_owner *o = (pm__pool_owner *)p - 1;
+    pm_pool *pool = o->pool;
+    if (pool->backend) {
+        pool->backend->give(pool, o);
+        return;
+    }
+    pm__pool_give_bytes(o, bytes + sizeof *o);
+    pm__pool_forget_large(pool, bytes + sizeof *o);
+}
+#endif
+
+PM_API void *pm_pool_alloc(pm_pool *pool, size_t bytes) {
+    if (bytes > PM__LEN_MAX) return NULL;
+    if (!bytes) bytes = 1;
+#if PM_POOL
+    if (bytes > PM__MEM_MAX) return pm__pool_alloc_large(pool ? pool : &pm__pool_default, bytes);
+#endif
+    return pm__mem_alloc_any(pool, bytes);
+}
+
+PM_API void pm_pool_dealloc(void *p, size_t bytes) {
+    if (!p || bytes > PM__LEN_MAX) return;
+    if (!bytes) bytes = 1;
+#if PM_POOL
+    if (bytes > PM__MEM_MAX) {
+        pm__pool_dealloc_large(p, bytes);
+        return;
+    }
+#endif
+    pm__mem_free_any(p, bytes);
+}
 
 /* ---- pools, whatever looks after their blocks ---------------------------------------------------------------- */
 
@@ -13746,8 +14087,6 @@ static bool pm__masks_node(pm__merge_run *q, const pm__merge_frame *f, const pm_
 
 static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, pm__merge_answer *out) {
     pm_mask cm = {{0, 0, 0, 0}};
-    pm__ref kids[256];
-    bool fk[256];
     unsigned nc = 0;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at;
@@ -13759,6 +14098,12 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
+    pm__ref *kids = (pm__ref *)pm__merge_alloc(q, f->npairs * sizeof *kids);
+    bool *fk = (bool *)pm__merge_alloc(q, f->npairs * sizeof *fk);
+    if (!kids || !fk) {
+        q->status = PM_NOMEM;
+        return false;
+    }
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at = {0, 0, 0, 0};
         pm__merge_pair *p = &f->pairs[i];
@@ -17237,8 +17582,9 @@ typedef struct pm__batch {
     const pm_edit *edits;
     size_t *order, n;      /* the edits that count; NULL: all, one after the other */
     size_t count;          /* all */
-    pm__batch_mark *marks; /* n of them */
-    bool removes, ascends; /* there are removals; keys come in order, each once */
+    struct pm__batch_lane *lanes; /* for the walks of one wave */
+    pm__batch_mark *marks;        /* n of them, behind the lanes */
+    bool removes, ascends;        /* there are removals; keys come in order, each once */
 } pm__batch;
 
 static const pm_edit *pm__batch_edit(const pm__batch *b, size_t i) { return &b->edits[b->order ? b->order[i] : i]; }
@@ -17252,22 +17598,6 @@ static bool pm__batch_ascends(const pm_edit *edits, size_t n) {
         yes = c < 0 || (!c && a->len < b->len);
     }
     return yes;
-}
-
-/* Notes what counts. Where nothing is removed all edits do, in their order: the last one of a key stands. False: no
-   memory. */
-static bool pm__batch_open(pm__batch *b) {
-    b->n = b->count;
-    b->ascends = b->removes || pm__batch_ascends(b->edits, b->count);
-    b->marks = (pm__batch_mark *)pm__mem_alloc_big(b->count * sizeof *b->marks);
-    if (b->removes) b->order = (size_t *)pm__mem_alloc_big(b->count * sizeof *b->order);
-    if (!b->marks || (b->removes && !b->order)) return false;
-    return !b->removes || pm__batch_order(b->edits, &b->n, b->order);
-}
-
-static void pm__batch_close(pm__batch *b) {
-    if (b->marks) pm__mem_free_big(b->marks, b->count * sizeof *b->marks);
-    if (b->order) pm__mem_free_big(b->order, b->count * sizeof *b->order);
 }
 
 /* ---- removing ------------------------------------------------------------------------------------------------ */
@@ -17313,6 +17643,29 @@ typedef struct pm__batch_lane {
     bool on;          /* it has to go on */
     pm__key_room room;
 } pm__batch_lane;
+
+static size_t pm__batch_lanes(const pm__batch *b) { return b->count < PM__BATCH_LANES ? b->count : PM__BATCH_LANES; }
+
+static size_t pm__batch_bytes(const pm__batch *b) {
+    return pm__batch_lanes(b) * sizeof *b->lanes + b->count * sizeof *b->marks;
+}
+
+/* Notes what counts. Where nothing is removed all edits do, in their order: the last one of a key stands. False: no
+   memory. */
+static bool pm__batch_open(pm__batch *b) {
+    b->n = b->count;
+    b->ascends = b->removes || pm__batch_ascends(b->edits, b->count);
+    b->lanes = (pm__batch_lane *)pm__mem_alloc_big(pm__batch_bytes(b));
+    if (b->removes) b->order = (size_t *)pm__mem_alloc_big(b->count * sizeof *b->order);
+    if (!b->lanes || (b->removes && !b->order)) return false;
+    b->marks = (pm__batch_mark *)(void *)(b->lanes + pm__batch_lanes(b));
+    return !b->removes || pm__batch_order(b->edits, &b->n, b->order);
+}
+
+static void pm__batch_close(pm__batch *b) {
+    if (b->lanes) pm__mem_free_big(b->lanes, pm__batch_bytes(b));
+    if (b->order) pm__mem_free_big(b->order, b->count * sizeof *b->order);
+}
 
 static PM__INLINE size_t pm__batch_depth(const pm__batch_lane *l) { return l->len - l->put.len; }
 
@@ -17498,11 +17851,10 @@ static void pm__batch_undo(const pm__batch *b, size_t n) {
 
 /* Sets all that is to be set. *dangles: true, and nothing changed, if that could not be taken back. */
 static pm_status pm__batch_sets(const pm__batch *b, bool *dangles) {
-    pm__batch_lane lane[PM__BATCH_LANES];
     pm_status s = PM_OK;
     for (size_t next = 0; next < b->n;) {
-        unsigned n = pm__batch_fill(b, lane, &next);
-        s = pm__batch_wave(b, lane, n, dangles);
+        unsigned n = pm__batch_fill(b, b->lanes, &next);
+        s = pm__batch_wave(b, b->lanes, n, dangles);
         if (s == PM_OK && !*dangles) continue;
         pm__batch_undo(b, next);
         return s;
@@ -17559,7 +17911,7 @@ PM_API pm_status pm_apply(pm_map *m, const pm_edit *edits, size_t n) {
     pm__cx cx = pm__map_cx(m);
     if (n && pm__ops_is_refused(cx.ops)) return PM_BADHOOK;
     const pm_opt *root = NULL;
-    pm__batch b = {&cx, m, edits, NULL, 0, n, NULL, false, false};
+    pm__batch b = {&cx, m, edits, NULL, 0, n, NULL, NULL, false, false};
     for (size_t i = 0; i < n; i++) {
         if ((edits[i].key.len && !edits[i].key.data) || edits[i].key.len > PM__LEN_MAX) return PM_INVALID;
         b.removes = b.removes || !edits[i].val.some;
@@ -18679,13 +19031,18 @@ PM_API pm_witness pm_rz_witness(const pm_rz *z) {
     return w;
 }
 
-PM_API pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const pm_val **out) {
-    if (!z || !w || !out || pm__rz_is_view(z)) return PM_INVALID;
-    const pm_val *v = pm_rz_val(z), *origin = pm__rz_origin_val(z);
+/* A value that `z` has shown, from where it stays. */
+static pm_status pm__rz_witnessed(const pm_rz *z, const pm_val *v, const pm_witness *w, const pm_val **out) {
+    const pm_val *origin = pm__rz_origin_val(z);
     if (w->top != z->top || pm_map_ops(&w->hold) != pm__ops_of(z->ops)) return PM_INVALID;
     if (w->hold.has_value != (origin != NULL) || (origin && w->hold.value != *origin)) return PM_INVALID;
     *out = v && v == origin ? &w->hold.value : v;
     return PM_OK;
+}
+
+PM_API pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const pm_val **out) {
+    if (!z || !w || !out || pm__rz_is_view(z)) return PM_INVALID;
+    return pm__rz_witnessed(z, pm_rz_val(z), w, out);
 }
 
 PM_API void pm_witness_drop(pm_witness *w) {
@@ -19385,6 +19742,12 @@ typedef struct pm__combine_known {
     bool done;
 } pm__combine_known;
 
+/* What an operation on two has made so far: a place, and the reference that holds it; 0: an operand. */
+typedef struct pm__combine_part {
+    pm_place place;
+    pm__ref made;
+} pm__combine_part;
+
 /* What the maps have at a location. */
 typedef struct pm__combine_spot {
     uint64_t here, vals, below, dangles; /* which maps have it, a value there, something below, nothing */
@@ -19393,8 +19756,17 @@ typedef struct pm__combine_spot {
     pm_place place[PM_COMBINE_MAX];
 } pm__combine_spot;
 
+/* What would take too much of the stack. */
+typedef struct pm__combine_room {
+    pm__combine_spot spot;                  /* the location that is looked at */
+    pm__combine_part part[PM_COMBINE_MAX];  /* what each clause has made of it, */
+    pm_place parts[PM_COMBINE_MAX];         /* where it made something */
+    pm_place clause[PM_COMBINE_MAX];        /* of one clause: the places that it meets */
+} pm__combine_room;
+
 typedef struct pm__combine {
     const pm__cx *cx;
+    pm__combine_room *room;
     const pm_formula *formula;
     pm__merge_run values; /* as far as values are combined */
     pm__list frames, sides, ents;
@@ -19651,12 +20023,6 @@ static bool pm__combine_add_child(pm__combine *c, const pm__ent *label, pm__ref 
 
 /* ---- by operations on two ---------------------------------------------------------------------------------------- */
 
-/* What an operation has made so far: a place, and the reference that holds it; 0: an operand. */
-typedef struct pm__combine_part {
-    pm_place place;
-    pm__ref made;
-} pm__combine_part;
-
 /* Joins or meets n > 0 places. Overwrites the list. */
 static bool pm__combine_fold(pm__combine *c, pm__merge_op op, pm_place *p, size_t n, pm__combine_part *out) {
     pm__merge_answer r;
@@ -19686,9 +20052,8 @@ static bool pm__combine_take_off(pm__combine *c, pm__combine_part *part, const p
 /* What a clause makes of what is below a location. On failure nothing is held. */
 static bool pm__combine_clause(pm__combine *c, const pm__combine_spot *s, uint64_t with, uint64_t without,
                                pm__combine_part *out) {
-    pm_place p[PM_COMBINE_MAX];
+    pm_place *p = c->room->clause;
     size_t n = 0;
-    p[0] = pm__place_root(0); /* no clause is without maps; compilers do not know that */
     for (; with; with &= with - 1) p[n++] = s->place[pm__ctz64(with)];
     if (!pm__combine_fold(c, PM__MERGE_MEET, p, n, out)) return false;
     for (; without && out->place.node; without &= without - 1) {
@@ -19701,8 +20066,8 @@ static bool pm__combine_clause(pm__combine *c, const pm__combine_spot *s, uint64
 
 /* What all clauses make of it. */
 static bool pm__combine_by_pairs(pm__combine *c, const pm__combine_spot *s, pm__ref *out) {
-    pm__combine_part part[PM_COMBINE_MAX], sum = {{0, 0, 0, 0}, 0};
-    pm_place p[PM_COMBINE_MAX];
+    pm__combine_part *part = c->room->part, sum = {{0, 0, 0, 0}, 0};
+    pm_place *p = c->room->parts;
     size_t n = 0;
     bool ok = true;
     for (size_t i = 0; ok && i < c->formula->n; i++) {
@@ -19822,20 +20187,20 @@ static bool pm__combine_emit(pm__combine *c, const pm__ent *label, const pm__mer
 /* The next location of the top frame. */
 static bool pm__combine_step(pm__combine *c, const pm__combine_side *min) {
     const pm__combine_frame f = *(const pm__combine_frame *)pm__list_at(&c->frames, c->frames.used - 1);
-    pm__combine_spot s;
+    pm__combine_spot *s = &c->room->spot;
     pm__merge_sum v;
     pm__ent label;
     memset(&label, 0, sizeof label);
-    pm__combine_take(c, &f, min, &s, &label);
+    pm__combine_take(c, &f, min, s, &label);
     if (c->fn) {
         c->path.used = f.path;
         if (!pm__list_put(&c->path, &label.first, 1) || !pm__list_put(&c->path, label.rest, label.len - 1u))
             return pm__combine_fail(c, PM_NOMEM);
     }
-    if (!pm__combine_value(c, &s, f.whole, &v)) return false;
-    bool dangles = !v.some && pm__combine_dangles(c, &s, f.whole);
+    if (!pm__combine_value(c, s, f.whole, &v)) return false;
+    bool dangles = !v.some && pm__combine_dangles(c, s, f.whole);
     if (v.some && !pm__combine_emit(c, &label, &v)) return false;
-    return pm__combine_below(c, &s, f.whole, &label, dangles);
+    return pm__combine_below(c, s, f.whole, &label, dangles);
 }
 
 /* Builds what stays of the top frame's entries, and takes it off. False: no memory. */
@@ -19891,29 +20256,32 @@ static void pm__combine_end(pm__combine *c) {
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) pm__list_free(lists[i]);
     pm__memo_free(&c->memo);
     pm__merge_chunk_free(c->values.spare);
+    if (c->room) pm__mem_free_big(c->room, sizeof *c->room);
 }
 
 /* The root's value, and what lies below: the caller owns what *val and *root name. */
 static bool pm__combine_run(pm__combine *c, const pm_map *const *maps, size_t n, pm__merge_sum *val, pm__ref *root) {
-    pm__combine_spot s;
     pm__ent label;
     memset(&label, 0, sizeof label);
-    s.here = s.vals = s.below = s.dangles = s.shared = 0;
+    c->room = (pm__combine_room *)pm__mem_alloc_big(sizeof *c->room);
+    if (!c->room) return pm__combine_fail(c, PM_NOMEM);
+    pm__combine_spot *s = &c->room->spot;
+    s->here = s->vals = s->below = s->dangles = s->shared = 0;
     for (size_t i = 0; i < n; i++) {
         const uint64_t bit = (uint64_t)1 << i;
-        s.here |= bit;
-        s.val[i] = &maps[i]->value;
-        s.place[i] = pm__compare_root(maps[i]->root);
-        if (maps[i]->has_value) s.vals |= bit;
-        if (maps[i]->root) s.below |= bit;
+        s->here |= bit;
+        s->val[i] = &maps[i]->value;
+        s->place[i] = pm__compare_root(maps[i]->root);
+        if (maps[i]->has_value) s->vals |= bit;
+        if (maps[i]->root) s->below |= bit;
     }
-    if (!pm__combine_value(c, &s, false, val)) return false;
+    if (!pm__combine_value(c, s, false, val)) return false;
     if (val->some && c->fn) {
         if (!pm__combine_emit(c, &label, val)) return false;
     } else if (val->some && !val->fresh) {
         pm__pay_retain(c->cx, false, val->val);
     }
-    bool ok = pm__combine_below(c, &s, false, &label, false);
+    bool ok = pm__combine_below(c, s, false, &label, false);
     if (ok && c->frames.used) {
         ok = pm__combine_walk(c, root);
     } else if (ok && c->ents.used) { /* decided at once */
@@ -21016,6 +21384,13 @@ PM_API pm_status pm_iter_status(const pm_iter *i) {
 PM_API void pm_iter_drop(pm_iter *i) {
     if (!i) return;
     pm_rz_drop(&i->z);
+}
+
+PM_API pm_witness pm_iter_witness(const pm_iter *i) { return pm_rz_witness(i ? &i->z : NULL); }
+
+PM_API pm_status pm_iter_val_witnessed(const pm_iter *i, const pm_witness *w, const pm_val **out) {
+    if (!i || !w || !out || i->state == PM__ITER_END || pm__rz_is_view(&i->z)) return PM_INVALID;
+    return pm__rz_witnessed(&i->z, i->val, w, out);
 }
 
 /* ---- iterators within bounds, and backwards -------------------------------------------------------------------- */
@@ -24217,6 +24592,8 @@ struct pm_head {
     pm__claim *unsettled; /* ended, but for lack of memory */
     uint64_t out;     /* zippers given out, and being made, ever; */
     pm__a64 ended;    /* and those that have ended, which takes no lock */
+    struct pm__turn *turns; /* requests that wait for claims to end, in order (88_head_wait.c) */
+    void (*claim_ends)(pm_head *h, const pm__claim *c); /* while there are any */
     pm_map *home;     /* where the content goes back to; NULL: the head owns it */
     pm_wz *host;
     bool grouped_host;
@@ -24413,6 +24790,7 @@ static bool pm__head_claim_settle(pm__claim *c) {
 }
 
 static void pm__head_claim_end(pm__claim *c) {
+    if (c->head->claim_ends) c->head->claim_ends(c->head, c);
     if (pm__head_claim_settle(c)) return;
     c->unsettled = c->head->unsettled;
     c->head->unsettled = c;
@@ -25573,10 +25951,14 @@ static bool pm__summary_descend(const pm_summary *s, const pm__summary_frame *f,
 
 /* Makes all records below a root that there are not, deepest first, and lists them. False: no memory. */
 static bool pm__summary_build(pm_summary *s, pm__ref root, pm__list *made) {
-    pm__summary_pair pair;
+    pm__summary_pair *pair = NULL; /* too large for the stack */
     pm__list stack = pm__list_of(sizeof(pm__summary_frame));
     const pm__summary_frame first = {root, s->root, false};
     bool ok = !root || pm__summary_is_leaf(root) || pm__record_of(s, root) || pm__list_put(&stack, &first, 1);
+    if (ok && stack.used) {
+        pair = (pm__summary_pair *)pm__mem_alloc_big(sizeof *pair);
+        ok = pair != NULL;
+    }
     while (ok && stack.used) {
         const size_t top = stack.used;
         pm__summary_frame f = *(pm__summary_frame *)pm__list_at(&stack, top - 1);
@@ -25584,15 +25966,16 @@ static bool pm__summary_build(pm_summary *s, pm__ref root, pm__list *made) {
             stack.used--;
             continue;
         }
-        pm__summary_match(&pair, &f);
+        pm__summary_match(pair, &f);
         if (!f.open) {
             ((pm__summary_frame *)pm__list_at(&stack, top - 1))->open = true;
-            ok = pm__summary_descend(s, &f, &stack, &pair);
+            ok = pm__summary_descend(s, &f, &stack, pair);
             if (!ok || stack.used > top) continue;
         }
-        ok = pm__summary_make(s, &f, made, &pair);
+        ok = pm__summary_make(s, &f, made, pair);
         stack.used--;
     }
+    if (pair) pm__mem_free_big(pair, sizeof *pair);
     pm__list_free(&stack);
     return ok;
 }
@@ -29074,6 +29457,25 @@ PM_API pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx) {
     return pm__inspect_done(&t, memory);
 }
 
+/* ---- conflicts ----------------------------------------------------------------------------------------------- */
+
+static bool pm__inspect_claim(void *ctx, const uint8_t *path, size_t len, pm_val kinds) {
+    pm__inspect_text *t = (pm__inspect_text *)ctx;
+    if (kinds & PM_CLAIM_WRITER) pm__inspect_say(t, "writer ");
+    if (kinds == (PM_CLAIM_WRITER | PM_CLAIM_PINNED)) pm__inspect_say(t, "and ");
+    if (kinds & PM_CLAIM_PINNED) pm__inspect_say(t, "pinned reader ");
+    pm__inspect_say(t, "at ");
+    pm__inspect_path(t, path, len);
+    pm__inspect_char(t, '\n');
+    return !t->stopped;
+}
+
+PM_API pm_status pm_dump_conflict(const pm_map *why, pm_sink sink, void *ctx) {
+    if (!why || !sink || pm_map_ops(why) != pm_ops_bits()) return PM_INVALID;
+    pm__inspect_text t = {.sink = sink, .ctx = ctx};
+    return pm__inspect_done(&t, pm_each(why, pm__inspect_claim, &t) != PM_NOMEM);
+}
+
 /* ---- src/pathmap/81_draw.c ----------------------------------------------------------------------------- */
 
 /* Drawings. A picture is made of boxes and rows: a box is a place from which something leads on, a row is a run of
@@ -29447,6 +29849,468 @@ PM_API pm_status pm_draw(const pm_map *const *maps, size_t n, unsigned how, pm_s
 
 PM_API pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx) {
     return pm_draw(maps, n, PM_DRAW_DOT | PM_DRAW_NODES, sink, ctx);
+}
+
+/* ---- src/pathmap/82_sharing.c -------------------------------------------------------------------------- */
+
+/* How much maps share: each map is gone through on its own, over nodes that it has not shown yet. What is known of a
+   node, or of a block of a wide one, is which map has shown it last, and whether two have. */
+
+enum { PM__SHARING_MAPS = 0xFFFF, PM__SHARING_TWICE = 0x10000 };
+
+typedef struct pm__sharing {
+    pm__inspect_list list;
+    pm_sharing sum;
+    uint64_t map; /* which is being gone through, from 1 */
+} pm__sharing;
+
+/* Notes that the map has what lies at an address. *fresh: it has not shown it before. False: no memory. */
+static bool pm__sharing_meet(pm__sharing *s, const void *p, uint64_t nodes, uint64_t bytes, bool *fresh) {
+    uint64_t a = (uint64_t)(uintptr_t)p;
+    const uint64_t *known = pm__memo_get(&s->list.seen, a, 0);
+    uint64_t was = known ? *known : 0;
+    *fresh = (was & PM__SHARING_MAPS) != s->map;
+    if (!*fresh) return true;
+    s->sum.apart_nodes += nodes, s->sum.apart_bytes += bytes;
+    if (!was) s->sum.nodes += nodes, s->sum.bytes += bytes;
+    else if (!(was & PM__SHARING_TWICE)) s->sum.shared_nodes += nodes, s->sum.shared_bytes += bytes;
+    return pm__memo_put(&s->list.seen, a, 0, s->map | (was ? (uint64_t)PM__SHARING_TWICE : 0));
+}
+
+static bool pm__sharing_blocks(pm__sharing *s, const pm__byte *x) {
+    bool fresh;
+    for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++) {
+        const pm__block *k = pm__byte_block(x, i);
+        if (k && !pm__sharing_meet(s, k, 0, pm__block_size(k->cap), &fresh)) return false;
+    }
+    return true;
+}
+
+/* Notes a node; a fresh one waits for its children to be looked at. */
+static bool pm__sharing_node(pm__sharing *s, pm__ref r) {
+    const void *p = pm__ref_ptr(r);
+    bool line = pm__ref_kind(r) == PM__LINE, fresh;
+    size_t bytes = line ? pm__line_size((const pm__line *)p) : pm__byte_size((const pm__byte *)p);
+    if (!pm__sharing_meet(s, p, 1, bytes, &fresh)) return false;
+    if (!fresh) return true;
+    if (pm__ref_kind(r) == PM__WIDE && !pm__sharing_blocks(s, (const pm__byte *)p)) return false;
+    return pm__inspect_push(&s->list, r, 0);
+}
+
+static bool pm__sharing_map(pm__sharing *s, const pm_map *m) {
+    bool ok = !m->root || pm__sharing_node(s, m->root);
+    while (ok && s->list.next < s->list.used) {
+        pm__ref r = s->list.items[--s->list.used].node;
+        unsigned at = 0;
+        for (pm__ent e; ok && pm__inspect_next(r, &at, &e);)
+            if (e.child && e.pay) ok = pm__sharing_node(s, e.pay);
+    }
+    return ok;
+}
+
+PM_API pm_status pm_get_sharing(const pm_map *const *maps, size_t n, pm_sharing *out) {
+    pm__sharing s;
+    if ((!maps && n) || n > PM__SHARING_MAPS || !out) return PM_INVALID;
+    for (size_t i = 0; i < n; i++)
+        if (!maps[i]) return PM_INVALID;
+    memset(&s, 0, sizeof s);
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++) {
+        s.map = i + 1;
+        ok = pm__sharing_map(&s, maps[i]);
+    }
+    pm__inspect_close(&s.list);
+    if (!ok) return PM_NOMEM;
+    *out = s.sum;
+    return PM_OK;
+}
+
+/* ---- src/pathmap/84_act.c ------------------------------------------------------------------------------ */
+
+/* ACT files. Writing is a fold that jumps from fork to fork: a result is a node that is not placed yet, as the children
+   of a branch stand side by side, and are placed when all of them are known. Reading is as that of images
+   (75_image_load.c): a pass from the root down to the start marks all nodes and those that are used twice, which then
+   become maps of their own, the first ones first; unfolds graft these. */
+
+/* The file: magic, place of the root, then all else, and zeros so that a reader may read on. */
+enum {
+    PM__ACT_START = 16,
+    PM__ACT_TAIL = 8,
+    PM__ACT_MASKED = 32, /* children from which on a mask stands for their bytes */
+    PM__ACT_VARINT = 247 /* the greatest number of one byte */
+};
+enum { PM__ACT_LINE = 128, PM__ACT_HAS_VAL = 64, PM__ACT_HAS_CHILD = 1 };
+static const uint8_t pm__act_magic[8] = {'A', 'C', 'T', 'r', 'e', 'e', '0', '3'};
+
+/* A node: a branch, or a run of bytes (a line) with a value or a node at its end. */
+typedef struct pm__act_node {
+    pm_mask mask;
+    uint64_t val;
+    size_t child; /* of a branch, its first one; 0: none */
+    size_t run, run_len;
+    size_t end;
+    bool line, has_val;
+} pm__act_node;
+
+static bool pm__act_owns(const pm_ops *ops) { return !pm__ops_is_plain(ops) && !pm__ops_is_unit(ops); }
+
+/* ---- writing ------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__actout {
+    pm__list out;
+    pm__memo runs;
+    const pm_act_options *options;
+    bool unit;
+} pm__actout;
+
+static size_t pm__actout_number(uint8_t *to, uint64_t v) {
+    size_t n = 0;
+    if (v <= PM__ACT_VARINT) {
+        to[0] = (uint8_t)v;
+        return 1;
+    }
+    for (; v; v >>= 8) to[++n] = (uint8_t)v;
+    to[0] = (uint8_t)(PM__ACT_VARINT + n);
+    return n + 1;
+}
+
+/* Places a node. */
+static bool pm__actout_put(pm__actout *w, const pm__act_node *e) {
+    uint8_t s[1 + 3 * 9 + 32];
+    size_t at = w->out.used, n = 1;
+    unsigned kids = e->line ? 0 : pm_mask_count(&e->mask);
+    s[0] = (uint8_t)(kids < PM__ACT_MASKED ? kids : PM__ACT_MASKED);
+    if (e->line) s[0] = (uint8_t)(PM__ACT_LINE | (e->child ? PM__ACT_HAS_CHILD : 0));
+    if (e->has_val) s[0] |= PM__ACT_HAS_VAL, n += pm__actout_number(s + n, e->val);
+    if (e->child) n += pm__actout_number(s + n, at - e->child);
+    if (e->line) n += pm__actout_number(s + n, at - e->run);
+    for (unsigned i = 0; kids >= PM__ACT_MASKED && i < 4; i++, n += 8) pm__store64le(s + n, e->mask.w[i]);
+    if (kids && kids < PM__ACT_MASKED)
+        for (int b = pm__mask_next(&e->mask, 0); b >= 0; b = pm__mask_next(&e->mask, b + 1)) s[n++] = (uint8_t)b;
+    return pm__list_put(&w->out, s, n);
+}
+
+/* Stores a run, if it is not there yet. */
+static bool pm__actout_run(pm__actout *w, const uint8_t *run, size_t len, size_t *at) {
+    uint64_t h = len, turn = 0;
+    const uint64_t *known;
+    uint8_t s[9];
+    for (size_t i = 0; i < len; i++) h = (h ^ run[i]) * 0x9FB21C651E98DF25u, h ^= h >> 29;
+    size_t n = pm__actout_number(s, len);
+    for (h |= 1; (known = pm__memo_get(&w->runs, h, turn)) != NULL; turn++) {
+        const uint8_t *there = w->out.data + *known;
+        *at = (size_t)*known;
+        if (memcmp(there, s, n) == 0 && memcmp(there + n, run, len) == 0) return true;
+    }
+    *at = w->out.used;
+    return pm__list_put(&w->out, s, n) && pm__list_put(&w->out, run, len) && pm__memo_put(&w->runs, h, turn, *at);
+}
+
+static pm_status pm__actout_value(const pm__actout *w, pm_val v, pm__act_node *e) {
+    e->has_val = true;
+    e->val = w->unit ? 0 : v;
+    return w->options && w->options->word ? w->options->word(w->options->ctx, v, &e->val) : PM_OK;
+}
+
+static int pm__actout_at(void *ctx, const pm_fold_at *here, void *out) {
+    pm__actout *w = (pm__actout *)ctx;
+    const pm__act_node *kids = (const pm__act_node *)here->results;
+    pm__act_node e, line;
+    memset(&e, 0, sizeof e);
+    e.mask = *here->mask;
+    if (here->n) e.child = w->out.used;
+    for (unsigned i = 0; i < here->n; i++)
+        if (!pm__actout_put(w, &kids[i])) return PM_NOMEM;
+    pm_status s = here->val ? pm__actout_value(w, *here->val, &e) : PM_OK;
+    if (s == PM_OK && here->jump_len) {
+        memset(&line, 0, sizeof line);
+        line.line = true;
+        if (!pm__actout_run(w, here->jump, here->jump_len, &line.run)) return PM_NOMEM;
+        if (!here->n) line.has_val = e.has_val, line.val = e.val;
+        else line.child = w->out.used;
+        if (here->n && !pm__actout_put(w, &e)) return PM_NOMEM;
+        e = line;
+    }
+    if (s == PM_OK) memcpy(out, &e, sizeof e);
+    return s;
+}
+
+/* Makes the file in memory. */
+static pm_status pm__actout_make(pm__actout *w, const pm_map *m) {
+    static const uint8_t zeros[PM__ACT_TAIL];
+    pm_fold f = {sizeof(pm__act_node), PM_FOLD_JUMPING | PM_FOLD_CACHED, w, pm__actout_at, NULL, NULL};
+    pm__act_node root;
+    if (!pm__list_put(&w->out, pm__act_magic, sizeof pm__act_magic) || !pm__list_put(&w->out, zeros, 8))
+        return PM_NOMEM;
+    pm_status s = (pm_status)pm_fold_map(m, &f, &root);
+    if (s != PM_OK) return s;
+    pm__store64le(w->out.data + 8, w->out.used);
+    return pm__actout_put(w, &root) && pm__list_put(&w->out, zeros, sizeof zeros) ? PM_OK : PM_NOMEM;
+}
+
+PM_API pm_status pm_act_write(const pm_map *m, pm_write_fn write, void *ctx, const pm_act_options *options,
+                              pm_error *error) {
+    if (!m || !write) return PM_INVALID;
+    const pm_ops *ops = pm_map_ops(m);
+    if (pm__act_owns(ops) && !(options && options->word))
+        return pm__stream_fail(error, PM_MISMATCH, 0, "values that are no words");
+    pm__actout w;
+    memset(&w, 0, sizeof w);
+    w.out = pm__list_of(1);
+    w.options = options;
+    w.unit = pm__ops_is_unit(ops);
+    pm_status s = pm__actout_make(&w, m);
+    const char *why = s == PM_NOMEM ? "no memory" : "a value was refused";
+    for (size_t at = 0; s == PM_OK && at < w.out.used;) {
+        size_t part = w.out.used - at < PM__STREAM_PIECE ? w.out.used - at : PM__STREAM_PIECE;
+        s = write(ctx, w.out.data + at, part);
+        if (s != PM_OK) why = "the write function failed";
+        at += part;
+    }
+    if (s != PM_OK) (void)pm__stream_fail(error, s, w.out.used, why);
+    pm__list_free(&w.out);
+    pm__memo_free(&w.runs);
+    return s;
+}
+
+PM_API pm_status pm_act_write_file(const pm_map *m, const char *name, const pm_act_options *options, pm_error *error) {
+    pm__file f;
+    if (!m || !name) return PM_INVALID;
+    pm_status s = pm__file_create(name, &f);
+    if (s != PM_OK) return pm__stream_fail(error, s, 0, "the file cannot be written");
+    s = pm_act_write(m, pm__file_write, &f, options, error);
+    bool written = s == PM_OK;
+    s = pm__file_commit(&f, name, s);
+    if (written && s != PM_OK) return pm__stream_fail(error, s, 0, "the file could not be completed");
+    return s;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__actin {
+    const uint8_t *data;
+    size_t size;
+    const pm_ops *ops;
+    pm_pool *pool;
+    const pm_act_options *options;
+    pm_error *error;
+    pm__marks seen, twice;
+    pm__list maps;
+    pm__memo made; /* place of a node that is used twice, to its map */
+    uint64_t path; /* bytes of runs so far */
+} pm__actin;
+
+static bool pm__actin_number(const pm__actin *r, size_t *at, uint64_t *out) {
+    if (*at >= r->size) return false;
+    uint8_t first = r->data[(*at)++];
+    *out = first;
+    if (first <= PM__ACT_VARINT) return true;
+    size_t n = (size_t)first - PM__ACT_VARINT;
+    if (n > r->size - *at) return false;
+    *out = 0;
+    for (size_t i = 0; i < n; i++) *out |= (uint64_t)r->data[(*at)++] << (8 * i);
+    return true;
+}
+
+/* Reads how far before `from` something lies. */
+static bool pm__actin_back(const pm__actin *r, size_t *at, size_t from, size_t *out) {
+    uint64_t d;
+    if (!pm__actin_number(r, at, &d) || d == 0 || d > from - PM__ACT_START) return false;
+    *out = from - (size_t)d;
+    return true;
+}
+
+static bool pm__actin_line(const pm__actin *r, size_t at, size_t from, pm__act_node *e) {
+    uint64_t len;
+    if (!pm__actin_back(r, &at, from, &e->run)) return false;
+    e->end = at;
+    at = e->run;
+    if (!pm__actin_number(r, &at, &len) || len == 0 || len > r->size - at) return false;
+    e->run = at;
+    e->run_len = (size_t)len;
+    return true;
+}
+
+/* Looks at the node that begins at `at`. False: this is none. */
+static bool pm__actin_node(const pm__actin *r, size_t at, pm__act_node *e) {
+    size_t from = at;
+    if (at < PM__ACT_START || at >= r->size) return false;
+    memset(e, 0, sizeof *e);
+    uint8_t head = r->data[at++];
+    unsigned kids = head & 63;
+    e->line = (head & PM__ACT_LINE) != 0;
+    e->has_val = (head & PM__ACT_HAS_VAL) != 0;
+    if (e->line ? kids > PM__ACT_HAS_CHILD : kids > PM__ACT_MASKED) return false;
+    if (e->has_val && !pm__actin_number(r, &at, &e->val)) return false;
+    if (kids && !pm__actin_back(r, &at, from, &e->child)) return false;
+    if (e->line) return pm__actin_line(r, at, from, e) && !(e->has_val && e->child);
+    size_t n = kids < PM__ACT_MASKED ? kids : 32;
+    if (n > r->size - at) return false;
+    if (kids == PM__ACT_MASKED)
+        for (unsigned i = 0; i < 4; i++) e->mask.w[i] = pm__load64le(r->data + at + 8 * i);
+    for (unsigned i = 0; kids < PM__ACT_MASKED && i < kids; i++) {
+        if (i && r->data[at + i - 1] >= r->data[at + i]) return false;
+        pm_mask_set(&e->mask, r->data[at + i]);
+    }
+    e->end = at + n;
+    return kids < PM__ACT_MASKED || pm_mask_count(&e->mask) >= PM__ACT_MASKED;
+}
+
+static pm_status pm__actin_bad(const pm__actin *r, size_t at, const char *msg) {
+    return pm__stream_fail(r->error, PM_CORRUPT, at, msg);
+}
+
+static void pm__actin_mark(pm__actin *r, size_t at) {
+    if (pm__marks_has(&r->seen, at)) pm__marks_set(&r->twice, at);
+    pm__marks_set(&r->seen, at);
+}
+
+/* Checks the nodes right below one, all of which must lie before it, and marks them. */
+static bool pm__actin_mark_below(pm__actin *r, size_t at, const pm__act_node *e) {
+    unsigned n = e->line ? e->child != 0 : pm_mask_count(&e->mask);
+    for (size_t next = e->child; n--;) {
+        pm__act_node kid;
+        if (next >= at || !pm__actin_node(r, next, &kid)) return false;
+        pm__actin_mark(r, next);
+        next = kid.end;
+    }
+    return true;
+}
+
+/* Checks and marks all nodes. */
+static pm_status pm__actin_look(pm__actin *r, size_t root) {
+    pm__act_node e;
+    pm__actin_mark(r, root);
+    for (size_t at = root + 1; pm__marks_prev(&r->seen, at, &at);) {
+        if (!pm__actin_node(r, at, &e) || !pm__actin_mark_below(r, at, &e))
+            return pm__actin_bad(r, at, "a node is damaged");
+        if (!e.child) pm__marks_clear(&r->twice, at);
+    }
+    return PM_OK;
+}
+
+/* A location to be made: what a node says; without one (0), the end of a line. */
+typedef struct pm__actin_seed {
+    size_t node;
+    uint64_t val;
+    bool has_val;
+} pm__actin_seed;
+
+static int pm__actin_value(const pm__actin *r, pm_sprout *here, uint64_t word) {
+    pm_val v = pm__ops_is_unit(r->ops) ? 0 : word;
+    if (r->options && r->options->val) {
+        pm_status s = r->options->val(r->options->ctx, word, &v);
+        if (s != PM_OK) return s;
+    }
+    int s = pm_sprout_val(here, v);
+    if (s != PM_OK) pm__val_release(r->ops, v);
+    return s;
+}
+
+static int pm__actin_below(const pm__actin *r, pm_sprout *here, const uint8_t *way, size_t len,
+                           const pm__actin_seed *seed) {
+    const uint64_t *i = seed->node ? pm__memo_get(&r->made, seed->node, 0) : NULL;
+    if (i) return pm_sprout_graft(here, way, len, (const pm_map *)pm__list_at(&r->maps, (size_t)*i));
+    return pm_sprout_child(here, way, len, seed);
+}
+
+static int pm__actin_at(void *ctx, void *seed, pm_sprout *here, const uint8_t *path, size_t len) {
+    pm__actin *r = (pm__actin *)ctx;
+    pm__actin_seed at = *(const pm__actin_seed *)seed, below = {0, 0, false};
+    pm__act_node e, kid;
+    (void)path, (void)len;
+    if (!at.node) return at.has_val ? pm__actin_value(r, here, at.val) : PM_OK;
+    if (!pm__actin_node(r, at.node, &e)) return PM_CORRUPT;
+    if (e.line) {
+        r->path += e.run_len;
+        if (r->options && r->options->most && r->path > r->options->most) return PM_NOMEM;
+        below.node = e.child, below.val = e.val, below.has_val = e.has_val;
+        return pm__actin_below(r, here, r->data + e.run, e.run_len, &below);
+    }
+    int s = e.has_val ? pm__actin_value(r, here, e.val) : PM_OK;
+    size_t next = e.child;
+    for (int b = pm__mask_next(&e.mask, 0); s == PM_OK && b >= 0; b = pm__mask_next(&e.mask, b + 1)) {
+        uint8_t byte = (uint8_t)b;
+        below.node = next;
+        if (!pm__actin_node(r, next, &kid)) return PM_CORRUPT;
+        s = pm__actin_below(r, here, &byte, 1, &below);
+        next = kid.end;
+    }
+    return s;
+}
+
+/* Makes the map of a node, and puts it on the list. */
+static pm_status pm__actin_grow(pm__actin *r, size_t node) {
+    pm_unfold u = {sizeof(pm__actin_seed), r, pm__actin_at, NULL};
+    pm__actin_seed seed = {node, 0, false};
+    pm_map m;
+    if (!pm__list_room(&r->maps, 1)) return PM_NOMEM;
+    pm_status s = (pm_status)pm_unfold_map(&u, &seed, r->ops, r->pool, &m);
+    if (s == PM_OK) (void)pm__list_put(&r->maps, &m, 1);
+    return s;
+}
+
+static pm_status pm__actin_run(pm__actin *r) {
+    pm_image block = {r->data, r->size, 0, PM_IMAGE_WORDS}; /* for its size */
+    if (r->size < PM__ACT_START || memcmp(r->data, pm__act_magic, sizeof pm__act_magic) != 0)
+        return pm__actin_bad(r, 0, "this is no ACT file");
+    uint64_t root = pm__load64le(r->data + 8);
+    if (root < PM__ACT_START || root >= r->size) return pm__actin_bad(r, 8, "the root is elsewhere");
+    if (!pm__marks_new(&block, &r->seen) || !pm__marks_new(&block, &r->twice))
+        return pm__stream_fail(r->error, PM_NOMEM, 0, "no memory");
+    pm_status s = pm__actin_look(r, (size_t)root);
+    if (s != PM_OK) return s;
+    for (size_t at = 0; s == PM_OK && pm__marks_next(&r->twice, at, &at); at++) {
+        s = pm__actin_grow(r, at);
+        if (s == PM_OK && !pm__memo_put(&r->made, at, 0, r->maps.used - 1)) s = PM_NOMEM;
+    }
+    if (s == PM_OK) s = pm__actin_grow(r, (size_t)root);
+    return s == PM_OK ? s : pm__stream_fail(r->error, s, 0, s == PM_NOMEM ? "no memory" : "a value was refused");
+}
+
+PM_API pm_status pm_act_read(const pm_ops *ops, pm_pool *pool, const void *block, size_t size,
+                             const pm_act_options *options, pm_map *out, pm_error *error) {
+    if (!block || !out || size > PM__LEN_MAX) return PM_INVALID;
+    pm__actin r;
+    memset(&r, 0, sizeof r);
+    r.data = (const uint8_t *)block;
+    r.size = size;
+    r.ops = pm__ops_taken(ops);
+    r.pool = pool;
+    r.options = options;
+    r.error = error;
+    r.maps = pm__list_of(sizeof(pm_map));
+    if (pm__ops_is_refused(r.ops)) return pm__stream_fail(error, PM_BADHOOK, 0, "the table is refused");
+    if (pm__act_owns(r.ops) && !(options && options->val))
+        return pm__stream_fail(error, PM_MISMATCH, 0, "values that are no words");
+    pm_status s = pm__actin_run(&r);
+    if (s == PM_OK) *out = *(const pm_map *)pm__list_pop(&r.maps);
+    while (r.maps.used) pm_drop((pm_map *)pm__list_pop(&r.maps));
+    pm__list_free(&r.maps);
+    pm__memo_free(&r.made);
+    pm__marks_free(&r.seen);
+    pm__marks_free(&r.twice);
+    return s;
+}
+
+PM_API pm_status pm_act_read_file(const pm_ops *ops, pm_pool *pool, const char *name, const pm_act_options *options,
+                                  pm_map *out, pm_error *error) {
+    pm__file f;
+    pm__list block = pm__list_of(1);
+    size_t got = 1;
+    if (!name || !out) return PM_INVALID;
+    pm_status s = pm__file_open(name, &f);
+    if (s != PM_OK) return pm__stream_fail(error, s, 0, "the file cannot be opened");
+    while (s == PM_OK && got) {
+        if (!pm__list_room(&block, PM__STREAM_PIECE)) s = PM_NOMEM;
+        else s = pm__file_read(&f, block.data + block.used, PM__STREAM_PIECE, &got);
+        if (s == PM_OK) block.used += got;
+    }
+    pm__file_close(&f);
+    if (s != PM_OK) (void)pm__stream_fail(error, s, block.used, "the file cannot be read");
+    else s = pm_act_read(ops, pool, block.data, block.used, options, out, error);
+    pm__list_free(&block);
+    return s;
 }
 
 /* ---- src/pathmap/85_patch_stream.c --------------------------------------------------------------------- */
@@ -29878,6 +30742,712 @@ PM_API pm_status pm_patch_read_file(const pm_ops *ops, const char *name, const p
     return s;
 }
 
+/* ---- src/pathmap/86_sync.c ----------------------------------------------------------------------------- */
+
+/* Sending what a peer lacks. Formats: docs/formats.md.
+
+   The receiver has two maps: `have`, which it began with and whose places it compares by hash, and `made`, a clone in
+   which the answers take their places. What is still to be asked lies on a stack, so that it goes deep before it goes
+   wide and keeps few questions: of each place its path, and the hash that was announced. A message asks the topmost of
+   them, which are then in `asked`; what an answer does not reach goes back on the stack.
+
+   Contents of places, and single values, are patches from nothing (85_patch_stream.c), so all that is said there of
+   damage holds here. */
+
+enum {
+    PM__SYNC_VERSION = 1,
+    PM__SYNC_BATCH = 1024,     /* questions in a message */
+    PM__SYNC_ANSWER = 1 << 20, /* bytes behind which an answer ends */
+    PM__SYNC_FEW = 8,          /* terminals that are told rather than hashes, of a place that the receiver has */
+    PM__SYNC_MANY = 4096,      /* and of one that it has not, */
+    PM__SYNC_KEYS = 1 << 16    /* unless their keys are longer */
+};
+/* What an answer says of a place. */
+enum { PM__SYNC_GONE, PM__SYNC_FORK, PM__SYNC_FORK_VAL, PM__SYNC_ALL };
+
+/* ---- hashes of places ------------------------------------------------------------------------------------------ */
+
+/* A fold that knows the hash of every node it has seen. They belong to maps that are held as long. */
+typedef struct pm__sync_hashes {
+    const pm_ops *ops;
+    pm__fold fold;
+} pm__sync_hashes;
+
+static void pm__sync_hashes_begin(pm__sync_hashes *h) {
+    h->fold = pm__hash_fold(&h->ops);
+    h->fold.every = true;
+}
+
+static void pm__sync_hashes_end(pm__sync_hashes *h) {
+    pm_hash128 unused;
+    (void)pm__fold_end(&h->fold, PM_NOMEM, &unused);
+}
+
+static pm_status pm__sync_hash(pm__sync_hashes *h, const pm_ref *r, pm_hash128 *out) {
+    pm_status s = (pm_status)pm__fold_walk(&h->fold, pm__fold_spot_of(&r->place, r->val), 0);
+    if (s == PM_OK) {
+        *out = *(const pm_hash128 *)pm__list_at(&h->fold.results, 0);
+        h->fold.results.used = 0;
+        s = pm__val_failed(h->ops);
+    }
+    if (s == PM_OK) return s;
+    pm__sync_hashes_end(h); /* what it was in the middle of */
+    pm__sync_hashes_begin(h);
+    return s;
+}
+
+static pm_status pm__sync_hash_map(pm__sync_hashes *h, const pm_map *m, pm_hash128 *out) {
+    pm_ref r = pm_ref_of_map(m, NULL, 0);
+    return pm__sync_hash(h, &r, out);
+}
+
+static bool pm__sync_same(pm_hash128 a, pm_hash128 b) { return a.lo == b.lo && a.hi == b.hi; }
+
+/* ---- messages -------------------------------------------------------------------------------------------------- */
+
+static pm_status pm__sync_put(void *ctx, const void *from, size_t n) {
+    return pm__list_put((pm__list *)ctx, from, n) ? PM_OK : PM_NOMEM;
+}
+
+static pm_status pm__sync_number(pm__list *out, uint64_t v) {
+    uint8_t s[10];
+    size_t n = 0;
+    for (; v >= 128; v >>= 7) s[n++] = (uint8_t)(v | 128);
+    s[n++] = (uint8_t)v;
+    return pm__sync_put(out, s, n);
+}
+
+static pm_status pm__sync_put_hash(pm__list *out, pm_hash128 h) {
+    uint8_t s[16];
+    pm__store64le(s, h.lo);
+    pm__store64le(s + 8, h.hi);
+    return pm__sync_put(out, s, sizeof s);
+}
+
+/* A message that is read. */
+typedef struct pm__sync_in {
+    const uint8_t *data;
+    size_t at, len;
+    pm_error *error;
+} pm__sync_in;
+
+static pm_status pm__sync_bad(const pm__sync_in *in, const char *msg) {
+    return pm__stream_fail(in->error, PM_CORRUPT, in->at, msg);
+}
+
+static pm_status pm__sync_fail(const pm__sync_in *in, pm_status s) {
+    return s == PM_OK ? s : pm__stream_fail(in->error, s, in->at, s == PM_NOMEM ? "no memory" : "a value was refused");
+}
+
+/* Takes n bytes, which stay where they are. */
+static pm_status pm__sync_get(pm__sync_in *in, uint64_t n, const uint8_t **out) {
+    if (n > in->len - in->at) return pm__sync_bad(in, "the message ends early");
+    *out = in->len ? in->data + in->at : (const uint8_t *)"";
+    in->at += (size_t)n;
+    return PM_OK;
+}
+
+static pm_status pm__sync_get_number(pm__sync_in *in, uint64_t *out) {
+    const uint8_t *b;
+    uint64_t v = 0;
+    for (unsigned shift = 0;; shift += 7) {
+        pm_status s = pm__sync_get(in, 1, &b);
+        if (s != PM_OK) return s;
+        if (shift == 63 && *b > 1) return pm__sync_bad(in, "a number that is no number");
+        v |= (uint64_t)(*b & 127) << shift;
+        if (*b < 128) break;
+    }
+    *out = v;
+    return PM_OK;
+}
+
+static pm_status pm__sync_get_hash(pm__sync_in *in, pm_hash128 *out) {
+    const uint8_t *b;
+    pm_status s = pm__sync_get(in, 16, &b);
+    if (s == PM_OK) out->lo = pm__load64le(b), out->hi = pm__load64le(b + 8);
+    return s;
+}
+
+/* The first bytes: what kind of message, and version. */
+static pm_status pm__sync_get_head(pm__sync_in *in, uint8_t kind) {
+    const uint8_t *b;
+    pm_status s = pm__sync_get(in, 2, &b);
+    if (s != PM_OK) return s;
+    if (b[0] != kind) return pm__stream_fail(in->error, PM_CORRUPT, 0, "no message of this kind");
+    return b[1] == PM__SYNC_VERSION ? PM_OK : pm__stream_fail(in->error, PM_INVALID, 1, "a message of another version");
+}
+
+static pm_status pm__sync_get_key(pm__sync_in *in, pm__list *key) {
+    uint64_t kept, more;
+    const uint8_t *b;
+    pm_status s = pm__sync_get_number(in, &kept);
+    if (s == PM_OK) s = pm__sync_get_number(in, &more);
+    if (s == PM_OK && kept > key->used) s = pm__sync_bad(in, "a key keeps more than there is");
+    if (s == PM_OK) s = pm__sync_get(in, more, &b);
+    if (s != PM_OK) return s;
+    key->used = (size_t)kept;
+    return pm__list_put(key, b, (size_t)more) ? PM_OK : pm__sync_fail(in, PM_NOMEM);
+}
+
+/* ---- the sender ------------------------------------------------------------------------------------------------ */
+
+struct pm_sync_source {
+    pm_map map;
+    pm__sync_hashes hashes;
+    pm_hash128 hash;
+    pm_patch_options values;
+    pm__list out;
+};
+
+PM_API pm_status pm_sync_source_new(const pm_map *m, const pm_patch_options *values, pm_sync_source **out) {
+    if (!m || !out) return PM_INVALID;
+    pm_sync_source *s = (pm_sync_source *)pm__mem_alloc_big(sizeof *s);
+    if (!s) return PM_NOMEM;
+    memset(s, 0, sizeof *s);
+    s->map = pm_clone(m);
+    s->hashes.ops = pm_map_ops(m);
+    if (values) s->values = *values;
+    s->out = pm__list_of(1);
+    pm__sync_hashes_begin(&s->hashes);
+    pm_status st = pm__sync_hash_map(&s->hashes, &s->map, &s->hash);
+    if (st == PM_OK) *out = s;
+    else pm_sync_source_free(s);
+    return st;
+}
+
+PM_API void pm_sync_source_free(pm_sync_source *s) {
+    if (!s) return;
+    pm__sync_hashes_end(&s->hashes);
+    pm__list_free(&s->out);
+    pm_drop(&s->map);
+    pm__mem_free_big(s, sizeof *s);
+}
+
+PM_API pm_hash128 pm_sync_source_hash(const pm_sync_source *s) {
+    return s ? s->hash : pm__hash_seal(pm__hash_begin(0));
+}
+
+/* The terminals of a place, if they are few. */
+typedef struct pm__sync_few {
+    pm__patch patch;
+    size_t most;
+    bool memory, over;
+} pm__sync_few;
+
+static bool pm__sync_gather(void *ctx, const pm_change *c) {
+    pm__sync_few *f = (pm__sync_few *)ctx;
+    size_t keys = f->patch.keys.used;
+    f->over = f->patch.changes.used >= f->most || c->len > PM__SYNC_KEYS || keys > PM__SYNC_KEYS - c->len;
+    if (!f->over) f->memory = pm__patch_add(&f->patch, c);
+    return f->memory && !f->over;
+}
+
+/* Tells all that lies at a place, unless it is much. */
+static pm_status pm__sync_answer_all(pm_sync_source *s, const pm_ref *r, size_t most, bool *told) {
+    pm__sync_few f = {pm__patch_open(s->hashes.ops), most, true, false};
+    pm_map all, none = pm_new(s->hashes.ops, NULL);
+    pm_status st = pm_ref_make_map(r, &all);
+    if (st != PM_OK) return st;
+    st = pm_diff(&none, &all, pm__sync_gather, &f);
+    if (st == PM_OK && !f.memory) st = PM_NOMEM;
+    pm_drop(&all);
+    pm_patch p = pm__patch_close(&f.patch);
+    uint8_t form = PM__SYNC_ALL;
+    *told = st == PM_OK && !f.over;
+    if (*told) st = pm__sync_put(&s->out, &form, 1);
+    if (*told && st == PM_OK) st = pm_patch_write(&p, pm__sync_put, &s->out, &s->values, NULL);
+    pm_patch_drop(&p);
+    return st;
+}
+
+/* Tells a value, as a patch of the empty path. */
+static pm_status pm__sync_answer_value(pm_sync_source *s, pm_val v) {
+    pm__patch w = pm__patch_open(s->hashes.ops);
+    pm_change c;
+    memset(&c, 0, sizeof c);
+    c.after.some = true, c.after.val = v;
+    pm_status st = pm__patch_add(&w, &c) ? PM_OK : PM_NOMEM;
+    pm_patch p = pm__patch_close(&w);
+    if (st == PM_OK) st = pm_patch_write(&p, pm__sync_put, &s->out, &s->values, NULL);
+    pm_patch_drop(&p);
+    return st;
+}
+
+/* Tells the bytes that lead on from a place, with the hashes. */
+static pm_status pm__sync_answer_children(pm_sync_source *s, const pm_ref *r) {
+    pm_mask m = pm_ref_child_mask(r);
+    pm_hash128 h;
+    pm_status st = pm__sync_number(&s->out, pm_mask_count(&m));
+    for (int b = pm__mask_next(&m, 0); st == PM_OK && b >= 0; b = pm__mask_next(&m, b + 1)) {
+        uint8_t byte = (uint8_t)b;
+        pm_ref child = pm_ref_at(r, &byte, 1);
+        st = pm__sync_hash(&s->hashes, &child, &h);
+        if (st == PM_OK) st = pm__sync_put(&s->out, &byte, 1);
+        if (st == PM_OK) st = pm__sync_put_hash(&s->out, h);
+    }
+    return st;
+}
+
+static pm_status pm__sync_answer_fork(pm_sync_source *s, pm_ref r) {
+    pm__list run = pm__list_of(1);
+    pm_status st = PM_OK;
+    while (st == PM_OK && !pm_ref_val(&r) && pm_ref_child_count(&r) == 1) {
+        pm_mask m = pm_ref_child_mask(&r);
+        uint8_t byte = (uint8_t)pm__mask_next(&m, 0);
+        st = pm__sync_put(&run, &byte, 1);
+        r = pm_ref_at(&r, &byte, 1);
+    }
+    uint8_t form = pm_ref_val(&r) ? PM__SYNC_FORK_VAL : PM__SYNC_FORK;
+    if (st == PM_OK) st = pm__sync_put(&s->out, &form, 1);
+    if (st == PM_OK) st = pm__sync_number(&s->out, run.used);
+    if (st == PM_OK) st = pm__sync_put(&s->out, run.data, run.used);
+    if (st == PM_OK && pm_ref_val(&r)) st = pm__sync_answer_value(s, *pm_ref_val(&r));
+    if (st == PM_OK) st = pm__sync_answer_children(s, &r);
+    pm__list_free(&run);
+    return st;
+}
+
+static pm_status pm__sync_answer_one(pm_sync_source *s, const pm__list *key, bool has_nothing) {
+    pm_ref r = pm_ref_of_map(&s->map, key->data, key->used);
+    uint8_t gone = PM__SYNC_GONE;
+    bool told = false;
+    if (!pm_ref_exists(&r)) return pm__sync_put(&s->out, &gone, 1);
+    pm_status st = pm__sync_answer_all(s, &r, has_nothing ? PM__SYNC_MANY : PM__SYNC_FEW, &told);
+    return st == PM_OK && !told ? pm__sync_answer_fork(s, r) : st;
+}
+
+static pm_status pm__sync_answer_run(pm_sync_source *s, pm__sync_in *in, pm__list *key) {
+    uint8_t head[2] = {'a', PM__SYNC_VERSION}, count[4] = {0, 0, 0, 0};
+    const uint8_t *b;
+    uint64_t n, i = 0;
+    pm_status st = pm__sync_get_head(in, 'q');
+    if (st == PM_OK) st = pm__sync_get_number(in, &n);
+    if (st != PM_OK) return st;
+    s->out.used = 0;
+    st = pm__sync_put(&s->out, head, sizeof head);
+    if (st == PM_OK) st = pm__sync_put_hash(&s->out, s->hash);
+    size_t at = s->out.used;
+    if (st == PM_OK) st = pm__sync_put(&s->out, count, sizeof count);
+    for (st = pm__sync_fail(in, st); st == PM_OK && i < n && i < UINT32_MAX; i++) {
+        if (i && s->out.used > PM__SYNC_ANSWER) break;
+        st = pm__sync_get(in, 1, &b);
+        if (st == PM_OK && *b > 1) st = pm__sync_bad(in, "no question");
+        if (st == PM_OK) st = pm__sync_get_key(in, key);
+        if (st == PM_OK) st = pm__sync_fail(in, pm__sync_answer_one(s, key, *b != 0));
+    }
+    if (st == PM_OK && i == n && in->at != in->len) st = pm__sync_bad(in, "more than the questions");
+    for (unsigned k = 0; st == PM_OK && k < 4; k++) s->out.data[at + k] = (uint8_t)(i >> (8 * k));
+    return st;
+}
+
+PM_API pm_status pm_sync_answer(pm_sync_source *s, const void *msg, size_t len, pm_write_fn write, void *ctx,
+                                pm_error *error) {
+    if (!s || (!msg && len) || len > PM__LEN_MAX || !write) return PM_INVALID;
+    pm__sync_in in = {(const uint8_t *)msg, 0, len, error};
+    pm__list key = pm__list_of(1);
+    pm_status st = pm__sync_answer_run(s, &in, &key);
+    pm__list_free(&key);
+    if (st != PM_OK) return st;
+    st = write(ctx, s->out.data, s->out.used);
+    return st == PM_OK ? st : pm__stream_fail(error, st, 0, "the write function failed");
+}
+
+/* ---- the receiver ---------------------------------------------------------------------------------------------- */
+
+typedef struct pm__sync_item {
+    pm_hash128 hash; /* announced; of the root not known before the first answer */
+    size_t at, len;  /* its path, in `keys` */
+    bool lacks;      /* there is nothing at this path yet */
+} pm__sync_item;
+
+typedef struct pm__sync_items {
+    pm__list items, keys;
+} pm__sync_items;
+
+struct pm_sync {
+    pm_map have, made;
+    pm__sync_hashes hashes;
+    pm__sync_items stack, asked;
+    pm_patch_options values;
+    pm__list out;
+    bool rooted; /* the sender's hash is known */
+    bool again;  /* all was done, and the root is asked for once more */
+    pm_sync_stats stats;
+};
+
+static pm__sync_items pm__sync_items_new(void) {
+    pm__sync_items x = {pm__list_of(sizeof(pm__sync_item)), pm__list_of(1)};
+    return x;
+}
+
+static void pm__sync_items_free(pm__sync_items *x) {
+    pm__list_free(&x->items);
+    pm__list_free(&x->keys);
+}
+
+static pm__sync_item *pm__sync_item_at(const pm__sync_items *x, size_t i) {
+    return (pm__sync_item *)pm__list_at(&x->items, i);
+}
+
+/* Puts a question on top. Its path is that of `a` and `b`. */
+static bool pm__sync_push(pm__sync_items *x, pm_hash128 hash, bool lacks, const pm_key *a, const pm_key *b) {
+    pm__sync_item i = {hash, x->keys.used, a->len + b->len, lacks};
+    if (!pm__list_put(&x->keys, a->data, a->len) || !pm__list_put(&x->keys, b->data, b->len)) return false;
+    return pm__list_put(&x->items, &i, 1);
+}
+
+/* Moves the items from `first` on from the top of one list to that of another. False: no memory, nothing was moved. */
+static bool pm__sync_move(pm__sync_items *from, size_t first, pm__sync_items *to) {
+    size_t n = from->items.used - first, shift = to->keys.used;
+    if (!n) return true;
+    size_t at = pm__sync_item_at(from, first)->at;
+    const uint8_t *keys = from->keys.data ? from->keys.data + at : NULL;
+    if (!pm__list_room(&to->items, n) || !pm__list_put(&to->keys, keys, from->keys.used - at)) return false;
+    for (size_t i = first; i < from->items.used; i++) {
+        pm__sync_item x = *pm__sync_item_at(from, i);
+        x.at = x.at - at + shift;
+        (void)pm__list_put(&to->items, &x, 1);
+    }
+    from->items.used = first;
+    from->keys.used = at;
+    return true;
+}
+
+PM_API pm_status pm_sync_new(const pm_map *have, const pm_patch_options *values, pm_sync **out) {
+    if (!have || !out) return PM_INVALID;
+    if (pm__ops_is_refused(pm_map_ops(have))) return PM_BADHOOK;
+    pm_sync *s = (pm_sync *)pm__mem_alloc_big(sizeof *s);
+    if (!s) return PM_NOMEM;
+    memset(s, 0, sizeof *s);
+    s->have = pm_clone(have);
+    s->made = pm_clone(have);
+    s->hashes.ops = pm_map_ops(have);
+    if (values) s->values = *values;
+    s->stack = pm__sync_items_new();
+    s->asked = pm__sync_items_new();
+    s->out = pm__list_of(1);
+    pm__sync_hashes_begin(&s->hashes);
+    *out = s;
+    return PM_OK;
+}
+
+PM_API void pm_sync_free(pm_sync *s) {
+    if (!s) return;
+    pm__sync_hashes_end(&s->hashes);
+    pm__sync_items_free(&s->stack);
+    pm__sync_items_free(&s->asked);
+    pm__list_free(&s->out);
+    pm_drop(&s->have);
+    pm_drop(&s->made);
+    pm__mem_free_big(s, sizeof *s);
+}
+
+PM_API bool pm_sync_done(const pm_sync *s) { return s && s->rooted && !s->stack.items.used && !s->asked.items.used; }
+
+PM_API pm_map pm_sync_map(const pm_sync *s) { return pm_clone(s ? &s->made : NULL); }
+
+PM_API void pm_sync_get_stats(const pm_sync *s, pm_sync_stats *out) {
+    if (!out) return;
+    memset(out, 0, sizeof *out);
+    if (!s) return;
+    *out = s->stats;
+    out->waiting = s->stack.items.used + s->asked.items.used;
+}
+
+/* Chooses what to ask. */
+static bool pm__sync_choose(pm_sync *s) {
+    static const pm_key root = {NULL, 0};
+    if (s->asked.items.used) return true;
+    size_t n = s->stack.items.used, first = n < PM__SYNC_BATCH ? 0 : n - PM__SYNC_BATCH;
+    if (n) return pm__sync_move(&s->stack, first, &s->asked);
+    s->again = s->rooted;
+    return pm__sync_push(&s->asked, s->stats.hash, pm_is_empty(&s->made), &root, &root);
+}
+
+static pm_status pm__sync_put_question(pm_sync *s, size_t i) {
+    pm__sync_item x = *pm__sync_item_at(&s->asked, i), last = {x.hash, 0, 0, false};
+    if (i) last = *pm__sync_item_at(&s->asked, i - 1);
+    const uint8_t *keys = s->asked.keys.data;
+    size_t kept = 0;
+    uint8_t lacks = x.lacks;
+    while (kept < last.len && kept < x.len && keys[last.at + kept] == keys[x.at + kept]) kept++;
+    pm_status st = pm__sync_put(&s->out, &lacks, 1);
+    if (st == PM_OK) st = pm__sync_number(&s->out, kept);
+    if (st == PM_OK) st = pm__sync_number(&s->out, x.len - kept);
+    return st == PM_OK && x.len > kept ? pm__sync_put(&s->out, keys + x.at + kept, x.len - kept) : st;
+}
+
+PM_API pm_status pm_sync_ask(pm_sync *s, pm_write_fn write, void *ctx) {
+    uint8_t head[2] = {'q', PM__SYNC_VERSION};
+    if (!s || !write) return PM_INVALID;
+    if (!pm__sync_choose(s)) return PM_NOMEM;
+    s->out.used = 0;
+    pm_status st = pm__sync_put(&s->out, head, sizeof head);
+    if (st == PM_OK) st = pm__sync_number(&s->out, s->asked.items.used);
+    for (size_t i = 0; st == PM_OK && i < s->asked.items.used; i++) st = pm__sync_put_question(s, i);
+    if (st == PM_OK) st = write(ctx, s->out.data, s->out.used);
+    if (st == PM_OK) s->stats.bytes_out += s->out.used;
+    return st;
+}
+
+/* An answer, taken apart. */
+typedef struct pm__sync_fork {
+    const uint8_t *run;
+    size_t run_len;
+    unsigned n;
+    uint8_t bytes[256];
+    pm_hash128 hashes[256];
+} pm__sync_fork;
+
+static pm_status pm__sync_read(void *ctx, void *to, size_t n, size_t *got) {
+    pm__sync_in *in = (pm__sync_in *)ctx;
+    if (n > in->len - in->at) n = in->len - in->at;
+    if (n) memcpy(to, in->data + in->at, n);
+    in->at += n;
+    *got = n;
+    return PM_OK;
+}
+
+/* Takes a patch from nothing, and makes the map that it is. */
+static pm_status pm__sync_get_map(pm_sync *s, pm__sync_in *in, pm_map *out) {
+    pm_patch p;
+    size_t from = in->at;
+    pm_error why = {PM_OK, 0, ""};
+    pm_status st = pm_patch_read(s->hashes.ops, pm__sync_read, in, &s->values, &p, &why);
+    if (st != PM_OK) return pm__stream_fail(in->error, st, from + why.offset, why.msg);
+    *out = pm_new(s->hashes.ops, s->have.pool);
+    st = pm__sync_fail(in, pm_patch_apply(&p, out));
+    pm_patch_drop(&p);
+    if (st != PM_OK) pm_drop(out);
+    return st;
+}
+
+/* Takes a fork; its value is what `val` holds at the empty path. */
+static pm_status pm__sync_get_fork(pm_sync *s, pm__sync_in *in, bool has_val, pm__sync_fork *f, pm_map *val) {
+    uint64_t run, n;
+    const uint8_t *b;
+    pm_status st = pm__sync_get_number(in, &run);
+    if (st == PM_OK) st = pm__sync_get(in, run, &f->run);
+    if (st == PM_OK && has_val) st = pm__sync_get_map(s, in, val);
+    if (st == PM_OK) st = pm__sync_get_number(in, &n);
+    if (st != PM_OK) return st;
+    if (n > 256) return pm__sync_bad(in, "more than 256 children");
+    f->run_len = (size_t)run;
+    f->n = (unsigned)n;
+    for (unsigned i = 0; st == PM_OK && i < f->n; i++) {
+        st = pm__sync_get(in, 1, &b);
+        if (st != PM_OK) return st;
+        f->bytes[i] = *b;
+        if (i && f->bytes[i - 1] >= *b) return pm__sync_bad(in, "children out of order");
+        st = pm__sync_get_hash(in, &f->hashes[i]);
+    }
+    return st;
+}
+
+static pm_hash128 pm__sync_fork_hash(const pm_sync *s, const pm__sync_fork *f, const pm_map *val) {
+    pm_hash128 h = pm__hash_begin(f->n);
+    const pm_ops *ops = s->hashes.ops;
+    for (unsigned i = 0; i < f->n; i++) h = pm__hash_child(h, f->bytes[i], f->hashes[i]);
+    h = pm__hash_seal(h);
+    const pm_val *v = pm_get(val, NULL, 0);
+    if (v) pm__hash_add(&ops, *v, &h);
+    pm__hash_run(NULL, f->run, f->run_len, &h);
+    return h;
+}
+
+/* Makes what is to stand at a fork now: what was there, without the children that the fork has not, with its value. */
+static pm_status pm__sync_fork_map(const pm_sync *s, const pm_ref *at, const pm__sync_fork *f, const pm_map *val,
+                                   pm_map *out) {
+    pm_mask mask;
+    pm_wz w;
+    const pm_val *v = pm_get(val, NULL, 0);
+    pm_map m = pm_new(s->hashes.ops, s->have.pool);
+    pm_status st = pm_ref_exists(at) ? pm_ref_make_map(at, &m) : PM_OK;
+    if (st != PM_OK) return st;
+    memset(&mask, 0, sizeof mask);
+    for (unsigned i = 0; i < f->n; i++) pm_mask_set(&mask, f->bytes[i]);
+    st = pm_wz_open(&m, NULL, 0, &w);
+    if (st == PM_OK) {
+        st = pm_wz_remove_unmasked(&w, &mask, PM_KEEP);
+        (void)pm_wz_drop(&w);
+    }
+    if (st == PM_OK) st = v ? pm__map_set_shared(&m, NULL, 0, *v) : pm_remove(&m, NULL, 0, PM_KEEP, NULL);
+    *out = pm_new(s->hashes.ops, s->have.pool);
+    if (st == PM_OK) st = pm_wz_open(out, f->run, f->run_len, &w);
+    if (st == PM_OK) {
+        st = pm_wz_graft_map(&w, &m);
+        (void)pm_wz_drop(&w);
+    }
+    pm_drop(&m);
+    if (st != PM_OK) pm_drop(out);
+    return st;
+}
+
+/* Asks for the children of a fork that are not as they were. */
+static pm_status pm__sync_ask_children(pm_sync *s, const pm__sync_item *x, const pm_ref *at, const pm__sync_fork *f) {
+    pm__list way = pm__list_of(1);
+    pm_status st = PM_OK;
+    bool ok =
+        (!x->len || pm__list_put(&way, s->asked.keys.data + x->at, x->len)) && pm__list_put(&way, f->run, f->run_len);
+    pm_key above = {way.data, way.used};
+    for (unsigned i = 0; ok && st == PM_OK && i < f->n; i++) {
+        pm_ref child = pm_ref_at(at, &f->bytes[i], 1);
+        pm_key last = {&f->bytes[i], 1};
+        bool lacks = !pm_ref_exists(&child);
+        pm_hash128 h;
+        if (!lacks) st = pm__sync_hash(&s->hashes, &child, &h);
+        if (st != PM_OK || (!lacks && pm__sync_same(h, f->hashes[i]))) continue;
+        ok = pm__sync_push(&s->stack, f->hashes[i], lacks, &above, &last);
+        uint64_t used = (uint64_t)s->stack.items.used * sizeof(pm__sync_item) + s->stack.keys.used;
+        if (s->values.most && used > s->values.most) ok = false;
+    }
+    pm__list_free(&way);
+    return ok ? st : PM_NOMEM;
+}
+
+/* Puts a map in the place of what is at a path. */
+static pm_status pm__sync_graft(pm_sync *s, const pm__sync_item *x, const pm_map *m) {
+    pm_wz w;
+    pm_status st = pm_wz_open(&s->made, x->len ? s->asked.keys.data + x->at : NULL, x->len, &w);
+    if (st != PM_OK) return st;
+    st = pm_wz_graft_map(&w, m);
+    (void)pm_wz_drop(&w);
+    return st;
+}
+
+/* Takes one answer; what it asks in turn comes on the stack. */
+static pm_status pm__sync_take_fork(pm_sync *s, pm__sync_in *in, const pm__sync_item *x, bool has_val) {
+    pm_map val = pm_new(s->hashes.ops, NULL), now;
+    size_t items = s->stack.items.used, keys = s->stack.keys.used;
+    pm__sync_fork *f = (pm__sync_fork *)pm__mem_alloc_big(sizeof *f);
+    if (!f) return pm__sync_fail(in, PM_NOMEM);
+    pm_status st = pm__sync_get_fork(s, in, has_val, f, &val);
+    if (st == PM_OK && !pm__sync_same(pm__sync_fork_hash(s, f, &val), x->hash))
+        st = pm__sync_bad(in, "not what was announced");
+    if (st == PM_OK) {
+        pm_ref r = pm_ref_of_map(&s->have, x->len ? s->asked.keys.data + x->at : NULL, x->len);
+        pm_ref at = pm_ref_at(&r, f->run, f->run_len);
+        st = pm__sync_fork_map(s, &at, f, &val, &now);
+        if (st == PM_OK) {
+            st = pm__sync_ask_children(s, x, &at, f);
+            if (st == PM_OK) st = pm__sync_graft(s, x, &now);
+            pm_drop(&now);
+        }
+        if (st != PM_OK) s->stack.items.used = items, s->stack.keys.used = keys;
+        st = pm__sync_fail(in, st);
+    }
+    pm_drop(&val);
+    pm__mem_free_big(f, sizeof *f);
+    return st;
+}
+
+static pm_status pm__sync_take_all(pm_sync *s, pm__sync_in *in, const pm__sync_item *x) {
+    pm_map now;
+    pm_hash128 h;
+    pm_status st = pm__sync_get_map(s, in, &now);
+    if (st != PM_OK) return st;
+    st = pm__sync_fail(in, pm_hash(&now, &h));
+    if (st == PM_OK && !pm__sync_same(h, x->hash)) st = pm__sync_bad(in, "not what was announced");
+    if (st == PM_OK) st = pm__sync_fail(in, pm__sync_graft(s, x, &now));
+    pm_drop(&now);
+    return st;
+}
+
+static pm_status pm__sync_take_one(pm_sync *s, pm__sync_in *in, const pm__sync_item *x) {
+    const uint8_t *form;
+    pm_status st = pm__sync_get(in, 1, &form);
+    if (st != PM_OK) return st;
+    switch (*form) {
+    case PM__SYNC_FORK: return pm__sync_take_fork(s, in, x, false);
+    case PM__SYNC_FORK_VAL: return pm__sync_take_fork(s, in, x, true);
+    case PM__SYNC_ALL: return pm__sync_take_all(s, in, x);
+    default: return pm__sync_bad(in, "no answer");
+    }
+}
+
+/* Begins anew, with what was received. */
+static void pm__sync_rebase(pm_sync *s) {
+    pm__sync_hashes_end(&s->hashes);
+    pm__sync_hashes_begin(&s->hashes);
+    pm_drop(&s->have);
+    s->have = pm_clone(&s->made);
+    s->rooted = false;
+    s->stack.items.used = s->stack.keys.used = 0;
+}
+
+static void pm__sync_asked_nothing(pm_sync *s) {
+    s->asked.items.used = s->asked.keys.used = 0;
+    s->again = false;
+}
+
+/* Looks at the sender's hash. If it is known for the first time, or is another one than before, all questions go but
+   for that about the root. *done: there is nothing to take. */
+static pm_status pm__sync_take_root(pm_sync *s, pm_hash128 root, bool *done) {
+    pm_hash128 own;
+    bool again = s->again, news = !s->rooted || !pm__sync_same(root, s->stats.hash);
+    *done = again && !news;
+    if (*done) pm__sync_asked_nothing(s);
+    if (!news) return PM_OK;
+    if (s->rooted) pm__sync_rebase(s);
+    s->again = false;
+    pm_status st = pm__sync_hash_map(&s->hashes, &s->have, &own);
+    if (st != PM_OK) return st;
+    bool same = pm__sync_same(own, root);
+    s->stats.hash = root;
+    *done = same || s->asked.items.used != 1 || pm__sync_item_at(&s->asked, 0)->len;
+    if (*done) pm__sync_asked_nothing(s); /* the root is asked for next */
+    else pm__sync_item_at(&s->asked, 0)->hash = root;
+    s->rooted = same || !*done;
+    return PM_OK;
+}
+
+/* When all is there: whether it is what the sender has. */
+static pm_status pm__sync_check(pm_sync *s, const pm__sync_in *in) {
+    pm_hash128 own;
+    if (!pm_sync_done(s)) return PM_OK;
+    pm_status st = pm__sync_fail(in, pm__sync_hash_map(&s->hashes, &s->made, &own));
+    if (st == PM_OK && !pm__sync_same(own, s->stats.hash)) st = pm__sync_bad(in, "the maps differ in the end");
+    if (st != PM_OK) pm__sync_rebase(s);
+    return st;
+}
+
+static pm_status pm__sync_take_answers(pm_sync *s, pm__sync_in *in) {
+    const uint8_t *b;
+    pm_hash128 root;
+    bool done = false;
+    pm_status st = pm__sync_get_head(in, 'a');
+    if (st == PM_OK) st = pm__sync_get_hash(in, &root);
+    if (st == PM_OK) st = pm__sync_get(in, 4, &b);
+    if (st != PM_OK) return st;
+    size_t n = pm__load32le(b), i = 0;
+    if (!n || n > s->asked.items.used) return pm__sync_bad(in, "not as many answers as were asked for");
+    st = pm__sync_fail(in, pm__sync_take_root(s, root, &done));
+    if (st != PM_OK || done) return st;
+    for (; st == PM_OK && i < n; i++) {
+        pm__sync_item x = *pm__sync_item_at(&s->asked, i);
+        st = pm__sync_take_one(s, in, &x);
+        if (st != PM_OK) break;
+        s->stats.questions++;
+    }
+    if (!pm__sync_move(&s->asked, i, &s->stack)) {
+        /* The questions that are answered are asked again, and answered by what is there by now. */
+        return st == PM_OK ? pm__sync_fail(in, PM_NOMEM) : st;
+    }
+    pm__sync_asked_nothing(s);
+    if (st == PM_OK && in->at != in->len) st = pm__sync_bad(in, "more than the answers");
+    return st == PM_OK ? pm__sync_check(s, in) : st;
+}
+
+PM_API pm_status pm_sync_take(pm_sync *s, const void *msg, size_t len, pm_error *error) {
+    if (!s || (!msg && len) || len > PM__LEN_MAX) return PM_INVALID;
+    pm__sync_in in = {(const uint8_t *)msg, 0, len, error};
+    pm_status st = pm__sync_take_answers(s, &in);
+    if (st != PM_OK) return st;
+    s->stats.round_trips++;
+    s->stats.bytes_in += len;
+    return PM_OK;
+}
+
 /* ---- src/pathmap/87_clone_apart.c ---------------------------------------------------------------------- */
 
 /* Clones apart. A clone counts at the root node; copied as for a write, that node is the clone's own. */
@@ -29892,6 +31462,195 @@ PM_API pm_status pm_clone_apart(const pm_map *m, pm_map *out) {
     }
     *out = copy;
     return PM_OK;
+}
+
+/* ---- src/pathmap/88_head_wait.c ------------------------------------------------------------------------ */
+
+/* Writers of a head by turns. The protocol of heads is as it was (66_head.c): what is new is a list of requests that
+   wait, in the order of their calls, and a look at it whenever a claim ends.
+
+   A request is granted if no claim is in its way, and no request before it in the list. Who ends a claim wakes those
+   that it was in the way of, unless a request before them is in theirs; who is woken takes the lock and looks again. A
+   request that leaves the list without having been granted does the same for those behind it. One that was granted
+   need not: its claims are in their way now.
+
+   A request lies on the stack of its thread, and is in the list only while that is inside of the call. Its word is
+   changed under the lock, where the thread has read it before it went to sleep: no wake-up is missed. */
+
+typedef struct pm__turn {
+    const pm_key *paths;
+    size_t n;
+    pm__a32 woken; /* changed when it should look again */
+    struct pm__turn *next;
+} pm__turn;
+
+static bool pm__turn_overlaps(const pm__turn *t, const void *path, size_t len) {
+    for (size_t i = 0; i < t->n; i++)
+        if (pm__paths_overlap((const uint8_t *)t->paths[i].data, t->paths[i].len, (const uint8_t *)path, len))
+            return true;
+    return false;
+}
+
+/* Whether a request that came before is in the way. */
+static bool pm__turn_is_behind(const pm_head *h, const pm__turn *t) {
+    for (const pm__turn *u = h->turns; u && u != t; u = u->next)
+        for (size_t i = 0; i < t->n; i++)
+            if (pm__turn_overlaps(u, t->paths[i].data, t->paths[i].len)) return true;
+    return false;
+}
+
+/* Wakes those whom nothing at a path keeps any more. With the lock held. */
+static void pm__turns_wake(pm_head *h, const void *path, size_t len) {
+    for (pm__turn *t = h->turns; t; t = t->next) {
+        if (!pm__turn_overlaps(t, path, len) || pm__turn_is_behind(h, t)) continue;
+        (void)pm__a32_fetch_add_acq_rel(&t->woken, 1);
+        pm__wake(&t->woken, true);
+    }
+}
+
+static void pm__turns_claim_ends(pm_head *h, const pm__claim *c) { pm__turns_wake(h, c->path, c->len); }
+
+static void pm__turn_enter(pm_head *h, pm__turn *t) {
+    pm__turn **link = &h->turns;
+    while (*link) link = &(*link)->next;
+    t->next = NULL;
+    *link = t;
+    h->claim_ends = pm__turns_claim_ends;
+}
+
+static void pm__turn_leave(pm_head *h, pm__turn *t, bool granted) {
+    pm__turn **link = &h->turns;
+    while (*link != t) link = &(*link)->next;
+    *link = t->next;
+    for (size_t i = 0; !granted && i < t->n; i++) pm__turns_wake(h, t->paths[i].data, t->paths[i].len);
+    if (!h->turns) h->claim_ends = NULL;
+}
+
+/* Gives the writers out if nothing is in the way. *made: how many there are, also if they cannot be all. With the lock
+   held. */
+static pm_status pm__turn_try(pm_head *h, const pm__turn *t, pm_wz *out, size_t *made) {
+    if (!pm__head_settle(h)) return PM_NOMEM;
+    if (pm__turn_is_behind(h, t)) return PM_CONFLICT;
+    for (size_t i = 0; i < t->n; i++)
+        if (pm__claims_conflict(&h->claims, PM_CLAIM_WRITER, t->paths[i].data, t->paths[i].len)) return PM_CONFLICT;
+    for (; *made < t->n; ++*made) {
+        const pm_key *k = &t->paths[*made];
+        pm_status s = pm__writer_new(h, k->data, k->len, &out[*made]);
+        if (s != PM_OK) return s;
+    }
+    return PM_OK;
+}
+
+/* Gives up the lock until the request should look again. False: the time has passed. */
+static bool pm__turn_sleep(pm_head *h, pm__turn *t, uint64_t until) {
+    /* What every `long` can say. Where waiting is napping (10_platform.c), a short nap. */
+    const uint64_t most = !PM__FUTEX && PM__THREADS == PM__THREADS_C11 ? 50 : 1000000000;
+    uint64_t left = 0, now = until == PM_FOREVER ? 0 : pm__clock_us();
+    if (until != PM_FOREVER) {
+        if (now >= until) return false;
+        left = until - now;
+    }
+    uint64_t part = left < most ? left : most;
+    uint32_t seen = pm__load_relaxed(&t->woken);
+    pm__head_unlock(h);
+    bool passed = !pm__spin(&t->woken, seen) && pm__wait(&t->woken, seen, (long)part);
+    pm__lock_acquire(&h->lock);
+    return !passed || part != left;
+}
+
+/* Waits for the turn, and takes it. With the lock held. */
+static pm_status pm__turn_take(pm_head *h, pm__turn *t, uint64_t us, pm_wz *out, size_t *made) {
+    pm_status s = pm__turn_try(h, t, out, made);
+    if (s != PM_CONFLICT || !us || PM_NO_THREADS) return s;
+    uint64_t now = us == PM_FOREVER ? 0 : pm__clock_us();
+    uint64_t until = us < PM_FOREVER - now ? now + us : PM_FOREVER;
+    bool time_left = true;
+    pm__turn_enter(h, t);
+    while (s == PM_CONFLICT && time_left) {
+        time_left = pm__turn_sleep(h, t, until);
+        s = pm__turn_try(h, t, out, made);
+    }
+    pm__turn_leave(h, t, s == PM_OK);
+    return s;
+}
+
+/* What is in the way of a request. Without memory for all of it, nothing. With the lock held. */
+static void pm__turn_report(pm_head *h, const pm__turn *t, pm_map *why) {
+    for (size_t i = 0; i < t->n; i++) {
+        const pm_key *k = &t->paths[i];
+        if (!pm__claims_conflict(&h->claims, PM_CLAIM_WRITER, k->data, k->len)) continue;
+        pm__claims_report(&h->claims, PM_CLAIM_WRITER, k->data, k->len, why);
+        if (pm_is_empty(why)) return;
+    }
+}
+
+/* A request that cannot be: places that are no paths, or are in each other's way. */
+static bool pm__turn_refuses(const pm_head *h, const pm__turn *t, const pm_wz *out) {
+    if (!h || (t->n && (!t->paths || !out))) return true;
+    for (size_t i = 0; i < t->n; i++) {
+        const pm__turn before = {.paths = t->paths, .n = i};
+        if (pm__head_refuses(h, t->paths[i].data, t->paths[i].len, out)) return true;
+        if (pm__turn_overlaps(&before, t->paths[i].data, t->paths[i].len)) return true;
+    }
+    return false;
+}
+
+PM_API pm_status pm_head_write_all_wait(pm_head *h, const pm_key *paths, size_t n, uint64_t us, pm_wz *out,
+                                        pm_map *why) {
+    pm__turn t = {.paths = paths, .n = n};
+    size_t made = 0;
+    if (why) *why = pm_new(pm_ops_bits(), NULL);
+    for (size_t i = 0; out && i < n; i++) pm__wz_clear(&out[i]);
+    if (pm__turn_refuses(h, &t, out)) return PM_INVALID;
+    pm__store_relaxed(&t.woken, 0);
+    pm__lock_acquire(&h->lock);
+    pm_status s = pm__turn_take(h, &t, us, out, &made);
+    if (s == PM_CONFLICT && why) pm__turn_report(h, &t, why);
+    pm__head_unlock(h);
+    while (s != PM_OK && made) (void)pm_wz_drop(&out[--made]);
+    return s;
+}
+
+PM_API pm_status pm_head_write_wait(pm_head *h, const void *path, size_t len, uint64_t us, pm_wz *out, pm_map *why) {
+    const pm_key here = {path, len};
+    if (!out) return pm_head_write(h, path, len, out, why); /* refuses it */
+    return pm_head_write_all_wait(h, &here, 1, us, out, why);
+}
+
+/* ---- which writers ------------------------------------------------------------------------------------------- */
+
+/* Removes what lies below each value; so none of that is come to. */
+static pm_status pm__turn_cut(pm_wz *w, bool *changed) {
+    pm_rz *c = pm_wz_cursor(w);
+    for (bool more = pm_rz_is_val(c) || pm_rz_to_next_val(c); more; more = pm_rz_to_next_val(c)) {
+        bool cut = false;
+        pm_status s = pm_rz_child_count(c) ? pm_wz_remove_branches(w, PM_KEEP, &cut) : PM_OK;
+        if (s != PM_OK) return s;
+        *changed |= cut;
+    }
+    return pm_rz_status(c);
+}
+
+PM_API pm_status pm_keep_outermost(pm_map *m, bool *changed) {
+    pm_wz w;
+    bool any = false;
+    if (!m) return PM_INVALID;
+    pm__map_own(m);
+    pm_map kept = pm_clone(m);
+    pm_status s = pm_wz_open(&kept, NULL, 0, &w);
+    if (s == PM_OK) {
+        s = pm__turn_cut(&w, &any);
+        pm_status end = pm_wz_drop(&w);
+        if (s == PM_OK) s = end;
+    }
+    if (s == PM_OK && any) {
+        pm_drop(m);
+        *m = kept;
+    } else {
+        pm_drop(&kept);
+    }
+    if (s == PM_OK && changed) *changed = any;
+    return s;
 }
 
 /* ---- src/pathmap/99_licence.c -------------------------------------------------------------------------- */
