@@ -27,7 +27,7 @@ OPTIONAL = {
     "pm_remove_range.to", "pm_keep_range.from", "pm_keep_range.to",
     "pm_summary_new.monoid", "pm_summary_range_count.from", "pm_summary_range_count.to", "pm_summary_reduce.from",
     "pm_summary_reduce.to", "error", "reading", "slot", "pick", "conflicts", "pm_head_free.h", "pm_head_free.out",
-    "pm_view_prefix.root",
+    "pm_view_prefix.root", "pm_sync_new.values", "pm_sync_source_new.values",
 }
 REQUIRED = {"pm_get_mut.slot", "pm_wz_get_mut.slot", "pm_diff.old", "pm_patch_make.old"}
 # Calls whose status is that of another thing: freeing, dropping and the like take NULL for "nothing to do".
@@ -36,7 +36,8 @@ NOTHING = re.compile(r"_(free|drop|close|release|retain|release_with)$")
 # Objects of which a zero one is valid, or is nothing: no status need be PM_INVALID.
 ZERO_VALID = {"pm_map", "pm_rz", "pm_ref", "pm_iter", "pm_mask", "pm_witness", "pm_pool_options",
               "pm_ops", "pm_item", "pm_merkle_stats", "pm_stats", "pm_pool_stats", "pm_patch",
-              "pm_diff_iter", "pm_paths_options", "pm_image_options", "pm_image_reading"}
+              "pm_diff_iter", "pm_paths_options", "pm_image_options", "pm_image_reading", "pm_patch_options",
+              "pm_act_options"}
 ZERO_REFUSED = {"pm_wz", "pm_fold", "pm_unfold", "pm_txn", "pm_monoid"}
 # Functions that open a zero object, end it, or only tell of it.
 ZERO_FINE = {"pm_txn_begin", "pm_wz_status", "pm_wz_drop"}
@@ -52,7 +53,8 @@ SAMPLES = {
     "pm_wz from": "&from", "pm_map maps": "child_maps", "pm_rz factors": "two_readers",
     "pm_item": "&item", "pm_map": "&map", "pm_rz": "&rz", "pm_wz": "&wz", "pm_ref": "&ref", "pm_iter": "&iter",
     "pm_head": "head", "pm_shared": "shared", "pm_pool": "pool", "pm_sampler": "sampler", "pm_txn": "&txn",
-    "pm_summary": "summary", "pm_monoid": "&monoid",
+    "pm_summary": "summary", "pm_monoid": "&monoid", "pm_sync": "syncing", "pm_sync_source": "sync_source",
+    "pm_patch_options": "(const pm_patch_options *)zero", "pm_act_options": "(const pm_act_options *)zero",
     "pm_witness": "&witness", "pm_fold": "&fold", "pm_unfold": "&unfold", "pm_sprout": "sprout", "pm_mask": "&mask",
     "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_edit": "edits", "pm_map why": "&report",
     "pm_opt": "(pm_opt *)slots",
@@ -145,6 +147,8 @@ static pm_shared *shared;
 static pm_pool *pool;
 static pm_sampler *sampler;
 static pm_summary *summary;
+static pm_sync *syncing;
+static pm_sync_source *sync_source;
 static void element_of(void *c, pm_val v, void *out) { (void)c, memcpy(out, &v, 8); }
 static void element_add(void *c, void *l, const void *r) { (void)c, (void)l, (void)r; }
 static int element_compare(void *c, const void *a, const void *b) { (void)c; return memcmp(a, b, 8); }
@@ -204,6 +208,8 @@ static void prepare(void) {
     must(pm_pool_new(NULL, &pool));
     must(pm_sampler_new(&map, (pm_sample)0, &sampler));
     must(pm_summary_new(&map, PM_SUMMARY_HASH, &monoid, &summary));
+    must(pm_sync_new(&map, NULL, &syncing));
+    must(pm_sync_source_new(&map, NULL, &sync_source));
     must(pm_txn_begin(&txn, &map));
     witness = pm_rz_witness(&rz);
     mask = pm_mask_of("x", 1);

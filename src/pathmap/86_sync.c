@@ -300,7 +300,7 @@ static pm_status pm__sync_answer_run(pm_sync_source *s, pm__sync_in *in, pm__lis
 
 PM_API pm_status pm_sync_answer(pm_sync_source *s, const void *msg, size_t len, pm_write_fn write, void *ctx,
                                 pm_error *error) {
-    if (!s || (!msg && len) || !write) return PM_INVALID;
+    if (!s || (!msg && len) || len > PM__LEN_MAX || !write) return PM_INVALID;
     pm__sync_in in = {(const uint8_t *)msg, 0, len, error};
     pm__list key = pm__list_of(1);
     pm_status st = pm__sync_answer_run(s, &in, &key);
@@ -697,7 +697,7 @@ static pm_status pm__sync_take_answers(pm_sync *s, pm__sync_in *in) {
 }
 
 PM_API pm_status pm_sync_take(pm_sync *s, const void *msg, size_t len, pm_error *error) {
-    if (!s || (!msg && len)) return PM_INVALID;
+    if (!s || (!msg && len) || len > PM__LEN_MAX) return PM_INVALID;
     pm__sync_in in = {(const uint8_t *)msg, 0, len, error};
     pm_status st = pm__sync_take_answers(s, &in);
     if (st != PM_OK) return st;
