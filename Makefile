@@ -92,7 +92,8 @@ FLAGS_tsan := -O1 -fsanitize=thread
 FLAGS_nofutex := -O1 -DPM__FUTEX=0 -DINTERN__FUTEX=0
 FLAGS_c11threads := -O1 -DPM__THREADS=PM__THREADS_C11 -DPM__FUTEX=0
 FLAGS_drd := -O1 -Wno-shadow -include tests/annotate.h
-FLAGS_coverage := -O1 --coverage
+# Each branch once: neither optimised nor inlined.
+FLAGS_coverage := -O0 --coverage -Dalways_inline=unused
 
 # A copy of pathmap.h with faults for tests/test_head_schedules.c to find.
 FLAGS_faulty := -O1 -DSEEDED_FAULTS='<faulty_pathmap.h>' -Ibuild/faulty
@@ -124,7 +125,7 @@ flags_of = $(foreach w,$(call words_of,$(1)),$(FLAGS_$(w)))
 define CONFIG_RULES
 build/$(1)/%.o: tests/%.c | $(HEADERS)
 	@mkdir -p $$(@D)
-	$(call c_compiler,$(1)) $$(C11) $(call flags_of,$(1)) -pthread $$(DEP) -c $$< -o $$@
+	$(call c_compiler,$(1)) $$(C11) $(call flags_of,$(1)) $$(MORE) -pthread $$(DEP) -c $$< -o $$@
 build/$(1)/helpers.a: $(HELPERS:%.c=build/$(1)/%.o)
 	@mkdir -p $$(@D); rm -f $$@
 	$$(AR) rcs $$@ $$^
@@ -132,7 +133,8 @@ build/$(1)/test_%: tests/test_%.c build/$(1)/helpers.a | $(HEADERS)
 	@mkdir -p $$(@D); rm -f $$@
 	$(call c_compiler,$(1)) $$(C11) $(call flags_of,$(1)) -pthread $$(DEP) $$< \
 	    build/$(1)/helpers.a $$(EXTRA) $$(LDLIBS) -o $$@
-build/$(1)/test_oom build/$(1)/test_oom_pool build/$(1)/test_oom_region: EXTRA = -O1
+build/$(1)/model%.o: MORE = $(if $(findstring coverage,$(1)),-O2 -fno-profile-arcs -fno-test-coverage)
+build/$(1)/test_oom build/$(1)/test_oom_pool build/$(1)/test_oom_region: EXTRA = $(if $(findstring coverage,$(1)),,-O1)
 build/$(1)/test_paths: EXTRA = $$(ZLIB)
 build/$(1)/plugin.so: tests/use_plugin.c | $(HEADERS)
 	@mkdir -p $$(@D); rm -f $$@
@@ -159,10 +161,8 @@ $(foreach c,$(CONFIGS),$(eval $(call CONFIG_RULES,$(c))))
 
 coverage: generated
 	$(PYTHON) tests/coverage.py --jobs $(JOBS)
-mutants: generated build/coverage/lines.json.gz
+mutants: generated
 	$(PYTHON) tests/mutants.py --jobs $(JOBS) $(MUTANTS)
-build/coverage/lines.json.gz:
-	$(PYTHON) tests/coverage.py --jobs $(JOBS)
 
 stack: generated
 	$(PYTHON) tests/stack_use.py
