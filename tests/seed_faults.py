@@ -51,6 +51,12 @@ FAULTS = (
      "    h->fenced = true;\n"
      "    for (size_t i = 0; FAULTY(FLAG_SWITCH) && i < p->n; i++) p->pieces[i].w->claim.zipper.fenced = true;\n"
      "    if (!FAULTY(FLAG_SWITCH) && !FAULTY(NO_BARRIER)) pm__fence_by_time();\n"),
+    # A snapshot's reader does not hear that a writer has become dirty.
+    ("    h->dirtied++;\n    pm__head_tell(h);\n",
+     "    h->dirtied++;\n    if (!FAULTY(NEWS_NOT_TOLD)) pm__head_tell(h);\n"),
+    # Who waits for a writer that fences itself sleeps although it may have left unseen.
+    ("    if (p->fenced || h->fenced) return false;\n",
+     "    if (p->fenced || h->fenced || FAULTY(SLEEPS_UNFENCED)) return false;\n"),
     # An ended writer is freed while a snapshot uses it.
     ("    else if (w->users == 0) pm__writer_free(w);\n",
      "    else if (w->users == 0 || FAULTY(FREED_IN_USE)) pm__writer_free(w);\n"),
