@@ -45,10 +45,13 @@
        head_mixed       through one head, a writer and a reader for each part: a write for 19 reads, a new snapshot
                         every 100 keys
        mutex_mixed      one map behind a mutex, a write for every 9 reads;  rwlock_mixed: behind a read-write lock
-       shards_mixed     16 maps, each behind a mutex
+       shards_mixed     16 maps, each behind a mutex;  shards256_mixed: 256 of them
+       adaptive_mixed, shards_adaptive_mixed    as mutex_mixed, shards_mixed, with a mutex that looks before it sleeps
+       .._half, .._writes     the same with five writes in ten calls, and nine
        shared_mixed     the replaceable map: a load for 58 reads, an update for 6 writes
        shared_update    updates of the replaceable map only, 4 keys each, which run again if another came first
-       cache            4096 places in a map behind a read-write lock, each good for some time
+       cache            4096 places in a map behind a read-write lock, each good for some time;  cache_parts: in 64
+                        maps, each behind a mutex
    Work handed on (threads_flow.c)
        pipeline         half the threads make small maps, the other half adds them to maps of their own
        workers          tasks from one queue, counted into a map for each thread, added up in the end
