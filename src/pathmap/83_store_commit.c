@@ -62,11 +62,10 @@ static PM__INLINE pm__imgout_edge *pm__commit_edge(const pm__commit_work *w, siz
 
 /* The first entry of the lowest frame whose byte is b or greater. */
 static PM__INLINE unsigned pm__commit_find(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b) {
-    const uint8_t *bytes = w->bytes.data + f->first;
     unsigned lo = 0, n = f->n;
     while (n) {
         unsigned half = n / 2;
-        bool right = bytes[lo + half] < b;
+        bool right = w->bytes.data[f->first + lo + half] < b;
         lo = right ? lo + half + 1 : lo;
         n = right ? n - half - 1 : half;
     }
