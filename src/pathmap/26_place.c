@@ -18,8 +18,9 @@ static PM__INLINE const pm__line *pm__place_line(const pm_place *p) { return (co
 static PM__INLINE const pm__byte *pm__place_byte(const pm_place *p) { return (const pm__byte *)pm__ref_ptr(p->node); }
 
 /* In a line, beyond the prefix: bytes of suffix matched. */
-static PM__INLINE unsigned pm__place_suffix(const pm_place *p, const pm__line *x) { return p->depth -
-(unsigned)x->plen; }
+static PM__INLINE unsigned pm__place_suffix(const pm_place *p, const pm__line *x) {
+    return p->depth - (unsigned)x->plen;
+}
 
 /* 1 if the first agreeing entry is a value at just this place, else 0. depth > 0. */
 static PM__INLINE unsigned pm__place_val_entry(const pm_place *p, const pm__line *x) {
