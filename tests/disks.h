@@ -247,8 +247,8 @@ CHECK__UNUSED static disk_inode *disk_file(disk *d, const char *name) {
     return leads ? &d->inodes[*leads - 1] : NULL;
 }
 
-/* Makes all checksums of a store fit, so that what else is wrong must be found by itself, or does no harm. For tests that
-   contain the implementation. */
+/* Makes all checksums of a store fit, so that what else is wrong must be found by itself, or does no harm. For tests
+   that contain the implementation. */
 #ifdef PATHMAP_IMPLEMENTATION
 CHECK__UNUSED static void disk_mend_sums(uint8_t *data, size_t size) {
     enum { RECORD = PM__DURABLE_RECORD, HEADER = PM__DURABLE_HEADER };
