@@ -3,7 +3,7 @@
 #ifndef DISKS_H
 #define DISKS_H
 
-enum { DISK_FILES = 8, DISK_CAP = 1 << 21, DISK_NAME = 24, DISK_SECTOR = 512, DISK_PAGE = 4096 };
+enum { DISK_FILES = 64, DISK_CAP = 1 << 21, DISK_NAME = 24, DISK_SECTOR = 512, DISK_PAGE = 4096 };
 
 typedef struct disk_inode {
     uint8_t *data; /* DISK_CAP bytes, zeros behind the end */
