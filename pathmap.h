@@ -3697,7 +3697,7 @@ PM_API PM_NODISCARD pm_status pm_keep_outermost(pm_map *m, bool *changed);
 #define PM_NO_MALLOC 0
 #endif
 #ifndef PM_POOL
-#define PM_POOL !PM_NO_MALLOC
+#define PM_POOL (!PM_NO_MALLOC)
 #endif
 #ifndef PM_NO_THREADS
 #define PM_NO_THREADS 0
