@@ -9132,28 +9132,60 @@ static PM__INLINE bool pm__place_first(pm_place *p, const pm__line *x, uint8_t c
     return true;
 }
 
-/* From the end of a line's prefix, along the rest s[0..len), len > 0, as far as that stays inside the node. */
+/* Takes in the entries beside lo..hi that agree with the n > 0 bytes at `rest` behind their first one, which is
+   rest[-1]. */
+static void pm__place_spread(pm_place *p, const pm__line *x, const uint8_t *rest, size_t n) {
+    const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, p->lo), *z = h, c = rest[-1];
+    bool before = p->lo && x->body[p->lo - 1] == c, after = p->hi < x->n && x->body[p->hi] == c;
+    for (unsigned i = p->lo; after && i < p->hi; i++) z += lens[i];
+    for (; before; before = p->lo && x->body[p->lo - 1] == c) {
+        unsigned len = lens[p->lo - 1];
+        if (len < n || (h - len)[n - 1] != rest[n - 1] || memcmp(h - len, rest, n) != 0) break;
+        h -= len, p->lo--;
+    }
+    for (; after; after = p->hi < x->n && x->body[p->hi] == c) {
+        unsigned len = lens[p->hi];
+        if (len < n || z[n - 1] != rest[n - 1] || memcmp(z, rest, n) != 0) break;
+        z += len, p->hi++;
+    }
+}
+
+/* From the end of a line's prefix, along the rest s[0..len), len > 0, as far as that stays inside the node, where
+   pm__line_probe has found nothing. */
+static size_t pm__place_seek_missed(pm_place *p, const pm__line *x, const uint8_t *s, size_t len) {
+    pm__line_seek k = pm__line_find(x, s, len);
+    if (k.lo < k.hi) {
+        p->lo = (uint8_t)k.lo, p->hi = (uint8_t)k.hi;
+        p->depth = p->since = (uint16_t)(x->plen + len);
+        return len;
+    }
+    if (!k.matched) return 0;
+    p->lo = p->hi = (uint8_t)k.lo; /* between those that agree with what exists */
+    p->depth = (uint16_t)(x->plen + k.matched - 1);
+    if (k.matched == 1) return pm__place_first(p, x, s[0]);
+    pm__place_spread(p, x, s + 1, k.matched - 1);
+    p->since = ++p->depth;
+    return k.matched;
+}
+
+/* The same where an entry leads on, or to the end: entry i, a child's or a value's. */
+static PM__INLINE size_t pm__place_seek_found(pm_place *p, const pm__line *x, unsigned i, size_t len) {
+    const bool leads = pm__line_is_child(x, i);
+    const unsigned end = i + 1;
+    p->lo = (uint8_t)i, p->hi = (uint8_t)end; /* others that agree have the same first byte */
+    if (leads && i && x->body[i - 1] == x->body[i])
+        p->lo = (uint8_t)pm__line_agree_begin(x, i, pm__line_heap(x) + pm__line_off(x, i));
+    if (!leads && end < x->n && x->body[end] == x->body[i])
+        p->hi = (uint8_t)pm__line_agree_end(x, i, pm__line_heap(x) + pm__line_off(x, i));
+    if (leads) len = pm__line_suffix(x, i);
+    p->depth = p->since = (uint16_t)(x->plen + len);
+    return len;
+}
+
+/* The same where that is not known. */
 static size_t pm__place_seek(pm_place *p, const pm__line *x, const uint8_t *s, size_t len) {
     int i = pm__line_probe(x, s, len, pm__load_upto8(s + 1, len - 1));
-    pm__line_seek k;
-    size_t used = len;
-    if (i >= 0) { /* the common cases: a value that ends here, a child that leads on */
-        unsigned at = (unsigned)i;
-        const uint8_t *h = pm__line_heap(x) + pm__line_off(x, at);
-        bool leads = pm__line_is_child(x, at);
-        k.lo = leads ? pm__line_agree_begin(x, at, h) : at;
-        k.hi = leads ? at + 1 : pm__line_agree_end(x, at, h);
-        if (leads) used = pm__line_suffix(x, at);
-    } else {
-        k = pm__line_find(x, s, len);
-        if (k.lo == k.hi) {
-            if (!(used = k.matched)) return 0;
-            k = pm__line_find(x, s, used);
-        }
-    }
-    p->lo = (uint8_t)k.lo, p->hi = (uint8_t)k.hi;
-    p->depth = p->since = (uint16_t)(x->plen + used);
-    return used;
+    return i < 0 ? pm__place_seek_missed(p, x, s, len) : pm__place_seek_found(p, x, (unsigned)i, len);
 }
 
 /* One byte down inside the node, after entering it. False, and the place is as it was, if that leads nowhere. */
@@ -9262,7 +9294,7 @@ PM__UNUSED static void pm__place_widen(pm_place *p, const uint8_t *s, size_t dep
     }
     /* Those that agreed with more bytes still do; others that do stand beside them. Mostly these differ in the first or
        in the last byte. Measured: with the last byte looked at first a walk by masks takes 0.94 of the instructions. */
-    const uint8_t *lens = pm__line_lens(x), *rest = s + x->plen + 1, c = s[x->plen];
+    const uint8_t *rest = s + x->plen + 1, c = s[x->plen];
     bool before = p->lo && x->body[p->lo - 1] == c, after = p->hi < x->n && x->body[p->hi] == c;
     if (!before && !after) return;
     if (depth == x->plen + 1u) {
@@ -9270,19 +9302,7 @@ PM__UNUSED static void pm__place_widen(pm_place *p, const uint8_t *s, size_t dep
         p->lo = (uint8_t)pm__ctz32(run), p->hi = (uint8_t)(p->lo + pm__popcount32(run));
         return;
     }
-    const size_t n = depth - x->plen - 1;
-    const uint8_t *h = pm__line_heap(x) + pm__line_off(x, p->lo), *z = h;
-    for (unsigned i = p->lo; after && i < p->hi; i++) z += lens[i];
-    for (; before; before = p->lo && x->body[p->lo - 1] == c) {
-        unsigned len = lens[p->lo - 1];
-        if (len < n || (h - len)[n - 1] != rest[n - 1] || memcmp(h - len, rest, n) != 0) break;
-        h -= len, p->lo--;
-    }
-    for (; after; after = p->hi < x->n && x->body[p->hi] == c) {
-        unsigned len = lens[p->hi];
-        if (len < n || z[n - 1] != rest[n - 1] || memcmp(z, rest, n) != 0) break;
-        z += len, p->hi++;
-    }
+    pm__place_spread(p, x, rest, depth - x->plen - 1);
 }
 
 /* What lies strictly below a place, as a reference of its own in *out (0: nothing). Shares it if the place is on a
@@ -10009,6 +10029,7 @@ typedef struct pm__add {
     pm__ent e;      /* suffix of at most PM__SUFFIX_MAX bytes */
     size_t chained; /* nodes of the chain made for it */
     pm__above up;   /* how the walk came to the node */
+    int before;     /* the entry of the line that it goes before, if that is known, else -1 */
     bool *dangles;  /* a dangling location is to stay, and to be told of; NULL: it gives way */
 } pm__add;
 
@@ -10113,6 +10134,7 @@ static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a)
     if (m) e = pm__ent_make(a->s + m, rest, e.child, e.pay);
     if (rest == 0) return pm__trie_line_insert(cx, slot, 0, &e, 0, &a->up);
     uint64_t kw = pm__ent_key_word(a->s + m + 1, a->s + a->len);
+    if (a->before >= 0) return pm__trie_line_insert(cx, slot, (unsigned)a->before, &e, kw, &a->up);
     pm__line_seek k = pm__line_find_word(x, a->s + m, rest, kw);
     bool at = k.lo < k.hi && pm__line_suffix(x, k.lo) == rest, child = at && pm__line_is_child(x, k.lo);
     bool here = child && !*pm__line_child(x, k.lo);
@@ -10201,6 +10223,7 @@ typedef struct pm__put {
     pm__above up;
     const void *in, *over; /* the nodes that `slot` and `up.slot` lie in; NULL: outside all */
     int at;                /* at the end: the entry of a line that has a value for the key, or -1 */
+    int before;            /* at the end, if that is known: the entry of a line that the new one goes before; or -1 */
     bool over_value;       /* at the end: the key has a value */
     bool dangles;          /* at the end: a dangling location is on the way */
     bool memory;           /* false at the end: there was none */
@@ -10208,7 +10231,7 @@ typedef struct pm__put {
 
 /* `s` as pm__ent_key_start gives it. */
 static PM__INLINE pm__put pm__put_begin(pm__ref *root, const uint8_t *s, size_t len) {
-    pm__put p = {root, s, len, {NULL, 0}, NULL, NULL, -1, false, false, true};
+    pm__put p = {root, s, len, {NULL, 0}, NULL, NULL, -1, -1, false, false, true};
     return p;
 }
 
@@ -10287,6 +10310,7 @@ static PM__INLINE bool pm__put_end(const pm__cx *cx, pm__put *p, bool child, uin
     if (pm__ref_kind(*p->slot) != PM__LINE) return pm__trie_byte_put(cx, p->slot, p->s, p->len, child, pay);
     pm__add a;
     a.up = p->up;
+    a.before = p->before;
     a.dangles = dangles;
     if (!pm__add_make(cx, &a, p->s, p->len, child, pay)) return false;
     if (pm__trie_line_add(cx, p->slot, &a)) return true;
@@ -18296,13 +18320,14 @@ static PM__INLINE void pm__rz_use(const pm_rz *z) {
     (void)z;
 }
 
-/* What the cursor of a writer is over while it has no nodes: a write may have freed those that its frames named. */
+/* What the cursor of a writer is over while it lacks nodes: a write may have freed those that its frames named. Those
+   above, if it knows any, still have their frames. */
 static const pm_view_ops pm__rz_forgotten = {NULL, NULL, NULL, NULL, NULL, NULL, NULL};
 
 static PM__NOINLINE bool pm__rz_find(const pm_rz *z);
 static bool pm__vz_exists(const pm_rz *z);
 
-/* Whether a zipper is over a view. A cursor that has no nodes finds them again here. */
+/* Whether a zipper is over a view. A cursor that lacks nodes finds them again here. */
 static PM__INLINE bool pm__rz_is_view(const pm_rz *z) { return PM__UNLIKELY(z->view != NULL) && !pm__rz_find(z); }
 
 /* Makes frame 0 if there is none yet. */
@@ -18340,41 +18365,94 @@ static void pm__rz_free_buffers(pm_rz *z) {
     z->run = 0;
 }
 
-/* Follows the path from exist_len on as far as it exists. On failure exist_len is where it got to. */
-static bool pm__rz_resolve(pm_rz *z) {
-    z->run = 0;
-    if (!pm__rz_begin(z)) return false;
-    while (z->exist_len < z->len) {
-        pm_frame *f = &z->frames[z->nframes - 1];
-        const uint8_t *s = z->path + z->exist_len;
-        size_t left = z->len - z->exist_len, n;
-        pm__ref child;
-        pm_place p = f->place;
-        if (pm__place_child(&p, &child)) {
-            if (!child) return true;
-            p = pm__place_root(child);
-            pm__ref_prefetch(child);
-            if (!(n = pm__place_down(&p, s, left))) return true;
-            if (!pm__rz_push(z, p, z->exist_len)) return false;
-        } else {
-            if (p.node == 0 || !(n = pm__place_down(&p, s, left))) return true;
-            f->place = p;
-        }
-        z->exist_len += n;
-    }
+/* Follows the path through a line from its root on, where an entry leads all the way: to a child, or to the end of the
+   path. False: none does, and the place is as it was. */
+static PM__INLINE bool pm__rz_through_line(pm_place *p, const pm__line *x, const uint8_t *s, size_t left,
+                                           pm__ref *child) {
+    if (left <= x->plen || !pm__line_in_prefix(x, s, left)) return false;
+    s += x->plen, left -= x->plen;
+    int i = pm__line_probe(x, s, left, pm__load64le(s + 1)); /* the path's buffer has slack */
+    if (i < 0) return false;
+    (void)pm__place_seek_found(p, x, (unsigned)i, left);
+    *child = pm__line_is_child(x, (unsigned)i) ? *pm__line_child(x, (unsigned)i) : 0;
     return true;
 }
 
-/* Finds a cursor's nodes again; false: it is none, but over a view. Without memory it stands on as much of its path as
-   it could follow, until the next call. */
+/* The same through a byte node. */
+static PM__INLINE bool pm__rz_through_byte(pm_place *p, const pm__byte *x, uint8_t b, pm__ref *child) {
+    const bool leads = pm__byte_has_child(x, b);
+    if (!leads && !pm__byte_has_val(x, b)) return false;
+    p->lo = b, p->hi = 0, p->depth = 1;
+    *child = leads ? *pm__byte_child(x, b) : 0;
+    return true;
+}
+
+/* Follows the path from exist_len on, at the root of a node, through nodes that it goes through to their end. Stops at
+   the first where it does not, which is *node then; 0: there is none. False: no memory. */
+static bool pm__rz_run_down(pm_rz *z, pm__ref *node) {
+    pm__ref r = *node, child = 0;
+    size_t at = z->exist_len;
+    bool ok = true;
+    while (r && at < z->len) {
+        const void *x = pm__ref_ptr(r);
+        pm_place p = {r, 0, 0, 0, 0};
+        pm__ref_prefetch(r);
+        if (!(pm__ref_kind(r) == PM__LINE
+                  ? pm__rz_through_line(&p, (const pm__line *)x, z->path + at, z->len - at, &child)
+                  : pm__rz_through_byte(&p, (const pm__byte *)x, z->path[at], &child)))
+            break;
+        if (!(ok = pm__rz_push(z, p, at))) break;
+        at += p.depth;
+        r = child;
+    }
+    z->exist_len = at;
+    *node = r;
+    return ok;
+}
+
+/* Follows the path from the root of a node that it does not go through. Returns how many bytes exist. */
+static size_t pm__rz_into(pm_place *p, const uint8_t *s, size_t left) {
+    const pm__line *x = pm__place_line(p);
+    if (!pm__place_in_line(p)) return 0;
+    if (left <= x->plen || !pm__line_in_prefix(x, s, left)) return pm__place_down(p, s, left);
+    size_t n = pm__place_seek_missed(p, x, s + x->plen, left - x->plen);
+    if (!n) p->depth = x->plen;
+    return x->plen + n;
+}
+
+/* Follows the path from exist_len on as far as it exists. On failure exist_len is where it got to. */
+static bool pm__rz_resolve(pm_rz *z) {
+    pm__ref node = z->top;
+    size_t n;
+    z->run = 0;
+    if (!pm__rz_begin(z)) return false;
+    if (z->exist_len == z->len) return true;
+    pm_frame *f = &z->frames[z->nframes - 1];
+    if (f->place.depth == 0) {
+        if (!node) return true;
+        z->nframes = 0; /* frame 0 is made anew */
+    } else if (!pm__place_child(&f->place, &node)) { /* on inside this node */
+        z->exist_len += pm__place_down(&f->place, z->path + z->exist_len, z->len - z->exist_len);
+        if (z->exist_len == z->len || !pm__place_child(&f->place, &node)) return true;
+    }
+    if (!pm__rz_run_down(z, &node)) return false;
+    if (!node || z->exist_len == z->len) return true;
+    pm_place p = pm__place_root(node);
+    n = pm__rz_into(&p, z->path + z->exist_len, z->len - z->exist_len);
+    if ((n || !z->nframes) && !pm__rz_push(z, p, z->exist_len)) return false;
+    z->exist_len += n;
+    return true;
+}
+
+/* Finds those of a cursor's nodes again that it has forgotten; false: it is none, but over a view. Without memory it
+   stands on as much of its path as it could follow, until the next call. */
 static PM__NOINLINE bool pm__rz_find(const pm_rz *cursor) {
     pm_rz *z = (pm_rz *)(uintptr_t)cursor;
     if (z->view != &pm__rz_forgotten) return false;
     const pm_map *m = (const pm_map *)z->state;
     z->top = m->root;
     z->top_val = m->has_value ? &m->value : NULL;
-    z->nframes = z->exist_len = 0;
-    if (z->len == 0 || pm__rz_resolve(z)) z->view = NULL;
+    if (z->len == z->exist_len || pm__rz_resolve(z)) z->view = NULL;
     return true;
 }
 
@@ -18979,7 +19057,7 @@ static void pm__rz_cut_to(pm_rz *z, size_t len) {
     pm__rz_use(z);
     z->run = 0;
     z->len = len;
-    if (z->view || len >= z->exist_len) return;
+    if (len >= z->exist_len || (z->view && z->view != &pm__rz_forgotten)) return;
     z->exist_len = len;
     while (z->nframes > 1 && z->frames[z->nframes - 1].base >= len) z->nframes--;
     pm_frame *f = &z->frames[z->nframes - 1];
@@ -19194,6 +19272,17 @@ PM_API bool pm_rz_descend_last_path(pm_rz *z) {
     return z->len > before;
 }
 
+/* Shortens the path to `len` bytes that something else will follow: leaves the nodes that it would stay inside, since
+   one search from a node's root costs less than a way up and down inside it. The path is to be resolved. */
+static void pm__rz_leave(pm_rz *z, size_t len) {
+    pm__rz_use(z);
+    z->len = len;
+    if (len >= z->exist_len) return;
+    size_t n = z->nframes, end = z->exist_len;
+    while (end > len) end = n ? z->frames[--n].base : 0;
+    z->nframes = n, z->exist_len = end;
+}
+
 PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     if (!z) return 0;
     const uint8_t *s = (const uint8_t *)key;
@@ -19204,9 +19293,18 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     size_t have = z->len - z->root_len, min = have < len ? have : len;
     size_t same = min ? pm__lcp(z->path + z->root_len, s, min) : 0;
     if (!pm__rz_room(z, z->root_len + len)) return 0;
-    pm__rz_cut_to(z, z->root_len + same);
-    (void)pm__rz_append(z, same ? s + same : s, len - same);
-    if (pm__rz_is_view(z)) return pm__vz_existing(z) - z->root_len;
+    if (same < len) s += same;
+    if (z->view && z->view != &pm__rz_forgotten) {
+        pm__rz_cut_to(z, z->root_len + same);
+        (void)pm__rz_append(z, s, len - same);
+        return pm__vz_existing(z) - z->root_len;
+    }
+    const bool off = !z->view && z->exist_len < z->root_len + same;
+    pm__rz_leave(z, z->root_len + same);
+    if (!pm__rz_put(z, s, len - same)) return 0; /* there is room */
+    z->len += len - same;
+    if (!off && !z->view && !pm__rz_resolve(z)) pm__rz_cut_to(z, z->root_len + same);
+    (void)pm__rz_is_view(z); /* finds what is forgotten */
     return z->exist_len > z->root_len ? z->exist_len - z->root_len : 0;
 }
 
@@ -19320,6 +19418,9 @@ PM_API void pm_witness_drop(pm_witness *w) {
        before a write   path "abc", frames (node of "", "a"), (node of "a", "bc")
        after it         path "abc", no frames, over pm__rz_forgotten
 
+   Setting a value forgets less: it begins at the cursor's last node, the one above at most may change with it, and the
+   frames of those further up stay. So values set in order cost a short way down each.
+
    What comes from elsewhere is taken before the map is touched, as references of its own: a source may be a zipper over
    the same map, or the cursor itself. Then one operation on the trie does the whole change, or there is no memory and
    nothing has changed. The place where the writer is rooted is the floor that no pruning goes below. */
@@ -19405,7 +19506,15 @@ static void pm__wz_forget(pm_wz *w) {
     z->run = 0;
 }
 
-/* Whether it has none now. */
+/* The same of all but the first n frames' nodes; each of these leads into the next one. */
+static void pm__wz_forget_beyond(pm_wz *w, size_t n) {
+    pm_rz *z = &w->cursor;
+    size_t len = n ? z->frames[n - 1].base + z->frames[n - 1].place.depth : 0;
+    pm__wz_forget(w);
+    z->nframes = n, z->exist_len = len;
+}
+
+/* Whether it lacks some now. */
 static PM__INLINE bool pm__wz_is_lost(const pm_wz *w) { return w->cursor.view != NULL; }
 
 PM_API pm_rz *pm_wz_cursor(pm_wz *w) { return w ? &w->cursor : NULL; }
@@ -19655,21 +19764,85 @@ static pm_val *pm__wz_slot(const pm_wz *w) {
     return (pm_val *)(uintptr_t)v;
 }
 
+/* The slot that the node of frame i hangs from, or that of the node below the last frame; all nodes above it are
+   unshared. NULL: no memory. */
+static pm__ref *pm__wz_slot_of(const pm_wz *w, const pm__cx *cx, size_t i) {
+    if (i == 0) return &w->map->root;
+    const pm_place *p = &w->cursor.frames[i - 1].place;
+    if (pm__place_in_line(p)) return pm__line_child(pm__place_line(p), p->hi - 1u);
+    return pm__byte_child_mut(cx, (pm__byte *)pm__ref_ptr(p->node), p->lo);
+}
+
+/* How many of the cursor's frames a write may begin below: their nodes are unshared, and lead on to the focus. */
+static size_t pm__wz_finger(const pm_wz *w) {
+    const pm_rz *z = &w->cursor;
+    pm__ref child;
+    size_t n = z->nframes, i = 0;
+    if (n && !(z->len > z->exist_len && pm__place_child(&z->frames[n - 1].place, &child) && child)) n--;
+    while (i < n && pm__ref_is_unique(z->frames[i].place.node)) i++;
+    return i;
+}
+
+/* Before which entry of the last frame's line, where the path leaves it behind the prefix, one for the focus goes; or
+   -1. All that agree with the path so far stand side by side. */
+static int pm__wz_before(const pm_rz *z) {
+    const pm_place *p = &z->frames[z->nframes - 1].place;
+    const pm__line *x = pm__place_line(p);
+    pm__ref child;
+    if (z->view || z->len == z->exist_len || !p->node || !pm__place_in_line(p) || p->depth < x->plen) return -1;
+    if (pm__place_child(p, &child)) return -1;
+    const uint8_t c = z->path[z->exist_len];
+    const unsigned d = pm__place_suffix(p, x);
+    if (!d) return (int)pm__line_count_below(x, c);
+    const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, p->lo) + d - 1;
+    unsigned i = p->lo;
+    for (; i < p->hi && (lens[i] < d || *h < c); i++) h += lens[i]; /* a value at just this place comes first */
+    return (int)i;
+}
+
+/* Stores a value at the focus, below the root, from the cursor's last node on. */
+static pm_status pm__wz_put(pm_wz *w, const pm__cx *cx, pm_val val, pm_opt *old) {
+    const pm_rz *z = &w->cursor;
+    size_t n = pm__wz_finger(w), base = n ? z->frames[n - 1].base + z->frames[n - 1].place.depth : 0;
+    const size_t len = z->len - base;
+    pm__key_room room;
+    pm__above up = {NULL, 0};
+    if (n && pm__place_in_line(&z->frames[n - 1].place)) {
+        up.slot = pm__wz_slot_of(w, cx, n - 1);
+        up.i = z->frames[n - 1].place.hi - 1u;
+        if (!up.slot) return PM_NOMEM;
+    }
+    pm__put p = pm__put_begin(pm__wz_slot_of(w, cx, n), NULL, len);
+    if (!p.slot) return PM_NOMEM;
+    p.s = pm__ent_key_start(z->path + base, len, &room);
+    p.up = up;
+    if (n + 1 == z->nframes) p.before = pm__wz_before(z);
+    while (p.before < 0 && pm__put_step(cx, &p, false)) continue;
+    bool ok = pm__put_end(cx, &p, false, val, old, NULL);
+    if (up.slot && *up.slot != z->frames[n - 1].place.node) n--; /* it has taken in what was below */
+    pm__wz_forget_beyond(w, n);
+    return ok ? PM_OK : PM_NOMEM;
+}
+
 PM_API pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm__wz_enter(w);
+    pm__cx cx = pm__wz_cx(w);
     pm_val *slot = pm__wz_slot(w);
+    pm_opt was = {0, false};
+    pm_status s = PM_OK;
     if (slot) {
-        pm__cx cx = pm__wz_cx(w);
-        pm_opt was = {*slot, true};
+        was.val = *slot, was.some = true;
         *slot = val;
-        pm__wz_wrote(w);
-        pm__wz_leave(w);
-        pm__opt_give(&cx, old, was);
-        return PM_OK;
+    } else if (w->cursor.nframes && w->cursor.len && !pm__ops_is_refused(cx.ops)) {
+        s = pm__wz_put(w, &cx, cx.unit ? 0 : val, &was);
+    } else {
+        pm__wz_forget(w);
+        return pm__wz_left(w, pm_set(w->map, w->cursor.path, w->cursor.len, val, old));
     }
-    pm__wz_forget(w);
-    return pm__wz_left(w, pm_set(w->map, w->cursor.path, w->cursor.len, val, old));
+    s = pm__wz_left(w, s);
+    if (s == PM_OK) pm__opt_give(&cx, old, was);
+    return s;
 }
 
 PM_API pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot) {

@@ -355,6 +355,7 @@ typedef struct pm__add {
     pm__ent e;      /* suffix of at most PM__SUFFIX_MAX bytes */
     size_t chained; /* nodes of the chain made for it */
     pm__above up;   /* how the walk came to the node */
+    int before;     /* the entry of the line that it goes before, if that is known, else -1 */
     bool *dangles;  /* a dangling location is to stay, and to be told of; NULL: it gives way */
 } pm__add;
 
@@ -459,6 +460,7 @@ static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a)
     if (m) e = pm__ent_make(a->s + m, rest, e.child, e.pay);
     if (rest == 0) return pm__trie_line_insert(cx, slot, 0, &e, 0, &a->up);
     uint64_t kw = pm__ent_key_word(a->s + m + 1, a->s + a->len);
+    if (a->before >= 0) return pm__trie_line_insert(cx, slot, (unsigned)a->before, &e, kw, &a->up);
     pm__line_seek k = pm__line_find_word(x, a->s + m, rest, kw);
     bool at = k.lo < k.hi && pm__line_suffix(x, k.lo) == rest, child = at && pm__line_is_child(x, k.lo);
     bool here = child && !*pm__line_child(x, k.lo);
@@ -547,6 +549,7 @@ typedef struct pm__put {
     pm__above up;
     const void *in, *over; /* the nodes that `slot` and `up.slot` lie in; NULL: outside all */
     int at;                /* at the end: the entry of a line that has a value for the key, or -1 */
+    int before;            /* at the end, if that is known: the entry of a line that the new one goes before; or -1 */
     bool over_value;       /* at the end: the key has a value */
     bool dangles;          /* at the end: a dangling location is on the way */
     bool memory;           /* false at the end: there was none */
@@ -554,7 +557,7 @@ typedef struct pm__put {
 
 /* `s` as pm__ent_key_start gives it. */
 static PM__INLINE pm__put pm__put_begin(pm__ref *root, const uint8_t *s, size_t len) {
-    pm__put p = {root, s, len, {NULL, 0}, NULL, NULL, -1, false, false, true};
+    pm__put p = {root, s, len, {NULL, 0}, NULL, NULL, -1, -1, false, false, true};
     return p;
 }
 
@@ -633,6 +636,7 @@ static PM__INLINE bool pm__put_end(const pm__cx *cx, pm__put *p, bool child, uin
     if (pm__ref_kind(*p->slot) != PM__LINE) return pm__trie_byte_put(cx, p->slot, p->s, p->len, child, pay);
     pm__add a;
     a.up = p->up;
+    a.before = p->before;
     a.dangles = dangles;
     if (!pm__add_make(cx, &a, p->s, p->len, child, pay)) return false;
     if (pm__trie_line_add(cx, p->slot, &a)) return true;
