@@ -50,8 +50,11 @@ typedef struct pm__edges {
     pm_place p;
     pm__edge now;
     const uint8_t *at, *heap; /* line: further bytes of the entries `from` and `next` */
+    const pm__line *range;    /* the range node of which `p` is in a part, or NULL */
+    unsigned part;
     unsigned from, next;      /* the entry or byte of `now`, and the one behind it */
     bool some;                /* `now` is one: not yet behind the last */
+    bool shared;              /* the node has other owners, which the way to the place does not tell */
 } pm__edges;
 
 /* Inside a line's prefix there is one edge, the rest of it. */
@@ -105,18 +108,15 @@ static bool pm__edges_in_byte(pm__edges *e) {
     n->val = pm__byte_has_val(x, b) ? pm__byte_val(x, b) : NULL;
     n->below = pm__compare_root(child ? *pm__byte_child(x, b) : 0);
     n->dangles = child && !n->below.node;
-    n->shared = child && pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc);
+    n->shared = e->shared || (child && pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc));
     return true;
 }
 
-static void pm__edges_next(pm__edges *e) {
-    e->some = e->p.node && (pm__place_in_line(&e->p) ? pm__edges_in_line(e) : pm__edges_in_byte(e));
-}
-
-/* The edges of a place whose entries are filled in; node 0: none. */
-static void pm__edges_open(pm__edges *e, const pm_place *p) {
+/* Begins with the edges of a place in a line or byte node. */
+static void pm__edges_begin(pm__edges *e, const pm_place *p) {
     e->p = *p;
-    e->now.shared = false;
+    e->shared = p->node && (p->depth || e->range) && !pm__ref_is_unique(p->node);
+    e->now.shared = e->shared;
     e->from = e->next = 0;
     if (p->node && pm__place_in_line(p)) {
         const pm__line *x = pm__place_line(p);
@@ -124,6 +124,31 @@ static void pm__edges_open(pm__edges *e, const pm_place *p) {
             e->next = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
             e->heap = pm__line_heap(x) + pm__line_off(x, e->next);
         }
+    }
+}
+
+/* Goes on with part i of the range node. False: it was the last. */
+static bool pm__edges_part(pm__edges *e, unsigned i) {
+    if (i == e->range->n) return false;
+    const pm_place p = pm__place_root(*pm__line_part_at(e->range, i));
+    e->part = i;
+    pm__edges_begin(e, &p);
+    return true;
+}
+
+static void pm__edges_next(pm__edges *e) {
+    do e->some = e->p.node && (pm__place_in_line(&e->p) ? pm__edges_in_line(e) : pm__edges_in_byte(e));
+    while (PM__UNLIKELY(!e->some && e->range) && pm__edges_part(e, e->part + 1));
+}
+
+/* The edges of a place whose entries are filled in; node 0: none. */
+static void pm__edges_open(pm__edges *e, const pm_place *p) {
+    e->range = NULL;
+    if (p->node && pm__place_in_range(p)) {
+        e->range = pm__place_line(p);
+        (void)pm__edges_part(e, 0);
+    } else {
+        pm__edges_begin(e, p);
     }
     pm__edges_next(e);
 }
@@ -136,6 +161,7 @@ static PM__INLINE bool pm__edge_begins(const pm__edge *e, const pm__edge *with, 
 /* Takes all edges that begin with the first `len` bytes of the present one, as a single one of that length. */
 static void pm__edges_take(pm__edges *e, uint32_t len, pm__edge *out) {
     const unsigned from = e->from;
+    const pm_place at = e->p; /* the next edge may be in another part */
     *out = e->now;
     out->len = len;
     bool longer = e->now.len > len, whole = out->below.node || out->dangles;
@@ -144,11 +170,11 @@ static void pm__edges_take(pm__edges *e, uint32_t len, pm__edge *out) {
     if (whole && !longer) return;
     while (e->some && pm__edge_begins(&e->now, out, len)) longer = true, pm__edges_next(e);
     if (!longer) return;
-    out->below = e->p;
-    out->below.depth = (uint16_t)(e->p.depth + len);
-    if (e->p.depth < pm__place_line(&e->p)->plen) return; /* a line's prefix */
+    out->below = at;
+    out->below.depth = (uint16_t)(at.depth + len);
+    if (at.depth < pm__place_line(&at)->plen) return; /* a line's prefix */
     out->below.lo = (uint8_t)from;
-    if (e->some) out->below.hi = (uint8_t)e->from;
+    if (e->some && e->p.node == at.node) out->below.hi = (uint8_t)e->from;
 }
 
 /* ---- pairs --------------------------------------------------------------------------------------------------- */
@@ -214,13 +240,27 @@ static PM__INLINE void pm__edges_skip(pm__edges *a, pm__edges *b) {
     pm__edges_next(b);
 }
 
+/* Goes past the rest of a part that two range nodes have in common. False: it is not the same part, or place in it. */
+static PM__INLINE bool pm__edges_skip_part(pm__edges *a, pm__edges *b) {
+    if (!b->range || a->p.node != b->p.node || a->from != b->from) return false;
+    a->some = pm__edges_part(a, a->part + 1), b->some = pm__edges_part(b, b->part + 1);
+    if (a->some) pm__edges_next(a);
+    if (b->some) pm__edges_next(b);
+    return true;
+}
+
 /* Any two places, whose prefixes have nothing in common. */
 static PM__INLINE bool pm__compare_merge(const pm__compare *q, void *ctx, const pm_place *a, const pm_place *b) {
     pm__edges ea, eb;
     bool ok = true, lines = pm__compare_at_end(a) && pm__compare_at_end(b);
     pm__edges_open(&ea, a);
     pm__edges_open(&eb, b);
+    const bool ranges = ea.range || eb.range;
     while (ok && ea.some && eb.some) {
+        if (PM__UNLIKELY(ranges)) {
+            if (ea.range && pm__edges_skip_part(&ea, &eb)) continue;
+            lines = pm__compare_at_end(&ea.p) && pm__compare_at_end(&eb.p);
+        }
         if (lines) {
             pm__edges_skip(&ea, &eb);
             if (!ea.some || !eb.some) break;
@@ -392,7 +432,7 @@ static PM__INLINE bool pm__compare_open(const pm__compare *q, void *ctx, const p
     if (!b.depth) b = pm__place_root(b.node);
     if (a.node && b.node && !a.depth && !b.depth) {
         bool lines = pm__place_in_line(&a);
-        if (lines == pm__place_in_line(&b)) {
+        if (lines == pm__place_in_line(&b) && !pm__place_in_range(&a) && !pm__place_in_range(&b)) {
             if (!lines) return pm__compare_bytes(q, ctx, pm__place_byte(&a), pm__place_byte(&b));
             if (pm__compare_is_alike(pm__place_line(&a), pm__place_line(&b)))
                 return pm__compare_alike(q, ctx, pm__place_line(&a), pm__place_line(&b));

@@ -14,7 +14,8 @@ static pm_mask pm__iter_parent_mask(const pm_rz *z) {
     pm_place p = pm__rz_place(z);
     if (z->len == z->exist_len) {
         const pm_frame *f = &z->frames[z->nframes - 1];
-        pm__place_widen(&p, z->path + f->base, p.depth - 1u);
+        if (p.depth == 1) p = pm__place_root(pm__rz_frame_root(z, z->nframes - 1));
+        else pm__place_widen(&p, z->path + f->base, p.depth - 1u);
         return pm__place_mask_entered(&p);
     }
     return pm__place_mask(&p);
@@ -101,6 +102,31 @@ static PM__INLINE void pm__iter_bounds(const pm_rz *z, const pm_frame *f, const 
 static void pm__iter_rewind(pm_rz *z) {
     while (z->nframes > 1 && z->frames[z->nframes - 1].base >= z->root_len) z->nframes--;
     pm__rz_cut_to(z, z->root_len);
+    if (z->nframes == 1 && !z->exist_len) z->frames[0].place = pm__place_root(z->top); /* it may be in a part */
+}
+
+/* From the root of a range node to that of its first or last part. */
+static PM__INLINE void pm__iter_first_part(pm_place *p, bool back) {
+    if (!pm__place_in_range(p)) return;
+    const pm__line *x = pm__place_line(p);
+    *p = pm__place_root(*pm__line_part_at(x, back ? x->n - 1u : 0));
+}
+
+/* Goes on to the root of the part of a range node after, or before, the one that the top frame is in. False: it is in
+   none, or there is no other. */
+static bool pm__iter_next_part(pm_rz *z, bool back) {
+    pm_frame *f = &z->frames[z->nframes - 1];
+    if (f->base < z->root_len) return false;
+    pm__ref root = pm__rz_frame_root(z, z->nframes - 1);
+    if (!root || PM__LIKELY(pm__ref_kind(root) != PM__RANGE) || f->place.node == root) return false;
+    const pm__line *x = (const pm__line *)pm__ref_ptr(root);
+    unsigned i = 0;
+    while (*pm__line_part_at(x, i) != f->place.node) i++;
+    if (back ? i == 0 : i + 1u == x->n) return false;
+    i += back ? -1u : 1u;
+    f->place = pm__place_root(*pm__line_part_at(x, i));
+    if (back ? i > 0 : i + 1u < x->n) pm__ref_prefetch(*pm__line_part_at(x, i + (back ? -1u : 1u)));
+    return true;
 }
 
 /* ---- to the next value, and to the one before ----------------------------------------------------------------- */
@@ -299,11 +325,17 @@ static PM__INLINE bool pm__iter_walk(pm_rz *z, int slot, bool ends, bool back) {
     for (;;) {
         pm_frame *f = &z->frames[z->nframes - 1];
         int r = PM__ITER_UP;
-        if (PM__LIKELY(f->place.node != 0))
-            r = pm__place_in_line(&f->place) ? pm__iter_line(z, f, slot, ends, back)
-                                             : pm__iter_byte(z, f, slot, ends, back);
+        if (PM__LIKELY(f->place.node != 0)) {
+            if (PM__UNLIKELY(pm__place_in_range(&f->place)) && slot >= 0 && slot != PM__ITER_PAST) {
+                pm__iter_first_part(&f->place, back);
+                slot = back ? pm__iter_slot_of(&f->place, PM__ITER_BEHIND, true) : 0;
+            }
+            r = pm__place_in_line(&f->place)    ? pm__iter_line(z, f, slot, ends, back)
+                : pm__place_in_range(&f->place) ? PM__ITER_UP
+                                                : pm__iter_byte(z, f, slot, ends, back);
+        }
         if (r == PM__ITER_FOUND) break;
-        if (r == PM__ITER_DOWN) {
+        if (r == PM__ITER_DOWN || (r == PM__ITER_UP && pm__iter_next_part(z, back))) {
             slot = back ? pm__iter_slot_of(&z->frames[z->nframes - 1].place, PM__ITER_BEHIND, true) : 0;
         } else {
             if (r == PM__ITER_NOMEM || f->base <= z->root_len || z->nframes == 1) return false;
@@ -330,9 +362,10 @@ static int pm__iter_gap(pm_rz *z, bool back) {
         (void)pm__iter_enter(z, child); /* there is room */
         f = &z->frames[z->nframes - 1];
     }
-    const pm_place *p = &f->place;
+    pm_place *p = &f->place;
     const uint8_t *s = z->path + z->len;
     if (p->node == 0) return none;
+    if (pm__place_in_range(p)) *p = pm__place_root(*pm__line_part(pm__place_line(p), *s));
     if (!pm__place_in_line(p))
         return p->depth ? pm__iter_slot_of(p, PM__ITER_BELOW, back) : 2 * *s - (back ? 1 : 0);
     const pm__line *x = pm__place_line(p);
@@ -464,6 +497,7 @@ static bool pm__iter_step_down(pm_rz *z) {
         f = &z->frames[z->nframes - 1];
     }
     pm_place *p = &f->place;
+    pm__iter_first_part(p, false);
     if (!pm__place_in_line(p)) {
         pm__iter_stand_on_byte(z, f, pm__byte_next(pm__place_byte(p), 0));
         return true;
@@ -506,6 +540,10 @@ static bool pm__iter_step_beside(pm_rz *z) {
                 return true;
             }
         }
+        if (pm__iter_next_part(z, false)) {
+            z->len = z->exist_len = f->base;
+            return pm__iter_step_down(z);
+        }
         if (f->base <= z->root_len || z->nframes == 1) return false;
     }
 }
@@ -546,6 +584,12 @@ static bool pm__iter_line_step_back(pm_rz *z, pm_frame *f) {
     return true;
 }
 
+/* Whether a place is the first below the root of its line or byte node. */
+static PM__INLINE bool pm__iter_is_first(const pm_place *p) {
+    if (p->depth != 1) return false;
+    return pm__place_in_line(p) ? p->lo == 0 : pm__byte_prev(pm__place_byte(p), p->lo - 1) < 0;
+}
+
 /* To the location before the focus, which is below the root: the last one of the sibling before, else the parent. */
 static bool pm__iter_step_back(pm_rz *z) {
     if (z->len == z->root_len || !pm__iter_spare(z)) return false;
@@ -561,6 +605,8 @@ static bool pm__iter_step_back(pm_rz *z) {
     }
     pm_frame *f = &z->frames[z->nframes - 1];
     z->run = 0;
+    if (pm__iter_is_first(&f->place) && pm__iter_next_part(z, true))
+        return pm__iter_back(z, pm__iter_slot_of(&f->place, PM__ITER_BEHIND, true), true);
     if (pm__place_in_line(&f->place)) {
         if (!pm__iter_line_step_back(z, f)) return false;
     } else if (pm__byte_prev(pm__place_byte(&f->place), f->place.lo - 1) >= 0) {
