@@ -642,6 +642,7 @@ typedef struct pm_place {
     uint64_t node;  /* reference of the node, 0: no branch below */
     uint16_t depth; /* bytes of path matched inside the node */
     uint8_t lo, hi; /* line nodes: the entries that agree with the path; byte nodes: the byte */
+    uint8_t part;   /* from 1 on: which part of a range node the node is, if the way here tells */
 } pm_place;
 
 /* ---- src/pathmap/50_read_zipper.h ---------------------------------------------------------------------- */
@@ -6219,8 +6220,7 @@ static PM__INLINE unsigned pm__ref_kind(pm__ref r) {
 
 /* Whether the node is laid out as a line is. */
 static PM__INLINE bool pm__ref_is_lined(pm__ref r) {
-    unsigned kind = pm__ref_kind(r);
-    return kind == PM__LINE || kind == PM__RANGE;
+    return ((pm__ref_kind(r) + 1u) & 2u) == 0;
 }
 
 /* Prefetches the memory that a visit to the node will touch, just before it. Must be inlined: compilers drop calls of
@@ -6611,7 +6611,16 @@ static PM__INLINE unsigned pm__line_count_below(const pm__line *x, uint8_t c) {
 
 /* The part of a range node that has the paths with next byte c. */
 static PM__INLINE unsigned pm__line_part_index(const pm__line *x, uint8_t c) {
-    return (c == 255 ? x->n : pm__line_count_below(x, (uint8_t)(c + 1))) - 1;
+    uint32_t f; /* parts that begin at c or before */
+#if PM__SSE2
+    __m128i v = _mm_set1_epi8((char)c), lo = pm__line_lo(x->body), hi = pm__line_hi(x->body, x->n);
+    f = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(lo, v), v)) |
+        (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(hi, v), v)) << 16;
+#else
+    f = 0;
+    for (unsigned i = 0; i < x->n; i++) f |= (uint32_t)(x->body[i] <= c) << i;
+#endif
+    return pm__popcount32(f & pm__low_bits(x->n)) - 1;
 }
 
 static PM__INLINE pm__ref *pm__line_part_at(const pm__line *x, unsigned i) { return pm__line_pay_at(x, i); }
@@ -7669,10 +7678,12 @@ enum {
 /* Measured: random 8-byte keys take 17 to 21 bytes, where byte nodes alone would let them take up to 44. With fewer
    groups, text has range nodes: it takes no less memory, and its algebra more time. */
 enum {
-    PM__RANGE_GROUPS = 28,       /* fewer groups make no range node */
+    PM__RANGE_GROUPS = 24,       /* fewer groups make no range node */
+    PM__RANGE_SUFFIX = 3,        /* nor do shorter entries, on the average: integers that become dense */
     PM__RANGE_ENTRIES = 28,      /* what a part is filled with, */
     PM__RANGE_BYTES = 440,       /* and so many bytes of payloads and suffixes at most */
-    PM__RANGE_KEYS = PM__LINE_ENTRIES * PM__RANGE_ENTRIES
+    PM__RANGE_KEYS = PM__LINE_ENTRIES * PM__RANGE_ENTRIES,
+    PM__RANGE_ENOUGH = 27 * PM__RANGE_ENTRIES /* with more, packing the parts anew would soon be undone */
 };
 
 typedef struct pm__build_job {
@@ -7971,31 +7982,42 @@ static bool pm__build_byte(pm__build *b, size_t lo, size_t hi, size_t from, pm__
     return true;
 }
 
+/* Bytes that entries with the same next byte take in a line, spelled out; 0: too many. */
+static size_t pm__build_spell(const pm__build *b, size_t i, size_t end, size_t from) {
+    const pm__ent *e = &b->ents[i];
+    if (end - i > 1) return pm__build_measure(b, i, end, from, PM__SUFFIX_MAX).spelled;
+    return e->len - from > PM__SUFFIX_MAX ? 0 : pm__build_cost(b->cx, e->len - from, e->child);
+}
+
+static PM__INLINE bool pm__build_is_tip(const pm__build *b, size_t i, size_t from) { return b->ents[i].len == from + 1; }
+
 /* Where the parts of a range node of entries [lo, hi) would begin, and the last one end. Returns how many there are, or
    0: no range node is to be made. */
 static unsigned pm__build_parts(const pm__build *b, size_t lo, size_t hi, size_t from, size_t *start) {
     const size_t room = PM__LINE_BYTES - PM__LINE_HDR - 8;
-    size_t bytes = 0, tips = 0, groups = 0, in = 0, done = 0;
+    size_t bytes = 0, suffixes = 0, tips = 0, groups = 0, in = 0, done = 0;
     unsigned n = 0;
     if (hi - lo > PM__RANGE_KEYS) return 0;
+    if (pm__build_is_tip(b, lo, from) && pm__build_is_tip(b, (lo + hi) / 2, from)) return 0; /* soon seen */
+    for (size_t i = lo; i < hi; i = pm__build_group_end(b->ents, hi, i, from)) groups++;
+    if (groups < PM__RANGE_GROUPS) return 0;
     for (size_t i = lo; i < hi; i++) {
-        groups += i == lo || pm__ent_at(&b->ents[i], from) != pm__ent_at(&b->ents[i - 1], from);
-        tips += b->ents[i].len == from + 1;
+        tips += pm__build_is_tip(b, i, from), suffixes += b->ents[i].len - from;
         bytes += pm__build_cost(b->cx, b->ents[i].len - from, b->ents[i].child);
     }
-    if (groups < PM__RANGE_GROUPS || 2 * tips > hi - lo) return 0;
+    if (2 * tips > hi - lo || suffixes < (hi - lo) * PM__RANGE_SUFFIX) return 0;
     size_t parts = (hi - lo + PM__RANGE_ENTRIES - 1) / PM__RANGE_ENTRIES, heavy = bytes / PM__RANGE_BYTES + 1;
     const size_t each = bytes / (parts > heavy ? parts : heavy) + 1;
     bool alone = true; /* what there is of the part goes with nothing else */
     for (size_t i = lo, end; i < hi; i = end) {
         end = pm__build_group_end(b->ents, hi, i, from);
-        pm__build_group g = pm__build_measure(b, i, end, from, PM__SUFFIX_MAX);
-        if (alone || !g.spelled || in + g.spelled > room || end - start[n - 1] > PM__LINE_ENTRIES || done >= n * each) {
+        const size_t spelled = pm__build_spell(b, i, end, from);
+        if (alone || !spelled || in + spelled > room || end - start[n - 1] > PM__LINE_ENTRIES || done >= n * each) {
             if (n == PM__LINE_ENTRIES) return 0;
             start[n++] = i, in = 0;
         }
-        in += g.spelled, alone = !g.spelled;
-        done += g.spelled ? g.spelled : (end - i) * each;
+        in += spelled, alone = !spelled;
+        done += spelled ? spelled : (end - i) * each;
     }
     start[n] = hi;
     return n > 1 ? n : 0;
@@ -8407,7 +8429,7 @@ static bool pm__gather_fan_open(pm__gather_few *g, const pm__byte *x) {
         else g->total++, tips++;
         if (g->total - x->nv > 4 * (i + 1) + PM__LINE_ENTRIES || tips > 16 + i / 2) return false;
     }
-    return g->total <= PM__RANGE_KEYS && 2 * tips <= g->total;
+    return g->total <= PM__RANGE_KEYS && 2 * tips <= g->total && g->bytes >= g->total * (PM__RANGE_SUFFIX - 1);
 }
 
 /* Lists what a byte node and the taken lines hold; `spell` has room for g->bytes. */
@@ -8565,7 +8587,7 @@ PM__UNUSED static pm__ref pm__build_gathered(const pm__cx *cx, pm__ent *ents, un
    above. node 0: nothing below, depth 0. */
 
 static PM__INLINE pm_place pm__place_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0};
     if (r && pm__ref_kind(r) == PM__LINE) p.hi = ((const pm__line *)pm__ref_ptr(r))->n;
     return p;
 }
@@ -8573,6 +8595,13 @@ static PM__INLINE pm_place pm__place_root(pm__ref r) {
 static PM__INLINE bool pm__place_in_line(const pm_place *p) { return pm__ref_kind(p->node) == PM__LINE; }
 static PM__INLINE const pm__line *pm__place_line(const pm_place *p) { return (const pm__line *)pm__ref_ptr(p->node); }
 static PM__INLINE const pm__byte *pm__place_byte(const pm_place *p) { return (const pm__byte *)pm__ref_ptr(p->node); }
+
+/* The root of part i of a range node. */
+static PM__INLINE pm_place pm__place_root_part(const pm__line *x, unsigned i) {
+    pm_place p = pm__place_root(*pm__line_part_at(x, i));
+    p.part = (uint8_t)(i + 1);
+    return p;
+}
 
 static PM__INLINE bool pm__place_in_range(const pm_place *p) { return pm__ref_kind(p->node) == PM__RANGE; }
 
@@ -8779,7 +8808,8 @@ static PM__INLINE size_t pm__place_down_byte(pm_place *p, const uint8_t *s, size
 /* From the root of a range node into one of its parts. The place is as it was if that leads nowhere. */
 static size_t pm__place_down_range(pm_place *p, const uint8_t *s, size_t len) {
     if (!len) return 0;
-    pm_place part = pm__place_root(*pm__line_part(pm__place_line(p), s[0]));
+    const unsigned i = pm__line_part_index(pm__place_line(p), s[0]);
+    pm_place part = pm__place_root_part(pm__place_line(p), i);
     size_t n = pm__place_in_line(&part) ? pm__place_down_line(&part, s, len) : pm__place_down_byte(&part, s, len);
     if (n) *p = part;
     return n;
@@ -8927,10 +8957,10 @@ static uint64_t pm__tally_line_locations(const pm__line *x, size_t depth) {
 
 /* What a node holds by itself. */
 static uint64_t pm__tally_own(pm__tally_kind kind, pm__ref r, size_t depth) {
-    if (pm__ref_kind(r) == PM__RANGE) return 0;
-    if (pm__ref_kind(r) == PM__LINE) {
+    if (pm__ref_is_lined(r)) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
         if (kind == PM__TALLY_VALS) return x->n - pm__popcount32(x->cmask);
+        if (pm__ref_kind(r) == PM__RANGE) return 0;
         return pm__tally_line_locations(x, depth);
     }
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
@@ -9438,7 +9468,8 @@ static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__ent 
             spell += len;
         }
     }
-    pm__ref r = pm__build_nodes(cx, NULL, 0, all, total, 0);
+    pm__ref r = total > PM__RANGE_ENOUGH ? pm__build_part_nodes(cx, NULL, 0, all, total)
+                                         : pm__build_nodes(cx, NULL, 0, all, total, 0);
     pm__mem_free_big(all, room);
     if (!r) return -1;
     *up->slot = r;
@@ -10443,13 +10474,13 @@ PM__UNUSED static bool pm__trie_assign(const pm__cx *cx, pm__ref *root, const ui
 /* A place here is entered, or the root of a node: then its entries are filled in as it is opened, since that touches
    the node. */
 static PM__INLINE pm_place pm__compare_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0};
     return p;
 }
 
 /* Field by field: what was stored so just before would have to be waited for as a whole. */
 static PM__INLINE void pm__compare_copy(pm_place *to, const pm_place *from) {
-    to->node = from->node, to->depth = from->depth, to->lo = from->lo, to->hi = from->hi;
+    to->node = from->node, to->depth = from->depth, to->lo = from->lo, to->hi = from->hi, to->part = from->part;
 }
 
 static PM__INLINE bool pm__compare_is_same(const pm_place *a, const pm_place *b) {
@@ -10538,7 +10569,7 @@ static bool pm__edges_in_byte(pm__edges *e) {
 /* Begins with the edges of a place in a line or byte node. */
 static void pm__edges_begin(pm__edges *e, const pm_place *p) {
     e->p = *p;
-    e->shared = p->node && (p->depth || e->range) && !pm__ref_is_unique(p->node);
+    e->shared = p->node && (p->depth || p->part) && !pm__ref_is_unique(p->node);
     e->now.shared = e->shared;
     e->from = e->next = 0;
     if (p->node && pm__place_in_line(p)) {
@@ -10553,7 +10584,7 @@ static void pm__edges_begin(pm__edges *e, const pm_place *p) {
 /* Goes on with part i of the range node. False: it was the last. */
 static bool pm__edges_part(pm__edges *e, unsigned i) {
     if (i == e->range->n) return false;
-    const pm_place p = pm__place_root(*pm__line_part_at(e->range, i));
+    const pm_place p = pm__place_root_part(e->range, i);
     e->part = i;
     pm__edges_begin(e, &p);
     return true;
@@ -10631,7 +10662,7 @@ static PM__INLINE bool pm__compare_end(const pm__compare *q, void *ctx, pm__cont
 }
 
 static PM__INLINE bool pm__compare_edges(const pm__compare *q, void *ctx, const pm__edge *a, const pm__edge *b) {
-    static const pm__edge none = {NULL, NULL, {0, 0, 0, 0}, 0, 0, false, false};
+    static const pm__edge none = {NULL, NULL, {0, 0, 0, 0, 0}, 0, 0, false, false};
     const pm__edge *l = a ? a : b;
     if (!a) a = &none;
     if (!b) b = &none;
@@ -10719,7 +10750,7 @@ static PM__INLINE bool pm__compare_prefix(const pm__compare *q, void *ctx, pm_pl
     if (!m) return true;
     if (a->node) a->depth = (uint16_t)(a->depth + m);
     if (b->node) b->depth = (uint16_t)(b->depth + m);
-    pm__contrast c = {s, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL, NULL, 0, 0, false, false, false};
+    pm__contrast c = {s, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL, NULL, 0, 0, false, false, false};
     if (x && m == left_a && pm__line_has_e(x)) c.val_a = pm__line_val(x, 0);
     if (y && m == left_b && pm__line_has_e(y)) c.val_b = pm__line_val(y, 0);
     return (!q->prefix || q->prefix(ctx, s, m)) && pm__compare_end(q, ctx, &c);
@@ -10740,7 +10771,8 @@ static PM__INLINE unsigned pm__compare_words(const uint64_t *x, const uint64_t *
 }
 
 /* Two lines laid out alike: only what they lead to can differ, which their payloads tell. */
-static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const pm__line *x, const pm__line *y) {
+static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const pm__line *x, const pm__line *y,
+                                         bool shared) {
     const uint8_t *h = pm__line_heap(x);
     const unsigned n = pm__line_pay_count(x);
     const uint64_t *px = pm__line_pay_at(x, 0) + 1 - n, *py = pm__line_pay_at(y, 0) + 1 - n;
@@ -10750,8 +10782,8 @@ static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const 
     for (; ok && differ; differ &= differ - 1) {
         unsigned p = pm__ctz32(differ), i = (x->flags & PM__LINE_UNIT) ? pm__word_select(x->cmask, p) : p;
         const pm_val *u = px + (n - 1 - p), *v = py + (n - 1 - p);
-        pm__contrast c = {h + pm__line_off(x, i), {0, 0, 0, 0}, {0, 0, 0, 0}, NULL,  NULL,
-                          pm__line_suffix(x, i),  x->body[i],   false,        false, false};
+        pm__contrast c = {h + pm__line_off(x, i), {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL,  NULL,
+                          pm__line_suffix(x, i),  x->body[i],   false,        false, shared};
         if (pm__line_is_child(x, i)) c.a.node = *u, c.b.node = *v, c.dangles_a = !*u, c.dangles_b = !*v;
         else c.val_a = u, c.val_b = v;
         ok = pm__compare_end(q, ctx, &c);
@@ -10838,11 +10870,27 @@ static PM__INLINE bool pm__compare_bytes(const pm__compare *q, void *ctx, const 
     for (int k = pm__mask_next(&m, 0); ok && k >= 0; k = pm__mask_next(&m, k + 1)) {
         const uint8_t b = (uint8_t)k;
         bool shared_a = false, shared_b = false;
-        pm__contrast c = {NULL, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
+        pm__contrast c = {NULL, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
         pm__compare_byte(x, b, &c.a, &c.val_a, &c.dangles_a, &shared_a);
         pm__compare_byte(y, b, &c.b, &c.val_b, &c.dangles_b, &shared_b);
         c.shared = shared_a && shared_b;
         ok = pm__compare_end(q, ctx, &c);
+    }
+    return ok;
+}
+
+/* Two range nodes whose parts begin at the same bytes: part by part. */
+static PM__NOINLINE bool pm__compare_ranges(const pm__compare *q, void *ctx, const pm__line *x, const pm__line *y) {
+    bool ok = true;
+    for (unsigned i = 0; ok && i < x->n; i++) {
+        if (*pm__line_part_at(x, i) == *pm__line_part_at(y, i)) continue;
+        const pm_place a = pm__place_root_part(x, i), b = pm__place_root_part(y, i);
+        const bool lines = pm__place_in_line(&a) && pm__place_in_line(&b) && !pm__place_line(&a)->plen;
+        if (lines && pm__compare_is_alike(pm__place_line(&a), pm__place_line(&b)))
+            ok = pm__compare_alike(q, ctx, pm__place_line(&a), pm__place_line(&b),
+                                   !pm__ref_is_unique(a.node) && !pm__ref_is_unique(b.node));
+        else
+            ok = pm__compare_merge(q, ctx, &a, &b);
     }
     return ok;
 }
@@ -10855,10 +10903,15 @@ static PM__INLINE bool pm__compare_open(const pm__compare *q, void *ctx, const p
     if (!b.depth) b = pm__place_root(b.node);
     if (a.node && b.node && !a.depth && !b.depth) {
         bool lines = pm__place_in_line(&a);
-        if (lines == pm__place_in_line(&b) && !pm__place_in_range(&a) && !pm__place_in_range(&b)) {
+        if (PM__UNLIKELY(pm__place_in_range(&a) || pm__place_in_range(&b))) {
+            const pm__line *x = pm__place_line(&a), *y = pm__place_line(&b);
+            const pm__compare apart = *q; /* so that *q is nobody else's, and known when this is compiled */
+            if (pm__place_in_range(&a) && pm__place_in_range(&b) && x->n == y->n && !memcmp(x->body, y->body, x->n))
+                return pm__compare_ranges(&apart, ctx, x, y);
+        } else if (lines == pm__place_in_line(&b)) {
             if (!lines) return pm__compare_bytes(q, ctx, pm__place_byte(&a), pm__place_byte(&b));
             if (pm__compare_is_alike(pm__place_line(&a), pm__place_line(&b)))
-                return pm__compare_alike(q, ctx, pm__place_line(&a), pm__place_line(&b));
+                return pm__compare_alike(q, ctx, pm__place_line(&a), pm__place_line(&b), false);
         }
     }
     return pm__compare_prefix(q, ctx, &a, &b) && pm__compare_merge(q, ctx, &a, &b);
@@ -11035,7 +11088,7 @@ typedef struct pm__merge_frame {
 
 /* The root of a node that need not be looked at yet: the visit fills in its entries. */
 static PM__INLINE pm_place pm__merge_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0};
     return p;
 }
 
@@ -11743,7 +11796,7 @@ static pm_place pm__select_row_place(const pm__select_row *r, unsigned i, unsign
     if (pm__select_row_is_child(r, i) && pm__select_row_len(r, i) == len)
         return pm__merge_root(pm__select_row_child(r, i));
     unsigned depth = r->x->plen + r->cut + len;
-    pm_place p = {r->node, (uint16_t)depth, (uint8_t)(r->lo + i), (uint8_t)(r->lo + end)};
+    pm_place p = {r->node, (uint16_t)depth, (uint8_t)(r->lo + i), (uint8_t)(r->lo + end), 0};
     return p;
 }
 
@@ -12966,7 +13019,7 @@ static void pm__lists_line(pm__lists_side *s, const pm_place *p, size_t skip, ui
         unsigned e = pm__line_has_e(x);
         if (e) s->e[s->n++] = pm__ent_make(ahead, more, false, *pm__line_val(x, 0)), s->e[0].fresh = false;
         if (x->n > e) {
-            pm_place behind = {p->node, x->plen, (uint8_t)e, x->n};
+            pm_place behind = {p->node, x->plen, (uint8_t)e, x->n, 0};
             s->behind = behind;
             s->folded = (int)s->n;
             s->e[s->n] = pm__ent_make(ahead, more, true, 0);
@@ -13010,7 +13063,7 @@ static bool pm__lists_byte(pm__lists_side *s, const pm_place *p, const pm__lists
 /* The place at the suffix (of length len) of entries [i, end): a child, or a run that goes on. */
 static pm_place pm__lists_place_of(const pm__lists_side *s, unsigned i, unsigned end, unsigned len) {
     if (s->e[i].child && s->e[i].len == len) return s->folded == (int)i ? s->behind : pm__merge_root(s->e[i].pay);
-    pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end)};
+    pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end), 0};
     if (s->folded >= 0) p.lo = (uint8_t)s->lo, p.hi = s->behind.hi; /* within the prefix: all there is */
     return p;
 }
@@ -13037,7 +13090,7 @@ typedef struct pm__lists_two {
 static void pm__lists_keep(pm__lists_two *g, const pm__lists_side *s, unsigned i) {
     pm__merge_frame *f = g->f;
     if (s->folded == (int)i) {
-        const pm_place none = {0, 0, 0, 0};
+        const pm_place none = {0, 0, 0, 0, 0};
         bool left = s == &g->a;
         pm__merge_pair *p = pm__merge_pair_add(f, left ? s->behind : none, left ? none : s->behind);
         p->alg = left ? PM_ALG_LEFT : PM_ALG_RIGHT;
@@ -13552,7 +13605,7 @@ static void pm__lists_gather(pm__merge_frame *f) {
     unsigned n = 0, from = 0;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm__merge_pair *p = &f->pairs[i];
-        pm_place at = {0, 0, 0, 0};
+        pm_place at = {0, 0, 0, 0, 0};
         memmove(f->ents + n, f->ents + from, (p->at - from) * sizeof(pm__ent));
         n += p->at - from;
         from = (unsigned)p->at + p->count;
@@ -13935,7 +13988,7 @@ static unsigned pm__masks_view_room(const pm_place *p) {
 /* Notes what entries [i, end) of a line, which begin with byte c behind the place, have there: a value, something
    below. */
 static void pm__masks_view_add(pm__masks_view *v, const pm_place *p, uint8_t c, unsigned i, unsigned end) {
-    pm_place at = {p->node, (uint16_t)(p->depth + 1), (uint8_t)i, (uint8_t)end};
+    pm_place at = {p->node, (uint16_t)(p->depth + 1), (uint8_t)i, (uint8_t)end, 0};
     pm__ref child;
     const pm_val *val = pm__place_val(&at);
     if (val) pm_mask_set(&v->val, c), v->vals[v->nv++] = *val;
@@ -14134,7 +14187,7 @@ static void pm__masks_pair(pm__merge_run *q, pm__merge_frame *f, const pm__masks
 static PM__NOINLINE bool pm__masks_open(pm__merge_run *q, const pm_place *pa, const pm_place *pb) {
     pm__masks_view a, b;
     pm_mask none = {{0, 0, 0, 0}};
-    pm_place empty = {0, 0, 0, 0};
+    pm_place empty = {0, 0, 0, 0, 0};
     pm_place kids_a[256], kids_b[256];
     pm_val vals_a[256], vals_b[256];
     pm__masks_view_of(&a, pa, kids_a, vals_a);
@@ -14202,7 +14255,7 @@ static bool pm__masks_sum(pm__merge_run *q, pm__merge_frame *f, pm__masks_all *m
 
 /* Lists what sides have below byte c, and makes the pair. Returns how many they are. */
 static size_t pm__masks_gather(pm__merge_frame *f, pm__masks_all *m, uint8_t c, pm_place *places) {
-    const pm_place none = {0, 0, 0, 0};
+    const pm_place none = {0, 0, 0, 0, 0};
     size_t n = 0, stubs = 0, some = 0;
     for (size_t i = 0; i < m->n; i++) {
         bool kid = pm_mask_test(&m->view[i].child, c);
@@ -14332,7 +14385,7 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
     for (unsigned i = 0; i < f->npairs; i++) {
-        pm_place at = {0, 0, 0, 0};
+        pm_place at = {0, 0, 0, 0, 0};
         pm__merge_pair *p = &f->pairs[i];
         pm_alg kept = pm__result_kept(p, &at);
         if (kept == PM_ALG_NONE && (!p->dangles || pm_mask_test(&f->vm, (uint8_t)p->at))) continue;
@@ -20377,7 +20430,7 @@ static bool pm__combine_clause(pm__combine *c, const pm__combine_spot *s, uint64
 
 /* What all clauses make of it. */
 static bool pm__combine_by_pairs(pm__combine *c, const pm__combine_spot *s, pm__ref *out) {
-    pm__combine_part part[PM_COMBINE_MAX], sum = {{0, 0, 0, 0}, 0};
+    pm__combine_part part[PM_COMBINE_MAX], sum = {{0, 0, 0, 0, 0}, 0};
     pm_place p[PM_COMBINE_MAX];
     size_t n = 0;
     bool ok = true;
@@ -20734,7 +20787,7 @@ static pm_mask pm__iter_parent_mask(const pm_rz *z) {
     pm_place p = pm__rz_place(z);
     if (z->len == z->exist_len) {
         const pm_frame *f = &z->frames[z->nframes - 1];
-        if (p.depth == 1) p = pm__place_root(pm__rz_frame_root(z, z->nframes - 1));
+        if (p.depth == 1 && p.part) p = pm__place_root(pm__rz_frame_root(z, z->nframes - 1));
         else pm__place_widen(&p, z->path + f->base, p.depth - 1u);
         return pm__place_mask_entered(&p);
     }
@@ -20829,24 +20882,26 @@ static void pm__iter_rewind(pm_rz *z) {
 static PM__INLINE void pm__iter_first_part(pm_place *p, bool back) {
     if (!pm__place_in_range(p)) return;
     const pm__line *x = pm__place_line(p);
-    *p = pm__place_root(*pm__line_part_at(x, back ? x->n - 1u : 0));
+    *p = pm__place_root_part(x, back ? x->n - 1u : 0);
 }
 
-/* Goes on to the root of the part of a range node after, or before, the one that the top frame is in. False: it is in
-   none, or there is no other. */
-static bool pm__iter_next_part(pm_rz *z, bool back) {
+/* Goes on to the root of the part of a range node after, or before, the one that the top frame is in. False: there is
+   none. */
+static PM__NOINLINE bool pm__iter_other_part(pm_rz *z, bool back) {
     pm_frame *f = &z->frames[z->nframes - 1];
-    if (f->base < z->root_len) return false;
-    pm__ref root = pm__rz_frame_root(z, z->nframes - 1);
-    if (!root || PM__LIKELY(pm__ref_kind(root) != PM__RANGE) || f->place.node == root) return false;
-    const pm__line *x = (const pm__line *)pm__ref_ptr(root);
-    unsigned i = 0;
-    while (*pm__line_part_at(x, i) != f->place.node) i++;
+    const pm__line *x = (const pm__line *)pm__ref_ptr(pm__rz_frame_root(z, z->nframes - 1));
+    unsigned i = f->place.part - 1u;
     if (back ? i == 0 : i + 1u == x->n) return false;
     i += back ? -1u : 1u;
-    f->place = pm__place_root(*pm__line_part_at(x, i));
-    if (back ? i > 0 : i + 1u < x->n) pm__ref_prefetch(*pm__line_part_at(x, i + (back ? -1u : 1u)));
+    f->place = pm__place_root_part(x, i);
+    if (back ? i > 0 : i + 1u < x->n) pm__ref_prefetch(*pm__line_part_at(x, back ? i - 1 : i + 1));
     return true;
+}
+
+/* The same; false as well if it is in none. */
+static PM__INLINE bool pm__iter_next_part(pm_rz *z, bool back) {
+    const pm_frame *f = &z->frames[z->nframes - 1];
+    return PM__UNLIKELY(f->place.part) && f->base >= z->root_len && pm__iter_other_part(z, back);
 }
 
 /* ---- to the next value, and to the one before ----------------------------------------------------------------- */
@@ -21046,13 +21101,15 @@ static PM__INLINE bool pm__iter_walk(pm_rz *z, int slot, bool ends, bool back) {
         pm_frame *f = &z->frames[z->nframes - 1];
         int r = PM__ITER_UP;
         if (PM__LIKELY(f->place.node != 0)) {
-            if (PM__UNLIKELY(pm__place_in_range(&f->place)) && slot >= 0 && slot != PM__ITER_PAST) {
+            if (pm__place_in_line(&f->place)) {
+                r = pm__iter_line(z, f, slot, ends, back);
+            } else if (PM__LIKELY(!pm__place_in_range(&f->place))) {
+                r = pm__iter_byte(z, f, slot, ends, back);
+            } else if (slot >= 0 && slot != PM__ITER_PAST) {
                 pm__iter_first_part(&f->place, back);
                 slot = back ? pm__iter_slot_of(&f->place, PM__ITER_BEHIND, true) : 0;
+                continue;
             }
-            r = pm__place_in_line(&f->place)    ? pm__iter_line(z, f, slot, ends, back)
-                : pm__place_in_range(&f->place) ? PM__ITER_UP
-                                                : pm__iter_byte(z, f, slot, ends, back);
         }
         if (r == PM__ITER_FOUND) break;
         if (r == PM__ITER_DOWN || (r == PM__ITER_UP && pm__iter_next_part(z, back))) {
@@ -21085,7 +21142,7 @@ static int pm__iter_gap(pm_rz *z, bool back) {
     pm_place *p = &f->place;
     const uint8_t *s = z->path + z->len;
     if (p->node == 0) return none;
-    if (pm__place_in_range(p)) *p = pm__place_root(*pm__line_part(pm__place_line(p), *s));
+    if (pm__place_in_range(p)) *p = pm__place_root_part(pm__place_line(p), pm__line_part_index(pm__place_line(p), *s));
     if (!pm__place_in_line(p))
         return p->depth ? pm__iter_slot_of(p, PM__ITER_BELOW, back) : 2 * *s - (back ? 1 : 0);
     const pm__line *x = pm__place_line(p);
@@ -21206,7 +21263,7 @@ static void pm__iter_stand_on_byte(pm_rz *z, pm_frame *f, int b) {
 }
 
 /* One byte down from a place on the trie, to the first child; pm__iter_spare has made room. */
-static bool pm__iter_step_down(pm_rz *z) {
+static PM__INLINE bool pm__iter_step_down(pm_rz *z) {
     pm_frame *f = &z->frames[z->nframes - 1];
     pm__ref child;
     if (f->place.node == 0) return false;
@@ -21232,6 +21289,12 @@ static bool pm__iter_step_down(pm_rz *z) {
     if (i == p->hi) return false;
     pm__iter_stand_below(z, f, x, i, pm__place_suffix(p, x), p->hi);
     return true;
+}
+
+/* From the root of a part of a range node, where the top frame is, but not the path yet. */
+static PM__NOINLINE bool pm__iter_step_into(pm_rz *z) {
+    z->len = z->exist_len = z->frames[z->nframes - 1].base;
+    return pm__iter_step_down(z);
 }
 
 /* From a place on the trie to the next one that is not below it: the entry after those that agree with the path leaves
@@ -21260,10 +21323,7 @@ static bool pm__iter_step_beside(pm_rz *z) {
                 return true;
             }
         }
-        if (pm__iter_next_part(z, false)) {
-            z->len = z->exist_len = f->base;
-            return pm__iter_step_down(z);
-        }
+        if (pm__iter_next_part(z, false)) return pm__iter_step_into(z);
         if (f->base <= z->root_len || z->nframes == 1) return false;
     }
 }

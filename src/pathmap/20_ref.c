@@ -87,8 +87,7 @@ static PM__INLINE unsigned pm__ref_kind(pm__ref r) {
 
 /* Whether the node is laid out as a line is. */
 static PM__INLINE bool pm__ref_is_lined(pm__ref r) {
-    unsigned kind = pm__ref_kind(r);
-    return kind == PM__LINE || kind == PM__RANGE;
+    return ((pm__ref_kind(r) + 1u) & 2u) == 0;
 }
 
 /* Prefetches the memory that a visit to the node will touch, just before it. Must be inlined: compilers drop calls of

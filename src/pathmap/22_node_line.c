@@ -143,7 +143,16 @@ static PM__INLINE unsigned pm__line_count_below(const pm__line *x, uint8_t c) {
 
 /* The part of a range node that has the paths with next byte c. */
 static PM__INLINE unsigned pm__line_part_index(const pm__line *x, uint8_t c) {
-    return (c == 255 ? x->n : pm__line_count_below(x, (uint8_t)(c + 1))) - 1;
+    uint32_t f; /* parts that begin at c or before */
+#if PM__SSE2
+    __m128i v = _mm_set1_epi8((char)c), lo = pm__line_lo(x->body), hi = pm__line_hi(x->body, x->n);
+    f = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(lo, v), v)) |
+        (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(hi, v), v)) << 16;
+#else
+    f = 0;
+    for (unsigned i = 0; i < x->n; i++) f |= (uint32_t)(x->body[i] <= c) << i;
+#endif
+    return pm__popcount32(f & pm__low_bits(x->n)) - 1;
 }
 
 static PM__INLINE pm__ref *pm__line_part_at(const pm__line *x, unsigned i) { return pm__line_pay_at(x, i); }

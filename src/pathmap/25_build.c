@@ -26,10 +26,12 @@ enum {
 /* Measured: random 8-byte keys take 17 to 21 bytes, where byte nodes alone would let them take up to 44. With fewer
    groups, text has range nodes: it takes no less memory, and its algebra more time. */
 enum {
-    PM__RANGE_GROUPS = 28,       /* fewer groups make no range node */
+    PM__RANGE_GROUPS = 24,       /* fewer groups make no range node */
+    PM__RANGE_SUFFIX = 3,        /* nor do shorter entries, on the average: integers that become dense */
     PM__RANGE_ENTRIES = 28,      /* what a part is filled with, */
     PM__RANGE_BYTES = 440,       /* and so many bytes of payloads and suffixes at most */
-    PM__RANGE_KEYS = PM__LINE_ENTRIES * PM__RANGE_ENTRIES
+    PM__RANGE_KEYS = PM__LINE_ENTRIES * PM__RANGE_ENTRIES,
+    PM__RANGE_ENOUGH = 27 * PM__RANGE_ENTRIES /* with more, packing the parts anew would soon be undone */
 };
 
 typedef struct pm__build_job {
@@ -328,31 +330,42 @@ static bool pm__build_byte(pm__build *b, size_t lo, size_t hi, size_t from, pm__
     return true;
 }
 
+/* Bytes that entries with the same next byte take in a line, spelled out; 0: too many. */
+static size_t pm__build_spell(const pm__build *b, size_t i, size_t end, size_t from) {
+    const pm__ent *e = &b->ents[i];
+    if (end - i > 1) return pm__build_measure(b, i, end, from, PM__SUFFIX_MAX).spelled;
+    return e->len - from > PM__SUFFIX_MAX ? 0 : pm__build_cost(b->cx, e->len - from, e->child);
+}
+
+static PM__INLINE bool pm__build_is_tip(const pm__build *b, size_t i, size_t from) { return b->ents[i].len == from + 1; }
+
 /* Where the parts of a range node of entries [lo, hi) would begin, and the last one end. Returns how many there are, or
    0: no range node is to be made. */
 static unsigned pm__build_parts(const pm__build *b, size_t lo, size_t hi, size_t from, size_t *start) {
     const size_t room = PM__LINE_BYTES - PM__LINE_HDR - 8;
-    size_t bytes = 0, tips = 0, groups = 0, in = 0, done = 0;
+    size_t bytes = 0, suffixes = 0, tips = 0, groups = 0, in = 0, done = 0;
     unsigned n = 0;
     if (hi - lo > PM__RANGE_KEYS) return 0;
+    if (pm__build_is_tip(b, lo, from) && pm__build_is_tip(b, (lo + hi) / 2, from)) return 0; /* soon seen */
+    for (size_t i = lo; i < hi; i = pm__build_group_end(b->ents, hi, i, from)) groups++;
+    if (groups < PM__RANGE_GROUPS) return 0;
     for (size_t i = lo; i < hi; i++) {
-        groups += i == lo || pm__ent_at(&b->ents[i], from) != pm__ent_at(&b->ents[i - 1], from);
-        tips += b->ents[i].len == from + 1;
+        tips += pm__build_is_tip(b, i, from), suffixes += b->ents[i].len - from;
         bytes += pm__build_cost(b->cx, b->ents[i].len - from, b->ents[i].child);
     }
-    if (groups < PM__RANGE_GROUPS || 2 * tips > hi - lo) return 0;
+    if (2 * tips > hi - lo || suffixes < (hi - lo) * PM__RANGE_SUFFIX) return 0;
     size_t parts = (hi - lo + PM__RANGE_ENTRIES - 1) / PM__RANGE_ENTRIES, heavy = bytes / PM__RANGE_BYTES + 1;
     const size_t each = bytes / (parts > heavy ? parts : heavy) + 1;
     bool alone = true; /* what there is of the part goes with nothing else */
     for (size_t i = lo, end; i < hi; i = end) {
         end = pm__build_group_end(b->ents, hi, i, from);
-        pm__build_group g = pm__build_measure(b, i, end, from, PM__SUFFIX_MAX);
-        if (alone || !g.spelled || in + g.spelled > room || end - start[n - 1] > PM__LINE_ENTRIES || done >= n * each) {
+        const size_t spelled = pm__build_spell(b, i, end, from);
+        if (alone || !spelled || in + spelled > room || end - start[n - 1] > PM__LINE_ENTRIES || done >= n * each) {
             if (n == PM__LINE_ENTRIES) return 0;
             start[n++] = i, in = 0;
         }
-        in += g.spelled, alone = !g.spelled;
-        done += g.spelled ? g.spelled : (end - i) * each;
+        in += spelled, alone = !spelled;
+        done += spelled ? spelled : (end - i) * each;
     }
     start[n] = hi;
     return n > 1 ? n : 0;
@@ -764,7 +777,7 @@ static bool pm__gather_fan_open(pm__gather_few *g, const pm__byte *x) {
         else g->total++, tips++;
         if (g->total - x->nv > 4 * (i + 1) + PM__LINE_ENTRIES || tips > 16 + i / 2) return false;
     }
-    return g->total <= PM__RANGE_KEYS && 2 * tips <= g->total;
+    return g->total <= PM__RANGE_KEYS && 2 * tips <= g->total && g->bytes >= g->total * (PM__RANGE_SUFFIX - 1);
 }
 
 /* Lists what a byte node and the taken lines hold; `spell` has room for g->bytes. */

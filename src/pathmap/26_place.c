@@ -9,7 +9,7 @@
 #include "26_place.h"
 
 static PM__INLINE pm_place pm__place_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0};
     if (r && pm__ref_kind(r) == PM__LINE) p.hi = ((const pm__line *)pm__ref_ptr(r))->n;
     return p;
 }
@@ -17,6 +17,13 @@ static PM__INLINE pm_place pm__place_root(pm__ref r) {
 static PM__INLINE bool pm__place_in_line(const pm_place *p) { return pm__ref_kind(p->node) == PM__LINE; }
 static PM__INLINE const pm__line *pm__place_line(const pm_place *p) { return (const pm__line *)pm__ref_ptr(p->node); }
 static PM__INLINE const pm__byte *pm__place_byte(const pm_place *p) { return (const pm__byte *)pm__ref_ptr(p->node); }
+
+/* The root of part i of a range node. */
+static PM__INLINE pm_place pm__place_root_part(const pm__line *x, unsigned i) {
+    pm_place p = pm__place_root(*pm__line_part_at(x, i));
+    p.part = (uint8_t)(i + 1);
+    return p;
+}
 
 static PM__INLINE bool pm__place_in_range(const pm_place *p) { return pm__ref_kind(p->node) == PM__RANGE; }
 
@@ -223,7 +230,8 @@ static PM__INLINE size_t pm__place_down_byte(pm_place *p, const uint8_t *s, size
 /* From the root of a range node into one of its parts. The place is as it was if that leads nowhere. */
 static size_t pm__place_down_range(pm_place *p, const uint8_t *s, size_t len) {
     if (!len) return 0;
-    pm_place part = pm__place_root(*pm__line_part(pm__place_line(p), s[0]));
+    const unsigned i = pm__line_part_index(pm__place_line(p), s[0]);
+    pm_place part = pm__place_root_part(pm__place_line(p), i);
     size_t n = pm__place_in_line(&part) ? pm__place_down_line(&part, s, len) : pm__place_down_byte(&part, s, len);
     if (n) *p = part;
     return n;

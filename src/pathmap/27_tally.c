@@ -52,10 +52,10 @@ static uint64_t pm__tally_line_locations(const pm__line *x, size_t depth) {
 
 /* What a node holds by itself. */
 static uint64_t pm__tally_own(pm__tally_kind kind, pm__ref r, size_t depth) {
-    if (pm__ref_kind(r) == PM__RANGE) return 0;
-    if (pm__ref_kind(r) == PM__LINE) {
+    if (pm__ref_is_lined(r)) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
         if (kind == PM__TALLY_VALS) return x->n - pm__popcount32(x->cmask);
+        if (pm__ref_kind(r) == PM__RANGE) return 0;
         return pm__tally_line_locations(x, depth);
     }
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);

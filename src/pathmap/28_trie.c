@@ -217,7 +217,8 @@ static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__ent 
             spell += len;
         }
     }
-    pm__ref r = pm__build_nodes(cx, NULL, 0, all, total, 0);
+    pm__ref r = total > PM__RANGE_ENOUGH ? pm__build_part_nodes(cx, NULL, 0, all, total)
+                                         : pm__build_nodes(cx, NULL, 0, all, total, 0);
     pm__mem_free_big(all, room);
     if (!r) return -1;
     *up->slot = r;

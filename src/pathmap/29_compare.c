@@ -20,13 +20,13 @@
 /* A place here is entered, or the root of a node: then its entries are filled in as it is opened, since that touches
    the node. */
 static PM__INLINE pm_place pm__compare_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0};
     return p;
 }
 
 /* Field by field: what was stored so just before would have to be waited for as a whole. */
 static PM__INLINE void pm__compare_copy(pm_place *to, const pm_place *from) {
-    to->node = from->node, to->depth = from->depth, to->lo = from->lo, to->hi = from->hi;
+    to->node = from->node, to->depth = from->depth, to->lo = from->lo, to->hi = from->hi, to->part = from->part;
 }
 
 static PM__INLINE bool pm__compare_is_same(const pm_place *a, const pm_place *b) {
@@ -115,7 +115,7 @@ static bool pm__edges_in_byte(pm__edges *e) {
 /* Begins with the edges of a place in a line or byte node. */
 static void pm__edges_begin(pm__edges *e, const pm_place *p) {
     e->p = *p;
-    e->shared = p->node && (p->depth || e->range) && !pm__ref_is_unique(p->node);
+    e->shared = p->node && (p->depth || p->part) && !pm__ref_is_unique(p->node);
     e->now.shared = e->shared;
     e->from = e->next = 0;
     if (p->node && pm__place_in_line(p)) {
@@ -130,7 +130,7 @@ static void pm__edges_begin(pm__edges *e, const pm_place *p) {
 /* Goes on with part i of the range node. False: it was the last. */
 static bool pm__edges_part(pm__edges *e, unsigned i) {
     if (i == e->range->n) return false;
-    const pm_place p = pm__place_root(*pm__line_part_at(e->range, i));
+    const pm_place p = pm__place_root_part(e->range, i);
     e->part = i;
     pm__edges_begin(e, &p);
     return true;
@@ -208,7 +208,7 @@ static PM__INLINE bool pm__compare_end(const pm__compare *q, void *ctx, pm__cont
 }
 
 static PM__INLINE bool pm__compare_edges(const pm__compare *q, void *ctx, const pm__edge *a, const pm__edge *b) {
-    static const pm__edge none = {NULL, NULL, {0, 0, 0, 0}, 0, 0, false, false};
+    static const pm__edge none = {NULL, NULL, {0, 0, 0, 0, 0}, 0, 0, false, false};
     const pm__edge *l = a ? a : b;
     if (!a) a = &none;
     if (!b) b = &none;
@@ -296,7 +296,7 @@ static PM__INLINE bool pm__compare_prefix(const pm__compare *q, void *ctx, pm_pl
     if (!m) return true;
     if (a->node) a->depth = (uint16_t)(a->depth + m);
     if (b->node) b->depth = (uint16_t)(b->depth + m);
-    pm__contrast c = {s, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL, NULL, 0, 0, false, false, false};
+    pm__contrast c = {s, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL, NULL, 0, 0, false, false, false};
     if (x && m == left_a && pm__line_has_e(x)) c.val_a = pm__line_val(x, 0);
     if (y && m == left_b && pm__line_has_e(y)) c.val_b = pm__line_val(y, 0);
     return (!q->prefix || q->prefix(ctx, s, m)) && pm__compare_end(q, ctx, &c);
@@ -317,7 +317,8 @@ static PM__INLINE unsigned pm__compare_words(const uint64_t *x, const uint64_t *
 }
 
 /* Two lines laid out alike: only what they lead to can differ, which their payloads tell. */
-static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const pm__line *x, const pm__line *y) {
+static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const pm__line *x, const pm__line *y,
+                                         bool shared) {
     const uint8_t *h = pm__line_heap(x);
     const unsigned n = pm__line_pay_count(x);
     const uint64_t *px = pm__line_pay_at(x, 0) + 1 - n, *py = pm__line_pay_at(y, 0) + 1 - n;
@@ -327,8 +328,8 @@ static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const 
     for (; ok && differ; differ &= differ - 1) {
         unsigned p = pm__ctz32(differ), i = (x->flags & PM__LINE_UNIT) ? pm__word_select(x->cmask, p) : p;
         const pm_val *u = px + (n - 1 - p), *v = py + (n - 1 - p);
-        pm__contrast c = {h + pm__line_off(x, i), {0, 0, 0, 0}, {0, 0, 0, 0}, NULL,  NULL,
-                          pm__line_suffix(x, i),  x->body[i],   false,        false, false};
+        pm__contrast c = {h + pm__line_off(x, i), {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL,  NULL,
+                          pm__line_suffix(x, i),  x->body[i],   false,        false, shared};
         if (pm__line_is_child(x, i)) c.a.node = *u, c.b.node = *v, c.dangles_a = !*u, c.dangles_b = !*v;
         else c.val_a = u, c.val_b = v;
         ok = pm__compare_end(q, ctx, &c);
@@ -415,11 +416,27 @@ static PM__INLINE bool pm__compare_bytes(const pm__compare *q, void *ctx, const 
     for (int k = pm__mask_next(&m, 0); ok && k >= 0; k = pm__mask_next(&m, k + 1)) {
         const uint8_t b = (uint8_t)k;
         bool shared_a = false, shared_b = false;
-        pm__contrast c = {NULL, {0, 0, 0, 0}, {0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
+        pm__contrast c = {NULL, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
         pm__compare_byte(x, b, &c.a, &c.val_a, &c.dangles_a, &shared_a);
         pm__compare_byte(y, b, &c.b, &c.val_b, &c.dangles_b, &shared_b);
         c.shared = shared_a && shared_b;
         ok = pm__compare_end(q, ctx, &c);
+    }
+    return ok;
+}
+
+/* Two range nodes whose parts begin at the same bytes: part by part. */
+static PM__NOINLINE bool pm__compare_ranges(const pm__compare *q, void *ctx, const pm__line *x, const pm__line *y) {
+    bool ok = true;
+    for (unsigned i = 0; ok && i < x->n; i++) {
+        if (*pm__line_part_at(x, i) == *pm__line_part_at(y, i)) continue;
+        const pm_place a = pm__place_root_part(x, i), b = pm__place_root_part(y, i);
+        const bool lines = pm__place_in_line(&a) && pm__place_in_line(&b) && !pm__place_line(&a)->plen;
+        if (lines && pm__compare_is_alike(pm__place_line(&a), pm__place_line(&b)))
+            ok = pm__compare_alike(q, ctx, pm__place_line(&a), pm__place_line(&b),
+                                   !pm__ref_is_unique(a.node) && !pm__ref_is_unique(b.node));
+        else
+            ok = pm__compare_merge(q, ctx, &a, &b);
     }
     return ok;
 }
@@ -432,10 +449,15 @@ static PM__INLINE bool pm__compare_open(const pm__compare *q, void *ctx, const p
     if (!b.depth) b = pm__place_root(b.node);
     if (a.node && b.node && !a.depth && !b.depth) {
         bool lines = pm__place_in_line(&a);
-        if (lines == pm__place_in_line(&b) && !pm__place_in_range(&a) && !pm__place_in_range(&b)) {
+        if (PM__UNLIKELY(pm__place_in_range(&a) || pm__place_in_range(&b))) {
+            const pm__line *x = pm__place_line(&a), *y = pm__place_line(&b);
+            const pm__compare apart = *q; /* so that *q is nobody else's, and known when this is compiled */
+            if (pm__place_in_range(&a) && pm__place_in_range(&b) && x->n == y->n && !memcmp(x->body, y->body, x->n))
+                return pm__compare_ranges(&apart, ctx, x, y);
+        } else if (lines == pm__place_in_line(&b)) {
             if (!lines) return pm__compare_bytes(q, ctx, pm__place_byte(&a), pm__place_byte(&b));
             if (pm__compare_is_alike(pm__place_line(&a), pm__place_line(&b)))
-                return pm__compare_alike(q, ctx, pm__place_line(&a), pm__place_line(&b));
+                return pm__compare_alike(q, ctx, pm__place_line(&a), pm__place_line(&b), false);
         }
     }
     return pm__compare_prefix(q, ctx, &a, &b) && pm__compare_merge(q, ctx, &a, &b);
