@@ -6201,7 +6201,7 @@ typedef struct pm__head {
 static PM__INLINE pm__ref pm__ref_make(void *node, unsigned kind, size_t size) {
 #if PATHMAP_SLIM_PTRS
     uint64_t lines = (size + 63) / 64;
-    if (kind == PM__BYTE || kind == PM__WIDE) lines = 2; /* a lookup touches the masks and one slot, no more */
+    if (kind != PM__LINE) lines = 2; /* a lookup touches the beginning and one slot, not the whole node */
     return (uint64_t)(uintptr_t)node | (uint64_t)kind << 58 | (lines - 1) << 60;
 #else
     (void)kind;
@@ -9599,16 +9599,18 @@ static PM__INLINE const pm_val *pm__trie_get_from(pm__ref r, const uint8_t *s, c
         const void *node = pm__ref_ptr(r);
         pm__ref_prefetch(r);
         if (pm__ref_kind(r) != PM__LINE) {
-            if (pm__ref_kind(r) == PM__RANGE) {
-                r = *pm__line_part((const pm__line *)node, *s);
+            if (pm__ref_kind(r) != PM__RANGE) {
+                const pm__byte *x = (const pm__byte *)node;
+                uint8_t b = *s++;
+                if (s == end) return pm__byte_has_val(x, b) ? pm__byte_val(x, b) : NULL;
+                if (!pm__byte_has_child(x, b)) return NULL;
+                r = *pm__byte_child(x, b);
                 continue;
             }
-            const pm__byte *x = (const pm__byte *)node;
-            uint8_t b = *s++;
-            if (s == end) return pm__byte_has_val(x, b) ? pm__byte_val(x, b) : NULL;
-            if (!pm__byte_has_child(x, b)) return NULL;
-            r = *pm__byte_child(x, b);
-            continue;
+            r = *pm__line_part((const pm__line *)node, *s);
+            pm__ref_prefetch_early(r); /* parts are of any size: measured, 0.8 of the time of a loop, in the cache */
+            node = pm__ref_ptr(r);
+            if (PM__UNLIKELY(pm__ref_kind(r) != PM__LINE)) continue;
         }
         const pm__line *x = (const pm__line *)node;
         if (x->plen) {
@@ -10037,8 +10039,10 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
                          pm_opt *old) {
     pm__key_room room;
     pm__put p = pm__put_begin(slot, pm__ent_key_start(s, len, &room), len);
-    do pm__ref_prefetch(*p.slot);
-    while (pm__put_step(cx, &p, child));
+    do {
+        if (p.up.range) pm__ref_prefetch_early(*p.slot);
+        else pm__ref_prefetch(*p.slot);
+    } while (pm__put_step(cx, &p, child));
     return pm__put_end(cx, &p, child, pay, old, NULL);
 }
 

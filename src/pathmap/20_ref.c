@@ -68,7 +68,7 @@ typedef struct pm__head {
 static PM__INLINE pm__ref pm__ref_make(void *node, unsigned kind, size_t size) {
 #if PATHMAP_SLIM_PTRS
     uint64_t lines = (size + 63) / 64;
-    if (kind == PM__BYTE || kind == PM__WIDE) lines = 2; /* a lookup touches the masks and one slot, no more */
+    if (kind != PM__LINE) lines = 2; /* a lookup touches the beginning and one slot, not the whole node */
     return (uint64_t)(uintptr_t)node | (uint64_t)kind << 58 | (lines - 1) << 60;
 #else
     (void)kind;
