@@ -92,7 +92,8 @@ FLAGS_tsan := -O1 -fsanitize=thread
 FLAGS_nofutex := -O1 -DPM__FUTEX=0 -DINTERN__FUTEX=0
 FLAGS_c11threads := -O1 -DPM__THREADS=PM__THREADS_C11 -DPM__FUTEX=0
 FLAGS_drd := -O1 -Wno-shadow -include tests/annotate.h
-FLAGS_coverage := -O1 --coverage
+# Each branch once: neither optimised nor inlined.
+FLAGS_coverage := -O0 --coverage -Dalways_inline=unused
 
 # A copy of pathmap.h with faults for tests/test_head_schedules.c to find.
 FLAGS_faulty := -O1 -DSEEDED_FAULTS='<faulty_pathmap.h>' -Ibuild/faulty
@@ -112,6 +113,9 @@ OS_NAME := $(shell uname -s)
 # Where the compiler has zlib: compressed path files.
 ZLIB = $(shell printf '\043include <zlib.h>\nint main(void) { return !zlibVersion(); }\n' | \
     $(CC) -x c - -o /dev/null -lz 2> /dev/null && echo -DPATHMAP_ZLIB=1 -lz)
+# Where the compiler has OpenMP: the example of it on several threads.
+OPENMP = $(shell printf '\043include <omp.h>\nint main(void) { return !omp_get_max_threads(); }\n' | \
+    $(CC) -x c - -o /dev/null -fopenmp 2> /dev/null && echo -fopenmp)
 words_of = $(subst -, ,$(1))
 c_compiler = $(if $(filter clang,$(call words_of,$(1))),$(CLANG),$(CC))
 cxx_compiler = $(if $(filter clang,$(call words_of,$(1))),$(CLANGXX),$(CXX))
@@ -121,7 +125,7 @@ flags_of = $(foreach w,$(call words_of,$(1)),$(FLAGS_$(w)))
 define CONFIG_RULES
 build/$(1)/%.o: tests/%.c | $(HEADERS)
 	@mkdir -p $$(@D)
-	$(call c_compiler,$(1)) $$(C11) $(call flags_of,$(1)) -pthread $$(DEP) -c $$< -o $$@
+	$(call c_compiler,$(1)) $$(C11) $(call flags_of,$(1)) $$(MORE) -pthread $$(DEP) -c $$< -o $$@
 build/$(1)/helpers.a: $(HELPERS:%.c=build/$(1)/%.o)
 	@mkdir -p $$(@D); rm -f $$@
 	$$(AR) rcs $$@ $$^
@@ -129,7 +133,8 @@ build/$(1)/test_%: tests/test_%.c build/$(1)/helpers.a | $(HEADERS)
 	@mkdir -p $$(@D); rm -f $$@
 	$(call c_compiler,$(1)) $$(C11) $(call flags_of,$(1)) -pthread $$(DEP) $$< \
 	    build/$(1)/helpers.a $$(EXTRA) $$(LDLIBS) -o $$@
-build/$(1)/test_oom build/$(1)/test_oom_pool build/$(1)/test_oom_region: EXTRA = -O1
+build/$(1)/model%.o: MORE = $(if $(findstring coverage,$(1)),-O2 -fno-profile-arcs -fno-test-coverage)
+build/$(1)/test_oom build/$(1)/test_oom_pool build/$(1)/test_oom_region: EXTRA = $(if $(findstring coverage,$(1)),,-O1)
 build/$(1)/test_paths: EXTRA = $$(ZLIB)
 build/$(1)/plugin.so: tests/use_plugin.c | $(HEADERS)
 	@mkdir -p $$(@D); rm -f $$@
@@ -156,10 +161,8 @@ $(foreach c,$(CONFIGS),$(eval $(call CONFIG_RULES,$(c))))
 
 coverage: generated
 	$(PYTHON) tests/coverage.py --jobs $(JOBS)
-mutants: generated build/coverage/lines.json.gz
+mutants: generated
 	$(PYTHON) tests/mutants.py --jobs $(JOBS) $(MUTANTS)
-build/coverage/lines.json.gz:
-	$(PYTHON) tests/coverage.py --jobs $(JOBS)
 
 stack: generated
 	$(PYTHON) tests/stack_use.py
@@ -199,6 +202,9 @@ build/examples/%: examples/%.c | $(HEADERS)
 	@mkdir -p $(@D); rm -f $@
 	$(CC) $(C11) $(EXAMPLE_FLAGS) -pthread $(DEP) $< $(LDLIBS) -o $@
 build/examples/convert: LDLIBS += $(ZLIB)
+build/examples/threads_openmp: EXAMPLE_FLAGS := -O1 $(OPENMP)
+# Open MPI, where it is: its headers are the system's, so that they warn nobody.
+build/examples/mpi_build: LDLIBS += $(patsubst -I%,-isystem %,$(shell pkg-config --cflags --libs ompi-c 2> /dev/null))
 run: build/examples/index_headers
 	build/examples/index_headers $(DIR)
 

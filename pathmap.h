@@ -655,7 +655,9 @@ typedef struct pm_place {
    Moves do no atomic read-modify-write. A move that fails returns false or 0 and stays where it was (those that go to
    a next place in order go back to the root); the first failure is the zipper's status until pm_rz_reset.
    Over a view, a query may have to look ahead, which needs memory and may fail as a move does.
-   Threads  one thread per zipper, queries included; any number of zippers per map */
+   Threads  any number of zippers per map, and one thread per zipper. While no thread moves or drops it, any number may
+            put queries to a zipper over a map, fork it, and take witnesses and make maps of it: these change nothing in
+            it. Not so over a view, nor with the cursor of a writer: there, queries are for one thread too */
 
 /* A place of a view that has a value, or neither value nor child. */
 typedef struct pm_terminal {
@@ -1008,6 +1010,15 @@ PM_API bool pm_iter_prev(pm_iter *i);
 /* Tells why an iterator has ended.
    Returns  PM_OK: there is no more; PM_NOMEM; of a view, what its function returned */
 PM_API pm_status pm_iter_status(const pm_iter *i);
+/* Takes a witness of what the iterator goes over, as pm_rz_witness does: values that it has shown stay valid until the
+   witness is dropped, whatever happens to the iterator and to the map. Of an iterator that has ended it keeps nothing.
+   Owns     pm_witness_drop
+   Cost     O(1).  NULL: keeps nothing */
+PM_API pm_witness pm_iter_witness(const pm_iter *i);
+/* Stores the value that the iterator shows in *out, or NULL if there is none; it is valid as long as the witness.
+   (i->val is as well, but for the value of the empty path, which stands in the map itself.)
+   Fails    PM_INVALID: `w` witnesses other content, or the iterator has ended */
+PM_API PM_NODISCARD pm_status pm_iter_val_witnessed(const pm_iter *i, const pm_witness *w, const pm_val **out);
 /* Ends an iterator before its end; afterwards, or twice, or of zero or NULL, it does nothing. */
 PM_API void pm_iter_drop(pm_iter *i);
 
@@ -1182,8 +1193,8 @@ typedef struct pm_pool_options {
 typedef struct pm_pool_stats {
     uint64_t reserved;    /* bytes taken from PM_MALLOC */
     uint64_t in_slabs;    /* of these, in slabs that hold at least one node (partly filled slabs count whole) */
-    uint64_t live;        /* bytes of live nodes, size-class rounding included */
-    uint64_t nodes;       /* live nodes */
+    uint64_t live;        /* bytes of live nodes and blocks, size-class rounding included */
+    uint64_t nodes;       /* live nodes, and blocks of pm_pool_alloc */
     uint64_t budget;      /* 0: none */
 } pm_pool_stats;
 
@@ -1228,6 +1239,20 @@ PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out);
    Cost     looks at every chunk, and at the slabs in which other threads have freed nodes
    Threads  any thread, any time; allocation waits meanwhile where it needs the pool's lists */
 PM_API void pm_pool_trim(pm_pool *pool);
+
+/* Allocates a block for the caller's own use, such as a value that a map holds by address: beside the nodes, under the
+   same budget, and in a pool over a region within the region. `pool` NULL: the default one. 0 bytes count as 1.
+   Returns  the block, aligned to 16 bytes; NULL: no memory, the budget is reached, or no block can be so large (in a
+            region, more than PM_REGION_BYTES_MAX bytes)
+   Owns     pm_pool_dealloc; while a block is live, pm_pool_free is PM_BUSY
+   Cost     as a node's; above 5,440 bytes in a pool that is not over a region, one PM_MALLOC under the pool's lock
+   Threads  any */
+PM_API void *pm_pool_alloc(pm_pool *pool, size_t bytes);
+
+/* Gives a block of pm_pool_alloc back to the pool that it is from. `bytes` is what had been asked for. NULL is allowed.
+   Cost     as a node's
+   Threads  any; of a pool over a region, in any process that shares it */
+PM_API void pm_pool_dealloc(void *p, size_t bytes);
 
 /* ---- src/pathmap/13_values.h --------------------------------------------------------------------------- */
 
@@ -2243,7 +2268,8 @@ PM_API PM_NODISCARD pm_status pm_head_pin_unchecked(pm_head *h, const void *path
    in the order of their calls. A store or a swap is over at once; an update has its turn until its function returns. So
    each of them is done once, all as if one after the other, and none is put off for ever by others.
    Threads  any number, in every call but pm_shared_free
-   NULL     in place of the object, of a map or of fn: PM_INVALID; pm_shared_load gives an empty map then */
+   NULL     in place of the object, of a map or of fn: PM_INVALID; pm_shared_load gives an empty map then, and
+            pm_shared_refresh changes nothing */
 
 /* A map that is replaced under its readers. */
 typedef struct pm_shared pm_shared;
@@ -2262,6 +2288,15 @@ PM_API void pm_shared_free(pm_shared *s);
    Returns  a clone of it, which the caller drops
    Cost     three atomic read-modify-writes; no allocation, no lock, no loop */
 PM_API pm_map pm_shared_load(pm_shared *s);
+
+/* Brings a thread's own copy up to date: drops *m and loads the present version, unless that is what was loaded into *m
+   last. `seen` tells: *seen is 0 at first, and then the number of the version in *m; keep the two together.
+   Returns  whether *m was replaced. What the caller has written to *m is lost then, and stays otherwise
+   Owns     as before: the caller drops *m in the end
+   Cost     one load of a word that only stores change, if nothing was stored: readers that refresh before each
+            use share no cache line that any of them writes. Else a load, and a drop
+   Threads  any, each with an *m and *seen of its own. Sees all that any thread has loaded before, or stored */
+PM_API bool pm_shared_refresh(pm_shared *s, pm_map *m, uint64_t *seen);
 
 /* Puts a clone of `m` in place of the present version. Waits for updates that were called before.
    Owns     `m` stays the caller's
@@ -3097,6 +3132,11 @@ PM_API PM_NODISCARD pm_status pm_dump(const pm_map *m, pm_sink sink, void *ctx);
    Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx);
 
+/* Writes the report of a conflict (65_claims.h) as text, a line for each path in the way, in order: `writer at b/1`,
+   `pinned reader at b/1`, `writer and pinned reader at b/1`. Paths are below the head's root, escaped as by pm_dump.
+   Fails    as pm_dump; PM_INVALID too for a map whose values are not those of a report */
+PM_API PM_NODISCARD pm_status pm_dump_conflict(const pm_map *why, pm_sink sink, void *ctx);
+
 /* ---- src/pathmap/81_draw.h ----------------------------------------------------------------------------- */
 
 /* Drawings, as text: for a terminal, for Graphviz (`dot -Tsvg`), for Mermaid. */
@@ -3132,6 +3172,137 @@ PM_API PM_NODISCARD pm_status pm_draw(const pm_map *const *maps, size_t n, unsig
    Fails    as pm_dump
    Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx);
+
+/* ---- src/pathmap/82_sharing.h -------------------------------------------------------------------------- */
+
+/* How much maps share. */
+
+/* What several maps are made of, and what they have in common. A map beside its clone: everything is shared. */
+typedef struct pm_sharing {
+    uint64_t nodes, bytes;               /* of all maps together, what they share once */
+    uint64_t apart_nodes, apart_bytes;   /* what they would take if none of them shared anything with another */
+    uint64_t shared_nodes, shared_bytes; /* of `nodes` and `bytes`, what at least two of the maps have */
+} pm_sharing;
+
+/* Says how much n maps share: what a version beside others costs, or what a deep copy would. Bytes are those of nodes,
+   as pm_get_stats counts them; of a wide node whose blocks are shared, the blocks.
+   Fails    PM_NOMEM; PM_INVALID: more than 65,535 maps
+   Cost     O(distinct nodes of each map, added up)
+   Threads  a read of each */
+PM_API PM_NODISCARD pm_status pm_get_sharing(const pm_map *const *maps, size_t n, pm_sharing *out);
+
+/* ---- src/pathmap/85_patch_stream.h --------------------------------------------------------------------- */
+
+/* Patches as streams: written to a file or a connection, and read where the other map is. docs/formats.md says what
+   stands in one. The bytes depend on nothing but the changes: not on machine, switches or count mode.
+
+       if (pm_patch_make(&old, &now, &p) == PM_OK) status = pm_patch_write(&p, send, &connection, NULL, NULL);
+       ..                                                                       // where `old` is, too
+       status = pm_patch_read(ops, receive, &connection, NULL, &p, &error);
+       if (status == PM_OK) status = pm_patch_apply(&p, &old);
+
+   A stream says how long it is, and no byte behind its end is read: several may follow one another. Nothing in it is
+   trusted: what is damaged, cut or made up is refused. The checksum finds damage; it is no defence against somebody who
+   forges. */
+
+/* Settings; zero everywhere is the default. */
+typedef struct pm_patch_options {
+    void *ctx; /* given to `bytes` and `make` */
+    /* Writing: tells the bytes that a value stands for, valid until the next call; the stream holds byte strings then.
+       NULL: strings of patches under pm_ops_bytes() are written as such, other values as words. Anything but PM_OK
+       ends the writing, which returns it. */
+    pm_status (*bytes)(void *ctx, pm_val val, const void **data, size_t *len);
+    /* Reading byte strings: makes the value that stands for them, which becomes the patch's. NULL: pm_bytes_new does,
+       under pm_ops_bytes(). Anything but PM_OK ends the reading, which returns it. */
+    pm_status (*make)(void *ctx, const void *data, size_t len, pm_val *val);
+    /* Reading: the most bytes that the patch, with its keys, may take in memory; keys that have much in common take
+       less in the stream. 0: what there is. */
+    uint64_t most;
+} pm_patch_options;
+
+/* Writes a patch. Without values that are shared or dropped (retain, release) words mean what they meant; values that
+   are addresses need `bytes`. `options` and `error` (untouched by success) may be NULL.
+   Fails    PM_NOMEM; what `bytes` or `write` returned; PM_BADHOOK: `bytes` told of other bytes the second time. What
+            was written up to then is of no use
+   Cost     O(bytes of keys and values), gone over twice; a buffer of memory. `bytes` is called twice for each value
+   Threads  a read of the patch */
+PM_API PM_NODISCARD pm_status pm_patch_write(const pm_patch *p, pm_write_fn write, void *ctx,
+                                             const pm_patch_options *options, pm_error *error);
+
+/* The same to the file `name`, as pm_paths_write_file does.
+   Fails    also PM_IO */
+PM_API PM_NODISCARD pm_status pm_patch_write_file(const pm_patch *p, const char *name, const pm_patch_options *options,
+                                                  pm_error *error);
+
+/* Reads a patch, for maps under `ops` (NULL: pm_ops_left()), up to its end and no further. `options` and `error`
+   (untouched by success) may be NULL; error->offset is where in the stream the fault was seen.
+   Owns     the caller drops *out, which need not be initialised
+   Fails    PM_CORRUPT: this is no patch, or a damaged one; PM_INVALID: of a later version; PM_MISMATCH: its values are
+            of another kind than those of `ops`; PM_NOMEM: also if it takes more than options->most; PM_BADHOOK: `ops`
+            are refused, or `read` told of more bytes than it was to read; what `read` or `make` returned. *out is
+            untouched
+   Cost     O(bytes of the keys); memory grows with what has been read, whatever the stream says is to come
+   Threads  any */
+PM_API PM_NODISCARD pm_status pm_patch_read(const pm_ops *ops, pm_read_fn read, void *ctx,
+                                            const pm_patch_options *options, pm_patch *out, pm_error *error);
+
+/* The same from the file `name`, which must end where the patch does.
+   Fails    also PM_IO */
+PM_API PM_NODISCARD pm_status pm_patch_read_file(const pm_ops *ops, const char *name, const pm_patch_options *options,
+                                                 pm_patch *out, pm_error *error);
+
+/* ---- src/pathmap/87_clone_apart.h ---------------------------------------------------------------------- */
+
+/* Clones for threads that clone all the time. */
+
+/* Clones a map, with a root node of the clone's own. All clones of one map count at its root node, so threads that
+   clone and drop it all the time hand one cache line to and fro. A thread that does so on a clone that it has made
+   apart writes to a line of its own, and shares all else.
+   Owns     the caller drops *out
+   Fails    PM_NOMEM, PM_INVALID: *out is unchanged
+   Cost     O(entries of the root node): one node, and an atomic increment for each of its children
+   Threads  a read of `m` */
+PM_API PM_NODISCARD pm_status pm_clone_apart(const pm_map *m, pm_map *out);
+
+/* ---- src/pathmap/88_head_wait.h ------------------------------------------------------------------------ */
+
+/* Writers of a head by turns: to wait until nothing is in the way, and to get several places or none.
+
+   pm_head_write refuses what is in another's way; these wait for it to end. Requests that overlap are served in the
+   order of their calls, so none of them is put off by those that came later. (Calls that do not wait look at claims
+   alone: they may take what a request waits for.) A thread that waits uses no processor.
+
+   A request holds nothing while it waits: it gets all of its places at one moment, or none. So two requests cannot wait
+   for each other, in whatever order they name their places. Two threads still can if each *holds* a zipper and waits
+   for the other's: ask for all that a job needs in one call, or give a limit of time.
+
+   With PM_NO_THREADS nobody could end what is in the way: there is no waiting, and the limit is 0. */
+
+#define PM_FOREVER UINT64_MAX /* no limit of time */
+
+/* Gives out a writer as pm_head_write does, and waits up to `us` microseconds for what is in the way; 0: not at all.
+   Owns     pm_wz_drop
+   Fails    PM_CONFLICT when the time has passed, *why as for pm_head_write (empty as well if only requests that came
+            before are in the way); PM_NOMEM; PM_INVALID
+   Cost     O(len), for each time that what was in the way has ended
+   Threads  any, but one that holds a zipper in the way: it would wait for itself */
+PM_API PM_NODISCARD pm_status pm_head_write_wait(pm_head *h, const void *path, size_t len, uint64_t us, pm_wz *out,
+                                                 pm_map *why);
+
+/* Gives out n writers, out[i] with its root at paths[i], all at one moment or none: else as pm_head_write_wait.
+   pm_keep_outermost makes paths of which none is a prefix of another.
+   Fails    also PM_INVALID: two of the paths would be in each other's way
+   Cost     O(n^2) comparisons of paths, then as n calls of pm_head_write */
+PM_API PM_NODISCARD pm_status pm_head_write_all_wait(pm_head *h, const pm_key *paths, size_t n, uint64_t us, pm_wz *out,
+                                                     pm_map *why);
+
+/* Keeps of a map the values that have no other value on the way to them, and removes what lies below these: of a set of
+   prefixes, the fewest that cover all. {"a/", "a/b", "c"} leaves {"a/", "c"}: the fewest writers that together may
+   write wherever the set says.
+   *changed (may be NULL): whether anything was removed.
+   Fails    PM_NOMEM: the map is as it was
+   Cost     O(values kept and their bytes); nodes of which nothing goes are not copied */
+PM_API PM_NODISCARD pm_status pm_keep_outermost(pm_map *m, bool *changed);
 
 #ifdef __cplusplus
 }
@@ -3332,6 +3503,9 @@ PM_API PM_NODISCARD pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sin
 #ifndef PM__TSAN
 #define PM__TSAN 0
 #endif
+
+/* What threads write all the time stands this far from what others read. */
+enum { PM__APART = 64 };
 
 #if PM_NO_THREADS
 #define PM__THREAD_LOCAL
@@ -3691,6 +3865,25 @@ PM__UNUSED static void pm__wake(pm__a32 *word, bool all) {
     pm__room_leave(r);
 }
 #endif
+
+/* Microseconds since some moment: for deadlines. Where there is no clock that nobody sets, the time of day. */
+PM__UNUSED static uint64_t pm__clock_us(void) {
+#if PM_NO_THREADS
+    return 0; /* nobody is waited for */
+#elif PM__FUTEX && defined(__NR_clock_gettime)
+    struct {
+        long s, ns;
+    } now = {0, 0};
+    (void)syscall(__NR_clock_gettime, 1, &now);
+    return (uint64_t)now.s * 1000000 + (uint64_t)now.ns / 1000;
+#elif PM__THREADS == PM__THREADS_WINDOWS
+    return (uint64_t)GetTickCount64() * 1000;
+#else
+    struct timespec now = {0, 0};
+    (void)timespec_get(&now, TIME_UTC);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+#endif
+}
 
 /* In a forked child, whose only thread waits for nobody: who was in a room or waited is gone. */
 PM__UNUSED static void pm__wait_forked(void) {
@@ -4177,6 +4370,7 @@ struct pm_pool {
     uint64_t budget;
     pm__lock lock; /* guards everything below, and the lists of detached heaps */
     uint64_t reserved;
+    uint64_t large, larges; /* of the caller's blocks that no class has room for: bytes, blocks */
     unsigned empty_chunks;
     pm__chunk *open, *full; /* chunks with and without a free slab */
     pm__slab *divided;      /* slabs that have a free part */
@@ -5124,7 +5318,11 @@ static uint64_t pm__chunks_count(const pm__chunk *c, pm_pool_stats *out) {
 }
 
 static uint64_t pm__pool_count(const pm_pool *pool, pm_pool_stats *out) {
-    *out = (pm_pool_stats){.reserved = pool->reserved, .budget = pool->budget};
+    *out = (pm_pool_stats){.reserved = pool->reserved,
+                           .in_slabs = pool->large,
+                           .live = pool->large,
+                           .nodes = pool->larges,
+                           .budget = pool->budget};
     uint64_t taken = pm__chunks_count(pool->open, out);
     return taken + pm__chunks_count(pool->full, out);
 }
@@ -5245,6 +5443,84 @@ __attribute__((destructor)) static void pm__mem_unload(void) {
 }
 #endif
 #endif
+
+/* ---- blocks for the caller ----------------------------------------------------------------------------------- */
+
+#if PM_POOL
+/* In front of a block that no class has room for: whose it is. */
+typedef union pm__pool_owner {
+    pm_pool *pool;
+    uint64_t align[2];
+} pm__pool_owner;
+
+/* Adds a large block to a pool's accounts. False: the budget is reached. */
+static bool pm__pool_admit_large(pm_pool *pool, size_t bytes) {
+    pm__lock_acquire(&pool->lock);
+    bool granted = pm__pool_reserve(pool, bytes);
+    if (granted) pool->large += bytes, pool->larges++;
+    pm__lock_release(&pool->lock);
+    return granted;
+}
+
+/* Takes it out again: the last thing that is done with the pool. */
+static void pm__pool_forget_large(pm_pool *pool, size_t bytes) {
+    pm__lock_acquire(&pool->lock);
+    pool->reserved -= bytes;
+    pool->large -= bytes;
+    pool->larges--;
+    pm__lock_release(&pool->lock);
+}
+
+static pm__pool_owner *pm__pool_take_large(pm_pool *pool, size_t bytes) {
+    if (pool->backend) return (pm__pool_owner *)pool->backend->take(pool, bytes);
+    if (!pm__pool_admit_large(pool, bytes)) {
+        pm_pool_trim(pool);
+        if (!pm__pool_admit_large(pool, bytes)) return NULL;
+    }
+    void *p = pm__pool_take_bytes(bytes);
+    if (!p) pm__pool_forget_large(pool, bytes);
+    return (pm__pool_owner *)p;
+}
+
+static void *pm__pool_alloc_large(pm_pool *pool, size_t bytes) {
+    pm__pool_owner *o = pm__pool_take_large(pool, bytes + sizeof *o);
+    if (!o) return NULL;
+    o->pool = pool;
+    return o + 1;
+}
+
+static void pm__pool_dealloc_large(void *p, size_t bytes) {
+    pm__pool_owner *o = (pm__pool_owner *)p - 1;
+    pm_pool *pool = o->pool;
+    if (pool->backend) {
+        pool->backend->give(pool, o);
+        return;
+    }
+    pm__pool_give_bytes(o, bytes + sizeof *o);
+    pm__pool_forget_large(pool, bytes + sizeof *o);
+}
+#endif
+
+PM_API void *pm_pool_alloc(pm_pool *pool, size_t bytes) {
+    if (bytes > PM__LEN_MAX) return NULL;
+    if (!bytes) bytes = 1;
+#if PM_POOL
+    if (bytes > PM__MEM_MAX) return pm__pool_alloc_large(pool ? pool : &pm__pool_default, bytes);
+#endif
+    return pm__mem_alloc_any(pool, bytes);
+}
+
+PM_API void pm_pool_dealloc(void *p, size_t bytes) {
+    if (!p || bytes > PM__LEN_MAX) return;
+    if (!bytes) bytes = 1;
+#if PM_POOL
+    if (bytes > PM__MEM_MAX) {
+        pm__pool_dealloc_large(p, bytes);
+        return;
+    }
+#endif
+    pm__mem_free_any(p, bytes);
+}
 
 /* ---- pools, whatever looks after their blocks ---------------------------------------------------------------- */
 
@@ -7756,6 +8032,7 @@ static PM__INLINE size_t pm__build_group_end(const pm__ent *ents, size_t n, size
         while (i < n && pm__ent_at(&ents[i], from) == c);
         return i;
     }
+    if (pm__ent_at(&ents[i + 1], from) != c) return i + 1; /* most groups of dense integers */
     while (good + step < n && pm__ent_at(&ents[good + step], from) == c) good += step, step *= 2;
     size_t bad = good + step < n ? good + step : n;
     while (good + 1 < bad) {
@@ -8083,8 +8360,9 @@ static bool pm__build_run(pm__build *b, const pm__build_job *j) {
     for (size_t i = j->lo + e, end; i < j->hi; i = end) {
         if (groups == PM__BUILD_GROUPS) return pm__build_under(b, j, lcp, e);
         end = pm__build_group_end(b->ents, j->hi, i, from);
-        g[groups++] = pm__build_measure(b, i, end, from, PM__SUFFIX_MAX - plen);
+        g[groups].lo = i, g[groups++].hi = end;
     }
+    for (unsigned i = 0; i < groups; i++) g[i] = pm__build_measure(b, g[i].lo, g[i].hi, from, PM__SUFFIX_MAX - plen);
     size_t used = PM__LINE_HDR + plen + (e ? 10 : 0) + 8; /* unit maps keep 8 bytes behind the heap */
     pm__build_sum sum = {0, PM__LINE_BYTES - used, e};
     if (pm__build_plan(b, g, &groups, from, PM__SUFFIX_MAX - plen, &sum)) return pm__build_line(b, j, g, groups, lcp);
@@ -14375,8 +14653,6 @@ static bool pm__masks_node(pm__merge_run *q, const pm__merge_frame *f, const pm_
 
 static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, pm__merge_answer *out) {
     pm_mask cm = {{0, 0, 0, 0}};
-    pm__ref kids[256];
-    bool fk[256];
     unsigned nc = 0;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at;
@@ -14388,6 +14664,12 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
+    pm__ref *kids = (pm__ref *)pm__merge_alloc(q, f->npairs * sizeof *kids);
+    bool *fk = (bool *)pm__merge_alloc(q, f->npairs * sizeof *fk);
+    if (!kids || !fk) {
+        q->status = PM_NOMEM;
+        return false;
+    }
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at = {0, 0, 0, 0, 0};
         pm__merge_pair *p = &f->pairs[i];
@@ -17952,8 +18234,9 @@ typedef struct pm__batch {
     const pm_edit *edits;
     size_t *order, n;      /* the edits that count; NULL: all, one after the other */
     size_t count;          /* all */
-    pm__batch_mark *marks; /* n of them */
-    bool removes, ascends; /* there are removals; keys come in order, each once */
+    struct pm__batch_lane *lanes; /* for the walks of one wave */
+    pm__batch_mark *marks;        /* n of them, behind the lanes */
+    bool removes, ascends;        /* there are removals; keys come in order, each once */
 } pm__batch;
 
 static const pm_edit *pm__batch_edit(const pm__batch *b, size_t i) { return &b->edits[b->order ? b->order[i] : i]; }
@@ -17967,22 +18250,6 @@ static bool pm__batch_ascends(const pm_edit *edits, size_t n) {
         yes = c < 0 || (!c && a->len < b->len);
     }
     return yes;
-}
-
-/* Notes what counts. Where nothing is removed all edits do, in their order: the last one of a key stands. False: no
-   memory. */
-static bool pm__batch_open(pm__batch *b) {
-    b->n = b->count;
-    b->ascends = b->removes || pm__batch_ascends(b->edits, b->count);
-    b->marks = (pm__batch_mark *)pm__mem_alloc_big(b->count * sizeof *b->marks);
-    if (b->removes) b->order = (size_t *)pm__mem_alloc_big(b->count * sizeof *b->order);
-    if (!b->marks || (b->removes && !b->order)) return false;
-    return !b->removes || pm__batch_order(b->edits, &b->n, b->order);
-}
-
-static void pm__batch_close(pm__batch *b) {
-    if (b->marks) pm__mem_free_big(b->marks, b->count * sizeof *b->marks);
-    if (b->order) pm__mem_free_big(b->order, b->count * sizeof *b->order);
 }
 
 /* ---- removing ------------------------------------------------------------------------------------------------ */
@@ -18028,6 +18295,29 @@ typedef struct pm__batch_lane {
     bool on;          /* it has to go on */
     pm__key_room room;
 } pm__batch_lane;
+
+static size_t pm__batch_lanes(const pm__batch *b) { return b->count < PM__BATCH_LANES ? b->count : PM__BATCH_LANES; }
+
+static size_t pm__batch_bytes(const pm__batch *b) {
+    return pm__batch_lanes(b) * sizeof *b->lanes + b->count * sizeof *b->marks;
+}
+
+/* Notes what counts. Where nothing is removed all edits do, in their order: the last one of a key stands. False: no
+   memory. */
+static bool pm__batch_open(pm__batch *b) {
+    b->n = b->count;
+    b->ascends = b->removes || pm__batch_ascends(b->edits, b->count);
+    b->lanes = (pm__batch_lane *)pm__mem_alloc_big(pm__batch_bytes(b));
+    if (b->removes) b->order = (size_t *)pm__mem_alloc_big(b->count * sizeof *b->order);
+    if (!b->lanes || (b->removes && !b->order)) return false;
+    b->marks = (pm__batch_mark *)(void *)(b->lanes + pm__batch_lanes(b));
+    return !b->removes || pm__batch_order(b->edits, &b->n, b->order);
+}
+
+static void pm__batch_close(pm__batch *b) {
+    if (b->lanes) pm__mem_free_big(b->lanes, pm__batch_bytes(b));
+    if (b->order) pm__mem_free_big(b->order, b->count * sizeof *b->order);
+}
 
 static PM__INLINE size_t pm__batch_depth(const pm__batch_lane *l) { return l->len - l->put.len; }
 
@@ -18222,11 +18512,10 @@ static void pm__batch_undo(const pm__batch *b, size_t n) {
 
 /* Sets all that is to be set. *dangles: true, and nothing changed, if that could not be taken back. */
 static pm_status pm__batch_sets(const pm__batch *b, bool *dangles) {
-    pm__batch_lane lane[PM__BATCH_LANES];
     pm_status s = PM_OK;
     for (size_t next = 0; next < b->n;) {
-        unsigned n = pm__batch_fill(b, lane, &next);
-        s = pm__batch_wave(b, lane, n, dangles);
+        unsigned n = pm__batch_fill(b, b->lanes, &next);
+        s = pm__batch_wave(b, b->lanes, n, dangles);
         if (s == PM_OK && !*dangles) continue;
         pm__batch_undo(b, next);
         return s;
@@ -18283,7 +18572,7 @@ PM_API pm_status pm_apply(pm_map *m, const pm_edit *edits, size_t n) {
     pm__cx cx = pm__map_cx(m);
     if (n && pm__ops_is_refused(cx.ops)) return PM_BADHOOK;
     const pm_opt *root = NULL;
-    pm__batch b = {&cx, m, edits, NULL, 0, n, NULL, false, false};
+    pm__batch b = {&cx, m, edits, NULL, 0, n, NULL, NULL, false, false};
     for (size_t i = 0; i < n; i++) {
         if ((edits[i].key.len && !edits[i].key.data) || edits[i].key.len > PM__LEN_MAX) return PM_INVALID;
         b.removes = b.removes || !edits[i].val.some;
@@ -18743,7 +19032,7 @@ static bool pm__vz_note(pm_rz *z, size_t n, bool at, const pm_terminal *t) {
 /* The same, and goes there. How it lies to the focus is of no interest. */
 static PM__INLINE bool pm__vz_go(pm_rz *z, const pm_terminal *t) {
     if (!pm__rz_room(z, t->len + 1)) return false;
-    if (t->len > t->same) memcpy(z->path + t->same, t->path + t->same, t->len - t->same);
+    if (t->len > t->same) pm__copy_short(z->path + t->same, t->path + t->same, t->len - t->same);
     z->len = z->first = z->bare = t->len;
     z->exist_len = t->len + 1;
     z->run_val = t->val;
@@ -19412,13 +19701,18 @@ PM_API pm_witness pm_rz_witness(const pm_rz *z) {
     return w;
 }
 
-PM_API pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const pm_val **out) {
-    if (!z || !w || !out || pm__rz_is_view(z)) return PM_INVALID;
-    const pm_val *v = pm_rz_val(z), *origin = pm__rz_origin_val(z);
+/* A value that `z` has shown, from where it stays. */
+static pm_status pm__rz_witnessed(const pm_rz *z, const pm_val *v, const pm_witness *w, const pm_val **out) {
+    const pm_val *origin = pm__rz_origin_val(z);
     if (w->top != z->top || pm_map_ops(&w->hold) != pm__ops_of(z->ops)) return PM_INVALID;
     if (w->hold.has_value != (origin != NULL) || (origin && w->hold.value != *origin)) return PM_INVALID;
     *out = v && v == origin ? &w->hold.value : v;
     return PM_OK;
+}
+
+PM_API pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const pm_val **out) {
+    if (!z || !w || !out || pm__rz_is_view(z)) return PM_INVALID;
+    return pm__rz_witnessed(z, pm_rz_val(z), w, out);
 }
 
 PM_API void pm_witness_drop(pm_witness *w) {
@@ -20118,6 +20412,12 @@ typedef struct pm__combine_known {
     bool done;
 } pm__combine_known;
 
+/* What an operation on two has made so far: a place, and the reference that holds it; 0: an operand. */
+typedef struct pm__combine_part {
+    pm_place place;
+    pm__ref made;
+} pm__combine_part;
+
 /* What the maps have at a location. */
 typedef struct pm__combine_spot {
     uint64_t here, vals, below, dangles; /* which maps have it, a value there, something below, nothing */
@@ -20126,8 +20426,17 @@ typedef struct pm__combine_spot {
     pm_place place[PM_COMBINE_MAX];
 } pm__combine_spot;
 
+/* What would take too much of the stack. */
+typedef struct pm__combine_room {
+    pm__combine_spot spot;                  /* the location that is looked at */
+    pm__combine_part part[PM_COMBINE_MAX];  /* what each clause has made of it, */
+    pm_place parts[PM_COMBINE_MAX];         /* where it made something */
+    pm_place clause[PM_COMBINE_MAX];        /* of one clause: the places that it meets */
+} pm__combine_room;
+
 typedef struct pm__combine {
     const pm__cx *cx;
+    pm__combine_room *room;
     const pm_formula *formula;
     pm__merge_run values; /* as far as values are combined */
     pm__list frames, sides, ents;
@@ -20384,12 +20693,6 @@ static bool pm__combine_add_child(pm__combine *c, const pm__ent *label, pm__ref 
 
 /* ---- by operations on two ---------------------------------------------------------------------------------------- */
 
-/* What an operation has made so far: a place, and the reference that holds it; 0: an operand. */
-typedef struct pm__combine_part {
-    pm_place place;
-    pm__ref made;
-} pm__combine_part;
-
 /* Joins or meets n > 0 places. Overwrites the list. */
 static bool pm__combine_fold(pm__combine *c, pm__merge_op op, pm_place *p, size_t n, pm__combine_part *out) {
     pm__merge_answer r;
@@ -20419,9 +20722,8 @@ static bool pm__combine_take_off(pm__combine *c, pm__combine_part *part, const p
 /* What a clause makes of what is below a location. On failure nothing is held. */
 static bool pm__combine_clause(pm__combine *c, const pm__combine_spot *s, uint64_t with, uint64_t without,
                                pm__combine_part *out) {
-    pm_place p[PM_COMBINE_MAX];
+    pm_place *p = c->room->clause;
     size_t n = 0;
-    p[0] = pm__place_root(0); /* no clause is without maps; compilers do not know that */
     for (; with; with &= with - 1) p[n++] = s->place[pm__ctz64(with)];
     if (!pm__combine_fold(c, PM__MERGE_MEET, p, n, out)) return false;
     for (; without && out->place.node; without &= without - 1) {
@@ -20434,8 +20736,8 @@ static bool pm__combine_clause(pm__combine *c, const pm__combine_spot *s, uint64
 
 /* What all clauses make of it. */
 static bool pm__combine_by_pairs(pm__combine *c, const pm__combine_spot *s, pm__ref *out) {
-    pm__combine_part part[PM_COMBINE_MAX], sum = {{0, 0, 0, 0, 0}, 0};
-    pm_place p[PM_COMBINE_MAX];
+    pm__combine_part *part = c->room->part, sum = {{0, 0, 0, 0, 0}, 0};
+    pm_place *p = c->room->parts;
     size_t n = 0;
     bool ok = true;
     for (size_t i = 0; ok && i < c->formula->n; i++) {
@@ -20555,20 +20857,20 @@ static bool pm__combine_emit(pm__combine *c, const pm__ent *label, const pm__mer
 /* The next location of the top frame. */
 static bool pm__combine_step(pm__combine *c, const pm__combine_side *min) {
     const pm__combine_frame f = *(const pm__combine_frame *)pm__list_at(&c->frames, c->frames.used - 1);
-    pm__combine_spot s;
+    pm__combine_spot *s = &c->room->spot;
     pm__merge_sum v;
     pm__ent label;
     memset(&label, 0, sizeof label);
-    pm__combine_take(c, &f, min, &s, &label);
+    pm__combine_take(c, &f, min, s, &label);
     if (c->fn) {
         c->path.used = f.path;
         if (!pm__list_put(&c->path, &label.first, 1) || !pm__list_put(&c->path, label.rest, label.len - 1u))
             return pm__combine_fail(c, PM_NOMEM);
     }
-    if (!pm__combine_value(c, &s, f.whole, &v)) return false;
-    bool dangles = !v.some && pm__combine_dangles(c, &s, f.whole);
+    if (!pm__combine_value(c, s, f.whole, &v)) return false;
+    bool dangles = !v.some && pm__combine_dangles(c, s, f.whole);
     if (v.some && !pm__combine_emit(c, &label, &v)) return false;
-    return pm__combine_below(c, &s, f.whole, &label, dangles);
+    return pm__combine_below(c, s, f.whole, &label, dangles);
 }
 
 /* Builds what stays of the top frame's entries, and takes it off. False: no memory. */
@@ -20624,29 +20926,32 @@ static void pm__combine_end(pm__combine *c) {
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) pm__list_free(lists[i]);
     pm__memo_free(&c->memo);
     pm__merge_chunk_free(c->values.spare);
+    if (c->room) pm__mem_free_big(c->room, sizeof *c->room);
 }
 
 /* The root's value, and what lies below: the caller owns what *val and *root name. */
 static bool pm__combine_run(pm__combine *c, const pm_map *const *maps, size_t n, pm__merge_sum *val, pm__ref *root) {
-    pm__combine_spot s;
     pm__ent label;
     memset(&label, 0, sizeof label);
-    s.here = s.vals = s.below = s.dangles = s.shared = 0;
+    c->room = (pm__combine_room *)pm__mem_alloc_big(sizeof *c->room);
+    if (!c->room) return pm__combine_fail(c, PM_NOMEM);
+    pm__combine_spot *s = &c->room->spot;
+    s->here = s->vals = s->below = s->dangles = s->shared = 0;
     for (size_t i = 0; i < n; i++) {
         const uint64_t bit = (uint64_t)1 << i;
-        s.here |= bit;
-        s.val[i] = &maps[i]->value;
-        s.place[i] = pm__compare_root(maps[i]->root);
-        if (maps[i]->has_value) s.vals |= bit;
-        if (maps[i]->root) s.below |= bit;
+        s->here |= bit;
+        s->val[i] = &maps[i]->value;
+        s->place[i] = pm__compare_root(maps[i]->root);
+        if (maps[i]->has_value) s->vals |= bit;
+        if (maps[i]->root) s->below |= bit;
     }
-    if (!pm__combine_value(c, &s, false, val)) return false;
+    if (!pm__combine_value(c, s, false, val)) return false;
     if (val->some && c->fn) {
         if (!pm__combine_emit(c, &label, val)) return false;
     } else if (val->some && !val->fresh) {
         pm__pay_retain(c->cx, false, val->val);
     }
-    bool ok = pm__combine_below(c, &s, false, &label, false);
+    bool ok = pm__combine_below(c, s, false, &label, false);
     if (ok && c->frames.used) {
         ok = pm__combine_walk(c, root);
     } else if (ok && c->ents.used) { /* decided at once */
@@ -21804,6 +22109,13 @@ PM_API void pm_iter_drop(pm_iter *i) {
     pm_rz_drop(&i->z);
 }
 
+PM_API pm_witness pm_iter_witness(const pm_iter *i) { return pm_rz_witness(i ? &i->z : NULL); }
+
+PM_API pm_status pm_iter_val_witnessed(const pm_iter *i, const pm_witness *w, const pm_val **out) {
+    if (!i || !w || !out || i->state == PM__ITER_END || pm__rz_is_view(&i->z)) return PM_INVALID;
+    return pm__rz_witnessed(&i->z, i->val, w, out);
+}
+
 /* ---- iterators within bounds, and backwards -------------------------------------------------------------------- */
 
 static int pm__iter_compare(const pm_rz *z, const uint8_t *key, size_t len) {
@@ -22359,7 +22671,10 @@ static void pm__view_path_free(pm__view_path *p) {
 /* Shows the place of a factor as a terminal of the view, the bytes above the factor's root standing in `p`. */
 static PM__INLINE bool pm__view_show(pm__view_path *p, size_t at, const pm_rz *factor, pm_terminal *t) {
     size_t len = factor->len - factor->root_len;
-    if (PM__UNLIKELY(!pm__view_path_put(p, at, len ? factor->path + factor->root_len : NULL, len))) {
+    if (PM__LIKELY(len && at + len <= p->cap)) {
+        pm__copy_short(p->at + at, factor->path + factor->root_len, len);
+        p->len = at + len;
+    } else if (!pm__view_path_put(p, at, len ? factor->path + factor->root_len : NULL, len)) {
         if (t->status == PM_OK) t->status = PM_NOMEM;
         return false;
     }
@@ -25021,6 +25336,8 @@ struct pm_head {
     pm__claim *unsettled; /* ended, but for lack of memory */
     uint64_t out;     /* zippers given out, and being made, ever; */
     pm__a64 ended;    /* and those that have ended, which takes no lock */
+    struct pm__turn *turns; /* requests that wait for claims to end, in order (88_head_wait.c) */
+    void (*claim_ends)(pm_head *h, const pm__claim *c); /* while there are any */
     pm_map *home;     /* where the content goes back to; NULL: the head owns it */
     pm_wz *host;
     bool grouped_host;
@@ -25217,6 +25534,7 @@ static bool pm__head_claim_settle(pm__claim *c) {
 }
 
 static void pm__head_claim_end(pm__claim *c) {
+    if (c->head->claim_ends) c->head->claim_ends(c->head, c);
     if (pm__head_claim_settle(c)) return;
     c->unsettled = c->head->unsettled;
     c->head->unsettled = c;
@@ -25702,6 +26020,11 @@ PM_API pm_status pm_head_pin_unchecked(pm_head *h, const void *path, size_t len,
    both in one order with all, or a wake-up could be missed. Nobody but who has the turn takes the present version out
    of the word: it may be read without being loaded.
 
+   Versions are numbered. Who puts one in place tells its number in `latest` before the exchange: who has loaded a
+   version, or knows of one who has, finds no smaller number there; so what a refresh does not load anew is still what
+   was present at some moment since it began. Between the two a refresh may load once in vain. `latest` has a cache line
+   of its own, with what never changes: loads write the word's line all the time.
+
    Pairings. The exchange of the word releases what the writer put into the slot, and the load's addition acquires it.
    The counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that.
    `used` is released when the slot is given up, and acquired by the writer who takes it. */
@@ -25724,12 +26047,15 @@ typedef struct pm__version {
     pm_map map;
     pm__a64 balance;
     pm__a32 used;
+    uint64_t number;
 } pm__version;
 
 struct pm_shared {
     pm__a64 word;
-    pm__a32 next, serving; /* writers' tickets: the turn guards the next two, and the word against other writers */
+    pm__a32 next, serving; /* writers' tickets: the turn guards what is below, and the word against other writers */
     pm__aptr updating;     /* the thread whose function is being run */
+    uint8_t apart[PM__APART];
+    pm__a64 latest; /* the number of the version in the word, or of the one to come */
     unsigned blocks;
     pm__version *block[PM__SHARED_BLOCKS]; /* block i has PM__SHARED_FIRST << i slots */
 };
@@ -25777,8 +26103,9 @@ static void pm__version_add(pm__version *v, uint64_t delta) {
     pm_drop(&map);
 }
 
-static void pm__version_fill(pm__version *v, pm_map map) {
+static void pm__version_fill(pm__version *v, pm_map map, uint64_t number) {
     v->map = map;
+    v->number = number;
     pm__store_relaxed(&v->balance, PM__SHARED_START);
     pm__store_relaxed(&v->used, 1);
 }
@@ -25814,7 +26141,9 @@ static const pm_map *pm__shared_present(const pm_shared *s) {
 static bool pm__shared_put(pm_shared *s, pm_map m, uint64_t *old) {
     uint64_t n;
     if (!pm__shared_find(s, &n)) return false;
-    pm__version_fill(pm__shared_slot(s, n), m);
+    uint64_t number = pm__load_relaxed(&s->latest) + 1;
+    pm__version_fill(pm__shared_slot(s, n), m, number);
+    pm__store_relaxed(&s->latest, number); /* the exchange releases it */
     *old = pm__a64_exchange(&s->word, n);
     return true;
 }
@@ -25830,7 +26159,8 @@ PM_API pm_status pm_shared_new(const pm_map *m, pm_shared **out) {
         pm__mem_free_big(s, sizeof *s);
         return PM_NOMEM;
     }
-    pm__version_fill(&s->block[0][0], pm_clone(m));
+    pm__version_fill(&s->block[0][0], pm_clone(m), 1);
+    pm__store_relaxed(&s->latest, 1);
     pm__store_release(&s->word, 0);
     *out = s;
     return PM_OK;
@@ -25854,14 +26184,29 @@ static PM__NOINLINE void pm__shared_spill(pm_shared *s, uint64_t slot) {
     pm__version_add(v, 0 - part);
 }
 
-PM_API pm_map pm_shared_load(pm_shared *s) {
-    if (!s) return pm_new(NULL, NULL);
+static pm_map pm__shared_take(pm_shared *s, uint64_t *number) {
     uint64_t word = pm__a64_fetch_add_acq_rel(&s->word, (uint64_t)1 << PM__SHARED_SHIFT);
     pm__version *v = pm__shared_slot(s, word);
     pm_map m = pm_clone(&v->map);
+    *number = v->number;
     if (PM__UNLIKELY(word >> PM__SHARED_SHIFT >= PM__SHARED_SPILL)) pm__shared_spill(s, word & 0xFFFF);
     pm__version_add(v, (uint64_t)0 - 1);
     return m;
+}
+
+PM_API pm_map pm_shared_load(pm_shared *s) {
+    uint64_t number;
+    return s ? pm__shared_take(s, &number) : pm_new(NULL, NULL);
+}
+
+PM_API bool pm_shared_refresh(pm_shared *s, pm_map *m, uint64_t *seen) {
+    if (!s || !m || !seen) return false;
+    /* Relaxed: what is in *m is the caller's already, and what is loaded anew is ordered by the word. */
+    if (PM__LIKELY(pm__load_relaxed(&s->latest) == *seen)) return false;
+    pm_map old = *m;
+    *m = pm__shared_take(s, seen);
+    pm_drop(&old);
+    return true;
 }
 
 /* Loaded maps hold their root, so an address says which it is, and what is shared does not change. */
@@ -26386,10 +26731,14 @@ static bool pm__summary_descend(const pm_summary *s, const pm__summary_frame *f,
 
 /* Makes all records below a root that there are not, deepest first, and lists them. False: no memory. */
 static bool pm__summary_build(pm_summary *s, pm__ref root, pm__list *made) {
-    pm__summary_pair pair;
+    pm__summary_pair *pair = NULL; /* too large for the stack */
     pm__list stack = pm__list_of(sizeof(pm__summary_frame));
     const pm__summary_frame first = {root, s->root, false};
     bool ok = !root || pm__summary_is_leaf(root) || pm__record_of(s, root) || pm__list_put(&stack, &first, 1);
+    if (ok && stack.used) {
+        pair = (pm__summary_pair *)pm__mem_alloc_big(sizeof *pair);
+        ok = pair != NULL;
+    }
     while (ok && stack.used) {
         const size_t top = stack.used;
         pm__summary_frame f = *(pm__summary_frame *)pm__list_at(&stack, top - 1);
@@ -26397,15 +26746,16 @@ static bool pm__summary_build(pm_summary *s, pm__ref root, pm__list *made) {
             stack.used--;
             continue;
         }
-        pm__summary_match(&pair, &f);
+        pm__summary_match(pair, &f);
         if (!f.open) {
             ((pm__summary_frame *)pm__list_at(&stack, top - 1))->open = true;
-            ok = pm__summary_descend(s, &f, &stack, &pair);
+            ok = pm__summary_descend(s, &f, &stack, pair);
             if (!ok || stack.used > top) continue;
         }
-        ok = pm__summary_make(s, &f, made, &pair);
+        ok = pm__summary_make(s, &f, made, pair);
         stack.used--;
     }
+    if (pair) pm__mem_free_big(pair, sizeof *pair);
     pm__list_free(&stack);
     return ok;
 }
@@ -29896,6 +30246,25 @@ PM_API pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx) {
     return pm__inspect_done(&t, memory);
 }
 
+/* ---- conflicts ----------------------------------------------------------------------------------------------- */
+
+static bool pm__inspect_claim(void *ctx, const uint8_t *path, size_t len, pm_val kinds) {
+    pm__inspect_text *t = (pm__inspect_text *)ctx;
+    if (kinds & PM_CLAIM_WRITER) pm__inspect_say(t, "writer ");
+    if (kinds == (PM_CLAIM_WRITER | PM_CLAIM_PINNED)) pm__inspect_say(t, "and ");
+    if (kinds & PM_CLAIM_PINNED) pm__inspect_say(t, "pinned reader ");
+    pm__inspect_say(t, "at ");
+    pm__inspect_path(t, path, len);
+    pm__inspect_char(t, '\n');
+    return !t->stopped;
+}
+
+PM_API pm_status pm_dump_conflict(const pm_map *why, pm_sink sink, void *ctx) {
+    if (!why || !sink || pm_map_ops(why) != pm_ops_bits()) return PM_INVALID;
+    pm__inspect_text t = {.sink = sink, .ctx = ctx};
+    return pm__inspect_done(&t, pm_each(why, pm__inspect_claim, &t) != PM_NOMEM);
+}
+
 /* ---- src/pathmap/81_draw.c ----------------------------------------------------------------------------- */
 
 /* Drawings. A picture is made of boxes and rows: a box is a place from which something leads on, a row is a run of
@@ -30269,6 +30638,714 @@ PM_API pm_status pm_draw(const pm_map *const *maps, size_t n, unsigned how, pm_s
 
 PM_API pm_status pm_dot(const pm_map *const *maps, size_t n, pm_sink sink, void *ctx) {
     return pm_draw(maps, n, PM_DRAW_DOT | PM_DRAW_NODES, sink, ctx);
+}
+
+/* ---- src/pathmap/82_sharing.c -------------------------------------------------------------------------- */
+
+/* How much maps share: each map is gone through on its own, over nodes that it has not shown yet. What is known of a
+   node, or of a block of a wide one, is which map has shown it last, and whether two have. */
+
+enum { PM__SHARING_MAPS = 0xFFFF, PM__SHARING_TWICE = 0x10000 };
+
+typedef struct pm__sharing {
+    pm__inspect_list list;
+    pm_sharing sum;
+    uint64_t map; /* which is being gone through, from 1 */
+} pm__sharing;
+
+/* Notes that the map has what lies at an address. *fresh: it has not shown it before. False: no memory. */
+static bool pm__sharing_meet(pm__sharing *s, const void *p, uint64_t nodes, uint64_t bytes, bool *fresh) {
+    uint64_t a = (uint64_t)(uintptr_t)p;
+    const uint64_t *known = pm__memo_get(&s->list.seen, a, 0);
+    uint64_t was = known ? *known : 0;
+    *fresh = (was & PM__SHARING_MAPS) != s->map;
+    if (!*fresh) return true;
+    s->sum.apart_nodes += nodes, s->sum.apart_bytes += bytes;
+    if (!was) s->sum.nodes += nodes, s->sum.bytes += bytes;
+    else if (!(was & PM__SHARING_TWICE)) s->sum.shared_nodes += nodes, s->sum.shared_bytes += bytes;
+    return pm__memo_put(&s->list.seen, a, 0, s->map | (was ? (uint64_t)PM__SHARING_TWICE : 0));
+}
+
+static bool pm__sharing_blocks(pm__sharing *s, const pm__byte *x) {
+    bool fresh;
+    for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++) {
+        const pm__block *k = pm__byte_block(x, i);
+        if (k && !pm__sharing_meet(s, k, 0, pm__block_size(k->cap), &fresh)) return false;
+    }
+    return true;
+}
+
+/* Notes a node; a fresh one waits for its children to be looked at. */
+static bool pm__sharing_node(pm__sharing *s, pm__ref r) {
+    const void *p = pm__ref_ptr(r);
+    bool line = pm__ref_is_lined(r), fresh;
+    size_t bytes = line ? pm__line_size((const pm__line *)p) : pm__byte_size((const pm__byte *)p);
+    if (!pm__sharing_meet(s, p, 1, bytes, &fresh)) return false;
+    if (!fresh) return true;
+    if (pm__ref_kind(r) == PM__WIDE && !pm__sharing_blocks(s, (const pm__byte *)p)) return false;
+    return pm__inspect_push(&s->list, r, 0);
+}
+
+static bool pm__sharing_map(pm__sharing *s, const pm_map *m) {
+    bool ok = !m->root || pm__sharing_node(s, m->root);
+    while (ok && s->list.next < s->list.used) {
+        pm__ref r = s->list.items[--s->list.used].node;
+        unsigned at = 0;
+        for (pm__ent e; ok && pm__inspect_next(r, &at, &e);)
+            if (e.child && e.pay) ok = pm__sharing_node(s, e.pay);
+    }
+    return ok;
+}
+
+PM_API pm_status pm_get_sharing(const pm_map *const *maps, size_t n, pm_sharing *out) {
+    pm__sharing s;
+    if ((!maps && n) || n > PM__SHARING_MAPS || !out) return PM_INVALID;
+    for (size_t i = 0; i < n; i++)
+        if (!maps[i]) return PM_INVALID;
+    memset(&s, 0, sizeof s);
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++) {
+        s.map = i + 1;
+        ok = pm__sharing_map(&s, maps[i]);
+    }
+    pm__inspect_close(&s.list);
+    if (!ok) return PM_NOMEM;
+    *out = s.sum;
+    return PM_OK;
+}
+
+/* ---- src/pathmap/85_patch_stream.c --------------------------------------------------------------------- */
+
+/* Patches as streams: a header, the changes in key order, a checksum. Each key says how much of the key before it it
+   keeps, and what follows then. The header says how many bytes there are in all, so the patch is gone over twice when
+   it is written: once to count. */
+
+/* Header: magic, version, kind of values (4), bytes in all (8), changes (8). */
+enum {
+    PM__PATCHIO_VERSION = 1,
+    PM__PATCHIO_HEADER = 32,
+    PM__PATCHIO_SUM = 16,
+    PM__PATCHIO_PIECE = 1 << 12 /* of a string, whose memory grows as its bytes come */
+};
+enum { PM__PATCHIO_UNIT, PM__PATCHIO_WORDS, PM__PATCHIO_BYTES };
+static const uint8_t pm__patchio_magic[8] = {'p', 'm', 'p', 'a', 't', 'c', 'h', 0x1a};
+
+/* A change begins with a byte: the state of its key before, in bits 0 and 1, and after it, in bits 2 and 3. */
+enum { PM__PATCHIO_NOTHING, PM__PATCHIO_VALUE, PM__PATCHIO_DANGLING };
+
+/* A checksum that takes in bytes as they come, in words of 8. */
+typedef struct pm__patchio_sum {
+    uint64_t a, b, word;
+    unsigned n;
+} pm__patchio_sum;
+
+static const pm__patchio_sum pm__patchio_sum_none = {0x243F6A8885A308D3u, 0x13198A2E03707344u, 0, 0};
+
+static void pm__patchio_sum_word(pm__patchio_sum *s, uint64_t w) {
+    s->a = (s->a ^ w) * 0x9FB21C651E98DF25u;
+    s->a ^= s->a >> 29;
+    s->b = (s->b + s->a) * 0xD6E8FEB86659FD93u;
+    s->b ^= s->b >> 32;
+}
+
+static void pm__patchio_sum_bytes(pm__patchio_sum *s, const uint8_t *from, size_t n) {
+    while (n--) {
+        s->word |= (uint64_t)*from++ << (8 * s->n);
+        if (++s->n < 8) continue;
+        pm__patchio_sum_word(s, s->word);
+        s->word = 0, s->n = 0;
+    }
+}
+
+/* Ends the sum with what is left of a word, and the size of all. */
+static void pm__patchio_sum_end(pm__patchio_sum *s, uint64_t size, uint8_t *to) {
+    pm__patchio_sum_word(s, s->word);
+    pm__patchio_sum_word(s, size);
+    pm__store64le(to, s->a);
+    pm__store64le(to + 8, s->b);
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__patchout {
+    const pm_patch *p;
+    const pm_patch_options *options;
+    const char *why;
+    unsigned kind;
+    bool counts; /* the first time: nothing is written */
+    uint64_t size;
+    pm__patchio_sum sum;
+    pm__stream_out out;
+} pm__patchout;
+
+static pm_status pm__patchout_put(pm__patchout *w, const void *from, size_t n) {
+    w->size += n;
+    if (w->counts || !n) return PM_OK;
+    pm__patchio_sum_bytes(&w->sum, (const uint8_t *)from, n);
+    w->why = "the write function failed";
+    return pm__stream_put(&w->out, from, n);
+}
+
+static pm_status pm__patchout_number(pm__patchout *w, uint64_t v) {
+    uint8_t s[10];
+    size_t n = 0;
+    for (; v >= 128; v >>= 7) s[n++] = (uint8_t)(v | 128);
+    s[n++] = (uint8_t)v;
+    return pm__patchout_put(w, s, n);
+}
+
+static pm_status pm__patchout_value(pm__patchout *w, const pm_opt *v) {
+    const void *data = NULL;
+    size_t len = 0;
+    if (!v->some || w->kind == PM__PATCHIO_UNIT) return PM_OK;
+    if (w->kind == PM__PATCHIO_WORDS) return pm__patchout_number(w, v->val);
+    if (w->options && w->options->bytes) {
+        w->why = "a value was refused";
+        pm_status s = w->options->bytes(w->options->ctx, v->val, &data, &len);
+        if (s == PM_OK && len && !data) s = PM_BADHOOK;
+        if (s != PM_OK) return s;
+    } else {
+        data = pm_bytes_get(v->val, &len);
+    }
+    pm_status s = pm__patchout_number(w, len);
+    return s == PM_OK ? pm__patchout_put(w, data, len) : s;
+}
+
+static unsigned pm__patchout_state(const pm_opt *v, bool dangles) {
+    return v->some ? PM__PATCHIO_VALUE : dangles ? PM__PATCHIO_DANGLING : PM__PATCHIO_NOTHING;
+}
+
+static pm_status pm__patchout_change(pm__patchout *w, const pm_change *last, const pm_change *c) {
+    unsigned states = pm__patchout_state(&c->before, c->dangled) | pm__patchout_state(&c->after, c->dangles) << 2;
+    uint8_t head = (uint8_t)states;
+    size_t kept = 0;
+    while (kept < last->len && kept < c->len && last->key[kept] == c->key[kept]) kept++;
+    pm_status s = pm__patchout_put(w, &head, 1);
+    if (s == PM_OK) s = pm__patchout_number(w, kept);
+    if (s == PM_OK) s = pm__patchout_number(w, c->len - kept);
+    if (s == PM_OK) s = pm__patchout_put(w, c->key + kept, c->len - kept);
+    if (s == PM_OK) s = pm__patchout_value(w, &c->before);
+    return s == PM_OK ? pm__patchout_value(w, &c->after) : s;
+}
+
+/* Goes over all changes. */
+static pm_status pm__patchout_all(pm__patchout *w, uint64_t size) {
+    uint8_t head[PM__PATCHIO_HEADER];
+    memset(head, 0, sizeof head);
+    memcpy(head, pm__patchio_magic, sizeof pm__patchio_magic);
+    head[8] = PM__PATCHIO_VERSION;
+    head[12] = (uint8_t)w->kind;
+    pm__store64le(head + 16, size);
+    pm__store64le(head + 24, w->p->count);
+    w->size = 0;
+    pm_status s = pm__patchout_put(w, head, sizeof head);
+    pm_change last, c;
+    memset(&last, 0, sizeof last);
+    for (size_t i = 0; s == PM_OK && pm_patch_at(w->p, i, &c); i++, last = c) s = pm__patchout_change(w, &last, &c);
+    return s;
+}
+
+static pm_status pm__patchout_run(pm__patchout *w) {
+    uint8_t sum[PM__PATCHIO_SUM];
+    w->counts = true;
+    pm_status s = pm__patchout_all(w, 0);
+    if (s != PM_OK) return s;
+    uint64_t size = w->size + PM__PATCHIO_SUM;
+    w->counts = false;
+    s = pm__patchout_all(w, size);
+    if (s != PM_OK) return s;
+    w->why = "a value has other bytes the second time";
+    if (w->size + PM__PATCHIO_SUM != size) return PM_BADHOOK;
+    pm__patchio_sum_end(&w->sum, size, sum);
+    w->why = "the write function failed";
+    s = pm__stream_put(&w->out, sum, sizeof sum);
+    return s == PM_OK ? pm__stream_flush(&w->out) : s;
+}
+
+PM_API pm_status pm_patch_write(const pm_patch *p, pm_write_fn write, void *ctx, const pm_patch_options *options,
+                                pm_error *error) {
+    if (!p || !write) return PM_INVALID;
+    const pm_ops *ops = pm__ops_of(p->ops);
+    pm__patchout *w = (pm__patchout *)pm__mem_alloc_big(sizeof *w);
+    if (!w) return pm__stream_fail(error, PM_NOMEM, 0, "no memory");
+    w->p = p;
+    w->options = options;
+    w->why = "";
+    w->kind = PM__PATCHIO_WORDS;
+    if (ops == pm_ops_bytes() || (options && options->bytes)) w->kind = PM__PATCHIO_BYTES;
+    if (pm__ops_is_unit(ops)) w->kind = PM__PATCHIO_UNIT;
+    w->sum = pm__patchio_sum_none;
+    pm__stream_begin(&w->out, write, ctx);
+    pm_status s = pm__patchout_run(w);
+    if (s != PM_OK) (void)pm__stream_fail(error, s, w->size, w->why);
+    pm__mem_free_big(w, sizeof *w);
+    return s;
+}
+
+PM_API pm_status pm_patch_write_file(const pm_patch *p, const char *name, const pm_patch_options *options,
+                                     pm_error *error) {
+    pm__file f;
+    if (!p || !name) return PM_INVALID;
+    pm_status s = pm__file_create(name, &f);
+    if (s != PM_OK) return pm__stream_fail(error, s, 0, "the file cannot be written");
+    s = pm_patch_write(p, pm__file_write, &f, options, error);
+    bool written = s == PM_OK;
+    s = pm__file_commit(&f, name, s);
+    if (written && s != PM_OK) return pm__stream_fail(error, s, 0, "the file could not be completed");
+    return s;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__patchin {
+    pm_read_fn read;
+    void *ctx;
+    const pm_patch_options *options;
+    pm_error *error;
+    pm__patch made;
+    pm__list key, text; /* the last key; the bytes of a value */
+    unsigned kind;
+    uint64_t at, fetched, size; /* bytes used, read, and there in all */
+    size_t next, end;           /* of these, in the buffer and not yet used */
+    pm__patchio_sum sum;
+    uint8_t buffer[PM__STREAM_BUFFER];
+} pm__patchin;
+
+static pm_status pm__patchin_bad(const pm__patchin *r, const char *msg) {
+    return pm__stream_fail(r->error, PM_CORRUPT, r->at, msg);
+}
+
+/* Fills the buffer, which is empty, but with nothing from behind the end. */
+static pm_status pm__patchin_fill(pm__patchin *r) {
+    uint64_t left = r->size - r->fetched;
+    size_t want = left < sizeof r->buffer ? (size_t)left : sizeof r->buffer, got = 0;
+    if (!want) return pm__patchin_bad(r, "it does not end where it says");
+    pm_status s = r->read(r->ctx, r->buffer, want, &got);
+    if (s != PM_OK) return pm__stream_fail(r->error, s, r->at, "the read function failed");
+    if (got > want) return pm__stream_fail(r->error, PM_BADHOOK, r->at, "the read function told of too many bytes");
+    if (!got) return pm__patchin_bad(r, "the patch ends early");
+    r->next = 0;
+    r->end = got;
+    r->fetched += got;
+    return PM_OK;
+}
+
+static pm_status pm__patchin_take(pm__patchin *r, void *to, size_t n) {
+    for (uint8_t *p = (uint8_t *)to; n;) {
+        pm_status s = r->next == r->end ? pm__patchin_fill(r) : PM_OK;
+        if (s != PM_OK) return s;
+        size_t here = r->end - r->next, part = here < n ? here : n;
+        memcpy(p, r->buffer + r->next, part);
+        pm__patchio_sum_bytes(&r->sum, p, part);
+        r->next += part;
+        r->at += part;
+        p += part;
+        n -= part;
+    }
+    return PM_OK;
+}
+
+static pm_status pm__patchin_number(pm__patchin *r, uint64_t *out) {
+    uint64_t v = 0;
+    uint8_t b = 128;
+    for (unsigned shift = 0; b & 128; shift += 7) {
+        pm_status s = pm__patchin_take(r, &b, 1);
+        if (s != PM_OK) return s;
+        if ((shift == 63 && b > 1) || (shift && !b)) return pm__patchin_bad(r, "a number that is no number");
+        v |= (uint64_t)(b & 127) << shift;
+    }
+    *out = v;
+    return PM_OK;
+}
+
+static pm_status pm__patchin_nomem(const pm__patchin *r) {
+    return pm__stream_fail(r->error, PM_NOMEM, r->at, "no memory");
+}
+
+/* Whether the patch may take so many bytes more. */
+static pm_status pm__patchin_room(const pm__patchin *r, uint64_t n) {
+    uint64_t used = (uint64_t)r->made.changes.used * sizeof(pm__patched) + r->made.keys.used;
+    uint64_t most = r->options && r->options->most ? r->options->most : UINT64_MAX;
+    if (used <= most && n <= most - used) return n > PM__LEN_MAX ? pm__patchin_nomem(r) : PM_OK;
+    return pm__stream_fail(r->error, PM_NOMEM, r->at, "the patch takes more memory than it may");
+}
+
+/* Appends n bytes to a list, whose memory grows as they come. */
+static pm_status pm__patchin_bytes(pm__patchin *r, pm__list *to, uint64_t n) {
+    if (n > r->size - r->at) return pm__patchin_bad(r, "a length that leads beyond the end");
+    pm_status s = pm__patchin_room(r, n);
+    while (s == PM_OK && n) {
+        size_t part = n < PM__PATCHIO_PIECE ? (size_t)n : PM__PATCHIO_PIECE;
+        if (!pm__list_room(to, part)) return pm__patchin_nomem(r);
+        s = pm__patchin_take(r, to->data + to->used, part);
+        to->used += part;
+        n -= part;
+    }
+    return s;
+}
+
+/* Reads a value, a reference to which is the caller's. */
+static pm_status pm__patchin_value(pm__patchin *r, unsigned state, pm_opt *out) {
+    uint64_t n;
+    pm_val v = 0;
+    if (state != PM__PATCHIO_VALUE) return PM_OK;
+    pm_status s = PM_OK;
+    if (r->kind == PM__PATCHIO_WORDS) s = pm__patchin_number(r, &v);
+    if (r->kind == PM__PATCHIO_BYTES) {
+        r->text.used = 0;
+        s = pm__patchin_number(r, &n);
+        if (s == PM_OK) s = pm__patchin_bytes(r, &r->text, n);
+        if (s != PM_OK) return s;
+        const void *text = r->text.used ? (const void *)r->text.data : "";
+        if (r->options && r->options->make) s = r->options->make(r->options->ctx, text, r->text.used, &v);
+        else s = pm_bytes_new(text, r->text.used, &v);
+        if (s != PM_OK) return pm__stream_fail(r->error, s, r->at, "a value could not be made");
+    }
+    if (s == PM_OK) out->val = v, out->some = true;
+    return s;
+}
+
+/* Reads a key, which must come behind the last one. */
+static pm_status pm__patchin_key(pm__patchin *r, bool first) {
+    uint64_t kept, more;
+    uint8_t parts = 0;
+    pm_status s = pm__patchin_number(r, &kept);
+    if (s == PM_OK) s = pm__patchin_number(r, &more);
+    if (s != PM_OK) return s;
+    if (kept > r->key.used) return pm__patchin_bad(r, "a key keeps more than there is");
+    if (!more && !first) return pm__patchin_bad(r, "keys out of order");
+    bool middle = kept < r->key.used;
+    if (middle) parts = r->key.data[kept];
+    r->key.used = (size_t)kept;
+    s = pm__patchin_bytes(r, &r->key, more);
+    if (s == PM_OK && middle && r->key.data[kept] <= parts) return pm__patchin_bad(r, "keys out of order");
+    return s;
+}
+
+/* Adds what was read; the patch takes the references. */
+static pm_status pm__patchin_add(pm__patchin *r, const pm_change *c) {
+    pm_status s = pm__patchin_room(r, sizeof(pm__patched) + (uint64_t)c->len);
+    if (s == PM_OK && !pm__list_put(&r->made.keys, c->key, c->len)) s = pm__patchin_nomem(r);
+    pm__patched i = {r->made.keys.used, c->len,        c->before.val, c->after.val,
+                     c->before.some,    c->after.some, c->dangled,    c->dangles};
+    i.at -= s == PM_OK ? c->len : 0;
+    if (s == PM_OK && !pm__list_put(&r->made.changes, &i, 1)) s = pm__patchin_nomem(r);
+    return s;
+}
+
+static pm_status pm__patchin_change(pm__patchin *r, bool first) {
+    uint8_t head;
+    pm_status s = pm__patchin_take(r, &head, 1);
+    if (s != PM_OK) return s;
+    unsigned before = head & 3, after = head >> 2;
+    bool same = before == after && (before != PM__PATCHIO_VALUE || r->kind == PM__PATCHIO_UNIT);
+    if (before > PM__PATCHIO_DANGLING || after > PM__PATCHIO_DANGLING || same)
+        return pm__patchin_bad(r, "a change that is none");
+    if ((s = pm__patchin_key(r, first)) != PM_OK) return s;
+    pm_change c;
+    memset(&c, 0, sizeof c);
+    c.key = r->key.data, c.len = r->key.used;
+    c.dangled = before == PM__PATCHIO_DANGLING, c.dangles = after == PM__PATCHIO_DANGLING;
+    if (!c.len && (c.dangled || c.dangles)) return pm__patchin_bad(r, "the empty path dangles");
+    s = pm__patchin_value(r, before, &c.before);
+    if (s == PM_OK) s = pm__patchin_value(r, after, &c.after);
+    if (s == PM_OK) s = pm__patchin_add(r, &c);
+    if (s != PM_OK && c.before.some) pm__val_release(r->made.ops, c.before.val);
+    if (s != PM_OK && c.after.some) pm__val_release(r->made.ops, c.after.val);
+    return s;
+}
+
+static pm_status pm__patchin_head(pm__patchin *r, uint64_t *count) {
+    uint8_t head[PM__PATCHIO_HEADER];
+    const pm_ops *ops = r->made.ops;
+    r->size = sizeof head;
+    pm_status s = pm__patchin_take(r, head, sizeof head);
+    if (s != PM_OK) return s;
+    if (memcmp(head, pm__patchio_magic, sizeof pm__patchio_magic) != 0)
+        return pm__stream_fail(r->error, PM_CORRUPT, 0, "this is no patch");
+    if (pm__load32le(head + 8) != PM__PATCHIO_VERSION)
+        return pm__stream_fail(r->error, PM_INVALID, 8, "a patch of another version");
+    r->kind = pm__load32le(head + 12);
+    if (r->kind > PM__PATCHIO_BYTES) return pm__stream_fail(r->error, PM_CORRUPT, 12, "values of an unknown kind");
+    r->size = pm__load64le(head + 16);
+    *count = pm__load64le(head + 24);
+    if (r->size < PM__PATCHIO_HEADER + PM__PATCHIO_SUM) {
+        r->size = PM__PATCHIO_HEADER;
+        return pm__stream_fail(r->error, PM_CORRUPT, 16, "a size of less than nothing");
+    }
+    bool strings = ops == pm_ops_bytes() || (r->options && r->options->make);
+    unsigned kind = pm__ops_is_unit(ops) ? PM__PATCHIO_UNIT : strings ? PM__PATCHIO_BYTES : PM__PATCHIO_WORDS;
+    if (r->kind != kind && *count) return pm__stream_fail(r->error, PM_MISMATCH, 12, "values of another kind");
+    return PM_OK;
+}
+
+static pm_status pm__patchin_run(pm__patchin *r) {
+    uint64_t count;
+    uint8_t sum[PM__PATCHIO_SUM], said[PM__PATCHIO_SUM];
+    pm_status s = pm__patchin_head(r, &count);
+    uint64_t whole = r->size;
+    if (s == PM_OK) r->size -= PM__PATCHIO_SUM;
+    for (uint64_t i = 0; s == PM_OK && i < count; i++) s = pm__patchin_change(r, i == 0);
+    if (s == PM_OK && r->at != r->size) s = pm__patchin_bad(r, "there is more than the changes");
+    if (s != PM_OK) return s;
+    r->size = whole;
+    pm__patchio_sum_end(&r->sum, whole, sum);
+    s = pm__patchin_take(r, said, sizeof said);
+    if (s == PM_OK && memcmp(sum, said, sizeof sum) != 0) s = pm__patchin_bad(r, "the checksum does not agree");
+    return s;
+}
+
+PM_API pm_status pm_patch_read(const pm_ops *ops, pm_read_fn read, void *ctx, const pm_patch_options *options,
+                               pm_patch *out, pm_error *error) {
+    if (!read || !out) return PM_INVALID;
+    ops = pm__ops_taken(ops);
+    if (pm__ops_is_refused(ops)) return pm__stream_fail(error, PM_BADHOOK, 0, "the table is refused");
+    pm__patchin *r = (pm__patchin *)pm__mem_alloc_big(sizeof *r);
+    if (!r) return pm__stream_fail(error, PM_NOMEM, 0, "no memory");
+    memset(r, 0, offsetof(pm__patchin, buffer));
+    r->read = read;
+    r->ctx = ctx;
+    r->options = options;
+    r->error = error;
+    r->made = pm__patch_open(ops);
+    r->key = r->text = pm__list_of(1);
+    r->sum = pm__patchio_sum_none;
+    pm_status s = pm__patchin_run(r);
+    pm_patch made = pm__patch_close(&r->made);
+    if (s == PM_OK) *out = made;
+    else pm_patch_drop(&made);
+    pm__list_free(&r->key);
+    pm__list_free(&r->text);
+    pm__mem_free_big(r, sizeof *r);
+    return s;
+}
+
+PM_API pm_status pm_patch_read_file(const pm_ops *ops, const char *name, const pm_patch_options *options, pm_patch *out,
+                                    pm_error *error) {
+    pm__file f;
+    pm_patch made;
+    uint8_t more;
+    size_t got = 0;
+    if (!name || !out) return PM_INVALID;
+    pm_status s = pm__file_open(name, &f);
+    if (s != PM_OK) return pm__stream_fail(error, s, 0, "the file cannot be opened");
+    s = pm_patch_read(ops, pm__file_read, &f, options, &made, error);
+    if (s == PM_OK) {
+        s = pm__file_read(&f, &more, 1, &got);
+        if (s == PM_OK && got) s = PM_CORRUPT;
+        if (s == PM_OK) *out = made;
+        else {
+            (void)pm__stream_fail(error, s, 0, got ? "more follows than the patch has" : "the file cannot be read");
+            pm_patch_drop(&made);
+        }
+    }
+    pm__file_close(&f);
+    return s;
+}
+
+/* ---- src/pathmap/87_clone_apart.c ---------------------------------------------------------------------- */
+
+/* Clones apart. A clone counts at the root node; copied as for a write, that node is the clone's own. */
+
+PM_API pm_status pm_clone_apart(const pm_map *m, pm_map *out) {
+    if (!m || !out) return PM_INVALID;
+    pm_map copy = pm_clone(m);
+    pm__cx cx = pm__map_cx(&copy);
+    if (copy.root && !pm__any_own(&cx, &copy.root)) {
+        pm_drop(&copy);
+        return PM_NOMEM;
+    }
+    *out = copy;
+    return PM_OK;
+}
+
+/* ---- src/pathmap/88_head_wait.c ------------------------------------------------------------------------ */
+
+/* Writers of a head by turns. The protocol of heads is as it was (66_head.c): what is new is a list of requests that
+   wait, in the order of their calls, and a look at it whenever a claim ends.
+
+   A request is granted if no claim is in its way, and no request before it in the list. Who ends a claim wakes those
+   that it was in the way of, unless a request before them is in theirs; who is woken takes the lock and looks again. A
+   request that leaves the list without having been granted does the same for those behind it. One that was granted
+   need not: its claims are in their way now.
+
+   A request lies on the stack of its thread, and is in the list only while that is inside of the call. Its word is
+   changed under the lock, where the thread has read it before it went to sleep: no wake-up is missed. */
+
+typedef struct pm__turn {
+    const pm_key *paths;
+    size_t n;
+    pm__a32 woken; /* changed when it should look again */
+    struct pm__turn *next;
+} pm__turn;
+
+static bool pm__turn_overlaps(const pm__turn *t, const void *path, size_t len) {
+    for (size_t i = 0; i < t->n; i++)
+        if (pm__paths_overlap((const uint8_t *)t->paths[i].data, t->paths[i].len, (const uint8_t *)path, len))
+            return true;
+    return false;
+}
+
+/* Whether a request that came before is in the way. */
+static bool pm__turn_is_behind(const pm_head *h, const pm__turn *t) {
+    for (const pm__turn *u = h->turns; u && u != t; u = u->next)
+        for (size_t i = 0; i < t->n; i++)
+            if (pm__turn_overlaps(u, t->paths[i].data, t->paths[i].len)) return true;
+    return false;
+}
+
+/* Wakes those whom nothing at a path keeps any more. With the lock held. */
+static void pm__turns_wake(pm_head *h, const void *path, size_t len) {
+    for (pm__turn *t = h->turns; t; t = t->next) {
+        if (!pm__turn_overlaps(t, path, len) || pm__turn_is_behind(h, t)) continue;
+        (void)pm__a32_fetch_add_acq_rel(&t->woken, 1);
+        pm__wake(&t->woken, true);
+    }
+}
+
+static void pm__turns_claim_ends(pm_head *h, const pm__claim *c) { pm__turns_wake(h, c->path, c->len); }
+
+static void pm__turn_enter(pm_head *h, pm__turn *t) {
+    pm__turn **link = &h->turns;
+    while (*link) link = &(*link)->next;
+    t->next = NULL;
+    *link = t;
+    h->claim_ends = pm__turns_claim_ends;
+}
+
+static void pm__turn_leave(pm_head *h, pm__turn *t, bool granted) {
+    pm__turn **link = &h->turns;
+    while (*link != t) link = &(*link)->next;
+    *link = t->next;
+    for (size_t i = 0; !granted && i < t->n; i++) pm__turns_wake(h, t->paths[i].data, t->paths[i].len);
+    if (!h->turns) h->claim_ends = NULL;
+}
+
+/* Gives the writers out if nothing is in the way. *made: how many there are, also if they cannot be all. With the lock
+   held. */
+static pm_status pm__turn_try(pm_head *h, const pm__turn *t, pm_wz *out, size_t *made) {
+    if (!pm__head_settle(h)) return PM_NOMEM;
+    if (pm__turn_is_behind(h, t)) return PM_CONFLICT;
+    for (size_t i = 0; i < t->n; i++)
+        if (pm__claims_conflict(&h->claims, PM_CLAIM_WRITER, t->paths[i].data, t->paths[i].len)) return PM_CONFLICT;
+    for (; *made < t->n; ++*made) {
+        const pm_key *k = &t->paths[*made];
+        pm_status s = pm__writer_new(h, k->data, k->len, &out[*made]);
+        if (s != PM_OK) return s;
+    }
+    return PM_OK;
+}
+
+/* Gives up the lock until the request should look again. False: the time has passed. */
+static bool pm__turn_sleep(pm_head *h, pm__turn *t, uint64_t until) {
+    /* What every `long` can say. Where waiting is napping (10_platform.c), a short nap. */
+    const uint64_t most = !PM__FUTEX && PM__THREADS == PM__THREADS_C11 ? 50 : 1000000000;
+    uint64_t left = 0, now = until == PM_FOREVER ? 0 : pm__clock_us();
+    if (until != PM_FOREVER) {
+        if (now >= until) return false;
+        left = until - now;
+    }
+    uint64_t part = left < most ? left : most;
+    uint32_t seen = pm__load_relaxed(&t->woken);
+    pm__head_unlock(h);
+    bool passed = !pm__spin(&t->woken, seen) && pm__wait(&t->woken, seen, (long)part);
+    pm__lock_acquire(&h->lock);
+    return !passed || part != left;
+}
+
+/* Waits for the turn, and takes it. With the lock held. */
+static pm_status pm__turn_take(pm_head *h, pm__turn *t, uint64_t us, pm_wz *out, size_t *made) {
+    pm_status s = pm__turn_try(h, t, out, made);
+    if (s != PM_CONFLICT || !us || PM_NO_THREADS) return s;
+    uint64_t now = us == PM_FOREVER ? 0 : pm__clock_us();
+    uint64_t until = us < PM_FOREVER - now ? now + us : PM_FOREVER;
+    bool time_left = true;
+    pm__turn_enter(h, t);
+    while (s == PM_CONFLICT && time_left) {
+        time_left = pm__turn_sleep(h, t, until);
+        s = pm__turn_try(h, t, out, made);
+    }
+    pm__turn_leave(h, t, s == PM_OK);
+    return s;
+}
+
+/* What is in the way of a request. Without memory for all of it, nothing. With the lock held. */
+static void pm__turn_report(pm_head *h, const pm__turn *t, pm_map *why) {
+    for (size_t i = 0; i < t->n; i++) {
+        const pm_key *k = &t->paths[i];
+        if (!pm__claims_conflict(&h->claims, PM_CLAIM_WRITER, k->data, k->len)) continue;
+        pm__claims_report(&h->claims, PM_CLAIM_WRITER, k->data, k->len, why);
+        if (pm_is_empty(why)) return;
+    }
+}
+
+/* A request that cannot be: places that are no paths, or are in each other's way. */
+static bool pm__turn_refuses(const pm_head *h, const pm__turn *t, const pm_wz *out) {
+    if (!h || (t->n && (!t->paths || !out))) return true;
+    for (size_t i = 0; i < t->n; i++) {
+        const pm__turn before = {.paths = t->paths, .n = i};
+        if (pm__head_refuses(h, t->paths[i].data, t->paths[i].len, out)) return true;
+        if (pm__turn_overlaps(&before, t->paths[i].data, t->paths[i].len)) return true;
+    }
+    return false;
+}
+
+PM_API pm_status pm_head_write_all_wait(pm_head *h, const pm_key *paths, size_t n, uint64_t us, pm_wz *out,
+                                        pm_map *why) {
+    pm__turn t = {.paths = paths, .n = n};
+    size_t made = 0;
+    if (why) *why = pm_new(pm_ops_bits(), NULL);
+    for (size_t i = 0; out && i < n; i++) pm__wz_clear(&out[i]);
+    if (pm__turn_refuses(h, &t, out)) return PM_INVALID;
+    pm__store_relaxed(&t.woken, 0);
+    pm__lock_acquire(&h->lock);
+    pm_status s = pm__turn_take(h, &t, us, out, &made);
+    if (s == PM_CONFLICT && why) pm__turn_report(h, &t, why);
+    pm__head_unlock(h);
+    while (s != PM_OK && made) (void)pm_wz_drop(&out[--made]);
+    return s;
+}
+
+PM_API pm_status pm_head_write_wait(pm_head *h, const void *path, size_t len, uint64_t us, pm_wz *out, pm_map *why) {
+    const pm_key here = {path, len};
+    if (!out) return pm_head_write(h, path, len, out, why); /* refuses it */
+    return pm_head_write_all_wait(h, &here, 1, us, out, why);
+}
+
+/* ---- which writers ------------------------------------------------------------------------------------------- */
+
+/* Removes what lies below each value; so none of that is come to. */
+static pm_status pm__turn_cut(pm_wz *w, bool *changed) {
+    pm_rz *c = pm_wz_cursor(w);
+    for (bool more = pm_rz_is_val(c) || pm_rz_to_next_val(c); more; more = pm_rz_to_next_val(c)) {
+        bool cut = false;
+        pm_status s = pm_rz_child_count(c) ? pm_wz_remove_branches(w, PM_KEEP, &cut) : PM_OK;
+        if (s != PM_OK) return s;
+        *changed |= cut;
+    }
+    return pm_rz_status(c);
+}
+
+PM_API pm_status pm_keep_outermost(pm_map *m, bool *changed) {
+    pm_wz w;
+    bool any = false;
+    if (!m) return PM_INVALID;
+    pm__map_own(m);
+    pm_map kept = pm_clone(m);
+    pm_status s = pm_wz_open(&kept, NULL, 0, &w);
+    if (s == PM_OK) {
+        s = pm__turn_cut(&w, &any);
+        pm_status end = pm_wz_drop(&w);
+        if (s == PM_OK) s = end;
+    }
+    if (s == PM_OK && any) {
+        pm_drop(m);
+        *m = kept;
+    } else {
+        pm_drop(&kept);
+    }
+    if (s == PM_OK && changed) *changed = any;
+    return s;
 }
 
 /* ---- src/pathmap/99_licence.c -------------------------------------------------------------------------- */

@@ -36,6 +36,26 @@ BENCH_UNUSED static uint64_t bench_cpu(void) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* Both clocks at one moment. A noisy neighbour is seen where they differ. */
+typedef struct bench_clock {
+    uint64_t wall, cpu;
+} bench_clock;
+
+BENCH_UNUSED static bench_clock bench_start(void) {
+    bench_clock c;
+    c.wall = bench_now();
+    c.cpu = bench_cpu();
+    return c;
+}
+
+/* What has passed since. */
+BENCH_UNUSED static bench_clock bench_since(bench_clock start) {
+    bench_clock c;
+    c.cpu = bench_cpu() - start.cpu;
+    c.wall = bench_now() - start.wall;
+    return c;
+}
+
 /* xorshift64 with the shifts 13, 7, 17; the state must not be 0. */
 #define BENCH_SEED 88172645463325252u
 
@@ -234,6 +254,30 @@ BENCH_UNUSED static void bench_emit_samples(const char *engine, const char *data
     bench_emit(engine, dataset, op, metric, s->v[0]);
     snprintf(metric, sizeof metric, "%s_med", unit);
     bench_emit(engine, dataset, op, metric, s->n & 1 ? s->v[s->n / 2] : (s->v[s->n / 2 - 1] + s->v[s->n / 2]) / 2);
+}
+
+/* Samples by both clocks. */
+typedef struct bench_times {
+    bench_samples wall, cpu;
+} bench_times;
+
+/* A sample of so many keys or operations. */
+BENCH_UNUSED static void bench_took(bench_times *t, bench_clock took, double n) {
+    bench_sample(&t->wall, (double)took.wall / n);
+    bench_sample(&t->cpu, (double)took.cpu / n);
+}
+
+BENCH_UNUSED static void bench_take(bench_times *t, bench_clock start, double n) {
+    bench_took(t, bench_since(start), n);
+}
+
+/* Prints what bench_emit_samples does, and the same by the thread's clock as cpu_`unit`_min and cpu_`unit`_med. */
+BENCH_UNUSED static void bench_emit_times(const char *engine, const char *dataset, const char *op, const char *unit,
+                                          bench_times *t) {
+    char cpu[48];
+    bench_emit_samples(engine, dataset, op, unit, &t->wall);
+    snprintf(cpu, sizeof cpu, "cpu_%s", unit);
+    bench_emit_samples(engine, dataset, op, cpu, &t->cpu);
 }
 
 BENCH_UNUSED static void bench_bad(const char *engine, const char *dataset, const char *op, const char *why) {

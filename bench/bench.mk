@@ -1,8 +1,8 @@
 # Benchmarks of maps. Included by the Makefile; also works alone: `make -f bench/bench.mk bench`.
 #
 #   make bench-data   makes the key files in build/data
-#   make bench        builds build/bench_map with every rival whose package is installed, build/bench_views,
-#                     and build/bench_order
+#   make bench        builds build/bench_map with every rival whose package is installed, build/bench_sets with those
+#                     for sets of integers, build/bench_views, build/bench_order, build/bench_diff
 #   make bench-run    runs it on every key file, writes build/bench/DATASET.tsv
 #   make bench-report prints the tables, writes them into bench/RESULTS.md, and draws build/bench/DATASET-threads.svg
 #   make bench-smoke  builds all measuring programs without optimisation and runs them on a few keys
@@ -18,12 +18,13 @@ PKG_CONFIG ?= pkg-config
 BENCH_CC ?= $(CC)
 BENCH_CXX ?= $(CXX)
 BENCH_OPT ?= -O3 -march=native
+BENCH_PLAIN ?= -O2
 BENCH_WARN ?= -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 BENCH_SETS ?= words wordnet paths long logic u64dense u64sparse
 BENCH_ARGS ?=
 BENCH_EXTRA ?=
 BENCH_LIBS ?=
-BENCH_OURS ?= engine_slim engine_standard
+BENCH_OURS ?= engine_slim engine_standard engine_plain
 
 bench_dir := $(BUILD)/bench
 bench_c = -std=c11 $(BENCH_OPT) $(BENCH_WARN) -I. -pthread
@@ -33,6 +34,8 @@ bench_libs :=
 bench_order_objects := $(bench_dir)/bench_order.o
 bench_order_libs :=
 bench_diff_objects := $(bench_dir)/bench_diff.o
+bench_sets_objects := $(bench_dir)/bench_sets.o $(patsubst engine_%,$(bench_dir)/sets_%.o,$(BENCH_OURS))
+bench_sets_libs :=
 bench_link = $(BENCH_CC)
 
 bench_installed = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo yes)
@@ -40,6 +43,8 @@ bench_installed = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo yes)
 ifneq ($(wildcard /usr/include/Judy.h /usr/local/include/Judy.h),)
 bench_objects += $(bench_dir)/judysl.o $(bench_dir)/judyl.o $(bench_dir)/judyhs.o
 bench_libs += -lJudy
+bench_sets_objects += $(bench_dir)/sets_judy.o
+bench_sets_libs += -lJudy
 endif
 ifeq ($(call bench_installed,glib-2.0),yes)
 bench_objects += $(bench_dir)/glib.o
@@ -50,18 +55,27 @@ bench_objects += $(bench_dir)/hattrie.o
 bench_libs += -lhat-trie
 endif
 ifneq ($(wildcard /usr/include/lmdb.h /usr/local/include/lmdb.h),)
+bench_objects += $(bench_dir)/lmdb.o
+bench_libs += -llmdb
 bench_order_objects += $(bench_dir)/order_lmdb.o
 bench_order_libs += -llmdb
 endif
 ifneq ($(shell command -v $(firstword $(BENCH_CXX)) 2>/dev/null),)
 bench_objects += $(bench_dir)/std_maps.o
 bench_order_objects += $(bench_dir)/order_std.o
+bench_sets_objects += $(bench_dir)/sets_cxx.o
 bench_link = $(BENCH_CXX)
+ifneq ($(wildcard /usr/include/roaring/roaring64map.hh /usr/local/include/roaring/roaring64map.hh),)
+bench_sets_objects += $(bench_dir)/sets_roaring.o
+bench_sets_libs += -lroaring
+endif
 ifeq ($(call bench_installed,absl_btree),yes)
 bench_objects += $(bench_dir)/absl_btree.o
 bench_libs += $(shell $(PKG_CONFIG) --libs absl_btree)
 bench_order_libs += $(shell $(PKG_CONFIG) --libs absl_btree)
 bench_order_flags := -DORDER_ABSL
+bench_sets_libs += $(shell $(PKG_CONFIG) --libs absl_btree)
+bench_sets_flags := -DSETS_ABSL
 endif
 endif
 
@@ -91,7 +105,7 @@ bench_headers := bench/bench.h bench/engine.h
 
 .PHONY: bench bench-data bench-growth bench-run bench-report bench-smoke
 
-bench: $(BUILD)/bench_map $(BUILD)/bench_views $(BUILD)/bench_order $(BUILD)/bench_diff
+bench: $(BUILD)/bench_map $(BUILD)/bench_sets $(BUILD)/bench_views $(BUILD)/bench_order $(BUILD)/bench_diff
 
 $(BUILD)/bench_map: $(bench_objects) $(BENCH_EXTRA)
 	$(bench_link) $(BENCH_OPT) -pthread -o $@ $^ $(bench_libs) $(BENCH_LIBS)
@@ -124,11 +138,29 @@ $(bench_dir)/bench_diff.o: bench/bench_diff.c bench/diff.h bench/bench.h pathmap
 $(bench_dir)/bench_map.o: bench/bench_map.c $(bench_headers) | $(bench_dir)
 	$(BENCH_CC) $(bench_c) -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<
 
-$(bench_dir)/engine_slim.o: bench/engine_pathmap.c pathmap.h $(bench_headers) | $(bench_dir)
-	$(BENCH_CC) $(bench_c) -DPATHMAP_SLIM_PTRS=1 -DENGINE_NAME='"pathmap"' -DENGINE_RANK=1 -c -o $@ $<
+# Ours in both count modes, and once as a plain -O2 build for any processor. (Of the rivals those are plain that come as
+# libraries: Judy, LMDB, glib, HAT-trie, CRoaring.)
+bench_ours_slim = $(bench_c) -DPATHMAP_SLIM_PTRS=1 -DENGINE_NAME='"pathmap"' -DENGINE_RANK=1
+bench_ours_standard = $(bench_c) -DPATHMAP_SLIM_PTRS=0 -DENGINE_NAME='"pathmap-std"' -DENGINE_RANK=2
+bench_ours_plain = -std=c11 $(BENCH_PLAIN) $(BENCH_WARN) -I. -pthread -DPATHMAP_SLIM_PTRS=1 \
+    -DENGINE_NAME='"pathmap-O2"' -DENGINE_RANK=3
+$(bench_dir)/engine_slim.o $(bench_dir)/engine_standard.o $(bench_dir)/engine_plain.o: $(bench_dir)/engine_%.o: \
+        bench/engine_pathmap.c pathmap.h $(bench_headers) | $(bench_dir)
+	$(BENCH_CC) $(bench_ours_$*) -c -o $@ $<
+$(bench_dir)/sets_slim.o $(bench_dir)/sets_standard.o $(bench_dir)/sets_plain.o: $(bench_dir)/sets_%.o: \
+        bench/sets_pathmap.c pathmap.h bench/sets.h $(bench_headers) | $(bench_dir)
+	$(BENCH_CC) $(bench_ours_$*) -c -o $@ $<
 
-$(bench_dir)/engine_standard.o: bench/engine_pathmap.c pathmap.h $(bench_headers) | $(bench_dir)
-	$(BENCH_CC) $(bench_c) -DPATHMAP_SLIM_PTRS=0 -DENGINE_NAME='"pathmap-std"' -DENGINE_RANK=2 -c -o $@ $<
+$(BUILD)/bench_sets: $(bench_sets_objects)
+	$(bench_link) $(BENCH_OPT) -pthread -o $@ $^ $(bench_sets_libs)
+$(bench_dir)/bench_sets.o: bench/bench_sets.c bench/sets.h $(bench_headers) | $(bench_dir)
+	$(BENCH_CC) $(bench_c) -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<
+$(bench_dir)/sets_judy.o: bench/rivals/sets_judy.c bench/sets.h $(bench_headers) | $(bench_dir)
+	$(BENCH_CC) $(bench_c) -c -o $@ $<
+$(bench_dir)/sets_cxx.o: bench/rivals/sets_cxx.cc bench/sets.h $(bench_headers) | $(bench_dir)
+	$(BENCH_CXX) $(bench_cxx) $(bench_sets_flags) -c -o $@ $<
+$(bench_dir)/sets_roaring.o: bench/rivals/sets_roaring.cc bench/sets.h $(bench_headers) | $(bench_dir)
+	$(BENCH_CXX) $(bench_cxx) -c -o $@ $<
 
 $(bench_dir)/glib.o: bench/rivals/glib.c $(bench_headers) | $(bench_dir)
 	$(BENCH_CC) $(bench_c) $$($(PKG_CONFIG) --cflags glib-2.0 | sed 's/-I/-isystem /g') -c -o $@ $<
@@ -166,7 +198,8 @@ bench-run: bench
 	    fi; \
 	done
 
-BENCH_GROWTH ?= rand1e3 rand1e4 rand3e4 rand1e5 rand3e5 rand2e6 rand4e6 rand1e7 url1e3 url1e4 url1e5 url1e6
+BENCH_GROWTH ?= rand1e3 rand1e4 rand3e4 rand1e5 rand3e5 rand1e6 rand2e6 rand4e6 rand1e7 \
+    url1e3 url1e4 url3e4 url1e5 url3e5 url1e6
 bench-growth:
 	@$(MAKE) --no-print-directory bench-data bench-run BENCH_SETS='$(BENCH_GROWTH)'
 
@@ -174,5 +207,5 @@ bench-report:
 	$(PYTHON) bench/report.py --markdown bench/RESULTS.md --curves $(bench_dir) $(bench_dir)/*.tsv
 
 bench-smoke:
-	@$(MAKE) bench BUILD=$(BUILD)/smoke BENCH_OPT=-O0 BENCH_WARN='$(BENCH_WARN) -Werror'
+	@$(MAKE) bench BUILD=$(BUILD)/smoke BENCH_OPT=-O0 BENCH_PLAIN=-O0 BENCH_WARN='$(BENCH_WARN) -Werror'
 	@$(PYTHON) bench/smoke.py $(BUILD)/smoke/bench_*

@@ -3,7 +3,9 @@
    algebra rests on: counting, folding, hashing, sharing by content.
 
    Keys come in the file's (shuffled) order. "halves": the keys of even and of odd number. "overlap": the first two
-   thirds and the last two thirds. "clone": a clone in which one key in a hundred is removed or has another value.
+   thirds and the last two thirds. "clone": a clone in which one key in a hundred is removed or has another value; the
+   three ways in which one in a hundred may differ are rows of their own: other values ("set"), keys that are gone
+   ("gone"), keys that came ("new").
    "rebuilt": the same keys and values in a map that shares nothing. Counts, folds, hashes and equality are measured on
    a map of which such a clone lives, and ("+unshared") on one that shares nothing. "prefixes": the first halves of one
    key in a thousand. "16": each key in one of 16 maps; for meet, one key in four in all of them. "2e80": 2^80 values
@@ -27,6 +29,8 @@
 
 enum { PARTS = 16, LEVELS = 80, SMALL = 2 };
 
+typedef enum change { SET, GONE, NEW, VARIANTS } change;
+
 /* Small operands of operations in place. */
 static const struct {
     size_t step;
@@ -37,10 +41,12 @@ static const struct {
 typedef struct set {
     const char *name;
     bench_list keys;
+    pm_map variant[VARIANTS]; /* of `all`, as `changed` */
     pm_map even, odd, low, high, all, changed, rebuilt, prefixes, deep, deeper, part[PARTS], quarter[PARTS];
     pm_map twin, again, again_changed; /* as `rebuilt`, `all` and `changed` */
     pm_map few[SMALL], most[SMALL]; /* one key in smalls[].step, and the others */
     uint64_t sum;      /* of all values */
+    size_t grown;      /* keys of the clone with new ones that `all` does not have */
     size_t restricted; /* keys of `all` that begin with one of `prefixes` */
 } set;
 
@@ -122,6 +128,18 @@ static pm_map changed_clone(const bench_list *l, const pm_map *m) {
     return c;
 }
 
+/* A clone of the map of all keys in which one in a hundred differs in one way. New keys end in a byte more. */
+static pm_map vary(const bench_list *l, const pm_map *m, change how) {
+    pm_map c = pm_clone(m);
+    for (size_t i = 0; i < l->n; i += 100) {
+        const bench_key *k = &l->key[i];
+        if (how == SET) need(pm_set(&c, k->data, k->len, l->val[i] + 1, NULL));
+        else if (how == GONE) need(pm_remove(&c, k->data, k->len, PM_PRUNE, NULL));
+        else need(pm_set(&c, k->data, k->len + 1, l->val[i], NULL)); /* a zero byte follows each key */
+    }
+    return c;
+}
+
 static void prepare(set *s) {
     const bench_list *l = &s->keys;
     size_t n = l->n;
@@ -135,12 +153,15 @@ static void prepare(set *s) {
     s->again = fill(l, 0, n, 1);
     s->again_changed = changed_clone(l, &s->again);
     s->changed = changed_clone(l, &s->all);
+    for (int i = 0; i < VARIANTS; i++) s->variant[i] = vary(l, &s->all, (change)i);
     for (size_t i = 0; i < PARTS; i++) s->part[i] = fill(l, i, n, PARTS);
     for (size_t i = 0; i < PARTS; i++) s->quarter[i] = fill_quarter(l, i);
     for (size_t i = 0; i < SMALL; i++) split(s, smalls[i].step, &s->few[i], &s->most[i]);
     s->prefixes = first_halves(l);
     s->restricted = 0;
     s->sum = 0;
+    s->grown = 0;
+    for (size_t i = 0; i < n; i += 100) s->grown += !pm_contains(&s->all, l->key[i].data, l->key[i].len + 1);
     for (size_t i = 0; i < n; i++) {
         s->restricted += has_prefix(&s->prefixes, &l->key[i]);
         s->sum += l->val[i];
@@ -154,6 +175,7 @@ static void finish(set *s) {
                       &s->prefixes, &s->deep,     &s->deeper, &s->few[0], &s->most[0], &s->few[1],  &s->most[1]};
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) pm_drop(maps[i]);
     for (size_t i = 0; i < PARTS; i++) pm_drop(&s->part[i]), pm_drop(&s->quarter[i]);
+    for (size_t i = 0; i < VARIANTS; i++) pm_drop(&s->variant[i]);
     bench_list_free(&s->keys);
 }
 
@@ -399,39 +421,38 @@ static void emit_nodes(const set *s, const row *r, const pm_map *out, uint64_t b
 }
 
 static void measure(const set *s, const row *r, int runs) {
-    bench_samples t = {{0}, 0};
+    bench_times t = {{{0}, 0}, {{0}, 0}};
     double scale = strcmp(r->unit, "ms_per_op") == 0 ? 1e6 : r->per;
     for (int k = 0; k < runs; k++) {
         pm_map out;
         pm_alg alg;
         pm_pool_stats pool;
         pm_pool_get_stats(NULL, &pool);
-        uint64_t start = bench_now();
+        bench_clock start = bench_start();
         need(r->run(r->a, r->b, &out, &alg));
-        uint64_t end = bench_now();
-        bench_sample(&t, (double)(end - start) / scale);
+        bench_take(&t, start, scale);
         if (k == 0) verify(s, r->op, &out, r->want);
         if (k == 0 && strstr(r->op, "_clone_")) emit_nodes(s, r, &out, pool.nodes);
         pm_drop(&out);
     }
-    bench_emit_samples(r->engine, s->name, r->op, r->unit, &t);
+    bench_emit_times(r->engine, s->name, r->op, r->unit, &t);
 }
 
 /* Too short for one reading of the clock. */
 static void measure_self(const set *s, int runs) {
     enum { TIMES = 1000 };
-    bench_samples t = {{0}, 0};
+    bench_times t = {{{0}, 0}, {{0}, 0}};
     for (int k = 0; k < runs; k++) {
-        uint64_t start = bench_now();
+        bench_clock start = bench_start();
         for (int i = 0; i < TIMES; i++) {
             pm_map out;
             pm_alg alg;
             need(pm_join(&s->all, &s->all, &out, &alg));
             pm_drop(&out);
         }
-        bench_sample(&t, (double)(bench_now() - start) / TIMES);
+        bench_take(&t, start, TIMES);
     }
-    bench_emit_samples(ENGINE_NAME, s->name, "join_self", "ns_per_op", &t);
+    bench_emit_times(ENGINE_NAME, s->name, "join_self", "ns_per_op", &t);
 }
 
 static bool wanted(const char *list, const char *op) {
@@ -473,21 +494,21 @@ typedef pm_status (*in_place)(pm_map *to, const pm_map *few);
 
 /* A map of few of the keys is joined to one of the others, and subtracted again. */
 static void measure_small(set *s, size_t which, const char *engine, in_place join, in_place subtract, int runs) {
-    bench_samples there = {{0}, 0}, back = {{0}, 0};
+    bench_times there = {{{0}, 0}, {{0}, 0}}, back = there;
     pm_map *most = &s->most[which], *few = &s->few[which];
     size_t step = smalls[which].step, n = (s->keys.n + step - 1) / step;
     for (int k = 0; k < runs; k++) {
-        uint64_t start = bench_now();
+        bench_clock start = bench_start();
         need(join(most, few));
-        bench_sample(&there, (double)(bench_now() - start) / (double)n);
+        bench_take(&there, start, (double)n);
         if (k == 0) verify(s, smalls[which].join, most, (expectation){s->keys.n, any});
-        start = bench_now();
+        start = bench_start();
         need(subtract(most, few));
-        bench_sample(&back, (double)(bench_now() - start) / (double)n);
+        bench_take(&back, start, (double)n);
         if (k == 0) verify(s, smalls[which].subtract, most, (expectation){s->keys.n - n, unknown});
     }
-    bench_emit_samples(engine, s->name, smalls[which].join, "ns_per_key", &there);
-    bench_emit_samples(engine, s->name, smalls[which].subtract, "ns_per_key", &back);
+    bench_emit_times(engine, s->name, smalls[which].join, "ns_per_key", &there);
+    bench_emit_times(engine, s->name, smalls[which].subtract, "ns_per_key", &back);
 }
 
 static bool wants_small(const char *ops, size_t which) {
@@ -645,13 +666,14 @@ typedef struct summary {
 } summary;
 
 static void measure_summary(const set *s, const summary *r, int runs) {
-    bench_samples t = {{0}, 0};
+    bench_times t = {{{0}, 0}, {{0}, 0}};
     for (int k = 0; k < runs; k++) {
-        uint64_t start = bench_now(), answer = r->run(s);
-        bench_sample(&t, (double)(bench_now() - start) / r->per);
+        bench_clock start = bench_start();
+        uint64_t answer = r->run(s);
+        bench_take(&t, start, r->per);
         if (answer != r->want) bad(s, r->op);
     }
-    bench_emit_samples(r->engine, s->name, r->op, "ns_per_key", &t);
+    bench_emit_times(r->engine, s->name, r->op, "ns_per_key", &t);
 }
 
 /* ---- 2^80 values ---- */
@@ -687,13 +709,14 @@ static void run_deep(const set *s, int runs, const char *ops) {
                 {"subtract_2e80", deep_subtract, 1, 2 * LEVELS}, {"count_2e80", deep_count, UINT64_MAX, UINT64_MAX},
                 {"hash_2e80", deep_hash, 0, UINT64_MAX},     {"fold_2e80", deep_fold, 0, 0}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        bench_samples t = {{0}, 0};
+        bench_times t = {{{0}, 0}, {{0}, 0}};
         for (int k = 0; k < runs && wanted(ops, rows[i].op); k++) {
-            uint64_t start = bench_now(), answer = rows[i].run(s);
-            bench_sample(&t, (double)(bench_now() - start));
+            bench_clock start = bench_start();
+            uint64_t answer = rows[i].run(s);
+            bench_take(&t, start, 1);
             if (answer < rows[i].least || answer > rows[i].most) bad(s, rows[i].op);
         }
-        bench_emit_samples(us, s->name, rows[i].op, "ns_per_op", &t);
+        bench_emit_times(us, s->name, rows[i].op, "ns_per_op", &t);
     }
 }
 
@@ -706,6 +729,8 @@ static void run_all(set *s, int runs, const char *ops) {
     expectation kept = {n - removed, unremoved}, alone = {2 * third, outer}, below = {s->restricted, unknown};
     /* Of equal values nothing is left; of the changed clone, the keys that it lost or has other values for. */
     expectation lost = {(n + 99) / 100, unknown}, quarter = {(n + 3) / 4, fourth};
+    const size_t differ = (n + 99) / 100;
+    expectation grown = {n + s->grown, any}, without = {n - differ, unknown};
     const row rows[] = {
         {"join_halves", us, "ns_per_key", pm_join, &s->even, &s->odd, all, everything},
         {"join_halves", loop, "ns_per_key", insert_join, &s->even, &s->odd, all, everything},
@@ -736,6 +761,15 @@ static void run_all(set *s, int runs, const char *ops) {
         {"meet_clone_1pct", us, "ms_per_op", pm_meet, &s->all, &s->changed, 0, kept},
         {"meet_clone_1pct", loop, "ms_per_op", insert_meet, &s->all, &s->changed, 0, kept},
         {"subtract_clone_1pct", us, "ms_per_op", pm_subtract, &s->all, &s->changed, 0, lost},
+        {"join_clone_set", us, "ms_per_op", pm_join, &s->all, &s->variant[SET], 0, everything},
+        {"join_clone_gone", us, "ms_per_op", pm_join, &s->all, &s->variant[GONE], 0, everything},
+        {"join_clone_new", us, "ms_per_op", pm_join, &s->all, &s->variant[NEW], 0, grown},
+        {"meet_clone_set", us, "ms_per_op", pm_meet, &s->all, &s->variant[SET], 0, everything},
+        {"meet_clone_gone", us, "ms_per_op", pm_meet, &s->all, &s->variant[GONE], 0, without},
+        {"meet_clone_new", us, "ms_per_op", pm_meet, &s->all, &s->variant[NEW], 0, everything},
+        {"subtract_clone_set", us, "ms_per_op", pm_subtract, &s->all, &s->variant[SET], 0, lost},
+        {"subtract_clone_gone", us, "ms_per_op", pm_subtract, &s->all, &s->variant[GONE], 0, lost},
+        {"subtract_clone_new", us, "ms_per_op", pm_subtract, &s->all, &s->variant[NEW], 0, nothing},
         {"join_rebuilt", us, "ms_per_op", pm_join, &s->all, &s->rebuilt, 0, everything},
         {"meet_rebuilt", us, "ms_per_op", pm_meet, &s->all, &s->rebuilt, 0, everything},
         {"subtract_rebuilt", us, "ms_per_op", pm_subtract, &s->all, &s->rebuilt, 0, nothing},
@@ -809,62 +843,62 @@ static void std_bad(const set *s, const char *engine, const char *op) {
 }
 
 static void measure_std(const set *s, bench_std_kind kind, const std_row *r, int runs) {
-    bench_samples t = {{0}, 0};
+    bench_times t = {{{0}, 0}, {{0}, 0}};
     void *a = std_of(kind, r->a), *b = std_of(kind, r->b);
     for (int k = 0; k < runs; k++) {
-        uint64_t ns;
-        if (bench_std_combine(kind, r->which, a, b, &ns) != r->count) std_bad(s, bench_std_name(kind), r->op);
-        bench_sample(&t, (double)ns / r->per);
+        bench_clock took;
+        if (bench_std_combine(kind, r->which, a, b, &took) != r->count) std_bad(s, bench_std_name(kind), r->op);
+        bench_took(&t, took, r->per);
     }
     bench_std_free(kind, a);
     bench_std_free(kind, b);
-    bench_emit_samples(bench_std_name(kind), s->name, r->op, r->unit, &t);
+    bench_emit_times(bench_std_name(kind), s->name, r->op, r->unit, &t);
 }
 
 static void measure_std_parts(const set *s, bench_std_kind kind, bool join, int runs) {
-    bench_samples t = {{0}, 0};
+    bench_times t = {{{0}, 0}, {{0}, 0}};
     void *part[PARTS];
     const char *op = join ? "join_16" : "meet_16";
     const size_t n = join ? s->keys.n : (s->keys.n + 3) / 4;
     for (size_t i = 0; i < PARTS; i++) part[i] = std_of(kind, join ? &s->part[i] : &s->quarter[i]);
     for (int k = 0; k < runs; k++) {
-        uint64_t ns;
-        if (bench_std_combine_many(kind, join ? BENCH_JOIN : BENCH_MEET, part, PARTS, &ns) != n)
+        bench_clock took;
+        if (bench_std_combine_many(kind, join ? BENCH_JOIN : BENCH_MEET, part, PARTS, &took) != n)
             std_bad(s, bench_std_name(kind), op);
-        bench_sample(&t, (double)ns / (join ? (double)n : (double)s->keys.n / 4));
+        bench_took(&t, took, join ? (double)n : (double)s->keys.n / 4);
     }
     for (size_t i = 0; i < PARTS; i++) bench_std_free(kind, part[i]);
-    bench_emit_samples(bench_std_name(kind), s->name, op, "ns_per_key", &t);
+    bench_emit_times(bench_std_name(kind), s->name, op, "ns_per_key", &t);
 }
 
 static void measure_std_sum(const set *s, int runs) {
-    bench_samples sum = {{0}, 0};
+    bench_times sum = {{{0}, 0}, {{0}, 0}};
     const char *engine = bench_std_name(BENCH_MAP);
     void *all = std_of(BENCH_MAP, &s->all);
     for (int k = 0; k < runs; k++) {
-        uint64_t ns;
-        if (bench_std_sum(all, &ns) != s->sum) std_bad(s, engine, "fold_jumping");
-        bench_sample(&sum, (double)ns / (double)s->keys.n);
+        bench_clock took;
+        if (bench_std_sum(all, &took) != s->sum) std_bad(s, engine, "fold_jumping");
+        bench_took(&sum, took, (double)s->keys.n);
     }
     bench_std_free(BENCH_MAP, all);
-    bench_emit_samples(engine, s->name, "fold_jumping", "ns_per_key", &sum);
+    bench_emit_times(engine, s->name, "fold_jumping", "ns_per_key", &sum);
 }
 
 static void measure_std_small(const set *s, size_t which, int runs) {
-    bench_samples there = {{0}, 0}, back = {{0}, 0};
+    bench_times there = {{{0}, 0}, {{0}, 0}}, back = there;
     const char *engine = bench_std_name(BENCH_MAP);
     bench_list few = list_of(&s->few[which]);
     void *most = std_of(BENCH_MAP, &s->most[which]);
     for (int k = 0; k < runs; k++) {
-        uint64_t inserts, erases;
+        bench_clock inserts, erases;
         if (bench_std_insert(most, &few, &inserts, &erases) != s->keys.n) std_bad(s, engine, smalls[which].join);
-        bench_sample(&there, (double)inserts / (double)few.n);
-        bench_sample(&back, (double)erases / (double)few.n);
+        bench_took(&there, inserts, (double)few.n);
+        bench_took(&back, erases, (double)few.n);
     }
     bench_std_free(BENCH_MAP, most);
     bench_list_free(&few);
-    bench_emit_samples(engine, s->name, smalls[which].join, "ns_per_key", &there);
-    bench_emit_samples(engine, s->name, smalls[which].subtract, "ns_per_key", &back);
+    bench_emit_times(engine, s->name, smalls[which].join, "ns_per_key", &there);
+    bench_emit_times(engine, s->name, smalls[which].subtract, "ns_per_key", &back);
 }
 
 static void run_std(const set *s, int runs, const char *ops) {
@@ -899,7 +933,8 @@ static void usage(FILE *f) {
     fputs("usage: bench_algebra --keys FILE --name DATASET [--ops a,b] [--runs N]\n"
           "  operations: join_halves join_overlap meet_overlap subtract_overlap differ_overlap restrict_prefixes\n"
           "              join_16 meet_16 two_of_8 majority_16 join_clone_1pct meet_clone_1pct\n"
-          "              subtract_clone_1pct join_rebuilt meet_rebuilt subtract_rebuilt join_self join_into_1pct\n"
+          "              subtract_clone_1pct (each also _clone_set, _clone_gone, _clone_new)\n"
+          "              join_rebuilt meet_rebuilt subtract_rebuilt join_self join_into_1pct\n"
           "              join_into_1permille subtract_from_1pct subtract_from_1permille count_all fold_jumping\n"
           "              fold_steps fold_cached hash equal merkleize walk_by_mask walk_back walk_meet_view\n"
           "              join_2e80 meet_2e80\n"

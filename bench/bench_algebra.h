@@ -28,13 +28,14 @@ const char *bench_std_name(bench_std_kind kind);
 /* An operand of that kind: the keys from, from + step, .. below `to`. */
 void *bench_std_make(bench_std_kind kind, const bench_list *l, size_t from, size_t to, size_t step);
 void bench_std_free(bench_std_kind kind, void *v);
-/* Combine operands into something new. *ns: the time that took. Answer the size of the result. */
-size_t bench_std_combine(bench_std_kind kind, bench_algebra_op op, const void *a, const void *b, uint64_t *ns);
-size_t bench_std_combine_many(bench_std_kind kind, bench_algebra_op op, void *const *parts, size_t n, uint64_t *ns);
+/* Combine operands into something new. *took: the time that took. Answer the size of the result. */
+size_t bench_std_combine(bench_std_kind kind, bench_algebra_op op, const void *a, const void *b, bench_clock *took);
+size_t bench_std_combine_many(bench_std_kind kind, bench_algebra_op op, void *const *parts, size_t n,
+                              bench_clock *took);
 /* Inserts what `map`, a std::map, does not have, and erases it again; answers its size in between. */
-size_t bench_std_insert(void *map, const bench_list *l, uint64_t *inserts, uint64_t *erases);
+size_t bench_std_insert(void *map, const bench_list *l, bench_clock *inserts, bench_clock *erases);
 /* Adds up the values of a std::map. */
-uint64_t bench_std_sum(const void *map, uint64_t *ns);
+uint64_t bench_std_sum(const void *map, bench_clock *took);
 
 #ifdef __cplusplus
 }

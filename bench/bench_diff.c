@@ -121,18 +121,18 @@ static void check_merged(set *s, const char *op, const pm_map *want) {
 }
 
 static void measure(set *s, const char *op, const char *engine, size_t (*run)(set *s), bool exact, int runs) {
-    bench_samples t = {{0}, 0};
+    bench_times t = {{{0}, 0}, {{0}, 0}};
     char name[64];
     snprintf(name, sizeof name, "%s_%zu", op, s->changes);
     for (int i = 0; i < runs; i++) {
-        uint64_t start = bench_cpu();
+        bench_clock start = bench_start();
         size_t n = run(s);
-        bench_sample(&t, (double)(bench_cpu() - start) / (double)s->changes);
+        bench_take(&t, start, (double)s->changes);
         if (!exact || n == s->changes) continue;
         printf("BAD\t%s\t%s\t%zu\n", s->name, name, n);
         failed = true;
     }
-    bench_emit_samples(engine, s->name, name, "ns_per_key", &t);
+    bench_emit_times(engine, s->name, name, "ns_per_key", &t);
 }
 
 static void run_all(set *s, size_t changes, int runs) {

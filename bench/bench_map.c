@@ -25,6 +25,7 @@ enum { MAX_ENGINES = 64, PASSES = 2, THREAD_PASSES = 4 };
 /* One set of keys in all orders that the operations need. */
 typedef struct view {
     bench_list file, hit, miss, sorted, gone;
+    bench_list half, rest; /* of the file's keys: parts of `file` */
     bench_traits traits;
     uint64_t sum_sorted, sum_any, touch_full, touch_first;
 } view;
@@ -43,6 +44,7 @@ typedef struct job {
     const view *w;
     void *map;
     uint64_t base; /* bytes that malloc held before the map was made */
+    uint64_t clone_bytes; /* held by what is kept of each clone; 0: not measured yet */
     int threads;
     bool verify;   /* first run: also make the checks that are too slow to repeat */
 } job;
@@ -75,6 +77,7 @@ static const struct {
              {"std::unordered_map", "g++"}, {"absl::btree_map", "g++ and libabsl-dev"}, {"GTree", "libglib2.0-dev"},
              {"Wormhole", "BENCH_WORMHOLE=its source"}, {"libart", "BENCH_LIBART=its source"},
              {"HOT", "BENCH_HOT=its source"}, {"immer", "BENCH_IMMER=its source"},
+             {"LMDB", "liblmdb-dev"}, {"std::unordered_map<u64>", "g++"},
              {"GHashTable", "libglib2.0-dev"}, {"HAT-trie", "libhat-trie-dev"}};
 
 /* Keys */
@@ -117,12 +120,13 @@ static void free_view(view *w) {
     bench_list_free(&w->gone);
 }
 
-/* Turns `key` into a neighbour by one changed, one added, or a few missing bytes; answers the new length. New bytes are
-   taken from the keys, so that the alphabet stays. */
-static size_t disturb(uint8_t *key, size_t len, int kind, const bench_list *l, uint64_t *seed) {
+/* Turns `key` into a neighbour by one changed, one added, or a few missing bytes; answers the new length. New bytes
+   are taken from the keys, so that the alphabet stays. The first `common` bytes, which all keys share, stay as well:
+   whoever looks at the first byte alone should not have the answer. */
+static size_t disturb(uint8_t *key, size_t len, size_t common, int kind, const bench_list *l, uint64_t *seed) {
     uint8_t b = l->bytes[bench_random(seed) % (l->nbytes + l->n)];
-    if (kind == 0 && len > 0) {
-        key[bench_random(seed) % len] = b;
+    if (kind == 0 && len > common) {
+        key[common + bench_random(seed) % (len - common)] = b;
     } else if (kind == 1) {
         key[len++] = b;
     } else if (len > 1) {
@@ -131,9 +135,17 @@ static size_t disturb(uint8_t *key, size_t len, int kind, const bench_list *l, u
     return len;
 }
 
+/* How many bytes all keys begin with. */
+static size_t common_prefix(const bench_list *sorted) {
+    const bench_key *a = &sorted->key[0], *b = &sorted->key[sorted->n - 1];
+    size_t n = 0;
+    while (n < a->len && n < b->len && a->data[n] == b->data[n]) n++;
+    return n;
+}
+
 /* Makes keys that are not in the set but close to its keys. In a set of fixed width they have that width too. */
 static bench_list make_misses(const bench_list *from, const bench_list *sorted, size_t longest, bool fixed) {
-    size_t n = from->n < 1000000 ? from->n : 1000000;
+    size_t n = from->n < 1000000 ? from->n : 1000000, common = common_prefix(sorted);
     bench_list l = bench_list_new(n, from->nbytes + n);
     uint8_t *buffer = bench_alloc(longest + 2);
     uint64_t seed = BENCH_SEED ^ 77;
@@ -141,7 +153,7 @@ static bench_list make_misses(const bench_list *from, const bench_list *sorted, 
         for (int attempt = 0; attempt < 32; attempt++) {
             size_t len = from->key[i].len;
             memcpy(buffer, from->key[i].data, len);
-            len = disturb(buffer, len, fixed ? 0 : (int)((i + (size_t)attempt) % 3), from, &seed);
+            len = disturb(buffer, len, common, fixed ? 0 : (int)((i + (size_t)attempt) % 3), from, &seed);
             /* the packed bytes end each key with a zero, which is not of the alphabet */
             if (!fixed && memchr(buffer, 0, len) && !memchr(from->key[i].data, 0, from->key[i].len)) continue;
             if (bench_list_has(sorted, buffer, len)) continue;
@@ -154,6 +166,11 @@ static bench_list make_misses(const bench_list *from, const bench_list *sorted, 
 }
 
 static void summarise(view *w) {
+    w->half = w->rest = w->file;
+    w->half.n = w->file.n / 2;
+    w->rest.n = w->file.n - w->half.n;
+    w->rest.key += w->half.n;
+    w->rest.val += w->half.n;
     for (size_t i = 0; i < w->sorted.n; i++) {
         const bench_key *k = &w->sorted.key[i];
         w->sum_sorted += (i + 1) * w->sorted.val[i];
@@ -282,6 +299,27 @@ static void run_fill(job *j, reply *r, const bench_list *l, bool (*fill)(void *,
 static void run_insert(job *j, reply *r) { run_fill(j, r, &j->w->file, j->e->insert); }
 static void run_insert_sorted(job *j, reply *r) { run_fill(j, r, &j->w->sorted, j->e->insert); }
 
+/* Half of the keys are in the map, the others are looked up: they are absent in no other way than present keys would
+   be. Then they come in, too. */
+static void run_insert_part(job *j, reply *r, const bench_list *l) {
+    if (!j->e->insert(j->map, l)) fail(r, "a write failed");
+}
+
+static void run_insert_half(job *j, reply *r) { run_insert_part(j, r, &j->w->half); }
+static void run_insert_rest(job *j, reply *r) { run_insert_part(j, r, &j->w->rest); }
+
+static void run_misses(job *j, reply *r, const bench_list *l) {
+    for (int pass = 0; pass < PASSES && l->n; pass++) {
+        stopwatch start = begin();
+        bench_tally t = j->e->get(j->map, l);
+        end(r, start, l->n);
+        if (t.found) fail(r, "found a key that is not there");
+    }
+}
+
+static void run_get_absent(job *j, reply *r) { run_misses(j, r, &j->w->rest); }
+static void run_get_miss(job *j, reply *r) { run_misses(j, r, &j->w->miss); }
+
 static void run_build(job *j, reply *r) {
     if (j->e->ready) j->e->ready(j->map, &j->w->sorted);
     run_fill(j, r, &j->w->sorted, j->e->build);
@@ -317,16 +355,6 @@ static void run_lookups(job *j, reply *r, bench_tally (*look)(void *, const benc
 static void run_get_hit(job *j, reply *r) { run_lookups(j, r, j->e->get); }
 static void run_get_many(job *j, reply *r) { run_lookups(j, r, j->e->get_many); }
 static void run_zget(job *j, reply *r) { run_lookups(j, r, j->e->zget); }
-
-static void run_get_miss(job *j, reply *r) {
-    const bench_list *l = &j->w->miss;
-    for (int pass = 0; pass < PASSES && l->n; pass++) {
-        stopwatch start = begin();
-        bench_tally t = j->e->get(j->map, l);
-        end(r, start, l->n);
-        if (t.found) fail(r, "found a key that is not there");
-    }
-}
 
 static bench_visitor new_visitor(const job *j) {
     bench_visitor v;
@@ -399,6 +427,32 @@ static void run_clone_write(job *j, reply *r) {
     check_tally(r, j->e->get(j->map, &j->w->hit), j->w->hit.n, "the map that was cloned");
 }
 
+enum { CLONES = 1000 };
+
+/* What the clones hold: by the engine's own figure, or by what malloc has. */
+static uint64_t bytes_now(const job *j) {
+    if (j->e->live) return j->e->live(j->map);
+    return j->e->bytes ? j->e->bytes(j->map) : malloc_bytes();
+}
+
+static void run_clones_write(job *j, reply *r) {
+    size_t n = j->w->hit.n < CLONES ? j->w->hit.n : CLONES;
+    uint64_t before = bytes_now(j);
+    stopwatch start = begin();
+    void *kept = j->e->clones(j->map, &j->w->hit, n);
+    end(r, start, n);
+    j->clone_bytes = (bytes_now(j) - before) / n;
+    if (!kept) fail(r, "a write failed");
+    else j->e->drop_clones(kept, n);
+    check_tally(r, j->e->get(j->map, &j->w->hit), j->w->hit.n, "the map that was cloned");
+}
+
+static void run_clones_memory(job *j, reply *r) {
+    if (!j->clone_bytes) run_clones_write(j, r);
+    r->n = 0;
+    sample(r, (double)j->clone_bytes);
+}
+
 typedef struct share {
     const job *j;
     bench_list part;
@@ -465,11 +519,13 @@ static bool has_remove(const bench_engine *e) { return e->remove != NULL; }
 static bool has_drop(const bench_engine *e) { return e->drop != NULL; }
 static bool has_clone_drop(const bench_engine *e) { return e->clone_drop != NULL; }
 static bool has_clone_write(const bench_engine *e) { return e->clone_write != NULL; }
+static bool has_clones(const bench_engine *e) { return e->clones != NULL; }
 static bool has_memory(const bench_engine *e) {
     return e->bytes || (malloc_is_measured() && !(e->flags & BENCH_OWN_PAGES));
 }
 static bool has_build(const bench_engine *e) { return e->build != NULL; }
 static bool has_build_memory(const bench_engine *e) { return has_build(e) && has_memory(e); }
+static bool has_clones_memory(const bench_engine *e) { return has_clones(e) && has_memory(e); }
 static bool has_live(const bench_engine *e) { return e->live != NULL; }
 static bool has_unit(const bench_engine *e) { return e->unit_bytes != NULL; }
 
@@ -496,8 +552,13 @@ static const operation operations[] = {
     {"clone_drop", "ns_per_op", "clone the map, drop the clone", STAGE_READ, has_clone_drop, run_clone_drop},
     {"clone_write", "ns_per_op", "clone the map, write one key, drop the clone", STAGE_READ, has_clone_write,
      run_clone_write},
+    {"clones_write", "ns_per_op", "clone the map and write one key, a thousand times, and keep the clones", STAGE_READ,
+     has_clones, run_clones_write},
+    {"clones_memory", "bytes_per_op", "held by each of these clones", STAGE_READ, has_clones_memory, run_clones_memory},
     {"drop", "ns_per_key", "empty the map at once", STAGE_READ, has_drop, run_drop},
-    {"insert", "ns_per_key", NULL, STAGE_REMOVE, has_all, run_insert},
+    {"insert_half", "ns_per_key", NULL, STAGE_REMOVE, has_all, run_insert_half},
+    {"get_absent", "ns_per_key", "half of the keys, in a map of the other half", STAGE_REMOVE, has_get, run_get_absent},
+    {"insert_rest", "ns_per_key", NULL, STAGE_REMOVE, has_all, run_insert_rest},
     {"remove", "ns_per_key", "keys one by one, in another random order, pruning", STAGE_REMOVE, has_remove,
      run_remove},
     {"insert_sorted", "ns_per_key", "keys one by one, in bytewise order", STAGE_SORTED, has_all, run_insert_sorted},
@@ -656,18 +717,10 @@ static const char *shown(const settings *s, int op, char *buffer, size_t n) {
 
 static bench_samples results[MAX_ENGINES][OPERATIONS], cpu_results[MAX_ENGINES][OPERATIONS];
 
-/* An `insert` of a later stage counts as a sample of the first one. */
-static int first_of(int op) {
-    int first = op;
-    for (int i = op - 1; i >= 0; i--)
-        if (strcmp(operations[i].name, operations[op].name) == 0) first = i;
-    return first;
-}
-
 static void keep_samples(size_t engine, int op, const reply *r) {
     for (int v = 0; v < r->n; v++) {
-        bench_sample(&results[engine][first_of(op)], r->v[v]);
-        if (r->cpu[v] > 0) bench_sample(&cpu_results[engine][first_of(op)], r->cpu[v]);
+        bench_sample(&results[engine][op], r->v[v]);
+        if (r->cpu[v] > 0) bench_sample(&cpu_results[engine][op], r->cpu[v]);
     }
 }
 
@@ -690,7 +743,7 @@ static bool run_operation(const settings *s, worker *all, size_t n, int op, int 
 
 static bool stage_wanted(const settings *s, int stage) {
     for (int op = 0; op < OPERATIONS; op++) {
-        /* the insert that only prepares removal is no reason to run that stage */
+        /* what only prepares others is no reason to run a stage */
         if (operations[op].stage == stage && operations[op].about && wanted(s, op)) return true;
     }
     return false;
@@ -714,7 +767,8 @@ static bool run_stage(const settings *s, const view *raw, const view *encoded, i
         else if (!s->in_process) start_worker(k, all, i);
     }
     for (int op = 0; op < OPERATIONS; op++) {
-        if (operations[op].stage != stage || (!wanted(s, op) && !opens_stage(op))) continue;
+        bool prepares = opens_stage(op) || !operations[op].about;
+        if (operations[op].stage != stage || (!wanted(s, op) && !prepares)) continue;
         if (!run_operation(s, all, nengines, op, run)) good = false;
     }
     for (size_t i = 0; i < nengines; i++)

@@ -112,9 +112,24 @@ typedef struct operation {
     double (*run)(const work *w, const order_engine *e, size_t width, uint64_t *sum);
 } operation;
 
-static uint64_t started;
-static void start(void) { started = bench_cpu(); }
-static double taken(size_t n) { return (double)(bench_cpu() - started) / (double)(n ? n : 1); }
+/* Rows return what they took by the thread's clock, for each operation. How much passed by both clocks in all of a
+   row is added up beside. */
+static bench_clock started, passed;
+static void start(void) { started = bench_start(); }
+static double taken(size_t n) {
+    bench_clock took = bench_since(started);
+    passed.wall += took.wall;
+    passed.cpu += took.cpu;
+    return (double)took.cpu / (double)(n ? n : 1);
+}
+
+/* A sample of a row that was just run. What was not timed (bytes) has no clock. */
+static void keep(bench_times *t, double cpu) {
+    double slower = passed.cpu ? (double)passed.wall / (double)passed.cpu : 1;
+    bench_sample(&t->wall, cpu * slower);
+    if (passed.cpu) bench_sample(&t->cpu, cpu);
+    passed = (bench_clock){0, 0};
+}
 
 /* One question per key, to a map that stays as it is. */
 static double ask(const work *w, const order_engine *e, uint64_t (*fn)(void *m, bench_key k), bool cut, uint64_t *sum) {
@@ -446,7 +461,7 @@ static void measure(const work *w, const operation *o, int runs) {
     uint64_t want = 0;
     if (o->width && !ranges(w, o->width)) return;
     for (int i = 0; i < nengines; i++) {
-        bench_samples samples = {0};
+        bench_times times = {{{0}, 0}, {{0}, 0}};
         if (o->run == run_split && !engines[i]->split_and_concat) continue;
         for (int run = 0; run < runs; run++) {
             uint64_t sum = 0;
@@ -456,9 +471,9 @@ static void measure(const work *w, const operation *o, int runs) {
                 bench_bad(engines[i]->name, w->name, o->name, "another answer");
                 failed = true;
             }
-            bench_sample(&samples, t);
+            keep(&times, t);
         }
-        bench_emit_samples(engines[i]->name, w->name, o->name, "ns_per_op", &samples);
+        bench_emit_times(engines[i]->name, w->name, o->name, "ns_per_op", &times);
     }
 }
 
@@ -491,10 +506,11 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
         if (is_wanted(&w, operations[i].name)) measure(&w, &operations[i], runs);
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
-        bench_samples samples = {0};
+        bench_times times = {{{0}, 0}, {{0}, 0}};
         if (!is_wanted(&w, own[i].name)) continue;
-        for (int run = 0; run < runs; run++) bench_sample(&samples, own[i].run(&w, own[i].width));
-        bench_emit_samples("pathmap", w.name, own[i].name, "ns_per_key", &samples);
+        for (int run = 0; run < runs; run++) keep(&times, own[i].run(&w, own[i].width));
+        const char *unit = strstr(own[i].name, "_bytes") ? "bytes_per_key" : "ns_per_key";
+        bench_emit_times("pathmap", w.name, own[i].name, unit, &times);
     }
     pm_item_drop(&found);
     bench_list_free(&w.file);

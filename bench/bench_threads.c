@@ -21,6 +21,8 @@
        shared_get       a load of the replaceable map for every 64 lookups
        snapshot_get     a snapshot reader of a head for every 64 lookups
        clone_drop, shared_load, head_read   making and dropping a clone, a load, a snapshot reader (ns per op)
+       apart_drop       clone_drop on a clone that each thread has made apart
+       shared_refresh   bringing a copy of the replaceable map up to date, when it is so already
    Writing (threads_write.c)
        head_write       inserting through a head: one writer for each part, at a path of its own
        head_hash        the same, keys falling to parts by hash
@@ -41,10 +43,13 @@
    Readers and writers (threads_mixed.c)
        hybrid           through one head, in turns of 256 keys: lookups in a new snapshot, or inserts at a new path
        mutex_mixed      one map behind a mutex, a write for every 9 reads;  rwlock_mixed: behind a read-write lock
-       shards_mixed     16 maps, each behind a mutex
+       shards_mixed     16 maps, each behind a mutex;  shards256_mixed: 256 of them
+       adaptive_mixed, shards_adaptive_mixed    as mutex_mixed, shards_mixed, with a mutex that looks before it sleeps
+       .._half, .._writes     the same with five writes in ten calls, and nine
        shared_mixed     the replaceable map: a load for 58 reads, an update for 6 writes
        shared_update    updates of the replaceable map only, 4 keys each, which run again if another came first
-       cache            4096 places in a map behind a read-write lock, each good for some time
+       cache            4096 places in a map behind a read-write lock, each good for some time;  cache_parts: in 64
+                        maps, each behind a mutex
    Work handed on (threads_flow.c)
        pipeline         half the threads make small maps, the other half adds them to maps of their own
        workers          tasks from one queue, counted into a map for each thread, added up in the end

@@ -108,14 +108,14 @@ typedef enum way { VIEW, MADE, HAND, STEPS, WAYS } way;
 static const char *const way_names[WAYS] = {"pathmap view", "pathmap map made of it", "pathmap by hand",
                                             "pathmap view, every location"};
 
-/* Walks once; answers nanoseconds, or a negative number if there is no such way. */
-static double walk(const set *s, view_kind kind, way how, tally *t) {
+/* Walks once; false if there is no such way. */
+static bool walk(const set *s, view_kind kind, way how, tally *t, bench_clock *took) {
     pm_rz z;
     pm_map made;
     tally got = {0, 0, 0};
     bool done = true;
     open_view(s, kind, &z);
-    uint64_t start = bench_now();
+    bench_clock start = bench_start();
     if (how == VIEW) {
         bool more = pm_rz_is_val(&z) || pm_rz_to_next_val(&z);
         for (; more; more = pm_rz_to_next_val(&z)) {
@@ -132,22 +132,23 @@ static double walk(const set *s, view_kind kind, way how, tally *t) {
     } else {
         while (pm_rz_to_next_step(&z)) got.count++;
     }
-    uint64_t end = bench_now();
+    *took = bench_since(start);
     need(pm_rz_status(&z));
     pm_rz_drop(&z);
     *t = got;
-    return done ? (double)(end - start) : -1;
+    return done;
 }
 
 /* What the walk over a view must have met: from a map whose making does not walk it, where there is one. */
 static tally expected(const set *s, view_kind kind) {
     tally t = {0, 0, 0};
+    bench_clock took;
     pm_map m;
     if (kind == OVER_MAP || kind == PREFIX) m = pm_clone(&s->low);
     else if (kind == OVERLAY) need(pm_join(&s->low, &s->high, &m, NULL));
     else if (kind == MEET) need(pm_meet(&s->low, &s->high, &m, NULL));
     else if (kind == SUBTRACT) need(pm_subtract(&s->low, &s->high, &m, NULL));
-    else (void)walk(s, kind, MADE, &t), m = pm_new(NULL, NULL);
+    else (void)walk(s, kind, MADE, &t, &took), m = pm_new(NULL, NULL);
     need(pm_each(&m, add, &t));
     if (kind == PREFIX) t.bytes += 15 * t.count;
     pm_drop(&m);
@@ -160,19 +161,19 @@ static void measure(const set *s, view_kind kind, int runs, bool clone) {
     tally want = expected(s, kind);
     snprintf(name, sizeof name, "%s%s", view_names[kind], clone ? " of a clone" : "");
     for (int how = 0; how < WAYS; how++) {
-        bench_samples samples = {{0}, 0};
+        bench_times times = {{{0}, 0}, {{0}, 0}};
         for (int r = 0; r < runs; r++) {
             tally t;
-            double ns = walk(s, kind, (way)how, &t);
-            if (ns < 0 || !t.count) break;
+            bench_clock took;
+            if (!walk(s, kind, (way)how, &t, &took) || !t.count) break;
             if (how != STEPS && (t.count != want.count || t.sum != want.sum || t.bytes != want.bytes)) {
                 bench_bad(way_names[how], s->name, name, "other values");
                 failed = true;
                 break;
             }
-            bench_sample(&samples, clone ? ns : ns / (double)t.count);
+            bench_took(&times, took, clone ? 1 : (double)t.count);
         }
-        bench_emit_samples(way_names[how], s->name, name, clone ? "ns" : "ns_per_key", &samples);
+        bench_emit_times(way_names[how], s->name, name, clone ? "ns" : "ns_per_key", &times);
     }
 }
 

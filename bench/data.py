@@ -34,10 +34,10 @@ SOURCES = """sets and their sources:
              default ../shared/data/big_logic.metta.paths beside the checkout
   u64dense   made here: big-endian 64-bit integers 0 to 999,999
   u64sparse  made here: 1,000,000 random 8-byte keys
-  rand1e3 rand1e4 rand3e4 rand1e5 rand3e5 rand2e6 rand4e6 rand1e7
+  rand1e3 rand1e4 rand3e4 rand1e5 rand3e5 rand1e6 rand2e6 rand4e6 rand1e7
              made here: that many random 8-byte keys. A trie of random keys has good and bad sizes, so one is not enough
-  url1e3 url1e4 url1e5 url1e6
-             made here: that many keys as in `long`
+  url1e3 url1e4 url3e4 url1e5 url3e5 url1e6 url4e6
+             made here: that many keys as in `long`. (Ten million would be a gigabyte of keys, times the engines)
              (these sets are made when they are named; without names the others are)
 """
 
@@ -193,10 +193,10 @@ SETS = {"words": words, "wordnet": wordnet, "paths": paths, "long": long_keys, "
         "u64sparse": u64sparse}
 # The growth of a map: asked for by name only.
 GROWTH = {**{"rand" + n: lambda _, n=n: random_keys(int(float(n)))
-             for n in ("1e3", "1e4", "3e4", "1e5", "3e5", "2e6", "4e6", "1e7")},
+             for n in ("1e3", "1e4", "3e4", "1e5", "3e5", "1e6", "2e6", "4e6", "1e7")},
           **{"url" + n: lambda _, n=n: url_keys(int(float(n)), max(4, int(float(n)) // 800),
                                                 max(20, int(float(n)) // 40))
-             for n in ("1e3", "1e4", "1e5", "1e6")}}
+             for n in ("1e3", "1e4", "3e4", "1e5", "3e5", "1e6", "4e6")}}
 
 
 def write_set(path, keys):

@@ -87,6 +87,9 @@ typedef struct bench_engine {
     void (*drop)(void *m);                               /* empties the map */
     bool (*clone_drop)(void *m, size_t times);
     bool (*clone_write)(void *m, const bench_list *l, size_t times); /* clone, set l's key i, drop the clone */
+    /* Keeps so many clones, in each of which one key of l has another value; and ends them. */
+    void *(*clones)(void *m, const bench_list *l, size_t n);
+    void (*drop_clones)(void *clones, size_t n);
     uint64_t (*bytes)(void *m);                          /* held by the map; NULL: measured around malloc */
     uint64_t (*live)(void *m);                           /* of these, in use */
     uint64_t (*unit_bytes)(const bench_list *l);         /* of a set of these keys; 0 on failure */

@@ -1,5 +1,6 @@
-/* pathmap as an engine of bench_map. Compiled once per mode of reference counts (PATHMAP_SLIM_PTRS), each time as a
-   private copy of the library, with ENGINE_NAME and ENGINE_RANK from the build.
+/* pathmap as an engine of bench_map. Compiled once per mode of reference counts (PATHMAP_SLIM_PTRS), and once
+   for any processor, without optimising much, each time as a private copy of the library, with ENGINE_NAME and
+   ENGINE_RANK from the build.
 
    A map lives in a pool of its own, so that the pool's figures are the map's. */
 #define _DEFAULT_SOURCE
@@ -178,6 +179,25 @@ static bool store_clone_write(void *m, const bench_list *l, size_t times) {
     return true;
 }
 
+static void store_drop_clones(void *clones, size_t n) {
+    pm_map *c = clones;
+    for (size_t i = 0; i < n; i++) pm_drop(&c[i]);
+    free(c);
+}
+
+static void *store_clones(void *m, const bench_list *l, size_t n) {
+    const store *s = m;
+    pm_map *c = bench_alloc(n * sizeof *c);
+    bool good = true;
+    for (size_t i = 0; i < n; i++) {
+        c[i] = pm_clone(&s->map);
+        good &= pm_set(&c[i], l->key[i].data, l->key[i].len, ~l->val[i], NULL) == PM_OK;
+    }
+    if (good) return c;
+    store_drop_clones(c, n);
+    return NULL;
+}
+
 static uint64_t store_bytes(void *m) {
     pm_pool_stats stats;
     pm_pool_get_stats(((store *)m)->pool, &stats);
@@ -226,6 +246,8 @@ static const bench_engine engine = {
     .drop = store_drop,
     .clone_drop = store_clone_drop,
     .clone_write = store_clone_write,
+    .clones = store_clones,
+    .drop_clones = store_drop_clones,
     .bytes = store_bytes,
     .live = store_live,
     .unit_bytes = store_unit_bytes,

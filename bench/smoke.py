@@ -15,6 +15,7 @@ import xml.dom.minidom
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SECONDS = 120
+DATASETS = {"bench_map": ["text", "integers"], "bench_sets": ["integers"]}
 
 
 class Counter:
@@ -33,6 +34,11 @@ class Counter:
 def text_keys(n):
     """Keys that every engine can hold: without zero bytes, some the beginning of others."""
     return ["%s/%s%d" % ("abc"[i % 3] * (1 + i % 5), "xyz"[i % 7 % 3], i // 2 if i % 2 else i) for i in range(n)]
+
+
+def integer_keys(n):
+    """Eight bytes each: a dense range, and some far ones."""
+    return [struct.pack(">Q", i if i % 3 else i << 40) for i in range(1, n)]
 
 
 def binary_keys(n):
@@ -122,14 +128,16 @@ def check_report(count, folder):
 def main(programs):
     count = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        keys = {"text": folder + "/text.keys", "binary": folder + "/binary.keys"}
+        keys = {name: "%s/%s.keys" % (folder, name) for name in ("text", "binary", "integers")}
         write_keys(keys["text"], text_keys(700))
         write_keys(keys["binary"], binary_keys(500))
+        write_keys(keys["integers"], integer_keys(600))
         threads = [p for p in programs if "bench_threads" in p]
         for program in programs:
-            if program not in threads:
-                check_run(count, [program, "--keys", keys["text"], "--name", "text", "--runs", "1"],
-                          "%s/%s.tsv" % (folder, os.path.basename(program)))
+            name = os.path.basename(program)
+            for dataset in DATASETS.get(name, ["text"]) if program not in threads else []:
+                check_run(count, [program, "--keys", keys[dataset], "--name", dataset, "--runs", "1"],
+                          "%s/%s-%s.tsv" % (folder, name, dataset))
         if threads:
             check_threads(count, threads, keys, folder)
         check_report(count, folder)

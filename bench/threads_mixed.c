@@ -1,7 +1,7 @@
 /* Rows of bench_threads: readers and writers at the same time. */
 #include "bench_threads.h"
 
-enum { SHARDS = 16, TURN = 256, BATCH = 64, WRITE_EVERY = 10, UPDATES = 4096, UPDATE_KEYS = 4 };
+enum { SHARDS = 16, SHARDS_MANY = 256, TURN = 256, BATCH = 64, MIX = 10, UPDATES = 4096, UPDATE_KEYS = 4 };
 
 /* ---- through a head ---- */
 
@@ -80,7 +80,7 @@ static double time_hybrid(const row *r, int threads, int parts) {
     return ns / (double)in_order.n;
 }
 
-/* ---- around a map: nine reads, a write ---- */
+/* ---- around a map: nine reads and a write, five of each, one read and nine writes ---- */
 
 /* Every thread meets each key once, so what it reads is what was there before, and where it writes nobody reads. */
 typedef struct guarded {
@@ -89,15 +89,17 @@ typedef struct guarded {
     char apart[64]; /* so that two are in no common cache line */
 } guarded;
 
-static guarded shards[SHARDS];
+static guarded shards[SHARDS_MANY];
 static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
 static pm_shared *shared;
-static int nshards;
+static int nshards, writes_of_ten = 1;
 
 static size_t nkeys(void) { return shuffled.n < LOCKED_KEYS ? shuffled.n : LOCKED_KEYS; }
-static bool written(size_t i) { return i % WRITE_EVERY == WRITE_EVERY - 1; }
+static bool written(size_t i) { return i % MIX >= (size_t)(MIX - writes_of_ten); }
 static pm_val new_val(size_t i) { return shuffled.val[i] + in_order.n; }
-static guarded *shard_of(const bench_key *k) { return &shards[nshards == 1 ? 0 : data_hash(k) % SHARDS]; }
+static guarded *shard_of(const bench_key *k) {
+    return &shards[nshards == 1 ? 0 : data_hash(k) % (unsigned)nshards];
+}
 
 static uint64_t read_or_write(pm_map *m, size_t i) {
     const bench_key *k = &shuffled.key[i];
@@ -148,10 +150,24 @@ static const pm_map *find_shard(size_t i, void *ctx) {
     return &shard_of(&shuffled.key[i])->map;
 }
 
+/* A mutex that looks for a moment whether it becomes free, before it asks the kernel: where there is such a kind. */
+static void init_mutex(pthread_mutex_t *m, bool adaptive) {
+    pthread_mutexattr_t kind;
+    (void)adaptive;
+    pthread_mutexattr_init(&kind);
+#if defined(__GLIBC__)
+    if (adaptive) pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+    pthread_mutex_init(m, &kind);
+    pthread_mutexattr_destroy(&kind);
+}
+
+/* The row's name says how many writes there are to ten calls, and which mutex: `_half`, `_writes`, `adaptive_`. */
 static double time_guarded(const row *r, int threads, int parts, int n) {
     nshards = n;
+    writes_of_ten = strstr(r->name, "_half") ? 5 : strstr(r->name, "_writes") ? 9 : 1;
     for (int i = 0; i < n; i++) {
-        pthread_mutex_init(&shards[i].mutex, NULL);
+        init_mutex(&shards[i].mutex, strstr(r->name, "adaptive") != NULL);
         shards[i].map = n == 1 ? pm_clone(&filled) : pm_new(NULL, NULL);
     }
     for (size_t i = 0; n > 1 && i < nkeys(); i++) {
@@ -164,11 +180,13 @@ static double time_guarded(const row *r, int threads, int parts, int n) {
         pm_drop(&shards[i].map);
         pthread_mutex_destroy(&shards[i].mutex);
     }
+    writes_of_ten = 1;
     return ns / (double)nkeys();
 }
 
 static double time_one(const row *r, int threads, int parts) { return time_guarded(r, threads, parts, 1); }
 static double time_shards(const row *r, int threads, int parts) { return time_guarded(r, threads, parts, SHARDS); }
+static double time_many(const row *r, int threads, int parts) { return time_guarded(r, threads, parts, SHARDS_MANY); }
 
 /* ---- replaced under readers ---- */
 
@@ -268,6 +286,18 @@ static uint64_t cache_get(size_t i, uint64_t at) {
     return i;
 }
 
+/* The same where each part of the cache has a mutex of its own. */
+static uint64_t cache_part_get(size_t i, uint64_t at) {
+    const bench_key *k = &shuffled.key[i];
+    guarded *g = shard_of(k);
+    pthread_mutex_lock(&g->mutex);
+    const pm_val *v = pm_get(&g->map, k->data, k->len);
+    uint64_t answer = alive(v, at) ? *v & UINT32_MAX : i;
+    if (!alive(v, at)) must(pm_set(&g->map, k->data, k->len, (at + LIFE) << 32 | i, NULL));
+    pthread_mutex_unlock(&g->mutex);
+    return answer;
+}
+
 static void cache_gets(worker *w) {
     size_t places = shuffled.n < PLACES ? shuffled.n : PLACES;
     FOR_PARTS(k, w) {
@@ -277,12 +307,13 @@ static void cache_gets(worker *w) {
             uint64_t a = bench_random(&random) % places, b = bench_random(&random) % places;
             size_t which = (size_t)(a * b / places); /* small numbers more often */
             if ((i - s.first) % TICK == 0) at = atomic_fetch_add(&now, TICK);
-            w->sum += cache_get(which, at) == which;
+            w->sum += (nshards > 1 ? cache_part_get(which, at) : cache_get(which, at)) == which;
         }
     }
 }
 
 static double time_cache(const row *r, int threads, int parts) {
+    nshards = 1;
     cache = pm_new(NULL, NULL);
     atomic_store(&now, 0);
     double ns = run_workers(threads, parts, r->fn, false);
@@ -291,13 +322,44 @@ static double time_cache(const row *r, int threads, int parts) {
     return ns / (double)nkeys();
 }
 
+static double time_cache_parts(const row *r, int threads, int parts) {
+    enum { PARTS = 64 };
+    nshards = PARTS;
+    for (int i = 0; i < PARTS; i++) {
+        init_mutex(&shards[i].mutex, false);
+        shards[i].map = pm_new(NULL, NULL);
+    }
+    atomic_store(&now, 0);
+    double ns = run_workers(threads, parts, r->fn, false);
+    good(workers_sum(threads) == nkeys(), r->name, "another key's value");
+    for (int i = 0; i < PARTS; i++) {
+        pm_drop(&shards[i].map);
+        pthread_mutex_destroy(&shards[i].mutex);
+    }
+    return ns / (double)nkeys();
+}
+
 const row rows_mixed[] = {
     {"hybrid", time_hybrid, hybrid, "ns_per_key", THREADS_MAX},
     {"mutex_mixed", time_one, mutex_mixed, "ns_per_key", THREADS_MAX},
     {"rwlock_mixed", time_one, rwlock_mixed, "ns_per_key", THREADS_MAX},
     {"shards_mixed", time_shards, mutex_mixed, "ns_per_key", THREADS_MAX},
+    {"adaptive_mixed", time_one, mutex_mixed, "ns_per_key", THREADS_MAX},
+    {"shards256_mixed", time_many, mutex_mixed, "ns_per_key", THREADS_MAX},
+    {"shards_adaptive_mixed", time_shards, mutex_mixed, "ns_per_key", THREADS_MAX},
+    {"mutex_half", time_one, mutex_mixed, "ns_per_key", THREADS_MAX},
+    {"rwlock_half", time_one, rwlock_mixed, "ns_per_key", THREADS_MAX},
+    {"adaptive_half", time_one, mutex_mixed, "ns_per_key", THREADS_MAX},
+    {"shards_half", time_shards, mutex_mixed, "ns_per_key", THREADS_MAX},
+    {"shards256_half", time_many, mutex_mixed, "ns_per_key", THREADS_MAX},
+    {"mutex_writes", time_one, mutex_mixed, "ns_per_key", THREADS_MAX},
+    {"rwlock_writes", time_one, rwlock_mixed, "ns_per_key", THREADS_MAX},
+    {"adaptive_writes", time_one, mutex_mixed, "ns_per_key", THREADS_MAX},
+    {"shards_writes", time_shards, mutex_mixed, "ns_per_key", THREADS_MAX},
+    {"shards256_writes", time_many, mutex_mixed, "ns_per_key", THREADS_MAX},
     {"shared_mixed", time_shared_mixed, shared_mixed, "ns_per_key", THREADS_MAX},
     {"shared_update", time_shared_update, shared_update, "ns_per_key", WRITERS_MAX},
     {"cache", time_cache, cache_gets, "ns_per_key", THREADS_MAX},
+    {"cache_parts", time_cache_parts, cache_gets, "ns_per_key", THREADS_MAX},
     {NULL, NULL, NULL, NULL, 0},
 };

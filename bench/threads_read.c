@@ -151,6 +151,34 @@ static void clone_drop(worker *w) {
     }
 }
 
+/* On a clone that each thread has made apart. */
+static void apart_drop(worker *w) {
+    pm_map apart;
+    must(pm_clone_apart(&filled, &apart));
+    FOR_PARTS(k, w) {
+        slice s = slice_of(TIMES, k, w->parts);
+        for (size_t i = s.first; i < s.end; i++) {
+            pm_map m = pm_clone(&apart);
+            w->sum += !pm_is_empty(&m);
+            pm_drop(&m);
+        }
+    }
+    pm_drop(&apart);
+}
+
+static void shared_refresh(worker *w) {
+    pm_map m = pm_new(NULL, NULL);
+    uint64_t seen = 0;
+    FOR_PARTS(k, w) {
+        slice s = slice_of(TIMES, k, w->parts);
+        for (size_t i = s.first; i < s.end; i++) {
+            (void)pm_shared_refresh(shared, &m, &seen);
+            w->sum += !pm_is_empty(&m);
+        }
+    }
+    pm_drop(&m);
+}
+
 static void shared_load(worker *w) {
     FOR_PARTS(k, w) {
         slice s = slice_of(TIMES, k, w->parts);
@@ -191,6 +219,8 @@ const row rows_reading[] = {
     {"shared_get", time_shared, shared_get, "ns_per_key", THREADS_MAX},
     {"snapshot_get", time_head, snapshot_get, "ns_per_key", THREADS_MAX},
     {"clone_drop", time_times, clone_drop, "ns_per_op", THREADS_MAX},
+    {"apart_drop", time_times, apart_drop, "ns_per_op", THREADS_MAX},
+    {"shared_refresh", time_loads, shared_refresh, "ns_per_op", THREADS_MAX},
     {"shared_load", time_loads, shared_load, "ns_per_op", THREADS_MAX},
     {"head_read", time_readers, head_read, "ns_per_op", THREADS_MAX},
     {NULL, NULL, NULL, NULL, 0},

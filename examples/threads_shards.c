@@ -7,12 +7,19 @@
    told apart by how they begin (if they can, a head does it without locks: threads_partition.c). Cost: a lock per call,
    seldom contended; shards are evenly used only as far as the hash is even. What concerns all keys concerns all shards:
    here their locks are taken together, in their order, for as long as a clone of each takes. Joined, the clones are one
-   sorted map again, of one moment. */
+   sorted map again, of one moment.
+
+   Two things decide whether shards are worth it. *Many of them*: calls here take some hundred nanoseconds, and a thread
+   that finds its lock taken is put to sleep and woken for thousands, so meetings must be rare: 256 shards, not 16. *A
+   lock that looks before it sleeps*: where the C library has adaptive mutexes, they are taken here. And a mutex, not a
+   read-write lock: around something so short the latter costs more than it lets through at once. bench_threads measures
+   all of that (shards_mixed, shards256_mixed, adaptive_mixed, rwlock_mixed). */
+#define _GNU_SOURCE /* for the adaptive mutex of glibc */
 #define PATHMAP_IMPLEMENTATION
 #include "../pathmap.h"
 #include "parallel.h"
 
-enum { THREADS = 4, SHARDS = 8, NUMBERS = 4000 };
+enum { THREADS = 4, SHARDS = 256, NUMBERS = 4000 };
 
 /* The key: how often each digit is in a number. Numbers made of the same digits have the same key. */
 static void digits_of(unsigned n, char key[11]) {
@@ -60,6 +67,7 @@ static pm_map count_in_maps_of_threads(void) {
 typedef struct shard {
     pthread_mutex_t lock;
     pm_map map;
+    char apart[64]; /* no two of them in one cache line */
 } shard;
 
 typedef struct shards {
@@ -70,6 +78,16 @@ static shard *shard_of(shards *s, const char *key) {
     unsigned h = 2166136261u;
     while (*key) h = (h ^ (unsigned char)*key++) * 16777619u;
     return &s->shard[(h >> 16) % SHARDS];
+}
+
+static void init_lock(pthread_mutex_t *lock) {
+    pthread_mutexattr_t kind;
+    pthread_mutexattr_init(&kind);
+#if defined(__GLIBC__)
+    pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+    pthread_mutex_init(lock, &kind);
+    pthread_mutexattr_destroy(&kind);
 }
 
 static void shards_add(shards *s, const char *key, pm_val n) {
@@ -127,7 +145,7 @@ int main(void) {
     uint64_t n = 0;
     char key[11];
     for (int i = 0; i < SHARDS; i++) {
-        pthread_mutex_init(&s.shard[i].lock, NULL);
+        init_lock(&s.shard[i].lock);
         s.shard[i].map = pm_new(pm_ops_sum(), NULL);
     }
     for (unsigned i = 0; i < THREADS; i++) share_of[i] = (share){&s, i};

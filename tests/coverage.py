@@ -1,13 +1,19 @@
 #!/usr/bin/env python3
 """Which lines and branches of the headers the tests run.
 
-usage: coverage.py [--tests WORD..] [--lines PART] [--jobs N]      (through make: `make coverage`)
+usage: coverage.py [--tests WORD..] [--lines PART] [--branches PART] [--kept] [--jobs N]
+                                                                                    (through make: `make coverage`)
 
-Builds the test programs and the replayer of both count modes without optimisation and with gcc's counters, runs them,
-and adds up what gcov finds: per part of the source, lines and branches run, and how many there are. A branch that gcov
-sees and nobody wrote (of an assertion, of an atomic operation) counts like any other. --lines prints the lines of a
-part that no test reached. Writes build/coverage/lines.json: for each line of a header the test programs that ran it,
-the quickest first (tests/mutants.py chooses by it)."""
+Builds the test programs and the replayer without optimisation and with gcc's counters, runs them, and adds up what
+gcov finds: per part of the source, lines and branches run, and how many there are. All programs have slim counts, some
+have standard ones too. What a program found is kept (build/coverage/CONFIGURATION/NAME.json.gz) and measured anew once
+the program has changed. --lines prints the lines of a part that no test reached, --branches those with a branch that
+none took. --kept builds and runs nothing: it adds up what is kept.
+
+A line that no test can reach says why, in a comment that begins with "uncovered:". It counts neither as run nor as
+not run, with its branches; if it opens a block, so does the block. One that is run all the same is told of. Writes
+build/coverage/lines.json.gz: for each line of a header the programs that ran it, the quickest first (tests/mutants.py
+chooses by it)."""
 import argparse
 import collections
 import concurrent.futures
@@ -23,11 +29,11 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from run_check import build, execute  # noqa: E402
+from run_check import COUNTED_TESTS, build, execute  # noqa: E402
 
-CONFIGS = ("slim-coverage", "standard-coverage")
 HEADERS = ("pathmap.h", "interning.h")
 PART = re.compile(r"/\* ---- src/(\w+)/(\S+) -+ \*/")
+MARK = re.compile(r"(/\*|//) uncovered: ")
 # Programs that run small pieces an enormous number of times, which an unoptimised build with counters makes too slow.
 LEFT_OUT = ("test_rust_faults",)
 
@@ -42,6 +48,22 @@ def parts_of(header):
     return found
 
 
+def excused(header):
+    """The lines of a header that are marked as out of reach, with the blocks that they open."""
+    found, until = set(), None
+    for n, line in enumerate(open(header, encoding="utf-8"), 1):
+        indent = len(line) - len(line.lstrip())
+        if until is None and MARK.search(line):
+            found.add(n)
+            until = indent if MARK.split(line)[0].rstrip().endswith("{") else None
+        elif until is not None:
+            if line.strip() and indent <= until:
+                until = None
+            else:
+                found.add(n)
+    return found
+
+
 class Seen:
     """What runs found: times a line ran, by whom, and which of its branches were taken."""
 
@@ -50,19 +72,14 @@ class Seen:
         self.by = {h: collections.defaultdict(list) for h in HEADERS}
         self.branches = {h: {} for h in HEADERS}
 
-    def add(self, program, report):
-        for file in report["files"]:
-            header = os.path.basename(file["file"])
-            if header not in HEADERS:
-                continue
-            for line in file["lines"]:
-                n, count = line["line_number"], line["count"]
+    def add(self, program, found):
+        for header, lines in found.items():
+            for n, count, taken in lines:
                 self.lines[header][n] += count
-                if count and program not in self.by[header][n]:
+                if count:
                     self.by[header][n].append(program)
-                taken = [b["count"] > 0 for b in line.get("branches", ()) if not b.get("throw")]
                 old = self.branches[header].get(n, [])
-                # One line may stand in the program several times, with other branches each: the longest list counts.
+                # Under another switch one line may have other branches: the longest list counts.
                 if len(taken) == len(old):
                     taken = [a or b for a, b in zip(taken, old)]
                 elif len(taken) < len(old):
@@ -71,22 +88,34 @@ class Seen:
                     self.branches[header][n] = taken
 
 
-def reports_of(folder):
-    """What gcov says of the counters below a folder, where the compiler's notes are linked to stand beside them."""
+def lines_of(folder):
+    """What gcov says of the counters below a folder, where the compiler's notes are linked to stand beside them: for
+    each header [line, times it ran, whether each branch was taken]."""
+    seen = Seen()
     for data in glob.glob(f"{folder}/**/*.gcda", recursive=True):
         notes = data[:-len("gcda")] + "gcno"
         os.symlink(notes[len(folder):], notes)
         out = subprocess.run(["gcov", "--json-format", "--stdout", "-b", data], capture_output=True, check=True)
-        yield from (json.loads(line) for line in out.stdout.splitlines() if line.strip())
+        for report in (json.loads(line) for line in out.stdout.splitlines() if line.strip()):
+            seen.add("", {os.path.basename(file["file"]): [
+                (line["line_number"], line["count"], [b["count"] > 0 for b in line.get("branches", ())
+                                                      if not b.get("throw")]) for line in file["lines"]]
+                for file in report["files"] if os.path.basename(file["file"]) in HEADERS})
+    return {h: [(n, count, seen.branches[h].get(n, [])) for n, count in seen.lines[h].items()] for h in HEADERS}
 
 
-def measure(config, name):
+def measure(config, name, kept_only):
     """Builds and runs one program, whose counters go to a folder of its own, since programs share objects. Returns
-    (name, seconds, reports), or what went wrong as text."""
-    target = f"build/{config}/{name}"
-    log = build(target)
+    (seconds, lines by header), or what went wrong as text."""
+    target, kept = f"build/{config}/{name}", f"build/coverage/{config}/{name}.json.gz"
+    log = None if kept_only else build(target)
     if log is not None:
         return log
+    if kept_only and not os.path.exists(kept):
+        return f"{kept} is not there"
+    if os.path.exists(kept) and os.path.getmtime(kept) > os.path.getmtime(target):
+        with gzip.open(kept, "rt", encoding="utf-8") as file:
+            return json.load(file)
     runs = [[]]
     if name == "replay":
         runs = [[script] for script in sorted(glob.glob("tests/scripts/*.txt"))]
@@ -94,67 +123,88 @@ def measure(config, name):
     with tempfile.TemporaryDirectory() as folder:
         begin = time.monotonic()
         for run in runs:
-            status = execute(["env", f"GCOV_PREFIX={folder}", target, *run], 900)[0]
+            status, _, log = execute(["env", f"GCOV_PREFIX={folder}", target, *run], 900)
             if status != 0:
-                return f"{target}: {status}"
-        return name, time.monotonic() - begin, list(reports_of(folder))
+                return f"{target}: {status}\n{log[-2000:]}"
+        found = time.monotonic() - begin, lines_of(folder)
+    os.makedirs(os.path.dirname(kept), exist_ok=True)
+    with gzip.open(kept, "wt", encoding="utf-8") as file:
+        json.dump(found, file)
+    return found
+
+
+def percent(run, all_of_them):
+    return f"{run:5} of {all_of_them:5} {100 * run / max(all_of_them, 1):6.1f} %"
 
 
 def print_parts(seen):
-    total = [0, 0, 0, 0]
+    total, left_out = [0] * 4, [0, 0]
     for header in HEADERS:
-        parts = parts_of(header)
+        parts, out = parts_of(header), excused(header)
         table = collections.OrderedDict()
         for n, count in sorted(seen.lines[header].items()):
-            row = table.setdefault(parts[n], [0, 0, 0, 0])
-            row[0] += count > 0
-            row[1] += 1
             taken = seen.branches[header].get(n, [])
-            row[2] += sum(taken)
-            row[3] += len(taken)
+            if n in out:
+                left_out = [left_out[0] + 1, left_out[1] + len(taken)]
+                if count:
+                    print(f"marked as uncovered, but run: {header}:{n}")
+                continue
+            row = table.setdefault(parts[n], [0, 0, 0, 0])
+            for i, value in enumerate((count > 0, 1, sum(taken), len(taken))):
+                row[i] += value
         for part, row in table.items():
-            print(f"{part:24} lines {row[0]:5} of {row[1]:5} {100 * row[0] / row[1]:6.1f} %   "
-                  f"branches {row[2]:5} of {row[3]:5} {100 * row[2] / max(row[3], 1):6.1f} %")
+            print(f"{part:24} lines {percent(*row[:2])}   branches {percent(*row[2:])}")
             total = [a + b for a, b in zip(total, row)]
-    print(f"{'all':24} lines {total[0]:5} of {total[1]:5} {100 * total[0] / total[1]:6.1f} %   "
-          f"branches {total[2]:5} of {total[3]:5} {100 * total[2] / total[3]:6.1f} %")
+    print(f"{'all':24} lines {percent(*total[:2])}   branches {percent(*total[2:])}; "
+          f"left out {left_out[0]} lines, {left_out[1]} branches")
 
 
-def print_lines(seen, wanted):
+def print_missed(seen, wanted, missed):
     for header in HEADERS:
-        parts, text = parts_of(header), open(header, encoding="utf-8").read().split("\n")
-        for n, count in sorted(seen.lines[header].items()):
-            if count == 0 and wanted in parts[n]:
-                print(f"{parts[n]}: {header}:{n}: {text[n - 1].strip()}")
+        parts, out = parts_of(header), excused(header)
+        with open(header, encoding="utf-8") as file:
+            text = file.read().split("\n")
+        for n in sorted(seen.lines[header]):
+            if n not in out and wanted in parts[n] and (what := missed(header, n)):
+                print(f"{parts[n]}: {header}:{n}: {what}{text[n - 1].strip()}")
 
 
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--tests", nargs="*", default=[])
     options.add_argument("--lines")
+    options.add_argument("--branches")
+    options.add_argument("--kept", action="store_true")
     options.add_argument("--jobs", type=int, default=2)
     options = options.parse_args()
     if not shutil.which("gcov"):
         sys.exit("gcov is missing")
     names = sorted(os.path.basename(p)[:-2] for p in glob.glob("tests/test_*.c")) + ["replay"]
     names = [n for n in names if n not in LEFT_OUT and (not options.tests or any(w in n for w in options.tests))]
+    pairs = [("slim-coverage", n) for n in names]
+    pairs += [("standard-coverage", n) for n in names if n in COUNTED_TESTS + ("replay", "test_interning_map")]
     seen, seconds = Seen(), {}
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        jobs = [pool.submit(measure, config, name) for name in names for config in CONFIGS]
-        for job in jobs:
+        jobs = [(f"{config.split('-')[0]}/{name}", pool.submit(measure, config, name, options.kept))
+                for config, name in pairs]
+        for program, job in jobs:
             found = job.result()
             if isinstance(found, str):
-                sys.exit(found)
-            name, took, reports = found
-            seconds[name] = min(took, seconds.get(name, took))
-            for report in reports:
-                seen.add(name, report)
+                print(f"left out: {found}", flush=True)
+                continue
+            seconds[program] = found[0]
+            seen.add(program, found[1])
     os.makedirs("build/coverage", exist_ok=True)
     with gzip.open("build/coverage/lines.json.gz", "wt", encoding="utf-8") as file:
-        json.dump({h: {n: sorted(by, key=seconds.get) for n, by in seen.by[h].items()} for h in HEADERS}, file)
+        json.dump({"seconds": seconds, **{h: {n: sorted(by, key=seconds.get) for n, by in seen.by[h].items()}
+                                          for h in HEADERS}}, file)
     print_parts(seen)
     if options.lines is not None:
-        print_lines(seen, options.lines)
+        print_missed(seen, options.lines, lambda h, n: "" if seen.lines[h][n] else " ")
+    if options.branches is not None:
+        print_missed(seen, options.branches, lambda h, n: "" if all(seen.branches[h].get(n, [])) else "".join(
+            "-+"[taken] for taken in seen.branches[h][n]) + " ")
+    sys.exit(len(seconds) < len(pairs))
 
 
 if __name__ == "__main__":

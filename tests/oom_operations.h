@@ -316,6 +316,7 @@ static pm_status op_build_many(world *w) {
 }
 
 static pm_status op_compact(world *w) { return pm_compact(&w->m); }
+static pm_status op_clone_apart(world *w) { return pm_clone_apart(&w->m, &w->out); }
 
 static bool each_nothing(void *ctx, const uint8_t *key, size_t len, pm_val val) {
     (void)ctx, (void)key, (void)len, (void)val;

@@ -130,7 +130,9 @@ static pm_status op_shared(world *w) {
     s = pm_shared_store(shared, &w->other);
     if (s == PM_OK) s = pm_shared_compare_and_swap(shared, &w->other, &w->m, &swapped);
     if (s == PM_OK) s = pm_shared_update(shared, update_once, w);
-    pm_map now = pm_shared_load(shared);
+    pm_map now = pm_new(NULL, NULL);
+    uint64_t seen = 0;
+    CHECK(pm_shared_refresh(shared, &now, &seen)); /* needs no memory */
     CHECK(s == PM_OK || now.root == w->m.root || now.root == w->other.root);
     pm_drop(&now);
     pm_shared_free(shared);

@@ -267,6 +267,12 @@ ON(clone) {
         must_agree(out, pm_equal(m, &built, &equal) == PM_OK && equal, "pm_build made another map");
         pm_drop(&copy);
         copy = built;
+    } else if (a->variant % 4 == 1) {
+        pm_map apart;
+        if (!fine(out, pm_clone_apart(m, &apart))) return false;
+        must_agree(out, !apart.root || apart.root != m->root, "a clone apart has the root node of the other");
+        pm_drop(&copy);
+        copy = apart;
     }
     put_map(s, a->map[1], copy);
     return say_ok(out);

@@ -228,14 +228,25 @@ def random_replay_job(program, arguments):
     return job
 
 
+# How an example is started that is not simply run, and what must be there for it.
+MPI_RUN = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "4"]
+STARTED_BY = {"mpi_build": MPI_RUN}
+
+
+def lacks_mpi():
+    return not shutil.which("mpirun") or execute(["pkg-config", "--exists", "ompi-c"])[0] != 0
+
+
 def example_job(name):
     """An example must build, end well, and print what its .out file says, where it has one."""
     def job():
         program = f"build/examples/{name}"
+        if name == "mpi_build" and lacks_mpi():
+            return skip("no Open MPI (packages libopenmpi-dev, openmpi-bin), or no pkg-config that finds it")
         log = build(program)
         if log is not None:
             return bad("does not build", log)
-        status, out, log = execute([program])
+        status, out, log = execute([*STARTED_BY.get(name, []), program])
         if status != 0:
             return bad(f"exit {status}", log)
         wanted = f"examples/{name}.out"
@@ -546,6 +557,7 @@ MODELS = (
     ("stores and swaps", "shared", "LOADERS=2 STORERS=2", "-O0",
      "SLOT_GIVEN_UP_FIRST LOAD_COUNTED_LATE TICKET_IN_TWO_STEPS"),
     ("spilling", "shared", "LOADERS=2 STORERS=1 CALLS=2 SPILL=2", "-O0", "SPILL_IN_TWO_STEPS NOT_RETIRED"),
+    ("refreshes beside load and stores", "shared", "LOADERS=1 REFRESHERS=1 STORERS=1 CALLS=2", "-O0", "TOLD_LATE"),
     ("updates beside store", "shared", "LOADERS=1 STORERS=1 UPDATERS=2", "-O0", "NO_TURNS UPDATES_OUT_OF_TURN"),
 )
 MODEL_CHECKER = ("-w", "-DSAFETY", "-DCOLLAPSE", "-DVECTORSZ=2048", "-DMEMLIM=2000")
@@ -757,15 +769,56 @@ def code_of(test):
     return ["tests/library.c"] if mentioning('"library.h"', [test]) else []
 
 
-def machine_job(compiler, flags, runner, test, slim):
+class Machine:
+    """Compiles for one machine with one kind of counts: what programs share once."""
+
+    def __init__(self, compiler, flags, runner, slim):
+        self.command = [*compiler, "-std=c11", "-O1", *flags, f"-DPATHMAP_SLIM_PTRS={slim}", "-I.", "-Itests"]
+        self.runner, self.lock, self.objects = runner, threading.Lock(), {}
+        self.folder = tempfile.TemporaryDirectory()
+
+    def compile(self, sources, out):
+        """The log, if something does not compile; else None. Sources beside the first one are compiled once."""
+        units = sources[:1]
+        with self.lock:
+            for source in sources[1:]:
+                made = f"{self.folder.name}/{os.path.basename(source)}.o"
+                if source not in self.objects:
+                    status, _, log = execute([*self.command, "-c", source, "-o", made], BUILD_SECONDS)
+                    if status != 0:
+                        return log
+                    self.objects[source] = made
+                units.append(made)
+        status, _, log = execute([*self.command, *units, "-o", out], BUILD_SECONDS)
+        return None if status == 0 else log
+
+
+def machine_job(machine, test):
     """Builds a test for another machine, and runs it."""
     def job():
+        program = f"{machine.folder.name}/{test}.exe"
+        log = machine.compile([f"tests/{test}.c", *sorted(glob.glob("tests/model*.c")), *code_of(test)], program)
+        return run_program([*machine.runner, program]) if log is None else bad("does not build", log)
+    return job
+
+
+def exchange_job(machine):
+    """Files that are written here are read there, and the other way round."""
+    def job():
         with tempfile.TemporaryDirectory() as folder:
-            program = f"{folder}/{test}.exe"
-            command = [*compiler, "-std=c11", "-O1", *flags, f"-DPATHMAP_SLIM_PTRS={slim}", "-I.", "-Itests",
-                       f"tests/{test}.c", *sorted(glob.glob("tests/model*.c")), *code_of(test), "-o", program]
+            here, there = [f"{folder}/here"], [*machine.runner, f"{machine.folder.name}/exchange.exe"]
+            command = [*CC, "-std=c11", "-O0", "-pthread", "tests/use_exchange.c", "-o", here[0]]
             status, _, log = execute(command, BUILD_SECONDS)
-            return run_program([*runner, program]) if status == 0 else bad("does not build", log)
+            log = log if status != 0 else machine.compile(["tests/use_exchange.c"], there[-1])
+            if log is not None:
+                return bad("does not build", log)
+            for writer, reader, name in ((here, there, "from"), (there, here, "to")):
+                os.mkdir(f"{folder}/{name}")
+                for program, verb in ((writer, "write"), (reader, "read")):
+                    status, _, log = execute([*program, verb, os.path.relpath(f"{folder}/{name}")])
+                    if status != 0:
+                        return bad(f"{verb} {name} here: exit {status}", log)
+        return good("names, paths and images, both ways")
     return job
 
 
@@ -773,8 +826,14 @@ def machine_jobs(names, tests_of):
     jobs = []
     for name in names:
         tools, reason = machine_tools(name)
-        jobs += ([(f"{name}/{test}", machine_job(*tools, test, slim)) for test in tests_of(name) for slim in (1, 0)]
-                 if tools else missing(name, reason))
+        if not tools:
+            jobs += missing(name, reason)
+            continue
+        for slim in (1, 0):
+            machine = Machine(*tools, slim)
+            jobs += [(f"{name}, {COUNTS[1 - slim]}/{test}", machine_job(machine, test)) for test in tests_of(name)]
+            if slim and tools[2]:  # its programs run in an emulator: it is another machine
+                jobs.append((f"{name}/exchange of files", exchange_job(machine)))
     return jobs
 
 

@@ -51,6 +51,14 @@ FAULTS = (
      "    h->fenced = true;\n"
      "    for (size_t i = 0; FAULTY(FLAG_SWITCH) && i < p->n; i++) p->pieces[i].w->claim.zipper.fenced = true;\n"
      "    if (!FAULTY(FLAG_SWITCH) && !FAULTY(NO_BARRIER)) pm__fence_by_time();\n"),
+    # Who waits for a claim to end does not hear of it, or not of the end of a request that came before.
+    ("    if (c->head->claim_ends) c->head",
+     "    if (c->head->claim_ends && !FAULTY(END_OF_CLAIM_NOT_TOLD)) c->head"),
+    ("    uint32_t seen = pm__load_relaxed(&t->woken);\n    pm__head_unlock(h);\n",
+     "    uint32_t seen = pm__load_relaxed(&t->woken);\n    pm__head_unlock(h);\n"
+     "    if (FAULTY(TURN_LOOKED_AT_LATE)) seen = pm__load_relaxed(&t->woken);\n"),
+    ("    for (size_t i = 0; !granted && i < t->n; i++) pm__turns_wake",
+     "    for (size_t i = 0; !granted && !FAULTY(END_OF_TURN_NOT_TOLD) && i < t->n; i++) pm__turns_wake"),
     # An ended writer is freed while a snapshot uses it.
     ("    else if (w->users == 0) pm__writer_free(w);\n",
      "    else if (w->users == 0 || FAULTY(FREED_IN_USE)) pm__writer_free(w);\n"),

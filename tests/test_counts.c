@@ -42,6 +42,36 @@ static pm_map sample(const pm_ops *ops) {
     return m;
 }
 
+/* One node copied, which the clone holds alone: whoever clones it again counts there. */
+TEST(counts_of_a_clone_apart_are_its_own) {
+    pm_map m = pm_new(NULL, NULL), apart, again;
+    bool same = false;
+    for (unsigned n = 0; n <= KEYS; n += n < 4 ? 1 : n / 2) {
+        pm_drop(&m);
+        m = sample(NULL);
+        for (unsigned i = n; i < KEYS; i++) CHECK_OK(pm_remove(&m, text[i], keys[i].len, PM_PRUNE, NULL));
+        CHECK_OK(pm_clone_apart(&m, &apart));
+        CHECK(pm__ref_is_unique(m.root) && pm__ref_is_unique(apart.root));
+        CHECK_EQ(RMWS(again = pm_clone(&apart)), ONE);
+        CHECK(pm__ref_is_unique(m.root));
+        CHECK_OK(pm_equal(&m, &again, &same));
+        CHECK(same);
+        CHECK_OK(pm_check(&again, NULL));
+        pm_drop(&again);
+        CHECK(pm__ref_is_unique(apart.root));
+        pm_drop(&apart);
+    }
+    pm_drop(&m);
+    m = pm_new(NULL, NULL);
+    CHECK_OK(pm_clone_apart(&m, &apart));
+    CHECK(pm_is_empty(&apart));
+    CHECK_OK(pm_set(&m, "", 0, 7, NULL));
+    CHECK_OK(pm_clone_apart(&m, &apart));
+    CHECK_EQ(*pm_get(&apart, "", 0), 7);
+    pm_drop(&apart);
+    pm_drop(&m);
+}
+
 TEST(counts_reading_needs_no_atomic_write) {
     static const pm_val *out[KEYS];
     pm_map m = sample(NULL);

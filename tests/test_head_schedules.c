@@ -514,6 +514,42 @@ static void finish_closed(void) {
     pm_drop(&under);
 }
 
+/* Requests that wait for places, beside a writer that ends: all of them are served. */
+static void wait_and_write(const char *first, const char *second_place) {
+    const pm_key places[2] = {{first, 1}, {second_place, 1}};
+    size_t n = second_place ? 2 : 1;
+    pm_wz w[2];
+    if (pm_head_write_all_wait(head, places, n, PM_FOREVER, w, NULL) != PM_OK) {
+        fail("not given out");
+        return;
+    }
+    int c = note_write(W, "w", OTHERS + 5);
+    if (pm_wz_set(&w[first[0] == 'w' ? 0 : 1], OTHERS + 5, NULL) != PM_OK) fail("not written");
+    note_end(c);
+    for (size_t i = 0; i < n; i++)
+        if (pm_wz_drop(&w[i]) != PM_OK) fail("not written");
+}
+
+static void wait_w(void) { wait_and_write("w", NULL); }
+static void wait_w_x(void) { wait_and_write("w", "x"); }
+static void wait_x_w(void) { wait_and_write("x", "w"); }
+
+/* One whose time passes before what is in its way has ended, perhaps; the other does not wait for it then. */
+static void wait_a_moment(void) {
+    const pm_key places[2] = {{"w", 1}, {"a", 1}};
+    pm_wz w[2];
+    pm_status s = pm_head_write_all_wait(head, places, 2, 1000, w, NULL);
+    if (s != PM_OK && s != PM_CONFLICT) fail("neither given out nor refused");
+    for (size_t i = 0; s == PM_OK && i < 2; i++)
+        if (pm_wz_drop(&w[i]) != PM_OK) fail("not dropped");
+}
+
+static void wait_a(void) {
+    pm_wz w;
+    if (pm_head_write_wait(head, "a", 1, PM_FOREVER, &w, NULL) != PM_OK) fail("not given out");
+    else if (pm_wz_drop(&w) != PM_OK) fail("not dropped");
+}
+
 /* ---- scenarios ---- */
 
 static const scenario write_read = {
@@ -555,6 +591,14 @@ static const scenario pin_close = {"a writer with a group that turns reader besi
 static const scenario drop_close = {
     "a reader that ends beside close", prepare_reader, finish_closed, {drop_reader, close_head}, 2, 3, 0};
 
+static const scenario close_wait_wait = {"a writer that ends beside two who wait for it and for more", prepare_writer,
+                                         finish_head, {write_and_close, wait_w_x, wait_x_w}, 3, 2, 0};
+static const scenario close_wait_read = {"a writer that ends beside one who waits for it, and a reader", prepare_writer,
+                                         finish_head, {write_and_close, wait_w, read_once}, 3, 2, 0};
+static const scenario close_moment_wait = {"a writer that ends beside one who waits a moment, and one behind it",
+                                           prepare_writer, finish_head, {write_and_close, wait_a_moment, wait_a}, 3, 2,
+                                           0};
+
 TEST(schedules_of_a_writer_beside_a_reader_are_sound) {
     sound(&write_read);
     sound(&fenced_write_read);
@@ -582,6 +626,11 @@ TEST(schedules_of_a_writer_that_gives_beside_two_readers_are_sound) { sound(&giv
 TEST(schedules_of_a_writer_that_ends_beside_close_are_sound) { sound(&end_close); }
 TEST(schedules_of_a_writer_that_turns_reader_beside_close_are_sound) { sound(&pin_close); }
 TEST(schedules_of_a_reader_that_ends_beside_close_are_sound) { sound(&drop_close); }
+TEST(schedules_of_a_writer_that_ends_beside_who_waits_for_it_are_sound) {
+    sound(&close_wait_wait);
+    sound(&close_wait_read);
+    sound(&close_moment_wait);
+}
 
 TEST(schedules_of_heads_find_seeded_bugs) {
     static const bug any[] = {
@@ -647,6 +696,9 @@ TEST(schedules_of_heads_find_seeded_faults) {
 #endif
     FINDS_FAULT(&end_close, OUT_BEFORE_HOOKS);
     FINDS_FAULT(&close_read_read, FREED_IN_USE);
+    FINDS_FAULT(&close_wait_read, END_OF_CLAIM_NOT_TOLD);
+    FINDS_FAULT(&close_wait_wait, TURN_LOOKED_AT_LATE);
+    FINDS_FAULT(&close_moment_wait, END_OF_TURN_NOT_TOLD);
 }
 #endif
 

@@ -60,7 +60,8 @@ SAMPLES = {
     "pm_image out": "(pm_image *)slots", "pm_image": "&image", "pm_image_options": "(const pm_image_options *)zero",
     "pm_image_reading": "(const pm_image_reading *)zero", "void block": "image_bytes",
     "pm_paths_options": "&plain", "pm_error": "&error", "char name": '"/no/such/folder"',
-    "void region": "region", "void seed": "&seed", "void out": "slots", "void": "buffer", "pm_val vals": "words",
+    "void region": "region", "void p": "pm_pool_alloc(NULL, sizeof region)",
+    "void seed": "&seed", "void out": "slots", "void": "buffer", "pm_val vals": "words",
 }
 NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2",
            "pm_bytes_release_with.v": "a_string()", "pm_nested_retain.v": "a_map()", "pm_nested_release.v": "a_map()",

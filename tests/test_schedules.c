@@ -204,6 +204,7 @@ static void prepare_shared(void) {
     if (pm_shared_new(&m, &shared) != PM_OK) abort();
     know_pool();
     know(&shared->word, VERSION);
+    know(&shared->latest, LATEST);
     know(&shared->next, LOCK);
     know(&shared->serving, BELL);
     for (int i = 0; i < PM__SHARED_FIRST; i++) {
@@ -279,7 +280,38 @@ static void finish_updates(void) {
     finish_shared();
 }
 
+static bool first_is_stored;
+
+static void prepare_refresh(void) {
+    prepare_shared();
+    first_is_stored = false;
+}
+
+static void store_first_and_tell(void) {
+    store_version(1);
+    first_is_stored = true;
+}
+
+/* Keeps a copy up to date: it has what was stored before it was asked for, and what others have loaded. */
+static void refresh_version(void) {
+    pm_map m = pm_new(NULL, NULL);
+    uint64_t seen = 0;
+    for (int i = 0; i < 3; i++) {
+        bool stored = first_is_stored, there = i > 0;
+        if (!pm_shared_refresh(shared, &m, &seen) && !there) fail("nothing was loaded");
+        if (stored && m.value != 1) fail("an old version although a new one had been stored");
+        read_cell(&version[m.value]);
+        pm_map loaded = pm_shared_load(shared);
+        (void)pm_shared_refresh(shared, &m, &seen);
+        if (loaded.value == 1 && m.value != 1) fail("an older version than the one loaded before");
+        pm_drop(&loaded);
+    }
+    pm_drop(&m);
+}
+
 #define SHARED prepare_shared, finish_shared
+static const scenario refresh_store = {
+    "refreshes beside a store", prepare_refresh, finish_shared, {refresh_version, store_first_and_tell}, 2, 3, 0};
 static const scenario load_store = {"a load beside a store", SHARED, {load_version, store_first}, 2, ALL, 0};
 static const scenario load_store_store = {
     "a load beside two stores", SHARED, {load_version, store_first, store_second}, 3, 3, 0};
@@ -294,6 +326,7 @@ TEST(schedules_of_a_load_beside_a_store_are_sound) { sound(&load_store); }
 TEST(schedules_of_a_load_beside_two_stores_are_sound) { sound(&load_store_store); }
 TEST(schedules_of_two_loads_beside_a_store_are_sound) { sound(&load_load_store); }
 TEST(schedules_of_a_load_beside_store_and_swap_are_sound) { sound(&load_store_swap); }
+TEST(schedules_of_refreshes_beside_a_store_are_sound) { sound(&refresh_store); }
 TEST(schedules_of_two_updates_are_sound) { sound(&updates); }
 
 TEST(schedules_of_shared_maps_find_seeded_bugs) {
@@ -320,6 +353,11 @@ TEST(schedules_of_shared_maps_find_seeded_bugs) {
         {"look at the turn turned relaxed", BELL, LOAD, RELAXED},
         {"nobody woken at the end of a turn", BELL, WAKE, LEFT_OUT},
     };
+    static const bug told[] = {
+        {"a new version's number is not told", LATEST, STORE, LEFT_OUT},
+        {"a refresh always finds the number that it has seen first", LATEST, LOAD, READS_ONE},
+    };
+    FINDS(&refresh_store, told);
     FINDS(&load_store, few);
     FINDS(&load_store_store, more);
     FINDS(&updates, lost);

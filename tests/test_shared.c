@@ -88,6 +88,34 @@ TEST(shared_holds_root_values_and_empty_maps) {
     CHECK_EQ(check_live_blocks(), 0);
 }
 
+TEST(shared_refresh_loads_only_what_is_new) {
+    pm_shared *s = shared_of(1);
+    pm_map m = pm_new(NULL, NULL);
+    uint64_t seen = 0;
+    CHECK(pm_shared_refresh(s, &m, &seen));
+    CHECK_EQ(number_of(&m), 1);
+    uint64_t before = rmw_count;
+    CHECK(!pm_shared_refresh(s, &m, &seen));
+    CHECK_EQ(rmw_count, before); /* a look, and nothing else */
+    CHECK_OK(pm_set(&m, "version", 7, 99, NULL)); /* one's own: stays until there is a new version */
+    CHECK(!pm_shared_refresh(s, &m, &seen));
+    CHECK_EQ(*pm_get(&m, "version", 7), 99);
+    for (pm_val v = 2; v < 40; v++) { /* slots are used again */
+        store_number(s, v);
+        if (v % 3 == 0) store_number(s, v);
+        CHECK(pm_shared_refresh(s, &m, &seen));
+        CHECK_EQ(number_of(&m), v);
+        CHECK(!pm_shared_refresh(s, &m, &seen));
+    }
+    CHECK(!pm_shared_refresh(NULL, &m, &seen));
+    CHECK(!pm_shared_refresh(s, NULL, &seen));
+    CHECK(!pm_shared_refresh(s, &m, NULL));
+    pm_shared_free(s);
+    CHECK_EQ(number_of(&m), 39);
+    pm_drop(&m);
+    CHECK_EQ(check_live_blocks(), 0);
+}
+
 TEST(shared_compare_and_swap_swaps_only_what_is_expected) {
     pm_shared *s = shared_of(1);
     pm_map seen = pm_shared_load(s), next = numbered(2), same = numbered(1), now;

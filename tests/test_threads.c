@@ -549,10 +549,14 @@ static void *move_coins(void *arg) {
     return NULL;
 }
 
+/* Keeps a copy up to date, and clones it with a root node of its own. */
 static void *count_coins(void *arg) {
     worker *w = arg;
+    pm_map now = pm_new(NULL, NULL), m;
+    uint64_t seen = 0;
     while (!atomic_load(&stop)) {
-        pm_map m = pm_shared_load(w->shared);
+        (void)pm_shared_refresh(w->shared, &now, &seen);
+        CHECK_OK(pm_clone_apart(&now, &m));
         pm_val sum = 0;
         for (unsigned i = 0; i < CELLS; i++) {
             uint8_t cell = (uint8_t)i;
@@ -562,6 +566,7 @@ static void *count_coins(void *arg) {
         pm_drop(&m);
         w->done++;
     }
+    pm_drop(&now);
     return NULL;
 }
 

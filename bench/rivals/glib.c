@@ -61,8 +61,9 @@ static void tree_drop(void *m) { g_tree_remove_all(m); }
 static bool tree_is_empty(void *m) { return g_tree_nnodes(m) == 0; }
 
 static bool tree_insert(void *m, const bench_list *l) {
+    const size_t before = (size_t)g_tree_nnodes(m);
     for (size_t i = 0; i < l->n; i++) g_tree_insert(m, text_new(&l->key[i]), (gpointer)(uintptr_t)l->val[i]);
-    return (size_t)g_tree_nnodes(m) == l->n;
+    return (size_t)g_tree_nnodes(m) == before + l->n;
 }
 
 static bench_tally tree_get(void *m, const bench_list *l) {

@@ -41,12 +41,13 @@ static const char *bytes_of(const bench_key *k) { return (const char *)k->data; 
 
 static bool hat_insert(void *m, const bench_list *l) {
     hattrie_t *trie = ((store *)m)->trie;
+    const size_t before = hattrie_size(trie);
     for (size_t i = 0; i < l->n; i++) {
         value_t *v = hattrie_get(trie, bytes_of(&l->key[i]), l->key[i].len);
         if (!v) return false;
         memcpy(v, &l->val[i], sizeof l->val[i]);
     }
-    return hattrie_size(trie) == l->n;
+    return hattrie_size(trie) == before + l->n;
 }
 
 static bench_tally hat_get(void *m, const bench_list *l) {

@@ -3,6 +3,7 @@
 
 #include <immer/map.hpp>
 #include <immer/map_transient.hpp>
+#include <vector>
 
 namespace {
 
@@ -26,10 +27,11 @@ void drop(void *m) { of(m).at = map(); }
 bool is_empty(void *m) { return of(m).at.size() == 0; }
 
 bool insert(void *m, const bench_list *l) {
+    const size_t before = of(m).at.size();
     auto t = of(m).at.transient();
     for (size_t i = 0; i < l->n; i++) t.set(keys::own(l->key[i]), l->val[i]);
     of(m).at = t.persistent();
-    return of(m).at.size() == l->n;
+    return of(m).at.size() == before + l->n;
 }
 
 bench_tally get(void *m, const bench_list *l) {
@@ -74,6 +76,15 @@ bool clone_write(void *m, const bench_list *l, size_t times) {
     return well;
 }
 
+void *clones(void *m, const bench_list *l, size_t n) {
+    auto *kept = new std::vector<map>;
+    kept->reserve(n);
+    for (size_t i = 0; i < n; i++) kept->push_back(of(m).at.set(keys::own(l->key[i]), l->val[i] + 1));
+    return kept;
+}
+
+void drop_clones(void *kept, size_t) { delete static_cast<std::vector<map> *>(kept); }
+
 bench_engine engine() {
     bench_engine e = bench_engine();
     e.name = "immer";
@@ -88,6 +99,8 @@ bench_engine engine() {
     e.drop = drop;
     e.clone_drop = clone_drop;
     e.clone_write = clone_write;
+    e.clones = clones;
+    e.drop_clones = drop_clones;
     return e;
 }
 

@@ -61,19 +61,19 @@ void combine(bench_algebra_op op, const In &a, const In &b, Out out) {
 }
 
 template <class In>
-size_t to_map(bench_algebra_op op, const In &a, const In &b, uint64_t *ns) {
+size_t to_map(bench_algebra_op op, const In &a, const In &b, bench_clock *took) {
     ordered out;
-    uint64_t start = bench_now();
+    bench_clock start = bench_start();
     combine(op, a, b, std::inserter(out, out.end()));
-    *ns = bench_now() - start;
+    *took = bench_since(start);
     return out.size();
 }
 
-size_t to_vector(bench_algebra_op op, const sorted &a, const sorted &b, uint64_t *ns) {
+size_t to_vector(bench_algebra_op op, const sorted &a, const sorted &b, bench_clock *took) {
     sorted out;
-    uint64_t start = bench_now();
+    bench_clock start = bench_start();
     combine(op, a, b, std::back_inserter(out));
-    *ns = bench_now() - start;
+    *took = bench_since(start);
     return out.size();
 }
 
@@ -133,49 +133,50 @@ extern "C" void bench_std_free(bench_std_kind kind, void *v) {
 }
 
 extern "C" size_t bench_std_combine(bench_std_kind kind, bench_algebra_op op, const void *a, const void *b,
-                                    uint64_t *ns) {
-    if (kind == BENCH_VECTOR) return to_vector(op, vector_of(a), vector_of(b), ns);
-    if (kind == BENCH_TO_MAP) return to_map(op, vector_of(a), vector_of(b), ns);
-    return to_map(op, map_of(a), map_of(b), ns);
+                                    bench_clock *took) {
+    if (kind == BENCH_VECTOR) return to_vector(op, vector_of(a), vector_of(b), took);
+    if (kind == BENCH_TO_MAP) return to_map(op, vector_of(a), vector_of(b), took);
+    return to_map(op, map_of(a), map_of(b), took);
 }
 
 extern "C" size_t bench_std_combine_many(bench_std_kind kind, bench_algebra_op op, void *const *parts, size_t n,
-                                         uint64_t *ns) {
-    uint64_t start = bench_now();
+                                         bench_clock *took) {
+    bench_clock start = bench_start();
     if (kind == BENCH_MAP) {
         ordered out = combine_maps(op, parts, n);
-        *ns = bench_now() - start;
+        *took = bench_since(start);
         return out.size();
     }
     sorted v = combine_vectors(op, parts, n);
     if (kind == BENCH_VECTOR) {
-        *ns = bench_now() - start;
+        *took = bench_since(start);
         return v.size();
     }
     ordered out(std::make_move_iterator(v.begin()), std::make_move_iterator(v.end()));
-    *ns = bench_now() - start;
+    *took = bench_since(start);
     return out.size();
 }
 
-extern "C" size_t bench_std_insert(void *map, const bench_list *l, uint64_t *inserts, uint64_t *erases) {
+extern "C" size_t bench_std_insert(void *map, const bench_list *l, bench_clock *inserts, bench_clock *erases) {
     ordered &m = *static_cast<ordered *>(map);
     std::vector<std::string> keys;
     for (size_t i = 0; i < l->n; i++) keys.push_back(text(l->key[i]));
     size_t before = m.size();
-    uint64_t start = bench_now();
+    bench_clock start = bench_start();
     for (size_t i = 0; i < l->n; i++) m.emplace(keys[i], l->val[i]);
-    *inserts = bench_now() - start;
+    *inserts = bench_since(start);
     size_t after = m.size();
-    start = bench_now();
+    start = bench_start();
     if (after - before == l->n)
         for (const std::string &k : keys) m.erase(k);
-    *erases = bench_now() - start;
+    *erases = bench_since(start);
     return after;
 }
 
-extern "C" uint64_t bench_std_sum(const void *map, uint64_t *ns) {
-    uint64_t sum = 0, start = bench_now();
+extern "C" uint64_t bench_std_sum(const void *map, bench_clock *took) {
+    uint64_t sum = 0;
+    bench_clock start = bench_start();
     for (const entry &e : map_of(map)) sum += e.second;
-    *ns = bench_now() - start;
+    *took = bench_since(start);
     return sum;
 }

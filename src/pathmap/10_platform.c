@@ -179,6 +179,9 @@
 #define PM__TSAN 0
 #endif
 
+/* What threads write all the time stands this far from what others read. */
+enum { PM__APART = 64 };
+
 #if PM_NO_THREADS
 #define PM__THREAD_LOCAL
 #else
@@ -537,6 +540,25 @@ PM__UNUSED static void pm__wake(pm__a32 *word, bool all) {
     pm__room_leave(r);
 }
 #endif
+
+/* Microseconds since some moment: for deadlines. Where there is no clock that nobody sets, the time of day. */
+PM__UNUSED static uint64_t pm__clock_us(void) {
+#if PM_NO_THREADS
+    return 0; /* nobody is waited for */
+#elif PM__FUTEX && defined(__NR_clock_gettime)
+    struct {
+        long s, ns;
+    } now = {0, 0};
+    (void)syscall(__NR_clock_gettime, 1, &now);
+    return (uint64_t)now.s * 1000000 + (uint64_t)now.ns / 1000;
+#elif PM__THREADS == PM__THREADS_WINDOWS
+    return (uint64_t)GetTickCount64() * 1000;
+#else
+    struct timespec now = {0, 0};
+    (void)timespec_get(&now, TIME_UTC);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+#endif
+}
 
 /* In a forked child, whose only thread waits for nobody: who was in a room or waited is gone. */
 PM__UNUSED static void pm__wait_forked(void) {

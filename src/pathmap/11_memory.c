@@ -349,6 +349,7 @@ struct pm_pool {
     uint64_t budget;
     pm__lock lock; /* guards everything below, and the lists of detached heaps */
     uint64_t reserved;
+    uint64_t large, larges; /* of the caller's blocks that no class has room for: bytes, blocks */
     unsigned empty_chunks;
     pm__chunk *open, *full; /* chunks with and without a free slab */
     pm__slab *divided;      /* slabs that have a free part */
@@ -1296,7 +1297,11 @@ static uint64_t pm__chunks_count(const pm__chunk *c, pm_pool_stats *out) {
 }
 
 static uint64_t pm__pool_count(const pm_pool *pool, pm_pool_stats *out) {
-    *out = (pm_pool_stats){.reserved = pool->reserved, .budget = pool->budget};
+    *out = (pm_pool_stats){.reserved = pool->reserved,
+                           .in_slabs = pool->large,
+                           .live = pool->large,
+                           .nodes = pool->larges,
+                           .budget = pool->budget};
     uint64_t taken = pm__chunks_count(pool->open, out);
     return taken + pm__chunks_count(pool->full, out);
 }
@@ -1417,6 +1422,84 @@ __attribute__((destructor)) static void pm__mem_unload(void) {
 }
 #endif
 #endif
+
+/* ---- blocks for the caller ----------------------------------------------------------------------------------- */
+
+#if PM_POOL
+/* In front of a block that no class has room for: whose it is. */
+typedef union pm__pool_owner {
+    pm_pool *pool;
+    uint64_t align[2];
+} pm__pool_owner;
+
+/* Adds a large block to a pool's accounts. False: the budget is reached. */
+static bool pm__pool_admit_large(pm_pool *pool, size_t bytes) {
+    pm__lock_acquire(&pool->lock);
+    bool granted = pm__pool_reserve(pool, bytes);
+    if (granted) pool->large += bytes, pool->larges++;
+    pm__lock_release(&pool->lock);
+    return granted;
+}
+
+/* Takes it out again: the last thing that is done with the pool. */
+static void pm__pool_forget_large(pm_pool *pool, size_t bytes) {
+    pm__lock_acquire(&pool->lock);
+    pool->reserved -= bytes;
+    pool->large -= bytes;
+    pool->larges--;
+    pm__lock_release(&pool->lock);
+}
+
+static pm__pool_owner *pm__pool_take_large(pm_pool *pool, size_t bytes) {
+    if (pool->backend) return (pm__pool_owner *)pool->backend->take(pool, bytes);
+    if (!pm__pool_admit_large(pool, bytes)) {
+        pm_pool_trim(pool);
+        if (!pm__pool_admit_large(pool, bytes)) return NULL;
+    }
+    void *p = pm__pool_take_bytes(bytes);
+    if (!p) pm__pool_forget_large(pool, bytes);
+    return (pm__pool_owner *)p;
+}
+
+static void *pm__pool_alloc_large(pm_pool *pool, size_t bytes) {
+    pm__pool_owner *o = pm__pool_take_large(pool, bytes + sizeof *o);
+    if (!o) return NULL;
+    o->pool = pool;
+    return o + 1;
+}
+
+static void pm__pool_dealloc_large(void *p, size_t bytes) {
+    pm__pool_owner *o = (pm__pool_owner *)p - 1;
+    pm_pool *pool = o->pool;
+    if (pool->backend) {
+        pool->backend->give(pool, o);
+        return;
+    }
+    pm__pool_give_bytes(o, bytes + sizeof *o);
+    pm__pool_forget_large(pool, bytes + sizeof *o);
+}
+#endif
+
+PM_API void *pm_pool_alloc(pm_pool *pool, size_t bytes) {
+    if (bytes > PM__LEN_MAX) return NULL;
+    if (!bytes) bytes = 1;
+#if PM_POOL
+    if (bytes > PM__MEM_MAX) return pm__pool_alloc_large(pool ? pool : &pm__pool_default, bytes);
+#endif
+    return pm__mem_alloc_any(pool, bytes);
+}
+
+PM_API void pm_pool_dealloc(void *p, size_t bytes) {
+    if (!p || bytes > PM__LEN_MAX) return;
+    if (!bytes) bytes = 1;
+#if PM_POOL
+    if (bytes > PM__MEM_MAX) {
+        pm__pool_dealloc_large(p, bytes);
+        return;
+    }
+#endif
+    pm__mem_free_any(p, bytes);
+}
 
 /* ---- pools, whatever looks after their blocks ---------------------------------------------------------------- */
 

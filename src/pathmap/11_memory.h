@@ -11,8 +11,8 @@ typedef struct pm_pool_options {
 typedef struct pm_pool_stats {
     uint64_t reserved;    /* bytes taken from PM_MALLOC */
     uint64_t in_slabs;    /* of these, in slabs that hold at least one node (partly filled slabs count whole) */
-    uint64_t live;        /* bytes of live nodes, size-class rounding included */
-    uint64_t nodes;       /* live nodes */
+    uint64_t live;        /* bytes of live nodes and blocks, size-class rounding included */
+    uint64_t nodes;       /* live nodes, and blocks of pm_pool_alloc */
     uint64_t budget;      /* 0: none */
 } pm_pool_stats;
 
@@ -57,3 +57,17 @@ PM_API void pm_pool_get_stats(const pm_pool *pool, pm_pool_stats *out);
    Cost     looks at every chunk, and at the slabs in which other threads have freed nodes
    Threads  any thread, any time; allocation waits meanwhile where it needs the pool's lists */
 PM_API void pm_pool_trim(pm_pool *pool);
+
+/* Allocates a block for the caller's own use, such as a value that a map holds by address: beside the nodes, under the
+   same budget, and in a pool over a region within the region. `pool` NULL: the default one. 0 bytes count as 1.
+   Returns  the block, aligned to 16 bytes; NULL: no memory, the budget is reached, or no block can be so large (in a
+            region, more than PM_REGION_BYTES_MAX bytes)
+   Owns     pm_pool_dealloc; while a block is live, pm_pool_free is PM_BUSY
+   Cost     as a node's; above 5,440 bytes in a pool that is not over a region, one PM_MALLOC under the pool's lock
+   Threads  any */
+PM_API void *pm_pool_alloc(pm_pool *pool, size_t bytes);
+
+/* Gives a block of pm_pool_alloc back to the pool that it is from. `bytes` is what had been asked for. NULL is allowed.
+   Cost     as a node's
+   Threads  any; of a pool over a region, in any process that shares it */
+PM_API void pm_pool_dealloc(void *p, size_t bytes);

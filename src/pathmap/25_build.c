@@ -104,6 +104,7 @@ static PM__INLINE size_t pm__build_group_end(const pm__ent *ents, size_t n, size
         while (i < n && pm__ent_at(&ents[i], from) == c);
         return i;
     }
+    if (pm__ent_at(&ents[i + 1], from) != c) return i + 1; /* most groups of dense integers */
     while (good + step < n && pm__ent_at(&ents[good + step], from) == c) good += step, step *= 2;
     size_t bad = good + step < n ? good + step : n;
     while (good + 1 < bad) {
@@ -431,8 +432,9 @@ static bool pm__build_run(pm__build *b, const pm__build_job *j) {
     for (size_t i = j->lo + e, end; i < j->hi; i = end) {
         if (groups == PM__BUILD_GROUPS) return pm__build_under(b, j, lcp, e);
         end = pm__build_group_end(b->ents, j->hi, i, from);
-        g[groups++] = pm__build_measure(b, i, end, from, PM__SUFFIX_MAX - plen);
+        g[groups].lo = i, g[groups++].hi = end;
     }
+    for (unsigned i = 0; i < groups; i++) g[i] = pm__build_measure(b, g[i].lo, g[i].hi, from, PM__SUFFIX_MAX - plen);
     size_t used = PM__LINE_HDR + plen + (e ? 10 : 0) + 8; /* unit maps keep 8 bytes behind the heap */
     pm__build_sum sum = {0, PM__LINE_BYTES - used, e};
     if (pm__build_plan(b, g, &groups, from, PM__SUFFIX_MAX - plen, &sum)) return pm__build_line(b, j, g, groups, lcp);

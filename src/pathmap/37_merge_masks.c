@@ -403,8 +403,6 @@ static bool pm__masks_node(pm__merge_run *q, const pm__merge_frame *f, const pm_
 
 static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, pm__merge_answer *out) {
     pm_mask cm = {{0, 0, 0, 0}};
-    pm__ref kids[256];
-    bool fk[256];
     unsigned nc = 0;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at;
@@ -416,6 +414,12 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
     out->ref = 0;
     out->alg = (uint8_t)((f->same_a ? PM_ALG_LEFT : 0) | (f->same_b ? PM_ALG_RIGHT : 0));
     if (out->alg) return true;
+    pm__ref *kids = (pm__ref *)pm__merge_alloc(q, f->npairs * sizeof *kids);
+    bool *fk = (bool *)pm__merge_alloc(q, f->npairs * sizeof *fk);
+    if (!kids || !fk) {
+        q->status = PM_NOMEM;
+        return false;
+    }
     for (unsigned i = 0; i < f->npairs; i++) {
         pm_place at = {0, 0, 0, 0, 0};
         pm__merge_pair *p = &f->pairs[i];

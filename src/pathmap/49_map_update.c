@@ -139,8 +139,9 @@ typedef struct pm__batch {
     const pm_edit *edits;
     size_t *order, n;      /* the edits that count; NULL: all, one after the other */
     size_t count;          /* all */
-    pm__batch_mark *marks; /* n of them */
-    bool removes, ascends; /* there are removals; keys come in order, each once */
+    struct pm__batch_lane *lanes; /* for the walks of one wave */
+    pm__batch_mark *marks;        /* n of them, behind the lanes */
+    bool removes, ascends;        /* there are removals; keys come in order, each once */
 } pm__batch;
 
 static const pm_edit *pm__batch_edit(const pm__batch *b, size_t i) { return &b->edits[b->order ? b->order[i] : i]; }
@@ -154,22 +155,6 @@ static bool pm__batch_ascends(const pm_edit *edits, size_t n) {
         yes = c < 0 || (!c && a->len < b->len);
     }
     return yes;
-}
-
-/* Notes what counts. Where nothing is removed all edits do, in their order: the last one of a key stands. False: no
-   memory. */
-static bool pm__batch_open(pm__batch *b) {
-    b->n = b->count;
-    b->ascends = b->removes || pm__batch_ascends(b->edits, b->count);
-    b->marks = (pm__batch_mark *)pm__mem_alloc_big(b->count * sizeof *b->marks);
-    if (b->removes) b->order = (size_t *)pm__mem_alloc_big(b->count * sizeof *b->order);
-    if (!b->marks || (b->removes && !b->order)) return false;
-    return !b->removes || pm__batch_order(b->edits, &b->n, b->order);
-}
-
-static void pm__batch_close(pm__batch *b) {
-    if (b->marks) pm__mem_free_big(b->marks, b->count * sizeof *b->marks);
-    if (b->order) pm__mem_free_big(b->order, b->count * sizeof *b->order);
 }
 
 /* ---- removing ------------------------------------------------------------------------------------------------ */
@@ -215,6 +200,29 @@ typedef struct pm__batch_lane {
     bool on;          /* it has to go on */
     pm__key_room room;
 } pm__batch_lane;
+
+static size_t pm__batch_lanes(const pm__batch *b) { return b->count < PM__BATCH_LANES ? b->count : PM__BATCH_LANES; }
+
+static size_t pm__batch_bytes(const pm__batch *b) {
+    return pm__batch_lanes(b) * sizeof *b->lanes + b->count * sizeof *b->marks;
+}
+
+/* Notes what counts. Where nothing is removed all edits do, in their order: the last one of a key stands. False: no
+   memory. */
+static bool pm__batch_open(pm__batch *b) {
+    b->n = b->count;
+    b->ascends = b->removes || pm__batch_ascends(b->edits, b->count);
+    b->lanes = (pm__batch_lane *)pm__mem_alloc_big(pm__batch_bytes(b));
+    if (b->removes) b->order = (size_t *)pm__mem_alloc_big(b->count * sizeof *b->order);
+    if (!b->lanes || (b->removes && !b->order)) return false;
+    b->marks = (pm__batch_mark *)(void *)(b->lanes + pm__batch_lanes(b));
+    return !b->removes || pm__batch_order(b->edits, &b->n, b->order);
+}
+
+static void pm__batch_close(pm__batch *b) {
+    if (b->lanes) pm__mem_free_big(b->lanes, pm__batch_bytes(b));
+    if (b->order) pm__mem_free_big(b->order, b->count * sizeof *b->order);
+}
 
 static PM__INLINE size_t pm__batch_depth(const pm__batch_lane *l) { return l->len - l->put.len; }
 
@@ -409,11 +417,10 @@ static void pm__batch_undo(const pm__batch *b, size_t n) {
 
 /* Sets all that is to be set. *dangles: true, and nothing changed, if that could not be taken back. */
 static pm_status pm__batch_sets(const pm__batch *b, bool *dangles) {
-    pm__batch_lane lane[PM__BATCH_LANES];
     pm_status s = PM_OK;
     for (size_t next = 0; next < b->n;) {
-        unsigned n = pm__batch_fill(b, lane, &next);
-        s = pm__batch_wave(b, lane, n, dangles);
+        unsigned n = pm__batch_fill(b, b->lanes, &next);
+        s = pm__batch_wave(b, b->lanes, n, dangles);
         if (s == PM_OK && !*dangles) continue;
         pm__batch_undo(b, next);
         return s;
@@ -470,7 +477,7 @@ PM_API pm_status pm_apply(pm_map *m, const pm_edit *edits, size_t n) {
     pm__cx cx = pm__map_cx(m);
     if (n && pm__ops_is_refused(cx.ops)) return PM_BADHOOK;
     const pm_opt *root = NULL;
-    pm__batch b = {&cx, m, edits, NULL, 0, n, NULL, false, false};
+    pm__batch b = {&cx, m, edits, NULL, 0, n, NULL, NULL, false, false};
     for (size_t i = 0; i < n; i++) {
         if ((edits[i].key.len && !edits[i].key.data) || edits[i].key.len > PM__LEN_MAX) return PM_INVALID;
         b.removes = b.removes || !edits[i].val.some;

@@ -440,7 +440,7 @@ static bool pm__vz_note(pm_rz *z, size_t n, bool at, const pm_terminal *t) {
 /* The same, and goes there. How it lies to the focus is of no interest. */
 static PM__INLINE bool pm__vz_go(pm_rz *z, const pm_terminal *t) {
     if (!pm__rz_room(z, t->len + 1)) return false;
-    if (t->len > t->same) memcpy(z->path + t->same, t->path + t->same, t->len - t->same);
+    if (t->len > t->same) pm__copy_short(z->path + t->same, t->path + t->same, t->len - t->same);
     z->len = z->first = z->bare = t->len;
     z->exist_len = t->len + 1;
     z->run_val = t->val;
@@ -1109,13 +1109,18 @@ PM_API pm_witness pm_rz_witness(const pm_rz *z) {
     return w;
 }
 
-PM_API pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const pm_val **out) {
-    if (!z || !w || !out || pm__rz_is_view(z)) return PM_INVALID;
-    const pm_val *v = pm_rz_val(z), *origin = pm__rz_origin_val(z);
+/* A value that `z` has shown, from where it stays. */
+static pm_status pm__rz_witnessed(const pm_rz *z, const pm_val *v, const pm_witness *w, const pm_val **out) {
+    const pm_val *origin = pm__rz_origin_val(z);
     if (w->top != z->top || pm_map_ops(&w->hold) != pm__ops_of(z->ops)) return PM_INVALID;
     if (w->hold.has_value != (origin != NULL) || (origin && w->hold.value != *origin)) return PM_INVALID;
     *out = v && v == origin ? &w->hold.value : v;
     return PM_OK;
+}
+
+PM_API pm_status pm_rz_val_witnessed(const pm_rz *z, const pm_witness *w, const pm_val **out) {
+    if (!z || !w || !out || pm__rz_is_view(z)) return PM_INVALID;
+    return pm__rz_witnessed(z, pm_rz_val(z), w, out);
 }
 
 PM_API void pm_witness_drop(pm_witness *w) {

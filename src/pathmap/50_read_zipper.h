@@ -6,7 +6,9 @@
    Moves do no atomic read-modify-write. A move that fails returns false or 0 and stays where it was (those that go to
    a next place in order go back to the root); the first failure is the zipper's status until pm_rz_reset.
    Over a view, a query may have to look ahead, which needs memory and may fail as a move does.
-   Threads  one thread per zipper, queries included; any number of zippers per map */
+   Threads  any number of zippers per map, and one thread per zipper. While no thread moves or drops it, any number may
+            put queries to a zipper over a map, fork it, and take witnesses and make maps of it: these change nothing in
+            it. Not so over a view, nor with the cursor of a writer: there, queries are for one thread too */
 
 #include "12_bytemask.h"
 #include "26_place.h"

@@ -39,6 +39,12 @@ typedef struct pm__combine_known {
     bool done;
 } pm__combine_known;
 
+/* What an operation on two has made so far: a place, and the reference that holds it; 0: an operand. */
+typedef struct pm__combine_part {
+    pm_place place;
+    pm__ref made;
+} pm__combine_part;
+
 /* What the maps have at a location. */
 typedef struct pm__combine_spot {
     uint64_t here, vals, below, dangles; /* which maps have it, a value there, something below, nothing */
@@ -47,8 +53,17 @@ typedef struct pm__combine_spot {
     pm_place place[PM_COMBINE_MAX];
 } pm__combine_spot;
 
+/* What would take too much of the stack. */
+typedef struct pm__combine_room {
+    pm__combine_spot spot;                  /* the location that is looked at */
+    pm__combine_part part[PM_COMBINE_MAX];  /* what each clause has made of it, */
+    pm_place parts[PM_COMBINE_MAX];         /* where it made something */
+    pm_place clause[PM_COMBINE_MAX];        /* of one clause: the places that it meets */
+} pm__combine_room;
+
 typedef struct pm__combine {
     const pm__cx *cx;
+    pm__combine_room *room;
     const pm_formula *formula;
     pm__merge_run values; /* as far as values are combined */
     pm__list frames, sides, ents;
@@ -305,12 +320,6 @@ static bool pm__combine_add_child(pm__combine *c, const pm__ent *label, pm__ref 
 
 /* ---- by operations on two ---------------------------------------------------------------------------------------- */
 
-/* What an operation has made so far: a place, and the reference that holds it; 0: an operand. */
-typedef struct pm__combine_part {
-    pm_place place;
-    pm__ref made;
-} pm__combine_part;
-
 /* Joins or meets n > 0 places. Overwrites the list. */
 static bool pm__combine_fold(pm__combine *c, pm__merge_op op, pm_place *p, size_t n, pm__combine_part *out) {
     pm__merge_answer r;
@@ -340,9 +349,8 @@ static bool pm__combine_take_off(pm__combine *c, pm__combine_part *part, const p
 /* What a clause makes of what is below a location. On failure nothing is held. */
 static bool pm__combine_clause(pm__combine *c, const pm__combine_spot *s, uint64_t with, uint64_t without,
                                pm__combine_part *out) {
-    pm_place p[PM_COMBINE_MAX];
+    pm_place *p = c->room->clause;
     size_t n = 0;
-    p[0] = pm__place_root(0); /* no clause is without maps; compilers do not know that */
     for (; with; with &= with - 1) p[n++] = s->place[pm__ctz64(with)];
     if (!pm__combine_fold(c, PM__MERGE_MEET, p, n, out)) return false;
     for (; without && out->place.node; without &= without - 1) {
@@ -355,8 +363,8 @@ static bool pm__combine_clause(pm__combine *c, const pm__combine_spot *s, uint64
 
 /* What all clauses make of it. */
 static bool pm__combine_by_pairs(pm__combine *c, const pm__combine_spot *s, pm__ref *out) {
-    pm__combine_part part[PM_COMBINE_MAX], sum = {{0, 0, 0, 0, 0}, 0};
-    pm_place p[PM_COMBINE_MAX];
+    pm__combine_part *part = c->room->part, sum = {{0, 0, 0, 0, 0}, 0};
+    pm_place *p = c->room->parts;
     size_t n = 0;
     bool ok = true;
     for (size_t i = 0; ok && i < c->formula->n; i++) {
@@ -476,20 +484,20 @@ static bool pm__combine_emit(pm__combine *c, const pm__ent *label, const pm__mer
 /* The next location of the top frame. */
 static bool pm__combine_step(pm__combine *c, const pm__combine_side *min) {
     const pm__combine_frame f = *(const pm__combine_frame *)pm__list_at(&c->frames, c->frames.used - 1);
-    pm__combine_spot s;
+    pm__combine_spot *s = &c->room->spot;
     pm__merge_sum v;
     pm__ent label;
     memset(&label, 0, sizeof label);
-    pm__combine_take(c, &f, min, &s, &label);
+    pm__combine_take(c, &f, min, s, &label);
     if (c->fn) {
         c->path.used = f.path;
         if (!pm__list_put(&c->path, &label.first, 1) || !pm__list_put(&c->path, label.rest, label.len - 1u))
             return pm__combine_fail(c, PM_NOMEM);
     }
-    if (!pm__combine_value(c, &s, f.whole, &v)) return false;
-    bool dangles = !v.some && pm__combine_dangles(c, &s, f.whole);
+    if (!pm__combine_value(c, s, f.whole, &v)) return false;
+    bool dangles = !v.some && pm__combine_dangles(c, s, f.whole);
     if (v.some && !pm__combine_emit(c, &label, &v)) return false;
-    return pm__combine_below(c, &s, f.whole, &label, dangles);
+    return pm__combine_below(c, s, f.whole, &label, dangles);
 }
 
 /* Builds what stays of the top frame's entries, and takes it off. False: no memory. */
@@ -545,29 +553,32 @@ static void pm__combine_end(pm__combine *c) {
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) pm__list_free(lists[i]);
     pm__memo_free(&c->memo);
     pm__merge_chunk_free(c->values.spare);
+    if (c->room) pm__mem_free_big(c->room, sizeof *c->room);
 }
 
 /* The root's value, and what lies below: the caller owns what *val and *root name. */
 static bool pm__combine_run(pm__combine *c, const pm_map *const *maps, size_t n, pm__merge_sum *val, pm__ref *root) {
-    pm__combine_spot s;
     pm__ent label;
     memset(&label, 0, sizeof label);
-    s.here = s.vals = s.below = s.dangles = s.shared = 0;
+    c->room = (pm__combine_room *)pm__mem_alloc_big(sizeof *c->room);
+    if (!c->room) return pm__combine_fail(c, PM_NOMEM);
+    pm__combine_spot *s = &c->room->spot;
+    s->here = s->vals = s->below = s->dangles = s->shared = 0;
     for (size_t i = 0; i < n; i++) {
         const uint64_t bit = (uint64_t)1 << i;
-        s.here |= bit;
-        s.val[i] = &maps[i]->value;
-        s.place[i] = pm__compare_root(maps[i]->root);
-        if (maps[i]->has_value) s.vals |= bit;
-        if (maps[i]->root) s.below |= bit;
+        s->here |= bit;
+        s->val[i] = &maps[i]->value;
+        s->place[i] = pm__compare_root(maps[i]->root);
+        if (maps[i]->has_value) s->vals |= bit;
+        if (maps[i]->root) s->below |= bit;
     }
-    if (!pm__combine_value(c, &s, false, val)) return false;
+    if (!pm__combine_value(c, s, false, val)) return false;
     if (val->some && c->fn) {
         if (!pm__combine_emit(c, &label, val)) return false;
     } else if (val->some && !val->fresh) {
         pm__pay_retain(c->cx, false, val->val);
     }
-    bool ok = pm__combine_below(c, &s, false, &label, false);
+    bool ok = pm__combine_below(c, s, false, &label, false);
     if (ok && c->frames.used) {
         ok = pm__combine_walk(c, root);
     } else if (ok && c->ents.used) { /* decided at once */

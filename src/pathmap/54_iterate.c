@@ -1027,6 +1027,13 @@ PM_API void pm_iter_drop(pm_iter *i) {
     pm_rz_drop(&i->z);
 }
 
+PM_API pm_witness pm_iter_witness(const pm_iter *i) { return pm_rz_witness(i ? &i->z : NULL); }
+
+PM_API pm_status pm_iter_val_witnessed(const pm_iter *i, const pm_witness *w, const pm_val **out) {
+    if (!i || !w || !out || i->state == PM__ITER_END || pm__rz_is_view(&i->z)) return PM_INVALID;
+    return pm__rz_witnessed(&i->z, i->val, w, out);
+}
+
 /* ---- iterators within bounds, and backwards -------------------------------------------------------------------- */
 
 static int pm__iter_compare(const pm_rz *z, const uint8_t *key, size_t len) {

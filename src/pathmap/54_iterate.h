@@ -55,5 +55,14 @@ PM_API bool pm_iter_prev(pm_iter *i);
 /* Tells why an iterator has ended.
    Returns  PM_OK: there is no more; PM_NOMEM; of a view, what its function returned */
 PM_API pm_status pm_iter_status(const pm_iter *i);
+/* Takes a witness of what the iterator goes over, as pm_rz_witness does: values that it has shown stay valid until the
+   witness is dropped, whatever happens to the iterator and to the map. Of an iterator that has ended it keeps nothing.
+   Owns     pm_witness_drop
+   Cost     O(1).  NULL: keeps nothing */
+PM_API pm_witness pm_iter_witness(const pm_iter *i);
+/* Stores the value that the iterator shows in *out, or NULL if there is none; it is valid as long as the witness.
+   (i->val is as well, but for the value of the empty path, which stands in the map itself.)
+   Fails    PM_INVALID: `w` witnesses other content, or the iterator has ended */
+PM_API PM_NODISCARD pm_status pm_iter_val_witnessed(const pm_iter *i, const pm_witness *w, const pm_val **out);
 /* Ends an iterator before its end; afterwards, or twice, or of zero or NULL, it does nothing. */
 PM_API void pm_iter_drop(pm_iter *i);

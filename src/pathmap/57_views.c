@@ -77,7 +77,10 @@ static void pm__view_path_free(pm__view_path *p) {
 /* Shows the place of a factor as a terminal of the view, the bytes above the factor's root standing in `p`. */
 static PM__INLINE bool pm__view_show(pm__view_path *p, size_t at, const pm_rz *factor, pm_terminal *t) {
     size_t len = factor->len - factor->root_len;
-    if (PM__UNLIKELY(!pm__view_path_put(p, at, len ? factor->path + factor->root_len : NULL, len))) {
+    if (PM__LIKELY(len && at + len <= p->cap)) {
+        pm__copy_short(p->at + at, factor->path + factor->root_len, len);
+        p->len = at + len;
+    } else if (!pm__view_path_put(p, at, len ? factor->path + factor->root_len : NULL, len)) {
         if (t->status == PM_OK) t->status = PM_NOMEM;
         return false;
     }

@@ -88,6 +88,8 @@ struct pm_head {
     pm__claim *unsettled; /* ended, but for lack of memory */
     uint64_t out;     /* zippers given out, and being made, ever; */
     pm__a64 ended;    /* and those that have ended, which takes no lock */
+    struct pm__turn *turns; /* requests that wait for claims to end, in order (88_head_wait.c) */
+    void (*claim_ends)(pm_head *h, const pm__claim *c); /* while there are any */
     pm_map *home;     /* where the content goes back to; NULL: the head owns it */
     pm_wz *host;
     bool grouped_host;
@@ -284,6 +286,7 @@ static bool pm__head_claim_settle(pm__claim *c) {
 }
 
 static void pm__head_claim_end(pm__claim *c) {
+    if (c->head->claim_ends) c->head->claim_ends(c->head, c);
     if (pm__head_claim_settle(c)) return;
     c->unsettled = c->head->unsettled;
     c->head->unsettled = c;

@@ -21,6 +21,11 @@
    both in one order with all, or a wake-up could be missed. Nobody but who has the turn takes the present version out
    of the word: it may be read without being loaded.
 
+   Versions are numbered. Who puts one in place tells its number in `latest` before the exchange: who has loaded a
+   version, or knows of one who has, finds no smaller number there; so what a refresh does not load anew is still what
+   was present at some moment since it began. Between the two a refresh may load once in vain. `latest` has a cache line
+   of its own, with what never changes: loads write the word's line all the time.
+
    Pairings. The exchange of the word releases what the writer put into the slot, and the load's addition acquires it.
    The counting down of the balance releases the load's use of the slot, and who brings it to zero acquires that.
    `used` is released when the slot is given up, and acquired by the writer who takes it. */
@@ -45,12 +50,15 @@ typedef struct pm__version {
     pm_map map;
     pm__a64 balance;
     pm__a32 used;
+    uint64_t number;
 } pm__version;
 
 struct pm_shared {
     pm__a64 word;
-    pm__a32 next, serving; /* writers' tickets: the turn guards the next two, and the word against other writers */
+    pm__a32 next, serving; /* writers' tickets: the turn guards what is below, and the word against other writers */
     pm__aptr updating;     /* the thread whose function is being run */
+    uint8_t apart[PM__APART];
+    pm__a64 latest; /* the number of the version in the word, or of the one to come */
     unsigned blocks;
     pm__version *block[PM__SHARED_BLOCKS]; /* block i has PM__SHARED_FIRST << i slots */
 };
@@ -98,8 +106,9 @@ static void pm__version_add(pm__version *v, uint64_t delta) {
     pm_drop(&map);
 }
 
-static void pm__version_fill(pm__version *v, pm_map map) {
+static void pm__version_fill(pm__version *v, pm_map map, uint64_t number) {
     v->map = map;
+    v->number = number;
     pm__store_relaxed(&v->balance, PM__SHARED_START);
     pm__store_relaxed(&v->used, 1);
 }
@@ -135,7 +144,9 @@ static const pm_map *pm__shared_present(const pm_shared *s) {
 static bool pm__shared_put(pm_shared *s, pm_map m, uint64_t *old) {
     uint64_t n;
     if (!pm__shared_find(s, &n)) return false;
-    pm__version_fill(pm__shared_slot(s, n), m);
+    uint64_t number = pm__load_relaxed(&s->latest) + 1;
+    pm__version_fill(pm__shared_slot(s, n), m, number);
+    pm__store_relaxed(&s->latest, number); /* the exchange releases it */
     *old = pm__a64_exchange(&s->word, n);
     return true;
 }
@@ -151,7 +162,8 @@ PM_API pm_status pm_shared_new(const pm_map *m, pm_shared **out) {
         pm__mem_free_big(s, sizeof *s);
         return PM_NOMEM;
     }
-    pm__version_fill(&s->block[0][0], pm_clone(m));
+    pm__version_fill(&s->block[0][0], pm_clone(m), 1);
+    pm__store_relaxed(&s->latest, 1);
     pm__store_release(&s->word, 0);
     *out = s;
     return PM_OK;
@@ -175,14 +187,29 @@ static PM__NOINLINE void pm__shared_spill(pm_shared *s, uint64_t slot) {
     pm__version_add(v, 0 - part);
 }
 
-PM_API pm_map pm_shared_load(pm_shared *s) {
-    if (!s) return pm_new(NULL, NULL);
+static pm_map pm__shared_take(pm_shared *s, uint64_t *number) {
     uint64_t word = pm__a64_fetch_add_acq_rel(&s->word, (uint64_t)1 << PM__SHARED_SHIFT);
     pm__version *v = pm__shared_slot(s, word);
     pm_map m = pm_clone(&v->map);
+    *number = v->number;
     if (PM__UNLIKELY(word >> PM__SHARED_SHIFT >= PM__SHARED_SPILL)) pm__shared_spill(s, word & 0xFFFF);
     pm__version_add(v, (uint64_t)0 - 1);
     return m;
+}
+
+PM_API pm_map pm_shared_load(pm_shared *s) {
+    uint64_t number;
+    return s ? pm__shared_take(s, &number) : pm_new(NULL, NULL);
+}
+
+PM_API bool pm_shared_refresh(pm_shared *s, pm_map *m, uint64_t *seen) {
+    if (!s || !m || !seen) return false;
+    /* Relaxed: what is in *m is the caller's already, and what is loaded anew is ordered by the word. */
+    if (PM__LIKELY(pm__load_relaxed(&s->latest) == *seen)) return false;
+    pm_map old = *m;
+    *m = pm__shared_take(s, seen);
+    pm_drop(&old);
+    return true;
 }
 
 /* Loaded maps hold their root, so an address says which it is, and what is shared does not change. */

@@ -7,7 +7,8 @@
    in the order of their calls. A store or a swap is over at once; an update has its turn until its function returns. So
    each of them is done once, all as if one after the other, and none is put off for ever by others.
    Threads  any number, in every call but pm_shared_free
-   NULL     in place of the object, of a map or of fn: PM_INVALID; pm_shared_load gives an empty map then */
+   NULL     in place of the object, of a map or of fn: PM_INVALID; pm_shared_load gives an empty map then, and
+            pm_shared_refresh changes nothing */
 
 #include "40_map.h"
 
@@ -28,6 +29,15 @@ PM_API void pm_shared_free(pm_shared *s);
    Returns  a clone of it, which the caller drops
    Cost     three atomic read-modify-writes; no allocation, no lock, no loop */
 PM_API pm_map pm_shared_load(pm_shared *s);
+
+/* Brings a thread's own copy up to date: drops *m and loads the present version, unless that is what was loaded into *m
+   last. `seen` tells: *seen is 0 at first, and then the number of the version in *m; keep the two together.
+   Returns  whether *m was replaced. What the caller has written to *m is lost then, and stays otherwise
+   Owns     as before: the caller drops *m in the end
+   Cost     one load of a word that only stores change, if nothing was stored: readers that refresh before each
+            use share no cache line that any of them writes. Else a load, and a drop
+   Threads  any, each with an *m and *seen of its own. Sees all that any thread has loaded before, or stored */
+PM_API bool pm_shared_refresh(pm_shared *s, pm_map *m, uint64_t *seen);
 
 /* Puts a clone of `m` in place of the present version. Waits for updates that were called before.
    Owns     `m` stays the caller's

@@ -482,10 +482,14 @@ static bool pm__summary_descend(const pm_summary *s, const pm__summary_frame *f,
 
 /* Makes all records below a root that there are not, deepest first, and lists them. False: no memory. */
 static bool pm__summary_build(pm_summary *s, pm__ref root, pm__list *made) {
-    pm__summary_pair pair;
+    pm__summary_pair *pair = NULL; /* too large for the stack */
     pm__list stack = pm__list_of(sizeof(pm__summary_frame));
     const pm__summary_frame first = {root, s->root, false};
     bool ok = !root || pm__summary_is_leaf(root) || pm__record_of(s, root) || pm__list_put(&stack, &first, 1);
+    if (ok && stack.used) {
+        pair = (pm__summary_pair *)pm__mem_alloc_big(sizeof *pair);
+        ok = pair != NULL;
+    }
     while (ok && stack.used) {
         const size_t top = stack.used;
         pm__summary_frame f = *(pm__summary_frame *)pm__list_at(&stack, top - 1);
@@ -493,15 +497,16 @@ static bool pm__summary_build(pm_summary *s, pm__ref root, pm__list *made) {
             stack.used--;
             continue;
         }
-        pm__summary_match(&pair, &f);
+        pm__summary_match(pair, &f);
         if (!f.open) {
             ((pm__summary_frame *)pm__list_at(&stack, top - 1))->open = true;
-            ok = pm__summary_descend(s, &f, &stack, &pair);
+            ok = pm__summary_descend(s, &f, &stack, pair);
             if (!ok || stack.used > top) continue;
         }
-        ok = pm__summary_make(s, &f, made, &pair);
+        ok = pm__summary_make(s, &f, made, pair);
         stack.used--;
     }
+    if (pair) pm__mem_free_big(pair, sizeof *pair);
     pm__list_free(&stack);
     return ok;
 }

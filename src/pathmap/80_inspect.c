@@ -437,3 +437,22 @@ PM_API pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx) {
     pm__inspect_close(&l);
     return pm__inspect_done(&t, memory);
 }
+
+/* ---- conflicts ----------------------------------------------------------------------------------------------- */
+
+static bool pm__inspect_claim(void *ctx, const uint8_t *path, size_t len, pm_val kinds) {
+    pm__inspect_text *t = (pm__inspect_text *)ctx;
+    if (kinds & PM_CLAIM_WRITER) pm__inspect_say(t, "writer ");
+    if (kinds == (PM_CLAIM_WRITER | PM_CLAIM_PINNED)) pm__inspect_say(t, "and ");
+    if (kinds & PM_CLAIM_PINNED) pm__inspect_say(t, "pinned reader ");
+    pm__inspect_say(t, "at ");
+    pm__inspect_path(t, path, len);
+    pm__inspect_char(t, '\n');
+    return !t->stopped;
+}
+
+PM_API pm_status pm_dump_conflict(const pm_map *why, pm_sink sink, void *ctx) {
+    if (!why || !sink || pm_map_ops(why) != pm_ops_bits()) return PM_INVALID;
+    pm__inspect_text t = {.sink = sink, .ctx = ctx};
+    return pm__inspect_done(&t, pm_each(why, pm__inspect_claim, &t) != PM_NOMEM);
+}

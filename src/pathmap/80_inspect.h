@@ -1,6 +1,7 @@
 /* Looking inside: validation, statistics, dumps. */
 
 #include "40_map.h"
+#include "65_claims.h"
 
 /* Checks every structural invariant of a map (docs/architecture.md lists them).
    Returns  PM_OK, or PM_CORRUPT with the broken invariant in *why (may be NULL; static text), or PM_NOMEM
@@ -46,3 +47,8 @@ PM_API PM_NODISCARD pm_status pm_dump(const pm_map *m, pm_sink sink, void *ctx);
    Fails    as pm_dump
    Cost     O(distinct nodes) */
 PM_API PM_NODISCARD pm_status pm_dump_nodes(const pm_map *m, pm_sink sink, void *ctx);
+
+/* Writes the report of a conflict (65_claims.h) as text, a line for each path in the way, in order: `writer at b/1`,
+   `pinned reader at b/1`, `writer and pinned reader at b/1`. Paths are below the head's root, escaped as by pm_dump.
+   Fails    as pm_dump; PM_INVALID too for a map whose values are not those of a report */
+PM_API PM_NODISCARD pm_status pm_dump_conflict(const pm_map *why, pm_sink sink, void *ctx);

@@ -4,7 +4,7 @@
    A map is the number of a version; references to it are counted. The head of 67_shared.c says how the count of loads
    and the balance of a slot decide when a version is given up.
 
-   Sizes (-D): LOADERS, STORERS (every other one swaps what it has loaded), UPDATERS: threads; CALLS of each; SPILL: the
+   Sizes (-D): LOADERS, REFRESHERS, STORERS (every other one swaps what it has loaded), UPDATERS: threads; CALLS of each; SPILL: the
    count from which loads move a part of it to the balance.
 
    The fault to seed is a number, taken from the environment as the checker starts, 0 for none: */
@@ -15,10 +15,14 @@
 #define TICKET_IN_TWO_STEPS (fault == 5)
 #define UPDATES_OUT_OF_TURN (fault == 6) /* an update takes its turn only after its function */
 #define NOT_RETIRED         (fault == 7) /* a replaced version's balance is not settled */
+#define TOLD_LATE           (fault == 8) /* a version's number is told after it has come */
 byte fault;
 
 #ifndef LOADERS
 #define LOADERS 1
+#endif
+#ifndef REFRESHERS
+#define REFRESHERS 0
 #endif
 #ifndef STORERS
 #define STORERS 1
@@ -38,6 +42,7 @@ byte fault;
 byte word_slot, word_count; /* one word: always changed together */
 byte balance[SLOTS], version[SLOTS];
 bit taken[SLOTS];
+byte latest; /* the number of the newest version; here a version is its number */
 byte next, serving; /* writers' tickets */
 
 /* What is so, for the assertions. */
@@ -127,12 +132,20 @@ inline put() {
     atomic { versions++; fresh = versions; references[fresh] = 1; version[slot] = fresh };
     balance[slot] = START;
     taken[slot] = 1;
+    if
+    :: TOLD_LATE
+    :: else -> latest = fresh
+    fi;
     atomic {
         assert(seen == 0 || present == seen); /* what a swap or an update has seen is what it replaces */
         old = word_slot; count = word_count;
         word_slot = slot; word_count = 0;
         present = fresh
     };
+    if
+    :: TOLD_LATE -> latest = fresh
+    :: else
+    fi;
     slot = 0; fresh = 0
 }
 
@@ -152,6 +165,37 @@ proctype Loader() {
     :: n < CALLS -> n++; load(seen); atomic { drop(seen); seen = 0 }
     :: else -> break
     od;
+    done++
+}
+
+/* pm_shared_refresh: what it has afterwards is no older than what was present when it was called */
+proctype Refresher() {
+    byte n, slot, count, was, seen, mine, map, least;
+    bit zero;
+    do
+    :: n < CALLS ->
+        n++;
+        atomic { least = present };
+        if
+        :: latest == mine
+        :: else ->
+            load(seen);
+            atomic {
+                if
+                :: mine != 0 -> drop(mine)
+                :: else
+                fi;
+                mine = seen; seen = 0
+            }
+        fi;
+        assert(mine >= least);
+        least = 0
+    :: else -> break
+    od;
+    if
+    :: mine != 0 -> atomic { drop(mine); mine = 0 }
+    :: else
+    fi;
     done++
 }
 
@@ -225,9 +269,13 @@ init {
     c_code { now.fault = getenv("FAULT") ? atoi(getenv("FAULT")) : 0; };
     atomic {
         versions = 1;
-        balance[0] = START; taken[0] = 1; version[0] = 1; references[1] = 1; present = 1;
+        balance[0] = START; taken[0] = 1; version[0] = 1; references[1] = 1; present = 1; latest = 1;
         do
         :: i < LOADERS -> run Loader(); i++
+        :: else -> i = 0; break
+        od;
+        do
+        :: i < REFRESHERS -> run Refresher(); i++
         :: else -> i = 0; break
         od;
         do
@@ -240,7 +288,7 @@ init {
         od
     };
     /* pm_shared_free: all versions are given up, once each, and all slots. */
-    atomic { done == LOADERS + STORERS + UPDATERS; i = word_count };
+    atomic { done == LOADERS + REFRESHERS + STORERS + UPDATERS; i = word_count };
     add(word_slot, i - START);
     atomic {
         for (i : 1 .. versions) { assert(dead[i] && references[i] == 0) }
