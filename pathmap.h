@@ -8266,7 +8266,9 @@ static size_t pm__build_spell(const pm__build *b, size_t i, size_t end, size_t f
     return e->len - from > PM__SUFFIX_MAX ? 0 : pm__build_cost(b->cx, e->len - from, e->child);
 }
 
-static PM__INLINE bool pm__build_is_tip(const pm__build *b, size_t i, size_t from) { return b->ents[i].len == from + 1; }
+static PM__INLINE bool pm__build_is_tip(const pm__build *b, size_t i, size_t from) {
+    return b->ents[i].len == from + 1;
+}
 
 /* Where the parts of a range node of entries [lo, hi) would begin, and the last one end. Returns how many there are, or
    0: no range node is to be made. */
@@ -8818,7 +8820,7 @@ static bool pm__gather_fits(pm__ref above, pm__ref r) {
     if (pm__ref_kind(above) == PM__RANGE) return k->n <= most / 2;
     if (pm__ref_kind(above) != PM__LINE) {
         const pm__byte *x = (const pm__byte *)pm__ref_ptr(above);
-        if (x->nc >= PM__RANGE_GROUPS) return k->n <= 2 && ((uintptr_t)k >> 5) % 4 == 0; /* now and then */
+        if (x->nc >= PM__RANGE_GROUPS) return k->n <= 3 && k->body[0] % 4 == 0; /* now and then */
         return k->n <= 2 && !pm__byte_is_wide(x) && x->nc + x->nv - 1u + k->n <= most;
     }
     const pm__line *x = (const pm__line *)pm__ref_ptr(above);
@@ -13806,7 +13808,8 @@ static pm__lists_side pm__lists_part_take(pm__lists_parts *p, unsigned bound) {
 }
 
 /* Begins with a side; adds up how many entries, children and bytes of prefixes to spell out it has. */
-static void pm__lists_parts_open(pm__lists_parts *p, const pm_place *at, unsigned *ents, unsigned *kids, size_t *bytes) {
+static void pm__lists_parts_open(pm__lists_parts *p, const pm_place *at, unsigned *ents, unsigned *kids,
+                                 size_t *bytes) {
     p->range = pm__place_in_range(at) ? pm__place_line(at) : NULL;
     p->line = *at;
     for (unsigned i = 0; i < pm__lists_parts_count(p); i++) {
@@ -14306,7 +14309,9 @@ static PM__NOINLINE void pm__masks_view_part(pm__masks_view *v, const pm__byte *
     for (int b = pm_mask_next(&m, 0); b >= 0; b = pm_mask_next(&m, b + 1)) {
         const uint8_t c = (uint8_t)b;
         if (pm__byte_has_val(x, c)) pm_mask_set(&v->val, c), v->vals[v->nv++] = *pm__byte_val(x, c);
-        if (pm__byte_has_child(x, c)) pm_mask_set(&v->child, c), v->kids[v->nc++] = pm__merge_root(*pm__byte_child(x, c));
+        if (!pm__byte_has_child(x, c)) continue;
+        pm_mask_set(&v->child, c);
+        v->kids[v->nc++] = pm__merge_root(*pm__byte_child(x, c));
     }
 }
 
@@ -14752,8 +14757,10 @@ static bool pm__pairs_open(pm__merge_run *q, const pm_place *a, const pm_place *
             return pm__lists_open(q, a, b);
         return pm__select_open(q, a, b);
     }
-    if (pm__place_in_range(a) || pm__place_in_range(b))
-        return pm__lists_has_parts(a) && pm__lists_has_parts(b) ? pm__lists_open_parts(q, a, b) : pm__masks_open(q, a, b);
+    if (pm__place_in_range(a) || pm__place_in_range(b)) {
+        const bool parts = pm__lists_has_parts(a) && pm__lists_has_parts(b);
+        return parts ? pm__lists_open_parts(q, a, b) : pm__masks_open(q, a, b);
+    }
     if (pm__merge_unites(q->op) || (!line_a && !line_b)) return pm__masks_open(q, a, b);
     return line_a || q->op == PM__MERGE_MEET ? pm__lists_open(q, a, b) : pm__masks_open(q, a, b);
 }

@@ -338,7 +338,9 @@ static size_t pm__build_spell(const pm__build *b, size_t i, size_t end, size_t f
     return e->len - from > PM__SUFFIX_MAX ? 0 : pm__build_cost(b->cx, e->len - from, e->child);
 }
 
-static PM__INLINE bool pm__build_is_tip(const pm__build *b, size_t i, size_t from) { return b->ents[i].len == from + 1; }
+static PM__INLINE bool pm__build_is_tip(const pm__build *b, size_t i, size_t from) {
+    return b->ents[i].len == from + 1;
+}
 
 /* Where the parts of a range node of entries [lo, hi) would begin, and the last one end. Returns how many there are, or
    0: no range node is to be made. */
@@ -890,7 +892,7 @@ static bool pm__gather_fits(pm__ref above, pm__ref r) {
     if (pm__ref_kind(above) == PM__RANGE) return k->n <= most / 2;
     if (pm__ref_kind(above) != PM__LINE) {
         const pm__byte *x = (const pm__byte *)pm__ref_ptr(above);
-        if (x->nc >= PM__RANGE_GROUPS) return k->n <= 2 && ((uintptr_t)k >> 5) % 4 == 0; /* now and then */
+        if (x->nc >= PM__RANGE_GROUPS) return k->n <= 3 && k->body[0] % 4 == 0; /* now and then */
         return k->n <= 2 && !pm__byte_is_wide(x) && x->nc + x->nv - 1u + k->n <= most;
     }
     const pm__line *x = (const pm__line *)pm__ref_ptr(above);

@@ -561,7 +561,8 @@ static pm__lists_side pm__lists_part_take(pm__lists_parts *p, unsigned bound) {
 }
 
 /* Begins with a side; adds up how many entries, children and bytes of prefixes to spell out it has. */
-static void pm__lists_parts_open(pm__lists_parts *p, const pm_place *at, unsigned *ents, unsigned *kids, size_t *bytes) {
+static void pm__lists_parts_open(pm__lists_parts *p, const pm_place *at, unsigned *ents, unsigned *kids,
+                                 size_t *bytes) {
     p->range = pm__place_in_range(at) ? pm__place_line(at) : NULL;
     p->line = *at;
     for (unsigned i = 0; i < pm__lists_parts_count(p); i++) {

@@ -56,7 +56,9 @@ static PM__NOINLINE void pm__masks_view_part(pm__masks_view *v, const pm__byte *
     for (int b = pm_mask_next(&m, 0); b >= 0; b = pm_mask_next(&m, b + 1)) {
         const uint8_t c = (uint8_t)b;
         if (pm__byte_has_val(x, c)) pm_mask_set(&v->val, c), v->vals[v->nv++] = *pm__byte_val(x, c);
-        if (pm__byte_has_child(x, c)) pm_mask_set(&v->child, c), v->kids[v->nc++] = pm__merge_root(*pm__byte_child(x, c));
+        if (!pm__byte_has_child(x, c)) continue;
+        pm_mask_set(&v->child, c);
+        v->kids[v->nc++] = pm__merge_root(*pm__byte_child(x, c));
     }
 }
 

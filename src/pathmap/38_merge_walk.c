@@ -61,8 +61,10 @@ static bool pm__pairs_open(pm__merge_run *q, const pm_place *a, const pm_place *
             return pm__lists_open(q, a, b);
         return pm__select_open(q, a, b);
     }
-    if (pm__place_in_range(a) || pm__place_in_range(b))
-        return pm__lists_has_parts(a) && pm__lists_has_parts(b) ? pm__lists_open_parts(q, a, b) : pm__masks_open(q, a, b);
+    if (pm__place_in_range(a) || pm__place_in_range(b)) {
+        const bool parts = pm__lists_has_parts(a) && pm__lists_has_parts(b);
+        return parts ? pm__lists_open_parts(q, a, b) : pm__masks_open(q, a, b);
+    }
     if (pm__merge_unites(q->op) || (!line_a && !line_b)) return pm__masks_open(q, a, b);
     return line_a || q->op == PM__MERGE_MEET ? pm__lists_open(q, a, b) : pm__masks_open(q, a, b);
 }
