@@ -642,6 +642,7 @@ typedef struct pm_place {
     uint64_t node;  /* reference of the node, 0: no branch below */
     uint16_t depth; /* bytes of path matched inside the node */
     uint8_t lo, hi; /* line nodes: the entries that agree with the path; byte nodes: the byte */
+    uint16_t since; /* line nodes: from this depth down to `depth` these same entries do */
     uint8_t part;   /* from 1 on: which part of a range node the node is, if the way here tells */
 } pm_place;
 
@@ -2243,6 +2244,14 @@ PM_API PM_NODISCARD pm_status pm_head_write_unchecked(pm_head *h, const void *pa
             something since the last snapshot. If the system refuses that later than when the head was made: up to
             10 ms instead, once for each writer given out before */
 PM_API PM_NODISCARD pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *out);
+/* Brings a snapshot reader of this head up to date: it shows what one requested now would. Root and focus stay.
+   *changed (may be NULL): whether a new one has taken its place, so that values and nodes seen before are over. It has
+   not if no writer of the head has begun a change since the reader was made.
+   Fails    PM_NOMEM: `z` is as before; PM_INVALID: `z` is not open, not of this head, pinned, or a fork
+   Cost     if nothing has changed: one load of a word that writers change when they begin to write after a snapshot, so
+            readers that refresh share no cache line that any of them writes. Else that of pm_head_read, and a drop
+   Threads  any; `z` is the caller's */
+PM_API PM_NODISCARD pm_status pm_head_refresh(pm_head *h, pm_rz *z, bool *changed);
 /* Gives out a snapshot reader of an instant that all writers under `path` have in common, between the beginning of the
    call and its end: none of them is inside a call then. It waits for the calls in flight; writers that want to begin a
    call meanwhile wait, also those that have been given out in between. Else as pm_head_read. */
@@ -2558,6 +2567,7 @@ typedef enum pm_image_kind {
 typedef struct pm_image {
     const uint8_t *data;
     size_t size, maps;
+    size_t start, list; /* where the first record may lie; where the maps are listed */
     pm_image_kind kind;
 } pm_image;
 
@@ -2680,6 +2690,204 @@ PM_API PM_NODISCARD pm_status pm_image_get(const pm_image *image, size_t i, cons
    Threads  any number */
 PM_API PM_NODISCARD pm_status pm_image_load(const pm_image *image, const pm_image_reading *reading, pm_map *out,
                                             pm_error *error);
+
+/* ---- src/pathmap/76_store.h ---------------------------------------------------------------------------- */
+
+/* Stores: files that hold versions of maps, safe against crashes.
+
+   A commit appends what is new since the commit before, and then a record that vouches for all of it. Nothing that was
+   committed is ever written again: so a crash at any time, of the program or the machine, leaves the newest commit that
+   is whole, and every version stays what it was. A version is read where it lies, as an image (72_image.h): nothing is
+   loaded for that, and processes share the pages. docs/formats.md says what stands in the file.
+
+       pm_store *s;
+       pm_map m;
+       if (pm_store_open("shop.store", &(pm_store_options){.create = true}, &s, NULL) != PM_OK) ..
+       if (pm_store_load(s, NULL, NULL, &m, NULL) != PM_OK) ..     // the newest version as a map; empty at first
+       ..                                                          // change the map
+       if (pm_store_commit(s, &m, NULL, NULL) != PM_OK) ..         // appends what has changed, and waits for the disk
+       pm_commit v;
+       for (pm_status st = pm_store_newest(s, NULL, &v); st == PM_OK; st = pm_commit_before(&v, &v))
+           .. pm_image_get(&v.image, 0, "milk", 4, &price) ..      // time travel
+       pm_store_close(s);
+
+   Roots. A commit may have a name; each name is a root with versions of its own, and no name is one too. So a store can
+   hold several maps, or branches of one.
+
+   Who may do what. One process has a store open for writing, and opens it once: others get PM_BUSY. Any number of
+   processes have it open for reading at the same time, and see new commits when they call pm_store_refresh. Within a
+   process any number of threads may use one pm_store, for all calls but pm_store_close. Commits go one after the other;
+   threads that wait for the disk at the same time share one sync.
+
+   What is safe when. When pm_store_commit has returned PM_OK the version is on the disk, and is found there after any
+   crash. Until then a crash leaves either the version before or the new one, whole. Stores that are `unsynced` do not
+   wait for the disk: there a crash of the program loses nothing, a crash of the machine the versions since the last
+   pm_store_sync, from some version on. Other processes may see a version shortly before it is safe.
+
+   What is trusted. Opening checks the header, and all bytes of the commits since the last sync; the commit records are
+   checked as they are met. Reading an older version checks each reference on its way, so that no file whatever makes it
+   read elsewhere, or never end. pm_store_verify finds any damage. A file that is cut while it is open for reading takes
+   its readers down (SIGBUS): nobody but the store may write it. */
+
+/* What a store asks of the system; all of them return PM_OK, PM_IO, or what the call is said to return. They may be
+   called by several threads at once. Tests put functions here that fail, or that lose what was not synced. */
+typedef struct pm_files {
+    void *ctx; /* given to all of them */
+    /* Opens the file `name` for reading, and for writing too if `write`; makes it if `make`, empties it if `empty`. */
+    pm_status (*open)(void *ctx, const char *name, bool write, bool make, bool empty, void **file);
+    void (*close)(void *ctx, void *file);
+    pm_status (*size)(void *ctx, void *file, uint64_t *size);
+    /* Reads n bytes from place `at`; fewer, *got, only at the end of the file. */
+    pm_status (*read)(void *ctx, void *file, uint64_t at, void *to, size_t n, size_t *got);
+    /* Writes n bytes; after a failure any part of them may be written. */
+    pm_status (*write)(void *ctx, void *file, uint64_t at, const void *from, size_t n);
+    /* Returns when all that was written before is on the disk, and the file's size. */
+    pm_status (*sync)(void *ctx, void *file);
+    pm_status (*cut)(void *ctx, void *file, uint64_t size);
+    /* Maps bytes [0, len) of the file, for reading. What lies beyond the end of the file, and what is written later,
+       must show when it is there. NULL: files are read into memory. */
+    pm_status (*map)(void *ctx, void *file, size_t len, const void **at);
+    void (*unmap)(void *ctx, const void *at, size_t len);
+    /* Takes the file for this process, until it is closed. PM_BUSY: another one has it. */
+    pm_status (*lock)(void *ctx, void *file);
+    /* Tells whether `name` leads to this file. */
+    pm_status (*named)(void *ctx, void *file, const char *name, bool *same);
+    /* Gives the file `from` the name `to`, at once, in the place of the file that had it. */
+    pm_status (*rename)(void *ctx, const char *from, const char *to);
+    /* Returns when what `name` leads to is on the disk: syncs its directory. */
+    pm_status (*sync_name)(void *ctx, const char *name);
+} pm_files;
+
+/* Returns the functions of this system: POSIX files, else those of <stdio.h>, which have no locks, cannot sync, read
+   files into memory, and cannot compact; NULL where there are no files (PM_NO_STDIO). */
+PM_API const pm_files *pm_files_default(void);
+
+/* How to open a store; zero everywhere is the default: an existing file, for writing, with syncs. */
+typedef struct pm_store_options {
+    bool create;           /* makes the file if there is none */
+    bool read_only;        /* for reading; needs no right to write */
+    bool unsynced;         /* commits do not wait for the disk: pm_store_sync does */
+    const pm_files *files; /* NULL: pm_files_default() */
+    uint64_t identity[2];  /* of a new store; zero: random words, as far as the system has some */
+} pm_store_options;
+
+typedef struct pm_store pm_store;
+
+/* Opens a store.
+   Owns     *out: pm_store_close
+   Fails    PM_IO: there is no such file, or what reading, writing or syncing met; PM_BUSY: another process writes it
+            (not of `read_only`); PM_CORRUPT: this is no store; PM_INVALID: of a later version, or more than this
+            machine can address; PM_NOMEM. *error (may be NULL; untouched by success) says so in text, with the place.
+            *out is untouched
+   Cost     reads what the last commit appended, and what a crash left behind it; if the last commits were not synced,
+            what these appended */
+PM_API PM_NODISCARD pm_status pm_store_open(const char *name, const pm_store_options *options, pm_store **out,
+                                            pm_error *error);
+
+/* Closes a store. Versions that are open stay so. What was not synced is not synced now. NULL is allowed. */
+PM_API void pm_store_close(pm_store *s);
+
+/* What a commit says beside its map; zero everywhere is the default. */
+typedef struct pm_commit_options {
+    const char *name;  /* of the root; NULL: the one without a name */
+    uint64_t time;     /* the caller's, for example nanoseconds since 1970 */
+    uint64_t label[2]; /* the caller's, for example pm_hash of the map */
+    /* Tells the bytes that a value stands for, as of pm_image_options. */
+    void *ctx;
+    pm_status (*bytes)(void *ctx, pm_val val, const void **data, size_t *len);
+} pm_commit_options;
+
+/* Appends a version of a root: the map as it is. `how` may be NULL. Only what is new is written if the map comes from
+   the one that was loaded (pm_store_load) or committed last under this name, by changes to it or to clones; else all of
+   it. A map that has not changed makes a version as well, of 160 bytes.
+   Fails    PM_INVALID: the store is open for reading, the name is longer than 65,535 bytes; PM_NOMEM; PM_IO: the disk
+            is full, or failed; what `bytes` returned. Nothing has been committed, and the store can be used, but for
+            this: when syncing has failed, what is on the disk cannot be known before the store is opened again; the
+            version may be there then. All commits fail until then. *error (may be NULL) says so in text
+   Cost     O(changes * depth), and a sync. Keeps a clone of the map until the next commit
+   Threads  a read of the map; any number may commit */
+PM_API PM_NODISCARD pm_status pm_store_commit(pm_store *s, const pm_map *m, const pm_commit_options *how,
+                                              pm_error *error);
+
+/* Returns when all versions that are there are on the disk; of a store that is not `unsynced` they are.
+   Fails    PM_IO, as pm_store_commit */
+PM_API PM_NODISCARD pm_status pm_store_sync(pm_store *s);
+
+/* Looks for versions that another process has committed, in the same file or in a new one that took its name
+   (pm_store_compact). *changed (may be NULL): whether there are any.
+   Fails    PM_IO, PM_CORRUPT, PM_NOMEM: what was known before stays */
+PM_API PM_NODISCARD pm_status pm_store_refresh(pm_store *s, bool *changed);
+
+/* A version. Fields are to be read only. */
+typedef struct pm_commit {
+    pm_image image;    /* its map is number 0 */
+    uint64_t sequence; /* 1 of the first commit, of whatever name, and one more of each */
+    uint64_t time, label[2];
+    pm_key name;    /* of the root; no bytes: the one without a name. Valid as the version */
+    uint64_t size;  /* bytes that the commit appended */
+    uint64_t place; /* private, as is what follows */
+    void *block;
+} pm_commit;
+
+/* Finds the newest version of a root; `name` NULL: the one without a name.
+   Owns     *out: pm_commit_drop. It may outlive the store
+   Fails    PM_INVALID: there is none; PM_CORRUPT; PM_NOMEM. *out is untouched
+   Cost     O(commits of other names since)
+   Threads  any */
+PM_API PM_NODISCARD pm_status pm_store_newest(pm_store *s, const char *name, pm_commit *out);
+/* The newest version of all, of whatever name. */
+PM_API PM_NODISCARD pm_status pm_store_last(pm_store *s, pm_commit *out);
+/* Finds the version with a sequence number. Cost: O(commits since). */
+PM_API PM_NODISCARD pm_status pm_store_at(pm_store *s, uint64_t sequence, pm_commit *out);
+
+/* Goes from a version to the one of the same root before it. *out may be *v: that is dropped then.
+   Owns     *out: pm_commit_drop
+   Fails    PM_INVALID: it is the first, or the first that was kept; PM_CORRUPT. Nothing has changed, *v is still owned
+   Cost     O(1) */
+PM_API PM_NODISCARD pm_status pm_commit_before(const pm_commit *v, pm_commit *out);
+/* The same to the commit before, of whatever name. */
+PM_API PM_NODISCARD pm_status pm_commit_earlier(const pm_commit *v, pm_commit *out);
+/* Makes *out a second owner of what *v reads. */
+PM_API void pm_commit_share(const pm_commit *v, pm_commit *out);
+/* Gives up a version. Dropping twice, or dropping zero or NULL, is harmless. */
+PM_API void pm_commit_drop(pm_commit *v);
+
+/* Loads the newest version of a root into memory, as pm_image_load does, from which commits under this name go on; an
+   empty map if there is none. `name` and `reading` may be NULL.
+   Owns     the caller drops *out
+   Fails    PM_CORRUPT, PM_NOMEM, PM_BADHOOK, what `reading->make` returned. *out is untouched */
+PM_API PM_NODISCARD pm_status pm_store_load(pm_store *s, const char *name, const pm_image_reading *reading, pm_map *out,
+                                            pm_error *error);
+
+/* Checks all of a store, as it is known now: all checksums, and that everything in every version is as it would have
+   been written.
+   Fails    PM_CORRUPT, and *error (may be NULL) says what is wrong where; PM_IO; PM_NOMEM
+   Cost     reads the file twice; takes an eighth of its size in memory until it returns */
+PM_API PM_NODISCARD pm_status pm_store_verify(pm_store *s, pm_error *error);
+
+/* Keeps only some versions: writes them to a new file beside this one, NAME.part, which then takes its name. Versions
+   that are open, here and in other processes, stay what they are: the old file goes when the last of them is dropped.
+   keep: tells whether to keep a version, of which the newest of each root are kept in any case; called from the newest
+   version to the oldest. NULL: only these are kept.
+   Fails    PM_INVALID: the store is open for reading; PM_IO, PM_NOMEM, PM_CORRUPT: the old file is as it was, and stays
+            in use; what remains of NAME.part is written over the next time
+   Cost     reads and writes what is kept; takes an eighth of the file's size in memory, and 32 bytes for each record
+            that is kept, until it returns. Commits wait meanwhile; readers do not */
+PM_API PM_NODISCARD pm_status pm_store_compact(pm_store *s, bool (*keep)(void *ctx, const pm_commit *v), void *ctx,
+                                               pm_error *error);
+
+/* What is known of a store. */
+typedef struct pm_store_info {
+    uint64_t identity[2];
+    uint64_t sequence; /* of the newest version; 0: there is none */
+    uint64_t size;     /* of the file, up to the end of that */
+    uint64_t synced;   /* how much of it is known to be on the disk; reading only: to have been */
+    uint64_t lost;     /* bytes behind the newest whole commit that opening has found, and cut off if for writing */
+    bool failed;       /* syncing has failed: nothing is committed any more */
+} pm_store_info;
+
+/* Tells what is known of a store. */
+PM_API void pm_store_get_info(const pm_store *s, pm_store_info *out);
 
 /* ---- src/pathmap/77_parallel.h ------------------------------------------------------------------------- */
 
@@ -3191,6 +3399,58 @@ typedef struct pm_sharing {
    Threads  a read of each */
 PM_API PM_NODISCARD pm_status pm_get_sharing(const pm_map *const *maps, size_t n, pm_sharing *out);
 
+/* ---- src/pathmap/84_act.h ------------------------------------------------------------------------------ */
+
+/* ACT files ("ACTree03"): the Rust PathMap's tries in compact form, with a 64-bit word for each value. docs/formats.md
+   says what stands in one. A file is made of a map, and a map of a file; to read where a file lies, there are images
+   (72_image.h), which also know damage by a checksum: an ACT file has none, so what is wrong in it may go unnoticed,
+   but never makes anybody read elsewhere or without end. */
+
+/* Settings; zero everywhere is the default. */
+typedef struct pm_act_options {
+    void *ctx; /* given to `word` and `val` */
+    /* Writing: tells the word that a value is written as. NULL: the value itself. Anything but PM_OK ends the writing,
+       which returns it. */
+    pm_status (*word)(void *ctx, pm_val val, uint64_t *word);
+    /* Reading: makes the value of a word, which becomes the map's. NULL: the word itself. Anything but PM_OK ends the
+       reading, which returns it. */
+    pm_status (*val)(void *ctx, uint64_t word, pm_val *val);
+    /* Reading: the most bytes of path that may be taken from the file, where runs that it stores once count as often as
+       they are used. 0: as many as there are. */
+    uint64_t most;
+} pm_act_options;
+
+/* Writes a map as an ACT file: all locations, dangling ones included, and values as words (of sets of paths 0).
+   Subtries that the map shares are written once, as are equal runs. `options` and `error` (untouched by success) may be
+   NULL.
+   Fails    PM_NOMEM; PM_MISMATCH: values are owned (retain, release), and there is no `word`; what `word` or `write`
+            returned. Without memory nothing has been written
+   Cost     O(bytes of path in distinct nodes); makes the file in memory
+   Threads  a read of the map */
+PM_API PM_NODISCARD pm_status pm_act_write(const pm_map *m, pm_write_fn write, void *ctx, const pm_act_options *options,
+                                           pm_error *error);
+
+/* The same to the file `name`, as pm_paths_write_file does.
+   Fails    also PM_IO */
+PM_API PM_NODISCARD pm_status pm_act_write_file(const pm_map *m, const char *name, const pm_act_options *options,
+                                                pm_error *error);
+
+/* Makes a map of an ACT file that lies at block[0..size). What is stored once and used often is shared again. `ops` and
+   `pool` as for pm_new; `options` and `error` (untouched by success) may be NULL.
+   Owns     the caller drops *out, which refers to nothing in the block
+   Fails    PM_CORRUPT: this is no such file, or a place that is used is damaged (error->offset: where); PM_MISMATCH:
+            values of `ops` are owned, and there is no `val`; PM_NOMEM: also for more than options->most; PM_BADHOOK:
+            `ops` are refused; what `val` returned. *out is untouched
+   Cost     O(nodes, and bytes of their runs); a quarter of the block's size in memory until it returns
+   Threads  any */
+PM_API PM_NODISCARD pm_status pm_act_read(const pm_ops *ops, pm_pool *pool, const void *block, size_t size,
+                                          const pm_act_options *options, pm_map *out, pm_error *error);
+
+/* The same from the file `name`, which is read into memory first.
+   Fails    also PM_IO */
+PM_API PM_NODISCARD pm_status pm_act_read_file(const pm_ops *ops, pm_pool *pool, const char *name,
+                                               const pm_act_options *options, pm_map *out, pm_error *error);
+
 /* ---- src/pathmap/85_patch_stream.h --------------------------------------------------------------------- */
 
 /* Patches as streams: written to a file or a connection, and read where the other map is. docs/formats.md says what
@@ -3250,6 +3510,105 @@ PM_API PM_NODISCARD pm_status pm_patch_read(const pm_ops *ops, pm_read_fn read, 
    Fails    also PM_IO */
 PM_API PM_NODISCARD pm_status pm_patch_read_file(const pm_ops *ops, const char *name, const pm_patch_options *options,
                                                  pm_patch *out, pm_error *error);
+
+/* ---- src/pathmap/86_sync.h ----------------------------------------------------------------------------- */
+
+/* Sending what a peer lacks: one side gets what the other has, by hashes of content, in O(depth) round trips, and
+   without either knowing what the other had before.
+
+   The receiver asks, the sender answers, message by message. The library opens no connection: it makes messages and is
+   fed messages, and the program carries them, whole and in turn.
+
+       receiver: status = pm_sync_new(&have, NULL, &s);
+                 while (status == PM_OK && !pm_sync_done(s)) {
+                     status = pm_sync_ask(s, send_message, &connection);      // one call of send_message
+                     ..receive `msg`..
+                     if (status == PM_OK) status = pm_sync_take(s, msg, len, &error);
+                 }
+                 now = pm_sync_map(s);
+       sender:   for each message: status = pm_sync_answer(source, msg, len, send_message, &connection, &error);
+
+   The receiver begins with the root. An answer about a place says what lies there down to the next fork, and hashes of
+   what is below each child, or all that lies there if that is little; what has the hash of what the receiver has at the
+   same path is not asked for. Every answer must have the hash that was announced for its place, so a wrong one is
+   refused before it does anything. The hash is no defence against somebody who looks for collisions.
+
+   Nothing is lost with a connection: ask again over the next one. A later session may begin with the map that an
+   earlier one has come to (pm_sync_map): what was received has the right hashes, and is not sent again. */
+
+/* What a sender has. */
+typedef struct pm_sync_source pm_sync_source;
+
+/* Makes a source of what `m` holds now. `values` (may be NULL) as for pm_patch_write; it is copied.
+   Owns     pm_sync_source_free. The source has a clone of `m`
+   Fails    PM_NOMEM; what a `hash` hook failed with
+   Cost     that of pm_hash, and some 100 bytes a node
+   Threads  a read of `m` */
+PM_API PM_NODISCARD pm_status pm_sync_source_new(const pm_map *m, const pm_patch_options *values, pm_sync_source **out);
+
+/* Ends a source. NULL is allowed. */
+PM_API void pm_sync_source_free(pm_sync_source *s);
+
+/* Returns the hash of the map; that of an empty one of NULL.  Cost O(1) */
+PM_API pm_hash128 pm_sync_source_hash(const pm_sync_source *s);
+
+/* Answers one message of questions: calls `write` once, with one message. A source remembers no receiver and may answer
+   any number in turn. If it cannot tell all in about a megabyte, it answers the first questions only.
+   Fails    PM_CORRUPT: this is no message of questions; PM_INVALID: of a later version. *error (may be NULL; untouched
+            by success) says where in the message. PM_NOMEM; what `write`, or `values->bytes`, returned. Nothing is lost
+   Cost     O(answer), and memory for it
+   Threads  one call at a time on one source */
+PM_API PM_NODISCARD pm_status pm_sync_answer(pm_sync_source *s, const void *msg, size_t len, pm_write_fn write,
+                                             void *ctx, pm_error *error);
+
+/* What a receiver is doing. */
+typedef struct pm_sync pm_sync;
+
+/* Begins receiving, on top of what `have` holds, which may be nothing. `values` (may be NULL) as for pm_patch_read; it
+   is
+   copied. Its `most`, if not 0 at least 512 KiB, bounds what is kept for questions, and
+   what an answer to one of them takes.
+   Owns     pm_sync_free. It has a clone of `have`
+   Fails    PM_NOMEM; PM_BADHOOK: the table is refused
+   Cost     O(1); the first answer costs that of pm_hash of `have`, and some 100 bytes a node
+   Threads  a read of `have` */
+PM_API PM_NODISCARD pm_status pm_sync_new(const pm_map *have, const pm_patch_options *values, pm_sync **out);
+
+/* Ends it, wherever it is. NULL is allowed. */
+PM_API void pm_sync_free(pm_sync *s);
+
+/* Makes a message of questions: calls `write` once. Asked again before an answer, for one that was lost, it makes the
+   same message. When all is done it asks for the root, to see whether the sender has something new.
+   Fails    PM_NOMEM; what `write` returned. It may be asked again
+   Cost     O(message), at most 1,024 questions
+   Threads  one call at a time, as all that follow */
+PM_API PM_NODISCARD pm_status pm_sync_ask(pm_sync *s, pm_write_fn write, void *ctx);
+
+/* Takes in the answer to the last message. If the sender has gone over to another map, it begins anew with what it has.
+   Fails    PM_CORRUPT: this is no answer, or not what was announced; PM_INVALID: of a later version; PM_MISMATCH:
+            values of another kind; what `values->make` returned; PM_NOMEM: also for more than `most`. *error (NULL;
+            untouched by success) says where in the message. What was right before that place stays; ask again
+   Cost     O(answer), and changes of as many places */
+PM_API PM_NODISCARD pm_status pm_sync_take(pm_sync *s, const void *msg, size_t len, pm_error *error);
+
+/* Returns whether the receiver has all; then the hash of its map is the sender's. False of NULL.  Cost O(1) */
+PM_API bool pm_sync_done(const pm_sync *s);
+
+/* Returns a clone of what the receiver has so far: when all is done, the sender's map; before, what is already received
+   amid what it had. The caller drops it. NULL: an empty map.  Cost O(1) */
+PM_API pm_map pm_sync_map(const pm_sync *s);
+
+/* What it took. */
+typedef struct pm_sync_stats {
+    pm_hash128 hash;              /* the sender's, once an answer has come */
+    uint64_t round_trips;         /* answers taken in */
+    uint64_t bytes_out, bytes_in; /* in messages */
+    uint64_t questions;           /* answered */
+    uint64_t waiting;             /* questions still to be answered */
+} pm_sync_stats;
+
+/* Tells how far it is.  Cost O(1). NULL: zeros */
+PM_API void pm_sync_get_stats(const pm_sync *s, pm_sync_stats *out);
 
 /* ---- src/pathmap/87_clone_apart.h ---------------------------------------------------------------------- */
 
@@ -3415,6 +3774,42 @@ PM_API PM_NODISCARD pm_status pm_keep_outermost(pm_map *m, bool *changed);
 #if PM__THREADS && defined(__linux__)
 #include <errno.h>
 #include <sys/syscall.h>
+#endif
+/* Files that can be synced, locked and mapped. */
+#ifndef PM__FILES
+#if PM_NO_STDIO
+#define PM__FILES 0
+#elif defined(__linux__) || defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__)
+#define PM__FILES 1
+#else
+#define PM__FILES 0
+#endif
+#endif
+#if PM__FILES
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+#if defined(__GLIBC__)
+/* Strict C11 hides these. With 64 in their names their offsets have one size, whatever macros say. */
+extern ssize_t pread64(int fd, void *to, size_t n, __off64_t at);
+extern ssize_t pwrite64(int fd, const void *from, size_t n, __off64_t at);
+extern int ftruncate64(int fd, __off64_t len);
+extern int fsync(int fd);
+extern int fdatasync(int fd);
+#define pm__pread pread64
+#define pm__pwrite pwrite64
+#define pm__ftruncate ftruncate64
+typedef __off64_t pm__off;
+#else
+#define pm__pread pread
+#define pm__pwrite pwrite
+#define pm__ftruncate ftruncate
+typedef off_t pm__off;
+#endif
 #endif
 /* A process can fork while other threads are at work, and pthread_atfork tells of it. */
 #define PM__FORKS (PM__THREADS == PM__THREADS_POSIX)
@@ -8867,7 +9262,7 @@ PM__UNUSED static pm__ref pm__build_gathered(const pm__cx *cx, pm__ent *ents, un
    above. node 0: nothing below, depth 0. */
 
 static PM__INLINE pm_place pm__place_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0, 0};
     if (r && pm__ref_kind(r) == PM__LINE) p.hi = ((const pm__line *)pm__ref_ptr(r))->n;
     return p;
 }
@@ -8993,7 +9388,7 @@ static PM__INLINE bool pm__place_first(pm_place *p, const pm__line *x, uint8_t c
     if (!run) return false;
     p->lo = (uint8_t)pm__ctz32(run);
     p->hi = (uint8_t)(p->lo + pm__popcount32(run));
-    p->depth++;
+    p->since = ++p->depth;
     return true;
 }
 
@@ -9017,7 +9412,7 @@ static size_t pm__place_seek(pm_place *p, const pm__line *x, const uint8_t *s, s
         }
     }
     p->lo = (uint8_t)k.lo, p->hi = (uint8_t)k.hi;
-    p->depth = (uint16_t)(x->plen + used);
+    p->depth = p->since = (uint16_t)(x->plen + used);
     return used;
 }
 
@@ -9042,8 +9437,10 @@ static PM__INLINE bool pm__place_step_line(pm_place *p, uint8_t c) {
     unsigned first = i;
     while (i < end && *h == c) h += lens[i++];
     if (i == first) return false;
-    p->lo = (uint8_t)first, p->hi = (uint8_t)i;
     p->depth++;
+    if (p->hi - p->lo == (int)(i - first)) return true;
+    p->lo = (uint8_t)first, p->hi = (uint8_t)i;
+    p->since = p->depth;
     return true;
 }
 
@@ -9065,7 +9462,7 @@ static size_t pm__place_down_line(pm_place *p, const uint8_t *s, size_t len) {
             unsigned left = pm__line_suffix(x, i) - d;
             size_t max = len - used, m = pm__lcp(h, s + used, max < left ? max : left);
             if (!m) return used;
-            p->lo = (uint8_t)i;
+            if (p->lo != i) p->lo = (uint8_t)i, p->since = (uint16_t)(p->depth + 1);
             p->depth = (uint16_t)(p->depth + m);
             return used + m;
         }
@@ -9131,6 +9528,8 @@ PM__UNUSED static void pm__place_widen(pm_place *p, const uint8_t *s, size_t dep
         p->lo = p->hi = 0;
         return;
     }
+    if (depth >= p->since) return;
+    p->since = (uint16_t)depth;
     const pm__line *x = pm__place_line(p);
     if (depth <= x->plen) {
         p->lo = 0, p->hi = x->n;
@@ -10758,7 +11157,7 @@ PM__UNUSED static bool pm__trie_assign(const pm__cx *cx, pm__ref *root, const ui
 /* A place here is entered, or the root of a node: then its entries are filled in as it is opened, since that touches
    the node. */
 static PM__INLINE pm_place pm__compare_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0, 0};
     return p;
 }
 
@@ -10946,7 +11345,7 @@ static PM__INLINE bool pm__compare_end(const pm__compare *q, void *ctx, pm__cont
 }
 
 static PM__INLINE bool pm__compare_edges(const pm__compare *q, void *ctx, const pm__edge *a, const pm__edge *b) {
-    static const pm__edge none = {NULL, NULL, {0, 0, 0, 0, 0}, 0, 0, false, false};
+    static const pm__edge none = {NULL, NULL, {0, 0, 0, 0, 0, 0}, 0, 0, false, false};
     const pm__edge *l = a ? a : b;
     if (!a) a = &none;
     if (!b) b = &none;
@@ -11034,7 +11433,7 @@ static PM__INLINE bool pm__compare_prefix(const pm__compare *q, void *ctx, pm_pl
     if (!m) return true;
     if (a->node) a->depth = (uint16_t)(a->depth + m);
     if (b->node) b->depth = (uint16_t)(b->depth + m);
-    pm__contrast c = {s, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL, NULL, 0, 0, false, false, false};
+    pm__contrast c = {s, {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, NULL, NULL, 0, 0, false, false, false};
     if (x && m == left_a && pm__line_has_e(x)) c.val_a = pm__line_val(x, 0);
     if (y && m == left_b && pm__line_has_e(y)) c.val_b = pm__line_val(y, 0);
     return (!q->prefix || q->prefix(ctx, s, m)) && pm__compare_end(q, ctx, &c);
@@ -11066,7 +11465,7 @@ static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const 
     for (; ok && differ; differ &= differ - 1) {
         unsigned p = pm__ctz32(differ), i = (x->flags & PM__LINE_UNIT) ? pm__word_select(x->cmask, p) : p;
         const pm_val *u = px + (n - 1 - p), *v = py + (n - 1 - p);
-        pm__contrast c = {h + pm__line_off(x, i), {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL,  NULL,
+        pm__contrast c = {h + pm__line_off(x, i), {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, NULL,  NULL,
                           pm__line_suffix(x, i),  x->body[i],   false,        false, shared};
         if (pm__line_is_child(x, i)) c.a.node = *u, c.b.node = *v, c.dangles_a = !*u, c.dangles_b = !*v;
         else c.val_a = u, c.val_b = v;
@@ -11154,7 +11553,7 @@ static PM__INLINE bool pm__compare_bytes(const pm__compare *q, void *ctx, const 
     for (int k = pm__mask_next(&m, 0); ok && k >= 0; k = pm__mask_next(&m, k + 1)) {
         const uint8_t b = (uint8_t)k;
         bool shared_a = false, shared_b = false;
-        pm__contrast c = {NULL, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
+        pm__contrast c = {NULL, {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
         pm__compare_byte(x, b, &c.a, &c.val_a, &c.dangles_a, &shared_a);
         pm__compare_byte(y, b, &c.b, &c.val_b, &c.dangles_b, &shared_b);
         c.shared = shared_a && shared_b;
@@ -11372,7 +11771,7 @@ typedef struct pm__merge_frame {
 
 /* The root of a node that need not be looked at yet: the visit fills in its entries. */
 static PM__INLINE pm_place pm__merge_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0, 0};
     return p;
 }
 
@@ -12080,7 +12479,7 @@ static pm_place pm__select_row_place(const pm__select_row *r, unsigned i, unsign
     if (pm__select_row_is_child(r, i) && pm__select_row_len(r, i) == len)
         return pm__merge_root(pm__select_row_child(r, i));
     unsigned depth = r->x->plen + r->cut + len;
-    pm_place p = {r->node, (uint16_t)depth, (uint8_t)(r->lo + i), (uint8_t)(r->lo + end), 0};
+    pm_place p = {r->node, (uint16_t)depth, (uint8_t)(r->lo + i), (uint8_t)(r->lo + end), (uint16_t)depth, 0};
     return p;
 }
 
@@ -13303,7 +13702,7 @@ static void pm__lists_line(pm__lists_side *s, const pm_place *p, size_t skip, ui
         unsigned e = pm__line_has_e(x);
         if (e) s->e[s->n++] = pm__ent_make(ahead, more, false, *pm__line_val(x, 0)), s->e[0].fresh = false;
         if (x->n > e) {
-            pm_place behind = {p->node, x->plen, (uint8_t)e, x->n, 0};
+            pm_place behind = {p->node, x->plen, (uint8_t)e, x->n, x->plen, 0};
             s->behind = behind;
             s->folded = (int)s->n;
             s->e[s->n] = pm__ent_make(ahead, more, true, 0);
@@ -13347,7 +13746,8 @@ static bool pm__lists_byte(pm__lists_side *s, const pm_place *p, const pm__lists
 /* The place at the suffix (of length len) of entries [i, end): a child, or a run that goes on. */
 static pm_place pm__lists_place_of(const pm__lists_side *s, unsigned i, unsigned end, unsigned len) {
     if (s->e[i].child && s->e[i].len == len) return s->folded == (int)i ? s->behind : pm__merge_root(s->e[i].pay);
-    pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end), 0};
+    pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end), 0, 0};
+    p.since = p.depth;
     if (s->folded >= 0) p.lo = (uint8_t)s->lo, p.hi = s->behind.hi; /* within the prefix: all there is */
     return p;
 }
@@ -13374,7 +13774,7 @@ typedef struct pm__lists_two {
 static void pm__lists_keep(pm__lists_two *g, const pm__lists_side *s, unsigned i) {
     pm__merge_frame *f = g->f;
     if (s->folded == (int)i) {
-        const pm_place none = {0, 0, 0, 0, 0};
+        const pm_place none = {0, 0, 0, 0, 0, 0};
         bool left = s == &g->a;
         pm__merge_pair *p = pm__merge_pair_add(f, left ? s->behind : none, left ? none : s->behind);
         p->alg = left ? PM_ALG_LEFT : PM_ALG_RIGHT;
@@ -13890,7 +14290,7 @@ static void pm__lists_gather(pm__merge_frame *f) {
     unsigned n = 0, from = 0;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm__merge_pair *p = &f->pairs[i];
-        pm_place at = {0, 0, 0, 0, 0};
+        pm_place at = {0, 0, 0, 0, 0, 0};
         memmove(f->ents + n, f->ents + from, (p->at - from) * sizeof(pm__ent));
         n += p->at - from;
         from = (unsigned)p->at + p->count;
@@ -14273,7 +14673,7 @@ static unsigned pm__masks_view_room(const pm_place *p) {
 /* Notes what entries [i, end) of a line, which begin with byte c behind the place, have there: a value, something
    below. */
 static void pm__masks_view_add(pm__masks_view *v, const pm_place *p, uint8_t c, unsigned i, unsigned end) {
-    pm_place at = {p->node, (uint16_t)(p->depth + 1), (uint8_t)i, (uint8_t)end, 0};
+    pm_place at = {p->node, (uint16_t)(p->depth + 1), (uint8_t)i, (uint8_t)end, (uint16_t)(p->depth + 1), 0};
     pm__ref child;
     const pm_val *val = pm__place_val(&at);
     if (val) pm_mask_set(&v->val, c), v->vals[v->nv++] = *val;
@@ -14474,7 +14874,7 @@ static void pm__masks_pair(pm__merge_run *q, pm__merge_frame *f, const pm__masks
 static PM__NOINLINE bool pm__masks_open(pm__merge_run *q, const pm_place *pa, const pm_place *pb) {
     pm__masks_view a, b;
     pm_mask none = {{0, 0, 0, 0}};
-    pm_place empty = {0, 0, 0, 0, 0};
+    pm_place empty = {0, 0, 0, 0, 0, 0};
     pm_place kids_a[256], kids_b[256];
     pm_val vals_a[256], vals_b[256];
     pm__masks_view_of(&a, pa, kids_a, vals_a);
@@ -14542,7 +14942,7 @@ static bool pm__masks_sum(pm__merge_run *q, pm__merge_frame *f, pm__masks_all *m
 
 /* Lists what sides have below byte c, and makes the pair. Returns how many they are. */
 static size_t pm__masks_gather(pm__merge_frame *f, pm__masks_all *m, uint8_t c, pm_place *places) {
-    const pm_place none = {0, 0, 0, 0, 0};
+    const pm_place none = {0, 0, 0, 0, 0, 0};
     size_t n = 0, stubs = 0, some = 0;
     for (size_t i = 0; i < m->n; i++) {
         bool kid = pm_mask_test(&m->view[i].child, c);
@@ -14676,7 +15076,7 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
         return false;
     }
     for (unsigned i = 0; i < f->npairs; i++) {
-        pm_place at = {0, 0, 0, 0, 0};
+        pm_place at = {0, 0, 0, 0, 0, 0};
         pm__merge_pair *p = &f->pairs[i];
         pm_alg kept = pm__result_kept(p, &at);
         if (kept == PM_ALG_NONE && (!p->dangles || pm_mask_test(&f->vm, (uint8_t)p->at))) continue;
@@ -18629,7 +19029,8 @@ struct pm_claim {
     void (*left)(struct pm_claim *c);
     pm__a32 in_call; /* calls that the writer is in, one within the other */
     pm__a32 hold;    /* pm__hold: asks the writer not to begin a call */
-    bool fenced;     /* pm__fence_all does not work here; changed by the writer alone */
+    uint32_t calls;  /* since it was asked last: a rough number */
+    bool fenced;     /* fences itself: pm__fence_all does not work here, or costs more; changed by the writer alone */
     pm_txn group;    /* when it is open, this is what readers see */
 };
 
@@ -19876,8 +20277,9 @@ PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
    The writer stores `in_call` and then loads `hold`; who copies stores `hold` and then loads `in_call`; in between,
    both need a full fence, of which the writer's is free where pm__fence_all works.
    The same holds at the end of a change: who has seen the writer inside waits in the kernel, and the writer wakes it
-   up if it sees `hold` after it has stored `in_call`. Where pm__fence_all works neither can miss the other. Elsewhere
-   a full fence at each end would cost more than it is worth: there, who waits looks again after a millisecond. */
+   up if it sees `hold` after it has stored `in_call`. Where pm__fence_all works neither can miss the other: who has not
+   called it yet, does so before it sleeps. Elsewhere a full fence at each end would cost more than it is worth: there,
+   who waits looks again after a millisecond. */
 
 /* False: a change may not begin now. */
 static PM__INLINE bool pm__wz_claim_try_enter(struct pm_claim *c) {
@@ -19886,6 +20288,7 @@ static PM__INLINE bool pm__wz_claim_try_enter(struct pm_claim *c) {
         pm__store_relaxed(&c->in_call, depth + 1);
         return true;
     }
+    c->calls++;
     if (c->fenced) {
         pm__store_seq_cst(&c->in_call, 1);
         if (PM__LIKELY(pm__load_seq_cst(&c->hold) == 0)) return true;
@@ -20743,7 +21146,7 @@ static bool pm__combine_clause(pm__combine *c, const pm__combine_spot *s, uint64
 
 /* What all clauses make of it. */
 static bool pm__combine_by_pairs(pm__combine *c, const pm__combine_spot *s, pm__ref *out) {
-    pm__combine_part *part = c->room->part, sum = {{0, 0, 0, 0, 0}, 0};
+    pm__combine_part *part = c->room->part, sum = {{0, 0, 0, 0, 0, 0}, 0};
     pm_place *p = c->room->parts;
     size_t n = 0;
     bool ok = true;
@@ -21279,7 +21682,7 @@ static PM__INLINE bool pm__iter_stand(pm_rz *z, pm_frame *f, const pm__line *x, 
     if (pm__line_is_child(x, i)) lo = pm__line_agree_begin(x, i, h);
     else hi = len ? pm__line_agree_end(x, i, h) : x->n;
     f->place.lo = (uint8_t)lo, f->place.hi = (uint8_t)hi;
-    f->place.depth = (uint16_t)(x->plen + len);
+    f->place.depth = f->place.since = (uint16_t)(x->plen + len);
     z->len = z->exist_len = at + len;
     return true;
 }
@@ -21405,7 +21808,7 @@ static PM__INLINE void pm__iter_step_run(pm_rz *z, bool back) {
     z->run_val = pm__line_val(x, i);
     z->run = (uint8_t)(i + 1);
     f->place.lo = (uint8_t)i, f->place.hi = (uint8_t)end;
-    f->place.depth = (uint16_t)(x->plen + rest + 1);
+    f->place.depth = f->place.since = (uint16_t)(x->plen + rest + 1);
     z->len = z->exist_len = z->run_at + rest + 1;
 }
 
@@ -21567,7 +21970,7 @@ static void pm__iter_stand_below(pm_rz *z, pm_frame *f, const pm__line *x, unsig
     f->place.lo = (uint8_t)i;
     for (h += d ? lens[i] : 1, i++; i < end && *h == c; i++) h += d ? lens[i] : 1;
     f->place.hi = (uint8_t)i;
-    f->place.depth = (uint16_t)(x->plen + d + 1);
+    f->place.depth = f->place.since = (uint16_t)(x->plen + d + 1);
     z->len = z->exist_len = f->base + f->place.depth;
     z->path[z->len - 1] = c;
 }
@@ -25282,6 +25685,15 @@ static void pm__claims_accuse(const pm__claims *k, pm_val kind, const void *path
    the end. What a fence waits for is the changes in flight when it came. Others that come meanwhile wait for the same
    ones, or for fewer: neither fences nor writers can be put off for ever.
 
+   Which side fences. A fence of all threads costs who makes the snapshot a system call, and interrupts all threads; a
+   full fence at the beginning of a call costs the writer a few nanoseconds. So a writer that has made few calls since
+   it was held last goes over to fences of its own, and back when it has made more. It does so by itself, under the
+   lock, at a moment when it is inside: so each of its calls is of one kind, and who holds it knows which.
+
+   News. One word has the number of times that a writer has become dirty, twice, and one more as long as any is dirty. A
+   snapshot made when none was remembers it: as long as it stays the same, nobody has begun a change, and the snapshot
+   shows what a new one would.
+
    Waiting. Who waits for a change to end, or for a fence, takes the number of the head's bell, looks, gives up the lock
    and waits for the number to change. Under the lock the bell is rung only if somebody may be asleep; a writer that
    leaves a change rings it if it is held (pm__wz_leave).
@@ -25319,17 +25731,25 @@ typedef struct pm__piece {
 
 typedef struct pm__snap {
     bool fence;
+    bool fenced;  /* all threads have passed a fence since the writers are held */
     bool counted; /* among the head's zippers */
     struct pm__snap *next, **link; /* a fence that waits */
     const uint8_t *path;
     size_t len;
     pm_map map;
+    uint64_t news; /* the head's, when the base was cloned */
     size_t n, cap;
     pm__piece *pieces; /* they stay where they are while any is held */
 } pm__snap;
 
+#ifndef PM__HEAD_OFTEN
+#define PM__HEAD_OFTEN 64u /* calls between two snapshots, below which a writer fences itself; tests make this small */
+#endif
+
 struct pm_head {
     struct pm_claim reading; /* all snapshot readers' */
+    pm__a64 news;            /* stored with the lock held */
+    uint8_t apart[PM__APART];
     pm__lock lock;           /* guards all below, and claims but for what the zipper's thread uses */
     bool fenced;             /* fences of all threads are not to be had, for writers from now on */
     bool ring;               /* the bell, when the lock is given up */
@@ -25340,6 +25760,7 @@ struct pm_head {
     pm__claims claims;
     pm__writer *dirty;
     size_t ndirty;
+    uint64_t dirtied; /* how often a writer has become dirty */
     pm__claim *unsettled; /* ended, but for lack of memory */
     uint64_t out;     /* zippers given out, and being made, ever; */
     pm__a64 ended;    /* and those that have ended, which takes no lock */
@@ -25440,6 +25861,12 @@ static bool pm__head_claim_transfer(const pm__claim *c, const pm_map *from, pm_m
     return false;
 }
 
+/* With the lock held: whether snapshots are still what a new one would be. */
+static void pm__head_tell(pm_head *h) {
+    /* Release: pairs with the look in pm_head_refresh, though the lock orders all that matters. */
+    pm__store_release(&h->news, h->dirtied * 2 + (h->ndirty != 0));
+}
+
 /* Makes a writer clean. False: no memory. With the lock held, between two changes. */
 static bool pm__writer_clean(pm__writer *w) {
     pm_head *h = w->claim.head;
@@ -25449,6 +25876,7 @@ static bool pm__writer_clean(pm__writer *w) {
     h->ndirty--;
     *w->link_dirty = w->next_dirty;
     if (w->next_dirty) w->next_dirty->link_dirty = w->link_dirty;
+    pm__head_tell(h);
     return true;
 }
 
@@ -25465,6 +25893,8 @@ static void pm__writer_mark_dirty(pm__writer *w) {
     w->link_dirty = &h->dirty;
     if (w->next_dirty) w->next_dirty->link_dirty = &w->next_dirty;
     h->dirty = w;
+    h->dirtied++;
+    pm__head_tell(h);
     if (len == 0) {
         pm_drop(&h->base);
         return;
@@ -25499,9 +25929,8 @@ static void pm__writer_wait(struct pm_claim *c) {
     pm__writer_publish(w);
     pm__writer_mark_dirty(w);
     pm__writer_set_hold(w);
-    /* From fences of all threads, which the system refuses now, to full fences: by the writer itself and at a moment
-       when it is inside, so each of its calls is of one kind, and who holds the lock sees which. */
-    if (h->fenced) c->fenced = true;
+    c->fenced = h->fenced || c->calls < PM__HEAD_OFTEN;
+    c->calls = 0;
     pm__store_relaxed(&c->in_call, 1); /* whoever holds it next comes after us, through the lock */
     pm__head_unlock(h);
 }
@@ -25519,6 +25948,7 @@ static pm__claim *pm__head_claim(pm_head *h, size_t size, pm_val kind, const voi
     pm__store_relaxed(&c->zipper.in_call, 0);
     pm__store_relaxed(&c->zipper.hold, 0);
     c->zipper.fenced = h->fenced;
+    c->zipper.calls = PM__HEAD_OFTEN;
     if (pm__claims_add(&h->claims, c)) return c;
     pm__claim_free(c);
     return NULL;
@@ -25591,6 +26021,7 @@ static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {
     h->fenced = !pm__fence_prepare();
     h->claims.writers = h->claims.pins = pm_new(NULL, NULL);
     pm__store_relaxed(&h->ended, 0);
+    pm__store_relaxed(&h->news, 0);
     h->prefix_len = prefix_len;
     if (prefix_len) memcpy(h->prefix, prefix, prefix_len);
     return h;
@@ -25773,9 +26204,19 @@ static void pm__snap_hold(pm_head *h, pm__snap *p) {
         pm__store_seq_cst(&w->claim.zipper.hold, (uint32_t)PM__HOLD_WAIT);
         if (!w->claim.zipper.fenced) fence = true;
     }
+    p->fenced = fence;
     if (!fence || pm__fence_all()) return;
     h->fenced = true;
     pm__fence_by_time();
+}
+
+/* Before who makes a snapshot sleeps: writers that fence themselves do so when they begin, not when they leave. True:
+   they may have left unseen until now, and see from now on that they are held. With the lock held. */
+static bool pm__snap_fence(pm_head *h, pm__snap *p) {
+    if (p->fenced || h->fenced) return false;
+    p->fenced = true;
+    if (!pm__fence_all()) h->fenced = true;
+    return true;
 }
 
 static void pm__piece_let_go(pm__piece *q, bool fence) {
@@ -25835,7 +26276,7 @@ static void pm__head_fence_wait(pm_head *h, pm__snap *p) {
     for (;;) {
         uint32_t bell = pm__load_acquire(&h->bell); /* pairs with pm__head_ring of a writer that has left */
         if (pm__snap_is_quiet(p)) break;
-        pm__head_sleep(h, bell);
+        if (!pm__snap_fence(h, p)) pm__head_sleep(h, bell);
     }
     *p->link = p->next;
     if (p->next) p->next->link = p->link;
@@ -25848,10 +26289,11 @@ static pm_status pm__snap_gather(pm_head *h, pm__snap *p) {
     if (p->fence) pm__head_fence_wait(h, p);
     if (!pm__snap_settle(p)) return PM_NOMEM;
     p->map = pm_clone(&h->base);
+    p->news = pm__load_relaxed(&h->news);
     for (;;) {
         uint32_t bell = pm__load_acquire(&h->bell);
         if (pm__snap_take(p)) return PM_OK;
-        pm__head_sleep(h, bell);
+        if (!pm__snap_fence(h, p)) pm__head_sleep(h, bell);
     }
 }
 
@@ -25914,6 +26356,16 @@ static pm_status pm__head_open(const pm_head *h, pm_map *m, const void *path, si
     return PM_NOMEM;
 }
 
+/* The head's news when a snapshot reader was made, in places that only readers over views need. */
+static void pm__head_note(pm_rz *z, uint64_t news) {
+    z->first = (size_t)(news & SIZE_MAX);
+    z->bare = (size_t)(news >> 32);
+}
+
+static bool pm__head_is_new(const pm_rz *z, uint64_t news) {
+    return (news & 1) || z->first != (size_t)(news & SIZE_MAX) || z->bare != (size_t)(news >> 32);
+}
+
 static pm_status pm__head_read(pm_head *h, const void *path, size_t len, bool fence, pm_rz *out) {
     pm__snap p;
     if (out) *out = pm__rz_none;
@@ -25925,8 +26377,10 @@ static pm_status pm__head_read(pm_head *h, const void *path, size_t len, bool fe
     pm_status s = pm__snap_make(h, &p);
     if (s == PM_OK) s = pm__head_open(h, &p.map, path, len, out);
     pm__snap_free(h, &p);
-    if (s == PM_OK) out->claim = &h->reading;
-    else if (p.counted) pm__head_leave(h);
+    if (s == PM_OK) {
+        out->claim = &h->reading;
+        pm__head_note(out, p.news);
+    } else if (p.counted) pm__head_leave(h);
     return s;
 }
 
@@ -25936,6 +26390,27 @@ PM_API pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *o
 
 PM_API pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *out) {
     return pm__head_read(h, path, len, true, out);
+}
+
+PM_API pm_status pm_head_refresh(pm_head *h, pm_rz *z, bool *changed) {
+    if (changed) *changed = false;
+    if (!h || !z || z->claim != &h->reading) return PM_INVALID;
+    /* Acquire: a writer that has begun a change whose end we know of has told before. */
+    if (PM__LIKELY(!pm__head_is_new(z, pm__load_acquire(&h->news)))) return PM_OK;
+    pm_rz now;
+    size_t root_len = z->root_len - h->prefix_len;
+    pm_status s = pm_head_read(h, root_len ? z->path + h->prefix_len : NULL, root_len, &now);
+    if (s != PM_OK) return s;
+    (void)pm_rz_move_to(&now, z->len > z->root_len ? z->path + z->root_len : NULL, z->len - z->root_len);
+    s = now.status;
+    if (s == PM_OK) {
+        pm_rz was = *z;
+        *z = now;
+        now = was;
+        if (changed) *changed = true;
+    }
+    pm_rz_drop(&now);
+    return s;
 }
 
 /* ---- pinned readers ------------------------------------------------------------------------------------------ */
@@ -27830,7 +28305,11 @@ typedef struct pm__image_entry {
     bool has_val;
 } pm__image_entry;
 
-static PM__INLINE size_t pm__image_start(const pm_image *m) { return PM__IMAGE_HEADER + m->maps * PM__IMAGE_MAP; }
+/* An image may be a version in a store, whose map is told elsewhere than in a header. It may also be a window that a
+   writer looks through, where places count from its first byte: what lies before it is at places "below 0", and so is
+   `start`. Distances come out right in any case; places are compared as distances from `start`. */
+static PM__INLINE bool pm__image_has(const pm_image *m, size_t at) { return at - m->start < m->size - m->start; }
+static PM__INLINE bool pm__image_is_version(const pm_image *m) { return m->list != PM__IMAGE_HEADER; }
 
 /* Reads a number from *at on. False: it does not end within the block, or 64 bits do not hold it. */
 static PM__INLINE bool pm__image_number(const pm_image *m, size_t *at, uint64_t *out) {
@@ -27852,14 +28331,14 @@ static PM__INLINE bool pm__image_number(const pm_image *m, size_t *at, uint64_t 
 /* Reads how far back something lies from `from`. */
 static PM__INLINE bool pm__image_back(const pm_image *m, size_t *at, size_t from, size_t *out) {
     uint64_t d;
-    if (!pm__image_number(m, at, &d) || d == 0 || d > from - pm__image_start(m)) return false;
+    if (!pm__image_number(m, at, &d) || d == 0 || d > from - m->start) return false;
     *out = from - (size_t)d;
     return true;
 }
 
 /* Looks at the record at `at`. False: this is none. */
 static bool pm__image_record_at(const pm_image *m, size_t at, pm__image_record *r) {
-    if (at < pm__image_start(m) || at >= m->size) return false;
+    if (!pm__image_has(m, at)) return false;
     size_t n = (size_t)m->data[at] + 1, groups = (n - 1) / PM__IMAGE_GROUP;
     if (m->size - at <= 1 + n + 2 * groups) return false;
     r->at = at;
@@ -27944,7 +28423,7 @@ static bool pm__image_entry_nth(const pm_image *m, const pm__image_record *r, un
 
 /* A map's root: what is below (0: nothing), and the value there. False: it is not as it should be. */
 static bool pm__image_root(const pm_image *m, size_t i, pm__image_entry *e) {
-    const uint8_t *s = m->data + PM__IMAGE_HEADER + i * PM__IMAGE_MAP;
+    const uint8_t *s = m->data + m->list + i * PM__IMAGE_MAP;
     uint64_t root = pm__load64le(s), has = pm__load64le(s + 16);
     size_t where, len;
     e->run = s;
@@ -27953,10 +28432,10 @@ static bool pm__image_root(const pm_image *m, size_t i, pm__image_entry *e) {
     e->val = pm__load64le(s + 8);
     e->child = (size_t)root;
     e->has_val = has == 1;
-    if (has > 1 || (root && (root < pm__image_start(m) || root >= m->size)) || pm__load64le(s + 24)) return false;
+    if (has > 1 || (root && (root > m->size || !pm__image_has(m, (size_t)root))) || pm__load64le(s + 24)) return false;
     if (!has || m->kind == PM_IMAGE_UNIT) return e->val == 0;
     if (m->kind == PM_IMAGE_WORDS) return true;
-    return e->val >= pm__image_start(m) && e->val < m->size &&
+    return e->val < m->size && pm__image_has(m, (size_t)e->val) &&
            pm__image_string(m, (size_t)e->val, &where, &len, &e->end);
 }
 
@@ -27982,6 +28461,8 @@ PM_API pm_status pm_image_open(const void *block, size_t size, pm_image *out, pm
     out->data = s;
     out->size = size;
     out->maps = (size_t)maps;
+    out->start = PM__IMAGE_HEADER + out->maps * PM__IMAGE_MAP;
+    out->list = PM__IMAGE_HEADER;
     out->kind = (pm_image_kind)kind;
     return PM_OK;
 }
@@ -27992,7 +28473,7 @@ PM_API pm_image_kind pm_image_values(const pm_image *image) { return image ? ima
 PM_API const void *pm_image_bytes(const pm_image *image, pm_val val, size_t *len) {
     size_t where, n, end;
     if (!image || !len || image->kind != PM_IMAGE_BYTES) return NULL;
-    if (val < pm__image_start(image) || val >= image->size) return NULL;
+    if (val >= image->size || !pm__image_has(image, (size_t)val)) return NULL;
     if (!pm__image_string(image, (size_t)val, &where, &n, &end)) return NULL;
     *len = n;
     return image->data + where;
@@ -28098,7 +28579,7 @@ static pm_status pm__image_check_all(const pm_image *m, pm__marks *marks, pm_err
     size_t at = m->size;
     for (size_t i = 0; i < m->maps; i++) {
         if (!pm__image_root(m, i, &e))
-            return pm__image_bad(error, PM__IMAGE_HEADER + i * PM__IMAGE_MAP, "a map's root is damaged");
+            return pm__image_bad(error, m->list + i * PM__IMAGE_MAP, "a map's root is damaged");
         if (e.child) pm__marks_set(marks, e.child);
     }
     while (pm__marks_prev(marks, at, &at))
@@ -28106,15 +28587,23 @@ static pm_status pm__image_check_all(const pm_image *m, pm__marks *marks, pm_err
     return PM_OK;
 }
 
-PM_API pm_status pm_image_verify(const pm_image *image, pm_error *error) {
-    pm__marks marks;
+/* Looks at the checksum, which a version has not: its store has those. */
+static pm_status pm__image_check_sum(const pm_image *image, pm_error *error) {
     pm_image again;
-    if (!image || !image->data) return PM_INVALID;
+    if (pm__image_is_version(image)) return PM_OK;
     pm_status s = pm_image_open(image->data, image->size, &again, error);
     if (s != PM_OK) return s;
     pm__sum sum = pm__sum_of(image->data, image->size);
-    if (pm__load64le(image->data + PM__IMAGE_SUM) != sum.a || pm__load64le(image->data + PM__IMAGE_SUM + 8) != sum.b)
-        return pm__image_bad(error, PM__IMAGE_SUM, "the checksum does not agree");
+    const uint8_t *at = image->data + PM__IMAGE_SUM;
+    if (pm__load64le(at) == sum.a && pm__load64le(at + 8) == sum.b) return PM_OK;
+    return pm__image_bad(error, PM__IMAGE_SUM, "the checksum does not agree");
+}
+
+PM_API pm_status pm_image_verify(const pm_image *image, pm_error *error) {
+    pm__marks marks;
+    if (!image || !image->data) return PM_INVALID;
+    pm_status s = pm__image_check_sum(image, error);
+    if (s != PM_OK) return s;
     if (!pm__marks_new(image, &marks)) return pm__stream_fail(error, PM_NOMEM, 0, "no memory");
     s = pm__image_check_all(image, &marks, error);
     pm__marks_free(&marks);
@@ -28140,8 +28629,9 @@ typedef struct pm__imgout_edge {
 } pm__imgout_edge;
 
 typedef struct pm__imgout {
-    pm_image image; /* what is there already, as if it were open */
+    pm_image image; /* what is there already, as if it were open; `start` is told by pm__imgout_window */
     pm__list out;
+    size_t base; /* where the first byte of `out` will lie: places count from `base` before */
     pm__memo records, strings; /* by hash, to where they lie */
     const pm_image_options *options;
     pm_image_stats stats;
@@ -28157,6 +28647,15 @@ static bool pm__imgout_put(pm__imgout *w, const void *from, size_t n) {
     return true;
 }
 
+/* Begins: what is put lies behind `base` bytes, the first `start` of which hold no records. */
+static void pm__imgout_window(pm__imgout *w, size_t base, size_t start) {
+    w->out = pm__list_of(1);
+    w->base = base;
+    w->image.start = start - base; /* may be "below 0" */
+}
+
+static PM__INLINE size_t pm__imgout_here(const pm__imgout *w) { return w->base + w->out.used; }
+
 static size_t pm__imgout_number_of(uint8_t *to, uint64_t v) {
     size_t n = 0;
     for (; v >= 128; v >>= 7) to[n++] = (uint8_t)(v | 128);
@@ -28171,7 +28670,7 @@ static bool pm__imgout_number(pm__imgout *w, uint64_t v) {
 
 /* Appends a string's length, and where it is. */
 static bool pm__imgout_string_at(pm__imgout *w, size_t where, uint64_t len) {
-    size_t from = w->out.used;
+    size_t from = pm__imgout_here(w);
     return pm__imgout_number(w, len) && (!len || pm__imgout_number(w, from - where));
 }
 
@@ -28196,9 +28695,9 @@ static bool pm__imgout_string(pm__imgout *w, const void *data, size_t len, size_
     if (!len) return true;
     for (; (known = pm__memo_get(&w->strings, h, turn + len)) != NULL; turn++) {
         *where = (size_t)*known;
-        if (memcmp(w->out.data + *where, data, len) == 0) return true;
+        if (memcmp(w->out.data + (*where - w->base), data, len) == 0) return true;
     }
-    *where = w->out.used;
+    *where = pm__imgout_here(w);
     w->stats.strings++;
     return pm__imgout_put(w, data, len) && pm__memo_put(&w->strings, h, turn + len, *where);
 }
@@ -28221,16 +28720,16 @@ static bool pm__imgout_is(const pm__imgout *w, size_t at, const uint8_t *bytes, 
                           unsigned n) {
     pm__image_record r;
     pm__image_entry e;
-    if (!pm__image_record_at(&w->image, at, &r) || r.n != n || memcmp(r.bytes, bytes, n) != 0) return false;
+    if (!pm__image_record_at(&w->image, at - w->base, &r) || r.n != n || memcmp(r.bytes, bytes, n) != 0) return false;
     for (size_t i = 0, next = r.first; i < n; i++, next = e.end) {
         const pm__imgout_edge *x = &edges[i];
         if (!pm__image_entry_at(&w->image, &r, next, &e) || e.run_len != x->run_len || e.has_val != x->has_val ||
-            e.child != x->child || (e.run_len && memcmp(e.run, x->run, e.run_len) != 0))
+            (e.child ? e.child + w->base : 0) != x->child || (e.run_len && memcmp(e.run, x->run, e.run_len) != 0))
             return false;
         if (e.has_val && w->image.kind == PM_IMAGE_BYTES) {
             size_t where, len, end;
             if (!pm__image_string(&w->image, (size_t)e.val, &where, &len, &end)) return false;
-            if (len != x->len || (len && where != x->val)) return false;
+            if (len != x->len || (len && where + w->base != x->val)) return false;
         } else if (e.val != x->val) {
             return false;
         }
@@ -28254,14 +28753,14 @@ static bool pm__imgout_entry(pm__imgout *w, size_t at, const pm__imgout_edge *e)
 /* Appends a record. */
 static bool pm__imgout_append(pm__imgout *w, const uint8_t *bytes, const pm__imgout_edge *edges, unsigned n) {
     static const uint8_t zeros[2 * (256 / PM__IMAGE_GROUP)];
-    size_t at = w->out.used, groups = (n - 1) / PM__IMAGE_GROUP, first;
+    size_t begin = w->out.used, at = pm__imgout_here(w), groups = (n - 1) / PM__IMAGE_GROUP, first;
     uint8_t count = (uint8_t)(n - 1);
     if (!pm__imgout_put(w, &count, 1) || !pm__imgout_put(w, bytes, n) || !pm__imgout_put(w, zeros, 2 * groups))
         return false;
     first = w->out.used;
     for (unsigned i = 0; i < n; i++) {
         if (i && i % PM__IMAGE_GROUP == 0) {
-            uint8_t *to = w->out.data + at + 1 + n + 2 * (i / PM__IMAGE_GROUP - 1);
+            uint8_t *to = w->out.data + begin + 1 + n + 2 * (i / PM__IMAGE_GROUP - 1);
             to[0] = (uint8_t)(w->out.used - first); /* an entry has at most 96 bytes, so two do */
             to[1] = (uint8_t)((w->out.used - first) >> 8);
         }
@@ -28282,7 +28781,7 @@ static bool pm__imgout_record(pm__imgout *w, const uint8_t *bytes, const pm__img
         w->stats.reused++;
         return true;
     }
-    *at = w->out.used;
+    *at = pm__imgout_here(w);
     return pm__imgout_append(w, bytes, edges, n) && pm__memo_put(&w->records, h, turn, *at);
 }
 
@@ -28352,7 +28851,7 @@ static pm_status pm__imgout_root(pm__imgout *w, size_t map, pm__imgout_edge *e) 
         e->child = child;
     }
     if (e->has_val && w->image.kind == PM_IMAGE_BYTES) {
-        text = w->out.used;
+        text = pm__imgout_here(w);
         if (!pm__imgout_string_at(w, (size_t)e->val, e->len)) return PM_NOMEM;
         e->val = text;
     }
@@ -28403,8 +28902,10 @@ static pm_status pm__imgout_make(pm__imgout *w, const pm_map *maps, size_t n) {
     if (ops == pm_ops_bytes() || (w->options && w->options->bytes)) w->image.kind = PM_IMAGE_BYTES;
     if (pm__ops_is_unit(ops)) w->image.kind = PM_IMAGE_UNIT;
     w->image.maps = n;
-    w->out = pm__list_of(1);
-    if (n > PM__LEN_MAX / PM__IMAGE_MAP || !pm__imgout_begin(w, n)) return PM_NOMEM;
+    w->image.list = PM__IMAGE_HEADER;
+    if (n > PM__LEN_MAX / PM__IMAGE_MAP) return PM_NOMEM;
+    pm__imgout_window(w, 0, PM__IMAGE_HEADER + n * PM__IMAGE_MAP);
+    if (!pm__imgout_begin(w, n)) return PM_NOMEM;
     pm_status s = pm__imgout_maps(w, maps, n);
     if (s != PM_OK) return s;
     pm__store64le(w->out.data + 16, w->out.used);
@@ -28922,7 +29423,7 @@ static pm_status pm__imgload_look(pm__imgload *w) {
     size_t at = w->image->size;
     for (size_t i = 0; i < w->image->maps; i++) {
         if (!pm__image_root(w->image, i, &e))
-            return pm__image_bad(w->error, PM__IMAGE_HEADER + i * PM__IMAGE_MAP, "a map's root is damaged");
+            return pm__image_bad(w->error, w->image->list + i * PM__IMAGE_MAP, "a map's root is damaged");
         pm__imgload_mark(w, e.child);
     }
     while (pm__marks_prev(&w->seen, at, &at)) {
@@ -28984,6 +29485,889 @@ PM_API pm_status pm_image_load(const pm_image *image, const pm_image_reading *re
     pm__marks_free(&w.seen);
     pm__marks_free(&w.twice);
     return s;
+}
+
+/* ---- src/pathmap/76_store.c ---------------------------------------------------------------------------- */
+
+/* Stores: files, what stands where in them, finding the newest commit that is whole, versions.
+
+   A store is a header and commits, one behind the other. A commit is records and strings, as in images, the name of its
+   root, and the commit record: so of whatever the record's checksum covers, the record is written last. What is behind
+   the last commit that is whole was never committed. */
+
+/* ---- files of the system ----------------------------------------------------------------------------------------- */
+
+#if PM__FILES
+
+typedef struct pm__disk_file {
+    int fd;
+} pm__disk_file;
+
+static int pm__disk_fd(const void *file) { return ((const pm__disk_file *)file)->fd; }
+
+static pm_status pm__disk_open(void *ctx, const char *name, bool write, bool make, bool empty, void **file) {
+    pm__disk_file *f = (pm__disk_file *)pm__mem_alloc_big(sizeof *f);
+    (void)ctx;
+    if (!f) return PM_NOMEM;
+    int how = (write ? O_RDWR : O_RDONLY) | (make ? O_CREAT : 0) | (empty ? O_TRUNC : 0);
+    do f->fd = open(name, how, 0666);
+    while (f->fd < 0 && errno == EINTR);
+    if (f->fd >= 0) {
+        (void)fcntl(f->fd, F_SETFD, FD_CLOEXEC);
+        *file = f;
+        return PM_OK;
+    }
+    pm__mem_free_big(f, sizeof *f);
+    return PM_IO;
+}
+
+static void pm__disk_close(void *ctx, void *file) {
+    (void)ctx;
+    (void)close(pm__disk_fd(file)); /* after EINTR the descriptor is gone, or in other hands */
+    pm__mem_free_big(file, sizeof(pm__disk_file));
+}
+
+static pm_status pm__disk_size(void *ctx, void *file, uint64_t *size) {
+    struct stat st;
+    (void)ctx;
+    if (fstat(pm__disk_fd(file), &st) != 0 || st.st_size < 0) return PM_IO;
+    *size = (uint64_t)st.st_size;
+    return PM_OK;
+}
+
+static pm_status pm__disk_read(void *ctx, void *file, uint64_t at, void *to, size_t n, size_t *got) {
+    (void)ctx;
+    for (*got = 0; *got < n;) {
+        ssize_t k = pm__pread(pm__disk_fd(file), (uint8_t *)to + *got, n - *got, (pm__off)(at + *got));
+        if (k < 0 && errno == EINTR) continue;
+        if (k < 0) return PM_IO;
+        if (k == 0) break;
+        *got += (size_t)k;
+    }
+    return PM_OK;
+}
+
+static pm_status pm__disk_write(void *ctx, void *file, uint64_t at, const void *from, size_t n) {
+    (void)ctx;
+    for (size_t done = 0; done < n;) {
+        ssize_t k = pm__pwrite(pm__disk_fd(file), (const uint8_t *)from + done, n - done, (pm__off)(at + done));
+        if (k < 0 && errno == EINTR) continue;
+        if (k <= 0) return PM_IO;
+        done += (size_t)k;
+    }
+    return PM_OK;
+}
+
+static pm_status pm__disk_sync(void *ctx, void *file) {
+    int r;
+    (void)ctx;
+    do {
+#if defined(__APPLE__) && defined(F_FULLFSYNC)
+        r = fcntl(pm__disk_fd(file), F_FULLFSYNC);
+        if (r != 0 && errno != EINTR) r = fsync(pm__disk_fd(file));
+#elif defined(__linux__)
+        r = fdatasync(pm__disk_fd(file));
+#else
+        r = fsync(pm__disk_fd(file));
+#endif
+    } while (r != 0 && errno == EINTR);
+    return r == 0 ? PM_OK : PM_IO;
+}
+
+static pm_status pm__disk_cut(void *ctx, void *file, uint64_t size) {
+    int r;
+    (void)ctx;
+    do r = pm__ftruncate(pm__disk_fd(file), (pm__off)size);
+    while (r != 0 && errno == EINTR);
+    return r == 0 ? PM_OK : PM_IO;
+}
+
+static pm_status pm__disk_map(void *ctx, void *file, size_t len, const void **at) {
+    (void)ctx;
+    void *p = mmap(NULL, len, PROT_READ, MAP_SHARED, pm__disk_fd(file), 0);
+    if (p == MAP_FAILED) return PM_IO;
+    *at = p;
+    return PM_OK;
+}
+
+static void pm__disk_unmap(void *ctx, const void *at, size_t len) {
+    (void)ctx;
+    (void)munmap((void *)(uintptr_t)at, len);
+}
+
+/* A lock of the open file, not of the process: so another pm_store of the same process is kept out too, and closing one
+   that reads gives nothing up. */
+static pm_status pm__disk_lock(void *ctx, void *file) {
+    int r;
+    (void)ctx;
+    do r = flock(pm__disk_fd(file), LOCK_EX | LOCK_NB);
+    while (r != 0 && errno == EINTR);
+    return r == 0 ? PM_OK : errno == EWOULDBLOCK ? PM_BUSY : PM_IO;
+}
+
+static pm_status pm__disk_named(void *ctx, void *file, const char *name, bool *same) {
+    struct stat a, b;
+    (void)ctx;
+    if (fstat(pm__disk_fd(file), &a) != 0) return PM_IO;
+    if (stat(name, &b) != 0) return PM_IO;
+    *same = a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return PM_OK;
+}
+
+static pm_status pm__disk_rename(void *ctx, const char *from, const char *to) {
+    (void)ctx;
+    return rename(from, to) == 0 ? PM_OK : PM_IO;
+}
+
+static pm_status pm__disk_sync_name(void *ctx, const char *name) {
+    size_t n = strlen(name);
+    (void)ctx;
+    while (n && name[n - 1] != '/') n--;
+    char *dir = (char *)pm__mem_alloc_big(n + 2);
+    if (!dir) return PM_NOMEM;
+    if (n) memcpy(dir, name, n);
+    dir[n] = '.', dir[n + 1] = 0;
+    int fd = open(dir, O_RDONLY), r = -1;
+    pm__mem_free_big(dir, n + 2);
+    if (fd < 0) return PM_IO;
+    do r = fsync(fd);
+    while (r != 0 && errno == EINTR);
+    bool none = r != 0 && errno == EINVAL; /* a file system that knows no such thing */
+    (void)close(fd);
+    return r == 0 || none ? PM_OK : PM_IO;
+}
+
+/* Random words, as far as the system has some. */
+static void pm__disk_random(uint64_t out[2]) {
+    int fd = open("/dev/urandom", O_RDONLY);
+    uint64_t w[2];
+    if (fd < 0) return;
+    if (read(fd, w, sizeof w) == (ssize_t)sizeof w) out[0] ^= w[0], out[1] ^= w[1];
+    (void)close(fd);
+}
+
+static const pm_files pm__disk_files = {
+    NULL,         pm__disk_open, pm__disk_close, pm__disk_size, pm__disk_read,  pm__disk_write,  pm__disk_sync,
+    pm__disk_cut, pm__disk_map,  pm__disk_unmap, pm__disk_lock, pm__disk_named, pm__disk_rename, pm__disk_sync_name};
+
+#elif !PM_NO_STDIO
+
+/* Files of <stdio.h>: for one process, one thread at a time, and without any word on what is on the disk. */
+static pm_status pm__disk_open(void *ctx, const char *name, bool write, bool make, bool empty, void **file) {
+    (void)ctx;
+    FILE *f = empty ? NULL : fopen(name, write ? "r+b" : "rb");
+    if (!f && make && write) f = fopen(name, "w+b");
+    *file = f;
+    return f ? PM_OK : PM_IO;
+}
+
+static void pm__disk_close(void *ctx, void *file) {
+    (void)ctx;
+    (void)fclose((FILE *)file);
+}
+
+static pm_status pm__disk_size(void *ctx, void *file, uint64_t *size) {
+    (void)ctx;
+    long n = fseek((FILE *)file, 0, SEEK_END) == 0 ? ftell((FILE *)file) : -1;
+    *size = n < 0 ? 0 : (uint64_t)n;
+    return n < 0 ? PM_IO : PM_OK;
+}
+
+static pm_status pm__disk_read(void *ctx, void *file, uint64_t at, void *to, size_t n, size_t *got) {
+    (void)ctx;
+    if (at > LONG_MAX || fseek((FILE *)file, (long)at, SEEK_SET) != 0) return PM_IO;
+    *got = fread(to, 1, n, (FILE *)file);
+    return *got < n && ferror((FILE *)file) ? PM_IO : PM_OK;
+}
+
+static pm_status pm__disk_write(void *ctx, void *file, uint64_t at, const void *from, size_t n) {
+    (void)ctx;
+    if (at > LONG_MAX || fseek((FILE *)file, (long)at, SEEK_SET) != 0) return PM_IO;
+    return fwrite(from, 1, n, (FILE *)file) == n && fflush((FILE *)file) == 0 ? PM_OK : PM_IO;
+}
+
+static pm_status pm__disk_sync(void *ctx, void *file) {
+    (void)ctx, (void)file;
+    return PM_IO; /* there is no way: stores must be `unsynced` here */
+}
+
+/* Cannot cut: what is behind the last commit is written over, and its checksum keeps it from being taken for one. */
+static pm_status pm__disk_cut(void *ctx, void *file, uint64_t size) {
+    (void)ctx, (void)file, (void)size;
+    return PM_OK;
+}
+
+static pm_status pm__disk_lock(void *ctx, void *file) {
+    (void)ctx, (void)file;
+    return PM_OK;
+}
+
+static pm_status pm__disk_named(void *ctx, void *file, const char *name, bool *same) {
+    (void)ctx, (void)file, (void)name;
+    *same = true;
+    return PM_OK;
+}
+
+static pm_status pm__disk_rename(void *ctx, const char *from, const char *to) {
+    (void)ctx, (void)from, (void)to;
+    return PM_IO;
+}
+
+static pm_status pm__disk_sync_name(void *ctx, const char *name) {
+    (void)ctx, (void)name;
+    return PM_OK;
+}
+
+static void pm__disk_random(uint64_t out[2]) { (void)out; }
+
+static const pm_files pm__disk_files = {
+    NULL,         pm__disk_open, pm__disk_close, pm__disk_size, pm__disk_read,  pm__disk_write,  pm__disk_sync,
+    pm__disk_cut, NULL,          NULL,           pm__disk_lock, pm__disk_named, pm__disk_rename, pm__disk_sync_name};
+
+#else
+
+static void pm__disk_random(uint64_t out[2]) { (void)out; }
+
+#endif
+
+PM_API const pm_files *pm_files_default(void) {
+#if PM_NO_STDIO
+    return NULL;
+#else
+    return &pm__disk_files;
+#endif
+}
+
+/* ---- what stands where ------------------------------------------------------------------------------------------- */
+
+/* The header: magic, version, identity, checksum. */
+enum {
+    PM__DURABLE_VERSION = 1,
+    PM__DURABLE_HEADER = 64,
+    PM__DURABLE_ID = 16,
+    PM__DURABLE_HEADER_SUM = 48,
+    PM__DURABLE_RECORD = 160, /* bytes of a commit record */
+    PM__DURABLE_MAP = 48,     /* in it: the map, as images list theirs */
+    PM__DURABLE_DATA_SUM = 128,
+    PM__DURABLE_RECORD_SUM = 144,
+    PM__DURABLE_NAME = 65535, /* bytes of a name, at most */
+    PM__DURABLE_PIECE = 1 << 16
+};
+static const uint8_t pm__durable_magic[8] = {'p', 'm', 's', 't', 'o', 'r', 'e', 0x1a};
+static const uint8_t pm__durable_commit_magic[8] = {0x1a, 'c', 'o', 'm', 'm', 'i', 't', 0xe5};
+
+/* What a commit record says. */
+typedef struct pm__durable_record {
+    uint64_t sequence, place;
+    uint64_t before, same; /* places of the records before, of any root and of this one; 0: none */
+    uint64_t synced;       /* place of the newest that was known to be on the disk; 0: none */
+    uint64_t begin;        /* where what the commit appended begins */
+    uint64_t time, label[2];
+    uint32_t kind, name_len;
+} pm__durable_record;
+
+/* Names are filled up with zeros. */
+static uint64_t pm__durable_name_room(uint64_t len) { return (len + 7) / 8 * 8; }
+
+/* Checksums begin with the store's identity, so that no bytes of a value are taken for a commit but by who knows it. */
+static pm__sum pm__durable_sum(const uint64_t id[2]) {
+    pm__sum s = {0x243F6A8885A308D3u ^ id[0], 0x13198A2E03707344u ^ id[1]};
+    return s;
+}
+
+/* Takes in a multiple of 8 bytes. */
+static void pm__durable_sum_in(pm__sum *s, const uint8_t *data, size_t n) {
+    for (size_t i = 0; i < n; i += 8) pm__sum_word(s, pm__load64le(data + i));
+}
+
+static bool pm__durable_sum_is(const pm__sum *s, const uint8_t *at) {
+    return pm__load64le(at) == s->a && pm__load64le(at + 8) == s->b;
+}
+
+static void pm__durable_sum_put(const pm__sum *s, uint8_t *at) {
+    pm__store64le(at, s->a);
+    pm__store64le(at + 8, s->b);
+}
+
+/* Reads the commit record that should stand at `place`. False: this is none. */
+static bool pm__durable_parse(const uint8_t *s, uint64_t place, const uint64_t id[2], pm__durable_record *r) {
+    if (memcmp(s, pm__durable_commit_magic, 8) != 0 || pm__load64le(s + 16) != place) return false;
+    pm__sum sum = pm__durable_sum(id);
+    pm__durable_sum_in(&sum, s, PM__DURABLE_RECORD_SUM);
+    if (!pm__durable_sum_is(&sum, s + PM__DURABLE_RECORD_SUM)) return false;
+    r->sequence = pm__load64le(s + 8);
+    r->place = place;
+    r->before = pm__load64le(s + 24);
+    r->same = pm__load64le(s + 32);
+    r->synced = pm__load64le(s + 40);
+    r->kind = pm__load32le(s + 80);
+    r->name_len = pm__load32le(s + 84);
+    r->time = pm__load64le(s + 88);
+    r->label[0] = pm__load64le(s + 96);
+    r->label[1] = pm__load64le(s + 104);
+    if (r->before > place || pm__load64le(s + 112) || pm__load64le(s + 120)) return false;
+    r->begin = r->before ? r->before + PM__DURABLE_RECORD : PM__DURABLE_HEADER;
+    if (r->kind > PM_IMAGE_BYTES || r->name_len > PM__DURABLE_NAME || r->begin > place) return false;
+    if (r->before && r->before < PM__DURABLE_HEADER) return false;
+    return r->same <= r->before && r->synced <= r->before && place - r->begin >= pm__durable_name_room(r->name_len);
+}
+
+/* Makes a commit record, but for the checksums. */
+static void pm__durable_spell(const pm__durable_record *r, uint8_t *s) {
+    memset(s, 0, PM__DURABLE_RECORD);
+    memcpy(s, pm__durable_commit_magic, 8);
+    pm__store64le(s + 8, r->sequence);
+    pm__store64le(s + 16, r->place);
+    pm__store64le(s + 24, r->before);
+    pm__store64le(s + 32, r->same);
+    pm__store64le(s + 40, r->synced);
+    pm__store64le(s + 80, (uint64_t)r->kind | (uint64_t)r->name_len << 32);
+    pm__store64le(s + 88, r->time);
+    pm__store64le(s + 96, r->label[0]);
+    pm__store64le(s + 104, r->label[1]);
+}
+
+/* Puts a record's checksums in: of what the commit appends before it, and of itself. */
+static void pm__durable_seal(const uint64_t id[2], const pm__sum *data, uint8_t *s) {
+    pm__sum sum = pm__durable_sum(id);
+    pm__durable_sum_put(data, s + PM__DURABLE_DATA_SUM);
+    pm__durable_sum_in(&sum, s, PM__DURABLE_RECORD_SUM);
+    pm__durable_sum_put(&sum, s + PM__DURABLE_RECORD_SUM);
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
+
+/* A mapping of a file, or what was read of it. It grows beyond what there is at first, so that not every commit needs a
+   new one; those who read a version hold the one that they read in. */
+typedef struct pm__durable_block {
+    pm__a64 refs;
+    pm_files files;
+    uint64_t id[2];
+    const uint8_t *data;
+    size_t len;    /* bytes that it has room for */
+    size_t filled; /* in memory: bytes that were read */
+} pm__durable_block;
+
+static void pm__durable_block_drop(pm__durable_block *b) {
+    if (!b || pm__a64_fetch_sub_acq_rel(&b->refs, 1) != 1) return;
+    if (b->files.map) b->files.unmap(b->files.ctx, b->data, b->len);
+    else pm__mem_free_big((void *)(uintptr_t)b->data, b->len);
+    pm__mem_free_big(b, sizeof *b);
+}
+
+static pm__durable_block *pm__durable_block_hold(pm__durable_block *b) {
+    (void)pm__a64_fetch_add_relaxed(&b->refs, 1);
+    return b;
+}
+
+/* Reads exactly n bytes. */
+static pm_status pm__durable_read(const pm_files *files, void *file, uint64_t at, void *to, size_t n) {
+    size_t got = 0;
+    pm_status s = files->read(files->ctx, file, at, to, n, &got);
+    return s == PM_OK && got != n ? PM_IO : s;
+}
+
+static pm_status pm__durable_fill(pm__durable_block *b, void *file, size_t need) {
+    if (b->files.map || b->filled >= need) return PM_OK;
+    uint8_t *to = (uint8_t *)(uintptr_t)b->data + b->filled; /* nobody reads there yet */
+    pm_status s = pm__durable_read(&b->files, file, b->filled, to, need - b->filled);
+    if (s == PM_OK) b->filled = need;
+    return s;
+}
+
+static pm_status pm__durable_block_new(const pm_files *files, void *file, const uint64_t id[2], size_t need,
+                                       pm__durable_block **out) {
+    const void *at = NULL;
+    size_t len = need + need / 2 < PM__DURABLE_PIECE ? PM__DURABLE_PIECE : need + need / 2;
+    pm__durable_block *b = (pm__durable_block *)pm__mem_alloc_big(sizeof *b);
+    if (!b) return PM_NOMEM;
+    pm_status s = PM_OK;
+    if (!files->map) at = pm__mem_alloc_big(len), s = at ? PM_OK : PM_NOMEM;
+    else s = files->map(files->ctx, file, len, &at);
+    if (s != PM_OK) {
+        pm__mem_free_big(b, sizeof *b);
+        return s;
+    }
+    memset(b, 0, sizeof *b);
+    pm__store_relaxed(&b->refs, 1);
+    b->files = *files;
+    b->id[0] = id[0], b->id[1] = id[1];
+    b->data = (const uint8_t *)at;
+    b->len = len;
+    s = pm__durable_fill(b, file, need);
+    if (s != PM_OK) pm__durable_block_drop(b);
+    else *out = b;
+    return s;
+}
+
+/* ---- stores ------------------------------------------------------------------------------------------------------ */
+
+/* A root that was loaded or committed: what it was then. */
+typedef struct pm__durable_head {
+    char *name;
+    size_t name_size;
+    uint64_t place; /* its newest commit record; 0: none */
+    bool known;     /* `map` is what stands there */
+    pm_map map;
+} pm__durable_head;
+
+struct pm_store {
+    pm_files files;
+    pm_store_options options;
+    uint64_t id[2];
+    char *name;
+    size_t name_size;
+    pm__lock writing; /* the file's end, and who changes what is known of it; taken before the others */
+    pm__lock syncing;
+    pm__lock state; /* what follows, but for the heads; held for moments */
+    void *file;
+    pm__durable_block *block;
+    uint64_t newest, sequence, end, synced, lost; /* places of records; 0: none. end: bytes */
+    bool failed;
+    pm__list heads; /* under `writing` */
+};
+
+static pm_status pm__durable_fail(pm_error *error, pm_status s, uint64_t at, const char *msg) {
+    return pm__stream_fail(error, s, at, s == PM_NOMEM ? "no memory" : msg);
+}
+
+/* ---- the newest whole commit ------------------------------------------------------------------------------------- */
+
+/* A window on the file, which goes down. */
+typedef struct pm__durable_scan {
+    const pm_files *files;
+    void *file;
+    const uint64_t *id;
+    uint8_t *piece;      /* two pieces: for records, and for data to be checked */
+    uint64_t from, upto; /* what the first one holds */
+    uint64_t work;       /* bytes that may be looked at yet: a file that was made to cost more is refused */
+} pm__durable_scan;
+
+/* Brings the record at `place` in. */
+static pm_status pm__durable_scan_at(pm__durable_scan *w, uint64_t place, const uint8_t **out) {
+    if (place < w->from || place + PM__DURABLE_RECORD > w->upto) {
+        uint64_t upto = place + PM__DURABLE_RECORD;
+        w->from = upto > PM__DURABLE_PIECE ? upto - PM__DURABLE_PIECE : 0;
+        w->upto = 0;
+        pm_status s = pm__durable_read(w->files, w->file, w->from, w->piece, (size_t)(upto - w->from));
+        if (s != PM_OK) return s;
+        w->upto = upto;
+    }
+    *out = w->piece + (place - w->from);
+    return PM_OK;
+}
+
+/* Checks what a commit appended. */
+static pm_status pm__durable_scan_data(pm__durable_scan *w, const pm__durable_record *r, const uint8_t sum_is[16],
+                                       bool *ok) {
+    uint8_t *piece = w->piece + PM__DURABLE_PIECE;
+    pm__sum sum = pm__durable_sum(w->id);
+    if (r->place - r->begin > w->work) return PM_CORRUPT;
+    w->work -= r->place - r->begin;
+    for (uint64_t at = r->begin; at < r->place;) {
+        size_t n = r->place - at < PM__DURABLE_PIECE ? (size_t)(r->place - at) : PM__DURABLE_PIECE;
+        pm_status s = pm__durable_read(w->files, w->file, at, piece, n);
+        if (s != PM_OK) return s;
+        pm__durable_sum_in(&sum, piece, n);
+        at += n;
+    }
+    *ok = pm__durable_sum_is(&sum, sum_is);
+    return PM_OK;
+}
+
+/* Goes from a commit record back to one that was on the disk before it was written, or before `low`. *bad: the place of
+   the first that is not whole on this way; 0: all of them are. What depends on it is not whole either. */
+static pm_status pm__durable_scan_chain(pm__durable_scan *w, const pm__durable_record *top, uint64_t low,
+                                        uint64_t *bad) {
+    pm__durable_record r = *top;
+    const uint8_t *s;
+    for (*bad = 0;;) {
+        uint8_t sum[16];
+        bool whole = false;
+        pm_status st = pm__durable_scan_at(w, r.place, &s);
+        if (st != PM_OK) return st;
+        memcpy(sum, s + PM__DURABLE_DATA_SUM, sizeof sum);
+        st = pm__durable_scan_data(w, &r, sum, &whole);
+        *bad = r.place;
+        if (st != PM_OK || !whole) return st;
+        *bad = 0;
+        if (!r.before || r.before <= top->synced || r.before < low) return PM_OK;
+        st = pm__durable_scan_at(w, r.before, &s);
+        if (st != PM_OK) return st;
+        *bad = r.before;
+        if (!pm__durable_parse(s, r.before, w->id, &r)) return PM_OK;
+    }
+}
+
+/* Looks from the end of the file for a commit record at or behind `low`. *found: there is one. */
+static pm_status pm__durable_scan_down(pm__durable_scan *w, uint64_t size, uint64_t low, pm__durable_record *r,
+                                       bool *found) {
+    const uint8_t *s;
+    uint64_t bad;
+    *found = false;
+    w->work = 8 * size;
+    for (uint64_t at = size / 8 * 8; at >= low + PM__DURABLE_RECORD;) {
+        uint64_t place = at - PM__DURABLE_RECORD;
+        at -= 8;
+        pm_status st = pm__durable_scan_at(w, place, &s);
+        if (st != PM_OK) return st;
+        if (*s != pm__durable_commit_magic[0] || !pm__durable_parse(s, place, w->id, r)) continue;
+        st = pm__durable_scan_chain(w, r, low, &bad);
+        if (st != PM_OK) return st;
+        *found = !bad;
+        if (*found) return PM_OK;
+        at = bad + PM__DURABLE_RECORD - 8;
+    }
+    return PM_OK;
+}
+
+/* Finds the newest whole commit of a file, at or behind `low`; *size is the file's. */
+static pm_status pm__durable_find(const pm_files *files, void *file, const uint64_t id[2], uint64_t low, uint64_t *size,
+                                  pm__durable_record *r, bool *found) {
+    pm__durable_scan w = {files, file, id, NULL, 0, 0, 0};
+    *found = false;
+    pm_status s = files->size(files->ctx, file, size);
+    if (s != PM_OK || *size < low + PM__DURABLE_RECORD) return s;
+    if (*size > PM__LEN_MAX) return PM_INVALID;
+    w.piece = (uint8_t *)pm__mem_alloc_big(2 * PM__DURABLE_PIECE);
+    if (!w.piece) return PM_NOMEM;
+    s = pm__durable_scan_down(&w, *size, low, r, found);
+    pm__mem_free_big(w.piece, 2 * PM__DURABLE_PIECE);
+    return s;
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+static void pm__durable_header(const uint64_t id[2], uint8_t *s) {
+    static const uint64_t none[2] = {0, 0};
+    memset(s, 0, PM__DURABLE_HEADER);
+    memcpy(s, pm__durable_magic, 8);
+    s[8] = PM__DURABLE_VERSION;
+    pm__store64le(s + PM__DURABLE_ID, id[0]);
+    pm__store64le(s + PM__DURABLE_ID + 8, id[1]);
+    pm__sum sum = pm__durable_sum(none);
+    pm__durable_sum_in(&sum, s, PM__DURABLE_HEADER_SUM);
+    pm__durable_sum_put(&sum, s + PM__DURABLE_HEADER_SUM);
+}
+
+/* Reads the header; *torn: it was never whole, and nothing follows. */
+static pm_status pm__durable_look(const pm_files *files, void *file, uint64_t id[2], bool *torn, pm_error *error) {
+    uint8_t s[PM__DURABLE_HEADER], want[PM__DURABLE_HEADER];
+    uint64_t size = 0;
+    pm_status st = files->size(files->ctx, file, &size);
+    if (st != PM_OK) return pm__durable_fail(error, st, 0, "the file's size cannot be read");
+    *torn = size <= PM__DURABLE_HEADER;
+    if (size < PM__DURABLE_HEADER) return pm__durable_fail(error, PM_CORRUPT, size, "the store ends within its header");
+    st = pm__durable_read(files, file, 0, s, sizeof s);
+    if (st != PM_OK) return pm__durable_fail(error, st, 0, "the file cannot be read");
+    if (memcmp(s, pm__durable_magic, 8) != 0) return pm__durable_fail(error, PM_CORRUPT, 0, "this is no store");
+    if (pm__load32le(s + 8) != PM__DURABLE_VERSION)
+        return pm__durable_fail(error, PM_INVALID, 8, "a store of another version");
+    id[0] = pm__load64le(s + PM__DURABLE_ID), id[1] = pm__load64le(s + PM__DURABLE_ID + 8);
+    pm__durable_header(id, want);
+    if (memcmp(s, want, sizeof s) != 0) return pm__durable_fail(error, PM_CORRUPT, 8, "a damaged header");
+    *torn = false;
+    return PM_OK;
+}
+
+/* Makes a new store of an empty file, or of one whose header was never whole. */
+static pm_status pm__durable_make(pm_store *s, pm_error *error) {
+    static pm__a64 made;
+    uint8_t head[PM__DURABLE_HEADER];
+    s->id[0] = s->options.identity[0], s->id[1] = s->options.identity[1];
+    if (!s->id[0] && !s->id[1]) {
+        s->id[0] = (uint64_t)(uintptr_t)s * 0x9E3779B97F4A7C15u;
+        s->id[1] = (uint64_t)(uintptr_t)head + pm__a64_fetch_add_relaxed(&made, 1);
+        pm__disk_random(s->id);
+    }
+    pm__durable_header(s->id, head);
+    pm_status st = s->files.write(s->files.ctx, s->file, 0, head, sizeof head);
+    if (st == PM_OK) st = s->files.cut(s->files.ctx, s->file, sizeof head);
+    if (st != PM_OK) return pm__durable_fail(error, st, 0, "the header cannot be written");
+    st = s->files.sync(s->files.ctx, s->file);
+    if (st == PM_OK) st = s->files.sync_name(s->files.ctx, s->name);
+    return st == PM_OK || s->options.unsynced ? PM_OK : pm__durable_fail(error, st, 0, "the new file cannot be synced");
+}
+
+/* Opens the file that has the name now, and for writing takes it. */
+static pm_status pm__durable_take(const pm_store *s, void **file, pm_error *error) {
+    const bool write = !s->options.read_only;
+    for (;;) {
+        bool same = true;
+        pm_status st = s->files.open(s->files.ctx, s->name, write, write && s->options.create, false, file);
+        if (st != PM_OK) return pm__durable_fail(error, st, 0, "the file cannot be opened");
+        if (!write) return PM_OK;
+        st = s->files.lock(s->files.ctx, *file);
+        if (st == PM_OK) st = s->files.named(s->files.ctx, *file, s->name, &same);
+        if (st == PM_OK && same) return PM_OK;
+        s->files.close(s->files.ctx, *file);
+        if (st != PM_OK)
+            return pm__durable_fail(error, st, 0, st == PM_BUSY ? "another process writes it" : "it cannot be locked");
+    }
+}
+
+/* Takes over what a record says as the newest version; the block has it. */
+static void pm__durable_publish(pm_store *s, const pm__durable_record *r) {
+    s->newest = r->place;
+    s->sequence = r->sequence;
+    s->end = r->place + PM__DURABLE_RECORD;
+}
+
+/* Makes the block have `need` bytes. Under `writing`, or before there is anybody else. */
+static pm_status pm__durable_reach(pm_store *s, void *file, uint64_t need) {
+    pm__durable_block *b = NULL, *old = s->block;
+    if (need > PM__LEN_MAX / 2) return PM_INVALID;
+    if (old && old->len >= need) return pm__durable_fill(old, file, (size_t)need);
+    pm_status st = pm__durable_block_new(&s->files, file, s->id, (size_t)need, &b);
+    if (st != PM_OK) return st;
+    pm__lock_acquire(&s->state);
+    s->block = b;
+    pm__lock_release(&s->state);
+    pm__durable_block_drop(old);
+    return PM_OK;
+}
+
+/* Reads the newest version's record, and brings its bytes in. */
+static pm_status pm__durable_begin(pm_store *s, pm_error *error) {
+    pm__durable_record r = {0};
+    uint64_t size = 0;
+    bool found = false;
+    pm_status st = pm__durable_find(&s->files, s->file, s->id, PM__DURABLE_HEADER, &size, &r, &found);
+    if (st != PM_OK) return pm__durable_fail(error, st, size, "the commits cannot be read");
+    s->end = PM__DURABLE_HEADER;
+    if (found) pm__durable_publish(s, &r), s->synced = r.synced;
+    s->lost = size - s->end;
+    st = pm__durable_reach(s, s->file, s->end);
+    if (st != PM_OK) return pm__durable_fail(error, st, s->end, "the file cannot be mapped");
+    if (s->options.read_only) return PM_OK;
+    if (s->lost) st = s->files.cut(s->files.ctx, s->file, s->end);
+    if (st != PM_OK) return pm__durable_fail(error, st, s->end, "what a crash left cannot be cut off");
+    if (s->options.unsynced) return PM_OK;
+    st = s->files.sync(s->files.ctx, s->file);
+    if (st != PM_OK) return pm__durable_fail(error, st, s->end, "the file cannot be synced");
+    s->synced = s->newest;
+    return PM_OK;
+}
+
+static pm_status pm__durable_start(pm_store *s, pm_error *error) {
+    bool torn = false;
+    pm_error why = {PM_OK, 0, ""};
+    pm_status st = pm__durable_take(s, &s->file, error);
+    if (st != PM_OK) {
+        s->file = NULL;
+        return st;
+    }
+    st = pm__durable_look(&s->files, s->file, s->id, &torn, &why);
+    if (st != PM_OK && torn && s->options.create && !s->options.read_only) st = pm__durable_make(s, error);
+    else if (st != PM_OK) return pm__durable_fail(error, why.code, why.offset, why.msg);
+    return st == PM_OK ? pm__durable_begin(s, error) : st;
+}
+
+PM_API pm_status pm_store_open(const char *name, const pm_store_options *options, pm_store **out, pm_error *error) {
+    const pm_files *files = options && options->files ? options->files : pm_files_default();
+    if (!name || !out) return PM_INVALID;
+    if (!files) return pm__durable_fail(error, PM_IO, 0, "there are no files here");
+    size_t size = strlen(name) + 1;
+    pm_store *s = (pm_store *)pm__mem_alloc_big(sizeof *s);
+    if (s) memset(s, 0, sizeof *s), s->name = (char *)pm__mem_alloc_big(size);
+    if (!s || !s->name) {
+        if (s) pm__mem_free_big(s, sizeof *s);
+        return pm__durable_fail(error, PM_NOMEM, 0, "");
+    }
+    memcpy(s->name, name, size);
+    s->name_size = size;
+    s->files = *files;
+    if (options) s->options = *options;
+    s->heads = pm__list_of(sizeof(pm__durable_head));
+    pm_status st = pm__durable_start(s, error);
+    if (st != PM_OK) pm_store_close(s);
+    else *out = s;
+    return st;
+}
+
+static void pm__durable_forget(pm_store *s) {
+    while (s->heads.used) {
+        pm__durable_head *h = (pm__durable_head *)pm__list_pop(&s->heads);
+        pm_drop(&h->map);
+        pm__mem_free_big(h->name, h->name_size);
+    }
+    pm__list_free(&s->heads);
+}
+
+PM_API void pm_store_close(pm_store *s) {
+    if (!s) return;
+    pm__durable_forget(s);
+    pm__durable_block_drop(s->block);
+    if (s->file) s->files.close(s->files.ctx, s->file);
+    pm__mem_free_big(s->name, s->name_size);
+    pm__mem_free_big(s, sizeof *s);
+}
+
+PM_API void pm_store_get_info(const pm_store *s, pm_store_info *out) {
+    if (!s || !out) return;
+    pm__lock *lock = (pm__lock *)(uintptr_t)&s->state;
+    pm__lock_acquire(lock);
+    out->identity[0] = s->id[0], out->identity[1] = s->id[1];
+    out->sequence = s->sequence;
+    out->size = s->end;
+    out->synced = s->synced ? s->synced + PM__DURABLE_RECORD : PM__DURABLE_HEADER;
+    out->lost = s->lost;
+    out->failed = s->failed;
+    pm__lock_release(lock);
+}
+
+/* ---- versions ---------------------------------------------------------------------------------------------------- */
+
+/* Makes a version of the record at `place`, or PM_CORRUPT. The block stays the caller's. */
+static pm_status pm__durable_version(pm__durable_block *b, uint64_t place, pm_commit *out) {
+    pm__durable_record r;
+    if (!pm__durable_parse(b->data + place, place, b->id, &r)) return PM_CORRUPT;
+    memset(out, 0, sizeof *out);
+    out->image.data = b->data;
+    out->image.size = (size_t)place;
+    out->image.maps = 1;
+    out->image.start = PM__DURABLE_HEADER;
+    out->image.list = (size_t)place + PM__DURABLE_MAP;
+    out->image.kind = (pm_image_kind)r.kind;
+    out->sequence = r.sequence;
+    out->time = r.time;
+    out->label[0] = r.label[0], out->label[1] = r.label[1];
+    out->name.len = r.name_len;
+    out->name.data = b->data + (place - pm__durable_name_room(r.name_len));
+    out->size = place + PM__DURABLE_RECORD - r.begin;
+    out->place = place;
+    out->block = b;
+    return PM_OK;
+}
+
+PM_API void pm_commit_drop(pm_commit *v) {
+    if (!v) return;
+    pm__durable_block_drop((pm__durable_block *)v->block);
+    memset(v, 0, sizeof *v);
+}
+
+PM_API void pm_commit_share(const pm_commit *v, pm_commit *out) {
+    if (!v || !out || v == out) return;
+    *out = *v;
+    if (v->block) (void)pm__durable_block_hold((pm__durable_block *)v->block);
+}
+
+/* Where the record before one stands, of its root or of any; 0: none. Its record is sound. */
+static uint64_t pm__durable_step(const pm__durable_block *b, uint64_t place, bool same) {
+    return pm__load64le(b->data + place + (same ? 32 : 24));
+}
+
+static pm_status pm__durable_back(const pm_commit *v, bool same, pm_commit *out) {
+    pm_commit found;
+    if (!v || !v->block || !out) return PM_INVALID;
+    pm__durable_block *b = (pm__durable_block *)v->block;
+    uint64_t place = pm__durable_step(b, v->place, same);
+    if (!place) return PM_INVALID;
+    pm_status s = place < v->place ? pm__durable_version(b, place, &found) : PM_CORRUPT;
+    if (s != PM_OK) return s;
+    (void)pm__durable_block_hold(b);
+    if (out == v) pm_commit_drop(out);
+    *out = found;
+    return PM_OK;
+}
+
+PM_API pm_status pm_commit_before(const pm_commit *v, pm_commit *out) { return pm__durable_back(v, true, out); }
+PM_API pm_status pm_commit_earlier(const pm_commit *v, pm_commit *out) { return pm__durable_back(v, false, out); }
+
+PM_API pm_status pm_store_last(pm_store *s, pm_commit *out) {
+    if (!s || !out) return PM_INVALID;
+    pm__lock_acquire(&s->state);
+    uint64_t place = s->newest;
+    pm__durable_block *b = place ? pm__durable_block_hold(s->block) : NULL;
+    pm__lock_release(&s->state);
+    if (!b) return PM_INVALID;
+    pm_status st = pm__durable_version(b, place, out);
+    if (st != PM_OK) pm__durable_block_drop(b);
+    return st;
+}
+
+/* Goes down from the newest version to one of a name, or, without one, of a sequence number. */
+static pm_status pm__durable_seek(pm_store *s, const char *name, uint64_t sequence, pm_commit *out) {
+    pm_commit v;
+    size_t len = name ? strlen(name) : 0;
+    pm_status st = pm_store_last(s, &v);
+    while (st == PM_OK) {
+        bool found = v.sequence == sequence;
+        if (name) found = v.name.len == len && (!len || memcmp(v.name.data, name, len) == 0);
+        if (found) {
+            *out = v;
+            return PM_OK;
+        }
+        st = !name && v.sequence < sequence ? PM_INVALID : pm_commit_earlier(&v, &v);
+        if (st != PM_OK) pm_commit_drop(&v);
+    }
+    return st;
+}
+
+PM_API pm_status pm_store_newest(pm_store *s, const char *name, pm_commit *out) {
+    return s && out ? pm__durable_seek(s, name ? name : "", 0, out) : PM_INVALID;
+}
+
+PM_API pm_status pm_store_at(pm_store *s, uint64_t sequence, pm_commit *out) {
+    return s && out ? pm__durable_seek(s, NULL, sequence, out) : PM_INVALID;
+}
+
+/* ---- refreshing -------------------------------------------------------------------------------------------------- */
+
+/* Opens the file that has taken the name. */
+static pm_status pm__durable_reopen(pm_store *s, void **file) {
+    uint64_t id[2];
+    bool torn;
+    pm_status st = s->files.open(s->files.ctx, s->name, false, false, false, file);
+    if (st != PM_OK) return st;
+    st = pm__durable_look(&s->files, *file, id, &torn, NULL);
+    if (st == PM_OK && (id[0] != s->id[0] || id[1] != s->id[1])) st = PM_CORRUPT;
+    if (st != PM_OK) s->files.close(s->files.ctx, *file);
+    return st;
+}
+
+/* Looks for newer versions in a file that is known up to `low`, and takes it over. */
+static pm_status pm__durable_advance(pm_store *s, void *file, uint64_t low, bool *changed) {
+    pm__durable_record r;
+    uint64_t size;
+    bool found, other = file != s->file;
+    pm_status st = pm__durable_find(&s->files, file, s->id, low, &size, &r, &found);
+    if (st != PM_OK || (!found && !other)) return st;
+    pm__durable_block *b = NULL;
+    uint64_t need = found ? r.place + PM__DURABLE_RECORD : PM__DURABLE_HEADER;
+    if (other)
+        st = need > PM__LEN_MAX / 2 ? PM_INVALID : pm__durable_block_new(&s->files, file, s->id, (size_t)need, &b);
+    else st = pm__durable_reach(s, file, need);
+    if (st != PM_OK) return st;
+    *changed = found && r.sequence != s->sequence;
+    pm__lock_acquire(&s->state);
+    void *old_file = s->file;
+    pm__durable_block *old = s->block;
+    if (other) s->file = file, s->block = b;
+    if (found) pm__durable_publish(s, &r), s->synced = r.synced;
+    pm__lock_release(&s->state);
+    if (!other) return PM_OK;
+    pm__durable_block_drop(old);
+    s->files.close(s->files.ctx, old_file);
+    return PM_OK;
+}
+
+PM_API pm_status pm_store_refresh(pm_store *s, bool *changed) {
+    bool same = true, any = false;
+    if (!s) return PM_INVALID;
+    if (changed) *changed = false;
+    if (!s->options.read_only) return PM_OK; /* nobody else commits */
+    pm__lock_acquire(&s->writing);
+    pm_status st = s->files.named(s->files.ctx, s->file, s->name, &same);
+    void *file = s->file;
+    if (st == PM_OK && !same) st = pm__durable_reopen(s, &file);
+    if (st == PM_OK) {
+        st = pm__durable_advance(s, file, same ? s->end : PM__DURABLE_HEADER, &any);
+        if (st != PM_OK && !same) s->files.close(s->files.ctx, file);
+    }
+    pm__lock_release(&s->writing);
+    if (st == PM_OK && changed) *changed = any;
+    return st;
 }
 
 /* ---- src/pathmap/77_parallel.c ------------------------------------------------------------------------- */
@@ -30721,6 +32105,971 @@ PM_API pm_status pm_get_sharing(const pm_map *const *maps, size_t n, pm_sharing 
     return PM_OK;
 }
 
+/* ---- src/pathmap/83_store_commit.c --------------------------------------------------------------------- */
+
+/* Commits: from what differs between two maps to what differs between two versions in a file.
+
+   A record says what lies below a location, and depends on nothing else. So the old map and the old version's records
+   need no table between them: who goes down both along the same path stands on the same content. The difference of the
+   old map and the new one tells, in order, at which ends something differs, without visiting what they share
+   (41_diff.c). Of each such end the records on the way are opened:
+
+       frames    root    "ca"    "cart"      each a location of the new version, with its entries so far
+       entries   b c s   r t     e s
+
+   A change is made in the frame of its location. When the next one lies elsewhere, the frames that are not on its way
+   are closed, deepest first: the entries become a record, or are put into one that is shorter; the entry that leads to
+   that goes into the frame above. What only the new map has is folded as for an image, once for all its parts, so what
+   these share is stored once. What only the old one has is left out.
+
+   Where much is shared, pairs of old and new nodes may be many more than nodes. So if a commit becomes larger than all
+   that the file holds, it begins again as if there were no version before. */
+
+typedef struct pm__commit_frame {
+    size_t depth; /* bytes of path to the location */
+    size_t first; /* of its entries */
+    unsigned n;
+    bool has_val, keep; /* keep: a dangling location */
+    pm_val val;         /* as in an edge */
+    uint64_t len;
+    size_t child; /* the record that holds its entries, as long as there was no need to open it; 0: none */
+} pm__commit_frame;
+
+typedef struct pm__commit_work {
+    pm__imgout out;
+    pm_image_options options;
+    const pm_image *old; /* NULL: nothing */
+    pm__list frames, edges, bytes, path, run;
+    pm__fold fold;
+    bool folds; /* it was begun */
+    pm_status status;
+} pm__commit_work;
+
+enum {
+    PM__COMMIT_BEFORE = 8,     /* the window begins before the commit, so that no record is at its place 0 */
+    PM__COMMIT_SPARE = 1 << 20 /* a commit may be so much larger than all others together */
+};
+
+static bool pm__commit_stop(pm__commit_work *w, pm_status s) {
+    if (w->status == PM_OK) w->status = s;
+    return false;
+}
+
+static bool pm__commit_memory(pm__commit_work *w, bool ok) { return ok || pm__commit_stop(w, PM_NOMEM); }
+
+static PM__INLINE pm__commit_frame *pm__commit_top(const pm__commit_work *w) {
+    return (pm__commit_frame *)pm__list_at(&w->frames, w->frames.used - 1);
+}
+static PM__INLINE pm__imgout_edge *pm__commit_edge(const pm__commit_work *w, size_t i) {
+    return (pm__imgout_edge *)pm__list_at(&w->edges, i);
+}
+
+/* ---- entries ----------------------------------------------------------------------------------------------------- */
+
+/* The first entry of the lowest frame whose byte is b or greater. */
+static PM__INLINE unsigned pm__commit_find(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b) {
+    unsigned lo = 0, n = f->n;
+    while (n) {
+        unsigned half = n / 2;
+        bool right = w->bytes.data[f->first + lo + half] < b;
+        lo = right ? lo + half + 1 : lo;
+        n = right ? n - half - 1 : half;
+    }
+    return lo;
+}
+
+static bool pm__commit_has(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b, unsigned *i) {
+    *i = pm__commit_find(w, f, b);
+    return *i < f->n && w->bytes.data[f->first + *i] == b;
+}
+
+/* Puts an entry into the lowest frame, or in the place of the one that is there. */
+static bool pm__commit_put(pm__commit_work *w, uint8_t b, const pm__imgout_edge *e) {
+    pm__commit_frame *f = pm__commit_top(w);
+    unsigned i;
+    if (!pm__commit_has(w, f, b, &i)) {
+        if (!pm__list_room(&w->edges, 1) || !pm__list_room(&w->bytes, 1)) return pm__commit_stop(w, PM_NOMEM);
+        size_t at = f->first + i, behind = f->n - i;
+        memmove(w->bytes.data + at + 1, w->bytes.data + at, behind);
+        memmove(pm__commit_edge(w, at + 1), pm__commit_edge(w, at), behind * sizeof *e);
+        w->edges.used++, w->bytes.used++, f->n++;
+        w->bytes.data[at] = b;
+    }
+    *pm__commit_edge(w, f->first + i) = *e;
+    return true;
+}
+
+static void pm__commit_remove(pm__commit_work *w, uint8_t b) {
+    pm__commit_frame *f = pm__commit_top(w);
+    unsigned i;
+    if (!pm__commit_has(w, f, b, &i)) return;
+    size_t at = f->first + i, behind = f->n - i - 1;
+    memmove(w->bytes.data + at, w->bytes.data + at + 1, behind);
+    memmove(pm__commit_edge(w, at), pm__commit_edge(w, at + 1), behind * sizeof(pm__imgout_edge));
+    w->edges.used--, w->bytes.used--, f->n--;
+}
+
+static void pm__commit_clear(pm__commit_work *w) {
+    pm__commit_frame *f = pm__commit_top(w);
+    w->edges.used = w->bytes.used = f->first;
+    f->n = 0;
+    f->child = 0;
+}
+
+/* The image that a record stands in: the old version, or what this commit has made, where places count from *base.
+   NULL: none has it. */
+static const pm_image *pm__commit_image(const pm__commit_work *w, size_t record, size_t *base) {
+    bool made = record >= w->out.base + PM__COMMIT_BEFORE;
+    *base = made ? w->out.base : 0;
+    return made ? &w->out.image : w->old;
+}
+
+/* Makes an edge of an entry. */
+static bool pm__commit_decode(pm__commit_work *w, const pm_image *m, size_t base, const pm__image_entry *e,
+                              pm__imgout_edge *out) {
+    size_t where, len, end;
+    out->val = e->val;
+    out->len = 0;
+    if (e->has_val && m->kind == PM_IMAGE_BYTES) {
+        if (!pm__image_string(m, (size_t)e->val, &where, &len, &end)) return pm__commit_stop(w, PM_CORRUPT);
+        out->val = where + base, out->len = len;
+    }
+    out->child = e->child ? e->child + base : 0;
+    out->has_val = e->has_val;
+    out->run_len = e->run_len;
+    if (e->run_len) memcpy(out->run, e->run, e->run_len);
+    return true;
+}
+
+/* Brings the lowest frame's entries in. */
+static bool pm__commit_open(pm__commit_work *w) {
+    pm__commit_frame *f = pm__commit_top(w);
+    pm__image_record r;
+    pm__image_entry e;
+    size_t base;
+    if (!f->child) return true;
+    const pm_image *m = pm__commit_image(w, f->child, &base);
+    if (!m || !pm__image_record_at(m, f->child - base, &r)) return pm__commit_stop(w, PM_CORRUPT);
+    if (!pm__list_room(&w->edges, r.n) || !pm__list_put(&w->bytes, r.bytes, r.n)) return pm__commit_stop(w, PM_NOMEM);
+    size_t next = r.first;
+    for (unsigned i = 0; i < r.n; i++, next = e.end) {
+        if ((i && r.bytes[i - 1] >= r.bytes[i]) || !pm__image_entry_at(m, &r, next, &e))
+            return pm__commit_stop(w, PM_CORRUPT);
+        if (!pm__commit_decode(w, m, base, &e, pm__commit_edge(w, w->edges.used++))) return false;
+    }
+    f->n = r.n;
+    f->child = 0;
+    return true;
+}
+
+/* ---- frames ------------------------------------------------------------------------------------------------------ */
+
+/* Puts bytes above an edge: `above`, `next` (NULL: none), and behind them the edge's own run. */
+static bool pm__commit_lift(pm__commit_work *w, const uint8_t *above, size_t n, const uint8_t *next,
+                            pm__imgout_edge *e) {
+    w->run.used = 0;
+    bool ok = pm__list_put(&w->run, above, n) && pm__list_put(&w->run, next, next != NULL) &&
+              pm__list_put(&w->run, e->run, e->run_len) && pm__imgout_run(&w->out, w->run.data, w->run.used, e);
+    return pm__commit_memory(w, ok);
+}
+
+/* Whether a record has one entry: then the location above it, if it has no value, is none at which a path ends. */
+static bool pm__commit_is_chain(const pm__commit_work *w, size_t record) {
+    pm__image_record r;
+    size_t base;
+    const pm_image *m = record ? pm__commit_image(w, record, &base) : NULL;
+    return m && pm__image_record_at(m, record - base, &r) && r.n == 1;
+}
+
+/* Makes of the lowest frame the edge that leads to it from `above` bytes higher. *some: it is a location at all. */
+static bool pm__commit_seal(pm__commit_work *w, size_t above, pm__imgout_edge *e, bool *some) {
+    pm__commit_frame *f = pm__commit_top(w);
+    const uint8_t *run = w->path.data + (f->depth - above);
+    if (!f->has_val && pm__commit_is_chain(w, f->child) && !pm__commit_open(w)) return false;
+    *some = f->n || f->child || f->has_val || f->keep;
+    memset(e, 0, sizeof *e);
+    if (!*some) return true;
+    if (f->n == 1 && !f->has_val) {
+        *e = *pm__commit_edge(w, f->first);
+        return pm__commit_lift(w, run, above, w->bytes.data + f->first, e);
+    }
+    e->has_val = f->has_val, e->val = f->val, e->len = f->len;
+    e->child = f->child;
+    if (f->n) {
+        e->child = pm__imgout_here(&w->out);
+        bool ok = pm__imgout_append(&w->out, w->bytes.data + f->first, pm__commit_edge(w, f->first), f->n);
+        if (!ok) return pm__commit_stop(w, PM_NOMEM);
+    }
+    return pm__commit_lift(w, run, above, NULL, e);
+}
+
+/* Closes the lowest frame, which is not the root. */
+static bool pm__commit_close(pm__commit_work *w) {
+    pm__imgout_edge e;
+    bool some;
+    const pm__commit_frame *f = pm__commit_top(w);
+    size_t outer = f[-1].depth, first = f->first;
+    if (!pm__commit_seal(w, f->depth - outer - 1, &e, &some)) return false;
+    w->edges.used = w->bytes.used = first;
+    w->frames.used--;
+    uint8_t b = w->path.data[outer];
+    if (some) return pm__commit_put(w, b, &e);
+    pm__commit_remove(w, b);
+    return true;
+}
+
+static bool pm__commit_push(pm__commit_work *w, size_t depth, const pm__imgout_edge *e) {
+    pm__commit_frame f;
+    memset(&f, 0, sizeof f);
+    f.depth = depth;
+    f.first = w->edges.used;
+    if (e) {
+        f.has_val = e->has_val, f.val = e->val, f.len = e->len;
+        f.child = e->child;
+        f.keep = !e->has_val && !e->child;
+    }
+    return pm__commit_memory(w, pm__list_put(&w->frames, &f, 1));
+}
+
+/* Goes on from the lowest frame towards the end of the path, into the next one. */
+static bool pm__commit_down(pm__commit_work *w) {
+    const pm__commit_frame *f = pm__commit_top(w);
+    size_t depth = f->depth, len = w->path.used;
+    const uint8_t *s = w->path.data + depth;
+    unsigned i;
+    if (!pm__commit_open(w)) return false;
+    if (!pm__commit_has(w, f, *s, &i)) return pm__commit_push(w, len, NULL);
+    pm__imgout_edge e = *pm__commit_edge(w, f->first + i), rest = e;
+    size_t left = len - depth - 1, most = e.run_len < left ? e.run_len : left;
+    size_t m = most ? pm__lcp(e.run, s + 1, most) : 0;
+    if (m == e.run_len) return pm__commit_push(w, depth + 1 + m, &e);
+    rest.run_len = (uint8_t)(e.run_len - m - 1);
+    if (rest.run_len) memmove(rest.run, e.run + m + 1, rest.run_len);
+    if (!pm__commit_push(w, depth + 1 + m, NULL)) return false;
+    return pm__commit_put(w, e.run[m], &rest);
+}
+
+/* Makes the lowest frame that of a location. */
+static bool pm__commit_seek(pm__commit_work *w, const uint8_t *path, size_t len) {
+    size_t min = len < w->path.used ? len : w->path.used, same = min ? pm__lcp(w->path.data, path, min) : 0;
+    while (pm__commit_top(w)->depth > same)
+        if (!pm__commit_close(w)) return false;
+    w->path.used = same;
+    if (len > same && !pm__list_put(&w->path, path + same, len - same)) return pm__commit_stop(w, PM_NOMEM);
+    while (pm__commit_top(w)->depth < len)
+        if (!pm__commit_down(w)) return false;
+    return true;
+}
+
+/* ---- changes ----------------------------------------------------------------------------------------------------- */
+
+/* Puts below the lowest frame what lies below a place of the new map. */
+static bool pm__commit_graft(pm__commit_work *w, const pm_place *p) {
+    pm_fold f = {sizeof(pm__imgout_edge), PM_FOLD_JUMPING | PM_FOLD_CACHED, &w->out, pm__imgout_at, NULL, NULL};
+    const pm_place from = p->depth ? *p : pm__place_root(p->node);
+    pm__imgout_edge e;
+    if (!w->folds) w->fold = pm__fold_begin(&f), w->folds = true;
+    int s = pm__fold_walk(&w->fold, pm__fold_spot_of(&from, NULL), 0);
+    if (s != PM_OK) return pm__commit_stop(w, (pm_status)s);
+    memcpy(&e, pm__list_at(&w->fold.results, 0), sizeof e);
+    w->fold.results.used = 0;
+    if (!e.run_len) {
+        pm__commit_top(w)->child = e.child;
+        return true;
+    }
+    uint8_t b = e.run[0];
+    e.run_len--;
+    memmove(e.run, e.run + 1, e.run_len);
+    return pm__commit_put(w, b, &e);
+}
+
+/* Makes the change that an end of edges tells, at the end of the path. What both have below it comes on its own. */
+static bool pm__commit_change(pm__commit_work *w, const pm__contrast *c, const pm__list *path) {
+    bool less = c->a.node && !c->b.node, more = c->b.node && !c->a.node;
+    if (!pm__diff_changes(c) && !less && !more) return true;
+    if (!pm__commit_seek(w, path->used ? path->data : (const uint8_t *)"", path->used)) return false;
+    pm__commit_frame *f = pm__commit_top(w);
+    f->keep = c->dangles_b;
+    if (c->val_a) f->has_val = false;
+    if (c->val_b) {
+        pm__imgout_edge e;
+        memset(&e, 0, sizeof e);
+        pm_status s = pm__imgout_value(&w->out, *c->val_b, &e);
+        if (s != PM_OK) return pm__commit_stop(w, s);
+        f->has_val = true, f->val = e.val, f->len = e.len;
+    }
+    if (less) pm__commit_clear(w);
+    return !more || pm__commit_graft(w, &c->b);
+}
+
+/* Makes all changes. PM_BUSY: they are too many. */
+static pm_status pm__commit_changes(pm__commit_work *w, const pm_map *old, const pm_map *now, size_t most) {
+    pm__diff d;
+    pm__diff_item i;
+    pm__diff_begin(&d, old, now);
+    while (w->status == PM_OK && pm__diff_take(&d, &i)) {
+        const pm__contrast *c = &i.c;
+        if (!pm__commit_change(w, c, &d.path)) break;
+        if (c->a.node && c->b.node && !pm__diff_open(&d, &i)) break;
+        if (w->out.out.used > most) w->status = PM_BUSY;
+    }
+    if (w->status == PM_OK) w->status = pm__diff_status(&d);
+    pm__diff_end(&d);
+    while (w->status == PM_OK && w->frames.used > 1) (void)pm__commit_close(w);
+    return w->status;
+}
+
+/* ---- the whole of a commit --------------------------------------------------------------------------------------- */
+
+static void pm__commit_end(pm__commit_work *w) {
+    pm__imgout_edge e;
+    if (w->folds) (void)pm__fold_end(&w->fold, PM_BUSY, &e);
+    pm__list_free(&w->out.out);
+    pm__memo_free(&w->out.records);
+    pm__memo_free(&w->out.strings);
+    pm__list_free(&w->frames);
+    pm__list_free(&w->edges);
+    pm__list_free(&w->bytes);
+    pm__list_free(&w->path);
+    pm__list_free(&w->run);
+}
+
+/* Begins on a version (NULL: none), with what will lie from `at` on. */
+static bool pm__commit_begin(pm__commit_work *w, const pm_image *old, pm_image_kind kind, size_t at,
+                             const pm_commit_options *how) {
+    static const uint8_t zeros[PM__COMMIT_BEFORE];
+    pm__image_entry root;
+    pm__imgout_edge e;
+    memset(w, 0, sizeof *w);
+    pm__imgout_window(&w->out, at - PM__COMMIT_BEFORE, PM__DURABLE_HEADER);
+    w->out.image.kind = kind;
+    w->options.ctx = how->ctx, w->options.bytes = how->bytes;
+    w->out.options = &w->options;
+    w->old = old;
+    w->frames = pm__list_of(sizeof(pm__commit_frame));
+    w->edges = pm__list_of(sizeof(pm__imgout_edge));
+    w->bytes = w->path = w->run = pm__list_of(1);
+    if (!pm__imgout_put(&w->out, zeros, sizeof zeros)) return pm__commit_stop(w, PM_NOMEM);
+    if (!old) return pm__commit_push(w, 0, NULL);
+    if (!pm__image_root(old, 0, &root)) return pm__commit_stop(w, PM_CORRUPT);
+    return pm__commit_decode(w, old, 0, &root, &e) && pm__commit_push(w, 0, &e);
+}
+
+/* Puts the root's record and value behind all others, and tells in `map` what a commit record says of it. */
+static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map) {
+    pm__commit_frame *f = pm__commit_top(w);
+    size_t child = f->child;
+    pm_val val = f->has_val ? f->val : 0;
+    bool ok = true;
+    if (f->n) {
+        child = pm__imgout_here(&w->out);
+        ok = pm__imgout_append(&w->out, w->bytes.data + f->first, pm__commit_edge(w, f->first), f->n);
+    }
+    if (f->has_val && w->out.image.kind == PM_IMAGE_BYTES) {
+        size_t where = (size_t)f->val;
+        val = pm__imgout_here(&w->out);
+        ok = ok && pm__imgout_string_at(&w->out, where, f->len);
+    }
+    pm__store64le(map, child);
+    pm__store64le(map + 8, val);
+    pm__store64le(map + 16, f->has_val);
+    return ok ? PM_OK : PM_NOMEM;
+}
+
+/* Fills up to a multiple of 8 bytes. */
+static bool pm__commit_pad(pm__commit_work *w) {
+    static const uint8_t zeros[8];
+    return pm__imgout_put(&w->out, zeros, (8 - w->out.out.used % 8) % 8);
+}
+
+/* Puts the name and the commit record behind what was made. */
+static pm_status pm__commit_record(pm__commit_work *w, const uint64_t id[2], const char *name, pm__durable_record *r) {
+    uint8_t map[PM__IMAGE_MAP] = {0}, s[PM__DURABLE_RECORD];
+    pm_status st = pm__commit_root(w, map);
+    if (st != PM_OK) return st;
+    bool ok = pm__commit_pad(w) && pm__imgout_put(&w->out, name, r->name_len) && pm__commit_pad(w);
+    if (!ok) return PM_NOMEM;
+    r->place = pm__imgout_here(&w->out);
+    r->kind = (uint32_t)w->out.image.kind;
+    pm__durable_spell(r, s);
+    memcpy(s + PM__DURABLE_MAP, map, sizeof map);
+    pm__sum sum = pm__durable_sum(id);
+    pm__durable_sum_in(&sum, w->out.out.data + PM__COMMIT_BEFORE, w->out.out.used - PM__COMMIT_BEFORE);
+    pm__durable_seal(id, &sum, s);
+    return pm__imgout_put(&w->out, s, sizeof s) ? PM_OK : PM_NOMEM;
+}
+
+static pm_image_kind pm__commit_kind(const pm_ops *ops, const pm_commit_options *how) {
+    if (pm__ops_is_unit(ops)) return PM_IMAGE_UNIT;
+    return ops == pm_ops_bytes() || how->bytes ? PM_IMAGE_BYTES : PM_IMAGE_WORDS;
+}
+
+/* Makes in *w all that a commit appends. `known` is the map of the version `old`; NULL: there is none. */
+static pm_status pm__commit_make(pm_store *s, pm__commit_work *w, const pm_map *m, const pm_map *known,
+                                 const pm_image *old, const pm_commit_options *how, pm__durable_record *r) {
+    const pm_image_kind kind = pm__commit_kind(pm_map_ops(m), how);
+    const pm_map none = pm_new(pm_map_ops(m), NULL);
+    size_t end = (size_t)s->end;
+    if (known && (pm_map_ops(known) != pm_map_ops(m) || old->kind != kind)) known = NULL;
+    (void)pm__commit_begin(w, known ? old : NULL, kind, end, how);
+    if (w->status == PM_OK)
+        (void)pm__commit_changes(w, known ? known : &none, m, known ? end + PM__COMMIT_SPARE : SIZE_MAX);
+    if (w->status == PM_BUSY && known && w->out.out.used > end + PM__COMMIT_SPARE) {
+        pm__commit_end(w);
+        if (pm__commit_begin(w, NULL, kind, end, how)) (void)pm__commit_changes(w, &none, m, SIZE_MAX);
+    }
+    if (w->status != PM_OK) return w->status;
+    return pm__commit_record(w, s->id, how->name ? how->name : "", r);
+}
+
+/* The head of a root, found or made. NULL: no memory. */
+static pm__durable_head *pm__commit_head(pm_store *s, const char *name, pm_status *st) {
+    for (size_t i = 0; i < s->heads.used; i++) {
+        pm__durable_head *h = (pm__durable_head *)pm__list_at(&s->heads, i);
+        if (strcmp(h->name, name) == 0) return h;
+    }
+    pm__durable_head h;
+    pm_commit v;
+    memset(&h, 0, sizeof h);
+    *st = pm_store_newest(s, name, &v);
+    if (*st != PM_OK && *st != PM_INVALID) return NULL;
+    if (*st == PM_OK) h.place = v.place, pm_commit_drop(&v);
+    *st = PM_NOMEM;
+    h.name_size = strlen(name) + 1;
+    h.name = (char *)pm__mem_alloc_big(h.name_size);
+    if (!h.name) return NULL;
+    memcpy(h.name, name, h.name_size);
+    if (!pm__list_put(&s->heads, &h, 1)) {
+        pm__mem_free_big(h.name, h.name_size);
+        return NULL;
+    }
+    *st = PM_OK;
+    return (pm__durable_head *)pm__list_at(&s->heads, s->heads.used - 1);
+}
+
+/* Writes what was made, and takes it over. */
+static pm_status pm__commit_write(pm_store *s, pm__commit_work *w, const pm__durable_record *r, pm_error *error) {
+    const uint8_t *from = w->out.out.data + PM__COMMIT_BEFORE;
+    size_t n = w->out.out.used - PM__COMMIT_BEFORE;
+    if (r->place + PM__DURABLE_RECORD > PM__LEN_MAX / 2)
+        return pm__durable_fail(error, PM_INVALID, s->end, "the store would be more than this machine can address");
+    pm_status st = s->files.write(s->files.ctx, s->file, s->end, from, n);
+    if (st == PM_OK) st = pm__durable_reach(s, s->file, r->place + PM__DURABLE_RECORD);
+    if (st != PM_OK) { /* what stays there if this fails too is no whole commit, or is written over */
+        (void)s->files.cut(s->files.ctx, s->file, s->end);
+        return pm__durable_fail(error, st, s->end, "the commit cannot be written");
+    }
+    pm__lock_acquire(&s->state);
+    pm__durable_publish(s, r);
+    pm__lock_release(&s->state);
+    return PM_OK;
+}
+
+/* Whether syncing has failed, and what is known to be on the disk: another thread may be syncing. */
+static bool pm__commit_failed(pm_store *s, uint64_t *synced) {
+    pm__lock_acquire(&s->state);
+    bool failed = s->failed;
+    *synced = s->synced;
+    pm__lock_release(&s->state);
+    return failed;
+}
+
+/* Appends a commit; under `writing`. */
+static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit_options *how, uint64_t *place,
+                                   pm_error *error) {
+    pm_status st = PM_OK;
+    pm__commit_work w;
+    pm_commit old;
+    const char *name = how->name ? how->name : "";
+    uint64_t synced;
+    if (pm__commit_failed(s, &synced)) return pm__durable_fail(error, PM_IO, s->end, "syncing has failed before");
+    pm__durable_head *h = pm__commit_head(s, name, &st);
+    if (!h) return pm__durable_fail(error, st, s->end, "a commit record is damaged");
+    bool known = h->known && h->place;
+    if (known) st = pm__durable_version(s->block, h->place, &old);
+    if (st != PM_OK) return pm__durable_fail(error, st, h->place, "a commit record is damaged");
+    pm__durable_record r = {.sequence = s->sequence + 1,
+                            .before = s->newest,
+                            .same = h->place,
+                            .synced = synced,
+                            .time = how->time,
+                            .label = {how->label[0], how->label[1]},
+                            .name_len = (uint32_t)(h->name_size - 1)};
+    st = pm__commit_make(s, &w, m, known ? &h->map : NULL, known ? &old.image : NULL, how, &r);
+    if (st == PM_OK) st = pm__commit_write(s, &w, &r, error);
+    else
+        (void)pm__durable_fail(error, st, s->end,
+                               st == PM_CORRUPT ? "the version before is damaged" : "a value was refused");
+    pm__commit_end(&w);
+    if (st != PM_OK) return st;
+    pm_map before = h->map;
+    h->map = pm_clone(m);
+    h->known = true;
+    h->place = *place = r.place;
+    pm_drop(&before);
+    return PM_OK;
+}
+
+/* Waits until the commit at `place` is on the disk. One sync serves all that was written before it began. */
+static pm_status pm__commit_sync(pm_store *s, uint64_t place, pm_error *error) {
+    pm_status st = PM_OK;
+    pm__lock_acquire(&s->syncing);
+    pm__lock_acquire(&s->state);
+    uint64_t upto = s->newest;
+    bool done = s->synced >= place, failed = s->failed;
+    pm__lock_release(&s->state);
+    if (!done) {
+        st = failed ? PM_IO : s->files.sync(s->files.ctx, s->file);
+        pm__lock_acquire(&s->state);
+        if (st == PM_OK && s->synced < upto) s->synced = upto;
+        if (st != PM_OK) s->failed = true;
+        pm__lock_release(&s->state);
+    }
+    pm__lock_release(&s->syncing);
+    return st == PM_OK ? st : pm__durable_fail(error, st, place, "the file cannot be synced");
+}
+
+PM_API pm_status pm_store_commit(pm_store *s, const pm_map *m, const pm_commit_options *how, pm_error *error) {
+    static const pm_commit_options plain;
+    uint64_t place = 0;
+    if (!s || pm__map_bad(m, NULL, 0) || s->options.read_only) return PM_INVALID;
+    if (!how) how = &plain;
+    if (how->name && strlen(how->name) > PM__DURABLE_NAME) return PM_INVALID;
+    pm__lock_acquire(&s->writing);
+    pm_status st = pm__commit_append(s, m, how, &place, error);
+    pm__lock_release(&s->writing);
+    return st == PM_OK && !s->options.unsynced ? pm__commit_sync(s, place, error) : st;
+}
+
+PM_API pm_status pm_store_sync(pm_store *s) {
+    if (!s || s->options.read_only) return PM_INVALID;
+    pm__lock_acquire(&s->state);
+    uint64_t place = s->newest;
+    pm__lock_release(&s->state);
+    return pm__commit_sync(s, place, NULL);
+}
+
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
+
+PM_API pm_status pm_store_load(pm_store *s, const char *name, const pm_image_reading *reading, pm_map *out,
+                               pm_error *error) {
+    pm_commit v;
+    pm_map m;
+    pm_status st = PM_OK;
+    if (!s || !out) return PM_INVALID;
+    if (!name) name = "";
+    pm__lock_acquire(&s->writing);
+    bool some = false;
+    st = pm_store_newest(s, name, &v);
+    some = st == PM_OK;
+    if (some) st = pm_image_load(&v.image, reading, &m, error);
+    else if (st == PM_INVALID) st = PM_OK, m = pm_new(reading ? reading->ops : NULL, reading ? reading->pool : NULL);
+    else (void)pm__durable_fail(error, st, 0, "a commit record is damaged");
+    if (st == PM_OK && some && !s->options.read_only) {
+        pm__durable_head *h = pm__commit_head(s, name, &st);
+        if (h) {
+            pm_drop(&h->map);
+            h->map = pm_clone(&m);
+            h->known = true;
+        } else {
+            pm_drop(&m);
+            (void)pm__durable_fail(error, st, 0, "a commit record is damaged");
+        }
+    }
+    if (some) pm_commit_drop(&v);
+    pm__lock_release(&s->writing);
+    if (st == PM_OK) *out = m;
+    return st;
+}
+
+/* ---- src/pathmap/84_act.c ------------------------------------------------------------------------------ */
+
+/* ACT files. Writing is a fold that jumps from fork to fork: a result is a node that is not placed yet, as the children
+   of a branch stand side by side, and are placed when all of them are known. Reading is as that of images
+   (75_image_load.c): a pass from the root down to the start marks all nodes and those that are used twice, which then
+   become maps of their own, the first ones first; unfolds graft these. */
+
+/* The file: magic, place of the root, then all else, and zeros so that a reader may read on. */
+enum {
+    PM__ACT_START = 16,
+    PM__ACT_TAIL = 8,
+    PM__ACT_MASKED = 32, /* children from which on a mask stands for their bytes */
+    PM__ACT_VARINT = 247 /* the greatest number of one byte */
+};
+enum { PM__ACT_LINE = 128, PM__ACT_HAS_VAL = 64, PM__ACT_HAS_CHILD = 1 };
+static const uint8_t pm__act_magic[8] = {'A', 'C', 'T', 'r', 'e', 'e', '0', '3'};
+
+/* A node: a branch, or a run of bytes (a line) with a value or a node at its end. */
+typedef struct pm__act_node {
+    pm_mask mask;
+    uint64_t val;
+    size_t child; /* of a branch, its first one; 0: none */
+    size_t run, run_len;
+    size_t end;
+    bool line, has_val;
+} pm__act_node;
+
+static bool pm__act_owns(const pm_ops *ops) { return !pm__ops_is_plain(ops) && !pm__ops_is_unit(ops); }
+
+/* ---- writing ------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__actout {
+    pm__list out;
+    pm__memo runs;
+    const pm_act_options *options;
+    bool unit;
+} pm__actout;
+
+static size_t pm__actout_number(uint8_t *to, uint64_t v) {
+    size_t n = 0;
+    if (v <= PM__ACT_VARINT) {
+        to[0] = (uint8_t)v;
+        return 1;
+    }
+    for (; v; v >>= 8) to[++n] = (uint8_t)v;
+    to[0] = (uint8_t)(PM__ACT_VARINT + n);
+    return n + 1;
+}
+
+/* Places a node. */
+static bool pm__actout_put(pm__actout *w, const pm__act_node *e) {
+    uint8_t s[1 + 3 * 9 + 32];
+    size_t at = w->out.used, n = 1;
+    unsigned kids = e->line ? 0 : pm_mask_count(&e->mask);
+    s[0] = (uint8_t)(kids < PM__ACT_MASKED ? kids : PM__ACT_MASKED);
+    if (e->line) s[0] = (uint8_t)(PM__ACT_LINE | (e->child ? PM__ACT_HAS_CHILD : 0));
+    if (e->has_val) s[0] |= PM__ACT_HAS_VAL, n += pm__actout_number(s + n, e->val);
+    if (e->child) n += pm__actout_number(s + n, at - e->child);
+    if (e->line) n += pm__actout_number(s + n, at - e->run);
+    for (unsigned i = 0; kids >= PM__ACT_MASKED && i < 4; i++, n += 8) pm__store64le(s + n, e->mask.w[i]);
+    if (kids && kids < PM__ACT_MASKED)
+        for (int b = pm__mask_next(&e->mask, 0); b >= 0; b = pm__mask_next(&e->mask, b + 1)) s[n++] = (uint8_t)b;
+    return pm__list_put(&w->out, s, n);
+}
+
+/* Stores a run, if it is not there yet. */
+static bool pm__actout_run(pm__actout *w, const uint8_t *run, size_t len, size_t *at) {
+    uint64_t h = len, turn = 0;
+    const uint64_t *known;
+    uint8_t s[9];
+    for (size_t i = 0; i < len; i++) h = (h ^ run[i]) * 0x9FB21C651E98DF25u, h ^= h >> 29;
+    size_t n = pm__actout_number(s, len);
+    for (h |= 1; (known = pm__memo_get(&w->runs, h, turn)) != NULL; turn++) {
+        const uint8_t *there = w->out.data + *known;
+        *at = (size_t)*known;
+        if (memcmp(there, s, n) == 0 && memcmp(there + n, run, len) == 0) return true;
+    }
+    *at = w->out.used;
+    return pm__list_put(&w->out, s, n) && pm__list_put(&w->out, run, len) && pm__memo_put(&w->runs, h, turn, *at);
+}
+
+static pm_status pm__actout_value(const pm__actout *w, pm_val v, pm__act_node *e) {
+    e->has_val = true;
+    e->val = w->unit ? 0 : v;
+    return w->options && w->options->word ? w->options->word(w->options->ctx, v, &e->val) : PM_OK;
+}
+
+static int pm__actout_at(void *ctx, const pm_fold_at *here, void *out) {
+    pm__actout *w = (pm__actout *)ctx;
+    const pm__act_node *kids = (const pm__act_node *)here->results;
+    pm__act_node e, line;
+    memset(&e, 0, sizeof e);
+    e.mask = *here->mask;
+    if (here->n) e.child = w->out.used;
+    for (unsigned i = 0; i < here->n; i++)
+        if (!pm__actout_put(w, &kids[i])) return PM_NOMEM;
+    pm_status s = here->val ? pm__actout_value(w, *here->val, &e) : PM_OK;
+    if (s == PM_OK && here->jump_len) {
+        memset(&line, 0, sizeof line);
+        line.line = true;
+        if (!pm__actout_run(w, here->jump, here->jump_len, &line.run)) return PM_NOMEM;
+        if (!here->n) line.has_val = e.has_val, line.val = e.val;
+        else line.child = w->out.used;
+        if (here->n && !pm__actout_put(w, &e)) return PM_NOMEM;
+        e = line;
+    }
+    if (s == PM_OK) memcpy(out, &e, sizeof e);
+    return s;
+}
+
+/* Makes the file in memory. */
+static pm_status pm__actout_make(pm__actout *w, const pm_map *m) {
+    static const uint8_t zeros[PM__ACT_TAIL];
+    pm_fold f = {sizeof(pm__act_node), PM_FOLD_JUMPING | PM_FOLD_CACHED, w, pm__actout_at, NULL, NULL};
+    pm__act_node root;
+    if (!pm__list_put(&w->out, pm__act_magic, sizeof pm__act_magic) || !pm__list_put(&w->out, zeros, 8))
+        return PM_NOMEM;
+    pm_status s = (pm_status)pm_fold_map(m, &f, &root);
+    if (s != PM_OK) return s;
+    pm__store64le(w->out.data + 8, w->out.used);
+    return pm__actout_put(w, &root) && pm__list_put(&w->out, zeros, sizeof zeros) ? PM_OK : PM_NOMEM;
+}
+
+PM_API pm_status pm_act_write(const pm_map *m, pm_write_fn write, void *ctx, const pm_act_options *options,
+                              pm_error *error) {
+    if (!m || !write) return PM_INVALID;
+    const pm_ops *ops = pm_map_ops(m);
+    if (pm__act_owns(ops) && !(options && options->word))
+        return pm__stream_fail(error, PM_MISMATCH, 0, "values that are no words");
+    pm__actout w;
+    memset(&w, 0, sizeof w);
+    w.out = pm__list_of(1);
+    w.options = options;
+    w.unit = pm__ops_is_unit(ops);
+    pm_status s = pm__actout_make(&w, m);
+    const char *why = s == PM_NOMEM ? "no memory" : "a value was refused";
+    for (size_t at = 0; s == PM_OK && at < w.out.used;) {
+        size_t part = w.out.used - at < PM__STREAM_PIECE ? w.out.used - at : PM__STREAM_PIECE;
+        s = write(ctx, w.out.data + at, part);
+        if (s != PM_OK) why = "the write function failed";
+        at += part;
+    }
+    if (s != PM_OK) (void)pm__stream_fail(error, s, w.out.used, why);
+    pm__list_free(&w.out);
+    pm__memo_free(&w.runs);
+    return s;
+}
+
+PM_API pm_status pm_act_write_file(const pm_map *m, const char *name, const pm_act_options *options, pm_error *error) {
+    pm__file f;
+    if (!m || !name) return PM_INVALID;
+    pm_status s = pm__file_create(name, &f);
+    if (s != PM_OK) return pm__stream_fail(error, s, 0, "the file cannot be written");
+    s = pm_act_write(m, pm__file_write, &f, options, error);
+    bool written = s == PM_OK;
+    s = pm__file_commit(&f, name, s);
+    if (written && s != PM_OK) return pm__stream_fail(error, s, 0, "the file could not be completed");
+    return s;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__actin {
+    const uint8_t *data;
+    size_t size;
+    const pm_ops *ops;
+    pm_pool *pool;
+    const pm_act_options *options;
+    pm_error *error;
+    pm__marks seen, twice;
+    pm__list maps;
+    pm__memo made; /* place of a node that is used twice, to its map */
+    uint64_t path; /* bytes of runs so far */
+} pm__actin;
+
+static bool pm__actin_number(const pm__actin *r, size_t *at, uint64_t *out) {
+    if (*at >= r->size) return false;
+    uint8_t first = r->data[(*at)++];
+    *out = first;
+    if (first <= PM__ACT_VARINT) return true;
+    size_t n = (size_t)first - PM__ACT_VARINT;
+    if (n > r->size - *at) return false;
+    *out = 0;
+    for (size_t i = 0; i < n; i++) *out |= (uint64_t)r->data[(*at)++] << (8 * i);
+    return true;
+}
+
+/* Reads how far before `from` something lies. */
+static bool pm__actin_back(const pm__actin *r, size_t *at, size_t from, size_t *out) {
+    uint64_t d;
+    if (!pm__actin_number(r, at, &d) || d == 0 || d > from - PM__ACT_START) return false;
+    *out = from - (size_t)d;
+    return true;
+}
+
+static bool pm__actin_line(const pm__actin *r, size_t at, size_t from, pm__act_node *e) {
+    uint64_t len;
+    if (!pm__actin_back(r, &at, from, &e->run)) return false;
+    e->end = at;
+    at = e->run;
+    if (!pm__actin_number(r, &at, &len) || len == 0 || len > r->size - at) return false;
+    e->run = at;
+    e->run_len = (size_t)len;
+    return true;
+}
+
+/* Looks at the node that begins at `at`. False: this is none. */
+static bool pm__actin_node(const pm__actin *r, size_t at, pm__act_node *e) {
+    size_t from = at;
+    if (at < PM__ACT_START || at >= r->size) return false;
+    memset(e, 0, sizeof *e);
+    uint8_t head = r->data[at++];
+    unsigned kids = head & 63;
+    e->line = (head & PM__ACT_LINE) != 0;
+    e->has_val = (head & PM__ACT_HAS_VAL) != 0;
+    if (e->line ? kids > PM__ACT_HAS_CHILD : kids > PM__ACT_MASKED) return false;
+    if (e->has_val && !pm__actin_number(r, &at, &e->val)) return false;
+    if (kids && !pm__actin_back(r, &at, from, &e->child)) return false;
+    if (e->line) return pm__actin_line(r, at, from, e) && !(e->has_val && e->child);
+    size_t n = kids < PM__ACT_MASKED ? kids : 32;
+    if (n > r->size - at) return false;
+    if (kids == PM__ACT_MASKED)
+        for (unsigned i = 0; i < 4; i++) e->mask.w[i] = pm__load64le(r->data + at + 8 * i);
+    for (unsigned i = 0; kids < PM__ACT_MASKED && i < kids; i++) {
+        if (i && r->data[at + i - 1] >= r->data[at + i]) return false;
+        pm_mask_set(&e->mask, r->data[at + i]);
+    }
+    e->end = at + n;
+    return kids < PM__ACT_MASKED || pm_mask_count(&e->mask) >= PM__ACT_MASKED;
+}
+
+static pm_status pm__actin_bad(const pm__actin *r, size_t at, const char *msg) {
+    return pm__stream_fail(r->error, PM_CORRUPT, at, msg);
+}
+
+static void pm__actin_mark(pm__actin *r, size_t at) {
+    if (pm__marks_has(&r->seen, at)) pm__marks_set(&r->twice, at);
+    pm__marks_set(&r->seen, at);
+}
+
+/* Checks the nodes right below one, all of which must lie before it, and marks them. */
+static bool pm__actin_mark_below(pm__actin *r, size_t at, const pm__act_node *e) {
+    unsigned n = e->line ? e->child != 0 : pm_mask_count(&e->mask);
+    for (size_t next = e->child; n--;) {
+        pm__act_node kid;
+        if (next >= at || !pm__actin_node(r, next, &kid)) return false;
+        pm__actin_mark(r, next);
+        next = kid.end;
+    }
+    return true;
+}
+
+/* Checks and marks all nodes. */
+static pm_status pm__actin_look(pm__actin *r, size_t root) {
+    pm__act_node e;
+    pm__actin_mark(r, root);
+    for (size_t at = root + 1; pm__marks_prev(&r->seen, at, &at);) {
+        if (!pm__actin_node(r, at, &e) || !pm__actin_mark_below(r, at, &e))
+            return pm__actin_bad(r, at, "a node is damaged");
+        if (!e.child) pm__marks_clear(&r->twice, at);
+    }
+    return PM_OK;
+}
+
+/* A location to be made: what a node says; without one (0), the end of a line. */
+typedef struct pm__actin_seed {
+    size_t node;
+    uint64_t val;
+    bool has_val;
+} pm__actin_seed;
+
+static int pm__actin_value(const pm__actin *r, pm_sprout *here, uint64_t word) {
+    pm_val v = pm__ops_is_unit(r->ops) ? 0 : word;
+    if (r->options && r->options->val) {
+        pm_status s = r->options->val(r->options->ctx, word, &v);
+        if (s != PM_OK) return s;
+    }
+    int s = pm_sprout_val(here, v);
+    if (s != PM_OK) pm__val_release(r->ops, v);
+    return s;
+}
+
+static int pm__actin_below(const pm__actin *r, pm_sprout *here, const uint8_t *way, size_t len,
+                           const pm__actin_seed *seed) {
+    const uint64_t *i = seed->node ? pm__memo_get(&r->made, seed->node, 0) : NULL;
+    if (i) return pm_sprout_graft(here, way, len, (const pm_map *)pm__list_at(&r->maps, (size_t)*i));
+    return pm_sprout_child(here, way, len, seed);
+}
+
+static int pm__actin_at(void *ctx, void *seed, pm_sprout *here, const uint8_t *path, size_t len) {
+    pm__actin *r = (pm__actin *)ctx;
+    pm__actin_seed at = *(const pm__actin_seed *)seed, below = {0, 0, false};
+    pm__act_node e, kid;
+    (void)path, (void)len;
+    if (!at.node) return at.has_val ? pm__actin_value(r, here, at.val) : PM_OK;
+    if (!pm__actin_node(r, at.node, &e)) return PM_CORRUPT;
+    if (e.line) {
+        r->path += e.run_len;
+        if (r->options && r->options->most && r->path > r->options->most) return PM_NOMEM;
+        below.node = e.child, below.val = e.val, below.has_val = e.has_val;
+        return pm__actin_below(r, here, r->data + e.run, e.run_len, &below);
+    }
+    int s = e.has_val ? pm__actin_value(r, here, e.val) : PM_OK;
+    size_t next = e.child;
+    for (int b = pm__mask_next(&e.mask, 0); s == PM_OK && b >= 0; b = pm__mask_next(&e.mask, b + 1)) {
+        uint8_t byte = (uint8_t)b;
+        below.node = next;
+        if (!pm__actin_node(r, next, &kid)) return PM_CORRUPT;
+        s = pm__actin_below(r, here, &byte, 1, &below);
+        next = kid.end;
+    }
+    return s;
+}
+
+/* Makes the map of a node, and puts it on the list. */
+static pm_status pm__actin_grow(pm__actin *r, size_t node) {
+    pm_unfold u = {sizeof(pm__actin_seed), r, pm__actin_at, NULL};
+    pm__actin_seed seed = {node, 0, false};
+    pm_map m;
+    if (!pm__list_room(&r->maps, 1)) return PM_NOMEM;
+    pm_status s = (pm_status)pm_unfold_map(&u, &seed, r->ops, r->pool, &m);
+    if (s == PM_OK) (void)pm__list_put(&r->maps, &m, 1);
+    return s;
+}
+
+static pm_status pm__actin_run(pm__actin *r) {
+    pm_image block = {.data = r->data, .size = r->size}; /* for its size */
+    if (r->size < PM__ACT_START || memcmp(r->data, pm__act_magic, sizeof pm__act_magic) != 0)
+        return pm__actin_bad(r, 0, "this is no ACT file");
+    uint64_t root = pm__load64le(r->data + 8);
+    if (root < PM__ACT_START || root >= r->size) return pm__actin_bad(r, 8, "the root is elsewhere");
+    if (!pm__marks_new(&block, &r->seen) || !pm__marks_new(&block, &r->twice))
+        return pm__stream_fail(r->error, PM_NOMEM, 0, "no memory");
+    pm_status s = pm__actin_look(r, (size_t)root);
+    if (s != PM_OK) return s;
+    for (size_t at = 0; s == PM_OK && pm__marks_next(&r->twice, at, &at); at++) {
+        s = pm__actin_grow(r, at);
+        if (s == PM_OK && !pm__memo_put(&r->made, at, 0, r->maps.used - 1)) s = PM_NOMEM;
+    }
+    if (s == PM_OK) s = pm__actin_grow(r, (size_t)root);
+    return s == PM_OK ? s : pm__stream_fail(r->error, s, 0, s == PM_NOMEM ? "no memory" : "a value was refused");
+}
+
+PM_API pm_status pm_act_read(const pm_ops *ops, pm_pool *pool, const void *block, size_t size,
+                             const pm_act_options *options, pm_map *out, pm_error *error) {
+    if (!block || !out || size > PM__LEN_MAX) return PM_INVALID;
+    pm__actin r;
+    memset(&r, 0, sizeof r);
+    r.data = (const uint8_t *)block;
+    r.size = size;
+    r.ops = pm__ops_taken(ops);
+    r.pool = pool;
+    r.options = options;
+    r.error = error;
+    r.maps = pm__list_of(sizeof(pm_map));
+    if (pm__ops_is_refused(r.ops)) return pm__stream_fail(error, PM_BADHOOK, 0, "the table is refused");
+    if (pm__act_owns(r.ops) && !(options && options->val))
+        return pm__stream_fail(error, PM_MISMATCH, 0, "values that are no words");
+    pm_status s = pm__actin_run(&r);
+    if (s == PM_OK) *out = *(const pm_map *)pm__list_pop(&r.maps);
+    while (r.maps.used) pm_drop((pm_map *)pm__list_pop(&r.maps));
+    pm__list_free(&r.maps);
+    pm__memo_free(&r.made);
+    pm__marks_free(&r.seen);
+    pm__marks_free(&r.twice);
+    return s;
+}
+
+PM_API pm_status pm_act_read_file(const pm_ops *ops, pm_pool *pool, const char *name, const pm_act_options *options,
+                                  pm_map *out, pm_error *error) {
+    pm__file f;
+    pm__list block = pm__list_of(1);
+    size_t got = 1;
+    if (!name || !out) return PM_INVALID;
+    pm_status s = pm__file_open(name, &f);
+    if (s != PM_OK) return pm__stream_fail(error, s, 0, "the file cannot be opened");
+    while (s == PM_OK && got) {
+        if (!pm__list_room(&block, PM__STREAM_PIECE)) s = PM_NOMEM;
+        else s = pm__file_read(&f, block.data + block.used, PM__STREAM_PIECE, &got);
+        if (s == PM_OK) block.used += got;
+    }
+    pm__file_close(&f);
+    if (s != PM_OK) (void)pm__stream_fail(error, s, block.used, "the file cannot be read");
+    else s = pm_act_read(ops, pool, block.data, block.used, options, out, error);
+    pm__list_free(&block);
+    return s;
+}
+
 /* ---- src/pathmap/85_patch_stream.c --------------------------------------------------------------------- */
 
 /* Patches as streams: a header, the changes in key order, a checksum. Each key says how much of the key before it it
@@ -31150,6 +33499,712 @@ PM_API pm_status pm_patch_read_file(const pm_ops *ops, const char *name, const p
     return s;
 }
 
+/* ---- src/pathmap/86_sync.c ----------------------------------------------------------------------------- */
+
+/* Sending what a peer lacks. Formats: docs/formats.md.
+
+   The receiver has two maps: `have`, which it began with and whose places it compares by hash, and `made`, a clone in
+   which the answers take their places. What is still to be asked lies on a stack, so that it goes deep before it goes
+   wide and keeps few questions: of each place its path, and the hash that was announced. A message asks the topmost of
+   them, which are then in `asked`; what an answer does not reach goes back on the stack.
+
+   Contents of places, and single values, are patches from nothing (85_patch_stream.c), so all that is said there of
+   damage holds here. */
+
+enum {
+    PM__SYNC_VERSION = 1,
+    PM__SYNC_BATCH = 1024,     /* questions in a message */
+    PM__SYNC_ANSWER = 1 << 20, /* bytes behind which an answer ends */
+    PM__SYNC_FEW = 8,          /* terminals that are told rather than hashes, of a place that the receiver has */
+    PM__SYNC_MANY = 4096,      /* and of one that it has not, */
+    PM__SYNC_KEYS = 1 << 16    /* unless their keys are longer */
+};
+/* What an answer says of a place. */
+enum { PM__SYNC_GONE, PM__SYNC_FORK, PM__SYNC_FORK_VAL, PM__SYNC_ALL };
+
+/* ---- hashes of places ------------------------------------------------------------------------------------------ */
+
+/* A fold that knows the hash of every node it has seen. They belong to maps that are held as long. */
+typedef struct pm__sync_hashes {
+    const pm_ops *ops;
+    pm__fold fold;
+} pm__sync_hashes;
+
+static void pm__sync_hashes_begin(pm__sync_hashes *h) {
+    h->fold = pm__hash_fold(&h->ops);
+    h->fold.every = true;
+}
+
+static void pm__sync_hashes_end(pm__sync_hashes *h) {
+    pm_hash128 unused;
+    (void)pm__fold_end(&h->fold, PM_NOMEM, &unused);
+}
+
+static pm_status pm__sync_hash(pm__sync_hashes *h, const pm_ref *r, pm_hash128 *out) {
+    pm_status s = (pm_status)pm__fold_walk(&h->fold, pm__fold_spot_of(&r->place, r->val), 0);
+    if (s == PM_OK) {
+        *out = *(const pm_hash128 *)pm__list_at(&h->fold.results, 0);
+        h->fold.results.used = 0;
+        s = pm__val_failed(h->ops);
+    }
+    if (s == PM_OK) return s;
+    pm__sync_hashes_end(h); /* what it was in the middle of */
+    pm__sync_hashes_begin(h);
+    return s;
+}
+
+static pm_status pm__sync_hash_map(pm__sync_hashes *h, const pm_map *m, pm_hash128 *out) {
+    pm_ref r = pm_ref_of_map(m, NULL, 0);
+    return pm__sync_hash(h, &r, out);
+}
+
+static bool pm__sync_same(pm_hash128 a, pm_hash128 b) { return a.lo == b.lo && a.hi == b.hi; }
+
+/* ---- messages -------------------------------------------------------------------------------------------------- */
+
+static pm_status pm__sync_put(void *ctx, const void *from, size_t n) {
+    return pm__list_put((pm__list *)ctx, from, n) ? PM_OK : PM_NOMEM;
+}
+
+static pm_status pm__sync_number(pm__list *out, uint64_t v) {
+    uint8_t s[10];
+    size_t n = 0;
+    for (; v >= 128; v >>= 7) s[n++] = (uint8_t)(v | 128);
+    s[n++] = (uint8_t)v;
+    return pm__sync_put(out, s, n);
+}
+
+static pm_status pm__sync_put_hash(pm__list *out, pm_hash128 h) {
+    uint8_t s[16];
+    pm__store64le(s, h.lo);
+    pm__store64le(s + 8, h.hi);
+    return pm__sync_put(out, s, sizeof s);
+}
+
+/* A message that is read. */
+typedef struct pm__sync_in {
+    const uint8_t *data;
+    size_t at, len;
+    pm_error *error;
+} pm__sync_in;
+
+static pm_status pm__sync_bad(const pm__sync_in *in, const char *msg) {
+    return pm__stream_fail(in->error, PM_CORRUPT, in->at, msg);
+}
+
+static pm_status pm__sync_fail(const pm__sync_in *in, pm_status s) {
+    return s == PM_OK ? s : pm__stream_fail(in->error, s, in->at, s == PM_NOMEM ? "no memory" : "a value was refused");
+}
+
+/* Takes n bytes, which stay where they are. */
+static pm_status pm__sync_get(pm__sync_in *in, uint64_t n, const uint8_t **out) {
+    if (n > in->len - in->at) return pm__sync_bad(in, "the message ends early");
+    *out = in->len ? in->data + in->at : (const uint8_t *)"";
+    in->at += (size_t)n;
+    return PM_OK;
+}
+
+static pm_status pm__sync_get_number(pm__sync_in *in, uint64_t *out) {
+    const uint8_t *b;
+    uint64_t v = 0;
+    for (unsigned shift = 0;; shift += 7) {
+        pm_status s = pm__sync_get(in, 1, &b);
+        if (s != PM_OK) return s;
+        if (shift == 63 && *b > 1) return pm__sync_bad(in, "a number that is no number");
+        v |= (uint64_t)(*b & 127) << shift;
+        if (*b < 128) break;
+    }
+    *out = v;
+    return PM_OK;
+}
+
+static pm_status pm__sync_get_hash(pm__sync_in *in, pm_hash128 *out) {
+    const uint8_t *b;
+    pm_status s = pm__sync_get(in, 16, &b);
+    if (s == PM_OK) out->lo = pm__load64le(b), out->hi = pm__load64le(b + 8);
+    return s;
+}
+
+/* The first bytes: what kind of message, and version. */
+static pm_status pm__sync_get_head(pm__sync_in *in, uint8_t kind) {
+    const uint8_t *b;
+    pm_status s = pm__sync_get(in, 2, &b);
+    if (s != PM_OK) return s;
+    if (b[0] != kind) return pm__stream_fail(in->error, PM_CORRUPT, 0, "no message of this kind");
+    return b[1] == PM__SYNC_VERSION ? PM_OK : pm__stream_fail(in->error, PM_INVALID, 1, "a message of another version");
+}
+
+static pm_status pm__sync_get_key(pm__sync_in *in, pm__list *key) {
+    uint64_t kept, more;
+    const uint8_t *b;
+    pm_status s = pm__sync_get_number(in, &kept);
+    if (s == PM_OK) s = pm__sync_get_number(in, &more);
+    if (s == PM_OK && kept > key->used) s = pm__sync_bad(in, "a key keeps more than there is");
+    if (s == PM_OK) s = pm__sync_get(in, more, &b);
+    if (s != PM_OK) return s;
+    key->used = (size_t)kept;
+    return pm__list_put(key, b, (size_t)more) ? PM_OK : pm__sync_fail(in, PM_NOMEM);
+}
+
+/* ---- the sender ------------------------------------------------------------------------------------------------ */
+
+struct pm_sync_source {
+    pm_map map;
+    pm__sync_hashes hashes;
+    pm_hash128 hash;
+    pm_patch_options values;
+    pm__list out;
+};
+
+PM_API pm_status pm_sync_source_new(const pm_map *m, const pm_patch_options *values, pm_sync_source **out) {
+    if (!m || !out) return PM_INVALID;
+    pm_sync_source *s = (pm_sync_source *)pm__mem_alloc_big(sizeof *s);
+    if (!s) return PM_NOMEM;
+    memset(s, 0, sizeof *s);
+    s->map = pm_clone(m);
+    s->hashes.ops = pm_map_ops(m);
+    if (values) s->values = *values;
+    s->out = pm__list_of(1);
+    pm__sync_hashes_begin(&s->hashes);
+    pm_status st = pm__sync_hash_map(&s->hashes, &s->map, &s->hash);
+    if (st == PM_OK) *out = s;
+    else pm_sync_source_free(s);
+    return st;
+}
+
+PM_API void pm_sync_source_free(pm_sync_source *s) {
+    if (!s) return;
+    pm__sync_hashes_end(&s->hashes);
+    pm__list_free(&s->out);
+    pm_drop(&s->map);
+    pm__mem_free_big(s, sizeof *s);
+}
+
+PM_API pm_hash128 pm_sync_source_hash(const pm_sync_source *s) {
+    return s ? s->hash : pm__hash_seal(pm__hash_begin(0));
+}
+
+/* The terminals of a place, if they are few. */
+typedef struct pm__sync_few {
+    pm__patch patch;
+    size_t most;
+    bool memory, over;
+} pm__sync_few;
+
+static bool pm__sync_gather(void *ctx, const pm_change *c) {
+    pm__sync_few *f = (pm__sync_few *)ctx;
+    size_t keys = f->patch.keys.used;
+    f->over = f->patch.changes.used >= f->most || c->len > PM__SYNC_KEYS || keys > PM__SYNC_KEYS - c->len;
+    if (!f->over) f->memory = pm__patch_add(&f->patch, c);
+    return f->memory && !f->over;
+}
+
+/* Tells all that lies at a place, unless it is much. */
+static pm_status pm__sync_answer_all(pm_sync_source *s, const pm_ref *r, size_t most, bool *told) {
+    pm__sync_few f = {pm__patch_open(s->hashes.ops), most, true, false};
+    pm_map all, none = pm_new(s->hashes.ops, NULL);
+    pm_status st = pm_ref_make_map(r, &all);
+    if (st != PM_OK) return st;
+    st = pm_diff(&none, &all, pm__sync_gather, &f);
+    if (st == PM_OK && !f.memory) st = PM_NOMEM;
+    pm_drop(&all);
+    pm_patch p = pm__patch_close(&f.patch);
+    uint8_t form = PM__SYNC_ALL;
+    *told = st == PM_OK && !f.over;
+    if (*told) st = pm__sync_put(&s->out, &form, 1);
+    if (*told && st == PM_OK) st = pm_patch_write(&p, pm__sync_put, &s->out, &s->values, NULL);
+    pm_patch_drop(&p);
+    return st;
+}
+
+/* Tells a value, as a patch of the empty path. */
+static pm_status pm__sync_answer_value(pm_sync_source *s, pm_val v) {
+    pm__patch w = pm__patch_open(s->hashes.ops);
+    pm_change c;
+    memset(&c, 0, sizeof c);
+    c.after.some = true, c.after.val = v;
+    pm_status st = pm__patch_add(&w, &c) ? PM_OK : PM_NOMEM;
+    pm_patch p = pm__patch_close(&w);
+    if (st == PM_OK) st = pm_patch_write(&p, pm__sync_put, &s->out, &s->values, NULL);
+    pm_patch_drop(&p);
+    return st;
+}
+
+/* Tells the bytes that lead on from a place, with the hashes. */
+static pm_status pm__sync_answer_children(pm_sync_source *s, const pm_ref *r) {
+    pm_mask m = pm_ref_child_mask(r);
+    pm_hash128 h;
+    pm_status st = pm__sync_number(&s->out, pm_mask_count(&m));
+    for (int b = pm__mask_next(&m, 0); st == PM_OK && b >= 0; b = pm__mask_next(&m, b + 1)) {
+        uint8_t byte = (uint8_t)b;
+        pm_ref child = pm_ref_at(r, &byte, 1);
+        st = pm__sync_hash(&s->hashes, &child, &h);
+        if (st == PM_OK) st = pm__sync_put(&s->out, &byte, 1);
+        if (st == PM_OK) st = pm__sync_put_hash(&s->out, h);
+    }
+    return st;
+}
+
+static pm_status pm__sync_answer_fork(pm_sync_source *s, pm_ref r) {
+    pm__list run = pm__list_of(1);
+    pm_status st = PM_OK;
+    while (st == PM_OK && !pm_ref_val(&r) && pm_ref_child_count(&r) == 1) {
+        pm_mask m = pm_ref_child_mask(&r);
+        uint8_t byte = (uint8_t)pm__mask_next(&m, 0);
+        st = pm__sync_put(&run, &byte, 1);
+        r = pm_ref_at(&r, &byte, 1);
+    }
+    uint8_t form = pm_ref_val(&r) ? PM__SYNC_FORK_VAL : PM__SYNC_FORK;
+    if (st == PM_OK) st = pm__sync_put(&s->out, &form, 1);
+    if (st == PM_OK) st = pm__sync_number(&s->out, run.used);
+    if (st == PM_OK) st = pm__sync_put(&s->out, run.data, run.used);
+    if (st == PM_OK && pm_ref_val(&r)) st = pm__sync_answer_value(s, *pm_ref_val(&r));
+    if (st == PM_OK) st = pm__sync_answer_children(s, &r);
+    pm__list_free(&run);
+    return st;
+}
+
+static pm_status pm__sync_answer_one(pm_sync_source *s, const pm__list *key, bool has_nothing) {
+    pm_ref r = pm_ref_of_map(&s->map, key->data, key->used);
+    uint8_t gone = PM__SYNC_GONE;
+    bool told = false;
+    if (!pm_ref_exists(&r)) return pm__sync_put(&s->out, &gone, 1);
+    pm_status st = pm__sync_answer_all(s, &r, has_nothing ? PM__SYNC_MANY : PM__SYNC_FEW, &told);
+    return st == PM_OK && !told ? pm__sync_answer_fork(s, r) : st;
+}
+
+static pm_status pm__sync_answer_run(pm_sync_source *s, pm__sync_in *in, pm__list *key) {
+    uint8_t head[2] = {'a', PM__SYNC_VERSION}, count[4] = {0, 0, 0, 0};
+    const uint8_t *b;
+    uint64_t n, i = 0;
+    pm_status st = pm__sync_get_head(in, 'q');
+    if (st == PM_OK) st = pm__sync_get_number(in, &n);
+    if (st != PM_OK) return st;
+    s->out.used = 0;
+    st = pm__sync_put(&s->out, head, sizeof head);
+    if (st == PM_OK) st = pm__sync_put_hash(&s->out, s->hash);
+    size_t at = s->out.used;
+    if (st == PM_OK) st = pm__sync_put(&s->out, count, sizeof count);
+    for (st = pm__sync_fail(in, st); st == PM_OK && i < n && i < UINT32_MAX; i++) {
+        if (i && s->out.used > PM__SYNC_ANSWER) break;
+        st = pm__sync_get(in, 1, &b);
+        if (st == PM_OK && *b > 1) st = pm__sync_bad(in, "no question");
+        if (st == PM_OK) st = pm__sync_get_key(in, key);
+        if (st == PM_OK) st = pm__sync_fail(in, pm__sync_answer_one(s, key, *b != 0));
+    }
+    if (st == PM_OK && i == n && in->at != in->len) st = pm__sync_bad(in, "more than the questions");
+    for (unsigned k = 0; st == PM_OK && k < 4; k++) s->out.data[at + k] = (uint8_t)(i >> (8 * k));
+    return st;
+}
+
+PM_API pm_status pm_sync_answer(pm_sync_source *s, const void *msg, size_t len, pm_write_fn write, void *ctx,
+                                pm_error *error) {
+    if (!s || (!msg && len) || len > PM__LEN_MAX || !write) return PM_INVALID;
+    pm__sync_in in = {(const uint8_t *)msg, 0, len, error};
+    pm__list key = pm__list_of(1);
+    pm_status st = pm__sync_answer_run(s, &in, &key);
+    pm__list_free(&key);
+    if (st != PM_OK) return st;
+    st = write(ctx, s->out.data, s->out.used);
+    return st == PM_OK ? st : pm__stream_fail(error, st, 0, "the write function failed");
+}
+
+/* ---- the receiver ---------------------------------------------------------------------------------------------- */
+
+typedef struct pm__sync_item {
+    pm_hash128 hash; /* announced; of the root not known before the first answer */
+    size_t at, len;  /* its path, in `keys` */
+    bool lacks;      /* there is nothing at this path yet */
+} pm__sync_item;
+
+typedef struct pm__sync_items {
+    pm__list items, keys;
+} pm__sync_items;
+
+struct pm_sync {
+    pm_map have, made;
+    pm__sync_hashes hashes;
+    pm__sync_items stack, asked;
+    pm_patch_options values;
+    pm__list out;
+    bool rooted; /* the sender's hash is known */
+    bool again;  /* all was done, and the root is asked for once more */
+    pm_sync_stats stats;
+};
+
+static pm__sync_items pm__sync_items_new(void) {
+    pm__sync_items x = {pm__list_of(sizeof(pm__sync_item)), pm__list_of(1)};
+    return x;
+}
+
+static void pm__sync_items_free(pm__sync_items *x) {
+    pm__list_free(&x->items);
+    pm__list_free(&x->keys);
+}
+
+static pm__sync_item *pm__sync_item_at(const pm__sync_items *x, size_t i) {
+    return (pm__sync_item *)pm__list_at(&x->items, i);
+}
+
+/* Puts a question on top. Its path is that of `a` and `b`. */
+static bool pm__sync_push(pm__sync_items *x, pm_hash128 hash, bool lacks, const pm_key *a, const pm_key *b) {
+    pm__sync_item i = {hash, x->keys.used, a->len + b->len, lacks};
+    if (!pm__list_put(&x->keys, a->data, a->len) || !pm__list_put(&x->keys, b->data, b->len)) return false;
+    return pm__list_put(&x->items, &i, 1);
+}
+
+/* Moves the items from `first` on from the top of one list to that of another. False: no memory, nothing was moved. */
+static bool pm__sync_move(pm__sync_items *from, size_t first, pm__sync_items *to) {
+    size_t n = from->items.used - first, shift = to->keys.used;
+    if (!n) return true;
+    size_t at = pm__sync_item_at(from, first)->at;
+    const uint8_t *keys = from->keys.data ? from->keys.data + at : NULL;
+    if (!pm__list_room(&to->items, n) || !pm__list_put(&to->keys, keys, from->keys.used - at)) return false;
+    for (size_t i = first; i < from->items.used; i++) {
+        pm__sync_item x = *pm__sync_item_at(from, i);
+        x.at = x.at - at + shift;
+        (void)pm__list_put(&to->items, &x, 1);
+    }
+    from->items.used = first;
+    from->keys.used = at;
+    return true;
+}
+
+PM_API pm_status pm_sync_new(const pm_map *have, const pm_patch_options *values, pm_sync **out) {
+    if (!have || !out) return PM_INVALID;
+    if (pm__ops_is_refused(pm_map_ops(have))) return PM_BADHOOK;
+    pm_sync *s = (pm_sync *)pm__mem_alloc_big(sizeof *s);
+    if (!s) return PM_NOMEM;
+    memset(s, 0, sizeof *s);
+    s->have = pm_clone(have);
+    s->made = pm_clone(have);
+    s->hashes.ops = pm_map_ops(have);
+    if (values) s->values = *values;
+    s->stack = pm__sync_items_new();
+    s->asked = pm__sync_items_new();
+    s->out = pm__list_of(1);
+    pm__sync_hashes_begin(&s->hashes);
+    *out = s;
+    return PM_OK;
+}
+
+PM_API void pm_sync_free(pm_sync *s) {
+    if (!s) return;
+    pm__sync_hashes_end(&s->hashes);
+    pm__sync_items_free(&s->stack);
+    pm__sync_items_free(&s->asked);
+    pm__list_free(&s->out);
+    pm_drop(&s->have);
+    pm_drop(&s->made);
+    pm__mem_free_big(s, sizeof *s);
+}
+
+PM_API bool pm_sync_done(const pm_sync *s) { return s && s->rooted && !s->stack.items.used && !s->asked.items.used; }
+
+PM_API pm_map pm_sync_map(const pm_sync *s) { return pm_clone(s ? &s->made : NULL); }
+
+PM_API void pm_sync_get_stats(const pm_sync *s, pm_sync_stats *out) {
+    if (!out) return;
+    memset(out, 0, sizeof *out);
+    if (!s) return;
+    *out = s->stats;
+    out->waiting = s->stack.items.used + s->asked.items.used;
+}
+
+/* Chooses what to ask. */
+static bool pm__sync_choose(pm_sync *s) {
+    static const pm_key root = {NULL, 0};
+    if (s->asked.items.used) return true;
+    size_t n = s->stack.items.used, first = n < PM__SYNC_BATCH ? 0 : n - PM__SYNC_BATCH;
+    if (n) return pm__sync_move(&s->stack, first, &s->asked);
+    s->again = s->rooted;
+    return pm__sync_push(&s->asked, s->stats.hash, pm_is_empty(&s->made), &root, &root);
+}
+
+static pm_status pm__sync_put_question(pm_sync *s, size_t i) {
+    pm__sync_item x = *pm__sync_item_at(&s->asked, i), last = {x.hash, 0, 0, false};
+    if (i) last = *pm__sync_item_at(&s->asked, i - 1);
+    const uint8_t *keys = s->asked.keys.data;
+    size_t kept = 0;
+    uint8_t lacks = x.lacks;
+    while (kept < last.len && kept < x.len && keys[last.at + kept] == keys[x.at + kept]) kept++;
+    pm_status st = pm__sync_put(&s->out, &lacks, 1);
+    if (st == PM_OK) st = pm__sync_number(&s->out, kept);
+    if (st == PM_OK) st = pm__sync_number(&s->out, x.len - kept);
+    return st == PM_OK && x.len > kept ? pm__sync_put(&s->out, keys + x.at + kept, x.len - kept) : st;
+}
+
+PM_API pm_status pm_sync_ask(pm_sync *s, pm_write_fn write, void *ctx) {
+    uint8_t head[2] = {'q', PM__SYNC_VERSION};
+    if (!s || !write) return PM_INVALID;
+    if (!pm__sync_choose(s)) return PM_NOMEM;
+    s->out.used = 0;
+    pm_status st = pm__sync_put(&s->out, head, sizeof head);
+    if (st == PM_OK) st = pm__sync_number(&s->out, s->asked.items.used);
+    for (size_t i = 0; st == PM_OK && i < s->asked.items.used; i++) st = pm__sync_put_question(s, i);
+    if (st == PM_OK) st = write(ctx, s->out.data, s->out.used);
+    if (st == PM_OK) s->stats.bytes_out += s->out.used;
+    return st;
+}
+
+/* An answer, taken apart. */
+typedef struct pm__sync_fork {
+    const uint8_t *run;
+    size_t run_len;
+    unsigned n;
+    uint8_t bytes[256];
+    pm_hash128 hashes[256];
+} pm__sync_fork;
+
+static pm_status pm__sync_read(void *ctx, void *to, size_t n, size_t *got) {
+    pm__sync_in *in = (pm__sync_in *)ctx;
+    if (n > in->len - in->at) n = in->len - in->at;
+    if (n) memcpy(to, in->data + in->at, n);
+    in->at += n;
+    *got = n;
+    return PM_OK;
+}
+
+/* Takes a patch from nothing, and makes the map that it is. */
+static pm_status pm__sync_get_map(pm_sync *s, pm__sync_in *in, pm_map *out) {
+    pm_patch p;
+    size_t from = in->at;
+    pm_error why = {PM_OK, 0, ""};
+    pm_status st = pm_patch_read(s->hashes.ops, pm__sync_read, in, &s->values, &p, &why);
+    if (st != PM_OK) return pm__stream_fail(in->error, st, from + why.offset, why.msg);
+    *out = pm_new(s->hashes.ops, s->have.pool);
+    st = pm__sync_fail(in, pm_patch_apply(&p, out));
+    pm_patch_drop(&p);
+    if (st != PM_OK) pm_drop(out);
+    return st;
+}
+
+/* Takes a fork; its value is what `val` holds at the empty path. */
+static pm_status pm__sync_get_fork(pm_sync *s, pm__sync_in *in, bool has_val, pm__sync_fork *f, pm_map *val) {
+    uint64_t run, n;
+    const uint8_t *b;
+    pm_status st = pm__sync_get_number(in, &run);
+    if (st == PM_OK) st = pm__sync_get(in, run, &f->run);
+    if (st == PM_OK && has_val) st = pm__sync_get_map(s, in, val);
+    if (st == PM_OK) st = pm__sync_get_number(in, &n);
+    if (st != PM_OK) return st;
+    if (n > 256) return pm__sync_bad(in, "more than 256 children");
+    f->run_len = (size_t)run;
+    f->n = (unsigned)n;
+    for (unsigned i = 0; st == PM_OK && i < f->n; i++) {
+        st = pm__sync_get(in, 1, &b);
+        if (st != PM_OK) return st;
+        f->bytes[i] = *b;
+        if (i && f->bytes[i - 1] >= *b) return pm__sync_bad(in, "children out of order");
+        st = pm__sync_get_hash(in, &f->hashes[i]);
+    }
+    return st;
+}
+
+static pm_hash128 pm__sync_fork_hash(const pm_sync *s, const pm__sync_fork *f, const pm_map *val) {
+    pm_hash128 h = pm__hash_begin(f->n);
+    const pm_ops *ops = s->hashes.ops;
+    for (unsigned i = 0; i < f->n; i++) h = pm__hash_child(h, f->bytes[i], f->hashes[i]);
+    h = pm__hash_seal(h);
+    const pm_val *v = pm_get(val, NULL, 0);
+    if (v) pm__hash_add(&ops, *v, &h);
+    pm__hash_run(NULL, f->run, f->run_len, &h);
+    return h;
+}
+
+/* Makes what is to stand at a fork now: what was there, without the children that the fork has not, with its value. */
+static pm_status pm__sync_fork_map(const pm_sync *s, const pm_ref *at, const pm__sync_fork *f, const pm_map *val,
+                                   pm_map *out) {
+    pm_mask mask;
+    pm_wz w;
+    const pm_val *v = pm_get(val, NULL, 0);
+    pm_map m = pm_new(s->hashes.ops, s->have.pool);
+    pm_status st = pm_ref_exists(at) ? pm_ref_make_map(at, &m) : PM_OK;
+    if (st != PM_OK) return st;
+    memset(&mask, 0, sizeof mask);
+    for (unsigned i = 0; i < f->n; i++) pm_mask_set(&mask, f->bytes[i]);
+    st = pm_wz_open(&m, NULL, 0, &w);
+    if (st == PM_OK) {
+        st = pm_wz_remove_unmasked(&w, &mask, PM_KEEP);
+        (void)pm_wz_drop(&w);
+    }
+    if (st == PM_OK) st = v ? pm__map_set_shared(&m, NULL, 0, *v) : pm_remove(&m, NULL, 0, PM_KEEP, NULL);
+    *out = pm_new(s->hashes.ops, s->have.pool);
+    if (st == PM_OK) st = pm_wz_open(out, f->run, f->run_len, &w);
+    if (st == PM_OK) {
+        st = pm_wz_graft_map(&w, &m);
+        (void)pm_wz_drop(&w);
+    }
+    pm_drop(&m);
+    if (st != PM_OK) pm_drop(out);
+    return st;
+}
+
+/* Asks for the children of a fork that are not as they were. */
+static pm_status pm__sync_ask_children(pm_sync *s, const pm__sync_item *x, const pm_ref *at, const pm__sync_fork *f) {
+    pm__list way = pm__list_of(1);
+    pm_status st = PM_OK;
+    bool ok =
+        (!x->len || pm__list_put(&way, s->asked.keys.data + x->at, x->len)) && pm__list_put(&way, f->run, f->run_len);
+    pm_key above = {way.data, way.used};
+    for (unsigned i = 0; ok && st == PM_OK && i < f->n; i++) {
+        pm_ref child = pm_ref_at(at, &f->bytes[i], 1);
+        pm_key last = {&f->bytes[i], 1};
+        bool lacks = !pm_ref_exists(&child);
+        pm_hash128 h;
+        if (!lacks) st = pm__sync_hash(&s->hashes, &child, &h);
+        if (st != PM_OK || (!lacks && pm__sync_same(h, f->hashes[i]))) continue;
+        ok = pm__sync_push(&s->stack, f->hashes[i], lacks, &above, &last);
+        uint64_t used = (uint64_t)s->stack.items.used * sizeof(pm__sync_item) + s->stack.keys.used;
+        if (s->values.most && used > s->values.most) ok = false;
+    }
+    pm__list_free(&way);
+    return ok ? st : PM_NOMEM;
+}
+
+/* Puts a map in the place of what is at a path. */
+static pm_status pm__sync_graft(pm_sync *s, const pm__sync_item *x, const pm_map *m) {
+    pm_wz w;
+    pm_status st = pm_wz_open(&s->made, x->len ? s->asked.keys.data + x->at : NULL, x->len, &w);
+    if (st != PM_OK) return st;
+    st = pm_wz_graft_map(&w, m);
+    (void)pm_wz_drop(&w);
+    return st;
+}
+
+/* Takes one answer; what it asks in turn comes on the stack. */
+static pm_status pm__sync_take_fork(pm_sync *s, pm__sync_in *in, const pm__sync_item *x, bool has_val) {
+    pm_map val = pm_new(s->hashes.ops, NULL), now;
+    size_t items = s->stack.items.used, keys = s->stack.keys.used;
+    pm__sync_fork *f = (pm__sync_fork *)pm__mem_alloc_big(sizeof *f);
+    if (!f) return pm__sync_fail(in, PM_NOMEM);
+    pm_status st = pm__sync_get_fork(s, in, has_val, f, &val);
+    if (st == PM_OK && !pm__sync_same(pm__sync_fork_hash(s, f, &val), x->hash))
+        st = pm__sync_bad(in, "not what was announced");
+    if (st == PM_OK) {
+        pm_ref r = pm_ref_of_map(&s->have, x->len ? s->asked.keys.data + x->at : NULL, x->len);
+        pm_ref at = pm_ref_at(&r, f->run, f->run_len);
+        st = pm__sync_fork_map(s, &at, f, &val, &now);
+        if (st == PM_OK) {
+            st = pm__sync_ask_children(s, x, &at, f);
+            if (st == PM_OK) st = pm__sync_graft(s, x, &now);
+            pm_drop(&now);
+        }
+        if (st != PM_OK) s->stack.items.used = items, s->stack.keys.used = keys;
+        st = pm__sync_fail(in, st);
+    }
+    pm_drop(&val);
+    pm__mem_free_big(f, sizeof *f);
+    return st;
+}
+
+static pm_status pm__sync_take_all(pm_sync *s, pm__sync_in *in, const pm__sync_item *x) {
+    pm_map now;
+    pm_hash128 h;
+    pm_status st = pm__sync_get_map(s, in, &now);
+    if (st != PM_OK) return st;
+    st = pm__sync_fail(in, pm_hash(&now, &h));
+    if (st == PM_OK && !pm__sync_same(h, x->hash)) st = pm__sync_bad(in, "not what was announced");
+    if (st == PM_OK) st = pm__sync_fail(in, pm__sync_graft(s, x, &now));
+    pm_drop(&now);
+    return st;
+}
+
+static pm_status pm__sync_take_one(pm_sync *s, pm__sync_in *in, const pm__sync_item *x) {
+    const uint8_t *form;
+    pm_status st = pm__sync_get(in, 1, &form);
+    if (st != PM_OK) return st;
+    switch (*form) {
+    case PM__SYNC_FORK: return pm__sync_take_fork(s, in, x, false);
+    case PM__SYNC_FORK_VAL: return pm__sync_take_fork(s, in, x, true);
+    case PM__SYNC_ALL: return pm__sync_take_all(s, in, x);
+    default: return pm__sync_bad(in, "no answer");
+    }
+}
+
+/* Begins anew, with what was received. */
+static void pm__sync_rebase(pm_sync *s) {
+    pm__sync_hashes_end(&s->hashes);
+    pm__sync_hashes_begin(&s->hashes);
+    pm_drop(&s->have);
+    s->have = pm_clone(&s->made);
+    s->rooted = false;
+    s->stack.items.used = s->stack.keys.used = 0;
+}
+
+static void pm__sync_asked_nothing(pm_sync *s) {
+    s->asked.items.used = s->asked.keys.used = 0;
+    s->again = false;
+}
+
+/* Looks at the sender's hash. If it is known for the first time, or is another one than before, all questions go but
+   for that about the root. *done: there is nothing to take. */
+static pm_status pm__sync_take_root(pm_sync *s, pm_hash128 root, bool *done) {
+    pm_hash128 own;
+    bool again = s->again, news = !s->rooted || !pm__sync_same(root, s->stats.hash);
+    *done = again && !news;
+    if (*done) pm__sync_asked_nothing(s);
+    if (!news) return PM_OK;
+    if (s->rooted) pm__sync_rebase(s);
+    s->again = false;
+    pm_status st = pm__sync_hash_map(&s->hashes, &s->have, &own);
+    if (st != PM_OK) return st;
+    bool same = pm__sync_same(own, root);
+    s->stats.hash = root;
+    *done = same || s->asked.items.used != 1 || pm__sync_item_at(&s->asked, 0)->len;
+    if (*done) pm__sync_asked_nothing(s); /* the root is asked for next */
+    else pm__sync_item_at(&s->asked, 0)->hash = root;
+    s->rooted = same || !*done;
+    return PM_OK;
+}
+
+/* When all is there: whether it is what the sender has. */
+static pm_status pm__sync_check(pm_sync *s, const pm__sync_in *in) {
+    pm_hash128 own;
+    if (!pm_sync_done(s)) return PM_OK;
+    pm_status st = pm__sync_fail(in, pm__sync_hash_map(&s->hashes, &s->made, &own));
+    if (st == PM_OK && !pm__sync_same(own, s->stats.hash)) st = pm__sync_bad(in, "the maps differ in the end");
+    if (st != PM_OK) pm__sync_rebase(s);
+    return st;
+}
+
+static pm_status pm__sync_take_answers(pm_sync *s, pm__sync_in *in) {
+    const uint8_t *b;
+    pm_hash128 root;
+    bool done = false;
+    pm_status st = pm__sync_get_head(in, 'a');
+    if (st == PM_OK) st = pm__sync_get_hash(in, &root);
+    if (st == PM_OK) st = pm__sync_get(in, 4, &b);
+    if (st != PM_OK) return st;
+    size_t n = pm__load32le(b), i = 0;
+    if (!n || n > s->asked.items.used) return pm__sync_bad(in, "not as many answers as were asked for");
+    st = pm__sync_fail(in, pm__sync_take_root(s, root, &done));
+    if (st != PM_OK || done) return st;
+    for (; st == PM_OK && i < n; i++) {
+        pm__sync_item x = *pm__sync_item_at(&s->asked, i);
+        st = pm__sync_take_one(s, in, &x);
+        if (st != PM_OK) break;
+        s->stats.questions++;
+    }
+    if (!pm__sync_move(&s->asked, i, &s->stack)) {
+        /* The questions that are answered are asked again, and answered by what is there by now. */
+        return st == PM_OK ? pm__sync_fail(in, PM_NOMEM) : st;
+    }
+    pm__sync_asked_nothing(s);
+    if (st == PM_OK && in->at != in->len) st = pm__sync_bad(in, "more than the answers");
+    return st == PM_OK ? pm__sync_check(s, in) : st;
+}
+
+PM_API pm_status pm_sync_take(pm_sync *s, const void *msg, size_t len, pm_error *error) {
+    if (!s || (!msg && len) || len > PM__LEN_MAX) return PM_INVALID;
+    pm__sync_in in = {(const uint8_t *)msg, 0, len, error};
+    pm_status st = pm__sync_take_answers(s, &in);
+    if (st != PM_OK) return st;
+    s->stats.round_trips++;
+    s->stats.bytes_in += len;
+    return PM_OK;
+}
+
 /* ---- src/pathmap/87_clone_apart.c ---------------------------------------------------------------------- */
 
 /* Clones apart. A clone counts at the root node; copied as for a write, that node is the clone's own. */
@@ -31257,7 +34312,7 @@ static bool pm__turn_sleep(pm_head *h, pm__turn *t, uint64_t until) {
     pm__head_unlock(h);
     bool passed = !pm__spin(&t->woken, seen) && pm__wait(&t->woken, seen, (long)part);
     pm__lock_acquire(&h->lock);
-    return !passed || part != left;
+    return until == PM_FOREVER || !passed || part != left;
 }
 
 /* Waits for the turn, and takes it. With the lock held. */
@@ -31353,6 +34408,379 @@ PM_API pm_status pm_keep_outermost(pm_map *m, bool *changed) {
     }
     if (s == PM_OK && changed) *changed = any;
     return s;
+}
+
+/* ---- src/pathmap/90_store_keep.c ----------------------------------------------------------------------- */
+
+/* Verifying stores, and keeping only some versions.
+
+   Both go through the commits from the newest to the oldest, and through the records of each from its end: all that
+   refers to a record lies behind it. What is kept is then copied from the start on: a record and the strings of its
+   values, each once; a table tells where it has gone. So versions share in the new file what they share in the old. */
+
+/* ---- verifying --------------------------------------------------------------------------------------------------- */
+
+/* Checks the bytes that a version's commit has appended. */
+static pm_status pm__keep_check_sum(const pm_commit *v, pm_error *error) {
+    const pm__durable_block *b = (const pm__durable_block *)v->block;
+    size_t n = (size_t)v->size - PM__DURABLE_RECORD;
+    pm__sum sum = pm__durable_sum(b->id);
+    pm__durable_sum_in(&sum, b->data + (v->place - n), n);
+    if (pm__durable_sum_is(&sum, b->data + v->place + PM__DURABLE_DATA_SUM)) return PM_OK;
+    return pm__durable_fail(error, PM_CORRUPT, v->place - n, "a commit's checksum does not agree");
+}
+
+/* Checks the records of a commit that are marked, as ones of a kind. All that refers to them was checked before. `top`:
+   where the newest commit record stands. */
+static bool pm__keep_check_records(const pm_commit *v, pm_image_kind kind, size_t top, pm__marks *marks, size_t *at) {
+    pm_image m = v->image;
+    size_t begin = m.size + PM__DURABLE_RECORD - (size_t)v->size;
+    m.kind = kind;
+    *at = m.size < top ? m.size + PM__DURABLE_RECORD : top; /* none may stand in a commit record */
+    while (pm__marks_prev(marks, *at, at) && *at >= begin)
+        if (!pm__image_check_record(&m, *at, marks)) return false;
+    return true;
+}
+
+/* Checks the records of all versions of one kind. *marks is clear. */
+static pm_status pm__keep_check_kind(const pm_commit *last, pm_image_kind kind, pm__marks *marks, pm_error *error) {
+    pm_commit v;
+    pm_status st = PM_OK;
+    pm__image_entry e;
+    size_t at;
+    pm_commit_share(last, &v);
+    for (; st == PM_OK; st = pm_commit_earlier(&v, &v)) {
+        bool root = v.image.kind == kind;
+        if (root && !pm__image_root(&v.image, 0, &e)) {
+            st = pm__durable_fail(error, PM_CORRUPT, v.place, "a root is damaged");
+            break;
+        }
+        if (root && e.child) pm__marks_set(marks, e.child);
+        if (!pm__keep_check_records(&v, kind, last->image.size, marks, &at)) {
+            st = pm__durable_fail(error, PM_CORRUPT, at, "a record is damaged");
+            break;
+        }
+    }
+    pm_commit_drop(&v);
+    return st == PM_INVALID ? PM_OK : st;
+}
+
+PM_API pm_status pm_store_verify(pm_store *s, pm_error *error) {
+    pm_commit last, v;
+    pm__marks marks;
+    pm_status st;
+    unsigned kinds = 0;
+    if (!s) return PM_INVALID;
+    st = pm_store_last(s, &last);
+    if (st == PM_INVALID) return PM_OK;
+    if (st != PM_OK) return pm__durable_fail(error, st, 0, "a commit record is damaged");
+    pm_commit_share(&last, &v);
+    do {
+        kinds |= 1u << v.image.kind;
+        st = pm__keep_check_sum(&v, error);
+    } while (st == PM_OK && (st = pm_commit_earlier(&v, &v)) == PM_OK);
+    if (st == PM_CORRUPT && error && error->code != st)
+        (void)pm__durable_fail(error, st, pm__durable_step((pm__durable_block *)v.block, v.place, false),
+                               "a commit record is damaged");
+    st = st == PM_INVALID ? PM_OK : st;
+    pm_commit_drop(&v);
+    for (unsigned k = 0; st == PM_OK && k < 3; k++) {
+        if (!(kinds >> k & 1)) continue;
+        if (!pm__marks_new(&last.image, &marks)) st = pm__durable_fail(error, PM_NOMEM, 0, "");
+        else st = pm__keep_check_kind(&last, (pm_image_kind)k, &marks, error), pm__marks_free(&marks);
+    }
+    pm_commit_drop(&last);
+    return st;
+}
+
+/* ---- keeping ----------------------------------------------------------------------------------------------------- */
+
+typedef struct pm__keep_commit {
+    pm_commit v; /* not held */
+    bool kept;
+} pm__keep_commit;
+
+typedef struct pm__keep {
+    pm_store *s;
+    void *file;       /* the new one */
+    pm__list commits; /* from the newest */
+    pm__marks marks;
+    pm__imgout out;      /* what was not written yet; `base` is where it will lie */
+    pm__memo gone;       /* (place, 0): where a record has gone; (place, length + 1): a string */
+    pm__memo commits_at; /* place to place */
+    pm_map newest;       /* name to the place of its newest version so far */
+    pm__sum sum;         /* of what the present commit appends */
+    uint64_t before;
+    pm_error *error;
+} pm__keep;
+
+static pm_status pm__keep_fail(pm__keep *w, pm_status st, uint64_t at, const char *msg) {
+    return pm__durable_fail(w->error, st, at, msg);
+}
+
+/* Lists the commits, and which are kept. */
+static pm_status pm__keep_list(pm__keep *w, bool (*keep)(void *ctx, const pm_commit *v), void *ctx) {
+    pm__keep_commit c;
+    pm_status st = pm_store_last(w->s, &c.v);
+    if (st != PM_OK) return st == PM_INVALID ? PM_OK : pm__keep_fail(w, st, 0, "a commit record is damaged");
+    pm_map seen = pm_new(pm_ops_unit(), NULL);
+    do {
+        bool known = pm_contains(&seen, c.v.name.data, c.v.name.len);
+        c.kept = !known || (keep && keep(ctx, &c.v));
+        if (!known) st = pm_set(&seen, c.v.name.data, c.v.name.len, 0, NULL);
+        if (st == PM_OK && !pm__list_put(&w->commits, &c, 1)) st = PM_NOMEM;
+        if (st == PM_OK) st = pm_commit_earlier(&c.v, &c.v);
+    } while (st == PM_OK);
+    uint64_t at = c.v.place;
+    pm_commit_drop(&c.v);
+    pm_drop(&seen);
+    return st == PM_INVALID ? PM_OK : pm__keep_fail(w, st, at, "a commit record is damaged");
+}
+
+/* Marks the records that are needed, of each commit after all that lie behind it. */
+static pm_status pm__keep_mark(pm__keep *w) {
+    pm__image_entry e;
+    const size_t top = ((const pm__keep_commit *)pm__list_at(&w->commits, 0))->v.image.size;
+    for (size_t i = 0; i < w->commits.used; i++) {
+        const pm__keep_commit *c = (const pm__keep_commit *)pm__list_at(&w->commits, i);
+        size_t at = c->v.image.size;
+        if (c->kept && !pm__image_root(&c->v.image, 0, &e)) return pm__keep_fail(w, PM_CORRUPT, at, "a damaged root");
+        if (c->kept && e.child) pm__marks_set(&w->marks, e.child);
+        if (!pm__keep_check_records(&c->v, c->v.image.kind, top, &w->marks, &at))
+            return pm__keep_fail(w, PM_CORRUPT, at, "a record is damaged");
+    }
+    return PM_OK;
+}
+
+/* Writes what was made, but for less than 8 bytes. */
+static pm_status pm__keep_flush(pm__keep *w) {
+    pm__list *l = &w->out.out;
+    size_t n = l->used / 8 * 8;
+    if (!n) return PM_OK;
+    pm__durable_sum_in(&w->sum, l->data, n);
+    pm_status st = w->s->files.write(w->s->files.ctx, w->file, w->out.base, l->data, n);
+    if (st != PM_OK) return pm__keep_fail(w, st, w->out.base, "the new file cannot be written");
+    memmove(l->data, l->data + n, l->used - n);
+    l->used -= n;
+    w->out.base += n;
+    return PM_OK;
+}
+
+/* Copies a string, unless it is there. */
+static bool pm__keep_string(pm__keep *w, const pm_image *m, size_t where, size_t len, size_t *to) {
+    const uint64_t *known = pm__memo_get(&w->gone, where, len + 1);
+    *to = known ? (size_t)*known : pm__imgout_here(&w->out);
+    if (!len || known) return true;
+    return pm__imgout_put(&w->out, m->data + where, len) && pm__memo_put(&w->gone, where, len + 1, *to);
+}
+
+/* The value of an entry, as an edge has it. */
+static pm_status pm__keep_value(pm__keep *w, const pm_image *m, const pm__image_entry *e, pm__imgout_edge *out) {
+    size_t where, len, end, to;
+    out->has_val = e->has_val;
+    out->val = e->val;
+    out->len = 0;
+    if (!e->has_val || m->kind != PM_IMAGE_BYTES) return PM_OK;
+    if (!pm__image_string(m, (size_t)e->val, &where, &len, &end)) return PM_CORRUPT;
+    out->len = len;
+    bool ok = pm__keep_string(w, m, where, len, &to);
+    out->val = to;
+    return ok ? PM_OK : PM_NOMEM;
+}
+
+static pm_status pm__keep_record(pm__keep *w, const pm_image *m, size_t at) {
+    pm__image_record r;
+    pm__image_entry e;
+    pm__imgout_edge edges[256];
+    if (!pm__image_record_at(m, at, &r)) return PM_CORRUPT;
+    size_t next = r.first;
+    for (unsigned i = 0; i < r.n; i++, next = e.end) {
+        pm__imgout_edge *x = &edges[i];
+        if (!pm__image_entry_at(m, &r, next, &e)) return PM_CORRUPT;
+        const uint64_t *child = e.child ? pm__memo_get(&w->gone, e.child, 0) : NULL;
+        if (e.child && !child) return PM_CORRUPT;
+        x->child = child ? (size_t)*child : 0;
+        x->run_len = e.run_len;
+        if (e.run_len) memcpy(x->run, e.run, e.run_len);
+        pm_status st = pm__keep_value(w, m, &e, x);
+        if (st != PM_OK) return st;
+    }
+    size_t to = pm__imgout_here(&w->out);
+    bool ok = pm__imgout_append(&w->out, r.bytes, edges, r.n) && pm__memo_put(&w->gone, at, 0, to);
+    return ok ? PM_OK : PM_NOMEM;
+}
+
+/* Copies the records of a commit that are marked. */
+static pm_status pm__keep_records(pm__keep *w, const pm__keep_commit *c) {
+    size_t end = c->v.image.size, at = end + PM__DURABLE_RECORD - (size_t)c->v.size;
+    w->out.image.kind = c->v.image.kind;
+    for (; pm__marks_next(&w->marks, at, &at) && at < end; at++) {
+        pm_status st = pm__keep_record(w, &c->v.image, at);
+        if (st != PM_OK) return pm__keep_fail(w, st, at, "a record is damaged");
+        if (w->out.out.used >= PM__DURABLE_PIECE) st = pm__keep_flush(w);
+        if (st != PM_OK) return st;
+    }
+    return PM_OK;
+}
+
+/* Finds the record of what stands at a root, with its value as the new file has it. */
+static pm_status pm__keep_root(pm__keep *w, const pm__keep_commit *c, uint8_t map[PM__IMAGE_MAP]) {
+    pm__image_entry e;
+    pm__imgout_edge x;
+    if (!pm__image_root(&c->v.image, 0, &e)) return PM_CORRUPT;
+    const uint64_t *child = e.child ? pm__memo_get(&w->gone, e.child, 0) : NULL;
+    if (e.child && !child) return PM_CORRUPT;
+    pm_status st = pm__keep_value(w, &c->v.image, &e, &x);
+    if (st != PM_OK) return st;
+    pm_val val = x.val;
+    if (e.has_val && c->v.image.kind == PM_IMAGE_BYTES) {
+        val = pm__imgout_here(&w->out);
+        if (!pm__imgout_string_at(&w->out, (size_t)x.val, x.len)) return PM_NOMEM;
+    }
+    memset(map, 0, PM__IMAGE_MAP);
+    pm__store64le(map, child ? *child : 0);
+    pm__store64le(map + 8, e.has_val ? val : 0);
+    pm__store64le(map + 16, e.has_val);
+    return PM_OK;
+}
+
+/* Ends a commit that is kept: its name and record. */
+static pm_status pm__keep_commit_end(pm__keep *w, const pm__keep_commit *c) {
+    uint8_t map[PM__IMAGE_MAP], s[PM__DURABLE_RECORD];
+    static const uint8_t zeros[8];
+    const pm_commit *v = &c->v;
+    const pm_val *same = pm_get(&w->newest, v->name.data, v->name.len);
+    pm__durable_record r = {.sequence = v->sequence,
+                            .before = w->before,
+                            .same = same ? *same : 0,
+                            .synced = w->before,
+                            .time = v->time,
+                            .label = {v->label[0], v->label[1]},
+                            .kind = (uint32_t)v->image.kind,
+                            .name_len = (uint32_t)v->name.len};
+    pm__list *l = &w->out.out;
+    pm_status st = pm__keep_root(w, c, map);
+    if (st != PM_OK) return pm__keep_fail(w, st, v->place, "a damaged root");
+    bool ok = pm__imgout_put(&w->out, zeros, (8 - pm__imgout_here(&w->out) % 8) % 8) &&
+              pm__imgout_put(&w->out, v->name.data, v->name.len) &&
+              pm__imgout_put(&w->out, zeros, (8 - pm__imgout_here(&w->out) % 8) % 8);
+    if (!ok) return pm__keep_fail(w, PM_NOMEM, 0, "");
+    st = pm__keep_flush(w);
+    if (st != PM_OK) return st;
+    r.place = w->out.base;
+    pm__durable_spell(&r, s);
+    memcpy(s + PM__DURABLE_MAP, map, sizeof map);
+    pm__durable_seal(w->s->id, &w->sum, s);
+    ok = pm__imgout_put(&w->out, s, sizeof s) && pm__memo_put(&w->commits_at, v->place, 0, r.place) &&
+         pm_set(&w->newest, v->name.data, v->name.len, r.place, NULL) == PM_OK;
+    if (!ok) return pm__keep_fail(w, PM_NOMEM, 0, "");
+    st = pm__keep_flush(w);
+    w->before = r.place;
+    w->sum = pm__durable_sum(w->s->id);
+    return st == PM_OK && l->used == 0 ? PM_OK : st;
+}
+
+/* Writes the new file. */
+static pm_status pm__keep_write(pm__keep *w) {
+    uint8_t head[PM__DURABLE_HEADER];
+    const pm_files *f = &w->s->files;
+    pm__imgout_window(&w->out, PM__DURABLE_HEADER, PM__DURABLE_HEADER);
+    w->sum = pm__durable_sum(w->s->id);
+    pm__durable_header(w->s->id, head);
+    pm_status st = f->write(f->ctx, w->file, 0, head, sizeof head);
+    if (st != PM_OK) return pm__keep_fail(w, st, 0, "the new file cannot be written");
+    for (size_t i = w->commits.used; st == PM_OK && i--;) {
+        const pm__keep_commit *c = (const pm__keep_commit *)pm__list_at(&w->commits, i);
+        st = pm__keep_records(w, c);
+        if (st == PM_OK && c->kept) st = pm__keep_commit_end(w, c);
+    }
+    if (st != PM_OK) return st;
+    st = f->sync(f->ctx, w->file);
+    return st == PM_OK ? st : pm__keep_fail(w, st, 0, "the new file cannot be synced");
+}
+
+/* Gives the new file the name, and goes on in it. */
+static pm_status pm__keep_swap(pm__keep *w, const char *part) {
+    pm_store *s = w->s;
+    pm__durable_block *b = NULL, *old = s->block;
+    uint64_t end = w->before ? w->before + PM__DURABLE_RECORD : PM__DURABLE_HEADER;
+    pm_status st = pm__durable_block_new(&s->files, w->file, s->id, (size_t)end, &b);
+    if (st != PM_OK) return pm__keep_fail(w, st, 0, "the new file cannot be mapped");
+    pm__lock_acquire(&s->syncing); /* nobody syncs the old file meanwhile */
+    st = s->files.rename(s->files.ctx, part, s->name);
+    if (st != PM_OK) {
+        pm__lock_release(&s->syncing);
+        pm__durable_block_drop(b);
+        return pm__keep_fail(w, st, 0, "the new file cannot take the name");
+    }
+    st = s->files.sync_name(s->files.ctx, s->name);
+    pm__lock_acquire(&s->state);
+    void *old_file = s->file;
+    s->file = w->file, w->file = old_file;
+    s->block = b;
+    s->newest = s->synced = w->before;
+    s->end = end;
+    if (st != PM_OK) s->failed = true; /* which of the two files is there after a crash? */
+    pm__lock_release(&s->state);
+    pm__lock_release(&s->syncing);
+    for (size_t i = 0; i < s->heads.used; i++) {
+        pm__durable_head *h = (pm__durable_head *)pm__list_at(&s->heads, i);
+        const uint64_t *place = h->place ? pm__memo_get(&w->commits_at, h->place, 0) : NULL;
+        h->place = place ? *place : 0;
+    }
+    pm__durable_block_drop(old);
+    return st == PM_OK ? st : pm__keep_fail(w, st, 0, "the new name cannot be synced");
+}
+
+static pm_status pm__keep_all(pm__keep *w, bool (*keep)(void *ctx, const pm_commit *v), void *ctx) {
+    pm_store *s = w->s;
+    char *part = NULL;
+    const size_t size = s->name_size + 5;
+    pm_commit last;
+    pm_status st = pm_store_last(s, &last);
+    if (st != PM_OK) return st == PM_INVALID ? PM_OK : pm__keep_fail(w, st, 0, "a commit record is damaged");
+    if (!pm__marks_new(&last.image, &w->marks) || !(part = (char *)pm__mem_alloc_big(size)))
+        st = pm__keep_fail(w, PM_NOMEM, 0, "");
+    if (part) memcpy(part, s->name, s->name_size - 1), memcpy(part + s->name_size - 1, ".part", 6);
+    if (st == PM_OK) st = pm__keep_list(w, keep, ctx);
+    if (st == PM_OK) st = pm__keep_mark(w);
+    if (st == PM_OK) {
+        st = s->files.open(s->files.ctx, part, true, true, true, &w->file);
+        if (st != PM_OK) w->file = NULL, (void)pm__keep_fail(w, st, 0, "the new file cannot be made");
+    }
+    if (st == PM_OK) {
+        st = s->files.lock(s->files.ctx, w->file);
+        if (st != PM_OK) (void)pm__keep_fail(w, st, 0, "the new file cannot be locked");
+    }
+    if (st == PM_OK) st = pm__keep_write(w);
+    if (st == PM_OK) st = pm__keep_swap(w, part);
+    if (w->file) s->files.close(s->files.ctx, w->file);
+    if (part) pm__mem_free_big(part, size);
+    pm_commit_drop(&last);
+    return st;
+}
+
+PM_API pm_status pm_store_compact(pm_store *s, bool (*keep)(void *ctx, const pm_commit *v), void *ctx,
+                                  pm_error *error) {
+    pm__keep w;
+    if (!s || s->options.read_only) return PM_INVALID;
+    memset(&w, 0, sizeof w);
+    w.s = s;
+    w.error = error;
+    w.commits = pm__list_of(sizeof(pm__keep_commit));
+    w.newest = pm_new(NULL, NULL);
+    pm__lock_acquire(&s->writing);
+    uint64_t synced;
+    pm_status st = pm__commit_failed(s, &synced) ? pm__keep_fail(&w, PM_IO, 0, "syncing has failed before")
+                                                 : pm__keep_all(&w, keep, ctx);
+    pm__lock_release(&s->writing);
+    if (w.marks.bits) pm__marks_free(&w.marks);
+    pm__list_free(&w.commits);
+    pm__list_free(&w.out.out);
+    pm__memo_free(&w.gone);
+    pm__memo_free(&w.commits_at);
+    pm_drop(&w.newest);
+    return st;
 }
 
 /* ---- src/pathmap/99_licence.c -------------------------------------------------------------------------- */

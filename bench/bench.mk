@@ -4,7 +4,10 @@
 #   make bench        builds build/bench_map with every rival whose package is installed, build/bench_sets with those
 #                     for sets of integers, build/bench_views, build/bench_order, build/bench_diff
 #   make bench-run    runs it on every key file, writes build/bench/DATASET.tsv
-#   make bench-report prints the tables, writes them into bench/RESULTS.md, and draws build/bench/DATASET-threads.svg
+#   make bench-results runs all programs on all key files, in three rounds within RESULTS_MINUTES (24), keeps what they
+#                     printed in bench/results, and writes bench/RESULTS.md from that. RESULTS_NOTE says of the run what
+#                     one should know (the machine was busy); RESULTS_ARGS adds options (bench/results.py --help)
+#   make bench-report writes bench/RESULTS.md and the curves from bench/results
 #   make bench-smoke  builds all measuring programs without optimisation and runs them on a few keys
 #
 #   make bench-growth makes and measures sets of many sizes (bench/data.py: rand.., url..), for curves of growth
@@ -103,7 +106,7 @@ endif
 
 bench_headers := bench/bench.h bench/engine.h
 
-.PHONY: bench bench-data bench-growth bench-run bench-report bench-smoke
+.PHONY: bench bench-data bench-growth bench-run bench-report bench-results bench-smoke
 
 bench: $(BUILD)/bench_map $(BUILD)/bench_sets $(BUILD)/bench_views $(BUILD)/bench_order $(BUILD)/bench_diff
 
@@ -203,8 +206,18 @@ BENCH_GROWTH ?= rand1e3 rand1e4 rand3e4 rand1e5 rand3e5 rand1e6 rand2e6 rand4e6 
 bench-growth:
 	@$(MAKE) --no-print-directory bench-data bench-run BENCH_SETS='$(BENCH_GROWTH)'
 
+RESULTS_MINUTES ?= 24
+RESULTS_NOTE ?= $(shell date +%Y-%m-%d), load $(shell cut -d' ' -f1-3 /proc/loadavg) before it began
+RESULTS_ARGS ?=
+RESULTS_SETS = $(shell $(PYTHON) bench/results.py --sets)
+bench-results: bench
+	@$(MAKE) --no-print-directory bench-data BENCH_SETS='$(RESULTS_SETS)'
+	$(PYTHON) bench/results.py --build $(BUILD) --minutes $(RESULTS_MINUTES) --note '$(RESULTS_NOTE)' $(RESULTS_ARGS)
+	@$(MAKE) --no-print-directory bench-report
 bench-report:
-	$(PYTHON) bench/report.py --markdown bench/RESULTS.md --curves $(bench_dir) $(bench_dir)/*.tsv
+	@$(PYTHON) bench/report.py --markdown bench/RESULTS.md --readme README.md --curves bench/results bench/results \
+	    > $(BUILD)/report.txt || \
+	    (tail -5 $(BUILD)/report.txt; false)
 
 bench-smoke:
 	@$(MAKE) bench BUILD=$(BUILD)/smoke BENCH_OPT=-O0 BENCH_PLAIN=-O0 BENCH_WARN='$(BENCH_WARN) -Werror'

@@ -241,6 +241,44 @@ static double run_set_at(const work *w, size_t width) {
     return t;
 }
 
+/* The same by a writer that is moved to each key. */
+static double run_move_set(const work *w, size_t width) {
+    pm_map m = {0};
+    pm_wz z;
+    (void)width;
+    need(pm_wz_open(&m, NULL, 0, &z));
+    start();
+    for (size_t i = 0; i < w->file.n; i++) {
+        (void)pm_rz_move_to(pm_wz_cursor(&z), w->file.key[i].data, w->file.key[i].len);
+        need(pm_wz_set(&z, w->file.val[i], NULL));
+    }
+    double t = taken(w->file.n);
+    need(pm_wz_drop(&z));
+    pm_drop(&m);
+    return t;
+}
+
+/* Reads every key in the file's order: by pm_get, or (1) by a zipper that is moved to it. */
+static double run_read(const work *w, size_t moves) {
+    pm_map m = {0};
+    pm_rz z;
+    size_t missing = 0;
+    fill(&m, &w->file, 0, w->file.n);
+    need(pm_rz_open(&m, NULL, 0, &z));
+    start();
+    for (size_t i = 0; i < w->file.n; i++) {
+        const bench_key *k = &w->file.key[i];
+        if (moves) (void)pm_rz_move_to(&z, k->data, k->len);
+        const pm_val *v = moves ? pm_rz_val(&z) : pm_get(&m, k->data, k->len);
+        missing += !v || *v != w->file.val[i];
+    }
+    double t = taken(w->file.n);
+    pm_rz_drop(&z);
+    pm_drop(&m);
+    if (missing) bench_bad("pathmap", w->name, "read", "a key is missing"), failed = true;
+    return t;
+}
+
 /* Changes a map of the first half of the keys: in batches of `width`, or (0) one by one. */
 static double changes(const work *w, size_t width, bool sorted) {
     size_t half = w->file.n / 2, n = half < QUESTIONS ? half : QUESTIONS, each = width ? width : 1000;
@@ -425,6 +463,9 @@ static const struct {
     double (*run)(const work *w, size_t width);
 } own[] = {{"set", 0, run_set},
            {"set_at", 0, run_set_at},
+           {"move_set", 0, run_move_set},
+           {"read", 0, run_read},
+           {"move_read", 1, run_read},
            {"change_singly", 0, run_singly},
            {"change_singly_sorted", 0, run_batch_sorted},
            {"apply_1000", 1000, run_batch},

@@ -42,6 +42,8 @@
        rollback         in a clone: 16 keys anew, then back to the snapshot before them, again and again
    Readers and writers (threads_mixed.c)
        hybrid           through one head, in turns of 256 keys: lookups in a new snapshot, or inserts at a new path
+       head_mixed       through one head, a writer and a reader for each part: a write for 19 reads, a new snapshot
+                        every 100 keys
        mutex_mixed      one map behind a mutex, a write for every 9 reads;  rwlock_mixed: behind a read-write lock
        shards_mixed     16 maps, each behind a mutex;  shards256_mixed: 256 of them
        adaptive_mixed, shards_adaptive_mixed    as mutex_mixed, shards_mixed, with a mutex that looks before it sleeps

@@ -1,23 +1,26 @@
 #!/usr/bin/env python3
-"""Turns the output of bench_map into tables: one per operation, a row per data set, with our figure, the best ordered
-rival, the best rival of any kind, and the goals with their verdicts.
+"""Turns what measuring programs printed, or bench/results.py kept, into tables: of maps one per operation, a row per
+data set, with our figure, the best ordered rival, the best rival of any kind, and the goals with their verdicts; and
+the like of algebra, threads and the rest (report_algebra.py, report_threads.py, report_other.py, curves:
+report_growth.py).
 
 A verdict compares only figures of the same data set that were measured in the same run. Lower is better everywhere.
-
-What bench_threads printed goes into tables and curves of its own, what bench_algebra printed into tables of its own:
-see report_threads.py and report_algebra.py.
 """
 import argparse
+import glob
 import os
 import re
 import sys
 
 import report_algebra
+import report_growth
+import report_other
+import report_rows
 import report_threads
 
 DATASETS = ["words", "wordnet", "paths", "long", "logic", "u64dense", "u64sparse"]
 TEXT = {"words", "wordnet", "paths", "long", "logic"}
-GROWING = ("memory", "get_hit", "get_miss", "insert", "iterate")
+GROWING = ("memory", "get_hit", "get_absent", "insert", "iterate", "clones_write", "clones_memory")
 ROUGHLY = 1.005  # a miss by less than the last digit shown is none
 
 # (operation, title, operation of the rivals it is compared with)
@@ -28,6 +31,7 @@ TABLES = [
     ("get_hit", "Get, present keys, ns per key", "get_hit"),
     ("get_many", "Get, present keys, 16 a call, ns per key (rivals: one a call)", "get_hit"),
     ("get_miss", "Get, absent keys close to present ones, ns per key", "get_miss"),
+    ("get_absent", "Get, half of the keys in a map of the other half, ns per key", "get_absent"),
     ("zget", "Get through a read zipper, ns per key (rivals: get)", "get_hit"),
     ("insert", "Insert, random order, ns per key", "insert"),
     ("insert_sorted", "Insert, sorted order, ns per key", "insert_sorted"),
@@ -39,6 +43,8 @@ TABLES = [
     ("drop", "Drop the map, ns per key", "drop"),
     ("clone_drop", "Clone and drop, ns per operation", "clone_drop"),
     ("clone_write", "Clone, write one key, drop the clone, ns per operation", "clone_write"),
+    ("clones_write", "Clone and write one key, a thousand times, the clones kept, ns per clone", "clones_write"),
+    ("clones_memory", "Bytes held by each of these clones", "clones_memory"),
 ]
 
 
@@ -50,23 +56,20 @@ class Results:
         self.cpu = cpu        # by the threads' own clocks, where there are such figures
         self.own_clock = set()
         self.values = {}
+        self.beside = {}   # by both clocks: {(_min or _med, by the thread's clock): figure}
         self.kinds = {}    # engine -> set of words: ours or rival, ordered or unordered
         self.sizes = {}    # data set -> (keys, bytes)
         self.notes = []    # `#` lines that describe the run, once each
         self.bad = []
 
     def read(self, path):
-        with open(path, encoding="utf-8", errors="replace") as file:
-            for number, line in enumerate(file, 1):
-                field = line.rstrip("\n").split("\t")
-                if line.startswith("#"):
-                    self.note(line[1:].split())
-                elif field[0] == "BAD":
-                    self.bad.append(" ".join(field[1:]))
-                elif len(field) == 5:
-                    self.add(field)
-                elif line.strip():
-                    raise ValueError("%s:%d: not `engine dataset op metric value`" % (path, number))
+        for field, comment in report_rows.lines(path):
+            if comment:
+                self.note(field)
+            elif field[0] == "BAD":
+                self.bad.append(" ".join(field[1:]))
+            else:
+                self.add(field)
 
     def note(self, words):
         if not words:
@@ -76,14 +79,16 @@ class Results:
         elif words[0] == "dataset":
             facts = dict(zip(words[2::2], words[3::2]))
             self.sizes[words[1]] = (int(facts["keys"]), int(facts["bytes"]))
-        elif words[0] in ("compiler", "flags", "cpu", "cores", "runs", "left") and words not in self.notes:
+        elif words[0] in ("compiler", "flags", "cpu", "cores", "rounds", "left") and words not in self.notes:
             self.notes.append(words)
 
     def add(self, field):
         engine, dataset, op, metric, value = field
+        key = engine, dataset, op
+        beside = self.beside.setdefault(key, {})
+        beside[metric[-4:], metric.startswith("cpu_")] = float(value)
         if metric.endswith(("_min", "_med")) and not metric.endswith("_" + self.wanted):
             return
-        key = engine, dataset, op
         if metric.startswith("cpu_") != self.cpu and (metric.startswith("cpu_") or key in self.own_clock):
             return
         if metric.startswith("cpu_") and key not in self.own_clock:
@@ -91,6 +96,12 @@ class Results:
             self.values.pop(key, None)
         # the same set in several files: the best of them, as for samples of one run
         self.values[key] = min(float(value), self.values.get(key, float("inf")))
+
+    def other_ways(self, engine, dataset, op):
+        """The least and the median by the wall clock, and the median by the thread's."""
+        found = self.beside.get((engine, dataset, op), {})
+        ways = [found.get(way) for way in (("_min", False), ("_med", False), ("_med", True))]
+        return ", ".join(number(way) for way in ways) if ways[0] is not None else "-"
 
     def get(self, engine, dataset, op):
         return self.values.get((engine, dataset, op))
@@ -105,7 +116,7 @@ class Results:
         return {name: sorted(sets, key=self.sizes.get) for name, sets in sorted(families.items()) if len(sets) > 1}
 
     def datasets(self):
-        found = {d for _, d, _ in self.values}
+        found = {d for _, d, _ in self.values} - {d for family in self.growth().values() for d in family}
         return [d for d in DATASETS if d in found] + sorted(found - set(DATASETS))
 
     def best(self, dataset, op, ordered):
@@ -114,6 +125,38 @@ class Results:
                  if d == dataset and o == op and "rival" in self.kinds.get(e, ())
                  and (not ordered or "ordered" in self.kinds[e])]
         return min(found) if found else None
+
+
+# The table on the first page: (what it says, operation, of the set `words`).
+FIRST_PAGE = [("memory, bytes per key (9.4 bytes of text, 8 of value)", "memory"), ("find a key, ns", "get_hit"),
+              ("visit all in order, ns per key", "iterate")]
+FIRST_RIVALS = ["JudySL", "absl::btree_map", "std::unordered_map"]
+
+
+def first_page(r):
+    """Lines of that table; none if something was not measured."""
+    lines = []
+    for title, op in FIRST_PAGE:
+        figures = [number(r.get(engine, "words", op)) for engine in ["pathmap", "pathmap-O2", *FIRST_RIVALS]]
+        if "-" in figures:
+            return []
+        if op == "iterate":
+            figures[-1] = "(no order)"
+        lines.append("| %s | %s |\n" % (title, " | ".join(figures)))
+    return lines
+
+
+def write_first_page(r, path):
+    with open(path, encoding="utf-8") as file:
+        lines = file.readlines()
+    start = next((i for i, line in enumerate(lines) if line.startswith("| ") and "std::unordered_map" in line), None)
+    table = first_page(r)
+    if start is None or not table:
+        return
+    end = next(i for i in range(start, len(lines)) if not lines[i].startswith("|"))
+    lines[start + 2:end] = table
+    with open(path, "w", encoding="utf-8") as out:
+        out.writelines(lines)
 
 
 def at_most(ours, limit, text):
@@ -145,7 +188,7 @@ def goals(r, engine, dataset, op):
         if dataset in TEXT and dataset in r.sizes:
             keys, size = r.sizes[dataset]
             found.append(at_most(ours, size / keys + 8, "key bytes + 8 = %.3g"))
-    elif op in ("get_hit", "get_miss", "insert", "iterate", "remove"):
+    elif op in ("get_hit", "get_miss", "get_absent", "insert", "iterate", "remove"):
         rival(0.8)
         if op == "get_hit":
             named(1.0, "std::unordered_map", "get_hit")
@@ -159,8 +202,8 @@ def goals(r, engine, dataset, op):
         found.append(at_most(ours, 5.0, "%.3g"))
     elif op == "clone_drop":
         found.append(at_most(ours, 12.0, "%.3g"))
-    elif op == "clone_write":
-        named(0.4, "immer", "clone_write")
+    elif op in ("clone_write", "clones_write"):
+        named(0.4, "immer", op)
     elif op == "unit_memory":
         whole = r.get(engine, dataset, "memory")
         found.append(at_most(ours, whole and whole - 7, "map - 7 = %.3g"))
@@ -188,12 +231,35 @@ def table_rows(r, ours, op, rival_op):
         if all(f is None for f in figures) and not (other and rival_op == op):
             continue
         ratio = "%.2f" % (figures[0] / ordered[0]) if figures and figures[0] is not None and ordered else "-"
-        verdicts = goals(r, engine, dataset, op) if engine else []
-        text = "; ".join("%s %s" % ("met" if met else "MISSED", goal) for goal, met in verdicts) or "-"
-        rows.append([dataset] + [number(f) for f in figures] + [with_name(ordered), with_name(other), ratio, text])
+        rows.append([dataset] + [number(f) for f in figures] + [with_name(ordered), with_name(other), ratio,
+                     r.other_ways(engine, dataset, op), verdict(r, ours, dataset, op)])
     if not rows:
         return []
-    return [["data set"] + ours + ["best ordered", "best of any kind", "ratio", "goals (at most)"]] + rows
+    return [["data set"] + ours + ["best ordered", "best of any kind", "ratio", "wall min, med; own med",
+                                   "goals (at most)"]] + rows
+
+
+def verdict(r, ours, dataset, op):
+    """Of slim and standard counts, before each goal of the former."""
+    both = [goals(r, engine, dataset, op) for engine in ours[:2]]
+    return "; ".join("%s %s" % ("/".join("met" if mode[i][1] else "MISSED" for mode in both if i < len(mode)), text)
+                     for i, (text, _) in enumerate(both[0] if both else [])) or "-"
+
+
+def summary_rows(r, ours):
+    """For each operation with a goal, and each set: figure over the best rival's, and whether all goals are met."""
+    rows = []
+    for op, title, rival_op in TABLES:
+        cells = []
+        for dataset in r.datasets():
+            both = [goals(r, engine, dataset, op) for engine in ours[:2]]
+            best = r.best(dataset, rival_op, True) if rival_op else None
+            figure = r.get(ours[0], dataset, op) if ours else None
+            words = "/".join("met" if all(good for _, good in mode) else "MISSED" for mode in both if mode)
+            cells.append((("%.2f " % (figure / best[0]) if best and figure is not None else "") + words) or "-")
+        if any("met" in cell or "MISSED" in cell for cell in cells):
+            rows.append([title.split(" (")[0].rsplit(", ns", 1)[0]] + cells)
+    return [["what"] + r.datasets()] + rows if rows else []
 
 
 def thread_rows(r, ours):
@@ -217,40 +283,24 @@ def thread_rows(r, ours):
 
 
 def growth_rows(r, ours, op, sets):
-    """A row for each engine that was measured on all these sets, a column for each of them."""
+    """A row for each engine that was measured on one of these sets, a column for each of them."""
     engines = ours + sorted(e for e, kind in r.kinds.items() if "rival" in kind)
     rows = [[e] + [number(r.get(e, d, op)) for d in sets] for e in engines
-            if all(r.get(e, d, op) is not None for d in sets)]
+            if any(r.get(e, d, op) is not None for d in sets)]
     return [["engine"] + ["%.0e" % r.sizes[d][0] for d in sets]] + rows if rows else []
 
 
-def plot_growth(r, ours, folder):
-    """Draws how bytes, lookups and iteration change as a map grows, beside the rivals; answers the paths."""
-    try:
-        import matplotlib
-    except ImportError:
-        print("no curves of growth: matplotlib is not installed", file=sys.stderr)
-        return []
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as pyplot
-    paths = []
-    for family, sets in r.growth().items():
-        shown = [(op, title) for op, title, _ in TABLES if op in GROWING and growth_rows(r, ours, op, sets)]
-        figure, axes = pyplot.subplots(1, len(shown), figsize=(5 * len(shown), 4), squeeze=False)
-        for axis, (op, title) in zip(axes[0], shown):
-            for row in growth_rows(r, ours, op, sets)[1:]:
-                figures = [r.get(row[0], d, op) for d in sets]
-                axis.plot([r.sizes[d][0] for d in sets], figures, marker=".", label=row[0],
-                          linewidth=2.5 if row[0] in ours else 1)
-            axis.set(title=title, xlabel="keys", xscale="log", yscale="log" if op != "memory" else "linear")
-        axes[0][-1].legend(fontsize="small")
-        paths.append(os.path.join(folder, family + "-growth.svg"))
-        figure.savefig(paths[-1], bbox_inches="tight")
-    return paths
+ALL = ["insert", "insert_sorted", "memory", "get_hit", "get_miss", "get_absent", "iterate", "remove", "drop"]
+
+
+def everyone(r, dataset):
+    """A row for each engine."""
+    engines = [e for e in r.kinds if r.get(e, dataset, "insert") is not None]
+    return [["engine", *ALL]] + [[e] + [number(r.get(e, dataset, op)) for op in ALL] for e in engines]
 
 
 def all_tables(r, ours):
-    tables = []
+    tables = [("Everyone on " + dataset, everyone(r, dataset)) for dataset in r.datasets()]
     for op, title, rival_op in TABLES:
         rows = table_rows(r, ours, op, rival_op)
         if rows:
@@ -283,39 +333,30 @@ def markdown_table(rows, left=(0, -1)):
     return lines[0] + rule + "".join(lines[1:])
 
 
-def show_markdown(tables, r, score):
-    text = ("# Measurements of maps\n\nMade by `bench/report.py` from the output of `bench_map`; lower is better. "
-            "Figures are the\n%s of all samples, by %s.\nThe ratio is our figure over the best ordered rival's; a "
-            "rival is *ordered* if it iterates in key order and finds neighbours.\n\n%s\n\n"
-            % ("minimum" if r.wanted == "min" else "median",
-               "the thread's clock" if r.cpu else "the wall clock", score))
-    for words in r.notes:
-        text += "- %s\n" % " ".join(words)
+def section(title, intro, notes, tables, left=(0, -1)):
+    text = "# %s\n\n%s\n" % (title, intro) + "\n" * bool(notes) + "".join("- %s\n" % " ".join(w) for w in notes)
+    return text + "".join("\n## %s\n\n%s" % (name, markdown_table(rows, left))
+                          for name, rows in tables if len(rows) > 1)
+
+
+INTRO_OF_MAPS = """Made from the output of `bench_map`; lower is better. Figures are the %s of all samples, by %s.
+The ratio is our figure over the best ordered rival's; a rival is *ordered* if it iterates in key order and finds
+neighbours. `pathmap` has slim counts, `pathmap-std` standard ones, `pathmap-O2` is the former as a plain build (-O2,
+no -march=native), beside rivals that are not. Two verdicts are of slim and standard counts. Rivals that were left out
+are named below.
+
+%s"""
+
+
+def section_of_maps(tables, r, score):
+    notes = list(r.notes)
     for dataset in r.datasets():
         if dataset in r.sizes:
             keys, size = r.sizes[dataset]
-            text += "- data set %s: %d keys, %d bytes, mean %.1f\n" % (dataset, keys, size, size / keys)
-    for title, rows in tables:
-        text += "\n## %s\n\n" % title + markdown_table(rows)
-    return text
-
-
-def replace_section(path, text):
-    """Puts a text that begins with a heading of the first level in place of the one with the same heading in a file,
-    or at its end. What else is in the file stays: it may have come from other measurements."""
-    old = ""
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            old = file.read()
-    heading = text.split("\n", 1)[0]
-    sections = [s.rstrip("\n") + "\n" for s in re.split(r"(?m)^(?=# )", old) if s.strip()]
-    at = [i for i, s in enumerate(sections) if s.split("\n", 1)[0] == heading]
-    if at:
-        sections[at[0]] = text
-    else:
-        sections.append(text)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("\n".join(sections))
+            notes.append(["data set %s: %d keys, %d bytes, mean %.1f" % (dataset, keys, size, size / keys)])
+    intro = INTRO_OF_MAPS % ("minimum" if r.wanted == "min" else "median",
+                             "the thread's clock where there is one" if r.cpu else "the wall clock", score)
+    return section("Measurements of maps", intro, notes, tables)
 
 
 def tally(r, ours):
@@ -357,7 +398,8 @@ def plot(r, ours, path):
 
 
 def report_maps(files, options):
-    r = Results("med" if options.med else "min", options.cpu)
+    """(results, section)"""
+    r = Results("med" if options.med else "min", not options.wall)
     for path in files:
         r.read(path)
     for engine in options.without.split(","):
@@ -369,14 +411,13 @@ def report_maps(files, options):
     tables, score = all_tables(r, ours), tally(r, ours)
     show_text(tables, sys.stdout)
     print("\n" + score)
-    if options.markdown:
-        replace_section(options.markdown, show_markdown(tables, r, score))
-    if options.curves and r.growth():
-        for path in plot_growth(r, ours, options.curves):
+    if options.curves:
+        shown = [(op, title) for op, title, _ in TABLES if op in GROWING]
+        for path in report_growth.draw(r, ours, shown, options.curves):
             print("drew " + path)
     if options.plot and ours:
         plot(r, ours, options.plot)
-    return r.bad
+    return r, section_of_maps(tables, r, score)
 
 
 def report_of_threads(files, options):
@@ -385,49 +426,125 @@ def report_of_threads(files, options):
         t.read(path)
     tables = report_threads.tables(t)
     show_text(tables, sys.stdout)
-    if options.markdown and tables:
-        text = report_threads.introduction(t)
-        for title, rows in tables:
-            text += "\n## %s\n\n" % title + markdown_table(rows, (0,))
-        replace_section(options.markdown, text)
+    text = report_threads.introduction(t)
+    for title, rows in tables:
+        text += "\n## %s\n\n" % title + markdown_table(rows, (0,))
     if options.curves:
         for path in report_threads.draw(t, options.curves):
             print("drew " + path)
-    return t.bad
+    return t, text
 
 
 def report_of_algebra(files, options):
     r = report_algebra.Results(options.med)
     for path in files:
         r.read(path)
-    found = report_algebra.tables(r)
-    show_text(found, sys.stdout)
+    show_text(report_algebra.tables(r), sys.stdout)
     print("\n" + report_algebra.score(r))
-    if options.markdown and found:
-        replace_section(options.markdown, report_algebra.section(r))
-    return r.bad
+    return r, report_algebra.section(r)
+
+
+# What has plain tables: (program, heading, introduction, tables of its values)
+OTHERS = [("bench_sets", "Measurements of sets", "A vector is sorted once and cannot be changed: it says what merging "
+           "costs at least.", report_other.sets_tables),
+          ("bench_parallel", "Measurements of teams", "pm_par_join and the like, two threads against one; and a model "
+           "of more workers than the machine has.", report_other.parallel_tables)]
+OTHERS += [("bench_" + kind, "Measurements of " + kind, "What the operations are: the first comment of "
+            "`bench/bench_%s.c`. Times are the minimum, by the thread's clock where there is one." % kind,
+            lambda values: [("Figures", report_other.plain_table(values))])
+           for kind in ("order", "diff", "views", "interning")]
+
+
+def verdicts(parts, others):
+    """The first section: what was asked for, and whether it is so."""
+    maps, algebra = parts.get("bench_map"), parts.get("bench_algebra")
+    tables = []
+    if maps:
+        rows = summary_rows(maps, [e for e, kind in maps.kinds.items() if "ours" in kind])
+        tables.append(("Maps: figure over the best ordered rival's, and verdicts of slim and standard counts", rows))
+    if algebra:
+        tables.append(("Algebra: verdicts", report_algebra.summary_rows(algebra)))
+    empty = report_rows.Values([])
+    found = [others.get(name, empty) for name in ("bench_sets", "bench_order", "bench_diff", "sizes")]
+    rows = report_other.verdicts(maps, found[0], algebra, *found[1:])
+    tables.append(("Growth, containers, writers", rows))
+    show_text([table for table in tables if table[1]], sys.stdout)
+    return tables
+
+
+HEADING = """Made whole by `make bench-report` from the files of `bench/results/`, each of which names the command that
+made it; `make bench-results` makes them anew. Goals are ratios to the best rival of the same run. Figures that speak
+against us stand like the others.
+
+The run: %s.
+
+%s"""
+
+
+def heading(folder, score):
+    path = os.path.join(folder, "run.txt")
+    state = ""
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            state = file.read().strip()
+    return HEADING % (state or "not described", score)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("files", metavar="TSV", nargs="+")
-    parser.add_argument("--markdown", metavar="FILE", help="also write the tables as markdown, into their sections")
+    parser.add_argument("files", metavar="TSV", nargs="+", help="what programs printed, or a folder of results.py")
+    parser.add_argument("--markdown", metavar="FILE", help="also write all tables as markdown")
+    parser.add_argument("--readme", metavar="FILE", help="also put its table's figures into this file")
     parser.add_argument("--plot", metavar="FILE", help="also draw ratios (needs matplotlib)")
     parser.add_argument("--curves", metavar="FOLDER",
-                        help="also draw how threads scale (DATASET-threads.svg) and maps grow (FAMILY-growth.svg)")
+                        help="also draw how threads scale (SET-threads.svg) and maps grow (FAMILY-growth.svg)")
     parser.add_argument("--med", action="store_true", help="medians instead of minima")
-    parser.add_argument("--cpu", action="store_true", help="maps: by the thread's clock where there is such a figure")
+    parser.add_argument("--wall", action="store_true", help="maps: by the wall clock, not by the thread's")
     parser.add_argument("--without", metavar="A,B", default="", help="leave these engines out")
     options = parser.parse_args()
-    threads = [path for path in options.files if report_threads.is_ours(path)]
-    algebra = [path for path in options.files if report_algebra.is_ours(path)]
-    maps = [path for path in options.files if path not in threads + algebra]
-    bad = report_maps(maps, options) if maps else []
-    bad += report_of_algebra(algebra, options) if algebra else []
-    bad += report_of_threads(threads, options) if threads else []
+    files, folder = [], ""
+    for path in options.files:
+        if os.path.isdir(path):
+            folder = path
+            files += sorted(glob.glob(path + "/*.tsv"))
+        else:
+            files.append(path)
+    of = {}
+    for path in files:
+        of.setdefault(report_rows.program_of(path), []).append(path)
+    parts, texts, bad = {}, [], []
+    for program, report in (("bench_map", report_maps), ("bench_algebra", report_of_algebra),
+                            ("bench_threads", report_of_threads)):
+        if program in of:
+            parts[program], text = report(of[program], options)
+            texts.append(text)
+            bad += parts[program].bad
+    others = {name: report_rows.Values(paths) for name, paths in of.items() if name not in parts}
+    for program, title, intro, tables in OTHERS:
+        if program in others:
+            found = tables(others[program])
+            show_text(found, sys.stdout)
+            texts.append(section(title, intro, others[program].notes, found, (0, 1)))
+            bad += others[program].bad
+    first = verdicts(parts, others)
+    if options.readme and "bench_map" in parts:
+        write_first_page(parts["bench_map"], options.readme)
+    if options.markdown:
+        absent = [words for words in parts["bench_map"].notes if words[0] == "left"] if "bench_map" in parts else []
+        texts.insert(0, section("Results", heading(folder, "\n".join(scores(parts))), absent, first, (0, 1)))
+        with open(options.markdown, "w", encoding="utf-8") as out:
+            out.write("\n".join(texts))
     for line in bad:
         print("BAD " + line)
     sys.exit(1 if bad else 0)
+
+
+def scores(parts):
+    maps, algebra = parts.get("bench_map"), parts.get("bench_algebra")
+    if maps:
+        yield tally(maps, [e for e, kind in maps.kinds.items() if "ours" in kind])
+    if algebra:
+        yield report_algebra.score(algebra)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,10 @@ machine like it. All other goals compare what was measured in one run."""
 import argparse
 import sys
 
+import report_rows
+
 DATASETS = ["words", "wordnet", "paths", "long", "logic", "u64dense", "u64sparse"]
+STANDARD, PLAIN = "pathmap-std", "pathmap-O2"
 OURS, LOOP, PAIRS, MADE = "pathmap", "pathmap+loop", "pathmap+pairs", "pathmap+made"
 UNSHARED, STEPS = "pathmap+unshared", "pathmap+steps"
 RIVALS = ["std::vector", "std::vector to std::map", "std::map"]
@@ -52,6 +55,9 @@ TABLES = [
     ("join_clone_1pct", "Join with a clone that differs in 1%, ms", [LOOP, *RIVALS], [(0.33, "PathMap 0.3")]),
     ("meet_clone_1pct", "Meet with a clone that differs in 1%, ms", [LOOP, *RIVALS], [(0.33, "PathMap 0.3")]),
     ("subtract_clone_1pct", "Subtract a clone that differs in 1%, ms", RIVALS, [(0.33, "PathMap 0.3")]),
+    *[("%s_clone_%s" % (op, how), "%s a clone in which one key in a hundred %s, ms" % (title, text), [], [])
+      for op, title in (("join", "Join with"), ("meet", "Meet with"), ("subtract", "Subtract"))
+      for how, text in (("set", "has another value"), ("gone", "is gone"), ("new", "came"))],
     ("join_rebuilt", "Join with an equal map that shares nothing, ms", [], []),
     ("meet_rebuilt", "Meet with an equal map that shares nothing, ms", [], []),
     ("subtract_rebuilt", "Subtract an equal map that shares nothing, ms", [], []),
@@ -77,37 +83,35 @@ DEEP = ["join_2e80", "meet_2e80", "subtract_2e80", "count_2e80", "hash_2e80", "f
 
 
 def is_ours(path):
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.readline().split() == ["#", "program", "bench_algebra"]
+    return report_rows.program_of(path) == "bench_algebra"
 
 
 class Results:
-    """What the files say: value by (engine, data set, operation); counts stand beside times."""
+    """What the files say: value by (engine, data set, operation); counts stand beside times. Times are by the thread's
+    clock."""
 
     def __init__(self, medians=False):
         self.other = "_min" if medians else "_med"
-        self.values = {}
+        self.values, self.own_clock = {}, set()
         self.notes, self.bad = [], []
 
     def read(self, path):
-        with open(path, encoding="utf-8", errors="replace") as file:
-            for number, line in enumerate(file, 1):
-                field = line.rstrip("\n").split("\t")
-                if line.startswith("#"):
-                    words = line[1:].split()
-                    if words and words[0] in ("compiler", "flags", "cpu", "cores", "runs") and words not in self.notes:
-                        self.notes.append(words)
-                elif field[0] == "BAD":
-                    self.bad.append(" ".join(field[1:]))
-                elif len(field) == 5:
-                    if not field[3].endswith(self.other):
-                        self.add(tuple(field[:3]), float(field[4]))
-                elif line.strip():
-                    raise ValueError("%s:%d: not `engine dataset op metric value`" % (path, number))
+        for field, comment in report_rows.lines(path):
+            if comment:
+                if field and field[0] in ("compiler", "flags", "cpu", "cores", "rounds") and field not in self.notes:
+                    self.notes.append(field)
+            elif field[0] == "BAD":
+                self.bad.append(" ".join(field[1:]))
+            elif not field[3].endswith(self.other):
+                self.add(tuple(field[:3]), field[3].startswith("cpu_"), float(field[4]))
 
-    def add(self, key, value):
-        # the same set in several files: the best of them, as for samples of one run
-        self.values[key] = min(value, self.values.get(key, value))
+    def add(self, key, own_clock, value):
+        if own_clock and key not in self.own_clock:
+            self.own_clock.add(key)
+            self.values.pop(key, None)
+        if own_clock or key not in self.own_clock:
+            # the same set in several files: the best of them, as for samples of one run
+            self.values[key] = min(value, self.values.get(key, value))
 
     def get(self, engine, dataset, op):
         if engine == "PathMap 0.3":
@@ -125,16 +129,22 @@ def number(v):
     return "%.0f" % v if v >= 100 else "%.1f" % v if v >= 10 else "%.2f" % v
 
 
-def verdicts(r, dataset, op, goals):
-    """Answers the goals that can be judged, each (met, text)."""
-    ours, found = r.get(OURS, dataset, op), []
+def verdicts(r, dataset, op, goals, us=OURS):
+    """Returns the goals that can be judged, each (met, text)."""
+    ours, found = r.get(us, dataset, op), []
     for factor, engine in goals:
-        other = 1.0 if engine is None else r.get(engine, dataset, op)
+        mine = engine and engine.split("+")[0] == OURS
+        other = 1.0 if engine is None else r.get(engine.replace(OURS, us) if mine else engine, dataset, op)
         if ours is None or other is None:
             continue
         name = "" if engine is None else "%.2g x %s = " % (factor, engine)
         found.append((ours <= factor * other * ROUGHLY, name + number(factor * other)))
     return found
+
+
+def also_ours(r):
+    """The other count mode, and the plain build, where they were measured."""
+    return [e for e in (STANDARD, PLAIN) if any(engine == e for engine, _, _ in r.values)]
 
 
 def table_rows(r, op, others, goals):
@@ -146,11 +156,14 @@ def table_rows(r, op, others, goals):
         figures = [r.get(e, dataset, op) for e in others]
         known = [f for f in figures if f is not None]
         ratio = ["%.2f" % (ours / min(known)) if known else "-"] if others else []
-        text = "; ".join("%s %s" % ("met" if met else "MISSED", goal) for met, goal in verdicts(r, dataset, op, goals))
+        both = [[met for met, _ in verdicts(r, dataset, op, goals, us)] for us in (OURS, STANDARD)]
+        text = "; ".join("%s %s" % ("/".join("met" if mode[i] else "MISSED" for mode in both if i < len(mode)), goal)
+                         for i, (_, goal) in enumerate(verdicts(r, dataset, op, goals)))
         before = [number(r.get("PathMap 0.3", dataset, op))] if op in PATHMAP else []
-        rows.append([dataset, number(ours)] + [number(f) for f in figures] + ratio + before +
+        also = [number(r.get(e, dataset, op)) for e in also_ours(r)]
+        rows.append([dataset, number(ours)] + also + [number(f) for f in figures] + ratio + before +
                     ([text or "-"] if goals else []))
-    head = ["data set", OURS] + others + (["ratio to the best"] if others else [])
+    head = ["data set", OURS] + also_ours(r) + others + (["ratio to the best"] if others else [])
     head += (["PathMap 0.3"] if op in PATHMAP else []) + (["goals (at most)"] if goals else [])
     return [head] + rows if rows else []
 
@@ -179,16 +192,41 @@ def tables(r):
     return [(title, rows) for title, rows in found if rows]
 
 
+def summary_rows(r):
+    """For each operation with goals, and each set: ours over the first goal's other, and whether all are met."""
+    rows = []
+    for op, title, _, goals in TABLES:
+        cells = []
+        for dataset in r.datasets() if goals else []:
+            both = [verdicts(r, dataset, op, goals, us) for us in (OURS, STANDARD)]
+            other = r.get(goals[0][1], dataset, op) if goals[0][1] else None
+            ours = r.get(OURS, dataset, op)
+            words = "/".join("met" if all(met for met, _ in mode) else "MISSED" for mode in both if mode)
+            cells.append((("%.2f " % (ours / other) if ours is not None and other else "") + words) or "-")
+        if any(cell != "-" for cell in cells):
+            against = goals[0][1] or ""
+            rows.append([title.split(", ns")[0].split(", ms")[0] + (" / " + against if against else ""), *cells])
+    return [["what", *r.datasets()], *rows] if rows else []
+
+
 def score(r):
     judged = [met for op, _, _, goals in TABLES for d in r.datasets() for met, _ in verdicts(r, d, op, goals)]
     return "Goals of algebra: %d met, %d missed." % (sum(judged), len(judged) - sum(judged))
 
 
+INTRODUCTION = """# Measurements of algebra
+
+Made from the output of `bench_algebra`; lower is better. Times are by the thread's clock. Two verdicts are of slim and
+standard counts. The figures of PathMap 0.3 are of another run, on one machine, by the wall clock. "+loop" iterates one
+map and writes into another; of the C++ ones, "std::vector to std::map" merges sorted vectors into a new map.
+
+%s
+
+"""
+
+
 def introduction(r):
-    text = ("# Measurements of algebra\n\nMade by `bench/report_algebra.py` from the output of `bench_algebra`; lower "
-            "is better.\nThe figures of PathMap 0.3 are of another run, on one machine. \"+loop\" iterates one map and "
-            "writes into another;\nof the C++ ones, \"std::vector to std::map\" merges sorted vectors into a new map."
-            "\n\n%s\n\n" % score(r))
+    text = INTRODUCTION % score(r)
     return text + "".join("- %s\n" % " ".join(words) for words in r.notes)
 
 

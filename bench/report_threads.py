@@ -10,6 +10,8 @@ import re
 import statistics
 from xml.sax.saxutils import escape
 
+import report_rows
+
 ENGINES = ["pathmap-pool", "pathmap-malloc", "pathmap-jemalloc", "pathmap-std-pool"]
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"]
 
@@ -24,8 +26,7 @@ ALL_KEYS = {"words": 663473, "wordnet": 1000000, "u64sparse": 1000000}
 
 
 def is_ours(path):
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.readline().split() == ["#", "program", "bench_threads"]
+    return report_rows.program_of(path) == "bench_threads"
 
 
 class Results:
@@ -43,17 +44,13 @@ class Results:
         self.bad = []
 
     def read(self, path):
-        with open(path, encoding="utf-8", errors="replace") as file:
-            for number, line in enumerate(file, 1):
-                field = line.rstrip("\n").split("\t")
-                if line.startswith("#"):
-                    self.note(line[1:].split())
-                elif field[0] == "BAD":
-                    self.bad.append(" ".join(field[1:]))
-                elif len(field) == 5:
-                    self.add(*field[:4], float(field[4]))
-                elif line.strip():
-                    raise ValueError("%s:%d: not `engine dataset op metric value`" % (path, number))
+        for field, comment in report_rows.lines(path):
+            if comment:
+                self.note(field)
+            elif field[0] == "BAD":
+                self.bad.append(" ".join(field[1:]))
+            else:
+                self.add(*field[:4], float(field[4]))
 
     def note(self, words):
         if words and words[0] == "timing":

@@ -125,6 +125,25 @@ def check_report(count, folder):
     count.check("head_write" in titles and len(drawing.getElementsByTagName("polyline")) > 100, "an incomplete drawing")
 
 
+def check_results(count, programs, folder):
+    """Rounds of a few jobs, kept and shown."""
+    keys = {"words": text_keys(300), "u64dense": integer_keys(300), "u64sparse": integer_keys(400)}
+    kept = folder + "/kept"
+    for name, some in keys.items():
+        write_keys("%s/%s.keys" % (folder, name), some)
+    status, _, log = run([sys.executable, HERE + "/results.py", "--build", os.path.dirname(programs[0]),
+                          "--data", folder, "--folder", kept, "--rounds", "2",
+                          "--only", "map-words|sets-u64|parallel-words|diff-words"])
+    count.check(status == 0, "results.py: exit %s" % status, log)
+    status, _, log = run([sys.executable, HERE + "/report.py", "--markdown", folder + "/K.md", kept])
+    count.check(status == 0, "report.py of kept results: exit %s" % status, log)
+    with open(folder + "/K.md", encoding="utf-8") as file:
+        text = file.read()
+    for word in ("## Growth, containers, writers", "- rounds 2", "- command", "# Measurements of sets",
+                 "| words | join_halves |", "| dense integer set, bytes a key | u64dense |"):
+        count.check(word in text, "the report of kept results lacks `%s`" % word)
+
+
 def main(programs):
     count = Counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -141,6 +160,7 @@ def main(programs):
         if threads:
             check_threads(count, threads, keys, folder)
         check_report(count, folder)
+        check_results(count, programs, folder)
     skipped = not any("bench_interning" in p for p in programs)
     if skipped:
         print("SKIPPED bench_interning and every rival in C++: no C++ compiler")

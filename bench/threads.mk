@@ -2,6 +2,7 @@
 #
 #   make bench-threads      builds build/bench_threads (slim counts, nodes from the built-in pool), and with
 #                           -std-pool standard counts, -malloc a malloc for each node, -jemalloc a jemalloc for each
+#                           and build/bench_contention, which counts writes to cache lines that threads have in common
 #   make bench-threads-run  runs all of them in turn on THREADS_SETS, THREADS_ROUNDS times over, and writes
 #                           build/bench/DATASET-threads.tsv; `make bench-report` makes tables and curves of that
 #
@@ -33,7 +34,7 @@ THREADS_LIBS_jemalloc := -ljemalloc
 .PHONY: bench bench-threads bench-threads-run
 
 bench: bench-threads
-bench-threads: $(threads_programs)
+bench-threads: $(threads_programs) $(BUILD)/bench_contention
 
 # Rows know only the header's declarations, so the programs differ in one object.
 $(threads_dir)/%.o: bench/%.c pathmap.h
@@ -47,6 +48,9 @@ $(BUILD)/bench_threads: $(threads_objects) $(threads_dir)/library-pool.o
 $(BUILD)/bench_threads-%: $(threads_objects) $(threads_dir)/library-%.o
 	$(BENCH_CC) $(BENCH_OPT) -pthread -o $@ $^ $(THREADS_LIBS_$*)
 .PRECIOUS: $(threads_dir)/library-%.o
+$(BUILD)/bench_contention: bench/bench_contention.c pathmap.h
+	@mkdir -p $(@D)
+	$(BENCH_CC) -std=c11 $(BENCH_OPT) $(BENCH_WARN) -I. -pthread -o $@ $<
 
 bench-threads-run: bench-threads
 	@$(if $(filter %-jemalloc,$(threads_programs)),,echo "SKIPPED jemalloc: its header is not installed" >&2)

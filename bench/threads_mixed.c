@@ -80,6 +80,47 @@ static double time_hybrid(const row *r, int threads, int parts) {
     return ns / (double)in_order.n;
 }
 
+/* Each part has a writer and a reader of its own; a write for every 19 reads, a new snapshot every 100 keys. */
+enum { RARE = 20, RENEW = 100 };
+
+static uint64_t renewed_part(int part, slice s) {
+    uint8_t path[2] = {'i', (uint8_t)part};
+    uint64_t right = 0;
+    pm_rz z;
+    pm_wz own;
+    must(pm_head_write(head, path, sizeof path, &own, NULL));
+    must(pm_head_read(head, path, sizeof path, &z));
+    for (size_t i = s.first; i < s.end; i++) {
+        const bench_key *k = &shuffled.key[i];
+        if (i % RARE == 0) {
+            must(pm_wz_set_at(&own, k->data, k->len, shuffled.val[i], NULL));
+            right++;
+        } else {
+            const pm_val *v = pm_rz_val_at(&z, k->data, k->len);
+            right += v && *v == shuffled.val[i];
+        }
+        if ((i - s.first) % RENEW) continue;
+        pm_rz_drop(&z);
+        must(pm_head_read(head, path, sizeof path, &z));
+    }
+    pm_rz_drop(&z);
+    must(pm_wz_drop(&own));
+    return right;
+}
+
+static void renewed(worker *w) {
+    FOR_PARTS(k, w) w->sum += renewed_part(k, slice_of(shuffled.n, k, w->parts));
+}
+
+static double time_renewed(const row *r, int threads, int parts) {
+    pm_map m = pm_clone(data_parted(parts));
+    must(pm_head_new_move(&m, &head));
+    double ns = run_workers(threads, parts, r->fn, false);
+    must(pm_head_free(head, NULL, NULL));
+    good(workers_sum(threads) == shuffled.n, r->name, "wrong answers");
+    return ns / (double)shuffled.n;
+}
+
 /* ---- around a map: nine reads and a write, five of each, one read and nine writes ---- */
 
 /* Every thread meets each key once, so what it reads is what was there before, and where it writes nobody reads. */
@@ -341,6 +382,7 @@ static double time_cache_parts(const row *r, int threads, int parts) {
 
 const row rows_mixed[] = {
     {"hybrid", time_hybrid, hybrid, "ns_per_key", THREADS_MAX},
+    {"head_mixed", time_renewed, renewed, "ns_per_key", WRITERS_MAX},
     {"mutex_mixed", time_one, mutex_mixed, "ns_per_key", THREADS_MAX},
     {"rwlock_mixed", time_one, rwlock_mixed, "ns_per_key", THREADS_MAX},
     {"shards_mixed", time_shards, mutex_mixed, "ns_per_key", THREADS_MAX},

@@ -292,7 +292,10 @@ static long sleep_at(const volatile void *word, uint32_t seen, bool limit) {
     if (!in_thread()) abort(); /* nobody would wake it */
     give_way();
     drain(explorer.self);
-    if (peek(word) != seen) return -1;
+    if (peek(word) != seen) {
+        errno = EAGAIN;
+        return -1;
+    }
     if (limit) {
         if (effect_on(FENCE_ALL, NULL) == AS_IT_IS) {
             rest();

@@ -101,6 +101,7 @@ static pm_status read_head(world *w, head_reader f) {
     s = f(h, w->key, w->len, &r);
     if (s == PM_OK) {
         CHECK_EQ(pm_rz_exists(&r), exists);
+        if (r.claim == &h->reading) s = pm_head_refresh(h, &r, NULL);
         pm_rz_drop(&r);
     }
     close_head(h);

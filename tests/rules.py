@@ -107,3 +107,15 @@ def unshown():
     words = set(re.findall(r"\b(?:pm|intern)_\w+", text))
     return [f"{path}:{line}: {name}: in no example, and on no page of docs/ (see docs/reference.md)"
             for path, line, _, name, _ in prototypes() if name not in words]
+
+
+def unmeasured():
+    """Returns the figures of the README's table that bench/RESULTS.md does not have."""
+    with open("README.md", encoding="utf-8") as file:
+        rows = [line for line in file if line.startswith("| ") and re.search(r"\bns\b|\bbytes per key\b", line)]
+    with open("bench/RESULTS.md", encoding="utf-8") as file:
+        measured = set(re.findall(r"[\d.]+", file.read()))
+    figures = [cell.strip() for row in rows for cell in row.split("|")[2:-1] if "order" not in cell]
+    if not figures:
+        return ["README.md: no table of figures"]
+    return [f"README.md: {figure} is not a figure of bench/RESULTS.md" for figure in figures if figure not in measured]

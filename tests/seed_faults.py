@@ -51,6 +51,12 @@ FAULTS = (
      "    h->fenced = true;\n"
      "    for (size_t i = 0; FAULTY(FLAG_SWITCH) && i < p->n; i++) p->pieces[i].w->claim.zipper.fenced = true;\n"
      "    if (!FAULTY(FLAG_SWITCH) && !FAULTY(NO_BARRIER)) pm__fence_by_time();\n"),
+    # A snapshot's reader does not hear that a writer has become dirty.
+    ("    h->dirtied++;\n    pm__head_tell(h);\n",
+     "    h->dirtied++;\n    if (!FAULTY(NEWS_NOT_TOLD)) pm__head_tell(h);\n"),
+    # Who waits for a writer that fences itself sleeps although it may have left unseen.
+    ("    if (p->fenced || h->fenced) return false;\n",
+     "    if (p->fenced || h->fenced || FAULTY(SLEEPS_UNFENCED)) return false;\n"),
     # Who waits for a claim to end does not hear of it, or not of the end of a request that came before.
     ("    if (c->head->claim_ends) c->head",
      "    if (c->head->claim_ends && !FAULTY(END_OF_CLAIM_NOT_TOLD)) c->head"),

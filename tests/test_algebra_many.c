@@ -278,6 +278,7 @@ static void starve(bool join, bool fails, const pm_map *const *maps, size_t n) {
         if (check_failed()) break;
     }
     check_sound(&out);
+    if (join) CHECK(!pm_is_empty(&out));
     pm_drop(&out);
     CHECK_EQ(counted_held(), held);
     CHECK_EQ(live_nodes(), nodes);
@@ -306,4 +307,19 @@ TEST(many_maps_lose_nothing_when_they_fail) {
         CHECK_EQ(counted_held(), 0);
         CHECK_EQ(live_nodes(), 0);
     }
+}
+
+/* So many entries that their list is an allocation of its own. */
+TEST(many_hundreds_of_lines_fail_whole) {
+    enum { N = 400 };
+    static pm_map m[N];
+    static const pm_map *maps[N];
+    for (unsigned k = 0; k < N; k++) {
+        m[k] = pm_new(pm_ops_sum(), NULL), maps[k] = &m[k];
+        for (unsigned i = 0; i < 6; i++)
+            CHECK_OK(pm_set(&m[k], (const uint8_t[]){'a', (uint8_t)(i * 40), (uint8_t)k, 'x'}, 4, 1, NULL));
+    }
+    starve(true, false, maps, N);
+    for (unsigned k = 0; k < N; k++) pm_drop(&m[k]);
+    CHECK_EQ(live_nodes(), 0);
 }

@@ -623,6 +623,59 @@ TEST(head_reader_never_sees_a_later_change) {
     CHECK_EQ(check_live_blocks(), 0);
 }
 
+TEST(head_refreshed_reader_shows_what_a_new_one_would) {
+    pm_map m = letters();
+    pm_head *h = head_over(&m);
+    pm_rz z, below, fork, none = {0};
+    pm_wz w;
+    bool changed = true;
+    CHECK_OK(pm_head_read(h, NULL, 0, &z));
+    CHECK_OK(pm_head_read(h, "ab", 2, &below));
+    CHECK_EQ(pm_rz_move_to(&z, "abc", 3), 3);
+    uint64_t before = rmw_count;
+    CHECK_OK(pm_head_refresh(h, &z, &changed));
+    CHECK(!changed);
+    CHECK_EQ(rmw_count, before); /* a look, and nothing else */
+    open_writer(h, "ab", &w); /* has changed nothing */
+    CHECK_OK(pm_head_refresh(h, &z, &changed));
+    CHECK(!changed);
+    for (pm_val v = 7; v < 10; v++) {
+        write_at(&w, "c", v);
+        if (v == 8) write_at(&w, "", v); /* twice, after one snapshot */
+        CHECK_OK(pm_head_refresh(h, &z, &changed));
+        CHECK(changed && pm_rz_val(&z) && *pm_rz_val(&z) == v); /* the focus stays */
+        CHECK_EQ(*pm_rz_val_at(&below, "c", 1), v == 7 ? 2 : v - 1);
+        CHECK_OK(pm_head_refresh(h, &below, &changed));
+        CHECK(changed && *pm_rz_val_at(&below, "c", 1) == v);
+        CHECK_OK(pm_head_refresh(h, &z, &changed));
+        CHECK(!changed);
+    }
+    CHECK_OK(pm_wz_begin(&w));
+    CHECK_OK(pm_wz_remove(&w, PM_PRUNE, NULL));
+    write_at(&w, "e", 5);
+    CHECK_OK(pm_head_refresh(h, &z, NULL));
+    CHECK_EQ(*pm_rz_val(&z), 9); /* a group is not seen before its end */
+    CHECK_OK(pm_wz_commit(&w));
+    CHECK_OK(pm_head_refresh(h, &below, &changed));
+    CHECK(changed && *pm_rz_val_at(&below, "e", 1) == 5);
+    CHECK_OK(pm_wz_drop(&w));
+    CHECK_OK(pm_head_refresh(h, &z, &changed));
+    pm_rz_reset(&z);
+    CHECK_STR_EQ(seen(&z), shown(h, ""));
+    CHECK_OK(pm_rz_fork(&z, &fork));
+    CHECK_EQ(pm_head_refresh(h, &fork, &changed), PM_INVALID);
+    CHECK_EQ(pm_head_refresh(h, &none, &changed), PM_INVALID);
+    CHECK_EQ(pm_head_refresh(NULL, &z, &changed), PM_INVALID);
+    pm_rz_drop(&fork);
+    CHECK_OK(pm_head_pin(h, "x", 1, &fork, NULL));
+    CHECK_EQ(pm_head_refresh(h, &fork, &changed), PM_INVALID);
+    CHECK(!changed);
+    pm_rz_drop(&fork);
+    pm_rz_drop(&z);
+    pm_rz_drop(&below);
+    close_head(h, &m, "=0,ab=8,abd=3,abe=5,x=4");
+}
+
 TEST(head_group_becomes_visible_at_once) {
     pm_map m = letters();
     pm_head *h = head_over(&m);

@@ -45,6 +45,7 @@ static void *take_memory(size_t size) {
 #define PM_FREE(p, n) give_memory((p), (n))
 #undef PM_POOL
 #define PM_POOL 0
+#define PM__HEAD_OFTEN 2u /* so that writers change sides */
 #define PATHMAP_STATIC
 #ifdef SEEDED_FAULTS /* a copy with faults to choose from: tests/seed_faults.py */
 #include SEEDED_FAULTS
@@ -351,6 +352,35 @@ static void write_and_close(void) {
 
 static void read_once(void) { look_at("w", READ); }
 static void fence_once(void) { look_at("w", AT_AN_INSTANT); }
+static void read_twice(void) {
+    read_once();
+    take_time();
+    read_once();
+}
+
+static void write_thrice(void) {
+    for (pm_val v = 1; v <= 3; v++) write_now(v);
+    give_way(); /* what it has stored last may still be late */
+}
+
+/* Keeps one reader up to date. */
+static void refresh_twice(void) {
+    pm_rz z;
+    if (open_reader("w", READ, &z) != PM_OK) {
+        fail("not read");
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        int asked = moment++;
+        if (pm_head_refresh(head, &z, NULL) != PM_OK) fail("not refreshed");
+        int given = moment++;
+        contents seen = all_of(&z, "w");
+        if (!may_show(&seen, "w", asked, given, false)) fail("this was not true when it was refreshed");
+        take_time();
+    }
+    pm_rz_drop(&z);
+}
+
 static void read_root(void) { look_at("", READ); }
 static void fence_all(void) { look_at("", AT_AN_INSTANT); }
 
@@ -556,6 +586,10 @@ static const scenario write_read = {
     "a writer beside a reader", prepare_writer, finish_head, {write_twice, read_once}, 2, 3, 1};
 static const scenario fenced_write_read = {
     "the same without fences of all threads", prepare_fenced_writer, finish_head, {write_twice, read_once}, 2, 3, 1};
+static const scenario write_read_twice = {
+    "a writer that is held often beside a reader", prepare_writer, finish_head, {write_thrice, read_twice}, 2, 2, 1};
+static const scenario write_refresh = {
+    "a writer beside a reader that is refreshed", prepare_writer, finish_head, {write_twice, refresh_twice}, 2, 3, 0};
 #if PM__MEMBARRIER
 static const scenario refused_write_read = {"the same when fences of all threads are refused from now on",
                                             prepare_refused_writer, finish_head, {write_twice, read_once}, 2, 3, 1};
@@ -606,6 +640,9 @@ TEST(schedules_of_a_writer_beside_a_reader_are_sound) {
     sound(&refused_write_read);
 #endif
 }
+
+TEST(schedules_of_a_writer_that_is_held_often_are_sound) { sound(&write_read_twice); }
+TEST(schedules_of_a_writer_beside_refreshes_are_sound) { sound(&write_refresh); }
 
 TEST(schedules_of_a_root_writer_beside_a_reader_are_sound) {
     sound(&root_write_read);
@@ -690,7 +727,9 @@ TEST(schedules_of_heads_find_seeded_faults) {
     FINDS_FAULT(&take_read_read, WAITS_INSIDE);
     FINDS_FAULT(&write_read, BELL_LOOKED_AT_LATE);
     FINDS_FAULT(&write_read, END_OF_CALL_NOT_TOLD);
+    FINDS_FAULT(&write_refresh, NEWS_NOT_TOLD);
 #if PM__MEMBARRIER
+    FINDS_FAULT(&write_read_twice, SLEEPS_UNFENCED);
     FINDS_FAULT(&refused_write_read, NO_BARRIER);
     FINDS_FAULT(&refused_write_read, FLAG_SWITCH);
 #endif

@@ -139,7 +139,8 @@ TEST(wait_without_memory_gives_nothing_out) {
         pm_status s = wait_for_all(u.h, "a/1 b c/d/e/f/g/h/i/j/k/l/m/n/o/p", 0, all, NULL);
         more = check_alloc_fails() != 0;
         check_fail_alloc(0);
-        CHECK_EQ(s, more ? PM_NOMEM : PM_OK);
+        CHECK(s == PM_OK || (s == PM_NOMEM && more));
+        CHECK(PM_CHECK >= 3 || (s == PM_OK) != more); /* checks of checked builds do without, too */
         if (s == PM_OK) drop_all(all, 3);
         CHECK_OK(wait_for_all(u.h, "a b c", 0, all, NULL));
         drop_all(all, 3);

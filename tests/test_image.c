@@ -693,3 +693,19 @@ TEST(images_pass_on_what_the_write_function_returns) {
     stream_free(&whole);
     pm_drop(&m);
 }
+
+TEST(images_of_no_map_fail_whole) {
+    pm_status st = PM_NOMEM;
+    for (uint64_t n = 1; st != PM_OK; n++) {
+        const uint64_t blocks = check_live_blocks();
+        stream s = {0};
+        CHECK(n < 100);
+        check_fail_alloc(n);
+        st = pm_image_write(NULL, 0, stream_write, &s, NULL, NULL, NULL);
+        const bool failed = check_alloc_fails() > 0;
+        check_fail_alloc(0);
+        CHECK_EQ(st, failed ? PM_NOMEM : PM_OK);
+        stream_free(&s);
+        CHECK_EQ(check_live_blocks(), blocks);
+    }
+}

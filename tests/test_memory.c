@@ -517,6 +517,36 @@ TEST(memory_half_empty_slabs_of_ended_threads_are_taken_over) {
     CHECK_OK(pm_pool_free(pool));
 }
 
+/* Threads that live together have a heap each; when all have ended, the next ones take over every one of them. */
+enum { TOGETHER = 5 };
+static pthread_barrier_t all_there;
+
+static void *take_and_wait(void *arg) {
+    void *p = pm__mem_alloc(arg, 160);
+    pthread_barrier_wait(&all_there);
+    if (p) pm__mem_free(p, 160);
+    return p;
+}
+
+static unsigned heaps_of(pm_pool *pool) {
+    unsigned n = 0;
+    for (const pm__heap *h = pool->heaps; h; h = h->next_in_pool) n++;
+    return n;
+}
+
+TEST(memory_heaps_of_threads_that_end_are_all_taken_over) {
+    pm_pool *pool = pool_with_budget(0);
+    CHECK_EQ(pthread_barrier_init(&all_there, NULL, TOGETHER), 0);
+    for (unsigned round = 0; round < 4; round++) {
+        pthread_t threads[TOGETHER];
+        for (unsigned i = 0; i < TOGETHER; i++) threads[i] = start(take_and_wait, pool);
+        for (unsigned i = 0; i < TOGETHER; i++) finish(threads[i]);
+        CHECK_EQ(heaps_of(pool), TOGETHER);
+    }
+    pthread_barrier_destroy(&all_there);
+    CHECK_OK(pm_pool_free(pool));
+}
+
 static void *make_and_free_batch(void *arg) {
     make_batch(arg);
     return free_batch(arg);

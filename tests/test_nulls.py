@@ -27,7 +27,8 @@ OPTIONAL = {
     "pm_remove_range.to", "pm_keep_range.from", "pm_keep_range.to",
     "pm_summary_new.monoid", "pm_summary_range_count.from", "pm_summary_range_count.to", "pm_summary_reduce.from",
     "pm_summary_reduce.to", "error", "reading", "slot", "pick", "conflicts", "pm_head_free.h", "pm_head_free.out",
-    "pm_view_prefix.root",
+    "pm_view_prefix.root", "pm_sync_new.values", "pm_sync_source_new.values",
+    "how", "keep", "pm_store_newest.name", "pm_store_load.name",
 }
 REQUIRED = {"pm_get_mut.slot", "pm_wz_get_mut.slot", "pm_diff.old", "pm_patch_make.old"}
 # Calls whose status is that of another thing: freeing, dropping and the like take NULL for "nothing to do".
@@ -36,7 +37,8 @@ NOTHING = re.compile(r"_(free|drop|close|release|retain|release_with)$")
 # Objects of which a zero one is valid, or is nothing: no status need be PM_INVALID.
 ZERO_VALID = {"pm_map", "pm_rz", "pm_ref", "pm_iter", "pm_mask", "pm_witness", "pm_pool_options",
               "pm_ops", "pm_item", "pm_merkle_stats", "pm_stats", "pm_pool_stats", "pm_patch",
-              "pm_diff_iter", "pm_paths_options", "pm_image_options", "pm_image_reading"}
+              "pm_diff_iter", "pm_paths_options", "pm_image_options", "pm_image_reading", "pm_patch_options",
+              "pm_act_options", "pm_store_options", "pm_commit_options", "pm_commit"}
 ZERO_REFUSED = {"pm_wz", "pm_fold", "pm_unfold", "pm_txn", "pm_monoid"}
 # Functions that open a zero object, end it, or only tell of it.
 ZERO_FINE = {"pm_txn_begin", "pm_wz_status", "pm_wz_drop"}
@@ -52,12 +54,15 @@ SAMPLES = {
     "pm_wz from": "&from", "pm_map maps": "child_maps", "pm_rz factors": "two_readers",
     "pm_item": "&item", "pm_map": "&map", "pm_rz": "&rz", "pm_wz": "&wz", "pm_ref": "&ref", "pm_iter": "&iter",
     "pm_head": "head", "pm_shared": "shared", "pm_pool": "pool", "pm_sampler": "sampler", "pm_txn": "&txn",
-    "pm_summary": "summary", "pm_monoid": "&monoid",
+    "pm_summary": "summary", "pm_monoid": "&monoid", "pm_sync": "syncing", "pm_sync_source": "sync_source",
+    "pm_patch_options": "(const pm_patch_options *)zero", "pm_act_options": "(const pm_act_options *)zero",
     "pm_witness": "&witness", "pm_fold": "&fold", "pm_unfold": "&unfold", "pm_sprout": "sprout", "pm_mask": "&mask",
     "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_edit": "edits", "pm_map why": "&report",
     "pm_opt": "(pm_opt *)slots",
     "pm_patch out": "&patch_out", "pm_patch": "&patch", "pm_diff_iter": "&diff",
     "pm_image out": "(pm_image *)slots", "pm_image": "&image", "pm_image_options": "(const pm_image_options *)zero",
+    "pm_store": "store", "pm_commit out": "&commit_out", "pm_commit": "&commit",
+    "pm_store_options": "(const pm_store_options *)zero", "pm_commit_options": "(const pm_commit_options *)zero",
     "pm_image_reading": "(const pm_image_reading *)zero", "void block": "image_bytes",
     "pm_paths_options": "&plain", "pm_error": "&error", "char name": '"/no/such/folder"',
     "void region": "region", "void p": "pm_pool_alloc(NULL, sizeof region)",
@@ -72,7 +77,7 @@ FUNCTIONS = {
            "pm_combine_each": "visit", "pm_diff": "see"},
     "read": "read_none", "write": "write_all",
     "make": "make_value", "sink": "sink", "random": "draw", "next": "no_next", "choose": "choose", "pick": "pick",
-    "drop": "end",
+    "drop": "end", "keep": "keep_none",
 }
 
 FRAME = r"""
@@ -118,6 +123,43 @@ static pm_status write_image(void *c, const void *f, size_t n) {
     image_size += n;
     return PM_OK;
 }
+/* A disk that holds one file, whatever its name. */
+static uint8_t disk[1 << 16];
+static size_t disk_end;
+static pm_status disk_open(void *c, const char *n, bool w, bool m, bool e, void **f) {
+    (void)n, (void)w, (void)m, (void)e;
+    *f = &disk_end;
+    return c ? PM_OK : PM_IO;
+}
+static void disk_close(void *c, void *f) { (void)c, (void)f; }
+static pm_status disk_size(void *c, void *f, uint64_t *n) { (void)c, (void)f; *n = disk_end; return PM_OK; }
+static pm_status disk_read(void *c, void *f, uint64_t at, void *to, size_t n, size_t *got) {
+    (void)c, (void)f;
+    *got = at > disk_end ? 0 : n < disk_end - at ? n : (size_t)(disk_end - at);
+    memcpy(to, disk + at, *got);
+    return PM_OK;
+}
+static pm_status disk_write(void *c, void *f, uint64_t at, const void *from, size_t n) {
+    (void)c, (void)f;
+    if (at + n > sizeof disk) return PM_IO;
+    memcpy(disk + at, from, n);
+    if (at + n > disk_end) disk_end = (size_t)at + n;
+    return PM_OK;
+}
+static pm_status disk_sync(void *c, void *f) { (void)c, (void)f; return PM_OK; }
+static pm_status disk_cut(void *c, void *f, uint64_t n) { (void)c, (void)f; disk_end = (size_t)n; return PM_OK; }
+static pm_status disk_named(void *c, void *f, const char *n, bool *same) {
+    (void)c, (void)f, (void)n;
+    *same = true;
+    return PM_OK;
+}
+static pm_status disk_rename(void *c, const char *a, const char *b) { (void)c, (void)a, (void)b; return PM_IO; }
+static pm_status disk_sync_name(void *c, const char *n) { (void)c, (void)n; return PM_OK; }
+static const pm_files disk_files = {disk, disk_open, disk_close, disk_size, disk_read, disk_write, disk_sync, disk_cut,
+                                    NULL, NULL, disk_sync, disk_named, disk_rename, disk_sync_name};
+static pm_store *store;
+static pm_commit commit, commit_out;
+static bool keep_none(void *c, const pm_commit *v) { (void)c, (void)v; return false; }
 static pm_alg choose(void *c, const pm_val *l, const pm_val *r, pm_val *o) {
     (void)c, (void)o;
     return l ? PM_ALG_LEFT : r ? PM_ALG_RIGHT : PM_ALG_NONE;
@@ -145,6 +187,8 @@ static pm_shared *shared;
 static pm_pool *pool;
 static pm_sampler *sampler;
 static pm_summary *summary;
+static pm_sync *syncing;
+static pm_sync_source *sync_source;
 static void element_of(void *c, pm_val v, void *out) { (void)c, memcpy(out, &v, 8); }
 static void element_add(void *c, void *l, const void *r) { (void)c, (void)l, (void)r; }
 static int element_compare(void *c, const void *a, const void *b) { (void)c; return memcmp(a, b, 8); }
@@ -204,11 +248,16 @@ static void prepare(void) {
     must(pm_pool_new(NULL, &pool));
     must(pm_sampler_new(&map, (pm_sample)0, &sampler));
     must(pm_summary_new(&map, PM_SUMMARY_HASH, &monoid, &summary));
+    must(pm_sync_new(&map, NULL, &syncing));
+    must(pm_sync_source_new(&map, NULL, &sync_source));
     must(pm_txn_begin(&txn, &map));
     witness = pm_rz_witness(&rz);
     mask = pm_mask_of("x", 1);
     must(pm_image_write(&map, 1, write_image, NULL, NULL, NULL, NULL));
     must(pm_image_open(image_bytes, image_size, &image, NULL));
+    must(pm_store_open("s", &(pm_store_options){.create = true, .files = &disk_files}, &store, NULL));
+    must(pm_store_commit(store, &map, NULL, NULL));
+    must(pm_store_last(store, &commit));
 }
 enum { INVALID = PM_INVALID & 0x7f, OTHER = 90, CHANGED = 91, CRASHED = 1000 };
 /* What a call that is refused must leave alone. */

@@ -987,3 +987,13 @@ TEST(reader_moves_fail_whole) {
         end_world(&g);
     }
 }
+
+TEST(reader_that_is_not_there_goes_nowhere) {
+    CHECK_EQ(pm_rz_ascend(NULL, 3), 0);
+    CHECK_EQ(pm_rz_ascend_until(NULL), 0);
+    CHECK_EQ(pm_rz_ascend_until_branch(NULL), 0);
+    CHECK_EQ(pm_rz_descend_to_existing(NULL, "a", 1), 0);
+    CHECK_EQ(pm_rz_child_count(NULL), 0);
+    CHECK(!pm_rz_to_next_sibling(NULL) && !pm_rz_to_prev_sibling(NULL));
+    CHECK(pm_rz_val(NULL) == NULL);
+}

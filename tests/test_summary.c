@@ -519,12 +519,14 @@ TEST(questions_without_memory_find_nothing) {
     }
     CHECK_OK(pm_summary_new(&m, 0, &greatest, &x));
     for (uint64_t n = 1, fails = 1; fails; n++) {
+        const uint64_t blocks = check_live_blocks();
         shown = 0;
         check_fail_allocs_from(n);
         pm_status st = pm_summary_best(x, NULL, 0, 20, count_one, &shown);
         fails = check_alloc_fails();
         check_fail_alloc(0);
         CHECK_EQ(st, fails ? PM_NOMEM : PM_OK);
+        CHECK_EQ(check_live_blocks(), blocks);
     }
     CHECK_EQ(shown, 20);
     check_fail_alloc(1);

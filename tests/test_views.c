@@ -261,6 +261,33 @@ static pm_status open_folder(void *ctx, uint64_t *payload, const uint8_t *path, 
     return s;
 }
 
+/* Supplies one factor, whose focus is not where it was opened. */
+static pm_status open_moved(void *ctx, uint64_t *payload, const uint8_t *path, size_t len, size_t factors,
+                            pm_rz *next) {
+    (void)payload, (void)path, (void)len;
+    if (factors > 1) return PM_OK;
+    pm_status s = pm_rz_open(ctx, NULL, 0, next);
+    if (s == PM_OK) CHECK(pm_rz_descend_to_check(next, "a", 1));
+    return s;
+}
+
+TEST(view_dependent_factor_begins_at_its_root) {
+    pm_map root = words("x", 1), below = words("ab ac d", 5);
+    pm_rz first = over(&root), z, own;
+    CHECK_OK(pm_view_dependent(&first, open_moved, &below, 0, &z));
+    CHECK_OK(pm_rz_fork_owned(&z, &own));
+    CHECK_LISTING(&z, "x=1 xab=5 xac=6 xd=7 ");
+    CHECK_LISTING(&own, "x=1 xab=5 xac=6 xd=7 ");
+    CHECK(pm_rz_descend_to_check(&own, "xac", 3));
+    CHECK(pm_rz_to_prev_sibling(&own));
+    CHECK_EQ(*pm_rz_val(&own), 5);
+    pm_rz_drop(&z);
+    pm_rz_drop(&own);
+    pm_rz_drop(&first);
+    pm_drop(&root);
+    pm_drop(&below);
+}
+
 TEST(view_dependent_product_asks_at_each_end) {
     pm_map root = words("home/ lib/ x", 1), home = words("ann: bob:", 11), ann = words("1 2", 21);
     pm_map empty = pm_new(NULL, NULL), sums = pm_new(pm_ops_sum(), NULL);

@@ -91,6 +91,42 @@
 #include <errno.h>
 #include <sys/syscall.h>
 #endif
+/* Files that can be synced, locked and mapped. */
+#ifndef PM__FILES
+#if PM_NO_STDIO
+#define PM__FILES 0
+#elif defined(__linux__) || defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__)
+#define PM__FILES 1
+#else
+#define PM__FILES 0
+#endif
+#endif
+#if PM__FILES
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+#if defined(__GLIBC__)
+/* Strict C11 hides these. With 64 in their names their offsets have one size, whatever macros say. */
+extern ssize_t pread64(int fd, void *to, size_t n, __off64_t at);
+extern ssize_t pwrite64(int fd, const void *from, size_t n, __off64_t at);
+extern int ftruncate64(int fd, __off64_t len);
+extern int fsync(int fd);
+extern int fdatasync(int fd);
+#define pm__pread pread64
+#define pm__pwrite pwrite64
+#define pm__ftruncate ftruncate64
+typedef __off64_t pm__off;
+#else
+#define pm__pread pread
+#define pm__pwrite pwrite
+#define pm__ftruncate ftruncate
+typedef off_t pm__off;
+#endif
+#endif
 /* A process can fork while other threads are at work, and pthread_atfork tells of it. */
 #define PM__FORKS (PM__THREADS == PM__THREADS_POSIX)
 

@@ -9,7 +9,7 @@
 #include "26_place.h"
 
 static PM__INLINE pm_place pm__place_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0, 0};
     if (r && pm__ref_kind(r) == PM__LINE) p.hi = ((const pm__line *)pm__ref_ptr(r))->n;
     return p;
 }
@@ -135,7 +135,7 @@ static PM__INLINE bool pm__place_first(pm_place *p, const pm__line *x, uint8_t c
     if (!run) return false;
     p->lo = (uint8_t)pm__ctz32(run);
     p->hi = (uint8_t)(p->lo + pm__popcount32(run));
-    p->depth++;
+    p->since = ++p->depth;
     return true;
 }
 
@@ -159,7 +159,7 @@ static size_t pm__place_seek(pm_place *p, const pm__line *x, const uint8_t *s, s
         }
     }
     p->lo = (uint8_t)k.lo, p->hi = (uint8_t)k.hi;
-    p->depth = (uint16_t)(x->plen + used);
+    p->depth = p->since = (uint16_t)(x->plen + used);
     return used;
 }
 
@@ -184,8 +184,10 @@ static PM__INLINE bool pm__place_step_line(pm_place *p, uint8_t c) {
     unsigned first = i;
     while (i < end && *h == c) h += lens[i++];
     if (i == first) return false;
-    p->lo = (uint8_t)first, p->hi = (uint8_t)i;
     p->depth++;
+    if (p->hi - p->lo == (int)(i - first)) return true;
+    p->lo = (uint8_t)first, p->hi = (uint8_t)i;
+    p->since = p->depth;
     return true;
 }
 
@@ -207,7 +209,7 @@ static size_t pm__place_down_line(pm_place *p, const uint8_t *s, size_t len) {
             unsigned left = pm__line_suffix(x, i) - d;
             size_t max = len - used, m = pm__lcp(h, s + used, max < left ? max : left);
             if (!m) return used;
-            p->lo = (uint8_t)i;
+            if (p->lo != i) p->lo = (uint8_t)i, p->since = (uint16_t)(p->depth + 1);
             p->depth = (uint16_t)(p->depth + m);
             return used + m;
         }
@@ -273,6 +275,8 @@ PM__UNUSED static void pm__place_widen(pm_place *p, const uint8_t *s, size_t dep
         p->lo = p->hi = 0;
         return;
     }
+    if (depth >= p->since) return;
+    p->since = (uint16_t)depth;
     const pm__line *x = pm__place_line(p);
     if (depth <= x->plen) {
         p->lo = 0, p->hi = x->n;

@@ -20,7 +20,7 @@
 /* A place here is entered, or the root of a node: then its entries are filled in as it is opened, since that touches
    the node. */
 static PM__INLINE pm_place pm__compare_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0, 0};
     return p;
 }
 
@@ -208,7 +208,7 @@ static PM__INLINE bool pm__compare_end(const pm__compare *q, void *ctx, pm__cont
 }
 
 static PM__INLINE bool pm__compare_edges(const pm__compare *q, void *ctx, const pm__edge *a, const pm__edge *b) {
-    static const pm__edge none = {NULL, NULL, {0, 0, 0, 0, 0}, 0, 0, false, false};
+    static const pm__edge none = {NULL, NULL, {0, 0, 0, 0, 0, 0}, 0, 0, false, false};
     const pm__edge *l = a ? a : b;
     if (!a) a = &none;
     if (!b) b = &none;
@@ -296,7 +296,7 @@ static PM__INLINE bool pm__compare_prefix(const pm__compare *q, void *ctx, pm_pl
     if (!m) return true;
     if (a->node) a->depth = (uint16_t)(a->depth + m);
     if (b->node) b->depth = (uint16_t)(b->depth + m);
-    pm__contrast c = {s, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL, NULL, 0, 0, false, false, false};
+    pm__contrast c = {s, {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, NULL, NULL, 0, 0, false, false, false};
     if (x && m == left_a && pm__line_has_e(x)) c.val_a = pm__line_val(x, 0);
     if (y && m == left_b && pm__line_has_e(y)) c.val_b = pm__line_val(y, 0);
     return (!q->prefix || q->prefix(ctx, s, m)) && pm__compare_end(q, ctx, &c);
@@ -328,7 +328,7 @@ static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const 
     for (; ok && differ; differ &= differ - 1) {
         unsigned p = pm__ctz32(differ), i = (x->flags & PM__LINE_UNIT) ? pm__word_select(x->cmask, p) : p;
         const pm_val *u = px + (n - 1 - p), *v = py + (n - 1 - p);
-        pm__contrast c = {h + pm__line_off(x, i), {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL,  NULL,
+        pm__contrast c = {h + pm__line_off(x, i), {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, NULL,  NULL,
                           pm__line_suffix(x, i),  x->body[i],   false,        false, shared};
         if (pm__line_is_child(x, i)) c.a.node = *u, c.b.node = *v, c.dangles_a = !*u, c.dangles_b = !*v;
         else c.val_a = u, c.val_b = v;
@@ -416,7 +416,7 @@ static PM__INLINE bool pm__compare_bytes(const pm__compare *q, void *ctx, const 
     for (int k = pm__mask_next(&m, 0); ok && k >= 0; k = pm__mask_next(&m, k + 1)) {
         const uint8_t b = (uint8_t)k;
         bool shared_a = false, shared_b = false;
-        pm__contrast c = {NULL, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
+        pm__contrast c = {NULL, {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
         pm__compare_byte(x, b, &c.a, &c.val_a, &c.dangles_a, &shared_a);
         pm__compare_byte(y, b, &c.b, &c.val_b, &c.dangles_b, &shared_b);
         c.shared = shared_a && shared_b;

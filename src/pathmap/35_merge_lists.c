@@ -56,7 +56,7 @@ static void pm__lists_line(pm__lists_side *s, const pm_place *p, size_t skip, ui
         unsigned e = pm__line_has_e(x);
         if (e) s->e[s->n++] = pm__ent_make(ahead, more, false, *pm__line_val(x, 0)), s->e[0].fresh = false;
         if (x->n > e) {
-            pm_place behind = {p->node, x->plen, (uint8_t)e, x->n, 0};
+            pm_place behind = {p->node, x->plen, (uint8_t)e, x->n, x->plen, 0};
             s->behind = behind;
             s->folded = (int)s->n;
             s->e[s->n] = pm__ent_make(ahead, more, true, 0);
@@ -100,7 +100,8 @@ static bool pm__lists_byte(pm__lists_side *s, const pm_place *p, const pm__lists
 /* The place at the suffix (of length len) of entries [i, end): a child, or a run that goes on. */
 static pm_place pm__lists_place_of(const pm__lists_side *s, unsigned i, unsigned end, unsigned len) {
     if (s->e[i].child && s->e[i].len == len) return s->folded == (int)i ? s->behind : pm__merge_root(s->e[i].pay);
-    pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end), 0};
+    pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end), 0, 0};
+    p.since = p.depth;
     if (s->folded >= 0) p.lo = (uint8_t)s->lo, p.hi = s->behind.hi; /* within the prefix: all there is */
     return p;
 }
@@ -127,7 +128,7 @@ typedef struct pm__lists_two {
 static void pm__lists_keep(pm__lists_two *g, const pm__lists_side *s, unsigned i) {
     pm__merge_frame *f = g->f;
     if (s->folded == (int)i) {
-        const pm_place none = {0, 0, 0, 0, 0};
+        const pm_place none = {0, 0, 0, 0, 0, 0};
         bool left = s == &g->a;
         pm__merge_pair *p = pm__merge_pair_add(f, left ? s->behind : none, left ? none : s->behind);
         p->alg = left ? PM_ALG_LEFT : PM_ALG_RIGHT;
@@ -643,7 +644,7 @@ static void pm__lists_gather(pm__merge_frame *f) {
     unsigned n = 0, from = 0;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm__merge_pair *p = &f->pairs[i];
-        pm_place at = {0, 0, 0, 0, 0};
+        pm_place at = {0, 0, 0, 0, 0, 0};
         memmove(f->ents + n, f->ents + from, (p->at - from) * sizeof(pm__ent));
         n += p->at - from;
         from = (unsigned)p->at + p->count;

@@ -20,7 +20,7 @@ static unsigned pm__masks_view_room(const pm_place *p) {
 /* Notes what entries [i, end) of a line, which begin with byte c behind the place, have there: a value, something
    below. */
 static void pm__masks_view_add(pm__masks_view *v, const pm_place *p, uint8_t c, unsigned i, unsigned end) {
-    pm_place at = {p->node, (uint16_t)(p->depth + 1), (uint8_t)i, (uint8_t)end, 0};
+    pm_place at = {p->node, (uint16_t)(p->depth + 1), (uint8_t)i, (uint8_t)end, (uint16_t)(p->depth + 1), 0};
     pm__ref child;
     const pm_val *val = pm__place_val(&at);
     if (val) pm_mask_set(&v->val, c), v->vals[v->nv++] = *val;
@@ -221,7 +221,7 @@ static void pm__masks_pair(pm__merge_run *q, pm__merge_frame *f, const pm__masks
 static PM__NOINLINE bool pm__masks_open(pm__merge_run *q, const pm_place *pa, const pm_place *pb) {
     pm__masks_view a, b;
     pm_mask none = {{0, 0, 0, 0}};
-    pm_place empty = {0, 0, 0, 0, 0};
+    pm_place empty = {0, 0, 0, 0, 0, 0};
     pm_place kids_a[256], kids_b[256];
     pm_val vals_a[256], vals_b[256];
     pm__masks_view_of(&a, pa, kids_a, vals_a);
@@ -289,7 +289,7 @@ static bool pm__masks_sum(pm__merge_run *q, pm__merge_frame *f, pm__masks_all *m
 
 /* Lists what sides have below byte c, and makes the pair. Returns how many they are. */
 static size_t pm__masks_gather(pm__merge_frame *f, pm__masks_all *m, uint8_t c, pm_place *places) {
-    const pm_place none = {0, 0, 0, 0, 0};
+    const pm_place none = {0, 0, 0, 0, 0, 0};
     size_t n = 0, stubs = 0, some = 0;
     for (size_t i = 0; i < m->n; i++) {
         bool kid = pm_mask_test(&m->view[i].child, c);
@@ -423,7 +423,7 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
         return false;
     }
     for (unsigned i = 0; i < f->npairs; i++) {
-        pm_place at = {0, 0, 0, 0, 0};
+        pm_place at = {0, 0, 0, 0, 0, 0};
         pm__merge_pair *p = &f->pairs[i];
         pm_alg kept = pm__result_kept(p, &at);
         if (kept == PM_ALG_NONE && (!p->dangles || pm_mask_test(&f->vm, (uint8_t)p->at))) continue;

@@ -30,7 +30,8 @@ struct pm_claim {
     void (*left)(struct pm_claim *c);
     pm__a32 in_call; /* calls that the writer is in, one within the other */
     pm__a32 hold;    /* pm__hold: asks the writer not to begin a call */
-    bool fenced;     /* pm__fence_all does not work here; changed by the writer alone */
+    uint32_t calls;  /* since it was asked last: a rough number */
+    bool fenced;     /* fences itself: pm__fence_all does not work here, or costs more; changed by the writer alone */
     pm_txn group;    /* when it is open, this is what readers see */
 };
 

@@ -146,8 +146,9 @@ PM_API pm_status pm_wz_into_reader(pm_wz *w, pm_rz *out) {
    The writer stores `in_call` and then loads `hold`; who copies stores `hold` and then loads `in_call`; in between,
    both need a full fence, of which the writer's is free where pm__fence_all works.
    The same holds at the end of a change: who has seen the writer inside waits in the kernel, and the writer wakes it
-   up if it sees `hold` after it has stored `in_call`. Where pm__fence_all works neither can miss the other. Elsewhere
-   a full fence at each end would cost more than it is worth: there, who waits looks again after a millisecond. */
+   up if it sees `hold` after it has stored `in_call`. Where pm__fence_all works neither can miss the other: who has not
+   called it yet, does so before it sleeps. Elsewhere a full fence at each end would cost more than it is worth: there,
+   who waits looks again after a millisecond. */
 
 /* False: a change may not begin now. */
 static PM__INLINE bool pm__wz_claim_try_enter(struct pm_claim *c) {
@@ -156,6 +157,7 @@ static PM__INLINE bool pm__wz_claim_try_enter(struct pm_claim *c) {
         pm__store_relaxed(&c->in_call, depth + 1);
         return true;
     }
+    c->calls++;
     if (c->fenced) {
         pm__store_seq_cst(&c->in_call, 1);
         if (PM__LIKELY(pm__load_seq_cst(&c->hold) == 0)) return true;

@@ -190,7 +190,7 @@ static PM__INLINE bool pm__iter_stand(pm_rz *z, pm_frame *f, const pm__line *x, 
     if (pm__line_is_child(x, i)) lo = pm__line_agree_begin(x, i, h);
     else hi = len ? pm__line_agree_end(x, i, h) : x->n;
     f->place.lo = (uint8_t)lo, f->place.hi = (uint8_t)hi;
-    f->place.depth = (uint16_t)(x->plen + len);
+    f->place.depth = f->place.since = (uint16_t)(x->plen + len);
     z->len = z->exist_len = at + len;
     return true;
 }
@@ -316,7 +316,7 @@ static PM__INLINE void pm__iter_step_run(pm_rz *z, bool back) {
     z->run_val = pm__line_val(x, i);
     z->run = (uint8_t)(i + 1);
     f->place.lo = (uint8_t)i, f->place.hi = (uint8_t)end;
-    f->place.depth = (uint16_t)(x->plen + rest + 1);
+    f->place.depth = f->place.since = (uint16_t)(x->plen + rest + 1);
     z->len = z->exist_len = z->run_at + rest + 1;
 }
 
@@ -478,7 +478,7 @@ static void pm__iter_stand_below(pm_rz *z, pm_frame *f, const pm__line *x, unsig
     f->place.lo = (uint8_t)i;
     for (h += d ? lens[i] : 1, i++; i < end && *h == c; i++) h += d ? lens[i] : 1;
     f->place.hi = (uint8_t)i;
-    f->place.depth = (uint16_t)(x->plen + d + 1);
+    f->place.depth = f->place.since = (uint16_t)(x->plen + d + 1);
     z->len = z->exist_len = f->base + f->place.depth;
     z->path[z->len - 1] = c;
 }

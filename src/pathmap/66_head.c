@@ -24,6 +24,15 @@
    the end. What a fence waits for is the changes in flight when it came. Others that come meanwhile wait for the same
    ones, or for fewer: neither fences nor writers can be put off for ever.
 
+   Which side fences. A fence of all threads costs who makes the snapshot a system call, and interrupts all threads; a
+   full fence at the beginning of a call costs the writer a few nanoseconds. So a writer that has made few calls since
+   it was held last goes over to fences of its own, and back when it has made more. It does so by itself, under the
+   lock, at a moment when it is inside: so each of its calls is of one kind, and who holds it knows which.
+
+   News. One word has the number of times that a writer has become dirty, twice, and one more as long as any is dirty. A
+   snapshot made when none was remembers it: as long as it stays the same, nobody has begun a change, and the snapshot
+   shows what a new one would.
+
    Waiting. Who waits for a change to end, or for a fence, takes the number of the head's bell, looks, gives up the lock
    and waits for the number to change. Under the lock the bell is rung only if somebody may be asleep; a writer that
    leaves a change rings it if it is held (pm__wz_leave).
@@ -64,17 +73,25 @@ typedef struct pm__piece {
 
 typedef struct pm__snap {
     bool fence;
+    bool fenced;  /* all threads have passed a fence since the writers are held */
     bool counted; /* among the head's zippers */
     struct pm__snap *next, **link; /* a fence that waits */
     const uint8_t *path;
     size_t len;
     pm_map map;
+    uint64_t news; /* the head's, when the base was cloned */
     size_t n, cap;
     pm__piece *pieces; /* they stay where they are while any is held */
 } pm__snap;
 
+#ifndef PM__HEAD_OFTEN
+#define PM__HEAD_OFTEN 64u /* calls between two snapshots, below which a writer fences itself; tests make this small */
+#endif
+
 struct pm_head {
     struct pm_claim reading; /* all snapshot readers' */
+    pm__a64 news;            /* stored with the lock held */
+    uint8_t apart[PM__APART];
     pm__lock lock;           /* guards all below, and claims but for what the zipper's thread uses */
     bool fenced;             /* fences of all threads are not to be had, for writers from now on */
     bool ring;               /* the bell, when the lock is given up */
@@ -85,6 +102,7 @@ struct pm_head {
     pm__claims claims;
     pm__writer *dirty;
     size_t ndirty;
+    uint64_t dirtied; /* how often a writer has become dirty */
     pm__claim *unsettled; /* ended, but for lack of memory */
     uint64_t out;     /* zippers given out, and being made, ever; */
     pm__a64 ended;    /* and those that have ended, which takes no lock */
@@ -185,6 +203,12 @@ static bool pm__head_claim_transfer(const pm__claim *c, const pm_map *from, pm_m
     return false;
 }
 
+/* With the lock held: whether snapshots are still what a new one would be. */
+static void pm__head_tell(pm_head *h) {
+    /* Release: pairs with the look in pm_head_refresh, though the lock orders all that matters. */
+    pm__store_release(&h->news, h->dirtied * 2 + (h->ndirty != 0));
+}
+
 /* Makes a writer clean. False: no memory. With the lock held, between two changes. */
 static bool pm__writer_clean(pm__writer *w) {
     pm_head *h = w->claim.head;
@@ -194,6 +218,7 @@ static bool pm__writer_clean(pm__writer *w) {
     h->ndirty--;
     *w->link_dirty = w->next_dirty;
     if (w->next_dirty) w->next_dirty->link_dirty = w->link_dirty;
+    pm__head_tell(h);
     return true;
 }
 
@@ -210,6 +235,8 @@ static void pm__writer_mark_dirty(pm__writer *w) {
     w->link_dirty = &h->dirty;
     if (w->next_dirty) w->next_dirty->link_dirty = &w->next_dirty;
     h->dirty = w;
+    h->dirtied++;
+    pm__head_tell(h);
     if (len == 0) {
         pm_drop(&h->base);
         return;
@@ -244,9 +271,8 @@ static void pm__writer_wait(struct pm_claim *c) {
     pm__writer_publish(w);
     pm__writer_mark_dirty(w);
     pm__writer_set_hold(w);
-    /* From fences of all threads, which the system refuses now, to full fences: by the writer itself and at a moment
-       when it is inside, so each of its calls is of one kind, and who holds the lock sees which. */
-    if (h->fenced) c->fenced = true;
+    c->fenced = h->fenced || c->calls < PM__HEAD_OFTEN;
+    c->calls = 0;
     pm__store_relaxed(&c->in_call, 1); /* whoever holds it next comes after us, through the lock */
     pm__head_unlock(h);
 }
@@ -264,6 +290,7 @@ static pm__claim *pm__head_claim(pm_head *h, size_t size, pm_val kind, const voi
     pm__store_relaxed(&c->zipper.in_call, 0);
     pm__store_relaxed(&c->zipper.hold, 0);
     c->zipper.fenced = h->fenced;
+    c->zipper.calls = PM__HEAD_OFTEN;
     if (pm__claims_add(&h->claims, c)) return c;
     pm__claim_free(c);
     return NULL;
@@ -336,6 +363,7 @@ static pm_head *pm__head_alloc(const uint8_t *prefix, size_t prefix_len) {
     h->fenced = !pm__fence_prepare();
     h->claims.writers = h->claims.pins = pm_new(NULL, NULL);
     pm__store_relaxed(&h->ended, 0);
+    pm__store_relaxed(&h->news, 0);
     h->prefix_len = prefix_len;
     if (prefix_len) memcpy(h->prefix, prefix, prefix_len);
     return h;
@@ -518,9 +546,19 @@ static void pm__snap_hold(pm_head *h, pm__snap *p) {
         pm__store_seq_cst(&w->claim.zipper.hold, (uint32_t)PM__HOLD_WAIT);
         if (!w->claim.zipper.fenced) fence = true;
     }
+    p->fenced = fence;
     if (!fence || pm__fence_all()) return;
     h->fenced = true;
     pm__fence_by_time();
+}
+
+/* Before who makes a snapshot sleeps: writers that fence themselves do so when they begin, not when they leave. True:
+   they may have left unseen until now, and see from now on that they are held. With the lock held. */
+static bool pm__snap_fence(pm_head *h, pm__snap *p) {
+    if (p->fenced || h->fenced) return false;
+    p->fenced = true;
+    if (!pm__fence_all()) h->fenced = true;
+    return true;
 }
 
 static void pm__piece_let_go(pm__piece *q, bool fence) {
@@ -580,7 +618,7 @@ static void pm__head_fence_wait(pm_head *h, pm__snap *p) {
     for (;;) {
         uint32_t bell = pm__load_acquire(&h->bell); /* pairs with pm__head_ring of a writer that has left */
         if (pm__snap_is_quiet(p)) break;
-        pm__head_sleep(h, bell);
+        if (!pm__snap_fence(h, p)) pm__head_sleep(h, bell);
     }
     *p->link = p->next;
     if (p->next) p->next->link = p->link;
@@ -593,10 +631,11 @@ static pm_status pm__snap_gather(pm_head *h, pm__snap *p) {
     if (p->fence) pm__head_fence_wait(h, p);
     if (!pm__snap_settle(p)) return PM_NOMEM;
     p->map = pm_clone(&h->base);
+    p->news = pm__load_relaxed(&h->news);
     for (;;) {
         uint32_t bell = pm__load_acquire(&h->bell);
         if (pm__snap_take(p)) return PM_OK;
-        pm__head_sleep(h, bell);
+        if (!pm__snap_fence(h, p)) pm__head_sleep(h, bell);
     }
 }
 
@@ -659,6 +698,16 @@ static pm_status pm__head_open(const pm_head *h, pm_map *m, const void *path, si
     return PM_NOMEM;
 }
 
+/* The head's news when a snapshot reader was made, in places that only readers over views need. */
+static void pm__head_note(pm_rz *z, uint64_t news) {
+    z->first = (size_t)(news & SIZE_MAX);
+    z->bare = (size_t)(news >> 32);
+}
+
+static bool pm__head_is_new(const pm_rz *z, uint64_t news) {
+    return (news & 1) || z->first != (size_t)(news & SIZE_MAX) || z->bare != (size_t)(news >> 32);
+}
+
 static pm_status pm__head_read(pm_head *h, const void *path, size_t len, bool fence, pm_rz *out) {
     pm__snap p;
     if (out) *out = pm__rz_none;
@@ -670,8 +719,10 @@ static pm_status pm__head_read(pm_head *h, const void *path, size_t len, bool fe
     pm_status s = pm__snap_make(h, &p);
     if (s == PM_OK) s = pm__head_open(h, &p.map, path, len, out);
     pm__snap_free(h, &p);
-    if (s == PM_OK) out->claim = &h->reading;
-    else if (p.counted) pm__head_leave(h);
+    if (s == PM_OK) {
+        out->claim = &h->reading;
+        pm__head_note(out, p.news);
+    } else if (p.counted) pm__head_leave(h);
     return s;
 }
 
@@ -681,6 +732,27 @@ PM_API pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *o
 
 PM_API pm_status pm_head_fence(pm_head *h, const void *path, size_t len, pm_rz *out) {
     return pm__head_read(h, path, len, true, out);
+}
+
+PM_API pm_status pm_head_refresh(pm_head *h, pm_rz *z, bool *changed) {
+    if (changed) *changed = false;
+    if (!h || !z || z->claim != &h->reading) return PM_INVALID;
+    /* Acquire: a writer that has begun a change whose end we know of has told before. */
+    if (PM__LIKELY(!pm__head_is_new(z, pm__load_acquire(&h->news)))) return PM_OK;
+    pm_rz now;
+    size_t root_len = z->root_len - h->prefix_len;
+    pm_status s = pm_head_read(h, root_len ? z->path + h->prefix_len : NULL, root_len, &now);
+    if (s != PM_OK) return s;
+    (void)pm_rz_move_to(&now, z->len > z->root_len ? z->path + z->root_len : NULL, z->len - z->root_len);
+    s = now.status;
+    if (s == PM_OK) {
+        pm_rz was = *z;
+        *z = now;
+        now = was;
+        if (changed) *changed = true;
+    }
+    pm_rz_drop(&now);
+    return s;
 }
 
 /* ---- pinned readers ------------------------------------------------------------------------------------------ */

@@ -79,6 +79,14 @@ PM_API PM_NODISCARD pm_status pm_head_write_unchecked(pm_head *h, const void *pa
             something since the last snapshot. If the system refuses that later than when the head was made: up to
             10 ms instead, once for each writer given out before */
 PM_API PM_NODISCARD pm_status pm_head_read(pm_head *h, const void *path, size_t len, pm_rz *out);
+/* Brings a snapshot reader of this head up to date: it shows what one requested now would. Root and focus stay.
+   *changed (may be NULL): whether a new one has taken its place, so that values and nodes seen before are over. It has
+   not if no writer of the head has begun a change since the reader was made.
+   Fails    PM_NOMEM: `z` is as before; PM_INVALID: `z` is not open, not of this head, pinned, or a fork
+   Cost     if nothing has changed: one load of a word that writers change when they begin to write after a snapshot, so
+            readers that refresh share no cache line that any of them writes. Else that of pm_head_read, and a drop
+   Threads  any; `z` is the caller's */
+PM_API PM_NODISCARD pm_status pm_head_refresh(pm_head *h, pm_rz *z, bool *changed);
 /* Gives out a snapshot reader of an instant that all writers under `path` have in common, between the beginning of the
    call and its end: none of them is inside a call then. It waits for the calls in flight; writers that want to begin a
    call meanwhile wait, also those that have been given out in between. Else as pm_head_read. */

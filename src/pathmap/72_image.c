@@ -39,7 +39,11 @@ typedef struct pm__image_entry {
     bool has_val;
 } pm__image_entry;
 
-static PM__INLINE size_t pm__image_start(const pm_image *m) { return PM__IMAGE_HEADER + m->maps * PM__IMAGE_MAP; }
+/* An image may be a version in a store, whose map is told elsewhere than in a header. It may also be a window that a
+   writer looks through, where places count from its first byte: what lies before it is at places "below 0", and so is
+   `start`. Distances come out right in any case; places are compared as distances from `start`. */
+static PM__INLINE bool pm__image_has(const pm_image *m, size_t at) { return at - m->start < m->size - m->start; }
+static PM__INLINE bool pm__image_is_version(const pm_image *m) { return m->list != PM__IMAGE_HEADER; }
 
 /* Reads a number from *at on. False: it does not end within the block, or 64 bits do not hold it. */
 static PM__INLINE bool pm__image_number(const pm_image *m, size_t *at, uint64_t *out) {
@@ -61,14 +65,14 @@ static PM__INLINE bool pm__image_number(const pm_image *m, size_t *at, uint64_t 
 /* Reads how far back something lies from `from`. */
 static PM__INLINE bool pm__image_back(const pm_image *m, size_t *at, size_t from, size_t *out) {
     uint64_t d;
-    if (!pm__image_number(m, at, &d) || d == 0 || d > from - pm__image_start(m)) return false;
+    if (!pm__image_number(m, at, &d) || d == 0 || d > from - m->start) return false;
     *out = from - (size_t)d;
     return true;
 }
 
 /* Looks at the record at `at`. False: this is none. */
 static bool pm__image_record_at(const pm_image *m, size_t at, pm__image_record *r) {
-    if (at < pm__image_start(m) || at >= m->size) return false;
+    if (!pm__image_has(m, at)) return false;
     size_t n = (size_t)m->data[at] + 1, groups = (n - 1) / PM__IMAGE_GROUP;
     if (m->size - at <= 1 + n + 2 * groups) return false;
     r->at = at;
@@ -153,7 +157,7 @@ static bool pm__image_entry_nth(const pm_image *m, const pm__image_record *r, un
 
 /* A map's root: what is below (0: nothing), and the value there. False: it is not as it should be. */
 static bool pm__image_root(const pm_image *m, size_t i, pm__image_entry *e) {
-    const uint8_t *s = m->data + PM__IMAGE_HEADER + i * PM__IMAGE_MAP;
+    const uint8_t *s = m->data + m->list + i * PM__IMAGE_MAP;
     uint64_t root = pm__load64le(s), has = pm__load64le(s + 16);
     size_t where, len;
     e->run = s;
@@ -162,10 +166,10 @@ static bool pm__image_root(const pm_image *m, size_t i, pm__image_entry *e) {
     e->val = pm__load64le(s + 8);
     e->child = (size_t)root;
     e->has_val = has == 1;
-    if (has > 1 || (root && (root < pm__image_start(m) || root >= m->size)) || pm__load64le(s + 24)) return false;
+    if (has > 1 || (root && (root > m->size || !pm__image_has(m, (size_t)root))) || pm__load64le(s + 24)) return false;
     if (!has || m->kind == PM_IMAGE_UNIT) return e->val == 0;
     if (m->kind == PM_IMAGE_WORDS) return true;
-    return e->val >= pm__image_start(m) && e->val < m->size &&
+    return e->val < m->size && pm__image_has(m, (size_t)e->val) &&
            pm__image_string(m, (size_t)e->val, &where, &len, &e->end);
 }
 
@@ -191,6 +195,8 @@ PM_API pm_status pm_image_open(const void *block, size_t size, pm_image *out, pm
     out->data = s;
     out->size = size;
     out->maps = (size_t)maps;
+    out->start = PM__IMAGE_HEADER + out->maps * PM__IMAGE_MAP;
+    out->list = PM__IMAGE_HEADER;
     out->kind = (pm_image_kind)kind;
     return PM_OK;
 }
@@ -201,7 +207,7 @@ PM_API pm_image_kind pm_image_values(const pm_image *image) { return image ? ima
 PM_API const void *pm_image_bytes(const pm_image *image, pm_val val, size_t *len) {
     size_t where, n, end;
     if (!image || !len || image->kind != PM_IMAGE_BYTES) return NULL;
-    if (val < pm__image_start(image) || val >= image->size) return NULL;
+    if (val >= image->size || !pm__image_has(image, (size_t)val)) return NULL;
     if (!pm__image_string(image, (size_t)val, &where, &n, &end)) return NULL;
     *len = n;
     return image->data + where;
@@ -307,7 +313,7 @@ static pm_status pm__image_check_all(const pm_image *m, pm__marks *marks, pm_err
     size_t at = m->size;
     for (size_t i = 0; i < m->maps; i++) {
         if (!pm__image_root(m, i, &e))
-            return pm__image_bad(error, PM__IMAGE_HEADER + i * PM__IMAGE_MAP, "a map's root is damaged");
+            return pm__image_bad(error, m->list + i * PM__IMAGE_MAP, "a map's root is damaged");
         if (e.child) pm__marks_set(marks, e.child);
     }
     while (pm__marks_prev(marks, at, &at))
@@ -315,15 +321,23 @@ static pm_status pm__image_check_all(const pm_image *m, pm__marks *marks, pm_err
     return PM_OK;
 }
 
-PM_API pm_status pm_image_verify(const pm_image *image, pm_error *error) {
-    pm__marks marks;
+/* Looks at the checksum, which a version has not: its store has those. */
+static pm_status pm__image_check_sum(const pm_image *image, pm_error *error) {
     pm_image again;
-    if (!image || !image->data) return PM_INVALID;
+    if (pm__image_is_version(image)) return PM_OK;
     pm_status s = pm_image_open(image->data, image->size, &again, error);
     if (s != PM_OK) return s;
     pm__sum sum = pm__sum_of(image->data, image->size);
-    if (pm__load64le(image->data + PM__IMAGE_SUM) != sum.a || pm__load64le(image->data + PM__IMAGE_SUM + 8) != sum.b)
-        return pm__image_bad(error, PM__IMAGE_SUM, "the checksum does not agree");
+    const uint8_t *at = image->data + PM__IMAGE_SUM;
+    if (pm__load64le(at) == sum.a && pm__load64le(at + 8) == sum.b) return PM_OK;
+    return pm__image_bad(error, PM__IMAGE_SUM, "the checksum does not agree");
+}
+
+PM_API pm_status pm_image_verify(const pm_image *image, pm_error *error) {
+    pm__marks marks;
+    if (!image || !image->data) return PM_INVALID;
+    pm_status s = pm__image_check_sum(image, error);
+    if (s != PM_OK) return s;
     if (!pm__marks_new(image, &marks)) return pm__stream_fail(error, PM_NOMEM, 0, "no memory");
     s = pm__image_check_all(image, &marks, error);
     pm__marks_free(&marks);

@@ -32,6 +32,7 @@ typedef enum pm_image_kind {
 typedef struct pm_image {
     const uint8_t *data;
     size_t size, maps;
+    size_t start, list; /* where the first record may lie; where the maps are listed */
     pm_image_kind kind;
 } pm_image;
 

@@ -18,8 +18,9 @@ typedef struct pm__imgout_edge {
 } pm__imgout_edge;
 
 typedef struct pm__imgout {
-    pm_image image; /* what is there already, as if it were open */
+    pm_image image; /* what is there already, as if it were open; `start` is told by pm__imgout_window */
     pm__list out;
+    size_t base; /* where the first byte of `out` will lie: places count from `base` before */
     pm__memo records, strings; /* by hash, to where they lie */
     const pm_image_options *options;
     pm_image_stats stats;
@@ -35,6 +36,15 @@ static bool pm__imgout_put(pm__imgout *w, const void *from, size_t n) {
     return true;
 }
 
+/* Begins: what is put lies behind `base` bytes, the first `start` of which hold no records. */
+static void pm__imgout_window(pm__imgout *w, size_t base, size_t start) {
+    w->out = pm__list_of(1);
+    w->base = base;
+    w->image.start = start - base; /* may be "below 0" */
+}
+
+static PM__INLINE size_t pm__imgout_here(const pm__imgout *w) { return w->base + w->out.used; }
+
 static size_t pm__imgout_number_of(uint8_t *to, uint64_t v) {
     size_t n = 0;
     for (; v >= 128; v >>= 7) to[n++] = (uint8_t)(v | 128);
@@ -49,7 +59,7 @@ static bool pm__imgout_number(pm__imgout *w, uint64_t v) {
 
 /* Appends a string's length, and where it is. */
 static bool pm__imgout_string_at(pm__imgout *w, size_t where, uint64_t len) {
-    size_t from = w->out.used;
+    size_t from = pm__imgout_here(w);
     return pm__imgout_number(w, len) && (!len || pm__imgout_number(w, from - where));
 }
 
@@ -74,9 +84,9 @@ static bool pm__imgout_string(pm__imgout *w, const void *data, size_t len, size_
     if (!len) return true;
     for (; (known = pm__memo_get(&w->strings, h, turn + len)) != NULL; turn++) {
         *where = (size_t)*known;
-        if (memcmp(w->out.data + *where, data, len) == 0) return true;
+        if (memcmp(w->out.data + (*where - w->base), data, len) == 0) return true;
     }
-    *where = w->out.used;
+    *where = pm__imgout_here(w);
     w->stats.strings++;
     return pm__imgout_put(w, data, len) && pm__memo_put(&w->strings, h, turn + len, *where);
 }
@@ -99,16 +109,16 @@ static bool pm__imgout_is(const pm__imgout *w, size_t at, const uint8_t *bytes, 
                           unsigned n) {
     pm__image_record r;
     pm__image_entry e;
-    if (!pm__image_record_at(&w->image, at, &r) || r.n != n || memcmp(r.bytes, bytes, n) != 0) return false;
+    if (!pm__image_record_at(&w->image, at - w->base, &r) || r.n != n || memcmp(r.bytes, bytes, n) != 0) return false;
     for (size_t i = 0, next = r.first; i < n; i++, next = e.end) {
         const pm__imgout_edge *x = &edges[i];
         if (!pm__image_entry_at(&w->image, &r, next, &e) || e.run_len != x->run_len || e.has_val != x->has_val ||
-            e.child != x->child || (e.run_len && memcmp(e.run, x->run, e.run_len) != 0))
+            (e.child ? e.child + w->base : 0) != x->child || (e.run_len && memcmp(e.run, x->run, e.run_len) != 0))
             return false;
         if (e.has_val && w->image.kind == PM_IMAGE_BYTES) {
             size_t where, len, end;
             if (!pm__image_string(&w->image, (size_t)e.val, &where, &len, &end)) return false;
-            if (len != x->len || (len && where != x->val)) return false;
+            if (len != x->len || (len && where + w->base != x->val)) return false;
         } else if (e.val != x->val) {
             return false;
         }
@@ -132,14 +142,14 @@ static bool pm__imgout_entry(pm__imgout *w, size_t at, const pm__imgout_edge *e)
 /* Appends a record. */
 static bool pm__imgout_append(pm__imgout *w, const uint8_t *bytes, const pm__imgout_edge *edges, unsigned n) {
     static const uint8_t zeros[2 * (256 / PM__IMAGE_GROUP)];
-    size_t at = w->out.used, groups = (n - 1) / PM__IMAGE_GROUP, first;
+    size_t begin = w->out.used, at = pm__imgout_here(w), groups = (n - 1) / PM__IMAGE_GROUP, first;
     uint8_t count = (uint8_t)(n - 1);
     if (!pm__imgout_put(w, &count, 1) || !pm__imgout_put(w, bytes, n) || !pm__imgout_put(w, zeros, 2 * groups))
         return false;
     first = w->out.used;
     for (unsigned i = 0; i < n; i++) {
         if (i && i % PM__IMAGE_GROUP == 0) {
-            uint8_t *to = w->out.data + at + 1 + n + 2 * (i / PM__IMAGE_GROUP - 1);
+            uint8_t *to = w->out.data + begin + 1 + n + 2 * (i / PM__IMAGE_GROUP - 1);
             to[0] = (uint8_t)(w->out.used - first); /* an entry has at most 96 bytes, so two do */
             to[1] = (uint8_t)((w->out.used - first) >> 8);
         }
@@ -160,7 +170,7 @@ static bool pm__imgout_record(pm__imgout *w, const uint8_t *bytes, const pm__img
         w->stats.reused++;
         return true;
     }
-    *at = w->out.used;
+    *at = pm__imgout_here(w);
     return pm__imgout_append(w, bytes, edges, n) && pm__memo_put(&w->records, h, turn, *at);
 }
 
@@ -230,7 +240,7 @@ static pm_status pm__imgout_root(pm__imgout *w, size_t map, pm__imgout_edge *e) 
         e->child = child;
     }
     if (e->has_val && w->image.kind == PM_IMAGE_BYTES) {
-        text = w->out.used;
+        text = pm__imgout_here(w);
         if (!pm__imgout_string_at(w, (size_t)e->val, e->len)) return PM_NOMEM;
         e->val = text;
     }
@@ -281,8 +291,10 @@ static pm_status pm__imgout_make(pm__imgout *w, const pm_map *maps, size_t n) {
     if (ops == pm_ops_bytes() || (w->options && w->options->bytes)) w->image.kind = PM_IMAGE_BYTES;
     if (pm__ops_is_unit(ops)) w->image.kind = PM_IMAGE_UNIT;
     w->image.maps = n;
-    w->out = pm__list_of(1);
-    if (n > PM__LEN_MAX / PM__IMAGE_MAP || !pm__imgout_begin(w, n)) return PM_NOMEM;
+    w->image.list = PM__IMAGE_HEADER;
+    if (n > PM__LEN_MAX / PM__IMAGE_MAP) return PM_NOMEM;
+    pm__imgout_window(w, 0, PM__IMAGE_HEADER + n * PM__IMAGE_MAP);
+    if (!pm__imgout_begin(w, n)) return PM_NOMEM;
     pm_status s = pm__imgout_maps(w, maps, n);
     if (s != PM_OK) return s;
     pm__store64le(w->out.data + 16, w->out.used);

@@ -121,7 +121,7 @@ static pm_status pm__imgload_look(pm__imgload *w) {
     size_t at = w->image->size;
     for (size_t i = 0; i < w->image->maps; i++) {
         if (!pm__image_root(w->image, i, &e))
-            return pm__image_bad(w->error, PM__IMAGE_HEADER + i * PM__IMAGE_MAP, "a map's root is damaged");
+            return pm__image_bad(w->error, w->image->list + i * PM__IMAGE_MAP, "a map's root is damaged");
         pm__imgload_mark(w, e.child);
     }
     while (pm__marks_prev(&w->seen, at, &at)) {

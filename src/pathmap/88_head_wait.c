@@ -89,7 +89,7 @@ static bool pm__turn_sleep(pm_head *h, pm__turn *t, uint64_t until) {
     pm__head_unlock(h);
     bool passed = !pm__spin(&t->woken, seen) && pm__wait(&t->woken, seen, (long)part);
     pm__lock_acquire(&h->lock);
-    return !passed || part != left;
+    return until == PM_FOREVER || !passed || part != left;
 }
 
 /* Waits for the turn, and takes it. With the lock held. */

@@ -23,6 +23,7 @@
 #define FREED_IN_USE       (fault == 9) /* ended writers are freed while a snapshot uses them */
 #define NOT_COUNTED        (fault == 10) /* a snapshot being made is not counted among the zippers */
 #define FLAG_SWITCH        (fault == 11) /* no fence of all threads: a flag tells running writers to fence instead */
+#define STRICT_IN_NAME     (fault == 12) /* a writer is taken to fence itself, and does not */
 byte fault;
 
 #ifndef WRITERS
@@ -61,7 +62,7 @@ byte users[WRITERS], waiting[WRITERS], fencing[WRITERS];
 byte parked[WRITERS], parkings[WRITERS]; /* of SHARED_COPY */
 /* What the writer's thread itself knows. */
 byte own[WRITERS], own_saved[WRITERS];
-bit grouped[WRITERS];
+bit grouped[WRITERS], strict[WRITERS]; /* strict: fences itself; changed by the writer, under the lock, when inside */
 
 /* Snapshots being made, with a piece for each writer. */
 typedef snap {
@@ -176,15 +177,28 @@ inline make_clean(i) {
 /* pm__writer_wait */
 inline wait_to_change(i) {
     TAKE_LOCK(MAY_CHANGE(i) && LANDED(i));
-    atomic { assert(!freed[i]); park(i); soil(i); set_hold(i); in_call[i] = 1; GIVE_LOCK }
+    atomic {
+        assert(!freed[i]);
+        park(i);
+        soil(i);
+        set_hold(i);
+#ifdef BUFFERS
+        if /* by how often it is held: any rule will do */
+        :: strict[i] = 1
+        :: strict[i] = 0
+        fi;
+#endif
+        in_call[i] = 1;
+        GIVE_LOCK
+    }
 }
 
 /* pm__claim_try_enter, then pm__writer_wait if that fails */
 inline enter(i) {
 #ifdef BUFFERS
     if /* which way to fence is read before, and may be out of date when it is followed */
-    :: atomic { portable -> STORE(i, IN_CALL, 1) }; LANDED(i)
-    :: atomic { !portable -> skip }; STORE(i, IN_CALL, 1)
+    :: atomic { portable || (strict[i] && !STRICT_IN_NAME) -> STORE(i, IN_CALL, 1) }; LANDED(i)
+    :: atomic { !portable && !(strict[i] && !STRICT_IN_NAME) -> skip }; STORE(i, IN_CALL, 1)
     fi;
 #else
     STORE(i, IN_CALL, 1);
@@ -405,11 +419,24 @@ inline let_go(x, i, fence) {
     set_hold(i)
 }
 
-/* pm__fence_all */
+#if WRITERS == 1
+#define EACH(what, x) (what(x, 0))
+#define SOME(what, x) (what(x, 0))
+#elif WRITERS == 2
+#define EACH(what, x) (what(x, 0) && what(x, 1))
+#define SOME(what, x) (what(x, 0) || what(x, 1))
+#else
+#define EACH(what, x) (what(x, 0) && what(x, 1) && what(x, 2))
+#define SOME(what, x) (what(x, 0) || what(x, 1) || what(x, 2))
+#endif
+
+/* pm__fence_all, if any of the writers held does not fence itself */
+#define FENCES_ITSELF(x, i) (!s[x].part[i] || strict[i])
 inline barrier() {
 #ifdef BUFFERS
     if
     :: NO_BARRIER
+    :: EACH(FENCES_ITSELF, x) && !NO_BARRIER && !FLAG_SWITCH
     :: FLAG_SWITCH -> portable = 1
     :: else ->
         atomic {
@@ -426,16 +453,6 @@ inline barrier() {
 #define READY(x, i) (!s[x].held[i] || GIVEN(x, i) || QUIET(i))
 #define CAN_TAKE(x, i) (s[x].held[i] && (GIVEN(x, i) || QUIET(i)))
 #define STILL(x, i) (!s[x].part[i] || QUIET(i))
-#if WRITERS == 1
-#define EACH(what, x) (what(x, 0))
-#define SOME(what, x) (what(x, 0))
-#elif WRITERS == 2
-#define EACH(what, x) (what(x, 0) && what(x, 1))
-#define SOME(what, x) (what(x, 0) || what(x, 1))
-#else
-#define EACH(what, x) (what(x, 0) && what(x, 1) && what(x, 2))
-#define SOME(what, x) (what(x, 0) || what(x, 1) || what(x, 2))
-#endif
 
 /* pm__snap_make, pm__snap_free and the end of the reader */
 proctype Maker(byte x; bit fence) {

@@ -1,0 +1,577 @@
+/* Commits: from what differs between two maps to what differs between two versions in a file.
+
+   A record says what lies below a location, and depends on nothing else. So the old map and the old version's records
+   need no table between them: who goes down both along the same path stands on the same content. The difference of the
+   old map and the new one tells, in order, at which ends something differs, without visiting what they share
+   (41_diff.c). Of each such end the records on the way are opened:
+
+       frames    root    "ca"    "cart"      each a location of the new version, with its entries so far
+       entries   b c s   r t     e s
+
+   A change is made in the frame of its location. When the next one lies elsewhere, the frames that are not on its way
+   are closed, deepest first: the entries become a record, or are put into one that is shorter; the entry that leads to
+   that goes into the frame above. What only the new map has is folded as for an image, once for all its parts, so what
+   these share is stored once. What only the old one has is left out.
+
+   Where much is shared, pairs of old and new nodes may be many more than nodes. So if a commit becomes larger than all
+   that the file holds, it begins again as if there were no version before. */
+#include "41_diff.c"
+#include "73_image_write.c"
+#include "76_store.c"
+
+typedef struct pm__commit_frame {
+    size_t depth; /* bytes of path to the location */
+    size_t first; /* of its entries */
+    unsigned n;
+    bool has_val, keep; /* keep: a dangling location */
+    pm_val val;         /* as in an edge */
+    uint64_t len;
+    size_t child; /* the record that holds its entries, as long as there was no need to open it; 0: none */
+} pm__commit_frame;
+
+typedef struct pm__commit_work {
+    pm__imgout out;
+    pm_image_options options;
+    const pm_image *old; /* NULL: nothing */
+    pm__list frames, edges, bytes, path, run;
+    pm__fold fold;
+    bool folds; /* it was begun */
+    pm_status status;
+} pm__commit_work;
+
+enum {
+    PM__COMMIT_BEFORE = 8,     /* the window begins before the commit, so that no record is at its place 0 */
+    PM__COMMIT_SPARE = 1 << 20 /* a commit may be so much larger than all others together */
+};
+
+static bool pm__commit_stop(pm__commit_work *w, pm_status s) {
+    if (w->status == PM_OK) w->status = s;
+    return false;
+}
+
+static bool pm__commit_memory(pm__commit_work *w, bool ok) { return ok || pm__commit_stop(w, PM_NOMEM); }
+
+static PM__INLINE pm__commit_frame *pm__commit_top(const pm__commit_work *w) {
+    return (pm__commit_frame *)pm__list_at(&w->frames, w->frames.used - 1);
+}
+static PM__INLINE pm__imgout_edge *pm__commit_edge(const pm__commit_work *w, size_t i) {
+    return (pm__imgout_edge *)pm__list_at(&w->edges, i);
+}
+
+/* ---- entries ----------------------------------------------------------------------------------------------------- */
+
+/* The first entry of the lowest frame whose byte is b or greater. */
+static PM__INLINE unsigned pm__commit_find(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b) {
+    unsigned lo = 0, n = f->n;
+    while (n) {
+        unsigned half = n / 2;
+        bool right = w->bytes.data[f->first + lo + half] < b;
+        lo = right ? lo + half + 1 : lo;
+        n = right ? n - half - 1 : half;
+    }
+    return lo;
+}
+
+static bool pm__commit_has(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b, unsigned *i) {
+    *i = pm__commit_find(w, f, b);
+    return *i < f->n && w->bytes.data[f->first + *i] == b;
+}
+
+/* Puts an entry into the lowest frame, or in the place of the one that is there. */
+static bool pm__commit_put(pm__commit_work *w, uint8_t b, const pm__imgout_edge *e) {
+    pm__commit_frame *f = pm__commit_top(w);
+    unsigned i;
+    if (!pm__commit_has(w, f, b, &i)) {
+        if (!pm__list_room(&w->edges, 1) || !pm__list_room(&w->bytes, 1)) return pm__commit_stop(w, PM_NOMEM);
+        size_t at = f->first + i, behind = f->n - i;
+        memmove(w->bytes.data + at + 1, w->bytes.data + at, behind);
+        memmove(pm__commit_edge(w, at + 1), pm__commit_edge(w, at), behind * sizeof *e);
+        w->edges.used++, w->bytes.used++, f->n++;
+        w->bytes.data[at] = b;
+    }
+    *pm__commit_edge(w, f->first + i) = *e;
+    return true;
+}
+
+static void pm__commit_remove(pm__commit_work *w, uint8_t b) {
+    pm__commit_frame *f = pm__commit_top(w);
+    unsigned i;
+    if (!pm__commit_has(w, f, b, &i)) return;
+    size_t at = f->first + i, behind = f->n - i - 1;
+    memmove(w->bytes.data + at, w->bytes.data + at + 1, behind);
+    memmove(pm__commit_edge(w, at), pm__commit_edge(w, at + 1), behind * sizeof(pm__imgout_edge));
+    w->edges.used--, w->bytes.used--, f->n--;
+}
+
+static void pm__commit_clear(pm__commit_work *w) {
+    pm__commit_frame *f = pm__commit_top(w);
+    w->edges.used = w->bytes.used = f->first;
+    f->n = 0;
+    f->child = 0;
+}
+
+/* The image that a record stands in: the old version, or what this commit has made, where places count from *base.
+   NULL: none has it. */
+static const pm_image *pm__commit_image(const pm__commit_work *w, size_t record, size_t *base) {
+    bool made = record >= w->out.base + PM__COMMIT_BEFORE;
+    *base = made ? w->out.base : 0;
+    return made ? &w->out.image : w->old;
+}
+
+/* Makes an edge of an entry. */
+static bool pm__commit_decode(pm__commit_work *w, const pm_image *m, size_t base, const pm__image_entry *e,
+                              pm__imgout_edge *out) {
+    size_t where, len, end;
+    out->val = e->val;
+    out->len = 0;
+    if (e->has_val && m->kind == PM_IMAGE_BYTES) {
+        if (!pm__image_string(m, (size_t)e->val, &where, &len, &end)) return pm__commit_stop(w, PM_CORRUPT);
+        out->val = where + base, out->len = len;
+    }
+    out->child = e->child ? e->child + base : 0;
+    out->has_val = e->has_val;
+    out->run_len = e->run_len;
+    if (e->run_len) memcpy(out->run, e->run, e->run_len);
+    return true;
+}
+
+/* Brings the lowest frame's entries in. */
+static bool pm__commit_open(pm__commit_work *w) {
+    pm__commit_frame *f = pm__commit_top(w);
+    pm__image_record r;
+    pm__image_entry e;
+    size_t base;
+    if (!f->child) return true;
+    const pm_image *m = pm__commit_image(w, f->child, &base);
+    if (!m || !pm__image_record_at(m, f->child - base, &r)) return pm__commit_stop(w, PM_CORRUPT);
+    if (!pm__list_room(&w->edges, r.n) || !pm__list_put(&w->bytes, r.bytes, r.n)) return pm__commit_stop(w, PM_NOMEM);
+    size_t next = r.first;
+    for (unsigned i = 0; i < r.n; i++, next = e.end) {
+        if ((i && r.bytes[i - 1] >= r.bytes[i]) || !pm__image_entry_at(m, &r, next, &e))
+            return pm__commit_stop(w, PM_CORRUPT);
+        if (!pm__commit_decode(w, m, base, &e, pm__commit_edge(w, w->edges.used++))) return false;
+    }
+    f->n = r.n;
+    f->child = 0;
+    return true;
+}
+
+/* ---- frames ------------------------------------------------------------------------------------------------------ */
+
+/* Puts bytes above an edge: `above`, `next` (NULL: none), and behind them the edge's own run. */
+static bool pm__commit_lift(pm__commit_work *w, const uint8_t *above, size_t n, const uint8_t *next,
+                            pm__imgout_edge *e) {
+    w->run.used = 0;
+    bool ok = pm__list_put(&w->run, above, n) && pm__list_put(&w->run, next, next != NULL) &&
+              pm__list_put(&w->run, e->run, e->run_len) && pm__imgout_run(&w->out, w->run.data, w->run.used, e);
+    return pm__commit_memory(w, ok);
+}
+
+/* Whether a record has one entry: then the location above it, if it has no value, is none at which a path ends. */
+static bool pm__commit_is_chain(const pm__commit_work *w, size_t record) {
+    pm__image_record r;
+    size_t base;
+    const pm_image *m = record ? pm__commit_image(w, record, &base) : NULL;
+    return m && pm__image_record_at(m, record - base, &r) && r.n == 1;
+}
+
+/* Makes of the lowest frame the edge that leads to it from `above` bytes higher. *some: it is a location at all. */
+static bool pm__commit_seal(pm__commit_work *w, size_t above, pm__imgout_edge *e, bool *some) {
+    pm__commit_frame *f = pm__commit_top(w);
+    const uint8_t *run = w->path.data + (f->depth - above);
+    if (!f->has_val && pm__commit_is_chain(w, f->child) && !pm__commit_open(w)) return false;
+    *some = f->n || f->child || f->has_val || f->keep;
+    memset(e, 0, sizeof *e);
+    if (!*some) return true;
+    if (f->n == 1 && !f->has_val) {
+        *e = *pm__commit_edge(w, f->first);
+        return pm__commit_lift(w, run, above, w->bytes.data + f->first, e);
+    }
+    e->has_val = f->has_val, e->val = f->val, e->len = f->len;
+    e->child = f->child;
+    if (f->n) {
+        e->child = pm__imgout_here(&w->out);
+        bool ok = pm__imgout_append(&w->out, w->bytes.data + f->first, pm__commit_edge(w, f->first), f->n);
+        if (!ok) return pm__commit_stop(w, PM_NOMEM);
+    }
+    return pm__commit_lift(w, run, above, NULL, e);
+}
+
+/* Closes the lowest frame, which is not the root. */
+static bool pm__commit_close(pm__commit_work *w) {
+    pm__imgout_edge e;
+    bool some;
+    const pm__commit_frame *f = pm__commit_top(w);
+    size_t outer = f[-1].depth, first = f->first;
+    if (!pm__commit_seal(w, f->depth - outer - 1, &e, &some)) return false;
+    w->edges.used = w->bytes.used = first;
+    w->frames.used--;
+    uint8_t b = w->path.data[outer];
+    if (some) return pm__commit_put(w, b, &e);
+    pm__commit_remove(w, b);
+    return true;
+}
+
+static bool pm__commit_push(pm__commit_work *w, size_t depth, const pm__imgout_edge *e) {
+    pm__commit_frame f;
+    memset(&f, 0, sizeof f);
+    f.depth = depth;
+    f.first = w->edges.used;
+    if (e) {
+        f.has_val = e->has_val, f.val = e->val, f.len = e->len;
+        f.child = e->child;
+        f.keep = !e->has_val && !e->child;
+    }
+    return pm__commit_memory(w, pm__list_put(&w->frames, &f, 1));
+}
+
+/* Goes on from the lowest frame towards the end of the path, into the next one. */
+static bool pm__commit_down(pm__commit_work *w) {
+    const pm__commit_frame *f = pm__commit_top(w);
+    size_t depth = f->depth, len = w->path.used;
+    const uint8_t *s = w->path.data + depth;
+    unsigned i;
+    if (!pm__commit_open(w)) return false;
+    if (!pm__commit_has(w, f, *s, &i)) return pm__commit_push(w, len, NULL);
+    pm__imgout_edge e = *pm__commit_edge(w, f->first + i), rest = e;
+    size_t left = len - depth - 1, most = e.run_len < left ? e.run_len : left;
+    size_t m = most ? pm__lcp(e.run, s + 1, most) : 0;
+    if (m == e.run_len) return pm__commit_push(w, depth + 1 + m, &e);
+    rest.run_len = (uint8_t)(e.run_len - m - 1);
+    if (rest.run_len) memmove(rest.run, e.run + m + 1, rest.run_len);
+    if (!pm__commit_push(w, depth + 1 + m, NULL)) return false;
+    return pm__commit_put(w, e.run[m], &rest);
+}
+
+/* Makes the lowest frame that of a location. */
+static bool pm__commit_seek(pm__commit_work *w, const uint8_t *path, size_t len) {
+    size_t min = len < w->path.used ? len : w->path.used, same = min ? pm__lcp(w->path.data, path, min) : 0;
+    while (pm__commit_top(w)->depth > same)
+        if (!pm__commit_close(w)) return false;
+    w->path.used = same;
+    if (len > same && !pm__list_put(&w->path, path + same, len - same)) return pm__commit_stop(w, PM_NOMEM);
+    while (pm__commit_top(w)->depth < len)
+        if (!pm__commit_down(w)) return false;
+    return true;
+}
+
+/* ---- changes ----------------------------------------------------------------------------------------------------- */
+
+/* Puts below the lowest frame what lies below a place of the new map. */
+static bool pm__commit_graft(pm__commit_work *w, const pm_place *p) {
+    pm_fold f = {sizeof(pm__imgout_edge), PM_FOLD_JUMPING | PM_FOLD_CACHED, &w->out, pm__imgout_at, NULL, NULL};
+    const pm_place from = p->depth ? *p : pm__place_root(p->node);
+    pm__imgout_edge e;
+    if (!w->folds) w->fold = pm__fold_begin(&f), w->folds = true;
+    int s = pm__fold_walk(&w->fold, pm__fold_spot_of(&from, NULL), 0);
+    if (s != PM_OK) return pm__commit_stop(w, (pm_status)s);
+    memcpy(&e, pm__list_at(&w->fold.results, 0), sizeof e);
+    w->fold.results.used = 0;
+    if (!e.run_len) {
+        pm__commit_top(w)->child = e.child;
+        return true;
+    }
+    uint8_t b = e.run[0];
+    e.run_len--;
+    memmove(e.run, e.run + 1, e.run_len);
+    return pm__commit_put(w, b, &e);
+}
+
+/* Makes the change that an end of edges tells, at the end of the path. What both have below it comes on its own. */
+static bool pm__commit_change(pm__commit_work *w, const pm__contrast *c, const pm__list *path) {
+    bool less = c->a.node && !c->b.node, more = c->b.node && !c->a.node;
+    if (!pm__diff_changes(c) && !less && !more) return true;
+    if (!pm__commit_seek(w, path->used ? path->data : (const uint8_t *)"", path->used)) return false;
+    pm__commit_frame *f = pm__commit_top(w);
+    f->keep = c->dangles_b;
+    if (c->val_a) f->has_val = false;
+    if (c->val_b) {
+        pm__imgout_edge e;
+        memset(&e, 0, sizeof e);
+        pm_status s = pm__imgout_value(&w->out, *c->val_b, &e);
+        if (s != PM_OK) return pm__commit_stop(w, s);
+        f->has_val = true, f->val = e.val, f->len = e.len;
+    }
+    if (less) pm__commit_clear(w);
+    return !more || pm__commit_graft(w, &c->b);
+}
+
+/* Makes all changes. PM_BUSY: they are too many. */
+static pm_status pm__commit_changes(pm__commit_work *w, const pm_map *old, const pm_map *now, size_t most) {
+    pm__diff d;
+    pm__diff_item i;
+    pm__diff_begin(&d, old, now);
+    while (w->status == PM_OK && pm__diff_take(&d, &i)) {
+        const pm__contrast *c = &i.c;
+        if (!pm__commit_change(w, c, &d.path)) break;
+        if (c->a.node && c->b.node && !pm__diff_open(&d, &i)) break;
+        if (w->out.out.used > most) w->status = PM_BUSY;
+    }
+    if (w->status == PM_OK) w->status = pm__diff_status(&d);
+    pm__diff_end(&d);
+    while (w->status == PM_OK && w->frames.used > 1) (void)pm__commit_close(w);
+    return w->status;
+}
+
+/* ---- the whole of a commit --------------------------------------------------------------------------------------- */
+
+static void pm__commit_end(pm__commit_work *w) {
+    pm__imgout_edge e;
+    if (w->folds) (void)pm__fold_end(&w->fold, PM_BUSY, &e);
+    pm__list_free(&w->out.out);
+    pm__memo_free(&w->out.records);
+    pm__memo_free(&w->out.strings);
+    pm__list_free(&w->frames);
+    pm__list_free(&w->edges);
+    pm__list_free(&w->bytes);
+    pm__list_free(&w->path);
+    pm__list_free(&w->run);
+}
+
+/* Begins on a version (NULL: none), with what will lie from `at` on. */
+static bool pm__commit_begin(pm__commit_work *w, const pm_image *old, pm_image_kind kind, size_t at,
+                             const pm_commit_options *how) {
+    static const uint8_t zeros[PM__COMMIT_BEFORE];
+    pm__image_entry root;
+    pm__imgout_edge e;
+    memset(w, 0, sizeof *w);
+    pm__imgout_window(&w->out, at - PM__COMMIT_BEFORE, PM__DURABLE_HEADER);
+    w->out.image.kind = kind;
+    w->options.ctx = how->ctx, w->options.bytes = how->bytes;
+    w->out.options = &w->options;
+    w->old = old;
+    w->frames = pm__list_of(sizeof(pm__commit_frame));
+    w->edges = pm__list_of(sizeof(pm__imgout_edge));
+    w->bytes = w->path = w->run = pm__list_of(1);
+    if (!pm__imgout_put(&w->out, zeros, sizeof zeros)) return pm__commit_stop(w, PM_NOMEM);
+    if (!old) return pm__commit_push(w, 0, NULL);
+    if (!pm__image_root(old, 0, &root)) return pm__commit_stop(w, PM_CORRUPT);
+    return pm__commit_decode(w, old, 0, &root, &e) && pm__commit_push(w, 0, &e);
+}
+
+/* Puts the root's record and value behind all others, and tells in `map` what a commit record says of it. */
+static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map) {
+    pm__commit_frame *f = pm__commit_top(w);
+    size_t child = f->child;
+    pm_val val = f->has_val ? f->val : 0;
+    bool ok = true;
+    if (f->n) {
+        child = pm__imgout_here(&w->out);
+        ok = pm__imgout_append(&w->out, w->bytes.data + f->first, pm__commit_edge(w, f->first), f->n);
+    }
+    if (f->has_val && w->out.image.kind == PM_IMAGE_BYTES) {
+        size_t where = (size_t)f->val;
+        val = pm__imgout_here(&w->out);
+        ok = ok && pm__imgout_string_at(&w->out, where, f->len);
+    }
+    pm__store64le(map, child);
+    pm__store64le(map + 8, val);
+    pm__store64le(map + 16, f->has_val);
+    return ok ? PM_OK : PM_NOMEM;
+}
+
+/* Fills up to a multiple of 8 bytes. */
+static bool pm__commit_pad(pm__commit_work *w) {
+    static const uint8_t zeros[8];
+    return pm__imgout_put(&w->out, zeros, (8 - w->out.out.used % 8) % 8);
+}
+
+/* Puts the name and the commit record behind what was made. */
+static pm_status pm__commit_record(pm__commit_work *w, const uint64_t id[2], const char *name, pm__durable_record *r) {
+    uint8_t map[PM__IMAGE_MAP] = {0}, s[PM__DURABLE_RECORD];
+    pm_status st = pm__commit_root(w, map);
+    if (st != PM_OK) return st;
+    bool ok = pm__commit_pad(w) && pm__imgout_put(&w->out, name, r->name_len) && pm__commit_pad(w);
+    if (!ok) return PM_NOMEM;
+    r->place = pm__imgout_here(&w->out);
+    r->kind = (uint32_t)w->out.image.kind;
+    pm__durable_spell(r, s);
+    memcpy(s + PM__DURABLE_MAP, map, sizeof map);
+    pm__sum sum = pm__durable_sum(id);
+    pm__durable_sum_in(&sum, w->out.out.data + PM__COMMIT_BEFORE, w->out.out.used - PM__COMMIT_BEFORE);
+    pm__durable_seal(id, &sum, s);
+    return pm__imgout_put(&w->out, s, sizeof s) ? PM_OK : PM_NOMEM;
+}
+
+static pm_image_kind pm__commit_kind(const pm_ops *ops, const pm_commit_options *how) {
+    if (pm__ops_is_unit(ops)) return PM_IMAGE_UNIT;
+    return ops == pm_ops_bytes() || how->bytes ? PM_IMAGE_BYTES : PM_IMAGE_WORDS;
+}
+
+/* Makes in *w all that a commit appends. `known` is the map of the version `old`; NULL: there is none. */
+static pm_status pm__commit_make(pm_store *s, pm__commit_work *w, const pm_map *m, const pm_map *known,
+                                 const pm_image *old, const pm_commit_options *how, pm__durable_record *r) {
+    const pm_image_kind kind = pm__commit_kind(pm_map_ops(m), how);
+    const pm_map none = pm_new(pm_map_ops(m), NULL);
+    size_t end = (size_t)s->end;
+    if (known && (pm_map_ops(known) != pm_map_ops(m) || old->kind != kind)) known = NULL;
+    (void)pm__commit_begin(w, known ? old : NULL, kind, end, how);
+    if (w->status == PM_OK)
+        (void)pm__commit_changes(w, known ? known : &none, m, known ? end + PM__COMMIT_SPARE : SIZE_MAX);
+    if (w->status == PM_BUSY && known && w->out.out.used > end + PM__COMMIT_SPARE) {
+        pm__commit_end(w);
+        if (pm__commit_begin(w, NULL, kind, end, how)) (void)pm__commit_changes(w, &none, m, SIZE_MAX);
+    }
+    if (w->status != PM_OK) return w->status;
+    return pm__commit_record(w, s->id, how->name ? how->name : "", r);
+}
+
+/* The head of a root, found or made. NULL: no memory. */
+static pm__durable_head *pm__commit_head(pm_store *s, const char *name, pm_status *st) {
+    for (size_t i = 0; i < s->heads.used; i++) {
+        pm__durable_head *h = (pm__durable_head *)pm__list_at(&s->heads, i);
+        if (strcmp(h->name, name) == 0) return h;
+    }
+    pm__durable_head h;
+    pm_commit v;
+    memset(&h, 0, sizeof h);
+    *st = pm_store_newest(s, name, &v);
+    if (*st != PM_OK && *st != PM_INVALID) return NULL;
+    if (*st == PM_OK) h.place = v.place, pm_commit_drop(&v);
+    *st = PM_NOMEM;
+    h.name_size = strlen(name) + 1;
+    h.name = (char *)pm__mem_alloc_big(h.name_size);
+    if (!h.name) return NULL;
+    memcpy(h.name, name, h.name_size);
+    if (!pm__list_put(&s->heads, &h, 1)) {
+        pm__mem_free_big(h.name, h.name_size);
+        return NULL;
+    }
+    *st = PM_OK;
+    return (pm__durable_head *)pm__list_at(&s->heads, s->heads.used - 1);
+}
+
+/* Writes what was made, and takes it over. */
+static pm_status pm__commit_write(pm_store *s, pm__commit_work *w, const pm__durable_record *r, pm_error *error) {
+    const uint8_t *from = w->out.out.data + PM__COMMIT_BEFORE;
+    size_t n = w->out.out.used - PM__COMMIT_BEFORE;
+    if (r->place + PM__DURABLE_RECORD > PM__LEN_MAX / 2)
+        return pm__durable_fail(error, PM_INVALID, s->end, "the store would be more than this machine can address");
+    pm_status st = s->files.write(s->files.ctx, s->file, s->end, from, n);
+    if (st == PM_OK) st = pm__durable_reach(s, s->file, r->place + PM__DURABLE_RECORD);
+    if (st != PM_OK) { /* what stays there if this fails too is no whole commit, or is written over */
+        (void)s->files.cut(s->files.ctx, s->file, s->end);
+        return pm__durable_fail(error, st, s->end, "the commit cannot be written");
+    }
+    pm__lock_acquire(&s->state);
+    pm__durable_publish(s, r);
+    pm__lock_release(&s->state);
+    return PM_OK;
+}
+
+/* Whether syncing has failed, and what is known to be on the disk: another thread may be syncing. */
+static bool pm__commit_failed(pm_store *s, uint64_t *synced) {
+    pm__lock_acquire(&s->state);
+    bool failed = s->failed;
+    *synced = s->synced;
+    pm__lock_release(&s->state);
+    return failed;
+}
+
+/* Appends a commit; under `writing`. */
+static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit_options *how, uint64_t *place,
+                                   pm_error *error) {
+    pm_status st = PM_OK;
+    pm__commit_work w;
+    pm_commit old;
+    const char *name = how->name ? how->name : "";
+    uint64_t synced;
+    if (pm__commit_failed(s, &synced)) return pm__durable_fail(error, PM_IO, s->end, "syncing has failed before");
+    pm__durable_head *h = pm__commit_head(s, name, &st);
+    if (!h) return pm__durable_fail(error, st, s->end, "a commit record is damaged");
+    bool known = h->known && h->place;
+    if (known) st = pm__durable_version(s->block, h->place, &old);
+    if (st != PM_OK) return pm__durable_fail(error, st, h->place, "a commit record is damaged");
+    pm__durable_record r = {.sequence = s->sequence + 1,
+                            .before = s->newest,
+                            .same = h->place,
+                            .synced = synced,
+                            .time = how->time,
+                            .label = {how->label[0], how->label[1]},
+                            .name_len = (uint32_t)(h->name_size - 1)};
+    st = pm__commit_make(s, &w, m, known ? &h->map : NULL, known ? &old.image : NULL, how, &r);
+    if (st == PM_OK) st = pm__commit_write(s, &w, &r, error);
+    else
+        (void)pm__durable_fail(error, st, s->end,
+                               st == PM_CORRUPT ? "the version before is damaged" : "a value was refused");
+    pm__commit_end(&w);
+    if (st != PM_OK) return st;
+    pm_map before = h->map;
+    h->map = pm_clone(m);
+    h->known = true;
+    h->place = *place = r.place;
+    pm_drop(&before);
+    return PM_OK;
+}
+
+/* Waits until the commit at `place` is on the disk. One sync serves all that was written before it began. */
+static pm_status pm__commit_sync(pm_store *s, uint64_t place, pm_error *error) {
+    pm_status st = PM_OK;
+    pm__lock_acquire(&s->syncing);
+    pm__lock_acquire(&s->state);
+    uint64_t upto = s->newest;
+    bool done = s->synced >= place, failed = s->failed;
+    pm__lock_release(&s->state);
+    if (!done) {
+        st = failed ? PM_IO : s->files.sync(s->files.ctx, s->file);
+        pm__lock_acquire(&s->state);
+        if (st == PM_OK && s->synced < upto) s->synced = upto;
+        if (st != PM_OK) s->failed = true;
+        pm__lock_release(&s->state);
+    }
+    pm__lock_release(&s->syncing);
+    return st == PM_OK ? st : pm__durable_fail(error, st, place, "the file cannot be synced");
+}
+
+PM_API pm_status pm_store_commit(pm_store *s, const pm_map *m, const pm_commit_options *how, pm_error *error) {
+    static const pm_commit_options plain;
+    uint64_t place = 0;
+    if (!s || pm__map_bad(m, NULL, 0) || s->options.read_only) return PM_INVALID;
+    if (!how) how = &plain;
+    if (how->name && strlen(how->name) > PM__DURABLE_NAME) return PM_INVALID;
+    pm__lock_acquire(&s->writing);
+    pm_status st = pm__commit_append(s, m, how, &place, error);
+    pm__lock_release(&s->writing);
+    return st == PM_OK && !s->options.unsynced ? pm__commit_sync(s, place, error) : st;
+}
+
+PM_API pm_status pm_store_sync(pm_store *s) {
+    if (!s || s->options.read_only) return PM_INVALID;
+    pm__lock_acquire(&s->state);
+    uint64_t place = s->newest;
+    pm__lock_release(&s->state);
+    return pm__commit_sync(s, place, NULL);
+}
+
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
+
+PM_API pm_status pm_store_load(pm_store *s, const char *name, const pm_image_reading *reading, pm_map *out,
+                               pm_error *error) {
+    pm_commit v;
+    pm_map m;
+    pm_status st = PM_OK;
+    if (!s || !out) return PM_INVALID;
+    if (!name) name = "";
+    pm__lock_acquire(&s->writing);
+    bool some = false;
+    st = pm_store_newest(s, name, &v);
+    some = st == PM_OK;
+    if (some) st = pm_image_load(&v.image, reading, &m, error);
+    else if (st == PM_INVALID) st = PM_OK, m = pm_new(reading ? reading->ops : NULL, reading ? reading->pool : NULL);
+    else (void)pm__durable_fail(error, st, 0, "a commit record is damaged");
+    if (st == PM_OK && some && !s->options.read_only) {
+        pm__durable_head *h = pm__commit_head(s, name, &st);
+        if (h) {
+            pm_drop(&h->map);
+            h->map = pm_clone(&m);
+            h->known = true;
+        } else {
+            pm_drop(&m);
+            (void)pm__durable_fail(error, st, 0, "a commit record is damaged");
+        }
+    }
+    if (some) pm_commit_drop(&v);
+    pm__lock_release(&s->writing);
+    if (st == PM_OK) *out = m;
+    return st;
+}

@@ -1,0 +1,385 @@
+/* Sending what a peer lacks: whatever the two maps are, the receiver ends with the sender's, in few round trips and
+   without sending what both have; connections that break, senders that change, and messages that are damaged or lie do
+   no harm. */
+#include "check.h"
+#include "model.h"
+#define PATHMAP_STATIC
+#define PM_MALLOC(n) check_malloc(n)
+#define PM_FREE(p, n) check_free(p, n)
+#include "../pathmap.h"
+
+#include "both.h"
+#include "doubled.h"
+#include "shapes.h"
+#include "streams.h"
+
+static const shape shapes[] = {{2, 3, 12, 100}, {3, 12, 60, 100}, {7, 2, 6, 100}, {4, 200, 300, 100}, {250, 3, 3, 0}};
+
+static void empty(stream *s) { s->len = s->at = 0; }
+
+static bool equal(const pm_map *a, const pm_map *b) {
+    bool same = false;
+    CHECK_OK(pm_equal(a, b, &same));
+    return same;
+}
+
+/* One question and its answer. */
+static void exchange(pm_sync *s, pm_sync_source *from) {
+    stream q = {0}, a = {0};
+    pm_error why = {PM_OK, 0, ""};
+    CHECK_OK(pm_sync_ask(s, stream_write, &q));
+    CHECK_EQ(q.calls, 1);
+    CHECK_OK(pm_sync_answer(from, q.data, q.len, stream_write, &a, NULL));
+    CHECK_EQ(a.calls, 1);
+    CHECK_NOTE(pm_sync_take(s, a.data, a.len, &why) == PM_OK, "%s at %d", why.msg, (int)why.offset);
+    stream_free(&q);
+    stream_free(&a);
+}
+
+/* Brings a map to what the sender has. */
+static pm_sync_stats bring(const pm_map *have, const pm_map *want, pm_map *out) {
+    pm_sync *s;
+    pm_sync_source *from;
+    pm_sync_stats stats;
+    CHECK_OK(pm_sync_source_new(want, NULL, &from));
+    CHECK_OK(pm_sync_new(have, NULL, &s));
+    while (!pm_sync_done(s)) exchange(s, from);
+    pm_sync_get_stats(s, &stats);
+    CHECK_EQ(stats.waiting, 0);
+    CHECK_EQ(stats.hash.lo, pm_sync_source_hash(from).lo);
+    *out = pm_sync_map(s);
+    pm_sync_free(s);
+    pm_sync_source_free(from);
+    check_sound(out);
+    CHECK(equal(out, want));
+    return stats;
+}
+
+TEST(sync_of_random_maps) {
+    for (unsigned i = 0; i < 200; i++) {
+        const shape *s = &shapes[i % 5];
+        both want = both_new(table(i / 5));
+        both_edit(&want, s, (unsigned)check_below(i % 4 ? 300 : 10));
+        both have = i % 7 ? both_clone(&want) : both_new(table(i / 5));
+        both_edit(&have, s, (unsigned)check_below(i % 3 ? 20 : 300));
+        pm_map got;
+        (void)bring(&have.map, &want.map, &got);
+        CHECK(same_content(&got, want.m));
+        pm_drop(&got);
+        both_drop(&want);
+        both_drop(&have);
+    }
+}
+
+/* Values of strings, and a value at the empty path. */
+TEST(sync_of_strings) {
+    pm_map want = pm_new(pm_ops_bytes(), NULL), have, got;
+    for (unsigned i = 0; i < 3000; i++) {
+        pm_val v;
+        uint8_t path[2] = {(uint8_t)(i >> 8), (uint8_t)i};
+        CHECK_OK(pm_bytes_new("some text that is not so short", i % 30, &v));
+        CHECK_OK(pm_set(&want, path, i % 256 ? 2 : i >> 8 ? 1 : 0, v, NULL));
+        if (i == 1500) have = pm_clone(&want);
+    }
+    (void)bring(&have, &want, &got);
+    pm_drop(&got);
+    (void)bring(&want, &have, &got);
+    pm_drop(&got);
+    pm_drop(&have);
+    pm_drop(&want);
+}
+
+static pm_map numbers(unsigned n) {
+    pm_map m = pm_new(NULL, NULL);
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t r = check_rand();
+        CHECK_OK(pm_set(&m, &r, sizeof r, i, NULL));
+    }
+    return m;
+}
+
+/* Few round trips, and few bytes where little differs. */
+TEST(sync_sends_what_is_lacking) {
+    enum { KEYS = 50000 };
+    pm_map want = numbers(KEYS), have = pm_clone(&want), none = pm_new(NULL, NULL), got;
+    pm_sync_stats stats = bring(&have, &want, &got);
+    pm_drop(&got);
+    CHECK(stats.round_trips == 1 && stats.questions == 0);
+    for (unsigned i = 0; i < 5; i++) {
+        uint64_t r = check_rand();
+        CHECK_OK(pm_set(&want, &r, sizeof r, i, NULL));
+    }
+    stats = bring(&have, &want, &got);
+    pm_drop(&got);
+    CHECK_NOTE(stats.round_trips <= 5 && stats.bytes_in < 40000 && stats.bytes_out < 500, "%d trips, %d in, %d out",
+               (int)stats.round_trips, (int)stats.bytes_in, (int)stats.bytes_out);
+    stats = bring(&none, &want, &got);
+    pm_drop(&got);
+    CHECK_NOTE(stats.round_trips <= 6 && stats.bytes_in < KEYS * 20, "%d trips, %d in, %d out", (int)stats.round_trips,
+               (int)stats.bytes_in, (int)stats.bytes_out);
+    stats = bring(&want, &none, &got);
+    pm_drop(&got);
+    CHECK(stats.round_trips == 1 && stats.bytes_in < 100);
+    pm_drop(&want);
+    pm_drop(&have);
+}
+
+/* The receiver's half-filled map is a start for another session; a receiver may change its connection, too. */
+TEST(sync_goes_on_where_it_stopped) {
+    pm_map want = pm_new(NULL, NULL), none = pm_new(NULL, NULL), part, got;
+    for (unsigned i = 0; i < 8000; i++) {
+        uint64_t path[25];
+        for (unsigned k = 0; k < 25; k++) path[k] = check_rand();
+        CHECK_OK(pm_set(&want, path, sizeof path, i, NULL));
+    }
+    pm_sync *s;
+    pm_sync_source *from;
+    pm_sync_stats all = bring(&none, &want, &got), rest;
+    pm_drop(&got);
+    CHECK_OK(pm_sync_source_new(&want, NULL, &from));
+    CHECK_OK(pm_sync_new(&none, NULL, &s));
+    for (uint64_t i = 0; i + 1 < all.round_trips; i++) {
+        stream lost = {0};
+        CHECK_OK(pm_sync_ask(s, stream_write, &lost)); /* with its answer */
+        stream_free(&lost);
+        exchange(s, from);
+    }
+    CHECK(!pm_sync_done(s));
+    part = pm_sync_map(s);
+    pm_sync_free(s);
+    pm_sync_source_free(from);
+    rest = bring(&part, &want, &got);
+    CHECK_NOTE(rest.bytes_in < all.bytes_in, "%d of %d", (int)rest.bytes_in, (int)all.bytes_in);
+    pm_drop(&got);
+    pm_drop(&part);
+    pm_drop(&want);
+}
+
+/* A sender that has something else in the meantime; a receiver that asks whether there is news. */
+TEST(sync_follows_a_sender_that_changes) {
+    for (unsigned i = 0; i < 60; i++) {
+        const shape *sh = &shapes[i % 5];
+        both want = both_new(pm_ops_sum()), have = both_new(pm_ops_sum());
+        both_edit(&want, sh, 300);
+        both_edit(&have, sh, 300);
+        pm_sync *s;
+        pm_sync_source *from;
+        CHECK_OK(pm_sync_source_new(&want.map, NULL, &from));
+        CHECK_OK(pm_sync_new(&have.map, NULL, &s));
+        for (unsigned changes = 0; changes < 4 || !pm_sync_done(s);) {
+            if (changes < 4 && (pm_sync_done(s) || check_below(3) == 0)) {
+                pm_sync_source_free(from);
+                if (changes % 2) both_edit(&want, sh, 20);
+                CHECK_OK(pm_sync_source_new(&want.map, NULL, &from));
+                changes++;
+            }
+            exchange(s, from);
+        }
+        exchange(s, from); /* nothing new */
+        CHECK(pm_sync_done(s));
+        pm_map got = pm_sync_map(s);
+        CHECK(equal(&got, &want.map));
+        pm_drop(&got);
+        pm_sync_free(s);
+        pm_sync_source_free(from);
+        both_drop(&want);
+        both_drop(&have);
+    }
+}
+
+TEST(sync_of_what_is_shared_without_end) {
+    pm_map m = doubled(single(NULL, "x", 7), 12, "left", "right"), none = pm_new(NULL, NULL), got;
+    pm_sync_stats stats = bring(&none, &m, &got);
+    CHECK(stats.round_trips < 20);
+    pm_drop(&got);
+    pm_drop(&m);
+}
+
+/* ---- damage ---- */
+
+/* Runs a session in which one message, changed, comes before the right one. */
+static void disturb(const pm_map *have, const pm_map *want, uint64_t turn, size_t *len, size_t cut, size_t bit) {
+    pm_sync *s;
+    pm_sync_source *from;
+    stream q = {0}, a = {0};
+    pm_error why;
+    CHECK_OK(pm_sync_source_new(want, NULL, &from));
+    CHECK_OK(pm_sync_new(have, NULL, &s));
+    for (uint64_t i = 0; !pm_sync_done(s) && i < 100; i++) {
+        empty(&q), empty(&a);
+        CHECK_OK(pm_sync_ask(s, stream_write, &q));
+        CHECK_OK(pm_sync_answer(from, q.data, q.len, stream_write, &a, NULL));
+        if (i == turn) {
+            *len = a.len;
+            size_t n = cut < a.len ? cut : a.len;
+            if (bit < a.len * 8) a.data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+            why.code = PM_OK;
+            pm_status st = pm_sync_take(s, a.data, n, &why);
+            CHECK(st == PM_OK || st == why.code);
+            CHECK(st == PM_CORRUPT || st == PM_INVALID || st == PM_MISMATCH || (st == PM_OK && bit / 8 >= 2));
+            continue; /* ask again: whatever is still open */
+        }
+        CHECK_OK(pm_sync_take(s, a.data, a.len, NULL));
+    }
+    CHECK(pm_sync_done(s));
+    pm_map got = pm_sync_map(s);
+    CHECK(equal(&got, want));
+    pm_drop(&got);
+    stream_free(&q);
+    stream_free(&a);
+    pm_sync_free(s);
+    pm_sync_source_free(from);
+}
+
+static void few(pm_map *m, unsigned from, unsigned to) {
+    char path[32];
+    for (unsigned i = from; i < to; i++)
+        CHECK_OK(pm_set(m, path, (size_t)snprintf(path, sizeof path, "shop/%u/price", i), i, NULL));
+}
+
+TEST(sync_answers_cut_or_changed_are_refused) {
+    pm_map have = pm_new(NULL, NULL), want = pm_new(NULL, NULL);
+    few(&have, 0, 40);
+    few(&want, 10, 50);
+    CHECK_OK(pm_set(&want, NULL, 0, 5, NULL));
+    for (uint64_t turn = 0; turn < 3; turn++) {
+        size_t len = 1;
+        for (size_t n = 0; n < len; n++) disturb(&have, &want, turn, &len, n, SIZE_MAX);
+        for (size_t bit = 0; bit < len * 8; bit++) disturb(&have, &want, turn, &len, SIZE_MAX, bit);
+    }
+    pm_drop(&have);
+    pm_drop(&want);
+}
+
+TEST(sync_questions_cut_or_made_up_are_refused) {
+    pm_map have = pm_new(NULL, NULL), want = pm_new(NULL, NULL);
+    pm_sync *s;
+    pm_sync_source *from;
+    stream q = {0}, a = {0};
+    few(&have, 0, 40);
+    few(&want, 10, 50);
+    CHECK_OK(pm_sync_source_new(&want, NULL, &from));
+    CHECK_OK(pm_sync_new(&have, NULL, &s));
+    exchange(s, from);
+    CHECK_OK(pm_sync_ask(s, stream_write, &q));
+    for (size_t n = 0; n < q.len; n++) {
+        pm_error why = {PM_OK, 0, NULL};
+        CHECK_EQ(pm_sync_answer(from, q.data, n, stream_write, &a, &why), PM_CORRUPT);
+        CHECK(why.code == PM_CORRUPT && why.offset <= n && a.len == 0);
+    }
+    for (unsigned i = 0; i < 20000; i++) {
+        uint8_t made[64];
+        size_t n = check_below(sizeof made);
+        for (size_t k = 0; k < n; k++) made[k] = (uint8_t)(check_below(3) ? check_below(6) : check_rand());
+        if (n > 1) made[0] = 'q', made[1] = 1;
+        pm_status st = pm_sync_answer(from, made, n, stream_write, &a, NULL);
+        CHECK(st == PM_OK || st == PM_CORRUPT);
+        empty(&a);
+        if (n > 1) made[0] = 'a';
+        st = pm_sync_take(s, made, n, NULL);
+        CHECK(st == PM_CORRUPT || st == PM_OK); /* another root is news */
+    }
+    while (!pm_sync_done(s)) exchange(s, from);
+    pm_sync_free(s);
+    pm_sync_source_free(from);
+    stream_free(&q);
+    stream_free(&a);
+    pm_drop(&have);
+    pm_drop(&want);
+}
+
+TEST(sync_of_maps_of_other_values) {
+    pm_map have = pm_new(pm_ops_unit(), NULL), want = pm_new(NULL, NULL);
+    pm_sync *s;
+    pm_sync_source *from;
+    stream q = {0}, a = {0};
+    pm_error why;
+    few(&want, 0, 4);
+    CHECK_OK(pm_sync_source_new(&want, NULL, &from));
+    CHECK_OK(pm_sync_new(&have, NULL, &s));
+    CHECK_OK(pm_sync_ask(s, stream_write, &q));
+    q.fail_at = 2;
+    CHECK_EQ(pm_sync_ask(s, stream_write, &q), PM_BUSY);
+    a.fail_at = 1;
+    CHECK_EQ(pm_sync_answer(from, q.data, q.len, stream_write, &a, &why), PM_BUSY);
+    CHECK_OK(pm_sync_answer(from, q.data, q.len, stream_write, &a, &why));
+    CHECK_EQ(pm_sync_take(s, a.data, a.len, &why), PM_MISMATCH);
+    CHECK_EQ(why.code, PM_MISMATCH);
+    pm_sync_free(s);
+    pm_sync_source_free(from);
+    stream_free(&q);
+    stream_free(&a);
+    pm_drop(&want);
+}
+
+/* ---- memory ---- */
+
+TEST(sync_without_memory) {
+    pm_map have = pm_new(NULL, NULL), want = pm_new(NULL, NULL);
+    few(&have, 0, 40);
+    few(&want, 10, 50);
+    CHECK_OK(pm_set(&want, NULL, 0, 5, NULL));
+    uint64_t before = check_live_bytes();
+    for (uint64_t n = 1, failed = 1; failed; n++) {
+        pm_sync *s = NULL;
+        pm_sync_source *from = NULL;
+        stream q = {0}, a = {0};
+        check_fail_alloc(n);
+        for (unsigned i = 0; i < 100 && !pm_sync_done(s); i++) {
+            pm_status st = from ? PM_OK : pm_sync_source_new(&want, NULL, &from);
+            CHECK(st == PM_OK || (st == PM_NOMEM && !from));
+            if (!s) st = pm_sync_new(&have, NULL, &s);
+            CHECK(st == PM_OK || st == PM_NOMEM);
+            if (!from || !s) continue;
+            empty(&q), empty(&a);
+            st = pm_sync_ask(s, stream_write, &q);
+            if (st == PM_OK) st = pm_sync_answer(from, q.data, q.len, stream_write, &a, NULL);
+            if (st == PM_OK) st = pm_sync_take(s, a.data, a.len, NULL);
+            CHECK(st == PM_OK || (st == PM_NOMEM && check_alloc_fails()));
+        }
+        failed = check_alloc_fails();
+        check_fail_alloc(0);
+        CHECK(pm_sync_done(s));
+        pm_map got = pm_sync_map(s);
+        check_sound(&got);
+        CHECK(equal(&got, &want));
+        pm_drop(&got);
+        stream_free(&q);
+        stream_free(&a);
+        pm_sync_free(s);
+        pm_sync_source_free(from);
+        if (PM_POOL == 0) CHECK_EQ(check_live_bytes(), before);
+    }
+    pm_drop(&have);
+    pm_drop(&want);
+}
+
+TEST(sync_keeps_no_more_questions_than_it_may) {
+    static uint8_t path[60000];
+    pm_map have = pm_new(NULL, NULL), want = pm_new(NULL, NULL);
+    for (unsigned i = 0; i < 2560; i++) {
+        path[sizeof path - 2] = (uint8_t)i, path[sizeof path - 1] = (uint8_t)(i >> 8);
+        CHECK_OK(pm_set(&want, path, sizeof path, i, NULL));
+    }
+    pm_sync *s;
+    pm_sync_source *from;
+    pm_patch_options o = {.most = 1 << 20};
+    pm_status st = PM_OK;
+    CHECK_OK(pm_sync_source_new(&want, NULL, &from));
+    CHECK_OK(pm_sync_new(&have, &o, &s));
+    for (unsigned i = 0; i < 10 && st == PM_OK && !pm_sync_done(s); i++) {
+        stream q = {0}, a = {0};
+        CHECK_OK(pm_sync_ask(s, stream_write, &q));
+        CHECK_OK(pm_sync_answer(from, q.data, q.len, stream_write, &a, NULL));
+        st = pm_sync_take(s, a.data, a.len, NULL);
+        stream_free(&q);
+        stream_free(&a);
+    }
+    CHECK_EQ(st, PM_NOMEM); /* 256 questions of 60,000 bytes each */
+    pm_sync_free(s);
+    pm_sync_source_free(from);
+    pm_map got;
+    (void)bring(&have, &want, &got);
+    pm_drop(&got);
+    pm_drop(&want);
+}
