@@ -642,7 +642,7 @@ typedef struct pm_place {
     uint64_t node;  /* reference of the node, 0: no branch below */
     uint16_t depth; /* bytes of path matched inside the node */
     uint8_t lo, hi; /* line nodes: the entries that agree with the path; byte nodes: the byte */
-    uint16_t since; /* line nodes: from this depth down to `depth` these same entries do */
+    uint16_t since; /* in a zipper's line node: from this depth down to `depth` these same entries do */
     uint8_t part;   /* from 1 on: which part of a range node the node is, if the way here tells */
 } pm_place;
 
@@ -3699,7 +3699,7 @@ PM_API PM_NODISCARD pm_status pm_keep_outermost(pm_map *m, bool *changed);
 #define PM_NO_MALLOC 0
 #endif
 #ifndef PM_POOL
-#define PM_POOL !PM_NO_MALLOC
+#define PM_POOL (!PM_NO_MALLOC)
 #endif
 #ifndef PM_NO_THREADS
 #define PM_NO_THREADS 0
@@ -7188,6 +7188,12 @@ static PM__INLINE size_t pm__line_size(const pm__line *x) { return (size_t)x->si
 static PM__INLINE bool pm__line_has_e(const pm__line *x) { return (x->flags & PM__LINE_E) != 0; }
 static PM__INLINE bool pm__line_is_child(const pm__line *x, unsigned i) { return (x->cmask >> i) & 1; }
 
+/* Whether of two entries one is a value and one a child. Not by comparing bools, which gcc 12 gets wrong at -O1 under
+   ThreadSanitizer where the comparison of the payloads follows. */
+static PM__INLINE bool pm__line_kinds_differ(const pm__line *x, unsigned i, const pm__line *y, unsigned j) {
+    return ((x->cmask >> i) ^ (y->cmask >> j)) & 1;
+}
+
 /* Which payload belongs to entry i. */
 static PM__INLINE unsigned pm__line_pay_index(const pm__line *x, unsigned i) {
     if (x->flags & PM__LINE_UNIT) return pm__popcount32(x->cmask & pm__low_bits(i));
@@ -9281,8 +9287,9 @@ static PM__INLINE pm_place pm__place_root_part(const pm__line *x, unsigned i) {
 static PM__INLINE bool pm__place_in_range(const pm_place *p) { return pm__ref_kind(p->node) == PM__RANGE; }
 
 /* In a line, beyond the prefix: bytes of suffix matched. */
-static PM__INLINE unsigned pm__place_suffix(const pm_place *p, const pm__line *x) { return p->depth -
-(unsigned)x->plen; }
+static PM__INLINE unsigned pm__place_suffix(const pm_place *p, const pm__line *x) {
+    return p->depth - (unsigned)x->plen;
+}
 
 /* 1 if the first agreeing entry is a value at just this place, else 0. depth > 0. */
 static PM__INLINE unsigned pm__place_val_entry(const pm_place *p, const pm__line *x) {
@@ -11367,8 +11374,8 @@ static PM__INLINE void pm__edges_skip(pm__edges *a, pm__edges *b) {
     unsigned i = a->from, j = b->from;
     for (; i < a->p.hi && j < b->p.hi; h += lx[i], g += ly[j], i++, j++) {
         if (x->body[i] != y->body[j] || lx[i] != ly[j] || !pm__line_heap_equal(h, g, lx[i])) break;
+        if (pm__line_kinds_differ(x, i, y, j)) break;
         bool child = pm__line_is_child(x, i);
-        if (child != pm__line_is_child(y, j)) break;
         if (child ? *pm__line_child(x, i) != *pm__line_child(y, j) : *pm__line_val(x, i) != *pm__line_val(y, j)) break;
     }
     if (i == a->from) return;
@@ -22283,7 +22290,7 @@ static void pm__iter_pass_in_lines(const pm_place *p, const pm_place *q, int *i,
     for (; *i >= 0 && *j >= 0 && *i < x->n && *j < y->n; *i += back ? -1 : 1, *j += back ? -1 : 1) {
         unsigned k = (unsigned)*i, l = (unsigned)*j, len = pm__line_lens(x)[k];
         bool child = pm__line_is_child(x, k);
-        if (x->body[k] != y->body[l] || pm__line_lens(y)[l] != len || pm__line_is_child(y, l) != child) return;
+        if (x->body[k] != y->body[l] || pm__line_lens(y)[l] != len || pm__line_kinds_differ(x, k, y, l)) return;
         if (child ? *pm__line_child(x, k) != *pm__line_child(y, l) : *pm__line_val(x, k) != *pm__line_val(y, l)) return;
         const uint8_t *h = pm__line_heap(x) + pm__line_off(x, k), *g = pm__line_heap(y) + pm__line_off(y, l);
         if (!pm__line_heap_equal(h, g, len)) return;

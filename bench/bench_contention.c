@@ -35,21 +35,21 @@ typedef struct counts {
 
 static _Thread_local counts *counting;
 
-static void count_line(const volatile void *p) {
-    uintptr_t line = (uintptr_t)p >> 6;
+static void count_line(uintptr_t p) {
+    uintptr_t line = p >> 6;
     size_t i = line * 0x9E3779B97F4A7C15u >> 52;
     while (counting->line[i] && counting->line[i] != line) i = (i + 1) % LINES;
     counting->line[i] = line;
     counting->writes[i]++;
 }
 
-static inline void count_rmw(const volatile void *p) {
+static inline void count_rmw(uintptr_t p) {
     if (!counting) return;
     counting->rmws++;
     count_line(p);
 }
 
-static inline void count_store(const volatile void *p) {
+static inline void count_store(uintptr_t p) {
     if (!counting) return;
     counting->stores++;
     count_line(p);
@@ -72,12 +72,12 @@ static inline void count_store(const volatile void *p) {
 #define RAW_EXCHANGE(p, v, o) __atomic_exchange_n((p), (v), (o))
 #define RAW_CAS(p, e, v, s, f) __atomic_compare_exchange_n((p), (e), (v), 0, (s), (f))
 #endif
-#define atomic_store_explicit(p, v, o) (count_store(p), RAW_STORE(p, v, o))
-#define atomic_exchange_explicit(p, v, o) (count_rmw(p), RAW_EXCHANGE(p, v, o))
-#define atomic_fetch_add_explicit(p, v, o) (count_rmw(p), RAW(fetch_add)((p), (v), (o)))
-#define atomic_fetch_sub_explicit(p, v, o) (count_rmw(p), RAW(fetch_sub)((p), (v), (o)))
-#define atomic_compare_exchange_strong_explicit(p, e, v, s, f) (count_rmw(p), RAW_CAS(p, e, v, s, f))
-#define atomic_compare_exchange_weak_explicit(p, e, v, s, f) (count_rmw(p), RAW_CAS(p, e, v, s, f))
+#define atomic_store_explicit(p, v, o) (count_store((uintptr_t)(p)), RAW_STORE(p, v, o))
+#define atomic_exchange_explicit(p, v, o) (count_rmw((uintptr_t)(p)), RAW_EXCHANGE(p, v, o))
+#define atomic_fetch_add_explicit(p, v, o) (count_rmw((uintptr_t)(p)), RAW(fetch_add)((p), (v), (o)))
+#define atomic_fetch_sub_explicit(p, v, o) (count_rmw((uintptr_t)(p)), RAW(fetch_sub)((p), (v), (o)))
+#define atomic_compare_exchange_strong_explicit(p, e, v, s, f) (count_rmw((uintptr_t)(p)), RAW_CAS(p, e, v, s, f))
+#define atomic_compare_exchange_weak_explicit(p, e, v, s, f) (count_rmw((uintptr_t)(p)), RAW_CAS(p, e, v, s, f))
 
 #define PATHMAP_STATIC
 #define PATHMAP_IMPLEMENTATION

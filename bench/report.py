@@ -48,10 +48,11 @@ TABLES = [
 ]
 
 
-class Results:
+class Results(report_rows.Reader):
     """What the files say: value by (engine, data set, operation), and who the engines are."""
 
     def __init__(self, wanted, cpu=False):
+        super().__init__()
         self.wanted = wanted  # "min" or "med"
         self.cpu = cpu        # by the threads' own clocks, where there are such figures
         self.own_clock = set()
@@ -59,17 +60,6 @@ class Results:
         self.beside = {}   # by both clocks: {(_min or _med, by the thread's clock): figure}
         self.kinds = {}    # engine -> set of words: ours or rival, ordered or unordered
         self.sizes = {}    # data set -> (keys, bytes)
-        self.notes = []    # `#` lines that describe the run, once each
-        self.bad = []
-
-    def read(self, path):
-        for field, comment in report_rows.lines(path):
-            if comment:
-                self.note(field)
-            elif field[0] == "BAD":
-                self.bad.append(" ".join(field[1:]))
-            else:
-                self.add(field)
 
     def note(self, words):
         if not words:

@@ -86,26 +86,23 @@ def is_ours(path):
     return report_rows.program_of(path) == "bench_algebra"
 
 
-class Results:
+class Results(report_rows.Reader):
     """What the files say: value by (engine, data set, operation); counts stand beside times. Times are by the thread's
     clock."""
 
     def __init__(self, medians=False):
+        super().__init__()
         self.other = "_min" if medians else "_med"
         self.values, self.own_clock = {}, set()
-        self.notes, self.bad = [], []
 
-    def read(self, path):
-        for field, comment in report_rows.lines(path):
-            if comment:
-                if field and field[0] in ("compiler", "flags", "cpu", "cores", "rounds") and field not in self.notes:
-                    self.notes.append(field)
-            elif field[0] == "BAD":
-                self.bad.append(" ".join(field[1:]))
-            elif not field[3].endswith(self.other):
-                self.add(tuple(field[:3]), field[3].startswith("cpu_"), float(field[4]))
+    def note(self, words):
+        if words and words[0] in ("compiler", "flags", "cpu", "cores", "rounds") and words not in self.notes:
+            self.notes.append(words)
 
-    def add(self, key, own_clock, value):
+    def add(self, field):
+        if field[3].endswith(self.other):
+            return
+        key, own_clock, value = tuple(field[:3]), field[3].startswith("cpu_"), float(field[4])
         if own_clock and key not in self.own_clock:
             self.own_clock.add(key)
             self.values.pop(key, None)

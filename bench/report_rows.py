@@ -39,19 +39,30 @@ def lines(path):
                     raise ValueError("%s:%d: not `engine set operation metric value`" % (path, number))
 
 
-class Values:
+class Reader:
+    """Who goes through files: `note` hears of the words of a comment, `add` of the fields of a figure."""
+
+    def __init__(self):
+        self.notes, self.bad = [], []
+
+    def read(self, path):
+        for field, comment in lines(path):
+            if comment:
+                self.note(field)
+            elif field[0] == "BAD":
+                self.bad.append(" ".join(field[1:]))
+            else:
+                self.add(field)
+
+
+class Values(Reader):
     """Everything that files say: {(engine, set, operation): {metric: value}}, the least of several files."""
 
     def __init__(self, paths):
-        self.at, self.notes, self.bad, self.engines = {}, [], [], []
+        super().__init__()
+        self.at, self.engines = {}, []
         for path in paths:
-            for field, comment in lines(path):
-                if comment:
-                    self.note(field)
-                elif field[0] == "BAD":
-                    self.bad.append(" ".join(field[1:]))
-                else:
-                    self.add(field)
+            self.read(path)
 
     def note(self, words):
         known = ("command", "compiler", "flags", "cpu", "cores", "rounds", "left")

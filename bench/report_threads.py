@@ -29,28 +29,18 @@ def is_ours(path):
     return report_rows.program_of(path) == "bench_threads"
 
 
-class Results:
+class Results(report_rows.Reader):
     """Samples by (engine, data set, operation), then by metric."""
 
     def __init__(self, medians, without):
+        super().__init__()
         self.wanted = "_med" if medians else "_min"
         self.without = without
         self.samples = {}
         self.engines, self.datasets, self.names = [], [], []  # in the order in which they came
-        self.notes = []
         self.cores = 0
         self.keys = {}  # data set -> how many
         self.timing = {}  # of the lines that follow
-        self.bad = []
-
-    def read(self, path):
-        for field, comment in report_rows.lines(path):
-            if comment:
-                self.note(field)
-            elif field[0] == "BAD":
-                self.bad.append(" ".join(field[1:]))
-            else:
-                self.add(*field[:4], float(field[4]))
 
     def note(self, words):
         if words and words[0] == "timing":
@@ -59,7 +49,8 @@ class Results:
         if words and words[0] in ("compiler", "flags", "cpu", "library", "timing") and words not in self.notes:
             self.notes.append(words)
 
-    def add(self, engine, dataset, op, metric, value):
+    def add(self, field):
+        engine, dataset, op, metric, value = *field[:4], float(field[4])
         if engine in self.without:
             return
         self.keys[dataset] = int(self.timing["keys"])

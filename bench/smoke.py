@@ -107,6 +107,15 @@ def check_threads(count, programs, keys, folder):
         count.check(status == 2, "bad options give exit %s: %s" % (status, options), log)
 
 
+def check_contention(count, program):
+    """A table of its own: what threads share, by operation."""
+    status, text, log = run([program])
+    count.check(status == 0, "bench_contention: exit %s" % status, log)
+    rows = {cells[1].strip(): cells for cells in (line.split("|") for line in text.split("\n")) if len(cells) > 7}
+    for name, common in (("pm_get of one map", 0), ("pm_set, each its own map", 0), ("clone and drop of one map", 2)):
+        count.check(name in rows and float(rows[name][4]) == common, "bench_contention: " + name, text)
+
+
 def check_report(count, folder):
     files = sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".tsv"))
     texts = []
@@ -151,6 +160,9 @@ def main(programs):
         write_keys(keys["text"], text_keys(700))
         write_keys(keys["binary"], binary_keys(500))
         write_keys(keys["integers"], integer_keys(600))
+        for program in [p for p in programs if "bench_contention" in p]:
+            check_contention(count, program)
+            programs = [p for p in programs if p != program]
         threads = [p for p in programs if "bench_threads" in p]
         for program in programs:
             name = os.path.basename(program)

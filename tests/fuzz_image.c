@@ -1,32 +1,9 @@
 /* Fuzzing of trie images: any input is a block, with a header made to fit, that is opened, verified, read and loaded.
    Nothing may read elsewhere or go wrong, and what can be loaded must come back when it is written again. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #define PATHMAP_STATIC
 #include "../pathmap.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-typedef struct block {
-    uint8_t *data;
-    size_t len;
-} block;
-
-static void must(bool ok, const char *what) {
-    if (ok) return;
-    fprintf(stderr, "%s\n", what);
-    abort();
-}
-
-static pm_status append(void *ctx, const void *from, size_t n) {
-    block *b = ctx;
-    b->data = realloc(b->data, b->len + n);
-    must(b->data != NULL, "no memory");
-    memcpy(b->data + b->len, from, n);
-    b->len += n;
-    return PM_OK;
-}
+#include "fuzz.h"
 
 /* A zipper's walks, as long as they are not absurdly long. */
 static void walk(const pm_image *image, size_t i, const pm_image_reading *reading) {
@@ -50,7 +27,7 @@ static void walk(const pm_image *image, size_t i, const pm_image_reading *readin
 
 /* What was loaded, written again and loaded again, is the same. */
 static void write_again(const pm_map *maps, size_t n, const pm_image_reading *reading) {
-    block b = {NULL, 0};
+    block b = {NULL, 0, 0};
     pm_image image;
     pm_map again[4];
     must(pm_image_write(maps, n, append, &b, NULL, NULL, NULL) == PM_OK, "cannot be written");

@@ -1,32 +1,9 @@
 /* Fuzzing of patch streams: any input, with a header and a checksum made to fit, is read. Nothing may go wrong; what
    can be read is written again to the same bytes, and makes a sound map. Byte 12 chooses the values. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #define PATHMAP_STATIC
 #include "../pathmap.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-typedef struct block {
-    uint8_t *data;
-    size_t len, at;
-} block;
-
-static void must(bool ok, const char *what) {
-    if (ok) return;
-    fprintf(stderr, "%s\n", what);
-    abort();
-}
-
-static pm_status append(void *ctx, const void *from, size_t n) {
-    block *b = ctx;
-    b->data = realloc(b->data, b->len + n);
-    must(b->data != NULL, "no memory");
-    memcpy(b->data + b->len, from, n);
-    b->len += n;
-    return PM_OK;
-}
+#include "fuzz.h"
 
 static pm_status take(void *ctx, void *to, size_t n, size_t *got) {
     block *b = ctx;

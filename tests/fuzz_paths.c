@@ -1,23 +1,14 @@
 /* Fuzzing of path files: any input is a plain stream. What is read must be what is written again, sorted; what is
    refused must have a place. Compressed streams come to the same reader, behind zlib's. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #define PATHMAP_STATIC
 #include "../pathmap.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 typedef struct input {
     const uint8_t *data;
     size_t left, step;
 } input;
-
-static void must(bool ok, const char *what) {
-    if (ok) return;
-    fprintf(stderr, "%s\n", what);
-    abort();
-}
 
 static pm_status take(void *ctx, void *to, size_t n, size_t *got) {
     input *in = ctx;

@@ -1,40 +1,13 @@
 /* Fuzzing of stores: any input is a store, three quarters of them with sums made to fit. It is opened, verified, read,
    loaded, committed to and compacted. Nothing may read elsewhere or go wrong; what verifies can be read, what was
    committed is there afterwards, and what was kept verifies. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#define PATHMAP_IMPLEMENTATION
 #define PATHMAP_STATIC
 #include "../pathmap.h"
 
 #define CHECK_NO_MAIN
 #include "check.h"
 #include "disks.h"
-
-enum { RECORD = PM__DURABLE_RECORD, HEADER = PM__DURABLE_HEADER };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool ok, const char *what) {
-    if (ok) return;
-    fprintf(stderr, "%s\n", what);
-    abort();
-}
-
-/* The same as for an input that has a header and an end of its own. */
-static void mend_sums(uint8_t *data, size_t size) {
-    uint64_t id[2] = {pm__load64le(data + 16), pm__load64le(data + 24)}, at = size - RECORD;
-    for (;;) {
-        uint64_t before = pm__load64le(data + at + 24), begin = before ? before + RECORD : HEADER;
-        if (before > at || begin > at) return;
-        pm__sum sum = pm__durable_sum(id);
-        pm__durable_sum_in(&sum, data + begin, (size_t)(at - begin));
-        pm__durable_seal(id, &sum, data + at);
-        if (!before || before + RECORD > at || before % 8 || before < HEADER) return;
-        at = before;
-    }
-}
+#include "fuzz.h"
 
 static bool keep_odd(void *ctx, const pm_commit *v) {
     (void)ctx;
@@ -78,9 +51,9 @@ static void commit_more(pm_store *s) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    if (size < HEADER + RECORD || size > DISK_CAP / 4) return 0;
+    if (size < PM__DURABLE_HEADER + PM__DURABLE_RECORD || size > DISK_CAP / 4) return 0;
     disk d = disk_with("s", data, size);
-    if (data[size - 1] % 4) mend_sums(d.inodes[0].data, size);
+    if (data[size - 1] % 4) disk_mend_sums(d.inodes[0].data, size);
     pm_files files = disk_files(&d, data[size - 1] % 2 != 0);
     pm_store_options how = {.files = &files};
     pm_store *s = NULL;

@@ -15,7 +15,7 @@
 #define PM_NO_MALLOC 0
 #endif
 #ifndef PM_POOL
-#define PM_POOL !PM_NO_MALLOC
+#define PM_POOL (!PM_NO_MALLOC)
 #endif
 #ifndef PM_NO_THREADS
 #define PM_NO_THREADS 0

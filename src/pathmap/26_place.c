@@ -28,8 +28,9 @@ static PM__INLINE pm_place pm__place_root_part(const pm__line *x, unsigned i) {
 static PM__INLINE bool pm__place_in_range(const pm_place *p) { return pm__ref_kind(p->node) == PM__RANGE; }
 
 /* In a line, beyond the prefix: bytes of suffix matched. */
-static PM__INLINE unsigned pm__place_suffix(const pm_place *p, const pm__line *x) { return p->depth -
-(unsigned)x->plen; }
+static PM__INLINE unsigned pm__place_suffix(const pm_place *p, const pm__line *x) {
+    return p->depth - (unsigned)x->plen;
+}
 
 /* 1 if the first agreeing entry is a value at just this place, else 0. depth > 0. */
 static PM__INLINE unsigned pm__place_val_entry(const pm_place *p, const pm__line *x) {

@@ -230,8 +230,8 @@ static PM__INLINE void pm__edges_skip(pm__edges *a, pm__edges *b) {
     unsigned i = a->from, j = b->from;
     for (; i < a->p.hi && j < b->p.hi; h += lx[i], g += ly[j], i++, j++) {
         if (x->body[i] != y->body[j] || lx[i] != ly[j] || !pm__line_heap_equal(h, g, lx[i])) break;
+        if (pm__line_kinds_differ(x, i, y, j)) break;
         bool child = pm__line_is_child(x, i);
-        if (child != pm__line_is_child(y, j)) break;
         if (child ? *pm__line_child(x, i) != *pm__line_child(y, j) : *pm__line_val(x, i) != *pm__line_val(y, j)) break;
     }
     if (i == a->from) return;

@@ -791,7 +791,7 @@ static void pm__iter_pass_in_lines(const pm_place *p, const pm_place *q, int *i,
     for (; *i >= 0 && *j >= 0 && *i < x->n && *j < y->n; *i += back ? -1 : 1, *j += back ? -1 : 1) {
         unsigned k = (unsigned)*i, l = (unsigned)*j, len = pm__line_lens(x)[k];
         bool child = pm__line_is_child(x, k);
-        if (x->body[k] != y->body[l] || pm__line_lens(y)[l] != len || pm__line_is_child(y, l) != child) return;
+        if (x->body[k] != y->body[l] || pm__line_lens(y)[l] != len || pm__line_kinds_differ(x, k, y, l)) return;
         if (child ? *pm__line_child(x, k) != *pm__line_child(y, l) : *pm__line_val(x, k) != *pm__line_val(y, l)) return;
         const uint8_t *h = pm__line_heap(x) + pm__line_off(x, k), *g = pm__line_heap(y) + pm__line_off(y, l);
         if (!pm__line_heap_equal(h, g, len)) return;
