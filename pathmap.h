@@ -3852,6 +3852,7 @@ typedef off_t pm__off;
 #define PM__UNUSED __attribute__((unused))
 #define PM__INLINE inline __attribute__((always_inline, unused))
 #define PM__NOINLINE __attribute__((noinline, unused))
+#define PM__COLD __attribute__((noinline, cold, unused)) /* what is seldom run: small rather than fast */
 #define PM__PREFETCH(p) __builtin_prefetch((p))
 #else
 #define PM__LIKELY(c) (c)
@@ -3859,6 +3860,7 @@ typedef off_t pm__off;
 #define PM__UNUSED
 #define PM__INLINE inline
 #define PM__NOINLINE
+#define PM__COLD
 #define PM__PREFETCH(p) ((void)(p))
 #endif
 
@@ -4842,7 +4844,7 @@ static pm__chunk *pm__chunk_init(void *raw, size_t bytes) {
 }
 
 /* Takes one more chunk; chunks grow with the pool so that their number stays small. Without the lock. */
-static bool pm__pool_grow(pm_pool *pool) {
+static PM__COLD bool pm__pool_grow(pm_pool *pool) {
     const size_t least = 2 * PM__SLAB_BYTES + sizeof(pm__chunk); /* holds one slab wherever it starts */
     size_t want = PM__CHUNK_MIN;
     pm__lock_acquire(&pool->lock);
@@ -5310,7 +5312,7 @@ static pm__slab *pm__pool_find_slab(pm_pool *pool, pm__heap *heap, unsigned cls)
 
 /* Takes in whatever is empty, in all heaps; what only another thread can give is requested of it. With the pool's lock.
    */
-static void pm__pool_collect(pm_pool *pool, pm__chunk **dead) {
+static PM__COLD void pm__pool_collect(pm_pool *pool, pm__chunk **dead) {
     for (pm__heap *h = pool->heaps; h; h = h->next_in_pool) {
         pm__slab *empties = NULL;
         void *owner = pm__load_relaxed(&h->owner);
@@ -5439,7 +5441,7 @@ PM__UNUSED static void pm__mem_watch_forks(void) {
 #if !PM_NO_THREADS
 /* The end of a thread. Its variables still exist: should a later destructor use a pool again, the thread registers
    anew. */
-static void pm__mem_thread_end(void *arg) {
+static PM__COLD void pm__mem_thread_end(void *arg) {
     pm__mem_thread *self = (pm__mem_thread *)arg;
     pm__chunk *dead = NULL;
     pm__lock_acquire(&pm__mem_registry.lock);
@@ -5493,7 +5495,7 @@ static pm__heap *pm__heap_find(pm__mem_thread *self, pm_pool *pool) {
 }
 
 /* A heap for the thread; `self` NULL: a detached one. */
-static pm__heap *pm__heap_new(pm__mem_thread *self, pm_pool *pool) {
+static PM__COLD pm__heap *pm__heap_new(pm__mem_thread *self, pm_pool *pool) {
     pm__lock_acquire(&pool->lock);
     bool granted = pm__pool_reserve(pool, sizeof(pm__heap));
     pm__lock_release(&pool->lock);
@@ -5521,7 +5523,7 @@ static pm__heap *pm__heap_new(pm__mem_thread *self, pm_pool *pool) {
 }
 
 /* The calling thread's heap of a pool, found or made, and remembered for the fast path. */
-static PM__NOINLINE pm__heap *pm__heap_attach(pm_pool *pool) {
+static PM__COLD pm__heap *pm__heap_attach(pm_pool *pool) {
     pm__mem_thread *self = &pm__mem_self;
     pm__heap *heap = pm__heap_find(self, pool);
     if (!heap) heap = pm__heap_new(self, pool);
@@ -8673,7 +8675,7 @@ static PM__INLINE bool pm__build_is_tip(const pm__build *b, size_t i, size_t fro
 
 /* Where the parts of a range node of entries [lo, hi) would begin, and the last one end. Returns how many there are, or
    0: no range node is to be made. */
-static unsigned pm__build_parts(const pm__build *b, size_t lo, size_t hi, size_t from, size_t *start) {
+static PM__COLD unsigned pm__build_parts(const pm__build *b, size_t lo, size_t hi, size_t from, size_t *start) {
     const size_t room = PM__LINE_BYTES - PM__LINE_HDR - 8;
     size_t bytes = 0, suffixes = 0, tips = 0, groups = 0, in = 0, done = 0;
     unsigned n = 0;
@@ -8719,7 +8721,7 @@ static bool pm__build_range(pm__build *b, const size_t *start, unsigned n, size_
 }
 
 /* A byte or range node, where bytes stand in front, under a line that has them, and the value at their end. */
-static PM__NOINLINE bool pm__build_under(pm__build *b, const pm__build_job *j, size_t lcp, bool e) {
+static PM__COLD bool pm__build_under(pm__build *b, const pm__build_job *j, size_t lcp, bool e) {
     pm__ref *slot = j->slot;
     const pm__ent *first = &b->ents[j->lo];
     uint8_t prefix[256];
@@ -8806,24 +8808,24 @@ static PM__NOINLINE pm__ref pm__build_all(const pm__cx *cx, const uint8_t *p, si
     return 0;
 }
 
-static pm__ref pm__build_jobs(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n, size_t skip) {
-    return pm__build_all(cx, p, plen, ents, n, skip, false);
+/* The same where one line may do. */
+static PM__NOINLINE pm__ref pm__build_any(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n,
+                                          size_t skip, bool part) {
+    size_t lcp = pm__build_lcp(ents, n, skip, plen), size = pm__build_fits(cx, ents, n, plen + lcp, skip + lcp);
+    if (size) return pm__line_encode(cx, size, p, plen, ents, (unsigned)n, skip, lcp);
+    return pm__build_all(cx, p, plen, ents, n, skip, part);
 }
 
 /* Builds nodes for n > 0 sorted entries, each without its first `skip` bytes, under prefix p[0..plen), plen <= 255. An
    entry of just `skip` bytes is the value at the end of the prefix (plen > 0); one of more than PM__SUFFIX_MAX has
    all of them in one piece. The nodes take over what the payloads hold. 0: no memory, nothing held. */
 static pm__ref pm__build_nodes(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n, size_t skip) {
-    size_t lcp = pm__build_lcp(ents, n, skip, plen), size = pm__build_fits(cx, ents, n, plen + lcp, skip + lcp);
-    if (size) return pm__line_encode(cx, size, p, plen, ents, (unsigned)n, skip, lcp);
-    return pm__build_jobs(cx, p, plen, ents, n, skip);
+    return pm__build_any(cx, p, plen, ents, n, skip, false);
 }
 
 /* The same for what may become the part of a range node. */
 static pm__ref pm__build_part_nodes(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n) {
-    size_t lcp = pm__build_lcp(ents, n, 0, plen), size = pm__build_fits(cx, ents, n, plen + lcp, lcp);
-    if (size) return pm__line_encode(cx, size, p, plen, ents, (unsigned)n, 0, lcp);
-    return pm__build_all(cx, p, plen, ents, n, 0, true);
+    return pm__build_any(cx, p, plen, ents, n, 0, true);
 }
 
 /* ---- gathering ----------------------------------------------------------------------------------------------- */
@@ -9139,7 +9141,7 @@ static void pm__gather_fan_list(const pm__cx *cx, const pm__gather_few *g, const
 }
 
 /* Makes a byte node, which is unshared, a range node, where the lines below it are small. */
-static PM__NOINLINE bool pm__gather_fan(const pm__cx *cx, pm__ref *slot) {
+static PM__COLD bool pm__gather_fan(const pm__cx *cx, pm__ref *slot) {
     pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
     pm__gather_few g;
     size_t start[PM__LINE_ENTRIES + 1];
@@ -10174,7 +10176,7 @@ static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__ent 
 }
 
 /* A part of a range node is full. Returns as pm__trie_line_merge_up. */
-static PM__NOINLINE int pm__parts_full(const pm__cx *cx, const pm__above *up, pm__ref *slot, pm__ent *ents, unsigned n,
+static PM__COLD int pm__parts_full(const pm__cx *cx, const pm__above *up, pm__ref *slot, pm__ent *ents, unsigned n,
                                        unsigned pos) {
     const pm__line *u = (const pm__line *)pm__ref_ptr(*up->slot);
     if (((const pm__line *)pm__ref_ptr(*slot))->plen) return 0; /* all begin with one byte */
@@ -12312,7 +12314,7 @@ static pm__ref pm__result_build(pm__merge_run *q, pm__ent *e, unsigned n, const 
     size_t lcp = e[0].first == e[n - 1].first ? pm__build_lcp(e, n, 0, plen) : 0;
     size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(q->cx, e, n, plen + lcp, lcp);
     pm__ref r = size ? pm__line_write(q->cx, size, prefix, plen, e, n, 0, lcp, true)
-                     : pm__build_jobs(q->cx, prefix, plen, e, n, 0);
+                     : pm__build_all(q->cx, prefix, plen, e, n, 0, false);
     if (!r) {
         q->status = PM_NOMEM;
         return 0;
@@ -21613,7 +21615,7 @@ static PM__INLINE void pm__iter_first_part(pm_place *p, bool back) {
 
 /* Goes on to the root of the part of a range node after, or before, the one that the top frame is in. False: there is
    none. */
-static PM__NOINLINE bool pm__iter_other_part(pm_rz *z, bool back) {
+static PM__COLD bool pm__iter_other_part(pm_rz *z, bool back) {
     pm_frame *f = &z->frames[z->nframes - 1];
     const pm__line *x = (const pm__line *)pm__ref_ptr(pm__rz_frame_root(z, z->nframes - 1));
     unsigned i = f->place.part - 1u;

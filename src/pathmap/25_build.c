@@ -344,7 +344,7 @@ static PM__INLINE bool pm__build_is_tip(const pm__build *b, size_t i, size_t fro
 
 /* Where the parts of a range node of entries [lo, hi) would begin, and the last one end. Returns how many there are, or
    0: no range node is to be made. */
-static unsigned pm__build_parts(const pm__build *b, size_t lo, size_t hi, size_t from, size_t *start) {
+static PM__COLD unsigned pm__build_parts(const pm__build *b, size_t lo, size_t hi, size_t from, size_t *start) {
     const size_t room = PM__LINE_BYTES - PM__LINE_HDR - 8;
     size_t bytes = 0, suffixes = 0, tips = 0, groups = 0, in = 0, done = 0;
     unsigned n = 0;
@@ -390,7 +390,7 @@ static bool pm__build_range(pm__build *b, const size_t *start, unsigned n, size_
 }
 
 /* A byte or range node, where bytes stand in front, under a line that has them, and the value at their end. */
-static PM__NOINLINE bool pm__build_under(pm__build *b, const pm__build_job *j, size_t lcp, bool e) {
+static PM__COLD bool pm__build_under(pm__build *b, const pm__build_job *j, size_t lcp, bool e) {
     pm__ref *slot = j->slot;
     const pm__ent *first = &b->ents[j->lo];
     uint8_t prefix[256];
@@ -477,24 +477,24 @@ static PM__NOINLINE pm__ref pm__build_all(const pm__cx *cx, const uint8_t *p, si
     return 0;
 }
 
-static pm__ref pm__build_jobs(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n, size_t skip) {
-    return pm__build_all(cx, p, plen, ents, n, skip, false);
+/* The same where one line may do. */
+static PM__NOINLINE pm__ref pm__build_any(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n,
+                                          size_t skip, bool part) {
+    size_t lcp = pm__build_lcp(ents, n, skip, plen), size = pm__build_fits(cx, ents, n, plen + lcp, skip + lcp);
+    if (size) return pm__line_encode(cx, size, p, plen, ents, (unsigned)n, skip, lcp);
+    return pm__build_all(cx, p, plen, ents, n, skip, part);
 }
 
 /* Builds nodes for n > 0 sorted entries, each without its first `skip` bytes, under prefix p[0..plen), plen <= 255. An
    entry of just `skip` bytes is the value at the end of the prefix (plen > 0); one of more than PM__SUFFIX_MAX has
    all of them in one piece. The nodes take over what the payloads hold. 0: no memory, nothing held. */
 static pm__ref pm__build_nodes(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n, size_t skip) {
-    size_t lcp = pm__build_lcp(ents, n, skip, plen), size = pm__build_fits(cx, ents, n, plen + lcp, skip + lcp);
-    if (size) return pm__line_encode(cx, size, p, plen, ents, (unsigned)n, skip, lcp);
-    return pm__build_jobs(cx, p, plen, ents, n, skip);
+    return pm__build_any(cx, p, plen, ents, n, skip, false);
 }
 
 /* The same for what may become the part of a range node. */
 static pm__ref pm__build_part_nodes(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n) {
-    size_t lcp = pm__build_lcp(ents, n, 0, plen), size = pm__build_fits(cx, ents, n, plen + lcp, lcp);
-    if (size) return pm__line_encode(cx, size, p, plen, ents, (unsigned)n, 0, lcp);
-    return pm__build_all(cx, p, plen, ents, n, 0, true);
+    return pm__build_any(cx, p, plen, ents, n, 0, true);
 }
 
 /* ---- gathering ----------------------------------------------------------------------------------------------- */
@@ -810,7 +810,7 @@ static void pm__gather_fan_list(const pm__cx *cx, const pm__gather_few *g, const
 }
 
 /* Makes a byte node, which is unshared, a range node, where the lines below it are small. */
-static PM__NOINLINE bool pm__gather_fan(const pm__cx *cx, pm__ref *slot) {
+static PM__COLD bool pm__gather_fan(const pm__cx *cx, pm__ref *slot) {
     pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
     pm__gather_few g;
     size_t start[PM__LINE_ENTRIES + 1];

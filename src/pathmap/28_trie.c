@@ -237,7 +237,7 @@ static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__ent 
 }
 
 /* A part of a range node is full. Returns as pm__trie_line_merge_up. */
-static PM__NOINLINE int pm__parts_full(const pm__cx *cx, const pm__above *up, pm__ref *slot, pm__ent *ents, unsigned n,
+static PM__COLD int pm__parts_full(const pm__cx *cx, const pm__above *up, pm__ref *slot, pm__ent *ents, unsigned n,
                                        unsigned pos) {
     const pm__line *u = (const pm__line *)pm__ref_ptr(*up->slot);
     if (((const pm__line *)pm__ref_ptr(*slot))->plen) return 0; /* all begin with one byte */

@@ -114,7 +114,7 @@ static PM__INLINE void pm__iter_first_part(pm_place *p, bool back) {
 
 /* Goes on to the root of the part of a range node after, or before, the one that the top frame is in. False: there is
    none. */
-static PM__NOINLINE bool pm__iter_other_part(pm_rz *z, bool back) {
+static PM__COLD bool pm__iter_other_part(pm_rz *z, bool back) {
     pm_frame *f = &z->frames[z->nframes - 1];
     const pm__line *x = (const pm__line *)pm__ref_ptr(pm__rz_frame_root(z, z->nframes - 1));
     unsigned i = f->place.part - 1u;
