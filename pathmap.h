@@ -6931,8 +6931,16 @@ static PM__INLINE void pm__ref_prefetch_early(pm__ref r) {
     PM__PREFETCH((const void *)last);
     for (unsigned i = 1; i < 7; i++) pm__ref_prefetch_line(p + 64 * (uintptr_t)i, last);
 }
+
+/* The same for a line that shares its location with others: few of them take less than six lines of memory. */
+static PM__INLINE void pm__ref_prefetch_part(pm__ref r) {
+    uintptr_t p = (uintptr_t)pm__ref_ptr(r);
+    PM__PREFETCH((const void *)(p + 64 * (uintptr_t)(r >> 60)));
+    for (unsigned i = 0; i < 6; i++) PM__PREFETCH((const void *)(p + 64 * (uintptr_t)i));
+}
 #else
 static PM__INLINE void pm__ref_prefetch_early(pm__ref r) { pm__ref_prefetch(r); }
+static PM__INLINE void pm__ref_prefetch_part(pm__ref r) { pm__ref_prefetch(r); }
 #endif
 
 static PM__INLINE void pm__ref_retain(pm__ref r) {
@@ -10296,7 +10304,7 @@ static PM__INLINE const pm_val *pm__trie_get_from(pm__ref r, const uint8_t *s, c
                 continue;
             }
             r = *pm__line_part((const pm__line *)node, *s);
-            pm__ref_prefetch_early(r); /* parts are of any size: measured, 0.8 of the time of a loop, in the cache */
+            pm__ref_prefetch_part(r);
             node = pm__ref_ptr(r);
             if (PM__UNLIKELY(pm__ref_kind(r) != PM__LINE)) continue;
         }
@@ -10728,7 +10736,7 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
     pm__key_room room;
     pm__put p = pm__put_begin(slot, pm__ent_key_start(s, len, &room), len);
     do {
-        if (p.up.range) pm__ref_prefetch_early(*p.slot);
+        if (p.up.range) pm__ref_prefetch_part(*p.slot);
         else pm__ref_prefetch(*p.slot);
     } while (pm__put_step(cx, &p, child));
     return pm__put_end(cx, &p, child, pay, old, NULL);

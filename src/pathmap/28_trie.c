@@ -357,7 +357,7 @@ static PM__INLINE const pm_val *pm__trie_get_from(pm__ref r, const uint8_t *s, c
                 continue;
             }
             r = *pm__line_part((const pm__line *)node, *s);
-            pm__ref_prefetch_early(r); /* parts are of any size: measured, 0.8 of the time of a loop, in the cache */
+            pm__ref_prefetch_part(r);
             node = pm__ref_ptr(r);
             if (PM__UNLIKELY(pm__ref_kind(r) != PM__LINE)) continue;
         }
@@ -789,7 +789,7 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
     pm__key_room room;
     pm__put p = pm__put_begin(slot, pm__ent_key_start(s, len, &room), len);
     do {
-        if (p.up.range) pm__ref_prefetch_early(*p.slot);
+        if (p.up.range) pm__ref_prefetch_part(*p.slot);
         else pm__ref_prefetch(*p.slot);
     } while (pm__put_step(cx, &p, child));
     return pm__put_end(cx, &p, child, pay, old, NULL);
