@@ -125,6 +125,13 @@ static PM__INLINE bool pm__rz_begin(pm_rz *z) {
     return z->nframes || pm__rz_push(z, pm__place_root(z->top), 0);
 }
 
+/* The root of the node that frame i is in, or of the range node of which it is a part. */
+static PM__INLINE pm__ref pm__rz_frame_root(const pm_rz *z, size_t i) {
+    pm__ref root = z->top;
+    if (i) (void)pm__place_child(&z->frames[i - 1].place, &root);
+    return root;
+}
+
 /* The place that exist_len stands for. */
 static PM__INLINE pm_place pm__rz_place(const pm_rz *z) {
     pm__rz_use(z);
@@ -183,12 +190,16 @@ static bool pm__rz_run_down(pm_rz *z, pm__ref *node) {
     size_t at = z->exist_len;
     bool ok = true;
     while (r && at < z->len) {
-        const void *x = pm__ref_ptr(r);
-        pm_place p = {r, 0, 0, 0, 0};
+        pm_place p = {r, 0, 0, 0, 0, 0};
         pm__ref_prefetch(r);
-        if (!(pm__ref_kind(r) == PM__LINE
-                  ? pm__rz_through_line(&p, (const pm__line *)x, z->path + at, z->len - at, &child)
-                  : pm__rz_through_byte(&p, (const pm__byte *)x, z->path[at], &child)))
+        if (PM__UNLIKELY(pm__place_in_range(&p))) {
+            const unsigned i = pm__line_part_index(pm__place_line(&p), z->path[at]);
+            p.node = *pm__line_part_at(pm__place_line(&p), i), p.part = (uint8_t)(i + 1);
+            pm__ref_prefetch_early(p.node);
+        }
+        if (!(pm__place_in_line(&p)
+                  ? pm__rz_through_line(&p, pm__place_line(&p), z->path + at, z->len - at, &child)
+                  : pm__rz_through_byte(&p, pm__place_byte(&p), z->path[at], &child)))
             break;
         if (!(ok = pm__rz_push(z, p, at))) break;
         at += p.depth;
@@ -201,12 +212,19 @@ static bool pm__rz_run_down(pm_rz *z, pm__ref *node) {
 
 /* Follows the path from the root of a node that it does not go through. Returns how many bytes exist. */
 static size_t pm__rz_into(pm_place *p, const uint8_t *s, size_t left) {
-    const pm__line *x = pm__place_line(p);
-    if (!pm__place_in_line(p)) return 0;
-    if (left <= x->plen || !pm__line_in_prefix(x, s, left)) return pm__place_down(p, s, left);
-    size_t n = pm__place_seek_missed(p, x, s + x->plen, left - x->plen);
-    if (!n) p->depth = x->plen;
-    return x->plen + n;
+    pm_place q = *p;
+    if (pm__place_in_range(p)) q = pm__place_root_part(pm__place_line(p), pm__line_part_index(pm__place_line(p), *s));
+    if (!pm__place_in_line(&q)) return 0;
+    const pm__line *x = pm__place_line(&q);
+    size_t n = x->plen;
+    if (left <= n || !pm__line_in_prefix(x, s, left)) {
+        n = pm__place_down(&q, s, left);
+    } else {
+        q.depth = x->plen;
+        n += pm__place_seek_missed(&q, x, s + n, left - n);
+    }
+    if (n) *p = q;
+    return n;
 }
 
 /* Follows the path from exist_len on as far as it exists. On failure exist_len is where it got to. */
@@ -850,7 +868,8 @@ static void pm__rz_cut_to(pm_rz *z, size_t len) {
     z->exist_len = len;
     while (z->nframes > 1 && z->frames[z->nframes - 1].base >= len) z->nframes--;
     pm_frame *f = &z->frames[z->nframes - 1];
-    if (f->base + f->place.depth > len) pm__place_widen(&f->place, z->path + f->base, len - f->base);
+    if (len == f->base) f->place = pm__place_root(pm__rz_frame_root(z, z->nframes - 1));
+    else if (f->base + f->place.depth > len) pm__place_widen(&f->place, z->path + f->base, len - f->base);
 }
 
 PM_API void pm_rz_reset(pm_rz *z) {
@@ -1008,6 +1027,7 @@ PM_API bool pm_rz_descend_last_byte(pm_rz *z) {
 
 /* The bytes below a place, entered, up to the first value or fork, as far as its node shows them. */
 static size_t pm__rz_place_run(const pm_place *p, const uint8_t **s, uint8_t *one) {
+    if (pm__place_in_range(p)) return 0; /* its parts begin with other bytes */
     if (!pm__place_in_line(p)) {
         pm_mask m = pm__byte_mask(pm__place_byte(p));
         if (pm_mask_count(&m) != 1) return 0;

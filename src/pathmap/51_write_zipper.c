@@ -349,20 +349,31 @@ static pm_val *pm__wz_slot(const pm_wz *w) {
     if (!v) return NULL;
     for (size_t i = 0; z->len && i < z->nframes; i++) {
         const pm_place *p = &z->frames[i].place;
-        if (!pm__ref_is_unique(p->node)) return NULL;
+        if (!pm__ref_is_unique(p->node) || !pm__ref_is_unique(pm__rz_frame_root(z, i))) return NULL;
         if (i + 1 == z->nframes || pm__ref_kind(p->node) != PM__WIDE) continue;
         if (!pm__ref_count_is_one(&pm__byte_block(pm__place_byte(p), p->lo >> 4)->rc)) return NULL;
     }
     return (pm_val *)(uintptr_t)v;
 }
 
-/* The slot that the node of frame i hangs from, or that of the node below the last frame; all nodes above it are
-   unshared. NULL: no memory. */
+/* The slot of the root of frame i's node, or of the node below the last frame; all nodes above it are unshared. NULL: no
+   memory. */
 static pm__ref *pm__wz_slot_of(const pm_wz *w, const pm__cx *cx, size_t i) {
     if (i == 0) return &w->map->root;
     const pm_place *p = &w->cursor.frames[i - 1].place;
     if (pm__place_in_line(p)) return pm__line_child(pm__place_line(p), p->hi - 1u);
     return pm__byte_child_mut(cx, (pm__byte *)pm__ref_ptr(p->node), p->lo);
+}
+
+/* The range node that frame i's node is a part of; 0: of none. */
+static pm__ref pm__wz_range_of(const pm_wz *w, size_t i) {
+    if (PM__LIKELY(!w->cursor.frames[i].place.part)) return 0;
+    return i ? pm__rz_frame_root(&w->cursor, i) : w->map->root;
+}
+
+static bool pm__wz_is_owned(const pm_wz *w, size_t i) {
+    pm__ref range = pm__wz_range_of(w, i), node = w->cursor.frames[i].place.node;
+    return node && pm__ref_is_unique(node) && (!range || pm__ref_is_unique(range));
 }
 
 /* How many of the cursor's frames a write may begin below: their nodes are unshared, and lead on to the focus. */
@@ -371,8 +382,17 @@ static size_t pm__wz_finger(const pm_wz *w) {
     pm__ref child;
     size_t n = z->nframes, i = 0;
     if (n && !(z->len > z->exist_len && pm__place_child(&z->frames[n - 1].place, &child) && child)) n--;
-    while (i < n && pm__ref_is_unique(z->frames[i].place.node)) i++;
+    while (i < n && pm__wz_is_owned(w, i)) i++;
     return i;
+}
+
+/* The slot of frame i's node itself, a part of the range node in the slot of its root or not, and how a walk comes
+   there from that range node. */
+static pm__ref *pm__wz_part_of(const pm_wz *w, size_t i, pm__ref *root, pm__above *up) {
+    const unsigned part = w->cursor.frames[i].place.part;
+    if (!part || !root) return root;
+    up->slot = root, up->i = part - 1u, up->range = true;
+    return pm__line_part_at((const pm__line *)pm__ref_ptr(*root), part - 1u);
 }
 
 /* Before which entry of the last frame's line, where the path leaves it behind the prefix, one for the focus goes; or
@@ -398,9 +418,9 @@ static pm_status pm__wz_put(pm_wz *w, const pm__cx *cx, pm_val val, pm_opt *old)
     size_t n = pm__wz_finger(w), base = n ? z->frames[n - 1].base + z->frames[n - 1].place.depth : 0;
     const size_t len = z->len - base;
     pm__key_room room;
-    pm__above up = {NULL, 0};
+    pm__above up = {NULL, 0, false}, range;
     if (n && pm__place_in_line(&z->frames[n - 1].place)) {
-        up.slot = pm__wz_slot_of(w, cx, n - 1);
+        up.slot = pm__wz_part_of(w, n - 1, pm__wz_slot_of(w, cx, n - 1), &range);
         up.i = z->frames[n - 1].place.hi - 1u;
         if (!up.slot) return PM_NOMEM;
     }
@@ -408,7 +428,8 @@ static pm_status pm__wz_put(pm_wz *w, const pm__cx *cx, pm_val val, pm_opt *old)
     if (!p.slot) return PM_NOMEM;
     p.s = pm__ent_key_start(z->path + base, len, &room);
     p.up = up;
-    if (n + 1 == z->nframes) p.before = pm__wz_before(z);
+    if (n + 1 == z->nframes && pm__wz_is_owned(w, n) && (p.before = pm__wz_before(z)) >= 0)
+        p.slot = pm__wz_part_of(w, n, p.slot, &p.up);
     while (p.before < 0 && pm__put_step(cx, &p, false)) continue;
     bool ok = pm__put_end(cx, &p, false, val, old, NULL);
     if (up.slot && *up.slot != z->frames[n - 1].place.node) n--; /* it has taken in what was below */

@@ -231,6 +231,7 @@ static bool pm__fold_forks(pm__ref r) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
         return !x->plen && x->body[0] != x->body[x->n - 1];
     }
+    if (pm__ref_kind(r) == PM__RANGE) return true;
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
     return pm__byte_next(x, (unsigned)pm__byte_next(x, 0) + 1) >= 0;
 }
