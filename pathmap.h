@@ -22288,6 +22288,8 @@ static PM__INLINE bool pm__iter_in_shared(const pm_rz *a, const pm_rz *b, size_t
         if (f->place.node != g->place.node || f->base + b->root_len != g->base + a->root_len) break;
         size_t above = f->base < a->root_len ? a->root_len - f->base : 0;
         if (above && memcmp(a->path + f->base, b->path + g->base, above) != 0) break;
+        if (PM__UNLIKELY(f->place.part | g->place.part) && !above) /* what begins with this byte is in the part */
+            above = pm__rz_frame_root(a, i - 1) != pm__rz_frame_root(b, j - 1);
         *at = f->base + above - a->root_len;
     }
     return *at < a->len - a->root_len;
@@ -24404,7 +24406,8 @@ static int pm__fold_values(void *ctx, const pm__byte *x, size_t base, pm__walk_a
         int s = pm__fold_leaf(w, pm__byte_val(x, (uint8_t)c), end, end);
         if (s != PM_OK) return s;
     }
-    pm__fold_top(w)->mask = mask, pm__fold_top(w)->n = x->nv;
+    pm__fold_stop *top = pm__fold_top(w); /* other parts of a range node may have been before */
+    top->mask = pm_mask_or(top->mask, mask), top->n += x->nv;
     return pm__fold_settle(w, pm__fold_low(w, after, end));
 }
 
