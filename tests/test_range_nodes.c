@@ -201,3 +201,32 @@ TEST(algebra_of_unlike_sizes) {
     pm_drop(&few);
     pm_drop(&mid);
 }
+
+/* What a subtracting view shows of two maps that have most parts in common: one value, wherever it lies. */
+TEST(views_pass_over_parts_in_common) {
+    make_keys(11, false);
+    pm_map a = some(0, 400, 1);
+    CHECK(sound(&a).range_nodes);
+    for (unsigned i = 0; i < 400; i += 7) {
+        pm_map b = pm_clone(&a);
+        pm_opt old;
+        pm_rz za, zb, z;
+        size_t len;
+        CHECK_OK(pm_remove(&b, key[i], LEN, PM_PRUNE, &old));
+        CHECK_OK(pm_rz_open(&a, "", 0, &za));
+        CHECK_OK(pm_rz_open(&b, "", 0, &zb));
+        CHECK_OK(pm_view_subtract(&za, &zb, &z));
+        CHECK(pm_rz_to_next_val(&z));
+        const uint8_t *path = pm_rz_path(&z, &len);
+        CHECK_MEM_EQ(path, len, key[i], LEN);
+        CHECK(!pm_rz_to_next_val(&z));
+        CHECK(pm_rz_to_last_val(&z));
+        path = pm_rz_path(&z, &len);
+        CHECK_MEM_EQ(path, len, key[i], LEN);
+        pm_rz_drop(&z);
+        pm_rz_drop(&za);
+        pm_rz_drop(&zb);
+        pm_drop(&b);
+    }
+    pm_drop(&a);
+}

@@ -779,6 +779,8 @@ static PM__INLINE bool pm__iter_in_shared(const pm_rz *a, const pm_rz *b, size_t
         if (f->place.node != g->place.node || f->base + b->root_len != g->base + a->root_len) break;
         size_t above = f->base < a->root_len ? a->root_len - f->base : 0;
         if (above && memcmp(a->path + f->base, b->path + g->base, above) != 0) break;
+        if (PM__UNLIKELY(f->place.part | g->place.part) && !above) /* what begins with this byte is in the part */
+            above = pm__rz_frame_root(a, i - 1) != pm__rz_frame_root(b, j - 1);
         *at = f->base + above - a->root_len;
     }
     return *at < a->len - a->root_len;
