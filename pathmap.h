@@ -31174,12 +31174,14 @@ PM_API pm_status pm_get_sharing(const pm_map *const *maps, size_t n, pm_sharing 
    old map and the new one tells, in order, at which ends something differs, without visiting what they share
    (41_diff.c). Of each such end the records on the way are opened:
 
-       frames    root    "ca"    "cart"      each a location of the new version, with its entries so far
-       entries   b c s   r t     e s
+       frames    root    "ca"    "cart"      each a location of the new version
+       entries   c       r       e s         those that changed
+       records   b c s   r t     e t         those of the old version
 
-   A change is made in the frame of its location. When the next one lies elsewhere, the frames that are not on its way
-   are closed, deepest first: the entries become a record, or are put into one that is shorter; the entry that leads to
-   that goes into the frame above. What only the new map has is folded as for an image, once for all its parts, so what
+   A frame has the entries that are new, and the record of the old ones. When the next change lies elsewhere, the frames
+   that are not on its way are closed, deepest first: new and old entries become a record, or are put into one that is
+   shorter; the entry that leads to that goes into the frame above. Old entries are copied as they stand, but for how far
+   before the record things lie. What only the new map has is folded as for an image, once for all its parts, so what
    these share is stored once. What only the old one has is left out.
 
    Where much is shared, pairs of old and new nodes may be many more than nodes. So if a commit becomes larger than all
@@ -31187,12 +31189,12 @@ PM_API pm_status pm_get_sharing(const pm_map *const *maps, size_t n, pm_sharing 
 
 typedef struct pm__commit_frame {
     size_t depth; /* bytes of path to the location */
-    size_t first; /* of its entries */
+    size_t first; /* of its new entries, and how many there are */
     unsigned n;
     bool has_val, keep; /* keep: a dangling location */
     pm_val val;         /* as in an edge */
     uint64_t len;
-    size_t child; /* the record that holds its entries, as long as there was no need to open it; 0: none */
+    size_t child; /* the record of its old entries; 0: none */
 } pm__commit_frame;
 
 typedef struct pm__commit_work {
@@ -31206,8 +31208,10 @@ typedef struct pm__commit_work {
 } pm__commit_work;
 
 enum {
-    PM__COMMIT_BEFORE = 8,     /* the window begins before the commit, so that no record is at its place 0 */
-    PM__COMMIT_SPARE = 1 << 20 /* a commit may be so much larger than all others together */
+    PM__COMMIT_BEFORE = 8,      /* the window begins before the commit, so that no record is at its place 0 */
+    PM__COMMIT_SPARE = 1 << 20, /* a commit may be so much larger than all others together */
+    PM__COMMIT_GONE = 255,      /* length of run of a new entry: there is none any more */
+    PM__COMMIT_ENTRY = 128      /* no entry has more bytes: 2, a run, two numbers, an overhang of 16 */
 };
 
 static bool pm__commit_stop(pm__commit_work *w, pm_status s) {
@@ -31224,22 +31228,12 @@ static PM__INLINE pm__imgout_edge *pm__commit_edge(const pm__commit_work *w, siz
     return (pm__imgout_edge *)pm__list_at(&w->edges, i);
 }
 
-/* ---- entries ----------------------------------------------------------------------------------------------------- */
+/* ---- new entries -------------------------------------------------------------------------------------------------- */
 
-/* The first entry of the lowest frame whose byte is b or greater. */
-static PM__INLINE unsigned pm__commit_find(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b) {
-    unsigned lo = 0, n = f->n;
-    while (n) {
-        unsigned half = n / 2;
-        bool right = w->bytes.data[f->first + lo + half] < b;
-        lo = right ? lo + half + 1 : lo;
-        n = right ? n - half - 1 : half;
-    }
-    return lo;
-}
-
+/* Finds the first new entry of a frame, the lowest one, whose byte is b or greater. True: it is b. */
 static bool pm__commit_has(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b, unsigned *i) {
-    *i = pm__commit_find(w, f, b);
+    *i = 0;
+    while (*i < f->n && w->bytes.data[f->first + *i] < b) ++*i;
     return *i < f->n && w->bytes.data[f->first + *i] == b;
 }
 
@@ -31259,14 +31253,11 @@ static bool pm__commit_put(pm__commit_work *w, uint8_t b, const pm__imgout_edge 
     return true;
 }
 
-static void pm__commit_remove(pm__commit_work *w, uint8_t b) {
-    pm__commit_frame *f = pm__commit_top(w);
-    unsigned i;
-    if (!pm__commit_has(w, f, b, &i)) return;
-    size_t at = f->first + i, behind = f->n - i - 1;
-    memmove(w->bytes.data + at, w->bytes.data + at + 1, behind);
-    memmove(pm__commit_edge(w, at), pm__commit_edge(w, at + 1), behind * sizeof(pm__imgout_edge));
-    w->edges.used--, w->bytes.used--, f->n--;
+static bool pm__commit_remove(pm__commit_work *w, uint8_t b) {
+    pm__imgout_edge none;
+    memset(&none, 0, sizeof none);
+    none.run_len = PM__COMMIT_GONE;
+    return pm__commit_put(w, b, &none);
 }
 
 static void pm__commit_clear(pm__commit_work *w) {
@@ -31276,6 +31267,8 @@ static void pm__commit_clear(pm__commit_work *w) {
     f->child = 0;
 }
 
+/* ---- old entries -------------------------------------------------------------------------------------------------- */
+
 /* The image that a record stands in: the old version, or what this commit has made, where places count from *base.
    NULL: none has it. */
 static const pm_image *pm__commit_image(const pm__commit_work *w, size_t record, size_t *base) {
@@ -31284,12 +31277,22 @@ static const pm_image *pm__commit_image(const pm__commit_work *w, size_t record,
     return made ? &w->out.image : w->old;
 }
 
+/* Looks at the record of a frame's old entries; r->n is 0 if it has none. Its bytes may be out of order. */
+static bool pm__commit_old(pm__commit_work *w, const pm__commit_frame *f, pm__image_record *r, const pm_image **m,
+                           size_t *base) {
+    memset(r, 0, sizeof *r);
+    *m = NULL;
+    if (!f->child) return true;
+    *m = pm__commit_image(w, f->child, base);
+    return (*m && pm__image_record_at(*m, f->child - *base, r)) || pm__commit_stop(w, PM_CORRUPT);
+}
+
 /* Makes an edge of an entry. */
 static bool pm__commit_decode(pm__commit_work *w, const pm_image *m, size_t base, const pm__image_entry *e,
                               pm__imgout_edge *out) {
     size_t where, len, end;
+    memset(out, 0, sizeof *out);
     out->val = e->val;
-    out->len = 0;
     if (e->has_val && m->kind == PM_IMAGE_BYTES) {
         if (!pm__image_string(m, (size_t)e->val, &where, &len, &end)) return pm__commit_stop(w, PM_CORRUPT);
         out->val = where + base, out->len = len;
@@ -31301,25 +31304,218 @@ static bool pm__commit_decode(pm__commit_work *w, const pm_image *m, size_t base
     return true;
 }
 
-/* Brings the lowest frame's entries in. */
-static bool pm__commit_open(pm__commit_work *w) {
-    pm__commit_frame *f = pm__commit_top(w);
+/* Finds the entry of the lowest frame that begins with b, among the new ones, then the old ones. *out is one that is
+   gone if there is none. */
+static bool pm__commit_get(pm__commit_work *w, uint8_t b, pm__imgout_edge *out) {
+    const pm__commit_frame *f = pm__commit_top(w);
     pm__image_record r;
     pm__image_entry e;
+    const pm_image *m;
     size_t base;
-    if (!f->child) return true;
-    const pm_image *m = pm__commit_image(w, f->child, &base);
-    if (!m || !pm__image_record_at(m, f->child - base, &r)) return pm__commit_stop(w, PM_CORRUPT);
-    if (!pm__list_room(&w->edges, r.n) || !pm__list_put(&w->bytes, r.bytes, r.n)) return pm__commit_stop(w, PM_NOMEM);
-    size_t next = r.first;
-    for (unsigned i = 0; i < r.n; i++, next = e.end) {
-        if ((i && r.bytes[i - 1] >= r.bytes[i]) || !pm__image_entry_at(m, &r, next, &e))
-            return pm__commit_stop(w, PM_CORRUPT);
-        if (!pm__commit_decode(w, m, base, &e, pm__commit_edge(w, w->edges.used++))) return false;
+    unsigned i;
+    out->run_len = PM__COMMIT_GONE;
+    if (pm__commit_has(w, f, b, &i)) {
+        *out = *pm__commit_edge(w, f->first + i);
+        return true;
     }
-    f->n = r.n;
-    f->child = 0;
+    if (!pm__commit_old(w, f, &r, &m, &base)) return false;
+    if (!r.n) return true;
+    if (!pm__image_find(&r, b, &i)) return pm__commit_stop(w, PM_CORRUPT);
+    if (i == r.n || r.bytes[i] != b) return true;
+    if (!pm__image_entry_nth(m, &r, i, &e)) return pm__commit_stop(w, PM_CORRUPT);
+    return pm__commit_decode(w, m, base, &e, out);
+}
+
+/* ---- old and new entries ------------------------------------------------------------------------------------------ */
+
+/* A record of a frame's old and new entries, as it is being made. */
+typedef struct pm__commit_mix {
+    pm__image_record old;
+    const pm_image *m; /* it stands there; NULL: there are none */
+    size_t base;
+    size_t next;            /* where the next old entry begins */
+    unsigned taken, put;    /* old entries that were copied, entries that are there */
+    uint8_t *begin, *index; /* of the new record, of the places of its groups */
+    uint8_t *first, *to;    /* its first entry, and the next one */
+    size_t at;              /* the record's place */
+} pm__commit_mix;
+
+/* Whether a frame has an old entry that begins with b; *i: how many begin with less. */
+static bool pm__commit_replaces(pm__commit_work *w, const pm__image_record *r, uint8_t b, unsigned *i) {
+    *i = 0;
+    if (r->n && !pm__image_find(r, b, i)) (void)pm__commit_stop(w, PM_CORRUPT);
+    return *i < r->n && r->bytes[*i] == b;
+}
+
+/* How many entries a frame has. */
+static unsigned pm__commit_total(pm__commit_work *w, const pm__commit_frame *f, const pm__image_record *r) {
+    unsigned n = r->n, i;
+    for (size_t k = f->first; k < f->first + f->n; k++) {
+        bool gone = pm__commit_edge(w, k)->run_len == PM__COMMIT_GONE;
+        if (pm__commit_replaces(w, r, w->bytes.data[k], &i)) n -= gone;
+        else n += !gone;
+    }
+    return n;
+}
+
+/* Reads a number of at most 8 bytes, and 8 bytes in any case. Returns how many it has; 0: more. */
+static PM__INLINE size_t pm__commit_number(const uint8_t *s, uint64_t *v) {
+    uint64_t x = pm__load64le(s), ends = ~x & 0x8080808080808080u, end = ends & (0 - ends);
+    if (!ends) return 0;
+    x &= ((end << 1) - 1) & 0x7F7F7F7F7F7F7F7Fu;
+    x = (x & 0x007F007F007F007Fu) | (x & 0x7F007F007F007F00u) >> 1;
+    x = (x & 0x00003FFF00003FFFu) | (x & 0x3FFF00003FFF0000u) >> 2;
+    *v = (x & 0x000000000FFFFFFFu) | (x & 0x0FFFFFFF00000000u) >> 4;
+    return pm__ctz64(end) / 8 + 1;
+}
+
+/* Writes a number that has at most 8 bytes, and 8 bytes in any case. */
+static PM__INLINE size_t pm__commit_number_put(uint8_t *to, uint64_t v) {
+    unsigned n = (63 - pm__clz64(v | 1)) / 7;
+    v = (v & 0x000000000FFFFFFFu) | (v & 0x00FFFFFFF0000000u) << 4;
+    v = (v & 0x00003FFF00003FFFu) | (v & 0x0FFFC0000FFFC000u) << 2;
+    v = (v & 0x007F007F007F007Fu) | (v & 0x3F803F803F803F80u) << 1;
+    pm__store64le(to, v | (0x8080808080808080u & (((uint64_t)1 << 8 * n) - 1)));
+    return n + 1;
+}
+
+/* Copies how far before `from` something lies, which is now to lie before `at`; *s and x->to go on. `most`: so far it
+   may be. */
+static PM__INLINE bool pm__commit_back(pm__commit_mix *x, const uint8_t **s, size_t from, size_t at, size_t most) {
+    uint64_t v = 0;
+    size_t n = pm__commit_number(*s, &v), far = at - (from + x->base);
+    if (!n || !v || v > most || (uint64_t)far + v >= (uint64_t)1 << 56) return false;
+    *s += n;
+    x->to += pm__commit_number_put(x->to, far + v);
     return true;
+}
+
+/* Copies n bytes, and up to 15 more. */
+static PM__INLINE void pm__commit_move(pm__commit_mix *x, const uint8_t *s, size_t n) {
+    for (size_t i = 0; i < n; i += 16) memmove(x->to + i, s + i, 16);
+    x->to += n;
+}
+
+/* Copies the description of a string. */
+static bool pm__commit_string(pm__commit_mix *x, const uint8_t **s) {
+    size_t from = (size_t)(*s - x->m->data), at = x->at + (size_t)(x->to - x->begin), n;
+    uint64_t len = 0;
+    n = pm__commit_number(*s, &len);
+    if (!n || len > PM__LEN_MAX) return false;
+    pm__commit_move(x, *s, n);
+    *s += n;
+    const uint8_t *back = *s;
+    uint64_t v;
+    if (!len) return true;
+    return pm__commit_back(x, s, from, at, from - x->m->start) && pm__commit_number(back, &v) && len <= v;
+}
+
+/* Copies the next old entry as it stands, but for how far before it things lie. At least PM__COMMIT_ENTRY bytes behind
+   any place in an image can be read: a version is followed by its commit record, and a window has room. */
+static PM__INLINE bool pm__commit_copy_one(pm__commit_mix *x) {
+    const pm_image *m = x->m;
+    const uint8_t *from = m->data + x->next, *s = from;
+    if (x->next >= m->size) return false;
+    uint8_t head = *s++;
+    size_t run = head & PM__IMAGE_LONG, n = 1;
+    if (run == PM__IMAGE_LONG) run += *s++;
+    if (run > PM__IMAGE_RUN || head & ~(PM__IMAGE_LONG | PM__IMAGE_HAS_VAL | PM__IMAGE_HAS_CHILD)) return false;
+    s += run;
+    if (head & PM__IMAGE_HAS_VAL && m->kind == PM_IMAGE_WORDS) {
+        uint64_t ends = ~pm__load64le(s) & 0x8080808080808080u;
+        if (ends) n = pm__ctz64(ends) / 8 + 1;
+        else if (s[8] < 128) n = 9;
+        else if (s[9] < 2) n = 10;
+        else return false;
+        s += n;
+    }
+    pm__commit_move(x, from, (size_t)(s - from));
+    if (head & PM__IMAGE_HAS_VAL && m->kind == PM_IMAGE_BYTES && !pm__commit_string(x, &s)) return false;
+    if (head & PM__IMAGE_HAS_CHILD && !pm__commit_back(x, &s, x->old.at, x->at, x->old.at - m->start)) return false;
+    x->next = (size_t)(s - m->data);
+    return x->next <= m->size;
+}
+
+/* An entry with this first byte comes next. False: it should not. */
+static PM__INLINE bool pm__commit_mark(pm__commit_mix *x, uint8_t b) {
+    unsigned i = x->put++;
+    if (i && i % PM__IMAGE_GROUP == 0) {
+        uint8_t *to = x->index + 2 * (i / PM__IMAGE_GROUP - 1);
+        to[0] = (uint8_t)(x->to - x->first);
+        to[1] = (uint8_t)((x->to - x->first) >> 8);
+    }
+    x->begin[1 + i] = b;
+    return !i || x->begin[i] < b;
+}
+
+/* Copies old entries up to one. */
+static bool pm__commit_copy(pm__commit_mix *x, unsigned upto) {
+    for (; x->taken < upto; x->taken++)
+        if (!pm__commit_mark(x, x->old.bytes[x->taken]) || !pm__commit_copy_one(x)) return false;
+    return true;
+}
+
+/* Puts a new entry in, in the place of the old one that begins with the same byte. */
+static bool pm__commit_take(pm__commit_work *w, pm__commit_mix *x, uint8_t b, const pm__imgout_edge *e) {
+    unsigned upto;
+    bool replaces = pm__commit_replaces(w, &x->old, b, &upto);
+    if (w->status != PM_OK || !pm__commit_copy(x, upto)) return false;
+    uint8_t *to = x->to;
+    if (replaces && !pm__commit_copy_one(x)) return false;
+    x->taken += replaces;
+    x->to = to; /* what was copied is written over */
+    if (e->run_len == PM__COMMIT_GONE) return true;
+    if (!pm__commit_mark(x, b)) return false;
+    w->out.out.used = (size_t)(to - w->out.out.data);
+    if (!pm__imgout_entry(&w->out, x->at, e)) return false; /* there is room */
+    x->to = w->out.out.data + w->out.out.used;
+    return true;
+}
+
+/* Appends a record of the n > 0 old and new entries of a frame. */
+static bool pm__commit_append_mix(pm__commit_work *w, const pm__commit_frame *f, unsigned n) {
+    pm__commit_mix x;
+    size_t used = w->out.out.used, head = 1 + n + 2 * ((n - 1) / PM__IMAGE_GROUP);
+    if (!pm__list_room(&w->out.out, head + (n + 1) * PM__COMMIT_ENTRY)) return pm__commit_stop(w, PM_NOMEM);
+    w->out.image.data = w->out.out.data;
+    if (!pm__commit_old(w, f, &x.old, &x.m, &x.base)) return false;
+    x.begin = w->out.out.data + used;
+    x.at = w->out.base + used;
+    x.index = x.begin + 1 + n;
+    x.first = x.to = x.begin + head;
+    x.next = x.old.first;
+    x.taken = x.put = 0;
+    *x.begin = (uint8_t)(n - 1);
+    bool ok = true;
+    for (size_t k = f->first; ok && k < f->first + f->n; k++)
+        ok = pm__commit_take(w, &x, w->bytes.data[k], pm__commit_edge(w, k));
+    if (!ok || !pm__commit_copy(&x, x.old.n)) return pm__commit_stop(w, PM_CORRUPT);
+    w->out.out.used = w->out.image.size = (size_t)(x.to - w->out.out.data);
+    return true;
+}
+
+/* The one entry of a frame that has one. */
+static bool pm__commit_sole(pm__commit_work *w, const pm__commit_frame *f, const pm__image_record *r, uint8_t *b,
+                            pm__imgout_edge *e) {
+    for (size_t k = f->first; k < f->first + f->n; k++) {
+        *b = w->bytes.data[k];
+        *e = *pm__commit_edge(w, k);
+        if (e->run_len != PM__COMMIT_GONE) return true;
+    }
+    for (unsigned i = 0; i < r->n; i++) {
+        *b = r->bytes[i];
+        if (!pm__commit_get(w, *b, e)) return false;
+        if (e->run_len != PM__COMMIT_GONE) return true;
+    }
+    return pm__commit_stop(w, PM_CORRUPT);
+}
+
+/* The record of a frame's entries; 0: it has none. */
+static bool pm__commit_child(pm__commit_work *w, const pm__commit_frame *f, unsigned n, size_t *child) {
+    *child = n ? f->child : 0;
+    if (!n || !f->n) return true;
+    *child = pm__imgout_here(&w->out);
+    return pm__commit_append_mix(w, f, n);
 }
 
 /* ---- frames ------------------------------------------------------------------------------------------------------ */
@@ -31333,34 +31529,24 @@ static bool pm__commit_lift(pm__commit_work *w, const uint8_t *above, size_t n, 
     return pm__commit_memory(w, ok);
 }
 
-/* Whether a record has one entry: then the location above it, if it has no value, is none at which a path ends. */
-static bool pm__commit_is_chain(const pm__commit_work *w, size_t record) {
-    pm__image_record r;
-    size_t base;
-    const pm_image *m = record ? pm__commit_image(w, record, &base) : NULL;
-    return m && pm__image_record_at(m, record - base, &r) && r.n == 1;
-}
-
-/* Makes of the lowest frame the edge that leads to it from `above` bytes higher. *some: it is a location at all. */
+/* Makes of the lowest frame the edge that leads to it from `above` bytes higher. *some: it is a location at all. A
+   location with one entry and no value is none at which a path ends. */
 static bool pm__commit_seal(pm__commit_work *w, size_t above, pm__imgout_edge *e, bool *some) {
-    pm__commit_frame *f = pm__commit_top(w);
+    const pm__commit_frame *f = pm__commit_top(w);
     const uint8_t *run = w->path.data + (f->depth - above);
-    if (!f->has_val && pm__commit_is_chain(w, f->child) && !pm__commit_open(w)) return false;
-    *some = f->n || f->child || f->has_val || f->keep;
+    pm__image_record r;
+    const pm_image *m;
+    size_t base;
+    uint8_t b;
+    if (!pm__commit_old(w, f, &r, &m, &base)) return false;
+    unsigned n = pm__commit_total(w, f, &r);
+    if (w->status != PM_OK) return false;
+    *some = n || f->has_val || f->keep;
     memset(e, 0, sizeof *e);
     if (!*some) return true;
-    if (f->n == 1 && !f->has_val) {
-        *e = *pm__commit_edge(w, f->first);
-        return pm__commit_lift(w, run, above, w->bytes.data + f->first, e);
-    }
+    if (n == 1 && !f->has_val) return pm__commit_sole(w, f, &r, &b, e) && pm__commit_lift(w, run, above, &b, e);
     e->has_val = f->has_val, e->val = f->val, e->len = f->len;
-    e->child = f->child;
-    if (f->n) {
-        e->child = pm__imgout_here(&w->out);
-        bool ok = pm__imgout_append(&w->out, w->bytes.data + f->first, pm__commit_edge(w, f->first), f->n);
-        if (!ok) return pm__commit_stop(w, PM_NOMEM);
-    }
-    return pm__commit_lift(w, run, above, NULL, e);
+    return pm__commit_child(w, f, n, &e->child) && pm__commit_lift(w, run, above, NULL, e);
 }
 
 /* Closes the lowest frame, which is not the root. */
@@ -31373,9 +31559,7 @@ static bool pm__commit_close(pm__commit_work *w) {
     w->edges.used = w->bytes.used = first;
     w->frames.used--;
     uint8_t b = w->path.data[outer];
-    if (some) return pm__commit_put(w, b, &e);
-    pm__commit_remove(w, b);
-    return true;
+    return some ? pm__commit_put(w, b, &e) : pm__commit_remove(w, b);
 }
 
 static bool pm__commit_push(pm__commit_work *w, size_t depth, const pm__imgout_edge *e) {
@@ -31396,13 +31580,13 @@ static bool pm__commit_down(pm__commit_work *w) {
     const pm__commit_frame *f = pm__commit_top(w);
     size_t depth = f->depth, len = w->path.used;
     const uint8_t *s = w->path.data + depth;
-    unsigned i;
-    if (!pm__commit_open(w)) return false;
-    if (!pm__commit_has(w, f, *s, &i)) return pm__commit_push(w, len, NULL);
-    pm__imgout_edge e = *pm__commit_edge(w, f->first + i), rest = e;
+    pm__imgout_edge e, rest;
+    if (!pm__commit_get(w, *s, &e)) return false;
+    if (e.run_len == PM__COMMIT_GONE) return pm__commit_push(w, len, NULL);
     size_t left = len - depth - 1, most = e.run_len < left ? e.run_len : left;
     size_t m = most ? pm__lcp(e.run, s + 1, most) : 0;
     if (m == e.run_len) return pm__commit_push(w, depth + 1 + m, &e);
+    rest = e;
     rest.run_len = (uint8_t)(e.run_len - m - 1);
     if (rest.run_len) memmove(rest.run, e.run + m + 1, rest.run_len);
     if (!pm__commit_push(w, depth + 1 + m, NULL)) return false;
@@ -31517,14 +31701,15 @@ static bool pm__commit_begin(pm__commit_work *w, const pm_image *old, pm_image_k
 
 /* Puts the root's record and value behind all others, and tells in `map` what a commit record says of it. */
 static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map) {
-    pm__commit_frame *f = pm__commit_top(w);
-    size_t child = f->child;
+    const pm__commit_frame *f = pm__commit_top(w);
+    pm__image_record r;
+    const pm_image *m;
+    size_t child, base;
     pm_val val = f->has_val ? f->val : 0;
     bool ok = true;
-    if (f->n) {
-        child = pm__imgout_here(&w->out);
-        ok = pm__imgout_append(&w->out, w->bytes.data + f->first, pm__commit_edge(w, f->first), f->n);
-    }
+    if (!pm__commit_old(w, f, &r, &m, &base)) return w->status;
+    unsigned n = pm__commit_total(w, f, &r);
+    if (w->status != PM_OK || !pm__commit_child(w, f, n, &child)) return w->status;
     if (f->has_val && w->out.image.kind == PM_IMAGE_BYTES) {
         size_t where = (size_t)f->val;
         val = pm__imgout_here(&w->out);
