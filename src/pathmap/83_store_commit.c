@@ -32,7 +32,9 @@ typedef struct pm__commit_frame {
 } pm__commit_frame;
 
 typedef struct pm__commit_work {
+    pm_store *s;
     pm__imgout out;
+    size_t from; /* in it: where this commit begins */
     pm_image_options options;
     const pm_image *old; /* NULL: nothing */
     pm__list frames, edges, bytes, path, run;
@@ -42,7 +44,8 @@ typedef struct pm__commit_work {
 } pm__commit_work;
 
 enum {
-    PM__COMMIT_BEFORE = 8,      /* the window begins before the commit, so that no record is at its place 0 */
+    PM__COMMIT_BEFORE = 8,      /* the window begins before the first record in it, so that none is at its place 0 */
+    PM__COMMIT_TAIL = 1 << 16,  /* bytes of what was committed that the window keeps, and four times so many at most */
     PM__COMMIT_SPARE = 1 << 20, /* a commit may be so much larger than all others together */
     PM__COMMIT_GONE = 255,      /* length of run of a new entry: there is none any more */
     PM__COMMIT_ENTRY = 128      /* no entry has more bytes: 2, a run, two numbers, an overhang of 16 */
@@ -192,6 +195,14 @@ static unsigned pm__commit_total(pm__commit_work *w, const pm__commit_frame *f, 
     return n;
 }
 
+/* Tells where a group of entries begins. */
+static PM__INLINE void pm__commit_group(const pm__commit_mix *x, unsigned i, const uint8_t *to) {
+    if (!i) return;
+    uint8_t *at = x->index + 2 * (i / PM__IMAGE_GROUP - 1);
+    at[0] = (uint8_t)(to - x->first);
+    at[1] = (uint8_t)((to - x->first) >> 8);
+}
+
 /* Reads a number of at most 8 bytes, and 8 bytes in any case. Returns how many it has; 0: more. */
 static PM__INLINE size_t pm__commit_number(const uint8_t *s, uint64_t *v) {
     uint64_t x = pm__load64le(s), ends = ~x & 0x8080808080808080u, end = ends & (0 - ends);
@@ -213,79 +224,67 @@ static PM__INLINE size_t pm__commit_number_put(uint8_t *to, uint64_t v) {
     return n + 1;
 }
 
-/* Copies how far before `from` something lies, which is now to lie before `at`; *s and x->to go on. `most`: so far it
-   may be. */
-static PM__INLINE bool pm__commit_back(pm__commit_mix *x, const uint8_t **s, size_t from, size_t at, size_t most) {
-    uint64_t v = 0;
-    size_t n = pm__commit_number(*s, &v), far = at - (from + x->base);
-    if (!n || !v || v > most || (uint64_t)far + v >= (uint64_t)1 << 56) return false;
-    *s += n;
-    x->to += pm__commit_number_put(x->to, far + v);
+/* Copies the description of a string from *s to *to, where it is to lie at `at`. */
+static bool pm__commit_string(const pm__commit_mix *x, const uint8_t **s, uint8_t **to, size_t at) {
+    size_t from = (size_t)(*s - x->m->data), n, k = 0;
+    uint64_t len = 0, back = 0;
+    n = pm__commit_number(*s, &len);
+    if (n && len) k = pm__commit_number(*s + n, &back);
+    if (!n || len > back || back > from - x->m->start) return false;
+    memmove(*to, *s, n);
+    *s += n + k, *to += n;
+    if (len) *to += pm__commit_number_put(*to, at - (from + x->base) + back);
     return true;
 }
 
-/* Copies n bytes, and up to 15 more. */
-static PM__INLINE void pm__commit_move(pm__commit_mix *x, const uint8_t *s, size_t n) {
-    for (size_t i = 0; i < n; i += 16) memmove(x->to + i, s + i, 16);
-    x->to += n;
+/* Copies the value at *s. */
+static PM__INLINE bool pm__commit_value(const pm__commit_mix *x, const uint8_t **s, uint8_t **to) {
+    if (x->m->kind == PM_IMAGE_UNIT) return true;
+    if (x->m->kind == PM_IMAGE_BYTES) return pm__commit_string(x, s, to, x->at + (size_t)(*to - x->begin));
+    uint64_t word = pm__load64le(*s), ends = ~word & 0x8080808080808080u;
+    size_t n = ends ? pm__ctz64(ends) / 8 + 1 : (*s)[8] < 128 ? 9 : 10;
+    if (n == 10 && (*s)[9] > 1) return false;
+    pm__store64le(*to, word);
+    if (n > 8) memmove(*to + 8, *s + 8, 2);
+    *s += n, *to += n;
+    return true;
 }
 
-/* Copies the description of a string. */
-static bool pm__commit_string(pm__commit_mix *x, const uint8_t **s) {
-    size_t from = (size_t)(*s - x->m->data), at = x->at + (size_t)(x->to - x->begin), n;
-    uint64_t len = 0;
-    n = pm__commit_number(*s, &len);
-    if (!n || len > PM__LEN_MAX) return false;
-    pm__commit_move(x, *s, n);
-    *s += n;
-    const uint8_t *back = *s;
-    uint64_t v;
-    if (!len) return true;
-    return pm__commit_back(x, s, from, at, from - x->m->start) && pm__commit_number(back, &v) && len <= v;
-}
-
-/* Copies the next old entry as it stands, but for how far before it things lie. At least PM__COMMIT_ENTRY bytes behind
-   any place in an image can be read: a version is followed by its commit record, and a window has room. */
-static PM__INLINE bool pm__commit_copy_one(pm__commit_mix *x) {
-    const pm_image *m = x->m;
-    const uint8_t *from = m->data + x->next, *s = from;
-    if (x->next >= m->size) return false;
-    uint8_t head = *s++;
-    size_t run = head & PM__IMAGE_LONG, n = 1;
-    if (run == PM__IMAGE_LONG) run += *s++;
-    if (run > PM__IMAGE_RUN || head & ~(PM__IMAGE_LONG | PM__IMAGE_HAS_VAL | PM__IMAGE_HAS_CHILD)) return false;
-    s += run;
-    if (head & PM__IMAGE_HAS_VAL && m->kind == PM_IMAGE_WORDS) {
-        uint64_t ends = ~pm__load64le(s) & 0x8080808080808080u;
-        if (ends) n = pm__ctz64(ends) / 8 + 1;
-        else if (s[8] < 128) n = 9;
-        else if (s[9] < 2) n = 10;
-        else return false;
-        s += n;
-    }
-    pm__commit_move(x, from, (size_t)(s - from));
-    if (head & PM__IMAGE_HAS_VAL && m->kind == PM_IMAGE_BYTES && !pm__commit_string(x, &s)) return false;
-    if (head & PM__IMAGE_HAS_CHILD && !pm__commit_back(x, &s, x->old.at, x->at, x->old.at - m->start)) return false;
-    x->next = (size_t)(s - m->data);
-    return x->next <= m->size;
-}
-
-/* An entry with this first byte comes next. False: it should not. */
-static PM__INLINE bool pm__commit_mark(pm__commit_mix *x, uint8_t b) {
-    unsigned i = x->put++;
-    if (i && i % PM__IMAGE_GROUP == 0) {
-        uint8_t *to = x->index + 2 * (i / PM__IMAGE_GROUP - 1);
-        to[0] = (uint8_t)(x->to - x->first);
-        to[1] = (uint8_t)((x->to - x->first) >> 8);
-    }
-    x->begin[1 + i] = b;
-    return !i || x->begin[i] < b;
-}
-
-/* Copies old entries up to one. */
+/* Copies old entries up to one, as they stand, but for how far before the record things lie. At least PM__COMMIT_ENTRY
+   bytes behind any place in an image can be read: a version is followed by its commit record, and a window has room. */
 static bool pm__commit_copy(pm__commit_mix *x, unsigned upto) {
-    for (; x->taken < upto; x->taken++)
-        if (!pm__commit_mark(x, x->old.bytes[x->taken]) || !pm__commit_copy_one(x)) return false;
+    const pm_image *m = x->m;
+    const uint8_t *s = m ? m->data + x->next : NULL, *end = m ? m->data + m->size : NULL;
+    const size_t far = x->at - (x->old.at + x->base), most = m ? x->old.at - m->start : 0;
+    uint8_t *to = x->to, *bytes = x->begin + 1;
+    unsigned put = x->put;
+    for (unsigned i = x->taken; i < upto; i++) {
+        uint8_t b = x->old.bytes[i];
+        if (s >= end || (put && b <= bytes[put - 1])) return false;
+        if (put % PM__IMAGE_GROUP == 0) pm__commit_group(x, put, to);
+        bytes[put++] = b;
+        unsigned head = *s, n = head & PM__IMAGE_LONG;
+        memmove(to, s, 16);
+        if (PM__UNLIKELY(n == PM__IMAGE_LONG)) {
+            n += 1u + s[1];
+            if (n > 1 + PM__IMAGE_RUN) return false;
+            memmove(to + 16, s + 16, 1 + PM__IMAGE_RUN + 1 - 16);
+        }
+        if (head >= 2 * PM__IMAGE_HAS_CHILD) return false;
+        s += 1 + n, to += 1 + n;
+        if (head & PM__IMAGE_HAS_VAL && !pm__commit_value(x, &s, &to)) return false;
+        if (head & PM__IMAGE_HAS_CHILD) {
+            uint64_t v = 0;
+            s += pm__commit_number(s, &v);
+            if (v - 1 >= most) return false;
+            to += pm__commit_number_put(to, far + v);
+        }
+        if (s > end) return false;
+    }
+    x->next = m ? (size_t)(s - m->data) : 0;
+    x->to = to;
+    x->put = put;
+    x->taken = upto;
     return true;
 }
 
@@ -294,13 +293,16 @@ static bool pm__commit_take(pm__commit_work *w, pm__commit_mix *x, uint8_t b, co
     unsigned upto;
     bool replaces = pm__commit_replaces(w, &x->old, b, &upto);
     if (w->status != PM_OK || !pm__commit_copy(x, upto)) return false;
-    uint8_t *to = x->to;
-    if (replaces && !pm__commit_copy_one(x)) return false;
-    x->taken += replaces;
-    x->to = to; /* what was copied is written over */
+    if (replaces) {
+        pm__image_entry old;
+        if (!pm__image_entry_at(x->m, &x->old, x->next, &old)) return false;
+        x->next = old.end;
+        x->taken++;
+    }
     if (e->run_len == PM__COMMIT_GONE) return true;
-    if (!pm__commit_mark(x, b)) return false;
-    w->out.out.used = (size_t)(to - w->out.out.data);
+    if (x->put % PM__IMAGE_GROUP == 0) pm__commit_group(x, x->put, x->to);
+    x->begin[1 + x->put++] = b;
+    w->out.out.used = (size_t)(x->to - w->out.out.data);
     if (!pm__imgout_entry(&w->out, x->at, e)) return false; /* there is room */
     x->to = w->out.out.data + w->out.out.used;
     return true;
@@ -309,6 +311,7 @@ static bool pm__commit_take(pm__commit_work *w, pm__commit_mix *x, uint8_t b, co
 /* Appends a record of the n > 0 old and new entries of a frame. */
 static bool pm__commit_append_mix(pm__commit_work *w, const pm__commit_frame *f, unsigned n) {
     pm__commit_mix x;
+    memset(&x, 0, sizeof x);
     size_t used = w->out.out.used, head = 1 + n + 2 * ((n - 1) / PM__IMAGE_GROUP);
     if (!pm__list_room(&w->out.out, head + (n + 1) * PM__COMMIT_ENTRY)) return pm__commit_stop(w, PM_NOMEM);
     w->out.image.data = w->out.out.data;
@@ -318,7 +321,6 @@ static bool pm__commit_append_mix(pm__commit_work *w, const pm__commit_frame *f,
     x.index = x.begin + 1 + n;
     x.first = x.to = x.begin + head;
     x.next = x.old.first;
-    x.taken = x.put = 0;
     *x.begin = (uint8_t)(n - 1);
     bool ok = true;
     for (size_t k = f->first; ok && k < f->first + f->n; k++)
@@ -489,7 +491,7 @@ static pm_status pm__commit_changes(pm__commit_work *w, const pm_map *old, const
         const pm__contrast *c = &i.c;
         if (!pm__commit_change(w, c, &d.path)) break;
         if (c->a.node && c->b.node && !pm__diff_open(&d, &i)) break;
-        if (w->out.out.used > most) w->status = PM_BUSY;
+        if (w->out.out.used - w->from > most) w->status = PM_BUSY;
     }
     if (w->status == PM_OK) w->status = pm__diff_status(&d);
     pm__diff_end(&d);
@@ -499,42 +501,87 @@ static pm_status pm__commit_changes(pm__commit_work *w, const pm_map *old, const
 
 /* ---- the whole of a commit --------------------------------------------------------------------------------------- */
 
-static void pm__commit_end(pm__commit_work *w) {
-    pm__imgout_edge e;
-    if (w->folds) (void)pm__fold_end(&w->fold, PM_BUSY, &e);
-    pm__list_free(&w->out.out);
-    pm__memo_free(&w->out.records);
-    pm__memo_free(&w->out.strings);
-    pm__list_free(&w->frames);
-    pm__list_free(&w->edges);
-    pm__list_free(&w->bytes);
-    pm__list_free(&w->path);
-    pm__list_free(&w->run);
+/* Leaves a list to the next commit, unless it is large. */
+static void pm__commit_leave(pm__list *l, pm__list *desk) {
+    l->used = 0;
+    if (l->cap * l->each > PM__COMMIT_TAIL) pm__list_free(l);
+    *desk = *l;
 }
 
-/* Begins on a version (NULL: none), with what will lie from `at` on. */
-static bool pm__commit_begin(pm__commit_work *w, const pm_image *old, pm_image_kind kind, size_t at,
-                             const pm_commit_options *how) {
+/* Makes of the window the tail of the file that the next commit finds. Without memory there is none. */
+static void pm__commit_trim(pm__durable_desk *desk) {
+    pm__list *t = &desk->tail, less = pm__list_of(1);
+    if (t->used > 4 * PM__COMMIT_TAIL) {
+        size_t gone = t->used - PM__COMMIT_TAIL;
+        memmove(t->data, t->data + gone, PM__COMMIT_TAIL);
+        t->used = PM__COMMIT_TAIL;
+        desk->base += gone;
+    }
+    if (t->cap <= 16 * PM__COMMIT_TAIL) return;
+    if (!pm__list_put(&less, t->data, t->used)) less.used = 0;
+    pm__list_free(t);
+    *t = less;
+}
+
+/* What lies before w->from is in the file. */
+static void pm__commit_end(pm__commit_work *w) {
+    pm__imgout_edge e;
+    pm__durable_desk *desk = &w->s->desk;
+    if (w->folds) (void)pm__fold_end(&w->fold, PM_BUSY, &e);
+    pm__memo_free(&w->out.records);
+    pm__memo_free(&w->out.strings);
+    w->out.out.used = w->from;
+    desk->tail = w->out.out;
+    desk->base = w->out.base;
+    pm__commit_trim(desk);
+    pm__commit_leave(&w->frames, &desk->frames);
+    pm__commit_leave(&w->edges, &desk->edges);
+    pm__commit_leave(&w->bytes, &desk->bytes);
+    pm__commit_leave(&w->path, &desk->path);
+    pm__commit_leave(&w->run, &desk->run);
+}
+
+/* Takes what the commit before has left. */
+static bool pm__commit_desk(pm__commit_work *w) {
     static const uint8_t zeros[PM__COMMIT_BEFORE];
-    pm__image_entry root;
+    pm__durable_desk *desk = &w->s->desk;
+    if (!desk->frames.each) {
+        desk->frames = pm__list_of(sizeof(pm__commit_frame));
+        desk->edges = pm__list_of(sizeof(pm__imgout_edge));
+        desk->tail = desk->bytes = desk->path = desk->run = pm__list_of(1);
+    }
+    w->frames = desk->frames, w->edges = desk->edges, w->bytes = desk->bytes;
+    w->path = desk->path, w->run = desk->run;
+    bool fresh = !desk->tail.used;
+    pm__imgout_window(&w->out, fresh ? (size_t)w->s->end - PM__COMMIT_BEFORE : desk->base, PM__DURABLE_HEADER);
+    w->out.out = desk->tail;
+    w->from = w->out.out.used;
+    if (!pm__imgout_put(&w->out, zeros, fresh ? sizeof zeros : 0)) return pm__commit_stop(w, PM_NOMEM);
+    w->from = w->out.out.used;
+    return true;
+}
+
+/* Begins on the version of a head, which lies in `old`; both NULL: on none. */
+static bool pm__commit_begin(pm_store *s, pm__commit_work *w, const pm__durable_head *h, const pm_image *old,
+                             pm_image_kind kind, const pm_commit_options *how) {
     pm__imgout_edge e;
     memset(w, 0, sizeof *w);
-    pm__imgout_window(&w->out, at - PM__COMMIT_BEFORE, PM__DURABLE_HEADER);
+    w->s = s;
     w->out.image.kind = kind;
     w->options.ctx = how->ctx, w->options.bytes = how->bytes;
     w->out.options = &w->options;
     w->old = old;
-    w->frames = pm__list_of(sizeof(pm__commit_frame));
-    w->edges = pm__list_of(sizeof(pm__imgout_edge));
-    w->bytes = w->path = w->run = pm__list_of(1);
-    if (!pm__imgout_put(&w->out, zeros, sizeof zeros)) return pm__commit_stop(w, PM_NOMEM);
-    if (!old) return pm__commit_push(w, 0, NULL);
-    if (!pm__image_root(old, 0, &root)) return pm__commit_stop(w, PM_CORRUPT);
-    return pm__commit_decode(w, old, 0, &root, &e) && pm__commit_push(w, 0, &e);
+    if (!pm__commit_desk(w)) return false;
+    if (!h) return pm__commit_push(w, 0, NULL);
+    memset(&e, 0, sizeof e);
+    e.has_val = h->has_val, e.val = h->val, e.len = h->len;
+    e.child = h->child;
+    return pm__commit_push(w, 0, &e);
 }
 
-/* Puts the root's record and value behind all others, and tells in `map` what a commit record says of it. */
-static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map) {
+/* Puts the root's record and value behind all others, and tells in `map` what a commit record says of it, in *now what
+   the next commit is to know. */
+static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map, pm__durable_head *now) {
     const pm__commit_frame *f = pm__commit_top(w);
     pm__image_record r;
     const pm_image *m;
@@ -549,6 +596,10 @@ static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map) {
         val = pm__imgout_here(&w->out);
         ok = ok && pm__imgout_string_at(&w->out, where, f->len);
     }
+    now->recalled = true;
+    now->child = child;
+    now->has_val = f->has_val, now->val = f->val, now->len = f->len;
+    now->kind = w->out.image.kind;
     pm__store64le(map, child);
     pm__store64le(map + 8, val);
     pm__store64le(map + 16, f->has_val);
@@ -558,13 +609,14 @@ static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map) {
 /* Fills up to a multiple of 8 bytes. */
 static bool pm__commit_pad(pm__commit_work *w) {
     static const uint8_t zeros[8];
-    return pm__imgout_put(&w->out, zeros, (8 - w->out.out.used % 8) % 8);
+    return pm__imgout_put(&w->out, zeros, (8 - (w->out.out.used - w->from) % 8) % 8);
 }
 
 /* Puts the name and the commit record behind what was made. */
-static pm_status pm__commit_record(pm__commit_work *w, const uint64_t id[2], const char *name, pm__durable_record *r) {
+static pm_status pm__commit_record(pm__commit_work *w, const char *name, pm__durable_record *r, pm__durable_head *now) {
+    const uint64_t *id = w->s->id;
     uint8_t map[PM__IMAGE_MAP] = {0}, s[PM__DURABLE_RECORD];
-    pm_status st = pm__commit_root(w, map);
+    pm_status st = pm__commit_root(w, map, now);
     if (st != PM_OK) return st;
     bool ok = pm__commit_pad(w) && pm__imgout_put(&w->out, name, r->name_len) && pm__commit_pad(w);
     if (!ok) return PM_NOMEM;
@@ -573,7 +625,7 @@ static pm_status pm__commit_record(pm__commit_work *w, const uint64_t id[2], con
     pm__durable_spell(r, s);
     memcpy(s + PM__DURABLE_MAP, map, sizeof map);
     pm__sum sum = pm__durable_sum(id);
-    pm__durable_sum_in(&sum, w->out.out.data + PM__COMMIT_BEFORE, w->out.out.used - PM__COMMIT_BEFORE);
+    pm__durable_sum_in(&sum, w->out.out.data + w->from, w->out.out.used - w->from);
     pm__durable_seal(id, &sum, s);
     return pm__imgout_put(&w->out, s, sizeof s) ? PM_OK : PM_NOMEM;
 }
@@ -583,22 +635,48 @@ static pm_image_kind pm__commit_kind(const pm_ops *ops, const pm_commit_options 
     return ops == pm_ops_bytes() || how->bytes ? PM_IMAGE_BYTES : PM_IMAGE_WORDS;
 }
 
-/* Makes in *w all that a commit appends. `known` is the map of the version `old`; NULL: there is none. */
-static pm_status pm__commit_make(pm_store *s, pm__commit_work *w, const pm_map *m, const pm_map *known,
-                                 const pm_image *old, const pm_commit_options *how, pm__durable_record *r) {
+/* Finds out what a head's record says of the root, unless that is known. *old: the image that it stands in. */
+static pm_status pm__commit_recall(pm_store *s, pm__durable_head *h, pm_image *old) {
+    pm_commit v;
+    pm__image_entry root;
+    size_t where, len = 0, end;
+    memset(old, 0, sizeof *old);
+    if (!h->recalled) {
+        pm_status st = pm__durable_version(s->block, h->place, &v);
+        if (st != PM_OK) return st;
+        if (!pm__image_root(&v.image, 0, &root)) return PM_CORRUPT;
+        h->kind = v.image.kind;
+        h->child = root.child;
+        h->has_val = root.has_val, h->val = root.val;
+        if (root.has_val && h->kind == PM_IMAGE_BYTES) {
+            if (!pm__image_string(&v.image, (size_t)root.val, &where, &len, &end)) return PM_CORRUPT;
+            h->val = where;
+        }
+        h->len = len;
+        h->recalled = true;
+    }
+    old->data = s->block->data;
+    old->size = (size_t)h->place;
+    old->start = PM__DURABLE_HEADER;
+    old->kind = h->kind;
+    return PM_OK;
+}
+
+/* Makes in *w all that a commit appends. `old` is where the version lies that the head knows; NULL: there is none. */
+static pm_status pm__commit_make(pm_store *s, pm__commit_work *w, const pm_map *m, const pm__durable_head *h,
+                                 const pm_image *old, const pm_commit_options *how, pm__durable_record *r,
+                                 pm__durable_head *now) {
     const pm_image_kind kind = pm__commit_kind(pm_map_ops(m), how);
     const pm_map none = pm_new(pm_map_ops(m), NULL);
-    size_t end = (size_t)s->end;
-    if (known && (pm_map_ops(known) != pm_map_ops(m) || old->kind != kind)) known = NULL;
-    (void)pm__commit_begin(w, known ? old : NULL, kind, end, how);
-    if (w->status == PM_OK)
-        (void)pm__commit_changes(w, known ? known : &none, m, known ? end + PM__COMMIT_SPARE : SIZE_MAX);
-    if (w->status == PM_BUSY && known && w->out.out.used > end + PM__COMMIT_SPARE) {
+    const size_t most = old ? (size_t)s->end + PM__COMMIT_SPARE : SIZE_MAX;
+    if (!old || pm_map_ops(&h->map) != pm_map_ops(m) || old->kind != kind) h = NULL, old = NULL;
+    if (pm__commit_begin(s, w, h, old, kind, how)) (void)pm__commit_changes(w, h ? &h->map : &none, m, most);
+    if (w->status == PM_BUSY && h && w->out.out.used - w->from > most) {
         pm__commit_end(w);
-        if (pm__commit_begin(w, NULL, kind, end, how)) (void)pm__commit_changes(w, &none, m, SIZE_MAX);
+        if (pm__commit_begin(s, w, NULL, NULL, kind, how)) (void)pm__commit_changes(w, &none, m, SIZE_MAX);
     }
     if (w->status != PM_OK) return w->status;
-    return pm__commit_record(w, s->id, how->name ? how->name : "", r);
+    return pm__commit_record(w, how->name ? how->name : "", r, now);
 }
 
 /* The head of a root, found or made. NULL: no memory. */
@@ -628,8 +706,8 @@ static pm__durable_head *pm__commit_head(pm_store *s, const char *name, pm_statu
 
 /* Writes what was made, and takes it over. */
 static pm_status pm__commit_write(pm_store *s, pm__commit_work *w, const pm__durable_record *r, pm_error *error) {
-    const uint8_t *from = w->out.out.data + PM__COMMIT_BEFORE;
-    size_t n = w->out.out.used - PM__COMMIT_BEFORE;
+    const uint8_t *from = w->out.out.data + w->from;
+    size_t n = w->out.out.used - w->from;
     if (r->place + PM__DURABLE_RECORD > PM__LEN_MAX / 2)
         return pm__durable_fail(error, PM_INVALID, s->end, "the store would be more than this machine can address");
     pm_status st = s->files.write(s->files.ctx, s->file, s->end, from, n);
@@ -638,6 +716,7 @@ static pm_status pm__commit_write(pm_store *s, pm__commit_work *w, const pm__dur
         (void)s->files.cut(s->files.ctx, s->file, s->end);
         return pm__durable_fail(error, st, s->end, "the commit cannot be written");
     }
+    w->from = w->out.out.used;
     pm__lock_acquire(&s->state);
     pm__durable_publish(s, r);
     pm__lock_release(&s->state);
@@ -658,14 +737,15 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
                                    pm_error *error) {
     pm_status st = PM_OK;
     pm__commit_work w;
-    pm_commit old;
+    pm_image old;
+    pm__durable_head now;
     const char *name = how->name ? how->name : "";
     uint64_t synced;
     if (pm__commit_failed(s, &synced)) return pm__durable_fail(error, PM_IO, s->end, "syncing has failed before");
     pm__durable_head *h = pm__commit_head(s, name, &st);
     if (!h) return pm__durable_fail(error, st, s->end, "a commit record is damaged");
     bool known = h->known && h->place;
-    if (known) st = pm__durable_version(s->block, h->place, &old);
+    if (known) st = pm__commit_recall(s, h, &old);
     if (st != PM_OK) return pm__durable_fail(error, st, h->place, "a commit record is damaged");
     pm__durable_record r = {.sequence = s->sequence + 1,
                             .before = s->newest,
@@ -674,7 +754,7 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
                             .time = how->time,
                             .label = {how->label[0], how->label[1]},
                             .name_len = (uint32_t)(h->name_size - 1)};
-    st = pm__commit_make(s, &w, m, known ? &h->map : NULL, known ? &old.image : NULL, how, &r);
+    st = pm__commit_make(s, &w, m, h, known ? &old : NULL, how, &r, &now);
     if (st == PM_OK) st = pm__commit_write(s, &w, &r, error);
     else
         (void)pm__durable_fail(error, st, s->end,
@@ -682,9 +762,11 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
     pm__commit_end(&w);
     if (st != PM_OK) return st;
     pm_map before = h->map;
-    h->map = pm_clone(m);
-    h->known = true;
-    h->place = *place = r.place;
+    now.name = h->name, now.name_size = h->name_size;
+    now.map = pm_clone(m);
+    now.known = true;
+    now.place = *place = r.place;
+    *h = now;
     pm_drop(&before);
     return PM_OK;
 }
