@@ -3661,6 +3661,30 @@ PM_API PM_NODISCARD pm_status pm_head_write_all_wait(pm_head *h, const pm_key *p
    Cost     O(values kept and their bytes); nodes of which nothing goes are not copied */
 PM_API PM_NODISCARD pm_status pm_keep_outermost(pm_map *m, bool *changed);
 
+/* ---- src/pathmap/91_zipper_diff.h ---------------------------------------------------------------------- */
+
+/* Differences of what two zippers stand on: of images and other views as of maps. */
+
+/* Calls fn for each change that makes what is at and below the focus of `now` of what is at and below that of `old`, in
+   key order, as pm_diff does; keys are relative to the focuses. Stops when fn returns false. A focus that does not
+   exist holds nothing. Values are compared by the `equal` hook of the operations that both have, without one as words:
+   so strings of images are opened under pm_ops_bytes(), unless both are of one image.
+   Valid    the change, and its key, during the call; fn must not write to what the zippers are over
+   Fails    PM_NOMEM; PM_MISMATCH: the value operations differ; what a view's function returned: PM_CORRUPT of an image
+            that is damaged. fn may have been called before
+   Cost     a fork of both, and a walk through both; but subtries that two maps share, and records that two maps of one
+            image or two versions of one store share, are not visited: changes times depth and what lies beside them
+   Threads  reads both */
+PM_API PM_NODISCARD pm_status pm_rz_diff(const pm_rz *old, const pm_rz *now,
+                                         bool (*fn)(void *ctx, const pm_change *change), void *ctx);
+
+/* Makes the patch of these changes, as pm_patch_make does: what turns an image into a map made of it, or a version of a
+   store into a later one.
+   Owns     the caller drops *out
+   Fails    as pm_rz_diff. *out is untouched
+   Cost     that of pm_rz_diff; the patch holds the keys and values of all changes */
+PM_API PM_NODISCARD pm_status pm_rz_patch(const pm_rz *old, const pm_rz *now, pm_patch *out);
+
 #ifdef __cplusplus
 }
 #endif
@@ -24819,6 +24843,7 @@ typedef struct pm__writer {
     pm__claim claim;
     pm_map map; /* the content at and below the root */
     bool clean;
+    bool there; /* while it has no zipper yet, and its root lies where `map` begins: whether that exists in the base */
     struct pm__writer *next_dirty, **link_dirty;
     bool ended;       /* freed by the last snapshot that uses it */
     uint32_t users;   /* snapshots being made with it */
@@ -24867,6 +24892,7 @@ struct pm_head {
     size_t ndirty;
     uint64_t dirtied; /* how often a writer has become dirty */
     pm__claim *unsettled; /* ended, but for lack of memory */
+    pm__claim *gone;      /* settled: freed by who gives up the lock */
     uint64_t out;     /* zippers given out, and being made, ever; */
     pm__a64 ended;    /* and those that have ended, which takes no lock */
     struct pm__turn *turns; /* requests that wait for claims to end, in order (88_head_wait.c) */
@@ -24886,13 +24912,26 @@ static void pm__head_ring(pm_head *h) {
     pm__wake(&h->bell, true);
 }
 
+/* Frees records that are no claims any more, and what they have. Without the lock: hooks of values run here. */
+static void pm__head_bury(pm__claim *gone) {
+    while (gone) {
+        pm__claim *next = gone->unsettled;
+        if (gone->kind == PM_CLAIM_WRITER) pm_drop(&((pm__writer *)(void *)gone)->map);
+        pm__claim_free(gone);
+        gone = next;
+    }
+}
+
 /* Gives up the lock. From then on the head may be gone. */
 static void pm__head_unlock(pm_head *h) {
     bool ring = h->ring && h->sleepers;
+    pm__claim *gone = h->gone;
     h->ring = false;
+    h->gone = NULL;
     if (ring) (void)pm__a32_fetch_add_acq_rel(&h->bell, 1);
     pm__lock_release(&h->lock);
     if (ring) pm__wake(&h->bell, true);
+    pm__head_bury(gone);
 }
 
 /* Gives up the lock until the bell has another number than `seen`, which was read before what is waited for was looked
@@ -24946,24 +24985,38 @@ static void pm__writer_publish(pm__writer *w) {
     }
 }
 
-/* Puts what is at and below a claim's root in one map there in another. */
-static bool pm__head_claim_transfer(const pm__claim *c, const pm_map *from, pm_map *to) {
+/* What is at and below a claim's root in a map, as a map of its own, *out. *there: whether the root exists. False: no
+   memory. */
+static bool pm__head_claim_share(const pm__claim *c, const pm_map *from, pm_map *out, bool *there) {
+    pm__cx cx = pm__map_cx(from);
+    pm_ref r = pm_ref_of_map(from, c->path - c->head->prefix_len, c->len + c->head->prefix_len);
+    *there = r.exists;
+    if (r.exists) return pm__map_of_place(&cx, &r.place, r.val, out) == PM_OK;
+    *out = pm_new(from->ops, from->pool);
+    return true;
+}
+
+/* Puts a share at the claim's root in a map; it is used up. False: no memory. */
+static bool pm__head_claim_place(const pm__claim *c, pm_map *share, pm_map *to) {
     pm__cx cx = pm__map_cx(to);
-    const uint8_t *path = c->path - c->head->prefix_len;
     size_t len = c->len + c->head->prefix_len;
-    pm_ref r = pm_ref_of_map(from, path, len);
-    pm_map copy;
-    if (!r.exists) return true;
-    if (pm__map_of_place(&cx, &r.place, r.val, &copy) != PM_OK) return false;
     if (len == 0) {
         pm_drop(to);
-        *to = copy;
+        *to = *share;
         return true;
     }
-    pm_opt val = {copy.value, copy.has_value};
-    if (pm__trie_assign(&cx, &to->root, path, len, val, copy.root)) return true;
-    pm_drop(&copy);
+    pm_opt val = {share->value, share->has_value};
+    if (pm__trie_assign(&cx, &to->root, c->path - c->head->prefix_len, len, val, share->root)) return true;
+    pm_drop(share);
     return false;
+}
+
+/* Puts what is at and below a claim's root in one map there in another. */
+static bool pm__head_claim_transfer(const pm__claim *c, const pm_map *from, pm_map *to) {
+    pm_map share;
+    bool there;
+    if (!pm__head_claim_share(c, from, &share, &there)) return false;
+    return !there || pm__head_claim_place(c, &share, to);
 }
 
 /* With the lock held: whether snapshots are still what a new one would be. */
@@ -25059,19 +25112,18 @@ static pm__claim *pm__head_claim(pm_head *h, size_t size, pm_val kind, const voi
     return NULL;
 }
 
-static void pm__writer_free(pm__writer *w) {
-    pm_drop(&w->map);
-    pm__claim_free(&w->claim);
-}
-
 /* Does what is left to do of a claim whose zipper has ended. False: no memory. */
 static bool pm__head_claim_settle(pm__claim *c) {
     pm__writer *w = c->kind == PM_CLAIM_WRITER ? (pm__writer *)(void *)c : NULL;
     if (w && !pm__writer_clean(w)) return false;
     if (c->entered && !pm__claims_remove(&c->head->claims, c)) return false;
-    if (!w) pm__claim_free(c);
-    else if (w->users == 0) pm__writer_free(w);
-    else w->ended = true;
+    if (w && w->users) {
+        w->ended = true;
+        c->unsettled = NULL;
+    } else {
+        c->unsettled = c->head->gone;
+        c->head->gone = c;
+    }
     return true;
 }
 
@@ -25225,8 +25277,9 @@ static void pm__writer_end(struct pm_claim *c) {
 
 static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out);
 
-/* With the lock held; nothing is in the way. */
-static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz *out) {
+/* Enters a writer, and takes its share of the base. With the lock held; nothing is in the way. What is left to be done,
+   by pm__writers_open, needs no lock: a clean writer's map is its own, and nobody looks at it. */
+static pm_status pm__writer_enter(pm_head *h, const void *path, size_t len, pm_wz *out) {
     pm__writer *w = (pm__writer *)(void *)pm__head_claim(h, sizeof *w, PM_CLAIM_WRITER, path, len);
     if (!w) return PM_NOMEM;
     w->claim.zipper.end = pm__writer_end;
@@ -25235,17 +25288,56 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     w->claim.zipper.left = pm__writer_left;
     w->clean = true;
     w->map = pm_new(h->base.ops, h->base.pool);
-    pm_status s = pm__head_claim_transfer(&w->claim, &h->base, &w->map) ? PM_OK : PM_NOMEM;
-    if (s == PM_OK) s = pm_wz_open(&w->map, w->claim.path - h->prefix_len, len + h->prefix_len, out);
-    if (s != PM_OK) {
+    if (!pm__head_claim_share(&w->claim, &h->base, &w->map, &w->there)) {
         pm__head_claim_end(&w->claim);
-        return s;
+        return PM_NOMEM;
     }
     pm__writer_set_hold(w);
     out->cursor.claim = &w->claim.zipper;
-    pm__map_lend(&w->map, PM__LENT_NOT);
     h->out++;
     return PM_OK;
+}
+
+/* Puts the share at its path and opens the zipper. */
+static pm_status pm__writer_open(pm__writer *w, pm_wz *out) {
+    const pm_head *h = w->claim.head;
+    pm_map share = w->map;
+    w->map = pm_new(share.ops, share.pool);
+    if (w->there && !pm__head_claim_place(&w->claim, &share, &w->map)) return PM_NOMEM;
+    pm_status s = pm_wz_open(&w->map, w->claim.path - h->prefix_len, w->claim.len + h->prefix_len, out);
+    if (s != PM_OK) return s;
+    out->cursor.claim = &w->claim.zipper;
+    pm__map_lend(&w->map, PM__LENT_NOT);
+    return PM_OK;
+}
+
+/* Ends a writer that has no zipper. */
+static void pm__writer_abandon(pm__writer *w, pm_wz *out) {
+    pm_head *h = w->claim.head;
+    pm__wz_clear(out);
+    pm__lock_acquire(&h->lock);
+    pm__head_claim_end(&w->claim);
+    pm__head_unlock(h);
+    pm__head_leave(h);
+}
+
+static pm__writer *pm__writer_of(const pm_wz *z) { return (pm__writer *)(void *)z->cursor.claim; }
+
+/* Opens the zippers of n writers that have been entered; or ends all of them, if `s`, or one of those fails. Without
+   the lock. */
+static pm_status pm__writers_open(pm_status s, pm_wz *out, size_t n) {
+    size_t opened = 0;
+    while (s == PM_OK && opened < n) {
+        pm__writer *w = pm__writer_of(&out[opened]);
+        s = pm__writer_open(w, &out[opened]);
+        if (s == PM_OK) opened++;
+        else out[opened].cursor.claim = &w->claim.zipper;
+    }
+    while (s != PM_OK && n) {
+        if (--n < opened) (void)pm_wz_drop(&out[n]);
+        else pm__writer_abandon(pm__writer_of(&out[n]), &out[n]);
+    }
+    return s;
 }
 
 static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool check, pm_wz *out, pm_map *why) {
@@ -25254,9 +25346,9 @@ static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool c
     if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
     pm__lock_acquire(&h->lock);
     pm_status s = pm__head_admit(h, PM_CLAIM_WRITER, path, len, check, why);
-    if (s == PM_OK) s = pm__writer_new(h, path, len, out);
+    if (s == PM_OK) s = pm__writer_enter(h, path, len, out);
     pm__head_unlock(h);
-    return s;
+    return s == PM_OK ? pm__writers_open(s, out, 1) : s;
 }
 
 PM_API pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_map *why) {
@@ -25432,7 +25524,7 @@ static void pm__snap_free(pm_head *h, pm__snap *p) {
     if (p->n) pm__head_unlock(h);
     for (size_t i = 0; i < p->n; i++) {
         pm_drop(&p->pieces[i].map);
-        if (p->pieces[i].w) pm__writer_free(p->pieces[i].w);
+        if (p->pieces[i].w) pm__head_bury(&p->pieces[i].w->claim);
     }
     if (p->pieces) pm__mem_free_big(p->pieces, p->cap * sizeof *p->pieces);
 }
@@ -33631,7 +33723,7 @@ static void pm__turn_leave(pm_head *h, pm__turn *t, bool granted) {
     if (!h->turns) h->claim_ends = NULL;
 }
 
-/* Gives the writers out if nothing is in the way. *made: how many there are, also if they cannot be all. With the lock
+/* Enters the writers if nothing is in the way. *made: how many there are, also if they cannot be all. With the lock
    held. */
 static pm_status pm__turn_try(pm_head *h, const pm__turn *t, pm_wz *out, size_t *made) {
     if (!pm__head_settle(h)) return PM_NOMEM;
@@ -33640,7 +33732,7 @@ static pm_status pm__turn_try(pm_head *h, const pm__turn *t, pm_wz *out, size_t 
         if (pm__claims_conflict(&h->claims, PM_CLAIM_WRITER, t->paths[i].data, t->paths[i].len)) return PM_CONFLICT;
     for (; *made < t->n; ++*made) {
         const pm_key *k = &t->paths[*made];
-        pm_status s = pm__writer_new(h, k->data, k->len, &out[*made]);
+        pm_status s = pm__writer_enter(h, k->data, k->len, &out[*made]);
         if (s != PM_OK) return s;
     }
     return PM_OK;
@@ -33712,8 +33804,7 @@ PM_API pm_status pm_head_write_all_wait(pm_head *h, const pm_key *paths, size_t 
     pm_status s = pm__turn_take(h, &t, us, out, &made);
     if (s == PM_CONFLICT && why) pm__turn_report(h, &t, why);
     pm__head_unlock(h);
-    while (s != PM_OK && made) (void)pm_wz_drop(&out[--made]);
-    return s;
+    return pm__writers_open(s, out, made);
 }
 
 PM_API pm_status pm_head_write_wait(pm_head *h, const void *path, size_t len, uint64_t us, pm_wz *out, pm_map *why) {
@@ -34131,6 +34222,168 @@ PM_API pm_status pm_store_compact(pm_store *s, bool (*keep)(void *ctx, const pm_
     pm__memo_free(&w.commits_at);
     pm_drop(&w.newest);
     return st;
+}
+
+/* ---- src/pathmap/91_zipper_diff.c ---------------------------------------------------------------------- */
+
+/* Differences of two zippers: both go from terminal to terminal, and the smaller one is looked at first. Where both
+   stand at the same path in what is the same on both sides, in a node or in a record, they go past all of it: so of
+   what is shared the first terminal is met, and nothing else. */
+
+typedef struct pm__zdiff {
+    pm_rz old, now;
+    bool old_on, now_on; /* on a terminal */
+    const pm_ops *ops;
+} pm__zdiff;
+
+/* ---- what both share ------------------------------------------------------------------------------------------- */
+
+static PM__INLINE bool pm__zdiff_is_image(const pm_rz *z) { return z->view == &pm__imgview_ops && z->known; }
+
+/* Whether two values made of one entry are the same. */
+static bool pm__zdiff_reads_alike(const pm__imgview *a, const pm__imgview *b) {
+    const pm_image_reading *r = &a->reading, *s = &b->reading;
+    return a->image.data == b->image.data && a->image.kind == b->image.kind && r->ops == s->ops &&
+           r->make == s->make && r->ctx == s->ctx;
+}
+
+/* As pm__iter_in_shared, of two zippers over images: whether they are in one and the same record. */
+static bool pm__zdiff_in_record(const pm_rz *a, const pm_rz *b, size_t *at) {
+    if (!pm__zdiff_is_image(a) || !pm__zdiff_is_image(b)) return false;
+    const pm__imgview *v = (const pm__imgview *)a->state, *w = (const pm__imgview *)b->state;
+    size_t i = v->frames.used, j = w->frames.used;
+    if (!pm__zdiff_reads_alike(v, w)) return false;
+    *at = SIZE_MAX;
+    while (i && j) {
+        const pm__imgview_frame *f = (const pm__imgview_frame *)pm__list_at(&v->frames, --i);
+        const pm__imgview_frame *g = (const pm__imgview_frame *)pm__list_at(&w->frames, --j);
+        if (f->r.at != g->r.at || f->base < a->root_len || f->base - a->root_len != g->base - b->root_len) break;
+        *at = f->base - a->root_len;
+    }
+    return *at != SIZE_MAX;
+}
+
+/* To the first terminal behind all that begins with the first `at` bytes of the path below the root. */
+static bool pm__zdiff_beyond(pm_rz *z, size_t at) {
+    pm_terminal t;
+    return at && pm__vz_seek_beyond(z, z->root_len + at, z->root_len, &t) && pm__vz_go(z, &t);
+}
+
+/* Takes both past what they share where they stand, if they do. */
+static bool pm__zdiff_pass(pm__zdiff *d) {
+    size_t at;
+    if (pm__iter_in_shared(&d->old, &d->now, &at)) {
+        pm__iter_pass_shared(&d->old, &d->now, at, 0, false, true, &d->old_on, &d->now_on);
+        return true;
+    }
+    if (!pm__zdiff_in_record(&d->old, &d->now, &at)) return false;
+    d->old_on = pm__zdiff_beyond(&d->old, at);
+    d->now_on = pm__zdiff_beyond(&d->now, at);
+    return true;
+}
+
+/* ---- the walk -------------------------------------------------------------------------------------------------- */
+
+static void pm__zdiff_drop(pm__zdiff *d) {
+    pm_rz_drop(&d->old);
+    pm_rz_drop(&d->now);
+}
+
+/* Begins. What failed has dropped all. */
+static pm_status pm__zdiff_begin(pm__zdiff *d, const pm_rz *old, const pm_rz *now) {
+    const pm_ops *a = pm_rz_ops(old), *b = pm_rz_ops(now);
+    memset(d, 0, sizeof *d);
+    if (a && b && a != b) return PM_MISMATCH;
+    d->ops = a ? a : b;
+    pm_status s = pm_rz_fork(old, &d->old);
+    if (s == PM_OK) s = pm_rz_fork(now, &d->now);
+    if (s == PM_OK && (!pm__rz_room(&d->old, 1) || !pm__rz_room(&d->now, 1))) s = PM_NOMEM;
+    if (s != PM_OK) pm__zdiff_drop(d);
+    return s;
+}
+
+/* The first terminal; the empty path is one only with a value. */
+static bool pm__zdiff_first(pm_rz *z) {
+    return pm__iter_seek_terminal(z, 0, (const uint8_t *)"", 0) && (z->len > z->root_len || pm_rz_val(z) != NULL);
+}
+
+static pm_status pm__zdiff_status(const pm__zdiff *d) {
+    if (d->old.status != PM_OK) return d->old.status;
+    if (d->now.status != PM_OK) return d->now.status;
+    return d->ops ? pm__val_failed(d->ops) : PM_OK;
+}
+
+/* Which terminal comes first: < 0 the old one. */
+static int pm__zdiff_order(const pm__zdiff *d) {
+    if (!d->old_on || !d->now_on) return d->old_on ? -1 : 1;
+    size_t an = d->old.len - d->old.root_len, bn = d->now.len - d->now.root_len, min = an < bn ? an : bn;
+    const uint8_t *a = d->old.path + d->old.root_len, *b = d->now.path + d->now.root_len;
+    size_t same = min ? pm__lcp(a, b, min) : 0;
+    if (same < min) return a[same] < b[same] ? -1 : 1;
+    return (an > bn) - (an < bn);
+}
+
+/* Makes the change of the terminals that come first. False: they are the same. */
+static bool pm__zdiff_change(const pm__zdiff *d, int order, pm_change *out) {
+    const pm_rz *z = order <= 0 ? &d->old : &d->now;
+    const pm_val *l = order <= 0 ? pm_rz_val(&d->old) : NULL, *r = order >= 0 ? pm_rz_val(&d->now) : NULL;
+    if (order == 0 && (l != NULL) == (r != NULL) && (!l || !d->ops || pm__val_equal(d->ops, *l, *r))) return false;
+    out->key = z->path + z->root_len;
+    out->len = z->len - z->root_len;
+    out->kind = order < 0 ? PM_REMOVED : order > 0 ? PM_ADDED : PM_CHANGED;
+    out->dangled = order <= 0 && !l;
+    out->dangles = order >= 0 && !r;
+    out->before.some = l != NULL, out->before.val = l ? *l : 0;
+    out->after.some = r != NULL, out->after.val = r ? *r : 0;
+    return true;
+}
+
+static pm_status pm__zdiff_run(pm__zdiff *d, bool (*fn)(void *ctx, const pm_change *change), void *ctx) {
+    pm_change c;
+    d->old_on = pm__zdiff_first(&d->old);
+    d->now_on = pm__zdiff_first(&d->now);
+    while (d->old_on || d->now_on) {
+        int order = pm__zdiff_order(d);
+        if (pm__zdiff_status(d) != PM_OK) break;
+        if (order == 0 && pm__zdiff_pass(d)) continue;
+        if (pm__zdiff_change(d, order, &c) && pm__zdiff_status(d) == PM_OK && !fn(ctx, &c)) break;
+        if (order <= 0) d->old_on = pm__iter_next_terminal(&d->old, 0);
+        if (order >= 0) d->now_on = pm__iter_next_terminal(&d->now, 0);
+    }
+    return pm__zdiff_status(d);
+}
+
+PM_API pm_status pm_rz_diff(const pm_rz *old, const pm_rz *now, bool (*fn)(void *ctx, const pm_change *change),
+                            void *ctx) {
+    pm__zdiff d;
+    if (!old || !now || !fn) return PM_INVALID;
+    pm_status s = pm__zdiff_begin(&d, old, now);
+    if (s != PM_OK) return s;
+    s = pm__zdiff_run(&d, fn, ctx);
+    pm__zdiff_drop(&d);
+    return s;
+}
+
+typedef struct pm__zdiff_patch {
+    pm__patch patch;
+    bool memory;
+} pm__zdiff_patch;
+
+static bool pm__zdiff_put(void *ctx, const pm_change *c) {
+    pm__zdiff_patch *p = (pm__zdiff_patch *)ctx;
+    return p->memory = pm__patch_add(&p->patch, c);
+}
+
+PM_API pm_status pm_rz_patch(const pm_rz *old, const pm_rz *now, pm_patch *out) {
+    pm__zdiff d;
+    if (!old || !now || !out) return PM_INVALID;
+    pm_status s = pm__zdiff_begin(&d, old, now);
+    if (s != PM_OK) return s;
+    pm__zdiff_patch p = {pm__patch_open(d.ops ? d.ops : pm_ops_left()), true};
+    s = pm__zdiff_run(&d, pm__zdiff_put, &p);
+    pm__zdiff_drop(&d);
+    pm_status made = pm__patch_done(&p.patch, p.memory && s == PM_OK, out, false);
+    return s == PM_OK ? made : s;
 }
 
 /* ---- src/pathmap/99_licence.c -------------------------------------------------------------------------- */
