@@ -31291,11 +31291,11 @@ PM_API pm_status pm_get_sharing(const pm_map *const *maps, size_t n, pm_sharing 
        entries   c       r       e s         those that changed
        records   b c s   r t     e t         those of the old version
 
-   A frame has the entries that are new, and the record of the old ones. When the next change lies elsewhere, the frames
-   that are not on its way are closed, deepest first: new and old entries become a record, or are put into one that is
-   shorter; the entry that leads to that goes into the frame above. Old entries are copied as they stand, but for how far
-   before the record things lie. What only the new map has is folded as for an image, once for all its parts, so what
-   these share is stored once. What only the old one has is left out.
+   A frame has the entries that are new, and the record of the old ones. When the next change lies elsewhere, the
+   frames that are not on its way are closed, deepest first: new and old entries become a record, or are put into one
+   that is shorter; the entry that leads to that goes into the frame above. Old entries are copied as they stand, but
+   for how far before the record things lie. What only the new map has is folded as for an image, once for all its
+   parts, so what these share is stored once. What only the old one has is left out.
 
    Where much is shared, pairs of old and new nodes may be many more than nodes. So if a commit becomes larger than all
    that the file holds, it begins again as if there were no version before. */
@@ -31344,7 +31344,7 @@ static PM__INLINE pm__imgout_edge *pm__commit_edge(const pm__commit_work *w, siz
     return (pm__imgout_edge *)pm__list_at(&w->edges, i);
 }
 
-/* ---- new entries -------------------------------------------------------------------------------------------------- */
+/* ---- new entries ------------------------------------------------------------------------------------------------ */
 
 /* Finds the first new entry of a frame, the lowest one, whose byte is b or greater. True: it is b. */
 static bool pm__commit_has(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b, unsigned *i) {
@@ -31383,7 +31383,7 @@ static void pm__commit_clear(pm__commit_work *w) {
     f->child = 0;
 }
 
-/* ---- old entries -------------------------------------------------------------------------------------------------- */
+/* ---- old entries ------------------------------------------------------------------------------------------------ */
 
 /* The image that a record stands in: the old version, or what this commit has made, where places count from *base.
    NULL: none has it. */
@@ -31442,7 +31442,7 @@ static bool pm__commit_get(pm__commit_work *w, uint8_t b, pm__imgout_edge *out) 
     return pm__commit_decode(w, m, base, &e, out);
 }
 
-/* ---- old and new entries ------------------------------------------------------------------------------------------ */
+/* ---- old and new entries ---------------------------------------------------------------------------------------- */
 
 /* A record of a frame's old and new entries, as it is being made. */
 typedef struct pm__commit_mix {
