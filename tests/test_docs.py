@@ -137,8 +137,10 @@ def internal_names():
 def programs():
     """The programs of the first steps, compiled as one, which runs the one that its argument names."""
     blocks = re.findall(r"```c\n(.*?)```\n\n```\n(.*?)```", page("start.md"), re.S)
-    body = "".join(re.sub(r"\bint main\(void\)", f"static int main_{k}(void)", re.sub(r"(?m)^}\n\Z", "    return 0;\n}\n", c))
-                   for k, (c, _) in enumerate(blocks))
+    body = ""
+    for k, (code, _) in enumerate(blocks):
+        code = re.sub(r"\bint main\(void\)", f"static int main_{k}(void)", code)
+        body += re.sub(r"}\n\Z", "    return 0;\n}\n", code)
     body += ("int main(int argc, char **argv) { int (*all[])(void) = {" +
              ", ".join(f"main_{k}" for k in range(len(blocks))) + "}; return argc < 2 ? 2 : all[atoi(argv[1])](); }\n")
     with tempfile.TemporaryDirectory(prefix="docs-") as folder:
