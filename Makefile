@@ -30,7 +30,8 @@ C11 = -std=c11 $(WARNINGS) $(CFLAGS) -I. -Itests
 
 .PHONY: all help check test matrix asan tsan valgrind drd models faults uses packages machines cortex-m portability \
         rules coverage mutants stack headers generated headers-check layers fuzz examples replay replay-check run \
-        install uninstall clean costs costs-baseline
+        install uninstall clean costs costs-baseline site site-recorded man \
+        pictures
 
 all: test
 
@@ -54,6 +55,8 @@ help:
 	@echo 'make fuzz          fuzz for FUZZ_SECONDS each (clang)'
 	@echo 'make examples      build and run the examples'
 	@echo 'make run DIR=..    index the headers below a folder (/usr/include)'
+	@echo 'make site          the pages, the reference, examples with their output and pictures, as build/site/index.html'
+	@echo 'make man           man pages of all declarations, in build/man (pandoc; so does site)'
 	@echo 'make costs         instructions, allocations, bytes a key of a fixed workload, against the committed baseline'
 	@echo 'make costs-baseline   measure them anew and write bench/costs.tsv'
 	@echo 'make bench         build the measuring programs                 bench-smoke: run them on a few keys'
@@ -208,13 +211,31 @@ build/examples/mpi_build: LDLIBS += $(patsubst -I%,-isystem %,$(shell pkg-config
 run: build/examples/index_headers
 	build/examples/index_headers $(DIR)
 
-# What a system keeps: the headers, and what pkg-config and CMake ask.
+# The site, and man pages from the same source: by pandoc, pictures by Graphviz. `make pictures` draws the one that the
+# README shows.
+
+EXAMPLES := $(patsubst examples/%.c,%,$(wildcard examples/*.c))
+SHOWN = $(filter-out $(if $(shell pkg-config --exists ompi-c 2> /dev/null && echo y),,mpi_build),$(EXAMPLES))
+build/drawings: docs/site/drawings.c | $(HEADERS)
+	@mkdir -p $(@D); rm -f $@
+	$(CC) $(C11) -O1 -pthread $(DEP) $< $(LDLIBS) -o $@
+site: generated build/drawings $(SHOWN:%=build/examples/%)
+	$(PYTHON) docs/site/build.py build/site --programs build/examples --drawings build/drawings
+site-recorded: generated build/drawings
+	$(PYTHON) docs/site/build.py build/site --drawings build/drawings
+man: generated
+	$(PYTHON) docs/site/build.py build/man --man
+pictures: build/drawings
+	$(PYTHON) docs/site/build.py docs/snapshot.svg --drawings build/drawings --picture snapshot
+
+# What a system keeps: the headers, what pkg-config and CMake ask, and man pages if they were made (make man).
 
 PREFIX ?= /usr/local
 INCLUDEDIR ?= $(PREFIX)/include
 PKGCONFIGDIR ?= $(PREFIX)/share/pkgconfig
 CMAKEDIR ?= $(PREFIX)/share/cmake/pathmap
 DOCDIR ?= $(PREFIX)/share/doc/pathmap
+MANDIR ?= $(PREFIX)/share/man
 VERSION = $(shell packaging/version.sh)
 FILL = sed -e 's|@PREFIX@|$(PREFIX)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|'
 
@@ -226,10 +247,13 @@ install: generated
 	$(FILL) packaging/interning.pc.in > $(DESTDIR)$(PKGCONFIGDIR)/interning.pc
 	$(FILL) packaging/installed-config.cmake.in > $(DESTDIR)$(CMAKEDIR)/pathmap-config.cmake
 	$(FILL) packaging/installed-version.cmake.in > $(DESTDIR)$(CMAKEDIR)/pathmap-config-version.cmake
+	$(if $(wildcard build/man/man3),install -d $(DESTDIR)$(MANDIR)/man3 && \
+	    install -m 644 build/man/man3/*.3 $(DESTDIR)$(MANDIR)/man3)
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/,pathmap.h interning.h)
 	rm -f $(addprefix $(DESTDIR)$(PKGCONFIGDIR)/,pathmap.pc interning.pc)
 	rm -rf $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(DOCDIR)
+	$(if $(wildcard build/man/man3),rm -f $(addprefix $(DESTDIR)$(MANDIR)/man3/,$(notdir $(wildcard build/man/man3/*.3))))
 
 clean:
 	rm -rf build

@@ -3663,6 +3663,30 @@ PM_API PM_NODISCARD pm_status pm_head_write_all_wait(pm_head *h, const pm_key *p
    Cost     O(values kept and their bytes); nodes of which nothing goes are not copied */
 PM_API PM_NODISCARD pm_status pm_keep_outermost(pm_map *m, bool *changed);
 
+/* ---- src/pathmap/91_zipper_diff.h ---------------------------------------------------------------------- */
+
+/* Differences of what two zippers stand on: of images and other views as of maps. */
+
+/* Calls fn for each change that makes what is at and below the focus of `now` of what is at and below that of `old`, in
+   key order, as pm_diff does; keys are relative to the focuses. Stops when fn returns false. A focus that does not
+   exist holds nothing. Values are compared by the `equal` hook of the operations that both have, without one as words:
+   so strings of images are opened under pm_ops_bytes(), unless both are of one image.
+   Valid    the change, and its key, during the call; fn must not write to what the zippers are over
+   Fails    PM_NOMEM; PM_MISMATCH: the value operations differ; what a view's function returned: PM_CORRUPT of an image
+            that is damaged. fn may have been called before
+   Cost     a fork of both, and a walk through both; but subtries that two maps share, and records that two maps of one
+            image or two versions of one store share, are not visited: changes times depth and what lies beside them
+   Threads  reads both */
+PM_API PM_NODISCARD pm_status pm_rz_diff(const pm_rz *old, const pm_rz *now,
+                                         bool (*fn)(void *ctx, const pm_change *change), void *ctx);
+
+/* Makes the patch of these changes, as pm_patch_make does: what turns an image into a map made of it, or a version of a
+   store into a later one.
+   Owns     the caller drops *out
+   Fails    as pm_rz_diff. *out is untouched
+   Cost     that of pm_rz_diff; the patch holds the keys and values of all changes */
+PM_API PM_NODISCARD pm_status pm_rz_patch(const pm_rz *old, const pm_rz *now, pm_patch *out);
+
 #ifdef __cplusplus
 }
 #endif
@@ -25734,6 +25758,7 @@ typedef struct pm__writer {
     pm__claim claim;
     pm_map map; /* the content at and below the root */
     bool clean;
+    bool there; /* while it has no zipper yet, and its root lies where `map` begins: whether that exists in the base */
     struct pm__writer *next_dirty, **link_dirty;
     bool ended;       /* freed by the last snapshot that uses it */
     uint32_t users;   /* snapshots being made with it */
@@ -25782,6 +25807,7 @@ struct pm_head {
     size_t ndirty;
     uint64_t dirtied; /* how often a writer has become dirty */
     pm__claim *unsettled; /* ended, but for lack of memory */
+    pm__claim *gone;      /* settled: freed by who gives up the lock */
     uint64_t out;     /* zippers given out, and being made, ever; */
     pm__a64 ended;    /* and those that have ended, which takes no lock */
     struct pm__turn *turns; /* requests that wait for claims to end, in order (88_head_wait.c) */
@@ -25801,13 +25827,26 @@ static void pm__head_ring(pm_head *h) {
     pm__wake(&h->bell, true);
 }
 
+/* Frees records that are no claims any more, and what they have. Without the lock: hooks of values run here. */
+static void pm__head_bury(pm__claim *gone) {
+    while (gone) {
+        pm__claim *next = gone->unsettled;
+        if (gone->kind == PM_CLAIM_WRITER) pm_drop(&((pm__writer *)(void *)gone)->map);
+        pm__claim_free(gone);
+        gone = next;
+    }
+}
+
 /* Gives up the lock. From then on the head may be gone. */
 static void pm__head_unlock(pm_head *h) {
     bool ring = h->ring && h->sleepers;
+    pm__claim *gone = h->gone;
     h->ring = false;
+    h->gone = NULL;
     if (ring) (void)pm__a32_fetch_add_acq_rel(&h->bell, 1);
     pm__lock_release(&h->lock);
     if (ring) pm__wake(&h->bell, true);
+    pm__head_bury(gone);
 }
 
 /* Gives up the lock until the bell has another number than `seen`, which was read before what is waited for was looked
@@ -25861,24 +25900,38 @@ static void pm__writer_publish(pm__writer *w) {
     }
 }
 
-/* Puts what is at and below a claim's root in one map there in another. */
-static bool pm__head_claim_transfer(const pm__claim *c, const pm_map *from, pm_map *to) {
+/* What is at and below a claim's root in a map, as a map of its own, *out. *there: whether the root exists. False: no
+   memory. */
+static bool pm__head_claim_share(const pm__claim *c, const pm_map *from, pm_map *out, bool *there) {
+    pm__cx cx = pm__map_cx(from);
+    pm_ref r = pm_ref_of_map(from, c->path - c->head->prefix_len, c->len + c->head->prefix_len);
+    *there = r.exists;
+    if (r.exists) return pm__map_of_place(&cx, &r.place, r.val, out) == PM_OK;
+    *out = pm_new(from->ops, from->pool);
+    return true;
+}
+
+/* Puts a share at the claim's root in a map; it is used up. False: no memory. */
+static bool pm__head_claim_place(const pm__claim *c, pm_map *share, pm_map *to) {
     pm__cx cx = pm__map_cx(to);
-    const uint8_t *path = c->path - c->head->prefix_len;
     size_t len = c->len + c->head->prefix_len;
-    pm_ref r = pm_ref_of_map(from, path, len);
-    pm_map copy;
-    if (!r.exists) return true;
-    if (pm__map_of_place(&cx, &r.place, r.val, &copy) != PM_OK) return false;
     if (len == 0) {
         pm_drop(to);
-        *to = copy;
+        *to = *share;
         return true;
     }
-    pm_opt val = {copy.value, copy.has_value};
-    if (pm__trie_assign(&cx, &to->root, path, len, val, copy.root)) return true;
-    pm_drop(&copy);
+    pm_opt val = {share->value, share->has_value};
+    if (pm__trie_assign(&cx, &to->root, c->path - c->head->prefix_len, len, val, share->root)) return true;
+    pm_drop(share);
     return false;
+}
+
+/* Puts what is at and below a claim's root in one map there in another. */
+static bool pm__head_claim_transfer(const pm__claim *c, const pm_map *from, pm_map *to) {
+    pm_map share;
+    bool there;
+    if (!pm__head_claim_share(c, from, &share, &there)) return false;
+    return !there || pm__head_claim_place(c, &share, to);
 }
 
 /* With the lock held: whether snapshots are still what a new one would be. */
@@ -25974,19 +26027,18 @@ static pm__claim *pm__head_claim(pm_head *h, size_t size, pm_val kind, const voi
     return NULL;
 }
 
-static void pm__writer_free(pm__writer *w) {
-    pm_drop(&w->map);
-    pm__claim_free(&w->claim);
-}
-
 /* Does what is left to do of a claim whose zipper has ended. False: no memory. */
 static bool pm__head_claim_settle(pm__claim *c) {
     pm__writer *w = c->kind == PM_CLAIM_WRITER ? (pm__writer *)(void *)c : NULL;
     if (w && !pm__writer_clean(w)) return false;
     if (c->entered && !pm__claims_remove(&c->head->claims, c)) return false;
-    if (!w) pm__claim_free(c);
-    else if (w->users == 0) pm__writer_free(w);
-    else w->ended = true;
+    if (w && w->users) {
+        w->ended = true;
+        c->unsettled = NULL;
+    } else {
+        c->unsettled = c->head->gone;
+        c->head->gone = c;
+    }
     return true;
 }
 
@@ -26140,8 +26192,9 @@ static void pm__writer_end(struct pm_claim *c) {
 
 static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out);
 
-/* With the lock held; nothing is in the way. */
-static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz *out) {
+/* Enters a writer, and takes its share of the base. With the lock held; nothing is in the way. What is left to be done,
+   by pm__writers_open, needs no lock: a clean writer's map is its own, and nobody looks at it. */
+static pm_status pm__writer_enter(pm_head *h, const void *path, size_t len, pm_wz *out) {
     pm__writer *w = (pm__writer *)(void *)pm__head_claim(h, sizeof *w, PM_CLAIM_WRITER, path, len);
     if (!w) return PM_NOMEM;
     w->claim.zipper.end = pm__writer_end;
@@ -26150,17 +26203,56 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     w->claim.zipper.left = pm__writer_left;
     w->clean = true;
     w->map = pm_new(h->base.ops, h->base.pool);
-    pm_status s = pm__head_claim_transfer(&w->claim, &h->base, &w->map) ? PM_OK : PM_NOMEM;
-    if (s == PM_OK) s = pm_wz_open(&w->map, w->claim.path - h->prefix_len, len + h->prefix_len, out);
-    if (s != PM_OK) {
+    if (!pm__head_claim_share(&w->claim, &h->base, &w->map, &w->there)) {
         pm__head_claim_end(&w->claim);
-        return s;
+        return PM_NOMEM;
     }
     pm__writer_set_hold(w);
     out->cursor.claim = &w->claim.zipper;
-    pm__map_lend(&w->map, PM__LENT_NOT);
     h->out++;
     return PM_OK;
+}
+
+/* Puts the share at its path and opens the zipper. */
+static pm_status pm__writer_open(pm__writer *w, pm_wz *out) {
+    const pm_head *h = w->claim.head;
+    pm_map share = w->map;
+    w->map = pm_new(share.ops, share.pool);
+    if (w->there && !pm__head_claim_place(&w->claim, &share, &w->map)) return PM_NOMEM;
+    pm_status s = pm_wz_open(&w->map, w->claim.path - h->prefix_len, w->claim.len + h->prefix_len, out);
+    if (s != PM_OK) return s;
+    out->cursor.claim = &w->claim.zipper;
+    pm__map_lend(&w->map, PM__LENT_NOT);
+    return PM_OK;
+}
+
+/* Ends a writer that has no zipper. */
+static void pm__writer_abandon(pm__writer *w, pm_wz *out) {
+    pm_head *h = w->claim.head;
+    pm__wz_clear(out);
+    pm__lock_acquire(&h->lock);
+    pm__head_claim_end(&w->claim);
+    pm__head_unlock(h);
+    pm__head_leave(h);
+}
+
+static pm__writer *pm__writer_of(const pm_wz *z) { return (pm__writer *)(void *)z->cursor.claim; }
+
+/* Opens the zippers of n writers that have been entered; or ends all of them, if `s`, or one of those fails. Without
+   the lock. */
+static pm_status pm__writers_open(pm_status s, pm_wz *out, size_t n) {
+    size_t opened = 0;
+    while (s == PM_OK && opened < n) {
+        pm__writer *w = pm__writer_of(&out[opened]);
+        s = pm__writer_open(w, &out[opened]);
+        if (s == PM_OK) opened++;
+        else out[opened].cursor.claim = &w->claim.zipper;
+    }
+    while (s != PM_OK && n) {
+        if (--n < opened) (void)pm_wz_drop(&out[n]);
+        else pm__writer_abandon(pm__writer_of(&out[n]), &out[n]);
+    }
+    return s;
 }
 
 static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool check, pm_wz *out, pm_map *why) {
@@ -26169,9 +26261,9 @@ static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool c
     if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
     pm__lock_acquire(&h->lock);
     pm_status s = pm__head_admit(h, PM_CLAIM_WRITER, path, len, check, why);
-    if (s == PM_OK) s = pm__writer_new(h, path, len, out);
+    if (s == PM_OK) s = pm__writer_enter(h, path, len, out);
     pm__head_unlock(h);
-    return s;
+    return s == PM_OK ? pm__writers_open(s, out, 1) : s;
 }
 
 PM_API pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_map *why) {
@@ -26347,7 +26439,7 @@ static void pm__snap_free(pm_head *h, pm__snap *p) {
     if (p->n) pm__head_unlock(h);
     for (size_t i = 0; i < p->n; i++) {
         pm_drop(&p->pieces[i].map);
-        if (p->pieces[i].w) pm__writer_free(p->pieces[i].w);
+        if (p->pieces[i].w) pm__head_bury(&p->pieces[i].w->claim);
     }
     if (p->pieces) pm__mem_free_big(p->pieces, p->cap * sizeof *p->pieces);
 }
@@ -29929,7 +30021,21 @@ typedef struct pm__durable_head {
     uint64_t place; /* its newest commit record; 0: none */
     bool known;     /* `map` is what stands there */
     pm_map map;
+    bool recalled; /* what follows is what the record says of the map's root */
+    bool has_val;
+    size_t child;
+    pm_val val;   /* a word, or where a string lies */
+    uint64_t len; /* of that */
+    pm_image_kind kind;
 } pm__durable_head;
+
+/* What commits leave to the next one; under `writing`. */
+typedef struct pm__durable_desk {
+    pm__list
+        tail; /* the last bytes of the file, from `base` on: new records are read here, not where they were written */
+    size_t base;
+    pm__list frames, edges, bytes, path, run; /* empty */
+} pm__durable_desk;
 
 struct pm_store {
     pm_files files;
@@ -29945,6 +30051,7 @@ struct pm_store {
     uint64_t newest, sequence, end, synced, lost; /* places of records; 0: none. end: bytes */
     bool failed;
     pm__list heads; /* under `writing` */
+    pm__durable_desk desk;
 };
 
 static pm_status pm__durable_fail(pm_error *error, pm_status s, uint64_t at, const char *msg) {
@@ -30217,6 +30324,12 @@ static void pm__durable_forget(pm_store *s) {
 PM_API void pm_store_close(pm_store *s) {
     if (!s) return;
     pm__durable_forget(s);
+    pm__list_free(&s->desk.tail);
+    pm__list_free(&s->desk.frames);
+    pm__list_free(&s->desk.edges);
+    pm__list_free(&s->desk.bytes);
+    pm__list_free(&s->desk.path);
+    pm__list_free(&s->desk.run);
     pm__durable_block_drop(s->block);
     if (s->file) s->files.close(s->files.ctx, s->file);
     pm__mem_free_big(s->name, s->name_size);
@@ -32134,29 +32247,33 @@ PM_API pm_status pm_get_sharing(const pm_map *const *maps, size_t n, pm_sharing 
    old map and the new one tells, in order, at which ends something differs, without visiting what they share
    (41_diff.c). Of each such end the records on the way are opened:
 
-       frames    root    "ca"    "cart"      each a location of the new version, with its entries so far
-       entries   b c s   r t     e s
+       frames    root    "ca"    "cart"      each a location of the new version
+       entries   c       r       e s         those that changed
+       records   b c s   r t     e t         those of the old version
 
-   A change is made in the frame of its location. When the next one lies elsewhere, the frames that are not on its way
-   are closed, deepest first: the entries become a record, or are put into one that is shorter; the entry that leads to
-   that goes into the frame above. What only the new map has is folded as for an image, once for all its parts, so what
-   these share is stored once. What only the old one has is left out.
+   A frame has the entries that are new, and the record of the old ones. When the next change lies elsewhere, the
+   frames that are not on its way are closed, deepest first: new and old entries become a record, or are put into one
+   that is shorter; the entry that leads to that goes into the frame above. Old entries are copied as they stand, but
+   for how far before the record things lie. What only the new map has is folded as for an image, once for all its
+   parts, so what these share is stored once. What only the old one has is left out.
 
    Where much is shared, pairs of old and new nodes may be many more than nodes. So if a commit becomes larger than all
    that the file holds, it begins again as if there were no version before. */
 
 typedef struct pm__commit_frame {
     size_t depth; /* bytes of path to the location */
-    size_t first; /* of its entries */
+    size_t first; /* of its new entries, and how many there are */
     unsigned n;
     bool has_val, keep; /* keep: a dangling location */
     pm_val val;         /* as in an edge */
     uint64_t len;
-    size_t child; /* the record that holds its entries, as long as there was no need to open it; 0: none */
+    size_t child; /* the record of its old entries; 0: none */
 } pm__commit_frame;
 
 typedef struct pm__commit_work {
+    pm_store *s;
     pm__imgout out;
+    size_t from; /* in it: where this commit begins */
     pm_image_options options;
     const pm_image *old; /* NULL: nothing */
     pm__list frames, edges, bytes, path, run;
@@ -32166,8 +32283,11 @@ typedef struct pm__commit_work {
 } pm__commit_work;
 
 enum {
-    PM__COMMIT_BEFORE = 8,     /* the window begins before the commit, so that no record is at its place 0 */
-    PM__COMMIT_SPARE = 1 << 20 /* a commit may be so much larger than all others together */
+    PM__COMMIT_BEFORE = 8,      /* the window begins before the first record in it, so that none is at its place 0 */
+    PM__COMMIT_TAIL = 1 << 16,  /* bytes of what was committed that the window keeps, and four times so many at most */
+    PM__COMMIT_SPARE = 1 << 20, /* a commit may be so much larger than all others together */
+    PM__COMMIT_GONE = 255,      /* length of run of a new entry: there is none any more */
+    PM__COMMIT_ENTRY = 128      /* no entry has more bytes: 2, a run, two numbers, an overhang of 16 */
 };
 
 static bool pm__commit_stop(pm__commit_work *w, pm_status s) {
@@ -32184,22 +32304,12 @@ static PM__INLINE pm__imgout_edge *pm__commit_edge(const pm__commit_work *w, siz
     return (pm__imgout_edge *)pm__list_at(&w->edges, i);
 }
 
-/* ---- entries ----------------------------------------------------------------------------------------------------- */
+/* ---- new entries ------------------------------------------------------------------------------------------------ */
 
-/* The first entry of the lowest frame whose byte is b or greater. */
-static PM__INLINE unsigned pm__commit_find(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b) {
-    unsigned lo = 0, n = f->n;
-    while (n) {
-        unsigned half = n / 2;
-        bool right = w->bytes.data[f->first + lo + half] < b;
-        lo = right ? lo + half + 1 : lo;
-        n = right ? n - half - 1 : half;
-    }
-    return lo;
-}
-
+/* Finds the first new entry of a frame, the lowest one, whose byte is b or greater. True: it is b. */
 static bool pm__commit_has(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b, unsigned *i) {
-    *i = pm__commit_find(w, f, b);
+    *i = 0;
+    while (*i < f->n && w->bytes.data[f->first + *i] < b) ++*i;
     return *i < f->n && w->bytes.data[f->first + *i] == b;
 }
 
@@ -32219,14 +32329,11 @@ static bool pm__commit_put(pm__commit_work *w, uint8_t b, const pm__imgout_edge 
     return true;
 }
 
-static void pm__commit_remove(pm__commit_work *w, uint8_t b) {
-    pm__commit_frame *f = pm__commit_top(w);
-    unsigned i;
-    if (!pm__commit_has(w, f, b, &i)) return;
-    size_t at = f->first + i, behind = f->n - i - 1;
-    memmove(w->bytes.data + at, w->bytes.data + at + 1, behind);
-    memmove(pm__commit_edge(w, at), pm__commit_edge(w, at + 1), behind * sizeof(pm__imgout_edge));
-    w->edges.used--, w->bytes.used--, f->n--;
+static bool pm__commit_remove(pm__commit_work *w, uint8_t b) {
+    pm__imgout_edge none;
+    memset(&none, 0, sizeof none);
+    none.run_len = PM__COMMIT_GONE;
+    return pm__commit_put(w, b, &none);
 }
 
 static void pm__commit_clear(pm__commit_work *w) {
@@ -32236,6 +32343,8 @@ static void pm__commit_clear(pm__commit_work *w) {
     f->child = 0;
 }
 
+/* ---- old entries ------------------------------------------------------------------------------------------------ */
+
 /* The image that a record stands in: the old version, or what this commit has made, where places count from *base.
    NULL: none has it. */
 static const pm_image *pm__commit_image(const pm__commit_work *w, size_t record, size_t *base) {
@@ -32244,12 +32353,22 @@ static const pm_image *pm__commit_image(const pm__commit_work *w, size_t record,
     return made ? &w->out.image : w->old;
 }
 
+/* Looks at the record of a frame's old entries; r->n is 0 if it has none. Its bytes may be out of order. */
+static bool pm__commit_old(pm__commit_work *w, const pm__commit_frame *f, pm__image_record *r, const pm_image **m,
+                           size_t *base) {
+    memset(r, 0, sizeof *r);
+    *m = NULL;
+    if (!f->child) return true;
+    *m = pm__commit_image(w, f->child, base);
+    return (*m && pm__image_record_at(*m, f->child - *base, r)) || pm__commit_stop(w, PM_CORRUPT);
+}
+
 /* Makes an edge of an entry. */
 static bool pm__commit_decode(pm__commit_work *w, const pm_image *m, size_t base, const pm__image_entry *e,
                               pm__imgout_edge *out) {
     size_t where, len, end;
+    memset(out, 0, sizeof *out);
     out->val = e->val;
-    out->len = 0;
     if (e->has_val && m->kind == PM_IMAGE_BYTES) {
         if (!pm__image_string(m, (size_t)e->val, &where, &len, &end)) return pm__commit_stop(w, PM_CORRUPT);
         out->val = where + base, out->len = len;
@@ -32261,25 +32380,217 @@ static bool pm__commit_decode(pm__commit_work *w, const pm_image *m, size_t base
     return true;
 }
 
-/* Brings the lowest frame's entries in. */
-static bool pm__commit_open(pm__commit_work *w) {
-    pm__commit_frame *f = pm__commit_top(w);
+/* Finds the entry of the lowest frame that begins with b, among the new ones, then the old ones. *out is one that is
+   gone if there is none. */
+static bool pm__commit_get(pm__commit_work *w, uint8_t b, pm__imgout_edge *out) {
+    const pm__commit_frame *f = pm__commit_top(w);
     pm__image_record r;
     pm__image_entry e;
+    const pm_image *m;
     size_t base;
-    if (!f->child) return true;
-    const pm_image *m = pm__commit_image(w, f->child, &base);
-    if (!m || !pm__image_record_at(m, f->child - base, &r)) return pm__commit_stop(w, PM_CORRUPT);
-    if (!pm__list_room(&w->edges, r.n) || !pm__list_put(&w->bytes, r.bytes, r.n)) return pm__commit_stop(w, PM_NOMEM);
-    size_t next = r.first;
-    for (unsigned i = 0; i < r.n; i++, next = e.end) {
-        if ((i && r.bytes[i - 1] >= r.bytes[i]) || !pm__image_entry_at(m, &r, next, &e))
-            return pm__commit_stop(w, PM_CORRUPT);
-        if (!pm__commit_decode(w, m, base, &e, pm__commit_edge(w, w->edges.used++))) return false;
+    unsigned i;
+    out->run_len = PM__COMMIT_GONE;
+    if (pm__commit_has(w, f, b, &i)) {
+        *out = *pm__commit_edge(w, f->first + i);
+        return true;
     }
-    f->n = r.n;
-    f->child = 0;
+    if (!pm__commit_old(w, f, &r, &m, &base)) return false;
+    if (!r.n) return true;
+    if (!pm__image_find(&r, b, &i)) return pm__commit_stop(w, PM_CORRUPT);
+    if (i == r.n || r.bytes[i] != b) return true;
+    if (!pm__image_entry_nth(m, &r, i, &e)) return pm__commit_stop(w, PM_CORRUPT);
+    return pm__commit_decode(w, m, base, &e, out);
+}
+
+/* ---- old and new entries ---------------------------------------------------------------------------------------- */
+
+/* A record of a frame's old and new entries, as it is being made. */
+typedef struct pm__commit_mix {
+    pm__image_record old;
+    const pm_image *m; /* it stands there; NULL: there are none */
+    size_t base;
+    size_t next;            /* where the next old entry begins */
+    unsigned taken, put;    /* old entries that were copied, entries that are there */
+    uint8_t *begin, *index; /* of the new record, of the places of its groups */
+    uint8_t *first, *to;    /* its first entry, and the next one */
+    size_t at;              /* the record's place */
+} pm__commit_mix;
+
+/* Whether a frame has an old entry that begins with b; *i: how many begin with less. */
+static bool pm__commit_replaces(pm__commit_work *w, const pm__image_record *r, uint8_t b, unsigned *i) {
+    *i = 0;
+    if (r->n && !pm__image_find(r, b, i)) (void)pm__commit_stop(w, PM_CORRUPT);
+    return *i < r->n && r->bytes[*i] == b;
+}
+
+/* How many entries a frame has. */
+static unsigned pm__commit_total(pm__commit_work *w, const pm__commit_frame *f, const pm__image_record *r) {
+    unsigned n = r->n, i;
+    for (size_t k = f->first; k < f->first + f->n; k++) {
+        bool gone = pm__commit_edge(w, k)->run_len == PM__COMMIT_GONE;
+        if (pm__commit_replaces(w, r, w->bytes.data[k], &i)) n -= gone;
+        else n += !gone;
+    }
+    return n;
+}
+
+/* Tells where a group of entries begins. */
+static PM__INLINE void pm__commit_group(const pm__commit_mix *x, unsigned i, const uint8_t *to) {
+    if (!i) return;
+    uint8_t *at = x->index + 2 * (i / PM__IMAGE_GROUP - 1);
+    at[0] = (uint8_t)(to - x->first);
+    at[1] = (uint8_t)((to - x->first) >> 8);
+}
+
+/* Reads a number of at most 8 bytes, and 8 bytes in any case. Returns how many it has; 0: more. */
+static PM__INLINE size_t pm__commit_number(const uint8_t *s, uint64_t *v) {
+    uint64_t x = pm__load64le(s), ends = ~x & 0x8080808080808080u, end = ends & (0 - ends);
+    if (!ends) return 0;
+    x &= ((end << 1) - 1) & 0x7F7F7F7F7F7F7F7Fu;
+    x = (x & 0x007F007F007F007Fu) | (x & 0x7F007F007F007F00u) >> 1;
+    x = (x & 0x00003FFF00003FFFu) | (x & 0x3FFF00003FFF0000u) >> 2;
+    *v = (x & 0x000000000FFFFFFFu) | (x & 0x0FFFFFFF00000000u) >> 4;
+    return pm__ctz64(end) / 8 + 1;
+}
+
+/* Writes a number that has at most 8 bytes, and 8 bytes in any case. */
+static PM__INLINE size_t pm__commit_number_put(uint8_t *to, uint64_t v) {
+    unsigned n = (63 - pm__clz64(v | 1)) / 7;
+    v = (v & 0x000000000FFFFFFFu) | (v & 0x00FFFFFFF0000000u) << 4;
+    v = (v & 0x00003FFF00003FFFu) | (v & 0x0FFFC0000FFFC000u) << 2;
+    v = (v & 0x007F007F007F007Fu) | (v & 0x3F803F803F803F80u) << 1;
+    pm__store64le(to, v | (0x8080808080808080u & (((uint64_t)1 << 8 * n) - 1)));
+    return n + 1;
+}
+
+/* Copies the description of a string from *s to *to, where it is to lie at `at`. */
+static bool pm__commit_string(const pm__commit_mix *x, const uint8_t **s, uint8_t **to, size_t at) {
+    size_t from = (size_t)(*s - x->m->data), n, k = 0;
+    uint64_t len = 0, back = 0;
+    n = pm__commit_number(*s, &len);
+    if (n && len) k = pm__commit_number(*s + n, &back);
+    if (!n || len > back || back > from - x->m->start) return false;
+    memmove(*to, *s, n);
+    *s += n + k, *to += n;
+    if (len) *to += pm__commit_number_put(*to, at - (from + x->base) + back);
     return true;
+}
+
+/* Copies the value at *s. */
+static PM__INLINE bool pm__commit_value(const pm__commit_mix *x, const uint8_t **s, uint8_t **to) {
+    if (x->m->kind == PM_IMAGE_UNIT) return true;
+    if (x->m->kind == PM_IMAGE_BYTES) return pm__commit_string(x, s, to, x->at + (size_t)(*to - x->begin));
+    uint64_t word = pm__load64le(*s), ends = ~word & 0x8080808080808080u;
+    size_t n = ends ? pm__ctz64(ends) / 8 + 1 : (*s)[8] < 128 ? 9 : 10;
+    if (n == 10 && (*s)[9] > 1) return false;
+    pm__store64le(*to, word);
+    if (n > 8) memmove(*to + 8, *s + 8, 2);
+    *s += n, *to += n;
+    return true;
+}
+
+/* Copies old entries up to one, as they stand, but for how far before the record things lie. At least PM__COMMIT_ENTRY
+   bytes behind any place in an image can be read: a version is followed by its commit record, and a window has room. */
+static bool pm__commit_copy(pm__commit_mix *x, unsigned upto) {
+    const pm_image *m = x->m;
+    const uint8_t *s = m ? m->data + x->next : NULL, *end = m ? m->data + m->size : NULL;
+    const size_t far = x->at - (x->old.at + x->base), most = m ? x->old.at - m->start : 0;
+    uint8_t *to = x->to, *bytes = x->begin + 1;
+    unsigned put = x->put;
+    for (unsigned i = x->taken; i < upto; i++) {
+        uint8_t b = x->old.bytes[i];
+        if (s >= end || (put && b <= bytes[put - 1])) return false;
+        if (put % PM__IMAGE_GROUP == 0) pm__commit_group(x, put, to);
+        bytes[put++] = b;
+        unsigned head = *s, n = head & PM__IMAGE_LONG;
+        memmove(to, s, 16);
+        if (PM__UNLIKELY(n == PM__IMAGE_LONG)) {
+            n += 1u + s[1];
+            if (n > 1 + PM__IMAGE_RUN) return false;
+            memmove(to + 16, s + 16, 1 + PM__IMAGE_RUN + 1 - 16);
+        }
+        if (head >= 2 * PM__IMAGE_HAS_CHILD) return false;
+        s += 1 + n, to += 1 + n;
+        if (head & PM__IMAGE_HAS_VAL && !pm__commit_value(x, &s, &to)) return false;
+        if (head & PM__IMAGE_HAS_CHILD) {
+            uint64_t v = 0;
+            s += pm__commit_number(s, &v);
+            if (v - 1 >= most) return false;
+            to += pm__commit_number_put(to, far + v);
+        }
+        if (s > end) return false;
+    }
+    x->next = m ? (size_t)(s - m->data) : 0;
+    x->to = to;
+    x->put = put;
+    x->taken = upto;
+    return true;
+}
+
+/* Puts a new entry in, in the place of the old one that begins with the same byte. */
+static bool pm__commit_take(pm__commit_work *w, pm__commit_mix *x, uint8_t b, const pm__imgout_edge *e) {
+    unsigned upto;
+    bool replaces = pm__commit_replaces(w, &x->old, b, &upto);
+    if (w->status != PM_OK || !pm__commit_copy(x, upto)) return false;
+    if (replaces) {
+        pm__image_entry old;
+        if (!pm__image_entry_at(x->m, &x->old, x->next, &old)) return false;
+        x->next = old.end;
+        x->taken++;
+    }
+    if (e->run_len == PM__COMMIT_GONE) return true;
+    if (x->put % PM__IMAGE_GROUP == 0) pm__commit_group(x, x->put, x->to);
+    x->begin[1 + x->put++] = b;
+    w->out.out.used = (size_t)(x->to - w->out.out.data);
+    if (!pm__imgout_entry(&w->out, x->at, e)) return false; /* there is room */
+    x->to = w->out.out.data + w->out.out.used;
+    return true;
+}
+
+/* Appends a record of the n > 0 old and new entries of a frame. */
+static bool pm__commit_append_mix(pm__commit_work *w, const pm__commit_frame *f, unsigned n) {
+    pm__commit_mix x;
+    memset(&x, 0, sizeof x);
+    size_t used = w->out.out.used, head = 1 + n + 2 * ((n - 1) / PM__IMAGE_GROUP);
+    if (!pm__list_room(&w->out.out, head + (n + 1) * PM__COMMIT_ENTRY)) return pm__commit_stop(w, PM_NOMEM);
+    w->out.image.data = w->out.out.data;
+    if (!pm__commit_old(w, f, &x.old, &x.m, &x.base)) return false;
+    x.begin = w->out.out.data + used;
+    x.at = w->out.base + used;
+    x.index = x.begin + 1 + n;
+    x.first = x.to = x.begin + head;
+    x.next = x.old.first;
+    *x.begin = (uint8_t)(n - 1);
+    bool ok = true;
+    for (size_t k = f->first; ok && k < f->first + f->n; k++)
+        ok = pm__commit_take(w, &x, w->bytes.data[k], pm__commit_edge(w, k));
+    if (!ok || !pm__commit_copy(&x, x.old.n)) return pm__commit_stop(w, PM_CORRUPT);
+    w->out.out.used = w->out.image.size = (size_t)(x.to - w->out.out.data);
+    return true;
+}
+
+/* The one entry of a frame that has one. */
+static bool pm__commit_sole(pm__commit_work *w, const pm__commit_frame *f, const pm__image_record *r, uint8_t *b,
+                            pm__imgout_edge *e) {
+    for (size_t k = f->first; k < f->first + f->n; k++) {
+        *b = w->bytes.data[k];
+        *e = *pm__commit_edge(w, k);
+        if (e->run_len != PM__COMMIT_GONE) return true;
+    }
+    for (unsigned i = 0; i < r->n; i++) {
+        *b = r->bytes[i];
+        if (!pm__commit_get(w, *b, e)) return false;
+        if (e->run_len != PM__COMMIT_GONE) return true;
+    }
+    return pm__commit_stop(w, PM_CORRUPT);
+}
+
+/* The record of a frame's entries; 0: it has none. */
+static bool pm__commit_child(pm__commit_work *w, const pm__commit_frame *f, unsigned n, size_t *child) {
+    *child = n ? f->child : 0;
+    if (!n || !f->n) return true;
+    *child = pm__imgout_here(&w->out);
+    return pm__commit_append_mix(w, f, n);
 }
 
 /* ---- frames ------------------------------------------------------------------------------------------------------ */
@@ -32293,34 +32604,24 @@ static bool pm__commit_lift(pm__commit_work *w, const uint8_t *above, size_t n, 
     return pm__commit_memory(w, ok);
 }
 
-/* Whether a record has one entry: then the location above it, if it has no value, is none at which a path ends. */
-static bool pm__commit_is_chain(const pm__commit_work *w, size_t record) {
-    pm__image_record r;
-    size_t base;
-    const pm_image *m = record ? pm__commit_image(w, record, &base) : NULL;
-    return m && pm__image_record_at(m, record - base, &r) && r.n == 1;
-}
-
-/* Makes of the lowest frame the edge that leads to it from `above` bytes higher. *some: it is a location at all. */
+/* Makes of the lowest frame the edge that leads to it from `above` bytes higher. *some: it is a location at all. A
+   location with one entry and no value is none at which a path ends. */
 static bool pm__commit_seal(pm__commit_work *w, size_t above, pm__imgout_edge *e, bool *some) {
-    pm__commit_frame *f = pm__commit_top(w);
+    const pm__commit_frame *f = pm__commit_top(w);
     const uint8_t *run = w->path.data + (f->depth - above);
-    if (!f->has_val && pm__commit_is_chain(w, f->child) && !pm__commit_open(w)) return false;
-    *some = f->n || f->child || f->has_val || f->keep;
+    pm__image_record r;
+    const pm_image *m;
+    size_t base;
+    uint8_t b;
+    if (!pm__commit_old(w, f, &r, &m, &base)) return false;
+    unsigned n = pm__commit_total(w, f, &r);
+    if (w->status != PM_OK) return false;
+    *some = n || f->has_val || f->keep;
     memset(e, 0, sizeof *e);
     if (!*some) return true;
-    if (f->n == 1 && !f->has_val) {
-        *e = *pm__commit_edge(w, f->first);
-        return pm__commit_lift(w, run, above, w->bytes.data + f->first, e);
-    }
+    if (n == 1 && !f->has_val) return pm__commit_sole(w, f, &r, &b, e) && pm__commit_lift(w, run, above, &b, e);
     e->has_val = f->has_val, e->val = f->val, e->len = f->len;
-    e->child = f->child;
-    if (f->n) {
-        e->child = pm__imgout_here(&w->out);
-        bool ok = pm__imgout_append(&w->out, w->bytes.data + f->first, pm__commit_edge(w, f->first), f->n);
-        if (!ok) return pm__commit_stop(w, PM_NOMEM);
-    }
-    return pm__commit_lift(w, run, above, NULL, e);
+    return pm__commit_child(w, f, n, &e->child) && pm__commit_lift(w, run, above, NULL, e);
 }
 
 /* Closes the lowest frame, which is not the root. */
@@ -32333,9 +32634,7 @@ static bool pm__commit_close(pm__commit_work *w) {
     w->edges.used = w->bytes.used = first;
     w->frames.used--;
     uint8_t b = w->path.data[outer];
-    if (some) return pm__commit_put(w, b, &e);
-    pm__commit_remove(w, b);
-    return true;
+    return some ? pm__commit_put(w, b, &e) : pm__commit_remove(w, b);
 }
 
 static bool pm__commit_push(pm__commit_work *w, size_t depth, const pm__imgout_edge *e) {
@@ -32356,13 +32655,13 @@ static bool pm__commit_down(pm__commit_work *w) {
     const pm__commit_frame *f = pm__commit_top(w);
     size_t depth = f->depth, len = w->path.used;
     const uint8_t *s = w->path.data + depth;
-    unsigned i;
-    if (!pm__commit_open(w)) return false;
-    if (!pm__commit_has(w, f, *s, &i)) return pm__commit_push(w, len, NULL);
-    pm__imgout_edge e = *pm__commit_edge(w, f->first + i), rest = e;
+    pm__imgout_edge e, rest;
+    if (!pm__commit_get(w, *s, &e)) return false;
+    if (e.run_len == PM__COMMIT_GONE) return pm__commit_push(w, len, NULL);
     size_t left = len - depth - 1, most = e.run_len < left ? e.run_len : left;
     size_t m = most ? pm__lcp(e.run, s + 1, most) : 0;
     if (m == e.run_len) return pm__commit_push(w, depth + 1 + m, &e);
+    rest = e;
     rest.run_len = (uint8_t)(e.run_len - m - 1);
     if (rest.run_len) memmove(rest.run, e.run + m + 1, rest.run_len);
     if (!pm__commit_push(w, depth + 1 + m, NULL)) return false;
@@ -32431,7 +32730,7 @@ static pm_status pm__commit_changes(pm__commit_work *w, const pm_map *old, const
         const pm__contrast *c = &i.c;
         if (!pm__commit_change(w, c, &d.path)) break;
         if (c->a.node && c->b.node && !pm__diff_open(&d, &i)) break;
-        if (w->out.out.used > most) w->status = PM_BUSY;
+        if (w->out.out.used - w->from > most) w->status = PM_BUSY;
     }
     if (w->status == PM_OK) w->status = pm__diff_status(&d);
     pm__diff_end(&d);
@@ -32441,55 +32740,105 @@ static pm_status pm__commit_changes(pm__commit_work *w, const pm_map *old, const
 
 /* ---- the whole of a commit --------------------------------------------------------------------------------------- */
 
-static void pm__commit_end(pm__commit_work *w) {
-    pm__imgout_edge e;
-    if (w->folds) (void)pm__fold_end(&w->fold, PM_BUSY, &e);
-    pm__list_free(&w->out.out);
-    pm__memo_free(&w->out.records);
-    pm__memo_free(&w->out.strings);
-    pm__list_free(&w->frames);
-    pm__list_free(&w->edges);
-    pm__list_free(&w->bytes);
-    pm__list_free(&w->path);
-    pm__list_free(&w->run);
+/* Leaves a list to the next commit, unless it is large. */
+static void pm__commit_leave(pm__list *l, pm__list *desk) {
+    l->used = 0;
+    if (l->cap * l->each > PM__COMMIT_TAIL) pm__list_free(l);
+    *desk = *l;
 }
 
-/* Begins on a version (NULL: none), with what will lie from `at` on. */
-static bool pm__commit_begin(pm__commit_work *w, const pm_image *old, pm_image_kind kind, size_t at,
-                             const pm_commit_options *how) {
+/* Makes of the window the tail of the file that the next commit finds. Without memory there is none. */
+static void pm__commit_trim(pm__durable_desk *desk) {
+    pm__list *t = &desk->tail, less = pm__list_of(1);
+    if (t->used > 4 * PM__COMMIT_TAIL) {
+        size_t gone = t->used - PM__COMMIT_TAIL;
+        memmove(t->data, t->data + gone, PM__COMMIT_TAIL);
+        t->used = PM__COMMIT_TAIL;
+        desk->base += gone;
+    }
+    if (t->cap <= 16 * PM__COMMIT_TAIL) return;
+    if (!pm__list_put(&less, t->data, t->used)) less.used = 0;
+    pm__list_free(t);
+    *t = less;
+}
+
+/* What lies before w->from is in the file. */
+static void pm__commit_end(pm__commit_work *w) {
+    pm__imgout_edge e;
+    pm__durable_desk *desk = &w->s->desk;
+    if (w->folds) (void)pm__fold_end(&w->fold, PM_BUSY, &e);
+    pm__memo_free(&w->out.records);
+    pm__memo_free(&w->out.strings);
+    w->out.out.used = w->from;
+    desk->tail = w->out.out;
+    desk->base = w->out.base;
+    pm__commit_trim(desk);
+    pm__commit_leave(&w->frames, &desk->frames);
+    pm__commit_leave(&w->edges, &desk->edges);
+    pm__commit_leave(&w->bytes, &desk->bytes);
+    pm__commit_leave(&w->path, &desk->path);
+    pm__commit_leave(&w->run, &desk->run);
+}
+
+/* Takes what the commit before has left. */
+static bool pm__commit_desk(pm__commit_work *w) {
     static const uint8_t zeros[PM__COMMIT_BEFORE];
-    pm__image_entry root;
+    pm__durable_desk *desk = &w->s->desk;
+    if (!desk->frames.each) {
+        desk->frames = pm__list_of(sizeof(pm__commit_frame));
+        desk->edges = pm__list_of(sizeof(pm__imgout_edge));
+        desk->tail = desk->bytes = desk->path = desk->run = pm__list_of(1);
+    }
+    w->frames = desk->frames, w->edges = desk->edges, w->bytes = desk->bytes;
+    w->path = desk->path, w->run = desk->run;
+    bool fresh = !desk->tail.used;
+    pm__imgout_window(&w->out, fresh ? (size_t)w->s->end - PM__COMMIT_BEFORE : desk->base, PM__DURABLE_HEADER);
+    w->out.out = desk->tail;
+    w->from = w->out.out.used;
+    if (!pm__imgout_put(&w->out, zeros, fresh ? sizeof zeros : 0)) return pm__commit_stop(w, PM_NOMEM);
+    w->from = w->out.out.used;
+    return true;
+}
+
+/* Begins on the version of a head, which lies in `old`; both NULL: on none. */
+static bool pm__commit_begin(pm_store *s, pm__commit_work *w, const pm__durable_head *h, const pm_image *old,
+                             pm_image_kind kind, const pm_commit_options *how) {
     pm__imgout_edge e;
     memset(w, 0, sizeof *w);
-    pm__imgout_window(&w->out, at - PM__COMMIT_BEFORE, PM__DURABLE_HEADER);
+    w->s = s;
     w->out.image.kind = kind;
     w->options.ctx = how->ctx, w->options.bytes = how->bytes;
     w->out.options = &w->options;
     w->old = old;
-    w->frames = pm__list_of(sizeof(pm__commit_frame));
-    w->edges = pm__list_of(sizeof(pm__imgout_edge));
-    w->bytes = w->path = w->run = pm__list_of(1);
-    if (!pm__imgout_put(&w->out, zeros, sizeof zeros)) return pm__commit_stop(w, PM_NOMEM);
-    if (!old) return pm__commit_push(w, 0, NULL);
-    if (!pm__image_root(old, 0, &root)) return pm__commit_stop(w, PM_CORRUPT);
-    return pm__commit_decode(w, old, 0, &root, &e) && pm__commit_push(w, 0, &e);
+    if (!pm__commit_desk(w)) return false;
+    if (!h) return pm__commit_push(w, 0, NULL);
+    memset(&e, 0, sizeof e);
+    e.has_val = h->has_val, e.val = h->val, e.len = h->len;
+    e.child = h->child;
+    return pm__commit_push(w, 0, &e);
 }
 
-/* Puts the root's record and value behind all others, and tells in `map` what a commit record says of it. */
-static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map) {
-    pm__commit_frame *f = pm__commit_top(w);
-    size_t child = f->child;
+/* Puts the root's record and value behind all others, and tells in `map` what a commit record says of it, in *now what
+   the next commit is to know. */
+static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map, pm__durable_head *now) {
+    const pm__commit_frame *f = pm__commit_top(w);
+    pm__image_record r;
+    const pm_image *m;
+    size_t child, base;
     pm_val val = f->has_val ? f->val : 0;
     bool ok = true;
-    if (f->n) {
-        child = pm__imgout_here(&w->out);
-        ok = pm__imgout_append(&w->out, w->bytes.data + f->first, pm__commit_edge(w, f->first), f->n);
-    }
+    if (!pm__commit_old(w, f, &r, &m, &base)) return w->status;
+    unsigned n = pm__commit_total(w, f, &r);
+    if (w->status != PM_OK || !pm__commit_child(w, f, n, &child)) return w->status;
     if (f->has_val && w->out.image.kind == PM_IMAGE_BYTES) {
         size_t where = (size_t)f->val;
         val = pm__imgout_here(&w->out);
         ok = ok && pm__imgout_string_at(&w->out, where, f->len);
     }
+    now->recalled = true;
+    now->child = child;
+    now->has_val = f->has_val, now->val = f->val, now->len = f->len;
+    now->kind = w->out.image.kind;
     pm__store64le(map, child);
     pm__store64le(map + 8, val);
     pm__store64le(map + 16, f->has_val);
@@ -32499,13 +32848,14 @@ static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map) {
 /* Fills up to a multiple of 8 bytes. */
 static bool pm__commit_pad(pm__commit_work *w) {
     static const uint8_t zeros[8];
-    return pm__imgout_put(&w->out, zeros, (8 - w->out.out.used % 8) % 8);
+    return pm__imgout_put(&w->out, zeros, (8 - (w->out.out.used - w->from) % 8) % 8);
 }
 
 /* Puts the name and the commit record behind what was made. */
-static pm_status pm__commit_record(pm__commit_work *w, const uint64_t id[2], const char *name, pm__durable_record *r) {
+static pm_status pm__commit_record(pm__commit_work *w, const char *name, pm__durable_record *r, pm__durable_head *now) {
+    const uint64_t *id = w->s->id;
     uint8_t map[PM__IMAGE_MAP] = {0}, s[PM__DURABLE_RECORD];
-    pm_status st = pm__commit_root(w, map);
+    pm_status st = pm__commit_root(w, map, now);
     if (st != PM_OK) return st;
     bool ok = pm__commit_pad(w) && pm__imgout_put(&w->out, name, r->name_len) && pm__commit_pad(w);
     if (!ok) return PM_NOMEM;
@@ -32514,7 +32864,7 @@ static pm_status pm__commit_record(pm__commit_work *w, const uint64_t id[2], con
     pm__durable_spell(r, s);
     memcpy(s + PM__DURABLE_MAP, map, sizeof map);
     pm__sum sum = pm__durable_sum(id);
-    pm__durable_sum_in(&sum, w->out.out.data + PM__COMMIT_BEFORE, w->out.out.used - PM__COMMIT_BEFORE);
+    pm__durable_sum_in(&sum, w->out.out.data + w->from, w->out.out.used - w->from);
     pm__durable_seal(id, &sum, s);
     return pm__imgout_put(&w->out, s, sizeof s) ? PM_OK : PM_NOMEM;
 }
@@ -32524,22 +32874,48 @@ static pm_image_kind pm__commit_kind(const pm_ops *ops, const pm_commit_options 
     return ops == pm_ops_bytes() || how->bytes ? PM_IMAGE_BYTES : PM_IMAGE_WORDS;
 }
 
-/* Makes in *w all that a commit appends. `known` is the map of the version `old`; NULL: there is none. */
-static pm_status pm__commit_make(pm_store *s, pm__commit_work *w, const pm_map *m, const pm_map *known,
-                                 const pm_image *old, const pm_commit_options *how, pm__durable_record *r) {
+/* Finds out what a head's record says of the root, unless that is known. *old: the image that it stands in. */
+static pm_status pm__commit_recall(pm_store *s, pm__durable_head *h, pm_image *old) {
+    pm_commit v;
+    pm__image_entry root;
+    size_t where, len = 0, end;
+    memset(old, 0, sizeof *old);
+    if (!h->recalled) {
+        pm_status st = pm__durable_version(s->block, h->place, &v);
+        if (st != PM_OK) return st;
+        if (!pm__image_root(&v.image, 0, &root)) return PM_CORRUPT;
+        h->kind = v.image.kind;
+        h->child = root.child;
+        h->has_val = root.has_val, h->val = root.val;
+        if (root.has_val && h->kind == PM_IMAGE_BYTES) {
+            if (!pm__image_string(&v.image, (size_t)root.val, &where, &len, &end)) return PM_CORRUPT;
+            h->val = where;
+        }
+        h->len = len;
+        h->recalled = true;
+    }
+    old->data = s->block->data;
+    old->size = (size_t)h->place;
+    old->start = PM__DURABLE_HEADER;
+    old->kind = h->kind;
+    return PM_OK;
+}
+
+/* Makes in *w all that a commit appends. `old` is where the version lies that the head knows; NULL: there is none. */
+static pm_status pm__commit_make(pm_store *s, pm__commit_work *w, const pm_map *m, const pm__durable_head *h,
+                                 const pm_image *old, const pm_commit_options *how, pm__durable_record *r,
+                                 pm__durable_head *now) {
     const pm_image_kind kind = pm__commit_kind(pm_map_ops(m), how);
     const pm_map none = pm_new(pm_map_ops(m), NULL);
-    size_t end = (size_t)s->end;
-    if (known && (pm_map_ops(known) != pm_map_ops(m) || old->kind != kind)) known = NULL;
-    (void)pm__commit_begin(w, known ? old : NULL, kind, end, how);
-    if (w->status == PM_OK)
-        (void)pm__commit_changes(w, known ? known : &none, m, known ? end + PM__COMMIT_SPARE : SIZE_MAX);
-    if (w->status == PM_BUSY && known && w->out.out.used > end + PM__COMMIT_SPARE) {
+    const size_t most = old ? (size_t)s->end + PM__COMMIT_SPARE : SIZE_MAX;
+    if (!old || pm_map_ops(&h->map) != pm_map_ops(m) || old->kind != kind) h = NULL, old = NULL;
+    if (pm__commit_begin(s, w, h, old, kind, how)) (void)pm__commit_changes(w, h ? &h->map : &none, m, most);
+    if (w->status == PM_BUSY && h && w->out.out.used - w->from > most) {
         pm__commit_end(w);
-        if (pm__commit_begin(w, NULL, kind, end, how)) (void)pm__commit_changes(w, &none, m, SIZE_MAX);
+        if (pm__commit_begin(s, w, NULL, NULL, kind, how)) (void)pm__commit_changes(w, &none, m, SIZE_MAX);
     }
     if (w->status != PM_OK) return w->status;
-    return pm__commit_record(w, s->id, how->name ? how->name : "", r);
+    return pm__commit_record(w, how->name ? how->name : "", r, now);
 }
 
 /* The head of a root, found or made. NULL: no memory. */
@@ -32569,8 +32945,8 @@ static pm__durable_head *pm__commit_head(pm_store *s, const char *name, pm_statu
 
 /* Writes what was made, and takes it over. */
 static pm_status pm__commit_write(pm_store *s, pm__commit_work *w, const pm__durable_record *r, pm_error *error) {
-    const uint8_t *from = w->out.out.data + PM__COMMIT_BEFORE;
-    size_t n = w->out.out.used - PM__COMMIT_BEFORE;
+    const uint8_t *from = w->out.out.data + w->from;
+    size_t n = w->out.out.used - w->from;
     if (r->place + PM__DURABLE_RECORD > PM__LEN_MAX / 2)
         return pm__durable_fail(error, PM_INVALID, s->end, "the store would be more than this machine can address");
     pm_status st = s->files.write(s->files.ctx, s->file, s->end, from, n);
@@ -32579,6 +32955,7 @@ static pm_status pm__commit_write(pm_store *s, pm__commit_work *w, const pm__dur
         (void)s->files.cut(s->files.ctx, s->file, s->end);
         return pm__durable_fail(error, st, s->end, "the commit cannot be written");
     }
+    w->from = w->out.out.used;
     pm__lock_acquire(&s->state);
     pm__durable_publish(s, r);
     pm__lock_release(&s->state);
@@ -32599,14 +32976,15 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
                                    pm_error *error) {
     pm_status st = PM_OK;
     pm__commit_work w;
-    pm_commit old;
+    pm_image old;
+    pm__durable_head now;
     const char *name = how->name ? how->name : "";
     uint64_t synced;
     if (pm__commit_failed(s, &synced)) return pm__durable_fail(error, PM_IO, s->end, "syncing has failed before");
     pm__durable_head *h = pm__commit_head(s, name, &st);
     if (!h) return pm__durable_fail(error, st, s->end, "a commit record is damaged");
     bool known = h->known && h->place;
-    if (known) st = pm__durable_version(s->block, h->place, &old);
+    if (known) st = pm__commit_recall(s, h, &old);
     if (st != PM_OK) return pm__durable_fail(error, st, h->place, "a commit record is damaged");
     pm__durable_record r = {.sequence = s->sequence + 1,
                             .before = s->newest,
@@ -32615,7 +32993,7 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
                             .time = how->time,
                             .label = {how->label[0], how->label[1]},
                             .name_len = (uint32_t)(h->name_size - 1)};
-    st = pm__commit_make(s, &w, m, known ? &h->map : NULL, known ? &old.image : NULL, how, &r);
+    st = pm__commit_make(s, &w, m, h, known ? &old : NULL, how, &r, &now);
     if (st == PM_OK) st = pm__commit_write(s, &w, &r, error);
     else
         (void)pm__durable_fail(error, st, s->end,
@@ -32623,9 +33001,11 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
     pm__commit_end(&w);
     if (st != PM_OK) return st;
     pm_map before = h->map;
-    h->map = pm_clone(m);
-    h->known = true;
-    h->place = *place = r.place;
+    now.name = h->name, now.name_size = h->name_size;
+    now.map = pm_clone(m);
+    now.known = true;
+    now.place = *place = r.place;
+    *h = now;
     pm_drop(&before);
     return PM_OK;
 }
@@ -34303,7 +34683,7 @@ static void pm__turn_leave(pm_head *h, pm__turn *t, bool granted) {
     if (!h->turns) h->claim_ends = NULL;
 }
 
-/* Gives the writers out if nothing is in the way. *made: how many there are, also if they cannot be all. With the lock
+/* Enters the writers if nothing is in the way. *made: how many there are, also if they cannot be all. With the lock
    held. */
 static pm_status pm__turn_try(pm_head *h, const pm__turn *t, pm_wz *out, size_t *made) {
     if (!pm__head_settle(h)) return PM_NOMEM;
@@ -34312,7 +34692,7 @@ static pm_status pm__turn_try(pm_head *h, const pm__turn *t, pm_wz *out, size_t 
         if (pm__claims_conflict(&h->claims, PM_CLAIM_WRITER, t->paths[i].data, t->paths[i].len)) return PM_CONFLICT;
     for (; *made < t->n; ++*made) {
         const pm_key *k = &t->paths[*made];
-        pm_status s = pm__writer_new(h, k->data, k->len, &out[*made]);
+        pm_status s = pm__writer_enter(h, k->data, k->len, &out[*made]);
         if (s != PM_OK) return s;
     }
     return PM_OK;
@@ -34384,8 +34764,7 @@ PM_API pm_status pm_head_write_all_wait(pm_head *h, const pm_key *paths, size_t 
     pm_status s = pm__turn_take(h, &t, us, out, &made);
     if (s == PM_CONFLICT && why) pm__turn_report(h, &t, why);
     pm__head_unlock(h);
-    while (s != PM_OK && made) (void)pm_wz_drop(&out[--made]);
-    return s;
+    return pm__writers_open(s, out, made);
 }
 
 PM_API pm_status pm_head_write_wait(pm_head *h, const void *path, size_t len, uint64_t us, pm_wz *out, pm_map *why) {
@@ -34747,7 +35126,9 @@ static pm_status pm__keep_swap(pm__keep *w, const char *part) {
         pm__durable_head *h = (pm__durable_head *)pm__list_at(&s->heads, i);
         const uint64_t *place = h->place ? pm__memo_get(&w->commits_at, h->place, 0) : NULL;
         h->place = place ? *place : 0;
+        h->recalled = false;
     }
+    s->desk.tail.used = 0;
     pm__durable_block_drop(old);
     return st == PM_OK ? st : pm__keep_fail(w, st, 0, "the new name cannot be synced");
 }
@@ -34801,6 +35182,168 @@ PM_API pm_status pm_store_compact(pm_store *s, bool (*keep)(void *ctx, const pm_
     pm__memo_free(&w.commits_at);
     pm_drop(&w.newest);
     return st;
+}
+
+/* ---- src/pathmap/91_zipper_diff.c ---------------------------------------------------------------------- */
+
+/* Differences of two zippers: both go from terminal to terminal, and the smaller one is looked at first. Where both
+   stand at the same path in what is the same on both sides, in a node or in a record, they go past all of it: so of
+   what is shared the first terminal is met, and nothing else. */
+
+typedef struct pm__zdiff {
+    pm_rz old, now;
+    bool old_on, now_on; /* on a terminal */
+    const pm_ops *ops;
+} pm__zdiff;
+
+/* ---- what both share ------------------------------------------------------------------------------------------- */
+
+static PM__INLINE bool pm__zdiff_is_image(const pm_rz *z) { return z->view == &pm__imgview_ops && z->known; }
+
+/* Whether two values made of one entry are the same. */
+static bool pm__zdiff_reads_alike(const pm__imgview *a, const pm__imgview *b) {
+    const pm_image_reading *r = &a->reading, *s = &b->reading;
+    return a->image.data == b->image.data && a->image.kind == b->image.kind && r->ops == s->ops &&
+           r->make == s->make && r->ctx == s->ctx;
+}
+
+/* As pm__iter_in_shared, of two zippers over images: whether they are in one and the same record. */
+static bool pm__zdiff_in_record(const pm_rz *a, const pm_rz *b, size_t *at) {
+    if (!pm__zdiff_is_image(a) || !pm__zdiff_is_image(b)) return false;
+    const pm__imgview *v = (const pm__imgview *)a->state, *w = (const pm__imgview *)b->state;
+    size_t i = v->frames.used, j = w->frames.used;
+    if (!pm__zdiff_reads_alike(v, w)) return false;
+    *at = SIZE_MAX;
+    while (i && j) {
+        const pm__imgview_frame *f = (const pm__imgview_frame *)pm__list_at(&v->frames, --i);
+        const pm__imgview_frame *g = (const pm__imgview_frame *)pm__list_at(&w->frames, --j);
+        if (f->r.at != g->r.at || f->base < a->root_len || f->base - a->root_len != g->base - b->root_len) break;
+        *at = f->base - a->root_len;
+    }
+    return *at != SIZE_MAX;
+}
+
+/* To the first terminal behind all that begins with the first `at` bytes of the path below the root. */
+static bool pm__zdiff_beyond(pm_rz *z, size_t at) {
+    pm_terminal t;
+    return at && pm__vz_seek_beyond(z, z->root_len + at, z->root_len, &t) && pm__vz_go(z, &t);
+}
+
+/* Takes both past what they share where they stand, if they do. */
+static bool pm__zdiff_pass(pm__zdiff *d) {
+    size_t at;
+    if (pm__iter_in_shared(&d->old, &d->now, &at)) {
+        pm__iter_pass_shared(&d->old, &d->now, at, 0, false, true, &d->old_on, &d->now_on);
+        return true;
+    }
+    if (!pm__zdiff_in_record(&d->old, &d->now, &at)) return false;
+    d->old_on = pm__zdiff_beyond(&d->old, at);
+    d->now_on = pm__zdiff_beyond(&d->now, at);
+    return true;
+}
+
+/* ---- the walk -------------------------------------------------------------------------------------------------- */
+
+static void pm__zdiff_drop(pm__zdiff *d) {
+    pm_rz_drop(&d->old);
+    pm_rz_drop(&d->now);
+}
+
+/* Begins. What failed has dropped all. */
+static pm_status pm__zdiff_begin(pm__zdiff *d, const pm_rz *old, const pm_rz *now) {
+    const pm_ops *a = pm_rz_ops(old), *b = pm_rz_ops(now);
+    memset(d, 0, sizeof *d);
+    if (a && b && a != b) return PM_MISMATCH;
+    d->ops = a ? a : b;
+    pm_status s = pm_rz_fork(old, &d->old);
+    if (s == PM_OK) s = pm_rz_fork(now, &d->now);
+    if (s == PM_OK && (!pm__rz_room(&d->old, 1) || !pm__rz_room(&d->now, 1))) s = PM_NOMEM;
+    if (s != PM_OK) pm__zdiff_drop(d);
+    return s;
+}
+
+/* The first terminal; the empty path is one only with a value. */
+static bool pm__zdiff_first(pm_rz *z) {
+    return pm__iter_seek_terminal(z, 0, (const uint8_t *)"", 0) && (z->len > z->root_len || pm_rz_val(z) != NULL);
+}
+
+static pm_status pm__zdiff_status(const pm__zdiff *d) {
+    if (d->old.status != PM_OK) return d->old.status;
+    if (d->now.status != PM_OK) return d->now.status;
+    return d->ops ? pm__val_failed(d->ops) : PM_OK;
+}
+
+/* Which terminal comes first: < 0 the old one. */
+static int pm__zdiff_order(const pm__zdiff *d) {
+    if (!d->old_on || !d->now_on) return d->old_on ? -1 : 1;
+    size_t an = d->old.len - d->old.root_len, bn = d->now.len - d->now.root_len, min = an < bn ? an : bn;
+    const uint8_t *a = d->old.path + d->old.root_len, *b = d->now.path + d->now.root_len;
+    size_t same = min ? pm__lcp(a, b, min) : 0;
+    if (same < min) return a[same] < b[same] ? -1 : 1;
+    return (an > bn) - (an < bn);
+}
+
+/* Makes the change of the terminals that come first. False: they are the same. */
+static bool pm__zdiff_change(const pm__zdiff *d, int order, pm_change *out) {
+    const pm_rz *z = order <= 0 ? &d->old : &d->now;
+    const pm_val *l = order <= 0 ? pm_rz_val(&d->old) : NULL, *r = order >= 0 ? pm_rz_val(&d->now) : NULL;
+    if (order == 0 && (l != NULL) == (r != NULL) && (!l || !d->ops || pm__val_equal(d->ops, *l, *r))) return false;
+    out->key = z->path + z->root_len;
+    out->len = z->len - z->root_len;
+    out->kind = order < 0 ? PM_REMOVED : order > 0 ? PM_ADDED : PM_CHANGED;
+    out->dangled = order <= 0 && !l;
+    out->dangles = order >= 0 && !r;
+    out->before.some = l != NULL, out->before.val = l ? *l : 0;
+    out->after.some = r != NULL, out->after.val = r ? *r : 0;
+    return true;
+}
+
+static pm_status pm__zdiff_run(pm__zdiff *d, bool (*fn)(void *ctx, const pm_change *change), void *ctx) {
+    pm_change c;
+    d->old_on = pm__zdiff_first(&d->old);
+    d->now_on = pm__zdiff_first(&d->now);
+    while (d->old_on || d->now_on) {
+        int order = pm__zdiff_order(d);
+        if (pm__zdiff_status(d) != PM_OK) break;
+        if (order == 0 && pm__zdiff_pass(d)) continue;
+        if (pm__zdiff_change(d, order, &c) && pm__zdiff_status(d) == PM_OK && !fn(ctx, &c)) break;
+        if (order <= 0) d->old_on = pm__iter_next_terminal(&d->old, 0);
+        if (order >= 0) d->now_on = pm__iter_next_terminal(&d->now, 0);
+    }
+    return pm__zdiff_status(d);
+}
+
+PM_API pm_status pm_rz_diff(const pm_rz *old, const pm_rz *now, bool (*fn)(void *ctx, const pm_change *change),
+                            void *ctx) {
+    pm__zdiff d;
+    if (!old || !now || !fn) return PM_INVALID;
+    pm_status s = pm__zdiff_begin(&d, old, now);
+    if (s != PM_OK) return s;
+    s = pm__zdiff_run(&d, fn, ctx);
+    pm__zdiff_drop(&d);
+    return s;
+}
+
+typedef struct pm__zdiff_patch {
+    pm__patch patch;
+    bool memory;
+} pm__zdiff_patch;
+
+static bool pm__zdiff_put(void *ctx, const pm_change *c) {
+    pm__zdiff_patch *p = (pm__zdiff_patch *)ctx;
+    return p->memory = pm__patch_add(&p->patch, c);
+}
+
+PM_API pm_status pm_rz_patch(const pm_rz *old, const pm_rz *now, pm_patch *out) {
+    pm__zdiff d;
+    if (!old || !now || !out) return PM_INVALID;
+    pm_status s = pm__zdiff_begin(&d, old, now);
+    if (s != PM_OK) return s;
+    pm__zdiff_patch p = {pm__patch_open(d.ops ? d.ops : pm_ops_left()), true};
+    s = pm__zdiff_run(&d, pm__zdiff_put, &p);
+    pm__zdiff_drop(&d);
+    pm_status made = pm__patch_done(&p.patch, p.memory && s == PM_OK, out, false);
+    return s == PM_OK ? made : s;
 }
 
 /* ---- src/pathmap/99_licence.c -------------------------------------------------------------------------- */

@@ -25,6 +25,29 @@ static void walk(const pm_image *image, size_t i, const pm_image_reading *readin
     pm_rz_drop(&z);
 }
 
+static bool see_change(void *ctx, const pm_change *c) {
+    (void)c;
+    ++*(unsigned *)ctx;
+    return true;
+}
+
+/* The difference of the first two maps is that of what they were loaded to. */
+static void compare(const pm_image *image, const pm_map *maps, const pm_image_reading *reading) {
+    pm_rz a, b;
+    unsigned n = 0, want = 0;
+    uint64_t sizes[2];
+    for (unsigned i = 0; i < 2; i++) {
+        must(pm_location_count(&maps[i], &sizes[i]) == PM_OK, "cannot be counted");
+        if (sizes[i] > 10000) return; /* what is the same in other records takes as long as it is large */
+    }
+    must(pm_image_rz(image, 0, reading, &a) == PM_OK && pm_image_rz(image, 1, reading, &b) == PM_OK, "not opened");
+    must(pm_diff(&maps[0], &maps[1], see_change, &want) == PM_OK, "no difference of maps");
+    must(pm_rz_diff(&a, &b, see_change, &n) == PM_OK, "no difference of images");
+    must(n == want, "another difference");
+    pm_rz_drop(&a);
+    pm_rz_drop(&b);
+}
+
 /* What was loaded, written again and loaded again, is the same. */
 static void write_again(const pm_map *maps, size_t n, const pm_image_reading *reading) {
     block b = {NULL, 0, 0};
@@ -64,6 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         for (size_t i = 0; i < n; i++) walk(&image, i, &reading);
         if (pm_image_load(&image, &reading, maps, NULL) == PM_OK) {
             write_again(maps, n, &reading);
+            if (n > 1) compare(&image, maps, &reading);
             for (size_t i = 0; i < n; i++) pm_drop(&maps[i]);
         }
     }

@@ -363,6 +363,16 @@ def prototypes_job():
     return bad(f"{len(faults)} faults", "\n".join(faults)) if faults or not n else good(f"{n} functions")
 
 
+def site_job():
+    """The site and the man pages build without a warning, and no link leads nowhere."""
+    lacking = [f"{tool} (package {package})" for tool, package in (("pandoc", "pandoc"), ("dot", "graphviz"))
+               if not shutil.which(tool)]
+    if lacking:
+        return skip(f"no {' and no '.join(lacking)}: site and man pages were not built")
+    log = build("site-recorded", "man")
+    return bad("does not build", log) if log is not None else good()
+
+
 # Groups: lists of (name, job). The longest jobs stand first, so that two workers end together.
 
 def tests():
@@ -907,7 +917,7 @@ def group_fuzz():
 def group_examples():
     names = sorted(os.path.basename(path)[:-2] for path in glob.glob("examples/*.c"))
     return ([(f"head of {library}.h", head_job(library)) for library in amalgamate.LIBRARIES] +
-            [(f"examples/{name}", example_job(name)) for name in names])
+            [(f"examples/{name}", example_job(name)) for name in names] + [("site and man pages", site_job)])
 
 
 def group_bench():

@@ -30,7 +30,8 @@ OPTIONAL = {
     "pm_view_prefix.root", "pm_sync_new.values", "pm_sync_source_new.values",
     "how", "keep", "pm_store_newest.name", "pm_store_load.name",
 }
-REQUIRED = {"pm_get_mut.slot", "pm_wz_get_mut.slot", "pm_diff.old", "pm_patch_make.old"}
+REQUIRED = {"pm_get_mut.slot", "pm_wz_get_mut.slot", "pm_diff.old", "pm_patch_make.old", "pm_rz_diff.old",
+            "pm_rz_patch.old"}
 # Calls whose status is that of another thing: freeing, dropping and the like take NULL for "nothing to do".
 NOTHING = re.compile(r"_(free|drop|close|release|retain|release_with)$")
 
@@ -74,7 +75,8 @@ NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "siz
 FUNCTIONS = {
     "fn": {"pm_each": "visit", "pm_shared_update": "change", "pm_each_prefix": "see_prefix",
            "pm_rz_each_prefix": "see_prefix", "pm_update": "update", "pm_summary_best": "visit",
-           "pm_combine_each": "visit", "pm_diff": "see"},
+           "pm_combine_each": "visit", "pm_diff": "see",
+           "pm_rz_diff": "see"},
     "read": "read_none", "write": "write_all",
     "make": "make_value", "sink": "sink", "random": "draw", "next": "no_next", "choose": "choose", "pick": "pick",
     "drop": "end", "keep": "keep_none",
