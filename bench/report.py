@@ -119,32 +119,37 @@ class Results(report_rows.Reader):
 
 # The table on the first page: (what it says, operation, of the set `words`).
 FIRST_PAGE = [("memory, bytes per key (9.4 bytes of text, 8 of value)", "memory"), ("find a key, ns", "get_hit"),
-              ("visit all in order, ns per key", "iterate")]
-FIRST_RIVALS = ["JudySL", "absl::btree_map", "std::unordered_map"]
+              ("find that a key is not there, ns", "get_absent"), ("insert in random order, ns per key", "insert"),
+              ("visit all in order, ns per key", "iterate"),
+              ("snapshot, write one key, drop the snapshot, ns", "clone_write")]
+FIRST_HEAD = ("| %s English words, in random order | pathmap | plain -O2 build | best ordered rival "
+              "| best of any kind |\n")
 
 
 def first_page(r):
     """Lines of that table; none if something was not measured."""
-    lines = []
+    lines = [FIRST_HEAD % format(r.sizes.get("words", (0,))[0], ","), "|---|---:|---:|---:|---:|\n"]
     for title, op in FIRST_PAGE:
-        figures = [number(r.get(engine, "words", op)) for engine in ["pathmap", "pathmap-O2", *FIRST_RIVALS]]
-        if "-" in figures:
+        cells = [number(r.get(engine, "words", op)) for engine in ("pathmap", "pathmap-O2")]
+        if "-" in cells:
             return []
+        rivals = [r.best("words", op, ordered) for ordered in (True, False)]
+        cells += ["%s %s" % (number(best[0]), best[1]) if best else "(none measured)" for best in rivals]
         if op == "iterate":
-            figures[-1] = "(no order)"
-        lines.append("| %s | %s |\n" % (title, " | ".join(figures)))
+            cells[-1] = "(has no order)" if "ordered" not in r.kinds[rivals[1][1]] else cells[-1]
+        lines.append("| %s | %s |\n" % (title, " | ".join(cells)))
     return lines
 
 
 def write_first_page(r, path):
     with open(path, encoding="utf-8") as file:
         lines = file.readlines()
-    start = next((i for i, line in enumerate(lines) if line.startswith("| ") and "std::unordered_map" in line), None)
+    start = next((i for i, line in enumerate(lines) if re.match(r"\| [\d,]+ English words", line)), None)
     table = first_page(r)
     if start is None or not table:
         return
     end = next(i for i in range(start, len(lines)) if not lines[i].startswith("|"))
-    lines[start + 2:end] = table
+    lines[start:end] = table
     with open(path, "w", encoding="utf-8") as out:
         out.writelines(lines)
 

@@ -56,6 +56,7 @@ typedef struct pm__writer {
     pm__claim claim;
     pm_map map; /* the content at and below the root */
     bool clean;
+    bool there; /* while it has no zipper yet, and its root lies where `map` begins: whether that exists in the base */
     struct pm__writer *next_dirty, **link_dirty;
     bool ended;       /* freed by the last snapshot that uses it */
     uint32_t users;   /* snapshots being made with it */
@@ -104,6 +105,7 @@ struct pm_head {
     size_t ndirty;
     uint64_t dirtied; /* how often a writer has become dirty */
     pm__claim *unsettled; /* ended, but for lack of memory */
+    pm__claim *gone;      /* settled: freed by who gives up the lock */
     uint64_t out;     /* zippers given out, and being made, ever; */
     pm__a64 ended;    /* and those that have ended, which takes no lock */
     struct pm__turn *turns; /* requests that wait for claims to end, in order (88_head_wait.c) */
@@ -123,13 +125,26 @@ static void pm__head_ring(pm_head *h) {
     pm__wake(&h->bell, true);
 }
 
+/* Frees records that are no claims any more, and what they have. Without the lock: hooks of values run here. */
+static void pm__head_bury(pm__claim *gone) {
+    while (gone) {
+        pm__claim *next = gone->unsettled;
+        if (gone->kind == PM_CLAIM_WRITER) pm_drop(&((pm__writer *)(void *)gone)->map);
+        pm__claim_free(gone);
+        gone = next;
+    }
+}
+
 /* Gives up the lock. From then on the head may be gone. */
 static void pm__head_unlock(pm_head *h) {
     bool ring = h->ring && h->sleepers;
+    pm__claim *gone = h->gone;
     h->ring = false;
+    h->gone = NULL;
     if (ring) (void)pm__a32_fetch_add_acq_rel(&h->bell, 1);
     pm__lock_release(&h->lock);
     if (ring) pm__wake(&h->bell, true);
+    pm__head_bury(gone);
 }
 
 /* Gives up the lock until the bell has another number than `seen`, which was read before what is waited for was looked
@@ -183,24 +198,38 @@ static void pm__writer_publish(pm__writer *w) {
     }
 }
 
-/* Puts what is at and below a claim's root in one map there in another. */
-static bool pm__head_claim_transfer(const pm__claim *c, const pm_map *from, pm_map *to) {
+/* What is at and below a claim's root in a map, as a map of its own, *out. *there: whether the root exists. False: no
+   memory. */
+static bool pm__head_claim_share(const pm__claim *c, const pm_map *from, pm_map *out, bool *there) {
+    pm__cx cx = pm__map_cx(from);
+    pm_ref r = pm_ref_of_map(from, c->path - c->head->prefix_len, c->len + c->head->prefix_len);
+    *there = r.exists;
+    if (r.exists) return pm__map_of_place(&cx, &r.place, r.val, out) == PM_OK;
+    *out = pm_new(from->ops, from->pool);
+    return true;
+}
+
+/* Puts a share at the claim's root in a map; it is used up. False: no memory. */
+static bool pm__head_claim_place(const pm__claim *c, pm_map *share, pm_map *to) {
     pm__cx cx = pm__map_cx(to);
-    const uint8_t *path = c->path - c->head->prefix_len;
     size_t len = c->len + c->head->prefix_len;
-    pm_ref r = pm_ref_of_map(from, path, len);
-    pm_map copy;
-    if (!r.exists) return true;
-    if (pm__map_of_place(&cx, &r.place, r.val, &copy) != PM_OK) return false;
     if (len == 0) {
         pm_drop(to);
-        *to = copy;
+        *to = *share;
         return true;
     }
-    pm_opt val = {copy.value, copy.has_value};
-    if (pm__trie_assign(&cx, &to->root, path, len, val, copy.root)) return true;
-    pm_drop(&copy);
+    pm_opt val = {share->value, share->has_value};
+    if (pm__trie_assign(&cx, &to->root, c->path - c->head->prefix_len, len, val, share->root)) return true;
+    pm_drop(share);
     return false;
+}
+
+/* Puts what is at and below a claim's root in one map there in another. */
+static bool pm__head_claim_transfer(const pm__claim *c, const pm_map *from, pm_map *to) {
+    pm_map share;
+    bool there;
+    if (!pm__head_claim_share(c, from, &share, &there)) return false;
+    return !there || pm__head_claim_place(c, &share, to);
 }
 
 /* With the lock held: whether snapshots are still what a new one would be. */
@@ -296,19 +325,18 @@ static pm__claim *pm__head_claim(pm_head *h, size_t size, pm_val kind, const voi
     return NULL;
 }
 
-static void pm__writer_free(pm__writer *w) {
-    pm_drop(&w->map);
-    pm__claim_free(&w->claim);
-}
-
 /* Does what is left to do of a claim whose zipper has ended. False: no memory. */
 static bool pm__head_claim_settle(pm__claim *c) {
     pm__writer *w = c->kind == PM_CLAIM_WRITER ? (pm__writer *)(void *)c : NULL;
     if (w && !pm__writer_clean(w)) return false;
     if (c->entered && !pm__claims_remove(&c->head->claims, c)) return false;
-    if (!w) pm__claim_free(c);
-    else if (w->users == 0) pm__writer_free(w);
-    else w->ended = true;
+    if (w && w->users) {
+        w->ended = true;
+        c->unsettled = NULL;
+    } else {
+        c->unsettled = c->head->gone;
+        c->head->gone = c;
+    }
     return true;
 }
 
@@ -462,8 +490,9 @@ static void pm__writer_end(struct pm_claim *c) {
 
 static pm_status pm__writer_pin(struct pm_claim *c, struct pm_claim **out);
 
-/* With the lock held; nothing is in the way. */
-static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz *out) {
+/* Enters a writer, and takes its share of the base. With the lock held; nothing is in the way. What is left to be done,
+   by pm__writers_open, needs no lock: a clean writer's map is its own, and nobody looks at it. */
+static pm_status pm__writer_enter(pm_head *h, const void *path, size_t len, pm_wz *out) {
     pm__writer *w = (pm__writer *)(void *)pm__head_claim(h, sizeof *w, PM_CLAIM_WRITER, path, len);
     if (!w) return PM_NOMEM;
     w->claim.zipper.end = pm__writer_end;
@@ -472,17 +501,56 @@ static pm_status pm__writer_new(pm_head *h, const void *path, size_t len, pm_wz 
     w->claim.zipper.left = pm__writer_left;
     w->clean = true;
     w->map = pm_new(h->base.ops, h->base.pool);
-    pm_status s = pm__head_claim_transfer(&w->claim, &h->base, &w->map) ? PM_OK : PM_NOMEM;
-    if (s == PM_OK) s = pm_wz_open(&w->map, w->claim.path - h->prefix_len, len + h->prefix_len, out);
-    if (s != PM_OK) {
+    if (!pm__head_claim_share(&w->claim, &h->base, &w->map, &w->there)) {
         pm__head_claim_end(&w->claim);
-        return s;
+        return PM_NOMEM;
     }
     pm__writer_set_hold(w);
     out->cursor.claim = &w->claim.zipper;
-    pm__map_lend(&w->map, PM__LENT_NOT);
     h->out++;
     return PM_OK;
+}
+
+/* Puts the share at its path and opens the zipper. */
+static pm_status pm__writer_open(pm__writer *w, pm_wz *out) {
+    const pm_head *h = w->claim.head;
+    pm_map share = w->map;
+    w->map = pm_new(share.ops, share.pool);
+    if (w->there && !pm__head_claim_place(&w->claim, &share, &w->map)) return PM_NOMEM;
+    pm_status s = pm_wz_open(&w->map, w->claim.path - h->prefix_len, w->claim.len + h->prefix_len, out);
+    if (s != PM_OK) return s;
+    out->cursor.claim = &w->claim.zipper;
+    pm__map_lend(&w->map, PM__LENT_NOT);
+    return PM_OK;
+}
+
+/* Ends a writer that has no zipper. */
+static void pm__writer_abandon(pm__writer *w, pm_wz *out) {
+    pm_head *h = w->claim.head;
+    pm__wz_clear(out);
+    pm__lock_acquire(&h->lock);
+    pm__head_claim_end(&w->claim);
+    pm__head_unlock(h);
+    pm__head_leave(h);
+}
+
+static pm__writer *pm__writer_of(const pm_wz *z) { return (pm__writer *)(void *)z->cursor.claim; }
+
+/* Opens the zippers of n writers that have been entered; or ends all of them, if `s`, or one of those fails. Without
+   the lock. */
+static pm_status pm__writers_open(pm_status s, pm_wz *out, size_t n) {
+    size_t opened = 0;
+    while (s == PM_OK && opened < n) {
+        pm__writer *w = pm__writer_of(&out[opened]);
+        s = pm__writer_open(w, &out[opened]);
+        if (s == PM_OK) opened++;
+        else out[opened].cursor.claim = &w->claim.zipper;
+    }
+    while (s != PM_OK && n) {
+        if (--n < opened) (void)pm_wz_drop(&out[n]);
+        else pm__writer_abandon(pm__writer_of(&out[n]), &out[n]);
+    }
+    return s;
 }
 
 static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool check, pm_wz *out, pm_map *why) {
@@ -491,9 +559,9 @@ static pm_status pm__head_write(pm_head *h, const void *path, size_t len, bool c
     if (pm__head_refuses(h, path, len, out)) return PM_INVALID;
     pm__lock_acquire(&h->lock);
     pm_status s = pm__head_admit(h, PM_CLAIM_WRITER, path, len, check, why);
-    if (s == PM_OK) s = pm__writer_new(h, path, len, out);
+    if (s == PM_OK) s = pm__writer_enter(h, path, len, out);
     pm__head_unlock(h);
-    return s;
+    return s == PM_OK ? pm__writers_open(s, out, 1) : s;
 }
 
 PM_API pm_status pm_head_write(pm_head *h, const void *path, size_t len, pm_wz *out, pm_map *why) {
@@ -669,7 +737,7 @@ static void pm__snap_free(pm_head *h, pm__snap *p) {
     if (p->n) pm__head_unlock(h);
     for (size_t i = 0; i < p->n; i++) {
         pm_drop(&p->pieces[i].map);
-        if (p->pieces[i].w) pm__writer_free(p->pieces[i].w);
+        if (p->pieces[i].w) pm__head_bury(&p->pieces[i].w->claim);
     }
     if (p->pieces) pm__mem_free_big(p->pieces, p->cap * sizeof *p->pieces);
 }

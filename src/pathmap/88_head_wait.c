@@ -60,7 +60,7 @@ static void pm__turn_leave(pm_head *h, pm__turn *t, bool granted) {
     if (!h->turns) h->claim_ends = NULL;
 }
 
-/* Gives the writers out if nothing is in the way. *made: how many there are, also if they cannot be all. With the lock
+/* Enters the writers if nothing is in the way. *made: how many there are, also if they cannot be all. With the lock
    held. */
 static pm_status pm__turn_try(pm_head *h, const pm__turn *t, pm_wz *out, size_t *made) {
     if (!pm__head_settle(h)) return PM_NOMEM;
@@ -69,7 +69,7 @@ static pm_status pm__turn_try(pm_head *h, const pm__turn *t, pm_wz *out, size_t 
         if (pm__claims_conflict(&h->claims, PM_CLAIM_WRITER, t->paths[i].data, t->paths[i].len)) return PM_CONFLICT;
     for (; *made < t->n; ++*made) {
         const pm_key *k = &t->paths[*made];
-        pm_status s = pm__writer_new(h, k->data, k->len, &out[*made]);
+        pm_status s = pm__writer_enter(h, k->data, k->len, &out[*made]);
         if (s != PM_OK) return s;
     }
     return PM_OK;
@@ -141,8 +141,7 @@ PM_API pm_status pm_head_write_all_wait(pm_head *h, const pm_key *paths, size_t 
     pm_status s = pm__turn_take(h, &t, us, out, &made);
     if (s == PM_CONFLICT && why) pm__turn_report(h, &t, why);
     pm__head_unlock(h);
-    while (s != PM_OK && made) (void)pm_wz_drop(&out[--made]);
-    return s;
+    return pm__writers_open(s, out, made);
 }
 
 PM_API pm_status pm_head_write_wait(pm_head *h, const void *path, size_t len, uint64_t us, pm_wz *out, pm_map *why) {
