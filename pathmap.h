@@ -643,6 +643,7 @@ typedef struct pm_place {
     uint16_t depth; /* bytes of path matched inside the node */
     uint8_t lo, hi; /* line nodes: the entries that agree with the path; byte nodes: the byte */
     uint16_t since; /* in a zipper's line node: from this depth down to `depth` these same entries do */
+    uint8_t part;   /* from 1 on: which part of a range node the node is, if the way here tells */
 } pm_place;
 
 /* ---- src/pathmap/50_read_zipper.h ---------------------------------------------------------------------- */
@@ -3306,7 +3307,8 @@ enum { PM_STATS_DEPTHS = 32 };
 typedef struct pm_stats {
     uint64_t values, locations;       /* saturating, shared structure counted once per occurrence */
     uint64_t nodes;                   /* distinct nodes */
-    uint64_t line_nodes, byte_nodes, wide_nodes, blocks; /* of these; `blocks`: child blocks of wide nodes */
+    uint64_t line_nodes, byte_nodes, wide_nodes, range_nodes; /* of these */
+    uint64_t blocks;                  /* child blocks of wide nodes */
     uint64_t line_entries;            /* entries in all line nodes */
     uint64_t dangling;                /* entries and slots for childless locations without value */
     uint64_t bytes;                   /* allocated for distinct nodes */
@@ -3874,6 +3876,7 @@ typedef off_t pm__off;
 #define PM__UNUSED __attribute__((unused))
 #define PM__INLINE inline __attribute__((always_inline, unused))
 #define PM__NOINLINE __attribute__((noinline, unused))
+#define PM__COLD __attribute__((noinline, cold, unused)) /* what is seldom run: small rather than fast */
 #define PM__PREFETCH(p) __builtin_prefetch((p))
 #else
 #define PM__LIKELY(c) (c)
@@ -3881,6 +3884,7 @@ typedef off_t pm__off;
 #define PM__UNUSED
 #define PM__INLINE inline
 #define PM__NOINLINE
+#define PM__COLD
 #define PM__PREFETCH(p) ((void)(p))
 #endif
 
@@ -4864,7 +4868,7 @@ static pm__chunk *pm__chunk_init(void *raw, size_t bytes) {
 }
 
 /* Takes one more chunk; chunks grow with the pool so that their number stays small. Without the lock. */
-static bool pm__pool_grow(pm_pool *pool) {
+static PM__COLD bool pm__pool_grow(pm_pool *pool) {
     const size_t least = 2 * PM__SLAB_BYTES + sizeof(pm__chunk); /* holds one slab wherever it starts */
     size_t want = PM__CHUNK_MIN;
     pm__lock_acquire(&pool->lock);
@@ -5332,7 +5336,7 @@ static pm__slab *pm__pool_find_slab(pm_pool *pool, pm__heap *heap, unsigned cls)
 
 /* Takes in whatever is empty, in all heaps; what only another thread can give is requested of it. With the pool's lock.
    */
-static void pm__pool_collect(pm_pool *pool, pm__chunk **dead) {
+static PM__COLD void pm__pool_collect(pm_pool *pool, pm__chunk **dead) {
     for (pm__heap *h = pool->heaps; h; h = h->next_in_pool) {
         pm__slab *empties = NULL;
         void *owner = pm__load_relaxed(&h->owner);
@@ -5461,7 +5465,7 @@ PM__UNUSED static void pm__mem_watch_forks(void) {
 #if !PM_NO_THREADS
 /* The end of a thread. Its variables still exist: should a later destructor use a pool again, the thread registers
    anew. */
-static void pm__mem_thread_end(void *arg) {
+static PM__COLD void pm__mem_thread_end(void *arg) {
     pm__mem_thread *self = (pm__mem_thread *)arg;
     pm__chunk *dead = NULL;
     pm__lock_acquire(&pm__mem_registry.lock);
@@ -5515,7 +5519,7 @@ static pm__heap *pm__heap_find(pm__mem_thread *self, pm_pool *pool) {
 }
 
 /* A heap for the thread; `self` NULL: a detached one. */
-static pm__heap *pm__heap_new(pm__mem_thread *self, pm_pool *pool) {
+static PM__COLD pm__heap *pm__heap_new(pm__mem_thread *self, pm_pool *pool) {
     pm__lock_acquire(&pool->lock);
     bool granted = pm__pool_reserve(pool, sizeof(pm__heap));
     pm__lock_release(&pool->lock);
@@ -5543,7 +5547,7 @@ static pm__heap *pm__heap_new(pm__mem_thread *self, pm_pool *pool) {
 }
 
 /* The calling thread's heap of a pool, found or made, and remembered for the fast path. */
-static PM__NOINLINE pm__heap *pm__heap_attach(pm_pool *pool) {
+static PM__COLD pm__heap *pm__heap_attach(pm_pool *pool) {
     pm__mem_thread *self = &pm__mem_self;
     pm__heap *heap = pm__heap_find(self, pool);
     if (!heap) heap = pm__heap_new(self, pool);
@@ -6845,7 +6849,7 @@ static PM__INLINE void *pm__list_pop(pm__list *l) { return l->data + --l->used *
 
 typedef uint64_t pm__ref;
 
-enum { PM__LINE = 0, PM__BYTE = 1, PM__WIDE = 2 };
+enum { PM__LINE = 0, PM__BYTE = 1, PM__WIDE = 2, PM__RANGE = 3 };
 
 #if PATHMAP_SLIM_PTRS
 #define PM__COUNT_MAX 0x7FFFFFFFu
@@ -6894,7 +6898,7 @@ typedef struct pm__head {
 static PM__INLINE pm__ref pm__ref_make(void *node, unsigned kind, size_t size) {
 #if PATHMAP_SLIM_PTRS
     uint64_t lines = (size + 63) / 64;
-    if (kind != PM__LINE) lines = 2; /* a lookup touches the masks and one slot, not the whole node */
+    if (kind != PM__LINE) lines = 2; /* a lookup touches the beginning and one slot, not the whole node */
     return (uint64_t)(uintptr_t)node | (uint64_t)kind << 58 | (lines - 1) << 60;
 #else
     (void)kind;
@@ -6909,6 +6913,11 @@ static PM__INLINE unsigned pm__ref_kind(pm__ref r) {
 #else
     return ((const pm__head *)pm__ref_ptr(r))->flags & 3u;
 #endif
+}
+
+/* Whether the node is laid out as a line is. */
+static PM__INLINE bool pm__ref_is_lined(pm__ref r) {
+    return ((pm__ref_kind(r) + 1u) & 2u) == 0;
 }
 
 /* Prefetches the memory that a visit to the node will touch, just before it. Must be inlined: compilers drop calls of
@@ -6946,8 +6955,16 @@ static PM__INLINE void pm__ref_prefetch_early(pm__ref r) {
     PM__PREFETCH((const void *)last);
     for (unsigned i = 1; i < 7; i++) pm__ref_prefetch_line(p + 64 * (uintptr_t)i, last);
 }
+
+/* The same for a line that shares its location with others: few of them take less than six lines of memory. */
+static PM__INLINE void pm__ref_prefetch_part(pm__ref r) {
+    uintptr_t p = (uintptr_t)pm__ref_ptr(r);
+    PM__PREFETCH((const void *)(p + 64 * (uintptr_t)(r >> 60)));
+    for (unsigned i = 0; i < 6; i++) PM__PREFETCH((const void *)(p + 64 * (uintptr_t)i));
+}
 #else
 static PM__INLINE void pm__ref_prefetch_early(pm__ref r) { pm__ref_prefetch(r); }
+static PM__INLINE void pm__ref_prefetch_part(pm__ref r) { pm__ref_prefetch(r); }
 #endif
 
 static PM__INLINE void pm__ref_retain(pm__ref r) {
@@ -7180,6 +7197,11 @@ PM__UNUSED static PM__INLINE int pm__suffix_compare(const uint8_t *a, unsigned l
    Lengths rather than offsets: an insertion moves bytes and fixes nothing up. The start of entry i is plen plus the sum
    of len[0..i), one masked sum of absolute differences per 16 entries.
 
+   A *range* node looks the same, but its entries lead to other nodes for the same location: entry i, a child without
+   suffix, has the paths whose next byte is first[i] or more, and less than first[i + 1]. So it takes no byte of a path.
+   It has two entries or more, no prefix and no values; first[0] is 0; what its entries lead to, its *parts*, are no
+   range nodes.
+
    Local operations only: search, insert, erase, take apart (decode) and put together (encode). When an insertion does
    not fit, the caller rebuilds (25_build.c). */
 
@@ -7296,6 +7318,26 @@ static PM__INLINE unsigned pm__line_count_below(const pm__line *x, uint8_t c) {
 #endif
     f &= pm__low_bits(x->n);
     return pm__popcount32((f & ~(uint32_t)e) | e);
+}
+
+/* The part of a range node that has the paths with next byte c. */
+static PM__INLINE unsigned pm__line_part_index(const pm__line *x, uint8_t c) {
+    uint32_t f; /* parts that begin at c or before */
+#if PM__SSE2
+    __m128i v = _mm_set1_epi8((char)c), lo = pm__line_lo(x->body), hi = pm__line_hi(x->body, x->n);
+    f = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(lo, v), v)) |
+        (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(hi, v), v)) << 16;
+#else
+    f = 0;
+    for (unsigned i = 0; i < x->n; i++) f |= (uint32_t)(x->body[i] <= c) << i;
+#endif
+    return pm__popcount32(f & pm__low_bits(x->n)) - 1;
+}
+
+static PM__INLINE pm__ref *pm__line_part_at(const pm__line *x, unsigned i) { return pm__line_pay_at(x, i); }
+
+static PM__INLINE pm__ref *pm__line_part(const pm__line *x, uint8_t c) {
+    return pm__line_part_at(x, pm__line_part_index(x, c));
 }
 
 /* Candidates for the rest of a key whose first byte is c and whose other bytes number r: values of just that length,
@@ -7679,6 +7721,16 @@ static PM__INLINE pm__ref pm__line_write(const pm__cx *cx, size_t size, const ui
 static pm__ref pm__line_encode(const pm__cx *cx, size_t size, const uint8_t *p, size_t plen, const pm__ent *ents,
                                unsigned n, size_t skip, size_t lcp) {
     return pm__line_write(cx, size, p, plen, ents, n, skip, lcp, false);
+}
+
+/* Makes a range node of parts, one-byte child entries of which the first begins with 0. 0: no memory. */
+static pm__ref pm__line_of_parts(const pm__cx *cx, const pm__ent *parts, unsigned n) {
+    size_t size = pm__line_need(n, 0, n);
+    pm__ref r = pm__line_encode(cx, size, NULL, 0, parts, n, 0, 0);
+    pm__line *x = (pm__line *)pm__ref_ptr(r);
+    if (!r) return 0;
+    x->flags |= PM__RANGE;
+    return pm__ref_make(x, PM__RANGE, size);
 }
 
 /* ---- src/pathmap/23_node_byte.c ------------------------------------------------------------------------ */
@@ -8188,7 +8240,7 @@ static pm__ref pm__dead_take(const pm__cx *cx, pm__ref r, size_t n) {
     while (r && n--) {
         pm__ref rest = pm__dead_next(r);
         void *p = pm__ref_ptr(r);
-        if (pm__ref_kind(r) == PM__LINE) r = pm__dead_line(cx, (pm__line *)p, rest);
+        if (pm__ref_is_lined(r)) r = pm__dead_line(cx, (pm__line *)p, rest);
         else r = pm__dead_byte(cx, (pm__byte *)p, rest);
     }
     return r;
@@ -8233,7 +8285,7 @@ static pm__ref pm__any_line_copy(const pm__cx *cx, const pm__line *x) {
     memcpy((char *)y + sizeof(pm__count), (const char *)x + sizeof(pm__count), size - sizeof(pm__count));
     pm__ref_count_init(&y->rc);
     pm__any_line_retain_pays(cx, y);
-    return pm__ref_make(y, PM__LINE, size);
+    return pm__ref_make(y, y->flags & 3u, size);
 }
 
 static pm__ref pm__any_byte_copy(const pm__cx *cx, const pm__byte *x) {
@@ -8257,7 +8309,7 @@ static pm__ref pm__any_byte_copy(const pm__cx *cx, const pm__byte *x) {
 
 static PM__NOINLINE bool pm__any_unshare(const pm__cx *cx, pm__ref *slot) {
     pm__ref old = *slot, copy;
-    if (pm__ref_kind(old) == PM__LINE) copy = pm__any_line_copy(cx, (const pm__line *)pm__ref_ptr(old));
+    if (pm__ref_is_lined(old)) copy = pm__any_line_copy(cx, (const pm__line *)pm__ref_ptr(old));
     else copy = pm__any_byte_copy(cx, (const pm__byte *)pm__ref_ptr(old));
     if (!copy) return false;
     *slot = copy;
@@ -8317,6 +8369,9 @@ static pm__ref pm__any_chain(const pm__cx *cx, const uint8_t *s, size_t len, boo
    few, those that would free most bytes become child entries of a line, and jobs of their own, until the others fit as
    they are; else they become a byte node. Jobs wait on a list, so depth costs no stack.
 
+   Where the groups are many and small, a byte node would lead to a line for each of a few keys. Then runs of groups
+   become the parts of a range node: each as many as fill a line well.
+
    In long lists, where a line has room left, a large group of which but few entries branch off on the way gives these
    to the line too: keys of which each is a little longer than the one before would be a chain of nodes else.
 
@@ -8329,6 +8384,17 @@ enum {
     PM__BUILD_GROUPS = 20,                     /* more groups make a byte node */
     PM__BUILD_SINGLE = 24,                     /* bytes that moving a single entry below must free */
     PM__BUILD_TWIGS = 3
+};
+
+/* Measured: random 8-byte keys take 17 to 21 bytes, where byte nodes alone would let them take up to 44. With fewer
+   groups, text has range nodes: it takes no less memory, and its algebra more time. */
+enum {
+    PM__RANGE_GROUPS = 24,       /* fewer groups make no range node */
+    PM__RANGE_SUFFIX = 3,        /* nor do shorter entries, on the average: integers that become dense */
+    PM__RANGE_ENTRIES = 28,      /* what a part is filled with, */
+    PM__RANGE_BYTES = 440,       /* and so many bytes of payloads and suffixes at most */
+    PM__RANGE_KEYS = PM__LINE_ENTRIES * PM__RANGE_ENTRIES,
+    PM__RANGE_ENOUGH = 27 * PM__RANGE_ENTRIES /* with more, packing the parts anew would soon be undone */
 };
 
 typedef struct pm__build_job {
@@ -8344,6 +8410,7 @@ typedef struct pm__build {
     pm__build_job *jobs, few[PM__BUILD_FEW];
     size_t used, cap;
     bool strips; /* a long list */
+    const pm__ref *part; /* the slot, if there is one, that may not get a range node: it is in one */
 } pm__build;
 
 /* Entries [lo, hi) with the same next byte. Bytes of line: as one child entry, with the value there if any; or spelled
@@ -8627,8 +8694,66 @@ static bool pm__build_byte(pm__build *b, size_t lo, size_t hi, size_t from, pm__
     return true;
 }
 
-/* The same where bytes stand in front: a line above has them, and the value at their end. */
-static PM__NOINLINE bool pm__build_under(pm__build *b, const pm__build_job *j, size_t lcp, bool e) {
+/* Bytes that entries with the same next byte take in a line, spelled out; 0: too many. */
+static size_t pm__build_spell(const pm__build *b, size_t i, size_t end, size_t from) {
+    const pm__ent *e = &b->ents[i];
+    if (end - i > 1) return pm__build_measure(b, i, end, from, PM__SUFFIX_MAX).spelled;
+    return e->len - from > PM__SUFFIX_MAX ? 0 : pm__build_cost(b->cx, e->len - from, e->child);
+}
+
+static PM__INLINE bool pm__build_is_tip(const pm__build *b, size_t i, size_t from) {
+    return b->ents[i].len == from + 1;
+}
+
+/* Where the parts of a range node of entries [lo, hi) would begin, and the last one end. Returns how many there are, or
+   0: no range node is to be made. */
+static PM__COLD unsigned pm__build_parts(const pm__build *b, size_t lo, size_t hi, size_t from, size_t *start) {
+    const size_t room = PM__LINE_BYTES - PM__LINE_HDR - 8;
+    size_t bytes = 0, suffixes = 0, tips = 0, groups = 0, in = 0, done = 0;
+    unsigned n = 0;
+    if (hi - lo > PM__RANGE_KEYS) return 0;
+    if (pm__build_is_tip(b, lo, from) && pm__build_is_tip(b, (lo + hi) / 2, from)) return 0; /* soon seen */
+    for (size_t i = lo; i < hi; i = pm__build_group_end(b->ents, hi, i, from)) groups++;
+    if (groups < PM__RANGE_GROUPS) return 0;
+    for (size_t i = lo; i < hi; i++) {
+        tips += pm__build_is_tip(b, i, from), suffixes += b->ents[i].len - from;
+        bytes += pm__build_cost(b->cx, b->ents[i].len - from, b->ents[i].child);
+    }
+    if (2 * tips > hi - lo || suffixes < (hi - lo) * PM__RANGE_SUFFIX) return 0;
+    size_t parts = (hi - lo + PM__RANGE_ENTRIES - 1) / PM__RANGE_ENTRIES, heavy = bytes / PM__RANGE_BYTES + 1;
+    const size_t each = bytes / (parts > heavy ? parts : heavy) + 1;
+    bool alone = true; /* what there is of the part goes with nothing else */
+    for (size_t i = lo, end; i < hi; i = end) {
+        end = pm__build_group_end(b->ents, hi, i, from);
+        const size_t spelled = pm__build_spell(b, i, end, from);
+        if (alone || !spelled || in + spelled > room || end - start[n - 1] > PM__LINE_ENTRIES || done >= n * each) {
+            if (n == PM__LINE_ENTRIES) return 0;
+            start[n++] = i, in = 0;
+        }
+        in += spelled, alone = !spelled;
+        done += spelled ? spelled : (end - i) * each;
+    }
+    start[n] = hi;
+    return n > 1 ? n : 0;
+}
+
+/* Makes a range node, and the jobs for its parts. */
+static bool pm__build_range(pm__build *b, const size_t *start, unsigned n, size_t from, pm__ref *slot) {
+    pm__ent parts[PM__LINE_ENTRIES];
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t first = i ? pm__ent_at(&b->ents[start[i]], from) : 0;
+        parts[i] = pm__ent_make(&first, 1, true, 0);
+    }
+    *slot = pm__line_of_parts(b->cx, parts, n);
+    if (!*slot) return false;
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+    for (unsigned i = 0; i < n; i++)
+        if (!pm__build_push(b, start[i], start[i + 1], from, pm__line_part_at(x, i))) return false;
+    return true;
+}
+
+/* A byte or range node, where bytes stand in front, under a line that has them, and the value at their end. */
+static PM__COLD bool pm__build_under(pm__build *b, const pm__build_job *j, size_t lcp, bool e) {
     pm__ref *slot = j->slot;
     const pm__ent *first = &b->ents[j->lo];
     uint8_t prefix[256];
@@ -8645,7 +8770,10 @@ static PM__NOINLINE bool pm__build_under(pm__build *b, const pm__build_job *j, s
         if (!*slot) return false;
         slot = pm__line_child((const pm__line *)pm__ref_ptr(*slot), n - 1);
     }
-    return pm__build_byte(b, j->lo + e, j->hi, j->skip + lcp, slot);
+    size_t start[PM__LINE_ENTRIES + 1], from = j->skip + lcp;
+    unsigned parts = slot == b->part ? 0 : pm__build_parts(b, j->lo + e, j->hi, from, start);
+    if (parts) return pm__build_range(b, start, parts, from, slot);
+    return pm__build_byte(b, j->lo + e, j->hi, from, slot);
 }
 
 static bool pm__build_run(pm__build *b, const pm__build_job *j) {
@@ -8693,10 +8821,11 @@ static void pm__build_undo(const pm__cx *cx, pm__ent *ents, size_t n, pm__ref r)
     pm__build_give_up(cx, ents, n, r);
 }
 
-static PM__NOINLINE pm__ref pm__build_jobs(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n,
-                                           size_t skip) {
+static PM__NOINLINE pm__ref pm__build_all(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n,
+                                          size_t skip, bool part) {
     pm__build b;
     pm__ref root = 0;
+    b.part = part ? &root : NULL;
     b.cx = cx, b.ents = ents, b.prefix = p, b.plen = plen;
     b.jobs = b.few, b.used = 0, b.cap = PM__BUILD_FEW, b.strips = n > PM__BUILD_ENTS;
     for (size_t i = 0; i < n; i++) ents[i].placed = false;
@@ -8711,13 +8840,24 @@ static PM__NOINLINE pm__ref pm__build_jobs(const pm__cx *cx, const uint8_t *p, s
     return 0;
 }
 
+/* The same where one line may do. */
+static PM__NOINLINE pm__ref pm__build_any(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n,
+                                          size_t skip, bool part) {
+    size_t lcp = pm__build_lcp(ents, n, skip, plen), size = pm__build_fits(cx, ents, n, plen + lcp, skip + lcp);
+    if (size) return pm__line_encode(cx, size, p, plen, ents, (unsigned)n, skip, lcp);
+    return pm__build_all(cx, p, plen, ents, n, skip, part);
+}
+
 /* Builds nodes for n > 0 sorted entries, each without its first `skip` bytes, under prefix p[0..plen), plen <= 255. An
    entry of just `skip` bytes is the value at the end of the prefix (plen > 0); one of more than PM__SUFFIX_MAX has
    all of them in one piece. The nodes take over what the payloads hold. 0: no memory, nothing held. */
 static pm__ref pm__build_nodes(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n, size_t skip) {
-    size_t lcp = pm__build_lcp(ents, n, skip, plen), size = pm__build_fits(cx, ents, n, plen + lcp, skip + lcp);
-    if (size) return pm__line_encode(cx, size, p, plen, ents, (unsigned)n, skip, lcp);
-    return pm__build_jobs(cx, p, plen, ents, n, skip);
+    return pm__build_any(cx, p, plen, ents, n, skip, false);
+}
+
+/* The same for what may become the part of a range node. */
+static pm__ref pm__build_part_nodes(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n) {
+    return pm__build_any(cx, p, plen, ents, n, 0, true);
 }
 
 /* ---- gathering ----------------------------------------------------------------------------------------------- */
@@ -8982,15 +9122,120 @@ static bool pm__gather_chain(const pm__cx *cx, pm__ref *slot, unsigned shared) {
     return true;
 }
 
-/* Takes into the node in *slot, which is unshared, what may be taken in from right below; of shared lines
-   copies of at most `shared` entries. False: nothing changed, there being nothing to gather, or no memory. */
-static PM__NOINLINE bool pm__build_gather(const pm__cx *cx, pm__ref *slot, unsigned shared) {
+/* A byte node that may become a range node: which lines below it are taken in, and what that comes to. */
+typedef struct pm__gather_few {
+    pm__ref kids[256];
+    size_t total, bytes; /* entries; bytes of their suffixes */
+    bool taken[256];
+} pm__gather_few;
+
+/* Whether the lines below a byte node have so few entries that they should share lines. Soon says no if not. */
+static bool pm__gather_fan_open(pm__gather_few *g, const pm__byte *x) {
+    size_t tips = x->nv;
+    if (x->nc < PM__RANGE_GROUPS) return false;
+    for (unsigned i = 0; i < PM__WIDE_BLOCKS && pm__byte_is_wide(x); i++)
+        if (pm__byte_block(x, i) && !pm__ref_count_is_one(&pm__byte_block(x, i)->rc)) return false;
+    pm__byte_kids(x, g->kids);
+    g->total = x->nv, g->bytes = 0;
+    for (unsigned i = 0; i < x->nc; i++) {
+        const pm__line *k = (const pm__line *)pm__ref_ptr(g->kids[i]);
+        g->taken[i] = g->kids[i] && pm__ref_kind(g->kids[i]) == PM__LINE && pm__ref_is_unique(g->kids[i]);
+        if (g->taken[i]) g->total += k->n, g->bytes += k->n * (size_t)(k->plen + 1) + pm__line_heap_len(k);
+        else g->total++, tips++;
+        if (g->total - x->nv > 4 * (i + 1) + PM__LINE_ENTRIES || tips > 16 + i / 2) return false;
+    }
+    return g->total <= PM__RANGE_KEYS && 2 * tips <= g->total && g->bytes >= g->total * (PM__RANGE_SUFFIX - 1);
+}
+
+/* Lists what a byte node and the taken lines hold; `spell` has room for g->bytes. */
+static void pm__gather_fan_list(const pm__cx *cx, const pm__gather_few *g, const pm__byte *x, pm__ent *e,
+                                uint8_t *spell) {
+    pm_mask m = pm__byte_mask(x);
+    unsigned i = 0;
+    for (int b = pm_mask_next(&m, 0); b >= 0; b = pm_mask_next(&m, b + 1)) {
+        uint8_t c = (uint8_t)b;
+        if (pm__byte_has_val(x, c)) *e++ = pm__ent_make(&c, 1, false, cx->unit ? 0 : *pm__byte_val(x, c));
+        if (!pm__byte_has_child(x, c)) continue;
+        const pm__line *k = (const pm__line *)pm__ref_ptr(g->kids[i]);
+        if (!g->taken[i++]) {
+            *e++ = pm__ent_make(&c, 1, true, g->kids[i - 1]);
+            continue;
+        }
+        pm__line_decode(k, e);
+        for (const pm__ent *end = e + k->n; e < end; e++) {
+            memcpy(spell, pm__line_heap(k), k->plen);
+            uint8_t *start = spell;
+            spell = pm__ent_spell(spell + k->plen, e);
+            e->len = (uint32_t)(spell - start) + 1;
+            e->first = c, e->rest = start;
+        }
+    }
+}
+
+/* Makes a byte node, which is unshared, a range node, where the lines below it are small. */
+static PM__COLD bool pm__gather_fan(const pm__cx *cx, pm__ref *slot) {
+    pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
+    pm__gather_few g;
+    size_t start[PM__LINE_ENTRIES + 1];
+    if (!pm__gather_fan_open(&g, x)) return false;
+    const size_t room = g.total * sizeof(pm__ent) + g.bytes;
+    pm__ent *ents = (pm__ent *)pm__mem_alloc_big(room);
+    if (!ents) return false;
+    pm__gather_fan_list(cx, &g, x, ents, (uint8_t *)(ents + g.total));
+    pm__build b;
+    b.cx = cx, b.ents = ents;
+    pm__ref r = pm__build_parts(&b, 0, g.total, 0, start) ? pm__build_nodes(cx, NULL, 0, ents, g.total, 0) : 0;
+    pm__mem_free_big(ents, room);
+    if (!r) return false;
+    for (unsigned i = 0; i < x->nc; i++)
+        if (g.taken[i]) pm__mem_free(pm__ref_ptr(g.kids[i]), pm__line_size((pm__line *)pm__ref_ptr(g.kids[i])));
+    pm__byte_discard(x);
+    *slot = r;
+    return true;
+}
+
+/* Makes one of two neighbouring parts of a range node, those with the fewest entries, if one line has room for both. A
+   range node of one part becomes that part. */
+static bool pm__gather_parts(const pm__cx *cx, pm__ref *slot) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    unsigned best = 0, least = PM__GATHER_ENTRIES + 1;
+    for (unsigned i = 0; i + 1u < x->n; i++) {
+        pm__ref a = *pm__line_part_at(x, i), b = *pm__line_part_at(x, i + 1);
+        if (pm__ref_kind(a) != PM__LINE || pm__ref_kind(b) != PM__LINE) continue;
+        unsigned n = (unsigned)((const pm__line *)pm__ref_ptr(a))->n + ((const pm__line *)pm__ref_ptr(b))->n;
+        if (n < least && pm__ref_is_unique(a) && pm__ref_is_unique(b)) best = i + 1, least = n;
+    }
+    if (!best) return false;
+    pm__gather g;
+    g.most = PM__GATHER_ENTRIES, g.room = PM__GATHER_BYTES, g.old = 0;
+    g.n = 2, g.plen = g.lcp = 0, g.lines = 3;
+    for (unsigned i = 0; i < 2; i++) g.ents[i] = pm__ent_make(x->body, 0, true, *pm__line_part_at(x, best - 1 + i));
+    pm__gather_sum(cx, &g);
+    pm__gather_plan(&g);
+    pm__ref r = g.taken == 3 ? pm__gather_write(cx, &g, NULL) : 0;
+    if (!r) return false;
+    if (x->n == 2) {
+        pm__mem_free(x, pm__line_size(x));
+        *slot = r;
+        return true;
+    }
+    *pm__line_part_at(x, best - 1) = r;
+    pm__line_write_erase(x, pm__line_size(x), x, best, best + 1);
+    return true;
+}
+
+/* Takes into the node in *slot, which is unshared, what may be taken in from right below; of shared lines copies of at
+   most `shared` entries. `part`: it is, or may be, part of a range node. False: nothing changed, there being nothing to
+   gather, or no memory. */
+static PM__NOINLINE bool pm__build_gather_part(const pm__cx *cx, pm__ref *slot, unsigned shared, bool part) {
     pm__gather g;
     if (pm__ref_kind(*slot) == PM__LINE) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
         if (!x->cmask) return false;
         if (x->n == 1) return pm__gather_chain(cx, slot, shared);
     }
+    if (pm__ref_kind(*slot) == PM__RANGE) return pm__gather_parts(cx, slot);
+    if (!part && pm__ref_kind(*slot) != PM__LINE && pm__gather_fan(cx, slot)) return true;
     if (!pm__gather_open(cx, &g, *slot, shared)) return false;
     pm__gather_sum(cx, &g);
     pm__gather_plan(&g);
@@ -8998,13 +9243,19 @@ static PM__NOINLINE bool pm__build_gather(const pm__cx *cx, pm__ref *slot, unsig
     return gains && g.size && pm__gather_commit(cx, &g, slot);
 }
 
+static bool pm__build_gather(const pm__cx *cx, pm__ref *slot, unsigned shared) {
+    return pm__build_gather_part(cx, slot, shared, false);
+}
+
 /* Whether a line that has become smaller may now go into the node above. */
 static bool pm__gather_fits(pm__ref above, pm__ref r) {
     if (pm__ref_kind(r) != PM__LINE) return false;
     const pm__line *k = (const pm__line *)pm__ref_ptr(r);
     unsigned most = PM__GATHER_ENTRIES;
+    if (pm__ref_kind(above) == PM__RANGE) return k->n <= most / 2;
     if (pm__ref_kind(above) != PM__LINE) {
         const pm__byte *x = (const pm__byte *)pm__ref_ptr(above);
+        if (x->nc >= PM__RANGE_GROUPS) return k->n <= 3 && k->body[0] % 4 == 0; /* now and then */
         return k->n <= 2 && !pm__byte_is_wide(x) && x->nc + x->nv - 1u + k->n <= most;
     }
     const pm__line *x = (const pm__line *)pm__ref_ptr(above);
@@ -9046,11 +9297,12 @@ PM__UNUSED static pm__ref pm__build_gathered(const pm__cx *cx, pm__ent *ents, un
 
    A pm_place is { node, depth, lo, hi }. depth counts the bytes matched inside the node. In a line, entries [lo, hi)
    are those that agree with these bytes (all of them while depth is within the prefix). In a byte node depth is 0, the
-   node's root, or 1, and then lo holds the byte. A place at depth > 0 knows its own value; that of a node's root lies
-   in the entry above, with whoever keeps the place above. node 0: nothing below, depth 0. */
+   node's root, or 1, and then lo holds the byte. In a range node it is 0: one byte down, a place is in a part of it. A
+   place at depth > 0 knows its own value; that of a node's root lies in the entry above, with whoever keeps the place
+   above. node 0: nothing below, depth 0. */
 
 static PM__INLINE pm_place pm__place_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0, 0};
     if (r && pm__ref_kind(r) == PM__LINE) p.hi = ((const pm__line *)pm__ref_ptr(r))->n;
     return p;
 }
@@ -9058,6 +9310,15 @@ static PM__INLINE pm_place pm__place_root(pm__ref r) {
 static PM__INLINE bool pm__place_in_line(const pm_place *p) { return pm__ref_kind(p->node) == PM__LINE; }
 static PM__INLINE const pm__line *pm__place_line(const pm_place *p) { return (const pm__line *)pm__ref_ptr(p->node); }
 static PM__INLINE const pm__byte *pm__place_byte(const pm_place *p) { return (const pm__byte *)pm__ref_ptr(p->node); }
+
+/* The root of part i of a range node. */
+static PM__INLINE pm_place pm__place_root_part(const pm__line *x, unsigned i) {
+    pm_place p = pm__place_root(*pm__line_part_at(x, i));
+    p.part = (uint8_t)(i + 1);
+    return p;
+}
+
+static PM__INLINE bool pm__place_in_range(const pm_place *p) { return pm__ref_kind(p->node) == PM__RANGE; }
 
 /* In a line, beyond the prefix: bytes of suffix matched. */
 static PM__INLINE unsigned pm__place_suffix(const pm_place *p, const pm__line *x) {
@@ -9118,11 +9379,17 @@ static PM__INLINE pm_mask pm__place_mask_one(uint8_t b) {
     return m;
 }
 
+/* Which bytes lead on from the root of a range node: those of all parts. */
+static PM__NOINLINE pm_mask pm__place_mask_range(const pm__line *x);
+
 /* Which bytes lead on from a place, entered. Mostly there is one: then nothing is read that was just stored, as a mask
    would be that is copied as a whole after its words were set. Measured: a walk by masks takes 0.85 of the time. */
 static PM__NOINLINE pm_mask pm__place_mask_entered(const pm_place *p) {
     pm_mask m = {{0, 0, 0, 0}};
-    if (!pm__place_in_line(p)) return pm__byte_mask(pm__place_byte(p));
+    if (!pm__place_in_line(p)) {
+        if (PM__UNLIKELY(pm__place_in_range(p))) return pm__place_mask_range(pm__place_line(p));
+        return pm__byte_mask(pm__place_byte(p));
+    }
     const pm__line *x = pm__place_line(p);
     if (p->depth < x->plen) return pm__place_mask_one(pm__line_heap(x)[p->depth]);
     unsigned d = pm__place_suffix(p, x), i = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
@@ -9133,6 +9400,16 @@ static PM__NOINLINE pm_mask pm__place_mask_entered(const pm_place *p) {
     const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, i) + d - 1;
     if (i + 1 == p->hi) return pm__place_mask_one(*h);
     for (; i < p->hi; h += lens[i++]) pm_mask_set(&m, *h);
+    return m;
+}
+
+static PM__NOINLINE pm_mask pm__place_mask_range(const pm__line *x) {
+    pm_mask m = {{0, 0, 0, 0}};
+    for (unsigned i = 0; i < x->n; i++) {
+        pm_place part = pm__place_root(*pm__line_part_at(x, i));
+        pm_mask more = pm__place_mask_entered(&part);
+        m = pm_mask_or(m, more);
+    }
     return m;
 }
 
@@ -9237,16 +9514,31 @@ static size_t pm__place_down_line(pm_place *p, const uint8_t *s, size_t len) {
     return used;
 }
 
-/* Moves a place down along s[0..len) inside its node, after entering it. Returns how many bytes exist: less than len
-   means that the rest lies in the child at the new place, or nowhere. */
-static PM__INLINE size_t pm__place_down(pm_place *p, const uint8_t *s, size_t len) {
-    if (pm__place_in_line(p)) return pm__place_down_line(p, s, len);
+static PM__INLINE size_t pm__place_down_byte(pm_place *p, const uint8_t *s, size_t len) {
     const pm__byte *x = pm__place_byte(p);
     if (p->depth || !len || (!pm__byte_has_child(x, s[0]) && !pm__byte_has_val(x, s[0]))) return 0;
     p->lo = s[0];
     p->hi = 0;
     p->depth = 1;
     return 1;
+}
+
+/* From the root of a range node into one of its parts. The place is as it was if that leads nowhere. */
+static size_t pm__place_down_range(pm_place *p, const uint8_t *s, size_t len) {
+    if (!len) return 0;
+    const unsigned i = pm__line_part_index(pm__place_line(p), s[0]);
+    pm_place part = pm__place_root_part(pm__place_line(p), i);
+    size_t n = pm__place_in_line(&part) ? pm__place_down_line(&part, s, len) : pm__place_down_byte(&part, s, len);
+    if (n) *p = part;
+    return n;
+}
+
+/* Moves a place down along s[0..len) inside its node, after entering it. Returns how many bytes exist: less than len
+   means that the rest lies in the child at the new place, or nowhere. */
+static PM__INLINE size_t pm__place_down(pm_place *p, const uint8_t *s, size_t len) {
+    if (pm__place_in_line(p)) return pm__place_down_line(p, s, len);
+    if (pm__place_in_range(p)) return pm__place_down_range(p, s, len);
+    return pm__place_down_byte(p, s, len);
 }
 
 /* The same for one byte. */
@@ -9385,9 +9677,10 @@ static uint64_t pm__tally_line_locations(const pm__line *x, size_t depth) {
 
 /* What a node holds by itself. */
 static uint64_t pm__tally_own(pm__tally_kind kind, pm__ref r, size_t depth) {
-    if (pm__ref_kind(r) == PM__LINE) {
+    if (pm__ref_is_lined(r)) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
         if (kind == PM__TALLY_VALS) return x->n - pm__popcount32(x->cmask);
+        if (pm__ref_kind(r) == PM__RANGE) return 0;
         return pm__tally_line_locations(x, depth);
     }
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
@@ -9403,7 +9696,7 @@ static pm__ref pm__tally_child(pm__tally_kind kind, pm__tally_frame *f, size_t *
     pm__ref c = 0;
     *depth = 0;
     *shared = false;
-    if (pm__ref_kind(f->node) == PM__LINE) {
+    if (pm__ref_is_lined(f->node)) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
         uint32_t left = f->next < 32 ? x->cmask >> f->next << f->next : 0;
         for (; left && !c; left &= left - 1) {
@@ -9411,7 +9704,7 @@ static pm__ref pm__tally_child(pm__tally_kind kind, pm__tally_frame *f, size_t *
             f->next = i + 1;
             c = *pm__line_child(x, i);
             if (kind != PM__TALLY_DEPTH || !c) continue;
-            size_t len = x->plen + (size_t)pm__line_suffix(x, i);
+            size_t len = pm__ref_kind(f->node) == PM__LINE ? x->plen + (size_t)pm__line_suffix(x, i) : 0;
             if (len >= f->depth) c = 0;
             else *depth = f->depth - len;
         }
@@ -9506,7 +9799,7 @@ static PM__INLINE bool pm__tally_is_leaf(pm__ref r) {
 
 /* Prefetches the references to children of a node whose head has come. False: no need to wait for them. */
 static PM__INLINE bool pm__tally_prefetch_refs(pm__ref r) {
-    if (pm__ref_kind(r) != PM__LINE) return false;
+    if (!pm__ref_is_lined(r)) return false;
     const pm__line *x = (const pm__line *)pm__ref_ptr(r);
     size_t size = pm__line_size(x), pays = 8u * pm__line_pay_count(x);
     for (size_t at = (size - pays) & ~(size_t)63; at < size; at += 64) PM__PREFETCH((const char *)x + at);
@@ -9688,12 +9981,11 @@ PM__UNUSED static bool pm__tally_exceeds(pm__ref r, uint64_t n) {
 
 /* ---- changing a line ----------------------------------------------------------------------------------------- */
 
-/* Puts what `ents` say in the place of the line in *slot. Payloads that are not fresh come from that line: they move if
-   it was unshared, else they gain a reference. Payloads of the line that `ents` leave out are the caller's
-   to release if it owned the line alone. False: no memory, nothing changed. */
-static bool pm__trie_line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p, size_t plen, pm__ent *ents,
-                             unsigned n) {
-    pm__ref old = *slot, r = pm__build_nodes(cx, p, plen, ents, n, 0);
+/* Puts r, which has been built of `ents`, in the place of the line in *slot. Payloads that are not fresh come from that
+   line: they move if it was unshared, else they gain a reference. Payloads of the line that `ents` leave out are the
+   caller's to release if it owned the line alone. r 0: no memory; false then, and nothing changed. */
+static bool pm__trie_line_put(const pm__cx *cx, pm__ref *slot, pm__ref r, const pm__ent *ents, unsigned n) {
+    pm__ref old = *slot;
     pm__line *x = (pm__line *)pm__ref_ptr(old);
     if (!r) return false;
     *slot = r;
@@ -9707,10 +9999,17 @@ static bool pm__trie_line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t
     return true;
 }
 
-/* The entry of a line through which a walk came to the line below. */
+/* The same with what `ents` say. The line may be a part of a range node. */
+static bool pm__trie_line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p, size_t plen, pm__ent *ents,
+                             unsigned n) {
+    return pm__trie_line_put(cx, slot, pm__build_part_nodes(cx, p, plen, ents, n), ents, n);
+}
+
+/* The entry of a line through which a walk came to the line below, or which part of a range node that is. */
 typedef struct pm__above {
-    pm__ref *slot; /* the line above, unshared; NULL: the walk came from elsewhere */
+    pm__ref *slot; /* the node above, unshared; NULL: the walk came from elsewhere */
     unsigned i;
+    bool range;
 } pm__above;
 
 enum { PM__MERGE_GROUPS = 6, PM__MERGE_SINGLES = 2 };
@@ -9820,6 +10119,103 @@ static PM__NOINLINE int pm__trie_line_merge_up(const pm__cx *cx, const pm__above
     return 1;
 }
 
+/* Where to divide a full part: at a new first byte, near the middle; or near the end, where keys seem to come in order.
+   0: nowhere. */
+static unsigned pm__parts_cut(const pm__ent *ents, unsigned n, bool sorted) {
+    for (unsigned d = 0; d < n; d++) {
+        unsigned low = sorted ? n - 1 - d : n / 2 - (d < n / 2 ? d : n / 2), high = sorted ? low : n / 2 + d;
+        if (low && ents[low - 1].first != ents[low].first) return low;
+        if (high < n && high && ents[high - 1].first != ents[high].first) return high;
+    }
+    return 0;
+}
+
+/* Divides a full part of a range node in two. `ents` are its n entries, one more than it can hold, of which the one at
+   `pos` is new. Returns as pm__trie_line_merge_up. */
+static int pm__parts_divide(const pm__cx *cx, const pm__above *up, pm__ref *slot, pm__ent *ents, unsigned n,
+                            unsigned pos) {
+    pm__line *u = (pm__line *)pm__ref_ptr(*up->slot), *y = u;
+    const unsigned i = up->i, cut = pm__parts_cut(ents, n, pos + 1 == n && i + 1u == u->n);
+    pm__ref old = *slot, left, right;
+    size_t have = pm__line_size(u), size = pm__line_need(u->n + 1u, 0, u->n + 1u);
+    if (!cut || !size) return 0;
+    if (!(left = pm__build_part_nodes(cx, NULL, 0, ents, cut))) return -1;
+    right = pm__build_part_nodes(cx, NULL, 0, ents + cut, n - cut);
+    if (right && size > have) y = (pm__line *)pm__mem_alloc(cx->pool, size), have = size;
+    if (!right || !y) {
+        if (right) pm__build_undo(cx, ents + cut, n - cut, right);
+        pm__build_undo(cx, ents, cut, left);
+        return -1;
+    }
+    pm__ent e = pm__ent_make(&ents[cut].first, 1, true, right);
+    if (y != u) pm__ref_count_init(&y->rc);
+    pm__line_write_insert(y, have, u, i + 1, &e, 0);
+    if (y != u) pm__mem_free(u, pm__line_size(u));
+    *up->slot = pm__ref_make(y, PM__RANGE, have);
+    *pm__line_part_at(y, i) = old;
+    return pm__trie_line_put(cx, pm__line_part_at(y, i), left, ents, n);
+}
+
+/* A range node that is to have one part too many is built anew, mostly as a byte node. `ents`: what the full part is to
+   hold. Returns as pm__trie_line_merge_up. */
+static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__ent *ents, unsigned n) {
+    pm__line *u = (pm__line *)pm__ref_ptr(*up->slot);
+    size_t total = n, bytes = 0, at = 0;
+    for (unsigned i = 0; i < u->n; i++) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(*pm__line_part_at(u, i));
+        if (pm__ref_kind(*pm__line_part_at(u, i)) != PM__LINE) return 0;
+        if (i == up->i) continue;
+        total += x->n;
+        if (x->plen) bytes += x->n * (size_t)(x->plen + 1) + pm__line_heap_len(x);
+    }
+    const size_t room = total * sizeof(pm__ent) + bytes;
+    pm__ent *all = (pm__ent *)pm__mem_alloc_big(room);
+    if (!all) return -1;
+    uint8_t *spell = (uint8_t *)(all + total);
+    for (unsigned i = 0; i < u->n; i++) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(*pm__line_part_at(u, i));
+        if (i == up->i) {
+            memcpy(all + at, ents, n * sizeof *ents);
+            at += n;
+            continue;
+        }
+        pm__line_decode(x, all + at);
+        for (const size_t end = at + x->n; at < end; at++) {
+            if (!x->plen) continue;
+            memcpy(spell, pm__line_heap(x), x->plen);
+            size_t len = (size_t)(pm__ent_spell(spell + x->plen, &all[at]) - spell);
+            all[at] = pm__ent_make(spell, len, all[at].child, all[at].pay);
+            spell += len;
+        }
+    }
+    pm__ref r = total > PM__RANGE_ENOUGH ? pm__build_part_nodes(cx, NULL, 0, all, total)
+                                         : pm__build_nodes(cx, NULL, 0, all, total, 0);
+    pm__mem_free_big(all, room);
+    if (!r) return -1;
+    *up->slot = r;
+    for (unsigned i = 0; i < u->n; i++) {
+        pm__ref part = *pm__line_part_at(u, i);
+        pm__line *x = (pm__line *)pm__ref_ptr(part);
+        if (pm__ref_is_unique(part)) {
+            pm__mem_free(x, pm__line_size(x));
+        } else {
+            pm__any_line_retain_pays(cx, x);
+            pm__any_release(cx, part);
+        }
+    }
+    pm__mem_free(u, pm__line_size(u));
+    return 1;
+}
+
+/* A part of a range node is full. Returns as pm__trie_line_merge_up. */
+static PM__COLD int pm__parts_full(const pm__cx *cx, const pm__above *up, pm__ref *slot, pm__ent *ents, unsigned n,
+                                       unsigned pos) {
+    const pm__line *u = (const pm__line *)pm__ref_ptr(*up->slot);
+    if (((const pm__line *)pm__ref_ptr(*slot))->plen) return 0; /* all begin with one byte */
+    if (u->n < PM__LINE_ENTRIES) return pm__parts_divide(cx, up, slot, ents, n, pos);
+    return pm__parts_cut(ents, n, false) ? pm__parts_burst(cx, up, ents, n) : 0;
+}
+
 /* Inserts an entry before `pos` into the line in *slot, which may be shared; `kw` holds bytes 1..8 of its suffix. If
    the line is full and not shared, the one above may change in its place. False: no memory, nothing changed. */
 static bool pm__trie_line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e, uint64_t kw,
@@ -9834,11 +10230,17 @@ static bool pm__trie_line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, 
         pm__line_decode(x, ents);
         memmove(ents + pos + 1, ents + pos, (x->n - pos) * sizeof *ents);
         ents[pos] = *e;
+        if (up->range) {
+            int done = pm__parts_full(cx, up, slot, ents, x->n + 1u, pos);
+            if (done) return done > 0;
+            return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
+        }
         if (unique && up->slot && pos < x->n) { /* at the end the order may be sorted: dividing costs less then */
             int done = pm__trie_line_merge_up(cx, up, x, ents, x->n + 1u);
             if (done) return done > 0;
         }
-        return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
+        pm__ref r = pm__build_nodes(cx, pm__line_heap(x), x->plen, ents, x->n + 1u, 0);
+        return pm__trie_line_put(cx, slot, r, ents, x->n + 1u);
     }
     if (unique && size <= pm__line_size(x)) {
         pm__line_write_insert(x, pm__line_size(x), x, pos, e, kw);
@@ -9876,7 +10278,19 @@ static void pm__trie_line_erase(const pm__cx *cx, pm__ref *slot, unsigned a, uns
     pm__ref_count_init(&y->rc);
     pm__line_write_erase(y, size, x, a, b);
     pm__mem_free(x, old);
-    *slot = pm__ref_make(y, PM__LINE, size);
+    *slot = pm__ref_make(y, y->flags & 3u, size);
+}
+
+/* Takes an empty part out of the range node in *slot, which is unshared. */
+static void pm__parts_drop(const pm__cx *cx, pm__ref *slot, unsigned i) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    if (x->n == 2) {
+        *slot = *pm__line_part_at(x, 1 - i);
+        pm__mem_free(x, pm__line_size(x));
+        return;
+    }
+    pm__trie_line_erase(cx, slot, i, i + 1);
+    ((pm__line *)pm__ref_ptr(*slot))->body[0] = 0;
 }
 
 /* Turns a byte node with at most four members, uniquely owned, into a line. Having no memory is no failure. */
@@ -9905,12 +10319,18 @@ static PM__INLINE const pm_val *pm__trie_get_from(pm__ref r, const uint8_t *s, c
         const void *node = pm__ref_ptr(r);
         pm__ref_prefetch(r);
         if (pm__ref_kind(r) != PM__LINE) {
-            const pm__byte *x = (const pm__byte *)node;
-            uint8_t b = *s++;
-            if (s == end) return pm__byte_has_val(x, b) ? pm__byte_val(x, b) : NULL;
-            if (!pm__byte_has_child(x, b)) return NULL;
-            r = *pm__byte_child(x, b);
-            continue;
+            if (pm__ref_kind(r) != PM__RANGE) {
+                const pm__byte *x = (const pm__byte *)node;
+                uint8_t b = *s++;
+                if (s == end) return pm__byte_has_val(x, b) ? pm__byte_val(x, b) : NULL;
+                if (!pm__byte_has_child(x, b)) return NULL;
+                r = *pm__byte_child(x, b);
+                continue;
+            }
+            r = *pm__line_part((const pm__line *)node, *s);
+            pm__ref_prefetch_part(r);
+            node = pm__ref_ptr(r);
+            if (PM__UNLIKELY(pm__ref_kind(r) != PM__LINE)) continue;
         }
         const pm__line *x = (const pm__line *)node;
         if (x->plen) {
@@ -9974,6 +10394,11 @@ static pm__survey pm__trie_survey(pm__ref r, const uint8_t *s, size_t len) {
     while (r) {
         pm__ref_prefetch(r);
         size_t rest = len - base;
+        if (pm__ref_kind(r) == PM__RANGE) { /* other parts lead on as well */
+            v.keep = base;
+            r = *pm__line_part((const pm__line *)pm__ref_ptr(r), s[base]);
+            continue;
+        }
         if (pm__ref_kind(r) != PM__LINE) {
             const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
             uint8_t b = s[base];
@@ -10083,7 +10508,7 @@ static pm__ref pm__split_push(const pm__cx *cx, const pm__line *x, size_t m, con
         at += out->len;
     }
     if (!first) *out++ = *e;
-    return pm__build_nodes(cx, prefix, m, ents, (unsigned)(out - ents), 0);
+    return pm__build_part_nodes(cx, prefix, m, ents, (size_t)(out - ents));
 }
 
 /* Many bytes of prefix are lost: they become the suffix of a child entry, the node below keeps the entries. */
@@ -10100,7 +10525,7 @@ static pm__ref pm__split_lift(const pm__cx *cx, const pm__line *x, size_t m, con
     if (has_e) ents[n++] = pm__ent_make(prefix + m, more, false, old[0].pay);
     if (below) ents[n++] = pm__ent_make(prefix + m, more, true, below);
     if (!first) ents[n++] = *e;
-    pm__ref r = pm__build_nodes(cx, prefix, m, ents, n, 0);
+    pm__ref r = pm__build_part_nodes(cx, prefix, m, ents, n);
     if (!r && below) pm__mem_free(pm__ref_ptr(below), pm__line_size((pm__line *)pm__ref_ptr(below)));
     return r;
 }
@@ -10178,11 +10603,13 @@ PM__UNUSED static int pm__trie_line_add_all(const pm__cx *cx, pm__ref *slot, con
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     const unsigned n = pm__trie_line_weave(x, add, k, ents);
     if (!n) return 0;
-    if (up->slot && pm__ref_is_unique(*slot) && !pm__build_fits(cx, ents, n, x->plen, 0)) {
-        int done = pm__trie_line_merge_up(cx, up, x, ents, n);
+    if (up->slot && !pm__build_fits(cx, ents, n, x->plen, 0)) {
+        if (up->range) return 0; /* it is to be divided */
+        int done = pm__ref_is_unique(*slot) ? pm__trie_line_merge_up(cx, up, x, ents, n) : 0;
         if (done) return done;
     }
-    return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, n) ? 1 : -1;
+    pm__ref r = pm__build_nodes(cx, pm__line_heap(x), x->plen, ents, n, 0);
+    return pm__trie_line_put(cx, slot, r, ents, n) ? 1 : -1;
 }
 
 /* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. */
@@ -10206,6 +10633,10 @@ static bool pm__trie_byte_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s,
 
 /* The child through which a path that exists goes on, for changing it. NULL: no memory. */
 static pm__ref *pm__trie_step(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, size_t *used) {
+    if (pm__ref_kind(*slot) == PM__RANGE) {
+        *used = 0;
+        return pm__line_part((const pm__line *)pm__ref_ptr(*slot), s[0]);
+    }
     if (pm__ref_kind(*slot) != PM__LINE) {
         *used = 1;
         return pm__byte_child_mut(cx, (pm__byte *)pm__ref_ptr(*slot), s[0]);
@@ -10232,7 +10663,7 @@ typedef struct pm__put {
 
 /* `s` as pm__ent_key_start gives it. */
 static PM__INLINE pm__put pm__put_begin(pm__ref *root, const uint8_t *s, size_t len) {
-    pm__put p = {root, s, len, {NULL, 0}, NULL, NULL, -1, false, false, true};
+    pm__put p = {root, s, len, {NULL, 0, false}, NULL, NULL, -1, false, false, true};
     return p;
 }
 
@@ -10263,9 +10694,13 @@ static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
     if (line) {
         pm__line *x = (pm__line *)node;
         size_t used = x->plen + pm__line_suffix(x, (unsigned)p->at);
-        p->up.slot = p->slot, p->up.i = (unsigned)p->at;
+        p->up.slot = p->slot, p->up.i = (unsigned)p->at, p->up.range = false;
         next = pm__line_child(x, (unsigned)p->at);
         p->s += used, p->len -= used;
+    } else if (PM__UNLIKELY(pm__ref_kind(r) == PM__RANGE)) {
+        pm__line *x = (pm__line *)node;
+        p->up.slot = p->slot, p->up.i = pm__line_part_index(x, *p->s), p->up.range = true;
+        next = pm__line_part_at(x, p->up.i);
     } else {
         pm__byte *x = (pm__byte *)node;
         uint8_t b = *p->s;
@@ -10274,7 +10709,7 @@ static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
         p->over_value = p->len == 1 && !child && pm__byte_has_val(x, b);
         if (p->len == 1 || !has || p->dangles) return false;
         if (!(next = pm__byte_child_mut(cx, x, b))) return p->memory = false;
-        p->up.slot = NULL;
+        p->up.slot = NULL, p->up.range = false;
         p->s++, p->len--;
     }
     p->over = p->in, p->in = node;
@@ -10324,8 +10759,10 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
                          pm_opt *old) {
     pm__key_room room;
     pm__put p = pm__put_begin(slot, pm__ent_key_start(s, len, &room), len);
-    do pm__ref_prefetch(*p.slot);
-    while (pm__put_step(cx, &p, child));
+    do {
+        if (p.up.range) pm__ref_prefetch_part(*p.slot);
+        else pm__ref_prefetch(*p.slot);
+    } while (pm__put_step(cx, &p, child));
     return pm__put_end(cx, &p, child, pay, old, NULL);
 }
 
@@ -10345,7 +10782,7 @@ static pm__spot pm__trie_reach(const pm__cx *cx, pm__ref *slot, const uint8_t *s
         size_t rest = len - at.base, used;
         const uint8_t *t = s + at.base;
         if (pm__ref_kind(*at.slot) != PM__LINE) {
-            if (rest == 1) return at;
+            if (rest == 1 && pm__ref_kind(*at.slot) != PM__RANGE) return at;
         } else {
             const pm__line *x = (const pm__line *)pm__ref_ptr(*at.slot);
             if (rest <= x->plen || pm__line_find(x, t + x->plen, rest - x->plen).child < 0) return at;
@@ -10376,6 +10813,10 @@ static void pm__trie_hollow(const pm__cx *cx, const pm__spot *at, const uint8_t 
     *at->slot = 0;
     if (!at->parent) return;
     const uint8_t *t = s + at->parent_base;
+    if (pm__ref_kind(*at->parent) == PM__RANGE) {
+        pm__parts_drop(cx, at->parent, pm__line_part_index((const pm__line *)pm__ref_ptr(*at->parent), *t));
+        return;
+    }
     if (pm__ref_kind(*at->parent) != PM__LINE) {
         pm__byte *x = (pm__byte *)pm__ref_ptr(*at->parent);
         if (!pm__byte_has_val(x, *t)) return;
@@ -10478,8 +10919,9 @@ static PM__INLINE void pm__way_push(pm__way *w, pm__ref *slot) { w->slot[w->n++ 
 static PM__NOINLINE void pm__way_gather(const pm__cx *cx, const pm__way *w) {
     for (unsigned up = 0; up < w->n && up < PM__WAY; up++) {
         pm__ref *slot = w->slot[(w->n - 1 - up) % PM__WAY];
-        bool changed = up == 0;
-        while (pm__build_gather(cx, slot, PM__GATHER_SHARED)) changed = true;
+        bool changed = up == 0, part = up + 1 == PM__WAY && w->n > PM__WAY; /* as far as is known */
+        if (!part && up + 1 < w->n) part = pm__ref_kind(*w->slot[(w->n - 2 - up) % PM__WAY]) == PM__RANGE;
+        while (pm__build_gather_part(cx, slot, PM__GATHER_SHARED, part)) changed = true;
         if (!changed || up + 1 == w->n || up + 1 == PM__WAY) return;
         if (!pm__gather_fits(*w->slot[(w->n - 2 - up) % PM__WAY], *slot)) return;
     }
@@ -10491,6 +10933,10 @@ static void pm__trie_gather(const pm__cx *cx, pm__ref *slot, const uint8_t *s, s
     while (*slot && pm__ref_is_unique(*slot)) {
         pm__way_push(&w, slot);
         if (len == 0) break;
+        if (pm__ref_kind(*slot) == PM__RANGE) {
+            slot = pm__line_part((const pm__line *)pm__ref_ptr(*slot), *s);
+            continue;
+        }
         if (pm__ref_kind(*slot) != PM__LINE) {
             pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
             if (!pm__byte_has_child(x, *s)) break;
@@ -10530,6 +10976,10 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
     while (*slot && pm__ref_is_unique(*slot)) {
         pm__ref_prefetch(*slot);
         pm__way_push(&way, slot);
+        if (pm__ref_kind(*slot) == PM__RANGE) {
+            slot = pm__line_part((const pm__line *)pm__ref_ptr(*slot), *s);
+            continue;
+        }
         if (pm__ref_kind(*slot) != PM__LINE) {
             pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
             uint8_t b = *s;
@@ -10748,13 +11198,13 @@ PM__UNUSED static bool pm__trie_assign(const pm__cx *cx, pm__ref *root, const ui
 /* A place here is entered, or the root of a node: then its entries are filled in as it is opened, since that touches
    the node. */
 static PM__INLINE pm_place pm__compare_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0, 0};
     return p;
 }
 
 /* Field by field: what was stored so just before would have to be waited for as a whole. */
 static PM__INLINE void pm__compare_copy(pm_place *to, const pm_place *from) {
-    to->node = from->node, to->depth = from->depth, to->lo = from->lo, to->hi = from->hi;
+    to->node = from->node, to->depth = from->depth, to->lo = from->lo, to->hi = from->hi, to->part = from->part;
 }
 
 static PM__INLINE bool pm__compare_is_same(const pm_place *a, const pm_place *b) {
@@ -10778,8 +11228,11 @@ typedef struct pm__edges {
     pm_place p;
     pm__edge now;
     const uint8_t *at, *heap; /* line: further bytes of the entries `from` and `next` */
+    const pm__line *range;    /* the range node of which `p` is in a part, or NULL */
+    unsigned part;
     unsigned from, next;      /* the entry or byte of `now`, and the one behind it */
     bool some;                /* `now` is one: not yet behind the last */
+    bool shared;              /* the node has other owners, which the way to the place does not tell */
 } pm__edges;
 
 /* Inside a line's prefix there is one edge, the rest of it. */
@@ -10833,18 +11286,15 @@ static bool pm__edges_in_byte(pm__edges *e) {
     n->val = pm__byte_has_val(x, b) ? pm__byte_val(x, b) : NULL;
     n->below = pm__compare_root(child ? *pm__byte_child(x, b) : 0);
     n->dangles = child && !n->below.node;
-    n->shared = child && pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc);
+    n->shared = e->shared || (child && pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc));
     return true;
 }
 
-static void pm__edges_next(pm__edges *e) {
-    e->some = e->p.node && (pm__place_in_line(&e->p) ? pm__edges_in_line(e) : pm__edges_in_byte(e));
-}
-
-/* The edges of a place whose entries are filled in; node 0: none. */
-static void pm__edges_open(pm__edges *e, const pm_place *p) {
+/* Begins with the edges of a place in a line or byte node. */
+static void pm__edges_begin(pm__edges *e, const pm_place *p) {
     e->p = *p;
-    e->now.shared = false;
+    e->shared = p->node && (p->depth || p->part) && !pm__ref_is_unique(p->node);
+    e->now.shared = e->shared;
     e->from = e->next = 0;
     if (p->node && pm__place_in_line(p)) {
         const pm__line *x = pm__place_line(p);
@@ -10852,6 +11302,31 @@ static void pm__edges_open(pm__edges *e, const pm_place *p) {
             e->next = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
             e->heap = pm__line_heap(x) + pm__line_off(x, e->next);
         }
+    }
+}
+
+/* Goes on with part i of the range node. False: it was the last. */
+static bool pm__edges_part(pm__edges *e, unsigned i) {
+    if (i == e->range->n) return false;
+    const pm_place p = pm__place_root_part(e->range, i);
+    e->part = i;
+    pm__edges_begin(e, &p);
+    return true;
+}
+
+static void pm__edges_next(pm__edges *e) {
+    do e->some = e->p.node && (pm__place_in_line(&e->p) ? pm__edges_in_line(e) : pm__edges_in_byte(e));
+    while (PM__UNLIKELY(!e->some && e->range) && pm__edges_part(e, e->part + 1));
+}
+
+/* The edges of a place whose entries are filled in; node 0: none. */
+static void pm__edges_open(pm__edges *e, const pm_place *p) {
+    e->range = NULL;
+    if (p->node && pm__place_in_range(p)) {
+        e->range = pm__place_line(p);
+        (void)pm__edges_part(e, 0);
+    } else {
+        pm__edges_begin(e, p);
     }
     pm__edges_next(e);
 }
@@ -10864,6 +11339,7 @@ static PM__INLINE bool pm__edge_begins(const pm__edge *e, const pm__edge *with, 
 /* Takes all edges that begin with the first `len` bytes of the present one, as a single one of that length. */
 static void pm__edges_take(pm__edges *e, uint32_t len, pm__edge *out) {
     const unsigned from = e->from;
+    const pm_place at = e->p; /* the next edge may be in another part */
     *out = e->now;
     out->len = len;
     bool longer = e->now.len > len, whole = out->below.node || out->dangles;
@@ -10872,11 +11348,11 @@ static void pm__edges_take(pm__edges *e, uint32_t len, pm__edge *out) {
     if (whole && !longer) return;
     while (e->some && pm__edge_begins(&e->now, out, len)) longer = true, pm__edges_next(e);
     if (!longer) return;
-    out->below = e->p;
-    out->below.depth = (uint16_t)(e->p.depth + len);
-    if (e->p.depth < pm__place_line(&e->p)->plen) return; /* a line's prefix */
+    out->below = at;
+    out->below.depth = (uint16_t)(at.depth + len);
+    if (at.depth < pm__place_line(&at)->plen) return; /* a line's prefix */
     out->below.lo = (uint8_t)from;
-    if (e->some) out->below.hi = (uint8_t)e->from;
+    if (e->some && e->p.node == at.node) out->below.hi = (uint8_t)e->from;
 }
 
 /* ---- pairs --------------------------------------------------------------------------------------------------- */
@@ -10910,7 +11386,7 @@ static PM__INLINE bool pm__compare_end(const pm__compare *q, void *ctx, pm__cont
 }
 
 static PM__INLINE bool pm__compare_edges(const pm__compare *q, void *ctx, const pm__edge *a, const pm__edge *b) {
-    static const pm__edge none = {NULL, NULL, {0, 0, 0, 0, 0}, 0, 0, false, false};
+    static const pm__edge none = {NULL, NULL, {0, 0, 0, 0, 0, 0}, 0, 0, false, false};
     const pm__edge *l = a ? a : b;
     if (!a) a = &none;
     if (!b) b = &none;
@@ -10942,13 +11418,27 @@ static PM__INLINE void pm__edges_skip(pm__edges *a, pm__edges *b) {
     pm__edges_next(b);
 }
 
+/* Goes past the rest of a part that two range nodes have in common. False: it is not the same part, or place in it. */
+static PM__INLINE bool pm__edges_skip_part(pm__edges *a, pm__edges *b) {
+    if (!b->range || a->p.node != b->p.node || a->from != b->from) return false;
+    a->some = pm__edges_part(a, a->part + 1), b->some = pm__edges_part(b, b->part + 1);
+    if (a->some) pm__edges_next(a);
+    if (b->some) pm__edges_next(b);
+    return true;
+}
+
 /* Any two places, whose prefixes have nothing in common. */
 static PM__INLINE bool pm__compare_merge(const pm__compare *q, void *ctx, const pm_place *a, const pm_place *b) {
     pm__edges ea, eb;
     bool ok = true, lines = pm__compare_at_end(a) && pm__compare_at_end(b);
     pm__edges_open(&ea, a);
     pm__edges_open(&eb, b);
+    const bool ranges = ea.range || eb.range;
     while (ok && ea.some && eb.some) {
+        if (PM__UNLIKELY(ranges)) {
+            if (ea.range && pm__edges_skip_part(&ea, &eb)) continue;
+            lines = pm__compare_at_end(&ea.p) && pm__compare_at_end(&eb.p);
+        }
         if (lines) {
             pm__edges_skip(&ea, &eb);
             if (!ea.some || !eb.some) break;
@@ -10984,7 +11474,7 @@ static PM__INLINE bool pm__compare_prefix(const pm__compare *q, void *ctx, pm_pl
     if (!m) return true;
     if (a->node) a->depth = (uint16_t)(a->depth + m);
     if (b->node) b->depth = (uint16_t)(b->depth + m);
-    pm__contrast c = {s, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL, NULL, 0, 0, false, false, false};
+    pm__contrast c = {s, {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, NULL, NULL, 0, 0, false, false, false};
     if (x && m == left_a && pm__line_has_e(x)) c.val_a = pm__line_val(x, 0);
     if (y && m == left_b && pm__line_has_e(y)) c.val_b = pm__line_val(y, 0);
     return (!q->prefix || q->prefix(ctx, s, m)) && pm__compare_end(q, ctx, &c);
@@ -11005,7 +11495,8 @@ static PM__INLINE unsigned pm__compare_words(const uint64_t *x, const uint64_t *
 }
 
 /* Two lines laid out alike: only what they lead to can differ, which their payloads tell. */
-static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const pm__line *x, const pm__line *y) {
+static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const pm__line *x, const pm__line *y,
+                                         bool shared) {
     const uint8_t *h = pm__line_heap(x);
     const unsigned n = pm__line_pay_count(x);
     const uint64_t *px = pm__line_pay_at(x, 0) + 1 - n, *py = pm__line_pay_at(y, 0) + 1 - n;
@@ -11015,8 +11506,8 @@ static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const 
     for (; ok && differ; differ &= differ - 1) {
         unsigned p = pm__ctz32(differ), i = (x->flags & PM__LINE_UNIT) ? pm__word_select(x->cmask, p) : p;
         const pm_val *u = px + (n - 1 - p), *v = py + (n - 1 - p);
-        pm__contrast c = {h + pm__line_off(x, i), {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL,  NULL,
-                          pm__line_suffix(x, i),  x->body[i],   false,        false, false};
+        pm__contrast c = {h + pm__line_off(x, i), {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, NULL,  NULL,
+                          pm__line_suffix(x, i),  x->body[i],   false,        false, shared};
         if (pm__line_is_child(x, i)) c.a.node = *u, c.b.node = *v, c.dangles_a = !*u, c.dangles_b = !*v;
         else c.val_a = u, c.val_b = v;
         ok = pm__compare_end(q, ctx, &c);
@@ -11103,11 +11594,27 @@ static PM__INLINE bool pm__compare_bytes(const pm__compare *q, void *ctx, const 
     for (int k = pm__mask_next(&m, 0); ok && k >= 0; k = pm__mask_next(&m, k + 1)) {
         const uint8_t b = (uint8_t)k;
         bool shared_a = false, shared_b = false;
-        pm__contrast c = {NULL, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
+        pm__contrast c = {NULL, {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
         pm__compare_byte(x, b, &c.a, &c.val_a, &c.dangles_a, &shared_a);
         pm__compare_byte(y, b, &c.b, &c.val_b, &c.dangles_b, &shared_b);
         c.shared = shared_a && shared_b;
         ok = pm__compare_end(q, ctx, &c);
+    }
+    return ok;
+}
+
+/* Two range nodes whose parts begin at the same bytes: part by part. */
+static PM__NOINLINE bool pm__compare_ranges(const pm__compare *q, void *ctx, const pm__line *x, const pm__line *y) {
+    bool ok = true;
+    for (unsigned i = 0; ok && i < x->n; i++) {
+        if (*pm__line_part_at(x, i) == *pm__line_part_at(y, i)) continue;
+        const pm_place a = pm__place_root_part(x, i), b = pm__place_root_part(y, i);
+        const bool lines = pm__place_in_line(&a) && pm__place_in_line(&b) && !pm__place_line(&a)->plen;
+        if (lines && pm__compare_is_alike(pm__place_line(&a), pm__place_line(&b)))
+            ok = pm__compare_alike(q, ctx, pm__place_line(&a), pm__place_line(&b),
+                                   !pm__ref_is_unique(a.node) && !pm__ref_is_unique(b.node));
+        else
+            ok = pm__compare_merge(q, ctx, &a, &b);
     }
     return ok;
 }
@@ -11120,10 +11627,15 @@ static PM__INLINE bool pm__compare_open(const pm__compare *q, void *ctx, const p
     if (!b.depth) b = pm__place_root(b.node);
     if (a.node && b.node && !a.depth && !b.depth) {
         bool lines = pm__place_in_line(&a);
-        if (lines == pm__place_in_line(&b)) {
+        if (PM__UNLIKELY(pm__place_in_range(&a) || pm__place_in_range(&b))) {
+            const pm__line *x = pm__place_line(&a), *y = pm__place_line(&b);
+            const pm__compare apart = *q; /* so that *q is nobody else's, and known when this is compiled */
+            if (pm__place_in_range(&a) && pm__place_in_range(&b) && x->n == y->n && !memcmp(x->body, y->body, x->n))
+                return pm__compare_ranges(&apart, ctx, x, y);
+        } else if (lines == pm__place_in_line(&b)) {
             if (!lines) return pm__compare_bytes(q, ctx, pm__place_byte(&a), pm__place_byte(&b));
             if (pm__compare_is_alike(pm__place_line(&a), pm__place_line(&b)))
-                return pm__compare_alike(q, ctx, pm__place_line(&a), pm__place_line(&b));
+                return pm__compare_alike(q, ctx, pm__place_line(&a), pm__place_line(&b), false);
         }
     }
     return pm__compare_prefix(q, ctx, &a, &b) && pm__compare_merge(q, ctx, &a, &b);
@@ -11300,7 +11812,7 @@ typedef struct pm__merge_frame {
 
 /* The root of a node that need not be looked at yet: the visit fills in its entries. */
 static PM__INLINE pm_place pm__merge_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0, 0};
     return p;
 }
 
@@ -11584,10 +12096,11 @@ static const char *pm__check_head(const pm__cx *cx, pm__ref r) {
     unsigned kind, more;
     if (!h || (uintptr_t)h % sizeof(uint64_t)) return "reference: no address of a node";
     kind = pm__ref_kind(r);
-    if (kind > PM__WIDE) return "reference: no such kind of node";
     if ((h->flags & 3u) != kind) return "reference: its kind is not the node's";
     if (!pm__check_count_sane(&h->rc)) return "node: impossible reference count";
-    more = kind == PM__LINE ? (unsigned)PM__LINE_E | PM__LINE_UNIT : (unsigned)PM__BYTE_UNIT;
+    more = kind == PM__LINE    ? (unsigned)PM__LINE_E | PM__LINE_UNIT
+           : kind == PM__RANGE ? (unsigned)PM__LINE_UNIT
+                               : (unsigned)PM__BYTE_UNIT;
     if (h->flags & ~(3u | more)) return "node: unknown flags";
     if (((h->flags & PM__LINE_UNIT) != 0) != cx->unit) return "node: unit flag is not that of the map's values";
     return NULL;
@@ -11633,6 +12146,39 @@ static const char *pm__check_line(pm__ref r) {
     pm__line_decode(x, ents);
     for (unsigned i = 1; i < x->n && !why; i++) why = pm__check_pair(&ents[i - 1], &ents[i]);
     return why;
+}
+
+/* What a range node's parts are, and whether the paths in them begin with the bytes that they should, is seen when they
+   are. */
+static const char *pm__check_range(pm__ref r) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+    const char *why = pm__check_line_shape(x);
+    if (why) return why;
+    if (pm__ref_make(pm__ref_ptr(r), PM__RANGE, pm__line_size(x)) != r) return "reference: tag is not the range's size";
+    if (x->n < 2) return "range: fewer than two parts";
+    if (x->plen || x->cmask != pm__low_bits(x->n)) return "range: prefix, or values";
+    if (x->body[0]) return "range: the first part does not begin at 0";
+    for (unsigned i = 0; i < x->n; i++) {
+        if (pm__line_lens(x)[i]) return "range: a part has a suffix";
+        if (i && x->body[i - 1] >= x->body[i]) return "range: parts out of order";
+        if (!*pm__line_part_at(x, i)) return "range: empty part";
+    }
+    return NULL;
+}
+
+/* Whether the paths below a part of a range node belong there. The part has been judged. */
+static const char *pm__check_part(const pm__line *x, unsigned i) {
+    const pm__ref part = *pm__line_part_at(x, i);
+    if (pm__ref_kind(part) == PM__RANGE) return "range: a part is a range node";
+    unsigned lo = x->body[i], hi = i + 1u < x->n ? x->body[i + 1] : 256u, first, last;
+    if (pm__ref_kind(part) == PM__LINE) {
+        const pm__line *y = (const pm__line *)pm__ref_ptr(part);
+        first = y->plen ? *pm__line_heap(y) : y->body[0], last = y->plen ? first : y->body[y->n - 1u];
+    } else {
+        pm_mask m = pm__byte_mask((const pm__byte *)pm__ref_ptr(part));
+        first = (unsigned)pm_mask_next(&m, 0), last = (unsigned)pm_mask_prev(&m, 255);
+    }
+    return first < lo || last >= hi ? "range: a path is in the wrong part" : NULL;
 }
 
 /* Numbers that say where in a byte node things are. */
@@ -11706,7 +12252,9 @@ static bool pm__check_ref(pm__check *k, pm__ref r) {
     else if (!pm__check_count_admits(&((const pm__head *)pm__ref_ptr(r))->rc, times))
         k->why = "node: more references than its count";
     if (times != 1) return !k->no_memory && !k->why;
-    k->why = pm__ref_kind(r) == PM__LINE ? pm__check_line(r) : pm__check_byte(r);
+    k->why = pm__ref_kind(r) == PM__LINE    ? pm__check_line(r)
+             : pm__ref_kind(r) == PM__RANGE ? pm__check_range(r)
+                                            : pm__check_byte(r);
     if (!k->why && !pm__list_put(&k->todo, &r, 1)) k->no_memory = true;
     return !k->no_memory && !k->why;
 }
@@ -11720,10 +12268,12 @@ static bool pm__check_refs(pm__check *k, const pm__ref *kids, unsigned n) {
 /* Follows the references of a node that was judged. Those in a block belong to the block: each is followed once,
    however many nodes share it. */
 static bool pm__check_below(pm__check *k, pm__ref r) {
-    if (pm__ref_kind(r) == PM__LINE) {
+    if (pm__ref_is_lined(r)) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-        for (uint32_t m = x->cmask; m; m &= m - 1)
+        for (uint32_t m = x->cmask; m; m &= m - 1) {
             if (!pm__check_ref(k, *pm__line_child(x, pm__ctz32(m)))) return false;
+            if (pm__ref_kind(r) == PM__RANGE && (k->why = pm__check_part(x, pm__ctz32(m))) != NULL) return false;
+        }
         return true;
     }
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
@@ -11796,7 +12346,7 @@ static pm__ref pm__result_build(pm__merge_run *q, pm__ent *e, unsigned n, const 
     size_t lcp = e[0].first == e[n - 1].first ? pm__build_lcp(e, n, 0, plen) : 0;
     size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(q->cx, e, n, plen + lcp, lcp);
     pm__ref r = size ? pm__line_write(q->cx, size, prefix, plen, e, n, 0, lcp, true)
-                     : pm__build_jobs(q->cx, prefix, plen, e, n, 0);
+                     : pm__build_all(q->cx, prefix, plen, e, n, 0, false);
     if (!r) {
         q->status = PM_NOMEM;
         return 0;
@@ -11970,7 +12520,7 @@ static pm_place pm__select_row_place(const pm__select_row *r, unsigned i, unsign
     if (pm__select_row_is_child(r, i) && pm__select_row_len(r, i) == len)
         return pm__merge_root(pm__select_row_child(r, i));
     unsigned depth = r->x->plen + r->cut + len;
-    pm_place p = {r->node, (uint16_t)depth, (uint8_t)(r->lo + i), (uint8_t)(r->lo + end), (uint16_t)depth};
+    pm_place p = {r->node, (uint16_t)depth, (uint8_t)(r->lo + i), (uint8_t)(r->lo + end), (uint16_t)depth, 0};
     return p;
 }
 
@@ -12812,6 +13362,7 @@ typedef struct pm__walk_frame {
     pm__walk_after after;
     pm__walk_after outer; /* `after` as it was before the walker changed it */
     unsigned key;         /* the walker's; not 0: it wants to know when the node is left */
+    bool shared;          /* a part of a range node, with other owners: so are all nodes below it */
 } pm__walk_frame;
 
 typedef struct pm__walk {
@@ -12952,7 +13503,9 @@ static PM__INLINE int pm__walk_begin_line(pm__walk *w, const pm__walker *v, void
 static PM__INLINE int pm__walk_open(pm__walk *w, const pm__walker *v, void *ctx, pm__walk_frame *f) {
     int s = PM_OK;
     if (!pm__walk_room(w, f->base)) return PM_NOMEM;
-    if (pm__ref_kind(f->node) != PM__LINE) {
+    if (pm__ref_kind(f->node) == PM__RANGE) {
+        f->end = ((const pm__line *)pm__ref_ptr(f->node))->n;
+    } else if (pm__ref_kind(f->node) != PM__LINE) {
         f->next = (unsigned)pm__byte_next((const pm__byte *)pm__ref_ptr(f->node), 0);
     } else {
         const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
@@ -12968,7 +13521,7 @@ static PM__INLINE int pm__walk_down(pm__walk *w, const pm__walker *v, void *ctx,
                                     pm__walk_after after, bool shared) {
     bool skip = false;
     if (!v->enter && leaf) return v->leaf(w, ctx, (const pm__line *)pm__ref_ptr(r), base, after);
-    pm__walk_frame f = {r, base, 0, 0, 0, after, after, 0};
+    pm__walk_frame f = {r, base, 0, 0, 0, after, after, 0, false};
     int s = v->enter ? v->enter(ctx, &f, shared, &skip) : PM_OK;
     if (s != PM_OK || skip) return s;
     if (!leaf) return pm__walk_open(w, v, ctx, &f);
@@ -13037,7 +13590,7 @@ static PM__INLINE int pm__walk_line(pm__walk *w, const pm__walker *v, void *ctx,
             if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
             bool leaf = pm__walk_is_leaf(child);
             if (!leaf) f->next = i + 1, f->off = off;
-            s = pm__walk_down(w, v, ctx, child, leaf, len + rest, after, false);
+            s = pm__walk_down(w, v, ctx, child, leaf, len + rest, after, f->shared);
             if (!leaf && w->frames.used > level) return s;
             if (v->enter) at = w->path.data + len - 1; /* what is skipped may be spelled */
         }
@@ -13072,9 +13625,29 @@ static PM__INLINE int pm__walk_byte(pm__walk *w, const pm__walker *v, void *ctx,
         pm__ref_prefetch(child);
         bool leaf = pm__walk_is_leaf(child);
         if (!leaf) f->next = next;
-        bool shared = v->enter && wide && !pm__ref_count_is_one(&pm__byte_block(x, c >> 4)->rc);
+        bool shared = f->shared || (v->enter && wide && !pm__ref_count_is_one(&pm__byte_block(x, c >> 4)->rc));
         int s = pm__walk_down(w, v, ctx, child, leaf, len, after, shared);
         if (s != PM_OK || (!leaf && w->frames.used > level)) return s;
+    }
+    return pm__walk_up(w, v, ctx);
+}
+
+/* The same in a range node, whose parts are no nodes of their own to the walker: they have its location. */
+static PM__INLINE int pm__walk_range(pm__walk *w, const pm__walker *v, void *ctx, pm__walk_frame *f) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
+    for (unsigned i; (i = f->next) < f->end;) {
+        pm__walk_after after = pm__walk_after_of(v, f);
+        pm__ref part = *pm__line_part_at(x, i);
+        if (++f->next < f->end) {
+            if (v->lows) after = (pm__walk_after){f->base + 1, 0};
+            pm__ref_prefetch(*pm__line_part_at(x, f->next));
+        }
+        if (!pm__walk_is_leaf(part)) {
+            pm__walk_frame below = {part, f->base, 0, 0, 0, after, after, 0, f->shared || !pm__ref_is_unique(part)};
+            return pm__walk_open(w, v, ctx, &below);
+        }
+        int s = v->leaf(w, ctx, (const pm__line *)pm__ref_ptr(part), f->base, after);
+        if (PM__UNLIKELY(s != PM_OK)) return s;
     }
     return pm__walk_up(w, v, ctx);
 }
@@ -13084,7 +13657,7 @@ static PM__INLINE int pm__walk_below(pm__walk *w, const pm__walker *v, void *ctx
                                      pm__walk_after after) {
     size_t floor = w->frames.used;
     int s = PM_OK;
-    pm__walk_frame f = {entered->node, w->path.used, 0, 0, 0, after, after, 0};
+    pm__walk_frame f = {entered->node, w->path.used, 0, 0, 0, after, after, 0, false};
     if (!pm__walk_room(w, f.base)) return PM_NOMEM;
     if (entered->depth == 0) {
         s = pm__walk_down(w, v, ctx, f.node, pm__walk_is_leaf(f.node), f.base, after, false);
@@ -13096,7 +13669,10 @@ static PM__INLINE int pm__walk_below(pm__walk *w, const pm__walker *v, void *ctx
     }
     while (s == PM_OK && w->frames.used > floor) {
         pm__walk_frame *top = (pm__walk_frame *)pm__list_at(&w->frames, w->frames.used - 1);
-        s = pm__ref_kind(top->node) == PM__LINE ? pm__walk_line(w, v, ctx, top) : pm__walk_byte(w, v, ctx, top);
+        const unsigned kind = pm__ref_kind(top->node);
+        s = kind == PM__LINE    ? pm__walk_line(w, v, ctx, top)
+            : kind == PM__RANGE ? pm__walk_range(w, v, ctx, top)
+                                : pm__walk_byte(w, v, ctx, top);
     }
     return s;
 }
@@ -13167,7 +13743,7 @@ static void pm__lists_line(pm__lists_side *s, const pm_place *p, size_t skip, ui
         unsigned e = pm__line_has_e(x);
         if (e) s->e[s->n++] = pm__ent_make(ahead, more, false, *pm__line_val(x, 0)), s->e[0].fresh = false;
         if (x->n > e) {
-            pm_place behind = {p->node, x->plen, (uint8_t)e, x->n, x->plen};
+            pm_place behind = {p->node, x->plen, (uint8_t)e, x->n, x->plen, 0};
             s->behind = behind;
             s->folded = (int)s->n;
             s->e[s->n] = pm__ent_make(ahead, more, true, 0);
@@ -13211,7 +13787,7 @@ static bool pm__lists_byte(pm__lists_side *s, const pm_place *p, const pm__lists
 /* The place at the suffix (of length len) of entries [i, end): a child, or a run that goes on. */
 static pm_place pm__lists_place_of(const pm__lists_side *s, unsigned i, unsigned end, unsigned len) {
     if (s->e[i].child && s->e[i].len == len) return s->folded == (int)i ? s->behind : pm__merge_root(s->e[i].pay);
-    pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end), 0};
+    pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end), 0, 0};
     p.since = p.depth;
     if (s->folded >= 0) p.lo = (uint8_t)s->lo, p.hi = s->behind.hi; /* within the prefix: all there is */
     return p;
@@ -13239,7 +13815,7 @@ typedef struct pm__lists_two {
 static void pm__lists_keep(pm__lists_two *g, const pm__lists_side *s, unsigned i) {
     pm__merge_frame *f = g->f;
     if (s->folded == (int)i) {
-        const pm_place none = {0, 0, 0, 0, 0};
+        const pm_place none = {0, 0, 0, 0, 0, 0};
         bool left = s == &g->a;
         pm__merge_pair *p = pm__merge_pair_add(f, left ? s->behind : none, left ? none : s->behind);
         p->alg = left ? PM_ALG_LEFT : PM_ALG_RIGHT;
@@ -13357,7 +13933,8 @@ static PM__INLINE void pm__lists_keys(const pm__lists_side *s, uint64_t *key) {
 /* Values that both sides have, but not the same ones; in the frame's list they are A's. */
 typedef struct pm__lists_equals {
     unsigned n;
-    uint8_t at[PM__MERGE_LIST], of_b[PM__MERGE_LIST];
+    uint16_t at[PM__MERGE_LIST];
+    uint8_t of_b[PM__MERGE_LIST];
 } pm__lists_equals;
 
 /* Combines them. False: a hook is wrong. */
@@ -13410,7 +13987,7 @@ static PM__INLINE bool pm__lists_pass_values(pm__lists_two *g, const uint64_t *k
         }
         uintptr_t a = (uintptr_t)&g->a.e[i], b = (uintptr_t)&g->b.e[j];
         g->f->ents[n] = *(const pm__ent *)(b ^ ((a ^ b) & (0 - (uintptr_t)before)));
-        eq.at[eq.n] = (uint8_t)n;
+        eq.at[eq.n] = (uint16_t)n;
         eq.of_b[eq.n] = (uint8_t)j;
         unsigned same = equal & idempotent & (unsigned)(g->a.e[i].pay == g->b.e[j].pay);
         eq.n += equal ^ same;
@@ -13619,6 +14196,123 @@ static PM__NOINLINE bool pm__lists_open(pm__merge_run *q, const pm_place *pa, co
     return pm__lists_merge(&g);
 }
 
+/* ---- range nodes --------------------------------------------------------------------------------------------- */
+
+/* A side whose entries are listed line by line: the parts of a range node, or the one line that it is. */
+typedef struct pm__lists_parts {
+    const pm__line *range; /* NULL: a line */
+    pm_place line;
+    pm__lists_side s; /* the entries of the part that is being merged */
+    unsigned part, at; /* which that is, and the first of its entries that is not merged yet */
+    pm__ent room[PM__LINE_ENTRIES];
+    uint8_t *bytes; /* room for prefixes that are spelled out */
+} pm__lists_parts;
+
+/* Whether a place is in a line, or the root of a range node all of whose parts are lines. */
+static bool pm__lists_has_parts(const pm_place *p) {
+    if (pm__place_in_line(p)) return true;
+    if (!pm__place_in_range(p)) return false;
+    const pm__line *x = pm__place_line(p);
+    for (unsigned i = 0; i < x->n; i++)
+        if (pm__ref_kind(*pm__line_part_at(x, i)) != PM__LINE) return false;
+    return true;
+}
+
+static unsigned pm__lists_parts_count(const pm__lists_parts *p) { return p->range ? p->range->n : 1u; }
+
+static pm_place pm__lists_part_place(const pm__lists_parts *p, unsigned i) {
+    return p->range ? pm__place_root(*pm__line_part_at(p->range, i)) : p->line;
+}
+
+/* Lists part i. */
+static void pm__lists_part_list(pm__lists_parts *p, unsigned i) {
+    const pm_place at = pm__lists_part_place(p, i);
+    p->part = i, p->at = 0;
+    p->s.e = p->room;
+    pm__lists_line(&p->s, &at, 0, p->bytes);
+    if (pm__place_line(&at)->plen > at.depth) p->bytes += PM__LINE_BYTES + 8;
+}
+
+/* The byte from which on what comes is not in the part that is listed; 256: the end. */
+static unsigned pm__lists_part_bound(const pm__lists_parts *p) {
+    return p->part + 1 < pm__lists_parts_count(p) ? p->range->body[p->part + 1] : 256u;
+}
+
+/* Takes the next entries with first bytes below a bound. */
+static pm__lists_side pm__lists_part_take(pm__lists_parts *p, unsigned bound) {
+    pm__lists_side s = p->s;
+    unsigned end = p->at;
+    while (end < p->s.n && p->s.e[end].first < bound) end++;
+    s.e += p->at, s.lo += p->at, s.n = end - p->at;
+    p->at = end;
+    return s;
+}
+
+/* Begins with a side; adds up how many entries, children and bytes of prefixes to spell out it has. */
+static void pm__lists_parts_open(pm__lists_parts *p, const pm_place *at, unsigned *ents, unsigned *kids,
+                                 size_t *bytes) {
+    p->range = pm__place_in_range(at) ? pm__place_line(at) : NULL;
+    p->line = *at;
+    for (unsigned i = 0; i < pm__lists_parts_count(p); i++) {
+        const pm_place k = pm__lists_part_place(p, i);
+        const pm__line *x = pm__place_line(&k);
+        const bool spells = x->plen > k.depth;
+        *ents += x->n + 1u;
+        *kids += pm__popcount32(x->cmask) + spells;
+        *bytes += spells ? PM__LINE_BYTES + 8u : 0u;
+    }
+}
+
+/* Takes a part that both sides have. False: it is not the same, or is to be merged as others are. */
+static bool pm__lists_same_part(pm__lists_two *g, const pm__lists_parts *a, const pm__lists_parts *b) {
+    if (!g->q->idempotent || g->q->op == PM__MERGE_RESTRICT || a->at || b->at || !a->range || !b->range) return false;
+    if (a->s.node != b->s.node || a->s.folded >= 0) return false;
+    if (pm__lists_part_bound(a) != pm__lists_part_bound(b)) return false;
+    if (pm__merge_cancels(g->q->op)) {
+        g->f->same_a = g->f->same_b = false;
+        return true;
+    }
+    memcpy(g->f->ents + g->f->nents, a->s.e, a->s.n * sizeof(pm__ent));
+    g->f->nents += a->s.n;
+    return true;
+}
+
+/* Opens a pair of which one side is a range node or both are, all lines: as one list, whose parts are merged in turn.
+   The frame is left on the stack, whatever it still waits for. False: see q->status. */
+static PM__NOINLINE bool pm__lists_open_parts(pm__merge_run *q, const pm_place *pa, const pm_place *pb) {
+    pm__lists_parts a, b;
+    unsigned ents = 0, kids = 0;
+    size_t bytes = 0;
+    pm__lists_parts_open(&a, pa, &ents, &kids, &bytes);
+    pm__lists_parts_open(&b, pb, &ents, &kids, &bytes);
+    pm__merge_frame *f = pm__merge_push(q, kids, ents, 0, bytes);
+    if (!f) {
+        q->status = PM_NOMEM;
+        return false;
+    }
+    pm__lists_two g;
+    g.q = q, g.f = f;
+    a.bytes = (uint8_t *)f->vals;
+    pm__lists_part_list(&a, 0);
+    b.bytes = a.bytes;
+    pm__lists_part_list(&b, 0);
+    for (;;) {
+        const unsigned end_a = pm__lists_part_bound(&a), end_b = pm__lists_part_bound(&b);
+        const unsigned bound = end_a < end_b ? end_a : end_b;
+        if (!pm__lists_same_part(&g, &a, &b)) {
+            g.a = pm__lists_part_take(&a, bound);
+            g.b = pm__lists_part_take(&b, bound);
+            if (!pm__lists_merge(&g)) return false;
+        }
+        if (bound == 256) return true;
+        uint8_t *at = a.bytes > b.bytes ? a.bytes : b.bytes;
+        a.bytes = at;
+        if (end_a == bound) pm__lists_part_list(&a, a.part + 1);
+        b.bytes = a.bytes;
+        if (end_b == bound) pm__lists_part_list(&b, b.part + 1);
+    }
+}
+
 /* ---- closing a list ------------------------------------------------------------------------------------------ */
 
 /* Makes nodes of their own of what pairs keep, where that is not to be spelled out. False: no memory. */
@@ -13637,7 +14331,7 @@ static void pm__lists_gather(pm__merge_frame *f) {
     unsigned n = 0, from = 0;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm__merge_pair *p = &f->pairs[i];
-        pm_place at = {0, 0, 0, 0, 0};
+        pm_place at = {0, 0, 0, 0, 0, 0};
         memmove(f->ents + n, f->ents + from, (p->at - from) * sizeof(pm__ent));
         n += p->at - from;
         from = (unsigned)p->at + p->count;
@@ -14003,19 +14697,24 @@ static PM__NOINLINE bool pm__unite_open(pm__merge_run *q, const pm_place *sides,
 
 /* ---- masks --------------------------------------------------------------------------------------------------- */
 
-/* A side as bytes that lead on. Lines show the first byte of their entries. */
+/* A side as bytes that lead on. Lines, and range nodes, show the first byte of their entries. */
 typedef struct pm__masks_view {
     pm_mask child, val;
-    const pm__byte *x; /* NULL: a line */
+    const pm__byte *x; /* NULL: a line, or a range node */
     unsigned nc, nv;
-    pm_place kids[PM__LINE_ENTRIES]; /* lines: in byte order */
-    pm_val vals[PM__LINE_ENTRIES];
+    pm_place *kids; /* of these: in byte order */
+    pm_val *vals;
 } pm__masks_view;
+
+/* How many kids, and how many values, the view of a place has to have room for. */
+static unsigned pm__masks_view_room(const pm_place *p) {
+    return pm__place_in_range(p) ? 256u : pm__place_in_line(p) ? PM__LINE_ENTRIES : 0u;
+}
 
 /* Notes what entries [i, end) of a line, which begin with byte c behind the place, have there: a value, something
    below. */
 static void pm__masks_view_add(pm__masks_view *v, const pm_place *p, uint8_t c, unsigned i, unsigned end) {
-    pm_place at = {p->node, (uint16_t)(p->depth + 1), (uint8_t)i, (uint8_t)end, (uint16_t)(p->depth + 1)};
+    pm_place at = {p->node, (uint16_t)(p->depth + 1), (uint8_t)i, (uint8_t)end, (uint16_t)(p->depth + 1), 0};
     pm__ref child;
     const pm_val *val = pm__place_val(&at);
     if (val) pm_mask_set(&v->val, c), v->vals[v->nv++] = *val;
@@ -14025,19 +14724,10 @@ static void pm__masks_view_add(pm__masks_view *v, const pm_place *p, uint8_t c, 
     v->kids[v->nc++] = at;
 }
 
-static void pm__masks_view_of(pm__masks_view *v, const pm_place *p) {
-    const pm_mask none = {{0, 0, 0, 0}};
-    if (!pm__place_in_line(p)) {
-        v->x = pm__place_byte(p);
-        v->child = pm__byte_children(v->x);
-        v->val = pm__byte_values(v->x);
-        return;
-    }
+/* Notes what a line has. */
+static void pm__masks_view_line(pm__masks_view *v, const pm_place *p) {
     const pm__line *x = pm__place_line(p);
     const uint8_t *lens = pm__line_lens(x), *heap = pm__line_heap(x);
-    v->x = NULL;
-    v->nc = v->nv = 0;
-    v->child = v->val = none;
     if (p->depth < x->plen) {
         pm__masks_view_add(v, p, heap[p->depth], p->lo, p->hi);
         return;
@@ -14051,6 +14741,40 @@ static void pm__masks_view_of(pm__masks_view *v, const pm_place *p) {
         while (end < p->hi && (d ? heap[off + d - 1] : x->body[end]) == c);
         pm__masks_view_add(v, p, c, i, end);
         i = end;
+    }
+}
+
+/* Notes what a byte node has that is part of a range node. */
+static PM__NOINLINE void pm__masks_view_part(pm__masks_view *v, const pm__byte *x) {
+    pm_mask m = pm__byte_mask(x);
+    for (int b = pm_mask_next(&m, 0); b >= 0; b = pm_mask_next(&m, b + 1)) {
+        const uint8_t c = (uint8_t)b;
+        if (pm__byte_has_val(x, c)) pm_mask_set(&v->val, c), v->vals[v->nv++] = *pm__byte_val(x, c);
+        if (!pm__byte_has_child(x, c)) continue;
+        pm_mask_set(&v->child, c);
+        v->kids[v->nc++] = pm__merge_root(*pm__byte_child(x, c));
+    }
+}
+
+/* `kids` and `vals`: room for pm__masks_view_room. */
+static void pm__masks_view_of(pm__masks_view *v, const pm_place *p, pm_place *kids, pm_val *vals) {
+    const pm_mask none = {{0, 0, 0, 0}};
+    const bool range = pm__place_in_range(p);
+    if (!range && !pm__place_in_line(p)) {
+        v->x = pm__place_byte(p);
+        v->child = pm__byte_children(v->x);
+        v->val = pm__byte_values(v->x);
+        return;
+    }
+    v->x = NULL;
+    v->kids = kids, v->vals = vals;
+    v->nc = v->nv = 0;
+    v->child = v->val = none;
+    if (!range) pm__masks_view_line(v, p);
+    for (unsigned i = 0; range && i < pm__place_line(p)->n; i++) {
+        const pm_place part = pm__place_root(*pm__line_part_at(pm__place_line(p), i));
+        if (pm__place_in_line(&part)) pm__masks_view_line(v, &part);
+        else pm__masks_view_part(v, pm__place_byte(&part));
     }
 }
 
@@ -14191,9 +14915,11 @@ static void pm__masks_pair(pm__merge_run *q, pm__merge_frame *f, const pm__masks
 static PM__NOINLINE bool pm__masks_open(pm__merge_run *q, const pm_place *pa, const pm_place *pb) {
     pm__masks_view a, b;
     pm_mask none = {{0, 0, 0, 0}};
-    pm_place empty = {0, 0, 0, 0, 0};
-    pm__masks_view_of(&a, pa);
-    pm__masks_view_of(&b, pb);
+    pm_place empty = {0, 0, 0, 0, 0, 0};
+    pm_place kids_a[256], kids_b[256];
+    pm_val vals_a[256], vals_b[256];
+    pm__masks_view_of(&a, pa, kids_a, vals_a);
+    pm__masks_view_of(&b, pb, kids_b, vals_b);
     pm_mask kids = pm_mask_or(a.child, b.child), vals = pm_mask_or(a.val, b.val);
     pm__merge_frame *f = pm__merge_push(q, pm_mask_count(&kids), 0, pm_mask_count(&vals), 0);
     if (!f) {
@@ -14257,7 +14983,7 @@ static bool pm__masks_sum(pm__merge_run *q, pm__merge_frame *f, pm__masks_all *m
 
 /* Lists what sides have below byte c, and makes the pair. Returns how many they are. */
 static size_t pm__masks_gather(pm__merge_frame *f, pm__masks_all *m, uint8_t c, pm_place *places) {
-    const pm_place none = {0, 0, 0, 0, 0};
+    const pm_place none = {0, 0, 0, 0, 0, 0};
     size_t n = 0, stubs = 0, some = 0;
     for (size_t i = 0; i < m->n; i++) {
         bool kid = pm_mask_test(&m->view[i].child, c);
@@ -14284,17 +15010,23 @@ static PM__NOINLINE bool pm__masks_open_many(pm__merge_run *q, const pm_place *s
     pm_mask kids = {{0, 0, 0, 0}}, vals = kids, look = kids;
     size_t places = 0;
     q->status = PM_NOMEM; /* hooks say so themselves */
-    m.view = (pm__masks_view *)pm__merge_alloc(q, n * (sizeof *m.view + sizeof *m.vals + sizeof *m.kids));
+    size_t room = 0;
+    for (size_t i = 0; i < n; i++) room += pm__masks_view_room(&sides[i]);
+    m.view = (pm__masks_view *)pm__merge_alloc(q, n * (sizeof *m.view + sizeof *m.vals + sizeof *m.kids) +
+                                                      room * (sizeof(pm_place) + sizeof(pm_val)));
     if (!m.view) return false;
     m.vals = (pm__masks_vals *)(void *)(m.view + n);
-    m.kids = (uint16_t *)(void *)(m.vals + n);
+    pm_place *view_kids = (pm_place *)(void *)(m.vals + n);
+    pm_val *view_vals = (pm_val *)(void *)(view_kids + room);
+    m.kids = (uint16_t *)(void *)(view_vals + room);
     bool line = false;
     for (size_t i = 0; i < n; i++) {
         pm__masks_view *v = &m.view[i];
-        pm__masks_view_of(v, &sides[i]);
+        pm__masks_view_of(v, &sides[i], view_kids, view_vals);
+        view_kids += pm__masks_view_room(&sides[i]), view_vals += pm__masks_view_room(&sides[i]);
         m.vals[i] = pm__masks_view_vals(v);
         m.kids[i] = 0;
-        line = line || !v->x;
+        line = line || pm__place_in_line(&sides[i]);
         kids = pm_mask_or(kids, v->child);
         vals = pm_mask_or(vals, v->val);
         places += pm_mask_count(&v->child);
@@ -14385,7 +15117,7 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
         return false;
     }
     for (unsigned i = 0; i < f->npairs; i++) {
-        pm_place at = {0, 0, 0, 0, 0};
+        pm_place at = {0, 0, 0, 0, 0, 0};
         pm__merge_pair *p = &f->pairs[i];
         pm_alg kept = pm__result_kept(p, &at);
         if (kept == PM_ALG_NONE && (!p->dangles || pm_mask_test(&f->vm, (uint8_t)p->at))) continue;
@@ -14466,6 +15198,10 @@ static bool pm__pairs_open(pm__merge_run *q, const pm_place *a, const pm_place *
             return pm__lists_open(q, a, b);
         return pm__select_open(q, a, b);
     }
+    if (pm__place_in_range(a) || pm__place_in_range(b)) {
+        const bool parts = pm__lists_has_parts(a) && pm__lists_has_parts(b);
+        return parts ? pm__lists_open_parts(q, a, b) : pm__masks_open(q, a, b);
+    }
     if (pm__merge_unites(q->op) || (!line_a && !line_b)) return pm__masks_open(q, a, b);
     return line_a || q->op == PM__MERGE_MEET ? pm__lists_open(q, a, b) : pm__masks_open(q, a, b);
 }
@@ -14484,6 +15220,15 @@ static pm__merge_step pm__pairs_visit_leaves(pm__merge_run *q, const pm_place *a
     const pm__merge_frame *up = q->top && q->top->select ? q->top : NULL;
     pm__select_target to = {NULL, 0, up != NULL, up && a->depth && a->node == up->select->a.node};
     return pm__select_leaves(q, a, b, &to, out) ? PM__MERGE_DONE : PM__MERGE_FAILED;
+}
+
+/* Whether a place is the root of a range node of which a part has other owners. */
+static PM__INLINE bool pm__pairs_shares_parts(const pm_place *p) {
+    if (PM__LIKELY(!pm__place_in_range(p))) return false;
+    const pm__line *x = pm__place_line(p);
+    for (unsigned i = 0; i < x->n; i++)
+        if (!pm__ref_is_unique(*pm__line_part_at(x, i))) return true;
+    return false;
 }
 
 /* Decides a pair at once, or opens a frame for it. */
@@ -14526,8 +15271,8 @@ static pm__merge_step pm__pairs_visit(pm__merge_run *q, const pm_place *pa, cons
     }
     if (!pm__pairs_open(q, &a, &b, ahead)) return PM__MERGE_FAILED;
     pm__merge_frame *f = q->top;
-    f->shared_a = shared_a;
-    f->shared_b = shared_b;
+    f->shared_a = shared_a || pm__pairs_shares_parts(&a);
+    f->shared_b = shared_b || pm__pairs_shares_parts(&b);
     f->remember = remember;
     f->id_a = id_a;
     f->id_b = id_b;
@@ -14697,7 +15442,7 @@ static size_t pm__many_distinct(pm_place *p, size_t n) {
 static PM__NOINLINE pm__merge_step pm__many_visit(pm__merge_run *q, pm__merge_pair *pair, pm__merge_answer *out) {
     pm_place *p = pair->many;
     size_t n = pair->n, entries = 0;
-    bool lines = true, shared = !q->top;
+    bool lines = true, parts = true, shared = !q->top;
     for (size_t i = 0; i < n && !shared; i++) shared = !pm__ref_is_unique(p[i].node);
     if (shared && q->idempotent) n = pm__many_distinct(p, n);
     pair->n = (unsigned)n;
@@ -14709,10 +15454,12 @@ static PM__NOINLINE pm__merge_step pm__many_visit(pm__merge_run *q, pm__merge_pa
     for (size_t i = 0; i < n; i++) {
         pm__result_look(&p[i]);
         lines = lines && pm__place_in_line(&p[i]);
+        parts = parts && pm__lists_has_parts(&p[i]);
         entries += (size_t)p[i].hi - p[i].lo;
     }
     if (lines && q->op == PM__MERGE_MEET)
         return pm__many_are_leaves(p, n) ? pm__many_meet_leaves(q, p, n, out) : pm__many_pairs(q, p, n, out);
+    if (parts && !lines) return pm__many_pairs(q, p, n, out);
     bool unite = lines && entries <= PM__UNITE_MAX;
     if (!(unite ? pm__unite_open(q, p, n) : pm__masks_open_many(q, p, n))) return PM__MERGE_FAILED;
     q->top->shared_a = q->top->shared_b = shared;
@@ -15071,6 +15818,10 @@ enum { PM__MANY = 16 };
 /* Takes a lookup one node further. True if it is decided, the result in *out. */
 static PM__INLINE bool pm__probe_step(pm__probe *p, const pm_val **out) {
     *out = NULL;
+    if (pm__ref_kind(p->node) == PM__RANGE) {
+        p->node = *pm__line_part((const pm__line *)pm__ref_ptr(p->node), *p->s);
+        return false;
+    }
     if (pm__ref_kind(p->node) != PM__LINE) {
         const pm__byte *x = (const pm__byte *)pm__ref_ptr(p->node);
         uint8_t b = *p->s++;
@@ -16196,6 +16947,25 @@ static bool pm__few_byte(pm__few *f, pm__few_frame *t, pm__ref *child, size_t *l
     return !kid || *child || pm__few_note(f, *len, NULL);
 }
 
+/* The parts of a range node; `other`: it is no range node. */
+static unsigned pm__few_parts(const pm_place *p, unsigned other) {
+    return pm__place_in_range(p) ? pm__place_line(p)->n : other;
+}
+
+/* The next part of a range node. */
+static bool pm__few_part(pm__few_frame *t, pm__ref *child, size_t *len) {
+    *child = *pm__line_part_at(pm__place_line(&t->place), t->next++);
+    *len = t->base;
+    return true;
+}
+
+/* What comes next below the place of a frame: a value or dangling location, which is noted, or *child. False: it is not
+   to be done key by key. */
+static bool pm__few_next(pm__few *f, pm__few_frame *t, pm__ref *child, size_t *len) {
+    if (pm__place_in_line(&t->place)) return pm__few_entry(f, t, child, len);
+    return pm__place_in_range(&t->place) ? pm__few_part(t, child, len) : pm__few_byte(f, t, child, len);
+}
+
 /* Lists what lies below a place, which stands `len` bytes deep. False: it is not to be done key by key. */
 static bool pm__few_list(pm__few *f, pm_place p, size_t len) {
     pm__few_frame stack[PM__FEW_DEPTH];
@@ -16209,10 +16979,10 @@ static bool pm__few_list(pm__few *f, pm_place p, size_t len) {
         stack[n++] = top;
         while (!child) {
             pm__few_frame *t = &stack[n - 1];
-            line = pm__place_in_line(&t->place);
-            if (t->next >= (line ? t->place.hi : 256u)) {
+            unsigned end = pm__place_in_line(&t->place) ? t->place.hi : pm__few_parts(&t->place, 256);
+            if (t->next >= end) {
                 if (--n == 0) return true;
-            } else if (line ? !pm__few_entry(f, t, &child, &len) : !pm__few_byte(f, t, &child, &len)) {
+            } else if (!pm__few_next(f, t, &child, &len)) {
                 return false;
             }
         }
@@ -16226,6 +16996,7 @@ static bool pm__few_list(pm__few *f, pm_place p, size_t len) {
 /* How many entries a place, entered, has: one of the factors of how much lies below. */
 static unsigned pm__few_fan(const pm_place *p) {
     if (pm__place_in_line(p)) return (unsigned)(p->hi - p->lo);
+    if (pm__place_in_range(p)) return pm__place_line(p)->n;
     return (unsigned)pm__place_byte(p)->nc + pm__place_byte(p)->nv;
 }
 
@@ -16240,12 +17011,12 @@ static size_t pm__few_stroll(pm__few *f, pm_place p, size_t len, uint64_t dice, 
         pick = (unsigned)((dice >> 32) * fan >> 32);
         pm__few_frame t = {p, p.lo + pick, len};
         pm__ref child = 0;
-        if (!pm__place_in_line(&p)) {
+        if (!pm__place_in_line(&p) && !pm__place_in_range(&p)) {
             pm_mask m = pm__byte_mask(pm__place_byte(&p));
             int c = pm_mask_next(&m, (int)(dice >> 56));
             t.next = (unsigned)(c < 0 ? pm_mask_next(&m, 0) : c);
         }
-        if (!(pm__place_in_line(&p) ? pm__few_entry(f, &t, &child, &len) : pm__few_byte(f, &t, &child, &len))) break;
+        if (!pm__few_next(f, &t, &child, &len)) break;
         p = pm__place_root(child);
     }
     *bits = 64 - pm__clz64(weight);
@@ -16257,7 +17028,7 @@ static unsigned pm__few_follow(pm_place p, const uint8_t *s, size_t len) {
     uint64_t weight = 1;
     size_t used = 0;
     while (used < len && pm__place_enter(&p) && weight < (uint64_t)1 << 48) {
-        weight *= pm__few_fan(&p);
+        weight *= pm__few_fan(&p) * (pm__place_in_range(&p) ? PM__LINE_ENTRIES / 2u : 1u);
         size_t n = pm__place_down(&p, s + used, len - used);
         if (!n) break;
         used += n;
@@ -16345,6 +17116,10 @@ static PM__INLINE bool pm__few_look_on(pm__few_sight *v, const uint8_t *s, size_
     if (!r) return false;
     v->mine = v->mine && pm__ref_is_unique(r);
     v->next = 0;
+    if (pm__ref_kind(r) == PM__RANGE) {
+        v->next = *pm__line_part((const pm__line *)pm__ref_ptr(r), s[v->used]);
+        return true;
+    }
     if (pm__ref_kind(r) != PM__LINE) {
         const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
         uint8_t b = s[v->used++];
@@ -16798,7 +17573,7 @@ typedef struct pm__compact {
 static bool pm__compact_weigh_node(pm__compact *c, pm__ref r, uint64_t *bytes) {
     pm__ref kids[256];
     unsigned n = 0;
-    if (pm__ref_kind(r) == PM__LINE) {
+    if (pm__ref_is_lined(r)) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
         for (uint32_t m = x->cmask; m; m &= m - 1) kids[n++] = *pm__line_child(x, pm__ctz32(m));
         *bytes += pm__line_size(x);
@@ -16952,7 +17727,8 @@ PM_API pm_status pm_compact(pm_map *m) {
 
 /* ---- positions of a node ------------------------------------------------------------------------------------- */
 
-static PM__INLINE bool pm__order_line(pm__ref r) { return pm__ref_kind(r) == PM__LINE; }
+/* Of a range node its parts are positions, to which no bytes lead. */
+static PM__INLINE bool pm__order_line(pm__ref r) { return pm__ref_is_lined(r); }
 
 /* Behind the last position. */
 static PM__INLINE unsigned pm__order_end(pm__ref r) {
@@ -16993,6 +17769,7 @@ static bool pm__order_spell(pm__list *path, pm__ref r, unsigned at) {
         uint8_t b = (uint8_t)(at >> 1);
         return pm__list_put(path, &b, 1);
     }
+    if (pm__ref_kind(r) == PM__RANGE) return true;
     const pm__line *x = (const pm__line *)pm__ref_ptr(r);
     const uint8_t *heap = pm__line_heap(x);
     unsigned len = pm__line_suffix(x, at);
@@ -17048,8 +17825,17 @@ static pm__order_seek pm__order_seek_byte(const pm__byte *x, const uint8_t *s, s
     return k;
 }
 
+static pm__order_seek pm__order_seek_range(const pm__line *x, const uint8_t *s, size_t len) {
+    pm__order_seek k = {0, 0, 0, false};
+    if (!len) return k;
+    k.at = pm__line_part_index(x, *s);
+    k.on = *pm__line_part_at(x, k.at);
+    return k;
+}
+
 static PM__INLINE pm__order_seek pm__order_seek_in(pm__ref r, const uint8_t *s, size_t len) {
     pm__ref_prefetch(r);
+    if (pm__ref_kind(r) == PM__RANGE) return pm__order_seek_range((const pm__line *)pm__ref_ptr(r), s, len);
     if (pm__order_line(r)) return pm__order_seek_line((const pm__line *)pm__ref_ptr(r), s, len);
     return pm__order_seek_byte((const pm__byte *)pm__ref_ptr(r), s, len);
 }
@@ -17206,6 +17992,10 @@ static PM__INLINE void pm__prefix_walk(pm__ref r, const uint8_t *s, size_t len, 
     while (r && base < len) {
         pm__ref_prefetch(r);
         size_t used = 1;
+        if (pm__ref_kind(r) == PM__RANGE) {
+            r = *pm__line_part((const pm__line *)pm__ref_ptr(r), s[base]);
+            continue;
+        }
         if (!pm__order_line(r)) {
             const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
             uint8_t b = s[base++];
@@ -17391,12 +18181,42 @@ static unsigned pm__range_list(pm__ref r, const pm__range_part *p, pm__ent *ents
     return n;
 }
 
+/* The same as pm__range_build for a range node. What comes in the place of a part is no range node. */
+static bool pm__range_build_parts(const pm__cx *cx, pm__ref r, const pm__range_part *p, pm__ref *out) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+    pm__ent parts[PM__LINE_ENTRIES];
+    unsigned n = 0;
+    bool same = true;
+    for (unsigned i = 0; i < x->n; i++) {
+        const unsigned k = pm__range_which(p, i);
+        const pm__ref part = k < 2 ? p->child[k] : (i >= p->lo && i < p->hi) != p->others ? *pm__line_part_at(x, i) : 0;
+        same = same && part == *pm__line_part_at(x, i);
+        if (!part) continue;
+        parts[n] = pm__ent_make(&x->body[i], 1, true, part);
+        parts[n++].fresh = k < 2;
+    }
+    parts[0].first = 0;
+    pm__ref made = same ? r : n > 1 ? pm__line_of_parts(cx, parts, n) : n ? parts[0].pay : 0;
+    if (same || (n && !made)) {
+        pm__ref_retain(made);
+        pm__any_release(cx, p->child[0]);
+        pm__any_release(cx, p->child[1]);
+    } else {
+        for (unsigned i = 0; i < n; i++)
+            if (!parts[i].fresh) pm__ref_retain(parts[i].pay);
+        if (n > 1) (void)pm__build_gather(cx, &made, PM__GATHER_TINY);
+    }
+    *out = made;
+    return made || !n;
+}
+
 /* Makes a node of a part of one, in *out; 0: nothing is in it. Takes over the references to p->child. False: no
    memory. */
 static bool pm__range_build(const pm__cx *cx, pm__ref r, const pm__range_part *p, pm__ref *out) {
     pm__ent few[PM__LINE_ENTRIES], *ents = few;
     size_t room = 0;
     bool same;
+    if (pm__ref_kind(r) == PM__RANGE) return pm__range_build_parts(cx, r, p, out);
     if (!pm__order_line(r)) {
         const pm__byte *b = (const pm__byte *)pm__ref_ptr(r);
         room = (size_t)(b->nc + b->nv) * sizeof *ents;
@@ -17421,7 +18241,7 @@ static bool pm__range_build(const pm__cx *cx, pm__ref r, const pm__range_part *p
     for (unsigned i = 0; !same && ok && i < n; i++)
         if (!ents[i].fresh) pm__pay_retain(cx, ents[i].child, ents[i].pay);
     if (ents != few) pm__mem_free_big(ents, room);
-    if (!same && made) (void)pm__build_gather(cx, &made, PM__GATHER_TINY);
+    if (!same && made) (void)pm__build_gather_part(cx, &made, PM__GATHER_TINY, true);
     *out = made;
     return ok;
 }
@@ -17991,7 +18811,8 @@ static PM__INLINE unsigned pm__batch_step(const pm__batch *b, pm__batch_lane *la
     const pm__put before = l->put;
     const size_t depth = pm__batch_depth(l);
     *on = pm__put_step(b->cx, &l->put, false);
-    for (size_t now = pm__batch_depth(l); *on && k < end && lane[k].same >= now;) k++;
+    /* Different bytes may lead to different parts of a range node. */
+    for (size_t now = pm__batch_depth(l) + l->put.up.range; *on && k < end && lane[k].same >= now;) k++;
     l->end = k;
     if (k == end) return 0;
     pm__batch_place(&lane[k], &before, depth);
@@ -18021,17 +18842,24 @@ typedef struct pm__batch_spot {
     pm__put put;
     size_t depth;
     const void *node, *above; /* the node there, and the one whose entry leads to it */
+    unsigned parts;           /* if that is a range node: how many it has */
 } pm__batch_spot;
+
+/* How many parts the node above has, if it is a range node; else 0. */
+static unsigned pm__batch_parts(const pm__put *p) {
+    return p->up.range && pm__ref_kind(*p->up.slot) == PM__RANGE ? ((pm__line *)pm__ref_ptr(*p->up.slot))->n : 0u;
+}
 
 /* The nodes at a spot have changed: tells lanes [j, n) that stand there or below. What
    shares fewer bytes does not. */
 static void pm__batch_tell(const pm__batch *b, pm__batch_lane *lane, unsigned j, unsigned n, const pm__batch_spot *at) {
     const pm__put *was = &at->put;
-    const bool up = at->above && pm__ref_ptr(*was->up.slot) != at->above;
+    const bool up = at->above && (pm__ref_ptr(*was->up.slot) != at->above || pm__batch_parts(was) != at->parts);
     for (; j < n && (!b->ascends || up || lane[j].same >= at->depth); j++) {
         const pm__put *p = &lane[j].put;
         bool hit = p->slot == was->slot || p->in == at->node || p->over == at->node;
         if (up && (p->slot == was->up.slot || p->in == at->above || p->over == at->above)) hit = true;
+        hit = hit || (up && at->parts); /* its other parts may be gone, too */
         if (!hit) continue;
         if (up) pm__batch_begin(b, &lane[j]);
         else pm__batch_place(&lane[j], was, at->depth);
@@ -18092,7 +18920,8 @@ static pm_status pm__batch_next(const pm__batch *b, pm__batch_lane *lane, unsign
     pm__put *p = &l->put;
     while (l->on) l->on = pm__put_step(b->cx, p, false);
     if (!pm__batch_adds(l)) return pm__batch_set(b, l, dangles);
-    pm__batch_spot at = {*p, pm__batch_depth(l), pm__ref_ptr(*p->slot), p->up.slot ? pm__ref_ptr(*p->up.slot) : NULL};
+    pm__batch_spot at = {*p, pm__batch_depth(l), pm__ref_ptr(*p->slot), p->up.slot ? pm__ref_ptr(*p->up.slot) : NULL,
+                         pm__batch_parts(p)};
     unsigned last = j, k = pm__batch_gather(b, lane, j, n, &last, add);
     const int done = k > 1 ? pm__trie_line_add_all(b->cx, p->slot, add, k, &p->up) : 0;
     pm_status s = done < 0 ? PM_NOMEM : PM_OK;
@@ -18333,6 +19162,13 @@ static PM__INLINE bool pm__rz_is_view(const pm_rz *z) { return PM__UNLIKELY(z->v
 static PM__INLINE bool pm__rz_begin(pm_rz *z) {
     pm__rz_use(z);
     return z->nframes || pm__rz_push(z, pm__place_root(z->top), 0);
+}
+
+/* The root of the node that frame i is in, or of the range node of which it is a part. */
+static PM__INLINE pm__ref pm__rz_frame_root(const pm_rz *z, size_t i) {
+    pm__ref root = z->top;
+    if (i) (void)pm__place_child(&z->frames[i - 1].place, &root);
+    return root;
 }
 
 /* The place that exist_len stands for. */
@@ -19007,7 +19843,8 @@ static void pm__rz_cut_to(pm_rz *z, size_t len) {
     z->exist_len = len;
     while (z->nframes > 1 && z->frames[z->nframes - 1].base >= len) z->nframes--;
     pm_frame *f = &z->frames[z->nframes - 1];
-    if (f->base + f->place.depth > len) pm__place_widen(&f->place, z->path + f->base, len - f->base);
+    if (len == f->base) f->place = pm__place_root(pm__rz_frame_root(z, z->nframes - 1));
+    else if (f->base + f->place.depth > len) pm__place_widen(&f->place, z->path + f->base, len - f->base);
 }
 
 PM_API void pm_rz_reset(pm_rz *z) {
@@ -19165,6 +20002,7 @@ PM_API bool pm_rz_descend_last_byte(pm_rz *z) {
 
 /* The bytes below a place, entered, up to the first value or fork, as far as its node shows them. */
 static size_t pm__rz_place_run(const pm_place *p, const uint8_t **s, uint8_t *one) {
+    if (pm__place_in_range(p)) return 0; /* its parts begin with other bytes */
     if (!pm__place_in_line(p)) {
         pm_mask m = pm__byte_mask(pm__place_byte(p));
         if (pm_mask_count(&m) != 1) return 0;
@@ -19672,7 +20510,7 @@ static pm_val *pm__wz_slot(const pm_wz *w) {
     if (!v) return NULL;
     for (size_t i = 0; z->len && i < z->nframes; i++) {
         const pm_place *p = &z->frames[i].place;
-        if (!pm__ref_is_unique(p->node)) return NULL;
+        if (!pm__ref_is_unique(p->node) || !pm__ref_is_unique(pm__rz_frame_root(z, i))) return NULL;
         if (i + 1 == z->nframes || pm__ref_kind(p->node) != PM__WIDE) continue;
         if (!pm__ref_count_is_one(&pm__byte_block(pm__place_byte(p), p->lo >> 4)->rc)) return NULL;
     }
@@ -20349,7 +21187,7 @@ static bool pm__combine_clause(pm__combine *c, const pm__combine_spot *s, uint64
 
 /* What all clauses make of it. */
 static bool pm__combine_by_pairs(pm__combine *c, const pm__combine_spot *s, pm__ref *out) {
-    pm__combine_part *part = c->room->part, sum = {{0, 0, 0, 0, 0}, 0};
+    pm__combine_part *part = c->room->part, sum = {{0, 0, 0, 0, 0, 0}, 0};
     pm_place *p = c->room->parts;
     size_t n = 0;
     bool ok = true;
@@ -20709,7 +21547,8 @@ static pm_mask pm__iter_parent_mask(const pm_rz *z) {
     pm_place p = pm__rz_place(z);
     if (z->len == z->exist_len) {
         const pm_frame *f = &z->frames[z->nframes - 1];
-        pm__place_widen(&p, z->path + f->base, p.depth - 1u);
+        if (p.depth == 1 && p.part) p = pm__place_root(pm__rz_frame_root(z, z->nframes - 1));
+        else pm__place_widen(&p, z->path + f->base, p.depth - 1u);
         return pm__place_mask_entered(&p);
     }
     return pm__place_mask(&p);
@@ -20796,6 +21635,33 @@ static PM__INLINE void pm__iter_bounds(const pm_rz *z, const pm_frame *f, const 
 static void pm__iter_rewind(pm_rz *z) {
     while (z->nframes > 1 && z->frames[z->nframes - 1].base >= z->root_len) z->nframes--;
     pm__rz_cut_to(z, z->root_len);
+    if (z->nframes == 1 && !z->exist_len) z->frames[0].place = pm__place_root(z->top); /* it may be in a part */
+}
+
+/* From the root of a range node to that of its first or last part. */
+static PM__INLINE void pm__iter_first_part(pm_place *p, bool back) {
+    if (!pm__place_in_range(p)) return;
+    const pm__line *x = pm__place_line(p);
+    *p = pm__place_root_part(x, back ? x->n - 1u : 0);
+}
+
+/* Goes on to the root of the part of a range node after, or before, the one that the top frame is in. False: there is
+   none. */
+static PM__COLD bool pm__iter_other_part(pm_rz *z, bool back) {
+    pm_frame *f = &z->frames[z->nframes - 1];
+    const pm__line *x = (const pm__line *)pm__ref_ptr(pm__rz_frame_root(z, z->nframes - 1));
+    unsigned i = f->place.part - 1u;
+    if (back ? i == 0 : i + 1u == x->n) return false;
+    i += back ? -1u : 1u;
+    f->place = pm__place_root_part(x, i);
+    if (back ? i > 0 : i + 1u < x->n) pm__ref_prefetch(*pm__line_part_at(x, back ? i - 1 : i + 1));
+    return true;
+}
+
+/* The same; false as well if it is in none. */
+static PM__INLINE bool pm__iter_next_part(pm_rz *z, bool back) {
+    const pm_frame *f = &z->frames[z->nframes - 1];
+    return PM__UNLIKELY(f->place.part) && f->base >= z->root_len && pm__iter_other_part(z, back);
 }
 
 /* ---- to the next value, and to the one before ----------------------------------------------------------------- */
@@ -20994,11 +21860,19 @@ static PM__INLINE bool pm__iter_walk(pm_rz *z, int slot, bool ends, bool back) {
     for (;;) {
         pm_frame *f = &z->frames[z->nframes - 1];
         int r = PM__ITER_UP;
-        if (PM__LIKELY(f->place.node != 0))
-            r = pm__place_in_line(&f->place) ? pm__iter_line(z, f, slot, ends, back)
-                                             : pm__iter_byte(z, f, slot, ends, back);
+        if (PM__LIKELY(f->place.node != 0)) {
+            if (pm__place_in_line(&f->place)) {
+                r = pm__iter_line(z, f, slot, ends, back);
+            } else if (PM__LIKELY(!pm__place_in_range(&f->place))) {
+                r = pm__iter_byte(z, f, slot, ends, back);
+            } else if (slot >= 0 && slot != PM__ITER_PAST) {
+                pm__iter_first_part(&f->place, back);
+                slot = back ? pm__iter_slot_of(&f->place, PM__ITER_BEHIND, true) : 0;
+                continue;
+            }
+        }
         if (r == PM__ITER_FOUND) break;
-        if (r == PM__ITER_DOWN) {
+        if (r == PM__ITER_DOWN || (r == PM__ITER_UP && pm__iter_next_part(z, back))) {
             slot = back ? pm__iter_slot_of(&z->frames[z->nframes - 1].place, PM__ITER_BEHIND, true) : 0;
         } else {
             if (r == PM__ITER_NOMEM || f->base <= z->root_len || z->nframes == 1) return false;
@@ -21025,9 +21899,10 @@ static int pm__iter_gap(pm_rz *z, bool back) {
         (void)pm__iter_enter(z, child); /* there is room */
         f = &z->frames[z->nframes - 1];
     }
-    const pm_place *p = &f->place;
+    pm_place *p = &f->place;
     const uint8_t *s = z->path + z->len;
     if (p->node == 0) return none;
+    if (pm__place_in_range(p)) *p = pm__place_root_part(pm__place_line(p), pm__line_part_index(pm__place_line(p), *s));
     if (!pm__place_in_line(p))
         return p->depth ? pm__iter_slot_of(p, PM__ITER_BELOW, back) : 2 * *s - (back ? 1 : 0);
     const pm__line *x = pm__place_line(p);
@@ -21148,7 +22023,7 @@ static void pm__iter_stand_on_byte(pm_rz *z, pm_frame *f, int b) {
 }
 
 /* One byte down from a place on the trie, to the first child; pm__iter_spare has made room. */
-static bool pm__iter_step_down(pm_rz *z) {
+static PM__INLINE bool pm__iter_step_down(pm_rz *z) {
     pm_frame *f = &z->frames[z->nframes - 1];
     pm__ref child;
     if (f->place.node == 0) return false;
@@ -21159,6 +22034,7 @@ static bool pm__iter_step_down(pm_rz *z) {
         f = &z->frames[z->nframes - 1];
     }
     pm_place *p = &f->place;
+    pm__iter_first_part(p, false);
     if (!pm__place_in_line(p)) {
         pm__iter_stand_on_byte(z, f, pm__byte_next(pm__place_byte(p), 0));
         return true;
@@ -21173,6 +22049,12 @@ static bool pm__iter_step_down(pm_rz *z) {
     if (i == p->hi) return false;
     pm__iter_stand_below(z, f, x, i, pm__place_suffix(p, x), p->hi);
     return true;
+}
+
+/* From the root of a part of a range node, where the top frame is, but not the path yet. */
+static PM__NOINLINE bool pm__iter_step_into(pm_rz *z) {
+    z->len = z->exist_len = z->frames[z->nframes - 1].base;
+    return pm__iter_step_down(z);
 }
 
 /* From a place on the trie to the next one that is not below it: the entry after those that agree with the path leaves
@@ -21201,6 +22083,7 @@ static bool pm__iter_step_beside(pm_rz *z) {
                 return true;
             }
         }
+        if (pm__iter_next_part(z, false)) return pm__iter_step_into(z);
         if (f->base <= z->root_len || z->nframes == 1) return false;
     }
 }
@@ -21241,6 +22124,12 @@ static bool pm__iter_line_step_back(pm_rz *z, pm_frame *f) {
     return true;
 }
 
+/* Whether a place is the first below the root of its line or byte node. */
+static PM__INLINE bool pm__iter_is_first(const pm_place *p) {
+    if (p->depth != 1) return false;
+    return pm__place_in_line(p) ? p->lo == 0 : pm__byte_prev(pm__place_byte(p), p->lo - 1) < 0;
+}
+
 /* To the location before the focus, which is below the root: the last one of the sibling before, else the parent. */
 static bool pm__iter_step_back(pm_rz *z) {
     if (z->len == z->root_len || !pm__iter_spare(z)) return false;
@@ -21256,6 +22145,8 @@ static bool pm__iter_step_back(pm_rz *z) {
     }
     pm_frame *f = &z->frames[z->nframes - 1];
     z->run = 0;
+    if (pm__iter_is_first(&f->place) && pm__iter_next_part(z, true))
+        return pm__iter_back(z, pm__iter_slot_of(&f->place, PM__ITER_BEHIND, true), true);
     if (pm__place_in_line(&f->place)) {
         if (!pm__iter_line_step_back(z, f)) return false;
     } else if (pm__byte_prev(pm__place_byte(&f->place), f->place.lo - 1) >= 0) {
@@ -21421,6 +22312,8 @@ static PM__INLINE bool pm__iter_in_shared(const pm_rz *a, const pm_rz *b, size_t
         if (f->place.node != g->place.node || f->base + b->root_len != g->base + a->root_len) break;
         size_t above = f->base < a->root_len ? a->root_len - f->base : 0;
         if (above && memcmp(a->path + f->base, b->path + g->base, above) != 0) break;
+        if (PM__UNLIKELY(f->place.part | g->place.part) && !above) /* what begins with this byte is in the part */
+            above = pm__rz_frame_root(a, i - 1) != pm__rz_frame_root(b, j - 1);
         *at = f->base + above - a->root_len;
     }
     return *at < a->len - a->root_len;
@@ -21798,7 +22691,7 @@ static bool pm__walg_is_mine(const pm_wz *w) {
     for (size_t used = 0; used < z->len;) {
         if (!pm__place_enter(&p) || !pm__ref_is_unique(p.node)) return false;
         size_t n = pm__place_down(&p, z->path + used, z->len - used);
-        if (!n) return false;
+        if (!n || !pm__ref_is_unique(p.node)) return false; /* it may be a part now */
         if (pm__ref_kind(p.node) == PM__WIDE && pm__byte_has_child(pm__place_byte(&p), p.lo) &&
             !pm__ref_count_is_one(&pm__byte_block(pm__place_byte(&p), p.lo >> 4)->rc))
             return false;
@@ -23537,7 +24430,8 @@ static int pm__fold_values(void *ctx, const pm__byte *x, size_t base, pm__walk_a
         int s = pm__fold_leaf(w, pm__byte_val(x, (uint8_t)c), end, end);
         if (s != PM_OK) return s;
     }
-    pm__fold_top(w)->mask = mask, pm__fold_top(w)->n = x->nv;
+    pm__fold_stop *top = pm__fold_top(w); /* other parts of a range node may have been before */
+    top->mask = pm_mask_or(top->mask, mask), top->n += x->nv;
     return pm__fold_settle(w, pm__fold_low(w, after, end));
 }
 
@@ -23547,6 +24441,7 @@ static bool pm__fold_forks(pm__ref r) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
         return !x->plen && x->body[0] != x->body[x->n - 1];
     }
+    if (pm__ref_kind(r) == PM__RANGE) return true;
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
     return pm__byte_next(x, (unsigned)pm__byte_next(x, 0) + 1) >= 0;
 }
@@ -24214,11 +25109,19 @@ typedef struct pm__merkle {
     pm_merkle_stats stats;
 } pm__merkle;
 
-static pm_hash128 pm__merkle_hash(const pm__merkle *k, pm__ref r) {
-    const uint64_t *i = pm__memo_get(&k->hashes.memo, r, PM__FOLD_WHOLE);
+/* Parts of range nodes are no stops of the fold, and are hashed when they come up. False: no memory. */
+static bool pm__merkle_hash(pm__merkle *k, pm__ref r, pm_hash128 *out) {
+    pm__fold *w = &k->hashes;
+    const uint64_t *i = pm__memo_get(&w->memo, r, PM__FOLD_WHOLE);
+    if (!i) {
+        if (pm__fold_walk(w, pm__fold_root(r, NULL), 0) != PM_OK) return false;
+        w->results.used--;
+        i = pm__memo_get(&w->memo, r, PM__FOLD_WHOLE);
+    }
     PM__CHECK2(i);
-    const pm__fold_known *known = (const pm__fold_known *)pm__list_at(&k->hashes.known, (size_t)*i);
-    return *(const pm_hash128 *)pm__list_at(&k->hashes.kept, known->at);
+    const pm__fold_known *known = (const pm__fold_known *)pm__list_at(&w->known, (size_t)*i);
+    *out = *(const pm_hash128 *)pm__list_at(&w->kept, known->at);
+    return true;
 }
 
 static pm__ref pm__merkle_instead(const pm__merkle *k, pm__ref r) {
@@ -24238,7 +25141,7 @@ static void pm__merkle_swap(const pm__merkle *k, pm__ref *slot) {
 /* The slots of a node's children, in byte order; the node is the caller's if they are to be written. A wide node gives
    those of one block. */
 static unsigned pm__merkle_slots(pm__ref r, unsigned block, pm__ref **out) {
-    if (pm__ref_kind(r) == PM__LINE) {
+    if (pm__ref_is_lined(r)) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
         unsigned n = 0;
         for (uint32_t m = x->cmask; m; m &= m - 1) out[n++] = pm__line_child(x, pm__ctz32(m));
@@ -24268,7 +25171,7 @@ static unsigned pm__merkle_stale(const pm__merkle *k, pm__ref r) {
 /* A copy of a node that leads to what stands for its children. 0: no memory. */
 static pm__ref pm__merkle_copy(const pm__merkle *k, pm__ref r, unsigned stale) {
     pm__ref c;
-    if (pm__ref_kind(r) == PM__LINE) c = pm__any_line_copy(&k->cx, (const pm__line *)pm__ref_ptr(r));
+    if (pm__ref_is_lined(r)) c = pm__any_line_copy(&k->cx, (const pm__line *)pm__ref_ptr(r));
     else c = pm__any_byte_copy(&k->cx, (const pm__byte *)pm__ref_ptr(r));
     for (unsigned b = 0; c && b < pm__merkle_blocks(c); b++) {
         pm__ref *slots[PM__WIDE_FROM];
@@ -24287,7 +25190,8 @@ static pm__ref pm__merkle_copy(const pm__merkle *k, pm__ref r, unsigned stale) {
 /* Decides what stands for a node, all below it being decided. False: no memory. */
 static bool pm__merkle_decide(void *ctx, pm__ref r) {
     pm__merkle *k = (pm__merkle *)ctx;
-    pm_hash128 h = pm__merkle_hash(k, r);
+    pm_hash128 h = {0, 0};
+    if (!pm__merkle_hash(k, r, &h)) return false;
     unsigned stale = pm__merkle_stale(k, r);
     pm__ref now = r;
     uint64_t a = h.lo ? h.lo : 1;
@@ -24298,6 +25202,7 @@ static bool pm__merkle_decide(void *ctx, pm__ref r) {
         pm__list_put(&k->made, &now, 1);
     }
     for (; (other = pm__memo_get(&k->first, a, h.hi)) != NULL; h.hi++) { /* one hash, other content: the next place */
+        if (pm__ref_kind(*other) == PM__RANGE && pm__ref_kind(r) != PM__RANGE) continue; /* r may be a part */
         int equal = pm__compare_equal(k->cx.ops, *other, now);
         if (equal < 0) return false;
         if (!equal) continue;
@@ -24513,6 +25418,14 @@ static int pm__aim_byte(pm_sampler *s, pm__sample_aim *a, const pm__byte *x, pm_
     return 2;
 }
 
+static int pm__aim_range(const pm_sampler *s, pm__sample_aim *a, const pm__line *x, pm__ref *child) {
+    for (unsigned i = 0; i < x->n; i++) {
+        *child = *pm__line_part_at(x, i);
+        if (pm__aim_in(a, pm__weight_of(s, *child))) return 0;
+    }
+    return 2;
+}
+
 static pm_status pm__sampler_go(pm_sampler *s, pm__sample_aim a, const pm_rz **at) {
     uint64_t i;
     pm__ref r = s->map.root;
@@ -24523,7 +25436,9 @@ static pm_status pm__sampler_go(pm_sampler *s, pm__sample_aim a, const pm_rz **a
         size_t len = s->path.used;
         pm__ref child = r;
         bool line = pm__ref_kind(r) == PM__LINE;
-        int step = line ? pm__aim_line(s, &a, (const pm__line *)pm__ref_ptr(r), &child)
+        bool range = pm__ref_kind(r) == PM__RANGE;
+        int step = range  ? pm__aim_range(s, &a, (const pm__line *)pm__ref_ptr(r), &child)
+                   : line ? pm__aim_line(s, &a, (const pm__line *)pm__ref_ptr(r), &child)
                         : pm__aim_byte(s, &a, (const pm__byte *)pm__ref_ptr(r), &child);
         if (step < 0) return PM_NOMEM;
         found = step == 1;
@@ -26123,15 +27038,22 @@ static pm_hash128 pm__summary_hash_val(const pm_summary *s, pm_hash128 below, pm
 
 static PM__INLINE pm_hash128 pm__summary_hash_none(void) { return pm__hash_seal(pm__hash_begin(0)); }
 
-static pm_hash128 pm__summary_hash_byte(const pm_summary *s, const pm__byte *x, const pm_hash128 *kids) {
-    pm_mask m = pm__byte_mask(x);
-    pm_hash128 h = pm__hash_begin(pm_mask_count(&m)), none = pm__summary_hash_none();
+/* Adds what a byte node has to the hash of its root. */
+static pm_hash128 pm__summary_hash_bytes(const pm_summary *s, const pm__byte *x, const pm_hash128 *kids,
+                                         pm_hash128 h) {
+    const pm_mask m = pm__byte_mask(x);
+    const pm_hash128 none = pm__summary_hash_none();
     for (int b = pm__mask_next(&m, 0); b >= 0; b = pm__mask_next(&m, b + 1)) {
         pm_hash128 one = pm__byte_has_child(x, (uint8_t)b) ? *kids++ : none;
         if (pm__byte_has_val(x, (uint8_t)b)) one = pm__summary_hash_val(s, one, *pm__byte_val(x, (uint8_t)b));
         h = pm__hash_child(h, (uint8_t)b, one);
     }
-    return pm__hash_seal(h);
+    return h;
+}
+
+static pm_hash128 pm__summary_hash_byte(const pm_summary *s, const pm__byte *x, const pm_hash128 *kids) {
+    const pm_mask m = pm__byte_mask(x);
+    return pm__hash_seal(pm__summary_hash_bytes(s, x, kids, pm__hash_begin(pm_mask_count(&m))));
 }
 
 /* Locations of a line that are open, from the end of its prefix on, and the children that have been hashed of them. */
@@ -26179,36 +27101,65 @@ static pm_hash128 pm__summary_climb(const pm_summary *s, pm__summary_stack *k, c
     return hash;
 }
 
-static pm_hash128 pm__summary_hash_line(const pm_summary *s, const pm__line *x, const pm_hash128 *kids) {
-    pm__summary_stack k;
+/* Goes through the entries of a line. `last` is -1: returns the hash of the end of its prefix; 0: that stays open. */
+static pm_hash128 pm__summary_hash_entries(const pm_summary *s, pm__summary_stack *k, const pm__line *x,
+                                           const pm_hash128 *kids, int last) {
     unsigned i = pm__line_has_e(x), off = x->plen;
     pm_hash128 hash = pm__summary_hash_none();
-    k.open = k.done = 0;
-    pm__summary_open(&k, 0, i ? pm__line_val(x, 0) : NULL);
-    if (i == x->n) hash = pm__summary_close(s, &k);
+    k->open = k->done = 0;
+    pm__summary_open(k, 0, i ? pm__line_val(x, 0) : NULL);
+    if (i == x->n) hash = pm__summary_close(s, k);
     for (; i < x->n; off += pm__line_lens(x)[i++]) {
         const uint8_t *h = pm__line_heap(x) + off;
         unsigned len = pm__line_suffix(x, i);
-        int keep = i + 1 < x->n ? (int)pm__tally_line_shared_before(x, i + 1, off + pm__line_lens(x)[i]) : -1;
+        int keep = i + 1 < x->n ? (int)pm__tally_line_shared_before(x, i + 1, off + pm__line_lens(x)[i]) : last;
         if (!pm__line_is_child(x, i)) {
             if (keep == (int)len) { /* what follows lies below it */
-                pm__summary_open(&k, len, pm__line_val(x, i));
+                pm__summary_open(k, len, pm__line_val(x, i));
                 continue;
             }
             hash = pm__summary_hash_val(s, pm__summary_hash_none(), *pm__line_val(x, i));
         } else {
             hash = *kids++;
-            if (k.at[k.open - 1].depth == len) hash = pm__summary_hash_val(s, hash, *k.at[--k.open].val);
+            if (k->at[k->open - 1].depth == len) hash = pm__summary_hash_val(s, hash, *k->at[--k->open].val);
         }
-        hash = pm__summary_climb(s, &k, x, i, h, len, keep, hash);
+        hash = pm__summary_climb(s, k, x, i, h, len, keep, hash);
     }
-    pm__hash_run(NULL, pm__line_heap(x), x->plen, &hash);
     return hash;
+}
+
+/* The hash of where a line's prefix has `skip` bytes. */
+static pm_hash128 pm__summary_hash_line(const pm_summary *s, const pm__line *x, const pm_hash128 *kids, size_t skip) {
+    pm__summary_stack k;
+    pm_hash128 hash = pm__summary_hash_entries(s, &k, x, kids, -1);
+    pm__hash_run(NULL, pm__line_heap(x) + skip, x->plen - skip, &hash);
+    return hash;
+}
+
+/* Adds what a part of a range node has to the hash of the node's root. */
+static pm_hash128 pm__summary_hash_part(const pm_summary *s, pm__ref part, pm_hash128 h) {
+    const pm__record *rec = pm__summary_is_leaf(part) ? NULL : pm__record_of(s, part);
+    const pm_hash128 *kids = rec ? pm__record_hash(rec, 1) : NULL;
+    pm__summary_stack k;
+    if (!pm__order_line(part)) return pm__summary_hash_bytes(s, (const pm__byte *)pm__ref_ptr(part), kids, h);
+    const pm__line *x = (const pm__line *)pm__ref_ptr(part);
+    if (x->plen) return pm__hash_child(h, *pm__line_heap(x), pm__summary_hash_line(s, x, kids, 1));
+    (void)pm__summary_hash_entries(s, &k, x, kids, 0);
+    for (unsigned i = 0; i < k.done; i++) h = pm__hash_child(h, k.byte[i], k.hash[i]);
+    return h;
+}
+
+static pm_hash128 pm__summary_hash_range(const pm_summary *s, const pm__line *x) {
+    const pm_mask m = pm__place_mask_range(x);
+    pm_hash128 h = pm__hash_begin(pm_mask_count(&m));
+    for (unsigned i = 0; i < x->n; i++) h = pm__summary_hash_part(s, *pm__line_part_at(x, i), h);
+    return pm__hash_seal(h);
 }
 
 /* The hash of what is below a node's root. `kids`: of its children in order; NULL: it has none. */
 static pm_hash128 pm__summary_hash_node(const pm_summary *s, pm__ref r, const pm_hash128 *kids) {
-    if (pm__order_line(r)) return pm__summary_hash_line(s, (const pm__line *)pm__ref_ptr(r), kids);
+    if (pm__ref_kind(r) == PM__RANGE) return pm__summary_hash_range(s, (const pm__line *)pm__ref_ptr(r));
+    if (pm__order_line(r)) return pm__summary_hash_line(s, (const pm__line *)pm__ref_ptr(r), kids, 0);
     return pm__summary_hash_byte(s, (const pm__byte *)pm__ref_ptr(r), kids);
 }
 
@@ -29070,7 +30021,21 @@ typedef struct pm__durable_head {
     uint64_t place; /* its newest commit record; 0: none */
     bool known;     /* `map` is what stands there */
     pm_map map;
+    bool recalled; /* what follows is what the record says of the map's root */
+    bool has_val;
+    size_t child;
+    pm_val val;   /* a word, or where a string lies */
+    uint64_t len; /* of that */
+    pm_image_kind kind;
 } pm__durable_head;
+
+/* What commits leave to the next one; under `writing`. */
+typedef struct pm__durable_desk {
+    pm__list
+        tail; /* the last bytes of the file, from `base` on: new records are read here, not where they were written */
+    size_t base;
+    pm__list frames, edges, bytes, path, run; /* empty */
+} pm__durable_desk;
 
 struct pm_store {
     pm_files files;
@@ -29086,6 +30051,7 @@ struct pm_store {
     uint64_t newest, sequence, end, synced, lost; /* places of records; 0: none. end: bytes */
     bool failed;
     pm__list heads; /* under `writing` */
+    pm__durable_desk desk;
 };
 
 static pm_status pm__durable_fail(pm_error *error, pm_status s, uint64_t at, const char *msg) {
@@ -29358,6 +30324,12 @@ static void pm__durable_forget(pm_store *s) {
 PM_API void pm_store_close(pm_store *s) {
     if (!s) return;
     pm__durable_forget(s);
+    pm__list_free(&s->desk.tail);
+    pm__list_free(&s->desk.frames);
+    pm__list_free(&s->desk.edges);
+    pm__list_free(&s->desk.bytes);
+    pm__list_free(&s->desk.path);
+    pm__list_free(&s->desk.run);
     pm__durable_block_drop(s->block);
     if (s->file) s->files.close(s->files.ctx, s->file);
     pm__mem_free_big(s->name, s->name_size);
@@ -30440,12 +31412,12 @@ static uint64_t pm__inspect_times(pm__inspect_list *l, const void *p) {
 /* Steps through what a sound node holds, in the order of paths: values and children (0: dangling), suffixes without a
    line's prefix. *at starts as 0. False: no more. */
 static bool pm__inspect_next(pm__ref r, unsigned *at, pm__ent *e) {
-    if (pm__ref_kind(r) == PM__LINE) {
+    if (pm__ref_is_lined(r)) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
         unsigned i = (*at)++;
         if (i >= x->n) return false;
         e->first = x->body[i];
-        e->len = (uint16_t)pm__line_suffix(x, i);
+        e->len = pm__ref_kind(r) == PM__LINE ? pm__line_suffix(x, i) : 0;
         e->rest = pm__line_heap(x) + pm__line_off(x, i);
         e->child = pm__line_is_child(x, i);
         e->pay = e->child ? *pm__line_child(x, i) : *pm__line_val(x, i);
@@ -30497,6 +31469,9 @@ static bool pm__inspect_stat_node(pm_stats *s, pm__inspect_list *l, const pm__in
     if (kind == PM__LINE) {
         s->line_nodes++;
         s->line_entries += ((const pm__line *)p)->n;
+        s->bytes += pm__line_size((const pm__line *)p);
+    } else if (kind == PM__RANGE) {
+        s->range_nodes++;
         s->bytes += pm__line_size((const pm__line *)p);
     } else {
         *(kind == PM__WIDE ? &s->wide_nodes : &s->byte_nodes) += 1;
@@ -30704,6 +31679,12 @@ static void pm__inspect_head_line(pm__inspect_text *t, pm__ref r, uint64_t id) {
         const pm__line *x = (const pm__line *)(const void *)h;
         pm__inspect_say(t, " line, ");
         pm__inspect_count(t, x->n, "entry", "entries");
+        pm__inspect_say(t, ", ");
+        pm__inspect_number(t, pm__line_size(x));
+    } else if (pm__ref_kind(r) == PM__RANGE) {
+        const pm__line *x = (const pm__line *)(const void *)h;
+        pm__inspect_say(t, " range, ");
+        pm__inspect_count(t, x->n, "part", "parts");
         pm__inspect_say(t, ", ");
         pm__inspect_number(t, pm__line_size(x));
     } else {
@@ -31024,7 +32005,7 @@ static const char *pm__draw_escape_mermaid(char c) {
 /* Text of a box: what kind of node it is, and the rows; where arrows leave from rows, all of them, else those that end
    here. */
 static bool pm__draw_rows(pm__draw *d, const pm__draw_box *box, const char *between) {
-    static const char *const kinds[] = {"line", "byte", "wide"};
+    static const char *const kinds[] = {"line", "byte", "wide", "range"};
     const bool ports = d->form == PM_DRAW_DOT;
     const char *(*const escape)(char c) = ports ? pm__draw_escape_dot : pm__draw_escape_mermaid;
     pm__inspect_text *t = &d->text;
@@ -31221,7 +32202,7 @@ static bool pm__sharing_blocks(pm__sharing *s, const pm__byte *x) {
 /* Notes a node; a fresh one waits for its children to be looked at. */
 static bool pm__sharing_node(pm__sharing *s, pm__ref r) {
     const void *p = pm__ref_ptr(r);
-    bool line = pm__ref_kind(r) == PM__LINE, fresh;
+    bool line = pm__ref_is_lined(r), fresh;
     size_t bytes = line ? pm__line_size((const pm__line *)p) : pm__byte_size((const pm__byte *)p);
     if (!pm__sharing_meet(s, p, 1, bytes, &fresh)) return false;
     if (!fresh) return true;
@@ -31266,29 +32247,33 @@ PM_API pm_status pm_get_sharing(const pm_map *const *maps, size_t n, pm_sharing 
    old map and the new one tells, in order, at which ends something differs, without visiting what they share
    (41_diff.c). Of each such end the records on the way are opened:
 
-       frames    root    "ca"    "cart"      each a location of the new version, with its entries so far
-       entries   b c s   r t     e s
+       frames    root    "ca"    "cart"      each a location of the new version
+       entries   c       r       e s         those that changed
+       records   b c s   r t     e t         those of the old version
 
-   A change is made in the frame of its location. When the next one lies elsewhere, the frames that are not on its way
-   are closed, deepest first: the entries become a record, or are put into one that is shorter; the entry that leads to
-   that goes into the frame above. What only the new map has is folded as for an image, once for all its parts, so what
-   these share is stored once. What only the old one has is left out.
+   A frame has the entries that are new, and the record of the old ones. When the next change lies elsewhere, the
+   frames that are not on its way are closed, deepest first: new and old entries become a record, or are put into one
+   that is shorter; the entry that leads to that goes into the frame above. Old entries are copied as they stand, but
+   for how far before the record things lie. What only the new map has is folded as for an image, once for all its
+   parts, so what these share is stored once. What only the old one has is left out.
 
    Where much is shared, pairs of old and new nodes may be many more than nodes. So if a commit becomes larger than all
    that the file holds, it begins again as if there were no version before. */
 
 typedef struct pm__commit_frame {
     size_t depth; /* bytes of path to the location */
-    size_t first; /* of its entries */
+    size_t first; /* of its new entries, and how many there are */
     unsigned n;
     bool has_val, keep; /* keep: a dangling location */
     pm_val val;         /* as in an edge */
     uint64_t len;
-    size_t child; /* the record that holds its entries, as long as there was no need to open it; 0: none */
+    size_t child; /* the record of its old entries; 0: none */
 } pm__commit_frame;
 
 typedef struct pm__commit_work {
+    pm_store *s;
     pm__imgout out;
+    size_t from; /* in it: where this commit begins */
     pm_image_options options;
     const pm_image *old; /* NULL: nothing */
     pm__list frames, edges, bytes, path, run;
@@ -31298,8 +32283,11 @@ typedef struct pm__commit_work {
 } pm__commit_work;
 
 enum {
-    PM__COMMIT_BEFORE = 8,     /* the window begins before the commit, so that no record is at its place 0 */
-    PM__COMMIT_SPARE = 1 << 20 /* a commit may be so much larger than all others together */
+    PM__COMMIT_BEFORE = 8,      /* the window begins before the first record in it, so that none is at its place 0 */
+    PM__COMMIT_TAIL = 1 << 16,  /* bytes of what was committed that the window keeps, and four times so many at most */
+    PM__COMMIT_SPARE = 1 << 20, /* a commit may be so much larger than all others together */
+    PM__COMMIT_GONE = 255,      /* length of run of a new entry: there is none any more */
+    PM__COMMIT_ENTRY = 128      /* no entry has more bytes: 2, a run, two numbers, an overhang of 16 */
 };
 
 static bool pm__commit_stop(pm__commit_work *w, pm_status s) {
@@ -31316,22 +32304,12 @@ static PM__INLINE pm__imgout_edge *pm__commit_edge(const pm__commit_work *w, siz
     return (pm__imgout_edge *)pm__list_at(&w->edges, i);
 }
 
-/* ---- entries ----------------------------------------------------------------------------------------------------- */
+/* ---- new entries ------------------------------------------------------------------------------------------------ */
 
-/* The first entry of the lowest frame whose byte is b or greater. */
-static PM__INLINE unsigned pm__commit_find(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b) {
-    unsigned lo = 0, n = f->n;
-    while (n) {
-        unsigned half = n / 2;
-        bool right = w->bytes.data[f->first + lo + half] < b;
-        lo = right ? lo + half + 1 : lo;
-        n = right ? n - half - 1 : half;
-    }
-    return lo;
-}
-
+/* Finds the first new entry of a frame, the lowest one, whose byte is b or greater. True: it is b. */
 static bool pm__commit_has(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b, unsigned *i) {
-    *i = pm__commit_find(w, f, b);
+    *i = 0;
+    while (*i < f->n && w->bytes.data[f->first + *i] < b) ++*i;
     return *i < f->n && w->bytes.data[f->first + *i] == b;
 }
 
@@ -31351,14 +32329,11 @@ static bool pm__commit_put(pm__commit_work *w, uint8_t b, const pm__imgout_edge 
     return true;
 }
 
-static void pm__commit_remove(pm__commit_work *w, uint8_t b) {
-    pm__commit_frame *f = pm__commit_top(w);
-    unsigned i;
-    if (!pm__commit_has(w, f, b, &i)) return;
-    size_t at = f->first + i, behind = f->n - i - 1;
-    memmove(w->bytes.data + at, w->bytes.data + at + 1, behind);
-    memmove(pm__commit_edge(w, at), pm__commit_edge(w, at + 1), behind * sizeof(pm__imgout_edge));
-    w->edges.used--, w->bytes.used--, f->n--;
+static bool pm__commit_remove(pm__commit_work *w, uint8_t b) {
+    pm__imgout_edge none;
+    memset(&none, 0, sizeof none);
+    none.run_len = PM__COMMIT_GONE;
+    return pm__commit_put(w, b, &none);
 }
 
 static void pm__commit_clear(pm__commit_work *w) {
@@ -31368,6 +32343,8 @@ static void pm__commit_clear(pm__commit_work *w) {
     f->child = 0;
 }
 
+/* ---- old entries ------------------------------------------------------------------------------------------------ */
+
 /* The image that a record stands in: the old version, or what this commit has made, where places count from *base.
    NULL: none has it. */
 static const pm_image *pm__commit_image(const pm__commit_work *w, size_t record, size_t *base) {
@@ -31376,12 +32353,22 @@ static const pm_image *pm__commit_image(const pm__commit_work *w, size_t record,
     return made ? &w->out.image : w->old;
 }
 
+/* Looks at the record of a frame's old entries; r->n is 0 if it has none. Its bytes may be out of order. */
+static bool pm__commit_old(pm__commit_work *w, const pm__commit_frame *f, pm__image_record *r, const pm_image **m,
+                           size_t *base) {
+    memset(r, 0, sizeof *r);
+    *m = NULL;
+    if (!f->child) return true;
+    *m = pm__commit_image(w, f->child, base);
+    return (*m && pm__image_record_at(*m, f->child - *base, r)) || pm__commit_stop(w, PM_CORRUPT);
+}
+
 /* Makes an edge of an entry. */
 static bool pm__commit_decode(pm__commit_work *w, const pm_image *m, size_t base, const pm__image_entry *e,
                               pm__imgout_edge *out) {
     size_t where, len, end;
+    memset(out, 0, sizeof *out);
     out->val = e->val;
-    out->len = 0;
     if (e->has_val && m->kind == PM_IMAGE_BYTES) {
         if (!pm__image_string(m, (size_t)e->val, &where, &len, &end)) return pm__commit_stop(w, PM_CORRUPT);
         out->val = where + base, out->len = len;
@@ -31393,25 +32380,217 @@ static bool pm__commit_decode(pm__commit_work *w, const pm_image *m, size_t base
     return true;
 }
 
-/* Brings the lowest frame's entries in. */
-static bool pm__commit_open(pm__commit_work *w) {
-    pm__commit_frame *f = pm__commit_top(w);
+/* Finds the entry of the lowest frame that begins with b, among the new ones, then the old ones. *out is one that is
+   gone if there is none. */
+static bool pm__commit_get(pm__commit_work *w, uint8_t b, pm__imgout_edge *out) {
+    const pm__commit_frame *f = pm__commit_top(w);
     pm__image_record r;
     pm__image_entry e;
+    const pm_image *m;
     size_t base;
-    if (!f->child) return true;
-    const pm_image *m = pm__commit_image(w, f->child, &base);
-    if (!m || !pm__image_record_at(m, f->child - base, &r)) return pm__commit_stop(w, PM_CORRUPT);
-    if (!pm__list_room(&w->edges, r.n) || !pm__list_put(&w->bytes, r.bytes, r.n)) return pm__commit_stop(w, PM_NOMEM);
-    size_t next = r.first;
-    for (unsigned i = 0; i < r.n; i++, next = e.end) {
-        if ((i && r.bytes[i - 1] >= r.bytes[i]) || !pm__image_entry_at(m, &r, next, &e))
-            return pm__commit_stop(w, PM_CORRUPT);
-        if (!pm__commit_decode(w, m, base, &e, pm__commit_edge(w, w->edges.used++))) return false;
+    unsigned i;
+    out->run_len = PM__COMMIT_GONE;
+    if (pm__commit_has(w, f, b, &i)) {
+        *out = *pm__commit_edge(w, f->first + i);
+        return true;
     }
-    f->n = r.n;
-    f->child = 0;
+    if (!pm__commit_old(w, f, &r, &m, &base)) return false;
+    if (!r.n) return true;
+    if (!pm__image_find(&r, b, &i)) return pm__commit_stop(w, PM_CORRUPT);
+    if (i == r.n || r.bytes[i] != b) return true;
+    if (!pm__image_entry_nth(m, &r, i, &e)) return pm__commit_stop(w, PM_CORRUPT);
+    return pm__commit_decode(w, m, base, &e, out);
+}
+
+/* ---- old and new entries ---------------------------------------------------------------------------------------- */
+
+/* A record of a frame's old and new entries, as it is being made. */
+typedef struct pm__commit_mix {
+    pm__image_record old;
+    const pm_image *m; /* it stands there; NULL: there are none */
+    size_t base;
+    size_t next;            /* where the next old entry begins */
+    unsigned taken, put;    /* old entries that were copied, entries that are there */
+    uint8_t *begin, *index; /* of the new record, of the places of its groups */
+    uint8_t *first, *to;    /* its first entry, and the next one */
+    size_t at;              /* the record's place */
+} pm__commit_mix;
+
+/* Whether a frame has an old entry that begins with b; *i: how many begin with less. */
+static bool pm__commit_replaces(pm__commit_work *w, const pm__image_record *r, uint8_t b, unsigned *i) {
+    *i = 0;
+    if (r->n && !pm__image_find(r, b, i)) (void)pm__commit_stop(w, PM_CORRUPT);
+    return *i < r->n && r->bytes[*i] == b;
+}
+
+/* How many entries a frame has. */
+static unsigned pm__commit_total(pm__commit_work *w, const pm__commit_frame *f, const pm__image_record *r) {
+    unsigned n = r->n, i;
+    for (size_t k = f->first; k < f->first + f->n; k++) {
+        bool gone = pm__commit_edge(w, k)->run_len == PM__COMMIT_GONE;
+        if (pm__commit_replaces(w, r, w->bytes.data[k], &i)) n -= gone;
+        else n += !gone;
+    }
+    return n;
+}
+
+/* Tells where a group of entries begins. */
+static PM__INLINE void pm__commit_group(const pm__commit_mix *x, unsigned i, const uint8_t *to) {
+    if (!i) return;
+    uint8_t *at = x->index + 2 * (i / PM__IMAGE_GROUP - 1);
+    at[0] = (uint8_t)(to - x->first);
+    at[1] = (uint8_t)((to - x->first) >> 8);
+}
+
+/* Reads a number of at most 8 bytes, and 8 bytes in any case. Returns how many it has; 0: more. */
+static PM__INLINE size_t pm__commit_number(const uint8_t *s, uint64_t *v) {
+    uint64_t x = pm__load64le(s), ends = ~x & 0x8080808080808080u, end = ends & (0 - ends);
+    if (!ends) return 0;
+    x &= ((end << 1) - 1) & 0x7F7F7F7F7F7F7F7Fu;
+    x = (x & 0x007F007F007F007Fu) | (x & 0x7F007F007F007F00u) >> 1;
+    x = (x & 0x00003FFF00003FFFu) | (x & 0x3FFF00003FFF0000u) >> 2;
+    *v = (x & 0x000000000FFFFFFFu) | (x & 0x0FFFFFFF00000000u) >> 4;
+    return pm__ctz64(end) / 8 + 1;
+}
+
+/* Writes a number that has at most 8 bytes, and 8 bytes in any case. */
+static PM__INLINE size_t pm__commit_number_put(uint8_t *to, uint64_t v) {
+    unsigned n = (63 - pm__clz64(v | 1)) / 7;
+    v = (v & 0x000000000FFFFFFFu) | (v & 0x00FFFFFFF0000000u) << 4;
+    v = (v & 0x00003FFF00003FFFu) | (v & 0x0FFFC0000FFFC000u) << 2;
+    v = (v & 0x007F007F007F007Fu) | (v & 0x3F803F803F803F80u) << 1;
+    pm__store64le(to, v | (0x8080808080808080u & (((uint64_t)1 << 8 * n) - 1)));
+    return n + 1;
+}
+
+/* Copies the description of a string from *s to *to, where it is to lie at `at`. */
+static bool pm__commit_string(const pm__commit_mix *x, const uint8_t **s, uint8_t **to, size_t at) {
+    size_t from = (size_t)(*s - x->m->data), n, k = 0;
+    uint64_t len = 0, back = 0;
+    n = pm__commit_number(*s, &len);
+    if (n && len) k = pm__commit_number(*s + n, &back);
+    if (!n || len > back || back > from - x->m->start) return false;
+    memmove(*to, *s, n);
+    *s += n + k, *to += n;
+    if (len) *to += pm__commit_number_put(*to, at - (from + x->base) + back);
     return true;
+}
+
+/* Copies the value at *s. */
+static PM__INLINE bool pm__commit_value(const pm__commit_mix *x, const uint8_t **s, uint8_t **to) {
+    if (x->m->kind == PM_IMAGE_UNIT) return true;
+    if (x->m->kind == PM_IMAGE_BYTES) return pm__commit_string(x, s, to, x->at + (size_t)(*to - x->begin));
+    uint64_t word = pm__load64le(*s), ends = ~word & 0x8080808080808080u;
+    size_t n = ends ? pm__ctz64(ends) / 8 + 1 : (*s)[8] < 128 ? 9 : 10;
+    if (n == 10 && (*s)[9] > 1) return false;
+    pm__store64le(*to, word);
+    if (n > 8) memmove(*to + 8, *s + 8, 2);
+    *s += n, *to += n;
+    return true;
+}
+
+/* Copies old entries up to one, as they stand, but for how far before the record things lie. At least PM__COMMIT_ENTRY
+   bytes behind any place in an image can be read: a version is followed by its commit record, and a window has room. */
+static bool pm__commit_copy(pm__commit_mix *x, unsigned upto) {
+    const pm_image *m = x->m;
+    const uint8_t *s = m ? m->data + x->next : NULL, *end = m ? m->data + m->size : NULL;
+    const size_t far = x->at - (x->old.at + x->base), most = m ? x->old.at - m->start : 0;
+    uint8_t *to = x->to, *bytes = x->begin + 1;
+    unsigned put = x->put;
+    for (unsigned i = x->taken; i < upto; i++) {
+        uint8_t b = x->old.bytes[i];
+        if (s >= end || (put && b <= bytes[put - 1])) return false;
+        if (put % PM__IMAGE_GROUP == 0) pm__commit_group(x, put, to);
+        bytes[put++] = b;
+        unsigned head = *s, n = head & PM__IMAGE_LONG;
+        memmove(to, s, 16);
+        if (PM__UNLIKELY(n == PM__IMAGE_LONG)) {
+            n += 1u + s[1];
+            if (n > 1 + PM__IMAGE_RUN) return false;
+            memmove(to + 16, s + 16, 1 + PM__IMAGE_RUN + 1 - 16);
+        }
+        if (head >= 2 * PM__IMAGE_HAS_CHILD) return false;
+        s += 1 + n, to += 1 + n;
+        if (head & PM__IMAGE_HAS_VAL && !pm__commit_value(x, &s, &to)) return false;
+        if (head & PM__IMAGE_HAS_CHILD) {
+            uint64_t v = 0;
+            s += pm__commit_number(s, &v);
+            if (v - 1 >= most) return false;
+            to += pm__commit_number_put(to, far + v);
+        }
+        if (s > end) return false;
+    }
+    x->next = m ? (size_t)(s - m->data) : 0;
+    x->to = to;
+    x->put = put;
+    x->taken = upto;
+    return true;
+}
+
+/* Puts a new entry in, in the place of the old one that begins with the same byte. */
+static bool pm__commit_take(pm__commit_work *w, pm__commit_mix *x, uint8_t b, const pm__imgout_edge *e) {
+    unsigned upto;
+    bool replaces = pm__commit_replaces(w, &x->old, b, &upto);
+    if (w->status != PM_OK || !pm__commit_copy(x, upto)) return false;
+    if (replaces) {
+        pm__image_entry old;
+        if (!pm__image_entry_at(x->m, &x->old, x->next, &old)) return false;
+        x->next = old.end;
+        x->taken++;
+    }
+    if (e->run_len == PM__COMMIT_GONE) return true;
+    if (x->put % PM__IMAGE_GROUP == 0) pm__commit_group(x, x->put, x->to);
+    x->begin[1 + x->put++] = b;
+    w->out.out.used = (size_t)(x->to - w->out.out.data);
+    if (!pm__imgout_entry(&w->out, x->at, e)) return false; /* there is room */
+    x->to = w->out.out.data + w->out.out.used;
+    return true;
+}
+
+/* Appends a record of the n > 0 old and new entries of a frame. */
+static bool pm__commit_append_mix(pm__commit_work *w, const pm__commit_frame *f, unsigned n) {
+    pm__commit_mix x;
+    memset(&x, 0, sizeof x);
+    size_t used = w->out.out.used, head = 1 + n + 2 * ((n - 1) / PM__IMAGE_GROUP);
+    if (!pm__list_room(&w->out.out, head + (n + 1) * PM__COMMIT_ENTRY)) return pm__commit_stop(w, PM_NOMEM);
+    w->out.image.data = w->out.out.data;
+    if (!pm__commit_old(w, f, &x.old, &x.m, &x.base)) return false;
+    x.begin = w->out.out.data + used;
+    x.at = w->out.base + used;
+    x.index = x.begin + 1 + n;
+    x.first = x.to = x.begin + head;
+    x.next = x.old.first;
+    *x.begin = (uint8_t)(n - 1);
+    bool ok = true;
+    for (size_t k = f->first; ok && k < f->first + f->n; k++)
+        ok = pm__commit_take(w, &x, w->bytes.data[k], pm__commit_edge(w, k));
+    if (!ok || !pm__commit_copy(&x, x.old.n)) return pm__commit_stop(w, PM_CORRUPT);
+    w->out.out.used = w->out.image.size = (size_t)(x.to - w->out.out.data);
+    return true;
+}
+
+/* The one entry of a frame that has one. */
+static bool pm__commit_sole(pm__commit_work *w, const pm__commit_frame *f, const pm__image_record *r, uint8_t *b,
+                            pm__imgout_edge *e) {
+    for (size_t k = f->first; k < f->first + f->n; k++) {
+        *b = w->bytes.data[k];
+        *e = *pm__commit_edge(w, k);
+        if (e->run_len != PM__COMMIT_GONE) return true;
+    }
+    for (unsigned i = 0; i < r->n; i++) {
+        *b = r->bytes[i];
+        if (!pm__commit_get(w, *b, e)) return false;
+        if (e->run_len != PM__COMMIT_GONE) return true;
+    }
+    return pm__commit_stop(w, PM_CORRUPT);
+}
+
+/* The record of a frame's entries; 0: it has none. */
+static bool pm__commit_child(pm__commit_work *w, const pm__commit_frame *f, unsigned n, size_t *child) {
+    *child = n ? f->child : 0;
+    if (!n || !f->n) return true;
+    *child = pm__imgout_here(&w->out);
+    return pm__commit_append_mix(w, f, n);
 }
 
 /* ---- frames ------------------------------------------------------------------------------------------------------ */
@@ -31425,34 +32604,24 @@ static bool pm__commit_lift(pm__commit_work *w, const uint8_t *above, size_t n, 
     return pm__commit_memory(w, ok);
 }
 
-/* Whether a record has one entry: then the location above it, if it has no value, is none at which a path ends. */
-static bool pm__commit_is_chain(const pm__commit_work *w, size_t record) {
-    pm__image_record r;
-    size_t base;
-    const pm_image *m = record ? pm__commit_image(w, record, &base) : NULL;
-    return m && pm__image_record_at(m, record - base, &r) && r.n == 1;
-}
-
-/* Makes of the lowest frame the edge that leads to it from `above` bytes higher. *some: it is a location at all. */
+/* Makes of the lowest frame the edge that leads to it from `above` bytes higher. *some: it is a location at all. A
+   location with one entry and no value is none at which a path ends. */
 static bool pm__commit_seal(pm__commit_work *w, size_t above, pm__imgout_edge *e, bool *some) {
-    pm__commit_frame *f = pm__commit_top(w);
+    const pm__commit_frame *f = pm__commit_top(w);
     const uint8_t *run = w->path.data + (f->depth - above);
-    if (!f->has_val && pm__commit_is_chain(w, f->child) && !pm__commit_open(w)) return false;
-    *some = f->n || f->child || f->has_val || f->keep;
+    pm__image_record r;
+    const pm_image *m;
+    size_t base;
+    uint8_t b;
+    if (!pm__commit_old(w, f, &r, &m, &base)) return false;
+    unsigned n = pm__commit_total(w, f, &r);
+    if (w->status != PM_OK) return false;
+    *some = n || f->has_val || f->keep;
     memset(e, 0, sizeof *e);
     if (!*some) return true;
-    if (f->n == 1 && !f->has_val) {
-        *e = *pm__commit_edge(w, f->first);
-        return pm__commit_lift(w, run, above, w->bytes.data + f->first, e);
-    }
+    if (n == 1 && !f->has_val) return pm__commit_sole(w, f, &r, &b, e) && pm__commit_lift(w, run, above, &b, e);
     e->has_val = f->has_val, e->val = f->val, e->len = f->len;
-    e->child = f->child;
-    if (f->n) {
-        e->child = pm__imgout_here(&w->out);
-        bool ok = pm__imgout_append(&w->out, w->bytes.data + f->first, pm__commit_edge(w, f->first), f->n);
-        if (!ok) return pm__commit_stop(w, PM_NOMEM);
-    }
-    return pm__commit_lift(w, run, above, NULL, e);
+    return pm__commit_child(w, f, n, &e->child) && pm__commit_lift(w, run, above, NULL, e);
 }
 
 /* Closes the lowest frame, which is not the root. */
@@ -31465,9 +32634,7 @@ static bool pm__commit_close(pm__commit_work *w) {
     w->edges.used = w->bytes.used = first;
     w->frames.used--;
     uint8_t b = w->path.data[outer];
-    if (some) return pm__commit_put(w, b, &e);
-    pm__commit_remove(w, b);
-    return true;
+    return some ? pm__commit_put(w, b, &e) : pm__commit_remove(w, b);
 }
 
 static bool pm__commit_push(pm__commit_work *w, size_t depth, const pm__imgout_edge *e) {
@@ -31488,13 +32655,13 @@ static bool pm__commit_down(pm__commit_work *w) {
     const pm__commit_frame *f = pm__commit_top(w);
     size_t depth = f->depth, len = w->path.used;
     const uint8_t *s = w->path.data + depth;
-    unsigned i;
-    if (!pm__commit_open(w)) return false;
-    if (!pm__commit_has(w, f, *s, &i)) return pm__commit_push(w, len, NULL);
-    pm__imgout_edge e = *pm__commit_edge(w, f->first + i), rest = e;
+    pm__imgout_edge e, rest;
+    if (!pm__commit_get(w, *s, &e)) return false;
+    if (e.run_len == PM__COMMIT_GONE) return pm__commit_push(w, len, NULL);
     size_t left = len - depth - 1, most = e.run_len < left ? e.run_len : left;
     size_t m = most ? pm__lcp(e.run, s + 1, most) : 0;
     if (m == e.run_len) return pm__commit_push(w, depth + 1 + m, &e);
+    rest = e;
     rest.run_len = (uint8_t)(e.run_len - m - 1);
     if (rest.run_len) memmove(rest.run, e.run + m + 1, rest.run_len);
     if (!pm__commit_push(w, depth + 1 + m, NULL)) return false;
@@ -31563,7 +32730,7 @@ static pm_status pm__commit_changes(pm__commit_work *w, const pm_map *old, const
         const pm__contrast *c = &i.c;
         if (!pm__commit_change(w, c, &d.path)) break;
         if (c->a.node && c->b.node && !pm__diff_open(&d, &i)) break;
-        if (w->out.out.used > most) w->status = PM_BUSY;
+        if (w->out.out.used - w->from > most) w->status = PM_BUSY;
     }
     if (w->status == PM_OK) w->status = pm__diff_status(&d);
     pm__diff_end(&d);
@@ -31573,55 +32740,105 @@ static pm_status pm__commit_changes(pm__commit_work *w, const pm_map *old, const
 
 /* ---- the whole of a commit --------------------------------------------------------------------------------------- */
 
-static void pm__commit_end(pm__commit_work *w) {
-    pm__imgout_edge e;
-    if (w->folds) (void)pm__fold_end(&w->fold, PM_BUSY, &e);
-    pm__list_free(&w->out.out);
-    pm__memo_free(&w->out.records);
-    pm__memo_free(&w->out.strings);
-    pm__list_free(&w->frames);
-    pm__list_free(&w->edges);
-    pm__list_free(&w->bytes);
-    pm__list_free(&w->path);
-    pm__list_free(&w->run);
+/* Leaves a list to the next commit, unless it is large. */
+static void pm__commit_leave(pm__list *l, pm__list *desk) {
+    l->used = 0;
+    if (l->cap * l->each > PM__COMMIT_TAIL) pm__list_free(l);
+    *desk = *l;
 }
 
-/* Begins on a version (NULL: none), with what will lie from `at` on. */
-static bool pm__commit_begin(pm__commit_work *w, const pm_image *old, pm_image_kind kind, size_t at,
-                             const pm_commit_options *how) {
+/* Makes of the window the tail of the file that the next commit finds. Without memory there is none. */
+static void pm__commit_trim(pm__durable_desk *desk) {
+    pm__list *t = &desk->tail, less = pm__list_of(1);
+    if (t->used > 4 * PM__COMMIT_TAIL) {
+        size_t gone = t->used - PM__COMMIT_TAIL;
+        memmove(t->data, t->data + gone, PM__COMMIT_TAIL);
+        t->used = PM__COMMIT_TAIL;
+        desk->base += gone;
+    }
+    if (t->cap <= 16 * PM__COMMIT_TAIL) return;
+    if (!pm__list_put(&less, t->data, t->used)) less.used = 0;
+    pm__list_free(t);
+    *t = less;
+}
+
+/* What lies before w->from is in the file. */
+static void pm__commit_end(pm__commit_work *w) {
+    pm__imgout_edge e;
+    pm__durable_desk *desk = &w->s->desk;
+    if (w->folds) (void)pm__fold_end(&w->fold, PM_BUSY, &e);
+    pm__memo_free(&w->out.records);
+    pm__memo_free(&w->out.strings);
+    w->out.out.used = w->from;
+    desk->tail = w->out.out;
+    desk->base = w->out.base;
+    pm__commit_trim(desk);
+    pm__commit_leave(&w->frames, &desk->frames);
+    pm__commit_leave(&w->edges, &desk->edges);
+    pm__commit_leave(&w->bytes, &desk->bytes);
+    pm__commit_leave(&w->path, &desk->path);
+    pm__commit_leave(&w->run, &desk->run);
+}
+
+/* Takes what the commit before has left. */
+static bool pm__commit_desk(pm__commit_work *w) {
     static const uint8_t zeros[PM__COMMIT_BEFORE];
-    pm__image_entry root;
+    pm__durable_desk *desk = &w->s->desk;
+    if (!desk->frames.each) {
+        desk->frames = pm__list_of(sizeof(pm__commit_frame));
+        desk->edges = pm__list_of(sizeof(pm__imgout_edge));
+        desk->tail = desk->bytes = desk->path = desk->run = pm__list_of(1);
+    }
+    w->frames = desk->frames, w->edges = desk->edges, w->bytes = desk->bytes;
+    w->path = desk->path, w->run = desk->run;
+    bool fresh = !desk->tail.used;
+    pm__imgout_window(&w->out, fresh ? (size_t)w->s->end - PM__COMMIT_BEFORE : desk->base, PM__DURABLE_HEADER);
+    w->out.out = desk->tail;
+    w->from = w->out.out.used;
+    if (!pm__imgout_put(&w->out, zeros, fresh ? sizeof zeros : 0)) return pm__commit_stop(w, PM_NOMEM);
+    w->from = w->out.out.used;
+    return true;
+}
+
+/* Begins on the version of a head, which lies in `old`; both NULL: on none. */
+static bool pm__commit_begin(pm_store *s, pm__commit_work *w, const pm__durable_head *h, const pm_image *old,
+                             pm_image_kind kind, const pm_commit_options *how) {
     pm__imgout_edge e;
     memset(w, 0, sizeof *w);
-    pm__imgout_window(&w->out, at - PM__COMMIT_BEFORE, PM__DURABLE_HEADER);
+    w->s = s;
     w->out.image.kind = kind;
     w->options.ctx = how->ctx, w->options.bytes = how->bytes;
     w->out.options = &w->options;
     w->old = old;
-    w->frames = pm__list_of(sizeof(pm__commit_frame));
-    w->edges = pm__list_of(sizeof(pm__imgout_edge));
-    w->bytes = w->path = w->run = pm__list_of(1);
-    if (!pm__imgout_put(&w->out, zeros, sizeof zeros)) return pm__commit_stop(w, PM_NOMEM);
-    if (!old) return pm__commit_push(w, 0, NULL);
-    if (!pm__image_root(old, 0, &root)) return pm__commit_stop(w, PM_CORRUPT);
-    return pm__commit_decode(w, old, 0, &root, &e) && pm__commit_push(w, 0, &e);
+    if (!pm__commit_desk(w)) return false;
+    if (!h) return pm__commit_push(w, 0, NULL);
+    memset(&e, 0, sizeof e);
+    e.has_val = h->has_val, e.val = h->val, e.len = h->len;
+    e.child = h->child;
+    return pm__commit_push(w, 0, &e);
 }
 
-/* Puts the root's record and value behind all others, and tells in `map` what a commit record says of it. */
-static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map) {
-    pm__commit_frame *f = pm__commit_top(w);
-    size_t child = f->child;
+/* Puts the root's record and value behind all others, and tells in `map` what a commit record says of it, in *now what
+   the next commit is to know. */
+static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map, pm__durable_head *now) {
+    const pm__commit_frame *f = pm__commit_top(w);
+    pm__image_record r;
+    const pm_image *m;
+    size_t child, base;
     pm_val val = f->has_val ? f->val : 0;
     bool ok = true;
-    if (f->n) {
-        child = pm__imgout_here(&w->out);
-        ok = pm__imgout_append(&w->out, w->bytes.data + f->first, pm__commit_edge(w, f->first), f->n);
-    }
+    if (!pm__commit_old(w, f, &r, &m, &base)) return w->status;
+    unsigned n = pm__commit_total(w, f, &r);
+    if (w->status != PM_OK || !pm__commit_child(w, f, n, &child)) return w->status;
     if (f->has_val && w->out.image.kind == PM_IMAGE_BYTES) {
         size_t where = (size_t)f->val;
         val = pm__imgout_here(&w->out);
         ok = ok && pm__imgout_string_at(&w->out, where, f->len);
     }
+    now->recalled = true;
+    now->child = child;
+    now->has_val = f->has_val, now->val = f->val, now->len = f->len;
+    now->kind = w->out.image.kind;
     pm__store64le(map, child);
     pm__store64le(map + 8, val);
     pm__store64le(map + 16, f->has_val);
@@ -31631,13 +32848,14 @@ static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map) {
 /* Fills up to a multiple of 8 bytes. */
 static bool pm__commit_pad(pm__commit_work *w) {
     static const uint8_t zeros[8];
-    return pm__imgout_put(&w->out, zeros, (8 - w->out.out.used % 8) % 8);
+    return pm__imgout_put(&w->out, zeros, (8 - (w->out.out.used - w->from) % 8) % 8);
 }
 
 /* Puts the name and the commit record behind what was made. */
-static pm_status pm__commit_record(pm__commit_work *w, const uint64_t id[2], const char *name, pm__durable_record *r) {
+static pm_status pm__commit_record(pm__commit_work *w, const char *name, pm__durable_record *r, pm__durable_head *now) {
+    const uint64_t *id = w->s->id;
     uint8_t map[PM__IMAGE_MAP] = {0}, s[PM__DURABLE_RECORD];
-    pm_status st = pm__commit_root(w, map);
+    pm_status st = pm__commit_root(w, map, now);
     if (st != PM_OK) return st;
     bool ok = pm__commit_pad(w) && pm__imgout_put(&w->out, name, r->name_len) && pm__commit_pad(w);
     if (!ok) return PM_NOMEM;
@@ -31646,7 +32864,7 @@ static pm_status pm__commit_record(pm__commit_work *w, const uint64_t id[2], con
     pm__durable_spell(r, s);
     memcpy(s + PM__DURABLE_MAP, map, sizeof map);
     pm__sum sum = pm__durable_sum(id);
-    pm__durable_sum_in(&sum, w->out.out.data + PM__COMMIT_BEFORE, w->out.out.used - PM__COMMIT_BEFORE);
+    pm__durable_sum_in(&sum, w->out.out.data + w->from, w->out.out.used - w->from);
     pm__durable_seal(id, &sum, s);
     return pm__imgout_put(&w->out, s, sizeof s) ? PM_OK : PM_NOMEM;
 }
@@ -31656,22 +32874,48 @@ static pm_image_kind pm__commit_kind(const pm_ops *ops, const pm_commit_options 
     return ops == pm_ops_bytes() || how->bytes ? PM_IMAGE_BYTES : PM_IMAGE_WORDS;
 }
 
-/* Makes in *w all that a commit appends. `known` is the map of the version `old`; NULL: there is none. */
-static pm_status pm__commit_make(pm_store *s, pm__commit_work *w, const pm_map *m, const pm_map *known,
-                                 const pm_image *old, const pm_commit_options *how, pm__durable_record *r) {
+/* Finds out what a head's record says of the root, unless that is known. *old: the image that it stands in. */
+static pm_status pm__commit_recall(pm_store *s, pm__durable_head *h, pm_image *old) {
+    pm_commit v;
+    pm__image_entry root;
+    size_t where, len = 0, end;
+    memset(old, 0, sizeof *old);
+    if (!h->recalled) {
+        pm_status st = pm__durable_version(s->block, h->place, &v);
+        if (st != PM_OK) return st;
+        if (!pm__image_root(&v.image, 0, &root)) return PM_CORRUPT;
+        h->kind = v.image.kind;
+        h->child = root.child;
+        h->has_val = root.has_val, h->val = root.val;
+        if (root.has_val && h->kind == PM_IMAGE_BYTES) {
+            if (!pm__image_string(&v.image, (size_t)root.val, &where, &len, &end)) return PM_CORRUPT;
+            h->val = where;
+        }
+        h->len = len;
+        h->recalled = true;
+    }
+    old->data = s->block->data;
+    old->size = (size_t)h->place;
+    old->start = PM__DURABLE_HEADER;
+    old->kind = h->kind;
+    return PM_OK;
+}
+
+/* Makes in *w all that a commit appends. `old` is where the version lies that the head knows; NULL: there is none. */
+static pm_status pm__commit_make(pm_store *s, pm__commit_work *w, const pm_map *m, const pm__durable_head *h,
+                                 const pm_image *old, const pm_commit_options *how, pm__durable_record *r,
+                                 pm__durable_head *now) {
     const pm_image_kind kind = pm__commit_kind(pm_map_ops(m), how);
     const pm_map none = pm_new(pm_map_ops(m), NULL);
-    size_t end = (size_t)s->end;
-    if (known && (pm_map_ops(known) != pm_map_ops(m) || old->kind != kind)) known = NULL;
-    (void)pm__commit_begin(w, known ? old : NULL, kind, end, how);
-    if (w->status == PM_OK)
-        (void)pm__commit_changes(w, known ? known : &none, m, known ? end + PM__COMMIT_SPARE : SIZE_MAX);
-    if (w->status == PM_BUSY && known && w->out.out.used > end + PM__COMMIT_SPARE) {
+    const size_t most = old ? (size_t)s->end + PM__COMMIT_SPARE : SIZE_MAX;
+    if (!old || pm_map_ops(&h->map) != pm_map_ops(m) || old->kind != kind) h = NULL, old = NULL;
+    if (pm__commit_begin(s, w, h, old, kind, how)) (void)pm__commit_changes(w, h ? &h->map : &none, m, most);
+    if (w->status == PM_BUSY && h && w->out.out.used - w->from > most) {
         pm__commit_end(w);
-        if (pm__commit_begin(w, NULL, kind, end, how)) (void)pm__commit_changes(w, &none, m, SIZE_MAX);
+        if (pm__commit_begin(s, w, NULL, NULL, kind, how)) (void)pm__commit_changes(w, &none, m, SIZE_MAX);
     }
     if (w->status != PM_OK) return w->status;
-    return pm__commit_record(w, s->id, how->name ? how->name : "", r);
+    return pm__commit_record(w, how->name ? how->name : "", r, now);
 }
 
 /* The head of a root, found or made. NULL: no memory. */
@@ -31701,8 +32945,8 @@ static pm__durable_head *pm__commit_head(pm_store *s, const char *name, pm_statu
 
 /* Writes what was made, and takes it over. */
 static pm_status pm__commit_write(pm_store *s, pm__commit_work *w, const pm__durable_record *r, pm_error *error) {
-    const uint8_t *from = w->out.out.data + PM__COMMIT_BEFORE;
-    size_t n = w->out.out.used - PM__COMMIT_BEFORE;
+    const uint8_t *from = w->out.out.data + w->from;
+    size_t n = w->out.out.used - w->from;
     if (r->place + PM__DURABLE_RECORD > PM__LEN_MAX / 2)
         return pm__durable_fail(error, PM_INVALID, s->end, "the store would be more than this machine can address");
     pm_status st = s->files.write(s->files.ctx, s->file, s->end, from, n);
@@ -31711,6 +32955,7 @@ static pm_status pm__commit_write(pm_store *s, pm__commit_work *w, const pm__dur
         (void)s->files.cut(s->files.ctx, s->file, s->end);
         return pm__durable_fail(error, st, s->end, "the commit cannot be written");
     }
+    w->from = w->out.out.used;
     pm__lock_acquire(&s->state);
     pm__durable_publish(s, r);
     pm__lock_release(&s->state);
@@ -31731,14 +32976,15 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
                                    pm_error *error) {
     pm_status st = PM_OK;
     pm__commit_work w;
-    pm_commit old;
+    pm_image old;
+    pm__durable_head now;
     const char *name = how->name ? how->name : "";
     uint64_t synced;
     if (pm__commit_failed(s, &synced)) return pm__durable_fail(error, PM_IO, s->end, "syncing has failed before");
     pm__durable_head *h = pm__commit_head(s, name, &st);
     if (!h) return pm__durable_fail(error, st, s->end, "a commit record is damaged");
     bool known = h->known && h->place;
-    if (known) st = pm__durable_version(s->block, h->place, &old);
+    if (known) st = pm__commit_recall(s, h, &old);
     if (st != PM_OK) return pm__durable_fail(error, st, h->place, "a commit record is damaged");
     pm__durable_record r = {.sequence = s->sequence + 1,
                             .before = s->newest,
@@ -31747,7 +32993,7 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
                             .time = how->time,
                             .label = {how->label[0], how->label[1]},
                             .name_len = (uint32_t)(h->name_size - 1)};
-    st = pm__commit_make(s, &w, m, known ? &h->map : NULL, known ? &old.image : NULL, how, &r);
+    st = pm__commit_make(s, &w, m, h, known ? &old : NULL, how, &r, &now);
     if (st == PM_OK) st = pm__commit_write(s, &w, &r, error);
     else
         (void)pm__durable_fail(error, st, s->end,
@@ -31755,9 +33001,11 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
     pm__commit_end(&w);
     if (st != PM_OK) return st;
     pm_map before = h->map;
-    h->map = pm_clone(m);
-    h->known = true;
-    h->place = *place = r.place;
+    now.name = h->name, now.name_size = h->name_size;
+    now.map = pm_clone(m);
+    now.known = true;
+    now.place = *place = r.place;
+    *h = now;
     pm_drop(&before);
     return PM_OK;
 }
@@ -33878,7 +35126,9 @@ static pm_status pm__keep_swap(pm__keep *w, const char *part) {
         pm__durable_head *h = (pm__durable_head *)pm__list_at(&s->heads, i);
         const uint64_t *place = h->place ? pm__memo_get(&w->commits_at, h->place, 0) : NULL;
         h->place = place ? *place : 0;
+        h->recalled = false;
     }
+    s->desk.tail.used = 0;
     pm__durable_block_drop(old);
     return st == PM_OK ? st : pm__keep_fail(w, st, 0, "the new name cannot be synced");
 }

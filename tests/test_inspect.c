@@ -161,7 +161,7 @@ TEST(check_names_what_is_wrong_with_a_header) {
 #if PATHMAP_SLIM_PTRS
     BREAK(p, pm__count_store(&x->rc, 0x90000000u), "node: impossible reference count");
     BREAK(p, pm__count_store(&x->rc, 0xDDDDDDDDu), "node: impossible reference count");
-    BREAK(p, m.root |= (uint64_t)3 << 58, "reference: no such kind of node");
+    BREAK(p, m.root |= (uint64_t)3 << 58, "reference: its kind is not the node's");
     BREAK(p, m.root ^= (uint64_t)PM__BYTE << 58, "reference: its kind is not the node's");
     BREAK(p, m.root ^= (uint64_t)1 << 60, "reference: tag is not the line's size");
     BREAK(p, m.root |= (uint64_t)1 << 63, "reference: tag is not the line's size");
@@ -171,7 +171,7 @@ TEST(check_names_what_is_wrong_with_a_header) {
     pm__count_store(&x->rc, 1);
 #else
     BREAK(p, pm__count_store(&x->rc, (uint64_t)1 << 62), "node: impossible reference count");
-    BREAK(p, x->flags |= 3, "reference: no such kind of node");
+    BREAK(p, x->flags |= 3, "node: unknown flags");
 #endif
     BREAK(p, x->flags |= 0x40, "node: unknown flags");
     BREAK(p, x->flags ^= PM__LINE_UNIT, "node: unit flag is not that of the map's values");

@@ -117,8 +117,8 @@ def part_page(part, used):
 
 
 def api_list(parts):
-    out = ["# Reference", "", "What each declaration returns, who owns the result, how long it stays valid, how it fails,"
-           " what it costs, and which threads may call it. [Which call for which task](reference.html) is the way in "
+    out = ["# Reference", "", "What each declaration returns, who owns the result, how long it stays valid, how it "
+           "fails, what it costs, and which threads may call it. [Which call for which task](reference.html) is the way in "
            "by what you want to do.", ""]
     for library in ("pathmap", "interning"):
         out += [f"## {library}.h", "", "| | |", "|---|---|"]

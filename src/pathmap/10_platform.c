@@ -168,6 +168,7 @@ typedef off_t pm__off;
 #define PM__UNUSED __attribute__((unused))
 #define PM__INLINE inline __attribute__((always_inline, unused))
 #define PM__NOINLINE __attribute__((noinline, unused))
+#define PM__COLD __attribute__((noinline, cold, unused)) /* what is seldom run: small rather than fast */
 #define PM__PREFETCH(p) __builtin_prefetch((p))
 #else
 #define PM__LIKELY(c) (c)
@@ -175,6 +176,7 @@ typedef off_t pm__off;
 #define PM__UNUSED
 #define PM__INLINE inline
 #define PM__NOINLINE
+#define PM__COLD
 #define PM__PREFETCH(p) ((void)(p))
 #endif
 

@@ -426,7 +426,7 @@ static pm__chunk *pm__chunk_init(void *raw, size_t bytes) {
 }
 
 /* Takes one more chunk; chunks grow with the pool so that their number stays small. Without the lock. */
-static bool pm__pool_grow(pm_pool *pool) {
+static PM__COLD bool pm__pool_grow(pm_pool *pool) {
     const size_t least = 2 * PM__SLAB_BYTES + sizeof(pm__chunk); /* holds one slab wherever it starts */
     size_t want = PM__CHUNK_MIN;
     pm__lock_acquire(&pool->lock);
@@ -894,7 +894,7 @@ static pm__slab *pm__pool_find_slab(pm_pool *pool, pm__heap *heap, unsigned cls)
 
 /* Takes in whatever is empty, in all heaps; what only another thread can give is requested of it. With the pool's lock.
    */
-static void pm__pool_collect(pm_pool *pool, pm__chunk **dead) {
+static PM__COLD void pm__pool_collect(pm_pool *pool, pm__chunk **dead) {
     for (pm__heap *h = pool->heaps; h; h = h->next_in_pool) {
         pm__slab *empties = NULL;
         void *owner = pm__load_relaxed(&h->owner);
@@ -1023,7 +1023,7 @@ PM__UNUSED static void pm__mem_watch_forks(void) {
 #if !PM_NO_THREADS
 /* The end of a thread. Its variables still exist: should a later destructor use a pool again, the thread registers
    anew. */
-static void pm__mem_thread_end(void *arg) {
+static PM__COLD void pm__mem_thread_end(void *arg) {
     pm__mem_thread *self = (pm__mem_thread *)arg;
     pm__chunk *dead = NULL;
     pm__lock_acquire(&pm__mem_registry.lock);
@@ -1077,7 +1077,7 @@ static pm__heap *pm__heap_find(pm__mem_thread *self, pm_pool *pool) {
 }
 
 /* A heap for the thread; `self` NULL: a detached one. */
-static pm__heap *pm__heap_new(pm__mem_thread *self, pm_pool *pool) {
+static PM__COLD pm__heap *pm__heap_new(pm__mem_thread *self, pm_pool *pool) {
     pm__lock_acquire(&pool->lock);
     bool granted = pm__pool_reserve(pool, sizeof(pm__heap));
     pm__lock_release(&pool->lock);
@@ -1105,7 +1105,7 @@ static pm__heap *pm__heap_new(pm__mem_thread *self, pm_pool *pool) {
 }
 
 /* The calling thread's heap of a pool, found or made, and remembered for the fast path. */
-static PM__NOINLINE pm__heap *pm__heap_attach(pm_pool *pool) {
+static PM__COLD pm__heap *pm__heap_attach(pm_pool *pool) {
     pm__mem_thread *self = &pm__mem_self;
     pm__heap *heap = pm__heap_find(self, pool);
     if (!heap) heap = pm__heap_new(self, pool);

@@ -19,7 +19,7 @@
 
 typedef uint64_t pm__ref;
 
-enum { PM__LINE = 0, PM__BYTE = 1, PM__WIDE = 2 };
+enum { PM__LINE = 0, PM__BYTE = 1, PM__WIDE = 2, PM__RANGE = 3 };
 
 #if PATHMAP_SLIM_PTRS
 #define PM__COUNT_MAX 0x7FFFFFFFu
@@ -68,7 +68,7 @@ typedef struct pm__head {
 static PM__INLINE pm__ref pm__ref_make(void *node, unsigned kind, size_t size) {
 #if PATHMAP_SLIM_PTRS
     uint64_t lines = (size + 63) / 64;
-    if (kind != PM__LINE) lines = 2; /* a lookup touches the masks and one slot, not the whole node */
+    if (kind != PM__LINE) lines = 2; /* a lookup touches the beginning and one slot, not the whole node */
     return (uint64_t)(uintptr_t)node | (uint64_t)kind << 58 | (lines - 1) << 60;
 #else
     (void)kind;
@@ -83,6 +83,11 @@ static PM__INLINE unsigned pm__ref_kind(pm__ref r) {
 #else
     return ((const pm__head *)pm__ref_ptr(r))->flags & 3u;
 #endif
+}
+
+/* Whether the node is laid out as a line is. */
+static PM__INLINE bool pm__ref_is_lined(pm__ref r) {
+    return ((pm__ref_kind(r) + 1u) & 2u) == 0;
 }
 
 /* Prefetches the memory that a visit to the node will touch, just before it. Must be inlined: compilers drop calls of
@@ -120,8 +125,16 @@ static PM__INLINE void pm__ref_prefetch_early(pm__ref r) {
     PM__PREFETCH((const void *)last);
     for (unsigned i = 1; i < 7; i++) pm__ref_prefetch_line(p + 64 * (uintptr_t)i, last);
 }
+
+/* The same for a line that shares its location with others: few of them take less than six lines of memory. */
+static PM__INLINE void pm__ref_prefetch_part(pm__ref r) {
+    uintptr_t p = (uintptr_t)pm__ref_ptr(r);
+    PM__PREFETCH((const void *)(p + 64 * (uintptr_t)(r >> 60)));
+    for (unsigned i = 0; i < 6; i++) PM__PREFETCH((const void *)(p + 64 * (uintptr_t)i));
+}
 #else
 static PM__INLINE void pm__ref_prefetch_early(pm__ref r) { pm__ref_prefetch(r); }
+static PM__INLINE void pm__ref_prefetch_part(pm__ref r) { pm__ref_prefetch(r); }
 #endif
 
 static PM__INLINE void pm__ref_retain(pm__ref r) {

@@ -23,6 +23,11 @@
    Lengths rather than offsets: an insertion moves bytes and fixes nothing up. The start of entry i is plen plus the sum
    of len[0..i), one masked sum of absolute differences per 16 entries.
 
+   A *range* node looks the same, but its entries lead to other nodes for the same location: entry i, a child without
+   suffix, has the paths whose next byte is first[i] or more, and less than first[i + 1]. So it takes no byte of a path.
+   It has two entries or more, no prefix and no values; first[0] is 0; what its entries lead to, its *parts*, are no
+   range nodes.
+
    Local operations only: search, insert, erase, take apart (decode) and put together (encode). When an insertion does
    not fit, the caller rebuilds (25_build.c). */
 #include "21_node.c"
@@ -140,6 +145,26 @@ static PM__INLINE unsigned pm__line_count_below(const pm__line *x, uint8_t c) {
 #endif
     f &= pm__low_bits(x->n);
     return pm__popcount32((f & ~(uint32_t)e) | e);
+}
+
+/* The part of a range node that has the paths with next byte c. */
+static PM__INLINE unsigned pm__line_part_index(const pm__line *x, uint8_t c) {
+    uint32_t f; /* parts that begin at c or before */
+#if PM__SSE2
+    __m128i v = _mm_set1_epi8((char)c), lo = pm__line_lo(x->body), hi = pm__line_hi(x->body, x->n);
+    f = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(lo, v), v)) |
+        (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(hi, v), v)) << 16;
+#else
+    f = 0;
+    for (unsigned i = 0; i < x->n; i++) f |= (uint32_t)(x->body[i] <= c) << i;
+#endif
+    return pm__popcount32(f & pm__low_bits(x->n)) - 1;
+}
+
+static PM__INLINE pm__ref *pm__line_part_at(const pm__line *x, unsigned i) { return pm__line_pay_at(x, i); }
+
+static PM__INLINE pm__ref *pm__line_part(const pm__line *x, uint8_t c) {
+    return pm__line_part_at(x, pm__line_part_index(x, c));
 }
 
 /* Candidates for the rest of a key whose first byte is c and whose other bytes number r: values of just that length,
@@ -523,4 +548,14 @@ static PM__INLINE pm__ref pm__line_write(const pm__cx *cx, size_t size, const ui
 static pm__ref pm__line_encode(const pm__cx *cx, size_t size, const uint8_t *p, size_t plen, const pm__ent *ents,
                                unsigned n, size_t skip, size_t lcp) {
     return pm__line_write(cx, size, p, plen, ents, n, skip, lcp, false);
+}
+
+/* Makes a range node of parts, one-byte child entries of which the first begins with 0. 0: no memory. */
+static pm__ref pm__line_of_parts(const pm__cx *cx, const pm__ent *parts, unsigned n) {
+    size_t size = pm__line_need(n, 0, n);
+    pm__ref r = pm__line_encode(cx, size, NULL, 0, parts, n, 0, 0);
+    pm__line *x = (pm__line *)pm__ref_ptr(r);
+    if (!r) return 0;
+    x->flags |= PM__RANGE;
+    return pm__ref_make(x, PM__RANGE, size);
 }

@@ -88,7 +88,7 @@ static pm__ref pm__dead_take(const pm__cx *cx, pm__ref r, size_t n) {
     while (r && n--) {
         pm__ref rest = pm__dead_next(r);
         void *p = pm__ref_ptr(r);
-        if (pm__ref_kind(r) == PM__LINE) r = pm__dead_line(cx, (pm__line *)p, rest);
+        if (pm__ref_is_lined(r)) r = pm__dead_line(cx, (pm__line *)p, rest);
         else r = pm__dead_byte(cx, (pm__byte *)p, rest);
     }
     return r;
@@ -133,7 +133,7 @@ static pm__ref pm__any_line_copy(const pm__cx *cx, const pm__line *x) {
     memcpy((char *)y + sizeof(pm__count), (const char *)x + sizeof(pm__count), size - sizeof(pm__count));
     pm__ref_count_init(&y->rc);
     pm__any_line_retain_pays(cx, y);
-    return pm__ref_make(y, PM__LINE, size);
+    return pm__ref_make(y, y->flags & 3u, size);
 }
 
 static pm__ref pm__any_byte_copy(const pm__cx *cx, const pm__byte *x) {
@@ -157,7 +157,7 @@ static pm__ref pm__any_byte_copy(const pm__cx *cx, const pm__byte *x) {
 
 static PM__NOINLINE bool pm__any_unshare(const pm__cx *cx, pm__ref *slot) {
     pm__ref old = *slot, copy;
-    if (pm__ref_kind(old) == PM__LINE) copy = pm__any_line_copy(cx, (const pm__line *)pm__ref_ptr(old));
+    if (pm__ref_is_lined(old)) copy = pm__any_line_copy(cx, (const pm__line *)pm__ref_ptr(old));
     else copy = pm__any_byte_copy(cx, (const pm__byte *)pm__ref_ptr(old));
     if (!copy) return false;
     *slot = copy;

@@ -5,6 +5,9 @@
    few, those that would free most bytes become child entries of a line, and jobs of their own, until the others fit as
    they are; else they become a byte node. Jobs wait on a list, so depth costs no stack.
 
+   Where the groups are many and small, a byte node would lead to a line for each of a few keys. Then runs of groups
+   become the parts of a range node: each as many as fill a line well.
+
    In long lists, where a line has room left, a large group of which but few entries branch off on the way gives these
    to the line too: keys of which each is a little longer than the one before would be a chain of nodes else.
 
@@ -20,6 +23,17 @@ enum {
     PM__BUILD_TWIGS = 3
 };
 
+/* Measured: random 8-byte keys take 17 to 21 bytes, where byte nodes alone would let them take up to 44. With fewer
+   groups, text has range nodes: it takes no less memory, and its algebra more time. */
+enum {
+    PM__RANGE_GROUPS = 24,       /* fewer groups make no range node */
+    PM__RANGE_SUFFIX = 3,        /* nor do shorter entries, on the average: integers that become dense */
+    PM__RANGE_ENTRIES = 28,      /* what a part is filled with, */
+    PM__RANGE_BYTES = 440,       /* and so many bytes of payloads and suffixes at most */
+    PM__RANGE_KEYS = PM__LINE_ENTRIES * PM__RANGE_ENTRIES,
+    PM__RANGE_ENOUGH = 27 * PM__RANGE_ENTRIES /* with more, packing the parts anew would soon be undone */
+};
+
 typedef struct pm__build_job {
     size_t lo, hi, skip;
     pm__ref *slot;
@@ -33,6 +47,7 @@ typedef struct pm__build {
     pm__build_job *jobs, few[PM__BUILD_FEW];
     size_t used, cap;
     bool strips; /* a long list */
+    const pm__ref *part; /* the slot, if there is one, that may not get a range node: it is in one */
 } pm__build;
 
 /* Entries [lo, hi) with the same next byte. Bytes of line: as one child entry, with the value there if any; or spelled
@@ -316,8 +331,66 @@ static bool pm__build_byte(pm__build *b, size_t lo, size_t hi, size_t from, pm__
     return true;
 }
 
-/* The same where bytes stand in front: a line above has them, and the value at their end. */
-static PM__NOINLINE bool pm__build_under(pm__build *b, const pm__build_job *j, size_t lcp, bool e) {
+/* Bytes that entries with the same next byte take in a line, spelled out; 0: too many. */
+static size_t pm__build_spell(const pm__build *b, size_t i, size_t end, size_t from) {
+    const pm__ent *e = &b->ents[i];
+    if (end - i > 1) return pm__build_measure(b, i, end, from, PM__SUFFIX_MAX).spelled;
+    return e->len - from > PM__SUFFIX_MAX ? 0 : pm__build_cost(b->cx, e->len - from, e->child);
+}
+
+static PM__INLINE bool pm__build_is_tip(const pm__build *b, size_t i, size_t from) {
+    return b->ents[i].len == from + 1;
+}
+
+/* Where the parts of a range node of entries [lo, hi) would begin, and the last one end. Returns how many there are, or
+   0: no range node is to be made. */
+static PM__COLD unsigned pm__build_parts(const pm__build *b, size_t lo, size_t hi, size_t from, size_t *start) {
+    const size_t room = PM__LINE_BYTES - PM__LINE_HDR - 8;
+    size_t bytes = 0, suffixes = 0, tips = 0, groups = 0, in = 0, done = 0;
+    unsigned n = 0;
+    if (hi - lo > PM__RANGE_KEYS) return 0;
+    if (pm__build_is_tip(b, lo, from) && pm__build_is_tip(b, (lo + hi) / 2, from)) return 0; /* soon seen */
+    for (size_t i = lo; i < hi; i = pm__build_group_end(b->ents, hi, i, from)) groups++;
+    if (groups < PM__RANGE_GROUPS) return 0;
+    for (size_t i = lo; i < hi; i++) {
+        tips += pm__build_is_tip(b, i, from), suffixes += b->ents[i].len - from;
+        bytes += pm__build_cost(b->cx, b->ents[i].len - from, b->ents[i].child);
+    }
+    if (2 * tips > hi - lo || suffixes < (hi - lo) * PM__RANGE_SUFFIX) return 0;
+    size_t parts = (hi - lo + PM__RANGE_ENTRIES - 1) / PM__RANGE_ENTRIES, heavy = bytes / PM__RANGE_BYTES + 1;
+    const size_t each = bytes / (parts > heavy ? parts : heavy) + 1;
+    bool alone = true; /* what there is of the part goes with nothing else */
+    for (size_t i = lo, end; i < hi; i = end) {
+        end = pm__build_group_end(b->ents, hi, i, from);
+        const size_t spelled = pm__build_spell(b, i, end, from);
+        if (alone || !spelled || in + spelled > room || end - start[n - 1] > PM__LINE_ENTRIES || done >= n * each) {
+            if (n == PM__LINE_ENTRIES) return 0;
+            start[n++] = i, in = 0;
+        }
+        in += spelled, alone = !spelled;
+        done += spelled ? spelled : (end - i) * each;
+    }
+    start[n] = hi;
+    return n > 1 ? n : 0;
+}
+
+/* Makes a range node, and the jobs for its parts. */
+static bool pm__build_range(pm__build *b, const size_t *start, unsigned n, size_t from, pm__ref *slot) {
+    pm__ent parts[PM__LINE_ENTRIES];
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t first = i ? pm__ent_at(&b->ents[start[i]], from) : 0;
+        parts[i] = pm__ent_make(&first, 1, true, 0);
+    }
+    *slot = pm__line_of_parts(b->cx, parts, n);
+    if (!*slot) return false;
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+    for (unsigned i = 0; i < n; i++)
+        if (!pm__build_push(b, start[i], start[i + 1], from, pm__line_part_at(x, i))) return false;
+    return true;
+}
+
+/* A byte or range node, where bytes stand in front, under a line that has them, and the value at their end. */
+static PM__COLD bool pm__build_under(pm__build *b, const pm__build_job *j, size_t lcp, bool e) {
     pm__ref *slot = j->slot;
     const pm__ent *first = &b->ents[j->lo];
     uint8_t prefix[256];
@@ -334,7 +407,10 @@ static PM__NOINLINE bool pm__build_under(pm__build *b, const pm__build_job *j, s
         if (!*slot) return false;
         slot = pm__line_child((const pm__line *)pm__ref_ptr(*slot), n - 1);
     }
-    return pm__build_byte(b, j->lo + e, j->hi, j->skip + lcp, slot);
+    size_t start[PM__LINE_ENTRIES + 1], from = j->skip + lcp;
+    unsigned parts = slot == b->part ? 0 : pm__build_parts(b, j->lo + e, j->hi, from, start);
+    if (parts) return pm__build_range(b, start, parts, from, slot);
+    return pm__build_byte(b, j->lo + e, j->hi, from, slot);
 }
 
 static bool pm__build_run(pm__build *b, const pm__build_job *j) {
@@ -382,10 +458,11 @@ static void pm__build_undo(const pm__cx *cx, pm__ent *ents, size_t n, pm__ref r)
     pm__build_give_up(cx, ents, n, r);
 }
 
-static PM__NOINLINE pm__ref pm__build_jobs(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n,
-                                           size_t skip) {
+static PM__NOINLINE pm__ref pm__build_all(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n,
+                                          size_t skip, bool part) {
     pm__build b;
     pm__ref root = 0;
+    b.part = part ? &root : NULL;
     b.cx = cx, b.ents = ents, b.prefix = p, b.plen = plen;
     b.jobs = b.few, b.used = 0, b.cap = PM__BUILD_FEW, b.strips = n > PM__BUILD_ENTS;
     for (size_t i = 0; i < n; i++) ents[i].placed = false;
@@ -400,13 +477,24 @@ static PM__NOINLINE pm__ref pm__build_jobs(const pm__cx *cx, const uint8_t *p, s
     return 0;
 }
 
+/* The same where one line may do. */
+static PM__NOINLINE pm__ref pm__build_any(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n,
+                                          size_t skip, bool part) {
+    size_t lcp = pm__build_lcp(ents, n, skip, plen), size = pm__build_fits(cx, ents, n, plen + lcp, skip + lcp);
+    if (size) return pm__line_encode(cx, size, p, plen, ents, (unsigned)n, skip, lcp);
+    return pm__build_all(cx, p, plen, ents, n, skip, part);
+}
+
 /* Builds nodes for n > 0 sorted entries, each without its first `skip` bytes, under prefix p[0..plen), plen <= 255. An
    entry of just `skip` bytes is the value at the end of the prefix (plen > 0); one of more than PM__SUFFIX_MAX has
    all of them in one piece. The nodes take over what the payloads hold. 0: no memory, nothing held. */
 static pm__ref pm__build_nodes(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n, size_t skip) {
-    size_t lcp = pm__build_lcp(ents, n, skip, plen), size = pm__build_fits(cx, ents, n, plen + lcp, skip + lcp);
-    if (size) return pm__line_encode(cx, size, p, plen, ents, (unsigned)n, skip, lcp);
-    return pm__build_jobs(cx, p, plen, ents, n, skip);
+    return pm__build_any(cx, p, plen, ents, n, skip, false);
+}
+
+/* The same for what may become the part of a range node. */
+static pm__ref pm__build_part_nodes(const pm__cx *cx, const uint8_t *p, size_t plen, pm__ent *ents, size_t n) {
+    return pm__build_any(cx, p, plen, ents, n, 0, true);
 }
 
 /* ---- gathering ----------------------------------------------------------------------------------------------- */
@@ -671,15 +759,120 @@ static bool pm__gather_chain(const pm__cx *cx, pm__ref *slot, unsigned shared) {
     return true;
 }
 
-/* Takes into the node in *slot, which is unshared, what may be taken in from right below; of shared lines
-   copies of at most `shared` entries. False: nothing changed, there being nothing to gather, or no memory. */
-static PM__NOINLINE bool pm__build_gather(const pm__cx *cx, pm__ref *slot, unsigned shared) {
+/* A byte node that may become a range node: which lines below it are taken in, and what that comes to. */
+typedef struct pm__gather_few {
+    pm__ref kids[256];
+    size_t total, bytes; /* entries; bytes of their suffixes */
+    bool taken[256];
+} pm__gather_few;
+
+/* Whether the lines below a byte node have so few entries that they should share lines. Soon says no if not. */
+static bool pm__gather_fan_open(pm__gather_few *g, const pm__byte *x) {
+    size_t tips = x->nv;
+    if (x->nc < PM__RANGE_GROUPS) return false;
+    for (unsigned i = 0; i < PM__WIDE_BLOCKS && pm__byte_is_wide(x); i++)
+        if (pm__byte_block(x, i) && !pm__ref_count_is_one(&pm__byte_block(x, i)->rc)) return false;
+    pm__byte_kids(x, g->kids);
+    g->total = x->nv, g->bytes = 0;
+    for (unsigned i = 0; i < x->nc; i++) {
+        const pm__line *k = (const pm__line *)pm__ref_ptr(g->kids[i]);
+        g->taken[i] = g->kids[i] && pm__ref_kind(g->kids[i]) == PM__LINE && pm__ref_is_unique(g->kids[i]);
+        if (g->taken[i]) g->total += k->n, g->bytes += k->n * (size_t)(k->plen + 1) + pm__line_heap_len(k);
+        else g->total++, tips++;
+        if (g->total - x->nv > 4 * (i + 1) + PM__LINE_ENTRIES || tips > 16 + i / 2) return false;
+    }
+    return g->total <= PM__RANGE_KEYS && 2 * tips <= g->total && g->bytes >= g->total * (PM__RANGE_SUFFIX - 1);
+}
+
+/* Lists what a byte node and the taken lines hold; `spell` has room for g->bytes. */
+static void pm__gather_fan_list(const pm__cx *cx, const pm__gather_few *g, const pm__byte *x, pm__ent *e,
+                                uint8_t *spell) {
+    pm_mask m = pm__byte_mask(x);
+    unsigned i = 0;
+    for (int b = pm_mask_next(&m, 0); b >= 0; b = pm_mask_next(&m, b + 1)) {
+        uint8_t c = (uint8_t)b;
+        if (pm__byte_has_val(x, c)) *e++ = pm__ent_make(&c, 1, false, cx->unit ? 0 : *pm__byte_val(x, c));
+        if (!pm__byte_has_child(x, c)) continue;
+        const pm__line *k = (const pm__line *)pm__ref_ptr(g->kids[i]);
+        if (!g->taken[i++]) {
+            *e++ = pm__ent_make(&c, 1, true, g->kids[i - 1]);
+            continue;
+        }
+        pm__line_decode(k, e);
+        for (const pm__ent *end = e + k->n; e < end; e++) {
+            memcpy(spell, pm__line_heap(k), k->plen);
+            uint8_t *start = spell;
+            spell = pm__ent_spell(spell + k->plen, e);
+            e->len = (uint32_t)(spell - start) + 1;
+            e->first = c, e->rest = start;
+        }
+    }
+}
+
+/* Makes a byte node, which is unshared, a range node, where the lines below it are small. */
+static PM__COLD bool pm__gather_fan(const pm__cx *cx, pm__ref *slot) {
+    pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
+    pm__gather_few g;
+    size_t start[PM__LINE_ENTRIES + 1];
+    if (!pm__gather_fan_open(&g, x)) return false;
+    const size_t room = g.total * sizeof(pm__ent) + g.bytes;
+    pm__ent *ents = (pm__ent *)pm__mem_alloc_big(room);
+    if (!ents) return false;
+    pm__gather_fan_list(cx, &g, x, ents, (uint8_t *)(ents + g.total));
+    pm__build b;
+    b.cx = cx, b.ents = ents;
+    pm__ref r = pm__build_parts(&b, 0, g.total, 0, start) ? pm__build_nodes(cx, NULL, 0, ents, g.total, 0) : 0;
+    pm__mem_free_big(ents, room);
+    if (!r) return false;
+    for (unsigned i = 0; i < x->nc; i++)
+        if (g.taken[i]) pm__mem_free(pm__ref_ptr(g.kids[i]), pm__line_size((pm__line *)pm__ref_ptr(g.kids[i])));
+    pm__byte_discard(x);
+    *slot = r;
+    return true;
+}
+
+/* Makes one of two neighbouring parts of a range node, those with the fewest entries, if one line has room for both. A
+   range node of one part becomes that part. */
+static bool pm__gather_parts(const pm__cx *cx, pm__ref *slot) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    unsigned best = 0, least = PM__GATHER_ENTRIES + 1;
+    for (unsigned i = 0; i + 1u < x->n; i++) {
+        pm__ref a = *pm__line_part_at(x, i), b = *pm__line_part_at(x, i + 1);
+        if (pm__ref_kind(a) != PM__LINE || pm__ref_kind(b) != PM__LINE) continue;
+        unsigned n = (unsigned)((const pm__line *)pm__ref_ptr(a))->n + ((const pm__line *)pm__ref_ptr(b))->n;
+        if (n < least && pm__ref_is_unique(a) && pm__ref_is_unique(b)) best = i + 1, least = n;
+    }
+    if (!best) return false;
+    pm__gather g;
+    g.most = PM__GATHER_ENTRIES, g.room = PM__GATHER_BYTES, g.old = 0;
+    g.n = 2, g.plen = g.lcp = 0, g.lines = 3;
+    for (unsigned i = 0; i < 2; i++) g.ents[i] = pm__ent_make(x->body, 0, true, *pm__line_part_at(x, best - 1 + i));
+    pm__gather_sum(cx, &g);
+    pm__gather_plan(&g);
+    pm__ref r = g.taken == 3 ? pm__gather_write(cx, &g, NULL) : 0;
+    if (!r) return false;
+    if (x->n == 2) {
+        pm__mem_free(x, pm__line_size(x));
+        *slot = r;
+        return true;
+    }
+    *pm__line_part_at(x, best - 1) = r;
+    pm__line_write_erase(x, pm__line_size(x), x, best, best + 1);
+    return true;
+}
+
+/* Takes into the node in *slot, which is unshared, what may be taken in from right below; of shared lines copies of at
+   most `shared` entries. `part`: it is, or may be, part of a range node. False: nothing changed, there being nothing to
+   gather, or no memory. */
+static PM__NOINLINE bool pm__build_gather_part(const pm__cx *cx, pm__ref *slot, unsigned shared, bool part) {
     pm__gather g;
     if (pm__ref_kind(*slot) == PM__LINE) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
         if (!x->cmask) return false;
         if (x->n == 1) return pm__gather_chain(cx, slot, shared);
     }
+    if (pm__ref_kind(*slot) == PM__RANGE) return pm__gather_parts(cx, slot);
+    if (!part && pm__ref_kind(*slot) != PM__LINE && pm__gather_fan(cx, slot)) return true;
     if (!pm__gather_open(cx, &g, *slot, shared)) return false;
     pm__gather_sum(cx, &g);
     pm__gather_plan(&g);
@@ -687,13 +880,19 @@ static PM__NOINLINE bool pm__build_gather(const pm__cx *cx, pm__ref *slot, unsig
     return gains && g.size && pm__gather_commit(cx, &g, slot);
 }
 
+static bool pm__build_gather(const pm__cx *cx, pm__ref *slot, unsigned shared) {
+    return pm__build_gather_part(cx, slot, shared, false);
+}
+
 /* Whether a line that has become smaller may now go into the node above. */
 static bool pm__gather_fits(pm__ref above, pm__ref r) {
     if (pm__ref_kind(r) != PM__LINE) return false;
     const pm__line *k = (const pm__line *)pm__ref_ptr(r);
     unsigned most = PM__GATHER_ENTRIES;
+    if (pm__ref_kind(above) == PM__RANGE) return k->n <= most / 2;
     if (pm__ref_kind(above) != PM__LINE) {
         const pm__byte *x = (const pm__byte *)pm__ref_ptr(above);
+        if (x->nc >= PM__RANGE_GROUPS) return k->n <= 3 && k->body[0] % 4 == 0; /* now and then */
         return k->n <= 2 && !pm__byte_is_wide(x) && x->nc + x->nv - 1u + k->n <= most;
     }
     const pm__line *x = (const pm__line *)pm__ref_ptr(above);

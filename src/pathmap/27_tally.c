@@ -52,9 +52,10 @@ static uint64_t pm__tally_line_locations(const pm__line *x, size_t depth) {
 
 /* What a node holds by itself. */
 static uint64_t pm__tally_own(pm__tally_kind kind, pm__ref r, size_t depth) {
-    if (pm__ref_kind(r) == PM__LINE) {
+    if (pm__ref_is_lined(r)) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
         if (kind == PM__TALLY_VALS) return x->n - pm__popcount32(x->cmask);
+        if (pm__ref_kind(r) == PM__RANGE) return 0;
         return pm__tally_line_locations(x, depth);
     }
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
@@ -70,7 +71,7 @@ static pm__ref pm__tally_child(pm__tally_kind kind, pm__tally_frame *f, size_t *
     pm__ref c = 0;
     *depth = 0;
     *shared = false;
-    if (pm__ref_kind(f->node) == PM__LINE) {
+    if (pm__ref_is_lined(f->node)) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
         uint32_t left = f->next < 32 ? x->cmask >> f->next << f->next : 0;
         for (; left && !c; left &= left - 1) {
@@ -78,7 +79,7 @@ static pm__ref pm__tally_child(pm__tally_kind kind, pm__tally_frame *f, size_t *
             f->next = i + 1;
             c = *pm__line_child(x, i);
             if (kind != PM__TALLY_DEPTH || !c) continue;
-            size_t len = x->plen + (size_t)pm__line_suffix(x, i);
+            size_t len = pm__ref_kind(f->node) == PM__LINE ? x->plen + (size_t)pm__line_suffix(x, i) : 0;
             if (len >= f->depth) c = 0;
             else *depth = f->depth - len;
         }
@@ -173,7 +174,7 @@ static PM__INLINE bool pm__tally_is_leaf(pm__ref r) {
 
 /* Prefetches the references to children of a node whose head has come. False: no need to wait for them. */
 static PM__INLINE bool pm__tally_prefetch_refs(pm__ref r) {
-    if (pm__ref_kind(r) != PM__LINE) return false;
+    if (!pm__ref_is_lined(r)) return false;
     const pm__line *x = (const pm__line *)pm__ref_ptr(r);
     size_t size = pm__line_size(x), pays = 8u * pm__line_pay_count(x);
     for (size_t at = (size - pays) & ~(size_t)63; at < size; at += 64) PM__PREFETCH((const char *)x + at);

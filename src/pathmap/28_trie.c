@@ -10,12 +10,11 @@
 
 /* ---- changing a line ----------------------------------------------------------------------------------------- */
 
-/* Puts what `ents` say in the place of the line in *slot. Payloads that are not fresh come from that line: they move if
-   it was unshared, else they gain a reference. Payloads of the line that `ents` leave out are the caller's
-   to release if it owned the line alone. False: no memory, nothing changed. */
-static bool pm__trie_line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p, size_t plen, pm__ent *ents,
-                             unsigned n) {
-    pm__ref old = *slot, r = pm__build_nodes(cx, p, plen, ents, n, 0);
+/* Puts r, which has been built of `ents`, in the place of the line in *slot. Payloads that are not fresh come from that
+   line: they move if it was unshared, else they gain a reference. Payloads of the line that `ents` leave out are the
+   caller's to release if it owned the line alone. r 0: no memory; false then, and nothing changed. */
+static bool pm__trie_line_put(const pm__cx *cx, pm__ref *slot, pm__ref r, const pm__ent *ents, unsigned n) {
+    pm__ref old = *slot;
     pm__line *x = (pm__line *)pm__ref_ptr(old);
     if (!r) return false;
     *slot = r;
@@ -29,10 +28,17 @@ static bool pm__trie_line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t
     return true;
 }
 
-/* The entry of a line through which a walk came to the line below. */
+/* The same with what `ents` say. The line may be a part of a range node. */
+static bool pm__trie_line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p, size_t plen, pm__ent *ents,
+                             unsigned n) {
+    return pm__trie_line_put(cx, slot, pm__build_part_nodes(cx, p, plen, ents, n), ents, n);
+}
+
+/* The entry of a line through which a walk came to the line below, or which part of a range node that is. */
 typedef struct pm__above {
-    pm__ref *slot; /* the line above, unshared; NULL: the walk came from elsewhere */
+    pm__ref *slot; /* the node above, unshared; NULL: the walk came from elsewhere */
     unsigned i;
+    bool range;
 } pm__above;
 
 enum { PM__MERGE_GROUPS = 6, PM__MERGE_SINGLES = 2 };
@@ -142,6 +148,103 @@ static PM__NOINLINE int pm__trie_line_merge_up(const pm__cx *cx, const pm__above
     return 1;
 }
 
+/* Where to divide a full part: at a new first byte, near the middle; or near the end, where keys seem to come in order.
+   0: nowhere. */
+static unsigned pm__parts_cut(const pm__ent *ents, unsigned n, bool sorted) {
+    for (unsigned d = 0; d < n; d++) {
+        unsigned low = sorted ? n - 1 - d : n / 2 - (d < n / 2 ? d : n / 2), high = sorted ? low : n / 2 + d;
+        if (low && ents[low - 1].first != ents[low].first) return low;
+        if (high < n && high && ents[high - 1].first != ents[high].first) return high;
+    }
+    return 0;
+}
+
+/* Divides a full part of a range node in two. `ents` are its n entries, one more than it can hold, of which the one at
+   `pos` is new. Returns as pm__trie_line_merge_up. */
+static int pm__parts_divide(const pm__cx *cx, const pm__above *up, pm__ref *slot, pm__ent *ents, unsigned n,
+                            unsigned pos) {
+    pm__line *u = (pm__line *)pm__ref_ptr(*up->slot), *y = u;
+    const unsigned i = up->i, cut = pm__parts_cut(ents, n, pos + 1 == n && i + 1u == u->n);
+    pm__ref old = *slot, left, right;
+    size_t have = pm__line_size(u), size = pm__line_need(u->n + 1u, 0, u->n + 1u);
+    if (!cut || !size) return 0;
+    if (!(left = pm__build_part_nodes(cx, NULL, 0, ents, cut))) return -1;
+    right = pm__build_part_nodes(cx, NULL, 0, ents + cut, n - cut);
+    if (right && size > have) y = (pm__line *)pm__mem_alloc(cx->pool, size), have = size;
+    if (!right || !y) {
+        if (right) pm__build_undo(cx, ents + cut, n - cut, right);
+        pm__build_undo(cx, ents, cut, left);
+        return -1;
+    }
+    pm__ent e = pm__ent_make(&ents[cut].first, 1, true, right);
+    if (y != u) pm__ref_count_init(&y->rc);
+    pm__line_write_insert(y, have, u, i + 1, &e, 0);
+    if (y != u) pm__mem_free(u, pm__line_size(u));
+    *up->slot = pm__ref_make(y, PM__RANGE, have);
+    *pm__line_part_at(y, i) = old;
+    return pm__trie_line_put(cx, pm__line_part_at(y, i), left, ents, n);
+}
+
+/* A range node that is to have one part too many is built anew, mostly as a byte node. `ents`: what the full part is to
+   hold. Returns as pm__trie_line_merge_up. */
+static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__ent *ents, unsigned n) {
+    pm__line *u = (pm__line *)pm__ref_ptr(*up->slot);
+    size_t total = n, bytes = 0, at = 0;
+    for (unsigned i = 0; i < u->n; i++) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(*pm__line_part_at(u, i));
+        if (pm__ref_kind(*pm__line_part_at(u, i)) != PM__LINE) return 0;
+        if (i == up->i) continue;
+        total += x->n;
+        if (x->plen) bytes += x->n * (size_t)(x->plen + 1) + pm__line_heap_len(x);
+    }
+    const size_t room = total * sizeof(pm__ent) + bytes;
+    pm__ent *all = (pm__ent *)pm__mem_alloc_big(room);
+    if (!all) return -1;
+    uint8_t *spell = (uint8_t *)(all + total);
+    for (unsigned i = 0; i < u->n; i++) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(*pm__line_part_at(u, i));
+        if (i == up->i) {
+            memcpy(all + at, ents, n * sizeof *ents);
+            at += n;
+            continue;
+        }
+        pm__line_decode(x, all + at);
+        for (const size_t end = at + x->n; at < end; at++) {
+            if (!x->plen) continue;
+            memcpy(spell, pm__line_heap(x), x->plen);
+            size_t len = (size_t)(pm__ent_spell(spell + x->plen, &all[at]) - spell);
+            all[at] = pm__ent_make(spell, len, all[at].child, all[at].pay);
+            spell += len;
+        }
+    }
+    pm__ref r = total > PM__RANGE_ENOUGH ? pm__build_part_nodes(cx, NULL, 0, all, total)
+                                         : pm__build_nodes(cx, NULL, 0, all, total, 0);
+    pm__mem_free_big(all, room);
+    if (!r) return -1;
+    *up->slot = r;
+    for (unsigned i = 0; i < u->n; i++) {
+        pm__ref part = *pm__line_part_at(u, i);
+        pm__line *x = (pm__line *)pm__ref_ptr(part);
+        if (pm__ref_is_unique(part)) {
+            pm__mem_free(x, pm__line_size(x));
+        } else {
+            pm__any_line_retain_pays(cx, x);
+            pm__any_release(cx, part);
+        }
+    }
+    pm__mem_free(u, pm__line_size(u));
+    return 1;
+}
+
+/* A part of a range node is full. Returns as pm__trie_line_merge_up. */
+static PM__COLD int pm__parts_full(const pm__cx *cx, const pm__above *up, pm__ref *slot, pm__ent *ents, unsigned n,
+                                       unsigned pos) {
+    const pm__line *u = (const pm__line *)pm__ref_ptr(*up->slot);
+    if (((const pm__line *)pm__ref_ptr(*slot))->plen) return 0; /* all begin with one byte */
+    if (u->n < PM__LINE_ENTRIES) return pm__parts_divide(cx, up, slot, ents, n, pos);
+    return pm__parts_cut(ents, n, false) ? pm__parts_burst(cx, up, ents, n) : 0;
+}
+
 /* Inserts an entry before `pos` into the line in *slot, which may be shared; `kw` holds bytes 1..8 of its suffix. If
    the line is full and not shared, the one above may change in its place. False: no memory, nothing changed. */
 static bool pm__trie_line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e, uint64_t kw,
@@ -156,11 +259,17 @@ static bool pm__trie_line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, 
         pm__line_decode(x, ents);
         memmove(ents + pos + 1, ents + pos, (x->n - pos) * sizeof *ents);
         ents[pos] = *e;
+        if (up->range) {
+            int done = pm__parts_full(cx, up, slot, ents, x->n + 1u, pos);
+            if (done) return done > 0;
+            return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
+        }
         if (unique && up->slot && pos < x->n) { /* at the end the order may be sorted: dividing costs less then */
             int done = pm__trie_line_merge_up(cx, up, x, ents, x->n + 1u);
             if (done) return done > 0;
         }
-        return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
+        pm__ref r = pm__build_nodes(cx, pm__line_heap(x), x->plen, ents, x->n + 1u, 0);
+        return pm__trie_line_put(cx, slot, r, ents, x->n + 1u);
     }
     if (unique && size <= pm__line_size(x)) {
         pm__line_write_insert(x, pm__line_size(x), x, pos, e, kw);
@@ -198,7 +307,19 @@ static void pm__trie_line_erase(const pm__cx *cx, pm__ref *slot, unsigned a, uns
     pm__ref_count_init(&y->rc);
     pm__line_write_erase(y, size, x, a, b);
     pm__mem_free(x, old);
-    *slot = pm__ref_make(y, PM__LINE, size);
+    *slot = pm__ref_make(y, y->flags & 3u, size);
+}
+
+/* Takes an empty part out of the range node in *slot, which is unshared. */
+static void pm__parts_drop(const pm__cx *cx, pm__ref *slot, unsigned i) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    if (x->n == 2) {
+        *slot = *pm__line_part_at(x, 1 - i);
+        pm__mem_free(x, pm__line_size(x));
+        return;
+    }
+    pm__trie_line_erase(cx, slot, i, i + 1);
+    ((pm__line *)pm__ref_ptr(*slot))->body[0] = 0;
 }
 
 /* Turns a byte node with at most four members, uniquely owned, into a line. Having no memory is no failure. */
@@ -227,12 +348,18 @@ static PM__INLINE const pm_val *pm__trie_get_from(pm__ref r, const uint8_t *s, c
         const void *node = pm__ref_ptr(r);
         pm__ref_prefetch(r);
         if (pm__ref_kind(r) != PM__LINE) {
-            const pm__byte *x = (const pm__byte *)node;
-            uint8_t b = *s++;
-            if (s == end) return pm__byte_has_val(x, b) ? pm__byte_val(x, b) : NULL;
-            if (!pm__byte_has_child(x, b)) return NULL;
-            r = *pm__byte_child(x, b);
-            continue;
+            if (pm__ref_kind(r) != PM__RANGE) {
+                const pm__byte *x = (const pm__byte *)node;
+                uint8_t b = *s++;
+                if (s == end) return pm__byte_has_val(x, b) ? pm__byte_val(x, b) : NULL;
+                if (!pm__byte_has_child(x, b)) return NULL;
+                r = *pm__byte_child(x, b);
+                continue;
+            }
+            r = *pm__line_part((const pm__line *)node, *s);
+            pm__ref_prefetch_part(r);
+            node = pm__ref_ptr(r);
+            if (PM__UNLIKELY(pm__ref_kind(r) != PM__LINE)) continue;
         }
         const pm__line *x = (const pm__line *)node;
         if (x->plen) {
@@ -296,6 +423,11 @@ static pm__survey pm__trie_survey(pm__ref r, const uint8_t *s, size_t len) {
     while (r) {
         pm__ref_prefetch(r);
         size_t rest = len - base;
+        if (pm__ref_kind(r) == PM__RANGE) { /* other parts lead on as well */
+            v.keep = base;
+            r = *pm__line_part((const pm__line *)pm__ref_ptr(r), s[base]);
+            continue;
+        }
         if (pm__ref_kind(r) != PM__LINE) {
             const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
             uint8_t b = s[base];
@@ -405,7 +537,7 @@ static pm__ref pm__split_push(const pm__cx *cx, const pm__line *x, size_t m, con
         at += out->len;
     }
     if (!first) *out++ = *e;
-    return pm__build_nodes(cx, prefix, m, ents, (unsigned)(out - ents), 0);
+    return pm__build_part_nodes(cx, prefix, m, ents, (size_t)(out - ents));
 }
 
 /* Many bytes of prefix are lost: they become the suffix of a child entry, the node below keeps the entries. */
@@ -422,7 +554,7 @@ static pm__ref pm__split_lift(const pm__cx *cx, const pm__line *x, size_t m, con
     if (has_e) ents[n++] = pm__ent_make(prefix + m, more, false, old[0].pay);
     if (below) ents[n++] = pm__ent_make(prefix + m, more, true, below);
     if (!first) ents[n++] = *e;
-    pm__ref r = pm__build_nodes(cx, prefix, m, ents, n, 0);
+    pm__ref r = pm__build_part_nodes(cx, prefix, m, ents, n);
     if (!r && below) pm__mem_free(pm__ref_ptr(below), pm__line_size((pm__line *)pm__ref_ptr(below)));
     return r;
 }
@@ -500,11 +632,13 @@ PM__UNUSED static int pm__trie_line_add_all(const pm__cx *cx, pm__ref *slot, con
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     const unsigned n = pm__trie_line_weave(x, add, k, ents);
     if (!n) return 0;
-    if (up->slot && pm__ref_is_unique(*slot) && !pm__build_fits(cx, ents, n, x->plen, 0)) {
-        int done = pm__trie_line_merge_up(cx, up, x, ents, n);
+    if (up->slot && !pm__build_fits(cx, ents, n, x->plen, 0)) {
+        if (up->range) return 0; /* it is to be divided */
+        int done = pm__ref_is_unique(*slot) ? pm__trie_line_merge_up(cx, up, x, ents, n) : 0;
         if (done) return done;
     }
-    return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, n) ? 1 : -1;
+    pm__ref r = pm__build_nodes(cx, pm__line_heap(x), x->plen, ents, n, 0);
+    return pm__trie_line_put(cx, slot, r, ents, n) ? 1 : -1;
 }
 
 /* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. */
@@ -528,6 +662,10 @@ static bool pm__trie_byte_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s,
 
 /* The child through which a path that exists goes on, for changing it. NULL: no memory. */
 static pm__ref *pm__trie_step(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, size_t *used) {
+    if (pm__ref_kind(*slot) == PM__RANGE) {
+        *used = 0;
+        return pm__line_part((const pm__line *)pm__ref_ptr(*slot), s[0]);
+    }
     if (pm__ref_kind(*slot) != PM__LINE) {
         *used = 1;
         return pm__byte_child_mut(cx, (pm__byte *)pm__ref_ptr(*slot), s[0]);
@@ -554,7 +692,7 @@ typedef struct pm__put {
 
 /* `s` as pm__ent_key_start gives it. */
 static PM__INLINE pm__put pm__put_begin(pm__ref *root, const uint8_t *s, size_t len) {
-    pm__put p = {root, s, len, {NULL, 0}, NULL, NULL, -1, false, false, true};
+    pm__put p = {root, s, len, {NULL, 0, false}, NULL, NULL, -1, false, false, true};
     return p;
 }
 
@@ -585,9 +723,13 @@ static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
     if (line) {
         pm__line *x = (pm__line *)node;
         size_t used = x->plen + pm__line_suffix(x, (unsigned)p->at);
-        p->up.slot = p->slot, p->up.i = (unsigned)p->at;
+        p->up.slot = p->slot, p->up.i = (unsigned)p->at, p->up.range = false;
         next = pm__line_child(x, (unsigned)p->at);
         p->s += used, p->len -= used;
+    } else if (PM__UNLIKELY(pm__ref_kind(r) == PM__RANGE)) {
+        pm__line *x = (pm__line *)node;
+        p->up.slot = p->slot, p->up.i = pm__line_part_index(x, *p->s), p->up.range = true;
+        next = pm__line_part_at(x, p->up.i);
     } else {
         pm__byte *x = (pm__byte *)node;
         uint8_t b = *p->s;
@@ -596,7 +738,7 @@ static PM__INLINE bool pm__put_step(const pm__cx *cx, pm__put *p, bool child) {
         p->over_value = p->len == 1 && !child && pm__byte_has_val(x, b);
         if (p->len == 1 || !has || p->dangles) return false;
         if (!(next = pm__byte_child_mut(cx, x, b))) return p->memory = false;
-        p->up.slot = NULL;
+        p->up.slot = NULL, p->up.range = false;
         p->s++, p->len--;
     }
     p->over = p->in, p->in = node;
@@ -646,8 +788,10 @@ static bool pm__trie_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size
                          pm_opt *old) {
     pm__key_room room;
     pm__put p = pm__put_begin(slot, pm__ent_key_start(s, len, &room), len);
-    do pm__ref_prefetch(*p.slot);
-    while (pm__put_step(cx, &p, child));
+    do {
+        if (p.up.range) pm__ref_prefetch_part(*p.slot);
+        else pm__ref_prefetch(*p.slot);
+    } while (pm__put_step(cx, &p, child));
     return pm__put_end(cx, &p, child, pay, old, NULL);
 }
 
@@ -667,7 +811,7 @@ static pm__spot pm__trie_reach(const pm__cx *cx, pm__ref *slot, const uint8_t *s
         size_t rest = len - at.base, used;
         const uint8_t *t = s + at.base;
         if (pm__ref_kind(*at.slot) != PM__LINE) {
-            if (rest == 1) return at;
+            if (rest == 1 && pm__ref_kind(*at.slot) != PM__RANGE) return at;
         } else {
             const pm__line *x = (const pm__line *)pm__ref_ptr(*at.slot);
             if (rest <= x->plen || pm__line_find(x, t + x->plen, rest - x->plen).child < 0) return at;
@@ -698,6 +842,10 @@ static void pm__trie_hollow(const pm__cx *cx, const pm__spot *at, const uint8_t 
     *at->slot = 0;
     if (!at->parent) return;
     const uint8_t *t = s + at->parent_base;
+    if (pm__ref_kind(*at->parent) == PM__RANGE) {
+        pm__parts_drop(cx, at->parent, pm__line_part_index((const pm__line *)pm__ref_ptr(*at->parent), *t));
+        return;
+    }
     if (pm__ref_kind(*at->parent) != PM__LINE) {
         pm__byte *x = (pm__byte *)pm__ref_ptr(*at->parent);
         if (!pm__byte_has_val(x, *t)) return;
@@ -800,8 +948,9 @@ static PM__INLINE void pm__way_push(pm__way *w, pm__ref *slot) { w->slot[w->n++ 
 static PM__NOINLINE void pm__way_gather(const pm__cx *cx, const pm__way *w) {
     for (unsigned up = 0; up < w->n && up < PM__WAY; up++) {
         pm__ref *slot = w->slot[(w->n - 1 - up) % PM__WAY];
-        bool changed = up == 0;
-        while (pm__build_gather(cx, slot, PM__GATHER_SHARED)) changed = true;
+        bool changed = up == 0, part = up + 1 == PM__WAY && w->n > PM__WAY; /* as far as is known */
+        if (!part && up + 1 < w->n) part = pm__ref_kind(*w->slot[(w->n - 2 - up) % PM__WAY]) == PM__RANGE;
+        while (pm__build_gather_part(cx, slot, PM__GATHER_SHARED, part)) changed = true;
         if (!changed || up + 1 == w->n || up + 1 == PM__WAY) return;
         if (!pm__gather_fits(*w->slot[(w->n - 2 - up) % PM__WAY], *slot)) return;
     }
@@ -813,6 +962,10 @@ static void pm__trie_gather(const pm__cx *cx, pm__ref *slot, const uint8_t *s, s
     while (*slot && pm__ref_is_unique(*slot)) {
         pm__way_push(&w, slot);
         if (len == 0) break;
+        if (pm__ref_kind(*slot) == PM__RANGE) {
+            slot = pm__line_part((const pm__line *)pm__ref_ptr(*slot), *s);
+            continue;
+        }
         if (pm__ref_kind(*slot) != PM__LINE) {
             pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
             if (!pm__byte_has_child(x, *s)) break;
@@ -852,6 +1005,10 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
     while (*slot && pm__ref_is_unique(*slot)) {
         pm__ref_prefetch(*slot);
         pm__way_push(&way, slot);
+        if (pm__ref_kind(*slot) == PM__RANGE) {
+            slot = pm__line_part((const pm__line *)pm__ref_ptr(*slot), *s);
+            continue;
+        }
         if (pm__ref_kind(*slot) != PM__LINE) {
             pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
             uint8_t b = *s;

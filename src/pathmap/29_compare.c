@@ -20,13 +20,13 @@
 /* A place here is entered, or the root of a node: then its entries are filled in as it is opened, since that touches
    the node. */
 static PM__INLINE pm_place pm__compare_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0, 0};
     return p;
 }
 
 /* Field by field: what was stored so just before would have to be waited for as a whole. */
 static PM__INLINE void pm__compare_copy(pm_place *to, const pm_place *from) {
-    to->node = from->node, to->depth = from->depth, to->lo = from->lo, to->hi = from->hi;
+    to->node = from->node, to->depth = from->depth, to->lo = from->lo, to->hi = from->hi, to->part = from->part;
 }
 
 static PM__INLINE bool pm__compare_is_same(const pm_place *a, const pm_place *b) {
@@ -50,8 +50,11 @@ typedef struct pm__edges {
     pm_place p;
     pm__edge now;
     const uint8_t *at, *heap; /* line: further bytes of the entries `from` and `next` */
+    const pm__line *range;    /* the range node of which `p` is in a part, or NULL */
+    unsigned part;
     unsigned from, next;      /* the entry or byte of `now`, and the one behind it */
     bool some;                /* `now` is one: not yet behind the last */
+    bool shared;              /* the node has other owners, which the way to the place does not tell */
 } pm__edges;
 
 /* Inside a line's prefix there is one edge, the rest of it. */
@@ -105,18 +108,15 @@ static bool pm__edges_in_byte(pm__edges *e) {
     n->val = pm__byte_has_val(x, b) ? pm__byte_val(x, b) : NULL;
     n->below = pm__compare_root(child ? *pm__byte_child(x, b) : 0);
     n->dangles = child && !n->below.node;
-    n->shared = child && pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc);
+    n->shared = e->shared || (child && pm__byte_is_wide(x) && !pm__ref_count_is_one(&pm__byte_block(x, b >> 4)->rc));
     return true;
 }
 
-static void pm__edges_next(pm__edges *e) {
-    e->some = e->p.node && (pm__place_in_line(&e->p) ? pm__edges_in_line(e) : pm__edges_in_byte(e));
-}
-
-/* The edges of a place whose entries are filled in; node 0: none. */
-static void pm__edges_open(pm__edges *e, const pm_place *p) {
+/* Begins with the edges of a place in a line or byte node. */
+static void pm__edges_begin(pm__edges *e, const pm_place *p) {
     e->p = *p;
-    e->now.shared = false;
+    e->shared = p->node && (p->depth || p->part) && !pm__ref_is_unique(p->node);
+    e->now.shared = e->shared;
     e->from = e->next = 0;
     if (p->node && pm__place_in_line(p)) {
         const pm__line *x = pm__place_line(p);
@@ -124,6 +124,31 @@ static void pm__edges_open(pm__edges *e, const pm_place *p) {
             e->next = p->lo + (p->depth ? pm__place_val_entry(p, x) : 0);
             e->heap = pm__line_heap(x) + pm__line_off(x, e->next);
         }
+    }
+}
+
+/* Goes on with part i of the range node. False: it was the last. */
+static bool pm__edges_part(pm__edges *e, unsigned i) {
+    if (i == e->range->n) return false;
+    const pm_place p = pm__place_root_part(e->range, i);
+    e->part = i;
+    pm__edges_begin(e, &p);
+    return true;
+}
+
+static void pm__edges_next(pm__edges *e) {
+    do e->some = e->p.node && (pm__place_in_line(&e->p) ? pm__edges_in_line(e) : pm__edges_in_byte(e));
+    while (PM__UNLIKELY(!e->some && e->range) && pm__edges_part(e, e->part + 1));
+}
+
+/* The edges of a place whose entries are filled in; node 0: none. */
+static void pm__edges_open(pm__edges *e, const pm_place *p) {
+    e->range = NULL;
+    if (p->node && pm__place_in_range(p)) {
+        e->range = pm__place_line(p);
+        (void)pm__edges_part(e, 0);
+    } else {
+        pm__edges_begin(e, p);
     }
     pm__edges_next(e);
 }
@@ -136,6 +161,7 @@ static PM__INLINE bool pm__edge_begins(const pm__edge *e, const pm__edge *with, 
 /* Takes all edges that begin with the first `len` bytes of the present one, as a single one of that length. */
 static void pm__edges_take(pm__edges *e, uint32_t len, pm__edge *out) {
     const unsigned from = e->from;
+    const pm_place at = e->p; /* the next edge may be in another part */
     *out = e->now;
     out->len = len;
     bool longer = e->now.len > len, whole = out->below.node || out->dangles;
@@ -144,11 +170,11 @@ static void pm__edges_take(pm__edges *e, uint32_t len, pm__edge *out) {
     if (whole && !longer) return;
     while (e->some && pm__edge_begins(&e->now, out, len)) longer = true, pm__edges_next(e);
     if (!longer) return;
-    out->below = e->p;
-    out->below.depth = (uint16_t)(e->p.depth + len);
-    if (e->p.depth < pm__place_line(&e->p)->plen) return; /* a line's prefix */
+    out->below = at;
+    out->below.depth = (uint16_t)(at.depth + len);
+    if (at.depth < pm__place_line(&at)->plen) return; /* a line's prefix */
     out->below.lo = (uint8_t)from;
-    if (e->some) out->below.hi = (uint8_t)e->from;
+    if (e->some && e->p.node == at.node) out->below.hi = (uint8_t)e->from;
 }
 
 /* ---- pairs --------------------------------------------------------------------------------------------------- */
@@ -182,7 +208,7 @@ static PM__INLINE bool pm__compare_end(const pm__compare *q, void *ctx, pm__cont
 }
 
 static PM__INLINE bool pm__compare_edges(const pm__compare *q, void *ctx, const pm__edge *a, const pm__edge *b) {
-    static const pm__edge none = {NULL, NULL, {0, 0, 0, 0, 0}, 0, 0, false, false};
+    static const pm__edge none = {NULL, NULL, {0, 0, 0, 0, 0, 0}, 0, 0, false, false};
     const pm__edge *l = a ? a : b;
     if (!a) a = &none;
     if (!b) b = &none;
@@ -214,13 +240,27 @@ static PM__INLINE void pm__edges_skip(pm__edges *a, pm__edges *b) {
     pm__edges_next(b);
 }
 
+/* Goes past the rest of a part that two range nodes have in common. False: it is not the same part, or place in it. */
+static PM__INLINE bool pm__edges_skip_part(pm__edges *a, pm__edges *b) {
+    if (!b->range || a->p.node != b->p.node || a->from != b->from) return false;
+    a->some = pm__edges_part(a, a->part + 1), b->some = pm__edges_part(b, b->part + 1);
+    if (a->some) pm__edges_next(a);
+    if (b->some) pm__edges_next(b);
+    return true;
+}
+
 /* Any two places, whose prefixes have nothing in common. */
 static PM__INLINE bool pm__compare_merge(const pm__compare *q, void *ctx, const pm_place *a, const pm_place *b) {
     pm__edges ea, eb;
     bool ok = true, lines = pm__compare_at_end(a) && pm__compare_at_end(b);
     pm__edges_open(&ea, a);
     pm__edges_open(&eb, b);
+    const bool ranges = ea.range || eb.range;
     while (ok && ea.some && eb.some) {
+        if (PM__UNLIKELY(ranges)) {
+            if (ea.range && pm__edges_skip_part(&ea, &eb)) continue;
+            lines = pm__compare_at_end(&ea.p) && pm__compare_at_end(&eb.p);
+        }
         if (lines) {
             pm__edges_skip(&ea, &eb);
             if (!ea.some || !eb.some) break;
@@ -256,7 +296,7 @@ static PM__INLINE bool pm__compare_prefix(const pm__compare *q, void *ctx, pm_pl
     if (!m) return true;
     if (a->node) a->depth = (uint16_t)(a->depth + m);
     if (b->node) b->depth = (uint16_t)(b->depth + m);
-    pm__contrast c = {s, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL, NULL, 0, 0, false, false, false};
+    pm__contrast c = {s, {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, NULL, NULL, 0, 0, false, false, false};
     if (x && m == left_a && pm__line_has_e(x)) c.val_a = pm__line_val(x, 0);
     if (y && m == left_b && pm__line_has_e(y)) c.val_b = pm__line_val(y, 0);
     return (!q->prefix || q->prefix(ctx, s, m)) && pm__compare_end(q, ctx, &c);
@@ -277,7 +317,8 @@ static PM__INLINE unsigned pm__compare_words(const uint64_t *x, const uint64_t *
 }
 
 /* Two lines laid out alike: only what they lead to can differ, which their payloads tell. */
-static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const pm__line *x, const pm__line *y) {
+static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const pm__line *x, const pm__line *y,
+                                         bool shared) {
     const uint8_t *h = pm__line_heap(x);
     const unsigned n = pm__line_pay_count(x);
     const uint64_t *px = pm__line_pay_at(x, 0) + 1 - n, *py = pm__line_pay_at(y, 0) + 1 - n;
@@ -287,8 +328,8 @@ static PM__INLINE bool pm__compare_alike(const pm__compare *q, void *ctx, const 
     for (; ok && differ; differ &= differ - 1) {
         unsigned p = pm__ctz32(differ), i = (x->flags & PM__LINE_UNIT) ? pm__word_select(x->cmask, p) : p;
         const pm_val *u = px + (n - 1 - p), *v = py + (n - 1 - p);
-        pm__contrast c = {h + pm__line_off(x, i), {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL,  NULL,
-                          pm__line_suffix(x, i),  x->body[i],   false,        false, false};
+        pm__contrast c = {h + pm__line_off(x, i), {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, NULL,  NULL,
+                          pm__line_suffix(x, i),  x->body[i],   false,        false, shared};
         if (pm__line_is_child(x, i)) c.a.node = *u, c.b.node = *v, c.dangles_a = !*u, c.dangles_b = !*v;
         else c.val_a = u, c.val_b = v;
         ok = pm__compare_end(q, ctx, &c);
@@ -375,11 +416,27 @@ static PM__INLINE bool pm__compare_bytes(const pm__compare *q, void *ctx, const 
     for (int k = pm__mask_next(&m, 0); ok && k >= 0; k = pm__mask_next(&m, k + 1)) {
         const uint8_t b = (uint8_t)k;
         bool shared_a = false, shared_b = false;
-        pm__contrast c = {NULL, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
+        pm__contrast c = {NULL, {0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, NULL, NULL, 1, b, false, false, false};
         pm__compare_byte(x, b, &c.a, &c.val_a, &c.dangles_a, &shared_a);
         pm__compare_byte(y, b, &c.b, &c.val_b, &c.dangles_b, &shared_b);
         c.shared = shared_a && shared_b;
         ok = pm__compare_end(q, ctx, &c);
+    }
+    return ok;
+}
+
+/* Two range nodes whose parts begin at the same bytes: part by part. */
+static PM__NOINLINE bool pm__compare_ranges(const pm__compare *q, void *ctx, const pm__line *x, const pm__line *y) {
+    bool ok = true;
+    for (unsigned i = 0; ok && i < x->n; i++) {
+        if (*pm__line_part_at(x, i) == *pm__line_part_at(y, i)) continue;
+        const pm_place a = pm__place_root_part(x, i), b = pm__place_root_part(y, i);
+        const bool lines = pm__place_in_line(&a) && pm__place_in_line(&b) && !pm__place_line(&a)->plen;
+        if (lines && pm__compare_is_alike(pm__place_line(&a), pm__place_line(&b)))
+            ok = pm__compare_alike(q, ctx, pm__place_line(&a), pm__place_line(&b),
+                                   !pm__ref_is_unique(a.node) && !pm__ref_is_unique(b.node));
+        else
+            ok = pm__compare_merge(q, ctx, &a, &b);
     }
     return ok;
 }
@@ -392,10 +449,15 @@ static PM__INLINE bool pm__compare_open(const pm__compare *q, void *ctx, const p
     if (!b.depth) b = pm__place_root(b.node);
     if (a.node && b.node && !a.depth && !b.depth) {
         bool lines = pm__place_in_line(&a);
-        if (lines == pm__place_in_line(&b)) {
+        if (PM__UNLIKELY(pm__place_in_range(&a) || pm__place_in_range(&b))) {
+            const pm__line *x = pm__place_line(&a), *y = pm__place_line(&b);
+            const pm__compare apart = *q; /* so that *q is nobody else's, and known when this is compiled */
+            if (pm__place_in_range(&a) && pm__place_in_range(&b) && x->n == y->n && !memcmp(x->body, y->body, x->n))
+                return pm__compare_ranges(&apart, ctx, x, y);
+        } else if (lines == pm__place_in_line(&b)) {
             if (!lines) return pm__compare_bytes(q, ctx, pm__place_byte(&a), pm__place_byte(&b));
             if (pm__compare_is_alike(pm__place_line(&a), pm__place_line(&b)))
-                return pm__compare_alike(q, ctx, pm__place_line(&a), pm__place_line(&b));
+                return pm__compare_alike(q, ctx, pm__place_line(&a), pm__place_line(&b), false);
         }
     }
     return pm__compare_prefix(q, ctx, &a, &b) && pm__compare_merge(q, ctx, &a, &b);

@@ -103,7 +103,7 @@ typedef struct pm__merge_frame {
 
 /* The root of a node that need not be looked at yet: the visit fills in its entries. */
 static PM__INLINE pm_place pm__merge_root(pm__ref r) {
-    pm_place p = {r, 0, 0, 0, 0};
+    pm_place p = {r, 0, 0, 0, 0, 0};
     return p;
 }
 

@@ -33,10 +33,11 @@ static const char *pm__check_head(const pm__cx *cx, pm__ref r) {
     unsigned kind, more;
     if (!h || (uintptr_t)h % sizeof(uint64_t)) return "reference: no address of a node";
     kind = pm__ref_kind(r);
-    if (kind > PM__WIDE) return "reference: no such kind of node";
     if ((h->flags & 3u) != kind) return "reference: its kind is not the node's";
     if (!pm__check_count_sane(&h->rc)) return "node: impossible reference count";
-    more = kind == PM__LINE ? (unsigned)PM__LINE_E | PM__LINE_UNIT : (unsigned)PM__BYTE_UNIT;
+    more = kind == PM__LINE    ? (unsigned)PM__LINE_E | PM__LINE_UNIT
+           : kind == PM__RANGE ? (unsigned)PM__LINE_UNIT
+                               : (unsigned)PM__BYTE_UNIT;
     if (h->flags & ~(3u | more)) return "node: unknown flags";
     if (((h->flags & PM__LINE_UNIT) != 0) != cx->unit) return "node: unit flag is not that of the map's values";
     return NULL;
@@ -82,6 +83,39 @@ static const char *pm__check_line(pm__ref r) {
     pm__line_decode(x, ents);
     for (unsigned i = 1; i < x->n && !why; i++) why = pm__check_pair(&ents[i - 1], &ents[i]);
     return why;
+}
+
+/* What a range node's parts are, and whether the paths in them begin with the bytes that they should, is seen when they
+   are. */
+static const char *pm__check_range(pm__ref r) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+    const char *why = pm__check_line_shape(x);
+    if (why) return why;
+    if (pm__ref_make(pm__ref_ptr(r), PM__RANGE, pm__line_size(x)) != r) return "reference: tag is not the range's size";
+    if (x->n < 2) return "range: fewer than two parts";
+    if (x->plen || x->cmask != pm__low_bits(x->n)) return "range: prefix, or values";
+    if (x->body[0]) return "range: the first part does not begin at 0";
+    for (unsigned i = 0; i < x->n; i++) {
+        if (pm__line_lens(x)[i]) return "range: a part has a suffix";
+        if (i && x->body[i - 1] >= x->body[i]) return "range: parts out of order";
+        if (!*pm__line_part_at(x, i)) return "range: empty part";
+    }
+    return NULL;
+}
+
+/* Whether the paths below a part of a range node belong there. The part has been judged. */
+static const char *pm__check_part(const pm__line *x, unsigned i) {
+    const pm__ref part = *pm__line_part_at(x, i);
+    if (pm__ref_kind(part) == PM__RANGE) return "range: a part is a range node";
+    unsigned lo = x->body[i], hi = i + 1u < x->n ? x->body[i + 1] : 256u, first, last;
+    if (pm__ref_kind(part) == PM__LINE) {
+        const pm__line *y = (const pm__line *)pm__ref_ptr(part);
+        first = y->plen ? *pm__line_heap(y) : y->body[0], last = y->plen ? first : y->body[y->n - 1u];
+    } else {
+        pm_mask m = pm__byte_mask((const pm__byte *)pm__ref_ptr(part));
+        first = (unsigned)pm_mask_next(&m, 0), last = (unsigned)pm_mask_prev(&m, 255);
+    }
+    return first < lo || last >= hi ? "range: a path is in the wrong part" : NULL;
 }
 
 /* Numbers that say where in a byte node things are. */
@@ -155,7 +189,9 @@ static bool pm__check_ref(pm__check *k, pm__ref r) {
     else if (!pm__check_count_admits(&((const pm__head *)pm__ref_ptr(r))->rc, times))
         k->why = "node: more references than its count";
     if (times != 1) return !k->no_memory && !k->why;
-    k->why = pm__ref_kind(r) == PM__LINE ? pm__check_line(r) : pm__check_byte(r);
+    k->why = pm__ref_kind(r) == PM__LINE    ? pm__check_line(r)
+             : pm__ref_kind(r) == PM__RANGE ? pm__check_range(r)
+                                            : pm__check_byte(r);
     if (!k->why && !pm__list_put(&k->todo, &r, 1)) k->no_memory = true;
     return !k->no_memory && !k->why;
 }
@@ -169,10 +205,12 @@ static bool pm__check_refs(pm__check *k, const pm__ref *kids, unsigned n) {
 /* Follows the references of a node that was judged. Those in a block belong to the block: each is followed once,
    however many nodes share it. */
 static bool pm__check_below(pm__check *k, pm__ref r) {
-    if (pm__ref_kind(r) == PM__LINE) {
+    if (pm__ref_is_lined(r)) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-        for (uint32_t m = x->cmask; m; m &= m - 1)
+        for (uint32_t m = x->cmask; m; m &= m - 1) {
             if (!pm__check_ref(k, *pm__line_child(x, pm__ctz32(m)))) return false;
+            if (pm__ref_kind(r) == PM__RANGE && (k->why = pm__check_part(x, pm__ctz32(m))) != NULL) return false;
+        }
         return true;
     }
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);

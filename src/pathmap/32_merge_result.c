@@ -40,7 +40,7 @@ static pm__ref pm__result_build(pm__merge_run *q, pm__ent *e, unsigned n, const 
     size_t lcp = e[0].first == e[n - 1].first ? pm__build_lcp(e, n, 0, plen) : 0;
     size_t size = n > PM__LINE_ENTRIES ? 0 : pm__build_fits(q->cx, e, n, plen + lcp, lcp);
     pm__ref r = size ? pm__line_write(q->cx, size, prefix, plen, e, n, 0, lcp, true)
-                     : pm__build_jobs(q->cx, prefix, plen, e, n, 0);
+                     : pm__build_all(q->cx, prefix, plen, e, n, 0, false);
     if (!r) {
         q->status = PM_NOMEM;
         return 0;

@@ -114,7 +114,7 @@ static pm_place pm__select_row_place(const pm__select_row *r, unsigned i, unsign
     if (pm__select_row_is_child(r, i) && pm__select_row_len(r, i) == len)
         return pm__merge_root(pm__select_row_child(r, i));
     unsigned depth = r->x->plen + r->cut + len;
-    pm_place p = {r->node, (uint16_t)depth, (uint8_t)(r->lo + i), (uint8_t)(r->lo + end), (uint16_t)depth};
+    pm_place p = {r->node, (uint16_t)depth, (uint8_t)(r->lo + i), (uint8_t)(r->lo + end), (uint16_t)depth, 0};
     return p;
 }
 

@@ -24,6 +24,7 @@ typedef struct pm__walk_frame {
     pm__walk_after after;
     pm__walk_after outer; /* `after` as it was before the walker changed it */
     unsigned key;         /* the walker's; not 0: it wants to know when the node is left */
+    bool shared;          /* a part of a range node, with other owners: so are all nodes below it */
 } pm__walk_frame;
 
 typedef struct pm__walk {
@@ -164,7 +165,9 @@ static PM__INLINE int pm__walk_begin_line(pm__walk *w, const pm__walker *v, void
 static PM__INLINE int pm__walk_open(pm__walk *w, const pm__walker *v, void *ctx, pm__walk_frame *f) {
     int s = PM_OK;
     if (!pm__walk_room(w, f->base)) return PM_NOMEM;
-    if (pm__ref_kind(f->node) != PM__LINE) {
+    if (pm__ref_kind(f->node) == PM__RANGE) {
+        f->end = ((const pm__line *)pm__ref_ptr(f->node))->n;
+    } else if (pm__ref_kind(f->node) != PM__LINE) {
         f->next = (unsigned)pm__byte_next((const pm__byte *)pm__ref_ptr(f->node), 0);
     } else {
         const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
@@ -180,7 +183,7 @@ static PM__INLINE int pm__walk_down(pm__walk *w, const pm__walker *v, void *ctx,
                                     pm__walk_after after, bool shared) {
     bool skip = false;
     if (!v->enter && leaf) return v->leaf(w, ctx, (const pm__line *)pm__ref_ptr(r), base, after);
-    pm__walk_frame f = {r, base, 0, 0, 0, after, after, 0};
+    pm__walk_frame f = {r, base, 0, 0, 0, after, after, 0, false};
     int s = v->enter ? v->enter(ctx, &f, shared, &skip) : PM_OK;
     if (s != PM_OK || skip) return s;
     if (!leaf) return pm__walk_open(w, v, ctx, &f);
@@ -249,7 +252,7 @@ static PM__INLINE int pm__walk_line(pm__walk *w, const pm__walker *v, void *ctx,
             if (later) pm__ref_prefetch(*pm__line_child(x, i + 1 + pm__ctz32(later)));
             bool leaf = pm__walk_is_leaf(child);
             if (!leaf) f->next = i + 1, f->off = off;
-            s = pm__walk_down(w, v, ctx, child, leaf, len + rest, after, false);
+            s = pm__walk_down(w, v, ctx, child, leaf, len + rest, after, f->shared);
             if (!leaf && w->frames.used > level) return s;
             if (v->enter) at = w->path.data + len - 1; /* what is skipped may be spelled */
         }
@@ -284,9 +287,29 @@ static PM__INLINE int pm__walk_byte(pm__walk *w, const pm__walker *v, void *ctx,
         pm__ref_prefetch(child);
         bool leaf = pm__walk_is_leaf(child);
         if (!leaf) f->next = next;
-        bool shared = v->enter && wide && !pm__ref_count_is_one(&pm__byte_block(x, c >> 4)->rc);
+        bool shared = f->shared || (v->enter && wide && !pm__ref_count_is_one(&pm__byte_block(x, c >> 4)->rc));
         int s = pm__walk_down(w, v, ctx, child, leaf, len, after, shared);
         if (s != PM_OK || (!leaf && w->frames.used > level)) return s;
+    }
+    return pm__walk_up(w, v, ctx);
+}
+
+/* The same in a range node, whose parts are no nodes of their own to the walker: they have its location. */
+static PM__INLINE int pm__walk_range(pm__walk *w, const pm__walker *v, void *ctx, pm__walk_frame *f) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
+    for (unsigned i; (i = f->next) < f->end;) {
+        pm__walk_after after = pm__walk_after_of(v, f);
+        pm__ref part = *pm__line_part_at(x, i);
+        if (++f->next < f->end) {
+            if (v->lows) after = (pm__walk_after){f->base + 1, 0};
+            pm__ref_prefetch(*pm__line_part_at(x, f->next));
+        }
+        if (!pm__walk_is_leaf(part)) {
+            pm__walk_frame below = {part, f->base, 0, 0, 0, after, after, 0, f->shared || !pm__ref_is_unique(part)};
+            return pm__walk_open(w, v, ctx, &below);
+        }
+        int s = v->leaf(w, ctx, (const pm__line *)pm__ref_ptr(part), f->base, after);
+        if (PM__UNLIKELY(s != PM_OK)) return s;
     }
     return pm__walk_up(w, v, ctx);
 }
@@ -296,7 +319,7 @@ static PM__INLINE int pm__walk_below(pm__walk *w, const pm__walker *v, void *ctx
                                      pm__walk_after after) {
     size_t floor = w->frames.used;
     int s = PM_OK;
-    pm__walk_frame f = {entered->node, w->path.used, 0, 0, 0, after, after, 0};
+    pm__walk_frame f = {entered->node, w->path.used, 0, 0, 0, after, after, 0, false};
     if (!pm__walk_room(w, f.base)) return PM_NOMEM;
     if (entered->depth == 0) {
         s = pm__walk_down(w, v, ctx, f.node, pm__walk_is_leaf(f.node), f.base, after, false);
@@ -308,7 +331,10 @@ static PM__INLINE int pm__walk_below(pm__walk *w, const pm__walker *v, void *ctx
     }
     while (s == PM_OK && w->frames.used > floor) {
         pm__walk_frame *top = (pm__walk_frame *)pm__list_at(&w->frames, w->frames.used - 1);
-        s = pm__ref_kind(top->node) == PM__LINE ? pm__walk_line(w, v, ctx, top) : pm__walk_byte(w, v, ctx, top);
+        const unsigned kind = pm__ref_kind(top->node);
+        s = kind == PM__LINE    ? pm__walk_line(w, v, ctx, top)
+            : kind == PM__RANGE ? pm__walk_range(w, v, ctx, top)
+                                : pm__walk_byte(w, v, ctx, top);
     }
     return s;
 }

@@ -56,7 +56,7 @@ static void pm__lists_line(pm__lists_side *s, const pm_place *p, size_t skip, ui
         unsigned e = pm__line_has_e(x);
         if (e) s->e[s->n++] = pm__ent_make(ahead, more, false, *pm__line_val(x, 0)), s->e[0].fresh = false;
         if (x->n > e) {
-            pm_place behind = {p->node, x->plen, (uint8_t)e, x->n, x->plen};
+            pm_place behind = {p->node, x->plen, (uint8_t)e, x->n, x->plen, 0};
             s->behind = behind;
             s->folded = (int)s->n;
             s->e[s->n] = pm__ent_make(ahead, more, true, 0);
@@ -100,7 +100,7 @@ static bool pm__lists_byte(pm__lists_side *s, const pm_place *p, const pm__lists
 /* The place at the suffix (of length len) of entries [i, end): a child, or a run that goes on. */
 static pm_place pm__lists_place_of(const pm__lists_side *s, unsigned i, unsigned end, unsigned len) {
     if (s->e[i].child && s->e[i].len == len) return s->folded == (int)i ? s->behind : pm__merge_root(s->e[i].pay);
-    pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end), 0};
+    pm_place p = {s->node, (uint16_t)(s->depth + len), (uint8_t)(s->lo + i), (uint8_t)(s->lo + end), 0, 0};
     p.since = p.depth;
     if (s->folded >= 0) p.lo = (uint8_t)s->lo, p.hi = s->behind.hi; /* within the prefix: all there is */
     return p;
@@ -128,7 +128,7 @@ typedef struct pm__lists_two {
 static void pm__lists_keep(pm__lists_two *g, const pm__lists_side *s, unsigned i) {
     pm__merge_frame *f = g->f;
     if (s->folded == (int)i) {
-        const pm_place none = {0, 0, 0, 0, 0};
+        const pm_place none = {0, 0, 0, 0, 0, 0};
         bool left = s == &g->a;
         pm__merge_pair *p = pm__merge_pair_add(f, left ? s->behind : none, left ? none : s->behind);
         p->alg = left ? PM_ALG_LEFT : PM_ALG_RIGHT;
@@ -246,7 +246,8 @@ static PM__INLINE void pm__lists_keys(const pm__lists_side *s, uint64_t *key) {
 /* Values that both sides have, but not the same ones; in the frame's list they are A's. */
 typedef struct pm__lists_equals {
     unsigned n;
-    uint8_t at[PM__MERGE_LIST], of_b[PM__MERGE_LIST];
+    uint16_t at[PM__MERGE_LIST];
+    uint8_t of_b[PM__MERGE_LIST];
 } pm__lists_equals;
 
 /* Combines them. False: a hook is wrong. */
@@ -299,7 +300,7 @@ static PM__INLINE bool pm__lists_pass_values(pm__lists_two *g, const uint64_t *k
         }
         uintptr_t a = (uintptr_t)&g->a.e[i], b = (uintptr_t)&g->b.e[j];
         g->f->ents[n] = *(const pm__ent *)(b ^ ((a ^ b) & (0 - (uintptr_t)before)));
-        eq.at[eq.n] = (uint8_t)n;
+        eq.at[eq.n] = (uint16_t)n;
         eq.of_b[eq.n] = (uint8_t)j;
         unsigned same = equal & idempotent & (unsigned)(g->a.e[i].pay == g->b.e[j].pay);
         eq.n += equal ^ same;
@@ -508,6 +509,123 @@ static PM__NOINLINE bool pm__lists_open(pm__merge_run *q, const pm_place *pa, co
     return pm__lists_merge(&g);
 }
 
+/* ---- range nodes --------------------------------------------------------------------------------------------- */
+
+/* A side whose entries are listed line by line: the parts of a range node, or the one line that it is. */
+typedef struct pm__lists_parts {
+    const pm__line *range; /* NULL: a line */
+    pm_place line;
+    pm__lists_side s; /* the entries of the part that is being merged */
+    unsigned part, at; /* which that is, and the first of its entries that is not merged yet */
+    pm__ent room[PM__LINE_ENTRIES];
+    uint8_t *bytes; /* room for prefixes that are spelled out */
+} pm__lists_parts;
+
+/* Whether a place is in a line, or the root of a range node all of whose parts are lines. */
+static bool pm__lists_has_parts(const pm_place *p) {
+    if (pm__place_in_line(p)) return true;
+    if (!pm__place_in_range(p)) return false;
+    const pm__line *x = pm__place_line(p);
+    for (unsigned i = 0; i < x->n; i++)
+        if (pm__ref_kind(*pm__line_part_at(x, i)) != PM__LINE) return false;
+    return true;
+}
+
+static unsigned pm__lists_parts_count(const pm__lists_parts *p) { return p->range ? p->range->n : 1u; }
+
+static pm_place pm__lists_part_place(const pm__lists_parts *p, unsigned i) {
+    return p->range ? pm__place_root(*pm__line_part_at(p->range, i)) : p->line;
+}
+
+/* Lists part i. */
+static void pm__lists_part_list(pm__lists_parts *p, unsigned i) {
+    const pm_place at = pm__lists_part_place(p, i);
+    p->part = i, p->at = 0;
+    p->s.e = p->room;
+    pm__lists_line(&p->s, &at, 0, p->bytes);
+    if (pm__place_line(&at)->plen > at.depth) p->bytes += PM__LINE_BYTES + 8;
+}
+
+/* The byte from which on what comes is not in the part that is listed; 256: the end. */
+static unsigned pm__lists_part_bound(const pm__lists_parts *p) {
+    return p->part + 1 < pm__lists_parts_count(p) ? p->range->body[p->part + 1] : 256u;
+}
+
+/* Takes the next entries with first bytes below a bound. */
+static pm__lists_side pm__lists_part_take(pm__lists_parts *p, unsigned bound) {
+    pm__lists_side s = p->s;
+    unsigned end = p->at;
+    while (end < p->s.n && p->s.e[end].first < bound) end++;
+    s.e += p->at, s.lo += p->at, s.n = end - p->at;
+    p->at = end;
+    return s;
+}
+
+/* Begins with a side; adds up how many entries, children and bytes of prefixes to spell out it has. */
+static void pm__lists_parts_open(pm__lists_parts *p, const pm_place *at, unsigned *ents, unsigned *kids,
+                                 size_t *bytes) {
+    p->range = pm__place_in_range(at) ? pm__place_line(at) : NULL;
+    p->line = *at;
+    for (unsigned i = 0; i < pm__lists_parts_count(p); i++) {
+        const pm_place k = pm__lists_part_place(p, i);
+        const pm__line *x = pm__place_line(&k);
+        const bool spells = x->plen > k.depth;
+        *ents += x->n + 1u;
+        *kids += pm__popcount32(x->cmask) + spells;
+        *bytes += spells ? PM__LINE_BYTES + 8u : 0u;
+    }
+}
+
+/* Takes a part that both sides have. False: it is not the same, or is to be merged as others are. */
+static bool pm__lists_same_part(pm__lists_two *g, const pm__lists_parts *a, const pm__lists_parts *b) {
+    if (!g->q->idempotent || g->q->op == PM__MERGE_RESTRICT || a->at || b->at || !a->range || !b->range) return false;
+    if (a->s.node != b->s.node || a->s.folded >= 0) return false;
+    if (pm__lists_part_bound(a) != pm__lists_part_bound(b)) return false;
+    if (pm__merge_cancels(g->q->op)) {
+        g->f->same_a = g->f->same_b = false;
+        return true;
+    }
+    memcpy(g->f->ents + g->f->nents, a->s.e, a->s.n * sizeof(pm__ent));
+    g->f->nents += a->s.n;
+    return true;
+}
+
+/* Opens a pair of which one side is a range node or both are, all lines: as one list, whose parts are merged in turn.
+   The frame is left on the stack, whatever it still waits for. False: see q->status. */
+static PM__NOINLINE bool pm__lists_open_parts(pm__merge_run *q, const pm_place *pa, const pm_place *pb) {
+    pm__lists_parts a, b;
+    unsigned ents = 0, kids = 0;
+    size_t bytes = 0;
+    pm__lists_parts_open(&a, pa, &ents, &kids, &bytes);
+    pm__lists_parts_open(&b, pb, &ents, &kids, &bytes);
+    pm__merge_frame *f = pm__merge_push(q, kids, ents, 0, bytes);
+    if (!f) {
+        q->status = PM_NOMEM;
+        return false;
+    }
+    pm__lists_two g;
+    g.q = q, g.f = f;
+    a.bytes = (uint8_t *)f->vals;
+    pm__lists_part_list(&a, 0);
+    b.bytes = a.bytes;
+    pm__lists_part_list(&b, 0);
+    for (;;) {
+        const unsigned end_a = pm__lists_part_bound(&a), end_b = pm__lists_part_bound(&b);
+        const unsigned bound = end_a < end_b ? end_a : end_b;
+        if (!pm__lists_same_part(&g, &a, &b)) {
+            g.a = pm__lists_part_take(&a, bound);
+            g.b = pm__lists_part_take(&b, bound);
+            if (!pm__lists_merge(&g)) return false;
+        }
+        if (bound == 256) return true;
+        uint8_t *at = a.bytes > b.bytes ? a.bytes : b.bytes;
+        a.bytes = at;
+        if (end_a == bound) pm__lists_part_list(&a, a.part + 1);
+        b.bytes = a.bytes;
+        if (end_b == bound) pm__lists_part_list(&b, b.part + 1);
+    }
+}
+
 /* ---- closing a list ------------------------------------------------------------------------------------------ */
 
 /* Makes nodes of their own of what pairs keep, where that is not to be spelled out. False: no memory. */
@@ -526,7 +644,7 @@ static void pm__lists_gather(pm__merge_frame *f) {
     unsigned n = 0, from = 0;
     for (unsigned i = 0; i < f->npairs; i++) {
         pm__merge_pair *p = &f->pairs[i];
-        pm_place at = {0, 0, 0, 0, 0};
+        pm_place at = {0, 0, 0, 0, 0, 0};
         memmove(f->ents + n, f->ents + from, (p->at - from) * sizeof(pm__ent));
         n += p->at - from;
         from = (unsigned)p->at + p->count;

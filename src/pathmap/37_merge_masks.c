@@ -3,19 +3,24 @@
 
 /* ---- masks --------------------------------------------------------------------------------------------------- */
 
-/* A side as bytes that lead on. Lines show the first byte of their entries. */
+/* A side as bytes that lead on. Lines, and range nodes, show the first byte of their entries. */
 typedef struct pm__masks_view {
     pm_mask child, val;
-    const pm__byte *x; /* NULL: a line */
+    const pm__byte *x; /* NULL: a line, or a range node */
     unsigned nc, nv;
-    pm_place kids[PM__LINE_ENTRIES]; /* lines: in byte order */
-    pm_val vals[PM__LINE_ENTRIES];
+    pm_place *kids; /* of these: in byte order */
+    pm_val *vals;
 } pm__masks_view;
+
+/* How many kids, and how many values, the view of a place has to have room for. */
+static unsigned pm__masks_view_room(const pm_place *p) {
+    return pm__place_in_range(p) ? 256u : pm__place_in_line(p) ? PM__LINE_ENTRIES : 0u;
+}
 
 /* Notes what entries [i, end) of a line, which begin with byte c behind the place, have there: a value, something
    below. */
 static void pm__masks_view_add(pm__masks_view *v, const pm_place *p, uint8_t c, unsigned i, unsigned end) {
-    pm_place at = {p->node, (uint16_t)(p->depth + 1), (uint8_t)i, (uint8_t)end, (uint16_t)(p->depth + 1)};
+    pm_place at = {p->node, (uint16_t)(p->depth + 1), (uint8_t)i, (uint8_t)end, (uint16_t)(p->depth + 1), 0};
     pm__ref child;
     const pm_val *val = pm__place_val(&at);
     if (val) pm_mask_set(&v->val, c), v->vals[v->nv++] = *val;
@@ -25,19 +30,10 @@ static void pm__masks_view_add(pm__masks_view *v, const pm_place *p, uint8_t c, 
     v->kids[v->nc++] = at;
 }
 
-static void pm__masks_view_of(pm__masks_view *v, const pm_place *p) {
-    const pm_mask none = {{0, 0, 0, 0}};
-    if (!pm__place_in_line(p)) {
-        v->x = pm__place_byte(p);
-        v->child = pm__byte_children(v->x);
-        v->val = pm__byte_values(v->x);
-        return;
-    }
+/* Notes what a line has. */
+static void pm__masks_view_line(pm__masks_view *v, const pm_place *p) {
     const pm__line *x = pm__place_line(p);
     const uint8_t *lens = pm__line_lens(x), *heap = pm__line_heap(x);
-    v->x = NULL;
-    v->nc = v->nv = 0;
-    v->child = v->val = none;
     if (p->depth < x->plen) {
         pm__masks_view_add(v, p, heap[p->depth], p->lo, p->hi);
         return;
@@ -51,6 +47,40 @@ static void pm__masks_view_of(pm__masks_view *v, const pm_place *p) {
         while (end < p->hi && (d ? heap[off + d - 1] : x->body[end]) == c);
         pm__masks_view_add(v, p, c, i, end);
         i = end;
+    }
+}
+
+/* Notes what a byte node has that is part of a range node. */
+static PM__NOINLINE void pm__masks_view_part(pm__masks_view *v, const pm__byte *x) {
+    pm_mask m = pm__byte_mask(x);
+    for (int b = pm_mask_next(&m, 0); b >= 0; b = pm_mask_next(&m, b + 1)) {
+        const uint8_t c = (uint8_t)b;
+        if (pm__byte_has_val(x, c)) pm_mask_set(&v->val, c), v->vals[v->nv++] = *pm__byte_val(x, c);
+        if (!pm__byte_has_child(x, c)) continue;
+        pm_mask_set(&v->child, c);
+        v->kids[v->nc++] = pm__merge_root(*pm__byte_child(x, c));
+    }
+}
+
+/* `kids` and `vals`: room for pm__masks_view_room. */
+static void pm__masks_view_of(pm__masks_view *v, const pm_place *p, pm_place *kids, pm_val *vals) {
+    const pm_mask none = {{0, 0, 0, 0}};
+    const bool range = pm__place_in_range(p);
+    if (!range && !pm__place_in_line(p)) {
+        v->x = pm__place_byte(p);
+        v->child = pm__byte_children(v->x);
+        v->val = pm__byte_values(v->x);
+        return;
+    }
+    v->x = NULL;
+    v->kids = kids, v->vals = vals;
+    v->nc = v->nv = 0;
+    v->child = v->val = none;
+    if (!range) pm__masks_view_line(v, p);
+    for (unsigned i = 0; range && i < pm__place_line(p)->n; i++) {
+        const pm_place part = pm__place_root(*pm__line_part_at(pm__place_line(p), i));
+        if (pm__place_in_line(&part)) pm__masks_view_line(v, &part);
+        else pm__masks_view_part(v, pm__place_byte(&part));
     }
 }
 
@@ -191,9 +221,11 @@ static void pm__masks_pair(pm__merge_run *q, pm__merge_frame *f, const pm__masks
 static PM__NOINLINE bool pm__masks_open(pm__merge_run *q, const pm_place *pa, const pm_place *pb) {
     pm__masks_view a, b;
     pm_mask none = {{0, 0, 0, 0}};
-    pm_place empty = {0, 0, 0, 0, 0};
-    pm__masks_view_of(&a, pa);
-    pm__masks_view_of(&b, pb);
+    pm_place empty = {0, 0, 0, 0, 0, 0};
+    pm_place kids_a[256], kids_b[256];
+    pm_val vals_a[256], vals_b[256];
+    pm__masks_view_of(&a, pa, kids_a, vals_a);
+    pm__masks_view_of(&b, pb, kids_b, vals_b);
     pm_mask kids = pm_mask_or(a.child, b.child), vals = pm_mask_or(a.val, b.val);
     pm__merge_frame *f = pm__merge_push(q, pm_mask_count(&kids), 0, pm_mask_count(&vals), 0);
     if (!f) {
@@ -257,7 +289,7 @@ static bool pm__masks_sum(pm__merge_run *q, pm__merge_frame *f, pm__masks_all *m
 
 /* Lists what sides have below byte c, and makes the pair. Returns how many they are. */
 static size_t pm__masks_gather(pm__merge_frame *f, pm__masks_all *m, uint8_t c, pm_place *places) {
-    const pm_place none = {0, 0, 0, 0, 0};
+    const pm_place none = {0, 0, 0, 0, 0, 0};
     size_t n = 0, stubs = 0, some = 0;
     for (size_t i = 0; i < m->n; i++) {
         bool kid = pm_mask_test(&m->view[i].child, c);
@@ -284,17 +316,23 @@ static PM__NOINLINE bool pm__masks_open_many(pm__merge_run *q, const pm_place *s
     pm_mask kids = {{0, 0, 0, 0}}, vals = kids, look = kids;
     size_t places = 0;
     q->status = PM_NOMEM; /* hooks say so themselves */
-    m.view = (pm__masks_view *)pm__merge_alloc(q, n * (sizeof *m.view + sizeof *m.vals + sizeof *m.kids));
+    size_t room = 0;
+    for (size_t i = 0; i < n; i++) room += pm__masks_view_room(&sides[i]);
+    m.view = (pm__masks_view *)pm__merge_alloc(q, n * (sizeof *m.view + sizeof *m.vals + sizeof *m.kids) +
+                                                      room * (sizeof(pm_place) + sizeof(pm_val)));
     if (!m.view) return false;
     m.vals = (pm__masks_vals *)(void *)(m.view + n);
-    m.kids = (uint16_t *)(void *)(m.vals + n);
+    pm_place *view_kids = (pm_place *)(void *)(m.vals + n);
+    pm_val *view_vals = (pm_val *)(void *)(view_kids + room);
+    m.kids = (uint16_t *)(void *)(view_vals + room);
     bool line = false;
     for (size_t i = 0; i < n; i++) {
         pm__masks_view *v = &m.view[i];
-        pm__masks_view_of(v, &sides[i]);
+        pm__masks_view_of(v, &sides[i], view_kids, view_vals);
+        view_kids += pm__masks_view_room(&sides[i]), view_vals += pm__masks_view_room(&sides[i]);
         m.vals[i] = pm__masks_view_vals(v);
         m.kids[i] = 0;
-        line = line || !v->x;
+        line = line || pm__place_in_line(&sides[i]);
         kids = pm_mask_or(kids, v->child);
         vals = pm_mask_or(vals, v->val);
         places += pm_mask_count(&v->child);
@@ -385,7 +423,7 @@ static PM__NOINLINE bool pm__masks_close(pm__merge_run *q, pm__merge_frame *f, p
         return false;
     }
     for (unsigned i = 0; i < f->npairs; i++) {
-        pm_place at = {0, 0, 0, 0, 0};
+        pm_place at = {0, 0, 0, 0, 0, 0};
         pm__merge_pair *p = &f->pairs[i];
         pm_alg kept = pm__result_kept(p, &at);
         if (kept == PM_ALG_NONE && (!p->dangles || pm_mask_test(&f->vm, (uint8_t)p->at))) continue;

@@ -61,6 +61,10 @@ static bool pm__pairs_open(pm__merge_run *q, const pm_place *a, const pm_place *
             return pm__lists_open(q, a, b);
         return pm__select_open(q, a, b);
     }
+    if (pm__place_in_range(a) || pm__place_in_range(b)) {
+        const bool parts = pm__lists_has_parts(a) && pm__lists_has_parts(b);
+        return parts ? pm__lists_open_parts(q, a, b) : pm__masks_open(q, a, b);
+    }
     if (pm__merge_unites(q->op) || (!line_a && !line_b)) return pm__masks_open(q, a, b);
     return line_a || q->op == PM__MERGE_MEET ? pm__lists_open(q, a, b) : pm__masks_open(q, a, b);
 }
@@ -79,6 +83,15 @@ static pm__merge_step pm__pairs_visit_leaves(pm__merge_run *q, const pm_place *a
     const pm__merge_frame *up = q->top && q->top->select ? q->top : NULL;
     pm__select_target to = {NULL, 0, up != NULL, up && a->depth && a->node == up->select->a.node};
     return pm__select_leaves(q, a, b, &to, out) ? PM__MERGE_DONE : PM__MERGE_FAILED;
+}
+
+/* Whether a place is the root of a range node of which a part has other owners. */
+static PM__INLINE bool pm__pairs_shares_parts(const pm_place *p) {
+    if (PM__LIKELY(!pm__place_in_range(p))) return false;
+    const pm__line *x = pm__place_line(p);
+    for (unsigned i = 0; i < x->n; i++)
+        if (!pm__ref_is_unique(*pm__line_part_at(x, i))) return true;
+    return false;
 }
 
 /* Decides a pair at once, or opens a frame for it. */
@@ -121,8 +134,8 @@ static pm__merge_step pm__pairs_visit(pm__merge_run *q, const pm_place *pa, cons
     }
     if (!pm__pairs_open(q, &a, &b, ahead)) return PM__MERGE_FAILED;
     pm__merge_frame *f = q->top;
-    f->shared_a = shared_a;
-    f->shared_b = shared_b;
+    f->shared_a = shared_a || pm__pairs_shares_parts(&a);
+    f->shared_b = shared_b || pm__pairs_shares_parts(&b);
     f->remember = remember;
     f->id_a = id_a;
     f->id_b = id_b;
@@ -292,7 +305,7 @@ static size_t pm__many_distinct(pm_place *p, size_t n) {
 static PM__NOINLINE pm__merge_step pm__many_visit(pm__merge_run *q, pm__merge_pair *pair, pm__merge_answer *out) {
     pm_place *p = pair->many;
     size_t n = pair->n, entries = 0;
-    bool lines = true, shared = !q->top;
+    bool lines = true, parts = true, shared = !q->top;
     for (size_t i = 0; i < n && !shared; i++) shared = !pm__ref_is_unique(p[i].node);
     if (shared && q->idempotent) n = pm__many_distinct(p, n);
     pair->n = (unsigned)n;
@@ -304,10 +317,12 @@ static PM__NOINLINE pm__merge_step pm__many_visit(pm__merge_run *q, pm__merge_pa
     for (size_t i = 0; i < n; i++) {
         pm__result_look(&p[i]);
         lines = lines && pm__place_in_line(&p[i]);
+        parts = parts && pm__lists_has_parts(&p[i]);
         entries += (size_t)p[i].hi - p[i].lo;
     }
     if (lines && q->op == PM__MERGE_MEET)
         return pm__many_are_leaves(p, n) ? pm__many_meet_leaves(q, p, n, out) : pm__many_pairs(q, p, n, out);
+    if (parts && !lines) return pm__many_pairs(q, p, n, out);
     bool unite = lines && entries <= PM__UNITE_MAX;
     if (!(unite ? pm__unite_open(q, p, n) : pm__masks_open_many(q, p, n))) return PM__MERGE_FAILED;
     q->top->shared_a = q->top->shared_b = shared;

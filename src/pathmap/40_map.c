@@ -200,6 +200,10 @@ enum { PM__MANY = 16 };
 /* Takes a lookup one node further. True if it is decided, the result in *out. */
 static PM__INLINE bool pm__probe_step(pm__probe *p, const pm_val **out) {
     *out = NULL;
+    if (pm__ref_kind(p->node) == PM__RANGE) {
+        p->node = *pm__line_part((const pm__line *)pm__ref_ptr(p->node), *p->s);
+        return false;
+    }
     if (pm__ref_kind(p->node) != PM__LINE) {
         const pm__byte *x = (const pm__byte *)pm__ref_ptr(p->node);
         uint8_t b = *p->s++;

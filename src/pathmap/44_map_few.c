@@ -115,6 +115,25 @@ static bool pm__few_byte(pm__few *f, pm__few_frame *t, pm__ref *child, size_t *l
     return !kid || *child || pm__few_note(f, *len, NULL);
 }
 
+/* The parts of a range node; `other`: it is no range node. */
+static unsigned pm__few_parts(const pm_place *p, unsigned other) {
+    return pm__place_in_range(p) ? pm__place_line(p)->n : other;
+}
+
+/* The next part of a range node. */
+static bool pm__few_part(pm__few_frame *t, pm__ref *child, size_t *len) {
+    *child = *pm__line_part_at(pm__place_line(&t->place), t->next++);
+    *len = t->base;
+    return true;
+}
+
+/* What comes next below the place of a frame: a value or dangling location, which is noted, or *child. False: it is not
+   to be done key by key. */
+static bool pm__few_next(pm__few *f, pm__few_frame *t, pm__ref *child, size_t *len) {
+    if (pm__place_in_line(&t->place)) return pm__few_entry(f, t, child, len);
+    return pm__place_in_range(&t->place) ? pm__few_part(t, child, len) : pm__few_byte(f, t, child, len);
+}
+
 /* Lists what lies below a place, which stands `len` bytes deep. False: it is not to be done key by key. */
 static bool pm__few_list(pm__few *f, pm_place p, size_t len) {
     pm__few_frame stack[PM__FEW_DEPTH];
@@ -128,10 +147,10 @@ static bool pm__few_list(pm__few *f, pm_place p, size_t len) {
         stack[n++] = top;
         while (!child) {
             pm__few_frame *t = &stack[n - 1];
-            line = pm__place_in_line(&t->place);
-            if (t->next >= (line ? t->place.hi : 256u)) {
+            unsigned end = pm__place_in_line(&t->place) ? t->place.hi : pm__few_parts(&t->place, 256);
+            if (t->next >= end) {
                 if (--n == 0) return true;
-            } else if (line ? !pm__few_entry(f, t, &child, &len) : !pm__few_byte(f, t, &child, &len)) {
+            } else if (!pm__few_next(f, t, &child, &len)) {
                 return false;
             }
         }
@@ -145,6 +164,7 @@ static bool pm__few_list(pm__few *f, pm_place p, size_t len) {
 /* How many entries a place, entered, has: one of the factors of how much lies below. */
 static unsigned pm__few_fan(const pm_place *p) {
     if (pm__place_in_line(p)) return (unsigned)(p->hi - p->lo);
+    if (pm__place_in_range(p)) return pm__place_line(p)->n;
     return (unsigned)pm__place_byte(p)->nc + pm__place_byte(p)->nv;
 }
 
@@ -159,12 +179,12 @@ static size_t pm__few_stroll(pm__few *f, pm_place p, size_t len, uint64_t dice, 
         pick = (unsigned)((dice >> 32) * fan >> 32);
         pm__few_frame t = {p, p.lo + pick, len};
         pm__ref child = 0;
-        if (!pm__place_in_line(&p)) {
+        if (!pm__place_in_line(&p) && !pm__place_in_range(&p)) {
             pm_mask m = pm__byte_mask(pm__place_byte(&p));
             int c = pm_mask_next(&m, (int)(dice >> 56));
             t.next = (unsigned)(c < 0 ? pm_mask_next(&m, 0) : c);
         }
-        if (!(pm__place_in_line(&p) ? pm__few_entry(f, &t, &child, &len) : pm__few_byte(f, &t, &child, &len))) break;
+        if (!pm__few_next(f, &t, &child, &len)) break;
         p = pm__place_root(child);
     }
     *bits = 64 - pm__clz64(weight);
@@ -176,7 +196,7 @@ static unsigned pm__few_follow(pm_place p, const uint8_t *s, size_t len) {
     uint64_t weight = 1;
     size_t used = 0;
     while (used < len && pm__place_enter(&p) && weight < (uint64_t)1 << 48) {
-        weight *= pm__few_fan(&p);
+        weight *= pm__few_fan(&p) * (pm__place_in_range(&p) ? PM__LINE_ENTRIES / 2u : 1u);
         size_t n = pm__place_down(&p, s + used, len - used);
         if (!n) break;
         used += n;
@@ -264,6 +284,10 @@ static PM__INLINE bool pm__few_look_on(pm__few_sight *v, const uint8_t *s, size_
     if (!r) return false;
     v->mine = v->mine && pm__ref_is_unique(r);
     v->next = 0;
+    if (pm__ref_kind(r) == PM__RANGE) {
+        v->next = *pm__line_part((const pm__line *)pm__ref_ptr(r), s[v->used]);
+        return true;
+    }
     if (pm__ref_kind(r) != PM__LINE) {
         const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
         uint8_t b = s[v->used++];

@@ -27,7 +27,7 @@ typedef struct pm__compact {
 static bool pm__compact_weigh_node(pm__compact *c, pm__ref r, uint64_t *bytes) {
     pm__ref kids[256];
     unsigned n = 0;
-    if (pm__ref_kind(r) == PM__LINE) {
+    if (pm__ref_is_lined(r)) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
         for (uint32_t m = x->cmask; m; m &= m - 1) kids[n++] = *pm__line_child(x, pm__ctz32(m));
         *bytes += pm__line_size(x);

@@ -11,7 +11,8 @@
 
 /* ---- positions of a node ------------------------------------------------------------------------------------- */
 
-static PM__INLINE bool pm__order_line(pm__ref r) { return pm__ref_kind(r) == PM__LINE; }
+/* Of a range node its parts are positions, to which no bytes lead. */
+static PM__INLINE bool pm__order_line(pm__ref r) { return pm__ref_is_lined(r); }
 
 /* Behind the last position. */
 static PM__INLINE unsigned pm__order_end(pm__ref r) {
@@ -52,6 +53,7 @@ static bool pm__order_spell(pm__list *path, pm__ref r, unsigned at) {
         uint8_t b = (uint8_t)(at >> 1);
         return pm__list_put(path, &b, 1);
     }
+    if (pm__ref_kind(r) == PM__RANGE) return true;
     const pm__line *x = (const pm__line *)pm__ref_ptr(r);
     const uint8_t *heap = pm__line_heap(x);
     unsigned len = pm__line_suffix(x, at);
@@ -107,8 +109,17 @@ static pm__order_seek pm__order_seek_byte(const pm__byte *x, const uint8_t *s, s
     return k;
 }
 
+static pm__order_seek pm__order_seek_range(const pm__line *x, const uint8_t *s, size_t len) {
+    pm__order_seek k = {0, 0, 0, false};
+    if (!len) return k;
+    k.at = pm__line_part_index(x, *s);
+    k.on = *pm__line_part_at(x, k.at);
+    return k;
+}
+
 static PM__INLINE pm__order_seek pm__order_seek_in(pm__ref r, const uint8_t *s, size_t len) {
     pm__ref_prefetch(r);
+    if (pm__ref_kind(r) == PM__RANGE) return pm__order_seek_range((const pm__line *)pm__ref_ptr(r), s, len);
     if (pm__order_line(r)) return pm__order_seek_line((const pm__line *)pm__ref_ptr(r), s, len);
     return pm__order_seek_byte((const pm__byte *)pm__ref_ptr(r), s, len);
 }
@@ -265,6 +276,10 @@ static PM__INLINE void pm__prefix_walk(pm__ref r, const uint8_t *s, size_t len, 
     while (r && base < len) {
         pm__ref_prefetch(r);
         size_t used = 1;
+        if (pm__ref_kind(r) == PM__RANGE) {
+            r = *pm__line_part((const pm__line *)pm__ref_ptr(r), s[base]);
+            continue;
+        }
         if (!pm__order_line(r)) {
             const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
             uint8_t b = s[base++];

@@ -50,12 +50,42 @@ static unsigned pm__range_list(pm__ref r, const pm__range_part *p, pm__ent *ents
     return n;
 }
 
+/* The same as pm__range_build for a range node. What comes in the place of a part is no range node. */
+static bool pm__range_build_parts(const pm__cx *cx, pm__ref r, const pm__range_part *p, pm__ref *out) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+    pm__ent parts[PM__LINE_ENTRIES];
+    unsigned n = 0;
+    bool same = true;
+    for (unsigned i = 0; i < x->n; i++) {
+        const unsigned k = pm__range_which(p, i);
+        const pm__ref part = k < 2 ? p->child[k] : (i >= p->lo && i < p->hi) != p->others ? *pm__line_part_at(x, i) : 0;
+        same = same && part == *pm__line_part_at(x, i);
+        if (!part) continue;
+        parts[n] = pm__ent_make(&x->body[i], 1, true, part);
+        parts[n++].fresh = k < 2;
+    }
+    parts[0].first = 0;
+    pm__ref made = same ? r : n > 1 ? pm__line_of_parts(cx, parts, n) : n ? parts[0].pay : 0;
+    if (same || (n && !made)) {
+        pm__ref_retain(made);
+        pm__any_release(cx, p->child[0]);
+        pm__any_release(cx, p->child[1]);
+    } else {
+        for (unsigned i = 0; i < n; i++)
+            if (!parts[i].fresh) pm__ref_retain(parts[i].pay);
+        if (n > 1) (void)pm__build_gather(cx, &made, PM__GATHER_TINY);
+    }
+    *out = made;
+    return made || !n;
+}
+
 /* Makes a node of a part of one, in *out; 0: nothing is in it. Takes over the references to p->child. False: no
    memory. */
 static bool pm__range_build(const pm__cx *cx, pm__ref r, const pm__range_part *p, pm__ref *out) {
     pm__ent few[PM__LINE_ENTRIES], *ents = few;
     size_t room = 0;
     bool same;
+    if (pm__ref_kind(r) == PM__RANGE) return pm__range_build_parts(cx, r, p, out);
     if (!pm__order_line(r)) {
         const pm__byte *b = (const pm__byte *)pm__ref_ptr(r);
         room = (size_t)(b->nc + b->nv) * sizeof *ents;
@@ -80,7 +110,7 @@ static bool pm__range_build(const pm__cx *cx, pm__ref r, const pm__range_part *p
     for (unsigned i = 0; !same && ok && i < n; i++)
         if (!ents[i].fresh) pm__pay_retain(cx, ents[i].child, ents[i].pay);
     if (ents != few) pm__mem_free_big(ents, room);
-    if (!same && made) (void)pm__build_gather(cx, &made, PM__GATHER_TINY);
+    if (!same && made) (void)pm__build_gather_part(cx, &made, PM__GATHER_TINY, true);
     *out = made;
     return ok;
 }

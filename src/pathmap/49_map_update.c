@@ -268,7 +268,8 @@ static PM__INLINE unsigned pm__batch_step(const pm__batch *b, pm__batch_lane *la
     const pm__put before = l->put;
     const size_t depth = pm__batch_depth(l);
     *on = pm__put_step(b->cx, &l->put, false);
-    for (size_t now = pm__batch_depth(l); *on && k < end && lane[k].same >= now;) k++;
+    /* Different bytes may lead to different parts of a range node. */
+    for (size_t now = pm__batch_depth(l) + l->put.up.range; *on && k < end && lane[k].same >= now;) k++;
     l->end = k;
     if (k == end) return 0;
     pm__batch_place(&lane[k], &before, depth);
@@ -298,17 +299,24 @@ typedef struct pm__batch_spot {
     pm__put put;
     size_t depth;
     const void *node, *above; /* the node there, and the one whose entry leads to it */
+    unsigned parts;           /* if that is a range node: how many it has */
 } pm__batch_spot;
+
+/* How many parts the node above has, if it is a range node; else 0. */
+static unsigned pm__batch_parts(const pm__put *p) {
+    return p->up.range && pm__ref_kind(*p->up.slot) == PM__RANGE ? ((pm__line *)pm__ref_ptr(*p->up.slot))->n : 0u;
+}
 
 /* The nodes at a spot have changed: tells lanes [j, n) that stand there or below. What
    shares fewer bytes does not. */
 static void pm__batch_tell(const pm__batch *b, pm__batch_lane *lane, unsigned j, unsigned n, const pm__batch_spot *at) {
     const pm__put *was = &at->put;
-    const bool up = at->above && pm__ref_ptr(*was->up.slot) != at->above;
+    const bool up = at->above && (pm__ref_ptr(*was->up.slot) != at->above || pm__batch_parts(was) != at->parts);
     for (; j < n && (!b->ascends || up || lane[j].same >= at->depth); j++) {
         const pm__put *p = &lane[j].put;
         bool hit = p->slot == was->slot || p->in == at->node || p->over == at->node;
         if (up && (p->slot == was->up.slot || p->in == at->above || p->over == at->above)) hit = true;
+        hit = hit || (up && at->parts); /* its other parts may be gone, too */
         if (!hit) continue;
         if (up) pm__batch_begin(b, &lane[j]);
         else pm__batch_place(&lane[j], was, at->depth);
@@ -369,7 +377,8 @@ static pm_status pm__batch_next(const pm__batch *b, pm__batch_lane *lane, unsign
     pm__put *p = &l->put;
     while (l->on) l->on = pm__put_step(b->cx, p, false);
     if (!pm__batch_adds(l)) return pm__batch_set(b, l, dangles);
-    pm__batch_spot at = {*p, pm__batch_depth(l), pm__ref_ptr(*p->slot), p->up.slot ? pm__ref_ptr(*p->up.slot) : NULL};
+    pm__batch_spot at = {*p, pm__batch_depth(l), pm__ref_ptr(*p->slot), p->up.slot ? pm__ref_ptr(*p->up.slot) : NULL,
+                         pm__batch_parts(p)};
     unsigned last = j, k = pm__batch_gather(b, lane, j, n, &last, add);
     const int done = k > 1 ? pm__trie_line_add_all(b->cx, p->slot, add, k, &p->up) : 0;
     pm_status s = done < 0 ? PM_NOMEM : PM_OK;

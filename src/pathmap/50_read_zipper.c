@@ -124,6 +124,13 @@ static PM__INLINE bool pm__rz_begin(pm_rz *z) {
     return z->nframes || pm__rz_push(z, pm__place_root(z->top), 0);
 }
 
+/* The root of the node that frame i is in, or of the range node of which it is a part. */
+static PM__INLINE pm__ref pm__rz_frame_root(const pm_rz *z, size_t i) {
+    pm__ref root = z->top;
+    if (i) (void)pm__place_child(&z->frames[i - 1].place, &root);
+    return root;
+}
+
 /* The place that exist_len stands for. */
 static PM__INLINE pm_place pm__rz_place(const pm_rz *z) {
     pm__rz_use(z);
@@ -796,7 +803,8 @@ static void pm__rz_cut_to(pm_rz *z, size_t len) {
     z->exist_len = len;
     while (z->nframes > 1 && z->frames[z->nframes - 1].base >= len) z->nframes--;
     pm_frame *f = &z->frames[z->nframes - 1];
-    if (f->base + f->place.depth > len) pm__place_widen(&f->place, z->path + f->base, len - f->base);
+    if (len == f->base) f->place = pm__place_root(pm__rz_frame_root(z, z->nframes - 1));
+    else if (f->base + f->place.depth > len) pm__place_widen(&f->place, z->path + f->base, len - f->base);
 }
 
 PM_API void pm_rz_reset(pm_rz *z) {
@@ -954,6 +962,7 @@ PM_API bool pm_rz_descend_last_byte(pm_rz *z) {
 
 /* The bytes below a place, entered, up to the first value or fork, as far as its node shows them. */
 static size_t pm__rz_place_run(const pm_place *p, const uint8_t **s, uint8_t *one) {
+    if (pm__place_in_range(p)) return 0; /* its parts begin with other bytes */
     if (!pm__place_in_line(p)) {
         pm_mask m = pm__byte_mask(pm__place_byte(p));
         if (pm_mask_count(&m) != 1) return 0;

@@ -338,7 +338,7 @@ static pm_val *pm__wz_slot(const pm_wz *w) {
     if (!v) return NULL;
     for (size_t i = 0; z->len && i < z->nframes; i++) {
         const pm_place *p = &z->frames[i].place;
-        if (!pm__ref_is_unique(p->node)) return NULL;
+        if (!pm__ref_is_unique(p->node) || !pm__ref_is_unique(pm__rz_frame_root(z, i))) return NULL;
         if (i + 1 == z->nframes || pm__ref_kind(p->node) != PM__WIDE) continue;
         if (!pm__ref_count_is_one(&pm__byte_block(pm__place_byte(p), p->lo >> 4)->rc)) return NULL;
     }

@@ -363,7 +363,7 @@ static bool pm__combine_clause(pm__combine *c, const pm__combine_spot *s, uint64
 
 /* What all clauses make of it. */
 static bool pm__combine_by_pairs(pm__combine *c, const pm__combine_spot *s, pm__ref *out) {
-    pm__combine_part *part = c->room->part, sum = {{0, 0, 0, 0, 0}, 0};
+    pm__combine_part *part = c->room->part, sum = {{0, 0, 0, 0, 0, 0}, 0};
     pm_place *p = c->room->parts;
     size_t n = 0;
     bool ok = true;

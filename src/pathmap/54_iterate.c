@@ -14,7 +14,8 @@ static pm_mask pm__iter_parent_mask(const pm_rz *z) {
     pm_place p = pm__rz_place(z);
     if (z->len == z->exist_len) {
         const pm_frame *f = &z->frames[z->nframes - 1];
-        pm__place_widen(&p, z->path + f->base, p.depth - 1u);
+        if (p.depth == 1 && p.part) p = pm__place_root(pm__rz_frame_root(z, z->nframes - 1));
+        else pm__place_widen(&p, z->path + f->base, p.depth - 1u);
         return pm__place_mask_entered(&p);
     }
     return pm__place_mask(&p);
@@ -101,6 +102,33 @@ static PM__INLINE void pm__iter_bounds(const pm_rz *z, const pm_frame *f, const 
 static void pm__iter_rewind(pm_rz *z) {
     while (z->nframes > 1 && z->frames[z->nframes - 1].base >= z->root_len) z->nframes--;
     pm__rz_cut_to(z, z->root_len);
+    if (z->nframes == 1 && !z->exist_len) z->frames[0].place = pm__place_root(z->top); /* it may be in a part */
+}
+
+/* From the root of a range node to that of its first or last part. */
+static PM__INLINE void pm__iter_first_part(pm_place *p, bool back) {
+    if (!pm__place_in_range(p)) return;
+    const pm__line *x = pm__place_line(p);
+    *p = pm__place_root_part(x, back ? x->n - 1u : 0);
+}
+
+/* Goes on to the root of the part of a range node after, or before, the one that the top frame is in. False: there is
+   none. */
+static PM__COLD bool pm__iter_other_part(pm_rz *z, bool back) {
+    pm_frame *f = &z->frames[z->nframes - 1];
+    const pm__line *x = (const pm__line *)pm__ref_ptr(pm__rz_frame_root(z, z->nframes - 1));
+    unsigned i = f->place.part - 1u;
+    if (back ? i == 0 : i + 1u == x->n) return false;
+    i += back ? -1u : 1u;
+    f->place = pm__place_root_part(x, i);
+    if (back ? i > 0 : i + 1u < x->n) pm__ref_prefetch(*pm__line_part_at(x, back ? i - 1 : i + 1));
+    return true;
+}
+
+/* The same; false as well if it is in none. */
+static PM__INLINE bool pm__iter_next_part(pm_rz *z, bool back) {
+    const pm_frame *f = &z->frames[z->nframes - 1];
+    return PM__UNLIKELY(f->place.part) && f->base >= z->root_len && pm__iter_other_part(z, back);
 }
 
 /* ---- to the next value, and to the one before ----------------------------------------------------------------- */
@@ -299,11 +327,19 @@ static PM__INLINE bool pm__iter_walk(pm_rz *z, int slot, bool ends, bool back) {
     for (;;) {
         pm_frame *f = &z->frames[z->nframes - 1];
         int r = PM__ITER_UP;
-        if (PM__LIKELY(f->place.node != 0))
-            r = pm__place_in_line(&f->place) ? pm__iter_line(z, f, slot, ends, back)
-                                             : pm__iter_byte(z, f, slot, ends, back);
+        if (PM__LIKELY(f->place.node != 0)) {
+            if (pm__place_in_line(&f->place)) {
+                r = pm__iter_line(z, f, slot, ends, back);
+            } else if (PM__LIKELY(!pm__place_in_range(&f->place))) {
+                r = pm__iter_byte(z, f, slot, ends, back);
+            } else if (slot >= 0 && slot != PM__ITER_PAST) {
+                pm__iter_first_part(&f->place, back);
+                slot = back ? pm__iter_slot_of(&f->place, PM__ITER_BEHIND, true) : 0;
+                continue;
+            }
+        }
         if (r == PM__ITER_FOUND) break;
-        if (r == PM__ITER_DOWN) {
+        if (r == PM__ITER_DOWN || (r == PM__ITER_UP && pm__iter_next_part(z, back))) {
             slot = back ? pm__iter_slot_of(&z->frames[z->nframes - 1].place, PM__ITER_BEHIND, true) : 0;
         } else {
             if (r == PM__ITER_NOMEM || f->base <= z->root_len || z->nframes == 1) return false;
@@ -330,9 +366,10 @@ static int pm__iter_gap(pm_rz *z, bool back) {
         (void)pm__iter_enter(z, child); /* there is room */
         f = &z->frames[z->nframes - 1];
     }
-    const pm_place *p = &f->place;
+    pm_place *p = &f->place;
     const uint8_t *s = z->path + z->len;
     if (p->node == 0) return none;
+    if (pm__place_in_range(p)) *p = pm__place_root_part(pm__place_line(p), pm__line_part_index(pm__place_line(p), *s));
     if (!pm__place_in_line(p))
         return p->depth ? pm__iter_slot_of(p, PM__ITER_BELOW, back) : 2 * *s - (back ? 1 : 0);
     const pm__line *x = pm__place_line(p);
@@ -453,7 +490,7 @@ static void pm__iter_stand_on_byte(pm_rz *z, pm_frame *f, int b) {
 }
 
 /* One byte down from a place on the trie, to the first child; pm__iter_spare has made room. */
-static bool pm__iter_step_down(pm_rz *z) {
+static PM__INLINE bool pm__iter_step_down(pm_rz *z) {
     pm_frame *f = &z->frames[z->nframes - 1];
     pm__ref child;
     if (f->place.node == 0) return false;
@@ -464,6 +501,7 @@ static bool pm__iter_step_down(pm_rz *z) {
         f = &z->frames[z->nframes - 1];
     }
     pm_place *p = &f->place;
+    pm__iter_first_part(p, false);
     if (!pm__place_in_line(p)) {
         pm__iter_stand_on_byte(z, f, pm__byte_next(pm__place_byte(p), 0));
         return true;
@@ -478,6 +516,12 @@ static bool pm__iter_step_down(pm_rz *z) {
     if (i == p->hi) return false;
     pm__iter_stand_below(z, f, x, i, pm__place_suffix(p, x), p->hi);
     return true;
+}
+
+/* From the root of a part of a range node, where the top frame is, but not the path yet. */
+static PM__NOINLINE bool pm__iter_step_into(pm_rz *z) {
+    z->len = z->exist_len = z->frames[z->nframes - 1].base;
+    return pm__iter_step_down(z);
 }
 
 /* From a place on the trie to the next one that is not below it: the entry after those that agree with the path leaves
@@ -506,6 +550,7 @@ static bool pm__iter_step_beside(pm_rz *z) {
                 return true;
             }
         }
+        if (pm__iter_next_part(z, false)) return pm__iter_step_into(z);
         if (f->base <= z->root_len || z->nframes == 1) return false;
     }
 }
@@ -546,6 +591,12 @@ static bool pm__iter_line_step_back(pm_rz *z, pm_frame *f) {
     return true;
 }
 
+/* Whether a place is the first below the root of its line or byte node. */
+static PM__INLINE bool pm__iter_is_first(const pm_place *p) {
+    if (p->depth != 1) return false;
+    return pm__place_in_line(p) ? p->lo == 0 : pm__byte_prev(pm__place_byte(p), p->lo - 1) < 0;
+}
+
 /* To the location before the focus, which is below the root: the last one of the sibling before, else the parent. */
 static bool pm__iter_step_back(pm_rz *z) {
     if (z->len == z->root_len || !pm__iter_spare(z)) return false;
@@ -561,6 +612,8 @@ static bool pm__iter_step_back(pm_rz *z) {
     }
     pm_frame *f = &z->frames[z->nframes - 1];
     z->run = 0;
+    if (pm__iter_is_first(&f->place) && pm__iter_next_part(z, true))
+        return pm__iter_back(z, pm__iter_slot_of(&f->place, PM__ITER_BEHIND, true), true);
     if (pm__place_in_line(&f->place)) {
         if (!pm__iter_line_step_back(z, f)) return false;
     } else if (pm__byte_prev(pm__place_byte(&f->place), f->place.lo - 1) >= 0) {
@@ -726,6 +779,8 @@ static PM__INLINE bool pm__iter_in_shared(const pm_rz *a, const pm_rz *b, size_t
         if (f->place.node != g->place.node || f->base + b->root_len != g->base + a->root_len) break;
         size_t above = f->base < a->root_len ? a->root_len - f->base : 0;
         if (above && memcmp(a->path + f->base, b->path + g->base, above) != 0) break;
+        if (PM__UNLIKELY(f->place.part | g->place.part) && !above) /* what begins with this byte is in the part */
+            above = pm__rz_frame_root(a, i - 1) != pm__rz_frame_root(b, j - 1);
         *at = f->base + above - a->root_len;
     }
     return *at < a->len - a->root_len;

@@ -34,7 +34,7 @@ static bool pm__walg_is_mine(const pm_wz *w) {
     for (size_t used = 0; used < z->len;) {
         if (!pm__place_enter(&p) || !pm__ref_is_unique(p.node)) return false;
         size_t n = pm__place_down(&p, z->path + used, z->len - used);
-        if (!n) return false;
+        if (!n || !pm__ref_is_unique(p.node)) return false; /* it may be a part now */
         if (pm__ref_kind(p.node) == PM__WIDE && pm__byte_has_child(pm__place_byte(&p), p.lo) &&
             !pm__ref_count_is_one(&pm__byte_block(pm__place_byte(&p), p.lo >> 4)->rc))
             return false;

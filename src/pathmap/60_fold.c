@@ -221,7 +221,8 @@ static int pm__fold_values(void *ctx, const pm__byte *x, size_t base, pm__walk_a
         int s = pm__fold_leaf(w, pm__byte_val(x, (uint8_t)c), end, end);
         if (s != PM_OK) return s;
     }
-    pm__fold_top(w)->mask = mask, pm__fold_top(w)->n = x->nv;
+    pm__fold_stop *top = pm__fold_top(w); /* other parts of a range node may have been before */
+    top->mask = pm_mask_or(top->mask, mask), top->n += x->nv;
     return pm__fold_settle(w, pm__fold_low(w, after, end));
 }
 
@@ -231,6 +232,7 @@ static bool pm__fold_forks(pm__ref r) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
         return !x->plen && x->body[0] != x->body[x->n - 1];
     }
+    if (pm__ref_kind(r) == PM__RANGE) return true;
     const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
     return pm__byte_next(x, (unsigned)pm__byte_next(x, 0) + 1) >= 0;
 }

@@ -119,11 +119,19 @@ typedef struct pm__merkle {
     pm_merkle_stats stats;
 } pm__merkle;
 
-static pm_hash128 pm__merkle_hash(const pm__merkle *k, pm__ref r) {
-    const uint64_t *i = pm__memo_get(&k->hashes.memo, r, PM__FOLD_WHOLE);
+/* Parts of range nodes are no stops of the fold, and are hashed when they come up. False: no memory. */
+static bool pm__merkle_hash(pm__merkle *k, pm__ref r, pm_hash128 *out) {
+    pm__fold *w = &k->hashes;
+    const uint64_t *i = pm__memo_get(&w->memo, r, PM__FOLD_WHOLE);
+    if (!i) {
+        if (pm__fold_walk(w, pm__fold_root(r, NULL), 0) != PM_OK) return false;
+        w->results.used--;
+        i = pm__memo_get(&w->memo, r, PM__FOLD_WHOLE);
+    }
     PM__CHECK2(i);
-    const pm__fold_known *known = (const pm__fold_known *)pm__list_at(&k->hashes.known, (size_t)*i);
-    return *(const pm_hash128 *)pm__list_at(&k->hashes.kept, known->at);
+    const pm__fold_known *known = (const pm__fold_known *)pm__list_at(&w->known, (size_t)*i);
+    *out = *(const pm_hash128 *)pm__list_at(&w->kept, known->at);
+    return true;
 }
 
 static pm__ref pm__merkle_instead(const pm__merkle *k, pm__ref r) {
@@ -143,7 +151,7 @@ static void pm__merkle_swap(const pm__merkle *k, pm__ref *slot) {
 /* The slots of a node's children, in byte order; the node is the caller's if they are to be written. A wide node gives
    those of one block. */
 static unsigned pm__merkle_slots(pm__ref r, unsigned block, pm__ref **out) {
-    if (pm__ref_kind(r) == PM__LINE) {
+    if (pm__ref_is_lined(r)) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
         unsigned n = 0;
         for (uint32_t m = x->cmask; m; m &= m - 1) out[n++] = pm__line_child(x, pm__ctz32(m));
@@ -173,7 +181,7 @@ static unsigned pm__merkle_stale(const pm__merkle *k, pm__ref r) {
 /* A copy of a node that leads to what stands for its children. 0: no memory. */
 static pm__ref pm__merkle_copy(const pm__merkle *k, pm__ref r, unsigned stale) {
     pm__ref c;
-    if (pm__ref_kind(r) == PM__LINE) c = pm__any_line_copy(&k->cx, (const pm__line *)pm__ref_ptr(r));
+    if (pm__ref_is_lined(r)) c = pm__any_line_copy(&k->cx, (const pm__line *)pm__ref_ptr(r));
     else c = pm__any_byte_copy(&k->cx, (const pm__byte *)pm__ref_ptr(r));
     for (unsigned b = 0; c && b < pm__merkle_blocks(c); b++) {
         pm__ref *slots[PM__WIDE_FROM];
@@ -192,7 +200,8 @@ static pm__ref pm__merkle_copy(const pm__merkle *k, pm__ref r, unsigned stale) {
 /* Decides what stands for a node, all below it being decided. False: no memory. */
 static bool pm__merkle_decide(void *ctx, pm__ref r) {
     pm__merkle *k = (pm__merkle *)ctx;
-    pm_hash128 h = pm__merkle_hash(k, r);
+    pm_hash128 h = {0, 0};
+    if (!pm__merkle_hash(k, r, &h)) return false;
     unsigned stale = pm__merkle_stale(k, r);
     pm__ref now = r;
     uint64_t a = h.lo ? h.lo : 1;
@@ -203,6 +212,7 @@ static bool pm__merkle_decide(void *ctx, pm__ref r) {
         pm__list_put(&k->made, &now, 1);
     }
     for (; (other = pm__memo_get(&k->first, a, h.hi)) != NULL; h.hi++) { /* one hash, other content: the next place */
+        if (pm__ref_kind(*other) == PM__RANGE && pm__ref_kind(r) != PM__RANGE) continue; /* r may be a part */
         int equal = pm__compare_equal(k->cx.ops, *other, now);
         if (equal < 0) return false;
         if (!equal) continue;

@@ -164,6 +164,14 @@ static int pm__aim_byte(pm_sampler *s, pm__sample_aim *a, const pm__byte *x, pm_
     return 2;
 }
 
+static int pm__aim_range(const pm_sampler *s, pm__sample_aim *a, const pm__line *x, pm__ref *child) {
+    for (unsigned i = 0; i < x->n; i++) {
+        *child = *pm__line_part_at(x, i);
+        if (pm__aim_in(a, pm__weight_of(s, *child))) return 0;
+    }
+    return 2;
+}
+
 static pm_status pm__sampler_go(pm_sampler *s, pm__sample_aim a, const pm_rz **at) {
     uint64_t i;
     pm__ref r = s->map.root;
@@ -174,7 +182,9 @@ static pm_status pm__sampler_go(pm_sampler *s, pm__sample_aim a, const pm_rz **a
         size_t len = s->path.used;
         pm__ref child = r;
         bool line = pm__ref_kind(r) == PM__LINE;
-        int step = line ? pm__aim_line(s, &a, (const pm__line *)pm__ref_ptr(r), &child)
+        bool range = pm__ref_kind(r) == PM__RANGE;
+        int step = range  ? pm__aim_range(s, &a, (const pm__line *)pm__ref_ptr(r), &child)
+                   : line ? pm__aim_line(s, &a, (const pm__line *)pm__ref_ptr(r), &child)
                         : pm__aim_byte(s, &a, (const pm__byte *)pm__ref_ptr(r), &child);
         if (step < 0) return PM_NOMEM;
         found = step == 1;

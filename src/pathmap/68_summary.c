@@ -195,15 +195,22 @@ static pm_hash128 pm__summary_hash_val(const pm_summary *s, pm_hash128 below, pm
 
 static PM__INLINE pm_hash128 pm__summary_hash_none(void) { return pm__hash_seal(pm__hash_begin(0)); }
 
-static pm_hash128 pm__summary_hash_byte(const pm_summary *s, const pm__byte *x, const pm_hash128 *kids) {
-    pm_mask m = pm__byte_mask(x);
-    pm_hash128 h = pm__hash_begin(pm_mask_count(&m)), none = pm__summary_hash_none();
+/* Adds what a byte node has to the hash of its root. */
+static pm_hash128 pm__summary_hash_bytes(const pm_summary *s, const pm__byte *x, const pm_hash128 *kids,
+                                         pm_hash128 h) {
+    const pm_mask m = pm__byte_mask(x);
+    const pm_hash128 none = pm__summary_hash_none();
     for (int b = pm__mask_next(&m, 0); b >= 0; b = pm__mask_next(&m, b + 1)) {
         pm_hash128 one = pm__byte_has_child(x, (uint8_t)b) ? *kids++ : none;
         if (pm__byte_has_val(x, (uint8_t)b)) one = pm__summary_hash_val(s, one, *pm__byte_val(x, (uint8_t)b));
         h = pm__hash_child(h, (uint8_t)b, one);
     }
-    return pm__hash_seal(h);
+    return h;
+}
+
+static pm_hash128 pm__summary_hash_byte(const pm_summary *s, const pm__byte *x, const pm_hash128 *kids) {
+    const pm_mask m = pm__byte_mask(x);
+    return pm__hash_seal(pm__summary_hash_bytes(s, x, kids, pm__hash_begin(pm_mask_count(&m))));
 }
 
 /* Locations of a line that are open, from the end of its prefix on, and the children that have been hashed of them. */
@@ -251,36 +258,65 @@ static pm_hash128 pm__summary_climb(const pm_summary *s, pm__summary_stack *k, c
     return hash;
 }
 
-static pm_hash128 pm__summary_hash_line(const pm_summary *s, const pm__line *x, const pm_hash128 *kids) {
-    pm__summary_stack k;
+/* Goes through the entries of a line. `last` is -1: returns the hash of the end of its prefix; 0: that stays open. */
+static pm_hash128 pm__summary_hash_entries(const pm_summary *s, pm__summary_stack *k, const pm__line *x,
+                                           const pm_hash128 *kids, int last) {
     unsigned i = pm__line_has_e(x), off = x->plen;
     pm_hash128 hash = pm__summary_hash_none();
-    k.open = k.done = 0;
-    pm__summary_open(&k, 0, i ? pm__line_val(x, 0) : NULL);
-    if (i == x->n) hash = pm__summary_close(s, &k);
+    k->open = k->done = 0;
+    pm__summary_open(k, 0, i ? pm__line_val(x, 0) : NULL);
+    if (i == x->n) hash = pm__summary_close(s, k);
     for (; i < x->n; off += pm__line_lens(x)[i++]) {
         const uint8_t *h = pm__line_heap(x) + off;
         unsigned len = pm__line_suffix(x, i);
-        int keep = i + 1 < x->n ? (int)pm__tally_line_shared_before(x, i + 1, off + pm__line_lens(x)[i]) : -1;
+        int keep = i + 1 < x->n ? (int)pm__tally_line_shared_before(x, i + 1, off + pm__line_lens(x)[i]) : last;
         if (!pm__line_is_child(x, i)) {
             if (keep == (int)len) { /* what follows lies below it */
-                pm__summary_open(&k, len, pm__line_val(x, i));
+                pm__summary_open(k, len, pm__line_val(x, i));
                 continue;
             }
             hash = pm__summary_hash_val(s, pm__summary_hash_none(), *pm__line_val(x, i));
         } else {
             hash = *kids++;
-            if (k.at[k.open - 1].depth == len) hash = pm__summary_hash_val(s, hash, *k.at[--k.open].val);
+            if (k->at[k->open - 1].depth == len) hash = pm__summary_hash_val(s, hash, *k->at[--k->open].val);
         }
-        hash = pm__summary_climb(s, &k, x, i, h, len, keep, hash);
+        hash = pm__summary_climb(s, k, x, i, h, len, keep, hash);
     }
-    pm__hash_run(NULL, pm__line_heap(x), x->plen, &hash);
     return hash;
+}
+
+/* The hash of where a line's prefix has `skip` bytes. */
+static pm_hash128 pm__summary_hash_line(const pm_summary *s, const pm__line *x, const pm_hash128 *kids, size_t skip) {
+    pm__summary_stack k;
+    pm_hash128 hash = pm__summary_hash_entries(s, &k, x, kids, -1);
+    pm__hash_run(NULL, pm__line_heap(x) + skip, x->plen - skip, &hash);
+    return hash;
+}
+
+/* Adds what a part of a range node has to the hash of the node's root. */
+static pm_hash128 pm__summary_hash_part(const pm_summary *s, pm__ref part, pm_hash128 h) {
+    const pm__record *rec = pm__summary_is_leaf(part) ? NULL : pm__record_of(s, part);
+    const pm_hash128 *kids = rec ? pm__record_hash(rec, 1) : NULL;
+    pm__summary_stack k;
+    if (!pm__order_line(part)) return pm__summary_hash_bytes(s, (const pm__byte *)pm__ref_ptr(part), kids, h);
+    const pm__line *x = (const pm__line *)pm__ref_ptr(part);
+    if (x->plen) return pm__hash_child(h, *pm__line_heap(x), pm__summary_hash_line(s, x, kids, 1));
+    (void)pm__summary_hash_entries(s, &k, x, kids, 0);
+    for (unsigned i = 0; i < k.done; i++) h = pm__hash_child(h, k.byte[i], k.hash[i]);
+    return h;
+}
+
+static pm_hash128 pm__summary_hash_range(const pm_summary *s, const pm__line *x) {
+    const pm_mask m = pm__place_mask_range(x);
+    pm_hash128 h = pm__hash_begin(pm_mask_count(&m));
+    for (unsigned i = 0; i < x->n; i++) h = pm__summary_hash_part(s, *pm__line_part_at(x, i), h);
+    return pm__hash_seal(h);
 }
 
 /* The hash of what is below a node's root. `kids`: of its children in order; NULL: it has none. */
 static pm_hash128 pm__summary_hash_node(const pm_summary *s, pm__ref r, const pm_hash128 *kids) {
-    if (pm__order_line(r)) return pm__summary_hash_line(s, (const pm__line *)pm__ref_ptr(r), kids);
+    if (pm__ref_kind(r) == PM__RANGE) return pm__summary_hash_range(s, (const pm__line *)pm__ref_ptr(r));
+    if (pm__order_line(r)) return pm__summary_hash_line(s, (const pm__line *)pm__ref_ptr(r), kids, 0);
     return pm__summary_hash_byte(s, (const pm__byte *)pm__ref_ptr(r), kids);
 }
 

@@ -80,12 +80,12 @@ static uint64_t pm__inspect_times(pm__inspect_list *l, const void *p) {
 /* Steps through what a sound node holds, in the order of paths: values and children (0: dangling), suffixes without a
    line's prefix. *at starts as 0. False: no more. */
 static bool pm__inspect_next(pm__ref r, unsigned *at, pm__ent *e) {
-    if (pm__ref_kind(r) == PM__LINE) {
+    if (pm__ref_is_lined(r)) {
         const pm__line *x = (const pm__line *)pm__ref_ptr(r);
         unsigned i = (*at)++;
         if (i >= x->n) return false;
         e->first = x->body[i];
-        e->len = (uint16_t)pm__line_suffix(x, i);
+        e->len = pm__ref_kind(r) == PM__LINE ? pm__line_suffix(x, i) : 0;
         e->rest = pm__line_heap(x) + pm__line_off(x, i);
         e->child = pm__line_is_child(x, i);
         e->pay = e->child ? *pm__line_child(x, i) : *pm__line_val(x, i);
@@ -137,6 +137,9 @@ static bool pm__inspect_stat_node(pm_stats *s, pm__inspect_list *l, const pm__in
     if (kind == PM__LINE) {
         s->line_nodes++;
         s->line_entries += ((const pm__line *)p)->n;
+        s->bytes += pm__line_size((const pm__line *)p);
+    } else if (kind == PM__RANGE) {
+        s->range_nodes++;
         s->bytes += pm__line_size((const pm__line *)p);
     } else {
         *(kind == PM__WIDE ? &s->wide_nodes : &s->byte_nodes) += 1;
@@ -344,6 +347,12 @@ static void pm__inspect_head_line(pm__inspect_text *t, pm__ref r, uint64_t id) {
         const pm__line *x = (const pm__line *)(const void *)h;
         pm__inspect_say(t, " line, ");
         pm__inspect_count(t, x->n, "entry", "entries");
+        pm__inspect_say(t, ", ");
+        pm__inspect_number(t, pm__line_size(x));
+    } else if (pm__ref_kind(r) == PM__RANGE) {
+        const pm__line *x = (const pm__line *)(const void *)h;
+        pm__inspect_say(t, " range, ");
+        pm__inspect_count(t, x->n, "part", "parts");
         pm__inspect_say(t, ", ");
         pm__inspect_number(t, pm__line_size(x));
     } else {

@@ -15,7 +15,8 @@ enum { PM_STATS_DEPTHS = 32 };
 typedef struct pm_stats {
     uint64_t values, locations;       /* saturating, shared structure counted once per occurrence */
     uint64_t nodes;                   /* distinct nodes */
-    uint64_t line_nodes, byte_nodes, wide_nodes, blocks; /* of these; `blocks`: child blocks of wide nodes */
+    uint64_t line_nodes, byte_nodes, wide_nodes, range_nodes; /* of these */
+    uint64_t blocks;                  /* child blocks of wide nodes */
     uint64_t line_entries;            /* entries in all line nodes */
     uint64_t dangling;                /* entries and slots for childless locations without value */
     uint64_t bytes;                   /* allocated for distinct nodes */

@@ -215,7 +215,7 @@ static const char *pm__draw_escape_mermaid(char c) {
 /* Text of a box: what kind of node it is, and the rows; where arrows leave from rows, all of them, else those that end
    here. */
 static bool pm__draw_rows(pm__draw *d, const pm__draw_box *box, const char *between) {
-    static const char *const kinds[] = {"line", "byte", "wide"};
+    static const char *const kinds[] = {"line", "byte", "wide", "range"};
     const bool ports = d->form == PM_DRAW_DOT;
     const char *(*const escape)(char c) = ports ? pm__draw_escape_dot : pm__draw_escape_mermaid;
     pm__inspect_text *t = &d->text;

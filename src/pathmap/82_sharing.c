@@ -36,7 +36,7 @@ static bool pm__sharing_blocks(pm__sharing *s, const pm__byte *x) {
 /* Notes a node; a fresh one waits for its children to be looked at. */
 static bool pm__sharing_node(pm__sharing *s, pm__ref r) {
     const void *p = pm__ref_ptr(r);
-    bool line = pm__ref_kind(r) == PM__LINE, fresh;
+    bool line = pm__ref_is_lined(r), fresh;
     size_t bytes = line ? pm__line_size((const pm__line *)p) : pm__byte_size((const pm__byte *)p);
     if (!pm__sharing_meet(s, p, 1, bytes, &fresh)) return false;
     if (!fresh) return true;

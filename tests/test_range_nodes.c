@@ -1,0 +1,232 @@
+/* Range nodes: runs of neighbouring bytes that have a line together. Keys are such that they come to be, grow, are
+   divided, become byte nodes and come back; a model says what a map has to hold. */
+#include "check.h"
+#include "model.h"
+
+#include "library.h"
+
+enum { MOST = 1400, LEN = 8 };
+
+static uint8_t key[MOST][LEN];
+
+static uint64_t draw(uint64_t *s) {
+    *s ^= *s << 13;
+    *s ^= *s >> 7;
+    return *s ^= *s << 17;
+}
+
+/* Keys of `len` bytes: random, or in order. */
+static void make_keys(uint64_t seed, bool sorted) {
+    uint64_t s = seed * 0x9E3779B97F4A7C15u + 1;
+    for (unsigned i = 0; i < MOST; i++) {
+        uint64_t v = sorted ? (uint64_t)i * (UINT64_MAX / MOST) : draw(&s);
+        for (unsigned k = 0; k < LEN; k++) key[i][k] = (uint8_t)(v >> (56 - 8 * k));
+    }
+}
+
+static pm_stats sound(const pm_map *m) {
+    const char *why = "";
+    pm_stats st = {0};
+    pm_status s = pm_check(m, &why);
+    CHECK_NOTE(s == PM_OK, "%s: %s", pm_status_text(s), why);
+    CHECK_OK(pm_get_stats(m, &st));
+    return st;
+}
+
+typedef struct ordered {
+    const model *twin;
+    uint8_t last[LEN];
+    size_t n;
+} ordered;
+
+static bool in_order(void *ctx, const uint8_t *at, size_t len, pm_val val) {
+    ordered *o = ctx;
+    uint64_t want = 0;
+    CHECK(model_get(o->twin, at, len, &want));
+    CHECK_EQ(val, want);
+    CHECK_EQ(len, LEN);
+    if (o->n) CHECK(memcmp(o->last, at, LEN) < 0);
+    memcpy(o->last, at, LEN);
+    o->n++;
+    return true;
+}
+
+/* A map against its model: by key, in order, forwards and backwards. */
+static void compare(const pm_map *m, const model *twin, size_t n) {
+    ordered o = {.twin = twin};
+    CHECK_OK(pm_each(m, in_order, &o));
+    CHECK_EQ(o.n, n);
+    for (unsigned i = 0; i < MOST; i++) {
+        uint64_t want = 0;
+        bool there = model_get(twin, key[i], LEN, &want);
+        const pm_val *v = pm_get(m, key[i], LEN);
+        CHECK_EQ(v != NULL, there);
+        if (v) CHECK_EQ(*v, want);
+    }
+    pm_rz z;
+    size_t forth = 0, back = 0;
+    CHECK_OK(pm_rz_open(m, "", 0, &z));
+    while (pm_rz_to_next_val(&z)) forth++;
+    for (bool on = pm_rz_to_last_val(&z); on; on = pm_rz_to_prev_val(&z)) back++;
+    pm_rz_drop(&z);
+    CHECK_EQ(forth, n);
+    CHECK_EQ(back, n);
+}
+
+static void grow_and_shrink(const pm_ops *ops, bool sorted) {
+    pm_map m = pm_new(ops, NULL);
+    model *twin = model_new();
+    bool ranges = false, none_after = false, again = false;
+    for (unsigned i = 0; i < MOST; i++) {
+        CHECK_OK(pm_set(&m, key[i], LEN, i, NULL));
+        model_set(twin, key[i], LEN, ops == pm_ops_unit() ? 0 : i, NULL);
+        if (i % 100 != 99 && i > 60) continue;
+        pm_stats st = sound(&m);
+        ranges = ranges || st.range_nodes;
+        none_after = none_after || (ranges && !st.range_nodes);
+    }
+    CHECK(sorted || (ranges && none_after));
+    compare(&m, twin, MOST);
+    pm_map clone = pm_clone(&m);
+    for (unsigned i = 0; i < MOST - 3; i++) {
+        bool gone = false;
+        CHECK_OK(pm_remove(&m, key[i], LEN, PM_PRUNE, NULL));
+        gone = model_remove(twin, key[i], LEN, true, NULL);
+        CHECK(gone);
+        if (i % 100 != 99) continue;
+        again = again || sound(&m).range_nodes;
+        compare(&m, twin, MOST - i - 1);
+    }
+    CHECK(again || sorted);
+    CHECK_EQ(sound(&clone).values, MOST);
+    pm_drop(&clone);
+    pm_drop(&m);
+    model_free(twin);
+}
+
+TEST(random_keys_come_and_go) {
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        make_keys(seed, false);
+        grow_and_shrink(NULL, false);
+        grow_and_shrink(pm_ops_unit(), false);
+    }
+}
+
+TEST(keys_in_order_come_and_go) {
+    make_keys(1, true);
+    grow_and_shrink(NULL, true);
+}
+
+/* ---- algebra ------------------------------------------------------------------------------------------------- */
+
+/* Every one of so many keys, from the first on, with the same values. */
+static pm_map some(unsigned first, unsigned end, unsigned step) {
+    pm_map m = pm_new(NULL, NULL);
+    for (unsigned i = first; i < end; i += step) CHECK_OK(pm_set(&m, key[i], LEN, i, NULL));
+    (void)sound(&m);
+    return m;
+}
+
+static size_t values(const pm_map *m) { return (size_t)sound(m).values; }
+
+static void check_members(const pm_map *m, bool (*is)(unsigned i, unsigned n), unsigned n) {
+    for (unsigned i = 0; i < MOST; i++) CHECK_EQ(pm_get(m, key[i], LEN) != NULL, is(i, n));
+}
+
+static bool in_either(unsigned i, unsigned n) { return i < n && (i % 2 == 0 || i % 3 == 0); }
+static bool in_both(unsigned i, unsigned n) { return i < n && i % 6 == 0; }
+static bool in_first(unsigned i, unsigned n) { return i < n && i % 2 == 0 && i % 3 != 0; }
+
+/* Sets that are lines, range nodes and byte nodes. */
+TEST(algebra_at_every_size) {
+    make_keys(7, false);
+    for (unsigned n = 30; n <= MOST; n = n * 3 / 2) {
+        pm_map a = some(0, n, 2), b = some(0, n, 3), r;
+        pm_opt old;
+        CHECK_OK(pm_join(&a, &b, &r, NULL));
+        check_members(&r, in_either, n);
+        CHECK_EQ(values(&r), values(&a) + values(&b) - (n + 5) / 6);
+        pm_drop(&r);
+        CHECK_OK(pm_meet(&a, &b, &r, NULL));
+        check_members(&r, in_both, n);
+        (void)sound(&r);
+        pm_drop(&r);
+        CHECK_OK(pm_subtract(&a, &b, &r, NULL));
+        check_members(&r, in_first, n);
+        (void)sound(&r);
+        pm_drop(&r);
+        r = pm_clone(&a); /* parts in common */
+        CHECK_OK(pm_remove(&r, key[0], LEN, PM_PRUNE, &old));
+        pm_map left;
+        CHECK_OK(pm_subtract(&a, &r, &left, NULL));
+        CHECK_EQ(values(&left), 1);
+        pm_drop(&left);
+        bool equal = true;
+        CHECK_OK(pm_equal(&a, &r, &equal));
+        CHECK(!equal);
+        CHECK_OK(pm_join(&a, &r, &left, NULL));
+        CHECK_OK(pm_equal(&a, &left, &equal));
+        CHECK(equal);
+        pm_drop(&left);
+        pm_drop(&r);
+        pm_drop(&a);
+        pm_drop(&b);
+    }
+}
+
+/* A range node beside one byte node, and beside a line. */
+TEST(algebra_of_unlike_sizes) {
+    make_keys(9, false);
+    pm_map all = some(0, MOST, 1), few = some(0, 20, 1), mid = some(0, 300, 1), r;
+    CHECK(sound(&mid).range_nodes && !sound(&few).range_nodes);
+    const pm_map *order[] = {&few, &mid, &all};
+    for (unsigned i = 0; i < 3; i++) {
+        for (unsigned k = 0; k < 3; k++) {
+            const unsigned less = i < k ? i : k, more = i < k ? k : i;
+            bool equal = false;
+            CHECK_OK(pm_join(order[i], order[k], &r, NULL));
+            CHECK_OK(pm_equal(&r, order[more], &equal));
+            CHECK(equal);
+            pm_drop(&r);
+            CHECK_OK(pm_meet(order[i], order[k], &r, NULL));
+            CHECK_OK(pm_equal(&r, order[less], &equal));
+            CHECK(equal);
+            pm_drop(&r);
+            CHECK_OK(pm_subtract(order[i], order[k], &r, NULL));
+            CHECK_EQ(values(&r), i <= k ? 0 : values(order[i]) - values(order[k]));
+            pm_drop(&r);
+        }
+    }
+    pm_drop(&all);
+    pm_drop(&few);
+    pm_drop(&mid);
+}
+
+/* What a subtracting view shows of two maps that have most parts in common: one value, wherever it lies. */
+TEST(views_pass_over_parts_in_common) {
+    make_keys(11, false);
+    pm_map a = some(0, 400, 1);
+    CHECK(sound(&a).range_nodes);
+    for (unsigned i = 0; i < 400; i += 7) {
+        pm_map b = pm_clone(&a);
+        pm_opt old;
+        pm_rz za, zb, z;
+        size_t len;
+        CHECK_OK(pm_remove(&b, key[i], LEN, PM_PRUNE, &old));
+        CHECK_OK(pm_rz_open(&a, "", 0, &za));
+        CHECK_OK(pm_rz_open(&b, "", 0, &zb));
+        CHECK_OK(pm_view_subtract(&za, &zb, &z));
+        CHECK(pm_rz_to_next_val(&z));
+        const uint8_t *path = pm_rz_path(&z, &len);
+        CHECK_MEM_EQ(path, len, key[i], LEN);
+        CHECK(!pm_rz_to_next_val(&z));
+        CHECK(pm_rz_to_last_val(&z));
+        path = pm_rz_path(&z, &len);
+        CHECK_MEM_EQ(path, len, key[i], LEN);
+        pm_rz_drop(&z);
+        pm_rz_drop(&za);
+        pm_rz_drop(&zb);
+        pm_drop(&b);
+    }
+    pm_drop(&a);
+}
