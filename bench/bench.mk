@@ -2,7 +2,7 @@
 #
 #   make bench-data   makes the key files in build/data
 #   make bench        builds build/bench_map with every rival whose package is installed, build/bench_sets with those
-#                     for sets of integers, build/bench_views, build/bench_order, build/bench_diff
+#                     for sets of integers, build/bench_views, build/bench_order, build/bench_diff, build/bench_store
 #   make bench-run    runs it on every key file, writes build/bench/DATASET.tsv
 #   make bench-results runs all programs on all key files, in three rounds within RESULTS_MINUTES (24), keeps what they
 #                     printed in bench/results, and writes bench/RESULTS.md from that. RESULTS_NOTE says of the run what
@@ -39,6 +39,8 @@ bench_order_libs :=
 bench_diff_objects := $(bench_dir)/bench_diff.o
 bench_sets_objects := $(bench_dir)/bench_sets.o $(patsubst engine_%,$(bench_dir)/sets_%.o,$(BENCH_OURS))
 bench_sets_libs :=
+bench_store_objects := $(bench_dir)/bench_store.o
+bench_store_libs :=
 bench_link = $(BENCH_CC)
 
 bench_installed = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo yes)
@@ -62,6 +64,12 @@ bench_objects += $(bench_dir)/lmdb.o
 bench_libs += -llmdb
 bench_order_objects += $(bench_dir)/order_lmdb.o
 bench_order_libs += -llmdb
+bench_store_objects += $(bench_dir)/store_lmdb.o
+bench_store_libs += -llmdb
+endif
+ifeq ($(call bench_installed,sqlite3),yes)
+bench_store_objects += $(bench_dir)/store_sqlite.o
+bench_store_libs += -lsqlite3
 endif
 ifneq ($(shell command -v $(firstword $(BENCH_CXX)) 2>/dev/null),)
 bench_objects += $(bench_dir)/std_maps.o
@@ -108,7 +116,8 @@ bench_headers := bench/bench.h bench/engine.h
 
 .PHONY: bench bench-data bench-growth bench-run bench-report bench-results bench-smoke
 
-bench: $(BUILD)/bench_map $(BUILD)/bench_sets $(BUILD)/bench_views $(BUILD)/bench_order $(BUILD)/bench_diff
+bench: $(BUILD)/bench_map $(BUILD)/bench_sets $(BUILD)/bench_views $(BUILD)/bench_order $(BUILD)/bench_diff \
+    $(BUILD)/bench_store
 
 $(BUILD)/bench_map: $(bench_objects) $(BENCH_EXTRA)
 	$(bench_link) $(BENCH_OPT) -pthread -o $@ $^ $(bench_libs) $(BENCH_LIBS)
@@ -129,6 +138,14 @@ $(bench_dir)/order_std.o: bench/rivals/order_std.cc bench/order.h bench/bench.h 
 	$(BENCH_CXX) $(bench_cxx) $(bench_order_flags) -c -o $@ $<
 
 $(bench_dir)/order_lmdb.o: bench/rivals/order_lmdb.c bench/order.h bench/bench.h | $(bench_dir)
+	$(BENCH_CC) $(bench_c) -c -o $@ $<
+
+$(BUILD)/bench_store: $(bench_store_objects)
+	$(BENCH_CC) $(BENCH_OPT) -pthread -o $@ $^ $(bench_store_libs)
+$(bench_dir)/bench_store.o: bench/bench_store.c bench/stores.h bench/bench.h pathmap.h | $(bench_dir)
+	$(BENCH_CC) $(bench_c) -DPATHMAP_SLIM_PTRS=1 -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<
+$(bench_dir)/store_lmdb.o $(bench_dir)/store_sqlite.o: $(bench_dir)/%.o: bench/rivals/%.c bench/stores.h bench/bench.h \
+        | $(bench_dir)
 	$(BENCH_CC) $(bench_c) -c -o $@ $<
 
 $(BUILD)/bench_diff: $(bench_diff_objects)

@@ -25,7 +25,7 @@
 
 /* ---- counting: atomics of the library tell ---- */
 
-enum { LINES = 4096, TURNS = 64, WARM = 200, TIMED = 20000, KEYS = 20000 };
+enum { LINES = 16384, TURNS = 320, WARM = 200, TIMED = 20000, KEYS = 20000 };
 
 typedef struct counts {
     uint64_t rmws, stores;
@@ -37,7 +37,7 @@ static _Thread_local counts *counting;
 
 static void count_line(uintptr_t p) {
     uintptr_t line = p >> 6;
-    size_t i = line * 0x9E3779B97F4A7C15u >> 52;
+    size_t i = line * 0x9E3779B97F4A7C15u >> 50;
     while (counting->line[i] && counting->line[i] != line) i = (i + 1) % LINES;
     counting->line[i] = line;
     counting->writes[i]++;
@@ -82,6 +82,9 @@ static inline void count_store(uintptr_t p) {
 #define PATHMAP_STATIC
 #define PATHMAP_IMPLEMENTATION
 #include "../pathmap.h"
+#define INTERNING_STATIC
+#define INTERNING_IMPLEMENTATION
+#include "../interning.h"
 
 static void must(pm_status s) {
     if (s == PM_OK) return;
@@ -94,6 +97,13 @@ static void must(pm_status s) {
 static pm_map map;
 static pm_shared *shared;
 static pm_head *head;
+static intern_table *table;
+
+static void must_intern(intern_status s) {
+    if (s == INTERN_OK) return;
+    fprintf(stderr, "bench_contention: %s\n", intern_status_text(s));
+    exit(2);
+}
 
 /* What a thread has for itself. */
 typedef struct own {
@@ -103,6 +113,7 @@ typedef struct own {
     pm_map map;
     pm_rz reader;
     pm_wz writer;
+    intern_permit permit;
 } own;
 
 static void do_get(own *o) { must(pm_get(&map, o->key, o->key_len) ? PM_OK : PM_NOMEM); }
@@ -174,6 +185,27 @@ static void do_write_fence(own *o) {
     pm_rz_drop(&z);
 }
 
+static void begin_intern(own *o) { must_intern(intern_permit_acquire(table, &o->permit)); }
+static void end_intern(own *o) { must_intern(intern_permit_release(&o->permit)); }
+
+static void do_intern(own *o) {
+    intern_symbol s;
+    must_intern(intern_get_or_insert(table, &o->permit, o->key, o->key_len, &s, NULL));
+}
+
+static void do_intern_new(own *o) {
+    char key[32];
+    intern_symbol s;
+    memcpy(key, o->key, o->key_len);
+    memcpy(key + o->key_len, &o->n, sizeof o->n);
+    must_intern(intern_get_or_insert(table, &o->permit, key, o->key_len + sizeof o->n, &s, NULL));
+}
+
+static void do_intern_mixed(own *o) {
+    if (o->n % 10) do_intern(o);
+    else do_intern_new(o);
+}
+
 typedef struct operation {
     const char *name;
     void (*begin)(own *o), (*run)(own *o), (*end)(own *o);
@@ -194,6 +226,9 @@ static const operation operations[] = {
     {"a write through a head's writer", begin_writer, do_write, end_writer},
     {"the same, and a snapshot of it", begin_writer, do_write_read, end_writer},
     {"the same, and a fence of all", begin_writer, do_write_fence, end_writer},
+    {"intern what is there", begin_intern, do_intern, end_intern},
+    {"intern a new symbol", begin_intern, do_intern_new, end_intern},
+    {"intern, a new symbol in ten", begin_intern, do_intern_mixed, end_intern},
 };
 
 /* ---- two threads that take turns ---- */
@@ -306,6 +341,7 @@ static void measure(const operation *op, double transfer, double cores) {
     pm_map m = pm_clone(&map);
     must(pm_shared_new(&map, &shared));
     must(pm_head_new_move(&m, &head));
+    must_intern(intern_table_new(NULL, &table));
     memset(counted, 0, sizeof counted);
     order.turn = 0;
     for (int i = 0; i < 2; i++)
@@ -314,6 +350,7 @@ static void measure(const operation *op, double transfer, double cores) {
     print_row(op, time_alone(op), transfer, cores);
     must(pm_head_free(head, NULL, NULL));
     pm_shared_free(shared);
+    intern_table_free(table);
 }
 
 int main(int argc, char **argv) {

@@ -13,6 +13,8 @@ import sys
 import tempfile
 import xml.dom.minidom
 
+import report_page
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 SECONDS = 120
 DATASETS = {"bench_map": ["text", "integers"], "bench_sets": ["integers"]}
@@ -116,6 +118,17 @@ def check_contention(count, program):
         count.check(name in rows and float(rows[name][4]) == common, "bench_contention: " + name, text)
 
 
+def check_scaling(count, program):
+    """All rows with each number of threads, and a speed-up for each in the tables."""
+    status, text, log = run([program, "--rounds", "1", "--total", "1000", "--most", "4"])
+    count.check(status == 0, "bench_scaling: exit %s" % status, log)
+    r = report_page.Scaling(text)
+    count.check(r.sizes == ["1000", "10000", "100000"], "bench_scaling: not all sizes", text)
+    for name, _, _ in report_page.ROWS:
+        count.check(r.threads("10000", name) == [1, 2, 4] and r.times("10000", name, 4, "cpu") > 0,
+                    "bench_scaling: " + name, text)
+
+
 def check_report(count, folder):
     files = sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".tsv"))
     texts = []
@@ -162,6 +175,9 @@ def main(programs):
         write_keys(keys["integers"], integer_keys(600))
         for program in [p for p in programs if "bench_contention" in p]:
             check_contention(count, program)
+            programs = [p for p in programs if p != program]
+        for program in [p for p in programs if "bench_scaling" in p]:
+            check_scaling(count, program)
             programs = [p for p in programs if p != program]
         threads = [p for p in programs if "bench_threads" in p]
         for program in programs:

@@ -6,6 +6,11 @@
 #   make bench-threads-run  runs all of them in turn on THREADS_SETS, THREADS_ROUNDS times over, and writes
 #                           build/bench/DATASET-threads.tsv; `make bench-report` makes tables and curves of that
 #
+#   make bench-scaling      1 to 256 threads on 1,000 to 100,000 elements (build/bench_scaling), beside the model of
+#                           bench_contention: writes the tables of docs/concurrency.md and docs/scaling.svg, in about
+#                           two minutes; SCALING_ARGS adds options
+#   make bench-locks        reads and writes under locks, on LOCKS_KEYS: writes the table of docs/concurrency.md
+#
 # THREADS_ARGS adds options (`--threads 8 --pin`).
 
 BUILD ?= build
@@ -15,6 +20,11 @@ BENCH_WARN ?= -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 THREADS_SETS ?= words wordnet u64sparse
 THREADS_ROUNDS ?= 3
 THREADS_ARGS ?=
+LOCKS_KEYS ?= $(BUILD)/data/words.keys
+comma := ,
+space := $(subst ,, )
+locks_rows := $(subst $(space),$(comma),$(strip $(foreach mix,mixed half writes, \
+    $(foreach lock,mutex rwlock adaptive shards shards_adaptive shards256,$(lock)_$(mix)))))
 
 threads_dir := $(BUILD)/bench/threads
 threads_c = $(BENCH_CC) -std=c11 $(BENCH_OPT) $(BENCH_WARN) -I. -pthread -MMD -MP
@@ -31,10 +41,10 @@ THREADS_FLAGS_malloc := -DPM_POOL=0
 THREADS_FLAGS_jemalloc := -DPM_POOL=0 -DPATHMAP_JEMALLOC=1
 THREADS_LIBS_jemalloc := -ljemalloc
 
-.PHONY: bench bench-threads bench-threads-run
+.PHONY: bench bench-threads bench-threads-run bench-scaling bench-locks
 
 bench: bench-threads
-bench-threads: $(threads_programs) $(BUILD)/bench_contention
+bench-threads: $(threads_programs) $(BUILD)/bench_contention $(BUILD)/bench_scaling
 
 # Rows know only the header's declarations, so the programs differ in one object.
 $(threads_dir)/%.o: bench/%.c pathmap.h
@@ -48,9 +58,25 @@ $(BUILD)/bench_threads: $(threads_objects) $(threads_dir)/library-pool.o
 $(BUILD)/bench_threads-%: $(threads_objects) $(threads_dir)/library-%.o
 	$(BENCH_CC) $(BENCH_OPT) -pthread -o $@ $^ $(THREADS_LIBS_$*)
 .PRECIOUS: $(threads_dir)/library-%.o
-$(BUILD)/bench_contention: bench/bench_contention.c pathmap.h
+$(BUILD)/bench_contention: bench/bench_contention.c pathmap.h interning.h
 	@mkdir -p $(@D)
 	$(BENCH_CC) -std=c11 $(BENCH_OPT) $(BENCH_WARN) -I. -pthread -o $@ $<
+
+$(BUILD)/bench_scaling: bench/bench_scaling.c bench/bench.h pathmap.h interning.h
+	@mkdir -p $(@D)
+	$(BENCH_CC) -std=c11 $(BENCH_OPT) $(BENCH_WARN) -DBENCH_FLAGS='"$(BENCH_OPT)"' -I. -pthread -o $@ $<
+
+bench-scaling: $(BUILD)/bench_scaling $(BUILD)/bench_contention
+	@mkdir -p $(BUILD)/bench
+	$(BUILD)/bench_scaling $(SCALING_ARGS) > $(BUILD)/bench/scaling.txt
+	$(BUILD)/bench_contention > $(BUILD)/bench/contention.txt
+	python3 bench/report_page.py scaling $(BUILD)/bench/scaling.txt $(BUILD)/bench/contention.txt docs
+
+bench-locks: $(BUILD)/bench_threads
+	@mkdir -p $(BUILD)/bench
+	$(BUILD)/bench_threads --keys $(LOCKS_KEYS) --name words --threads 2 --runs 5 --ops $(locks_rows) \
+	    > $(BUILD)/bench/locks.tsv
+	python3 bench/report_page.py locks $(BUILD)/bench/locks.tsv docs
 
 bench-threads-run: bench-threads
 	@$(if $(filter %-jemalloc,$(threads_programs)),,echo "SKIPPED jemalloc: its header is not installed" >&2)

@@ -4,6 +4,7 @@
   in _ the beginning of one; a call is compiled as a statement, with variables of the usual names.
 - docs/memory.md: sizes of types in its table of handles, where pointers have 64 bits.
 - docs/hardware.md: internal functions that it names are there.
+- docs/start.md: its programs compile and print what stands below them.
 
 usage: test_docs.py           prints what failed, ends with `N passed, N failed, N skipped`"""
 import os
@@ -133,9 +134,33 @@ def internal_names():
             if not (name in names or name.endswith("_") and any(n.startswith(name) for n in names))], len(said)
 
 
+def programs():
+    """The programs of the first steps, compiled as one, which runs the one that its argument names."""
+    blocks = re.findall(r"```c\n(.*?)```\n\n```\n(.*?)```", page("start.md"), re.S)
+    body = ""
+    for k, (code, _) in enumerate(blocks):
+        code = re.sub(r"\bint main\(void\)", f"static int main_{k}(void)", code)
+        body += re.sub(r"}\n\Z", "    return 0;\n}\n", code)
+    body += ("int main(int argc, char **argv) { int (*all[])(void) = {" +
+             ", ".join(f"main_{k}" for k in range(len(blocks))) + "}; return argc < 2 ? 2 : all[atoi(argv[1])](); }\n")
+    with tempfile.TemporaryDirectory(prefix="docs-") as folder:
+        source, program = os.path.join(folder, "start.c"), os.path.join(folder, "start")
+        with open(source, "w", encoding="utf-8") as file:
+            file.write("#include <stdlib.h>\n" + body)
+        done = subprocess.run([*CC, "-std=c11", "-Wall", "-Wextra", "-Werror", "-pthread", "-I", ROOT, source, "-o",
+                               program], capture_output=True, text=True, check=False)
+        if done.returncode:
+            return ["docs/start.md: " + done.stderr[:2000]], len(blocks)
+        ran = [subprocess.run([program, str(k)], capture_output=True, text=True, check=False, timeout=60)
+               for k in range(len(blocks))]
+    faults = [f"docs/start.md: program {k + 1} prints {run.stdout!r}, status {run.returncode}"
+              for k, (run, (_, wanted)) in enumerate(zip(ran, blocks)) if run.returncode or run.stdout != wanted]
+    return faults if blocks else ["docs/start.md: no programs"], max(len(blocks), 1)
+
+
 def main():
     passed = failed = 0
-    for faults, looked_at in (from_rust(), sizes(), internal_names()):
+    for faults, looked_at in (from_rust(), sizes(), internal_names(), programs()):
         for fault in faults:
             print(fault)
         failed += len(faults)

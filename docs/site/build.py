@@ -33,7 +33,7 @@ PICTURES = {"snapshot": ("snapshot", "map"), "line": ("map",), "byte": ("map",),
             "head": ("first reader", "later reader"), "claims": ("report",)}
 
 # The pages of docs/, in the order of the menu, each with the name that it has there.
-GUIDE = (("reference", "Which call for which task"), ("concurrency", "Threads"),
+GUIDE = (("start", "First steps"), ("reference", "Which call for which task"), ("concurrency", "Threads"),
          ("memory", "Memory"), ("hardware", "Cores, caches, profiling"), ("interning", "Interning"),
          ("exchange", "Between processes"), ("formats", "Files"), ("from_rust", "From Rust"),
          ("embedded", "Without malloc"), ("count_modes", "Slim and standard counts"), ("platforms", "Platforms"),
@@ -66,7 +66,7 @@ class Page:
 
 # The reference.
 
-API = "commonmark+attributes+definition_lists+pipe_tables+raw_html"
+API = "commonmark+gfm_auto_identifiers+attributes+definition_lists+pipe_tables+raw_html"
 
 
 def entry_title(entry):
@@ -117,8 +117,8 @@ def part_page(part, used):
 
 
 def api_list(parts):
-    out = ["# Reference", "", "What each declaration returns, who owns the result, how long it stays valid, how it fails,"
-           " what it costs, and which threads may call it. [Which call for which task](reference.html) is the way in "
+    out = ["# Reference", "", "What each declaration returns, who owns the result, how long it stays valid, how it "
+           "fails, what it costs, and which threads may call it. [Which call for which task](reference.html) is the way in "
            "by what you want to do.", ""]
     for library in ("pathmap", "interning"):
         out += [f"## {library}.h", "", "| | |", "|---|---|"]
@@ -177,6 +177,8 @@ def example_page(name, programs):
         out += ["It depends on the machine: `make run DIR=..` shows it.", ""]
     else:
         faults.append(f"examples/{name}: no output")
+    if '#include "parallel.h"' in code:
+        out += ["## parallel.h, which it includes", "", "```c", comment_of(read("examples/parallel.h"))[1], "```", ""]
     out += [f"Build and run it: `make build/examples/{name} && build/examples/{name}`", ""]
     page = Page(f"ex-{name}.html", name, "\n".join(out), "Example", API)
     page.about = first_sentence(text)
@@ -270,7 +272,8 @@ def plain(text):
 
 def search_entries(page):
     """One for each section of a page: of the reference, for each name."""
-    pieces = re.split(r'<h[1-3] id="([^"]+)">(.*?)</h[1-3]>', page.html, flags=re.S)
+    text = re.sub(r'<div class="uses">.*?</div>', " ", page.html, flags=re.S)
+    pieces = re.split(r'<h[1-3] id="([^"]+)">(.*?)</h[1-3]>', text, flags=re.S)
     for anchor, title, body in zip(pieces[1::3], pieces[2::3], pieces[3::3]):
         title = plain(title).removesuffix("#").strip()
         body = re.sub(r"<pre.*?</pre>", " ", body, flags=re.S) if page.kind != "Example" else body

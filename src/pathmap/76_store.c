@@ -421,7 +421,21 @@ typedef struct pm__durable_head {
     uint64_t place; /* its newest commit record; 0: none */
     bool known;     /* `map` is what stands there */
     pm_map map;
+    bool recalled; /* what follows is what the record says of the map's root */
+    bool has_val;
+    size_t child;
+    pm_val val;   /* a word, or where a string lies */
+    uint64_t len; /* of that */
+    pm_image_kind kind;
 } pm__durable_head;
+
+/* What commits leave to the next one; under `writing`. */
+typedef struct pm__durable_desk {
+    pm__list
+        tail; /* the last bytes of the file, from `base` on: new records are read here, not where they were written */
+    size_t base;
+    pm__list frames, edges, bytes, path, run; /* empty */
+} pm__durable_desk;
 
 struct pm_store {
     pm_files files;
@@ -437,6 +451,7 @@ struct pm_store {
     uint64_t newest, sequence, end, synced, lost; /* places of records; 0: none. end: bytes */
     bool failed;
     pm__list heads; /* under `writing` */
+    pm__durable_desk desk;
 };
 
 static pm_status pm__durable_fail(pm_error *error, pm_status s, uint64_t at, const char *msg) {
@@ -709,6 +724,12 @@ static void pm__durable_forget(pm_store *s) {
 PM_API void pm_store_close(pm_store *s) {
     if (!s) return;
     pm__durable_forget(s);
+    pm__list_free(&s->desk.tail);
+    pm__list_free(&s->desk.frames);
+    pm__list_free(&s->desk.edges);
+    pm__list_free(&s->desk.bytes);
+    pm__list_free(&s->desk.path);
+    pm__list_free(&s->desk.run);
     pm__durable_block_drop(s->block);
     if (s->file) s->files.close(s->files.ctx, s->file);
     pm__mem_free_big(s->name, s->name_size);

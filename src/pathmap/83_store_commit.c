@@ -5,13 +5,15 @@
    old map and the new one tells, in order, at which ends something differs, without visiting what they share
    (41_diff.c). Of each such end the records on the way are opened:
 
-       frames    root    "ca"    "cart"      each a location of the new version, with its entries so far
-       entries   b c s   r t     e s
+       frames    root    "ca"    "cart"      each a location of the new version
+       entries   c       r       e s         those that changed
+       records   b c s   r t     e t         those of the old version
 
-   A change is made in the frame of its location. When the next one lies elsewhere, the frames that are not on its way
-   are closed, deepest first: the entries become a record, or are put into one that is shorter; the entry that leads to
-   that goes into the frame above. What only the new map has is folded as for an image, once for all its parts, so what
-   these share is stored once. What only the old one has is left out.
+   A frame has the entries that are new, and the record of the old ones. When the next change lies elsewhere, the
+   frames that are not on its way are closed, deepest first: new and old entries become a record, or are put into one
+   that is shorter; the entry that leads to that goes into the frame above. Old entries are copied as they stand, but
+   for how far before the record things lie. What only the new map has is folded as for an image, once for all its
+   parts, so what these share is stored once. What only the old one has is left out.
 
    Where much is shared, pairs of old and new nodes may be many more than nodes. So if a commit becomes larger than all
    that the file holds, it begins again as if there were no version before. */
@@ -21,16 +23,18 @@
 
 typedef struct pm__commit_frame {
     size_t depth; /* bytes of path to the location */
-    size_t first; /* of its entries */
+    size_t first; /* of its new entries, and how many there are */
     unsigned n;
     bool has_val, keep; /* keep: a dangling location */
     pm_val val;         /* as in an edge */
     uint64_t len;
-    size_t child; /* the record that holds its entries, as long as there was no need to open it; 0: none */
+    size_t child; /* the record of its old entries; 0: none */
 } pm__commit_frame;
 
 typedef struct pm__commit_work {
+    pm_store *s;
     pm__imgout out;
+    size_t from; /* in it: where this commit begins */
     pm_image_options options;
     const pm_image *old; /* NULL: nothing */
     pm__list frames, edges, bytes, path, run;
@@ -40,8 +44,11 @@ typedef struct pm__commit_work {
 } pm__commit_work;
 
 enum {
-    PM__COMMIT_BEFORE = 8,     /* the window begins before the commit, so that no record is at its place 0 */
-    PM__COMMIT_SPARE = 1 << 20 /* a commit may be so much larger than all others together */
+    PM__COMMIT_BEFORE = 8,      /* the window begins before the first record in it, so that none is at its place 0 */
+    PM__COMMIT_TAIL = 1 << 16,  /* bytes of what was committed that the window keeps, and four times so many at most */
+    PM__COMMIT_SPARE = 1 << 20, /* a commit may be so much larger than all others together */
+    PM__COMMIT_GONE = 255,      /* length of run of a new entry: there is none any more */
+    PM__COMMIT_ENTRY = 128      /* no entry has more bytes: 2, a run, two numbers, an overhang of 16 */
 };
 
 static bool pm__commit_stop(pm__commit_work *w, pm_status s) {
@@ -58,22 +65,12 @@ static PM__INLINE pm__imgout_edge *pm__commit_edge(const pm__commit_work *w, siz
     return (pm__imgout_edge *)pm__list_at(&w->edges, i);
 }
 
-/* ---- entries ----------------------------------------------------------------------------------------------------- */
+/* ---- new entries ------------------------------------------------------------------------------------------------ */
 
-/* The first entry of the lowest frame whose byte is b or greater. */
-static PM__INLINE unsigned pm__commit_find(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b) {
-    unsigned lo = 0, n = f->n;
-    while (n) {
-        unsigned half = n / 2;
-        bool right = w->bytes.data[f->first + lo + half] < b;
-        lo = right ? lo + half + 1 : lo;
-        n = right ? n - half - 1 : half;
-    }
-    return lo;
-}
-
+/* Finds the first new entry of a frame, the lowest one, whose byte is b or greater. True: it is b. */
 static bool pm__commit_has(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b, unsigned *i) {
-    *i = pm__commit_find(w, f, b);
+    *i = 0;
+    while (*i < f->n && w->bytes.data[f->first + *i] < b) ++*i;
     return *i < f->n && w->bytes.data[f->first + *i] == b;
 }
 
@@ -93,14 +90,11 @@ static bool pm__commit_put(pm__commit_work *w, uint8_t b, const pm__imgout_edge 
     return true;
 }
 
-static void pm__commit_remove(pm__commit_work *w, uint8_t b) {
-    pm__commit_frame *f = pm__commit_top(w);
-    unsigned i;
-    if (!pm__commit_has(w, f, b, &i)) return;
-    size_t at = f->first + i, behind = f->n - i - 1;
-    memmove(w->bytes.data + at, w->bytes.data + at + 1, behind);
-    memmove(pm__commit_edge(w, at), pm__commit_edge(w, at + 1), behind * sizeof(pm__imgout_edge));
-    w->edges.used--, w->bytes.used--, f->n--;
+static bool pm__commit_remove(pm__commit_work *w, uint8_t b) {
+    pm__imgout_edge none;
+    memset(&none, 0, sizeof none);
+    none.run_len = PM__COMMIT_GONE;
+    return pm__commit_put(w, b, &none);
 }
 
 static void pm__commit_clear(pm__commit_work *w) {
@@ -110,6 +104,8 @@ static void pm__commit_clear(pm__commit_work *w) {
     f->child = 0;
 }
 
+/* ---- old entries ------------------------------------------------------------------------------------------------ */
+
 /* The image that a record stands in: the old version, or what this commit has made, where places count from *base.
    NULL: none has it. */
 static const pm_image *pm__commit_image(const pm__commit_work *w, size_t record, size_t *base) {
@@ -118,12 +114,22 @@ static const pm_image *pm__commit_image(const pm__commit_work *w, size_t record,
     return made ? &w->out.image : w->old;
 }
 
+/* Looks at the record of a frame's old entries; r->n is 0 if it has none. Its bytes may be out of order. */
+static bool pm__commit_old(pm__commit_work *w, const pm__commit_frame *f, pm__image_record *r, const pm_image **m,
+                           size_t *base) {
+    memset(r, 0, sizeof *r);
+    *m = NULL;
+    if (!f->child) return true;
+    *m = pm__commit_image(w, f->child, base);
+    return (*m && pm__image_record_at(*m, f->child - *base, r)) || pm__commit_stop(w, PM_CORRUPT);
+}
+
 /* Makes an edge of an entry. */
 static bool pm__commit_decode(pm__commit_work *w, const pm_image *m, size_t base, const pm__image_entry *e,
                               pm__imgout_edge *out) {
     size_t where, len, end;
+    memset(out, 0, sizeof *out);
     out->val = e->val;
-    out->len = 0;
     if (e->has_val && m->kind == PM_IMAGE_BYTES) {
         if (!pm__image_string(m, (size_t)e->val, &where, &len, &end)) return pm__commit_stop(w, PM_CORRUPT);
         out->val = where + base, out->len = len;
@@ -135,25 +141,217 @@ static bool pm__commit_decode(pm__commit_work *w, const pm_image *m, size_t base
     return true;
 }
 
-/* Brings the lowest frame's entries in. */
-static bool pm__commit_open(pm__commit_work *w) {
-    pm__commit_frame *f = pm__commit_top(w);
+/* Finds the entry of the lowest frame that begins with b, among the new ones, then the old ones. *out is one that is
+   gone if there is none. */
+static bool pm__commit_get(pm__commit_work *w, uint8_t b, pm__imgout_edge *out) {
+    const pm__commit_frame *f = pm__commit_top(w);
     pm__image_record r;
     pm__image_entry e;
+    const pm_image *m;
     size_t base;
-    if (!f->child) return true;
-    const pm_image *m = pm__commit_image(w, f->child, &base);
-    if (!m || !pm__image_record_at(m, f->child - base, &r)) return pm__commit_stop(w, PM_CORRUPT);
-    if (!pm__list_room(&w->edges, r.n) || !pm__list_put(&w->bytes, r.bytes, r.n)) return pm__commit_stop(w, PM_NOMEM);
-    size_t next = r.first;
-    for (unsigned i = 0; i < r.n; i++, next = e.end) {
-        if ((i && r.bytes[i - 1] >= r.bytes[i]) || !pm__image_entry_at(m, &r, next, &e))
-            return pm__commit_stop(w, PM_CORRUPT);
-        if (!pm__commit_decode(w, m, base, &e, pm__commit_edge(w, w->edges.used++))) return false;
+    unsigned i;
+    out->run_len = PM__COMMIT_GONE;
+    if (pm__commit_has(w, f, b, &i)) {
+        *out = *pm__commit_edge(w, f->first + i);
+        return true;
     }
-    f->n = r.n;
-    f->child = 0;
+    if (!pm__commit_old(w, f, &r, &m, &base)) return false;
+    if (!r.n) return true;
+    if (!pm__image_find(&r, b, &i)) return pm__commit_stop(w, PM_CORRUPT);
+    if (i == r.n || r.bytes[i] != b) return true;
+    if (!pm__image_entry_nth(m, &r, i, &e)) return pm__commit_stop(w, PM_CORRUPT);
+    return pm__commit_decode(w, m, base, &e, out);
+}
+
+/* ---- old and new entries ---------------------------------------------------------------------------------------- */
+
+/* A record of a frame's old and new entries, as it is being made. */
+typedef struct pm__commit_mix {
+    pm__image_record old;
+    const pm_image *m; /* it stands there; NULL: there are none */
+    size_t base;
+    size_t next;            /* where the next old entry begins */
+    unsigned taken, put;    /* old entries that were copied, entries that are there */
+    uint8_t *begin, *index; /* of the new record, of the places of its groups */
+    uint8_t *first, *to;    /* its first entry, and the next one */
+    size_t at;              /* the record's place */
+} pm__commit_mix;
+
+/* Whether a frame has an old entry that begins with b; *i: how many begin with less. */
+static bool pm__commit_replaces(pm__commit_work *w, const pm__image_record *r, uint8_t b, unsigned *i) {
+    *i = 0;
+    if (r->n && !pm__image_find(r, b, i)) (void)pm__commit_stop(w, PM_CORRUPT);
+    return *i < r->n && r->bytes[*i] == b;
+}
+
+/* How many entries a frame has. */
+static unsigned pm__commit_total(pm__commit_work *w, const pm__commit_frame *f, const pm__image_record *r) {
+    unsigned n = r->n, i;
+    for (size_t k = f->first; k < f->first + f->n; k++) {
+        bool gone = pm__commit_edge(w, k)->run_len == PM__COMMIT_GONE;
+        if (pm__commit_replaces(w, r, w->bytes.data[k], &i)) n -= gone;
+        else n += !gone;
+    }
+    return n;
+}
+
+/* Tells where a group of entries begins. */
+static PM__INLINE void pm__commit_group(const pm__commit_mix *x, unsigned i, const uint8_t *to) {
+    if (!i) return;
+    uint8_t *at = x->index + 2 * (i / PM__IMAGE_GROUP - 1);
+    at[0] = (uint8_t)(to - x->first);
+    at[1] = (uint8_t)((to - x->first) >> 8);
+}
+
+/* Reads a number of at most 8 bytes, and 8 bytes in any case. Returns how many it has; 0: more. */
+static PM__INLINE size_t pm__commit_number(const uint8_t *s, uint64_t *v) {
+    uint64_t x = pm__load64le(s), ends = ~x & 0x8080808080808080u, end = ends & (0 - ends);
+    if (!ends) return 0;
+    x &= ((end << 1) - 1) & 0x7F7F7F7F7F7F7F7Fu;
+    x = (x & 0x007F007F007F007Fu) | (x & 0x7F007F007F007F00u) >> 1;
+    x = (x & 0x00003FFF00003FFFu) | (x & 0x3FFF00003FFF0000u) >> 2;
+    *v = (x & 0x000000000FFFFFFFu) | (x & 0x0FFFFFFF00000000u) >> 4;
+    return pm__ctz64(end) / 8 + 1;
+}
+
+/* Writes a number that has at most 8 bytes, and 8 bytes in any case. */
+static PM__INLINE size_t pm__commit_number_put(uint8_t *to, uint64_t v) {
+    unsigned n = (63 - pm__clz64(v | 1)) / 7;
+    v = (v & 0x000000000FFFFFFFu) | (v & 0x00FFFFFFF0000000u) << 4;
+    v = (v & 0x00003FFF00003FFFu) | (v & 0x0FFFC0000FFFC000u) << 2;
+    v = (v & 0x007F007F007F007Fu) | (v & 0x3F803F803F803F80u) << 1;
+    pm__store64le(to, v | (0x8080808080808080u & (((uint64_t)1 << 8 * n) - 1)));
+    return n + 1;
+}
+
+/* Copies the description of a string from *s to *to, where it is to lie at `at`. */
+static bool pm__commit_string(const pm__commit_mix *x, const uint8_t **s, uint8_t **to, size_t at) {
+    size_t from = (size_t)(*s - x->m->data), n, k = 0;
+    uint64_t len = 0, back = 0;
+    n = pm__commit_number(*s, &len);
+    if (n && len) k = pm__commit_number(*s + n, &back);
+    if (!n || len > back || back > from - x->m->start) return false;
+    memmove(*to, *s, n);
+    *s += n + k, *to += n;
+    if (len) *to += pm__commit_number_put(*to, at - (from + x->base) + back);
     return true;
+}
+
+/* Copies the value at *s. */
+static PM__INLINE bool pm__commit_value(const pm__commit_mix *x, const uint8_t **s, uint8_t **to) {
+    if (x->m->kind == PM_IMAGE_UNIT) return true;
+    if (x->m->kind == PM_IMAGE_BYTES) return pm__commit_string(x, s, to, x->at + (size_t)(*to - x->begin));
+    uint64_t word = pm__load64le(*s), ends = ~word & 0x8080808080808080u;
+    size_t n = ends ? pm__ctz64(ends) / 8 + 1 : (*s)[8] < 128 ? 9 : 10;
+    if (n == 10 && (*s)[9] > 1) return false;
+    pm__store64le(*to, word);
+    if (n > 8) memmove(*to + 8, *s + 8, 2);
+    *s += n, *to += n;
+    return true;
+}
+
+/* Copies old entries up to one, as they stand, but for how far before the record things lie. At least PM__COMMIT_ENTRY
+   bytes behind any place in an image can be read: a version is followed by its commit record, and a window has room. */
+static bool pm__commit_copy(pm__commit_mix *x, unsigned upto) {
+    const pm_image *m = x->m;
+    const uint8_t *s = m ? m->data + x->next : NULL, *end = m ? m->data + m->size : NULL;
+    const size_t far = x->at - (x->old.at + x->base), most = m ? x->old.at - m->start : 0;
+    uint8_t *to = x->to, *bytes = x->begin + 1;
+    unsigned put = x->put;
+    for (unsigned i = x->taken; i < upto; i++) {
+        uint8_t b = x->old.bytes[i];
+        if (s >= end || (put && b <= bytes[put - 1])) return false;
+        if (put % PM__IMAGE_GROUP == 0) pm__commit_group(x, put, to);
+        bytes[put++] = b;
+        unsigned head = *s, n = head & PM__IMAGE_LONG;
+        memmove(to, s, 16);
+        if (PM__UNLIKELY(n == PM__IMAGE_LONG)) {
+            n += 1u + s[1];
+            if (n > 1 + PM__IMAGE_RUN) return false;
+            memmove(to + 16, s + 16, 1 + PM__IMAGE_RUN + 1 - 16);
+        }
+        if (head >= 2 * PM__IMAGE_HAS_CHILD) return false;
+        s += 1 + n, to += 1 + n;
+        if (head & PM__IMAGE_HAS_VAL && !pm__commit_value(x, &s, &to)) return false;
+        if (head & PM__IMAGE_HAS_CHILD) {
+            uint64_t v = 0;
+            s += pm__commit_number(s, &v);
+            if (v - 1 >= most) return false;
+            to += pm__commit_number_put(to, far + v);
+        }
+        if (s > end) return false;
+    }
+    x->next = m ? (size_t)(s - m->data) : 0;
+    x->to = to;
+    x->put = put;
+    x->taken = upto;
+    return true;
+}
+
+/* Puts a new entry in, in the place of the old one that begins with the same byte. */
+static bool pm__commit_take(pm__commit_work *w, pm__commit_mix *x, uint8_t b, const pm__imgout_edge *e) {
+    unsigned upto;
+    bool replaces = pm__commit_replaces(w, &x->old, b, &upto);
+    if (w->status != PM_OK || !pm__commit_copy(x, upto)) return false;
+    if (replaces) {
+        pm__image_entry old;
+        if (!pm__image_entry_at(x->m, &x->old, x->next, &old)) return false;
+        x->next = old.end;
+        x->taken++;
+    }
+    if (e->run_len == PM__COMMIT_GONE) return true;
+    if (x->put % PM__IMAGE_GROUP == 0) pm__commit_group(x, x->put, x->to);
+    x->begin[1 + x->put++] = b;
+    w->out.out.used = (size_t)(x->to - w->out.out.data);
+    if (!pm__imgout_entry(&w->out, x->at, e)) return false; /* there is room */
+    x->to = w->out.out.data + w->out.out.used;
+    return true;
+}
+
+/* Appends a record of the n > 0 old and new entries of a frame. */
+static bool pm__commit_append_mix(pm__commit_work *w, const pm__commit_frame *f, unsigned n) {
+    pm__commit_mix x;
+    memset(&x, 0, sizeof x);
+    size_t used = w->out.out.used, head = 1 + n + 2 * ((n - 1) / PM__IMAGE_GROUP);
+    if (!pm__list_room(&w->out.out, head + (n + 1) * PM__COMMIT_ENTRY)) return pm__commit_stop(w, PM_NOMEM);
+    w->out.image.data = w->out.out.data;
+    if (!pm__commit_old(w, f, &x.old, &x.m, &x.base)) return false;
+    x.begin = w->out.out.data + used;
+    x.at = w->out.base + used;
+    x.index = x.begin + 1 + n;
+    x.first = x.to = x.begin + head;
+    x.next = x.old.first;
+    *x.begin = (uint8_t)(n - 1);
+    bool ok = true;
+    for (size_t k = f->first; ok && k < f->first + f->n; k++)
+        ok = pm__commit_take(w, &x, w->bytes.data[k], pm__commit_edge(w, k));
+    if (!ok || !pm__commit_copy(&x, x.old.n)) return pm__commit_stop(w, PM_CORRUPT);
+    w->out.out.used = w->out.image.size = (size_t)(x.to - w->out.out.data);
+    return true;
+}
+
+/* The one entry of a frame that has one. */
+static bool pm__commit_sole(pm__commit_work *w, const pm__commit_frame *f, const pm__image_record *r, uint8_t *b,
+                            pm__imgout_edge *e) {
+    for (size_t k = f->first; k < f->first + f->n; k++) {
+        *b = w->bytes.data[k];
+        *e = *pm__commit_edge(w, k);
+        if (e->run_len != PM__COMMIT_GONE) return true;
+    }
+    for (unsigned i = 0; i < r->n; i++) {
+        *b = r->bytes[i];
+        if (!pm__commit_get(w, *b, e)) return false;
+        if (e->run_len != PM__COMMIT_GONE) return true;
+    }
+    return pm__commit_stop(w, PM_CORRUPT);
+}
+
+/* The record of a frame's entries; 0: it has none. */
+static bool pm__commit_child(pm__commit_work *w, const pm__commit_frame *f, unsigned n, size_t *child) {
+    *child = n ? f->child : 0;
+    if (!n || !f->n) return true;
+    *child = pm__imgout_here(&w->out);
+    return pm__commit_append_mix(w, f, n);
 }
 
 /* ---- frames ------------------------------------------------------------------------------------------------------ */
@@ -167,34 +365,24 @@ static bool pm__commit_lift(pm__commit_work *w, const uint8_t *above, size_t n, 
     return pm__commit_memory(w, ok);
 }
 
-/* Whether a record has one entry: then the location above it, if it has no value, is none at which a path ends. */
-static bool pm__commit_is_chain(const pm__commit_work *w, size_t record) {
-    pm__image_record r;
-    size_t base;
-    const pm_image *m = record ? pm__commit_image(w, record, &base) : NULL;
-    return m && pm__image_record_at(m, record - base, &r) && r.n == 1;
-}
-
-/* Makes of the lowest frame the edge that leads to it from `above` bytes higher. *some: it is a location at all. */
+/* Makes of the lowest frame the edge that leads to it from `above` bytes higher. *some: it is a location at all. A
+   location with one entry and no value is none at which a path ends. */
 static bool pm__commit_seal(pm__commit_work *w, size_t above, pm__imgout_edge *e, bool *some) {
-    pm__commit_frame *f = pm__commit_top(w);
+    const pm__commit_frame *f = pm__commit_top(w);
     const uint8_t *run = w->path.data + (f->depth - above);
-    if (!f->has_val && pm__commit_is_chain(w, f->child) && !pm__commit_open(w)) return false;
-    *some = f->n || f->child || f->has_val || f->keep;
+    pm__image_record r;
+    const pm_image *m;
+    size_t base;
+    uint8_t b;
+    if (!pm__commit_old(w, f, &r, &m, &base)) return false;
+    unsigned n = pm__commit_total(w, f, &r);
+    if (w->status != PM_OK) return false;
+    *some = n || f->has_val || f->keep;
     memset(e, 0, sizeof *e);
     if (!*some) return true;
-    if (f->n == 1 && !f->has_val) {
-        *e = *pm__commit_edge(w, f->first);
-        return pm__commit_lift(w, run, above, w->bytes.data + f->first, e);
-    }
+    if (n == 1 && !f->has_val) return pm__commit_sole(w, f, &r, &b, e) && pm__commit_lift(w, run, above, &b, e);
     e->has_val = f->has_val, e->val = f->val, e->len = f->len;
-    e->child = f->child;
-    if (f->n) {
-        e->child = pm__imgout_here(&w->out);
-        bool ok = pm__imgout_append(&w->out, w->bytes.data + f->first, pm__commit_edge(w, f->first), f->n);
-        if (!ok) return pm__commit_stop(w, PM_NOMEM);
-    }
-    return pm__commit_lift(w, run, above, NULL, e);
+    return pm__commit_child(w, f, n, &e->child) && pm__commit_lift(w, run, above, NULL, e);
 }
 
 /* Closes the lowest frame, which is not the root. */
@@ -207,9 +395,7 @@ static bool pm__commit_close(pm__commit_work *w) {
     w->edges.used = w->bytes.used = first;
     w->frames.used--;
     uint8_t b = w->path.data[outer];
-    if (some) return pm__commit_put(w, b, &e);
-    pm__commit_remove(w, b);
-    return true;
+    return some ? pm__commit_put(w, b, &e) : pm__commit_remove(w, b);
 }
 
 static bool pm__commit_push(pm__commit_work *w, size_t depth, const pm__imgout_edge *e) {
@@ -230,13 +416,13 @@ static bool pm__commit_down(pm__commit_work *w) {
     const pm__commit_frame *f = pm__commit_top(w);
     size_t depth = f->depth, len = w->path.used;
     const uint8_t *s = w->path.data + depth;
-    unsigned i;
-    if (!pm__commit_open(w)) return false;
-    if (!pm__commit_has(w, f, *s, &i)) return pm__commit_push(w, len, NULL);
-    pm__imgout_edge e = *pm__commit_edge(w, f->first + i), rest = e;
+    pm__imgout_edge e, rest;
+    if (!pm__commit_get(w, *s, &e)) return false;
+    if (e.run_len == PM__COMMIT_GONE) return pm__commit_push(w, len, NULL);
     size_t left = len - depth - 1, most = e.run_len < left ? e.run_len : left;
     size_t m = most ? pm__lcp(e.run, s + 1, most) : 0;
     if (m == e.run_len) return pm__commit_push(w, depth + 1 + m, &e);
+    rest = e;
     rest.run_len = (uint8_t)(e.run_len - m - 1);
     if (rest.run_len) memmove(rest.run, e.run + m + 1, rest.run_len);
     if (!pm__commit_push(w, depth + 1 + m, NULL)) return false;
@@ -305,7 +491,7 @@ static pm_status pm__commit_changes(pm__commit_work *w, const pm_map *old, const
         const pm__contrast *c = &i.c;
         if (!pm__commit_change(w, c, &d.path)) break;
         if (c->a.node && c->b.node && !pm__diff_open(&d, &i)) break;
-        if (w->out.out.used > most) w->status = PM_BUSY;
+        if (w->out.out.used - w->from > most) w->status = PM_BUSY;
     }
     if (w->status == PM_OK) w->status = pm__diff_status(&d);
     pm__diff_end(&d);
@@ -315,55 +501,105 @@ static pm_status pm__commit_changes(pm__commit_work *w, const pm_map *old, const
 
 /* ---- the whole of a commit --------------------------------------------------------------------------------------- */
 
-static void pm__commit_end(pm__commit_work *w) {
-    pm__imgout_edge e;
-    if (w->folds) (void)pm__fold_end(&w->fold, PM_BUSY, &e);
-    pm__list_free(&w->out.out);
-    pm__memo_free(&w->out.records);
-    pm__memo_free(&w->out.strings);
-    pm__list_free(&w->frames);
-    pm__list_free(&w->edges);
-    pm__list_free(&w->bytes);
-    pm__list_free(&w->path);
-    pm__list_free(&w->run);
+/* Leaves a list to the next commit, unless it is large. */
+static void pm__commit_leave(pm__list *l, pm__list *desk) {
+    l->used = 0;
+    if (l->cap * l->each > PM__COMMIT_TAIL) pm__list_free(l);
+    *desk = *l;
 }
 
-/* Begins on a version (NULL: none), with what will lie from `at` on. */
-static bool pm__commit_begin(pm__commit_work *w, const pm_image *old, pm_image_kind kind, size_t at,
-                             const pm_commit_options *how) {
+/* Makes of the window the tail of the file that the next commit finds. Without memory there is none. */
+static void pm__commit_trim(pm__durable_desk *desk) {
+    pm__list *t = &desk->tail, less = pm__list_of(1);
+    if (t->used > 4 * PM__COMMIT_TAIL) {
+        size_t gone = t->used - PM__COMMIT_TAIL;
+        memmove(t->data, t->data + gone, PM__COMMIT_TAIL);
+        t->used = PM__COMMIT_TAIL;
+        desk->base += gone;
+    }
+    if (t->cap <= 16 * PM__COMMIT_TAIL) return;
+    if (!pm__list_put(&less, t->data, t->used)) less.used = 0;
+    pm__list_free(t);
+    *t = less;
+}
+
+/* What lies before w->from is in the file. */
+static void pm__commit_end(pm__commit_work *w) {
+    pm__imgout_edge e;
+    pm__durable_desk *desk = &w->s->desk;
+    if (w->folds) (void)pm__fold_end(&w->fold, PM_BUSY, &e);
+    pm__memo_free(&w->out.records);
+    pm__memo_free(&w->out.strings);
+    w->out.out.used = w->from;
+    desk->tail = w->out.out;
+    desk->base = w->out.base;
+    pm__commit_trim(desk);
+    pm__commit_leave(&w->frames, &desk->frames);
+    pm__commit_leave(&w->edges, &desk->edges);
+    pm__commit_leave(&w->bytes, &desk->bytes);
+    pm__commit_leave(&w->path, &desk->path);
+    pm__commit_leave(&w->run, &desk->run);
+}
+
+/* Takes what the commit before has left. */
+static bool pm__commit_desk(pm__commit_work *w) {
     static const uint8_t zeros[PM__COMMIT_BEFORE];
-    pm__image_entry root;
+    pm__durable_desk *desk = &w->s->desk;
+    if (!desk->frames.each) {
+        desk->frames = pm__list_of(sizeof(pm__commit_frame));
+        desk->edges = pm__list_of(sizeof(pm__imgout_edge));
+        desk->tail = desk->bytes = desk->path = desk->run = pm__list_of(1);
+    }
+    w->frames = desk->frames, w->edges = desk->edges, w->bytes = desk->bytes;
+    w->path = desk->path, w->run = desk->run;
+    bool fresh = !desk->tail.used;
+    pm__imgout_window(&w->out, fresh ? (size_t)w->s->end - PM__COMMIT_BEFORE : desk->base, PM__DURABLE_HEADER);
+    w->out.out = desk->tail;
+    w->from = w->out.out.used;
+    if (!pm__imgout_put(&w->out, zeros, fresh ? sizeof zeros : 0)) return pm__commit_stop(w, PM_NOMEM);
+    w->from = w->out.out.used;
+    return true;
+}
+
+/* Begins on the version of a head, which lies in `old`; both NULL: on none. */
+static bool pm__commit_begin(pm_store *s, pm__commit_work *w, const pm__durable_head *h, const pm_image *old,
+                             pm_image_kind kind, const pm_commit_options *how) {
     pm__imgout_edge e;
     memset(w, 0, sizeof *w);
-    pm__imgout_window(&w->out, at - PM__COMMIT_BEFORE, PM__DURABLE_HEADER);
+    w->s = s;
     w->out.image.kind = kind;
     w->options.ctx = how->ctx, w->options.bytes = how->bytes;
     w->out.options = &w->options;
     w->old = old;
-    w->frames = pm__list_of(sizeof(pm__commit_frame));
-    w->edges = pm__list_of(sizeof(pm__imgout_edge));
-    w->bytes = w->path = w->run = pm__list_of(1);
-    if (!pm__imgout_put(&w->out, zeros, sizeof zeros)) return pm__commit_stop(w, PM_NOMEM);
-    if (!old) return pm__commit_push(w, 0, NULL);
-    if (!pm__image_root(old, 0, &root)) return pm__commit_stop(w, PM_CORRUPT);
-    return pm__commit_decode(w, old, 0, &root, &e) && pm__commit_push(w, 0, &e);
+    if (!pm__commit_desk(w)) return false;
+    if (!h) return pm__commit_push(w, 0, NULL);
+    memset(&e, 0, sizeof e);
+    e.has_val = h->has_val, e.val = h->val, e.len = h->len;
+    e.child = h->child;
+    return pm__commit_push(w, 0, &e);
 }
 
-/* Puts the root's record and value behind all others, and tells in `map` what a commit record says of it. */
-static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map) {
-    pm__commit_frame *f = pm__commit_top(w);
-    size_t child = f->child;
+/* Puts the root's record and value behind all others, and tells in `map` what a commit record says of it, in *now what
+   the next commit is to know. */
+static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map, pm__durable_head *now) {
+    const pm__commit_frame *f = pm__commit_top(w);
+    pm__image_record r;
+    const pm_image *m;
+    size_t child, base;
     pm_val val = f->has_val ? f->val : 0;
     bool ok = true;
-    if (f->n) {
-        child = pm__imgout_here(&w->out);
-        ok = pm__imgout_append(&w->out, w->bytes.data + f->first, pm__commit_edge(w, f->first), f->n);
-    }
+    if (!pm__commit_old(w, f, &r, &m, &base)) return w->status;
+    unsigned n = pm__commit_total(w, f, &r);
+    if (w->status != PM_OK || !pm__commit_child(w, f, n, &child)) return w->status;
     if (f->has_val && w->out.image.kind == PM_IMAGE_BYTES) {
         size_t where = (size_t)f->val;
         val = pm__imgout_here(&w->out);
         ok = ok && pm__imgout_string_at(&w->out, where, f->len);
     }
+    now->recalled = true;
+    now->child = child;
+    now->has_val = f->has_val, now->val = f->val, now->len = f->len;
+    now->kind = w->out.image.kind;
     pm__store64le(map, child);
     pm__store64le(map + 8, val);
     pm__store64le(map + 16, f->has_val);
@@ -373,13 +609,14 @@ static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map) {
 /* Fills up to a multiple of 8 bytes. */
 static bool pm__commit_pad(pm__commit_work *w) {
     static const uint8_t zeros[8];
-    return pm__imgout_put(&w->out, zeros, (8 - w->out.out.used % 8) % 8);
+    return pm__imgout_put(&w->out, zeros, (8 - (w->out.out.used - w->from) % 8) % 8);
 }
 
 /* Puts the name and the commit record behind what was made. */
-static pm_status pm__commit_record(pm__commit_work *w, const uint64_t id[2], const char *name, pm__durable_record *r) {
+static pm_status pm__commit_record(pm__commit_work *w, const char *name, pm__durable_record *r, pm__durable_head *now) {
+    const uint64_t *id = w->s->id;
     uint8_t map[PM__IMAGE_MAP] = {0}, s[PM__DURABLE_RECORD];
-    pm_status st = pm__commit_root(w, map);
+    pm_status st = pm__commit_root(w, map, now);
     if (st != PM_OK) return st;
     bool ok = pm__commit_pad(w) && pm__imgout_put(&w->out, name, r->name_len) && pm__commit_pad(w);
     if (!ok) return PM_NOMEM;
@@ -388,7 +625,7 @@ static pm_status pm__commit_record(pm__commit_work *w, const uint64_t id[2], con
     pm__durable_spell(r, s);
     memcpy(s + PM__DURABLE_MAP, map, sizeof map);
     pm__sum sum = pm__durable_sum(id);
-    pm__durable_sum_in(&sum, w->out.out.data + PM__COMMIT_BEFORE, w->out.out.used - PM__COMMIT_BEFORE);
+    pm__durable_sum_in(&sum, w->out.out.data + w->from, w->out.out.used - w->from);
     pm__durable_seal(id, &sum, s);
     return pm__imgout_put(&w->out, s, sizeof s) ? PM_OK : PM_NOMEM;
 }
@@ -398,22 +635,48 @@ static pm_image_kind pm__commit_kind(const pm_ops *ops, const pm_commit_options 
     return ops == pm_ops_bytes() || how->bytes ? PM_IMAGE_BYTES : PM_IMAGE_WORDS;
 }
 
-/* Makes in *w all that a commit appends. `known` is the map of the version `old`; NULL: there is none. */
-static pm_status pm__commit_make(pm_store *s, pm__commit_work *w, const pm_map *m, const pm_map *known,
-                                 const pm_image *old, const pm_commit_options *how, pm__durable_record *r) {
+/* Finds out what a head's record says of the root, unless that is known. *old: the image that it stands in. */
+static pm_status pm__commit_recall(pm_store *s, pm__durable_head *h, pm_image *old) {
+    pm_commit v;
+    pm__image_entry root;
+    size_t where, len = 0, end;
+    memset(old, 0, sizeof *old);
+    if (!h->recalled) {
+        pm_status st = pm__durable_version(s->block, h->place, &v);
+        if (st != PM_OK) return st;
+        if (!pm__image_root(&v.image, 0, &root)) return PM_CORRUPT;
+        h->kind = v.image.kind;
+        h->child = root.child;
+        h->has_val = root.has_val, h->val = root.val;
+        if (root.has_val && h->kind == PM_IMAGE_BYTES) {
+            if (!pm__image_string(&v.image, (size_t)root.val, &where, &len, &end)) return PM_CORRUPT;
+            h->val = where;
+        }
+        h->len = len;
+        h->recalled = true;
+    }
+    old->data = s->block->data;
+    old->size = (size_t)h->place;
+    old->start = PM__DURABLE_HEADER;
+    old->kind = h->kind;
+    return PM_OK;
+}
+
+/* Makes in *w all that a commit appends. `old` is where the version lies that the head knows; NULL: there is none. */
+static pm_status pm__commit_make(pm_store *s, pm__commit_work *w, const pm_map *m, const pm__durable_head *h,
+                                 const pm_image *old, const pm_commit_options *how, pm__durable_record *r,
+                                 pm__durable_head *now) {
     const pm_image_kind kind = pm__commit_kind(pm_map_ops(m), how);
     const pm_map none = pm_new(pm_map_ops(m), NULL);
-    size_t end = (size_t)s->end;
-    if (known && (pm_map_ops(known) != pm_map_ops(m) || old->kind != kind)) known = NULL;
-    (void)pm__commit_begin(w, known ? old : NULL, kind, end, how);
-    if (w->status == PM_OK)
-        (void)pm__commit_changes(w, known ? known : &none, m, known ? end + PM__COMMIT_SPARE : SIZE_MAX);
-    if (w->status == PM_BUSY && known && w->out.out.used > end + PM__COMMIT_SPARE) {
+    const size_t most = old ? (size_t)s->end + PM__COMMIT_SPARE : SIZE_MAX;
+    if (!old || pm_map_ops(&h->map) != pm_map_ops(m) || old->kind != kind) h = NULL, old = NULL;
+    if (pm__commit_begin(s, w, h, old, kind, how)) (void)pm__commit_changes(w, h ? &h->map : &none, m, most);
+    if (w->status == PM_BUSY && h && w->out.out.used - w->from > most) {
         pm__commit_end(w);
-        if (pm__commit_begin(w, NULL, kind, end, how)) (void)pm__commit_changes(w, &none, m, SIZE_MAX);
+        if (pm__commit_begin(s, w, NULL, NULL, kind, how)) (void)pm__commit_changes(w, &none, m, SIZE_MAX);
     }
     if (w->status != PM_OK) return w->status;
-    return pm__commit_record(w, s->id, how->name ? how->name : "", r);
+    return pm__commit_record(w, how->name ? how->name : "", r, now);
 }
 
 /* The head of a root, found or made. NULL: no memory. */
@@ -443,8 +706,8 @@ static pm__durable_head *pm__commit_head(pm_store *s, const char *name, pm_statu
 
 /* Writes what was made, and takes it over. */
 static pm_status pm__commit_write(pm_store *s, pm__commit_work *w, const pm__durable_record *r, pm_error *error) {
-    const uint8_t *from = w->out.out.data + PM__COMMIT_BEFORE;
-    size_t n = w->out.out.used - PM__COMMIT_BEFORE;
+    const uint8_t *from = w->out.out.data + w->from;
+    size_t n = w->out.out.used - w->from;
     if (r->place + PM__DURABLE_RECORD > PM__LEN_MAX / 2)
         return pm__durable_fail(error, PM_INVALID, s->end, "the store would be more than this machine can address");
     pm_status st = s->files.write(s->files.ctx, s->file, s->end, from, n);
@@ -453,6 +716,7 @@ static pm_status pm__commit_write(pm_store *s, pm__commit_work *w, const pm__dur
         (void)s->files.cut(s->files.ctx, s->file, s->end);
         return pm__durable_fail(error, st, s->end, "the commit cannot be written");
     }
+    w->from = w->out.out.used;
     pm__lock_acquire(&s->state);
     pm__durable_publish(s, r);
     pm__lock_release(&s->state);
@@ -473,14 +737,15 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
                                    pm_error *error) {
     pm_status st = PM_OK;
     pm__commit_work w;
-    pm_commit old;
+    pm_image old;
+    pm__durable_head now;
     const char *name = how->name ? how->name : "";
     uint64_t synced;
     if (pm__commit_failed(s, &synced)) return pm__durable_fail(error, PM_IO, s->end, "syncing has failed before");
     pm__durable_head *h = pm__commit_head(s, name, &st);
     if (!h) return pm__durable_fail(error, st, s->end, "a commit record is damaged");
     bool known = h->known && h->place;
-    if (known) st = pm__durable_version(s->block, h->place, &old);
+    if (known) st = pm__commit_recall(s, h, &old);
     if (st != PM_OK) return pm__durable_fail(error, st, h->place, "a commit record is damaged");
     pm__durable_record r = {.sequence = s->sequence + 1,
                             .before = s->newest,
@@ -489,7 +754,7 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
                             .time = how->time,
                             .label = {how->label[0], how->label[1]},
                             .name_len = (uint32_t)(h->name_size - 1)};
-    st = pm__commit_make(s, &w, m, known ? &h->map : NULL, known ? &old.image : NULL, how, &r);
+    st = pm__commit_make(s, &w, m, h, known ? &old : NULL, how, &r, &now);
     if (st == PM_OK) st = pm__commit_write(s, &w, &r, error);
     else
         (void)pm__durable_fail(error, st, s->end,
@@ -497,9 +762,11 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
     pm__commit_end(&w);
     if (st != PM_OK) return st;
     pm_map before = h->map;
-    h->map = pm_clone(m);
-    h->known = true;
-    h->place = *place = r.place;
+    now.name = h->name, now.name_size = h->name_size;
+    now.map = pm_clone(m);
+    now.known = true;
+    now.place = *place = r.place;
+    *h = now;
     pm_drop(&before);
     return PM_OK;
 }

@@ -314,7 +314,9 @@ static pm_status pm__keep_swap(pm__keep *w, const char *part) {
         pm__durable_head *h = (pm__durable_head *)pm__list_at(&s->heads, i);
         const uint64_t *place = h->place ? pm__memo_get(&w->commits_at, h->place, 0) : NULL;
         h->place = place ? *place : 0;
+        h->recalled = false;
     }
+    s->desk.tail.used = 0;
     pm__durable_block_drop(old);
     return st == PM_OK ? st : pm__keep_fail(w, st, 0, "the new name cannot be synced");
 }
