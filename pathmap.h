@@ -3663,6 +3663,113 @@ PM_API PM_NODISCARD pm_status pm_head_write_all_wait(pm_head *h, const pm_key *p
    Cost     O(values kept and their bytes); nodes of which nothing goes are not copied */
 PM_API PM_NODISCARD pm_status pm_keep_outermost(pm_map *m, bool *changed);
 
+/* ---- src/pathmap/89_mixed.h ---------------------------------------------------------------------------- */
+
+/* Mixed tries: what is in memory, and subtries that lie in images.
+
+   A subtrie of an image hangs at a key without being loaded. Writing at or below that key takes out of the image what
+   is on the way, one entry a record: so a base larger than memory carries changes that take memory for themselves
+   alone. What reads goes through both as one trie.
+
+       pm_base *base;
+       pm_mixed m = pm_mixed_new(NULL, NULL);
+       if (pm_base_open(&image, NULL, unmap, block, &base) != PM_OK) ..   // from here on `base` calls unmap(block)
+       if (pm_mixed_hang(&m, "shop/", 5, base, 0) != PM_OK) ..            // reads nothing but the image's root
+       pm_base_close(base);                                               // the trie keeps it open
+       if (pm_mixed_set(&m, "shop/milk", 9, 120, NULL) != PM_OK) ..
+       if (pm_mixed_rz(&m, &z) == PM_OK) ..                               // moves, iterators, folds, differences
+       pm_mixed_drop(&m);                                                 // here unmap(block) is called
+
+   Everything means what it means of a map with the same content (40_map.h): dangling locations, pruning, removals.
+   Threads as of maps: a read needs no lock beside other reads, a write is for one thread alone, clones are other
+   tries. */
+
+/* An image that tries hang parts of. It is counted, and stays open as long as anything refers to it. */
+typedef struct pm_base pm_base;
+
+/* Makes a base of an image. `reading` is as for pm_image_rz, and may be NULL. close (may be NULL) is called once, with
+   ctx, when the base was closed and no trie, clone, or zipper that owns what it reads refers to it any more, by the
+   thread that gave it up last: it may unmap or free the block.
+   Owns     *out: pm_base_close
+   Valid    the block must be there until `close` is called
+   Fails    PM_NOMEM; PM_BADHOOK: the operations are refused. *out is untouched; `close` is not called */
+PM_API PM_NODISCARD pm_status pm_base_open(const pm_image *image, const pm_image_reading *reading,
+                                           void (*close)(void *ctx), void *ctx, pm_base **out);
+/* Gives up a base. What refers to it stays valid: closing waits for that. NULL is allowed.
+   Threads  any */
+PM_API void pm_base_close(pm_base *b);
+
+/* A mixed trie. Zero is a valid empty one, as of maps. Assigning moves it. Fields are private. */
+typedef struct pm_mixed {
+    pm_map own;  /* what is in memory */
+    pm_map hung; /* where records hang */
+} pm_mixed;
+
+/* Makes an empty one, as pm_new does. */
+PM_API pm_mixed pm_mixed_new(const pm_ops *ops, pm_pool *pool);
+/* Makes one of a map, whose content it shares.  Cost O(1) */
+PM_API pm_mixed pm_mixed_of_map(const pm_map *m);
+/* Empties one, and gives up its bases. Dropping twice, or dropping zero or NULL, is harmless.
+   Cost     that of what is in memory and no other owner holds */
+PM_API void pm_mixed_drop(pm_mixed *m);
+/* Makes a second owner of the same content: a snapshot, which keeps the bases open too.  Cost O(1).  NULL: empty */
+PM_API pm_mixed pm_mixed_clone(const pm_mixed *m);
+
+/* Puts the i-th map of a base at `key`, its root's value included, in the place of all that was at and below it. It is
+   not loaded. What pm_wz_graft would do of a map of that content.
+   Fails    PM_NOMEM; PM_MISMATCH: the base is read with other value operations than the trie's; PM_INVALID: there are
+            not so many maps; PM_CORRUPT: the map's root, or a record on the way to the key, is damaged. Nothing changed
+   Cost     O(len); one small block of memory */
+PM_API PM_NODISCARD pm_status pm_mixed_hang(pm_mixed *m, const void *key, size_t len, pm_base *b, size_t i);
+/* The same with a map, whose content is shared.  Fails likewise */
+PM_API PM_NODISCARD pm_status pm_mixed_graft(pm_mixed *m, const void *key, size_t len, const pm_map *src);
+
+/* Finds the value at exactly `key`.
+   Returns  PM_OK, and in *out the value or that there is none
+   Owns     a value is the caller's, who gives it back by the `release` of its operations, if they have one
+   Fails    PM_CORRUPT: something on the way is damaged; what the base's `make` returned; PM_NOMEM of a string
+   Cost     O(len), as of a map and an image together; allocates nothing but strings */
+PM_API PM_NODISCARD pm_status pm_mixed_get(const pm_mixed *m, const void *key, size_t len, pm_opt *out);
+/* Tells in *out whether a location exists, with or without a value.  Fails PM_CORRUPT */
+PM_API PM_NODISCARD pm_status pm_mixed_path_exists(const pm_mixed *m, const void *key, size_t len, bool *out);
+
+/* What changes a trie does as the call for maps of that name. What changes nothing copies nothing.
+   Fails    as these, and PM_CORRUPT: a record on the way is damaged; what the base's `make` returned. Nothing changed
+   Cost     as these; the first change below an entry of an image takes, for each record on the way, some 100 bytes and
+            the bytes of one entry */
+
+/* Stores a value: pm_set. */
+PM_API PM_NODISCARD pm_status pm_mixed_set(pm_mixed *m, const void *key, size_t len, pm_val val, pm_opt *old);
+/* Removes a value: pm_remove. */
+PM_API PM_NODISCARD pm_status pm_mixed_remove(pm_mixed *m, const void *key, size_t len, pm_prune prune, pm_opt *old);
+/* Makes a location: pm_create_path. */
+PM_API PM_NODISCARD pm_status pm_mixed_create_path(pm_mixed *m, const void *key, size_t len, bool *changed);
+/* Removes a location that leads nowhere: pm_prune_path. */
+PM_API PM_NODISCARD pm_status pm_mixed_prune_path(pm_mixed *m, const void *key, size_t len, size_t *removed);
+/* Removes all below a location, in memory and in images: pm_remove_branches. */
+PM_API PM_NODISCARD pm_status pm_mixed_remove_branches(pm_mixed *m, const void *key, size_t len, pm_prune prune,
+                                                       bool *changed);
+
+/* Opens a zipper over all of it, its root and focus at the empty path. A place of an image that is damaged, as far as
+   that shows, is taken for the end, and pm_rz_status says PM_CORRUPT.
+   Owns     pm_rz_drop
+   Valid    until the next write to `m`, or pm_mixed_drop(m); forks that own what they read (pm_rz_fork_owned) always,
+            and they keep the bases open
+   Fails    PM_NOMEM
+   Cost     two allocations; moves take memory for the way down */
+PM_API PM_NODISCARD pm_status pm_mixed_rz(const pm_mixed *m, pm_rz *out);
+
+/* Makes a map of all of it, which refers to no base. What is in memory is shared with the trie; what lies in images is
+   copied, as often as it occurs.
+   Owns     the caller drops *out
+   Fails    PM_NOMEM; PM_CORRUPT; what `make` returned. *out is untouched
+   Cost     O(what lies in images) */
+PM_API PM_NODISCARD pm_status pm_materialise(const pm_mixed *m, pm_map *out);
+
+/* Tells how many places there are where a record of an image hangs; 0: nothing refers to a base. 0 of NULL.
+   Cost     O(what is in memory) */
+PM_API uint64_t pm_mixed_hanging(const pm_mixed *m);
+
 /* ---- src/pathmap/91_zipper_diff.h ---------------------------------------------------------------------- */
 
 /* Differences of what two zippers stand on: of images and other views as of maps. */
@@ -3675,7 +3782,8 @@ PM_API PM_NODISCARD pm_status pm_keep_outermost(pm_map *m, bool *changed);
    Fails    PM_NOMEM; PM_MISMATCH: the value operations differ; what a view's function returned: PM_CORRUPT of an image
             that is damaged. fn may have been called before
    Cost     a fork of both, and a walk through both; but subtries that two maps share, and records that two maps of one
-            image or two versions of one store share, are not visited: changes times depth and what lies beside them
+            image, two versions of one store, a base and the mixed trie over it share, are not visited: changes times
+            depth and what lies beside them
    Threads  reads both */
 PM_API PM_NODISCARD pm_status pm_rz_diff(const pm_rz *old, const pm_rz *now,
                                          bool (*fn)(void *ctx, const pm_change *change), void *ctx);
@@ -10313,7 +10421,7 @@ static pm__ref pm__limb_leave(const pm__cx *cx, const pm__limb *l, const pm__lin
 
 /* Divides a full line, which is unshared and no part of a range node, in two: the group that takes most moves below, e
    goes before `pos` in either. Returns 1 if done, 0 if one group is not enough, -1 without memory.
-   Measured: taking the line apart for the builder takes 3 times as many instructions. */
+   Measured: taking the line apart for the builder takes about 2.4 times as many instructions. */
 static PM__NOINLINE int pm__trie_line_divide(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     const pm__limb l = pm__limb_best(x);
@@ -20752,8 +20860,8 @@ static pm_val *pm__wz_slot(const pm_wz *w) {
     return (pm_val *)(uintptr_t)v;
 }
 
-/* The slot of the root of frame i's node, or of the node below the last frame; all nodes above it are unshared. NULL: no
-   memory. */
+/* The slot of the root of frame i's node, or of the node below the last frame; all nodes above it are unshared. NULL:
+   no memory. */
 static pm__ref *pm__wz_slot_of(const pm_wz *w, const pm__cx *cx, size_t i) {
     if (i == 0) return &w->map->root;
     const pm_place *p = &w->cursor.frames[i - 1].place;
@@ -27536,7 +27644,7 @@ typedef struct pm__summary_pair {
     const pm__ref *now, *was;
     unsigned n, m;
     int16_t same[PM__RECORD_KIDS]; /* where the child is in the earlier state, or -1 */
-    int16_t near[PM__RECORD_KIDS]; /* if not: what may be its earlier state, or -1 */
+    int16_t prior[PM__RECORD_KIDS]; /* if not: what may be its earlier state, or -1 */
     pm__ref room[2][PM__RECORD_KIDS];
 } pm__summary_pair;
 
@@ -27550,14 +27658,14 @@ static void pm__summary_match(pm__summary_pair *p, const pm__summary_frame *f) {
     if (f->was) p->was = pm__summary_kids(f->was->node, p->room[1], &p->m);
     for (unsigned i = 0; i < p->n; i++) {
         if (PM__LIKELY(j < p->m && p->was[j] == p->now[i])) {
-            p->near[i] = -1;
+            p->prior[i] = -1;
             p->same[i] = (int16_t)j++;
             continue;
         }
         unsigned end = p->m - j < PM__SUMMARY_LOOK ? p->m : j + PM__SUMMARY_LOOK, at = j;
         while (at < end && p->was[at] != p->now[i]) at++;
         p->same[i] = (int16_t)(at < end ? (int)at : -1);
-        p->near[i] = (int16_t)(at == end && j < p->m ? (int)j : -1);
+        p->prior[i] = (int16_t)(at == end && j < p->m ? (int)j : -1);
         if (at < end) j = at + 1;
         else if (p->m - j >= p->n - i) j++;
     }
@@ -27636,7 +27744,7 @@ static bool pm__summary_descend(const pm_summary *s, const pm__summary_frame *f,
     for (unsigned i = 0; i < p->n; i++) {
         const pm__ref c = p->now[i];
         if (!c || p->same[i] >= 0 || pm__summary_is_leaf(c) || pm__record_of(s, c)) continue;
-        const pm__record *was = p->near[i] >= 0 ? f->was->kid[p->near[i]].u.rec : NULL;
+        const pm__record *was = p->prior[i] >= 0 ? f->was->kid[p->prior[i]].u.rec : NULL;
         pm__summary_frame below = {c, was, false};
         if (!pm__list_put(stack, &below, 1)) return false;
     }
@@ -29712,24 +29820,37 @@ PM_API pm_status pm_image_rz(const pm_image *image, size_t i, const pm_image_rea
     return s;
 }
 
-PM_API pm_status pm_image_get(const pm_image *image, size_t i, const void *key, size_t len, pm_opt *out) {
-    const uint8_t *s = (const uint8_t *)key;
+/* Goes from the location of an entry down along a key, as far as entries lead. *at: `e` is the place; *within: the
+   place lies within the run of `e`; neither: there is none. */
+static pm_status pm__imgview_along(const pm_image *m, pm__image_entry *e, const uint8_t *s, size_t len, bool *at,
+                                   bool *within) {
     pm__image_record r;
+    *at = *within = false;
+    while (len && e->child) {
+        unsigned k;
+        if (!pm__image_record_at(m, e->child, &r) || !pm__image_find(&r, *s, &k)) return PM_CORRUPT;
+        if (k == r.n || r.bytes[k] != *s) return PM_OK;
+        if (!pm__image_entry_nth(m, &r, k, e)) return PM_CORRUPT;
+        size_t most = len - 1 < e->run_len ? len - 1 : e->run_len;
+        if (most && memcmp(e->run, s + 1, most) != 0) return PM_OK;
+        *within = most < e->run_len;
+        if (*within) return PM_OK;
+        s += 1 + most;
+        len -= 1 + most;
+    }
+    *at = !len;
+    return PM_OK;
+}
+
+PM_API pm_status pm_image_get(const pm_image *image, size_t i, const void *key, size_t len, pm_opt *out) {
     pm__image_entry e;
-    pm_opt found = {0, false};
+    bool at, within;
     if (!image || !out || !image->data || (len && !key) || len > PM__LEN_MAX || i >= image->maps) return PM_INVALID;
     if (!pm__image_root(image, i, &e)) return PM_CORRUPT;
-    while (len && e.child) {
-        unsigned k;
-        if (!pm__image_record_at(image, e.child, &r) || !pm__image_find(&r, *s, &k)) return PM_CORRUPT;
-        if (k == r.n || r.bytes[k] != *s) break;
-        if (!pm__image_entry_nth(image, &r, k, &e)) return PM_CORRUPT;
-        if (len - 1 < e.run_len || (e.run_len && memcmp(e.run, s + 1, e.run_len) != 0)) break;
-        s += 1 + e.run_len;
-        len -= 1 + (size_t)e.run_len;
-    }
-    if (!len && e.has_val) found.val = e.val, found.some = true;
-    *out = found;
+    pm_status s = pm__imgview_along(image, &e, (const uint8_t *)key, len, &at, &within);
+    if (s != PM_OK) return s;
+    out->some = at && e.has_val;
+    out->val = out->some ? e.val : 0;
     return PM_OK;
 }
 
@@ -30341,7 +30462,21 @@ typedef struct pm__durable_head {
     uint64_t place; /* its newest commit record; 0: none */
     bool known;     /* `map` is what stands there */
     pm_map map;
+    bool recalled; /* what follows is what the record says of the map's root */
+    bool has_val;
+    size_t child;
+    pm_val val;   /* a word, or where a string lies */
+    uint64_t len; /* of that */
+    pm_image_kind kind;
 } pm__durable_head;
+
+/* What commits leave to the next one; under `writing`. */
+typedef struct pm__durable_desk {
+    pm__list
+        tail; /* the last bytes of the file, from `base` on: new records are read here, not where they were written */
+    size_t base;
+    pm__list frames, edges, bytes, path, run; /* empty */
+} pm__durable_desk;
 
 struct pm_store {
     pm_files files;
@@ -30357,6 +30492,7 @@ struct pm_store {
     uint64_t newest, sequence, end, synced, lost; /* places of records; 0: none. end: bytes */
     bool failed;
     pm__list heads; /* under `writing` */
+    pm__durable_desk desk;
 };
 
 static pm_status pm__durable_fail(pm_error *error, pm_status s, uint64_t at, const char *msg) {
@@ -30629,6 +30765,12 @@ static void pm__durable_forget(pm_store *s) {
 PM_API void pm_store_close(pm_store *s) {
     if (!s) return;
     pm__durable_forget(s);
+    pm__list_free(&s->desk.tail);
+    pm__list_free(&s->desk.frames);
+    pm__list_free(&s->desk.edges);
+    pm__list_free(&s->desk.bytes);
+    pm__list_free(&s->desk.path);
+    pm__list_free(&s->desk.run);
     pm__durable_block_drop(s->block);
     if (s->file) s->files.close(s->files.ctx, s->file);
     pm__mem_free_big(s->name, s->name_size);
@@ -32546,29 +32688,33 @@ PM_API pm_status pm_get_sharing(const pm_map *const *maps, size_t n, pm_sharing 
    old map and the new one tells, in order, at which ends something differs, without visiting what they share
    (41_diff.c). Of each such end the records on the way are opened:
 
-       frames    root    "ca"    "cart"      each a location of the new version, with its entries so far
-       entries   b c s   r t     e s
+       frames    root    "ca"    "cart"      each a location of the new version
+       entries   c       r       e s         those that changed
+       records   b c s   r t     e t         those of the old version
 
-   A change is made in the frame of its location. When the next one lies elsewhere, the frames that are not on its way
-   are closed, deepest first: the entries become a record, or are put into one that is shorter; the entry that leads to
-   that goes into the frame above. What only the new map has is folded as for an image, once for all its parts, so what
-   these share is stored once. What only the old one has is left out.
+   A frame has the entries that are new, and the record of the old ones. When the next change lies elsewhere, the
+   frames that are not on its way are closed, deepest first: new and old entries become a record, or are put into one
+   that is shorter; the entry that leads to that goes into the frame above. Old entries are copied as they stand, but
+   for how far before the record things lie. What only the new map has is folded as for an image, once for all its
+   parts, so what these share is stored once. What only the old one has is left out.
 
    Where much is shared, pairs of old and new nodes may be many more than nodes. So if a commit becomes larger than all
    that the file holds, it begins again as if there were no version before. */
 
 typedef struct pm__commit_frame {
     size_t depth; /* bytes of path to the location */
-    size_t first; /* of its entries */
+    size_t first; /* of its new entries, and how many there are */
     unsigned n;
     bool has_val, keep; /* keep: a dangling location */
     pm_val val;         /* as in an edge */
     uint64_t len;
-    size_t child; /* the record that holds its entries, as long as there was no need to open it; 0: none */
+    size_t child; /* the record of its old entries; 0: none */
 } pm__commit_frame;
 
 typedef struct pm__commit_work {
+    pm_store *s;
     pm__imgout out;
+    size_t from; /* in it: where this commit begins */
     pm_image_options options;
     const pm_image *old; /* NULL: nothing */
     pm__list frames, edges, bytes, path, run;
@@ -32578,8 +32724,11 @@ typedef struct pm__commit_work {
 } pm__commit_work;
 
 enum {
-    PM__COMMIT_BEFORE = 8,     /* the window begins before the commit, so that no record is at its place 0 */
-    PM__COMMIT_SPARE = 1 << 20 /* a commit may be so much larger than all others together */
+    PM__COMMIT_BEFORE = 8,      /* the window begins before the first record in it, so that none is at its place 0 */
+    PM__COMMIT_TAIL = 1 << 16,  /* bytes of what was committed that the window keeps, and four times so many at most */
+    PM__COMMIT_SPARE = 1 << 20, /* a commit may be so much larger than all others together */
+    PM__COMMIT_GONE = 255,      /* length of run of a new entry: there is none any more */
+    PM__COMMIT_ENTRY = 128      /* no entry has more bytes: 2, a run, two numbers, an overhang of 16 */
 };
 
 static bool pm__commit_stop(pm__commit_work *w, pm_status s) {
@@ -32596,22 +32745,12 @@ static PM__INLINE pm__imgout_edge *pm__commit_edge(const pm__commit_work *w, siz
     return (pm__imgout_edge *)pm__list_at(&w->edges, i);
 }
 
-/* ---- entries ----------------------------------------------------------------------------------------------------- */
+/* ---- new entries ------------------------------------------------------------------------------------------------ */
 
-/* The first entry of the lowest frame whose byte is b or greater. */
-static PM__INLINE unsigned pm__commit_find(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b) {
-    unsigned lo = 0, n = f->n;
-    while (n) {
-        unsigned half = n / 2;
-        bool right = w->bytes.data[f->first + lo + half] < b;
-        lo = right ? lo + half + 1 : lo;
-        n = right ? n - half - 1 : half;
-    }
-    return lo;
-}
-
+/* Finds the first new entry of a frame, the lowest one, whose byte is b or greater. True: it is b. */
 static bool pm__commit_has(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b, unsigned *i) {
-    *i = pm__commit_find(w, f, b);
+    *i = 0;
+    while (*i < f->n && w->bytes.data[f->first + *i] < b) ++*i;
     return *i < f->n && w->bytes.data[f->first + *i] == b;
 }
 
@@ -32631,14 +32770,11 @@ static bool pm__commit_put(pm__commit_work *w, uint8_t b, const pm__imgout_edge 
     return true;
 }
 
-static void pm__commit_remove(pm__commit_work *w, uint8_t b) {
-    pm__commit_frame *f = pm__commit_top(w);
-    unsigned i;
-    if (!pm__commit_has(w, f, b, &i)) return;
-    size_t at = f->first + i, behind = f->n - i - 1;
-    memmove(w->bytes.data + at, w->bytes.data + at + 1, behind);
-    memmove(pm__commit_edge(w, at), pm__commit_edge(w, at + 1), behind * sizeof(pm__imgout_edge));
-    w->edges.used--, w->bytes.used--, f->n--;
+static bool pm__commit_remove(pm__commit_work *w, uint8_t b) {
+    pm__imgout_edge none;
+    memset(&none, 0, sizeof none);
+    none.run_len = PM__COMMIT_GONE;
+    return pm__commit_put(w, b, &none);
 }
 
 static void pm__commit_clear(pm__commit_work *w) {
@@ -32648,6 +32784,8 @@ static void pm__commit_clear(pm__commit_work *w) {
     f->child = 0;
 }
 
+/* ---- old entries ------------------------------------------------------------------------------------------------ */
+
 /* The image that a record stands in: the old version, or what this commit has made, where places count from *base.
    NULL: none has it. */
 static const pm_image *pm__commit_image(const pm__commit_work *w, size_t record, size_t *base) {
@@ -32656,12 +32794,22 @@ static const pm_image *pm__commit_image(const pm__commit_work *w, size_t record,
     return made ? &w->out.image : w->old;
 }
 
+/* Looks at the record of a frame's old entries; r->n is 0 if it has none. Its bytes may be out of order. */
+static bool pm__commit_old(pm__commit_work *w, const pm__commit_frame *f, pm__image_record *r, const pm_image **m,
+                           size_t *base) {
+    memset(r, 0, sizeof *r);
+    *m = NULL;
+    if (!f->child) return true;
+    *m = pm__commit_image(w, f->child, base);
+    return (*m && pm__image_record_at(*m, f->child - *base, r)) || pm__commit_stop(w, PM_CORRUPT);
+}
+
 /* Makes an edge of an entry. */
 static bool pm__commit_decode(pm__commit_work *w, const pm_image *m, size_t base, const pm__image_entry *e,
                               pm__imgout_edge *out) {
     size_t where, len, end;
+    memset(out, 0, sizeof *out);
     out->val = e->val;
-    out->len = 0;
     if (e->has_val && m->kind == PM_IMAGE_BYTES) {
         if (!pm__image_string(m, (size_t)e->val, &where, &len, &end)) return pm__commit_stop(w, PM_CORRUPT);
         out->val = where + base, out->len = len;
@@ -32673,25 +32821,217 @@ static bool pm__commit_decode(pm__commit_work *w, const pm_image *m, size_t base
     return true;
 }
 
-/* Brings the lowest frame's entries in. */
-static bool pm__commit_open(pm__commit_work *w) {
-    pm__commit_frame *f = pm__commit_top(w);
+/* Finds the entry of the lowest frame that begins with b, among the new ones, then the old ones. *out is one that is
+   gone if there is none. */
+static bool pm__commit_get(pm__commit_work *w, uint8_t b, pm__imgout_edge *out) {
+    const pm__commit_frame *f = pm__commit_top(w);
     pm__image_record r;
     pm__image_entry e;
+    const pm_image *m;
     size_t base;
-    if (!f->child) return true;
-    const pm_image *m = pm__commit_image(w, f->child, &base);
-    if (!m || !pm__image_record_at(m, f->child - base, &r)) return pm__commit_stop(w, PM_CORRUPT);
-    if (!pm__list_room(&w->edges, r.n) || !pm__list_put(&w->bytes, r.bytes, r.n)) return pm__commit_stop(w, PM_NOMEM);
-    size_t next = r.first;
-    for (unsigned i = 0; i < r.n; i++, next = e.end) {
-        if ((i && r.bytes[i - 1] >= r.bytes[i]) || !pm__image_entry_at(m, &r, next, &e))
-            return pm__commit_stop(w, PM_CORRUPT);
-        if (!pm__commit_decode(w, m, base, &e, pm__commit_edge(w, w->edges.used++))) return false;
+    unsigned i;
+    out->run_len = PM__COMMIT_GONE;
+    if (pm__commit_has(w, f, b, &i)) {
+        *out = *pm__commit_edge(w, f->first + i);
+        return true;
     }
-    f->n = r.n;
-    f->child = 0;
+    if (!pm__commit_old(w, f, &r, &m, &base)) return false;
+    if (!r.n) return true;
+    if (!pm__image_find(&r, b, &i)) return pm__commit_stop(w, PM_CORRUPT);
+    if (i == r.n || r.bytes[i] != b) return true;
+    if (!pm__image_entry_nth(m, &r, i, &e)) return pm__commit_stop(w, PM_CORRUPT);
+    return pm__commit_decode(w, m, base, &e, out);
+}
+
+/* ---- old and new entries ---------------------------------------------------------------------------------------- */
+
+/* A record of a frame's old and new entries, as it is being made. */
+typedef struct pm__commit_mix {
+    pm__image_record old;
+    const pm_image *m; /* it stands there; NULL: there are none */
+    size_t base;
+    size_t next;            /* where the next old entry begins */
+    unsigned taken, put;    /* old entries that were copied, entries that are there */
+    uint8_t *begin, *index; /* of the new record, of the places of its groups */
+    uint8_t *first, *to;    /* its first entry, and the next one */
+    size_t at;              /* the record's place */
+} pm__commit_mix;
+
+/* Whether a frame has an old entry that begins with b; *i: how many begin with less. */
+static bool pm__commit_replaces(pm__commit_work *w, const pm__image_record *r, uint8_t b, unsigned *i) {
+    *i = 0;
+    if (r->n && !pm__image_find(r, b, i)) (void)pm__commit_stop(w, PM_CORRUPT);
+    return *i < r->n && r->bytes[*i] == b;
+}
+
+/* How many entries a frame has. */
+static unsigned pm__commit_total(pm__commit_work *w, const pm__commit_frame *f, const pm__image_record *r) {
+    unsigned n = r->n, i;
+    for (size_t k = f->first; k < f->first + f->n; k++) {
+        bool gone = pm__commit_edge(w, k)->run_len == PM__COMMIT_GONE;
+        if (pm__commit_replaces(w, r, w->bytes.data[k], &i)) n -= gone;
+        else n += !gone;
+    }
+    return n;
+}
+
+/* Tells where a group of entries begins. */
+static PM__INLINE void pm__commit_group(const pm__commit_mix *x, unsigned i, const uint8_t *to) {
+    if (!i) return;
+    uint8_t *at = x->index + 2 * (i / PM__IMAGE_GROUP - 1);
+    at[0] = (uint8_t)(to - x->first);
+    at[1] = (uint8_t)((to - x->first) >> 8);
+}
+
+/* Reads a number of at most 8 bytes, and 8 bytes in any case. Returns how many it has; 0: more. */
+static PM__INLINE size_t pm__commit_number(const uint8_t *s, uint64_t *v) {
+    uint64_t x = pm__load64le(s), ends = ~x & 0x8080808080808080u, end = ends & (0 - ends);
+    if (!ends) return 0;
+    x &= ((end << 1) - 1) & 0x7F7F7F7F7F7F7F7Fu;
+    x = (x & 0x007F007F007F007Fu) | (x & 0x7F007F007F007F00u) >> 1;
+    x = (x & 0x00003FFF00003FFFu) | (x & 0x3FFF00003FFF0000u) >> 2;
+    *v = (x & 0x000000000FFFFFFFu) | (x & 0x0FFFFFFF00000000u) >> 4;
+    return pm__ctz64(end) / 8 + 1;
+}
+
+/* Writes a number that has at most 8 bytes, and 8 bytes in any case. */
+static PM__INLINE size_t pm__commit_number_put(uint8_t *to, uint64_t v) {
+    unsigned n = (63 - pm__clz64(v | 1)) / 7;
+    v = (v & 0x000000000FFFFFFFu) | (v & 0x00FFFFFFF0000000u) << 4;
+    v = (v & 0x00003FFF00003FFFu) | (v & 0x0FFFC0000FFFC000u) << 2;
+    v = (v & 0x007F007F007F007Fu) | (v & 0x3F803F803F803F80u) << 1;
+    pm__store64le(to, v | (0x8080808080808080u & (((uint64_t)1 << 8 * n) - 1)));
+    return n + 1;
+}
+
+/* Copies the description of a string from *s to *to, where it is to lie at `at`. */
+static bool pm__commit_string(const pm__commit_mix *x, const uint8_t **s, uint8_t **to, size_t at) {
+    size_t from = (size_t)(*s - x->m->data), n, k = 0;
+    uint64_t len = 0, back = 0;
+    n = pm__commit_number(*s, &len);
+    if (n && len) k = pm__commit_number(*s + n, &back);
+    if (!n || len > back || back > from - x->m->start) return false;
+    memmove(*to, *s, n);
+    *s += n + k, *to += n;
+    if (len) *to += pm__commit_number_put(*to, at - (from + x->base) + back);
     return true;
+}
+
+/* Copies the value at *s. */
+static PM__INLINE bool pm__commit_value(const pm__commit_mix *x, const uint8_t **s, uint8_t **to) {
+    if (x->m->kind == PM_IMAGE_UNIT) return true;
+    if (x->m->kind == PM_IMAGE_BYTES) return pm__commit_string(x, s, to, x->at + (size_t)(*to - x->begin));
+    uint64_t word = pm__load64le(*s), ends = ~word & 0x8080808080808080u;
+    size_t n = ends ? pm__ctz64(ends) / 8 + 1 : (*s)[8] < 128 ? 9 : 10;
+    if (n == 10 && (*s)[9] > 1) return false;
+    pm__store64le(*to, word);
+    if (n > 8) memmove(*to + 8, *s + 8, 2);
+    *s += n, *to += n;
+    return true;
+}
+
+/* Copies old entries up to one, as they stand, but for how far before the record things lie. At least PM__COMMIT_ENTRY
+   bytes behind any place in an image can be read: a version is followed by its commit record, and a window has room. */
+static bool pm__commit_copy(pm__commit_mix *x, unsigned upto) {
+    const pm_image *m = x->m;
+    const uint8_t *s = m ? m->data + x->next : NULL, *end = m ? m->data + m->size : NULL;
+    const size_t far = x->at - (x->old.at + x->base), most = m ? x->old.at - m->start : 0;
+    uint8_t *to = x->to, *bytes = x->begin + 1;
+    unsigned put = x->put;
+    for (unsigned i = x->taken; i < upto; i++) {
+        uint8_t b = x->old.bytes[i];
+        if (s >= end || (put && b <= bytes[put - 1])) return false;
+        if (put % PM__IMAGE_GROUP == 0) pm__commit_group(x, put, to);
+        bytes[put++] = b;
+        unsigned head = *s, n = head & PM__IMAGE_LONG;
+        memmove(to, s, 16);
+        if (PM__UNLIKELY(n == PM__IMAGE_LONG)) {
+            n += 1u + s[1];
+            if (n > 1 + PM__IMAGE_RUN) return false;
+            memmove(to + 16, s + 16, 1 + PM__IMAGE_RUN + 1 - 16);
+        }
+        if (head >= 2 * PM__IMAGE_HAS_CHILD) return false;
+        s += 1 + n, to += 1 + n;
+        if (head & PM__IMAGE_HAS_VAL && !pm__commit_value(x, &s, &to)) return false;
+        if (head & PM__IMAGE_HAS_CHILD) {
+            uint64_t v = 0;
+            s += pm__commit_number(s, &v);
+            if (v - 1 >= most) return false;
+            to += pm__commit_number_put(to, far + v);
+        }
+        if (s > end) return false;
+    }
+    x->next = m ? (size_t)(s - m->data) : 0;
+    x->to = to;
+    x->put = put;
+    x->taken = upto;
+    return true;
+}
+
+/* Puts a new entry in, in the place of the old one that begins with the same byte. */
+static bool pm__commit_take(pm__commit_work *w, pm__commit_mix *x, uint8_t b, const pm__imgout_edge *e) {
+    unsigned upto;
+    bool replaces = pm__commit_replaces(w, &x->old, b, &upto);
+    if (w->status != PM_OK || !pm__commit_copy(x, upto)) return false;
+    if (replaces) {
+        pm__image_entry old;
+        if (!pm__image_entry_at(x->m, &x->old, x->next, &old)) return false;
+        x->next = old.end;
+        x->taken++;
+    }
+    if (e->run_len == PM__COMMIT_GONE) return true;
+    if (x->put % PM__IMAGE_GROUP == 0) pm__commit_group(x, x->put, x->to);
+    x->begin[1 + x->put++] = b;
+    w->out.out.used = (size_t)(x->to - w->out.out.data);
+    if (!pm__imgout_entry(&w->out, x->at, e)) return false; /* there is room */
+    x->to = w->out.out.data + w->out.out.used;
+    return true;
+}
+
+/* Appends a record of the n > 0 old and new entries of a frame. */
+static bool pm__commit_append_mix(pm__commit_work *w, const pm__commit_frame *f, unsigned n) {
+    pm__commit_mix x;
+    memset(&x, 0, sizeof x);
+    size_t used = w->out.out.used, head = 1 + n + 2 * ((n - 1) / PM__IMAGE_GROUP);
+    if (!pm__list_room(&w->out.out, head + (n + 1) * PM__COMMIT_ENTRY)) return pm__commit_stop(w, PM_NOMEM);
+    w->out.image.data = w->out.out.data;
+    if (!pm__commit_old(w, f, &x.old, &x.m, &x.base)) return false;
+    x.begin = w->out.out.data + used;
+    x.at = w->out.base + used;
+    x.index = x.begin + 1 + n;
+    x.first = x.to = x.begin + head;
+    x.next = x.old.first;
+    *x.begin = (uint8_t)(n - 1);
+    bool ok = true;
+    for (size_t k = f->first; ok && k < f->first + f->n; k++)
+        ok = pm__commit_take(w, &x, w->bytes.data[k], pm__commit_edge(w, k));
+    if (!ok || !pm__commit_copy(&x, x.old.n)) return pm__commit_stop(w, PM_CORRUPT);
+    w->out.out.used = w->out.image.size = (size_t)(x.to - w->out.out.data);
+    return true;
+}
+
+/* The one entry of a frame that has one. */
+static bool pm__commit_sole(pm__commit_work *w, const pm__commit_frame *f, const pm__image_record *r, uint8_t *b,
+                            pm__imgout_edge *e) {
+    for (size_t k = f->first; k < f->first + f->n; k++) {
+        *b = w->bytes.data[k];
+        *e = *pm__commit_edge(w, k);
+        if (e->run_len != PM__COMMIT_GONE) return true;
+    }
+    for (unsigned i = 0; i < r->n; i++) {
+        *b = r->bytes[i];
+        if (!pm__commit_get(w, *b, e)) return false;
+        if (e->run_len != PM__COMMIT_GONE) return true;
+    }
+    return pm__commit_stop(w, PM_CORRUPT);
+}
+
+/* The record of a frame's entries; 0: it has none. */
+static bool pm__commit_child(pm__commit_work *w, const pm__commit_frame *f, unsigned n, size_t *child) {
+    *child = n ? f->child : 0;
+    if (!n || !f->n) return true;
+    *child = pm__imgout_here(&w->out);
+    return pm__commit_append_mix(w, f, n);
 }
 
 /* ---- frames ------------------------------------------------------------------------------------------------------ */
@@ -32705,34 +33045,24 @@ static bool pm__commit_lift(pm__commit_work *w, const uint8_t *above, size_t n, 
     return pm__commit_memory(w, ok);
 }
 
-/* Whether a record has one entry: then the location above it, if it has no value, is none at which a path ends. */
-static bool pm__commit_is_chain(const pm__commit_work *w, size_t record) {
-    pm__image_record r;
-    size_t base;
-    const pm_image *m = record ? pm__commit_image(w, record, &base) : NULL;
-    return m && pm__image_record_at(m, record - base, &r) && r.n == 1;
-}
-
-/* Makes of the lowest frame the edge that leads to it from `above` bytes higher. *some: it is a location at all. */
+/* Makes of the lowest frame the edge that leads to it from `above` bytes higher. *some: it is a location at all. A
+   location with one entry and no value is none at which a path ends. */
 static bool pm__commit_seal(pm__commit_work *w, size_t above, pm__imgout_edge *e, bool *some) {
-    pm__commit_frame *f = pm__commit_top(w);
+    const pm__commit_frame *f = pm__commit_top(w);
     const uint8_t *run = w->path.data + (f->depth - above);
-    if (!f->has_val && pm__commit_is_chain(w, f->child) && !pm__commit_open(w)) return false;
-    *some = f->n || f->child || f->has_val || f->keep;
+    pm__image_record r;
+    const pm_image *m;
+    size_t base;
+    uint8_t b;
+    if (!pm__commit_old(w, f, &r, &m, &base)) return false;
+    unsigned n = pm__commit_total(w, f, &r);
+    if (w->status != PM_OK) return false;
+    *some = n || f->has_val || f->keep;
     memset(e, 0, sizeof *e);
     if (!*some) return true;
-    if (f->n == 1 && !f->has_val) {
-        *e = *pm__commit_edge(w, f->first);
-        return pm__commit_lift(w, run, above, w->bytes.data + f->first, e);
-    }
+    if (n == 1 && !f->has_val) return pm__commit_sole(w, f, &r, &b, e) && pm__commit_lift(w, run, above, &b, e);
     e->has_val = f->has_val, e->val = f->val, e->len = f->len;
-    e->child = f->child;
-    if (f->n) {
-        e->child = pm__imgout_here(&w->out);
-        bool ok = pm__imgout_append(&w->out, w->bytes.data + f->first, pm__commit_edge(w, f->first), f->n);
-        if (!ok) return pm__commit_stop(w, PM_NOMEM);
-    }
-    return pm__commit_lift(w, run, above, NULL, e);
+    return pm__commit_child(w, f, n, &e->child) && pm__commit_lift(w, run, above, NULL, e);
 }
 
 /* Closes the lowest frame, which is not the root. */
@@ -32745,9 +33075,7 @@ static bool pm__commit_close(pm__commit_work *w) {
     w->edges.used = w->bytes.used = first;
     w->frames.used--;
     uint8_t b = w->path.data[outer];
-    if (some) return pm__commit_put(w, b, &e);
-    pm__commit_remove(w, b);
-    return true;
+    return some ? pm__commit_put(w, b, &e) : pm__commit_remove(w, b);
 }
 
 static bool pm__commit_push(pm__commit_work *w, size_t depth, const pm__imgout_edge *e) {
@@ -32768,13 +33096,13 @@ static bool pm__commit_down(pm__commit_work *w) {
     const pm__commit_frame *f = pm__commit_top(w);
     size_t depth = f->depth, len = w->path.used;
     const uint8_t *s = w->path.data + depth;
-    unsigned i;
-    if (!pm__commit_open(w)) return false;
-    if (!pm__commit_has(w, f, *s, &i)) return pm__commit_push(w, len, NULL);
-    pm__imgout_edge e = *pm__commit_edge(w, f->first + i), rest = e;
+    pm__imgout_edge e, rest;
+    if (!pm__commit_get(w, *s, &e)) return false;
+    if (e.run_len == PM__COMMIT_GONE) return pm__commit_push(w, len, NULL);
     size_t left = len - depth - 1, most = e.run_len < left ? e.run_len : left;
     size_t m = most ? pm__lcp(e.run, s + 1, most) : 0;
     if (m == e.run_len) return pm__commit_push(w, depth + 1 + m, &e);
+    rest = e;
     rest.run_len = (uint8_t)(e.run_len - m - 1);
     if (rest.run_len) memmove(rest.run, e.run + m + 1, rest.run_len);
     if (!pm__commit_push(w, depth + 1 + m, NULL)) return false;
@@ -32843,7 +33171,7 @@ static pm_status pm__commit_changes(pm__commit_work *w, const pm_map *old, const
         const pm__contrast *c = &i.c;
         if (!pm__commit_change(w, c, &d.path)) break;
         if (c->a.node && c->b.node && !pm__diff_open(&d, &i)) break;
-        if (w->out.out.used > most) w->status = PM_BUSY;
+        if (w->out.out.used - w->from > most) w->status = PM_BUSY;
     }
     if (w->status == PM_OK) w->status = pm__diff_status(&d);
     pm__diff_end(&d);
@@ -32853,55 +33181,105 @@ static pm_status pm__commit_changes(pm__commit_work *w, const pm_map *old, const
 
 /* ---- the whole of a commit --------------------------------------------------------------------------------------- */
 
-static void pm__commit_end(pm__commit_work *w) {
-    pm__imgout_edge e;
-    if (w->folds) (void)pm__fold_end(&w->fold, PM_BUSY, &e);
-    pm__list_free(&w->out.out);
-    pm__memo_free(&w->out.records);
-    pm__memo_free(&w->out.strings);
-    pm__list_free(&w->frames);
-    pm__list_free(&w->edges);
-    pm__list_free(&w->bytes);
-    pm__list_free(&w->path);
-    pm__list_free(&w->run);
+/* Leaves a list to the next commit, unless it is large. */
+static void pm__commit_leave(pm__list *l, pm__list *desk) {
+    l->used = 0;
+    if (l->cap * l->each > PM__COMMIT_TAIL) pm__list_free(l);
+    *desk = *l;
 }
 
-/* Begins on a version (NULL: none), with what will lie from `at` on. */
-static bool pm__commit_begin(pm__commit_work *w, const pm_image *old, pm_image_kind kind, size_t at,
-                             const pm_commit_options *how) {
+/* Makes of the window the tail of the file that the next commit finds. Without memory there is none. */
+static void pm__commit_trim(pm__durable_desk *desk) {
+    pm__list *t = &desk->tail, less = pm__list_of(1);
+    if (t->used > 4 * PM__COMMIT_TAIL) {
+        size_t gone = t->used - PM__COMMIT_TAIL;
+        memmove(t->data, t->data + gone, PM__COMMIT_TAIL);
+        t->used = PM__COMMIT_TAIL;
+        desk->base += gone;
+    }
+    if (t->cap <= 16 * PM__COMMIT_TAIL) return;
+    if (!pm__list_put(&less, t->data, t->used)) less.used = 0;
+    pm__list_free(t);
+    *t = less;
+}
+
+/* What lies before w->from is in the file. */
+static void pm__commit_end(pm__commit_work *w) {
+    pm__imgout_edge e;
+    pm__durable_desk *desk = &w->s->desk;
+    if (w->folds) (void)pm__fold_end(&w->fold, PM_BUSY, &e);
+    pm__memo_free(&w->out.records);
+    pm__memo_free(&w->out.strings);
+    w->out.out.used = w->from;
+    desk->tail = w->out.out;
+    desk->base = w->out.base;
+    pm__commit_trim(desk);
+    pm__commit_leave(&w->frames, &desk->frames);
+    pm__commit_leave(&w->edges, &desk->edges);
+    pm__commit_leave(&w->bytes, &desk->bytes);
+    pm__commit_leave(&w->path, &desk->path);
+    pm__commit_leave(&w->run, &desk->run);
+}
+
+/* Takes what the commit before has left. */
+static bool pm__commit_desk(pm__commit_work *w) {
     static const uint8_t zeros[PM__COMMIT_BEFORE];
-    pm__image_entry root;
+    pm__durable_desk *desk = &w->s->desk;
+    if (!desk->frames.each) {
+        desk->frames = pm__list_of(sizeof(pm__commit_frame));
+        desk->edges = pm__list_of(sizeof(pm__imgout_edge));
+        desk->tail = desk->bytes = desk->path = desk->run = pm__list_of(1);
+    }
+    w->frames = desk->frames, w->edges = desk->edges, w->bytes = desk->bytes;
+    w->path = desk->path, w->run = desk->run;
+    bool fresh = !desk->tail.used;
+    pm__imgout_window(&w->out, fresh ? (size_t)w->s->end - PM__COMMIT_BEFORE : desk->base, PM__DURABLE_HEADER);
+    w->out.out = desk->tail;
+    w->from = w->out.out.used;
+    if (!pm__imgout_put(&w->out, zeros, fresh ? sizeof zeros : 0)) return pm__commit_stop(w, PM_NOMEM);
+    w->from = w->out.out.used;
+    return true;
+}
+
+/* Begins on the version of a head, which lies in `old`; both NULL: on none. */
+static bool pm__commit_begin(pm_store *s, pm__commit_work *w, const pm__durable_head *h, const pm_image *old,
+                             pm_image_kind kind, const pm_commit_options *how) {
     pm__imgout_edge e;
     memset(w, 0, sizeof *w);
-    pm__imgout_window(&w->out, at - PM__COMMIT_BEFORE, PM__DURABLE_HEADER);
+    w->s = s;
     w->out.image.kind = kind;
     w->options.ctx = how->ctx, w->options.bytes = how->bytes;
     w->out.options = &w->options;
     w->old = old;
-    w->frames = pm__list_of(sizeof(pm__commit_frame));
-    w->edges = pm__list_of(sizeof(pm__imgout_edge));
-    w->bytes = w->path = w->run = pm__list_of(1);
-    if (!pm__imgout_put(&w->out, zeros, sizeof zeros)) return pm__commit_stop(w, PM_NOMEM);
-    if (!old) return pm__commit_push(w, 0, NULL);
-    if (!pm__image_root(old, 0, &root)) return pm__commit_stop(w, PM_CORRUPT);
-    return pm__commit_decode(w, old, 0, &root, &e) && pm__commit_push(w, 0, &e);
+    if (!pm__commit_desk(w)) return false;
+    if (!h) return pm__commit_push(w, 0, NULL);
+    memset(&e, 0, sizeof e);
+    e.has_val = h->has_val, e.val = h->val, e.len = h->len;
+    e.child = h->child;
+    return pm__commit_push(w, 0, &e);
 }
 
-/* Puts the root's record and value behind all others, and tells in `map` what a commit record says of it. */
-static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map) {
-    pm__commit_frame *f = pm__commit_top(w);
-    size_t child = f->child;
+/* Puts the root's record and value behind all others, and tells in `map` what a commit record says of it, in *now what
+   the next commit is to know. */
+static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map, pm__durable_head *now) {
+    const pm__commit_frame *f = pm__commit_top(w);
+    pm__image_record r;
+    const pm_image *m;
+    size_t child, base;
     pm_val val = f->has_val ? f->val : 0;
     bool ok = true;
-    if (f->n) {
-        child = pm__imgout_here(&w->out);
-        ok = pm__imgout_append(&w->out, w->bytes.data + f->first, pm__commit_edge(w, f->first), f->n);
-    }
+    if (!pm__commit_old(w, f, &r, &m, &base)) return w->status;
+    unsigned n = pm__commit_total(w, f, &r);
+    if (w->status != PM_OK || !pm__commit_child(w, f, n, &child)) return w->status;
     if (f->has_val && w->out.image.kind == PM_IMAGE_BYTES) {
         size_t where = (size_t)f->val;
         val = pm__imgout_here(&w->out);
         ok = ok && pm__imgout_string_at(&w->out, where, f->len);
     }
+    now->recalled = true;
+    now->child = child;
+    now->has_val = f->has_val, now->val = f->val, now->len = f->len;
+    now->kind = w->out.image.kind;
     pm__store64le(map, child);
     pm__store64le(map + 8, val);
     pm__store64le(map + 16, f->has_val);
@@ -32911,13 +33289,14 @@ static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map) {
 /* Fills up to a multiple of 8 bytes. */
 static bool pm__commit_pad(pm__commit_work *w) {
     static const uint8_t zeros[8];
-    return pm__imgout_put(&w->out, zeros, (8 - w->out.out.used % 8) % 8);
+    return pm__imgout_put(&w->out, zeros, (8 - (w->out.out.used - w->from) % 8) % 8);
 }
 
 /* Puts the name and the commit record behind what was made. */
-static pm_status pm__commit_record(pm__commit_work *w, const uint64_t id[2], const char *name, pm__durable_record *r) {
+static pm_status pm__commit_record(pm__commit_work *w, const char *name, pm__durable_record *r, pm__durable_head *now) {
+    const uint64_t *id = w->s->id;
     uint8_t map[PM__IMAGE_MAP] = {0}, s[PM__DURABLE_RECORD];
-    pm_status st = pm__commit_root(w, map);
+    pm_status st = pm__commit_root(w, map, now);
     if (st != PM_OK) return st;
     bool ok = pm__commit_pad(w) && pm__imgout_put(&w->out, name, r->name_len) && pm__commit_pad(w);
     if (!ok) return PM_NOMEM;
@@ -32926,7 +33305,7 @@ static pm_status pm__commit_record(pm__commit_work *w, const uint64_t id[2], con
     pm__durable_spell(r, s);
     memcpy(s + PM__DURABLE_MAP, map, sizeof map);
     pm__sum sum = pm__durable_sum(id);
-    pm__durable_sum_in(&sum, w->out.out.data + PM__COMMIT_BEFORE, w->out.out.used - PM__COMMIT_BEFORE);
+    pm__durable_sum_in(&sum, w->out.out.data + w->from, w->out.out.used - w->from);
     pm__durable_seal(id, &sum, s);
     return pm__imgout_put(&w->out, s, sizeof s) ? PM_OK : PM_NOMEM;
 }
@@ -32936,22 +33315,48 @@ static pm_image_kind pm__commit_kind(const pm_ops *ops, const pm_commit_options 
     return ops == pm_ops_bytes() || how->bytes ? PM_IMAGE_BYTES : PM_IMAGE_WORDS;
 }
 
-/* Makes in *w all that a commit appends. `known` is the map of the version `old`; NULL: there is none. */
-static pm_status pm__commit_make(pm_store *s, pm__commit_work *w, const pm_map *m, const pm_map *known,
-                                 const pm_image *old, const pm_commit_options *how, pm__durable_record *r) {
+/* Finds out what a head's record says of the root, unless that is known. *old: the image that it stands in. */
+static pm_status pm__commit_recall(pm_store *s, pm__durable_head *h, pm_image *old) {
+    pm_commit v;
+    pm__image_entry root;
+    size_t where, len = 0, end;
+    memset(old, 0, sizeof *old);
+    if (!h->recalled) {
+        pm_status st = pm__durable_version(s->block, h->place, &v);
+        if (st != PM_OK) return st;
+        if (!pm__image_root(&v.image, 0, &root)) return PM_CORRUPT;
+        h->kind = v.image.kind;
+        h->child = root.child;
+        h->has_val = root.has_val, h->val = root.val;
+        if (root.has_val && h->kind == PM_IMAGE_BYTES) {
+            if (!pm__image_string(&v.image, (size_t)root.val, &where, &len, &end)) return PM_CORRUPT;
+            h->val = where;
+        }
+        h->len = len;
+        h->recalled = true;
+    }
+    old->data = s->block->data;
+    old->size = (size_t)h->place;
+    old->start = PM__DURABLE_HEADER;
+    old->kind = h->kind;
+    return PM_OK;
+}
+
+/* Makes in *w all that a commit appends. `old` is where the version lies that the head knows; NULL: there is none. */
+static pm_status pm__commit_make(pm_store *s, pm__commit_work *w, const pm_map *m, const pm__durable_head *h,
+                                 const pm_image *old, const pm_commit_options *how, pm__durable_record *r,
+                                 pm__durable_head *now) {
     const pm_image_kind kind = pm__commit_kind(pm_map_ops(m), how);
     const pm_map none = pm_new(pm_map_ops(m), NULL);
-    size_t end = (size_t)s->end;
-    if (known && (pm_map_ops(known) != pm_map_ops(m) || old->kind != kind)) known = NULL;
-    (void)pm__commit_begin(w, known ? old : NULL, kind, end, how);
-    if (w->status == PM_OK)
-        (void)pm__commit_changes(w, known ? known : &none, m, known ? end + PM__COMMIT_SPARE : SIZE_MAX);
-    if (w->status == PM_BUSY && known && w->out.out.used > end + PM__COMMIT_SPARE) {
+    const size_t most = old ? (size_t)s->end + PM__COMMIT_SPARE : SIZE_MAX;
+    if (!old || pm_map_ops(&h->map) != pm_map_ops(m) || old->kind != kind) h = NULL, old = NULL;
+    if (pm__commit_begin(s, w, h, old, kind, how)) (void)pm__commit_changes(w, h ? &h->map : &none, m, most);
+    if (w->status == PM_BUSY && h && w->out.out.used - w->from > most) {
         pm__commit_end(w);
-        if (pm__commit_begin(w, NULL, kind, end, how)) (void)pm__commit_changes(w, &none, m, SIZE_MAX);
+        if (pm__commit_begin(s, w, NULL, NULL, kind, how)) (void)pm__commit_changes(w, &none, m, SIZE_MAX);
     }
     if (w->status != PM_OK) return w->status;
-    return pm__commit_record(w, s->id, how->name ? how->name : "", r);
+    return pm__commit_record(w, how->name ? how->name : "", r, now);
 }
 
 /* The head of a root, found or made. NULL: no memory. */
@@ -32981,8 +33386,8 @@ static pm__durable_head *pm__commit_head(pm_store *s, const char *name, pm_statu
 
 /* Writes what was made, and takes it over. */
 static pm_status pm__commit_write(pm_store *s, pm__commit_work *w, const pm__durable_record *r, pm_error *error) {
-    const uint8_t *from = w->out.out.data + PM__COMMIT_BEFORE;
-    size_t n = w->out.out.used - PM__COMMIT_BEFORE;
+    const uint8_t *from = w->out.out.data + w->from;
+    size_t n = w->out.out.used - w->from;
     if (r->place + PM__DURABLE_RECORD > PM__LEN_MAX / 2)
         return pm__durable_fail(error, PM_INVALID, s->end, "the store would be more than this machine can address");
     pm_status st = s->files.write(s->files.ctx, s->file, s->end, from, n);
@@ -32991,6 +33396,7 @@ static pm_status pm__commit_write(pm_store *s, pm__commit_work *w, const pm__dur
         (void)s->files.cut(s->files.ctx, s->file, s->end);
         return pm__durable_fail(error, st, s->end, "the commit cannot be written");
     }
+    w->from = w->out.out.used;
     pm__lock_acquire(&s->state);
     pm__durable_publish(s, r);
     pm__lock_release(&s->state);
@@ -33011,14 +33417,15 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
                                    pm_error *error) {
     pm_status st = PM_OK;
     pm__commit_work w;
-    pm_commit old;
+    pm_image old;
+    pm__durable_head now;
     const char *name = how->name ? how->name : "";
     uint64_t synced;
     if (pm__commit_failed(s, &synced)) return pm__durable_fail(error, PM_IO, s->end, "syncing has failed before");
     pm__durable_head *h = pm__commit_head(s, name, &st);
     if (!h) return pm__durable_fail(error, st, s->end, "a commit record is damaged");
     bool known = h->known && h->place;
-    if (known) st = pm__durable_version(s->block, h->place, &old);
+    if (known) st = pm__commit_recall(s, h, &old);
     if (st != PM_OK) return pm__durable_fail(error, st, h->place, "a commit record is damaged");
     pm__durable_record r = {.sequence = s->sequence + 1,
                             .before = s->newest,
@@ -33027,7 +33434,7 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
                             .time = how->time,
                             .label = {how->label[0], how->label[1]},
                             .name_len = (uint32_t)(h->name_size - 1)};
-    st = pm__commit_make(s, &w, m, known ? &h->map : NULL, known ? &old.image : NULL, how, &r);
+    st = pm__commit_make(s, &w, m, h, known ? &old : NULL, how, &r, &now);
     if (st == PM_OK) st = pm__commit_write(s, &w, &r, error);
     else
         (void)pm__durable_fail(error, st, s->end,
@@ -33035,9 +33442,11 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
     pm__commit_end(&w);
     if (st != PM_OK) return st;
     pm_map before = h->map;
-    h->map = pm_clone(m);
-    h->known = true;
-    h->place = *place = r.place;
+    now.name = h->name, now.name_size = h->name_size;
+    now.map = pm_clone(m);
+    now.known = true;
+    now.place = *place = r.place;
+    *h = now;
     pm_drop(&before);
     return PM_OK;
 }
@@ -34841,6 +35250,777 @@ PM_API pm_status pm_keep_outermost(pm_map *m, bool *changed) {
     return s;
 }
 
+/* ---- src/pathmap/89_mixed.c ---------------------------------------------------------------------------- */
+
+/* Mixed tries. Two maps: `own` is what is in memory; `hung` has, where a record of an image hangs, a stub: the record,
+   and the bytes of those of its entries that are gone, since they have been taken out or covered.
+
+       hung   ""  -> record  a b c   gone: b        own   bar   =1
+              bee -> record  f r     gone: -              beef  =2 ..
+
+   An entry that is not gone is a whole subtrie: neither map has anything at or below its first byte. So each terminal
+   comes from one side only, and what lies below a byte of a stub from one stub only: the lowest on the way to it.
+
+   A write pulls the entry that its key leads through out of the stub: the value at the entry's end goes into `own`, the
+   record below becomes a stub there, and so on down the key. A stub has an entry left, or is none; and `own` does not
+   dangle where `hung` has a location. So what a map does at a key is right for the whole, if `hung` is looked at
+   too. */
+
+/* ---- bases and stubs ------------------------------------------------------------------------------------------- */
+
+struct pm_base {
+    pm__a64 refs;
+    pm_image image;
+    pm_image_reading reading;
+    void (*close)(void *ctx);
+    void *ctx;
+};
+
+typedef struct pm__mixed_stub {
+    pm__a64 refs;
+    pm_base *base;
+    size_t record;
+    pm_mask gone;
+} pm__mixed_stub;
+
+static PM__INLINE const pm__mixed_stub *pm__mixed_stub_of(pm_val v) {
+    return (const pm__mixed_stub *)(uintptr_t)v;
+}
+
+PM_API pm_status pm_base_open(const pm_image *image, const pm_image_reading *reading, void (*close)(void *ctx),
+                              void *ctx, pm_base **out) {
+    if (!image || !image->data || !out) return PM_INVALID;
+    pm_image_reading r = pm__imgview_reading(image, reading);
+    if (pm__ops_is_refused(r.ops)) return PM_BADHOOK;
+    pm_base *b = (pm_base *)pm__mem_alloc_big(sizeof *b);
+    if (!b) return PM_NOMEM;
+    pm__store_relaxed(&b->refs, 1);
+    b->image = *image;
+    b->reading = r;
+    b->close = close;
+    b->ctx = ctx;
+    *out = b;
+    return PM_OK;
+}
+
+PM_API void pm_base_close(pm_base *b) {
+    if (!b || pm__a64_fetch_sub_acq_rel(&b->refs, 1) != 1) return;
+    if (b->close) b->close(b->ctx);
+    pm__mem_free_big(b, sizeof *b);
+}
+
+static void pm__mixed_retain(void *ctx, pm_val v) {
+    (void)ctx;
+    (void)pm__a64_fetch_add_relaxed(&((pm__mixed_stub *)(uintptr_t)v)->refs, 1);
+}
+
+static void pm__mixed_release(void *ctx, pm_val v) {
+    pm__mixed_stub *s = (pm__mixed_stub *)(uintptr_t)v;
+    (void)ctx;
+    if (pm__a64_fetch_sub_acq_rel(&s->refs, 1) != 1) return;
+    pm_base_close(s->base);
+    pm__mem_free_big(s, sizeof *s);
+}
+
+static const pm_ops pm__mixed_stubs = {
+    .name = "stubs", .flags = PM_OPS_IDEMPOTENT, .retain = pm__mixed_retain, .release = pm__mixed_release};
+
+/* Hangs a record at a key, in the place of what is there. */
+static pm_status pm__mixed_put(pm_map *hung, const uint8_t *key, size_t len, pm_base *b, size_t record, pm_mask gone) {
+    pm__mixed_stub *s = (pm__mixed_stub *)pm__mem_alloc_big(sizeof *s);
+    if (!s) return PM_NOMEM;
+    (void)pm__a64_fetch_add_relaxed(&b->refs, 1);
+    pm__store_relaxed(&s->refs, 1);
+    s->base = b;
+    s->record = record;
+    s->gone = gone;
+    if (!hung->ops) *hung = pm_new(&pm__mixed_stubs, hung->pool);
+    pm_status st = pm_set(hung, key, len, (pm_val)(uintptr_t)s, NULL);
+    if (st != PM_OK) pm__mixed_release(NULL, (pm_val)(uintptr_t)s);
+    return st;
+}
+
+/* ---- the way to a key ------------------------------------------------------------------------------------------ */
+
+/* Where a key leads into a record. */
+typedef struct pm__mixed_way {
+    const pm__mixed_stub *stub; /* NULL: it does not */
+    size_t at;                  /* where that hangs */
+    pm__image_record r;
+    pm__image_entry e; /* the key goes on by this entry's first byte */
+} pm__mixed_way;
+
+static pm_status pm__mixed_find(const pm_mixed *m, const uint8_t *key, size_t len, pm__mixed_way *w) {
+    size_t at;
+    unsigned i;
+    w->stub = NULL;
+    const pm_val *v = len ? pm_longest_prefix(&m->hung, key, len - 1, &at) : NULL;
+    if (!v) return PM_OK;
+    const pm__mixed_stub *s = pm__mixed_stub_of(*v);
+    if (pm_mask_test(&s->gone, key[at])) return PM_OK;
+    if (!pm__image_record_at(&s->base->image, s->record, &w->r) || !pm__image_find(&w->r, key[at], &i))
+        return PM_CORRUPT;
+    if (i == w->r.n || w->r.bytes[i] != key[at]) return PM_OK;
+    if (!pm__image_entry_nth(&s->base->image, &w->r, i, &w->e)) return PM_CORRUPT;
+    w->stub = s;
+    w->at = at;
+    return PM_OK;
+}
+
+/* Whether a stub has entries beside one that are not gone. */
+static bool pm__mixed_has_more(const pm__mixed_way *w, uint8_t but) {
+    for (unsigned i = 0; i < w->r.n; i++)
+        if (w->r.bytes[i] != but && !pm_mask_test(&w->stub->gone, w->r.bytes[i])) return true;
+    return false;
+}
+
+/* Puts what is at the end of an entry into the two maps, at a key. */
+static pm_status pm__mixed_take(pm_mixed *m, const uint8_t *key, size_t len, pm_base *b, const pm__image_entry *e) {
+    static const pm_mask none = {{0, 0, 0, 0}};
+    pm_status s = PM_OK;
+    pm_val val;
+    bool made;
+    if (e->has_val) {
+        s = pm__imgview_make(&b->image, &b->reading, e, &val, &made);
+        if (s != PM_OK) return s;
+        s = pm_set(&m->own, key, len, val, NULL);
+        if (s != PM_OK && made) pm__val_release(b->reading.ops, val);
+    }
+    if (s == PM_OK && e->child) return pm__mixed_put(&m->hung, key, len, b, e->child, none);
+    if (s == PM_OK && !e->has_val) return pm_create_path(&m->own, key, len, NULL);
+    return s;
+}
+
+/* Pulls one entry out of its stub. */
+static pm_status pm__mixed_pull_one(pm_mixed *m, const uint8_t *key, const pm__mixed_way *w, pm__list *path) {
+    uint8_t first = key[w->at];
+    pm_mask gone = w->stub->gone;
+    path->used = 0;
+    if (!pm__list_put(path, key, w->at + 1) || !pm__list_put(path, w->e.run, w->e.run_len)) return PM_NOMEM;
+    pm_status s = pm__mixed_take(m, path->data, path->used, w->stub->base, &w->e);
+    if (s != PM_OK) return s;
+    if (!pm__mixed_has_more(w, first)) return pm_remove(&m->hung, key, w->at, PM_PRUNE, NULL);
+    pm_mask_set(&gone, first);
+    return pm__mixed_put(&m->hung, key, w->at, w->stub->base, w->stub->record, gone);
+}
+
+/* Pulls out what a key leads through, so that no record covers it: all or nothing. What the trie holds stays. */
+static pm_status pm__mixed_pull(pm_mixed *m, const uint8_t *key, size_t len) {
+    pm__mixed_way w;
+    pm_status s = pm__mixed_find(m, key, len, &w);
+    if (s != PM_OK || !w.stub) return s;
+    pm_mixed next = pm_mixed_clone(m);
+    pm__list path = pm__list_of(1);
+    while (s == PM_OK && w.stub) {
+        s = pm__mixed_pull_one(&next, key, &w, &path);
+        if (s == PM_OK) s = pm__mixed_find(&next, key, len, &w);
+    }
+    pm__list_free(&path);
+    if (s == PM_OK) {
+        pm_mixed was = *m;
+        *m = next;
+        next = was;
+    }
+    pm_mixed_drop(&next);
+    return s;
+}
+
+/* Whether anything hangs at a key or below it. */
+static bool pm__mixed_hangs(const pm_mixed *m, const void *key, size_t len) {
+    return len ? pm_path_exists(&m->hung, key, len) : !pm_is_empty(&m->hung);
+}
+
+static bool pm__mixed_bad(const pm_mixed *m, const void *key, size_t len) {
+    return !m || pm__map_bad(&m->own, key, len);
+}
+
+/* ---- as a whole ------------------------------------------------------------------------------------------------ */
+
+PM_API pm_mixed pm_mixed_new(const pm_ops *ops, pm_pool *pool) {
+    pm_mixed m = {pm_new(ops, pool), pm_new(&pm__mixed_stubs, pool)};
+    return m;
+}
+
+PM_API pm_mixed pm_mixed_of_map(const pm_map *map) {
+    pm_mixed m = {pm_clone(map), pm_new(&pm__mixed_stubs, map ? map->pool : NULL)};
+    return m;
+}
+
+PM_API void pm_mixed_drop(pm_mixed *m) {
+    if (!m) return;
+    pm_drop(&m->own);
+    pm_drop(&m->hung);
+}
+
+PM_API pm_mixed pm_mixed_clone(const pm_mixed *m) {
+    pm_mixed c = {pm_clone(m ? &m->own : NULL), pm_clone(m ? &m->hung : NULL)};
+    return c;
+}
+
+PM_API uint64_t pm_mixed_hanging(const pm_mixed *m) {
+    uint64_t n = 0;
+    if (m && pm_val_count(&m->hung, &n) != PM_OK) n = UINT64_MAX;
+    return n;
+}
+
+/* ---- reading one place ----------------------------------------------------------------------------------------- */
+
+PM_API pm_status pm_mixed_get(const pm_mixed *m, const void *key, size_t len, pm_opt *out) {
+    pm__mixed_way w;
+    bool at, within, made;
+    pm_val val;
+    if (pm__mixed_bad(m, key, len) || !out) return PM_INVALID;
+    const uint8_t *k = (const uint8_t *)key;
+    const pm_val *v = pm_get(&m->own, key, len);
+    if (v) {
+        pm__val_retain(pm_map_ops(&m->own), *v);
+        out->some = true, out->val = *v;
+        return PM_OK;
+    }
+    pm_status s = pm__mixed_find(m, k, len, &w);
+    if (s != PM_OK) return s;
+    if (w.stub) {
+        const pm_base *b = w.stub->base;
+        pm__image_entry e;
+        memset(&e, 0, sizeof e);
+        e.child = w.stub->record;
+        s = pm__imgview_along(&b->image, &e, k + w.at, len - w.at, &at, &within);
+        if (s == PM_OK && at && e.has_val) {
+            s = pm__imgview_make(&b->image, &b->reading, &e, &val, &made);
+            if (s == PM_OK) out->some = true, out->val = val;
+            return s;
+        }
+    }
+    if (s == PM_OK) out->some = false, out->val = 0;
+    return s;
+}
+
+PM_API pm_status pm_mixed_path_exists(const pm_mixed *m, const void *key, size_t len, bool *out) {
+    pm__mixed_way w;
+    pm__image_entry e;
+    bool at = false, within = false;
+    if (pm__mixed_bad(m, key, len) || !out) return PM_INVALID;
+    const uint8_t *k = (const uint8_t *)key;
+    bool found = pm_path_exists(&m->own, key, len) || pm_path_exists(&m->hung, key, len);
+    pm_status s = found ? PM_OK : pm__mixed_find(m, k, len, &w);
+    if (s == PM_OK && !found && w.stub) {
+        memset(&e, 0, sizeof e);
+        e.child = w.stub->record;
+        s = pm__imgview_along(&w.stub->base->image, &e, k + w.at, len - w.at, &at, &within);
+    }
+    if (s == PM_OK) *out = found || at || within;
+    return s;
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------------- */
+
+PM_API pm_status pm_mixed_set(pm_mixed *m, const void *key, size_t len, pm_val val, pm_opt *old) {
+    if (pm__mixed_bad(m, key, len)) return PM_INVALID;
+    pm_status s = pm__mixed_pull(m, (const uint8_t *)key, len);
+    return s == PM_OK ? pm_set(&m->own, key, len, val, old) : s;
+}
+
+/* Whether a key is a location; if so no record covers it any more. */
+static pm_status pm__mixed_reach(pm_mixed *m, const void *key, size_t len, bool *exists) {
+    pm_status s = pm_mixed_path_exists(m, key, len, exists);
+    return s == PM_OK && *exists ? pm__mixed_pull(m, (const uint8_t *)key, len) : s;
+}
+
+PM_API pm_status pm_mixed_create_path(pm_mixed *m, const void *key, size_t len, bool *changed) {
+    bool exists;
+    pm_status s = pm_mixed_path_exists(m, key, len, &exists);
+    if (s != PM_OK) return s;
+    if (exists) {
+        if (changed) *changed = false;
+        return PM_OK;
+    }
+    s = pm__mixed_pull(m, (const uint8_t *)key, len);
+    return s == PM_OK ? pm_create_path(&m->own, key, len, changed) : s;
+}
+
+PM_API pm_status pm_mixed_prune_path(pm_mixed *m, const void *key, size_t len, size_t *removed) {
+    bool exists;
+    size_t n = 0, keeps = 0;
+    pm_rz z;
+    pm_status s = pm__mixed_reach(m, key, len, &exists);
+    if (s == PM_OK && exists && !pm__mixed_hangs(m, key, len)) {
+        s = pm_rz_open(&m->hung, NULL, 0, &z);
+        if (s != PM_OK) return s;
+        keeps = pm_rz_move_to(&z, key, len);
+        s = pm_rz_status(&z);
+        pm_rz_drop(&z);
+        if (s == PM_OK) s = pm_prune_path(&m->own, key, len, &n);
+    }
+    if (s == PM_OK && removed) *removed = n < len - keeps ? n : len - keeps;
+    return s;
+}
+
+PM_API pm_status pm_mixed_remove(pm_mixed *m, const void *key, size_t len, pm_prune prune, pm_opt *old) {
+    bool exists;
+    pm_status s = pm__mixed_reach(m, key, len, &exists);
+    if (s != PM_OK) return s;
+    if (!exists) {
+        if (old) old->some = false, old->val = 0;
+        return PM_OK;
+    }
+    if (pm__mixed_hangs(m, key, len)) prune = PM_PRUNE; /* the location stays, and `own` must not dangle there */
+    return pm_remove(&m->own, key, len, prune, old);
+}
+
+/* Ends a write that was made in a copy. */
+static pm_status pm__mixed_close(pm_mixed *m, pm_mixed *next, pm_status s) {
+    pm_mixed was = s == PM_OK ? *m : *next;
+    if (s == PM_OK) *m = *next;
+    pm_mixed_drop(&was);
+    return s;
+}
+
+/* Takes all away below a key, and what hangs there. The location stays, if it was one. */
+static pm_status pm__mixed_clear(pm_mixed *m, const void *key, size_t len, bool *changed) {
+    bool below = pm__mixed_hangs(m, key, len);
+    pm_status s = pm_remove_branches(&m->own, key, len, PM_KEEP, changed);
+    if (s != PM_OK || !below) return s;
+    *changed = true;
+    s = pm_remove_branches(&m->hung, key, len, PM_KEEP, NULL);
+    if (s == PM_OK) s = pm_remove(&m->hung, key, len, PM_PRUNE, NULL);
+    if (s == PM_OK) s = pm_create_path(&m->own, key, len, NULL);
+    return s;
+}
+
+PM_API pm_status pm_mixed_remove_branches(pm_mixed *m, const void *key, size_t len, pm_prune prune, bool *changed) {
+    bool exists, some = false;
+    pm_status s = pm__mixed_reach(m, key, len, &exists);
+    if (s != PM_OK) return s;
+    if (exists) {
+        pm_mixed next = pm_mixed_clone(m);
+        s = pm__mixed_clear(&next, key, len, &some);
+        if (s == PM_OK && prune == PM_PRUNE) s = pm_mixed_prune_path(&next, key, len, NULL);
+        s = pm__mixed_close(m, &next, s);
+    }
+    if (s != PM_OK) return s;
+    if (changed) *changed = some;
+    return s;
+}
+
+/* Makes room at a key: what was at and below it is gone, in a copy that takes the place of the trie in the end. */
+static pm_status pm__mixed_make_room(const pm_mixed *m, const void *key, size_t len, pm_mixed *next) {
+    bool changed;
+    *next = pm_mixed_clone(m);
+    pm_status s = pm__mixed_pull(next, (const uint8_t *)key, len);
+    if (s == PM_OK) s = pm__mixed_clear(next, key, len, &changed);
+    if (s == PM_OK) s = pm_remove(&next->own, key, len, PM_KEEP, NULL);
+    return s;
+}
+
+PM_API pm_status pm_mixed_hang(pm_mixed *m, const void *key, size_t len, pm_base *b, size_t i) {
+    pm__image_entry e;
+    pm_mixed next;
+    if (pm__mixed_bad(m, key, len) || !b || i >= b->image.maps) return PM_INVALID;
+    if (pm_map_ops(&m->own) != b->reading.ops) return PM_MISMATCH;
+    if (!pm__image_root(&b->image, i, &e)) return PM_CORRUPT;
+    pm_status s = pm__mixed_make_room(m, key, len, &next);
+    if (s == PM_OK && e.child) s = pm_prune_path(&next.own, key, len, NULL);
+    if (s == PM_OK) s = pm__mixed_take(&next, (const uint8_t *)key, len, b, &e);
+    return pm__mixed_close(m, &next, s);
+}
+
+PM_API pm_status pm_mixed_graft(pm_mixed *m, const void *key, size_t len, const pm_map *src) {
+    pm_mixed next;
+    pm_wz w;
+    if (pm__mixed_bad(m, key, len) || !src) return PM_INVALID;
+    if (pm_map_ops(&m->own) != pm_map_ops(src)) return PM_MISMATCH;
+    pm_status s = pm__mixed_make_room(m, key, len, &next);
+    if (s == PM_OK) s = pm_wz_open(&next.own, key, len, &w);
+    if (s == PM_OK) {
+        s = pm_wz_graft_map(&w, src);
+        pm_status ended = pm_wz_drop(&w);
+        if (s == PM_OK) s = ended;
+    }
+    return pm__mixed_close(m, &next, s);
+}
+
+/* ---- as a view ------------------------------------------------------------------------------------------------- */
+
+/* What a search finds on its way down. */
+typedef struct pm__mixview_over {
+    const pm__mixed_stub *stub;
+    size_t at;
+} pm__mixview_over;
+
+typedef struct pm__mixview {
+    pm_rz own, hung;
+    pm__imgview *img;           /* over the record of `in`, which hangs `at` bytes down */
+    const pm__mixed_stub *in;   /* NULL: not yet */
+    size_t at;
+    pm__list over;              /* the stubs on the way to `key`, the highest first */
+    pm__view_path key;          /* what is searched for */
+    pm__view_path path, within; /* of the images' terminal; what the search stays in */
+    const pm_val *val;
+    bool own_on, far_on; /* there is a terminal in memory, in an image */
+    bool far;            /* the latter one is shown */
+    bool memory;         /* there was room for `over` */
+} pm__mixview;
+
+static bool pm__mixview_fail(pm_terminal *t, pm_status s) {
+    if (t->status == PM_OK) t->status = s;
+    return false;
+}
+
+static bool pm__mixview_put(pm__view_path *p, size_t keep, const uint8_t *s, size_t n, pm_terminal *t) {
+    return pm__view_path_put(p, keep, s, n) || pm__mixview_fail(t, PM_NOMEM);
+}
+
+/* Order of two paths. */
+static int pm__mixview_order(const uint8_t *a, size_t an, const uint8_t *b, size_t bn) {
+    size_t min = an < bn ? an : bn, same = min ? pm__lcp(a, b, min) : 0;
+    if (same < min) return a[same] < b[same] ? -1 : 1;
+    return (an > bn) - (an < bn);
+}
+
+/* ---- in one stub ---- */
+
+static void pm__mixview_enter(pm__mixview *v, const pm__mixview_over *o) {
+    v->at = o->at;
+    if (v->in == o->stub) return;
+    v->in = o->stub;
+    pm__imgview *img = v->img;
+    pm__imgview_forget(img);
+    img->frames.used = img->path.used = 0;
+    img->image = o->stub->base->image;
+    img->reading = o->stub->base->reading;
+    memset(&img->root, 0, sizeof img->root);
+    img->root.child = o->stub->record;
+}
+
+/* The first byte at or after `from` by which an entry that is not gone begins, or the last one at or before; -1: there
+   is none. */
+static int pm__mixview_byte(const pm__mixview *v, int from, bool back, pm_terminal *t) {
+    pm__image_record r;
+    int best = -1;
+    if (!pm__image_record_at(&v->img->image, v->in->record, &r)) {
+        (void)pm__mixview_fail(t, PM_CORRUPT);
+        return best;
+    }
+    for (unsigned i = 0; i < r.n; i++) {
+        int b = r.bytes[i];
+        if (pm_mask_test(&v->in->gone, r.bytes[i]) || (back ? b > from : b < from)) continue;
+        if (best < 0 || (back ? b > best : b < best)) best = b;
+    }
+    return best;
+}
+
+/* The stub's first terminal at or after s[0..n). */
+static bool pm__mixview_forth(pm__mixview *v, const uint8_t *s, size_t n, pm_terminal *t) {
+    int from;
+    if (n && pm_mask_test(&v->in->gone, *s)) {
+        from = *s + 1;
+    } else {
+        if (!pm__imgview_seek(v->img, s, n, 0, t)) return false;
+        if (t->len && !pm_mask_test(&v->in->gone, *t->path)) return true;
+        from = t->len ? *t->path + 1 : 0;
+    }
+    int b = pm__mixview_byte(v, from, false, t);
+    uint8_t c = (uint8_t)b;
+    return b >= 0 && pm__imgview_seek(v->img, &c, 1, 1, t);
+}
+
+/* Its last terminal before s[0..n), `below`: or at or below that. */
+static bool pm__mixview_back(pm__mixview *v, const uint8_t *s, size_t n, bool below, pm_terminal *t) {
+    int from;
+    if (!n && !below) return false;
+    if (n && pm_mask_test(&v->in->gone, *s)) {
+        from = *s - 1;
+    } else {
+        if (!pm__imgview_seek_back(v->img, s, n, 0, below, t)) return false;
+        if (!t->len) return false;
+        if (!pm_mask_test(&v->in->gone, *t->path)) return true;
+        from = *t->path - 1;
+    }
+    int b = pm__mixview_byte(v, from, true, t);
+    uint8_t c = (uint8_t)b;
+    return b >= 0 && pm__imgview_seek_back(v->img, &c, 1, 1, true, t);
+}
+
+/* ---- in all of them ---- */
+
+/* Takes over what was found in the stub entered last, which is on the way to `key`. */
+static bool pm__mixview_found(pm__mixview *v, pm_terminal *t) {
+    v->val = t->val;
+    return pm__mixview_put(&v->path, 0, v->key.at, v->at, t) &&
+           pm__mixview_put(&v->path, v->at, t->path, t->len, t);
+}
+
+static bool pm__mixview_collect(void *ctx, size_t len, pm_val val) {
+    pm__mixview *v = (pm__mixview *)ctx;
+    pm__mixview_over o = {pm__mixed_stub_of(val), len};
+    return v->memory = pm__list_put(&v->over, &o, 1);
+}
+
+/* Finds the stubs on the way to the first `len` bytes of `key`. */
+static bool pm__mixview_list(pm__mixview *v, size_t len, pm_terminal *t) {
+    v->over.used = 0;
+    v->memory = true;
+    pm_rz_reset(&v->hung);
+    pm_status s = pm_rz_each_prefix(&v->hung, v->key.at, len, pm__mixview_collect, v);
+    if (!v->memory) s = PM_NOMEM;
+    return s == PM_OK || pm__mixview_fail(t, s);
+}
+
+/* Whether `hung` stands on a stub: told of a search in it. */
+static bool pm__mixview_on(pm__mixview *v, bool found, pm_terminal *t) {
+    return pm__view_asked(&v->hung, found, t) && pm_rz_val(&v->hung) != NULL;
+}
+
+/* Whether that stub lies below the stub o, and before, or else behind, what was found there. */
+static bool pm__mixview_is_nearer(const pm__mixview *v, const pm__mixview_over *o, bool found, bool back,
+                                  const pm_terminal *t) {
+    const pm_rz *h = &v->hung;
+    if (h->len <= o->at || (o->at && memcmp(h->path, v->key.at, o->at) != 0)) return false;
+    if (!found) return true;
+    int order = pm__mixview_order(h->path + o->at, h->len - o->at, t->path, t->len);
+    return back ? order > 0 : order < 0;
+}
+
+static bool pm__mixview_go_to_stub(pm__mixview *v, pm_terminal *t) {
+    return pm__mixview_put(&v->key, 0, v->hung.path, v->hung.len, t);
+}
+
+/* Finds the first terminal of all images at or after `key`: that of the lowest stub on the way there, unless another
+   stub comes first below it; then of the one above; then of the next stub. */
+static bool pm__mixview_first(pm__mixview *v, pm_terminal *t) {
+    for (;;) {
+        size_t len = v->key.len;
+        if (!v->hung.top && !v->hung.top_val && !v->hung.held_some) return false;
+        if (!pm__mixview_put(&v->key, len, (const uint8_t *)"", 1, t) || !pm__mixview_list(v, len, t)) return false;
+        bool on = pm__mixview_on(v, pm__iter_seek_terminal(&v->hung, 0, v->key.at, len + 1), t);
+        bool nearer = false;
+        for (size_t i = v->over.used; i-- > 0 && !nearer;) {
+            const pm__mixview_over *o = (const pm__mixview_over *)pm__list_at(&v->over, i);
+            pm__mixview_enter(v, o);
+            bool found = pm__mixview_forth(v, v->key.at + o->at, len - o->at, t);
+            if (t->status != PM_OK) return false;
+            nearer = on && pm__mixview_is_nearer(v, o, found, false, t);
+            if (found && !nearer) return pm__mixview_found(v, t);
+        }
+        if (t->status != PM_OK || !on || !pm__mixview_go_to_stub(v, t)) return false;
+    }
+}
+
+/* Goes on with the highest stub that hangs lower than `above` on the way to the one that `hung` stands on: what the
+   former has besides comes behind all that is below the latter, or before. */
+static bool pm__mixview_go_back_to_stub(pm__mixview *v, const pm__mixview_over *above, pm_terminal *t) {
+    size_t at = above ? above->at + 1 : 0;
+    if (!pm__mixview_go_to_stub(v, t) || !pm__mixview_list(v, v->key.len, t)) return false;
+    for (size_t i = v->over.used; i-- > 0;) {
+        const pm__mixview_over *o = (const pm__mixview_over *)pm__list_at(&v->over, i);
+        if (o->at >= at) v->key.len = o->at;
+    }
+    return true;
+}
+
+/* The same backwards: the last one before `key`; `below`: or at or below it. */
+static bool pm__mixview_last(pm__mixview *v, bool below, pm_terminal *t) {
+    for (;; below = true) {
+        size_t len = v->key.len;
+        if (!v->hung.top && !v->hung.top_val && !v->hung.held_some) return false;
+        if (!pm__mixview_list(v, len, t)) return false;
+        bool on = pm__mixview_on(v, pm__iter_seek_back(&v->hung, 0, v->key.at, len, below), t);
+        pm__mixview_over over = {NULL, 0};
+        bool nearer = false;
+        for (size_t i = v->over.used; i-- > 0 && !nearer;) {
+            const pm__mixview_over *o = (const pm__mixview_over *)pm__list_at(&v->over, i);
+            over = *o;
+            pm__mixview_enter(v, o);
+            bool found = pm__mixview_back(v, v->key.at + o->at, len - o->at, below, t);
+            if (t->status != PM_OK) return false;
+            nearer = on && pm__mixview_is_nearer(v, o, found, true, t);
+            if (nearer) break;
+            if (found) return pm__mixview_found(v, t);
+            on = pm__mixview_on(v, pm__iter_seek_back(&v->hung, 0, v->key.at, o->at, false), t);
+        }
+        if (t->status != PM_OK || !on || !pm__mixview_go_back_to_stub(v, nearer ? &over : NULL, t)) return false;
+    }
+}
+
+/* From the images' terminal to the next one. Within an entry no other stub can come first. */
+static bool pm__mixview_next_far(pm__mixview *v, pm_terminal *t) {
+    uint8_t first = v->path.at[v->at];
+    bool found = pm__imgview_next(v->img, 0, t);
+    size_t same = t->same;
+    t->same = 0;
+    if (t->status != PM_OK) return false;
+    if (found && *t->path == first) {
+        v->val = t->val;
+        return pm__mixview_put(&v->path, v->at + same, t->path + same, t->len - same, t);
+    }
+    return pm__mixview_put(&v->key, 0, v->path.at, v->path.len, t) &&
+           pm__mixview_put(&v->key, v->path.len, (const uint8_t *)"", 1, t) && pm__mixview_first(v, t);
+}
+
+/* ---- with what is in memory ---- */
+
+static bool pm__mixview_is_within(const pm__mixview *v) {
+    size_t n = v->within.len;
+    return v->path.len >= n && (!n || memcmp(v->path.at, v->within.at, n) == 0);
+}
+
+/* The empty path is a terminal of one side only if it has a value. */
+static bool pm__mixview_asked(pm__mixview *v, bool found, pm_terminal *t) {
+    return pm__view_asked(&v->own, found, t) && (v->own.len || pm_rz_val(&v->own));
+}
+
+/* Shows the first of both terminals, or the last. */
+static bool pm__mixview_show(pm__mixview *v, bool back, pm_terminal *t) {
+    if (t->status != PM_OK || (!v->own_on && !v->far_on)) return false;
+    v->far = !v->own_on;
+    if (v->own_on && v->far_on) {
+        int order = pm__mixview_order(v->path.at, v->path.len, v->own.path, v->own.len);
+        v->far = back ? order > 0 : order < 0;
+    }
+    t->path = v->far ? v->path.at : v->own.len ? v->own.path : (const uint8_t *)"";
+    t->len = v->far ? v->path.len : v->own.len;
+    t->val = v->far ? v->val : pm_rz_val(&v->own);
+    return true;
+}
+
+static bool pm__mixview_begin(pm__mixview *v, const uint8_t *key, size_t len, size_t within, pm_terminal *t) {
+    v->own_on = v->far_on = false;
+    return pm__mixview_put(&v->key, 0, key, len, t) && pm__mixview_put(&v->within, 0, key, within, t);
+}
+
+static bool pm__mixview_seek(void *state, const uint8_t *key, size_t len, size_t within, pm_terminal *t) {
+    pm__mixview *v = (pm__mixview *)state;
+    if (!pm__mixview_begin(v, key, len, within, t)) return false;
+    v->own_on = pm__mixview_asked(v, pm__iter_seek_terminal(&v->own, within, key, len), t);
+    v->far_on = pm__mixview_first(v, t) && pm__mixview_is_within(v);
+    if (pm__mixview_show(v, false, t)) return true;
+    if (len || t->status != PM_OK) return false;
+    t->path = (const uint8_t *)""; /* nothing: the empty path is a terminal */
+    t->len = 0;
+    t->val = NULL;
+    return true;
+}
+
+static bool pm__mixview_next(void *state, size_t within, pm_terminal *t) {
+    pm__mixview *v = (pm__mixview *)state;
+    if (v->far) v->far_on = v->far_on && pm__mixview_next_far(v, t) && pm__mixview_is_within(v);
+    else v->own_on = v->own_on && pm__mixview_asked(v, pm__iter_next_terminal(&v->own, within), t);
+    return pm__mixview_show(v, false, t);
+}
+
+static bool pm__mixview_seek_back(void *state, const uint8_t *key, size_t len, size_t within, bool below,
+                                  pm_terminal *t) {
+    pm__mixview *v = (pm__mixview *)state;
+    if (!pm__mixview_begin(v, key, len, within, t)) return false;
+    v->own_on = pm__mixview_asked(v, pm__iter_seek_back(&v->own, within, key, len, below), t);
+    v->far_on = pm__mixview_last(v, below, t) && pm__mixview_is_within(v);
+    if (pm__mixview_show(v, true, t)) return true;
+    if (within || t->status != PM_OK) return false;
+    return pm__mixview_seek(v, (const uint8_t *)"", 0, 0, t) && t->len == 0;
+}
+
+static void pm__mixview_drop(void *state) {
+    pm__mixview *v = (pm__mixview *)state;
+    if (v->img) pm__imgview_drop(v->img);
+    pm_rz_drop(&v->own);
+    pm_rz_drop(&v->hung);
+    pm__list_free(&v->over);
+    pm__view_path_free(&v->key);
+    pm__view_path_free(&v->path);
+    pm__view_path_free(&v->within);
+    pm__mem_free_big(v, sizeof *v);
+}
+
+/* Makes a state, which takes the two zippers over in any case. */
+static pm_status pm__mixview_new(const pm_rz *own, const pm_rz *hung, void **out) {
+    pm__mixview *v = (pm__mixview *)pm__mem_alloc_big(sizeof *v);
+    pm__imgview as;
+    void *img = NULL;
+    pm_rz a = *own, b = *hung;
+    if (!v) {
+        pm_rz_drop(&a);
+        pm_rz_drop(&b);
+        return PM_NOMEM;
+    }
+    memset(v, 0, sizeof *v);
+    memset(&as, 0, sizeof as);
+    v->own = a;
+    v->hung = b;
+    v->over = pm__list_of(sizeof(pm__mixview_over));
+    pm_status s = pm__rz_room(&v->own, 1) && pm__rz_room(&v->hung, 1) ? pm__imgview_new(&as, &img) : PM_NOMEM;
+    v->img = (pm__imgview *)img;
+    if (s == PM_OK) *out = v;
+    else pm__mixview_drop(v);
+    return s;
+}
+
+static pm_status pm__mixview_fork(const void *state, bool owned, void **out) {
+    const pm__mixview *v = (const pm__mixview *)state;
+    pm_rz own, hung;
+    pm_status s = pm__view_fork_factor(&v->own, owned, &own);
+    if (s != PM_OK) return s;
+    s = pm__view_fork_factor(&v->hung, owned, &hung);
+    if (s == PM_OK) return pm__mixview_new(&own, &hung, out);
+    pm_rz_drop(&own);
+    return s;
+}
+
+static const pm_view_ops pm__mixview_ops = {.seek = pm__mixview_seek,
+                                            .next = pm__mixview_next,
+                                            .seek_back = pm__mixview_seek_back,
+                                            .fork = pm__mixview_fork,
+                                            .drop = pm__mixview_drop};
+
+static pm_status pm__mixview_open(const pm_mixed *m, pm__mixview **out) {
+    pm_rz own, hung;
+    void *state;
+    pm_status s = pm_rz_open(&m->own, NULL, 0, &own);
+    if (s == PM_OK) s = pm_rz_open(&m->hung, NULL, 0, &hung);
+    if (s == PM_OK) s = pm__mixview_new(&own, &hung, &state);
+    if (s == PM_OK) *out = (pm__mixview *)state;
+    return s;
+}
+
+PM_API pm_status pm_mixed_rz(const pm_mixed *m, pm_rz *out) {
+    pm__mixview *v;
+    if (!m || !out) return PM_INVALID;
+    pm_status s = pm__mixview_open(m, &v);
+    if (s != PM_OK) return s;
+    s = pm_rz_open_view(&pm__mixview_ops, v, pm_map_ops(&m->own), m->own.pool, NULL, 0, out);
+    if (s != PM_OK) pm__mixview_drop(v);
+    return s;
+}
+
+/* ---- without images -------------------------------------------------------------------------------------------- */
+
+/* Copies the images' terminal into a map. */
+static pm_status pm__mixed_copy(const pm__mixview *v, pm_map *out) {
+    if (!v->val) return pm_create_path(out, v->path.at, v->path.len, NULL);
+    if (v->img->held) pm__val_retain(v->img->reading.ops, *v->val);
+    pm_status s = pm_set(out, v->path.at, v->path.len, *v->val, NULL);
+    if (s != PM_OK && v->img->held) pm__val_release(v->img->reading.ops, *v->val);
+    return s;
+}
+
+PM_API pm_status pm_materialise(const pm_mixed *m, pm_map *out) {
+    pm_terminal t = {NULL, 0, 0, NULL, PM_OK};
+    pm__mixview *v;
+    if (!m || !out) return PM_INVALID;
+    pm_status s = pm__mixview_open(m, &v);
+    if (s != PM_OK) return s;
+    pm_map made = pm_clone(&m->own);
+    bool found = pm__mixview_first(v, &t);
+    while (found && s == PM_OK) {
+        s = pm__mixed_copy(v, &made);
+        found = s == PM_OK && pm__mixview_next_far(v, &t);
+    }
+    if (s == PM_OK) s = t.status;
+    pm__mixview_drop(v);
+    if (s == PM_OK) *out = made;
+    else pm_drop(&made);
+    return s;
+}
+
 /* ---- src/pathmap/90_store_keep.c ----------------------------------------------------------------------- */
 
 /* Verifying stores, and keeping only some versions.
@@ -35158,7 +36338,9 @@ static pm_status pm__keep_swap(pm__keep *w, const char *part) {
         pm__durable_head *h = (pm__durable_head *)pm__list_at(&s->heads, i);
         const uint64_t *place = h->place ? pm__memo_get(&w->commits_at, h->place, 0) : NULL;
         h->place = place ? *place : 0;
+        h->recalled = false;
     }
+    s->desk.tail.used = 0;
     pm__durable_block_drop(old);
     return st == PM_OK ? st : pm__keep_fail(w, st, 0, "the new name cannot be synced");
 }
@@ -35228,7 +36410,25 @@ typedef struct pm__zdiff {
 
 /* ---- what both share ------------------------------------------------------------------------------------------- */
 
-static PM__INLINE bool pm__zdiff_is_image(const pm_rz *z) { return z->view == &pm__imgview_ops && z->known; }
+/* The records that a zipper over an image, or over a mixed trie, stands in. */
+typedef struct pm__zdiff_records {
+    const pm__imgview *img;
+    size_t above; /* bytes of path above the first one */
+    size_t first; /* of those below which there is nothing else */
+} pm__zdiff_records;
+
+static bool pm__zdiff_records_of(const pm_rz *z, pm__zdiff_records *out) {
+    if (!z->known) return false;
+    out->above = out->first = 0;
+    out->img = (const pm__imgview *)z->state;
+    if (z->view == &pm__imgview_ops) return true;
+    const pm__mixview *v = (const pm__mixview *)z->state;
+    if (z->view != &pm__mixview_ops || !v->far) return false;
+    out->img = v->img;
+    out->above = v->at;
+    out->first = 1; /* of the stub's own record entries may be gone, and memory may have more beside them */
+    return true;
+}
 
 /* Whether two values made of one entry are the same. */
 static bool pm__zdiff_reads_alike(const pm__imgview *a, const pm__imgview *b) {
@@ -35237,18 +36437,19 @@ static bool pm__zdiff_reads_alike(const pm__imgview *a, const pm__imgview *b) {
            r->make == s->make && r->ctx == s->ctx;
 }
 
-/* As pm__iter_in_shared, of two zippers over images: whether they are in one and the same record. */
+/* As pm__iter_in_shared: whether two zippers are in one and the same record. */
 static bool pm__zdiff_in_record(const pm_rz *a, const pm_rz *b, size_t *at) {
-    if (!pm__zdiff_is_image(a) || !pm__zdiff_is_image(b)) return false;
-    const pm__imgview *v = (const pm__imgview *)a->state, *w = (const pm__imgview *)b->state;
-    size_t i = v->frames.used, j = w->frames.used;
-    if (!pm__zdiff_reads_alike(v, w)) return false;
+    pm__zdiff_records v, w;
+    if (!pm__zdiff_records_of(a, &v) || !pm__zdiff_records_of(b, &w)) return false;
+    if (!pm__zdiff_reads_alike(v.img, w.img)) return false;
+    size_t i = v.img->frames.used, j = w.img->frames.used;
     *at = SIZE_MAX;
-    while (i && j) {
-        const pm__imgview_frame *f = (const pm__imgview_frame *)pm__list_at(&v->frames, --i);
-        const pm__imgview_frame *g = (const pm__imgview_frame *)pm__list_at(&w->frames, --j);
-        if (f->r.at != g->r.at || f->base < a->root_len || f->base - a->root_len != g->base - b->root_len) break;
-        *at = f->base - a->root_len;
+    while (i > v.first && j > w.first) {
+        const pm__imgview_frame *f = (const pm__imgview_frame *)pm__list_at(&v.img->frames, --i);
+        const pm__imgview_frame *g = (const pm__imgview_frame *)pm__list_at(&w.img->frames, --j);
+        size_t above = v.above + f->base;
+        if (f->r.at != g->r.at || above < a->root_len || above - a->root_len != w.above + g->base - b->root_len) break;
+        *at = above - a->root_len;
     }
     return *at != SIZE_MAX;
 }

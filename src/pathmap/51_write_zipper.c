@@ -356,8 +356,8 @@ static pm_val *pm__wz_slot(const pm_wz *w) {
     return (pm_val *)(uintptr_t)v;
 }
 
-/* The slot of the root of frame i's node, or of the node below the last frame; all nodes above it are unshared. NULL: no
-   memory. */
+/* The slot of the root of frame i's node, or of the node below the last frame; all nodes above it are unshared. NULL:
+   no memory. */
 static pm__ref *pm__wz_slot_of(const pm_wz *w, const pm__cx *cx, size_t i) {
     if (i == 0) return &w->map->root;
     const pm_place *p = &w->cursor.frames[i - 1].place;
