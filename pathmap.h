@@ -4852,7 +4852,7 @@ typedef struct pm__slab {
     pm__a32 remote; /* blocks freed by other threads: PM__REMOTE_TOLD, offset of the top one / 16, their number */
     uint16_t fresh; /* offset / 16 of the first block never handed out; divided: bit i: part i is free */
     uint8_t cls;
-    bool small;
+    bool is_small;
 } pm__slab;
 
 #define PM__USED_TAKEN ((size_t)1 << 16)
@@ -4874,7 +4874,7 @@ struct pm__heap {
     pm__heap *next_detached;
     pm__heap *next_of_thread, **link_of_thread;
     uint64_t sticky; /* bit c: class c keeps its current slab even when it is empty */
-    uint32_t small[PM__MEM_CLASSES]; /* how many small slabs; guarded by the pool's lock */
+    uint32_t smalls[PM__MEM_CLASSES]; /* how many small slabs; guarded by the pool's lock */
     pm__slab *partial[PM__MEM_CLASSES];
     pm__slab *current[PM__MEM_CLASSES];
 };
@@ -5037,7 +5037,7 @@ static PM__INLINE size_t pm__slab_part_index(const void *p) {
 
 /* Bytes from the slab's header to its end. */
 static PM__INLINE uint32_t pm__slab_bytes(const pm__slab *s) {
-    if (!s->small) return PM__SLAB_BYTES;
+    if (!s->is_small) return PM__SLAB_BYTES;
     return PM__SMALL_BYTES - (uint32_t)((uintptr_t)s & (PM__SMALL_BYTES - 1));
 }
 
@@ -5076,7 +5076,7 @@ static pm__slab *pm__pool_take_small(pm_pool *pool) {
 /* Takes a small slab back. Returns the divided one if that was its last part in use. */
 static pm__slab *pm__pool_put_small(pm_pool *pool, pm__slab *s) {
     pm__slab *whole = (pm__slab *)pm__slab_whole(s);
-    ((pm__heap *)pm__load_relaxed(&s->heap))->small[s->cls]--;
+    ((pm__heap *)pm__load_relaxed(&s->heap))->smalls[s->cls]--;
     if (!whole->fresh) pm__pool_list_divided(pool, whole);
     whole->fresh |= (uint16_t)(1u << pm__slab_part_index(s));
     if (whole->fresh != PM__SMALL_ALL) return NULL;
@@ -5094,7 +5094,7 @@ static void pm__pool_move_last(pm_pool *pool, pm__chunk *c) {
 
 /* One empty chunk is kept against allocation that swings around a boundary; a second one goes to `dead`. */
 static void pm__pool_put_slab(pm_pool *pool, pm__slab *s, pm__chunk **dead) {
-    if (s->small && !(s = pm__pool_put_small(pool, s))) return;
+    if (s->is_small && !(s = pm__pool_put_small(pool, s))) return;
     pm__chunk *c = s->chunk;
     size_t i = (size_t)((unsigned char *)s - c->base) / PM__SLAB_BYTES;
     c->free[i / 64] |= (uint64_t)1 << (i % 64);
@@ -5173,10 +5173,10 @@ static void pm__slab_unlist(pm__heap *heap, pm__slab *s) {
     if (s->next) s->next->prev = s->prev;
 }
 
-static void pm__slab_init(pm__heap *heap, pm__slab *s, unsigned cls, bool small) {
+static void pm__slab_init(pm__heap *heap, pm__slab *s, unsigned cls, bool is_small) {
     s->free = NULL;
-    s->small = small;
-    heap->small[cls] += small;
+    s->is_small = is_small;
+    heap->smalls[cls] += is_small;
     pm__store_relaxed(&s->used, 0);
     pm__store_relaxed(&s->remote, 0);
     s->fresh = PM__SLAB_HEADER / PM__MEM_UNIT;
@@ -5420,13 +5420,13 @@ static pm__slab *pm__pool_pick_slab(pm_pool *pool, pm__heap *heap, unsigned cls,
         s = pm__heap_lend_slab(h, cls);
     }
     if (s) {
-        if (s->small) ((pm__heap *)pm__load_relaxed(&s->heap))->small[cls]--, heap->small[cls]++;
+        if (s->is_small) ((pm__heap *)pm__load_relaxed(&s->heap))->smalls[cls]--, heap->smalls[cls]++;
         pm__store_release(&s->heap, heap); /* pairs with the acquire load in pm__slab_tell */
     } else {
-        bool small = heap->small[cls] < PM__SMALL_MOST && pm__mem_class_bytes[cls] <= PM__SMALL_BLOCK;
-        s = small ? pm__pool_take_small(pool) : pm__pool_take_slab(pool);
+        bool is_small = heap->smalls[cls] < PM__SMALL_MOST && pm__mem_class_bytes[cls] <= PM__SMALL_BLOCK;
+        s = is_small ? pm__pool_take_small(pool) : pm__pool_take_slab(pool);
         if (!s) return NULL;
-        pm__slab_init(heap, s, cls, small);
+        pm__slab_init(heap, s, cls, is_small);
         pm__slab_extend(s);
     }
     heap->current[cls] = s;
@@ -5823,7 +5823,7 @@ static uint64_t pm__slab_count(const pm__slab *s, pm_pool_stats *out) {
     size_t used;
     int32_t live = (int32_t)pm__slab_live(s, &used);
     if (live > 0) { /* less: the owner has just absorbed some */
-        out->in_slabs += s->small ? PM__SMALL_BYTES : PM__SLAB_BYTES;
+        out->in_slabs += s->is_small ? PM__SMALL_BYTES : PM__SLAB_BYTES;
         out->nodes += (uint32_t)live;
         out->live += (uint64_t)live * pm__mem_class_bytes[s->cls];
     }
@@ -27643,7 +27643,7 @@ typedef struct pm__summary_frame {
 typedef struct pm__summary_pair {
     const pm__ref *now, *was;
     unsigned n, m;
-    int16_t same[PM__RECORD_KIDS]; /* where the child is in the earlier state, or -1 */
+    int16_t same[PM__RECORD_KIDS];  /* where the child is in the earlier state, or -1 */
     int16_t prior[PM__RECORD_KIDS]; /* if not: what may be its earlier state, or -1 */
     pm__ref room[2][PM__RECORD_KIDS];
 } pm__summary_pair;
@@ -32935,7 +32935,7 @@ static PM__INLINE bool pm__commit_value(const pm__commit_mix *x, const uint8_t *
 static bool pm__commit_copy(pm__commit_mix *x, unsigned upto) {
     const pm_image *m = x->m;
     const uint8_t *s = m ? m->data + x->next : NULL, *end = m ? m->data + m->size : NULL;
-    const size_t far = x->at - (x->old.at + x->base), most = m ? x->old.at - m->start : 0;
+    const size_t shift = x->at - (x->old.at + x->base), most = m ? x->old.at - m->start : 0;
     uint8_t *to = x->to, *bytes = x->begin + 1;
     unsigned put = x->put;
     for (unsigned i = x->taken; i < upto; i++) {
@@ -32957,7 +32957,7 @@ static bool pm__commit_copy(pm__commit_mix *x, unsigned upto) {
             uint64_t v = 0;
             s += pm__commit_number(s, &v);
             if (v - 1 >= most) return false;
-            to += pm__commit_number_put(to, far + v);
+            to += pm__commit_number_put(to, shift + v);
         }
         if (s > end) return false;
     }
@@ -35657,7 +35657,7 @@ typedef struct pm__mixview {
     pm__view_path path, within; /* of the images' terminal; what the search stays in */
     const pm_val *val;
     bool own_on, far_on; /* there is a terminal in memory, in an image */
-    bool far;            /* the latter one is shown */
+    bool is_far;         /* the latter one is shown */
     bool memory;         /* there was room for `over` */
 } pm__mixview;
 
@@ -35872,14 +35872,14 @@ static bool pm__mixview_asked(pm__mixview *v, bool found, pm_terminal *t) {
 /* Shows the first of both terminals, or the last. */
 static bool pm__mixview_show(pm__mixview *v, bool back, pm_terminal *t) {
     if (t->status != PM_OK || (!v->own_on && !v->far_on)) return false;
-    v->far = !v->own_on;
+    v->is_far = !v->own_on;
     if (v->own_on && v->far_on) {
         int order = pm__mixview_order(v->path.at, v->path.len, v->own.path, v->own.len);
-        v->far = back ? order > 0 : order < 0;
+        v->is_far = back ? order > 0 : order < 0;
     }
-    t->path = v->far ? v->path.at : v->own.len ? v->own.path : (const uint8_t *)"";
-    t->len = v->far ? v->path.len : v->own.len;
-    t->val = v->far ? v->val : pm_rz_val(&v->own);
+    t->path = v->is_far ? v->path.at : v->own.len ? v->own.path : (const uint8_t *)"";
+    t->len = v->is_far ? v->path.len : v->own.len;
+    t->val = v->is_far ? v->val : pm_rz_val(&v->own);
     return true;
 }
 
@@ -35903,7 +35903,7 @@ static bool pm__mixview_seek(void *state, const uint8_t *key, size_t len, size_t
 
 static bool pm__mixview_next(void *state, size_t within, pm_terminal *t) {
     pm__mixview *v = (pm__mixview *)state;
-    if (v->far) v->far_on = v->far_on && pm__mixview_next_far(v, t) && pm__mixview_is_within(v);
+    if (v->is_far) v->far_on = v->far_on && pm__mixview_next_far(v, t) && pm__mixview_is_within(v);
     else v->own_on = v->own_on && pm__mixview_asked(v, pm__iter_next_terminal(&v->own, within), t);
     return pm__mixview_show(v, false, t);
 }
@@ -36423,7 +36423,7 @@ static bool pm__zdiff_records_of(const pm_rz *z, pm__zdiff_records *out) {
     out->img = (const pm__imgview *)z->state;
     if (z->view == &pm__imgview_ops) return true;
     const pm__mixview *v = (const pm__mixview *)z->state;
-    if (z->view != &pm__mixview_ops || !v->far) return false;
+    if (z->view != &pm__mixview_ops || !v->is_far) return false;
     out->img = v->img;
     out->above = v->at;
     out->first = 1; /* of the stub's own record entries may be gone, and memory may have more beside them */

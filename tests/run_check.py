@@ -671,6 +671,11 @@ def compiles_32_bits():
 CLANG_CHECK = ["-fsyntax-only"]
 
 
+# What <windows.h> takes from every program that includes it, as macros.
+WINDOWS = ["-Dnear=", "-Dfar=", "-Dsmall=char", "-Dinterface=struct", "-Dcdecl=", "-Dpascal=", "-DIN=", "-DOUT=",
+           "-DERROR=0", "-DTRUE=1", "-DFALSE=0", "-Dmin(a,b)=((a)<(b)?(a):(b))", "-Dmax(a,b)=((a)>(b)?(a):(b))"]
+
+
 def foreign_jobs():
     """The implementation under compilers that not every machine has."""
     kinds = (["-DPATHMAP_SLIM_PTRS=1", "-O2"], ["-DPATHMAP_SLIM_PTRS=1", "-O1", "-DPM_CHECK=3"],
@@ -749,6 +754,9 @@ def group_uses():
     jobs += [(" ".join(compiler + flags),
               compile_job(compiler, flags + (CLANG_CHECK if compiler == [CLANG] and "-O3" not in flags else [])))
              for compiler in compilers for flags in variants]
+    jobs += [(f"{source}: beside the names of <windows.h>",
+              compile_job(CC, ["-std=c11", "-fsyntax-only", *WINDOWS], source))
+             for source in ("use_two_units_a.c", "use_exchange.c")]
     jobs += typed_jobs() + declarations_jobs() + foreign_jobs()
     return jobs + [("a static copy exports nothing", symbols_job)]
 

@@ -372,7 +372,7 @@ typedef struct pm__summary_frame {
 typedef struct pm__summary_pair {
     const pm__ref *now, *was;
     unsigned n, m;
-    int16_t same[PM__RECORD_KIDS]; /* where the child is in the earlier state, or -1 */
+    int16_t same[PM__RECORD_KIDS];  /* where the child is in the earlier state, or -1 */
     int16_t prior[PM__RECORD_KIDS]; /* if not: what may be its earlier state, or -1 */
     pm__ref room[2][PM__RECORD_KIDS];
 } pm__summary_pair;

@@ -409,7 +409,7 @@ typedef struct pm__mixview {
     pm__view_path path, within; /* of the images' terminal; what the search stays in */
     const pm_val *val;
     bool own_on, far_on; /* there is a terminal in memory, in an image */
-    bool far;            /* the latter one is shown */
+    bool is_far;         /* the latter one is shown */
     bool memory;         /* there was room for `over` */
 } pm__mixview;
 
@@ -624,14 +624,14 @@ static bool pm__mixview_asked(pm__mixview *v, bool found, pm_terminal *t) {
 /* Shows the first of both terminals, or the last. */
 static bool pm__mixview_show(pm__mixview *v, bool back, pm_terminal *t) {
     if (t->status != PM_OK || (!v->own_on && !v->far_on)) return false;
-    v->far = !v->own_on;
+    v->is_far = !v->own_on;
     if (v->own_on && v->far_on) {
         int order = pm__mixview_order(v->path.at, v->path.len, v->own.path, v->own.len);
-        v->far = back ? order > 0 : order < 0;
+        v->is_far = back ? order > 0 : order < 0;
     }
-    t->path = v->far ? v->path.at : v->own.len ? v->own.path : (const uint8_t *)"";
-    t->len = v->far ? v->path.len : v->own.len;
-    t->val = v->far ? v->val : pm_rz_val(&v->own);
+    t->path = v->is_far ? v->path.at : v->own.len ? v->own.path : (const uint8_t *)"";
+    t->len = v->is_far ? v->path.len : v->own.len;
+    t->val = v->is_far ? v->val : pm_rz_val(&v->own);
     return true;
 }
 
@@ -655,7 +655,7 @@ static bool pm__mixview_seek(void *state, const uint8_t *key, size_t len, size_t
 
 static bool pm__mixview_next(void *state, size_t within, pm_terminal *t) {
     pm__mixview *v = (pm__mixview *)state;
-    if (v->far) v->far_on = v->far_on && pm__mixview_next_far(v, t) && pm__mixview_is_within(v);
+    if (v->is_far) v->far_on = v->far_on && pm__mixview_next_far(v, t) && pm__mixview_is_within(v);
     else v->own_on = v->own_on && pm__mixview_asked(v, pm__iter_next_terminal(&v->own, within), t);
     return pm__mixview_show(v, false, t);
 }

@@ -28,7 +28,7 @@ static bool pm__zdiff_records_of(const pm_rz *z, pm__zdiff_records *out) {
     out->img = (const pm__imgview *)z->state;
     if (z->view == &pm__imgview_ops) return true;
     const pm__mixview *v = (const pm__mixview *)z->state;
-    if (z->view != &pm__mixview_ops || !v->far) return false;
+    if (z->view != &pm__mixview_ops || !v->is_far) return false;
     out->img = v->img;
     out->above = v->at;
     out->first = 1; /* of the stub's own record entries may be gone, and memory may have more beside them */
