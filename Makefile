@@ -198,14 +198,14 @@ fuzz-%: build/clang-slim-fuzz/fuzz_%
 
 # Examples; the one with a real job takes a folder.
 
-# Compiling takes longer than running, but for the one with a real job.
-EXAMPLE_FLAGS := -O1
+# Compiling takes longer than running, but for the one with a real job: -O0 takes half the time of -O1.
+EXAMPLE_FLAGS := -O0
 build/examples/index_headers: EXAMPLE_FLAGS :=
 build/examples/%: examples/%.c | $(HEADERS)
 	@mkdir -p $(@D); rm -f $@
 	$(CC) $(C11) $(EXAMPLE_FLAGS) -pthread $(DEP) $< $(LDLIBS) -o $@
 build/examples/convert: LDLIBS += $(ZLIB)
-build/examples/threads_openmp: EXAMPLE_FLAGS := -O1 $(OPENMP)
+build/examples/threads_openmp: EXAMPLE_FLAGS := -O0 $(OPENMP)
 # Open MPI, where it is: its headers are the system's, so that they warn nobody.
 build/examples/mpi_build: LDLIBS += $(patsubst -I%,-isystem %,$(shell pkg-config --cflags --libs ompi-c 2> /dev/null))
 run: build/examples/index_headers

@@ -42,6 +42,9 @@ COUNTS = ("slim", "standard")
 SWITCHES = ("nothreads", "check3", "nosimd", "nopool")
 # Tests that use threads for something else than sharing, such as small stacks, and take long under ThreadSanitizer.
 UNSHARED_TESTS = ("test_algebra", "test_deep", "test_rust_faults", "test_fold")
+# Of these, only what threads or processes share: the rest takes minutes under ThreadSanitizer and has one thread.
+SHARED_WORDS = {"test_store": ("several_threads", "any_number_of_readers", "beside_commits"),
+                "test_summary": ("while_the_map_is_written",)}
 CORE_TESTS = ("test_map", "test_write_zipper", "test_head", "test_threads")
 
 # Tried with every switch under slim counts; the core tests under standard counts too.
@@ -55,8 +58,16 @@ SHARING_TESTS = ("test_histories", "test_shared", "test_memory", "test_process")
 LONG_TESTS = ("test_head_schedules", "test_oom")
 
 # Under AddressSanitizer with standard counts too; all tests are with slim ones.
-COUNTED_TESTS = SWITCH_TESTS + ("test_combine", "test_image", "test_oom", "test_shape", "test_sharing", "test_summary",
-                                "test_typed", "test_update", "test_values")
+COUNTED_TESTS = SWITCH_TESTS + ("test_combine", "test_image", "test_shape", "test_sharing", "test_typed", "test_update",
+                                "test_values")
+# With standard counts a switch is tried by these: slim ones have the other tests, and so has the plain build.
+COUNTED_SWITCH_TESTS = ("test_map", "test_write_zipper")
+
+# Failures of each allocation, one after another: what they find does not hang on the compiler, so that clang only
+# compiles them.
+SWEEPS = ("test_oom", "test_oom_pool", "test_oom_region", "test_head_schedules")
+# All schedules skip themselves where a checker watches.
+UNCHECKED_TESTS = ("test_head_schedules", "test_memory_schedules", "test_region_schedules", "test_schedules")
 
 BUILD_SECONDS = 300
 PREPARE_SECONDS = 1800  # the whole implementation, once for each configuration
@@ -422,7 +433,7 @@ def group_matrix():
     for switch in SWITCHES:
         names = [name for name in without_interning() if switch != "nothreads" or "threads" not in name]
         jobs += unit_jobs([f"slim-{switch}"], [name for name in names if name in SWITCH_TESTS])
-        jobs += unit_jobs([f"standard-{switch}"], [name for name in names if name in CORE_TESTS])
+        jobs += unit_jobs([f"standard-{switch}"], [name for name in names if name in COUNTED_SWITCH_TESTS])
     # Plain tests are compiled with -O1.
     jobs += unit_jobs(["standard"], LONG_TESTS) + unit_jobs(["standard-o2"], CORE_TESTS)
     jobs += unit_jobs(["slim-o2"], SWITCH_TESTS)
@@ -431,7 +442,9 @@ def group_matrix():
     jobs += unit_jobs(["slim-c11threads"], ["test_memory", "test_threads"])
     if not has_clang():
         return jobs + missing("clang", f"no {CLANG}: nothing was tested under it")
-    jobs += unit_jobs(["clang-slim"], tests())
+    jobs += unit_jobs(["clang-slim"], [name for name in tests() if name not in SWEEPS])
+    jobs += [(f"{CLANG}, {name}", compile_job([CLANG], ["-std=c11", *CLANG_CHECK, "-Itests"], f"{name}.c"))
+             for name in SWEEPS]
     jobs += unit_jobs(["clang-standard"], [name for name in tests() if name in CORE_TESTS])
     for switch in SWITCHES:
         for counts in COUNTS:
@@ -461,8 +474,9 @@ def group_asan():
         return missing("asan", "no working AddressSanitizer")
     jobs = []
     # Without the pool each node is an allocation of its own, which the checker then watches by itself.
+    watched = [name for name in tests() if name not in UNCHECKED_TESTS]
     counted = [name for name in tests() if name in COUNTED_TESTS]
-    for config, names in (("slim-asan", tests()), ("standard-nopool-asan", counted)):
+    for config, names in (("slim-asan", watched), ("standard-nopool-asan", counted)):
         jobs += [(f"{config}/{name}", unit_job(config, name, wrapper)) for name in names]
         jobs.append((f"{config}/replay, all scripts", all_scripts_job(config, wrapper)))
     return jobs
@@ -474,7 +488,7 @@ def group_tsan():
         return missing("tsan", "no working ThreadSanitizer")
     names = [name for name in mentioning("pthread_create", tests()) if name not in UNSHARED_TESTS]
     standard = [name for name in names if name in CORE_TESTS + SHARING_TESTS]
-    return [(f"{config}/{name}", unit_job(config, name, wrapper))
+    return [(f"{config}/{name}", unit_job(config, name, wrapper, SHARED_WORDS.get(name, ())))
             for config, names in (("slim-tsan", names), ("standard-tsan", standard)) for name in names]
 
 
@@ -653,6 +667,15 @@ def compiles_32_bits():
         return execute([*CC, *NARROW, source, "-o", folder + "/t"], BUILD_SECONDS)[0] == 0
 
 
+# clang's warnings need no code, and so do not hang on the optimisation.
+CLANG_CHECK = ["-fsyntax-only"]
+
+
+# What <windows.h> takes from every program that includes it, as macros.
+WINDOWS = ["-Dnear=", "-Dfar=", "-Dsmall=char", "-Dinterface=struct", "-Dcdecl=", "-Dpascal=", "-DIN=", "-DOUT=",
+           "-DERROR=0", "-DTRUE=1", "-DFALSE=0", "-Dmin(a,b)=((a)<(b)?(a):(b))", "-Dmax(a,b)=((a)>(b)?(a):(b))"]
+
+
 def foreign_jobs():
     """The implementation under compilers that not every machine has."""
     kinds = (["-DPATHMAP_SLIM_PTRS=1", "-O2"], ["-DPATHMAP_SLIM_PTRS=1", "-O1", "-DPM_CHECK=3"],
@@ -660,7 +683,8 @@ def foreign_jobs():
              ["-DPATHMAP_SLIM_PTRS=0", "-O1", "-DPM_NO_THREADS=1", "-DPM_POOL=0"])
     clang = newest_clang()
     found = ([[clang]] if clang else []) + ([[*CC, *NARROW]] if compiles_32_bits() else [])
-    jobs = [(" ".join(compiler + flags), compile_job(compiler, ["-std=c11", *flags]))
+    jobs = [(" ".join(compiler + flags), compile_job(compiler, ["-std=c11", *flags] +
+                                                     (CLANG_CHECK if compiler == [clang] else [])))
             for compiler in found for flags in kinds]
     if not clang:
         jobs += missing("a newer clang", f"no clang-N newer than {CLANG}: its warnings were not asked for")
@@ -723,11 +747,16 @@ def group_uses():
     else:
         jobs += missing("use_cplusplus", "no C++ compiler")
     jobs += [(f"{counts}/use: {', '.join(programs)}", use_job(counts, programs)) for counts in COUNTS]
-    variants = (["-std=c17"], ["-std=gnu11", "-O3"], ["-std=c11", "-O2", "-DNDEBUG", "-DPM_CHECK=3"],
-                ["-std=c11", "-O2", "-DPM_NO_STDIO=1"], ["-std=c11", "-O0", "-DPM_NO_THREADS=1", "-DPM_NO_SIMD=1"],
-                ["-std=c11", "-O2", "-DPATHMAP_SLIM_PTRS=0", "-DPM_POOL=0", "-DPM_NO_THREADS=1"])
+    variants = (["-std=c17"], ["-std=gnu11", "-O3"], ["-std=c11", "-O1", "-DNDEBUG", "-DPM_CHECK=3"],
+                ["-std=c11", "-O1", "-DPM_NO_STDIO=1"], ["-std=c11", "-O0", "-DPM_NO_THREADS=1", "-DPM_NO_SIMD=1"],
+                ["-std=c11", "-O1", "-DPATHMAP_SLIM_PTRS=0", "-DPM_POOL=0", "-DPM_NO_THREADS=1"])
     compilers = [CC] + ([[CLANG]] if has_clang() else [])
-    jobs += [(" ".join(compiler + flags), compile_job(compiler, flags)) for compiler in compilers for flags in variants]
+    jobs += [(" ".join(compiler + flags),
+              compile_job(compiler, flags + (CLANG_CHECK if compiler == [CLANG] and "-O3" not in flags else [])))
+             for compiler in compilers for flags in variants]
+    jobs += [(f"{source}: beside the names of <windows.h>",
+              compile_job(CC, ["-std=c11", "-fsyntax-only", *WINDOWS], source))
+             for source in ("use_two_units_a.c", "use_exchange.c")]
     jobs += typed_jobs() + declarations_jobs() + foreign_jobs()
     return jobs + [("a static copy exports nothing", symbols_job)]
 
@@ -833,14 +862,14 @@ def exchange_job(machine):
     return job
 
 
-def machine_jobs(names, tests_of):
+def machine_jobs(names, tests_of, counts_of=lambda name: (1, 0)):
     jobs = []
     for name in names:
         tools, reason = machine_tools(name)
         if not tools:
             jobs += missing(name, reason)
             continue
-        for slim in (1, 0):
+        for slim in counts_of(name):
             machine = Machine(*tools, slim)
             jobs += [(f"{name}, {COUNTS[1 - slim]}/{test}", machine_job(machine, test)) for test in tests_of(name)]
             if slim and tools[2]:  # its programs run in an emulator: it is another machine
@@ -884,8 +913,10 @@ def group_cortex_m():
 
 
 def group_machines():
-    """A few tests on a few other machines; group_portability is all of them."""
-    return machine_jobs(SHORT_MACHINES, lambda name: SHORT_TESTS + (("test_interning",) if "endian" in name else ()))
+    """A few tests on a few other machines; group_portability is all of them. Where words and the order of bytes are
+    those of this machine, slim counts only."""
+    return machine_jobs(SHORT_MACHINES, lambda name: SHORT_TESTS + (("test_interning",) if "endian" in name else ()),
+                        lambda name: (1, 0) if "bits" in name or "endian" in name else (1,))
 
 
 def group_portability():

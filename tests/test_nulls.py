@@ -28,7 +28,7 @@ OPTIONAL = {
     "pm_summary_new.monoid", "pm_summary_range_count.from", "pm_summary_range_count.to", "pm_summary_reduce.from",
     "pm_summary_reduce.to", "error", "reading", "slot", "pick", "conflicts", "pm_head_free.h", "pm_head_free.out",
     "pm_view_prefix.root", "pm_sync_new.values", "pm_sync_source_new.values",
-    "how", "keep", "pm_store_newest.name", "pm_store_load.name",
+    "how", "keep", "close", "pm_store_newest.name", "pm_store_load.name",
 }
 REQUIRED = {"pm_get_mut.slot", "pm_wz_get_mut.slot", "pm_diff.old", "pm_patch_make.old", "pm_rz_diff.old",
             "pm_rz_patch.old"}
@@ -39,7 +39,7 @@ NOTHING = re.compile(r"_(free|drop|close|release|retain|release_with)$")
 ZERO_VALID = {"pm_map", "pm_rz", "pm_ref", "pm_iter", "pm_mask", "pm_witness", "pm_pool_options",
               "pm_ops", "pm_item", "pm_merkle_stats", "pm_stats", "pm_pool_stats", "pm_patch",
               "pm_diff_iter", "pm_paths_options", "pm_image_options", "pm_image_reading", "pm_patch_options",
-              "pm_act_options", "pm_store_options", "pm_commit_options", "pm_commit"}
+              "pm_act_options", "pm_store_options", "pm_commit_options", "pm_commit", "pm_mixed"}
 ZERO_REFUSED = {"pm_wz", "pm_fold", "pm_unfold", "pm_txn", "pm_monoid"}
 # Functions that open a zero object, end it, or only tell of it.
 ZERO_FINE = {"pm_txn_begin", "pm_wz_status", "pm_wz_drop"}
@@ -60,6 +60,7 @@ SAMPLES = {
     "pm_witness": "&witness", "pm_fold": "&fold", "pm_unfold": "&unfold", "pm_sprout": "sprout", "pm_mask": "&mask",
     "pm_ops": "pm_ops_left()", "pm_key": "keys", "pm_edit": "edits", "pm_map why": "&report",
     "pm_opt": "(pm_opt *)slots",
+    "pm_base": "base", "pm_mixed": "&mixed",
     "pm_patch out": "&patch_out", "pm_patch": "&patch", "pm_diff_iter": "&diff",
     "pm_image out": "(pm_image *)slots", "pm_image": "&image", "pm_image_options": "(const pm_image_options *)zero",
     "pm_store": "store", "pm_commit out": "&commit_out", "pm_commit": "&commit",
@@ -69,7 +70,7 @@ SAMPLES = {
     "void region": "region", "void p": "pm_pool_alloc(NULL, sizeof region)",
     "void seed": "&seed", "void out": "slots", "void": "buffer", "pm_val vals": "words",
 }
-NUMBERS = {"bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2",
+NUMBERS = {"pm_mixed_hang.i": "0", "bytes": "sizeof region", "len": "2", "root_len": "1", "n": "1", "size_t": "2",
            "pm_bytes_release_with.v": "a_string()", "pm_nested_retain.v": "a_map()", "pm_nested_release.v": "a_map()",
            "pm_nested_map.v": "a_map()"}
 FUNCTIONS = {
@@ -79,7 +80,7 @@ FUNCTIONS = {
            "pm_rz_diff": "see"},
     "read": "read_none", "write": "write_all",
     "make": "make_value", "sink": "sink", "random": "draw", "next": "no_next", "choose": "choose", "pick": "pick",
-    "drop": "end", "keep": "keep_none",
+    "drop": "end", "close": "end", "keep": "keep_none",
 }
 
 FRAME = r"""
@@ -119,6 +120,8 @@ static pm_error error;
 static uint8_t image_bytes[4096];
 static size_t image_size;
 static pm_image image;
+static pm_base *base;
+static pm_mixed mixed;
 static pm_status write_image(void *c, const void *f, size_t n) {
     (void)c;
     memcpy(image_bytes + image_size, f, n);
@@ -257,6 +260,8 @@ static void prepare(void) {
     mask = pm_mask_of("x", 1);
     must(pm_image_write(&map, 1, write_image, NULL, NULL, NULL, NULL));
     must(pm_image_open(image_bytes, image_size, &image, NULL));
+    must(pm_base_open(&image, NULL, NULL, NULL, &base));
+    must(pm_mixed_hang(&mixed, "ab", 2, base, 0));
     must(pm_store_open("s", &(pm_store_options){.create = true, .files = &disk_files}, &store, NULL));
     must(pm_store_commit(store, &map, NULL, NULL));
     must(pm_store_last(store, &commit));

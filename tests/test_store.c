@@ -223,6 +223,54 @@ static void fill_random(pm_map *m, unsigned n) {
     }
 }
 
+/* docs/formats.md shows these bytes. */
+TEST(stores_have_the_bytes_that_are_documented) {
+    // clang-format off
+    static const uint8_t bytes[] = {
+        0x70, 0x6d, 0x73, 0x74, 0x6f, 0x72, 0x65, 0x1a, 1, 0, 0, 0, 0, 0, 0, 0,
+        1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0x51, 0x18, 0xc1, 0x9e, 0xc8, 0x35, 0x70, 0x86, 0x3c, 0xf7, 0x62, 0xd1, 0xfa, 0xb8, 0x8b, 0xb4,
+        1, 0x63, 0x64, 0x11, 0x61, 7, 0x12, 0x6f, 0x67, 0xac, 2, 0, 0, 0, 0, 0,
+        0x70, 0x65, 0x74, 0x73, 0, 0, 0, 0, 0x1a, 0x63, 0x6f, 0x6d, 0x6d, 0x69, 0x74, 0xe5,
+        1, 0, 0, 0, 0, 0, 0, 0, 0x58, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0,
+        5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 3, 0xa3, 0x20, 0x83, 0xa1, 0xc0, 0x0f, 0xb1,
+        0xe6, 0x38, 0xba, 0x5a, 0x79, 0x62, 0x4b, 1, 0xbe, 0x67, 0x5c, 0x4e, 0xd3, 0x0f, 0x8c, 0xd7,
+        0x7a, 0x9e, 0x36, 0xbe, 0x9f, 0x8f, 0xb6, 0xe1, 1, 0x63, 0x64, 0x11, 0x61, 8, 0x12, 0x6f,
+        0x67, 0xac, 2, 0, 0, 0, 0, 0, 0x70, 0x65, 0x74, 0x73, 0, 0, 0, 0,
+        0x1a, 0x63, 0x6f, 0x6d, 0x6d, 0x69, 0x74, 0xe5, 2, 0, 0, 0, 0, 0, 0, 0,
+        0x10, 1, 0, 0, 0, 0, 0, 0, 0x58, 0, 0, 0, 0, 0, 0, 0,
+        0x58, 0, 0, 0, 0, 0, 0, 0, 0x58, 0, 0, 0, 0, 0, 0, 0,
+        0xf8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        1, 0, 0, 0, 4, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0x7a, 0x8e, 0x42, 0x8b, 0xec, 1, 0x52, 0xe4, 0xd2, 0x96, 0xb0, 0xfd, 0x96, 0xc7, 0x17, 0xa2,
+        0xbd, 0x4f, 0xd1, 0x56, 0xba, 0x59, 0x97, 0xc0, 0xd4, 0xf3, 0x9b, 0xb0, 0x8c, 0xb8, 0xf2, 0x1d};
+    // clang-format on
+    disk d = {.used = 0};
+    pm_files files = disk_files(&d, true);
+    pm_store *s = NULL;
+    pm_map m = {0};
+    CHECK_OK(pm_store_open("s", &(pm_store_options){.create = true, .files = &files, .identity = {1, 2}}, &s, NULL));
+    CHECK_OK(pm_set(&m, "ca", 2, 7, NULL));
+    CHECK_OK(pm_set(&m, "dog", 3, 300, NULL));
+    CHECK_OK(pm_store_commit(s, &m, &(pm_commit_options){.name = "pets", .time = 5}, NULL));
+    CHECK_OK(pm_set(&m, "ca", 2, 8, NULL));
+    CHECK_OK(pm_store_commit(s, &m, &(pm_commit_options){.name = "pets", .time = 6}, NULL));
+    CHECK_MEM_EQ(d.inodes[0].data, d.inodes[0].size, bytes, sizeof bytes);
+    pm_store_close(s);
+    pm_drop(&m);
+    disk_free(&d);
+}
+
 TEST(stores_append_what_has_changed) {
     beside b;
     pm_commit v;

@@ -1090,3 +1090,60 @@ TEST(writer_does_as_the_model_does) {
 TEST(writer_failing_changes_nothing) {
     for (unsigned i = 0; i < 90; i++) run_world(true, 30);
 }
+
+/* ---- a writer that goes from key to key ---- */
+
+/* A key of one of three shapes: nested text, in which lines take in those below; integers; few letters. */
+static size_t spell_key(char *out, unsigned shape, uint32_t i) {
+    static const char *const word[] = {"(and ", "(or ", "(not ", "x", "y ", "(implies ", "z)", ")"};
+    size_t n = 0;
+    if (shape == 1) {
+        for (unsigned b = 0; b < 4; b++) out[n++] = (char)(i * 40503u >> (24 - 8 * b));
+        return n;
+    }
+    for (uint32_t rest = i + 1; rest; rest /= 8) {
+        const char *w = shape == 0 ? word[rest % 8] : word[3 + rest % 2];
+        memcpy(out + n, w, strlen(w));
+        n += strlen(w);
+    }
+    return n;
+}
+
+/* Sets keys through one writer and by pm_set, in order or not, beside clones that come and go, after moves that end
+   elsewhere, and over values that are there. */
+static void run_keys(unsigned shape, bool ascend, unsigned keys) {
+    pm_map m = pm_new(NULL, NULL), want = pm_new(NULL, NULL), snap = pm_new(NULL, NULL);
+    char key[64];
+    pm_wz w;
+    CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
+    pm_rz *z = pm_wz_cursor(&w);
+    for (uint32_t i = 0; i < keys; i++) {
+        size_t len = spell_key(key, shape, ascend ? i : (uint32_t)check_below(4 * keys));
+        bool there = pm_get(&want, key, len) != NULL;
+        if (check_below(16) == 0) (void)pm_rz_move_to(z, "(and (or", check_below(9));
+        CHECK_EQ(pm_rz_move_to(z, key, len) == len, pm_path_exists(&want, key, len));
+        if (check_below(8) == 0) CHECK_EQ(pm_rz_is_val(z), there);
+        pm_opt was;
+        CHECK_OK(pm_wz_set(&w, i, &was));
+        CHECK_EQ(was.some, there);
+        CHECK_OK(pm_set(&want, key, len, i, NULL));
+        if (check_below(32) == 0) CHECK_EQ(pm_rz_is_val(z) ? *pm_rz_val(z) : keys, i);
+        if (check_below(64) == 0) {
+            pm_drop(&snap);
+            if (check_below(2)) CHECK_OK(pm_rz_make_map(z, &snap)); /* shares from somewhere below */
+        }
+    }
+    CHECK_OK(pm_wz_drop(&w));
+    bool same = false;
+    CHECK_OK(pm_equal(&m, &want, &same));
+    CHECK(same);
+    CHECK_OK(pm_check(&m, NULL));
+    pm_drop(&m);
+    pm_drop(&want);
+    pm_drop(&snap);
+}
+
+TEST(writer_goes_from_key_to_key) {
+    for (unsigned shape = 0; shape < 3; shape++)
+        for (unsigned order = 0; order < 2; order++) run_keys(shape, order == 1, 5000);
+}

@@ -302,7 +302,7 @@ typedef struct pm__slab {
     pm__a32 remote; /* blocks freed by other threads: PM__REMOTE_TOLD, offset of the top one / 16, their number */
     uint16_t fresh; /* offset / 16 of the first block never handed out; divided: bit i: part i is free */
     uint8_t cls;
-    bool small;
+    bool is_small;
 } pm__slab;
 
 #define PM__USED_TAKEN ((size_t)1 << 16)
@@ -324,7 +324,7 @@ struct pm__heap {
     pm__heap *next_detached;
     pm__heap *next_of_thread, **link_of_thread;
     uint64_t sticky; /* bit c: class c keeps its current slab even when it is empty */
-    uint32_t small[PM__MEM_CLASSES]; /* how many small slabs; guarded by the pool's lock */
+    uint32_t smalls[PM__MEM_CLASSES]; /* how many small slabs; guarded by the pool's lock */
     pm__slab *partial[PM__MEM_CLASSES];
     pm__slab *current[PM__MEM_CLASSES];
 };
@@ -487,7 +487,7 @@ static PM__INLINE size_t pm__slab_part_index(const void *p) {
 
 /* Bytes from the slab's header to its end. */
 static PM__INLINE uint32_t pm__slab_bytes(const pm__slab *s) {
-    if (!s->small) return PM__SLAB_BYTES;
+    if (!s->is_small) return PM__SLAB_BYTES;
     return PM__SMALL_BYTES - (uint32_t)((uintptr_t)s & (PM__SMALL_BYTES - 1));
 }
 
@@ -526,7 +526,7 @@ static pm__slab *pm__pool_take_small(pm_pool *pool) {
 /* Takes a small slab back. Returns the divided one if that was its last part in use. */
 static pm__slab *pm__pool_put_small(pm_pool *pool, pm__slab *s) {
     pm__slab *whole = (pm__slab *)pm__slab_whole(s);
-    ((pm__heap *)pm__load_relaxed(&s->heap))->small[s->cls]--;
+    ((pm__heap *)pm__load_relaxed(&s->heap))->smalls[s->cls]--;
     if (!whole->fresh) pm__pool_list_divided(pool, whole);
     whole->fresh |= (uint16_t)(1u << pm__slab_part_index(s));
     if (whole->fresh != PM__SMALL_ALL) return NULL;
@@ -544,7 +544,7 @@ static void pm__pool_move_last(pm_pool *pool, pm__chunk *c) {
 
 /* One empty chunk is kept against allocation that swings around a boundary; a second one goes to `dead`. */
 static void pm__pool_put_slab(pm_pool *pool, pm__slab *s, pm__chunk **dead) {
-    if (s->small && !(s = pm__pool_put_small(pool, s))) return;
+    if (s->is_small && !(s = pm__pool_put_small(pool, s))) return;
     pm__chunk *c = s->chunk;
     size_t i = (size_t)((unsigned char *)s - c->base) / PM__SLAB_BYTES;
     c->free[i / 64] |= (uint64_t)1 << (i % 64);
@@ -623,10 +623,10 @@ static void pm__slab_unlist(pm__heap *heap, pm__slab *s) {
     if (s->next) s->next->prev = s->prev;
 }
 
-static void pm__slab_init(pm__heap *heap, pm__slab *s, unsigned cls, bool small) {
+static void pm__slab_init(pm__heap *heap, pm__slab *s, unsigned cls, bool is_small) {
     s->free = NULL;
-    s->small = small;
-    heap->small[cls] += small;
+    s->is_small = is_small;
+    heap->smalls[cls] += is_small;
     pm__store_relaxed(&s->used, 0);
     pm__store_relaxed(&s->remote, 0);
     s->fresh = PM__SLAB_HEADER / PM__MEM_UNIT;
@@ -870,13 +870,13 @@ static pm__slab *pm__pool_pick_slab(pm_pool *pool, pm__heap *heap, unsigned cls,
         s = pm__heap_lend_slab(h, cls);
     }
     if (s) {
-        if (s->small) ((pm__heap *)pm__load_relaxed(&s->heap))->small[cls]--, heap->small[cls]++;
+        if (s->is_small) ((pm__heap *)pm__load_relaxed(&s->heap))->smalls[cls]--, heap->smalls[cls]++;
         pm__store_release(&s->heap, heap); /* pairs with the acquire load in pm__slab_tell */
     } else {
-        bool small = heap->small[cls] < PM__SMALL_MOST && pm__mem_class_bytes[cls] <= PM__SMALL_BLOCK;
-        s = small ? pm__pool_take_small(pool) : pm__pool_take_slab(pool);
+        bool is_small = heap->smalls[cls] < PM__SMALL_MOST && pm__mem_class_bytes[cls] <= PM__SMALL_BLOCK;
+        s = is_small ? pm__pool_take_small(pool) : pm__pool_take_slab(pool);
         if (!s) return NULL;
-        pm__slab_init(heap, s, cls, small);
+        pm__slab_init(heap, s, cls, is_small);
         pm__slab_extend(s);
     }
     heap->current[cls] = s;
@@ -1273,7 +1273,7 @@ static uint64_t pm__slab_count(const pm__slab *s, pm_pool_stats *out) {
     size_t used;
     int32_t live = (int32_t)pm__slab_live(s, &used);
     if (live > 0) { /* less: the owner has just absorbed some */
-        out->in_slabs += s->small ? PM__SMALL_BYTES : PM__SLAB_BYTES;
+        out->in_slabs += s->is_small ? PM__SMALL_BYTES : PM__SLAB_BYTES;
         out->nodes += (uint32_t)live;
         out->live += (uint64_t)live * pm__mem_class_bytes[s->cls];
     }

@@ -140,28 +140,60 @@ static PM__INLINE bool pm__place_first(pm_place *p, const pm__line *x, uint8_t c
     return true;
 }
 
-/* From the end of a line's prefix, along the rest s[0..len), len > 0, as far as that stays inside the node. */
+/* Takes in the entries beside lo..hi that agree with the n > 0 bytes at `rest` behind their first one, which is
+   rest[-1]. */
+static void pm__place_spread(pm_place *p, const pm__line *x, const uint8_t *rest, size_t n) {
+    const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, p->lo), *z = h, c = rest[-1];
+    bool before = p->lo && x->body[p->lo - 1] == c, after = p->hi < x->n && x->body[p->hi] == c;
+    for (unsigned i = p->lo; after && i < p->hi; i++) z += lens[i];
+    for (; before; before = p->lo && x->body[p->lo - 1] == c) {
+        unsigned len = lens[p->lo - 1];
+        if (len < n || (h - len)[n - 1] != rest[n - 1] || memcmp(h - len, rest, n) != 0) break;
+        h -= len, p->lo--;
+    }
+    for (; after; after = p->hi < x->n && x->body[p->hi] == c) {
+        unsigned len = lens[p->hi];
+        if (len < n || z[n - 1] != rest[n - 1] || memcmp(z, rest, n) != 0) break;
+        z += len, p->hi++;
+    }
+}
+
+/* From the end of a line's prefix, along the rest s[0..len), len > 0, as far as that stays inside the node, where
+   pm__line_probe has found nothing. */
+static size_t pm__place_seek_missed(pm_place *p, const pm__line *x, const uint8_t *s, size_t len) {
+    pm__line_seek k = pm__line_find(x, s, len);
+    if (k.lo < k.hi) {
+        p->lo = (uint8_t)k.lo, p->hi = (uint8_t)k.hi;
+        p->depth = p->since = (uint16_t)(x->plen + len);
+        return len;
+    }
+    if (!k.matched) return 0;
+    p->lo = p->hi = (uint8_t)k.lo; /* between those that agree with what exists */
+    p->depth = (uint16_t)(x->plen + k.matched - 1);
+    if (k.matched == 1) return pm__place_first(p, x, s[0]);
+    pm__place_spread(p, x, s + 1, k.matched - 1);
+    p->since = ++p->depth;
+    return k.matched;
+}
+
+/* The same where an entry leads on, or to the end: entry i, a child's or a value's. */
+static PM__INLINE size_t pm__place_seek_found(pm_place *p, const pm__line *x, unsigned i, size_t len) {
+    const bool leads = pm__line_is_child(x, i);
+    const unsigned end = i + 1;
+    p->lo = (uint8_t)i, p->hi = (uint8_t)end; /* others that agree have the same first byte */
+    if (leads && i && x->body[i - 1] == x->body[i])
+        p->lo = (uint8_t)pm__line_agree_begin(x, i, pm__line_heap(x) + pm__line_off(x, i));
+    if (!leads && end < x->n && x->body[end] == x->body[i])
+        p->hi = (uint8_t)pm__line_agree_end(x, i, pm__line_heap(x) + pm__line_off(x, i));
+    if (leads) len = pm__line_suffix(x, i);
+    p->depth = p->since = (uint16_t)(x->plen + len);
+    return len;
+}
+
+/* The same where that is not known. */
 static size_t pm__place_seek(pm_place *p, const pm__line *x, const uint8_t *s, size_t len) {
     int i = pm__line_probe(x, s, len, pm__load_upto8(s + 1, len - 1));
-    pm__line_seek k;
-    size_t used = len;
-    if (i >= 0) { /* the common cases: a value that ends here, a child that leads on */
-        unsigned at = (unsigned)i;
-        const uint8_t *h = pm__line_heap(x) + pm__line_off(x, at);
-        bool leads = pm__line_is_child(x, at);
-        k.lo = leads ? pm__line_agree_begin(x, at, h) : at;
-        k.hi = leads ? at + 1 : pm__line_agree_end(x, at, h);
-        if (leads) used = pm__line_suffix(x, at);
-    } else {
-        k = pm__line_find(x, s, len);
-        if (k.lo == k.hi) {
-            if (!(used = k.matched)) return 0;
-            k = pm__line_find(x, s, used);
-        }
-    }
-    p->lo = (uint8_t)k.lo, p->hi = (uint8_t)k.hi;
-    p->depth = p->since = (uint16_t)(x->plen + used);
-    return used;
+    return i < 0 ? pm__place_seek_missed(p, x, s, len) : pm__place_seek_found(p, x, (unsigned)i, len);
 }
 
 /* One byte down inside the node, after entering it. False, and the place is as it was, if that leads nowhere. */
@@ -285,7 +317,7 @@ PM__UNUSED static void pm__place_widen(pm_place *p, const uint8_t *s, size_t dep
     }
     /* Those that agreed with more bytes still do; others that do stand beside them. Mostly these differ in the first or
        in the last byte. Measured: with the last byte looked at first a walk by masks takes 0.94 of the instructions. */
-    const uint8_t *lens = pm__line_lens(x), *rest = s + x->plen + 1, c = s[x->plen];
+    const uint8_t *rest = s + x->plen + 1, c = s[x->plen];
     bool before = p->lo && x->body[p->lo - 1] == c, after = p->hi < x->n && x->body[p->hi] == c;
     if (!before && !after) return;
     if (depth == x->plen + 1u) {
@@ -293,19 +325,7 @@ PM__UNUSED static void pm__place_widen(pm_place *p, const uint8_t *s, size_t dep
         p->lo = (uint8_t)pm__ctz32(run), p->hi = (uint8_t)(p->lo + pm__popcount32(run));
         return;
     }
-    const size_t n = depth - x->plen - 1;
-    const uint8_t *h = pm__line_heap(x) + pm__line_off(x, p->lo), *z = h;
-    for (unsigned i = p->lo; after && i < p->hi; i++) z += lens[i];
-    for (; before; before = p->lo && x->body[p->lo - 1] == c) {
-        unsigned len = lens[p->lo - 1];
-        if (len < n || (h - len)[n - 1] != rest[n - 1] || memcmp(h - len, rest, n) != 0) break;
-        h -= len, p->lo--;
-    }
-    for (; after; after = p->hi < x->n && x->body[p->hi] == c) {
-        unsigned len = lens[p->hi];
-        if (len < n || z[n - 1] != rest[n - 1] || memcmp(z, rest, n) != 0) break;
-        z += len, p->hi++;
-    }
+    pm__place_spread(p, x, rest, depth - x->plen - 1);
 }
 
 /* What lies strictly below a place, as a reference of its own in *out (0: nothing). Shares it if the place is on a

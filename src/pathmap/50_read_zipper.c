@@ -109,13 +109,14 @@ static PM__INLINE void pm__rz_use(const pm_rz *z) {
     (void)z;
 }
 
-/* What the cursor of a writer is over while it has no nodes: a write may have freed those that its frames named. */
+/* What the cursor of a writer is over while it lacks nodes: a write may have freed those that its frames named. Those
+   above, if it knows any, still have their frames. */
 static const pm_view_ops pm__rz_forgotten = {NULL, NULL, NULL, NULL, NULL, NULL, NULL};
 
 static PM__NOINLINE bool pm__rz_find(const pm_rz *z);
 static bool pm__vz_exists(const pm_rz *z);
 
-/* Whether a zipper is over a view. A cursor that has no nodes finds them again here. */
+/* Whether a zipper is over a view. A cursor that lacks nodes finds them again here. */
 static PM__INLINE bool pm__rz_is_view(const pm_rz *z) { return PM__UNLIKELY(z->view != NULL) && !pm__rz_find(z); }
 
 /* Makes frame 0 if there is none yet. */
@@ -160,41 +161,105 @@ static void pm__rz_free_buffers(pm_rz *z) {
     z->run = 0;
 }
 
-/* Follows the path from exist_len on as far as it exists. On failure exist_len is where it got to. */
-static bool pm__rz_resolve(pm_rz *z) {
-    z->run = 0;
-    if (!pm__rz_begin(z)) return false;
-    while (z->exist_len < z->len) {
-        pm_frame *f = &z->frames[z->nframes - 1];
-        const uint8_t *s = z->path + z->exist_len;
-        size_t left = z->len - z->exist_len, n;
-        pm__ref child;
-        pm_place p = f->place;
-        if (pm__place_child(&p, &child)) {
-            if (!child) return true;
-            p = pm__place_root(child);
-            pm__ref_prefetch(child);
-            if (!(n = pm__place_down(&p, s, left))) return true;
-            if (!pm__rz_push(z, p, z->exist_len)) return false;
-        } else {
-            if (p.node == 0 || !(n = pm__place_down(&p, s, left))) return true;
-            f->place = p;
-        }
-        z->exist_len += n;
-    }
+/* Follows the path through a line from its root on, where an entry leads all the way: to a child, or to the end of the
+   path. False: none does, and the place is as it was. */
+static PM__INLINE bool pm__rz_through_line(pm_place *p, const pm__line *x, const uint8_t *s, size_t left,
+                                           pm__ref *child) {
+    if (left <= x->plen || !pm__line_in_prefix(x, s, left)) return false;
+    s += x->plen, left -= x->plen;
+    int i = pm__line_probe(x, s, left, pm__load64le(s + 1)); /* the path's buffer has slack */
+    if (i < 0) return false;
+    (void)pm__place_seek_found(p, x, (unsigned)i, left);
+    *child = pm__line_is_child(x, (unsigned)i) ? *pm__line_child(x, (unsigned)i) : 0;
     return true;
 }
 
-/* Finds a cursor's nodes again; false: it is none, but over a view. Without memory it stands on as much of its path as
-   it could follow, until the next call. */
+/* The same through a byte node. */
+static PM__INLINE bool pm__rz_through_byte(pm_place *p, const pm__byte *x, uint8_t b, pm__ref *child) {
+    const bool leads = pm__byte_has_child(x, b);
+    if (!leads && !pm__byte_has_val(x, b)) return false;
+    p->lo = b, p->hi = 0, p->depth = 1;
+    *child = leads ? *pm__byte_child(x, b) : 0;
+    return true;
+}
+
+/* Follows the path from exist_len on, at the root of a node, through nodes that it goes through to their end. Stops at
+   the first where it does not, which is *node then; 0: there is none. False: no memory. */
+static bool pm__rz_run_down(pm_rz *z, pm__ref *node) {
+    pm__ref r = *node, child = 0;
+    size_t at = z->exist_len;
+    bool ok = true;
+    while (r && at < z->len) {
+        pm_place p = {r, 0, 0, 0, 0, 0};
+        pm__ref_prefetch(r);
+        if (PM__UNLIKELY(pm__place_in_range(&p))) {
+            const unsigned i = pm__line_part_index(pm__place_line(&p), z->path[at]);
+            p.node = *pm__line_part_at(pm__place_line(&p), i), p.part = (uint8_t)(i + 1);
+            pm__ref_prefetch_early(p.node);
+        }
+        if (!(pm__place_in_line(&p)
+                  ? pm__rz_through_line(&p, pm__place_line(&p), z->path + at, z->len - at, &child)
+                  : pm__rz_through_byte(&p, pm__place_byte(&p), z->path[at], &child)))
+            break;
+        if (!(ok = pm__rz_push(z, p, at))) break;
+        at += p.depth;
+        r = child;
+    }
+    z->exist_len = at;
+    *node = r;
+    return ok;
+}
+
+/* Follows the path from the root of a node that it does not go through. Returns how many bytes exist. */
+static size_t pm__rz_into(pm_place *p, const uint8_t *s, size_t left) {
+    pm_place q = *p;
+    if (pm__place_in_range(p)) q = pm__place_root_part(pm__place_line(p), pm__line_part_index(pm__place_line(p), *s));
+    if (!pm__place_in_line(&q)) return 0;
+    const pm__line *x = pm__place_line(&q);
+    size_t n = x->plen;
+    if (left <= n || !pm__line_in_prefix(x, s, left)) {
+        n = pm__place_down(&q, s, left);
+    } else {
+        q.depth = x->plen;
+        n += pm__place_seek_missed(&q, x, s + n, left - n);
+    }
+    if (n) *p = q;
+    return n;
+}
+
+/* Follows the path from exist_len on as far as it exists. On failure exist_len is where it got to. */
+static bool pm__rz_resolve(pm_rz *z) {
+    pm__ref node = z->top;
+    size_t n;
+    z->run = 0;
+    if (!pm__rz_begin(z)) return false;
+    if (z->exist_len == z->len) return true;
+    pm_frame *f = &z->frames[z->nframes - 1];
+    if (f->place.depth == 0) {
+        if (!node) return true;
+        z->nframes = 0; /* frame 0 is made anew */
+    } else if (!pm__place_child(&f->place, &node)) { /* on inside this node */
+        z->exist_len += pm__place_down(&f->place, z->path + z->exist_len, z->len - z->exist_len);
+        if (z->exist_len == z->len || !pm__place_child(&f->place, &node)) return true;
+    }
+    if (!pm__rz_run_down(z, &node)) return false;
+    if (!node || z->exist_len == z->len) return true;
+    pm_place p = pm__place_root(node);
+    n = pm__rz_into(&p, z->path + z->exist_len, z->len - z->exist_len);
+    if ((n || !z->nframes) && !pm__rz_push(z, p, z->exist_len)) return false;
+    z->exist_len += n;
+    return true;
+}
+
+/* Finds those of a cursor's nodes again that it has forgotten; false: it is none, but over a view. Without memory it
+   stands on as much of its path as it could follow, until the next call. */
 static PM__NOINLINE bool pm__rz_find(const pm_rz *cursor) {
     pm_rz *z = (pm_rz *)(uintptr_t)cursor;
     if (z->view != &pm__rz_forgotten) return false;
     const pm_map *m = (const pm_map *)z->state;
     z->top = m->root;
     z->top_val = m->has_value ? &m->value : NULL;
-    z->nframes = z->exist_len = 0;
-    if (z->len == 0 || pm__rz_resolve(z)) z->view = NULL;
+    if (z->len == z->exist_len || pm__rz_resolve(z)) z->view = NULL;
     return true;
 }
 
@@ -799,7 +864,7 @@ static void pm__rz_cut_to(pm_rz *z, size_t len) {
     pm__rz_use(z);
     z->run = 0;
     z->len = len;
-    if (z->view || len >= z->exist_len) return;
+    if (len >= z->exist_len || (z->view && z->view != &pm__rz_forgotten)) return;
     z->exist_len = len;
     while (z->nframes > 1 && z->frames[z->nframes - 1].base >= len) z->nframes--;
     pm_frame *f = &z->frames[z->nframes - 1];
@@ -1016,6 +1081,17 @@ PM_API bool pm_rz_descend_last_path(pm_rz *z) {
     return z->len > before;
 }
 
+/* Shortens the path to `len` bytes that something else will follow: leaves the nodes that it would stay inside, since
+   one search from a node's root costs less than a way up and down inside it. The path is to be resolved. */
+static void pm__rz_leave(pm_rz *z, size_t len) {
+    pm__rz_use(z);
+    z->len = len;
+    if (len >= z->exist_len) return;
+    size_t n = z->nframes, end = z->exist_len;
+    while (end > len) end = n ? z->frames[--n].base : 0;
+    z->nframes = n, z->exist_len = end;
+}
+
 PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     if (!z) return 0;
     const uint8_t *s = (const uint8_t *)key;
@@ -1026,9 +1102,18 @@ PM_API size_t pm_rz_move_to(pm_rz *z, const void *key, size_t len) {
     size_t have = z->len - z->root_len, min = have < len ? have : len;
     size_t same = min ? pm__lcp(z->path + z->root_len, s, min) : 0;
     if (!pm__rz_room(z, z->root_len + len)) return 0;
-    pm__rz_cut_to(z, z->root_len + same);
-    (void)pm__rz_append(z, same ? s + same : s, len - same);
-    if (pm__rz_is_view(z)) return pm__vz_existing(z) - z->root_len;
+    if (same < len) s += same;
+    if (z->view && z->view != &pm__rz_forgotten) {
+        pm__rz_cut_to(z, z->root_len + same);
+        (void)pm__rz_append(z, s, len - same);
+        return pm__vz_existing(z) - z->root_len;
+    }
+    const bool off = !z->view && z->exist_len < z->root_len + same;
+    pm__rz_leave(z, z->root_len + same);
+    if (!pm__rz_put(z, s, len - same)) return 0; /* there is room */
+    z->len += len - same;
+    if (!off && !z->view && !pm__rz_resolve(z)) pm__rz_cut_to(z, z->root_len + same);
+    (void)pm__rz_is_view(z); /* finds what is forgotten */
     return z->exist_len > z->root_len ? z->exist_len - z->root_len : 0;
 }
 

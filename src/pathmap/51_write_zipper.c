@@ -8,6 +8,9 @@
        before a write   path "abc", frames (node of "", "a"), (node of "a", "bc")
        after it         path "abc", no frames, over pm__rz_forgotten
 
+   Setting a value forgets less: it begins at the cursor's last node, the one above at most may change with it, and the
+   frames of those further up stay. So values set in order cost a short way down each.
+
    What comes from elsewhere is taken before the map is touched, as references of its own: a source may be a zipper over
    the same map, or the cursor itself. Then one operation on the trie does the whole change, or there is no memory and
    nothing has changed. The place where the writer is rooted is the floor that no pruning goes below. */
@@ -95,7 +98,15 @@ static void pm__wz_forget(pm_wz *w) {
     z->run = 0;
 }
 
-/* Whether it has none now. */
+/* The same of all but the first n frames' nodes; each of these leads into the next one. */
+static void pm__wz_forget_beyond(pm_wz *w, size_t n) {
+    pm_rz *z = &w->cursor;
+    size_t len = n ? z->frames[n - 1].base + z->frames[n - 1].place.depth : 0;
+    pm__wz_forget(w);
+    z->nframes = n, z->exist_len = len;
+}
+
+/* Whether it lacks some now. */
 static PM__INLINE bool pm__wz_is_lost(const pm_wz *w) { return w->cursor.view != NULL; }
 
 PM_API pm_rz *pm_wz_cursor(pm_wz *w) { return w ? &w->cursor : NULL; }
@@ -345,21 +356,106 @@ static pm_val *pm__wz_slot(const pm_wz *w) {
     return (pm_val *)(uintptr_t)v;
 }
 
+/* The slot of the root of frame i's node, or of the node below the last frame; all nodes above it are unshared. NULL:
+   no memory. */
+static pm__ref *pm__wz_slot_of(const pm_wz *w, const pm__cx *cx, size_t i) {
+    if (i == 0) return &w->map->root;
+    const pm_place *p = &w->cursor.frames[i - 1].place;
+    if (pm__place_in_line(p)) return pm__line_child(pm__place_line(p), p->hi - 1u);
+    return pm__byte_child_mut(cx, (pm__byte *)pm__ref_ptr(p->node), p->lo);
+}
+
+/* The range node that frame i's node is a part of; 0: of none. */
+static pm__ref pm__wz_range_of(const pm_wz *w, size_t i) {
+    if (PM__LIKELY(!w->cursor.frames[i].place.part)) return 0;
+    return i ? pm__rz_frame_root(&w->cursor, i) : w->map->root;
+}
+
+static bool pm__wz_is_owned(const pm_wz *w, size_t i) {
+    pm__ref range = pm__wz_range_of(w, i), node = w->cursor.frames[i].place.node;
+    return node && pm__ref_is_unique(node) && (!range || pm__ref_is_unique(range));
+}
+
+/* How many of the cursor's frames a write may begin below: their nodes are unshared, and lead on to the focus. */
+static size_t pm__wz_finger(const pm_wz *w) {
+    const pm_rz *z = &w->cursor;
+    pm__ref child;
+    size_t n = z->nframes, i = 0;
+    if (n && !(z->len > z->exist_len && pm__place_child(&z->frames[n - 1].place, &child) && child)) n--;
+    while (i < n && pm__wz_is_owned(w, i)) i++;
+    return i;
+}
+
+/* The slot of frame i's node itself, a part of the range node in the slot of its root or not, and how a walk comes
+   there from that range node. */
+static pm__ref *pm__wz_part_of(const pm_wz *w, size_t i, pm__ref *root, pm__above *up) {
+    const unsigned part = w->cursor.frames[i].place.part;
+    if (!part || !root) return root;
+    up->slot = root, up->i = part - 1u, up->range = true;
+    return pm__line_part_at((const pm__line *)pm__ref_ptr(*root), part - 1u);
+}
+
+/* Before which entry of the last frame's line, where the path leaves it behind the prefix, one for the focus goes; or
+   -1. All that agree with the path so far stand side by side. */
+static int pm__wz_before(const pm_rz *z) {
+    const pm_place *p = &z->frames[z->nframes - 1].place;
+    const pm__line *x = pm__place_line(p);
+    pm__ref child;
+    if (z->view || z->len == z->exist_len || !p->node || !pm__place_in_line(p) || p->depth < x->plen) return -1;
+    if (pm__place_child(p, &child)) return -1;
+    const uint8_t c = z->path[z->exist_len];
+    const unsigned d = pm__place_suffix(p, x);
+    if (!d) return (int)pm__line_count_below(x, c);
+    const uint8_t *lens = pm__line_lens(x), *h = pm__line_heap(x) + pm__line_off(x, p->lo) + d - 1;
+    unsigned i = p->lo;
+    for (; i < p->hi && (lens[i] < d || *h < c); i++) h += lens[i]; /* a value at just this place comes first */
+    return (int)i;
+}
+
+/* Stores a value at the focus, below the root, from the cursor's last node on. */
+static pm_status pm__wz_put(pm_wz *w, const pm__cx *cx, pm_val val, pm_opt *old) {
+    const pm_rz *z = &w->cursor;
+    size_t n = pm__wz_finger(w), base = n ? z->frames[n - 1].base + z->frames[n - 1].place.depth : 0;
+    const size_t len = z->len - base;
+    pm__key_room room;
+    pm__above up = {NULL, 0, false}, range;
+    if (n && pm__place_in_line(&z->frames[n - 1].place)) {
+        up.slot = pm__wz_part_of(w, n - 1, pm__wz_slot_of(w, cx, n - 1), &range);
+        up.i = z->frames[n - 1].place.hi - 1u;
+        if (!up.slot) return PM_NOMEM;
+    }
+    pm__put p = pm__put_begin(pm__wz_slot_of(w, cx, n), NULL, len);
+    if (!p.slot) return PM_NOMEM;
+    p.s = pm__ent_key_start(z->path + base, len, &room);
+    p.up = up;
+    if (n + 1 == z->nframes && pm__wz_is_owned(w, n) && (p.before = pm__wz_before(z)) >= 0)
+        p.slot = pm__wz_part_of(w, n, p.slot, &p.up);
+    while (p.before < 0 && pm__put_step(cx, &p, false)) continue;
+    bool ok = pm__put_end(cx, &p, false, val, old, NULL);
+    if (up.slot && *up.slot != z->frames[n - 1].place.node) n--; /* it has taken in what was below */
+    pm__wz_forget_beyond(w, n);
+    return ok ? PM_OK : PM_NOMEM;
+}
+
 PM_API pm_status pm_wz_set(pm_wz *w, pm_val val, pm_opt *old) {
     if (pm__wz_refuses(w)) return pm__wz_refusal(w);
     pm__wz_enter(w);
+    pm__cx cx = pm__wz_cx(w);
     pm_val *slot = pm__wz_slot(w);
+    pm_opt was = {0, false};
+    pm_status s = PM_OK;
     if (slot) {
-        pm__cx cx = pm__wz_cx(w);
-        pm_opt was = {*slot, true};
+        was.val = *slot, was.some = true;
         *slot = val;
-        pm__wz_wrote(w);
-        pm__wz_leave(w);
-        pm__opt_give(&cx, old, was);
-        return PM_OK;
+    } else if (w->cursor.nframes && w->cursor.len && !pm__ops_is_refused(cx.ops)) {
+        s = pm__wz_put(w, &cx, cx.unit ? 0 : val, &was);
+    } else {
+        pm__wz_forget(w);
+        return pm__wz_left(w, pm_set(w->map, w->cursor.path, w->cursor.len, val, old));
     }
-    pm__wz_forget(w);
-    return pm__wz_left(w, pm_set(w->map, w->cursor.path, w->cursor.len, val, old));
+    s = pm__wz_left(w, s);
+    if (s == PM_OK) pm__opt_give(&cx, old, was);
+    return s;
 }
 
 PM_API pm_status pm_wz_get_mut(pm_wz *w, pm_val **slot) {

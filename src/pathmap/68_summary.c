@@ -372,8 +372,8 @@ typedef struct pm__summary_frame {
 typedef struct pm__summary_pair {
     const pm__ref *now, *was;
     unsigned n, m;
-    int16_t same[PM__RECORD_KIDS]; /* where the child is in the earlier state, or -1 */
-    int16_t near[PM__RECORD_KIDS]; /* if not: what may be its earlier state, or -1 */
+    int16_t same[PM__RECORD_KIDS];  /* where the child is in the earlier state, or -1 */
+    int16_t prior[PM__RECORD_KIDS]; /* if not: what may be its earlier state, or -1 */
     pm__ref room[2][PM__RECORD_KIDS];
 } pm__summary_pair;
 
@@ -387,14 +387,14 @@ static void pm__summary_match(pm__summary_pair *p, const pm__summary_frame *f) {
     if (f->was) p->was = pm__summary_kids(f->was->node, p->room[1], &p->m);
     for (unsigned i = 0; i < p->n; i++) {
         if (PM__LIKELY(j < p->m && p->was[j] == p->now[i])) {
-            p->near[i] = -1;
+            p->prior[i] = -1;
             p->same[i] = (int16_t)j++;
             continue;
         }
         unsigned end = p->m - j < PM__SUMMARY_LOOK ? p->m : j + PM__SUMMARY_LOOK, at = j;
         while (at < end && p->was[at] != p->now[i]) at++;
         p->same[i] = (int16_t)(at < end ? (int)at : -1);
-        p->near[i] = (int16_t)(at == end && j < p->m ? (int)j : -1);
+        p->prior[i] = (int16_t)(at == end && j < p->m ? (int)j : -1);
         if (at < end) j = at + 1;
         else if (p->m - j >= p->n - i) j++;
     }
@@ -473,7 +473,7 @@ static bool pm__summary_descend(const pm_summary *s, const pm__summary_frame *f,
     for (unsigned i = 0; i < p->n; i++) {
         const pm__ref c = p->now[i];
         if (!c || p->same[i] >= 0 || pm__summary_is_leaf(c) || pm__record_of(s, c)) continue;
-        const pm__record *was = p->near[i] >= 0 ? f->was->kid[p->near[i]].u.rec : NULL;
+        const pm__record *was = p->prior[i] >= 0 ? f->was->kid[p->prior[i]].u.rec : NULL;
         pm__summary_frame below = {c, was, false};
         if (!pm__list_put(stack, &below, 1)) return false;
     }

@@ -325,23 +325,36 @@ PM_API pm_status pm_image_rz(const pm_image *image, size_t i, const pm_image_rea
     return s;
 }
 
-PM_API pm_status pm_image_get(const pm_image *image, size_t i, const void *key, size_t len, pm_opt *out) {
-    const uint8_t *s = (const uint8_t *)key;
+/* Goes from the location of an entry down along a key, as far as entries lead. *at: `e` is the place; *within: the
+   place lies within the run of `e`; neither: there is none. */
+static pm_status pm__imgview_along(const pm_image *m, pm__image_entry *e, const uint8_t *s, size_t len, bool *at,
+                                   bool *within) {
     pm__image_record r;
+    *at = *within = false;
+    while (len && e->child) {
+        unsigned k;
+        if (!pm__image_record_at(m, e->child, &r) || !pm__image_find(&r, *s, &k)) return PM_CORRUPT;
+        if (k == r.n || r.bytes[k] != *s) return PM_OK;
+        if (!pm__image_entry_nth(m, &r, k, e)) return PM_CORRUPT;
+        size_t most = len - 1 < e->run_len ? len - 1 : e->run_len;
+        if (most && memcmp(e->run, s + 1, most) != 0) return PM_OK;
+        *within = most < e->run_len;
+        if (*within) return PM_OK;
+        s += 1 + most;
+        len -= 1 + most;
+    }
+    *at = !len;
+    return PM_OK;
+}
+
+PM_API pm_status pm_image_get(const pm_image *image, size_t i, const void *key, size_t len, pm_opt *out) {
     pm__image_entry e;
-    pm_opt found = {0, false};
+    bool at, within;
     if (!image || !out || !image->data || (len && !key) || len > PM__LEN_MAX || i >= image->maps) return PM_INVALID;
     if (!pm__image_root(image, i, &e)) return PM_CORRUPT;
-    while (len && e.child) {
-        unsigned k;
-        if (!pm__image_record_at(image, e.child, &r) || !pm__image_find(&r, *s, &k)) return PM_CORRUPT;
-        if (k == r.n || r.bytes[k] != *s) break;
-        if (!pm__image_entry_nth(image, &r, k, &e)) return PM_CORRUPT;
-        if (len - 1 < e.run_len || (e.run_len && memcmp(e.run, s + 1, e.run_len) != 0)) break;
-        s += 1 + e.run_len;
-        len -= 1 + (size_t)e.run_len;
-    }
-    if (!len && e.has_val) found.val = e.val, found.some = true;
-    *out = found;
+    pm_status s = pm__imgview_along(image, &e, (const uint8_t *)key, len, &at, &within);
+    if (s != PM_OK) return s;
+    out->some = at && e.has_val;
+    out->val = out->some ? e.val : 0;
     return PM_OK;
 }

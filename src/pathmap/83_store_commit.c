@@ -255,7 +255,7 @@ static PM__INLINE bool pm__commit_value(const pm__commit_mix *x, const uint8_t *
 static bool pm__commit_copy(pm__commit_mix *x, unsigned upto) {
     const pm_image *m = x->m;
     const uint8_t *s = m ? m->data + x->next : NULL, *end = m ? m->data + m->size : NULL;
-    const size_t far = x->at - (x->old.at + x->base), most = m ? x->old.at - m->start : 0;
+    const size_t shift = x->at - (x->old.at + x->base), most = m ? x->old.at - m->start : 0;
     uint8_t *to = x->to, *bytes = x->begin + 1;
     unsigned put = x->put;
     for (unsigned i = x->taken; i < upto; i++) {
@@ -277,7 +277,7 @@ static bool pm__commit_copy(pm__commit_mix *x, unsigned upto) {
             uint64_t v = 0;
             s += pm__commit_number(s, &v);
             if (v - 1 >= most) return false;
-            to += pm__commit_number_put(to, far + v);
+            to += pm__commit_number_put(to, shift + v);
         }
         if (s > end) return false;
     }

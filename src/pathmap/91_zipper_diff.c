@@ -4,6 +4,7 @@
 #include "42_patch.c"
 #include "54_iterate.c"
 #include "74_image_view.c"
+#include "89_mixed.c"
 #include "91_zipper_diff.h"
 
 typedef struct pm__zdiff {
@@ -14,7 +15,25 @@ typedef struct pm__zdiff {
 
 /* ---- what both share ------------------------------------------------------------------------------------------- */
 
-static PM__INLINE bool pm__zdiff_is_image(const pm_rz *z) { return z->view == &pm__imgview_ops && z->known; }
+/* The records that a zipper over an image, or over a mixed trie, stands in. */
+typedef struct pm__zdiff_records {
+    const pm__imgview *img;
+    size_t above; /* bytes of path above the first one */
+    size_t first; /* of those below which there is nothing else */
+} pm__zdiff_records;
+
+static bool pm__zdiff_records_of(const pm_rz *z, pm__zdiff_records *out) {
+    if (!z->known) return false;
+    out->above = out->first = 0;
+    out->img = (const pm__imgview *)z->state;
+    if (z->view == &pm__imgview_ops) return true;
+    const pm__mixview *v = (const pm__mixview *)z->state;
+    if (z->view != &pm__mixview_ops || !v->is_far) return false;
+    out->img = v->img;
+    out->above = v->at;
+    out->first = 1; /* of the stub's own record entries may be gone, and memory may have more beside them */
+    return true;
+}
 
 /* Whether two values made of one entry are the same. */
 static bool pm__zdiff_reads_alike(const pm__imgview *a, const pm__imgview *b) {
@@ -23,18 +42,19 @@ static bool pm__zdiff_reads_alike(const pm__imgview *a, const pm__imgview *b) {
            r->make == s->make && r->ctx == s->ctx;
 }
 
-/* As pm__iter_in_shared, of two zippers over images: whether they are in one and the same record. */
+/* As pm__iter_in_shared: whether two zippers are in one and the same record. */
 static bool pm__zdiff_in_record(const pm_rz *a, const pm_rz *b, size_t *at) {
-    if (!pm__zdiff_is_image(a) || !pm__zdiff_is_image(b)) return false;
-    const pm__imgview *v = (const pm__imgview *)a->state, *w = (const pm__imgview *)b->state;
-    size_t i = v->frames.used, j = w->frames.used;
-    if (!pm__zdiff_reads_alike(v, w)) return false;
+    pm__zdiff_records v, w;
+    if (!pm__zdiff_records_of(a, &v) || !pm__zdiff_records_of(b, &w)) return false;
+    if (!pm__zdiff_reads_alike(v.img, w.img)) return false;
+    size_t i = v.img->frames.used, j = w.img->frames.used;
     *at = SIZE_MAX;
-    while (i && j) {
-        const pm__imgview_frame *f = (const pm__imgview_frame *)pm__list_at(&v->frames, --i);
-        const pm__imgview_frame *g = (const pm__imgview_frame *)pm__list_at(&w->frames, --j);
-        if (f->r.at != g->r.at || f->base < a->root_len || f->base - a->root_len != g->base - b->root_len) break;
-        *at = f->base - a->root_len;
+    while (i > v.first && j > w.first) {
+        const pm__imgview_frame *f = (const pm__imgview_frame *)pm__list_at(&v.img->frames, --i);
+        const pm__imgview_frame *g = (const pm__imgview_frame *)pm__list_at(&w.img->frames, --j);
+        size_t above = v.above + f->base;
+        if (f->r.at != g->r.at || above < a->root_len || above - a->root_len != w.above + g->base - b->root_len) break;
+        *at = above - a->root_len;
     }
     return *at != SIZE_MAX;
 }

@@ -12,7 +12,8 @@
    Fails    PM_NOMEM; PM_MISMATCH: the value operations differ; what a view's function returned: PM_CORRUPT of an image
             that is damaged. fn may have been called before
    Cost     a fork of both, and a walk through both; but subtries that two maps share, and records that two maps of one
-            image or two versions of one store share, are not visited: changes times depth and what lies beside them
+            image, two versions of one store, a base and the mixed trie over it share, are not visited: changes times
+            depth and what lies beside them
    Threads  reads both */
 PM_API PM_NODISCARD pm_status pm_rz_diff(const pm_rz *old, const pm_rz *now,
                                          bool (*fn)(void *ctx, const pm_change *change), void *ctx);
