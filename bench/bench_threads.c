@@ -48,6 +48,8 @@
        shards_mixed     16 maps, each behind a mutex;  shards256_mixed: 256 of them
        adaptive_mixed, shards_adaptive_mixed    as mutex_mixed, shards_mixed, with a mutex that looks before it sleeps
        .._half, .._writes     the same with five writes in ten calls, and nine
+       tbb_mixed, urcu_mixed    tbb::concurrent_hash_map, and the hash table of liburcu, where they are installed; with
+                        _half, _writes too (threads_rivals.c)
        shared_mixed     the replaceable map: a load for 58 reads, an update for 6 writes
        shared_update    updates of the replaceable map only, 4 keys each, which run again if another came first
        cache            4096 places in a map behind a read-write lock, each good for some time;  cache_parts: in 64
@@ -94,7 +96,8 @@ static bool wanted(const char *op) {
     return false;
 }
 
-static const row *const tables[] = {rows_reading, rows_writing, rows_merging, rows_mixed, rows_flow};
+static const row *const tables[] = {rows_reading, rows_writing, rows_merging, rows_mixed, rows_rivals,
+                                   rows_flow};
 enum { TABLES = sizeof tables / sizeof *tables };
 
 static void measure_all(void) {

@@ -72,7 +72,8 @@ typedef struct row {
 } row;
 
 /* Each ends with a row without a name. */
-extern const row rows_reading[], rows_writing[], rows_merging[], rows_mixed[], rows_flow[];
+extern const row rows_reading[], rows_writing[], rows_merging[], rows_mixed[], rows_rivals[],
+    rows_flow[];
 
 /* What has no threads: measured once. */
 typedef struct single {

@@ -26,7 +26,8 @@ ROWS = [("read", "reads", "pm_get of one map"),
 SEEDS = {"read": "7.2, 13.5", "head_write": "5.6, 13.8"}  # with 8 threads, 16
 BEYOND = [4, 8, 16, 64, 128, 256]
 LOCKS = [("mutex", "mutex"), ("rwlock", "read-write lock"), ("adaptive", "adaptive mutex"),
-         ("shards", "16 shards"), ("shards_adaptive", "16 shards, adaptive"), ("shards256", "256 shards")]
+         ("shards", "16 shards"), ("shards_adaptive", "16 shards, adaptive"), ("shards256", "256 shards"),
+         ("tbb", "tbb::concurrent_hash_map"), ("urcu", "liburcu's hash table")]
 MIXES = [("mixed", "90/10"), ("half", "50/50"), ("writes", "10/90")]
 
 
@@ -155,7 +156,8 @@ def locks(of_threads, docs):
             one = best.get(("%s_%s" % (lock, mix), "1/%d" % threads))
             many = best.get(("%s_%s" % (lock, mix), "%d" % threads))
             cells += ["%.0f" % one, "%.0f" % many, "%.2f" % (one / many)] if one and many else ["", "", ""]
-        lines.append(" | ".join(cells))
+        if any(cells[1:]):
+            lines.append(" | ".join(cells))
     write_between(docs, "locks", "".join("| %s |\n" % line for line in lines))
 
 

@@ -2,7 +2,8 @@
 #
 #   make bench-threads      builds build/bench_threads (slim counts, nodes from the built-in pool), and with
 #                           -std-pool standard counts, -malloc a malloc for each node, -jemalloc a jemalloc for each
-#                           and build/bench_contention, which counts writes to cache lines that threads have in common
+#                           beside tbb's and liburcu's hash tables where they are installed; and
+#                           build/bench_contention, which counts writes to cache lines that threads have in common
 #   make bench-threads-run  runs all of them in turn on THREADS_SETS, THREADS_ROUNDS times over, and writes
 #                           build/bench/DATASET-threads.tsv; `make bench-report` makes tables and curves of that
 #
@@ -15,6 +16,7 @@
 
 BUILD ?= build
 BENCH_CC ?= $(CC)
+BENCH_CXX ?= $(CXX)
 BENCH_OPT ?= -O3 -march=native
 BENCH_WARN ?= -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 THREADS_SETS ?= words wordnet u64sparse
@@ -23,13 +25,28 @@ THREADS_ARGS ?=
 LOCKS_KEYS ?= $(BUILD)/data/words.keys
 comma := ,
 space := $(subst ,, )
-locks_rows := $(subst $(space),$(comma),$(strip $(foreach mix,mixed half writes, \
-    $(foreach lock,mutex rwlock adaptive shards shards_adaptive shards256,$(lock)_$(mix)))))
+locks_rows = $(subst $(space),$(comma),$(strip $(foreach mix,mixed half writes, \
+    $(foreach lock,mutex rwlock adaptive shards shards_adaptive shards256 \
+    $(patsubst $(threads_dir)/rival-%.o,%,$(filter $(threads_dir)/rival-%,$(threads_objects))),$(lock)_$(mix)))))
 
 threads_dir := $(BUILD)/bench/threads
 threads_c = $(BENCH_CC) -std=c11 $(BENCH_OPT) $(BENCH_WARN) -I. -pthread -MMD -MP
 threads_objects := $(patsubst bench/%.c,$(threads_dir)/%.o, \
     bench/bench_threads.c $(filter-out %_library.c,$(wildcard bench/threads_*.c)))
+threads_link = $(BENCH_CC)
+ifneq ($(wildcard /usr/include/urcu/rculfhash.h /usr/include/*/urcu/rculfhash.h),)
+threads_objects += $(threads_dir)/rival-urcu.o
+threads_rivals += -DBENCH_URCU=1
+threads_libs += -lurcu-cds -lurcu-memb
+endif
+ifneq ($(wildcard /usr/include/tbb/concurrent_hash_map.h /usr/local/include/tbb/concurrent_hash_map.h),)
+ifneq ($(shell command -v $(firstword $(BENCH_CXX)) 2>/dev/null),)
+threads_objects += $(threads_dir)/rival-tbb.o
+threads_rivals += -DBENCH_TBB=1
+threads_libs += -ltbb
+threads_link = $(BENCH_CXX)
+endif
+endif
 threads_programs := $(BUILD)/bench_threads $(BUILD)/bench_threads-std-pool $(BUILD)/bench_threads-malloc
 ifneq ($(wildcard /usr/include/jemalloc/jemalloc.h /usr/local/include/jemalloc/jemalloc.h),)
 threads_programs += $(BUILD)/bench_threads-jemalloc
@@ -49,14 +66,20 @@ bench-threads: $(threads_programs) $(BUILD)/bench_contention $(BUILD)/bench_scal
 # Rows know only the header's declarations, so the programs differ in one object.
 $(threads_dir)/%.o: bench/%.c pathmap.h
 	@mkdir -p $(@D)
-	$(threads_c) -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<
+	$(threads_c) $(threads_rivals) -DBENCH_FLAGS='"$(BENCH_OPT)"' -c -o $@ $<
+$(threads_dir)/rival-%.o: bench/rivals_threads/%.c bench/rivals_threads/rival.h
+	@mkdir -p $(@D)
+	$(BENCH_CC) -std=c11 $(BENCH_OPT) $(BENCH_WARN) -pthread -c -o $@ $<
+$(threads_dir)/rival-%.o: bench/rivals_threads/%.cc bench/rivals_threads/rival.h
+	@mkdir -p $(@D)
+	$(BENCH_CXX) -std=c++20 $(BENCH_OPT) $(BENCH_WARN) -pthread -c -o $@ $<
 $(threads_dir)/library-%.o: bench/threads_library.c pathmap.h
 	@mkdir -p $(@D)
 	$(threads_c) $(THREADS_FLAGS_$*) -c -o $@ $<
 $(BUILD)/bench_threads: $(threads_objects) $(threads_dir)/library-pool.o
-	$(BENCH_CC) $(BENCH_OPT) -pthread -o $@ $^
+	$(threads_link) $(BENCH_OPT) -pthread -o $@ $^ $(threads_libs)
 $(BUILD)/bench_threads-%: $(threads_objects) $(threads_dir)/library-%.o
-	$(BENCH_CC) $(BENCH_OPT) -pthread -o $@ $^ $(THREADS_LIBS_$*)
+	$(threads_link) $(BENCH_OPT) -pthread -o $@ $^ $(THREADS_LIBS_$*) $(threads_libs)
 .PRECIOUS: $(threads_dir)/library-%.o
 $(BUILD)/bench_contention: bench/bench_contention.c pathmap.h interning.h
 	@mkdir -p $(@D)
