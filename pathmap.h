@@ -7771,8 +7771,11 @@ static PM__INLINE void pm__pen_put(pm__pen *w, const pm__ent *e, size_t from) {
     pm__pen_next(w, pm__ent_at(e, from), l, e->child, e->pay);
 }
 
+/* The same where code matters more: few entries are added so. */
+static PM__NOINLINE void pm__pen_add(pm__pen *w, const pm__ent *e, size_t from) { pm__pen_put(w, e, from); }
+
 /* Adds entries [lo, hi) of a line as they are. */
-static void pm__pen_copy(pm__pen *w, const pm__line *x, unsigned lo, unsigned hi) {
+static PM__NOINLINE void pm__pen_copy(pm__pen *w, const pm__line *x, unsigned lo, unsigned hi) {
     unsigned n = hi - lo, off = pm__line_off(x, lo), pi = pm__line_pay_index(x, lo);
     size_t bytes = pm__line_off(x, hi) - off;
     unsigned pays = (hi < x->n ? pm__line_pay_index(x, hi) : pm__line_pay_count(x)) - pi;
@@ -10368,7 +10371,7 @@ static pm__limb pm__limb_of(const pm__line *x, unsigned lo, unsigned hi) {
 }
 
 /* The group of entries that takes most bytes of a line with it. Without gain: there is none, or there are too many. */
-static pm__limb pm__limb_best(const pm__line *x) {
+static PM__COLD pm__limb pm__limb_best(const pm__line *x) {
     pm__limb best = {0, 0, 0, 0, 0, 0};
     unsigned groups = 0;
     for (unsigned lo = pm__line_has_e(x), hi; lo < x->n; lo = hi) {
@@ -10393,10 +10396,10 @@ static pm__ref pm__limb_write(const pm__cx *cx, const pm__limb *l, const pm__lin
     if (!pm__pen_open(&w, NULL, cx, size, l->hi - l->lo + (e != NULL), NULL, 0, 0)) return 0;
     for (unsigned i = l->lo; i < l->hi; off += pm__line_lens(x)[i++]) {
         pm__ent old = pm__line_ent(x, i, off);
-        if (e && i == pos) pm__pen_put(&w, e, l->q);
-        pm__pen_put(&w, &old, l->q);
+        if (e && i == pos) pm__pen_add(&w, e, l->q);
+        pm__pen_add(&w, &old, l->q);
     }
-    if (e && pos == l->hi) pm__pen_put(&w, e, l->q);
+    if (e && pos == l->hi) pm__pen_add(&w, e, l->q);
     return pm__pen_close(&w, NULL, size);
 }
 
@@ -10409,12 +10412,12 @@ static pm__ref pm__limb_leave(const pm__cx *cx, const pm__limb *l, const pm__lin
     if (!pm__pen_open(&w, NULL, cx, size, x->n - (l->hi - l->lo) + 1 + (e != NULL), pm__line_heap(x), x->plen, 0))
         return 0;
     pm__pen_copy(&w, x, 0, before);
-    if (e && at <= l->lo) pm__pen_put(&w, e, 0);
+    if (e && at <= l->lo) pm__pen_add(&w, e, 0);
     pm__pen_copy(&w, x, before, l->lo);
     pm__copy_short(w.heap, first.rest, l->q - 1);
     pm__pen_next(&w, first.first, l->q - 1, true, below);
     pm__pen_copy(&w, x, l->hi, behind);
-    if (e && at > l->lo) pm__pen_put(&w, e, 0);
+    if (e && at > l->lo) pm__pen_add(&w, e, 0);
     pm__pen_copy(&w, x, behind, x->n);
     return pm__pen_close(&w, NULL, size);
 }
@@ -10422,7 +10425,7 @@ static pm__ref pm__limb_leave(const pm__cx *cx, const pm__limb *l, const pm__lin
 /* Divides a full line, which is unshared and no part of a range node, in two: the group that takes most moves below, e
    goes before `pos` in either. Returns 1 if done, 0 if one group is not enough, -1 without memory.
    Measured: taking the line apart for the builder takes about 2.4 times as many instructions. */
-static PM__NOINLINE int pm__trie_line_divide(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e) {
+static PM__COLD int pm__trie_line_divide(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     const pm__limb l = pm__limb_best(x);
     if (!l.gain || l.hi - l.lo == x->n) return 0;

@@ -490,8 +490,11 @@ static PM__INLINE void pm__pen_put(pm__pen *w, const pm__ent *e, size_t from) {
     pm__pen_next(w, pm__ent_at(e, from), l, e->child, e->pay);
 }
 
+/* The same where code matters more: few entries are added so. */
+static PM__NOINLINE void pm__pen_add(pm__pen *w, const pm__ent *e, size_t from) { pm__pen_put(w, e, from); }
+
 /* Adds entries [lo, hi) of a line as they are. */
-static void pm__pen_copy(pm__pen *w, const pm__line *x, unsigned lo, unsigned hi) {
+static PM__NOINLINE void pm__pen_copy(pm__pen *w, const pm__line *x, unsigned lo, unsigned hi) {
     unsigned n = hi - lo, off = pm__line_off(x, lo), pi = pm__line_pay_index(x, lo);
     size_t bytes = pm__line_off(x, hi) - off;
     unsigned pays = (hi < x->n ? pm__line_pay_index(x, hi) : pm__line_pay_count(x)) - pi;
