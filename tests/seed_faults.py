@@ -66,8 +66,8 @@ FAULTS = (
     ("    for (size_t i = 0; !granted && i < t->n; i++) pm__turns_wake",
      "    for (size_t i = 0; !granted && !FAULTY(END_OF_TURN_NOT_TOLD) && i < t->n; i++) pm__turns_wake"),
     # An ended writer is freed while a snapshot uses it.
-    ("    else if (w->users == 0) pm__writer_free(w);\n",
-     "    else if (w->users == 0 || FAULTY(FREED_IN_USE)) pm__writer_free(w);\n"),
+    ("    if (w && w->users) {\n        w->ended = true;\n",
+     "    if (w && w->users && !FAULTY(FREED_IN_USE)) {\n        w->ended = true;\n"),
 )
 
 
