@@ -389,7 +389,8 @@ def build_site(out, programs, drawings):
     os.remove(os.path.join(out, "template.html"))
     for name in ("style.css", "site.js"):
         shutil.copy(os.path.join(HERE, name), out)
-    for path in glob.glob(os.path.join(ROOT, "bench", "results", "*.svg")):
+    curves = glob.glob(os.path.join(ROOT, "bench", "results", "*.svg"))
+    for path in [os.path.join(ROOT, "docs", "scaling.svg"), *curves]:
         shutil.copy(path, out)
     if drawings:
         draw(drawings, out)
