@@ -31,8 +31,9 @@ static bool see_change(void *ctx, const pm_change *c) {
     return true;
 }
 
-/* The difference of the first two maps is that of what they were loaded to. */
-static void compare(const pm_image *image, const pm_map *maps, const pm_image_reading *reading) {
+/* The difference of the first two maps is that of what they were loaded to, if they are sound: of what is damaged, views
+   may see other parts than loading. */
+static void compare(const pm_image *image, const pm_map *maps, const pm_image_reading *reading, bool sound) {
     pm_rz a, b;
     unsigned n = 0, want = 0;
     uint64_t sizes[2];
@@ -42,8 +43,9 @@ static void compare(const pm_image *image, const pm_map *maps, const pm_image_re
     }
     must(pm_image_rz(image, 0, reading, &a) == PM_OK && pm_image_rz(image, 1, reading, &b) == PM_OK, "not opened");
     must(pm_diff(&maps[0], &maps[1], see_change, &want) == PM_OK, "no difference of maps");
-    must(pm_rz_diff(&a, &b, see_change, &n) == PM_OK, "no difference of images");
-    must(n == want, "another difference");
+    pm_status s = pm_rz_diff(&a, &b, see_change, &n);
+    must(s == PM_OK || (!sound && s == PM_CORRUPT), "no difference of images");
+    must(!sound || n == want, "another difference");
     pm_rz_drop(&a);
     pm_rz_drop(&b);
 }
@@ -63,6 +65,7 @@ static void write_again(const pm_map *maps, size_t n, const pm_image_reading *re
         must(pm_equal(&maps[i], &again[i], &same) == PM_OK && same, "not the same");
         pm_drop(&again[i]);
     }
+    if (n > 1) compare(&image, maps, reading, true);
     free(b.data);
 }
 
@@ -87,7 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         for (size_t i = 0; i < n; i++) walk(&image, i, &reading);
         if (pm_image_load(&image, &reading, maps, NULL) == PM_OK) {
             write_again(maps, n, &reading);
-            if (n > 1) compare(&image, maps, &reading);
+            if (n > 1) compare(&image, maps, &reading, false);
             for (size_t i = 0; i < n; i++) pm_drop(&maps[i]);
         }
     }
