@@ -31,8 +31,8 @@ static bool see_change(void *ctx, const pm_change *c) {
     return true;
 }
 
-/* The difference of the first two maps is that of what they were loaded to, if they are sound: of what is damaged, views
-   may see other parts than loading. */
+/* The difference of the first two maps is that of what they were loaded to, if they are sound: of what is damaged,
+   views may see other parts than loading. */
 static void compare(const pm_image *image, const pm_map *maps, const pm_image_reading *reading, bool sound) {
     pm_rz a, b;
     unsigned n = 0, want = 0;
