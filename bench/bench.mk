@@ -199,6 +199,7 @@ $(bench_dir)/hot.o: bench/rivals/hot.cc bench/rivals/cxx_map.h $(bench_headers) 
 $(bench_dir)/immer.o: bench/rivals/immer.cc bench/rivals/cxx_map.h $(bench_headers) | $(bench_dir)
 	$(BENCH_CXX) $(bench_cxx) -isystem $(BENCH_IMMER) -c -o $@ $<
 
+$(bench_dir)/lmdb.o $(bench_dir)/store_lmdb.o: bench/rivals/lmdb_env.h
 $(bench_dir)/%.o: bench/rivals/%.c $(bench_headers) | $(bench_dir)
 	$(BENCH_CC) $(bench_c) -c -o $@ $<
 

@@ -3,47 +3,21 @@
 #define _GNU_SOURCE
 #include "../engine.h"
 
-#include <lmdb.h>
+#include "lmdb_env.h"
+
 #include <sys/mman.h>
 
 enum { LONGEST = 511 }; /* what the library takes for a key, as it is built */
 
-typedef struct store {
-    MDB_env *env;
-    MDB_dbi dbi;
-} store;
-
-static void need(int rc) {
-    if (rc) bench_die("lmdb", mdb_strerror(rc));
-}
-
-static MDB_txn *begin(const store *s, unsigned flags) {
-    MDB_txn *t;
-    need(mdb_txn_begin(s->env, NULL, flags, &t));
-    return t;
-}
-
 static void *mdb_make(const bench_traits *traits) {
-    store *s = bench_alloc(sizeof *s);
     char path[64];
     int fd = memfd_create("bench", 0);
     (void)traits;
     if (fd < 0) bench_die("lmdb", "no file in memory");
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    need(mdb_env_create(&s->env));
-    need(mdb_env_set_mapsize(s->env, (size_t)8 << 30));
-    need(mdb_env_open(s->env, path, MDB_NOSUBDIR | MDB_NOSYNC | MDB_NOLOCK | MDB_WRITEMAP, 0600));
+    store *s = store_open(path, MDB_NOSYNC | MDB_WRITEMAP);
     (void)close(fd);
-    MDB_txn *t = begin(s, 0);
-    need(mdb_dbi_open(t, NULL, 0, &s->dbi));
-    need(mdb_txn_commit(t));
     return s;
-}
-
-static void mdb_free(void *m) {
-    store *s = m;
-    mdb_env_close(s->env);
-    free(s);
 }
 
 static void empty(void *m) {
@@ -51,14 +25,6 @@ static void empty(void *m) {
     MDB_txn *t = begin(s, 0);
     need(mdb_drop(t, s->dbi, 0));
     need(mdb_txn_commit(t));
-}
-
-static MDB_val key_of(const bench_key *k) { return (MDB_val){k->len, (void *)(uintptr_t)k->data}; }
-
-static uint64_t value_of(const MDB_val *v) {
-    uint64_t val;
-    memcpy(&val, v->mv_data, sizeof val);
-    return val;
 }
 
 static bool insert(void *m, const bench_list *l) {
@@ -132,7 +98,7 @@ static const bench_engine lmdb = {
     .rank = 29,
     .longest = LONGEST,
     .make = mdb_make,
-    .free = mdb_free,
+    .free = store_close,
     .insert = insert,
     .get = get,
     .iterate = iterate,

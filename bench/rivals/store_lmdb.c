@@ -2,41 +2,9 @@
 #define _GNU_SOURCE
 #include "../stores.h"
 
-#include <lmdb.h>
+#include "lmdb_env.h"
 
-typedef struct store {
-    MDB_env *env;
-    MDB_dbi dbi;
-} store;
-
-static void need(int rc) {
-    if (rc) bench_die("lmdb", mdb_strerror(rc));
-}
-
-static MDB_txn *begin(const store *s, unsigned flags) {
-    MDB_txn *t;
-    need(mdb_txn_begin(s->env, NULL, flags, &t));
-    return t;
-}
-
-static void *lmdb_open(const char *path, bool sync) {
-    store *s = bench_alloc(sizeof *s);
-    need(mdb_env_create(&s->env));
-    need(mdb_env_set_mapsize(s->env, (size_t)8 << 30));
-    need(mdb_env_open(s->env, path, MDB_NOSUBDIR | MDB_NOLOCK | (sync ? 0u : MDB_NOSYNC), 0600));
-    MDB_txn *t = begin(s, 0);
-    need(mdb_dbi_open(t, NULL, 0, &s->dbi));
-    need(mdb_txn_commit(t));
-    return s;
-}
-
-static void lmdb_close(void *m) {
-    store *s = m;
-    mdb_env_close(s->env);
-    free(s);
-}
-
-static MDB_val key_of(const bench_key *k) { return (MDB_val){k->len, (void *)(uintptr_t)k->data}; }
+static void *lmdb_open(const char *path, bool sync) { return store_open(path, sync ? 0u : MDB_NOSYNC); }
 
 static void lmdb_put(void *m, const bench_list *l, size_t first, size_t step, size_t n, uint64_t more) {
     const store *s = m;
@@ -47,12 +15,6 @@ static void lmdb_put(void *m, const bench_list *l, size_t first, size_t step, si
         need(mdb_put(t, s->dbi, &k, &v, 0));
     }
     need(mdb_txn_commit(t));
-}
-
-static uint64_t value_of(const MDB_val *v) {
-    uint64_t val;
-    memcpy(&val, v->mv_data, sizeof val);
-    return val;
 }
 
 static uint64_t lmdb_get(void *m, const bench_list *l) {
@@ -80,5 +42,5 @@ static uint64_t lmdb_iterate(void *m) {
     return sum;
 }
 
-static const store_engine lmdb = {"LMDB", 511, lmdb_open, lmdb_close, lmdb_put, lmdb_get, lmdb_iterate, NULL};
+static const store_engine lmdb = {"LMDB", 511, lmdb_open, store_close, lmdb_put, lmdb_get, lmdb_iterate, NULL};
 STORE_ENGINE(lmdb)

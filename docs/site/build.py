@@ -120,10 +120,10 @@ def api_list(parts):
     out = ["# Reference", "", "What each declaration returns, who owns the result, how long it stays valid, how it "
            "fails, what it costs, and which threads may call it. [Which call for which task](reference.html) is the way in "
            "by what you want to do.", ""]
-    for library in ("pathmap", "interning"):
-        out += [f"## {library}.h", "", "| | |", "|---|---|"]
+    for header in ("pathmap", "interning"):
+        out += [f"## {header}.h", "", "| | |", "|---|---|"]
         for part in parts:
-            if part.library == library:
+            if part.header == header:
                 names = [entry_title(entry)[0] for entry in documented(part) if entry.names]
                 shown = " ".join(f"`{name}`" for name in names)
                 out.append(f"| [{declarations.prose(part.title)}]({part.page()}) | {shown} |")
@@ -206,7 +206,7 @@ class Linker:
                     self.at.setdefault(name, f"{part.page()}#{name}")
             self.at[os.path.basename(part.path)] = self.at[part.path] = part.page()
             stem = os.path.basename(part.path)[:-2]
-            if part.library == "pathmap":
+            if part.header == "pathmap":
                 self.at.setdefault(stem, part.page())
         for page in pages:
             stem = page.address[:-5]
@@ -252,8 +252,8 @@ def menu(pages, parts):
     """The lists of pages; site.js unfolds the one that the page is in."""
     lists = [(kind, [(p.address, p.menu) for p in pages if p.kind == kind.removesuffix("s")])
              for kind in ("Guide", "Examples")]
-    lists += [(f"{library}.h", [(part.page(), part.title) for part in parts if part.library == library])
-              for library in ("pathmap", "interning")]
+    lists += [(f"{header}.h", [(part.page(), part.title) for part in parts if part.header == header])
+              for header in ("pathmap", "interning")]
     out = []
     for title, listed in lists:
         out.append(f"<details{' open' if title == 'Guide' else ''}><summary>{title}</summary><ul>")
@@ -311,12 +311,12 @@ def check_links(out, pages):
 
 def check_names(parts, linker):
     """Every public function of the headers has an entry with a text, of its own or above it."""
-    for library in ("pathmap", "interning"):
-        declared = read(f"{library}.h").split(f"{library.upper()}_IMPLEMENTATION_DONE")[0]
+    for header in ("pathmap", "interning"):
+        declared = read(f"{header}.h").split(f"{header.upper()}_IMPLEMENTATION_DONE")[0]
         declared = re.sub(r"/\*.*?\*/", "", declared, flags=re.S)
         for name in sorted(set(re.findall(r"\b((?:pm|intern)_[a-z0-9_]+)\(", declared))):
             if name not in linker.at:
-                faults.append(f"{name}: declared in {library}.h, but has no entry")
+                faults.append(f"{name}: declared in {header}.h, but has no entry")
 
 
 def picture(program, name):
@@ -422,7 +422,7 @@ def man_pages(parts):
     """(name, other names, Markdown) of all pages."""
     for part in parts:
         entries = documented(part)
-        general = part.library + ("" if part.stem == "intro" else "_" + part.stem)
+        general = part.header + ("" if part.stem == "intro" else "_" + part.stem)
         functions = [entry for entry in entries if entry.names]
         alone = "\n".join(man_markdown(entry.text) if entry.text else f"# {entry.heading.upper()}\n"
                           for entry in entries if not entry.names)
@@ -435,7 +435,7 @@ def man_pages(parts):
             about = first_sentence(entry.text) or first_sentence(part.title)
             yield name, [n for n in entry.names if n != name], "\n".join(
                 ["# NAME", "", f"{', '.join(entry_title(entry))} - {in_a_name(about)}", "", "# SYNOPSIS", "",
-                 "```", f'#include "{part.library}.h"', "", *entry.code, "```", "", "# DESCRIPTION", "",
+                 "```", f'#include "{part.header}.h"', "", *entry.code, "```", "", "# DESCRIPTION", "",
                  man_markdown(entry.text), "", "# SEE ALSO", "", f"**{general}**(3)", ""])
 
 

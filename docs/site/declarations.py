@@ -31,12 +31,12 @@ class Entry:
 
 
 class Part:
-    def __init__(self, library, path, title, entries):
-        self.library, self.path, self.title, self.entries = library, path, title, entries
+    def __init__(self, header, path, title, entries):
+        self.header, self.path, self.title, self.entries = header, path, title, entries
         self.stem = os.path.basename(path)[3:-2]
 
     def page(self):
-        return ("api-" if self.library == "pathmap" else "api-intern-") + self.stem.replace("_", "-") + ".html"
+        return ("api-" if self.header == "pathmap" else "api-intern-") + self.stem.replace("_", "-") + ".html"
 
 
 def declared_names(code):
@@ -117,7 +117,7 @@ def first_words(text):
     return words if len(words) < 60 else words.split(", ")[0]
 
 
-def read_part(library, path):
+def read_part(header, path):
     with open(path, encoding="utf-8") as file:
         lines = file.read().split("\n")
     entries, title, text, code, at = [], None, "", [], 0
@@ -149,13 +149,13 @@ def read_part(library, path):
             declaration, at = take_declaration(lines, at)
             code.append(declaration)
     close()
-    return Part(library, path, title or os.path.basename(path), entries)
+    return Part(header, path, title or os.path.basename(path), entries)
 
 
 def read(root):
     """The public parts of both libraries, in order of their numbers."""
-    return [read_part(library, path) for library in ("pathmap", "interning")
-            for path in sorted(glob.glob(os.path.join(root, "src", library, "*.h")))]
+    return [read_part(header, path) for header in ("pathmap", "interning")
+            for path in sorted(glob.glob(os.path.join(root, "src", header, "*.h")))]
 
 
 # From comments to Markdown.

@@ -222,23 +222,14 @@ static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__ent 
     pm__mem_free_big(all, room);
     if (!r) return -1;
     *up->slot = r;
-    for (unsigned i = 0; i < u->n; i++) {
-        pm__ref part = *pm__line_part_at(u, i);
-        pm__line *x = (pm__line *)pm__ref_ptr(part);
-        if (pm__ref_is_unique(part)) {
-            pm__mem_free(x, pm__line_size(x));
-        } else {
-            pm__any_line_retain_pays(cx, x);
-            pm__any_release(cx, part);
-        }
-    }
+    for (unsigned i = 0; i < u->n; i++) pm__gather_give_up(cx, *pm__line_part_at(u, i));
     pm__mem_free(u, pm__line_size(u));
     return 1;
 }
 
 /* A part of a range node is full. Returns as pm__trie_line_merge_up. */
 static PM__COLD int pm__parts_full(const pm__cx *cx, const pm__above *up, pm__ref *slot, pm__ent *ents, unsigned n,
-                                       unsigned pos) {
+                                   unsigned pos) {
     const pm__line *u = (const pm__line *)pm__ref_ptr(*up->slot);
     if (((const pm__line *)pm__ref_ptr(*slot))->plen) return 0; /* all begin with one byte */
     if (u->n < PM__LINE_ENTRIES) return pm__parts_divide(cx, up, slot, ents, n, pos);
