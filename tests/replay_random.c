@@ -13,6 +13,7 @@ typedef struct profile {
     unsigned max_len;  /* of freely made paths */
     unsigned map_count;
     bool wide, deep;
+    bool bushy; /* wide fan-outs of which some branches have many keys */
 } profile;
 
 typedef struct generator {
@@ -66,6 +67,7 @@ static void choose_profile(generator *g) {
     p->map_count = 3 + below(g, 3);
     p->wide = chance(g, 25);
     p->deep = chance(g, 8);
+    p->bushy = chance(g, 4);
 }
 
 /* ---- paths ---- */
@@ -594,6 +596,61 @@ static void fan_out(generator *g, unsigned n) {
     model_bytes_free(&tail);
 }
 
+/* A path to a place in or below branch i of a fan-out, or to the branch itself. */
+static void bush_path(generator *g, model_bytes *path, unsigned i, unsigned k, unsigned len) {
+    const uint8_t way[] = {(uint8_t)i, (uint8_t)('a' + k % 4), (uint8_t)('a' + k), letter(g)};
+    model_bytes_append(path, way, len);
+}
+
+/* A fan-out near the root, some branches of which have so many keys that they are nodes with nodes below. Then a writer
+   goes from one of these to the next in a clone of it. */
+static void grow_bushes(generator *g) {
+    const int m = choose_map(g), reg = choose_register(g, g->s.writer, REPLAY_ZIPPERS, false);
+    if (m < 0) return;
+    model_bytes path = {0};
+    if (chance(g, 50)) add_free(g, &path, 2);
+    const size_t at = path.len;
+    const unsigned first = below(g, 256), branches = 50 + below(g, 16), to = (unsigned)(m + 1) % g->p.map_count;
+    for (unsigned i = 0; i < branches && !g->differs; i++) {
+        const unsigned keys = i % 16 == 5 ? 60 : 18;
+        for (unsigned k = 0; k < keys && !g->differs; k++) {
+            bush_path(g, &path, first + i, k, 3);
+            replay_print(&g->line, "set m%d", m);
+            say_path(g, &path);
+            say_number(g, value(g));
+            run_line(g);
+            path.len = at;
+        }
+    }
+    if (!(g->groups & REPLAY_GROUP_WRITE) || reg < 0 || replay_map_is_busy(&g->s, (int)to)) {
+        model_bytes_free(&path);
+        return;
+    }
+    replay_print(&g->line, "clone m%d m%u", m, to);
+    run_line(g);
+    replay_print(&g->line, "wopen w%d m%u -", reg, to);
+    run_line(g);
+    for (unsigned n = 2 + below(g, 10); n && !g->differs; n--) {
+        bush_path(g, &path, first + 5 + 16 * below(g, 4), below(g, 70), 2 + below(g, 3));
+        replay_print(&g->line, "w.to w%d", reg);
+        say_path(g, &path);
+        run_line(g);
+        replay_print(&g->line, "w.set w%d", reg);
+        say_number(g, value(g));
+        run_line(g);
+        path.len = at;
+    }
+    model_bytes_free(&path);
+}
+
+/* Writers that go from key to key, and keep what they know of the way. */
+static void write_along(generator *g) {
+    for (unsigned n = 3 + below(g, 8); n && !g->differs; n--) {
+        (void)try_operation(g, "w.to");
+        (void)try_operation(g, "w.set");
+    }
+}
+
 /* Takes most children away from the place that has most of them, down to a few or by some share. */
 static void thin_out(generator *g) {
     int m = choose_map(g);
@@ -674,6 +731,7 @@ static void step(generator *g) {
     if (g->p.deep && extra >= 20 && extra < 30) deepen(g);
     if ((g->groups & REPLAY_GROUP_READ) && extra >= 30 && extra < 40) walk_depth(g);
     if (extra >= 40 && extra < 80) refill(g);
+    if ((g->groups & REPLAY_GROUP_WRITE) && extra >= 80 && extra < (g->p.bushy ? 160 : 90)) write_along(g);
     for (int tries = 0; tries < 20 && !g->differs; tries++) {
         const char *name = choose_operation(g);
         if (!try_operation(g, name)) continue;
@@ -694,6 +752,7 @@ static void begin(generator *g, unsigned ops, bool sum) {
         for (unsigned n = 1 + below(g, 2); n; n--) fan_out(g, 40 + below(g, 217));
     if (g->p.deep)
         for (unsigned n = 1 + below(g, 3); n; n--) deepen(g);
+    if (g->p.bushy) grow_bushes(g);
 }
 
 static void close_all(generator *g, const char *verb, const bool *open, int count) {
