@@ -183,6 +183,33 @@ TEST(view_prefix_stands_before_its_source) {
     pm_drop(&m);
 }
 
+/* What is found ahead may have a much longer path than the focus. */
+TEST(what_asks_a_view_leaves_its_path_where_it_is) {
+    enum { LONG = 5000 };
+    static char key[LONG];
+    pm_map m = words("a", 1);
+    memset(key, 'b', sizeof key);
+    CHECK_OK(pm_set(&m, key, sizeof key, 2, NULL));
+    for (unsigned turn = 0; turn < 4; turn++) {
+        pm_rz src = over(&m), z;
+        size_t len, again;
+        CHECK_OK(pm_view_prefix(&src, "x", 1, NULL, 0, &z));
+        pm_rz_descend_to(&z, "xb", 2);
+        const uint8_t *path = pm_rz_path(&z, &len);
+        if (turn == 0) CHECK(pm_rz_exists(&z));
+        if (turn == 1) CHECK(!pm_rz_val(&z));
+        if (turn == 2) CHECK_EQ(pm_rz_child_count(&z), 1);
+        if (turn == 3) CHECK(!pm_rz_is_val(&z) && pm_rz_exists(&z) && pm_rz_child_count(&z) == 1);
+        CHECK_PTR_EQ(pm_rz_path(&z, &again), path);
+        CHECK_MEM_EQ(path, len, "xb", 2);
+        CHECK(pm_rz_to_next_val(&z));
+        CHECK_EQ(*pm_rz_val(&z), 2);
+        pm_rz_drop(&z);
+        pm_rz_drop(&src);
+    }
+    pm_drop(&m);
+}
+
 TEST(view_product_goes_on_where_a_factor_ends) {
     pm_map a = words("a ab bc!", 1), b = words("x y", 11), c = words("0! 1!", 0);
     put(&b, "", 10);
