@@ -3700,6 +3700,11 @@ typedef struct pm_base pm_base;
    Fails    PM_NOMEM; PM_BADHOOK: the operations are refused. *out is untouched; `close` is not called */
 PM_API PM_NODISCARD pm_status pm_base_open(const pm_image *image, const pm_image_reading *reading,
                                            void (*close)(void *ctx), void *ctx, pm_base **out);
+/* Makes a base of a version of a store, which it holds open by itself; its map is number 0. What is changed over it can
+   be committed to that store without loading it (pm_store_commit_mixed). `reading` may be NULL.
+   Owns     *out: pm_base_close. *v stays the caller's, and may be dropped
+   Fails    PM_NOMEM; PM_BADHOOK: the operations are refused; PM_INVALID: *v is no version. *out is untouched */
+PM_API PM_NODISCARD pm_status pm_base_of_commit(const pm_commit *v, const pm_image_reading *reading, pm_base **out);
 /* Gives up a base. What refers to it stays valid: closing waits for that. NULL is allowed.
    Threads  any */
 PM_API void pm_base_close(pm_base *b);
@@ -3764,11 +3769,12 @@ PM_API PM_NODISCARD pm_status pm_mixed_remove_branches(pm_mixed *m, const void *
    Cost     two allocations; moves take memory for the way down */
 PM_API PM_NODISCARD pm_status pm_mixed_rz(const pm_mixed *m, pm_rz *out);
 
-/* Makes a map of all of it, which refers to no base. What is in memory is shared with the trie; what lies in images is
-   copied, as often as it occurs.
+/* Makes a map of all of it, which refers to no base. What is in memory is shared with the trie. What hangs of images is
+   loaded, as by pm_image_load: what an image stores once is made once and shared, wherever it hangs.
    Owns     the caller drops *out
    Fails    PM_NOMEM; PM_CORRUPT; what `make` returned. *out is untouched
-   Cost     O(what lies in images) */
+   Cost     O(distinct nodes that hang, and paths to where they do); of one image after the other, a quarter of the size
+            in memory until it returns */
 PM_API PM_NODISCARD pm_status pm_materialise(const pm_mixed *m, pm_map *out);
 
 /* Tells how many places there are where a record of an image hangs; 0: nothing refers to a base. 0 of NULL.
@@ -3799,6 +3805,32 @@ PM_API PM_NODISCARD pm_status pm_rz_diff(const pm_rz *old, const pm_rz *now,
    Fails    as pm_rz_diff. *out is untouched
    Cost     that of pm_rz_diff; the patch holds the keys and values of all changes */
 PM_API PM_NODISCARD pm_status pm_rz_patch(const pm_rz *old, const pm_rz *now, pm_patch *out);
+
+/* ---- src/pathmap/92_store_commit.h --------------------------------------------------------------------- */
+
+/* Commits of mixed tries (89_mixed.h): a store larger than memory, with changes in memory.
+
+       pm_commit v;
+       pm_base *base;
+       pm_mixed m = pm_mixed_new(NULL, NULL);
+       if (pm_store_newest(s, NULL, &v) != PM_OK || pm_base_of_commit(&v, NULL, &base) != PM_OK) ..
+       pm_commit_drop(&v);
+       if (pm_mixed_hang(&m, NULL, 0, base, 0) != PM_OK) ..       // reads nothing but the version's root
+       pm_base_close(base);
+       ..                                                        // pm_mixed_get, pm_mixed_set, ..
+       if (pm_store_commit_mixed(s, &m, NULL, NULL) != PM_OK) .. // and begin again with the newest version
+
+   So what is in memory is what has changed since the last commit, and a commit writes that. */
+
+/* Appends a version of a root, as pm_store_commit does: the trie as it is. What hangs of a version of this store
+   (pm_base_of_commit) is not read, but referred to where it lies. What hangs of something else is loaded first, as by
+   pm_materialise: of images, of other stores or another pm_store, of a version of before a pm_store_compact, of one
+   whose values are of another kind. A later pm_store_commit under this name writes all of its map.
+   Fails    as pm_store_commit, and PM_CORRUPT: a record on the way is damaged; what a base's `make` returned
+   Cost     O(what is in memory, and on the way to what hangs), and a sync
+   Threads  a read of the trie; any number may commit */
+PM_API PM_NODISCARD pm_status pm_store_commit_mixed(pm_store *s, const pm_mixed *m, const pm_commit_options *how,
+                                                    pm_error *error);
 
 #ifdef __cplusplus
 }
@@ -30227,16 +30259,22 @@ static void pm__imgload_mark(pm__imgload *w, size_t record) {
     pm__marks_set(&w->seen, record);
 }
 
-/* Checks and marks all records. */
-static pm_status pm__imgload_look(pm__imgload *w) {
-    pm__image_record r;
+/* Marks the records that the image's maps begin with. */
+static pm_status pm__imgload_roots(pm__imgload *w) {
     pm__image_entry e;
-    size_t at = w->image->size;
     for (size_t i = 0; i < w->image->maps; i++) {
         if (!pm__image_root(w->image, i, &e))
             return pm__image_bad(w->error, w->image->list + i * PM__IMAGE_MAP, "a map's root is damaged");
         pm__imgload_mark(w, e.child);
     }
+    return PM_OK;
+}
+
+/* Checks and marks all records below those that are marked. */
+static pm_status pm__imgload_look(pm__imgload *w) {
+    pm__image_record r;
+    pm__image_entry e;
+    size_t at = w->image->size;
     while (pm__marks_prev(&w->seen, at, &at)) {
         bool deep = false;
         if (!pm__image_record_at(w->image, at, &r)) return pm__image_bad(w->error, at, "a record is damaged");
@@ -30252,15 +30290,21 @@ static pm_status pm__imgload_look(pm__imgload *w) {
     return PM_OK;
 }
 
-/* Makes maps of what is shared, from the start on, so that what is below is there; then the image's. */
-static pm_status pm__imgload_all(pm__imgload *w) {
-    pm__image_entry e;
+/* Makes maps of what is shared, from the start on, so that what is below is there. */
+static pm_status pm__imgload_share(pm__imgload *w) {
     pm_status s = PM_OK;
     for (size_t at = 0; s == PM_OK && pm__marks_next(&w->twice, at, &at); at++) {
         pm__imgload_seed seed = {at, {0, false}};
         s = pm__imgload_grow(w, &seed);
         if (s == PM_OK && !pm__memo_put(&w->made, at, 0, w->maps.used - 1)) s = PM_NOMEM;
     }
+    return s;
+}
+
+/* Makes the image's maps. */
+static pm_status pm__imgload_all(pm__imgload *w) {
+    pm__image_entry e;
+    pm_status s = pm__imgload_share(w);
     for (size_t i = 0; s == PM_OK && i < w->image->maps; i++) {
         pm__imgload_seed seed;
         if (!pm__image_root(w->image, i, &e)) return PM_CORRUPT;
@@ -30271,30 +30315,40 @@ static pm_status pm__imgload_all(pm__imgload *w) {
     return s;
 }
 
+/* Begins; pm__imgload_end in any case. */
+static pm_status pm__imgload_begin(pm__imgload *w, const pm_image *image, const pm_image_reading *reading) {
+    memset(w, 0, sizeof *w);
+    w->image = image;
+    w->maps = pm__list_of(sizeof(pm_map));
+    w->reading = pm__imgview_reading(image, reading);
+    if (pm__ops_is_refused(w->reading.ops)) return PM_BADHOOK;
+    return pm__marks_new(image, &w->seen) && pm__marks_new(image, &w->twice) ? PM_OK : PM_NOMEM;
+}
+
+static void pm__imgload_end(pm__imgload *w) {
+    while (w->maps.used) pm_drop((pm_map *)pm__list_pop(&w->maps));
+    pm__list_free(&w->maps);
+    pm__memo_free(&w->made);
+    pm__marks_free(&w->seen);
+    pm__marks_free(&w->twice);
+}
+
+static const char *pm__imgload_why(pm_status s) {
+    return s == PM_NOMEM ? "no memory" : s == PM_BADHOOK ? "the table, or a value, is refused" : "a value was refused";
+}
+
 PM_API pm_status pm_image_load(const pm_image *image, const pm_image_reading *reading, pm_map *out, pm_error *error) {
     if (!image || !image->data || !out) return PM_INVALID;
     pm__imgload w;
-    memset(&w, 0, sizeof w);
-    w.image = image;
+    pm_status s = pm__imgload_begin(&w, image, reading);
     w.error = error;
-    w.maps = pm__list_of(sizeof(pm_map));
-    w.reading = pm__imgview_reading(image, reading);
-    if (pm__ops_is_refused(w.reading.ops)) return pm__stream_fail(error, PM_BADHOOK, 0, "the table is refused");
-    bool room = pm__marks_new(image, &w.seen) && pm__marks_new(image, &w.twice);
-    pm_status s = room ? pm__imgload_look(&w) : PM_NOMEM;
+    if (s == PM_OK) s = pm__imgload_roots(&w);
+    if (s == PM_OK) s = pm__imgload_look(&w);
     bool sound = s != PM_CORRUPT;
     if (s == PM_OK) s = pm__imgload_all(&w);
-    if (s != PM_OK && sound) (void)pm__stream_fail(error, s, 0, s == PM_NOMEM ? "no memory" : "a value was refused");
-    size_t keep = s == PM_OK ? image->maps : 0; /* the last ones */
-    while (w.maps.used) {
-        pm_map *m = (pm_map *)pm__list_pop(&w.maps);
-        if (keep) out[--keep] = *m;
-        else pm_drop(m);
-    }
-    pm__list_free(&w.maps);
-    pm__memo_free(&w.made);
-    pm__marks_free(&w.seen);
-    pm__marks_free(&w.twice);
+    if (s != PM_OK && sound) (void)pm__stream_fail(error, s, 0, pm__imgload_why(s));
+    for (size_t n = image->maps; s == PM_OK && n--;) out[n] = *(const pm_map *)pm__list_pop(&w.maps);
+    pm__imgload_end(&w);
     return s;
 }
 
@@ -30411,6 +30465,7 @@ typedef struct pm__durable_block {
     pm__a64 refs;
     pm_files files;
     uint64_t id[2];
+    uint64_t number; /* of the open file: places mean something in blocks of this number */
     const uint8_t *data;
     size_t len;    /* bytes that it has room for */
     size_t filled; /* in memory: bytes that were read */
@@ -30443,8 +30498,14 @@ static pm_status pm__durable_fill(pm__durable_block *b, void *file, size_t need)
     return s;
 }
 
-static pm_status pm__durable_block_new(const pm_files *files, void *file, const uint64_t id[2], size_t need,
-                                       pm__durable_block **out) {
+/* Numbers the files that are opened, in all stores. */
+static uint64_t pm__durable_number(void) {
+    static pm__a64 numbers;
+    return pm__a64_fetch_add_relaxed(&numbers, 1) + 1;
+}
+
+static pm_status pm__durable_block_new(const pm_files *files, void *file, uint64_t number, const uint64_t id[2],
+                                       size_t need, pm__durable_block **out) {
     const void *at = NULL;
     size_t len = need + need / 2 < PM__DURABLE_PIECE ? PM__DURABLE_PIECE : need + need / 2;
     pm__durable_block *b = (pm__durable_block *)pm__mem_alloc_big(sizeof *b);
@@ -30460,6 +30521,7 @@ static pm_status pm__durable_block_new(const pm_files *files, void *file, const 
     pm__store_relaxed(&b->refs, 1);
     b->files = *files;
     b->id[0] = id[0], b->id[1] = id[1];
+    b->number = number;
     b->data = (const uint8_t *)at;
     b->len = len;
     s = pm__durable_fill(b, file, need);
@@ -30502,6 +30564,7 @@ struct pm_store {
     pm__lock syncing;
     pm__lock state; /* what follows, but for the heads; held for moments */
     void *file;
+    uint64_t number; /* of it */
     pm__durable_block *block;
     uint64_t newest, sequence, end, synced, lost; /* places of records; 0: none. end: bytes */
     bool failed;
@@ -30709,7 +30772,7 @@ static pm_status pm__durable_reach(pm_store *s, void *file, uint64_t need) {
     pm__durable_block *b = NULL, *old = s->block;
     if (need > PM__LEN_MAX / 2) return PM_INVALID;
     if (old && old->len >= need) return pm__durable_fill(old, file, (size_t)need);
-    pm_status st = pm__durable_block_new(&s->files, file, s->id, (size_t)need, &b);
+    pm_status st = pm__durable_block_new(&s->files, file, s->number, s->id, (size_t)need, &b);
     if (st != PM_OK) return st;
     pm__lock_acquire(&s->state);
     s->block = b;
@@ -30748,6 +30811,7 @@ static pm_status pm__durable_start(pm_store *s, pm_error *error) {
         s->file = NULL;
         return st;
     }
+    s->number = pm__durable_number();
     st = pm__durable_look(&s->files, s->file, s->id, &torn, &why);
     if (st != PM_OK && torn && s->options.create && !s->options.read_only) st = pm__durable_make(s, error);
     else if (st != PM_OK) return pm__durable_fail(error, why.code, why.offset, why.msg);
@@ -30932,15 +30996,16 @@ static pm_status pm__durable_advance(pm_store *s, void *file, uint64_t low, bool
     if (st != PM_OK || (!found && !other)) return st;
     pm__durable_block *b = NULL;
     uint64_t need = found ? r.place + PM__DURABLE_RECORD : PM__DURABLE_HEADER;
-    if (other)
-        st = need > PM__LEN_MAX / 2 ? PM_INVALID : pm__durable_block_new(&s->files, file, s->id, (size_t)need, &b);
+    uint64_t number = other ? pm__durable_number() : s->number;
+    if (other && need > PM__LEN_MAX / 2) st = PM_INVALID;
+    else if (other) st = pm__durable_block_new(&s->files, file, number, s->id, (size_t)need, &b);
     else st = pm__durable_reach(s, file, need);
     if (st != PM_OK) return st;
     *changed = found && r.sequence != s->sequence;
     pm__lock_acquire(&s->state);
     void *old_file = s->file;
     pm__durable_block *old = s->block;
-    if (other) s->file = file, s->block = b;
+    if (other) s->file = file, s->number = number, s->block = b;
     if (found) pm__durable_publish(s, &r), s->synced = r.synced;
     pm__lock_release(&s->state);
     if (!other) return PM_OK;
@@ -33160,6 +33225,17 @@ static bool pm__delta_graft(pm__delta_work *w, const pm_place *p) {
     return pm__delta_put(w, b, &e);
 }
 
+/* Gives the lowest frame a value. */
+static bool pm__delta_set(pm__delta_work *w, pm_val v) {
+    pm__delta_frame *f = pm__delta_top(w);
+    pm__imgout_edge e;
+    memset(&e, 0, sizeof e);
+    pm_status s = pm__imgout_value(&w->out, v, &e);
+    if (s != PM_OK) return pm__delta_stop(w, s);
+    f->has_val = true, f->val = e.val, f->len = e.len;
+    return true;
+}
+
 /* Makes the change that an end of edges tells, at the end of the path. What both have below it comes on its own. */
 static bool pm__delta_change(pm__delta_work *w, const pm__contrast *c, const pm__list *path) {
     bool less = c->a.node && !c->b.node, more = c->b.node && !c->a.node;
@@ -33168,15 +33244,15 @@ static bool pm__delta_change(pm__delta_work *w, const pm__contrast *c, const pm_
     pm__delta_frame *f = pm__delta_top(w);
     f->keep = c->dangles_b;
     if (c->val_a) f->has_val = false;
-    if (c->val_b) {
-        pm__imgout_edge e;
-        memset(&e, 0, sizeof e);
-        pm_status s = pm__imgout_value(&w->out, *c->val_b, &e);
-        if (s != PM_OK) return pm__delta_stop(w, s);
-        f->has_val = true, f->val = e.val, f->len = e.len;
-    }
+    if (c->val_b && !pm__delta_set(w, *c->val_b)) return false;
     if (less) pm__delta_clear(w);
     return !more || pm__delta_graft(w, &c->b);
+}
+
+/* Closes all frames but the root. */
+static pm_status pm__delta_finish(pm__delta_work *w) {
+    while (w->status == PM_OK && w->frames.used > 1) (void)pm__delta_close(w);
+    return w->status;
 }
 
 /* Makes all changes. PM_BUSY: they are too many. */
@@ -33192,8 +33268,7 @@ static pm_status pm__delta_changes(pm__delta_work *w, const pm_map *old, const p
     }
     if (w->status == PM_OK) w->status = pm__diff_status(&d);
     pm__diff_end(&d);
-    while (w->status == PM_OK && w->frames.used > 1) (void)pm__delta_close(w);
-    return w->status;
+    return pm__delta_finish(w);
 }
 
 /* ---- src/pathmap/84_act.c ------------------------------------------------------------------------------ */
@@ -34943,6 +35018,7 @@ PM_API pm_status pm_keep_outermost(pm_map *m, bool *changed) {
 
 struct pm_base {
     pm__a64 refs;
+    pm_commit version; /* whose image it is; else without a block */
     pm_image image;
     pm_image_reading reading;
     void (*close)(void *ctx);
@@ -34967,6 +35043,7 @@ PM_API pm_status pm_base_open(const pm_image *image, const pm_image_reading *rea
     if (pm__ops_is_refused(r.ops)) return PM_BADHOOK;
     pm_base *b = (pm_base *)pm__mem_alloc_big(sizeof *b);
     if (!b) return PM_NOMEM;
+    memset(b, 0, sizeof *b);
     pm__store_relaxed(&b->refs, 1);
     b->image = *image;
     b->reading = r;
@@ -34976,9 +35053,17 @@ PM_API pm_status pm_base_open(const pm_image *image, const pm_image_reading *rea
     return PM_OK;
 }
 
+PM_API pm_status pm_base_of_commit(const pm_commit *v, const pm_image_reading *reading, pm_base **out) {
+    if (!v || !v->block || !out) return PM_INVALID;
+    pm_status s = pm_base_open(&v->image, reading, NULL, NULL, out);
+    if (s == PM_OK) pm_commit_share(v, &(*out)->version);
+    return s;
+}
+
 PM_API void pm_base_close(pm_base *b) {
     if (!b || pm__a64_fetch_sub_acq_rel(&b->refs, 1) != 1) return;
     if (b->close) b->close(b->ctx);
+    pm_commit_drop(&b->version);
     pm__mem_free_big(b, sizeof *b);
 }
 
@@ -35285,6 +35370,17 @@ static pm_status pm__mixed_make_room(const pm_mixed *m, const void *key, size_t 
     return s;
 }
 
+/* Takes away a dangling end in memory at or above a key: something is to hang there. */
+static pm_status pm__mixed_take_end(pm_map *own, const void *key, size_t len) {
+    pm_rz z;
+    pm_status s = pm_rz_open(own, NULL, 0, &z);
+    if (s != PM_OK) return s;
+    size_t n = pm_rz_move_to(&z, key, len);
+    s = pm_rz_status(&z);
+    pm_rz_drop(&z);
+    return s == PM_OK ? pm_prune_path(own, key, n, NULL) : s;
+}
+
 PM_API pm_status pm_mixed_hang(pm_mixed *m, const void *key, size_t len, pm_base *b, size_t i) {
     pm__image_entry e;
     pm_mixed next;
@@ -35292,7 +35388,7 @@ PM_API pm_status pm_mixed_hang(pm_mixed *m, const void *key, size_t len, pm_base
     if (pm_map_ops(&m->own) != b->reading.ops) return PM_MISMATCH;
     if (!pm__image_root(&b->image, i, &e)) return PM_CORRUPT;
     pm_status s = pm__mixed_make_room(m, key, len, &next);
-    if (s == PM_OK && e.child) s = pm_prune_path(&next.own, key, len, NULL);
+    if (s == PM_OK && e.child) s = pm__mixed_take_end(&next.own, key, len);
     if (s == PM_OK) s = pm__mixed_take(&next, (const uint8_t *)key, len, b, &e);
     return pm__mixed_close(m, &next, s);
 }
@@ -35666,32 +35762,163 @@ PM_API pm_status pm_mixed_rz(const pm_mixed *m, pm_rz *out) {
 
 /* ---- without images -------------------------------------------------------------------------------------------- */
 
-/* Copies the images' terminal into a map. */
-static pm_status pm__mixed_copy(const pm__mixview *v, pm_map *out) {
-    if (!v->val) return pm_create_path(out, v->path.at, v->path.len, NULL);
-    if (v->img->held) pm__val_retain(v->img->reading.ops, *v->val);
-    pm_status s = pm_set(out, v->path.at, v->path.len, *v->val, NULL);
-    if (s != PM_OK && v->img->held) pm__val_release(v->img->reading.ops, *v->val);
+/* Which stubs are to be loaded. NULL: all. */
+typedef bool (*pm__mixed_which)(void *ctx, const pm_base *b);
+
+typedef struct pm__mixed_load {
+    pm_mixed *m; /* what is being made */
+    pm_base *base;
+    pm__imgload in;
+    pm__list path;
+    bool puts; /* else records are marked */
+} pm__mixed_load;
+
+/* Whether a stub's record can be hung as one node: nothing else is below it. */
+static bool pm__mixed_load_whole(const pm__mixed_load *w, const pm__mixed_stub *s, const pm_iter *at) {
+    pm_ref own = pm_ref_of_map(&w->m->own, at->key, at->len), hung = pm_ref_of_map(&w->m->hung, at->key, at->len);
+    return pm_mask_is_empty(&s->gone) && !pm_ref_child_count(&own) && !pm_ref_child_count(&hung);
+}
+
+/* Puts what was loaded last in the place of what is at `path`. */
+static pm_status pm__mixed_load_put(pm__mixed_load *w) {
+    pm_map *made = (pm_map *)pm__list_pop(&w->in.maps);
+    pm_wz z;
+    pm_status s = pm_wz_open(&w->m->own, w->path.data, w->path.used, &z);
+    if (s == PM_OK) {
+        s = pm_wz_graft_map(&z, made);
+        pm_status ended = pm_wz_drop(&z);
+        if (s == PM_OK) s = ended;
+    }
+    pm_drop(made);
+    return s;
+}
+
+/* Loads a record as one node. The value at its place stays. */
+static pm_status pm__mixed_load_record(pm__mixed_load *w, size_t record) {
+    pm__imgload_seed seed = {record, {0, false}};
+    if (!w->puts) {
+        pm__imgload_mark(&w->in, record);
+        return PM_OK;
+    }
+    const pm_val *v = pm_get(&w->m->own, w->path.data, w->path.used);
+    if (v) {
+        pm__val_retain(w->in.reading.ops, *v);
+        seed.val.some = true, seed.val.val = *v;
+    }
+    pm_status s = pm__imgload_grow(&w->in, &seed);
+    return s == PM_OK ? pm__mixed_load_put(w) : s;
+}
+
+/* Loads what an entry leads to. */
+static pm_status pm__mixed_load_entry(pm__mixed_load *w, const pm__image_entry *e) {
+    pm__imgload_seed seed = {e->child, {0, false}};
+    if (!w->puts) {
+        pm__imgload_mark(&w->in, e->child);
+        return PM_OK;
+    }
+    if (!e->has_val && !e->child) return pm_create_path(&w->m->own, w->path.data, w->path.used, NULL);
+    pm_status s = pm__imgload_value(&w->in, e, &seed.val);
+    if (s == PM_OK) s = pm__imgload_grow(&w->in, &seed);
+    return s == PM_OK ? pm__mixed_load_put(w) : s;
+}
+
+/* Loads what a stub has left. */
+static pm_status pm__mixed_load_stub(pm__mixed_load *w, const pm_iter *at) {
+    const pm__mixed_stub *s = pm__mixed_stub_of(*at->val);
+    const pm_image *m = &w->base->image;
+    pm__image_record r;
+    pm__image_entry e;
+    pm_status st = PM_OK;
+    w->path.used = 0;
+    if (!pm__list_put(&w->path, at->key, at->len)) return PM_NOMEM;
+    if (pm__mixed_load_whole(w, s, at)) return pm__mixed_load_record(w, s->record);
+    if (!pm__image_record_at(m, s->record, &r)) return PM_CORRUPT;
+    size_t next = r.first;
+    for (unsigned i = 0; st == PM_OK && i < r.n; i++, next = e.end) {
+        if ((i && r.bytes[i - 1] >= r.bytes[i]) || !pm__image_entry_at(m, &r, next, &e)) return PM_CORRUPT;
+        if (pm_mask_test(&s->gone, r.bytes[i])) continue;
+        w->path.used = at->len;
+        bool room = pm__list_put(&w->path, &r.bytes[i], 1) && pm__list_put(&w->path, e.run, e.run_len);
+        st = room ? pm__mixed_load_entry(w, &e) : PM_NOMEM;
+    }
+    return st;
+}
+
+/* Ends an iterator. */
+static pm_status pm__mixed_walked(pm_iter *it, pm_status s) {
+    if (s == PM_OK) s = pm_iter_status(it);
+    pm_iter_drop(it);
+    return s;
+}
+
+/* Marks what the stubs of the base lead to, or puts it where it belongs. */
+static pm_status pm__mixed_load_stubs(pm__mixed_load *w, const pm_map *hung, bool puts) {
+    pm_status s = PM_OK;
+    pm_iter it = pm_iter_vals(hung);
+    w->puts = puts;
+    while (s == PM_OK && pm_iter_next(&it))
+        if (pm__mixed_stub_of(*it.val)->base == w->base) s = pm__mixed_load_stub(w, &it);
+    return pm__mixed_walked(&it, s);
+}
+
+/* Loads all that hangs of one base: what occurs in several places once. */
+static pm_status pm__mixed_load_base(pm_mixed *m, const pm_map *hung, pm_base *b) {
+    pm__mixed_load w;
+    pm_image_reading reading = b->reading;
+    reading.pool = m->own.pool;
+    w.m = m;
+    w.base = b;
+    w.path = pm__list_of(1);
+    pm_status s = pm__imgload_begin(&w.in, &b->image, &reading);
+    w.in.error = NULL;
+    if (s == PM_OK) s = pm__mixed_load_stubs(&w, hung, false);
+    if (s == PM_OK) s = pm__imgload_look(&w.in);
+    if (s == PM_OK) s = pm__imgload_share(&w.in);
+    if (s == PM_OK) s = pm__mixed_load_stubs(&w, hung, true);
+    pm__imgload_end(&w.in);
+    pm__list_free(&w.path);
+    return s;
+}
+
+/* Lets go of the stubs of a base. */
+static pm_status pm__mixed_let_go(pm_mixed *m, const pm_map *hung, const pm_base *b) {
+    pm_status s = PM_OK;
+    pm_iter it = pm_iter_vals(hung);
+    while (s == PM_OK && pm_iter_next(&it))
+        if (pm__mixed_stub_of(*it.val)->base == b) s = pm_remove(&m->hung, it.key, it.len, PM_PRUNE, NULL);
+    return pm__mixed_walked(&it, s);
+}
+
+/* Makes a trie of the same content, which refers to no base that is to be loaded. */
+static pm_status pm__mixed_load_all(const pm_mixed *m, pm__mixed_which which, void *ctx, pm_mixed *out) {
+    pm_map done = {0}; /* address of a base: it is loaded */
+    pm_mixed made = pm_mixed_clone(m);
+    pm_status s = PM_OK;
+    pm_iter it = pm_iter_vals(&m->hung);
+    while (s == PM_OK && pm_iter_next(&it)) {
+        pm_base *b = pm__mixed_stub_of(*it.val)->base;
+        pm_opt known = {0, false};
+        if (which && !which(ctx, b)) continue;
+        s = pm_set(&done, &b, sizeof b, 0, &known);
+        if (s != PM_OK || known.some) continue;
+        s = pm__mixed_load_base(&made, &m->hung, b);
+        if (s == PM_OK) s = pm__mixed_let_go(&made, &m->hung, b);
+    }
+    s = pm__mixed_walked(&it, s);
+    pm_drop(&done);
+    if (s == PM_OK) *out = made;
+    else pm_mixed_drop(&made);
     return s;
 }
 
 PM_API pm_status pm_materialise(const pm_mixed *m, pm_map *out) {
-    pm_terminal t = {NULL, 0, 0, NULL, PM_OK};
-    pm__mixview *v;
+    pm_mixed made;
     if (!m || !out) return PM_INVALID;
-    pm_status s = pm__mixview_open(m, &v);
+    pm_status s = pm__mixed_load_all(m, NULL, NULL, &made);
     if (s != PM_OK) return s;
-    pm_map made = pm_clone(&m->own);
-    bool found = pm__mixview_first(v, &t);
-    while (found && s == PM_OK) {
-        s = pm__mixed_copy(v, &made);
-        found = s == PM_OK && pm__mixview_next_far(v, &t);
-    }
-    if (s == PM_OK) s = t.status;
-    pm__mixview_drop(v);
-    if (s == PM_OK) *out = made;
-    else pm_drop(&made);
-    return s;
+    *out = made.own;
+    pm_drop(&made.hung);
+    return PM_OK;
 }
 
 /* ---- src/pathmap/90_store_keep.c ----------------------------------------------------------------------- */
@@ -35988,7 +36215,8 @@ static pm_status pm__keep_swap(pm__keep *w, const char *part) {
     pm_store *s = w->s;
     pm__durable_block *b = NULL, *old = s->block;
     uint64_t end = w->before ? w->before + PM__DURABLE_RECORD : PM__DURABLE_HEADER;
-    pm_status st = pm__durable_block_new(&s->files, w->file, s->id, (size_t)end, &b);
+    uint64_t number = pm__durable_number();
+    pm_status st = pm__durable_block_new(&s->files, w->file, number, s->id, (size_t)end, &b);
     if (st != PM_OK) return pm__keep_fail(w, st, 0, "the new file cannot be mapped");
     pm__lock_acquire(&s->syncing); /* nobody syncs the old file meanwhile */
     st = s->files.rename(s->files.ctx, part, s->name);
@@ -36001,6 +36229,7 @@ static pm_status pm__keep_swap(pm__keep *w, const char *part) {
     pm__lock_acquire(&s->state);
     void *old_file = s->file;
     s->file = w->file, w->file = old_file;
+    s->number = number;
     s->block = b;
     s->newest = s->synced = w->before;
     s->end = end;
@@ -36371,6 +36600,95 @@ static pm_status pm__commit_root(pm__delta_work *w, uint8_t *map, pm__durable_he
     return ok ? PM_OK : PM_NOMEM;
 }
 
+/* ---- mixed tries: what is in memory, and records that are there ------------------------------------------------- */
+
+/* Puts the record that hangs at the lowest frame there. */
+static bool pm__commit_hang(pm__delta_work *w, const pm__mixed_stub *stub) {
+    pm__delta_top(w)->child = stub->record;
+    for (int b = pm__mask_next(&stub->gone, 0); b >= 0; b = pm__mask_next(&stub->gone, b + 1))
+        if (!pm__delta_remove(w, (uint8_t)b)) return false;
+    return true;
+}
+
+/* Puts in what is in memory alone, from one byte below a place on. */
+static bool pm__commit_memory(pm__delta_work *w, const pm_ref *at, const pm__list *way) {
+    pm_ref c = pm_ref_at(at, way->data + way->used - 1, 1);
+    bool below = pm_ref_child_count(&c) != 0;
+    if (!pm__delta_seek(w, way->data, way->used) || (c.val && !pm__delta_set(w, *c.val))) return false;
+    pm__delta_top(w)->keep = !c.val && !below;
+    return !below || pm__delta_graft(w, &c.place);
+}
+
+/* Puts in what a trie has at a place on the way to what hangs: what hangs there, the value, children in memory. `own`
+   stands on the same place as `hung`. */
+static bool pm__commit_place(pm__delta_work *w, const pm_rz *own, const pm_rz *hung, pm__list *way) {
+    size_t len;
+    const uint8_t *path = pm_rz_path(hung, &len);
+    const pm_val *stub = pm_rz_val(hung), *val = pm_rz_val(own);
+    pm_ref at = pm_ref_of_rz(own);
+    pm_mask deeper = pm_rz_child_mask(hung), kids = pm_ref_child_mask(&at), alone = pm_mask_andnot(kids, deeper);
+    if (!stub && !val && pm_mask_is_empty(&alone)) return true;
+    if (!pm__delta_seek(w, len ? path : (const uint8_t *)"", len)) return false;
+    if (val && !pm__delta_set(w, *val)) return false;
+    if (stub && !pm__commit_hang(w, pm__mixed_stub_of(*stub))) return false;
+    way->used = 0;
+    if (!pm__list_put(way, path, len)) return pm__delta_stop(w, PM_NOMEM);
+    for (int b = pm__mask_next(&alone, 0); b >= 0; b = pm__mask_next(&alone, b + 1)) {
+        uint8_t byte = (uint8_t)b;
+        way->used = len;
+        if (!pm__list_put(way, &byte, 1)) return pm__delta_stop(w, PM_NOMEM);
+        if (!pm__commit_memory(w, &at, way)) return false;
+    }
+    return true;
+}
+
+/* Goes through all places on the way to what hangs. */
+static pm_status pm__commit_places(pm__delta_work *w, pm_rz *own, pm_rz *hung) {
+    pm__list way = pm__list_of(1);
+    size_t was = 0, len;
+    bool ok = pm__commit_place(w, own, hung, &way);
+    while (ok && pm_rz_to_next_step(hung)) {
+        const uint8_t *path = pm_rz_path(hung, &len);
+        (void)pm_rz_ascend(own, was - (len - 1));
+        pm_rz_descend_to_byte(own, path[len - 1]);
+        was = len;
+        ok = pm__commit_place(w, own, hung, &way);
+    }
+    pm__list_free(&way);
+    if (ok && pm_rz_status(hung) != PM_OK) (void)pm__delta_stop(w, pm_rz_status(hung));
+    if (ok && pm_rz_status(own) != PM_OK) (void)pm__delta_stop(w, pm_rz_status(own));
+    return pm__delta_finish(w);
+}
+
+static pm_status pm__commit_mixed(pm__delta_work *w, const pm_mixed *m) {
+    pm_rz own, hung;
+    pm_status s = pm_rz_open(&m->own, NULL, 0, &own);
+    if (s == PM_OK) {
+        s = pm_rz_open(&m->hung, NULL, 0, &hung);
+        if (s == PM_OK) {
+            s = pm__commit_places(w, &own, &hung);
+            pm_rz_drop(&hung);
+        }
+        pm_rz_drop(&own);
+    }
+    if (s != PM_OK) (void)pm__delta_stop(w, s);
+    return w->status;
+}
+
+/* What a commit of a mixed trie refers to where it lies. */
+typedef struct pm__commit_here {
+    uint64_t number;
+    pm_image_kind kind;
+} pm__commit_here;
+
+static bool pm__commit_elsewhere(void *ctx, const pm_base *b) {
+    const pm__commit_here *here = (const pm__commit_here *)ctx;
+    const pm__durable_block *k = (const pm__durable_block *)b->version.block;
+    return !k || k->number != here->number || b->image.kind != here->kind;
+}
+
+/* ---- the whole of a commit -------------------------------------------------------------------------------------- */
+
 /* Fills up to a multiple of 8 bytes. */
 static bool pm__commit_pad(pm__delta_work *w) {
     static const uint8_t zeros[8];
@@ -36427,18 +36745,40 @@ static pm_status pm__commit_recall(pm_store *s, pm__durable_head *h, pm_image *o
     return PM_OK;
 }
 
-/* Makes in *w all that a commit appends. `old` is where the version lies that the head knows; NULL: there is none. */
-static pm_status pm__commit_make(pm_store *s, pm__delta_work *w, const pm_map *m, const pm__durable_head *h,
-                                 const pm_image *old, const pm_commit_options *how, pm__durable_record *r,
-                                 pm__durable_head *now) {
-    const pm_image_kind kind = pm__commit_kind(pm_map_ops(m), how);
-    const pm_map none = pm_new(pm_map_ops(m), NULL);
-    const size_t most = old ? (size_t)s->end + PM__COMMIT_SPARE : SIZE_MAX;
-    if (!old || pm_map_ops(&h->map) != pm_map_ops(m) || old->kind != kind) h = NULL, old = NULL;
-    if (pm__commit_begin(s, w, h, old, kind, how)) (void)pm__delta_changes(w, h ? &h->map : &none, m, most);
+/* What is committed: a map, and its head's version as far as that is known; or a mixed trie. */
+typedef struct pm__commit_what {
+    const pm_map *map;
+    const pm_mixed *mixed; /* NULL: the map */
+    const pm__durable_head *head;
+    pm_image old; /* where the head's version lies; all of the file */
+    bool known;
+} pm__commit_what;
+
+/* Makes the records of a map. */
+static pm_status pm__commit_map(pm_store *s, pm__delta_work *w, const pm__commit_what *what, pm_image_kind kind,
+                                const pm_commit_options *how) {
+    const pm__durable_head *h = what->head;
+    const pm_map *m = what->map, none = pm_new(pm_map_ops(m), NULL);
+    const size_t most = what->known ? (size_t)s->end + PM__COMMIT_SPARE : SIZE_MAX;
+    if (!what->known || pm_map_ops(&h->map) != pm_map_ops(m) || what->old.kind != kind) h = NULL;
+    if (pm__commit_begin(s, w, h, h ? &what->old : NULL, kind, how))
+        (void)pm__delta_changes(w, h ? &h->map : &none, m, most);
     if (w->status == PM_BUSY && h && w->out.out.used - w->from > most) {
         pm__commit_end(s, w);
         if (pm__commit_begin(s, w, NULL, NULL, kind, how)) (void)pm__delta_changes(w, &none, m, SIZE_MAX);
+    }
+    return w->status;
+}
+
+/* Makes in *w all that a commit appends. */
+static pm_status pm__commit_make(pm_store *s, pm__delta_work *w, pm__commit_what *what, const pm_commit_options *how,
+                                 pm__durable_record *r, pm__durable_head *now) {
+    const pm_image_kind kind = pm__commit_kind(pm_map_ops(what->mixed ? &what->mixed->own : what->map), how);
+    if (what->mixed) {
+        what->old.kind = kind;
+        if (pm__commit_begin(s, w, NULL, &what->old, kind, how)) (void)pm__commit_mixed(w, what->mixed);
+    } else {
+        (void)pm__commit_map(s, w, what, kind, how);
     }
     if (w->status != PM_OK) return w->status;
     return pm__commit_record(s->id, w, how->name ? how->name : "", r, now);
@@ -36488,20 +36828,32 @@ static pm_status pm__commit_write(pm_store *s, pm__delta_work *w, const pm__dura
     return PM_OK;
 }
 
-/* Appends a commit; under `writing`. */
-static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit_options *how, uint64_t *place,
-                                   pm_error *error) {
+/* Finds out on what a commit goes on. */
+static pm_status pm__commit_base(pm_store *s, pm__durable_head *h, pm__commit_what *what) {
+    what->head = h;
+    what->known = !what->mixed && h->known && h->place;
+    if (what->known) return pm__commit_recall(s, h, &what->old);
+    memset(&what->old, 0, sizeof what->old);
+    what->old.data = s->block->data;
+    what->old.size = (size_t)(s->newest ? s->newest : PM__DURABLE_HEADER);
+    what->old.start = PM__DURABLE_HEADER;
+    return PM_OK;
+}
+
+/* Appends a commit of a map or a mixed trie; under `writing`. */
+static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_mixed *mixed, const pm_commit_options *how,
+                                   uint64_t *place, pm_error *error) {
     pm_status st = PM_OK;
     pm__delta_work w;
-    pm_image old;
+    pm__commit_what what;
     pm__durable_head now;
     const char *name = how->name ? how->name : "";
     uint64_t synced;
     if (pm__durable_failed(s, &synced)) return pm__durable_fail(error, PM_IO, s->end, "syncing has failed before");
     pm__durable_head *h = pm__commit_head(s, name, &st);
     if (!h) return pm__durable_fail(error, st, s->end, "a commit record is damaged");
-    bool known = h->known && h->place;
-    if (known) st = pm__commit_recall(s, h, &old);
+    what.map = m, what.mixed = mixed;
+    st = pm__commit_base(s, h, &what);
     if (st != PM_OK) return pm__durable_fail(error, st, h->place, "a commit record is damaged");
     pm__durable_record r = {.sequence = s->sequence + 1,
                             .before = s->newest,
@@ -36510,17 +36862,17 @@ static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit
                             .time = how->time,
                             .label = {how->label[0], how->label[1]},
                             .name_len = (uint32_t)(h->name_size - 1)};
-    st = pm__commit_make(s, &w, m, h, known ? &old : NULL, how, &r, &now);
+    st = pm__commit_make(s, &w, &what, how, &r, &now);
     if (st == PM_OK) st = pm__commit_write(s, &w, &r, error);
     else
         (void)pm__durable_fail(error, st, s->end,
-                               st == PM_CORRUPT ? "the version before is damaged" : "a value was refused");
+                               st == PM_CORRUPT ? "a version before is damaged" : "a value was refused");
     pm__commit_end(s, &w);
     if (st != PM_OK) return st;
     pm_map before = h->map;
     now.name = h->name, now.name_size = h->name_size;
     now.map = pm_clone(m);
-    now.known = true;
+    now.known = m != NULL;
     now.place = *place = r.place;
     *h = now;
     pm_drop(&before);
@@ -36553,8 +36905,25 @@ PM_API pm_status pm_store_commit(pm_store *s, const pm_map *m, const pm_commit_o
     if (!how) how = &plain;
     if (how->name && strlen(how->name) > PM__DURABLE_NAME) return PM_INVALID;
     pm__lock_acquire(&s->writing);
-    pm_status st = pm__commit_append(s, m, how, &place, error);
+    pm_status st = pm__commit_append(s, m, NULL, how, &place, error);
     pm__lock_release(&s->writing);
+    return st == PM_OK && !s->options.unsynced ? pm__commit_sync(s, place, error) : st;
+}
+
+PM_API pm_status pm_store_commit_mixed(pm_store *s, const pm_mixed *m, const pm_commit_options *how, pm_error *error) {
+    static const pm_commit_options plain;
+    uint64_t place = 0;
+    pm_mixed here = {{0}, {0}};
+    if (!s || !m || pm__map_bad(&m->own, NULL, 0) || s->options.read_only) return PM_INVALID;
+    if (!how) how = &plain;
+    if (how->name && strlen(how->name) > PM__DURABLE_NAME) return PM_INVALID;
+    pm__lock_acquire(&s->writing);
+    pm__commit_here of = {s->number, pm__commit_kind(pm_map_ops(&m->own), how)};
+    pm_status st = pm__mixed_load_all(m, pm__commit_elsewhere, &of, &here);
+    if (st == PM_OK) st = pm__commit_append(s, NULL, &here, how, &place, error);
+    else (void)pm__durable_fail(error, st, s->end, st == PM_CORRUPT ? "a base is damaged" : "a value was refused");
+    pm__lock_release(&s->writing);
+    pm_mixed_drop(&here);
     return st == PM_OK && !s->options.unsynced ? pm__commit_sync(s, place, error) : st;
 }
 

@@ -43,7 +43,8 @@ SWITCHES = ("nothreads", "check3", "nosimd", "nopool")
 # Tests that use threads for something else than sharing, such as small stacks, and take long under ThreadSanitizer.
 UNSHARED_TESTS = ("test_algebra", "test_deep", "test_rust_faults", "test_fold")
 # Of these, only what threads or processes share: the rest takes minutes under ThreadSanitizer and has one thread.
-SHARED_WORDS = {"test_store": ("several_threads", "any_number_of_readers", "beside_commits"),
+SHARED_WORDS = {"test_mixed": ("several_threads",),
+                "test_store": ("several_threads", "any_number_of_readers", "beside_commits"),
                 "test_summary": ("while_the_map_is_written",)}
 CORE_TESTS = ("test_map", "test_write_zipper", "test_head", "test_threads")
 
