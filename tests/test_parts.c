@@ -249,3 +249,85 @@ TEST(full_lines_are_divided_beside_the_values_above) {
         divide(ops, "", false, "dxx");
     }
 }
+
+/* ---- what is said to be done ---- */
+
+/* A range is gone when the call says so, and there when it says that there was no memory. */
+TEST(ranges_are_gone_when_the_call_says_so) {
+    for (unsigned i = 0; i < 30; i++) {
+        both b = both_new(NULL);
+        make_keys(i % 3);
+        for (unsigned n = 0; n < 200; n++) {
+            CHECK_OK(pm_set(&b.map, keys[n].data, keys[n].len, n, NULL));
+            model_set(b.m, keys[n].data, keys[n].len, n, NULL);
+        }
+        pm_key from = {keys[0].data, keys[0].len}, to = {keys[1].data, keys[1].len};
+        const model_key end = {keys[1].data, keys[1].len};
+        model_range range = {{keys[0].data, keys[0].len}, &end};
+        pm_status s = PM_NOMEM;
+        for (uint64_t n = 1; s == PM_NOMEM; n++) {
+            pm_map was = pm_clone(&b.map);
+            check_fail_alloc(n);
+            s = pm_remove_range(&b.map, &from, &to);
+            check_fail_alloc(0);
+            if (s == PM_OK) model_remove_range(b.m, range, true);
+            check_sound(&b.map);
+            CHECK(same_content(&b.map, b.m));
+            pm_drop(&was);
+        }
+        CHECK_OK(s);
+        both_drop(&b);
+    }
+}
+
+/* Below a wide node, too, what removals leave small goes back into one node. */
+TEST(removals_gather_below_wide_nodes) {
+    pm_map m = pm_new(NULL, NULL);
+    uint8_t k[6] = "?abcd";
+    for (unsigned i = 0; i < 256; i++) { /* the root is wide */
+        k[0] = (uint8_t)i;
+        CHECK_OK(pm_set(&m, k, 2, i, NULL));
+    }
+    k[0] = 'w';
+    for (unsigned i = 0; i < 120; i++) {
+        k[2] = (uint8_t)(i / 12), k[3] = (uint8_t)(i % 12);
+        CHECK_OK(pm_set(&m, k, 5, i, NULL));
+    }
+    CHECK(stats_of(&m).wide_nodes == 1 && stats_of(&m).max_depth > 2);
+    for (unsigned i = 1; i < 10; i++) {
+        k[2] = (uint8_t)i;
+        CHECK_OK(pm_remove_branches(&m, k, 3, PM_PRUNE, NULL));
+        CHECK_OK(pm_prune_path(&m, k, 3, NULL));
+    }
+    check_sound(&m);
+    CHECK_EQ(stats_of(&m).values, 256 + 12);
+    CHECK_EQ(stats_of(&m).max_depth, 2);
+    pm_drop(&m);
+}
+
+/* What meets and differences of lines make is no larger than what is built of the same keys. */
+TEST(lines_that_algebra_makes_are_no_larger_than_others) {
+    for (unsigned i = 0; i < 300; i++) {
+        const pm_ops *ops = table(i);
+        both a = both_new(ops), b = both_new(ops);
+        for (unsigned n = 0; n < 24; n++) {
+            key k = {0, {0}};
+            for (unsigned len = 1 + (unsigned)check_below(4); len; len--) k.data[k.len++] = (uint8_t)check_below(3);
+            if (check_below(3)) CHECK_OK(pm_set(&a.map, k.data, k.len, some_value(ops), NULL));
+            if (check_below(3)) CHECK_OK(pm_set(&b.map, k.data, k.len, some_value(ops), NULL));
+        }
+        for (unsigned op = 0; op < 2; op++) {
+            pm_map made, again = pm_new(ops, NULL);
+            CHECK_OK((op ? pm_subtract : pm_meet)(&a.map, &b.map, &made, NULL));
+            for (pm_iter it = pm_iter_vals(&made); pm_iter_next(&it);)
+                CHECK_OK(pm_set(&again, it.key, it.len, *it.val, NULL));
+            if (stats_of(&made).shared_nodes == 0)
+                CHECK_NOTE(stats_of(&made).bytes <= stats_of(&again).bytes + 64, "%d bytes, not %d",
+                           (int)stats_of(&made).bytes, (int)stats_of(&again).bytes);
+            pm_drop(&made);
+            pm_drop(&again);
+        }
+        both_drop(&a);
+        both_drop(&b);
+    }
+}

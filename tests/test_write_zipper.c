@@ -1194,3 +1194,28 @@ TEST(writer_keeps_the_way_above_what_it_sets) {
     pm_drop(&m);
     pm_drop(&clone);
 }
+
+/* A wide node has no block where it has no children: values there are overwritten in place like others. */
+TEST(writer_overwrites_where_a_wide_node_has_no_children) {
+    pm_map m = pm_new(NULL, NULL);
+    pm_wz w;
+    for (unsigned i = 0; i < 256; i++) {
+        for (unsigned j = 0; j < 8; j++) {
+            uint8_t key[3] = {(uint8_t)i, (uint8_t)j, 2};
+            CHECK_OK(pm_set(&m, key, i < 200 ? 3 : 1, i, NULL));
+        }
+    }
+    pm_stats st;
+    CHECK_OK(pm_get_stats(&m, &st));
+    CHECK_EQ(st.wide_nodes, 1);
+    CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
+    for (unsigned i = 200; i < 256; i++) {
+        uint8_t b = (uint8_t)i;
+        pm_opt old;
+        CHECK_EQ(pm_rz_move_to(pm_wz_cursor(&w), &b, 1), 1);
+        CHECK_OK(pm_wz_set(&w, 1000 + i, &old));
+        CHECK(old.some && old.val == i && *pm_get(&m, &b, 1) == 1000 + i);
+    }
+    CHECK_OK(pm_wz_drop(&w));
+    pm_drop(&m);
+}
