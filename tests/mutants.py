@@ -460,11 +460,12 @@ def main():
     for file in glob.glob("tests/*.[ch]"):
         if not os.path.lexists(f"{FOLDER}/tree/{file}"):
             os.symlink(os.path.abspath(file), f"{FOLDER}/tree/{file}")
+    for header in HEADERS:  # not as links, since they are written to
+        if os.path.lexists(f"{FOLDER}/tree/{header}"):
+            os.remove(f"{FOLDER}/tree/{header}")
+        shutil.copyfile(header, f"{FOLDER}/tree/{header}")
     sources = {h: Source(h) for h in HEADERS}
     mutants = draw({h: s for h, s in sources.items() if options.header in (None, h)}, options)
-    for header in HEADERS:
-        if not os.path.exists(f"{FOLDER}/tree/{header}"):
-            os.symlink(os.path.abspath(header), f"{FOLDER}/tree/{header}")
     for number in refused(sources, mutants):
         del mutants[number]
     refused(sources, mutants)
