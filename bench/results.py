@@ -25,6 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SETS = ["words", "wordnet", "paths", "long", "logic", "u64dense", "u64sparse"]
 GROWTH = ["rand1e3", "rand1e4", "rand3e4", "rand1e5", "rand3e5", "rand1e6", "url1e3", "url1e4", "url3e4", "url1e5",
           "url3e5", "rand4e6", "url1e6", "rand2e6", "rand1e7"]
+FILES = ["u64sparse", "words", "wordnet", "paths", "long", "rand1e4", "rand1e5", "logic", "u64dense"]
 GROWING = "insert,memory,get_hit,get_absent,iterate,clones_write,clones_memory"
 LARGE = {"rand2e6", "rand4e6", "rand1e7", "url1e6"}
 # Slow, and rarely the best: on these sets alone, in the first round.
@@ -79,6 +80,8 @@ def plan(build):
     jobs += [Job("bench_diff", name, ["--runs", "3"]) for name in ("words", "u64sparse")]  # the first finds cold caches
     jobs += growing([name for name in GROWTH if name not in LARGE], fast)
     jobs += [Job("bench_views", "words", runs), Job("bench_interning", "words", runs)]
+    jobs += [Job(program, name, ["--runs", "3"], True) for name in FILES
+             for program in ("bench_store", "bench_image", "bench_fst")]
     jobs += [Job("bench_threads" + kind, "words", ["--runs", "2"], True) for kind in ("", "-std-pool")]
     jobs += growing([name for name in GROWTH if name in LARGE], few)
     return jobs
