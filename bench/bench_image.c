@@ -4,7 +4,7 @@
      made_of_, set_of_   how that divides, in bytes a key: header, counts (of a record's entries), groups (places of
                          every eighth entry), first (each entry's first byte), heads (its bits and length of run), runs,
                          values, references
-     records, entries, references   how many there are a key, in the image of the set
+     records, entries, references, runs, runs_distinct   how many there are a key, in the image of the set
      runs_once           bytes of runs a key in it, if each run were there once
      paths_write, paths_read   a path file, compressed, to nowhere and from memory; the engine `zlib` compresses or
                          decompresses the same bytes alone, at the same level. _plain: without compressing. Reading
@@ -44,7 +44,7 @@ typedef struct parts {
 } parts;
 
 typedef struct counts {
-    size_t records, entries, references, runs_once;
+    size_t records, entries, references, runs, runs_distinct, runs_once;
 } counts;
 
 static size_t number_size(uint64_t v) {
@@ -73,8 +73,10 @@ static void take_record(const pm_image *m, size_t at, pm__marks *marks, pm_map *
         p->values += e.end - next - head - e.run_len - reference;
         c->references += e.child != 0;
         if (e.child) pm__marks_set(marks, e.child);
+        if (!e.run_len) continue;
         need(pm_set(known, e.run, e.run_len, 0, &before));
-        if (!before.some) c->runs_once += e.run_len;
+        c->runs++;
+        if (!before.some) c->runs_distinct++, c->runs_once += e.run_len;
     }
 }
 
@@ -118,6 +120,8 @@ static void measure_image(const pm_map *all, const char *name, double n, bool se
         bench_emit("pathmap image", name, "records", "per_key", (double)c.records / n);
         bench_emit("pathmap image", name, "entries", "per_key", (double)c.entries / n);
         bench_emit("pathmap image", name, "references", "per_key", (double)c.references / n);
+        bench_emit("pathmap image", name, "runs", "per_key", (double)c.runs / n);
+        bench_emit("pathmap image", name, "runs_distinct", "per_key", (double)c.runs_distinct / n);
         bench_emit("pathmap image", name, "runs_once", "bytes_per_key", (double)c.runs_once / n);
     }
     free(b.data);

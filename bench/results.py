@@ -116,11 +116,13 @@ def collapse(rounds):
     return comments, rows
 
 
-def write(job, folder, build):
+def write(job, folder, build, note):
     comments, rows = collapse(job.rounds)
     shown = [shlex.join(job.command(build, build + "/data", first)) for first in (True, False)]
     comments[1:1] = ["# command " + c for c in dict.fromkeys(shown[:1] if len(job.rounds) < 2 else shown)]
     comments.append("# rounds %d" % len(job.rounds))
+    if note:
+        comments.append("# note " + note)
     with open("%s/%s.tsv" % (folder, job.name), "w", encoding="utf-8") as out:
         out.write("\n".join(comments) + "\n" + "".join("\t".join(row) + "\n" for row in rows))
 
@@ -226,12 +228,13 @@ def main():
                 continue
             good &= run_job(job, options, number == 0, left)
             if job.rounds:
-                write(job, options.folder, options.build)
+                write(job, options.folder, options.build, options.note if options.only != "." else "")
     if re.search(options.only, "sizes"):
         sizes(options.folder, shlex.split(os.environ.get("CC", "cc")))
     minutes = (time.monotonic() - start) / 60
-    with open(options.folder + "/run.txt", "w", encoding="utf-8") as out:
-        out.write("%s\n" % (options.note or "no word on the machine's state"))
+    if options.only == ".":  # what a part of the run should have said of it stands in its files
+        with open(options.folder + "/run.txt", "w", encoding="utf-8") as out:
+            out.write("%s\n" % (options.note or "no word on the machine's state"))
     print("%d jobs, %.1f minutes" % (sum(bool(job.rounds) for job in jobs), minutes))
     return 0 if good else 1
 
