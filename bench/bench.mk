@@ -8,7 +8,7 @@
 #                     printed in bench/results, and writes bench/RESULTS.md from that. RESULTS_NOTE says of the run what
 #                     one should know (the machine was busy); RESULTS_ARGS adds options (bench/results.py --help)
 #   make bench-report writes bench/RESULTS.md and the curves from bench/results
-#   make bench-smoke  builds all measuring programs without optimisation and runs them on a few keys
+#   make bench-smoke  builds all measuring programs with -O1 and runs them on a few keys
 #
 #   make bench-growth makes and measures sets of many sizes (bench/data.py: rand.., url..), for curves of growth
 #
@@ -238,5 +238,5 @@ bench-report:
 	    (tail -5 $(BUILD)/report.txt; false)
 
 bench-smoke:
-	@$(MAKE) bench BUILD=$(BUILD)/smoke BENCH_OPT=-O0 BENCH_PLAIN=-O0 BENCH_WARN='$(BENCH_WARN) -Werror'
+	@$(MAKE) bench BUILD=$(BUILD)/smoke BENCH_OPT=-O1 BENCH_PLAIN=-O1 BENCH_WARN='$(BENCH_WARN) -Werror'
 	@$(PYTHON) bench/smoke.py $(BUILD)/smoke/bench_*

@@ -33,7 +33,9 @@ TABLES = [
     ("get_miss", "Get, absent keys close to present ones, ns per key", "get_miss"),
     ("get_absent", "Get, half of the keys in a map of the other half, ns per key", "get_absent"),
     ("zget", "Get through a read zipper, ns per key (rivals: get)", "get_hit"),
+    ("zmove", "Get by moving a read zipper to each key, ns per key (rivals: get)", "get_hit"),
     ("insert", "Insert, random order, ns per key", "insert"),
+    ("insert_head", "Insert, random order, through a head's writer moved to each key, ns per key", "insert"),
     ("insert_sorted", "Insert, sorted order, ns per key", "insert_sorted"),
     ("build", "Bulk build from sorted keys, ns per key (rivals: insert in order)", "insert_sorted"),
     ("iterate", "Iterate, path and value, ns per key", "iterate"),
@@ -193,6 +195,10 @@ def goals(r, engine, dataset, op):
         single = r.get(engine, dataset, "get_hit")
         found.append(at_most(ours, single and 0.5 * single, "0.5 x single = %.3g"))
         named(0.5, "std::unordered_map", "get_hit")
+    elif op in ("zmove", "insert_head"):
+        plain, factor = ("get_hit", 1.3) if op == "zmove" else ("insert", 1.15)
+        single = r.get(engine, dataset, plain)
+        found.append(at_most(ours, single and factor * single, "%g x plain = %%.3g" % factor))
     elif op == "drop":
         found.append(at_most(ours, 5.0, "%.3g"))
     elif op == "clone_drop":

@@ -37,7 +37,8 @@ GUIDE = (("start", "First steps"), ("reference", "Which call for which task"), (
          ("memory", "Memory"), ("hardware", "Cores, caches, profiling"), ("interning", "Interning"),
          ("exchange", "Between processes"), ("formats", "Files"), ("from_rust", "From Rust"),
          ("embedded", "Without malloc"), ("count_modes", "Slim and standard counts"), ("platforms", "Platforms"),
-         ("architecture", "Architecture"), ("proof", "How threads are tested"), ("claims", "Claims"))
+         ("architecture", "Architecture"), ("proof", "How threads are tested"), ("claims", "Claims"),
+         ("goals", "Goals that were missed"))
 # Examples that no plain run shows: how they are started, and what of their output.
 STARTED = {"mpi_build": ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "4"], "index_headers": None}
 
