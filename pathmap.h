@@ -1319,6 +1319,43 @@ enum { PM_REGION_MIN = 40 * 1024 }; /* a region of so many bytes has room for a 
 PM_API PM_NODISCARD pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_options *options,
                                              pm_pool **out);
 
+/* ---- src/pathmap/18_files.h ---------------------------------------------------------------------------- */
+
+/* Files: what is asked of the system where bytes are to outlive the process. */
+
+/* What stores (76_store.h) ask of the system; all of them return PM_OK, PM_IO, or what the call is said to return. They
+   may be called by several threads at once. Tests put functions here that fail, or that lose what was not synced. */
+typedef struct pm_files {
+    void *ctx; /* given to all of them */
+    /* Opens the file `name` for reading, and for writing too if `write`; makes it if `make`, empties it if `empty`. */
+    pm_status (*open)(void *ctx, const char *name, bool write, bool make, bool empty, void **file);
+    void (*close)(void *ctx, void *file);
+    pm_status (*size)(void *ctx, void *file, uint64_t *size);
+    /* Reads n bytes from place `at`; fewer, *got, only at the end of the file. */
+    pm_status (*read)(void *ctx, void *file, uint64_t at, void *to, size_t n, size_t *got);
+    /* Writes n bytes; after a failure any part of them may be written. */
+    pm_status (*write)(void *ctx, void *file, uint64_t at, const void *from, size_t n);
+    /* Returns when all that was written before is on the disk, and the file's size. */
+    pm_status (*sync)(void *ctx, void *file);
+    pm_status (*cut)(void *ctx, void *file, uint64_t size);
+    /* Maps bytes [0, len) of the file, for reading. What lies beyond the end of the file, and what is written later,
+       must show when it is there. NULL: files are read into memory. */
+    pm_status (*map)(void *ctx, void *file, size_t len, const void **at);
+    void (*unmap)(void *ctx, const void *at, size_t len);
+    /* Takes the file for this process, until it is closed. PM_BUSY: another one has it. */
+    pm_status (*lock)(void *ctx, void *file);
+    /* Tells whether `name` leads to this file. */
+    pm_status (*named)(void *ctx, void *file, const char *name, bool *same);
+    /* Gives the file `from` the name `to`, at once, in the place of the file that had it. */
+    pm_status (*rename)(void *ctx, const char *from, const char *to);
+    /* Returns when what `name` leads to is on the disk: syncs its directory. */
+    pm_status (*sync_name)(void *ctx, const char *name);
+} pm_files;
+
+/* Returns the functions of this system: POSIX files, else those of <stdio.h>, which have no locks, cannot sync, read
+   files into memory, and cannot compact; NULL where there are no files (PM_NO_STDIO). */
+PM_API const pm_files *pm_files_default(void);
+
 /* ---- src/pathmap/41_diff.h ----------------------------------------------------------------------------- */
 
 /* Differences: what makes one map of another.
@@ -2729,39 +2766,6 @@ PM_API PM_NODISCARD pm_status pm_image_load(const pm_image *image, const pm_imag
    read elsewhere, or never end. pm_store_verify finds any damage. A file that is cut while it is open for reading takes
    its readers down (SIGBUS): nobody but the store may write it. */
 
-/* What a store asks of the system; all of them return PM_OK, PM_IO, or what the call is said to return. They may be
-   called by several threads at once. Tests put functions here that fail, or that lose what was not synced. */
-typedef struct pm_files {
-    void *ctx; /* given to all of them */
-    /* Opens the file `name` for reading, and for writing too if `write`; makes it if `make`, empties it if `empty`. */
-    pm_status (*open)(void *ctx, const char *name, bool write, bool make, bool empty, void **file);
-    void (*close)(void *ctx, void *file);
-    pm_status (*size)(void *ctx, void *file, uint64_t *size);
-    /* Reads n bytes from place `at`; fewer, *got, only at the end of the file. */
-    pm_status (*read)(void *ctx, void *file, uint64_t at, void *to, size_t n, size_t *got);
-    /* Writes n bytes; after a failure any part of them may be written. */
-    pm_status (*write)(void *ctx, void *file, uint64_t at, const void *from, size_t n);
-    /* Returns when all that was written before is on the disk, and the file's size. */
-    pm_status (*sync)(void *ctx, void *file);
-    pm_status (*cut)(void *ctx, void *file, uint64_t size);
-    /* Maps bytes [0, len) of the file, for reading. What lies beyond the end of the file, and what is written later,
-       must show when it is there. NULL: files are read into memory. */
-    pm_status (*map)(void *ctx, void *file, size_t len, const void **at);
-    void (*unmap)(void *ctx, const void *at, size_t len);
-    /* Takes the file for this process, until it is closed. PM_BUSY: another one has it. */
-    pm_status (*lock)(void *ctx, void *file);
-    /* Tells whether `name` leads to this file. */
-    pm_status (*named)(void *ctx, void *file, const char *name, bool *same);
-    /* Gives the file `from` the name `to`, at once, in the place of the file that had it. */
-    pm_status (*rename)(void *ctx, const char *from, const char *to);
-    /* Returns when what `name` leads to is on the disk: syncs its directory. */
-    pm_status (*sync_name)(void *ctx, const char *name);
-} pm_files;
-
-/* Returns the functions of this system: POSIX files, else those of <stdio.h>, which have no locks, cannot sync, read
-   files into memory, and cannot compact; NULL where there are no files (PM_NO_STDIO). */
-PM_API const pm_files *pm_files_default(void);
-
 /* How to open a store; zero everywhere is the default: an existing file, for writing, with syncs. */
 typedef struct pm_store_options {
     bool create;           /* makes the file if there is none */
@@ -3848,6 +3852,17 @@ PM_API PM_NODISCARD pm_status pm_rz_patch(const pm_rz *old, const pm_rz *now, pm
 #ifndef PM_CHECK
 #define PM_CHECK 0
 #endif
+/* Whether the C library says if there is more than one thread: __libc_single_threaded, since 2.32. Where
+   read-modify-writes are counted, none is left out. */
+#if defined(__GLIBC__) && !defined(PM_ON_ATOMIC_RMW) && !PM_NO_THREADS
+#if __GLIBC_PREREQ(2, 32)
+#include <sys/single_threaded.h>
+#define PM__SEES_THREADS 1
+#endif
+#endif
+#ifndef PM__SEES_THREADS
+#define PM__SEES_THREADS 0
+#endif
 #ifndef PM_ON_ATOMIC_RMW
 #define PM_ON_ATOMIC_RMW() ((void)0)
 #endif
@@ -4236,8 +4251,32 @@ typedef uint64_t pm__count_word;
 static PM__INLINE pm__count_word pm__count_load_relaxed(const pm__count *c) { return pm__load_relaxed(c); }
 static PM__INLINE pm__count_word pm__count_load_acquire(const pm__count *c) { return pm__load_acquire(c); }
 static PM__INLINE void pm__count_store(pm__count *c, pm__count_word v) { pm__store_relaxed(c, v); }
-static PM__INLINE pm__count_word pm__count_fetch_add(pm__count *c) { return PM__COUNT_RMW(fetch_add_relaxed)(c, 1); }
+
+/* As long as the C library knows of one thread, counts that no other process has need no atomic read-modify-write.
+   Measured: a clone that is written and dropped raises and lowers 80 to 95 counts, and takes 0.5 to 0.66 of the time. */
+#if PM__SEES_THREADS
+static bool pm__count_elsewhere; /* other processes may have counts of ours (15_region.c) */
+
+static PM__INLINE bool pm__count_is_alone(void) { return __libc_single_threaded && !pm__count_elsewhere; }
+PM__UNUSED static void pm__count_share(void) { pm__count_elsewhere = true; }
+
+static PM__INLINE pm__count_word pm__count_change(pm__count *c, pm__count_word by) {
+    const pm__count_word old = pm__load_relaxed(c);
+    pm__store_relaxed(c, old + by);
+    return old;
+}
+#else
+#define pm__count_is_alone() false
+#define pm__count_change(c, by) 0
+#define pm__count_share() ((void)0)
+#endif
+
+static PM__INLINE pm__count_word pm__count_fetch_add(pm__count *c) {
+    if (pm__count_is_alone()) return pm__count_change(c, 1);
+    return PM__COUNT_RMW(fetch_add_relaxed)(c, 1);
+}
 static PM__INLINE pm__count_word pm__count_fetch_sub(pm__count *c) {
+    if (pm__count_is_alone()) return pm__count_change(c, (pm__count_word)-1);
 #if PM__TSAN
     return PM__COUNT_RMW(fetch_sub_acq_rel)(c, 1);
 #else
@@ -4554,14 +4593,14 @@ PM__UNUSED static void pm__lock_release(pm__lock *l) {
 /* Where nodes live: size classes, slabs, per-thread heaps, pools with budgets; and plain buffers.
 
      pool    chunks (256 KB to 4 MB, from PM_MALLOC), cut into slabs of 16 KB, aligned to their size
-     slab    64 bytes of header, then blocks of one size class; or divided into 16 small slabs of 1 KB
+     slab    64 bytes of header, then blocks of one size class; or divided into 16 slabs of 1 KB, or 4 of 4 KB
      heap    one per thread and pool: the slab in use and the slabs with room, for each class
 
        slab   heap | free | next prev | notified | chunk | used | remote | fresh class | block block block ...
 
-   The first slabs of a class in a heap are small: a small map has nodes of a dozen classes, and would hold 16 KB for
-   each. A divided slab names a heap that is nobody's; so who frees a block of it comes to the slow path, and finds the
-   small slab there. All else treats both alike.
+   The first slabs of a class in a heap are small, and larger as the class has more: a small map has nodes of a dozen
+   classes, and would hold 16 KB for each. A divided slab names a heap that is nobody's; so who frees a block of it
+   comes to the slow path, and finds the part there, a slab of its own. All else treats both alike.
 
    A thread allocates from its own heap and gives blocks back to it without any atomic read-modify-write. A block of
    another thread's slab is pushed on that slab's `remote` list, after the slab has been put on the owner heap's
@@ -4597,13 +4636,11 @@ enum {
     PM__MEM_UNIT = 16,
     PM__MEM_CLASSES = 36,
     PM__MEM_MAX = 5440, /* the largest node */
-    PM__SLAB_BYTES = 16384,
+    PM__SLAB_SHIFT = 14,
+    PM__SLAB_BYTES = 1 << PM__SLAB_SHIFT,
     PM__SLAB_HEADER = 64, /* blocks whose size is a multiple of 64 start on cache lines */
-    PM__SMALL_BYTES = 1024,
-    PM__SMALL_PARTS = PM__SLAB_BYTES / PM__SMALL_BYTES,
-    PM__SMALL_ALL = (1 << PM__SMALL_PARTS) - 1,
-    PM__SMALL_BLOCK = 512, /* the largest block in a small slab */
-    PM__SMALL_MOST = 16    /* small slabs of one class that a heap has before it takes large ones */
+    PM__PART_SIZES = 2,
+    PM__PART_BLOCK = 512 /* the largest block in a part of a slab */
 };
 
 /* Up to 512 bytes the steps that keep rounding below an eighth or so; above, the sizes that divide a slab evenly. */
@@ -4852,7 +4889,7 @@ typedef struct pm__slab {
     pm__a32 remote; /* blocks freed by other threads: PM__REMOTE_TOLD, offset of the top one / 16, their number */
     uint16_t fresh; /* offset / 16 of the first block never handed out; divided: bit i: part i is free */
     uint8_t cls;
-    bool is_small;
+    uint8_t shift; /* its size is 1 << shift; divided: that of its parts */
 } pm__slab;
 
 #define PM__USED_TAKEN ((size_t)1 << 16)
@@ -4874,10 +4911,14 @@ struct pm__heap {
     pm__heap *next_detached;
     pm__heap *next_of_thread, **link_of_thread;
     uint64_t sticky; /* bit c: class c keeps its current slab even when it is empty */
-    uint32_t smalls[PM__MEM_CLASSES]; /* how many small slabs; guarded by the pool's lock */
+    uint32_t parts[PM__MEM_CLASSES]; /* KB in parts of slabs; guarded by the pool's lock */
     pm__slab *partial[PM__MEM_CLASSES];
     pm__slab *current[PM__MEM_CLASSES];
 };
+
+/* The parts that slabs are divided into: their size, as a shift, and what a class of a heap has in parts, in KB, when
+   it takes larger ones. Measured: with parts of 1 KB alone 5,000 random keys hold up to 39 bytes each, so 28. */
+static const uint8_t pm__part_shift[PM__PART_SIZES] = {10, 12}, pm__part_most[PM__PART_SIZES] = {16, 64};
 
 enum {
     PM__CHUNK_MIN = 256 * 1024,
@@ -4902,7 +4943,7 @@ struct pm_pool {
     uint64_t large, larges; /* of the caller's blocks that no class has room for: bytes, blocks */
     unsigned empty_chunks;
     pm__chunk *open, *full; /* chunks with and without a free slab */
-    pm__slab *divided;      /* slabs that have a free part */
+    pm__slab *divided[PM__PART_SIZES]; /* slabs that have a free part */
     pm__heap *heaps, *detached;
     pm_pool *next, **link; /* in the registry's list, guarded by its lock */
 };
@@ -5016,6 +5057,7 @@ static pm__slab *pm__pool_take_slab(pm_pool *pool) {
     }
     pm__slab *s = (pm__slab *)(void *)(c->base + (size_t)i * PM__SLAB_BYTES);
     s->chunk = c;
+    s->shift = PM__SLAB_SHIFT;
     return s;
 }
 
@@ -5023,45 +5065,62 @@ static pm__slab *pm__pool_take_slab(pm_pool *pool) {
 static pm__heap pm__heap_divided;
 
 /* The first part starts behind the header of the divided slab. */
-static pm__slab *pm__slab_part(void *whole, size_t i) {
-    return (pm__slab *)(void *)((unsigned char *)whole + (i ? i * PM__SMALL_BYTES : PM__SLAB_HEADER));
+static pm__slab *pm__slab_part(pm__slab *whole, size_t i) {
+    return (pm__slab *)(void *)((unsigned char *)whole + (i ? i << whole->shift : PM__SLAB_HEADER));
 }
 
 static PM__INLINE void *pm__slab_whole(const void *p) {
     return (void *)((uintptr_t)p & ~(uintptr_t)(PM__SLAB_BYTES - 1));
 }
 
-static PM__INLINE size_t pm__slab_part_index(const void *p) {
-    return ((uintptr_t)p & (PM__SLAB_BYTES - 1)) / PM__SMALL_BYTES;
+/* The part of a divided slab that has p. */
+static pm__slab *pm__slab_part_of(pm__slab *whole, const void *p) {
+    return pm__slab_part(whole, ((uintptr_t)p & (PM__SLAB_BYTES - 1)) >> whole->shift);
 }
+
+static PM__INLINE unsigned pm__slab_parts(const pm__slab *whole) { return PM__SLAB_BYTES >> whole->shift; }
+
+static PM__INLINE uint16_t pm__slab_all_parts(const pm__slab *whole) {
+    return (uint16_t)(((uint32_t)1 << pm__slab_parts(whole)) - 1);
+}
+
+static PM__INLINE bool pm__slab_is_part(const pm__slab *s) { return (size_t)1 << s->shift < PM__SLAB_BYTES; }
 
 /* Bytes from the slab's header to its end. */
 static PM__INLINE uint32_t pm__slab_bytes(const pm__slab *s) {
-    if (!s->is_small) return PM__SLAB_BYTES;
-    return PM__SMALL_BYTES - (uint32_t)((uintptr_t)s & (PM__SMALL_BYTES - 1));
+    uint32_t all = (uint32_t)1 << s->shift;
+    return all - (uint32_t)((uintptr_t)s & (all - 1));
+}
+
+/* The list that a divided slab is in while it has a free part. */
+static pm__slab **pm__pool_divided(pm_pool *pool, const pm__slab *whole) {
+    return &pool->divided[whole->shift != pm__part_shift[0]];
 }
 
 static void pm__pool_list_divided(pm_pool *pool, pm__slab *whole) {
+    pm__slab **list = pm__pool_divided(pool, whole);
     whole->prev = NULL;
-    whole->next = pool->divided;
+    whole->next = *list;
     if (whole->next) whole->next->prev = whole;
-    pool->divided = whole;
+    *list = whole;
 }
 
 static void pm__pool_unlist_divided(pm_pool *pool, pm__slab *whole) {
     if (whole->prev) whole->prev->next = whole->next;
-    else pool->divided = whole->next;
+    else *pm__pool_divided(pool, whole) = whole->next;
     if (whole->next) whole->next->prev = whole->prev;
 }
 
-static pm__slab *pm__pool_take_small(pm_pool *pool) {
-    pm__slab *whole = pool->divided;
+/* A part of the size that is number `size` in pm__part_shift. */
+static pm__slab *pm__pool_take_part(pm_pool *pool, unsigned size) {
+    pm__slab *whole = pool->divided[size];
     if (!whole) {
         whole = pm__pool_take_slab(pool);
         if (!whole) return NULL;
         whole->free = NULL;
         pm__store_relaxed(&whole->used, 0);
-        whole->fresh = PM__SMALL_ALL;
+        whole->shift = pm__part_shift[size];
+        whole->fresh = pm__slab_all_parts(whole);
         pm__store_release(&whole->heap, (void *)&pm__heap_divided); /* pairs with the load in pm__mem_free_slow */
         pm__pool_list_divided(pool, whole);
     }
@@ -5070,16 +5129,22 @@ static pm__slab *pm__pool_take_small(pm_pool *pool) {
     if (!whole->fresh) pm__pool_unlist_divided(pool, whole);
     pm__slab *s = pm__slab_part(whole, i);
     s->chunk = whole->chunk;
+    s->shift = whole->shift;
     return s;
 }
 
-/* Takes a small slab back. Returns the divided one if that was its last part in use. */
-static pm__slab *pm__pool_put_small(pm_pool *pool, pm__slab *s) {
+/* KB of a part: what pm__heap counts. */
+static PM__INLINE uint32_t pm__slab_kilobytes(const pm__slab *s) {
+    return pm__slab_is_part(s) ? (uint32_t)1 << (s->shift - 10) : 0;
+}
+
+/* Takes a part back. Returns the divided slab if that was its last part in use. */
+static pm__slab *pm__pool_put_part(pm_pool *pool, pm__slab *s) {
     pm__slab *whole = (pm__slab *)pm__slab_whole(s);
-    ((pm__heap *)pm__load_relaxed(&s->heap))->smalls[s->cls]--;
+    ((pm__heap *)pm__load_relaxed(&s->heap))->parts[s->cls] -= pm__slab_kilobytes(s);
     if (!whole->fresh) pm__pool_list_divided(pool, whole);
-    whole->fresh |= (uint16_t)(1u << pm__slab_part_index(s));
-    if (whole->fresh != PM__SMALL_ALL) return NULL;
+    whole->fresh |= (uint16_t)(1u << (((uintptr_t)s & (PM__SLAB_BYTES - 1)) >> whole->shift));
+    if (whole->fresh != pm__slab_all_parts(whole)) return NULL;
     pm__pool_unlist_divided(pool, whole);
     return whole;
 }
@@ -5094,7 +5159,7 @@ static void pm__pool_move_last(pm_pool *pool, pm__chunk *c) {
 
 /* One empty chunk is kept against allocation that swings around a boundary; a second one goes to `dead`. */
 static void pm__pool_put_slab(pm_pool *pool, pm__slab *s, pm__chunk **dead) {
-    if (s->is_small && !(s = pm__pool_put_small(pool, s))) return;
+    if (pm__slab_is_part(s) && !(s = pm__pool_put_part(pool, s))) return;
     pm__chunk *c = s->chunk;
     size_t i = (size_t)((unsigned char *)s - c->base) / PM__SLAB_BYTES;
     c->free[i / 64] |= (uint64_t)1 << (i % 64);
@@ -5173,10 +5238,9 @@ static void pm__slab_unlist(pm__heap *heap, pm__slab *s) {
     if (s->next) s->next->prev = s->prev;
 }
 
-static void pm__slab_init(pm__heap *heap, pm__slab *s, unsigned cls, bool is_small) {
+static void pm__slab_init(pm__heap *heap, pm__slab *s, unsigned cls) {
     s->free = NULL;
-    s->is_small = is_small;
-    heap->smalls[cls] += is_small;
+    heap->parts[cls] += pm__slab_kilobytes(s);
     pm__store_relaxed(&s->used, 0);
     pm__store_relaxed(&s->remote, 0);
     s->fresh = PM__SLAB_HEADER / PM__MEM_UNIT;
@@ -5217,7 +5281,7 @@ static PM__NOINLINE void pm__slab_put_slow(pm__slab *s, void *p) {
         return;
     }
     if (heap == &pm__heap_divided) {
-        pm__slab_put(pm__slab_part(s, pm__slab_part_index(p)), p);
+        pm__slab_put(pm__slab_part_of(s, p), p);
         return;
     }
 #endif
@@ -5420,13 +5484,15 @@ static pm__slab *pm__pool_pick_slab(pm_pool *pool, pm__heap *heap, unsigned cls,
         s = pm__heap_lend_slab(h, cls);
     }
     if (s) {
-        if (s->is_small) ((pm__heap *)pm__load_relaxed(&s->heap))->smalls[cls]--, heap->smalls[cls]++;
+        ((pm__heap *)pm__load_relaxed(&s->heap))->parts[cls] -= pm__slab_kilobytes(s);
+        heap->parts[cls] += pm__slab_kilobytes(s);
         pm__store_release(&s->heap, heap); /* pairs with the acquire load in pm__slab_tell */
     } else {
-        bool is_small = heap->smalls[cls] < PM__SMALL_MOST && pm__mem_class_bytes[cls] <= PM__SMALL_BLOCK;
-        s = is_small ? pm__pool_take_small(pool) : pm__pool_take_slab(pool);
+        unsigned size = pm__mem_class_bytes[cls] > PM__PART_BLOCK ? PM__PART_SIZES : 0;
+        while (size < PM__PART_SIZES && heap->parts[cls] >= pm__part_most[size]) size++;
+        s = size < PM__PART_SIZES ? pm__pool_take_part(pool, size) : pm__pool_take_slab(pool);
         if (!s) return NULL;
-        pm__slab_init(heap, s, cls, is_small);
+        pm__slab_init(heap, s, cls);
         pm__slab_extend(s);
     }
     heap->current[cls] = s;
@@ -5752,7 +5818,7 @@ static PM__INLINE void *pm__mem_alloc(pm_pool *pool, size_t size) {
 static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
     pm__heap *heap = (pm__heap *)pm__load_acquire(&s->heap);
     if (heap == &pm__heap_divided) {
-        s = pm__slab_part(s, pm__slab_part_index(p));
+        s = pm__slab_part_of(s, p);
         heap = (pm__heap *)pm__load_acquire(&s->heap);
     }
     void *owner = pm__load_relaxed(&heap->owner);
@@ -5765,7 +5831,7 @@ static PM__NOINLINE void pm__mem_free_slow(pm__slab *s, void *p) {
 /* The slab that a block lies in. */
 static PM__UNUSED pm__slab *pm__slab_of(const void *p) {
     pm__slab *s = (pm__slab *)pm__slab_whole(p);
-    return pm__load_acquire(&s->heap) == (void *)&pm__heap_divided ? pm__slab_part(s, pm__slab_part_index(p)) : s;
+    return pm__load_acquire(&s->heap) == (void *)&pm__heap_divided ? pm__slab_part_of(s, p) : s;
 }
 
 /* Whether a block has the size that is said. */
@@ -5823,7 +5889,7 @@ static uint64_t pm__slab_count(const pm__slab *s, pm_pool_stats *out) {
     size_t used;
     int32_t live = (int32_t)pm__slab_live(s, &used);
     if (live > 0) { /* less: the owner has just absorbed some */
-        out->in_slabs += s->is_small ? PM__SMALL_BYTES : PM__SLAB_BYTES;
+        out->in_slabs += (uint64_t)1 << s->shift;
         out->nodes += (uint32_t)live;
         out->live += (uint64_t)live * pm__mem_class_bytes[s->cls];
     }
@@ -5839,7 +5905,7 @@ static uint64_t pm__chunks_count(const pm__chunk *c, pm_pool_stats *out) {
             pm__slab *s = (pm__slab *)(void *)(c->base + (size_t)i * PM__SLAB_BYTES);
             bool divided = pm__load_relaxed(&s->heap) == (void *)&pm__heap_divided;
             if (!divided) taken += pm__slab_count(s, out);
-            for (unsigned k = 0; divided && k < PM__SMALL_PARTS; k++)
+            for (unsigned k = 0; divided && k < pm__slab_parts(s); k++)
                 if (!(s->fresh >> k & 1)) taken += pm__slab_count(pm__slab_part(s, k), out);
         }
     }
@@ -6813,6 +6879,7 @@ PM_API pm_status pm_pool_new_in(void *region, size_t bytes, const pm_pool_option
     r->bits = r->word + slabs;
     r->hint = r->bits + slabs * PM__REGION_BITS;
     for (uint32_t s = 0; s < slabs; s++) pm__region_hint(r, PM__REGION_CLASSES, s);
+    pm__count_share();
     *out = &r->pool;
     return PM_OK;
 }
@@ -6935,6 +7002,251 @@ static PM__INLINE bool pm__list_put(pm__list *l, const void *from, size_t n) {
 /* Takes the last item off a list that has one. It stays where it is until the list is written again. */
 static PM__INLINE void *pm__list_pop(pm__list *l) { return l->data + --l->used * l->each; }
 
+/* ---- src/pathmap/18_files.c ---------------------------------------------------------------------------- */
+
+/* Files of the system: reading, writing, syncing, locks, mapping, names. What POSIX has, else what <stdio.h> has. */
+
+#if PM__FILES
+
+typedef struct pm__disk_file {
+    int fd;
+} pm__disk_file;
+
+static int pm__disk_fd(const void *file) { return ((const pm__disk_file *)file)->fd; }
+
+static pm_status pm__disk_open(void *ctx, const char *name, bool write, bool make, bool empty, void **file) {
+    pm__disk_file *f = (pm__disk_file *)pm__mem_alloc_big(sizeof *f);
+    (void)ctx;
+    if (!f) return PM_NOMEM;
+    int how = (write ? O_RDWR : O_RDONLY) | (make ? O_CREAT : 0) | (empty ? O_TRUNC : 0);
+    do f->fd = open(name, how, 0666);
+    while (f->fd < 0 && errno == EINTR);
+    if (f->fd >= 0) {
+        (void)fcntl(f->fd, F_SETFD, FD_CLOEXEC);
+        *file = f;
+        return PM_OK;
+    }
+    pm__mem_free_big(f, sizeof *f);
+    return PM_IO;
+}
+
+static void pm__disk_close(void *ctx, void *file) {
+    (void)ctx;
+    (void)close(pm__disk_fd(file)); /* after EINTR the descriptor is gone, or in other hands */
+    pm__mem_free_big(file, sizeof(pm__disk_file));
+}
+
+static pm_status pm__disk_size(void *ctx, void *file, uint64_t *size) {
+    struct stat st;
+    (void)ctx;
+    if (fstat(pm__disk_fd(file), &st) != 0 || st.st_size < 0) return PM_IO;
+    *size = (uint64_t)st.st_size;
+    return PM_OK;
+}
+
+static pm_status pm__disk_read(void *ctx, void *file, uint64_t at, void *to, size_t n, size_t *got) {
+    (void)ctx;
+    for (*got = 0; *got < n;) {
+        ssize_t k = pm__pread(pm__disk_fd(file), (uint8_t *)to + *got, n - *got, (pm__off)(at + *got));
+        if (k < 0 && errno == EINTR) continue;
+        if (k < 0) return PM_IO;
+        if (k == 0) break;
+        *got += (size_t)k;
+    }
+    return PM_OK;
+}
+
+static pm_status pm__disk_write(void *ctx, void *file, uint64_t at, const void *from, size_t n) {
+    (void)ctx;
+    for (size_t done = 0; done < n;) {
+        ssize_t k = pm__pwrite(pm__disk_fd(file), (const uint8_t *)from + done, n - done, (pm__off)(at + done));
+        if (k < 0 && errno == EINTR) continue;
+        if (k <= 0) return PM_IO;
+        done += (size_t)k;
+    }
+    return PM_OK;
+}
+
+static pm_status pm__disk_sync(void *ctx, void *file) {
+    int r;
+    (void)ctx;
+    do {
+#if defined(__APPLE__) && defined(F_FULLFSYNC)
+        r = fcntl(pm__disk_fd(file), F_FULLFSYNC);
+        if (r != 0 && errno != EINTR) r = fsync(pm__disk_fd(file));
+#elif defined(__linux__)
+        r = fdatasync(pm__disk_fd(file));
+#else
+        r = fsync(pm__disk_fd(file));
+#endif
+    } while (r != 0 && errno == EINTR);
+    return r == 0 ? PM_OK : PM_IO;
+}
+
+static pm_status pm__disk_cut(void *ctx, void *file, uint64_t size) {
+    int r;
+    (void)ctx;
+    do r = pm__ftruncate(pm__disk_fd(file), (pm__off)size);
+    while (r != 0 && errno == EINTR);
+    return r == 0 ? PM_OK : PM_IO;
+}
+
+static pm_status pm__disk_map(void *ctx, void *file, size_t len, const void **at) {
+    (void)ctx;
+    void *p = mmap(NULL, len, PROT_READ, MAP_SHARED, pm__disk_fd(file), 0);
+    if (p == MAP_FAILED) return PM_IO;
+    *at = p;
+    return PM_OK;
+}
+
+static void pm__disk_unmap(void *ctx, const void *at, size_t len) {
+    (void)ctx;
+    (void)munmap((void *)(uintptr_t)at, len);
+}
+
+/* A lock of the open file, not of the process: so another pm_store of the same process is kept out too, and closing one
+   that reads gives nothing up. */
+static pm_status pm__disk_lock(void *ctx, void *file) {
+    int r;
+    (void)ctx;
+    do r = flock(pm__disk_fd(file), LOCK_EX | LOCK_NB);
+    while (r != 0 && errno == EINTR);
+    return r == 0 ? PM_OK : errno == EWOULDBLOCK ? PM_BUSY : PM_IO;
+}
+
+static pm_status pm__disk_named(void *ctx, void *file, const char *name, bool *same) {
+    struct stat a, b;
+    (void)ctx;
+    if (fstat(pm__disk_fd(file), &a) != 0) return PM_IO;
+    if (stat(name, &b) != 0) return PM_IO;
+    *same = a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return PM_OK;
+}
+
+static pm_status pm__disk_rename(void *ctx, const char *from, const char *to) {
+    (void)ctx;
+    return rename(from, to) == 0 ? PM_OK : PM_IO;
+}
+
+static pm_status pm__disk_sync_name(void *ctx, const char *name) {
+    size_t n = strlen(name);
+    (void)ctx;
+    while (n && name[n - 1] != '/') n--;
+    char *dir = (char *)pm__mem_alloc_big(n + 2);
+    if (!dir) return PM_NOMEM;
+    if (n) memcpy(dir, name, n);
+    dir[n] = '.', dir[n + 1] = 0;
+    int fd = open(dir, O_RDONLY), r = -1;
+    pm__mem_free_big(dir, n + 2);
+    if (fd < 0) return PM_IO;
+    do r = fsync(fd);
+    while (r != 0 && errno == EINTR);
+    bool none = r != 0 && errno == EINVAL; /* a file system that knows no such thing */
+    (void)close(fd);
+    return r == 0 || none ? PM_OK : PM_IO;
+}
+
+/* Random words, as far as the system has some. */
+static void pm__disk_random(uint64_t out[2]) {
+    int fd = open("/dev/urandom", O_RDONLY);
+    uint64_t w[2];
+    if (fd < 0) return;
+    if (read(fd, w, sizeof w) == (ssize_t)sizeof w) out[0] ^= w[0], out[1] ^= w[1];
+    (void)close(fd);
+}
+
+static const pm_files pm__disk_files = {
+    NULL,         pm__disk_open, pm__disk_close, pm__disk_size, pm__disk_read,  pm__disk_write,  pm__disk_sync,
+    pm__disk_cut, pm__disk_map,  pm__disk_unmap, pm__disk_lock, pm__disk_named, pm__disk_rename, pm__disk_sync_name};
+
+#elif !PM_NO_STDIO
+
+/* Files of <stdio.h>: for one process, one thread at a time, and without any word on what is on the disk. */
+static pm_status pm__disk_open(void *ctx, const char *name, bool write, bool make, bool empty, void **file) {
+    (void)ctx;
+    FILE *f = empty ? NULL : fopen(name, write ? "r+b" : "rb");
+    if (!f && make && write) f = fopen(name, "w+b");
+    *file = f;
+    return f ? PM_OK : PM_IO;
+}
+
+static void pm__disk_close(void *ctx, void *file) {
+    (void)ctx;
+    (void)fclose((FILE *)file);
+}
+
+static pm_status pm__disk_size(void *ctx, void *file, uint64_t *size) {
+    (void)ctx;
+    long n = fseek((FILE *)file, 0, SEEK_END) == 0 ? ftell((FILE *)file) : -1;
+    *size = n < 0 ? 0 : (uint64_t)n;
+    return n < 0 ? PM_IO : PM_OK;
+}
+
+static pm_status pm__disk_read(void *ctx, void *file, uint64_t at, void *to, size_t n, size_t *got) {
+    (void)ctx;
+    if (at > LONG_MAX || fseek((FILE *)file, (long)at, SEEK_SET) != 0) return PM_IO;
+    *got = fread(to, 1, n, (FILE *)file);
+    return *got < n && ferror((FILE *)file) ? PM_IO : PM_OK;
+}
+
+static pm_status pm__disk_write(void *ctx, void *file, uint64_t at, const void *from, size_t n) {
+    (void)ctx;
+    if (at > LONG_MAX || fseek((FILE *)file, (long)at, SEEK_SET) != 0) return PM_IO;
+    return fwrite(from, 1, n, (FILE *)file) == n && fflush((FILE *)file) == 0 ? PM_OK : PM_IO;
+}
+
+static pm_status pm__disk_sync(void *ctx, void *file) {
+    (void)ctx, (void)file;
+    return PM_IO; /* there is no way: stores must be `unsynced` here */
+}
+
+/* Cannot cut: what is behind the last commit is written over, and its checksum keeps it from being taken for one. */
+static pm_status pm__disk_cut(void *ctx, void *file, uint64_t size) {
+    (void)ctx, (void)file, (void)size;
+    return PM_OK;
+}
+
+static pm_status pm__disk_lock(void *ctx, void *file) {
+    (void)ctx, (void)file;
+    return PM_OK;
+}
+
+static pm_status pm__disk_named(void *ctx, void *file, const char *name, bool *same) {
+    (void)ctx, (void)file, (void)name;
+    *same = true;
+    return PM_OK;
+}
+
+static pm_status pm__disk_rename(void *ctx, const char *from, const char *to) {
+    (void)ctx, (void)from, (void)to;
+    return PM_IO;
+}
+
+static pm_status pm__disk_sync_name(void *ctx, const char *name) {
+    (void)ctx, (void)name;
+    return PM_OK;
+}
+
+static void pm__disk_random(uint64_t out[2]) { (void)out; }
+
+static const pm_files pm__disk_files = {
+    NULL,         pm__disk_open, pm__disk_close, pm__disk_size, pm__disk_read,  pm__disk_write,  pm__disk_sync,
+    pm__disk_cut, NULL,          NULL,           pm__disk_lock, pm__disk_named, pm__disk_rename, pm__disk_sync_name};
+
+#else
+
+static void pm__disk_random(uint64_t out[2]) { (void)out; }
+
+#endif
+
+PM_API const pm_files *pm_files_default(void) {
+#if PM_NO_STDIO
+    return NULL;
+#else
+    return &pm__disk_files;
+#endif
+}
+
 /* ---- src/pathmap/20_ref.c ------------------------------------------------------------------------------ */
 
 /* References between nodes, and the counts behind them.
@@ -6949,7 +7261,8 @@ static PM__INLINE void *pm__list_pop(pm__list *l) { return l->data + --l->used *
    Counts. retain: fetch_add(relaxed), no data are published by it. release: fetch_sub(release); the thread that takes
    the last reference issues an acquire fence, which pairs with the releases of all others, before it frees. A load
    (acquire) that reads 1 proves sole ownership: nobody else has a reference from which to make another; it pairs with
-   the same releases, so the former owners' reads of the node are over.
+   the same releases, so the former owners' reads of the node are over. In a process of one thread neither is atomic
+   (pm__count_is_alone).
 
    Slim counts saturate. A retain that takes the count to PM__COUNT_MAX parks it at PM__COUNT_PARKED, half-way up the
    unused range; every later retain or release that sees a count from PM__COUNT_MAX up leaves the node alone for ever.
@@ -7424,8 +7737,8 @@ static PM__INLINE unsigned pm__line_count_below(const pm__line *x, uint8_t c) {
     f = 0;
     for (unsigned i = 0; i < x->n; i++) f |= (uint32_t)(x->body[i] < c) << i;
 #endif
-    f &= pm__low_bits(x->n);
-    return pm__popcount32((f & ~(uint32_t)e) | e);
+    /* They come first. A bit behind the last entry ends them. */
+    return pm__ctz64(~(uint64_t)(f | e) | (uint64_t)1 << x->n);
 }
 
 /* The part of a range node that has the paths with next byte c. */
@@ -7439,7 +7752,7 @@ static PM__INLINE unsigned pm__line_part_index(const pm__line *x, uint8_t c) {
     f = 0;
     for (unsigned i = 0; i < x->n; i++) f |= (uint32_t)(x->body[i] <= c) << i;
 #endif
-    return pm__popcount32(f & pm__low_bits(x->n)) - 1;
+    return pm__ctz64(~(uint64_t)f | (uint64_t)1 << x->n) - 1; /* as in pm__line_count_below */
 }
 
 static PM__INLINE pm__ref *pm__line_part_at(const pm__line *x, unsigned i) { return pm__line_pay_at(x, i); }
@@ -7453,6 +7766,7 @@ static PM__INLINE pm__ref *pm__line_part(const pm__line *x, uint8_t c) {
 static PM__INLINE uint32_t pm__line_candidates(const pm__line *x, uint8_t c, size_t r) {
     uint32_t f = pm__line_match_first(x, c), q, p;
     unsigned v = r > 255 ? 255u : (unsigned)r;
+    if (!f) return 0; /* so most misses end */
 #if PM__SSE2
     __m128i rv = _mm_set1_epi8((char)v);
     const uint8_t *lens = pm__line_lens(x);
@@ -7530,7 +7844,7 @@ static pm__line_seek pm__line_find_word(const pm__line *x, const uint8_t *s, siz
         k.lo = k.hi = pm__line_count_below(x, s[0]);
         return k;
     }
-    unsigned i = (unsigned)pm__ctz32(run), end = i + pm__popcount32(run), z = end - 1, off = pm__line_off(x, z);
+    unsigned i = (unsigned)pm__ctz32(run), end = 64 - pm__clz64(run), z = end - 1, off = pm__line_off(x, z);
     uint64_t word = pm__bswap64(kw);
     bool after = false; /* the last of them first: keys in order lie behind it, and often it is the only one */
     size_t zl = pm__line_lens(x)[z] + 1u, zm = pm__line_differ(pm__line_heap(x) + off, zl - 1, word, len - 1, &after);
@@ -8306,8 +8620,6 @@ static PM__INLINE bool pm__dead_leaf(const pm__cx *cx, pm__ref r) {
    was prefetched first is needed first. */
 static pm__ref pm__dead_children(const pm__cx *cx, const pm__ref *kids, unsigned n, pm__ref list) {
     pm__ref first = 0, last = 0;
-    for (unsigned i = 0; i < n; i++)
-        if (kids[i]) PM__PREFETCH(pm__ref_ptr(kids[i]));
     for (unsigned i = 0; i < n; i++) {
         if (!kids[i] || !pm__ref_count_release(&((pm__head *)pm__ref_ptr(kids[i]))->rc)) continue;
         if (pm__dead_leaf(cx, kids[i])) continue;
@@ -8320,39 +8632,57 @@ static pm__ref pm__dead_children(const pm__cx *cx, const pm__ref *kids, unsigned
     return first;
 }
 
-static pm__ref pm__dead_line(const pm__cx *cx, pm__line *x, pm__ref list) {
-    pm__ref kids[PM__LINE_ENTRIES];
+/* Asks for the first line of memory of each of n nodes. */
+static PM__INLINE void pm__any_prefetch(const pm__ref *kids, unsigned n) {
+    for (unsigned i = 0; i < n; i++)
+        if (kids[i]) PM__PREFETCH(pm__ref_ptr(kids[i]));
+}
+
+/* Ends a line, but for its references to children, which are in `kids` then, prefetched. Returns how many. */
+static unsigned pm__dead_line(const pm__cx *cx, pm__line *x, pm__ref *kids) {
     unsigned n = 0;
     for (uint32_t m = x->cmask; m; m &= m - 1) kids[n++] = *pm__line_child(x, pm__ctz32(m));
+    pm__any_prefetch(kids, n);
     if (!cx->plain && !cx->unit)
         for (uint32_t m = ~x->cmask & pm__low_bits(x->n); m; m &= m - 1)
             pm__val_release(cx->ops, *pm__line_val(x, pm__ctz32(m)));
-    list = pm__dead_children(cx, kids, n, list);
     pm__mem_free(x, pm__line_size(x));
-    return list;
+    return n;
 }
 
 static pm__ref pm__dead_byte(const pm__cx *cx, pm__byte *x, pm__ref list) {
     if (!cx->plain && !cx->unit)
         for (unsigned i = 0; i < x->nv; i++) pm__val_release(cx->ops, x->slot[x->cap - 1u - i]);
-    if (!pm__byte_is_wide(x)) list = pm__dead_children(cx, x->slot, x->nc, list);
+    if (!pm__byte_is_wide(x)) {
+        pm__any_prefetch(x->slot, x->nc);
+        list = pm__dead_children(cx, x->slot, x->nc, list);
+    }
     for (unsigned i = 0; i < PM__WIDE_BLOCKS && pm__byte_is_wide(x); i++) {
         pm__block *k = pm__byte_block(x, i);
         if (!k || !pm__ref_count_release(&k->rc)) continue;
-        list = pm__dead_children(cx, k->slot, pm__popcount32(pm__byte_block_bits(x, i)), list);
+        const unsigned n = pm__popcount32(pm__byte_block_bits(x, i));
+        pm__any_prefetch(k->slot, n);
+        list = pm__dead_children(cx, k->slot, n, list);
         pm__mem_free(k, pm__block_size(k->cap));
     }
     pm__byte_free_shell(x);
     return list;
 }
 
-/* Takes at most n nodes of a list apart. Returns what is left of it. */
+/* Takes at most n nodes of a list apart. Returns what is left of it. Lines have few children: those of several are
+   waited for together. */
 static pm__ref pm__dead_take(const pm__cx *cx, pm__ref r, size_t n) {
-    while (r && n--) {
-        pm__ref rest = pm__dead_next(r);
-        void *p = pm__ref_ptr(r);
-        if (pm__ref_is_lined(r)) r = pm__dead_line(cx, (pm__line *)p, rest);
-        else r = pm__dead_byte(cx, (pm__byte *)p, rest);
+    pm__ref kids[2 * PM__LINE_ENTRIES], rest;
+    while (r && n) {
+        unsigned k = 0;
+        for (; r && n && k <= PM__LINE_ENTRIES && pm__ref_is_lined(r); n--, r = rest) {
+            rest = pm__dead_next(r);
+            k += pm__dead_line(cx, (pm__line *)pm__ref_ptr(r), kids + k);
+        }
+        r = pm__dead_children(cx, kids, k, r);
+        if (!r || !n || pm__ref_is_lined(r)) continue;
+        rest = pm__dead_next(r), n--;
+        r = pm__dead_byte(cx, (pm__byte *)pm__ref_ptr(r), rest);
     }
     return r;
 }
@@ -8380,9 +8710,13 @@ static void pm__pay_retain(const pm__cx *cx, bool child, uint64_t pay) {
 
 /* ---- copy-on-write ------------------------------------------------------------------------------------------- */
 
+/* Asks for the counts of all that a line leads to, some time before they are raised. */
+static PM__INLINE void pm__any_line_prefetch_pays(const pm__line *x) {
+    for (uint32_t m = x->cmask; m; m &= m - 1) PM__PREFETCH(pm__ref_ptr(*pm__line_child(x, pm__ctz32(m))));
+}
+
 /* Takes one more reference of everything that a line holds. */
 static void pm__any_line_retain_pays(const pm__cx *cx, const pm__line *x) {
-    for (uint32_t m = x->cmask; m; m &= m - 1) PM__PREFETCH(pm__ref_ptr(*pm__line_child(x, pm__ctz32(m))));
     for (uint32_t m = x->cmask; m; m &= m - 1) pm__ref_retain(*pm__line_child(x, pm__ctz32(m)));
     if (cx->plain || cx->unit) return;
     for (uint32_t m = ~x->cmask & pm__low_bits(x->n); m; m &= m - 1)
@@ -8391,6 +8725,7 @@ static void pm__any_line_retain_pays(const pm__cx *cx, const pm__line *x) {
 
 static pm__ref pm__any_line_copy(const pm__cx *cx, const pm__line *x) {
     size_t size = pm__line_size(x);
+    pm__any_line_prefetch_pays(x);
     pm__line *y = (pm__line *)pm__mem_alloc(cx->pool, size);
     if (!y) return 0;
     memcpy((char *)y + sizeof(pm__count), (const char *)x + sizeof(pm__count), size - sizeof(pm__count));
@@ -8401,6 +8736,7 @@ static pm__ref pm__any_line_copy(const pm__cx *cx, const pm__line *x) {
 
 static pm__ref pm__any_byte_copy(const pm__cx *cx, const pm__byte *x) {
     size_t size = pm__byte_size(x);
+    pm__any_prefetch(x->slot, pm__byte_is_wide(x) ? PM__WIDE_BLOCKS : x->nc);
     pm__byte *y = (pm__byte *)pm__mem_alloc(cx->pool, size);
     if (!y) return 0;
     memcpy((char *)y + sizeof(pm__count), (const char *)x + sizeof(pm__count),
@@ -8410,7 +8746,6 @@ static pm__ref pm__any_byte_copy(const pm__cx *cx, const pm__byte *x) {
         for (unsigned i = 0; i < PM__WIDE_BLOCKS; i++)
             if (y->slot[i]) pm__ref_count_retain(&pm__byte_block(y, i)->rc);
     } else {
-        for (unsigned i = 0; i < y->nc; i++) PM__PREFETCH(pm__ref_ptr(y->slot[i]));
         for (unsigned i = 0; i < y->nc; i++) pm__ref_retain(y->slot[i]);
     }
     if (!cx->plain && !cx->unit)
@@ -9755,367 +10090,24 @@ PM__UNUSED static bool pm__place_share(const pm__cx *cx, const pm_place *at, pm_
     return *out != 0;
 }
 
-/* ---- src/pathmap/27_tally.c ---------------------------------------------------------------------------- */
+/* ---- src/pathmap/27_change.c --------------------------------------------------------------------------- */
 
-/* Tallies: counting what a trie holds. What hangs from one node by nodes that have one owner each is a *region*. Nodes
-   with several owners are roots of regions of their own, so that 2^80 values in a kilobyte of nodes are counted in
-   microseconds. All regions are gone through at once, each node of them once and in any order, so that nodes are
-   prefetched long before they are looked at; what leads from region to region is noted, and how often each is met
-   follows from that at the end. Counts saturate.
+/* Changes of one node: entries put into a line or a byte node and taken out of it, and what becomes of one that is
+   full.
 
-   Two kinds of shared nodes begin no region, since to remember them costs more than to add them up: leaves; and, while
-   few nodes are shared, those with few owners, below which all others do. A clone makes nearly all shared nodes such.
-   Measured, beside a clone with 1 % of the keys changed: 1.03 times what the same content costs that shares nothing;
-   with regions there, 1.65. */
+   A line that has no room is divided: the group of entries that takes most bytes with it moves into a line below. Or it
+   goes up: where the line above has room, its groups become entries there. A full part of a range node becomes two
+   parts, and a range node of too many parts is built anew. Whatever is not as simple as that goes to the builder.
 
-typedef enum pm__tally_kind { PM__TALLY_VALS, PM__TALLY_LOCS, PM__TALLY_DEPTH } pm__tally_kind;
+   Each function takes the slot of the node, which it may replace; content does not change but for what is added or
+   taken out, and without memory nothing has changed. Payloads that leave a node are the caller's. */
 
-/* A node whose children are gone through. */
-typedef struct pm__tally_frame {
-    pm__ref node;
-    uint64_t sum;
-    size_t depth;  /* PM__TALLY_DEPTH: how deep below this node; else 0 */
-    unsigned next; /* entry, byte or 16 * block + place to look at next */
-    bool shared;   /* may be met again */
-} pm__tally_frame;
-
-static PM__INLINE uint64_t pm__sat_add(uint64_t a, uint64_t b) { return a + b < a ? UINT64_MAX : a + b; }
-static PM__INLINE uint64_t pm__sat_mul(uint64_t a, uint64_t b) {
-    return b > 1 && a > UINT64_MAX / b ? UINT64_MAX : a * b;
-}
-
-/* Of entry i of a line: how many bytes its suffix shares with the entry before. */
-static size_t pm__tally_line_shared_before(const pm__line *x, unsigned i, unsigned off) {
-    if (i == 0 || pm__line_suffix(x, i - 1) == 0 || x->body[i] != x->body[i - 1]) return 0;
-    const uint8_t *h = pm__line_heap(x) + off, *before = h - pm__line_lens(x)[i - 1];
-    size_t a = pm__line_lens(x)[i - 1], b = pm__line_lens(x)[i];
-    return 1 + pm__lcp(before, h, a < b ? a : b);
-}
-
-/* Locations in a line, its root excluded; of just that depth, or all of them when depth is 0. */
-static uint64_t pm__tally_line_locations(const pm__line *x, size_t depth) {
-    uint64_t n = depth ? 0 : x->plen;
-    unsigned off = x->plen;
-    if (depth && depth <= x->plen) return 1;
-    size_t want = depth - x->plen;
-    for (unsigned i = 0; i < x->n; off += pm__line_lens(x)[i], i++) {
-        size_t len = pm__line_suffix(x, i), shared = pm__tally_line_shared_before(x, i, off);
-        if (depth) n += len >= want && shared < want;
-        else n += len - shared;
-    }
-    return n;
-}
-
-/* What a node holds by itself. */
-static uint64_t pm__tally_own(pm__tally_kind kind, pm__ref r, size_t depth) {
-    if (pm__ref_is_lined(r)) {
-        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-        if (kind == PM__TALLY_VALS) return x->n - pm__popcount32(x->cmask);
-        if (pm__ref_kind(r) == PM__RANGE) return 0;
-        return pm__tally_line_locations(x, depth);
-    }
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
-    if (kind == PM__TALLY_VALS) return x->nv;
-    if (kind == PM__TALLY_DEPTH && depth != 1) return 0;
-    pm_mask m = pm__byte_mask(x);
-    return pm_mask_count(&m);
-}
-
-/* The next child of a frame that matters; *depth: how deep below it; *shared: whether it may be met again, either by
-   its own count or because nodes have the block in common that it stands in. 0: no more. */
-static pm__ref pm__tally_child(pm__tally_kind kind, pm__tally_frame *f, size_t *depth, bool *shared) {
-    pm__ref c = 0;
-    *depth = 0;
-    *shared = false;
-    if (pm__ref_is_lined(f->node)) {
-        const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
-        uint32_t left = f->next < 32 ? x->cmask >> f->next << f->next : 0;
-        for (; left && !c; left &= left - 1) {
-            unsigned i = pm__ctz32(left);
-            f->next = i + 1;
-            c = *pm__line_child(x, i);
-            if (kind != PM__TALLY_DEPTH || !c) continue;
-            size_t len = pm__ref_kind(f->node) == PM__LINE ? x->plen + (size_t)pm__line_suffix(x, i) : 0;
-            if (len >= f->depth) c = 0;
-            else *depth = f->depth - len;
-        }
-        return c;
-    }
-    const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
-    if (kind == PM__TALLY_DEPTH && f->depth == 1) return 0;
-    unsigned end = pm__byte_is_wide(x) ? 256 : x->nc;
-    for (; f->next < end && !c; f->next++) {
-        if (pm__byte_is_wide(x)) {
-            unsigned in = f->next & 15;
-            if (in >= pm__popcount32(pm__byte_block_bits(x, f->next >> 4))) continue;
-            c = pm__byte_block(x, f->next >> 4)->slot[in];
-            *shared = !pm__ref_count_is_one(&pm__byte_block(x, f->next >> 4)->rc);
-        } else {
-            c = x->slot[f->next];
-        }
-    }
-    if (kind == PM__TALLY_DEPTH) *depth = f->depth - 1;
-    return c;
-}
-
-/* Visits the distinct nodes from a root on, each behind all that it leads to. A visit notes the node in *met, as
-   (node, 0); it returns false to end the walk. False: that, or no memory. */
-PM__UNUSED static bool pm__tally_upwards(pm__ref root, const pm__memo *met, bool (*visit)(void *ctx, pm__ref r),
-                                         void *ctx) {
-    pm__list stack = pm__list_of(sizeof(pm__tally_frame));
-    pm__tally_frame f = {root, 0, 0, 0, false};
-    bool ok = pm__list_put(&stack, &f, 1);
-    while (ok && stack.used) {
-        pm__tally_frame *top = (pm__tally_frame *)pm__list_at(&stack, stack.used - 1);
-        size_t depth;
-        bool shared;
-        f.node = pm__tally_child(PM__TALLY_VALS, top, &depth, &shared);
-        if (!f.node) {
-            ok = visit(ctx, top->node);
-            stack.used--;
-        } else if (!pm__memo_get(met, f.node, 0)) {
-            ok = pm__list_put(&stack, &f, 1);
-        }
-    }
-    pm__list_free(&stack);
-    return ok;
-}
-
-/* ---- regions ------------------------------------------------------------------------------------------------- */
-
-/* A node that is to be added up. */
-typedef struct pm__tally_item {
-    pm__ref node;
-    size_t depth;
-    size_t home; /* flags; and, times PM__TALLY_FLAGS, the region of the node above */
-} pm__tally_item;
-
-/* What hangs from one root. */
-typedef struct pm__tally_region {
-    uint64_t sum, times; /* how often it is met, as far as that is known */
-    size_t waits;        /* ways to it that have not been counted; once there are none: 1 + the next to be looked at */
-    size_t ways;         /* out of it: 1 + the last of them */
-} pm__tally_region;
-
-/* From a region to another one, whose root was met in it. */
-typedef struct pm__tally_way {
-    size_t to, before; /* 1 + the way noted before it, from the same region */
-} pm__tally_way;
-
-enum {
-    PM__TALLY_AHEAD = 16,
-    PM__TALLY_FEW = 4,   /* owners of a node that may be added up once for each */
-    PM__TALLY_RARE = 4,  /* while fewer than one node in so many is shared */
-    PM__TALLY_BLOCK = 1, /* flags: parents have the block in common that it stands in */
-    PM__TALLY_AGAIN = 2, /*        a node between it and its region's root may be added up again */
-    PM__TALLY_FLAGS = 4
-};
-
-typedef struct pm__tally {
-    pm__tally_kind kind;
-    pm__memo memo; /* of a root: its region */
-    pm__list todo; /* nodes that have not been prefetched */
-    pm__list regions, ways;
-    size_t first, last; /* the ring's ends, counted on */
-    size_t shared;      /* shared nodes met so far */
-    struct {
-        pm__tally_item item;
-        bool again; /* its references to children have been prefetched */
-    } ahead[PM__TALLY_AHEAD]; /* a ring */
-} pm__tally;
-
-static PM__INLINE bool pm__tally_is_leaf(pm__ref r) {
-    return pm__ref_kind(r) == PM__LINE && !((const pm__line *)pm__ref_ptr(r))->cmask;
-}
-
-/* Prefetches the references to children of a node whose head has come. False: no need to wait for them. */
-static PM__INLINE bool pm__tally_prefetch_refs(pm__ref r) {
-    if (!pm__ref_is_lined(r)) return false;
-    const pm__line *x = (const pm__line *)pm__ref_ptr(r);
-    size_t size = pm__line_size(x), pays = 8u * pm__line_pay_count(x);
-    for (size_t at = (size - pays) & ~(size_t)63; at < size; at += 64) PM__PREFETCH((const char *)x + at);
-    return true;
-}
-
-static PM__INLINE pm__tally_region *pm__tally_region_at(const pm__tally *t, size_t i) {
-    return (pm__tally_region *)(void *)t->regions.data + i;
-}
-
-/* Puts a node into the ring. */
-static PM__INLINE void pm__tally_await(pm__tally *t, const pm__tally_item *i, bool again) {
-    size_t at = t->last++ % PM__TALLY_AHEAD;
-    t->ahead[at].item = *i;
-    t->ahead[at].again = again;
-}
-
-/* Notes the children of a node. False: no memory. */
-static bool pm__tally_open(pm__tally *t, const pm__tally_item *i) {
-    pm__tally_frame f = {i->node, 0, i->depth, 0, false};
-    size_t depth, home = i->home & ~(size_t)PM__TALLY_BLOCK;
-    bool shared;
-    for (pm__ref c; (c = pm__tally_child(t->kind, &f, &depth, &shared)) != 0;) {
-        pm__tally_item child = {c, depth, home + shared};
-        if (!pm__list_room(&t->todo, 1)) return false;
-        ((pm__tally_item *)(void *)t->todo.data)[t->todo.used++] = child;
-    }
-    return true;
-}
-
-/* Adds up a node, and notes its children. False: no memory. */
-static PM__INLINE bool pm__tally_add(pm__tally *t, const pm__tally_item *i, bool leaf) {
-    pm__tally_region *r = pm__tally_region_at(t, i->home / PM__TALLY_FLAGS);
-    r->sum = pm__sat_add(r->sum, pm__tally_own(t->kind, i->node, i->depth));
-    return leaf || pm__tally_open(t, i);
-}
-
-/* Goes from the region in which a root was met into its own. *known: that has been looked at. False: no memory. */
-static PM__NOINLINE bool pm__tally_enter(pm__tally *t, pm__tally_item *i, bool *known) {
-    const uint64_t *at = pm__memo_get(&t->memo, i->node, i->depth);
-    pm__tally_region *from = pm__tally_region_at(t, i->home / PM__TALLY_FLAGS), fresh = {0, 0, 0, 0};
-    pm__tally_way w = {at ? (size_t)*at : t->regions.used, from->ways};
-    from->ways = t->ways.used + 1;
-    *known = at != NULL;
-    i->home = w.to * PM__TALLY_FLAGS;
-    if (!pm__list_room(&t->ways, 1) || !pm__list_room(&t->regions, 1)) return false;
-    ((pm__tally_way *)(void *)t->ways.data)[t->ways.used++] = w;
-    if (!at) *pm__tally_region_at(t, t->regions.used++) = fresh;
-    pm__tally_region_at(t, w.to)->waits++;
-    return at || pm__memo_put(&t->memo, i->node, i->depth, w.to);
-}
-
-/* Whether a shared node may be added up as often as it is met, without being remembered. */
-static PM__INLINE bool pm__tally_may_repeat(const pm__tally *t, const pm__tally_item *i) {
-    return i->home % PM__TALLY_FLAGS == 0 && t->last > PM__TALLY_RARE * t->shared &&
-           pm__ref_has_few(i->node, PM__TALLY_FEW);
-}
-
-/* Looks at the first node of the ring. False: no memory. */
-static PM__INLINE bool pm__tally_step(pm__tally *t) {
-    size_t at = t->first++ % PM__TALLY_AHEAD;
-    pm__tally_item i = t->ahead[at].item;
-    bool leaf = pm__tally_is_leaf(i.node);
-    if (!leaf && !t->ahead[at].again) {
-        bool known = false, shared = (i.home & PM__TALLY_BLOCK) || !pm__ref_is_unique(i.node);
-        t->shared += shared;
-        if (shared && pm__tally_may_repeat(t, &i)) i.home |= PM__TALLY_AGAIN;
-        else if (shared && !pm__tally_enter(t, &i, &known)) return false;
-        if (known) return true;
-        if (pm__tally_prefetch_refs(i.node)) {
-            pm__tally_await(t, &i, true);
-            return true;
-        }
-    }
-    return pm__tally_add(t, &i, leaf);
-}
-
-/* Begins to count: nothing has been met yet. False: no memory. */
-static bool pm__tally_begin(pm__tally *t, pm__tally_kind kind) {
-    pm__tally_region top = {0, 1, 0, 0};
-    memset(t, 0, offsetof(pm__tally, ahead));
-    t->kind = kind;
-    t->todo = pm__list_of(sizeof(pm__tally_item));
-    t->regions = pm__list_of(sizeof(pm__tally_region));
-    t->ways = pm__list_of(sizeof(pm__tally_way));
-    return pm__list_put(&t->regions, &top, 1);
-}
-
-/* Notes a node that is to be added up, with all below it. False: no memory. */
-PM__UNUSED static bool pm__tally_note(pm__tally *t, pm__ref r) {
-    const pm__tally_item i = {r, 0, 0};
-    return pm__list_put(&t->todo, &i, 1);
-}
-
-/* Adds up all that has been noted, region by region. False: no memory. */
-static bool pm__tally_walk(pm__tally *t) {
-    for (;;) {
-        while (t->last - t->first < PM__TALLY_AHEAD && t->todo.used) {
-            pm__tally_item i = *(const pm__tally_item *)pm__list_pop(&t->todo);
-            PM__PREFETCH(pm__ref_ptr(i.node));
-            if (t->kind != PM__TALLY_VALS) pm__ref_prefetch(i.node);
-            pm__tally_await(t, &i, false);
-        }
-        if (t->first == t->last) return true;
-        if (!pm__tally_step(t)) return false;
-    }
-}
-
-/* The sum of all regions, each as often as it is met: it is looked at once all ways to it have been counted. */
-static uint64_t pm__tally_total(pm__tally *t) {
-    uint64_t total = 0;
-    for (size_t next = 1; next;) {
-        const pm__tally_region *r = pm__tally_region_at(t, next - 1);
-        next = r->waits;
-        total = pm__sat_add(total, pm__sat_mul(r->sum, r->times));
-        for (size_t k = r->ways; k;) {
-            const pm__tally_way *w = (const pm__tally_way *)(const void *)t->ways.data + (k - 1);
-            pm__tally_region *to = pm__tally_region_at(t, w->to);
-            k = w->before;
-            to->times = pm__sat_add(to->times, r->times);
-            if (--to->waits == 0) to->waits = next, next = w->to + 1;
-        }
-    }
-    return total;
-}
-
-/* Ends a count that is `ok` so far: *out is the sum, or untouched. */
-static pm_status pm__tally_end(pm__tally *t, bool ok, uint64_t *out) {
-    ok = ok && pm__tally_walk(t);
-    if (ok) *out = pm__tally_total(t);
-    pm__list_free(&t->todo);
-    pm__list_free(&t->regions);
-    pm__list_free(&t->ways);
-    pm__memo_free(&t->memo);
-    return ok ? PM_OK : PM_NOMEM;
-}
-
-/* Counts below (strictly) the root reference r, which may be 0. */
-PM__UNUSED static pm_status pm__tally_below(pm__tally_kind kind, pm__ref r, size_t depth, uint64_t *out) {
-    pm__tally t;
-    const pm__tally_item root = {r, depth, 0};
-    *out = 0;
-    if (!r) return PM_OK;
-    bool ok = pm__tally_begin(&t, kind) && pm__tally_add(&t, &root, pm__tally_is_leaf(r));
-    return pm__tally_end(&t, ok, out);
-}
-
-/* ---- no more than asked for ---------------------------------------------------------------------------------- */
-
-/* Whether more than n values lie below a node, as far as that is seen at once: `false` may be wrong. Looks at O(n)
-   nodes, and allocates nothing. */
-PM__UNUSED static bool pm__tally_exceeds(pm__ref r, uint64_t n) {
-    enum { WAITING = 512 }; /* nodes beyond that many are passed over */
-    pm__ref todo[WAITING];
-    size_t used = 0;
-    uint64_t sum = 0;
-    if (r) todo[used++] = r;
-    for (uint64_t looks = n < UINT64_MAX / 2 ? 64 + 2 * n : UINT64_MAX; used && sum <= n && looks; looks--) {
-        pm__tally_frame f = {todo[--used], 0, 0, 0, false};
-        size_t depth;
-        bool shared;
-        sum = pm__sat_add(sum, pm__tally_own(PM__TALLY_VALS, f.node, 0));
-        for (pm__ref c; used < WAITING && (c = pm__tally_child(PM__TALLY_VALS, &f, &depth, &shared)) != 0;)
-            todo[used++] = c;
-    }
-    return sum > n;
-}
-
-/* ---- src/pathmap/28_trie.c ----------------------------------------------------------------------------- */
-
-/* Tries: operations along a path, from a root reference. Paths are walked in loops; nothing recurses by depth.
-
-   Each function takes the slot that holds the root, so that the root is replaced like any other node. A location of
-   len bytes lies in the node where the path's rest, after all children passed on the way, is not longer than the
-   suffix that leads on; a child's own root belongs to the entry above it. The root location (len 0) is the caller's.
-
-   Copy-on-write: a writing walk makes each node on its way unshared. That changes no content, so running out
-   of memory half-way loses nothing. Walks that might find nothing to do look first. */
-
-/* ---- changing a line ----------------------------------------------------------------------------------------- */
+/* ---- a node in the place of another ------------------------------------------------------------------------------ */
 
 /* Puts r, which has been built of `ents`, in the place of the line in *slot. Payloads that are not fresh come from that
    line: they move if it was unshared, else they gain a reference. Payloads of the line that `ents` leave out are the
    caller's to release if it owned the line alone. r 0: no memory; false then, and nothing changed. */
-static bool pm__trie_line_put(const pm__cx *cx, pm__ref *slot, pm__ref r, const pm__ent *ents, unsigned n) {
+static bool pm__change_put(const pm__cx *cx, pm__ref *slot, pm__ref r, const pm__ent *ents, unsigned n) {
     pm__ref old = *slot;
     pm__line *x = (pm__line *)pm__ref_ptr(old);
     if (!r) return false;
@@ -10131,10 +10123,12 @@ static bool pm__trie_line_put(const pm__cx *cx, pm__ref *slot, pm__ref r, const 
 }
 
 /* The same with what `ents` say. The line may be a part of a range node. */
-static bool pm__trie_line_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p, size_t plen, pm__ent *ents,
-                             unsigned n) {
-    return pm__trie_line_put(cx, slot, pm__build_part_nodes(cx, p, plen, ents, n), ents, n);
+static bool pm__change_replace(const pm__cx *cx, pm__ref *slot, const uint8_t *p, size_t plen, pm__ent *ents,
+                               unsigned n) {
+    return pm__change_put(cx, slot, pm__build_part_nodes(cx, p, plen, ents, n), ents, n);
 }
+
+/* ---- a full line goes up ----------------------------------------------------------------------------------------- */
 
 /* The entry of a line through which a walk came to the line below, or which part of a range node that is. */
 typedef struct pm__above {
@@ -10143,27 +10137,27 @@ typedef struct pm__above {
     bool range;
 } pm__above;
 
-enum { PM__MERGE_GROUPS = 6, PM__MERGE_SINGLES = 2 };
+enum { PM__HOIST_GROUPS = 6, PM__HOIST_SINGLES = 2 };
 
 /* A full line on its way into the line above. */
-typedef struct pm__merge {
+typedef struct pm__hoist {
     const pm__ent *ents; /* of the full line, one more than it can hold */
     unsigned n, total;   /* entries of it, of the line above anew */
     unsigned nup, pays;
     size_t used, heap, longest;
-    pm__ent up[2 * PM__MERGE_GROUPS + 1]; /* in the place of the entry that leads to the full line; */
+    pm__ent up[2 * PM__HOIST_GROUPS + 1]; /* in the place of the entry that leads to the full line; */
     struct {
         unsigned at, lo, hi; /* up[at] leads to entries [lo, hi) of the full line, without q bytes of suffix */
         size_t q;
-    } below[PM__MERGE_GROUPS];
+    } below[PM__HOIST_GROUPS];
     unsigned nbelow;
     uint8_t bytes[PM__LINE_BYTES];
-} pm__merge;
+} pm__hoist;
 
 /* Adds an entry that has the bytes of c and those of the line's prefix in front of `len` bytes of e's suffix. False: no
    room. */
-static bool pm__trie_merge_add(pm__merge *g, const pm__ent *c, const pm__line *x, const pm__ent *e, size_t len,
-                               bool child) {
+static bool pm__hoist_add(pm__hoist *g, const pm__ent *c, const pm__line *x, const pm__ent *e, size_t len,
+                          bool child) {
     const size_t all = c->len + x->plen + len;
     uint8_t *to = g->bytes + g->used;
     pm__ent head = *e;
@@ -10182,31 +10176,31 @@ static bool pm__trie_merge_add(pm__merge *g, const pm__ent *c, const pm__line *x
 
 /* Lists what takes the place of entry i of the line above: an entry for each group of the full line, or for each
    member of a small one. False: no room. */
-static bool pm__trie_merge_plan(pm__merge *g, const pm__line *u, unsigned i, const pm__line *x) {
+static bool pm__hoist_plan(pm__hoist *g, const pm__line *u, unsigned i, const pm__line *x) {
     const pm__ent *ents = g->ents, above = pm__line_ent(u, i, pm__line_off(u, i));
     g->total = u->n - 1u, g->pays = pm__line_pay_count(u) - 1u, g->heap = pm__line_heap_len(u) - (above.len - 1u);
     g->used = g->longest = 0, g->nbelow = g->nup = 0;
     unsigned lo = ents[0].len == 0;
-    if (lo && !pm__trie_merge_add(g, &above, x, &ents[0], 0, false)) return false;
+    if (lo && !pm__hoist_add(g, &above, x, &ents[0], 0, false)) return false;
     for (unsigned hi; lo < g->n; lo = hi) {
         hi = (unsigned)pm__build_group_end(ents, g->n, lo, 0);
-        if (hi - lo <= PM__MERGE_SINGLES) {
+        if (hi - lo <= PM__HOIST_SINGLES) {
             for (unsigned k = lo; k < hi; k++)
-                if (!pm__trie_merge_add(g, &above, x, &ents[k], ents[k].len, ents[k].child)) return false;
+                if (!pm__hoist_add(g, &above, x, &ents[k], ents[k].len, ents[k].child)) return false;
             continue;
         }
         size_t q = pm__ent_lcp(&ents[lo], &ents[hi - 1], 0, ents[lo].len);
         bool here = ents[lo].len == q;
-        if (here && !pm__trie_merge_add(g, &above, x, &ents[lo], q, false)) return false;
+        if (here && !pm__hoist_add(g, &above, x, &ents[lo], q, false)) return false;
         g->below[g->nbelow].at = g->nup, g->below[g->nbelow].q = q;
         g->below[g->nbelow].lo = lo + here, g->below[g->nbelow++].hi = hi;
-        if (!pm__trie_merge_add(g, &above, x, &ents[lo], q, true)) return false;
+        if (!pm__hoist_add(g, &above, x, &ents[lo], q, true)) return false;
     }
     return u->plen + g->longest <= PM__SUFFIX_MAX;
 }
 
 /* Makes the line above anew. 0: no memory. */
-static pm__ref pm__trie_merge_write(const pm__cx *cx, const pm__merge *g, const pm__line *u, unsigned i, size_t size) {
+static pm__ref pm__hoist_write(const pm__cx *cx, const pm__hoist *g, const pm__line *u, unsigned i, size_t size) {
     pm__pen w;
     if (!pm__pen_open(&w, NULL, cx, size, g->total, pm__line_heap(u), u->plen, 0)) return 0;
     pm__pen_copy(&w, u, 0, i);
@@ -10219,16 +10213,16 @@ static pm__ref pm__trie_merge_write(const pm__cx *cx, const pm__merge *g, const 
    the line is gone; so a trie stays shallow. `ents` are the line's n entries, one more than it can hold. Returns 1 if
    done, 0 if not to be done, -1 without memory.
    Measured: without it lookups among nested expressions take a third more instructions. */
-static PM__NOINLINE int pm__trie_line_merge_up(const pm__cx *cx, const pm__above *up, pm__line *x, pm__ent *ents,
-                                          unsigned n) {
+static PM__NOINLINE int pm__hoist_up(const pm__cx *cx, const pm__above *up, pm__line *x, pm__ent *ents,
+                                     unsigned n) {
     pm__line *u = (pm__line *)pm__ref_ptr(*up->slot);
     unsigned groups = 0, most = PM__LINE_ENTRIES + 1u - u->n;
-    if (most > PM__MERGE_GROUPS) most = PM__MERGE_GROUPS;
+    if (most > PM__HOIST_GROUPS) most = PM__HOIST_GROUPS;
     for (size_t i = ents[0].len == 0; i < n; i = pm__build_group_end(ents, n, i, 0))
         if (++groups > most) return 0;
-    pm__merge g;
+    pm__hoist g;
     g.ents = ents, g.n = n;
-    if (!pm__trie_merge_plan(&g, u, up->i, x)) return 0;
+    if (!pm__hoist_plan(&g, u, up->i, x)) return 0;
     size_t size = pm__line_need(g.total, g.heap, g.pays);
     if (!size) return 0;
     unsigned k = 0;
@@ -10238,7 +10232,7 @@ static PM__NOINLINE int pm__trie_line_merge_up(const pm__cx *cx, const pm__above
         *below = pm__build_nodes(cx, NULL, 0, ents + g.below[k].lo, g.below[k].hi - g.below[k].lo, g.below[k].q);
         if (!*below) break;
     }
-    if (k == g.nbelow) r = pm__trie_merge_write(cx, &g, u, up->i, size);
+    if (k == g.nbelow) r = pm__hoist_write(cx, &g, u, up->i, size);
     if (!r) {
         while (k-- > 0)
             pm__build_undo(cx, ents + g.below[k].lo, g.below[k].hi - g.below[k].lo, g.up[g.below[k].at].pay);
@@ -10249,6 +10243,8 @@ static PM__NOINLINE int pm__trie_line_merge_up(const pm__cx *cx, const pm__above
     *up->slot = r;
     return 1;
 }
+
+/* ---- a full part of a range node --------------------------------------------------------------------------------- */
 
 /* Where to divide a full part: at a new first byte, near the middle; or near the end, where keys seem to come in order.
    0: nowhere. */
@@ -10262,7 +10258,7 @@ static unsigned pm__parts_cut(const pm__ent *ents, unsigned n, bool sorted) {
 }
 
 /* Divides a full part of a range node in two. `ents` are its n entries, one more than it can hold, of which the one at
-   `pos` is new. Returns as pm__trie_line_merge_up. */
+   `pos` is new. Returns as pm__hoist_up. */
 static int pm__parts_divide(const pm__cx *cx, const pm__above *up, pm__ref *slot, pm__ent *ents, unsigned n,
                             unsigned pos) {
     pm__line *u = (pm__line *)pm__ref_ptr(*up->slot), *y = u;
@@ -10284,11 +10280,11 @@ static int pm__parts_divide(const pm__cx *cx, const pm__above *up, pm__ref *slot
     if (y != u) pm__mem_free(u, pm__line_size(u));
     *up->slot = pm__ref_make(y, PM__RANGE, have);
     *pm__line_part_at(y, i) = old;
-    return pm__trie_line_put(cx, pm__line_part_at(y, i), left, ents, n);
+    return pm__change_put(cx, pm__line_part_at(y, i), left, ents, n);
 }
 
 /* A range node that is to have one part too many is built anew, mostly as a byte node. `ents`: what the full part is to
-   hold. Returns as pm__trie_line_merge_up. */
+   hold. Returns as pm__hoist_up. */
 static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__ent *ents, unsigned n) {
     pm__line *u = (pm__line *)pm__ref_ptr(*up->slot);
     size_t total = n, bytes = 0, at = 0;
@@ -10329,7 +10325,7 @@ static int pm__parts_burst(const pm__cx *cx, const pm__above *up, const pm__ent 
     return 1;
 }
 
-/* A part of a range node is full. Returns as pm__trie_line_merge_up. */
+/* A part of a range node is full. Returns as pm__hoist_up. */
 static PM__COLD int pm__parts_full(const pm__cx *cx, const pm__above *up, pm__ref *slot, pm__ent *ents, unsigned n,
                                    unsigned pos) {
     const pm__line *u = (const pm__line *)pm__ref_ptr(*up->slot);
@@ -10337,6 +10333,8 @@ static PM__COLD int pm__parts_full(const pm__cx *cx, const pm__above *up, pm__re
     if (u->n < PM__LINE_ENTRIES) return pm__parts_divide(cx, up, slot, ents, n, pos);
     return pm__parts_cut(ents, n, false) ? pm__parts_burst(cx, up, ents, n) : 0;
 }
+
+/* ---- a full line is divided -------------------------------------------------------------------------------------- */
 
 /* Entries of a line that begin with the same byte, on their way into a line of their own. */
 typedef struct pm__limb {
@@ -10416,7 +10414,7 @@ static pm__ref pm__limb_leave(const pm__cx *cx, const pm__limb *l, const pm__lin
 /* Divides a full line, which is unshared and no part of a range node, in two: the group that takes most moves below, e
    goes before `pos` in either. Returns 1 if done, 0 if one group is not enough, -1 without memory.
    Measured: taking the line apart for the builder takes about 2.4 times as many instructions. */
-static PM__COLD int pm__trie_line_divide(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e) {
+static PM__COLD int pm__limb_divide(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     const pm__limb l = pm__limb_best(x);
     if (!l.gain || l.hi - l.lo == x->n) return 0;
@@ -10442,14 +10440,16 @@ static PM__COLD int pm__trie_line_divide(const pm__cx *cx, pm__ref *slot, unsign
     return 1;
 }
 
-/* Inserts an entry into a line that is full, or shared and full. As pm__trie_line_insert. */
-static PM__NOINLINE bool pm__trie_line_overflow(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e,
-                                                const pm__above *up) {
+/* ---- entries in and out ------------------------------------------------------------------------------------------ */
+
+/* Inserts an entry into a line that is full, or shared and full. As pm__change_insert. */
+static PM__NOINLINE bool pm__change_full(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e,
+                                         const pm__above *up) {
     const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
     const bool unique = pm__ref_is_unique(*slot);
     pm__ent ents[PM__LINE_ENTRIES + 1];
     if (unique && (!up->slot || pos == x->n) && !up->range) {
-        int done = pm__trie_line_divide(cx, slot, pos, e);
+        int done = pm__limb_divide(cx, slot, pos, e);
         if (done) return done > 0;
     }
     pm__line_decode(x, ents);
@@ -10458,27 +10458,27 @@ static PM__NOINLINE bool pm__trie_line_overflow(const pm__cx *cx, pm__ref *slot,
     if (up->range) {
         int done = pm__parts_full(cx, up, slot, ents, x->n + 1u, pos);
         if (done) return done > 0;
-        return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
+        return pm__change_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n + 1u);
     }
     if (unique && up->slot && pos < x->n) { /* at the end the order may be sorted: dividing costs less then */
-        int done = pm__trie_line_merge_up(cx, up, (pm__line *)pm__ref_ptr(*slot), ents, x->n + 1u);
-        if (!done) done = pm__trie_line_divide(cx, slot, pos, e);
+        int done = pm__hoist_up(cx, up, (pm__line *)pm__ref_ptr(*slot), ents, x->n + 1u);
+        if (!done) done = pm__limb_divide(cx, slot, pos, e);
         if (done) return done > 0;
     }
     pm__ref r = pm__build_nodes(cx, pm__line_heap(x), x->plen, ents, x->n + 1u, 0);
-    return pm__trie_line_put(cx, slot, r, ents, x->n + 1u);
+    return pm__change_put(cx, slot, r, ents, x->n + 1u);
 }
 
 /* Inserts an entry before `pos` into the line in *slot, which may be shared; `kw` holds bytes 1..8 of its suffix. If
    the line is full and not shared, the one above may change in its place. False: no memory, nothing changed. */
-static bool pm__trie_line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e, uint64_t kw,
-                            const pm__above *up) {
+static bool pm__change_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, const pm__ent *e, uint64_t kw,
+                              const pm__above *up) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     unsigned stored = e->child || !cx->unit;
     size_t size = pm__line_need(x->n + 1u, pm__line_heap_len(x) + (e->len ? e->len - 1u : 0u),
                                 pm__line_pay_count(x) + stored);
     bool unique = pm__ref_is_unique(*slot);
-    if (!size) return pm__trie_line_overflow(cx, slot, pos, e, up);
+    if (!size) return pm__change_full(cx, slot, pos, e, up);
     if (unique && size <= pm__line_size(x)) {
         pm__line_write_insert(x, pm__line_size(x), x, pos, e, kw);
         return true;
@@ -10499,7 +10499,7 @@ static bool pm__trie_line_insert(const pm__cx *cx, pm__ref *slot, unsigned pos, 
 
 /* Takes entries [a, b) out of the line in *slot, which is unshared and keeps at least one entry. Their
    payloads are the caller's. Gives memory back when much is free; having none for that is no failure. */
-static void pm__trie_line_erase(const pm__cx *cx, pm__ref *slot, unsigned a, unsigned b) {
+static void pm__change_erase(const pm__cx *cx, pm__ref *slot, unsigned a, unsigned b) {
     pm__line *x = (pm__line *)pm__ref_ptr(*slot);
     size_t heap = pm__line_heap_len(x) - (pm__line_off(x, b) - pm__line_off(x, a));
     unsigned out = pm__line_pay_count(x);
@@ -10526,12 +10526,12 @@ static void pm__parts_drop(const pm__cx *cx, pm__ref *slot, unsigned i) {
         pm__mem_free(x, pm__line_size(x));
         return;
     }
-    pm__trie_line_erase(cx, slot, i, i + 1);
+    pm__change_erase(cx, slot, i, i + 1);
     ((pm__line *)pm__ref_ptr(*slot))->body[0] = 0;
 }
 
 /* Turns a byte node with at most four members, uniquely owned, into a line. Having no memory is no failure. */
-static void pm__trie_byte_settle(const pm__cx *cx, pm__ref *slot) {
+static void pm__change_settle_byte(const pm__cx *cx, pm__ref *slot) {
     pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
     pm__ent ents[4];
     unsigned n = 0;
@@ -10547,6 +10547,201 @@ static void pm__trie_byte_settle(const pm__cx *cx, pm__ref *slot) {
     pm__byte_free_shell(x);
     *slot = r;
 }
+/* ---- adding what a walk leads to --------------------------------------------------------------------------------- */
+
+/* An entry to insert, its suffix still counted from the node's root. Tails that are too long for one entry hang from it
+   as a chain. */
+typedef struct pm__add {
+    const uint8_t *s; /* eight bytes before s + len are readable */
+    size_t len;
+    pm__ent e;      /* suffix of at most PM__SUFFIX_MAX bytes */
+    size_t chained; /* nodes of the chain made for it */
+    pm__above up;   /* how the walk came to the node */
+    int before;     /* the entry of the line that it goes before, if that is known, else -1 */
+    bool *dangles;  /* a dangling location is to stay, and to be told of; NULL: it gives way */
+} pm__add;
+
+static bool pm__add_make(const pm__cx *cx, pm__add *a, const uint8_t *s, size_t len, bool child, uint64_t pay) {
+    a->s = s;
+    a->len = len < PM__SUFFIX_MAX ? len : PM__SUFFIX_MAX;
+    a->chained = 0;
+    if (len > PM__SUFFIX_MAX) {
+        a->chained = pm__any_chain_nodes(len - PM__SUFFIX_MAX);
+        pay = pm__any_chain(cx, s + PM__SUFFIX_MAX, len - PM__SUFFIX_MAX, child, pay);
+        if (!pay) return false;
+        child = true;
+    }
+    a->e = pm__ent_make(s, a->len, child, pay);
+    return true;
+}
+
+static void pm__add_undo(const pm__add *a) {
+    if (a->chained) pm__any_chain_undo(a->e.pay, a->chained);
+}
+
+/* Swaps the line in *slot for a node that took over all its payloads. */
+static void pm__change_supersede(const pm__cx *cx, pm__ref *slot, pm__ref r) {
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    if (pm__ref_is_unique(*slot)) {
+        pm__mem_free(x, pm__line_size(x));
+    } else {
+        pm__any_line_retain_pays(cx, x);
+        pm__any_release(cx, *slot);
+    }
+    *slot = r;
+}
+
+/* Few bytes of prefix are lost: every entry takes them. */
+static pm__ref pm__split_push(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
+    uint8_t bytes[PM__LINE_BYTES + PM__SUFFIX_MAX], *at = bytes;
+    pm__ent ents[PM__LINE_ENTRIES + 1], *out = ents;
+    const uint8_t *prefix = pm__line_heap(x);
+    size_t more = x->plen - m;
+    bool first = e->len == 0 || e->first < prefix[m];
+    if (first) *out++ = *e;
+    pm__line_decode(x, out);
+    for (unsigned i = 0; i < x->n; i++, out++) {
+        memcpy(at, prefix + m, more);
+        if (out->len) at[more] = out->first;
+        if (out->len > 1) memcpy(at + more + 1, out->rest, out->len - 1u);
+        *out = pm__ent_make(at, more + out->len, out->child, out->pay);
+        at += out->len;
+    }
+    if (!first) *out++ = *e;
+    return pm__build_part_nodes(cx, prefix, m, ents, (size_t)(out - ents));
+}
+
+/* Many bytes of prefix are lost: they become the suffix of a child entry, the node below keeps the entries. */
+static pm__ref pm__split_lift(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
+    pm__ent old[PM__LINE_ENTRIES], ents[3];
+    const uint8_t *prefix = pm__line_heap(x);
+    unsigned has_e = pm__line_has_e(x), n = 0;
+    size_t more = x->plen - m;
+    pm__ref below = 0;
+    pm__line_decode(x, old);
+    if (x->n > has_e && !(below = pm__build_nodes(cx, NULL, 0, old + has_e, x->n - has_e, 0))) return 0;
+    bool first = e->len == 0 || e->first < prefix[m];
+    if (first) ents[n++] = *e;
+    if (has_e) ents[n++] = pm__ent_make(prefix + m, more, false, old[0].pay);
+    if (below) ents[n++] = pm__ent_make(prefix + m, more, true, below);
+    if (!first) ents[n++] = *e;
+    pm__ref r = pm__build_part_nodes(cx, prefix, m, ents, n);
+    if (!r && below) pm__mem_free(pm__ref_ptr(below), pm__line_size((pm__line *)pm__ref_ptr(below)));
+    return r;
+}
+
+/* Adds an entry that leaves the prefix of the line in *slot after m < plen bytes, or ends there. */
+static PM__NOINLINE bool pm__split_line(const pm__cx *cx, pm__ref *slot, size_t m, const pm__add *a) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+    pm__ent e = a->e;
+    size_t more = x->plen - m;
+    bool room = more * x->n <= 24;
+    for (unsigned i = 0; room && i < x->n; i++) room = pm__line_suffix(x, i) + more <= PM__SUFFIX_MAX;
+    if (m) e = pm__ent_make(a->s + m, a->len - m, e.child, e.pay);
+    pm__ref r = room ? pm__split_push(cx, x, m, &e) : pm__split_lift(cx, x, m, &e);
+    if (r) pm__change_supersede(cx, slot, r);
+    return r != 0;
+}
+
+/* The dangling location at entry i gives way to e, which now lies at or below it. */
+static PM__NOINLINE bool pm__change_settle(const pm__cx *cx, pm__ref *slot, unsigned i, const pm__ent *e) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+    pm__ent ents[PM__LINE_ENTRIES];
+    pm__line_decode(x, ents);
+    ents[i] = *e;
+    return pm__change_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
+}
+
+/* Adds an entry to the line in *slot, which may be shared. There is no entry for it yet, nor a child to go down to;
+   a value may be looked up where a child is. */
+static bool pm__add_line(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
+    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
+    size_t m = pm__lcp(pm__line_heap(x), a->s, a->len < x->plen ? a->len : x->plen), rest = a->len - m;
+    pm__ent e = a->e;
+    if (m < x->plen) return pm__split_line(cx, slot, m, a);
+    if (m) e = pm__ent_make(a->s + m, rest, e.child, e.pay);
+    if (rest == 0) return pm__change_insert(cx, slot, 0, &e, 0, &a->up);
+    uint64_t kw = pm__ent_key_word(a->s + m + 1, a->s + a->len);
+    if (a->before >= 0) return pm__change_insert(cx, slot, (unsigned)a->before, &e, kw, &a->up);
+    pm__line_seek k = pm__line_find_word(x, a->s + m, rest, kw);
+    bool at = k.lo < k.hi && pm__line_suffix(x, k.lo) == rest, child = at && pm__line_is_child(x, k.lo);
+    bool here = child && !*pm__line_child(x, k.lo);
+    if (k.child < 0 && !here) /* a value stands before the child of the same suffix */
+        return pm__change_insert(cx, slot, k.lo + (at && !child), &e, kw, &a->up);
+    if (a->dangles) {
+        *a->dangles = true;
+        return false;
+    }
+    return pm__change_settle(cx, slot, k.child < 0 ? k.lo : (unsigned)k.child, &e);
+}
+
+enum { PM__ADD_MOST = PM__LINE_ENTRIES }; /* entries added at once */
+
+/* The entries of a line with `add`, all in order, in `out`. Returns how many, or 0 where one of those added takes a
+   dangling location's place. */
+static unsigned pm__add_weave(const pm__line *x, const pm__ent *add, unsigned k, pm__ent *out) {
+    pm__ent old[PM__LINE_ENTRIES];
+    unsigned n = 0, j = 0;
+    pm__line_decode(x, old);
+    for (unsigned i = 0; i < x->n; i++) {
+        for (; j < k; out[n++] = add[j++]) {
+            const pm__ent *a = &old[i], *b = &add[j];
+            size_t min = a->len < b->len ? a->len : b->len, m = min ? pm__ent_lcp(a, b, 0, min) : 0;
+            if (m < min ? pm__ent_at(a, m) < pm__ent_at(b, m) : a->len < b->len) break;
+            if (m == a->len && m == b->len && !a->pay) return 0; /* a child: the line has no such value */
+        }
+        out[n++] = old[i];
+    }
+    while (j < k) out[n++] = add[j++];
+    return n;
+}
+
+/* Adds k entries, at most PM__ADD_MOST, to the line in *slot, behind its prefix and in order. None of them is there,
+   nor does a child lead on to one. 1: done. 0: they are to be added singly. -1: no memory, nothing changed. */
+PM__UNUSED static int pm__add_all(const pm__cx *cx, pm__ref *slot, const pm__ent *add, unsigned k,
+                                  const pm__above *up) {
+    pm__ent ents[PM__LINE_ENTRIES + PM__ADD_MOST];
+    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
+    const unsigned n = pm__add_weave(x, add, k, ents);
+    if (!n) return 0;
+    if (up->slot && !pm__build_fits(cx, ents, n, x->plen, 0)) {
+        if (up->range) return 0; /* it is to be divided */
+        int done = pm__ref_is_unique(*slot) ? pm__hoist_up(cx, up, x, ents, n) : 0;
+        if (done) return done;
+    }
+    pm__ref r = pm__build_nodes(cx, pm__line_heap(x), x->plen, ents, n, 0);
+    return pm__change_put(cx, slot, r, ents, n) ? 1 : -1;
+}
+
+/* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. */
+static bool pm__add_byte(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay) {
+    pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
+    bool dangling = pm__byte_has_child(x, s[0]) && !*pm__byte_child(x, s[0]), ok;
+    if (len == 1 && !child) {
+        if (dangling && !pm__byte_child_mut(cx, x, s[0])) return false;
+        ok = pm__byte_add_val(cx, &x, s[0], pay);
+        if (ok && dangling) (void)pm__byte_del_child(cx, &x, s[0]); /* its block is ours: cannot fail */
+    } else {
+        if (len > 1 && !(pay = pm__any_chain(cx, s + 1, len - 1, child, pay))) return false;
+        pm__ref *c = dangling ? pm__byte_child_mut(cx, x, s[0]) : NULL;
+        if (c) *c = pay;
+        ok = dangling ? c != NULL : pm__byte_add_child(cx, &x, s[0], pay);
+        if (!ok && len > 1) pm__any_chain_undo(pay, pm__any_chain_nodes(len - 1));
+    }
+    *slot = pm__byte_ref(x);
+    return ok;
+}
+
+/* ---- src/pathmap/28_trie.c ----------------------------------------------------------------------------- */
+
+/* Tries: operations along a path, from a root reference. Paths are walked in loops; nothing recurses by depth.
+
+   Each function takes the slot that holds the root, so that the root is replaced like any other node. A location of
+   len bytes lies in the node where the path's rest, after all children passed on the way, is not longer than the
+   suffix that leads on; a child's own root belongs to the entry above it. The root location (len 0) is the caller's.
+
+   Copy-on-write: a writing walk makes each node on its way unshared. That changes no content, so running out
+   of memory half-way loses nothing. Walks that might find nothing to do look first. */
 
 /* ---- lookup ---------------------------------------------------------------------------------------------------- */
 
@@ -10684,191 +10879,7 @@ static pm__survey pm__trie_survey(pm__ref r, const uint8_t *s, size_t len) {
     }
     return none;
 }
-
 /* ---- inserting ----------------------------------------------------------------------------------------------- */
-
-/* An entry to insert, its suffix still counted from the node's root. Tails that are too long for one entry hang from it
-   as a chain. */
-typedef struct pm__add {
-    const uint8_t *s; /* eight bytes before s + len are readable */
-    size_t len;
-    pm__ent e;      /* suffix of at most PM__SUFFIX_MAX bytes */
-    size_t chained; /* nodes of the chain made for it */
-    pm__above up;   /* how the walk came to the node */
-    int before;     /* the entry of the line that it goes before, if that is known, else -1 */
-    bool *dangles;  /* a dangling location is to stay, and to be told of; NULL: it gives way */
-} pm__add;
-
-static bool pm__add_make(const pm__cx *cx, pm__add *a, const uint8_t *s, size_t len, bool child, uint64_t pay) {
-    a->s = s;
-    a->len = len < PM__SUFFIX_MAX ? len : PM__SUFFIX_MAX;
-    a->chained = 0;
-    if (len > PM__SUFFIX_MAX) {
-        a->chained = pm__any_chain_nodes(len - PM__SUFFIX_MAX);
-        pay = pm__any_chain(cx, s + PM__SUFFIX_MAX, len - PM__SUFFIX_MAX, child, pay);
-        if (!pay) return false;
-        child = true;
-    }
-    a->e = pm__ent_make(s, a->len, child, pay);
-    return true;
-}
-
-static void pm__add_undo(const pm__add *a) {
-    if (a->chained) pm__any_chain_undo(a->e.pay, a->chained);
-}
-
-/* Swaps the line in *slot for a node that took over all its payloads. */
-static void pm__trie_line_supersede(const pm__cx *cx, pm__ref *slot, pm__ref r) {
-    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
-    if (pm__ref_is_unique(*slot)) {
-        pm__mem_free(x, pm__line_size(x));
-    } else {
-        pm__any_line_retain_pays(cx, x);
-        pm__any_release(cx, *slot);
-    }
-    *slot = r;
-}
-
-/* Few bytes of prefix are lost: every entry takes them. */
-static pm__ref pm__split_push(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
-    uint8_t bytes[PM__LINE_BYTES + PM__SUFFIX_MAX], *at = bytes;
-    pm__ent ents[PM__LINE_ENTRIES + 1], *out = ents;
-    const uint8_t *prefix = pm__line_heap(x);
-    size_t more = x->plen - m;
-    bool first = e->len == 0 || e->first < prefix[m];
-    if (first) *out++ = *e;
-    pm__line_decode(x, out);
-    for (unsigned i = 0; i < x->n; i++, out++) {
-        memcpy(at, prefix + m, more);
-        if (out->len) at[more] = out->first;
-        if (out->len > 1) memcpy(at + more + 1, out->rest, out->len - 1u);
-        *out = pm__ent_make(at, more + out->len, out->child, out->pay);
-        at += out->len;
-    }
-    if (!first) *out++ = *e;
-    return pm__build_part_nodes(cx, prefix, m, ents, (size_t)(out - ents));
-}
-
-/* Many bytes of prefix are lost: they become the suffix of a child entry, the node below keeps the entries. */
-static pm__ref pm__split_lift(const pm__cx *cx, const pm__line *x, size_t m, const pm__ent *e) {
-    pm__ent old[PM__LINE_ENTRIES], ents[3];
-    const uint8_t *prefix = pm__line_heap(x);
-    unsigned has_e = pm__line_has_e(x), n = 0;
-    size_t more = x->plen - m;
-    pm__ref below = 0;
-    pm__line_decode(x, old);
-    if (x->n > has_e && !(below = pm__build_nodes(cx, NULL, 0, old + has_e, x->n - has_e, 0))) return 0;
-    bool first = e->len == 0 || e->first < prefix[m];
-    if (first) ents[n++] = *e;
-    if (has_e) ents[n++] = pm__ent_make(prefix + m, more, false, old[0].pay);
-    if (below) ents[n++] = pm__ent_make(prefix + m, more, true, below);
-    if (!first) ents[n++] = *e;
-    pm__ref r = pm__build_part_nodes(cx, prefix, m, ents, n);
-    if (!r && below) pm__mem_free(pm__ref_ptr(below), pm__line_size((pm__line *)pm__ref_ptr(below)));
-    return r;
-}
-
-/* Adds an entry that leaves the prefix of the line in *slot after m < plen bytes, or ends there. */
-static PM__NOINLINE bool pm__trie_line_split(const pm__cx *cx, pm__ref *slot, size_t m, const pm__add *a) {
-    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
-    pm__ent e = a->e;
-    size_t more = x->plen - m;
-    bool room = more * x->n <= 24;
-    for (unsigned i = 0; room && i < x->n; i++) room = pm__line_suffix(x, i) + more <= PM__SUFFIX_MAX;
-    if (m) e = pm__ent_make(a->s + m, a->len - m, e.child, e.pay);
-    pm__ref r = room ? pm__split_push(cx, x, m, &e) : pm__split_lift(cx, x, m, &e);
-    if (r) pm__trie_line_supersede(cx, slot, r);
-    return r != 0;
-}
-
-/* The dangling location at entry i gives way to e, which now lies at or below it. */
-static PM__NOINLINE bool pm__trie_line_settle(const pm__cx *cx, pm__ref *slot, unsigned i, const pm__ent *e) {
-    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
-    pm__ent ents[PM__LINE_ENTRIES];
-    pm__line_decode(x, ents);
-    ents[i] = *e;
-    return pm__trie_line_replace(cx, slot, pm__line_heap(x), x->plen, ents, x->n);
-}
-
-/* Adds an entry to the line in *slot, which may be shared. There is no entry for it yet, nor a child to go down to;
-   a value may be looked up where a child is. */
-static bool pm__trie_line_add(const pm__cx *cx, pm__ref *slot, const pm__add *a) {
-    const pm__line *x = (const pm__line *)pm__ref_ptr(*slot);
-    size_t m = pm__lcp(pm__line_heap(x), a->s, a->len < x->plen ? a->len : x->plen), rest = a->len - m;
-    pm__ent e = a->e;
-    if (m < x->plen) return pm__trie_line_split(cx, slot, m, a);
-    if (m) e = pm__ent_make(a->s + m, rest, e.child, e.pay);
-    if (rest == 0) return pm__trie_line_insert(cx, slot, 0, &e, 0, &a->up);
-    uint64_t kw = pm__ent_key_word(a->s + m + 1, a->s + a->len);
-    if (a->before >= 0) return pm__trie_line_insert(cx, slot, (unsigned)a->before, &e, kw, &a->up);
-    pm__line_seek k = pm__line_find_word(x, a->s + m, rest, kw);
-    bool at = k.lo < k.hi && pm__line_suffix(x, k.lo) == rest, child = at && pm__line_is_child(x, k.lo);
-    bool here = child && !*pm__line_child(x, k.lo);
-    if (k.child < 0 && !here) /* a value stands before the child of the same suffix */
-        return pm__trie_line_insert(cx, slot, k.lo + (at && !child), &e, kw, &a->up);
-    if (a->dangles) {
-        *a->dangles = true;
-        return false;
-    }
-    return pm__trie_line_settle(cx, slot, k.child < 0 ? k.lo : (unsigned)k.child, &e);
-}
-
-enum { PM__ADD_MOST = PM__LINE_ENTRIES }; /* entries added at once */
-
-/* The entries of a line with `add`, all in order, in `out`. Returns how many, or 0 where one of those added takes a
-   dangling location's place. */
-static unsigned pm__trie_line_weave(const pm__line *x, const pm__ent *add, unsigned k, pm__ent *out) {
-    pm__ent old[PM__LINE_ENTRIES];
-    unsigned n = 0, j = 0;
-    pm__line_decode(x, old);
-    for (unsigned i = 0; i < x->n; i++) {
-        for (; j < k; out[n++] = add[j++]) {
-            const pm__ent *a = &old[i], *b = &add[j];
-            size_t min = a->len < b->len ? a->len : b->len, m = min ? pm__ent_lcp(a, b, 0, min) : 0;
-            if (m < min ? pm__ent_at(a, m) < pm__ent_at(b, m) : a->len < b->len) break;
-            if (m == a->len && m == b->len && !a->pay) return 0; /* a child: the line has no such value */
-        }
-        out[n++] = old[i];
-    }
-    while (j < k) out[n++] = add[j++];
-    return n;
-}
-
-/* Adds k entries, at most PM__ADD_MOST, to the line in *slot, behind its prefix and in order. None of them is there,
-   nor does a child lead on to one. 1: done. 0: they are to be added singly. -1: no memory, nothing changed. */
-PM__UNUSED static int pm__trie_line_add_all(const pm__cx *cx, pm__ref *slot, const pm__ent *add, unsigned k,
-                                            const pm__above *up) {
-    pm__ent ents[PM__LINE_ENTRIES + PM__ADD_MOST];
-    pm__line *x = (pm__line *)pm__ref_ptr(*slot);
-    const unsigned n = pm__trie_line_weave(x, add, k, ents);
-    if (!n) return 0;
-    if (up->slot && !pm__build_fits(cx, ents, n, x->plen, 0)) {
-        if (up->range) return 0; /* it is to be divided */
-        int done = pm__ref_is_unique(*slot) ? pm__trie_line_merge_up(cx, up, x, ents, n) : 0;
-        if (done) return done;
-    }
-    pm__ref r = pm__build_nodes(cx, pm__line_heap(x), x->plen, ents, n, 0);
-    return pm__trie_line_put(cx, slot, r, ents, n) ? 1 : -1;
-}
-
-/* Adds what lies at s[0..len), len > 0, to a byte node whose count is 1: a value, or a child at a byte without. */
-static bool pm__trie_byte_put(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, bool child, uint64_t pay) {
-    pm__byte *x = (pm__byte *)pm__ref_ptr(*slot);
-    bool dangling = pm__byte_has_child(x, s[0]) && !*pm__byte_child(x, s[0]), ok;
-    if (len == 1 && !child) {
-        if (dangling && !pm__byte_child_mut(cx, x, s[0])) return false;
-        ok = pm__byte_add_val(cx, &x, s[0], pay);
-        if (ok && dangling) (void)pm__byte_del_child(cx, &x, s[0]); /* its block is ours: cannot fail */
-    } else {
-        if (len > 1 && !(pay = pm__any_chain(cx, s + 1, len - 1, child, pay))) return false;
-        pm__ref *c = dangling ? pm__byte_child_mut(cx, x, s[0]) : NULL;
-        if (c) *c = pay;
-        ok = dangling ? c != NULL : pm__byte_add_child(cx, &x, s[0], pay);
-        if (!ok && len > 1) pm__any_chain_undo(pay, pm__any_chain_nodes(len - 1));
-    }
-    *slot = pm__byte_ref(x);
-    return ok;
-}
 
 /* The child through which a path that exists goes on, for changing it. NULL: no memory. */
 static pm__ref *pm__trie_step(const pm__cx *cx, pm__ref *slot, const uint8_t *s, size_t len, size_t *used) {
@@ -10983,13 +10994,13 @@ static PM__INLINE bool pm__put_end(const pm__cx *cx, pm__put *p, bool child, uin
         return false;
     }
     if (!*p->slot) return (*p->slot = pm__any_chain(cx, p->s, p->len, child, pay)) != 0;
-    if (pm__ref_kind(*p->slot) != PM__LINE) return pm__trie_byte_put(cx, p->slot, p->s, p->len, child, pay);
+    if (pm__ref_kind(*p->slot) != PM__LINE) return pm__add_byte(cx, p->slot, p->s, p->len, child, pay);
     pm__add a;
     a.up = p->up;
     a.before = p->before;
     a.dangles = dangles;
     if (!pm__add_make(cx, &a, p->s, p->len, child, pay)) return false;
-    if (pm__trie_line_add(cx, p->slot, &a)) return true;
+    if (pm__add_line(cx, p->slot, &a)) return true;
     pm__add_undo(&a);
     return false;
 }
@@ -11063,12 +11074,12 @@ static void pm__trie_hollow(const pm__cx *cx, const pm__spot *at, const uint8_t 
         if (!pm__byte_has_val(x, *t)) return;
         (void)pm__byte_del_child(cx, &x, *t); /* its block is ours since the way down: cannot fail */
         *at->parent = pm__byte_ref(x);
-        pm__trie_byte_settle(cx, at->parent);
+        pm__change_settle_byte(cx, at->parent);
         return;
     }
     const pm__line *x = (const pm__line *)pm__ref_ptr(*at->parent);
     pm__line_seek k = pm__line_find(x, t + x->plen, at->base - at->parent_base - x->plen);
-    if (k.hi - k.lo == 2) pm__trie_line_erase(cx, at->parent, k.lo + 1, k.hi);
+    if (k.hi - k.lo == 2) pm__change_erase(cx, at->parent, k.lo + 1, k.hi);
 }
 
 /* Payloads taken out of a line, to be released once the change has succeeded. */
@@ -11108,7 +11119,7 @@ static bool pm__cut_byte(const pm__cx *cx, const pm__spot *at, const uint8_t *s)
         pm__byte_discard(x);
         pm__trie_hollow(cx, at, s);
     } else {
-        pm__trie_byte_settle(cx, at->slot);
+        pm__change_settle_byte(cx, at->slot);
     }
     return true;
 }
@@ -11133,13 +11144,13 @@ static bool pm__cut_line(const pm__cx *cx, const pm__spot *at, const uint8_t *s,
     }
     pm__loot_take(&loot, x, lo, hi);
     if (d <= x->plen || pm__trie_line_neighbours(x, lo, hi, t, rest - x->plen) >= d - x->plen) {
-        pm__trie_line_erase(cx, at->slot, lo, hi);
+        pm__change_erase(cx, at->slot, lo, hi);
     } else { /* nothing else holds the place that must stay */
         pm__ent ents[PM__LINE_ENTRIES];
         pm__line_decode(x, ents);
         ents[lo] = pm__ent_make(t, d - x->plen, true, 0);
         memmove(ents + lo + 1, ents + hi, (x->n - hi) * sizeof *ents);
-        if (!pm__trie_line_replace(cx, at->slot, pm__line_heap(x), x->plen, ents, x->n - (hi - lo) + 1)) return false;
+        if (!pm__change_replace(cx, at->slot, pm__line_heap(x), x->plen, ents, x->n - (hi - lo) + 1)) return false;
     }
     pm__loot_release(cx, &loot);
     return true;
@@ -11252,7 +11263,7 @@ static bool pm__trie_take(const pm__cx *cx, pm__ref *slot, const uint8_t *s, siz
         if (x->n < 2 || pm__line_agree_end(x, (unsigned)i, h) > (unsigned)i + 1) return false;
         old->val = *pm__line_val(x, (unsigned)i), old->some = true;
         unsigned left = x->n - 1u;
-        pm__trie_line_erase(cx, slot, (unsigned)i, (unsigned)i + 1);
+        pm__change_erase(cx, slot, (unsigned)i, (unsigned)i + 1);
         if (pm__gather_is_due(left, true)) pm__way_gather(cx, &way);
         return true;
     }
@@ -11277,7 +11288,7 @@ static bool pm__trie_unset(const pm__cx *cx, pm__ref *root, const uint8_t *s, si
     pm__line_seek k = pm__line_find(x, t + x->plen, rest);
     if (k.hi - k.lo > 1) {
         bool due = pm__gather_is_due(x->n - 1u, true);
-        pm__trie_line_erase(cx, at.slot, k.lo, k.lo + 1);
+        pm__change_erase(cx, at.slot, k.lo, k.lo + 1);
         if (due) pm__trie_gather(cx, root, s, len);
         return true;
     }
@@ -11290,10 +11301,10 @@ static bool pm__trie_unset(const pm__cx *cx, pm__ref *root, const uint8_t *s, si
     pm__line_decode(x, ents);
     if (rest == 0) { /* the value at the end of the prefix, and nothing else: the prefix becomes the suffix */
         ents[0] = pm__ent_make(t, x->plen, true, 0);
-        return pm__trie_line_replace(cx, at.slot, NULL, 0, ents, 1);
+        return pm__change_replace(cx, at.slot, NULL, 0, ents, 1);
     }
     ents[k.lo].child = true, ents[k.lo].pay = 0;
-    return pm__trie_line_replace(cx, at.slot, pm__line_heap(x), x->plen, ents, x->n);
+    return pm__change_replace(cx, at.slot, pm__line_heap(x), x->plen, ents, x->n);
 }
 
 /* ---- value and branches of a location ------------------------------------------------------------------------ */
@@ -11321,7 +11332,7 @@ static bool pm__edit_byte(const pm__cx *cx, pm__ref *slot, uint8_t b, const pm_o
     *slot = pm__byte_ref(x);
     if (!ok) return false;
     pm__any_release(cx, old);
-    pm__trie_byte_settle(cx, slot);
+    pm__change_settle_byte(cx, slot);
     return true;
 }
 
@@ -11356,7 +11367,7 @@ static bool pm__edit_line(const pm__cx *cx, pm__ref *slot, const uint8_t *t, siz
     }
     if (child || n == lo) ents[n++] = pm__ent_make(t + plen, rest - plen, true, child);
     memcpy(ents + n, all + hi, (x->n - hi) * sizeof *all);
-    if (!pm__trie_line_replace(cx, slot, pm__line_heap(x), plen, ents, n + x->n - hi)) return false;
+    if (!pm__change_replace(cx, slot, pm__line_heap(x), plen, ents, n + x->n - hi)) return false;
     pm__loot_release(cx, &loot);
     return true;
 }
@@ -15863,6 +15874,350 @@ PM__UNUSED static pm_status pm__many_run(const pm__cx *cx, pm__merge_op op, cons
     return ok ? PM_OK : q.status;
 }
 
+/* ---- src/pathmap/39_tally.c ---------------------------------------------------------------------------- */
+
+/* Tallies: counting what a trie holds. What hangs from one node by nodes that have one owner each is a *region*. Nodes
+   with several owners are roots of regions of their own, so that 2^80 values in a kilobyte of nodes are counted in
+   microseconds. All regions are gone through at once, each node of them once and in any order, so that nodes are
+   prefetched long before they are looked at; what leads from region to region is noted, and how often each is met
+   follows from that at the end. Counts saturate.
+
+   Two kinds of shared nodes begin no region, since to remember them costs more than to add them up: leaves; and, while
+   few nodes are shared, those with few owners, below which all others do. A clone makes nearly all shared nodes such.
+   Measured, beside a clone with 1 % of the keys changed: 1.03 times what the same content costs that shares nothing;
+   with regions there, 1.65. */
+
+typedef enum pm__tally_kind { PM__TALLY_VALS, PM__TALLY_LOCS, PM__TALLY_DEPTH } pm__tally_kind;
+
+/* A node whose children are gone through. */
+typedef struct pm__tally_frame {
+    pm__ref node;
+    uint64_t sum;
+    size_t depth;  /* PM__TALLY_DEPTH: how deep below this node; else 0 */
+    unsigned next; /* entry, byte or 16 * block + place to look at next */
+    bool shared;   /* may be met again */
+} pm__tally_frame;
+
+static PM__INLINE uint64_t pm__sat_add(uint64_t a, uint64_t b) { return a + b < a ? UINT64_MAX : a + b; }
+static PM__INLINE uint64_t pm__sat_mul(uint64_t a, uint64_t b) {
+    return b > 1 && a > UINT64_MAX / b ? UINT64_MAX : a * b;
+}
+
+/* Of entry i of a line: how many bytes its suffix shares with the entry before. */
+static size_t pm__tally_line_shared_before(const pm__line *x, unsigned i, unsigned off) {
+    if (i == 0 || pm__line_suffix(x, i - 1) == 0 || x->body[i] != x->body[i - 1]) return 0;
+    const uint8_t *h = pm__line_heap(x) + off, *before = h - pm__line_lens(x)[i - 1];
+    size_t a = pm__line_lens(x)[i - 1], b = pm__line_lens(x)[i];
+    return 1 + pm__lcp(before, h, a < b ? a : b);
+}
+
+/* Locations in a line, its root excluded; of just that depth, or all of them when depth is 0. */
+static uint64_t pm__tally_line_locations(const pm__line *x, size_t depth) {
+    uint64_t n = depth ? 0 : x->plen;
+    unsigned off = x->plen;
+    if (depth && depth <= x->plen) return 1;
+    size_t want = depth - x->plen;
+    for (unsigned i = 0; i < x->n; off += pm__line_lens(x)[i], i++) {
+        size_t len = pm__line_suffix(x, i), shared = pm__tally_line_shared_before(x, i, off);
+        if (depth) n += len >= want && shared < want;
+        else n += len - shared;
+    }
+    return n;
+}
+
+/* What a node holds by itself. */
+static uint64_t pm__tally_own(pm__tally_kind kind, pm__ref r, size_t depth) {
+    if (pm__ref_is_lined(r)) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+        if (kind == PM__TALLY_VALS) return x->n - pm__popcount32(x->cmask);
+        if (pm__ref_kind(r) == PM__RANGE) return 0;
+        return pm__tally_line_locations(x, depth);
+    }
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(r);
+    if (kind == PM__TALLY_VALS) return x->nv;
+    if (kind == PM__TALLY_DEPTH && depth != 1) return 0;
+    pm_mask m = pm__byte_mask(x);
+    return pm_mask_count(&m);
+}
+
+/* The next child of a frame that matters; *depth: how deep below it; *shared: whether it may be met again, either by
+   its own count or because nodes have the block in common that it stands in. 0: no more. */
+static pm__ref pm__tally_child(pm__tally_kind kind, pm__tally_frame *f, size_t *depth, bool *shared) {
+    pm__ref c = 0;
+    *depth = 0;
+    *shared = false;
+    if (pm__ref_is_lined(f->node)) {
+        const pm__line *x = (const pm__line *)pm__ref_ptr(f->node);
+        uint32_t left = f->next < 32 ? x->cmask >> f->next << f->next : 0;
+        for (; left && !c; left &= left - 1) {
+            unsigned i = pm__ctz32(left);
+            f->next = i + 1;
+            c = *pm__line_child(x, i);
+            if (kind != PM__TALLY_DEPTH || !c) continue;
+            size_t len = pm__ref_kind(f->node) == PM__LINE ? x->plen + (size_t)pm__line_suffix(x, i) : 0;
+            if (len >= f->depth) c = 0;
+            else *depth = f->depth - len;
+        }
+        return c;
+    }
+    const pm__byte *x = (const pm__byte *)pm__ref_ptr(f->node);
+    if (kind == PM__TALLY_DEPTH && f->depth == 1) return 0;
+    unsigned end = pm__byte_is_wide(x) ? 256 : x->nc;
+    for (; f->next < end && !c; f->next++) {
+        if (pm__byte_is_wide(x)) {
+            unsigned in = f->next & 15;
+            if (in >= pm__popcount32(pm__byte_block_bits(x, f->next >> 4))) continue;
+            c = pm__byte_block(x, f->next >> 4)->slot[in];
+            *shared = !pm__ref_count_is_one(&pm__byte_block(x, f->next >> 4)->rc);
+        } else {
+            c = x->slot[f->next];
+        }
+    }
+    if (kind == PM__TALLY_DEPTH) *depth = f->depth - 1;
+    return c;
+}
+
+/* Visits the distinct nodes from a root on, each behind all that it leads to. A visit notes the node in *met, as
+   (node, 0); it returns false to end the walk. False: that, or no memory. */
+PM__UNUSED static bool pm__tally_upwards(pm__ref root, const pm__memo *met, bool (*visit)(void *ctx, pm__ref r),
+                                         void *ctx) {
+    pm__list stack = pm__list_of(sizeof(pm__tally_frame));
+    pm__tally_frame f = {root, 0, 0, 0, false};
+    bool ok = pm__list_put(&stack, &f, 1);
+    while (ok && stack.used) {
+        pm__tally_frame *top = (pm__tally_frame *)pm__list_at(&stack, stack.used - 1);
+        size_t depth;
+        bool shared;
+        f.node = pm__tally_child(PM__TALLY_VALS, top, &depth, &shared);
+        if (!f.node) {
+            ok = visit(ctx, top->node);
+            stack.used--;
+        } else if (!pm__memo_get(met, f.node, 0)) {
+            ok = pm__list_put(&stack, &f, 1);
+        }
+    }
+    pm__list_free(&stack);
+    return ok;
+}
+
+/* ---- regions ------------------------------------------------------------------------------------------------- */
+
+/* A node that is to be added up. */
+typedef struct pm__tally_item {
+    pm__ref node;
+    size_t depth;
+    size_t home; /* flags; and, times PM__TALLY_FLAGS, the region of the node above */
+} pm__tally_item;
+
+/* What hangs from one root. */
+typedef struct pm__tally_region {
+    uint64_t sum, times; /* how often it is met, as far as that is known */
+    size_t waits;        /* ways to it that have not been counted; once there are none: 1 + the next to be looked at */
+    size_t ways;         /* out of it: 1 + the last of them */
+} pm__tally_region;
+
+/* From a region to another one, whose root was met in it. */
+typedef struct pm__tally_way {
+    size_t to, before; /* 1 + the way noted before it, from the same region */
+} pm__tally_way;
+
+enum {
+    PM__TALLY_AHEAD = 16,
+    PM__TALLY_FEW = 4,   /* owners of a node that may be added up once for each */
+    PM__TALLY_RARE = 4,  /* while fewer than one node in so many is shared */
+    PM__TALLY_BLOCK = 1, /* flags: parents have the block in common that it stands in */
+    PM__TALLY_AGAIN = 2, /*        a node between it and its region's root may be added up again */
+    PM__TALLY_FLAGS = 4
+};
+
+typedef struct pm__tally {
+    pm__tally_kind kind;
+    pm__memo memo; /* of a root: its region */
+    pm__list todo; /* nodes that have not been prefetched */
+    pm__list regions, ways;
+    size_t first, last; /* the ring's ends, counted on */
+    size_t shared;      /* shared nodes met so far */
+    struct {
+        pm__tally_item item;
+        bool again; /* its references to children have been prefetched */
+    } ahead[PM__TALLY_AHEAD]; /* a ring */
+} pm__tally;
+
+static PM__INLINE bool pm__tally_is_leaf(pm__ref r) {
+    return pm__ref_kind(r) == PM__LINE && !((const pm__line *)pm__ref_ptr(r))->cmask;
+}
+
+/* Prefetches the references to children of a node whose head has come. False: no need to wait for them. */
+static PM__INLINE bool pm__tally_prefetch_refs(pm__ref r) {
+    if (!pm__ref_is_lined(r)) return false;
+    const pm__line *x = (const pm__line *)pm__ref_ptr(r);
+    size_t size = pm__line_size(x), pays = 8u * pm__line_pay_count(x);
+    for (size_t at = (size - pays) & ~(size_t)63; at < size; at += 64) PM__PREFETCH((const char *)x + at);
+    return true;
+}
+
+static PM__INLINE pm__tally_region *pm__tally_region_at(const pm__tally *t, size_t i) {
+    return (pm__tally_region *)(void *)t->regions.data + i;
+}
+
+/* Puts a node into the ring. */
+static PM__INLINE void pm__tally_await(pm__tally *t, const pm__tally_item *i, bool again) {
+    size_t at = t->last++ % PM__TALLY_AHEAD;
+    t->ahead[at].item = *i;
+    t->ahead[at].again = again;
+}
+
+/* Notes the children of a node. False: no memory. */
+static bool pm__tally_open(pm__tally *t, const pm__tally_item *i) {
+    pm__tally_frame f = {i->node, 0, i->depth, 0, false};
+    size_t depth, home = i->home & ~(size_t)PM__TALLY_BLOCK;
+    bool shared;
+    for (pm__ref c; (c = pm__tally_child(t->kind, &f, &depth, &shared)) != 0;) {
+        pm__tally_item child = {c, depth, home + shared};
+        if (!pm__list_room(&t->todo, 1)) return false;
+        ((pm__tally_item *)(void *)t->todo.data)[t->todo.used++] = child;
+    }
+    return true;
+}
+
+/* Adds up a node, and notes its children. False: no memory. */
+static PM__INLINE bool pm__tally_add(pm__tally *t, const pm__tally_item *i, bool leaf) {
+    pm__tally_region *r = pm__tally_region_at(t, i->home / PM__TALLY_FLAGS);
+    r->sum = pm__sat_add(r->sum, pm__tally_own(t->kind, i->node, i->depth));
+    return leaf || pm__tally_open(t, i);
+}
+
+/* Goes from the region in which a root was met into its own. *known: that has been looked at. False: no memory. */
+static PM__NOINLINE bool pm__tally_enter(pm__tally *t, pm__tally_item *i, bool *known) {
+    const uint64_t *at = pm__memo_get(&t->memo, i->node, i->depth);
+    pm__tally_region *from = pm__tally_region_at(t, i->home / PM__TALLY_FLAGS), fresh = {0, 0, 0, 0};
+    pm__tally_way w = {at ? (size_t)*at : t->regions.used, from->ways};
+    from->ways = t->ways.used + 1;
+    *known = at != NULL;
+    i->home = w.to * PM__TALLY_FLAGS;
+    if (!pm__list_room(&t->ways, 1) || !pm__list_room(&t->regions, 1)) return false;
+    ((pm__tally_way *)(void *)t->ways.data)[t->ways.used++] = w;
+    if (!at) *pm__tally_region_at(t, t->regions.used++) = fresh;
+    pm__tally_region_at(t, w.to)->waits++;
+    return at || pm__memo_put(&t->memo, i->node, i->depth, w.to);
+}
+
+/* Whether a shared node may be added up as often as it is met, without being remembered. */
+static PM__INLINE bool pm__tally_may_repeat(const pm__tally *t, const pm__tally_item *i) {
+    return i->home % PM__TALLY_FLAGS == 0 && t->last > PM__TALLY_RARE * t->shared &&
+           pm__ref_has_few(i->node, PM__TALLY_FEW);
+}
+
+/* Looks at the first node of the ring. False: no memory. */
+static PM__INLINE bool pm__tally_step(pm__tally *t) {
+    size_t at = t->first++ % PM__TALLY_AHEAD;
+    pm__tally_item i = t->ahead[at].item;
+    bool leaf = pm__tally_is_leaf(i.node);
+    if (!leaf && !t->ahead[at].again) {
+        bool known = false, shared = (i.home & PM__TALLY_BLOCK) || !pm__ref_is_unique(i.node);
+        t->shared += shared;
+        if (shared && pm__tally_may_repeat(t, &i)) i.home |= PM__TALLY_AGAIN;
+        else if (shared && !pm__tally_enter(t, &i, &known)) return false;
+        if (known) return true;
+        if (pm__tally_prefetch_refs(i.node)) {
+            pm__tally_await(t, &i, true);
+            return true;
+        }
+    }
+    return pm__tally_add(t, &i, leaf);
+}
+
+/* Begins to count: nothing has been met yet. False: no memory. */
+static bool pm__tally_begin(pm__tally *t, pm__tally_kind kind) {
+    pm__tally_region top = {0, 1, 0, 0};
+    memset(t, 0, offsetof(pm__tally, ahead));
+    t->kind = kind;
+    t->todo = pm__list_of(sizeof(pm__tally_item));
+    t->regions = pm__list_of(sizeof(pm__tally_region));
+    t->ways = pm__list_of(sizeof(pm__tally_way));
+    return pm__list_put(&t->regions, &top, 1);
+}
+
+/* Notes a node that is to be added up, with all below it. False: no memory. */
+PM__UNUSED static bool pm__tally_note(pm__tally *t, pm__ref r) {
+    const pm__tally_item i = {r, 0, 0};
+    return pm__list_put(&t->todo, &i, 1);
+}
+
+/* Adds up all that has been noted, region by region. False: no memory. */
+static bool pm__tally_walk(pm__tally *t) {
+    for (;;) {
+        while (t->last - t->first < PM__TALLY_AHEAD && t->todo.used) {
+            pm__tally_item i = *(const pm__tally_item *)pm__list_pop(&t->todo);
+            PM__PREFETCH(pm__ref_ptr(i.node));
+            if (t->kind != PM__TALLY_VALS) pm__ref_prefetch(i.node);
+            pm__tally_await(t, &i, false);
+        }
+        if (t->first == t->last) return true;
+        if (!pm__tally_step(t)) return false;
+    }
+}
+
+/* The sum of all regions, each as often as it is met: it is looked at once all ways to it have been counted. */
+static uint64_t pm__tally_total(pm__tally *t) {
+    uint64_t total = 0;
+    for (size_t next = 1; next;) {
+        const pm__tally_region *r = pm__tally_region_at(t, next - 1);
+        next = r->waits;
+        total = pm__sat_add(total, pm__sat_mul(r->sum, r->times));
+        for (size_t k = r->ways; k;) {
+            const pm__tally_way *w = (const pm__tally_way *)(const void *)t->ways.data + (k - 1);
+            pm__tally_region *to = pm__tally_region_at(t, w->to);
+            k = w->before;
+            to->times = pm__sat_add(to->times, r->times);
+            if (--to->waits == 0) to->waits = next, next = w->to + 1;
+        }
+    }
+    return total;
+}
+
+/* Ends a count that is `ok` so far: *out is the sum, or untouched. */
+static pm_status pm__tally_end(pm__tally *t, bool ok, uint64_t *out) {
+    ok = ok && pm__tally_walk(t);
+    if (ok) *out = pm__tally_total(t);
+    pm__list_free(&t->todo);
+    pm__list_free(&t->regions);
+    pm__list_free(&t->ways);
+    pm__memo_free(&t->memo);
+    return ok ? PM_OK : PM_NOMEM;
+}
+
+/* Counts below (strictly) the root reference r, which may be 0. */
+PM__UNUSED static pm_status pm__tally_below(pm__tally_kind kind, pm__ref r, size_t depth, uint64_t *out) {
+    pm__tally t;
+    const pm__tally_item root = {r, depth, 0};
+    *out = 0;
+    if (!r) return PM_OK;
+    bool ok = pm__tally_begin(&t, kind) && pm__tally_add(&t, &root, pm__tally_is_leaf(r));
+    return pm__tally_end(&t, ok, out);
+}
+
+/* ---- no more than asked for ---------------------------------------------------------------------------------- */
+
+/* Whether more than n values lie below a node, as far as that is seen at once: `false` may be wrong. Looks at O(n)
+   nodes, and allocates nothing. */
+PM__UNUSED static bool pm__tally_exceeds(pm__ref r, uint64_t n) {
+    enum { WAITING = 512 }; /* nodes beyond that many are passed over */
+    pm__ref todo[WAITING];
+    size_t used = 0;
+    uint64_t sum = 0;
+    if (r) todo[used++] = r;
+    for (uint64_t looks = n < UINT64_MAX / 2 ? 64 + 2 * n : UINT64_MAX; used && sum <= n && looks; looks--) {
+        pm__tally_frame f = {todo[--used], 0, 0, 0, false};
+        size_t depth;
+        bool shared;
+        sum = pm__sat_add(sum, pm__tally_own(PM__TALLY_VALS, f.node, 0));
+        for (pm__ref c; used < WAITING && (c = pm__tally_child(PM__TALLY_VALS, &f, &depth, &shared)) != 0;)
+            todo[used++] = c;
+    }
+    return sum > n;
+}
+
 /* ---- src/pathmap/40_map.c ------------------------------------------------------------------------------ */
 
 /* Maps. The root value lives in the handle, everything else below `root` (28_trie.c). */
@@ -19164,7 +19519,7 @@ static pm_status pm__batch_next(const pm__batch *b, pm__batch_lane *lane, unsign
     pm__batch_spot at = {*p, pm__batch_depth(l), pm__ref_ptr(*p->slot), p->up.slot ? pm__ref_ptr(*p->up.slot) : NULL,
                          pm__batch_parts(p)};
     unsigned last = j, k = pm__batch_gather(b, lane, j, n, &last, add);
-    const int done = k > 1 ? pm__trie_line_add_all(b->cx, p->slot, add, k, &p->up) : 0;
+    const int done = k > 1 ? pm__add_all(b->cx, p->slot, add, k, &p->up) : 0;
     pm_status s = done < 0 ? PM_NOMEM : PM_OK;
     if (done > 0) pm__batch_added(b, lane, j, last);
     if (done == 0) s = pm__batch_set(b, l, dangles);
@@ -20840,17 +21195,29 @@ static pm_status pm__wz_give_below(pm_wz *w, size_t len, pm__ref child) {
 
 /* ---- values -------------------------------------------------------------------------------------------------- */
 
+/* The range node that frame i's node is a part of; 0: of none. */
+static pm__ref pm__wz_range_of(const pm_wz *w, size_t i) {
+    if (PM__LIKELY(!w->cursor.frames[i].place.part)) return 0;
+    return i ? pm__rz_frame_root(&w->cursor, i) : w->map->root;
+}
+
+/* Whether frame i's node is the map's alone, if all above it are: its own count says so, that of the range node it is a
+   part of, and that of the block it hangs from in a wide node above, which copies of that node have in common. */
+static bool pm__wz_is_owned(const pm_wz *w, size_t i) {
+    pm__ref range = pm__wz_range_of(w, i), node = w->cursor.frames[i].place.node;
+    if (!node || !pm__ref_is_unique(node) || (range && !pm__ref_is_unique(range))) return false;
+    const pm_place *above = i ? &w->cursor.frames[i - 1].place : NULL;
+    return !above || pm__ref_kind(above->node) != PM__WIDE ||
+           pm__ref_count_is_one(&pm__byte_block(pm__place_byte(above), above->lo >> 4)->rc);
+}
+
 /* The value at the focus for changing it in place, if the way to it is known and the map's alone; else NULL. */
 static pm_val *pm__wz_slot(const pm_wz *w) {
     const pm_rz *z = &w->cursor;
     const pm_val *v = pm__wz_is_lost(w) || pm__ops_is_unit(pm_map_ops(w->map)) ? NULL : pm_rz_val(z);
     if (!v) return NULL;
-    for (size_t i = 0; z->len && i < z->nframes; i++) {
-        const pm_place *p = &z->frames[i].place;
-        if (!pm__ref_is_unique(p->node) || !pm__ref_is_unique(pm__rz_frame_root(z, i))) return NULL;
-        if (i + 1 == z->nframes || pm__ref_kind(p->node) != PM__WIDE) continue;
-        if (!pm__ref_count_is_one(&pm__byte_block(pm__place_byte(p), p->lo >> 4)->rc)) return NULL;
-    }
+    for (size_t i = 0; z->len && i < z->nframes; i++)
+        if (!pm__wz_is_owned(w, i)) return NULL;
     return (pm_val *)(uintptr_t)v;
 }
 
@@ -20861,17 +21228,6 @@ static pm__ref *pm__wz_slot_of(const pm_wz *w, const pm__cx *cx, size_t i) {
     const pm_place *p = &w->cursor.frames[i - 1].place;
     if (pm__place_in_line(p)) return pm__line_child(pm__place_line(p), p->hi - 1u);
     return pm__byte_child_mut(cx, (pm__byte *)pm__ref_ptr(p->node), p->lo);
-}
-
-/* The range node that frame i's node is a part of; 0: of none. */
-static pm__ref pm__wz_range_of(const pm_wz *w, size_t i) {
-    if (PM__LIKELY(!w->cursor.frames[i].place.part)) return 0;
-    return i ? pm__rz_frame_root(&w->cursor, i) : w->map->root;
-}
-
-static bool pm__wz_is_owned(const pm_wz *w, size_t i) {
-    pm__ref range = pm__wz_range_of(w, i), node = w->cursor.frames[i].place.node;
-    return node && pm__ref_is_unique(node) && (!range || pm__ref_is_unique(range));
 }
 
 /* How many of the cursor's frames a write may begin below: their nodes are unshared, and lead on to the focus. */
@@ -30036,254 +30392,11 @@ PM_API pm_status pm_image_load(const pm_image *image, const pm_image_reading *re
 
 /* ---- src/pathmap/76_store.c ---------------------------------------------------------------------------- */
 
-/* Stores: files, what stands where in them, finding the newest commit that is whole, versions.
+/* Stores: what stands where in their files, finding the newest commit that is whole, versions.
 
    A store is a header and commits, one behind the other. A commit is records and strings, as in images, the name of its
    root, and the commit record: so of whatever the record's checksum covers, the record is written last. What is behind
    the last commit that is whole was never committed. */
-
-/* ---- files of the system ----------------------------------------------------------------------------------------- */
-
-#if PM__FILES
-
-typedef struct pm__disk_file {
-    int fd;
-} pm__disk_file;
-
-static int pm__disk_fd(const void *file) { return ((const pm__disk_file *)file)->fd; }
-
-static pm_status pm__disk_open(void *ctx, const char *name, bool write, bool make, bool empty, void **file) {
-    pm__disk_file *f = (pm__disk_file *)pm__mem_alloc_big(sizeof *f);
-    (void)ctx;
-    if (!f) return PM_NOMEM;
-    int how = (write ? O_RDWR : O_RDONLY) | (make ? O_CREAT : 0) | (empty ? O_TRUNC : 0);
-    do f->fd = open(name, how, 0666);
-    while (f->fd < 0 && errno == EINTR);
-    if (f->fd >= 0) {
-        (void)fcntl(f->fd, F_SETFD, FD_CLOEXEC);
-        *file = f;
-        return PM_OK;
-    }
-    pm__mem_free_big(f, sizeof *f);
-    return PM_IO;
-}
-
-static void pm__disk_close(void *ctx, void *file) {
-    (void)ctx;
-    (void)close(pm__disk_fd(file)); /* after EINTR the descriptor is gone, or in other hands */
-    pm__mem_free_big(file, sizeof(pm__disk_file));
-}
-
-static pm_status pm__disk_size(void *ctx, void *file, uint64_t *size) {
-    struct stat st;
-    (void)ctx;
-    if (fstat(pm__disk_fd(file), &st) != 0 || st.st_size < 0) return PM_IO;
-    *size = (uint64_t)st.st_size;
-    return PM_OK;
-}
-
-static pm_status pm__disk_read(void *ctx, void *file, uint64_t at, void *to, size_t n, size_t *got) {
-    (void)ctx;
-    for (*got = 0; *got < n;) {
-        ssize_t k = pm__pread(pm__disk_fd(file), (uint8_t *)to + *got, n - *got, (pm__off)(at + *got));
-        if (k < 0 && errno == EINTR) continue;
-        if (k < 0) return PM_IO;
-        if (k == 0) break;
-        *got += (size_t)k;
-    }
-    return PM_OK;
-}
-
-static pm_status pm__disk_write(void *ctx, void *file, uint64_t at, const void *from, size_t n) {
-    (void)ctx;
-    for (size_t done = 0; done < n;) {
-        ssize_t k = pm__pwrite(pm__disk_fd(file), (const uint8_t *)from + done, n - done, (pm__off)(at + done));
-        if (k < 0 && errno == EINTR) continue;
-        if (k <= 0) return PM_IO;
-        done += (size_t)k;
-    }
-    return PM_OK;
-}
-
-static pm_status pm__disk_sync(void *ctx, void *file) {
-    int r;
-    (void)ctx;
-    do {
-#if defined(__APPLE__) && defined(F_FULLFSYNC)
-        r = fcntl(pm__disk_fd(file), F_FULLFSYNC);
-        if (r != 0 && errno != EINTR) r = fsync(pm__disk_fd(file));
-#elif defined(__linux__)
-        r = fdatasync(pm__disk_fd(file));
-#else
-        r = fsync(pm__disk_fd(file));
-#endif
-    } while (r != 0 && errno == EINTR);
-    return r == 0 ? PM_OK : PM_IO;
-}
-
-static pm_status pm__disk_cut(void *ctx, void *file, uint64_t size) {
-    int r;
-    (void)ctx;
-    do r = pm__ftruncate(pm__disk_fd(file), (pm__off)size);
-    while (r != 0 && errno == EINTR);
-    return r == 0 ? PM_OK : PM_IO;
-}
-
-static pm_status pm__disk_map(void *ctx, void *file, size_t len, const void **at) {
-    (void)ctx;
-    void *p = mmap(NULL, len, PROT_READ, MAP_SHARED, pm__disk_fd(file), 0);
-    if (p == MAP_FAILED) return PM_IO;
-    *at = p;
-    return PM_OK;
-}
-
-static void pm__disk_unmap(void *ctx, const void *at, size_t len) {
-    (void)ctx;
-    (void)munmap((void *)(uintptr_t)at, len);
-}
-
-/* A lock of the open file, not of the process: so another pm_store of the same process is kept out too, and closing one
-   that reads gives nothing up. */
-static pm_status pm__disk_lock(void *ctx, void *file) {
-    int r;
-    (void)ctx;
-    do r = flock(pm__disk_fd(file), LOCK_EX | LOCK_NB);
-    while (r != 0 && errno == EINTR);
-    return r == 0 ? PM_OK : errno == EWOULDBLOCK ? PM_BUSY : PM_IO;
-}
-
-static pm_status pm__disk_named(void *ctx, void *file, const char *name, bool *same) {
-    struct stat a, b;
-    (void)ctx;
-    if (fstat(pm__disk_fd(file), &a) != 0) return PM_IO;
-    if (stat(name, &b) != 0) return PM_IO;
-    *same = a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-    return PM_OK;
-}
-
-static pm_status pm__disk_rename(void *ctx, const char *from, const char *to) {
-    (void)ctx;
-    return rename(from, to) == 0 ? PM_OK : PM_IO;
-}
-
-static pm_status pm__disk_sync_name(void *ctx, const char *name) {
-    size_t n = strlen(name);
-    (void)ctx;
-    while (n && name[n - 1] != '/') n--;
-    char *dir = (char *)pm__mem_alloc_big(n + 2);
-    if (!dir) return PM_NOMEM;
-    if (n) memcpy(dir, name, n);
-    dir[n] = '.', dir[n + 1] = 0;
-    int fd = open(dir, O_RDONLY), r = -1;
-    pm__mem_free_big(dir, n + 2);
-    if (fd < 0) return PM_IO;
-    do r = fsync(fd);
-    while (r != 0 && errno == EINTR);
-    bool none = r != 0 && errno == EINVAL; /* a file system that knows no such thing */
-    (void)close(fd);
-    return r == 0 || none ? PM_OK : PM_IO;
-}
-
-/* Random words, as far as the system has some. */
-static void pm__disk_random(uint64_t out[2]) {
-    int fd = open("/dev/urandom", O_RDONLY);
-    uint64_t w[2];
-    if (fd < 0) return;
-    if (read(fd, w, sizeof w) == (ssize_t)sizeof w) out[0] ^= w[0], out[1] ^= w[1];
-    (void)close(fd);
-}
-
-static const pm_files pm__disk_files = {
-    NULL,         pm__disk_open, pm__disk_close, pm__disk_size, pm__disk_read,  pm__disk_write,  pm__disk_sync,
-    pm__disk_cut, pm__disk_map,  pm__disk_unmap, pm__disk_lock, pm__disk_named, pm__disk_rename, pm__disk_sync_name};
-
-#elif !PM_NO_STDIO
-
-/* Files of <stdio.h>: for one process, one thread at a time, and without any word on what is on the disk. */
-static pm_status pm__disk_open(void *ctx, const char *name, bool write, bool make, bool empty, void **file) {
-    (void)ctx;
-    FILE *f = empty ? NULL : fopen(name, write ? "r+b" : "rb");
-    if (!f && make && write) f = fopen(name, "w+b");
-    *file = f;
-    return f ? PM_OK : PM_IO;
-}
-
-static void pm__disk_close(void *ctx, void *file) {
-    (void)ctx;
-    (void)fclose((FILE *)file);
-}
-
-static pm_status pm__disk_size(void *ctx, void *file, uint64_t *size) {
-    (void)ctx;
-    long n = fseek((FILE *)file, 0, SEEK_END) == 0 ? ftell((FILE *)file) : -1;
-    *size = n < 0 ? 0 : (uint64_t)n;
-    return n < 0 ? PM_IO : PM_OK;
-}
-
-static pm_status pm__disk_read(void *ctx, void *file, uint64_t at, void *to, size_t n, size_t *got) {
-    (void)ctx;
-    if (at > LONG_MAX || fseek((FILE *)file, (long)at, SEEK_SET) != 0) return PM_IO;
-    *got = fread(to, 1, n, (FILE *)file);
-    return *got < n && ferror((FILE *)file) ? PM_IO : PM_OK;
-}
-
-static pm_status pm__disk_write(void *ctx, void *file, uint64_t at, const void *from, size_t n) {
-    (void)ctx;
-    if (at > LONG_MAX || fseek((FILE *)file, (long)at, SEEK_SET) != 0) return PM_IO;
-    return fwrite(from, 1, n, (FILE *)file) == n && fflush((FILE *)file) == 0 ? PM_OK : PM_IO;
-}
-
-static pm_status pm__disk_sync(void *ctx, void *file) {
-    (void)ctx, (void)file;
-    return PM_IO; /* there is no way: stores must be `unsynced` here */
-}
-
-/* Cannot cut: what is behind the last commit is written over, and its checksum keeps it from being taken for one. */
-static pm_status pm__disk_cut(void *ctx, void *file, uint64_t size) {
-    (void)ctx, (void)file, (void)size;
-    return PM_OK;
-}
-
-static pm_status pm__disk_lock(void *ctx, void *file) {
-    (void)ctx, (void)file;
-    return PM_OK;
-}
-
-static pm_status pm__disk_named(void *ctx, void *file, const char *name, bool *same) {
-    (void)ctx, (void)file, (void)name;
-    *same = true;
-    return PM_OK;
-}
-
-static pm_status pm__disk_rename(void *ctx, const char *from, const char *to) {
-    (void)ctx, (void)from, (void)to;
-    return PM_IO;
-}
-
-static pm_status pm__disk_sync_name(void *ctx, const char *name) {
-    (void)ctx, (void)name;
-    return PM_OK;
-}
-
-static void pm__disk_random(uint64_t out[2]) { (void)out; }
-
-static const pm_files pm__disk_files = {
-    NULL,         pm__disk_open, pm__disk_close, pm__disk_size, pm__disk_read,  pm__disk_write,  pm__disk_sync,
-    pm__disk_cut, NULL,          NULL,           pm__disk_lock, pm__disk_named, pm__disk_rename, pm__disk_sync_name};
-
-#else
-
-static void pm__disk_random(uint64_t out[2]) { (void)out; }
-
-#endif
-
-PM_API const pm_files *pm_files_default(void) {
-#if PM_NO_STDIO
-    return NULL;
-#else
-    return &pm__disk_files;
-#endif
-}
 
 /* ---- what stands where ------------------------------------------------------------------------------------------- */
 
@@ -30466,8 +30579,7 @@ typedef struct pm__durable_head {
 
 /* What commits leave to the next one; under `writing`. */
 typedef struct pm__durable_desk {
-    pm__list
-        tail; /* the last bytes of the file, from `base` on: new records are read here, not where they were written */
+    pm__list tail; /* the last bytes of the file, from `base` on: read here, not where they were just written */
     size_t base;
     pm__list frames, edges, bytes, path, run; /* empty */
 } pm__durable_desk;
@@ -30491,6 +30603,15 @@ struct pm_store {
 
 static pm_status pm__durable_fail(pm_error *error, pm_status s, uint64_t at, const char *msg) {
     return pm__stream_fail(error, s, at, s == PM_NOMEM ? "no memory" : msg);
+}
+
+/* Whether syncing has failed, and what is known to be on the disk: another thread may be syncing. */
+static bool pm__durable_failed(pm_store *s, uint64_t *synced) {
+    pm__lock_acquire(&s->state);
+    bool failed = s->failed;
+    *synced = s->synced;
+    pm__lock_release(&s->state);
+    return failed;
 }
 
 /* ---- the newest whole commit ------------------------------------------------------------------------------------- */
@@ -32673,9 +32794,9 @@ PM_API pm_status pm_get_sharing(const pm_map *const *maps, size_t n, pm_sharing 
     return PM_OK;
 }
 
-/* ---- src/pathmap/83_store_commit.c --------------------------------------------------------------------- */
+/* ---- src/pathmap/83_store_delta.c ---------------------------------------------------------------------- */
 
-/* Commits: from what differs between two maps to what differs between two versions in a file.
+/* From what differs between two maps to what differs between two versions in a file: what a commit appends.
 
    A record says what lies below a location, and depends on nothing else. So the old map and the old version's records
    need no table between them: who goes down both along the same path stands on the same content. The difference of the
@@ -32690,12 +32811,9 @@ PM_API pm_status pm_get_sharing(const pm_map *const *maps, size_t n, pm_sharing 
    frames that are not on its way are closed, deepest first: new and old entries become a record, or are put into one
    that is shorter; the entry that leads to that goes into the frame above. Old entries are copied as they stand, but
    for how far before the record things lie. What only the new map has is folded as for an image, once for all its
-   parts, so what these share is stored once. What only the old one has is left out.
+   parts, so what these share is stored once. What only the old one has is left out. */
 
-   Where much is shared, pairs of old and new nodes may be many more than nodes. So if a commit becomes larger than all
-   that the file holds, it begins again as if there were no version before. */
-
-typedef struct pm__commit_frame {
+typedef struct pm__delta_frame {
     size_t depth; /* bytes of path to the location */
     size_t first; /* of its new entries, and how many there are */
     unsigned n;
@@ -32703,10 +32821,9 @@ typedef struct pm__commit_frame {
     pm_val val;         /* as in an edge */
     uint64_t len;
     size_t child; /* the record of its old entries; 0: none */
-} pm__commit_frame;
+} pm__delta_frame;
 
-typedef struct pm__commit_work {
-    pm_store *s;
+typedef struct pm__delta_work {
     pm__imgout out;
     size_t from; /* in it: where this commit begins */
     pm_image_options options;
@@ -32715,64 +32832,62 @@ typedef struct pm__commit_work {
     pm__fold fold;
     bool folds; /* it was begun */
     pm_status status;
-} pm__commit_work;
+} pm__delta_work;
 
 enum {
-    PM__COMMIT_BEFORE = 8,      /* the window begins before the first record in it, so that none is at its place 0 */
-    PM__COMMIT_TAIL = 1 << 16,  /* bytes of what was committed that the window keeps, and four times so many at most */
-    PM__COMMIT_SPARE = 1 << 20, /* a commit may be so much larger than all others together */
-    PM__COMMIT_GONE = 255,      /* length of run of a new entry: there is none any more */
-    PM__COMMIT_ENTRY = 128      /* no entry has more bytes: 2, a run, two numbers, an overhang of 16 */
+    PM__DELTA_BEFORE = 8, /* the window begins before the first record in it, so that none is at its place 0 */
+    PM__DELTA_GONE = 255, /* length of run of a new entry: there is none any more */
+    PM__DELTA_ENTRY = 128 /* no entry has more bytes: 2, a run, two numbers, an overhang of 16 */
 };
 
-static bool pm__commit_stop(pm__commit_work *w, pm_status s) {
+static bool pm__delta_stop(pm__delta_work *w, pm_status s) {
     if (w->status == PM_OK) w->status = s;
     return false;
 }
 
-static bool pm__commit_memory(pm__commit_work *w, bool ok) { return ok || pm__commit_stop(w, PM_NOMEM); }
+static bool pm__delta_memory(pm__delta_work *w, bool ok) { return ok || pm__delta_stop(w, PM_NOMEM); }
 
-static PM__INLINE pm__commit_frame *pm__commit_top(const pm__commit_work *w) {
-    return (pm__commit_frame *)pm__list_at(&w->frames, w->frames.used - 1);
+static PM__INLINE pm__delta_frame *pm__delta_top(const pm__delta_work *w) {
+    return (pm__delta_frame *)pm__list_at(&w->frames, w->frames.used - 1);
 }
-static PM__INLINE pm__imgout_edge *pm__commit_edge(const pm__commit_work *w, size_t i) {
+static PM__INLINE pm__imgout_edge *pm__delta_edge(const pm__delta_work *w, size_t i) {
     return (pm__imgout_edge *)pm__list_at(&w->edges, i);
 }
 
 /* ---- new entries ------------------------------------------------------------------------------------------------ */
 
 /* Finds the first new entry of a frame, the lowest one, whose byte is b or greater. True: it is b. */
-static bool pm__commit_has(const pm__commit_work *w, const pm__commit_frame *f, uint8_t b, unsigned *i) {
+static bool pm__delta_has(const pm__delta_work *w, const pm__delta_frame *f, uint8_t b, unsigned *i) {
     *i = 0;
     while (*i < f->n && w->bytes.data[f->first + *i] < b) ++*i;
     return *i < f->n && w->bytes.data[f->first + *i] == b;
 }
 
 /* Puts an entry into the lowest frame, or in the place of the one that is there. */
-static bool pm__commit_put(pm__commit_work *w, uint8_t b, const pm__imgout_edge *e) {
-    pm__commit_frame *f = pm__commit_top(w);
+static bool pm__delta_put(pm__delta_work *w, uint8_t b, const pm__imgout_edge *e) {
+    pm__delta_frame *f = pm__delta_top(w);
     unsigned i;
-    if (!pm__commit_has(w, f, b, &i)) {
-        if (!pm__list_room(&w->edges, 1) || !pm__list_room(&w->bytes, 1)) return pm__commit_stop(w, PM_NOMEM);
+    if (!pm__delta_has(w, f, b, &i)) {
+        if (!pm__list_room(&w->edges, 1) || !pm__list_room(&w->bytes, 1)) return pm__delta_stop(w, PM_NOMEM);
         size_t at = f->first + i, behind = f->n - i;
         memmove(w->bytes.data + at + 1, w->bytes.data + at, behind);
-        memmove(pm__commit_edge(w, at + 1), pm__commit_edge(w, at), behind * sizeof *e);
+        memmove(pm__delta_edge(w, at + 1), pm__delta_edge(w, at), behind * sizeof *e);
         w->edges.used++, w->bytes.used++, f->n++;
         w->bytes.data[at] = b;
     }
-    *pm__commit_edge(w, f->first + i) = *e;
+    *pm__delta_edge(w, f->first + i) = *e;
     return true;
 }
 
-static bool pm__commit_remove(pm__commit_work *w, uint8_t b) {
+static bool pm__delta_remove(pm__delta_work *w, uint8_t b) {
     pm__imgout_edge none;
     memset(&none, 0, sizeof none);
-    none.run_len = PM__COMMIT_GONE;
-    return pm__commit_put(w, b, &none);
+    none.run_len = PM__DELTA_GONE;
+    return pm__delta_put(w, b, &none);
 }
 
-static void pm__commit_clear(pm__commit_work *w) {
-    pm__commit_frame *f = pm__commit_top(w);
+static void pm__delta_clear(pm__delta_work *w) {
+    pm__delta_frame *f = pm__delta_top(w);
     w->edges.used = w->bytes.used = f->first;
     f->n = 0;
     f->child = 0;
@@ -32782,30 +32897,30 @@ static void pm__commit_clear(pm__commit_work *w) {
 
 /* The image that a record stands in: the old version, or what this commit has made, where places count from *base.
    NULL: none has it. */
-static const pm_image *pm__commit_image(const pm__commit_work *w, size_t record, size_t *base) {
-    bool made = record >= w->out.base + PM__COMMIT_BEFORE;
+static const pm_image *pm__delta_image(const pm__delta_work *w, size_t record, size_t *base) {
+    bool made = record >= w->out.base + PM__DELTA_BEFORE;
     *base = made ? w->out.base : 0;
     return made ? &w->out.image : w->old;
 }
 
 /* Looks at the record of a frame's old entries; r->n is 0 if it has none. Its bytes may be out of order. */
-static bool pm__commit_old(pm__commit_work *w, const pm__commit_frame *f, pm__image_record *r, const pm_image **m,
+static bool pm__delta_old(pm__delta_work *w, const pm__delta_frame *f, pm__image_record *r, const pm_image **m,
                            size_t *base) {
     memset(r, 0, sizeof *r);
     *m = NULL;
     if (!f->child) return true;
-    *m = pm__commit_image(w, f->child, base);
-    return (*m && pm__image_record_at(*m, f->child - *base, r)) || pm__commit_stop(w, PM_CORRUPT);
+    *m = pm__delta_image(w, f->child, base);
+    return (*m && pm__image_record_at(*m, f->child - *base, r)) || pm__delta_stop(w, PM_CORRUPT);
 }
 
 /* Makes an edge of an entry. */
-static bool pm__commit_decode(pm__commit_work *w, const pm_image *m, size_t base, const pm__image_entry *e,
+static bool pm__delta_decode(pm__delta_work *w, const pm_image *m, size_t base, const pm__image_entry *e,
                               pm__imgout_edge *out) {
     size_t where, len, end;
     memset(out, 0, sizeof *out);
     out->val = e->val;
     if (e->has_val && m->kind == PM_IMAGE_BYTES) {
-        if (!pm__image_string(m, (size_t)e->val, &where, &len, &end)) return pm__commit_stop(w, PM_CORRUPT);
+        if (!pm__image_string(m, (size_t)e->val, &where, &len, &end)) return pm__delta_stop(w, PM_CORRUPT);
         out->val = where + base, out->len = len;
     }
     out->child = e->child ? e->child + base : 0;
@@ -32817,30 +32932,30 @@ static bool pm__commit_decode(pm__commit_work *w, const pm_image *m, size_t base
 
 /* Finds the entry of the lowest frame that begins with b, among the new ones, then the old ones. *out is one that is
    gone if there is none. */
-static bool pm__commit_get(pm__commit_work *w, uint8_t b, pm__imgout_edge *out) {
-    const pm__commit_frame *f = pm__commit_top(w);
+static bool pm__delta_get(pm__delta_work *w, uint8_t b, pm__imgout_edge *out) {
+    const pm__delta_frame *f = pm__delta_top(w);
     pm__image_record r;
     pm__image_entry e;
     const pm_image *m;
     size_t base;
     unsigned i;
-    out->run_len = PM__COMMIT_GONE;
-    if (pm__commit_has(w, f, b, &i)) {
-        *out = *pm__commit_edge(w, f->first + i);
+    out->run_len = PM__DELTA_GONE;
+    if (pm__delta_has(w, f, b, &i)) {
+        *out = *pm__delta_edge(w, f->first + i);
         return true;
     }
-    if (!pm__commit_old(w, f, &r, &m, &base)) return false;
+    if (!pm__delta_old(w, f, &r, &m, &base)) return false;
     if (!r.n) return true;
-    if (!pm__image_find(&r, b, &i)) return pm__commit_stop(w, PM_CORRUPT);
+    if (!pm__image_find(&r, b, &i)) return pm__delta_stop(w, PM_CORRUPT);
     if (i == r.n || r.bytes[i] != b) return true;
-    if (!pm__image_entry_nth(m, &r, i, &e)) return pm__commit_stop(w, PM_CORRUPT);
-    return pm__commit_decode(w, m, base, &e, out);
+    if (!pm__image_entry_nth(m, &r, i, &e)) return pm__delta_stop(w, PM_CORRUPT);
+    return pm__delta_decode(w, m, base, &e, out);
 }
 
 /* ---- old and new entries ---------------------------------------------------------------------------------------- */
 
 /* A record of a frame's old and new entries, as it is being made. */
-typedef struct pm__commit_mix {
+typedef struct pm__delta_mix {
     pm__image_record old;
     const pm_image *m; /* it stands there; NULL: there are none */
     size_t base;
@@ -32849,28 +32964,28 @@ typedef struct pm__commit_mix {
     uint8_t *begin, *index; /* of the new record, of the places of its groups */
     uint8_t *first, *to;    /* its first entry, and the next one */
     size_t at;              /* the record's place */
-} pm__commit_mix;
+} pm__delta_mix;
 
 /* Whether a frame has an old entry that begins with b; *i: how many begin with less. */
-static bool pm__commit_replaces(pm__commit_work *w, const pm__image_record *r, uint8_t b, unsigned *i) {
+static bool pm__delta_replaces(pm__delta_work *w, const pm__image_record *r, uint8_t b, unsigned *i) {
     *i = 0;
-    if (r->n && !pm__image_find(r, b, i)) (void)pm__commit_stop(w, PM_CORRUPT);
+    if (r->n && !pm__image_find(r, b, i)) (void)pm__delta_stop(w, PM_CORRUPT);
     return *i < r->n && r->bytes[*i] == b;
 }
 
 /* How many entries a frame has. */
-static unsigned pm__commit_total(pm__commit_work *w, const pm__commit_frame *f, const pm__image_record *r) {
+static unsigned pm__delta_total(pm__delta_work *w, const pm__delta_frame *f, const pm__image_record *r) {
     unsigned n = r->n, i;
     for (size_t k = f->first; k < f->first + f->n; k++) {
-        bool gone = pm__commit_edge(w, k)->run_len == PM__COMMIT_GONE;
-        if (pm__commit_replaces(w, r, w->bytes.data[k], &i)) n -= gone;
+        bool gone = pm__delta_edge(w, k)->run_len == PM__DELTA_GONE;
+        if (pm__delta_replaces(w, r, w->bytes.data[k], &i)) n -= gone;
         else n += !gone;
     }
     return n;
 }
 
 /* Tells where a group of entries begins. */
-static PM__INLINE void pm__commit_group(const pm__commit_mix *x, unsigned i, const uint8_t *to) {
+static PM__INLINE void pm__delta_group(const pm__delta_mix *x, unsigned i, const uint8_t *to) {
     if (!i) return;
     uint8_t *at = x->index + 2 * (i / PM__IMAGE_GROUP - 1);
     at[0] = (uint8_t)(to - x->first);
@@ -32878,7 +32993,7 @@ static PM__INLINE void pm__commit_group(const pm__commit_mix *x, unsigned i, con
 }
 
 /* Reads a number of at most 8 bytes, and 8 bytes in any case. Returns how many it has; 0: more. */
-static PM__INLINE size_t pm__commit_number(const uint8_t *s, uint64_t *v) {
+static PM__INLINE size_t pm__delta_number(const uint8_t *s, uint64_t *v) {
     uint64_t x = pm__load64le(s), ends = ~x & 0x8080808080808080u, end = ends & (0 - ends);
     if (!ends) return 0;
     x &= ((end << 1) - 1) & 0x7F7F7F7F7F7F7F7Fu;
@@ -32889,7 +33004,7 @@ static PM__INLINE size_t pm__commit_number(const uint8_t *s, uint64_t *v) {
 }
 
 /* Writes a number that has at most 8 bytes, and 8 bytes in any case. */
-static PM__INLINE size_t pm__commit_number_put(uint8_t *to, uint64_t v) {
+static PM__INLINE size_t pm__delta_number_put(uint8_t *to, uint64_t v) {
     unsigned n = (63 - pm__clz64(v | 1)) / 7;
     v = (v & 0x000000000FFFFFFFu) | (v & 0x00FFFFFFF0000000u) << 4;
     v = (v & 0x00003FFF00003FFFu) | (v & 0x0FFFC0000FFFC000u) << 2;
@@ -32899,22 +33014,22 @@ static PM__INLINE size_t pm__commit_number_put(uint8_t *to, uint64_t v) {
 }
 
 /* Copies the description of a string from *s to *to, where it is to lie at `at`. */
-static bool pm__commit_string(const pm__commit_mix *x, const uint8_t **s, uint8_t **to, size_t at) {
+static bool pm__delta_string(const pm__delta_mix *x, const uint8_t **s, uint8_t **to, size_t at) {
     size_t from = (size_t)(*s - x->m->data), n, k = 0;
     uint64_t len = 0, back = 0;
-    n = pm__commit_number(*s, &len);
-    if (n && len) k = pm__commit_number(*s + n, &back);
+    n = pm__delta_number(*s, &len);
+    if (n && len) k = pm__delta_number(*s + n, &back);
     if (!n || len > back || back > from - x->m->start) return false;
     memmove(*to, *s, n);
     *s += n + k, *to += n;
-    if (len) *to += pm__commit_number_put(*to, at - (from + x->base) + back);
+    if (len) *to += pm__delta_number_put(*to, at - (from + x->base) + back);
     return true;
 }
 
 /* Copies the value at *s. */
-static PM__INLINE bool pm__commit_value(const pm__commit_mix *x, const uint8_t **s, uint8_t **to) {
+static PM__INLINE bool pm__delta_value(const pm__delta_mix *x, const uint8_t **s, uint8_t **to) {
     if (x->m->kind == PM_IMAGE_UNIT) return true;
-    if (x->m->kind == PM_IMAGE_BYTES) return pm__commit_string(x, s, to, x->at + (size_t)(*to - x->begin));
+    if (x->m->kind == PM_IMAGE_BYTES) return pm__delta_string(x, s, to, x->at + (size_t)(*to - x->begin));
     uint64_t word = pm__load64le(*s), ends = ~word & 0x8080808080808080u;
     size_t n = ends ? pm__ctz64(ends) / 8 + 1 : (*s)[8] < 128 ? 9 : 10;
     if (n == 10 && (*s)[9] > 1) return false;
@@ -32924,9 +33039,9 @@ static PM__INLINE bool pm__commit_value(const pm__commit_mix *x, const uint8_t *
     return true;
 }
 
-/* Copies old entries up to one, as they stand, but for how far before the record things lie. At least PM__COMMIT_ENTRY
+/* Copies old entries up to one, as they stand, but for how far before the record things lie. At least PM__DELTA_ENTRY
    bytes behind any place in an image can be read: a version is followed by its commit record, and a window has room. */
-static bool pm__commit_copy(pm__commit_mix *x, unsigned upto) {
+static bool pm__delta_copy(pm__delta_mix *x, unsigned upto) {
     const pm_image *m = x->m;
     const uint8_t *s = m ? m->data + x->next : NULL, *end = m ? m->data + m->size : NULL;
     const size_t shift = x->at - (x->old.at + x->base), most = m ? x->old.at - m->start : 0;
@@ -32935,7 +33050,7 @@ static bool pm__commit_copy(pm__commit_mix *x, unsigned upto) {
     for (unsigned i = x->taken; i < upto; i++) {
         uint8_t b = x->old.bytes[i];
         if (s >= end || (put && b <= bytes[put - 1])) return false;
-        if (put % PM__IMAGE_GROUP == 0) pm__commit_group(x, put, to);
+        if (put % PM__IMAGE_GROUP == 0) pm__delta_group(x, put, to);
         bytes[put++] = b;
         unsigned head = *s, n = head & PM__IMAGE_LONG;
         memmove(to, s, 16);
@@ -32946,12 +33061,12 @@ static bool pm__commit_copy(pm__commit_mix *x, unsigned upto) {
         }
         if (head >= 2 * PM__IMAGE_HAS_CHILD) return false;
         s += 1 + n, to += 1 + n;
-        if (head & PM__IMAGE_HAS_VAL && !pm__commit_value(x, &s, &to)) return false;
+        if (head & PM__IMAGE_HAS_VAL && !pm__delta_value(x, &s, &to)) return false;
         if (head & PM__IMAGE_HAS_CHILD) {
             uint64_t v = 0;
-            s += pm__commit_number(s, &v);
+            s += pm__delta_number(s, &v);
             if (v - 1 >= most) return false;
-            to += pm__commit_number_put(to, shift + v);
+            to += pm__delta_number_put(to, shift + v);
         }
         if (s > end) return false;
     }
@@ -32963,18 +33078,18 @@ static bool pm__commit_copy(pm__commit_mix *x, unsigned upto) {
 }
 
 /* Puts a new entry in, in the place of the old one that begins with the same byte. */
-static bool pm__commit_take(pm__commit_work *w, pm__commit_mix *x, uint8_t b, const pm__imgout_edge *e) {
+static bool pm__delta_take(pm__delta_work *w, pm__delta_mix *x, uint8_t b, const pm__imgout_edge *e) {
     unsigned upto;
-    bool replaces = pm__commit_replaces(w, &x->old, b, &upto);
-    if (w->status != PM_OK || !pm__commit_copy(x, upto)) return false;
+    bool replaces = pm__delta_replaces(w, &x->old, b, &upto);
+    if (w->status != PM_OK || !pm__delta_copy(x, upto)) return false;
     if (replaces) {
         pm__image_entry old;
         if (!pm__image_entry_at(x->m, &x->old, x->next, &old)) return false;
         x->next = old.end;
         x->taken++;
     }
-    if (e->run_len == PM__COMMIT_GONE) return true;
-    if (x->put % PM__IMAGE_GROUP == 0) pm__commit_group(x, x->put, x->to);
+    if (e->run_len == PM__DELTA_GONE) return true;
+    if (x->put % PM__IMAGE_GROUP == 0) pm__delta_group(x, x->put, x->to);
     x->begin[1 + x->put++] = b;
     w->out.out.used = (size_t)(x->to - w->out.out.data);
     if (!pm__imgout_entry(&w->out, x->at, e)) return false; /* there is room */
@@ -32983,13 +33098,13 @@ static bool pm__commit_take(pm__commit_work *w, pm__commit_mix *x, uint8_t b, co
 }
 
 /* Appends a record of the n > 0 old and new entries of a frame. */
-static bool pm__commit_append_mix(pm__commit_work *w, const pm__commit_frame *f, unsigned n) {
-    pm__commit_mix x;
+static bool pm__delta_append_mix(pm__delta_work *w, const pm__delta_frame *f, unsigned n) {
+    pm__delta_mix x;
     memset(&x, 0, sizeof x);
     size_t used = w->out.out.used, head = 1 + n + 2 * ((n - 1) / PM__IMAGE_GROUP);
-    if (!pm__list_room(&w->out.out, head + (n + 1) * PM__COMMIT_ENTRY)) return pm__commit_stop(w, PM_NOMEM);
+    if (!pm__list_room(&w->out.out, head + (n + 1) * PM__DELTA_ENTRY)) return pm__delta_stop(w, PM_NOMEM);
     w->out.image.data = w->out.out.data;
-    if (!pm__commit_old(w, f, &x.old, &x.m, &x.base)) return false;
+    if (!pm__delta_old(w, f, &x.old, &x.m, &x.base)) return false;
     x.begin = w->out.out.data + used;
     x.at = w->out.base + used;
     x.index = x.begin + 1 + n;
@@ -32998,82 +33113,82 @@ static bool pm__commit_append_mix(pm__commit_work *w, const pm__commit_frame *f,
     *x.begin = (uint8_t)(n - 1);
     bool ok = true;
     for (size_t k = f->first; ok && k < f->first + f->n; k++)
-        ok = pm__commit_take(w, &x, w->bytes.data[k], pm__commit_edge(w, k));
-    if (!ok || !pm__commit_copy(&x, x.old.n)) return pm__commit_stop(w, PM_CORRUPT);
+        ok = pm__delta_take(w, &x, w->bytes.data[k], pm__delta_edge(w, k));
+    if (!ok || !pm__delta_copy(&x, x.old.n)) return pm__delta_stop(w, PM_CORRUPT);
     w->out.out.used = w->out.image.size = (size_t)(x.to - w->out.out.data);
     return true;
 }
 
 /* The one entry of a frame that has one. */
-static bool pm__commit_sole(pm__commit_work *w, const pm__commit_frame *f, const pm__image_record *r, uint8_t *b,
+static bool pm__delta_sole(pm__delta_work *w, const pm__delta_frame *f, const pm__image_record *r, uint8_t *b,
                             pm__imgout_edge *e) {
     for (size_t k = f->first; k < f->first + f->n; k++) {
         *b = w->bytes.data[k];
-        *e = *pm__commit_edge(w, k);
-        if (e->run_len != PM__COMMIT_GONE) return true;
+        *e = *pm__delta_edge(w, k);
+        if (e->run_len != PM__DELTA_GONE) return true;
     }
     for (unsigned i = 0; i < r->n; i++) {
         *b = r->bytes[i];
-        if (!pm__commit_get(w, *b, e)) return false;
-        if (e->run_len != PM__COMMIT_GONE) return true;
+        if (!pm__delta_get(w, *b, e)) return false;
+        if (e->run_len != PM__DELTA_GONE) return true;
     }
-    return pm__commit_stop(w, PM_CORRUPT);
+    return pm__delta_stop(w, PM_CORRUPT);
 }
 
 /* The record of a frame's entries; 0: it has none. */
-static bool pm__commit_child(pm__commit_work *w, const pm__commit_frame *f, unsigned n, size_t *child) {
+static bool pm__delta_child(pm__delta_work *w, const pm__delta_frame *f, unsigned n, size_t *child) {
     *child = n ? f->child : 0;
     if (!n || !f->n) return true;
     *child = pm__imgout_here(&w->out);
-    return pm__commit_append_mix(w, f, n);
+    return pm__delta_append_mix(w, f, n);
 }
 
 /* ---- frames ------------------------------------------------------------------------------------------------------ */
 
 /* Puts bytes above an edge: `above`, `next` (NULL: none), and behind them the edge's own run. */
-static bool pm__commit_lift(pm__commit_work *w, const uint8_t *above, size_t n, const uint8_t *next,
+static bool pm__delta_lift(pm__delta_work *w, const uint8_t *above, size_t n, const uint8_t *next,
                             pm__imgout_edge *e) {
     w->run.used = 0;
     bool ok = pm__list_put(&w->run, above, n) && pm__list_put(&w->run, next, next != NULL) &&
               pm__list_put(&w->run, e->run, e->run_len) && pm__imgout_run(&w->out, w->run.data, w->run.used, e);
-    return pm__commit_memory(w, ok);
+    return pm__delta_memory(w, ok);
 }
 
 /* Makes of the lowest frame the edge that leads to it from `above` bytes higher. *some: it is a location at all. A
    location with one entry and no value is none at which a path ends. */
-static bool pm__commit_seal(pm__commit_work *w, size_t above, pm__imgout_edge *e, bool *some) {
-    const pm__commit_frame *f = pm__commit_top(w);
+static bool pm__delta_seal(pm__delta_work *w, size_t above, pm__imgout_edge *e, bool *some) {
+    const pm__delta_frame *f = pm__delta_top(w);
     const uint8_t *run = w->path.data + (f->depth - above);
     pm__image_record r;
     const pm_image *m;
     size_t base;
     uint8_t b;
-    if (!pm__commit_old(w, f, &r, &m, &base)) return false;
-    unsigned n = pm__commit_total(w, f, &r);
+    if (!pm__delta_old(w, f, &r, &m, &base)) return false;
+    unsigned n = pm__delta_total(w, f, &r);
     if (w->status != PM_OK) return false;
     *some = n || f->has_val || f->keep;
     memset(e, 0, sizeof *e);
     if (!*some) return true;
-    if (n == 1 && !f->has_val) return pm__commit_sole(w, f, &r, &b, e) && pm__commit_lift(w, run, above, &b, e);
+    if (n == 1 && !f->has_val) return pm__delta_sole(w, f, &r, &b, e) && pm__delta_lift(w, run, above, &b, e);
     e->has_val = f->has_val, e->val = f->val, e->len = f->len;
-    return pm__commit_child(w, f, n, &e->child) && pm__commit_lift(w, run, above, NULL, e);
+    return pm__delta_child(w, f, n, &e->child) && pm__delta_lift(w, run, above, NULL, e);
 }
 
 /* Closes the lowest frame, which is not the root. */
-static bool pm__commit_close(pm__commit_work *w) {
+static bool pm__delta_close(pm__delta_work *w) {
     pm__imgout_edge e;
     bool some;
-    const pm__commit_frame *f = pm__commit_top(w);
+    const pm__delta_frame *f = pm__delta_top(w);
     size_t outer = f[-1].depth, first = f->first;
-    if (!pm__commit_seal(w, f->depth - outer - 1, &e, &some)) return false;
+    if (!pm__delta_seal(w, f->depth - outer - 1, &e, &some)) return false;
     w->edges.used = w->bytes.used = first;
     w->frames.used--;
     uint8_t b = w->path.data[outer];
-    return some ? pm__commit_put(w, b, &e) : pm__commit_remove(w, b);
+    return some ? pm__delta_put(w, b, &e) : pm__delta_remove(w, b);
 }
 
-static bool pm__commit_push(pm__commit_work *w, size_t depth, const pm__imgout_edge *e) {
-    pm__commit_frame f;
+static bool pm__delta_push(pm__delta_work *w, size_t depth, const pm__imgout_edge *e) {
+    pm__delta_frame f;
     memset(&f, 0, sizeof f);
     f.depth = depth;
     f.first = w->edges.used;
@@ -33082,439 +33197,95 @@ static bool pm__commit_push(pm__commit_work *w, size_t depth, const pm__imgout_e
         f.child = e->child;
         f.keep = !e->has_val && !e->child;
     }
-    return pm__commit_memory(w, pm__list_put(&w->frames, &f, 1));
+    return pm__delta_memory(w, pm__list_put(&w->frames, &f, 1));
 }
 
 /* Goes on from the lowest frame towards the end of the path, into the next one. */
-static bool pm__commit_down(pm__commit_work *w) {
-    const pm__commit_frame *f = pm__commit_top(w);
+static bool pm__delta_down(pm__delta_work *w) {
+    const pm__delta_frame *f = pm__delta_top(w);
     size_t depth = f->depth, len = w->path.used;
     const uint8_t *s = w->path.data + depth;
     pm__imgout_edge e, rest;
-    if (!pm__commit_get(w, *s, &e)) return false;
-    if (e.run_len == PM__COMMIT_GONE) return pm__commit_push(w, len, NULL);
+    if (!pm__delta_get(w, *s, &e)) return false;
+    if (e.run_len == PM__DELTA_GONE) return pm__delta_push(w, len, NULL);
     size_t left = len - depth - 1, most = e.run_len < left ? e.run_len : left;
     size_t m = most ? pm__lcp(e.run, s + 1, most) : 0;
-    if (m == e.run_len) return pm__commit_push(w, depth + 1 + m, &e);
+    if (m == e.run_len) return pm__delta_push(w, depth + 1 + m, &e);
     rest = e;
     rest.run_len = (uint8_t)(e.run_len - m - 1);
     if (rest.run_len) memmove(rest.run, e.run + m + 1, rest.run_len);
-    if (!pm__commit_push(w, depth + 1 + m, NULL)) return false;
-    return pm__commit_put(w, e.run[m], &rest);
+    if (!pm__delta_push(w, depth + 1 + m, NULL)) return false;
+    return pm__delta_put(w, e.run[m], &rest);
 }
 
 /* Makes the lowest frame that of a location. */
-static bool pm__commit_seek(pm__commit_work *w, const uint8_t *path, size_t len) {
+static bool pm__delta_seek(pm__delta_work *w, const uint8_t *path, size_t len) {
     size_t min = len < w->path.used ? len : w->path.used, same = min ? pm__lcp(w->path.data, path, min) : 0;
-    while (pm__commit_top(w)->depth > same)
-        if (!pm__commit_close(w)) return false;
+    while (pm__delta_top(w)->depth > same)
+        if (!pm__delta_close(w)) return false;
     w->path.used = same;
-    if (len > same && !pm__list_put(&w->path, path + same, len - same)) return pm__commit_stop(w, PM_NOMEM);
-    while (pm__commit_top(w)->depth < len)
-        if (!pm__commit_down(w)) return false;
+    if (len > same && !pm__list_put(&w->path, path + same, len - same)) return pm__delta_stop(w, PM_NOMEM);
+    while (pm__delta_top(w)->depth < len)
+        if (!pm__delta_down(w)) return false;
     return true;
 }
 
 /* ---- changes ----------------------------------------------------------------------------------------------------- */
 
 /* Puts below the lowest frame what lies below a place of the new map. */
-static bool pm__commit_graft(pm__commit_work *w, const pm_place *p) {
+static bool pm__delta_graft(pm__delta_work *w, const pm_place *p) {
     pm_fold f = {sizeof(pm__imgout_edge), PM_FOLD_JUMPING | PM_FOLD_CACHED, &w->out, pm__imgout_at, NULL, NULL};
     const pm_place from = p->depth ? *p : pm__place_root(p->node);
     pm__imgout_edge e;
     if (!w->folds) w->fold = pm__fold_begin(&f), w->folds = true;
     int s = pm__fold_walk(&w->fold, pm__fold_spot_of(&from, NULL), 0);
-    if (s != PM_OK) return pm__commit_stop(w, (pm_status)s);
+    if (s != PM_OK) return pm__delta_stop(w, (pm_status)s);
     memcpy(&e, pm__list_at(&w->fold.results, 0), sizeof e);
     w->fold.results.used = 0;
     if (!e.run_len) {
-        pm__commit_top(w)->child = e.child;
+        pm__delta_top(w)->child = e.child;
         return true;
     }
     uint8_t b = e.run[0];
     e.run_len--;
     memmove(e.run, e.run + 1, e.run_len);
-    return pm__commit_put(w, b, &e);
+    return pm__delta_put(w, b, &e);
 }
 
 /* Makes the change that an end of edges tells, at the end of the path. What both have below it comes on its own. */
-static bool pm__commit_change(pm__commit_work *w, const pm__contrast *c, const pm__list *path) {
+static bool pm__delta_change(pm__delta_work *w, const pm__contrast *c, const pm__list *path) {
     bool less = c->a.node && !c->b.node, more = c->b.node && !c->a.node;
     if (!pm__diff_changes(c) && !less && !more) return true;
-    if (!pm__commit_seek(w, path->used ? path->data : (const uint8_t *)"", path->used)) return false;
-    pm__commit_frame *f = pm__commit_top(w);
+    if (!pm__delta_seek(w, path->used ? path->data : (const uint8_t *)"", path->used)) return false;
+    pm__delta_frame *f = pm__delta_top(w);
     f->keep = c->dangles_b;
     if (c->val_a) f->has_val = false;
     if (c->val_b) {
         pm__imgout_edge e;
         memset(&e, 0, sizeof e);
         pm_status s = pm__imgout_value(&w->out, *c->val_b, &e);
-        if (s != PM_OK) return pm__commit_stop(w, s);
+        if (s != PM_OK) return pm__delta_stop(w, s);
         f->has_val = true, f->val = e.val, f->len = e.len;
     }
-    if (less) pm__commit_clear(w);
-    return !more || pm__commit_graft(w, &c->b);
+    if (less) pm__delta_clear(w);
+    return !more || pm__delta_graft(w, &c->b);
 }
 
 /* Makes all changes. PM_BUSY: they are too many. */
-static pm_status pm__commit_changes(pm__commit_work *w, const pm_map *old, const pm_map *now, size_t most) {
+static pm_status pm__delta_changes(pm__delta_work *w, const pm_map *old, const pm_map *now, size_t most) {
     pm__diff d;
     pm__diff_item i;
     pm__diff_begin(&d, old, now);
     while (w->status == PM_OK && pm__diff_take(&d, &i)) {
         const pm__contrast *c = &i.c;
-        if (!pm__commit_change(w, c, &d.path)) break;
+        if (!pm__delta_change(w, c, &d.path)) break;
         if (c->a.node && c->b.node && !pm__diff_open(&d, &i)) break;
         if (w->out.out.used - w->from > most) w->status = PM_BUSY;
     }
     if (w->status == PM_OK) w->status = pm__diff_status(&d);
     pm__diff_end(&d);
-    while (w->status == PM_OK && w->frames.used > 1) (void)pm__commit_close(w);
+    while (w->status == PM_OK && w->frames.used > 1) (void)pm__delta_close(w);
     return w->status;
-}
-
-/* ---- the whole of a commit --------------------------------------------------------------------------------------- */
-
-/* Leaves a list to the next commit, unless it is large. */
-static void pm__commit_leave(pm__list *l, pm__list *desk) {
-    l->used = 0;
-    if (l->cap * l->each > PM__COMMIT_TAIL) pm__list_free(l);
-    *desk = *l;
-}
-
-/* Makes of the window the tail of the file that the next commit finds. Without memory there is none. */
-static void pm__commit_trim(pm__durable_desk *desk) {
-    pm__list *t = &desk->tail, less = pm__list_of(1);
-    if (t->used > 4 * PM__COMMIT_TAIL) {
-        size_t gone = t->used - PM__COMMIT_TAIL;
-        memmove(t->data, t->data + gone, PM__COMMIT_TAIL);
-        t->used = PM__COMMIT_TAIL;
-        desk->base += gone;
-    }
-    if (t->cap <= 16 * PM__COMMIT_TAIL) return;
-    if (!pm__list_put(&less, t->data, t->used)) less.used = 0;
-    pm__list_free(t);
-    *t = less;
-}
-
-/* What lies before w->from is in the file. */
-static void pm__commit_end(pm__commit_work *w) {
-    pm__imgout_edge e;
-    pm__durable_desk *desk = &w->s->desk;
-    if (w->folds) (void)pm__fold_end(&w->fold, PM_BUSY, &e);
-    pm__memo_free(&w->out.records);
-    pm__memo_free(&w->out.strings);
-    w->out.out.used = w->from;
-    desk->tail = w->out.out;
-    desk->base = w->out.base;
-    pm__commit_trim(desk);
-    pm__commit_leave(&w->frames, &desk->frames);
-    pm__commit_leave(&w->edges, &desk->edges);
-    pm__commit_leave(&w->bytes, &desk->bytes);
-    pm__commit_leave(&w->path, &desk->path);
-    pm__commit_leave(&w->run, &desk->run);
-}
-
-/* Takes what the commit before has left. */
-static bool pm__commit_desk(pm__commit_work *w) {
-    static const uint8_t zeros[PM__COMMIT_BEFORE];
-    pm__durable_desk *desk = &w->s->desk;
-    if (!desk->frames.each) {
-        desk->frames = pm__list_of(sizeof(pm__commit_frame));
-        desk->edges = pm__list_of(sizeof(pm__imgout_edge));
-        desk->tail = desk->bytes = desk->path = desk->run = pm__list_of(1);
-    }
-    w->frames = desk->frames, w->edges = desk->edges, w->bytes = desk->bytes;
-    w->path = desk->path, w->run = desk->run;
-    bool fresh = !desk->tail.used;
-    pm__imgout_window(&w->out, fresh ? (size_t)w->s->end - PM__COMMIT_BEFORE : desk->base, PM__DURABLE_HEADER);
-    w->out.out = desk->tail;
-    w->from = w->out.out.used;
-    if (!pm__imgout_put(&w->out, zeros, fresh ? sizeof zeros : 0)) return pm__commit_stop(w, PM_NOMEM);
-    w->from = w->out.out.used;
-    return true;
-}
-
-/* Begins on the version of a head, which lies in `old`; both NULL: on none. */
-static bool pm__commit_begin(pm_store *s, pm__commit_work *w, const pm__durable_head *h, const pm_image *old,
-                             pm_image_kind kind, const pm_commit_options *how) {
-    pm__imgout_edge e;
-    memset(w, 0, sizeof *w);
-    w->s = s;
-    w->out.image.kind = kind;
-    w->options.ctx = how->ctx, w->options.bytes = how->bytes;
-    w->out.options = &w->options;
-    w->old = old;
-    if (!pm__commit_desk(w)) return false;
-    if (!h) return pm__commit_push(w, 0, NULL);
-    memset(&e, 0, sizeof e);
-    e.has_val = h->has_val, e.val = h->val, e.len = h->len;
-    e.child = h->child;
-    return pm__commit_push(w, 0, &e);
-}
-
-/* Puts the root's record and value behind all others, and tells in `map` what a commit record says of it, in *now what
-   the next commit is to know. */
-static pm_status pm__commit_root(pm__commit_work *w, uint8_t *map, pm__durable_head *now) {
-    const pm__commit_frame *f = pm__commit_top(w);
-    pm__image_record r;
-    const pm_image *m;
-    size_t child, base;
-    pm_val val = f->has_val ? f->val : 0;
-    bool ok = true;
-    if (!pm__commit_old(w, f, &r, &m, &base)) return w->status;
-    unsigned n = pm__commit_total(w, f, &r);
-    if (w->status != PM_OK || !pm__commit_child(w, f, n, &child)) return w->status;
-    if (f->has_val && w->out.image.kind == PM_IMAGE_BYTES) {
-        size_t where = (size_t)f->val;
-        val = pm__imgout_here(&w->out);
-        ok = ok && pm__imgout_string_at(&w->out, where, f->len);
-    }
-    now->recalled = true;
-    now->child = child;
-    now->has_val = f->has_val, now->val = f->val, now->len = f->len;
-    now->kind = w->out.image.kind;
-    pm__store64le(map, child);
-    pm__store64le(map + 8, val);
-    pm__store64le(map + 16, f->has_val);
-    return ok ? PM_OK : PM_NOMEM;
-}
-
-/* Fills up to a multiple of 8 bytes. */
-static bool pm__commit_pad(pm__commit_work *w) {
-    static const uint8_t zeros[8];
-    return pm__imgout_put(&w->out, zeros, (8 - (w->out.out.used - w->from) % 8) % 8);
-}
-
-/* Puts the name and the commit record behind what was made. */
-static pm_status pm__commit_record(pm__commit_work *w, const char *name, pm__durable_record *r, pm__durable_head *now) {
-    const uint64_t *id = w->s->id;
-    uint8_t map[PM__IMAGE_MAP] = {0}, s[PM__DURABLE_RECORD];
-    pm_status st = pm__commit_root(w, map, now);
-    if (st != PM_OK) return st;
-    bool ok = pm__commit_pad(w) && pm__imgout_put(&w->out, name, r->name_len) && pm__commit_pad(w);
-    if (!ok) return PM_NOMEM;
-    r->place = pm__imgout_here(&w->out);
-    r->kind = (uint32_t)w->out.image.kind;
-    pm__durable_spell(r, s);
-    memcpy(s + PM__DURABLE_MAP, map, sizeof map);
-    pm__sum sum = pm__durable_sum(id);
-    pm__durable_sum_in(&sum, w->out.out.data + w->from, w->out.out.used - w->from);
-    pm__durable_seal(id, &sum, s);
-    return pm__imgout_put(&w->out, s, sizeof s) ? PM_OK : PM_NOMEM;
-}
-
-static pm_image_kind pm__commit_kind(const pm_ops *ops, const pm_commit_options *how) {
-    if (pm__ops_is_unit(ops)) return PM_IMAGE_UNIT;
-    return ops == pm_ops_bytes() || how->bytes ? PM_IMAGE_BYTES : PM_IMAGE_WORDS;
-}
-
-/* Finds out what a head's record says of the root, unless that is known. *old: the image that it stands in. */
-static pm_status pm__commit_recall(pm_store *s, pm__durable_head *h, pm_image *old) {
-    pm_commit v;
-    pm__image_entry root;
-    size_t where, len = 0, end;
-    memset(old, 0, sizeof *old);
-    if (!h->recalled) {
-        pm_status st = pm__durable_version(s->block, h->place, &v);
-        if (st != PM_OK) return st;
-        if (!pm__image_root(&v.image, 0, &root)) return PM_CORRUPT;
-        h->kind = v.image.kind;
-        h->child = root.child;
-        h->has_val = root.has_val, h->val = root.val;
-        if (root.has_val && h->kind == PM_IMAGE_BYTES) {
-            if (!pm__image_string(&v.image, (size_t)root.val, &where, &len, &end)) return PM_CORRUPT;
-            h->val = where;
-        }
-        h->len = len;
-        h->recalled = true;
-    }
-    old->data = s->block->data;
-    old->size = (size_t)h->place;
-    old->start = PM__DURABLE_HEADER;
-    old->kind = h->kind;
-    return PM_OK;
-}
-
-/* Makes in *w all that a commit appends. `old` is where the version lies that the head knows; NULL: there is none. */
-static pm_status pm__commit_make(pm_store *s, pm__commit_work *w, const pm_map *m, const pm__durable_head *h,
-                                 const pm_image *old, const pm_commit_options *how, pm__durable_record *r,
-                                 pm__durable_head *now) {
-    const pm_image_kind kind = pm__commit_kind(pm_map_ops(m), how);
-    const pm_map none = pm_new(pm_map_ops(m), NULL);
-    const size_t most = old ? (size_t)s->end + PM__COMMIT_SPARE : SIZE_MAX;
-    if (!old || pm_map_ops(&h->map) != pm_map_ops(m) || old->kind != kind) h = NULL, old = NULL;
-    if (pm__commit_begin(s, w, h, old, kind, how)) (void)pm__commit_changes(w, h ? &h->map : &none, m, most);
-    if (w->status == PM_BUSY && h && w->out.out.used - w->from > most) {
-        pm__commit_end(w);
-        if (pm__commit_begin(s, w, NULL, NULL, kind, how)) (void)pm__commit_changes(w, &none, m, SIZE_MAX);
-    }
-    if (w->status != PM_OK) return w->status;
-    return pm__commit_record(w, how->name ? how->name : "", r, now);
-}
-
-/* The head of a root, found or made. NULL: no memory. */
-static pm__durable_head *pm__commit_head(pm_store *s, const char *name, pm_status *st) {
-    for (size_t i = 0; i < s->heads.used; i++) {
-        pm__durable_head *h = (pm__durable_head *)pm__list_at(&s->heads, i);
-        if (strcmp(h->name, name) == 0) return h;
-    }
-    pm__durable_head h;
-    pm_commit v;
-    memset(&h, 0, sizeof h);
-    *st = pm_store_newest(s, name, &v);
-    if (*st != PM_OK && *st != PM_INVALID) return NULL;
-    if (*st == PM_OK) h.place = v.place, pm_commit_drop(&v);
-    *st = PM_NOMEM;
-    h.name_size = strlen(name) + 1;
-    h.name = (char *)pm__mem_alloc_big(h.name_size);
-    if (!h.name) return NULL;
-    memcpy(h.name, name, h.name_size);
-    if (!pm__list_put(&s->heads, &h, 1)) {
-        pm__mem_free_big(h.name, h.name_size);
-        return NULL;
-    }
-    *st = PM_OK;
-    return (pm__durable_head *)pm__list_at(&s->heads, s->heads.used - 1);
-}
-
-/* Writes what was made, and takes it over. */
-static pm_status pm__commit_write(pm_store *s, pm__commit_work *w, const pm__durable_record *r, pm_error *error) {
-    const uint8_t *from = w->out.out.data + w->from;
-    size_t n = w->out.out.used - w->from;
-    if (r->place + PM__DURABLE_RECORD > PM__LEN_MAX / 2)
-        return pm__durable_fail(error, PM_INVALID, s->end, "the store would be more than this machine can address");
-    pm_status st = s->files.write(s->files.ctx, s->file, s->end, from, n);
-    if (st == PM_OK) st = pm__durable_reach(s, s->file, r->place + PM__DURABLE_RECORD);
-    if (st != PM_OK) { /* what stays there if this fails too is no whole commit, or is written over */
-        (void)s->files.cut(s->files.ctx, s->file, s->end);
-        return pm__durable_fail(error, st, s->end, "the commit cannot be written");
-    }
-    w->from = w->out.out.used;
-    pm__lock_acquire(&s->state);
-    pm__durable_publish(s, r);
-    pm__lock_release(&s->state);
-    return PM_OK;
-}
-
-/* Whether syncing has failed, and what is known to be on the disk: another thread may be syncing. */
-static bool pm__commit_failed(pm_store *s, uint64_t *synced) {
-    pm__lock_acquire(&s->state);
-    bool failed = s->failed;
-    *synced = s->synced;
-    pm__lock_release(&s->state);
-    return failed;
-}
-
-/* Appends a commit; under `writing`. */
-static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit_options *how, uint64_t *place,
-                                   pm_error *error) {
-    pm_status st = PM_OK;
-    pm__commit_work w;
-    pm_image old;
-    pm__durable_head now;
-    const char *name = how->name ? how->name : "";
-    uint64_t synced;
-    if (pm__commit_failed(s, &synced)) return pm__durable_fail(error, PM_IO, s->end, "syncing has failed before");
-    pm__durable_head *h = pm__commit_head(s, name, &st);
-    if (!h) return pm__durable_fail(error, st, s->end, "a commit record is damaged");
-    bool known = h->known && h->place;
-    if (known) st = pm__commit_recall(s, h, &old);
-    if (st != PM_OK) return pm__durable_fail(error, st, h->place, "a commit record is damaged");
-    pm__durable_record r = {.sequence = s->sequence + 1,
-                            .before = s->newest,
-                            .same = h->place,
-                            .synced = synced,
-                            .time = how->time,
-                            .label = {how->label[0], how->label[1]},
-                            .name_len = (uint32_t)(h->name_size - 1)};
-    st = pm__commit_make(s, &w, m, h, known ? &old : NULL, how, &r, &now);
-    if (st == PM_OK) st = pm__commit_write(s, &w, &r, error);
-    else
-        (void)pm__durable_fail(error, st, s->end,
-                               st == PM_CORRUPT ? "the version before is damaged" : "a value was refused");
-    pm__commit_end(&w);
-    if (st != PM_OK) return st;
-    pm_map before = h->map;
-    now.name = h->name, now.name_size = h->name_size;
-    now.map = pm_clone(m);
-    now.known = true;
-    now.place = *place = r.place;
-    *h = now;
-    pm_drop(&before);
-    return PM_OK;
-}
-
-/* Waits until the commit at `place` is on the disk. One sync serves all that was written before it began. */
-static pm_status pm__commit_sync(pm_store *s, uint64_t place, pm_error *error) {
-    pm_status st = PM_OK;
-    pm__lock_acquire(&s->syncing);
-    pm__lock_acquire(&s->state);
-    uint64_t upto = s->newest;
-    bool done = s->synced >= place, failed = s->failed;
-    pm__lock_release(&s->state);
-    if (!done) {
-        st = failed ? PM_IO : s->files.sync(s->files.ctx, s->file);
-        pm__lock_acquire(&s->state);
-        if (st == PM_OK && s->synced < upto) s->synced = upto;
-        if (st != PM_OK) s->failed = true;
-        pm__lock_release(&s->state);
-    }
-    pm__lock_release(&s->syncing);
-    return st == PM_OK ? st : pm__durable_fail(error, st, place, "the file cannot be synced");
-}
-
-PM_API pm_status pm_store_commit(pm_store *s, const pm_map *m, const pm_commit_options *how, pm_error *error) {
-    static const pm_commit_options plain;
-    uint64_t place = 0;
-    if (!s || pm__map_bad(m, NULL, 0) || s->options.read_only) return PM_INVALID;
-    if (!how) how = &plain;
-    if (how->name && strlen(how->name) > PM__DURABLE_NAME) return PM_INVALID;
-    pm__lock_acquire(&s->writing);
-    pm_status st = pm__commit_append(s, m, how, &place, error);
-    pm__lock_release(&s->writing);
-    return st == PM_OK && !s->options.unsynced ? pm__commit_sync(s, place, error) : st;
-}
-
-PM_API pm_status pm_store_sync(pm_store *s) {
-    if (!s || s->options.read_only) return PM_INVALID;
-    pm__lock_acquire(&s->state);
-    uint64_t place = s->newest;
-    pm__lock_release(&s->state);
-    return pm__commit_sync(s, place, NULL);
-}
-
-/* ---- loading ----------------------------------------------------------------------------------------------------- */
-
-PM_API pm_status pm_store_load(pm_store *s, const char *name, const pm_image_reading *reading, pm_map *out,
-                               pm_error *error) {
-    pm_commit v;
-    pm_map m;
-    pm_status st = PM_OK;
-    if (!s || !out) return PM_INVALID;
-    if (!name) name = "";
-    pm__lock_acquire(&s->writing);
-    bool some = false;
-    st = pm_store_newest(s, name, &v);
-    some = st == PM_OK;
-    if (some) st = pm_image_load(&v.image, reading, &m, error);
-    else if (st == PM_INVALID) st = PM_OK, m = pm_new(reading ? reading->ops : NULL, reading ? reading->pool : NULL);
-    else (void)pm__durable_fail(error, st, 0, "a commit record is damaged");
-    if (st == PM_OK && some && !s->options.read_only) {
-        pm__durable_head *h = pm__commit_head(s, name, &st);
-        if (h) {
-            pm_drop(&h->map);
-            h->map = pm_clone(&m);
-            h->known = true;
-        } else {
-            pm_drop(&m);
-            (void)pm__durable_fail(error, st, 0, "a commit record is damaged");
-        }
-    }
-    if (some) pm_commit_drop(&v);
-    pm__lock_release(&s->writing);
-    if (st == PM_OK) *out = m;
-    return st;
 }
 
 /* ---- src/pathmap/84_act.c ------------------------------------------------------------------------------ */
@@ -36378,7 +36149,7 @@ PM_API pm_status pm_store_compact(pm_store *s, bool (*keep)(void *ctx, const pm_
     w.newest = pm_new(NULL, NULL);
     pm__lock_acquire(&s->writing);
     uint64_t synced;
-    pm_status st = pm__commit_failed(s, &synced) ? pm__keep_fail(&w, PM_IO, 0, "syncing has failed before")
+    pm_status st = pm__durable_failed(s, &synced) ? pm__keep_fail(&w, PM_IO, 0, "syncing has failed before")
                                                  : pm__keep_all(&w, keep, ctx);
     pm__lock_release(&s->writing);
     if (w.marks.bits) pm__marks_free(&w.marks);
@@ -36569,6 +36340,355 @@ PM_API pm_status pm_rz_patch(const pm_rz *old, const pm_rz *now, pm_patch *out) 
     pm__zdiff_drop(&d);
     pm_status made = pm__patch_done(&p.patch, p.memory && s == PM_OK, out, false);
     return s == PM_OK ? made : s;
+}
+
+/* ---- src/pathmap/92_store_commit.c --------------------------------------------------------------------- */
+
+/* Commits: what the last one has left, the records that differ (83_store_delta.c), the record that vouches for them;
+   one write; one sync for all who wait for it. And loading, from which commits go on.
+
+   Where much is shared, pairs of old and new nodes may be many more than nodes. So if a commit becomes larger than all
+   that the file holds, it begins again as if there were no version before. */
+
+enum {
+    PM__COMMIT_TAIL = 1 << 16, /* bytes of what was committed that the window keeps, and four times so many at most */
+    PM__COMMIT_SPARE = 1 << 20 /* a commit may be so much larger than all others together */
+};
+
+/* ---- what one commit leaves to the next ------------------------------------------------------------------------- */
+
+/* Leaves a list to the next commit, unless it is large. */
+static void pm__commit_leave(pm__list *l, pm__list *desk) {
+    l->used = 0;
+    if (l->cap * l->each > PM__COMMIT_TAIL) pm__list_free(l);
+    *desk = *l;
+}
+
+/* Makes of the window the tail of the file that the next commit finds. Without memory there is none. */
+static void pm__commit_trim(pm__durable_desk *desk) {
+    pm__list *t = &desk->tail, less = pm__list_of(1);
+    if (t->used > 4 * PM__COMMIT_TAIL) {
+        size_t gone = t->used - PM__COMMIT_TAIL;
+        memmove(t->data, t->data + gone, PM__COMMIT_TAIL);
+        t->used = PM__COMMIT_TAIL;
+        desk->base += gone;
+    }
+    if (t->cap <= 16 * PM__COMMIT_TAIL) return;
+    if (!pm__list_put(&less, t->data, t->used)) less.used = 0;
+    pm__list_free(t);
+    *t = less;
+}
+
+/* What lies before w->from is in the file. */
+static void pm__commit_end(pm_store *s, pm__delta_work *w) {
+    pm__imgout_edge e;
+    pm__durable_desk *desk = &s->desk;
+    if (w->folds) (void)pm__fold_end(&w->fold, PM_BUSY, &e);
+    pm__memo_free(&w->out.records);
+    pm__memo_free(&w->out.strings);
+    w->out.out.used = w->from;
+    desk->tail = w->out.out;
+    desk->base = w->out.base;
+    pm__commit_trim(desk);
+    pm__commit_leave(&w->frames, &desk->frames);
+    pm__commit_leave(&w->edges, &desk->edges);
+    pm__commit_leave(&w->bytes, &desk->bytes);
+    pm__commit_leave(&w->path, &desk->path);
+    pm__commit_leave(&w->run, &desk->run);
+}
+
+/* Takes what the commit before has left. */
+static bool pm__commit_desk(pm_store *s, pm__delta_work *w) {
+    static const uint8_t zeros[PM__DELTA_BEFORE];
+    pm__durable_desk *desk = &s->desk;
+    if (!desk->frames.each) {
+        desk->frames = pm__list_of(sizeof(pm__delta_frame));
+        desk->edges = pm__list_of(sizeof(pm__imgout_edge));
+        desk->tail = desk->bytes = desk->path = desk->run = pm__list_of(1);
+    }
+    w->frames = desk->frames, w->edges = desk->edges, w->bytes = desk->bytes;
+    w->path = desk->path, w->run = desk->run;
+    bool fresh = !desk->tail.used;
+    pm__imgout_window(&w->out, fresh ? (size_t)s->end - PM__DELTA_BEFORE : desk->base, PM__DURABLE_HEADER);
+    w->out.out = desk->tail;
+    w->from = w->out.out.used;
+    if (!pm__imgout_put(&w->out, zeros, fresh ? sizeof zeros : 0)) return pm__delta_stop(w, PM_NOMEM);
+    w->from = w->out.out.used;
+    return true;
+}
+
+/* ---- one commit -------------------------------------------------------------------------------------------------- */
+
+/* Begins on the version of a head, which lies in `old`; both NULL: on none. */
+static bool pm__commit_begin(pm_store *s, pm__delta_work *w, const pm__durable_head *h, const pm_image *old,
+                             pm_image_kind kind, const pm_commit_options *how) {
+    pm__imgout_edge e;
+    memset(w, 0, sizeof *w);
+    w->out.image.kind = kind;
+    w->options.ctx = how->ctx, w->options.bytes = how->bytes;
+    w->out.options = &w->options;
+    w->old = old;
+    if (!pm__commit_desk(s, w)) return false;
+    if (!h) return pm__delta_push(w, 0, NULL);
+    memset(&e, 0, sizeof e);
+    e.has_val = h->has_val, e.val = h->val, e.len = h->len;
+    e.child = h->child;
+    return pm__delta_push(w, 0, &e);
+}
+
+/* Puts the root's record and value behind all others, and tells in `map` what a commit record says of it, in *now what
+   the next commit is to know. */
+static pm_status pm__commit_root(pm__delta_work *w, uint8_t *map, pm__durable_head *now) {
+    const pm__delta_frame *f = pm__delta_top(w);
+    pm__image_record r;
+    const pm_image *m;
+    size_t child, base;
+    pm_val val = f->has_val ? f->val : 0;
+    bool ok = true;
+    if (!pm__delta_old(w, f, &r, &m, &base)) return w->status;
+    unsigned n = pm__delta_total(w, f, &r);
+    if (w->status != PM_OK || !pm__delta_child(w, f, n, &child)) return w->status;
+    if (f->has_val && w->out.image.kind == PM_IMAGE_BYTES) {
+        size_t where = (size_t)f->val;
+        val = pm__imgout_here(&w->out);
+        ok = ok && pm__imgout_string_at(&w->out, where, f->len);
+    }
+    now->recalled = true;
+    now->child = child;
+    now->has_val = f->has_val, now->val = f->val, now->len = f->len;
+    now->kind = w->out.image.kind;
+    pm__store64le(map, child);
+    pm__store64le(map + 8, val);
+    pm__store64le(map + 16, f->has_val);
+    return ok ? PM_OK : PM_NOMEM;
+}
+
+/* Fills up to a multiple of 8 bytes. */
+static bool pm__commit_pad(pm__delta_work *w) {
+    static const uint8_t zeros[8];
+    return pm__imgout_put(&w->out, zeros, (8 - (w->out.out.used - w->from) % 8) % 8);
+}
+
+/* Puts the name and the commit record behind what was made. */
+static pm_status pm__commit_record(const uint64_t id[2], pm__delta_work *w, const char *name, pm__durable_record *r,
+                                   pm__durable_head *now) {
+    uint8_t map[PM__IMAGE_MAP] = {0}, s[PM__DURABLE_RECORD];
+    pm_status st = pm__commit_root(w, map, now);
+    if (st != PM_OK) return st;
+    bool ok = pm__commit_pad(w) && pm__imgout_put(&w->out, name, r->name_len) && pm__commit_pad(w);
+    if (!ok) return PM_NOMEM;
+    r->place = pm__imgout_here(&w->out);
+    r->kind = (uint32_t)w->out.image.kind;
+    pm__durable_spell(r, s);
+    memcpy(s + PM__DURABLE_MAP, map, sizeof map);
+    pm__sum sum = pm__durable_sum(id);
+    pm__durable_sum_in(&sum, w->out.out.data + w->from, w->out.out.used - w->from);
+    pm__durable_seal(id, &sum, s);
+    return pm__imgout_put(&w->out, s, sizeof s) ? PM_OK : PM_NOMEM;
+}
+
+static pm_image_kind pm__commit_kind(const pm_ops *ops, const pm_commit_options *how) {
+    if (pm__ops_is_unit(ops)) return PM_IMAGE_UNIT;
+    return ops == pm_ops_bytes() || how->bytes ? PM_IMAGE_BYTES : PM_IMAGE_WORDS;
+}
+
+/* Finds out what a head's record says of the root, unless that is known. *old: the image that it stands in. */
+static pm_status pm__commit_recall(pm_store *s, pm__durable_head *h, pm_image *old) {
+    pm_commit v;
+    pm__image_entry root;
+    size_t where, len = 0, end;
+    memset(old, 0, sizeof *old);
+    if (!h->recalled) {
+        pm_status st = pm__durable_version(s->block, h->place, &v);
+        if (st != PM_OK) return st;
+        if (!pm__image_root(&v.image, 0, &root)) return PM_CORRUPT;
+        h->kind = v.image.kind;
+        h->child = root.child;
+        h->has_val = root.has_val, h->val = root.val;
+        if (root.has_val && h->kind == PM_IMAGE_BYTES) {
+            if (!pm__image_string(&v.image, (size_t)root.val, &where, &len, &end)) return PM_CORRUPT;
+            h->val = where;
+        }
+        h->len = len;
+        h->recalled = true;
+    }
+    old->data = s->block->data;
+    old->size = (size_t)h->place;
+    old->start = PM__DURABLE_HEADER;
+    old->kind = h->kind;
+    return PM_OK;
+}
+
+/* Makes in *w all that a commit appends. `old` is where the version lies that the head knows; NULL: there is none. */
+static pm_status pm__commit_make(pm_store *s, pm__delta_work *w, const pm_map *m, const pm__durable_head *h,
+                                 const pm_image *old, const pm_commit_options *how, pm__durable_record *r,
+                                 pm__durable_head *now) {
+    const pm_image_kind kind = pm__commit_kind(pm_map_ops(m), how);
+    const pm_map none = pm_new(pm_map_ops(m), NULL);
+    const size_t most = old ? (size_t)s->end + PM__COMMIT_SPARE : SIZE_MAX;
+    if (!old || pm_map_ops(&h->map) != pm_map_ops(m) || old->kind != kind) h = NULL, old = NULL;
+    if (pm__commit_begin(s, w, h, old, kind, how)) (void)pm__delta_changes(w, h ? &h->map : &none, m, most);
+    if (w->status == PM_BUSY && h && w->out.out.used - w->from > most) {
+        pm__commit_end(s, w);
+        if (pm__commit_begin(s, w, NULL, NULL, kind, how)) (void)pm__delta_changes(w, &none, m, SIZE_MAX);
+    }
+    if (w->status != PM_OK) return w->status;
+    return pm__commit_record(s->id, w, how->name ? how->name : "", r, now);
+}
+
+/* The head of a root, found or made. NULL: no memory. */
+static pm__durable_head *pm__commit_head(pm_store *s, const char *name, pm_status *st) {
+    for (size_t i = 0; i < s->heads.used; i++) {
+        pm__durable_head *h = (pm__durable_head *)pm__list_at(&s->heads, i);
+        if (strcmp(h->name, name) == 0) return h;
+    }
+    pm__durable_head h;
+    pm_commit v;
+    memset(&h, 0, sizeof h);
+    *st = pm_store_newest(s, name, &v);
+    if (*st != PM_OK && *st != PM_INVALID) return NULL;
+    if (*st == PM_OK) h.place = v.place, pm_commit_drop(&v);
+    *st = PM_NOMEM;
+    h.name_size = strlen(name) + 1;
+    h.name = (char *)pm__mem_alloc_big(h.name_size);
+    if (!h.name) return NULL;
+    memcpy(h.name, name, h.name_size);
+    if (!pm__list_put(&s->heads, &h, 1)) {
+        pm__mem_free_big(h.name, h.name_size);
+        return NULL;
+    }
+    *st = PM_OK;
+    return (pm__durable_head *)pm__list_at(&s->heads, s->heads.used - 1);
+}
+
+/* Writes what was made, and takes it over. */
+static pm_status pm__commit_write(pm_store *s, pm__delta_work *w, const pm__durable_record *r, pm_error *error) {
+    const uint8_t *from = w->out.out.data + w->from;
+    size_t n = w->out.out.used - w->from;
+    if (r->place + PM__DURABLE_RECORD > PM__LEN_MAX / 2)
+        return pm__durable_fail(error, PM_INVALID, s->end, "the store would be more than this machine can address");
+    pm_status st = s->files.write(s->files.ctx, s->file, s->end, from, n);
+    if (st == PM_OK) st = pm__durable_reach(s, s->file, r->place + PM__DURABLE_RECORD);
+    if (st != PM_OK) { /* what stays there if this fails too is no whole commit, or is written over */
+        (void)s->files.cut(s->files.ctx, s->file, s->end);
+        return pm__durable_fail(error, st, s->end, "the commit cannot be written");
+    }
+    w->from = w->out.out.used;
+    pm__lock_acquire(&s->state);
+    pm__durable_publish(s, r);
+    pm__lock_release(&s->state);
+    return PM_OK;
+}
+
+/* Appends a commit; under `writing`. */
+static pm_status pm__commit_append(pm_store *s, const pm_map *m, const pm_commit_options *how, uint64_t *place,
+                                   pm_error *error) {
+    pm_status st = PM_OK;
+    pm__delta_work w;
+    pm_image old;
+    pm__durable_head now;
+    const char *name = how->name ? how->name : "";
+    uint64_t synced;
+    if (pm__durable_failed(s, &synced)) return pm__durable_fail(error, PM_IO, s->end, "syncing has failed before");
+    pm__durable_head *h = pm__commit_head(s, name, &st);
+    if (!h) return pm__durable_fail(error, st, s->end, "a commit record is damaged");
+    bool known = h->known && h->place;
+    if (known) st = pm__commit_recall(s, h, &old);
+    if (st != PM_OK) return pm__durable_fail(error, st, h->place, "a commit record is damaged");
+    pm__durable_record r = {.sequence = s->sequence + 1,
+                            .before = s->newest,
+                            .same = h->place,
+                            .synced = synced,
+                            .time = how->time,
+                            .label = {how->label[0], how->label[1]},
+                            .name_len = (uint32_t)(h->name_size - 1)};
+    st = pm__commit_make(s, &w, m, h, known ? &old : NULL, how, &r, &now);
+    if (st == PM_OK) st = pm__commit_write(s, &w, &r, error);
+    else
+        (void)pm__durable_fail(error, st, s->end,
+                               st == PM_CORRUPT ? "the version before is damaged" : "a value was refused");
+    pm__commit_end(s, &w);
+    if (st != PM_OK) return st;
+    pm_map before = h->map;
+    now.name = h->name, now.name_size = h->name_size;
+    now.map = pm_clone(m);
+    now.known = true;
+    now.place = *place = r.place;
+    *h = now;
+    pm_drop(&before);
+    return PM_OK;
+}
+
+/* Waits until the commit at `place` is on the disk. One sync serves all that was written before it began. */
+static pm_status pm__commit_sync(pm_store *s, uint64_t place, pm_error *error) {
+    pm_status st = PM_OK;
+    pm__lock_acquire(&s->syncing);
+    pm__lock_acquire(&s->state);
+    uint64_t upto = s->newest;
+    bool done = s->synced >= place, failed = s->failed;
+    pm__lock_release(&s->state);
+    if (!done) {
+        st = failed ? PM_IO : s->files.sync(s->files.ctx, s->file);
+        pm__lock_acquire(&s->state);
+        if (st == PM_OK && s->synced < upto) s->synced = upto;
+        if (st != PM_OK) s->failed = true;
+        pm__lock_release(&s->state);
+    }
+    pm__lock_release(&s->syncing);
+    return st == PM_OK ? st : pm__durable_fail(error, st, place, "the file cannot be synced");
+}
+
+PM_API pm_status pm_store_commit(pm_store *s, const pm_map *m, const pm_commit_options *how, pm_error *error) {
+    static const pm_commit_options plain;
+    uint64_t place = 0;
+    if (!s || pm__map_bad(m, NULL, 0) || s->options.read_only) return PM_INVALID;
+    if (!how) how = &plain;
+    if (how->name && strlen(how->name) > PM__DURABLE_NAME) return PM_INVALID;
+    pm__lock_acquire(&s->writing);
+    pm_status st = pm__commit_append(s, m, how, &place, error);
+    pm__lock_release(&s->writing);
+    return st == PM_OK && !s->options.unsynced ? pm__commit_sync(s, place, error) : st;
+}
+
+PM_API pm_status pm_store_sync(pm_store *s) {
+    if (!s || s->options.read_only) return PM_INVALID;
+    pm__lock_acquire(&s->state);
+    uint64_t place = s->newest;
+    pm__lock_release(&s->state);
+    return pm__commit_sync(s, place, NULL);
+}
+
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
+
+PM_API pm_status pm_store_load(pm_store *s, const char *name, const pm_image_reading *reading, pm_map *out,
+                               pm_error *error) {
+    pm_commit v;
+    pm_map m;
+    pm_status st = PM_OK;
+    if (!s || !out) return PM_INVALID;
+    if (!name) name = "";
+    pm__lock_acquire(&s->writing);
+    bool some = false;
+    st = pm_store_newest(s, name, &v);
+    some = st == PM_OK;
+    if (some) st = pm_image_load(&v.image, reading, &m, error);
+    else if (st == PM_INVALID) st = PM_OK, m = pm_new(reading ? reading->ops : NULL, reading ? reading->pool : NULL);
+    else (void)pm__durable_fail(error, st, 0, "a commit record is damaged");
+    if (st == PM_OK && some && !s->options.read_only) {
+        pm__durable_head *h = pm__commit_head(s, name, &st);
+        if (h) {
+            pm_drop(&h->map);
+            h->map = pm_clone(&m);
+            h->known = true;
+        } else {
+            pm_drop(&m);
+            (void)pm__durable_fail(error, st, 0, "a commit record is damaged");
+        }
+    }
+    if (some) pm_commit_drop(&v);
+    pm__lock_release(&s->writing);
+    if (st == PM_OK) *out = m;
+    return st;
 }
 
 /* ---- src/pathmap/99_licence.c -------------------------------------------------------------------------- */

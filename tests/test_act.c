@@ -2,10 +2,7 @@
    make them; files that are cut or changed do no harm. */
 #include "check.h"
 #include "model.h"
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #include "both.h"
 #include "counted.h"

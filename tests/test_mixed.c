@@ -2,10 +2,7 @@
    walk must be the same. Bases must be closed when nothing refers to them any more, and not before. */
 #include "check.h"
 #include "model.h"
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #include "both.h"
 #include "shapes.h"

@@ -3,10 +3,7 @@
    no harm. */
 #include "check.h"
 #include "model.h"
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #include "both.h"
 #include "doubled.h"

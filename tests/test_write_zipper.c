@@ -1093,10 +1093,15 @@ TEST(writer_failing_changes_nothing) {
 
 /* ---- a writer that goes from key to key ---- */
 
-/* A key of one of three shapes: nested text, in which lines take in those below; integers; few letters. */
+/* A key of one of four shapes: nested text, in which lines take in those below; integers; few letters; many branches
+   at two depths, so that nodes are wide there. */
 static size_t spell_key(char *out, unsigned shape, uint32_t i) {
     static const char *const word[] = {"(and ", "(or ", "(not ", "x", "y ", "(implies ", "z)", ")"};
     size_t n = 0;
+    if (shape == 3) {
+        const uint32_t h = i * 2654435761u;
+        return (size_t)snprintf(out, 64, "%c%c%u", (int)(33 + h % 90), (int)(33 + h / 90 % 61), h / 5490 % 997);
+    }
     if (shape == 1) {
         for (unsigned b = 0; b < 4; b++) out[n++] = (char)(i * 40503u >> (24 - 8 * b));
         return n;
@@ -1109,10 +1114,17 @@ static size_t spell_key(char *out, unsigned shape, uint32_t i) {
     return n;
 }
 
-/* Sets keys through one writer and by pm_set, in order or not, beside clones that come and go, after moves that end
-   elsewhere, and over values that are there. */
+static void check_alike(const pm_map *a, const pm_map *b) {
+    bool same = false;
+    CHECK_OK(pm_check(a, NULL));
+    CHECK_OK(pm_equal(a, b, &same));
+    CHECK(same);
+}
+
+/* Sets keys through one writer and by pm_set, in order or not, beside snapshots that come and go, of all or of what is
+   below the focus, after moves that end elsewhere, and over values that are there. */
 static void run_keys(unsigned shape, bool ascend, unsigned keys) {
-    pm_map m = pm_new(NULL, NULL), want = pm_new(NULL, NULL), snap = pm_new(NULL, NULL);
+    pm_map m = pm_new(NULL, NULL), want = pm_new(NULL, NULL), snap = pm_new(NULL, NULL), was_there = pm_new(NULL, NULL);
     char key[64];
     pm_wz w;
     CHECK_OK(pm_wz_open(&m, NULL, 0, &w));
@@ -1129,22 +1141,24 @@ static void run_keys(unsigned shape, bool ascend, unsigned keys) {
         CHECK_OK(pm_set(&want, key, len, i, NULL));
         if (check_below(32) == 0) CHECK_EQ(pm_rz_is_val(z) ? *pm_rz_val(z) : keys, i);
         if (check_below(64) == 0) {
-            pm_drop(&snap);
-            if (check_below(2)) CHECK_OK(pm_rz_make_map(z, &snap)); /* shares from somewhere below */
+            check_alike(&snap, &was_there); /* whatever has been written since */
+            pm_drop(&snap), pm_drop(&was_there);
+            if (check_below(2)) {
+                (void)pm_rz_move_to(z, key, len = check_below(2) ? 0 : check_below((unsigned)len + 1));
+                CHECK_OK(pm_rz_make_map(z, &snap));
+                CHECK_OK(pm_subtrie(&want, key, len, &was_there, NULL));
+            }
         }
     }
+    check_alike(&snap, &was_there);
     CHECK_OK(pm_wz_drop(&w));
-    bool same = false;
-    CHECK_OK(pm_equal(&m, &want, &same));
-    CHECK(same);
-    CHECK_OK(pm_check(&m, NULL));
-    pm_drop(&m);
-    pm_drop(&want);
-    pm_drop(&snap);
+    check_alike(&m, &want);
+    pm_drop(&m), pm_drop(&want);
+    pm_drop(&snap), pm_drop(&was_there);
 }
 
 TEST(writer_goes_from_key_to_key) {
-    for (unsigned shape = 0; shape < 3; shape++)
+    for (unsigned shape = 0; shape < 4; shape++)
         for (unsigned order = 0; order < 2; order++) run_keys(shape, order == 1, 5000);
 }
 

@@ -1,10 +1,7 @@
 /* Differences of zippers: over maps, images and views, of whole tries and parts, against pm_diff of the maps. */
 #include "check.h"
 #include "model.h"
-#define PATHMAP_STATIC
-#define PM_MALLOC(n) check_malloc(n)
-#define PM_FREE(p, n) check_free(p, n)
-#include "../pathmap.h"
+#include "library.h"
 
 #include "both.h"
 #include "counted.h"

@@ -3,7 +3,8 @@
    Both go through the commits from the newest to the oldest, and through the records of each from its end: all that
    refers to a record lies behind it. What is kept is then copied from the start on: a record and the strings of its
    values, each once; a table tells where it has gone. So versions share in the new file what they share in the old. */
-#include "83_store_commit.c"
+#include "73_image_write.c"
+#include "76_store.c"
 
 /* ---- verifying --------------------------------------------------------------------------------------------------- */
 
@@ -360,7 +361,7 @@ PM_API pm_status pm_store_compact(pm_store *s, bool (*keep)(void *ctx, const pm_
     w.newest = pm_new(NULL, NULL);
     pm__lock_acquire(&s->writing);
     uint64_t synced;
-    pm_status st = pm__commit_failed(s, &synced) ? pm__keep_fail(&w, PM_IO, 0, "syncing has failed before")
+    pm_status st = pm__durable_failed(s, &synced) ? pm__keep_fail(&w, PM_IO, 0, "syncing has failed before")
                                                  : pm__keep_all(&w, keep, ctx);
     pm__lock_release(&s->writing);
     if (w.marks.bits) pm__marks_free(&w.marks);
