@@ -988,6 +988,8 @@ def machine_table(results):
             "|---|---|---|---|---|---|---|"]
     for name in [*MACHINES, TCC]:
         own = [(job, result) for job, result in results if re.match(re.escape(name) + "(, |/|$)", job)]
+        if not own:
+            continue
         files = [result for job, result in own if job.endswith("/exchange of files")]
         tests_run = [result for _, result in own if result not in files]
         names = sorted({job.split("/")[-1] for job, result in own if "/" in job and result not in files})
